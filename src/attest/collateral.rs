@@ -1,0 +1,33 @@
+//! Endorsements for TDX quotes: CRLs, TCB info and QE identity, each signed by the vendor.
+//!
+//! The JSON form is that of `QuoteCollateralV3` in dcap-qvl: PEM chains and signed documents as text, DER as hex.
+
+use dcap_qvl::QuoteCollateralV3;
+
+use super::json;
+
+/// A complete set for one platform. Never holds a PCK chain: that belongs to one machine and comes with its quote.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Collateral(QuoteCollateralV3);
+
+impl Collateral {
+    /// Takes a set apart from its PCK chain, which is dropped: a chain kept from another machine of the same FMSPC would make
+    /// its quotes fail, and must never stand in for the one in the quote.
+    pub fn new(mut set: QuoteCollateralV3) -> Collateral {
+        set.pck_certificate_chain = None;
+        Collateral(set)
+    }
+
+    pub fn from_json(text: &[u8]) -> Result<Collateral, String> {
+        let document = json::parse(text)?;
+        serde_json::from_value(document).map(Collateral::new).map_err(|error| error.to_string())
+    }
+
+    pub fn to_json(&self) -> String {
+        serde_json::to_string(&self.0).unwrap_or_default()
+    }
+
+    pub(super) fn set(&self) -> &QuoteCollateralV3 {
+        &self.0
+    }
+}

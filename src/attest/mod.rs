@@ -1,0 +1,24 @@
+//! Judging evidence: the pure heart of the library.
+//!
+//! [`appraise`] turns (evidence, collateral, policy, expected binding, time) into a [`Verdict`] with one line per check. In this
+//! folder there is no I/O, no clock and no thread; the one piece of shared memory is `tdx::crypto`'s bounded set of signatures
+//! known to be good, which can change how long an answer takes but never what it is.
+//! Terms follow RFC 9334: evidence, endorsements (here: collateral), reference values (the policy), appraisal.
+
+mod appraise;
+mod binding;
+pub mod collateral;
+pub mod dstack;
+mod evidence;
+pub mod hash;
+mod json;
+pub mod policy;
+pub mod tdx;
+mod verdict;
+
+pub use appraise::{Request, TrustAnchors, appraise};
+pub use binding::{Binding, EXPORTER_LABEL, EXPORTER_LENGTH, report_data};
+pub use collateral::Collateral;
+pub use evidence::Evidence;
+pub use policy::Policy;
+pub use verdict::{Check, Outcome, Verdict};

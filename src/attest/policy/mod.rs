@@ -1,0 +1,196 @@
+//! Policies: reference values and rules as one JSON document (attested-tls spec 2 and 12.4).
+//!
+//! A policy that says less than it seems to is the worst kind, so an unknown field, an empty list, a wrong length or a member
+//! given twice is an error that names it, and what this version cannot enforce is UNSUPPORTED rather than ignored.
+
+mod dstack_tdx;
+mod fields;
+
+pub use dstack_tdx::{Bootchain, DstackTdx, EventRule, KeyProvider, MaskedValue};
+
+use crate::attest::json;
+use crate::error::{Error, Result, Status};
+use fields::Fields;
+
+/// Default collateral service of `dstack_tdx` policies that name none (attested-tls spec 2).
+pub const DEFAULT_PCCS: &str = "https://pccs.phala.network";
+/// Where `pccs_url` of `null` or `""` points.
+pub const INTEL_PCS: &str = "https://api.trustedservices.intel.com";
+
+/// A validated policy. Immutable, so that one can serve any number of connections.
+#[derive(Clone, Debug)]
+pub struct Policy {
+    /// Alternatives; evidence must satisfy one of them whole.
+    pub any_of: Vec<DstackTdx>,
+    pub max_evidence_bytes: usize,
+    pub evidence_timeout_ms: u64,
+    /// PEM certificates accepted as roots for the server's chain, besides those of the connection.
+    pub extra_roots_pem: Vec<String>,
+    /// SHA-256 of acceptable SubjectPublicKeyInfo; empty for any.
+    pub spki_sha256: Vec<[u8; 32]>,
+    /// Collateral services in the order to ask them, without the path of the API.
+    pub collateral_sources: Vec<String>,
+    /// Use what the verifier already holds and ask nobody.
+    pub collateral_offline: bool,
+    /// Keep what was fetched for the verifier's other connections.
+    pub cache_collateral: bool,
+    /// Refuse collateral fetched longer ago than this.
+    pub collateral_max_age_s: Option<u64>,
+    pub evaluation_set: String,
+    pub allow_simulated: bool,
+}
+
+impl Policy {
+    /// Parses and validates; `PolicyInvalid` or `Unsupported`, with the path of the field and the bad value.
+    pub fn from_json(text: &[u8]) -> Result<Policy> {
+        let document = json::parse(text).map_err(|why| fields::invalid("policy", why))?;
+        let mut top = Fields::new("policy", document)?;
+        if let Some(version) = top.u64("version")?
+            && version != 1
+        {
+            return Err(top.invalid("version", format!("{version} is unknown, this is version 1")));
+        }
+        let mut policy = Policy::defaults();
+        policy.read_binding(&mut top)?;
+        policy.read_identity(&mut top)?;
+        policy.read_collateral(&mut top)?;
+        policy.allow_simulated = top.bool("allow_simulated")?.unwrap_or(false);
+        for later in ["gpu", "reattest", "client_evidence"] {
+            if top.take(later).is_some() {
+                return Err(top.unsupported(later, "is not enforced by this version"));
+            }
+        }
+        policy.read_members(top)?;
+        policy.settle_collateral()?;
+        Ok(policy)
+    }
+
+    fn defaults() -> Policy {
+        Policy {
+            any_of: Vec::new(),
+            max_evidence_bytes: 1 << 20,
+            evidence_timeout_ms: 30_000,
+            extra_roots_pem: Vec::new(),
+            spki_sha256: Vec::new(),
+            collateral_sources: Vec::new(),
+            collateral_offline: false,
+            cache_collateral: false,
+            collateral_max_age_s: None,
+            evaluation_set: "standard".into(),
+            allow_simulated: false,
+        }
+    }
+
+    fn read_members(&mut self, mut top: Fields) -> Result<()> {
+        let Some(members) = top.objects("any_of")? else {
+            self.any_of = vec![DstackTdx::read(top)?];
+            return Ok(());
+        };
+        top.finish()?;
+        self.any_of = members.into_iter().map(DstackTdx::read).collect::<Result<_>>()?;
+        Ok(())
+    }
+
+    fn read_binding(&mut self, top: &mut Fields) -> Result<()> {
+        let Some(mut binding) = top.object("binding")? else { return Ok(()) };
+        if let Some(protocols) = binding.strings("protocols")? {
+            for protocol in &protocols {
+                if protocol != "atlas-v1" && protocol != "exporter-v1" {
+                    return Err(binding.invalid("protocols", format!("{protocol:?} is unknown")));
+                }
+            }
+            if !protocols.iter().any(|protocol| protocol == "atlas-v1") {
+                return Err(binding.unsupported("protocols", "must list \"atlas-v1\", the one this version speaks"));
+            }
+        }
+        if let Some(bytes) = binding.u64("max_evidence_bytes")? {
+            if !(1024..=16 << 20).contains(&bytes) {
+                return Err(binding.invalid("max_evidence_bytes", format!("{bytes} is not within 1024..16777216")));
+            }
+            self.max_evidence_bytes = bytes as usize;
+        }
+        if let Some(timeout) = binding.u64("timeout_ms")? {
+            if timeout == 0 {
+                return Err(binding.invalid("timeout_ms", "0 leaves no time".into()));
+            }
+            self.evidence_timeout_ms = timeout;
+        }
+        binding.finish()
+    }
+
+    fn read_identity(&mut self, top: &mut Fields) -> Result<()> {
+        let Some(mut identity) = top.object("identity")? else { return Ok(()) };
+        if identity.bool("webpki")? == Some(false) {
+            return Err(identity.unsupported("webpki", "false: the certificate chain and name are always checked"));
+        }
+        if identity.bool("require_key_event")? == Some(false) {
+            return Err(identity.unsupported("require_key_event", "false: atlas-v1 needs the certificate event"));
+        }
+        self.extra_roots_pem = identity.strings("extra_roots_pem")?.unwrap_or_default();
+        self.spki_sha256 = identity.digests("spki_sha256")?.unwrap_or_default();
+        identity.finish()
+    }
+
+    fn read_collateral(&mut self, top: &mut Fields) -> Result<()> {
+        let Some(mut collateral) = top.object("collateral")? else { return Ok(()) };
+        for source in collateral.strings("sources")?.unwrap_or_default() {
+            self.collateral_sources.push(base_url(&source).map_err(|why| collateral.invalid("sources", why))?);
+        }
+        self.collateral_offline = collateral.bool("offline")?.unwrap_or(false);
+        self.collateral_max_age_s = collateral.u64("max_age_s")?;
+        for field in ["bundle", "disk_cache"] {
+            if collateral.take(field).is_some() {
+                return Err(
+                    collateral.unsupported(field, "belongs to the verifier handle, which the caller configures")
+                );
+            }
+        }
+        collateral.finish()
+    }
+
+    /// Folds the per-member collateral fields of the reference's own documents into the policy's.
+    fn settle_collateral(&mut self) -> Result<()> {
+        self.cache_collateral = self.any_of.iter().any(|member| member.cache_collateral);
+        self.evaluation_set = self.any_of[0].evaluation_set.clone();
+        if self.any_of.iter().any(|member| member.evaluation_set != self.evaluation_set) {
+            return Err(Error::new(
+                Status::Unsupported,
+                "policy.any_of: members with different tcb.evaluation_set are not supported",
+            ));
+        }
+        for member in &self.any_of {
+            if self.collateral_sources.is_empty() || member.pccs_named {
+                let base = member.pccs_url.clone();
+                if !self.collateral_sources.contains(&base) {
+                    self.collateral_sources.push(base);
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Strips what a collateral URL may end with, so that the API's own paths can follow.
+fn base_url(url: &str) -> std::result::Result<String, String> {
+    if url.is_empty() {
+        return Ok(INTEL_PCS.into());
+    }
+    let rest = url
+        .strip_prefix("https://")
+        .or_else(|| url.strip_prefix("http://"))
+        .ok_or_else(|| format!("{url:?} is not an http:// or https:// URL"))?;
+    if rest.is_empty()
+        || rest.starts_with('/')
+        || rest.contains(|c: char| c.is_whitespace() || c.is_control() || c == '@')
+    {
+        return Err(format!("{url:?} has no plain host"));
+    }
+    let mut base = url.trim_end_matches('/');
+    for suffix in ["/sgx/certification/v4", "/tdx/certification/v4"] {
+        base = base.strip_suffix(suffix).unwrap_or(base);
+    }
+    Ok(base.trim_end_matches('/').into())
+}
+
+#[cfg(test)]
+mod tests;

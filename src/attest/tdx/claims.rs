@@ -1,0 +1,128 @@
+//! What a verified quote and its collateral say, in our own words so that the verifying crate stays behind `tdx`.
+
+use dcap_qvl::{PckCertFlag, QuoteClaims, TcbStatus};
+use serde_json::{Value, json};
+
+use crate::attest::hash::hex;
+
+/// Authentic claims of a trust domain.
+#[derive(Clone, Debug)]
+pub struct Claims {
+    pub tcb_status: String,
+    pub advisory_ids: Vec<String>,
+    /// Unix time of the platform's TCB level, and of the quoting enclave's where that one is out of date.
+    pub tcb_date: u64,
+    pub platform_out_of_date: bool,
+    pub qe_out_of_date_since: Option<u64>,
+    pub evaluation_number: u32,
+    pub fmspc: [u8; 6],
+    pub ppid: Vec<u8>,
+    pub platform_instance: Option<[u8; 16]>,
+    pub smt: Option<bool>,
+    pub cached_keys: Option<bool>,
+    pub dynamic_platform: Option<bool>,
+    pub pck_crl_number: u32,
+    pub root_crl_number: u32,
+    /// Window in which every collateral object is valid, unix seconds.
+    pub issued: u64,
+    pub expires: u64,
+    pub mr_td: [u8; 48],
+    pub rtmr: [[u8; 48]; 4],
+    pub mr_seam: [u8; 48],
+    pub mr_config_id: [u8; 48],
+    pub mr_owner: [u8; 48],
+    pub mr_owner_config: [u8; 48],
+    pub td_attributes: [u8; 8],
+    pub xfam: [u8; 8],
+    pub report_data: [u8; 64],
+    pub mr_service_td: Option<[u8; 48]>,
+}
+
+impl Claims {
+    /// `None` for an enclave's (SGX) report.
+    pub(super) fn new(claims: QuoteClaims) -> Option<Claims> {
+        let td = claims.report.as_td10()?;
+        let pck = &claims.platform.pck;
+        let qe = &claims.qe.tcb_level;
+        let platform_status = claims.platform.tcb_level.tcb_status;
+        Some(Claims {
+            tcb_status: claims.tcb.status.to_string(),
+            advisory_ids: claims.tcb.advisory_ids.clone(),
+            tcb_date: claims.platform.tcb_date_tag,
+            platform_out_of_date: out_of_date(platform_status),
+            qe_out_of_date_since: out_of_date(qe.tcb_status).then(|| unix_time(&qe.tcb_date)),
+            evaluation_number: claims.tcb.eval_data_number,
+            fmspc: pck.fmspc,
+            ppid: pck.ppid.clone(),
+            platform_instance: pck.platform_instance_id,
+            smt: flag(pck.smt_enabled),
+            cached_keys: flag(pck.cached_keys),
+            dynamic_platform: flag(pck.dynamic_platform),
+            pck_crl_number: claims.platform.pck_crl_num,
+            root_crl_number: claims.platform.root_ca_crl_num,
+            issued: claims.latest_issue_date,
+            expires: claims.earliest_expiration_date,
+            mr_td: td.mr_td,
+            rtmr: [td.rt_mr0, td.rt_mr1, td.rt_mr2, td.rt_mr3],
+            mr_seam: td.mr_seam,
+            mr_config_id: td.mr_config_id,
+            mr_owner: td.mr_owner,
+            mr_owner_config: td.mr_owner_config,
+            td_attributes: td.td_attributes,
+            xfam: td.xfam,
+            report_data: td.report_data,
+            mr_service_td: claims.report.as_td15().map(|td| td.mr_service_td),
+        })
+    }
+
+    pub(crate) fn measurements_json(&self) -> Value {
+        json!({
+            "mrtd": hex(&self.mr_td),
+            "rtmr0": hex(&self.rtmr[0]), "rtmr1": hex(&self.rtmr[1]),
+            "rtmr2": hex(&self.rtmr[2]), "rtmr3": hex(&self.rtmr[3]),
+            "mr_seam": hex(&self.mr_seam), "mr_config_id": hex(&self.mr_config_id),
+            "mr_owner": hex(&self.mr_owner), "mr_owner_config": hex(&self.mr_owner_config),
+            "mr_service_td": self.mr_service_td.map(|value| hex(&value)),
+            "td_attributes": hex(&self.td_attributes), "xfam": hex(&self.xfam),
+            "report_data": hex(&self.report_data),
+        })
+    }
+
+    pub(crate) fn platform_json(&self) -> Value {
+        json!({
+            "fmspc": hex(&self.fmspc), "ppid": hex(&self.ppid),
+            "platform_instance": self.platform_instance.map(|value| hex(&value)),
+            "tcb_date": self.tcb_date, "smt": self.smt, "cached_keys": self.cached_keys,
+            "dynamic_platform": self.dynamic_platform,
+        })
+    }
+
+    pub(crate) fn collateral_json(&self) -> Value {
+        json!({
+            "issued": self.issued, "expires": self.expires, "evaluation_number": self.evaluation_number,
+            "pck_crl_number": self.pck_crl_number, "root_crl_number": self.root_crl_number,
+        })
+    }
+}
+
+/// Statuses that a grace period speaks of.
+pub(crate) fn is_out_of_date(status: &str) -> bool {
+    status == "OutOfDate" || status == "OutOfDateConfigurationNeeded"
+}
+
+fn out_of_date(status: TcbStatus) -> bool {
+    is_out_of_date(&status.to_string())
+}
+
+fn flag(flag: PckCertFlag) -> Option<bool> {
+    match flag {
+        PckCertFlag::True => Some(true),
+        PckCertFlag::False => Some(false),
+        PckCertFlag::Undefined => None,
+    }
+}
+
+/// An unreadable date counts as the beginning of time: the longest possible while ago.
+fn unix_time(date: &str) -> u64 {
+    super::rfc3339::parse(date).unwrap_or(0)
+}

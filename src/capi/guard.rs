@@ -1,0 +1,81 @@
+//! What stands between every exported function and its body: panics become a status, forked children are turned away.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Once;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use super::error::atls_error;
+use super::status::atls_status;
+use crate::error::{Error, Result, Status};
+
+/// Set in the child of a fork, once the library has had threads or sockets worth protecting.
+static FORKED: AtomicBool = AtomicBool::new(false);
+
+/// Runs `body`. On failure the error is written to `error`, where that is not NULL.
+pub fn guard(error: *mut *mut atls_error, body: impl FnOnce() -> Result<()>) -> atls_status {
+    silence_panics();
+    if forked() {
+        return fail(error, Error::new(Status::Forked, "called in the child of a fork"));
+    }
+    match catch_unwind(AssertUnwindSafe(body)) {
+        Ok(Ok(())) => Status::Ok as atls_status,
+        Ok(Err(failure)) => fail(error, failure),
+        Err(payload) => fail(error, panic_error(&*payload)),
+    }
+}
+
+/// For functions that answer with a value: a panic or a fork yields `fallback`.
+pub fn guard_value<T>(fallback: T, body: impl FnOnce() -> T) -> T {
+    silence_panics();
+    if forked() {
+        return fallback;
+    }
+    catch_unwind(AssertUnwindSafe(body)).unwrap_or(fallback)
+}
+
+/// For `_free`: a forked child leaks, because what the destructor would stop is not in its process.
+pub fn guard_free(body: impl FnOnce()) {
+    guard_value((), body);
+}
+
+pub fn forked() -> bool {
+    FORKED.load(Ordering::Relaxed)
+}
+
+/// From now on a forked child is refused. Called where the first thread or socket of the library comes into being.
+pub fn watch_forks() {
+    extern "C" fn in_child() {
+        FORKED.store(true, Ordering::Relaxed);
+    }
+    static ONCE: Once = Once::new();
+    ONCE.call_once(|| {
+        // SAFETY: the handler only stores to an atomic, which is allowed after fork.
+        unsafe { libc::pthread_atfork(None, None, Some(in_child)) };
+    });
+}
+
+pub fn panic_error(payload: &(dyn std::any::Any + Send)) -> Error {
+    let text = payload
+        .downcast_ref::<&str>()
+        .map(|text| text.to_string())
+        .or_else(|| payload.downcast_ref::<String>().cloned())
+        .unwrap_or_else(|| "unknown cause".into());
+    Error::new(Status::Panic, format!("internal error: {text}"))
+}
+
+fn fail(out: *mut *mut atls_error, failure: Error) -> atls_status {
+    let status = failure.status as atls_status;
+    if !out.is_null() {
+        // SAFETY: the contract of every `error` parameter: NULL or a valid place for one pointer.
+        unsafe { *out = atls_error::into_raw(failure) };
+    }
+    status
+}
+
+/// A host's stderr is not ours to write to; the message reaches the caller in `atls_error`.
+fn silence_panics() {
+    static ONCE: Once = Once::new();
+    if cfg!(not(test)) {
+        ONCE.call_once(|| std::panic::set_hook(Box::new(|_| {})));
+    }
+}

@@ -1,0 +1,40 @@
+//! The log callback.
+
+use std::ffi::c_void;
+
+use super::bytes::{atls_str, c_string};
+use super::guard::guard_value;
+
+/// Receives one line. `message` is valid during the call only. Runs on any thread, several at once; must not call `atls_*`.
+pub type atls_log_fn = Option<unsafe extern "C" fn(user_data: *mut c_void, level: u32, message: atls_str)>;
+
+pub const ATLS_LOG_OFF: u32 = 0;
+pub const ATLS_LOG_ERROR: u32 = 1;
+pub const ATLS_LOG_WARNING: u32 = 2;
+pub const ATLS_LOG_INFO: u32 = 3;
+pub const ATLS_LOG_DEBUG: u32 = 4;
+
+/// Sends the library's log lines up to `level` to `callback`, for the whole process. Without a callback the library is silent; it
+/// never writes to stdout or stderr. With NULL this is a barrier: when it returns no call is running. Lines hold no secrets and no
+/// payload, but host names.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn atls_log_set(level: u32, callback: atls_log_fn, user_data: *mut c_void) {
+    guard_value((), || {
+        let Some(callback) = callback else { return crate::log::set(0, None) };
+        let host = Host(user_data);
+        crate::log::set(
+            level,
+            Some(Box::new(move |level, line| {
+                let host = &host;
+                let line = c_string(line);
+                // SAFETY: the contract of `atls_log_fn`.
+                unsafe { callback(host.0, level, atls_str::from_cstring(&line)) }
+            })),
+        );
+    });
+}
+
+struct Host(*mut c_void);
+// SAFETY: the callback is documented to run on any thread.
+unsafe impl Send for Host {}
+unsafe impl Sync for Host {}

@@ -1,0 +1,36 @@
+//! Which library this is.
+
+use super::bytes::atls_str;
+
+pub const ATLS_VERSION_MAJOR: u32 = 0;
+pub const ATLS_VERSION_MINOR: u32 = 1;
+pub const ATLS_VERSION_PATCH: u32 = 0;
+/// Of the header: major * 1000000 + minor * 1000 + patch. Compare with atls_version_number, which is of the library in use.
+pub const ATLS_VERSION_NUMBER: u32 = 1000;
+
+/// Evidence of TDX guests under dstack, protocol atlas-v1.
+pub const ATLS_HAS_TDX: u32 = 1;
+/// Connections through a WebSocket tunnel.
+pub const ATLS_HAS_TUNNEL: u32 = 2;
+
+/// Version of the library in use, for example "0.1.0". Static.
+#[unsafe(no_mangle)]
+pub extern "C" fn atls_version() -> atls_str {
+    const TEXT: &str = concat!(env!("CARGO_PKG_VERSION"), "\0");
+    match std::ffi::CStr::from_bytes_with_nul(TEXT.as_bytes()) {
+        Ok(text) => atls_str::from_static(text),
+        Err(_) => atls_str::empty(),
+    }
+}
+
+/// Version of the library in use, as ATLS_VERSION_NUMBER.
+#[unsafe(no_mangle)]
+pub extern "C" fn atls_version_number() -> u32 {
+    ATLS_VERSION_NUMBER
+}
+
+/// Whether this build has a part (ATLS_HAS_*). Functions of an absent part exist and answer UNSUPPORTED.
+#[unsafe(no_mangle)]
+pub extern "C" fn atls_has(part: u32) -> bool {
+    matches!(part, ATLS_HAS_TDX | ATLS_HAS_TUNNEL)
+}

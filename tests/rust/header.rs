@@ -1,0 +1,27 @@
+//! include/atls.h is what cbindgen makes of src/capi. `cargo xtask header` writes it; this test compares.
+
+use std::path::Path;
+
+/// The order of the header's chapters.
+const SOURCES: [&str; 10] =
+    ["status.rs", "bytes.rs", "error.rs", "version.rs", "log.rs", "policy.rs", "verdict.rs", "verify.rs", "", ""];
+
+#[test]
+fn header_is_current() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let capi = root.join("src/capi");
+    let config = cbindgen::Config::from_file(capi.join("cbindgen.toml")).expect("cbindgen.toml");
+    let mut builder = cbindgen::Builder::new().with_config(config);
+    for source in SOURCES.iter().filter(|name| !name.is_empty()) {
+        builder = builder.with_src(capi.join(source));
+    }
+    let mut made = Vec::new();
+    builder.generate().expect("cbindgen").write(&mut made);
+    let made = String::from_utf8(made).expect("UTF-8");
+    let path = root.join("include/atls.h");
+    if std::env::var_os("ATLS_WRITE_HEADER").is_some() {
+        std::fs::write(&path, &made).expect("write include/atls.h");
+    }
+    let committed = std::fs::read_to_string(&path).unwrap_or_default();
+    assert!(committed == made, "include/atls.h is out of date: run `cargo xtask header`");
+}

@@ -1,0 +1,35 @@
+//! `cargo xtask demo|test|header|bench`: the project's chores, without dependencies so that it builds in seconds.
+
+mod build;
+mod demo;
+mod packages;
+mod shell;
+mod suite;
+
+use std::process::ExitCode;
+
+const USAGE: &str = "usage: cargo xtask COMMAND
+
+  demo     build everything and run the main job
+  test     every test: Rust, C (plain, sanitized, valgrind), consumers
+  header   write include/atls.h from src/capi";
+
+fn main() -> ExitCode {
+    let command = std::env::args().nth(1).unwrap_or_default();
+    let done = match command.as_str() {
+        "demo" => demo::run_demo(),
+        "test" => suite::run_all(),
+        "header" => build::header(),
+        _ => {
+            eprintln!("{USAGE}");
+            return ExitCode::from(2);
+        }
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(why) => {
+            eprintln!("xtask {command}: {why}");
+            ExitCode::FAILURE
+        }
+    }
+}

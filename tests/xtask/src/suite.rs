@@ -1,0 +1,96 @@
+//! `cargo xtask test`: everything that must hold.
+
+use crate::shell::{Done, cargo, command, output, root, run, step};
+use crate::{build, packages};
+
+pub fn run_all() -> Done {
+    packages::ensure(packages::TEST)?;
+    step("Rust tests");
+    run(cargo().args(["test", "--workspace", "--quiet"]))?;
+    step("the shipped library, examples and C tests");
+    build::cmake("plain", &[])?;
+    symbols()?;
+    static_libs()?;
+    ctest("plain")?;
+    step("C tests under ASan and UBSan");
+    build::cmake("sanitized", &["-DATLS_SANITIZE=ON"])?;
+    ctest("sanitized")?;
+    step("C tests under valgrind");
+    valgrind()?;
+    step("offline verification of real evidence");
+    crate::demo::verify_sample()
+}
+
+fn ctest(variant: &str) -> Done {
+    run(command("ctest").arg("--test-dir").arg(build::tree(variant)).args(["--output-on-failure", "--no-tests=error"]))
+}
+
+fn valgrind() -> Done {
+    let folder = build::tree("plain").join("tests/c");
+    let mut count = 0;
+    for entry in std::fs::read_dir(&folder).map_err(|error| error.to_string())?.flatten() {
+        let name = entry.file_name().to_string_lossy().into_owned();
+        // A forked child that exits through _exit is no leak, and threads that race with valgrind's scheduler are no test.
+        if !name.starts_with("test_") || name.contains('.') || !entry.path().is_file() {
+            continue;
+        }
+        println!("valgrind {name}");
+        let mut tool = command("valgrind");
+        tool.args(["--quiet", "--error-exitcode=9", "--leak-check=full", "--errors-for-leak-kinds=definite"]);
+        run(tool.arg(entry.path()).env("ATLS_TEST_SLOW", "1"))?;
+        count += 1;
+    }
+    if count == 0 { Err(format!("no C tests in {}", folder.display())) } else { Ok(()) }
+}
+
+/// The shared library exports what tests/symbols.txt lists, and the header declares each of it.
+fn symbols() -> Done {
+    let library = root().join("target/release/libatls.so");
+    let listing = output(command("nm").args(["-D", "--defined-only"]).arg(library))?;
+    let mut exported: Vec<_> = listing.lines().filter_map(|line| line.split_whitespace().nth(2)).collect();
+    exported.sort_unstable();
+    let path = root().join("tests/symbols.txt");
+    if std::env::var_os("ATLS_WRITE_SYMBOLS").is_some() {
+        std::fs::write(&path, exported.join("\n") + "\n").map_err(|error| error.to_string())?;
+    }
+    let committed = std::fs::read_to_string(&path).map_err(|error| format!("{}: {error}", path.display()))?;
+    let committed: Vec<_> = committed.lines().collect();
+    if exported != committed {
+        return Err(
+            "exported symbols differ from tests/symbols.txt (ATLS_WRITE_SYMBOLS=1 cargo xtask test writes it)".into()
+        );
+    }
+    let header = std::fs::read_to_string(root().join("include/atls.h")).map_err(|error| error.to_string())?;
+    match exported.iter().find(|symbol| !header.contains(&format!("{symbol}("))) {
+        None => Ok(()),
+        Some(symbol) => Err(format!("{symbol} is exported, but not in include/atls.h")),
+    }
+}
+
+/// What a static link needs is what CMakeLists.txt says.
+fn static_libs() -> Done {
+    let mut rustc = cargo();
+    rustc.args([
+        "rustc",
+        "--lib",
+        "--release",
+        "--locked",
+        "--crate-type",
+        "cdylib,staticlib",
+        "--",
+        "--print",
+        "native-static-libs",
+    ]);
+    let printed = rustc.output().map_err(|error| error.to_string())?;
+    let text = String::from_utf8_lossy(&printed.stderr).into_owned();
+    let Some(needed) =
+        text.lines().find_map(|line| line.split_once("native-static-libs: ")).map(|(_, libs)| libs.trim())
+    else {
+        return Err(format!("rustc printed no native-static-libs:\n{text}"));
+    };
+    let cmake = std::fs::read_to_string(root().join("CMakeLists.txt")).map_err(|error| error.to_string())?;
+    match needed.split_whitespace().find(|lib| !cmake.contains(*lib)) {
+        None => Ok(()),
+        Some(lib) => Err(format!("a static link needs {lib}, which ATLS_STATIC_LIBS in CMakeLists.txt lacks")),
+    }
+}
