@@ -71,10 +71,61 @@
 #define ATLS_CHECK_SKIPPED 2
 
 /*
+ Connected, and attested where a policy was given; the verdict can be had.
+ */
+#define ATLS_EVENT_CONNECTED 1
+
+/*
+ An informational (1xx) response head, in `head`.
+ */
+#define ATLS_EVENT_INFORMATIONAL 2
+
+/*
+ The final response head, in `head`.
+ */
+#define ATLS_EVENT_HEAD 3
+
+/*
+ Bytes in `buf`, taken from the credit.
+ */
+#define ATLS_EVENT_DATA 4
+
+/*
+ Trailers after the body, in `head` (its status is 0).
+ */
+#define ATLS_EVENT_TRAILERS 5
+
+/*
+ The peer will send no more. On a stream our direction may go on.
+ */
+#define ATLS_EVENT_END 6
+
+/*
+ There is room again after a write that answered AGAIN.
+ */
+#define ATLS_EVENT_WRITABLE 7
+
+/*
+ The last event. `status` and `error` say why it ended; OK after a regular end.
+ */
+#define ATLS_EVENT_CLOSED 8
+
+/*
+ The length that atls_request_set_body_stream takes for "unknown": the body is sent in chunks.
+ */
+#define ATLS_LENGTH_UNKNOWN UINT64_MAX
+
+/*
  Immutable bytes, reference-counted and safe to share between threads. Buffers of DATA events are views of what the network
  layer received: keeping one costs no copy, and keeps the memory.
  */
 typedef struct atls_buf atls_buf;
+
+/*
+ Where to connect, and what must hold there. A builder: one thread at a time. Use one for all connections to a server: what is
+ costly to make (the TLS configuration) is then made once.
+ */
+typedef struct atls_config atls_config;
 
 /*
  A failure. Immutable, reference-counted, safe to share between threads.
@@ -82,9 +133,50 @@ typedef struct atls_buf atls_buf;
 typedef struct atls_error atls_error;
 
 /*
+ One request and its response. Reference-counted, safe to share between threads; dropping the last reference before the response was
+ read to its end gives up the connection.
+ */
+typedef struct atls_exchange atls_exchange;
+
+/*
+ A response head, or trailers. Immutable, reference-counted, safe to share between threads.
+ */
+typedef struct atls_head atls_head;
+
+/*
+ An attested HTTP/1.1 connection: requests one after the other, each response read to its end before the next. Event-driven
+ (atls_http_connect) or blocking (atls_http_open). Reference-counted, safe to share between threads; dropping the last reference
+ closes it once its exchange is over.
+ */
+typedef struct atls_http atls_http;
+
+/*
  A policy. Immutable, reference-counted, safe to share between threads and connections.
  */
 typedef struct atls_policy atls_policy;
+
+/*
+ Events wait here for the host. Reference-counted; safe to share between threads.
+ */
+typedef struct atls_queue atls_queue;
+
+/*
+ A request: method, path, host, header lines in the caller's order and case, body. A builder: one thread at a time; copied when
+ used, and may be used again.
+ */
+typedef struct atls_request atls_request;
+
+/*
+ Worker threads on which event-driven connections live. Handles started on it keep it alive; the last reference to go shuts it
+ down without waiting. Reference-counted; safe to share between threads.
+ */
+typedef struct atls_runtime atls_runtime;
+
+/*
+ An attested byte stream. Event-driven (atls_stream_connect) or blocking (atls_stream_open); both directions are independent.
+ Reference-counted, safe to share between threads; dropping the last reference cancels it.
+ */
+typedef struct atls_stream atls_stream;
 
 /*
  The judgement of one server's or one file's evidence. Immutable, reference-counted, safe to share between threads.
@@ -95,6 +187,17 @@ typedef struct atls_verdict atls_verdict;
  A question for the verifier, put together piece by piece. A builder: one thread at a time.
  */
 typedef struct atls_verification atls_verification;
+
+/*
+ Keeps the vendor's documents for the connections that share it: each is fetched once, refreshed ahead of its date, and never used
+ after it. Reference-counted; safe to share between threads and runtimes.
+ */
+typedef struct atls_verifier atls_verifier;
+
+/*
+ How a verifier is to be made. A builder: one thread at a time.
+ */
+typedef struct atls_verifier_config atls_verifier_config;
 
 /*
  Borrowed text. `ptr` is never NULL and is followed by a NUL byte; `len` does not count it. Valid as long as the object that it
@@ -116,6 +219,68 @@ typedef int32_t atls_status;
  Receives one line. `message` is valid during the call only. Runs on any thread, several at once; must not call `atls_*`.
  */
 typedef void (*atls_log_fn)(void *user_data, uint32_t level, struct atls_str message);
+
+/*
+ Something that happened. Owned by the library and valid during the callback, or until atls_event_release on a polled queue. May
+ grow at the end in minor versions.
+ */
+typedef struct atls_event {
+    /*
+     ATLS_EVENT_*; ignore what you do not know.
+     */
+    uint32_t kind;
+    /*
+     On CLOSED: why it ended. OK otherwise.
+     */
+    atls_status status;
+    /*
+     From the sink.
+     */
+    uint64_t token;
+    /*
+     The handle that the event is about (atls_stream, atls_http or atls_exchange); borrowed. NULL once the host has freed it.
+     */
+    void *source;
+    /*
+     DATA: borrowed; atls_buf_ref keeps it, without a copy. NULL otherwise.
+     */
+    struct atls_buf *buf;
+    /*
+     CLOSED with a failure: borrowed; atls_error_ref keeps it. NULL otherwise.
+     */
+    struct atls_error *error;
+    /*
+     INFORMATIONAL, HEAD, TRAILERS: borrowed; atls_head_ref keeps it. NULL otherwise.
+     */
+    struct atls_head *head;
+    /*
+     The library's own.
+     */
+    void *opaque;
+} atls_event;
+
+/*
+ Where the events of one operation go. Copied when the operation starts; its layout never changes.
+ */
+typedef struct atls_sink {
+    /*
+     Required; kept alive by the operation.
+     */
+    struct atls_queue *queue;
+    /*
+     Returned in every event.
+     */
+    uint64_t token;
+    /*
+     Dispatching and inline queues: receives the events. Polled queues ignore it.
+     */
+    void (*call)(void *user_data, const struct atls_event *event);
+    void *user_data;
+    /*
+     Optional. Runs once, after CLOSED was delivered: the place to free user_data.
+     */
+    void (*drop)(void *user_data);
+} atls_sink;
 
 /*
  Success.
@@ -615,6 +780,599 @@ atls_status atls_verification_set_simulated_root(struct atls_verification *verif
 atls_status atls_verify(const struct atls_verification *verification,
                         struct atls_verdict **verdict,
                         struct atls_error **error);
+
+/*
+ Starts a runtime with `workers` threads, named atls-0 and so on; 0 for the default, the number of processors but at most 4.
+ Statuses: NULL_ARGUMENT, INVALID_ARGUMENT (more than 1024), IO.
+ */
+atls_status atls_runtime_new(uint32_t workers,
+                             struct atls_runtime **runtime,
+                             struct atls_error **error);
+
+/*
+ Cancels every operation of the runtime, waits until all CLOSED events have been delivered and released, and ends the threads.
+ Afterwards nothing can be started on it. Statuses: NULL_ARGUMENT; WOULD_DEADLOCK; TIMED_OUT when `timeout_ms` (0: 10 seconds) was
+ too short, for instance because nobody takes events from a polled queue; then the threads are left to end by themselves.
+ */
+atls_status atls_runtime_shutdown(struct atls_runtime *runtime,
+                                  uint32_t timeout_ms,
+                                  struct atls_error **error);
+
+/*
+ Adds a reference; returns `runtime`.
+ */
+struct atls_runtime *atls_runtime_ref(struct atls_runtime *runtime);
+
+/*
+ Drops a reference.
+ */
+void atls_runtime_free(struct atls_runtime *runtime);
+
+/*
+ A queue whose events are delivered to `sink.call` one after the other, on a thread of the library. Statuses: NULL_ARGUMENT, IO.
+ */
+atls_status atls_queue_new_dispatching(struct atls_queue **queue,
+                                       struct atls_error **error);
+
+/*
+ A queue that the host asks for events, and that tells it through a file descriptor when there are some. Statuses:
+ NULL_ARGUMENT, IO.
+ */
+atls_status atls_queue_new_polled(struct atls_queue **queue, struct atls_error **error);
+
+/*
+ A queue whose events are delivered at once on whichever thread of the library they arise: the fastest, for hosts that never
+ block in a callback. Events of one source stay in order; those of different sources may come at the same time. Statuses:
+ NULL_ARGUMENT.
+ */
+atls_status atls_queue_new_inline(struct atls_queue **queue,
+                                  struct atls_error **error);
+
+/*
+ Descriptor that is readable while events wait, for poll, epoll, libuv or Go's netpoller: a hint, level-triggered. Never read
+ from it. -1 for queues that are not polled. Valid as long as the queue.
+ */
+int32_t atls_queue_fd(const struct atls_queue *queue);
+
+/*
+ Takes up to `max` events from a polled queue without waiting; `*count` says how many (0 is no error). `event_size` is
+ sizeof(atls_event) as the host was compiled. Each event must be released with atls_event_release. Statuses: NULL_ARGUMENT,
+ INVALID_ARGUMENT, INVALID_STATE (not a polled queue).
+ */
+atls_status atls_queue_next(const struct atls_queue *queue,
+                            struct atls_event *events,
+                            size_t event_size,
+                            size_t max,
+                            size_t *count,
+                            struct atls_error **error);
+
+/*
+ As atls_queue_next, waiting up to `timeout_ms` for the first event (0: not at all; UINT32_MAX: for ever). `*count` is 0 when the
+ time is up. Statuses: those of atls_queue_next, WOULD_DEADLOCK.
+ */
+atls_status atls_queue_wait(const struct atls_queue *queue,
+                            struct atls_event *events,
+                            size_t event_size,
+                            size_t max,
+                            uint32_t timeout_ms,
+                            size_t *count,
+                            struct atls_error **error);
+
+/*
+ Gives back an event of a polled queue: its buffer, and its credit where that is automatic. After CLOSED it runs `sink.drop`. The
+ second time it does nothing.
+ */
+void atls_event_release(struct atls_event *event);
+
+/*
+ The barrier: cancels what is left, waits until every CLOSED and every `sink.drop` has run, and nothing runs after it returns. The
+ queue takes no new operations. Of a polled queue it discards the events that wait; no other thread may take events meanwhile,
+ and those taken before must have been released. Statuses: NULL_ARGUMENT, WOULD_DEADLOCK (in a callback).
+ */
+atls_status atls_queue_stop(struct atls_queue *queue,
+                            struct atls_error **error);
+
+/*
+ Adds a reference; returns `queue`.
+ */
+struct atls_queue *atls_queue_ref(struct atls_queue *queue);
+
+/*
+ Drops a reference. Operations that run keep what they need; only atls_queue_stop waits for them.
+ */
+void atls_queue_free(struct atls_queue *queue);
+
+/*
+ Status code; 0 for trailers.
+ */
+uint32_t atls_head_status(const struct atls_head *head);
+
+/*
+ Reason phrase as sent. Valid as long as the head.
+ */
+struct atls_str atls_head_reason(const struct atls_head *head);
+
+/*
+ 0 or 1, of HTTP/1.x.
+ */
+uint32_t atls_head_minor_version(const struct atls_head *head);
+
+/*
+ Number of header lines.
+ */
+size_t atls_head_count(const struct atls_head *head);
+
+/*
+ Name of the line at `index`, in the order and case of the wire (trailers: lower case); "" past the end. Valid as long as the head.
+ */
+struct atls_str atls_head_name(const struct atls_head *head,
+                               size_t index);
+
+/*
+ Value of the line at `index`, without the blanks around it; bytes, usually ASCII. Valid as long as the head.
+ */
+struct atls_str atls_head_value(const struct atls_head *head, size_t index);
+
+/*
+ Value of the first line with this name, in any case; `ptr` is never NULL, and an absent line gives "" as an empty one does. Valid
+ as long as the head.
+ */
+struct atls_str atls_head_get(const struct atls_head *head,
+                              const char *name);
+
+/*
+ Adds a reference; returns `head`.
+ */
+struct atls_head *atls_head_ref(struct atls_head *head);
+
+/*
+ Drops a reference.
+ */
+void atls_head_free(struct atls_head *head);
+
+/*
+ A configuration with the vendor's own root and the built-in web roots; NULL in a forked child only.
+ */
+struct atls_verifier_config *atls_verifier_config_new(void);
+
+/*
+ Frees the builder.
+ */
+void atls_verifier_config_free(struct atls_verifier_config *config);
+
+/*
+ Also trusts these roots (PEM) for the HTTPS of collateral services. Statuses: NULL_ARGUMENT, INVALID_UTF8.
+ */
+atls_status atls_verifier_config_add_root_pem(struct atls_verifier_config *config,
+                                              const char *pem,
+                                              struct atls_error **error);
+
+/*
+ For tests: quotes must lead to this simulator's root (DER) instead of the vendor's, and each policy must consent with
+ `"allow_simulated": true`. Statuses: NULL_ARGUMENT, INVALID_ARGUMENT.
+ */
+atls_status atls_verifier_config_set_simulated_root(struct atls_verifier_config *config,
+                                                    const uint8_t *root_der,
+                                                    size_t root_der_len,
+                                                    struct atls_error **error);
+
+/*
+ Makes a verifier; `config` may be NULL for the defaults. Statuses: NULL_ARGUMENT, INVALID_ARGUMENT (a root that cannot be read).
+ */
+atls_status atls_verifier_new(const struct atls_verifier_config *config,
+                              struct atls_verifier **verifier,
+                              struct atls_error **error);
+
+/*
+ Everything kept, as one JSON object in a new buffer, for a machine that cannot reach the vendor. Statuses: NULL_ARGUMENT.
+ */
+atls_status atls_verifier_export(const struct atls_verifier *verifier,
+                                 struct atls_buf **bundle,
+                                 struct atls_error **error);
+
+/*
+ Takes the documents of a bundle that are newer than those kept; `*taken` (may be NULL) says how many. A bundle with one bad entry
+ changes nothing. Statuses: NULL_ARGUMENT, COLLATERAL_INVALID.
+ */
+atls_status atls_verifier_import(const struct atls_verifier *verifier,
+                                 const uint8_t *bundle,
+                                 size_t bundle_len,
+                                 size_t *taken,
+                                 struct atls_error **error);
+
+/*
+ Adds a reference; returns `verifier`.
+ */
+struct atls_verifier *atls_verifier_ref(struct atls_verifier *verifier);
+
+/*
+ Drops a reference.
+ */
+void atls_verifier_free(struct atls_verifier *verifier);
+
+/*
+ A configuration for `host` (name or address) and `port`. Without a policy connecting answers INVALID_STATE. Statuses:
+ NULL_ARGUMENT, INVALID_UTF8, INVALID_ARGUMENT.
+ */
+atls_status atls_config_new(const char *host, uint16_t port, struct atls_config **config, struct atls_error **error);
+
+/*
+ Frees the builder.
+ */
+void atls_config_free(struct atls_config *config);
+
+/*
+ The policy that the server must satisfy. Statuses: NULL_ARGUMENT.
+ */
+atls_status atls_config_set_policy(struct atls_config *config,
+                                   const struct atls_policy *policy,
+                                   struct atls_error **error);
+
+/*
+ Connects with ordinary TLS and no attestation: such a connection proves nothing about what runs at its other end, and its
+ verdict is NULL. Drops the policy. Statuses: NULL_ARGUMENT.
+ */
+atls_status atls_config_set_unattested(struct atls_config *config,
+                                       struct atls_error **error);
+
+/*
+ The collateral store to share; the configuration keeps a reference. Without one each connection fetches for itself. Statuses:
+ NULL_ARGUMENT.
+ */
+atls_status atls_config_set_verifier(struct atls_config *config,
+                                     const struct atls_verifier *verifier,
+                                     struct atls_error **error);
+
+/*
+ The name to check the certificate against and to send as SNI, where it differs from the host; NULL for the host. Statuses:
+ NULL_ARGUMENT, INVALID_UTF8.
+ */
+atls_status atls_config_set_server_name(struct atls_config *config,
+                                        const char *server_name,
+                                        struct atls_error **error);
+
+/*
+ Goes through a WebSocket forwarder, `ws://` or `wss://`; the query parameter `target=host:port` is added unless it is there. NULL
+ for a direct connection. Statuses: NULL_ARGUMENT, INVALID_UTF8, INVALID_ARGUMENT.
+ */
+atls_status atls_config_set_tunnel(struct atls_config *config,
+                                   const char *url,
+                                   struct atls_error **error);
+
+/*
+ Also trusts these root certificates (PEM, one or more) for the server's chain. Statuses: NULL_ARGUMENT, INVALID_UTF8.
+ */
+atls_status atls_config_add_root_pem(struct atls_config *config, const char *pem, struct atls_error **error);
+
+/*
+ Which sets of roots to trust besides added ones: `webpki` is the built-in Mozilla set (on by default), `platform` the operating
+ system's store (off by default). Statuses: NULL_ARGUMENT.
+ */
+atls_status atls_config_set_roots(struct atls_config *config,
+                                  bool webpki,
+                                  bool platform,
+                                  struct atls_error **error);
+
+/*
+ Deadlines for connecting (names, TCP, tunnel) and for the TLS handshake, 20 seconds each by default. The evidence exchange has its
+ own in the policy. Statuses: NULL_ARGUMENT.
+ */
+atls_status atls_config_set_timeouts(struct atls_config *config,
+                                     uint32_t connect_ms,
+                                     uint32_t tls_ms,
+                                     struct atls_error **error);
+
+/*
+ Receive credit of event-driven handles, in bytes: `initial` to begin with (0 holds everything back), and whether what an event took
+ is granted again once the host is done with it. Default: 256 KiB, automatic. Statuses: NULL_ARGUMENT.
+ */
+atls_status atls_config_set_credit(struct atls_config *config,
+                                   uint64_t initial,
+                                   bool automatic,
+                                   struct atls_error **error);
+
+/*
+ Connects, and attests as the configuration's policy says, on the runtime. Events: CONNECTED; then DATA as credit allows, END when
+ the peer will send no more, WRITABLE after a write that answered AGAIN; CLOSED at last. The configuration is copied. Statuses:
+ NULL_ARGUMENT, INVALID_ARGUMENT, INVALID_STATE (no policy; queue or runtime stopped), TRUST_ANCHOR; after OK all failures come with
+ CLOSED.
+ */
+atls_status atls_stream_connect(const struct atls_runtime *runtime,
+                                const struct atls_config *config,
+                                const struct atls_sink *sink,
+                                struct atls_stream **stream,
+                                struct atls_error **error);
+
+/*
+ Connects and attests on the calling thread, and waits. The stream is then used with atls_stream_read and atls_stream_write_all; its
+ I/O runs on whichever thread calls those, and no other thread is involved. Statuses: those of the arguments as for
+ atls_stream_connect, WOULD_DEADLOCK, and every way in which connecting and attesting fail (2xx to 5xx).
+ */
+atls_status atls_stream_open(const struct atls_config *config,
+                             struct atls_stream **stream,
+                             struct atls_error **error);
+
+/*
+ The verdict on the server; NULL before CONNECTED and for an unattested stream. A new reference: free it.
+ */
+struct atls_verdict *atls_stream_verdict(const struct atls_stream *stream);
+
+/*
+ Event-driven: lets `bytes` more be received. Adds up, saturating. Statuses: NULL_ARGUMENT, INVALID_STATE (blocking stream).
+ */
+atls_status atls_stream_grant(const struct atls_stream *stream,
+                              uint64_t bytes,
+                              struct atls_error **error);
+
+/*
+ Event-driven: copies all of the bytes for sending, or answers AGAIN and takes nothing; one WRITABLE event follows each time it
+ did, as it does after CONNECTED where writing was tried before. Nothing is sent before the server was attested. Statuses:
+ NULL_ARGUMENT, AGAIN, INVALID_STATE (blocking stream; after atls_stream_close_write), or why the stream is closed.
+ */
+atls_status atls_stream_write(const struct atls_stream *stream,
+                              const uint8_t *data,
+                              size_t len,
+                              struct atls_error **error);
+
+/*
+ As atls_stream_write, without a copy: the stream takes a reference to the buffer, and drops it when the bytes are out. Statuses: as
+ atls_stream_write.
+ */
+atls_status atls_stream_write_buf(const struct atls_stream *stream,
+                                  const struct atls_buf *buf,
+                                  struct atls_error **error);
+
+/*
+ Says that nothing more will be written: what was written goes out, then close_notify. Receiving goes on. On a blocking stream it
+ waits, up to 60 seconds. Statuses: NULL_ARGUMENT, INVALID_STATE (already closed), IO, TIMED_OUT, or why the stream is closed.
+ */
+atls_status atls_stream_close_write(const struct atls_stream *stream,
+                                    struct atls_error **error);
+
+/*
+ Blocking: waits for bytes and copies up to `cap` of them; `*n` is 0 only at the end of the stream. When the time is up nothing is
+ lost. `timeout_ms` 0 means 60 seconds. Statuses: NULL_ARGUMENT, INVALID_ARGUMENT (`cap` is 0), INVALID_STATE (event-driven stream),
+ WOULD_DEADLOCK, TIMED_OUT, CANCELED, IO, TRUNCATED (ended without close_notify), TLS_HANDSHAKE.
+ */
+atls_status atls_stream_read(const struct atls_stream *stream,
+                             uint8_t *buf,
+                             size_t cap,
+                             size_t *n,
+                             uint32_t timeout_ms,
+                             struct atls_error **error);
+
+/*
+ Blocking: sends all of the bytes. When it fails, how much went out is unknown, and the stream is canceled. `timeout_ms` 0 means 60
+ seconds. Statuses: NULL_ARGUMENT, INVALID_STATE (event-driven stream), WOULD_DEADLOCK, TIMED_OUT, CANCELED, IO.
+ */
+atls_status atls_stream_write_all(const struct atls_stream *stream,
+                                  const uint8_t *data,
+                                  size_t len,
+                                  uint32_t timeout_ms,
+                                  struct atls_error **error);
+
+/*
+ Closes politely: what was written goes out, then close_notify and the socket; what was not received is dropped. Event-driven: CLOSED
+ follows, with OK. Blocking: waits, at most a second. Statuses: NULL_ARGUMENT.
+ */
+atls_status atls_stream_close(const struct atls_stream *stream,
+                              struct atls_error **error);
+
+/*
+ Ends the stream at once, whatever it is doing: connecting, attesting, sending, receiving. Event-driven: CLOSED follows, with CANCELED;
+ DATA may still come before it. Blocking: calls of other threads on this stream return CANCELED. Statuses: NULL_ARGUMENT.
+ */
+atls_status atls_stream_cancel(const struct atls_stream *stream,
+                               struct atls_error **error);
+
+/*
+ Adds a reference; returns `stream`.
+ */
+struct atls_stream *atls_stream_ref(struct atls_stream *stream);
+
+/*
+ Drops a reference. The last one cancels the stream; CLOSED still comes.
+ */
+void atls_stream_free(struct atls_stream *stream);
+
+/*
+ Connects, and attests as the configuration's policy says, on the runtime. Events: CONNECTED, and CLOSED when the connection has
+ ended, for whatever reason. The configuration is copied; its credit is that of each exchange. Statuses: as atls_stream_connect.
+ */
+atls_status atls_http_connect(const struct atls_runtime *runtime,
+                              const struct atls_config *config,
+                              const struct atls_sink *sink,
+                              struct atls_http **http,
+                              struct atls_error **error);
+
+/*
+ Connects and attests on the calling thread, and waits. Requests are then made with atls_http_fetch; I/O runs on whichever thread
+ calls. Statuses: as atls_stream_open.
+ */
+atls_status atls_http_open(const struct atls_config *config,
+                           struct atls_http **http,
+                           struct atls_error **error);
+
+/*
+ The verdict on the server; NULL before CONNECTED and for an unattested connection. A new reference: free it.
+ */
+struct atls_verdict *atls_http_verdict(const struct atls_http *http);
+
+/*
+ Whether a request may be started now: connected, open, and no exchange under way.
+ */
+bool atls_http_is_ready(const struct atls_http *http);
+
+/*
+ Event-driven: starts a request; its events go to `sink`: INFORMATIONAL, HEAD, DATA as credit allows, TRAILERS, END, WRITABLE for a
+ streamed body, and CLOSED. The request is copied. Statuses: NULL_ARGUMENT, INVALID_ARGUMENT, INVALID_STATE (blocking connection; not
+ connected yet; queue stopped), HTTP_HEADER_INVALID, UNSUPPORTED (CONNECT), BUSY (the previous exchange is not over), CLOSED.
+ */
+atls_status atls_http_start(const struct atls_http *http,
+                            const struct atls_request *request,
+                            const struct atls_sink *sink,
+                            struct atls_exchange **exchange,
+                            struct atls_error **error);
+
+/*
+ Blocking: sends a request and, unless its body is streamed, waits for the response head. With a streamed body it returns at once:
+ write the body with atls_exchange_write_all, end it with atls_exchange_finish, then take the head. Statuses: as atls_http_start, and
+ WOULD_DEADLOCK, TIMED_OUT (the request's timeout), IO, TRUNCATED, HTTP_PROTOCOL, TLS_HANDSHAKE.
+ */
+atls_status atls_http_fetch(const struct atls_http *http,
+                            const struct atls_request *request,
+                            struct atls_exchange **exchange,
+                            struct atls_error **error);
+
+/*
+ Closes the connection; an exchange under way fails. Event-driven: CLOSED follows, with CANCELED. Statuses: NULL_ARGUMENT.
+ */
+atls_status atls_http_close(const struct atls_http *http,
+                            struct atls_error **error);
+
+/*
+ Adds a reference; returns `http`.
+ */
+struct atls_http *atls_http_ref(struct atls_http *http);
+
+/*
+ Drops a reference. The last one closes the connection.
+ */
+void atls_http_free(struct atls_http *http);
+
+/*
+ `method` is a token such as "GET"; `path` is the origin form, path and query; `host` goes into the Host header. Statuses:
+ NULL_ARGUMENT, INVALID_UTF8; what they hold is checked when the request is used.
+ */
+atls_status atls_request_new(const char *method,
+                             const char *path,
+                             const char *host,
+                             struct atls_request **request,
+                             struct atls_error **error);
+
+/*
+ Frees the builder.
+ */
+void atls_request_free(struct atls_request *request);
+
+/*
+ Adds a header line. Host, Transfer-Encoding, Upgrade and Trailer are the library's to set; Content-Length may be given if it is
+ right. Statuses: NULL_ARGUMENT, INVALID_UTF8 (name), HTTP_HEADER_INVALID (not a token, CR, LF or another control character).
+ */
+atls_status atls_request_add_header(struct atls_request *request,
+                                    const char *name,
+                                    const uint8_t *value,
+                                    size_t value_len,
+                                    struct atls_error **error);
+
+/*
+ Gives the request a body of `len` bytes; copied. Statuses: NULL_ARGUMENT.
+ */
+atls_status atls_request_set_body(struct atls_request *request,
+                                  const uint8_t *data,
+                                  size_t len,
+                                  struct atls_error **error);
+
+/*
+ As atls_request_set_body, without a copy: the request takes a reference to the buffer. Statuses: NULL_ARGUMENT.
+ */
+atls_status atls_request_set_body_buf(struct atls_request *request,
+                                      const struct atls_buf *buf,
+                                      struct atls_error **error);
+
+/*
+ The body will be written to the exchange, piece by piece: `length` bytes, or ATLS_LENGTH_UNKNOWN. Statuses: NULL_ARGUMENT.
+ */
+atls_status atls_request_set_body_stream(struct atls_request *request,
+                                         uint64_t length,
+                                         struct atls_error **error);
+
+/*
+ How long to wait for the response head: 0 for the default of 60 seconds, UINT32_MAX for ever. Statuses: NULL_ARGUMENT.
+ */
+atls_status atls_request_set_timeout(struct atls_request *request, uint32_t timeout_ms, struct atls_error **error);
+
+/*
+ Blocking: waits for the response head. A new reference: free it. `timeout_ms` 0 means 60 seconds. Statuses: NULL_ARGUMENT,
+ INVALID_STATE (event-driven exchange), WOULD_DEADLOCK, TIMED_OUT, CANCELED, and as atls_http_fetch.
+ */
+atls_status atls_exchange_head(const struct atls_exchange *exchange,
+                               struct atls_head **head,
+                               uint32_t timeout_ms,
+                               struct atls_error **error);
+
+/*
+ Blocking: waits for bytes of the response body and copies up to `cap` of them; `*n` is 0 only at its end, and then the connection is
+ free for the next request. When the time is up nothing is lost. `timeout_ms` 0 means 60 seconds. Statuses: NULL_ARGUMENT,
+ INVALID_ARGUMENT (`cap` is 0), INVALID_STATE (event-driven exchange), WOULD_DEADLOCK, TIMED_OUT, CANCELED, IO, TRUNCATED, HTTP_PROTOCOL.
+ */
+atls_status atls_exchange_read(const struct atls_exchange *exchange,
+                               uint8_t *buf,
+                               size_t cap,
+                               size_t *n,
+                               uint32_t timeout_ms,
+                               struct atls_error **error);
+
+/*
+ Blocking: the trailers, once the body was read to its end; NULL in `*trailers` where there were none. A new reference: free it.
+ Statuses: NULL_ARGUMENT, INVALID_STATE (event-driven exchange; the body is not at its end).
+ */
+atls_status atls_exchange_trailers(const struct atls_exchange *exchange,
+                                   struct atls_head **trailers,
+                                   struct atls_error **error);
+
+/*
+ Event-driven: copies all of the bytes for the request body, or answers AGAIN and takes nothing; one WRITABLE event follows each time
+ it did. Statuses: NULL_ARGUMENT, AGAIN, INVALID_STATE (the body is not a stream; already finished; blocking exchange), or why the
+ exchange is over.
+ */
+atls_status atls_exchange_write(const struct atls_exchange *exchange,
+                                const uint8_t *data,
+                                size_t len,
+                                struct atls_error **error);
+
+/*
+ Blocking: sends a piece of the request body; waits until the library has taken all of it. `timeout_ms` 0 means 60 seconds. Statuses:
+ NULL_ARGUMENT, INVALID_STATE (the body is not a stream; already finished; event-driven exchange), WOULD_DEADLOCK, TIMED_OUT (nothing
+ was taken), CANCELED, or why the exchange is over.
+ */
+atls_status atls_exchange_write_all(const struct atls_exchange *exchange,
+                                    const uint8_t *data,
+                                    size_t len,
+                                    uint32_t timeout_ms,
+                                    struct atls_error **error);
+
+/*
+ Ends a streamed request body. Statuses: NULL_ARGUMENT, INVALID_STATE (the body is not a stream; already finished), or why the exchange
+ is over.
+ */
+atls_status atls_exchange_finish(const struct atls_exchange *exchange,
+                                 struct atls_error **error);
+
+/*
+ Event-driven: lets `bytes` more of the response body be received. Adds up, saturating. Statuses: NULL_ARGUMENT, INVALID_STATE
+ (blocking exchange).
+ */
+atls_status atls_exchange_grant(const struct atls_exchange *exchange,
+                                uint64_t bytes,
+                                struct atls_error **error);
+
+/*
+ Gives the exchange up, and with it the connection, unless it was over. Event-driven: CLOSED follows, with CANCELED. Blocking: calls of
+ other threads on this exchange return CANCELED. Statuses: NULL_ARGUMENT.
+ */
+atls_status atls_exchange_cancel(const struct atls_exchange *exchange,
+                                 struct atls_error **error);
+
+/*
+ Adds a reference; returns `exchange`.
+ */
+struct atls_exchange *atls_exchange_ref(struct atls_exchange *exchange);
+
+/*
+ Drops a reference. The last one gives the exchange up, as atls_exchange_cancel; CLOSED still comes.
+ */
+void atls_exchange_free(struct atls_exchange *exchange);
 
 #ifdef __cplusplus
 }  // extern "C"

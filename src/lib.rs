@@ -4,8 +4,15 @@
 //! `error` and `log` stand below all of them.
 
 pub mod attest;
+pub mod blocking;
 pub mod capi;
+pub mod collateral;
+pub mod connect;
 pub mod error;
+pub mod events;
+pub mod flow;
+pub mod http;
 pub mod log;
 pub mod net;
+pub mod stream;
 pub mod tls;

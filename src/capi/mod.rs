@@ -15,12 +15,32 @@
 #![cfg_attr(not(test), deny(clippy::unwrap_used, clippy::expect_used, clippy::panic))]
 
 pub mod bytes;
+pub mod config;
 pub mod error;
+pub mod event;
+pub mod exchange;
 pub mod guard;
 pub mod handle;
+pub mod head;
+pub mod http;
 pub mod log;
 pub mod policy;
+pub mod queue;
+pub mod request;
+pub mod runtime;
 pub mod status;
+pub mod stream;
 pub mod verdict;
+pub mod verifier;
 pub mod verify;
 pub mod version;
+mod wakeup;
+
+/// A duration from C: 0 is the default, UINT32_MAX is none.
+pub(crate) fn limit(milliseconds: u32, default: std::time::Duration) -> Option<std::time::Duration> {
+    match milliseconds {
+        0 => Some(default),
+        u32::MAX => None,
+        some => Some(std::time::Duration::from_millis(some.into())),
+    }
+}

@@ -1,0 +1,214 @@
+//! `atls_http`: an attested HTTP/1.1 connection with keep-alive, one exchange at a time.
+
+use std::any::Any;
+use std::sync::{Arc, Weak};
+
+use super::config::atls_config;
+use super::error::atls_error;
+use super::event::{Operation, Poster, atls_sink};
+use super::exchange::atls_exchange;
+use super::guard::{guard, guard_free, guard_value, watch_forks};
+use super::handle::{borrow, put, release, require, share};
+use super::request::atls_request;
+use super::runtime::{atls_runtime, prepare_thread};
+use super::status::atls_status;
+use super::verdict::atls_verdict;
+use crate::blocking::Driver;
+use crate::connect;
+use crate::error::{Error, Result, Status};
+use crate::events::{Observer, Outlet};
+use crate::http::HttpConnection;
+use crate::http::task::{Shared, drive};
+
+/// An attested HTTP/1.1 connection: requests one after the other, each response read to its end before the next. Event-driven
+/// (atls_http_connect) or blocking (atls_http_open). Reference-counted, safe to share between threads; dropping the last reference
+/// closes it once its exchange is over.
+pub struct atls_http {
+    pub(crate) mode: Mode,
+    pub(crate) credit: u64,
+    pub(crate) automatic_credit: bool,
+}
+
+pub(crate) enum Mode {
+    Events { shared: Arc<Shared>, runtime: Arc<atls_runtime> },
+    Blocking { driver: Arc<Driver>, connection: Arc<HttpConnection> },
+}
+
+impl atls_http {
+    pub(crate) fn connection(&self) -> Result<&Arc<HttpConnection>> {
+        match &self.mode {
+            Mode::Blocking { connection, .. } => Ok(connection),
+            Mode::Events { shared, .. } => {
+                let missing = || Error::new(Status::InvalidState, "not connected (wait for CONNECTED)");
+                shared.connection.get().ok_or_else(missing)
+            }
+        }
+    }
+
+    fn end(&self) {
+        match &self.mode {
+            Mode::Events { shared, .. } => shared.cancel.cancel(),
+            Mode::Blocking { connection, .. } => connection.closing.cancel(),
+        }
+    }
+}
+
+impl Drop for atls_http {
+    fn drop(&mut self) {
+        self.end();
+    }
+}
+
+/// Connects, and attests as the configuration's policy says, on the runtime. Events: CONNECTED, and CLOSED when the connection has
+/// ended, for whatever reason. The configuration is copied; its credit is that of each exchange. Statuses: as atls_stream_connect.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn atls_http_connect(
+    runtime: *const atls_runtime,
+    config: *const atls_config,
+    sink: *const atls_sink,
+    http: *mut *mut atls_http,
+    error: *mut *mut atls_error,
+) -> atls_status {
+    guard(error, || {
+        require(http, "http")?;
+        let runtime = unsafe { share(runtime, "runtime") }?;
+        let config = unsafe { borrow(config, "config") }?;
+        let target = config.target()?;
+        let operation = unsafe { Operation::new(sink, &runtime.registry) }?;
+        let shared = Arc::new(Shared::default());
+        let made = Arc::new(atls_http {
+            mode: Mode::Events { shared: shared.clone(), runtime: runtime.clone() },
+            credit: config.credit,
+            automatic_credit: config.automatic_credit,
+        });
+        let canceled = Arc::downgrade(&shared);
+        let source: Weak<dyn Any + Send + Sync> = Arc::downgrade(&made) as _;
+        operation.register(source, move || {
+            if let Some(shared) = canceled.upgrade() {
+                shared.cancel.cancel();
+            }
+        })?;
+        unsafe { put(http, Arc::into_raw(made).cast_mut(), "http") }?;
+        let observer: Arc<dyn Observer> = Arc::new(Poster(operation));
+        runtime.handle().spawn(drive(target, shared, Outlet::new(observer)));
+        Ok(())
+    })
+}
+
+/// Connects and attests on the calling thread, and waits. Requests are then made with atls_http_fetch; I/O runs on whichever thread
+/// calls. Statuses: as atls_stream_open.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn atls_http_open(
+    config: *const atls_config,
+    http: *mut *mut atls_http,
+    error: *mut *mut atls_error,
+) -> atls_status {
+    guard(error, || {
+        require(http, "http")?;
+        let config = unsafe { borrow(config, "config") }?;
+        let target = config.target()?;
+        watch_forks();
+        let driver = Driver::new(prepare_thread)?;
+        let (connection, work) = driver.run(None, "connecting", async {
+            let connected = connect::connect(&target).await?;
+            HttpConnection::start(connected.stream, connected.verdict).await
+        })?;
+        driver.spawn(async move {
+            work.await;
+        });
+        let made = atls_http {
+            mode: Mode::Blocking { driver: Arc::new(driver), connection },
+            credit: config.credit,
+            automatic_credit: config.automatic_credit,
+        };
+        unsafe { put(http, Arc::into_raw(Arc::new(made)).cast_mut(), "http") }
+    })
+}
+
+/// The verdict on the server; NULL before CONNECTED and for an unattested connection. A new reference: free it.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn atls_http_verdict(http: *const atls_http) -> *mut atls_verdict {
+    guard_value(std::ptr::null_mut(), || {
+        let connection = unsafe { borrow(http, "http") }.ok().and_then(|http| http.connection().ok());
+        let verdict = connection.and_then(|connection| connection.verdict.clone());
+        verdict.map_or(std::ptr::null_mut(), atls_verdict::into_raw)
+    })
+}
+
+/// Whether a request may be started now: connected, open, and no exchange under way.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn atls_http_is_ready(http: *const atls_http) -> bool {
+    guard_value(false, || {
+        let connection = unsafe { borrow(http, "http") }.ok().and_then(|http| http.connection().ok());
+        connection.is_some_and(|connection| connection.is_ready())
+    })
+}
+
+/// Event-driven: starts a request; its events go to `sink`: INFORMATIONAL, HEAD, DATA as credit allows, TRAILERS, END, WRITABLE for a
+/// streamed body, and CLOSED. The request is copied. Statuses: NULL_ARGUMENT, INVALID_ARGUMENT, INVALID_STATE (blocking connection; not
+/// connected yet; queue stopped), HTTP_HEADER_INVALID, UNSUPPORTED (CONNECT), BUSY (the previous exchange is not over), CLOSED.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn atls_http_start(
+    http: *const atls_http,
+    request: *const atls_request,
+    sink: *const atls_sink,
+    exchange: *mut *mut atls_exchange,
+    error: *mut *mut atls_error,
+) -> atls_status {
+    guard(error, || {
+        require(exchange, "exchange")?;
+        let http = unsafe { borrow(http, "http") }?;
+        let request = unsafe { borrow(request, "request") }?;
+        let Mode::Events { runtime, .. } = &http.mode else {
+            return Err(Error::new(Status::InvalidState, "the connection is a blocking one"));
+        };
+        let operation = unsafe { Operation::new(sink, &runtime.registry) }?;
+        atls_exchange::start(http, runtime, request, operation, |made| unsafe { put(exchange, made, "exchange") })
+    })
+}
+
+/// Blocking: sends a request and, unless its body is streamed, waits for the response head. With a streamed body it returns at once:
+/// write the body with atls_exchange_write_all, end it with atls_exchange_finish, then take the head. Statuses: as atls_http_start, and
+/// WOULD_DEADLOCK, TIMED_OUT (the request's timeout), IO, TRUNCATED, HTTP_PROTOCOL, TLS_HANDSHAKE.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn atls_http_fetch(
+    http: *const atls_http,
+    request: *const atls_request,
+    exchange: *mut *mut atls_exchange,
+    error: *mut *mut atls_error,
+) -> atls_status {
+    guard(error, || {
+        require(exchange, "exchange")?;
+        let http = unsafe { borrow(http, "http") }?;
+        let request = unsafe { borrow(request, "request") }?;
+        let Mode::Blocking { driver, connection } = &http.mode else {
+            return Err(Error::new(Status::InvalidState, "the connection is event-driven"));
+        };
+        let made = atls_exchange::fetch(driver, connection, request)?;
+        unsafe { put(exchange, made, "exchange") }
+    })
+}
+
+/// Closes the connection; an exchange under way fails. Event-driven: CLOSED follows, with CANCELED. Statuses: NULL_ARGUMENT.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn atls_http_close(http: *const atls_http, error: *mut *mut atls_error) -> atls_status {
+    guard(error, || {
+        unsafe { borrow(http, "http") }?.end();
+        Ok(())
+    })
+}
+
+/// Adds a reference; returns `http`.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn atls_http_ref(http: *mut atls_http) -> *mut atls_http {
+    guard_value(std::ptr::null_mut(), || match unsafe { share(http, "http") } {
+        Ok(shared) => Arc::into_raw(shared).cast_mut(),
+        Err(_) => std::ptr::null_mut(),
+    })
+}
+
+/// Drops a reference. The last one closes the connection.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn atls_http_free(http: *mut atls_http) {
+    guard_free(|| unsafe { release(http) });
+}

@@ -1,0 +1,126 @@
+//! `atls_runtime`: the library's worker threads, for event-driven handles.
+
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use tokio::runtime::{Builder, Handle, Runtime};
+
+use super::error::atls_error;
+use super::event::Registry;
+use super::guard::{guard, guard_free, guard_value, watch_forks};
+use super::handle::{borrow, put, release, require, share};
+use super::status::atls_status;
+use crate::blocking::{check_may_block, mark_thread};
+use crate::error::{Error, Phase, Status};
+use crate::flow::lock;
+
+/// Worker threads on which event-driven connections live. Handles started on it keep it alive; the last reference to go shuts it
+/// down without waiting. Reference-counted; safe to share between threads.
+pub struct atls_runtime {
+    runtime: Mutex<Option<Runtime>>,
+    handle: Handle,
+    pub(crate) registry: Arc<Registry>,
+}
+
+impl atls_runtime {
+    pub(crate) fn handle(&self) -> &Handle {
+        &self.handle
+    }
+}
+
+impl Drop for atls_runtime {
+    fn drop(&mut self) {
+        self.registry.stop();
+        if let Some(runtime) = lock(&self.runtime).take() {
+            runtime.shutdown_background();
+        }
+    }
+}
+
+/// Keeps the host's signals away from a thread of ours: a SIGPIPE of ours must not kill the host, and its handlers must not run on
+/// our stacks. Faults stay where they arise.
+pub(crate) fn prepare_thread() {
+    mark_thread(true);
+    // SAFETY: the set is initialised by sigfillset before use.
+    unsafe {
+        let mut set = std::mem::zeroed();
+        libc::sigfillset(&mut set);
+        for fault in
+            [libc::SIGSEGV, libc::SIGBUS, libc::SIGFPE, libc::SIGILL, libc::SIGABRT, libc::SIGTRAP, libc::SIGPROF]
+        {
+            libc::sigdelset(&mut set, fault);
+        }
+        libc::pthread_sigmask(libc::SIG_BLOCK, &set, std::ptr::null_mut());
+    }
+}
+
+/// Starts a runtime with `workers` threads, named atls-0 and so on; 0 for the default, the number of processors but at most 4.
+/// Statuses: NULL_ARGUMENT, INVALID_ARGUMENT (more than 1024), IO.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn atls_runtime_new(
+    workers: u32,
+    runtime: *mut *mut atls_runtime,
+    error: *mut *mut atls_error,
+) -> atls_status {
+    guard(error, || {
+        require(runtime, "runtime")?;
+        if workers > 1024 {
+            return Err(Error::new(
+                Status::InvalidArgument,
+                format!("workers is {workers}, at most 1024 are possible"),
+            ));
+        }
+        watch_forks();
+        let processors = std::thread::available_parallelism().map_or(1, |count| count.get()).min(4);
+        let next = AtomicUsize::new(0);
+        let built = Builder::new_multi_thread()
+            .worker_threads(if workers == 0 { processors } else { workers as usize })
+            .thread_name_fn(move || format!("atls-{}", next.fetch_add(1, Ordering::Relaxed)))
+            .on_thread_start(prepare_thread)
+            .enable_io()
+            .enable_time()
+            .build()
+            .map_err(|error| Error::from_io(error, Phase::Call))?;
+        let handle = built.handle().clone();
+        let made = atls_runtime { runtime: Mutex::new(Some(built)), handle, registry: Arc::default() };
+        unsafe { put(runtime, Arc::into_raw(Arc::new(made)).cast_mut(), "runtime") }
+    })
+}
+
+/// Cancels every operation of the runtime, waits until all CLOSED events have been delivered and released, and ends the threads.
+/// Afterwards nothing can be started on it. Statuses: NULL_ARGUMENT; WOULD_DEADLOCK; TIMED_OUT when `timeout_ms` (0: 10 seconds) was
+/// too short, for instance because nobody takes events from a polled queue; then the threads are left to end by themselves.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn atls_runtime_shutdown(
+    runtime: *mut atls_runtime,
+    timeout_ms: u32,
+    error: *mut *mut atls_error,
+) -> atls_status {
+    guard(error, || {
+        let shared = unsafe { borrow(runtime, "runtime") }?;
+        check_may_block()?;
+        shared.registry.stop();
+        let limit = super::limit(timeout_ms, Duration::from_secs(10));
+        let done = shared.registry.wait(limit);
+        if let Some(runtime) = lock(&shared.runtime).take() {
+            runtime.shutdown_timeout(if done { Duration::from_secs(1) } else { Duration::ZERO });
+        }
+        if done { Ok(()) } else { Err(Error::new(Status::TimedOut, "operations were still not closed")) }
+    })
+}
+
+/// Adds a reference; returns `runtime`.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn atls_runtime_ref(runtime: *mut atls_runtime) -> *mut atls_runtime {
+    guard_value(std::ptr::null_mut(), || match unsafe { share(runtime, "runtime") } {
+        Ok(shared) => Arc::into_raw(shared).cast_mut(),
+        Err(_) => std::ptr::null_mut(),
+    })
+}
+
+/// Drops a reference.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn atls_runtime_free(runtime: *mut atls_runtime) {
+    guard_free(|| unsafe { release(runtime) });
+}

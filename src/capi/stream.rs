@@ -1,0 +1,333 @@
+//! `atls_stream`: an attested byte stream.
+
+use std::any::Any;
+use std::sync::{Arc, Mutex, OnceLock, Weak};
+use std::time::Duration;
+
+use bytes::Bytes;
+use tokio::io::{AsyncWriteExt, ReadHalf, WriteHalf};
+
+use super::bytes::atls_buf;
+use super::config::atls_config;
+use super::error::atls_error;
+use super::event::{Operation, Poster, atls_sink};
+use super::guard::{guard, guard_free, guard_value, watch_forks};
+use super::handle::{borrow, bytes, put, release, require, share};
+use super::runtime::{atls_runtime, prepare_thread};
+use super::status::atls_status;
+use super::verdict::atls_verdict;
+use crate::attest::Verdict;
+use crate::blocking::Driver;
+use crate::connect::{self, Stream};
+use crate::error::{Error, Phase, Result, Status};
+use crate::events::{Event, Observer, Outlet};
+use crate::flow::{Cancel, Credit, Outgoing, lock};
+use crate::stream::{Shared, drive};
+
+/// Default deadline of a blocking read or write.
+const DEFAULT_TIMEOUT: Duration = Duration::from_secs(60);
+
+/// An attested byte stream. Event-driven (atls_stream_connect) or blocking (atls_stream_open); both directions are independent.
+/// Reference-counted, safe to share between threads; dropping the last reference cancels it.
+pub struct atls_stream {
+    mode: Mode,
+    _runtime: Option<Arc<atls_runtime>>,
+}
+
+enum Mode {
+    Events(Arc<Shared>),
+    Blocking(Box<Blocking>),
+}
+
+struct Blocking {
+    driver: Driver,
+    reader: Mutex<ReadHalf<Stream>>,
+    writer: Mutex<WriteHalf<Stream>>,
+    cancel: Cancel,
+    verdict: Option<Arc<Verdict>>,
+}
+
+impl Drop for atls_stream {
+    fn drop(&mut self) {
+        self.cancel();
+    }
+}
+
+impl atls_stream {
+    fn cancel(&self) {
+        match &self.mode {
+            Mode::Events(shared) => shared.cancel.cancel(),
+            Mode::Blocking(blocking) => blocking.cancel.cancel(),
+        }
+    }
+
+    fn events(&self) -> Result<&Arc<Shared>> {
+        match &self.mode {
+            Mode::Events(shared) => Ok(shared),
+            Mode::Blocking(_) => Err(Error::new(Status::InvalidState, "the stream is a blocking one")),
+        }
+    }
+
+    fn blocking(&self) -> Result<&Blocking> {
+        match &self.mode {
+            Mode::Blocking(blocking) => Ok(blocking),
+            Mode::Events(_) => Err(Error::new(Status::InvalidState, "the stream is event-driven")),
+        }
+    }
+}
+
+/// Connects, and attests as the configuration's policy says, on the runtime. Events: CONNECTED; then DATA as credit allows, END when
+/// the peer will send no more, WRITABLE after a write that answered AGAIN; CLOSED at last. The configuration is copied. Statuses:
+/// NULL_ARGUMENT, INVALID_ARGUMENT, INVALID_STATE (no policy; queue or runtime stopped), TRUST_ANCHOR; after OK all failures come with
+/// CLOSED.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn atls_stream_connect(
+    runtime: *const atls_runtime,
+    config: *const atls_config,
+    sink: *const atls_sink,
+    stream: *mut *mut atls_stream,
+    error: *mut *mut atls_error,
+) -> atls_status {
+    guard(error, || {
+        require(stream, "stream")?;
+        let runtime = unsafe { share(runtime, "runtime") }?;
+        let config = unsafe { borrow(config, "config") }?;
+        let target = config.target()?;
+        let operation = unsafe { Operation::new(sink, &runtime.registry) }?;
+        let observer: Arc<dyn Observer> = Arc::new(Poster(operation.clone()));
+        let writable = observer.clone();
+        let shared = Arc::new(Shared {
+            credit: Arc::new(Credit::new(config.credit, config.automatic_credit)),
+            outgoing: Outgoing::new(Box::new(move || writable.post(Event::Writable, None))),
+            cancel: Cancel::default(),
+            closing: Cancel::default(),
+            verdict: OnceLock::new(),
+        });
+        let made = Arc::new(atls_stream { mode: Mode::Events(shared.clone()), _runtime: Some(runtime.clone()) });
+        // Weak: the operation is held by the sending queue inside `shared`.
+        let canceled = Arc::downgrade(&shared);
+        let source: Weak<dyn Any + Send + Sync> = Arc::downgrade(&made) as _;
+        operation.register(source, move || {
+            if let Some(shared) = canceled.upgrade() {
+                shared.cancel.cancel();
+            }
+        })?;
+        unsafe { put(stream, Arc::into_raw(made).cast_mut(), "stream") }?;
+        runtime.handle().spawn(drive(target, shared, Outlet::new(observer)));
+        Ok(())
+    })
+}
+
+/// Connects and attests on the calling thread, and waits. The stream is then used with atls_stream_read and atls_stream_write_all; its
+/// I/O runs on whichever thread calls those, and no other thread is involved. Statuses: those of the arguments as for
+/// atls_stream_connect, WOULD_DEADLOCK, and every way in which connecting and attesting fail (2xx to 5xx).
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn atls_stream_open(
+    config: *const atls_config,
+    stream: *mut *mut atls_stream,
+    error: *mut *mut atls_error,
+) -> atls_status {
+    guard(error, || {
+        require(stream, "stream")?;
+        let target = unsafe { borrow(config, "config") }?.target()?;
+        watch_forks();
+        let driver = Driver::new(prepare_thread)?;
+        let connected = driver.run(None, "connecting", connect::connect(&target))?;
+        let (reader, writer) = tokio::io::split(connected.stream);
+        let blocking = Blocking {
+            driver,
+            reader: Mutex::new(reader),
+            writer: Mutex::new(writer),
+            cancel: Cancel::default(),
+            verdict: connected.verdict,
+        };
+        let made = atls_stream { mode: Mode::Blocking(Box::new(blocking)), _runtime: None };
+        unsafe { put(stream, Arc::into_raw(Arc::new(made)).cast_mut(), "stream") }
+    })
+}
+
+/// The verdict on the server; NULL before CONNECTED and for an unattested stream. A new reference: free it.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn atls_stream_verdict(stream: *const atls_stream) -> *mut atls_verdict {
+    guard_value(std::ptr::null_mut(), || {
+        let verdict = match unsafe { borrow(stream, "stream") }.map(|stream| &stream.mode) {
+            Ok(Mode::Events(shared)) => shared.verdict.get(),
+            Ok(Mode::Blocking(blocking)) => blocking.verdict.as_ref(),
+            Err(_) => None,
+        };
+        verdict.map_or(std::ptr::null_mut(), |verdict| atls_verdict::into_raw(verdict.clone()))
+    })
+}
+
+/// Event-driven: lets `bytes` more be received. Adds up, saturating. Statuses: NULL_ARGUMENT, INVALID_STATE (blocking stream).
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn atls_stream_grant(
+    stream: *const atls_stream,
+    bytes: u64,
+    error: *mut *mut atls_error,
+) -> atls_status {
+    guard(error, || {
+        unsafe { borrow(stream, "stream") }?.events()?.credit.grant(bytes);
+        Ok(())
+    })
+}
+
+/// Event-driven: copies all of the bytes for sending, or answers AGAIN and takes nothing; one WRITABLE event follows each time it
+/// did, as it does after CONNECTED where writing was tried before. Nothing is sent before the server was attested. Statuses:
+/// NULL_ARGUMENT, AGAIN, INVALID_STATE (blocking stream; after atls_stream_close_write), or why the stream is closed.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn atls_stream_write(
+    stream: *const atls_stream,
+    data: *const u8,
+    len: usize,
+    error: *mut *mut atls_error,
+) -> atls_status {
+    guard(error, || {
+        let data = unsafe { bytes(data, len, "data") }?;
+        unsafe { borrow(stream, "stream") }?.events()?.outgoing.write(Bytes::copy_from_slice(data))
+    })
+}
+
+/// As atls_stream_write, without a copy: the stream takes a reference to the buffer, and drops it when the bytes are out. Statuses: as
+/// atls_stream_write.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn atls_stream_write_buf(
+    stream: *const atls_stream,
+    buf: *const atls_buf,
+    error: *mut *mut atls_error,
+) -> atls_status {
+    guard(error, || {
+        let data = unsafe { borrow(buf, "buf") }?.bytes.clone();
+        unsafe { borrow(stream, "stream") }?.events()?.outgoing.write(data)
+    })
+}
+
+/// Says that nothing more will be written: what was written goes out, then close_notify. Receiving goes on. On a blocking stream it
+/// waits, up to 60 seconds. Statuses: NULL_ARGUMENT, INVALID_STATE (already closed), IO, TIMED_OUT, or why the stream is closed.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn atls_stream_close_write(
+    stream: *const atls_stream,
+    error: *mut *mut atls_error,
+) -> atls_status {
+    guard(error, || match &unsafe { borrow(stream, "stream") }?.mode {
+        Mode::Events(shared) => shared.outgoing.finish(),
+        Mode::Blocking(blocking) => {
+            let mut writer = lock(&blocking.writer);
+            let work = async { writer.shutdown().await.map_err(|error| Error::from_io(error, Phase::Transfer)) };
+            blocking.driver.run(Some(DEFAULT_TIMEOUT), "closing", blocking.cancel.guard(work))
+        }
+    })
+}
+
+/// Blocking: waits for bytes and copies up to `cap` of them; `*n` is 0 only at the end of the stream. When the time is up nothing is
+/// lost. `timeout_ms` 0 means 60 seconds. Statuses: NULL_ARGUMENT, INVALID_ARGUMENT (`cap` is 0), INVALID_STATE (event-driven stream),
+/// WOULD_DEADLOCK, TIMED_OUT, CANCELED, IO, TRUNCATED (ended without close_notify), TLS_HANDSHAKE.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn atls_stream_read(
+    stream: *const atls_stream,
+    buf: *mut u8,
+    cap: usize,
+    n: *mut usize,
+    timeout_ms: u32,
+    error: *mut *mut atls_error,
+) -> atls_status {
+    guard(error, || {
+        require(n, "n")?;
+        require(buf, "buf")?;
+        let blocking = unsafe { borrow(stream, "stream") }?.blocking()?;
+        if cap == 0 {
+            return Err(Error::new(Status::InvalidArgument, "cap is 0"));
+        }
+        // SAFETY: the host says that `buf` has room for `cap` bytes; they are written before they are read.
+        let place = unsafe { std::slice::from_raw_parts_mut(buf.cast::<std::mem::MaybeUninit<u8>>(), cap) };
+        let mut view = tokio::io::ReadBuf::uninit(place);
+        let mut reader = lock(&blocking.reader);
+        let work = async {
+            std::future::poll_fn(|cx| tokio::io::AsyncRead::poll_read(std::pin::Pin::new(&mut *reader), cx, &mut view))
+                .await
+                .map_err(|error| Error::from_io(error, Phase::Transfer).context("receiving"))
+        };
+        let limit = super::limit(timeout_ms, DEFAULT_TIMEOUT);
+        blocking.driver.run(limit, "receiving", blocking.cancel.guard(work))?;
+        unsafe { put(n, view.filled().len(), "n") }
+    })
+}
+
+/// Blocking: sends all of the bytes. When it fails, how much went out is unknown, and the stream is canceled. `timeout_ms` 0 means 60
+/// seconds. Statuses: NULL_ARGUMENT, INVALID_STATE (event-driven stream), WOULD_DEADLOCK, TIMED_OUT, CANCELED, IO.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn atls_stream_write_all(
+    stream: *const atls_stream,
+    data: *const u8,
+    len: usize,
+    timeout_ms: u32,
+    error: *mut *mut atls_error,
+) -> atls_status {
+    guard(error, || {
+        let data = unsafe { bytes(data, len, "data") }?;
+        let blocking = unsafe { borrow(stream, "stream") }?.blocking()?;
+        crate::blocking::check_may_block()?;
+        let mut writer = lock(&blocking.writer);
+        let work = async {
+            let sent = async {
+                writer.write_all(data).await?;
+                writer.flush().await
+            };
+            sent.await.map_err(|error| Error::from_io(error, Phase::Transfer).context("sending"))
+        };
+        let limit = super::limit(timeout_ms, DEFAULT_TIMEOUT);
+        let done = blocking.driver.run(limit, "sending", blocking.cancel.guard(work));
+        if done.is_err() {
+            blocking.cancel.cancel();
+        }
+        done
+    })
+}
+
+/// Closes politely: what was written goes out, then close_notify and the socket; what was not received is dropped. Event-driven: CLOSED
+/// follows, with OK. Blocking: waits, at most a second. Statuses: NULL_ARGUMENT.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn atls_stream_close(stream: *const atls_stream, error: *mut *mut atls_error) -> atls_status {
+    guard(error, || {
+        match &unsafe { borrow(stream, "stream") }?.mode {
+            Mode::Events(shared) => {
+                let _ = shared.outgoing.finish();
+                shared.closing.cancel();
+            }
+            Mode::Blocking(blocking) => {
+                if let Ok(mut writer) = blocking.writer.try_lock() {
+                    let work =
+                        async { writer.shutdown().await.map_err(|error| Error::from_io(error, Phase::Transfer)) };
+                    let _ = blocking.driver.run(Some(Duration::from_secs(1)), "closing", blocking.cancel.guard(work));
+                }
+                blocking.cancel.cancel();
+            }
+        }
+        Ok(())
+    })
+}
+
+/// Ends the stream at once, whatever it is doing: connecting, attesting, sending, receiving. Event-driven: CLOSED follows, with CANCELED;
+/// DATA may still come before it. Blocking: calls of other threads on this stream return CANCELED. Statuses: NULL_ARGUMENT.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn atls_stream_cancel(stream: *const atls_stream, error: *mut *mut atls_error) -> atls_status {
+    guard(error, || {
+        unsafe { borrow(stream, "stream") }?.cancel();
+        Ok(())
+    })
+}
+
+/// Adds a reference; returns `stream`.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn atls_stream_ref(stream: *mut atls_stream) -> *mut atls_stream {
+    guard_value(std::ptr::null_mut(), || match unsafe { share(stream, "stream") } {
+        Ok(shared) => Arc::into_raw(shared).cast_mut(),
+        Err(_) => std::ptr::null_mut(),
+    })
+}
+
+/// Drops a reference. The last one cancels the stream; CLOSED still comes.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn atls_stream_free(stream: *mut atls_stream) {
+    guard_free(|| unsafe { release(stream) });
+}

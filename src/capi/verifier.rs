@@ -1,0 +1,138 @@
+//! `atls_verifier`: the collateral store and trust anchors that connections share.
+
+use std::ffi::c_char;
+use std::sync::Arc;
+
+use super::bytes::atls_buf;
+use super::error::atls_error;
+use super::guard::{guard, guard_free, guard_value};
+use super::handle::{borrow, borrow_mut, bytes, destroy, put, release, require, share, text};
+use super::status::atls_status;
+use crate::attest::TrustAnchors;
+use crate::collateral::Verifier;
+use crate::error::{Error, Status};
+use crate::tls::{Roots, client_config};
+
+/// How a verifier is to be made. A builder: one thread at a time.
+#[derive(Default)]
+pub struct atls_verifier_config {
+    anchors: TrustAnchors,
+    roots: Roots,
+}
+
+/// Keeps the vendor's documents for the connections that share it: each is fetched once, refreshed ahead of its date, and never used
+/// after it. Reference-counted; safe to share between threads and runtimes.
+pub struct atls_verifier {
+    pub(crate) verifier: Arc<Verifier>,
+}
+
+/// A configuration with the vendor's own root and the built-in web roots; NULL in a forked child only.
+#[unsafe(no_mangle)]
+pub extern "C" fn atls_verifier_config_new() -> *mut atls_verifier_config {
+    guard_value(std::ptr::null_mut(), || Box::into_raw(Box::default()))
+}
+
+/// Frees the builder.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn atls_verifier_config_free(config: *mut atls_verifier_config) {
+    guard_free(|| unsafe { destroy(config) });
+}
+
+/// Also trusts these roots (PEM) for the HTTPS of collateral services. Statuses: NULL_ARGUMENT, INVALID_UTF8.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn atls_verifier_config_add_root_pem(
+    config: *mut atls_verifier_config,
+    pem: *const c_char,
+    error: *mut *mut atls_error,
+) -> atls_status {
+    guard(error, || {
+        let pem = unsafe { text(pem, "pem") }?.to_owned();
+        unsafe { borrow_mut(config, "config") }?.roots.extra_pem.push(pem);
+        Ok(())
+    })
+}
+
+/// For tests: quotes must lead to this simulator's root (DER) instead of the vendor's, and each policy must consent with
+/// `"allow_simulated": true`. Statuses: NULL_ARGUMENT, INVALID_ARGUMENT.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn atls_verifier_config_set_simulated_root(
+    config: *mut atls_verifier_config,
+    root_der: *const u8,
+    root_der_len: usize,
+    error: *mut *mut atls_error,
+) -> atls_status {
+    guard(error, || {
+        let root = unsafe { bytes(root_der, root_der_len, "root_der") }?;
+        if root.is_empty() {
+            return Err(Error::new(Status::InvalidArgument, "root_der is empty"));
+        }
+        unsafe { borrow_mut(config, "config") }?.anchors.simulated = Some(root.to_vec());
+        Ok(())
+    })
+}
+
+/// Makes a verifier; `config` may be NULL for the defaults. Statuses: NULL_ARGUMENT, INVALID_ARGUMENT (a root that cannot be read).
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn atls_verifier_new(
+    config: *const atls_verifier_config,
+    verifier: *mut *mut atls_verifier,
+    error: *mut *mut atls_error,
+) -> atls_status {
+    guard(error, || {
+        require(verifier, "verifier")?;
+        let defaults = atls_verifier_config::default();
+        let config = unsafe { config.as_ref() }.unwrap_or(&defaults);
+        let made = Verifier::new(config.anchors.clone(), client_config(&config.roots)?);
+        let handle = Arc::into_raw(Arc::new(atls_verifier { verifier: Arc::new(made) }));
+        unsafe { put(verifier, handle.cast_mut(), "verifier") }
+    })
+}
+
+/// Everything kept, as one JSON object in a new buffer, for a machine that cannot reach the vendor. Statuses: NULL_ARGUMENT.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn atls_verifier_export(
+    verifier: *const atls_verifier,
+    bundle: *mut *mut atls_buf,
+    error: *mut *mut atls_error,
+) -> atls_status {
+    guard(error, || {
+        require(bundle, "bundle")?;
+        let text = unsafe { borrow(verifier, "verifier") }?.verifier.export();
+        unsafe { put(bundle, atls_buf::into_raw(text.into()), "bundle") }
+    })
+}
+
+/// Takes the documents of a bundle that are newer than those kept; `*taken` (may be NULL) says how many. A bundle with one bad entry
+/// changes nothing. Statuses: NULL_ARGUMENT, COLLATERAL_INVALID.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn atls_verifier_import(
+    verifier: *const atls_verifier,
+    bundle: *const u8,
+    bundle_len: usize,
+    taken: *mut usize,
+    error: *mut *mut atls_error,
+) -> atls_status {
+    guard(error, || {
+        let text = unsafe { bytes(bundle, bundle_len, "bundle") }?;
+        let count = unsafe { borrow(verifier, "verifier") }?.verifier.import(text)?;
+        if !taken.is_null() {
+            unsafe { put(taken, count, "taken") }?;
+        }
+        Ok(())
+    })
+}
+
+/// Adds a reference; returns `verifier`.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn atls_verifier_ref(verifier: *mut atls_verifier) -> *mut atls_verifier {
+    guard_value(std::ptr::null_mut(), || match unsafe { share(verifier, "verifier") } {
+        Ok(shared) => Arc::into_raw(shared).cast_mut(),
+        Err(_) => std::ptr::null_mut(),
+    })
+}
+
+/// Drops a reference.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn atls_verifier_free(verifier: *mut atls_verifier) {
+    guard_free(|| unsafe { release(verifier) });
+}

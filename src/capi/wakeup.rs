@@ -1,0 +1,66 @@
+//! The descriptor of a polled queue: an eventfd on Linux, a pipe elsewhere. Readable while raised.
+
+use std::io;
+use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
+use std::sync::atomic::{AtomicBool, Ordering};
+
+pub struct Wakeup {
+    read: OwnedFd,
+    /// None for an eventfd, which is both ends.
+    write: Option<OwnedFd>,
+    raised: AtomicBool,
+}
+
+impl Wakeup {
+    #[cfg(target_os = "linux")]
+    pub fn new() -> io::Result<Wakeup> {
+        // SAFETY: plain system call; the descriptor is owned from here on.
+        let fd = unsafe { libc::eventfd(0, libc::EFD_CLOEXEC | libc::EFD_NONBLOCK) };
+        if fd < 0 {
+            return Err(io::Error::last_os_error());
+        }
+        Ok(Wakeup { read: unsafe { OwnedFd::from_raw_fd(fd) }, write: None, raised: AtomicBool::new(false) })
+    }
+
+    #[cfg(not(target_os = "linux"))]
+    pub fn new() -> io::Result<Wakeup> {
+        let mut fds = [0; 2];
+        // SAFETY: `fds` has room for two.
+        if unsafe { libc::pipe(fds.as_mut_ptr()) } != 0 {
+            return Err(io::Error::last_os_error());
+        }
+        for fd in fds {
+            // SAFETY: descriptors that were just made.
+            unsafe {
+                libc::fcntl(fd, libc::F_SETFD, libc::FD_CLOEXEC);
+                libc::fcntl(fd, libc::F_SETFL, libc::O_NONBLOCK);
+            }
+        }
+        let (read, write) = unsafe { (OwnedFd::from_raw_fd(fds[0]), OwnedFd::from_raw_fd(fds[1])) };
+        Ok(Wakeup { read, write: Some(write), raised: AtomicBool::new(false) })
+    }
+
+    pub fn fd(&self) -> i32 {
+        self.read.as_raw_fd()
+    }
+
+    pub fn raise(&self) {
+        if self.raised.swap(true, Ordering::AcqRel) {
+            return;
+        }
+        let one = 1u64.to_ne_bytes();
+        let fd = self.write.as_ref().map_or(self.read.as_raw_fd(), AsRawFd::as_raw_fd);
+        // SAFETY: eight bytes from a local array. It cannot fill up: it is raised only after it was cleared.
+        let _ = unsafe { libc::write(fd, one.as_ptr().cast(), one.len()) };
+    }
+
+    /// Call with the queue locked, so that no event can slip in between.
+    pub fn clear(&self) {
+        if !self.raised.swap(false, Ordering::AcqRel) {
+            return;
+        }
+        let mut buffer = [0u8; 8];
+        // SAFETY: eight bytes into a local array.
+        let _ = unsafe { libc::read(self.read.as_raw_fd(), buffer.as_mut_ptr().cast(), buffer.len()) };
+    }
+}

@@ -1,0 +1,145 @@
+//! The attested connection: transport, TLS, evidence, judgement, in this order, and only then a stream for the caller.
+//!
+//! This is where the clock is read and the nonce is drawn; the judgement itself is `attest::appraise`.
+
+mod exchange;
+mod transport;
+mod tunnel;
+
+use std::future::Future;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use rustls::ClientConfig;
+
+pub use transport::Transport;
+pub use tunnel::TunnelUrl;
+
+use crate::attest::{Binding, Check, Outcome, Policy, Request, Verdict, appraise, tdx};
+use crate::collateral::Verifier;
+use crate::error::{Error, Phase, Result, Status};
+use crate::log;
+use crate::{net, tls};
+
+/// The stream that a connection ends up with.
+pub type Stream = tls::TlsStream<Transport>;
+
+/// Where to connect and what must hold there.
+#[derive(Clone)]
+pub struct Target {
+    pub host: String,
+    pub port: u16,
+    /// Name to check the certificate against and to send as SNI.
+    pub server_name: String,
+    pub tunnel: Option<TunnelUrl>,
+    /// `None` only where the caller said in so many words that it wants no attestation.
+    pub policy: Option<Arc<Policy>>,
+    pub verifier: Arc<Verifier>,
+    pub tls: Arc<ClientConfig>,
+    pub timeouts: Timeouts,
+}
+
+/// Deadlines of the phases; `None` is no deadline.
+#[derive(Clone, Copy, Debug)]
+pub struct Timeouts {
+    pub connect: Option<Duration>,
+    pub tls: Option<Duration>,
+}
+
+/// A connection that may be used.
+pub struct Connected {
+    pub stream: Stream,
+    /// `None` for a connection that the caller asked to be unattested.
+    pub verdict: Option<Arc<Verdict>>,
+}
+
+/// Connects. An error leaves no connection behind, and the caller's data was never sent.
+pub async fn connect(target: &Target) -> Result<Connected> {
+    match attempt(target).await {
+        // The server may have changed its certificate between handshake and quote; then a new session shows the new one.
+        Err(error) if only_the_certificate_differs(&error) => {
+            log::emit(log::DEBUG, || format!("{}: certificate event differs, connecting once more", target.host));
+            attempt(target).await
+        }
+        done => done,
+    }
+}
+
+async fn attempt(target: &Target) -> Result<Connected> {
+    let transport = within(target.timeouts.connect, Phase::Connect, "connecting", async {
+        match &target.tunnel {
+            Some(tunnel) => tunnel.open(&target.tls).await,
+            None => net::dial(&target.host, target.port).await.map(Transport::Tcp),
+        }
+    })
+    .await?;
+    let handshake = tls::handshake(target.tls.clone(), &target.server_name, transport);
+    let stream = within(target.timeouts.tls, Phase::Tls, "the TLS handshake", handshake).await?;
+    let Some(policy) = &target.policy else {
+        return Ok(Connected { stream, verdict: None });
+    };
+    let (stream, verdict) = attest(stream, target, policy).await?;
+    Ok(Connected { stream, verdict: Some(Arc::new(verdict)) })
+}
+
+async fn attest(stream: Stream, target: &Target, policy: &Policy) -> Result<(Stream, Verdict)> {
+    let (exporter, leaf_certificate) = tls::session_identity(&stream)?;
+    let mut nonce = [0; 32];
+    aws_lc_rs::rand::fill(&mut nonce).map_err(|_| Error::new(Status::Internal, "the system gave no random numbers"))?;
+    let timeout = Some(Duration::from_millis(policy.evidence_timeout_ms));
+    let exchange = exchange::request_evidence(stream, &target.server_name, &nonce, policy.max_evidence_bytes);
+    let (stream, evidence) = within(timeout, Phase::Evidence, "the evidence exchange", exchange).await?;
+    let platform = tdx::platform_id(&evidence.quote)
+        .map_err(|why| Error::new(Status::QuoteInvalid, format!("quote: {why}")).phase(Phase::Verify))?;
+    let now = unix_now();
+    let found = target.verifier.find(&platform, policy, now).await?;
+    let verdict = appraise(&Request {
+        evidence: &evidence,
+        collateral: &found.collateral,
+        policy,
+        anchors: &target.verifier.anchors,
+        binding: &Binding::Session { nonce, exporter, leaf_certificate },
+        now,
+    })?;
+    // A quote that fails says nothing about the collateral, unless it fails for the collateral's sake.
+    if verdict.claims.is_some() {
+        target.verifier.settle(&found, true);
+    } else if verdict.first_failure().is_some_and(|check| check.status == Status::CollateralInvalid) {
+        target.verifier.settle(&found, false);
+    }
+    log::emit(log::DEBUG, || format!("{}: trusted {}", target.host, verdict.trusted));
+    match verdict.error() {
+        Some(refusal) => Err(refusal),
+        None => Ok((stream, verdict)),
+    }
+}
+
+fn only_the_certificate_differs(error: &Error) -> bool {
+    let failed = |check: &&Check| check.outcome == Outcome::Fail;
+    error.verdict.as_ref().is_some_and(|verdict| {
+        let mut failures = verdict.checks.iter().filter(failed);
+        let only = |failure: &Check| failure.name == "certificate_event" && failure.actual.len() == 64;
+        failures.next().is_some_and(only) && failures.next().is_none()
+    })
+}
+
+/// Runs one phase under its deadline.
+pub async fn within<T>(
+    limit: Option<Duration>,
+    phase: Phase,
+    what: &str,
+    work: impl Future<Output = Result<T>>,
+) -> Result<T> {
+    let Some(limit) = limit else { return work.await };
+    match tokio::time::timeout(limit, work).await {
+        Ok(done) => done,
+        Err(_) => {
+            let message = format!("{what} took longer than {} ms", limit.as_millis());
+            Err(Error::new(Status::TimedOut, message).phase(phase))
+        }
+    }
+}
+
+fn unix_now() -> u64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs())
+}

@@ -1,0 +1,74 @@
+//! What an operation reports, and the outlet it reports through. `capi` puts a C queue behind the outlet.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+
+use crate::error::Error;
+use crate::flow::Credit;
+use crate::http::Head;
+
+/// Something that happened. One operation's events are in order; `Closed` is the last.
+pub enum Event {
+    Connected,
+    Informational(Head),
+    Head(Head),
+    /// Bytes, taken from the credit; with automatic credit they are granted again when the host is done with the event.
+    Data(Bytes, Arc<Credit>),
+    Trailers(Head),
+    /// The peer will send no more; our direction may still be open.
+    End,
+    Writable,
+    Closed(Option<Error>),
+}
+
+/// Where events go.
+pub trait Observer: Send + Sync {
+    /// The permit, if any, is dropped when the host is done with the event.
+    fn post(&self, event: Event, permit: Option<OwnedSemaphorePermit>);
+}
+
+/// Events that a host has not taken yet, for one operation. Beyond this the producer waits, so that an unread queue is
+/// back-pressure and not memory.
+const WAITING: usize = 4;
+
+/// The outlet of one operation. Dropped without `close`, it still closes: a task that panics or is thrown away by a shutdown
+/// must not leave its host waiting.
+pub struct Outlet {
+    observer: Arc<dyn Observer>,
+    room: Arc<Semaphore>,
+    closed: bool,
+}
+
+impl Outlet {
+    pub fn new(observer: Arc<dyn Observer>) -> Outlet {
+        Outlet { observer, room: Arc::new(Semaphore::new(WAITING)), closed: false }
+    }
+
+    /// Posts once there is room.
+    pub async fn post(&self, event: Event) {
+        let permit = self.room.clone().acquire_owned().await.ok();
+        self.observer.post(event, permit);
+    }
+
+    /// Posts the last event.
+    pub fn close(mut self, error: Option<Error>) {
+        self.closed = true;
+        self.observer.post(Event::Closed(error), None);
+    }
+}
+
+impl Drop for Outlet {
+    fn drop(&mut self) {
+        if self.closed {
+            return;
+        }
+        let error = if std::thread::panicking() {
+            Error::new(crate::error::Status::Panic, "internal error in the operation's task")
+        } else {
+            Error::new(crate::error::Status::Canceled, "the runtime was shut down")
+        };
+        self.observer.post(Event::Closed(Some(error)), None);
+    }
+}

@@ -1,0 +1,279 @@
+//! Flow control: credit for what comes in, a bounded queue for what goes out, and cancellation. No I/O.
+
+use std::collections::VecDeque;
+use std::future::{Future, poll_fn};
+use std::sync::{Mutex, MutexGuard};
+use std::task::{Context, Poll, Waker};
+
+use bytes::Bytes;
+use tokio::sync::{Notify, watch};
+
+use crate::error::{Error, Result, Status};
+
+/// Bytes that the host is ready to receive.
+#[derive(Debug)]
+pub struct Credit {
+    available: Mutex<u64>,
+    granted: Notify,
+    /// Grant again what the host is done with.
+    pub automatic: bool,
+}
+
+impl Credit {
+    pub fn new(initial: u64, automatic: bool) -> Credit {
+        Credit { available: Mutex::new(initial), granted: Notify::new(), automatic }
+    }
+
+    pub fn grant(&self, bytes: u64) {
+        let mut available = lock(&self.available);
+        *available = available.saturating_add(bytes);
+        drop(available);
+        self.granted.notify_one();
+    }
+
+    /// Waits until there is some; returns how much, without taking it.
+    pub async fn wait(&self) -> u64 {
+        loop {
+            let granted = self.granted.notified();
+            let available = *lock(&self.available);
+            if available > 0 {
+                return available;
+            }
+            granted.await;
+        }
+    }
+
+    pub fn take(&self, bytes: u64) {
+        let mut available = lock(&self.available);
+        *available = available.saturating_sub(bytes);
+    }
+}
+
+/// What the host has written and the network has not taken yet.
+pub struct Outgoing {
+    state: Mutex<OutgoingState>,
+    on_writable: Box<dyn Fn() + Send + Sync>,
+    room: Notify,
+}
+
+struct OutgoingState {
+    queue: VecDeque<Bytes>,
+    bytes: usize,
+    open: bool,
+    finished: bool,
+    ended: Option<Error>,
+    wants_writable: bool,
+    reader: Option<Waker>,
+}
+
+/// Beyond the high mark writes answer AGAIN; below the low mark a WRITABLE follows.
+const HIGH: usize = 256 << 10;
+const LOW: usize = 64 << 10;
+
+impl Outgoing {
+    /// `on_writable` is called once after each refused write, when there is room again.
+    pub fn new(on_writable: Box<dyn Fn() + Send + Sync>) -> Outgoing {
+        let state = OutgoingState {
+            queue: VecDeque::new(),
+            bytes: 0,
+            open: false,
+            finished: false,
+            ended: None,
+            wants_writable: false,
+            reader: None,
+        };
+        Outgoing { state: Mutex::new(state), on_writable, room: Notify::new() }
+    }
+
+    /// From now on writes are taken.
+    pub fn open(&self) {
+        let mut state = lock(&self.state);
+        state.open = true;
+        let notify = std::mem::take(&mut state.wants_writable);
+        drop(state);
+        self.announce(notify);
+    }
+
+    /// Takes all of `data` or, with `Again`, nothing. A piece larger than the window is taken when the queue is empty.
+    pub fn write(&self, data: Bytes) -> Result<()> {
+        let mut state = lock(&self.state);
+        state.check()?;
+        if !state.open || (state.bytes > 0 && state.bytes + data.len() > HIGH) {
+            state.wants_writable = true;
+            return Err(Error::new(Status::Again, "no room now; a WRITABLE event follows"));
+        }
+        if !data.is_empty() {
+            state.bytes += data.len();
+            state.queue.push_back(data);
+        }
+        wake(state);
+        Ok(())
+    }
+
+    /// As `write`, waiting for room.
+    pub async fn write_all(&self, data: Bytes) -> Result<()> {
+        loop {
+            let room = self.room.notified();
+            match self.write(data.clone()) {
+                Err(error) if error.status == Status::Again => room.await,
+                done => return done,
+            }
+        }
+    }
+
+    /// Nothing more will be written.
+    pub fn finish(&self) -> Result<()> {
+        let mut state = lock(&self.state);
+        state.check()?;
+        state.finished = true;
+        wake(state);
+        Ok(())
+    }
+
+    /// The other end is gone: later writes fail with this.
+    pub fn end(&self, error: Error) {
+        let mut state = lock(&self.state);
+        state.ended.get_or_insert(error);
+        state.queue.clear();
+        state.bytes = 0;
+        state.wants_writable = false;
+        drop(state);
+        self.room.notify_one();
+    }
+
+    /// The next piece for the network; `None` once all is out and `finish` was called.
+    pub fn poll_next(&self, cx: &mut Context<'_>) -> Poll<Option<Bytes>> {
+        let mut state = lock(&self.state);
+        let Some(piece) = state.queue.pop_front() else {
+            if state.finished || state.ended.is_some() {
+                return Poll::Ready(None);
+            }
+            state.reader = Some(cx.waker().clone());
+            return Poll::Pending;
+        };
+        state.bytes -= piece.len();
+        let notify = state.bytes <= LOW && std::mem::take(&mut state.wants_writable);
+        drop(state);
+        self.announce(notify);
+        Poll::Ready(Some(piece))
+    }
+
+    pub async fn next(&self) -> Option<Bytes> {
+        poll_fn(|cx| self.poll_next(cx)).await
+    }
+
+    pub fn is_empty(&self) -> bool {
+        lock(&self.state).queue.is_empty()
+    }
+
+    fn announce(&self, notify: bool) {
+        if notify {
+            (self.on_writable)();
+            self.room.notify_one();
+        }
+    }
+}
+
+impl OutgoingState {
+    fn check(&self) -> Result<()> {
+        match &self.ended {
+            Some(error) => Err(error.clone()),
+            None if self.finished => Err(Error::new(Status::InvalidState, "the sending direction was closed already")),
+            None => Ok(()),
+        }
+    }
+}
+
+fn wake(mut state: MutexGuard<'_, OutgoingState>) {
+    let reader = state.reader.take();
+    drop(state);
+    if let Some(reader) = reader {
+        reader.wake();
+    }
+}
+
+/// A switch that is thrown once, from any thread.
+pub struct Cancel(watch::Sender<bool>);
+
+impl Default for Cancel {
+    fn default() -> Self {
+        Cancel(watch::Sender::new(false))
+    }
+}
+
+impl Cancel {
+    pub fn cancel(&self) {
+        self.0.send_replace(true);
+    }
+
+    pub fn is_canceled(&self) -> bool {
+        *self.0.borrow()
+    }
+
+    pub async fn thrown(&self) {
+        let _ = self.0.subscribe().wait_for(|thrown| *thrown).await;
+    }
+
+    /// Runs `work` unless or until the switch is thrown.
+    pub async fn guard<T>(&self, work: impl Future<Output = Result<T>>) -> Result<T> {
+        tokio::select! {
+            biased;
+            () = self.thrown() => Err(Error::new(Status::Canceled, "canceled")),
+            done = work => done,
+        }
+    }
+}
+
+pub fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(|poison| poison.into_inner())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicU32, Ordering};
+
+    #[test]
+    fn a_refused_write_is_followed_by_one_writable() {
+        let fired = Arc::new(AtomicU32::new(0));
+        let counter = fired.clone();
+        let out = Outgoing::new(Box::new(move || {
+            counter.fetch_add(1, Ordering::SeqCst);
+        }));
+        let piece = || Bytes::from(vec![0; HIGH]);
+        assert_eq!(out.write(piece()).unwrap_err().status, Status::Again, "not open yet");
+        out.open();
+        assert_eq!(fired.load(Ordering::SeqCst), 1);
+        out.write(piece()).unwrap();
+        for _ in 0..3 {
+            assert_eq!(out.write(piece()).unwrap_err().status, Status::Again);
+        }
+        let mut cx = Context::from_waker(Waker::noop());
+        assert!(matches!(out.poll_next(&mut cx), Poll::Ready(Some(_))));
+        assert_eq!(fired.load(Ordering::SeqCst), 2);
+        out.finish().unwrap();
+        assert_eq!(out.write(piece()).unwrap_err().status, Status::InvalidState);
+        assert!(matches!(out.poll_next(&mut cx), Poll::Ready(None)));
+    }
+
+    #[tokio::test]
+    async fn credit_saturates_and_wakes() {
+        let credit = Credit::new(0, false);
+        credit.grant(u64::MAX);
+        credit.grant(5);
+        assert_eq!(credit.wait().await, u64::MAX);
+        credit.take(u64::MAX);
+        credit.take(1);
+        let (available, ()) = tokio::join!(credit.wait(), async { credit.grant(7) });
+        assert_eq!(available, 7);
+    }
+
+    #[tokio::test]
+    async fn cancel_ends_what_waits() {
+        let cancel = Cancel::default();
+        cancel.cancel();
+        let ended = cancel.guard(std::future::pending::<Result<()>>()).await;
+        assert_eq!(ended.unwrap_err().status, Status::Canceled);
+    }
+}

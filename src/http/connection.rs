@@ -1,0 +1,234 @@
+//! One HTTP/1.1 connection and its exchanges. Used by event-driven and blocking handles alike: the caller provides the runtime.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, OnceLock};
+
+use bytes::Bytes;
+use http_body_util::BodyExt;
+use hyper::body::Incoming;
+use hyper::client::conn::http1::{Builder, SendRequest};
+use hyper_util::rt::TokioIo;
+
+use super::body::RequestBody;
+use super::head::{Head, Request};
+use super::tap::{Spelling, Tap};
+use crate::attest::Verdict;
+use crate::connect::Stream;
+use crate::error::{Error, Phase, Result, Status, chain};
+use crate::flow::{Cancel, lock};
+
+/// Header lines of one message; more are refused.
+pub const MAX_HEADERS: usize = 256;
+/// Most bytes that hyper gathers before it hands them over.
+const MAX_BUFFER: usize = 256 << 10;
+
+/// An attested connection that speaks HTTP. Shared by the host's handle, the driver and the exchange under way.
+pub struct HttpConnection {
+    sender: Mutex<Option<SendRequest<RequestBody>>>,
+    spelling: Spelling,
+    busy: AtomicBool,
+    /// Thrown by `close`: the driver lets go of the socket.
+    pub closing: Cancel,
+    /// Why the connection ended, once it did.
+    ended: OnceLock<Error>,
+    pub verdict: Option<Arc<Verdict>>,
+}
+
+impl HttpConnection {
+    /// Puts HTTP on a fresh stream. The future drives the connection until it ends, and must be run for anything to happen.
+    pub async fn start(
+        stream: Stream,
+        verdict: Option<Arc<Verdict>>,
+    ) -> Result<(Arc<HttpConnection>, impl Future<Output = Option<Error>> + Send + 'static)> {
+        let (tap, spelling) = Tap::new(stream);
+        let (sender, driver) = Builder::new()
+            .max_buf_size(MAX_BUFFER)
+            .max_headers(MAX_HEADERS)
+            .handshake::<_, RequestBody>(TokioIo::new(tap))
+            .await
+            .map_err(http_error)?;
+        let connection = Arc::new(HttpConnection {
+            sender: Mutex::new(Some(sender)),
+            spelling,
+            busy: AtomicBool::new(false),
+            closing: Cancel::default(),
+            ended: OnceLock::new(),
+            verdict,
+        });
+        let shared = connection.clone();
+        let drive = async move {
+            let ended = shared.closing.guard(async { driver.await.map_err(http_error) }).await;
+            let error = ended.err().filter(|error| error.status != Status::Canceled);
+            let closed = || Error::new(Status::Closed, "the connection is closed");
+            let _ = shared.ended.set(error.clone().unwrap_or_else(closed));
+            lock(&shared.sender).take();
+            error
+        };
+        Ok((connection, drive))
+    }
+
+    /// Whether a request may be started now.
+    pub fn is_ready(&self) -> bool {
+        !self.busy.load(Ordering::Acquire) && self.check_open().is_ok()
+    }
+
+    fn check_open(&self) -> Result<()> {
+        if let Some(error) = self.ended.get() {
+            return Err(Error { status: Status::Closed, ..error.clone() });
+        }
+        if self.closing.is_canceled() || lock(&self.sender).as_ref().is_none_or(SendRequest::is_closed) {
+            return Err(Error::new(Status::Closed, "the connection is closed"));
+        }
+        Ok(())
+    }
+
+    /// Reserves the connection for one exchange. Statuses: Busy, Closed.
+    pub fn reserve(self: &Arc<Self>) -> Result<Reservation> {
+        self.check_open()?;
+        if self.busy.swap(true, Ordering::AcqRel) {
+            return Err(Error::new(Status::Busy, "the previous response has not been read to its end"));
+        }
+        Ok(Reservation { connection: self.clone() })
+    }
+}
+
+/// The right to use the connection for one exchange; given back when dropped.
+pub struct Reservation {
+    connection: Arc<HttpConnection>,
+}
+
+impl Drop for Reservation {
+    fn drop(&mut self) {
+        self.connection.busy.store(false, Ordering::Release);
+    }
+}
+
+/// A response whose body is being read.
+pub struct Exchange {
+    pub head: Head,
+    body: Option<Incoming>,
+    pub trailers: Option<Head>,
+    reservation: Option<Reservation>,
+}
+
+/// Sends a request and waits for the response head. `informational` is told of each 1xx head as it comes.
+pub async fn exchange(
+    reservation: Reservation,
+    request: &Request,
+    body: RequestBody,
+    informational: impl Fn(Head) + Send + Sync + 'static,
+) -> Result<Exchange> {
+    let connection = reservation.connection.clone();
+    let head = request.head(&body)?;
+    let mut outgoing = hyper_request(request, body)?;
+    let spelling = connection.spelling.clone();
+    hyper::ext::on_informational(&mut outgoing, move |_| {
+        if let Some(head) = spelling.next_head() {
+            informational(head);
+        }
+    });
+    let sent = {
+        let mut sender = lock(&connection.sender);
+        let sender = sender.as_mut().ok_or_else(|| Error::new(Status::Closed, "the connection is closed"))?;
+        connection.spelling.begin(head);
+        sender.send_request(outgoing)
+    };
+    let response = match sent.await {
+        Ok(response) => response,
+        Err(error) => {
+            // The driver has the better reason, if it ended for one.
+            tokio::task::yield_now().await;
+            let reason = connection.ended.get().filter(|reason| reason.status != Status::Closed);
+            return Err(reason.cloned().unwrap_or_else(|| http_error(error)));
+        }
+    };
+    // The callback may not run for a 1xx that hyper swallows whole; skip what is not the final head.
+    let mut head = connection.spelling.next_head();
+    while head.as_ref().is_some_and(|head| head.status < 200 && head.status != response.status().as_u16()) {
+        head = connection.spelling.next_head();
+    }
+    let head = head.ok_or_else(|| Error::new(Status::Internal, "the response head was not recorded"))?;
+    Ok(Exchange { head, body: Some(response.into_body()), trailers: None, reservation: Some(reservation) })
+}
+
+impl Exchange {
+    /// The next piece of the body; `None` at its end, when the connection is free again.
+    pub async fn next(&mut self) -> Result<Option<Bytes>> {
+        loop {
+            let Some(body) = &mut self.body else { return Ok(None) };
+            match body.frame().await {
+                None => {
+                    self.body = None;
+                    self.reservation = None;
+                    return Ok(None);
+                }
+                Some(Err(error)) => {
+                    self.body = None;
+                    return Err(http_error(error));
+                }
+                Some(Ok(frame)) => match frame.into_data() {
+                    Ok(data) if data.is_empty() => {}
+                    Ok(data) => return Ok(Some(data)),
+                    Err(frame) => {
+                        if let Ok(trailers) = frame.into_trailers() {
+                            self.trailers = Some(trailer_head(&trailers));
+                        }
+                    }
+                },
+            }
+        }
+    }
+}
+
+fn trailer_head(trailers: &http::HeaderMap) -> Head {
+    let line = |(name, value): (&http::HeaderName, &http::HeaderValue)| {
+        (Bytes::copy_from_slice(name.as_str().as_bytes()), Bytes::copy_from_slice(value.as_bytes()))
+    };
+    Head { headers: trailers.iter().map(line).collect(), ..Head::default() }
+}
+
+/// The request as hyper must see it for framing and connection management; the spelling on the wire is ours.
+fn hyper_request(request: &Request, body: RequestBody) -> Result<http::Request<RequestBody>> {
+    let mut out =
+        http::Request::builder().method(request.method.as_str()).uri(&request.path).header("Host", &request.host);
+    for (name, value) in &request.headers {
+        out = out.header(name, &value[..]);
+    }
+    if let (Some(length), false) =
+        (body.length(), request.headers.iter().any(|(name, _)| name.eq_ignore_ascii_case("content-length")))
+    {
+        if length > 0 || matches!(request.method.as_str(), "POST" | "PUT" | "PATCH") {
+            out = out.header("Content-Length", length);
+        }
+    }
+    out.body(body).map_err(|error| Error::new(Status::InvalidArgument, format!("request: {error}")))
+}
+
+/// Sorts a hyper failure, and finds the I/O or TLS error inside.
+fn http_error(error: hyper::Error) -> Error {
+    let mut cause = std::error::Error::source(&error);
+    while let Some(inner) = cause {
+        if let Some(ours) = inner.downcast_ref::<Error>() {
+            return ours.clone();
+        }
+        if let Some(io) = inner.downcast_ref::<std::io::Error>() {
+            let copy = match io.raw_os_error() {
+                Some(code) => std::io::Error::from_raw_os_error(code),
+                None => std::io::Error::new(io.kind(), chain(io)),
+            };
+            return match io.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>()) {
+                Some(tls) => crate::tls::error_from_rustls(tls, Phase::Transfer),
+                None => Error::from_io(copy, Phase::Transfer),
+            };
+        }
+        cause = inner.source();
+    }
+    let status = if error.is_incomplete_message() || error.is_body_write_aborted() {
+        Status::Truncated
+    } else if error.is_canceled() || error.is_closed() {
+        Status::Closed
+    } else {
+        Status::HttpProtocol
+    };
+    Error::new(status, chain(&error)).phase(Phase::Transfer)
+}

@@ -1,0 +1,172 @@
+//! Message heads: what the host asks for, checked before a byte is sent, and what the server answered, as it spelled it.
+
+use bytes::Bytes;
+
+use super::body::RequestBody;
+use crate::error::{Error, Result, Status};
+
+/// A response head (or trailers: then status is 0). Order, case and repetition of the lines are the server's own.
+#[derive(Clone, Debug, Default)]
+pub struct Head {
+    pub status: u16,
+    pub reason: String,
+    /// 0 or 1, of HTTP/1.x.
+    pub minor_version: u8,
+    pub headers: Vec<(Bytes, Bytes)>,
+}
+
+/// A request as the host describes it.
+#[derive(Clone, Debug)]
+pub struct Request {
+    pub method: String,
+    /// Origin form: path and query, as they go on the wire.
+    pub path: String,
+    pub host: String,
+    pub headers: Vec<(String, Vec<u8>)>,
+}
+
+impl Request {
+    /// The head in the host's own order and case, with `Host` first and the framing that `body` needs. Errors:
+    /// InvalidArgument, HttpHeaderInvalid, Unsupported.
+    pub fn head(&self, body: &RequestBody) -> Result<Vec<u8>> {
+        self.check()?;
+        let mut head = format!("{} {} HTTP/1.1\r\nHost: {}\r\n", self.method, self.path, self.host).into_bytes();
+        let mut given_length = None;
+        for (name, value) in &self.headers {
+            check_header(name, value)?;
+            if name.eq_ignore_ascii_case("content-length") {
+                given_length = Some(parse_length(value)?);
+            }
+            head.extend_from_slice(name.as_bytes());
+            head.extend_from_slice(b": ");
+            head.extend_from_slice(value);
+            head.extend_from_slice(b"\r\n");
+        }
+        match (given_length, body.length()) {
+            (None, None) => head.extend_from_slice(b"Transfer-Encoding: chunked\r\n"),
+            (None, Some(0)) if !matches!(self.method.as_str(), "POST" | "PUT" | "PATCH") => {}
+            (None, Some(length)) => head.extend_from_slice(format!("Content-Length: {length}\r\n").as_bytes()),
+            (Some(given), Some(length)) if given == length => {}
+            (Some(given), length) => {
+                let body = length.map_or("of unknown length".into(), |length| format!("of {length} bytes"));
+                return Err(invalid(format!("Content-Length: {given} for a body {body}")));
+            }
+        }
+        head.extend_from_slice(b"\r\n");
+        Ok(head)
+    }
+
+    fn check(&self) -> Result<()> {
+        if self.method.is_empty() || !self.method.bytes().all(is_token) {
+            return Err(Error::new(Status::InvalidArgument, format!("method {:?} is not a token", self.method)));
+        }
+        if self.method == "CONNECT" {
+            return Err(Error::new(Status::Unsupported, "method CONNECT: use a raw stream for that"));
+        }
+        let clean = |text: &str| text.bytes().all(|byte| byte > b' ' && byte != 0x7f);
+        if !(self.path.starts_with('/') || self.path == "*") || !clean(&self.path) {
+            let shown = self.path.escape_debug();
+            return Err(Error::new(
+                Status::InvalidArgument,
+                format!("path \"{shown}\" must begin with / and hold no blanks"),
+            ));
+        }
+        if self.host.is_empty() || !clean(&self.host) || self.host.contains(['/', '@', ',']) {
+            return Err(Error::new(
+                Status::InvalidArgument,
+                format!("host \"{}\" is not one", self.host.escape_debug()),
+            ));
+        }
+        Ok(())
+    }
+}
+
+/// A field line that a host may send (RFC 9110 section 5): nothing that could end the line or the head, or frame the body twice.
+pub fn check_header(name: &str, value: &[u8]) -> Result<()> {
+    if name.is_empty() || !name.bytes().all(is_token) {
+        return Err(invalid(format!("header name \"{}\" is not a token", name.escape_debug())));
+    }
+    let forbidden = |byte: &u8| (*byte < b' ' && *byte != b'\t') || *byte == 0x7f;
+    if value.iter().any(forbidden) {
+        let shown = String::from_utf8_lossy(value);
+        return Err(invalid(format!("value of {name} holds a control character: \"{}\"", shown.escape_debug())));
+    }
+    if name.eq_ignore_ascii_case("host") {
+        return Err(invalid("Host comes from the request's host".into()));
+    }
+    if ["transfer-encoding", "upgrade", "trailer"].iter().any(|taken| name.eq_ignore_ascii_case(taken)) {
+        return Err(invalid(format!("{name} is the library's to set")));
+    }
+    Ok(())
+}
+
+fn parse_length(value: &[u8]) -> Result<u64> {
+    let text = std::str::from_utf8(value).unwrap_or_default();
+    match text.parse() {
+        Ok(length) if text.bytes().all(|byte| byte.is_ascii_digit()) => Ok(length),
+        _ => Err(invalid(format!("Content-Length \"{}\" is not a number", text.escape_debug()))),
+    }
+}
+
+fn invalid(message: String) -> Error {
+    Error::new(Status::HttpHeaderInvalid, message)
+}
+
+fn is_token(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn request(headers: &[(&str, &str)]) -> Request {
+        let pair = |(name, value): &(&str, &str)| (name.to_string(), value.as_bytes().to_vec());
+        Request {
+            method: "POST".into(),
+            path: "/p?q".into(),
+            host: "h".into(),
+            headers: headers.iter().map(pair).collect(),
+        }
+    }
+
+    #[test]
+    fn order_and_case_are_the_hosts() {
+        let body = RequestBody::full(Bytes::from_static(b"abc"));
+        let head = request(&[("x-B", "1"), ("A", "2"), ("x-b", "3")]).head(&body).unwrap();
+        let text = String::from_utf8(head).unwrap();
+        assert_eq!(text, "POST /p?q HTTP/1.1\r\nHost: h\r\nx-B: 1\r\nA: 2\r\nx-b: 3\r\nContent-Length: 3\r\n\r\n");
+    }
+
+    #[test]
+    fn injection_is_refused() {
+        let body = RequestBody::full(Bytes::new());
+        for (name, value) in [
+            ("X", "a\r\nY: b"),
+            ("X", "a\nb"),
+            ("X", "\0"),
+            ("X\r\n", "a"),
+            ("X Y", "a"),
+            ("", "a"),
+            ("X:", "a"),
+            ("Host", "other"),
+            ("Transfer-Encoding", "chunked"),
+            ("Content-Length", "7"),
+            ("Content-Length", "+0"),
+        ] {
+            let error = request(&[(name, value)]).head(&body).unwrap_err();
+            assert_eq!(error.status, Status::HttpHeaderInvalid, "{name:?}: {value:?}");
+        }
+        let refuse = |change: fn(&mut Request)| {
+            let mut request = request(&[]);
+            change(&mut request);
+            request.head(&body).unwrap_err().status
+        };
+        assert_eq!(refuse(|r| r.path = "/a b".into()), Status::InvalidArgument);
+        assert_eq!(refuse(|r| r.path = "/a\r\nX: y".into()), Status::InvalidArgument);
+        assert_eq!(refuse(|r| r.path = "http://x/".into()), Status::InvalidArgument);
+        assert_eq!(refuse(|r| r.method = "GET /".into()), Status::InvalidArgument);
+        assert_eq!(refuse(|r| r.host = "a\r\nb".into()), Status::InvalidArgument);
+        assert_eq!(refuse(|r| r.method = "CONNECT".into()), Status::Unsupported);
+    }
+}

@@ -1,0 +1,36 @@
+//! An HTTP connection as a task of the runtime, seen through events.
+
+use std::sync::{Arc, OnceLock};
+
+use super::HttpConnection;
+use crate::connect::{Target, connect};
+use crate::error::Result;
+use crate::events::{Event, Outlet};
+use crate::flow::Cancel;
+
+/// What the host and the driving task share.
+#[derive(Default)]
+pub struct Shared {
+    pub connection: OnceLock<Arc<HttpConnection>>,
+    pub cancel: Cancel,
+}
+
+/// Connects and drives until the connection ends. Posts exactly one `Closed`.
+pub async fn drive(target: Target, shared: Arc<Shared>, outlet: Outlet) {
+    let ended = shared.cancel.guard(run(&target, &shared, &outlet)).await.err();
+    if let Some(connection) = shared.connection.get() {
+        connection.closing.cancel();
+    }
+    outlet.close(ended);
+}
+
+async fn run(target: &Target, shared: &Shared, outlet: &Outlet) -> Result<()> {
+    let connected = connect(target).await?;
+    let (connection, driver) = HttpConnection::start(connected.stream, connected.verdict).await?;
+    let _ = shared.connection.set(connection);
+    outlet.post(Event::Connected).await;
+    match driver.await {
+        None => Ok(()),
+        Some(error) => Err(error),
+    }
+}

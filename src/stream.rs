@@ -1,0 +1,107 @@
+//! An attested byte stream, driven by the runtime and seen through events. (Blocking streams are in `blocking`.)
+
+use std::pin::{Pin, pin};
+use std::sync::{Arc, OnceLock};
+
+use bytes::{Bytes, BytesMut};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf};
+
+use crate::attest::Verdict;
+use crate::connect::{Target, connect};
+use crate::error::{Error, Phase, Result, Status};
+use crate::events::{Event, Outlet};
+use crate::flow::{Cancel, Credit, Outgoing};
+
+/// Most bytes handed over at once: waking the host for each TLS record would cost a fifth of the rate.
+const BATCH: usize = 256 << 10;
+
+/// What the host and the driving task share.
+pub struct Shared {
+    pub credit: Arc<Credit>,
+    pub outgoing: Outgoing,
+    pub cancel: Cancel,
+    /// Thrown by a graceful close: what was written still goes out.
+    pub closing: Cancel,
+    pub verdict: OnceLock<Arc<Verdict>>,
+}
+
+/// Connects and moves bytes until both directions have ended, something fails, or the host cancels. Posts exactly one `Closed`.
+pub async fn drive(target: Target, shared: Arc<Shared>, outlet: Outlet) {
+    let ended = shared.cancel.guard(run(&target, &shared, &outlet)).await.err();
+    let gone = ended.clone().unwrap_or_else(|| Error::new(Status::Closed, "the stream is closed"));
+    shared.outgoing.end(gone);
+    outlet.close(ended);
+}
+
+async fn run(target: &Target, shared: &Shared, outlet: &Outlet) -> Result<()> {
+    let connected = connect(target).await?;
+    if let Some(verdict) = connected.verdict {
+        let _ = shared.verdict.set(verdict);
+    }
+    outlet.post(Event::Connected).await;
+    shared.outgoing.open();
+    let (mut reader, mut writer) = tokio::io::split(connected.stream);
+    let mut receive = pin!(receive(&mut reader, &shared.credit, outlet));
+    let mut send = pin!(send(&mut writer, &shared.outgoing));
+    let (mut received, mut sent, mut closing) = (false, false, false);
+    // A graceful close waits for what was written only; `finish` was called, so that direction ends.
+    while !(sent && (received || closing)) {
+        tokio::select! {
+            done = &mut receive, if !received => received = done.map(|()| true)?,
+            done = &mut send, if !sent => sent = done.map(|()| true)?,
+            () = shared.closing.thrown(), if !closing => closing = true,
+        }
+    }
+    Ok(())
+}
+
+async fn receive(reader: &mut (impl AsyncRead + Unpin), credit: &Arc<Credit>, outlet: &Outlet) -> Result<()> {
+    let mut buffer = BytesMut::new();
+    loop {
+        let limit = usize::try_from(credit.wait().await).unwrap_or(usize::MAX).min(BATCH);
+        let piece = read_batch(reader, &mut buffer, limit).await?;
+        if piece.is_empty() {
+            outlet.post(Event::End).await;
+            return Ok(());
+        }
+        credit.take(piece.len() as u64);
+        outlet.post(Event::Data(piece, credit.clone())).await;
+    }
+}
+
+/// Waits for bytes, then takes all that have arrived up to `limit`. Empty at the end of the stream.
+pub async fn read_batch(reader: &mut (impl AsyncRead + Unpin), buffer: &mut BytesMut, limit: usize) -> Result<Bytes> {
+    buffer.reserve(limit.min(64 << 10));
+    let broken = |error| Error::from_io(error, Phase::Transfer).context("receiving");
+    let count = reader.take(limit as u64).read_buf(buffer).await.map_err(broken)?;
+    if count > 0 {
+        let mut cx = std::task::Context::from_waker(std::task::Waker::noop());
+        while buffer.len() < limit {
+            buffer.reserve((limit - buffer.len()).min(16 << 10));
+            let before = buffer.len();
+            let room = (limit - before).min(buffer.capacity() - before);
+            buffer.resize(before + room, 0);
+            let mut view = ReadBuf::new(&mut buffer[before..]);
+            let polled = Pin::new(&mut *reader).poll_read(&mut cx, &mut view);
+            let filled = view.filled().len();
+            buffer.truncate(before + filled);
+            // An error is met again, with nothing lost, by the read after this batch.
+            if filled == 0 || !matches!(polled, std::task::Poll::Ready(Ok(()))) {
+                break;
+            }
+        }
+    }
+    Ok(buffer.split().freeze())
+}
+
+async fn send(writer: &mut (impl AsyncWrite + Unpin), outgoing: &Outgoing) -> Result<()> {
+    let broken = |error| Error::from_io(error, Phase::Transfer).context("sending");
+    while let Some(piece) = outgoing.next().await {
+        writer.write_all(&piece).await.map_err(broken)?;
+        // What TLS has taken must reach the socket before we wait again (speed spec, "a trap").
+        if outgoing.is_empty() {
+            writer.flush().await.map_err(broken)?;
+        }
+    }
+    writer.shutdown().await.map_err(broken)
+}

@@ -1,0 +1,442 @@
+//! Attacks that must fail, each by name: servers and intermediaries that lie about what they are. Every test also holds that no byte
+//! of the application's data was sent, and names the check that noticed.
+
+mod support;
+
+use std::sync::{Arc, Mutex};
+
+use simtee::guest::{Guest, answer, report_data};
+use simtee::{Options, Reply, Server, SimTee};
+use support::{World, echo};
+
+#[test]
+fn the_truth_is_accepted_in_both_versions() {
+    for version in [1, 2] {
+        let options = Options { guest: Guest::booted(version), raw_echo: true, ..Options::default() };
+        let world = World::new(options);
+        let stream = world.connect().unwrap_or_else(|refusal| panic!("version {version}: {refusal:?}"));
+        echo(&stream, b"to the enclave");
+    }
+}
+
+#[test]
+fn evidence_relayed_from_another_session() {
+    // A man in the middle terminates TLS with a certificate that the client accepts, and fetches evidence from the real server with
+    // the client's nonce over a session of its own.
+    let world = World::lying(|session| {
+        let mut guest = session.guest.clone();
+        guest.emit_certificate(&session.leaf);
+        let other_session = [0x77; 32];
+        answer(&guest.quote(&session.tee, &report_data(&session.nonce, &other_session)), &guest.log()).to_string().into()
+    });
+    assert_eq!(world.refused("BINDING_MISMATCH").check, "report_data");
+}
+
+#[test]
+fn replayed_nonce() {
+    let first: Arc<Mutex<Option<Vec<u8>>>> = Arc::default();
+    let world = World::lying(move |session| first.lock().unwrap().get_or_insert_with(|| session.honest()).clone());
+    assert!(world.connect().is_ok());
+    assert_eq!(world.refused("BINDING_MISMATCH").check, "report_data");
+}
+
+#[test]
+fn another_servers_evidence() {
+    // Bound to this session, but by a TEE whose log is about another certificate.
+    let world = World::lying(|session| {
+        let mut guest = session.guest.clone();
+        guest.emit_certificate(b"the certificate of another server");
+        session.answer_for(&guest)
+    });
+    assert_eq!(world.refused("BINDING_MISMATCH").check, "certificate_event");
+}
+
+#[test]
+fn no_certificate_event_at_all() {
+    let world = World::lying(|session| session.answer_for(&session.guest));
+    assert_eq!(world.refused("BINDING_MISMATCH").check, "certificate_event");
+}
+
+#[test]
+fn an_older_certificate_event_does_not_count() {
+    let world = World::lying(|session| {
+        let mut guest = session.guest.clone();
+        guest.emit_certificate(&session.leaf);
+        guest.emit_certificate(b"a newer one");
+        session.answer_for(&guest)
+    });
+    assert_eq!(world.refused("BINDING_MISMATCH").check, "certificate_event");
+}
+
+/// Answers with a true quote of `guest` beside a log that `forge` has changed after the fact.
+fn forged_log(forge: impl Fn(&mut Vec<serde_json::Value>) + Send + Sync + 'static) -> World {
+    World::lying(move |session| {
+        let mut guest = session.guest.clone();
+        guest.emit_certificate(&session.leaf);
+        let mut log = guest.log();
+        forge(log.as_array_mut().unwrap());
+        let quote = guest.quote(&session.tee, &report_data(&session.nonce, &session.exporter));
+        answer(&quote, &log).to_string().into()
+    })
+}
+
+fn named<'a>(log: &'a mut [serde_json::Value], name: &str) -> &'a mut serde_json::Value {
+    log.iter_mut().find(|event| event["event"] == name).unwrap()
+}
+
+#[test]
+fn forged_event_payload_under_a_true_digest() {
+    let world = forged_log(|log| named(log, "compose-hash")["event_payload"] = "00".repeat(32).into());
+    assert_eq!(world.refused("EVENT_LOG_INVALID").check, "event_log");
+}
+
+#[test]
+fn forged_event_payload_without_a_digest() {
+    let world = forged_log(|log| {
+        let event = named(log, "compose-hash");
+        event["event_payload"] = "00".repeat(32).into();
+        event["digest"] = "".into();
+    });
+    assert_eq!(world.refused("EVENT_LOG_INVALID").check, "rtmr3");
+}
+
+#[test]
+fn event_in_a_wrong_register() {
+    let world = forged_log(|log| named(log, "compose-hash")["imr"] = 2.into());
+    assert_eq!(world.refused("EVENT_LOG_INVALID").check, "event_log");
+    let world = forged_log(|log| named(log, "compose-hash")["imr"] = 7.into());
+    assert_eq!(world.refused("EVENT_LOG_INVALID").check, "event_log");
+}
+
+#[test]
+fn a_real_event_hidden_behind_its_digest() {
+    // The log of an evil application: the true compose-hash and system-ready are shown as opaque extensions of the register, so that
+    // the event which the application itself emitted would be the only one of that name, and "before" system-ready.
+    let hide = |event: &mut serde_json::Value| {
+        event["event_type"] = 1.into();
+        event["event"] = "".into();
+        event["event_payload"] = "".into();
+    };
+    let world = World::lying(move |session| {
+        let mut guest = session.guest.clone();
+        let good = guest.event_mut("compose-hash").payload.clone();
+        guest.event_mut("compose-hash").payload = vec![0xee; 32];
+        guest.mr_config_id = [0; 48];
+        guest.emit(1, "compose-hash", &good);
+        guest.emit(1, "system-ready", b"");
+        guest.emit_certificate(&session.leaf);
+        let mut log = guest.log();
+        let entries = log.as_array_mut().unwrap();
+        hide(named(entries, "compose-hash"));
+        hide(named(entries, "system-ready"));
+        let quote = guest.quote(&session.tee, &report_data(&session.nonce, &session.exporter));
+        answer(&quote, &log).to_string().into()
+    });
+    assert_eq!(world.refused("EVENT_LOG_INVALID").check, "event_log");
+}
+
+#[test]
+fn a_name_with_a_colon_cannot_pass_for_another_event() {
+    let world = World::lying(|session| {
+        let mut guest = session.guest.clone();
+        guest.emit(1, "compose-hash:", &[1]);
+        guest.emit_certificate(&session.leaf);
+        session.answer_for(&guest)
+    });
+    assert_eq!(world.refused("EVENT_LOG_INVALID").check, "event_log");
+}
+
+#[test]
+fn system_event_twice() {
+    let world = World::lying(|session| {
+        let mut guest = session.guest.clone();
+        let at = guest.events.iter().position(|event| event.name == "compose-hash").unwrap();
+        let twin = guest.events[at].clone();
+        guest.events.insert(at, twin);
+        guest.emit_certificate(&session.leaf);
+        session.answer_for(&guest)
+    });
+    assert_eq!(world.refused("EVENT_LOG_INVALID").check, "event_order");
+}
+
+#[test]
+fn system_event_after_system_ready() {
+    let world = World::lying(|session| {
+        let mut guest = session.guest.clone();
+        let at = guest.events.iter().position(|event| event.name == "compose-hash").unwrap();
+        let moved = guest.events.remove(at);
+        guest.events.push(moved);
+        guest.emit_certificate(&session.leaf);
+        session.answer_for(&guest)
+    });
+    assert_eq!(world.refused("EVENT_LOG_INVALID").check, "event_order");
+}
+
+#[test]
+fn preimage_that_differs() {
+    let mut options = Options { guest: Guest::booted(2), ..Options::default() };
+    options.behaviour = Arc::new(|session| {
+        let mut guest = session.guest.clone();
+        guest.emit_certificate(&session.leaf);
+        let mut log = guest.log();
+        named(log.as_array_mut().unwrap(), "app-id")["preimage"] = "7b7d".into();
+        let quote = guest.quote(&session.tee, &report_data(&session.nonce, &session.exporter));
+        Reply::json(answer(&quote, &log).to_string().as_bytes())
+    });
+    let world = World::new(options);
+    assert_eq!(world.refused("EVENT_LOG_INVALID").check, "event_log");
+}
+
+#[test]
+fn wrong_compose() {
+    let world = World::with_guest(|guest| {
+        guest.event_mut("compose-hash").payload = vec![0xee; 32];
+        guest.mr_config_id = [0; 48];
+    });
+    assert_eq!(world.refused("MEASUREMENT_MISMATCH").check, "app_compose");
+}
+
+#[test]
+fn a_compose_hash_that_the_signed_configuration_denies() {
+    let world = World::with_guest(|guest| guest.mr_config_id[1] ^= 1);
+    assert_eq!(world.refused("MEASUREMENT_MISMATCH").check, "mr_config_id");
+}
+
+#[test]
+fn wrong_bootchain() {
+    let world = World::with_guest(|guest| guest.mrtd = [0xee; 48]);
+    let refusal = world.refused("MEASUREMENT_MISMATCH");
+    assert_eq!(refusal.check, "bootchain");
+    assert!(refusal.message.contains("mrtd"), "{refusal:?}");
+    let world = World::with_guest(|guest| guest.events[1].digest = Some([0xee; 48]));
+    assert!(world.refused("MEASUREMENT_MISMATCH").message.contains("rtmr1"));
+}
+
+#[test]
+fn boot_log_that_contradicts_the_quote() {
+    let world = forged_log(|log| log[0]["digest"] = "ee".repeat(48).into());
+    assert_eq!(world.refused("EVENT_LOG_INVALID").check, "rtmr0");
+}
+
+#[test]
+fn wrong_os_image() {
+    let world = World::with_guest(|guest| guest.event_mut("os-image-hash").payload = vec![0xee; 32]);
+    assert_eq!(world.refused("MEASUREMENT_MISMATCH").check, "os_image_hash");
+}
+
+#[test]
+fn debug_td() {
+    let world = World::with_guest(|guest| guest.td_attributes[0] = 1);
+    let refusal = world.refused("QUOTE_INVALID");
+    assert!(refusal.message.contains("Debug"), "{refusal:?}");
+}
+
+#[test]
+fn revoked_platform() {
+    let world = World::honest();
+    world.pccs.set(|knobs| knobs.issue.revoke_platform = true);
+    world.refused("QUOTE_INVALID");
+    let world = World::honest();
+    world.pccs.set(|knobs| knobs.issue.status = "Revoked");
+    world.refused("TCB_REJECTED");
+}
+
+#[test]
+fn tcb_status_that_the_policy_does_not_allow() {
+    for status in ["OutOfDate", "SWHardeningNeeded", "ConfigurationNeeded"] {
+        let world = World::honest();
+        world.pccs.set(|knobs| {
+            knobs.issue.status = status;
+            knobs.issue.advisories = vec!["INTEL-SA-00001"];
+        });
+        assert_eq!(world.refused("TCB_REJECTED").check, "tcb_status");
+        let mut policy = world.policy.clone();
+        policy["allowed_tcb_status"] = serde_json::json!(["UpToDate", status]);
+        assert!(world.connect_with(&policy, |_| ()).is_ok(), "{status}");
+        policy["tcb"] = serde_json::json!({"rejected_advisories": ["INTEL-SA-00001"]});
+        assert_eq!(world.refused_after(&policy, "TCB_REJECTED").check, "tcb_advisories");
+    }
+}
+
+#[test]
+fn grace_period_that_is_over() {
+    let world = World::honest();
+    world.pccs.set(|knobs| knobs.issue.status = "OutOfDate");
+    let mut policy = world.policy.clone();
+    policy["allowed_tcb_status"] = serde_json::json!(["UpToDate", "OutOfDate"]);
+    policy["grace_period"] = (99 * 86_400).into();
+    assert_eq!(world.refused_with(&policy, "TCB_REJECTED").check, "tcb_grace_period");
+    policy["grace_period"] = (101 * 86_400).into();
+    assert!(world.connect_with(&policy, |_| ()).is_ok());
+}
+
+#[test]
+fn simulated_root_without_both_opt_ins() {
+    let world = World::honest();
+    let mut policy = world.policy.clone();
+    policy["allow_simulated"] = false.into();
+    world.refused_with(&policy, "TRUST_ANCHOR");
+    // The policy alone does not help either: without the caller's root the quote must lead to the vendor's.
+    let vendor = support::open(world.server.port(), &world.policy, std::ptr::null_mut(), |config| {
+        support::add_root(config, &world.tee.web_ca_pem);
+    });
+    let refusal = vendor.err().expect("the simulator is not the vendor");
+    assert!(["QUOTE_INVALID", "COLLATERAL_INVALID"].contains(&refusal.name.as_str()), "{refusal:?}");
+}
+
+#[test]
+fn a_simulator_of_somebody_else() {
+    let stranger = Arc::new(SimTee::new());
+    let world = World::lying(move |session| {
+        let mut guest = session.guest.clone();
+        guest.emit_certificate(&session.leaf);
+        let quote = guest.quote(&stranger, &report_data(&session.nonce, &session.exporter));
+        answer(&quote, &guest.log()).to_string().into()
+    });
+    world.refused("QUOTE_INVALID");
+}
+
+#[test]
+fn second_machine_of_one_fmspc_under_a_cache() {
+    // Both are genuine: the second must be accepted, from the same collateral, by its own PCK chain.
+    let tee = SimTee::new();
+    let (pck, pck_key, attestation_key) = tee.sibling();
+    let world = World::of(tee, Options { raw_echo: true, ..Options::default() });
+    assert!(world.connect().is_ok());
+    let hits = world.pccs.hits("");
+    let behaviour = move |session: &simtee::Session| {
+        let mut guest = session.guest.clone();
+        guest.emit_certificate(&session.leaf);
+        let chain = guest.chain(&session.tee, &pck);
+        let quote = guest.quote_by(&attestation_key, &pck_key, &chain, &report_data(&session.nonce, &session.exporter));
+        Reply::json(answer(&quote, &guest.log()).to_string().as_bytes())
+    };
+    let options = Options { behaviour: Arc::new(behaviour), raw_echo: true, ..Options::default() };
+    let second = world.runtime.block_on(Server::start(world.tee.clone(), options));
+    let stream = world.connect_to(second.port(), &world.policy, |_| ());
+    echo(&stream.unwrap_or_else(|refusal| panic!("{refusal:?}")), b"second machine");
+    assert_eq!(world.pccs.hits(""), hits, "the cache was used");
+}
+
+#[test]
+fn a_quote_signed_by_another_machines_attestation_key() {
+    let tee = SimTee::new();
+    let (_, _, stolen) = tee.sibling();
+    let options = Options {
+        behaviour: Arc::new(move |session| {
+            let mut guest = session.guest.clone();
+            guest.emit_certificate(&session.leaf);
+            let report = report_data(&session.nonce, &session.exporter);
+            let mut quote = guest.quote(&session.tee, &report);
+            // The signature is right, but the key is not the one that the quoting enclave vouched for.
+            let other = guest.quote_by(&stolen, &session.tee.pck_key, "", &report);
+            quote[636..764].copy_from_slice(&other[636..764]);
+            Reply::json(answer(&quote, &guest.log()).to_string().as_bytes())
+        }),
+        ..Options::default()
+    };
+    World::of(tee, options).refused("QUOTE_INVALID");
+}
+
+#[test]
+fn trailing_bytes_after_the_quote() {
+    let world = World::lying(|session| {
+        let mut guest = session.guest.clone();
+        guest.emit_certificate(&session.leaf);
+        let mut quote = guest.quote(&session.tee, &report_data(&session.nonce, &session.exporter));
+        quote.extend_from_slice(b"rider");
+        answer(&quote, &guest.log()).to_string().into()
+    });
+    assert!(world.refused("QUOTE_INVALID").message.contains("not padding"));
+}
+
+#[test]
+fn empty_short_or_omitted_report_data() {
+    for report in [[0u8; 64], report_data(&[], &[]), report_data(&[0; 32], &[])] {
+        let world = World::lying(move |session| {
+            let mut guest = session.guest.clone();
+            guest.emit_certificate(&session.leaf);
+            answer(&guest.quote(&session.tee, &report), &guest.log()).to_string().into()
+        });
+        assert_eq!(world.refused("BINDING_MISMATCH").check, "report_data");
+    }
+    // Half of it right is not right.
+    let world = World::lying(|session| {
+        let mut guest = session.guest.clone();
+        guest.emit_certificate(&session.leaf);
+        let mut report = report_data(&session.nonce, &session.exporter);
+        report[32..].fill(0);
+        answer(&guest.quote(&session.tee, &report), &guest.log()).to_string().into()
+    });
+    assert_eq!(world.refused("BINDING_MISMATCH").check, "report_data");
+}
+
+#[test]
+fn a_policy_with_nothing_in_it() {
+    let world = World::honest();
+    for policy in ["{}", "{\"type\":\"dstack_tdx\"}", "{\"any_of\":[]}", "null"] {
+        let policy: serde_json::Value = serde_json::from_str(policy).unwrap();
+        world.refused_with(&policy, "POLICY_INVALID");
+    }
+    assert_eq!(world.server.connections.load(std::sync::atomic::Ordering::SeqCst), 0, "no socket is opened for it");
+}
+
+#[test]
+fn tcb_info_of_another_pceid() {
+    let world = World::honest();
+    world.pccs.set(|knobs| knobs.issue.pce_id = [1, 0]);
+    assert!(world.refused("COLLATERAL_INVALID").message.contains("PCEID"));
+}
+
+#[test]
+fn unsigned_collateral() {
+    let world = World::honest();
+    world.pccs.set(|knobs| knobs.issue.tamper = true);
+    world.refused("COLLATERAL_INVALID");
+    // The bad document was not kept: once the source is honest again, so is the answer.
+    world.pccs.set(|knobs| knobs.issue.tamper = false);
+    assert!(world.connect().is_ok());
+}
+
+#[test]
+fn certificate_renewed_between_handshake_and_quote() {
+    // The first session's quote is already about the next certificate; the second attempt then sees that one.
+    let renewed: Arc<Mutex<Option<Vec<u8>>>> = Arc::default();
+    let known = renewed.clone();
+    let options = Options {
+        behaviour: Arc::new(move |session| {
+            let mut guest = session.guest.clone();
+            let leaf = known.lock().unwrap().clone().unwrap_or(vec![1]);
+            guest.emit_certificate(if session.count == 0 { &leaf } else { &session.leaf });
+            Reply::json(&session.answer_for(&guest))
+        }),
+        raw_echo: true,
+        ..Options::default()
+    };
+    let world = World::new(options);
+    *renewed.lock().unwrap() = Some(world.server.leaf());
+    assert!(world.connect().is_ok());
+    let fresh = World::lying(|session| {
+        let mut guest = session.guest.clone();
+        guest.emit_certificate(if session.count == 0 { b"renewed meanwhile" } else { &session.leaf });
+        session.answer_for(&guest)
+    });
+    assert!(fresh.connect().is_ok());
+    assert_eq!(fresh.server.connections.load(std::sync::atomic::Ordering::SeqCst), 2, "retried once");
+}
+
+#[test]
+fn any_of_takes_the_member_that_fits_and_names_all_failures() {
+    let world = World::honest();
+    let mut other = world.policy.clone();
+    other["expected_bootchain"]["mrtd"] = "ee".repeat(48).into();
+    for member in [&mut other] {
+        member.as_object_mut().unwrap().remove("allow_simulated");
+    }
+    let mut fits = world.policy.clone();
+    fits.as_object_mut().unwrap().remove("allow_simulated");
+    let policy = serde_json::json!({"any_of": [other, fits], "allow_simulated": true});
+    assert!(world.connect_with(&policy, |_| ()).is_ok());
+    let policy = serde_json::json!({"any_of": [other, other], "allow_simulated": true});
+    assert_eq!(world.refused_after(&policy, "MEASUREMENT_MISMATCH").check, "any_of[0].bootchain");
+}

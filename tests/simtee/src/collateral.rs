@@ -1,0 +1,117 @@
+//! The simulated vendor's documents.
+
+use serde_json::{Value, json};
+use time::macros::format_description;
+use time::{Duration, OffsetDateTime};
+
+use crate::hex;
+use crate::pki::{FMSPC, PCE_SVN, SimTee, sign};
+
+/// What the documents say.
+#[derive(Clone, Debug)]
+pub struct Issue {
+    pub status: &'static str,
+    pub advisories: Vec<&'static str>,
+    /// Days from now.
+    pub issued: i64,
+    pub expires: i64,
+    pub tcb_date_days: i64,
+    pub evaluation_number: u32,
+    pub crl_number: u64,
+    pub revoke_platform: bool,
+    pub fmspc: [u8; 6],
+    pub pce_id: [u8; 2],
+    /// Change a byte after signing.
+    pub tamper: bool,
+}
+
+impl Default for Issue {
+    fn default() -> Self {
+        Issue {
+            status: "UpToDate",
+            advisories: vec![],
+            issued: -1,
+            expires: 29,
+            tcb_date_days: -100,
+            evaluation_number: 19,
+            crl_number: 5,
+            revoke_platform: false,
+            fmspc: FMSPC,
+            pce_id: [0, 0],
+            tamper: false,
+        }
+    }
+}
+
+impl SimTee {
+    pub fn tcb_info(&self, issue: &Issue) -> String {
+        let components = |svn: u8| -> Value { (0..16).map(|_| json!({"svn": svn})).collect() };
+        let module: Value = (0..16).map(|i| json!({"svn": if i == 0 { 3 } else { 0 }})).collect();
+        let inner = json!({
+            "id": "TDX", "version": 3, "issueDate": date(issue.issued), "nextUpdate": date(issue.expires),
+            "fmspc": hex(&issue.fmspc).to_uppercase(), "pceId": hex(&issue.pce_id).to_uppercase(), "tcbType": 0,
+            "tcbEvaluationDataNumber": issue.evaluation_number,
+            "tdxModule": {"mrsigner": "00".repeat(48), "attributes": "00".repeat(8), "attributesMask": "FF".repeat(8)},
+            "tdxModuleIdentities": [],
+            "tcbLevels": [{
+                "tcb": {"sgxtcbcomponents": components(2), "pcesvn": PCE_SVN, "tdxtcbcomponents": module},
+                "tcbDate": date(issue.tcb_date_days), "tcbStatus": issue.status, "advisoryIDs": issue.advisories,
+            }],
+        });
+        self.signed("tcbInfo", &inner, issue.tamper)
+    }
+
+    pub fn qe_identity(&self, issue: &Issue) -> String {
+        let inner = json!({
+            "id": "TD_QE", "version": 2, "issueDate": date(issue.issued), "nextUpdate": date(issue.expires),
+            "tcbEvaluationDataNumber": issue.evaluation_number,
+            "miscselect": "00000000", "miscselectMask": "FFFFFFFF",
+            "attributes": format!("11{}", "00".repeat(15)), "attributesMask": format!("FBFFFFFFFFFFFFFF{}", "00".repeat(8)),
+            "mrsigner": "55".repeat(32), "isvprodid": 2,
+            "tcbLevels": [{"tcb": {"isvsvn": 8}, "tcbDate": date(issue.tcb_date_days), "tcbStatus": "UpToDate"}],
+        });
+        self.signed("enclaveIdentity", &inner, false)
+    }
+
+    fn signed(&self, name: &str, inner: &Value, tamper: bool) -> String {
+        let mut text = inner.to_string();
+        let signature = hex(&sign(&self.tcb_key, text.as_bytes()));
+        if tamper {
+            text = text.replacen("\"tcbType\":0", "\"tcbType\":1", 1);
+        }
+        format!(r#"{{"{name}":{text},"signature":"{signature}"}}"#)
+    }
+
+    pub fn tcb_chain(&self) -> String {
+        format!("{}{}", self.tcb_pem, self.root_pem)
+    }
+
+    pub fn pck_crl_chain(&self) -> String {
+        format!("{}{}", self.pck_ca_pem, self.root_pem)
+    }
+
+    /// A complete set in the JSON form of dcap-qvl, for offline verification.
+    pub fn collateral_json(&self, issue: &Issue) -> String {
+        let split = |document: String, name: &str| {
+            let end = document.rfind(",\"signature\":\"").expect("signature");
+            let inner = document[name.len() + 4..end].to_owned();
+            let signature = document[end + 14..document.len() - 2].to_owned();
+            (inner, signature)
+        };
+        let (tcb_info, tcb_signature) = split(self.tcb_info(issue), "tcbInfo");
+        let (qe_identity, qe_signature) = split(self.qe_identity(issue), "enclaveIdentity");
+        json!({
+            "pck_crl_issuer_chain": self.pck_crl_chain(),
+            "root_ca_crl": hex(&self.root_crl(issue.crl_number)),
+            "pck_crl": hex(&self.pck_crl(issue.crl_number, issue.revoke_platform)),
+            "tcb_info_issuer_chain": self.tcb_chain(), "tcb_info": tcb_info, "tcb_info_signature": tcb_signature,
+            "qe_identity_issuer_chain": self.tcb_chain(), "qe_identity": qe_identity, "qe_identity_signature": qe_signature,
+        })
+        .to_string()
+    }
+}
+
+fn date(days: i64) -> String {
+    let format = format_description!("[year]-[month]-[day]T[hour]:[minute]:[second]Z");
+    (OffsetDateTime::now_utc() + Duration::days(days)).format(&format).expect("date")
+}

@@ -1,0 +1,378 @@
+//! An attested HTTPS server: POST /tdx_quote, and after it a few endpoints (or a raw echo) on the same connection.
+
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream};
+use tokio_rustls::TlsAcceptor;
+use tokio_rustls::server::TlsStream;
+
+use crate::guest::{Guest, answer, report_data};
+use crate::http::{Conn, Request, response};
+use crate::pki::SimTee;
+
+/// What one connection knows when it is asked for evidence.
+pub struct Session {
+    pub tee: Arc<SimTee>,
+    /// The guest as booted; emit the certificate event as needed.
+    pub guest: Guest,
+    pub nonce: Vec<u8>,
+    pub exporter: [u8; 32],
+    pub leaf: Vec<u8>,
+    /// How many quotes this server was asked for before.
+    pub count: u64,
+}
+
+impl Session {
+    /// The truth.
+    pub fn honest(&self) -> Vec<u8> {
+        let mut guest = self.guest.clone();
+        guest.emit_certificate(&self.leaf);
+        self.answer_for(&guest)
+    }
+
+    /// A true quote and log of `guest` for this session.
+    pub fn answer_for(&self, guest: &Guest) -> Vec<u8> {
+        let quote = guest.quote(&self.tee, &report_data(&self.nonce, &self.exporter));
+        answer(&quote, &guest.log()).to_string().into_bytes()
+    }
+}
+
+/// Bytes to send for a quote request, with pauses, and what comes then.
+pub struct Reply {
+    pub pieces: Vec<(Vec<u8>, Duration)>,
+    pub then: Then,
+}
+
+#[derive(Clone, Copy, PartialEq)]
+pub enum Then {
+    Continue,
+    /// TLS close_notify and FIN.
+    Close,
+    /// FIN without close_notify.
+    Cut,
+    /// RST.
+    Reset,
+    /// Nothing more, for ever.
+    Hang,
+}
+
+impl Reply {
+    pub fn json(body: &[u8]) -> Reply {
+        Reply::bytes(response("200 OK", body))
+    }
+
+    pub fn bytes(bytes: Vec<u8>) -> Reply {
+        Reply { pieces: vec![(bytes, Duration::ZERO)], then: Then::Continue }
+    }
+
+    pub fn then(mut self, then: Then) -> Reply {
+        self.then = then;
+        self
+    }
+}
+
+pub type Behaviour = Arc<dyn Fn(&Session) -> Reply + Send + Sync>;
+
+#[derive(Clone)]
+pub struct Options {
+    pub guest: Guest,
+    pub behaviour: Behaviour,
+    /// After the quote, echo bytes instead of speaking HTTP.
+    pub raw_echo: bool,
+    pub names: Vec<&'static str>,
+    /// Validity of the certificate, in days from now.
+    pub validity: (i64, i64),
+    /// Where the server stops talking: before TLS, in the middle of it.
+    pub stall: Option<Stall>,
+}
+
+#[derive(Clone, Copy, PartialEq)]
+pub enum Stall {
+    BeforeTls,
+    ResetBeforeTls,
+    GarbageTls,
+    /// Answer as a server that speaks TLS 1.2 only: alert protocol_version.
+    OldTls,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Options {
+            guest: Guest::booted(1),
+            behaviour: Arc::new(|session| Reply::json(&session.honest())),
+            raw_echo: false,
+            names: vec!["localhost", "tee.test"],
+            validity: (-1, 30),
+            stall: None,
+        }
+    }
+}
+
+pub struct Server {
+    pub address: SocketAddr,
+    /// Heads of all requests, byte for byte.
+    pub recorded: Arc<Mutex<Vec<Vec<u8>>>>,
+    /// Bytes that arrived after the quote exchange.
+    pub application_bytes: Arc<AtomicU64>,
+    pub connections: Arc<AtomicU64>,
+    state: Arc<State>,
+}
+
+struct State {
+    tee: Arc<SimTee>,
+    options: Options,
+    identity: Mutex<Identity>,
+    quotes: AtomicU64,
+    recorded: Arc<Mutex<Vec<Vec<u8>>>>,
+    application_bytes: Arc<AtomicU64>,
+}
+
+#[derive(Clone)]
+struct Identity {
+    acceptor: TlsAcceptor,
+    leaf: Vec<u8>,
+}
+
+impl Server {
+    pub async fn start(tee: Arc<SimTee>, options: Options) -> Server {
+        Server::start_on("127.0.0.1:0", tee, options).await
+    }
+
+    pub async fn start_on(address: &str, tee: Arc<SimTee>, options: Options) -> Server {
+        let listener = TcpListener::bind(address).await.expect("bind");
+        let address = listener.local_addr().expect("address");
+        let identity = Mutex::new(identity(&tee, &options));
+        let (recorded, application_bytes): (Arc<Mutex<_>>, Arc<AtomicU64>) = Default::default();
+        let state = Arc::new(State {
+            tee,
+            options,
+            identity,
+            quotes: AtomicU64::new(0),
+            recorded: recorded.clone(),
+            application_bytes: application_bytes.clone(),
+        });
+        let connections: Arc<AtomicU64> = Arc::default();
+        let (serving, count) = (state.clone(), connections.clone());
+        tokio::spawn(async move {
+            while let Ok((socket, _)) = listener.accept().await {
+                count.fetch_add(1, Ordering::SeqCst);
+                let _ = socket.set_nodelay(true);
+                let state = serving.clone();
+                tokio::spawn(async move {
+                    let _ = serve(socket, state).await;
+                });
+            }
+        });
+        Server { address, recorded, application_bytes, connections, state }
+    }
+
+    pub fn port(&self) -> u16 {
+        self.address.port()
+    }
+
+    /// A new certificate for the connections from now on.
+    pub fn renew_certificate(&self) {
+        *self.state.identity.lock().expect("identity") = identity(&self.state.tee, &self.state.options);
+    }
+
+    pub fn leaf(&self) -> Vec<u8> {
+        self.state.identity.lock().expect("identity").leaf.clone()
+    }
+}
+
+fn identity(tee: &SimTee, options: &Options) -> Identity {
+    let (leaf, key) = tee.web_certificate(&options.names, options.validity.0, options.validity.1);
+    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+    let mut config = rustls::ServerConfig::builder_with_provider(provider)
+        .with_protocol_versions(&[&rustls::version::TLS13])
+        .expect("versions")
+        .with_no_client_auth()
+        .with_single_cert(vec![CertificateDer::from(leaf.clone())], PrivateKeyDer::try_from(key).expect("key"))
+        .expect("certificate");
+    config.alpn_protocols = vec![b"http/1.1".to_vec()];
+    config.send_tls13_tickets = 0;
+    Identity { acceptor: TlsAcceptor::from(Arc::new(config)), leaf }
+}
+
+async fn serve(mut socket: TcpStream, state: Arc<State>) -> io::Result<()> {
+    match state.options.stall {
+        None => {}
+        Some(Stall::BeforeTls) => return std::future::pending().await,
+        Some(Stall::ResetBeforeTls) => return reset(&socket),
+        Some(Stall::GarbageTls) => return socket.write_all(b"HTTP/1.1 400 Bad Request\r\n\r\n").await,
+        Some(Stall::OldTls) => {
+            let mut hello = [0; 4096];
+            let _ = socket.read(&mut hello).await?;
+            return socket.write_all(&[21, 3, 3, 0, 2, 2, 70]).await;
+        }
+    }
+    let Identity { acceptor, leaf } = state.identity.lock().expect("identity").clone();
+    let stream = acceptor.accept(socket).await?;
+    let exporter = stream
+        .get_ref()
+        .1
+        .export_keying_material([0; 32], b"EXPORTER-Channel-Binding", None)
+        .map_err(io::Error::other)?;
+    let mut conn = Conn::new(stream);
+    while let Some(request) = conn.request().await? {
+        state.recorded.lock().expect("recorded").push(request.head.clone());
+        if request.method == "POST" && request.path == "/tdx_quote" {
+            let mut body = Vec::new();
+            conn.body(request.body_length, |piece| body.extend_from_slice(piece)).await?;
+            state.recorded.lock().expect("recorded").push(body.clone());
+            let then = quote(&mut conn, &state, &body, exporter, &leaf).await?;
+            if then != Then::Continue {
+                return finish(conn, then).await;
+            }
+            if state.options.raw_echo {
+                return echo(conn, &state).await;
+            }
+        } else {
+            state.application_bytes.fetch_add(request.head.len() as u64, Ordering::SeqCst);
+            respond(&mut conn, &request, &state).await?;
+        }
+    }
+    Ok(())
+}
+
+async fn quote(
+    conn: &mut Conn<TlsStream<TcpStream>>,
+    state: &State,
+    body: &[u8],
+    exporter: [u8; 32],
+    leaf: &[u8],
+) -> io::Result<Then> {
+    let document: serde_json::Value = serde_json::from_slice(body).unwrap_or_default();
+    let digits = document["nonce_hex"].as_str().unwrap_or_default();
+    let nonce = (0..digits.len() / 2).filter_map(|i| u8::from_str_radix(&digits[2 * i..2 * i + 2], 16).ok()).collect();
+    let session = Session {
+        tee: state.tee.clone(),
+        guest: state.options.guest.clone(),
+        nonce,
+        exporter,
+        leaf: leaf.to_vec(),
+        count: state.quotes.fetch_add(1, Ordering::SeqCst),
+    };
+    let reply = (state.options.behaviour)(&session);
+    for (piece, pause) in reply.pieces {
+        conn.write(&piece).await?;
+        tokio::time::sleep(pause).await;
+    }
+    Ok(reply.then)
+}
+
+async fn finish(mut conn: Conn<TlsStream<TcpStream>>, then: Then) -> io::Result<()> {
+    match then {
+        Then::Continue => Ok(()),
+        Then::Close => conn.io.shutdown().await,
+        Then::Cut => conn.io.get_mut().0.shutdown().await,
+        Then::Reset => reset(conn.io.get_ref().0),
+        Then::Hang => std::future::pending().await,
+    }
+}
+
+/// With a linger of zero the close that follows is a reset.
+fn reset(socket: &TcpStream) -> io::Result<()> {
+    #[allow(deprecated)]
+    socket.set_linger(Some(Duration::ZERO))
+}
+
+async fn echo(mut conn: Conn<TlsStream<TcpStream>>, state: &State) -> io::Result<()> {
+    let unread = std::mem::take(&mut conn.unread);
+    conn.write(&unread).await?;
+    let mut buffer = vec![0; 64 << 10];
+    loop {
+        let count = conn.io.read(&mut buffer).await?;
+        if count == 0 {
+            return conn.io.shutdown().await;
+        }
+        state.application_bytes.fetch_add(count as u64, Ordering::SeqCst);
+        conn.write(&buffer[..count]).await?;
+    }
+}
+
+async fn respond(conn: &mut Conn<TlsStream<TcpStream>>, request: &Request, state: &State) -> io::Result<()> {
+    let mut body = Vec::new();
+    let keep = request.path == "/echo" || request.path.starts_with("/v1/");
+    if request.header("expect").is_some() {
+        conn.write(b"HTTP/1.1 100 Continue\r\n\r\n").await?;
+    }
+    let length = conn
+        .body(request.body_length, |piece| {
+            if keep {
+                body.extend_from_slice(piece);
+            }
+        })
+        .await?;
+    state.application_bytes.fetch_add(length, Ordering::SeqCst);
+    let (path, query) = request.path.split_once('?').unwrap_or((&request.path, ""));
+    match path {
+        "/v1/chat/completions" => chat(conn, &body, query).await,
+        "/echo" => conn.respond("200 OK", "Content-Type: application/octet-stream\r\n", &body).await,
+        "/sink" => conn.respond("200 OK", "", length.to_string().as_bytes()).await,
+        "/small" => conn.respond("200 OK", "", &[b'x'; 100]).await,
+        "/head" => conn.respond("200 OK", "", &request.head).await,
+        "/early" => {
+            conn.write(b"HTTP/1.1 103 Early Hints\r\nLink: </x>\r\n\r\n").await?;
+            conn.write(b"HTTP/1.1 200 Quite Fine\r\nX-Case: Kept\r\nx-case: twice\r\nZ: 1\r\nA: 2\r\nTransfer-Encoding: chunked\r\n\r\n").await?;
+            conn.chunk(b"body").await?;
+            conn.write(b"0\r\nX-Trailer: end\r\n\r\n").await
+        }
+        "/close" => {
+            conn.write(b"HTTP/1.1 200 OK\r\n\r\nuntil the end").await?;
+            conn.io.shutdown().await?;
+            Err(io::ErrorKind::ConnectionAborted.into())
+        }
+        "/cut" => {
+            conn.write(b"HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\nshort").await?;
+            conn.io.shutdown().await?;
+            Err(io::ErrorKind::ConnectionAborted.into())
+        }
+        "/hang" => std::future::pending().await,
+        "/reset" => {
+            reset(conn.io.get_ref().0)?;
+            Err(io::ErrorKind::ConnectionAborted.into())
+        }
+        "/headers" => {
+            let lines = "X-Many: 1\r\n".repeat(query.parse().unwrap_or(0));
+            conn.respond("200 OK", &lines, b"").await
+        }
+        _ if path.starts_with("/bytes/") => stream_bytes(conn, path[7..].parse().unwrap_or(0)).await,
+        _ => conn.respond("404 Not Found", "", b"no such thing").await,
+    }
+}
+
+async fn stream_bytes(conn: &mut Conn<TlsStream<TcpStream>>, length: usize) -> io::Result<()> {
+    conn.write(format!("HTTP/1.1 200 OK\r\nContent-Length: {length}\r\n\r\n").as_bytes()).await?;
+    let block = vec![0x5a; 256 << 10];
+    let mut left = length;
+    while left > 0 {
+        let count = left.min(block.len());
+        conn.io.write_all(&block[..count]).await?;
+        left -= count;
+    }
+    conn.io.flush().await
+}
+
+/// An OpenAI-style stream: one server-sent event a token. The query `pause=MS` sets the pace.
+async fn chat(conn: &mut Conn<TlsStream<TcpStream>>, body: &[u8], query: &str) -> io::Result<()> {
+    let pause = query.strip_prefix("pause=").and_then(|text| text.parse().ok()).unwrap_or(20);
+    let request: serde_json::Value = serde_json::from_slice(body).unwrap_or_default();
+    let prompt = request["messages"][0]["content"].as_str().unwrap_or("nothing").to_owned();
+    conn.write(b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n").await?;
+    let text = format!("You said: {prompt} And nobody but this enclave has read it.");
+    for word in text.split_inclusive(' ') {
+        let delta = serde_json::json!({"choices": [{"index": 0, "delta": {"content": word}}]});
+        conn.chunk(format!("data: {delta}\n\n").as_bytes()).await?;
+        tokio::time::sleep(Duration::from_millis(pause)).await;
+    }
+    conn.chunk(b"data: [DONE]\n\n").await?;
+    conn.write(b"0\r\n\r\n").await
+}
