@@ -19,6 +19,10 @@ pub fn mark_thread(mark: bool) -> bool {
     MUST_NOT_BLOCK.replace(mark)
 }
 
+pub fn is_library_thread() -> bool {
+    MUST_NOT_BLOCK.get()
+}
+
 /// Refuses blocking calls where they would deadlock.
 pub fn check_may_block() -> Result<()> {
     if MUST_NOT_BLOCK.get() || tokio::runtime::Handle::try_current().is_ok() {

@@ -1,5 +1,6 @@
 //! What stands between every exported function and its body: panics become a status, forked children are turned away.
 
+use std::cell::Cell;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Once;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -17,7 +18,7 @@ pub fn guard(error: *mut *mut atls_error, body: impl FnOnce() -> Result<()>) -> 
     if forked() {
         return fail(error, Error::new(Status::Forked, "called in the child of a fork"));
     }
-    match catch_unwind(AssertUnwindSafe(body)) {
+    match inside(body) {
         Ok(Ok(())) => Status::Ok as atls_status,
         Ok(Err(failure)) => fail(error, failure),
         Err(payload) => fail(error, panic_error(&*payload)),
@@ -30,7 +31,7 @@ pub fn guard_value<T>(fallback: T, body: impl FnOnce() -> T) -> T {
     if forked() {
         return fallback;
     }
-    catch_unwind(AssertUnwindSafe(body)).unwrap_or(fallback)
+    inside(body).unwrap_or(fallback)
 }
 
 /// For `_free`: a forked child leaks, because what the destructor would stop is not in its process.
@@ -72,10 +73,29 @@ fn fail(out: *mut *mut atls_error, failure: Error) -> atls_status {
     status
 }
 
-/// A host's stderr is not ours to write to; the message reaches the caller in `atls_error`.
+thread_local! {
+    /// Whether this thread is inside the library.
+    static INSIDE: Cell<bool> = const { Cell::new(false) };
+}
+
+/// Runs `body` as part of the library: a panic in it is caught and prints nothing.
+fn inside<T>(body: impl FnOnce() -> T) -> std::thread::Result<T> {
+    let before = INSIDE.replace(true);
+    let done = catch_unwind(AssertUnwindSafe(body));
+    INSIDE.set(before);
+    done
+}
+
+/// A host's stderr is not ours to write to; the message reaches the caller in `atls_error`. Panics of others, in a Rust program that
+/// links this crate, are reported as before.
 fn silence_panics() {
     static ONCE: Once = Once::new();
-    if cfg!(not(test)) {
-        ONCE.call_once(|| std::panic::set_hook(Box::new(|_| {})));
-    }
+    ONCE.call_once(|| {
+        let others = std::panic::take_hook();
+        std::panic::set_hook(Box::new(move |info| {
+            if !INSIDE.get() && !crate::blocking::is_library_thread() {
+                others(info);
+            }
+        }));
+    });
 }

@@ -235,7 +235,7 @@ fn debug_td() {
 fn revoked_platform() {
     let world = World::honest();
     world.pccs.set(|knobs| knobs.issue.revoke_platform = true);
-    world.refused("QUOTE_INVALID");
+    assert!(world.refused("TCB_REJECTED").message.contains("CertRevoked"));
     let world = World::honest();
     world.pccs.set(|knobs| knobs.issue.status = "Revoked");
     world.refused("TCB_REJECTED");

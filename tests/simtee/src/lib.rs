@@ -3,6 +3,7 @@
 //!
 //! Never part of the release library, which accepts this root only where caller and policy both say so.
 
+pub mod agent;
 pub mod collateral;
 pub mod guest;
 pub mod http;

@@ -1,0 +1,96 @@
+/* common.h - what every example needs and none is about: reading files, giving up, showing a verdict, and a configuration.
+ *
+ * The server's root certificate and the trust anchor come from the environment, so that the examples run against the simulator too:
+ *   ATLS_ROOT_PEM        file with further root certificates for TLS
+ *   ATLS_SIMULATED_ROOT  file with a simulator's root (DER): for tests, and only if the policy allows it
+ */
+#ifndef COMMON_H
+#define COMMON_H
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <atls.h>
+
+struct file {
+    unsigned char *data; /* with a NUL after the end */
+    size_t len;
+};
+
+static inline struct file read_file(const char *path)
+{
+    struct file file = {NULL, 0};
+    FILE *in = fopen(path, "rb");
+    if (!in) {
+        perror(path);
+        exit(2);
+    }
+    size_t got;
+    do {
+        file.data = realloc(file.data, file.len + 65537);
+        if (!file.data)
+            exit(2);
+        got = fread(file.data + file.len, 1, 65536, in);
+        file.len += got;
+    } while (got > 0);
+    file.data[file.len] = '\0';
+    fclose(in);
+    return file;
+}
+
+static inline void print_verdict(const atls_verdict *verdict, FILE *out)
+{
+    static const char *const outcome[] = {"pass", "FAIL", "-"};
+    for (size_t i = 0; i < atls_verdict_check_count(verdict); i++)
+        fprintf(out, "  %-4s  %-18s %.70s\n", outcome[atls_verdict_check_outcome(verdict, i)],
+                atls_verdict_check_name(verdict, i).ptr, atls_verdict_check_actual(verdict, i).ptr);
+    fprintf(out, "%s: TCB %s, trust anchor %s%s\n", atls_verdict_trusted(verdict) ? "trusted" : "NOT TRUSTED",
+            atls_verdict_tcb_status(verdict).ptr, atls_verdict_trust_anchor(verdict).ptr,
+            atls_verdict_bound_to_session(verdict) ? "" : " (not bound to a session)");
+}
+
+/* Ends the program on failure; where the server was refused, with the checks that say why. */
+static inline void check(atls_status status, atls_error *error)
+{
+    if (status == ATLS_OK)
+        return;
+    if (atls_error_verdict(error))
+        print_verdict(atls_error_verdict(error), stderr);
+    fprintf(stderr, "%s: %s\n", atls_status_name(status).ptr, atls_error_message(error).ptr);
+    atls_error_free(error);
+    exit(1);
+}
+
+/* A configuration for HOST PORT POLICY.json. */
+static inline atls_config *make_config(char **argv)
+{
+    atls_error *error = NULL;
+    atls_config *config = NULL;
+    atls_policy *policy = NULL;
+    atls_verifier *verifier = NULL;
+    atls_verifier_config *trust = atls_verifier_config_new();
+    struct file json = read_file(argv[2]);
+    check(atls_config_new(argv[0], (uint16_t)atoi(argv[1]), &config, &error), error);
+    check(atls_policy_new(json.data, json.len, &policy, &error), error);
+    check(atls_config_set_policy(config, policy, &error), error);
+    if (getenv("ATLS_ROOT_PEM")) {
+        struct file pem = read_file(getenv("ATLS_ROOT_PEM"));
+        check(atls_config_add_root_pem(config, (char *)pem.data, &error), error);
+        free(pem.data);
+    }
+    if (getenv("ATLS_SIMULATED_ROOT")) {
+        struct file root = read_file(getenv("ATLS_SIMULATED_ROOT"));
+        check(atls_verifier_config_set_simulated_root(trust, root.data, root.len, &error), error);
+        free(root.data);
+    }
+    check(atls_verifier_new(trust, &verifier, &error), error);
+    check(atls_config_set_verifier(config, verifier, &error), error);
+    atls_verifier_free(verifier);
+    atls_verifier_config_free(trust);
+    atls_policy_free(policy);
+    free(json.data);
+    return config;
+}
+
+#endif

@@ -1,0 +1,327 @@
+//! Faults of servers, networks and collateral sources: each has its own status, a message that says what, no data sent, no hang.
+
+#![allow(unsafe_code)] // It is a client of the C ABI.
+
+mod support;
+
+use std::time::{Duration, Instant};
+
+use simtee::http::response;
+use simtee::server::{Stall, Then};
+use simtee::{Options, Reply};
+use support::{World, echo};
+
+fn pieces(parts: Vec<(Vec<u8>, u64)>) -> Reply {
+    let timed = |(bytes, pause): (Vec<u8>, u64)| (bytes, Duration::from_millis(pause));
+    Reply { pieces: parts.into_iter().map(timed).collect(), then: Then::Continue }
+}
+
+#[test]
+fn the_quote_request_is_recorded_byte_for_byte() {
+    let world = World::honest();
+    assert!(world.connect().is_ok());
+    let recorded = world.server.recorded.lock().unwrap().clone();
+    let head = "POST /tdx_quote HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: 80\r\nConnection: keep-alive\r\n\r\n";
+    assert_eq!(String::from_utf8_lossy(&recorded[0]), head);
+    let body = String::from_utf8(recorded[1].clone()).unwrap();
+    let nonce = body.strip_prefix(r#"{"nonce_hex":""#).and_then(|rest| rest.strip_suffix(r#""}"#)).expect(&body);
+    assert!(nonce.len() == 64 && nonce.bytes().all(|byte| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte)));
+}
+
+#[test]
+fn odd_but_correct_answers_are_accepted() {
+    let chunked = |body: &[u8]| {
+        let (first, second) = body.split_at(body.len() / 2);
+        let mut out = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n".to_vec();
+        for part in [first, second] {
+            out.extend_from_slice(format!("{:X};ext=1\r\n", part.len()).as_bytes());
+            out.extend_from_slice(part);
+            out.extend_from_slice(b"\r\n");
+        }
+        out.extend_from_slice(b"0\r\nX-Trailer: yes\r\n\r\n");
+        out
+    };
+    let world = World::replying(move |session| pieces(vec![(chunked(&session.honest()), 0)]));
+    echo(&world.connect().unwrap(), b"after chunks");
+
+    let world = World::replying(|session| {
+        let mut out = b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 103 Early Hints\r\nLink: x\r\n\r\n".to_vec();
+        out.extend_from_slice(&response("200 OK", &session.honest()));
+        pieces(vec![(out, 0)])
+    });
+    echo(&world.connect().unwrap(), b"after 1xx");
+
+    // In pieces, but in time.
+    let world = World::replying(|session| {
+        let whole = response("200 OK", &session.honest());
+        pieces(whole.chunks(2000).map(|piece| (piece.to_vec(), 5)).collect())
+    });
+    echo(&world.connect().unwrap(), b"after pieces");
+
+    // Ended by the end of the connection: nothing can follow, but the evidence is whole.
+    let world = World::replying(|session| {
+        let mut out = b"HTTP/1.1 200 OK\r\n\r\n".to_vec();
+        out.extend_from_slice(&session.honest());
+        Reply::bytes(out).then(Then::Close)
+    });
+    let stream = world.connect().unwrap();
+    let (mut buffer, mut n) = ([0u8; 8], 9);
+    let status = unsafe {
+        atls::capi::stream::atls_stream_read(stream.0, buffer.as_mut_ptr(), 8, &mut n, 1000, std::ptr::null_mut())
+    };
+    assert_eq!((status, n), (0, 0), "a clean end");
+}
+
+#[test]
+fn historical_answers() {
+    // success:false with a quote, unknown members, an event log as an array: all still evidence.
+    let world = World::lying(|session| {
+        let mut document: serde_json::Value = serde_json::from_slice(&session.honest()).unwrap();
+        document["success"] = false.into();
+        document["new_member"] = serde_json::json!({"a": [1]});
+        let log: serde_json::Value = serde_json::from_str(document["quote"]["event_log"].as_str().unwrap()).unwrap();
+        document["quote"]["event_log"] = log;
+        document.to_string().into()
+    });
+    assert!(world.connect().is_ok());
+    for (status, body, part) in [
+        ("400 Bad Request", r#"{"detail":"Missing EKM header"}"#, "Missing EKM header"),
+        ("403 Forbidden", r#"{"detail":"Invalid EKM header signature"}"#, "Invalid EKM"),
+        ("422 Unprocessable Entity", r#"{"detail":[{"loc":["body"]}]}"#, "422"),
+        ("500 Internal Server Error", r#"{"detail":"Server not ready"}"#, "not ready"),
+        ("302 Found", "", "302"),
+    ] {
+        let world = World::replying(move |_| Reply::bytes(response(status, body.as_bytes())));
+        let refusal = world.refused("NO_EVIDENCE");
+        assert!(refusal.message.contains(part), "{refusal:?}");
+        assert_eq!(refusal.http_status.to_string(), status[..3]);
+    }
+    for (body, status, part) in [
+        (r#"{"success":false,"quote":null,"error":"no TEE"}"#, "EVIDENCE_INVALID", "no TEE"),
+        ("", "EVIDENCE_INVALID", "tdx_quote"),
+        (r#"{"quote":{"quote":"0xabc","event_log":"[]"}}"#, "EVIDENCE_INVALID", "hexadecimal"),
+        (r#"{"quote":{"quote":"00","event_log":"[]"}}"#, "QUOTE_INVALID", "cut short"),
+    ] {
+        let world = World::replying(move |_| Reply::json(body.as_bytes()));
+        assert!(world.refused(status).message.contains(part), "{body}");
+    }
+}
+
+#[test]
+fn broken_exchanges() {
+    let oversized = World::replying(|_| Reply::json(&vec![b' '; (1 << 20) + 1]));
+    assert!(oversized.refused("EVIDENCE_INVALID").message.contains("1048576"));
+
+    let endless = World::replying(|_| {
+        let mut out = b"HTTP/1.1 200 OK\r\n\r\n".to_vec();
+        out.resize(2 << 20, b' ');
+        Reply::bytes(out).then(Then::Hang)
+    });
+    assert!(endless.refused("EVIDENCE_INVALID").message.contains("1048576"));
+
+    let truncated = World::replying(|session| {
+        let mut whole = response("200 OK", &session.honest());
+        whole.truncate(whole.len() - 10);
+        Reply::bytes(whole).then(Then::Close)
+    });
+    assert_eq!(truncated.refused("TRUNCATED").phase, "evidence");
+
+    let cut = World::replying(|session| {
+        let mut whole = response("200 OK", &session.honest());
+        whole.truncate(100);
+        Reply::bytes(whole).then(Then::Cut)
+    });
+    cut.refused("TRUNCATED");
+
+    let reset = World::replying(|_| Reply::bytes(vec![]).then(Then::Reset));
+    reset.refused("IO");
+
+    let garbage = World::replying(|_| Reply::bytes(b"SSH-2.0-hello\r\n\r\n".to_vec()).then(Then::Hang));
+    garbage.refused("HTTP_PROTOCOL");
+
+    let lines = World::replying(|_| {
+        let mut out = b"HTTP/1.1 200 OK\r\n".to_vec();
+        out.extend_from_slice("X: y\r\n".repeat(10_000).as_bytes());
+        Reply::bytes(out).then(Then::Hang)
+    });
+    lines.refused("HTTP_PROTOCOL");
+
+    let stray = World::replying(|session| {
+        let mut out = response("200 OK", &session.honest());
+        out.extend_from_slice(b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nfalse");
+        Reply::bytes(out)
+    });
+    assert!(stray.refused("EVIDENCE_INVALID").message.contains("after the answer"));
+}
+
+#[test]
+fn slow_exchanges_end_at_their_deadline() {
+    for slow in [0, 1] {
+        let world = World::replying(move |session| match slow {
+            0 => Reply::bytes(vec![]).then(Then::Hang),
+            _ => pieces(response("200 OK", &session.honest()).iter().map(|byte| (vec![*byte], 20)).collect()),
+        });
+        let mut policy = world.policy.clone();
+        policy["binding"] = serde_json::json!({"timeout_ms": 300});
+        let begun = Instant::now();
+        let refusal = world.refused_with(&policy, "TIMED_OUT");
+        assert_eq!(refusal.phase, "evidence");
+        assert!(begun.elapsed() < Duration::from_secs(5));
+    }
+}
+
+#[test]
+fn tls_faults() {
+    let stalled = |stall| World::new(Options { stall: Some(stall), ..Options::default() });
+    let old = stalled(Stall::OldTls).refused("TLS_VERSION");
+    assert_eq!(old.tls_alert, 70, "{old:?}");
+    stalled(Stall::GarbageTls).refused("TLS_HANDSHAKE");
+    stalled(Stall::ResetBeforeTls).refused("IO");
+    let silent = stalled(Stall::BeforeTls);
+    let refusal = silent.connect_with(&silent.policy, |config| unsafe {
+        atls::capi::config::atls_config_set_timeouts(config, 0, 200, std::ptr::null_mut());
+    });
+    let refusal = refusal.err().unwrap();
+    assert_eq!((refusal.name.as_str(), refusal.phase.as_str()), ("TIMED_OUT", "tls"));
+
+    let wrong_name = World::new(Options { names: vec!["elsewhere.test"], ..Options::default() });
+    assert!(wrong_name.refused("TLS_CERTIFICATE").message.contains("localhost"));
+    let expired = World::new(Options { validity: (-30, -1), ..Options::default() });
+    assert_eq!(expired.refused("TLS_CERTIFICATE").tls_alert, 45);
+    let early = World::new(Options { validity: (1, 30), ..Options::default() });
+    early.refused("TLS_CERTIFICATE");
+    // A chain to a root that nobody named.
+    let world = World::honest();
+    let stranger = support::open(world.server.port(), &world.policy, world.verifier, |_| ());
+    assert_eq!(stranger.err().unwrap().name, "TLS_CERTIFICATE");
+}
+
+#[test]
+fn nobody_there() {
+    let world = World::honest();
+    let port = {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        listener.local_addr().unwrap().port()
+    };
+    let refusal = world.connect_to(port, &world.policy, |_| ()).err().unwrap();
+    assert_eq!((refusal.name.as_str(), refusal.phase.as_str()), ("IO", "connect"));
+    assert!(refusal.message.contains("refused"), "{refusal:?}");
+}
+
+#[test]
+fn collateral_sources() {
+    let world = World::honest();
+    let with = |change: &dyn Fn(&mut simtee::pccs::Knobs)| {
+        world.pccs.set(|knobs| {
+            *knobs = Default::default();
+            change(knobs);
+        });
+    };
+    let mut policy = world.policy.clone();
+    policy["cache_collateral"] = false.into();
+    with(&|knobs| knobs.fail = Some(500));
+    let refusal = world.refused_with(&policy, "COLLATERAL_UNAVAILABLE");
+    assert_eq!((refusal.phase.as_str(), refusal.http_status), ("collateral", 500));
+    with(&|knobs| knobs.oversize = Some((1 << 20) + 1));
+    world.refused_with(&policy, "COLLATERAL_UNAVAILABLE");
+    with(&|knobs| knobs.oversize = Some(10));
+    world.refused_with(&policy, "COLLATERAL_INVALID");
+    with(&|knobs| knobs.no_chain = true);
+    world.refused_with(&policy, "COLLATERAL_INVALID");
+    with(&|knobs| (knobs.issue.issued, knobs.issue.expires) = (-40, -10));
+    assert!(world.refused_with(&policy, "COLLATERAL_INVALID").message.contains("expired"));
+    with(&|knobs| knobs.issue.issued = 1);
+    assert!(world.refused_with(&policy, "COLLATERAL_INVALID").message.contains("after now"));
+    with(&|knobs| knobs.issue.fmspc = [1; 6]);
+    world.refused_with(&policy, "COLLATERAL_INVALID");
+    let mut gone = policy.clone();
+    gone["pccs_url"] = "http://127.0.0.1:1".into();
+    world.refused_with(&gone, "COLLATERAL_UNAVAILABLE");
+    // Several sources: the first that answers counts.
+    with(&|_| ());
+    gone.as_object_mut().unwrap().remove("pccs_url");
+    gone["collateral"] = serde_json::json!({"sources": ["http://127.0.0.1:1", world.pccs.url]});
+    assert!(world.connect_with(&gone, |_| ()).is_ok());
+}
+
+#[test]
+fn collateral_that_rolls_back_after_newer_was_seen() {
+    let world = World::honest();
+    assert!(world.connect().is_ok());
+    world.pccs.set(|knobs| knobs.issue.evaluation_number = 18);
+    let mut policy = world.policy.clone();
+    policy["cache_collateral"] = false.into();
+    let refusal = world.refused_after(&policy, "COLLATERAL_INVALID");
+    assert!(refusal.message.contains("rolled back"), "{refusal:?}");
+}
+
+#[test]
+fn cached_collateral_outlives_its_source_but_not_its_date() {
+    let world = World::honest();
+    assert!(world.connect().is_ok());
+    let hits = world.pccs.hits("");
+    assert_eq!(hits, 4, "one request for each of four documents");
+    world.pccs.set(|knobs| knobs.fail = Some(503));
+    assert!(world.connect().is_ok());
+    assert_eq!(world.pccs.hits(""), hits);
+}
+
+#[test]
+fn a_stampede_fetches_each_document_once() {
+    let world = World::honest();
+    world.pccs.set(|knobs| knobs.delay = Duration::from_millis(100));
+    std::thread::scope(|scope| {
+        for _ in 0..16 {
+            let shared = &world;
+            scope.spawn(move || assert!(shared.connect().is_ok()));
+        }
+    });
+    assert_eq!(world.pccs.hits(""), 4);
+}
+
+#[test]
+fn bundles_travel() {
+    use atls::capi::{bytes::*, verifier::*};
+    let world = World::honest();
+    assert!(world.connect().is_ok());
+    let mut policy = world.policy.clone();
+    policy["collateral"] = serde_json::json!({"offline": true});
+    unsafe {
+        let mut bundle = std::ptr::null_mut();
+        assert_eq!(atls_verifier_export(world.verifier, &mut bundle, std::ptr::null_mut()), 0);
+        let fresh = support::simulated_verifier(&world.tee.root_der);
+        let attempt = |verifier| {
+            support::open(world.server.port(), &policy, verifier, |config| support::add_root(config, &world.tee.web_ca_pem))
+        };
+        assert_eq!(attempt(fresh).err().unwrap().name, "COLLATERAL_UNAVAILABLE");
+        let mut taken = 0;
+        let (data, len) = (atls_buf_data(bundle), atls_buf_len(bundle));
+        assert_eq!(atls_verifier_import(fresh, data, len - 1, &mut taken, std::ptr::null_mut()), 409);
+        assert_eq!(atls_verifier_import(fresh, data, len, &mut taken, std::ptr::null_mut()), 0);
+        assert_eq!(taken, 4);
+        assert!(attempt(fresh).is_ok());
+        assert_eq!(atls_verifier_import(fresh, data, len, &mut taken, std::ptr::null_mut()), 0);
+        assert_eq!(taken, 0, "nothing newer");
+        atls_buf_free(bundle);
+        atls_verifier_free(fresh);
+    }
+}
+
+#[test]
+fn tunnels() {
+    let world = World::replying(|session| Reply::json(&session.honest()));
+    let target = format!("localhost:{}", world.server.port());
+    let forwarder = world.runtime.block_on(simtee::tunnel::start(target));
+    let through = |url: String| {
+        world.connect_with(&world.policy, move |config| {
+            let url = std::ffi::CString::new(url).unwrap();
+            let status = unsafe { atls::capi::config::atls_config_set_tunnel(config, url.as_ptr(), std::ptr::null_mut()) };
+            assert_eq!(status, 0);
+        })
+    };
+    let stream = through(format!("ws://{forwarder}/")).unwrap_or_else(|refusal| panic!("{refusal:?}"));
+    echo(&stream, &vec![7; 300_000]);
+    let refusal = through(format!("ws://{forwarder}/?target=internal:22")).err().unwrap();
+    assert_eq!((refusal.name.as_str(), refusal.http_status), ("TUNNEL_REFUSED", 403));
+    assert!(refusal.message.contains("target not allowed"), "{refusal:?}");
+}
