@@ -85,12 +85,14 @@ impl Outgoing {
         Outgoing { state: Mutex::new(state), on_writable, room: Notify::new() }
     }
 
-    /// From now on writes are taken.
+    /// From now on writes are taken. Who was refused before is told by `announce_open`, so that the caller can tell it first that
+    /// the connection is there.
     pub fn open(&self) {
-        let mut state = lock(&self.state);
-        state.open = true;
-        let notify = std::mem::take(&mut state.wants_writable);
-        drop(state);
+        lock(&self.state).open = true;
+    }
+
+    pub fn announce_open(&self) {
+        let notify = std::mem::take(&mut lock(&self.state).wants_writable);
         self.announce(notify);
     }
 
@@ -244,6 +246,7 @@ mod tests {
         let piece = || Bytes::from(vec![0; HIGH]);
         assert_eq!(out.write(piece()).unwrap_err().status, Status::Again, "not open yet");
         out.open();
+        out.announce_open();
         assert_eq!(fired.load(Ordering::SeqCst), 1);
         out.write(piece()).unwrap();
         for _ in 0..3 {

@@ -38,8 +38,9 @@ async fn run(target: &Target, shared: &Shared, outlet: &Outlet) -> Result<()> {
     if let Some(verdict) = connected.verdict {
         let _ = shared.verdict.set(verdict);
     }
-    outlet.post(Event::Connected).await;
     shared.outgoing.open();
+    outlet.post(Event::Connected).await;
+    shared.outgoing.announce_open();
     let (mut reader, mut writer) = tokio::io::split(connected.stream);
     let mut receive = pin!(receive(&mut reader, &shared.credit, outlet));
     let mut send = pin!(send(&mut writer, &shared.outgoing));

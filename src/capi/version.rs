@@ -34,3 +34,16 @@ pub extern "C" fn atls_version_number() -> u32 {
 pub extern "C" fn atls_has(part: u32) -> bool {
     matches!(part, ATLS_HAS_TDX | ATLS_HAS_TUNNEL)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_header_has_cargos_version() {
+        let parts: Vec<u32> = env!("CARGO_PKG_VERSION").split('.').map(|part| part.parse().unwrap()).collect();
+        assert_eq!(parts, [ATLS_VERSION_MAJOR, ATLS_VERSION_MINOR, ATLS_VERSION_PATCH]);
+        assert_eq!(ATLS_VERSION_NUMBER, parts[0] * 1_000_000 + parts[1] * 1000 + parts[2]);
+        assert_eq!(atls_version().len, env!("CARGO_PKG_VERSION").len());
+    }
+}

@@ -194,12 +194,10 @@ fn hyper_request(request: &Request, body: RequestBody) -> Result<http::Request<R
     for (name, value) in &request.headers {
         out = out.header(name, &value[..]);
     }
-    if let (Some(length), false) =
-        (body.length(), request.headers.iter().any(|(name, _)| name.eq_ignore_ascii_case("content-length")))
-    {
-        if length > 0 || matches!(request.method.as_str(), "POST" | "PUT" | "PATCH") {
-            out = out.header("Content-Length", length);
-        }
+    let given = request.headers.iter().any(|(name, _)| name.eq_ignore_ascii_case("content-length"));
+    let expects_body = matches!(request.method.as_str(), "POST" | "PUT" | "PATCH");
+    if let Some(length) = body.length().filter(|length| !given && (*length > 0 || expects_body)) {
+        out = out.header("Content-Length", length);
     }
     out.body(body).map_err(|error| Error::new(Status::InvalidArgument, format!("request: {error}")))
 }

@@ -51,6 +51,7 @@ async fn run(
 ) -> Result<()> {
     if let Some(outgoing) = &shared.outgoing {
         outgoing.open();
+        outgoing.announce_open();
     }
     let informational = move |head| observer.post(Event::Informational(head), None);
     let answered = exchange(reservation, request, body, informational);

@@ -291,7 +291,9 @@ fn bundles_travel() {
         assert_eq!(atls_verifier_export(world.verifier, &mut bundle, std::ptr::null_mut()), 0);
         let fresh = support::simulated_verifier(&world.tee.root_der);
         let attempt = |verifier| {
-            support::open(world.server.port(), &policy, verifier, |config| support::add_root(config, &world.tee.web_ca_pem))
+            support::open(world.server.port(), &policy, verifier, |config| {
+                support::add_root(config, &world.tee.web_ca_pem)
+            })
         };
         assert_eq!(attempt(fresh).err().unwrap().name, "COLLATERAL_UNAVAILABLE");
         let mut taken = 0;
@@ -315,7 +317,8 @@ fn tunnels() {
     let through = |url: String| {
         world.connect_with(&world.policy, move |config| {
             let url = std::ffi::CString::new(url).unwrap();
-            let status = unsafe { atls::capi::config::atls_config_set_tunnel(config, url.as_ptr(), std::ptr::null_mut()) };
+            let status =
+                unsafe { atls::capi::config::atls_config_set_tunnel(config, url.as_ptr(), std::ptr::null_mut()) };
             assert_eq!(status, 0);
         })
     };

@@ -84,8 +84,18 @@ fn pce_id(collateral: &Collateral) -> Result<Vec<u8>, String> {
 
 /// dcap-qvl reports failures as text only. This sorts them into whose fault they are; an unknown text counts against the quote.
 fn classify(text: &str) -> Status {
-    const COLLATERAL: [&str; 10] =
-        ["Fmspc mismatch", "TCBInfo", "TCB Info", "TcbInfo", "tcb_info", "QE Identity", "QeIdentity", "qe_identity", "CRL", "Crl"];
+    const COLLATERAL: [&str; 10] = [
+        "Fmspc mismatch",
+        "TCBInfo",
+        "TCB Info",
+        "TcbInfo",
+        "tcb_info",
+        "QE Identity",
+        "QeIdentity",
+        "qe_identity",
+        "CRL",
+        "Crl",
+    ];
     if text.contains("Revoked") || text.contains("No matching TCB level") || text.contains("TDX module") {
         Status::TcbRejected
     } else if COLLATERAL.iter().any(|word| text.contains(word)) {

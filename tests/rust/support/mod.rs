@@ -62,9 +62,8 @@ impl World {
     pub fn of(tee: SimTee, options: Options) -> World {
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
         let tee = Arc::new(tee);
-        let (pccs, server) = runtime.block_on(async {
-            (Pccs::start(tee.clone()).await, Server::start(tee.clone(), options.clone()).await)
-        });
+        let (pccs, server) = runtime
+            .block_on(async { (Pccs::start(tee.clone()).await, Server::start(tee.clone(), options.clone()).await) });
         let policy = options.guest.policy(&pccs.url);
         let verifier = simulated_verifier(&tee.root_der);
         World { runtime, tee, pccs, server, policy, verifier }
@@ -103,7 +102,12 @@ impl World {
         self.connect_to(self.server.port(), policy, configure)
     }
 
-    pub fn connect_to(&self, port: u16, policy: &Value, configure: impl FnOnce(*mut atls_config)) -> Result<Stream, Refusal> {
+    pub fn connect_to(
+        &self,
+        port: u16,
+        policy: &Value,
+        configure: impl FnOnce(*mut atls_config),
+    ) -> Result<Stream, Refusal> {
         open(port, policy, self.verifier, |config| {
             add_root(config, &self.tee.web_ca_pem);
             configure(config);

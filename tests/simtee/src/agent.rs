@@ -41,7 +41,7 @@ fn quote(tee: &SimTee, guest: &Guest, body: &[u8]) -> (&'static str, Value) {
     let request: Value = serde_json::from_slice(body).unwrap_or_default();
     let digits = request["report_data"].as_str().unwrap_or_default();
     let mut report_data = [0; 64];
-    if digits.len() > 128 || digits.len() % 2 != 0 || !digits.is_ascii() {
+    if digits.len() > 128 || !digits.len().is_multiple_of(2) || !digits.is_ascii() {
         return ("400 Bad Request", json!({"error": "report_data must be at most 64 bytes of hex"}));
     }
     for (index, place) in report_data.iter_mut().enumerate().take(digits.len() / 2) {

@@ -24,6 +24,7 @@ pub async fn start(allowed: String) -> SocketAddr {
 }
 
 async fn forward(socket: TcpStream, allowed: String) -> Option<()> {
+    #[allow(clippy::result_large_err)] // The library's own type.
     let check = |request: &Request, response: Response| -> Result<Response, ErrorResponse> {
         let query = request.uri().query().unwrap_or_default().replace("%3A", ":").replace("%2E", ".");
         if query.split('&').any(|pair| pair == format!("target={allowed}")) {
@@ -33,7 +34,6 @@ async fn forward(socket: TcpStream, allowed: String) -> Option<()> {
         *refusal.status_mut() = http::StatusCode::FORBIDDEN;
         Err(refusal)
     };
-    #[allow(clippy::result_large_err)]
     let ws = tokio_tungstenite::accept_hdr_async(socket, check).await.ok()?;
     let (mut sink, mut source) = ws.split();
     let tcp = TcpStream::connect(&allowed).await.ok()?;

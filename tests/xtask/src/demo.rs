@@ -1,23 +1,97 @@
-//! `cargo xtask demo`: the main job, on this machine, in one go.
+//! `cargo xtask demo`: the main job, on this machine, in one go. The test suite runs the same examples.
 
+use std::io::Write;
 use std::path::PathBuf;
+use std::process::{Command, Stdio};
 
 use crate::shell::{Done, cargo, command, output, root, run, step};
+use crate::simulator::Simulator;
 use crate::{build, packages};
 
 pub fn run_demo() -> Done {
     packages::ensure(packages::BUILD)?;
-    step("building the library and the examples (a few minutes the first time)");
+    step("building the library, the examples and the simulated TEE (a few minutes the first time)");
     build::cmake("plain", &[])?;
+    let simulator = Simulator::start()?;
     step("a real quote, signed by Intel, verified offline");
-    verify_sample()
+    verify_sample()?;
+    step("an attested chat: the verdict, tokens as they arrive, and a second request on the same connection");
+    let port = simulator.port("HTTP")?;
+    let mut chat = example(&simulator, "chat", &port, "policy.json");
+    run(chat.args(["Is this private?", "And this?"]))?;
+    step("a server in the middle that relays the evidence of another: refused");
+    let port = simulator.port("EVIL")?;
+    refused(example(&simulator, "chat", &port, "policy.json").arg("Is this private?"), "FAIL  report_data")
+}
+
+/// Runs each example against the simulator and looks at what it prints.
+pub fn examples(simulator: &Simulator) -> Done {
+    let http = simulator.port("HTTP")?;
+    let run_example = |name: &str, arguments: &[&str]| {
+        println!("{name} {}", arguments.join(" "));
+        output(example(simulator, name, &http, "policy.json").args(arguments))
+    };
+    holds(&run_example("get", &["/early"])?, "body")?;
+    let chat = run_example("chat", &["one", "two"])?;
+    holds(&chat, "trusted: TCB UpToDate, trust anchor simulated")?;
+    holds(&chat, "You said: one And nobody")?;
+    holds(&chat, "You said: two And nobody")?;
+    if run_example("epoll", &["/bytes/1000000"])?.len() != 1_000_000 {
+        return Err("epoll did not print 1000000 bytes".into());
+    }
+    let tunnel = format!("ws://127.0.0.1:{}/", simulator.port("TUNNEL")?);
+    holds(&run_example("tunnel", &[&tunnel, "/small"])?, "xxxxxxxxxx")?;
+    raw_stream(simulator)?;
+    let evil = simulator.port("EVIL")?;
+    refused(example(simulator, "chat", &evil, "policy.json").arg("x"), "FAIL  report_data")?;
+    refused(example(simulator, "get", &http, "wrong-policy.json").arg("/small"), "FAIL  bootchain")
+}
+
+fn raw_stream(simulator: &Simulator) -> Done {
+    let port = simulator.port("RAW")?;
+    let mut child = example(simulator, "raw_stream", &port, "policy.json")
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .spawn()
+        .map_err(|error| error.to_string())?;
+    let data: Vec<u8> = (0..2_000_000u32).map(|n| ((n * 31) >> 3) as u8).collect();
+    let (mut stdin, sent) = (child.stdin.take().ok_or("no stdin")?, data.clone());
+    let sender = std::thread::spawn(move || stdin.write_all(&sent));
+    let done = child.wait_with_output().map_err(|error| error.to_string())?;
+    let _ = sender.join();
+    if done.status.success() && done.stdout == data {
+        Ok(())
+    } else {
+        Err("raw_stream did not echo what it sent".into())
+    }
+}
+
+fn example(simulator: &Simulator, name: &str, port: &str, policy: &str) -> Command {
+    let mut example = command(build::tree("plain").join("examples-c").join(name));
+    example.args(["localhost", port]).arg(simulator.file(policy));
+    simulator.introduce(&mut example);
+    example
+}
+
+fn holds(text: &str, part: &str) -> Done {
+    if text.contains(part) { Ok(()) } else { Err(format!("expected {part:?} in:\n{text}")) }
+}
+
+/// Expects failure, and `part` among what it says.
+fn refused(command: &mut Command, part: &str) -> Done {
+    let done = command.output().map_err(|error| error.to_string())?;
+    let text = String::from_utf8_lossy(&done.stderr).into_owned();
+    println!("{text}");
+    if done.status.success() { Err("the server was accepted".into()) } else { holds(&text, part) }
 }
 
 /// Judges the TDX quote that the dcap-qvl crate carries as a sample, at a time when its collateral was valid.
 pub fn verify_sample() -> Done {
     let sample = sample_folder()?;
     let policy = root().join("target/demo-policy.json");
-    let document = r#"{"type":"dstack_tdx","disable_runtime_verification":true,"td":{"attributes":{"mask":"0100000000000000","value":"0000000000000000"}}}"#;
+    let not_debug = r#""td":{"attributes":{"mask":"0100000000000000","value":"0000000000000000"}}"#;
+    let document = format!(r#"{{"type":"dstack_tdx","disable_runtime_verification":true,{not_debug}}}"#);
     std::fs::write(&policy, document).map_err(|error| error.to_string())?;
     let mut verify = command(build::tree("plain").join("examples-c/verify"));
     verify.arg(sample.join("tdx_quote")).arg(sample.join("tdx_quote_collateral.json")).arg(&policy);

@@ -1,9 +1,11 @@
 //! `cargo xtask demo|test|header|bench`: the project's chores, without dependencies so that it builds in seconds.
 
 mod build;
+mod consumers;
 mod demo;
 mod packages;
 mod shell;
+mod simulator;
 mod suite;
 
 use std::process::ExitCode;

@@ -1,43 +1,51 @@
 //! `cargo xtask test`: everything that must hold.
 
 use crate::shell::{Done, cargo, command, output, root, run, step};
-use crate::{build, packages};
+use crate::simulator::Simulator;
+use crate::{build, consumers, demo, packages};
 
 pub fn run_all() -> Done {
     packages::ensure(packages::TEST)?;
     step("Rust tests");
-    run(cargo().args(["test", "--workspace", "--quiet"]))?;
+    run(cargo().args(["test", "--workspace", "--locked", "--quiet"]))?;
     step("the shipped library, examples and C tests");
     build::cmake("plain", &[])?;
     symbols()?;
     static_libs()?;
-    ctest("plain")?;
+    let simulator = Simulator::start()?;
+    ctest("plain", &simulator)?;
     step("C tests under ASan and UBSan");
     build::cmake("sanitized", &["-DATLS_SANITIZE=ON"])?;
-    ctest("sanitized")?;
+    ctest("sanitized", &simulator)?;
     step("C tests under valgrind");
-    valgrind()?;
-    step("offline verification of real evidence");
-    crate::demo::verify_sample()
+    valgrind(&simulator)?;
+    step("examples");
+    demo::verify_sample()?;
+    demo::examples(&simulator)?;
+    step("consumers of the installed library");
+    consumers::run_all(&simulator)
 }
 
-fn ctest(variant: &str) -> Done {
-    run(command("ctest").arg("--test-dir").arg(build::tree(variant)).args(["--output-on-failure", "--no-tests=error"]))
+fn ctest(variant: &str, simulator: &Simulator) -> Done {
+    let mut ctest = command("ctest");
+    ctest.arg("--test-dir").arg(build::tree(variant)).args(["--output-on-failure", "--no-tests=error"]);
+    run(simulator.introduce(&mut ctest))
 }
 
-fn valgrind() -> Done {
+fn valgrind(simulator: &Simulator) -> Done {
     let folder = build::tree("plain").join("tests/c");
     let mut count = 0;
     for entry in std::fs::read_dir(&folder).map_err(|error| error.to_string())?.flatten() {
         let name = entry.file_name().to_string_lossy().into_owned();
-        // A forked child that exits through _exit is no leak, and threads that race with valgrind's scheduler are no test.
         if !name.starts_with("test_") || name.contains('.') || !entry.path().is_file() {
             continue;
         }
         println!("valgrind {name}");
         let mut tool = command("valgrind");
         tool.args(["--quiet", "--error-exitcode=9", "--leak-check=full", "--errors-for-leak-kinds=definite"]);
-        run(tool.arg(entry.path()).env("ATLS_TEST_SLOW", "1"))?;
+        // Threads take turns under valgrind; the fair scheduler keeps one from starving the others.
+        tool.arg("--fair-sched=try").arg(entry.path()).env("ATLS_TEST_SLOW", "1");
+        run(simulator.introduce(&mut tool))?;
         count += 1;
     }
     if count == 0 { Err(format!("no C tests in {}", folder.display())) } else { Ok(()) }
@@ -70,22 +78,11 @@ fn symbols() -> Done {
 /// What a static link needs is what CMakeLists.txt says.
 fn static_libs() -> Done {
     let mut rustc = cargo();
-    rustc.args([
-        "rustc",
-        "--lib",
-        "--release",
-        "--locked",
-        "--crate-type",
-        "cdylib,staticlib",
-        "--",
-        "--print",
-        "native-static-libs",
-    ]);
-    let printed = rustc.output().map_err(|error| error.to_string())?;
+    rustc.args(["rustc", "--lib", "--release", "--locked", "--crate-type", "cdylib,staticlib"]);
+    let printed = rustc.args(["--", "--print", "native-static-libs"]).output().map_err(|error| error.to_string())?;
     let text = String::from_utf8_lossy(&printed.stderr).into_owned();
-    let Some(needed) =
-        text.lines().find_map(|line| line.split_once("native-static-libs: ")).map(|(_, libs)| libs.trim())
-    else {
+    let found = text.lines().find_map(|line| line.split_once("native-static-libs: "));
+    let Some((_, needed)) = found else {
         return Err(format!("rustc printed no native-static-libs:\n{text}"));
     };
     let cmake = std::fs::read_to_string(root().join("CMakeLists.txt")).map_err(|error| error.to_string())?;

@@ -1,0 +1,272 @@
+/* Event-driven handles: the guarantees of atls_sink and atls_event, credit, WRITABLE, re-entrancy, and all three kinds of queue. */
+#include <poll.h>
+#include <pthread.h>
+#include <stdatomic.h>
+#include <unistd.h>
+
+#include "sim.h"
+
+enum action { NOTHING, CANCEL_ON_CONNECT, FREE_ON_CONNECT, CLOSE_ON_CONNECT, HOG };
+
+struct job {
+    enum action action;
+    atomic_int connected, ended, writable, closed, dropped, after_closed, inside;
+    atomic_size_t received;
+    atls_status status;
+    atls_queue *queue;
+    atls_stream *stream;
+    unsigned char sum;
+};
+
+static void on_event(void *user_data, const atls_event *event)
+{
+    struct job *job = user_data;
+    atls_error *error = NULL;
+    CHECK(atomic_fetch_add(&job->inside, 1) == 0); /* never concurrent */
+    if (job->closed)
+        job->after_closed++;
+    switch (event->kind) {
+    case ATLS_EVENT_CONNECTED:
+        job->connected++;
+        CHECK(event->token == 42);
+        if (job->action == CANCEL_ON_CONNECT)
+            OK(atls_stream_cancel(event->source, &error));
+        if (job->action == FREE_ON_CONNECT) {
+            while (!job->stream) /* the starting call may not have returned yet */
+                usleep(100);
+            atls_stream_free(job->stream);
+        }
+        if (job->action == CLOSE_ON_CONNECT) {
+            size_t n;
+            unsigned char byte;
+            atls_stream *blocking = NULL;
+            EXPECT(ATLS_WOULD_DEADLOCK, NULL, atls_queue_stop(job->queue, &error));
+            atls_config *config = sim_config(1, "policy.json");
+            EXPECT(ATLS_WOULD_DEADLOCK, NULL, atls_stream_open(config, &blocking, &error));
+            atls_config_free(config);
+            EXPECT(ATLS_INVALID_STATE, "event-driven", atls_stream_read(event->source, &byte, 1, &n, 0, &error));
+            OK(atls_stream_write(event->source, (const uint8_t *)"bye", 3, &error));
+            OK(atls_stream_close(event->source, &error));
+        }
+        break;
+    case ATLS_EVENT_DATA:
+        job->received += atls_buf_len(event->buf);
+        break;
+    case ATLS_EVENT_END:
+        job->ended++;
+        break;
+    case ATLS_EVENT_WRITABLE:
+        job->writable++;
+        break;
+    case ATLS_EVENT_CLOSED:
+        job->status = event->status;
+        CHECK((event->error != NULL) == (event->status != ATLS_OK));
+        job->closed++;
+        break;
+    }
+    atomic_fetch_sub(&job->inside, 1);
+}
+
+static void on_drop(void *user_data)
+{
+    struct job *job = user_data;
+    CHECK(job->closed == 1);
+    job->dropped++;
+}
+
+static void wait_for(atomic_int *flag)
+{
+    for (int i = 0; i < 20000 && !*flag; i++)
+        usleep(1000);
+    CHECK(*flag);
+}
+
+static void start(struct job *job, atls_runtime *runtime, atls_queue *queue, atls_config *config)
+{
+    atls_error *error = NULL;
+    atls_stream *stream = NULL;
+    job->queue = queue;
+    atls_sink sink = {queue, 42, on_event, job, on_drop};
+    OK(atls_stream_connect(runtime, config, &sink, &stream, &error));
+    job->stream = stream;
+}
+
+static void credit_and_writable(atls_runtime *runtime, atls_queue *queue, struct sim sim)
+{
+    static unsigned char block[60000];
+    atls_error *error = NULL;
+    struct job job = {0};
+    atls_config *config = sim_config(sim.raw, "policy.json");
+    OK(atls_config_set_credit(config, 0, false, &error));
+    start(&job, runtime, queue, config);
+    /* Before it is attested nothing is taken. */
+    atls_status first = atls_stream_write(job.stream, block, 10, &error);
+    CHECK(first == ATLS_AGAIN || first == ATLS_OK);
+    atls_error_free(error);
+    error = NULL;
+    wait_for(&job.connected);
+    if (first == ATLS_AGAIN)
+        wait_for(&job.writable);
+    int written = first == ATLS_OK ? 10 : 0, refused = 0, before = job.writable;
+    /* Nobody reads: the echo fills up, and then so does our window. */
+    for (int i = 0; i < 4000 && !refused; i++) {
+        atls_status status = atls_stream_write(job.stream, block, sizeof block, &error);
+        if (status == ATLS_OK)
+            written += sizeof block;
+        else
+            refused = status;
+        atls_error_free(error);
+        error = NULL;
+    }
+    CHECK(refused == ATLS_AGAIN);
+    usleep(50000);
+    CHECK(job.received == 0); /* held, without credit */
+    OK(atls_stream_grant(job.stream, 1000, &error));
+    for (int i = 0; i < 5000 && job.received < 1000; i++)
+        usleep(1000);
+    usleep(20000);
+    CHECK(job.received == 1000); /* not a byte more */
+    OK(atls_stream_grant(job.stream, UINT64_MAX, &error));
+    for (int i = 0; i < 20000 && job.writable == before; i++)
+        usleep(1000);
+    CHECK(job.writable == before + 1); /* one for the one refusal */
+    for (int i = 0; i < 20000 && job.received < (size_t)written; i++)
+        usleep(1000);
+    CHECK(job.received == (size_t)written);
+    OK(atls_stream_close_write(job.stream, &error));
+    EXPECT(ATLS_INVALID_STATE, "closed already", atls_stream_close_write(job.stream, &error));
+    EXPECT(ATLS_INVALID_STATE, "closed already", atls_stream_write(job.stream, block, 1, &error));
+    wait_for(&job.closed);
+    wait_for(&job.dropped);
+    CHECK(job.ended == 1 && job.status == ATLS_OK);
+    EXPECT(ATLS_CLOSED, NULL, atls_stream_write(job.stream, block, 1, &error));
+    atls_stream_free(job.stream);
+    atls_config_free(config);
+}
+
+static void from_callbacks(atls_runtime *runtime, atls_queue *queue, struct sim sim)
+{
+    atls_config *config = sim_config(sim.raw, "policy.json");
+    struct job cancel = {.action = CANCEL_ON_CONNECT}, freed = {.action = FREE_ON_CONNECT}, closed = {.action = CLOSE_ON_CONNECT};
+    start(&cancel, runtime, queue, config);
+    start(&freed, runtime, queue, config);
+    start(&closed, runtime, queue, config);
+    wait_for(&cancel.dropped);
+    wait_for(&freed.dropped);
+    wait_for(&closed.dropped);
+    CHECK(cancel.status == ATLS_CANCELED && freed.status == ATLS_CANCELED && closed.status == ATLS_OK);
+    CHECK(cancel.closed == 1 && freed.closed == 1 && closed.closed == 1);
+    CHECK(cancel.after_closed == 0 && freed.after_closed == 0 && closed.after_closed == 0);
+    atls_stream_free(cancel.stream);
+    atls_stream_free(closed.stream);
+    atls_config_free(config);
+}
+
+static void refused_and_failed(atls_runtime *runtime, atls_queue *queue, struct sim sim)
+{
+    atls_error *error = NULL;
+    atls_stream *stream = NULL;
+    struct job job = {0};
+    atls_config *config = sim_config(sim.evil, "policy.json");
+    start(&job, runtime, queue, config);
+    wait_for(&job.dropped);
+    CHECK(job.status == ATLS_BINDING_MISMATCH && job.connected == 0);
+    CHECK(atls_stream_verdict(job.stream) == NULL);
+    atls_stream_free(job.stream);
+    /* A failed start takes nothing: no event, no drop. */
+    struct job untouched = {0};
+    atls_sink sink = {queue, 1, NULL, &untouched, on_drop};
+    EXPECT(ATLS_NULL_ARGUMENT, "sink.call", atls_stream_connect(runtime, config, &sink, &stream, &error));
+    EXPECT(ATLS_NULL_ARGUMENT, "sink", atls_stream_connect(runtime, config, NULL, &stream, &error));
+    EXPECT(ATLS_NULL_ARGUMENT, "runtime", atls_stream_connect(NULL, config, &sink, &stream, &error));
+    usleep(10000);
+    CHECK(stream == NULL && untouched.closed == 0 && untouched.dropped == 0);
+    atls_config_free(config);
+}
+
+static void polled(atls_runtime *runtime, struct sim sim)
+{
+    atls_error *error = NULL;
+    atls_queue *queue = NULL;
+    struct job job = {0};
+    atls_event events[4];
+    size_t count = 7;
+    OK(atls_queue_new_polled(&queue, &error));
+    CHECK(atls_queue_fd(queue) >= 0);
+    OK(atls_queue_next(queue, events, sizeof *events, 4, &count, &error));
+    CHECK(count == 0);
+    EXPECT(ATLS_INVALID_ARGUMENT, "event_size", atls_queue_next(queue, events, 8, 4, &count, &error));
+    atls_config *config = sim_config(sim.raw, "policy.json");
+    atls_sink sink = {queue, 4711, NULL, &job, NULL};
+    atls_stream *stream = NULL;
+    OK(atls_stream_connect(runtime, config, &sink, &stream, &error));
+    int closed = 0;
+    size_t received = 0;
+    while (!closed) {
+        struct pollfd poller = {atls_queue_fd(queue), POLLIN, 0};
+        CHECK(poll(&poller, 1, 20000) == 1);
+        OK(atls_queue_wait(queue, events, sizeof *events, 4, 1000, &count, &error));
+        for (size_t i = 0; i < count; i++) {
+            CHECK(events[i].token == 4711 && events[i].source == stream);
+            if (events[i].kind == ATLS_EVENT_CONNECTED) {
+                OK(atls_stream_write(stream, (const uint8_t *)"0123456789", 10, &error));
+                OK(atls_stream_close_write(stream, &error));
+            }
+            if (events[i].kind == ATLS_EVENT_DATA)
+                received += atls_buf_len(events[i].buf);
+            if (events[i].kind == ATLS_EVENT_CLOSED) {
+                CHECK(events[i].status == ATLS_OK);
+                closed = 1;
+            }
+            atls_event_release(&events[i]);
+            atls_event_release(&events[i]); /* harmless */
+        }
+    }
+    CHECK(received == 10);
+    /* Stop with an operation under way and events that nobody takes. */
+    atls_stream *second = NULL;
+    OK(atls_stream_connect(runtime, config, &sink, &second, &error));
+    OK(atls_queue_stop(queue, &error));
+    EXPECT(ATLS_INVALID_STATE, "stopped", atls_stream_connect(runtime, config, &sink, &second, &error));
+    atls_stream_free(second);
+    atls_stream_free(stream);
+    atls_queue_free(queue);
+    atls_config_free(config);
+}
+
+static void inline_queue(atls_runtime *runtime, struct sim sim)
+{
+    atls_error *error = NULL;
+    atls_queue *queue = NULL;
+    struct job job = {.action = CLOSE_ON_CONNECT};
+    OK(atls_queue_new_inline(&queue, &error));
+    CHECK(atls_queue_fd(queue) == -1);
+    atls_config *config = sim_config(sim.raw, "policy.json");
+    start(&job, runtime, queue, config);
+    wait_for(&job.dropped);
+    CHECK(job.status == ATLS_OK && job.closed == 1);
+    OK(atls_queue_stop(queue, &error));
+    atls_stream_free(job.stream);
+    atls_queue_free(queue);
+    atls_config_free(config);
+}
+
+int main(void)
+{
+    struct sim sim = sim_start();
+    atls_error *error = NULL;
+    atls_runtime *runtime = NULL;
+    atls_queue *queue = NULL;
+    OK(atls_runtime_new(2, &runtime, &error));
+    OK(atls_queue_new_dispatching(&queue, &error));
+    credit_and_writable(runtime, queue, sim);
+    from_callbacks(runtime, queue, sim);
+    refused_and_failed(runtime, queue, sim);
+    polled(runtime, sim);
+    inline_queue(runtime, sim);
+    OK(atls_queue_stop(queue, &error));
+    atls_queue_free(queue);
+    OK(atls_runtime_shutdown(runtime, 0, &error));
+    atls_runtime_free(runtime);
+    return 0;
+}

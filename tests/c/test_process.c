@@ -1,0 +1,72 @@
+/* The process around the library: a SIGPIPE that would kill it, a fork, a log, and nothing on stderr. */
+#include <signal.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "sim.h"
+
+static int lines;
+
+static void on_log(void *user_data, uint32_t level, atls_str message)
+{
+    (void)user_data;
+    CHECK(level >= ATLS_LOG_ERROR && level <= ATLS_LOG_DEBUG && message.ptr[message.len] == '\0');
+    lines++;
+}
+
+int main(void)
+{
+    struct sim sim = sim_start();
+    atls_error *error = NULL;
+    atls_runtime *runtime = NULL;
+    atls_http *http = NULL;
+    atls_request *request = NULL;
+    atls_config *config = sim_config(sim.http, "policy.json");
+    signal(SIGPIPE, SIG_DFL);
+
+    /* The server resets; we write into the reset, more than once. The default action of SIGPIPE would end the process. */
+    OK(atls_request_new("POST", "/reset", "localhost", &request, &error));
+    OK(atls_request_set_body_stream(request, ATLS_LENGTH_UNKNOWN, &error));
+    OK(atls_http_open(config, &http, &error));
+    atls_exchange *exchange = NULL;
+    static unsigned char block[65536];
+    OK(atls_http_fetch(http, request, &exchange, &error));
+    OK(atls_exchange_finish(exchange, &error));
+    atls_head *head = NULL;
+    CHECK(atls_exchange_head(exchange, &head, 5000, &error) != ATLS_OK);
+    atls_error_free(error);
+    error = NULL;
+    CHECK(atls_exchange_write_all(exchange, block, sizeof block, 100, NULL) != ATLS_OK);
+    atls_exchange_free(exchange);
+    atls_http_free(http);
+
+    atls_log_set(ATLS_LOG_DEBUG, on_log, NULL);
+    OK(atls_http_open(config, &http, &error));
+    atls_log_set(ATLS_LOG_OFF, NULL, NULL);
+    CHECK(lines > 0);
+    int before = lines;
+
+    OK(atls_runtime_new(1, &runtime, &error));
+    fflush(NULL);
+    pid_t child = fork();
+    if (child == 0) {
+        atls_stream *stream = NULL;
+        int bad = atls_stream_open(config, &stream, NULL) != ATLS_FORKED;
+        bad |= atls_runtime_shutdown(runtime, 1, NULL) != ATLS_FORKED;
+        atls_http_free(http);
+        atls_runtime_free(runtime);
+        _exit(bad);
+    }
+    int status = -1;
+    CHECK(waitpid(child, &status, 0) == child);
+    CHECK(WIFEXITED(status) && WEXITSTATUS(status) == 0);
+    CHECK(atls_http_is_ready(http)); /* the parent is as it was */
+    CHECK(lines == before);
+
+    atls_http_free(http);
+    OK(atls_runtime_shutdown(runtime, 0, &error));
+    atls_runtime_free(runtime);
+    atls_request_free(request);
+    atls_config_free(config);
+    return 0;
+}

@@ -1,0 +1,126 @@
+/* Blocking streams. */
+#include <pthread.h>
+#include <unistd.h>
+
+#include "sim.h"
+
+static void read_all(atls_stream *stream, unsigned char *to, size_t len)
+{
+    atls_error *error = NULL;
+    for (size_t have = 0, n; have < len; have += n) {
+        OK(atls_stream_read(stream, to + have, len - have, &n, 5000, &error));
+        CHECK(n > 0);
+    }
+}
+
+static void *cancel_soon(void *argument)
+{
+    usleep(100000);
+    CHECK(atls_stream_cancel(argument, NULL) == ATLS_OK);
+    return NULL;
+}
+
+static void *write_late(void *argument)
+{
+    atls_error *error = NULL;
+    usleep(100000);
+    OK(atls_stream_write_all(argument, (const uint8_t *)"late", 4, 5000, &error));
+    return NULL;
+}
+
+int main(void)
+{
+    struct sim sim = sim_start();
+    atls_error *error = NULL;
+    atls_stream *stream = NULL;
+    unsigned char buffer[100000], pattern[100000];
+    size_t n = 99;
+    for (size_t i = 0; i < sizeof pattern; i++)
+        pattern[i] = (unsigned char)(i * 7);
+
+    /* Bad arguments open no socket. */
+    atls_config *config = sim_config(sim.raw, "policy.json");
+    EXPECT(ATLS_NULL_ARGUMENT, "config", atls_stream_open(NULL, &stream, &error));
+    EXPECT(ATLS_NULL_ARGUMENT, "stream", atls_stream_open(config, NULL, &error));
+    atls_config *bare = NULL;
+    OK(atls_config_new("localhost", (uint16_t)sim.raw, &bare, &error));
+    EXPECT(ATLS_INVALID_STATE, "no policy", atls_stream_open(bare, &stream, &error));
+    EXPECT(ATLS_INVALID_ARGUMENT, "ws://", atls_config_set_tunnel(bare, "http://x/", &error));
+    OK(atls_config_set_unattested(bare, &error));
+    OK(atls_config_add_root_pem(bare, "not a certificate", &error));
+    EXPECT(ATLS_INVALID_ARGUMENT, "root certificate", atls_stream_open(bare, &stream, &error));
+    atls_config_free(bare);
+    EXPECT(ATLS_INVALID_ARGUMENT, "port", atls_config_new("localhost", 0, &bare, &error));
+    EXPECT(ATLS_INVALID_ARGUMENT, "host", atls_config_new("a b", 1, &bare, &error));
+    CHECK(stream == NULL);
+
+    /* There and back, and a clean end after half-close. */
+    OK(atls_stream_open(config, &stream, &error));
+    atls_verdict *verdict = atls_stream_verdict(stream);
+    CHECK(atls_verdict_trusted(verdict) && atls_verdict_bound_to_session(verdict));
+    CHECK(strcmp(atls_verdict_trust_anchor(verdict).ptr, "simulated") == 0);
+    CHECK(strcmp(atls_verdict_tcb_status(verdict).ptr, "UpToDate") == 0);
+    CHECK(strstr(atls_verdict_json(verdict).ptr, "\"trusted\":true"));
+    atls_verdict_free(verdict);
+    OK(atls_stream_write_all(stream, pattern, sizeof pattern, 0, &error));
+    read_all(stream, buffer, sizeof buffer);
+    CHECK(memcmp(buffer, pattern, sizeof buffer) == 0);
+
+    /* A read that runs out of time loses nothing; event functions do not apply. */
+    EXPECT(ATLS_TIMED_OUT, "receiving", atls_stream_read(stream, buffer, 10, &n, 50, &error));
+    CHECK(n > 0); /* left as it was */
+    OK(atls_stream_write_all(stream, pattern, 10, 0, &error));
+    read_all(stream, buffer, 10);
+    CHECK(memcmp(buffer, pattern, 10) == 0);
+    EXPECT(ATLS_INVALID_STATE, "blocking", atls_stream_grant(stream, 1, &error));
+    EXPECT(ATLS_INVALID_STATE, "blocking", atls_stream_write(stream, pattern, 1, &error));
+    EXPECT(ATLS_INVALID_ARGUMENT, "cap", atls_stream_read(stream, buffer, 0, &n, 0, &error));
+
+    /* A reader that waits does not keep a writer from writing. */
+    pthread_t thread;
+    CHECK(pthread_create(&thread, NULL, write_late, stream) == 0);
+    read_all(stream, buffer, 4);
+    CHECK(memcmp(buffer, "late", 4) == 0);
+    pthread_join(thread, NULL);
+
+    OK(atls_stream_close_write(stream, &error));
+    OK(atls_stream_read(stream, buffer, 10, &n, 5000, &error));
+    CHECK(n == 0);
+    atls_stream_free(stream);
+
+    /* Cancel from another thread. */
+    OK(atls_stream_open(config, &stream, &error));
+    CHECK(pthread_create(&thread, NULL, cancel_soon, stream) == 0);
+    EXPECT(ATLS_CANCELED, NULL, atls_stream_read(stream, buffer, 10, &n, UINT32_MAX, &error));
+    pthread_join(thread, NULL);
+    EXPECT(ATLS_CANCELED, NULL, atls_stream_write_all(stream, pattern, 1, 0, &error));
+    OK(atls_stream_close(stream, &error));
+    atls_stream_free(stream);
+    atls_config_free(config);
+
+    /* A refused server: the failing check is named. */
+    config = sim_config(sim.raw, "wrong-policy.json");
+    CHECK(atls_stream_open(config, &stream, &error) == ATLS_MEASUREMENT_MISMATCH);
+    CHECK(atls_error_verdict(error) && !atls_verdict_trusted(atls_error_verdict(error)));
+    CHECK(strstr(atls_error_message(error).ptr, "bootchain"));
+    CHECK(strcmp(atls_error_phase(error).ptr, "verify") == 0);
+    CHECK(strstr(atls_error_report_json(error).ptr, "\"trusted\":false"));
+    CHECK(!atls_error_retryable(error));
+    atls_error_free(error);
+    error = NULL;
+    atls_config_free(config);
+
+    /* Through a tunnel. */
+    char url[64];
+    snprintf(url, sizeof url, "ws://127.0.0.1:%u/?target=localhost:%u", sim.tunnel, sim.http);
+    config = sim_config(sim.http, "policy.json");
+    OK(atls_config_set_tunnel(config, url, &error));
+    OK(atls_stream_open(config, &stream, &error));
+    const char *plain = "GET /small HTTP/1.1\r\nHost: x\r\n\r\n";
+    OK(atls_stream_write_all(stream, (const uint8_t *)plain, strlen(plain), 0, &error));
+    read_all(stream, buffer, 15);
+    CHECK(memcmp(buffer, "HTTP/1.1 200 OK", 15) == 0);
+    atls_stream_free(stream);
+    atls_config_free(config);
+    return 0;
+}

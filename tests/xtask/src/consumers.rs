@@ -1,0 +1,87 @@
+//! The smallest real users of the library, as others would build them: CMake from the build tree, the install tree and as a
+//! subdirectory, pkg-config, C++ and cgo.
+
+use std::path::Path;
+use std::process::Command;
+
+use crate::build;
+use crate::shell::{Done, command, output, root, run};
+use crate::simulator::Simulator;
+
+pub fn run_all(simulator: &Simulator) -> Done {
+    let prefix = root().join("target/install");
+    let _ = std::fs::remove_dir_all(&prefix);
+    run(command("cmake")
+        .arg("--install")
+        .arg(build::tree("plain"))
+        .arg("--prefix")
+        .arg(&prefix)
+        .stdout(std::process::Stdio::null()))?;
+    // A moved tree must work as well as one in its place.
+    let moved = root().join("target/install-moved");
+    let _ = std::fs::remove_dir_all(&moved);
+    std::fs::rename(&prefix, &moved).map_err(|error| error.to_string())?;
+    let source = root().join("tests/consumers/cmake");
+    let build_tree = format!("-Datls_DIR={}", build::tree("plain").join("cmake").display());
+    let install_tree = format!("-DCMAKE_PREFIX_PATH={}", moved.display());
+    let cargo_target = format!("-DATLS_CARGO_TARGET_DIR={}", root().join("target").display());
+    let subdirectory = format!("-DATLS_SOURCE={}", root().display());
+    cmake(simulator, &source, "build-tree", &[&build_tree])?;
+    cmake(simulator, &source, "install-tree", &[&install_tree])?;
+    cmake(simulator, &source, "subdirectory", &[&subdirectory, &cargo_target])?;
+    let wrong_version = cmake(simulator, &source, "wrong-version", &[&install_tree, "-DATLS_WANTED=9.0"]);
+    if wrong_version.is_ok() {
+        return Err("find_package accepted a version that is not there".into());
+    }
+    cmake(simulator, &root().join("examples-c"), "examples", &[&install_tree])?;
+    pkg_config(simulator, &moved)?;
+    go(simulator, &moved)
+}
+
+fn cmake(simulator: &Simulator, source: &Path, name: &str, options: &[&str]) -> Done {
+    println!("cmake consumer: {name}");
+    let tree = root().join("target/consumers").join(name);
+    let _ = std::fs::remove_dir_all(&tree);
+    output(command("cmake").arg("-S").arg(source).arg("-B").arg(&tree).args(options))?;
+    output(command("cmake").arg("--build").arg(&tree).args(["--parallel", "2"]))?;
+    for program in ["smoke_shared", "smoke_static", "smoke_cpp"] {
+        let path = tree.join(program);
+        if path.exists() {
+            run(simulator.introduce(&mut command(path)))?;
+        } else if source.ends_with("cmake") {
+            return Err(format!("{} was not built", path.display()));
+        }
+    }
+    Ok(())
+}
+
+fn pkg_config(simulator: &Simulator, prefix: &Path) -> Done {
+    println!("pkg-config consumer");
+    let source = root().join("tests/consumers/cmake/smoke.c");
+    let program = root().join("target/consumers/smoke_pkg_config");
+    let flags = |extra: &[&str]| -> Result<Vec<String>, String> {
+        let mut tool = command("pkg-config");
+        tool.env("PKG_CONFIG_PATH", prefix.join("lib/pkgconfig")).args(["--cflags", "--libs"]).args(extra).arg("atls");
+        Ok(output(&mut tool)?.split_whitespace().map(str::to_owned).collect())
+    };
+    run(command("cc").arg(&source).arg("-o").arg(&program).args(flags(&[])?))?;
+    let mut smoke = command(&program);
+    smoke.env("LD_LIBRARY_PATH", prefix.join("lib"));
+    run(simulator.introduce(&mut smoke))?;
+    let archive = prefix.join("lib/libatls.a");
+    let private: Vec<_> = flags(&["--static"])?.into_iter().filter(|flag| flag != "-latls").collect();
+    run(command("cc").arg(&source).arg("-o").arg(&program).arg(archive).args(private))?;
+    run(simulator.introduce(&mut command(&program)))
+}
+
+fn go(simulator: &Simulator, prefix: &Path) -> Done {
+    println!("cgo consumer");
+    let program = root().join("target/consumers/smoke_go");
+    let mut build = Command::new("go");
+    build.current_dir(root().join("tests/consumers/go")).args(["build", "-o"]).arg(&program).arg(".");
+    build.env("PKG_CONFIG_PATH", prefix.join("lib/pkgconfig")).env("GOFLAGS", "-mod=mod").env("CGO_ENABLED", "1");
+    run(build.env("GOCACHE", root().join("target/gocache")))?;
+    let mut smoke = command(&program);
+    smoke.env("LD_LIBRARY_PATH", prefix.join("lib"));
+    run(simulator.introduce(&mut smoke))
+}

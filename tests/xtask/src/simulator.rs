@@ -1,0 +1,57 @@
+//! The simulated TEE as a child process, with its files in target/sim.
+
+use std::path::PathBuf;
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use crate::shell::{cargo, command, root, run};
+
+pub struct Simulator {
+    child: Child,
+    pub folder: PathBuf,
+}
+
+impl Simulator {
+    pub fn start() -> Result<Simulator, String> {
+        run(cargo().args(["build", "--quiet", "--locked", "--package", "simtee"]))?;
+        let folder = root().join("target/sim");
+        let _ = std::fs::remove_dir_all(&folder);
+        let program = root().join("target/debug/simtee");
+        let child = command(program).arg(&folder).stdin(Stdio::piped()).spawn().map_err(|error| error.to_string())?;
+        let simulator = Simulator { child, folder };
+        let begun = Instant::now();
+        while !simulator.folder.join("ports").exists() {
+            if begun.elapsed() > Duration::from_secs(30) {
+                return Err("the simulator did not start".into());
+            }
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        Ok(simulator)
+    }
+
+    /// One of the ports it serves, by its name in the file.
+    pub fn port(&self, name: &str) -> Result<String, String> {
+        let ports = std::fs::read_to_string(self.folder.join("ports")).map_err(|error| error.to_string())?;
+        let line = ports.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix('='));
+        line.map(str::to_owned).ok_or_else(|| format!("the simulator has no port {name}"))
+    }
+
+    pub fn file(&self, name: &str) -> PathBuf {
+        self.folder.join(name)
+    }
+
+    /// Points the examples and the C tests at it.
+    pub fn introduce<'a>(&self, command: &'a mut Command) -> &'a mut Command {
+        command
+            .env("ATLS_SIM", &self.folder)
+            .env("ATLS_ROOT_PEM", self.file("web-ca.pem"))
+            .env("ATLS_SIMULATED_ROOT", self.file("root.der"))
+    }
+}
+
+impl Drop for Simulator {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
