@@ -39,7 +39,12 @@ pub struct Driver(Option<Runtime>);
 impl Driver {
     /// `on_thread_start` prepares the helper threads (name resolution).
     pub fn new(on_thread_start: fn()) -> Result<Driver> {
-        let built = Builder::new_current_thread().enable_io().enable_time().on_thread_start(on_thread_start).build();
+        let built = Builder::new_current_thread()
+            .enable_io()
+            .enable_time()
+            .on_thread_start(on_thread_start)
+            .thread_keep_alive(Duration::from_millis(100))
+            .build();
         built.map(|runtime| Driver(Some(runtime))).map_err(|error| Error::from_io(error, Phase::Call))
     }
 

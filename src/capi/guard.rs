@@ -99,3 +99,20 @@ fn silence_panics() {
         }));
     });
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_panic_becomes_a_status() {
+        let mut error = std::ptr::null_mut();
+        let status = guard(&mut error, || panic!("on purpose"));
+        assert_eq!(status, Status::Panic as atls_status);
+        // SAFETY: `guard` wrote it.
+        let failure = unsafe { std::sync::Arc::from_raw(error) };
+        assert!(failure.error.message.contains("on purpose"));
+        assert_eq!(guard_value(7, || panic!("on purpose")), 7);
+        guard_free(|| panic!("on purpose"));
+    }
+}

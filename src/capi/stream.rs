@@ -238,6 +238,7 @@ pub unsafe extern "C" fn atls_stream_read(
         if cap == 0 {
             return Err(Error::new(Status::InvalidArgument, "cap is 0"));
         }
+        crate::blocking::check_may_block()?;
         // SAFETY: the host says that `buf` has room for `cap` bytes; they are written before they are read.
         let place = unsafe { std::slice::from_raw_parts_mut(buf.cast::<std::mem::MaybeUninit<u8>>(), cap) };
         let mut view = tokio::io::ReadBuf::uninit(place);

@@ -1,5 +1,6 @@
 //! `cargo xtask demo|test|header|bench`: the project's chores, without dependencies so that it builds in seconds.
 
+mod bench;
 mod build;
 mod consumers;
 mod demo;
@@ -14,7 +15,8 @@ const USAGE: &str = "usage: cargo xtask COMMAND
 
   demo     build everything and run the main job
   test     every test: Rust, C (plain, sanitized, valgrind), consumers
-  header   write include/atls.h from src/capi";
+  header   write include/atls.h from src/capi
+  bench    the library beside its peers";
 
 fn main() -> ExitCode {
     let command = std::env::args().nth(1).unwrap_or_default();
@@ -22,6 +24,7 @@ fn main() -> ExitCode {
         "demo" => demo::run_demo(),
         "test" => suite::run_all(),
         "header" => build::header(),
+        "bench" => bench::run_bench(),
         _ => {
             eprintln!("{USAGE}");
             return ExitCode::from(2);

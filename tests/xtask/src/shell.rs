@@ -14,7 +14,8 @@ pub fn root() -> PathBuf {
 /// A command that starts in the project's root.
 pub fn command(program: impl AsRef<std::ffi::OsStr>) -> Command {
     let mut command = Command::new(program);
-    command.current_dir(root());
+    // cargo points this at its own build of the library, which is not the one to test.
+    command.current_dir(root()).env_remove("LD_LIBRARY_PATH");
     command
 }
 

@@ -42,9 +42,16 @@ fn valgrind(simulator: &Simulator) -> Done {
         }
         println!("valgrind {name}");
         let mut tool = command("valgrind");
-        tool.args(["--quiet", "--error-exitcode=9", "--leak-check=full", "--errors-for-leak-kinds=definite"]);
+        tool.args([
+            "--quiet",
+            "--error-exitcode=9",
+            "--leak-check=full",
+            "--errors-for-leak-kinds=definite",
+            "--show-leak-kinds=definite",
+        ]);
+        tool.arg(format!("--suppressions={}", root().join("tests/c/valgrind.supp").display()));
         // Threads take turns under valgrind; the fair scheduler keeps one from starving the others.
-        tool.arg("--fair-sched=try").arg(entry.path()).env("ATLS_TEST_SLOW", "1");
+        tool.args(["--child-silent-after-fork=yes", "--fair-sched=try"]).arg(entry.path()).env("ATLS_TEST_SLOW", "1");
         run(simulator.introduce(&mut tool))?;
         count += 1;
     }
