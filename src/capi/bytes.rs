@@ -6,7 +6,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use super::guard::{guard, guard_free, guard_value};
-use super::handle::{borrow, put, release, require, share};
+use super::handle::{another, borrow, put, release, require};
 use super::{error::atls_error, status::atls_status};
 
 /// Borrowed text. `ptr` is never NULL and is followed by a NUL byte; `len` does not count it. Valid as long as the object that it
@@ -101,10 +101,7 @@ pub unsafe extern "C" fn atls_buf_wrap(
 /// Adds a reference; returns `buf` for convenience, NULL for NULL.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn atls_buf_ref(buf: *mut atls_buf) -> *mut atls_buf {
-    guard_value(std::ptr::null_mut(), || match unsafe { share(buf, "buf") } {
-        Ok(shared) => Arc::into_raw(shared).cast_mut(),
-        Err(_) => std::ptr::null_mut(),
-    })
+    unsafe { another(buf) }
 }
 
 /// Drops a reference.

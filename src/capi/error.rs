@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::bytes::{atls_str, c_string};
 use super::guard::{guard_free, guard_value};
-use super::handle::{borrow, release, share};
+use super::handle::{another, borrow, release};
 use super::status::{ATLS_OK, atls_status};
 use super::verdict::atls_verdict;
 use crate::error::Error;
@@ -97,10 +97,7 @@ pub unsafe extern "C" fn atls_error_verdict(error: *const atls_error) -> *const 
 /// Adds a reference; returns `error`.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn atls_error_ref(error: *mut atls_error) -> *mut atls_error {
-    guard_value(std::ptr::null_mut(), || match unsafe { share(error, "error") } {
-        Ok(shared) => Arc::into_raw(shared).cast_mut(),
-        Err(_) => std::ptr::null_mut(),
-    })
+    unsafe { another(error) }
 }
 
 /// Drops a reference.

@@ -9,8 +9,8 @@ use tokio::sync::oneshot;
 
 use super::error::atls_error;
 use super::event::{Operation, Poster};
-use super::guard::{guard, guard_free, guard_value};
-use super::handle::{borrow, bytes, put, release, require, share};
+use super::guard::{guard, guard_free};
+use super::handle::{another, borrow, bytes, put, release, require};
 use super::head::atls_head;
 use super::http::atls_http;
 use super::request::{Body, atls_request};
@@ -371,10 +371,7 @@ pub unsafe extern "C" fn atls_exchange_cancel(
 /// Adds a reference; returns `exchange`.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn atls_exchange_ref(exchange: *mut atls_exchange) -> *mut atls_exchange {
-    guard_value(std::ptr::null_mut(), || match unsafe { share(exchange, "exchange") } {
-        Ok(shared) => Arc::into_raw(shared).cast_mut(),
-        Err(_) => std::ptr::null_mut(),
-    })
+    unsafe { another(exchange) }
 }
 
 /// Drops a reference. The last one gives the exchange up, as atls_exchange_cancel; CLOSED still comes.

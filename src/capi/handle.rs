@@ -39,6 +39,17 @@ pub unsafe fn share<T>(pointer: *const T, what: &str) -> Result<Arc<T>> {
     }
 }
 
+/// The body of every `_ref`: one more reference, or NULL for NULL.
+///
+/// # Safety
+/// As for [`share`].
+pub unsafe fn another<T>(pointer: *const T) -> *mut T {
+    super::guard::guard_value(std::ptr::null_mut(), || match unsafe { share(pointer, "handle") } {
+        Ok(shared) => Arc::into_raw(shared).cast_mut(),
+        Err(_) => std::ptr::null_mut(),
+    })
+}
+
 /// Drops one reference of a shared handle.
 ///
 /// # Safety

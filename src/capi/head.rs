@@ -1,11 +1,10 @@
 //! `atls_head`: a response head or trailers.
 
 use std::ffi::{CString, c_char};
-use std::sync::Arc;
 
 use super::bytes::{atls_str, c_string};
 use super::guard::{guard_free, guard_value};
-use super::handle::{borrow, release, share, text};
+use super::handle::{another, borrow, release, text};
 use crate::http::Head;
 
 /// A response head, or trailers. Immutable, reference-counted, safe to share between threads.
@@ -80,10 +79,7 @@ pub unsafe extern "C" fn atls_head_get(head: *const atls_head, name: *const c_ch
 /// Adds a reference; returns `head`.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn atls_head_ref(head: *mut atls_head) -> *mut atls_head {
-    guard_value(std::ptr::null_mut(), || match unsafe { share(head, "head") } {
-        Ok(shared) => Arc::into_raw(shared).cast_mut(),
-        Err(_) => std::ptr::null_mut(),
-    })
+    unsafe { another(head) }
 }
 
 /// Drops a reference.

@@ -8,7 +8,7 @@ use super::error::atls_error;
 use super::event::{Operation, Poster, atls_sink};
 use super::exchange::atls_exchange;
 use super::guard::{guard, guard_free, guard_value, watch_forks};
-use super::handle::{borrow, put, release, require, share};
+use super::handle::{another, borrow, put, release, require, share};
 use super::request::atls_request;
 use super::runtime::{atls_runtime, prepare_thread};
 use super::status::atls_status;
@@ -201,10 +201,7 @@ pub unsafe extern "C" fn atls_http_close(http: *const atls_http, error: *mut *mu
 /// Adds a reference; returns `http`.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn atls_http_ref(http: *mut atls_http) -> *mut atls_http {
-    guard_value(std::ptr::null_mut(), || match unsafe { share(http, "http") } {
-        Ok(shared) => Arc::into_raw(shared).cast_mut(),
-        Err(_) => std::ptr::null_mut(),
-    })
+    unsafe { another(http) }
 }
 
 /// Drops a reference. The last one closes the connection.

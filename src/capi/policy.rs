@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use super::error::atls_error;
-use super::guard::{guard, guard_free, guard_value};
-use super::handle::{bytes, put, release, require, share};
+use super::guard::{guard, guard_free};
+use super::handle::{another, bytes, put, release, require};
 use super::status::atls_status;
 use crate::attest::Policy;
 
@@ -34,10 +34,7 @@ pub unsafe extern "C" fn atls_policy_new(
 /// Adds a reference; returns `policy`.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn atls_policy_ref(policy: *mut atls_policy) -> *mut atls_policy {
-    guard_value(std::ptr::null_mut(), || match unsafe { share(policy, "policy") } {
-        Ok(shared) => Arc::into_raw(shared).cast_mut(),
-        Err(_) => std::ptr::null_mut(),
-    })
+    unsafe { another(policy) }
 }
 
 /// Drops a reference.

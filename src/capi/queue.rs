@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use super::error::atls_error;
 use super::event::{Posted, Registry, atls_event};
 use super::guard::{guard, guard_free, guard_value, watch_forks};
-use super::handle::{borrow, put, release, require, share};
+use super::handle::{another, borrow, put, release, require};
 use super::runtime::prepare_thread;
 use super::status::atls_status;
 use super::wakeup::Wakeup;
@@ -302,10 +302,7 @@ pub unsafe extern "C" fn atls_queue_stop(queue: *mut atls_queue, error: *mut *mu
 /// Adds a reference; returns `queue`.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn atls_queue_ref(queue: *mut atls_queue) -> *mut atls_queue {
-    guard_value(std::ptr::null_mut(), || match unsafe { share(queue, "queue") } {
-        Ok(shared) => Arc::into_raw(shared).cast_mut(),
-        Err(_) => std::ptr::null_mut(),
-    })
+    unsafe { another(queue) }
 }
 
 /// Drops a reference. Operations that run keep what they need; only atls_queue_stop waits for them.

@@ -8,8 +8,8 @@ use tokio::runtime::{Builder, Handle, Runtime};
 
 use super::error::atls_error;
 use super::event::Registry;
-use super::guard::{guard, guard_free, guard_value, watch_forks};
-use super::handle::{borrow, put, release, require, share};
+use super::guard::{guard, guard_free, watch_forks};
+use super::handle::{another, borrow, put, release, require};
 use super::status::atls_status;
 use crate::blocking::{check_may_block, mark_thread};
 use crate::error::{Error, Phase, Status};
@@ -113,10 +113,7 @@ pub unsafe extern "C" fn atls_runtime_shutdown(
 /// Adds a reference; returns `runtime`.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn atls_runtime_ref(runtime: *mut atls_runtime) -> *mut atls_runtime {
-    guard_value(std::ptr::null_mut(), || match unsafe { share(runtime, "runtime") } {
-        Ok(shared) => Arc::into_raw(shared).cast_mut(),
-        Err(_) => std::ptr::null_mut(),
-    })
+    unsafe { another(runtime) }
 }
 
 /// Drops a reference.

@@ -12,7 +12,7 @@ use super::config::atls_config;
 use super::error::atls_error;
 use super::event::{Operation, Poster, atls_sink};
 use super::guard::{guard, guard_free, guard_value, watch_forks};
-use super::handle::{borrow, bytes, put, release, require, share};
+use super::handle::{another, borrow, bytes, put, release, require, share};
 use super::runtime::{atls_runtime, prepare_thread};
 use super::status::atls_status;
 use super::verdict::atls_verdict;
@@ -321,10 +321,7 @@ pub unsafe extern "C" fn atls_stream_cancel(stream: *const atls_stream, error: *
 /// Adds a reference; returns `stream`.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn atls_stream_ref(stream: *mut atls_stream) -> *mut atls_stream {
-    guard_value(std::ptr::null_mut(), || match unsafe { share(stream, "stream") } {
-        Ok(shared) => Arc::into_raw(shared).cast_mut(),
-        Err(_) => std::ptr::null_mut(),
-    })
+    unsafe { another(stream) }
 }
 
 /// Drops a reference. The last one cancels the stream; CLOSED still comes.

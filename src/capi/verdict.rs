@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::bytes::{atls_str, c_string};
 use super::guard::{guard_free, guard_value};
-use super::handle::{borrow, release, share};
+use super::handle::{another, borrow, release};
 use super::status::{ATLS_OK, atls_status};
 use crate::attest::{Outcome, Verdict};
 
@@ -162,10 +162,7 @@ pub unsafe extern "C" fn atls_verdict_json(verdict: *const atls_verdict) -> atls
 /// Adds a reference; returns `verdict`.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn atls_verdict_ref(verdict: *const atls_verdict) -> *mut atls_verdict {
-    guard_value(std::ptr::null_mut(), || match unsafe { share(verdict, "verdict") } {
-        Ok(shared) => Arc::into_raw(shared).cast_mut(),
-        Err(_) => std::ptr::null_mut(),
-    })
+    unsafe { another(verdict) }
 }
 
 /// Drops a reference.

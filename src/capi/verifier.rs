@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::bytes::atls_buf;
 use super::error::atls_error;
 use super::guard::{guard, guard_free, guard_value};
-use super::handle::{borrow, borrow_mut, bytes, destroy, put, release, require, share, text};
+use super::handle::{another, borrow, borrow_mut, bytes, destroy, put, release, require, text};
 use super::status::atls_status;
 use crate::attest::TrustAnchors;
 use crate::collateral::Verifier;
@@ -125,10 +125,7 @@ pub unsafe extern "C" fn atls_verifier_import(
 /// Adds a reference; returns `verifier`.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn atls_verifier_ref(verifier: *mut atls_verifier) -> *mut atls_verifier {
-    guard_value(std::ptr::null_mut(), || match unsafe { share(verifier, "verifier") } {
-        Ok(shared) => Arc::into_raw(shared).cast_mut(),
-        Err(_) => std::ptr::null_mut(),
-    })
+    unsafe { another(verifier) }
 }
 
 /// Drops a reference.

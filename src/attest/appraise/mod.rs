@@ -1,0 +1,198 @@
+//! The appraisal itself: every rule, in order, as one line of the verdict each.
+
+mod platform;
+mod workload;
+
+use super::binding::Binding;
+use super::collateral::Collateral;
+use super::dstack::event_log::EventLog;
+use super::evidence::Evidence;
+use super::hash::hex;
+use super::policy::{DstackTdx, Policy};
+use super::tdx::{self, Claims};
+use super::verdict::{Check, Outcome, Verdict};
+use crate::error::{Error, Phase, Result, Status};
+
+/// Roots that quotes may end in. The production root is built in; a simulated one replaces it and needs the policy's consent too.
+#[derive(Clone, Debug, Default)]
+pub struct TrustAnchors {
+    /// DER certificate of a simulator's root.
+    pub simulated: Option<Vec<u8>>,
+}
+
+/// Everything that an appraisal depends on.
+pub struct Request<'a> {
+    pub evidence: &'a Evidence,
+    pub collateral: &'a Collateral,
+    pub policy: &'a Policy,
+    pub anchors: &'a TrustAnchors,
+    pub binding: &'a Binding,
+    /// Unix seconds.
+    pub now: u64,
+}
+
+/// Judges evidence. An error means that the question itself was wrong; a refusal is a verdict with `trusted == false`.
+pub fn appraise(request: &Request<'_>) -> Result<Verdict> {
+    let (root, trust_anchor) = match &request.anchors.simulated {
+        None => (tdx::INTEL_ROOT_DER, "intel"),
+        Some(root) if request.policy.allow_simulated => (&root[..], "simulated"),
+        Some(_) => {
+            let message = "a simulated root was given, but the policy does not say \"allow_simulated\": true";
+            return Err(Error::new(Status::TrustAnchor, message).phase(Phase::Verify));
+        }
+    };
+    let mut checks = Vec::new();
+    let mut last = None;
+    for (index, member) in request.policy.any_of.iter().enumerate() {
+        let mut appraisal = Appraisal::new(request, member, root);
+        appraisal.run();
+        let trusted = appraisal.trusted();
+        let verdict = appraisal.into_verdict(request, trust_anchor, trusted.then_some(index));
+        if trusted {
+            return Ok(verdict);
+        }
+        let prefix = if request.policy.any_of.len() > 1 { format!("any_of[{index}].") } else { String::new() };
+        checks.extend(verdict.checks.iter().cloned().map(|mut check| {
+            check.name.insert_str(0, &prefix);
+            check
+        }));
+        last = Some(verdict);
+    }
+    let mut verdict = last.ok_or_else(|| Error::new(Status::PolicyInvalid, "policy.any_of: has no member"))?;
+    verdict.checks = checks;
+    Ok(verdict)
+}
+
+/// The appraisal under one member of the policy.
+struct Appraisal<'a> {
+    request: &'a Request<'a>,
+    member: &'a DstackTdx,
+    root: &'a [u8],
+    checks: Vec<Check>,
+    claims: Option<Claims>,
+    log: Option<EventLog>,
+}
+
+/// Checks without which nothing may be trusted, whatever else passed.
+const MANDATORY: [&str; 2] = ["quote", "tcb_status"];
+/// The same, for all but a quote that is judged on its own.
+const MANDATORY_LOG: [&str; 3] = ["event_log", "rtmr3", "event_order"];
+
+impl<'a> Appraisal<'a> {
+    fn new(request: &'a Request<'a>, member: &'a DstackTdx, root: &'a [u8]) -> Self {
+        Appraisal { request, member, root, checks: Vec::new(), claims: None, log: None }
+    }
+
+    fn run(&mut self) {
+        self.quote();
+        let Some(claims) = self.claims.clone() else {
+            self.skip("event_log", "the quote does not hold");
+            return;
+        };
+        self.tcb(&claims);
+        self.platform(&claims);
+        self.td(&claims);
+        self.report_data(&claims);
+        if self.quote_alone() {
+            self.skip("event_log", "a quote on its own, without its log");
+            return self.bootchain(&claims);
+        }
+        self.event_log();
+        let Some(log) = self.log.clone() else { return };
+        self.registers(&claims, &log);
+        self.event_order(&log);
+        self.certificate(&log);
+        self.spki();
+        self.bootchain(&claims);
+        self.application(&claims, &log);
+        self.event_rules(&log);
+    }
+
+    fn trusted(&self) -> bool {
+        let passed = |name: &str| self.checks.iter().any(|check| check.name == name && check.outcome == Outcome::Pass);
+        let bound = match self.request.binding {
+            Binding::Skip => true,
+            Binding::Session { .. } => passed("report_data") && passed("certificate_event"),
+        };
+        let logged = self.quote_alone() || MANDATORY_LOG.iter().all(|name| passed(name));
+        bound
+            && logged
+            && MANDATORY.iter().all(|name| passed(name))
+            && self.checks.iter().all(|check| check.outcome != Outcome::Fail)
+    }
+
+    /// Whether the caller judges a stored quote of which there is no log. Possible only where nothing asked for depends on one.
+    fn quote_alone(&self) -> bool {
+        let member = self.member;
+        self.request.evidence.event_log.is_none()
+            && matches!(self.request.binding, Binding::Skip)
+            && member.applications.is_empty()
+            && member.os_image_hash.is_none()
+            && member.app_id.is_none()
+            && member.key_provider.is_none()
+            && member.events.is_empty()
+            && !member.require_mr_config_id
+    }
+
+    fn into_verdict(self, request: &Request<'_>, trust_anchor: &'static str, accepted: Option<usize>) -> Verdict {
+        let application = match &self.log {
+            Some(log)
+                if self.checks.iter().any(|check| check.name == "event_order" && check.outcome == Outcome::Pass) =>
+            {
+                identity(log)
+            }
+            _ => Vec::new(),
+        };
+        Verdict {
+            trusted: accepted.is_some(),
+            checks: self.checks,
+            claims: self.claims,
+            trust_anchor,
+            accepted_member: accepted,
+            bound_to_session: !matches!(request.binding, Binding::Skip),
+            application,
+            time: request.now,
+        }
+    }
+
+    // Lines of the verdict.
+
+    fn judge(&mut self, name: &str, ok: bool, status: Status, expected: impl Into<String>, actual: impl Into<String>) {
+        self.checks.push(Check {
+            name: name.into(),
+            outcome: if ok { Outcome::Pass } else { Outcome::Fail },
+            expected: expected.into(),
+            actual: actual.into(),
+            status,
+        });
+    }
+
+    fn skip(&mut self, name: &str, why: &str) {
+        self.checks.push(Check {
+            name: name.into(),
+            outcome: Outcome::Skipped,
+            expected: String::new(),
+            actual: why.into(),
+            status: Status::Ok,
+        });
+    }
+}
+
+/// Identity for the verdict's reader, not used in any judgement.
+fn identity(log: &EventLog) -> Vec<(String, String)> {
+    super::dstack::event_log::SYSTEM_EVENTS
+        .iter()
+        .filter_map(|name| {
+            let payload = log.system_event(name)?;
+            let text = match *name {
+                "key-provider" => String::from_utf8_lossy(payload).into_owned(),
+                _ => hex(payload),
+            };
+            Some((name.to_string(), text))
+        })
+        .collect()
+}
+
+fn one_of<const N: usize>(values: &[[u8; N]]) -> String {
+    values.iter().map(|value| hex(value)).collect::<Vec<_>>().join(" or ")
+}

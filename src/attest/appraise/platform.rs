@@ -1,0 +1,128 @@
+//! Checks of the quote and of the platform that made it.
+
+use super::{Appraisal, one_of};
+use crate::attest::hash::hex;
+use crate::attest::policy::MaskedValue;
+use crate::attest::tdx::{self, Claims, Leniency};
+use crate::error::Status;
+
+impl Appraisal<'_> {
+    pub(super) fn quote(&mut self) {
+        let leniency = Leniency { debug: self.member.td.allow_debug, service_td: self.member.td.allow_service_td };
+        let request = self.request;
+        match tdx::verify_quote(&request.evidence.quote, request.collateral, self.root, request.now, leniency) {
+            Ok(claims) => {
+                self.judge("quote", true, Status::Ok, "signed by a genuine platform", "it is");
+                self.claims = Some(claims);
+            }
+            Err((status, why)) => self.judge("quote", false, status, "signed by a genuine platform", why),
+        }
+    }
+
+    pub(super) fn tcb(&mut self, claims: &Claims) {
+        let tcb = &self.member.tcb;
+        let allowed = tcb.allowed.contains(&claims.tcb_status);
+        self.judge("tcb_status", allowed, Status::TcbRejected, tcb.allowed.join(" or "), &claims.tcb_status);
+        if tdx::is_out_of_date(&claims.tcb_status) {
+            self.grace_periods(claims);
+        }
+        if let Some(least) = tcb.min_evaluation_number {
+            let ok = u64::from(claims.evaluation_number) >= least;
+            self.judge(
+                "tcb_evaluation",
+                ok,
+                Status::TcbRejected,
+                format!("at least {least}"),
+                claims.evaluation_number.to_string(),
+            );
+        }
+        if !tcb.rejected_advisories.is_empty() {
+            let hit = claims.advisory_ids.iter().find(|id| tcb.rejected_advisories.contains(id));
+            let actual = hit.cloned().unwrap_or_else(|| "none of them".into());
+            let expected = format!("none of {}", tcb.rejected_advisories.join(", "));
+            self.judge("tcb_advisories", hit.is_none(), Status::TcbRejected, expected, actual);
+        }
+    }
+
+    pub(super) fn grace_periods(&mut self, claims: &Claims) {
+        let tcb = &self.member.tcb;
+        let parts = [
+            ("tcb_grace_period", tcb.grace_period, claims.platform_out_of_date.then_some(claims.tcb_date)),
+            ("qe_grace_period", tcb.qe_grace_period.or(tcb.grace_period), claims.qe_out_of_date_since),
+        ];
+        for (name, grace, date) in parts {
+            let (Some(grace), Some(date)) = (grace, date) else { continue };
+            let end = date.saturating_add(grace);
+            let now = self.request.now;
+            let expected = format!("not after {end} ({grace} s after the TCB date {date})");
+            self.judge(name, now <= end, Status::TcbRejected, expected, now.to_string());
+        }
+    }
+
+    pub(super) fn platform(&mut self, claims: &Claims) {
+        let tcb = &self.member.tcb;
+        for (name, allowed, flag) in [
+            ("smt", tcb.allow_smt, claims.smt),
+            ("cached_keys", tcb.allow_cached_keys, claims.cached_keys),
+            ("dynamic_platform", tcb.allow_dynamic_platform, claims.dynamic_platform),
+        ] {
+            if !allowed {
+                self.judge(name, flag == Some(false), Status::TcbRejected, "false", format!("{flag:?}"));
+            }
+        }
+        let hardware = &self.member.hardware;
+        if let Some(allowed) = &hardware.allowed_ppid {
+            let ok = allowed.iter().any(|ppid| ppid[..] == claims.ppid);
+            self.judge(
+                "hardware_ppid",
+                ok,
+                Status::MeasurementMismatch,
+                "one of hardware.allowed_ppid",
+                hex(&claims.ppid),
+            );
+        }
+        if !hardware.denied_ppid.is_empty() {
+            let ok = !hardware.denied_ppid.iter().any(|ppid| ppid[..] == claims.ppid);
+            self.judge(
+                "hardware_denied",
+                ok,
+                Status::MeasurementMismatch,
+                "none of hardware.denied_ppid",
+                hex(&claims.ppid),
+            );
+        }
+        if let Some(allowed) = &hardware.allowed_platform_instance {
+            let ok = claims.platform_instance.is_some_and(|id| allowed.contains(&id));
+            let actual = claims.platform_instance.map_or("none".into(), |id| hex(&id));
+            self.judge(
+                "hardware_instance",
+                ok,
+                Status::MeasurementMismatch,
+                "one of hardware.allowed_platform_instance",
+                actual,
+            );
+        }
+    }
+
+    pub(super) fn td(&mut self, claims: &Claims) {
+        let td = &self.member.td;
+        self.masked("td_attributes", td.attributes, claims.td_attributes);
+        self.masked("xfam", td.xfam, claims.xfam);
+        for (name, allowed, actual) in [
+            ("mr_seam", &td.mr_seam, claims.mr_seam),
+            ("mr_owner", &td.mr_owner, claims.mr_owner),
+            ("td_mr_config_id", &td.mr_config_id, claims.mr_config_id),
+        ] {
+            if let Some(allowed) = allowed {
+                self.judge(name, allowed.contains(&actual), Status::MeasurementMismatch, one_of(allowed), hex(&actual));
+            }
+        }
+    }
+
+    pub(super) fn masked(&mut self, name: &str, rule: Option<MaskedValue>, actual: [u8; 8]) {
+        let Some(MaskedValue { mask, value }) = rule else { return };
+        let ok = (0..8).all(|i| actual[i] & mask[i] == value[i] & mask[i]);
+        let expected = format!("{} under mask {}", hex(&value), hex(&mask));
+        self.judge(name, ok, Status::MeasurementMismatch, expected, hex(&actual));
+    }
+}

@@ -1,0 +1,202 @@
+//! Checks of what runs inside: the event log, the session it is bound to, and the application.
+
+use super::{Appraisal, one_of};
+use crate::attest::binding::{Binding, certificate_digest, report_data};
+use crate::attest::dstack::event_log::EventLog;
+use crate::attest::dstack::mr_config::{self, MrConfig};
+use crate::attest::hash::{hex, sha256};
+use crate::attest::json;
+use crate::attest::policy::{Bootchain, EventRule};
+use crate::attest::tdx::Claims;
+use crate::error::Status;
+
+impl Appraisal<'_> {
+    pub(super) fn report_data(&mut self, claims: &Claims) {
+        match self.request.binding {
+            Binding::Skip => self.skip("report_data", "the caller asked for no session binding"),
+            Binding::Session { nonce, exporter, .. } => {
+                let expected = report_data(nonce, exporter);
+                let ok = claims.report_data == expected;
+                self.judge("report_data", ok, Status::BindingMismatch, hex(&expected), hex(&claims.report_data));
+            }
+        }
+    }
+
+    pub(super) fn event_log(&mut self) {
+        let text = self.request.evidence.event_log.as_deref();
+        match text.ok_or_else(|| "there is none".to_owned()).and_then(EventLog::parse) {
+            Ok(log) => {
+                let actual = format!("{} runtime events, all recomputed", log.runtime.len());
+                self.judge("event_log", true, Status::Ok, "digests follow from payloads", actual);
+                self.log = Some(log);
+            }
+            Err(why) => self.judge("event_log", false, Status::EventLogInvalid, "digests follow from payloads", why),
+        }
+    }
+
+    pub(super) fn registers(&mut self, claims: &Claims, log: &EventLog) {
+        for (index, replayed) in log.replayed.iter().enumerate() {
+            let name = format!("rtmr{index}");
+            match replayed {
+                // Boot events may be stripped; the runtime register is what makes the log's names and payloads true.
+                None if index < 3 => self.skip(&name, "the log holds no event of this register"),
+                _ => {
+                    let replayed = replayed.unwrap_or([0; 48]);
+                    let ok = replayed == claims.rtmr[index];
+                    self.judge(&name, ok, Status::EventLogInvalid, hex(&claims.rtmr[index]), hex(&replayed));
+                }
+            }
+        }
+    }
+
+    pub(super) fn event_order(&mut self, log: &EventLog) {
+        let expected = "system events once and before system-ready";
+        match log.check_order() {
+            Ok(()) => self.judge("event_order", true, Status::Ok, expected, "they are"),
+            Err(why) => self.judge("event_order", false, Status::EventLogInvalid, expected, why),
+        }
+    }
+
+    pub(super) fn certificate(&mut self, log: &EventLog) {
+        let Binding::Session { leaf_certificate, .. } = self.request.binding else {
+            return self.skip("certificate_event", "the caller asked for no session binding");
+        };
+        let expected = certificate_digest(leaf_certificate);
+        let actual = match log.newest_certificate() {
+            None => "no certificate event".into(),
+            Some(payload) => String::from_utf8_lossy(payload).escape_debug().to_string(),
+        };
+        self.judge("certificate_event", actual == expected, Status::BindingMismatch, expected, actual);
+    }
+
+    pub(super) fn spki(&mut self) {
+        let pins = &self.request.policy.spki_sha256;
+        if pins.is_empty() {
+            return;
+        }
+        let Binding::Session { leaf_certificate, .. } = self.request.binding else {
+            return self.skip("spki", "the caller asked for no session binding");
+        };
+        let leaf = rustls_pki_types::CertificateDer::from(leaf_certificate.as_slice());
+        let digest = webpki::EndEntityCert::try_from(&leaf).map(|leaf| sha256(&leaf.subject_public_key_info()));
+        let (ok, actual) = match digest {
+            Ok(digest) => (pins.contains(&digest), hex(&digest)),
+            Err(error) => (false, format!("{error:?}")),
+        };
+        self.judge("spki", ok, Status::BindingMismatch, one_of(pins), actual);
+    }
+
+    pub(super) fn bootchain(&mut self, claims: &Claims) {
+        let chains = &self.member.bootchains;
+        if chains.is_empty() {
+            return self.skip("bootchain", "the policy names none");
+        }
+        let actual = [claims.mr_td, claims.rtmr[0], claims.rtmr[1], claims.rtmr[2]];
+        let expected = |chain: &Bootchain| [chain.mrtd, chain.rtmr[0], chain.rtmr[1], chain.rtmr[2]];
+        if let Some(chain) = chains.iter().find(|chain| expected(chain) == actual) {
+            return self.judge("bootchain", true, Status::Ok, "a listed boot chain", &chain.label);
+        }
+        // With several alternatives the first one's difference is shown: the usual case is one.
+        let first = expected(&chains[0]);
+        let register = (0..4).find(|i| first[*i] != actual[*i]).unwrap_or(0);
+        let name = ["mrtd", "rtmr0", "rtmr1", "rtmr2"][register];
+        let wanted = format!("{name} {} ({})", hex(&first[register]), chains[0].label);
+        self.judge(
+            "bootchain",
+            false,
+            Status::MeasurementMismatch,
+            wanted,
+            format!("{name} {}", hex(&actual[register])),
+        );
+    }
+
+    pub(super) fn application(&mut self, claims: &Claims, log: &EventLog) {
+        let member = self.member;
+        let event = |name| log.system_event(name).map_or("no such event".into(), hex);
+        if member.applications.is_empty() {
+            self.skip("app_compose", "the policy names none");
+        } else {
+            let found = log.system_event("compose-hash");
+            let matched = member.applications.iter().find(|app| found == Some(&app.hash[..]));
+            let hashes: Vec<_> = member.applications.iter().map(|app| app.hash).collect();
+            let actual = event("compose-hash") + &matched.map_or(String::new(), |app| format!(" ({})", app.origin));
+            self.judge("app_compose", matched.is_some(), Status::MeasurementMismatch, one_of(&hashes), actual);
+        }
+        if let Some(ids) = &member.app_id {
+            let ok = ids.iter().any(|id| log.system_event("app-id") == Some(&id[..]));
+            self.judge("app_id", ok, Status::MeasurementMismatch, one_of(ids), event("app-id"));
+        }
+        match &member.os_image_hash {
+            None => self.skip("os_image_hash", "the policy names none"),
+            Some(hash) => {
+                let ok = log.system_event("os-image-hash") == Some(&hash[..]);
+                self.judge("os_image_hash", ok, Status::MeasurementMismatch, hex(hash), event("os-image-hash"));
+            }
+        }
+        self.key_provider(log);
+        self.mr_config_id(claims, log);
+    }
+
+    pub(super) fn key_provider(&mut self, log: &EventLog) {
+        let Some(wanted) = &self.member.key_provider else { return };
+        let payload = log.system_event("key-provider").unwrap_or_default();
+        let actual = json::parse(payload).unwrap_or_default();
+        let ok =
+            actual["name"] == wanted.name.as_str() && wanted.id.as_ref().is_none_or(|id| actual["id"] == id.as_str());
+        let expected = format!("{} {}", wanted.name, wanted.id.as_deref().unwrap_or("(any id)"));
+        let shown = String::from_utf8_lossy(payload).escape_debug().to_string();
+        self.judge("key_provider", ok, Status::MeasurementMismatch, expected, shown);
+    }
+
+    pub(super) fn mr_config_id(&mut self, claims: &Claims, log: &EventLog) {
+        let required = self.member.require_mr_config_id;
+        let expected = "agrees with the event log";
+        match mr_config::check(&claims.mr_config_id, log) {
+            MrConfig::Matches(how) => self.judge("mr_config_id", true, Status::Ok, expected, how),
+            MrConfig::Differs(why) => self.judge("mr_config_id", false, Status::MeasurementMismatch, expected, why),
+            MrConfig::Unset if required => {
+                self.judge("mr_config_id", false, Status::MeasurementMismatch, "set", "all zero")
+            }
+            MrConfig::Opaque(why) if required => {
+                self.judge("mr_config_id", false, Status::MeasurementMismatch, expected, why)
+            }
+            MrConfig::Unset => self.skip("mr_config_id", "all zero: not used by this guest"),
+            MrConfig::Opaque(why) => self.skip("mr_config_id", why),
+        }
+    }
+
+    pub(super) fn event_rules(&mut self, log: &EventLog) {
+        for rule in &self.member.events {
+            let verdict = check_event(rule, log);
+            let name = format!("event:{}", rule.name);
+            match verdict {
+                Ok(actual) => self.judge(&name, true, Status::Ok, "as the policy says", actual),
+                Err(why) => self.judge(&name, false, Status::MeasurementMismatch, "as the policy says", why),
+            }
+        }
+    }
+}
+
+/// Applies one rule of the policy's `events`; without a count the event must stand exactly once.
+fn check_event(rule: &EventRule, log: &EventLog) -> std::result::Result<String, String> {
+    let found: Vec<_> = log.positions(&rule.name).collect();
+    let wanted = rule.count.unwrap_or(1);
+    if found.len() as u64 != wanted {
+        return Err(format!("stands {} times, expected {wanted}", found.len()));
+    }
+    if let Some(barrier) = &rule.before {
+        let barrier_at = log.positions(barrier).next().ok_or_else(|| format!("no {barrier:?} event"))?;
+        if found.iter().any(|index| *index > barrier_at) {
+            return Err(format!("stands after {barrier:?}"));
+        }
+    }
+    if let Some(digest) = &rule.payload_sha256 {
+        for index in &found {
+            let actual = sha256(&log.runtime[*index].payload);
+            if actual != *digest {
+                return Err(format!("payload hashes to {}, expected {}", hex(&actual), hex(digest)));
+            }
+        }
+    }
+    Ok(format!("stands {wanted} times"))
+}
