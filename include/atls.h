@@ -957,7 +957,17 @@ atls_status atls_verifier_config_set_simulated_root(struct atls_verifier_config 
                                                     struct atls_error **error);
 
 /*
- Makes a verifier; `config` may be NULL for the defaults. Statuses: NULL_ARGUMENT, INVALID_ARGUMENT (a root that cannot be read).
+ Keeps documents in this folder too, one file each, for the next process: policies with `cache_collateral` then need no fetch at its
+ start, and a document older than one that was seen is refused for good. The folder is made where it is missing. NULL for none.
+ Statuses: NULL_ARGUMENT, INVALID_UTF8.
+ */
+atls_status atls_verifier_config_set_disk_cache(struct atls_verifier_config *config,
+                                                const char *folder,
+                                                struct atls_error **error);
+
+/*
+ Makes a verifier; `config` may be NULL for the defaults. Statuses: NULL_ARGUMENT, INVALID_ARGUMENT (a root that cannot be
+ read), IO (the disk cache).
  */
 atls_status atls_verifier_new(const struct atls_verifier_config *config,
                               struct atls_verifier **verifier,

@@ -2,11 +2,13 @@
 
 use std::collections::VecDeque;
 use std::future::{Future, poll_fn};
+use std::pin::pin;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard};
 use std::task::{Context, Poll, Waker};
 
 use bytes::Bytes;
-use tokio::sync::{Notify, watch};
+use tokio::sync::Notify;
 
 use crate::error::{Error, Result, Status};
 
@@ -195,25 +197,29 @@ fn wake(mut state: MutexGuard<'_, OutgoingState>) {
 }
 
 /// A switch that is thrown once, from any thread.
-pub struct Cancel(watch::Sender<bool>);
-
-impl Default for Cancel {
-    fn default() -> Self {
-        Cancel(watch::Sender::new(false))
-    }
+#[derive(Default)]
+pub struct Cancel {
+    thrown: AtomicBool,
+    notify: Notify,
 }
 
 impl Cancel {
     pub fn cancel(&self) {
-        self.0.send_replace(true);
+        self.thrown.store(true, Ordering::Release);
+        self.notify.notify_waiters();
     }
 
     pub fn is_canceled(&self) -> bool {
-        *self.0.borrow()
+        self.thrown.load(Ordering::Acquire)
     }
 
     pub async fn thrown(&self) {
-        let _ = self.0.subscribe().wait_for(|thrown| *thrown).await;
+        let mut notified = pin!(self.notify.notified());
+        // Enlisted before the flag is looked at: a throw in between is not missed.
+        notified.as_mut().enable();
+        if !self.is_canceled() {
+            notified.await;
+        }
     }
 
     /// Runs `work` unless or until the switch is thrown.
@@ -234,7 +240,7 @@ pub fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 mod tests {
     use super::*;
     use std::sync::Arc;
-    use std::sync::atomic::{AtomicU32, Ordering};
+    use std::sync::atomic::AtomicU32;
 
     #[test]
     fn a_refused_write_is_followed_by_one_writable() {

@@ -14,5 +14,6 @@ pub mod flow;
 pub mod http;
 pub mod log;
 pub mod net;
+mod pool;
 pub mod stream;
 pub mod tls;

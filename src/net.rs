@@ -1,15 +1,16 @@
 //! TCP: dialling by happy eyeballs (RFC 8305) and a socket that never raises SIGPIPE. May touch the network and the clock.
 
 use std::io;
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
+use futures_util::StreamExt;
+use futures_util::stream::FuturesUnordered;
 use socket2::SockRef;
 use tokio::io::{AsyncRead, AsyncWrite, Interest, ReadBuf};
 use tokio::net::TcpStream;
-use tokio::task::JoinSet;
 
 use crate::error::{Error, Phase, Result, Status};
 
@@ -77,26 +78,26 @@ impl AsyncWrite for Socket {
 /// Connects to the first address that answers. `host` is a name or an address, IPv6 with or without brackets.
 pub async fn dial(host: &str, port: u16) -> Result<Socket> {
     let addresses = resolve(host, port).await?;
-    let mut attempts = JoinSet::new();
+    let mut attempts = FuturesUnordered::new();
     let mut failure = None;
     let mut waiting = addresses.into_iter();
     loop {
         if let Some(address) = waiting.next() {
-            attempts.spawn(async move { (address, TcpStream::connect(address).await) });
+            attempts.push(async move { (address, TcpStream::connect(address).await) });
         } else if attempts.is_empty() {
             break;
         }
         let joined = if waiting.len() > 0 {
-            tokio::time::timeout(ATTEMPT_DELAY, attempts.join_next()).await.ok().flatten()
+            tokio::time::timeout(ATTEMPT_DELAY, attempts.next()).await.ok().flatten()
         } else {
-            attempts.join_next().await
+            attempts.next().await
         };
         match joined {
-            Some(Ok((_, Ok(stream)))) => return prepare(stream),
-            Some(Ok((address, Err(error)))) => {
+            Some((_, Ok(stream))) => return prepare(stream),
+            Some((address, Err(error))) => {
                 failure = Some(Error::from_io(error, Phase::Connect).context(format!("connect to {address}")));
             }
-            Some(Err(_)) | None => {}
+            None => {}
         }
     }
     Err(failure.unwrap_or_else(|| Error::new(Status::Dns, format!("{host} has no address")).phase(Phase::Dns)))
@@ -114,6 +115,11 @@ async fn resolve(host: &str, port: u16) -> Result<Vec<SocketAddr>> {
     let literal = host.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')).unwrap_or(host);
     if let Ok(address) = literal.parse::<IpAddr>() {
         return Ok(vec![SocketAddr::new(address, port)]);
+    }
+    if host.eq_ignore_ascii_case("localhost") {
+        // Loopback whatever a resolver says (RFC 6761 section 6.3), and without the thread that asking one takes.
+        let loopback = [IpAddr::V4(Ipv4Addr::LOCALHOST), IpAddr::V6(Ipv6Addr::LOCALHOST)];
+        return Ok(loopback.map(|address| SocketAddr::new(address, port)).to_vec());
     }
     let found = tokio::net::lookup_host((host, port)).await.map_err(|error| {
         let mut error = Error::from_io(error, Phase::Dns).context(format!("resolve {host}"));

@@ -34,7 +34,8 @@ pub async fn drive(target: Target, shared: Arc<Shared>, outlet: Outlet) {
 }
 
 async fn run(target: &Target, shared: &Shared, outlet: &Outlet) -> Result<()> {
-    let connected = connect(target).await?;
+    // Boxed: what connecting needs is many times what the connection keeps.
+    let connected = Box::pin(connect(target)).await?;
     if let Some(verdict) = connected.verdict {
         let _ = shared.verdict.set(verdict);
     }

@@ -1,7 +1,10 @@
 //! `atls_exchange`: one request and its response.
 
 use std::any::Any;
+use std::future::Future;
+use std::pin::pin;
 use std::sync::{Arc, Mutex, Weak};
+use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -23,6 +26,7 @@ use crate::events::{Event, Observer, Outlet};
 use crate::flow::{Cancel, Credit, Outgoing, lock};
 use crate::http::drive::{Shared, drive};
 use crate::http::{Exchange, HttpConnection, RequestBody, exchange};
+use crate::pool;
 
 /// Default deadline of a blocking read or write.
 const DEFAULT_TIMEOUT: Duration = Duration::from_secs(60);
@@ -79,7 +83,7 @@ impl atls_exchange {
         operation: Arc<Operation>,
         hand_over: impl FnOnce(*mut atls_exchange) -> Result<()>,
     ) -> Result<()> {
-        request.check()?;
+        let head = request.head()?;
         let connection = http.connection()?.clone();
         let reservation = connection.reserve()?;
         let observer: Arc<dyn Observer> = Arc::new(Poster(operation.clone()));
@@ -102,7 +106,7 @@ impl atls_exchange {
         })?;
         hand_over(Arc::into_raw(made).cast_mut())?;
         let outlet = Outlet::new(observer.clone());
-        runtime.handle().spawn(drive(reservation, request.request.clone(), body, shared, observer, outlet));
+        runtime.handle().spawn(drive(reservation, (request.request.clone(), head), body, shared, observer, outlet));
         Ok(())
     }
 
@@ -113,7 +117,7 @@ impl atls_exchange {
         request: &atls_request,
     ) -> Result<*mut atls_exchange> {
         crate::blocking::check_may_block()?;
-        request.check()?;
+        let head = request.head()?;
         let reservation = connection.reserve()?;
         let (body, outgoing) = make_body(&request.body, Box::new(|| ()));
         let mut state =
@@ -123,7 +127,7 @@ impl atls_exchange {
             let (sender, receiver) = oneshot::channel();
             let (described, limit, sending) = (request.request.clone(), request.timeout, outgoing.clone());
             driver.spawn(async move {
-                let answered = exchange(reservation, &described, body, |_| ());
+                let answered = exchange(reservation, &described, head, body, |_| ());
                 let answered = within(limit, Phase::Transfer, "waiting for the response head", answered).await;
                 if let Err(error) = &answered {
                     sending.end(error.clone());
@@ -132,7 +136,7 @@ impl atls_exchange {
             });
             state.pending = Some(receiver);
         } else {
-            let answered = exchange(reservation, &request.request, body, |_| ());
+            let answered = exchange(reservation, &request.request, head, body, |_| ());
             let answered = driver.run(request.timeout, "waiting for the response head", answered);
             state.take_answer(answered.inspect_err(|_| connection.closing.cancel())?);
         }
@@ -170,6 +174,25 @@ impl State {
 }
 
 impl Blocking {
+    /// What is at hand without waiting: the network was driven by the call before, and small bodies have come with their head.
+    fn at_hand(&self, cap: usize) -> Option<Bytes> {
+        let mut state = self.state.try_lock().ok()?;
+        if state.failed.is_some() || state.pending.is_some() || self.cancel.is_canceled() {
+            return None;
+        }
+        let mut cx = Context::from_waker(Waker::noop());
+        let polled = pin!(next_piece(&mut state, cap)).poll(&mut cx);
+        match polled {
+            Poll::Ready(Ok(piece)) => Some(piece),
+            Poll::Ready(Err(error)) => {
+                state.failed = Some(error);
+                self.connection.closing.cancel();
+                None
+            }
+            Poll::Pending => None,
+        }
+    }
+
     /// Runs `work` on the state; a failure other than running out of time sticks.
     fn run<T>(&self, timeout_ms: u32, what: &str, work: impl AsyncFnOnce(&mut State) -> Result<T>) -> Result<T> {
         crate::blocking::check_may_block()?;
@@ -195,6 +218,19 @@ async fn await_answer(state: &mut State) -> Result<()> {
     state.pending = None;
     state.take_answer(answered?);
     Ok(())
+}
+
+/// Up to `cap` bytes of the body; empty at its end.
+async fn next_piece(state: &mut State, cap: usize) -> Result<Bytes> {
+    if state.unread.is_empty() && !state.done {
+        let answer = state.answer.as_mut().ok_or_else(|| Error::new(Status::Internal, "no response"))?;
+        match answer.next().await? {
+            Some(data) => state.unread = data,
+            None => state.done = true,
+        }
+    }
+    let count = state.unread.len().min(cap);
+    Ok(state.unread.split_to(count))
 }
 
 fn make_body(body: &Body, on_writable: Box<dyn Fn() + Send + Sync>) -> (RequestBody, Option<Arc<Outgoing>>) {
@@ -246,18 +282,14 @@ pub unsafe extern "C" fn atls_exchange_read(
         if cap == 0 {
             return Err(Error::new(Status::InvalidArgument, "cap is 0"));
         }
-        let piece = blocking.run(timeout_ms, "receiving", async |state| {
-            await_answer(state).await?;
-            if state.unread.is_empty() && !state.done {
-                let answer = state.answer.as_mut().ok_or_else(|| Error::new(Status::Internal, "no response"))?;
-                match answer.next().await? {
-                    Some(data) => state.unread = data,
-                    None => state.done = true,
-                }
-            }
-            let count = state.unread.len().min(cap);
-            Ok(state.unread.split_to(count))
-        })?;
+        crate::blocking::check_may_block()?;
+        let piece = match blocking.at_hand(cap) {
+            Some(piece) => piece,
+            None => blocking.run(timeout_ms, "receiving", async |state| {
+                await_answer(state).await?;
+                next_piece(state, cap).await
+            })?,
+        };
         // SAFETY: the host says that `buf` has room for `cap` bytes, and the piece is no longer.
         unsafe { std::ptr::copy_nonoverlapping(piece.as_ptr(), buf, piece.len()) };
         unsafe { put(n, piece.len(), "n") }
@@ -300,7 +332,7 @@ pub unsafe extern "C" fn atls_exchange_write(
         if matches!(exchange.mode, Mode::Blocking(_)) {
             return Err(Error::new(Status::InvalidState, "the exchange is a blocking one"));
         }
-        exchange.outgoing()?.write(Bytes::copy_from_slice(data))
+        exchange.outgoing()?.write(pool::copy(data))
     })
 }
 
@@ -320,7 +352,7 @@ pub unsafe extern "C" fn atls_exchange_write_all(
         let exchange = unsafe { borrow(exchange, "exchange") }?;
         let (blocking, outgoing) = (exchange.blocking()?, exchange.outgoing()?);
         let limit = super::limit(timeout_ms, DEFAULT_TIMEOUT);
-        let work = outgoing.write_all(Bytes::copy_from_slice(data));
+        let work = outgoing.write_all(pool::copy(data));
         blocking.driver.run(limit, "sending", blocking.cancel.guard(work))
     })
 }

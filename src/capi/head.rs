@@ -1,8 +1,8 @@
 //! `atls_head`: a response head or trailers.
 
-use std::ffi::{CString, c_char};
+use std::ffi::c_char;
 
-use super::bytes::{atls_str, c_string};
+use super::bytes::atls_str;
 use super::guard::{guard_free, guard_value};
 use super::handle::{another, borrow, release, text};
 use crate::http::Head;
@@ -10,18 +10,11 @@ use crate::http::Head;
 /// A response head, or trailers. Immutable, reference-counted, safe to share between threads.
 pub struct atls_head {
     head: Head,
-    reason: CString,
-    lines: Vec<(CString, CString)>,
 }
 
 impl atls_head {
     pub(crate) fn new(head: Head) -> atls_head {
-        let c = |bytes: &[u8]| CString::new(bytes).unwrap_or_default();
-        atls_head {
-            reason: c_string(&head.reason),
-            lines: head.headers.iter().map(|(name, value)| (c(name), c(value))).collect(),
-            head,
-        }
+        atls_head { head }
     }
 }
 
@@ -35,7 +28,7 @@ pub unsafe extern "C" fn atls_head_status(head: *const atls_head) -> u32 {
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn atls_head_reason(head: *const atls_head) -> atls_str {
     guard_value(atls_str::empty(), || {
-        unsafe { borrow(head, "head") }.map_or(atls_str::empty(), |head| atls_str::from_cstring(&head.reason))
+        unsafe { borrow(head, "head") }.map_or(atls_str::empty(), |head| terminated(Some(head.head.reason())))
     })
 }
 
@@ -48,19 +41,19 @@ pub unsafe extern "C" fn atls_head_minor_version(head: *const atls_head) -> u32 
 /// Number of header lines.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn atls_head_count(head: *const atls_head) -> usize {
-    guard_value(0, || unsafe { borrow(head, "head") }.map_or(0, |head| head.lines.len()))
+    guard_value(0, || unsafe { borrow(head, "head") }.map_or(0, |head| head.head.count()))
 }
 
 /// Name of the line at `index`, in the order and case of the wire (trailers: lower case); "" past the end. Valid as long as the head.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn atls_head_name(head: *const atls_head, index: usize) -> atls_str {
-    line(head, index, |(name, _)| name)
+    part(head, |head| head.name(index))
 }
 
 /// Value of the line at `index`, without the blanks around it; bytes, usually ASCII. Valid as long as the head.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn atls_head_value(head: *const atls_head, index: usize) -> atls_str {
-    line(head, index, |(_, value)| value)
+    part(head, |head| head.value(index))
 }
 
 /// Value of the first line with this name, in any case; `ptr` is never NULL, and an absent line gives "" as an empty one does. Valid
@@ -71,8 +64,12 @@ pub unsafe extern "C" fn atls_head_get(head: *const atls_head, name: *const c_ch
         let (Ok(head), Ok(name)) = (unsafe { borrow(head, "head") }, unsafe { text(name, "name") }) else {
             return atls_str::empty();
         };
-        let found = head.lines.iter().find(|(line, _)| line.as_bytes().eq_ignore_ascii_case(name.as_bytes()));
-        found.map_or(atls_str::empty(), |(_, value)| atls_str::from_cstring(value))
+        let head = &head.head;
+        let is_it = |line: &usize| {
+            let found = head.name(*line).and_then(|name| name.split_last());
+            found.is_some_and(|(_, bare)| bare.eq_ignore_ascii_case(name.as_bytes()))
+        };
+        terminated((0..head.count()).find(is_it).and_then(|line| head.value(line)))
     })
 }
 
@@ -88,9 +85,17 @@ pub unsafe extern "C" fn atls_head_free(head: *mut atls_head) {
     guard_free(|| unsafe { release(head) });
 }
 
-fn line(head: *const atls_head, index: usize, part: impl Fn(&(CString, CString)) -> &CString) -> atls_str {
-    guard_value(atls_str::empty(), || {
-        let line = unsafe { borrow(head, "head") }.ok().and_then(|head| head.lines.get(index));
-        line.map_or(atls_str::empty(), |line| atls_str::from_cstring(part(line)))
+fn part<'a>(head: *const atls_head, part: impl Fn(&'a Head) -> Option<&'a [u8]>) -> atls_str {
+    guard_value(atls_str::empty(), || match unsafe { borrow(head, "head") } {
+        Ok(head) => terminated(part(&head.head)),
+        Err(_) => atls_str::empty(),
     })
+}
+
+/// A part of a head, whose last byte is its NUL.
+fn terminated(part: Option<&[u8]>) -> atls_str {
+    match part.and_then(|part| part.split_last()) {
+        Some((0, bare)) => atls_str { ptr: bare.as_ptr().cast(), len: bare.len() },
+        _ => atls_str::empty(),
+    }
 }

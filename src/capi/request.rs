@@ -11,7 +11,7 @@ use super::guard::{guard, guard_free};
 use super::handle::{borrow, borrow_mut, bytes, destroy, put, require, text};
 use super::status::atls_status;
 use crate::error::{Error, Result, Status};
-use crate::http::{Request, RequestBody};
+use crate::http::Request;
 
 /// A request: method, path, host, header lines in the caller's order and case, body. A builder: one thread at a time; copied when
 /// used, and may be used again.
@@ -139,15 +139,13 @@ pub unsafe extern "C" fn atls_request_set_timeout(
 }
 
 impl atls_request {
-    /// Refuses what cannot be sent, before anything is reserved for it.
-    pub(crate) fn check(&self) -> Result<()> {
-        let probe = match &self.body {
-            Body::Full(data) => RequestBody::full(data.clone()),
+    /// The head as it will stand on the wire. Refuses what cannot be sent, before anything is reserved for it.
+    pub(crate) fn head(&self) -> Result<Vec<u8>> {
+        let length = match &self.body {
+            Body::Full(data) => Some(data.len() as u64),
             Body::Stream(Some(0)) => return Err(Error::new(Status::InvalidArgument, "a streamed body of length 0")),
-            Body::Stream(length) => {
-                RequestBody::stream(std::sync::Arc::new(crate::flow::Outgoing::new(Box::new(|| ()))), *length)
-            }
+            Body::Stream(length) => *length,
         };
-        self.request.head(&probe).map(|_| ())
+        self.request.head(length)
     }
 }

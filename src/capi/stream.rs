@@ -4,7 +4,6 @@ use std::any::Any;
 use std::sync::{Arc, Mutex, OnceLock, Weak};
 use std::time::Duration;
 
-use bytes::Bytes;
 use tokio::io::{AsyncWriteExt, ReadHalf, WriteHalf};
 
 use super::bytes::atls_buf;
@@ -22,6 +21,7 @@ use crate::connect::{self, Stream};
 use crate::error::{Error, Phase, Result, Status};
 use crate::events::{Event, Observer, Outlet};
 use crate::flow::{Cancel, Credit, Outgoing, lock};
+use crate::pool;
 use crate::stream::{Shared, drive};
 
 /// Default deadline of a blocking read or write.
@@ -184,7 +184,7 @@ pub unsafe extern "C" fn atls_stream_write(
 ) -> atls_status {
     guard(error, || {
         let data = unsafe { bytes(data, len, "data") }?;
-        unsafe { borrow(stream, "stream") }?.events()?.outgoing.write(Bytes::copy_from_slice(data))
+        unsafe { borrow(stream, "stream") }?.events()?.outgoing.write(pool::copy(data))
     })
 }
 

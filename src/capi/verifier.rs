@@ -1,12 +1,13 @@
 //! `atls_verifier`: the collateral store and trust anchors that connections share.
 
 use std::ffi::c_char;
+use std::path::Path;
 use std::sync::Arc;
 
 use super::bytes::atls_buf;
 use super::error::atls_error;
 use super::guard::{guard, guard_free, guard_value};
-use super::handle::{another, borrow, borrow_mut, bytes, destroy, put, release, require, text};
+use super::handle::{another, borrow, borrow_mut, bytes, destroy, optional_text, put, release, require, text};
 use super::status::atls_status;
 use crate::attest::TrustAnchors;
 use crate::collateral::Verifier;
@@ -18,6 +19,7 @@ use crate::tls::{Roots, client_config};
 pub struct atls_verifier_config {
     anchors: TrustAnchors,
     roots: Roots,
+    disk: Option<String>,
 }
 
 /// Keeps the vendor's documents for the connections that share it: each is fetched once, refreshed ahead of its date, and never used
@@ -71,7 +73,24 @@ pub unsafe extern "C" fn atls_verifier_config_set_simulated_root(
     })
 }
 
-/// Makes a verifier; `config` may be NULL for the defaults. Statuses: NULL_ARGUMENT, INVALID_ARGUMENT (a root that cannot be read).
+/// Keeps documents in this folder too, one file each, for the next process: policies with `cache_collateral` then need no fetch at its
+/// start, and a document older than one that was seen is refused for good. The folder is made where it is missing. NULL for none.
+/// Statuses: NULL_ARGUMENT, INVALID_UTF8.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn atls_verifier_config_set_disk_cache(
+    config: *mut atls_verifier_config,
+    folder: *const c_char,
+    error: *mut *mut atls_error,
+) -> atls_status {
+    guard(error, || {
+        let folder = unsafe { optional_text(folder, "folder") }?.map(str::to_owned);
+        unsafe { borrow_mut(config, "config") }?.disk = folder;
+        Ok(())
+    })
+}
+
+/// Makes a verifier; `config` may be NULL for the defaults. Statuses: NULL_ARGUMENT, INVALID_ARGUMENT (a root that cannot be
+/// read), IO (the disk cache).
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn atls_verifier_new(
     config: *const atls_verifier_config,
@@ -82,7 +101,11 @@ pub unsafe extern "C" fn atls_verifier_new(
         require(verifier, "verifier")?;
         let defaults = atls_verifier_config::default();
         let config = unsafe { config.as_ref() }.unwrap_or(&defaults);
-        let made = Verifier::new(config.anchors.clone(), client_config(&config.roots)?);
+        let (anchors, tls) = (config.anchors.clone(), client_config(&config.roots)?);
+        let made = match &config.disk {
+            Some(folder) => Verifier::with_disk(anchors, tls, Path::new(folder))?,
+            None => Verifier::new(anchors, tls),
+        };
         let handle = Arc::into_raw(Arc::new(atls_verifier { verifier: Arc::new(made) }));
         unsafe { put(verifier, handle.cast_mut(), "verifier") }
     })

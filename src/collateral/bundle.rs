@@ -14,9 +14,7 @@ impl Verifier {
         let mut objects: Vec<Value> = Vec::new();
         for (name, shelf) in shelves {
             if let Some(object) = &lock(&shelf.state).object {
-                objects.push(json!({
-                    "name": name, "body": hex(&object.body), "chain": object.chain, "fetched": object.fetched,
-                }));
+                objects.push(object_json(&name, object));
             }
         }
         objects.sort_by_key(|object| object["name"].as_str().map(str::to_owned));
@@ -54,7 +52,11 @@ impl Verifier {
     }
 }
 
-fn read_entry(entry: &Value) -> std::result::Result<(Key, Object), String> {
+pub(super) fn object_json(name: &str, object: &Object) -> Value {
+    json!({"name": name, "body": hex(&object.body), "chain": object.chain, "fetched": object.fetched})
+}
+
+pub(super) fn read_entry(entry: &Value) -> std::result::Result<(Key, Object), String> {
     let text = |field: &str| entry[field].as_str().ok_or_else(|| format!("{field} is not a string"));
     let name = text("name")?;
     let key = Key::from_name(name).ok_or_else(|| format!("name {name:?} is unknown"))?;

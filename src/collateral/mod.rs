@@ -3,10 +3,12 @@
 //! checks that on each use. May touch the network; the time comes from the caller.
 
 mod bundle;
+mod disk;
 mod fetch;
 mod object;
 
 use std::collections::HashMap;
+use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard};
 
 use dcap_qvl::QuoteCollateralV3;
@@ -16,6 +18,7 @@ use crate::attest::tdx::PlatformId;
 use crate::attest::{Collateral, Policy, TrustAnchors};
 use crate::error::{Error, Phase, Result, Status};
 use crate::log;
+use disk::Disk;
 use object::{Key, Object, Signed, Window};
 
 /// Refresh ahead of expiry by this much, or a fifth of the lifetime where that is less.
@@ -27,6 +30,7 @@ const REFRESH_BACKOFF_S: u64 = 60;
 pub struct Verifier {
     pub anchors: TrustAnchors,
     tls: Arc<ClientConfig>,
+    disk: Option<Disk>,
     shelves: Mutex<HashMap<Key, Arc<Shelf>>>,
 }
 
@@ -53,7 +57,16 @@ pub struct Found {
 
 impl Verifier {
     pub fn new(anchors: TrustAnchors, tls: Arc<ClientConfig>) -> Verifier {
-        Verifier { anchors, tls, shelves: Mutex::default() }
+        Verifier { anchors, tls, disk: None, shelves: Mutex::default() }
+    }
+
+    /// As `new`, with what `folder` holds, and keeping there what is fetched.
+    pub fn with_disk(anchors: TrustAnchors, tls: Arc<ClientConfig>, folder: &Path) -> Result<Verifier> {
+        let disk = Disk::open(folder)?;
+        let mut verifier = Verifier::new(anchors, tls);
+        verifier.load(&disk)?;
+        verifier.disk = Some(disk);
+        Ok(verifier)
     }
 
     /// Everything that a quote of `platform` needs at `now`. Errors: CollateralUnavailable, CollateralInvalid.
@@ -98,7 +111,12 @@ impl Verifier {
             let shelf = self.shelf(key);
             let mut state = lock(&shelf.state);
             if signatures_hold {
-                state.seen = Some(newest(state.seen, object.window));
+                let seen = newest(state.seen, object.window);
+                let news = state.seen != Some(seen);
+                state.seen = Some(seen);
+                if let (Some(disk), true) = (&self.disk, news) {
+                    disk.keep(key, object, seen);
+                }
             } else if state.object.as_ref().is_some_and(|kept| kept.body == object.body) {
                 state.object = None;
             }

@@ -111,15 +111,15 @@ pub struct Exchange {
     reservation: Option<Reservation>,
 }
 
-/// Sends a request and waits for the response head. `informational` is told of each 1xx head as it comes.
+/// Sends a request, whose head is spelled `head`, and waits for the response head. `informational` is told of each 1xx head as it comes.
 pub async fn exchange(
     reservation: Reservation,
     request: &Request,
+    head: Vec<u8>,
     body: RequestBody,
     informational: impl Fn(Head) + Send + Sync + 'static,
 ) -> Result<Exchange> {
     let connection = reservation.connection.clone();
-    let head = request.head(&body)?;
     let mut outgoing = hyper_request(request, body)?;
     let spelling = connection.spelling.clone();
     hyper::ext::on_informational(&mut outgoing, move |_| {
@@ -181,23 +181,23 @@ impl Exchange {
 }
 
 fn trailer_head(trailers: &http::HeaderMap) -> Head {
-    let line = |(name, value): (&http::HeaderName, &http::HeaderValue)| {
-        (Bytes::copy_from_slice(name.as_str().as_bytes()), Bytes::copy_from_slice(value.as_bytes()))
-    };
-    Head { headers: trailers.iter().map(line).collect(), ..Head::default() }
+    let mut head = Head::new(0, 1, b"");
+    for (name, value) in trailers {
+        head.add(name.as_str().as_bytes(), value.as_bytes());
+    }
+    head
 }
 
-/// The request as hyper must see it for framing and connection management; the spelling on the wire is ours.
+/// The request as hyper must see it for framing and connection management; what stands on the wire is our own head.
 fn hyper_request(request: &Request, body: RequestBody) -> Result<http::Request<RequestBody>> {
-    let mut out =
-        http::Request::builder().method(request.method.as_str()).uri(&request.path).header("Host", &request.host);
-    for (name, value) in &request.headers {
-        out = out.header(name, &value[..]);
+    let mut out = http::Request::builder().method(request.method.as_str()).uri(&request.path);
+    match (&body, body.length()) {
+        (RequestBody::Stream { .. }, Some(length)) => out = out.header("content-length", length),
+        (RequestBody::Stream { .. }, None) => out = out.header("transfer-encoding", "chunked"),
+        (RequestBody::Full(_), _) => {}
     }
-    let given = request.headers.iter().any(|(name, _)| name.eq_ignore_ascii_case("content-length"));
-    let expects_body = matches!(request.method.as_str(), "POST" | "PUT" | "PATCH");
-    if let Some(length) = body.length().filter(|length| !given && (*length > 0 || expects_body)) {
-        out = out.header("Content-Length", length);
+    for (_, value) in request.headers.iter().filter(|(name, _)| name.eq_ignore_ascii_case("connection")) {
+        out = out.header("connection", &value[..]);
     }
     out.body(body).map_err(|error| Error::new(Status::InvalidArgument, format!("request: {error}")))
 }

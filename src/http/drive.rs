@@ -21,16 +21,16 @@ pub struct Shared {
     pub timeout: Option<Duration>,
 }
 
-/// Runs the exchange to its end. Posts exactly one `Closed`.
+/// Runs the exchange to its end; `request` comes with its head as spelled. Posts exactly one `Closed`.
 pub async fn drive(
     reservation: Reservation,
-    request: Request,
+    request: (Request, Vec<u8>),
     body: RequestBody,
     shared: Arc<Shared>,
     observer: Arc<dyn Observer>,
     outlet: Outlet,
 ) {
-    let ended = shared.cancel.guard(run(reservation, &request, body, &shared, observer, &outlet)).await.err();
+    let ended = shared.cancel.guard(run(reservation, request, body, &shared, observer, &outlet)).await.err();
     if let Some(outgoing) = &shared.outgoing {
         outgoing.end(ended.clone().unwrap_or_else(|| Error::new(Status::Closed, "the exchange is over")));
     }
@@ -43,7 +43,7 @@ pub async fn drive(
 
 async fn run(
     reservation: Reservation,
-    request: &Request,
+    (request, head): (Request, Vec<u8>),
     body: RequestBody,
     shared: &Shared,
     observer: Arc<dyn Observer>,
@@ -54,7 +54,7 @@ async fn run(
         outgoing.announce_open();
     }
     let informational = move |head| observer.post(Event::Informational(head), None);
-    let answered = exchange(reservation, request, body, informational);
+    let answered = exchange(reservation, &request, head, body, informational);
     let mut answer = within(shared.timeout, Phase::Transfer, "waiting for the response head", answered).await?;
     outlet.post(Event::Head(std::mem::take(&mut answer.head))).await;
     receive(&mut answer, &shared.credit, outlet).await?;

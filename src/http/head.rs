@@ -1,18 +1,61 @@
 //! Message heads: what the host asks for, checked before a byte is sent, and what the server answered, as it spelled it.
 
-use bytes::Bytes;
-
-use super::body::RequestBody;
 use crate::error::{Error, Result, Status};
 
 /// A response head (or trailers: then status is 0). Order, case and repetition of the lines are the server's own.
 #[derive(Clone, Debug, Default)]
 pub struct Head {
     pub status: u16,
-    pub reason: String,
     /// 0 or 1, of HTTP/1.x.
     pub minor_version: u8,
-    pub headers: Vec<(Bytes, Bytes)>,
+    /// Reason phrase, then names and values in turn, each followed by a NUL: what C is shown, in one piece of memory.
+    text: Vec<u8>,
+    /// Where each of them begins; the reason first.
+    starts: Vec<u32>,
+}
+
+impl Head {
+    pub fn new(status: u16, minor_version: u8, reason: &[u8]) -> Head {
+        let mut head = Head { status, minor_version, text: Vec::with_capacity(512), starts: Vec::with_capacity(24) };
+        head.push(reason);
+        head
+    }
+
+    /// Adds a line. Neither part can hold a NUL: HTTP parsers refuse it.
+    pub fn add(&mut self, name: &[u8], value: &[u8]) {
+        self.push(name);
+        self.push(value);
+    }
+
+    fn push(&mut self, part: &[u8]) {
+        self.starts.push(u32::try_from(self.text.len()).unwrap_or(u32::MAX));
+        self.text.extend_from_slice(part);
+        self.text.push(0);
+    }
+
+    fn part(&self, index: usize) -> Option<&[u8]> {
+        let start = *self.starts.get(index)? as usize;
+        let end = self.starts.get(index + 1).map_or(self.text.len(), |next| *next as usize);
+        self.text.get(start..end)
+    }
+
+    /// With its NUL, as are `name` and `value`.
+    pub fn reason(&self) -> &[u8] {
+        self.part(0).unwrap_or(b"\0")
+    }
+
+    pub fn name(&self, line: usize) -> Option<&[u8]> {
+        self.part(1 + 2 * line)
+    }
+
+    pub fn value(&self, line: usize) -> Option<&[u8]> {
+        self.part(2 + 2 * line)
+    }
+
+    /// Number of lines.
+    pub fn count(&self) -> usize {
+        self.starts.len() / 2
+    }
 }
 
 /// A request as the host describes it.
@@ -26,23 +69,25 @@ pub struct Request {
 }
 
 impl Request {
-    /// The head in the host's own order and case, with `Host` first and the framing that `body` needs. Errors:
-    /// InvalidArgument, HttpHeaderInvalid, Unsupported.
-    pub fn head(&self, body: &RequestBody) -> Result<Vec<u8>> {
+    /// The head in the host's own order and case, with `Host` first and the framing of a body of `length` bytes (`None`: chunks).
+    /// Errors: InvalidArgument, HttpHeaderInvalid, Unsupported.
+    pub fn head(&self, length: Option<u64>) -> Result<Vec<u8>> {
         self.check()?;
-        let mut head = format!("{} {} HTTP/1.1\r\nHost: {}\r\n", self.method, self.path, self.host).into_bytes();
+        let mut head = Vec::with_capacity(256);
+        for part in [&self.method, " ", &self.path, " HTTP/1.1\r\nHost: ", &self.host, "\r\n"] {
+            head.extend_from_slice(part.as_bytes());
+        }
         let mut given_length = None;
         for (name, value) in &self.headers {
             check_header(name, value)?;
             if name.eq_ignore_ascii_case("content-length") {
                 given_length = Some(parse_length(value)?);
             }
-            head.extend_from_slice(name.as_bytes());
-            head.extend_from_slice(b": ");
-            head.extend_from_slice(value);
-            head.extend_from_slice(b"\r\n");
+            for part in [name.as_bytes(), b": ", value, b"\r\n"] {
+                head.extend_from_slice(part);
+            }
         }
-        match (given_length, body.length()) {
+        match (given_length, length) {
             (None, None) => head.extend_from_slice(b"Transfer-Encoding: chunked\r\n"),
             (None, Some(0)) if !matches!(self.method.as_str(), "POST" | "PUT" | "PATCH") => {}
             (None, Some(length)) => head.extend_from_slice(format!("Content-Length: {length}\r\n").as_bytes()),
@@ -132,15 +177,13 @@ mod tests {
 
     #[test]
     fn order_and_case_are_the_hosts() {
-        let body = RequestBody::full(Bytes::from_static(b"abc"));
-        let head = request(&[("x-B", "1"), ("A", "2"), ("x-b", "3")]).head(&body).unwrap();
+        let head = request(&[("x-B", "1"), ("A", "2"), ("x-b", "3")]).head(Some(3)).unwrap();
         let text = String::from_utf8(head).unwrap();
         assert_eq!(text, "POST /p?q HTTP/1.1\r\nHost: h\r\nx-B: 1\r\nA: 2\r\nx-b: 3\r\nContent-Length: 3\r\n\r\n");
     }
 
     #[test]
     fn injection_is_refused() {
-        let body = RequestBody::full(Bytes::new());
         for (name, value) in [
             ("X", "a\r\nY: b"),
             ("X", "a\nb"),
@@ -154,13 +197,13 @@ mod tests {
             ("Content-Length", "7"),
             ("Content-Length", "+0"),
         ] {
-            let error = request(&[(name, value)]).head(&body).unwrap_err();
+            let error = request(&[(name, value)]).head(Some(0)).unwrap_err();
             assert_eq!(error.status, Status::HttpHeaderInvalid, "{name:?}: {value:?}");
         }
         let refuse = |change: fn(&mut Request)| {
             let mut request = request(&[]);
             change(&mut request);
-            request.head(&body).unwrap_err().status
+            request.head(Some(0)).unwrap_err().status
         };
         assert_eq!(refuse(|r| r.path = "/a b".into()), Status::InvalidArgument);
         assert_eq!(refuse(|r| r.path = "/a\r\nX: y".into()), Status::InvalidArgument);

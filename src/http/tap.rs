@@ -6,7 +6,6 @@ use std::pin::Pin;
 use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, ready};
 
-use bytes::Bytes;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use super::head::Head;
@@ -48,19 +47,28 @@ impl Spelling {
 }
 
 fn parse(bytes: &[u8]) -> Option<(Head, usize)> {
-    let mut fields = vec![httparse::EMPTY_HEADER; super::connection::MAX_HEADERS];
-    let mut response = httparse::Response::new(&mut fields);
-    let Ok(httparse::Status::Complete(length)) = response.parse(bytes) else { return None };
-    let lines = response.headers.iter();
-    let head = Head {
-        status: response.code?,
-        reason: response.reason.unwrap_or_default().to_owned(),
-        minor_version: response.version?,
-        headers: lines
-            .map(|line| (Bytes::copy_from_slice(line.name.as_bytes()), Bytes::copy_from_slice(line.value)))
-            .collect(),
-    };
-    Some((head, length))
+    // Most heads are short; the long table is set up only for those that are not.
+    let mut few = [httparse::EMPTY_HEADER; 24];
+    let mut response = httparse::Response::new(&mut few);
+    match response.parse(bytes) {
+        Ok(httparse::Status::Complete(length)) => return Some((head_of(&response)?, length)),
+        Err(httparse::Error::TooManyHeaders) => {}
+        _ => return None,
+    }
+    let mut many = vec![httparse::EMPTY_HEADER; super::connection::MAX_HEADERS];
+    let mut response = httparse::Response::new(&mut many);
+    match response.parse(bytes) {
+        Ok(httparse::Status::Complete(length)) => Some((head_of(&response)?, length)),
+        _ => None,
+    }
+}
+
+fn head_of(response: &httparse::Response<'_, '_>) -> Option<Head> {
+    let mut head = Head::new(response.code?, response.version?, response.reason.unwrap_or_default().as_bytes());
+    for line in response.headers.iter() {
+        head.add(line.name.as_bytes(), line.value);
+    }
+    Some(head)
 }
 
 pub struct Tap<S> {

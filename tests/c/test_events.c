@@ -184,6 +184,87 @@ static void refused_and_failed(atls_runtime *runtime, atls_queue *queue, struct 
     atls_config_free(config);
 }
 
+struct heads {
+    char order[32];
+    atomic_int done;
+    atls_status status;
+};
+
+/* The order of an exchange's events, and what they carry. */
+static void on_exchange(void *user_data, const atls_event *event)
+{
+    struct heads *heads = user_data;
+    size_t at = strlen(heads->order);
+    CHECK(at < sizeof heads->order - 1 && event->kind < 9);
+    heads->order[at] = ".CIHDTEWX"[event->kind];
+    if (event->kind == ATLS_EVENT_INFORMATIONAL)
+        CHECK(atls_head_status(event->head) == 103 && strcmp(atls_head_get(event->head, "link").ptr, "</x>") == 0);
+    if (event->kind == ATLS_EVENT_HEAD && atls_head_count(event->head) > 3)
+        CHECK(atls_head_status(event->head) == 200 && strcmp(atls_head_name(event->head, 1).ptr, "x-case") == 0);
+    if (event->kind == ATLS_EVENT_TRAILERS)
+        CHECK(atls_head_status(event->head) == 0 && strcmp(atls_head_get(event->head, "x-trailer").ptr, "end") == 0);
+    if (event->kind == ATLS_EVENT_CLOSED) {
+        heads->status = event->status;
+        heads->done = 1;
+    }
+}
+
+static void exchanges(atls_runtime *runtime, atls_queue *queue, struct sim sim)
+{
+    atls_error *error = NULL;
+    atls_http *http = NULL;
+    atls_request *request = NULL, *upload = NULL;
+    struct job job = {.action = HOG};
+    atls_config *config = sim_config(sim.http, "policy.json");
+    atls_sink sink = {queue, 42, on_event, &job, on_drop};
+    OK(atls_request_new("GET", "/early", "localhost", &request, &error));
+    OK(atls_http_connect(runtime, config, &sink, &http, &error));
+    wait_for(&job.connected);
+    for (int i = 0; i < 3; i++) {
+        struct heads heads = {0};
+        atls_exchange *exchange = NULL, *second = NULL;
+        atls_sink events = {queue, 0, on_exchange, &heads, NULL};
+        OK(atls_http_start(http, request, &events, &exchange, &error));
+        atls_status busy = atls_http_start(http, request, &events, &second, NULL);
+        CHECK(busy == ATLS_BUSY || heads.done);
+        wait_for(&heads.done);
+        CHECK(heads.status == ATLS_OK && strcmp(heads.order, "IHDTEX") == 0);
+        atls_exchange_free(exchange);
+        if (busy == ATLS_OK)
+            atls_exchange_free(second);
+    }
+    /* An upload by WRITABLE, and one that is given up in the middle: the connection goes with it. */
+    struct heads heads = {0};
+    static unsigned char block[100000];
+    atls_exchange *exchange = NULL;
+    atls_sink events = {queue, 0, on_exchange, &heads, NULL};
+    OK(atls_request_new("POST", "/sink", "localhost", &upload, &error));
+    OK(atls_request_set_body_stream(upload, ATLS_LENGTH_UNKNOWN, &error));
+    OK(atls_http_start(http, upload, &events, &exchange, &error));
+    for (int sent = 0; sent < 5;)
+        if (atls_exchange_write(exchange, block, sizeof block, NULL) == ATLS_OK)
+            sent++;
+        else
+            usleep(1000);
+    memset(heads.order, 0, sizeof heads.order);
+    OK(atls_exchange_finish(exchange, &error));
+    wait_for(&heads.done);
+    CHECK(heads.status == ATLS_OK);
+    atls_exchange_free(exchange);
+    memset(&heads, 0, sizeof heads);
+    OK(atls_http_start(http, upload, &events, &exchange, &error));
+    OK(atls_exchange_cancel(exchange, &error));
+    wait_for(&heads.done);
+    CHECK(heads.status == ATLS_CANCELED);
+    wait_for(&job.closed);
+    EXPECT(ATLS_CLOSED, NULL, atls_http_start(http, request, &events, &exchange, &error));
+    atls_exchange_free(exchange);
+    atls_request_free(request);
+    atls_request_free(upload);
+    atls_http_free(http);
+    atls_config_free(config);
+}
+
 static void polled(atls_runtime *runtime, struct sim sim)
 {
     atls_error *error = NULL;
@@ -262,6 +343,7 @@ int main(void)
     credit_and_writable(runtime, queue, sim);
     from_callbacks(runtime, queue, sim);
     refused_and_failed(runtime, queue, sim);
+    exchanges(runtime, queue, sim);
     polled(runtime, sim);
     inline_queue(runtime, sim);
     OK(atls_queue_stop(queue, &error));

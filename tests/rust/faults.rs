@@ -280,6 +280,44 @@ fn a_stampede_fetches_each_document_once() {
 }
 
 #[test]
+fn the_disk_cache_serves_the_next_process_and_remembers_what_was_seen() {
+    use atls::capi::verifier::*;
+    let world = World::honest();
+    let folder = std::env::temp_dir().join(format!("atls-cache-{}", std::process::id()));
+    let _ = std::fs::remove_dir_all(&folder);
+    let path = std::ffi::CString::new(folder.to_str().unwrap()).unwrap();
+    // Each verifier stands for a process.
+    let attempt = |policy: &serde_json::Value| unsafe {
+        let config = atls_verifier_config_new();
+        let root = &world.tee.root_der;
+        assert_eq!(atls_verifier_config_set_simulated_root(config, root.as_ptr(), root.len(), std::ptr::null_mut()), 0);
+        assert_eq!(atls_verifier_config_set_disk_cache(config, path.as_ptr(), std::ptr::null_mut()), 0);
+        let mut verifier = std::ptr::null_mut();
+        assert_eq!(atls_verifier_new(config, &mut verifier, std::ptr::null_mut()), 0);
+        atls_verifier_config_free(config);
+        let add_root = |config| support::add_root(config, &world.tee.web_ca_pem);
+        let done = support::open(world.server.port(), policy, verifier, add_root);
+        atls_verifier_free(verifier);
+        done
+    };
+    assert!(attempt(&world.policy).is_ok());
+    assert_eq!(world.pccs.hits(""), 4);
+    assert!(attempt(&world.policy).is_ok());
+    assert_eq!(world.pccs.hits(""), 4, "from disk");
+    let mut uncached = world.policy.clone();
+    uncached["cache_collateral"] = false.into();
+    world.pccs.set(|knobs| knobs.issue.evaluation_number = 18);
+    assert!(attempt(&uncached).err().unwrap().message.contains("rolled back"));
+    // Damaged files are skipped, not trusted and not fatal.
+    world.pccs.set(|knobs| knobs.issue.evaluation_number = 19);
+    for entry in std::fs::read_dir(&folder).unwrap() {
+        std::fs::write(entry.unwrap().path(), b"{").unwrap();
+    }
+    assert!(attempt(&world.policy).is_ok());
+    std::fs::remove_dir_all(&folder).unwrap();
+}
+
+#[test]
 fn bundles_travel() {
     use atls::capi::{bytes::*, verifier::*};
     let world = World::honest();

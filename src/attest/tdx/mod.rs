@@ -77,9 +77,13 @@ pub fn verify_quote(
 
 /// dcap-qvl compares the FMSPC of TCB info with the platform's, but not the PCEID.
 fn pce_id(collateral: &Collateral) -> Result<Vec<u8>, String> {
-    let info: serde_json::Value =
-        serde_json::from_str(&collateral.set().tcb_info).map_err(|error| format!("tcb_info: {error}"))?;
-    info["pceId"].as_str().and_then(unhex).ok_or_else(|| "tcb_info has no pceId".into())
+    #[derive(serde::Deserialize)]
+    struct Info<'a> {
+        #[serde(rename = "pceId")]
+        pce_id: &'a str,
+    }
+    let info: Info = serde_json::from_str(&collateral.set().tcb_info).map_err(|error| format!("tcb_info: {error}"))?;
+    unhex(info.pce_id).ok_or_else(|| format!("tcb_info: pceId {:?} is not hex", info.pce_id))
 }
 
 /// dcap-qvl reports failures as text only. This sorts them into whose fault they are; an unknown text counts against the quote.
