@@ -87,10 +87,10 @@ int main(int argc, char **argv)
     atls_queue *queue = NULL;
     atls_http *http = NULL;
     atls_config *config = make_config(argv + 1);
-    check(atls_runtime_new(1, &runtime, &error), error);
-    check(atls_queue_new_dispatching(&queue, &error), error);
+    check(atls_runtime_new(1, &runtime, &error), &error);
+    check(atls_queue_new_dispatching(&queue, &error), &error);
     atls_sink sink = {queue, 0, on_event, &chat, NULL};
-    check(atls_http_connect(runtime, config, &sink, &http, &error), error);
+    check(atls_http_connect(runtime, config, &sink, &http, &error), &error);
     wait_for(&chat, &chat.connected);
     atls_verdict *verdict = atls_http_verdict(http);
     if (verdict)
@@ -104,16 +104,16 @@ int main(int argc, char **argv)
         atls_exchange *exchange = NULL;
         chat.done = 0;
         printf("\n> %s\n", argv[i]);
-        check(atls_request_new("POST", "/v1/chat/completions", argv[1], &request, &error), error);
-        check(atls_request_set_body(request, (unsigned char *)body, strlen(body), &error), error);
-        check(atls_http_start(http, request, &sink, &exchange, &error), error);
+        check(atls_request_new("POST", "/v1/chat/completions", argv[1], &request, &error), &error);
+        check(atls_request_set_body(request, (unsigned char *)body, strlen(body), &error), &error);
+        check(atls_http_start(http, request, &sink, &exchange, &error), &error);
         wait_for(&chat, &chat.done);
         putchar('\n');
         atls_exchange_free(exchange);
         atls_request_free(request);
     }
     atls_http_free(http);
-    check(atls_queue_stop(queue, &error), error);
+    check(atls_queue_stop(queue, &error), &error);
     atls_queue_free(queue);
     atls_runtime_free(runtime);
     atls_config_free(config);

@@ -50,15 +50,16 @@ static inline void print_verdict(const atls_verdict *verdict, FILE *out)
             atls_verdict_bound_to_session(verdict) ? "" : " (not bound to a session)");
 }
 
-/* Ends the program on failure; where the server was refused, with the checks that say why. */
-static inline void check(atls_status status, atls_error *error)
+/* Ends the program on failure; where the server was refused, with the checks that say why. Takes the place of the error, not its value:
+ * in check(call(&error), error) the value might be read before the call. */
+static inline void check(atls_status status, atls_error **error)
 {
     if (status == ATLS_OK)
         return;
-    if (atls_error_verdict(error))
-        print_verdict(atls_error_verdict(error), stderr);
-    fprintf(stderr, "%s: %s\n", atls_status_name(status).ptr, atls_error_message(error).ptr);
-    atls_error_free(error);
+    if (atls_error_verdict(*error))
+        print_verdict(atls_error_verdict(*error), stderr);
+    fprintf(stderr, "%s: %s\n", atls_status_name(status).ptr, atls_error_message(*error).ptr);
+    atls_error_free(*error);
     exit(1);
 }
 
@@ -71,21 +72,21 @@ static inline atls_config *make_config(char **argv)
     atls_verifier *verifier = NULL;
     atls_verifier_config *trust = atls_verifier_config_new();
     struct file json = read_file(argv[2]);
-    check(atls_config_new(argv[0], (uint16_t)atoi(argv[1]), &config, &error), error);
-    check(atls_policy_new(json.data, json.len, &policy, &error), error);
-    check(atls_config_set_policy(config, policy, &error), error);
+    check(atls_config_new(argv[0], (uint16_t)atoi(argv[1]), &config, &error), &error);
+    check(atls_policy_new(json.data, json.len, &policy, &error), &error);
+    check(atls_config_set_policy(config, policy, &error), &error);
     if (getenv("ATLS_ROOT_PEM")) {
         struct file pem = read_file(getenv("ATLS_ROOT_PEM"));
-        check(atls_config_add_root_pem(config, (char *)pem.data, &error), error);
+        check(atls_config_add_root_pem(config, (char *)pem.data, &error), &error);
         free(pem.data);
     }
     if (getenv("ATLS_SIMULATED_ROOT")) {
         struct file root = read_file(getenv("ATLS_SIMULATED_ROOT"));
-        check(atls_verifier_config_set_simulated_root(trust, root.data, root.len, &error), error);
+        check(atls_verifier_config_set_simulated_root(trust, root.data, root.len, &error), &error);
         free(root.data);
     }
-    check(atls_verifier_new(trust, &verifier, &error), error);
-    check(atls_config_set_verifier(config, verifier, &error), error);
+    check(atls_verifier_new(trust, &verifier, &error), &error);
+    check(atls_config_set_verifier(config, verifier, &error), &error);
     atls_verifier_free(verifier);
     atls_verifier_config_free(trust);
     atls_policy_free(policy);

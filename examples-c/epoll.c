@@ -24,9 +24,9 @@ int main(int argc, char **argv)
     atls_request *request = NULL;
     atls_exchange *exchange = NULL;
     atls_config *config = make_config(argv + 1);
-    check(atls_runtime_new(1, &runtime, &error), error);
-    check(atls_queue_new_polled(&queue, &error), error);
-    check(atls_request_new("GET", argv[4], argv[1], &request, &error), error);
+    check(atls_runtime_new(1, &runtime, &error), &error);
+    check(atls_queue_new_polled(&queue, &error), &error);
+    check(atls_request_new("GET", argv[4], argv[1], &request, &error), &error);
 
     int loop = epoll_create1(0), timer = timerfd_create(CLOCK_MONOTONIC, 0);
     struct itimerspec tick = {{0, 100000000}, {0, 100000000}};
@@ -37,7 +37,7 @@ int main(int argc, char **argv)
     epoll_ctl(loop, EPOLL_CTL_ADD, timer, &on_timer);
 
     atls_sink sink = {.queue = queue, .token = CONNECTION};
-    check(atls_http_connect(runtime, config, &sink, &http, &error), error);
+    check(atls_http_connect(runtime, config, &sink, &http, &error), &error);
 
     int running = 1, result = 0;
     unsigned long long ticks = 0, bytes = 0;
@@ -53,12 +53,12 @@ int main(int argc, char **argv)
             }
             atls_event events[16];
             size_t taken;
-            check(atls_queue_next(queue, events, sizeof *events, 16, &taken, &error), error);
+            check(atls_queue_next(queue, events, sizeof *events, 16, &taken, &error), &error);
             for (size_t k = 0; k < taken; k++) {
                 const atls_event *event = &events[k];
                 if (event->kind == ATLS_EVENT_CONNECTED) {
                     atls_sink next = {.queue = queue, .token = EXCHANGE};
-                    check(atls_http_start(http, request, &next, &exchange, &error), error);
+                    check(atls_http_start(http, request, &next, &exchange, &error), &error);
                 }
                 if (event->kind == ATLS_EVENT_DATA)
                     bytes += fwrite(atls_buf_data(event->buf), 1, atls_buf_len(event->buf), stdout);
@@ -77,7 +77,7 @@ int main(int argc, char **argv)
     atls_exchange_free(exchange);
     atls_request_free(request);
     atls_http_free(http);
-    check(atls_queue_stop(queue, &error), error);
+    check(atls_queue_stop(queue, &error), &error);
     atls_queue_free(queue);
     atls_runtime_free(runtime);
     atls_config_free(config);

@@ -17,19 +17,19 @@ int main(int argc, char **argv)
     atls_exchange *exchange = NULL;
     atls_config *config = make_config(argv + 1);
     /* Adds ?target=HOST:PORT. */
-    check(atls_config_set_tunnel(config, argv[4], &error), error);
-    check(atls_http_open(config, &http, &error), error);
+    check(atls_config_set_tunnel(config, argv[4], &error), &error);
+    check(atls_http_open(config, &http, &error), &error);
 
     atls_verdict *verdict = atls_http_verdict(http);
     print_verdict(verdict, stderr);
     atls_verdict_free(verdict);
 
-    check(atls_request_new("GET", argv[5], argv[1], &request, &error), error);
-    check(atls_http_fetch(http, request, &exchange, &error), error);
+    check(atls_request_new("GET", argv[5], argv[1], &request, &error), &error);
+    check(atls_http_fetch(http, request, &exchange, &error), &error);
     unsigned char buffer[4096];
     size_t n;
     do {
-        check(atls_exchange_read(exchange, buffer, sizeof buffer, &n, 0, &error), error);
+        check(atls_exchange_read(exchange, buffer, sizeof buffer, &n, 0, &error), &error);
         fwrite(buffer, 1, n, stdout);
     } while (n > 0);
     atls_exchange_free(exchange);

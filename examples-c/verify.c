@@ -21,13 +21,13 @@ int main(int argc, char **argv)
     atls_policy *policy = NULL;
     atls_verdict *verdict = NULL;
     atls_verification *question = atls_verification_new();
-    check(atls_policy_new(json.data, json.len, &policy, &error), error);
-    check(atls_verification_set_policy(question, policy, &error), error);
-    check(atls_verification_set_quote(question, quote.data, quote.len, log.data, log.len, &error), error);
-    check(atls_verification_set_collateral_json(question, collateral.data, collateral.len, &error), error);
-    check(atls_verification_set_time(question, strtoull(argv[4], NULL, 10), &error), error);
-    check(atls_verification_skip_binding(question, &error), error);
-    check(atls_verify(question, &verdict, &error), error);
+    check(atls_policy_new(json.data, json.len, &policy, &error), &error);
+    check(atls_verification_set_policy(question, policy, &error), &error);
+    check(atls_verification_set_quote(question, quote.data, quote.len, log.data, log.len, &error), &error);
+    check(atls_verification_set_collateral_json(question, collateral.data, collateral.len, &error), &error);
+    check(atls_verification_set_time(question, strtoull(argv[4], NULL, 10), &error), &error);
+    check(atls_verification_skip_binding(question, &error), &error);
+    check(atls_verify(question, &verdict, &error), &error);
 
     print_verdict(verdict, stdout);
     int trusted = atls_verdict_trusted(verdict);

@@ -15,9 +15,10 @@ import (
 	"unsafe"
 )
 
-func fail(status C.atls_status, err *C.atls_error) {
+// Takes the place of the error, not its value: the order in which arguments are evaluated is not ours to rely on.
+func fail(status C.atls_status, err **C.atls_error) {
 	if status != C.ATLS_OK {
-		fmt.Fprintln(os.Stderr, C.GoString(C.atls_status_name(status).ptr), C.GoString(C.atls_error_message(err).ptr))
+		fmt.Fprintln(os.Stderr, C.GoString(C.atls_status_name(status).ptr), C.GoString(C.atls_error_message(*err).ptr))
 		os.Exit(1)
 	}
 }
@@ -44,13 +45,13 @@ func config() *C.atls_config {
 	defer C.free(unsafe.Pointer(pem))
 	json, root := read("policy.json"), read("root.der")
 	trust := C.atls_verifier_config_new()
-	fail(C.atls_verifier_config_set_simulated_root(trust, pointer(root), C.size_t(len(root)), &err), err)
-	fail(C.atls_verifier_new(trust, &verifier, &err), err)
-	fail(C.atls_policy_new(pointer(json), C.size_t(len(json)), &policy, &err), err)
-	fail(C.atls_config_new(host, C.uint16_t(port), &config, &err), err)
-	fail(C.atls_config_set_policy(config, policy, &err), err)
-	fail(C.atls_config_set_verifier(config, verifier, &err), err)
-	fail(C.atls_config_add_root_pem(config, pem, &err), err)
+	fail(C.atls_verifier_config_set_simulated_root(trust, pointer(root), C.size_t(len(root)), &err), &err)
+	fail(C.atls_verifier_new(trust, &verifier, &err), &err)
+	fail(C.atls_policy_new(pointer(json), C.size_t(len(json)), &policy, &err), &err)
+	fail(C.atls_config_new(host, C.uint16_t(port), &config, &err), &err)
+	fail(C.atls_config_set_policy(config, policy, &err), &err)
+	fail(C.atls_config_set_verifier(config, verifier, &err), &err)
+	fail(C.atls_config_add_root_pem(config, pem, &err), &err)
 	C.atls_policy_free(policy)
 	C.atls_verifier_free(verifier)
 	C.atls_verifier_config_free(trust)
@@ -69,28 +70,28 @@ func main() {
 	var http *C.atls_http
 	var request *C.atls_request
 	var fetched *C.atls_exchange
-	fail(C.atls_runtime_new(1, &runtime, &err), err)
-	fail(C.atls_queue_new_polled(&queue, &err), err)
+	fail(C.atls_runtime_new(1, &runtime, &err), &err)
+	fail(C.atls_queue_new_polled(&queue, &err), &err)
 	settings := config()
 	sink := C.atls_sink{queue: queue, token: connection}
-	fail(C.atls_http_connect(runtime, settings, &sink, &http, &err), err)
+	fail(C.atls_http_connect(runtime, settings, &sink, &http, &err), &err)
 	method, path, host := C.CString("GET"), C.CString("/small"), C.CString("localhost")
-	fail(C.atls_request_new(method, path, host, &request, &err), err)
+	fail(C.atls_request_new(method, path, host, &request, &err), &err)
 	body := 0
 	for open := true; open; {
 		var events [8]C.atls_event
 		var count C.size_t
-		fail(C.atls_queue_wait(queue, &events[0], C.size_t(unsafe.Sizeof(events[0])), 8, 10000, &count, &err), err)
+		fail(C.atls_queue_wait(queue, &events[0], C.size_t(unsafe.Sizeof(events[0])), 8, 10000, &count, &err), &err)
 		for i := range events[:count] {
 			event := &events[i]
 			switch {
 			case event.kind == C.ATLS_EVENT_CONNECTED:
 				next := C.atls_sink{queue: queue, token: exchange}
-				fail(C.atls_http_start(http, request, &next, &fetched, &err), err)
+				fail(C.atls_http_start(http, request, &next, &fetched, &err), &err)
 			case event.kind == C.ATLS_EVENT_DATA:
 				body += int(C.atls_buf_len(event.buf))
 			case event.kind == C.ATLS_EVENT_CLOSED:
-				fail(event.status, event.error)
+				fail(event.status, &event.error)
 				open = false
 			}
 			C.atls_event_release(event)
@@ -105,7 +106,7 @@ func main() {
 	C.atls_exchange_free(fetched)
 	C.atls_request_free(request)
 	C.atls_http_free(http)
-	fail(C.atls_queue_stop(queue, &err), err)
+	fail(C.atls_queue_stop(queue, &err), &err)
 	C.atls_queue_free(queue)
 	C.atls_runtime_free(runtime)
 	C.atls_config_free(settings)

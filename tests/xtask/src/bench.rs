@@ -243,7 +243,7 @@ impl Bench {
             figure(2, Figure::Rate),
             figure(3, Figure::Rate),
             Figure::Rate,
-            "direct (see README)",
+            "direct",
         );
         let phases = (figure(0, Figure::CpuPerOp), figure(1, Figure::CpuPerOp));
         println!(
