@@ -42,8 +42,6 @@ static void on_event(void *user_data, const atls_event *event)
     struct chat *chat = user_data;
     if (event->kind == ATLS_EVENT_CONNECTED)
         signal_change(chat, &chat->connected);
-    if (event->kind == ATLS_EVENT_HEAD && atls_head_status(event->head) != 200)
-        fprintf(stderr, "status %u\n", atls_head_status(event->head));
     if (event->kind == ATLS_EVENT_DATA) {
         const unsigned char *data = atls_buf_data(event->buf);
         for (size_t i = 0; i < atls_buf_len(event->buf); i++) {
@@ -51,9 +49,8 @@ static void on_event(void *user_data, const atls_event *event)
                 chat->line[chat->len] = '\0';
                 print_token(chat->line);
                 chat->len = 0;
-            } else if (chat->len < sizeof chat->line - 1) {
+            } else if (chat->len < sizeof chat->line - 1)
                 chat->line[chat->len++] = (char)data[i];
-            }
         }
     }
     if (event->kind == ATLS_EVENT_CLOSED) {

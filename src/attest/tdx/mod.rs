@@ -44,9 +44,11 @@ pub struct PlatformId {
 pub fn platform_id(quote: &[u8]) -> Result<PlatformId, String> {
     layout::check(quote)?;
     let quote = dcap_qvl::quote::Quote::parse(quote).map_err(|error| format!("{error:#}"))?;
-    let fmspc = dcap_qvl::intel::quote_fmspc_with::<AwsLc>(&quote).map_err(|error| format!("{error:#}"))?;
-    let ca = dcap_qvl::intel::quote_ca_with::<AwsLc>(&quote).map_err(|error| format!("{error:#}"))?;
-    Ok(PlatformId { fmspc: hex(&fmspc).to_uppercase(), ca: ca.as_id_str() })
+    let chain = dcap_qvl::intel::extract_cert_chain(&quote).map_err(|error| format!("{error:#}"))?;
+    let leaf = chain.first().ok_or("the quote holds no PCK certificate")?;
+    let extension = dcap_qvl::intel::parse_pck_extension_with::<AwsLc>(leaf).map_err(|error| format!("{error:#}"))?;
+    let ca = dcap_qvl::intel::pck_ca_with::<AwsLc>(leaf).map_err(|error| format!("{error:#}"))?;
+    Ok(PlatformId { fmspc: hex(&extension.fmspc).to_uppercase(), ca: ca.as_id_str() })
 }
 
 /// Checks every signature from `root` down to the quote's body, the validity windows at `now` and the TCB level.

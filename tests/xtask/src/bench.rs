@@ -238,13 +238,7 @@ impl Bench {
             Figure::CpuPerOp,
             "unattested",
         );
-        two(
-            "15 through the tunnel, rate",
-            figure(2, Figure::Rate),
-            figure(3, Figure::Rate),
-            Figure::Rate,
-            "direct",
-        );
+        two("15 through the tunnel, rate", figure(2, Figure::Rate), figure(3, Figure::Rate), Figure::Rate, "direct");
         let phases = (figure(0, Figure::CpuPerOp), figure(1, Figure::CpuPerOp));
         println!(
             "attested connect by phase: TCP and TLS {:.0} us, quote verification {:.0} us, evidence exchange and the rest {:.0} us of CPU",
