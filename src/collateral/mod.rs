@@ -130,7 +130,7 @@ impl Verifier {
     async fn object(&self, key: &Key, policy: &Policy, now: u64) -> Result<Object> {
         let shelf = self.shelf(key);
         if !policy.cache_collateral && !policy.collateral_offline {
-            return self.fetch(key, &shelf, policy, now).await;
+            return Box::pin(self.fetch(key, &shelf, policy, now)).await;
         }
         let fresh_enough = |object: &Object| {
             let age = now.saturating_sub(object.fetched);
@@ -152,7 +152,7 @@ impl Verifier {
         if let Some(object) = kept().filter(settled) {
             return Ok(object);
         }
-        match self.fetch(key, &shelf, policy, now).await {
+        match Box::pin(self.fetch(key, &shelf, policy, now)).await {
             Ok(object) => {
                 lock(&shelf.state).object = Some(object.clone());
                 Ok(object)

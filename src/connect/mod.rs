@@ -78,7 +78,8 @@ async fn attempt(target: &Target) -> Result<Connected> {
     let Some(policy) = &target.policy else {
         return Ok(Connected { stream, verdict: None });
     };
-    let (stream, verdict) = attest(stream, target, policy).await?;
+    // Boxed, as is each fetch of collateral: a connection's memory should not have the shape of its rarest moment.
+    let (stream, verdict) = Box::pin(attest(stream, target, policy)).await?;
     Ok(Connected { stream, verdict: Some(Arc::new(verdict)) })
 }
 

@@ -144,6 +144,58 @@ static void credit_and_writable(atls_runtime *runtime, atls_queue *queue, struct
     atls_config_free(config);
 }
 
+static atomic_int released;
+
+static void on_release(void *user_data)
+{
+    free(user_data);
+    released++;
+}
+
+/* Zero-copy both ways: our memory goes out and is given back, and what came in may be kept after the event. */
+static atls_buf *kept;
+
+static void keep(void *user_data, const atls_event *event)
+{
+    struct job *job = user_data;
+    if (event->kind == ATLS_EVENT_CONNECTED)
+        job->connected++;
+    if (event->kind == ATLS_EVENT_DATA && !kept)
+        kept = atls_buf_ref(event->buf);
+    if (event->kind == ATLS_EVENT_DATA)
+        job->received += atls_buf_len(event->buf);
+    if (event->kind == ATLS_EVENT_CLOSED)
+        job->closed++;
+}
+
+static void buffers(atls_runtime *runtime, atls_queue *queue, struct sim sim)
+{
+    atls_error *error = NULL;
+    atls_stream *stream = NULL;
+    atls_buf *buf = NULL;
+    struct job job = {0};
+    unsigned char *mine = malloc(50000);
+    CHECK(mine);
+    memset(mine, 'z', 50000);
+    atls_config *config = sim_config(sim.raw, "policy.json");
+    atls_sink sink = {queue, 0, keep, &job, NULL};
+    OK(atls_stream_connect(runtime, config, &sink, &stream, &error));
+    wait_for(&job.connected);
+    OK(atls_buf_wrap(mine, 50000, on_release, mine, &buf, &error));
+    OK(atls_stream_write_buf(stream, buf, &error));
+    atls_buf_free(buf);
+    wait_for(&released);
+    for (int i = 0; i < 5000 && job.received < 50000; i++)
+        usleep(1000);
+    CHECK(job.received == 50000);
+    OK(atls_stream_close(stream, &error));
+    wait_for(&job.closed);
+    atls_stream_free(stream);
+    CHECK(atls_buf_len(kept) > 0 && atls_buf_data(kept)[0] == 'z');
+    atls_buf_free(kept);
+    atls_config_free(config);
+}
+
 static void from_callbacks(atls_runtime *runtime, atls_queue *queue, struct sim sim)
 {
     atls_config *config = sim_config(sim.raw, "policy.json");
@@ -341,6 +393,7 @@ int main(void)
     OK(atls_runtime_new(2, &runtime, &error));
     OK(atls_queue_new_dispatching(&queue, &error));
     credit_and_writable(runtime, queue, sim);
+    buffers(runtime, queue, sim);
     from_callbacks(runtime, queue, sim);
     refused_and_failed(runtime, queue, sim);
     exchanges(runtime, queue, sim);

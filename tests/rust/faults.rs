@@ -209,6 +209,33 @@ fn nobody_there() {
 }
 
 #[test]
+fn addresses_of_both_families() {
+    let world = World::honest();
+    let options = Options { raw_echo: true, ..Options::default() };
+    let server = world.runtime.block_on(simtee::Server::start_on("[::1]:0", world.tee.clone(), options));
+    // "localhost" is tried on both loopbacks; the literal needs the name said apart.
+    echo(&world.connect_to(server.port(), &world.policy, |_| ()).unwrap(), b"by name");
+    for host in [c"::1", c"[::1]"] {
+        unsafe {
+            use atls::capi::{config::*, policy::*, stream::*};
+            let (mut config, mut policy, mut stream) =
+                (std::ptr::null_mut(), std::ptr::null_mut(), std::ptr::null_mut());
+            let json = world.policy.to_string();
+            assert_eq!(atls_policy_new(json.as_ptr(), json.len(), &mut policy, std::ptr::null_mut()), 0);
+            assert_eq!(atls_config_new(host.as_ptr(), server.port(), &mut config, std::ptr::null_mut()), 0);
+            assert_eq!(atls_config_set_policy(config, policy, std::ptr::null_mut()), 0);
+            assert_eq!(atls_config_set_verifier(config, world.verifier, std::ptr::null_mut()), 0);
+            assert_eq!(atls_config_set_server_name(config, c"tee.test".as_ptr(), std::ptr::null_mut()), 0);
+            support::add_root(config, &world.tee.web_ca_pem);
+            assert_eq!(atls_stream_open(config, &mut stream, std::ptr::null_mut()), 0);
+            echo(&support::Stream(stream), b"by address");
+            atls_config_free(config);
+            atls_policy_free(policy);
+        }
+    }
+}
+
+#[test]
 fn collateral_sources() {
     let world = World::honest();
     let with = |change: &dyn Fn(&mut simtee::pccs::Knobs)| {
@@ -351,7 +378,8 @@ fn bundles_travel() {
 fn tunnels() {
     let world = World::replying(|session| Reply::json(&session.honest()));
     let target = format!("localhost:{}", world.server.port());
-    let forwarder = world.runtime.block_on(simtee::tunnel::start(target));
+    let forwarder = world.runtime.block_on(simtee::tunnel::start(target.clone()));
+    let secure = world.runtime.block_on(simtee::tunnel::start_tls(&world.tee, target));
     let through = |url: String| {
         world.connect_with(&world.policy, move |config| {
             let url = std::ffi::CString::new(url).unwrap();
@@ -362,6 +390,13 @@ fn tunnels() {
     };
     let stream = through(format!("ws://{forwarder}/")).unwrap_or_else(|refusal| panic!("{refusal:?}"));
     echo(&stream, &vec![7; 300_000]);
+    let stream = through(format!("wss://localhost:{}/", secure.port())).unwrap_or_else(|refusal| panic!("{refusal:?}"));
+    echo(&stream, &vec![8; 300_000]);
+    // The forwarder's own certificate counts too: this one has no address in it.
+    let refusal = through(format!("wss://127.0.0.1:{}/", secure.port())).err().unwrap();
+    assert_eq!((refusal.name.as_str(), refusal.phase.as_str()), ("TLS_CERTIFICATE", "tunnel"));
+    let refusal = through(format!("ws://{}/", world.server.address)).err().unwrap();
+    assert_eq!(refusal.phase, "tunnel", "not a WebSocket server: {refusal:?}");
     let refusal = through(format!("ws://{forwarder}/?target=internal:22")).err().unwrap();
     assert_eq!((refusal.name.as_str(), refusal.http_status), ("TUNNEL_REFUSED", 403));
     assert!(refusal.message.contains("target not allowed"), "{refusal:?}");

@@ -189,16 +189,21 @@ impl Server {
 
 fn identity(tee: &SimTee, options: &Options) -> Identity {
     let (leaf, key) = tee.web_certificate(&options.names, options.validity.0, options.validity.1);
+    Identity { acceptor: acceptor((leaf.clone(), key)), leaf }
+}
+
+/// TLS 1.3, no tickets, for a certificate with its key.
+pub fn acceptor((leaf, key): (Vec<u8>, Vec<u8>)) -> TlsAcceptor {
     let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
     let mut config = rustls::ServerConfig::builder_with_provider(provider)
         .with_protocol_versions(&[&rustls::version::TLS13])
         .expect("versions")
         .with_no_client_auth()
-        .with_single_cert(vec![CertificateDer::from(leaf.clone())], PrivateKeyDer::try_from(key).expect("key"))
+        .with_single_cert(vec![CertificateDer::from(leaf)], PrivateKeyDer::try_from(key).expect("key"))
         .expect("certificate");
     config.alpn_protocols = vec![b"http/1.1".to_vec()];
     config.send_tls13_tickets = 0;
-    Identity { acceptor: TlsAcceptor::from(Arc::new(config)), leaf }
+    TlsAcceptor::from(Arc::new(config))
 }
 
 async fn serve(mut socket: TcpStream, state: Arc<State>) -> io::Result<()> {

@@ -4,11 +4,13 @@ use std::net::SocketAddr;
 
 use bytes::Bytes;
 use futures_util::{SinkExt, StreamExt};
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio_tungstenite::tungstenite::handshake::server::{ErrorResponse, Request, Response};
 use tokio_tungstenite::tungstenite::protocol::frame::CloseFrame;
 use tokio_tungstenite::tungstenite::{Message, Utf8Bytes};
+
+use crate::pki::SimTee;
 
 /// Starts a forwarder; a target other than `allowed` is refused with 403.
 pub async fn start(allowed: String) -> SocketAddr {
@@ -23,7 +25,21 @@ pub async fn start(allowed: String) -> SocketAddr {
     address
 }
 
-async fn forward(socket: TcpStream, allowed: String) -> Option<()> {
+/// As `start`, in TLS with a certificate of the simulator's web CA: `wss://localhost`.
+pub async fn start_tls(tee: &SimTee, allowed: String) -> SocketAddr {
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("bind");
+    let address = listener.local_addr().expect("address");
+    let acceptor = crate::server::acceptor(tee.web_certificate(&["localhost"], -1, 30));
+    tokio::spawn(async move {
+        while let Ok((socket, _)) = listener.accept().await {
+            let (allowed, acceptor) = (allowed.clone(), acceptor.clone());
+            tokio::spawn(async move { forward(acceptor.accept(socket).await.ok()?, allowed).await });
+        }
+    });
+    address
+}
+
+async fn forward(socket: impl AsyncRead + AsyncWrite + Unpin, allowed: String) -> Option<()> {
     #[allow(clippy::result_large_err)] // The library's own type.
     let check = |request: &Request, response: Response| -> Result<Response, ErrorResponse> {
         let query = request.uri().query().unwrap_or_default().replace("%3A", ":").replace("%2E", ".");
