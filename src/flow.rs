@@ -33,6 +33,10 @@ impl Credit {
         self.granted.notify_one();
     }
 
+    pub fn available(&self) -> u64 {
+        *lock(&self.available)
+    }
+
     /// Waits until there is some; returns how much, without taking it.
     pub async fn wait(&self) -> u64 {
         loop {

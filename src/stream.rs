@@ -60,11 +60,15 @@ async fn run(target: &Target, shared: &Shared, outlet: &Outlet) -> Result<()> {
 async fn receive(reader: &mut (impl AsyncRead + Unpin), credit: &Arc<Credit>, outlet: &Outlet) -> Result<()> {
     let mut buffer = BytesMut::new();
     loop {
-        let limit = usize::try_from(credit.wait().await).unwrap_or(usize::MAX).min(BATCH);
+        // Without credit a single byte is read ahead, so that the end shows; the rest stays in the socket.
+        let limit = usize::try_from(credit.available()).unwrap_or(usize::MAX).clamp(1, BATCH);
         let piece = read_batch(reader, &mut buffer, limit).await?;
         if piece.is_empty() {
             outlet.post(Event::End).await;
             return Ok(());
+        }
+        if credit.available() == 0 {
+            credit.wait().await;
         }
         credit.take(piece.len() as u64);
         outlet.post(Event::Data(piece, credit.clone())).await;

@@ -67,8 +67,8 @@ async fn run(
 
 async fn receive(answer: &mut Exchange, credit: &Arc<Credit>, outlet: &Outlet) -> Result<()> {
     loop {
-        // Without credit the body is not polled, so the socket is not read: that is TCP's back-pressure.
-        credit.wait().await;
+        // One piece is taken ahead of the credit, so that the end shows without any; then nothing is read until it has gone, which is
+        // TCP's back-pressure.
         let Some(mut data) = answer.next().await? else { return Ok(()) };
         while !data.is_empty() {
             let allowed = usize::try_from(credit.wait().await).unwrap_or(usize::MAX);

@@ -144,6 +144,68 @@ static void credit_and_writable(atls_runtime *runtime, atls_queue *queue, struct
     atls_config_free(config);
 }
 
+struct heads {
+    char order[32];
+    atomic_int done;
+    atls_status status;
+};
+
+/* The order of an exchange's events, and what they carry. */
+static void on_exchange(void *user_data, const atls_event *event)
+{
+    struct heads *heads = user_data;
+    size_t at = strlen(heads->order);
+    CHECK(at < sizeof heads->order - 1 && event->kind < 9);
+    heads->order[at] = ".CIHDTEWX"[event->kind];
+    if (event->kind == ATLS_EVENT_INFORMATIONAL)
+        CHECK(atls_head_status(event->head) == 103 && strcmp(atls_head_get(event->head, "link").ptr, "</x>") == 0);
+    if (event->kind == ATLS_EVENT_HEAD && atls_head_count(event->head) > 3)
+        CHECK(atls_head_status(event->head) == 200 && strcmp(atls_head_name(event->head, 1).ptr, "x-case") == 0);
+    if (event->kind == ATLS_EVENT_TRAILERS)
+        CHECK(atls_head_status(event->head) == 0 && strcmp(atls_head_get(event->head, "x-trailer").ptr, "end") == 0);
+    if (event->kind == ATLS_EVENT_CLOSED) {
+        heads->status = event->status;
+        heads->done = 1;
+    }
+}
+
+/* The end needs no credit: a host that granted just what it expects still hears END. */
+static void end_without_credit(atls_runtime *runtime, atls_queue *queue, struct sim sim)
+{
+    atls_error *error = NULL;
+    struct job job = {0};
+    atls_config *config = sim_config(sim.raw, "policy.json");
+    OK(atls_config_set_credit(config, 5, false, &error));
+    start(&job, runtime, queue, config);
+    wait_for(&job.connected);
+    OK(atls_stream_write(job.stream, (const uint8_t *)"exact", 5, &error));
+    OK(atls_stream_close_write(job.stream, &error));
+    wait_for(&job.closed);
+    CHECK(job.received == 5 && job.ended == 1 && job.status == ATLS_OK);
+    atls_stream_free(job.stream);
+    atls_config_free(config);
+
+    atls_http *http = NULL;
+    atls_request *request = NULL;
+    atls_exchange *exchange = NULL;
+    struct job connection = {0};
+    struct heads heads = {0};
+    config = sim_config(sim.http, "policy.json");
+    OK(atls_config_set_credit(config, 100, false, &error));
+    atls_sink sink = {queue, 42, on_event, &connection, NULL}, events = {queue, 0, on_exchange, &heads, NULL};
+    OK(atls_http_connect(runtime, config, &sink, &http, &error));
+    wait_for(&connection.connected);
+    OK(atls_request_new("GET", "/small", "localhost", &request, &error));
+    OK(atls_http_start(http, request, &events, &exchange, &error));
+    wait_for(&heads.done);
+    CHECK(heads.status == ATLS_OK && strcmp(heads.order, "HDEX") == 0);
+    atls_exchange_free(exchange);
+    atls_request_free(request);
+    atls_http_free(http);
+    wait_for(&connection.closed);
+    atls_config_free(config);
+}
+
 static atomic_int released;
 
 static void on_release(void *user_data)
@@ -234,31 +296,6 @@ static void refused_and_failed(atls_runtime *runtime, atls_queue *queue, struct 
     usleep(10000);
     CHECK(stream == NULL && untouched.closed == 0 && untouched.dropped == 0);
     atls_config_free(config);
-}
-
-struct heads {
-    char order[32];
-    atomic_int done;
-    atls_status status;
-};
-
-/* The order of an exchange's events, and what they carry. */
-static void on_exchange(void *user_data, const atls_event *event)
-{
-    struct heads *heads = user_data;
-    size_t at = strlen(heads->order);
-    CHECK(at < sizeof heads->order - 1 && event->kind < 9);
-    heads->order[at] = ".CIHDTEWX"[event->kind];
-    if (event->kind == ATLS_EVENT_INFORMATIONAL)
-        CHECK(atls_head_status(event->head) == 103 && strcmp(atls_head_get(event->head, "link").ptr, "</x>") == 0);
-    if (event->kind == ATLS_EVENT_HEAD && atls_head_count(event->head) > 3)
-        CHECK(atls_head_status(event->head) == 200 && strcmp(atls_head_name(event->head, 1).ptr, "x-case") == 0);
-    if (event->kind == ATLS_EVENT_TRAILERS)
-        CHECK(atls_head_status(event->head) == 0 && strcmp(atls_head_get(event->head, "x-trailer").ptr, "end") == 0);
-    if (event->kind == ATLS_EVENT_CLOSED) {
-        heads->status = event->status;
-        heads->done = 1;
-    }
 }
 
 static void exchanges(atls_runtime *runtime, atls_queue *queue, struct sim sim)
@@ -393,6 +430,7 @@ int main(void)
     OK(atls_runtime_new(2, &runtime, &error));
     OK(atls_queue_new_dispatching(&queue, &error));
     credit_and_writable(runtime, queue, sim);
+    end_without_credit(runtime, queue, sim);
     buffers(runtime, queue, sim);
     from_callbacks(runtime, queue, sim);
     refused_and_failed(runtime, queue, sim);
