@@ -27,7 +27,7 @@ pub struct Shared {
 
 /// Connects and moves bytes until both directions have ended, something fails, or the host cancels. Posts exactly one `Closed`.
 pub async fn drive(target: Target, shared: Arc<Shared>, outlet: Outlet) {
-    let ended = shared.cancel.guard(run(&target, &shared, &outlet)).await.err();
+    let ended = shared.cancel.guard(Box::pin(run(&target, &shared, &outlet))).await.err();
     let gone = ended.clone().unwrap_or_else(|| Error::new(Status::Closed, "the stream is closed"));
     shared.outgoing.end(gone);
     outlet.close(ended);

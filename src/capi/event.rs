@@ -140,14 +140,22 @@ impl Operation {
         Ok(operation)
     }
 
-    /// The operation is about to start: from here on it will be closed, whatever happens. Statuses: InvalidState.
-    pub fn register(
+    /// The operation is about to start: from here on it will be closed, whatever happens. `shared` is what the driving task works on; it
+    /// holds the operation through its sending queue, so the way back is weak. Statuses: InvalidState.
+    pub fn register<H: Send + Sync + 'static, S: Send + Sync + 'static>(
         self: &Arc<Self>,
-        source: Weak<dyn Any + Send + Sync>,
-        cancel: impl Fn() + Send + Sync + 'static,
+        source: &Arc<H>,
+        shared: &Arc<S>,
+        cancel: fn(&S),
     ) -> Result<()> {
+        let source: Weak<dyn Any + Send + Sync> = Arc::downgrade(source) as _;
+        let shared = Arc::downgrade(shared);
         let _ = self.source.set(source);
-        let _ = self.cancel.set(Box::new(cancel));
+        let _ = self.cancel.set(Box::new(move || {
+            if let Some(shared) = shared.upgrade() {
+                cancel(&shared);
+            }
+        }));
         for (index, registry) in self.registries.iter().enumerate() {
             if let Err(error) = registry.add(self) {
                 self.registries[..index].iter().for_each(|registry| registry.remove(self.id));

@@ -1,9 +1,8 @@
 //! `atls_exchange`: one request and its response.
 
-use std::any::Any;
 use std::future::Future;
 use std::pin::pin;
-use std::sync::{Arc, Mutex, Weak};
+use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
@@ -97,13 +96,7 @@ impl atls_exchange {
             timeout: request.timeout,
         });
         let made = Arc::new(atls_exchange { mode: Mode::Events(shared.clone()) });
-        let canceled = Arc::downgrade(&shared);
-        let source: Weak<dyn Any + Send + Sync> = Arc::downgrade(&made) as _;
-        operation.register(source, move || {
-            if let Some(shared) = canceled.upgrade() {
-                shared.cancel.cancel();
-            }
-        })?;
+        operation.register(&made, &shared, |shared| shared.cancel.cancel())?;
         hand_over(Arc::into_raw(made).cast_mut())?;
         let outlet = Outlet::new(observer.clone());
         runtime.handle().spawn(drive(reservation, (request.request.clone(), head), body, shared, observer, outlet));

@@ -1,7 +1,6 @@
 //! `atls_http`: an attested HTTP/1.1 connection with keep-alive, one exchange at a time.
 
-use std::any::Any;
-use std::sync::{Arc, Weak};
+use std::sync::Arc;
 
 use super::config::atls_config;
 use super::error::atls_error;
@@ -81,13 +80,7 @@ pub unsafe extern "C" fn atls_http_connect(
             credit: config.credit,
             automatic_credit: config.automatic_credit,
         });
-        let canceled = Arc::downgrade(&shared);
-        let source: Weak<dyn Any + Send + Sync> = Arc::downgrade(&made) as _;
-        operation.register(source, move || {
-            if let Some(shared) = canceled.upgrade() {
-                shared.cancel.cancel();
-            }
-        })?;
+        operation.register(&made, &shared, |shared| shared.cancel.cancel())?;
         unsafe { put(http, Arc::into_raw(made).cast_mut(), "http") }?;
         let observer: Arc<dyn Observer> = Arc::new(Poster(operation));
         runtime.handle().spawn(drive(target, shared, Outlet::new(observer)));

@@ -1,7 +1,6 @@
 //! `atls_stream`: an attested byte stream.
 
-use std::any::Any;
-use std::sync::{Arc, Mutex, OnceLock, Weak};
+use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
 
 use tokio::io::{AsyncWriteExt, ReadHalf, WriteHalf};
@@ -104,14 +103,7 @@ pub unsafe extern "C" fn atls_stream_connect(
             verdict: OnceLock::new(),
         });
         let made = Arc::new(atls_stream { mode: Mode::Events(shared.clone()), _runtime: Some(runtime.clone()) });
-        // Weak: the operation is held by the sending queue inside `shared`.
-        let canceled = Arc::downgrade(&shared);
-        let source: Weak<dyn Any + Send + Sync> = Arc::downgrade(&made) as _;
-        operation.register(source, move || {
-            if let Some(shared) = canceled.upgrade() {
-                shared.cancel.cancel();
-            }
-        })?;
+        operation.register(&made, &shared, |shared| shared.cancel.cancel())?;
         unsafe { put(stream, Arc::into_raw(made).cast_mut(), "stream") }?;
         runtime.handle().spawn(drive(target, shared, Outlet::new(observer)));
         Ok(())

@@ -55,6 +55,8 @@ impl HttpConnection {
             ended: OnceLock::new(),
             verdict,
         });
+        // Boxed: a future that is handed from one to the next is kept once at each step, and this one is large.
+        let driver = Box::pin(driver);
         let shared = connection.clone();
         let drive = async move {
             let ended = shared.closing.guard(async { driver.await.map_err(http_error) }).await;

@@ -30,7 +30,10 @@ pub async fn drive(
     observer: Arc<dyn Observer>,
     outlet: Outlet,
 ) {
-    let ended = shared.cancel.guard(run(reservation, request, body, &shared, observer, &outlet)).await.err();
+    let ended = {
+        let work = Box::pin(run(reservation, request, body, &shared, observer, &outlet));
+        shared.cancel.guard(work).await.err()
+    };
     if let Some(outgoing) = &shared.outgoing {
         outgoing.end(ended.clone().unwrap_or_else(|| Error::new(Status::Closed, "the exchange is over")));
     }

@@ -17,7 +17,7 @@ pub struct Shared {
 
 /// Connects and drives until the connection ends. Posts exactly one `Closed`.
 pub async fn drive(target: Target, shared: Arc<Shared>, outlet: Outlet) {
-    let ended = shared.cancel.guard(run(&target, &shared, &outlet)).await.err();
+    let ended = shared.cancel.guard(Box::pin(run(&target, &shared, &outlet))).await.err();
     if let Some(connection) = shared.connection.get() {
         connection.closing.cancel();
     }
