@@ -45,6 +45,7 @@ impl Verifier {
                 known.is_none_or(|kept| object.window.issued > kept.issued && object.window.number >= kept.number);
             if newer {
                 state.object = Some(object);
+                state.confirmed = false;
                 taken += 1;
             }
         }

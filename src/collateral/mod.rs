@@ -44,6 +44,8 @@ struct Shelf {
 #[derive(Default)]
 struct ShelfState {
     object: Option<Object>,
+    /// Whether `object` took part in a quote that verified.
+    confirmed: bool,
     /// Newest issue that took part in a quote that verified: what is older is a roll-back.
     seen: Option<Window>,
     backoff_until: u64,
@@ -104,8 +106,9 @@ impl Verifier {
         Ok(Found { collateral, used })
     }
 
-    /// After an appraisal: documents whose signatures held become the newest seen; ones that did not are thrown out, so that a
-    /// bad answer of an untrusted source neither sticks nor blocks the next.
+    /// After an appraisal: where all signatures held the documents become the newest seen. Where the quote did not verify, whosever
+    /// fault that was, documents that never were part of one that did are thrown out: a forged answer of an untrusted source must not
+    /// stay until the date that its forger chose, and a bad quote must not flush good documents.
     pub fn settle(&self, found: &Found, signatures_hold: bool) {
         for (key, object) in &found.used {
             let shelf = self.shelf(key);
@@ -114,10 +117,11 @@ impl Verifier {
                 let seen = newest(state.seen, object.window);
                 let news = state.seen != Some(seen);
                 state.seen = Some(seen);
+                state.confirmed |= state.object.as_ref().is_some_and(|kept| kept.body == object.body);
                 if let (Some(disk), true) = (&self.disk, news) {
                     disk.keep(key, object, seen);
                 }
-            } else if state.object.as_ref().is_some_and(|kept| kept.body == object.body) {
+            } else if !state.confirmed && state.object.as_ref().is_some_and(|kept| kept.body == object.body) {
                 state.object = None;
             }
         }
@@ -154,7 +158,9 @@ impl Verifier {
         }
         match Box::pin(self.fetch(key, &shelf, policy, now)).await {
             Ok(object) => {
-                lock(&shelf.state).object = Some(object.clone());
+                let mut state = lock(&shelf.state);
+                state.confirmed &= state.object.as_ref().is_some_and(|kept| kept.body == object.body);
+                state.object = Some(object.clone());
                 Ok(object)
             }
             Err(error) => {

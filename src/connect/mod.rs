@@ -102,12 +102,7 @@ async fn attest(stream: Stream, target: &Target, policy: &Policy) -> Result<(Str
         binding: &Binding::Session { nonce, exporter, leaf_certificate },
         now,
     })?;
-    // A quote that fails says nothing about the collateral, unless it fails for the collateral's sake.
-    if verdict.claims.is_some() {
-        target.verifier.settle(&found, true);
-    } else if verdict.first_failure().is_some_and(|check| check.status == Status::CollateralInvalid) {
-        target.verifier.settle(&found, false);
-    }
+    target.verifier.settle(&found, verdict.claims.is_some());
     log::emit(log::DEBUG, || format!("{}: trusted {}", target.host, verdict.trusted));
     match verdict.error() {
         Some(refusal) => Err(refusal),

@@ -401,6 +401,82 @@ fn unsigned_collateral() {
 }
 
 #[test]
+fn collateral_of_an_impostor_does_not_stick() {
+    let world = World::honest();
+    world.pccs.set(|knobs| knobs.impostor = true);
+    world.refused("QUOTE_INVALID");
+    world.pccs.set(|knobs| knobs.impostor = false);
+    assert!(world.connect().is_ok(), "what the impostor said was kept");
+}
+
+#[test]
+fn a_bad_quote_does_not_flush_good_collateral() {
+    let world = World::lying(|session| {
+        let mut document: serde_json::Value = serde_json::from_slice(&session.honest()).unwrap();
+        if session.count == 1 {
+            let quote = document["quote"]["quote"].as_str().unwrap().replacen(&"11".repeat(48), &"12".repeat(48), 1);
+            document["quote"]["quote"] = quote.into();
+        }
+        document.to_string().into()
+    });
+    assert!(world.connect().is_ok());
+    let hits = world.pccs.hits("");
+    world.refused("QUOTE_INVALID");
+    assert!(world.connect().is_ok());
+    assert_eq!(world.pccs.hits(""), hits);
+}
+
+/// Every rule of a policy beyond the basic ones: a value that this guest satisfies, one that it does not, and the check that says so.
+#[test]
+fn each_further_rule_is_enforced() {
+    let world = World::honest();
+    let compose = simtee::hex(
+        aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, simtee::guest::APP_COMPOSE.as_bytes()).as_ref(),
+    );
+    let app_id = compose[..40].to_owned();
+    let (ff, aa, bb) = ("ff".repeat(8), "aa".repeat(16), "bb".repeat(16));
+    let masked = |value: &str| serde_json::json!({"mask": ff, "value": value});
+    for (path, good, bad, check) in [
+        ("td/attributes", masked("0000001000000000"), masked("0100001000000000"), "td_attributes"),
+        ("td/xfam", masked("e702060000000000"), masked("e702060000000001"), "xfam"),
+        ("td/mr_seam", serde_json::json!(["22".repeat(48)]), serde_json::json!(["00".repeat(48)]), "mr_seam"),
+        ("td/mr_owner", serde_json::json!(["00".repeat(48)]), serde_json::json!(["22".repeat(48)]), "mr_owner"),
+        ("tcb/min_evaluation_number", 19.into(), 20.into(), "tcb_evaluation"),
+        ("tcb/allow_smt", true.into(), false.into(), "smt"),
+        ("tcb/allow_cached_keys", true.into(), false.into(), "cached_keys"),
+        ("tcb/allow_dynamic_platform", true.into(), false.into(), "dynamic_platform"),
+        ("hardware/allowed_ppid", serde_json::json!([aa]), serde_json::json!([bb]), "hardware_ppid"),
+        ("hardware/denied_ppid", serde_json::json!([bb]), serde_json::json!([aa]), "hardware_denied"),
+        ("hardware/allowed_platform_instance", serde_json::json!([bb]), serde_json::json!([aa]), "hardware_instance"),
+        ("app_id", serde_json::json!([app_id]), serde_json::json!(["00".repeat(20)]), "app_id"),
+        ("key_provider/name", "kms".into(), "local".into(), "key_provider"),
+        (
+            "events",
+            serde_json::json!([{"name": "storage-fs"}]),
+            serde_json::json!([{"name": "storage-fs", "count": 2}]),
+            "event:storage-fs",
+        ),
+    ] {
+        let with = |value: &serde_json::Value| {
+            let mut policy = world.policy.clone();
+            match path.split_once('/') {
+                Some((group, field)) => policy[group] = serde_json::json!({field: value}),
+                None => policy[path] = value.clone(),
+            }
+            policy
+        };
+        assert!(world.connect_with(&with(&good), |_| ()).is_ok(), "{path}");
+        assert_eq!(world.refused_after(&with(&bad), "MEASUREMENT_MISMATCH|TCB_REJECTED").check, check);
+    }
+    let mut pinned = world.policy.clone();
+    pinned["identity"] = serde_json::json!({"spki_sha256": ["00".repeat(32)]});
+    assert_eq!(world.refused_after(&pinned, "BINDING_MISMATCH").check, "spki");
+    let mut required = World::with_guest(|guest| guest.mr_config_id = [0; 48]);
+    required.policy["require_mr_config_id"] = true.into();
+    assert_eq!(required.refused("MEASUREMENT_MISMATCH").check, "mr_config_id");
+}
+
+#[test]
 fn certificate_renewed_between_handshake_and_quote() {
     // The first session's quote is already about the next certificate; the second attempt then sees that one.
     let renewed: Arc<Mutex<Option<Vec<u8>>>> = Arc::default();

@@ -21,6 +21,8 @@ pub struct Knobs {
     pub oversize: Option<usize>,
     /// Leave out issuer chains.
     pub no_chain: bool,
+    /// Serve the TCB info of another vendor: well-formed, signed, and not by ours.
+    pub impostor: bool,
 }
 
 pub struct Pccs {
@@ -35,9 +37,10 @@ impl Pccs {
         let url = format!("http://{}", listener.local_addr().expect("address"));
         let pccs = Pccs { url, knobs: Arc::default(), hits: Arc::default() };
         let (knobs, hits) = (pccs.knobs.clone(), pccs.hits.clone());
+        let impostor = Arc::new(SimTee::new());
         tokio::spawn(async move {
             while let Ok((socket, _)) = listener.accept().await {
-                tokio::spawn(serve(socket, tee.clone(), knobs.clone(), hits.clone()));
+                tokio::spawn(serve(socket, [tee.clone(), impostor.clone()], knobs.clone(), hits.clone()));
             }
         });
         pccs
@@ -53,13 +56,22 @@ impl Pccs {
     }
 }
 
-async fn serve(socket: TcpStream, tee: Arc<SimTee>, knobs: Arc<Mutex<Knobs>>, hits: Arc<Mutex<HashMap<String, u32>>>) {
+async fn serve(
+    socket: TcpStream,
+    vendors: [Arc<SimTee>; 2],
+    knobs: Arc<Mutex<Knobs>>,
+    hits: Arc<Mutex<HashMap<String, u32>>>,
+) {
     let mut conn = Conn::new(socket);
     while let Ok(Some(request)) = conn.request().await {
         let knobs = knobs.lock().expect("knobs").clone();
         *hits.lock().expect("hits").entry(request.path.clone()).or_default() += 1;
         tokio::time::sleep(knobs.delay).await;
-        let (header, chain, mut body) = document(&tee, &knobs.issue, &request.path);
+        let (header, chain, mut body) = document(
+            &vendors[usize::from(knobs.impostor && request.path.contains("/tcb?"))],
+            &knobs.issue,
+            &request.path,
+        );
         if let Some(size) = knobs.oversize {
             body = vec![b' '; size];
         }
