@@ -4,7 +4,7 @@
  * attested N | plain N      N connections to the simulator in ATLS_SIM, with and without attestation
  * cycles N                  N times connect, attest, fetch, close; rss must not grow
  * slow BYTES                BYTES streamed to a reader that takes 1 MiB a time and rests between; rss must not grow
- * tunnel PATH TIMES         download through the simulator's forwarder, attested; direct PATH TIMES without the forwarder
+ * With BENCH_TUNNEL=ws://... the modes against the bench's server go through a tunnel.
  * seq, down, up, hs and raw are blocking; conc is event-driven on an inline queue. */
 #include "meter.h"
 #include <atls.h>
@@ -259,29 +259,13 @@ int main(int argc, char **argv)
 		mode[0] == 'c' ? cycles(n) : slow(n);
 		return 0;
 	}
-	if (!strcmp(mode, "tunnel") || !strcmp(mode, "direct")) {
-		size_t len;
-		unsigned http, raw, tunnel;
-		char url[64];
-		simulated(1);
-		sscanf(slurp(need("ATLS_SIM"), "ports", &len), "HTTP=%u RAW=%u TUNNEL=%u", &http, &raw, &tunnel);
-		snprintf(url, sizeof url, "ws://127.0.0.1:%u/", tunnel);
-		if (mode[0] == 't')
-			ok(atls_config_set_tunnel(config, url, &error));
-		atls_http *h = open_http();
-		atls_request *r = request("GET", argv[2], 0);
-		uint64_t bytes = 0;
-		m = meter_start();
-		for (uint64_t i = 0; i < n; i++)
-			bytes += fetch(h, r);
-		meter_finish(m, n, bytes);
-		return 0;
-	}
 	size_t len;
 	ok(atls_config_new("localhost", atoi(need("BENCH_PORT")), &config, &error));
 	ok(atls_config_set_roots(config, false, false, &error));
 	ok(atls_config_add_root_pem(config, slurp(need("BENCH_PKI"), "ca.pem", &len), &error));
 	ok(atls_config_set_unattested(config, &error));
+	if (getenv("BENCH_TUNNEL"))
+		ok(atls_config_set_tunnel(config, getenv("BENCH_TUNNEL"), &error));
 	if (!strcmp(mode, "conc"))
 		many(n, atol(argv[2]), 0);
 	if (!strcmp(mode, "idle"))

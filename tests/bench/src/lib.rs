@@ -4,6 +4,8 @@
 //! first), so that both pay for the same hello.
 #![allow(unsafe_code)] // getrusage
 
+pub mod ws;
+
 use rustls::crypto::CryptoProvider;
 use rustls::{CipherSuite, ClientConfig, NamedGroup, RootCertStore, ServerConfig};
 use rustls_pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject};

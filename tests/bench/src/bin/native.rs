@@ -2,6 +2,7 @@
 //!
 //! client STACK MODE ARGS
 //!   hyper   hyper 1.x over tokio-rustls, everything on the calling thread
+//!   ws      the same over TLS in WebSocket frames (the server's PORT + 1)
 //!   raw     tokio-rustls with hand-made HTTP: what TLS and sockets alone cost
 //! MODE ARGS: seq N | conc N CONNS | down PATH TIMES | up BYTES TIMES | hs N | idle CONNS
 
@@ -15,7 +16,7 @@ use hyper_util::rt::TokioIo;
 use rustls::ClientConfig;
 use std::convert::Infallible;
 use std::sync::Arc;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 
 type Body = http_body_util::combinators::UnsyncBoxBody<Bytes, Infallible>;
 
@@ -33,7 +34,17 @@ fn request(method: Method, path: &str) -> hyper::http::request::Builder {
 }
 
 async fn connect(cfg: &Arc<ClientConfig>) -> SendRequest<Body> {
-    let (tx, conn) = http1::Builder::new().handshake(TokioIo::new(tls(cfg, port()).await)).await.unwrap();
+    speak(tls(cfg, port()).await).await
+}
+
+async fn connect_in_frames(cfg: &Arc<ClientConfig>) -> SendRequest<Body> {
+    let name = rustls_pki_types::ServerName::try_from("localhost").unwrap();
+    let frames = ws::connect(port() + 1).await;
+    speak(tokio_rustls::TlsConnector::from(cfg.clone()).connect(name, frames).await.unwrap()).await
+}
+
+async fn speak(stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static) -> SendRequest<Body> {
+    let (tx, conn) = http1::Builder::new().handshake(TokioIo::new(stream)).await.unwrap();
     tokio::spawn(async move {
         let _ = conn.await;
     });
@@ -62,9 +73,48 @@ fn copy_out(buf: &mut [u8], mut data: &[u8]) {
     std::hint::black_box(&buf);
 }
 
-fn upload(bytes: u64) -> impl Iterator<Item = Bytes> {
+fn pieces(bytes: u64) -> impl Iterator<Item = Bytes> {
     let chunk = Bytes::from(vec![b'u'; CHUNK]);
     (0..bytes / CHUNK as u64).map(move |_| Bytes::copy_from_slice(&chunk))
+}
+
+async fn download(mut tx: SendRequest<Body>, path: &str, times: u64) {
+    small(&mut tx).await;
+    let mut buf = vec![0u8; CHUNK];
+    let m = Meter::start();
+    let mut bytes = 0u64;
+    for _ in 0..times {
+        let mut body = send(&mut tx, get(path)).await.into_body();
+        while let Some(f) = body.frame().await {
+            let d = f.unwrap().into_data().unwrap();
+            bytes += d.len() as u64;
+            copy_out(&mut buf, &d);
+        }
+    }
+    m.finish(times, bytes);
+}
+
+async fn upload(mut tx: SendRequest<Body>, size: u64, times: u64) {
+    small(&mut tx).await;
+    let m = Meter::start();
+    for _ in 0..times {
+        let s = futures_util::stream::iter(pieces(size).map(|b| Ok(Frame::data(b))));
+        let req = request(Method::POST, "/sink")
+            .header("content-length", size)
+            .body(StreamBody::new(s).boxed_unsync())
+            .unwrap();
+        send(&mut tx, req).await.into_body().collect().await.unwrap();
+    }
+    m.finish(times, times * size);
+}
+
+async fn ws_client(cfg: Arc<ClientConfig>, mode: &str, a: &[String]) {
+    let (tx, times) = (connect_in_frames(&cfg).await, a[1].parse().unwrap());
+    match mode {
+        "down" => download(tx, &a[0], times).await,
+        "up" => upload(tx, a[0].parse().unwrap(), times).await,
+        _ => panic!("mode {mode}"),
+    }
 }
 
 async fn hyper_client(cfg: Arc<ClientConfig>, mode: &str, a: &[String]) {
@@ -104,37 +154,8 @@ async fn hyper_client(cfg: Arc<ClientConfig>, mode: &str, a: &[String]) {
             }
             m.finish(each * n, each * n * 100);
         }
-        "down" => {
-            let mut tx = connect(&cfg).await;
-            small(&mut tx).await;
-            let mut buf = vec![0u8; CHUNK];
-            let m = Meter::start();
-            let mut bytes = 0u64;
-            for _ in 0..n {
-                let mut body = send(&mut tx, get(&a[0])).await.into_body();
-                while let Some(f) = body.frame().await {
-                    let d = f.unwrap().into_data().unwrap();
-                    bytes += d.len() as u64;
-                    copy_out(&mut buf, &d);
-                }
-            }
-            m.finish(n, bytes);
-        }
-        "up" => {
-            let size: u64 = a[0].parse().unwrap();
-            let mut tx = connect(&cfg).await;
-            small(&mut tx).await;
-            let m = Meter::start();
-            for _ in 0..n {
-                let s = futures_util::stream::iter(upload(size).map(|b| Ok(Frame::data(b))));
-                let req = request(Method::POST, "/sink")
-                    .header("content-length", size)
-                    .body(StreamBody::new(s).boxed_unsync())
-                    .unwrap();
-                send(&mut tx, req).await.into_body().collect().await.unwrap();
-            }
-            m.finish(n, n * size);
-        }
+        "down" => download(connect(&cfg).await, &a[0], n).await,
+        "up" => upload(connect(&cfg).await, a[0].parse().unwrap(), n).await,
         "hs" => {
             let once = || async {
                 let mut tx = connect(&cfg).await;
@@ -313,6 +334,7 @@ fn main() {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     match stack {
         "hyper" => runtime.block_on(hyper_client(config, mode, rest)),
+        "ws" => runtime.block_on(ws_client(config, mode, rest)),
         "raw" => runtime.block_on(raw_client(config, mode, rest)),
         _ => panic!("stack {stack}"),
     }

@@ -1,4 +1,5 @@
 //! Native Rust HTTPS server: hyper 1.x over tokio-rustls on one thread.
+//! On PORT TLS, on PORT + 1 TLS in WebSocket frames: what a tunnel's far end sees.
 //! server PORT: GET /small, /1m, /256m; POST /sink reads the body and answers /small.
 
 use bench::*;
@@ -8,6 +9,8 @@ use hyper::body::{Frame, Incoming};
 use hyper::{Request, Response, server::conn::http1, service::service_fn};
 use hyper_util::rt::TokioIo;
 use std::convert::Infallible;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio_rustls::TlsAcceptor;
 
 type Body = http_body_util::combinators::UnsyncBoxBody<Bytes, Infallible>;
 
@@ -32,22 +35,36 @@ async fn answer(req: Request<Incoming>) -> hyper::Result<Response<Body>> {
     Ok(r.header("content-length", size).body(body).unwrap())
 }
 
+async fn serve(socket: impl AsyncRead + AsyncWrite + Unpin, tls: TlsAcceptor) {
+    if let Ok(stream) = tls.accept(socket).await {
+        let _ = http1::Builder::new().serve_connection(TokioIo::new(stream), service_fn(answer)).await;
+    }
+}
+
 fn main() {
     let a: Vec<String> = std::env::args().collect();
-    let tls = tokio_rustls::TlsAcceptor::from(server_config());
+    let tls = TlsAcceptor::from(server_config());
     let rt = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     rt.block_on(async {
         let port: u16 = a[1].parse().unwrap();
         let listener = tokio::net::TcpListener::bind(("127.0.0.1", port)).await.unwrap();
+        let framed = tokio::net::TcpListener::bind(("127.0.0.1", port + 1)).await.unwrap();
         loop {
-            let (tcp, _) = listener.accept().await.unwrap();
-            let tls = tls.clone();
-            tokio::spawn(async move {
-                let _ = tcp.set_nodelay(true);
-                if let Ok(s) = tls.accept(tcp).await {
-                    let _ = http1::Builder::new().serve_connection(TokioIo::new(s), service_fn(answer)).await;
-                }
-            });
+            let (accepted, in_frames) = tokio::select! {
+                accepted = listener.accept() => (accepted, false),
+                accepted = framed.accept() => (accepted, true),
+            };
+            let (socket, tls) = (accepted.unwrap().0, tls.clone());
+            socket.set_nodelay(true).unwrap();
+            if in_frames {
+                tokio::spawn(async move {
+                    if let Some(frames) = ws::accept(socket).await {
+                        serve(frames, tls).await;
+                    }
+                });
+            } else {
+                tokio::spawn(serve(socket, tls));
+            }
         }
     });
 }
