@@ -11,6 +11,7 @@ pub mod connect;
 pub mod error;
 pub mod events;
 pub mod flow;
+pub mod h1;
 pub mod http;
 pub mod log;
 pub mod net;

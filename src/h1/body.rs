@@ -1,0 +1,132 @@
+//! How long a message is, and reading its body (RFC 9112 sections 6 and 7).
+
+use super::error::{Checked, Refusal};
+use super::fields::{Facts, MAX_SIZE, Method};
+use super::{Rules, flags};
+
+/// How the end of a body is found.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Framing {
+    ContentLength(u64),
+    Chunked,
+    /// Until the connection closes.
+    UntilClose,
+}
+
+impl Framing {
+    pub fn of_request(facts: &Facts) -> Framing {
+        match (facts.chunked, facts.content_length()) {
+            (true, _) => Framing::Chunked,
+            (false, length) => Framing::ContentLength(length.unwrap_or(0)),
+        }
+    }
+
+    /// RFC 9112 section 6.3.
+    pub fn of_response(request: Method, status: u16, facts: &Facts) -> Framing {
+        let success = (200..300).contains(&status);
+        if status == 204 || status == 304 || request == Method::Head || (request == Method::Connect && success) {
+            return Framing::ContentLength(0);
+        }
+        match (facts.chunked, facts.content_length()) {
+            (true, _) => Framing::Chunked,
+            (false, Some(length)) => Framing::ContentLength(length),
+            (false, None) => Framing::UntilClose,
+        }
+    }
+}
+
+/// Bytes of chunk extensions that one message may have.
+const MAX_EXTENSIONS: usize = 16384;
+
+/// Reads a body.
+#[derive(Clone, Copy, Debug)]
+pub enum Reader {
+    Length { expected: u64, left: u64 },
+    Chunked { at: Chunk, extensions: usize },
+    UntilClose,
+}
+
+/// Where in a chunked body the next byte is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Chunk {
+    Size,
+    Data {
+        left: u64,
+        first: bool,
+    },
+    /// CR LF after the data, of which so many bytes have come.
+    Footer(u8),
+    Trailers,
+}
+
+impl Reader {
+    pub fn new(framing: Framing) -> Reader {
+        match framing {
+            Framing::ContentLength(length) => Reader::Length { expected: length, left: length },
+            Framing::Chunked => Reader::Chunked { at: Chunk::Size, extensions: 0 },
+            Framing::UntilClose => Reader::UntilClose,
+        }
+    }
+
+    /// What an end of the connection means, where nothing is left to read: a refusal, or the regular end.
+    pub fn at_eof(&self) -> Checked<()> {
+        match self {
+            Reader::Length { expected, left } => Err(Refusal::new(format!(
+                "the connection ended within a body (received {} bytes, expected {expected})",
+                expected - left
+            ))),
+            Reader::Chunked { .. } => Err(Refusal::new("the connection ended within a body (incomplete chunked read)")),
+            Reader::UntilClose => Ok(()),
+        }
+    }
+}
+
+/// Consumes what is there of the CR LF after a chunk; returns how many bytes that were.
+pub fn footer(seen: u8, live: &[u8]) -> Checked<usize> {
+    let wanted = &b"\r\n"[usize::from(seen)..];
+    let there = live.len().min(wanted.len());
+    match live[..there] == wanted[..there] {
+        true => Ok(there),
+        false => Err(Refusal::of("a chunk does not end in CRLF", &live[..there])),
+    }
+}
+
+/// The size in a chunk-size line that ends in LF; counts its extensions.
+pub fn chunk_size(line: &[u8], extensions: &mut usize, rules: &Rules) -> Checked<u64> {
+    let illegal = || Refusal::of("illegal chunk size", line);
+    let Some(line) = line.strip_suffix(b"\r\n") else {
+        return Err(Refusal::of("a chunk-size line ends without CR", line));
+    };
+    let digits = line.iter().take_while(|b| b.is_ascii_hexdigit()).count();
+    if !(1..=20).contains(&digits) {
+        return Err(illegal());
+    }
+    let size = line[..digits].iter().fold(0u128, |size, &digit| size << 4 | u128::from(hex(digit)));
+    let size = u64::try_from(size).ok().filter(|size| *size <= MAX_SIZE).ok_or_else(illegal)?;
+    match &line[digits..] {
+        [] => {}
+        [b';', extension @ ..] => {
+            if extension.iter().any(|&b| (b < 0x20 && b != b'\t') || b == 0x7f) {
+                return Err(Refusal::of("control character in a chunk extension", line));
+            }
+            *extensions += extension.len();
+            if *extensions > MAX_EXTENSIONS {
+                return Err(Refusal::new(format!("more than {MAX_EXTENSIONS} bytes of chunk extensions")));
+            }
+        }
+        blanks => {
+            let only_blanks = blanks.iter().all(|&b| super::syntax::is_blank(b));
+            if !only_blanks || !rules.allow(flags::ALLOW_CHUNK_SIZE_OWS) {
+                return Err(illegal());
+            }
+        }
+    }
+    Ok(size)
+}
+
+fn hex(digit: u8) -> u8 {
+    match digit {
+        b'0'..=b'9' => digit - b'0',
+        _ => (digit | 0x20) - b'a' + 10,
+    }
+}

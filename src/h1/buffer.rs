@@ -1,0 +1,168 @@
+//! Bytes that have come and are not parsed yet. Consumed bytes stay where they are until more are written, so that events are views.
+
+/// The receive buffer. All of `storage` is initialised; what lives is `start..end`.
+#[derive(Default)]
+pub struct Buffer {
+    storage: Vec<u8>,
+    start: usize,
+    end: usize,
+    /// How far, from `start`, line ends were looked for.
+    searched: usize,
+    /// Where, from `start`, the line feeds found so far are. 32 bits: blocks are limited to less.
+    feeds: Vec<u32>,
+    /// Room that was handed out for writing.
+    reserved: usize,
+}
+
+/// Room that an emptied buffer may keep.
+const KEEP: usize = 256 << 10;
+
+impl Buffer {
+    pub fn live(&self) -> &[u8] {
+        &self.storage[self.start..self.end]
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.start == self.end
+    }
+
+    pub fn len(&self) -> usize {
+        self.end - self.start
+    }
+
+    /// Bytes of the storage, by positions that [`Buffer::consume`] gave.
+    pub fn bytes(&self, range: std::ops::Range<usize>) -> &[u8] {
+        &self.storage[range]
+    }
+
+    pub fn bytes_mut(&mut self, range: std::ops::Range<usize>) -> &mut [u8] {
+        &mut self.storage[range]
+    }
+
+    pub fn push(&mut self, bytes: &[u8]) {
+        self.make_room(bytes.len());
+        self.storage[self.end..self.end + bytes.len()].copy_from_slice(bytes);
+        self.end += bytes.len();
+        self.reserved = 0;
+    }
+
+    /// At least `least` writable bytes, for [`Buffer::commit`].
+    pub fn reserve(&mut self, least: usize) -> &mut [u8] {
+        self.make_room(least.max(1));
+        self.reserved = self.storage.len() - self.end;
+        &mut self.storage[self.end..]
+    }
+
+    /// The first `count` bytes of the reserved room were filled. False where there was not as much.
+    pub fn commit(&mut self, count: usize) -> bool {
+        if count > self.reserved {
+            return false;
+        }
+        self.end += count;
+        self.reserved = 0;
+        true
+    }
+
+    fn make_room(&mut self, count: usize) {
+        if self.is_empty() {
+            (self.start, self.end) = (0, 0);
+            if self.storage.len() > KEEP && count <= KEEP {
+                self.storage.truncate(KEEP);
+                self.storage.shrink_to_fit();
+            }
+        }
+        if self.storage.len() - self.end >= count {
+            return;
+        }
+        // Moving pays for itself only where at least as much was consumed as is moved.
+        if self.start >= self.len() {
+            self.storage.copy_within(self.start..self.end, 0);
+            (self.start, self.end) = (0, self.end - self.start);
+        }
+        let needed = self.end.saturating_add(count);
+        if needed > self.storage.len() {
+            self.storage.resize(needed.max(self.storage.len() * 2).max(1024), 0);
+        }
+    }
+
+    /// Takes `count` bytes off the front and says where they are.
+    pub fn consume(&mut self, count: usize) -> std::ops::Range<usize> {
+        let from = self.start;
+        self.start += count;
+        self.searched = 0;
+        self.feeds.clear();
+        from..self.start
+    }
+
+    /// The length of the first line with its LF, if it is there. Looks at no byte twice.
+    pub fn find_line(&mut self) -> Option<usize> {
+        let live = &self.storage[self.start..self.end];
+        let found = memchr::memchr(b'\n', &live[self.searched..]).map(|at| self.searched + at);
+        self.searched = found.map_or(live.len(), |at| at + 1);
+        found.map(|at| at + 1)
+    }
+
+    /// The length of the lines up to and with an empty one, if that is there. Looks at no byte twice, byte by byte too.
+    pub fn find_block(&mut self) -> Option<usize> {
+        let live = &self.storage[self.start..self.end];
+        let from = self.searched;
+        for at in memchr::memchr_iter(b'\n', &live[from..]) {
+            let at = from + at;
+            let line = self.feeds.last().map_or(0, |last| *last as usize + 1);
+            self.feeds.push(at as u32);
+            if at == line || (at == line + 1 && live[line] == b'\r') {
+                self.searched = at + 1;
+                return Some(at + 1);
+            }
+        }
+        self.searched = live.len();
+        None
+    }
+
+    /// The line feeds of the block that was found, the last one that of the empty line. Ask before consuming.
+    pub fn take_feeds(&mut self) -> Vec<u32> {
+        std::mem::take(&mut self.feeds)
+    }
+
+    /// Gives the list back for re-use.
+    pub fn return_feeds(&mut self, mut feeds: Vec<u32>) {
+        feeds.clear();
+        self.feeds = feeds;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What makes a head that comes byte by byte cost linear time: the search goes on where it ended.
+    #[test]
+    fn no_byte_is_searched_twice() {
+        let mut buffer = Buffer::default();
+        for (index, byte) in b"GET / HTTP/1.1\r\nA: b\r\n\r\n".iter().enumerate() {
+            assert_eq!(buffer.searched, index);
+            buffer.push(std::slice::from_ref(byte));
+            assert_eq!(buffer.find_block().is_some(), index == 25);
+        }
+        let feeds = buffer.take_feeds();
+        assert_eq!(feeds, [15, 21, 23]);
+    }
+
+    /// Moving what lives to the front happens only where at least as much was consumed.
+    #[test]
+    fn room_is_reused_and_given_back() {
+        let mut buffer = Buffer::default();
+        for _ in 0..1000 {
+            buffer.push(&[7; 1000]);
+            buffer.consume(1000);
+        }
+        assert!(buffer.storage.len() <= 4096);
+        buffer.push(&vec![7; 1 << 20]);
+        buffer.consume(1 << 20);
+        buffer.push(b"x");
+        assert_eq!((buffer.live(), buffer.storage.capacity()), (&b"x"[..], KEEP));
+        assert!(!buffer.commit(1), "nothing was reserved");
+        let room = buffer.reserve(10).len();
+        assert!(room >= 10 && !buffer.commit(room + 1) && buffer.commit(room) && !buffer.commit(1));
+    }
+}

@@ -1,0 +1,200 @@
+//! One connection: what it has received, what it may send, and in which states both sides are. What comes in is read in
+//! `receiving.rs`, what goes out is written in `sending.rs`.
+
+use super::body::{Framing, Reader};
+use super::buffer::Buffer;
+use super::error::{Checked, ProtocolError, Refusal, Side};
+use super::fields::{Facts, Method};
+use super::head::Head;
+use super::state::{EventKind, Role, State, States, switch};
+use super::writer::{Removable, Writer};
+use super::{Rules, flags};
+
+/// A connection without I/O.
+pub struct Connection {
+    pub(super) role: Role,
+    pub(super) rules: Rules,
+    pub(super) states: States,
+    /// Of the request of this cycle.
+    pub(super) method: Method,
+    /// Of what the peer sent last; 0 before it sent anything.
+    pub(super) their_version: u16,
+    waiting_for_100: bool,
+    pub(super) buffer: Buffer,
+    pub(super) eof: bool,
+    pub(super) reader: Reader,
+    pub(super) head: Head,
+    pub(super) writer: Writer,
+    pub(super) out: Vec<u8>,
+    pub(super) removable: Removable,
+}
+
+/// What the state machines need to know of a head.
+#[derive(Clone, Copy)]
+pub(super) struct Message {
+    pub method: Method,
+    pub status: u16,
+    pub version: u16,
+    pub facts: Facts,
+}
+
+impl Connection {
+    pub fn new(role: Role, rules: Rules) -> Connection {
+        Connection {
+            role,
+            rules,
+            states: States::default(),
+            method: Method::None,
+            their_version: 0,
+            waiting_for_100: false,
+            buffer: Buffer::default(),
+            eof: false,
+            reader: Reader::UntilClose,
+            head: Head::default(),
+            writer: Writer::UntilClose,
+            out: Vec::new(),
+            removable: Removable::default(),
+        }
+    }
+
+    pub fn role(&self) -> Role {
+        self.role
+    }
+
+    pub fn states(&self) -> &States {
+        &self.states
+    }
+
+    pub fn our_state(&self) -> State {
+        self.states.of(self.role)
+    }
+
+    pub fn their_state(&self) -> State {
+        self.states.of(self.role.other())
+    }
+
+    /// Major << 8 | minor of what the peer sent last; 0 before it sent anything.
+    pub fn their_http_version(&self) -> u16 {
+        self.their_version
+    }
+
+    pub fn client_is_waiting_for_100_continue(&self) -> bool {
+        self.waiting_for_100
+    }
+
+    pub fn they_are_waiting_for_100_continue(&self) -> bool {
+        self.waiting_for_100 && self.role == Role::Server
+    }
+
+    /// Takes bytes; parses nothing. False after the end, and then nothing was taken.
+    pub fn receive(&mut self, bytes: &[u8]) -> bool {
+        if self.eof {
+            return bytes.is_empty();
+        }
+        self.buffer.push(bytes);
+        true
+    }
+
+    /// The peer closed its sending side.
+    pub fn receive_eof(&mut self) {
+        self.eof = true;
+    }
+
+    pub fn eof_received(&self) -> bool {
+        self.eof
+    }
+
+    /// Room in the receive buffer, at least `least` bytes.
+    pub fn reserve(&mut self, least: usize) -> &mut [u8] {
+        self.buffer.reserve(least)
+    }
+
+    /// So many bytes of the reserved room were filled. False where less was reserved.
+    pub fn commit(&mut self, count: usize) -> bool {
+        self.buffer.commit(count)
+    }
+
+    /// Bytes that were not parsed, and whether the end follows them.
+    pub fn trailing_data(&self) -> (&[u8], bool) {
+        (self.buffer.live(), self.eof)
+    }
+
+    /// What an event of `role` does to both sides, whoever sent it. Returns what a rule has against it.
+    pub(super) fn advance(&mut self, role: Role, kind: EventKind, message: Option<&Message>) -> Checked<()> {
+        let request = (kind == EventKind::Request).then_some(message).flatten();
+        if let (Role::Client, Some(request)) = (role, request) {
+            self.states.propose(self.proposals(request));
+        }
+        let status = if role == Role::Server { message.map_or(0, |message| message.status) } else { 0 };
+        let pending = self.states.proposals & switch::CONNECT != 0;
+        let accepted = match status {
+            101 => switch::UPGRADE,
+            200..300 if pending => switch::CONNECT,
+            _ => switch::NONE,
+        };
+        self.states.event(role, kind, accepted).map_err(Refusal::new)?;
+        if let Some(request) = request {
+            self.method = request.method;
+        }
+        if let Some(message) = message {
+            self.note(role, kind, message);
+        }
+        self.expect_100(role, kind, message);
+        Ok(())
+    }
+
+    fn proposals(&self, request: &Message) -> u8 {
+        let upgrade = request.facts.upgrade
+            && request.version > 0x0100
+            && (request.facts.connection_upgrade || self.rules.allow(flags::UPGRADE_WITHOUT_CONNECTION));
+        (if request.method == Method::Connect { switch::CONNECT } else { 0 })
+            | (if upgrade { switch::UPGRADE } else { 0 })
+    }
+
+    /// Version, keep-alive and framing, as a head says them.
+    fn note(&mut self, role: Role, kind: EventKind, message: &Message) {
+        if role != self.role {
+            self.their_version = message.version;
+        }
+        if kind == EventKind::InformationalResponse {
+            return;
+        }
+        if message.facts.close || message.version < 0x0101 {
+            self.states.disable_keep_alive();
+        }
+        if self.states.of(role) == State::SendBody {
+            let framing = match role {
+                Role::Client => Framing::of_request(&message.facts),
+                Role::Server => Framing::of_response(self.method, message.status, &message.facts),
+            };
+            match role == self.role {
+                true => self.writer = Writer::new(framing),
+                false => self.reader = Reader::new(framing),
+            }
+        }
+    }
+
+    fn expect_100(&mut self, role: Role, kind: EventKind, message: Option<&Message>) {
+        match (role, kind) {
+            (Role::Client, EventKind::Request) => {
+                let expects = |message: &Message| message.facts.expects_continue && message.version >= 0x0101;
+                self.waiting_for_100 = message.is_some_and(expects);
+            }
+            (Role::Client, EventKind::Data | EventKind::EndOfMessage)
+            | (Role::Server, EventKind::Response | EventKind::InformationalResponse) => self.waiting_for_100 = false,
+            _ => {}
+        }
+    }
+
+    /// Both sides are done: back to the start, with what was received beyond the message. A client that has received more than its
+    /// answer gets an error instead: the next response would be taken from what nobody asked for.
+    pub fn start_next_cycle(&mut self) -> Result<(), ProtocolError> {
+        let local = |message: String| Refusal::new(message).on(Side::Local);
+        if self.role == Role::Client && self.our_state() == State::Done && !self.buffer.is_empty() {
+            return Err(local(format!("{} unread bytes after the response", self.buffer.len())));
+        }
+        self.states.start_next_cycle().map_err(local)?;
+        self.method = Method::None;
+        Ok(())
+    }
+}

@@ -1,0 +1,64 @@
+//! Why a connection refuses something: whose fault, what a server might answer, and the bytes in question, escaped.
+
+use std::fmt;
+
+/// Who broke the protocol.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Side {
+    /// The caller: what it wants to send is not HTTP, or not now.
+    Local,
+    /// The peer.
+    Remote,
+}
+
+/// A refusal, with its side.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ProtocolError {
+    pub side: Side,
+    /// 400, 431, 501 or 505: the status with which a server might answer.
+    pub hint: u16,
+    pub message: String,
+}
+
+impl fmt::Display for ProtocolError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.message)
+    }
+}
+
+impl std::error::Error for ProtocolError {}
+
+/// A refusal by a rule that does not know on which side it is applied. Boxed: it is rare, and results stay small.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Refusal(Box<(u16, String)>);
+
+pub type Checked<T> = Result<T, Refusal>;
+
+impl Refusal {
+    #[cold]
+    pub fn new(message: impl Into<String>) -> Refusal {
+        Refusal::hint(400, message)
+    }
+
+    #[cold]
+    pub fn hint(hint: u16, message: impl Into<String>) -> Refusal {
+        Refusal(Box::new((hint, message.into())))
+    }
+
+    /// `what` and the bytes that it is about.
+    #[cold]
+    pub fn of(what: &str, bytes: &[u8]) -> Refusal {
+        Refusal::new(format!("{what}: \"{}\"", escaped(bytes)))
+    }
+
+    pub fn on(self, side: Side) -> ProtocolError {
+        let (hint, message) = *self.0;
+        ProtocolError { side, hint, message }
+    }
+}
+
+/// Printable ASCII as it is, the rest as \r, \n, \t and \xNN; cut after 80 bytes.
+pub fn escaped(bytes: &[u8]) -> String {
+    let (shown, more) = if bytes.len() > 80 { (&bytes[..80], "...") } else { (bytes, "") };
+    shown.escape_ascii().to_string() + more
+}

@@ -1,0 +1,187 @@
+//! Checking one field after the other, and what framing and keep-alive need to know of the list.
+
+use super::error::{Checked, Refusal};
+use super::{Rules, flags, syntax};
+
+/// Content-Length and chunk sizes end here.
+pub const MAX_SIZE: u64 = i64::MAX as u64;
+
+/// Field names that mean something to a connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Known {
+    Host,
+    ContentLength,
+    TransferEncoding,
+    Connection,
+    Upgrade,
+    Expect,
+    Other,
+}
+
+impl Known {
+    /// In any case.
+    pub fn of(name: &[u8]) -> Known {
+        let (known, spelt): (Known, &[u8]) = match name.len() {
+            4 => (Known::Host, b"host"),
+            6 => (Known::Expect, b"expect"),
+            7 => (Known::Upgrade, b"upgrade"),
+            10 => (Known::Connection, b"connection"),
+            14 => (Known::ContentLength, b"content-length"),
+            17 => (Known::TransferEncoding, b"transfer-encoding"),
+            _ => return Known::Other,
+        };
+        if name.eq_ignore_ascii_case(spelt) { known } else { Known::Other }
+    }
+}
+
+/// The methods that change how a message is framed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Method {
+    /// No request was seen yet.
+    #[default]
+    None,
+    Head,
+    Connect,
+    Other,
+}
+
+impl Method {
+    /// Methods are case-sensitive (RFC 9110 section 9.1). Empty: none.
+    pub fn of(method: &[u8]) -> Method {
+        match method {
+            b"" => Method::None,
+            b"HEAD" => Method::Head,
+            b"CONNECT" => Method::Connect,
+            _ => Method::Other,
+        }
+    }
+}
+
+/// What becomes of a field that passed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kept {
+    Whole,
+    /// A part of the value, as first byte and length.
+    Part(usize, usize),
+    /// The value is `chunked`, in lower case.
+    Chunked,
+    /// An equal repetition.
+    Dropped,
+}
+
+/// What is known of a list of fields.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Facts {
+    pub hosts: usize,
+    /// Number of digits, for "5" is not "05", and the value.
+    length: Option<(usize, u64)>,
+    pub chunked: bool,
+    /// `Connection` has `close`.
+    pub close: bool,
+    /// `Connection` has `upgrade`.
+    pub connection_upgrade: bool,
+    /// `Upgrade` names a protocol.
+    pub upgrade: bool,
+    /// `Expect` has `100-continue`.
+    pub expects_continue: bool,
+}
+
+impl Facts {
+    pub fn content_length(&self) -> Option<u64> {
+        self.length.map(|(_, length)| length)
+    }
+
+    pub fn without_content_length(mut self) -> Facts {
+        self.length = None;
+        self
+    }
+
+    /// Checks one field, whose name is a token and whose value has no blanks around it, and takes note.
+    pub fn take(&mut self, known: Known, value: &[u8], rules: &Rules) -> Checked<Kept> {
+        if !syntax::is_text(value, rules.allow(flags::ALLOW_CTL_IN_VALUE)) {
+            return Err(Refusal::of("illegal byte in a field value", value));
+        }
+        match known {
+            Known::Other => {}
+            Known::Host => {
+                self.hosts += 1;
+                if !syntax::is_host(value) {
+                    return Err(Refusal::of("illegal Host", value));
+                }
+            }
+            Known::ContentLength => return self.take_length(value, rules),
+            Known::TransferEncoding => return self.take_coding(value),
+            Known::Connection => {
+                for member in syntax::list(value) {
+                    self.close |= member.eq_ignore_ascii_case(b"close");
+                    self.connection_upgrade |= member.eq_ignore_ascii_case(b"upgrade");
+                }
+            }
+            Known::Upgrade => self.upgrade |= syntax::list(value).next().is_some(),
+            Known::Expect => {
+                self.expects_continue |= syntax::list(value).any(|member| member.eq_ignore_ascii_case(b"100-continue"));
+            }
+        }
+        Ok(Kept::Whole)
+    }
+
+    /// As [`Facts::take`], where framing is not to be changed any more (RFC 9110 section 6.5.1).
+    pub fn take_trailer(&mut self, known: Known, name: &[u8], value: &[u8], rules: &Rules) -> Checked<Kept> {
+        if matches!(known, Known::Host | Known::ContentLength | Known::TransferEncoding) {
+            return Err(Refusal::of("not allowed in trailers", name));
+        }
+        self.take(known, value, rules)
+    }
+
+    /// A request needs one Host, and no more than one (RFC 9112 section 3.2).
+    pub fn allow_request(&self, version: u16) -> Checked<()> {
+        match self.hosts {
+            0 if version >= 0x0101 => Err(Refusal::new("no Host")),
+            2.. => Err(Refusal::new("more than one Host")),
+            _ => Ok(()),
+        }
+    }
+
+    fn take_length(&mut self, value: &[u8], rules: &Rules) -> Checked<Kept> {
+        let merge = rules.allow(flags::MERGE_EQUAL_CONTENT_LENGTH);
+        let end = if merge { value.iter().position(|&b| b == b',') } else { None };
+        let piece = syntax::trimmed(&value[..end.unwrap_or(value.len())]);
+        if end.is_some() && value.split(|&b| b == b',').any(|other| syntax::trimmed(other) != piece) {
+            return Err(Refusal::of("contradictory Content-Length", value));
+        }
+        let length = decimal(piece).ok_or_else(|| Refusal::of("illegal Content-Length", value))?;
+        let found = Some((piece.len(), length));
+        if self.length.is_some() {
+            return match merge && self.length == found {
+                true => Ok(Kept::Dropped),
+                false => Err(Refusal::of("more than one Content-Length", value)),
+            };
+        }
+        self.length = found;
+        // The first piece begins where the value does, which has no blanks before it.
+        Ok(if piece.len() == value.len() { Kept::Whole } else { Kept::Part(0, piece.len()) })
+    }
+
+    fn take_coding(&mut self, value: &[u8]) -> Checked<Kept> {
+        if std::mem::replace(&mut self.chunked, true) {
+            return Err(Refusal::hint(501, "more than one Transfer-Encoding"));
+        }
+        match value {
+            b"chunked" => Ok(Kept::Whole),
+            _ if value.eq_ignore_ascii_case(b"chunked") => Ok(Kept::Chunked),
+            _ => {
+                let shown = super::error::escaped(value);
+                Err(Refusal::hint(501, format!("Transfer-Encoding other than chunked: \"{shown}\"")))
+            }
+        }
+    }
+}
+
+/// 1 to 20 digits, at most 2^63 - 1.
+fn decimal(digits: &[u8]) -> Option<u64> {
+    if digits.is_empty() || digits.len() > 20 || !digits.iter().all(u8::is_ascii_digit) {
+        return None;
+    }
+    let value = digits.iter().fold(0u128, |value, digit| value * 10 + u128::from(digit - b'0'));
+    u64::try_from(value).ok().filter(|value| *value <= MAX_SIZE)
+}

@@ -1,0 +1,297 @@
+//! Parsing a complete head or trailer block (RFC 9112 sections 2 to 5).
+
+use std::ops::Range;
+
+use super::error::{Checked, Refusal};
+use super::fields::{Facts, Kept, Known};
+use super::{Rules, flags, syntax};
+
+/// Bytes of the block, or of `names`.
+type Span = Range<u32>;
+
+/// What a block is the beginning, or the end, of.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum BlockKind {
+    Request,
+    Response,
+    Trailers,
+}
+
+/// The block that was parsed last. Its memory is used again for the next.
+#[derive(Default)]
+pub struct Head {
+    pub method: Range<usize>,
+    pub target: Range<usize>,
+    pub reason: Range<usize>,
+    pub status: u16,
+    /// Major << 8 | minor.
+    pub version: u16,
+    pub facts: Facts,
+    /// Where the block is in the receive buffer.
+    pub block: Range<usize>,
+    /// Field names in lower case, one after the other.
+    names: Vec<u8>,
+    fields: Vec<Field>,
+    /// Lines without their ends.
+    lines: Vec<Line>,
+}
+
+struct Field {
+    name: Span,
+    raw_name: Span,
+    value: Span,
+    known: Known,
+}
+
+struct Line {
+    bytes: Span,
+    folded: bool,
+}
+
+/// The fields of a head or of trailers, in order.
+#[derive(Clone, Copy)]
+pub struct Fields<'a> {
+    head: Option<&'a Head>,
+    block: &'a [u8],
+}
+
+impl<'a> Fields<'a> {
+    pub(super) fn new(head: &'a Head, block: &'a [u8]) -> Fields<'a> {
+        Fields { head: Some(head), block }
+    }
+
+    pub(super) fn none() -> Fields<'a> {
+        Fields { head: None, block: &[] }
+    }
+
+    pub fn len(&self) -> usize {
+        self.head.map_or(0, |head| head.fields.len())
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Name in lower case, name as it came, value.
+    pub fn iter(&self) -> impl Iterator<Item = (&'a [u8], &'a [u8], &'a [u8])> + use<'a> {
+        let block = self.block;
+        let of = |span: &Span, bytes: &'a [u8]| &bytes[span.start as usize..span.end as usize];
+        self.head.into_iter().flat_map(move |head| {
+            head.fields
+                .iter()
+                .map(move |field| (of(&field.name, &head.names), of(&field.raw_name, block), of(&field.value, block)))
+        })
+    }
+}
+
+impl Head {
+    /// `feeds` are the positions of all line feeds in `block`. On a refusal what `self` holds is of no use.
+    pub fn parse(&mut self, block: &mut [u8], feeds: &[u32], kind: BlockKind, rules: &Rules) -> Checked<()> {
+        self.facts = Facts::default();
+        self.names.clear();
+        self.fields.clear();
+        self.split(block, feeds, kind, rules)?;
+        let first = match kind {
+            BlockKind::Trailers => 0,
+            _ => 1,
+        };
+        if self.lines.iter().skip(first).any(|line| starts_blank(block, line)) {
+            self.unfold(block, first, kind, rules)?;
+        }
+        match kind {
+            BlockKind::Request => self.request_line(block)?,
+            BlockKind::Response => self.status_line(block, rules)?,
+            BlockKind::Trailers => {}
+        }
+        if self.lines.len() - first > rules.max_fields {
+            return Err(Refusal::hint(431, format!("more than {} fields", rules.max_fields)));
+        }
+        for index in first..self.lines.len() {
+            self.field(block, index, kind, rules)?;
+        }
+        match kind {
+            BlockKind::Trailers => Ok(()),
+            _ => self.judge(kind, rules),
+        }
+    }
+
+    /// Finds the lines. The last one, which is empty, is left out.
+    fn split(&mut self, block: &[u8], feeds: &[u32], kind: BlockKind, rules: &Rules) -> Checked<()> {
+        let bare = kind != BlockKind::Trailers && rules.allow(flags::ALLOW_BARE_LF);
+        self.lines.clear();
+        let mut start = 0;
+        for &feed in feeds {
+            let mut end = feed;
+            if end > start && block[end as usize - 1] == b'\r' {
+                end -= 1;
+            } else if !bare {
+                return Err(Refusal::of("a line ends without CR", &block[start as usize..end as usize]));
+            }
+            self.lines.push(Line { bytes: start..end, folded: false });
+            start = feed + 1;
+        }
+        self.lines.pop();
+        Ok(())
+    }
+
+    /// Joins continued lines in place, with one blank each: what is joined is never longer than what it was made of.
+    fn unfold(&mut self, block: &mut [u8], first: usize, kind: BlockKind, rules: &Rules) -> Checked<()> {
+        let allowed = match kind {
+            BlockKind::Request => rules.allow(flags::ALLOW_OBS_FOLD),
+            BlockKind::Response => true,
+            BlockKind::Trailers => false,
+        };
+        let mut made = first;
+        for index in first..self.lines.len() {
+            let (line, folded) = (self.lines[index].bytes.clone(), starts_blank(block, &self.lines[index]));
+            let bytes = &block[line.start as usize..line.end as usize];
+            if !folded {
+                self.lines[made] = Line { bytes: line, folded: false };
+                made += 1;
+                continue;
+            }
+            if made == first || !allowed {
+                return Err(Refusal::of("a line begins with a blank", bytes));
+            }
+            let blanks = bytes.iter().take_while(|b| syntax::is_blank(**b)).count() as u32;
+            let before = &mut self.lines[made - 1];
+            let (to, from) = (before.bytes.end, line.start + blanks);
+            block[to as usize] = b' ';
+            block.copy_within(from as usize..line.end as usize, to as usize + 1);
+            before.bytes.end = to + 1 + (line.end - from);
+            before.folded = true;
+        }
+        self.lines.truncate(made);
+        Ok(())
+    }
+
+    /// method SP target SP HTTP/d.d (RFC 9112 section 3)
+    fn request_line(&mut self, block: &[u8]) -> Checked<()> {
+        let line = self.start_line(block)?;
+        let illegal = || Refusal::of("illegal request line", line);
+        let method = syntax::token_len(line);
+        let target = method + 1;
+        let end = memchr::memchr(b' ', line.get(target..).ok_or_else(illegal)?).ok_or_else(illegal)? + target;
+        if method == 0 || line[method] != b' ' || !syntax::is_target(&line[target..end]) {
+            return Err(illegal());
+        }
+        self.version = version(&line[end + 1..]).ok_or_else(illegal)?;
+        (self.method, self.target) = (0..method, target..end);
+        supported(self.version, line)
+    }
+
+    /// HTTP/d.d SP ddd \[SP reason] (RFC 9112 section 4)
+    fn status_line(&mut self, block: &[u8], rules: &Rules) -> Checked<()> {
+        let line = self.start_line(block)?;
+        let illegal = || Refusal::of("illegal status line", line);
+        self.version = line.get(..8).and_then(version).ok_or_else(illegal)?;
+        let (code, reason) = match &line[8..] {
+            [b' ', code @ ..] if code.len() >= 3 => code.split_at(3),
+            _ => return Err(illegal()),
+        };
+        if !code.iter().all(u8::is_ascii_digit) || code[0] == b'0' || !(reason.is_empty() || reason[0] == b' ') {
+            return Err(illegal());
+        }
+        self.status = code.iter().fold(0, |status, digit| status * 10 + u16::from(digit - b'0'));
+        if !syntax::is_text(reason, rules.allow(flags::ALLOW_CTL_IN_VALUE)) {
+            return Err(illegal());
+        }
+        self.reason = line.len().min(13)..line.len();
+        supported(self.version, line)
+    }
+
+    /// The first line; it begins where the block does.
+    fn start_line<'b>(&self, block: &'b [u8]) -> Checked<&'b [u8]> {
+        match self.lines.first() {
+            Some(line) => Ok(&block[..line.bytes.end as usize]),
+            None => Err(Refusal::new("an empty line instead of a message")),
+        }
+    }
+
+    /// name ":" OWS value OWS (RFC 9112 section 5)
+    fn field(&mut self, block: &mut [u8], index: usize, kind: BlockKind, rules: &Rules) -> Checked<()> {
+        let Line { bytes, folded } = &self.lines[index];
+        let (start, folded) = (bytes.start as usize, *folded);
+        let line = &block[start..bytes.end as usize];
+        let length = syntax::token_len(line);
+        if length == 0 || line.get(length) != Some(&b':') {
+            return Err(Refusal::of("illegal header line", line));
+        }
+        let (name, rest) = (&line[..length], &line[length + 1..]);
+        let known = Known::of(name);
+        let blanks = rest.iter().take_while(|b| syntax::is_blank(**b)).count();
+        let value = syntax::trimmed(&rest[blanks..]);
+        if folded && matches!(known, Known::Host | Known::ContentLength | Known::TransferEncoding) {
+            return Err(Refusal::of("continued over several lines", name));
+        }
+        let kept = match kind {
+            BlockKind::Trailers => self.facts.take_trailer(known, name, value, rules)?,
+            _ => self.facts.take(known, value, rules)?,
+        };
+        let mut at = start + length + 1 + blanks;
+        let mut size = value.len();
+        match kept {
+            Kept::Whole => {}
+            Kept::Part(from, part) => (at, size) = (at + from, part),
+            Kept::Dropped => return Ok(()),
+            Kept::Chunked => {}
+        }
+        let lower = self.names.len();
+        self.names.extend_from_slice(name);
+        self.names[lower..].make_ascii_lowercase();
+        if kept == Kept::Chunked {
+            block[at..at + size].make_ascii_lowercase();
+        }
+        let span = |from: usize, length: usize| from as u32..(from + length) as u32;
+        self.fields.push(Field {
+            name: span(lower, length),
+            raw_name: span(start, length),
+            value: span(at, size),
+            known,
+        });
+        Ok(())
+    }
+
+    /// What can be said only of the whole list.
+    fn judge(&mut self, kind: BlockKind, rules: &Rules) -> Checked<()> {
+        if self.facts.chunked && self.version < 0x0101 {
+            return Err(Refusal::new("Transfer-Encoding in an HTTP/1.0 message"));
+        }
+        if self.facts.chunked && self.facts.content_length().is_some() {
+            if !rules.allow(flags::ALLOW_CL_WITH_TE) {
+                return Err(Refusal::new("both Content-Length and Transfer-Encoding"));
+            }
+            self.fields.retain(|field| field.known != Known::ContentLength);
+            self.facts = self.facts.without_content_length();
+            self.facts.close = true;
+        }
+        match kind {
+            BlockKind::Request => self.facts.allow_request(self.version),
+            _ => Ok(()),
+        }
+    }
+}
+
+fn starts_blank(block: &[u8], line: &Line) -> bool {
+    line.bytes.start < line.bytes.end && syntax::is_blank(block[line.bytes.start as usize])
+}
+
+/// HTTP/d.d
+fn version(text: &[u8]) -> Option<u16> {
+    match text {
+        [b'H', b'T', b'T', b'P', b'/', major @ b'0'..=b'9', b'.', minor @ b'0'..=b'9'] => {
+            Some(u16::from(major - b'0') << 8 | u16::from(minor - b'0'))
+        }
+        _ => None,
+    }
+}
+
+fn supported(version: u16, line: &[u8]) -> Checked<()> {
+    match version {
+        0x0100 | 0x0101 => Ok(()),
+        _ => {
+            let shown = super::error::escaped(line);
+            Err(Refusal::hint(505, format!("neither HTTP/1.0 nor HTTP/1.1: \"{shown}\"")))
+        }
+    }
+}

@@ -1,0 +1,73 @@
+//! HTTP/1.1 connections without I/O, either role: bytes in, events out; events in, bytes out (RFC 9112).
+//!
+//! Pure: no sockets, no clock, no globals, and in steady state no allocation. What it takes and refuses is table C of the specification:
+//! strict unless a flag says otherwise, and every flag names its risk.
+
+mod body;
+mod buffer;
+mod connection;
+mod error;
+mod fields;
+mod head;
+mod receiving;
+mod sending;
+mod state;
+pub mod syntax;
+mod validate;
+mod writer;
+
+pub use body::Framing;
+pub use connection::Connection;
+pub use error::{ProtocolError, Side};
+pub use fields::{Facts, Kept, Known, Method};
+pub use head::Fields;
+pub use receiving::Event;
+pub use state::{EventKind, Role, State, States, switch};
+pub use validate::{facts_of, normalized, validate_request, validate_response};
+
+/// Leniency, by bits. Each lets something pass that another program on the way may read differently.
+pub mod flags {
+    /// A lone LF ends a line of a message head; never in chunk lines or trailers.
+    pub const ALLOW_BARE_LF: u32 = 1 << 0;
+    /// Unfold continued lines in requests too; responses always are (RFC 9112 section 5.2).
+    pub const ALLOW_OBS_FOLD: u32 = 1 << 1;
+    /// Blanks between a chunk size and its CRLF.
+    pub const ALLOW_CHUNK_SIZE_OWS: u32 = 1 << 2;
+    /// 01-08, 0E-1F and 7F in field values and reason phrases.
+    pub const ALLOW_CTL_IN_VALUE: u32 = 1 << 3;
+    /// "5, 5" and equal repetitions become one Content-Length.
+    pub const MERGE_EQUAL_CONTENT_LENGTH: u32 = 1 << 4;
+    /// Upgrade proposes a switch without `Connection: upgrade`.
+    pub const UPGRADE_WITHOUT_CONNECTION: u32 = 1 << 5;
+    /// Received Content-Length beside Transfer-Encoding: the latter wins, the former is removed, and the connection closes afterwards.
+    pub const ALLOW_CL_WITH_TE: u32 = 1 << 6;
+    /// What h11 0.16 lets pass, less what is refused always.
+    pub const COMPAT_H11: u32 = 0x3f;
+    /// Every bit that means something.
+    pub const ALL: u32 = 0x7f;
+}
+
+/// Limits and leniency of one connection.
+#[derive(Clone, Copy, Debug)]
+pub struct Rules {
+    pub flags: u32,
+    /// Bytes of a head, of trailers or of a chunk-size line; longer ones are refused with 431.
+    pub max_incomplete: usize,
+    /// Fields of a head or of trailers; more are refused with 431.
+    pub max_fields: usize,
+}
+
+impl Rules {
+    pub const MAX_INCOMPLETE: usize = 16384;
+    pub const MAX_FIELDS: usize = 256;
+
+    pub fn allow(&self, flag: u32) -> bool {
+        self.flags & flag != 0
+    }
+}
+
+impl Default for Rules {
+    fn default() -> Self {
+        Rules { flags: 0, max_incomplete: Rules::MAX_INCOMPLETE, max_fields: Rules::MAX_FIELDS }
+    }
+}

@@ -1,0 +1,281 @@
+//! The receiving half of a connection: from bytes to events.
+
+use std::ops::Range;
+
+use super::body::{self, Chunk, Reader};
+use super::connection::{Connection, Message};
+use super::error::{Checked, ProtocolError, Refusal, Side};
+use super::fields::Method;
+use super::head::{BlockKind, Fields};
+use super::state::{EventKind, Role, State};
+
+/// What came. Everything borrowed is valid until more is received or asked for.
+#[derive(Clone, Copy)]
+pub struct Event<'a> {
+    pub kind: EventKind,
+    /// Of a response.
+    pub status: u16,
+    /// Of a request or response: major << 8 | minor.
+    pub version: u16,
+    pub method: &'a [u8],
+    pub target: &'a [u8],
+    pub reason: &'a [u8],
+    /// Of a head, or the trailers of an end of message.
+    pub fields: Fields<'a>,
+    /// Never empty in a Data event.
+    pub data: &'a [u8],
+    /// The data begins a chunk.
+    pub chunk_start: bool,
+    /// The data ends a chunk.
+    pub chunk_end: bool,
+}
+
+/// What was read, before it is shown.
+enum Got {
+    Nothing,
+    Head(BlockKind),
+    Data { bytes: Range<usize>, chunk_start: bool, chunk_end: bool },
+    End { trailers: bool },
+    Closed,
+}
+
+impl Connection {
+    /// The next event. An error is final for the peer's side; ours may still send.
+    pub fn next_event(&mut self) -> Result<Event<'_>, ProtocolError> {
+        let theirs = self.their_state();
+        if theirs == State::Error {
+            return Err(Refusal::new("the peer broke the protocol before").on(Side::Remote));
+        }
+        let paused = match theirs {
+            State::Done => !self.buffer.is_empty(),
+            State::MightSwitchProtocol | State::SwitchedProtocol => true,
+            _ => false,
+        };
+        if paused {
+            return Ok(Event::of(EventKind::Paused));
+        }
+        match self.read().and_then(|got| self.accept(got)) {
+            Ok(got) => Ok(self.show(got)),
+            Err(refusal) => {
+                self.states.fail(self.role.other());
+                Err(refusal.on(Side::Remote))
+            }
+        }
+    }
+
+    /// Reads what the peer's state calls for, and what an end of the connection means.
+    fn read(&mut self) -> Checked<Got> {
+        let state = self.their_state();
+        let got = match state {
+            State::Idle | State::SendResponse => self.read_head()?,
+            State::SendBody => self.read_body()?,
+            _ if !self.buffer.is_empty() => {
+                return Err(Refusal::of("data where the connection should end", self.buffer.live()));
+            }
+            _ => Got::Nothing,
+        };
+        if !matches!(got, Got::Nothing) {
+            return Ok(got);
+        }
+        if self.buffer.is_empty() && self.eof {
+            if state != State::SendBody {
+                return Ok(Got::Closed);
+            }
+            self.reader.at_eof()?;
+            return Ok(Got::End { trailers: false });
+        }
+        self.check_length(self.buffer.len())?;
+        if self.eof {
+            return Err(Refusal::new("the peer closed the connection within a message"));
+        }
+        Ok(Got::Nothing)
+    }
+
+    /// Judged alike for what is complete and what is not, so that it does not matter in which pieces it comes.
+    fn check_length(&self, length: usize) -> Checked<()> {
+        if length <= self.rules.max_incomplete {
+            return Ok(());
+        }
+        Err(Refusal::hint(
+            431,
+            format!("more than {} bytes of head, trailers or chunk size", self.rules.max_incomplete),
+        ))
+    }
+
+    fn read_head(&mut self) -> Checked<Got> {
+        match self.buffer.live().first() {
+            None => return Ok(Got::Nothing),
+            Some(first) if *first < 0x21 => {
+                return Err(Refusal::of("a message cannot begin with", &self.buffer.live()[..1]));
+            }
+            Some(_) => {}
+        }
+        let kind = match self.role {
+            Role::Server => BlockKind::Request,
+            Role::Client => BlockKind::Response,
+        };
+        Ok(if self.read_block(kind)? { Got::Head(kind) } else { Got::Nothing })
+    }
+
+    fn read_block(&mut self, kind: BlockKind) -> Checked<bool> {
+        let Some(length) = self.buffer.find_block() else {
+            return Ok(false);
+        };
+        self.check_length(length)?;
+        let feeds = self.buffer.take_feeds();
+        self.head.block = self.buffer.consume(length);
+        let parsed = self.head.parse(self.buffer.bytes_mut(self.head.block.clone()), &feeds, kind, &self.rules);
+        self.buffer.return_feeds(feeds);
+        parsed.map(|()| true)
+    }
+
+    fn read_body(&mut self) -> Checked<Got> {
+        match &mut self.reader {
+            Reader::Length { left: 0, .. } => Ok(Got::End { trailers: false }),
+            Reader::Length { left, .. } => {
+                let count = most(*left, self.buffer.len());
+                *left -= count as u64;
+                Ok(self.take_data(count, false, false))
+            }
+            Reader::UntilClose => Ok(self.take_data(self.buffer.len(), false, false)),
+            Reader::Chunked { .. } => self.read_chunked(),
+        }
+    }
+
+    fn take_data(&mut self, count: usize, chunk_start: bool, chunk_end: bool) -> Got {
+        if count == 0 {
+            return Got::Nothing;
+        }
+        Got::Data { bytes: self.buffer.consume(count), chunk_start, chunk_end }
+    }
+
+    fn read_chunked(&mut self) -> Checked<Got> {
+        loop {
+            let Reader::Chunked { at, extensions } = &mut self.reader else {
+                return Ok(Got::Nothing);
+            };
+            match *at {
+                Chunk::Footer(seen) => {
+                    let there = body::footer(seen, self.buffer.live())?;
+                    self.buffer.consume(there);
+                    let seen = seen + there as u8;
+                    *at = if seen == 2 { Chunk::Size } else { Chunk::Footer(seen) };
+                    if seen < 2 {
+                        return Ok(Got::Nothing);
+                    }
+                }
+                Chunk::Size => {
+                    let Some(length) = self.buffer.find_line() else {
+                        return Ok(Got::Nothing);
+                    };
+                    if length <= self.rules.max_incomplete {
+                        let size = body::chunk_size(&self.buffer.live()[..length], extensions, &self.rules)?;
+                        *at = if size == 0 { Chunk::Trailers } else { Chunk::Data { left: size, first: true } };
+                        self.buffer.consume(length);
+                        continue;
+                    }
+                    self.check_length(length)?;
+                }
+                Chunk::Data { left, first } => {
+                    let count = most(left, self.buffer.len());
+                    let end = count as u64 == left;
+                    *at = match end {
+                        true => Chunk::Footer(0),
+                        false => Chunk::Data { left: left - count as u64, first: first && count == 0 },
+                    };
+                    return Ok(self.take_data(count, first, end));
+                }
+                Chunk::Trailers => {
+                    return Ok(match self.read_block(BlockKind::Trailers)? {
+                        true => Got::End { trailers: true },
+                        false => Got::Nothing,
+                    });
+                }
+            }
+        }
+    }
+
+    /// Moves the state machines.
+    fn accept(&mut self, got: Got) -> Checked<Got> {
+        let peer = self.role.other();
+        match &got {
+            Got::Nothing => {}
+            Got::Head(_) => {
+                let message = self.received();
+                self.advance(peer, self.kind_of_head(), Some(&message))?;
+            }
+            Got::Data { .. } => self.advance(peer, EventKind::Data, None)?,
+            Got::End { .. } => self.advance(peer, EventKind::EndOfMessage, None)?,
+            Got::Closed => self.advance(peer, EventKind::ConnectionClosed, None)?,
+        }
+        Ok(got)
+    }
+
+    fn received(&self) -> Message {
+        let method = match self.role {
+            Role::Server => Method::of(&self.buffer.bytes(self.head.block.clone())[self.head.method.clone()]),
+            Role::Client => Method::None,
+        };
+        Message { method, status: self.head.status, version: self.head.version, facts: self.head.facts }
+    }
+
+    fn kind_of_head(&self) -> EventKind {
+        match (self.role, self.head.status) {
+            (Role::Server, _) => EventKind::Request,
+            (Role::Client, ..200) => EventKind::InformationalResponse,
+            (Role::Client, _) => EventKind::Response,
+        }
+    }
+
+    fn show(&self, got: Got) -> Event<'_> {
+        let block = self.buffer.bytes(self.head.block.clone());
+        match got {
+            Got::Nothing => Event::of(EventKind::NeedData),
+            Got::Closed => Event::of(EventKind::ConnectionClosed),
+            Got::End { trailers } => Event {
+                fields: if trailers { Fields::new(&self.head, block) } else { Fields::none() },
+                ..Event::of(EventKind::EndOfMessage)
+            },
+            Got::Data { bytes, chunk_start, chunk_end } => {
+                Event { data: self.buffer.bytes(bytes), chunk_start, chunk_end, ..Event::of(EventKind::Data) }
+            }
+            Got::Head(kind) => {
+                let head = Event {
+                    version: self.head.version,
+                    fields: Fields::new(&self.head, block),
+                    ..Event::of(self.kind_of_head())
+                };
+                match kind {
+                    BlockKind::Request => Event {
+                        method: &block[self.head.method.clone()],
+                        target: &block[self.head.target.clone()],
+                        ..head
+                    },
+                    _ => Event { status: self.head.status, reason: &block[self.head.reason.clone()], ..head },
+                }
+            }
+        }
+    }
+}
+
+impl Event<'_> {
+    fn of(kind: EventKind) -> Self {
+        Event {
+            kind,
+            status: 0,
+            version: 0,
+            method: &[],
+            target: &[],
+            reason: &[],
+            fields: Fields::none(),
+            data: &[],
+            chunk_start: false,
+            chunk_end: false,
+        }
+    }
+}
+
+/// The smaller of what is left and what is there.
+fn most(left: u64, there: usize) -> usize {
+    usize::try_from(left).unwrap_or(usize::MAX).min(there)
+}

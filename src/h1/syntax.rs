@@ -1,0 +1,116 @@
+//! The bytes of HTTP/1.1: tokens, field values, lists, hosts (RFC 9110 section 5.6, RFC 9112, RFC 3986 section 3.2).
+
+/// tchar (RFC 9110 section 5.6.2).
+static TCHAR: [bool; 256] = {
+    let mut table = [false; 256];
+    let mut byte = 0;
+    while byte < 256 {
+        let b = byte as u8;
+        table[byte] = b.is_ascii_alphanumeric()
+            || matches!(
+                b,
+                b'!' | b'#' | b'$' | b'%' | b'&' | b'\'' | b'*' | b'+' | b'-' | b'.' | b'^' | b'_' | b'`' | b'|' | b'~'
+            );
+        byte += 1;
+    }
+    table
+};
+
+/// How many bytes of a token `bytes` begins with.
+pub fn token_len(bytes: &[u8]) -> usize {
+    bytes.iter().position(|&b| !TCHAR[b as usize]).unwrap_or(bytes.len())
+}
+
+pub fn is_token(bytes: &[u8]) -> bool {
+    !bytes.is_empty() && token_len(bytes) == bytes.len()
+}
+
+/// 21-7E, at least one.
+pub fn is_target(bytes: &[u8]) -> bool {
+    !bytes.is_empty() && bytes.iter().fold(true, |ok, b| ok & b.is_ascii_graphic())
+}
+
+pub fn is_blank(byte: u8) -> bool {
+    byte == b' ' || byte == b'\t'
+}
+
+/// Without the blanks around it.
+pub fn trimmed(mut bytes: &[u8]) -> &[u8] {
+    while let [first, rest @ ..] = bytes
+        && is_blank(*first)
+    {
+        bytes = rest;
+    }
+    while let [rest @ .., last] = bytes
+        && is_blank(*last)
+    {
+        bytes = rest;
+    }
+    bytes
+}
+
+/// Whether every byte may stand in a field value or a reason phrase. `controls` lets 01-08, 0E-1F and 7F pass; NUL and the line and
+/// page breaks never do.
+pub fn is_text(bytes: &[u8], controls: bool) -> bool {
+    // Without an early return the loop is vectorised.
+    let strange = bytes.iter().fold(false, |bad, &b| bad | ((b < 0x20) & (b != b'\t')) | (b == 0x7f));
+    !strange || (controls && bytes.iter().all(|&b| b != 0 && !(0x0a..=0x0d).contains(&b)))
+}
+
+/// The members of a comma-separated list, without blanks around them; empty ones are skipped.
+pub fn list(value: &[u8]) -> impl Iterator<Item = &[u8]> {
+    value.split(|&b| b == b',').map(trimmed).filter(|member| !member.is_empty())
+}
+
+/// Whether `value` is `uri-host [ ":" port ]`, or empty (RFC 9112 section 3.2, RFC 3986 section 3.2.2).
+pub fn is_host(value: &[u8]) -> bool {
+    let (host, port) = if value.first() == Some(&b'[') {
+        let Some(end) = value.iter().position(|&b| b == b']') else { return false };
+        if !is_ip_literal(&value[1..end]) {
+            return false;
+        }
+        (&value[..0], &value[end + 1..])
+    } else {
+        let end = value.iter().position(|&b| b == b':').unwrap_or(value.len());
+        value.split_at(end)
+    };
+    let port = match port {
+        [] => port,
+        [b':', digits @ ..] => digits,
+        _ => return false,
+    };
+    is_reg_name(host) && port.iter().all(u8::is_ascii_digit)
+}
+
+/// What stands between the brackets: an IPv6 address, or `v` and a version, which nobody uses.
+fn is_ip_literal(inner: &[u8]) -> bool {
+    match inner {
+        [b'v' | b'V', rest @ ..] => match rest.iter().position(|&b| b == b'.') {
+            Some(dot) if dot > 0 && dot + 1 < rest.len() => {
+                rest[..dot].iter().all(u8::is_ascii_hexdigit)
+                    && rest[dot + 1..].iter().all(|&b| is_unreserved(b) || is_sub_delim(b) || b == b':')
+            }
+            _ => false,
+        },
+        _ => std::str::from_utf8(inner).is_ok_and(|text| text.parse::<std::net::Ipv6Addr>().is_ok()),
+    }
+}
+
+fn is_reg_name(mut host: &[u8]) -> bool {
+    loop {
+        host = match host {
+            [] => return true,
+            [b'%', high, low, rest @ ..] if high.is_ascii_hexdigit() && low.is_ascii_hexdigit() => rest,
+            [b, rest @ ..] if is_unreserved(*b) || is_sub_delim(*b) => rest,
+            _ => return false,
+        }
+    }
+}
+
+fn is_unreserved(b: u8) -> bool {
+    b.is_ascii_alphanumeric() || matches!(b, b'-' | b'.' | b'_' | b'~')
+}
+
+fn is_sub_delim(b: u8) -> bool {
+    matches!(b, b'!' | b'$' | b'&' | b'\'' | b'(' | b')' | b'*' | b'+' | b',' | b';' | b'=')
+}

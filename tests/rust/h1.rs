@@ -1,0 +1,321 @@
+//! The sans-I/O connection: what it takes and refuses, in whatever pieces it comes, and that both roles understand each other.
+
+#[path = "support/h1.rs"]
+mod support;
+#[path = "support/h1_vectors.rs"]
+mod vectors;
+
+use atls::h1::{Connection, EventKind, Role, Rules, Side, State, flags};
+use support::{Headers, client, in_all_pieces, pairs, run, server};
+use vectors::{Expected, Side as From, VECTORS};
+
+fn make(from: From, flags: u32) -> Connection {
+    match from {
+        From::Request => server(flags),
+        From::Response(method) => client(flags, method),
+    }
+}
+
+fn body(seen: &str) -> &str {
+    seen.lines().find_map(|line| line.strip_prefix("Data ")).unwrap_or("")
+}
+
+#[test]
+fn every_vector_in_all_pieces() {
+    for vector in VECTORS {
+        let bytes = vector.bytes();
+        let seen = in_all_pieces(|| make(vector.from, vector.flags), &bytes, true);
+        match vector.expected {
+            Expected::Body(text) => {
+                assert!(!seen.contains("error "), "{}: {seen}", vector.name);
+                assert!(seen.contains("EndOfMessage"), "{}: {seen}", vector.name);
+                assert_eq!(body(&seen), text, "{}: {seen}", vector.name);
+            }
+            Expected::Refused(hint) => {
+                assert!(seen.contains(&format!("error {hint} ")), "{}: {seen}", vector.name);
+            }
+        }
+    }
+}
+
+#[test]
+fn what_no_flag_allows_is_refused_under_all_flags() {
+    for vector in VECTORS.iter().filter(|vector| vector.always) {
+        let seen = in_all_pieces(|| make(vector.from, flags::COMPAT_H11), &vector.bytes(), true);
+        assert!(seen.contains("error "), "{}: {seen}", vector.name);
+    }
+}
+
+/// A connection of each role, and what went between them.
+struct Pair {
+    client: Connection,
+    server: Connection,
+    seen: support::Seen,
+}
+
+impl Pair {
+    fn new() -> Pair {
+        let conn = |role| Connection::new(role, Rules::default());
+        Pair { client: conn(Role::Client), server: conn(Role::Server), seen: support::Seen::default() }
+    }
+
+    fn request(&mut self, method: &str, headers: Headers, body: &[&str], trailers: Headers) {
+        let out = self.client.send_request(method.as_bytes(), b"/x", pairs(headers)).expect("request").to_vec();
+        self.server.receive(&out);
+        for part in body {
+            let (before, after) = self.client.send_data(part.len() as u64).expect("data");
+            let bytes = [before, part.as_bytes(), after].concat();
+            self.server.receive(&bytes);
+        }
+        let out = self.client.send_end_of_message(pairs(trailers)).expect("end").to_vec();
+        self.server.receive(&out);
+        assert!(self.seen.drain(&mut self.server), "{:?}", self.seen.lines);
+    }
+
+    fn response(&mut self, status: u16, headers: Headers, body: &[&str], trailers: Headers) {
+        let out = self.server.send_response(status, b"", pairs(headers)).expect("response").to_vec();
+        self.client.receive(&out);
+        if status < 200 || self.server.our_state() == State::SwitchedProtocol {
+            assert!(self.seen.drain(&mut self.client), "{:?}", self.seen.lines);
+            return;
+        }
+        for part in body {
+            let (before, after) = self.server.send_data(part.len() as u64).expect("data");
+            let bytes = [before, part.as_bytes(), after].concat();
+            self.client.receive(&bytes);
+        }
+        let out = self.server.send_end_of_message(pairs(trailers)).expect("end").to_vec();
+        self.client.receive(&out);
+        assert!(self.seen.drain(&mut self.client), "{:?}", self.seen.lines);
+    }
+
+    fn states(&self) -> (State, State) {
+        assert_eq!(self.client.states().client, self.server.states().client);
+        assert_eq!(self.client.states().server, self.server.states().server);
+        (self.client.states().client, self.client.states().server)
+    }
+
+    fn again(&mut self) {
+        self.client.start_next_cycle().expect("client");
+        self.server.start_next_cycle().expect("server");
+    }
+
+    fn told(&mut self) -> String {
+        std::mem::take(&mut self.seen.lines).join("\n")
+    }
+}
+
+const HOST: (&str, &str) = ("Host", "a");
+
+#[test]
+fn round_trips_of_every_framing() {
+    let mut pair = Pair::new();
+    pair.request("POST", &[HOST, ("Content-Length", "5")], &["he", "llo"], &[]);
+    assert_eq!(pair.told(), "Request POST0 /x 101 [Host=a, Content-Length=5]\nData hello\nEndOfMessage 0  0 []");
+    pair.response(200, &[("Content-Length", "3")], &["abc"], &[]);
+    assert_eq!(pair.told(), "Response 200  101 [Content-Length=3]\nData abc\nEndOfMessage 0  0 []");
+    assert_eq!(pair.states(), (State::Done, State::Done));
+    pair.again();
+    pair.request("POST", &[HOST, ("Transfer-Encoding", "chunked")], &["he", "llo"], &[("A", "b")]);
+    assert_eq!(
+        pair.told(),
+        "Request POST0 /x 101 [Host=a, Transfer-Encoding=chunked]\nData hello\nEndOfMessage 0  0 [A=b]"
+    );
+    pair.response(200, &[], &["abc", "d"], &[("T", "u"), ("V", "w")]);
+    assert_eq!(pair.told(), "Response 200  101 [Transfer-Encoding=chunked]\nData abcd\nEndOfMessage 0  0 [T=u, V=w]");
+    pair.again();
+    pair.request("HEAD", &[HOST], &[], &[]);
+    pair.told();
+    pair.response(200, &[("Content-Length", "3")], &[], &[]);
+    assert_eq!(pair.told(), "Response 200  101 [Content-Length=3]\nEndOfMessage 0  0 []");
+    pair.again();
+    pair.request("GET", &[HOST, ("Expect", "100-Continue")], &[], &[]);
+    assert!(!pair.server.they_are_waiting_for_100_continue(), "the request is over");
+    pair.told();
+    pair.response(100, &[], &[], &[]);
+    pair.response(103, &[("Link", "b")], &[], &[]);
+    pair.response(204, &[("Content-Length", "0")], &[], &[]);
+    assert_eq!(
+        pair.told(),
+        "InformationalResponse 100  101 []\nInformationalResponse 103  101 [Link=b]\nResponse 204  101 []\nEndOfMessage 0  0 []"
+    );
+    pair.again();
+    pair.request("GET", &[HOST, ("Connection", "close")], &[], &[]);
+    pair.told();
+    pair.response(200, &[("Connection", "Foo, keep-alive"), ("Content-Length", "0")], &[], &[]);
+    assert_eq!(
+        pair.told(),
+        "Response 200  101 [Content-Length=0, Connection=close, Connection=foo]\nEndOfMessage 0  0 []"
+    );
+    assert_eq!(pair.states(), (State::MustClose, State::MustClose));
+}
+
+#[test]
+fn expect_100_continue() {
+    let mut pair = Pair::new();
+    let headers = [HOST, ("Content-Length", "1"), ("Expect", "100-continue")];
+    let out = pair.client.send_request(b"POST", b"/", pairs(&headers)).expect("request").to_vec();
+    pair.server.receive(&out);
+    pair.seen.drain(&mut pair.server);
+    assert!(pair.server.they_are_waiting_for_100_continue());
+    assert!(pair.client.client_is_waiting_for_100_continue() && !pair.client.they_are_waiting_for_100_continue());
+    pair.response(100, &[], &[], &[]);
+    assert!(!pair.server.they_are_waiting_for_100_continue());
+    assert!(!pair.client.client_is_waiting_for_100_continue());
+}
+
+#[test]
+fn connect_and_upgrade_switch_or_are_denied() {
+    for (method, headers, status) in
+        [("CONNECT", &[HOST][..], 200), ("GET", &[HOST, ("Connection", "Upgrade"), ("Upgrade", "b")], 101)]
+    {
+        let mut pair = Pair::new();
+        pair.request(method, headers, &[], &[]);
+        assert_eq!(pair.states(), (State::MightSwitchProtocol, State::SendResponse));
+        pair.response(status, &[], &[], &[]);
+        assert_eq!(pair.states(), (State::SwitchedProtocol, State::SwitchedProtocol));
+        pair.client.receive(b"later");
+        assert_eq!(pair.client.next_event().expect("event").kind, EventKind::Paused);
+        assert_eq!(pair.client.trailing_data(), (&b"later"[..], false));
+
+        let mut pair = Pair::new();
+        pair.request(method, headers, &[], &[]);
+        pair.response(403, &[("Content-Length", "2")], &["no"], &[]);
+        assert_eq!(pair.states(), (State::Done, State::Done));
+    }
+    let mut pair = Pair::new();
+    pair.request("GET", &[HOST, ("Upgrade", "b")], &[], &[]);
+    assert_eq!(pair.states(), (State::Done, State::SendResponse), "Upgrade without Connection proposes nothing");
+    let error = pair.server.send_response(101, b"", pairs(&[])).expect_err("nothing was proposed");
+    assert!(error.side == Side::Local && error.message.contains("did not propose"), "{error}");
+}
+
+#[test]
+fn an_old_peer_gets_what_it_understands() {
+    let mut conn = server(0);
+    conn.receive(b"GET / HTTP/1.0\r\n\r\n");
+    conn.next_event().expect("request");
+    conn.next_event().expect("end");
+    let head = conn.send_response(200, b"OK", pairs(&[("Transfer-Encoding", "chunked")])).expect("response");
+    assert_eq!(head, b"HTTP/1.1 200 OK\r\nConnection: close\r\n\r\n");
+    assert_eq!(conn.send_data(5).expect("data"), (&b""[..], &b""[..]));
+    assert_eq!(conn.send_end_of_message(pairs(&[])).expect("end"), b"");
+    assert_eq!(conn.our_state(), State::MustClose);
+    let mut silent = server(0);
+    assert_eq!(
+        silent.send_response(408, b"", pairs(&[])).expect("timeout"),
+        b"HTTP/1.1 408 \r\nConnection: close\r\n\r\n"
+    );
+}
+
+#[test]
+fn what_may_not_be_sent() {
+    let refused = |conn: &mut Connection, part: &str, done: Result<Vec<u8>, atls::h1::ProtocolError>| {
+        let error = done.expect_err(part);
+        assert!(error.side == Side::Local && error.message.contains(part), "{part}: {error}");
+        assert_eq!(conn.our_state(), State::Error);
+    };
+    let requests: [(&str, &str, Headers, &str); 9] = [
+        ("G T", "/", &[HOST], "illegal method"),
+        ("GET", "/ x", &[HOST], "illegal target"),
+        ("GET", "/", &[], "no Host"),
+        ("GET", "/", &[HOST, HOST], "more than one Host"),
+        ("GET", "/", &[HOST, ("foo bar", "x")], "foo bar"),
+        ("GET", "/", &[HOST, ("foo", "bar\r\nbaz")], "bar\\r\\nbaz"),
+        ("GET", "/", &[HOST, ("foo", " bar")], "blanks around"),
+        ("POST", "/", &[HOST, ("Content-Length", "1"), ("Transfer-Encoding", "chunked")], "both"),
+        ("POST", "/", &[("Host", "a b")], "illegal Host"),
+    ];
+    for (method, target, headers, part) in requests {
+        let mut conn = Connection::new(Role::Client, Rules::default());
+        let done = conn.send_request(method.as_bytes(), target.as_bytes(), pairs(headers)).map(<[u8]>::to_vec);
+        refused(&mut conn, part, done);
+    }
+    let responses: [(u16, &str, Headers, &str); 4] = [
+        (99, "", &[], "impossible status"),
+        (200, "OK\r\nEvil: 1", &[], "illegal reason"),
+        (103, "", &[("Content-Length", "0")], "in a 103"),
+        (200, "", &[("Transfer-Encoding", "gzip")], "other than chunked"),
+    ];
+    for (status, reason, headers, part) in responses {
+        let mut conn = server(0);
+        conn.receive(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n");
+        conn.next_event().expect("request");
+        let done = conn.send_response(status, reason.as_bytes(), pairs(headers)).map(<[u8]>::to_vec);
+        refused(&mut conn, part, done);
+    }
+    let mut conn = client(0, "GET");
+    let done = conn.send_data(1).map(|_| Vec::new());
+    refused(&mut conn, "impossible while", done);
+    let mut conn = Connection::new(Role::Client, Rules::default());
+    conn.send_request(b"PUT", b"/", pairs(&[HOST, ("Content-Length", "3")])).expect("head");
+    let done = conn.send_data(4).map(|_| Vec::new());
+    refused(&mut conn, "too much data", done);
+    let mut conn = Connection::new(Role::Client, Rules::default());
+    conn.send_request(b"PUT", b"/", pairs(&[HOST, ("Content-Length", "3")])).expect("head");
+    let done = conn.send_end_of_message(pairs(&[])).map(<[u8]>::to_vec);
+    refused(&mut conn, "too little data", done);
+}
+
+#[test]
+fn errors_stay_and_leave_the_other_side_alone() {
+    let mut conn = server(0);
+    conn.receive(b"nonsense\r\n\r\n");
+    assert_eq!(conn.next_event().err().expect("nonsense").hint, 400);
+    assert_eq!(conn.next_event().err().expect("again").side, Side::Remote);
+    let answer = conn.send_response(400, b"", pairs(&[("Content-Length", "0")])).expect("an answer");
+    assert_eq!(answer, b"HTTP/1.1 400 \r\nContent-Length: 0\r\n\r\n");
+    assert_eq!(conn.send_end_of_message(pairs(&[])).expect("end"), b"");
+    assert_eq!(conn.our_state(), State::MustClose);
+
+    let mut conn = server(0);
+    conn.send_failed();
+    conn.send_failed();
+    assert_eq!(conn.our_state(), State::Error);
+    conn.receive(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n");
+    assert!(conn.next_event().is_err(), "a request to a server that cannot answer");
+    conn.receive_eof();
+    assert!(!conn.receive(b"more"), "nothing comes after the end");
+}
+
+#[test]
+fn pipelined_requests_wait_their_turn() {
+    let mut conn = server(0);
+    let two = b"GET /1 HTTP/1.1\r\nHost: a\r\n\r\nGET /2 HTTP/1.1\r\nHost: a\r\n\r\n";
+    let seen = run(&mut conn, std::iter::once(&two[..]), true);
+    assert!(seen.contains("PAUSED") && !seen.contains("/2 101"), "{seen}");
+    conn.send_response(200, b"", pairs(&[("Content-Length", "0")])).expect("answer");
+    conn.send_end_of_message(pairs(&[])).expect("end");
+    conn.start_next_cycle().expect("next");
+    let seen = run(&mut conn, std::iter::empty(), true);
+    assert!(seen.contains("Request GET0 /2 101"), "{seen}");
+}
+
+#[test]
+fn a_client_does_not_take_what_it_did_not_ask_for() {
+    let mut conn = client(0, "GET");
+    conn.receive(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n");
+    while !matches!(conn.next_event().expect("event").kind, EventKind::Paused) {}
+    assert!(conn.start_next_cycle().expect_err("poisoned").message.contains("unread bytes"));
+}
+
+#[test]
+fn limits() {
+    let head = |extra: usize| {
+        let mut head = b"GET / HTTP/1.1\r\nHost: a\r\nA: ".to_vec();
+        head.resize(head.len() + extra, b'x');
+        head.extend_from_slice(b"\r\n\r\n");
+        head
+    };
+    let exact = head(Rules::MAX_INCOMPLETE - head(0).len());
+    assert!(!run(&mut server(0), std::iter::once(&exact[..]), true).contains("error"));
+    let over = in_all_pieces(|| server(0), &head(Rules::MAX_INCOMPLETE - head(0).len() + 1), true);
+    assert!(over.contains("error 431"), "{over}");
+    let many = |count: usize| format!("GET / HTTP/1.1\r\nHost: a\r\n{}\r\n", "A: b\r\n".repeat(count));
+    assert!(!run(&mut server(0), std::iter::once(many(255).as_bytes()), true).contains("error"));
+    assert!(run(&mut server(0), std::iter::once(many(256).as_bytes()), true).contains("error 431"));
+    // 16 KiB of extensions, over all chunks.
+    let chunks = format!("1;{}\r\nx\r\n", "e".repeat(1000)).repeat(17);
+    let bytes = format!("POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n{chunks}0\r\n\r\n");
+    assert!(run(&mut server(0), std::iter::once(bytes.as_bytes()), true).contains("chunk extensions"));
+}
