@@ -116,6 +116,153 @@
 #define ATLS_LENGTH_UNKNOWN UINT64_MAX
 
 /*
+ Who a connection is.
+ */
+#define ATLS_H1_CLIENT 0
+
+#define ATLS_H1_SERVER 1
+
+/*
+ States of a side of a connection.
+ */
+#define ATLS_H1_IDLE 0
+
+/*
+ Server only: a request's head has come, the final response not yet begun.
+ */
+#define ATLS_H1_SEND_RESPONSE 1
+
+#define ATLS_H1_SEND_BODY 2
+
+#define ATLS_H1_DONE 3
+
+/*
+ Nothing more may be sent but the end of the connection.
+ */
+#define ATLS_H1_MUST_CLOSE 4
+
+#define ATLS_H1_CLOSED 5
+
+/*
+ Client only: its message is done, and a switch of protocol that it proposed is undecided.
+ */
+#define ATLS_H1_MIGHT_SWITCH_PROTOCOL 6
+
+#define ATLS_H1_SWITCHED_PROTOCOL 7
+
+/*
+ For good.
+ */
+#define ATLS_H1_ERROR 8
+
+/*
+ Kinds of atls_h1_event: method, target, http_version, headers.
+ */
+#define ATLS_H1_REQUEST 1
+
+/*
+ 100-199: status, reason, http_version, headers.
+ */
+#define ATLS_H1_INFORMATIONAL_RESPONSE 2
+
+/*
+ 200-999: status, reason, http_version, headers.
+ */
+#define ATLS_H1_RESPONSE 3
+
+/*
+ data, chunk_start, chunk_end.
+ */
+#define ATLS_H1_DATA 4
+
+/*
+ headers: the trailers.
+ */
+#define ATLS_H1_END_OF_MESSAGE 5
+
+/*
+ The peer closed its sending side where it may. Comes again each time one asks.
+ */
+#define ATLS_H1_CONNECTION_CLOSED 6
+
+/*
+ Receive more, or the end, then ask again.
+ */
+#define ATLS_H1_NEED_DATA 7
+
+/*
+ Nothing is read on until the next cycle begins (the peer is DONE), the server has decided (MIGHT_SWITCH_PROTOCOL), or ever
+ (SWITCHED_PROTOCOL: take atls_h1_conn_trailing_data).
+ */
+#define ATLS_H1_PAUSED 8
+
+/*
+ How the end of a body is found.
+ */
+#define ATLS_H1_FRAMING_CONTENT_LENGTH 0
+
+#define ATLS_H1_FRAMING_CHUNKED 1
+
+#define ATLS_H1_FRAMING_UNTIL_CLOSE 2
+
+/*
+ Leniency, 0 by default. Each lets something pass that another program on the way may read differently, which is how requests are
+ smuggled. A lone LF ends a line of a message head; never in chunk lines or trailers.
+ */
+#define ATLS_H1_ALLOW_BARE_LF 1
+
+/*
+ Unfold continued header lines in requests too; responses always are (RFC 9112 section 5.2). Never Content-Length,
+ Transfer-Encoding or Host.
+ */
+#define ATLS_H1_ALLOW_OBS_FOLD 2
+
+/*
+ Blanks between a chunk size and its CRLF.
+ */
+#define ATLS_H1_ALLOW_CHUNK_SIZE_OWS 4
+
+/*
+ 01-08, 0E-1F and 7F in field values and reason phrases.
+ */
+#define ATLS_H1_ALLOW_CTL_IN_VALUE 8
+
+/*
+ "5, 5" and equal repetitions become one Content-Length.
+ */
+#define ATLS_H1_MERGE_EQUAL_CONTENT_LENGTH 16
+
+/*
+ Upgrade proposes a switch of protocol without `Connection: upgrade`.
+ */
+#define ATLS_H1_UPGRADE_WITHOUT_CONNECTION 32
+
+/*
+ Received Content-Length beside Transfer-Encoding: the latter wins, the former is removed, and the connection closes afterwards.
+ */
+#define ATLS_H1_ALLOW_CL_WITH_TE 64
+
+/*
+ What h11 0.16 lets pass, less what is refused always.
+ */
+#define ATLS_H1_COMPAT_H11 63
+
+/*
+ A switch of protocol that was proposed or is accepted.
+ */
+#define ATLS_H1_SWITCH_NONE 0
+
+/*
+ By the method CONNECT.
+ */
+#define ATLS_H1_SWITCH_CONNECT 1
+
+/*
+ By `Upgrade`.
+ */
+#define ATLS_H1_SWITCH_UPGRADE 2
+
+/*
  Immutable bytes, reference-counted and safe to share between threads. Buffers of DATA events are views of what the network
  layer received: keeping one costs no copy, and keeps the memory.
  */
@@ -137,6 +284,20 @@ typedef struct atls_error atls_error;
  read to its end gives up the connection.
  */
 typedef struct atls_exchange atls_exchange;
+
+/*
+ A connection without I/O, in either role. Belongs to one thread at a time.
+
+ What it hands out is borrowed in two domains: what receiving calls gave is valid until the next receiving call (`receive*`, `recv_*`,
+ `next_event`), what sending calls gave until the next sending call (`send_*`); each also until `start_next_cycle` or `free`. A server may
+ thus answer while it holds the request's event.
+ */
+typedef struct atls_h1_conn atls_h1_conn;
+
+/*
+ A growable list of headers that owns its bytes. Belongs to one thread at a time; used again after `clear` it allocates nothing.
+ */
+typedef struct atls_h1_header_list atls_h1_header_list;
 
 /*
  A response head, or trailers. Immutable, reference-counted, safe to share between threads.
@@ -281,6 +442,76 @@ typedef struct atls_sink {
      */
     void (*drop)(void *user_data);
 } atls_sink;
+
+/*
+ Borrowed bytes, not NUL-terminated. As an input: NULL is allowed with length 0. As an output: `ptr` is never NULL.
+ */
+typedef struct atls_bytes {
+    const uint8_t *ptr;
+    size_t len;
+} atls_bytes;
+
+/*
+ One header line.
+ */
+typedef struct atls_h1_header {
+    /*
+     Output: in lower case. Input: in any case.
+     */
+    struct atls_bytes name;
+    /*
+     Output: without blanks around it, unfolded; Content-Length and Transfer-Encoding normalised.
+     */
+    struct atls_bytes value;
+    /*
+     The name as it is on the wire, `name.len` bytes. Input: NULL to use `name`.
+     */
+    const uint8_t *raw_name;
+} atls_h1_header;
+
+/*
+ What came. Owned by the connection, and valid, with all that it points to, until the next receiving call on it: sending leaves it
+ alone. Later versions may append fields: never copy it by its size.
+ */
+typedef struct atls_h1_event {
+    /*
+     ATLS_H1_REQUEST and so on; which fields each has stands there, the others are 0 or empty.
+     */
+    uint32_t kind;
+    uint32_t status;
+    /*
+     Major << 8 | minor.
+     */
+    uint32_t http_version;
+    struct atls_bytes method;
+    struct atls_bytes target;
+    struct atls_bytes reason;
+    const struct atls_h1_header *headers;
+    size_t headers_len;
+    /*
+     A view into the receive buffer, never empty.
+     */
+    struct atls_bytes data;
+    /*
+     The data begins a chunk of a chunked body.
+     */
+    bool chunk_start;
+    /*
+     The data ends a chunk; its CRLF may be still to come.
+     */
+    bool chunk_end;
+} atls_h1_event;
+
+/*
+ Both state machines of a connection; a plain value that may be copied. Numbers as of ATLS_H1_IDLE and so on; `keep_alive` is 1 until the
+ connection is known to end; `proposals` are ATLS_H1_SWITCH_* bits.
+ */
+typedef struct atls_h1_states {
+    uint8_t client;
+    uint8_t server;
+    uint8_t keep_alive;
+    uint8_t proposals;
+} atls_h1_states;
 
 /*
  Success.
@@ -453,6 +684,16 @@ typedef struct atls_sink {
 #define ATLS_WEBSOCKET 511
 
 /*
+ What the caller wants to send on an atls_h1_conn is not HTTP, or not possible now.
+ */
+#define ATLS_H1_LOCAL 520
+
+/*
+ The peer of an atls_h1_conn broke the protocol; atls_error_http_status is what a server might answer.
+ */
+#define ATLS_H1_REMOTE 521
+
+/*
  The library failed inside and caught itself. The handle involved is not usable any more.
  */
 #define ATLS_PANIC 901
@@ -534,7 +775,8 @@ int32_t atls_error_os_errno(const struct atls_error *error);
 int32_t atls_error_tls_alert(const struct atls_error *error);
 
 /*
- HTTP status that caused the error (evidence exchange, tunnel, collateral), 0 where none did.
+ HTTP status that caused the error (evidence exchange, tunnel, collateral), 0 where none did. With H1_REMOTE: the status with which a
+ server might answer, 400, 431, 501 or 505.
  */
 uint32_t atls_error_http_status(const struct atls_error *error);
 
@@ -1383,6 +1625,345 @@ struct atls_exchange *atls_exchange_ref(struct atls_exchange *exchange);
  Drops a reference. The last one gives the exchange up, as atls_exchange_cancel; CLOSED still comes.
  */
 void atls_exchange_free(struct atls_exchange *exchange);
+
+/*
+ `role`: ATLS_H1_CLIENT or ATLS_H1_SERVER. `flags`: ATLS_H1_ALLOW_* and its like, 0 for none. *conn is the caller's to free.
+ Statuses: NULL_ARGUMENT, INVALID_ARGUMENT.
+ */
+atls_status atls_h1_conn_new(uint32_t role,
+                             uint32_t flags,
+                             struct atls_h1_conn **conn,
+                             struct atls_error **error);
+
+/*
+ Limits, 0 for the default. `max_incomplete`: bytes of a head, of trailers or of a chunk-size line, default 16384, at most 2^30;
+ more than that is refused with 431. `max_headers`: fields of a head or of trailers, default 256. To be set before anything is
+ received or sent. Statuses: NULL_ARGUMENT, INVALID_ARGUMENT, INVALID_STATE.
+ */
+atls_status atls_h1_conn_set_limits(struct atls_h1_conn *conn,
+                                    uint64_t max_incomplete,
+                                    uint32_t max_headers,
+                                    struct atls_error **error);
+
+/*
+ Frees the connection and all that it handed out.
+ */
+void atls_h1_conn_free(struct atls_h1_conn *conn);
+
+/*
+ Copies bytes into the receive buffer and parses nothing. Without a limit: stop reading from the network while the connection is
+ PAUSED. Length 0 does nothing, and is not the end. Receiving domain. Statuses: NULL_ARGUMENT, INVALID_STATE after the end.
+ */
+atls_status atls_h1_conn_receive(struct atls_h1_conn *conn,
+                                 const uint8_t *data,
+                                 size_t len,
+                                 struct atls_error **error);
+
+/*
+ The peer closed its sending side. Doing it again changes nothing. Receiving domain. Statuses: NULL_ARGUMENT.
+ */
+atls_status atls_h1_conn_receive_eof(struct atls_h1_conn *conn, struct atls_error **error);
+
+/*
+ Room for at least `least` bytes inside the receive buffer, to read(2) or SSL_read into; then commit how many came. Receiving domain.
+ Statuses: NULL_ARGUMENT, INVALID_ARGUMENT over 2^30 bytes, INVALID_STATE after the end.
+ */
+atls_status atls_h1_conn_recv_reserve(struct atls_h1_conn *conn,
+                                      size_t least,
+                                      uint8_t **room,
+                                      size_t *room_len,
+                                      struct atls_error **error);
+
+/*
+ The first `len` bytes of the room that was reserved last have come. Receiving domain. Statuses: NULL_ARGUMENT, INVALID_ARGUMENT for
+ more than was reserved, INVALID_STATE after the end.
+ */
+atls_status atls_h1_conn_recv_commit(struct atls_h1_conn *conn,
+                                     size_t len,
+                                     struct atls_error **error);
+
+/*
+ The next event; of kind NEED_DATA where there is none. Receiving domain. Statuses: NULL_ARGUMENT, H1_REMOTE: the peer broke the
+ protocol, its side is in state ERROR for good, and atls_error_http_status is what a server might answer; sending still works.
+ */
+atls_status atls_h1_conn_next_event(struct atls_h1_conn *conn,
+                                    const struct atls_h1_event **event,
+                                    struct atls_error **error);
+
+/*
+ Bytes that were received and not parsed, and whether the end follows them. Any time; what a switch of protocol goes on with.
+ Receiving domain, except that it ends nothing that was given before. Statuses: NULL_ARGUMENT.
+ */
+atls_status atls_h1_conn_trailing_data(const struct atls_h1_conn *conn,
+                                       struct atls_bytes *data,
+                                       bool *eof,
+                                       struct atls_error **error);
+
+/*
+ Both sides are DONE: back to IDLE, with what was received beyond the message. Statuses: NULL_ARGUMENT, H1_LOCAL in any other state, and
+ for a client that has received more than its answer; then nothing changes.
+ */
+atls_status atls_h1_conn_start_next_cycle(struct atls_h1_conn *conn,
+                                          struct atls_error **error);
+
+/*
+ The states of both sides: ATLS_H1_IDLE and so on. Statuses: NULL_ARGUMENT.
+ */
+atls_status atls_h1_conn_states(const struct atls_h1_conn *conn,
+                                uint32_t *client,
+                                uint32_t *server,
+                                struct atls_error **error);
+
+/*
+ ATLS_H1_CLIENT or ATLS_H1_SERVER.
+ */
+uint32_t atls_h1_conn_our_role(const struct atls_h1_conn *conn);
+
+/*
+ Our side's state; ATLS_H1_ERROR for NULL.
+ */
+uint32_t atls_h1_conn_our_state(const struct atls_h1_conn *conn);
+
+/*
+ The peer's state; ATLS_H1_ERROR for NULL.
+ */
+uint32_t atls_h1_conn_their_state(const struct atls_h1_conn *conn);
+
+/*
+ Major << 8 | minor of the peer's last head; 0 before the first.
+ */
+uint32_t atls_h1_conn_their_http_version(const struct atls_h1_conn *conn);
+
+/*
+ Whether the client's request asked for 100-continue and neither an answer nor body came since (RFC 9110 section 10.1.1).
+ */
+bool atls_h1_conn_client_is_waiting_for_100_continue(const struct atls_h1_conn *conn);
+
+/*
+ The same, on the server's side only: whether we should send a 100 before we wait for the body.
+ */
+bool atls_h1_conn_they_are_waiting_for_100_continue(const struct atls_h1_conn *conn);
+
+/*
+ The name of a state, such as "SEND_BODY"; "" for a number that is none. Static.
+ */
+struct atls_str atls_h1_state_name(uint32_t state);
+
+/*
+ A request's head. Needs exactly one Host; is sent as HTTP/1.1, `Host` first. A body follows only with Content-Length or
+ `Transfer-Encoding: chunked`, not both; end it with atls_h1_conn_send_end_of_message, also where there is none. *out: the bytes to
+ write. Sending domain. Statuses: NULL_ARGUMENT, INVALID_ARGUMENT; H1_LOCAL, and then our side is in state ERROR for good (RFC 9112
+ section 3).
+ */
+atls_status atls_h1_conn_send_request(struct atls_h1_conn *conn,
+                                      struct atls_bytes method,
+                                      struct atls_bytes target,
+                                      const struct atls_h1_header *headers,
+                                      size_t headers_len,
+                                      struct atls_bytes *out,
+                                      struct atls_error **error);
+
+/*
+ A response's head, as HTTP/1.1. 100-199 is sent as given and may not have Content-Length or Transfer-Encoding. 200-999 is brought in line:
+ without Content-Length the body is chunked, or lasts until the connection closes where the peer speaks HTTP/1.0; `Connection: close` is
+ added where the connection ends; a 204 has neither length nor coding. `reason` may be empty. *out: the bytes to write. Sending domain.
+ Statuses: NULL_ARGUMENT, INVALID_ARGUMENT; H1_LOCAL, and then our side is in state ERROR for good (RFC 9112 sections 4 and 6).
+ */
+atls_status atls_h1_conn_send_response(struct atls_h1_conn *conn,
+                                       uint32_t status,
+                                       struct atls_bytes reason,
+                                       const struct atls_h1_header *headers,
+                                       size_t headers_len,
+                                       struct atls_bytes *out,
+                                       struct atls_error **error);
+
+/*
+ Accounts for `len` bytes of body. The bytes themselves are not seen: write `before`, them, and `after`, with writev, sendfile or as you
+ like. Both are empty unless the body is chunked, and with `len` 0, for which nothing is to be written. Sending domain. Statuses:
+ NULL_ARGUMENT; H1_LOCAL, also for more than Content-Length said, and then our side is in state ERROR for good (RFC 9112 section 7.1).
+ */
+atls_status atls_h1_conn_send_data(struct atls_h1_conn *conn,
+                                   uint64_t len,
+                                   struct atls_bytes *before,
+                                   struct atls_bytes *after,
+                                   struct atls_error **error);
+
+/*
+ Ends the message. Trailers are possible only where it is chunked, and may not be Host, Content-Length or Transfer-Encoding. *out: the
+ bytes to write, maybe none. Sending domain. Statuses: NULL_ARGUMENT, INVALID_ARGUMENT; H1_LOCAL, also where Content-Length promised
+ more, and then our side is in state ERROR for good (RFC 9112 section 7.1.2).
+ */
+atls_status atls_h1_conn_send_end_of_message(struct atls_h1_conn *conn,
+                                             const struct atls_h1_header *trailers,
+                                             size_t trailers_len,
+                                             struct atls_bytes *out,
+                                             struct atls_error **error);
+
+/*
+ Says that we are about to close the connection, or our half of it. Sending domain. Statuses: NULL_ARGUMENT; H1_LOCAL within a message,
+ and then our side is in state ERROR for good.
+ */
+atls_status atls_h1_conn_send_connection_closed(struct atls_h1_conn *conn,
+                                                struct atls_error **error);
+
+/*
+ Says that bytes which were given to be written could not be: our side is in state ERROR for good. Doing it again changes nothing.
+ Statuses: NULL_ARGUMENT.
+ */
+atls_status atls_h1_conn_send_failed(struct atls_h1_conn *conn,
+                                     struct atls_error **error);
+
+/*
+ An empty list; the caller's to free. Statuses: NULL_ARGUMENT.
+ */
+atls_status atls_h1_header_list_new(struct atls_h1_header_list **list, struct atls_error **error);
+
+/*
+ Frees the list and the array that it gave.
+ */
+void atls_h1_header_list_free(struct atls_h1_header_list *list);
+
+/*
+ Empties the list and keeps its memory.
+ */
+void atls_h1_header_list_clear(struct atls_h1_header_list *list);
+
+/*
+ Copies one header to the end, unchecked: what is sent is checked when it is sent. Statuses: NULL_ARGUMENT.
+ */
+atls_status atls_h1_header_list_add(struct atls_h1_header_list *list,
+                                    struct atls_bytes name,
+                                    struct atls_bytes value,
+                                    struct atls_error **error);
+
+/*
+ Copies `count` headers in one call: `data` is name, value, name, value, without anything between; `lens` are the 2 * count lengths in the
+ same order and must add up to `data_len`. Statuses: NULL_ARGUMENT, INVALID_ARGUMENT.
+ */
+atls_status atls_h1_header_list_add_packed(struct atls_h1_header_list *list,
+                                           const uint8_t *data,
+                                           size_t data_len,
+                                           const uint32_t *lens,
+                                           size_t count,
+                                           struct atls_error **error);
+
+/*
+ The list as an array, *len elements, for the sending calls. Valid until the list is changed or freed. NULL for NULL.
+ */
+const struct atls_h1_header *atls_h1_header_list_items(struct atls_h1_header_list *list, size_t *len);
+
+/*
+ Checks headers as the sending calls do and puts them, normalised, in `out`, whose former contents are gone: repeated equal
+ Content-Length lines become one where `flags` allow them, Transfer-Encoding is in lower case. `out` must not be where `headers` come
+ from. Statuses: NULL_ARGUMENT, INVALID_ARGUMENT, H1_LOCAL; on failure `out` is as it was.
+ */
+atls_status atls_h1_headers_normalize(const struct atls_h1_header *headers,
+                                      size_t headers_len,
+                                      uint32_t flags,
+                                      struct atls_h1_header_list *out,
+                                      struct atls_error **error);
+
+/*
+ Whether this is a request that may be sent, or could have been received with `http_version` (major << 8 | minor). Statuses:
+ NULL_ARGUMENT, INVALID_ARGUMENT, H1_LOCAL.
+ */
+atls_status atls_h1_request_validate(struct atls_bytes method,
+                                     struct atls_bytes target,
+                                     uint32_t http_version,
+                                     const struct atls_h1_header *headers,
+                                     size_t headers_len,
+                                     uint32_t flags,
+                                     struct atls_error **error);
+
+/*
+ Whether this is a response, 100-199 informational. Statuses: NULL_ARGUMENT, INVALID_ARGUMENT, H1_LOCAL.
+ */
+atls_status atls_h1_response_validate(uint32_t status,
+                                      struct atls_bytes reason,
+                                      const struct atls_h1_header *headers,
+                                      size_t headers_len,
+                                      uint32_t flags,
+                                      struct atls_error **error);
+
+/*
+ The next member of the comma-separated lists in all headers called `name`, in any case: without blanks around it, as it is written, empty
+ ones left out. Begin with *cursor = 0. False at the end, and for what is no list of headers.
+ */
+bool atls_h1_header_token_next(const struct atls_h1_header *headers,
+                               size_t headers_len,
+                               struct atls_bytes name,
+                               uint64_t *cursor,
+                               struct atls_bytes *token);
+
+/*
+ Whether one of these members is `token`, in any case.
+ */
+bool atls_h1_header_has_token(const struct atls_h1_header *headers,
+                              size_t headers_len,
+                              struct atls_bytes name,
+                              struct atls_bytes token);
+
+/*
+ Whether the connection may be used again after a message with these headers: HTTP/1.1 (0x0101) and no `Connection: close`. False for
+ headers that are not valid.
+ */
+bool atls_h1_keep_alive(uint32_t http_version,
+                        const struct atls_h1_header *headers,
+                        size_t headers_len);
+
+/*
+ Whether a request with these headers asks for 100-continue (RFC 9110 section 10.1.1).
+ */
+bool atls_h1_expects_100_continue(uint32_t http_version, const struct atls_h1_header *headers, size_t headers_len);
+
+/*
+ How the body is framed of a response to `request_method` (which may be empty), or of a request, with `status` 0. *length is written only
+ for ATLS_H1_FRAMING_CONTENT_LENGTH. Statuses: NULL_ARGUMENT, INVALID_ARGUMENT, H1_LOCAL for headers that are not valid (RFC 9112
+ section 6.3).
+ */
+atls_status atls_h1_body_framing(struct atls_bytes request_method,
+                                 uint32_t status,
+                                 const struct atls_h1_header *headers,
+                                 size_t headers_len,
+                                 uint32_t *framing,
+                                 uint64_t *length,
+                                 struct atls_error **error);
+
+/*
+ Sets *states to the beginning of a connection. Statuses: NULL_ARGUMENT.
+ */
+atls_status atls_h1_states_init(struct atls_h1_states *states, struct atls_error **error);
+
+/*
+ `role` sends an event of `kind`. `accepted`: the proposal that a server's event accepts, ATLS_H1_SWITCH_NONE mostly. Statuses:
+ NULL_ARGUMENT, INVALID_ARGUMENT, H1_LOCAL where the event is impossible; then *states is as it was.
+ */
+atls_status atls_h1_states_event(struct atls_h1_states *states,
+                                 uint32_t role,
+                                 uint32_t kind,
+                                 uint32_t accepted,
+                                 struct atls_error **error);
+
+/*
+ The client proposes a switch: call it before the event of the request. Statuses: NULL_ARGUMENT, INVALID_ARGUMENT.
+ */
+atls_status atls_h1_states_propose_switch(struct atls_h1_states *states, uint32_t proposal, struct atls_error **error);
+
+/*
+ The connection ends with this cycle. Statuses: NULL_ARGUMENT, INVALID_ARGUMENT.
+ */
+atls_status atls_h1_states_disable_keep_alive(struct atls_h1_states *states, struct atls_error **error);
+
+/*
+ `role` is in error, for good. Statuses: NULL_ARGUMENT, INVALID_ARGUMENT.
+ */
+atls_status atls_h1_states_error(struct atls_h1_states *states, uint32_t role, struct atls_error **error);
+
+/*
+ Both sides are DONE: back to IDLE. Statuses: NULL_ARGUMENT, INVALID_ARGUMENT, H1_LOCAL in any other state; then *states is as it was.
+ */
+atls_status atls_h1_states_start_next_cycle(struct atls_h1_states *states,
+                                            struct atls_error **error);
 
 #ifdef __cplusplus
 }  // extern "C"

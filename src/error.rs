@@ -46,6 +46,8 @@ pub enum Status {
     HttpHeaderInvalid = 502,
     TunnelRefused = 510,
     WebSocket = 511,
+    H1Local = 520,
+    H1Remote = 521,
     Panic = 901,
     Internal = 902,
 }
@@ -87,6 +89,8 @@ impl Status {
         Status::HttpHeaderInvalid,
         Status::TunnelRefused,
         Status::WebSocket,
+        Status::H1Local,
+        Status::H1Remote,
         Status::Panic,
         Status::Internal,
     ];

@@ -67,7 +67,8 @@ pub unsafe extern "C" fn atls_error_tls_alert(error: *const atls_error) -> i32 {
     guard_value(-1, || unsafe { borrow(error, "error") }.map_or(-1, |e| e.error.tls_alert))
 }
 
-/// HTTP status that caused the error (evidence exchange, tunnel, collateral), 0 where none did.
+/// HTTP status that caused the error (evidence exchange, tunnel, collateral), 0 where none did. With H1_REMOTE: the status with which a
+/// server might answer, 400, 431, 501 or 505.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn atls_error_http_status(error: *const atls_error) -> u32 {
     guard_value(0, || unsafe { borrow(error, "error") }.map_or(0, |e| e.error.http_status.into()))

@@ -6,7 +6,7 @@
 //!   blocks and may be called on any thread, in callbacks too.
 //! * A call that fails took nothing and wrote nothing but `*error`, which the caller then frees.
 //! * Reference-counted handles may be used from any thread. Builders (`*_config`, `atls_request`, `atls_verification`) belong to
-//!   one thread at a time and are copied when used.
+//!   one thread at a time and are copied when used. So do `atls_h1_conn` and `atls_h1_header_list`, which are not copied.
 //! * A NULL where a value is needed answers NULL_ARGUMENT.
 //! * In the child of a fork, calls answer FORKED and `_free` leaks: the library's threads do not exist there.
 #![allow(unsafe_code, non_camel_case_types)]
@@ -20,6 +20,7 @@ pub mod error;
 pub mod event;
 pub mod exchange;
 pub mod guard;
+pub mod h1;
 pub mod handle;
 pub mod head;
 pub mod http;

@@ -77,6 +77,10 @@ pub const ATLS_HTTP_HEADER_INVALID: atls_status = 502;
 pub const ATLS_TUNNEL_REFUSED: atls_status = 510;
 /// The WebSocket under a tunnel broke its protocol.
 pub const ATLS_WEBSOCKET: atls_status = 511;
+/// What the caller wants to send on an atls_h1_conn is not HTTP, or not possible now.
+pub const ATLS_H1_LOCAL: atls_status = 520;
+/// The peer of an atls_h1_conn broke the protocol; atls_error_http_status is what a server might answer.
+pub const ATLS_H1_REMOTE: atls_status = 521;
 /// The library failed inside and caught itself. The handle involved is not usable any more.
 pub const ATLS_PANIC: atls_status = 901;
 /// Something impossible was noticed.
@@ -126,6 +130,8 @@ fn name(status: atls_status) -> &'static std::ffi::CStr {
         Some(Status::HttpHeaderInvalid) => c"HTTP_HEADER_INVALID",
         Some(Status::TunnelRefused) => c"TUNNEL_REFUSED",
         Some(Status::WebSocket) => c"WEBSOCKET",
+        Some(Status::H1Local) => c"H1_LOCAL",
+        Some(Status::H1Remote) => c"H1_REMOTE",
         Some(Status::Panic) => c"PANIC",
         Some(Status::Internal) => c"INTERNAL",
     }

@@ -57,6 +57,11 @@ impl Connection {
         }
     }
 
+    /// To be changed only before anything was received or sent.
+    pub fn rules_mut(&mut self) -> &mut Rules {
+        &mut self.rules
+    }
+
     pub fn role(&self) -> Role {
         self.role
     }

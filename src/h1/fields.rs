@@ -142,6 +142,14 @@ impl Facts {
         }
     }
 
+    /// A message says its length in one way (RFC 9112 section 6.2).
+    pub fn allow_framing(&self) -> Checked<()> {
+        match self.chunked && self.length.is_some() {
+            true => Err(Refusal::new("both Content-Length and Transfer-Encoding")),
+            false => Ok(()),
+        }
+    }
+
     fn take_length(&mut self, value: &[u8], rules: &Rules) -> Checked<Kept> {
         let merge = rules.allow(flags::MERGE_EQUAL_CONTENT_LENGTH);
         let end = if merge { value.iter().position(|&b| b == b',') } else { None };

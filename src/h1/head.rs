@@ -259,7 +259,7 @@ impl Head {
         }
         if self.facts.chunked && self.facts.content_length().is_some() {
             if !rules.allow(flags::ALLOW_CL_WITH_TE) {
-                return Err(Refusal::new("both Content-Length and Transfer-Encoding"));
+                return self.facts.allow_framing();
             }
             self.fields.retain(|field| field.known != Known::ContentLength);
             self.facts = self.facts.without_content_length();

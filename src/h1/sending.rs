@@ -27,9 +27,7 @@ impl Connection {
             let facts = writer::fields(headers, false, &this.rules, &mut this.out, &mut this.removable)?;
             this.out.extend_from_slice(b"\r\n");
             facts.allow_request(VERSION)?;
-            if facts.chunked && facts.content_length().is_some() {
-                return Err(Refusal::new("both Content-Length and Transfer-Encoding"));
-            }
+            facts.allow_framing()?;
             let message = Message { method: Method::of(method), status: 0, version: VERSION, facts };
             this.advance(this.role, EventKind::Request, Some(&message))
         })
@@ -52,7 +50,7 @@ impl Connection {
                 }
                 ..200 => EventKind::InformationalResponse,
                 _ => {
-                    this.fit(&mut message);
+                    this.fit(&mut message)?;
                     EventKind::Response
                 }
             };
@@ -119,7 +117,7 @@ impl Connection {
     }
 
     /// Makes a final response say how long it is in words that the peer knows, and that the connection ends where it does.
-    fn fit(&mut self, message: &mut Message) {
+    fn fit(&mut self, message: &mut Message) -> Checked<()> {
         let request = if self.method == Method::Head { Method::Other } else { self.method };
         let mut close = !self.states.keep_alive;
         match Framing::of_response(request, message.status, &message.facts) {
@@ -127,7 +125,7 @@ impl Connection {
                 self.drop_length(message);
                 self.drop_coding(message);
             }
-            Framing::ContentLength(_) => {}
+            Framing::ContentLength(_) => message.facts.allow_framing()?,
             Framing::Chunked | Framing::UntilClose => {
                 self.drop_length(message);
                 self.drop_coding(message);
@@ -143,6 +141,7 @@ impl Connection {
             self.say_close();
             message.facts.close = true;
         }
+        Ok(())
     }
 
     fn drop_length(&mut self, message: &mut Message) {

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 /// The order of the header's chapters.
-const SOURCES: [&str; 18] = [
+const SOURCES: [&str; 24] = [
     "status.rs",
     "bytes.rs",
     "error.rs",
@@ -22,6 +22,12 @@ const SOURCES: [&str; 18] = [
     "http.rs",
     "request.rs",
     "exchange.rs",
+    "h1/types.rs",
+    "h1/conn.rs",
+    "h1/send.rs",
+    "h1/headers.rs",
+    "h1/messages.rs",
+    "h1/states.rs",
 ];
 
 #[test]

@@ -87,7 +87,8 @@ impl Seen {
             let data = std::mem::take(&mut self.data);
             self.lines.push(format!("Data {}", data.escape_ascii()));
         }
-        if self.lines.last() != Some(&line) || !line.starts_with("PAUSED") {
+        let repeats = line.starts_with("PAUSED") || line.starts_with("ConnectionClosed");
+        if !repeats || self.lines.last() != Some(&line) {
             self.lines.push(line);
         }
     }
@@ -124,6 +125,40 @@ pub fn run<'a>(conn: &mut Connection, pieces: impl Iterator<Item = &'a [u8]>, eo
     match alive {
         true => seen.end(conn),
         false => seen.lines.join("\n"),
+    }
+}
+
+/// As [`run`], and a server answers each request when it is complete; then the next may come. What depends on the pieces, PAUSED, is
+/// left out.
+pub fn converse<'a>(conn: &mut Connection, pieces: impl Iterator<Item = &'a [u8]>, eof: bool) -> String {
+    let mut seen = Seen::default();
+    let mut alive = true;
+    for piece in pieces {
+        alive = alive && conn.receive(piece) && answer_all(conn, &mut seen);
+    }
+    if alive && eof {
+        conn.receive_eof();
+        alive = answer_all(conn, &mut seen);
+    }
+    seen.lines.retain(|line| !line.starts_with("PAUSED"));
+    if alive { seen.end(conn) } else { seen.lines.join("\n") }
+}
+
+fn answer_all(conn: &mut Connection, seen: &mut Seen) -> bool {
+    loop {
+        if !seen.drain(conn) {
+            return false;
+        }
+        let states = *conn.states();
+        let ours = conn.role() == Role::Server && states.server == State::SendResponse;
+        if !ours || !matches!(states.client, State::Done | State::MustClose | State::MightSwitchProtocol) {
+            return true;
+        }
+        conn.send_response(404, b"", pairs(&[("Content-Length", "0")])).expect("an answer");
+        conn.send_end_of_message(pairs(&[])).expect("its end");
+        if conn.start_next_cycle().is_err() {
+            return true;
+        }
     }
 }
 

@@ -1,5 +1,8 @@
 //! `cargo xtask bench`: the library beside native hyper + tokio-rustls, and libcurl where it is installed, in one run. Peers take turns;
-//! figures are medians over the rounds (BENCH_ROUNDS, default 5), and what counts is the ratio in one line.
+//! figures are medians over the rounds (BENCH_ROUNDS, default 5), and what counts is the ratio in one line. BENCH_ONLY=h1 runs only the
+//! sans-I/O connection's rows.
+
+mod h1;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -42,6 +45,9 @@ pub fn run_bench() -> Done {
     run(cargo().args(["build", "--quiet", "--release", "--locked", "--package", "bench"]))?;
     let bench = Bench::prepare()?;
     let rounds = std::env::var("BENCH_ROUNDS").ok().and_then(|text| text.parse().ok()).unwrap_or(5);
+    if std::env::var("BENCH_ONLY").is_ok_and(|only| only == "h1") {
+        return h1::table(&bench, rounds);
+    }
     let server = bench.server()?;
     bench.table(rounds)?;
     bench.raw_stream(rounds)?;
@@ -49,7 +55,8 @@ pub fn run_bench() -> Done {
     bench.instructions()?;
     bench.first_response(rounds)?;
     drop(server);
-    bench.attestation(rounds)
+    bench.attestation(rounds)?;
+    h1::table(&bench, rounds)
 }
 
 struct Bench {
@@ -73,25 +80,20 @@ impl Bench {
         let folder = root().join("target/bench");
         std::fs::create_dir_all(&folder).map_err(|error| error.to_string())?;
         certificates(&folder)?;
-        let sources = root().join("tests/bench/c");
-        let ours = folder.join("client_atls");
-        let library = root().join("target/release");
-        let mut cc = command("cc");
-        cc.args(["-O2", "-Wall", "-Wextra", "-o"]).arg(&ours).arg(sources.join("client_atls.c"));
-        cc.arg("-I").arg(root().join("include")).arg("-L").arg(build::tree("plain").join("stage/lib"));
-        cc.arg(format!("-Wl,-rpath,{}", build::tree("plain").join("stage/lib").display()))
-            .args(["-latls", "-lpthread"]);
-        run(&mut cc)?;
+        let mut bench = Bench { folder, peers: Vec::new() };
+        let (ours, library) = (bench.compile("client_atls")?, root().join("target/release"));
         let mut peers = vec![("libatls", vec![ours]), ("native", vec![library.join("native"), "hyper".into()])];
-        let curl = folder.join("client_curl");
+        let curl = bench.folder.join("client_curl");
         let mut cc = command("cc");
-        cc.args(["-O2", "-o"]).arg(&curl).arg(sources.join("client_curl.c")).arg("-lcurl").stderr(Stdio::null());
+        let source = root().join("tests/bench/c/client_curl.c");
+        cc.args(["-O2", "-o"]).arg(&curl).arg(source).arg("-lcurl").stderr(Stdio::null());
         if run(&mut cc).is_ok() {
             peers.push(("libcurl", vec![curl]));
         } else {
             println!("libcurl is not installed (libcurl4-openssl-dev): its column is left out");
         }
-        Ok(Bench { folder, peers })
+        bench.peers = peers;
+        Ok(bench)
     }
 
     fn server(&self) -> Result<Running, String> {

@@ -4,7 +4,10 @@ mod bench;
 mod build;
 mod consumers;
 mod demo;
+mod fuzz;
+mod h1;
 mod packages;
+mod peers;
 mod shell;
 mod simulator;
 mod suite;
@@ -16,7 +19,8 @@ const USAGE: &str = "usage: cargo xtask COMMAND
   demo     build everything and run the main job
   test     every test: Rust, C (plain, sanitized, valgrind), consumers
   header   write include/atls.h from src/capi
-  bench    the library beside its peers";
+  bench    the library beside its peers
+  fuzz     [SECONDS] each fuzz target for so long (60), with cargo-fuzz and a nightly toolchain";
 
 fn main() -> ExitCode {
     let command = std::env::args().nth(1).unwrap_or_default();
@@ -25,6 +29,7 @@ fn main() -> ExitCode {
         "test" => suite::run_all(),
         "header" => build::header(),
         "bench" => bench::run_bench(),
+        "fuzz" => fuzz::run_all(std::env::args().nth(2)),
         _ => {
             eprintln!("{USAGE}");
             return ExitCode::from(2);

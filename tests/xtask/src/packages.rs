@@ -16,6 +16,8 @@ pub const TEST: &[(&str, &str)] = &[
     ("nm", "binutils"),
     ("go", "golang-go"),
     ("openssl", "openssl"),
+    ("curl", "curl"),
+    ("python3", "python3"),
 ];
 
 pub fn ensure(wanted: &[(&str, &str)]) -> Done {
@@ -23,6 +25,11 @@ pub fn ensure(wanted: &[(&str, &str)]) -> Done {
     if missing.is_empty() {
         return Ok(());
     }
+    install(&missing)
+}
+
+/// Installs Debian packages, or says which are missing.
+pub fn install(missing: &[&str]) -> Done {
     let list = missing.join(" ");
     let am_root = output(Command::new("id").arg("-u")).is_ok_and(|id| id.trim() == "0");
     if !am_root || !found("apt-get") {
@@ -31,7 +38,7 @@ pub fn ensure(wanted: &[(&str, &str)]) -> Done {
     println!("installing {list}");
     run(Command::new("apt-get").args(["update", "-q"]).stdout(Stdio::null()))?;
     let mut install = Command::new("apt-get");
-    install.args(["install", "-y", "-q", "--no-install-recommends"]).args(&missing);
+    install.args(["install", "-y", "-q", "--no-install-recommends"]).args(missing);
     run(install.env("DEBIAN_FRONTEND", "noninteractive").stdout(Stdio::null()))
 }
 

@@ -2,12 +2,14 @@
 
 use crate::shell::{Done, cargo, command, output, root, run, step};
 use crate::simulator::Simulator;
-use crate::{build, consumers, demo, packages};
+use crate::{build, consumers, demo, h1, packages};
 
 pub fn run_all() -> Done {
     packages::ensure(packages::TEST)?;
     step("Rust tests");
     run(cargo().args(["test", "--workspace", "--locked", "--quiet"]))?;
+    step("the sans-I/O connection beside h11");
+    h1::oracle()?;
     step("the shipped library, examples and C tests");
     build::cmake("plain", &[])?;
     symbols()?;
@@ -22,6 +24,7 @@ pub fn run_all() -> Done {
     step("examples");
     demo::verify_sample()?;
     demo::examples(&simulator)?;
+    h1::examples()?;
     step("consumers of the installed library");
     consumers::run_all(&simulator)
 }

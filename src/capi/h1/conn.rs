@@ -1,0 +1,314 @@
+//! `atls_h1_conn`: a connection, what it receives and in which state it is.
+
+use super::super::bytes::atls_str;
+use super::super::error::atls_error;
+use super::super::guard::{guard, guard_free, guard_value};
+use super::super::handle::{borrow, borrow_mut, bytes, destroy, put, require};
+use super::super::status::atls_status;
+use super::types::{ATLS_H1_ERROR, atls_bytes, atls_h1_event, atls_h1_header, refused, role};
+use crate::error::{Error, Result, Status};
+use crate::h1::{Connection, Rules, State, flags};
+
+/// A connection without I/O, in either role. Belongs to one thread at a time.
+///
+/// What it hands out is borrowed in two domains: what receiving calls gave is valid until the next receiving call (`receive*`, `recv_*`,
+/// `next_event`), what sending calls gave until the next sending call (`send_*`); each also until `start_next_cycle` or `free`. A server may
+/// thus answer while it holds the request's event.
+pub struct atls_h1_conn {
+    conn: Connection,
+    event: atls_h1_event,
+    headers: Vec<atls_h1_header>,
+    touched: bool,
+    /// A call is inside, or did not come out of a panic.
+    busy: bool,
+}
+
+impl atls_h1_conn {
+    /// Runs `body` unless an earlier call left the connection half-changed.
+    pub(super) unsafe fn enter<T>(
+        conn: *mut atls_h1_conn,
+        body: impl FnOnce(&mut Connection) -> Result<T>,
+    ) -> Result<T> {
+        let this = unsafe { borrow_mut(conn, "conn") }?;
+        this.claim()?;
+        let done = body(&mut this.conn);
+        this.busy = false;
+        done
+    }
+
+    fn claim(&mut self) -> Result<()> {
+        if std::mem::replace(&mut self.busy, true) {
+            return Err(Error::new(Status::Panic, "an earlier call on this connection failed inside the library"));
+        }
+        self.touched = true;
+        Ok(())
+    }
+}
+
+/// `role`: ATLS_H1_CLIENT or ATLS_H1_SERVER. `flags`: ATLS_H1_ALLOW_* and its like, 0 for none. *conn is the caller's to free.
+/// Statuses: NULL_ARGUMENT, INVALID_ARGUMENT.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn atls_h1_conn_new(
+    role: u32,
+    flags: u32,
+    conn: *mut *mut atls_h1_conn,
+    error: *mut *mut atls_error,
+) -> atls_status {
+    guard(error, || {
+        require(conn, "conn")?;
+        let role = self::role(role)?;
+        let rules = Rules { flags: known_flags(flags)?, ..Rules::default() };
+        let made = atls_h1_conn {
+            conn: Connection::new(role, rules),
+            event: atls_h1_event::empty(),
+            headers: Vec::new(),
+            touched: false,
+            busy: false,
+        };
+        unsafe { put(conn, Box::into_raw(Box::new(made)), "conn") }
+    })
+}
+
+pub(super) fn known_flags(flags: u32) -> Result<u32> {
+    match flags & !flags::ALL {
+        0 => Ok(flags),
+        unknown => Err(Error::new(Status::InvalidArgument, format!("unknown flags {unknown:#x}"))),
+    }
+}
+
+/// Limits, 0 for the default. `max_incomplete`: bytes of a head, of trailers or of a chunk-size line, default 16384, at most 2^30;
+/// more than that is refused with 431. `max_headers`: fields of a head or of trailers, default 256. To be set before anything is
+/// received or sent. Statuses: NULL_ARGUMENT, INVALID_ARGUMENT, INVALID_STATE.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn atls_h1_conn_set_limits(
+    conn: *mut atls_h1_conn,
+    max_incomplete: u64,
+    max_headers: u32,
+    error: *mut *mut atls_error,
+) -> atls_status {
+    guard(error, || {
+        let this = unsafe { borrow_mut(conn, "conn") }?;
+        if this.touched {
+            return Err(Error::new(Status::InvalidState, "the connection is in use already"));
+        }
+        let (most, fields) = (this.conn.rules_mut(), max_headers as usize);
+        most.max_incomplete = match max_incomplete {
+            0 => Rules::MAX_INCOMPLETE,
+            1..=0x4000_0000 => max_incomplete as usize,
+            _ => {
+                return Err(Error::new(
+                    Status::InvalidArgument,
+                    format!("max_incomplete {max_incomplete} is over 2^30"),
+                ));
+            }
+        };
+        most.max_fields = if fields == 0 { Rules::MAX_FIELDS } else { fields };
+        Ok(())
+    })
+}
+
+/// Frees the connection and all that it handed out.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn atls_h1_conn_free(conn: *mut atls_h1_conn) {
+    guard_free(|| unsafe { destroy(conn) });
+}
+
+/// Copies bytes into the receive buffer and parses nothing. Without a limit: stop reading from the network while the connection is
+/// PAUSED. Length 0 does nothing, and is not the end. Receiving domain. Statuses: NULL_ARGUMENT, INVALID_STATE after the end.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn atls_h1_conn_receive(
+    conn: *mut atls_h1_conn,
+    data: *const u8,
+    len: usize,
+    error: *mut *mut atls_error,
+) -> atls_status {
+    guard(error, || {
+        let data = unsafe { bytes(data, len, "data") }?;
+        unsafe { atls_h1_conn::enter(conn, |conn| if conn.receive(data) { Ok(()) } else { Err(after_eof()) }) }
+    })
+}
+
+fn after_eof() -> Error {
+    Error::new(Status::InvalidState, "the peer's end was received already")
+}
+
+/// The peer closed its sending side. Doing it again changes nothing. Receiving domain. Statuses: NULL_ARGUMENT.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn atls_h1_conn_receive_eof(conn: *mut atls_h1_conn, error: *mut *mut atls_error) -> atls_status {
+    guard(error, || {
+        let done = |conn: &mut Connection| {
+            conn.receive_eof();
+            Ok(())
+        };
+        unsafe { atls_h1_conn::enter(conn, done) }
+    })
+}
+
+/// Room for at least `least` bytes inside the receive buffer, to read(2) or SSL_read into; then commit how many came. Receiving domain.
+/// Statuses: NULL_ARGUMENT, INVALID_ARGUMENT over 2^30 bytes, INVALID_STATE after the end.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn atls_h1_conn_recv_reserve(
+    conn: *mut atls_h1_conn,
+    least: usize,
+    room: *mut *mut u8,
+    room_len: *mut usize,
+    error: *mut *mut atls_error,
+) -> atls_status {
+    guard(error, || {
+        require(room, "room")?;
+        require(room_len, "room_len")?;
+        if least > 1 << 30 {
+            return Err(Error::new(Status::InvalidArgument, format!("least {least} is over 2^30")));
+        }
+        let (ptr, len) = unsafe {
+            atls_h1_conn::enter(conn, |conn| match conn.eof_received() {
+                true => Err(after_eof()),
+                false => Ok(conn.reserve(least)).map(|room| (room.as_mut_ptr(), room.len())),
+            })
+        }?;
+        unsafe { put(room, ptr, "room") }?;
+        unsafe { put(room_len, len, "room_len") }
+    })
+}
+
+/// The first `len` bytes of the room that was reserved last have come. Receiving domain. Statuses: NULL_ARGUMENT, INVALID_ARGUMENT for
+/// more than was reserved, INVALID_STATE after the end.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn atls_h1_conn_recv_commit(
+    conn: *mut atls_h1_conn,
+    len: usize,
+    error: *mut *mut atls_error,
+) -> atls_status {
+    guard(error, || unsafe {
+        atls_h1_conn::enter(conn, |conn| match (conn.eof_received(), conn.commit(len)) {
+            (true, _) => Err(after_eof()),
+            (_, true) => Ok(()),
+            (_, false) => Err(Error::new(Status::InvalidArgument, format!("len {len} is more than was reserved"))),
+        })
+    })
+}
+
+/// The next event; of kind NEED_DATA where there is none. Receiving domain. Statuses: NULL_ARGUMENT, H1_REMOTE: the peer broke the
+/// protocol, its side is in state ERROR for good, and atls_error_http_status is what a server might answer; sending still works.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn atls_h1_conn_next_event(
+    conn: *mut atls_h1_conn,
+    event: *mut *const atls_h1_event,
+    error: *mut *mut atls_error,
+) -> atls_status {
+    guard(error, || {
+        require(event, "event")?;
+        let this = unsafe { borrow_mut(conn, "conn") }?;
+        this.claim()?;
+        let next = this.conn.next_event().map(|next| this.event.show(&next, &mut this.headers));
+        this.busy = false;
+        next.map_err(refused)?;
+        unsafe { put(event, &raw const this.event, "event") }
+    })
+}
+
+/// Bytes that were received and not parsed, and whether the end follows them. Any time; what a switch of protocol goes on with.
+/// Receiving domain, except that it ends nothing that was given before. Statuses: NULL_ARGUMENT.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn atls_h1_conn_trailing_data(
+    conn: *const atls_h1_conn,
+    data: *mut atls_bytes,
+    eof: *mut bool,
+    error: *mut *mut atls_error,
+) -> atls_status {
+    guard(error, || {
+        require(data, "data")?;
+        require(eof, "eof")?;
+        let (bytes, end) = unsafe { borrow(conn, "conn") }?.conn.trailing_data();
+        unsafe { put(data, atls_bytes::of(bytes), "data") }?;
+        unsafe { put(eof, end, "eof") }
+    })
+}
+
+/// Both sides are DONE: back to IDLE, with what was received beyond the message. Statuses: NULL_ARGUMENT, H1_LOCAL in any other state, and
+/// for a client that has received more than its answer; then nothing changes.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn atls_h1_conn_start_next_cycle(
+    conn: *mut atls_h1_conn,
+    error: *mut *mut atls_error,
+) -> atls_status {
+    guard(error, || unsafe { atls_h1_conn::enter(conn, |conn| conn.start_next_cycle().map_err(refused)) })
+}
+
+/// The states of both sides: ATLS_H1_IDLE and so on. Statuses: NULL_ARGUMENT.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn atls_h1_conn_states(
+    conn: *const atls_h1_conn,
+    client: *mut u32,
+    server: *mut u32,
+    error: *mut *mut atls_error,
+) -> atls_status {
+    guard(error, || {
+        require(client, "client")?;
+        require(server, "server")?;
+        let states = unsafe { borrow(conn, "conn") }?.conn.states();
+        unsafe { put(client, states.client as u32, "client") }?;
+        unsafe { put(server, states.server as u32, "server") }
+    })
+}
+
+/// ATLS_H1_CLIENT or ATLS_H1_SERVER.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn atls_h1_conn_our_role(conn: *const atls_h1_conn) -> u32 {
+    query(conn, 0, |conn| conn.role() as u32)
+}
+
+/// Our side's state; ATLS_H1_ERROR for NULL.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn atls_h1_conn_our_state(conn: *const atls_h1_conn) -> u32 {
+    query(conn, ATLS_H1_ERROR, |conn| conn.our_state() as u32)
+}
+
+/// The peer's state; ATLS_H1_ERROR for NULL.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn atls_h1_conn_their_state(conn: *const atls_h1_conn) -> u32 {
+    query(conn, ATLS_H1_ERROR, |conn| conn.their_state() as u32)
+}
+
+/// Major << 8 | minor of the peer's last head; 0 before the first.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn atls_h1_conn_their_http_version(conn: *const atls_h1_conn) -> u32 {
+    query(conn, 0, |conn| conn.their_http_version().into())
+}
+
+/// Whether the client's request asked for 100-continue and neither an answer nor body came since (RFC 9110 section 10.1.1).
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn atls_h1_conn_client_is_waiting_for_100_continue(conn: *const atls_h1_conn) -> bool {
+    query(conn, false, Connection::client_is_waiting_for_100_continue)
+}
+
+/// The same, on the server's side only: whether we should send a 100 before we wait for the body.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn atls_h1_conn_they_are_waiting_for_100_continue(conn: *const atls_h1_conn) -> bool {
+    query(conn, false, Connection::they_are_waiting_for_100_continue)
+}
+
+/// The name of a state, such as "SEND_BODY"; "" for a number that is none. Static.
+#[unsafe(no_mangle)]
+pub extern "C" fn atls_h1_state_name(state: u32) -> atls_str {
+    const NAMES: [&std::ffi::CStr; 9] = [
+        c"IDLE",
+        c"SEND_RESPONSE",
+        c"SEND_BODY",
+        c"DONE",
+        c"MUST_CLOSE",
+        c"CLOSED",
+        c"MIGHT_SWITCH_PROTOCOL",
+        c"SWITCHED_PROTOCOL",
+        c"ERROR",
+    ];
+    const { assert!(NAMES.len() == State::ALL.len()) };
+    NAMES.get(state as usize).map_or(atls_str::empty(), |name| atls_str::from_static(name))
+}
+
+fn query<T>(conn: *const atls_h1_conn, none: T, body: impl FnOnce(&Connection) -> T) -> T
+where
+    T: Copy,
+{
+    guard_value(none, || unsafe { borrow(conn, "conn") }.map_or(none, |this| body(&this.conn)))
+}

@@ -1,0 +1,174 @@
+//! `atls_h1_header_list`: an owned list of headers, for languages that cannot hand C an array of pointers.
+
+use super::super::error::atls_error;
+use super::super::guard::{guard, guard_free, guard_value};
+use super::super::handle::{borrow_mut, bytes, destroy, put, require};
+use super::super::status::atls_status;
+use super::conn::known_flags;
+use super::types::{Headers, atls_bytes, atls_h1_header, refused};
+use crate::error::{Error, Result, Status};
+use crate::h1::{Rules, normalized};
+
+/// A growable list of headers that owns its bytes. Belongs to one thread at a time; used again after `clear` it allocates nothing.
+pub struct atls_h1_header_list {
+    /// Names as they came, names in lower case, and values, one field after the other.
+    bytes: Vec<u8>,
+    /// Lengths of a name and its value.
+    lens: Vec<(usize, usize)>,
+    items: Vec<atls_h1_header>,
+}
+
+impl atls_h1_header_list {
+    fn clear(&mut self) {
+        self.bytes.clear();
+        self.lens.clear();
+        self.items.clear();
+    }
+
+    fn add(&mut self, name: &[u8], value: &[u8]) {
+        self.bytes.extend_from_slice(name);
+        let lower = self.bytes.len();
+        self.bytes.extend_from_slice(name);
+        self.bytes[lower..].make_ascii_lowercase();
+        self.bytes.extend_from_slice(value);
+        self.lens.push((name.len(), value.len()));
+    }
+
+    /// The array for C, made when it is asked for.
+    fn items(&mut self) -> &[atls_h1_header] {
+        self.items.clear();
+        let mut rest = &self.bytes[..];
+        for &(name, value) in &self.lens {
+            let (raw, after) = rest.split_at(name);
+            let (lower, after) = after.split_at(name);
+            let (value, after) = after.split_at(value);
+            rest = after;
+            let (name, value) = (atls_bytes::of(lower), atls_bytes::of(value));
+            self.items.push(atls_h1_header { name, value, raw_name: raw.as_ptr() });
+        }
+        &self.items
+    }
+}
+
+/// An empty list; the caller's to free. Statuses: NULL_ARGUMENT.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn atls_h1_header_list_new(
+    list: *mut *mut atls_h1_header_list,
+    error: *mut *mut atls_error,
+) -> atls_status {
+    guard(error, || {
+        require(list, "list")?;
+        let made = atls_h1_header_list { bytes: Vec::new(), lens: Vec::new(), items: Vec::new() };
+        unsafe { put(list, Box::into_raw(Box::new(made)), "list") }
+    })
+}
+
+/// Frees the list and the array that it gave.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn atls_h1_header_list_free(list: *mut atls_h1_header_list) {
+    guard_free(|| unsafe { destroy(list) });
+}
+
+/// Empties the list and keeps its memory.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn atls_h1_header_list_clear(list: *mut atls_h1_header_list) {
+    guard_free(|| {
+        if let Ok(list) = unsafe { borrow_mut(list, "list") } {
+            list.clear();
+        }
+    });
+}
+
+/// Copies one header to the end, unchecked: what is sent is checked when it is sent. Statuses: NULL_ARGUMENT.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn atls_h1_header_list_add(
+    list: *mut atls_h1_header_list,
+    name: atls_bytes,
+    value: atls_bytes,
+    error: *mut *mut atls_error,
+) -> atls_status {
+    guard(error, || {
+        let list = unsafe { borrow_mut(list, "list") }?;
+        let (name, value) = unsafe { (name.get("name")?, value.get("value")?) };
+        list.add(name, value);
+        Ok(())
+    })
+}
+
+/// Copies `count` headers in one call: `data` is name, value, name, value, without anything between; `lens` are the 2 * count lengths in the
+/// same order and must add up to `data_len`. Statuses: NULL_ARGUMENT, INVALID_ARGUMENT.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn atls_h1_header_list_add_packed(
+    list: *mut atls_h1_header_list,
+    data: *const u8,
+    data_len: usize,
+    lens: *const u32,
+    count: usize,
+    error: *mut *mut atls_error,
+) -> atls_status {
+    guard(error, || {
+        let list = unsafe { borrow_mut(list, "list") }?;
+        let mut rest = unsafe { bytes(data, data_len, "data") }?;
+        if lens.is_null() && count > 0 {
+            return Err(Error::new(Status::NullArgument, "lens is NULL"));
+        }
+        if count > isize::MAX as usize / 8 {
+            return Err(Error::new(Status::InvalidArgument, format!("count {count} is impossible")));
+        }
+        let lens = match count {
+            0 => &[][..],
+            _ => unsafe { std::slice::from_raw_parts(lens, 2 * count) },
+        };
+        if lens.iter().map(|len| u128::from(*len)).sum::<u128>() != rest.len() as u128 {
+            return Err(Error::new(Status::InvalidArgument, format!("lens do not add up to data_len {data_len}")));
+        }
+        for pair in lens.chunks_exact(2) {
+            let (name, after) = rest.split_at(pair[0] as usize);
+            let (value, after) = after.split_at(pair[1] as usize);
+            list.add(name, value);
+            rest = after;
+        }
+        Ok(())
+    })
+}
+
+/// The list as an array, *len elements, for the sending calls. Valid until the list is changed or freed. NULL for NULL.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn atls_h1_header_list_items(
+    list: *mut atls_h1_header_list,
+    len: *mut usize,
+) -> *const atls_h1_header {
+    guard_value(std::ptr::null(), || {
+        let items = unsafe { borrow_mut(list, "list") }.map(atls_h1_header_list::items);
+        let count = items.as_ref().map_or(0, |items| items.len());
+        if !len.is_null() {
+            unsafe { len.write(count) };
+        }
+        items.map_or(std::ptr::null(), <[_]>::as_ptr)
+    })
+}
+
+/// Checks headers as the sending calls do and puts them, normalised, in `out`, whose former contents are gone: repeated equal
+/// Content-Length lines become one where `flags` allow them, Transfer-Encoding is in lower case. `out` must not be where `headers` come
+/// from. Statuses: NULL_ARGUMENT, INVALID_ARGUMENT, H1_LOCAL; on failure `out` is as it was.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn atls_h1_headers_normalize(
+    headers: *const atls_h1_header,
+    headers_len: usize,
+    flags: u32,
+    out: *mut atls_h1_header_list,
+    error: *mut *mut atls_error,
+) -> atls_status {
+    guard(error, || {
+        let rules = rules(flags)?;
+        let headers = unsafe { Headers::new(headers, headers_len) }?;
+        let out = unsafe { borrow_mut(out, "out") }?;
+        normalized(headers.iter(), &rules, |_, _| ()).map_err(refused)?;
+        out.clear();
+        normalized(headers.iter(), &rules, |name, value| out.add(name, value)).map(drop).map_err(refused)
+    })
+}
+
+pub(super) fn rules(flags: u32) -> Result<Rules> {
+    Ok(Rules { flags: known_flags(flags)?, ..Rules::default() })
+}

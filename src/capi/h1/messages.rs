@@ -1,0 +1,194 @@
+//! Checking messages without a connection, and reading what headers say.
+
+use super::super::error::atls_error;
+use super::super::guard::{guard, guard_value};
+use super::super::handle::{put, require};
+use super::super::status::atls_status;
+use super::headers::rules;
+use super::types::{
+    ATLS_H1_FRAMING_CHUNKED, ATLS_H1_FRAMING_CONTENT_LENGTH, ATLS_H1_FRAMING_UNTIL_CLOSE, Headers, atls_bytes,
+    atls_h1_header, refused,
+};
+use crate::error::{Error, Result, Status};
+use crate::h1::{self, Facts, Framing, Method, Rules, syntax};
+
+/// Whether this is a request that may be sent, or could have been received with `http_version` (major << 8 | minor). Statuses:
+/// NULL_ARGUMENT, INVALID_ARGUMENT, H1_LOCAL.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn atls_h1_request_validate(
+    method: atls_bytes,
+    target: atls_bytes,
+    http_version: u32,
+    headers: *const atls_h1_header,
+    headers_len: usize,
+    flags: u32,
+    error: *mut *mut atls_error,
+) -> atls_status {
+    guard(error, || {
+        let (method, target) = unsafe { (method.get("method")?, target.get("target")?) };
+        let version = version(http_version)?;
+        let headers = unsafe { Headers::new(headers, headers_len) }?;
+        h1::validate_request(method, target, version, headers.iter(), &rules(flags)?).map(drop).map_err(refused)
+    })
+}
+
+/// Whether this is a response, 100-199 informational. Statuses: NULL_ARGUMENT, INVALID_ARGUMENT, H1_LOCAL.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn atls_h1_response_validate(
+    status: u32,
+    reason: atls_bytes,
+    headers: *const atls_h1_header,
+    headers_len: usize,
+    flags: u32,
+    error: *mut *mut atls_error,
+) -> atls_status {
+    guard(error, || {
+        let status = u16::try_from(status).unwrap_or(u16::MAX);
+        let reason = unsafe { reason.get("reason") }?;
+        let headers = unsafe { Headers::new(headers, headers_len) }?;
+        h1::validate_response(status, reason, headers.iter(), &rules(flags)?).map(drop).map_err(refused)
+    })
+}
+
+/// The next member of the comma-separated lists in all headers called `name`, in any case: without blanks around it, as it is written, empty
+/// ones left out. Begin with *cursor = 0, and leave it alone between calls. False at the end, and for what is no list of headers.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn atls_h1_header_token_next(
+    headers: *const atls_h1_header,
+    headers_len: usize,
+    name: atls_bytes,
+    cursor: *mut u64,
+    token: *mut atls_bytes,
+) -> bool {
+    guard_value(false, || {
+        let next = || -> Option<()> {
+            require(cursor, "cursor").ok()?;
+            require(token, "token").ok()?;
+            let name = unsafe { name.get("name") }.ok()?;
+            let headers = unsafe { Headers::new(headers, headers_len) }.ok()?;
+            let (found, after) = token_after(headers, name, unsafe { cursor.read() })?;
+            unsafe { cursor.write(after) };
+            unsafe { token.write(atls_bytes::of(found)) };
+            Some(())
+        };
+        next().is_some()
+    })
+}
+
+/// A cursor is the index of a header, and in its lower half the position in that header's value. Each byte is looked at once.
+fn token_after<'a>(headers: Headers<'a>, name: &[u8], cursor: u64) -> Option<(&'a [u8], u64)> {
+    let (mut index, mut from) = (cursor >> 32, (cursor & 0xffff_ffff) as usize);
+    for (found, value) in headers.iter().skip(usize::try_from(index).ok()?) {
+        while found.eq_ignore_ascii_case(name) && from < value.len() {
+            let comma = value[from..].iter().position(|&b| b == b',');
+            let end = comma.map_or(value.len(), |comma| from + comma);
+            let member = syntax::trimmed(&value[from..end]);
+            from = end + 1;
+            if !member.is_empty() {
+                return Some((member, index << 32 | from.min(u32::MAX as usize) as u64));
+            }
+        }
+        (index, from) = (index + 1, 0);
+    }
+    None
+}
+
+fn tokens<'a>(headers: Headers<'a>, name: &'a [u8]) -> impl Iterator<Item = &'a [u8]> {
+    let named = headers.iter().filter(move |(found, _)| found.eq_ignore_ascii_case(name));
+    named.flat_map(|(_, value)| syntax::list(value))
+}
+
+/// Whether one of these members is `token`, in any case.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn atls_h1_header_has_token(
+    headers: *const atls_h1_header,
+    headers_len: usize,
+    name: atls_bytes,
+    token: atls_bytes,
+) -> bool {
+    guard_value(false, || {
+        let found = || -> Result<bool> {
+            let (name, token) = unsafe { (name.get("name")?, token.get("token")?) };
+            let headers = unsafe { Headers::new(headers, headers_len) }?;
+            Ok(tokens(headers, name).any(|member| member.eq_ignore_ascii_case(token)))
+        };
+        found().unwrap_or(false)
+    })
+}
+
+/// Whether the connection may be used again after a message with these headers: HTTP/1.1 (0x0101) and no `Connection: close`. False for
+/// headers that are not valid.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn atls_h1_keep_alive(
+    http_version: u32,
+    headers: *const atls_h1_header,
+    headers_len: usize,
+) -> bool {
+    guard_value(false, || {
+        let facts = unsafe { facts(headers, headers_len) };
+        facts.is_ok_and(|facts| http_version >= 0x0101 && !facts.close)
+    })
+}
+
+/// Whether a request with these headers asks for 100-continue (RFC 9110 section 10.1.1).
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn atls_h1_expects_100_continue(
+    http_version: u32,
+    headers: *const atls_h1_header,
+    headers_len: usize,
+) -> bool {
+    guard_value(false, || {
+        let facts = unsafe { facts(headers, headers_len) };
+        facts.is_ok_and(|facts| http_version >= 0x0101 && facts.expects_continue)
+    })
+}
+
+/// How the body is framed of a response to `request_method` (which may be empty), or of a request, with `status` 0. *length is written only
+/// for ATLS_H1_FRAMING_CONTENT_LENGTH. Statuses: NULL_ARGUMENT, INVALID_ARGUMENT, H1_LOCAL for headers that are not valid (RFC 9112
+/// section 6.3).
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn atls_h1_body_framing(
+    request_method: atls_bytes,
+    status: u32,
+    headers: *const atls_h1_header,
+    headers_len: usize,
+    framing: *mut u32,
+    length: *mut u64,
+    error: *mut *mut atls_error,
+) -> atls_status {
+    guard(error, || {
+        require(framing, "framing")?;
+        require(length, "length")?;
+        let method = Method::of(unsafe { request_method.get("request_method") }?);
+        let facts = unsafe { facts(headers, headers_len) }?;
+        let found = match u16::try_from(status) {
+            Ok(0) => Framing::of_request(&facts),
+            Ok(status @ 100..1000) => Framing::of_response(method, status, &facts),
+            _ => return Err(Error::new(Status::InvalidArgument, format!("status {status} is impossible"))),
+        };
+        let number = match found {
+            Framing::ContentLength(bytes) => {
+                unsafe { put(length, bytes, "length") }?;
+                ATLS_H1_FRAMING_CONTENT_LENGTH
+            }
+            Framing::Chunked => ATLS_H1_FRAMING_CHUNKED,
+            Framing::UntilClose => ATLS_H1_FRAMING_UNTIL_CLOSE,
+        };
+        unsafe { put(framing, number, "framing") }
+    })
+}
+
+unsafe fn facts(headers: *const atls_h1_header, count: usize) -> Result<Facts> {
+    let rules = Rules { flags: h1::flags::ALL, ..Rules::default() };
+    h1::facts_of(unsafe { Headers::new(headers, count) }?.iter(), &rules).map_err(refused)
+}
+
+fn version(number: u32) -> Result<u16> {
+    match number {
+        0x0100 => Ok(0x0100),
+        0x0101 => Ok(0x0101),
+        other => {
+            Err(Error::new(Status::InvalidArgument, format!("http_version {other:#x} is neither 0x0100 nor 0x0101")))
+        }
+    }
+}

@@ -1,0 +1,136 @@
+//! Sending on an `atls_h1_conn`: calls that check, move the state machines and give the bytes to write.
+
+use super::super::error::atls_error;
+use super::super::guard::guard;
+use super::super::handle::{put, require};
+use super::super::status::atls_status;
+use super::conn::atls_h1_conn;
+use super::types::{Headers, atls_bytes, atls_h1_header, refused};
+use crate::error::{Error, Status};
+
+/// A request's head. Needs exactly one Host; is sent as HTTP/1.1, `Host` first. A body follows only with Content-Length or
+/// `Transfer-Encoding: chunked`, not both; end it with atls_h1_conn_send_end_of_message, also where there is none. *out: the bytes to
+/// write. Sending domain. Statuses: NULL_ARGUMENT, INVALID_ARGUMENT; H1_LOCAL, and then our side is in state ERROR for good (RFC 9112
+/// section 3).
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn atls_h1_conn_send_request(
+    conn: *mut atls_h1_conn,
+    method: atls_bytes,
+    target: atls_bytes,
+    headers: *const atls_h1_header,
+    headers_len: usize,
+    out: *mut atls_bytes,
+    error: *mut *mut atls_error,
+) -> atls_status {
+    guard(error, || {
+        require(out, "out")?;
+        let (method, target) = unsafe { (method.get("method")?, target.get("target")?) };
+        let headers = unsafe { Headers::new(headers, headers_len) }?;
+        let bytes = unsafe {
+            atls_h1_conn::enter(conn, |conn| {
+                conn.send_request(method, target, headers.iter()).map(atls_bytes::of).map_err(refused)
+            })
+        }?;
+        unsafe { put(out, bytes, "out") }
+    })
+}
+
+/// A response's head, as HTTP/1.1. 100-199 is sent as given and may not have Content-Length or Transfer-Encoding. 200-999 is brought in line:
+/// without Content-Length the body is chunked, or lasts until the connection closes where the peer speaks HTTP/1.0; `Connection: close` is
+/// added where the connection ends; a 204 has neither length nor coding. `reason` may be empty. *out: the bytes to write. Sending domain.
+/// Statuses: NULL_ARGUMENT, INVALID_ARGUMENT; H1_LOCAL, and then our side is in state ERROR for good (RFC 9112 sections 4 and 6).
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn atls_h1_conn_send_response(
+    conn: *mut atls_h1_conn,
+    status: u32,
+    reason: atls_bytes,
+    headers: *const atls_h1_header,
+    headers_len: usize,
+    out: *mut atls_bytes,
+    error: *mut *mut atls_error,
+) -> atls_status {
+    guard(error, || {
+        require(out, "out")?;
+        let status = u16::try_from(status)
+            .map_err(|_| Error::new(Status::InvalidArgument, format!("status {status} is impossible")))?;
+        let reason = unsafe { reason.get("reason") }?;
+        let headers = unsafe { Headers::new(headers, headers_len) }?;
+        let bytes = unsafe {
+            atls_h1_conn::enter(conn, |conn| {
+                conn.send_response(status, reason, headers.iter()).map(atls_bytes::of).map_err(refused)
+            })
+        }?;
+        unsafe { put(out, bytes, "out") }
+    })
+}
+
+/// Accounts for `len` bytes of body. The bytes themselves are not seen: write `before`, them, and `after`, with writev, sendfile or as you
+/// like. Both are empty unless the body is chunked, and with `len` 0, for which nothing is to be written. Sending domain. Statuses:
+/// NULL_ARGUMENT; H1_LOCAL, also for more than Content-Length said, and then our side is in state ERROR for good (RFC 9112 section 7.1).
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn atls_h1_conn_send_data(
+    conn: *mut atls_h1_conn,
+    len: u64,
+    before: *mut atls_bytes,
+    after: *mut atls_bytes,
+    error: *mut *mut atls_error,
+) -> atls_status {
+    guard(error, || {
+        require(before, "before")?;
+        require(after, "after")?;
+        let (front, back) = unsafe {
+            atls_h1_conn::enter(conn, |conn| {
+                let around = conn.send_data(len).map_err(refused)?;
+                Ok((atls_bytes::of(around.0), atls_bytes::of(around.1)))
+            })
+        }?;
+        unsafe { put(before, front, "before") }?;
+        unsafe { put(after, back, "after") }
+    })
+}
+
+/// Ends the message. Trailers are possible only where it is chunked, and may not be Host, Content-Length or Transfer-Encoding. *out: the
+/// bytes to write, maybe none. Sending domain. Statuses: NULL_ARGUMENT, INVALID_ARGUMENT; H1_LOCAL, also where Content-Length promised
+/// more, and then our side is in state ERROR for good (RFC 9112 section 7.1.2).
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn atls_h1_conn_send_end_of_message(
+    conn: *mut atls_h1_conn,
+    trailers: *const atls_h1_header,
+    trailers_len: usize,
+    out: *mut atls_bytes,
+    error: *mut *mut atls_error,
+) -> atls_status {
+    guard(error, || {
+        require(out, "out")?;
+        let trailers = unsafe { Headers::new(trailers, trailers_len) }?;
+        let bytes = unsafe {
+            atls_h1_conn::enter(conn, |conn| {
+                conn.send_end_of_message(trailers.iter()).map(atls_bytes::of).map_err(refused)
+            })
+        }?;
+        unsafe { put(out, bytes, "out") }
+    })
+}
+
+/// Says that we are about to close the connection, or our half of it. Sending domain. Statuses: NULL_ARGUMENT; H1_LOCAL within a message,
+/// and then our side is in state ERROR for good.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn atls_h1_conn_send_connection_closed(
+    conn: *mut atls_h1_conn,
+    error: *mut *mut atls_error,
+) -> atls_status {
+    guard(error, || unsafe { atls_h1_conn::enter(conn, |conn| conn.send_connection_closed().map_err(refused)) })
+}
+
+/// Says that bytes which were given to be written could not be: our side is in state ERROR for good. Doing it again changes nothing.
+/// Statuses: NULL_ARGUMENT.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn atls_h1_conn_send_failed(conn: *mut atls_h1_conn, error: *mut *mut atls_error) -> atls_status {
+    guard(error, || {
+        let failed = |conn: &mut crate::h1::Connection| {
+            conn.send_failed();
+            Ok(())
+        };
+        unsafe { atls_h1_conn::enter(conn, failed) }
+    })
+}

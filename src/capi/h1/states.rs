@@ -1,0 +1,161 @@
+//! `atls_h1_states`: the two state machines alone, for proxies and test tools that parse by other means.
+
+use super::super::error::atls_error;
+use super::super::guard::guard;
+use super::super::handle::{borrow_mut, require};
+use super::super::status::atls_status;
+use super::types::role;
+use crate::error::{Error, Result, Status};
+use crate::h1::{EventKind, State, States, switch};
+
+/// A switch of protocol that was proposed or is accepted.
+pub const ATLS_H1_SWITCH_NONE: u32 = 0;
+/// By the method CONNECT.
+pub const ATLS_H1_SWITCH_CONNECT: u32 = 1;
+/// By `Upgrade`.
+pub const ATLS_H1_SWITCH_UPGRADE: u32 = 2;
+
+/// Both state machines of a connection; a plain value that may be copied. Numbers as of ATLS_H1_IDLE and so on; `keep_alive` is 1 until the
+/// connection is known to end; `proposals` are ATLS_H1_SWITCH_* bits.
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub struct atls_h1_states {
+    pub client: u8,
+    pub server: u8,
+    pub keep_alive: u8,
+    pub proposals: u8,
+}
+
+/// Sets *states to the beginning of a connection. Statuses: NULL_ARGUMENT.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn atls_h1_states_init(states: *mut atls_h1_states, error: *mut *mut atls_error) -> atls_status {
+    guard(error, || {
+        require(states, "states")?;
+        unsafe { states.write(from(&States::default())) };
+        Ok(())
+    })
+}
+
+/// `role` sends an event of `kind`. `accepted`: the proposal that a server's event accepts, ATLS_H1_SWITCH_NONE mostly. Statuses:
+/// NULL_ARGUMENT, INVALID_ARGUMENT, H1_LOCAL where the event is impossible; then *states is as it was.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn atls_h1_states_event(
+    states: *mut atls_h1_states,
+    role: u32,
+    kind: u32,
+    accepted: u32,
+    error: *mut *mut atls_error,
+) -> atls_status {
+    let kind = match kind {
+        1 => Ok(EventKind::Request),
+        2 => Ok(EventKind::InformationalResponse),
+        3 => Ok(EventKind::Response),
+        4 => Ok(EventKind::Data),
+        5 => Ok(EventKind::EndOfMessage),
+        6 => Ok(EventKind::ConnectionClosed),
+        other => Err(invalid(format!("kind {other} is no event of the protocol"))),
+    };
+    let accepted = match accepted {
+        0..=2 => Ok(accepted as u8),
+        other => Err(invalid(format!("accepted {other} is no switch"))),
+    };
+    unsafe {
+        change(states, error, |states| {
+            states.event(self::role(role)?, kind?, accepted?).map_err(|why| Error::new(Status::H1Local, why))
+        })
+    }
+}
+
+/// The client proposes a switch: call it before the event of the request. Statuses: NULL_ARGUMENT, INVALID_ARGUMENT.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn atls_h1_states_propose_switch(
+    states: *mut atls_h1_states,
+    proposal: u32,
+    error: *mut *mut atls_error,
+) -> atls_status {
+    unsafe {
+        change(states, error, |states| match proposal {
+            0..=3 => {
+                states.propose(proposal as u8);
+                Ok(())
+            }
+            other => Err(invalid(format!("proposal {other} is no switch"))),
+        })
+    }
+}
+
+/// The connection ends with this cycle. Statuses: NULL_ARGUMENT, INVALID_ARGUMENT.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn atls_h1_states_disable_keep_alive(
+    states: *mut atls_h1_states,
+    error: *mut *mut atls_error,
+) -> atls_status {
+    unsafe {
+        change(states, error, |states| {
+            states.disable_keep_alive();
+            Ok(())
+        })
+    }
+}
+
+/// `role` is in error, for good. Statuses: NULL_ARGUMENT, INVALID_ARGUMENT.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn atls_h1_states_error(
+    states: *mut atls_h1_states,
+    role: u32,
+    error: *mut *mut atls_error,
+) -> atls_status {
+    unsafe {
+        change(states, error, |states| {
+            states.fail(self::role(role)?);
+            Ok(())
+        })
+    }
+}
+
+/// Both sides are DONE: back to IDLE. Statuses: NULL_ARGUMENT, INVALID_ARGUMENT, H1_LOCAL in any other state; then *states is as it was.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn atls_h1_states_start_next_cycle(
+    states: *mut atls_h1_states,
+    error: *mut *mut atls_error,
+) -> atls_status {
+    unsafe { change(states, error, |states| states.start_next_cycle().map_err(|why| Error::new(Status::H1Local, why))) }
+}
+
+fn invalid(message: String) -> Error {
+    Error::new(Status::InvalidArgument, message)
+}
+
+unsafe fn change(
+    place: *mut atls_h1_states,
+    error: *mut *mut atls_error,
+    body: impl FnOnce(&mut States) -> Result<()>,
+) -> atls_status {
+    guard(error, || {
+        let place = unsafe { borrow_mut(place, "states") }?;
+        let state = |number: u8| {
+            State::ALL.get(usize::from(number)).copied().ok_or_else(|| invalid(format!("{number} is no state")))
+        };
+        if place.proposals > (switch::CONNECT | switch::UPGRADE) {
+            return Err(invalid(format!("proposals {} are none", place.proposals)));
+        }
+        let mut states = States {
+            client: state(place.client)?,
+            server: state(place.server)?,
+            keep_alive: place.keep_alive != 0,
+            proposals: place.proposals,
+        };
+        body(&mut states)?;
+        *place = from(&states);
+        Ok(())
+    })
+}
+
+fn from(states: &States) -> atls_h1_states {
+    atls_h1_states {
+        client: states.client as u8,
+        server: states.server as u8,
+        keep_alive: states.keep_alive.into(),
+        proposals: states.proposals,
+    }
+}

@@ -1,0 +1,219 @@
+//! The plain values of `atls_h1_*`: bytes, headers, events, and the numbers in them.
+
+use crate::error::{Error, Result, Status};
+use crate::h1::{Event, ProtocolError, Role, Side};
+
+/// Borrowed bytes, not NUL-terminated. As an input: NULL is allowed with length 0. As an output: `ptr` is never NULL.
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub struct atls_bytes {
+    pub ptr: *const u8,
+    pub len: usize,
+}
+
+impl atls_bytes {
+    pub(crate) fn of(bytes: &[u8]) -> atls_bytes {
+        atls_bytes { ptr: bytes.as_ptr(), len: bytes.len() }
+    }
+
+    /// # Safety
+    /// As the comment of the type says, and the bytes outlive `'a`.
+    pub(crate) unsafe fn get<'a>(self, what: &str) -> Result<&'a [u8]> {
+        unsafe { super::super::handle::bytes(self.ptr, self.len, what) }
+    }
+}
+
+/// Who a connection is.
+pub const ATLS_H1_CLIENT: u32 = 0;
+pub const ATLS_H1_SERVER: u32 = 1;
+
+/// States of a side of a connection.
+pub const ATLS_H1_IDLE: u32 = 0;
+/// Server only: a request's head has come, the final response not yet begun.
+pub const ATLS_H1_SEND_RESPONSE: u32 = 1;
+pub const ATLS_H1_SEND_BODY: u32 = 2;
+pub const ATLS_H1_DONE: u32 = 3;
+/// Nothing more may be sent but the end of the connection.
+pub const ATLS_H1_MUST_CLOSE: u32 = 4;
+pub const ATLS_H1_CLOSED: u32 = 5;
+/// Client only: its message is done, and a switch of protocol that it proposed is undecided.
+pub const ATLS_H1_MIGHT_SWITCH_PROTOCOL: u32 = 6;
+pub const ATLS_H1_SWITCHED_PROTOCOL: u32 = 7;
+/// For good.
+pub const ATLS_H1_ERROR: u32 = 8;
+
+/// Kinds of atls_h1_event: method, target, http_version, headers.
+pub const ATLS_H1_REQUEST: u32 = 1;
+/// 100-199: status, reason, http_version, headers.
+pub const ATLS_H1_INFORMATIONAL_RESPONSE: u32 = 2;
+/// 200-999: status, reason, http_version, headers.
+pub const ATLS_H1_RESPONSE: u32 = 3;
+/// data, chunk_start, chunk_end.
+pub const ATLS_H1_DATA: u32 = 4;
+/// headers: the trailers.
+pub const ATLS_H1_END_OF_MESSAGE: u32 = 5;
+/// The peer closed its sending side where it may. Comes again each time one asks.
+pub const ATLS_H1_CONNECTION_CLOSED: u32 = 6;
+/// Receive more, or the end, then ask again.
+pub const ATLS_H1_NEED_DATA: u32 = 7;
+/// Nothing is read on until the next cycle begins (the peer is DONE), the server has decided (MIGHT_SWITCH_PROTOCOL), or ever
+/// (SWITCHED_PROTOCOL: take atls_h1_conn_trailing_data).
+pub const ATLS_H1_PAUSED: u32 = 8;
+
+/// How the end of a body is found.
+pub const ATLS_H1_FRAMING_CONTENT_LENGTH: u32 = 0;
+pub const ATLS_H1_FRAMING_CHUNKED: u32 = 1;
+pub const ATLS_H1_FRAMING_UNTIL_CLOSE: u32 = 2;
+
+/// Leniency, 0 by default. Each lets something pass that another program on the way may read differently, which is how requests are
+/// smuggled. A lone LF ends a line of a message head; never in chunk lines or trailers.
+pub const ATLS_H1_ALLOW_BARE_LF: u32 = 1;
+/// Unfold continued header lines in requests too; responses always are (RFC 9112 section 5.2). Never Content-Length,
+/// Transfer-Encoding or Host.
+pub const ATLS_H1_ALLOW_OBS_FOLD: u32 = 2;
+/// Blanks between a chunk size and its CRLF.
+pub const ATLS_H1_ALLOW_CHUNK_SIZE_OWS: u32 = 4;
+/// 01-08, 0E-1F and 7F in field values and reason phrases.
+pub const ATLS_H1_ALLOW_CTL_IN_VALUE: u32 = 8;
+/// "5, 5" and equal repetitions become one Content-Length.
+pub const ATLS_H1_MERGE_EQUAL_CONTENT_LENGTH: u32 = 16;
+/// Upgrade proposes a switch of protocol without `Connection: upgrade`.
+pub const ATLS_H1_UPGRADE_WITHOUT_CONNECTION: u32 = 32;
+/// Received Content-Length beside Transfer-Encoding: the latter wins, the former is removed, and the connection closes afterwards.
+pub const ATLS_H1_ALLOW_CL_WITH_TE: u32 = 64;
+/// What h11 0.16 lets pass, less what is refused always.
+pub const ATLS_H1_COMPAT_H11: u32 = 63;
+
+/// One header line.
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub struct atls_h1_header {
+    /// Output: in lower case. Input: in any case.
+    pub name: atls_bytes,
+    /// Output: without blanks around it, unfolded; Content-Length and Transfer-Encoding normalised.
+    pub value: atls_bytes,
+    /// The name as it is on the wire, `name.len` bytes. Input: NULL to use `name`.
+    pub raw_name: *const u8,
+}
+
+/// What came. Owned by the connection, and valid, with all that it points to, until the next receiving call on it: sending leaves it
+/// alone. Later versions may append fields: never copy it by its size.
+#[repr(C)]
+pub struct atls_h1_event {
+    /// ATLS_H1_REQUEST and so on; which fields each has stands there, the others are 0 or empty.
+    pub kind: u32,
+    pub status: u32,
+    /// Major << 8 | minor.
+    pub http_version: u32,
+    pub method: atls_bytes,
+    pub target: atls_bytes,
+    pub reason: atls_bytes,
+    pub headers: *const atls_h1_header,
+    pub headers_len: usize,
+    /// A view into the receive buffer, never empty.
+    pub data: atls_bytes,
+    /// The data begins a chunk of a chunked body.
+    pub chunk_start: bool,
+    /// The data ends a chunk; its CRLF may be still to come.
+    pub chunk_end: bool,
+}
+
+impl atls_h1_event {
+    pub(crate) fn empty() -> atls_h1_event {
+        let none = atls_bytes::of(&[]);
+        atls_h1_event {
+            kind: ATLS_H1_NEED_DATA,
+            status: 0,
+            http_version: 0,
+            method: none,
+            target: none,
+            reason: none,
+            headers: std::ptr::NonNull::dangling().as_ptr(),
+            headers_len: 0,
+            data: none,
+            chunk_start: false,
+            chunk_end: false,
+        }
+    }
+
+    /// Shows `event`, with its headers in `list`, whose memory is used again.
+    pub(crate) fn show(&mut self, event: &Event<'_>, list: &mut Vec<atls_h1_header>) {
+        list.clear();
+        list.extend(event.fields.iter().map(|(name, raw_name, value)| atls_h1_header {
+            name: atls_bytes::of(name),
+            value: atls_bytes::of(value),
+            raw_name: raw_name.as_ptr(),
+        }));
+        *self = atls_h1_event {
+            kind: event.kind as u32,
+            status: event.status.into(),
+            http_version: event.version.into(),
+            method: atls_bytes::of(event.method),
+            target: atls_bytes::of(event.target),
+            reason: atls_bytes::of(event.reason),
+            headers: list.as_ptr(),
+            headers_len: list.len(),
+            data: atls_bytes::of(event.data),
+            chunk_start: event.chunk_start,
+            chunk_end: event.chunk_end,
+        };
+    }
+}
+
+/// A protocol error as the library's own.
+pub(crate) fn refused(error: ProtocolError) -> Error {
+    match error.side {
+        Side::Local => Error::new(Status::H1Local, error.message),
+        Side::Remote => Error::new(Status::H1Remote, error.message).http_status(error.hint),
+    }
+}
+
+pub(crate) fn role(number: u32) -> Result<Role> {
+    match number {
+        ATLS_H1_CLIENT => Ok(Role::Client),
+        ATLS_H1_SERVER => Ok(Role::Server),
+        other => Err(Error::new(Status::InvalidArgument, format!("role {other} is neither client nor server"))),
+    }
+}
+
+/// A list of headers from C.
+#[derive(Clone, Copy)]
+pub(crate) struct Headers<'a>(&'a [atls_h1_header]);
+
+impl<'a> Headers<'a> {
+    /// # Safety
+    /// `headers` are `count` headers whose bytes outlive `'a`; with a count of 0 the pointer is not looked at.
+    pub(crate) unsafe fn new(headers: *const atls_h1_header, count: usize) -> Result<Headers<'a>> {
+        if count == 0 {
+            return Ok(Headers(&[]));
+        }
+        if headers.is_null() {
+            return Err(Error::new(Status::NullArgument, "headers is NULL"));
+        }
+        if count > isize::MAX as usize / size_of::<atls_h1_header>() {
+            return Err(Error::new(Status::InvalidArgument, format!("headers_len {count} is impossible")));
+        }
+        let headers = unsafe { std::slice::from_raw_parts(headers, count) };
+        let bad = |part: &atls_bytes| part.len > isize::MAX as usize || (part.ptr.is_null() && part.len > 0);
+        if let Some(index) = headers.iter().position(|header| bad(&header.name) || bad(&header.value)) {
+            return Err(Error::new(
+                Status::InvalidArgument,
+                format!("headers[{index}] has NULL or an impossible length"),
+            ));
+        }
+        Ok(Headers(headers))
+    }
+
+    /// Names as they shall stand on the wire, and values.
+    pub(crate) fn iter(self) -> impl Iterator<Item = (&'a [u8], &'a [u8])> {
+        let slice = |ptr: *const u8, len: usize| match len {
+            0 => &[][..],
+            // SAFETY: `new` looked at pointer and length, and its caller answers for the rest.
+            _ => unsafe { std::slice::from_raw_parts(ptr, len) },
+        };
+        self.0.iter().map(move |header| {
+            let name = if header.raw_name.is_null() { header.name.ptr } else { header.raw_name };
+            (slice(name, header.name.len), slice(header.value.ptr, header.value.len))
+        })
+    }
+}

@@ -1,0 +1,33 @@
+//! Programs of others that tests and benchmarks compare with: a Python with h11 and httptools, in target/peers.
+
+use std::path::PathBuf;
+use std::process::Stdio;
+
+use crate::packages;
+use crate::shell::{Done, command, root, run};
+
+const PACKAGES: [&str; 2] = ["h11==0.16.0", "httptools==0.9.0"];
+
+/// A Python that has the packages; makes it the first time.
+pub fn python() -> Result<PathBuf, String> {
+    let folder = root().join("target/peers");
+    let python = folder.join("bin/python");
+    let works = |program: &PathBuf, line: &str| {
+        let mut python = command(program);
+        python.args(["-c", line]).stdout(Stdio::null()).stderr(Stdio::null());
+        python.status().is_ok_and(|status| status.success())
+    };
+    if works(&python, "import h11, httptools") {
+        return Ok(python);
+    }
+    if !works(&PathBuf::from("python3"), "import ensurepip, venv") {
+        packages::install(&["python3-venv"])?;
+    }
+    make(&folder, &python)?;
+    Ok(python)
+}
+
+fn make(folder: &PathBuf, python: &PathBuf) -> Done {
+    run(command("python3").args(["-m", "venv", "--clear"]).arg(folder))?;
+    run(command(python).args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check"]).args(PACKAGES))
+}
