@@ -8,7 +8,7 @@
  *   and may be called on any thread, in callbacks too.
  * - A call that fails took nothing and wrote nothing but *error, which may be NULL and else is the caller's to free.
  * - Reference-counted handles may be used from any thread. Builders (atls_*_config, atls_request, atls_verification) belong to one
- *   thread at a time and are copied when used.
+ *   thread at a time and are copied when used. So do atls_h1_conn and atls_h1_header_list, which are not copied.
  * - A NULL where a value is needed answers ATLS_NULL_ARGUMENT.
  * - Names, hosts, paths and PEM are NUL-terminated UTF-8. Bytes are a pointer and a length; with length 0 the pointer may be NULL.
  * - Durations are milliseconds; 0 is the default, UINT32_MAX is none.
@@ -1887,7 +1887,7 @@ atls_status atls_h1_response_validate(uint32_t status,
 
 /*
  The next member of the comma-separated lists in all headers called `name`, in any case: without blanks around it, as it is written, empty
- ones left out. Begin with *cursor = 0. False at the end, and for what is no list of headers.
+ ones left out. Begin with *cursor = 0, and leave it alone between calls. False at the end, and for what is no list of headers.
  */
 bool atls_h1_header_token_next(const struct atls_h1_header *headers,
                                size_t headers_len,

@@ -142,7 +142,7 @@ mod tests {
         for (index, byte) in b"GET / HTTP/1.1\r\nA: b\r\n\r\n".iter().enumerate() {
             assert_eq!(buffer.searched, index);
             buffer.push(std::slice::from_ref(byte));
-            assert_eq!(buffer.find_block().is_some(), index == 25);
+            assert_eq!(buffer.find_block().is_some(), index == 23);
         }
         let feeds = buffer.take_feeds();
         assert_eq!(feeds, [15, 21, 23]);

@@ -21,16 +21,27 @@ pub enum Known {
 impl Known {
     /// In any case.
     pub fn of(name: &[u8]) -> Known {
-        let (known, spelt): (Known, &[u8]) = match name.len() {
+        let (known, spelt) = Known::by_length(name.len());
+        if name.eq_ignore_ascii_case(spelt) { known } else { Known::Other }
+    }
+
+    /// Of a name that is in lower case.
+    pub fn of_lower(name: &[u8]) -> Known {
+        let (known, spelt) = Known::by_length(name.len());
+        if name == spelt { known } else { Known::Other }
+    }
+
+    /// The only name of this length, and how it is spelt.
+    fn by_length(length: usize) -> (Known, &'static [u8]) {
+        match length {
             4 => (Known::Host, b"host"),
             6 => (Known::Expect, b"expect"),
             7 => (Known::Upgrade, b"upgrade"),
             10 => (Known::Connection, b"connection"),
             14 => (Known::ContentLength, b"content-length"),
             17 => (Known::TransferEncoding, b"transfer-encoding"),
-            _ => return Known::Other,
-        };
-        if name.eq_ignore_ascii_case(spelt) { known } else { Known::Other }
+            _ => (Known::Other, b""),
+        }
     }
 }
 

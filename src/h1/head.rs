@@ -29,8 +29,9 @@ pub struct Head {
     pub facts: Facts,
     /// Where the block is in the receive buffer.
     pub block: Range<usize>,
-    /// Field names in lower case, one after the other.
+    /// Field names in lower case, one after the other; then room for more.
     names: Vec<u8>,
+    names_len: usize,
     fields: Vec<Field>,
     /// Lines without their ends.
     lines: Vec<Line>,
@@ -51,36 +52,35 @@ struct Line {
 /// The fields of a head or of trailers, in order.
 #[derive(Clone, Copy)]
 pub struct Fields<'a> {
-    head: Option<&'a Head>,
+    fields: &'a [Field],
+    names: &'a [u8],
     block: &'a [u8],
 }
 
 impl<'a> Fields<'a> {
     pub(super) fn new(head: &'a Head, block: &'a [u8]) -> Fields<'a> {
-        Fields { head: Some(head), block }
+        Fields { fields: &head.fields, names: &head.names, block }
     }
 
     pub(super) fn none() -> Fields<'a> {
-        Fields { head: None, block: &[] }
+        Fields { fields: &[], names: &[], block: &[] }
     }
 
     pub fn len(&self) -> usize {
-        self.head.map_or(0, |head| head.fields.len())
+        self.fields.len()
     }
 
     pub fn is_empty(&self) -> bool {
-        self.len() == 0
+        self.fields.is_empty()
     }
 
     /// Name in lower case, name as it came, value.
-    pub fn iter(&self) -> impl Iterator<Item = (&'a [u8], &'a [u8], &'a [u8])> + use<'a> {
-        let block = self.block;
+    pub fn iter(&self) -> impl ExactSizeIterator<Item = (&'a [u8], &'a [u8], &'a [u8])> + use<'a> {
+        let (names, block) = (self.names, self.block);
         let of = |span: &Span, bytes: &'a [u8]| &bytes[span.start as usize..span.end as usize];
-        self.head.into_iter().flat_map(move |head| {
-            head.fields
-                .iter()
-                .map(move |field| (of(&field.name, &head.names), of(&field.raw_name, block), of(&field.value, block)))
-        })
+        self.fields
+            .iter()
+            .map(move |field| (of(&field.name, names), of(&field.raw_name, block), of(&field.value, block)))
     }
 }
 
@@ -88,7 +88,10 @@ impl Head {
     /// `feeds` are the positions of all line feeds in `block`. On a refusal what `self` holds is of no use.
     pub fn parse(&mut self, block: &mut [u8], feeds: &[u32], kind: BlockKind, rules: &Rules) -> Checked<()> {
         self.facts = Facts::default();
-        self.names.clear();
+        self.names_len = 0;
+        if self.names.len() < block.len() {
+            self.names.resize(block.len(), 0);
+        }
         self.fields.clear();
         self.split(block, feeds, kind, rules)?;
         let first = match kind {
@@ -213,12 +216,14 @@ impl Head {
         let Line { bytes, folded } = &self.lines[index];
         let (start, folded) = (bytes.start as usize, *folded);
         let line = &block[start..bytes.end as usize];
-        let length = syntax::token_len(line);
+        let lower = self.names_len;
+        // A name is shorter than its line, so the names of a block are shorter than it.
+        let length = syntax::lower_token(line, &mut self.names[lower..]);
         if length == 0 || line.get(length) != Some(&b':') {
             return Err(Refusal::of("illegal header line", line));
         }
         let (name, rest) = (&line[..length], &line[length + 1..]);
-        let known = Known::of(name);
+        let known = Known::of_lower(&self.names[lower..lower + length]);
         let blanks = rest.iter().take_while(|b| syntax::is_blank(**b)).count();
         let value = syntax::trimmed(&rest[blanks..]);
         if folded && matches!(known, Known::Host | Known::ContentLength | Known::TransferEncoding) {
@@ -236,9 +241,7 @@ impl Head {
             Kept::Dropped => return Ok(()),
             Kept::Chunked => {}
         }
-        let lower = self.names.len();
-        self.names.extend_from_slice(name);
-        self.names[lower..].make_ascii_lowercase();
+        self.names_len += length;
         if kept == Kept::Chunked {
             block[at..at + size].make_ascii_lowercase();
         }

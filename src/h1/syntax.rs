@@ -1,16 +1,19 @@
 //! The bytes of HTTP/1.1: tokens, field values, lists, hosts (RFC 9110 section 5.6, RFC 9112, RFC 3986 section 3.2).
 
-/// tchar (RFC 9110 section 5.6.2).
-static TCHAR: [bool; 256] = {
-    let mut table = [false; 256];
+/// tchar (RFC 9110 section 5.6.2) in lower case; 0 for what is none.
+static TCHAR: [u8; 256] = {
+    let mut table = [0; 256];
     let mut byte = 0;
     while byte < 256 {
         let b = byte as u8;
-        table[byte] = b.is_ascii_alphanumeric()
+        let is = b.is_ascii_alphanumeric()
             || matches!(
                 b,
                 b'!' | b'#' | b'$' | b'%' | b'&' | b'\'' | b'*' | b'+' | b'-' | b'.' | b'^' | b'_' | b'`' | b'|' | b'~'
             );
+        if is {
+            table[byte] = b.to_ascii_lowercase();
+        }
         byte += 1;
     }
     table
@@ -18,11 +21,26 @@ static TCHAR: [bool; 256] = {
 
 /// How many bytes of a token `bytes` begins with.
 pub fn token_len(bytes: &[u8]) -> usize {
-    bytes.iter().position(|&b| !TCHAR[b as usize]).unwrap_or(bytes.len())
+    bytes.iter().position(|&b| TCHAR[b as usize] == 0).unwrap_or(bytes.len())
+}
+
+/// Puts the token that `bytes` begins with, in lower case, at the front of `lower`, which has room for it, and says how long it is.
+pub fn lower_token(bytes: &[u8], lower: &mut [u8]) -> usize {
+    let mut length = 0;
+    for (to, from) in lower.iter_mut().zip(bytes) {
+        let byte = TCHAR[*from as usize];
+        if byte == 0 {
+            break;
+        }
+        *to = byte;
+        length += 1;
+    }
+    length
 }
 
 pub fn is_token(bytes: &[u8]) -> bool {
-    !bytes.is_empty() && token_len(bytes) == bytes.len()
+    // Without an early return: names are short, and nearly all of them are good.
+    !bytes.is_empty() && bytes.iter().fold(true, |ok, &b| ok & (TCHAR[b as usize] != 0))
 }
 
 /// 21-7E, at least one.
@@ -52,9 +70,31 @@ pub fn trimmed(mut bytes: &[u8]) -> &[u8] {
 /// Whether every byte may stand in a field value or a reason phrase. `controls` lets 01-08, 0E-1F and 7F pass; NUL and the line and
 /// page breaks never do.
 pub fn is_text(bytes: &[u8], controls: bool) -> bool {
-    // Without an early return the loop is vectorised.
-    let strange = bytes.iter().fold(false, |bad, &b| bad | ((b < 0x20) & (b != b'\t')) | (b == 0x7f));
-    !strange || (controls && bytes.iter().all(|&b| b != 0 && !(0x0a..=0x0d).contains(&b)))
+    !has_control(bytes)
+        || bytes.iter().all(|&b| match b {
+            b'\t' => true,
+            0 | 0x0a..=0x0d => false,
+            ..0x20 | 0x7f => controls,
+            _ => true,
+        })
+}
+
+/// Whether there is a byte below 20 or a 7F: eight at a time, for every byte of every value comes by here.
+fn has_control(bytes: &[u8]) -> bool {
+    const ONES: u64 = u64::MAX / 255;
+    const HIGH: u64 = ONES << 7;
+    let strange = |word: u64| {
+        let below = word.wrapping_sub(ONES * 0x20) & !word;
+        let delete = word ^ (ONES * 0x7f);
+        (below | (delete.wrapping_sub(ONES) & !delete)) & HIGH != 0
+    };
+    let (words, rest) = bytes.as_chunks::<8>();
+    // What is left over is looked at together with bytes seen before, or alone where there are fewer than eight.
+    let last = match bytes.last_chunk::<8>() {
+        Some(last) => strange(u64::from_ne_bytes(*last)),
+        None => rest.iter().any(|&b| b < 0x20 || b == 0x7f),
+    };
+    last || words.iter().any(|word| strange(u64::from_ne_bytes(*word)))
 }
 
 /// The members of a comma-separated list, without blanks around them; empty ones are skipped.

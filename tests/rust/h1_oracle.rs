@@ -254,6 +254,8 @@ fn the_same_as_h11() {
         whole += usize::from(compare(&script, &theirs));
         errors += usize::from(theirs.as_array().unwrap().iter().any(broken));
     }
+    drop(stdin);
+    assert!(child.wait().unwrap().success());
     println!("{rounds} scripts, {whole} compared to their end, {errors} with an error of the peer");
     assert!(whole * 3 > rounds, "most scripts ended early: {whole} of {rounds}");
     assert!(errors * 20 > rounds && errors < whole, "{errors} of {rounds} scripts had an error");
