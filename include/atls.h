@@ -269,6 +269,18 @@
 typedef struct atls_buf atls_buf;
 
 /*
+ An HTTP client: requests by URL, connections kept for the next request to the same origin under the same policy, redirects. A host that
+ a policy covers is contacted attested or not at all. Reference-counted, safe to share between threads; dropping the last reference
+ closes the connections that wait, and lets requests under way finish.
+ */
+typedef struct atls_client atls_client;
+
+/*
+ Limits of a client. A builder: one thread at a time.
+ */
+typedef struct atls_client_limits atls_client_limits;
+
+/*
  Where to connect, and what must hold there. A builder: one thread at a time. Use one for all connections to a server: what is
  costly to make (the TLS configuration) is then made once.
  */
@@ -664,6 +676,11 @@ typedef struct atls_h1_states {
 #define ATLS_TRUST_ANCHOR 410
 
 /*
+ No policy covers the host, and the client does not allow unattested connections.
+ */
+#define ATLS_POLICY_REQUIRED 411
+
+/*
  The peer's HTTP/1.1 is malformed.
  */
 #define ATLS_HTTP_PROTOCOL 501
@@ -672,6 +689,11 @@ typedef struct atls_h1_states {
  A header that the caller gave is not allowed.
  */
 #define ATLS_HTTP_HEADER_INVALID 502
+
+/*
+ A redirect would leave an attested origin, and the request does not allow that.
+ */
+#define ATLS_REDIRECT_REFUSED 503
 
 /*
  The tunnel server refused the target; see atls_error_http_status.
@@ -1503,6 +1525,26 @@ atls_status atls_request_new(const char *method,
                              struct atls_error **error);
 
 /*
+ A request for a client (atls_client_send, atls_client_fetch). `url` begins with `https://`; its path goes on the wire as it is written,
+ its fragment does not. Statuses: NULL_ARGUMENT, INVALID_UTF8, INVALID_ARGUMENT, UNSUPPORTED (another scheme, credentials).
+ */
+atls_status atls_request_new_url(const char *method,
+                                 const char *url,
+                                 struct atls_request **request,
+                                 struct atls_error **error);
+
+/*
+ With a client: how many redirects to follow (5 by default, 0 for none), and whether one may lead away from an origin that was attested
+ (not by default; where it leads its own policy holds). 303 becomes a GET, as do 301 and 302 of a POST; at another origin Authorization and
+ Cookie are left out. A request with a streamed body is not redirected. The last response is shown where the limit is reached. Statuses:
+ NULL_ARGUMENT.
+ */
+atls_status atls_request_set_redirects(struct atls_request *request,
+                                       uint32_t most,
+                                       bool may_leave,
+                                       struct atls_error **error);
+
+/*
  Frees the builder.
  */
 void atls_request_free(struct atls_request *request);
@@ -1617,6 +1659,28 @@ atls_status atls_exchange_cancel(const struct atls_exchange *exchange,
                                  struct atls_error **error);
 
 /*
+ Of a client's exchange: the URL that the response came from, after redirects. Valid as long as the exchange; "" before the response
+ head is there, and for an exchange of an atls_http.
+ */
+struct atls_str atls_exchange_url(const struct atls_exchange *exchange);
+
+/*
+ Of a client's exchange: how many redirects were followed.
+ */
+uint32_t atls_exchange_redirects(const struct atls_exchange *exchange);
+
+/*
+ Of a client's exchange: whether its connection had carried a request before.
+ */
+bool atls_exchange_reused(const struct atls_exchange *exchange);
+
+/*
+ Of a client's exchange: the verdict on the server that answered; NULL before the response head is there, and for an unattested one. A
+ new reference: free it.
+ */
+struct atls_verdict *atls_exchange_verdict(const struct atls_exchange *exchange);
+
+/*
  Adds a reference; returns `exchange`.
  */
 struct atls_exchange *atls_exchange_ref(struct atls_exchange *exchange);
@@ -1625,6 +1689,109 @@ struct atls_exchange *atls_exchange_ref(struct atls_exchange *exchange);
  Drops a reference. The last one gives the exchange up, as atls_exchange_cancel; CLOSED still comes.
  */
 void atls_exchange_free(struct atls_exchange *exchange);
+
+/*
+ Limits with their defaults; the caller's to free. Statuses: NULL_ARGUMENT.
+ */
+atls_status atls_client_limits_new(struct atls_client_limits **limits, struct atls_error **error);
+
+/*
+ Frees the builder.
+ */
+void atls_client_limits_free(struct atls_client_limits *limits);
+
+/*
+ Requests under way at a time, from sending to the end of the response; 10 by default. More wait in the order in which they came.
+ Statuses: NULL_ARGUMENT, INVALID_ARGUMENT (0).
+ */
+atls_status atls_client_limits_set_requests(struct atls_client_limits *limits,
+                                            uint32_t most,
+                                            struct atls_error **error);
+
+/*
+ How long a connection may wait for its next request (90 seconds by default), and how old a connection may become before a new one, newly
+ attested, takes its place (for ever by default; so UINT32_MAX and 0). Statuses: NULL_ARGUMENT.
+ */
+atls_status atls_client_limits_set_times(struct atls_client_limits *limits,
+                                         uint32_t idle_ms,
+                                         uint32_t age_ms,
+                                         struct atls_error **error);
+
+/*
+ A client with the configuration's roots, verifier, timeouts, tunnel and credit; its host, port and server name are not looked at. Its
+ policy holds for every host that none of atls_client_set_policy covers; without one such hosts are refused, unless it was set to
+ unattested. `runtime`: where event-driven requests run; NULL makes a blocking client, whose I/O runs on the threads that call. `limits`
+ may be NULL. Both builders are copied. Statuses: NULL_ARGUMENT, INVALID_ARGUMENT (roots, tunnel), TRUST_ANCHOR, IO.
+ */
+atls_status atls_client_new(const struct atls_runtime *runtime,
+                            const struct atls_config *config,
+                            const struct atls_client_limits *limits,
+                            struct atls_client **client,
+                            struct atls_error **error);
+
+/*
+ Hosts that match `pattern` are contacted only under this policy. A pattern is a host name, an address, or `*.` and a name, which covers
+ every name below that one; names are compared without regard to case, a dot at the end, and the form of international names. The closest
+ pattern wins; the same pattern again takes the place of the former, and then connections that the former judged are not used any more.
+ Statuses: NULL_ARGUMENT, INVALID_UTF8, INVALID_ARGUMENT, TRUST_ANCHOR.
+ */
+atls_status atls_client_set_policy(const struct atls_client *client,
+                                   const char *pattern,
+                                   const struct atls_policy *policy,
+                                   struct atls_error **error);
+
+/*
+ Event-driven: sends a request made by atls_request_new_url. Its events go to `sink`, as with atls_http_start; the request's timeout covers
+ waiting for a turn, connecting, attestation and redirects, up to the response head. A connection that the server had closed while it
+ waited is replaced once where the method is idempotent and the body no stream. Copied. Statuses: NULL_ARGUMENT, INVALID_ARGUMENT,
+ INVALID_STATE (blocking client; queue stopped), HTTP_HEADER_INVALID, UNSUPPORTED. On CLOSED also: POLICY_REQUIRED, REDIRECT_REFUSED, and as
+ atls_http_connect.
+ */
+atls_status atls_client_send(const struct atls_client *client,
+                             const struct atls_request *request,
+                             const struct atls_sink *sink,
+                             struct atls_exchange **exchange,
+                             struct atls_error **error);
+
+/*
+ Blocking: sends a request and, unless its body is streamed, waits for the response head; then as atls_http_fetch. Several threads may do so
+ at a time. Statuses: as atls_client_send, and WOULD_DEADLOCK, TIMED_OUT, IO, TRUNCATED, HTTP_PROTOCOL, POLICY_REQUIRED, REDIRECT_REFUSED,
+ and as atls_http_open.
+ */
+atls_status atls_client_fetch(const struct atls_client *client,
+                              const struct atls_request *request,
+                              struct atls_exchange **exchange,
+                              struct atls_error **error);
+
+/*
+ Requests under way.
+ */
+size_t atls_client_active(const struct atls_client *client);
+
+/*
+ Requests that wait for their turn.
+ */
+size_t atls_client_queued(const struct atls_client *client);
+
+/*
+ Connections that wait for a request.
+ */
+size_t atls_client_idle(const struct atls_client *client);
+
+/*
+ Closes every connection that waits. Requests go on, and new ones connect anew. Statuses: NULL_ARGUMENT.
+ */
+atls_status atls_client_close_idle(const struct atls_client *client, struct atls_error **error);
+
+/*
+ Adds a reference; returns `client`.
+ */
+struct atls_client *atls_client_ref(struct atls_client *client);
+
+/*
+ Drops a reference. The last one closes the connections that wait.
+ */
+void atls_client_free(struct atls_client *client);
 
 /*
  `role`: ATLS_H1_CLIENT or ATLS_H1_SERVER. `flags`: ATLS_H1_ALLOW_* and its like, 0 for none. *conn is the caller's to free.

@@ -1,7 +1,7 @@
 //! `atls_config`: where to connect, and what must hold there.
 
 use std::ffi::c_char;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, RwLock};
 use std::time::Duration;
 
 use rustls::ClientConfig;
@@ -17,6 +17,8 @@ use crate::collateral::Verifier;
 use crate::connect::{Target, Timeouts, TunnelUrl};
 use crate::error::{Error, Result, Status};
 use crate::flow::lock;
+use crate::http::client::{Client, Covered};
+use crate::http::pool::{Limits, Pool};
 use crate::tls::{Roots, client_config};
 
 /// Default of the connect and TLS deadlines.
@@ -50,15 +52,9 @@ impl atls_config {
         }
         let tls = self.tls()?;
         let tunnel = self.tunnel.as_deref().map(|url| TunnelUrl::parse(url, &self.host, self.port)).transpose()?;
-        let verifier = match &self.verifier {
-            Some(verifier) => verifier.clone(),
-            None => Arc::new(Verifier::new(TrustAnchors::default(), tls.clone())),
-        };
-        if let (Some(policy), Some(_)) = (&self.policy, &verifier.anchors.simulated)
-            && !policy.allow_simulated
-        {
-            let message = "the verifier has a simulated root, but the policy does not say \"allow_simulated\": true";
-            return Err(Error::new(Status::TrustAnchor, message));
+        let verifier = self.verifier(&tls);
+        if let Some(policy) = &self.policy {
+            check_anchors(policy, &verifier)?;
         }
         Ok(Target {
             host: self.host.clone(),
@@ -72,11 +68,32 @@ impl atls_config {
         })
     }
 
-    fn tls(&self) -> Result<Arc<ClientConfig>> {
-        let mut roots = self.roots.clone();
-        if let Some(policy) = &self.policy {
-            roots.extra_pem.extend(policy.extra_roots_pem.iter().cloned());
+    /// The part that holds for every host of a client.
+    pub(crate) fn client(&self, limits: Limits) -> Result<(Client, Roots)> {
+        let tls = client_config(&self.roots)?;
+        let verifier = self.verifier(&tls);
+        let client = Client {
+            pool: Arc::new(Pool::new(limits)),
+            default: self.policy.as_ref().map(|policy| covered(policy, &self.roots, &verifier)).transpose()?,
+            verifier,
+            tls,
+            timeouts: self.timeouts,
+            tunnel: self.tunnel.clone(),
+            unattested: self.unattested,
+            policies: RwLock::default(),
+        };
+        Ok((client, self.roots.clone()))
+    }
+
+    fn verifier(&self, tls: &Arc<ClientConfig>) -> Arc<Verifier> {
+        match &self.verifier {
+            Some(verifier) => verifier.clone(),
+            None => Arc::new(Verifier::new(TrustAnchors::default(), tls.clone())),
         }
+    }
+
+    fn tls(&self) -> Result<Arc<ClientConfig>> {
+        let roots = with_roots_of(self.policy.as_deref(), &self.roots);
         let mut made = lock(&self.tls);
         match &*made {
             Some((of, config)) if *of == roots => Ok(config.clone()),
@@ -87,6 +104,31 @@ impl atls_config {
             }
         }
     }
+}
+
+fn with_roots_of(policy: Option<&Policy>, roots: &Roots) -> Roots {
+    let mut roots = roots.clone();
+    if let Some(policy) = policy {
+        roots.extra_pem.extend(policy.extra_roots_pem.iter().cloned());
+    }
+    roots
+}
+
+/// A simulator's evidence counts only where verifier and policy both say so.
+fn check_anchors(policy: &Policy, verifier: &Verifier) -> Result<()> {
+    match verifier.anchors.simulated.is_some() && !policy.allow_simulated {
+        true => {
+            let message = "the verifier has a simulated root, but the policy does not say \"allow_simulated\": true";
+            Err(Error::new(Status::TrustAnchor, message))
+        }
+        false => Ok(()),
+    }
+}
+
+/// A policy of a client, with its TLS settings.
+pub(crate) fn covered(policy: &Arc<Policy>, roots: &Roots, verifier: &Verifier) -> Result<Covered> {
+    check_anchors(policy, verifier)?;
+    Ok(Covered { policy: policy.clone(), tls: client_config(&with_roots_of(Some(policy), roots))? })
 }
 
 /// A configuration for `host` (name or address) and `port`. Without a policy connecting answers INVALID_STATE. Statuses:

@@ -1,34 +1,26 @@
 //! `atls_exchange`: one request and its response.
 
-use std::future::Future;
-use std::pin::pin;
-use std::sync::{Arc, Mutex};
-use std::task::{Context, Poll, Waker};
-use std::time::Duration;
+use std::sync::{Arc, OnceLock};
 
-use bytes::Bytes;
-use tokio::sync::oneshot;
-
+use super::blocking_exchange::{Blocking, DEFAULT_TIMEOUT, await_answer, next_piece};
+use super::bytes::atls_str;
 use super::error::atls_error;
 use super::event::{Operation, Poster};
-use super::guard::{guard, guard_free};
+use super::guard::{guard, guard_free, guard_value};
 use super::handle::{another, borrow, bytes, put, release, require};
 use super::head::atls_head;
 use super::http::atls_http;
-use super::request::{Body, atls_request};
+use super::request::atls_request;
 use super::runtime::atls_runtime;
 use super::status::atls_status;
-use crate::blocking::Driver;
-use crate::connect::within;
-use crate::error::{Error, Phase, Result, Status};
+use super::verdict::atls_verdict;
+use crate::error::{Error, Result, Status};
 use crate::events::{Event, Observer, Outlet};
 use crate::flow::{Cancel, Credit, Outgoing, lock};
-use crate::http::drive::{Shared, drive};
-use crate::http::{Exchange, HttpConnection, RequestBody, exchange};
+use crate::http::HttpConnection;
+use crate::http::client::{CallBody, Client, Route};
+use crate::http::drive::{Carrier, Shared, drive};
 use crate::pool;
-
-/// Default deadline of a blocking read or write.
-const DEFAULT_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// One request and its response. Reference-counted, safe to share between threads; dropping the last reference before the response was
 /// read to its end gives up the connection.
@@ -41,40 +33,17 @@ enum Mode {
     Blocking(Box<Blocking>),
 }
 
-struct Blocking {
-    driver: Arc<Driver>,
-    connection: Arc<HttpConnection>,
-    outgoing: Option<Arc<Outgoing>>,
-    cancel: Cancel,
-    state: Mutex<State>,
-}
-
-/// The response as far as it has come.
-struct State {
-    /// With a streamed body: where the response will arrive.
-    pending: Option<oneshot::Receiver<Result<Exchange>>>,
-    answer: Option<Exchange>,
-    head: Option<Arc<atls_head>>,
-    unread: Bytes,
-    failed: Option<Error>,
-    done: bool,
-}
-
 impl Drop for atls_exchange {
     fn drop(&mut self) {
         match &self.mode {
             Mode::Events(shared) => shared.cancel.cancel(),
-            Mode::Blocking(blocking) => {
-                if !lock(&blocking.state).done {
-                    blocking.connection.closing.cancel();
-                }
-            }
+            Mode::Blocking(blocking) => blocking.give_up(),
         }
     }
 }
 
 impl atls_exchange {
-    /// Event-driven start. `hand_over` writes the handle to its place, before the first event can run.
+    /// Event-driven start on a connection of the host's own. `hand_over` writes the handle to its place, before the first event can run.
     pub(crate) fn start(
         http: &atls_http,
         runtime: &Arc<atls_runtime>,
@@ -85,62 +54,38 @@ impl atls_exchange {
         let head = request.head()?;
         let connection = http.connection()?.clone();
         let reservation = connection.reserve()?;
-        let observer: Arc<dyn Observer> = Arc::new(Poster(operation.clone()));
-        let writable = observer.clone();
-        let (body, outgoing) = make_body(&request.body, Box::new(move || writable.post(Event::Writable, None)));
-        let shared = Arc::new(Shared {
-            credit: Arc::new(Credit::new(http.credit, http.automatic_credit)),
-            outgoing,
-            cancel: Cancel::default(),
-            connection,
-            timeout: request.timeout,
-        });
-        let made = Arc::new(atls_exchange { mode: Mode::Events(shared.clone()) });
-        operation.register(&made, &shared, |shared| shared.cancel.cancel())?;
-        hand_over(Arc::into_raw(made).cast_mut())?;
-        let outlet = Outlet::new(observer.clone());
-        runtime.handle().spawn(drive(reservation, (request.request.clone(), head), body, shared, observer, outlet));
-        Ok(())
+        let credit = Credit::new(http.credit, http.automatic_credit);
+        let (body, observer, shared) = prepare(request, credit, Some(connection), &operation);
+        let request = request.request.clone();
+        let carrier = Carrier::Connection { reservation, request, head, body: body.begin() };
+        launch(carrier, shared, observer, runtime, operation, hand_over)
     }
 
-    /// Blocking start.
-    pub(crate) fn fetch(
-        driver: &Arc<Driver>,
-        connection: &Arc<HttpConnection>,
+    /// Event-driven start through a client.
+    pub(crate) fn send(
+        client: &Arc<Client>,
+        credit: Credit,
+        runtime: &Arc<atls_runtime>,
         request: &atls_request,
-    ) -> Result<*mut atls_exchange> {
-        crate::blocking::check_may_block()?;
-        let head = request.head()?;
-        let reservation = connection.reserve()?;
-        let (body, outgoing) = make_body(&request.body, Box::new(|| ()));
-        let mut state =
-            State { pending: None, answer: None, head: None, unread: Bytes::new(), failed: None, done: false };
-        if let Some(outgoing) = &outgoing {
-            outgoing.open();
-            let (sender, receiver) = oneshot::channel();
-            let (described, limit, sending) = (request.request.clone(), request.timeout, outgoing.clone());
-            driver.spawn(async move {
-                let answered = exchange(reservation, &described, head, body, |_| ());
-                let answered = within(limit, Phase::Transfer, "waiting for the response head", answered).await;
-                if let Err(error) = &answered {
-                    sending.end(error.clone());
-                }
-                let _ = sender.send(answered);
-            });
-            state.pending = Some(receiver);
-        } else {
-            let answered = exchange(reservation, &request.request, head, body, |_| ());
-            let answered = driver.run(request.timeout, "waiting for the response head", answered);
-            state.take_answer(answered.inspect_err(|_| connection.closing.cancel())?);
+        operation: Arc<Operation>,
+        hand_over: impl FnOnce(*mut atls_exchange) -> Result<()>,
+    ) -> Result<()> {
+        request.head()?;
+        let (body, observer, shared) = prepare(request, credit, None, &operation);
+        let call = Box::new(request.call(body)?);
+        launch(Carrier::Client { client: client.clone(), call }, shared, observer, runtime, operation, hand_over)
+    }
+
+    /// Blocking, sent already.
+    pub(crate) fn sent(blocking: Blocking) -> *mut atls_exchange {
+        Arc::into_raw(Arc::new(atls_exchange { mode: Mode::Blocking(Box::new(blocking)) })).cast_mut()
+    }
+
+    fn route(&self) -> Option<&Route> {
+        match &self.mode {
+            Mode::Events(shared) => shared.route.get(),
+            Mode::Blocking(blocking) => blocking.route.get(),
         }
-        let blocking = Blocking {
-            driver: driver.clone(),
-            connection: connection.clone(),
-            outgoing,
-            cancel: Cancel::default(),
-            state: Mutex::new(state),
-        };
-        Ok(Arc::into_raw(Arc::new(atls_exchange { mode: Mode::Blocking(Box::new(blocking)) })).cast_mut())
     }
 
     fn blocking(&self) -> Result<&Blocking> {
@@ -159,81 +104,40 @@ impl atls_exchange {
     }
 }
 
-impl State {
-    fn take_answer(&mut self, mut answer: Exchange) {
-        self.head = Some(Arc::new(atls_head::new(std::mem::take(&mut answer.head))));
-        self.answer = Some(answer);
-    }
+fn prepare(
+    request: &atls_request,
+    credit: Credit,
+    connection: Option<Arc<HttpConnection>>,
+    operation: &Arc<Operation>,
+) -> (CallBody, Arc<dyn Observer>, Arc<Shared>) {
+    let observer: Arc<dyn Observer> = Arc::new(Poster(operation.clone()));
+    let writable = observer.clone();
+    let body = request.body.begin(Box::new(move || writable.post(Event::Writable, None)));
+    let shared = Arc::new(Shared {
+        credit: Arc::new(credit),
+        outgoing: body.outgoing(),
+        cancel: Cancel::default(),
+        connection,
+        timeout: request.timeout,
+        route: OnceLock::new(),
+    });
+    (body, observer, shared)
 }
 
-impl Blocking {
-    /// What is at hand without waiting: the network was driven by the call before, and small bodies have come with their head.
-    fn at_hand(&self, cap: usize) -> Option<Bytes> {
-        let mut state = self.state.try_lock().ok()?;
-        if state.failed.is_some() || state.pending.is_some() || self.cancel.is_canceled() {
-            return None;
-        }
-        let mut cx = Context::from_waker(Waker::noop());
-        let polled = pin!(next_piece(&mut state, cap)).poll(&mut cx);
-        match polled {
-            Poll::Ready(Ok(piece)) => Some(piece),
-            Poll::Ready(Err(error)) => {
-                state.failed = Some(error);
-                self.connection.closing.cancel();
-                None
-            }
-            Poll::Pending => None,
-        }
-    }
-
-    /// Runs `work` on the state; a failure other than running out of time sticks.
-    fn run<T>(&self, timeout_ms: u32, what: &str, work: impl AsyncFnOnce(&mut State) -> Result<T>) -> Result<T> {
-        crate::blocking::check_may_block()?;
-        let mut state = lock(&self.state);
-        if let Some(error) = &state.failed {
-            return Err(error.clone());
-        }
-        let limit = super::limit(timeout_ms, DEFAULT_TIMEOUT);
-        let done = self.driver.run(limit, what, self.cancel.guard(work(&mut state)));
-        if let Err(error) = &done
-            && error.status != Status::TimedOut
-        {
-            state.failed = Some(error.clone());
-            self.connection.closing.cancel();
-        }
-        done
-    }
-}
-
-async fn await_answer(state: &mut State) -> Result<()> {
-    let Some(pending) = &mut state.pending else { return Ok(()) };
-    let answered = pending.await.unwrap_or_else(|_| Err(Error::new(Status::Canceled, "the exchange was given up")));
-    state.pending = None;
-    state.take_answer(answered?);
+fn launch(
+    carrier: Carrier,
+    shared: Arc<Shared>,
+    observer: Arc<dyn Observer>,
+    runtime: &Arc<atls_runtime>,
+    operation: Arc<Operation>,
+    hand_over: impl FnOnce(*mut atls_exchange) -> Result<()>,
+) -> Result<()> {
+    let made = Arc::new(atls_exchange { mode: Mode::Events(shared.clone()) });
+    operation.register(&made, &shared, |shared| shared.cancel.cancel())?;
+    hand_over(Arc::into_raw(made).cast_mut())?;
+    let outlet = Outlet::new(observer.clone());
+    runtime.handle().spawn(drive(carrier, shared, observer, outlet));
     Ok(())
-}
-
-/// Up to `cap` bytes of the body; empty at its end.
-async fn next_piece(state: &mut State, cap: usize) -> Result<Bytes> {
-    if state.unread.is_empty() && !state.done {
-        let answer = state.answer.as_mut().ok_or_else(|| Error::new(Status::Internal, "no response"))?;
-        match answer.next().await? {
-            Some(data) => state.unread = data,
-            None => state.done = true,
-        }
-    }
-    let count = state.unread.len().min(cap);
-    Ok(state.unread.split_to(count))
-}
-
-fn make_body(body: &Body, on_writable: Box<dyn Fn() + Send + Sync>) -> (RequestBody, Option<Arc<Outgoing>>) {
-    match body {
-        Body::Full(data) => (RequestBody::full(data.clone()), None),
-        Body::Stream(length) => {
-            let outgoing = Arc::new(Outgoing::new(on_writable));
-            (RequestBody::stream(outgoing.clone(), *length), Some(outgoing))
-        }
-    }
 }
 
 /// Blocking: waits for the response head. A new reference: free it. `timeout_ms` 0 means 60 seconds. Statuses: NULL_ARGUMENT,
@@ -390,6 +294,45 @@ pub unsafe extern "C" fn atls_exchange_cancel(
             Mode::Blocking(blocking) => blocking.cancel.cancel(),
         }
         Ok(())
+    })
+}
+
+/// Of a client's exchange: the URL that the response came from, after redirects. Valid as long as the exchange; "" before the response
+/// head is there, and for an exchange of an atls_http.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn atls_exchange_url(exchange: *const atls_exchange) -> atls_str {
+    guard_value(atls_str::empty(), || {
+        let route = unsafe { borrow(exchange, "exchange") }.ok().and_then(atls_exchange::route);
+        route.map_or(atls_str::empty(), |route| atls_str::from_cstring(&route.url))
+    })
+}
+
+/// Of a client's exchange: how many redirects were followed.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn atls_exchange_redirects(exchange: *const atls_exchange) -> u32 {
+    guard_value(0, || {
+        let route = unsafe { borrow(exchange, "exchange") }.ok().and_then(atls_exchange::route);
+        route.map_or(0, |route| route.redirects)
+    })
+}
+
+/// Of a client's exchange: whether its connection had carried a request before.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn atls_exchange_reused(exchange: *const atls_exchange) -> bool {
+    guard_value(false, || {
+        let route = unsafe { borrow(exchange, "exchange") }.ok().and_then(atls_exchange::route);
+        route.is_some_and(|route| route.reused)
+    })
+}
+
+/// Of a client's exchange: the verdict on the server that answered; NULL before the response head is there, and for an unattested one. A
+/// new reference: free it.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn atls_exchange_verdict(exchange: *const atls_exchange) -> *mut atls_verdict {
+    guard_value(std::ptr::null_mut(), || {
+        let route = unsafe { borrow(exchange, "exchange") }.ok().and_then(atls_exchange::route);
+        let verdict = route.and_then(|route| route.verdict.clone());
+        verdict.map_or(std::ptr::null_mut(), atls_verdict::into_raw)
     })
 }
 

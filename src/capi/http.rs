@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use super::blocking_exchange::Blocking;
 use super::config::atls_config;
 use super::error::atls_error;
 use super::event::{Operation, Poster, atls_sink};
@@ -177,7 +178,7 @@ pub unsafe extern "C" fn atls_http_fetch(
         let Mode::Blocking { driver, connection } = &http.mode else {
             return Err(Error::new(Status::InvalidState, "the connection is event-driven"));
         };
-        let made = atls_exchange::fetch(driver, connection, request)?;
+        let made = atls_exchange::sent(Blocking::on_connection(driver, connection, request)?);
         unsafe { put(exchange, made, "exchange") }
     })
 }

@@ -14,7 +14,9 @@
 #![allow(clippy::missing_safety_doc)]
 #![cfg_attr(not(test), deny(clippy::unwrap_used, clippy::expect_used, clippy::panic))]
 
+mod blocking_exchange;
 pub mod bytes;
+pub mod client;
 pub mod config;
 pub mod error;
 pub mod event;

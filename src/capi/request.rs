@@ -1,6 +1,7 @@
 //! `atls_request`: one HTTP request, put together.
 
 use std::ffi::c_char;
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -11,7 +12,9 @@ use super::guard::{guard, guard_free};
 use super::handle::{borrow, borrow_mut, bytes, destroy, put, require, text};
 use super::status::atls_status;
 use crate::error::{Error, Result, Status};
-use crate::http::Request;
+use crate::flow::Outgoing;
+use crate::http::client::{Call, CallBody};
+use crate::http::{Location, Request};
 
 /// A request: method, path, host, header lines in the caller's order and case, body. A builder: one thread at a time; copied when
 /// used, and may be used again.
@@ -19,6 +22,10 @@ pub struct atls_request {
     pub(crate) request: Request,
     pub(crate) body: Body,
     pub(crate) timeout: Option<Duration>,
+    /// For a client: where to, and how far redirects may lead.
+    location: Option<Location>,
+    redirects: u32,
+    may_leave: bool,
 }
 
 #[derive(Clone)]
@@ -48,8 +55,46 @@ pub unsafe extern "C" fn atls_request_new(
             host: unsafe { text(host, "host") }?.to_owned(),
             headers: Vec::new(),
         };
-        let made = atls_request { request: described, body: Body::Full(Bytes::new()), timeout: Some(DEFAULT_TIMEOUT) };
+        let made = atls_request::new(described, None);
         unsafe { put(request, Box::into_raw(Box::new(made)), "request") }
+    })
+}
+
+/// A request for a client (atls_client_send, atls_client_fetch). `url` begins with `https://`; its path goes on the wire as it is written,
+/// its fragment does not. Statuses: NULL_ARGUMENT, INVALID_UTF8, INVALID_ARGUMENT, UNSUPPORTED (another scheme, credentials).
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn atls_request_new_url(
+    method: *const c_char,
+    url: *const c_char,
+    request: *mut *mut atls_request,
+    error: *mut *mut atls_error,
+) -> atls_status {
+    guard(error, || {
+        require(request, "request")?;
+        let method = unsafe { text(method, "method") }?.to_owned();
+        let location = Location::parse(unsafe { text(url, "url") }?)?;
+        let (path, host) = (location.path.clone(), location.authority.clone());
+        let described = Request { method, path, host, headers: Vec::new() };
+        let made = atls_request::new(described, Some(location));
+        unsafe { put(request, Box::into_raw(Box::new(made)), "request") }
+    })
+}
+
+/// With a client: how many redirects to follow (5 by default, 0 for none), and whether one may lead away from an origin that was attested
+/// (not by default; where it leads its own policy holds). 303 becomes a GET, as do 301 and 302 of a POST; at another origin Authorization and
+/// Cookie are left out. A request with a streamed body is not redirected. The last response is shown where the limit is reached. Statuses:
+/// NULL_ARGUMENT.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn atls_request_set_redirects(
+    request: *mut atls_request,
+    most: u32,
+    may_leave: bool,
+    error: *mut *mut atls_error,
+) -> atls_status {
+    guard(error, || {
+        let request = unsafe { borrow_mut(request, "request") }?;
+        (request.redirects, request.may_leave) = (most, may_leave);
+        Ok(())
     })
 }
 
@@ -138,7 +183,30 @@ pub unsafe extern "C" fn atls_request_set_timeout(
     })
 }
 
+impl Body {
+    /// As it is sent; `on_writable` is told when a stream takes more again.
+    pub(crate) fn begin(&self, on_writable: Box<dyn Fn() + Send + Sync>) -> CallBody {
+        match self {
+            Body::Full(data) => CallBody::Full(data.clone()),
+            Body::Stream(length) => CallBody::Stream(Arc::new(Outgoing::new(on_writable)), *length),
+        }
+    }
+}
+
 impl atls_request {
+    fn new(request: Request, location: Option<Location>) -> atls_request {
+        let body = Body::Full(Bytes::new());
+        atls_request { request, body, timeout: Some(DEFAULT_TIMEOUT), location, redirects: 5, may_leave: false }
+    }
+
+    /// The request as a client takes it. Statuses: InvalidArgument.
+    pub(crate) fn call(&self, body: CallBody) -> Result<Call> {
+        let missing = || Error::new(Status::InvalidArgument, "the request has no URL (atls_request_new_url)");
+        let location = self.location.clone().ok_or_else(missing)?;
+        let request = self.request.clone();
+        Ok(Call { request, location, body, redirects: self.redirects, may_leave: self.may_leave })
+    }
+
     /// The head as it will stand on the wire. Refuses what cannot be sent, before anything is reserved for it.
     pub(crate) fn head(&self) -> Result<Vec<u8>> {
         let length = match &self.body {

@@ -69,10 +69,14 @@ pub const ATLS_COLLATERAL_UNAVAILABLE: atls_status = 408;
 pub const ATLS_COLLATERAL_INVALID: atls_status = 409;
 /// A simulated root without both opt-ins.
 pub const ATLS_TRUST_ANCHOR: atls_status = 410;
+/// No policy covers the host, and the client does not allow unattested connections.
+pub const ATLS_POLICY_REQUIRED: atls_status = 411;
 /// The peer's HTTP/1.1 is malformed.
 pub const ATLS_HTTP_PROTOCOL: atls_status = 501;
 /// A header that the caller gave is not allowed.
 pub const ATLS_HTTP_HEADER_INVALID: atls_status = 502;
+/// A redirect would leave an attested origin, and the request does not allow that.
+pub const ATLS_REDIRECT_REFUSED: atls_status = 503;
 /// The tunnel server refused the target; see atls_error_http_status.
 pub const ATLS_TUNNEL_REFUSED: atls_status = 510;
 /// The WebSocket under a tunnel broke its protocol.
@@ -126,8 +130,10 @@ fn name(status: atls_status) -> &'static std::ffi::CStr {
         Some(Status::CollateralUnavailable) => c"COLLATERAL_UNAVAILABLE",
         Some(Status::CollateralInvalid) => c"COLLATERAL_INVALID",
         Some(Status::TrustAnchor) => c"TRUST_ANCHOR",
+        Some(Status::PolicyRequired) => c"POLICY_REQUIRED",
         Some(Status::HttpProtocol) => c"HTTP_PROTOCOL",
         Some(Status::HttpHeaderInvalid) => c"HTTP_HEADER_INVALID",
+        Some(Status::RedirectRefused) => c"REDIRECT_REFUSED",
         Some(Status::TunnelRefused) => c"TUNNEL_REFUSED",
         Some(Status::WebSocket) => c"WEBSOCKET",
         Some(Status::H1Local) => c"H1_LOCAL",

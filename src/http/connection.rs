@@ -111,6 +111,7 @@ pub struct Exchange {
     body: Option<Incoming>,
     pub trailers: Option<Head>,
     reservation: Option<Reservation>,
+    when_over: Option<Box<dyn FnOnce() + Send>>,
 }
 
 /// Sends a request, whose head is spelled `head`, and waits for the response head. `informational` is told of each 1xx head as it comes.
@@ -150,10 +151,21 @@ pub async fn exchange(
         head = connection.spelling.next_head();
     }
     let head = head.ok_or_else(|| Error::new(Status::Internal, "the response head was not recorded"))?;
-    Ok(Exchange { head, body: Some(response.into_body()), trailers: None, reservation: Some(reservation) })
+    Ok(Exchange {
+        head,
+        body: Some(response.into_body()),
+        trailers: None,
+        reservation: Some(reservation),
+        when_over: None,
+    })
 }
 
 impl Exchange {
+    /// Runs once the response has been read to its end and the connection is free; dropped unrun if that never comes.
+    pub fn when_over(&mut self, run: impl FnOnce() + Send + 'static) {
+        self.when_over = Some(Box::new(run));
+    }
+
     /// The next piece of the body; `None` at its end, when the connection is free again.
     pub async fn next(&mut self) -> Result<Option<Bytes>> {
         loop {
@@ -162,6 +174,9 @@ impl Exchange {
                 None => {
                     self.body = None;
                     self.reservation = None;
+                    if let Some(run) = self.when_over.take() {
+                        run();
+                    }
                     return Ok(None);
                 }
                 Some(Err(error)) => {
@@ -177,6 +192,18 @@ impl Exchange {
                         }
                     }
                 },
+            }
+        }
+    }
+}
+
+impl Drop for Exchange {
+    /// A response without a body has been read to its end before anybody asked for it.
+    fn drop(&mut self) {
+        if self.body.take().is_some_and(|body| hyper::body::Body::is_end_stream(&body)) {
+            self.reservation = None;
+            if let Some(run) = self.when_over.take() {
+                run();
             }
         }
     }

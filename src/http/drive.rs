@@ -1,8 +1,9 @@
 //! An exchange as a task of the runtime, seen through events.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
+use super::client::{Call, Client, Route};
 use super::connection::{Exchange, Reservation, exchange};
 use super::{HttpConnection, Request, RequestBody};
 use crate::connect::within;
@@ -16,49 +17,65 @@ pub struct Shared {
     /// The host's end of a streamed request body.
     pub outgoing: Option<Arc<Outgoing>>,
     pub cancel: Cancel,
-    pub connection: Arc<HttpConnection>,
+    /// The host's own connection; a client's goes its own ways.
+    pub connection: Option<Arc<HttpConnection>>,
     /// Until the response head is there.
     pub timeout: Option<Duration>,
+    /// How a client's response came about, before its head is shown.
+    pub route: OnceLock<Route>,
 }
 
-/// Runs the exchange to its end; `request` comes with its head as spelled. Posts exactly one `Closed`.
-pub async fn drive(
-    reservation: Reservation,
-    request: (Request, Vec<u8>),
-    body: RequestBody,
-    shared: Arc<Shared>,
-    observer: Arc<dyn Observer>,
-    outlet: Outlet,
-) {
+/// What carries the request.
+pub enum Carrier {
+    /// One connection; the head as spelled.
+    Connection {
+        reservation: Reservation,
+        request: Request,
+        head: Vec<u8>,
+        body: RequestBody,
+    },
+    Client {
+        client: Arc<Client>,
+        call: Box<Call>,
+    },
+}
+
+/// Runs the exchange to its end. Posts exactly one `Closed`.
+pub async fn drive(carrier: Carrier, shared: Arc<Shared>, observer: Arc<dyn Observer>, outlet: Outlet) {
     let ended = {
-        let work = Box::pin(run(reservation, request, body, &shared, observer, &outlet));
+        let work = Box::pin(run(carrier, &shared, observer, &outlet));
         shared.cancel.guard(work).await.err()
     };
     if let Some(outgoing) = &shared.outgoing {
         outgoing.end(ended.clone().unwrap_or_else(|| Error::new(Status::Closed, "the exchange is over")));
     }
-    if ended.is_some() {
+    if let (Some(_), Some(connection)) = (&ended, &shared.connection) {
         // In the middle of a message the connection has no further use.
-        shared.connection.closing.cancel();
+        connection.closing.cancel();
     }
     outlet.close(ended);
 }
 
-async fn run(
-    reservation: Reservation,
-    (request, head): (Request, Vec<u8>),
-    body: RequestBody,
-    shared: &Shared,
-    observer: Arc<dyn Observer>,
-    outlet: &Outlet,
-) -> Result<()> {
+async fn run(carrier: Carrier, shared: &Shared, observer: Arc<dyn Observer>, outlet: &Outlet) -> Result<()> {
     if let Some(outgoing) = &shared.outgoing {
         outgoing.open();
         outgoing.announce_open();
     }
     let informational = move |head| observer.post(Event::Informational(head), None);
-    let answered = exchange(reservation, &request, head, body, informational);
-    let mut answer = within(shared.timeout, Phase::Transfer, "waiting for the response head", answered).await?;
+    let what = "waiting for the response head";
+    let mut answer = match carrier {
+        Carrier::Connection { reservation, request, head, body } => {
+            let answered = exchange(reservation, &request, head, body, informational);
+            within(shared.timeout, Phase::Transfer, what, answered).await?
+        }
+        Carrier::Client { client, call } => {
+            // Boxed: a request on one connection should not have the size of a client's.
+            let answered = Box::pin(client.fetch(*call, Arc::new(informational)));
+            let (answer, route) = within(shared.timeout, Phase::Transfer, what, answered).await?;
+            let _ = shared.route.set(route);
+            answer
+        }
+    };
     outlet.post(Event::Head(std::mem::take(&mut answer.head))).await;
     receive(&mut answer, &shared.credit, outlet).await?;
     if let Some(trailers) = answer.trailers.take() {

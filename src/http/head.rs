@@ -52,6 +52,17 @@ impl Head {
         self.part(2 + 2 * line)
     }
 
+    /// Value of the first line with this name, which is in lower case.
+    pub fn find(&self, name: &str) -> Option<&[u8]> {
+        let line = (0..self.count()).find(|line| {
+            self.name(*line).is_some_and(|found| {
+                found.len() == name.len() + 1 && found[..name.len()].eq_ignore_ascii_case(name.as_bytes())
+            })
+        })?;
+        let value = self.value(line)?;
+        value.split_last().map(|(_, bare)| bare)
+    }
+
     /// Number of lines.
     pub fn count(&self) -> usize {
         self.starts.len() / 2
@@ -99,6 +110,11 @@ impl Request {
         }
         head.extend_from_slice(b"\r\n");
         Ok(head)
+    }
+
+    /// Removes the lines with these names, which are in lower case.
+    pub fn remove(&mut self, names: &[&str]) {
+        self.headers.retain(|(name, _)| !names.iter().any(|gone| name.eq_ignore_ascii_case(gone)));
     }
 
     fn check(&self) -> Result<()> {

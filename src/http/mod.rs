@@ -1,13 +1,17 @@
-//! HTTP/1.1 over an attested connection: one exchange at a time, bodies streamed both ways. hyper does the protocol; what it does
+//! HTTP/1.1 over attested connections: one exchange at a time on each, bodies streamed both ways; the client pools them. hyper does the protocol; what it does
 //! not keep (case and order of header lines) is kept by `tap`.
 
 mod body;
+pub mod client;
 mod connection;
 pub mod drive;
 mod head;
+mod location;
+pub mod pool;
 mod tap;
 pub mod task;
 
 pub use body::RequestBody;
 pub use connection::{Exchange, HttpConnection, Reservation, exchange};
 pub use head::{Head, Request, check_header};
+pub use location::{HostPattern, Location};

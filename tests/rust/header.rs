@@ -3,7 +3,7 @@
 use std::path::Path;
 
 /// The order of the header's chapters.
-const SOURCES: [&str; 24] = [
+const SOURCES: [&str; 25] = [
     "status.rs",
     "bytes.rs",
     "error.rs",
@@ -22,6 +22,7 @@ const SOURCES: [&str; 24] = [
     "http.rs",
     "request.rs",
     "exchange.rs",
+    "client.rs",
     "h1/types.rs",
     "h1/conn.rs",
     "h1/send.rs",

@@ -340,6 +340,18 @@ async fn respond(conn: &mut Conn<TlsStream<TcpStream>>, request: &Request, state
             conn.io.shutdown().await?;
             Err(io::ErrorKind::ConnectionAborted.into())
         }
+        // The query: status, comma, Location.
+        "/redirect" => {
+            let (status, location) = query.split_once(',').unwrap_or(("302", ""));
+            let line = format!("Location: {location}\r\n");
+            conn.respond(&format!("{status} Elsewhere"), &line, b"not here").await
+        }
+        // Keeps the connection by its word, and closes it all the same.
+        "/stale" => {
+            conn.respond("200 OK", "", b"soon gone").await?;
+            conn.io.shutdown().await?;
+            Err(io::ErrorKind::ConnectionAborted.into())
+        }
         "/hang" => std::future::pending().await,
         "/reset" => {
             reset(conn.io.get_ref().0)?;

@@ -51,6 +51,7 @@ pub fn run_bench() -> Done {
     let server = bench.server()?;
     bench.table(rounds)?;
     bench.raw_stream(rounds)?;
+    bench.pooled(rounds)?;
     bench.tunnel(rounds)?;
     bench.instructions()?;
     bench.first_response(rounds)?;
@@ -154,6 +155,23 @@ impl Bench {
             Figure::Rate,
             "raw tokio-rustls",
         );
+        Ok(())
+    }
+
+    /// Row 2 through the pooled client.
+    fn pooled(&self, rounds: usize) -> Done {
+        let native = &self.peers[1].1;
+        let (mut ours, mut theirs) = (Vec::new(), Vec::new());
+        for _ in 0..rounds {
+            ours.push(self.measure(&self.peers[0].1, &["pool", "20000"])?);
+            theirs.push(self.measure(native, &["seq", "20000"])?);
+        }
+        for (name, figure) in [
+            ("2 through the pooled client, CPU", Figure::CpuPerOp),
+            ("2 through the pooled client, rate", Figure::Rate),
+        ] {
+            two(name, median(&ours, figure), median(&theirs, figure), figure, "native, one connection");
+        }
         Ok(())
     }
 

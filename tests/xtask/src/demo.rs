@@ -39,6 +39,11 @@ pub fn examples(simulator: &Simulator) -> Done {
     if run_example("epoll", &["/bytes/1000000"])?.len() != 1_000_000 {
         return Err("epoll did not print 1000000 bytes".into());
     }
+    let url = |path: &str| format!("https://localhost:{http}{path}");
+    holds(&run_example("fetch", &[&url("/small"), &url("/redirect?302,/small")])?, &"x".repeat(200))?;
+    let parallel = run_example("parallel", &[&url("/bytes/20000")])?;
+    holds(&parallel, "64 requests, 0 failed")?;
+    holds(&parallel, "1280000 bytes")?;
     let tunnel = format!("ws://127.0.0.1:{}/", simulator.port("TUNNEL")?);
     holds(&run_example("tunnel", &[&tunnel, "/small"])?, "xxxxxxxxxx")?;
     raw_stream(simulator)?;

@@ -1,0 +1,187 @@
+//! An exchange whose I/O runs on the threads that call.
+
+use std::future::Future;
+use std::pin::pin;
+use std::sync::{Arc, Mutex, OnceLock};
+use std::task::{Context, Poll, Waker};
+use std::time::Duration;
+
+use bytes::Bytes;
+use tokio::sync::oneshot;
+
+use super::head::atls_head;
+use super::request::atls_request;
+use crate::blocking::Driver;
+use crate::connect::within;
+use crate::error::{Error, Phase, Result, Status};
+use crate::flow::{Cancel, Outgoing, lock};
+use crate::http::client::{CallBody, Client, Route};
+use crate::http::{Exchange, HttpConnection, exchange};
+
+/// Default deadline of a blocking read or write.
+pub const DEFAULT_TIMEOUT: Duration = Duration::from_secs(60);
+
+pub struct Blocking {
+    pub driver: Arc<Driver>,
+    /// The host's own connection; a client's goes with the response.
+    connection: Option<Arc<HttpConnection>>,
+    pub outgoing: Option<Arc<Outgoing>>,
+    pub cancel: Arc<Cancel>,
+    pub state: Mutex<State>,
+    pub route: Arc<OnceLock<Route>>,
+}
+
+/// The response as far as it has come.
+#[derive(Default)]
+pub struct State {
+    /// With a streamed body: where the response will arrive.
+    pending: Option<oneshot::Receiver<Result<Exchange>>>,
+    pub answer: Option<Exchange>,
+    pub head: Option<Arc<atls_head>>,
+    unread: Bytes,
+    failed: Option<Error>,
+    pub done: bool,
+}
+
+impl Blocking {
+    /// Starts an exchange on a connection of the host's own.
+    pub fn on_connection(
+        driver: &Arc<Driver>,
+        connection: &Arc<HttpConnection>,
+        request: &atls_request,
+    ) -> Result<Blocking> {
+        crate::blocking::check_may_block()?;
+        let head = request.head()?;
+        let reservation = connection.reserve()?;
+        let body = request.body.begin(Box::new(|| ()));
+        let (described, sent) = (request.request.clone(), body.begin());
+        let work = async move { exchange(reservation, &described, head, sent, |_| ()).await };
+        Blocking::start(driver, Some(connection.clone()), request, &body, Arc::default(), work)
+    }
+
+    /// Starts an exchange through a client.
+    pub fn on_client(driver: &Arc<Driver>, client: &Arc<Client>, request: &atls_request) -> Result<Blocking> {
+        crate::blocking::check_may_block()?;
+        request.head()?;
+        let body = request.body.begin(Box::new(|| ()));
+        let call = request.call(body.clone())?;
+        let route: Arc<OnceLock<Route>> = Arc::default();
+        let (client, found) = (client.clone(), route.clone());
+        let work = async move {
+            let (answer, route) = client.fetch(call, Arc::new(|_| ())).await?;
+            let _ = found.set(route);
+            Ok(answer)
+        };
+        Blocking::start(driver, None, request, &body, route, work)
+    }
+
+    /// With a streamed body the exchange runs alongside and the caller goes on to write; without, the response head is waited for.
+    fn start(
+        driver: &Arc<Driver>,
+        connection: Option<Arc<HttpConnection>>,
+        request: &atls_request,
+        body: &CallBody,
+        route: Arc<OnceLock<Route>>,
+        work: impl Future<Output = Result<Exchange>> + Send + 'static,
+    ) -> Result<Blocking> {
+        let (mut state, cancel) = (State::default(), Arc::new(Cancel::default()));
+        let (outgoing, limit, what) = (body.outgoing(), request.timeout, "waiting for the response head");
+        if let Some(sending) = outgoing.clone() {
+            sending.open();
+            let (sender, receiver) = oneshot::channel();
+            let cancel = cancel.clone();
+            driver.spawn(async move {
+                let answered = cancel.guard(within(limit, Phase::Transfer, what, Box::pin(work))).await;
+                if let Err(error) = &answered {
+                    sending.end(error.clone());
+                }
+                let _ = sender.send(answered);
+            });
+            state.pending = Some(receiver);
+        } else {
+            let answered = driver.run(limit, what, work);
+            let close = |_: &Error| connection.iter().for_each(|connection| connection.closing.cancel());
+            state.take_answer(answered.inspect_err(close)?);
+        }
+        Ok(Blocking { driver: driver.clone(), connection, outgoing, cancel, state: Mutex::new(state), route })
+    }
+
+    /// The host lets go of the exchange: what is not over takes its connection with it.
+    pub fn give_up(&self) {
+        if !lock(&self.state).done {
+            self.cancel.cancel();
+            self.close();
+        }
+    }
+
+    fn close(&self) {
+        if let Some(connection) = &self.connection {
+            connection.closing.cancel();
+        }
+    }
+
+    /// What is at hand without waiting: the network was driven by the call before, and small bodies have come with their head.
+    pub fn at_hand(&self, cap: usize) -> Option<Bytes> {
+        let mut state = self.state.try_lock().ok()?;
+        if state.failed.is_some() || state.pending.is_some() || self.cancel.is_canceled() {
+            return None;
+        }
+        let mut cx = Context::from_waker(Waker::noop());
+        let polled = pin!(next_piece(&mut state, cap)).poll(&mut cx);
+        match polled {
+            Poll::Ready(Ok(piece)) => Some(piece),
+            Poll::Ready(Err(error)) => {
+                state.failed = Some(error);
+                self.close();
+                None
+            }
+            Poll::Pending => None,
+        }
+    }
+
+    /// Runs `work` on the state; a failure other than running out of time sticks.
+    pub fn run<T>(&self, timeout_ms: u32, what: &str, work: impl AsyncFnOnce(&mut State) -> Result<T>) -> Result<T> {
+        crate::blocking::check_may_block()?;
+        let mut state = lock(&self.state);
+        if let Some(error) = &state.failed {
+            return Err(error.clone());
+        }
+        let limit = super::limit(timeout_ms, DEFAULT_TIMEOUT);
+        let done = self.driver.run(limit, what, self.cancel.guard(work(&mut state)));
+        if let Err(error) = &done
+            && error.status != Status::TimedOut
+        {
+            state.failed = Some(error.clone());
+            self.close();
+        }
+        done
+    }
+}
+
+pub async fn await_answer(state: &mut State) -> Result<()> {
+    let Some(pending) = &mut state.pending else { return Ok(()) };
+    let answered = pending.await.unwrap_or_else(|_| Err(Error::new(Status::Canceled, "the exchange was given up")));
+    state.pending = None;
+    state.take_answer(answered?);
+    Ok(())
+}
+
+/// Up to `cap` bytes of the body; empty at its end.
+pub async fn next_piece(state: &mut State, cap: usize) -> Result<Bytes> {
+    if state.unread.is_empty() && !state.done {
+        let answer = state.answer.as_mut().ok_or_else(|| Error::new(Status::Internal, "no response"))?;
+        match answer.next().await? {
+            Some(data) => state.unread = data,
+            None => state.done = true,
+        }
+    }
+    let count = state.unread.len().min(cap);
+    Ok(state.unread.split_to(count))
+}
+
+impl State {
+    fn take_answer(&mut self, mut answer: Exchange) {
+        self.head = Some(Arc::new(atls_head::new(std::mem::take(&mut answer.head))));
+        self.answer = Some(answer);
+    }
+}

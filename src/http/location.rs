@@ -1,0 +1,215 @@
+//! Where a request goes: an https URL with its path as it was written, and the normal form of hosts that policies and pools go by.
+
+use url::{Host, Url};
+
+use crate::error::{Error, Result, Status};
+
+/// An https URL. The path goes on the wire as it was written: no dot segments are removed and nothing is percent-encoded.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Location {
+    /// In normal form, IPv6 addresses without brackets.
+    pub host: String,
+    pub port: u16,
+    /// For `Host`: with the port unless it is 443.
+    pub authority: String,
+    /// Path and query.
+    pub path: String,
+    url: Url,
+}
+
+impl Location {
+    /// Errors: InvalidArgument, Unsupported (another scheme than https, credentials).
+    pub fn parse(text: &str) -> Result<Location> {
+        let bad = |why: &str| Error::new(Status::InvalidArgument, format!("URL \"{}\": {why}", text.escape_debug()));
+        // A parser that forgives these could see another host than a reader does.
+        if text.bytes().any(|b| b <= b' ' || b == 0x7f || b == b'\\') {
+            return Err(bad("a blank, a control character or a backslash"));
+        }
+        let url = Url::parse(text).map_err(|error| bad(&error.to_string()))?;
+        // The path is cut from the text; that is the parser's path only where the authority ends where the parser saw it end.
+        let authority = match text.split_once("://") {
+            Some((scheme, after)) if scheme.eq_ignore_ascii_case(url.scheme()) => after,
+            _ => return Err(bad("no \"://\" after the scheme")),
+        };
+        let (authority, rest) = authority.split_at(authority.find(['/', '?', '#']).unwrap_or(authority.len()));
+        if authority.is_empty() {
+            return Err(bad("no host"));
+        }
+        let path = rest.split('#').next().unwrap_or_default();
+        let path = if path.starts_with('/') { path.to_owned() } else { format!("/{path}") };
+        Location::new(url, path)
+    }
+
+    fn new(url: Url, path: String) -> Result<Location> {
+        let refuse = |what: &str| Error::new(Status::Unsupported, format!("{what} in URL \"{}\"", shown(&url)));
+        if url.scheme() != "https" {
+            return Err(refuse(&format!("scheme \"{}\"", url.scheme())));
+        }
+        if !url.username().is_empty() || url.password().is_some() {
+            return Err(refuse("credentials"));
+        }
+        let host = match url.host() {
+            Some(Host::Domain(name)) => name.trim_end_matches('.').to_owned(),
+            Some(Host::Ipv4(address)) => address.to_string(),
+            Some(Host::Ipv6(address)) => address.to_string(),
+            None => String::new(),
+        };
+        if host.is_empty() {
+            return Err(Error::new(Status::InvalidArgument, format!("URL \"{}\" has no host", shown(&url))));
+        }
+        let port = url.port_or_known_default().unwrap_or(443);
+        let name = url.host_str().unwrap_or_default();
+        let authority = if port == 443 { name.to_owned() } else { format!("{name}:{port}") };
+        Ok(Location { host, port, authority, path, url })
+    }
+
+    /// What a `Location` field in an answer from here means (RFC 9110 section 10.2.2).
+    pub fn join(&self, reference: &[u8]) -> Result<Location> {
+        let bad =
+            |why: &str| Error::new(Status::HttpProtocol, format!("Location \"{}\": {why}", reference.escape_ascii()));
+        let text = std::str::from_utf8(reference).map_err(|_| bad("not UTF-8"))?;
+        if text.bytes().any(|b| b < b' ' || b == 0x7f || b == b'\\') {
+            return Err(bad("a control character or a backslash"));
+        }
+        let url = self.url.join(text).map_err(|error| bad(&error.to_string()))?;
+        let query = url.query().map_or(String::new(), |query| format!("?{query}"));
+        let path = format!("{}{query}", url.path());
+        Location::new(url, path)
+    }
+
+    pub fn same_origin(&self, other: &Location) -> bool {
+        self.host == other.host && self.port == other.port
+    }
+
+    /// The URL, for people and logs.
+    pub fn as_str(&self) -> &str {
+        self.url.as_str()
+    }
+}
+
+/// Without credentials.
+fn shown(url: &Url) -> String {
+    let mut url = url.clone();
+    let _ = url.set_username("");
+    let _ = url.set_password(None);
+    url.to_string()
+}
+
+/// Which hosts a policy covers.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum HostPattern {
+    Exact(String),
+    /// Every name below this one, however many labels below, but not itself.
+    Below(String),
+}
+
+impl HostPattern {
+    /// A name, an address, or `*.` and a name. Errors: InvalidArgument.
+    pub fn parse(text: &str) -> Result<HostPattern> {
+        let (name, below) = match text.strip_prefix("*.") {
+            Some(name) => (name, true),
+            None => (text, false),
+        };
+        let bad = || Error::new(Status::InvalidArgument, format!("host pattern \"{}\"", text.escape_debug()));
+        let bare = name.strip_prefix('[').and_then(|name| name.strip_suffix(']')).unwrap_or(name);
+        if let Ok(address) = bare.parse::<std::net::IpAddr>() {
+            return if below { Err(bad()) } else { Ok(HostPattern::Exact(address.to_string())) };
+        }
+        let normal = match Host::parse(name) {
+            Ok(Host::Domain(name)) => name.trim_end_matches('.').to_owned(),
+            _ => return Err(bad()),
+        };
+        if normal.is_empty() || normal.contains('*') {
+            return Err(bad());
+        }
+        Ok(if below { HostPattern::Below(normal) } else { HostPattern::Exact(normal) })
+    }
+
+    /// How closely this names `host`, which is in normal form; nothing where it does not cover it.
+    pub fn covers(&self, host: &str) -> Option<usize> {
+        match self {
+            HostPattern::Exact(name) => (name == host).then_some(usize::MAX),
+            HostPattern::Below(name) => {
+                let above = host.strip_suffix(name.as_str())?.strip_suffix('.')?;
+                (!above.is_empty()).then_some(name.len())
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn urls() {
+        for (text, host, port, authority, path) in [
+            ("https://Example.COM", "example.com", 443, "example.com", "/"),
+            ("https://example.com.:8443/a/../b?c#d", "example.com", 8443, "example.com.:8443", "/a/../b?c"),
+            ("https://example.com?q", "example.com", 443, "example.com", "/?q"),
+            ("https://[::1]:443/%7e", "::1", 443, "[::1]", "/%7e"),
+            ("https://b\u{fc}cher.example/", "xn--bcher-kva.example", 443, "xn--bcher-kva.example", "/"),
+        ] {
+            let found = Location::parse(text).unwrap();
+            assert_eq!((&*found.host, found.port, &*found.authority, &*found.path), (host, port, authority, path));
+        }
+        for text in [
+            "",
+            "example.com",
+            "http://example.com/",
+            "ftp://a/",
+            "https://",
+            "https:///x",
+            "https:/a/?u=://b/",
+            "https:a://b/",
+            "https:example.com",
+            "https://a b/",
+            "https://a\\@b/",
+            "https://user@example.com/",
+            "https://u:p@example.com/",
+            "https://a:99999/",
+            "https://a/\r\nX: y",
+        ] {
+            assert!(Location::parse(text).is_err(), "{text:?}");
+        }
+        let refused = Location::parse("https://u:secret@example.com/").unwrap_err();
+        assert!(!refused.message.contains("secret"), "{refused}");
+    }
+
+    #[test]
+    fn references() {
+        let here = Location::parse("https://a.example:8443/x/y?z").unwrap();
+        for (reference, host, port, path) in [
+            ("/n?m", "a.example", 8443, "/n?m"),
+            ("n", "a.example", 8443, "/x/n"),
+            ("../n#f", "a.example", 8443, "/n"),
+            ("//b.example/", "b.example", 443, "/"),
+            ("https://A.example:8443/n", "a.example", 8443, "/n"),
+        ] {
+            let found = here.join(reference.as_bytes()).unwrap();
+            assert_eq!((&*found.host, found.port, &*found.path), (host, port, path), "{reference}");
+            assert_eq!(found.same_origin(&here), host == "a.example" && port == 8443);
+        }
+        for reference in
+            [&b"http://a.example/"[..], b"https://u@a.example/", b"\xff", b"https://a\x01", b"https://x\\@y/"]
+        {
+            assert!(here.join(reference).is_err());
+        }
+    }
+
+    #[test]
+    fn patterns_are_compared_in_normal_form() {
+        let covers = |pattern: &str, host: &str| HostPattern::parse(pattern).unwrap().covers(host).is_some();
+        assert!(covers("LLM.example.", "llm.example") && !covers("llm.example", "x.llm.example"));
+        assert!(covers("*.llm.example", "a.llm.example") && covers("*.llm.example", "a.b.llm.example"));
+        assert!(!covers("*.llm.example", "llm.example") && !covers("*.llm.example", "evilllm.example"));
+        assert!(
+            covers("b\u{fc}cher.example", "xn--bcher-kva.example") && covers("[::1]", "::1") && covers("0:0::1", "::1")
+        );
+        for bad in ["", "*", "*.", "a.*.b", "**.a", "*.1.2.3.4", "a/b", "a b"] {
+            assert!(HostPattern::parse(bad).is_err(), "{bad}");
+        }
+        let close = |pattern: &str| HostPattern::parse(pattern).unwrap().covers("a.b.c");
+        assert!(close("a.b.c") > close("*.b.c") && close("*.b.c") > close("*.c"));
+    }
+}
