@@ -134,8 +134,10 @@ static void credit_and_writable(atls_runtime *runtime, atls_queue *queue, struct
         usleep(1000);
     CHECK(job.received == (size_t)written);
     OK(atls_stream_close_write(job.stream, &error));
-    EXPECT(ATLS_INVALID_STATE, "closed already", atls_stream_close_write(job.stream, &error));
-    EXPECT(ATLS_INVALID_STATE, "closed already", atls_stream_write(job.stream, block, 1, &error));
+    /* The echo ends in turn, and by now the stream may be closed altogether. */
+    atls_status again = atls_stream_close_write(job.stream, NULL), more = atls_stream_write(job.stream, block, 1, NULL);
+    CHECK(again == ATLS_INVALID_STATE || again == ATLS_CLOSED);
+    CHECK(more == ATLS_INVALID_STATE || more == ATLS_CLOSED);
     wait_for(&job.closed);
     wait_for(&job.dropped);
     CHECK(job.ended == 1 && job.status == ATLS_OK);
@@ -310,17 +312,21 @@ static void exchanges(atls_runtime *runtime, atls_queue *queue, struct sim sim)
     OK(atls_http_connect(runtime, config, &sink, &http, &error));
     wait_for(&job.connected);
     for (int i = 0; i < 3; i++) {
-        struct heads heads = {0};
+        struct heads heads = {0}, after = {0};
         atls_exchange *exchange = NULL, *second = NULL;
-        atls_sink events = {queue, 0, on_exchange, &heads, NULL};
+        atls_sink events = {queue, 0, on_exchange, &heads, NULL}, late = {queue, 0, on_exchange, &after, NULL};
         OK(atls_http_start(http, request, &events, &exchange, &error));
-        atls_status busy = atls_http_start(http, request, &events, &second, NULL);
-        CHECK(busy == ATLS_BUSY || heads.done);
+        /* Refused while the first is under way, which it may not be any more. */
+        atls_status busy = atls_http_start(http, request, &late, &second, NULL);
+        CHECK(busy == ATLS_BUSY || busy == ATLS_OK);
         wait_for(&heads.done);
         CHECK(heads.status == ATLS_OK && strcmp(heads.order, "IHDTEX") == 0);
         atls_exchange_free(exchange);
-        if (busy == ATLS_OK)
+        if (busy == ATLS_OK) {
+            wait_for(&after.done);
+            CHECK(strcmp(after.order, "IHDTEX") == 0);
             atls_exchange_free(second);
+        }
     }
     /* An upload by WRITABLE, and one that is given up in the middle: the connection goes with it. */
     struct heads heads = {0};
