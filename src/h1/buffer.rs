@@ -94,17 +94,18 @@ impl Buffer {
         from..self.start
     }
 
-    /// The length of the first line with its LF, if it is there. Looks at no byte twice.
-    pub fn find_line(&mut self) -> Option<usize> {
-        let live = &self.storage[self.start..self.end];
+    /// The length of the first line with its LF, if it is there. Looks at no byte twice, and at none beyond `most`.
+    pub fn find_line(&mut self, most: usize) -> Option<usize> {
+        let live = &self.storage[self.start..self.end.min(self.start.saturating_add(most))];
         let found = memchr::memchr(b'\n', &live[self.searched..]).map(|at| self.searched + at);
         self.searched = found.map_or(live.len(), |at| at + 1);
         found.map(|at| at + 1)
     }
 
-    /// The length of the lines up to and with an empty one, if that is there. Looks at no byte twice, byte by byte too.
-    pub fn find_block(&mut self) -> Option<usize> {
-        let live = &self.storage[self.start..self.end];
+    /// The length of the lines up to and with an empty one, if that is there. Looks at no byte twice, byte by byte too, and at none beyond
+    /// `most`: what is longer is refused, and positions in it need not be kept.
+    pub fn find_block(&mut self, most: usize) -> Option<usize> {
+        let live = &self.storage[self.start..self.end.min(self.start.saturating_add(most))];
         let from = self.searched;
         for at in memchr::memchr_iter(b'\n', &live[from..]) {
             let at = from + at;
@@ -142,10 +143,13 @@ mod tests {
         for (index, byte) in b"GET / HTTP/1.1\r\nA: b\r\n\r\n".iter().enumerate() {
             assert_eq!(buffer.searched, index);
             buffer.push(std::slice::from_ref(byte));
-            assert_eq!(buffer.find_block().is_some(), index == 23);
+            assert_eq!(buffer.find_block(100).is_some(), index == 23);
         }
         let feeds = buffer.take_feeds();
         assert_eq!(feeds, [15, 21, 23]);
+        buffer.consume(24);
+        buffer.push(&b"a\n".repeat(1000));
+        assert_eq!((buffer.find_block(10), buffer.feeds.len()), (None, 5));
     }
 
     /// Moving what lives to the front happens only where at least as much was consumed.

@@ -39,7 +39,9 @@ pub(super) struct Message {
 }
 
 impl Connection {
-    pub fn new(role: Role, rules: Rules) -> Connection {
+    /// `rules.max_incomplete` over 2^30 counts as 2^30.
+    pub fn new(role: Role, mut rules: Rules) -> Connection {
+        rules.max_incomplete = rules.max_incomplete.min(1 << 30);
         Connection {
             role,
             rules,

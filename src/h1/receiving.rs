@@ -84,16 +84,16 @@ impl Connection {
             self.reader.at_eof()?;
             return Ok(Got::End { trailers: false });
         }
-        self.check_length(self.buffer.len())?;
+        self.check_length()?;
         if self.eof {
             return Err(Refusal::new("the peer closed the connection within a message"));
         }
         Ok(Got::Nothing)
     }
 
-    /// Judged alike for what is complete and what is not, so that it does not matter in which pieces it comes.
-    fn check_length(&self, length: usize) -> Checked<()> {
-        if length <= self.rules.max_incomplete {
+    /// What is longer than the limit is never found to be complete, so that it does not matter in which pieces it comes.
+    fn check_length(&self) -> Checked<()> {
+        if self.buffer.len() <= self.rules.max_incomplete {
             return Ok(());
         }
         Err(Refusal::hint(
@@ -118,10 +118,9 @@ impl Connection {
     }
 
     fn read_block(&mut self, kind: BlockKind) -> Checked<bool> {
-        let Some(length) = self.buffer.find_block() else {
+        let Some(length) = self.buffer.find_block(self.rules.max_incomplete) else {
             return Ok(false);
         };
-        self.check_length(length)?;
         let feeds = self.buffer.take_feeds();
         self.head.block = self.buffer.consume(length);
         let parsed = self.head.parse(self.buffer.bytes_mut(self.head.block.clone()), &feeds, kind, &self.rules);
@@ -165,16 +164,12 @@ impl Connection {
                     }
                 }
                 Chunk::Size => {
-                    let Some(length) = self.buffer.find_line() else {
+                    let Some(length) = self.buffer.find_line(self.rules.max_incomplete) else {
                         return Ok(Got::Nothing);
                     };
-                    if length <= self.rules.max_incomplete {
-                        let size = body::chunk_size(&self.buffer.live()[..length], extensions, &self.rules)?;
-                        *at = if size == 0 { Chunk::Trailers } else { Chunk::Data { left: size, first: true } };
-                        self.buffer.consume(length);
-                        continue;
-                    }
-                    self.check_length(length)?;
+                    let size = body::chunk_size(&self.buffer.live()[..length], extensions, &self.rules)?;
+                    *at = if size == 0 { Chunk::Trailers } else { Chunk::Data { left: size, first: true } };
+                    self.buffer.consume(length);
                 }
                 Chunk::Data { left, first } => {
                     let count = most(left, self.buffer.len());
