@@ -170,11 +170,12 @@ impl Client {
         }
     }
 
-    /// A connection that waits. What the network has to say of it is heard first, which matters where nobody drives it in between.
+    /// A connection that waits. What the network has to say of it is heard first, which matters where nobody drives it in between: one turn
+    /// lets the runtime look at the sockets, the next lets the connection act on it.
     async fn waiting(&self, key: &Key) -> Option<(Arc<HttpConnection>, Instant)> {
         loop {
             let (connection, born) = self.pool.take(key)?;
-            for _ in 0..3 {
+            for _ in 0..2 {
                 tokio::task::yield_now().await;
             }
             if connection.is_ready() {

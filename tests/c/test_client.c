@@ -140,6 +140,13 @@ static void old_connections(void)
             usleep(50000);
         CHECK(fetch(client, request("GET", url("/stale")), text, sizeof text, &reused) == 200 && !reused);
     }
+    /* What may not be sent twice is not sent into a connection that is known to be gone. */
+    for (int i = 0; i < 5; i++) {
+        CHECK(fetch(client, request("GET", url("/stale")), text, sizeof text, &reused) == 200);
+        usleep(50000);
+        CHECK(fetch(client, request("POST", url("/sink")), text, sizeof text, &reused) == 200 && !reused);
+        OK(atls_client_close_idle(client, &error));
+    }
     atls_client_free(client);
 
     client = new_client(NULL, 2, 50, 0);
