@@ -1534,6 +1534,23 @@ atls_status atls_request_new_url(const char *method,
                                  struct atls_error **error);
 
 /*
+ Adds an Authorization header with user and password (RFC 7617); it goes along with redirects at the same origin only. Statuses: NULL_ARGUMENT,
+ INVALID_UTF8, INVALID_ARGUMENT (a colon in the user, a control character), INVALID_STATE (the request has an Authorization header).
+ */
+atls_status atls_request_set_basic_auth(struct atls_request *request,
+                                        const char *user,
+                                        const char *password,
+                                        struct atls_error **error);
+
+/*
+ Adds If-Modified-Since with a time in seconds since 1970; where nothing has changed since, the answer is a 304. Statuses: NULL_ARGUMENT,
+ INVALID_ARGUMENT (outside the years 1 to 9999), INVALID_STATE (the request has such a header).
+ */
+atls_status atls_request_set_if_modified_since(struct atls_request *request,
+                                               int64_t seconds,
+                                               struct atls_error **error);
+
+/*
  With a client: how many redirects to follow (5 by default, 0 for none), and whether one may lead away from an origin that was attested
  (not by default; where it leads its own policy holds). 303 becomes a GET, as do 301 and 302 of a POST; at another origin Authorization and
  Cookie are left out. A request with a streamed body is not redirected. The last response is shown where the limit is reached. Statuses:
@@ -1792,6 +1809,50 @@ struct atls_client *atls_client_ref(struct atls_client *client);
  Drops a reference. The last one closes the connections that wait.
  */
 void atls_client_free(struct atls_client *client);
+
+/*
+ An HTTP date such as "Sun, 06 Nov 1994 08:49:37 GMT" (RFC 9110 section 5.6.7) of a time in seconds since 1970. *date is the caller's to free,
+ and NUL-terminated. Statuses: NULL_ARGUMENT, INVALID_ARGUMENT outside the years 1 to 9999.
+ */
+atls_status atls_http_date_format(int64_t seconds,
+                                  struct atls_buf **date,
+                                  struct atls_error **error);
+
+/*
+ The time, in seconds since 1970, of an HTTP date in any of its three forms. Statuses: NULL_ARGUMENT, INVALID_UTF8, INVALID_ARGUMENT.
+ */
+atls_status atls_http_date_parse(const char *date,
+                                 int64_t *seconds,
+                                 struct atls_error **error);
+
+/*
+ `url` with further pairs in its query: `pairs` are `count` names and values in turn, 2 * count strings. What the query has is kept, and
+ written in the same way: "+" for a blank, %XX for all but letters, digits and "_.-~". *result is the caller's to free, and NUL-terminated.
+ Statuses: NULL_ARGUMENT, INVALID_UTF8.
+ */
+atls_status atls_url_concat(const char *url,
+                            const char *const *pairs,
+                            size_t count,
+                            struct atls_buf **result,
+                            struct atls_error **error);
+
+/*
+ The value of an Authorization header for user and password (RFC 7617). *value is the caller's to free, and NUL-terminated. Statuses:
+ NULL_ARGUMENT, INVALID_UTF8, INVALID_ARGUMENT (a colon in the user, a control character).
+ */
+atls_status atls_basic_credentials(const char *user,
+                                   const char *password,
+                                   struct atls_buf **value,
+                                   struct atls_error **error);
+
+/*
+ Splits `host:port` at its last colon. *port is 0 where there is none, and then *host is all of it. *host points into `authority` and is not
+ NUL-terminated. Statuses: NULL_ARGUMENT, INVALID_UTF8.
+ */
+atls_status atls_split_host_port(const char *authority,
+                                 struct atls_str *host,
+                                 uint32_t *port,
+                                 struct atls_error **error);
 
 /*
  `role`: ATLS_H1_CLIENT or ATLS_H1_SERVER. `flags`: ATLS_H1_ALLOW_* and its like, 0 for none. *conn is the caller's to free.

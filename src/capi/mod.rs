@@ -33,6 +33,7 @@ pub mod request;
 pub mod runtime;
 pub mod status;
 pub mod stream;
+pub mod text;
 pub mod verdict;
 pub mod verifier;
 pub mod verify;

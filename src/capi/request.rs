@@ -14,6 +14,7 @@ use super::status::atls_status;
 use crate::error::{Error, Result, Status};
 use crate::flow::Outgoing;
 use crate::http::client::{Call, CallBody};
+use crate::http::text::{basic_credentials, http_date};
 use crate::http::{Location, Request};
 
 /// A request: method, path, host, header lines in the caller's order and case, body. A builder: one thread at a time; copied when
@@ -77,6 +78,38 @@ pub unsafe extern "C" fn atls_request_new_url(
         let described = Request { method, path, host, headers: Vec::new() };
         let made = atls_request::new(described, Some(location));
         unsafe { put(request, Box::into_raw(Box::new(made)), "request") }
+    })
+}
+
+/// Adds an Authorization header with user and password (RFC 7617); it goes along with redirects at the same origin only. Statuses: NULL_ARGUMENT,
+/// INVALID_UTF8, INVALID_ARGUMENT (a colon in the user, a control character), INVALID_STATE (the request has an Authorization header).
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn atls_request_set_basic_auth(
+    request: *mut atls_request,
+    user: *const c_char,
+    password: *const c_char,
+    error: *mut *mut atls_error,
+) -> atls_status {
+    guard(error, || {
+        let (user, password) = unsafe { (text(user, "user")?, text(password, "password")?) };
+        let wrong = || Error::new(Status::InvalidArgument, "a colon in the user, or a control character");
+        let value = basic_credentials(user, password).ok_or_else(wrong)?;
+        unsafe { borrow_mut(request, "request") }?.add_once("Authorization", value)
+    })
+}
+
+/// Adds If-Modified-Since with a time in seconds since 1970; where nothing has changed since, the answer is a 304. Statuses: NULL_ARGUMENT,
+/// INVALID_ARGUMENT (outside the years 1 to 9999), INVALID_STATE (the request has such a header).
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn atls_request_set_if_modified_since(
+    request: *mut atls_request,
+    seconds: i64,
+    error: *mut *mut atls_error,
+) -> atls_status {
+    guard(error, || {
+        let beyond = || Error::new(Status::InvalidArgument, format!("time {seconds} is not in the years 1 to 9999"));
+        let date = http_date(seconds).ok_or_else(beyond)?;
+        unsafe { borrow_mut(request, "request") }?.add_once("If-Modified-Since", date)
     })
 }
 
@@ -197,6 +230,14 @@ impl atls_request {
     fn new(request: Request, location: Option<Location>) -> atls_request {
         let body = Body::Full(Bytes::new());
         atls_request { request, body, timeout: Some(DEFAULT_TIMEOUT), location, redirects: 5, may_leave: false }
+    }
+
+    fn add_once(&mut self, name: &str, value: String) -> Result<()> {
+        if self.request.headers.iter().any(|(given, _)| given.eq_ignore_ascii_case(name)) {
+            return Err(Error::new(Status::InvalidState, format!("the request has a header {name} already")));
+        }
+        self.request.headers.push((name.to_owned(), value.into_bytes()));
+        Ok(())
     }
 
     /// The request as a client takes it. Statuses: InvalidArgument.

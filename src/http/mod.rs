@@ -10,6 +10,7 @@ mod location;
 pub mod pool;
 mod tap;
 pub mod task;
+pub mod text;
 
 pub use body::RequestBody;
 pub use connection::{Exchange, HttpConnection, Reservation, exchange};

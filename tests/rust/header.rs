@@ -3,7 +3,7 @@
 use std::path::Path;
 
 /// The order of the header's chapters.
-const SOURCES: [&str; 25] = [
+const SOURCES: [&str; 26] = [
     "status.rs",
     "bytes.rs",
     "error.rs",
@@ -23,6 +23,7 @@ const SOURCES: [&str; 25] = [
     "request.rs",
     "exchange.rs",
     "client.rs",
+    "text.rs",
     "h1/types.rs",
     "h1/conn.rs",
     "h1/send.rs",
