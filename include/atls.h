@@ -1314,6 +1314,17 @@ atls_status atls_config_set_tunnel(struct atls_config *config,
                                    struct atls_error **error);
 
 /*
+ Goes through an HTTP proxy, `http://host:port`, by CONNECT: what goes to the server is ciphertext to the proxy. `user` and `password` are
+ for its basic authentication, NULL for none. NULL for `url` takes the proxy away. A refusal is TUNNEL_REFUSED, with the proxy's status in
+ atls_error_http_status. Statuses: NULL_ARGUMENT, INVALID_UTF8, INVALID_ARGUMENT, UNSUPPORTED (another scheme; beside a tunnel).
+ */
+atls_status atls_config_set_proxy(struct atls_config *config,
+                                  const char *url,
+                                  const char *user,
+                                  const char *password,
+                                  struct atls_error **error);
+
+/*
  Also trusts these root certificates (PEM, one or more) for the server's chain. Statuses: NULL_ARGUMENT, INVALID_UTF8.
  */
 atls_status atls_config_add_root_pem(struct atls_config *config, const char *pem, struct atls_error **error);

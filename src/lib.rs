@@ -1,7 +1,7 @@
 //! Attested TLS for C programs. See README.md for what it does and include/atls.h for the interface.
 //!
 //! Layers, each using only those to its right: `capi` -> `http`, `stream` -> `connect` -> `collateral`, `tls`, `net` -> `attest`.
-//! `h1` stands alone: `capi` shows it, nothing here uses it.
+//! `h1` is as pure as `attest`: `capi` shows it, and `connect` speaks to proxies with it.
 //! `error` and `log` stand below all of them.
 
 pub mod attest;

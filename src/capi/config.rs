@@ -14,11 +14,12 @@ use super::status::atls_status;
 use super::verifier::atls_verifier;
 use crate::attest::{Policy, TrustAnchors};
 use crate::collateral::Verifier;
-use crate::connect::{Target, Timeouts, TunnelUrl};
+use crate::connect::{Proxy, Target, Timeouts, TunnelUrl};
 use crate::error::{Error, Result, Status};
 use crate::flow::lock;
 use crate::http::client::{Client, Covered};
 use crate::http::pool::{Limits, Pool};
+use crate::http::text::basic_credentials;
 use crate::tls::{Roots, client_config};
 
 /// Default of the connect and TLS deadlines.
@@ -33,6 +34,7 @@ pub struct atls_config {
     port: u16,
     server_name: Option<String>,
     tunnel: Option<String>,
+    proxy: Option<Arc<Proxy>>,
     policy: Option<Arc<Policy>>,
     unattested: bool,
     verifier: Option<Arc<Verifier>>,
@@ -61,6 +63,7 @@ impl atls_config {
             port: self.port,
             server_name: self.server_name.clone().unwrap_or_else(|| self.host.clone()),
             tunnel,
+            proxy: self.proxy.clone(),
             policy: self.policy.clone(),
             verifier,
             tls,
@@ -79,6 +82,7 @@ impl atls_config {
             tls,
             timeouts: self.timeouts,
             tunnel: self.tunnel.clone(),
+            proxy: self.proxy.clone(),
             unattested: self.unattested,
             policies: RwLock::default(),
         };
@@ -155,6 +159,7 @@ pub unsafe extern "C" fn atls_config_new(
             port,
             server_name: None,
             tunnel: None,
+            proxy: None,
             policy: None,
             unattested: false,
             verifier: None,
@@ -249,7 +254,41 @@ pub unsafe extern "C" fn atls_config_set_tunnel(
         if let Some(url) = &url {
             TunnelUrl::parse(url, &config.host, config.port)?;
         }
+        if url.is_some() && config.proxy.is_some() {
+            return Err(Error::new(Status::Unsupported, "a tunnel through a proxy"));
+        }
         config.tunnel = url;
+        Ok(())
+    })
+}
+
+/// Goes through an HTTP proxy, `http://host:port`, by CONNECT: what goes to the server is ciphertext to the proxy. `user` and `password` are
+/// for its basic authentication, NULL for none. NULL for `url` takes the proxy away. A refusal is TUNNEL_REFUSED, with the proxy's status in
+/// atls_error_http_status. Statuses: NULL_ARGUMENT, INVALID_UTF8, INVALID_ARGUMENT, UNSUPPORTED (another scheme; beside a tunnel).
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn atls_config_set_proxy(
+    config: *mut atls_config,
+    url: *const c_char,
+    user: *const c_char,
+    password: *const c_char,
+    error: *mut *mut atls_error,
+) -> atls_status {
+    guard(error, || {
+        let url = unsafe { optional_text(url, "url") }?;
+        let (user, password) = unsafe { (optional_text(user, "user")?, optional_text(password, "password")?) };
+        let credentials = match (user, password) {
+            (None, None) => None,
+            (user, password) => {
+                let wrong = || Error::new(Status::InvalidArgument, "a colon in the user, or a control character");
+                Some(basic_credentials(user.unwrap_or(""), password.unwrap_or("")).ok_or_else(wrong)?)
+            }
+        };
+        let proxy = url.map(|url| Proxy::parse(url, credentials).map(Arc::new)).transpose()?;
+        let config = unsafe { borrow_mut(config, "config") }?;
+        if proxy.is_some() && config.tunnel.is_some() {
+            return Err(Error::new(Status::Unsupported, "a tunnel through a proxy"));
+        }
+        config.proxy = proxy;
         Ok(())
     })
 }

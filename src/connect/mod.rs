@@ -3,6 +3,7 @@
 //! This is where the clock is read and the nonce is drawn; the judgement itself is `attest::appraise`.
 
 mod exchange;
+mod proxy;
 mod transport;
 mod tunnel;
 
@@ -12,6 +13,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use rustls::ClientConfig;
 
+pub use proxy::Proxy;
 pub use transport::Transport;
 pub use tunnel::TunnelUrl;
 
@@ -32,6 +34,8 @@ pub struct Target {
     /// Name to check the certificate against and to send as SNI.
     pub server_name: String,
     pub tunnel: Option<TunnelUrl>,
+    /// Not beside a tunnel.
+    pub proxy: Option<Arc<Proxy>>,
     /// `None` only where the caller said in so many words that it wants no attestation.
     pub policy: Option<Arc<Policy>>,
     pub verifier: Arc<Verifier>,
@@ -67,9 +71,10 @@ pub async fn connect(target: &Target) -> Result<Connected> {
 
 async fn attempt(target: &Target) -> Result<Connected> {
     let transport = within(target.timeouts.connect, Phase::Connect, "connecting", async {
-        match &target.tunnel {
-            Some(tunnel) => tunnel.open(&target.tls).await,
-            None => net::dial(&target.host, target.port).await.map(Transport::Tcp),
+        match (&target.tunnel, &target.proxy) {
+            (Some(tunnel), _) => tunnel.open(&target.tls).await,
+            (None, Some(proxy)) => proxy.open(&target.host, target.port).await.map(Transport::Tcp),
+            (None, None) => net::dial(&target.host, target.port).await.map(Transport::Tcp),
         }
     })
     .await?;

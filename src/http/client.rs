@@ -13,7 +13,7 @@ use super::pool::{Key, Lease, Pool};
 use super::{Exchange, Head, HttpConnection, Request, RequestBody, exchange};
 use crate::attest::{Policy, Verdict};
 use crate::collateral::Verifier;
-use crate::connect::{Target, Timeouts, TunnelUrl, connect};
+use crate::connect::{Proxy, Target, Timeouts, TunnelUrl, connect};
 use crate::error::{Error, Phase, Result, Status};
 use crate::flow::Outgoing;
 
@@ -35,6 +35,7 @@ pub struct Client {
     pub timeouts: Timeouts,
     /// `ws(s)://` URL of a forwarder.
     pub tunnel: Option<String>,
+    pub proxy: Option<Arc<Proxy>>,
     /// For hosts that no pattern covers.
     pub default: Option<Covered>,
     /// Hosts without any policy are contacted, in ordinary TLS.
@@ -99,6 +100,7 @@ impl Client {
             port: location.port,
             server_name: location.host.clone(),
             tunnel,
+            proxy: self.proxy.clone(),
             policy,
             verifier: self.verifier.clone(),
             tls,

@@ -18,6 +18,7 @@ pub const TEST: &[(&str, &str)] = &[
     ("openssl", "openssl"),
     ("curl", "curl"),
     ("python3", "python3"),
+    ("tinyproxy", "tinyproxy-bin"),
 ];
 
 pub fn ensure(wanted: &[(&str, &str)]) -> Done {

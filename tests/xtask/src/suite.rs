@@ -2,7 +2,7 @@
 
 use crate::shell::{Done, cargo, command, output, root, run, step};
 use crate::simulator::Simulator;
-use crate::{build, consumers, demo, h1, packages};
+use crate::{build, consumers, demo, h1, packages, peers};
 
 pub fn run_all() -> Done {
     packages::ensure(packages::TEST)?;
@@ -14,7 +14,9 @@ pub fn run_all() -> Done {
     build::cmake("plain", &[])?;
     symbols()?;
     static_libs()?;
-    let simulator = Simulator::start()?;
+    let mut simulator = Simulator::start()?;
+    let proxy = peers::Proxy::start()?;
+    simulator.proxy = Some(proxy.url.clone());
     ctest("plain", &simulator)?;
     step("C tests under ASan and UBSan");
     build::cmake("sanitized", &["-DATLS_SANITIZE=ON"])?;
