@@ -141,14 +141,12 @@ impl Client {
         loop {
             let waiting = if may_reuse { self.waiting(&key).await } else { None };
             let reused = waiting.is_some();
-            let (connection, born) = match waiting {
-                Some(found) => found,
-                None => (open(&target).await?, Instant::now()),
+            let mut lease = match waiting {
+                Some(lease) => lease,
+                None => Lease::new(self.pool.clone(), key.clone(), open(&target).await?, Instant::now()),
             };
-            let pool = self.pool.clone();
-            let mut lease = Lease { pool, key: key.clone(), connection, born, slot: slot.take(), over: false };
-            let sent = lease.connection.reserve();
-            let answered = match sent {
+            lease.slot = slot.take();
+            let answered = match lease.connection.reserve() {
                 Ok(reservation) => {
                     let tell = informational.clone();
                     exchange(reservation, &call.request, head.clone(), call.body.begin(), move |head| tell(head)).await
@@ -174,16 +172,15 @@ impl Client {
 
     /// A connection that waits. What the network has to say of it is heard first, which matters where nobody drives it in between: one turn
     /// lets the runtime look at the sockets, the next lets the connection act on it.
-    async fn waiting(&self, key: &Key) -> Option<(Arc<HttpConnection>, Instant)> {
+    async fn waiting(&self, key: &Key) -> Option<Lease> {
         loop {
-            let (connection, born) = self.pool.take(key)?;
+            let lease = self.pool.take(key)?;
             for _ in 0..2 {
                 tokio::task::yield_now().await;
             }
-            if connection.is_ready() {
-                return Some((connection, born));
+            if lease.connection.is_ready() {
+                return Some(lease);
             }
-            connection.closing.cancel();
         }
     }
 

@@ -93,12 +93,12 @@ impl Pool {
     }
 
     /// A connection that may carry a request with this key, the one that was used last.
-    pub fn take(&self, key: &Key) -> Option<(Arc<HttpConnection>, Instant)> {
+    pub fn take(self: &Arc<Self>, key: &Key) -> Option<Lease> {
         let mut idle = lock(&self.idle);
         let waiting = idle.get_mut(&key.identity())?;
         while let Some(found) = waiting.pop() {
             if self.is_good(&found) {
-                return Some((found.connection, found.born));
+                return Some(Lease::new(self.clone(), key.clone(), found.connection, found.born));
             }
             found.connection.closing.cancel();
         }
@@ -172,15 +172,19 @@ impl Pool {
 /// A connection that carries a request, and the slot that goes with it. Given back after the response's end; dropped before, the
 /// connection is closed, for what is left of the response has no reader.
 pub struct Lease {
-    pub pool: Arc<Pool>,
-    pub key: Key,
+    pool: Arc<Pool>,
+    key: Key,
     pub connection: Arc<HttpConnection>,
-    pub born: Instant,
+    born: Instant,
     pub slot: Option<OwnedSemaphorePermit>,
-    pub over: bool,
+    over: bool,
 }
 
 impl Lease {
+    pub fn new(pool: Arc<Pool>, key: Key, connection: Arc<HttpConnection>, born: Instant) -> Lease {
+        Lease { pool, key, connection, born, slot: None, over: false }
+    }
+
     pub fn give_back(mut self) {
         self.over = true;
         self.pool.put(&self.key, self.connection.clone(), self.born);

@@ -105,6 +105,7 @@ static void reuse(void)
     CHECK(atls_client_active(client) == 2 && atls_client_idle(client) == 0);
     OK(atls_request_set_timeout(hasty, 100, &error));
     EXPECT(ATLS_TIMED_OUT, "100 ms", atls_client_fetch(client, hasty, &three, &error));
+    OK(atls_request_set_timeout(hasty, 10000, &error));
     CHECK(body(one, text, sizeof text) == 300000);
     /* Read to its end it gives its place away, even before it is freed; given up in the middle it takes its connection with it. */
     OK(atls_client_fetch(client, hasty, &three, &error));
@@ -155,10 +156,10 @@ static void old_connections(void)
     CHECK(fetch(client, request("GET", url("/small")), text, sizeof text, &reused) == 200 && !reused);
     atls_client_free(client);
 
-    client = new_client(NULL, 2, 0, 100);
+    client = new_client(NULL, 2, 0, 1500);
     CHECK(fetch(client, request("GET", url("/small")), text, sizeof text, &reused) == 200);
     CHECK(fetch(client, request("GET", url("/small")), text, sizeof text, &reused) == 200 && reused);
-    usleep(120000);
+    usleep(1600000);
     CHECK(fetch(client, request("GET", url("/small")), text, sizeof text, &reused) == 200 && !reused);
     atls_client_free(client);
 }
