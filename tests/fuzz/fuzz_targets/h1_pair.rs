@@ -4,4 +4,6 @@
 #[path = "../../rust/support/h1_pair.rs"]
 mod pair;
 
-libfuzzer_sys::fuzz_target!(|data: &[u8]| pair::play(data));
+libfuzzer_sys::fuzz_target!(|data: &[u8]| {
+    pair::play(data);
+});

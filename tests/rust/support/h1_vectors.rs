@@ -1,4 +1,5 @@
 //! The vectors of the specification's section C by name, and one of each rule that has none there.
+#![allow(dead_code)]
 
 use atls::h1::flags;
 
