@@ -111,9 +111,105 @@
 #define ATLS_EVENT_CLOSED 8
 
 /*
- The length that atls_request_set_body_stream takes for "unknown": the body is sent in chunks.
+ User and password are sent unasked (RFC 7617).
+ */
+#define ATLS_AUTH_BASIC 0
+
+/*
+ User and password never leave; the answer to the other side's challenge does (RFC 7616). Where it asks for anything else, nothing is sent.
+ */
+#define ATLS_AUTH_DIGEST 1
+
+/*
+ IPv4 and IPv6, whichever answers first.
+ */
+#define ATLS_FAMILY_ANY 0
+
+#define ATLS_FAMILY_IPV4 4
+
+#define ATLS_FAMILY_IPV6 6
+
+
+
+/*
+ The length of a body that is not known beforehand: it is sent in chunks.
  */
 #define ATLS_LENGTH_UNKNOWN UINT64_MAX
+
+/*
+ From the call to the response head, redirects and all; 60 seconds by default.
+ */
+#define ATLS_DEADLINE_HEAD 1
+
+/*
+ For a turn, where the client has as many requests under way as it may.
+ */
+#define ATLS_DEADLINE_QUEUE 2
+
+/*
+ From dialling to the end of TLS and of the evidence exchange.
+ */
+#define ATLS_DEADLINE_CONNECT 3
+
+/*
+ From sending the request to its response head, for each request of a chain of redirects.
+ */
+#define ATLS_DEADLINE_FIRST_BYTE 4
+
+/*
+ Between pieces of the response body; event-driven exchanges only (blocking reads have one of their own).
+ */
+#define ATLS_DEADLINE_IDLE 5
+
+/*
+ From the call to the end of the response body.
+ */
+#define ATLS_DEADLINE_TOTAL 6
+
+/*
+ A redirect may lead away from an origin that was attested; where it leads its own policy holds.
+ */
+#define ATLS_REDIRECT_MAY_LEAVE 1
+
+/*
+ A redirect may lead from https: to http:, to a host that no policy covers.
+ */
+#define ATLS_REDIRECT_MAY_DOWNGRADE 2
+
+/*
+ Waiting for a turn.
+ */
+#define ATLS_TIME_QUEUE 1
+
+/*
+ Looking the name up; 0 where a proxy or tunnel does it.
+ */
+#define ATLS_TIME_DNS 2
+
+/*
+ TCP, and the way through a proxy or tunnel.
+ */
+#define ATLS_TIME_CONNECT 3
+
+/*
+ The TLS handshake.
+ */
+#define ATLS_TIME_TLS 4
+
+/*
+ Evidence, collateral and appraisal.
+ */
+#define ATLS_TIME_ATTEST 5
+
+/*
+ From sending the request to the response head.
+ */
+#define ATLS_TIME_FIRST_BYTE 6
+
+/*
+ From the call to the end of the body, redirects and all.
+ */
+#define ATLS_TIME_TOTAL 7
 
 /*
  Who a connection is.
@@ -456,6 +552,27 @@ typedef struct atls_sink {
 } atls_sink;
 
 /*
+ Where a request's body comes from, piece by piece, when the library asks. Its functions run on the thread that drives the connection: a
+ thread of the library, or with blocking handles the one that calls; never two at a time.
+ */
+typedef struct atls_body_source {
+    /*
+     Puts up to `cap` bytes into `buf` and returns how many; 0 at the end, ATLS_BODY_GIVE_UP to end the exchange with CANCELED. Must not
+     block for long.
+     */
+    size_t (*read)(void *user_data, uint8_t *buf, size_t cap);
+    /*
+     Optional. Begins anew, for a redirect, a retry or an answer to a challenge; false where that cannot be.
+     */
+    bool (*rewind)(void *user_data);
+    /*
+     Optional. Runs once, when neither the request nor an exchange has a use for the source any more.
+     */
+    void (*drop)(void *user_data);
+    void *user_data;
+} atls_body_source;
+
+/*
  Borrowed bytes, not NUL-terminated. As an input: NULL is allowed with length 0. As an output: `ptr` is never NULL.
  */
 typedef struct atls_bytes {
@@ -696,7 +813,17 @@ typedef struct atls_h1_states {
 #define ATLS_REDIRECT_REFUSED 503
 
 /*
- The tunnel server refused the target; see atls_error_http_status.
+ A content coding that was not asked for, or that cannot be decoded.
+ */
+#define ATLS_CONTENT_CODING 504
+
+/*
+ The response body is larger than the request allows.
+ */
+#define ATLS_BODY_TOO_LARGE 505
+
+/*
+ The tunnel server or proxy refused the target; see atls_error_http_status.
  */
 #define ATLS_TUNNEL_REFUSED 510
 
@@ -1298,47 +1425,6 @@ atls_status atls_config_set_verifier(struct atls_config *config,
                                      struct atls_error **error);
 
 /*
- The name to check the certificate against and to send as SNI, where it differs from the host; NULL for the host. Statuses:
- NULL_ARGUMENT, INVALID_UTF8.
- */
-atls_status atls_config_set_server_name(struct atls_config *config,
-                                        const char *server_name,
-                                        struct atls_error **error);
-
-/*
- Goes through a WebSocket forwarder, `ws://` or `wss://`; the query parameter `target=host:port` is added unless it is there. NULL
- for a direct connection. Statuses: NULL_ARGUMENT, INVALID_UTF8, INVALID_ARGUMENT.
- */
-atls_status atls_config_set_tunnel(struct atls_config *config,
-                                   const char *url,
-                                   struct atls_error **error);
-
-/*
- Goes through an HTTP proxy, `http://host:port`, by CONNECT: what goes to the server is ciphertext to the proxy. `user` and `password` are
- for its basic authentication, NULL for none. NULL for `url` takes the proxy away. A refusal is TUNNEL_REFUSED, with the proxy's status in
- atls_error_http_status. Statuses: NULL_ARGUMENT, INVALID_UTF8, INVALID_ARGUMENT, UNSUPPORTED (another scheme; beside a tunnel).
- */
-atls_status atls_config_set_proxy(struct atls_config *config,
-                                  const char *url,
-                                  const char *user,
-                                  const char *password,
-                                  struct atls_error **error);
-
-/*
- Also trusts these root certificates (PEM, one or more) for the server's chain. Statuses: NULL_ARGUMENT, INVALID_UTF8.
- */
-atls_status atls_config_add_root_pem(struct atls_config *config, const char *pem, struct atls_error **error);
-
-/*
- Which sets of roots to trust besides added ones: `webpki` is the built-in Mozilla set (on by default), `platform` the operating
- system's store (off by default). Statuses: NULL_ARGUMENT.
- */
-atls_status atls_config_set_roots(struct atls_config *config,
-                                  bool webpki,
-                                  bool platform,
-                                  struct atls_error **error);
-
-/*
  Deadlines for connecting (names, TCP, tunnel) and for the TLS handshake, 20 seconds each by default. The evidence exchange has its
  own in the policy. Statuses: NULL_ARGUMENT.
  */
@@ -1355,6 +1441,91 @@ atls_status atls_config_set_credit(struct atls_config *config,
                                    uint64_t initial,
                                    bool automatic,
                                    struct atls_error **error);
+
+/*
+ The name to check the certificate against and to send as SNI, where it differs from the host; NULL for the host. Statuses:
+ NULL_ARGUMENT, INVALID_UTF8.
+ */
+atls_status atls_config_set_server_name(struct atls_config *config,
+                                        const char *server_name,
+                                        struct atls_error **error);
+
+/*
+ Also trusts these root certificates (PEM, one or more) for the server's chain. Statuses: NULL_ARGUMENT, INVALID_UTF8.
+ */
+atls_status atls_config_add_root_pem(struct atls_config *config, const char *pem, struct atls_error **error);
+
+/*
+ Which sets of roots to trust besides added ones: `webpki` is the built-in Mozilla set (on by default), `platform` the operating
+ system's store (off by default). Statuses: NULL_ARGUMENT.
+ */
+atls_status atls_config_set_roots(struct atls_config *config,
+                                  bool webpki,
+                                  bool platform,
+                                  struct atls_error **error);
+
+/*
+ Shows a client certificate to servers that ask for one: the chain (leaf first) and its key as PEM. NULL for both takes it away. What they
+ hold is checked when the configuration is used. Statuses: NULL_ARGUMENT (one of them), INVALID_UTF8.
+ */
+atls_status atls_config_set_client_certificate(struct atls_config *config,
+                                               const char *chain_pem,
+                                               const char *key_pem,
+                                               struct atls_error **error);
+
+/*
+ With false, any certificate and name will do: such a connection may end anywhere. For unattested connections only; beside a policy
+ connecting answers INVALID_STATE. Statuses: NULL_ARGUMENT, INVALID_STATE (a policy is set).
+ */
+atls_status atls_config_set_certificate_check(struct atls_config *config,
+                                              bool check,
+                                              struct atls_error **error);
+
+/*
+ Goes through a WebSocket forwarder, `ws://` or `wss://`; the query parameter `target=host:port` is added unless it is there. NULL
+ for a direct connection. Statuses: NULL_ARGUMENT, INVALID_UTF8, INVALID_ARGUMENT.
+ */
+atls_status atls_config_set_tunnel(struct atls_config *config,
+                                   const char *url,
+                                   struct atls_error **error);
+
+/*
+ Goes through a proxy: `http://host:port`, by CONNECT, which for http: URLs of a client takes the requests themselves; `socks5://host:port`,
+ or `socks5h://host:port`, which looks names up itself. What goes to the server over TLS is ciphertext to the proxy. `user` and `password`
+ are how it knows us, by `auth` (ATLS_AUTH_*; SOCKS has a way of its own); NULL for neither. NULL for `url` takes the proxy away. A refusal is
+ TUNNEL_REFUSED, with an HTTP proxy's status in atls_error_http_status. Statuses: NULL_ARGUMENT, INVALID_UTF8, INVALID_ARGUMENT,
+ UNSUPPORTED (another scheme; beside a tunnel).
+ */
+atls_status atls_config_set_proxy(struct atls_config *config,
+                                  const char *url,
+                                  const char *user,
+                                  const char *password,
+                                  uint32_t auth,
+                                  struct atls_error **error);
+
+/*
+ Where connections leave from: an address of this machine, or (Linux) the name of an interface. NULL leaves it to the system. What cannot be
+ bound to fails when connecting, with IO. Statuses: NULL_ARGUMENT, INVALID_UTF8, INVALID_ARGUMENT (empty).
+ */
+atls_status atls_config_set_bind(struct atls_config *config,
+                                 const char *address_or_interface,
+                                 struct atls_error **error);
+
+/*
+ Which addresses are tried: ATLS_FAMILY_*. A host without one fails with DNS. Statuses: NULL_ARGUMENT, INVALID_ARGUMENT.
+ */
+atls_status atls_config_set_family(struct atls_config *config, uint32_t family, struct atls_error **error);
+
+/*
+ Where a connection would go to `host` and `port`, it goes to `other_host` and `other_port` instead; TLS and HTTP still name the former. Adds
+ up; the first that fits counts. Statuses: NULL_ARGUMENT, INVALID_UTF8, INVALID_ARGUMENT (an empty name, a port of 0).
+ */
+atls_status atls_config_map_host(struct atls_config *config,
+                                 const char *host,
+                                 uint16_t port,
+                                 const char *other_host,
+                                 uint16_t other_port,
+                                 struct atls_error **error);
 
 /*
  Connects, and attests as the configuration's policy says, on the runtime. Events: CONNECTED; then DATA as credit allows, END when
@@ -1536,41 +1707,14 @@ atls_status atls_request_new(const char *method,
                              struct atls_error **error);
 
 /*
- A request for a client (atls_client_send, atls_client_fetch). `url` begins with `https://`; its path goes on the wire as it is written,
- its fragment does not. Statuses: NULL_ARGUMENT, INVALID_UTF8, INVALID_ARGUMENT, UNSUPPORTED (another scheme, credentials).
+ A request for a client (atls_client_send, atls_client_fetch). `url` begins with `https://`, or with `http://` for hosts that no policy
+ covers; its path goes on the wire as it is written, its fragment does not. `user:password@` in it, percent-decoded, is as
+ atls_request_set_auth with ATLS_AUTH_BASIC. Statuses: NULL_ARGUMENT, INVALID_UTF8, INVALID_ARGUMENT, UNSUPPORTED (another scheme).
  */
 atls_status atls_request_new_url(const char *method,
                                  const char *url,
                                  struct atls_request **request,
                                  struct atls_error **error);
-
-/*
- Adds an Authorization header with user and password (RFC 7617); it goes along with redirects at the same origin only. Statuses: NULL_ARGUMENT,
- INVALID_UTF8, INVALID_ARGUMENT (a colon in the user, a control character), INVALID_STATE (the request has an Authorization header).
- */
-atls_status atls_request_set_basic_auth(struct atls_request *request,
-                                        const char *user,
-                                        const char *password,
-                                        struct atls_error **error);
-
-/*
- Adds If-Modified-Since with a time in seconds since 1970; where nothing has changed since, the answer is a 304. Statuses: NULL_ARGUMENT,
- INVALID_ARGUMENT (outside the years 1 to 9999), INVALID_STATE (the request has such a header).
- */
-atls_status atls_request_set_if_modified_since(struct atls_request *request,
-                                               int64_t seconds,
-                                               struct atls_error **error);
-
-/*
- With a client: how many redirects to follow (5 by default, 0 for none), and whether one may lead away from an origin that was attested
- (not by default; where it leads its own policy holds). 303 becomes a GET, as do 301 and 302 of a POST; at another origin Authorization and
- Cookie are left out. A request with a streamed body is not redirected. The last response is shown where the limit is reached. Statuses:
- NULL_ARGUMENT.
- */
-atls_status atls_request_set_redirects(struct atls_request *request,
-                                       uint32_t most,
-                                       bool may_leave,
-                                       struct atls_error **error);
 
 /*
  Frees the builder.
@@ -1610,9 +1754,113 @@ atls_status atls_request_set_body_stream(struct atls_request *request,
                                          struct atls_error **error);
 
 /*
- How long to wait for the response head: 0 for the default of 60 seconds, UINT32_MAX for ever. Statuses: NULL_ARGUMENT.
+ The body comes from `source`, which is copied: `length` bytes, or ATLS_LENGTH_UNKNOWN. Exchanges made with this request share it: one at a
+ time, and the host sees to it that the next begins at the beginning. Statuses: NULL_ARGUMENT; then `drop` does not run.
+ */
+atls_status atls_request_set_body_source(struct atls_request *request,
+                                         const struct atls_body_source *source,
+                                         uint64_t length,
+                                         struct atls_error **error);
+
+/*
+ Adds a field to the request's form, which is its body, and sets Content-Type: urlencoded, or multipart/form-data once a field has a
+ `file_name` or `content_type` (both may be NULL). Copied. Statuses: NULL_ARGUMENT, INVALID_UTF8, HTTP_HEADER_INVALID (`content_type`).
+ */
+atls_status atls_request_add_field(struct atls_request *request,
+                                   const char *name,
+                                   const uint8_t *value,
+                                   size_t value_len,
+                                   const char *file_name,
+                                   const char *content_type,
+                                   struct atls_error **error);
+
+/*
+ How long to wait for the response head, as ATLS_DEADLINE_HEAD. Statuses: NULL_ARGUMENT.
  */
 atls_status atls_request_set_timeout(struct atls_request *request, uint32_t timeout_ms, struct atls_error **error);
+
+/*
+ Sets one of the deadlines ATLS_DEADLINE_*; past it the exchange ends with TIMED_OUT, and its message and atls_error_phase say which it was.
+ None of those but ATLS_DEADLINE_HEAD is set by default. Those for a turn and for connecting need a client. Statuses: NULL_ARGUMENT,
+ INVALID_ARGUMENT.
+ */
+atls_status atls_request_set_deadline(struct atls_request *request,
+                                      uint32_t which,
+                                      uint32_t milliseconds,
+                                      struct atls_error **error);
+
+/*
+ Who we are, for the server: `auth` is ATLS_AUTH_BASIC, or ATLS_AUTH_DIGEST, which needs a client and a body that can be sent twice. Takes the
+ place of an Authorization header; goes along with redirects at the same origin only. NULL for both takes it away. Statuses: NULL_ARGUMENT,
+ INVALID_UTF8, INVALID_ARGUMENT (a colon in the user, a control character, an unknown `auth`).
+ */
+atls_status atls_request_set_auth(struct atls_request *request,
+                                  const char *user,
+                                  const char *password,
+                                  uint32_t auth,
+                                  struct atls_error **error);
+
+/*
+ Adds If-Modified-Since with a time in seconds since 1970; where nothing has changed since, the answer is a 304. Statuses: NULL_ARGUMENT,
+ INVALID_ARGUMENT (outside the years 1 to 9999), INVALID_STATE (the request has such a header).
+ */
+atls_status atls_request_set_if_modified_since(struct atls_request *request,
+                                               int64_t seconds,
+                                               struct atls_error **error);
+
+/*
+ With a client: how many redirects to follow (5 by default, 0 for none), and what one may do otherwise refused (ATLS_REDIRECT_*, none by
+ default). 303 becomes a GET, as do 301 and 302 of a POST; at another origin Authorization and Cookie are left out. Where a body must be sent
+ again and cannot, or the limit is reached, the redirecting response itself is shown. Statuses: NULL_ARGUMENT, INVALID_ARGUMENT.
+ */
+atls_status atls_request_set_redirects(struct atls_request *request,
+                                       uint32_t most,
+                                       uint32_t allowed,
+                                       struct atls_error **error);
+
+/*
+ Accepts gzip, deflate, br and zstd, and decodes them as the bytes come; an Accept-Encoding header of the caller's is replaced. The head that
+ is shown stays the server's. A coding that was not asked for, or broken, is CONTENT_CODING; one that ends too early is TRUNCATED. Statuses:
+ NULL_ARGUMENT.
+ */
+atls_status atls_request_set_decode(struct atls_request *request,
+                                    bool decode,
+                                    struct atls_error **error);
+
+/*
+ Bytes of the response body, decoded, beyond which the exchange fails with BODY_TOO_LARGE; UINT64_MAX, the default, is no limit. Statuses:
+ NULL_ARGUMENT.
+ */
+atls_status atls_request_set_max_body(struct atls_request *request,
+                                      uint64_t bytes,
+                                      struct atls_error **error);
+
+/*
+ Event-driven: the response body comes as one DATA event, however large, and no credit is taken; set atls_request_set_max_body too. An empty
+ body comes as an empty one. Statuses: NULL_ARGUMENT.
+ */
+atls_status atls_request_set_buffered(struct atls_request *request,
+                                      bool buffered,
+                                      struct atls_error **error);
+
+/*
+ Asks with `Expect: 100-continue` before the body is sent; after `wait_ms` without an answer (0: one second, UINT32_MAX: never) it is sent
+ unasked. A final answer is shown, and then the body stays here (RFC 9110 section 10.1.1). Has no effect without a body. Statuses:
+ NULL_ARGUMENT.
+ */
+atls_status atls_request_set_expect_continue(struct atls_request *request,
+                                             uint32_t wait_ms,
+                                             struct atls_error **error);
+
+/*
+ With a client: what this request's connections are like, in place of the client's own configuration: roots, client certificate, tunnel,
+ proxy, own address, timeouts, and the policy for hosts that none of atls_client_set_policy covers; where it has neither a policy nor is
+ unattested, the client's own holds. Host, port and credit are not looked at. Copied; connections are shared by requests that were given
+ the same configuration, unchanged in between. Statuses: NULL_ARGUMENT, INVALID_ARGUMENT, INVALID_STATE, TRUST_ANCHOR, IO.
+ */
+atls_status atls_request_set_config(struct atls_request *request,
+                                    const struct atls_config *config,
+                                    struct atls_error **error);
 
 /*
  Blocking: waits for the response head. A new reference: free it. `timeout_ms` 0 means 60 seconds. Statuses: NULL_ARGUMENT,
@@ -1634,6 +1882,17 @@ atls_status atls_exchange_read(const struct atls_exchange *exchange,
                                size_t *n,
                                uint32_t timeout_ms,
                                struct atls_error **error);
+
+/*
+ Blocking: waits for the rest of the response body and gives all of it, NUL-terminated (its length does not count that); more than `max` bytes
+ are BODY_TOO_LARGE. *body is the caller's to free. `timeout_ms`, for all of it, 0 means 60 seconds; when the time is up nothing is lost, and
+ what came is there for the next call. Statuses: as atls_exchange_read, and BODY_TOO_LARGE.
+ */
+atls_status atls_exchange_read_all(const struct atls_exchange *exchange,
+                                   size_t max,
+                                   struct atls_buf **body,
+                                   uint32_t timeout_ms,
+                                   struct atls_error **error);
 
 /*
  Blocking: the trailers, once the body was read to its end; NULL in `*trailers` where there were none. A new reference: free it.
@@ -1687,6 +1946,16 @@ atls_status atls_exchange_cancel(const struct atls_exchange *exchange,
                                  struct atls_error **error);
 
 /*
+ Adds a reference; returns `exchange`.
+ */
+struct atls_exchange *atls_exchange_ref(struct atls_exchange *exchange);
+
+/*
+ Drops a reference. The last one gives the exchange up, as atls_exchange_cancel; CLOSED still comes.
+ */
+void atls_exchange_free(struct atls_exchange *exchange);
+
+/*
  Of a client's exchange: the URL that the response came from, after redirects. Valid as long as the exchange; "" before the response
  head is there, and for an exchange of an atls_http.
  */
@@ -1709,14 +1978,22 @@ bool atls_exchange_reused(const struct atls_exchange *exchange);
 struct atls_verdict *atls_exchange_verdict(const struct atls_exchange *exchange);
 
 /*
- Adds a reference; returns `exchange`.
+ Of a client's exchange: address and port of the other end of the socket, such as "192.0.2.1:443" or "[2001:db8::1]:443": the server, or what
+ leads to it. NULL before the response head is there. The caller's to free, and NUL-terminated.
  */
-struct atls_exchange *atls_exchange_ref(struct atls_exchange *exchange);
+struct atls_buf *atls_exchange_peer(const struct atls_exchange *exchange);
 
 /*
- Drops a reference. The last one gives the exchange up, as atls_exchange_cancel; CLOSED still comes.
+ Of a client's exchange: the server's own certificate, DER. NULL before the response head is there, and without TLS. The caller's to free.
  */
-void atls_exchange_free(struct atls_exchange *exchange);
+struct atls_buf *atls_exchange_certificate(const struct atls_exchange *exchange);
+
+/*
+ Of a client's exchange: how long a phase (ATLS_TIME_*) took, in microseconds; of the last request of a chain of redirects, but for the total.
+ UINT64_MAX where that is not known (yet). The phases of connecting are 0 where the connection was there.
+ */
+uint64_t atls_exchange_time_us(const struct atls_exchange *exchange,
+                               uint32_t which);
 
 /*
  Limits with their defaults; the caller's to free. Statuses: NULL_ARGUMENT.
@@ -1772,8 +2049,8 @@ atls_status atls_client_set_policy(const struct atls_client *client,
  Event-driven: sends a request made by atls_request_new_url. Its events go to `sink`, as with atls_http_start; the request's timeout covers
  waiting for a turn, connecting, attestation and redirects, up to the response head. A connection that the server had closed while it
  waited is replaced once where the method is idempotent and the body no stream. Copied. Statuses: NULL_ARGUMENT, INVALID_ARGUMENT,
- INVALID_STATE (blocking client; queue stopped), HTTP_HEADER_INVALID, UNSUPPORTED. On CLOSED also: POLICY_REQUIRED, REDIRECT_REFUSED, and as
- atls_http_connect.
+ INVALID_STATE (blocking client; queue stopped), HTTP_HEADER_INVALID, UNSUPPORTED. On CLOSED also: POLICY_REQUIRED, REDIRECT_REFUSED,
+ CONTENT_CODING, BODY_TOO_LARGE, and as atls_http_connect.
  */
 atls_status atls_client_send(const struct atls_client *client,
                              const struct atls_request *request,
@@ -1805,6 +2082,14 @@ size_t atls_client_queued(const struct atls_client *client);
  Connections that wait for a request.
  */
 size_t atls_client_idle(const struct atls_client *client);
+
+/*
+ Keeps the cookies that answers set, and sends them back to the same host, and to no other (RFC 6265, without Domain); a request with a Cookie
+ header of its own is left alone. Off by default; off empties the jar. Statuses: NULL_ARGUMENT.
+ */
+atls_status atls_client_set_cookies(const struct atls_client *client,
+                                    bool keep,
+                                    struct atls_error **error);
 
 /*
  Closes every connection that waits. Requests go on, and new ones connect anew. Statuses: NULL_ARGUMENT.

@@ -46,6 +46,8 @@ pub enum Status {
     HttpProtocol = 501,
     HttpHeaderInvalid = 502,
     RedirectRefused = 503,
+    ContentCoding = 504,
+    BodyTooLarge = 505,
     TunnelRefused = 510,
     WebSocket = 511,
     H1Local = 520,
@@ -91,6 +93,8 @@ impl Status {
         Status::HttpProtocol,
         Status::HttpHeaderInvalid,
         Status::RedirectRefused,
+        Status::ContentCoding,
+        Status::BodyTooLarge,
         Status::TunnelRefused,
         Status::WebSocket,
         Status::H1Local,
@@ -104,6 +108,7 @@ impl Status {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Phase {
     Call,
+    Queue,
     Dns,
     Connect,
     Tunnel,
@@ -118,6 +123,7 @@ impl Phase {
     pub fn name(self) -> &'static str {
         match self {
             Phase::Call => "call",
+            Phase::Queue => "queue",
             Phase::Dns => "dns",
             Phase::Connect => "connect",
             Phase::Tunnel => "tunnel",

@@ -67,6 +67,9 @@ struct OutgoingState {
     bytes: usize,
     open: bool,
     finished: bool,
+    discarding: bool,
+    /// Something that was written never went out.
+    lost: bool,
     ended: Option<Error>,
     wants_writable: bool,
     reader: Option<Waker>,
@@ -84,6 +87,8 @@ impl Outgoing {
             bytes: 0,
             open: false,
             finished: false,
+            discarding: false,
+            lost: false,
             ended: None,
             wants_writable: false,
             reader: None,
@@ -110,7 +115,7 @@ impl Outgoing {
             state.wants_writable = true;
             return Err(Error::new(Status::Again, "no room now; a WRITABLE event follows"));
         }
-        if !data.is_empty() {
+        if !data.is_empty() && !state.discarding {
             state.bytes += data.len();
             state.queue.push_back(data);
         }
@@ -142,6 +147,7 @@ impl Outgoing {
     pub fn end(&self, error: Error) {
         let mut state = lock(&self.state);
         state.ended.get_or_insert(error);
+        state.lost |= !state.queue.is_empty();
         state.queue.clear();
         state.bytes = 0;
         state.wants_writable = false;
@@ -168,6 +174,23 @@ impl Outgoing {
 
     pub async fn next(&self) -> Option<Bytes> {
         poll_fn(|cx| self.poll_next(cx)).await
+    }
+
+    /// Why nothing more comes, where that is not because the writer was done.
+    pub fn given_up(&self) -> Option<Error> {
+        let state = lock(&self.state);
+        state.ended.clone().filter(|_| state.lost || !state.finished)
+    }
+
+    /// Nobody reads any more, and that is no fault: what is written is taken and forgotten.
+    pub fn discard(&self) {
+        let mut state = lock(&self.state);
+        state.discarding = true;
+        state.queue.clear();
+        state.bytes = 0;
+        let notify = std::mem::take(&mut state.wants_writable);
+        drop(state);
+        self.announce(notify);
     }
 
     pub fn is_empty(&self) -> bool {

@@ -10,7 +10,7 @@ use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
 use socket2::SockRef;
 use tokio::io::{AsyncRead, AsyncWrite, Interest, ReadBuf};
-use tokio::net::TcpStream;
+use tokio::net::{TcpSocket, TcpStream};
 
 use crate::error::{Error, Phase, Result, Status};
 
@@ -75,15 +75,55 @@ impl AsyncWrite for Socket {
     }
 }
 
-/// Connects to the first address that answers. `host` is a name or an address, IPv6 with or without brackets.
-pub async fn dial(host: &str, port: u16) -> Result<Socket> {
-    let addresses = resolve(host, port).await?;
+/// How to dial.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Dial {
+    pub from: Option<From>,
+    pub family: Family,
+    /// Names that are not looked up: where the first two match, the second two are dialled.
+    pub instead: Vec<((String, u16), (String, u16))>,
+}
+
+/// Where connections leave from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum From {
+    Address(IpAddr),
+    /// By its name; Linux only.
+    Interface(String),
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Family {
+    #[default]
+    Any,
+    V4,
+    V6,
+}
+
+impl Dial {
+    fn takes(&self, address: &SocketAddr) -> bool {
+        let v6 = match (self.family, &self.from) {
+            (Family::V4, _) | (_, Some(From::Address(IpAddr::V4(_)))) => false,
+            (Family::V6, _) | (_, Some(From::Address(IpAddr::V6(_)))) => true,
+            _ => return true,
+        };
+        address.is_ipv6() == v6
+    }
+}
+
+/// Resolves and connects. `host` is a name or an address, IPv6 with or without brackets.
+pub async fn dial(host: &str, port: u16, how: &Dial) -> Result<Socket> {
+    reach(resolve(host, port, how).await?, how).await
+}
+
+/// Connects to the first address that answers.
+pub async fn reach(addresses: Vec<SocketAddr>, how: &Dial) -> Result<Socket> {
     let mut attempts = FuturesUnordered::new();
     let mut failure = None;
     let mut waiting = addresses.into_iter();
     loop {
         if let Some(address) = waiting.next() {
-            attempts.push(async move { (address, TcpStream::connect(address).await) });
+            attempts.push(async move { (address, open(address, how.from.as_ref()).await) });
         } else if attempts.is_empty() {
             break;
         }
@@ -94,13 +134,29 @@ pub async fn dial(host: &str, port: u16) -> Result<Socket> {
         };
         match joined {
             Some((_, Ok(stream))) => return prepare(stream),
-            Some((address, Err(error))) => {
-                failure = Some(Error::from_io(error, Phase::Connect).context(format!("connect to {address}")));
-            }
+            Some((address, Err(error))) => failure = Some(error.context(format!("connect to {address}"))),
             None => {}
         }
     }
-    Err(failure.unwrap_or_else(|| Error::new(Status::Dns, format!("{host} has no address")).phase(Phase::Dns)))
+    Err(failure.unwrap_or_else(|| Error::new(Status::Dns, "no address").phase(Phase::Dns)))
+}
+
+async fn open(address: SocketAddr, from: Option<&From>) -> Result<TcpStream> {
+    let failed = |error| Error::from_io(error, Phase::Connect);
+    let Some(from) = from else { return TcpStream::connect(address).await.map_err(failed) };
+    let socket = if address.is_ipv6() { TcpSocket::new_v6() } else { TcpSocket::new_v4() }.map_err(failed)?;
+    let bound = match from {
+        From::Address(own) => socket.bind(SocketAddr::new(*own, 0)),
+        #[cfg(target_os = "linux")]
+        From::Interface(name) => socket.bind_device(Some(name.as_bytes())),
+        #[cfg(not(target_os = "linux"))]
+        From::Interface(_) => Err(io::ErrorKind::Unsupported.into()),
+    };
+    bound.map_err(|error| match from {
+        From::Address(own) => failed(error).context(format!("binding to {own}")),
+        From::Interface(name) => failed(error).context(format!("binding to interface {name}")),
+    })?;
+    socket.connect(address).await.map_err(failed)
 }
 
 fn prepare(stream: TcpStream) -> Result<Socket> {
@@ -110,8 +166,31 @@ fn prepare(stream: TcpStream) -> Result<Socket> {
     Ok(Socket(stream))
 }
 
-/// Addresses in the order to try them: families alternate, beginning with the resolver's first choice.
-async fn resolve(host: &str, port: u16) -> Result<Vec<SocketAddr>> {
+/// Addresses in the order to try them: families alternate, beginning with the resolver's first choice. Never none.
+pub async fn resolve(host: &str, port: u16, how: &Dial) -> Result<Vec<SocketAddr>> {
+    let instead = how.instead.iter().find(|((name, number), _)| name.eq_ignore_ascii_case(host) && *number == port);
+    let (host, port) = instead.map_or((host, port), |(_, (name, number))| (name.as_str(), *number));
+    let mut found = look_up(host, port).await?;
+    found.retain(|address| how.takes(address));
+    if found.is_empty() {
+        let message = format!("{host} has no address of the family that is asked for");
+        return Err(Error::new(Status::Dns, message).phase(Phase::Dns));
+    }
+    let leading = found[0].is_ipv6();
+    let (first, second): (Vec<_>, Vec<_>) = found.into_iter().partition(|address| address.is_ipv6() == leading);
+    let mut ordered = Vec::new();
+    let (mut first, mut second) = (first.into_iter(), second.into_iter());
+    loop {
+        let before = ordered.len();
+        ordered.extend(first.next());
+        ordered.extend(second.next());
+        if ordered.len() == before {
+            return Ok(ordered);
+        }
+    }
+}
+
+async fn look_up(host: &str, port: u16) -> Result<Vec<SocketAddr>> {
     let literal = host.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')).unwrap_or(host);
     if let Ok(address) = literal.parse::<IpAddr>() {
         return Ok(vec![SocketAddr::new(address, port)]);
@@ -126,20 +205,5 @@ async fn resolve(host: &str, port: u16) -> Result<Vec<SocketAddr>> {
         error.status = Status::Dns;
         error
     })?;
-    let (mut first, mut second): (Vec<_>, Vec<_>) = (Vec::new(), Vec::new());
-    let mut leading = None;
-    for address in found {
-        let v6 = address.is_ipv6();
-        if *leading.get_or_insert(v6) == v6 { first.push(address) } else { second.push(address) }
-    }
-    let mut ordered = Vec::new();
-    let (mut first, mut second) = (first.into_iter(), second.into_iter());
-    loop {
-        let before = ordered.len();
-        ordered.extend(first.next());
-        ordered.extend(second.next());
-        if ordered.len() == before {
-            return Ok(ordered);
-        }
-    }
+    Ok(found.collect())
 }

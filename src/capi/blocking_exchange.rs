@@ -4,7 +4,7 @@ use std::future::Future;
 use std::pin::pin;
 use std::sync::{Arc, Mutex, OnceLock};
 use std::task::{Context, Poll, Waker};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use tokio::sync::oneshot;
@@ -28,6 +28,8 @@ pub struct Blocking {
     pub outgoing: Option<Arc<Outgoing>>,
     pub cancel: Arc<Cancel>,
     pub state: Mutex<State>,
+    /// When all of it must be over.
+    until: Option<Instant>,
     pub route: Arc<OnceLock<Route>>,
 }
 
@@ -39,6 +41,8 @@ pub struct State {
     pub answer: Option<Exchange>,
     pub head: Option<Arc<atls_head>>,
     unread: Bytes,
+    /// What a call that ran out of time had got.
+    gathered: Vec<u8>,
     failed: Option<Error>,
     pub done: bool,
 }
@@ -51,18 +55,18 @@ impl Blocking {
         request: &atls_request,
     ) -> Result<Blocking> {
         crate::blocking::check_may_block()?;
-        let head = request.head()?;
+        let (complete, head) = request.complete()?;
         let reservation = connection.reserve()?;
         let body = request.body.begin(Box::new(|| ()));
-        let (described, sent) = (request.request.clone(), body.begin());
-        let work = async move { exchange(reservation, &described, head, sent, |_| ()).await };
+        let (sent, options) = (body.begin(), request.options.clone());
+        let work = async move { exchange(reservation, &complete, head, sent, &options, |_| ()).await };
         Blocking::start(driver, Some(connection.clone()), request, &body, Arc::default(), work)
     }
 
     /// Starts an exchange through a client.
     pub fn on_client(driver: &Arc<Driver>, client: &Arc<Client>, request: &atls_request) -> Result<Blocking> {
         crate::blocking::check_may_block()?;
-        request.head()?;
+        request.complete()?;
         let body = request.body.begin(Box::new(|| ()));
         let call = request.call(body.clone())?;
         let route: Arc<OnceLock<Route>> = Arc::default();
@@ -85,7 +89,9 @@ impl Blocking {
         work: impl Future<Output = Result<Exchange>> + Send + 'static,
     ) -> Result<Blocking> {
         let (mut state, cancel) = (State::default(), Arc::new(Cancel::default()));
-        let (outgoing, limit, what) = (body.outgoing(), request.timeout, "waiting for the response head");
+        let until = request.options.deadlines.total.and_then(|total| Instant::now().checked_add(total));
+        let (outgoing, limit, what) =
+            (body.outgoing(), shorter(request.options.deadlines.head, until), "waiting for the response head");
         if let Some(sending) = outgoing.clone() {
             sending.open();
             let (sender, receiver) = oneshot::channel();
@@ -103,7 +109,7 @@ impl Blocking {
             let close = |_: &Error| connection.iter().for_each(|connection| connection.closing.cancel());
             state.take_answer(answered.inspect_err(close)?);
         }
-        Ok(Blocking { driver: driver.clone(), connection, outgoing, cancel, state: Mutex::new(state), route })
+        Ok(Blocking { driver: driver.clone(), connection, outgoing, cancel, state: Mutex::new(state), until, route })
     }
 
     /// The host lets go of the exchange: what is not over takes its connection with it.
@@ -146,16 +152,22 @@ impl Blocking {
         if let Some(error) = &state.failed {
             return Err(error.clone());
         }
-        let limit = super::limit(timeout_ms, DEFAULT_TIMEOUT);
+        let limit = shorter(super::limit(timeout_ms, DEFAULT_TIMEOUT), self.until);
         let done = self.driver.run(limit, what, self.cancel.guard(work(&mut state)));
+        let too_late = self.until.is_some_and(|until| until <= Instant::now());
         if let Err(error) = &done
-            && error.status != Status::TimedOut
+            && (error.status != Status::TimedOut || too_late)
         {
             state.failed = Some(error.clone());
             self.close();
         }
         done
     }
+}
+
+fn shorter(limit: Option<Duration>, until: Option<Instant>) -> Option<Duration> {
+    let left = until.map(|until| until.saturating_duration_since(Instant::now()));
+    limit.into_iter().chain(left).min()
 }
 
 pub async fn await_answer(state: &mut State) -> Result<()> {
@@ -168,6 +180,9 @@ pub async fn await_answer(state: &mut State) -> Result<()> {
 
 /// Up to `cap` bytes of the body; empty at its end.
 pub async fn next_piece(state: &mut State, cap: usize) -> Result<Bytes> {
+    if !state.gathered.is_empty() && cap < usize::MAX {
+        state.unread = [std::mem::take(&mut state.gathered), state.unread.to_vec()].concat().into();
+    }
     if state.unread.is_empty() && !state.done {
         let answer = state.answer.as_mut().ok_or_else(|| Error::new(Status::Internal, "no response"))?;
         match answer.next().await? {
@@ -177,6 +192,22 @@ pub async fn next_piece(state: &mut State, cap: usize) -> Result<Bytes> {
     }
     let count = state.unread.len().min(cap);
     Ok(state.unread.split_to(count))
+}
+
+/// All that is still to come, followed by a NUL.
+pub async fn rest(state: &mut State, max: usize) -> Result<Bytes> {
+    loop {
+        if state.gathered.len() > max {
+            return Err(Error::new(Status::BodyTooLarge, format!("the response body is longer than {max} bytes")));
+        }
+        let piece = next_piece(state, usize::MAX).await?;
+        if piece.is_empty() {
+            let mut whole = std::mem::take(&mut state.gathered);
+            whole.push(0);
+            return Ok(whole.into());
+        }
+        state.gathered.extend_from_slice(&piece);
+    }
 }
 
 impl State {

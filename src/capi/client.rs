@@ -1,11 +1,11 @@
 //! `atls_client`: many requests, pooled connections, a policy for each host.
 
 use std::ffi::c_char;
-use std::sync::{Arc, PoisonError};
+use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
 use super::blocking_exchange::Blocking;
-use super::config::{atls_config, covered};
+use super::config::atls_config;
 use super::error::atls_error;
 use super::event::{Operation, atls_sink};
 use super::exchange::atls_exchange;
@@ -20,8 +20,8 @@ use crate::error::{Error, Status};
 use crate::flow::Credit;
 use crate::http::HostPattern;
 use crate::http::client::Client;
-use crate::http::pool::{Counts, Limits};
-use crate::tls::Roots;
+use crate::http::cookies::Jar;
+use crate::http::pool::{Counts, Limits, Pool};
 
 /// An HTTP client: requests by URL, connections kept for the next request to the same origin under the same policy, redirects. A host that
 /// a policy covers is contacted attested or not at all. Reference-counted, safe to share between threads; dropping the last reference
@@ -29,7 +29,6 @@ use crate::tls::Roots;
 pub struct atls_client {
     client: Arc<Client>,
     mode: Mode,
-    roots: Roots,
     credit: u64,
     automatic_credit: bool,
 }
@@ -117,14 +116,21 @@ pub unsafe extern "C" fn atls_client_new(
         require(client, "client")?;
         let config = unsafe { borrow(config, "config") }?;
         let limits = unsafe { limits.as_ref() }.map_or(Limits::default(), |limits| limits.limits);
-        let (made, roots) = config.client(limits)?;
+        let connector = config.connector()?;
+        let made = Client {
+            pool: Arc::new(Pool::new(limits)),
+            verifier: connector.verifier()?,
+            connector,
+            policies: RwLock::default(),
+            cookies: Jar::default(),
+        };
         watch_forks();
         let mode = match runtime.is_null() {
             true => Mode::Blocking(Arc::new(Driver::new(prepare_thread)?)),
             false => Mode::Events(unsafe { share(runtime, "runtime") }?),
         };
         let (credit, automatic_credit) = (config.credit, config.automatic_credit);
-        let made = atls_client { client: Arc::new(made), mode, roots, credit, automatic_credit };
+        let made = atls_client { client: Arc::new(made), mode, credit, automatic_credit };
         unsafe { put(client, Arc::into_raw(Arc::new(made)).cast_mut(), "client") }
     })
 }
@@ -144,10 +150,10 @@ pub unsafe extern "C" fn atls_client_set_policy(
         let this = unsafe { borrow(client, "client") }?;
         let pattern = HostPattern::parse(unsafe { text(pattern, "pattern") }?)?;
         let policy = Arc::new(unsafe { borrow(policy, "policy") }?.policy.clone());
-        let made = covered(&policy, &this.roots, &this.client.verifier)?;
+        this.client.connector.check(Some(&policy))?;
         let mut policies = this.client.policies.write().unwrap_or_else(PoisonError::into_inner);
         policies.retain(|(other, _)| *other != pattern);
-        policies.push((pattern, made));
+        policies.push((pattern, policy));
         Ok(())
     })
 }
@@ -155,8 +161,8 @@ pub unsafe extern "C" fn atls_client_set_policy(
 /// Event-driven: sends a request made by atls_request_new_url. Its events go to `sink`, as with atls_http_start; the request's timeout covers
 /// waiting for a turn, connecting, attestation and redirects, up to the response head. A connection that the server had closed while it
 /// waited is replaced once where the method is idempotent and the body no stream. Copied. Statuses: NULL_ARGUMENT, INVALID_ARGUMENT,
-/// INVALID_STATE (blocking client; queue stopped), HTTP_HEADER_INVALID, UNSUPPORTED. On CLOSED also: POLICY_REQUIRED, REDIRECT_REFUSED, and as
-/// atls_http_connect.
+/// INVALID_STATE (blocking client; queue stopped), HTTP_HEADER_INVALID, UNSUPPORTED. On CLOSED also: POLICY_REQUIRED, REDIRECT_REFUSED,
+/// CONTENT_CODING, BODY_TOO_LARGE, and as atls_http_connect.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn atls_client_send(
     client: *const atls_client,
@@ -221,6 +227,20 @@ pub unsafe extern "C" fn atls_client_idle(client: *const atls_client) -> usize {
 
 fn count(client: *const atls_client, which: impl Fn(Counts) -> usize) -> usize {
     guard_value(0, || unsafe { borrow(client, "client") }.map_or(0, |this| which(this.client.pool.counts())))
+}
+
+/// Keeps the cookies that answers set, and sends them back to the same host, and to no other (RFC 6265, without Domain); a request with a Cookie
+/// header of its own is left alone. Off by default; off empties the jar. Statuses: NULL_ARGUMENT.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn atls_client_set_cookies(
+    client: *const atls_client,
+    keep: bool,
+    error: *mut *mut atls_error,
+) -> atls_status {
+    guard(error, || {
+        unsafe { borrow(client, "client") }?.client.cookies.enable(keep);
+        Ok(())
+    })
 }
 
 /// Closes every connection that waits. Requests go on, and new ones connect anew. Statuses: NULL_ARGUMENT.

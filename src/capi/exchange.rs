@@ -2,18 +2,17 @@
 
 use std::sync::{Arc, OnceLock};
 
-use super::blocking_exchange::{Blocking, DEFAULT_TIMEOUT, await_answer, next_piece};
-use super::bytes::atls_str;
+use super::blocking_exchange::{Blocking, DEFAULT_TIMEOUT, await_answer, next_piece, rest};
+use super::bytes::atls_buf;
 use super::error::atls_error;
 use super::event::{Operation, Poster};
-use super::guard::{guard, guard_free, guard_value};
+use super::guard::{guard, guard_free};
 use super::handle::{another, borrow, bytes, put, release, require};
 use super::head::atls_head;
 use super::http::atls_http;
 use super::request::atls_request;
 use super::runtime::atls_runtime;
 use super::status::atls_status;
-use super::verdict::atls_verdict;
 use crate::error::{Error, Result, Status};
 use crate::events::{Event, Observer, Outlet};
 use crate::flow::{Cancel, Credit, Outgoing, lock};
@@ -51,13 +50,12 @@ impl atls_exchange {
         operation: Arc<Operation>,
         hand_over: impl FnOnce(*mut atls_exchange) -> Result<()>,
     ) -> Result<()> {
-        let head = request.head()?;
+        let (complete, head) = request.complete()?;
         let connection = http.connection()?.clone();
         let reservation = connection.reserve()?;
         let credit = Credit::new(http.credit, http.automatic_credit);
         let (body, observer, shared) = prepare(request, credit, Some(connection), &operation);
-        let request = request.request.clone();
-        let carrier = Carrier::Connection { reservation, request, head, body: body.begin() };
+        let carrier = Carrier::Connection { reservation, request: complete, head, body: body.begin() };
         launch(carrier, shared, observer, runtime, operation, hand_over)
     }
 
@@ -70,7 +68,7 @@ impl atls_exchange {
         operation: Arc<Operation>,
         hand_over: impl FnOnce(*mut atls_exchange) -> Result<()>,
     ) -> Result<()> {
-        request.head()?;
+        request.complete()?;
         let (body, observer, shared) = prepare(request, credit, None, &operation);
         let call = Box::new(request.call(body)?);
         launch(Carrier::Client { client: client.clone(), call }, shared, observer, runtime, operation, hand_over)
@@ -81,7 +79,7 @@ impl atls_exchange {
         Arc::into_raw(Arc::new(atls_exchange { mode: Mode::Blocking(Box::new(blocking)) })).cast_mut()
     }
 
-    fn route(&self) -> Option<&Route> {
+    pub(super) fn route(&self) -> Option<&Route> {
         match &self.mode {
             Mode::Events(shared) => shared.route.get(),
             Mode::Blocking(blocking) => blocking.route.get(),
@@ -118,7 +116,7 @@ fn prepare(
         outgoing: body.outgoing(),
         cancel: Cancel::default(),
         connection,
-        timeout: request.timeout,
+        options: Arc::new(request.options.clone()),
         route: OnceLock::new(),
     });
     (body, observer, shared)
@@ -190,6 +188,29 @@ pub unsafe extern "C" fn atls_exchange_read(
         // SAFETY: the host says that `buf` has room for `cap` bytes, and the piece is no longer.
         unsafe { std::ptr::copy_nonoverlapping(piece.as_ptr(), buf, piece.len()) };
         unsafe { put(n, piece.len(), "n") }
+    })
+}
+
+/// Blocking: waits for the rest of the response body and gives all of it, NUL-terminated (its length does not count that); more than `max` bytes
+/// are BODY_TOO_LARGE. *body is the caller's to free. `timeout_ms`, for all of it, 0 means 60 seconds; when the time is up nothing is lost, and
+/// what came is there for the next call. Statuses: as atls_exchange_read, and BODY_TOO_LARGE.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn atls_exchange_read_all(
+    exchange: *const atls_exchange,
+    max: usize,
+    body: *mut *mut atls_buf,
+    timeout_ms: u32,
+    error: *mut *mut atls_error,
+) -> atls_status {
+    guard(error, || {
+        require(body, "body")?;
+        let blocking = unsafe { borrow(exchange, "exchange") }?.blocking()?;
+        let whole = blocking.run(timeout_ms, "receiving", async |state| {
+            await_answer(state).await?;
+            rest(state, max).await
+        })?;
+        let length = whole.len() - 1;
+        unsafe { put(body, atls_buf::into_raw(whole.slice(..length)), "body") }
     })
 }
 
@@ -294,45 +315,6 @@ pub unsafe extern "C" fn atls_exchange_cancel(
             Mode::Blocking(blocking) => blocking.cancel.cancel(),
         }
         Ok(())
-    })
-}
-
-/// Of a client's exchange: the URL that the response came from, after redirects. Valid as long as the exchange; "" before the response
-/// head is there, and for an exchange of an atls_http.
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn atls_exchange_url(exchange: *const atls_exchange) -> atls_str {
-    guard_value(atls_str::empty(), || {
-        let route = unsafe { borrow(exchange, "exchange") }.ok().and_then(atls_exchange::route);
-        route.map_or(atls_str::empty(), |route| atls_str::from_cstring(&route.url))
-    })
-}
-
-/// Of a client's exchange: how many redirects were followed.
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn atls_exchange_redirects(exchange: *const atls_exchange) -> u32 {
-    guard_value(0, || {
-        let route = unsafe { borrow(exchange, "exchange") }.ok().and_then(atls_exchange::route);
-        route.map_or(0, |route| route.redirects)
-    })
-}
-
-/// Of a client's exchange: whether its connection had carried a request before.
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn atls_exchange_reused(exchange: *const atls_exchange) -> bool {
-    guard_value(false, || {
-        let route = unsafe { borrow(exchange, "exchange") }.ok().and_then(atls_exchange::route);
-        route.is_some_and(|route| route.reused)
-    })
-}
-
-/// Of a client's exchange: the verdict on the server that answered; NULL before the response head is there, and for an unattested one. A
-/// new reference: free it.
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn atls_exchange_verdict(exchange: *const atls_exchange) -> *mut atls_verdict {
-    guard_value(std::ptr::null_mut(), || {
-        let route = unsafe { borrow(exchange, "exchange") }.ok().and_then(atls_exchange::route);
-        let verdict = route.and_then(|route| route.verdict.clone());
-        verdict.map_or(std::ptr::null_mut(), atls_verdict::into_raw)
     })
 }
 

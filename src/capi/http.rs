@@ -105,7 +105,7 @@ pub unsafe extern "C" fn atls_http_open(
         let driver = Driver::new(prepare_thread)?;
         let (connection, work) = driver.run(None, "connecting", async {
             let connected = connect::connect(&target).await?;
-            HttpConnection::start(connected.stream, connected.verdict).await
+            HttpConnection::start(connected).await
         })?;
         driver.spawn(async move {
             work.await;

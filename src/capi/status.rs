@@ -77,7 +77,11 @@ pub const ATLS_HTTP_PROTOCOL: atls_status = 501;
 pub const ATLS_HTTP_HEADER_INVALID: atls_status = 502;
 /// A redirect would leave an attested origin, and the request does not allow that.
 pub const ATLS_REDIRECT_REFUSED: atls_status = 503;
-/// The tunnel server refused the target; see atls_error_http_status.
+/// A content coding that was not asked for, or that cannot be decoded.
+pub const ATLS_CONTENT_CODING: atls_status = 504;
+/// The response body is larger than the request allows.
+pub const ATLS_BODY_TOO_LARGE: atls_status = 505;
+/// The tunnel server or proxy refused the target; see atls_error_http_status.
 pub const ATLS_TUNNEL_REFUSED: atls_status = 510;
 /// The WebSocket under a tunnel broke its protocol.
 pub const ATLS_WEBSOCKET: atls_status = 511;
@@ -134,6 +138,8 @@ fn name(status: atls_status) -> &'static std::ffi::CStr {
         Some(Status::HttpProtocol) => c"HTTP_PROTOCOL",
         Some(Status::HttpHeaderInvalid) => c"HTTP_HEADER_INVALID",
         Some(Status::RedirectRefused) => c"REDIRECT_REFUSED",
+        Some(Status::ContentCoding) => c"CONTENT_CODING",
+        Some(Status::BodyTooLarge) => c"BODY_TOO_LARGE",
         Some(Status::TunnelRefused) => c"TUNNEL_REFUSED",
         Some(Status::WebSocket) => c"WEBSOCKET",
         Some(Status::H1Local) => c"H1_LOCAL",

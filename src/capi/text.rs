@@ -13,7 +13,7 @@ use crate::error::{Error, Status};
 use crate::http::text as small;
 
 /// A buffer that holds `text`, followed by a NUL that its length does not count.
-fn owned(text: String) -> *mut atls_buf {
+pub(super) fn owned(text: String) -> *mut atls_buf {
     let length = text.len();
     atls_buf::into_raw(Bytes::from(text + "\0").slice(..length))
 }

@@ -12,13 +12,13 @@ use super::status::atls_status;
 use crate::attest::TrustAnchors;
 use crate::collateral::Verifier;
 use crate::error::{Error, Status};
-use crate::tls::{Roots, client_config};
+use crate::tls::{Trust, client_config};
 
 /// How a verifier is to be made. A builder: one thread at a time.
 #[derive(Default)]
 pub struct atls_verifier_config {
     anchors: TrustAnchors,
-    roots: Roots,
+    trust: Trust,
     disk: Option<String>,
 }
 
@@ -49,7 +49,7 @@ pub unsafe extern "C" fn atls_verifier_config_add_root_pem(
 ) -> atls_status {
     guard(error, || {
         let pem = unsafe { text(pem, "pem") }?.to_owned();
-        unsafe { borrow_mut(config, "config") }?.roots.extra_pem.push(pem);
+        unsafe { borrow_mut(config, "config") }?.trust.roots.extra_pem.push(pem);
         Ok(())
     })
 }
@@ -101,7 +101,7 @@ pub unsafe extern "C" fn atls_verifier_new(
         require(verifier, "verifier")?;
         let defaults = atls_verifier_config::default();
         let config = unsafe { config.as_ref() }.unwrap_or(&defaults);
-        let (anchors, tls) = (config.anchors.clone(), client_config(&config.roots)?);
+        let (anchors, tls) = (config.anchors.clone(), client_config(&config.trust)?);
         let made = match &config.disk {
             Some(folder) => Verifier::with_disk(anchors, tls, Path::new(folder))?,
             None => Verifier::new(anchors, tls),

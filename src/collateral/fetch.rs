@@ -37,8 +37,9 @@ async fn get(url: &str, key: &Key, tls: &Arc<ClientConfig>, now: u64) -> Result<
     let uri: http::Uri = url.parse().map_err(|error| unavailable(format!("not a URL: {error}")))?;
     let host = uri.host().ok_or_else(|| unavailable("no host".into()))?;
     let https = uri.scheme_str() == Some("https");
-    let socket =
-        net::dial(host, uri.port_u16().unwrap_or(if https { 443 } else { 80 })).await.map_err(as_unavailable)?;
+    let socket = net::dial(host, uri.port_u16().unwrap_or(if https { 443 } else { 80 }), &net::Dial::default())
+        .await
+        .map_err(as_unavailable)?;
     if https {
         let stream = tls::handshake(tls.clone(), host, socket).await.map_err(as_unavailable)?;
         exchange(stream, &uri, key, now).await

@@ -2,18 +2,24 @@
 //!
 //! This is where the clock is read and the nonce is drawn; the judgement itself is `attest::appraise`.
 
+pub mod auth;
 mod exchange;
+mod http_proxy;
 mod proxy;
+mod settings;
+mod stream;
 mod transport;
 mod tunnel;
 
 use std::future::Future;
 use std::sync::Arc;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use rustls::ClientConfig;
 
-pub use proxy::Proxy;
+pub use proxy::{Login, Proxy};
+pub use settings::{Connector, Settings};
+pub use stream::Stream;
 pub use transport::Transport;
 pub use tunnel::TunnelUrl;
 
@@ -22,9 +28,6 @@ use crate::collateral::Verifier;
 use crate::error::{Error, Phase, Result, Status};
 use crate::log;
 use crate::{net, tls};
-
-/// The stream that a connection ends up with.
-pub type Stream = tls::TlsStream<Transport>;
 
 /// Where to connect and what must hold there.
 #[derive(Clone)]
@@ -36,6 +39,9 @@ pub struct Target {
     pub tunnel: Option<TunnelUrl>,
     /// Not beside a tunnel.
     pub proxy: Option<Arc<Proxy>>,
+    pub dial: net::Dial,
+    /// Without TLS, and so without policy.
+    pub plain: bool,
     /// `None` only where the caller said in so many words that it wants no attestation.
     pub policy: Option<Arc<Policy>>,
     pub verifier: Arc<Verifier>,
@@ -50,11 +56,22 @@ pub struct Timeouts {
     pub tls: Option<Duration>,
 }
 
+/// How long the phases took; zero for one that there was none of.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Times {
+    pub dns: Duration,
+    /// TCP, and the way through a proxy or tunnel.
+    pub connect: Duration,
+    pub tls: Duration,
+    pub attest: Duration,
+}
+
 /// A connection that may be used.
 pub struct Connected {
     pub stream: Stream,
     /// `None` for a connection that the caller asked to be unattested.
     pub verdict: Option<Arc<Verdict>>,
+    pub times: Times,
 }
 
 /// Connects. An error leaves no connection behind, and the caller's data was never sent.
@@ -70,25 +87,46 @@ pub async fn connect(target: &Target) -> Result<Connected> {
 }
 
 async fn attempt(target: &Target) -> Result<Connected> {
+    let (mut times, start) = (Times::default(), Instant::now());
     let transport = within(target.timeouts.connect, Phase::Connect, "connecting", async {
         match (&target.tunnel, &target.proxy) {
-            (Some(tunnel), _) => tunnel.open(&target.tls).await,
-            (None, Some(proxy)) => proxy.open(&target.host, target.port).await.map(Transport::Tcp),
-            (None, None) => net::dial(&target.host, target.port).await.map(Transport::Tcp),
+            (Some(tunnel), _) => tunnel.open(&target.tls, &target.dial).await,
+            // For http: the proxy takes the requests themselves.
+            (None, Some(proxy)) if target.plain && proxy.speaks_http() => proxy.reach(&target.dial).await,
+            (None, Some(proxy)) => proxy.open(&target.host, target.port, &target.dial).await,
+            (None, None) => {
+                let addresses = net::resolve(&target.host, target.port, &target.dial).await?;
+                times.dns = start.elapsed();
+                net::reach(addresses, &target.dial).await.map(Transport::Tcp)
+            }
         }
     })
     .await?;
+    times.connect = start.elapsed() - times.dns;
+    match (target.plain, &target.policy) {
+        (false, _) => {}
+        (true, None) => return Ok(Connected { stream: Stream::Plain(transport), verdict: None, times }),
+        // Nothing upstream lets this happen; it must not depend on that.
+        (true, Some(_)) => return Err(Error::new(Status::PolicyRequired, "a policy, and a connection without TLS")),
+    }
+    let start = Instant::now();
     let handshake = tls::handshake(target.tls.clone(), &target.server_name, transport);
     let stream = within(target.timeouts.tls, Phase::Tls, "the TLS handshake", handshake).await?;
+    times.tls = start.elapsed();
     let Some(policy) = &target.policy else {
-        return Ok(Connected { stream, verdict: None });
+        return Ok(Connected { stream: Stream::Tls(stream), verdict: None, times });
     };
+    let start = Instant::now();
     // Boxed, as is each fetch of collateral: a connection's memory should not have the shape of its rarest moment.
     let (stream, verdict) = Box::pin(attest(stream, target, policy)).await?;
-    Ok(Connected { stream, verdict: Some(Arc::new(verdict)) })
+    times.attest = start.elapsed();
+    Ok(Connected { stream: Stream::Tls(stream), verdict: Some(Arc::new(verdict)), times })
 }
 
-async fn attest(stream: Stream, target: &Target, policy: &Policy) -> Result<(Stream, Verdict)> {
+/// A stream in TLS, before anything is known of its other end.
+type Session = tls::TlsStream<Transport>;
+
+async fn attest(stream: Session, target: &Target, policy: &Policy) -> Result<(Session, Verdict)> {
     let (exporter, leaf_certificate) = tls::session_identity(&stream)?;
     let mut nonce = [0; 32];
     aws_lc_rs::rand::fill(&mut nonce).map_err(|_| Error::new(Status::Internal, "the system gave no random numbers"))?;

@@ -1,103 +1,143 @@
-//! A way through an HTTP proxy, by CONNECT (RFC 9110 section 9.3.6). The proxy is untrusted, as every network is: TLS and the evidence run end
-//! to end through it. What it says is read by our own state machine.
+//! A way through a proxy: HTTP by CONNECT, or SOCKS5 (RFC 1928, 1929). The proxy is untrusted, as every network is: TLS and the evidence
+//! run end to end through it.
 
-use std::fmt;
-
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio_socks::tcp::Socks5Stream;
+use tokio_socks::{Error as SocksError, TargetAddr};
 use url::{Host, Url};
 
+pub use super::auth::Login;
+use super::{Transport, http_proxy};
 use crate::error::{Error, Phase, Result, Status};
-use crate::h1::{Connection, EventKind, Role, Rules};
-use crate::net::{self, Socket};
+use crate::net::{self, Dial, Socket};
 
 /// A proxy, and how it knows us.
-#[derive(Clone)]
+#[derive(Clone, Debug)]
 pub struct Proxy {
+    kind: Kind,
     host: String,
     port: u16,
-    /// Value of Proxy-Authorization.
-    credentials: Option<String>,
+    login: Option<Login>,
 }
 
-/// Credentials do not go into logs.
-impl fmt::Debug for Proxy {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Proxy {}:{}", self.host, self.port)
-    }
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Kind {
+    Http,
+    /// Names are looked up here.
+    Socks,
+    /// Names are looked up by the proxy.
+    SocksWithNames,
 }
 
 impl Proxy {
-    /// `http://host:port`, without more; the port is 80 where there is none.
-    pub fn parse(text: &str, credentials: Option<String>) -> Result<Proxy> {
+    /// `http://host:port` (port 80), `socks5://host:port` or `socks5h://host:port` (port 1080), without more.
+    pub fn parse(text: &str, login: Option<Login>) -> Result<Proxy> {
         let invalid = |why: &str| Error::new(Status::InvalidArgument, format!("proxy URL: {why}"));
         let url = Url::parse(text).map_err(|error| invalid(&error.to_string()))?;
-        if url.scheme() != "http" {
-            return Err(Error::new(Status::Unsupported, format!("proxy URL: scheme \"{}\"", url.scheme())));
-        }
+        let (kind, port) = match url.scheme() {
+            "http" => (Kind::Http, 80),
+            "socks5" => (Kind::Socks, 1080),
+            "socks5h" => (Kind::SocksWithNames, 1080),
+            other => return Err(Error::new(Status::Unsupported, format!("proxy URL: scheme \"{other}\""))),
+        };
         if !url.username().is_empty() || url.password().is_some() {
             return Err(invalid("credentials are an argument of their own"));
         }
-        if url.path() != "/" || url.query().is_some() || url.fragment().is_some() {
+        if !matches!(url.path(), "/" | "") || url.query().is_some() || url.fragment().is_some() {
             return Err(invalid("more than host and port"));
         }
-        let host = match url.host() {
-            Some(Host::Domain(name)) => name.to_owned(),
-            Some(Host::Ipv4(address)) => address.to_string(),
-            Some(Host::Ipv6(address)) => address.to_string(),
-            None => return Err(invalid("no host")),
+        // Only of schemes it knows does the parser take hosts apart.
+        let host = match url.host().map(|host| Host::parse(&host.to_string())) {
+            Some(Ok(Host::Domain(name))) => name,
+            Some(Ok(Host::Ipv4(address))) => address.to_string(),
+            Some(Ok(Host::Ipv6(address))) => address.to_string(),
+            _ => return Err(invalid("no host")),
         };
-        Ok(Proxy { host, port: url.port_or_known_default().unwrap_or(80), credentials })
+        Ok(Proxy { kind, host, port: url.port().unwrap_or(port), login })
     }
 
-    /// A socket to `host:port`, whose name the proxy resolves.
-    pub async fn open(&self, host: &str, port: u16) -> Result<Socket> {
-        let mut socket = net::dial(&self.host, self.port).await.map_err(|error| error.context("proxy"))?;
-        let mut conn = Connection::new(Role::Client, Rules::default());
-        let authority = if host.contains(':') { format!("[{host}]:{port}") } else { format!("{host}:{port}") };
-        let mut headers = vec![(&b"Host"[..], authority.as_bytes())];
-        if let Some(credentials) = &self.credentials {
-            headers.push((b"Proxy-Authorization", credentials.as_bytes()));
-        }
-        let impossible = |error: crate::h1::ProtocolError| Error::new(Status::InvalidArgument, error.message);
-        let head =
-            conn.send_request(b"CONNECT", authority.as_bytes(), headers.into_iter()).map_err(impossible)?.to_vec();
-        conn.send_end_of_message(std::iter::empty()).map_err(impossible)?;
-        let io = |error| Error::from_io(error, Phase::Tunnel).context("proxy");
-        socket.write_all(&head).await.map_err(io)?;
-        socket.flush().await.map_err(io)?;
-        while !answered(&mut conn)? {
-            let count = socket.read(conn.reserve(1024)).await.map_err(io)?;
-            match count {
-                0 => conn.receive_eof(),
-                _ => drop(conn.commit(count)),
+    /// Whether it takes requests for http: URLs itself.
+    pub fn speaks_http(&self) -> bool {
+        self.kind == Kind::Http
+    }
+
+    pub fn login(&self) -> Option<&Login> {
+        self.login.as_ref()
+    }
+
+    /// The proxy itself.
+    pub async fn reach(&self, dial: &Dial) -> Result<Transport> {
+        self.dial(dial).await.map(Transport::Tcp)
+    }
+
+    /// A way through to `host:port`.
+    pub async fn open(&self, host: &str, port: u16, dial: &Dial) -> Result<Transport> {
+        let target = match self.kind {
+            Kind::Http => {
+                let login = self.login.as_ref();
+                let (socket, refused) = http_proxy::open(self.dial(dial).await?, host, port, login, None).await?;
+                let Some(answer) = refused else { return Ok(Transport::Tcp(socket)) };
+                // The proxy may have closed, and the answer is good for another connection as well.
+                drop(socket);
+                let again = http_proxy::open(self.dial(dial).await?, host, port, login, Some(answer)).await?;
+                return Ok(Transport::Tcp(again.0));
             }
-        }
-        // A TLS server waits for its client: whatever is here already did not come from there.
-        match conn.trailing_data() {
-            (b"", false) => Ok(socket),
-            _ => Err(protocol("bytes, or the end, right behind the answer")),
-        }
+            Kind::Socks => TargetAddr::Ip(net::resolve(host, port, dial).await?[0]),
+            Kind::SocksWithNames => match host.parse() {
+                Ok(address) => TargetAddr::Ip(std::net::SocketAddr::new(address, port)),
+                Err(_) => TargetAddr::Domain(host.to_owned().into(), port),
+            },
+        };
+        let socket = self.dial(dial).await?;
+        let through = match &self.login {
+            None => Socks5Stream::connect_with_socket(socket, target).await,
+            Some(login) => {
+                let (user, password) = (login.user(), login.password());
+                Socks5Stream::connect_with_password_and_socket(socket, target, user, password).await
+            }
+        };
+        through.map(|stream| Transport::Tcp(stream.into_inner())).map_err(socks_error)
+    }
+
+    async fn dial(&self, dial: &Dial) -> Result<Socket> {
+        net::dial(&self.host, self.port, dial).await.map_err(|error| error.context("proxy"))
     }
 }
 
-/// Whether the way is open. An error for any answer but success.
-fn answered(conn: &mut Connection) -> Result<bool> {
-    loop {
-        let event = conn.next_event().map_err(|error| protocol(&error.message))?;
-        match event.kind {
-            EventKind::NeedData => return Ok(false),
-            EventKind::InformationalResponse => {}
-            EventKind::Response if (200..300).contains(&event.status) => return Ok(true),
-            EventKind::Response => {
-                let reason = event.reason.escape_ascii();
-                let message = format!("the proxy answered with status {} {reason}", event.status);
-                return Err(Error::new(Status::TunnelRefused, message).phase(Phase::Tunnel).http_status(event.status));
-            }
-            _ => return Err(protocol("the connection ended before an answer")),
+fn socks_error(error: SocksError) -> Error {
+    let status = match &error {
+        SocksError::Io(_) => {
+            let SocksError::Io(error) = error else { unreachable!() };
+            return Error::from_io(error, Phase::Tunnel).context("proxy");
         }
-    }
+        SocksError::InvalidAuthValues(_) | SocksError::InvalidTargetAddress(_) => Status::InvalidArgument,
+        SocksError::InvalidResponseVersion
+        | SocksError::InvalidReservedByte
+        | SocksError::UnknownAddressType
+        | SocksError::UnknownAuthMethod
+        | SocksError::UnknownError => Status::HttpProtocol,
+        _ => Status::TunnelRefused,
+    };
+    Error::new(status, format!("proxy: {error}")).phase(Phase::Tunnel)
 }
 
-fn protocol(why: &str) -> Error {
-    Error::new(Status::HttpProtocol, format!("proxy: {why}")).phase(Phase::Tunnel)
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn urls_of_proxies() {
+        for (text, kind, host, port) in [
+            ("http://Proxy.example", Kind::Http, "proxy.example", 80),
+            ("http://[::1]:8080/", Kind::Http, "::1", 8080),
+            ("socks5://127.0.0.1", Kind::Socks, "127.0.0.1", 1080),
+            ("socks5h://Proxy.example:9", Kind::SocksWithNames, "proxy.example", 9),
+            ("socks5://[::1]:9", Kind::Socks, "::1", 9),
+        ] {
+            let proxy = Proxy::parse(text, None).unwrap();
+            assert_eq!((proxy.kind, &*proxy.host, proxy.port), (kind, host, port), "{text}");
+        }
+        for text in ["", "x", "https://p/", "socks4://p", "http://u@p/", "http://p/x", "socks5://p?x", "socks5://"] {
+            assert!(Proxy::parse(text, None).is_err(), "{text}");
+        }
+    }
 }

@@ -17,6 +17,17 @@ pub enum Transport {
     Wss(Box<TunnelStream<TlsStream<Socket>>>),
 }
 
+impl Transport {
+    /// What everything runs over in the end.
+    pub fn socket(&self) -> &Socket {
+        match self {
+            Transport::Tcp(socket) => socket,
+            Transport::Ws(tunnel) => tunnel.inner(),
+            Transport::Wss(tunnel) => tunnel.inner().get_ref().0,
+        }
+    }
+}
+
 macro_rules! delegate {
     ($self:ident, $io:ident => $call:expr) => {
         match $self.get_mut() {

@@ -63,8 +63,8 @@ impl TunnelUrl {
     }
 
     /// Dials the forwarder and upgrades.
-    pub async fn open(&self, tls: &Arc<ClientConfig>) -> Result<Transport> {
-        let socket = net::dial(&self.host, self.port).await.map_err(|error| error.context("tunnel"))?;
+    pub async fn open(&self, tls: &Arc<ClientConfig>, dial: &net::Dial) -> Result<Transport> {
+        let socket = net::dial(&self.host, self.port, dial).await.map_err(|error| error.context("tunnel"))?;
         if self.secure {
             let stream = tls::handshake(tls.clone(), &self.host, socket).await;
             let stream = stream.map_err(|error| error.context("tunnel").phase(Phase::Tunnel))?;
@@ -99,6 +99,12 @@ pub struct TunnelStream<S> {
     socket: WebSocketStream<S>,
     unread: Bytes,
     ended: bool,
+}
+
+impl<S: AsyncRead + AsyncWrite + Unpin> TunnelStream<S> {
+    pub fn inner(&self) -> &S {
+        self.socket.get_ref()
+    }
 }
 
 impl<S: AsyncRead + AsyncWrite + Unpin> AsyncRead for TunnelStream<S> {

@@ -1,38 +1,118 @@
-//! Request bodies: none, bytes at hand, or a stream that the host writes.
+//! Request bodies: none, bytes at hand, a stream that the host writes, or a source that is asked. With what stands between them and the
+//! wire: the wait for a 100 (Continue), and whether all of it has gone.
 
 use std::pin::Pin;
-use std::sync::Arc;
-use std::task::{Context, Poll, ready};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
+use std::task::{Context, Poll, Waker, ready};
 
 use bytes::Bytes;
 use hyper::body::{Body, Frame, SizeHint};
 
-use crate::error::Error;
-use crate::flow::Outgoing;
+use crate::error::{Error, Result, Status};
+use crate::flow::{Outgoing, lock};
 
-pub enum RequestBody {
+/// Where a body comes from that is made as it is sent.
+pub trait Source: Send + Sync {
+    /// The next bytes; `None` at the end. Called by whichever thread drives the connection.
+    fn next(&self) -> Result<Option<Bytes>>;
+    /// Begins anew; false where that cannot be.
+    fn rewind(&self) -> bool;
+}
+
+pub struct RequestBody {
+    kind: Kind,
+    /// Length that was announced; `None` sends chunks.
+    length: Option<u64>,
+    sent: u64,
+    progress: Arc<Progress>,
+}
+
+enum Kind {
     Full(Option<Bytes>),
-    Stream {
-        pieces: Arc<Outgoing>,
-        /// Length that the host announced; `None` sends chunks.
-        length: Option<u64>,
-        sent: u64,
-    },
+    Stream(Arc<Outgoing>),
+    Source(Arc<dyn Source>),
+}
+
+/// What the exchange knows of its body, which hyper has.
+#[derive(Default)]
+pub struct Progress {
+    /// Nothing of the body goes out while this is set.
+    held: AtomicBool,
+    waiting: Mutex<Option<Waker>>,
+    complete: AtomicBool,
+}
+
+impl Progress {
+    /// Keeps the body back (RFC 9110 section 10.1.1).
+    pub fn hold(&self) {
+        self.held.store(true, Ordering::Release);
+    }
+
+    pub fn let_go(&self) {
+        self.held.store(false, Ordering::Release);
+        if let Some(waker) = lock(&self.waiting).take() {
+            waker.wake();
+        }
+    }
+
+    /// Whether hyper has taken all of it.
+    pub fn is_complete(&self) -> bool {
+        self.complete.load(Ordering::Acquire)
+    }
+
+    fn poll_held(&self, cx: &Context<'_>) -> Poll<()> {
+        if !self.held.load(Ordering::Acquire) {
+            return Poll::Ready(());
+        }
+        *lock(&self.waiting) = Some(cx.waker().clone());
+        // Looked at once more: it may have been let go in between.
+        if self.held.load(Ordering::Acquire) { Poll::Pending } else { Poll::Ready(()) }
+    }
 }
 
 impl RequestBody {
+    fn new(kind: Kind, length: Option<u64>) -> RequestBody {
+        let progress = Progress::default();
+        progress.complete.store(length == Some(0), Ordering::Relaxed);
+        RequestBody { kind, length, sent: 0, progress: Arc::new(progress) }
+    }
+
     pub fn full(bytes: Bytes) -> RequestBody {
-        RequestBody::Full(Some(bytes).filter(|bytes| !bytes.is_empty()))
+        let length = bytes.len() as u64;
+        RequestBody::new(Kind::Full(Some(bytes).filter(|bytes| !bytes.is_empty())), Some(length))
     }
 
     pub fn stream(pieces: Arc<Outgoing>, length: Option<u64>) -> RequestBody {
-        RequestBody::Stream { pieces, length, sent: 0 }
+        RequestBody::new(Kind::Stream(pieces), length)
+    }
+
+    pub fn source(source: Arc<dyn Source>, length: Option<u64>) -> RequestBody {
+        RequestBody::new(Kind::Source(source), length)
     }
 
     pub fn length(&self) -> Option<u64> {
-        match self {
-            RequestBody::Full(bytes) => Some(bytes.as_ref().map_or(0, |bytes| bytes.len() as u64)),
-            RequestBody::Stream { length, .. } => *length,
+        self.length
+    }
+
+    /// Whether hyper must be told of the framing in so many words.
+    pub fn is_full(&self) -> bool {
+        matches!(self.kind, Kind::Full(_))
+    }
+
+    pub fn progress(&self) -> Arc<Progress> {
+        self.progress.clone()
+    }
+
+    fn poll_piece(&mut self, cx: &mut Context<'_>) -> Poll<Result<Option<Bytes>>> {
+        match &mut self.kind {
+            Kind::Full(bytes) => Poll::Ready(Ok(bytes.take())),
+            Kind::Source(source) => Poll::Ready(source.next()),
+            Kind::Stream(pieces) => match ready!(pieces.poll_next(cx)) {
+                Some(piece) => Poll::Ready(Ok(Some(piece))),
+                // An upload that was given up must not look like one that is complete.
+                None => Poll::Ready(pieces.given_up().map_or(Ok(None), Err)),
+            },
         }
     }
 }
@@ -41,32 +121,34 @@ impl Body for RequestBody {
     type Data = Bytes;
     type Error = Error;
 
-    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Error>>> {
-        match &mut *self {
-            RequestBody::Full(bytes) => Poll::Ready(bytes.take().map(|bytes| Ok(Frame::data(bytes)))),
-            RequestBody::Stream { pieces, length, sent } => {
-                let piece = ready!(pieces.poll_next(cx));
-                *sent += piece.as_ref().map_or(0, |piece| piece.len() as u64);
-                let wrong = match (&piece, *length) {
-                    (Some(_), Some(length)) => *sent > length,
-                    (None, Some(length)) => *sent < length,
-                    (_, None) => false,
-                };
-                if wrong {
-                    let message = format!("the body has {sent} bytes, Content-Length says {}", length.unwrap_or(0));
-                    return Poll::Ready(Some(Err(Error::new(crate::error::Status::InvalidState, message))));
-                }
-                Poll::Ready(piece.map(|piece| Ok(Frame::data(piece))))
-            }
+    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>>>> {
+        ready!(self.progress.poll_held(cx));
+        let piece = match ready!(self.poll_piece(cx)) {
+            Ok(piece) => piece,
+            Err(error) => return Poll::Ready(Some(Err(error))),
+        };
+        self.sent += piece.as_ref().map_or(0, |piece| piece.len() as u64);
+        let wrong = match (&piece, self.length) {
+            (Some(_), Some(length)) => self.sent > length,
+            (None, Some(length)) => self.sent < length,
+            (_, None) => false,
+        };
+        if wrong {
+            let message = format!("the body has {} bytes, Content-Length says {}", self.sent, self.length.unwrap_or(0));
+            return Poll::Ready(Some(Err(Error::new(Status::InvalidState, message))));
         }
+        if piece.is_none() || self.length == Some(self.sent) {
+            self.progress.complete.store(true, Ordering::Release);
+        }
+        Poll::Ready(piece.map(|piece| Ok(Frame::data(piece))))
     }
 
     fn is_end_stream(&self) -> bool {
-        matches!(self, RequestBody::Full(None))
+        matches!(self.kind, Kind::Full(None))
     }
 
     fn size_hint(&self) -> SizeHint {
-        match self.length() {
+        match self.length {
             Some(length) => SizeHint::with_exact(length),
             None => SizeHint::default(),
         }

@@ -2,45 +2,34 @@
 //! host, and nowhere else unless the caller said so.
 
 use std::ffi::CString;
-use std::sync::{Arc, RwLock};
-use std::time::Instant;
+use std::sync::{Arc, OnceLock, RwLock};
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use rustls::ClientConfig;
 
+use super::body::Source;
+use super::cookies::Jar;
 use super::location::{HostPattern, Location};
+use super::options::Options;
 use super::pool::{Key, Lease, Pool};
-use super::{Exchange, Head, HttpConnection, Request, RequestBody, exchange};
+use super::{Exchange, Head, HttpConnection, Request, RequestBody, exchange, redirect};
 use crate::attest::{Policy, Verdict};
 use crate::collateral::Verifier;
-use crate::connect::{Proxy, Target, Timeouts, TunnelUrl, connect};
+use crate::connect::{Connector, Target, connect, within};
 use crate::error::{Error, Phase, Result, Status};
 use crate::flow::Outgoing;
 
-/// Bytes of a redirect's body that are read to keep the connection.
+/// Bytes of the body of an answer that is not shown which are read to keep the connection.
 const DRAINED: usize = 64 << 10;
-
-/// A policy, and the TLS settings that go with it.
-#[derive(Clone)]
-pub struct Covered {
-    pub policy: Arc<Policy>,
-    pub tls: Arc<ClientConfig>,
-}
 
 /// What is the same for all requests of a client.
 pub struct Client {
     pub pool: Arc<Pool>,
+    pub connector: Arc<Connector>,
+    /// For connectors without one of their own.
     pub verifier: Arc<Verifier>,
-    pub tls: Arc<ClientConfig>,
-    pub timeouts: Timeouts,
-    /// `ws(s)://` URL of a forwarder.
-    pub tunnel: Option<String>,
-    pub proxy: Option<Arc<Proxy>>,
-    /// For hosts that no pattern covers.
-    pub default: Option<Covered>,
-    /// Hosts without any policy are contacted, in ordinary TLS.
-    pub unattested: bool,
-    pub policies: RwLock<Vec<(HostPattern, Covered)>>,
+    pub policies: RwLock<Vec<(HostPattern, Arc<Policy>)>>,
+    pub cookies: Jar,
 }
 
 /// A request on its way through redirects.
@@ -49,17 +38,18 @@ pub struct Call {
     pub request: Request,
     pub location: Location,
     pub body: CallBody,
-    /// How many redirects may be followed.
-    pub redirects: u32,
-    /// A redirect may lead away from an origin that was attested.
-    pub may_leave: bool,
+    pub options: Arc<Options>,
+    /// The answer to a challenge for who we are, and to a proxy's.
+    pub authorization: Option<String>,
+    pub proxy_authorization: Option<String>,
 }
 
 #[derive(Clone)]
 pub enum CallBody {
     Full(Bytes),
-    /// Cannot be sent twice: redirects are not followed.
+    /// Cannot be sent twice.
     Stream(Arc<Outgoing>, Option<u64>),
+    Source(Arc<dyn Source>, Option<u64>),
 }
 
 /// How the response came about.
@@ -70,104 +60,146 @@ pub struct Route {
     pub redirects: u32,
     /// Whether the connection had carried a request before.
     pub reused: bool,
-    pub verdict: Option<Arc<Verdict>>,
+    pub connection: Arc<HttpConnection>,
+    /// Waiting for a turn, and from sending to the head; of the last hop.
+    pub queue: Duration,
+    pub first_byte: Duration,
+    /// From the call to the end of the body, once it is there.
+    pub total: Arc<OnceLock<Duration>>,
 }
 
-impl Client {
-    /// The policy for a host in normal form: the closest pattern's, or the default. Errors: PolicyRequired.
-    fn covered(&self, host: &str) -> Result<Option<Covered>> {
-        let policies = self.policies.read().unwrap_or_else(std::sync::PoisonError::into_inner);
-        let rated = policies.iter().filter_map(|(pattern, covered)| Some((pattern.covers(host)?, covered)));
-        match rated.max_by_key(|(closeness, _)| *closeness).map(|(_, covered)| covered).or(self.default.as_ref()) {
-            Some(covered) => Ok(Some(covered.clone())),
-            None if self.unattested => Ok(None),
-            None => {
-                let message = format!("no policy covers {host}, and the client does not allow unattested connections");
-                Err(Error::new(Status::PolicyRequired, message))
-            }
-        }
+impl Route {
+    pub fn verdict(&self) -> Option<&Arc<Verdict>> {
+        self.connection.verdict.as_ref()
     }
+}
 
-    fn target(&self, location: &Location, covered: Option<Covered>) -> Result<Target> {
-        let tunnel =
-            self.tunnel.as_deref().map(|url| TunnelUrl::parse(url, &location.host, location.port)).transpose()?;
-        let (policy, tls) = match covered {
-            Some(covered) => (Some(covered.policy), covered.tls),
-            None => (None, self.tls.clone()),
+/// Where a hop goes, and with what.
+struct Hop {
+    key: Key,
+    target: Target,
+    request: Request,
+    head: Vec<u8>,
+}
+
+type Informational = Arc<dyn Fn(Head) + Send + Sync>;
+
+impl Client {
+    /// The policy for a host in normal form: the closest pattern's, or the connector's own, or the client's. Errors: PolicyRequired.
+    fn covered(&self, location: &Location, connector: &Connector) -> Result<Option<Arc<Policy>>> {
+        let host = &location.host;
+        // A connector that says nothing of policies leaves it to the client's own.
+        let settings = match &connector.settings {
+            settings if settings.policy.is_some() || settings.unattested => settings,
+            _ => &self.connector.settings,
         };
-        Ok(Target {
-            host: location.host.clone(),
-            port: location.port,
-            server_name: location.host.clone(),
-            tunnel,
-            proxy: self.proxy.clone(),
-            policy,
-            verifier: self.verifier.clone(),
-            tls,
-            timeouts: self.timeouts,
-        })
+        let policies = self.policies.read().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let rated = policies.iter().filter_map(|(pattern, policy)| Some((pattern.covers(host)?, policy)));
+        let closest = rated.max_by_key(|(closeness, _)| *closeness).map(|(_, policy)| policy);
+        let required = |message| Err(Error::new(Status::PolicyRequired, message));
+        match closest.or(settings.policy.as_ref()) {
+            Some(_) if location.plain => required(format!("a policy covers {host}, and http: cannot be attested")),
+            Some(policy) => Ok(Some(policy.clone())),
+            None if settings.unattested => Ok(None),
+            None => required(format!("no policy covers {host}, and the client does not allow unattested connections")),
+        }
     }
 
     /// Sends the request and follows redirects, until a response head is there that is to be shown. Must run on the runtime on which the
     /// pool's connections live.
-    pub async fn fetch(
-        &self,
-        mut call: Call,
-        informational: Arc<dyn Fn(Head) + Send + Sync>,
-    ) -> Result<(Exchange, Route)> {
+    pub async fn fetch(&self, mut call: Call, informational: Informational) -> Result<(Exchange, Route)> {
+        let (start, total) = (Instant::now(), Arc::new(OnceLock::new()));
         let mut followed = 0;
         loop {
             let (mut answer, mut route) = self.hop(&call, &informational).await?;
-            route.redirects = followed;
-            let Some(next) = self.redirect(&call, &answer.head, route.verdict.is_some())? else {
-                return Ok((answer, route));
+            self.cookies.store(&answer.head, &call.location);
+            let next = match self.answer_challenge(&call, &answer.head) {
+                Some(next) => next,
+                None => match redirect::next(&call, &answer.head, route.verdict().is_some())? {
+                    Some(next) => {
+                        followed += 1;
+                        next
+                    }
+                    None => {
+                        (route.redirects, route.total) = (followed, total.clone());
+                        answer.when_over(move || {
+                            let _ = total.set(start.elapsed());
+                        });
+                        return Ok((answer, route));
+                    }
+                },
             };
             drain(&mut answer).await;
             drop(answer);
-            followed += 1;
             call = next;
         }
     }
 
     /// One request and its response, on a connection that waits or a new one.
-    async fn hop(&self, call: &Call, informational: &Arc<dyn Fn(Head) + Send + Sync>) -> Result<(Exchange, Route)> {
-        let head = call.request.head(call.body.length())?;
-        let covered = self.covered(&call.location.host)?;
-        let (host, port) = (call.location.host.clone(), call.location.port);
-        let key = Key { host, port, policy: covered.as_ref().map(|covered| covered.policy.clone()) };
-        let target = self.target(&call.location, covered)?;
-        let mut slot = Some(self.pool.slot().await?);
+    async fn hop(&self, call: &Call, informational: &Informational) -> Result<(Exchange, Route)> {
+        let hop = self.prepare(call)?;
+        let deadlines = &call.options.deadlines;
+        let start = Instant::now();
+        let slot = within(deadlines.queue, Phase::Queue, "waiting for a turn", self.pool.slot()).await?;
+        let queue = start.elapsed();
+        let mut slot = Some(slot);
         let mut may_reuse = true;
         loop {
-            let waiting = if may_reuse { self.waiting(&key).await } else { None };
+            let waiting = if may_reuse { self.waiting(&hop.key).await } else { None };
             let reused = waiting.is_some();
             let mut lease = match waiting {
                 Some(lease) => lease,
-                None => Lease::new(self.pool.clone(), key.clone(), open(&target).await?, Instant::now()),
+                None => {
+                    let opened = within(deadlines.connect, Phase::Connect, "connecting", open(&hop.target)).await?;
+                    Lease::new(self.pool.clone(), hop.key.clone(), opened, Instant::now())
+                }
             };
             lease.slot = slot.take();
-            let answered = match lease.connection.reserve() {
-                Ok(reservation) => {
-                    let tell = informational.clone();
-                    exchange(reservation, &call.request, head.clone(), call.body.begin(), move |head| tell(head)).await
-                }
-                Err(error) => Err(error),
-            };
-            match answered {
+            let start = Instant::now();
+            match send(&hop, call, &lease, informational).await {
                 Ok(mut answer) => {
-                    let verdict = lease.connection.verdict.clone();
+                    let connection = lease.connection.clone();
                     answer.when_over(move || lease.give_back());
                     let url = CString::new(call.location.as_str()).unwrap_or_default();
-                    return Ok((answer, Route { url, redirects: 0, reused, verdict }));
+                    let (first_byte, total) = (start.elapsed(), Arc::default());
+                    return Ok((answer, Route { url, redirects: 0, reused, connection, queue, first_byte, total }));
                 }
                 // The server may close a connection that waits at any time. Once more, on a new one, and only where twice is as good as once.
-                Err(error) if reused && call.may_repeat() && was_stale(&error) => {
+                Err(error) if reused && call.is_idempotent() && was_stale(&error) && call.body.rewind() => {
                     slot = lease.slot.take();
                     may_reuse = false;
                 }
                 Err(error) => return Err(error),
             }
         }
+    }
+
+    /// Where the request goes, and how it stands on the wire.
+    fn prepare(&self, call: &Call) -> Result<Hop> {
+        let (location, options) = (&call.location, &call.options);
+        let connector = options.connector.as_ref().unwrap_or(&self.connector);
+        let policy = self.covered(location, connector)?;
+        let place = (location.host.as_str(), location.port, location.plain);
+        let target = connector.target(place, policy.clone(), Some(&self.verifier))?;
+        let (host, port, plain) = (location.host.clone(), location.port, location.plain);
+        let key = Key { host, port, plain, policy, connector: connector.clone() };
+        let mut request = call.request.clone();
+        if let Some(value) = call.authorization.clone().or_else(|| options.login.as_ref()?.unasked()) {
+            request.remove(&["authorization"]);
+            request.add("Authorization", value);
+        }
+        if let Some(field) = (!request.has("cookie")).then(|| self.cookies.field(location)).flatten() {
+            request.add("Cookie", field);
+        }
+        if let Some(proxy) = target.proxy.as_ref().filter(|proxy| plain && proxy.speaks_http()) {
+            request.absolute = true;
+            if let Some(value) = call.proxy_authorization.clone().or_else(|| proxy.login()?.unasked()) {
+                request.add("Proxy-Authorization", value);
+            }
+        }
+        options.complete(&mut request, call.body.length());
+        let head = request.head(call.body.length())?;
+        Ok(Hop { key, target, request, head })
     }
 
     /// A connection that waits. What the network has to say of it is heard first, which matters where nobody drives it in between: one turn
@@ -184,45 +216,51 @@ impl Client {
         }
     }
 
-    /// The request that a response asks for instead, if it does and we follow (RFC 9110 section 15.4).
-    fn redirect(&self, call: &Call, head: &Head, attested: bool) -> Result<Option<Call>> {
-        let (CallBody::Full(_), 301 | 302 | 303 | 307 | 308, 1..) = (&call.body, head.status, call.redirects) else {
-            return Ok(None);
+    /// The same request with the answer to a challenge (RFC 9110 section 11.3), where we have one and have not given it before.
+    fn answer_challenge(&self, call: &Call, head: &Head) -> Option<Call> {
+        let connector = call.options.connector.as_ref().unwrap_or(&self.connector);
+        let absolute;
+        let (login, field, path) = match head.status {
+            401 if call.authorization.is_none() => {
+                (call.options.login.as_ref()?, "www-authenticate", &call.request.path)
+            }
+            407 if call.proxy_authorization.is_none() && call.location.plain => {
+                absolute = format!("http://{}{}", call.location.authority, call.request.path);
+                (connector.settings.proxy.as_ref()?.login()?, "proxy-authenticate", &absolute)
+            }
+            _ => return None,
         };
-        let Some(reference) = head.find("location") else { return Ok(None) };
-        let location = call.location.join(reference)?;
-        let stays = location.same_origin(&call.location);
-        if attested && !stays && !call.may_leave {
-            let message = format!("a redirect from attested {} to {}", call.location.host, location.as_str());
-            return Err(Error::new(Status::RedirectRefused, message).http_status(head.status).phase(Phase::Transfer));
+        let body = match &call.body {
+            CallBody::Full(data) => Some(&data[..]),
+            _ => None,
+        };
+        let answer = login.answer(head.all(field), &call.request.method, path, body)?;
+        if !call.body.rewind() {
+            return None;
         }
         let mut next = call.clone();
-        next.redirects -= 1;
-        let to_get = match (head.status, &*call.request.method) {
-            (303, method) => method != "HEAD",
-            (301 | 302, "POST") => true,
-            _ => false,
-        };
-        if to_get {
-            next.request.method = "GET".into();
-            next.body = CallBody::Full(Bytes::new());
-            next.request.remove(&["content-length", "content-type", "content-encoding"]);
+        match head.status {
+            401 => next.authorization = Some(answer),
+            _ => next.proxy_authorization = Some(answer),
         }
-        if !stays {
-            next.request.remove(&["authorization", "cookie", "proxy-authorization"]);
-        }
-        next.request.host = location.authority.clone();
-        next.request.path = location.path.clone();
-        next.location = location;
-        Ok(Some(next))
+        Some(next)
     }
 }
 
+async fn send(hop: &Hop, call: &Call, lease: &Lease, informational: &Informational) -> Result<Exchange> {
+    let (reservation, tell) = (lease.connection.reserve()?, informational.clone());
+    let (head, body) = (hop.head.clone(), call.body.begin());
+    exchange(reservation, &hop.request, head, body, &call.options, move |head| tell(head)).await
+}
+
 impl Call {
+    pub fn new(request: Request, location: Location, body: CallBody, options: Arc<Options>) -> Call {
+        Call { request, location, body, options, authorization: None, proxy_authorization: None }
+    }
+
     /// RFC 9110 section 9.2.2.
-    fn may_repeat(&self) -> bool {
-        let idempotent = matches!(&*self.request.method, "GET" | "HEAD" | "OPTIONS" | "TRACE" | "PUT" | "DELETE");
-        idempotent && matches!(self.body, CallBody::Full(_))
+    fn is_idempotent(&self) -> bool {
+        matches!(&*self.request.method, "GET" | "HEAD" | "OPTIONS" | "TRACE" | "PUT" | "DELETE")
     }
 }
 
@@ -230,7 +268,7 @@ impl CallBody {
     /// Where the host writes to.
     pub fn outgoing(&self) -> Option<Arc<Outgoing>> {
         match self {
-            CallBody::Full(_) => None,
+            CallBody::Full(_) | CallBody::Source(..) => None,
             CallBody::Stream(pieces, _) => Some(pieces.clone()),
         }
     }
@@ -238,7 +276,7 @@ impl CallBody {
     pub fn length(&self) -> Option<u64> {
         match self {
             CallBody::Full(data) => Some(data.len() as u64),
-            CallBody::Stream(_, length) => *length,
+            CallBody::Stream(_, length) | CallBody::Source(_, length) => *length,
         }
     }
 
@@ -246,6 +284,16 @@ impl CallBody {
         match self {
             CallBody::Full(data) => RequestBody::full(data.clone()),
             CallBody::Stream(pieces, length) => RequestBody::stream(pieces.clone(), *length),
+            CallBody::Source(source, length) => RequestBody::source(source.clone(), *length),
+        }
+    }
+
+    /// Makes it ready to be sent once more; false where that cannot be.
+    pub fn rewind(&self) -> bool {
+        match self {
+            CallBody::Full(_) => true,
+            CallBody::Stream(..) => false,
+            CallBody::Source(source, _) => source.rewind(),
         }
     }
 }
@@ -257,7 +305,7 @@ fn was_stale(error: &Error) -> bool {
 /// Connects, attests, and leaves the connection to a task of its own.
 async fn open(target: &Target) -> Result<Arc<HttpConnection>> {
     let connected = Box::pin(connect(target)).await?;
-    let (connection, driver) = HttpConnection::start(connected.stream, connected.verdict).await?;
+    let (connection, driver) = HttpConnection::start(connected).await?;
     tokio::spawn(async move {
         driver.await;
     });

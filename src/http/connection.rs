@@ -1,5 +1,6 @@
 //! One HTTP/1.1 connection and its exchanges. Used by event-driven and blocking handles alike: the caller provides the runtime.
 
+use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, OnceLock};
 
@@ -9,11 +10,13 @@ use hyper::body::Incoming;
 use hyper::client::conn::http1::{Builder, SendRequest};
 use hyper_util::rt::TokioIo;
 
-use super::body::RequestBody;
+use super::body::{Progress, RequestBody};
+use super::decode::Decoder;
 use super::head::{Head, Request};
+use super::options::Options;
 use super::tap::{Spelling, Tap};
 use crate::attest::Verdict;
-use crate::connect::Stream;
+use crate::connect::{Connected, Times, within};
 use crate::error::{Error, Phase, Result, Status, chain};
 use crate::flow::{Cancel, lock};
 
@@ -32,14 +35,19 @@ pub struct HttpConnection {
     /// Why the connection ended, once it did.
     ended: OnceLock<Error>,
     pub verdict: Option<Arc<Verdict>>,
+    pub times: Times,
+    pub peer: Option<SocketAddr>,
+    /// The server's, DER.
+    pub certificate: Option<Bytes>,
 }
 
 impl HttpConnection {
     /// Puts HTTP on a fresh stream. The future drives the connection until it ends, and must be run for anything to happen.
     pub async fn start(
-        stream: Stream,
-        verdict: Option<Arc<Verdict>>,
+        connected: Connected,
     ) -> Result<(Arc<HttpConnection>, impl Future<Output = Option<Error>> + Send + 'static)> {
+        let Connected { stream, verdict, times } = connected;
+        let (peer, certificate) = (stream.peer(), stream.certificate().map(Bytes::from));
         let (tap, spelling) = Tap::new(stream);
         let (sender, driver) = Builder::new()
             .max_buf_size(MAX_BUFFER)
@@ -54,6 +62,9 @@ impl HttpConnection {
             closing: Cancel::default(),
             ended: OnceLock::new(),
             verdict,
+            times,
+            peer,
+            certificate,
         });
         // Boxed: a future that is handed from one to the next is kept once at each step, and this one is large.
         let driver = Box::pin(driver);
@@ -110,6 +121,11 @@ pub struct Exchange {
     pub head: Head,
     body: Option<Incoming>,
     pub trailers: Option<Head>,
+    decoder: Option<Box<Decoder>>,
+    /// Bytes that may still come.
+    left: u64,
+    /// Of the request's body.
+    progress: Arc<Progress>,
     reservation: Option<Reservation>,
     when_over: Option<Box<dyn FnOnce() + Send>>,
 }
@@ -120,12 +136,21 @@ pub async fn exchange(
     request: &Request,
     head: Vec<u8>,
     body: RequestBody,
+    options: &Options,
     informational: impl Fn(Head) + Send + Sync + 'static,
 ) -> Result<Exchange> {
     let connection = reservation.connection.clone();
+    let progress = body.progress();
+    let expect = options.expect.filter(|_| !progress.is_complete());
+    if expect.is_some() {
+        progress.hold();
+    }
     let mut outgoing = hyper_request(request, body)?;
-    let spelling = connection.spelling.clone();
-    hyper::ext::on_informational(&mut outgoing, move |_| {
+    let (spelling, may_go) = (connection.spelling.clone(), progress.clone());
+    hyper::ext::on_informational(&mut outgoing, move |response| {
+        if response.status() == http::StatusCode::CONTINUE {
+            may_go.let_go();
+        }
         if let Some(head) = spelling.next_head() {
             informational(head);
         }
@@ -136,7 +161,25 @@ pub async fn exchange(
         connection.spelling.begin(head);
         sender.send_request(outgoing)
     };
-    let response = match sent.await {
+    let answered = async {
+        match expect {
+            None => sent.await,
+            // A server that does not know the word keeps silent (RFC 9110 section 10.1.1): then the body goes unasked.
+            Some(wait) => {
+                let mut sent = std::pin::pin!(sent);
+                match tokio::time::timeout(wait, &mut sent).await {
+                    Ok(answered) => answered,
+                    Err(_) => {
+                        progress.let_go();
+                        sent.await
+                    }
+                }
+            }
+        }
+    };
+    let what = "waiting for the response head";
+    let answered = within(options.deadlines.first_byte, Phase::Transfer, what, async { Ok(answered.await) }).await?;
+    let response = match answered {
         Ok(response) => response,
         Err(error) => {
             // The driver has the better reason, if it ended for one.
@@ -151,33 +194,76 @@ pub async fn exchange(
         head = connection.spelling.next_head();
     }
     let head = head.ok_or_else(|| Error::new(Status::Internal, "the response head was not recorded"))?;
-    Ok(Exchange {
-        head,
+    let mut exchange = Exchange {
         body: Some(response.into_body()),
         trailers: None,
+        decoder: None,
+        left: options.max_body,
+        progress,
         reservation: Some(reservation),
         when_over: None,
-    })
+        head,
+    };
+    exchange.prepare(request, options)?;
+    Ok(exchange)
 }
 
 impl Exchange {
-    /// Runs once the response has been read to its end and the connection is free; dropped unrun if that never comes.
+    /// Runs, after what was given before, once the response has been read to its end and the connection is free; dropped unrun if that
+    /// never comes.
     pub fn when_over(&mut self, run: impl FnOnce() + Send + 'static) {
-        self.when_over = Some(Box::new(run));
+        self.when_over = Some(match self.when_over.take() {
+            None => Box::new(run),
+            Some(first) => Box::new(move || {
+                first();
+                run();
+            }),
+        });
     }
 
-    /// The next piece of the body; `None` at its end, when the connection is free again.
+    /// Looks at what the head says of the body.
+    fn prepare(&mut self, request: &Request, options: &Options) -> Result<()> {
+        let has_body = request.method != "HEAD" && !matches!(self.head.status, 204 | 304);
+        if !has_body {
+            return Ok(());
+        }
+        if options.decode {
+            self.decoder = Decoder::new(self.head.all("content-encoding"))?.map(Box::new);
+        }
+        let announced = self.body.as_ref().and_then(|body| hyper::body::Body::size_hint(body).exact());
+        match announced {
+            Some(length) if self.decoder.is_none() && length > self.left => Err(self.too_large()),
+            _ => Ok(()),
+        }
+    }
+
+    fn too_large(&self) -> Error {
+        let message = "the response body is larger than the request allows";
+        Error::new(Status::BodyTooLarge, message).phase(Phase::Transfer).http_status(self.head.status)
+    }
+
+    /// The next piece of the body, decoded where that was asked for; `None` at its end, when the connection is free again.
     pub async fn next(&mut self) -> Result<Option<Bytes>> {
+        let next = self.next_decoded().await?;
+        let length = next.as_ref().map_or(0, |data| data.len() as u64);
+        self.left = self.left.checked_sub(length).ok_or_else(|| self.too_large())?;
+        Ok(next)
+    }
+
+    async fn next_decoded(&mut self) -> Result<Option<Bytes>> {
         loop {
+            if let Some(data) = self.decoder.as_mut().map(|decoder| decoder.take()).transpose()?.flatten() {
+                return Ok(Some(data));
+            }
             let Some(body) = &mut self.body else { return Ok(None) };
             match body.frame().await {
                 None => {
                     self.body = None;
-                    self.reservation = None;
-                    if let Some(run) = self.when_over.take() {
-                        run();
+                    self.be_over();
+                    match &mut self.decoder {
+                        Some(decoder) => decoder.end(),
+                        None => return Ok(None),
                     }
-                    return Ok(None);
                 }
                 Some(Err(error)) => {
                     self.body = None;
@@ -185,7 +271,10 @@ impl Exchange {
                 }
                 Some(Ok(frame)) => match frame.into_data() {
                     Ok(data) if data.is_empty() => {}
-                    Ok(data) => return Ok(Some(data)),
+                    Ok(data) => match &mut self.decoder {
+                        Some(decoder) => decoder.push(data),
+                        None => return Ok(Some(data)),
+                    },
                     Err(frame) => {
                         if let Ok(trailers) = frame.into_trailers() {
                             self.trailers = Some(trailer_head(&trailers));
@@ -195,16 +284,26 @@ impl Exchange {
             }
         }
     }
+
+    /// The response has been read to its end.
+    fn be_over(&mut self) {
+        if let Some(reservation) = self.reservation.take()
+            && !self.progress.is_complete()
+        {
+            // The rest of the request's body is not wanted any more, and no other request can follow half of one.
+            reservation.connection.closing.cancel();
+        }
+        if let Some(run) = self.when_over.take() {
+            run();
+        }
+    }
 }
 
 impl Drop for Exchange {
     /// A response without a body has been read to its end before anybody asked for it.
     fn drop(&mut self) {
         if self.body.take().is_some_and(|body| hyper::body::Body::is_end_stream(&body)) {
-            self.reservation = None;
-            if let Some(run) = self.when_over.take() {
-                run();
-            }
+            self.be_over();
         }
     }
 }
@@ -220,10 +319,10 @@ fn trailer_head(trailers: &http::HeaderMap) -> Head {
 /// The request as hyper must see it for framing and connection management; what stands on the wire is our own head.
 fn hyper_request(request: &Request, body: RequestBody) -> Result<http::Request<RequestBody>> {
     let mut out = http::Request::builder().method(request.method.as_str()).uri(&request.path);
-    match (&body, body.length()) {
-        (RequestBody::Stream { .. }, Some(length)) => out = out.header("content-length", length),
-        (RequestBody::Stream { .. }, None) => out = out.header("transfer-encoding", "chunked"),
-        (RequestBody::Full(_), _) => {}
+    match body.length() {
+        _ if body.is_full() => {}
+        Some(length) => out = out.header("content-length", length),
+        None => out = out.header("transfer-encoding", "chunked"),
     }
     for (_, value) in request.headers.iter().filter(|(name, _)| name.eq_ignore_ascii_case("connection")) {
         out = out.header("connection", &value[..]);

@@ -1,10 +1,12 @@
 //! An exchange as a task of the runtime, seen through events.
 
 use std::sync::{Arc, OnceLock};
-use std::time::Duration;
+
+use bytes::{Bytes, BytesMut};
 
 use super::client::{Call, Client, Route};
 use super::connection::{Exchange, Reservation, exchange};
+use super::options::Options;
 use super::{HttpConnection, Request, RequestBody};
 use crate::connect::within;
 use crate::error::{Error, Phase, Result, Status};
@@ -19,8 +21,7 @@ pub struct Shared {
     pub cancel: Cancel,
     /// The host's own connection; a client's goes its own ways.
     pub connection: Option<Arc<HttpConnection>>,
-    /// Until the response head is there.
-    pub timeout: Option<Duration>,
+    pub options: Arc<Options>,
     /// How a client's response came about, before its head is shown.
     pub route: OnceLock<Route>,
 }
@@ -44,6 +45,7 @@ pub enum Carrier {
 pub async fn drive(carrier: Carrier, shared: Arc<Shared>, observer: Arc<dyn Observer>, outlet: Outlet) {
     let ended = {
         let work = Box::pin(run(carrier, &shared, observer, &outlet));
+        let work = within(shared.options.deadlines.total, Phase::Transfer, "the exchange", work);
         shared.cancel.guard(work).await.err()
     };
     if let Some(outgoing) = &shared.outgoing {
@@ -65,19 +67,22 @@ async fn run(carrier: Carrier, shared: &Shared, observer: Arc<dyn Observer>, out
     let what = "waiting for the response head";
     let mut answer = match carrier {
         Carrier::Connection { reservation, request, head, body } => {
-            let answered = exchange(reservation, &request, head, body, informational);
-            within(shared.timeout, Phase::Transfer, what, answered).await?
+            let answered = exchange(reservation, &request, head, body, &shared.options, informational);
+            within(shared.options.deadlines.head, Phase::Transfer, what, answered).await?
         }
         Carrier::Client { client, call } => {
             // Boxed: a request on one connection should not have the size of a client's.
             let answered = Box::pin(client.fetch(*call, Arc::new(informational)));
-            let (answer, route) = within(shared.timeout, Phase::Transfer, what, answered).await?;
+            let (answer, route) = within(shared.options.deadlines.head, Phase::Transfer, what, answered).await?;
             let _ = shared.route.set(route);
             answer
         }
     };
     outlet.post(Event::Head(std::mem::take(&mut answer.head))).await;
-    receive(&mut answer, &shared.credit, outlet).await?;
+    match shared.options.buffered {
+        true => collect(&mut answer, shared, outlet).await?,
+        false => receive(&mut answer, shared, outlet).await?,
+    }
     if let Some(trailers) = answer.trailers.take() {
         outlet.post(Event::Trailers(trailers)).await;
     }
@@ -85,11 +90,12 @@ async fn run(carrier: Carrier, shared: &Shared, observer: Arc<dyn Observer>, out
     Ok(())
 }
 
-async fn receive(answer: &mut Exchange, credit: &Arc<Credit>, outlet: &Outlet) -> Result<()> {
+async fn receive(answer: &mut Exchange, shared: &Shared, outlet: &Outlet) -> Result<()> {
+    let credit = &shared.credit;
     loop {
         // One piece is taken ahead of the credit, so that the end shows without any; then nothing is read until it has gone, which is
         // TCP's back-pressure.
-        let Some(mut data) = answer.next().await? else { return Ok(()) };
+        let Some(mut data) = next(answer, shared).await? else { return Ok(()) };
         while !data.is_empty() {
             let allowed = usize::try_from(credit.wait().await).unwrap_or(usize::MAX);
             let piece = data.split_to(data.len().min(allowed));
@@ -97,4 +103,19 @@ async fn receive(answer: &mut Exchange, credit: &Arc<Credit>, outlet: &Outlet) -
             outlet.post(Event::Data(piece, credit.clone())).await;
         }
     }
+}
+
+/// All of the body as one piece, which no credit counts: the request's limit bounds it.
+async fn collect(answer: &mut Exchange, shared: &Shared, outlet: &Outlet) -> Result<()> {
+    let mut whole = BytesMut::new();
+    while let Some(data) = next(answer, shared).await? {
+        whole.extend_from_slice(&data);
+    }
+    let uncounted = Arc::new(Credit::new(0, false));
+    outlet.post(Event::Data(whole.freeze(), uncounted)).await;
+    Ok(())
+}
+
+async fn next(answer: &mut Exchange, shared: &Shared) -> Result<Option<Bytes>> {
+    within(shared.options.deadlines.idle, Phase::Transfer, "waiting for more of the body", answer.next()).await
 }

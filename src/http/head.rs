@@ -52,15 +52,20 @@ impl Head {
         self.part(2 + 2 * line)
     }
 
-    /// Value of the first line with this name, which is in lower case.
-    pub fn find(&self, name: &str) -> Option<&[u8]> {
-        let line = (0..self.count()).find(|line| {
-            self.name(*line).is_some_and(|found| {
-                found.len() == name.len() + 1 && found[..name.len()].eq_ignore_ascii_case(name.as_bytes())
-            })
-        })?;
-        let value = self.value(line)?;
-        value.split_last().map(|(_, bare)| bare)
+    /// Value of the first line with this name.
+    pub fn find<'a>(&'a self, name: &'a str) -> Option<&'a [u8]> {
+        self.all(name).next()
+    }
+
+    /// Values of the lines with this name, in any case.
+    pub fn all<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a [u8]> {
+        let named = move |line: &usize| {
+            self.name(*line)
+                .and_then(<[u8]>::split_last)
+                .is_some_and(|(_, found)| found.eq_ignore_ascii_case(name.as_bytes()))
+        };
+        let value = |line| self.value(line).and_then(<[u8]>::split_last).map(|(_, bare)| bare);
+        (0..self.count()).filter(named).filter_map(value)
     }
 
     /// Number of lines.
@@ -76,6 +81,8 @@ pub struct Request {
     /// Origin form: path and query, as they go on the wire.
     pub path: String,
     pub host: String,
+    /// The target is written with scheme and host, for a proxy.
+    pub absolute: bool,
     pub headers: Vec<(String, Vec<u8>)>,
 }
 
@@ -85,7 +92,9 @@ impl Request {
     pub fn head(&self, length: Option<u64>) -> Result<Vec<u8>> {
         self.check()?;
         let mut head = Vec::with_capacity(256);
-        for part in [&self.method, " ", &self.path, " HTTP/1.1\r\nHost: ", &self.host, "\r\n"] {
+        let origin = if self.absolute { ["http://", &self.host] } else { ["", ""] };
+        let line = [&self.method, " ", origin[0], origin[1], &self.path, " HTTP/1.1\r\nHost: ", &self.host, "\r\n"];
+        for part in line {
             head.extend_from_slice(part.as_bytes());
         }
         let mut given_length = None;
@@ -110,6 +119,15 @@ impl Request {
         }
         head.extend_from_slice(b"\r\n");
         Ok(head)
+    }
+
+    /// Whether there is a line with this name.
+    pub fn has(&self, name: &str) -> bool {
+        self.headers.iter().any(|(given, _)| given.eq_ignore_ascii_case(name))
+    }
+
+    pub fn add(&mut self, name: &str, value: impl Into<Vec<u8>>) {
+        self.headers.push((name.to_owned(), value.into()));
     }
 
     /// Removes the lines with these names, which are in lower case.
@@ -187,6 +205,7 @@ mod tests {
             method: "POST".into(),
             path: "/p?q".into(),
             host: "h".into(),
+            absolute: false,
             headers: headers.iter().map(pair).collect(),
         }
     }

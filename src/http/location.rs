@@ -1,16 +1,19 @@
-//! Where a request goes: an https URL with its path as it was written, and the normal form of hosts that policies and pools go by.
+//! Where a request goes: a URL with its path as it was written, and the normal form of hosts that policies and pools go by.
 
+use percent_encoding::percent_decode_str;
 use url::{Host, Url};
 
 use crate::error::{Error, Result, Status};
 
-/// An https URL. The path goes on the wire as it was written: no dot segments are removed and nothing is percent-encoded.
+/// An https or http URL. The path goes on the wire as it was written: no dot segments are removed and nothing is percent-encoded.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Location {
+    /// http: without TLS.
+    pub plain: bool,
     /// In normal form, IPv6 addresses without brackets.
     pub host: String,
     pub port: u16,
-    /// For `Host`: with the port unless it is 443.
+    /// For `Host`: with the port unless it is the scheme's own.
     pub authority: String,
     /// Path and query.
     pub path: String,
@@ -18,7 +21,7 @@ pub struct Location {
 }
 
 impl Location {
-    /// Errors: InvalidArgument, Unsupported (another scheme than https, credentials).
+    /// Credentials in the URL are left out; see `credentials`. Errors: InvalidArgument, Unsupported (another scheme).
     pub fn parse(text: &str) -> Result<Location> {
         let bad = |why: &str| Error::new(Status::InvalidArgument, format!("URL \"{}\": {why}", text.escape_debug()));
         // A parser that forgives these could see another host than a reader does.
@@ -40,14 +43,17 @@ impl Location {
         Location::new(url, path)
     }
 
-    fn new(url: Url, path: String) -> Result<Location> {
-        let refuse = |what: &str| Error::new(Status::Unsupported, format!("{what} in URL \"{}\"", shown(&url)));
-        if url.scheme() != "https" {
-            return Err(refuse(&format!("scheme \"{}\"", url.scheme())));
-        }
-        if !url.username().is_empty() || url.password().is_some() {
-            return Err(refuse("credentials"));
-        }
+    fn new(mut url: Url, path: String) -> Result<Location> {
+        let plain = match url.scheme() {
+            "https" => false,
+            "http" => true,
+            other => {
+                let message = format!("scheme \"{other}\" in URL \"{}\"", shown(&url));
+                return Err(Error::new(Status::Unsupported, message));
+            }
+        };
+        let _ = (url.set_username(""), url.set_password(None));
+        let own_port = if plain { 80 } else { 443 };
         let host = match url.host() {
             Some(Host::Domain(name)) => name.trim_end_matches('.').to_owned(),
             Some(Host::Ipv4(address)) => address.to_string(),
@@ -57,10 +63,10 @@ impl Location {
         if host.is_empty() {
             return Err(Error::new(Status::InvalidArgument, format!("URL \"{}\" has no host", shown(&url))));
         }
-        let port = url.port_or_known_default().unwrap_or(443);
+        let port = url.port().unwrap_or(own_port);
         let name = url.host_str().unwrap_or_default();
-        let authority = if port == 443 { name.to_owned() } else { format!("{name}:{port}") };
-        Ok(Location { host, port, authority, path, url })
+        let authority = if port == own_port { name.to_owned() } else { format!("{name}:{port}") };
+        Ok(Location { plain, host, port, authority, path, url })
     }
 
     /// What a `Location` field in an answer from here means (RFC 9110 section 10.2.2).
@@ -78,13 +84,28 @@ impl Location {
     }
 
     pub fn same_origin(&self, other: &Location) -> bool {
-        self.host == other.host && self.port == other.port
+        self.plain == other.plain && self.host == other.host && self.port == other.port
+    }
+
+    /// For cookies.
+    pub fn url(&self) -> &Url {
+        &self.url
     }
 
     /// The URL, for people and logs.
     pub fn as_str(&self) -> &str {
         self.url.as_str()
     }
+}
+
+/// User and password in a URL, percent-decoded; `None` where there are none, or they are not UTF-8.
+pub fn credentials(url: &str) -> Option<(String, String)> {
+    let url = Url::parse(url).ok()?;
+    if url.username().is_empty() && url.password().is_none() {
+        return None;
+    }
+    let decoded = |text: &str| Some(percent_decode_str(text).decode_utf8().ok()?.into_owned());
+    Some((decoded(url.username())?, decoded(url.password().unwrap_or_default())?))
 }
 
 /// Without credentials.
@@ -149,6 +170,9 @@ mod tests {
             ("https://example.com?q", "example.com", 443, "example.com", "/?q"),
             ("https://[::1]:443/%7e", "::1", 443, "[::1]", "/%7e"),
             ("https://b\u{fc}cher.example/", "xn--bcher-kva.example", 443, "xn--bcher-kva.example", "/"),
+            ("http://a.example:80/x", "a.example", 80, "a.example", "/x"),
+            ("http://a.example:443", "a.example", 443, "a.example:443", "/"),
+            ("https://user:p%20w@a.example/x", "a.example", 443, "a.example", "/x"),
         ] {
             let found = Location::parse(text).unwrap();
             assert_eq!((&*found.host, found.port, &*found.authority, &*found.path), (host, port, authority, path));
@@ -156,7 +180,6 @@ mod tests {
         for text in [
             "",
             "example.com",
-            "http://example.com/",
             "ftp://a/",
             "https://",
             "https:///x",
@@ -165,15 +188,18 @@ mod tests {
             "https:example.com",
             "https://a b/",
             "https://a\\@b/",
-            "https://user@example.com/",
-            "https://u:p@example.com/",
             "https://a:99999/",
             "https://a/\r\nX: y",
         ] {
             assert!(Location::parse(text).is_err(), "{text:?}");
         }
-        let refused = Location::parse("https://u:secret@example.com/").unwrap_err();
+        let refused = Location::parse("ftp://u:secret@example.com/").unwrap_err();
         assert!(!refused.message.contains("secret"), "{refused}");
+        assert!(!Location::parse("https://u:secret@example.com/").unwrap().as_str().contains('@'));
+        let pair = |user: &str, password: &str| Some((user.to_owned(), password.to_owned()));
+        assert_eq!(credentials("https://u%40:p%20w@a/"), pair("u@", "p w"));
+        assert_eq!(credentials("https://user@a/"), pair("user", ""));
+        assert_eq!(credentials("https://a/"), None);
     }
 
     #[test]
@@ -185,14 +211,14 @@ mod tests {
             ("../n#f", "a.example", 8443, "/n"),
             ("//b.example/", "b.example", 443, "/"),
             ("https://A.example:8443/n", "a.example", 8443, "/n"),
+            ("https://u:p@a.example:8443/n", "a.example", 8443, "/n"),
+            ("http://a.example:8444/", "a.example", 8444, "/"),
         ] {
             let found = here.join(reference.as_bytes()).unwrap();
             assert_eq!((&*found.host, found.port, &*found.path), (host, port, path), "{reference}");
             assert_eq!(found.same_origin(&here), host == "a.example" && port == 8443);
         }
-        for reference in
-            [&b"http://a.example/"[..], b"https://u@a.example/", b"\xff", b"https://a\x01", b"https://x\\@y/"]
-        {
+        for reference in [&b"ftp://a.example/"[..], b"\xff", b"https://a\x01", b"https://x\\@y/"] {
             assert!(here.join(reference).is_err());
         }
     }

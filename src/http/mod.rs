@@ -1,18 +1,23 @@
-//! HTTP/1.1 over attested connections: one exchange at a time on each, bodies streamed both ways; the client pools them. hyper does the protocol; what it does
-//! not keep (case and order of header lines) is kept by `tap`.
+//! HTTP/1.1 over attested connections: one exchange at a time on each, bodies streamed both ways; the client pools them. hyper does the
+//! protocol; what it does not keep (case and order of header lines) is kept by `tap`.
 
 mod body;
 pub mod client;
 mod connection;
+pub mod cookies;
+mod decode;
 pub mod drive;
+pub mod form;
 mod head;
-mod location;
+pub mod location;
+pub mod options;
 pub mod pool;
+mod redirect;
 mod tap;
 pub mod task;
 pub mod text;
 
-pub use body::RequestBody;
+pub use body::{RequestBody, Source};
 pub use connection::{Exchange, HttpConnection, Reservation, exchange};
 pub use head::{Head, Request, check_header};
 pub use location::{HostPattern, Location};

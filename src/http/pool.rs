@@ -10,21 +10,28 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::HttpConnection;
 use crate::attest::Policy;
+use crate::connect::Connector;
 use crate::error::{Error, Result, Status};
 use crate::flow::lock;
 
-/// What two requests must share to share a connection. Everything else is the client's own and the same for all of them.
+/// What two requests must share to share a connection: everything that decided how it was made and judged.
 #[derive(Clone)]
 pub struct Key {
     pub host: String,
     pub port: u16,
+    pub plain: bool,
     /// Compared by identity: two documents that say the same are two policies.
     pub policy: Option<Arc<Policy>>,
+    /// By identity too.
+    pub connector: Arc<Connector>,
 }
 
+type Identity = (String, u16, bool, usize, usize);
+
 impl Key {
-    fn identity(&self) -> (String, u16, usize) {
-        (self.host.clone(), self.port, self.policy.as_ref().map_or(0, |policy| Arc::as_ptr(policy) as usize))
+    fn identity(&self) -> Identity {
+        let policy = self.policy.as_ref().map_or(0, |policy| Arc::as_ptr(policy) as usize);
+        (self.host.clone(), self.port, self.plain, policy, Arc::as_ptr(&self.connector) as usize)
     }
 }
 
@@ -46,8 +53,8 @@ impl Default for Limits {
 
 struct Idle {
     connection: Arc<HttpConnection>,
-    /// Keeps the address, which is the identity, from being used again.
-    _policy: Option<Arc<Policy>>,
+    /// Keeps the addresses, which are the identity, from being used again.
+    _key: (Option<Arc<Policy>>, Arc<Connector>),
     born: Instant,
     since: Instant,
 }
@@ -56,7 +63,7 @@ pub struct Pool {
     limits: Limits,
     slots: Arc<Semaphore>,
     queued: AtomicUsize,
-    idle: Mutex<HashMap<(String, u16, usize), Vec<Idle>>>,
+    idle: Mutex<HashMap<Identity, Vec<Idle>>>,
     sweeping: AtomicBool,
 }
 
@@ -119,7 +126,7 @@ impl Pool {
             connection.closing.cancel();
             return;
         }
-        let idle = Idle { connection, _policy: key.policy.clone(), born, since: Instant::now() };
+        let idle = Idle { connection, _key: (key.policy.clone(), key.connector.clone()), born, since: Instant::now() };
         lock(&self.idle).entry(key.identity()).or_default().push(idle);
         // Where no runtime is at hand nobody drives the connections either, and `take` does not trust old ones.
         let Ok(runtime) = tokio::runtime::Handle::try_current() else { return };

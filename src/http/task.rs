@@ -27,7 +27,7 @@ pub async fn drive(target: Target, shared: Arc<Shared>, outlet: Outlet) {
 async fn run(target: &Target, shared: &Shared, outlet: &Outlet) -> Result<()> {
     // Boxed: what connecting needs is many times what the connection keeps.
     let connected = Box::pin(connect(target)).await?;
-    let (connection, driver) = HttpConnection::start(connected.stream, connected.verdict).await?;
+    let (connection, driver) = HttpConnection::start(connected).await?;
     let _ = shared.connection.set(connection);
     outlet.post(Event::Connected).await;
     match driver.await {

@@ -1,9 +1,8 @@
 //! The small change of HTTP: dates, credentials, query strings, host and port. Pure functions of their arguments.
 
-use base64::Engine;
-use base64::engine::general_purpose::STANDARD;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
-use unicode_normalization::UnicodeNormalization;
+
+pub use crate::connect::auth::basic_credentials;
 
 /// What stays as it is in a query: the unreserved characters of RFC 3986.
 const QUERY: &AsciiSet = &NON_ALPHANUMERIC.remove(b'_').remove(b'.').remove(b'-').remove(b'~');
@@ -65,16 +64,6 @@ pub fn url_concat<'a>(url: &str, pairs: impl Iterator<Item = (&'a str, &'a str)>
 
 fn encoded(text: &str) -> String {
     utf8_percent_encode(text, QUERY).to_string().replace("%20", "+")
-}
-
-/// `user:password`, both in Unicode's composed form, in base64 after `Basic ` (RFC 7617). Nothing where the user has a colon, which would
-/// move the border, or either a control character.
-pub fn basic_credentials(user: &str, password: &str) -> Option<String> {
-    if user.contains(':') || user.chars().chain(password.chars()).any(char::is_control) {
-        return None;
-    }
-    let pair: String = user.nfc().chain([':']).chain(password.nfc()).collect();
-    Some(format!("Basic {}", STANDARD.encode(pair)))
 }
 
 /// Host and port of `host:port`; without digits after a last colon all of it is the host.

@@ -7,7 +7,7 @@ static atls_error *error;
 static atls_config *through(unsigned port, const char *password)
 {
     atls_config *config = sim_config(port, "policy.json");
-    OK(atls_config_set_proxy(config, getenv("ATLS_PROXY"), "user", password, &error));
+    OK(atls_config_set_proxy(config, getenv("ATLS_PROXY"), "user", password, ATLS_AUTH_BASIC, &error));
     return config;
 }
 
@@ -71,15 +71,15 @@ static void client(void)
 static void settings(void)
 {
     atls_config *config = sim_config(sim.http, "policy.json");
-    EXPECT(ATLS_UNSUPPORTED, "scheme \"socks5\"", atls_config_set_proxy(config, "socks5://a:1", NULL, NULL, &error));
-    EXPECT(ATLS_INVALID_ARGUMENT, "host and port", atls_config_set_proxy(config, "http://a:1/x", NULL, NULL, &error));
-    EXPECT(ATLS_INVALID_ARGUMENT, "argument of their own", atls_config_set_proxy(config, "http://u:p@a:1", NULL, NULL, &error));
-    EXPECT(ATLS_INVALID_ARGUMENT, "colon", atls_config_set_proxy(config, "http://a:1", "u:v", NULL, &error));
-    OK(atls_config_set_proxy(config, "http://a:1", NULL, NULL, &error));
+    EXPECT(ATLS_UNSUPPORTED, "scheme \"socks4\"", atls_config_set_proxy(config, "socks4://a:1", NULL, NULL, ATLS_AUTH_BASIC, &error));
+    EXPECT(ATLS_INVALID_ARGUMENT, "host and port", atls_config_set_proxy(config, "http://a:1/x", NULL, NULL, ATLS_AUTH_BASIC, &error));
+    EXPECT(ATLS_INVALID_ARGUMENT, "argument of their own", atls_config_set_proxy(config, "http://u:p@a:1", NULL, NULL, ATLS_AUTH_BASIC, &error));
+    EXPECT(ATLS_INVALID_ARGUMENT, "colon", atls_config_set_proxy(config, "http://a:1", "u:v", NULL, ATLS_AUTH_BASIC, &error));
+    OK(atls_config_set_proxy(config, "http://a:1", NULL, NULL, ATLS_AUTH_BASIC, &error));
     EXPECT(ATLS_UNSUPPORTED, "tunnel through a proxy", atls_config_set_tunnel(config, "ws://b/", &error));
-    OK(atls_config_set_proxy(config, NULL, NULL, NULL, &error));
+    OK(atls_config_set_proxy(config, NULL, NULL, NULL, ATLS_AUTH_BASIC, &error));
     OK(atls_config_set_tunnel(config, "ws://b/", &error));
-    EXPECT(ATLS_UNSUPPORTED, "tunnel through a proxy", atls_config_set_proxy(config, "http://a:1", NULL, NULL, &error));
+    EXPECT(ATLS_UNSUPPORTED, "tunnel through a proxy", atls_config_set_proxy(config, "http://a:1", NULL, NULL, ATLS_AUTH_BASIC, &error));
     atls_config_free(config);
 }
 

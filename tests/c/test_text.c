@@ -42,8 +42,11 @@ int main(void)
 
     atls_request *request = NULL;
     OK(atls_request_new_url("GET", "https://a/", &request, &error));
-    OK(atls_request_set_basic_auth(request, "u", "p", &error));
-    EXPECT(ATLS_INVALID_STATE, "Authorization already", atls_request_set_basic_auth(request, "u", "p", &error));
+    OK(atls_request_set_auth(request, "u", "p", ATLS_AUTH_BASIC, &error));
+    EXPECT(ATLS_INVALID_ARGUMENT, "auth 7", atls_request_set_auth(request, "u", "p", 7, &error));
+    EXPECT(ATLS_INVALID_ARGUMENT, "colon", atls_request_set_auth(request, "u:", "p", ATLS_AUTH_DIGEST, &error));
+    EXPECT(ATLS_NULL_ARGUMENT, "password", atls_request_set_auth(request, "u", NULL, ATLS_AUTH_BASIC, &error));
+    OK(atls_request_set_auth(request, NULL, NULL, ATLS_AUTH_BASIC, &error));
     OK(atls_request_set_if_modified_since(request, 0, &error));
     EXPECT(ATLS_INVALID_STATE, "If-Modified-Since", atls_request_set_if_modified_since(request, 0, &error));
     atls_request_free(request);

@@ -225,7 +225,10 @@ fn addresses_of_both_families() {
             assert_eq!(atls_config_new(host.as_ptr(), server.port(), &mut config, std::ptr::null_mut()), 0);
             assert_eq!(atls_config_set_policy(config, policy, std::ptr::null_mut()), 0);
             assert_eq!(atls_config_set_verifier(config, world.verifier, std::ptr::null_mut()), 0);
-            assert_eq!(atls_config_set_server_name(config, c"tee.test".as_ptr(), std::ptr::null_mut()), 0);
+            assert_eq!(
+                atls::capi::config_tls::atls_config_set_server_name(config, c"tee.test".as_ptr(), std::ptr::null_mut()),
+                0
+            );
             support::add_root(config, &world.tee.web_ca_pem);
             assert_eq!(atls_stream_open(config, &mut stream, std::ptr::null_mut()), 0);
             echo(&support::Stream(stream), b"by address");
@@ -384,7 +387,7 @@ fn tunnels() {
         world.connect_with(&world.policy, move |config| {
             let url = std::ffi::CString::new(url).unwrap();
             let status =
-                unsafe { atls::capi::config::atls_config_set_tunnel(config, url.as_ptr(), std::ptr::null_mut()) };
+                unsafe { atls::capi::config_route::atls_config_set_tunnel(config, url.as_ptr(), std::ptr::null_mut()) };
             assert_eq!(status, 0);
         })
     };

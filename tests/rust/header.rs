@@ -3,7 +3,7 @@
 use std::path::Path;
 
 /// The order of the header's chapters.
-const SOURCES: [&str; 26] = [
+const SOURCES: [&str; 31] = [
     "status.rs",
     "bytes.rs",
     "error.rs",
@@ -18,10 +18,15 @@ const SOURCES: [&str; 26] = [
     "event.rs",
     "verifier.rs",
     "config.rs",
+    "config_tls.rs",
+    "config_route.rs",
     "stream.rs",
     "http.rs",
     "request.rs",
+    "request_body.rs",
+    "request_options.rs",
     "exchange.rs",
+    "exchange_route.rs",
     "client.rs",
     "text.rs",
     "h1/types.rs",

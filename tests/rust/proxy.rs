@@ -10,7 +10,8 @@ use std::net::{TcpListener, TcpStream};
 use std::ptr::{null, null_mut};
 use std::time::Duration;
 
-use atls::capi::config::{atls_config_set_proxy, atls_config_set_timeouts};
+use atls::capi::config::atls_config_set_timeouts;
+use atls::capi::config_route::atls_config_set_proxy;
 use simtee::Options;
 use support::{Refusal, Stream, World, echo};
 
@@ -70,7 +71,7 @@ fn connect(world: &World, port: u16, user: Option<&str>) -> Result<Stream, Refus
     let user = user.map(|user| CString::new(user).unwrap());
     world.connect_with(&world.policy, |config| unsafe {
         let user = user.as_ref().map_or(null(), |user| user.as_ptr());
-        assert_eq!(atls_config_set_proxy(config, url.as_ptr(), user, null(), null_mut()), 0);
+        assert_eq!(atls_config_set_proxy(config, url.as_ptr(), user, null(), 0, null_mut()), 0);
         assert_eq!(atls_config_set_timeouts(config, 700, 0, null_mut()), 0);
     })
 }

@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use atls::capi::bytes::atls_str;
 use atls::capi::config::*;
+use atls::capi::config_tls::atls_config_add_root_pem;
 use atls::capi::error::*;
 use atls::capi::policy::*;
 use atls::capi::stream::*;

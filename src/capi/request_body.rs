@@ -1,0 +1,227 @@
+//! `atls_request`, its body: bytes, a buffer, a stream that is written to the exchange, a source that is asked, a form.
+
+use std::ffi::{c_char, c_void};
+use std::sync::{Arc, Mutex};
+
+use bytes::Bytes;
+
+use super::bytes::atls_buf;
+use super::error::atls_error;
+use super::guard::guard;
+use super::handle::{borrow, borrow_mut, bytes, optional_text, text};
+use super::request::atls_request;
+use super::status::atls_status;
+use crate::attest::hash::hex;
+use crate::blocking::mark_thread;
+use crate::error::{Error, Result, Status};
+use crate::flow::{Outgoing, lock};
+use crate::http::client::CallBody;
+use crate::http::form::{self, Field};
+use crate::http::{Source, check_header};
+
+#[derive(Clone)]
+pub(crate) enum Body {
+    Full(Bytes),
+    Stream(Option<u64>),
+    Source(Arc<HostSource>, Option<u64>),
+    Form(Vec<Field>, String),
+}
+
+impl Body {
+    pub(crate) fn length(&self) -> Result<Option<u64>> {
+        match self {
+            Body::Full(data) => Ok(Some(data.len() as u64)),
+            Body::Stream(Some(0)) => Err(Error::new(Status::InvalidArgument, "a streamed body of length 0")),
+            Body::Stream(length) | Body::Source(_, length) => Ok(*length),
+            Body::Form(fields, boundary) => Ok(Some(form::length(fields, boundary))),
+        }
+    }
+
+    /// As it is sent; `on_writable` is told when a stream takes more again.
+    pub(crate) fn begin(&self, on_writable: Box<dyn Fn() + Send + Sync>) -> CallBody {
+        match self {
+            Body::Full(data) => CallBody::Full(data.clone()),
+            Body::Stream(length) => CallBody::Stream(Arc::new(Outgoing::new(on_writable)), *length),
+            Body::Source(source, length) => CallBody::Source(source.clone(), *length),
+            Body::Form(fields, boundary) => CallBody::Full(form::body(fields, boundary).into()),
+        }
+    }
+}
+
+/// Where a request's body comes from, piece by piece, when the library asks. Its functions run on the thread that drives the connection: a
+/// thread of the library, or with blocking handles the one that calls; never two at a time.
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub struct atls_body_source {
+    /// Puts up to `cap` bytes into `buf` and returns how many; 0 at the end, ATLS_BODY_GIVE_UP to end the exchange with CANCELED. Must not
+    /// block for long.
+    pub read: Option<unsafe extern "C" fn(user_data: *mut c_void, buf: *mut u8, cap: usize) -> usize>,
+    /// Optional. Begins anew, for a redirect, a retry or an answer to a challenge; false where that cannot be.
+    pub rewind: Option<unsafe extern "C" fn(user_data: *mut c_void) -> bool>,
+    /// Optional. Runs once, when neither the request nor an exchange has a use for the source any more.
+    pub drop: Option<unsafe extern "C" fn(user_data: *mut c_void)>,
+    pub user_data: *mut c_void,
+}
+
+/// What atls_body_source.read returns to give up.
+pub const ATLS_BODY_GIVE_UP: usize = usize::MAX;
+
+/// Bytes that a source is asked for at a time.
+const PIECE: usize = 64 << 10;
+
+pub(crate) struct HostSource(Mutex<atls_body_source>);
+
+// SAFETY: the header tells the host on which threads its functions run; the mutex keeps them apart.
+unsafe impl Send for HostSource {}
+unsafe impl Sync for HostSource {}
+
+impl Source for HostSource {
+    fn next(&self) -> Result<Option<Bytes>> {
+        let source = lock(&self.0);
+        let read = source.read.ok_or_else(|| Error::new(Status::Internal, "a source without read"))?;
+        let mut piece = vec![0; PIECE];
+        let mark = mark_thread(true);
+        // SAFETY: the host gave this function for this data, and there is room for as much as it is told.
+        let count = unsafe { read(source.user_data, piece.as_mut_ptr(), PIECE) };
+        mark_thread(mark);
+        match count {
+            0 => Ok(None),
+            ATLS_BODY_GIVE_UP => Err(Error::new(Status::Canceled, "the source of the body gave up")),
+            some if some <= PIECE => {
+                piece.truncate(some);
+                Ok(Some(piece.into()))
+            }
+            more => Err(Error::new(Status::InvalidState, format!("the source returned {more} for {PIECE} bytes"))),
+        }
+    }
+
+    fn rewind(&self) -> bool {
+        let source = lock(&self.0);
+        let mark = mark_thread(true);
+        // SAFETY: as in `next`.
+        let done = source.rewind.is_some_and(|rewind| unsafe { rewind(source.user_data) });
+        mark_thread(mark);
+        done
+    }
+}
+
+impl Drop for HostSource {
+    fn drop(&mut self) {
+        let source = *lock(&self.0);
+        if let Some(drop) = source.drop {
+            // SAFETY: as in `next`; nothing else holds the source any more.
+            unsafe { drop(source.user_data) };
+        }
+    }
+}
+
+/// Gives the request a body of `len` bytes; copied. Statuses: NULL_ARGUMENT.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn atls_request_set_body(
+    request: *mut atls_request,
+    data: *const u8,
+    len: usize,
+    error: *mut *mut atls_error,
+) -> atls_status {
+    guard(error, || {
+        let data = Bytes::copy_from_slice(unsafe { bytes(data, len, "data") }?);
+        unsafe { borrow_mut(request, "request") }?.body = Body::Full(data);
+        Ok(())
+    })
+}
+
+/// As atls_request_set_body, without a copy: the request takes a reference to the buffer. Statuses: NULL_ARGUMENT.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn atls_request_set_body_buf(
+    request: *mut atls_request,
+    buf: *const atls_buf,
+    error: *mut *mut atls_error,
+) -> atls_status {
+    guard(error, || {
+        let data = unsafe { borrow(buf, "buf") }?.bytes.clone();
+        unsafe { borrow_mut(request, "request") }?.body = Body::Full(data);
+        Ok(())
+    })
+}
+
+/// The length of a body that is not known beforehand: it is sent in chunks.
+pub const ATLS_LENGTH_UNKNOWN: u64 = u64::MAX;
+
+/// The body will be written to the exchange, piece by piece: `length` bytes, or ATLS_LENGTH_UNKNOWN. Statuses: NULL_ARGUMENT.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn atls_request_set_body_stream(
+    request: *mut atls_request,
+    length: u64,
+    error: *mut *mut atls_error,
+) -> atls_status {
+    guard(error, || {
+        unsafe { borrow_mut(request, "request") }?.body =
+            Body::Stream((length != ATLS_LENGTH_UNKNOWN).then_some(length));
+        Ok(())
+    })
+}
+
+/// The body comes from `source`, which is copied: `length` bytes, or ATLS_LENGTH_UNKNOWN. Exchanges made with this request share it: one at a
+/// time, and the host sees to it that the next begins at the beginning. Statuses: NULL_ARGUMENT; then `drop` does not run.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn atls_request_set_body_source(
+    request: *mut atls_request,
+    source: *const atls_body_source,
+    length: u64,
+    error: *mut *mut atls_error,
+) -> atls_status {
+    guard(error, || {
+        let request = unsafe { borrow_mut(request, "request") }?;
+        let source = *unsafe { borrow(source, "source") }?;
+        if source.read.is_none() {
+            return Err(Error::new(Status::NullArgument, "source.read is NULL"));
+        }
+        let length = (length != ATLS_LENGTH_UNKNOWN).then_some(length);
+        request.body = Body::Source(Arc::new(HostSource(Mutex::new(source))), length);
+        Ok(())
+    })
+}
+
+/// Adds a field to the request's form, which is its body, and sets Content-Type: urlencoded, or multipart/form-data once a field has a
+/// `file_name` or `content_type` (both may be NULL). Copied. Statuses: NULL_ARGUMENT, INVALID_UTF8, HTTP_HEADER_INVALID (`content_type`).
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn atls_request_add_field(
+    request: *mut atls_request,
+    name: *const c_char,
+    value: *const u8,
+    value_len: usize,
+    file_name: *const c_char,
+    content_type: *const c_char,
+    error: *mut *mut atls_error,
+) -> atls_status {
+    guard(error, || {
+        let owned = |text: Option<&str>| text.map(str::to_owned);
+        let field = Field {
+            name: unsafe { text(name, "name") }?.to_owned(),
+            value: unsafe { bytes(value, value_len, "value") }?.to_vec(),
+            file_name: owned(unsafe { optional_text(file_name, "file_name") }?),
+            content_type: owned(unsafe { optional_text(content_type, "content_type") }?),
+        };
+        if let Some(kind) = &field.content_type {
+            check_header("Content-Type", kind.as_bytes())?;
+        }
+        let request = unsafe { borrow_mut(request, "request") }?;
+        let (mut fields, boundary) = match std::mem::replace(&mut request.body, Body::Full(Bytes::new())) {
+            Body::Form(fields, boundary) => (fields, boundary),
+            _ => (Vec::new(), new_boundary()?),
+        };
+        fields.push(field);
+        request.request.remove(&["content-type"]);
+        request.request.add("Content-Type", form::content_type(&fields, &boundary));
+        request.body = Body::Form(fields, boundary);
+        Ok(())
+    })
+}
+
+/// Nobody can have put it into a value on purpose.
+fn new_boundary() -> Result<String> {
+    let mut random = [0; 16];
+    aws_lc_rs::rand::fill(&mut random)
+        .map_err(|_| Error::new(Status::Internal, "the system gave no random numbers"))?;
+    Ok(format!("atls-{}", hex(&random)))
+}

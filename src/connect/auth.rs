@@ -1,0 +1,124 @@
+//! Names and passwords (RFC 7617 Basic, RFC 7616 Digest), for servers and for proxies. Pure but for the random number in a digest.
+
+use std::fmt;
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use http_auth::{ChallengeParser, DigestClient, PasswordParams};
+use unicode_normalization::UnicodeNormalization;
+
+use crate::error::{Error, Result, Status};
+
+/// Who we say we are.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Login {
+    user: String,
+    password: String,
+    pub scheme: Scheme,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Scheme {
+    /// Sent unasked.
+    Basic,
+    /// Sent once the other side has asked for it, and nothing else instead.
+    Digest,
+}
+
+/// Passwords do not go into logs.
+impl fmt::Debug for Login {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Login({:?})", self.scheme)
+    }
+}
+
+impl Login {
+    /// Errors: InvalidArgument (a colon in the user, which would move the border; a control character).
+    pub fn new(user: &str, password: &str, scheme: Scheme) -> Result<Login> {
+        match user.contains(':') || user.chars().chain(password.chars()).any(char::is_control) {
+            true => Err(Error::new(Status::InvalidArgument, "a colon in the user, or a control character")),
+            false => Ok(Login { user: user.nfc().collect(), password: password.nfc().collect(), scheme }),
+        }
+    }
+
+    pub fn user(&self) -> &str {
+        &self.user
+    }
+
+    pub fn password(&self) -> &str {
+        &self.password
+    }
+
+    /// The field value to begin with, if there is one before a challenge.
+    pub fn unasked(&self) -> Option<String> {
+        (self.scheme == Scheme::Basic).then(|| basic_credentials(&self.user, &self.password)).flatten()
+    }
+
+    /// The field value that answers a challenge; `None` where none of `challenges` (field values) is for our scheme, or it cannot be
+    /// answered.
+    pub fn answer<'a>(
+        &self,
+        challenges: impl Iterator<Item = &'a [u8]>,
+        method: &str,
+        uri: &str,
+        body: Option<&[u8]>,
+    ) -> Option<String> {
+        if self.scheme != Scheme::Digest {
+            return None;
+        }
+        let params = PasswordParams { username: &self.user, password: &self.password, uri, method, body };
+        for field in challenges {
+            let Ok(text) = std::str::from_utf8(field) else { continue };
+            let parsed = ChallengeParser::new(text).map_while(|challenge| challenge.ok());
+            for challenge in parsed.filter(|challenge| challenge.scheme.eq_ignore_ascii_case("digest")) {
+                let answer = DigestClient::try_from(&challenge).ok().and_then(|mut it| it.respond(&params).ok());
+                if answer.is_some() {
+                    return answer;
+                }
+            }
+        }
+        None
+    }
+}
+
+/// `user:password`, both in Unicode's composed form, in base64 after `Basic ` (RFC 7617). Nothing where the user has a colon, which would
+/// move the border, or either a control character.
+pub fn basic_credentials(user: &str, password: &str) -> Option<String> {
+    if user.contains(':') || user.chars().chain(password.chars()).any(char::is_control) {
+        return None;
+    }
+    let pair: String = user.nfc().chain([':']).chain(password.nfc()).collect();
+    Some(format!("Basic {}", STANDARD.encode(pair)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_digest_is_only_an_answer_to_a_digest() {
+        let login = Login::new("Mufasa", "Circle of Life", Scheme::Digest).unwrap();
+        assert_eq!(login.unasked(), None);
+        let answer = |challenge: &str| login.answer([challenge.as_bytes()].into_iter(), "GET", "/dir/index.html", None);
+        for other in ["Basic realm=\"x\"", "", "Digest", "Bearer a, Basic realm=\"digest\"", "Digest realm=\"x\""] {
+            assert_eq!(answer(other), None, "{other}");
+        }
+        // RFC 2069: no qop, no algorithm.
+        let old = answer("Basic realm=\"b\", Digest realm=\"testrealm@host.com\", nonce=\"dcd98b\", opaque=\"5ccc\"")
+            .unwrap();
+        for part in ["username=\"Mufasa\"", "opaque=\"5ccc\"", "uri=\"/dir/index.html\"", "nonce=\"dcd98b\""] {
+            assert!(old.starts_with("Digest ") && old.contains(part), "{old}");
+        }
+        let new = answer("Digest realm=\"r\", qop=\"auth, auth-int\", algorithm=SHA-256, nonce=\"n\"").unwrap();
+        assert!(new.contains("nc=00000001") && new.contains("SHA-256"), "{new}");
+    }
+
+    #[test]
+    fn a_basic_login_never_answers_a_digest() {
+        let login = Login::new("u", "p", Scheme::Basic).unwrap();
+        assert_eq!(login.unasked().as_deref(), Some("Basic dTpw"));
+        let challenge = &b"Digest realm=\"r\", nonce=\"n\""[..];
+        assert_eq!(login.answer([challenge].into_iter(), "GET", "/", None), None);
+        assert!(Login::new("a:b", "", Scheme::Basic).is_err() && Login::new("a", "\n", Scheme::Digest).is_err());
+    }
+}

@@ -1,0 +1,93 @@
+//! CONNECT (RFC 9110 section 9.3.6). What the proxy says is read by our own state machine.
+
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+
+use super::auth::Login;
+use crate::error::{Error, Phase, Result, Status};
+use crate::h1::{Connection, EventKind, ProtocolError, Role, Rules};
+use crate::net::Socket;
+
+/// What the proxy said.
+enum Said {
+    Nothing,
+    Open,
+    Refused { status: u16, reason: String, challenges: Vec<Vec<u8>> },
+}
+
+/// Asks for a way to `host:port`. Where the proxy asks who we are and `login` has an answer, the answer is returned, to try again with.
+pub async fn open(
+    mut socket: Socket,
+    host: &str,
+    port: u16,
+    login: Option<&Login>,
+    answer: Option<String>,
+) -> Result<(Socket, Option<String>)> {
+    let mut conn = Connection::new(Role::Client, Rules::default());
+    let authority = if host.contains(':') { format!("[{host}]:{port}") } else { format!("{host}:{port}") };
+    let mut headers = vec![(&b"Host"[..], authority.as_bytes())];
+    let answered = answer.is_some();
+    let credentials = answer.or_else(|| login?.unasked());
+    if let Some(credentials) = &credentials {
+        headers.push((b"Proxy-Authorization", credentials.as_bytes()));
+    }
+    let impossible = |error: ProtocolError| Error::new(Status::InvalidArgument, error.message);
+    let head = conn.send_request(b"CONNECT", authority.as_bytes(), headers.into_iter()).map_err(impossible)?.to_vec();
+    conn.send_end_of_message(std::iter::empty()).map_err(impossible)?;
+    let io = |error| Error::from_io(error, Phase::Tunnel).context("proxy");
+    socket.write_all(&head).await.map_err(io)?;
+    socket.flush().await.map_err(io)?;
+    loop {
+        match next(&mut conn)? {
+            Said::Nothing => {
+                let count = socket.read(conn.reserve(1024)).await.map_err(io)?;
+                match count {
+                    0 => conn.receive_eof(),
+                    _ => drop(conn.commit(count)),
+                }
+            }
+            // A TLS server waits for its client: whatever is here already did not come from there.
+            Said::Open => match conn.trailing_data() {
+                (b"", false) => return Ok((socket, None)),
+                _ => return Err(protocol("bytes, or the end, right behind the answer")),
+            },
+            Said::Refused { status, reason, challenges } => {
+                let challenges = challenges.iter().map(Vec::as_slice);
+                let known = login.filter(|_| status == 407 && !answered);
+                let answer = known.and_then(|login| login.answer(challenges, "CONNECT", &authority, None));
+                return match answer {
+                    Some(answer) => Ok((socket, Some(answer))),
+                    None => Err(refused(status, &reason)),
+                };
+            }
+        }
+    }
+}
+
+fn next(conn: &mut Connection) -> Result<Said> {
+    loop {
+        let event = conn.next_event().map_err(|error| protocol(&error.message))?;
+        match event.kind {
+            EventKind::NeedData => return Ok(Said::Nothing),
+            EventKind::InformationalResponse => {}
+            EventKind::Response if (200..300).contains(&event.status) => return Ok(Said::Open),
+            EventKind::Response => {
+                let challenges = event.fields.iter().filter(|(name, ..)| *name == b"proxy-authenticate");
+                return Ok(Said::Refused {
+                    status: event.status,
+                    reason: event.reason.escape_ascii().to_string(),
+                    challenges: challenges.map(|(.., value)| value.to_vec()).collect(),
+                });
+            }
+            _ => return Err(protocol("the connection ended before an answer")),
+        }
+    }
+}
+
+fn refused(status: u16, reason: &str) -> Error {
+    let message = format!("the proxy answered with status {status} {reason}");
+    Error::new(Status::TunnelRefused, message).phase(Phase::Tunnel).http_status(status)
+}
+
+fn protocol(why: &str) -> Error {
+    Error::new(Status::HttpProtocol, format!("proxy: {why}")).phase(Phase::Tunnel)
+}

@@ -1,0 +1,134 @@
+//! All that decides about a connection besides where it goes: how to get there, whom TLS trusts, which policy the server must satisfy.
+
+use std::sync::{Arc, Mutex};
+
+use rustls::ClientConfig;
+
+use super::{Proxy, Target, Timeouts, TunnelUrl};
+use crate::attest::{Policy, TrustAnchors};
+use crate::collateral::Verifier;
+use crate::error::{Error, Result, Status};
+use crate::flow::lock;
+use crate::net::Dial;
+use crate::tls::{Trust, client_config};
+
+/// What a caller sets.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// Name to check the certificate against and to send as SNI, where it is not the host.
+    pub server_name: Option<String>,
+    /// `ws(s)://` URL of a forwarder. Not beside a proxy.
+    pub tunnel: Option<String>,
+    pub proxy: Option<Arc<Proxy>>,
+    pub dial: Dial,
+    pub trust: Trust,
+    pub timeouts: Timeouts,
+    /// For hosts that no closer rule covers.
+    pub policy: Option<Arc<Policy>>,
+    /// Hosts without any policy are contacted all the same.
+    pub unattested: bool,
+}
+
+/// Frozen settings, and what is costly to make of them. Two connections are alike where they share one of these.
+pub struct Connector {
+    pub settings: Settings,
+    verifier: Option<Arc<Verifier>>,
+    /// TLS configurations made so far, by the policy whose roots they have.
+    tls: Mutex<Vec<Made>>,
+}
+
+type Made = (Option<Arc<Policy>>, Arc<ClientConfig>);
+
+impl Connector {
+    /// Errors: InvalidArgument (roots, client certificate, tunnel URL), InvalidState (a policy without certificate check), TrustAnchor.
+    pub fn new(settings: Settings, verifier: Option<Arc<Verifier>>) -> Result<Connector> {
+        let connector = Connector { settings, verifier, tls: Mutex::default() };
+        if let Some(tunnel) = &connector.settings.tunnel {
+            TunnelUrl::parse(tunnel, "host", 443)?;
+        }
+        let policy = connector.settings.policy.clone();
+        connector.check(policy.as_ref())?;
+        Ok(connector)
+    }
+
+    /// Whether this policy can be had with these settings; makes what TLS needs for it.
+    pub fn check(&self, policy: Option<&Arc<Policy>>) -> Result<Arc<ClientConfig>> {
+        if let (Some(policy), Some(verifier)) = (policy, &self.verifier) {
+            check_anchors(policy, verifier)?;
+        }
+        if policy.is_some() && self.settings.trust.unchecked {
+            let message = "certificates are not checked, which no policy allows";
+            return Err(Error::new(Status::InvalidState, message));
+        }
+        self.tls(policy)
+    }
+
+    /// The verifier of these settings, or a new one.
+    pub fn verifier(&self) -> Result<Arc<Verifier>> {
+        match &self.verifier {
+            Some(verifier) => Ok(verifier.clone()),
+            None => Ok(Arc::new(Verifier::new(TrustAnchors::default(), self.tls(None)?))),
+        }
+    }
+
+    /// Where to, `plain` being without TLS; `verifier` serves where the settings have none. Errors: as `new`.
+    pub fn target(
+        &self,
+        (host, port, plain): (&str, u16, bool),
+        policy: Option<Arc<Policy>>,
+        verifier: Option<&Arc<Verifier>>,
+    ) -> Result<Target> {
+        let tls = self.check(policy.as_ref())?;
+        let settings = &self.settings;
+        let verifier = match self.verifier.as_ref().or(verifier) {
+            Some(verifier) => verifier.clone(),
+            None => self.verifier()?,
+        };
+        if let Some(policy) = &policy {
+            check_anchors(policy, &verifier)?;
+        }
+        Ok(Target {
+            host: host.to_owned(),
+            port,
+            server_name: settings.server_name.clone().unwrap_or_else(|| host.to_owned()),
+            tunnel: settings.tunnel.as_deref().map(|url| TunnelUrl::parse(url, host, port)).transpose()?,
+            proxy: settings.proxy.clone(),
+            dial: settings.dial.clone(),
+            plain,
+            policy,
+            verifier,
+            tls,
+            timeouts: settings.timeouts,
+        })
+    }
+
+    fn tls(&self, policy: Option<&Arc<Policy>>) -> Result<Arc<ClientConfig>> {
+        let policy = policy.filter(|policy| !policy.extra_roots_pem.is_empty());
+        let same = |(of, _): &&Made| match (of, policy) {
+            (Some(of), Some(policy)) => Arc::ptr_eq(of, policy),
+            (of, policy) => of.is_none() && policy.is_none(),
+        };
+        let mut made = lock(&self.tls);
+        if let Some((_, config)) = made.iter().find(same) {
+            return Ok(config.clone());
+        }
+        let mut trust = self.settings.trust.clone();
+        trust.roots.extra_pem.extend(policy.iter().flat_map(|policy| policy.extra_roots_pem.iter().cloned()));
+        let config = client_config(&trust)?;
+        // A policy that only this list still holds was replaced.
+        made.retain(|(of, _)| of.as_ref().is_none_or(|of| Arc::strong_count(of) > 1));
+        made.push((policy.cloned(), config.clone()));
+        Ok(config)
+    }
+}
+
+/// A simulator's evidence counts only where verifier and policy both say so.
+fn check_anchors(policy: &Policy, verifier: &Verifier) -> Result<()> {
+    match verifier.anchors.simulated.is_some() && !policy.allow_simulated {
+        true => {
+            let message = "the verifier has a simulated root, but the policy does not say \"allow_simulated\": true";
+            Err(Error::new(Status::TrustAnchor, message))
+        }
+        false => Ok(()),
+    }
+}

@@ -1,0 +1,84 @@
+//! What a connection ends up with: TLS, or (only where the caller wants neither attestation nor secrecy) what would be under it.
+
+use std::io;
+use std::net::SocketAddr;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+
+use super::Transport;
+use crate::tls::TlsStream;
+
+// The usual case is the large one, and is kept in place.
+#[allow(clippy::large_enum_variant)]
+pub enum Stream {
+    Tls(TlsStream<Transport>),
+    Plain(Transport),
+}
+
+impl Stream {
+    fn transport(&self) -> &Transport {
+        match self {
+            Stream::Tls(stream) => stream.get_ref().0,
+            Stream::Plain(transport) => transport,
+        }
+    }
+
+    /// The other end of the socket: the server, or what leads to it.
+    pub fn peer(&self) -> Option<SocketAddr> {
+        self.transport().socket().peer()
+    }
+
+    /// The server's own certificate, DER.
+    pub fn certificate(&self) -> Option<Vec<u8>> {
+        match self {
+            Stream::Tls(stream) => Some(stream.get_ref().1.peer_certificates()?.first()?.to_vec()),
+            Stream::Plain(_) => None,
+        }
+    }
+}
+
+macro_rules! delegate {
+    ($self:ident, $io:ident => $call:expr) => {
+        match $self.get_mut() {
+            Stream::Tls($io) => $call,
+            Stream::Plain($io) => $call,
+        }
+    };
+}
+
+impl AsyncRead for Stream {
+    fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        delegate!(self, io => Pin::new(io).poll_read(cx, buf))
+    }
+}
+
+impl AsyncWrite for Stream {
+    fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+        delegate!(self, io => Pin::new(io).poll_write(cx, buf))
+    }
+
+    fn poll_write_vectored(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bufs: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        delegate!(self, io => Pin::new(io).poll_write_vectored(cx, bufs))
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        match self {
+            Stream::Tls(io) => io.is_write_vectored(),
+            Stream::Plain(io) => io.is_write_vectored(),
+        }
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        delegate!(self, io => Pin::new(io).poll_flush(cx))
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        delegate!(self, io => Pin::new(io).poll_shutdown(cx))
+    }
+}

@@ -1,0 +1,55 @@
+//! Redirects (RFC 9110 section 15.4): which are followed, where to, and what of the request goes along.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+
+use super::Head;
+use super::client::{Call, CallBody};
+use crate::error::{Error, Phase, Result, Status};
+
+/// The request that a response asks for instead, if it does and we follow. `attested`: whether the server that answered was.
+pub fn next(call: &Call, head: &Head, attested: bool) -> Result<Option<Call>> {
+    let (301 | 302 | 303 | 307 | 308, 1..) = (head.status, call.options.redirects) else { return Ok(None) };
+    let Some(reference) = head.find("location") else { return Ok(None) };
+    let to_get = match (head.status, &*call.request.method) {
+        (303, method) => method != "HEAD",
+        (301 | 302, "POST") => true,
+        _ => false,
+    };
+    let location = call.location.join(reference)?;
+    let stays = location.same_origin(&call.location);
+    let refuse =
+        |why: String| Err(Error::new(Status::RedirectRefused, why).http_status(head.status).phase(Phase::Transfer));
+    if attested && !stays && !call.options.may_leave {
+        return refuse(format!("a redirect from attested {} to {}", call.location.host, location.as_str()));
+    }
+    if location.plain && !call.location.plain && !call.options.may_downgrade {
+        return refuse(format!("a redirect from https: to {}", location.as_str()));
+    }
+    if !to_get && !call.body.rewind() {
+        return Ok(None);
+    }
+    let mut next = call.clone();
+    let options = Arc::make_mut(&mut next.options);
+    options.redirects -= 1;
+    if !stays {
+        options.login = None;
+    }
+    if to_get {
+        next.request.method = "GET".into();
+        if let CallBody::Stream(pieces, _) = &call.body {
+            pieces.discard();
+        }
+        next.body = CallBody::Full(Bytes::new());
+        next.request.remove(&["content-length", "content-type", "content-encoding"]);
+    }
+    if !stays {
+        next.request.remove(&["authorization", "cookie", "proxy-authorization"]);
+    }
+    next.authorization = None;
+    next.request.host = location.authority.clone();
+    next.request.path = location.path.clone();
+    next.location = location;
+    Ok(Some(next))
+}
