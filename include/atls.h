@@ -129,8 +129,6 @@
 
 #define ATLS_FAMILY_IPV6 6
 
-
-
 /*
  The length of a body that is not known beforehand: it is sent in chunks.
  */
@@ -557,10 +555,9 @@ typedef struct atls_sink {
  */
 typedef struct atls_body_source {
     /*
-     Puts up to `cap` bytes into `buf` and returns how many; 0 at the end, ATLS_BODY_GIVE_UP to end the exchange with CANCELED. Must not
-     block for long.
+     Puts up to `cap` bytes into `buf` and returns how many; 0 at the end, less to end the exchange with CANCELED. Must not block for long.
      */
-    size_t (*read)(void *user_data, uint8_t *buf, size_t cap);
+    int64_t (*read)(void *user_data, uint8_t *buf, size_t cap);
     /*
      Optional. Begins anew, for a redirect, a retry or an answer to a challenge; false where that cannot be.
      */

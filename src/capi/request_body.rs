@@ -53,18 +53,14 @@ impl Body {
 #[repr(C)]
 #[derive(Clone, Copy)]
 pub struct atls_body_source {
-    /// Puts up to `cap` bytes into `buf` and returns how many; 0 at the end, ATLS_BODY_GIVE_UP to end the exchange with CANCELED. Must not
-    /// block for long.
-    pub read: Option<unsafe extern "C" fn(user_data: *mut c_void, buf: *mut u8, cap: usize) -> usize>,
+    /// Puts up to `cap` bytes into `buf` and returns how many; 0 at the end, less to end the exchange with CANCELED. Must not block for long.
+    pub read: Option<unsafe extern "C" fn(user_data: *mut c_void, buf: *mut u8, cap: usize) -> i64>,
     /// Optional. Begins anew, for a redirect, a retry or an answer to a challenge; false where that cannot be.
     pub rewind: Option<unsafe extern "C" fn(user_data: *mut c_void) -> bool>,
     /// Optional. Runs once, when neither the request nor an exchange has a use for the source any more.
     pub drop: Option<unsafe extern "C" fn(user_data: *mut c_void)>,
     pub user_data: *mut c_void,
 }
-
-/// What atls_body_source.read returns to give up.
-pub const ATLS_BODY_GIVE_UP: usize = usize::MAX;
 
 /// Bytes that a source is asked for at a time.
 const PIECE: usize = 64 << 10;
@@ -84,14 +80,14 @@ impl Source for HostSource {
         // SAFETY: the host gave this function for this data, and there is room for as much as it is told.
         let count = unsafe { read(source.user_data, piece.as_mut_ptr(), PIECE) };
         mark_thread(mark);
-        match count {
-            0 => Ok(None),
-            ATLS_BODY_GIVE_UP => Err(Error::new(Status::Canceled, "the source of the body gave up")),
-            some if some <= PIECE => {
+        match usize::try_from(count) {
+            Ok(0) => Ok(None),
+            Ok(some) if some <= PIECE => {
                 piece.truncate(some);
                 Ok(Some(piece.into()))
             }
-            more => Err(Error::new(Status::InvalidState, format!("the source returned {more} for {PIECE} bytes"))),
+            Ok(more) => Err(Error::new(Status::InvalidState, format!("the source returned {more} for {PIECE} bytes"))),
+            Err(_) => Err(Error::new(Status::Canceled, "the source of the body gave up")),
         }
     }
 

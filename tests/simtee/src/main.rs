@@ -4,6 +4,7 @@
 //! | file | what |
 //! |---|---|
 //! | web-ca.pem, root.der | roots for TLS and for quotes |
+//! | peer.pem, peer-key.pem | a certificate of the web CA for localhost, for servers and clients of others |
 //! | policy.json, wrong-policy.json | one that the server satisfies, and one that it does not |
 //! | ports | shell assignments: HTTP, RAW, TUNNEL, EVIL (a server that relays evidence) |
 //! | quote.bin, log.json, collateral.json | evidence for offline verification |
@@ -44,6 +45,9 @@ async fn main() {
     agent::start(&socket, tee.clone(), guest.clone());
     let write = |name: &str, data: &[u8]| std::fs::write(folder.join(name), data).expect(name);
     write("web-ca.pem", tee.web_ca_pem.as_bytes());
+    let (peer, peer_key) = tee.web_pem(&["localhost", "127.0.0.1", "::1", "other.example"]);
+    write("peer.pem", peer.as_bytes());
+    write("peer-key.pem", peer_key.as_bytes());
     write("root.der", &tee.root_der);
     let mut policy = guest.policy(&pccs.url);
     write("policy.json", policy.to_string().as_bytes());

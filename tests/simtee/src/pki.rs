@@ -103,6 +103,13 @@ impl SimTee {
         (cert.der().to_vec(), tls_key.serialize_der())
     }
 
+    /// As `web_certificate`, both as PEM.
+    pub fn web_pem(&self, names: &[&str]) -> (String, String) {
+        let key = key();
+        let params = leaf("TEST ONLY peer", names.iter().map(|name| (*name).to_owned()).collect());
+        (params.signed_by(&key, &self.web_ca).expect("web certificate").pem(), key.serialize_pem())
+    }
+
     pub fn root_crl(&self, number: u64) -> Vec<u8> {
         crl(&self.root, number, vec![])
     }

@@ -1,4 +1,4 @@
-//! `cargo xtask demo|test|header|bench`: the project's chores, without dependencies so that it builds in seconds.
+//! `cargo xtask demo|test|serve|header|bench|fuzz`: the project's chores, without dependencies so that it builds in seconds.
 
 mod bench;
 mod build;
@@ -18,6 +18,7 @@ const USAGE: &str = "usage: cargo xtask COMMAND
 
   demo     build everything and run the main job
   test     every test: Rust, C (plain, sanitized, valgrind), consumers
+  serve    the simulator and the servers of others that the C tests use, until standard input ends
   header   write include/atls.h from src/capi
   bench    the library beside its peers
   fuzz     [SECONDS] each fuzz target for so long (60), with cargo-fuzz and a nightly toolchain";
@@ -27,6 +28,7 @@ fn main() -> ExitCode {
     let done = match command.as_str() {
         "demo" => demo::run_demo(),
         "test" => suite::run_all(),
+        "serve" => suite::serve(),
         "header" => build::header(),
         "bench" => bench::run_bench(),
         "fuzz" => fuzz::run_all(std::env::args().nth(2)),

@@ -1,5 +1,6 @@
 //! System packages that the chores need, installed where we may and named where we may not.
 
+use std::path::PathBuf;
 use std::process::{Command, Stdio};
 
 use crate::shell::{Done, output, run};
@@ -19,6 +20,9 @@ pub const TEST: &[(&str, &str)] = &[
     ("curl", "curl"),
     ("python3", "python3"),
     ("tinyproxy", "tinyproxy-bin"),
+    ("nginx", "nginx-light"),
+    ("squid", "squid"),
+    ("microsocks", "microsocks"),
 ];
 
 pub fn ensure(wanted: &[(&str, &str)]) -> Done {
@@ -45,5 +49,7 @@ pub fn install(missing: &[&str]) -> Done {
 
 fn found(program: &str) -> bool {
     let path = std::env::var_os("PATH").unwrap_or_default();
-    std::env::split_paths(&path).any(|folder| folder.join(program).is_file())
+    // Servers are where not everybody's path leads.
+    let folders = std::env::split_paths(&path).chain([PathBuf::from("/usr/sbin")]);
+    folders.into_iter().any(|folder| folder.join(program).is_file())
 }

@@ -8,8 +8,8 @@ use crate::shell::{cargo, command, root, run};
 
 pub struct Simulator {
     child: Child,
-    /// Where the tests find a real proxy, if there is one.
-    pub proxy: Option<String>,
+    /// Where the tests find the ports of servers of others, if there are any.
+    pub peers: Option<PathBuf>,
     pub folder: PathBuf,
 }
 
@@ -20,7 +20,7 @@ impl Simulator {
         let _ = std::fs::remove_dir_all(&folder);
         let program = root().join("target/debug/simtee");
         let child = command(program).arg(&folder).stdin(Stdio::piped()).spawn().map_err(|error| error.to_string())?;
-        let simulator = Simulator { child, proxy: None, folder };
+        let simulator = Simulator { child, peers: None, folder };
         let begun = Instant::now();
         while !simulator.folder.join("ports").exists() {
             if begun.elapsed() > Duration::from_secs(30) {
@@ -44,7 +44,7 @@ impl Simulator {
 
     /// Points the examples and the C tests at it.
     pub fn introduce<'a>(&self, command: &'a mut Command) -> &'a mut Command {
-        command.envs(self.proxy.iter().map(|url| ("ATLS_PROXY", url)));
+        command.envs(self.peers.iter().map(|file| ("ATLS_PEERS", file)));
         command
             .env("ATLS_SIM", &self.folder)
             .env("ATLS_ROOT_PEM", self.file("web-ca.pem"))

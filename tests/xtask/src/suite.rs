@@ -1,5 +1,7 @@
 //! `cargo xtask test`: everything that must hold.
 
+use std::io::Read;
+
 use crate::shell::{Done, cargo, command, output, root, run, step};
 use crate::simulator::Simulator;
 use crate::{build, consumers, demo, h1, packages, peers};
@@ -15,8 +17,8 @@ pub fn run_all() -> Done {
     symbols()?;
     static_libs()?;
     let mut simulator = Simulator::start()?;
-    let proxy = peers::Proxy::start()?;
-    simulator.proxy = Some(proxy.url.clone());
+    let servers = peers::Servers::start(&simulator)?;
+    simulator.peers = Some(servers.file.clone());
     ctest("plain", &simulator)?;
     step("C tests under ASan and UBSan");
     build::cmake("sanitized", &["-DATLS_SANITIZE=ON"])?;
@@ -102,4 +104,13 @@ fn static_libs() -> Done {
         None => Ok(()),
         Some(lib) => Err(format!("a static link needs {lib}, which ATLS_STATIC_LIBS in CMakeLists.txt lacks")),
     }
+}
+
+/// The simulator and the servers, until standard input ends: for running one test by hand.
+pub fn serve() -> Done {
+    packages::ensure(packages::TEST)?;
+    let simulator = Simulator::start()?;
+    let servers = peers::Servers::start(&simulator)?;
+    println!("export ATLS_SIM={} ATLS_PEERS={}", simulator.folder.display(), servers.file.display());
+    std::io::stdin().read_to_end(&mut Vec::new()).map(drop).map_err(|error| error.to_string())
 }
