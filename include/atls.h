@@ -30,6 +30,141 @@
 #include <stdint.h>
 
 
+/*
+ TIMED_OUT: no turn in time (ATLS_DEADLINE_QUEUE).
+ */
+#define ATLS_DETAIL_QUEUE_TIMEOUT 1
+
+/*
+ TIMED_OUT: connecting (atls_config_set_timeouts, ATLS_DEADLINE_CONNECT).
+ */
+#define ATLS_DETAIL_CONNECT_TIMEOUT 2
+
+/*
+ TIMED_OUT: the TLS handshake.
+ */
+#define ATLS_DETAIL_TLS_TIMEOUT 3
+
+/*
+ TIMED_OUT: the evidence exchange.
+ */
+#define ATLS_DETAIL_EVIDENCE_TIMEOUT 4
+
+/*
+ TIMED_OUT: no response head in time (ATLS_DEADLINE_HEAD).
+ */
+#define ATLS_DETAIL_HEAD_TIMEOUT 5
+
+/*
+ TIMED_OUT: no answer to one request of a chain (ATLS_DEADLINE_FIRST_BYTE).
+ */
+#define ATLS_DETAIL_FIRST_BYTE_TIMEOUT 6
+
+/*
+ TIMED_OUT: nothing more of the body (ATLS_DEADLINE_IDLE).
+ */
+#define ATLS_DETAIL_IDLE_TIMEOUT 7
+
+/*
+ TIMED_OUT: the exchange as a whole (ATLS_DEADLINE_TOTAL).
+ */
+#define ATLS_DETAIL_TOTAL_TIMEOUT 8
+
+/*
+ TIMED_OUT: the call's own limit; the operation goes on.
+ */
+#define ATLS_DETAIL_CALL_TIMEOUT 9
+
+/*
+ HTTP_PROTOCOL: the status line.
+ */
+#define ATLS_DETAIL_BAD_START_LINE 20
+
+/*
+ HTTP_PROTOCOL: a header line.
+ */
+#define ATLS_DETAIL_BAD_HEADER 21
+
+/*
+ HTTP_PROTOCOL: too many header lines, or too long.
+ */
+#define ATLS_DETAIL_HEAD_TOO_LARGE 22
+
+/*
+ HTTP_PROTOCOL: a Content-Length that is no number.
+ */
+#define ATLS_DETAIL_BAD_CONTENT_LENGTH 23
+
+/*
+ HTTP_PROTOCOL: several of them, and different.
+ */
+#define ATLS_DETAIL_UNEQUAL_CONTENT_LENGTH 24
+
+/*
+ HTTP_PROTOCOL: a Transfer-Encoding that is not "chunked".
+ */
+#define ATLS_DETAIL_BAD_TRANSFER_ENCODING 25
+
+/*
+ HTTP_PROTOCOL: Transfer-Encoding and Content-Length.
+ */
+#define ATLS_DETAIL_BOTH_LENGTHS 26
+
+/*
+ HTTP_PROTOCOL: a 1xx or 204 that announces a body.
+ */
+#define ATLS_DETAIL_UNEXPECTED_BODY 27
+
+/*
+ HTTP_PROTOCOL: the frame of a chunk.
+ */
+#define ATLS_DETAIL_BAD_CHUNK 28
+
+/*
+ TRUNCATED: TLS ended without close_notify, so that anybody may have cut the body.
+ */
+#define ATLS_DETAIL_NO_CLOSE_NOTIFY 29
+
+/*
+ REDIRECT_REFUSED: away from an attested origin.
+ */
+#define ATLS_DETAIL_REDIRECT_LEAVES 40
+
+/*
+ REDIRECT_REFUSED: from https: to http:.
+ */
+#define ATLS_DETAIL_REDIRECT_DOWNGRADES 41
+
+/*
+ HTTP_PROTOCOL or UNSUPPORTED: a redirect to what is no URL for us.
+ */
+#define ATLS_DETAIL_BAD_LOCATION 42
+
+/*
+ TUNNEL_REFUSED: the proxy does not know us.
+ */
+#define ATLS_DETAIL_PROXY_LOGIN 50
+
+/*
+ TUNNEL_REFUSED: the proxy does not lead there.
+ */
+#define ATLS_DETAIL_PROXY_REFUSED 51
+
+/*
+ CONTENT_CODING: one that was not asked for.
+ */
+#define ATLS_DETAIL_UNKNOWN_CODING 60
+
+/*
+ CONTENT_CODING: what came is not in the coding.
+ */
+#define ATLS_DETAIL_BAD_CODING 61
+
+/*
+ TRUNCATED: the body ended, and its coding did not.
+ */
+#define ATLS_DETAIL_TRUNCATED_CODING 62
+
 #define ATLS_VERSION_MAJOR 0
 
 #define ATLS_VERSION_MINOR 1
@@ -905,10 +1040,15 @@ atls_status atls_error_status(const struct atls_error *error);
 struct atls_str atls_error_message(const struct atls_error *error);
 
 /*
- Where it happened: "call", "dns", "connect", "tunnel", "tls", "evidence", "collateral", "verify" or "transfer". Valid as long as
+ Where it happened: "call", "queue", "dns", "connect", "tunnel", "tls", "evidence", "collateral", "verify" or "transfer". Valid as long as
  the error; "" for NULL.
  */
 struct atls_str atls_error_phase(const struct atls_error *error);
+
+/*
+ What exactly it was, where one status covers much: ATLS_DETAIL_*, 0 where there is no more to say. Ignore what you do not know.
+ */
+uint32_t atls_error_detail(const struct atls_error *error);
 
 /*
  `errno` of the system call that failed, 0 where none did.

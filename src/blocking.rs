@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use tokio::runtime::{Builder, Runtime};
 
+use crate::deadline::{Wait, within};
 use crate::error::{Error, Phase, Result, Status};
 
 thread_local! {
@@ -49,10 +50,10 @@ impl Driver {
     }
 
     /// Drives `work` to its end, or to the deadline. Work that is given up must be safe to drop.
-    pub fn run<T>(&self, limit: Option<Duration>, what: &str, work: impl Future<Output = Result<T>>) -> Result<T> {
+    pub fn run<T>(&self, limit: Option<Duration>, wait: Wait, work: impl Future<Output = Result<T>>) -> Result<T> {
         check_may_block()?;
         let Some(runtime) = &self.0 else { return Err(Error::new(Status::Closed, "closed")) };
-        runtime.block_on(crate::connect::within(limit, Phase::Transfer, what, work))
+        runtime.block_on(within(limit, wait, work))
     }
 
     /// Runs alongside, whenever somebody waits.

@@ -136,11 +136,81 @@ impl Phase {
     }
 }
 
+/// What exactly, where one status covers much. Append-only; `capi::error` repeats the numbers for the header and a test holds both together.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[repr(u32)]
+pub enum Detail {
+    #[default]
+    None = 0,
+    QueueTimeout = 1,
+    ConnectTimeout = 2,
+    TlsTimeout = 3,
+    EvidenceTimeout = 4,
+    HeadTimeout = 5,
+    FirstByteTimeout = 6,
+    IdleTimeout = 7,
+    TotalTimeout = 8,
+    CallTimeout = 9,
+    BadStartLine = 20,
+    BadHeader = 21,
+    HeadTooLarge = 22,
+    BadContentLength = 23,
+    UnequalContentLength = 24,
+    BadTransferEncoding = 25,
+    BothLengths = 26,
+    UnexpectedBody = 27,
+    BadChunk = 28,
+    NoCloseNotify = 29,
+    RedirectLeaves = 40,
+    RedirectDowngrades = 41,
+    BadLocation = 42,
+    ProxyLogin = 50,
+    ProxyRefused = 51,
+    UnknownCoding = 60,
+    BadCoding = 61,
+    TruncatedCoding = 62,
+}
+
+impl Detail {
+    /// Every detail, in numeric order.
+    pub const ALL: &'static [Detail] = &[
+        Detail::None,
+        Detail::QueueTimeout,
+        Detail::ConnectTimeout,
+        Detail::TlsTimeout,
+        Detail::EvidenceTimeout,
+        Detail::HeadTimeout,
+        Detail::FirstByteTimeout,
+        Detail::IdleTimeout,
+        Detail::TotalTimeout,
+        Detail::CallTimeout,
+        Detail::BadStartLine,
+        Detail::BadHeader,
+        Detail::HeadTooLarge,
+        Detail::BadContentLength,
+        Detail::UnequalContentLength,
+        Detail::BadTransferEncoding,
+        Detail::BothLengths,
+        Detail::UnexpectedBody,
+        Detail::BadChunk,
+        Detail::NoCloseNotify,
+        Detail::RedirectLeaves,
+        Detail::RedirectDowngrades,
+        Detail::BadLocation,
+        Detail::ProxyLogin,
+        Detail::ProxyRefused,
+        Detail::UnknownCoding,
+        Detail::BadCoding,
+        Detail::TruncatedCoding,
+    ];
+}
+
 /// A failure. Cheap to clone: the verdict is shared.
 #[derive(Clone, Debug)]
 pub struct Error {
     pub status: Status,
     pub phase: Phase,
+    pub detail: Detail,
     pub message: String,
     /// `errno` of the system call that failed, 0 when none did.
     pub os_errno: i32,
@@ -159,6 +229,7 @@ impl Error {
         Error {
             status,
             phase: Phase::Call,
+            detail: Detail::None,
             message: message.into(),
             os_errno: 0,
             tls_alert: -1,
@@ -169,6 +240,11 @@ impl Error {
 
     pub fn phase(mut self, phase: Phase) -> Self {
         self.phase = phase;
+        self
+    }
+
+    pub fn detail(mut self, detail: Detail) -> Self {
+        self.detail = detail;
         self
     }
 

@@ -9,6 +9,7 @@ pub mod blocking;
 pub mod capi;
 pub mod collateral;
 pub mod connect;
+pub mod deadline;
 pub mod error;
 pub mod events;
 pub mod flow;

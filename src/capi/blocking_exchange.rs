@@ -12,8 +12,8 @@ use tokio::sync::oneshot;
 use super::head::atls_head;
 use super::request::atls_request;
 use crate::blocking::Driver;
-use crate::connect::within;
-use crate::error::{Error, Phase, Result, Status};
+use crate::deadline::{Wait, exceeded, within};
+use crate::error::{Detail, Error, Result, Status};
 use crate::flow::{Cancel, Outgoing, lock};
 use crate::http::client::{CallBody, Client, Route};
 use crate::http::{Exchange, HttpConnection, exchange};
@@ -28,8 +28,7 @@ pub struct Blocking {
     pub outgoing: Option<Arc<Outgoing>>,
     pub cancel: Arc<Cancel>,
     pub state: Mutex<State>,
-    /// When all of it must be over.
-    until: Option<Instant>,
+    total: Total,
     pub route: Arc<OnceLock<Route>>,
 }
 
@@ -89,15 +88,14 @@ impl Blocking {
         work: impl Future<Output = Result<Exchange>> + Send + 'static,
     ) -> Result<Blocking> {
         let (mut state, cancel) = (State::default(), Arc::new(Cancel::default()));
-        let until = request.options.deadlines.total.and_then(|total| Instant::now().checked_add(total));
-        let (outgoing, limit, what) =
-            (body.outgoing(), shorter(request.options.deadlines.head, until), "waiting for the response head");
+        let total = Total::new(request.options.deadlines.total);
+        let (outgoing, limit, wait) = (body.outgoing(), total.shorten(request.options.deadlines.head), Wait::Head);
         if let Some(sending) = outgoing.clone() {
             sending.open();
             let (sender, receiver) = oneshot::channel();
             let cancel = cancel.clone();
             driver.spawn(async move {
-                let answered = cancel.guard(within(limit, Phase::Transfer, what, Box::pin(work))).await;
+                let answered = total.judge(cancel.guard(within(limit, wait, Box::pin(work))).await);
                 if let Err(error) = &answered {
                     sending.end(error.clone());
                 }
@@ -105,11 +103,11 @@ impl Blocking {
             });
             state.pending = Some(receiver);
         } else {
-            let answered = driver.run(limit, what, work);
+            let answered = total.judge(driver.run(limit, wait, work));
             let close = |_: &Error| connection.iter().for_each(|connection| connection.closing.cancel());
             state.take_answer(answered.inspect_err(close)?);
         }
-        Ok(Blocking { driver: driver.clone(), connection, outgoing, cancel, state: Mutex::new(state), until, route })
+        Ok(Blocking { driver: driver.clone(), connection, outgoing, cancel, state: Mutex::new(state), total, route })
     }
 
     /// The host lets go of the exchange: what is not over takes its connection with it.
@@ -146,17 +144,22 @@ impl Blocking {
     }
 
     /// Runs `work` on the state; a failure other than running out of time sticks.
-    pub fn run<T>(&self, timeout_ms: u32, what: &str, work: impl AsyncFnOnce(&mut State) -> Result<T>) -> Result<T> {
+    pub fn run<T>(
+        &self,
+        timeout_ms: u32,
+        what: &'static str,
+        work: impl AsyncFnOnce(&mut State) -> Result<T>,
+    ) -> Result<T> {
         crate::blocking::check_may_block()?;
         let mut state = lock(&self.state);
         if let Some(error) = &state.failed {
             return Err(error.clone());
         }
-        let limit = shorter(super::limit(timeout_ms, DEFAULT_TIMEOUT), self.until);
-        let done = self.driver.run(limit, what, self.cancel.guard(work(&mut state)));
-        let too_late = self.until.is_some_and(|until| until <= Instant::now());
+        let limit = self.total.shorten(super::limit(timeout_ms, DEFAULT_TIMEOUT));
+        let done = self.driver.run(limit, Wait::Call(what), self.cancel.guard(work(&mut state)));
+        let done = self.total.judge(done);
         if let Err(error) = &done
-            && (error.status != Status::TimedOut || too_late)
+            && error.detail != Detail::CallTimeout
         {
             state.failed = Some(error.clone());
             self.close();
@@ -165,9 +168,33 @@ impl Blocking {
     }
 }
 
-fn shorter(limit: Option<Duration>, until: Option<Instant>) -> Option<Duration> {
-    let left = until.map(|until| until.saturating_duration_since(Instant::now()));
-    limit.into_iter().chain(left).min()
+/// The deadline of the exchange as a whole: how long, and so until when.
+#[derive(Clone, Copy)]
+struct Total(Option<(Duration, Instant)>);
+
+impl Total {
+    fn new(limit: Option<Duration>) -> Total {
+        Total(limit.and_then(|limit| Some((limit, Instant::now().checked_add(limit)?))))
+    }
+
+    fn shorten(self, limit: Option<Duration>) -> Option<Duration> {
+        let left = self.0.map(|(_, until)| until.saturating_duration_since(Instant::now()));
+        limit.into_iter().chain(left).min()
+    }
+
+    fn is_over(self) -> bool {
+        self.0.is_some_and(|(_, until)| until <= Instant::now())
+    }
+
+    /// Says so where it was this deadline that passed.
+    fn judge<T>(self, done: Result<T>) -> Result<T> {
+        match (done, self.0) {
+            (Err(error), Some((limit, _))) if error.status == Status::TimedOut && self.is_over() => {
+                Err(exceeded(limit, Wait::Exchange))
+            }
+            (done, _) => done,
+        }
+    }
 }
 
 pub async fn await_answer(state: &mut State) -> Result<()> {

@@ -10,6 +10,61 @@ use super::status::{ATLS_OK, atls_status};
 use super::verdict::atls_verdict;
 use crate::error::Error;
 
+/// TIMED_OUT: no turn in time (ATLS_DEADLINE_QUEUE).
+pub const ATLS_DETAIL_QUEUE_TIMEOUT: u32 = 1;
+/// TIMED_OUT: connecting (atls_config_set_timeouts, ATLS_DEADLINE_CONNECT).
+pub const ATLS_DETAIL_CONNECT_TIMEOUT: u32 = 2;
+/// TIMED_OUT: the TLS handshake.
+pub const ATLS_DETAIL_TLS_TIMEOUT: u32 = 3;
+/// TIMED_OUT: the evidence exchange.
+pub const ATLS_DETAIL_EVIDENCE_TIMEOUT: u32 = 4;
+/// TIMED_OUT: no response head in time (ATLS_DEADLINE_HEAD).
+pub const ATLS_DETAIL_HEAD_TIMEOUT: u32 = 5;
+/// TIMED_OUT: no answer to one request of a chain (ATLS_DEADLINE_FIRST_BYTE).
+pub const ATLS_DETAIL_FIRST_BYTE_TIMEOUT: u32 = 6;
+/// TIMED_OUT: nothing more of the body (ATLS_DEADLINE_IDLE).
+pub const ATLS_DETAIL_IDLE_TIMEOUT: u32 = 7;
+/// TIMED_OUT: the exchange as a whole (ATLS_DEADLINE_TOTAL).
+pub const ATLS_DETAIL_TOTAL_TIMEOUT: u32 = 8;
+/// TIMED_OUT: the call's own limit; the operation goes on.
+pub const ATLS_DETAIL_CALL_TIMEOUT: u32 = 9;
+/// HTTP_PROTOCOL: the status line.
+pub const ATLS_DETAIL_BAD_START_LINE: u32 = 20;
+/// HTTP_PROTOCOL: a header line.
+pub const ATLS_DETAIL_BAD_HEADER: u32 = 21;
+/// HTTP_PROTOCOL: too many header lines, or too long.
+pub const ATLS_DETAIL_HEAD_TOO_LARGE: u32 = 22;
+/// HTTP_PROTOCOL: a Content-Length that is no number.
+pub const ATLS_DETAIL_BAD_CONTENT_LENGTH: u32 = 23;
+/// HTTP_PROTOCOL: several of them, and different.
+pub const ATLS_DETAIL_UNEQUAL_CONTENT_LENGTH: u32 = 24;
+/// HTTP_PROTOCOL: a Transfer-Encoding that is not "chunked".
+pub const ATLS_DETAIL_BAD_TRANSFER_ENCODING: u32 = 25;
+/// HTTP_PROTOCOL: Transfer-Encoding and Content-Length.
+pub const ATLS_DETAIL_BOTH_LENGTHS: u32 = 26;
+/// HTTP_PROTOCOL: a 1xx or 204 that announces a body.
+pub const ATLS_DETAIL_UNEXPECTED_BODY: u32 = 27;
+/// HTTP_PROTOCOL: the frame of a chunk.
+pub const ATLS_DETAIL_BAD_CHUNK: u32 = 28;
+/// TRUNCATED: TLS ended without close_notify, so that anybody may have cut the body.
+pub const ATLS_DETAIL_NO_CLOSE_NOTIFY: u32 = 29;
+/// REDIRECT_REFUSED: away from an attested origin.
+pub const ATLS_DETAIL_REDIRECT_LEAVES: u32 = 40;
+/// REDIRECT_REFUSED: from https: to http:.
+pub const ATLS_DETAIL_REDIRECT_DOWNGRADES: u32 = 41;
+/// HTTP_PROTOCOL or UNSUPPORTED: a redirect to what is no URL for us.
+pub const ATLS_DETAIL_BAD_LOCATION: u32 = 42;
+/// TUNNEL_REFUSED: the proxy does not know us.
+pub const ATLS_DETAIL_PROXY_LOGIN: u32 = 50;
+/// TUNNEL_REFUSED: the proxy does not lead there.
+pub const ATLS_DETAIL_PROXY_REFUSED: u32 = 51;
+/// CONTENT_CODING: one that was not asked for.
+pub const ATLS_DETAIL_UNKNOWN_CODING: u32 = 60;
+/// CONTENT_CODING: what came is not in the coding.
+pub const ATLS_DETAIL_BAD_CODING: u32 = 61;
+/// TRUNCATED: the body ended, and its coding did not.
+pub const ATLS_DETAIL_TRUNCATED_CODING: u32 = 62;
+
 /// A failure. Immutable, reference-counted, safe to share between threads.
 pub struct atls_error {
     pub(crate) error: Error,
@@ -48,11 +103,17 @@ pub unsafe extern "C" fn atls_error_message(error: *const atls_error) -> atls_st
     text_of(error, |e| &e.message)
 }
 
-/// Where it happened: "call", "dns", "connect", "tunnel", "tls", "evidence", "collateral", "verify" or "transfer". Valid as long as
+/// Where it happened: "call", "queue", "dns", "connect", "tunnel", "tls", "evidence", "collateral", "verify" or "transfer". Valid as long as
 /// the error; "" for NULL.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn atls_error_phase(error: *const atls_error) -> atls_str {
     text_of(error, |e| &e.phase)
+}
+
+/// What exactly it was, where one status covers much: ATLS_DETAIL_*, 0 where there is no more to say. Ignore what you do not know.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn atls_error_detail(error: *const atls_error) -> u32 {
+    guard_value(0, || unsafe { borrow(error, "error") }.map_or(0, |e| e.error.detail as u32))
 }
 
 /// `errno` of the system call that failed, 0 where none did.
@@ -112,4 +173,24 @@ fn text_of(error: *const atls_error, field: impl Fn(&atls_error) -> &CString) ->
         Ok(e) => atls_str::from_cstring(field(e)),
         Err(_) => atls_str::empty(),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::error::Detail;
+
+    #[test]
+    fn the_header_and_the_enum_say_the_same() {
+        let source = include_str!("error.rs");
+        for detail in &Detail::ALL[1..] {
+            let name: String = format!("{detail:?}")
+                .chars()
+                .flat_map(|c| c.is_uppercase().then_some('_').into_iter().chain([c.to_ascii_uppercase()]))
+                .collect();
+            let line = format!("pub const ATLS_DETAIL{name}: u32 = {};", *detail as u32);
+            assert!(source.contains(&line), "{line}");
+        }
+        let constants = source.lines().filter(|line| line.starts_with("pub const ATLS_DETAIL_")).count();
+        assert_eq!(constants, Detail::ALL.len() - 1);
+    }
 }

@@ -13,6 +13,7 @@ use super::http::atls_http;
 use super::request::atls_request;
 use super::runtime::atls_runtime;
 use super::status::atls_status;
+use crate::deadline::Wait;
 use crate::error::{Error, Result, Status};
 use crate::events::{Event, Observer, Outlet};
 use crate::flow::{Cancel, Credit, Outgoing, lock};
@@ -271,7 +272,7 @@ pub unsafe extern "C" fn atls_exchange_write_all(
         let (blocking, outgoing) = (exchange.blocking()?, exchange.outgoing()?);
         let limit = super::limit(timeout_ms, DEFAULT_TIMEOUT);
         let work = outgoing.write_all(pool::copy(data));
-        blocking.driver.run(limit, "sending", blocking.cancel.guard(work))
+        blocking.driver.run(limit, Wait::Call("sending"), blocking.cancel.guard(work))
     })
 }
 

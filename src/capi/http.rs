@@ -15,6 +15,7 @@ use super::status::atls_status;
 use super::verdict::atls_verdict;
 use crate::blocking::Driver;
 use crate::connect;
+use crate::deadline::Wait;
 use crate::error::{Error, Result, Status};
 use crate::events::{Observer, Outlet};
 use crate::http::HttpConnection;
@@ -103,7 +104,7 @@ pub unsafe extern "C" fn atls_http_open(
         let target = config.target()?;
         watch_forks();
         let driver = Driver::new(prepare_thread)?;
-        let (connection, work) = driver.run(None, "connecting", async {
+        let (connection, work) = driver.run(None, Wait::Connecting, async {
             let connected = connect::connect(&target).await?;
             HttpConnection::start(connected).await
         })?;

@@ -17,6 +17,7 @@ use super::verdict::atls_verdict;
 use crate::attest::Verdict;
 use crate::blocking::Driver;
 use crate::connect::{self, Stream};
+use crate::deadline::Wait;
 use crate::error::{Error, Phase, Result, Status};
 use crate::events::{Event, Observer, Outlet};
 use crate::flow::{Cancel, Credit, Outgoing, lock};
@@ -124,7 +125,7 @@ pub unsafe extern "C" fn atls_stream_open(
         let target = unsafe { borrow(config, "config") }?.target()?;
         watch_forks();
         let driver = Driver::new(prepare_thread)?;
-        let connected = driver.run(None, "connecting", connect::connect(&target))?;
+        let connected = driver.run(None, Wait::Connecting, connect::connect(&target))?;
         let (reader, writer) = tokio::io::split(connected.stream);
         let blocking = Blocking {
             driver,
@@ -206,7 +207,7 @@ pub unsafe extern "C" fn atls_stream_close_write(
         Mode::Blocking(blocking) => {
             let mut writer = lock(&blocking.writer);
             let work = async { writer.shutdown().await.map_err(|error| Error::from_io(error, Phase::Transfer)) };
-            blocking.driver.run(Some(DEFAULT_TIMEOUT), "closing", blocking.cancel.guard(work))
+            blocking.driver.run(Some(DEFAULT_TIMEOUT), Wait::Call("closing"), blocking.cancel.guard(work))
         }
     })
 }
@@ -241,7 +242,7 @@ pub unsafe extern "C" fn atls_stream_read(
                 .map_err(|error| Error::from_io(error, Phase::Transfer).context("receiving"))
         };
         let limit = super::limit(timeout_ms, DEFAULT_TIMEOUT);
-        blocking.driver.run(limit, "receiving", blocking.cancel.guard(work))?;
+        blocking.driver.run(limit, Wait::Call("receiving"), blocking.cancel.guard(work))?;
         unsafe { put(n, view.filled().len(), "n") }
     })
 }
@@ -269,7 +270,7 @@ pub unsafe extern "C" fn atls_stream_write_all(
             sent.await.map_err(|error| Error::from_io(error, Phase::Transfer).context("sending"))
         };
         let limit = super::limit(timeout_ms, DEFAULT_TIMEOUT);
-        let done = blocking.driver.run(limit, "sending", blocking.cancel.guard(work));
+        let done = blocking.driver.run(limit, Wait::Call("sending"), blocking.cancel.guard(work));
         if done.is_err() {
             blocking.cancel.cancel();
         }
@@ -291,7 +292,11 @@ pub unsafe extern "C" fn atls_stream_close(stream: *const atls_stream, error: *m
                 if let Ok(mut writer) = blocking.writer.try_lock() {
                     let work =
                         async { writer.shutdown().await.map_err(|error| Error::from_io(error, Phase::Transfer)) };
-                    let _ = blocking.driver.run(Some(Duration::from_secs(1)), "closing", blocking.cancel.guard(work));
+                    let _ = blocking.driver.run(
+                        Some(Duration::from_secs(1)),
+                        Wait::Call("closing"),
+                        blocking.cancel.guard(work),
+                    );
                 }
                 blocking.cancel.cancel();
             }

@@ -3,7 +3,7 @@
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use super::auth::Login;
-use crate::error::{Error, Phase, Result, Status};
+use crate::error::{Detail, Error, Phase, Result, Status};
 use crate::h1::{Connection, EventKind, ProtocolError, Role, Rules};
 use crate::net::Socket;
 
@@ -85,7 +85,8 @@ fn next(conn: &mut Connection) -> Result<Said> {
 
 fn refused(status: u16, reason: &str) -> Error {
     let message = format!("the proxy answered with status {status} {reason}");
-    Error::new(Status::TunnelRefused, message).phase(Phase::Tunnel).http_status(status)
+    let detail = if matches!(status, 401 | 407) { Detail::ProxyLogin } else { Detail::ProxyRefused };
+    Error::new(Status::TunnelRefused, message).phase(Phase::Tunnel).http_status(status).detail(detail)
 }
 
 fn protocol(why: &str) -> Error {

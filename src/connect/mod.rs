@@ -11,7 +11,6 @@ mod stream;
 mod transport;
 mod tunnel;
 
-use std::future::Future;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
@@ -25,6 +24,7 @@ pub use tunnel::TunnelUrl;
 
 use crate::attest::{Binding, Check, Outcome, Policy, Request, Verdict, appraise, tdx};
 use crate::collateral::Verifier;
+use crate::deadline::{Wait, within};
 use crate::error::{Error, Phase, Result, Status};
 use crate::log;
 use crate::{net, tls};
@@ -88,7 +88,7 @@ pub async fn connect(target: &Target) -> Result<Connected> {
 
 async fn attempt(target: &Target) -> Result<Connected> {
     let (mut times, start) = (Times::default(), Instant::now());
-    let transport = within(target.timeouts.connect, Phase::Connect, "connecting", async {
+    let transport = within(target.timeouts.connect, Wait::Connecting, async {
         match (&target.tunnel, &target.proxy) {
             (Some(tunnel), _) => tunnel.open(&target.tls, &target.dial).await,
             // For http: the proxy takes the requests themselves.
@@ -111,7 +111,7 @@ async fn attempt(target: &Target) -> Result<Connected> {
     }
     let start = Instant::now();
     let handshake = tls::handshake(target.tls.clone(), &target.server_name, transport);
-    let stream = within(target.timeouts.tls, Phase::Tls, "the TLS handshake", handshake).await?;
+    let stream = within(target.timeouts.tls, Wait::Handshake, handshake).await?;
     times.tls = start.elapsed();
     let Some(policy) = &target.policy else {
         return Ok(Connected { stream: Stream::Tls(stream), verdict: None, times });
@@ -132,7 +132,7 @@ async fn attest(stream: Session, target: &Target, policy: &Policy) -> Result<(Se
     aws_lc_rs::rand::fill(&mut nonce).map_err(|_| Error::new(Status::Internal, "the system gave no random numbers"))?;
     let timeout = Some(Duration::from_millis(policy.evidence_timeout_ms));
     let exchange = exchange::request_evidence(stream, &target.server_name, &nonce, policy.max_evidence_bytes);
-    let (stream, evidence) = within(timeout, Phase::Evidence, "the evidence exchange", exchange).await?;
+    let (stream, evidence) = within(timeout, Wait::Evidence, exchange).await?;
     let platform = tdx::platform_id(&evidence.quote)
         .map_err(|why| Error::new(Status::QuoteInvalid, format!("quote: {why}")).phase(Phase::Verify))?;
     let now = unix_now();
@@ -160,23 +160,6 @@ fn only_the_certificate_differs(error: &Error) -> bool {
         let only = |failure: &Check| failure.name == "certificate_event" && failure.actual.len() == 64;
         failures.next().is_some_and(only) && failures.next().is_none()
     })
-}
-
-/// Runs one phase under its deadline.
-pub async fn within<T>(
-    limit: Option<Duration>,
-    phase: Phase,
-    what: &str,
-    work: impl Future<Output = Result<T>>,
-) -> Result<T> {
-    let Some(limit) = limit else { return work.await };
-    match tokio::time::timeout(limit, work).await {
-        Ok(done) => done,
-        Err(_) => {
-            let message = format!("{what} took longer than {} ms", limit.as_millis());
-            Err(Error::new(Status::TimedOut, message).phase(phase))
-        }
-    }
 }
 
 fn unix_now() -> u64 {

@@ -7,7 +7,7 @@ use url::{Host, Url};
 
 pub use super::auth::Login;
 use super::{Transport, http_proxy};
-use crate::error::{Error, Phase, Result, Status};
+use crate::error::{Detail, Error, Phase, Result, Status};
 use crate::net::{self, Dial, Socket};
 
 /// A proxy, and how it knows us.
@@ -104,11 +104,10 @@ impl Proxy {
 }
 
 fn socks_error(error: SocksError) -> Error {
+    if let SocksError::Io(error) = error {
+        return Error::from_io(error, Phase::Tunnel).context("proxy");
+    }
     let status = match &error {
-        SocksError::Io(_) => {
-            let SocksError::Io(error) = error else { unreachable!() };
-            return Error::from_io(error, Phase::Tunnel).context("proxy");
-        }
         SocksError::InvalidAuthValues(_) | SocksError::InvalidTargetAddress(_) => Status::InvalidArgument,
         SocksError::InvalidResponseVersion
         | SocksError::InvalidReservedByte
@@ -117,7 +116,14 @@ fn socks_error(error: SocksError) -> Error {
         | SocksError::UnknownError => Status::HttpProtocol,
         _ => Status::TunnelRefused,
     };
-    Error::new(status, format!("proxy: {error}")).phase(Phase::Tunnel)
+    let detail = match &error {
+        SocksError::PasswordAuthFailure(_)
+        | SocksError::AuthorizationRequired
+        | SocksError::NoAcceptableAuthMethods => Detail::ProxyLogin,
+        _ if status == Status::TunnelRefused => Detail::ProxyRefused,
+        _ => Detail::None,
+    };
+    Error::new(status, format!("proxy: {error}")).phase(Phase::Tunnel).detail(detail)
 }
 
 #[cfg(test)]

@@ -15,8 +15,9 @@ use super::pool::{Key, Lease, Pool};
 use super::{Exchange, Head, HttpConnection, Request, RequestBody, exchange, redirect};
 use crate::attest::{Policy, Verdict};
 use crate::collateral::Verifier;
-use crate::connect::{Connector, Target, connect, within};
-use crate::error::{Error, Phase, Result, Status};
+use crate::connect::{Connector, Target, connect};
+use crate::deadline::{Wait, within};
+use crate::error::{Error, Result, Status};
 use crate::flow::Outgoing;
 
 /// Bytes of the body of an answer that is not shown which are read to keep the connection.
@@ -140,7 +141,7 @@ impl Client {
         let hop = self.prepare(call)?;
         let deadlines = &call.options.deadlines;
         let start = Instant::now();
-        let slot = within(deadlines.queue, Phase::Queue, "waiting for a turn", self.pool.slot()).await?;
+        let slot = within(deadlines.queue, Wait::Turn, self.pool.slot()).await?;
         let queue = start.elapsed();
         let mut slot = Some(slot);
         let mut may_reuse = true;
@@ -150,7 +151,7 @@ impl Client {
             let mut lease = match waiting {
                 Some(lease) => lease,
                 None => {
-                    let opened = within(deadlines.connect, Phase::Connect, "connecting", open(&hop.target)).await?;
+                    let opened = within(deadlines.connect, Wait::Connecting, open(&hop.target)).await?;
                     Lease::new(self.pool.clone(), hop.key.clone(), opened, Instant::now())
                 }
             };

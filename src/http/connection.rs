@@ -12,12 +12,14 @@ use hyper_util::rt::TokioIo;
 
 use super::body::{Progress, RequestBody};
 use super::decode::Decoder;
+use super::faults::{check_framing, http_error};
 use super::head::{Head, Request};
 use super::options::Options;
 use super::tap::{Spelling, Tap};
 use crate::attest::Verdict;
-use crate::connect::{Connected, Times, within};
-use crate::error::{Error, Phase, Result, Status, chain};
+use crate::connect::{Connected, Times};
+use crate::deadline::{Wait, within};
+use crate::error::{Error, Phase, Result, Status};
 use crate::flow::{Cancel, lock};
 
 /// Header lines of one message; more are refused.
@@ -54,7 +56,7 @@ impl HttpConnection {
             .max_headers(MAX_HEADERS)
             .handshake::<_, RequestBody>(TokioIo::new(tap))
             .await
-            .map_err(http_error)?;
+            .map_err(|error| http_error(error, Vec::new))?;
         let connection = Arc::new(HttpConnection {
             sender: Mutex::new(Some(sender)),
             spelling,
@@ -70,7 +72,8 @@ impl HttpConnection {
         let driver = Box::pin(driver);
         let shared = connection.clone();
         let drive = async move {
-            let ended = shared.closing.guard(async { driver.await.map_err(http_error) }).await;
+            let received = || shared.spelling.received();
+            let ended = shared.closing.guard(async { driver.await.map_err(|error| http_error(error, received)) }).await;
             let error = ended.err().filter(|error| error.status != Status::Canceled);
             let closed = || Error::new(Status::Closed, "the connection is closed");
             let _ = shared.ended.set(error.clone().unwrap_or_else(closed));
@@ -147,12 +150,16 @@ pub async fn exchange(
     }
     let mut outgoing = hyper_request(request, body)?;
     let (spelling, may_go) = (connection.spelling.clone(), progress.clone());
+    let fault = Arc::new(OnceLock::new());
+    let first_fault = fault.clone();
     hyper::ext::on_informational(&mut outgoing, move |response| {
         if response.status() == http::StatusCode::CONTINUE {
             may_go.let_go();
         }
-        if let Some(head) = spelling.next_head() {
-            informational(head);
+        let Some(head) = spelling.next_head() else { return };
+        match check_framing(&head) {
+            Ok(()) => informational(head),
+            Err(error) => drop(first_fault.set(error)),
         }
     });
     let sent = {
@@ -177,15 +184,15 @@ pub async fn exchange(
             }
         }
     };
-    let what = "waiting for the response head";
-    let answered = within(options.deadlines.first_byte, Phase::Transfer, what, async { Ok(answered.await) }).await?;
+    let answered = within(options.deadlines.first_byte, Wait::FirstByte, async { Ok(answered.await) }).await?;
     let response = match answered {
         Ok(response) => response,
         Err(error) => {
             // The driver has the better reason, if it ended for one.
             tokio::task::yield_now().await;
             let reason = connection.ended.get().filter(|reason| reason.status != Status::Closed);
-            return Err(reason.cloned().unwrap_or_else(|| http_error(error)));
+            let received = || connection.spelling.received();
+            return Err(reason.cloned().unwrap_or_else(|| http_error(error, received)));
         }
     };
     // The callback may not run for a 1xx that hyper swallows whole; skip what is not the final head.
@@ -194,6 +201,8 @@ pub async fn exchange(
         head = connection.spelling.next_head();
     }
     let head = head.ok_or_else(|| Error::new(Status::Internal, "the response head was not recorded"))?;
+    let faulty = fault.get().cloned().map_or_else(|| check_framing(&head), Err);
+    faulty.inspect_err(|_| connection.closing.cancel())?;
     let mut exchange = Exchange {
         body: Some(response.into_body()),
         trailers: None,
@@ -267,7 +276,7 @@ impl Exchange {
                 }
                 Some(Err(error)) => {
                     self.body = None;
-                    return Err(http_error(error));
+                    return Err(http_error(error, Vec::new));
                 }
                 Some(Ok(frame)) => match frame.into_data() {
                     Ok(data) if data.is_empty() => {}
@@ -328,33 +337,4 @@ fn hyper_request(request: &Request, body: RequestBody) -> Result<http::Request<R
         out = out.header("connection", &value[..]);
     }
     out.body(body).map_err(|error| Error::new(Status::InvalidArgument, format!("request: {error}")))
-}
-
-/// Sorts a hyper failure, and finds the I/O or TLS error inside.
-fn http_error(error: hyper::Error) -> Error {
-    let mut cause = std::error::Error::source(&error);
-    while let Some(inner) = cause {
-        if let Some(ours) = inner.downcast_ref::<Error>() {
-            return ours.clone();
-        }
-        if let Some(io) = inner.downcast_ref::<std::io::Error>() {
-            let copy = match io.raw_os_error() {
-                Some(code) => std::io::Error::from_raw_os_error(code),
-                None => std::io::Error::new(io.kind(), chain(io)),
-            };
-            return match io.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>()) {
-                Some(tls) => crate::tls::error_from_rustls(tls, Phase::Transfer),
-                None => Error::from_io(copy, Phase::Transfer),
-            };
-        }
-        cause = inner.source();
-    }
-    let status = if error.is_incomplete_message() || error.is_body_write_aborted() {
-        Status::Truncated
-    } else if error.is_canceled() || error.is_closed() {
-        Status::Closed
-    } else {
-        Status::HttpProtocol
-    };
-    Error::new(status, chain(&error)).phase(Phase::Transfer)
 }

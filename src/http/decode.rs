@@ -5,7 +5,7 @@ use compression_codecs::core::util::{PartialBuffer, WriteBuffer};
 use compression_codecs::zstd::params::DParameter;
 use compression_codecs::{BrotliDecoder, DecodeV2, DeflateDecoder, GzipDecoder, ZlibDecoder, ZstdDecoder};
 
-use crate::error::{Error, Phase, Result, Status};
+use crate::error::{Detail, Error, Phase, Result, Status};
 
 /// Most bytes that one step gives: little input can hold much output.
 const PIECE: usize = 64 << 10;
@@ -108,7 +108,8 @@ impl Layer {
             let params = [DParameter::window_log_max(ZSTD_WINDOW)];
             ("zstd", Codec::Boxed(Box::new(ZstdDecoder::new_with_params(&params))))
         } else {
-            return Err(broken(format!("content coding \"{}\" was not asked for", name.escape_ascii())));
+            return Err(broken(format!("content coding \"{}\" was not asked for", name.escape_ascii()))
+                .detail(Detail::UnknownCoding));
         };
         Ok(Layer { name, codec, input: Bytes::new(), begun: false, done: false, ended: false, output: Vec::new() })
     }
@@ -198,12 +199,12 @@ impl Layer {
 }
 
 fn broken(message: String) -> Error {
-    Error::new(Status::ContentCoding, message).phase(Phase::Transfer)
+    Error::new(Status::ContentCoding, message).phase(Phase::Transfer).detail(Detail::BadCoding)
 }
 
 fn truncated(name: &str) -> Error {
     let message = format!("the body ends in the middle of its content coding {name}");
-    Error::new(Status::Truncated, message).phase(Phase::Transfer)
+    Error::new(Status::Truncated, message).phase(Phase::Transfer).detail(Detail::TruncatedCoding)
 }
 
 #[cfg(test)]

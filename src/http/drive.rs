@@ -8,8 +8,8 @@ use super::client::{Call, Client, Route};
 use super::connection::{Exchange, Reservation, exchange};
 use super::options::Options;
 use super::{HttpConnection, Request, RequestBody};
-use crate::connect::within;
-use crate::error::{Error, Phase, Result, Status};
+use crate::deadline::{Wait, within};
+use crate::error::{Error, Result, Status};
 use crate::events::{Event, Observer, Outlet};
 use crate::flow::{Cancel, Credit, Outgoing};
 
@@ -45,7 +45,7 @@ pub enum Carrier {
 pub async fn drive(carrier: Carrier, shared: Arc<Shared>, observer: Arc<dyn Observer>, outlet: Outlet) {
     let ended = {
         let work = Box::pin(run(carrier, &shared, observer, &outlet));
-        let work = within(shared.options.deadlines.total, Phase::Transfer, "the exchange", work);
+        let work = within(shared.options.deadlines.total, Wait::Exchange, work);
         shared.cancel.guard(work).await.err()
     };
     if let Some(outgoing) = &shared.outgoing {
@@ -64,16 +64,15 @@ async fn run(carrier: Carrier, shared: &Shared, observer: Arc<dyn Observer>, out
         outgoing.announce_open();
     }
     let informational = move |head| observer.post(Event::Informational(head), None);
-    let what = "waiting for the response head";
     let mut answer = match carrier {
         Carrier::Connection { reservation, request, head, body } => {
             let answered = exchange(reservation, &request, head, body, &shared.options, informational);
-            within(shared.options.deadlines.head, Phase::Transfer, what, answered).await?
+            within(shared.options.deadlines.head, Wait::Head, answered).await?
         }
         Carrier::Client { client, call } => {
             // Boxed: a request on one connection should not have the size of a client's.
             let answered = Box::pin(client.fetch(*call, Arc::new(informational)));
-            let (answer, route) = within(shared.options.deadlines.head, Phase::Transfer, what, answered).await?;
+            let (answer, route) = within(shared.options.deadlines.head, Wait::Head, answered).await?;
             let _ = shared.route.set(route);
             answer
         }
@@ -117,5 +116,5 @@ async fn collect(answer: &mut Exchange, shared: &Shared, outlet: &Outlet) -> Res
 }
 
 async fn next(answer: &mut Exchange, shared: &Shared) -> Result<Option<Bytes>> {
-    within(shared.options.deadlines.idle, Phase::Transfer, "waiting for more of the body", answer.next()).await
+    within(shared.options.deadlines.idle, Wait::MoreBody, answer.next()).await
 }

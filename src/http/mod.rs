@@ -7,6 +7,7 @@ mod connection;
 pub mod cookies;
 mod decode;
 pub mod drive;
+mod faults;
 pub mod form;
 mod head;
 pub mod location;

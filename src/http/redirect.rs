@@ -6,7 +6,7 @@ use bytes::Bytes;
 
 use super::Head;
 use super::client::{Call, CallBody};
-use crate::error::{Error, Phase, Result, Status};
+use crate::error::{Detail, Error, Phase, Result, Status};
 
 /// The request that a response asks for instead, if it does and we follow. `attested`: whether the server that answered was.
 pub fn next(call: &Call, head: &Head, attested: bool) -> Result<Option<Call>> {
@@ -17,15 +17,20 @@ pub fn next(call: &Call, head: &Head, attested: bool) -> Result<Option<Call>> {
         (301 | 302, "POST") => true,
         _ => false,
     };
-    let location = call.location.join(reference)?;
+    let location = call.location.join(reference).map_err(|error| error.detail(Detail::BadLocation))?;
     let stays = location.same_origin(&call.location);
-    let refuse =
-        |why: String| Err(Error::new(Status::RedirectRefused, why).http_status(head.status).phase(Phase::Transfer));
+    let refuse = |detail, why: String| {
+        let error = Error::new(Status::RedirectRefused, why).http_status(head.status);
+        Err(error.phase(Phase::Transfer).detail(detail))
+    };
     if attested && !stays && !call.options.may_leave {
-        return refuse(format!("a redirect from attested {} to {}", call.location.host, location.as_str()));
+        return refuse(
+            Detail::RedirectLeaves,
+            format!("a redirect from attested {} to {}", call.location.host, location.as_str()),
+        );
     }
     if location.plain && !call.location.plain && !call.options.may_downgrade {
-        return refuse(format!("a redirect from https: to {}", location.as_str()));
+        return refuse(Detail::RedirectDowngrades, format!("a redirect from https: to {}", location.as_str()));
     }
     if !to_get && !call.body.rewind() {
         return Ok(None);

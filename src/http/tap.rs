@@ -33,6 +33,11 @@ impl Spelling {
         *state = State { outgoing: Some((head, 0)), recording: true, incoming: Vec::new() };
     }
 
+    /// What the record has, of a head that was not shown.
+    pub fn received(&self) -> Vec<u8> {
+        lock(&self.0).incoming.clone()
+    }
+
     /// The next head in the record, once hyper has reported one: informational ones in their order, then the final one.
     pub fn next_head(&self) -> Option<Head> {
         let mut state = lock(&self.0);

@@ -53,7 +53,7 @@ static inline atls_client *web_client(void)
 /* A request to a peer, its URL put together as by printf. */
 __attribute__((format(printf, 2, 3))) static inline atls_request *ask(const char *method, const char *format, ...)
 {
-    char url[4096];
+    char url[10000];
     atls_request *request = NULL;
     va_list arguments;
     va_start(arguments, format);
