@@ -546,6 +546,11 @@ typedef struct atls_h1_header_list atls_h1_header_list;
 typedef struct atls_head atls_head;
 
 /*
+ A collection of header lines: order kept, values bytes, names found in any case. A builder: one thread at a time.
+ */
+typedef struct atls_headers atls_headers;
+
+/*
  An attested HTTP/1.1 connection: requests one after the other, each response read to its end before the next. Event-driven
  (atls_http_connect) or blocking (atls_http_open). Reference-counted, safe to share between threads; dropping the last reference
  closes it once its exchange is over.
@@ -1547,6 +1552,13 @@ atls_status atls_config_set_policy(struct atls_config *config,
                                    struct atls_error **error);
 
 /*
+ Takes the policy away, and does not allow unattested connections either: for a client whose policies are set host by host, with
+ atls_client_set_policy, so that it speaks to no other. Statuses: NULL_ARGUMENT.
+ */
+atls_status atls_config_clear_policy(struct atls_config *config,
+                                     struct atls_error **error);
+
+/*
  Connects with ordinary TLS and no attestation: such a connection proves nothing about what runs at its other end, and its
  verdict is NULL. Drops the policy. Statuses: NULL_ARGUMENT.
  */
@@ -2242,6 +2254,140 @@ struct atls_client *atls_client_ref(struct atls_client *client);
  Drops a reference. The last one closes the connections that wait.
  */
 void atls_client_free(struct atls_client *client);
+
+/*
+ An empty collection; `preserve_case` keeps names as they are written, else they become `Http-Header-Case`. The caller's to free. Statuses:
+ NULL_ARGUMENT.
+ */
+atls_status atls_headers_new(bool preserve_case,
+                             struct atls_headers **headers,
+                             struct atls_error **error);
+
+/*
+ A collection of its own with the same lines. Statuses: NULL_ARGUMENT.
+ */
+atls_status atls_headers_copy(const struct atls_headers *headers,
+                              struct atls_headers **copy,
+                              struct atls_error **error);
+
+/*
+ Frees the collection.
+ */
+void atls_headers_free(struct atls_headers *headers);
+
+/*
+ Adds a line behind the others. Statuses: NULL_ARGUMENT, INVALID_UTF8, HTTP_HEADER_INVALID (the name is no token; a control character in the value,
+ or blanks around it).
+ */
+atls_status atls_headers_add(struct atls_headers *headers,
+                             const char *name,
+                             const uint8_t *value,
+                             size_t value_len,
+                             struct atls_error **error);
+
+/*
+ As atls_headers_add, in place of all lines with this name. Statuses: as atls_headers_add.
+ */
+atls_status atls_headers_set(struct atls_headers *headers,
+                             const char *name,
+                             const uint8_t *value,
+                             size_t value_len,
+                             struct atls_error **error);
+
+/*
+ Removes all lines with this name, if there are any. Statuses: NULL_ARGUMENT, INVALID_UTF8.
+ */
+atls_status atls_headers_remove(struct atls_headers *headers, const char *name, struct atls_error **error);
+
+/*
+ Adds a line as it stands on the wire, with or without its end; one that begins with a blank goes on where the last line ended, an empty one
+ says nothing. Statuses: NULL_ARGUMENT, HTTP_HEADER_INVALID.
+ */
+atls_status atls_headers_parse_line(struct atls_headers *headers,
+                                    const uint8_t *line,
+                                    size_t len,
+                                    struct atls_error **error);
+
+/*
+ Adds all lines of a block, or, where one is not allowed, none. Statuses: NULL_ARGUMENT, HTTP_HEADER_INVALID.
+ */
+atls_status atls_headers_parse(struct atls_headers *headers,
+                               const uint8_t *block,
+                               size_t len,
+                               struct atls_error **error);
+
+/*
+ Adds the lines of a response head, or of trailers. Statuses: NULL_ARGUMENT, HTTP_HEADER_INVALID.
+ */
+atls_status atls_headers_add_head(struct atls_headers *headers,
+                                  const struct atls_head *head,
+                                  struct atls_error **error);
+
+/*
+ Number of lines.
+ */
+size_t atls_headers_count(const struct atls_headers *headers);
+
+/*
+ Name of the line at `index`; "" past the end. Valid until the collection changes.
+ */
+struct atls_str atls_headers_name(const struct atls_headers *headers, size_t index);
+
+/*
+ Value of the line at `index`; "" past the end. Valid until the collection changes.
+ */
+struct atls_str atls_headers_value(const struct atls_headers *headers, size_t index);
+
+/*
+ The first line with this name, in any case, at `from` or behind it; SIZE_MAX where there is none.
+ */
+size_t atls_headers_find(const struct atls_headers *headers, const char *name, size_t from);
+
+/*
+ The values of all lines with this name, joined by commas (RFC 9110 section 5.3); NULL in *joined where there is none. The caller's to free,
+ and NUL-terminated. Statuses: NULL_ARGUMENT, INVALID_UTF8.
+ */
+atls_status atls_headers_get(const struct atls_headers *headers,
+                             const char *name,
+                             struct atls_buf **joined,
+                             struct atls_error **error);
+
+/*
+ All lines as they stand on the wire. The caller's to free, and NUL-terminated. Statuses: NULL_ARGUMENT.
+ */
+atls_status atls_headers_serialize(const struct atls_headers *headers,
+                                   struct atls_buf **block,
+                                   struct atls_error **error);
+
+/*
+ Adds each of these lines to the request, as atls_request_add_header does; all of them or, where one is not allowed, none. Statuses:
+ NULL_ARGUMENT, HTTP_HEADER_INVALID.
+ */
+atls_status atls_request_add_headers(struct atls_request *request,
+                                     const struct atls_headers *headers,
+                                     struct atls_error **error);
+
+/*
+ Takes `METHOD SP target SP HTTP/1.d` apart, without its line end (RFC 9112 section 3). *method and *target point into `line` and are not
+ NUL-terminated. Statuses: NULL_ARGUMENT, INVALID_ARGUMENT.
+ */
+atls_status atls_parse_request_line(const uint8_t *line,
+                                    size_t len,
+                                    struct atls_str *method,
+                                    struct atls_str *target,
+                                    uint32_t *minor_version,
+                                    struct atls_error **error);
+
+/*
+ Takes `HTTP/1.d SP status SP [reason]` apart, without its line end (RFC 9112 section 4). *reason points into `line` and is not NUL-terminated.
+ Statuses: NULL_ARGUMENT, INVALID_ARGUMENT.
+ */
+atls_status atls_parse_status_line(const uint8_t *line,
+                                   size_t len,
+                                   uint32_t *minor_version,
+                                   uint32_t *status,
+                                   struct atls_str *reason,
+                                   struct atls_error **error);
 
 /*
  An HTTP date such as "Sun, 06 Nov 1994 08:49:37 GMT" (RFC 9110 section 5.6.7) of a time in seconds since 1970. *date is the caller's to free,

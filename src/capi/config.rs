@@ -129,6 +129,21 @@ pub unsafe extern "C" fn atls_config_set_policy(
     })
 }
 
+/// Takes the policy away, and does not allow unattested connections either: for a client whose policies are set host by host, with
+/// atls_client_set_policy, so that it speaks to no other. Statuses: NULL_ARGUMENT.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn atls_config_clear_policy(
+    config: *mut atls_config,
+    error: *mut *mut atls_error,
+) -> atls_status {
+    guard(error, || {
+        let config = unsafe { borrow_mut(config, "config") }?.change();
+        config.policy = None;
+        config.unattested = false;
+        Ok(())
+    })
+}
+
 /// Connects with ordinary TLS and no attestation: such a connection proves nothing about what runs at its other end, and its
 /// verdict is NULL. Drops the policy. Statuses: NULL_ARGUMENT.
 #[unsafe(no_mangle)]

@@ -9,7 +9,7 @@ use crate::http::Head;
 
 /// A response head, or trailers. Immutable, reference-counted, safe to share between threads.
 pub struct atls_head {
-    head: Head,
+    pub(super) head: Head,
 }
 
 impl atls_head {
@@ -93,7 +93,7 @@ fn part<'a>(head: *const atls_head, part: impl Fn(&'a Head) -> Option<&'a [u8]>)
 }
 
 /// A part of a head, whose last byte is its NUL.
-fn terminated(part: Option<&[u8]>) -> atls_str {
+pub(super) fn terminated(part: Option<&[u8]>) -> atls_str {
     match part.and_then(|part| part.split_last()) {
         Some((0, bare)) => atls_str { ptr: bare.as_ptr().cast(), len: bare.len() },
         _ => atls_str::empty(),

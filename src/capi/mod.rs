@@ -28,6 +28,7 @@ pub mod guard;
 pub mod h1;
 pub mod handle;
 pub mod head;
+pub mod headers;
 pub mod http;
 pub mod log;
 pub mod policy;

@@ -14,8 +14,14 @@ use crate::http::text as small;
 
 /// A buffer that holds `text`, followed by a NUL that its length does not count.
 pub(super) fn owned(text: String) -> *mut atls_buf {
+    owned_bytes(text.into_bytes())
+}
+
+/// As `owned`.
+pub(super) fn owned_bytes(mut text: Vec<u8>) -> *mut atls_buf {
     let length = text.len();
-    atls_buf::into_raw(Bytes::from(text + "\0").slice(..length))
+    text.push(0);
+    atls_buf::into_raw(Bytes::from(text).slice(..length))
 }
 
 /// An HTTP date such as "Sun, 06 Nov 1994 08:49:37 GMT" (RFC 9110 section 5.6.7) of a time in seconds since 1970. *date is the caller's to free,

@@ -8,6 +8,7 @@ use std::task::{Context, Poll};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use super::Transport;
+use crate::net::Watch;
 use crate::tls::TlsStream;
 
 // The usual case is the large one, and is kept in place.
@@ -28,6 +29,10 @@ impl Stream {
     /// The other end of the socket: the server, or what leads to it.
     pub fn peer(&self) -> Option<SocketAddr> {
         self.transport().socket().peer()
+    }
+
+    pub fn watch(&self) -> Watch {
+        self.transport().socket().watch()
     }
 
     /// The server's own certificate, DER.

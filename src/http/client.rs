@@ -78,7 +78,6 @@ impl Route {
 /// Where a hop goes, and with what.
 struct Hop {
     key: Key,
-    target: Target,
     request: Request,
     head: Vec<u8>,
 }
@@ -151,7 +150,8 @@ impl Client {
             let mut lease = match waiting {
                 Some(lease) => lease,
                 None => {
-                    let opened = within(deadlines.connect, Wait::Connecting, open(&hop.target)).await?;
+                    let target = self.target(&hop.key)?;
+                    let opened = within(deadlines.connect, Wait::Connecting, open(&target)).await?;
                     Lease::new(self.pool.clone(), hop.key.clone(), opened, Instant::now())
                 }
             };
@@ -180,8 +180,6 @@ impl Client {
         let (location, options) = (&call.location, &call.options);
         let connector = options.connector.as_ref().unwrap_or(&self.connector);
         let policy = self.covered(location, connector)?;
-        let place = (location.host.as_str(), location.port, location.plain);
-        let target = connector.target(place, policy.clone(), Some(&self.verifier))?;
         let (host, port, plain) = (location.host.clone(), location.port, location.plain);
         let key = Key { host, port, plain, policy, connector: connector.clone() };
         let mut request = call.request.clone();
@@ -192,7 +190,8 @@ impl Client {
         if let Some(field) = (!request.has("cookie")).then(|| self.cookies.field(location)).flatten() {
             request.add("Cookie", field);
         }
-        if let Some(proxy) = target.proxy.as_ref().filter(|proxy| plain && proxy.speaks_http()) {
+        let proxy = key.connector.settings.proxy.as_ref();
+        if let Some(proxy) = proxy.filter(|proxy| plain && proxy.speaks_http()) {
             request.absolute = true;
             if let Some(value) = call.proxy_authorization.clone().or_else(|| proxy.login()?.unasked()) {
                 request.add("Proxy-Authorization", value);
@@ -200,14 +199,22 @@ impl Client {
         }
         options.complete(&mut request, call.body.length());
         let head = request.head(call.body.length())?;
-        Ok(Hop { key, target, request, head })
+        Ok(Hop { key, request, head })
     }
 
-    /// A connection that waits. What the network has to say of it is heard first, which matters where nobody drives it in between: one turn
-    /// lets the runtime look at the sockets, the next lets the connection act on it.
+    fn target(&self, key: &Key) -> Result<Target> {
+        let place = (key.host.as_str(), key.port, key.plain);
+        key.connector.target(place, key.policy.clone(), Some(&self.verifier))
+    }
+
+    /// A connection that waits. What the network has to say of it is heard first, which matters where nobody drives it in between. Mostly that
+    /// is nothing; else one turn lets the runtime look at the sockets, and the next lets the connection act on it.
     async fn waiting(&self, key: &Key) -> Option<Lease> {
         loop {
             let lease = self.pool.take(key)?;
+            if lease.connection.watch.is_quiet() {
+                return Some(lease);
+            }
             for _ in 0..2 {
                 tokio::task::yield_now().await;
             }

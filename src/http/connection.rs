@@ -21,6 +21,7 @@ use crate::connect::{Connected, Times};
 use crate::deadline::{Wait, within};
 use crate::error::{Error, Phase, Result, Status};
 use crate::flow::{Cancel, lock};
+use crate::net::Watch;
 
 /// Header lines of one message; more are refused.
 pub const MAX_HEADERS: usize = 256;
@@ -39,6 +40,7 @@ pub struct HttpConnection {
     pub verdict: Option<Arc<Verdict>>,
     pub times: Times,
     pub peer: Option<SocketAddr>,
+    pub watch: Watch,
     /// The server's, DER.
     pub certificate: Option<Bytes>,
 }
@@ -49,7 +51,7 @@ impl HttpConnection {
         connected: Connected,
     ) -> Result<(Arc<HttpConnection>, impl Future<Output = Option<Error>> + Send + 'static)> {
         let Connected { stream, verdict, times } = connected;
-        let (peer, certificate) = (stream.peer(), stream.certificate().map(Bytes::from));
+        let (peer, watch, certificate) = (stream.peer(), stream.watch(), stream.certificate().map(Bytes::from));
         let (tap, spelling) = Tap::new(stream);
         let (sender, driver) = Builder::new()
             .max_buf_size(MAX_BUFFER)
@@ -66,6 +68,7 @@ impl HttpConnection {
             verdict,
             times,
             peer,
+            watch,
             certificate,
         });
         // Boxed: a future that is handed from one to the next is kept once at each step, and this one is large.

@@ -191,7 +191,7 @@ fn invalid(message: String) -> Error {
     Error::new(Status::HttpHeaderInvalid, message)
 }
 
-fn is_token(byte: u8) -> bool {
+pub(super) fn is_token(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte)
 }
 

@@ -75,7 +75,8 @@ static void clients(int way)
     client = NULL;
     OK(atls_client_new(NULL, config, NULL, &client, &error));
     for (int i = 0; i < 2; i++) {
-        atls_request *request = ask("POST", "http://127.0.0.1:%u/echo?x=y", peer("PLAIN"));
+        /* tinyproxy closes without a word: what may be sent twice is. */
+        atls_request *request = ask("PUT", "http://127.0.0.1:%u/echo?x=y", peer("PLAIN"));
         set_body(request, "sent");
         struct answer answer = get(client, request);
         CHECK(answer.status == 200 && strstr(answer.body, "\"uri\": \"/echo?x=y\"") && strstr(answer.body, "\"body\": \"sent\""));

@@ -9,6 +9,73 @@ static void is(atls_buf *buf, const char *text)
     atls_buf_free(buf);
 }
 
+static void add(atls_headers *headers, const char *name, const char *value)
+{
+    OK(atls_headers_add(headers, name, (const uint8_t *)value, strlen(value), &error));
+}
+
+static void headers(void)
+{
+    atls_headers *headers = NULL, *copy = NULL, *kept = NULL;
+    atls_buf *text = NULL;
+    OK(atls_headers_new(false, &headers, &error));
+    add(headers, "content-TYPE", "a/b");
+    add(headers, "set-cookie", "a=1");
+    add(headers, "Set-Cookie", "b=\xff");
+    CHECK(atls_headers_count(headers) == 3 && strcmp(atls_headers_name(headers, 0).ptr, "Content-Type") == 0);
+    CHECK(strcmp(atls_headers_value(headers, 2).ptr, "b=\xff") == 0 && atls_headers_value(headers, 3).len == 0);
+    CHECK(atls_headers_find(headers, "SET-cookie", 0) == 1 && atls_headers_find(headers, "set-cookie", 2) == 2);
+    CHECK(atls_headers_find(headers, "set-cookie", 3) == SIZE_MAX && atls_headers_find(headers, "other", 0) == SIZE_MAX);
+    OK(atls_headers_get(headers, "set-cookie", &text, &error));
+    CHECK(strcmp((const char *)atls_buf_data(text), "a=1,b=\xff") == 0);
+    atls_buf_free(text);
+    OK(atls_headers_get(headers, "other", &text, &error));
+    CHECK(text == NULL);
+    OK(atls_headers_copy(headers, &copy, &error));
+    OK(atls_headers_set(copy, "Set-Cookie", (const uint8_t *)"c", 1, &error));
+    OK(atls_headers_remove(copy, "CONTENT-type", &error));
+    CHECK(atls_headers_count(copy) == 1 && atls_headers_count(headers) == 3);
+    OK(atls_headers_parse_line(copy, (const uint8_t *)" and on\r\n", 9, &error));
+    const char *block = "a: 1\r\nb:\t2\n";
+    OK(atls_headers_parse(copy, (const uint8_t *)block, strlen(block), &error));
+    OK(atls_headers_serialize(copy, &text, &error));
+    CHECK(strcmp((const char *)atls_buf_data(text), "Set-Cookie: c and on\r\nA: 1\r\nB: 2\r\n") == 0);
+    atls_buf_free(text);
+    OK(atls_headers_new(true, &kept, &error));
+    add(kept, "x-KEPT", "");
+    CHECK(strcmp(atls_headers_name(kept, 0).ptr, "x-KEPT") == 0);
+    EXPECT(ATLS_HTTP_HEADER_INVALID, "token", atls_headers_add(kept, "a b", NULL, 0, &error));
+    EXPECT(ATLS_HTTP_HEADER_INVALID, "control", atls_headers_set(kept, "a", (const uint8_t *)"\r\nb: c", 6, &error));
+    EXPECT(ATLS_HTTP_HEADER_INVALID, "no colon", atls_headers_parse(kept, (const uint8_t *)"c: d\nab", 7, &error));
+    EXPECT(ATLS_NULL_ARGUMENT, "headers", atls_headers_add(NULL, "a", NULL, 0, &error));
+    CHECK(atls_headers_count(kept) == 1 && atls_headers_count(NULL) == 0);
+
+    atls_request *request = NULL;
+    OK(atls_request_new("GET", "/", "h", &request, &error));
+    OK(atls_request_add_headers(request, kept, &error));
+    add(kept, "Host", "other");
+    EXPECT(ATLS_HTTP_HEADER_INVALID, "Host", atls_request_add_headers(request, kept, &error));
+    atls_request_free(request);
+    atls_headers_free(headers);
+    atls_headers_free(copy);
+    atls_headers_free(kept);
+    atls_headers_free(NULL);
+}
+
+static void start_lines(void)
+{
+    atls_str method, target, reason;
+    uint32_t minor, status;
+    const char *line = "GET /a HTTP/1.0", *answer = "HTTP/1.1 404 Not Found";
+    OK(atls_parse_request_line((const uint8_t *)line, 15, &method, &target, &minor, &error));
+    CHECK(method.len == 3 && target.len == 2 && target.ptr == line + 4 && minor == 0);
+    EXPECT(ATLS_INVALID_ARGUMENT, "no request line", atls_parse_request_line((const uint8_t *)line, 14, &method, &target, &minor, &error));
+    OK(atls_parse_status_line((const uint8_t *)answer, 22, &minor, &status, &reason, &error));
+    CHECK(minor == 1 && status == 404 && reason.len == 9);
+    EXPECT(ATLS_INVALID_ARGUMENT, "no status line", atls_parse_status_line((const uint8_t *)answer, 12, &minor, &status, &reason, &error));
+    EXPECT(ATLS_NULL_ARGUMENT, "reason", atls_parse_status_line((const uint8_t *)answer, 22, &minor, &status, NULL, &error));
+}
+
 int main(void)
 {
     atls_buf *buf = NULL;
@@ -50,5 +117,7 @@ int main(void)
     OK(atls_request_set_if_modified_since(request, 0, &error));
     EXPECT(ATLS_INVALID_STATE, "If-Modified-Since", atls_request_set_if_modified_since(request, 0, &error));
     atls_request_free(request);
+    headers();
+    start_lines();
     return 0;
 }

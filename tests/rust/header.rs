@@ -3,7 +3,7 @@
 use std::path::Path;
 
 /// The order of the header's chapters.
-const SOURCES: [&str; 31] = [
+const SOURCES: [&str; 32] = [
     "status.rs",
     "bytes.rs",
     "error.rs",
@@ -28,6 +28,7 @@ const SOURCES: [&str; 31] = [
     "exchange.rs",
     "exchange_route.rs",
     "client.rs",
+    "headers.rs",
     "text.rs",
     "h1/types.rs",
     "h1/conn.rs",

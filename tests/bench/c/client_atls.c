@@ -5,7 +5,6 @@
  * cycles N                  N times connect, attest, fetch, close; rss must not grow
  * slow BYTES                BYTES streamed to a reader that takes 1 MiB a time and rests between; rss must not grow
  * With BENCH_TUNNEL=ws://... the modes against the bench's server go through a tunnel.
- * pool N                    as seq, through the pooled client
  * seq, down, up, hs and raw are blocking; conc is event-driven on an inline queue. */
 #include "meter.h"
 #include <atls.h>
@@ -245,30 +244,6 @@ static void slow(uint64_t bytes)
 	_exit(0);
 }
 
-/* Sequential small requests through atls_client. */
-static void pooled(uint64_t n)
-{
-	char url[64];
-	size_t k;
-	struct meter m = { 0 };
-	atls_client *client;
-	atls_request *r;
-	snprintf(url, sizeof url, "https://localhost:%s/small", need("BENCH_PORT"));
-	ok(atls_client_new(NULL, config, NULL, &client, &error));
-	ok(atls_request_new_url("GET", url, &r, &error));
-	for (uint64_t i = 0; i <= n; i++) {
-		if (i == 1 || n == 0)
-			m = meter_start();
-		atls_exchange *x;
-		ok(atls_client_fetch(client, r, &x, &error));
-		do
-			ok(atls_exchange_read(x, window, sizeof window, &k, 0, &error));
-		while (k > 0);
-		atls_exchange_free(x);
-	}
-	meter_finish(m, n, n * 100);
-}
-
 int main(int argc, char **argv)
 {
 	const char *mode = argv[1];
@@ -322,10 +297,6 @@ int main(int argc, char **argv)
 			atls_http_free(h);
 		}
 		meter_finish(m, n, n * 100);
-		return 0;
-	}
-	if (!strcmp(mode, "pool")) {
-		pooled(n);
 		return 0;
 	}
 	atls_http *http = open_http();

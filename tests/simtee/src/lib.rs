@@ -7,6 +7,7 @@ pub mod agent;
 pub mod collateral;
 pub mod guest;
 pub mod http;
+mod pages;
 pub mod pccs;
 pub mod pki;
 pub mod server;

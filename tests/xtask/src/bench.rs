@@ -51,7 +51,6 @@ pub fn run_bench() -> Done {
     let server = bench.server()?;
     bench.table(rounds)?;
     bench.raw_stream(rounds)?;
-    bench.pooled(rounds)?;
     bench.tunnel(rounds)?;
     bench.instructions()?;
     bench.first_response(rounds)?;
@@ -62,6 +61,8 @@ pub fn run_bench() -> Done {
 
 struct Bench {
     folder: PathBuf,
+    /// The same modes through the pooled client, but for idle connections.
+    pooled: Vec<PathBuf>,
     peers: Vec<(&'static str, Vec<PathBuf>)>,
 }
 
@@ -81,7 +82,8 @@ impl Bench {
         let folder = root().join("target/bench");
         std::fs::create_dir_all(&folder).map_err(|error| error.to_string())?;
         certificates(&folder)?;
-        let mut bench = Bench { folder, peers: Vec::new() };
+        let mut bench = Bench { folder, pooled: Vec::new(), peers: Vec::new() };
+        bench.pooled = vec![bench.compile("pool_atls")?];
         let (ours, library) = (bench.compile("client_atls")?, root().join("target/release"));
         let mut peers = vec![("libatls", vec![ours]), ("native", vec![library.join("native"), "hyper".into()])];
         let curl = bench.folder.join("client_curl");
@@ -118,27 +120,28 @@ impl Bench {
         println!("\n{:<36}{:>14}{:>14}{:>14}   ratios", "row", "libatls", "native", "libcurl");
         let mut seen: BTreeMap<&[&str], Vec<Vec<Sample>>> = BTreeMap::new();
         for row in ROWS {
+            let programs: Vec<_> = self.peers.iter().map(|(_, program)| program).chain(self.pooled(row)).collect();
             if !seen.contains_key(row.mode) {
-                let mut samples = vec![Vec::new(); self.peers.len()];
+                let mut samples = vec![Vec::new(); programs.len()];
                 for _ in 0..rounds {
-                    for (index, (_, program)) in self.peers.iter().enumerate() {
+                    for (index, program) in programs.iter().enumerate() {
                         samples[index].push(self.measure(program, row.mode)?);
                     }
                 }
                 seen.insert(row.mode, samples);
             }
             let figures: Vec<f64> = seen[row.mode].iter().map(|of_peer| median(of_peer, row.figure)).collect();
-            print!("{:<36}", row.name);
-            for figure in &figures {
-                print!("{:>14}", row.figure.show(*figure));
-            }
-            print!("   {:.2} native", figures[0] / figures[1]);
-            match figures.get(2) {
-                Some(curl) => println!(", {:.2} libcurl", figures[0] / curl),
-                None => println!(),
+            let (others, pooled) = figures.split_at(self.peers.len());
+            line(row.name, others, row);
+            if let Some(pooled) = pooled.first() {
+                line("   through the pooled client", &[&[*pooled], &others[1..]].concat(), row);
             }
         }
         Ok(())
+    }
+
+    fn pooled(&self, row: &Row) -> Option<&Vec<PathBuf>> {
+        (row.mode[0] != "idle").then_some(&self.pooled)
     }
 
     fn raw_stream(&self, rounds: usize) -> Done {
@@ -155,23 +158,6 @@ impl Bench {
             Figure::Rate,
             "raw tokio-rustls",
         );
-        Ok(())
-    }
-
-    /// Row 2 through the pooled client.
-    fn pooled(&self, rounds: usize) -> Done {
-        let native = &self.peers[1].1;
-        let (mut ours, mut theirs) = (Vec::new(), Vec::new());
-        for _ in 0..rounds {
-            ours.push(self.measure(&self.peers[0].1, &["pool", "20000"])?);
-            theirs.push(self.measure(native, &["seq", "20000"])?);
-        }
-        for (name, figure) in [
-            ("2 through the pooled client, CPU", Figure::CpuPerOp),
-            ("2 through the pooled client, rate", Figure::Rate),
-        ] {
-            two(name, median(&ours, figure), median(&theirs, figure), figure, "native, one connection");
-        }
         Ok(())
     }
 
@@ -304,6 +290,16 @@ impl Sample {
 
     fn cpu_per_op(&self) -> f64 {
         self.values["cpu"] * 1e6 / self.values["ops"].max(1.0)
+    }
+}
+
+fn line(name: &str, figures: &[f64], row: &Row) {
+    print!("{name:<36}");
+    figures.iter().for_each(|figure| print!("{:>14}", row.figure.show(*figure)));
+    print!("   {:.2} native", figures[0] / figures[1]);
+    match figures.get(2) {
+        Some(curl) => println!(", {:.2} libcurl", figures[0] / curl),
+        None => println!(),
     }
 }
 

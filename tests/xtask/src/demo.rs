@@ -44,12 +44,33 @@ pub fn examples(simulator: &Simulator) -> Done {
     let parallel = run_example("parallel", &[&url("/bytes/20000")])?;
     holds(&parallel, "64 requests, 0 failed")?;
     holds(&parallel, "1280000 bytes")?;
+    files(&run_example, &url)?;
+    let pool = run_example("pool_attested", &["/small"])?;
+    for part in ["on a new connection, trusted: yes", "on a connection that was judged", "refused: POLICY_REQUIRED"] {
+        holds(&pool, part)?;
+    }
     let tunnel = format!("ws://127.0.0.1:{}/", simulator.port("TUNNEL")?);
     holds(&run_example("tunnel", &[&tunnel, "/small"])?, "xxxxxxxxxx")?;
     raw_stream(simulator)?;
     let evil = simulator.port("EVIL")?;
     refused(example(simulator, "chat", &evil, "policy.json").arg("x"), "FAIL  report_data")?;
     refused(example(simulator, "get", &http, "wrong-policy.json").arg("/small"), "FAIL  bootchain")
+}
+
+/// A download that broke off goes on, one that is whole is left alone, and what was downloaded can be sent back.
+fn files(run_example: &impl Fn(&str, &[&str]) -> Result<String, String>, url: &impl Fn(&str) -> String) -> Done {
+    let file = root().join("target/numbers.txt");
+    let path = file.display().to_string();
+    let whole: String = (0..20_000).map(|number| format!("{number:07}\n")).collect();
+    std::fs::write(&file, &whole[..70_003]).map_err(|error| error.to_string())?;
+    holds(&run_example("download", &[&url("/numbers"), &path, "2000"])?, "160000 bytes, 89997 of them new")?;
+    if std::fs::read(&file).map_err(|error| error.to_string())? != whole.as_bytes() {
+        return Err("download did not put the parts together".into());
+    }
+    run_example("download", &[&url("/numbers"), &path])?;
+    std::fs::remove_file(&file).map_err(|error| error.to_string())?;
+    holds(&run_example("download", &[&url("/numbers"), &path])?, "160000 bytes, 160000 of them new")?;
+    holds(&run_example("upload", &[&url("/sink"), &path])?, "200: 160000")
 }
 
 fn raw_stream(simulator: &Simulator) -> Done {
