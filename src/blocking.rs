@@ -53,6 +53,7 @@ impl Driver {
     pub fn run<T>(&self, limit: Option<Duration>, wait: Wait, work: impl Future<Output = Result<T>>) -> Result<T> {
         check_may_block()?;
         let Some(runtime) = &self.0 else { return Err(Error::new(Status::Closed, "closed")) };
+        let _entered = runtime.enter();
         runtime.block_on(within(limit, wait, work))
     }
 

@@ -3,6 +3,9 @@
 use std::future::Future;
 use std::time::Duration;
 
+use futures_util::FutureExt;
+use futures_util::future::Either;
+
 use crate::error::{Detail, Error, Phase, Result, Status};
 
 /// What is waited for.
@@ -36,12 +39,17 @@ impl Wait {
     }
 }
 
-/// Runs `work` under its deadline.
-pub async fn within<T>(limit: Option<Duration>, wait: Wait, work: impl Future<Output = Result<T>>) -> Result<T> {
-    let Some(limit) = limit else { return work.await };
-    match tokio::time::timeout(limit, work).await {
-        Ok(done) => done,
-        Err(_) => Err(exceeded(limit, wait)),
+/// Runs `work` under its deadline. Must be called on a runtime. Not an async function: one keeps what it is given twice, and these are nested.
+pub fn within<T>(
+    limit: Option<Duration>,
+    wait: Wait,
+    work: impl Future<Output = Result<T>>,
+) -> impl Future<Output = Result<T>> {
+    match limit {
+        None => Either::Left(work),
+        Some(limit) => Either::Right(
+            tokio::time::timeout(limit, work).map(move |done| done.unwrap_or_else(|_| Err(exceeded(limit, wait)))),
+        ),
     }
 }
 

@@ -57,24 +57,24 @@ impl Blocking {
         let (complete, head) = request.complete()?;
         let reservation = connection.reserve()?;
         let body = request.body.begin(Box::new(|| ()));
-        let (sent, options) = (body.begin(), request.options.clone());
-        let work = async move { exchange(reservation, &complete, head, sent, &options, |_| ()).await };
+        // Boxed: it is moved from hand to hand.
+        let work = Box::pin(exchange(reservation, &complete, head, body.begin(), &request.options, |_| ()));
         Blocking::start(driver, Some(connection.clone()), request, &body, Arc::default(), work)
     }
 
     /// Starts an exchange through a client.
     pub fn on_client(driver: &Arc<Driver>, client: &Arc<Client>, request: &atls_request) -> Result<Blocking> {
         crate::blocking::check_may_block()?;
-        request.complete()?;
         let body = request.body.begin(Box::new(|| ()));
         let call = request.call(body.clone())?;
         let route: Arc<OnceLock<Route>> = Arc::default();
         let (client, found) = (client.clone(), route.clone());
-        let work = async move {
+        // Boxed: this is large, and moved about.
+        let work = Box::pin(async move {
             let (answer, route) = client.fetch(call, Arc::new(|_| ())).await?;
             let _ = found.set(route);
             Ok(answer)
-        };
+        });
         Blocking::start(driver, None, request, &body, route, work)
     }
 

@@ -117,7 +117,7 @@ fn prepare(
         outgoing: body.outgoing(),
         cancel: Cancel::default(),
         connection,
-        options: Arc::new(request.options.clone()),
+        options: request.options.clone(),
         route: OnceLock::new(),
     });
     (body, observer, shared)

@@ -225,7 +225,7 @@ pub unsafe extern "C" fn atls_request_add_headers(
             .map(|(name, value)| (String::from_utf8_lossy(name).into_owned(), value.to_vec()))
             .collect();
         lines.iter().try_for_each(|(name, value)| crate::http::check_header(name, value))?;
-        unsafe { borrow_mut(request, "request") }?.request.headers.extend(lines);
+        unsafe { borrow_mut(request, "request") }?.request_mut().headers.extend(lines);
         Ok(())
     })
 }

@@ -22,9 +22,10 @@ use crate::http::{Location, Request};
 /// A request: method, path, host, header lines in the caller's order and case, body. A builder: one thread at a time; copied when
 /// used, and may be used again.
 pub struct atls_request {
-    pub(crate) request: Request,
+    /// Shared with the exchanges that were made with it; so are the options.
+    pub(crate) request: Arc<Request>,
     pub(crate) body: Body,
-    pub(crate) options: Options,
+    pub(crate) options: Arc<Options>,
     /// For a client: where to.
     location: Option<Location>,
 }
@@ -72,7 +73,7 @@ pub unsafe extern "C" fn atls_request_new_url(
         let described = Request { method, path, host, absolute: false, headers: Vec::new() };
         let mut made = atls_request::new(described, Some(location));
         if let Some((user, password)) = credentials(url) {
-            made.options.login = Some(Login::new(&user, &password, Scheme::Basic)?);
+            made.options_mut().login = Some(Login::new(&user, &password, Scheme::Basic)?);
         }
         unsafe { put(request, Box::into_raw(Box::new(made)), "request") }
     })
@@ -99,7 +100,7 @@ pub unsafe extern "C" fn atls_request_add_header(
         let value = unsafe { bytes(value, value_len, "value") }?;
         let request = unsafe { borrow_mut(request, "request") }?;
         crate::http::check_header(name, value)?;
-        request.request.headers.push((name.to_owned(), value.to_vec()));
+        request.request_mut().headers.push((name.to_owned(), value.to_vec()));
         Ok(())
     })
 }
@@ -108,14 +109,23 @@ impl atls_request {
     fn new(request: Request, location: Option<Location>) -> atls_request {
         let mut options = Options::default();
         options.deadlines.head = Some(DEFAULT_TIMEOUT);
+        let (request, options) = (Arc::new(request), Arc::new(options));
         atls_request { request, body: Body::Full(Bytes::new()), options, location }
+    }
+
+    pub(super) fn request_mut(&mut self) -> &mut Request {
+        Arc::make_mut(&mut self.request)
+    }
+
+    pub(super) fn options_mut(&mut self) -> &mut Options {
+        Arc::make_mut(&mut self.options)
     }
 
     pub(super) fn add_once(&mut self, name: &str, value: String) -> Result<()> {
         if self.request.has(name) {
             return Err(Error::new(Status::InvalidState, format!("the request has a header {name} already")));
         }
-        self.request.add(name, value);
+        self.request_mut().add(name, value);
         Ok(())
     }
 
@@ -123,15 +133,16 @@ impl atls_request {
     pub(crate) fn call(&self, body: CallBody) -> Result<Call> {
         let missing = || Error::new(Status::InvalidArgument, "the request has no URL (atls_request_new_url)");
         let location = self.location.clone().ok_or_else(missing)?;
-        Ok(Call::new(self.request.clone(), location, body, Arc::new(self.options.clone())))
+        Ok(Call::new(self.request.clone(), location, body, self.options.clone()))
     }
 
     /// The request with all its lines, and its head as it will stand on the wire on a connection of the host's own. Refuses what cannot be
     /// sent, before anything is reserved for it.
-    pub(crate) fn complete(&self) -> Result<(Request, Vec<u8>)> {
+    pub(crate) fn complete(&self) -> Result<(Arc<Request>, Vec<u8>)> {
         let length = self.body.length()?;
         let mut request = self.request.clone();
         if let Some(value) = self.options.login.as_ref().and_then(Login::unasked) {
+            let request = Arc::make_mut(&mut request);
             request.remove(&["authorization"]);
             request.add("Authorization", value);
         }

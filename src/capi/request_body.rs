@@ -207,8 +207,9 @@ pub unsafe extern "C" fn atls_request_add_field(
             _ => (Vec::new(), new_boundary()?),
         };
         fields.push(field);
-        request.request.remove(&["content-type"]);
-        request.request.add("Content-Type", form::content_type(&fields, &boundary));
+        let described = request.request_mut();
+        described.remove(&["content-type"]);
+        described.add("Content-Type", form::content_type(&fields, &boundary));
         request.body = Body::Form(fields, boundary);
         Ok(())
     })

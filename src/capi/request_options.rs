@@ -43,7 +43,8 @@ pub unsafe extern "C" fn atls_request_set_timeout(
     error: *mut *mut atls_error,
 ) -> atls_status {
     guard(error, || {
-        unsafe { borrow_mut(request, "request") }?.options.deadlines.head = super::limit(timeout_ms, DEFAULT_TIMEOUT);
+        unsafe { borrow_mut(request, "request") }?.options_mut().deadlines.head =
+            super::limit(timeout_ms, DEFAULT_TIMEOUT);
         Ok(())
     })
 }
@@ -59,7 +60,7 @@ pub unsafe extern "C" fn atls_request_set_deadline(
     error: *mut *mut atls_error,
 ) -> atls_status {
     guard(error, || {
-        let deadlines = &mut unsafe { borrow_mut(request, "request") }?.options.deadlines;
+        let deadlines = &mut unsafe { borrow_mut(request, "request") }?.options_mut().deadlines;
         let limit = Some(milliseconds).filter(|some| !matches!(some, 0 | &u32::MAX));
         let limit = limit.map(|some| Duration::from_millis(some.into()));
         match which {
@@ -96,7 +97,7 @@ pub unsafe extern "C" fn atls_request_set_auth(
                 Some(Login::new(user, password, scheme(auth)?)?)
             }
         };
-        unsafe { borrow_mut(request, "request") }?.options.login = login;
+        unsafe { borrow_mut(request, "request") }?.options_mut().login = login;
         Ok(())
     })
 }
@@ -127,7 +128,7 @@ pub unsafe extern "C" fn atls_request_set_redirects(
     error: *mut *mut atls_error,
 ) -> atls_status {
     guard(error, || {
-        let options = &mut unsafe { borrow_mut(request, "request") }?.options;
+        let options = unsafe { borrow_mut(request, "request") }?.options_mut();
         if allowed & !(ATLS_REDIRECT_MAY_LEAVE | ATLS_REDIRECT_MAY_DOWNGRADE) != 0 {
             return Err(Error::new(
                 Status::InvalidArgument,
@@ -151,7 +152,7 @@ pub unsafe extern "C" fn atls_request_set_decode(
     error: *mut *mut atls_error,
 ) -> atls_status {
     guard(error, || {
-        unsafe { borrow_mut(request, "request") }?.options.decode = decode;
+        unsafe { borrow_mut(request, "request") }?.options_mut().decode = decode;
         Ok(())
     })
 }
@@ -165,7 +166,7 @@ pub unsafe extern "C" fn atls_request_set_max_body(
     error: *mut *mut atls_error,
 ) -> atls_status {
     guard(error, || {
-        unsafe { borrow_mut(request, "request") }?.options.max_body = bytes;
+        unsafe { borrow_mut(request, "request") }?.options_mut().max_body = bytes;
         Ok(())
     })
 }
@@ -179,7 +180,7 @@ pub unsafe extern "C" fn atls_request_set_buffered(
     error: *mut *mut atls_error,
 ) -> atls_status {
     guard(error, || {
-        unsafe { borrow_mut(request, "request") }?.options.buffered = buffered;
+        unsafe { borrow_mut(request, "request") }?.options_mut().buffered = buffered;
         Ok(())
     })
 }
@@ -195,7 +196,7 @@ pub unsafe extern "C" fn atls_request_set_expect_continue(
 ) -> atls_status {
     guard(error, || {
         let wait = super::limit(wait_ms, Duration::from_secs(1)).unwrap_or(FOR_EVER);
-        unsafe { borrow_mut(request, "request") }?.options.expect = Some(wait);
+        unsafe { borrow_mut(request, "request") }?.options_mut().expect = Some(wait);
         Ok(())
     })
 }
@@ -215,7 +216,7 @@ pub unsafe extern "C" fn atls_request_set_config(
 ) -> atls_status {
     guard(error, || {
         let connector = unsafe { borrow(config, "config") }?.connector()?;
-        unsafe { borrow_mut(request, "request") }?.options.connector = Some(connector);
+        unsafe { borrow_mut(request, "request") }?.options_mut().connector = Some(connector);
         Ok(())
     })
 }

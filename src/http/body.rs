@@ -3,7 +3,7 @@
 
 use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, OnceLock};
 use std::task::{Context, Poll, Waker, ready};
 
 use bytes::Bytes;
@@ -41,6 +41,8 @@ pub struct Progress {
     held: AtomicBool,
     waiting: Mutex<Option<Waker>>,
     complete: AtomicBool,
+    /// What was wrong with an informational response.
+    fault: OnceLock<Error>,
 }
 
 impl Progress {
@@ -54,6 +56,18 @@ impl Progress {
         if let Some(waker) = lock(&self.waiting).take() {
             waker.wake();
         }
+    }
+
+    pub fn is_held(&self) -> bool {
+        self.held.load(Ordering::Acquire)
+    }
+
+    pub fn fail(&self, error: Error) {
+        let _ = self.fault.set(error);
+    }
+
+    pub fn failed(&self) -> Option<Error> {
+        self.fault.get().cloned()
     }
 
     /// Whether hyper has taken all of it.

@@ -36,7 +36,7 @@ pub struct Client {
 /// A request on its way through redirects.
 #[derive(Clone)]
 pub struct Call {
-    pub request: Request,
+    pub request: Arc<Request>,
     pub location: Location,
     pub body: CallBody,
     pub options: Arc<Options>,
@@ -78,7 +78,7 @@ impl Route {
 /// Where a hop goes, and with what.
 struct Hop {
     key: Key,
-    request: Request,
+    request: Arc<Request>,
     head: Vec<u8>,
 }
 
@@ -184,14 +184,16 @@ impl Client {
         let key = Key { host, port, plain, policy, connector: connector.clone() };
         let mut request = call.request.clone();
         if let Some(value) = call.authorization.clone().or_else(|| options.login.as_ref()?.unasked()) {
+            let request = Arc::make_mut(&mut request);
             request.remove(&["authorization"]);
             request.add("Authorization", value);
         }
         if let Some(field) = (!request.has("cookie")).then(|| self.cookies.field(location)).flatten() {
-            request.add("Cookie", field);
+            Arc::make_mut(&mut request).add("Cookie", field);
         }
         let proxy = key.connector.settings.proxy.as_ref();
         if let Some(proxy) = proxy.filter(|proxy| plain && proxy.speaks_http()) {
+            let request = Arc::make_mut(&mut request);
             request.absolute = true;
             if let Some(value) = call.proxy_authorization.clone().or_else(|| proxy.login()?.unasked()) {
                 request.add("Proxy-Authorization", value);
@@ -262,7 +264,7 @@ async fn send(hop: &Hop, call: &Call, lease: &Lease, informational: &Information
 }
 
 impl Call {
-    pub fn new(request: Request, location: Location, body: CallBody, options: Arc<Options>) -> Call {
+    pub fn new(request: Arc<Request>, location: Location, body: CallBody, options: Arc<Options>) -> Call {
         Call { request, location, body, options, authorization: None, proxy_authorization: None }
     }
 

@@ -101,6 +101,18 @@ impl HttpConnection {
         Ok(())
     }
 
+    /// The head that hyper has shown as this status. Its callback may not run for a 1xx that hyper swallows whole: those are skipped.
+    fn final_head(&self, status: u16, progress: &Progress) -> Result<Head> {
+        let mut head = self.spelling.next_head();
+        while head.as_ref().is_some_and(|head| head.status < 200 && head.status != status) {
+            head = self.spelling.next_head();
+        }
+        let head = head.ok_or_else(|| Error::new(Status::Internal, "the response head was not recorded"))?;
+        let checked = progress.failed().map_or_else(|| check_framing(&head), Err);
+        checked.inspect_err(|_| self.closing.cancel())?;
+        Ok(head)
+    }
+
     /// Reserves the connection for one exchange. Statuses: Busy, Closed.
     pub fn reserve(self: &Arc<Self>) -> Result<Reservation> {
         self.check_open()?;
@@ -136,88 +148,90 @@ pub struct Exchange {
     when_over: Option<Box<dyn FnOnce() + Send>>,
 }
 
-/// Sends a request, whose head is spelled `head`, and waits for the response head. `informational` is told of each 1xx head as it comes.
-pub async fn exchange(
+/// Sends a request, whose head is spelled `head`; the future waits for the response head. `informational` is told of each 1xx head as it
+/// comes. Not an async function: what is waited with should be small, for it is moved about.
+pub fn exchange<F: Fn(Head) + Send + Sync + 'static>(
     reservation: Reservation,
     request: &Request,
     head: Vec<u8>,
     body: RequestBody,
-    options: &Options,
-    informational: impl Fn(Head) + Send + Sync + 'static,
-) -> Result<Exchange> {
-    let connection = reservation.connection.clone();
+    options: &Arc<Options>,
+    informational: F,
+) -> impl Future<Output = Result<Exchange>> + Send + use<F> {
     let progress = body.progress();
-    let expect = options.expect.filter(|_| !progress.is_complete());
-    if expect.is_some() {
+    let sent = send(&reservation.connection, request, head, body, options, informational);
+    let (options, bodiless) = (options.clone(), request.method == "HEAD");
+    async move {
+        let connection = reservation.connection.clone();
+        let answered = within(options.deadlines.first_byte, Wait::FirstByte, answer(sent?, &progress, &options));
+        let response = match answered.await? {
+            Ok(response) => response,
+            Err(error) => {
+                // The driver has the better reason, if it ended for one.
+                tokio::task::yield_now().await;
+                let reason = connection.ended.get().filter(|reason| reason.status != Status::Closed);
+                let received = || connection.spelling.received();
+                return Err(reason.cloned().unwrap_or_else(|| http_error(error, received)));
+            }
+        };
+        let head = connection.final_head(response.status().as_u16(), &progress)?;
+        let mut exchange = Exchange {
+            head,
+            body: Some(response.into_body()),
+            trailers: None,
+            decoder: None,
+            left: options.max_body,
+            progress,
+            reservation: Some(reservation),
+            when_over: None,
+        };
+        exchange.prepare(bodiless, &options)?;
+        Ok(exchange)
+    }
+}
+
+type Sent = hyper::Result<http::Response<Incoming>>;
+
+fn send<F: Fn(Head) + Send + Sync + 'static>(
+    connection: &HttpConnection,
+    request: &Request,
+    head: Vec<u8>,
+    body: RequestBody,
+    options: &Options,
+    informational: F,
+) -> Result<impl Future<Output = Sent> + Send + use<F>> {
+    let progress = body.progress();
+    if options.expect.is_some() && !progress.is_complete() {
         progress.hold();
     }
     let mut outgoing = hyper_request(request, body)?;
-    let (spelling, may_go) = (connection.spelling.clone(), progress.clone());
-    let fault = Arc::new(OnceLock::new());
-    let first_fault = fault.clone();
+    let spelling = connection.spelling.clone();
     hyper::ext::on_informational(&mut outgoing, move |response| {
         if response.status() == http::StatusCode::CONTINUE {
-            may_go.let_go();
+            progress.let_go();
         }
         let Some(head) = spelling.next_head() else { return };
         match check_framing(&head) {
             Ok(()) => informational(head),
-            Err(error) => drop(first_fault.set(error)),
+            Err(error) => progress.fail(error),
         }
     });
-    let sent = {
-        let mut sender = lock(&connection.sender);
-        let sender = sender.as_mut().ok_or_else(|| Error::new(Status::Closed, "the connection is closed"))?;
-        connection.spelling.begin(head);
-        sender.send_request(outgoing)
-    };
-    let answered = async {
-        match expect {
-            None => sent.await,
-            // A server that does not know the word keeps silent (RFC 9110 section 10.1.1): then the body goes unasked.
-            Some(wait) => {
-                let mut sent = std::pin::pin!(sent);
-                match tokio::time::timeout(wait, &mut sent).await {
-                    Ok(answered) => answered,
-                    Err(_) => {
-                        progress.let_go();
-                        sent.await
-                    }
-                }
-            }
-        }
-    };
-    let answered = within(options.deadlines.first_byte, Wait::FirstByte, async { Ok(answered.await) }).await?;
-    let response = match answered {
-        Ok(response) => response,
-        Err(error) => {
-            // The driver has the better reason, if it ended for one.
-            tokio::task::yield_now().await;
-            let reason = connection.ended.get().filter(|reason| reason.status != Status::Closed);
-            let received = || connection.spelling.received();
-            return Err(reason.cloned().unwrap_or_else(|| http_error(error, received)));
-        }
-    };
-    // The callback may not run for a 1xx that hyper swallows whole; skip what is not the final head.
-    let mut head = connection.spelling.next_head();
-    while head.as_ref().is_some_and(|head| head.status < 200 && head.status != response.status().as_u16()) {
-        head = connection.spelling.next_head();
+    let mut sender = lock(&connection.sender);
+    let sender = sender.as_mut().ok_or_else(|| Error::new(Status::Closed, "the connection is closed"))?;
+    connection.spelling.begin(head);
+    Ok(sender.send_request(outgoing))
+}
+
+/// The answer; where the body is held back, until it comes or a while has gone: a server that does not know the word keeps silent (RFC 9110
+/// section 10.1.1), and then the body goes unasked.
+async fn answer(sent: impl Future<Output = Sent>, progress: &Progress, options: &Options) -> Result<Sent> {
+    let Some(wait) = options.expect.filter(|_| progress.is_held()) else { return Ok(sent.await) };
+    let mut sent = std::pin::pin!(sent);
+    if let Ok(answered) = tokio::time::timeout(wait, &mut sent).await {
+        return Ok(answered);
     }
-    let head = head.ok_or_else(|| Error::new(Status::Internal, "the response head was not recorded"))?;
-    let faulty = fault.get().cloned().map_or_else(|| check_framing(&head), Err);
-    faulty.inspect_err(|_| connection.closing.cancel())?;
-    let mut exchange = Exchange {
-        body: Some(response.into_body()),
-        trailers: None,
-        decoder: None,
-        left: options.max_body,
-        progress,
-        reservation: Some(reservation),
-        when_over: None,
-        head,
-    };
-    exchange.prepare(request, options)?;
-    Ok(exchange)
+    progress.let_go();
+    Ok(sent.await)
 }
 
 impl Exchange {
@@ -234,9 +248,8 @@ impl Exchange {
     }
 
     /// Looks at what the head says of the body.
-    fn prepare(&mut self, request: &Request, options: &Options) -> Result<()> {
-        let has_body = request.method != "HEAD" && !matches!(self.head.status, 204 | 304);
-        if !has_body {
+    fn prepare(&mut self, bodiless: bool, options: &Options) -> Result<()> {
+        if bodiless || matches!(self.head.status, 204 | 304) {
             return Ok(());
         }
         if options.decode {

@@ -31,7 +31,7 @@ pub enum Carrier {
     /// One connection; the head as spelled.
     Connection {
         reservation: Reservation,
-        request: Request,
+        request: Arc<Request>,
         head: Vec<u8>,
         body: RequestBody,
     },

@@ -6,24 +6,25 @@ use crate::error::{Detail, Error, Phase, Result, Status, chain};
 /// Framing that two readers could read in two ways (RFC 9112 section 6).
 pub fn check_framing(head: &Head) -> Result<()> {
     let fault = |detail, why: &str| Err(protocol(format!("response {}: {why}", head.status)).detail(detail));
-    let mut length = None;
-    for value in head.all("content-length").flat_map(|value| value.split(|byte| *byte == b',')) {
-        let value = value.trim_ascii();
-        let number = std::str::from_utf8(value).ok().filter(|text| text.bytes().all(|byte| byte.is_ascii_digit()));
-        let Some(number) = number.and_then(|text| text.parse::<u64>().ok()) else {
-            return fault(Detail::BadContentLength, &format!("Content-Length \"{}\"", value.escape_ascii()));
-        };
-        if length.replace(number).is_some_and(|before| before != number) {
-            return fault(Detail::UnequalContentLength, "Content-Length twice, and different");
+    let (mut length, mut coded) = (None, false);
+    for (name, value) in head.lines() {
+        if name.eq_ignore_ascii_case(b"content-length") {
+            for value in value.split(|byte| *byte == b',').map(<[u8]>::trim_ascii) {
+                let number = std::str::from_utf8(value).ok().filter(|text| text.bytes().all(|b| b.is_ascii_digit()));
+                let Some(number) = number.and_then(|text| text.parse::<u64>().ok()) else {
+                    return fault(Detail::BadContentLength, &format!("Content-Length \"{}\"", value.escape_ascii()));
+                };
+                if length.replace(number).is_some_and(|before| before != number) {
+                    return fault(Detail::UnequalContentLength, "Content-Length twice, and different");
+                }
+            }
+        } else if name.eq_ignore_ascii_case(b"transfer-encoding") {
+            if coded || !value.eq_ignore_ascii_case(b"chunked") {
+                let why = format!("Transfer-Encoding \"{}\"", value.escape_ascii());
+                return fault(Detail::BadTransferEncoding, &why);
+            }
+            coded = true;
         }
-    }
-    let mut coded = false;
-    for value in head.all("transfer-encoding") {
-        if coded || !value.eq_ignore_ascii_case(b"chunked") {
-            let why = format!("Transfer-Encoding \"{}\"", value.escape_ascii());
-            return fault(Detail::BadTransferEncoding, &why);
-        }
-        coded = true;
     }
     if coded && length.is_some() {
         return fault(Detail::BothLengths, "Transfer-Encoding and Content-Length");

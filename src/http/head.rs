@@ -59,13 +59,15 @@ impl Head {
 
     /// Values of the lines with this name, in any case.
     pub fn all<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a [u8]> {
-        let named = move |line: &usize| {
-            self.name(*line)
-                .and_then(<[u8]>::split_last)
-                .is_some_and(|(_, found)| found.eq_ignore_ascii_case(name.as_bytes()))
-        };
-        let value = |line| self.value(line).and_then(<[u8]>::split_last).map(|(_, bare)| bare);
-        (0..self.count()).filter(named).filter_map(value)
+        let named = |line: &(&[u8], &[u8])| line.0.eq_ignore_ascii_case(name.as_bytes());
+        self.lines().filter(named).map(|(_, value)| value)
+    }
+
+    /// Names and values, without their NULs.
+    pub fn lines(&self) -> impl Iterator<Item = (&[u8], &[u8])> {
+        let end = |index: usize| self.starts.get(index).map_or(self.text.len(), |start| *start as usize);
+        let part = move |index: usize| self.text.get(end(index)..end(index + 1) - 1).unwrap_or_default();
+        (0..self.count()).map(move |line| (part(1 + 2 * line), part(2 + 2 * line)))
     }
 
     /// Number of lines.

@@ -31,12 +31,14 @@ pub struct Options {
 
 impl Options {
     /// The lines of the head that go with these options.
-    pub fn complete(&self, request: &mut Request, length: Option<u64>) {
+    pub fn complete(&self, request: &mut Arc<Request>, length: Option<u64>) {
         if self.decode {
+            let request = Arc::make_mut(request);
             request.remove(&["accept-encoding"]);
             request.add("Accept-Encoding", ACCEPTED);
         }
         if self.expect.is_some() && length != Some(0) {
+            let request = Arc::make_mut(request);
             request.remove(&["expect"]);
             request.add("Expect", "100-continue");
         }

@@ -41,20 +41,21 @@ pub fn next(call: &Call, head: &Head, attested: bool) -> Result<Option<Call>> {
     if !stays {
         options.login = None;
     }
+    let request = Arc::make_mut(&mut next.request);
     if to_get {
-        next.request.method = "GET".into();
+        request.method = "GET".into();
         if let CallBody::Stream(pieces, _) = &call.body {
             pieces.discard();
         }
         next.body = CallBody::Full(Bytes::new());
-        next.request.remove(&["content-length", "content-type", "content-encoding"]);
+        request.remove(&["content-length", "content-type", "content-encoding"]);
     }
     if !stays {
-        next.request.remove(&["authorization", "cookie", "proxy-authorization"]);
+        request.remove(&["authorization", "cookie", "proxy-authorization"]);
     }
     next.authorization = None;
-    next.request.host = location.authority.clone();
-    next.request.path = location.path.clone();
+    request.host = location.authority.clone();
+    request.path = location.path.clone();
     next.location = location;
     Ok(Some(next))
 }
