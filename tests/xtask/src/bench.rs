@@ -1,4 +1,4 @@
-//! `cargo xtask bench`: the library beside native hyper + tokio-rustls, and libcurl where it is installed, in one run. Peers take turns;
+//! `cargo xtask bench`: the library beside native hyper + tokio-rustls and a current libcurl, in one run. Peers take turns;
 //! figures are medians over the rounds (BENCH_ROUNDS, default 5), and what counts is the ratio in one line. BENCH_ONLY=h1 runs only the
 //! sans-I/O connection's rows.
 
@@ -86,17 +86,25 @@ impl Bench {
         bench.pooled = vec![bench.compile("pool_atls")?];
         let (ours, library) = (bench.compile("client_atls")?, root().join("target/release"));
         let mut peers = vec![("libatls", vec![ours]), ("native", vec![library.join("native"), "hyper".into()])];
-        let curl = bench.folder.join("client_curl");
-        let mut cc = command("cc");
-        let source = root().join("tests/bench/c/client_curl.c");
-        cc.args(["-O2", "-o"]).arg(&curl).arg(source).arg("-lcurl").stderr(Stdio::null());
-        if run(&mut cc).is_ok() {
-            peers.push(("libcurl", vec![curl]));
-        } else {
-            println!("libcurl is not installed (libcurl4-openssl-dev): its column is left out");
+        match bench.curl() {
+            Ok(curl) => peers.push(("libcurl", vec![curl])),
+            Err(why) => println!("libcurl's column is left out: {why}"),
         }
         bench.peers = peers;
         Ok(bench)
+    }
+
+    /// A current libcurl with OpenSSL, built from source; a distribution's may be years older, and slower.
+    fn curl(&self) -> Result<PathBuf, String> {
+        let has_openssl = run(command("pkg-config").args(["--exists", "openssl"])).is_ok();
+        if !has_openssl {
+            packages::install(&["libssl-dev"])?;
+        }
+        let (manifest, folder) = (root().join("tests/bench/curl/Cargo.toml"), self.folder.join("curl"));
+        let mut build = cargo();
+        build.args(["build", "--quiet", "--release", "--locked", "--manifest-path"]).arg(manifest);
+        run(build.arg("--target-dir").arg(&folder))?;
+        Ok(folder.join("release/client_curl"))
     }
 
     fn server(&self) -> Result<Running, String> {
