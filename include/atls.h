@@ -246,6 +246,12 @@
 #define ATLS_EVENT_CLOSED 8
 
 /*
+ A server was asked: `source` is the atls_server_request, `head` the lines of its head (its status is 0). Who does not take a reference or
+ start it lets go of it.
+ */
+#define ATLS_EVENT_REQUEST 9
+
+/*
  User and password are sent unasked (RFC 7617).
  */
 #define ATLS_AUTH_BASIC 0
@@ -343,6 +349,81 @@
  From the call to the end of the body, redirects and all.
  */
 #define ATLS_TIME_TOTAL 7
+
+/*
+ Connections at a time; 10,000 by default. More are closed as they come.
+ */
+#define ATLS_SERVER_CONNECTIONS 1
+
+/*
+ Connections at a time from one address; no limit by default.
+ */
+#define ATLS_SERVER_CONNECTIONS_PER_ADDRESS 2
+
+/*
+ Bytes of a request head; 65,536 by default. A larger one is answered with 431.
+ */
+#define ATLS_SERVER_HEAD_BYTES 3
+
+/*
+ Header lines of a request; 256 by default.
+ */
+#define ATLS_SERVER_HEADERS 4
+
+/*
+ Bytes of a request body; 104,857,600 by default. A larger one is answered with 413.
+ */
+#define ATLS_SERVER_BODY_BYTES 5
+
+/*
+ Until TLS stands; 10 seconds by default.
+ */
+#define ATLS_SERVER_HANDSHAKE 1
+
+/*
+ From the first byte of a request head to its last; 30 seconds by default, then 408.
+ */
+#define ATLS_SERVER_HEAD 2
+
+/*
+ Between requests, and before the first; 60 seconds by default.
+ */
+#define ATLS_SERVER_IDLE 3
+
+/*
+ For all of a request body; none by default.
+ */
+#define ATLS_SERVER_BODY 4
+
+/*
+ Without the peer taking a byte of an answer; 60 seconds by default.
+ */
+#define ATLS_SERVER_SEND 5
+
+/*
+ Connections there are now.
+ */
+#define ATLS_SERVER_COUNT_CONNECTIONS 1
+
+/*
+ Connections there ever were.
+ */
+#define ATLS_SERVER_COUNT_ACCEPTED 2
+
+/*
+ Connections that were turned away at a limit.
+ */
+#define ATLS_SERVER_COUNT_TURNED_AWAY 3
+
+/*
+ Requests that the host was shown.
+ */
+#define ATLS_SERVER_COUNT_REQUESTS 4
+
+/*
+ Requests that were refused before that.
+ */
+#define ATLS_SERVER_COUNT_REFUSED 5
 
 /*
  Who a connection is.
@@ -580,6 +661,24 @@ typedef struct atls_request atls_request;
 typedef struct atls_runtime atls_runtime;
 
 /*
+ An HTTP server, in TLS or in the clear. Its sink is told of each request with REQUEST, and with CLOSED once the server has stopped and its
+ last connection has ended. Reference-counted, safe to share between threads; dropping the last reference closes it.
+ */
+typedef struct atls_server atls_server;
+
+/*
+ How a server is to be. A builder: one thread at a time; copied when used.
+ */
+typedef struct atls_server_config atls_server_config;
+
+/*
+ A request, and the way back for its answer. Comes with REQUEST; to answer it, start it. Reference-counted, safe to share between threads.
+ Dropping the last reference before the answer was finished gives the request up: never started it is answered with 500, else its
+ connection ends.
+ */
+typedef struct atls_server_request atls_server_request;
+
+/*
  An attested byte stream. Event-driven (atls_stream_connect) or blocking (atls_stream_open); both directions are independent.
  Reference-counted, safe to share between threads; dropping the last reference cancels it.
  */
@@ -657,7 +756,7 @@ typedef struct atls_event {
      */
     struct atls_error *error;
     /*
-     INFORMATIONAL, HEAD, TRAILERS: borrowed; atls_head_ref keeps it. NULL otherwise.
+     INFORMATIONAL, HEAD, TRAILERS, REQUEST: borrowed; atls_head_ref keeps it. NULL otherwise.
      */
     struct atls_head *head;
     /*
@@ -2073,8 +2172,9 @@ atls_status atls_exchange_write_all(const struct atls_exchange *exchange,
                                     struct atls_error **error);
 
 /*
- Ends a streamed request body. Statuses: NULL_ARGUMENT, INVALID_STATE (the body is not a stream; already finished), or why the exchange
- is over.
+ Ends a streamed request body. Where the exchange is over as it should be, which a server can bring about once it has all of an announced
+ length, there is nothing to do. Statuses: NULL_ARGUMENT, INVALID_STATE (the body is not a stream; already finished), or why the exchange
+ failed.
  */
 atls_status atls_exchange_finish(const struct atls_exchange *exchange,
                                  struct atls_error **error);
@@ -2388,6 +2488,216 @@ atls_status atls_parse_status_line(const uint8_t *line,
                                    uint32_t *status,
                                    struct atls_str *reason,
                                    struct atls_error **error);
+
+/*
+ A configuration that serves in the clear, with the limits that are given here as defaults. The caller's to free. Statuses: NULL_ARGUMENT.
+ */
+atls_status atls_server_config_new(struct atls_server_config **config,
+                                   struct atls_error **error);
+
+/*
+ Frees the builder.
+ */
+void atls_server_config_free(struct atls_server_config *config);
+
+/*
+ Serves in TLS 1.3, and nothing older, with this chain (leaf first) and its key, PEM both. Statuses: NULL_ARGUMENT, INVALID_UTF8, INVALID_ARGUMENT.
+ */
+atls_status atls_server_config_set_certificate(struct atls_server_config *config,
+                                               const char *chain_pem,
+                                               const char *key_pem,
+                                               struct atls_error **error);
+
+/*
+ One of the limits ATLS_SERVER_CONNECTIONS to ATLS_SERVER_BODY_BYTES. Statuses: NULL_ARGUMENT, INVALID_ARGUMENT (unknown; 0 but for the body; a head
+ beyond 2^30).
+ */
+atls_status atls_server_config_set_limit(struct atls_server_config *config,
+                                         uint32_t which,
+                                         uint64_t value,
+                                         struct atls_error **error);
+
+/*
+ One of the deadlines ATLS_SERVER_HANDSHAKE to ATLS_SERVER_SEND. Statuses: NULL_ARGUMENT, INVALID_ARGUMENT.
+ */
+atls_status atls_server_config_set_deadline(struct atls_server_config *config,
+                                            uint32_t which,
+                                            uint32_t milliseconds,
+                                            struct atls_error **error);
+
+/*
+ Whether a connection may serve another request (by default). Statuses: NULL_ARGUMENT.
+ */
+atls_status atls_server_config_set_keep_alive(struct atls_server_config *config,
+                                              bool keep_alive,
+                                              struct atls_error **error);
+
+/*
+ Receive credit of each request, as atls_config_set_credit. Default: 256 KiB, automatic. Statuses: NULL_ARGUMENT.
+ */
+atls_status atls_server_config_set_credit(struct atls_server_config *config,
+                                          uint64_t initial,
+                                          bool automatic,
+                                          struct atls_error **error);
+
+/*
+ A server that listens nowhere yet. The configuration is copied. Statuses: NULL_ARGUMENT, INVALID_STATE (queue or runtime stopped).
+ */
+atls_status atls_server_new(const struct atls_runtime *runtime,
+                            const struct atls_server_config *config,
+                            const struct atls_sink *sink,
+                            struct atls_server **server,
+                            struct atls_error **error);
+
+/*
+ Listens on `address`, IPv4 or IPv6, or on every address of this machine for NULL; port 0 lets the system choose. *bound, which may be NULL, is
+ the port. May be called often. `reuse_port` shares the port with other processes that do so too. Statuses: NULL_ARGUMENT, INVALID_UTF8,
+ INVALID_ARGUMENT (no address), INVALID_STATE (stopped), IO.
+ */
+atls_status atls_server_listen(const struct atls_server *server,
+                               const char *address,
+                               uint16_t port,
+                               bool reuse_port,
+                               uint16_t *bound,
+                               struct atls_error **error);
+
+/*
+ Shows this certificate to connections from now on; those that are there stay as they are. Statuses: NULL_ARGUMENT, INVALID_UTF8, INVALID_ARGUMENT,
+ INVALID_STATE (the server serves in the clear).
+ */
+atls_status atls_server_set_certificate(const struct atls_server *server,
+                                        const char *chain_pem,
+                                        const char *key_pem,
+                                        struct atls_error **error);
+
+/*
+ Listens no more; connections that wait for a request end, and requests under way go on to their end. Then comes CLOSED. Statuses:
+ NULL_ARGUMENT.
+ */
+atls_status atls_server_stop(const struct atls_server *server,
+                             struct atls_error **error);
+
+/*
+ As atls_server_stop, and what is not over after `timeout_ms` (0: 30 seconds) is cut. Returns at once. Statuses: NULL_ARGUMENT.
+ */
+atls_status atls_server_drain(const struct atls_server *server,
+                              uint32_t timeout_ms,
+                              struct atls_error **error);
+
+/*
+ Ends everything now; requests under way end with CANCELED. Then comes CLOSED. Statuses: NULL_ARGUMENT.
+ */
+atls_status atls_server_close(const struct atls_server *server, struct atls_error **error);
+
+/*
+ One of the counts ATLS_SERVER_COUNT_*; 0 for what is not known.
+ */
+uint64_t atls_server_count(const struct atls_server *server, uint32_t which);
+
+/*
+ Adds a reference; returns `server`.
+ */
+struct atls_server *atls_server_ref(struct atls_server *server);
+
+/*
+ Drops a reference. The last one closes the server.
+ */
+void atls_server_free(struct atls_server *server);
+
+/*
+ Takes the request. Its events go to `sink`: DATA as credit allows, TRAILERS, END, WRITABLE after a write that was refused, and CLOSED, with OK
+ once the answer is sent. `runtime` is the server's. Statuses: NULL_ARGUMENT, INVALID_STATE (started already; queue stopped), CLOSED.
+ */
+atls_status atls_server_request_start(struct atls_server_request *request,
+                                      const struct atls_runtime *runtime,
+                                      const struct atls_sink *sink,
+                                      struct atls_error **error);
+
+/*
+ Method, as it was sent. Valid as long as the request.
+ */
+struct atls_str atls_server_request_method(const struct atls_server_request *request);
+
+/*
+ Target, as it was sent: mostly path and query; bytes. Valid as long as the request.
+ */
+struct atls_str atls_server_request_target(const struct atls_server_request *request);
+
+/*
+ The lines of its head (its status is 0). A new reference: free it.
+ */
+struct atls_head *atls_server_request_head(const struct atls_server_request *request);
+
+/*
+ Address and port of the other end of the socket. The caller's to free, and NUL-terminated.
+ */
+struct atls_buf *atls_server_request_peer(const struct atls_server_request *request);
+
+/*
+ Whether it came in TLS.
+ */
+bool atls_server_request_secure(const struct atls_server_request *request);
+
+/*
+ The head of the answer, or with a status below 200 an informational one before it. `reason` NULL is the usual one; `headers` may be NULL; `length`
+ is that of the body that will be written, or ATLS_LENGTH_UNKNOWN. Date and framing are added, as the peer's version wants it. Statuses: NULL_ARGUMENT,
+ INVALID_ARGUMENT (status, reason), HTTP_HEADER_INVALID, INVALID_STATE (not started; sent already), CLOSED.
+ */
+atls_status atls_server_request_send_head(const struct atls_server_request *request,
+                                          uint32_t status,
+                                          const char *reason,
+                                          const struct atls_headers *headers,
+                                          uint64_t length,
+                                          struct atls_error **error);
+
+/*
+ Head, body and end of an answer in one call. Copied. Statuses: as atls_server_request_send_head.
+ */
+atls_status atls_server_request_respond(const struct atls_server_request *request,
+                                        uint32_t status,
+                                        const struct atls_headers *headers,
+                                        const uint8_t *body,
+                                        size_t len,
+                                        struct atls_error **error);
+
+/*
+ Copies all of the bytes for the answer's body, or answers AGAIN and takes nothing; one WRITABLE event follows each time it did. What is written
+ for a HEAD, or with a 304, is not sent. Statuses: NULL_ARGUMENT, AGAIN, INVALID_STATE (no head yet; finished), CLOSED, or why the request ended.
+ */
+atls_status atls_server_request_write(const struct atls_server_request *request,
+                                      const uint8_t *data,
+                                      size_t len,
+                                      struct atls_error **error);
+
+/*
+ Ends the answer; `trailers`, which go only with a body of unknown length, may be NULL. A body shorter than its head said ends the connection,
+ and CLOSED says so. Statuses: NULL_ARGUMENT, INVALID_STATE (no head yet; finished), or why the request ended.
+ */
+atls_status atls_server_request_finish(const struct atls_server_request *request,
+                                       const struct atls_headers *trailers,
+                                       struct atls_error **error);
+
+/*
+ Lets `bytes` more of the request's body be received. Adds up, saturating. Statuses: NULL_ARGUMENT.
+ */
+atls_status atls_server_request_grant(const struct atls_server_request *request,
+                                      uint64_t bytes,
+                                      struct atls_error **error);
+
+/*
+ Gives the request up, and with it the connection; CLOSED follows, with CANCELED. Statuses: NULL_ARGUMENT.
+ */
+atls_status atls_server_request_cancel(const struct atls_server_request *request, struct atls_error **error);
+
+/*
+ Adds a reference; returns `request`.
+ */
+struct atls_server_request *atls_server_request_ref(struct atls_server_request *request);
+
+/*
+ Drops a reference.
+ */
+void atls_server_request_free(struct atls_server_request *request);
 
 /*
  An HTTP date such as "Sun, 06 Nov 1994 08:49:37 GMT" (RFC 9110 section 5.6.7) of a time in seconds since 1970. *date is the caller's to free,

@@ -1,5 +1,6 @@
 //! What an operation reports, and the outlet it reports through. `capi` puts a C queue behind the outlet.
 
+use std::any::Any;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -20,6 +21,8 @@ pub enum Event {
     /// The peer will send no more; our direction may still be open.
     End,
     Writable,
+    /// A server was asked; what it is, `capi` knows.
+    Request(Arc<dyn Any + Send + Sync>),
     Closed(Option<Error>),
 }
 
@@ -48,8 +51,17 @@ impl Outlet {
 
     /// Posts once there is room.
     pub async fn post(&self, event: Event) {
-        let permit = self.room.clone().acquire_owned().await.ok();
-        self.observer.post(event, permit);
+        let room = self.room().await;
+        self.post_now(event, room);
+    }
+
+    /// Waits for room; what it gives goes to `post_now`.
+    pub async fn room(&self) -> Option<OwnedSemaphorePermit> {
+        self.room.clone().acquire_owned().await.ok()
+    }
+
+    pub fn post_now(&self, event: Event, room: Option<OwnedSemaphorePermit>) {
+        self.observer.post(event, room);
     }
 
     /// Posts the last event.

@@ -70,6 +70,7 @@ struct OutgoingState {
     discarding: bool,
     /// Something that was written never went out.
     lost: bool,
+    over: bool,
     ended: Option<Error>,
     wants_writable: bool,
     reader: Option<Waker>,
@@ -89,6 +90,7 @@ impl Outgoing {
             finished: false,
             discarding: false,
             lost: false,
+            over: false,
             ended: None,
             wants_writable: false,
             reader: None,
@@ -137,6 +139,9 @@ impl Outgoing {
     /// Nothing more will be written.
     pub fn finish(&self) -> Result<()> {
         let mut state = lock(&self.state);
+        if state.over {
+            return Ok(());
+        }
         state.check()?;
         state.finished = true;
         wake(state);
@@ -153,6 +158,12 @@ impl Outgoing {
         state.wants_writable = false;
         drop(state);
         self.room.notify_one();
+    }
+
+    /// The exchange is over, as it should be. Later writes fail, but to finish is no fault: the other end may have known all of it before.
+    pub fn be_over(&self) {
+        lock(&self.state).over = true;
+        self.end(Error::new(Status::Closed, "the exchange is over"));
     }
 
     /// The next piece for the network; `None` once all is out and `finish` was called.
@@ -191,6 +202,11 @@ impl Outgoing {
         let notify = std::mem::take(&mut state.wants_writable);
         drop(state);
         self.announce(notify);
+    }
+
+    pub fn is_finished(&self) -> bool {
+        let state = lock(&self.state);
+        state.finished || state.over
     }
 
     pub fn is_empty(&self) -> bool {

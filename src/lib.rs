@@ -18,5 +18,6 @@ pub mod http;
 pub mod log;
 pub mod net;
 mod pool;
+pub mod server;
 pub mod stream;
 pub mod tls;

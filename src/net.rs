@@ -38,6 +38,11 @@ impl Watch {
 }
 
 impl Socket {
+    /// A connection that a listener has accepted.
+    pub fn accepted(stream: TcpStream) -> Result<Socket> {
+        prepare(stream)
+    }
+
     pub fn watch(&self) -> Watch {
         Watch(Arc::downgrade(&self.0))
     }

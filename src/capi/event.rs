@@ -13,11 +13,13 @@ use super::bytes::atls_buf;
 use super::error::atls_error;
 use super::head::atls_head;
 use super::queue::Inbox;
+use super::server_request::atls_server_request;
 use super::status::{ATLS_OK, atls_status};
 use crate::blocking::mark_thread;
 use crate::error::{Error, Result, Status};
 use crate::events::{Event, Observer};
 use crate::flow::{Credit, lock};
+use crate::server::Served;
 
 /// Connected, and attested where a policy was given; the verdict can be had.
 pub const ATLS_EVENT_CONNECTED: u32 = 1;
@@ -35,6 +37,9 @@ pub const ATLS_EVENT_END: u32 = 6;
 pub const ATLS_EVENT_WRITABLE: u32 = 7;
 /// The last event. `status` and `error` say why it ended; OK after a regular end.
 pub const ATLS_EVENT_CLOSED: u32 = 8;
+/// A server was asked: `source` is the atls_server_request, `head` the lines of its head (its status is 0). Who does not take a reference or
+/// start it lets go of it.
+pub const ATLS_EVENT_REQUEST: u32 = 9;
 
 /// Something that happened. Owned by the library and valid during the callback, or until atls_event_release on a polled queue. May
 /// grow at the end in minor versions.
@@ -53,7 +58,7 @@ pub struct atls_event {
     pub buf: *mut atls_buf,
     /// CLOSED with a failure: borrowed; atls_error_ref keeps it. NULL otherwise.
     pub error: *mut atls_error,
-    /// INFORMATIONAL, HEAD, TRAILERS: borrowed; atls_head_ref keeps it. NULL otherwise.
+    /// INFORMATIONAL, HEAD, TRAILERS, REQUEST: borrowed; atls_head_ref keeps it. NULL otherwise.
     pub head: *mut atls_head,
     /// The library's own.
     pub opaque: *mut c_void,
@@ -192,6 +197,14 @@ impl Operation {
                 posted.regrant = credit.automatic.then_some((credit, bytes.len() as u64));
                 posted.buf = Some(Arc::new(atls_buf { bytes }));
                 ATLS_EVENT_DATA
+            }
+            Event::Request(served) => {
+                let made = served.downcast::<Served>().map(atls_server_request::new);
+                if let Ok(request) = made {
+                    posted.head = Some(Arc::new(atls_head::new(request.head())));
+                    posted.source = Some(Arc::new(request));
+                }
+                ATLS_EVENT_REQUEST
             }
             Event::Closed(error) => {
                 posted.status = error.as_ref().map_or(ATLS_OK, |error| error.status as atls_status);

@@ -276,8 +276,9 @@ pub unsafe extern "C" fn atls_exchange_write_all(
     })
 }
 
-/// Ends a streamed request body. Statuses: NULL_ARGUMENT, INVALID_STATE (the body is not a stream; already finished), or why the exchange
-/// is over.
+/// Ends a streamed request body. Where the exchange is over as it should be, which a server can bring about once it has all of an announced
+/// length, there is nothing to do. Statuses: NULL_ARGUMENT, INVALID_STATE (the body is not a stream; already finished), or why the exchange
+/// failed.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn atls_exchange_finish(
     exchange: *const atls_exchange,

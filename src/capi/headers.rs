@@ -16,7 +16,7 @@ use crate::http::start_line::{request_line, status_line};
 
 /// A collection of header lines: order kept, values bytes, names found in any case. A builder: one thread at a time.
 pub struct atls_headers {
-    headers: Headers,
+    pub(super) headers: Headers,
 }
 
 /// An empty collection; `preserve_case` keeps names as they are written, else they become `Http-Header-Case`. The caller's to free. Statuses:

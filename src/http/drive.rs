@@ -9,7 +9,7 @@ use super::connection::{Exchange, Reservation, exchange};
 use super::options::Options;
 use super::{HttpConnection, Request, RequestBody};
 use crate::deadline::{Wait, within};
-use crate::error::{Error, Result, Status};
+use crate::error::Result;
 use crate::events::{Event, Observer, Outlet};
 use crate::flow::{Cancel, Credit, Outgoing};
 
@@ -49,7 +49,10 @@ pub async fn drive(carrier: Carrier, shared: Arc<Shared>, observer: Arc<dyn Obse
         shared.cancel.guard(work).await.err()
     };
     if let Some(outgoing) = &shared.outgoing {
-        outgoing.end(ended.clone().unwrap_or_else(|| Error::new(Status::Closed, "the exchange is over")));
+        match &ended {
+            Some(error) => outgoing.end(error.clone()),
+            None => outgoing.be_over(),
+        }
     }
     if let (Some(_), Some(connection)) = (&ended, &shared.connection) {
         // In the middle of a message the connection has no further use.

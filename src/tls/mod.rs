@@ -1,11 +1,13 @@
 //! TLS 1.3 over any transport: one client configuration for many connections, exporter and peer certificate. No attestation here.
 
+mod server;
 mod trust;
 
 use std::sync::Arc;
 
 use rustls::{AlertDescription, CertificateError, ClientConfig, PeerIncompatible};
 use rustls_pki_types::ServerName;
+pub use server::server_config;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio_rustls::TlsConnector;
 pub use tokio_rustls::client::TlsStream;

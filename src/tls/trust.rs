@@ -70,7 +70,7 @@ pub fn client_config(trust: &Trust) -> Result<Arc<ClientConfig>> {
 }
 
 impl Identity {
-    fn read(&self) -> Result<(Vec<CertificateDer<'static>>, PrivateKeyDer<'static>)> {
+    pub(super) fn read(&self) -> Result<(Vec<CertificateDer<'static>>, PrivateKeyDer<'static>)> {
         let invalid = |why: String| Error::new(Status::InvalidArgument, why);
         let chain: std::result::Result<Vec<_>, _> = CertificateDer::pem_slice_iter(self.chain_pem.as_bytes()).collect();
         let chain = chain.map_err(|error| invalid(format!("client certificate: {error}")))?;

@@ -263,7 +263,10 @@ static void redirects(void)
     /* An attested origin is not left, unless the request allows it; then the other host's policy holds. In the clear nothing goes at all. */
     snprintf(other, sizeof other, "https://localhost:%u/small", sim.evil);
     atls_request *leaving = redirecting("GET", "307", other, 5, 0);
-    EXPECT(ATLS_REDIRECT_REFUSED, "from attested localhost", atls_client_fetch(client, leaving, &exchange, &error));
+    CHECK(atls_client_fetch(client, leaving, &exchange, &error) == ATLS_REDIRECT_REFUSED);
+    CHECK(strstr(atls_error_message(error).ptr, "from attested localhost") && atls_error_detail(error) == ATLS_DETAIL_REDIRECT_LEAVES);
+    atls_error_free(error);
+    error = NULL;
     atls_request_free(leaving);
     leaving = redirecting("GET", "307", other, 5, ATLS_REDIRECT_MAY_LEAVE);
     EXPECT(ATLS_BINDING_MISMATCH, "report_data", atls_client_fetch(client, leaving, &exchange, &error));
@@ -304,6 +307,26 @@ static void streamed(void)
     atls_exchange_free(exchange);
     CHECK(fetch(client, request("GET", url("/small")), text, sizeof text, NULL) == 200);
     atls_request_free(upload);
+    atls_client_free(client);
+}
+
+/* One request through a forwarder, the next one not; both attested, and neither on the other's connection. */
+static void tunnel(void)
+{
+    char ws[100], text[256];
+    bool reused;
+    atls_client *client = new_client(NULL, 2, 0, 0);
+    atls_config *config = sim_config(1, NULL);
+    snprintf(ws, sizeof ws, "ws://127.0.0.1:%u/", sim.tunnel);
+    OK(atls_config_set_tunnel(config, ws, &error));
+    for (int i = 0; i < 4; i++) {
+        atls_request *small = request("GET", url("/small"));
+        if (i % 2)
+            OK(atls_request_set_config(small, config, &error));
+        CHECK(fetch(client, small, text, sizeof text, &reused) == 200 && strlen(text) == 100 && reused == (i > 1));
+    }
+    CHECK(atls_client_idle(client) == 2);
+    atls_config_free(config);
     atls_client_free(client);
 }
 
@@ -393,6 +416,7 @@ int main(void)
     policies();
     redirects();
     streamed();
+    tunnel();
     events();
     nothing();
     return 0;

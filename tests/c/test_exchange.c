@@ -203,6 +203,8 @@ static void uploads(void)
     OK(atls_exchange_finish(exchange, &error));
     wait_for(&record);
     CHECK(record.status == ATLS_OK && record.bytes == strlen("1000000 100-continue 1000000"));
+    OK(atls_exchange_finish(exchange, &error));
+    EXPECT(ATLS_CLOSED, "over", atls_exchange_write(exchange, piece, 1, &error));
     atls_exchange_free(exchange);
     atls_client_free(client);
     atls_client_free(blocking);

@@ -38,6 +38,7 @@ static void streams(int way)
     uint32_t said = atls_error_http_status(error);
     CHECK(status == ATLS_TUNNEL_REFUSED && stream == NULL);
     CHECK(ways[way].scheme[0] == 's' ? said == 0 : said == 407 || said == 401);
+    CHECK(atls_error_detail(error) == ATLS_DETAIL_PROXY_LOGIN);
     CHECK(strcmp(atls_error_phase(error).ptr, "tunnel") == 0 && strstr(atls_error_message(error).ptr, "proxy"));
     atls_error_free(error);
     error = NULL;
@@ -51,7 +52,9 @@ static void streams(int way)
     /* Nobody listens there. */
     config = sim_config(1, "policy.json");
     set_way(config, way, "password");
-    EXPECT(ATLS_TUNNEL_REFUSED, "proxy", atls_stream_open(config, &stream, &error));
+    CHECK(atls_stream_open(config, &stream, &error) == ATLS_TUNNEL_REFUSED && atls_error_detail(error) == ATLS_DETAIL_PROXY_REFUSED);
+    atls_error_free(error);
+    error = NULL;
     atls_config_free(config);
 }
 

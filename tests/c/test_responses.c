@@ -22,25 +22,6 @@ static atls_request *says(const char *text)
     return says_to("GET", false, text, strlen(text), "");
 }
 
-static void detailed(int line, atls_request *request, atls_status status, uint32_t detail)
-{
-    atls_exchange *exchange = NULL;
-    atls_buf *body = NULL;
-    atls_status got = atls_client_fetch(client, request, &exchange, &error);
-    if (got == ATLS_OK)
-        got = atls_exchange_read_all(exchange, SIZE_MAX, &body, 20000, &error);
-    if (got != status || atls_error_detail(error) != detail) {
-        fprintf(stderr, "line %d: %s, detail %u, \"%s\"\n", line, atls_status_name(got).ptr, atls_error_detail(error), atls_error_message(error).ptr);
-        exit(1);
-    }
-    atls_error_free(error);
-    error = NULL;
-    atls_buf_free(body);
-    atls_exchange_free(exchange);
-    atls_request_free(request);
-}
-#define DETAIL(status, detail, request) detailed(__LINE__, request, status, detail)
-
 #define HEAD "HTTP/1.1 200 OK\r\n"
 
 /* Refused at once: the server keeps the connection, and waiting would last until the deadline. */
@@ -154,6 +135,13 @@ static void deadlines(void)
     atls_error_free(error);
     error = NULL;
     atls_request_free(request);
+    /* Accepted, and then nothing: TLS never begins. */
+    atls_config *config = web_config();
+    OK(atls_config_set_timeouts(config, 5000, 100, &error));
+    request = ask("GET", "https://127.0.0.1:%u/", peer("RAW"));
+    OK(atls_request_set_config(request, config, &error));
+    DETAIL(ATLS_TIMED_OUT, ATLS_DETAIL_TLS_TIMEOUT, request);
+    atls_config_free(config);
     EXPECT(ATLS_NULL_ARGUMENT, "request", atls_request_set_deadline(NULL, 1, 1, &error));
     request = slow(0, 1, 0, ATLS_DEADLINE_IDLE, 100);
     EXPECT(ATLS_INVALID_ARGUMENT, "which 7", atls_request_set_deadline(request, 7, 1, &error));

@@ -147,12 +147,20 @@ static void nginx(void)
     WANT(404, "404 Not Found", ask("GET", "https://localhost:%u/none", peer("NGINX")));
 }
 
+/* openssl, told to speak TLS 1.2 only, and as it likes. */
+static void versions(void)
+{
+    FAILS(ATLS_TLS_VERSION, "TLS", ask("GET", "https://localhost:%u/", peer("TLS12")));
+    WANT(200, "TLSv1.3", ask("GET", "https://localhost:%u/", peer("OPENSSL")));
+}
+
 int main(void)
 {
     client = web_client();
     own_address();
     families_and_places();
     nginx();
+    versions();
     what_is_known();
     certificates();
     atls_client_free(client);

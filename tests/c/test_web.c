@@ -254,6 +254,7 @@ static void codings(void)
             continue;
         snprintf(query, sizeof query, "coding=%s&cut=3", codings[i]);
         FAILS(ATLS_TRUNCATED, codings[i], encoded(query));
+        DETAIL(ATLS_TRUNCATED, ATLS_DETAIL_TRUNCATED_CODING, encoded(query));
         snprintf(query, sizeof query, "coding=%s&stray=20", codings[i]);
         answer = get(client, encoded(query));
         CHECK(answer.len == 10000);
@@ -270,7 +271,8 @@ static void codings(void)
         forget(answer);
     }
     FAILS(ATLS_CONTENT_CODING, "\"compress\" was not asked for", encoded("coding=compress"));
-    FAILS(ATLS_CONTENT_CODING, "gzip", encoded("coding=gzip&tens=0&cut=20&stray=40"));
+    DETAIL(ATLS_CONTENT_CODING, ATLS_DETAIL_UNKNOWN_CODING, encoded("coding=compress"));
+    DETAIL(ATLS_CONTENT_CODING, ATLS_DETAIL_BAD_CODING, encoded("coding=gzip&tens=0&cut=20&stray=40"));
     /* Not asked to, nothing is decoded, and nothing said. */
     struct answer answer = get(client, ask("GET", SAFE "/encoded?coding=gzip", tls));
     CHECK(answer.status == 200 && answer.len < 1000 && memcmp(answer.body, "\x1f\x8b", 2) == 0);
@@ -305,6 +307,9 @@ static void redirects(void)
     }
     WANT(302, "moved", ask("GET", HERE "/redirect", plain));
     FAILS(ATLS_UNSUPPORTED, "scheme \"ftp\"", ask("GET", HERE "/redirect?to=ftp://a/", plain));
+    DETAIL(ATLS_UNSUPPORTED, ATLS_DETAIL_BAD_LOCATION, ask("GET", HERE "/redirect?to=ftp://a/", plain));
+    DETAIL(ATLS_HTTP_PROTOCOL, ATLS_DETAIL_BAD_LOCATION, ask("GET", HERE "/redirect?to=http://a:99999/", plain));
+    DETAIL(ATLS_REDIRECT_REFUSED, ATLS_DETAIL_REDIRECT_DOWNGRADES, ask("GET", SAFE "/redirect?to=" HERE "/echo", tls, plain));
     /* Up from http: to https: is no loss; down is. */
     WANT(200, "\"uri\": \"/echo\"", ask("GET", HERE "/redirect?to=" SAFE "/echo", plain, tls));
     FAILS(ATLS_REDIRECT_REFUSED, "from https: to http:", ask("GET", SAFE "/redirect?to=" HERE "/echo", tls, plain));

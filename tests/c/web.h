@@ -138,4 +138,24 @@ static inline void fails(const char *file, int line, atls_client *client, atls_s
 }
 #define FAILS(status, part, request) fails(__FILE__, __LINE__, client, status, part, request)
 
+/* As FAILS, by the detail; with OK all must go well. */
+static inline void detailed(const char *file, int line, atls_client *client, atls_request *request, atls_status status, uint32_t detail)
+{
+    atls_exchange *exchange = NULL;
+    atls_buf *body = NULL;
+    atls_status got = atls_client_fetch(client, request, &exchange, &error);
+    if (got == ATLS_OK)
+        got = atls_exchange_read_all(exchange, SIZE_MAX, &body, 20000, &error);
+    if (got != status || atls_error_detail(error) != detail) {
+        fprintf(stderr, "%s:%d: %s, detail %u, \"%s\"\n", file, line, atls_status_name(got).ptr, atls_error_detail(error), atls_error_message(error).ptr);
+        exit(1);
+    }
+    atls_error_free(error);
+    error = NULL;
+    atls_buf_free(body);
+    atls_exchange_free(exchange);
+    atls_request_free(request);
+}
+#define DETAIL(status, detail, request) detailed(__FILE__, __LINE__, client, request, status, detail)
+
 #endif

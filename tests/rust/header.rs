@@ -3,7 +3,7 @@
 use std::path::Path;
 
 /// The order of the header's chapters.
-const SOURCES: [&str; 32] = [
+const SOURCES: [&str; 35] = [
     "status.rs",
     "bytes.rs",
     "error.rs",
@@ -29,6 +29,9 @@ const SOURCES: [&str; 32] = [
     "exchange_route.rs",
     "client.rs",
     "headers.rs",
+    "server_config.rs",
+    "server.rs",
+    "server_request.rs",
     "text.rs",
     "h1/types.rs",
     "h1/conn.rs",

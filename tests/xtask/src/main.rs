@@ -8,6 +8,7 @@ mod fuzz;
 mod h1;
 mod packages;
 mod peers;
+mod server;
 mod shell;
 mod simulator;
 mod suite;

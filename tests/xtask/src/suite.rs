@@ -4,7 +4,7 @@ use std::io::Read;
 
 use crate::shell::{Done, cargo, command, output, root, run, step};
 use crate::simulator::Simulator;
-use crate::{build, consumers, demo, h1, packages, peers};
+use crate::{build, consumers, demo, h1, packages, peers, server};
 
 pub fn run_all() -> Done {
     packages::ensure(packages::TEST)?;
@@ -29,6 +29,7 @@ pub fn run_all() -> Done {
     demo::verify_sample()?;
     demo::examples(&simulator)?;
     h1::examples()?;
+    server::examples(&simulator)?;
     step("consumers of the installed library");
     consumers::run_all(&simulator)
 }

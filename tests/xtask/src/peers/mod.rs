@@ -10,7 +10,8 @@ pub use servers::Servers;
 use crate::packages;
 use crate::shell::{Done, command, root, run};
 
-const PACKAGES: [&str; 5] = ["h11==0.16.0", "httptools==0.9.0", "tornado==6.6.1", "brotli", "zstandard"];
+const PACKAGES: [&str; 7] =
+    ["h11==0.16.0", "httptools==0.9.0", "tornado==6.6.1", "brotli", "zstandard", "httpx", "aiohttp"];
 
 /// A Python that has the packages; makes it the first time.
 pub fn python() -> Result<PathBuf, String> {
@@ -21,7 +22,7 @@ pub fn python() -> Result<PathBuf, String> {
         python.args(["-c", line]).stdout(Stdio::null()).stderr(Stdio::null());
         python.status().is_ok_and(|status| status.success())
     };
-    if works(&python, "import h11, httptools, tornado, brotli, zstandard") {
+    if works(&python, "import h11, httptools, tornado, brotli, zstandard, httpx, aiohttp") {
         return Ok(python);
     }
     if !works(&PathBuf::from("python3"), "import ensurepip, venv") {

@@ -27,6 +27,8 @@ impl Servers {
         let mut servers = Servers { children: Vec::new(), folder, lines: Vec::new(), file };
         servers.tornado(simulator)?;
         servers.nginx(simulator)?;
+        servers.openssl(simulator, "OPENSSL", "-quiet")?;
+        servers.openssl(simulator, "TLS12", "-tls1_2")?;
         servers.tinyproxy()?;
         servers.squid()?;
         servers.microsocks()?;
@@ -67,6 +69,15 @@ impl Servers {
         self.serve("NGINX", web, command("/usr/sbin/nginx").arg("-e").arg("/dev/null").arg("-c").arg(path))?;
         self.lines.push(format!("MUTUAL={mutual}"));
         Ok(())
+    }
+
+    /// Answers with a page about the session.
+    fn openssl(&mut self, simulator: &Simulator, name: &str, flag: &str) -> Done {
+        let number = free_port()?;
+        let mut server = command("openssl");
+        server.args(["s_server", "-www", flag, "-accept"]).arg(format!("127.0.0.1:{number}"));
+        server.arg("-cert").arg(simulator.file("peer.pem")).arg("-key").arg(simulator.file("peer-key.pem"));
+        self.serve(name, number, server.stdin(Stdio::null()))
     }
 
     /// Asks for the user "user" with the password "password", as the other proxies do, by basic authentication.

@@ -1,0 +1,116 @@
+/* server.c - an HTTP server: a greeting, an answer that comes bit by bit, and an upload that is counted as it comes.
+ *
+ * usage: server PORT [CHAIN.pem KEY.pem]       (port 0 lets the system choose; serves until standard input ends)
+ */
+#include <unistd.h>
+
+#include "common.h"
+
+static atls_queue *queue;
+static atls_runtime *runtime;
+
+/* One request on its way. */
+struct visit {
+    atls_server_request *request;
+    uint64_t received;
+    int lines; /* that are still to be sent */
+};
+
+static void send_lines(struct visit *visit)
+{
+    char line[40];
+    atls_error *error = NULL;
+    while (visit->lines > 0) {
+        int len = snprintf(line, sizeof line, "%d to go\n", visit->lines);
+        if (atls_server_request_write(visit->request, (uint8_t *)line, (size_t)len, &error) != ATLS_OK) {
+            atls_error_free(error);
+            return; /* WRITABLE comes when there is room, CLOSED when there is nobody */
+        }
+        visit->lines--;
+    }
+    atls_server_request_finish(visit->request, NULL, NULL);
+}
+
+static void on_body(void *user_data, const atls_event *event)
+{
+    struct visit *visit = user_data;
+    char text[60];
+    switch (event->kind) {
+    case ATLS_EVENT_DATA:
+        visit->received += atls_buf_len(event->buf);
+        break;
+    case ATLS_EVENT_END:
+        if (strcmp(atls_server_request_target(visit->request).ptr, "/lines") == 0) {
+            visit->lines = 100000;
+            atls_server_request_send_head(visit->request, 200, NULL, NULL, ATLS_LENGTH_UNKNOWN, NULL);
+            send_lines(visit);
+        } else if (strcmp(atls_server_request_method(visit->request).ptr, "POST") == 0) {
+            int len = snprintf(text, sizeof text, "%llu bytes\n", (unsigned long long)visit->received);
+            atls_server_request_respond(visit->request, 200, NULL, (uint8_t *)text, (size_t)len, NULL);
+        } else {
+            atls_server_request_respond(visit->request, 200, NULL, (const uint8_t *)"hello\n", 6, NULL);
+        }
+        break;
+    case ATLS_EVENT_WRITABLE:
+        send_lines(visit);
+        break;
+    }
+}
+
+/* After CLOSED, whichever way it came. */
+static void on_drop(void *user_data)
+{
+    struct visit *visit = user_data;
+    atls_server_request_free(visit->request);
+    free(visit);
+}
+
+static void on_server(void *user_data, const atls_event *event)
+{
+    (void)user_data;
+    if (event->kind != ATLS_EVENT_REQUEST)
+        return;
+    struct visit *visit = calloc(1, sizeof *visit);
+    if (!visit)
+        return; /* nobody takes the request: the peer gets a 500 */
+    visit->request = atls_server_request_ref(event->source);
+    atls_sink sink = {.queue = queue, .call = on_body, .user_data = visit, .drop = on_drop};
+    if (atls_server_request_start(visit->request, runtime, &sink, NULL) != ATLS_OK)
+        on_drop(visit);
+}
+
+int main(int argc, char **argv)
+{
+    if (argc != 2 && argc != 4) {
+        fprintf(stderr, "usage: %s PORT [CHAIN.pem KEY.pem]\n", argv[0]);
+        return 2;
+    }
+    atls_error *error = NULL;
+    atls_server_config *config = NULL;
+    atls_server *server = NULL;
+    uint16_t port;
+    check(atls_runtime_new(0, &runtime, &error), &error);
+    check(atls_queue_new_dispatching(&queue, &error), &error);
+    check(atls_server_config_new(&config, &error), &error);
+    if (argc == 4) {
+        struct file chain = read_file(argv[2]), key = read_file(argv[3]);
+        check(atls_server_config_set_certificate(config, (char *)chain.data, (char *)key.data, &error), &error);
+        free(chain.data);
+        free(key.data);
+    }
+    atls_sink sink = {.queue = queue, .call = on_server};
+    check(atls_server_new(runtime, config, &sink, &server, &error), &error);
+    check(atls_server_listen(server, "127.0.0.1", (uint16_t)atoi(argv[1]), false, &port, &error), &error);
+    printf("listening on 127.0.0.1:%u\n", port);
+    fflush(stdout);
+    while (getchar() != EOF)
+        ;
+    check(atls_server_drain(server, 5000, &error), &error);
+    check(atls_runtime_shutdown(runtime, 10000, &error), &error);
+    atls_server_free(server);
+    atls_server_config_free(config);
+    check(atls_queue_stop(queue, &error), &error);
+    atls_queue_free(queue);
+    atls_runtime_free(runtime);
+    return 0;
+}

@@ -1,0 +1,185 @@
+//! `atls_server`: an HTTP server.
+
+use std::ffi::c_char;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use super::error::atls_error;
+use super::event::{Operation, Poster, atls_sink};
+use super::guard::{guard, guard_free, guard_value, watch_forks};
+use super::handle::{another, borrow, optional_text, put, release, require, share, text};
+use super::runtime::atls_runtime;
+use super::server_config::atls_server_config;
+use super::status::atls_status;
+use crate::error::{Error, Status};
+use crate::events::{Observer, Outlet};
+use crate::server::{Server, accept, bind, supervise};
+use crate::tls::{Identity, server_config};
+
+/// An HTTP server, in TLS or in the clear. Its sink is told of each request with REQUEST, and with CLOSED once the server has stopped and its
+/// last connection has ended. Reference-counted, safe to share between threads; dropping the last reference closes it.
+pub struct atls_server {
+    server: Arc<Server>,
+    runtime: Arc<atls_runtime>,
+}
+
+impl Drop for atls_server {
+    fn drop(&mut self) {
+        self.server.close();
+    }
+}
+
+/// A server that listens nowhere yet. The configuration is copied. Statuses: NULL_ARGUMENT, INVALID_STATE (queue or runtime stopped).
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn atls_server_new(
+    runtime: *const atls_runtime,
+    config: *const atls_server_config,
+    sink: *const atls_sink,
+    server: *mut *mut atls_server,
+    error: *mut *mut atls_error,
+) -> atls_status {
+    guard(error, || {
+        require(server, "server")?;
+        let runtime = unsafe { share(runtime, "runtime") }?;
+        let settings = unsafe { borrow(config, "config") }?.settings.clone();
+        watch_forks();
+        let operation = unsafe { Operation::new(sink, &runtime.registry) }?;
+        let observer: Arc<dyn Observer> = Arc::new(Poster(operation.clone()));
+        let shared = Arc::new(Server::new(settings, observer.clone()));
+        let made = Arc::new(atls_server { server: shared.clone(), runtime: runtime.clone() });
+        operation.register(&made, &shared, Server::close)?;
+        unsafe { put(server, Arc::into_raw(made).cast_mut(), "server") }?;
+        runtime.handle().spawn(supervise(shared, Outlet::new(observer)));
+        Ok(())
+    })
+}
+
+/// Listens on `address`, IPv4 or IPv6, or on every address of this machine for NULL; port 0 lets the system choose. *bound, which may be NULL, is
+/// the port. May be called often. `reuse_port` shares the port with other processes that do so too. Statuses: NULL_ARGUMENT, INVALID_UTF8,
+/// INVALID_ARGUMENT (no address), INVALID_STATE (stopped), IO.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn atls_server_listen(
+    server: *const atls_server,
+    address: *const c_char,
+    port: u16,
+    reuse_port: bool,
+    bound: *mut u16,
+    error: *mut *mut atls_error,
+) -> atls_status {
+    guard(error, || {
+        let this = unsafe { borrow(server, "server") }?;
+        let address = unsafe { optional_text(address, "address") }?;
+        let no_address =
+            |text: &str| Error::new(Status::InvalidArgument, format!("\"{}\" is no address", text.escape_debug()));
+        let address = address.map(|text| text.parse().map_err(|_| no_address(text))).transpose()?;
+        if this.server.stopping.is_canceled() {
+            return Err(Error::new(Status::InvalidState, "the server was stopped"));
+        }
+        let listener = bind(address, port, reuse_port)?;
+        let place = listener.local_addr().map_err(|error| Error::from_io(error, crate::error::Phase::Call))?;
+        this.runtime.handle().spawn(accept(this.server.clone(), listener));
+        if !bound.is_null() {
+            unsafe { put(bound, place.port(), "bound") }?;
+        }
+        Ok(())
+    })
+}
+
+/// Shows this certificate to connections from now on; those that are there stay as they are. Statuses: NULL_ARGUMENT, INVALID_UTF8, INVALID_ARGUMENT,
+/// INVALID_STATE (the server serves in the clear).
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn atls_server_set_certificate(
+    server: *const atls_server,
+    chain_pem: *const c_char,
+    key_pem: *const c_char,
+    error: *mut *mut atls_error,
+) -> atls_status {
+    guard(error, || {
+        let (chain, key) = unsafe { (text(chain_pem, "chain_pem")?, text(key_pem, "key_pem")?) };
+        let tls = server_config(&Identity { chain_pem: chain.to_owned(), key_pem: key.to_owned() })?;
+        unsafe { borrow(server, "server") }?.server.set_tls(tls)
+    })
+}
+
+/// Listens no more; connections that wait for a request end, and requests under way go on to their end. Then comes CLOSED. Statuses:
+/// NULL_ARGUMENT.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn atls_server_stop(server: *const atls_server, error: *mut *mut atls_error) -> atls_status {
+    guard(error, || {
+        unsafe { borrow(server, "server") }?.server.stopping.cancel();
+        Ok(())
+    })
+}
+
+/// As atls_server_stop, and what is not over after `timeout_ms` (0: 30 seconds) is cut. Returns at once. Statuses: NULL_ARGUMENT.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn atls_server_drain(
+    server: *const atls_server,
+    timeout_ms: u32,
+    error: *mut *mut atls_error,
+) -> atls_status {
+    guard(error, || {
+        let this = unsafe { borrow(server, "server") }?;
+        this.server.stopping.cancel();
+        if let Some(limit) = super::limit(timeout_ms, Duration::from_secs(30)) {
+            let server = Arc::downgrade(&this.server);
+            this.runtime.handle().spawn(async move {
+                tokio::time::sleep(limit).await;
+                if let Some(server) = server.upgrade() {
+                    server.close();
+                }
+            });
+        }
+        Ok(())
+    })
+}
+
+/// Ends everything now; requests under way end with CANCELED. Then comes CLOSED. Statuses: NULL_ARGUMENT.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn atls_server_close(server: *const atls_server, error: *mut *mut atls_error) -> atls_status {
+    guard(error, || {
+        unsafe { borrow(server, "server") }?.server.close();
+        Ok(())
+    })
+}
+
+/// Connections there are now.
+pub const ATLS_SERVER_COUNT_CONNECTIONS: u32 = 1;
+/// Connections there ever were.
+pub const ATLS_SERVER_COUNT_ACCEPTED: u32 = 2;
+/// Connections that were turned away at a limit.
+pub const ATLS_SERVER_COUNT_TURNED_AWAY: u32 = 3;
+/// Requests that the host was shown.
+pub const ATLS_SERVER_COUNT_REQUESTS: u32 = 4;
+/// Requests that were refused before that.
+pub const ATLS_SERVER_COUNT_REFUSED: u32 = 5;
+
+/// One of the counts ATLS_SERVER_COUNT_*; 0 for what is not known.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn atls_server_count(server: *const atls_server, which: u32) -> u64 {
+    guard_value(0, || {
+        let Ok(this) = (unsafe { borrow(server, "server") }) else { return 0 };
+        let counts = &this.server.counts;
+        match which {
+            ATLS_SERVER_COUNT_CONNECTIONS => this.server.connections() as u64,
+            ATLS_SERVER_COUNT_ACCEPTED => counts.accepted.load(Ordering::Relaxed),
+            ATLS_SERVER_COUNT_TURNED_AWAY => counts.turned_away.load(Ordering::Relaxed),
+            ATLS_SERVER_COUNT_REQUESTS => counts.requests.load(Ordering::Relaxed),
+            ATLS_SERVER_COUNT_REFUSED => counts.refused.load(Ordering::Relaxed),
+            _ => 0,
+        }
+    })
+}
+
+/// Adds a reference; returns `server`.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn atls_server_ref(server: *mut atls_server) -> *mut atls_server {
+    unsafe { another(server) }
+}
+
+/// Drops a reference. The last one closes the server.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn atls_server_free(server: *mut atls_server) {
+    guard_free(|| unsafe { release(server) });
+}

@@ -1,0 +1,241 @@
+//! `atls_server_request`: what a server was asked, and the way back for the answer.
+
+use std::sync::Arc;
+
+use super::bytes::{atls_buf, atls_str};
+use super::error::atls_error;
+use super::event::{Operation, Poster, atls_sink};
+use super::guard::{guard, guard_free, guard_value};
+use super::handle::{another, borrow, bytes, release};
+use super::head::atls_head;
+use super::headers::atls_headers;
+use super::request_body::ATLS_LENGTH_UNKNOWN;
+use super::runtime::atls_runtime;
+use super::status::atls_status;
+use super::text::owned;
+use crate::error::{Error, Result, Status};
+use crate::events::{Event, Observer};
+use crate::flow::Outgoing;
+use crate::http::Head;
+use crate::pool;
+use crate::server::{Message, Served};
+
+/// A request, and the way back for its answer. Comes with REQUEST; to answer it, start it. Reference-counted, safe to share between threads.
+/// Dropping the last reference before the answer was finished gives the request up: never started it is answered with 500, else its
+/// connection ends.
+pub struct atls_server_request {
+    served: Arc<Served>,
+    /// Method and target, each followed by a NUL.
+    method: Vec<u8>,
+    target: Vec<u8>,
+}
+
+impl Drop for atls_server_request {
+    fn drop(&mut self) {
+        self.served.give_up();
+    }
+}
+
+impl atls_server_request {
+    pub(super) fn new(served: Arc<Served>) -> atls_server_request {
+        let terminated = |text: &[u8]| [text, b"\0"].concat();
+        let (method, target) = (terminated(served.method.as_bytes()), terminated(&served.target));
+        atls_server_request { served, method, target }
+    }
+
+    pub(super) fn head(&self) -> Head {
+        self.served.head.clone()
+    }
+}
+
+/// Takes the request. Its events go to `sink`: DATA as credit allows, TRAILERS, END, WRITABLE after a write that was refused, and CLOSED, with OK
+/// once the answer is sent. `runtime` is the server's. Statuses: NULL_ARGUMENT, INVALID_STATE (started already; queue stopped), CLOSED.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn atls_server_request_start(
+    request: *mut atls_server_request,
+    runtime: *const atls_runtime,
+    sink: *const atls_sink,
+    error: *mut *mut atls_error,
+) -> atls_status {
+    guard(error, || {
+        let this = unsafe { super::handle::share(request.cast_const(), "request") }?;
+        let runtime = unsafe { borrow(runtime, "runtime") }?;
+        let operation = unsafe { Operation::new(sink, &runtime.registry) }?;
+        this.served.check_startable()?;
+        operation.register(&this, &this.served, |served| served.cancel.cancel())?;
+        let observer: Arc<dyn Observer> = Arc::new(Poster(operation));
+        let writable = observer.clone();
+        let outgoing = Outgoing::new(Box::new(move || writable.post(Event::Writable, None)));
+        this.served.start(observer, outgoing)
+    })
+}
+
+/// Method, as it was sent. Valid as long as the request.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn atls_server_request_method(request: *const atls_server_request) -> atls_str {
+    text_of(request, |this| &this.method)
+}
+
+/// Target, as it was sent: mostly path and query; bytes. Valid as long as the request.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn atls_server_request_target(request: *const atls_server_request) -> atls_str {
+    text_of(request, |this| &this.target)
+}
+
+/// The lines of its head (its status is 0). A new reference: free it.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn atls_server_request_head(request: *const atls_server_request) -> *mut atls_head {
+    guard_value(std::ptr::null_mut(), || match unsafe { borrow(request, "request") } {
+        Ok(this) => Arc::into_raw(Arc::new(atls_head::new(this.head()))).cast_mut(),
+        Err(_) => std::ptr::null_mut(),
+    })
+}
+
+/// Address and port of the other end of the socket. The caller's to free, and NUL-terminated.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn atls_server_request_peer(request: *const atls_server_request) -> *mut atls_buf {
+    guard_value(std::ptr::null_mut(), || match unsafe { borrow(request, "request") } {
+        Ok(this) => owned(this.served.peer.to_string()),
+        Err(_) => std::ptr::null_mut(),
+    })
+}
+
+/// Whether it came in TLS.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn atls_server_request_secure(request: *const atls_server_request) -> bool {
+    guard_value(false, || unsafe { borrow(request, "request") }.is_ok_and(|this| this.served.secure))
+}
+
+/// The head of the answer, or with a status below 200 an informational one before it. `reason` NULL is the usual one; `headers` may be NULL; `length`
+/// is that of the body that will be written, or ATLS_LENGTH_UNKNOWN. Date and framing are added, as the peer's version wants it. Statuses: NULL_ARGUMENT,
+/// INVALID_ARGUMENT (status, reason), HTTP_HEADER_INVALID, INVALID_STATE (not started; sent already), CLOSED.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn atls_server_request_send_head(
+    request: *const atls_server_request,
+    status: u32,
+    reason: *const std::ffi::c_char,
+    headers: *const atls_headers,
+    length: u64,
+    error: *mut *mut atls_error,
+) -> atls_status {
+    guard(error, || {
+        let this = unsafe { borrow(request, "request") }?;
+        let message = unsafe { message(status, reason, headers, length) }?;
+        this.served.say(message)
+    })
+}
+
+unsafe fn message(
+    status: u32,
+    reason: *const std::ffi::c_char,
+    headers: *const atls_headers,
+    length: u64,
+) -> Result<Message> {
+    let status = u16::try_from(status).map_err(|_| Error::new(Status::InvalidArgument, format!("status {status}")))?;
+    let reason = unsafe { super::handle::optional_text(reason, "reason") }?;
+    let headers = unsafe { headers.as_ref() }.map(|headers| &headers.headers);
+    let length = (length != ATLS_LENGTH_UNKNOWN).then_some(length);
+    Message::new(status, reason.map(str::as_bytes), headers, length)
+}
+
+/// Head, body and end of an answer in one call. Copied. Statuses: as atls_server_request_send_head.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn atls_server_request_respond(
+    request: *const atls_server_request,
+    status: u32,
+    headers: *const atls_headers,
+    body: *const u8,
+    len: usize,
+    error: *mut *mut atls_error,
+) -> atls_status {
+    guard(error, || {
+        let this = unsafe { borrow(request, "request") }?;
+        let body = unsafe { bytes(body, len, "body") }?;
+        let message = unsafe { message(status, std::ptr::null(), headers, len as u64) }?;
+        if message.status < 200 {
+            return Err(Error::new(Status::InvalidArgument, format!("status {status} is not final")));
+        }
+        this.served.say(message)?;
+        if !body.is_empty() {
+            this.served.write(pool::copy(body))?;
+        }
+        this.served.finish(Vec::new())
+    })
+}
+
+/// Copies all of the bytes for the answer's body, or answers AGAIN and takes nothing; one WRITABLE event follows each time it did. What is written
+/// for a HEAD, or with a 304, is not sent. Statuses: NULL_ARGUMENT, AGAIN, INVALID_STATE (no head yet; finished), CLOSED, or why the request ended.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn atls_server_request_write(
+    request: *const atls_server_request,
+    data: *const u8,
+    len: usize,
+    error: *mut *mut atls_error,
+) -> atls_status {
+    guard(error, || {
+        let data = unsafe { bytes(data, len, "data") }?;
+        unsafe { borrow(request, "request") }?.served.write(pool::copy(data))
+    })
+}
+
+/// Ends the answer; `trailers`, which go only with a body of unknown length, may be NULL. A body shorter than its head said ends the connection,
+/// and CLOSED says so. Statuses: NULL_ARGUMENT, INVALID_STATE (no head yet; finished), or why the request ended.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn atls_server_request_finish(
+    request: *const atls_server_request,
+    trailers: *const atls_headers,
+    error: *mut *mut atls_error,
+) -> atls_status {
+    guard(error, || {
+        let trailers = unsafe { trailers.as_ref() };
+        let lines = trailers.iter().flat_map(|trailers| trailers.headers.iter());
+        let lines = lines.map(|(name, value)| (name.to_vec(), value.to_vec())).collect();
+        unsafe { borrow(request, "request") }?.served.finish(lines)
+    })
+}
+
+/// Lets `bytes` more of the request's body be received. Adds up, saturating. Statuses: NULL_ARGUMENT.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn atls_server_request_grant(
+    request: *const atls_server_request,
+    bytes: u64,
+    error: *mut *mut atls_error,
+) -> atls_status {
+    guard(error, || {
+        unsafe { borrow(request, "request") }?.served.credit.grant(bytes);
+        Ok(())
+    })
+}
+
+/// Gives the request up, and with it the connection; CLOSED follows, with CANCELED. Statuses: NULL_ARGUMENT.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn atls_server_request_cancel(
+    request: *const atls_server_request,
+    error: *mut *mut atls_error,
+) -> atls_status {
+    guard(error, || {
+        let served = &unsafe { borrow(request, "request") }?.served;
+        served.let_go();
+        served.cancel.cancel();
+        Ok(())
+    })
+}
+
+/// Adds a reference; returns `request`.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn atls_server_request_ref(request: *mut atls_server_request) -> *mut atls_server_request {
+    unsafe { another(request) }
+}
+
+/// Drops a reference.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn atls_server_request_free(request: *mut atls_server_request) {
+    guard_free(|| unsafe { release(request) });
+}
+
+fn text_of(request: *const atls_server_request, text: impl Fn(&atls_server_request) -> &Vec<u8>) -> atls_str {
+    guard_value(atls_str::empty(), || match unsafe { borrow(request, "request") } {
+        Ok(this) => super::head::terminated(Some(text(this))),
+        Err(_) => atls_str::empty(),
+    })
+}

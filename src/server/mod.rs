@@ -1,0 +1,196 @@
+//! The HTTP server: listeners, connections in TLS or without, requests to the host and answers back. What is on the wire is read and written
+//! by the sans-I/O machine of `h1`, so that what it refuses is refused here. May touch the network and the clock.
+
+mod connection;
+mod listener;
+mod message;
+mod served;
+
+use std::collections::HashMap;
+use std::net::IpAddr;
+use std::pin::pin;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::time::Duration;
+
+use rustls::ServerConfig;
+use tokio::sync::Notify;
+
+pub use listener::{accept, bind};
+pub use message::Message;
+pub use served::Served;
+
+use crate::error::{Error, Result, Status};
+use crate::events::{Observer, Outlet};
+use crate::flow::{Cancel, lock};
+
+/// What a server bears with.
+#[derive(Clone, Debug)]
+pub struct Limits {
+    pub connections: usize,
+    pub connections_per_address: usize,
+    /// Bytes of a request head, and its lines.
+    pub head: usize,
+    pub fields: usize,
+    /// Bytes of a request body.
+    pub body: u64,
+    /// Until TLS stands.
+    pub handshake: Option<Duration>,
+    /// From the first byte of a head to its last.
+    pub receive_head: Option<Duration>,
+    /// Between requests.
+    pub idle: Option<Duration>,
+    /// For all of a request body.
+    pub receive_body: Option<Duration>,
+    /// Without the peer taking a byte of an answer.
+    pub send: Option<Duration>,
+    pub keep_alive: bool,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Limits {
+            connections: 10_000,
+            connections_per_address: usize::MAX,
+            head: 64 << 10,
+            fields: 256,
+            body: 100 << 20,
+            handshake: Some(Duration::from_secs(10)),
+            receive_head: Some(Duration::from_secs(30)),
+            idle: Some(Duration::from_secs(60)),
+            receive_body: None,
+            send: Some(Duration::from_secs(60)),
+            keep_alive: true,
+        }
+    }
+}
+
+/// How a server is to be.
+#[derive(Clone, Default)]
+pub struct Settings {
+    pub limits: Limits,
+    /// `None` serves in the clear.
+    pub tls: Option<Arc<ServerConfig>>,
+    /// Receive credit of each request, in bytes, and whether what the host is done with is granted again.
+    pub credit: u64,
+    pub automatic_credit: bool,
+}
+
+/// What the host, the listeners and the connections share.
+pub struct Server {
+    pub settings: Settings,
+    observer: Arc<dyn Observer>,
+    /// No new connections, and none waits for another request.
+    pub stopping: Cancel,
+    /// Everything ends now.
+    pub closing: Cancel,
+    tls: RwLock<Option<Arc<ServerConfig>>>,
+    connections: AtomicUsize,
+    /// A connection has ended.
+    ended: Notify,
+    by_address: Mutex<HashMap<IpAddr, usize>>,
+    pub counts: Counts,
+}
+
+/// Since the server was made.
+#[derive(Default)]
+pub struct Counts {
+    pub accepted: AtomicU64,
+    /// Connections turned away at a limit.
+    pub turned_away: AtomicU64,
+    pub requests: AtomicU64,
+    /// Requests refused before the host saw them.
+    pub refused: AtomicU64,
+}
+
+impl Server {
+    pub fn new(settings: Settings, observer: Arc<dyn Observer>) -> Server {
+        Server {
+            tls: RwLock::new(settings.tls.clone()),
+            ended: Notify::new(),
+            settings,
+            observer,
+            stopping: Cancel::default(),
+            closing: Cancel::default(),
+            connections: AtomicUsize::new(0),
+            by_address: Mutex::default(),
+            counts: Counts::default(),
+        }
+    }
+
+    /// Ends everything.
+    pub fn close(&self) {
+        self.stopping.cancel();
+        self.closing.cancel();
+    }
+
+    /// Another certificate, from the next connection on. Errors: InvalidState.
+    pub fn set_tls(&self, tls: Arc<ServerConfig>) -> Result<()> {
+        if self.settings.tls.is_none() {
+            return Err(Error::new(Status::InvalidState, "the server serves in the clear"));
+        }
+        *self.tls.write().unwrap_or_else(PoisonError::into_inner) = Some(tls);
+        Ok(())
+    }
+
+    fn tls(&self) -> Option<Arc<ServerConfig>> {
+        self.tls.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    pub fn connections(&self) -> usize {
+        self.connections.load(Ordering::Acquire)
+    }
+
+    /// A place for one more connection from there, if there is one.
+    fn admit(self: &Arc<Self>, address: IpAddr) -> Option<Place> {
+        let limits = &self.settings.limits;
+        let mut by_address = lock(&self.by_address);
+        let here = by_address.entry(address).or_default();
+        if self.connections() >= limits.connections || *here >= limits.connections_per_address {
+            if *here == 0 {
+                by_address.remove(&address);
+            }
+            self.counts.turned_away.fetch_add(1, Ordering::Relaxed);
+            return None;
+        }
+        *here += 1;
+        self.connections.fetch_add(1, Ordering::AcqRel);
+        self.counts.accepted.fetch_add(1, Ordering::Relaxed);
+        Some(Place { server: self.clone(), address })
+    }
+}
+
+/// Held by a connection as long as it lives.
+struct Place {
+    server: Arc<Server>,
+    address: IpAddr,
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        let mut by_address = lock(&self.server.by_address);
+        if let Some(here) = by_address.get_mut(&self.address) {
+            *here -= 1;
+            if *here == 0 {
+                by_address.remove(&self.address);
+            }
+        }
+        self.server.connections.fetch_sub(1, Ordering::AcqRel);
+        self.server.ended.notify_waiters();
+    }
+}
+
+/// Waits until the server was stopped and its last connection has ended. Posts exactly one `Closed`.
+pub async fn supervise(server: Arc<Server>, outlet: Outlet) {
+    server.stopping.thrown().await;
+    loop {
+        let mut ended = pin!(server.ended.notified());
+        // Enlisted before the count is looked at: an end in between is not missed.
+        ended.as_mut().enable();
+        if server.connections() == 0 {
+            break;
+        }
+        ended.await;
+    }
+    outlet.close(None);
+}

@@ -1,0 +1,94 @@
+//! The example server beside clients of others: curl, openssl s_client, tornado, httpx, aiohttp; in the clear and in TLS.
+
+use std::io::{BufRead, BufReader, Write};
+use std::process::{Child, Command, Stdio};
+
+use crate::shell::{Done, command, output, root, run};
+use crate::simulator::Simulator;
+use crate::{build, peers};
+
+/// Ends when its standard input does, in good order, or it is a fault.
+struct Example {
+    child: Child,
+    port: String,
+}
+
+impl Example {
+    fn start(arguments: &[&str]) -> Result<Example, String> {
+        let mut server = command(build::tree("plain").join("examples-c/server"));
+        server.arg("0").args(arguments).stdin(Stdio::piped()).stdout(Stdio::piped());
+        let mut child = server.spawn().map_err(|error| error.to_string())?;
+        let mut line = String::new();
+        let out = child.stdout.take().ok_or("no stdout")?;
+        BufReader::new(out).read_line(&mut line).map_err(|error| error.to_string())?;
+        let port = line.trim().rsplit(':').next().unwrap_or_default().to_owned();
+        Ok(Example { child, port })
+    }
+
+    fn stop(mut self) -> Done {
+        drop(self.child.stdin.take());
+        let status = self.child.wait().map_err(|error| error.to_string())?;
+        if status.success() { Ok(()) } else { Err(format!("the example server ended with {status}")) }
+    }
+}
+
+pub fn examples(simulator: &Simulator) -> Done {
+    let file = |name| simulator.file(name).display().to_string();
+    let (chain, key, ca) = (file("peer.pem"), file("peer-key.pem"), file("web-ca.pem"));
+    let (plain, tls) = (Example::start(&[])?, Example::start(&[&chain, &key])?);
+    for base in [format!("http://127.0.0.1:{}", plain.port), format!("https://localhost:{}", tls.port)] {
+        curl(&base, &ca)?;
+    }
+    s_client(&tls.port, &ca)?;
+    let clients = ["tests/peers/clients.py", &plain.port, &tls.port, &ca];
+    run(command(peers::python()?).args(clients))?;
+    plain.stop()?;
+    tls.stop()
+}
+
+fn curl(base: &str, ca: &str) -> Done {
+    println!("curl {base}");
+    let curl =
+        |arguments: &[&str]| output(command("curl").args(["-sS", "--max-time", "30", "--cacert", ca]).args(arguments));
+    let hello = curl(&["--next", base, base, base])?;
+    let upload = root().join("target/upload.bin");
+    std::fs::write(&upload, vec![b'x'; 3_000_000]).map_err(|error| error.to_string())?;
+    let from = format!("@{}", upload.display());
+    let url = format!("{base}/up");
+    let counted = curl(&["--data-binary", &from, "-H", "Expect: 100-continue", &url])?;
+    let chunked = curl(&["--data-binary", &from, "-H", "Transfer-Encoding: chunked", "-H", "Expect:", &url])?;
+    let lines = curl(&[&format!("{base}/lines")])?;
+    let head = curl(&["-I", base])?;
+    let fine = hello == "hello\n".repeat(3)
+        && counted == "3000000 bytes\n"
+        && chunked == counted
+        && lines.lines().count() == 100_000
+        && head.starts_with("HTTP/1.1 200 OK\r\n");
+    if fine { Ok(()) } else { Err(format!("curl was told {hello:?}, {counted:?}, {chunked:?}, {head:?}")) }
+}
+
+fn s_client(port: &str, ca: &str) -> Done {
+    let mut client = Command::new("openssl");
+    client.args([
+        "s_client",
+        "-quiet",
+        "-verify_return_error",
+        "-CAfile",
+        ca,
+        "-connect",
+        &format!("localhost:{port}"),
+    ]);
+    let mut child = client
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .spawn()
+        .map_err(|error| format!("openssl: {error}"))?;
+    let mut stdin = child.stdin.take().ok_or("no stdin")?;
+    let request = b"GET / HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n";
+    stdin.write_all(request).map_err(|error| error.to_string())?;
+    let done = child.wait_with_output().map_err(|error| error.to_string())?;
+    let text = String::from_utf8_lossy(&done.stdout).into_owned();
+    drop(stdin);
+    if text.ends_with("\r\n\r\nhello\n") { Ok(()) } else { Err(format!("openssl s_client was told {text:?}")) }
+}
