@@ -426,6 +426,11 @@
 #define ATLS_SERVER_COUNT_REFUSED 5
 
 /*
+ Requests for evidence.
+ */
+#define ATLS_SERVER_COUNT_QUOTES 6
+
+/*
  Who a connection is.
  */
 #define ATLS_H1_CLIENT 0
@@ -2509,6 +2514,16 @@ atls_status atls_server_config_set_certificate(struct atls_server_config *config
                                                struct atls_error **error);
 
 /*
+ Answers `POST /tdx_quote` with evidence of the machine that the server runs on, bound to the session (protocol atlas-v1): what
+ atls_http_connect and its like ask for. It comes from a dstack guest agent: `path` is its Unix socket, NULL looks where it usually is. The
+ host does not see these requests. Needs a certificate; its fingerprint is put into the guest's log, where the agent can. Quotes are made one
+ after another; where 64 wait, more are answered with 503. Statuses: NULL_ARGUMENT, INVALID_UTF8, INVALID_ARGUMENT (no agent found).
+ */
+atls_status atls_server_config_set_dstack_agent(struct atls_server_config *config,
+                                                const char *path,
+                                                struct atls_error **error);
+
+/*
  One of the limits ATLS_SERVER_CONNECTIONS to ATLS_SERVER_BODY_BYTES. Statuses: NULL_ARGUMENT, INVALID_ARGUMENT (unknown; 0 but for the body; a head
  beyond 2^30).
  */
@@ -2541,7 +2556,8 @@ atls_status atls_server_config_set_credit(struct atls_server_config *config,
                                           struct atls_error **error);
 
 /*
- A server that listens nowhere yet. The configuration is copied. Statuses: NULL_ARGUMENT, INVALID_STATE (queue or runtime stopped).
+ A server that listens nowhere yet. The configuration is copied. Statuses: NULL_ARGUMENT, INVALID_STATE (queue or
+ runtime stopped; an agent, and no certificate).
  */
 atls_status atls_server_new(const struct atls_runtime *runtime,
                             const struct atls_server_config *config,
@@ -2593,6 +2609,16 @@ atls_status atls_server_close(const struct atls_server *server, struct atls_erro
  One of the counts ATLS_SERVER_COUNT_*; 0 for what is not known.
  */
 uint64_t atls_server_count(const struct atls_server *server, uint32_t which);
+
+/*
+ For who terminates TLS elsewhere: what a quote must hold as its report data in protocol atlas-v1, SHA-512 of `nonce` (32 bytes, from the request)
+ and `exporter` (32 bytes: the TLS exporter value for the label "EXPORTER-Channel-Binding" without context). `binder` has room for 64 bytes.
+ Statuses: NULL_ARGUMENT.
+ */
+atls_status atls_compute_binder(const uint8_t *nonce,
+                                const uint8_t *exporter,
+                                uint8_t *binder,
+                                struct atls_error **error);
 
 /*
  Adds a reference; returns `server`.

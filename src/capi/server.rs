@@ -30,7 +30,8 @@ impl Drop for atls_server {
     }
 }
 
-/// A server that listens nowhere yet. The configuration is copied. Statuses: NULL_ARGUMENT, INVALID_STATE (queue or runtime stopped).
+/// A server that listens nowhere yet. The configuration is copied. Statuses: NULL_ARGUMENT, INVALID_STATE (queue or
+/// runtime stopped; an agent, and no certificate).
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn atls_server_new(
     runtime: *const atls_runtime,
@@ -43,6 +44,9 @@ pub unsafe extern "C" fn atls_server_new(
         require(server, "server")?;
         let runtime = unsafe { share(runtime, "runtime") }?;
         let settings = unsafe { borrow(config, "config") }?.settings.clone();
+        if settings.agent.is_some() && settings.tls.is_none() {
+            return Err(Error::new(Status::InvalidState, "evidence needs TLS (atls_server_config_set_certificate)"));
+        }
         watch_forks();
         let operation = unsafe { Operation::new(sink, &runtime.registry) }?;
         let observer: Arc<dyn Observer> = Arc::new(Poster(operation.clone()));
@@ -155,6 +159,9 @@ pub const ATLS_SERVER_COUNT_REQUESTS: u32 = 4;
 /// Requests that were refused before that.
 pub const ATLS_SERVER_COUNT_REFUSED: u32 = 5;
 
+/// Requests for evidence.
+pub const ATLS_SERVER_COUNT_QUOTES: u32 = 6;
+
 /// One of the counts ATLS_SERVER_COUNT_*; 0 for what is not known.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn atls_server_count(server: *const atls_server, which: u32) -> u64 {
@@ -167,8 +174,35 @@ pub unsafe extern "C" fn atls_server_count(server: *const atls_server, which: u3
             ATLS_SERVER_COUNT_TURNED_AWAY => counts.turned_away.load(Ordering::Relaxed),
             ATLS_SERVER_COUNT_REQUESTS => counts.requests.load(Ordering::Relaxed),
             ATLS_SERVER_COUNT_REFUSED => counts.refused.load(Ordering::Relaxed),
+            ATLS_SERVER_COUNT_QUOTES => counts.quotes.load(Ordering::Relaxed),
             _ => 0,
         }
+    })
+}
+
+/// For who terminates TLS elsewhere: what a quote must hold as its report data in protocol atlas-v1, SHA-512 of `nonce` (32 bytes, from the request)
+/// and `exporter` (32 bytes: the TLS exporter value for the label "EXPORTER-Channel-Binding" without context). `binder` has room for 64 bytes.
+/// Statuses: NULL_ARGUMENT.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn atls_compute_binder(
+    nonce: *const u8,
+    exporter: *const u8,
+    binder: *mut u8,
+    error: *mut *mut atls_error,
+) -> atls_status {
+    guard(error, || {
+        require(nonce.cast_mut(), "nonce")?;
+        require(exporter.cast_mut(), "exporter")?;
+        require(binder, "binder")?;
+        let (mut of_nonce, mut of_exporter) = ([0; 32], [0; 32]);
+        // SAFETY: the host says that there are so many bytes at each of them.
+        unsafe {
+            of_nonce.copy_from_slice(std::slice::from_raw_parts(nonce, 32));
+            of_exporter.copy_from_slice(std::slice::from_raw_parts(exporter, 32));
+            let made = crate::attest::report_data(&of_nonce, &of_exporter);
+            std::ptr::copy_nonoverlapping(made.as_ptr(), binder, made.len());
+        }
+        Ok(())
     })
 }
 

@@ -1,13 +1,15 @@
 //! `atls_server_config`: what a server shows, and what it bears with.
 
 use std::ffi::c_char;
+use std::path::Path;
 use std::time::Duration;
 
 use super::error::atls_error;
 use super::guard::{guard, guard_free};
-use super::handle::{borrow_mut, destroy, put, require, text};
+use super::handle::{borrow_mut, destroy, optional_text, put, require, text};
 use super::status::atls_status;
 use crate::error::{Error, Status};
+use crate::server::evidence::Agent;
 use crate::server::{Limits, Settings};
 use crate::tls::{Identity, server_config};
 
@@ -69,6 +71,24 @@ pub unsafe extern "C" fn atls_server_config_set_certificate(
         let (chain, key) = unsafe { (text(chain_pem, "chain_pem")?, text(key_pem, "key_pem")?) };
         let tls = server_config(&Identity { chain_pem: chain.to_owned(), key_pem: key.to_owned() })?;
         unsafe { borrow_mut(config, "config") }?.settings.tls = Some(tls);
+        Ok(())
+    })
+}
+
+/// Answers `POST /tdx_quote` with evidence of the machine that the server runs on, bound to the session (protocol atlas-v1): what
+/// atls_http_connect and its like ask for. It comes from a dstack guest agent: `path` is its Unix socket, NULL looks where it usually is. The
+/// host does not see these requests. Needs a certificate; its fingerprint is put into the guest's log, where the agent can. Quotes are made one
+/// after another; where 64 wait, more are answered with 503. Statuses: NULL_ARGUMENT, INVALID_UTF8, INVALID_ARGUMENT (no agent found).
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn atls_server_config_set_dstack_agent(
+    config: *mut atls_server_config,
+    path: *const c_char,
+    error: *mut *mut atls_error,
+) -> atls_status {
+    guard(error, || {
+        let path = unsafe { optional_text(path, "path") }?;
+        let agent = Agent::at(path.map(Path::new))?;
+        unsafe { borrow_mut(config, "config") }?.settings.agent = Some(agent);
         Ok(())
     })
 }

@@ -9,9 +9,11 @@ use bytes::{Buf, Bytes, BytesMut};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadHalf, WriteHalf, split};
 use tokio::time::{Instant, sleep_until};
 
+use super::evidence::Session;
 use super::message::Message;
 use super::served::Answer;
 use super::{Served, Server};
+use crate::deadline::{Wait, within};
 use crate::error::{Detail, Error, Phase, Result, Status};
 use crate::events::{Event, Outlet};
 use crate::flow::Credit;
@@ -22,11 +24,13 @@ use crate::http::Head;
 const READ: usize = 16 << 10;
 /// Bytes of an answer that wait for the network; with more, nothing is taken from the host.
 const OUTBOX: usize = 64 << 10;
+/// Bytes of a request for evidence.
+const SMALL: usize = 4096;
 /// What is still read, and for how long, from a peer that is told to go: closing with bytes unread would throw our last words away.
 const LINGER: (usize, Duration) = (256 << 10, Duration::from_secs(1));
 
 /// Serves until either side has enough.
-pub async fn serve<S>(io: S, server: &Arc<Server>, peer: SocketAddr) -> Result<()>
+pub async fn serve<S>(io: S, server: &Arc<Server>, peer: SocketAddr, session: Option<Session>) -> Result<()>
 where
     S: AsyncRead + AsyncWrite + Unpin + Send,
 {
@@ -34,7 +38,7 @@ where
     let rules = Rules { max_incomplete: limits.head, max_fields: limits.fields, ..Rules::default() };
     let (reader, writer) = split(io);
     let conn = Connection::new(Role::Server, rules);
-    let mut this = Serving { reader, writer, conn, server, peer, outbox: BytesMut::new(), unflushed: false };
+    let mut this = Serving { reader, writer, conn, server, peer, session, outbox: BytesMut::new(), unflushed: false };
     loop {
         let served = match this.next_request().await {
             Ok(Some(served)) => served,
@@ -44,7 +48,10 @@ where
                 return this.refuse(&error).await;
             }
         };
-        let done = this.serve_one(served).await;
+        let done = match this.wants_evidence(&served) {
+            true => this.show_evidence().await,
+            false => this.serve_one(served).await,
+        };
         let again = done? && limits.keep_alive && !server.stopping.is_canceled();
         if !again || this.conn.start_next_cycle().is_err() {
             return this.close().await;
@@ -58,6 +65,8 @@ struct Serving<'a, S> {
     conn: Connection,
     server: &'a Arc<Server>,
     peer: SocketAddr,
+    /// In TLS only.
+    session: Option<Session>,
     outbox: BytesMut,
     /// Something was written that may not have left.
     unflushed: bool,
@@ -128,6 +137,55 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Serving<'_, S> {
         match count {
             0 => self.conn.receive_eof(),
             _ => drop(self.conn.commit(count)),
+        }
+    }
+
+    fn wants_evidence(&self, served: &Served) -> bool {
+        let serves_it = self.server.attester.is_some() && self.session.is_some();
+        serves_it && served.method == "POST" && served.target.split(|byte| *byte == b'?').next() == Some(b"/tdx_quote")
+    }
+
+    /// Answers a request for evidence; the host hears nothing of it. Whether the connection may serve another request.
+    async fn show_evidence(&mut self) -> Result<bool> {
+        let limit = self.server.settings.limits.receive_head;
+        let received = within(limit, Wait::Evidence, self.small_body()).await;
+        let body = match received {
+            Ok(body) => body,
+            Err(error) => return self.refuse(&error).await.map(|()| false),
+        };
+        self.server.counts.quotes.fetch_add(1, Ordering::Relaxed);
+        let (Some(attester), Some(session)) = (&self.server.attester, &self.session) else { return Ok(false) };
+        let is_current = self.server.tls().is_some_and(|shown| *shown.leaf == *session.leaf);
+        let (status, answer) = attester.answer(&body, session, is_current).await;
+        let mut message = Message::new(status, None, None, Some(answer.len() as u64))?;
+        message.headers.push((b"Content-Type".to_vec(), b"application/json".to_vec()));
+        self.put_head(&message)?;
+        let _ = self.conn.send_data(answer.len() as u64).map_err(host)?;
+        self.outbox.extend_from_slice(answer.as_bytes());
+        let _ = self.conn.send_end_of_message(std::iter::empty()).map_err(host)?;
+        let sending = async {
+            let io = |error| Error::from_io(error, Phase::Transfer);
+            self.writer.write_all_buf(&mut self.outbox).await.map_err(io)?;
+            self.writer.flush().await.map_err(io)
+        };
+        within(self.server.settings.limits.send, Wait::Evidence, sending).await?;
+        Ok(self.conn.our_state() == State::Done && self.conn.their_state() == State::Done)
+    }
+
+    /// All of a body that has no business to be long.
+    async fn small_body(&mut self) -> Result<Vec<u8>> {
+        let mut body = Vec::new();
+        loop {
+            let event = self.conn.next_event().map_err(protocol)?;
+            match event.kind {
+                EventKind::Data if body.len() + event.data.len() <= SMALL => body.extend_from_slice(event.data),
+                EventKind::Data => return Err(too_large(SMALL as u64)),
+                EventKind::NeedData => {
+                    let read = self.reader.read(self.conn.reserve(READ)).await;
+                    self.received(read.map_err(|error| Error::from_io(error, Phase::Transfer))?);
+                }
+                _ => return Ok(body),
+            }
         }
     }
 

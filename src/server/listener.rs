@@ -8,11 +8,13 @@ use socket2::{Domain, Socket, Type};
 use tokio::net::{TcpListener, TcpStream};
 use tokio_rustls::TlsAcceptor;
 
+use super::evidence::Session;
 use super::{Server, connection};
 use crate::deadline::{Wait, within};
 use crate::error::{Error, Phase, Result, Status};
 use crate::log;
 use crate::net::Socket as Connection;
+use crate::tls;
 
 /// Connections that the system keeps until they are accepted.
 const BACKLOG: i32 = 1024;
@@ -71,16 +73,19 @@ fn take(server: &Arc<Server>, stream: TcpStream, peer: SocketAddr) {
 
 async fn serve(server: &Arc<Server>, stream: TcpStream, peer: SocketAddr) -> Result<()> {
     let socket = Connection::accepted(stream)?;
-    let Some(tls) = server.tls() else {
-        return connection::serve(socket, server, peer).await;
+    let Some(shown) = server.tls() else {
+        return connection::serve(socket, server, peer, None).await;
     };
     let handshake = async {
-        let accepted = TlsAcceptor::from(tls).accept(socket).await;
+        let accepted = TlsAcceptor::from(shown.config).accept(socket).await;
         accepted.map_err(|error| Error::from_io(error, Phase::Tls))
     };
     let stream = within(server.settings.limits.handshake, Wait::Handshake, handshake).await?;
     match stream.get_ref().1.alpn_protocol() {
-        None | Some(b"http/1.1") => connection::serve(stream, server, peer).await,
+        None | Some(b"http/1.1") => {
+            let session = Session { exporter: tls::exporter(&stream)?, leaf: shown.leaf.to_vec() };
+            connection::serve(stream, server, peer, Some(session)).await
+        }
         Some(other) => Err(Error::new(Status::TlsHandshake, format!("ALPN {}", other.escape_ascii()))),
     }
 }

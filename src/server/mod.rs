@@ -2,6 +2,7 @@
 //! by the sans-I/O machine of `h1`, so that what it refuses is refused here. May touch the network and the clock.
 
 mod connection;
+pub mod evidence;
 mod listener;
 mod message;
 mod served;
@@ -13,7 +14,6 @@ use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::Duration;
 
-use rustls::ServerConfig;
 use tokio::sync::Notify;
 
 pub use listener::{accept, bind};
@@ -23,6 +23,8 @@ pub use served::Served;
 use crate::error::{Error, Result, Status};
 use crate::events::{Observer, Outlet};
 use crate::flow::{Cancel, lock};
+use crate::tls::Shown;
+use evidence::{Agent, Attester};
 
 /// What a server bears with.
 #[derive(Clone, Debug)]
@@ -70,7 +72,9 @@ impl Default for Limits {
 pub struct Settings {
     pub limits: Limits,
     /// `None` serves in the clear.
-    pub tls: Option<Arc<ServerConfig>>,
+    pub tls: Option<Shown>,
+    /// Answers for evidence; not without TLS.
+    pub agent: Option<Agent>,
     /// Receive credit of each request, in bytes, and whether what the host is done with is granted again.
     pub credit: u64,
     pub automatic_credit: bool,
@@ -84,7 +88,8 @@ pub struct Server {
     pub stopping: Cancel,
     /// Everything ends now.
     pub closing: Cancel,
-    tls: RwLock<Option<Arc<ServerConfig>>>,
+    tls: RwLock<Option<Shown>>,
+    attester: Option<Attester>,
     connections: AtomicUsize,
     /// A connection has ended.
     ended: Notify,
@@ -101,6 +106,8 @@ pub struct Counts {
     pub requests: AtomicU64,
     /// Requests refused before the host saw them.
     pub refused: AtomicU64,
+    /// Requests for evidence.
+    pub quotes: AtomicU64,
 }
 
 impl Server {
@@ -108,6 +115,7 @@ impl Server {
         Server {
             tls: RwLock::new(settings.tls.clone()),
             ended: Notify::new(),
+            attester: settings.agent.clone().map(Attester::new),
             settings,
             observer,
             stopping: Cancel::default(),
@@ -125,7 +133,7 @@ impl Server {
     }
 
     /// Another certificate, from the next connection on. Errors: InvalidState.
-    pub fn set_tls(&self, tls: Arc<ServerConfig>) -> Result<()> {
+    pub fn set_tls(&self, tls: Shown) -> Result<()> {
         if self.settings.tls.is_none() {
             return Err(Error::new(Status::InvalidState, "the server serves in the clear"));
         }
@@ -133,7 +141,7 @@ impl Server {
         Ok(())
     }
 
-    fn tls(&self) -> Option<Arc<ServerConfig>> {
+    fn tls(&self) -> Option<Shown> {
         self.tls.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 

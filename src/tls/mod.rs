@@ -7,10 +7,11 @@ use std::sync::Arc;
 
 use rustls::{AlertDescription, CertificateError, ClientConfig, PeerIncompatible};
 use rustls_pki_types::ServerName;
-pub use server::server_config;
+pub use server::{Shown, server_config};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio_rustls::TlsConnector;
 pub use tokio_rustls::client::TlsStream;
+pub use tokio_rustls::server::TlsStream as ServerStream;
 pub use trust::{Identity, Roots, Trust, client_config};
 
 use crate::error::{Error, Phase, Result, Status};
@@ -35,6 +36,14 @@ pub fn session_identity<S>(stream: &TlsStream<S>) -> Result<([u8; 32], Vec<u8>)>
     let leaf = session.peer_certificates().and_then(|chain| chain.first());
     let leaf = leaf.ok_or_else(|| Error::new(Status::TlsCertificate, "no server certificate").phase(Phase::Tls))?;
     Ok((exporter, leaf.to_vec()))
+}
+
+/// What a server's evidence is bound to in a session: its exporter value.
+pub fn exporter<S>(stream: &ServerStream<S>) -> Result<[u8; crate::attest::EXPORTER_LENGTH]> {
+    let (_, session) = stream.get_ref();
+    let label = crate::attest::EXPORTER_LABEL;
+    let value = session.export_keying_material([0; crate::attest::EXPORTER_LENGTH], label, None);
+    value.map_err(|error| error_from_rustls(&error, Phase::Tls))
 }
 
 /// Sorts a TLS failure into version, certificate or handshake, and keeps the alert.

@@ -1,7 +1,7 @@
-//! The guest agent's Unix socket, as dstack guests have it: `POST /GetQuote {"report_data":"<hex>"}`.
+//! The guest agent's Unix socket, as dstack guests have it: `POST /GetQuote {"report_data":"<hex>"}`, `POST /EmitEvent {"event","payload"}`.
 
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 use serde_json::{Value, json};
 use tokio::net::UnixListener;
@@ -14,6 +14,7 @@ use crate::pki::SimTee;
 /// Serves `guest` at `path` until the runtime ends.
 pub fn start(path: &Path, tee: Arc<SimTee>, guest: Guest) {
     let listener = UnixListener::bind(path).expect("bind");
+    let guest = Arc::new(Mutex::new(guest));
     tokio::spawn(async move {
         while let Ok((socket, _)) = listener.accept().await {
             let (tee, guest) = (tee.clone(), guest.clone());
@@ -25,7 +26,8 @@ pub fn start(path: &Path, tee: Arc<SimTee>, guest: Guest) {
                         return;
                     }
                     let (status, answer) = match request.path.as_str() {
-                        "/GetQuote" => quote(&tee, &guest, &body),
+                        "/GetQuote" => quote(&tee, &guest.lock().expect("guest"), &body),
+                        "/EmitEvent" => emit(&mut guest.lock().expect("guest"), &body),
                         _ => ("404 Not Found", json!({"error": "no such method"})),
                     };
                     if conn.respond(status, "", answer.to_string().as_bytes()).await.is_err() {
@@ -35,6 +37,19 @@ pub fn start(path: &Path, tee: Arc<SimTee>, guest: Guest) {
             });
         }
     });
+}
+
+fn emit(guest: &mut Guest, body: &[u8]) -> (&'static str, Value) {
+    let request: Value = serde_json::from_slice(body).unwrap_or_default();
+    let digits = request["payload"].as_str().unwrap_or_default();
+    let bytes = (0..digits.len() / 2).map(|at| u8::from_str_radix(&digits[2 * at..2 * at + 2], 16));
+    match (request["event"].as_str(), bytes.collect::<Result<Vec<u8>, _>>()) {
+        (Some(name), Ok(payload)) => {
+            guest.emit(1, name, &payload);
+            ("200 OK", json!({}))
+        }
+        _ => ("400 Bad Request", json!({"error": "event and payload, which is hex"})),
+    }
 }
 
 fn quote(tee: &SimTee, guest: &Guest, body: &[u8]) -> (&'static str, Value) {

@@ -5,6 +5,7 @@
 //! |---|---|
 //! | web-ca.pem, root.der | roots for TLS and for quotes |
 //! | peer.pem, peer-key.pem | a certificate of the web CA for localhost, for servers and clients of others |
+//! | next.pem, next-key.pem | another one, as after a renewal |
 //! | policy.json, wrong-policy.json | one that the server satisfies, and one that it does not |
 //! | ports | shell assignments: HTTP, RAW, TUNNEL, EVIL (a server that relays evidence) |
 //! | quote.bin, log.json, collateral.json | evidence for offline verification |
@@ -48,6 +49,9 @@ async fn main() {
     let (peer, peer_key) = tee.web_pem(&["localhost", "127.0.0.1", "::1", "other.example"]);
     write("peer.pem", peer.as_bytes());
     write("peer-key.pem", peer_key.as_bytes());
+    let (next, next_key) = tee.web_pem(&["localhost"]);
+    write("next.pem", next.as_bytes());
+    write("next-key.pem", next_key.as_bytes());
     write("root.der", &tee.root_der);
     let mut policy = guest.policy(&pccs.url);
     write("policy.json", policy.to_string().as_bytes());

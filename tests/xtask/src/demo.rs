@@ -93,6 +93,11 @@ fn raw_stream(simulator: &Simulator) -> Done {
     }
 }
 
+/// What the example client is told at `path` by an attested server on this port.
+pub fn get(simulator: &Simulator, port: &str, path: &str) -> Result<String, String> {
+    output(example(simulator, "get", port, "policy.json").arg(path))
+}
+
 fn example(simulator: &Simulator, name: &str, port: &str, policy: &str) -> Command {
     let mut example = command(build::tree("plain").join("examples-c").join(name));
     example.args(["localhost", port]).arg(simulator.file(policy));

@@ -5,7 +5,7 @@ use std::process::{Child, Command, Stdio};
 
 use crate::shell::{Done, command, output, root, run};
 use crate::simulator::Simulator;
-use crate::{build, peers};
+use crate::{build, demo, peers};
 
 /// Ends when its standard input does, in good order, or it is a fault.
 struct Example {
@@ -14,8 +14,8 @@ struct Example {
 }
 
 impl Example {
-    fn start(arguments: &[&str]) -> Result<Example, String> {
-        let mut server = command(build::tree("plain").join("examples-c/server"));
+    fn start(name: &str, arguments: &[&str]) -> Result<Example, String> {
+        let mut server = command(build::tree("plain").join("examples-c").join(name));
         server.arg("0").args(arguments).stdin(Stdio::piped()).stdout(Stdio::piped());
         let mut child = server.spawn().map_err(|error| error.to_string())?;
         let mut line = String::new();
@@ -35,7 +35,7 @@ impl Example {
 pub fn examples(simulator: &Simulator) -> Done {
     let file = |name| simulator.file(name).display().to_string();
     let (chain, key, ca) = (file("peer.pem"), file("peer-key.pem"), file("web-ca.pem"));
-    let (plain, tls) = (Example::start(&[])?, Example::start(&[&chain, &key])?);
+    let (plain, tls) = (Example::start("server", &[])?, Example::start("server", &[&chain, &key])?);
     for base in [format!("http://127.0.0.1:{}", plain.port), format!("https://localhost:{}", tls.port)] {
         curl(&base, &ca)?;
     }
@@ -43,7 +43,13 @@ pub fn examples(simulator: &Simulator) -> Done {
     let clients = ["tests/peers/clients.py", &plain.port, &tls.port, &ca];
     run(command(peers::python()?).args(clients))?;
     plain.stop()?;
-    tls.stop()
+    tls.stop()?;
+    let attested = Example::start("attested_server", &[&chain, &key, &file("agent.sock")])?;
+    let told = demo::get(simulator, &attested.port, "/")?;
+    if !told.contains("Nobody but this enclave") {
+        return Err(format!("the attested server said {told:?}"));
+    }
+    attested.stop()
 }
 
 fn curl(base: &str, ca: &str) -> Done {
