@@ -3,6 +3,7 @@
 
 mod connection;
 pub mod evidence;
+mod exchange;
 mod listener;
 mod message;
 mod served;

@@ -2,6 +2,7 @@
 //! form of protocol atlas-v1 (attested-tls spec 1.4 and 12.5).
 
 mod agent;
+mod show;
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{SystemTime, UNIX_EPOCH};

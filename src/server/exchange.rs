@@ -1,0 +1,198 @@
+//! One request of a connection: its body goes to the host while the answer comes back.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use bytes::{Buf, Bytes};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use tokio::time::Instant;
+
+use super::Served;
+use super::connection::{READ, Serving, host, late, protocol, too_large, until};
+use super::served::Answer;
+use crate::error::{Detail, Error, Phase, Result, Status};
+use crate::events::{Event, Outlet};
+use crate::flow::Credit;
+use crate::h1::{EventKind, State};
+use crate::http::Head;
+
+/// Bytes of an answer that wait for the network; with more, nothing is taken from the host.
+const OUTBOX: usize = 64 << 10;
+
+struct Ending<'a>(&'a Served);
+
+impl Drop for Ending<'_> {
+    fn drop(&mut self) {
+        self.0.end(Some(&Error::new(Status::Canceled, "the connection was closed")));
+    }
+}
+
+/// How far one request has come.
+struct Course {
+    /// Bytes of its body that the host has no credit for yet.
+    pending: Bytes,
+    body_left: u64,
+    body_over: bool,
+    answer_over: bool,
+    body_until: Option<Instant>,
+    /// Until when the peer must have taken something of the answer.
+    send_until: Option<Instant>,
+}
+
+impl<S: AsyncRead + AsyncWrite + Unpin + Send> Serving<'_, S> {
+    /// Shows the request to the host and sees it through. Whether the connection may serve another.
+    pub(super) async fn serve_one(&mut self, served: Arc<Served>) -> Result<bool> {
+        self.server.counts.requests.fetch_add(1, Ordering::Relaxed);
+        self.server.observer.post(Event::Request(served.clone()), None);
+        // Also where this task is thrown away: the host must not start, or go on writing to, what nobody reads.
+        let ending = Ending(&served);
+        let Some(outlet) = served.taken().await else {
+            let error = Error::new(Status::Internal, "the host let go of the request");
+            self.refuse(&error.http_status(500)).await?;
+            return Ok(false);
+        };
+        let done = served.cancel.guard(Box::pin(self.exchange(&served, &outlet))).await;
+        let error = done.as_ref().err().cloned();
+        served.end(error.as_ref());
+        drop(ending);
+        if let Some(error) = error.as_ref().filter(|error| error.status != Status::Canceled) {
+            // Where no answer has begun the peer is told why there is none.
+            let _ = self.refuse(error).await;
+        }
+        outlet.close(error);
+        done
+    }
+
+    async fn exchange(&mut self, served: &Served, outlet: &Outlet) -> Result<bool> {
+        let limits = &self.server.settings.limits;
+        let mut course = Course {
+            pending: Bytes::new(),
+            body_left: limits.body,
+            body_over: false,
+            answer_over: false,
+            body_until: limits.receive_body.map(|limit| Instant::now() + limit),
+            send_until: None,
+        };
+        loop {
+            let wants_bytes = self.take_body(served, outlet, &mut course).await?;
+            if course.answer_over && self.outbox.is_empty() && !self.unflushed {
+                return Ok(self.conn.our_state() == State::Done && self.conn.their_state() == State::Done);
+            }
+            self.step(served, outlet, &mut course, wants_bytes).await?;
+        }
+    }
+
+    /// Takes from the machine what it has of the body. Whether it needs more from the network.
+    async fn take_body(&mut self, served: &Served, outlet: &Outlet, course: &mut Course) -> Result<bool> {
+        while course.pending.is_empty() && !course.body_over {
+            let event = self.conn.next_event().map_err(protocol)?;
+            match event.kind {
+                EventKind::Data => {
+                    course.pending = Bytes::copy_from_slice(event.data);
+                    let left = course.body_left.checked_sub(event.data.len() as u64);
+                    course.body_left = left.ok_or_else(|| too_large(self.server.settings.limits.body))?;
+                }
+                EventKind::EndOfMessage => {
+                    let mut trailers = Head::new(0, 1, b"");
+                    event.fields.iter().for_each(|(_, name, value)| trailers.add(name, value));
+                    course.body_over = true;
+                    course.body_until = None;
+                    if trailers.count() > 0 {
+                        outlet.post(Event::Trailers(trailers)).await;
+                    }
+                    outlet.post(Event::End).await;
+                }
+                EventKind::NeedData => {
+                    // The peer may wait to be asked for its body, and is, once the host has a use for it.
+                    if self.conn.they_are_waiting_for_100_continue() && served.credit.available() > 0 {
+                        let head = self.conn.send_response(100, b"Continue", std::iter::empty()).map_err(protocol)?;
+                        self.outbox.extend_from_slice(head);
+                    }
+                    return Ok(true);
+                }
+                _ => course.body_over = true,
+            }
+        }
+        Ok(false)
+    }
+
+    /// One thing of all that can happen now.
+    async fn step(&mut self, served: &Served, outlet: &Outlet, course: &mut Course, wants_bytes: bool) -> Result<()> {
+        let io = |error| Error::from_io(error, Phase::Transfer);
+        let waits = self.conn.they_are_waiting_for_100_continue();
+        if self.outbox.is_empty() && !self.unflushed {
+            course.send_until = None;
+        } else if course.send_until.is_none() {
+            course.send_until = self.server.settings.limits.send.map(|limit| Instant::now() + limit);
+        }
+        tokio::select! {
+            sent = send(&mut self.writer, &self.outbox), if !self.outbox.is_empty() || self.unflushed => {
+                let count = sent.map_err(io)?;
+                self.outbox.advance(count);
+                self.unflushed = count > 0;
+                course.send_until = None;
+            }
+            answer = served.answer(), if !course.answer_over && self.outbox.len() < OUTBOX => {
+                course.answer_over = self.put(served, answer?)?;
+            }
+            permit = room(&served.credit, outlet), if !course.pending.is_empty() => {
+                let allowed = usize::try_from(served.credit.available()).unwrap_or(usize::MAX);
+                let piece = course.pending.split_to(course.pending.len().min(allowed));
+                served.credit.take(piece.len() as u64);
+                outlet.post_now(Event::Data(piece, served.credit.clone()), permit);
+            }
+            read = self.reader.read(self.conn.reserve(READ)), if wants_bytes && !waits => {
+                let count = read.map_err(io)?;
+                self.received(count);
+            }
+            _ = served.credit.wait(), if wants_bytes && waits => {}
+            () = until(course.body_until) => return Err(late("the request body took too long")),
+            () = until(course.send_until) => {
+                let why = "the peer takes nothing of the answer";
+                return Err(Error::new(Status::TimedOut, why).phase(Phase::Transfer).detail(Detail::IdleTimeout));
+            }
+        }
+        Ok(())
+    }
+
+    /// Puts what the host says into the outbox. Whether that was the end.
+    fn put(&mut self, served: &Served, answer: Answer) -> Result<bool> {
+        match answer {
+            Answer::Head(message) => {
+                self.put_head(&message)?;
+                let bodiless = served.method == "HEAD" || matches!(message.status, 204 | 304);
+                if let Some(outgoing) = served.outgoing.get().filter(|_| bodiless && message.status >= 200) {
+                    outgoing.discard();
+                }
+                Ok(false)
+            }
+            Answer::Piece(piece) => {
+                let (before, after) = self.conn.send_data(piece.len() as u64).map_err(host)?;
+                self.outbox.extend_from_slice(before);
+                self.outbox.extend_from_slice(&piece);
+                self.outbox.extend_from_slice(after);
+                Ok(false)
+            }
+            Answer::End => {
+                let trailers = served.trailers();
+                let lines = trailers.iter().map(|(name, value)| (&name[..], &value[..]));
+                self.outbox.extend_from_slice(self.conn.send_end_of_message(lines).map_err(host)?);
+                Ok(true)
+            }
+        }
+    }
+}
+
+/// Writes some, or where there is nothing flushes. Given up in between, it has done nothing.
+async fn send(writer: &mut (impl AsyncWrite + Unpin), outbox: &[u8]) -> std::io::Result<usize> {
+    match outbox {
+        [] => writer.flush().await.map(|()| 0),
+        some => writer.write(some).await,
+    }
+}
+
+/// Room in the host's queue, once there is credit as well.
+async fn room(credit: &Credit, outlet: &Outlet) -> Option<tokio::sync::OwnedSemaphorePermit> {
+    credit.wait().await;
+    outlet.room().await
+}
