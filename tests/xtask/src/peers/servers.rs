@@ -14,6 +14,8 @@ pub struct Servers {
     children: Vec<Child>,
     folder: PathBuf,
     lines: Vec<String>,
+    /// Of squid; removed in the end.
+    users: Option<PathBuf>,
     pub file: PathBuf,
 }
 
@@ -24,7 +26,7 @@ impl Servers {
         let _ = std::fs::remove_dir_all(&folder);
         std::fs::create_dir_all(folder.join("www")).map_err(|error| error.to_string())?;
         let file = folder.join("ports");
-        let mut servers = Servers { children: Vec::new(), folder, lines: Vec::new(), file };
+        let mut servers = Servers { children: Vec::new(), folder, lines: Vec::new(), users: None, file };
         servers.tornado(simulator)?;
         servers.nginx(simulator)?;
         servers.openssl(simulator, "OPENSSL", "-quiet")?;
@@ -92,8 +94,11 @@ impl Servers {
     /// By digest authentication.
     fn squid(&mut self) -> Done {
         let port = free_port()?;
-        let (users, path) = (self.folder.join("users"), self.folder.join("squid.conf"));
+        // Started by root, squid becomes a user who need not be able to read in our folder.
+        let users = std::env::temp_dir().join(format!("atls-squid-users-{}", std::process::id()));
+        let path = self.folder.join("squid.conf");
         self.write(&users, "user:password\n".into())?;
+        self.users = Some(users.clone());
         let config = format!(
             "http_port 127.0.0.1:{port}\nauth_param digest program /usr/lib/squid/digest_file_auth {}\n\
              auth_param digest realm proxy\nauth_param digest children 1\nacl known proxy_auth REQUIRED\n\
@@ -130,6 +135,7 @@ impl Drop for Servers {
             let _ = child.kill();
             let _ = child.wait();
         }
+        let _ = self.users.as_ref().map(std::fs::remove_file);
     }
 }
 
