@@ -749,7 +749,8 @@ typedef struct atls_event {
      */
     uint64_t token;
     /*
-     The handle that the event is about (atls_stream, atls_http or atls_exchange); borrowed. NULL once the host has freed it.
+     The handle that the event is about (atls_stream, atls_http, atls_exchange, atls_server or atls_server_request); borrowed. NULL once
+     the host has freed it.
      */
     void *source;
     /*

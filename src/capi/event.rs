@@ -52,7 +52,8 @@ pub struct atls_event {
     pub status: atls_status,
     /// From the sink.
     pub token: u64,
-    /// The handle that the event is about (atls_stream, atls_http or atls_exchange); borrowed. NULL once the host has freed it.
+    /// The handle that the event is about (atls_stream, atls_http, atls_exchange, atls_server or atls_server_request); borrowed. NULL once
+    /// the host has freed it.
     pub source: *mut c_void,
     /// DATA: borrowed; atls_buf_ref keeps it, without a copy. NULL otherwise.
     pub buf: *mut atls_buf,
