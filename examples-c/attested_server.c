@@ -1,23 +1,91 @@
-/* attested_server.c - a server inside a TEE that proves it: whoever connects with libatls and a policy that this machine satisfies gets an
- * answer, and knows from where. Evidence comes from the dstack guest agent.
+/* attested_server.c - a confidential LLM, or what looks like one: a server inside a TEE that proves itself. Who connects with libatls and a policy
+ * that this machine satisfies knows where the prompt goes, and gets tokens as they are made. Evidence comes from the dstack guest agent.
  *
  * usage: attested_server PORT CHAIN.pem KEY.pem [AGENT_SOCKET]     (serves until standard input ends)
  */
-#include "common.h"
+#include <pthread.h>
+#include <unistd.h>
+
+#include "serving.h"
 
 static atls_queue *queue;
 static atls_runtime *runtime;
 
-static void on_event(void *user_data, const atls_event *event)
+/* One request on its way. */
+struct talk {
+    atls_server_request *request;
+    char prompt[4096];
+    size_t len;
+};
+
+/* What stands in the last "content":"...". A real server would use a JSON parser. */
+static const char *content(char *json)
 {
-    static const char text[] = "Nobody but this enclave has read your request.\n";
+    char *text = json, *next;
+    while ((next = strstr(text, "\"content\":\"")))
+        text = next + 11;
+    text[strcspn(text, "\"")] = '\0';
+    return text == json ? "nothing" : text;
+}
+
+/* Speaks at the pace of a model, on a thread of its own. */
+static void *speak(void *user_data)
+{
+    struct talk *talk = user_data;
+    char words[4300], event[4400], *word, *rest = words;
+    snprintf(words, sizeof words, "You said: %s And nobody but this enclave has read it.", content(talk->prompt));
+    while ((word = strsep(&rest, " "))) {
+        int len = snprintf(event, sizeof event, "data: {\"choices\":[{\"delta\":{\"content\":\"%s \"}}]}\n\n", word);
+        if (atls_server_request_write(talk->request, (uint8_t *)event, (size_t)len, NULL) != ATLS_OK)
+            break; /* the client is gone */
+        usleep(20000);
+    }
+    atls_server_request_finish(talk->request, NULL, NULL);
+    atls_server_request_free(talk->request);
+    free(talk);
+    return NULL;
+}
+
+static void on_talk(void *user_data, const atls_event *event)
+{
+    struct talk *talk = user_data;
+    pthread_t thread;
+    if (event->kind == ATLS_EVENT_DATA) {
+        size_t room = sizeof talk->prompt - 1 - talk->len, len = atls_buf_len(event->buf);
+        memcpy(talk->prompt + talk->len, atls_buf_data(event->buf), len < room ? len : room);
+        talk->len += len < room ? len : room;
+    } else if (event->kind == ATLS_EVENT_END) {
+        struct talk *own = malloc(sizeof *own); /* outlives this request's events */
+        if (!own)
+            return;
+        *own = *talk;
+        atls_server_request_ref(own->request);
+        atls_server_request_send_head(own->request, 200, NULL, NULL, ATLS_LENGTH_UNKNOWN, NULL);
+        if (pthread_create(&thread, NULL, speak, own) == 0)
+            pthread_detach(thread);
+        else
+            speak(own);
+    }
+}
+
+/* After CLOSED, whichever way it came. */
+static void on_drop(void *user_data)
+{
+    struct talk *talk = user_data;
+    atls_server_request_free(talk->request);
+    free(talk);
+}
+
+static void on_server(void *user_data, const atls_event *event)
+{
+    struct talk *talk = event->kind == ATLS_EVENT_REQUEST ? calloc(1, sizeof *talk) : NULL;
     (void)user_data;
-    if (event->kind != ATLS_EVENT_REQUEST)
-        return;
-    /* All of the answer is at hand: the request's own events are of no interest. */
-    atls_sink sink = {.queue = queue, .call = on_event};
-    if (atls_server_request_start(event->source, runtime, &sink, NULL) == ATLS_OK)
-        atls_server_request_respond(event->source, 200, NULL, (const uint8_t *)text, sizeof text - 1, NULL);
+    if (!talk)
+        return; /* nobody takes the request: the peer gets a 500 */
+    talk->request = atls_server_request_ref(event->source);
+    atls_sink sink = {.queue = queue, .call = on_talk, .user_data = talk, .drop = on_drop};
+    if (atls_server_request_start(talk->request, runtime, &sink, NULL) != ATLS_OK)
+        on_drop(talk);
 }
 
 int main(int argc, char **argv)
@@ -28,29 +96,15 @@ int main(int argc, char **argv)
     }
     atls_error *error = NULL;
     atls_server_config *config = NULL;
-    atls_server *server = NULL;
-    uint16_t port;
-    struct file chain = read_file(argv[2]), key = read_file(argv[3]);
     check(atls_runtime_new(0, &runtime, &error), &error);
     check(atls_queue_new_dispatching(&queue, &error), &error);
     check(atls_server_config_new(&config, &error), &error);
-    check(atls_server_config_set_certificate(config, (char *)chain.data, (char *)key.data, &error), &error);
+    set_certificate(config, argv[2], argv[3]);
     check(atls_server_config_set_dstack_agent(config, argc > 4 ? argv[4] : NULL, &error), &error);
-    atls_sink sink = {.queue = queue, .call = on_event};
-    check(atls_server_new(runtime, config, &sink, &server, &error), &error);
-    check(atls_server_listen(server, "127.0.0.1", (uint16_t)atoi(argv[1]), false, &port, &error), &error);
-    printf("listening on 127.0.0.1:%u\n", port);
-    fflush(stdout);
+    atls_server *server = listen_on(runtime, queue, config, on_server, argv[1]);
     while (getchar() != EOF)
         ;
-    check(atls_server_drain(server, 5000, &error), &error);
-    check(atls_runtime_shutdown(runtime, 10000, &error), &error);
-    atls_server_free(server);
+    stop_server(server, runtime, queue);
     atls_server_config_free(config);
-    check(atls_queue_stop(queue, &error), &error);
-    atls_queue_free(queue);
-    atls_runtime_free(runtime);
-    free(chain.data);
-    free(key.data);
     return 0;
 }

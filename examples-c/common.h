@@ -63,14 +63,28 @@ static inline void check(atls_status status, atls_error **error)
     exit(1);
 }
 
+static inline atls_verifier *make_verifier(void)
+{
+    atls_error *error = NULL;
+    atls_verifier *verifier = NULL;
+    atls_verifier_config *trust = atls_verifier_config_new();
+    if (getenv("ATLS_SIMULATED_ROOT")) {
+        struct file root = read_file(getenv("ATLS_SIMULATED_ROOT"));
+        check(atls_verifier_config_set_simulated_root(trust, root.data, root.len, &error), &error);
+        free(root.data);
+    }
+    check(atls_verifier_new(trust, &verifier, &error), &error);
+    atls_verifier_config_free(trust);
+    return verifier;
+}
+
 /* A configuration for HOST PORT POLICY.json. */
 static inline atls_config *make_config(char **argv)
 {
     atls_error *error = NULL;
     atls_config *config = NULL;
     atls_policy *policy = NULL;
-    atls_verifier *verifier = NULL;
-    atls_verifier_config *trust = atls_verifier_config_new();
+    atls_verifier *verifier = make_verifier();
     struct file json = read_file(argv[2]);
     check(atls_config_new(argv[0], (uint16_t)atoi(argv[1]), &config, &error), &error);
     check(atls_policy_new(json.data, json.len, &policy, &error), &error);
@@ -80,15 +94,8 @@ static inline atls_config *make_config(char **argv)
         check(atls_config_add_root_pem(config, (char *)pem.data, &error), &error);
         free(pem.data);
     }
-    if (getenv("ATLS_SIMULATED_ROOT")) {
-        struct file root = read_file(getenv("ATLS_SIMULATED_ROOT"));
-        check(atls_verifier_config_set_simulated_root(trust, root.data, root.len, &error), &error);
-        free(root.data);
-    }
-    check(atls_verifier_new(trust, &verifier, &error), &error);
     check(atls_config_set_verifier(config, verifier, &error), &error);
     atls_verifier_free(verifier);
-    atls_verifier_config_free(trust);
     atls_policy_free(policy);
     free(json.data);
     return config;

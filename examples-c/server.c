@@ -4,7 +4,7 @@
  */
 #include <unistd.h>
 
-#include "common.h"
+#include "serving.h"
 
 static atls_queue *queue;
 static atls_runtime *runtime;
@@ -87,30 +87,15 @@ int main(int argc, char **argv)
     }
     atls_error *error = NULL;
     atls_server_config *config = NULL;
-    atls_server *server = NULL;
-    uint16_t port;
     check(atls_runtime_new(0, &runtime, &error), &error);
     check(atls_queue_new_dispatching(&queue, &error), &error);
     check(atls_server_config_new(&config, &error), &error);
-    if (argc == 4) {
-        struct file chain = read_file(argv[2]), key = read_file(argv[3]);
-        check(atls_server_config_set_certificate(config, (char *)chain.data, (char *)key.data, &error), &error);
-        free(chain.data);
-        free(key.data);
-    }
-    atls_sink sink = {.queue = queue, .call = on_server};
-    check(atls_server_new(runtime, config, &sink, &server, &error), &error);
-    check(atls_server_listen(server, "127.0.0.1", (uint16_t)atoi(argv[1]), false, &port, &error), &error);
-    printf("listening on 127.0.0.1:%u\n", port);
-    fflush(stdout);
+    if (argc == 4)
+        set_certificate(config, argv[2], argv[3]);
+    atls_server *server = listen_on(runtime, queue, config, on_server, argv[1]);
     while (getchar() != EOF)
         ;
-    check(atls_server_drain(server, 5000, &error), &error);
-    check(atls_runtime_shutdown(runtime, 10000, &error), &error);
-    atls_server_free(server);
+    stop_server(server, runtime, queue);
     atls_server_config_free(config);
-    check(atls_queue_stop(queue, &error), &error);
-    atls_queue_free(queue);
-    atls_runtime_free(runtime);
     return 0;
 }

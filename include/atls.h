@@ -376,6 +376,11 @@
 #define ATLS_SERVER_BODY_BYTES 5
 
 /*
+ Requests for evidence in a second; 50 by default, which is more than usual hardware makes. More are answered with 503.
+ */
+#define ATLS_SERVER_QUOTES_PER_SECOND 6
+
+/*
  Until TLS stands; 10 seconds by default.
  */
 #define ATLS_SERVER_HANDSHAKE 1
@@ -399,6 +404,16 @@
  Without the peer taking a byte of an answer; 60 seconds by default.
  */
 #define ATLS_SERVER_SEND 5
+
+/*
+ The server proves itself.
+ */
+#define ATLS_ATTESTER_SERVER 0
+
+/*
+ The client does.
+ */
+#define ATLS_ATTESTER_CLIENT 1
 
 /*
  Connections there are now.
@@ -815,6 +830,13 @@ typedef struct atls_body_source {
 } atls_body_source;
 
 /*
+ The host's own way to a quote over `report_data` (64 bytes). On OK *evidence is the JSON text of a guest agent's answer, `{"quote":"<hex>","event_log":"<JSON>"}`,
+ where what is no dstack guest leaves the log out; the library frees it. Anything but OK means that there is none. Runs on a thread of the library's, one call
+ at a time for each configuration; may block.
+ */
+typedef atls_status (*atls_quote_fn)(void *user_data, const uint8_t *report_data, struct atls_buf **evidence);
+
+/*
  Borrowed bytes, not NUL-terminated. As an input: NULL is allowed with length 0. As an output: `ptr` is never NULL.
  */
 typedef struct atls_bytes {
@@ -1038,6 +1060,11 @@ typedef struct atls_h1_states {
  No policy covers the host, and the client does not allow unattested connections.
  */
 #define ATLS_POLICY_REQUIRED 411
+
+/*
+ The server refused the evidence of this side, or asks for some that this side does not have.
+ */
+#define ATLS_EVIDENCE_REFUSED 412
 
 /*
  The peer's HTTP/1.1 is malformed.
@@ -1393,6 +1420,21 @@ atls_status atls_verification_set_session(struct atls_verification *verification
                                           const uint8_t *leaf_der,
                                           size_t leaf_der_len,
                                           struct atls_error **error);
+
+/*
+ As atls_verification_set_session, for protocol exporter-v1; the arguments are those of atls_compute_exporter_binder. Statuses: NULL_ARGUMENT,
+ INVALID_ARGUMENT, INVALID_UTF8.
+ */
+atls_status atls_verification_set_exporter_session(struct atls_verification *verification,
+                                                   uint32_t attester,
+                                                   const uint8_t *nonce,
+                                                   const uint8_t *exporter,
+                                                   const uint8_t *server_leaf,
+                                                   size_t server_leaf_len,
+                                                   const uint8_t *client_leaf,
+                                                   size_t client_leaf_len,
+                                                   const char *server_name,
+                                                   struct atls_error **error);
 
 /*
  Judges the evidence alone, whatever session it came from. Never right for deciding whether to talk to a server: anybody can
@@ -2507,25 +2549,7 @@ atls_status atls_server_config_new(struct atls_server_config **config,
 void atls_server_config_free(struct atls_server_config *config);
 
 /*
- Serves in TLS 1.3, and nothing older, with this chain (leaf first) and its key, PEM both. Statuses: NULL_ARGUMENT, INVALID_UTF8, INVALID_ARGUMENT.
- */
-atls_status atls_server_config_set_certificate(struct atls_server_config *config,
-                                               const char *chain_pem,
-                                               const char *key_pem,
-                                               struct atls_error **error);
-
-/*
- Answers `POST /tdx_quote` with evidence of the machine that the server runs on, bound to the session (protocol atlas-v1): what
- atls_http_connect and its like ask for. It comes from a dstack guest agent: `path` is its Unix socket, NULL looks where it usually is. The
- host does not see these requests. Needs a certificate; its fingerprint is put into the guest's log, where the agent can. Quotes are made one
- after another; where 64 wait, more are answered with 503. Statuses: NULL_ARGUMENT, INVALID_UTF8, INVALID_ARGUMENT (no agent found).
- */
-atls_status atls_server_config_set_dstack_agent(struct atls_server_config *config,
-                                                const char *path,
-                                                struct atls_error **error);
-
-/*
- One of the limits ATLS_SERVER_CONNECTIONS to ATLS_SERVER_BODY_BYTES. Statuses: NULL_ARGUMENT, INVALID_ARGUMENT (unknown; 0 but for the body; a head
+ One of the limits ATLS_SERVER_CONNECTIONS to ATLS_SERVER_QUOTES_PER_SECOND. Statuses: NULL_ARGUMENT, INVALID_ARGUMENT (unknown; 0 but for the body; a head
  beyond 2^30).
  */
 atls_status atls_server_config_set_limit(struct atls_server_config *config,
@@ -2557,8 +2581,121 @@ atls_status atls_server_config_set_credit(struct atls_server_config *config,
                                           struct atls_error **error);
 
 /*
+ Serves in TLS 1.3, and nothing older, with this chain (leaf first) and its key, PEM both. Statuses: NULL_ARGUMENT, INVALID_UTF8, INVALID_ARGUMENT.
+ */
+atls_status atls_server_config_set_certificate(struct atls_server_config *config,
+                                               const char *chain_pem,
+                                               const char *key_pem,
+                                               struct atls_error **error);
+
+/*
+ For sessions that are opened for `name` (SNI), this chain and key instead. After atls_server_config_set_certificate. Statuses: NULL_ARGUMENT,
+ INVALID_UTF8, INVALID_ARGUMENT, INVALID_STATE (no certificate was set).
+ */
+atls_status atls_server_config_add_certificate(struct atls_server_config *config,
+                                               const char *name,
+                                               const char *chain_pem,
+                                               const char *key_pem,
+                                               struct atls_error **error);
+
+/*
+ Asks clients for a certificate that leads to one of `roots_pem`. With `required` a handshake without one fails; otherwise
+ atls_server_request_certificate tells who has shown one. After atls_server_config_set_certificate. Statuses: NULL_ARGUMENT, INVALID_UTF8,
+ INVALID_ARGUMENT, INVALID_STATE (no certificate was set).
+ */
+atls_status atls_server_config_set_client_roots(struct atls_server_config *config,
+                                                const char *roots_pem,
+                                                bool required,
+                                                struct atls_error **error);
+
+/*
+ Proves the server to whoever asks: `POST /tdx_quote` (protocol atlas-v1) and `POST /atls/exporter-v1` are answered with evidence of the machine that the server
+ runs on, bound to the session: what atls_http_connect and its like ask for. It comes from a dstack guest agent: `path` is its Unix
+ socket, NULL looks where it usually is. The host does not see these requests. Needs a certificate; its fingerprint is put into the guest's log, where
+ the agent can. Quotes are made one after another; where 64 wait, or more than ATLS_SERVER_QUOTES_PER_SECOND come, they are answered
+ with 503. Statuses: NULL_ARGUMENT, INVALID_UTF8, INVALID_ARGUMENT (no agent found).
+ */
+atls_status atls_server_config_set_dstack_agent(struct atls_server_config *config,
+                                                const char *path,
+                                                struct atls_error **error);
+
+/*
+ As atls_server_config_set_dstack_agent, with quotes that the host makes. That the guest's log names the certificate is then the host's
+ matter too. `drop`, which may be NULL, runs once, after the last use of `user_data`; also where this call fails. Statuses: NULL_ARGUMENT.
+ */
+atls_status atls_server_config_set_quote_source(struct atls_server_config *config,
+                                                atls_quote_fn quote,
+                                                void *user_data,
+                                                void (*drop)(void *user_data),
+                                                struct atls_error **error);
+
+/*
+ Proves this side to servers that ask for it, by protocol exporter-v1, with evidence from a dstack guest agent: `path` is its Unix socket, NULL looks
+ where it usually is. Where the configuration has a policy, the server's evidence is judged first, and the policy must name exporter-v1.
+ A server that refuses is EVIDENCE_REFUSED. Statuses: NULL_ARGUMENT, INVALID_UTF8, INVALID_ARGUMENT (no agent found).
+ */
+atls_status atls_config_set_dstack_agent(struct atls_config *config,
+                                         const char *path,
+                                         struct atls_error **error);
+
+/*
+ As atls_config_set_dstack_agent, with quotes that the host makes. `drop`, which may be NULL, runs once, after the last use of `user_data`; also where this
+ call fails. Statuses: NULL_ARGUMENT.
+ */
+atls_status atls_config_set_quote_source(struct atls_config *config,
+                                         atls_quote_fn quote,
+                                         void *user_data,
+                                         void (*drop)(void *user_data),
+                                         struct atls_error **error);
+
+/*
+ Serves only clients that prove themselves by exporter-v1: their evidence must satisfy `policy`, by the collateral and trust anchors of `verifier`. Other
+ requests are answered with 403. A client has one try for each challenge; what was proved holds as long as the connection (atls_server_request_verdict).
+ Needs a certificate. Statuses: NULL_ARGUMENT, TRUST_ANCHOR.
+ */
+atls_status atls_server_config_set_client_policy(struct atls_server_config *config,
+                                                 const struct atls_policy *policy,
+                                                 const struct atls_verifier *verifier,
+                                                 struct atls_error **error);
+
+/*
+ A name that this server goes by. With one or more of them the server does not prove itself by exporter-v1 in sessions that were opened for
+ another name (SNI): so a client that was led astray to a sibling with a certificate for both names notices. Statuses: NULL_ARGUMENT, INVALID_UTF8.
+ */
+atls_status atls_server_config_add_name(struct atls_server_config *config,
+                                        const char *name,
+                                        struct atls_error **error);
+
+/*
+ For who terminates TLS elsewhere: what a quote must hold as its report data in protocol atlas-v1, SHA-512 of `nonce` (32 bytes, from the request)
+ and `exporter` (32 bytes: the TLS exporter value for the label "EXPORTER-Channel-Binding" without context). `binder` has room for 64 bytes.
+ Statuses: NULL_ARGUMENT.
+ */
+atls_status atls_compute_binder(const uint8_t *nonce,
+                                const uint8_t *exporter,
+                                uint8_t *binder,
+                                struct atls_error **error);
+
+/*
+ The same for protocol exporter-v1. `attester` is who proves itself (ATLS_ATTESTER_*); `nonce` (32 bytes) is from the challenge, `exporter` (32 bytes) the TLS exporter
+ value for the label "EXPERIMENTAL-atls-exporter-v1" with the SHA-384 of the challenge's bytes as context; then the certificates that server and client have
+ shown, DER, where the client's may be NULL for none; `server_name` is the name in the handshake (SNI), NULL for none. `binder` has room for
+ 64 bytes. Statuses: NULL_ARGUMENT, INVALID_ARGUMENT, INVALID_UTF8.
+ */
+atls_status atls_compute_exporter_binder(uint32_t attester,
+                                         const uint8_t *nonce,
+                                         const uint8_t *exporter,
+                                         const uint8_t *server_leaf,
+                                         size_t server_leaf_len,
+                                         const uint8_t *client_leaf,
+                                         size_t client_leaf_len,
+                                         const char *server_name,
+                                         uint8_t *binder,
+                                         struct atls_error **error);
+
+/*
  A server that listens nowhere yet. The configuration is copied. Statuses: NULL_ARGUMENT, INVALID_STATE (queue or
- runtime stopped; an agent, and no certificate).
+ runtime stopped; evidence, and no certificate).
  */
 atls_status atls_server_new(const struct atls_runtime *runtime,
                             const struct atls_server_config *config,
@@ -2579,7 +2716,7 @@ atls_status atls_server_listen(const struct atls_server *server,
                                struct atls_error **error);
 
 /*
- Shows this certificate to connections from now on; those that are there stay as they are. Statuses: NULL_ARGUMENT, INVALID_UTF8, INVALID_ARGUMENT,
+ Shows this certificate to connections from now on, but for names that have one of their own; those that are there stay as they are. Statuses: NULL_ARGUMENT, INVALID_UTF8, INVALID_ARGUMENT,
  INVALID_STATE (the server serves in the clear).
  */
 atls_status atls_server_set_certificate(const struct atls_server *server,
@@ -2610,16 +2747,6 @@ atls_status atls_server_close(const struct atls_server *server, struct atls_erro
  One of the counts ATLS_SERVER_COUNT_*; 0 for what is not known.
  */
 uint64_t atls_server_count(const struct atls_server *server, uint32_t which);
-
-/*
- For who terminates TLS elsewhere: what a quote must hold as its report data in protocol atlas-v1, SHA-512 of `nonce` (32 bytes, from the request)
- and `exporter` (32 bytes: the TLS exporter value for the label "EXPORTER-Channel-Binding" without context). `binder` has room for 64 bytes.
- Statuses: NULL_ARGUMENT.
- */
-atls_status atls_compute_binder(const uint8_t *nonce,
-                                const uint8_t *exporter,
-                                uint8_t *binder,
-                                struct atls_error **error);
 
 /*
  Adds a reference; returns `server`.
@@ -2664,6 +2791,16 @@ struct atls_buf *atls_server_request_peer(const struct atls_server_request *requ
  Whether it came in TLS.
  */
 bool atls_server_request_secure(const struct atls_server_request *request);
+
+/*
+ The certificate that the client has shown, DER; NULL for none (atls_server_config_set_client_roots). The caller's to free.
+ */
+struct atls_buf *atls_server_request_certificate(const struct atls_server_request *request);
+
+/*
+ The verdict on the client's evidence; NULL where it was asked for none (atls_server_config_set_client_policy). The caller's to free.
+ */
+struct atls_verdict *atls_server_request_verdict(const struct atls_server_request *request);
 
 /*
  The head of the answer, or with a status below 200 an informational one before it. `reason` NULL is the usual one; `headers` may be NULL; `length`

@@ -1,6 +1,7 @@
 //! Attested TLS for C programs. See README.md for what it does and include/atls.h for the interface.
 //!
-//! Layers, each using only those to its right: `capi` -> `http`, `stream` -> `connect` -> `collateral`, `tls`, `net` -> `attest`.
+//! Layers, each using only those to its right: `capi` -> `http`, `stream`, `server` -> `connect` -> `collateral`, `evidence`, `tls`, `net` ->
+//! `attest`.
 //! `h1` is as pure as `attest`: `capi` shows it, and `connect` speaks to proxies with it.
 //! `error` and `log` stand below all of them.
 
@@ -12,6 +13,7 @@ pub mod connect;
 pub mod deadline;
 pub mod error;
 pub mod events;
+pub mod evidence;
 pub mod flow;
 pub mod h1;
 pub mod http;

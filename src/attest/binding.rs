@@ -1,26 +1,145 @@
-//! What ties evidence to one TLS session (attested-tls spec 1.5): nonce, exporter value and the certificate in use.
+//! What ties evidence to one TLS session: in protocol atlas-v1 (attested-tls spec 1.5) nonce, exporter value and the certificate in use; in
+//! exporter-v1 (12.2) also who of the two proves itself, the keys of both, and the name that was asked for.
 
-use super::hash::{hex, sha256, sha512};
+use rustls_pki_types::CertificateDer;
+
+use super::hash::{hex, sha256, sha384, sha512};
 
 /// RFC 9266's label for channel bindings from the TLS 1.3 exporter; the context is absent.
 pub const EXPORTER_LABEL: &[u8] = b"EXPORTER-Channel-Binding";
+/// The label of exporter-v1; the context is SHA-384 of the challenge.
+pub const EXPORTER_V1_LABEL: &[u8] = b"EXPERIMENTAL-atls-exporter-v1";
 pub const EXPORTER_LENGTH: usize = 32;
+
+const TAG: &[u8] = b"atls-exporter-v1\0";
+/// The kind of the TEE, as exporter-v1 has it in its binder.
+const TDX: [u8; 2] = [0, 1];
+
+/// How evidence is asked for, and what it is bound to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Protocol {
+    AtlasV1,
+    ExporterV1,
+}
+
+impl Protocol {
+    pub fn name(self) -> &'static str {
+        match self {
+            Protocol::AtlasV1 => "atlas-v1",
+            Protocol::ExporterV1 => "exporter-v1",
+        }
+    }
+
+    pub fn from_name(name: &str) -> Option<Protocol> {
+        [Protocol::AtlasV1, Protocol::ExporterV1].into_iter().find(|protocol| protocol.name() == name)
+    }
+}
+
+/// Which end of the connection proves itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Role {
+    Server,
+    Client,
+}
+
+impl Role {
+    /// As it stands in binder and challenge.
+    pub fn letter(self) -> char {
+        match self {
+            Role::Server => 'S',
+            Role::Client => 'C',
+        }
+    }
+}
 
 /// What this side knows about the session that the evidence must belong to.
 #[derive(Clone, Debug)]
 pub enum Binding {
-    /// The session at hand.
+    /// The session at hand, by atlas-v1.
     Session {
         nonce: [u8; 32],
         exporter: [u8; EXPORTER_LENGTH],
         /// DER of the certificate that the server presented in this session.
         leaf_certificate: Vec<u8>,
     },
+    /// The session at hand, by exporter-v1.
+    Exporter(Exporter),
     /// The caller wishes to judge the evidence alone. The verdict says so.
     Skip,
 }
 
-/// `SHA-512(nonce || exporter)`: what the guest must have put into its report.
+impl Binding {
+    /// What the guest must have put into its report; `None` for a binding that was skipped.
+    pub fn report_data(&self) -> Option<Result<[u8; 64], String>> {
+        match self {
+            Binding::Session { nonce, exporter, .. } => Some(Ok(report_data(nonce, exporter))),
+            Binding::Exporter(session) => Some(session.report_data()),
+            Binding::Skip => None,
+        }
+    }
+
+    /// The certificate of the side that proves itself, DER.
+    pub(super) fn leaf(&self) -> Option<&[u8]> {
+        match self {
+            Binding::Session { leaf_certificate, .. } => Some(leaf_certificate),
+            Binding::Exporter(session) => session.attester_leaf.as_deref(),
+            Binding::Skip => None,
+        }
+    }
+
+    pub fn protocol(&self) -> Option<Protocol> {
+        match self {
+            Binding::Session { .. } => Some(Protocol::AtlasV1),
+            Binding::Exporter(_) => Some(Protocol::ExporterV1),
+            Binding::Skip => None,
+        }
+    }
+}
+
+/// A session as exporter-v1 binds evidence to it.
+#[derive(Clone, Debug)]
+pub struct Exporter {
+    /// Who proves itself. Without it one side's evidence could be reflected to it as the other's.
+    pub attester: Role,
+    /// The verifier's.
+    pub nonce: [u8; 32],
+    /// Of this very session, for `EXPORTER_V1_LABEL` and the digest of the challenge.
+    pub exporter: [u8; EXPORTER_LENGTH],
+    /// DER of the certificates that the two have shown; none for a client that has shown none.
+    pub attester_leaf: Option<Vec<u8>>,
+    pub verifier_leaf: Option<Vec<u8>>,
+    /// The name in the TLS handshake (SNI); empty where there was none.
+    pub server_name: String,
+}
+
+impl Exporter {
+    /// `SHA-512(tag || role || TEE kind || nonce || exporter || SHA-384(SPKI) of attester and verifier, zero for none || SHA-384(name))`.
+    /// Errors: a certificate that is none.
+    pub fn report_data(&self) -> Result<[u8; 64], String> {
+        let role = [self.attester.letter() as u8];
+        let (attester, verifier) = (key_digest(&self.attester_leaf)?, key_digest(&self.verifier_leaf)?);
+        let name = sha384(normal_name(&self.server_name).as_bytes());
+        Ok(sha512(&[TAG, &role, &TDX, &self.nonce, &self.exporter, &attester, &verifier, &name]))
+    }
+}
+
+/// Names are the same in either case, and with or without the dot of the root.
+fn normal_name(name: &str) -> String {
+    name.strip_suffix('.').unwrap_or(name).to_ascii_lowercase()
+}
+
+fn key_digest(leaf: &Option<Vec<u8>>) -> Result<[u8; 48], String> {
+    leaf.as_deref().map_or(Ok([0; 48]), |leaf| public_key(leaf).map(|key| sha384(&key)))
+}
+
+/// SubjectPublicKeyInfo of a certificate, DER both.
+pub(super) fn public_key(leaf: &[u8]) -> Result<Vec<u8>, String> {
+    let leaf = CertificateDer::from(leaf);
+    let leaf = webpki::EndEntityCert::try_from(&leaf).map_err(|error| format!("certificate: {error:?}"))?;
+    Ok(leaf.subject_public_key_info().to_vec())
+}
+
+/// `SHA-512(nonce || exporter)`: what the guest must have put into its report in atlas-v1.
 pub fn report_data(nonce: &[u8; 32], exporter: &[u8; EXPORTER_LENGTH]) -> [u8; 64] {
     sha512(&[nonce, exporter])
 }
@@ -28,4 +147,61 @@ pub fn report_data(nonce: &[u8; 32], exporter: &[u8; EXPORTER_LENGTH]) -> [u8; 6
 /// Text that a certificate event carries: the lower-case hex SHA-256 of the whole certificate.
 pub(super) fn certificate_digest(leaf: &[u8]) -> String {
     hex(&sha256(leaf))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn session() -> Exporter {
+        Exporter {
+            attester: Role::Server,
+            nonce: [1; 32],
+            exporter: [2; 32],
+            attester_leaf: Some(super::super::tdx::INTEL_ROOT_DER.to_vec()),
+            verifier_leaf: None,
+            server_name: "tee.example".into(),
+        }
+    }
+
+    #[test]
+    fn each_part_of_the_binder_counts() {
+        let base = session();
+        let of = |change: fn(&mut Exporter)| {
+            let mut changed = session();
+            change(&mut changed);
+            changed.report_data()
+        };
+        let changes: [fn(&mut Exporter); 6] = [
+            |session| session.attester = Role::Client,
+            |session| session.nonce[31] = 0,
+            |session| session.exporter[0] = 0,
+            |session| session.attester_leaf = None,
+            |session| session.verifier_leaf = session.attester_leaf.take(),
+            |session| session.server_name = "sibling.example".into(),
+        ];
+        let mut seen = vec![base.report_data().unwrap()];
+        for change in changes {
+            let other = of(change).unwrap();
+            assert!(!seen.contains(&other));
+            seen.push(other);
+        }
+        assert_eq!(of(|session| session.server_name = "TEE.example.".into()), base.report_data());
+        assert!(of(|session| session.verifier_leaf = Some(vec![0x30])).is_err());
+    }
+
+    #[test]
+    fn the_binder_is_what_the_specification_says() {
+        let base = session();
+        let key = public_key(base.attester_leaf.as_deref().unwrap()).unwrap();
+        // A whole SubjectPublicKeyInfo: a sequence, of an algorithm and a key.
+        assert_eq!(key[0], 0x30);
+        let mut text = b"atls-exporter-v1\0S\x00\x01".to_vec();
+        text.extend_from_slice(&[1; 32]);
+        text.extend_from_slice(&[2; 32]);
+        text.extend_from_slice(&sha384(&key));
+        text.extend_from_slice(&[0; 48]);
+        text.extend_from_slice(&sha384(b"tee.example"));
+        assert_eq!(base.report_data().unwrap(), sha512(&[&text]));
+    }
 }

@@ -10,7 +10,7 @@ use super::json;
 pub struct Evidence {
     pub quote: Vec<u8>,
     /// JSON text of the event log; parsed by appraisal, so that a bad log shows up in the verdict. `None` only for a quote that is
-    /// judged on its own, which no session and no policy that names an application accepts.
+    /// judged on its own, which no policy accepts that names an application, or wants the certificate in the log.
     pub event_log: Option<String>,
 }
 
@@ -25,18 +25,26 @@ impl Evidence {
             Some(Value::Null) | None => return Err(refusal(&document)),
             Some(other) => return Err(format!("quote is {other}, not an object")),
         };
-        let quote_hex = string(agent, "quote")?;
-        let quote = unhex(quote_hex).ok_or("quote.quote is not plain hexadecimal")?;
+        let evidence = Evidence::from_agent(agent)?;
+        match evidence.event_log {
+            Some(_) => Ok(evidence),
+            None => Err("quote.event_log is missing".into()),
+        }
+    }
+
+    /// Reads a guest agent's object. What is no dstack guest has no log.
+    pub fn from_agent(agent: &Value) -> Result<Evidence, String> {
+        let quote = unhex(string(agent, "quote")?).ok_or("quote.quote is not plain hexadecimal")?;
         if quote.is_empty() {
             return Err("quote.quote is empty".into());
         }
         let event_log = match agent.get("event_log") {
-            Some(Value::String(text)) => text.clone(),
-            Some(array @ Value::Array(_)) => array.to_string(),
+            Some(Value::String(text)) => Some(text.clone()),
+            Some(array @ Value::Array(_)) => Some(array.to_string()),
             Some(other) => return Err(format!("quote.event_log is {other}, not a string")),
-            None => return Err("quote.event_log is missing".into()),
+            None => None,
         };
-        Ok(Evidence { quote, event_log: Some(event_log) })
+        Ok(Evidence { quote, event_log })
     }
 }
 

@@ -7,6 +7,7 @@
 
 mod appraise;
 mod binding;
+pub mod challenge;
 pub mod collateral;
 pub mod dstack;
 mod evidence;
@@ -17,7 +18,8 @@ pub mod tdx;
 mod verdict;
 
 pub use appraise::{Request, TrustAnchors, appraise};
-pub use binding::{Binding, EXPORTER_LABEL, EXPORTER_LENGTH, report_data};
+pub use binding::{Binding, EXPORTER_LABEL, EXPORTER_LENGTH, EXPORTER_V1_LABEL, Exporter, Protocol, Role, report_data};
+pub use challenge::Challenge;
 pub use collateral::Collateral;
 pub use evidence::Evidence;
 pub use policy::Policy;

@@ -2,6 +2,7 @@
 
 use serde_json::{Value, json};
 
+use super::binding::Protocol;
 use super::tdx::Claims;
 use crate::error::{Error, Phase, Status};
 
@@ -45,8 +46,8 @@ pub struct Verdict {
     pub trust_anchor: &'static str,
     /// Which member of the policy's `any_of` accepted, where there is one.
     pub accepted_member: Option<usize>,
-    /// False when the caller asked for an appraisal without session binding.
-    pub bound_to_session: bool,
+    /// What binds the evidence to a session; `None` when the caller asked for an appraisal without session binding.
+    pub protocol: Option<Protocol>,
     /// Identity that the event log shows, name and lower-case hex (key-provider: its text).
     pub application: Vec<(String, String)>,
     /// Unix time, in seconds, that the appraisal was made for.
@@ -101,7 +102,8 @@ impl Verdict {
             "tcb_status": self.tcb_status(),
             "advisory_ids": self.advisory_ids(),
             "trust_anchor": self.trust_anchor,
-            "bound_to_session": self.bound_to_session,
+            "bound_to_session": self.protocol.is_some(),
+            "protocol": self.protocol.map(Protocol::name),
             "accepted_member": self.accepted_member,
             "time": self.time,
             "checks": checks,

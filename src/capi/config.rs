@@ -97,6 +97,7 @@ pub unsafe extern "C" fn atls_config_new(
                 timeouts: Timeouts { connect: Some(DEFAULT_TIMEOUT), tls: Some(DEFAULT_TIMEOUT) },
                 policy: None,
                 unattested: false,
+                attester: None,
             },
             verifier: None,
             credit: DEFAULT_CREDIT,

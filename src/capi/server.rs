@@ -8,14 +8,14 @@ use std::time::Duration;
 use super::error::atls_error;
 use super::event::{Operation, Poster, atls_sink};
 use super::guard::{guard, guard_free, guard_value, watch_forks};
-use super::handle::{another, borrow, optional_text, put, release, require, share, text};
+use super::handle::{another, borrow, optional_text, put, release, require, share};
 use super::runtime::atls_runtime;
 use super::server_config::atls_server_config;
+use super::server_config_tls::identity;
 use super::status::atls_status;
 use crate::error::{Error, Status};
 use crate::events::{Observer, Outlet};
 use crate::server::{Server, accept, bind, supervise};
-use crate::tls::{Identity, server_config};
 
 /// An HTTP server, in TLS or in the clear. Its sink is told of each request with REQUEST, and with CLOSED once the server has stopped and its
 /// last connection has ended. Reference-counted, safe to share between threads; dropping the last reference closes it.
@@ -31,7 +31,7 @@ impl Drop for atls_server {
 }
 
 /// A server that listens nowhere yet. The configuration is copied. Statuses: NULL_ARGUMENT, INVALID_STATE (queue or
-/// runtime stopped; an agent, and no certificate).
+/// runtime stopped; evidence, and no certificate).
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn atls_server_new(
     runtime: *const atls_runtime,
@@ -44,13 +44,10 @@ pub unsafe extern "C" fn atls_server_new(
         require(server, "server")?;
         let runtime = unsafe { share(runtime, "runtime") }?;
         let settings = unsafe { borrow(config, "config") }?.settings.clone();
-        if settings.agent.is_some() && settings.tls.is_none() {
-            return Err(Error::new(Status::InvalidState, "evidence needs TLS (atls_server_config_set_certificate)"));
-        }
         watch_forks();
         let operation = unsafe { Operation::new(sink, &runtime.registry) }?;
         let observer: Arc<dyn Observer> = Arc::new(Poster(operation.clone()));
-        let shared = Arc::new(Server::new(settings, observer.clone()));
+        let shared = Arc::new(Server::new(settings, observer.clone())?);
         let made = Arc::new(atls_server { server: shared.clone(), runtime: runtime.clone() });
         operation.register(&made, &shared, Server::close)?;
         unsafe { put(server, Arc::into_raw(made).cast_mut(), "server") }?;
@@ -90,7 +87,7 @@ pub unsafe extern "C" fn atls_server_listen(
     })
 }
 
-/// Shows this certificate to connections from now on; those that are there stay as they are. Statuses: NULL_ARGUMENT, INVALID_UTF8, INVALID_ARGUMENT,
+/// Shows this certificate to connections from now on, but for names that have one of their own; those that are there stay as they are. Statuses: NULL_ARGUMENT, INVALID_UTF8, INVALID_ARGUMENT,
 /// INVALID_STATE (the server serves in the clear).
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn atls_server_set_certificate(
@@ -100,9 +97,8 @@ pub unsafe extern "C" fn atls_server_set_certificate(
     error: *mut *mut atls_error,
 ) -> atls_status {
     guard(error, || {
-        let (chain, key) = unsafe { (text(chain_pem, "chain_pem")?, text(key_pem, "key_pem")?) };
-        let tls = server_config(&Identity { chain_pem: chain.to_owned(), key_pem: key.to_owned() })?;
-        unsafe { borrow(server, "server") }?.server.set_tls(tls)
+        let identity = unsafe { identity(chain_pem, key_pem) }?;
+        unsafe { borrow(server, "server") }?.server.set_identity(identity)
     })
 }
 
@@ -177,32 +173,6 @@ pub unsafe extern "C" fn atls_server_count(server: *const atls_server, which: u3
             ATLS_SERVER_COUNT_QUOTES => counts.quotes.load(Ordering::Relaxed),
             _ => 0,
         }
-    })
-}
-
-/// For who terminates TLS elsewhere: what a quote must hold as its report data in protocol atlas-v1, SHA-512 of `nonce` (32 bytes, from the request)
-/// and `exporter` (32 bytes: the TLS exporter value for the label "EXPORTER-Channel-Binding" without context). `binder` has room for 64 bytes.
-/// Statuses: NULL_ARGUMENT.
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn atls_compute_binder(
-    nonce: *const u8,
-    exporter: *const u8,
-    binder: *mut u8,
-    error: *mut *mut atls_error,
-) -> atls_status {
-    guard(error, || {
-        require(nonce.cast_mut(), "nonce")?;
-        require(exporter.cast_mut(), "exporter")?;
-        require(binder, "binder")?;
-        let (mut of_nonce, mut of_exporter) = ([0; 32], [0; 32]);
-        // SAFETY: the host says that there are so many bytes at each of them.
-        unsafe {
-            of_nonce.copy_from_slice(std::slice::from_raw_parts(nonce, 32));
-            of_exporter.copy_from_slice(std::slice::from_raw_parts(exporter, 32));
-            let made = crate::attest::report_data(&of_nonce, &of_exporter);
-            std::ptr::copy_nonoverlapping(made.as_ptr(), binder, made.len());
-        }
-        Ok(())
     })
 }
 

@@ -1,17 +1,13 @@
 //! `atls_server_config`: what a server shows, and what it bears with.
 
-use std::ffi::c_char;
-use std::path::Path;
 use std::time::Duration;
 
 use super::error::atls_error;
 use super::guard::{guard, guard_free};
-use super::handle::{borrow_mut, destroy, optional_text, put, require, text};
+use super::handle::{borrow_mut, destroy, put, require};
 use super::status::atls_status;
 use crate::error::{Error, Status};
-use crate::server::evidence::Agent;
 use crate::server::{Limits, Settings};
-use crate::tls::{Identity, server_config};
 
 /// How a server is to be. A builder: one thread at a time; copied when used.
 pub struct atls_server_config {
@@ -28,6 +24,8 @@ pub const ATLS_SERVER_HEAD_BYTES: u32 = 3;
 pub const ATLS_SERVER_HEADERS: u32 = 4;
 /// Bytes of a request body; 104,857,600 by default. A larger one is answered with 413.
 pub const ATLS_SERVER_BODY_BYTES: u32 = 5;
+/// Requests for evidence in a second; 50 by default, which is more than usual hardware makes. More are answered with 503.
+pub const ATLS_SERVER_QUOTES_PER_SECOND: u32 = 6;
 
 /// Until TLS stands; 10 seconds by default.
 pub const ATLS_SERVER_HANDSHAKE: u32 = 1;
@@ -59,41 +57,7 @@ pub unsafe extern "C" fn atls_server_config_free(config: *mut atls_server_config
     guard_free(|| unsafe { destroy(config) });
 }
 
-/// Serves in TLS 1.3, and nothing older, with this chain (leaf first) and its key, PEM both. Statuses: NULL_ARGUMENT, INVALID_UTF8, INVALID_ARGUMENT.
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn atls_server_config_set_certificate(
-    config: *mut atls_server_config,
-    chain_pem: *const c_char,
-    key_pem: *const c_char,
-    error: *mut *mut atls_error,
-) -> atls_status {
-    guard(error, || {
-        let (chain, key) = unsafe { (text(chain_pem, "chain_pem")?, text(key_pem, "key_pem")?) };
-        let tls = server_config(&Identity { chain_pem: chain.to_owned(), key_pem: key.to_owned() })?;
-        unsafe { borrow_mut(config, "config") }?.settings.tls = Some(tls);
-        Ok(())
-    })
-}
-
-/// Answers `POST /tdx_quote` with evidence of the machine that the server runs on, bound to the session (protocol atlas-v1): what
-/// atls_http_connect and its like ask for. It comes from a dstack guest agent: `path` is its Unix socket, NULL looks where it usually is. The
-/// host does not see these requests. Needs a certificate; its fingerprint is put into the guest's log, where the agent can. Quotes are made one
-/// after another; where 64 wait, more are answered with 503. Statuses: NULL_ARGUMENT, INVALID_UTF8, INVALID_ARGUMENT (no agent found).
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn atls_server_config_set_dstack_agent(
-    config: *mut atls_server_config,
-    path: *const c_char,
-    error: *mut *mut atls_error,
-) -> atls_status {
-    guard(error, || {
-        let path = unsafe { optional_text(path, "path") }?;
-        let agent = Agent::at(path.map(Path::new))?;
-        unsafe { borrow_mut(config, "config") }?.settings.agent = Some(agent);
-        Ok(())
-    })
-}
-
-/// One of the limits ATLS_SERVER_CONNECTIONS to ATLS_SERVER_BODY_BYTES. Statuses: NULL_ARGUMENT, INVALID_ARGUMENT (unknown; 0 but for the body; a head
+/// One of the limits ATLS_SERVER_CONNECTIONS to ATLS_SERVER_QUOTES_PER_SECOND. Statuses: NULL_ARGUMENT, INVALID_ARGUMENT (unknown; 0 but for the body; a head
 /// beyond 2^30).
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn atls_server_config_set_limit(
@@ -103,7 +67,8 @@ pub unsafe extern "C" fn atls_server_config_set_limit(
     error: *mut *mut atls_error,
 ) -> atls_status {
     guard(error, || {
-        let limits = &mut unsafe { borrow_mut(config, "config") }?.settings.limits;
+        let settings = &mut unsafe { borrow_mut(config, "config") }?.settings;
+        let limits = &mut settings.limits;
         let wrong = || Error::new(Status::InvalidArgument, format!("limit {which} cannot be {value}"));
         let count = usize::try_from(value).unwrap_or(usize::MAX);
         match which {
@@ -113,6 +78,7 @@ pub unsafe extern "C" fn atls_server_config_set_limit(
             ATLS_SERVER_CONNECTIONS_PER_ADDRESS => limits.connections_per_address = count,
             ATLS_SERVER_HEAD_BYTES if value <= 1 << 30 => limits.head = count,
             ATLS_SERVER_HEADERS => limits.fields = count,
+            ATLS_SERVER_QUOTES_PER_SECOND => settings.quotes_per_second = u32::try_from(value).map_err(|_| wrong())?,
             _ => return Err(wrong()),
         }
         Ok(())

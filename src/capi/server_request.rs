@@ -13,6 +13,7 @@ use super::request_body::ATLS_LENGTH_UNKNOWN;
 use super::runtime::atls_runtime;
 use super::status::atls_status;
 use super::text::owned;
+use super::verdict::atls_verdict;
 use crate::error::{Error, Result, Status};
 use crate::events::{Event, Observer};
 use crate::flow::Outgoing;
@@ -104,6 +105,24 @@ pub unsafe extern "C" fn atls_server_request_peer(request: *const atls_server_re
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn atls_server_request_secure(request: *const atls_server_request) -> bool {
     guard_value(false, || unsafe { borrow(request, "request") }.is_ok_and(|this| this.served.secure))
+}
+
+/// The certificate that the client has shown, DER; NULL for none (atls_server_config_set_client_roots). The caller's to free.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn atls_server_request_certificate(request: *const atls_server_request) -> *mut atls_buf {
+    guard_value(std::ptr::null_mut(), || {
+        let leaf = unsafe { borrow(request, "request") }.ok().and_then(|this| this.served.client.leaf.clone());
+        leaf.map_or(std::ptr::null_mut(), |leaf| atls_buf::into_raw(bytes::Bytes::from_owner(leaf)))
+    })
+}
+
+/// The verdict on the client's evidence; NULL where it was asked for none (atls_server_config_set_client_policy). The caller's to free.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn atls_server_request_verdict(request: *const atls_server_request) -> *mut atls_verdict {
+    guard_value(std::ptr::null_mut(), || {
+        let verdict = unsafe { borrow(request, "request") }.ok().and_then(|this| this.served.client.verdict.clone());
+        verdict.map_or(std::ptr::null_mut(), atls_verdict::into_raw)
+    })
 }
 
 /// The head of the answer, or with a status below 200 an informational one before it. `reason` NULL is the usual one; `headers` may be NULL; `length`

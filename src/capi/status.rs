@@ -71,6 +71,8 @@ pub const ATLS_COLLATERAL_INVALID: atls_status = 409;
 pub const ATLS_TRUST_ANCHOR: atls_status = 410;
 /// No policy covers the host, and the client does not allow unattested connections.
 pub const ATLS_POLICY_REQUIRED: atls_status = 411;
+/// The server refused the evidence of this side, or asks for some that this side does not have.
+pub const ATLS_EVIDENCE_REFUSED: atls_status = 412;
 /// The peer's HTTP/1.1 is malformed.
 pub const ATLS_HTTP_PROTOCOL: atls_status = 501;
 /// A header that the caller gave is not allowed.
@@ -135,6 +137,7 @@ fn name(status: atls_status) -> &'static std::ffi::CStr {
         Some(Status::CollateralInvalid) => c"COLLATERAL_INVALID",
         Some(Status::TrustAnchor) => c"TRUST_ANCHOR",
         Some(Status::PolicyRequired) => c"POLICY_REQUIRED",
+        Some(Status::EvidenceRefused) => c"EVIDENCE_REFUSED",
         Some(Status::HttpProtocol) => c"HTTP_PROTOCOL",
         Some(Status::HttpHeaderInvalid) => c"HTTP_HEADER_INVALID",
         Some(Status::RedirectRefused) => c"REDIRECT_REFUSED",

@@ -95,7 +95,7 @@ pub unsafe extern "C" fn atls_verdict_trust_anchor(verdict: *const atls_verdict)
 /// Whether the evidence was checked to belong to a TLS session; false where the caller asked to skip that.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn atls_verdict_bound_to_session(verdict: *const atls_verdict) -> bool {
-    guard_value(false, || unsafe { borrow(verdict, "verdict") }.is_ok_and(|v| v.verdict.bound_to_session))
+    guard_value(false, || unsafe { borrow(verdict, "verdict") }.is_ok_and(|v| v.verdict.protocol.is_some()))
 }
 
 /// Number of security advisories that apply to the platform.

@@ -1,10 +1,12 @@
 //! Offline verification: evidence, collateral, policy and time in, verdict out. No network, no clock.
 
+use std::ffi::c_char;
 use std::sync::Arc;
 
 use super::error::atls_error;
+use super::evidence;
 use super::guard::{guard, guard_free, guard_value};
-use super::handle::{borrow, borrow_mut, bytes, destroy, put, require};
+use super::handle::{borrow, borrow_mut, bytes, destroy, optional_text, put, require};
 use super::policy::atls_policy;
 use super::status::atls_status;
 use super::verdict::atls_verdict;
@@ -148,6 +150,33 @@ pub unsafe extern "C" fn atls_verification_set_session(
     })
 }
 
+/// As atls_verification_set_session, for protocol exporter-v1; the arguments are those of atls_compute_exporter_binder. Statuses: NULL_ARGUMENT,
+/// INVALID_ARGUMENT, INVALID_UTF8.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn atls_verification_set_exporter_session(
+    verification: *mut atls_verification,
+    attester: u32,
+    nonce: *const u8,
+    exporter: *const u8,
+    server_leaf: *const u8,
+    server_leaf_len: usize,
+    client_leaf: *const u8,
+    client_leaf_len: usize,
+    server_name: *const c_char,
+    error: *mut *mut atls_error,
+) -> atls_status {
+    guard(error, || {
+        let target = unsafe { borrow_mut(verification, "verification") }?;
+        let values = unsafe { (evidence::of_32(nonce, "nonce")?, evidence::of_32(exporter, "exporter")?) };
+        let leaves = unsafe {
+            (bytes(server_leaf, server_leaf_len, "server_leaf")?, bytes(client_leaf, client_leaf_len, "client_leaf")?)
+        };
+        let name = unsafe { optional_text(server_name, "server_name") }?;
+        target.binding = Some(Binding::Exporter(evidence::session(attester, values, leaves, name)?));
+        Ok(())
+    })
+}
+
 /// Judges the evidence alone, whatever session it came from. Never right for deciding whether to talk to a server: anybody can
 /// replay evidence. The verdict then says that it is not bound to a session. Statuses: NULL_ARGUMENT.
 #[unsafe(no_mangle)]
@@ -209,7 +238,7 @@ fn piece<'a, T>(value: &'a Option<T>, what: &str) -> Result<&'a T> {
     value.as_ref().ok_or_else(|| Error::new(Status::InvalidState, format!("no {what} was set")))
 }
 
-fn fixed<const N: usize>(value: &[u8], what: &str) -> Result<[u8; N]> {
+pub(super) fn fixed<const N: usize>(value: &[u8], what: &str) -> Result<[u8; N]> {
     value
         .try_into()
         .map_err(|_| Error::new(Status::InvalidArgument, format!("{what} has {} bytes, not {N}", value.len())))

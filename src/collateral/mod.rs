@@ -5,6 +5,7 @@
 mod bundle;
 mod disk;
 mod fetch;
+mod judge;
 mod object;
 
 use std::collections::HashMap;
@@ -25,6 +26,8 @@ use object::{Key, Object, Signed, Window};
 const REFRESH_AHEAD_S: u64 = 6 * 3600;
 /// After a refresh ahead of time failed, use what is still valid for this long before trying again.
 const REFRESH_BACKOFF_S: u64 = 60;
+/// Documents that are kept before those are thrown out that no quote was ever verified with.
+const SHELVES: usize = 1024;
 
 /// Shared by the connections of one client: documents, trust anchors, and the roots of HTTPS collateral services.
 pub struct Verifier {
@@ -128,7 +131,12 @@ impl Verifier {
     }
 
     fn shelf(&self, key: &Key) -> Arc<Shelf> {
-        lock(&self.shelves).entry(key.clone()).or_default().clone()
+        let mut shelves = lock(&self.shelves);
+        if shelves.len() >= SHELVES {
+            // Whoever shows a quote chooses what is looked up for it, before anything in it is known to be true.
+            shelves.retain(|_, shelf| Arc::strong_count(shelf) > 1 || lock(&shelf.state).confirmed);
+        }
+        shelves.entry(key.clone()).or_default().clone()
     }
 
     async fn object(&self, key: &Key, policy: &Policy, now: u64) -> Result<Object> {

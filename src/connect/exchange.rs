@@ -1,20 +1,51 @@
-//! The evidence exchange of protocol atlas-v1: one POST /tdx_quote on the TLS stream that the caller will get afterwards.
+//! The exchanges of attestation: a POST and its answer on the TLS stream that the caller will get afterwards.
 
 use http_body_util::{BodyExt, Full, LengthLimitError, Limited};
 use hyper::body::Bytes;
 use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncWrite};
 
-use crate::attest::Evidence;
-use crate::attest::hash::hex;
 use crate::error::{Error, Phase, Result, Status, chain};
 
 /// Heads beyond this are refused; 1xx responses each count on their own.
 const MAX_HEAD: usize = 64 << 10;
 
-/// Asks for evidence with `nonce` and gives the stream back, at the first byte after the answer. Bytes that the server sent beyond
-/// its answer are refused: nobody asked for them, and they must not pass for an answer to what the caller sends next.
-pub async fn request_evidence<S>(io: S, host: &str, nonce: &[u8; 32], max_bytes: usize) -> Result<(S, Evidence)>
+/// What is asked, and how a refusal is reported.
+pub struct Question<'a> {
+    pub host: &'a str,
+    pub path: &'a str,
+    pub body: String,
+    /// Of the answer's body.
+    pub max_bytes: usize,
+    pub otherwise: Status,
+}
+
+/// What the server said.
+pub struct Answer {
+    pub status: u16,
+    pub body: Bytes,
+}
+
+impl Answer {
+    /// A server that knows no such thing: another protocol may be tried.
+    pub fn is_unknown(&self) -> bool {
+        matches!(self.status, 404 | 405 | 501)
+    }
+
+    /// The body of a success. Errors: `otherwise`, with the server's status.
+    pub fn success(&self, path: &str, otherwise: Status) -> Result<&[u8]> {
+        if (200..300).contains(&self.status) {
+            return Ok(&self.body);
+        }
+        let shown = String::from_utf8_lossy(&self.body[..self.body.len().min(300)]).escape_debug().to_string();
+        let message = format!("the server answered {path} with status {}: {shown}", self.status);
+        Err(Error::new(otherwise, message).phase(Phase::Evidence).http_status(self.status))
+    }
+}
+
+/// Asks, and gives the stream back, at the first byte after the answer. Bytes that the server sent beyond its answer are refused: nobody asked
+/// for them, and they must not pass for an answer to what the caller sends next.
+pub async fn post<S>(io: S, question: Question<'_>) -> Result<(S, Answer)>
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
@@ -24,10 +55,11 @@ where
         .handshake(TokioIo::new(io))
         .await
         .map_err(broken)?;
-    let request = quote_request(host, nonce)?;
+    let Question { path, max_bytes, otherwise, .. } = question;
+    let request = request(question)?;
     let answer = async move {
         let response = sender.send_request(request).await.map_err(broken)?;
-        let status = response.status();
+        let status = response.status().as_u16();
         let limited = Limited::new(response.into_body(), max_bytes);
         let body = limited.collect().await.map_err(|error| match error.downcast::<hyper::Error>() {
             Ok(error) => broken(*error),
@@ -36,7 +68,7 @@ where
             }
             Err(error) => evidence(error.to_string()),
         })?;
-        read_answer(status, &body.to_bytes())
+        Ok(Answer { status, body: body.to_bytes() })
     };
     let stream = connection.without_shutdown();
     tokio::pin!(answer, stream);
@@ -45,7 +77,11 @@ where
         answered = &mut answer => (answered, None),
         parts = &mut stream => (answer.await, Some(parts)),
     };
-    let found = answered?;
+    let found: Answer = answered?;
+    // Of a refusal the reason counts, and not whether the server leaves in good order after it.
+    if !found.is_unknown() {
+        found.success(path, otherwise)?;
+    }
     let parts = match parts {
         Some(parts) => parts,
         None => stream.await,
@@ -58,24 +94,14 @@ where
 }
 
 /// Byte for byte the request of attested-tls spec 1.3.
-fn quote_request(host: &str, nonce: &[u8; 32]) -> Result<http::Request<Full<Bytes>>> {
-    let body = format!(r#"{{"nonce_hex":"{}"}}"#, hex(nonce));
-    http::Request::post("/tdx_quote")
+fn request(Question { host, path, body, .. }: Question<'_>) -> Result<http::Request<Full<Bytes>>> {
+    http::Request::post(path)
         .header("Host", host)
         .header("Content-Type", "application/json")
         .header("Content-Length", body.len())
         .header("Connection", "keep-alive")
         .body(Full::new(Bytes::from(body)))
         .map_err(|error| Error::new(Status::InvalidArgument, format!("host {host:?}: {error}")))
-}
-
-fn read_answer(status: http::StatusCode, body: &[u8]) -> Result<Evidence> {
-    if !status.is_success() {
-        let shown = String::from_utf8_lossy(&body[..body.len().min(300)]).escape_debug().to_string();
-        let message = format!("the server answered /tdx_quote with status {}: {shown}", status.as_u16());
-        return Err(Error::new(Status::NoEvidence, message).phase(Phase::Evidence).http_status(status.as_u16()));
-    }
-    Evidence::from_json(body).map_err(|why| evidence(format!("answer of /tdx_quote: {why}")))
 }
 
 fn evidence(message: String) -> Error {

@@ -1,7 +1,8 @@
 //! The attested connection: transport, TLS, evidence, judgement, in this order, and only then a stream for the caller.
 //!
-//! This is where the clock is read and the nonce is drawn; the judgement itself is `attest::appraise`.
+//! Evidence is asked for in `attest`, and judged by the verifier.
 
+mod attest;
 pub mod auth;
 mod exchange;
 mod http_proxy;
@@ -12,20 +13,21 @@ mod transport;
 mod tunnel;
 
 use std::sync::Arc;
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant};
 
 use rustls::ClientConfig;
 
 pub use proxy::{Login, Proxy};
-pub use settings::{Connector, Settings};
+pub use settings::{Connector, Settings, check_anchors};
 pub use stream::Stream;
 pub use transport::Transport;
 pub use tunnel::TunnelUrl;
 
-use crate::attest::{Binding, Check, Outcome, Policy, Request, Verdict, appraise, tdx};
+use crate::attest::{Check, Outcome, Policy, Verdict};
 use crate::collateral::Verifier;
 use crate::deadline::{Wait, within};
-use crate::error::{Error, Phase, Result, Status};
+use crate::error::{Error, Result, Status};
+use crate::evidence::Attester;
 use crate::log;
 use crate::{net, tls};
 
@@ -45,6 +47,8 @@ pub struct Target {
     /// `None` only where the caller said in so many words that it wants no attestation.
     pub policy: Option<Arc<Policy>>,
     pub verifier: Arc<Verifier>,
+    /// What this side shows of itself where the server asks for it.
+    pub attester: Option<Arc<Attester>>,
     pub tls: Arc<ClientConfig>,
     pub timeouts: Timeouts,
 }
@@ -110,47 +114,17 @@ async fn attempt(target: &Target) -> Result<Connected> {
         (true, Some(_)) => return Err(Error::new(Status::PolicyRequired, "a policy, and a connection without TLS")),
     }
     let start = Instant::now();
-    let handshake = tls::handshake(target.tls.clone(), &target.server_name, transport);
-    let stream = within(target.timeouts.tls, Wait::Handshake, handshake).await?;
+    let handshake = tls::handshake_showing(&target.tls, &target.server_name, transport);
+    let showing = within(target.timeouts.tls, Wait::Handshake, handshake).await?;
     times.tls = start.elapsed();
-    let Some(policy) = &target.policy else {
-        return Ok(Connected { stream: Stream::Tls(stream), verdict: None, times });
-    };
+    if target.policy.is_none() && target.attester.is_none() {
+        return Ok(Connected { stream: Stream::Tls(showing.stream), verdict: None, times });
+    }
     let start = Instant::now();
     // Boxed, as is each fetch of collateral: a connection's memory should not have the shape of its rarest moment.
-    let (stream, verdict) = Box::pin(attest(stream, target, policy)).await?;
+    let (stream, verdict) = Box::pin(attest::attest(showing, target)).await?;
     times.attest = start.elapsed();
-    Ok(Connected { stream: Stream::Tls(stream), verdict: Some(Arc::new(verdict)), times })
-}
-
-/// A stream in TLS, before anything is known of its other end.
-type Session = tls::TlsStream<Transport>;
-
-async fn attest(stream: Session, target: &Target, policy: &Policy) -> Result<(Session, Verdict)> {
-    let (exporter, leaf_certificate) = tls::session_identity(&stream)?;
-    let mut nonce = [0; 32];
-    aws_lc_rs::rand::fill(&mut nonce).map_err(|_| Error::new(Status::Internal, "the system gave no random numbers"))?;
-    let timeout = Some(Duration::from_millis(policy.evidence_timeout_ms));
-    let exchange = exchange::request_evidence(stream, &target.server_name, &nonce, policy.max_evidence_bytes);
-    let (stream, evidence) = within(timeout, Wait::Evidence, exchange).await?;
-    let platform = tdx::platform_id(&evidence.quote)
-        .map_err(|why| Error::new(Status::QuoteInvalid, format!("quote: {why}")).phase(Phase::Verify))?;
-    let now = unix_now();
-    let found = target.verifier.find(&platform, policy, now).await?;
-    let verdict = appraise(&Request {
-        evidence: &evidence,
-        collateral: &found.collateral,
-        policy,
-        anchors: &target.verifier.anchors,
-        binding: &Binding::Session { nonce, exporter, leaf_certificate },
-        now,
-    })?;
-    target.verifier.settle(&found, verdict.claims.is_some());
-    log::emit(log::DEBUG, || format!("{}: trusted {}", target.host, verdict.trusted));
-    match verdict.error() {
-        Some(refusal) => Err(refusal),
-        None => Ok((stream, verdict)),
-    }
+    Ok(Connected { stream: Stream::Tls(stream), verdict: verdict.map(Arc::new), times })
 }
 
 fn only_the_certificate_differs(error: &Error) -> bool {
@@ -160,8 +134,4 @@ fn only_the_certificate_differs(error: &Error) -> bool {
         let only = |failure: &Check| failure.name == "certificate_event" && failure.actual.len() == 64;
         failures.next().is_some_and(only) && failures.next().is_none()
     })
-}
-
-fn unix_now() -> u64 {
-    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs())
 }

@@ -5,9 +5,10 @@ use std::sync::{Arc, Mutex};
 use rustls::ClientConfig;
 
 use super::{Proxy, Target, Timeouts, TunnelUrl};
-use crate::attest::{Policy, TrustAnchors};
+use crate::attest::{Policy, Protocol, TrustAnchors};
 use crate::collateral::Verifier;
 use crate::error::{Error, Result, Status};
+use crate::evidence::Attester;
 use crate::flow::lock;
 use crate::net::Dial;
 use crate::tls::{Trust, client_config};
@@ -27,6 +28,8 @@ pub struct Settings {
     pub policy: Option<Arc<Policy>>,
     /// Hosts without any policy are contacted all the same.
     pub unattested: bool,
+    /// Evidence of this side, for servers that ask for it by exporter-v1.
+    pub attester: Option<Arc<Attester>>,
 }
 
 /// Frozen settings, and what is costly to make of them. Two connections are alike where they share one of these.
@@ -58,6 +61,11 @@ impl Connector {
         }
         if policy.is_some() && self.settings.trust.unchecked {
             let message = "certificates are not checked, which no policy allows";
+            return Err(Error::new(Status::InvalidState, message));
+        }
+        let names = |policy: &Arc<Policy>| policy.protocols.contains(&Protocol::ExporterV1);
+        if self.settings.attester.is_some() && !policy.is_none_or(names) {
+            let message = "evidence of this side goes by exporter-v1, which the policy does not name";
             return Err(Error::new(Status::InvalidState, message));
         }
         self.tls(policy)
@@ -97,6 +105,7 @@ impl Connector {
             plain,
             policy,
             verifier,
+            attester: settings.attester.clone(),
             tls,
             timeouts: settings.timeouts,
         })
@@ -123,7 +132,7 @@ impl Connector {
 }
 
 /// A simulator's evidence counts only where verifier and policy both say so.
-fn check_anchors(policy: &Policy, verifier: &Verifier) -> Result<()> {
+pub fn check_anchors(policy: &Policy, verifier: &Verifier) -> Result<()> {
     match verifier.anchors.simulated.is_some() && !policy.allow_simulated {
         true => {
             let message = "the verifier has a simulated root, but the policy does not say \"allow_simulated\": true";

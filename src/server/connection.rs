@@ -6,11 +6,12 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use bytes::BytesMut;
-use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadHalf, WriteHalf, split};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::time::{Instant, sleep_until};
 
-use super::evidence::Session;
 use super::message::Message;
+use super::show::Session;
+use super::wire::Wire;
 use super::{Served, Server};
 use crate::error::{Detail, Error, Phase, Result, Status};
 use crate::flow::Credit;
@@ -23,15 +24,11 @@ pub(super) const READ: usize = 16 << 10;
 const LINGER: (usize, Duration) = (256 << 10, Duration::from_secs(1));
 
 /// Serves until either side has enough.
-pub async fn serve<S>(io: S, server: &Arc<Server>, peer: SocketAddr, session: Option<Session>) -> Result<()>
-where
-    S: AsyncRead + AsyncWrite + Unpin + Send,
-{
+pub async fn serve<S: Wire>(wire: S, server: &Arc<Server>, peer: SocketAddr, session: Option<Session>) -> Result<()> {
     let limits = &server.settings.limits;
     let rules = Rules { max_incomplete: limits.head, max_fields: limits.fields, ..Rules::default() };
-    let (reader, writer) = split(io);
     let conn = Connection::new(Role::Server, rules);
-    let mut this = Serving { reader, writer, conn, server, peer, session, outbox: BytesMut::new(), unflushed: false };
+    let mut this = Serving { wire, conn, server, peer, session, outbox: BytesMut::new(), unflushed: false };
     loop {
         let served = match this.next_request().await {
             Ok(Some(served)) => served,
@@ -41,9 +38,13 @@ where
                 return this.refuse(&error).await;
             }
         };
-        let done = match this.wants_evidence(&served) {
-            true => this.show_evidence().await,
-            false => this.serve_one(served).await,
+        let done = match this.asks(&served) {
+            Some(asked) => this.attest(asked).await,
+            None if this.owes_evidence() => {
+                server.counts.refused.fetch_add(1, Ordering::Relaxed);
+                return this.refuse(&unproved()).await;
+            }
+            None => this.serve_one(served).await,
         };
         let again = done? && limits.keep_alive && !server.stopping.is_canceled();
         if !again || this.conn.start_next_cycle().is_err() {
@@ -53,8 +54,7 @@ where
 }
 
 pub(super) struct Serving<'a, S> {
-    pub(super) reader: ReadHalf<S>,
-    pub(super) writer: WriteHalf<S>,
+    pub(super) wire: S,
     pub(super) conn: Connection,
     pub(super) server: &'a Arc<Server>,
     peer: SocketAddr,
@@ -65,7 +65,7 @@ pub(super) struct Serving<'a, S> {
     pub(super) unflushed: bool,
 }
 
-impl<S: AsyncRead + AsyncWrite + Unpin + Send> Serving<'_, S> {
+impl<S: Wire> Serving<'_, S> {
     /// Reads the next request's head; `None` where there is none to come.
     pub(super) async fn next_request(&mut self) -> Result<Option<Arc<Served>>> {
         let limits = &self.server.settings.limits;
@@ -90,7 +90,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Serving<'_, S> {
             let read = tokio::select! {
                 biased;
                 () = self.server.stopping.thrown(), if !begun => return Ok(None),
-                read = self.reader.read(self.conn.reserve(READ)) => read,
+                read = self.wire.read(self.conn.reserve(READ)) => read,
                 () = until(if begun { head_until } else { idle_until }) => match begun {
                     false => return Ok(None),
                     true => return Err(late("no complete request head in time")),
@@ -103,7 +103,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Serving<'_, S> {
     pub(super) fn served(&self, method: String, target: Vec<u8>, head: Head) -> Served {
         let settings = &self.server.settings;
         let credit = Credit::new(settings.credit, settings.automatic_credit);
-        Served::new(method, target, head, (self.peer, settings.tls.is_some()), credit)
+        let client = self.session.as_ref().map(Session::client).unwrap_or_default();
+        Served::new(method, target, head, (self.peer, settings.tls.is_some()), client, credit)
     }
 
     pub(super) fn received(&mut self, count: usize) {
@@ -150,11 +151,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Serving<'_, S> {
     /// Sends what is left, says goodbye, and listens for a moment.
     pub(super) async fn close(&mut self) -> Result<()> {
         let goodbye = async {
-            self.writer.write_all_buf(&mut self.outbox).await?;
-            self.writer.shutdown().await?;
+            self.wire.write_all_buf(&mut self.outbox).await?;
+            self.wire.shutdown().await?;
             let (mut left, mut sink) = (LINGER.0, [0; 4096]);
             while left > 0 {
-                match self.reader.read(&mut sink).await? {
+                match self.wire.read(&mut sink).await? {
                     0 => break,
                     count => left = left.saturating_sub(count),
                 }
@@ -171,6 +172,11 @@ pub(super) async fn until(deadline: Option<Instant>) {
         Some(deadline) => sleep_until(deadline).await,
         None => std::future::pending().await,
     }
+}
+
+/// The client has to prove itself first.
+fn unproved() -> Error {
+    Error::new(Status::NoEvidence, "this server asks its clients for evidence").http_status(403)
 }
 
 /// The peer broke the protocol.

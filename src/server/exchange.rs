@@ -4,12 +4,12 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use bytes::{Buf, Bytes};
-use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::time::Instant;
 
 use super::Served;
 use super::connection::{READ, Serving, host, late, protocol, too_large, until};
 use super::served::Answer;
+use super::wire::{Moved, Wire, advance};
 use crate::error::{Detail, Error, Phase, Result, Status};
 use crate::events::{Event, Outlet};
 use crate::flow::Credit;
@@ -39,7 +39,7 @@ struct Course {
     send_until: Option<Instant>,
 }
 
-impl<S: AsyncRead + AsyncWrite + Unpin + Send> Serving<'_, S> {
+impl<S: Wire> Serving<'_, S> {
     /// Shows the request to the host and sees it through. Whether the connection may serve another.
     pub(super) async fn serve_one(&mut self, served: Arc<Served>) -> Result<bool> {
         self.server.counts.requests.fetch_add(1, Ordering::Relaxed);
@@ -125,12 +125,19 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Serving<'_, S> {
         } else if course.send_until.is_none() {
             course.send_until = self.server.settings.limits.send.map(|limit| Instant::now() + limit);
         }
+        let sends = !self.outbox.is_empty() || self.unflushed;
+        let reads = wants_bytes && !waits;
+        let room_for_bytes = reads.then(|| self.conn.reserve(READ));
         tokio::select! {
-            sent = send(&mut self.writer, &self.outbox), if !self.outbox.is_empty() || self.unflushed => {
-                let count = sent.map_err(io)?;
-                self.outbox.advance(count);
-                self.unflushed = count > 0;
-                course.send_until = None;
+            moved = advance(&mut self.wire, &self.outbox, self.unflushed, room_for_bytes), if sends || reads => {
+                match moved.map_err(io)? {
+                    Moved::Sent(count) => {
+                        self.outbox.advance(count);
+                        self.unflushed = count > 0;
+                        course.send_until = None;
+                    }
+                    Moved::Received(count) => self.received(count),
+                }
             }
             answer = served.answer(), if !course.answer_over && self.outbox.len() < OUTBOX => {
                 course.answer_over = self.put(served, answer?)?;
@@ -140,10 +147,6 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Serving<'_, S> {
                 let piece = course.pending.split_to(course.pending.len().min(allowed));
                 served.credit.take(piece.len() as u64);
                 outlet.post_now(Event::Data(piece, served.credit.clone()), permit);
-            }
-            read = self.reader.read(self.conn.reserve(READ)), if wants_bytes && !waits => {
-                let count = read.map_err(io)?;
-                self.received(count);
             }
             _ = served.credit.wait(), if wants_bytes && waits => {}
             () = until(course.body_until) => return Err(late("the request body took too long")),
@@ -180,14 +183,6 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Serving<'_, S> {
                 Ok(true)
             }
         }
-    }
-}
-
-/// Writes some, or where there is nothing flushes. Given up in between, it has done nothing.
-async fn send(writer: &mut (impl AsyncWrite + Unpin), outbox: &[u8]) -> std::io::Result<usize> {
-    match outbox {
-        [] => writer.flush().await.map(|()| 0),
-        some => writer.write(some).await,
     }
 }
 

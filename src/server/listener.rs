@@ -8,7 +8,7 @@ use socket2::{Domain, Socket, Type};
 use tokio::net::{TcpListener, TcpStream};
 use tokio_rustls::TlsAcceptor;
 
-use super::evidence::Session;
+use super::show::Session;
 use super::{Server, connection};
 use crate::deadline::{Wait, within};
 use crate::error::{Error, Phase, Result, Status};
@@ -77,13 +77,15 @@ async fn serve(server: &Arc<Server>, stream: TcpStream, peer: SocketAddr) -> Res
         return connection::serve(socket, server, peer, None).await;
     };
     let handshake = async {
-        let accepted = TlsAcceptor::from(shown.config).accept(socket).await;
+        let accepted = TlsAcceptor::from(shown.config.clone()).accept(socket).await;
         accepted.map_err(|error| Error::from_io(error, Phase::Tls))
     };
     let stream = within(server.settings.limits.handshake, Wait::Handshake, handshake).await?;
     match stream.get_ref().1.alpn_protocol() {
         None | Some(b"http/1.1") => {
-            let session = Session { exporter: tls::exporter(&stream)?, leaf: shown.leaf.to_vec() };
+            let (_, tls) = stream.get_ref();
+            let name = tls.server_name();
+            let session = Session::new(shown.leaf(name).to_vec(), tls::peer_leaf(tls), name);
             connection::serve(stream, server, peer, Some(session)).await
         }
         Some(other) => Err(Error::new(Status::TlsHandshake, format!("ALPN {}", other.escape_ascii()))),

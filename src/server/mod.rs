@@ -2,11 +2,12 @@
 //! by the sans-I/O machine of `h1`, so that what it refuses is refused here. May touch the network and the clock.
 
 mod connection;
-pub mod evidence;
 mod exchange;
 mod listener;
 mod message;
 mod served;
+mod show;
+mod wire;
 
 use std::collections::HashMap;
 use std::net::IpAddr;
@@ -21,11 +22,13 @@ pub use listener::{accept, bind};
 pub use message::Message;
 pub use served::Served;
 
+use crate::attest::Policy;
+use crate::collateral::Verifier;
 use crate::error::{Error, Result, Status};
 use crate::events::{Observer, Outlet};
+use crate::evidence::{Attester, Source};
 use crate::flow::{Cancel, lock};
-use crate::tls::Shown;
-use evidence::{Agent, Attester};
+use crate::tls::{Identity, Serves, Shown, server_config};
 
 /// What a server bears with.
 #[derive(Clone, Debug)]
@@ -73,12 +76,25 @@ impl Default for Limits {
 pub struct Settings {
     pub limits: Limits,
     /// `None` serves in the clear.
-    pub tls: Option<Shown>,
-    /// Answers for evidence; not without TLS.
-    pub agent: Option<Agent>,
+    pub tls: Option<Serves>,
+    /// Where evidence of this side comes from; not without TLS.
+    pub source: Option<Source>,
+    /// Quotes a second that strangers may ask for; 0 is what usual hardware can do.
+    pub quotes_per_second: u32,
+    /// What clients must prove before they are served; not without TLS.
+    pub judge: Option<Judge>,
+    /// Names for which the server proves itself by exporter-v1; none for any.
+    pub names: Vec<String>,
     /// Receive credit of each request, in bytes, and whether what the host is done with is granted again.
     pub credit: u64,
     pub automatic_credit: bool,
+}
+
+/// By what clients are judged.
+#[derive(Clone)]
+pub struct Judge {
+    pub policy: Arc<Policy>,
+    pub verifier: Arc<Verifier>,
 }
 
 /// What the host, the listeners and the connections share.
@@ -89,7 +105,7 @@ pub struct Server {
     pub stopping: Cancel,
     /// Everything ends now.
     pub closing: Cancel,
-    tls: RwLock<Option<Shown>>,
+    tls: RwLock<Option<(Serves, Shown)>>,
     attester: Option<Attester>,
     connections: AtomicUsize,
     /// A connection has ended.
@@ -112,11 +128,17 @@ pub struct Counts {
 }
 
 impl Server {
-    pub fn new(settings: Settings, observer: Arc<dyn Observer>) -> Server {
-        Server {
-            tls: RwLock::new(settings.tls.clone()),
+    /// Errors: InvalidState (evidence without TLS), InvalidArgument (certificates).
+    pub fn new(settings: Settings, observer: Arc<dyn Observer>) -> Result<Server> {
+        if settings.tls.is_none() && (settings.source.is_some() || settings.judge.is_some()) {
+            return Err(Error::new(Status::InvalidState, "evidence needs TLS (atls_server_config_set_certificate)"));
+        }
+        let tls = settings.tls.clone().map(|serves| server_config(&serves).map(|shown| (serves, shown))).transpose()?;
+        let attester = settings.source.clone().map(|source| Attester::new(source, settings.quotes_per_second));
+        Ok(Server {
+            tls: RwLock::new(tls),
             ended: Notify::new(),
-            attester: settings.agent.clone().map(Attester::new),
+            attester,
             settings,
             observer,
             stopping: Cancel::default(),
@@ -124,7 +146,7 @@ impl Server {
             connections: AtomicUsize::new(0),
             by_address: Mutex::default(),
             counts: Counts::default(),
-        }
+        })
     }
 
     /// Ends everything.
@@ -133,17 +155,20 @@ impl Server {
         self.closing.cancel();
     }
 
-    /// Another certificate, from the next connection on. Errors: InvalidState.
-    pub fn set_tls(&self, tls: Shown) -> Result<()> {
-        if self.settings.tls.is_none() {
+    /// Another certificate, from the next connection on. Errors: InvalidState, InvalidArgument.
+    pub fn set_identity(&self, identity: Identity) -> Result<()> {
+        let mut tls = self.tls.write().unwrap_or_else(PoisonError::into_inner);
+        let Some((serves, shown)) = &mut *tls else {
             return Err(Error::new(Status::InvalidState, "the server serves in the clear"));
-        }
-        *self.tls.write().unwrap_or_else(PoisonError::into_inner) = Some(tls);
+        };
+        let serves_now = Serves { identity, ..serves.clone() };
+        *shown = server_config(&serves_now)?;
+        *serves = serves_now;
         Ok(())
     }
 
     fn tls(&self) -> Option<Shown> {
-        self.tls.read().unwrap_or_else(PoisonError::into_inner).clone()
+        self.tls.read().unwrap_or_else(PoisonError::into_inner).as_ref().map(|(_, shown)| shown.clone())
     }
 
     pub fn connections(&self) -> usize {

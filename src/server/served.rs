@@ -8,6 +8,7 @@ use bytes::Bytes;
 use tokio::sync::Notify;
 
 use super::message::Message;
+use super::show::Client;
 use crate::error::{Error, Result, Status};
 use crate::events::{Observer, Outlet};
 use crate::flow::{Cancel, Credit, Outgoing, lock};
@@ -21,6 +22,7 @@ pub struct Served {
     pub head: Head,
     pub peer: SocketAddr,
     pub secure: bool,
+    pub client: Client,
     pub credit: Arc<Credit>,
     pub cancel: Cancel,
     /// Where its events go, once the host has said so.
@@ -54,6 +56,7 @@ impl Served {
         target: Vec<u8>,
         head: Head,
         (peer, secure): (SocketAddr, bool),
+        client: Client,
         credit: Credit,
     ) -> Served {
         Served {
@@ -62,6 +65,7 @@ impl Served {
             head,
             peer,
             secure,
+            client,
             credit: Arc::new(credit),
             cancel: Cancel::default(),
             outlet: Mutex::default(),

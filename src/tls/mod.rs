@@ -1,19 +1,22 @@
 //! TLS 1.3 over any transport: one client configuration for many connections, exporter and peer certificate. No attestation here.
 
 mod server;
+mod showing;
 mod trust;
 
 use std::sync::Arc;
 
-use rustls::{AlertDescription, CertificateError, ClientConfig, PeerIncompatible};
+use rustls::{AlertDescription, CertificateError, ClientConfig, ConnectionCommon, PeerIncompatible};
 use rustls_pki_types::ServerName;
-pub use server::{Shown, server_config};
+pub use server::{Clients, Serves, Shown, server_config};
+pub use showing::{Showing, handshake_showing};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio_rustls::TlsConnector;
 pub use tokio_rustls::client::TlsStream;
 pub use tokio_rustls::server::TlsStream as ServerStream;
 pub use trust::{Identity, Roots, Trust, client_config};
 
+use crate::attest::EXPORTER_LENGTH;
 use crate::error::{Error, Phase, Result, Status};
 
 /// The handshake. The server's name is checked against its certificate, always.
@@ -21,28 +24,36 @@ pub async fn handshake<S>(config: Arc<ClientConfig>, server_name: &str, io: S) -
 where
     S: AsyncRead + AsyncWrite + Unpin,
 {
+    let connecting = TlsConnector::from(config).connect(name(server_name)?, io);
+    connecting.await.map_err(|error| Error::from_io(error, Phase::Tls))
+}
+
+fn name(server_name: &str) -> Result<ServerName<'static>> {
     let bare = server_name.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')).unwrap_or(server_name);
-    let name = ServerName::try_from(bare.to_owned())
-        .map_err(|_| Error::new(Status::InvalidArgument, format!("server name {server_name:?} is not a host name")))?;
-    TlsConnector::from(config).connect(name, io).await.map_err(|error| Error::from_io(error, Phase::Tls))
+    ServerName::try_from(bare.to_owned())
+        .map_err(|_| Error::new(Status::InvalidArgument, format!("server name {server_name:?} is not a host name")))
 }
 
-/// What evidence is bound to: the exporter value of this session and the certificate that the server presented in it.
-pub fn session_identity<S>(stream: &TlsStream<S>) -> Result<([u8; 32], Vec<u8>)> {
-    let (_, session) = stream.get_ref();
-    let exporter = session
-        .export_keying_material([0; crate::attest::EXPORTER_LENGTH], crate::attest::EXPORTER_LABEL, None)
-        .map_err(|error| error_from_rustls(&error, Phase::Tls))?;
-    let leaf = session.peer_certificates().and_then(|chain| chain.first());
-    let leaf = leaf.ok_or_else(|| Error::new(Status::TlsCertificate, "no server certificate").phase(Phase::Tls))?;
-    Ok((exporter, leaf.to_vec()))
+/// The name that a handshake for `server_name` carries (RFC 6066 section 3): none for an address.
+pub fn sni(server_name: &str) -> String {
+    match name(server_name) {
+        Ok(ServerName::DnsName(name)) => name.as_ref().to_owned(),
+        _ => String::new(),
+    }
 }
 
-/// What a server's evidence is bound to in a session: its exporter value.
-pub fn exporter<S>(stream: &ServerStream<S>) -> Result<[u8; crate::attest::EXPORTER_LENGTH]> {
-    let (_, session) = stream.get_ref();
-    let label = crate::attest::EXPORTER_LABEL;
-    let value = session.export_keying_material([0; crate::attest::EXPORTER_LENGTH], label, None);
+/// The certificate that the server has shown, DER.
+pub fn peer_leaf<Data>(session: &ConnectionCommon<Data>) -> Option<Vec<u8>> {
+    Some(session.peer_certificates()?.first()?.to_vec())
+}
+
+/// An exporter value of this session (RFC 8446 section 7.5).
+pub fn export<Data>(
+    session: &ConnectionCommon<Data>,
+    label: &[u8],
+    context: Option<&[u8]>,
+) -> Result<[u8; EXPORTER_LENGTH]> {
+    let value = session.export_keying_material([0; EXPORTER_LENGTH], label, context);
     value.map_err(|error| error_from_rustls(&error, Phase::Tls))
 }
 

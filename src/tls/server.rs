@@ -1,31 +1,91 @@
-//! TLS 1.3 for servers: one configuration for many connections.
+//! TLS 1.3 for servers: one configuration for many connections, with certificates by name and, where clients are to show one, whom to trust.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
-use rustls::ServerConfig;
+use rustls::server::{ClientHello, ResolvesServerCert, WebPkiClientVerifier};
+use rustls::sign::CertifiedKey;
+use rustls::{RootCertStore, ServerConfig};
 
 use super::Identity;
+use super::trust::add_pem;
 use crate::error::{Error, Result, Status};
 
-/// A configuration, and the certificate that it shows, DER.
-#[derive(Clone)]
+/// What a server shows and asks for.
+#[derive(Clone, Debug)]
+pub struct Serves {
+    /// For every name that has none of its own.
+    pub identity: Identity,
+    /// By SNI, in lower case.
+    pub named: Vec<(String, Identity)>,
+    pub clients: Option<Clients>,
+}
+
+/// Clients may, or must, show a certificate.
+#[derive(Clone, Debug)]
+pub struct Clients {
+    pub roots_pem: String,
+    pub required: bool,
+}
+
+/// A configuration, and the certificates that it shows.
+#[derive(Clone, Debug)]
 pub struct Shown {
     pub config: Arc<ServerConfig>,
-    pub leaf: Arc<[u8]>,
+    shelf: Arc<Shelf>,
+}
+
+impl Shown {
+    /// DER of what a session with this SNI was shown.
+    pub fn leaf(&self, name: Option<&str>) -> &[u8] {
+        self.shelf.find(name).cert.first().map_or(&[], |leaf| leaf)
+    }
+}
+
+#[derive(Debug)]
+struct Shelf {
+    default: Arc<CertifiedKey>,
+    named: HashMap<String, Arc<CertifiedKey>>,
+}
+
+impl Shelf {
+    fn find(&self, name: Option<&str>) -> &Arc<CertifiedKey> {
+        name.and_then(|name| self.named.get(&name.to_ascii_lowercase())).unwrap_or(&self.default)
+    }
+}
+
+impl ResolvesServerCert for Shelf {
+    fn resolve(&self, hello: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
+        Some(self.find(hello.server_name()).clone())
+    }
 }
 
 /// TLS 1.3 only, no tickets or early data: every session is fresh. Errors: InvalidArgument.
-pub fn server_config(identity: &Identity) -> Result<Shown> {
-    let (chain, key) = identity.read()?;
-    let leaf = chain[0].to_vec().into();
+pub fn server_config(serves: &Serves) -> Result<Shown> {
     let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-    let mut config = ServerConfig::builder_with_provider(provider)
+    let made = |identity: &Identity| {
+        let (chain, key) = identity.read()?;
+        let made = CertifiedKey::from_der(chain, key, &provider);
+        made.map(Arc::new).map_err(|error| Error::new(Status::InvalidArgument, format!("certificate: {error}")))
+    };
+    let named = serves.named.iter().map(|(name, identity)| Ok((name.to_ascii_lowercase(), made(identity)?)));
+    let shelf = Arc::new(Shelf { default: made(&serves.identity)?, named: named.collect::<Result<_>>()? });
+    let builder = ServerConfig::builder_with_provider(provider.clone())
         .with_protocol_versions(&[&rustls::version::TLS13])
-        .map_err(|error| Error::new(Status::Internal, error.to_string()))?
-        .with_no_client_auth()
-        .with_single_cert(chain, key)
-        .map_err(|error| Error::new(Status::InvalidArgument, format!("certificate: {error}")))?;
+        .map_err(|error| Error::new(Status::Internal, error.to_string()))?;
+    let builder = match &serves.clients {
+        None => builder.with_no_client_auth(),
+        Some(clients) => {
+            let mut roots = RootCertStore::empty();
+            add_pem(&mut roots, &clients.roots_pem)?;
+            let verifier = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider);
+            let verifier = if clients.required { verifier } else { verifier.allow_unauthenticated() };
+            let refused = |error| Error::new(Status::InvalidArgument, format!("roots of clients: {error}"));
+            builder.with_client_cert_verifier(verifier.build().map_err(refused)?)
+        }
+    };
+    let mut config = builder.with_cert_resolver(shelf.clone());
     config.alpn_protocols = vec![b"http/1.1".to_vec()];
     config.send_tls13_tickets = 0;
-    Ok(Shown { config: Arc::new(config), leaf })
+    Ok(Shown { config: Arc::new(config), shelf })
 }

@@ -139,7 +139,7 @@ fn store(roots: &Roots) -> Result<RootCertStore> {
     Ok(store)
 }
 
-fn add_pem(store: &mut RootCertStore, pem: &str) -> Result<()> {
+pub(super) fn add_pem(store: &mut RootCertStore, pem: &str) -> Result<()> {
     let invalid = |why: String| Error::new(Status::InvalidArgument, format!("root certificate: {why}"));
     let mut count = 0;
     for certificate in CertificateDer::pem_slice_iter(pem.as_bytes()) {

@@ -5,8 +5,9 @@ mod support;
 
 use std::sync::{Arc, Mutex};
 
+use hostile::{Options, Reply, Server};
+use simtee::SimTee;
 use simtee::guest::{Guest, answer, report_data};
-use simtee::{Options, Reply, Server, SimTee};
 use support::{World, echo};
 
 #[test]
@@ -306,7 +307,7 @@ fn second_machine_of_one_fmspc_under_a_cache() {
     let world = World::of(tee, Options { raw_echo: true, ..Options::default() });
     assert!(world.connect().is_ok());
     let hits = world.pccs.hits("");
-    let behaviour = move |session: &simtee::Session| {
+    let behaviour = move |session: &hostile::Session| {
         let mut guest = session.guest.clone();
         guest.emit_certificate(&session.leaf);
         let chain = guest.chain(&session.tee, &pck);

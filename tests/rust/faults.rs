@@ -6,9 +6,9 @@ mod support;
 
 use std::time::{Duration, Instant};
 
+use hostile::server::{Stall, Then};
+use hostile::{Options, Reply};
 use simtee::http::response;
-use simtee::server::{Stall, Then};
-use simtee::{Options, Reply};
 use support::{World, echo};
 
 fn pieces(parts: Vec<(Vec<u8>, u64)>) -> Reply {
@@ -212,7 +212,7 @@ fn nobody_there() {
 fn addresses_of_both_families() {
     let world = World::honest();
     let options = Options { raw_echo: true, ..Options::default() };
-    let server = world.runtime.block_on(simtee::Server::start_on("[::1]:0", world.tee.clone(), options));
+    let server = world.runtime.block_on(hostile::Server::start_on("[::1]:0", world.tee.clone(), options));
     // "localhost" is tried on both loopbacks; the literal needs the name said apart.
     echo(&world.connect_to(server.port(), &world.policy, |_| ()).unwrap(), b"by name");
     for host in [c"::1", c"[::1]"] {
@@ -381,8 +381,8 @@ fn bundles_travel() {
 fn tunnels() {
     let world = World::replying(|session| Reply::json(&session.honest()));
     let target = format!("localhost:{}", world.server.port());
-    let forwarder = world.runtime.block_on(simtee::tunnel::start(target.clone()));
-    let secure = world.runtime.block_on(simtee::tunnel::start_tls(&world.tee, target));
+    let forwarder = world.runtime.block_on(hostile::tunnel::start(target.clone()));
+    let secure = world.runtime.block_on(hostile::tunnel::start_tls(&world.tee, target));
     let through = |url: String| {
         world.connect_with(&world.policy, move |config| {
             let url = std::ffi::CString::new(url).unwrap();

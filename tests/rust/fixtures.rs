@@ -133,7 +133,7 @@ fn a_real_guest_with_its_whole_log() {
         let check = verdict.checks.iter().find(|check| check.name == register).unwrap();
         assert_eq!(check.outcome, Outcome::Pass, "{register}");
     }
-    assert!(!verdict.bound_to_session);
+    assert!(verdict.protocol.is_none());
     let wrong = judge(json!({"app_compose_hash": ["00".repeat(32)]}));
     assert_eq!(wrong.first_failure().unwrap().name, "app_compose");
     let image = judge(json!({"os_image_hash": "00".repeat(32)}));

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 /// The order of the header's chapters.
-const SOURCES: [&str; 35] = [
+const SOURCES: [&str; 37] = [
     "status.rs",
     "bytes.rs",
     "error.rs",
@@ -30,6 +30,8 @@ const SOURCES: [&str; 35] = [
     "client.rs",
     "headers.rs",
     "server_config.rs",
+    "server_config_tls.rs",
+    "evidence.rs",
     "server.rs",
     "server_request.rs",
     "text.rs",

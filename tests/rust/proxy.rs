@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use atls::capi::config::atls_config_set_timeouts;
 use atls::capi::config_route::atls_config_set_proxy;
-use simtee::Options;
+use hostile::Options;
 use support::{Refusal, Stream, World, echo};
 
 /// What a proxy does with the request head that it has read.

@@ -95,6 +95,7 @@ impl<'a> Appraisal<'a> {
         self.report_data(&claims);
         if self.quote_alone() {
             self.skip("event_log", "a quote on its own, without its log");
+            self.spki();
             return self.bootchain(&claims);
         }
         self.event_log();
@@ -112,7 +113,7 @@ impl<'a> Appraisal<'a> {
         let passed = |name: &str| self.checks.iter().any(|check| check.name == name && check.outcome == Outcome::Pass);
         let bound = match self.request.binding {
             Binding::Skip => true,
-            Binding::Session { .. } => passed("report_data") && passed("certificate_event"),
+            _ => passed("report_data") && (passed("certificate_event") || !self.needs_key_event()),
         };
         let logged = self.quote_alone() || MANDATORY_LOG.iter().all(|name| passed(name));
         bound
@@ -121,11 +122,20 @@ impl<'a> Appraisal<'a> {
             && self.checks.iter().all(|check| check.outcome != Outcome::Fail)
     }
 
-    /// Whether the caller judges a stored quote of which there is no log. Possible only where nothing asked for depends on one.
+    /// Whether the log must name the certificate of the side that proves itself. atlas-v1 binds evidence to a key in no other way.
+    fn needs_key_event(&self) -> bool {
+        match self.request.binding {
+            Binding::Skip => false,
+            Binding::Session { .. } => true,
+            Binding::Exporter(_) => self.request.policy.require_key_event,
+        }
+    }
+
+    /// Whether there is a quote and no log, and nothing that was asked for depends on one.
     fn quote_alone(&self) -> bool {
         let member = self.member;
         self.request.evidence.event_log.is_none()
-            && matches!(self.request.binding, Binding::Skip)
+            && !self.needs_key_event()
             && member.applications.is_empty()
             && member.os_image_hash.is_none()
             && member.app_id.is_none()
@@ -149,7 +159,7 @@ impl<'a> Appraisal<'a> {
             claims: self.claims,
             trust_anchor,
             accepted_member: accepted,
-            bound_to_session: !matches!(request.binding, Binding::Skip),
+            protocol: request.binding.protocol(),
             application,
             time: request.now,
         }

@@ -1,7 +1,7 @@
 //! Checks of what runs inside: the event log, the session it is bound to, and the application.
 
 use super::{Appraisal, one_of};
-use crate::attest::binding::{Binding, certificate_digest, report_data};
+use crate::attest::binding::{Binding, certificate_digest, public_key};
 use crate::attest::dstack::event_log::EventLog;
 use crate::attest::dstack::mr_config::{self, MrConfig};
 use crate::attest::hash::{hex, sha256};
@@ -10,15 +10,17 @@ use crate::attest::policy::{Bootchain, EventRule};
 use crate::attest::tdx::Claims;
 use crate::error::Status;
 
+const UNBOUND: &str = "the caller asked for no session binding";
+
 impl Appraisal<'_> {
     pub(super) fn report_data(&mut self, claims: &Claims) {
-        match self.request.binding {
-            Binding::Skip => self.skip("report_data", "the caller asked for no session binding"),
-            Binding::Session { nonce, exporter, .. } => {
-                let expected = report_data(nonce, exporter);
+        match self.request.binding.report_data() {
+            None => self.skip("report_data", UNBOUND),
+            Some(Ok(expected)) => {
                 let ok = claims.report_data == expected;
                 self.judge("report_data", ok, Status::BindingMismatch, hex(&expected), hex(&claims.report_data));
             }
+            Some(Err(why)) => self.judge("report_data", false, Status::BindingMismatch, "a binding", why),
         }
     }
 
@@ -58,10 +60,14 @@ impl Appraisal<'_> {
     }
 
     pub(super) fn certificate(&mut self, log: &EventLog) {
-        let Binding::Session { leaf_certificate, .. } = self.request.binding else {
-            return self.skip("certificate_event", "the caller asked for no session binding");
-        };
-        let expected = certificate_digest(leaf_certificate);
+        match self.request.binding {
+            Binding::Skip => return self.skip("certificate_event", UNBOUND),
+            _ if !self.needs_key_event() => {
+                return self.skip("certificate_event", "the policy says \"require_key_event\": false");
+            }
+            _ => {}
+        }
+        let expected = self.request.binding.leaf().map_or("a certificate".into(), certificate_digest);
         let actual = match log.newest_certificate() {
             None => "no certificate event".into(),
             Some(payload) => String::from_utf8_lossy(payload).escape_debug().to_string(),
@@ -74,14 +80,13 @@ impl Appraisal<'_> {
         if pins.is_empty() {
             return;
         }
-        let Binding::Session { leaf_certificate, .. } = self.request.binding else {
-            return self.skip("spki", "the caller asked for no session binding");
-        };
-        let leaf = rustls_pki_types::CertificateDer::from(leaf_certificate.as_slice());
-        let digest = webpki::EndEntityCert::try_from(&leaf).map(|leaf| sha256(&leaf.subject_public_key_info()));
-        let (ok, actual) = match digest {
-            Ok(digest) => (pins.contains(&digest), hex(&digest)),
-            Err(error) => (false, format!("{error:?}")),
+        if matches!(self.request.binding, Binding::Skip) {
+            return self.skip("spki", UNBOUND);
+        }
+        let (ok, actual) = match self.request.binding.leaf().map(public_key) {
+            Some(Ok(key)) => (pins.contains(&sha256(&key)), hex(&sha256(&key))),
+            Some(Err(why)) => (false, why),
+            None => (false, "no certificate was shown".into()),
         };
         self.judge("spki", ok, Status::BindingMismatch, one_of(pins), actual);
     }

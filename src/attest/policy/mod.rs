@@ -8,7 +8,7 @@ mod fields;
 
 pub use dstack_tdx::{Bootchain, DstackTdx, EventRule, KeyProvider, MaskedValue};
 
-use crate::attest::json;
+use crate::attest::{Protocol, json};
 use crate::error::{Error, Result, Status};
 use fields::Fields;
 
@@ -22,6 +22,10 @@ pub const INTEL_PCS: &str = "https://api.trustedservices.intel.com";
 pub struct Policy {
     /// Alternatives; evidence must satisfy one of them whole.
     pub any_of: Vec<DstackTdx>,
+    /// How evidence may be asked for, best first.
+    pub protocols: Vec<Protocol>,
+    /// The log must name the certificate that the other side has shown.
+    pub require_key_event: bool,
     pub max_evidence_bytes: usize,
     pub evidence_timeout_ms: u64,
     /// PEM certificates accepted as roots for the server's chain, besides those of the connection.
@@ -68,6 +72,8 @@ impl Policy {
     fn defaults() -> Policy {
         Policy {
             any_of: Vec::new(),
+            protocols: vec![Protocol::AtlasV1],
+            require_key_event: true,
             max_evidence_bytes: 1 << 20,
             evidence_timeout_ms: 30_000,
             extra_roots_pem: Vec::new(),
@@ -94,13 +100,15 @@ impl Policy {
     fn read_binding(&mut self, top: &mut Fields) -> Result<()> {
         let Some(mut binding) = top.object("binding")? else { return Ok(()) };
         if let Some(protocols) = binding.strings("protocols")? {
-            for protocol in &protocols {
-                if protocol != "atlas-v1" && protocol != "exporter-v1" {
-                    return Err(binding.invalid("protocols", format!("{protocol:?} is unknown")));
+            self.protocols.clear();
+            for name in &protocols {
+                match Protocol::from_name(name) {
+                    None => return Err(binding.invalid("protocols", format!("{name:?} is unknown"))),
+                    Some(known) if self.protocols.contains(&known) => {
+                        return Err(binding.invalid("protocols", format!("{name:?} stands twice")));
+                    }
+                    Some(known) => self.protocols.push(known),
                 }
-            }
-            if !protocols.iter().any(|protocol| protocol == "atlas-v1") {
-                return Err(binding.unsupported("protocols", "must list \"atlas-v1\", the one this version speaks"));
             }
         }
         if let Some(bytes) = binding.u64("max_evidence_bytes")? {
@@ -123,8 +131,10 @@ impl Policy {
         if identity.bool("webpki")? == Some(false) {
             return Err(identity.unsupported("webpki", "false: the certificate chain and name are always checked"));
         }
-        if identity.bool("require_key_event")? == Some(false) {
-            return Err(identity.unsupported("require_key_event", "false: atlas-v1 needs the certificate event"));
+        self.require_key_event = identity.bool("require_key_event")?.unwrap_or(true);
+        if !self.require_key_event && self.protocols.contains(&Protocol::AtlasV1) {
+            let why = "false: atlas-v1 needs the certificate event, and the policy allows atlas-v1";
+            return Err(identity.invalid("require_key_event", why.into()));
         }
         self.extra_roots_pem = identity.strings("extra_roots_pem")?.unwrap_or_default();
         self.spki_sha256 = identity.digests("spki_sha256")?.unwrap_or_default();

@@ -70,6 +70,9 @@ fn errors_name_the_field_and_the_value() {
         (full(r#","type":"dstack_tdx""#), ["\"type\" stands twice", "line"]),
         (full(r#","version":2"#), ["policy.version", "2"]),
         (full(r#","binding":{"timeout_ms":0}"#), ["policy.binding.timeout_ms", "0"]),
+        (full(r#","binding":{"protocols":["atlas-v1","atlas-v1"]}"#), ["policy.binding.protocols", "twice"]),
+        (full(r#","binding":{"protocols":["tls-v1"]}"#), ["policy.binding.protocols", "unknown"]),
+        (full(r#","identity":{"require_key_event":false}"#), ["policy.identity.require_key_event", "atlas-v1"]),
     ] {
         let error = refused(&document);
         assert_eq!(error.status, Status::PolicyInvalid, "{error}");
@@ -86,13 +89,21 @@ fn what_is_not_enforced_is_refused_as_unsupported() {
         r#","reattest":{"interval_s":60}"#,
         r#","client_evidence":{}"#,
         r#","identity":{"webpki":false}"#,
-        r#","identity":{"require_key_event":false}"#,
-        r#","binding":{"protocols":["exporter-v1"]}"#,
         r#","collateral":{"disk_cache":"/x"}"#,
     ] {
         assert_eq!(refused(&full(extra)).status, Status::Unsupported, "{extra}");
     }
     assert_eq!(refused(r#"{"any_of":[{"type":"snp"}]}"#).status, Status::Unsupported);
+}
+
+#[test]
+fn protocols_are_what_the_policy_names() {
+    let read = |extra: &str| Policy::from_json(full(extra).as_bytes()).unwrap();
+    assert_eq!(read("").protocols, [Protocol::AtlasV1]);
+    let both = read(r#","binding":{"protocols":["exporter-v1","atlas-v1"]}"#);
+    assert_eq!((both.protocols, both.require_key_event), (vec![Protocol::ExporterV1, Protocol::AtlasV1], true));
+    let only = r#","binding":{"protocols":["exporter-v1"]},"identity":{"require_key_event":false}"#;
+    assert!(!read(only).require_key_event);
 }
 
 #[test]

@@ -13,9 +13,10 @@ use atls::capi::policy::*;
 use atls::capi::stream::*;
 use atls::capi::verdict::*;
 use atls::capi::verifier::*;
+use hostile::{Options, Server};
 use serde_json::Value;
 use simtee::pccs::Pccs;
-use simtee::{Guest, Options, Server, SimTee};
+use simtee::{Guest, SimTee};
 
 /// A simulated world: vendor, collateral service and one server, on a runtime of its own.
 pub struct World {
@@ -75,11 +76,11 @@ impl World {
     }
 
     /// A world whose server answers quote requests with what `answer` makes of the session.
-    pub fn lying(answer: impl Fn(&simtee::Session) -> Vec<u8> + Send + Sync + 'static) -> World {
-        World::replying(move |session| simtee::Reply::json(&answer(session)))
+    pub fn lying(answer: impl Fn(&hostile::Session) -> Vec<u8> + Send + Sync + 'static) -> World {
+        World::replying(move |session| hostile::Reply::json(&answer(session)))
     }
 
-    pub fn replying(reply: impl Fn(&simtee::Session) -> simtee::Reply + Send + Sync + 'static) -> World {
+    pub fn replying(reply: impl Fn(&hostile::Session) -> hostile::Reply + Send + Sync + 'static) -> World {
         World::new(Options { behaviour: Arc::new(reply), raw_echo: true, ..Options::default() })
     }
 

@@ -11,8 +11,8 @@ use crate::hex;
 use crate::http::Conn;
 use crate::pki::SimTee;
 
-/// Serves `guest` at `path` until the runtime ends.
-pub fn start(path: &Path, tee: Arc<SimTee>, guest: Guest) {
+/// Serves `guest` at `path` until the runtime ends; `change` is for agents that lie about what they were asked to put into a quote.
+pub fn start(path: &Path, tee: Arc<SimTee>, guest: Guest, change: fn(&mut [u8; 64])) {
     let listener = UnixListener::bind(path).expect("bind");
     let guest = Arc::new(Mutex::new(guest));
     tokio::spawn(async move {
@@ -26,7 +26,7 @@ pub fn start(path: &Path, tee: Arc<SimTee>, guest: Guest) {
                         return;
                     }
                     let (status, answer) = match request.path.as_str() {
-                        "/GetQuote" => quote(&tee, &guest.lock().expect("guest"), &body),
+                        "/GetQuote" => quote(&tee, &guest.lock().expect("guest"), &body, change),
                         "/EmitEvent" => emit(&mut guest.lock().expect("guest"), &body),
                         _ => ("404 Not Found", json!({"error": "no such method"})),
                     };
@@ -52,7 +52,7 @@ fn emit(guest: &mut Guest, body: &[u8]) -> (&'static str, Value) {
     }
 }
 
-fn quote(tee: &SimTee, guest: &Guest, body: &[u8]) -> (&'static str, Value) {
+fn quote(tee: &SimTee, guest: &Guest, body: &[u8], change: fn(&mut [u8; 64])) -> (&'static str, Value) {
     let request: Value = serde_json::from_slice(body).unwrap_or_default();
     let digits = request["report_data"].as_str().unwrap_or_default();
     let mut report_data = [0; 64];
@@ -65,6 +65,7 @@ fn quote(tee: &SimTee, guest: &Guest, body: &[u8]) -> (&'static str, Value) {
             Err(_) => return ("400 Bad Request", json!({"error": "report_data is not hex"})),
         }
     }
+    change(&mut report_data);
     let quote = guest.quote(tee, &report_data);
     let log = guest.log().to_string();
     ("200 OK", json!({"quote": hex(&quote), "event_log": log, "report_data": hex(&report_data), "vm_config": "{}"}))
@@ -79,7 +80,7 @@ mod tests {
     async fn a_quote_over_the_socket() {
         let path = std::env::temp_dir().join(format!("simtee-agent-{}", std::process::id()));
         let _ = std::fs::remove_file(&path);
-        start(&path, Arc::new(SimTee::new()), Guest::booted(2));
+        start(&path, Arc::new(SimTee::new()), Guest::booted(2), |_| ());
         let mut socket = tokio::net::UnixStream::connect(&path).await.unwrap();
         let request = "POST /GetQuote HTTP/1.1\r\nHost: x\r\nContent-Length: 22\r\n\r\n{\"report_data\":\"abcd\"}";
         socket.write_all(request.as_bytes()).await.unwrap();

@@ -1,21 +1,20 @@
 //! A simulated TEE, for tests only: its own root of trust ("TEST ONLY"), quotes and event logs as a dstack guest makes them,
-//! the vendor's collateral with a PCCS, an attested HTTPS server and a WebSocket forwarder, each able to lie on request.
+//! the vendor's collateral with a PCCS, and the guest agent's socket.
 //!
 //! Never part of the release library, which accepts this root only where caller and policy both say so.
 
 pub mod agent;
 pub mod collateral;
+pub mod exporter;
 pub mod guest;
 pub mod http;
-mod pages;
 pub mod pccs;
 pub mod pki;
-pub mod server;
-pub mod tunnel;
+pub mod world;
 
 pub use guest::Guest;
 pub use pki::SimTee;
-pub use server::{Options, Reply, Server, Session};
+pub use world::World;
 
 /// Lower-case hexadecimal.
 pub fn hex(data: &[u8]) -> String {

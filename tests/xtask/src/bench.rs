@@ -245,7 +245,7 @@ impl Bench {
         let (plain, cold, known) = (cpu("dcap-qvl ")?, cpu("cold ")?, cpu("known ")?);
         two("13 quote, unknown platform, CPU", cold, plain, Figure::CpuPerOp, "dcap-qvl");
         two("13 quote, known platform, CPU", known, plain, Figure::CpuPerOp, "dcap-qvl");
-        let simulator = Simulator::start()?;
+        let simulator = Simulator::start_hostile()?;
         let client = |mode: &[&str]| {
             let mut client = command(&self.peers[0].1[0]);
             Sample::parse(&output(simulator.introduce(client.args(mode)))?)

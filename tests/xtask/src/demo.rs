@@ -4,6 +4,7 @@ use std::io::Write;
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
 
+use crate::server::Example;
 use crate::shell::{Done, cargo, command, output, root, run, step};
 use crate::simulator::Simulator;
 use crate::{build, packages};
@@ -16,12 +17,21 @@ pub fn run_demo() -> Done {
     step("a real quote, signed by Intel, verified offline");
     verify_sample()?;
     step("an attested chat: the verdict, tokens as they arrive, and a second request on the same connection");
-    let port = simulator.port("HTTP")?;
-    let mut chat = example(&simulator, "chat", &port, "policy.json");
+    let server = Example::attested(&simulator, "agent.sock")?;
+    let mut chat = example(&simulator, "chat", &server.port, "policy.json");
     run(chat.args(["Is this private?", "And this?"]))?;
-    step("a server in the middle that relays the evidence of another: refused");
-    let port = simulator.port("EVIL")?;
-    refused(example(&simulator, "chat", &port, "policy.json").arg("Is this private?"), "FAIL  report_data")
+    server.stop()?;
+    step("a server that shows evidence of another session: refused");
+    let server = Example::attested(&simulator, "evil-agent.sock")?;
+    refused(example(&simulator, "chat", &server.port, "policy.json").arg("Is this private?"), "FAIL  report_data")?;
+    server.stop()
+}
+
+/// The demo's chat, on this attested server, and what it must say.
+pub fn chat(simulator: &Simulator, port: &str) -> Done {
+    let said = output(example(simulator, "chat", port, "policy.json").args(["one", "two"]))?;
+    holds(&said, "trusted: TCB UpToDate, trust anchor simulated")?;
+    holds(&said, "You said: two And nobody but this enclave")
 }
 
 /// Runs each example against the simulator and looks at what it prints.
@@ -91,11 +101,6 @@ fn raw_stream(simulator: &Simulator) -> Done {
     } else {
         Err("raw_stream did not echo what it sent".into())
     }
-}
-
-/// What the example client is told at `path` by an attested server on this port.
-pub fn get(simulator: &Simulator, port: &str, path: &str) -> Result<String, String> {
-    output(example(simulator, "get", port, "policy.json").arg(path))
 }
 
 fn example(simulator: &Simulator, name: &str, port: &str, policy: &str) -> Command {

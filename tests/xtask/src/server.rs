@@ -8,16 +8,28 @@ use crate::simulator::Simulator;
 use crate::{build, demo, peers};
 
 /// Ends when its standard input does, in good order, or it is a fault.
-struct Example {
+pub struct Example {
     child: Child,
-    port: String,
+    pub port: String,
 }
 
 impl Example {
-    fn start(name: &str, arguments: &[&str]) -> Result<Example, String> {
+    /// `arguments` come after the port, which the system chooses.
+    pub fn start(name: &str, arguments: &[&str]) -> Result<Example, String> {
         let mut server = command(build::tree("plain").join("examples-c").join(name));
-        server.arg("0").args(arguments).stdin(Stdio::piped()).stdout(Stdio::piped());
-        let mut child = server.spawn().map_err(|error| error.to_string())?;
+        server.arg("0").args(arguments);
+        Example::run(server)
+    }
+
+    /// One in TLS that proves itself by this agent of the simulator's.
+    pub fn attested(simulator: &Simulator, agent: &str) -> Result<Example, String> {
+        let file = |name| simulator.file(name).display().to_string();
+        Example::start("attested_server", &[&file("peer.pem"), &file("peer-key.pem"), &file(agent)])
+    }
+
+    fn run(mut server: Command) -> Result<Example, String> {
+        let mut child =
+            server.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().map_err(|error| error.to_string())?;
         let mut line = String::new();
         let out = child.stdout.take().ok_or("no stdout")?;
         BufReader::new(out).read_line(&mut line).map_err(|error| error.to_string())?;
@@ -25,7 +37,7 @@ impl Example {
         Ok(Example { child, port })
     }
 
-    fn stop(mut self) -> Done {
+    pub fn stop(mut self) -> Done {
         drop(self.child.stdin.take());
         let status = self.child.wait().map_err(|error| error.to_string())?;
         if status.success() { Ok(()) } else { Err(format!("the example server ended with {status}")) }
@@ -44,12 +56,36 @@ pub fn examples(simulator: &Simulator) -> Done {
     run(command(peers::python()?).args(clients))?;
     plain.stop()?;
     tls.stop()?;
-    let attested = Example::start("attested_server", &[&chain, &key, &file("agent.sock")])?;
-    let told = demo::get(simulator, &attested.port, "/")?;
-    if !told.contains("Nobody but this enclave") {
-        return Err(format!("the attested server said {told:?}"));
+    let attested = Example::attested(simulator, "agent.sock")?;
+    demo::chat(simulator, &attested.port)?;
+    attested.stop()?;
+    mutual(simulator)
+}
+
+/// Two guests that prove themselves to each other; then one that is not what the other's policy names.
+fn mutual(simulator: &Simulator) -> Done {
+    println!("attested_peer");
+    let file = |name: &str| simulator.file(name).display().to_string();
+    let peer = || {
+        let mut peer = command(build::tree("plain").join("examples-c/attested_peer"));
+        simulator.introduce(&mut peer);
+        peer
+    };
+    let (chain, key, wanted, agent) =
+        (file("peer.pem"), file("peer-key.pem"), file("peer-policy.json"), file("agent.sock"));
+    let mut serve = peer();
+    serve.args(["serve", "0", &chain, &key, &wanted, &agent]);
+    let server = Example::run(serve)?;
+    let policy = file("strict-policy.json");
+    let ask = |agent: &str| output(peer().args(["ask", "localhost", &server.port, &policy, &file(agent)]));
+    let told = ask("peer-agent.sock")?;
+    if !told.contains("the client is trusted: yes, TCB UpToDate, by simulated") {
+        return Err(format!("attested_peer said {told:?}"));
     }
-    attested.stop()
+    if let Ok(told) = ask("agent.sock") {
+        return Err(format!("attested_peer was served as another machine: {told:?}"));
+    }
+    server.stop()
 }
 
 fn curl(base: &str, ca: &str) -> Done {

@@ -1,4 +1,4 @@
-//! The simulated TEE as a child process, with its files in target/sim.
+//! The simulated TEE as a child process, with its files in target/sim; for the tests with hostile servers beside it.
 
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
@@ -14,11 +14,21 @@ pub struct Simulator {
 }
 
 impl Simulator {
+    /// The simulated TEE alone.
     pub fn start() -> Result<Simulator, String> {
-        run(cargo().args(["build", "--quiet", "--locked", "--package", "simtee"]))?;
+        Simulator::of("simtee")
+    }
+
+    /// With servers of the tests' own.
+    pub fn start_hostile() -> Result<Simulator, String> {
+        Simulator::of("hostile")
+    }
+
+    fn of(package: &str) -> Result<Simulator, String> {
+        run(cargo().args(["build", "--quiet", "--locked", "--package", package]))?;
         let folder = root().join("target/sim");
         let _ = std::fs::remove_dir_all(&folder);
-        let program = root().join("target/debug/simtee");
+        let program = root().join("target/debug").join(package);
         let child = command(program).arg(&folder).stdin(Stdio::piped()).spawn().map_err(|error| error.to_string())?;
         let simulator = Simulator { child, peers: None, folder };
         let begun = Instant::now();

@@ -16,7 +16,7 @@ pub fn run_all() -> Done {
     build::cmake("plain", &[])?;
     symbols()?;
     static_libs()?;
-    let mut simulator = Simulator::start()?;
+    let mut simulator = Simulator::start_hostile()?;
     let servers = peers::Servers::start(&simulator)?;
     simulator.peers = Some(servers.file.clone());
     ctest("plain", &simulator)?;
@@ -110,7 +110,7 @@ fn static_libs() -> Done {
 /// The simulator and the servers, until standard input ends: for running one test by hand.
 pub fn serve() -> Done {
     packages::ensure(packages::TEST)?;
-    let simulator = Simulator::start()?;
+    let simulator = Simulator::start_hostile()?;
     let servers = peers::Servers::start(&simulator)?;
     println!("export ATLS_SIM={} ATLS_PEERS={}", simulator.folder.display(), servers.file.display());
     std::io::stdin().read_to_end(&mut Vec::new()).map(drop).map_err(|error| error.to_string())

@@ -13,14 +13,21 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
 
-use crate::guest::{Guest, answer, report_data};
-use crate::http::{Conn, response};
 use crate::pages;
-use crate::pki::SimTee;
+use simtee::SimTee;
+use simtee::exporter::{self, Binder};
+use simtee::guest::{Guest, answer, report_data};
+use simtee::http::{Conn, response};
 
 /// What one connection knows when it is asked for evidence.
 pub struct Session {
     pub tee: Arc<SimTee>,
+    /// Where it was asked, and with what.
+    pub path: String,
+    pub body: Vec<u8>,
+    pub server_name: String,
+    /// The exporter value of protocol exporter-v1 for this very request.
+    pub exporter_v1: [u8; 32],
     /// The guest as booted; emit the certificate event as needed.
     pub guest: Guest,
     pub nonce: Vec<u8>,
@@ -35,7 +42,30 @@ impl Session {
     pub fn honest(&self) -> Vec<u8> {
         let mut guest = self.guest.clone();
         guest.emit_certificate(&self.leaf);
-        self.answer_for(&guest)
+        match self.path.as_str() {
+            exporter::PATH => self.bound_to(&self.binder()),
+            _ => self.answer_for(&guest),
+        }
+    }
+
+    /// What evidence by exporter-v1 must be bound to.
+    pub fn binder(&self) -> Binder {
+        Binder {
+            role: b'S',
+            nonce: self.nonce.clone(),
+            exporter: self.exporter_v1,
+            attester: Some(self.leaf.clone()),
+            verifier: None,
+            server_name: self.server_name.clone(),
+        }
+    }
+
+    /// An answer by exporter-v1 that is true but for what it is bound to.
+    pub fn bound_to(&self, binder: &Binder) -> Vec<u8> {
+        let mut guest = self.guest.clone();
+        guest.emit_certificate(&self.leaf);
+        let quote = guest.quote(&self.tee, &binder.report_data());
+        exporter::answer("S", &quote, &guest.log(), None).to_string().into_bytes()
     }
 
     /// A true quote and log of `guest` for this session.
@@ -54,6 +84,8 @@ pub struct Reply {
 #[derive(Clone, Copy, PartialEq)]
 pub enum Then {
     Continue,
+    /// Another request for evidence will come.
+    Again,
     /// TLS close_notify and FIN.
     Close,
     /// FIN without close_notify.
@@ -229,15 +261,15 @@ async fn serve(mut socket: TcpStream, state: Arc<State>) -> io::Result<()> {
     let mut conn = Conn::new(stream);
     while let Some(request) = conn.request().await? {
         state.recorded.lock().expect("recorded").push(request.head.clone());
-        if request.method == "POST" && request.path == "/tdx_quote" {
+        if request.method == "POST" && (request.path == "/tdx_quote" || request.path.starts_with(exporter::PATH)) {
             let mut body = Vec::new();
             conn.body(request.body_length, |piece| body.extend_from_slice(piece)).await?;
             state.recorded.lock().expect("recorded").push(body.clone());
-            let then = quote(&mut conn, &state, &body, exporter, &leaf).await?;
-            if then != Then::Continue {
+            let then = quote(&mut conn, &state, (&request.path, &body), exporter, &leaf).await?;
+            if !matches!(then, Then::Continue | Then::Again) {
                 return finish(conn, then).await;
             }
-            if state.options.raw_echo {
+            if state.options.raw_echo && then == Then::Continue {
                 return echo(conn, &state).await;
             }
         } else {
@@ -251,15 +283,22 @@ async fn serve(mut socket: TcpStream, state: Arc<State>) -> io::Result<()> {
 async fn quote(
     conn: &mut Conn<TlsStream<TcpStream>>,
     state: &State,
-    body: &[u8],
+    (path, body): (&str, &[u8]),
     exporter: [u8; 32],
     leaf: &[u8],
 ) -> io::Result<Then> {
     let document: serde_json::Value = serde_json::from_slice(body).unwrap_or_default();
-    let digits = document["nonce_hex"].as_str().unwrap_or_default();
+    let nonce = if path == "/tdx_quote" { "nonce_hex" } else { "nonce" };
+    let digits = document[nonce].as_str().unwrap_or_default();
     let nonce = (0..digits.len() / 2).filter_map(|i| u8::from_str_radix(&digits[2 * i..2 * i + 2], 16).ok()).collect();
+    let (_, tls) = conn.io.get_ref();
+    let exporter_v1 = tls.export_keying_material([0; 32], exporter::LABEL, Some(&exporter::context(body)));
     let session = Session {
         tee: state.tee.clone(),
+        path: path.to_owned(),
+        body: body.to_vec(),
+        server_name: tls.server_name().unwrap_or_default().to_owned(),
+        exporter_v1: exporter_v1.map_err(io::Error::other)?,
         guest: state.options.guest.clone(),
         nonce,
         exporter,
@@ -276,7 +315,7 @@ async fn quote(
 
 async fn finish(mut conn: Conn<TlsStream<TcpStream>>, then: Then) -> io::Result<()> {
     match then {
-        Then::Continue => Ok(()),
+        Then::Continue | Then::Again => Ok(()),
         Then::Close => conn.io.shutdown().await,
         Then::Cut => conn.io.get_mut().0.shutdown().await,
         Then::Reset => reset(conn.io.get_ref().0),

@@ -8,8 +8,8 @@ use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
 use tokio_rustls::server::TlsStream;
 
-use crate::http::{Conn, Request};
 use crate::server::reset;
+use simtee::http::{Conn, Request};
 
 /// Answers one request; `count` is told of each byte of its body.
 pub async fn respond(conn: &mut Conn<TlsStream<TcpStream>>, request: &Request, count: &AtomicU64) -> io::Result<()> {

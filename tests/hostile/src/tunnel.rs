@@ -10,7 +10,7 @@ use tokio_tungstenite::tungstenite::handshake::server::{ErrorResponse, Request, 
 use tokio_tungstenite::tungstenite::protocol::frame::CloseFrame;
 use tokio_tungstenite::tungstenite::{Message, Utf8Bytes};
 
-use crate::pki::SimTee;
+use simtee::SimTee;
 
 /// Starts a forwarder; a target other than `allowed` is refused with 403.
 pub async fn start(allowed: String) -> SocketAddr {

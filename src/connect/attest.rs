@@ -1,0 +1,165 @@
+//! Attestation on a fresh session: the server proves itself by one of the policy's protocols, and then this side, where the server asks for it
+//! (attested-tls spec 1 and 12.2). This is where the nonce is drawn.
+
+use std::time::Duration;
+
+use super::exchange::{Answer, Question, post};
+use super::{Target, Transport};
+use crate::attest::challenge::{CHALLENGE_PATH, CLIENT_PATH, Challenge, answer_json, read_answer};
+use crate::attest::hash::hex;
+use crate::attest::{Binding, EXPORTER_LABEL, EXPORTER_V1_LABEL, Evidence, Exporter, Policy, Protocol, Role, Verdict};
+use crate::deadline::{Wait, within};
+use crate::error::{Error, Phase, Result, Status};
+use crate::log;
+use crate::tls::{self, Showing, TlsStream};
+
+/// For a connection without a policy, on which only this side proves itself.
+const USUAL_LIMITS: (usize, Duration) = (1 << 20, Duration::from_secs(30));
+
+type Attested = (TlsStream<Transport>, Option<Verdict>);
+
+/// The stream, once all that has to be proved was. An error ends the session.
+pub async fn attest(showing: Showing<Transport>, target: &Target) -> Result<Attested> {
+    let Showing { stream, own_leaf } = showing;
+    let leaf = tls::peer_leaf(stream.get_ref().1);
+    let leaf = leaf.ok_or_else(|| Error::new(Status::TlsCertificate, "no server certificate").phase(Phase::Tls))?;
+    let policy = target.policy.as_deref();
+    let limits = policy
+        .map_or(USUAL_LIMITS, |policy| (policy.max_evidence_bytes, Duration::from_millis(policy.evidence_timeout_ms)));
+    let mut session = Session { stream: Some(stream), own_leaf, leaf, target, limits };
+    let protocols = policy.map_or(&[Protocol::ExporterV1][..], |policy| &policy.protocols);
+    for (index, protocol) in protocols.iter().enumerate() {
+        let is_last = index + 1 == protocols.len();
+        let done = match protocol {
+            Protocol::AtlasV1 => session.atlas_v1(policy, is_last).await?,
+            Protocol::ExporterV1 => session.exporter_v1(policy, is_last).await?,
+        };
+        if let Done::Attested(verdict) = done {
+            log::emit(log::DEBUG, || format!("{}: attested by {}", target.host, protocol.name()));
+            return Ok((session.stream.take().ok_or_else(lost)?, verdict.map(|verdict| *verdict)));
+        }
+    }
+    Err(Error::new(Status::Internal, "no protocol is left").phase(Phase::Evidence))
+}
+
+enum Done {
+    /// The server does not know the protocol, and there is another one.
+    Unknown,
+    Attested(Option<Box<Verdict>>),
+}
+
+struct Session<'a> {
+    /// Absent while an exchange has it, and after one that failed.
+    stream: Option<TlsStream<Transport>>,
+    own_leaf: Option<Vec<u8>>,
+    leaf: Vec<u8>,
+    target: &'a Target,
+    /// Bytes of evidence, and the time for each exchange.
+    limits: (usize, Duration),
+}
+
+impl Session<'_> {
+    async fn atlas_v1(&mut self, policy: Option<&Policy>, is_last: bool) -> Result<Done> {
+        let nonce = random()?;
+        let exporter = self.export(EXPORTER_LABEL, None)?;
+        let body = format!(r#"{{"nonce_hex":"{}"}}"#, hex(&nonce));
+        let answer = self.post("/tdx_quote", body, Status::NoEvidence).await?;
+        if answer.is_unknown() && !is_last {
+            return Ok(Done::Unknown);
+        }
+        let evidence = Evidence::from_json(answer.success("/tdx_quote", Status::NoEvidence)?);
+        let evidence = evidence.map_err(|why| unreadable("/tdx_quote", &why))?;
+        let binding = Binding::Session { nonce, exporter, leaf_certificate: self.leaf.clone() };
+        self.judge(policy, &evidence, &binding).await
+    }
+
+    async fn exporter_v1(&mut self, policy: Option<&Policy>, is_last: bool) -> Result<Done> {
+        let challenge = Challenge::new(Role::Server, random()?);
+        let binding = self.binding(&challenge)?;
+        let answer = self.post(CHALLENGE_PATH, challenge.text().to_owned(), Status::NoEvidence).await?;
+        if answer.is_unknown() && !is_last {
+            return Ok(Done::Unknown);
+        }
+        let read = read_answer(answer.success(CHALLENGE_PATH, Status::NoEvidence)?, Role::Server);
+        let (evidence, next) = read.map_err(|why| unreadable(CHALLENGE_PATH, &why))?;
+        let done = match (policy, evidence) {
+            (None, _) => Done::Attested(None),
+            (Some(_), Some(evidence)) => self.judge(policy, &evidence, &Binding::Exporter(binding)).await?,
+            (Some(_), None) => {
+                return Err(Error::new(Status::NoEvidence, "the server gave no evidence").phase(Phase::Evidence));
+            }
+        };
+        // Only now: what this machine is, is told to nobody of whom the policy's question is open.
+        if let Some(challenge) = next {
+            self.show(&challenge).await?;
+        }
+        Ok(done)
+    }
+
+    async fn judge(&mut self, policy: Option<&Policy>, evidence: &Evidence, binding: &Binding) -> Result<Done> {
+        // The only caller without a policy asks for nothing to be judged.
+        let policy = policy.ok_or_else(|| Error::new(Status::Internal, "no policy to judge by"))?;
+        let verdict = self.target.verifier.judge(evidence, policy, binding).await?;
+        log::emit(log::DEBUG, || format!("{}: trusted {}", self.target.host, verdict.trusted));
+        match verdict.error() {
+            Some(refusal) => Err(refusal),
+            None => Ok(Done::Attested(Some(Box::new(verdict)))),
+        }
+    }
+
+    /// This side proves itself.
+    async fn show(&mut self, challenge: &Challenge) -> Result<()> {
+        let Some(attester) = &self.target.attester else {
+            let message = "the server asks for evidence of this side, and the configuration names no source of any";
+            return Err(Error::new(Status::EvidenceRefused, message).phase(Phase::Evidence));
+        };
+        let report_data = self.binding(challenge)?.report_data();
+        let report_data = report_data.map_err(|why| Error::new(Status::EvidenceInvalid, why).phase(Phase::Evidence))?;
+        let made = attester.evidence(&report_data, self.own_leaf.as_deref());
+        let evidence = within(Some(self.limits.1), Wait::Evidence, made).await?;
+        let body = answer_json(Role::Client, Some(&evidence), None);
+        let answer = self.post(CLIENT_PATH, body, Status::EvidenceRefused).await?;
+        answer.success(CLIENT_PATH, Status::EvidenceRefused).map(|_| ())
+    }
+
+    /// What an answer to `challenge` must be bound to, as this side of the session knows it.
+    fn binding(&self, challenge: &Challenge) -> Result<Exporter> {
+        let exporter = self.export(EXPORTER_V1_LABEL, Some(&challenge.context()))?;
+        let (ours, theirs) = (self.own_leaf.clone(), Some(self.leaf.clone()));
+        let (attester_leaf, verifier_leaf) = match challenge.role {
+            Role::Server => (theirs, ours),
+            Role::Client => (ours, theirs),
+        };
+        let (attester, nonce) = (challenge.role, challenge.nonce);
+        let server_name = tls::sni(&self.target.server_name);
+        Ok(Exporter { attester, nonce, exporter, attester_leaf, verifier_leaf, server_name })
+    }
+
+    fn export(&self, label: &[u8], context: Option<&[u8]>) -> Result<[u8; 32]> {
+        let stream = self.stream.as_ref().ok_or_else(lost)?;
+        tls::export(stream.get_ref().1, label, context)
+    }
+
+    async fn post(&mut self, path: &str, body: String, otherwise: Status) -> Result<Answer> {
+        let stream = self.stream.take().ok_or_else(lost)?;
+        let (max_bytes, timeout) = self.limits;
+        let question = Question { host: &self.target.server_name, path, body, max_bytes, otherwise };
+        let (stream, answer) = within(Some(timeout), Wait::Evidence, post(stream, question)).await?;
+        self.stream = Some(stream);
+        Ok(answer)
+    }
+}
+
+fn random() -> Result<[u8; 32]> {
+    let mut nonce = [0; 32];
+    aws_lc_rs::rand::fill(&mut nonce).map_err(|_| Error::new(Status::Internal, "the system gave no random numbers"))?;
+    Ok(nonce)
+}
+
+fn unreadable(path: &str, why: &str) -> Error {
+    Error::new(Status::EvidenceInvalid, format!("answer of {path}: {why}")).phase(Phase::Evidence)
+}
+
+fn lost() -> Error {
+    Error::new(Status::Internal, "the session was lost in an exchange").phase(Phase::Evidence)
+}

@@ -1,0 +1,310 @@
+//! Attestation on a connection of the server: requests for evidence are read and answered here, and the host hears nothing of them. By atlas-v1
+//! (attested-tls spec 1.3, 1.4) the server proves itself, by exporter-v1 (12.2) either side may.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use serde_json::{Value, json};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+
+use super::connection::{READ, Serving, host, protocol, too_large};
+use super::message::Message;
+use super::wire::Wire;
+use super::{Judge, Served};
+use crate::attest::challenge::{CHALLENGE_PATH, CLIENT_PATH, Challenge, MAX_CHALLENGE, answer_json, read_answer};
+use crate::attest::hash::unhex_array;
+use crate::attest::{Binding, EXPORTER_LABEL, EXPORTER_V1_LABEL, Exporter, Protocol, Role, Verdict, report_data};
+use crate::deadline::{Wait, within};
+use crate::error::{Error, Phase, Result, Status};
+use crate::h1::{EventKind, State};
+use crate::log;
+
+/// Bytes of a request for evidence by atlas-v1.
+const SMALL: usize = 4096;
+
+/// What a session in TLS was opened with, and what has been proved in it.
+pub struct Session {
+    /// DER of the certificate that the server has shown.
+    pub leaf: Vec<u8>,
+    /// DER of the client's, if it has shown one.
+    pub client_leaf: Option<Arc<[u8]>>,
+    /// SNI, or nothing.
+    pub server_name: String,
+    /// What the client was asked last, until it answers.
+    challenge: Option<Challenge>,
+    verdict: Option<Arc<Verdict>>,
+}
+
+/// What is known of a client besides its address.
+#[derive(Clone, Default)]
+pub struct Client {
+    pub leaf: Option<Arc<[u8]>>,
+    pub verdict: Option<Arc<Verdict>>,
+}
+
+impl Session {
+    pub fn new(leaf: Vec<u8>, client_leaf: Option<Vec<u8>>, server_name: Option<&str>) -> Session {
+        let server_name = server_name.unwrap_or_default().to_owned();
+        Session { leaf, client_leaf: client_leaf.map(Into::into), server_name, challenge: None, verdict: None }
+    }
+
+    pub fn client(&self) -> Client {
+        Client { leaf: self.client_leaf.clone(), verdict: self.verdict.clone() }
+    }
+}
+
+/// What a request of attestation asks for.
+#[derive(Clone, Copy)]
+pub(super) enum Asked {
+    /// The server's evidence.
+    Server(Protocol),
+    /// A verdict on the client's.
+    Client,
+}
+
+/// Status and body.
+type Said = (u16, String);
+
+impl<S: Wire> Serving<'_, S> {
+    pub(super) fn asks(&self, served: &Served) -> Option<Asked> {
+        let (attests, judges) = (self.server.attester.is_some(), self.server.settings.judge.is_some());
+        if self.session.is_none() || served.method != "POST" {
+            return None;
+        }
+        match served.target.split(|byte| *byte == b'?').next() {
+            Some(b"/tdx_quote") if attests => Some(Asked::Server(Protocol::AtlasV1)),
+            Some(path) if (attests || judges) && path == CHALLENGE_PATH.as_bytes() => {
+                Some(Asked::Server(Protocol::ExporterV1))
+            }
+            Some(path) if judges && path == CLIENT_PATH.as_bytes() => Some(Asked::Client),
+            _ => None,
+        }
+    }
+
+    /// Whether the client must prove itself before it is served.
+    pub(super) fn owes_evidence(&self) -> bool {
+        let proved = self.session.as_ref().is_some_and(|session| session.verdict.is_some());
+        self.server.settings.judge.is_some() && !proved
+    }
+
+    /// Answers. Whether the connection may serve another request.
+    pub(super) async fn attest(&mut self, asked: Asked) -> Result<bool> {
+        let settings = &self.server.settings;
+        let limit = match (asked, &settings.judge) {
+            (Asked::Server(Protocol::AtlasV1), _) => SMALL,
+            (Asked::Client, Some(judge)) => judge.policy.max_evidence_bytes,
+            _ => MAX_CHALLENGE,
+        };
+        let received = within(settings.limits.receive_head, Wait::Evidence, self.small_body(limit)).await;
+        let body = match received {
+            Ok(body) => body,
+            Err(error) => return self.refuse(&error).await.map(|()| false),
+        };
+        let said = match asked {
+            Asked::Server(protocol) => {
+                self.server.counts.quotes.fetch_add(1, Ordering::Relaxed);
+                match protocol {
+                    Protocol::AtlasV1 => self.show_by_atlas(&body).await,
+                    Protocol::ExporterV1 => self.show_by_exporter(&body).await,
+                }
+            }
+            Asked::Client => self.see_client(&body).await,
+        };
+        self.say(said).await
+    }
+
+    async fn show_by_atlas(&self, body: &[u8]) -> Said {
+        let Some(nonce) = nonce(body) else {
+            let detail = "nonce_hex must be 64 hexadecimal digits";
+            return (422, json!({"detail": [{"loc": ["body", "nonce_hex"], "msg": detail}]}).to_string());
+        };
+        let made = match self.wire.export(EXPORTER_LABEL, None) {
+            Ok(exporter) => self.evidence(&report_data(&nonce, &exporter)).await,
+            Err(error) => Err(error),
+        };
+        match made {
+            Ok(quote) => {
+                let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs()).to_string();
+                let answer = json!({
+                    "success": true, "quote": quote, "tcb_info": null, "timestamp": now, "quote_type": "tdx", "error": null,
+                });
+                (200, answer.to_string())
+            }
+            Err(error) => {
+                let detail = json!({"success": false, "error": "no quote", "quote_type": "tdx"});
+                (no_quote(&error), json!({"detail": detail}).to_string())
+            }
+        }
+    }
+
+    async fn show_by_exporter(&mut self, body: &[u8]) -> Said {
+        let challenge = match Challenge::parse(body, Role::Server) {
+            Ok(challenge) => challenge,
+            Err(why) => return (422, json!({"error": why}).to_string()),
+        };
+        if let Some(name) = self.another_name() {
+            return (421, json!({"error": format!("this is not {name:?}")}).to_string());
+        }
+        match self.answer(&challenge).await {
+            Ok(answer) => (200, answer),
+            Err(error) => (no_quote(&error), json!({"error": "no quote"}).to_string()),
+        }
+    }
+
+    /// The name that the session was opened for, where it is none of this server's.
+    fn another_name(&self) -> Option<&str> {
+        let names = &self.server.settings.names;
+        let asked = self.session.as_ref()?.server_name.as_str();
+        let known = names.is_empty() || names.iter().any(|name| name.eq_ignore_ascii_case(asked));
+        (!known).then_some(asked)
+    }
+
+    async fn answer(&mut self, challenge: &Challenge) -> Result<String> {
+        let evidence = match self.server.attester.is_some() {
+            true => {
+                let report_data = self.binding(challenge)?.report_data();
+                let broken = |why| Error::new(Status::EvidenceInvalid, why).phase(Phase::Evidence);
+                Some(self.evidence(&report_data.map_err(broken)?).await?)
+            }
+            false => None,
+        };
+        let next = self.server.settings.judge.is_some().then(|| Ok(Challenge::new(Role::Client, random()?)));
+        let next = next.transpose()?;
+        let text = answer_json(Role::Server, evidence.as_ref(), next.as_ref());
+        if let Some(session) = &mut self.session {
+            session.challenge = next;
+        }
+        Ok(text)
+    }
+
+    async fn see_client(&mut self, body: &[u8]) -> Said {
+        let refused = |error: &Error| {
+            log::emit(log::DEBUG, || format!("client refused: {error}"));
+            (403, json!({"error": error.to_string()}).to_string())
+        };
+        match self.judge_client(body).await {
+            Ok(verdict) => {
+                if let Some(session) = &mut self.session {
+                    session.verdict = Some(Arc::new(verdict));
+                }
+                (200, json!({"accepted": true}).to_string())
+            }
+            Err(error) => refused(&error),
+        }
+    }
+
+    async fn judge_client(&mut self, body: &[u8]) -> Result<Verdict> {
+        let broken = |why: String| Error::new(Status::EvidenceInvalid, why).phase(Phase::Evidence);
+        // Taken: a challenge has one answer.
+        let challenge = self.session.as_mut().and_then(|session| session.challenge.take());
+        let challenge = challenge.ok_or_else(|| broken("no challenge is open in this session".into()))?;
+        let (evidence, _) = read_answer(body, Role::Client).map_err(broken)?;
+        let evidence = evidence.ok_or_else(|| broken("there is no evidence".into()))?;
+        let binding = Binding::Exporter(self.binding(&challenge)?);
+        let Some(Judge { policy, verifier }) = &self.server.settings.judge else {
+            return Err(Error::new(Status::Internal, "no policy to judge by"));
+        };
+        let verdict = verifier.judge(&evidence, policy, &binding).await?;
+        verdict.error().map_or(Ok(verdict), Err)
+    }
+
+    /// What an answer to `challenge` must be bound to, as this side of the session knows it.
+    fn binding(&self, challenge: &Challenge) -> Result<Exporter> {
+        let exporter = self.wire.export(EXPORTER_V1_LABEL, Some(&challenge.context()))?;
+        let session = self.session.as_ref();
+        let session = session.ok_or_else(|| Error::new(Status::InvalidState, "a session in the clear"))?;
+        let (ours, theirs) = (Some(session.leaf.clone()), session.client_leaf.as_deref().map(<[u8]>::to_vec));
+        let (attester_leaf, verifier_leaf) = match challenge.role {
+            Role::Server => (ours, theirs),
+            Role::Client => (theirs, ours),
+        };
+        let (attester, nonce) = (challenge.role, challenge.nonce);
+        Ok(Exporter {
+            attester,
+            nonce,
+            exporter,
+            attester_leaf,
+            verifier_leaf,
+            server_name: session.server_name.clone(),
+        })
+    }
+
+    async fn evidence(&self, report_data: &[u8; 64]) -> Result<Value> {
+        let (Some(attester), Some(session)) = (&self.server.attester, &self.session) else {
+            return Err(Error::new(Status::Internal, "no source of evidence"));
+        };
+        // Only what new connections see too is put into the log, where the last one counts.
+        let name = Some(session.server_name.as_str()).filter(|name| !name.is_empty());
+        let is_current = self.server.tls().is_some_and(|shown| shown.leaf(name) == session.leaf);
+        attester.evidence(report_data, is_current.then_some(&session.leaf)).await
+    }
+
+    async fn say(&mut self, (status, answer): Said) -> Result<bool> {
+        let mut message = Message::new(status, None, None, Some(answer.len() as u64))?;
+        message.headers.push((b"Content-Type".to_vec(), b"application/json".to_vec()));
+        if status == 503 {
+            message.headers.push((b"Retry-After".to_vec(), b"1".to_vec()));
+        }
+        self.put_head(&message)?;
+        let _ = self.conn.send_data(answer.len() as u64).map_err(host)?;
+        self.outbox.extend_from_slice(answer.as_bytes());
+        let _ = self.conn.send_end_of_message(std::iter::empty()).map_err(host)?;
+        let sending = async {
+            let io = |error| Error::from_io(error, Phase::Transfer);
+            self.wire.write_all_buf(&mut self.outbox).await.map_err(io)?;
+            self.wire.flush().await.map_err(io)
+        };
+        within(self.server.settings.limits.send, Wait::Evidence, sending).await?;
+        Ok(self.conn.our_state() == State::Done && self.conn.their_state() == State::Done)
+    }
+
+    /// All of a body that has no business to be long.
+    async fn small_body(&mut self, limit: usize) -> Result<Vec<u8>> {
+        let mut body = Vec::new();
+        loop {
+            let event = self.conn.next_event().map_err(protocol)?;
+            match event.kind {
+                EventKind::Data if body.len() + event.data.len() <= limit => body.extend_from_slice(event.data),
+                EventKind::Data => return Err(too_large(limit as u64)),
+                EventKind::NeedData => {
+                    let read = self.wire.read(self.conn.reserve(READ)).await;
+                    self.received(read.map_err(|error| Error::from_io(error, Phase::Transfer))?);
+                }
+                _ => return Ok(body),
+            }
+        }
+    }
+}
+
+/// The status of an answer without a quote. Why is for the operator's log: it may name paths.
+fn no_quote(error: &Error) -> u16 {
+    log::emit(log::WARNING, || format!("no quote: {error}"));
+    if error.status == Status::Busy { 503 } else { 500 }
+}
+
+fn nonce(body: &[u8]) -> Option<[u8; 32]> {
+    let document: Value = serde_json::from_slice(body).ok()?;
+    unhex_array(document.get("nonce_hex")?.as_str()?)
+}
+
+fn random() -> Result<[u8; 32]> {
+    let mut nonce = [0; 32];
+    aws_lc_rs::rand::fill(&mut nonce).map_err(|_| Error::new(Status::Internal, "the system gave no random numbers"))?;
+    Ok(nonce)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nonces() {
+        let of = |text: &str| nonce(text.as_bytes());
+        assert_eq!(of(&format!(r#"{{"nonce_hex":"{}","x":1}}"#, "0a".repeat(32))), Some([10; 32]));
+        for bad in ["", "{}", r#"{"nonce_hex":""}"#, r#"{"nonce_hex":"0a"}"#, r#"{"nonce_hex":1}"#, r#"["nonce_hex"]"#]
+        {
+            assert_eq!(of(bad), None, "{bad}");
+        }
+    }
+}

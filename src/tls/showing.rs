@@ -1,0 +1,58 @@
+//! A handshake as client that knows whether it has shown a certificate: the server decides that, and the session itself does not tell.
+
+use std::sync::{Arc, OnceLock};
+
+use rustls::client::ResolvesClientCert;
+use rustls::sign::CertifiedKey;
+use rustls::{ClientConfig, SignatureScheme};
+use tokio::io::{AsyncRead, AsyncWrite};
+
+use super::{TlsStream, handshake};
+use crate::error::Result;
+
+/// A stream, and the DER of our own certificate where it was shown.
+pub struct Showing<S> {
+    pub stream: TlsStream<S>,
+    pub own_leaf: Option<Vec<u8>>,
+}
+
+/// As `handshake`.
+pub async fn handshake_showing<S>(config: &Arc<ClientConfig>, server_name: &str, io: S) -> Result<Showing<S>>
+where
+    S: AsyncRead + AsyncWrite + Unpin,
+{
+    if !config.client_auth_cert_resolver.has_certs() {
+        let stream = handshake(config.clone(), server_name, io).await?;
+        return Ok(Showing { stream, own_leaf: None });
+    }
+    let watch = Arc::new(Watch { inner: config.client_auth_cert_resolver.clone(), shown: OnceLock::new() });
+    let mut config = ClientConfig::clone(config);
+    config.client_auth_cert_resolver = watch.clone();
+    let stream = handshake(Arc::new(config), server_name, io).await?;
+    Ok(Showing { stream, own_leaf: watch.shown.get().cloned() })
+}
+
+#[derive(Debug)]
+struct Watch {
+    inner: Arc<dyn ResolvesClientCert>,
+    shown: OnceLock<Vec<u8>>,
+}
+
+impl ResolvesClientCert for Watch {
+    fn resolve(&self, hints: &[&[u8]], schemes: &[SignatureScheme]) -> Option<Arc<CertifiedKey>> {
+        let found = self.inner.resolve(hints, schemes)?;
+        // rustls shows nothing where none of the server's schemes fits the key.
+        if found.key.choose_scheme(schemes).is_some() {
+            let _ = self.shown.set(found.cert.first()?.to_vec());
+        }
+        Some(found)
+    }
+
+    fn only_raw_public_keys(&self) -> bool {
+        self.inner.only_raw_public_keys()
+    }
+
+    fn has_certs(&self) -> bool {
+        true
+    }
+}

@@ -1,0 +1,336 @@
+/* Both ends prove themselves by exporter-v1: a server that serves only clients of which it knows what they are, and clients that try without. */
+#include "sim.h"
+
+static atls_error *error;
+static atls_runtime *runtime;
+static atls_queue *queue;
+static uint16_t port;
+static int served, with_certificate;
+
+static void on_server(void *user_data, const atls_event *event)
+{
+    (void)user_data;
+    if (event->kind != ATLS_EVENT_REQUEST)
+        return;
+    served++;
+    atls_verdict *verdict = atls_server_request_verdict(event->source);
+    CHECK(verdict && atls_verdict_trusted(verdict) && atls_verdict_bound_to_session(verdict));
+    atls_verdict_free(verdict);
+    atls_buf *leaf = atls_server_request_certificate(event->source);
+    with_certificate += leaf != NULL && atls_buf_len(leaf) > 100;
+    atls_buf_free(leaf);
+    atls_sink sink = {.queue = queue, .call = on_server};
+    CHECK(atls_server_request_start(event->source, runtime, &sink, NULL) == ATLS_OK);
+    CHECK(atls_server_request_respond(event->source, 200, NULL, (const uint8_t *)"secret", 6, NULL) == ATLS_OK);
+}
+
+static char *path_of(const char *name)
+{
+    static char path[512];
+    snprintf(path, sizeof path, "%s/%s", getenv("ATLS_SIM"), name);
+    return path;
+}
+
+static void certificate(atls_server_config *config)
+{
+    size_t len;
+    char *chain = sim_file("peer.pem", &len), *key = sim_file("peer-key.pem", &len);
+    OK(atls_server_config_set_certificate(config, chain, key, &error));
+    free(chain);
+    free(key);
+}
+
+static atls_verifier *verifier(void)
+{
+    size_t len;
+    atls_verifier *verifier = NULL;
+    atls_verifier_config *trust = atls_verifier_config_new();
+    char *root = sim_file("root.der", &len);
+    OK(atls_verifier_config_set_simulated_root(trust, (uint8_t *)root, len, &error));
+    OK(atls_verifier_new(trust, &verifier, &error));
+    atls_verifier_config_free(trust);
+    free(root);
+    return verifier;
+}
+
+static atls_policy *policy(const char *name)
+{
+    size_t len;
+    atls_policy *policy = NULL;
+    char *json = sim_file(name, &len);
+    OK(atls_policy_new((uint8_t *)json, len, &policy, &error));
+    free(json);
+    return policy;
+}
+
+/* Wants clients to be what `client_policy` says; proves itself by `agent`, unless that is NULL. */
+static atls_server *serve(const char *agent, const char *client_policy, const char *name)
+{
+    size_t len;
+    atls_server *server = NULL;
+    atls_server_config *config = NULL;
+    atls_sink sink = {.queue = queue, .call = on_server};
+    OK(atls_server_config_new(&config, &error));
+    certificate(config);
+    if (agent)
+        OK(atls_server_config_set_dstack_agent(config, path_of(agent), &error));
+    if (name)
+        OK(atls_server_config_add_name(config, name, &error));
+    if (client_policy) {
+        atls_policy *wanted = policy(client_policy);
+        atls_verifier *judge = verifier();
+        OK(atls_server_config_set_client_policy(config, wanted, judge, &error));
+        atls_policy_free(wanted);
+        atls_verifier_free(judge);
+        char *ca = sim_file("web-ca.pem", &len);
+        OK(atls_server_config_set_client_roots(config, ca, false, &error));
+        free(ca);
+    }
+    OK(atls_server_new(runtime, config, &sink, &server, &error));
+    OK(atls_server_listen(server, "127.0.0.1", 0, false, &port, &error));
+    atls_server_config_free(config);
+    return server;
+}
+
+static void end(atls_server *server)
+{
+    OK(atls_server_close(server, &error));
+    atls_server_free(server);
+}
+
+/* A client with this policy (NULL: none) that proves itself by this agent (NULL: cannot). */
+static atls_config *client(const char *policy_file, const char *agent)
+{
+    atls_config *config = sim_config(port, policy_file);
+    if (agent)
+        OK(atls_config_set_dstack_agent(config, path_of(agent), &error));
+    return config;
+}
+
+static uint32_t status_of(atls_exchange *exchange)
+{
+    atls_head *head = NULL;
+    OK(atls_exchange_head(exchange, &head, 0, &error));
+    uint32_t status = atls_head_status(head);
+    atls_head_free(head);
+    return status;
+}
+
+static atls_status get(atls_config *config)
+{
+    char text[16] = {0};
+    size_t n;
+    atls_http *http = NULL;
+    atls_request *request = NULL;
+    atls_exchange *exchange = NULL;
+    atls_status status = atls_http_open(config, &http, &error);
+    atls_config_free(config);
+    if (status != ATLS_OK)
+        return status;
+    OK(atls_request_new("GET", "/", "localhost", &request, &error));
+    OK(atls_http_fetch(http, request, &exchange, &error));
+    uint32_t answer = status_of(exchange);
+    OK(atls_exchange_read(exchange, (uint8_t *)text, sizeof text - 1, &n, 5000, &error));
+    CHECK(answer != 200 || strcmp(text, "secret") == 0);
+    atls_exchange_free(exchange);
+    atls_request_free(request);
+    atls_http_free(http);
+    return answer == 200 ? ATLS_OK : (atls_status)answer;
+}
+
+static void the_truth(void)
+{
+    atls_server *server = serve("agent.sock", "peer-policy.json", NULL);
+    for (int i = 0; i < 3; i++)
+        OK(get(client("strict-policy.json", "peer-agent.sock")));
+    CHECK(served == 3 && with_certificate == 0);
+
+    end(server);
+
+    /* With a certificate besides, which evidence is then bound to, and which the log must name. */
+    size_t len;
+    server = serve("agent.sock", "peer-strict-policy.json", NULL);
+    EXPECT(ATLS_EVIDENCE_REFUSED, "certificate_event", get(client("strict-policy.json", "peer-agent.sock")));
+    atls_config *config = client("strict-policy.json", "peer-agent.sock");
+    char *chain = sim_file("next.pem", &len), *key = sim_file("next-key.pem", &len);
+    OK(atls_config_set_client_certificate(config, chain, key, &error));
+    free(chain);
+    free(key);
+    OK(get(config));
+    CHECK(served == 4 && with_certificate == 1);
+    end(server);
+
+    /* A server that cannot prove itself, and wants to know: for a client that agrees to that. */
+    server = serve(NULL, "peer-policy.json", NULL);
+    OK(get(client(NULL, "peer-agent.sock")));
+    EXPECT(ATLS_NO_EVIDENCE, "no evidence", get(client("strict-policy.json", "peer-agent.sock")));
+    CHECK(served == 5);
+    end(server);
+}
+
+static void clients_that_are_refused(void)
+{
+    int before = served;
+    atls_server *server = serve("agent.sock", "peer-policy.json", NULL);
+    /* Nothing to show; another machine; a quote that is bound to another session; a policy that wants the older protocol. */
+    EXPECT(ATLS_EVIDENCE_REFUSED, "names no source", get(client("strict-policy.json", NULL)));
+    EXPECT(ATLS_EVIDENCE_REFUSED, "bootchain", get(client("strict-policy.json", "agent.sock")));
+    EXPECT(ATLS_EVIDENCE_REFUSED, "403", get(client("strict-policy.json", "evil-agent.sock")));
+    EXPECT(ATLS_INVALID_STATE, "exporter-v1", get(client("policy.json", "peer-agent.sock")));
+    CHECK(get(client("policy.json", NULL)) == 403);
+    CHECK(get(client(NULL, NULL)) == 403);
+    CHECK(served == before);
+    end(server);
+
+    /* The server is not what the client wants: it is told nothing. */
+    server = serve("peer-agent.sock", "peer-policy.json", NULL);
+    EXPECT(ATLS_MEASUREMENT_MISMATCH, "bootchain", get(client("strict-policy.json", "peer-agent.sock")));
+    end(server);
+    server = serve("evil-agent.sock", "peer-policy.json", NULL);
+    EXPECT(ATLS_BINDING_MISMATCH, "report_data", get(client("strict-policy.json", "peer-agent.sock")));
+    end(server);
+    CHECK(served == before);
+}
+
+static uint32_t post(atls_http *http, const char *path, const char *body, char *text, size_t cap)
+{
+    size_t n, total = 0;
+    atls_request *request = NULL;
+    atls_exchange *exchange = NULL;
+    OK(atls_request_new("POST", path, "localhost", &request, &error));
+    OK(atls_request_set_body(request, (const uint8_t *)body, strlen(body), &error));
+    OK(atls_http_fetch(http, request, &exchange, &error));
+    uint32_t status = status_of(exchange);
+    do {
+        OK(atls_exchange_read(exchange, (uint8_t *)text + total, cap - 1 - total, &n, 5000, &error));
+        total += n;
+    } while (n > 0 && total < cap - 1);
+    text[total] = '\0';
+    atls_exchange_free(exchange);
+    atls_request_free(request);
+    return status;
+}
+
+#define CHALLENGE "{\"protocol\":\"exporter-v1\",\"role\":\"S\",\"nonce\":\"" NONCE "\",\"tee\":[\"tdx\"]}"
+#define NONCE "000102030405060708090a0b0c0d0e0f000102030405060708090a0b0c0d0e0f"
+
+/* Spoken by hand: what a client may not do to prove itself. */
+static void clients_that_cheat(void)
+{
+    static char text[200000], answer[200000];
+    atls_http *http = NULL;
+    atls_server *server = serve("agent.sock", "policy.json", NULL);
+    atls_config *config = client(NULL, NULL);
+    OK(atls_http_open(config, &http, &error));
+
+    /* An answer to no challenge; challenges that are none. */
+    CHECK(post(http, "/atls/exporter-v1/client", "{}", text, sizeof text) == 403 && strstr(text, "no challenge is open"));
+    CHECK(post(http, "/atls/exporter-v1", "{}", text, sizeof text) == 422);
+    CHECK(post(http, "/atls/exporter-v1", "{\"protocol\":\"exporter-v1\",\"role\":\"C\",\"nonce\":\"" NONCE "\",\"tee\":[\"tdx\"]}", text,
+               sizeof text) == 422 && strstr(text, "role"));
+
+    /* Reflection: the server's own evidence, which satisfies the policy, is shown to it as the client's. */
+    CHECK(post(http, "/atls/exporter-v1", CHALLENGE, answer, sizeof answer) == 200);
+    char *role = strstr(answer, "\"role\":\"S\""), *challenge = strstr(answer, "\"challenge\":\"{");
+    CHECK(role && challenge);
+    static char mirrored[200000];
+    char *comma = strstr(answer, "\"evidence\":");
+    CHECK(comma);
+    /* The object of evidence ends where its braces do; there are none inside its strings but escaped ones in pairs. */
+    int depth = 0;
+    char *at = comma + strlen("\"evidence\":"), *from = at;
+    do {
+        depth += *at == '{';
+        depth -= *at == '}';
+        at++;
+    } while (depth > 0);
+    snprintf(mirrored, sizeof mirrored, "{\"protocol\":\"exporter-v1\",\"role\":\"C\",\"tee\":\"tdx\",\"evidence\":%.*s}", (int)(at - from), from);
+    CHECK(post(http, "/atls/exporter-v1/client", mirrored, text, sizeof text) == 403 && strstr(text, "report_data"));
+    /* The challenge is used up: the same answer is not even looked at. */
+    CHECK(post(http, "/atls/exporter-v1/client", mirrored, text, sizeof text) == 403 && strstr(text, "no challenge is open"));
+    /* With its role as it was, it is no client's answer. */
+    CHECK(post(http, "/atls/exporter-v1", CHALLENGE, answer, sizeof answer) == 200);
+    CHECK(post(http, "/atls/exporter-v1/client", answer, text, sizeof text) == 403 && strstr(text, "role must be"));
+    atls_http_free(http);
+    atls_config_free(config);
+    end(server);
+}
+
+static void names(void)
+{
+    atls_server *server = serve("agent.sock", NULL, "sibling.test");
+    EXPECT(ATLS_NO_EVIDENCE, "421", get(client("strict-policy.json", NULL)));
+    end(server);
+    server = serve("agent.sock", NULL, "LOCALHOST");
+    atls_stream *stream = NULL;
+    atls_config *config = client("strict-policy.json", NULL);
+    OK(atls_stream_open(config, &stream, &error));
+    atls_stream_free(stream);
+    atls_config_free(config);
+    end(server);
+}
+
+/* The host's own source of quotes: by way of the agent's answer it is told what to say. */
+struct source {
+    int asked, dropped, fails;
+};
+
+static atls_status quote(void *user_data, const uint8_t *report_data, atls_buf **evidence)
+{
+    struct source *source = user_data;
+    source->asked++;
+    if (source->fails)
+        return ATLS_IO;
+    char text[100];
+    int len = snprintf(text, sizeof text, "{\"quote\":\"%02x%02x\",\"event_log\":\"[]\"}", report_data[0], report_data[63]);
+    return atls_buf_copy((uint8_t *)text, (size_t)len, evidence, NULL);
+}
+
+static void dropped(void *user_data)
+{
+    ((struct source *)user_data)->dropped++;
+}
+
+static void a_source_of_the_hosts(void)
+{
+    struct source source = {0};
+    atls_server *server = NULL;
+    atls_server_config *config = NULL;
+    atls_sink sink = {.queue = queue, .call = on_server};
+    OK(atls_server_config_new(&config, &error));
+    EXPECT(ATLS_NULL_ARGUMENT, "quote", atls_server_config_set_quote_source(config, NULL, &source, dropped, &error));
+    CHECK(source.dropped == 1);
+    OK(atls_server_config_set_quote_source(config, quote, &source, dropped, &error));
+    EXPECT(ATLS_INVALID_STATE, "TLS", atls_server_new(runtime, config, &sink, &server, &error));
+    certificate(config);
+    OK(atls_server_config_set_limit(config, ATLS_SERVER_QUOTES_PER_SECOND, 2, &error));
+    OK(atls_server_new(runtime, config, &sink, &server, &error));
+    OK(atls_server_listen(server, "127.0.0.1", 0, false, &port, &error));
+    atls_server_config_free(config);
+    EXPECT(ATLS_QUOTE_INVALID, "quote", get(client("strict-policy.json", NULL)));
+    source.fails = 1;
+    EXPECT(ATLS_NO_EVIDENCE, "500", get(client("strict-policy.json", NULL)));
+    atls_status third = get(client("strict-policy.json", NULL));
+    CHECK(third == ATLS_NO_EVIDENCE && strstr(atls_error_message(error).ptr, "503") && source.asked == 2);
+    atls_error_free(error);
+    error = NULL;
+    end(server);
+    OK(atls_runtime_shutdown(runtime, 10000, &error));
+    CHECK(source.dropped == 2);
+}
+
+int main(void)
+{
+    sim_start();
+    OK(atls_runtime_new(2, &runtime, &error));
+    OK(atls_queue_new_dispatching(&queue, &error));
+    the_truth();
+    clients_that_are_refused();
+    clients_that_cheat();
+    names();
+    a_source_of_the_hosts();
+    OK(atls_queue_stop(queue, &error));
+    atls_queue_free(queue);
+    atls_runtime_free(runtime);
+    return 0;
+}

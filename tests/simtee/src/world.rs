@@ -1,0 +1,95 @@
+//! The simulated world as files and sockets, for programs in other languages.
+//!
+//! | file | what |
+//! |---|---|
+//! | web-ca.pem, root.der | roots for TLS and for quotes |
+//! | peer.pem, peer-key.pem | a certificate of the web CA for localhost, for servers and clients |
+//! | next.pem, next-key.pem | another one, as after a renewal |
+//! | agent.sock, policy.json | a guest's agent, and a policy that it satisfies |
+//! | peer-agent.sock, peer-policy.json | another guest's, with another boot chain, for clients: by exporter-v1, certificate or not |
+//! | peer-strict-policy.json | the same, for clients with a certificate that their log names |
+//! | evil-agent.sock | an agent of the first guest whose quotes are bound to another session |
+//! | wrong-policy.json | a policy that neither satisfies |
+//! | strict-policy.json | as policy.json, by exporter-v1 only |
+//! | quote.bin, log.json, collateral.json | evidence for offline verification |
+//! | ports | shell assignments; written last |
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use serde_json::json;
+
+use crate::collateral::Issue;
+use crate::pccs::Pccs;
+use crate::{Guest, SimTee, agent};
+
+pub struct World {
+    pub tee: Arc<SimTee>,
+    folder: PathBuf,
+    _pccs: Pccs,
+}
+
+impl World {
+    /// Writes everything but `ports`, and serves collateral and agents as long as the runtime runs.
+    pub async fn start(folder: &Path) -> World {
+        std::fs::create_dir_all(folder).expect("DIR");
+        let tee = Arc::new(SimTee::new());
+        let pccs = Pccs::start(tee.clone()).await;
+        let world = World { tee, folder: folder.to_owned(), _pccs: pccs };
+        world.certificates();
+        world.guests();
+        world
+    }
+
+    fn certificates(&self) {
+        self.write("web-ca.pem", self.tee.web_ca_pem.as_bytes());
+        self.write("root.der", &self.tee.root_der);
+        for (name, names) in
+            [("peer", &["localhost", "127.0.0.1", "::1", "other.example"][..]), ("next", &["localhost"])]
+        {
+            let (chain, key) = self.tee.web_pem(names);
+            self.write(&format!("{name}.pem"), chain.as_bytes());
+            self.write(&format!("{name}-key.pem"), key.as_bytes());
+        }
+    }
+
+    fn guests(&self) {
+        let (guest, mut peer) = (Guest::booted(1), Guest::booted(2));
+        peer.mrtd = [0x12; 48];
+        self.agent("agent.sock", &guest, |_| ());
+        self.agent("peer-agent.sock", &peer, |_| ());
+        self.agent("evil-agent.sock", &guest, |report_data| report_data[0] ^= 1);
+        let url = &self._pccs.url;
+        let mut policy = guest.policy(url);
+        self.write("policy.json", policy.to_string().as_bytes());
+        let (mut strict, mut other) = (policy.clone(), peer.policy(url));
+        for policy in [&mut strict, &mut other] {
+            policy["binding"] = json!({"protocols": ["exporter-v1"]});
+        }
+        self.write("strict-policy.json", strict.to_string().as_bytes());
+        self.write("peer-strict-policy.json", other.to_string().as_bytes());
+        other["identity"] = json!({"require_key_event": false});
+        self.write("peer-policy.json", other.to_string().as_bytes());
+        policy["expected_bootchain"]["mrtd"] = "ee".repeat(48).into();
+        self.write("wrong-policy.json", policy.to_string().as_bytes());
+        self.write("quote.bin", &guest.quote(&self.tee, &[0; 64]));
+        self.write("log.json", guest.log().to_string().as_bytes());
+        self.write("collateral.json", self.tee.collateral_json(&Issue::default()).as_bytes());
+    }
+
+    fn agent(&self, name: &str, guest: &Guest, change: fn(&mut [u8; 64])) {
+        let socket = self.folder.join(name);
+        let _ = std::fs::remove_file(&socket);
+        agent::start(&socket, self.tee.clone(), guest.clone(), change);
+    }
+
+    fn write(&self, name: &str, data: &[u8]) {
+        std::fs::write(self.folder.join(name), data).expect(name);
+    }
+
+    /// Who waits for `ports` finds all the others: it is there at once, and whole.
+    pub fn ready(&self, ports: &str) {
+        self.write("ports.new", ports.as_bytes());
+        std::fs::rename(self.folder.join("ports.new"), self.folder.join("ports")).expect("ports");
+    }
+}
