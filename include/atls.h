@@ -446,6 +446,36 @@
 #define ATLS_SERVER_COUNT_QUOTES 6
 
 /*
+ Of a tunnel server: connections that were forwarded.
+ */
+#define ATLS_SERVER_COUNT_TUNNELS 7
+
+/*
+ Of a tunnel server: bytes from clients to targets.
+ */
+#define ATLS_SERVER_COUNT_BYTES_UP 8
+
+/*
+ Of a tunnel server: bytes from targets to clients.
+ */
+#define ATLS_SERVER_COUNT_BYTES_DOWN 9
+
+/*
+ Until the target is reached; 10 seconds by default, then 504.
+ */
+#define ATLS_TUNNEL_CONNECT 1
+
+/*
+ Without a byte in either direction; 300 seconds by default.
+ */
+#define ATLS_TUNNEL_IDLE 2
+
+/*
+ From upgrade to end; none by default.
+ */
+#define ATLS_TUNNEL_TOTAL 3
+
+/*
  Who a connection is.
  */
 #define ATLS_H1_CLIENT 0
@@ -703,6 +733,11 @@ typedef struct atls_server_request atls_server_request;
  Reference-counted, safe to share between threads; dropping the last reference cancels it.
  */
 typedef struct atls_stream atls_stream;
+
+/*
+ What a forwarder lets through. A builder: one thread at a time; copied when used.
+ */
+typedef struct atls_tunnel_config atls_tunnel_config;
 
 /*
  The judgement of one server's or one file's evidence. Immutable, reference-counted, safe to share between threads.
@@ -2862,6 +2897,78 @@ struct atls_server_request *atls_server_request_ref(struct atls_server_request *
  Drops a reference.
  */
 void atls_server_request_free(struct atls_server_request *request);
+
+/*
+ A configuration that lets nothing through. The caller's to free. Statuses: NULL_ARGUMENT.
+ */
+atls_status atls_tunnel_config_new(struct atls_tunnel_config **config, struct atls_error **error);
+
+/*
+ Frees the builder.
+ */
+void atls_tunnel_config_free(struct atls_tunnel_config *config);
+
+/*
+ Lets clients through to `entry`: `host:port`, or `*.suffix:port` for every name below one. Names match in either case. Statuses: NULL_ARGUMENT,
+ INVALID_UTF8, INVALID_ARGUMENT.
+ */
+atls_status atls_tunnel_config_allow(struct atls_tunnel_config *config,
+                                     const char *entry,
+                                     struct atls_error **error);
+
+/*
+ Where clients go that name no target, `host:port`; it has to be allowed as well. Without it they are answered with 400. Statuses:
+ NULL_ARGUMENT, INVALID_UTF8, INVALID_ARGUMENT.
+ */
+atls_status atls_tunnel_config_set_target(struct atls_tunnel_config *config,
+                                          const char *target,
+                                          struct atls_error **error);
+
+/*
+ Whether a name may lead to an address that is none of the public internet (loopback, private, link-local and the like); by default it may not,
+ whatever the list says of the name, since who controls the name chooses the address. Addresses in the list, and "localhost", are
+ not concerned. Statuses: NULL_ARGUMENT.
+ */
+atls_status atls_tunnel_config_set_private(struct atls_tunnel_config *config,
+                                           bool allowed,
+                                           struct atls_error **error);
+
+/*
+ Lets web pages of `origin` (`https://app.example`) through; `*` for those of any. Whoever sends an Origin that was not added is answered with 403; programs
+ that are no browsers send none. Statuses: NULL_ARGUMENT, INVALID_UTF8.
+ */
+atls_status atls_tunnel_config_add_origin(struct atls_tunnel_config *config,
+                                          const char *origin,
+                                          struct atls_error **error);
+
+/*
+ Wants `Authorization: Bearer token`, or for browsers, which cannot send that, `token=` in the query; else 401. NULL takes it away. Statuses:
+ NULL_ARGUMENT, INVALID_UTF8, INVALID_ARGUMENT (empty).
+ */
+atls_status atls_tunnel_config_set_token(struct atls_tunnel_config *config,
+                                         const char *token,
+                                         struct atls_error **error);
+
+/*
+ One of the deadlines ATLS_TUNNEL_*, in milliseconds; 0 is the default, UINT32_MAX none. Statuses: NULL_ARGUMENT, INVALID_ARGUMENT.
+ */
+atls_status atls_tunnel_config_set_deadline(struct atls_tunnel_config *config,
+                                            uint32_t which,
+                                            uint32_t milliseconds,
+                                            struct atls_error **error);
+
+/*
+ A server that forwards: a WebSocket on any path with `target=host:port` in its query becomes a TCP connection to there, whose bytes go in
+ binary frames. What is not allowed is answered with 400, 401, 403, 426, 502 or 504 and a reason, before anything is upgraded; `GET /healthz` with 200.
+ Limits, deadlines and TLS are those of `server_config`; everything else is as with atls_server_new, but for REQUEST, which does not come. Statuses:
+ NULL_ARGUMENT, INVALID_STATE (queue or runtime stopped), INVALID_ARGUMENT (nothing is allowed, or not the default target).
+ */
+atls_status atls_tunnel_server_new(const struct atls_runtime *runtime,
+                                   const struct atls_server_config *server_config,
+                                   const struct atls_tunnel_config *config,
+                                   const struct atls_sink *sink,
+                                   struct atls_server **server,
+                                   struct atls_error **error);
 
 /*
  An HTTP date such as "Sun, 06 Nov 1994 08:49:37 GMT" (RFC 9110 section 5.6.7) of a time in seconds since 1970. *date is the caller's to free,

@@ -15,6 +15,7 @@ pub mod error;
 pub mod events;
 pub mod evidence;
 pub mod flow;
+pub mod forward;
 pub mod h1;
 pub mod http;
 pub mod log;

@@ -45,6 +45,7 @@ pub mod server_request;
 pub mod status;
 pub mod stream;
 pub mod text;
+pub mod tunnel;
 pub mod verdict;
 pub mod verifier;
 pub mod verify;

@@ -13,9 +13,9 @@ use super::runtime::atls_runtime;
 use super::server_config::atls_server_config;
 use super::server_config_tls::identity;
 use super::status::atls_status;
-use crate::error::{Error, Status};
+use crate::error::{Error, Result, Status};
 use crate::events::{Observer, Outlet};
-use crate::server::{Server, accept, bind, supervise};
+use crate::server::{Server, Settings, accept, bind, supervise};
 
 /// An HTTP server, in TLS or in the clear. Its sink is told of each request with REQUEST, and with CLOSED once the server has stopped and its
 /// last connection has ended. Reference-counted, safe to share between threads; dropping the last reference closes it.
@@ -44,16 +44,24 @@ pub unsafe extern "C" fn atls_server_new(
         require(server, "server")?;
         let runtime = unsafe { share(runtime, "runtime") }?;
         let settings = unsafe { borrow(config, "config") }?.settings.clone();
-        watch_forks();
-        let operation = unsafe { Operation::new(sink, &runtime.registry) }?;
-        let observer: Arc<dyn Observer> = Arc::new(Poster(operation.clone()));
-        let shared = Arc::new(Server::new(settings, observer.clone())?);
-        let made = Arc::new(atls_server { server: shared.clone(), runtime: runtime.clone() });
-        operation.register(&made, &shared, Server::close)?;
-        unsafe { put(server, Arc::into_raw(made).cast_mut(), "server") }?;
-        runtime.handle().spawn(supervise(shared, Outlet::new(observer)));
-        Ok(())
+        unsafe { put(server, start(runtime, settings, sink)?, "server") }
     })
+}
+
+/// A server that listens nowhere yet.
+pub(super) unsafe fn start(
+    runtime: Arc<atls_runtime>,
+    settings: Settings,
+    sink: *const atls_sink,
+) -> Result<*mut atls_server> {
+    watch_forks();
+    let operation = unsafe { Operation::new(sink, &runtime.registry) }?;
+    let observer: Arc<dyn Observer> = Arc::new(Poster(operation.clone()));
+    let shared = Arc::new(Server::new(settings, observer.clone())?);
+    let made = Arc::new(atls_server { server: shared.clone(), runtime: runtime.clone() });
+    operation.register(&made, &shared, Server::close)?;
+    runtime.handle().spawn(supervise(shared, Outlet::new(observer)));
+    Ok(Arc::into_raw(made).cast_mut())
 }
 
 /// Listens on `address`, IPv4 or IPv6, or on every address of this machine for NULL; port 0 lets the system choose. *bound, which may be NULL, is
@@ -154,9 +162,14 @@ pub const ATLS_SERVER_COUNT_TURNED_AWAY: u32 = 3;
 pub const ATLS_SERVER_COUNT_REQUESTS: u32 = 4;
 /// Requests that were refused before that.
 pub const ATLS_SERVER_COUNT_REFUSED: u32 = 5;
-
 /// Requests for evidence.
 pub const ATLS_SERVER_COUNT_QUOTES: u32 = 6;
+/// Of a tunnel server: connections that were forwarded.
+pub const ATLS_SERVER_COUNT_TUNNELS: u32 = 7;
+/// Of a tunnel server: bytes from clients to targets.
+pub const ATLS_SERVER_COUNT_BYTES_UP: u32 = 8;
+/// Of a tunnel server: bytes from targets to clients.
+pub const ATLS_SERVER_COUNT_BYTES_DOWN: u32 = 9;
 
 /// One of the counts ATLS_SERVER_COUNT_*; 0 for what is not known.
 #[unsafe(no_mangle)]
@@ -170,6 +183,9 @@ pub unsafe extern "C" fn atls_server_count(server: *const atls_server, which: u3
             ATLS_SERVER_COUNT_TURNED_AWAY => counts.turned_away.load(Ordering::Relaxed),
             ATLS_SERVER_COUNT_REQUESTS => counts.requests.load(Ordering::Relaxed),
             ATLS_SERVER_COUNT_REFUSED => counts.refused.load(Ordering::Relaxed),
+            ATLS_SERVER_COUNT_TUNNELS => counts.tunnels.load(Ordering::Relaxed),
+            ATLS_SERVER_COUNT_BYTES_UP => counts.flow.up.load(Ordering::Relaxed),
+            ATLS_SERVER_COUNT_BYTES_DOWN => counts.flow.down.load(Ordering::Relaxed),
             ATLS_SERVER_COUNT_QUOTES => counts.quotes.load(Ordering::Relaxed),
             _ => 0,
         }

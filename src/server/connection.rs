@@ -38,6 +38,9 @@ pub async fn serve<S: Wire>(wire: S, server: &Arc<Server>, peer: SocketAddr, ses
                 return this.refuse(&error).await;
             }
         };
+        if let Some(rules) = &server.settings.forward {
+            return this.forward(&served, rules).await;
+        }
         let done = match this.asks(&served) {
             Some(asked) => this.attest(asked).await,
             None if this.owes_evidence() => {

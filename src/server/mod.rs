@@ -7,6 +7,7 @@ mod listener;
 mod message;
 mod served;
 mod show;
+mod upgrade;
 mod wire;
 
 use std::collections::HashMap;
@@ -28,6 +29,7 @@ use crate::error::{Error, Result, Status};
 use crate::events::{Observer, Outlet};
 use crate::evidence::{Attester, Source};
 use crate::flow::{Cancel, lock};
+use crate::forward::{Flow, Rules};
 use crate::tls::{Identity, Serves, Shown, server_config};
 
 /// What a server bears with.
@@ -85,6 +87,8 @@ pub struct Settings {
     pub judge: Option<Judge>,
     /// Names for which the server proves itself by exporter-v1; none for any.
     pub names: Vec<String>,
+    /// A forwarder, and nothing else.
+    pub forward: Option<Rules>,
     /// Receive credit of each request, in bytes, and whether what the host is done with is granted again.
     pub credit: u64,
     pub automatic_credit: bool,
@@ -125,6 +129,9 @@ pub struct Counts {
     pub refused: AtomicU64,
     /// Requests for evidence.
     pub quotes: AtomicU64,
+    /// Connections that were forwarded, and what went through them.
+    pub tunnels: AtomicU64,
+    pub flow: Flow,
 }
 
 impl Server {

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 /// The order of the header's chapters.
-const SOURCES: [&str; 37] = [
+const SOURCES: [&str; 38] = [
     "status.rs",
     "bytes.rs",
     "error.rs",
@@ -34,6 +34,7 @@ const SOURCES: [&str; 37] = [
     "evidence.rs",
     "server.rs",
     "server_request.rs",
+    "tunnel.rs",
     "text.rs",
     "h1/types.rs",
     "h1/conn.rs",

@@ -59,8 +59,6 @@ pub fn examples(simulator: &Simulator) -> Done {
     for part in ["on a new connection, trusted: yes", "on a connection that was judged", "refused: POLICY_REQUIRED"] {
         holds(&pool, part)?;
     }
-    let tunnel = format!("ws://127.0.0.1:{}/", simulator.port("TUNNEL")?);
-    holds(&run_example("tunnel", &[&tunnel, "/small"])?, "xxxxxxxxxx")?;
     raw_stream(simulator)?;
     let evil = simulator.port("EVIL")?;
     refused(example(simulator, "chat", &evil, "policy.json").arg("x"), "FAIL  report_data")?;
@@ -81,6 +79,14 @@ fn files(run_example: &impl Fn(&str, &[&str]) -> Result<String, String>, url: &i
     std::fs::remove_file(&file).map_err(|error| error.to_string())?;
     holds(&run_example("download", &[&url("/numbers"), &path])?, "160000 bytes, 160000 of them new")?;
     holds(&run_example("upload", &[&url("/sink"), &path])?, "200: 160000")
+}
+
+/// The client's example, by way of a forwarder on this port.
+pub fn tunnel(simulator: &Simulator, port: &str) -> Done {
+    let url = format!("ws://127.0.0.1:{port}/");
+    let http = simulator.port("HTTP")?;
+    let said = output(example(simulator, "tunnel", &http, "policy.json").args([&url, "/small"]))?;
+    holds(&said, "xxxxxxxxxx")
 }
 
 fn raw_stream(simulator: &Simulator) -> Done {

@@ -59,7 +59,21 @@ pub fn examples(simulator: &Simulator) -> Done {
     let attested = Example::attested(simulator, "agent.sock")?;
     demo::chat(simulator, &attested.port)?;
     attested.stop()?;
-    mutual(simulator)
+    mutual(simulator)?;
+    tunnel(simulator)
+}
+
+/// The forwarder beside PyPI's websockets, and under the library's own client.
+fn tunnel(simulator: &Simulator) -> Done {
+    println!("tunnel_server");
+    let (http, target) = (simulator.port("HTTP")?, peers::free_port()?.to_string());
+    let mut serve = command(build::tree("plain").join("examples-c/tunnel_server"));
+    serve.env("ATLS_PROXY_LISTEN", "127.0.0.1:0");
+    serve.env("ATLS_PROXY_ALLOWLIST", format!("127.0.0.1:{target}, localhost:{http}"));
+    let server = Example::run(serve)?;
+    run(command(peers::python()?).args(["tests/peers/tunnel.py", &server.port, &target]))?;
+    demo::tunnel(simulator, &server.port)?;
+    server.stop()
 }
 
 /// Two guests that prove themselves to each other; then one that is not what the other's policy names.

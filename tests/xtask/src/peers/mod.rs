@@ -5,13 +5,13 @@ mod servers;
 use std::path::PathBuf;
 use std::process::Stdio;
 
-pub use servers::Servers;
+pub use servers::{Servers, free_port};
 
 use crate::packages;
 use crate::shell::{Done, command, root, run};
 
-const PACKAGES: [&str; 7] =
-    ["h11==0.16.0", "httptools==0.9.0", "tornado==6.6.1", "brotli", "zstandard", "httpx", "aiohttp"];
+const PACKAGES: [&str; 8] =
+    ["h11==0.16.0", "httptools==0.9.0", "tornado==6.6.1", "brotli", "zstandard", "httpx", "aiohttp", "websockets"];
 
 /// A Python that has the packages; makes it the first time.
 pub fn python() -> Result<PathBuf, String> {
@@ -22,7 +22,7 @@ pub fn python() -> Result<PathBuf, String> {
         python.args(["-c", line]).stdout(Stdio::null()).stderr(Stdio::null());
         python.status().is_ok_and(|status| status.success())
     };
-    if works(&python, "import h11, httptools, tornado, brotli, zstandard, httpx, aiohttp") {
+    if works(&python, "import h11, httptools, tornado, brotli, zstandard, httpx, aiohttp, websockets") {
         return Ok(python);
     }
     if !works(&PathBuf::from("python3"), "import ensurepip, venv") {

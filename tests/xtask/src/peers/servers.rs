@@ -144,7 +144,7 @@ fn spawn(program: &mut Command) -> Result<Child, String> {
 }
 
 /// Free now; not every one of these programs can choose one itself.
-fn free_port() -> Result<u16, String> {
+pub fn free_port() -> Result<u16, String> {
     let free = TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr());
     free.map(|address| address.port()).map_err(|error| error.to_string())
 }

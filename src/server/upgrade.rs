@@ -1,0 +1,131 @@
+//! Connections that leave HTTP: to a forwarder's target.
+
+use std::io;
+use std::pin::Pin;
+use std::sync::atomic::Ordering;
+use std::task::{Context, Poll};
+
+use bytes::Bytes;
+use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt, ReadBuf};
+
+use super::Served;
+use super::connection::{Serving, host};
+use super::message::Message;
+use super::wire::Wire;
+use crate::deadline::{Wait, within};
+use crate::error::{Error, Phase, Result};
+use crate::forward::{Refusal, Rules, accept_key, relay};
+use crate::log;
+use crate::net::Socket;
+
+/// What answers who asks whether the forwarder lives.
+const HEALTH: &[u8] = b"/healthz";
+
+impl<S: Wire> Serving<'_, S> {
+    /// Serves one request as a forwarder. An upgrade is the last thing on its connection.
+    pub(super) async fn forward(mut self, served: &Served, rules: &Rules) -> Result<()> {
+        let (path, query) = match served.target.iter().position(|byte| *byte == b'?') {
+            Some(at) => (&served.target[..at], &served.target[at + 1..]),
+            None => (&served.target[..], &b""[..]),
+        };
+        let is_upgrade = served.head.find("upgrade").is_some();
+        if path == HEALTH && !is_upgrade {
+            return self.answer_and_close(200, b"ok\n").await;
+        }
+        let query = String::from_utf8_lossy(query);
+        match self.open(served, &query, rules).await {
+            Ok((target, accept)) => {
+                self.switch(&accept).await?;
+                let server = self.server;
+                server.counts.tunnels.fetch_add(1, Ordering::Relaxed);
+                relay(self.into_upgraded(), target, rules, &server.counts.flow).await;
+                Ok(())
+            }
+            Err(refusal) => {
+                self.server.counts.refused.fetch_add(1, Ordering::Relaxed);
+                log::emit(log::DEBUG, || format!("forwarder: {} {}", refusal.status, refusal.reason.escape_debug()));
+                self.answer_and_close(refusal.status, format!("{}\n", refusal.reason).as_bytes()).await
+            }
+        }
+    }
+
+    /// The way to the target, before the client hears of any.
+    async fn open(
+        &self,
+        served: &Served,
+        query: &str,
+        rules: &Rules,
+    ) -> std::result::Result<(Socket, String), Refusal> {
+        let minor_version = (self.conn.their_http_version() & 1) as u8;
+        let accept = accept_key(&served.method, &served.head, minor_version)?;
+        let target = rules.check(&served.head, query)?;
+        Ok((rules.reach(&target).await?, accept))
+    }
+
+    async fn switch(&mut self, accept: &str) -> Result<()> {
+        let lines = [("Upgrade", "websocket"), ("Connection", "Upgrade"), ("Sec-WebSocket-Accept", accept)];
+        let lines = lines.into_iter().map(|(name, value)| (name.as_bytes(), value.as_bytes()));
+        let head = self.conn.send_response(101, b"Switching Protocols", lines).map_err(host)?;
+        self.outbox.extend_from_slice(head);
+        let sending = async {
+            let io = |error| Error::from_io(error, Phase::Transfer);
+            self.wire.write_all_buf(&mut self.outbox).await.map_err(io)?;
+            self.wire.flush().await.map_err(io)
+        };
+        within(self.server.settings.limits.send, Wait::Call("the upgrade"), sending).await
+    }
+
+    /// What comes after the head of a request that has switched protocols.
+    pub(super) fn into_upgraded(self) -> Upgraded<S> {
+        let (unread, _) = self.conn.trailing_data();
+        Upgraded { unread: Bytes::copy_from_slice(unread), wire: self.wire }
+    }
+
+    async fn answer_and_close(mut self, status: u16, body: &[u8]) -> Result<()> {
+        let mut message = Message::new(status, None, None, Some(body.len() as u64))?;
+        let lines = [("Content-Type", "text/plain"), ("Connection", "close")].into_iter();
+        let wants = match status {
+            426 => Some(("Sec-WebSocket-Version", "13")),
+            401 => Some(("WWW-Authenticate", "Bearer")),
+            _ => None,
+        };
+        for (name, value) in lines.chain(wants) {
+            message.headers.push((name.as_bytes().to_vec(), value.as_bytes().to_vec()));
+        }
+        self.put_head(&message)?;
+        let _ = self.conn.send_data(body.len() as u64).map_err(host)?;
+        self.outbox.extend_from_slice(body);
+        self.close().await
+    }
+}
+
+/// A wire, and what was read from it already.
+pub struct Upgraded<S> {
+    unread: Bytes,
+    wire: S,
+}
+
+impl<S: AsyncRead + Unpin> AsyncRead for Upgraded<S> {
+    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        if self.unread.is_empty() {
+            return Pin::new(&mut self.wire).poll_read(cx, buf);
+        }
+        let count = self.unread.len().min(buf.remaining());
+        buf.put_slice(&self.unread.split_to(count));
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl<S: AsyncWrite + Unpin> AsyncWrite for Upgraded<S> {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.wire).poll_write(cx, buf)
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.wire).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.wire).poll_shutdown(cx)
+    }
+}

@@ -1,0 +1,244 @@
+/* The forwarder, with the library's own client at its end: who is let through, who is not and is told why, and what deadlines do. */
+#include <arpa/inet.h>
+#include <unistd.h>
+
+#include "sim.h"
+
+static struct sim sim;
+static atls_error *error;
+static atls_runtime *runtime;
+static atls_queue *queue;
+static uint16_t port;
+static int closed;
+
+static void on_server(void *user_data, const atls_event *event)
+{
+    (void)user_data;
+    CHECK(event->kind == ATLS_EVENT_CLOSED && event->status == ATLS_OK);
+    __atomic_fetch_add(&closed, 1, __ATOMIC_SEQ_CST);
+}
+
+static atls_tunnel_config *tunnel_config(const char *format, unsigned number)
+{
+    char entry[100];
+    atls_tunnel_config *config = NULL;
+    snprintf(entry, sizeof entry, format, number);
+    OK(atls_tunnel_config_new(&config, &error));
+    OK(atls_tunnel_config_allow(config, entry, &error));
+    return config;
+}
+
+static atls_server *serve(atls_tunnel_config *config)
+{
+    atls_server *server = NULL;
+    atls_server_config *limits = NULL;
+    atls_sink sink = {.queue = queue, .call = on_server};
+    OK(atls_server_config_new(&limits, &error));
+    OK(atls_tunnel_server_new(runtime, limits, config, &sink, &server, &error));
+    OK(atls_server_listen(server, "127.0.0.1", 0, false, &port, &error));
+    atls_server_config_free(limits);
+    return server;
+}
+
+static void end(atls_server *server, atls_tunnel_config *config)
+{
+    int before = __atomic_load_n(&closed, __ATOMIC_SEQ_CST);
+    OK(atls_server_close(server, &error));
+    for (int i = 0; i < 5000 && __atomic_load_n(&closed, __ATOMIC_SEQ_CST) == before; i++)
+        usleep(1000);
+    CHECK(__atomic_load_n(&closed, __ATOMIC_SEQ_CST) == before + 1);
+    atls_server_free(server);
+    atls_tunnel_config_free(config);
+}
+
+static atls_status through(const char *query, unsigned target, atls_stream **stream)
+{
+    char url[200];
+    atls_config *config = sim_config(target, "policy.json");
+    snprintf(url, sizeof url, "ws://127.0.0.1:%u/any/path%s", port, query);
+    OK(atls_config_set_tunnel(config, url, &error));
+    atls_status status = atls_stream_open(config, stream, &error);
+    atls_config_free(config);
+    return status;
+}
+
+static void echo(atls_stream *stream, size_t len)
+{
+    static uint8_t out[300000], in[300000];
+    size_t n = 0, got = 0;
+    for (size_t i = 0; i < len; i++)
+        out[i] = (uint8_t)(i * 7 >> 3);
+    OK(atls_stream_write_all(stream, out, len, 20000, &error));
+    while (got < len) {
+        OK(atls_stream_read(stream, in + got, len - got, &n, 20000, &error));
+        CHECK(n > 0);
+        got += n;
+    }
+    CHECK(memcmp(in, out, len) == 0);
+}
+
+static void refused(const char *query, unsigned target, uint32_t status, const char *reason)
+{
+    atls_stream *stream = NULL;
+    CHECK(through(query, target, &stream) == ATLS_TUNNEL_REFUSED && stream == NULL);
+    if (atls_error_http_status(error) != status || !strstr(atls_error_message(error).ptr, reason)) {
+        fprintf(stderr, "wanted %u %s: %s\n", status, reason, atls_error_message(error).ptr);
+        exit(1);
+    }
+    atls_error_free(error);
+    error = NULL;
+}
+
+static void targets(void)
+{
+    atls_stream *stream = NULL;
+    atls_tunnel_config *config = tunnel_config("localhost:%u", sim.raw);
+    atls_server *server = serve(config);
+    for (int i = 0; i < 5; i++) {
+        OK(through("", sim.raw, &stream));
+        echo(stream, 300000);
+        atls_stream_free(stream);
+    }
+    CHECK(atls_server_count(server, ATLS_SERVER_COUNT_TUNNELS) == 5);
+    CHECK(atls_server_count(server, ATLS_SERVER_COUNT_BYTES_UP) > 1500000);
+    CHECK(atls_server_count(server, ATLS_SERVER_COUNT_BYTES_DOWN) > 1500000);
+    refused("", sim.http, 403, "is not allowed");
+    refused("?target=", sim.raw, 400, "is not host:port");
+    refused("?target=localhost", sim.raw, 400, "is not host:port");
+    CHECK(atls_server_count(server, ATLS_SERVER_COUNT_REFUSED) == 3);
+    end(server, config);
+
+    /* Nobody there. Then a name that leads to this machine: `127.1` is looked up as one. */
+    config = tunnel_config("localhost:%u", 1);
+    server = serve(config);
+    refused("", 1, 502, "cannot be reached");
+    end(server, config);
+    char query[60];
+    snprintf(query, sizeof query, "?target=127.1:%u", sim.raw);
+    config = tunnel_config("127.1:%u", sim.raw);
+    server = serve(config);
+    refused(query, sim.raw, 403, "private address");
+    end(server, config);
+    config = tunnel_config("127.1:%u", sim.raw);
+    OK(atls_tunnel_config_set_private(config, true, &error));
+    server = serve(config);
+    OK(through(query, sim.raw, &stream));
+    echo(stream, 10);
+    atls_stream_free(stream);
+    end(server, config);
+}
+
+static void token(void)
+{
+    atls_stream *stream = NULL;
+    atls_tunnel_config *config = tunnel_config("localhost:%u", sim.raw);
+    OK(atls_tunnel_config_set_token(config, "open sesame", &error));
+    atls_server *server = serve(config);
+    refused("", sim.raw, 401, "token");
+    refused("?token=open", sim.raw, 401, "token");
+    OK(through("?token=open+sesame", sim.raw, &stream));
+    echo(stream, 10);
+    atls_stream_free(stream);
+    end(server, config);
+}
+
+/* Sends `text` on a connection of its own and returns the status of the answer; 0 for none. */
+static int raw(const char *text)
+{
+    char answer[2000] = {0};
+    size_t got = 0;
+    ssize_t n;
+    struct sockaddr_in address = {.sin_family = AF_INET, .sin_port = htons(port), .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    int fd = socket(AF_INET, SOCK_STREAM, 0), status = 0;
+    CHECK(fd >= 0 && connect(fd, (struct sockaddr *)&address, sizeof address) == 0);
+    CHECK(send(fd, text, strlen(text), MSG_NOSIGNAL) == (ssize_t)strlen(text));
+    while (got < sizeof answer - 1 && (n = recv(fd, answer + got, sizeof answer - 1 - got, 0)) > 0) {
+        got += (size_t)n;
+        if (strncmp(answer, "HTTP/1.1 101", 12) == 0)
+            break;
+    }
+    sscanf(answer, "HTTP/1.1 %d", &status);
+    close(fd);
+    return status;
+}
+
+#define HANDSHAKE "Host: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\n"
+#define KEY "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n"
+
+static void handshakes(void)
+{
+    char target[60];
+    atls_tunnel_config *config = tunnel_config("localhost:%u", sim.raw);
+    snprintf(target, sizeof target, "localhost:%u", sim.raw);
+    OK(atls_tunnel_config_set_target(config, target, &error));
+    OK(atls_tunnel_config_add_origin(config, "https://app.example", &error));
+    atls_server *server = serve(config);
+    CHECK(raw("GET / HTTP/1.1\r\n" HANDSHAKE KEY "\r\n") == 101);
+    CHECK(raw("GET / HTTP/1.1\r\n" HANDSHAKE KEY "Origin: https://app.example\r\n\r\n") == 101);
+    CHECK(raw("GET / HTTP/1.1\r\n" HANDSHAKE KEY "Origin: https://evil.example\r\n\r\n") == 403);
+    CHECK(raw("GET / HTTP/1.1\r\n" HANDSHAKE "\r\n") == 400);
+    CHECK(raw("GET / HTTP/1.1\r\nHost: x\r\n\r\n") == 426);
+    CHECK(raw("POST / HTTP/1.1\r\n" HANDSHAKE KEY "Content-Length: 0\r\n\r\n") == 426);
+    CHECK(raw("GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n") == 200);
+    CHECK(raw("GET / HTTP/1.1\r\nUpgrade: websocket\r\n\r\n") == 400);
+    CHECK(raw("nonsense\r\n\r\n") == 400);
+    end(server, config);
+}
+
+static void deadlines(void)
+{
+    size_t n;
+    uint8_t byte;
+    atls_stream *stream = NULL;
+    atls_tunnel_config *config = tunnel_config("localhost:%u", sim.raw);
+    OK(atls_tunnel_config_set_deadline(config, ATLS_TUNNEL_IDLE, 300, &error));
+    atls_server *server = serve(config);
+    OK(through("", sim.raw, &stream));
+    for (int i = 0; i < 4; i++) {
+        usleep(150000);
+        echo(stream, 10); /* as long as something moves nobody is idle */
+    }
+    atls_status status = atls_stream_read(stream, &byte, 1, &n, 20000, &error);
+    CHECK(status == ATLS_WEBSOCKET && strstr(atls_error_message(error).ptr, "idle"));
+    atls_error_free(error);
+    error = NULL;
+    atls_stream_free(stream);
+    end(server, config);
+}
+
+static void faults(void)
+{
+    atls_server *server = NULL;
+    atls_server_config *limits = NULL;
+    atls_tunnel_config *config = NULL;
+    atls_sink sink = {.queue = queue, .call = on_server};
+    OK(atls_server_config_new(&limits, &error));
+    OK(atls_tunnel_config_new(&config, &error));
+    EXPECT(ATLS_INVALID_ARGUMENT, "nothing is allowed", atls_tunnel_server_new(runtime, limits, config, &sink, &server, &error));
+    EXPECT(ATLS_INVALID_ARGUMENT, "a b", atls_tunnel_config_allow(config, "a b", &error));
+    EXPECT(ATLS_INVALID_ARGUMENT, "below an address", atls_tunnel_config_allow(config, "*.127.0.0.1:1", &error));
+    EXPECT(ATLS_INVALID_ARGUMENT, "empty", atls_tunnel_config_set_token(config, "", &error));
+    EXPECT(ATLS_INVALID_ARGUMENT, "deadline 9", atls_tunnel_config_set_deadline(config, 9, 1, &error));
+    OK(atls_tunnel_config_allow(config, "*.example:1", &error));
+    OK(atls_tunnel_config_set_target(config, "localhost:1", &error));
+    EXPECT(ATLS_INVALID_ARGUMENT, "localhost:1", atls_tunnel_server_new(runtime, limits, config, &sink, &server, &error));
+    atls_server_config_free(limits);
+    atls_tunnel_config_free(config);
+}
+
+int main(void)
+{
+    sim = sim_start();
+    OK(atls_runtime_new(2, &runtime, &error));
+    OK(atls_queue_new_dispatching(&queue, &error));
+    faults();
+    targets();
+    token();
+    handshakes();
+    deadlines();
+    OK(atls_runtime_shutdown(runtime, 10000, &error));
+    OK(atls_queue_stop(queue, &error));
+    atls_queue_free(queue);
+    atls_runtime_free(runtime);
+    return 0;
+}
