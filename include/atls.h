@@ -2608,6 +2608,22 @@ atls_status atls_server_config_set_keep_alive(struct atls_server_config *config,
                                               struct atls_error **error);
 
 /*
+ Believes X-Real-Ip, X-Forwarded-For, X-Scheme and X-Forwarded-Proto (atls_server_request_remote, atls_server_request_scheme): for servers that only a
+ proxy can reach, since anybody can write such lines. Off by default. Statuses: NULL_ARGUMENT.
+ */
+atls_status atls_server_config_set_forwarded(struct atls_server_config *config,
+                                             bool believed,
+                                             struct atls_error **error);
+
+/*
+ The address of a proxy of one's own: of X-Forwarded-For the last address counts that is none of these. Statuses: NULL_ARGUMENT, INVALID_UTF8,
+ INVALID_ARGUMENT.
+ */
+atls_status atls_server_config_add_proxy(struct atls_server_config *config,
+                                         const char *address,
+                                         struct atls_error **error);
+
+/*
  Receive credit of each request, as atls_config_set_credit. Default: 256 KiB, automatic. Statuses: NULL_ARGUMENT.
  */
 atls_status atls_server_config_set_credit(struct atls_server_config *config,
@@ -2794,6 +2810,31 @@ struct atls_server *atls_server_ref(struct atls_server *server);
 void atls_server_free(struct atls_server *server);
 
 /*
+ Listens on a Unix socket at `path`; on Linux one that begins with '@' is an abstract one. The file must not be there before, and is the
+ host's to remove. Statuses: NULL_ARGUMENT, INVALID_UTF8, INVALID_STATE (stopped), IO.
+ */
+atls_status atls_server_listen_unix(const struct atls_server *server,
+                                    const char *path,
+                                    struct atls_error **error);
+
+/*
+ Accepts connections of a socket, TCP or Unix, that listens already: one from a service manager, or one that worker processes share. After OK the
+ descriptor is the library's, which closes it when the server stops; else it stays the caller's. Statuses: NULL_ARGUMENT, INVALID_ARGUMENT
+ (no such socket), INVALID_STATE (stopped), IO.
+ */
+atls_status atls_server_adopt_listener(const struct atls_server *server,
+                                       int32_t fd,
+                                       struct atls_error **error);
+
+/*
+ Serves a connected socket, TCP or Unix, as if it had been accepted. After OK the descriptor is the library's; else it stays the caller's. Statuses:
+ NULL_ARGUMENT, INVALID_ARGUMENT (no such socket), INVALID_STATE (stopped), IO.
+ */
+atls_status atls_server_adopt_connection(const struct atls_server *server,
+                                         int32_t fd,
+                                         struct atls_error **error);
+
+/*
  Takes the request. Its events go to `sink`: DATA as credit allows, TRAILERS, END, WRITABLE after a write that was refused, and CLOSED, with OK
  once the answer is sent. `runtime` is the server's. Statuses: NULL_ARGUMENT, INVALID_STATE (started already; queue stopped), CLOSED.
  */
@@ -2818,9 +2859,20 @@ struct atls_str atls_server_request_target(const struct atls_server_request *req
 struct atls_head *atls_server_request_head(const struct atls_server_request *request);
 
 /*
- Address and port of the other end of the socket. The caller's to free, and NUL-terminated.
+ Address and port of the other end of the socket; empty for a Unix socket. The caller's to free, and NUL-terminated.
  */
 struct atls_buf *atls_server_request_peer(const struct atls_server_request *request);
+
+/*
+ The address that asks: that of the other end of the socket, or what a proxy says (atls_server_config_set_forwarded); empty where neither is known. The
+ caller's to free, and NUL-terminated.
+ */
+struct atls_buf *atls_server_request_remote(const struct atls_server_request *request);
+
+/*
+ "https" or "http": what the client speaks, to the server or, as it says, to the proxy before it. Static.
+ */
+struct atls_str atls_server_request_scheme(const struct atls_server_request *request);
 
 /*
  Whether it came in TLS.
@@ -2897,6 +2949,21 @@ struct atls_server_request *atls_server_request_ref(struct atls_server_request *
  Drops a reference.
  */
 void atls_server_request_free(struct atls_server_request *request);
+
+/*
+ Answers with 101 and `headers`, among which must be Upgrade, or to a CONNECT with a 2xx, and takes the connection out of HTTP: it becomes an
+ event-driven atls_stream with events for `sink`, CONNECTED once the answer is on its way; bytes that the peer has sent ahead come first. The request must
+ have been started; it ends with CLOSED and OK. The stream has the credit of the server's requests (atls_server_config_set_credit). Where the connection ends
+ before, the stream is CLOSED at once. Statuses: NULL_ARGUMENT, INVALID_ARGUMENT (status), INVALID_STATE (not started; answered; not
+ asked for; queue or runtime stopped), CLOSED.
+ */
+atls_status atls_server_request_upgrade(const struct atls_server_request *request,
+                                        const struct atls_runtime *runtime,
+                                        uint32_t status,
+                                        const struct atls_headers *headers,
+                                        const struct atls_sink *sink,
+                                        struct atls_stream **stream,
+                                        struct atls_error **error);
 
 /*
  A configuration that lets nothing through. The caller's to free. Statuses: NULL_ARGUMENT.

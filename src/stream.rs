@@ -33,16 +33,28 @@ pub async fn drive(target: Target, shared: Arc<Shared>, outlet: Outlet) {
     outlet.close(ended);
 }
 
+/// As `drive`, on a connection that is there already.
+pub async fn drive_upgraded<S: AsyncRead + AsyncWrite>(io: S, shared: Arc<Shared>, outlet: Outlet) {
+    let ended = shared.cancel.guard(Box::pin(converse(io, &shared, &outlet))).await.err();
+    let gone = ended.clone().unwrap_or_else(|| Error::new(Status::Closed, "the stream is closed"));
+    shared.outgoing.end(gone);
+    outlet.close(ended);
+}
+
 async fn run(target: &Target, shared: &Shared, outlet: &Outlet) -> Result<()> {
     // Boxed: what connecting needs is many times what the connection keeps.
     let connected = Box::pin(connect(target)).await?;
     if let Some(verdict) = connected.verdict {
         let _ = shared.verdict.set(verdict);
     }
+    converse(connected.stream, shared, outlet).await
+}
+
+async fn converse<S: AsyncRead + AsyncWrite>(io: S, shared: &Shared, outlet: &Outlet) -> Result<()> {
     shared.outgoing.open();
     outlet.post(Event::Connected).await;
     shared.outgoing.announce_open();
-    let (mut reader, mut writer) = tokio::io::split(connected.stream);
+    let (mut reader, mut writer) = tokio::io::split(io);
     let mut receive = pin!(receive(&mut reader, &shared.credit, outlet));
     let mut send = pin!(send(&mut writer, &shared.outgoing));
     let (mut received, mut sent, mut closing) = (false, false, false);

@@ -15,13 +15,13 @@ use super::server_config_tls::identity;
 use super::status::atls_status;
 use crate::error::{Error, Result, Status};
 use crate::events::{Observer, Outlet};
-use crate::server::{Server, Settings, accept, bind, supervise};
+use crate::server::{Server, Settings, bind, supervise};
 
 /// An HTTP server, in TLS or in the clear. Its sink is told of each request with REQUEST, and with CLOSED once the server has stopped and its
 /// last connection has ended. Reference-counted, safe to share between threads; dropping the last reference closes it.
 pub struct atls_server {
-    server: Arc<Server>,
-    runtime: Arc<atls_runtime>,
+    pub(super) server: Arc<Server>,
+    pub(super) runtime: Arc<atls_runtime>,
 }
 
 impl Drop for atls_server {
@@ -82,15 +82,12 @@ pub unsafe extern "C" fn atls_server_listen(
         let no_address =
             |text: &str| Error::new(Status::InvalidArgument, format!("\"{}\" is no address", text.escape_debug()));
         let address = address.map(|text| text.parse().map_err(|_| no_address(text))).transpose()?;
-        if this.server.stopping.is_canceled() {
-            return Err(Error::new(Status::InvalidState, "the server was stopped"));
-        }
+        this.check_running()?;
         let listener = bind(address, port, reuse_port)?;
-        let place = listener.local_addr().map_err(|error| Error::from_io(error, crate::error::Phase::Call))?;
-        this.runtime.handle().spawn(accept(this.server.clone(), listener));
         if !bound.is_null() {
-            unsafe { put(bound, place.port(), "bound") }?;
+            unsafe { put(bound, listener.port()?, "bound") }?;
         }
+        this.start_accepting(listener);
         Ok(())
     })
 }

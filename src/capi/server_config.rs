@@ -1,10 +1,11 @@
 //! `atls_server_config`: what a server shows, and what it bears with.
 
+use std::ffi::c_char;
 use std::time::Duration;
 
 use super::error::atls_error;
 use super::guard::{guard, guard_free};
-use super::handle::{borrow_mut, destroy, put, require};
+use super::handle::{borrow_mut, destroy, put, require, text};
 use super::status::atls_status;
 use crate::error::{Error, Status};
 use crate::server::{Limits, Settings};
@@ -124,6 +125,37 @@ pub unsafe extern "C" fn atls_server_config_set_keep_alive(
 ) -> atls_status {
     guard(error, || {
         unsafe { borrow_mut(config, "config") }?.settings.limits.keep_alive = keep_alive;
+        Ok(())
+    })
+}
+
+/// Believes X-Real-Ip, X-Forwarded-For, X-Scheme and X-Forwarded-Proto (atls_server_request_remote, atls_server_request_scheme): for servers that only a
+/// proxy can reach, since anybody can write such lines. Off by default. Statuses: NULL_ARGUMENT.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn atls_server_config_set_forwarded(
+    config: *mut atls_server_config,
+    believed: bool,
+    error: *mut *mut atls_error,
+) -> atls_status {
+    guard(error, || {
+        unsafe { borrow_mut(config, "config") }?.settings.forwarded.enabled = believed;
+        Ok(())
+    })
+}
+
+/// The address of a proxy of one's own: of X-Forwarded-For the last address counts that is none of these. Statuses: NULL_ARGUMENT, INVALID_UTF8,
+/// INVALID_ARGUMENT.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn atls_server_config_add_proxy(
+    config: *mut atls_server_config,
+    address: *const c_char,
+    error: *mut *mut atls_error,
+) -> atls_status {
+    guard(error, || {
+        let text = unsafe { text(address, "address") }?;
+        let invalid = |_| Error::new(Status::InvalidArgument, format!("\"{}\" is no address", text.escape_debug()));
+        let address: std::net::IpAddr = text.parse().map_err(invalid)?;
+        unsafe { borrow_mut(config, "config") }?.settings.forwarded.trusted.push(address.to_canonical());
         Ok(())
     })
 }

@@ -25,7 +25,7 @@ use crate::server::{Message, Served};
 /// Dropping the last reference before the answer was finished gives the request up: never started it is answered with 500, else its
 /// connection ends.
 pub struct atls_server_request {
-    served: Arc<Served>,
+    pub(super) served: Arc<Served>,
     /// Method and target, each followed by a NUL.
     method: Vec<u8>,
     target: Vec<u8>,
@@ -92,26 +92,46 @@ pub unsafe extern "C" fn atls_server_request_head(request: *const atls_server_re
     })
 }
 
-/// Address and port of the other end of the socket. The caller's to free, and NUL-terminated.
+/// Address and port of the other end of the socket; empty for a Unix socket. The caller's to free, and NUL-terminated.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn atls_server_request_peer(request: *const atls_server_request) -> *mut atls_buf {
     guard_value(std::ptr::null_mut(), || match unsafe { borrow(request, "request") } {
-        Ok(this) => owned(this.served.peer.to_string()),
+        Ok(this) => owned(this.served.origin.peer.map_or(String::new(), |peer| peer.to_string())),
         Err(_) => std::ptr::null_mut(),
+    })
+}
+
+/// The address that asks: that of the other end of the socket, or what a proxy says (atls_server_config_set_forwarded); empty where neither is known. The
+/// caller's to free, and NUL-terminated.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn atls_server_request_remote(request: *const atls_server_request) -> *mut atls_buf {
+    guard_value(std::ptr::null_mut(), || match unsafe { borrow(request, "request") } {
+        Ok(this) => owned(this.served.origin.remote.map_or(String::new(), |address| address.to_string())),
+        Err(_) => std::ptr::null_mut(),
+    })
+}
+
+/// "https" or "http": what the client speaks, to the server or, as it says, to the proxy before it. Static.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn atls_server_request_scheme(request: *const atls_server_request) -> atls_str {
+    guard_value(atls_str::empty(), || match unsafe { borrow(request, "request") } {
+        Ok(this) if this.served.origin.https => atls_str::from_static(c"https"),
+        Ok(_) => atls_str::from_static(c"http"),
+        Err(_) => atls_str::empty(),
     })
 }
 
 /// Whether it came in TLS.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn atls_server_request_secure(request: *const atls_server_request) -> bool {
-    guard_value(false, || unsafe { borrow(request, "request") }.is_ok_and(|this| this.served.secure))
+    guard_value(false, || unsafe { borrow(request, "request") }.is_ok_and(|this| this.served.origin.secure))
 }
 
 /// The certificate that the client has shown, DER; NULL for none (atls_server_config_set_client_roots). The caller's to free.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn atls_server_request_certificate(request: *const atls_server_request) -> *mut atls_buf {
     guard_value(std::ptr::null_mut(), || {
-        let leaf = unsafe { borrow(request, "request") }.ok().and_then(|this| this.served.client.leaf.clone());
+        let leaf = unsafe { borrow(request, "request") }.ok().and_then(|this| this.served.origin.client.leaf.clone());
         leaf.map_or(std::ptr::null_mut(), |leaf| atls_buf::into_raw(bytes::Bytes::from_owner(leaf)))
     })
 }
@@ -120,7 +140,8 @@ pub unsafe extern "C" fn atls_server_request_certificate(request: *const atls_se
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn atls_server_request_verdict(request: *const atls_server_request) -> *mut atls_verdict {
     guard_value(std::ptr::null_mut(), || {
-        let verdict = unsafe { borrow(request, "request") }.ok().and_then(|this| this.served.client.verdict.clone());
+        let verdict =
+            unsafe { borrow(request, "request") }.ok().and_then(|this| this.served.origin.client.verdict.clone());
         verdict.map_or(std::ptr::null_mut(), atls_verdict::into_raw)
     })
 }

@@ -54,6 +54,11 @@ impl Drop for atls_stream {
 }
 
 impl atls_stream {
+    /// One that runs already.
+    pub(super) fn of_events(shared: Arc<Shared>, runtime: Arc<atls_runtime>) -> atls_stream {
+        atls_stream { mode: Mode::Events(shared), _runtime: Some(runtime) }
+    }
+
     fn cancel(&self) {
         match &self.mode {
             Mode::Events(shared) => shared.cancel.cancel(),
@@ -103,7 +108,7 @@ pub unsafe extern "C" fn atls_stream_connect(
             closing: Cancel::default(),
             verdict: OnceLock::new(),
         });
-        let made = Arc::new(atls_stream { mode: Mode::Events(shared.clone()), _runtime: Some(runtime.clone()) });
+        let made = Arc::new(atls_stream::of_events(shared.clone(), runtime.clone()));
         operation.register(&made, &shared, |shared| shared.cancel.cancel())?;
         unsafe { put(stream, Arc::into_raw(made).cast_mut(), "stream") }?;
         runtime.handle().spawn(drive(target, shared, Outlet::new(observer)));

@@ -9,7 +9,9 @@ use bytes::BytesMut;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::time::{Instant, sleep_until};
 
+use super::exchange::Done;
 use super::message::Message;
+use super::served::Origin;
 use super::show::Session;
 use super::wire::Wire;
 use super::{Served, Server};
@@ -24,7 +26,12 @@ pub(super) const READ: usize = 16 << 10;
 const LINGER: (usize, Duration) = (256 << 10, Duration::from_secs(1));
 
 /// Serves until either side has enough.
-pub async fn serve<S: Wire>(wire: S, server: &Arc<Server>, peer: SocketAddr, session: Option<Session>) -> Result<()> {
+pub async fn serve<S: Wire>(
+    wire: S,
+    server: &Arc<Server>,
+    peer: Option<SocketAddr>,
+    session: Option<Session>,
+) -> Result<()> {
     let limits = &server.settings.limits;
     let rules = Rules { max_incomplete: limits.head, max_fields: limits.fields, ..Rules::default() };
     let conn = Connection::new(Role::Server, rules);
@@ -47,7 +54,13 @@ pub async fn serve<S: Wire>(wire: S, server: &Arc<Server>, peer: SocketAddr, ses
                 server.counts.refused.fetch_add(1, Ordering::Relaxed);
                 return this.refuse(&unproved()).await;
             }
-            None => this.serve_one(served).await,
+            None => match this.serve_one(served).await? {
+                Done::Again(again) => Ok(again),
+                Done::Switched(switch) => {
+                    switch.run(this.into_upgraded()).await;
+                    return Ok(());
+                }
+            },
         };
         let again = done? && limits.keep_alive && !server.stopping.is_canceled();
         if !again || this.conn.start_next_cycle().is_err() {
@@ -60,7 +73,7 @@ pub(super) struct Serving<'a, S> {
     pub(super) wire: S,
     pub(super) conn: Connection,
     pub(super) server: &'a Arc<Server>,
-    peer: SocketAddr,
+    peer: Option<SocketAddr>,
     /// In TLS only.
     pub(super) session: Option<Session>,
     pub(super) outbox: BytesMut,
@@ -106,8 +119,12 @@ impl<S: Wire> Serving<'_, S> {
     pub(super) fn served(&self, method: String, target: Vec<u8>, head: Head) -> Served {
         let settings = &self.server.settings;
         let credit = Credit::new(settings.credit, settings.automatic_credit);
+        let secure = settings.tls.is_some();
+        let address = self.peer.map(|peer| peer.ip().to_canonical());
+        let (remote, https) = settings.forwarded.read(&head, address, secure);
         let client = self.session.as_ref().map(Session::client).unwrap_or_default();
-        Served::new(method, target, head, (self.peer, settings.tls.is_some()), client, credit)
+        let origin = Origin { peer: self.peer, secure, remote, https, client };
+        Served::new(method, target, head, origin, credit)
     }
 
     pub(super) fn received(&mut self, count: usize) {

@@ -8,7 +8,7 @@ use tokio::time::Instant;
 
 use super::Served;
 use super::connection::{READ, Serving, host, late, protocol, too_large, until};
-use super::served::Answer;
+use super::served::{Answer, Switch};
 use super::wire::{Moved, Wire, advance};
 use crate::error::{Detail, Error, Phase, Result, Status};
 use crate::events::{Event, Outlet};
@@ -18,6 +18,13 @@ use crate::http::Head;
 
 /// Bytes of an answer that wait for the network; with more, nothing is taken from the host.
 const OUTBOX: usize = 64 << 10;
+
+/// What a connection does after a request.
+pub(super) enum Done {
+    /// It may serve another, or not.
+    Again(bool),
+    Switched(Switch),
+}
 
 struct Ending<'a>(&'a Served);
 
@@ -34,14 +41,18 @@ struct Course {
     body_left: u64,
     body_over: bool,
     answer_over: bool,
+    /// What the answer is instead of one; waits for the end of the request.
+    switch: Option<Switch>,
+    /// The peer sends no more.
+    ended: bool,
     body_until: Option<Instant>,
     /// Until when the peer must have taken something of the answer.
     send_until: Option<Instant>,
 }
 
 impl<S: Wire> Serving<'_, S> {
-    /// Shows the request to the host and sees it through. Whether the connection may serve another.
-    pub(super) async fn serve_one(&mut self, served: Arc<Served>) -> Result<bool> {
+    /// Shows the request to the host and sees it through.
+    pub(super) async fn serve_one(&mut self, served: Arc<Served>) -> Result<Done> {
         self.server.counts.requests.fetch_add(1, Ordering::Relaxed);
         self.server.observer.post(Event::Request(served.clone()), None);
         // Also where this task is thrown away: the host must not start, or go on writing to, what nobody reads.
@@ -49,7 +60,7 @@ impl<S: Wire> Serving<'_, S> {
         let Some(outlet) = served.taken().await else {
             let error = Error::new(Status::Internal, "the host let go of the request");
             self.refuse(&error.http_status(500)).await?;
-            return Ok(false);
+            return Ok(Done::Again(false));
         };
         let done = served.cancel.guard(Box::pin(self.exchange(&served, &outlet))).await;
         let error = done.as_ref().err().cloned();
@@ -63,20 +74,27 @@ impl<S: Wire> Serving<'_, S> {
         done
     }
 
-    async fn exchange(&mut self, served: &Served, outlet: &Outlet) -> Result<bool> {
+    async fn exchange(&mut self, served: &Served, outlet: &Outlet) -> Result<Done> {
         let limits = &self.server.settings.limits;
         let mut course = Course {
             pending: Bytes::new(),
             body_left: limits.body,
             body_over: false,
             answer_over: false,
+            switch: None,
+            ended: false,
             body_until: limits.receive_body.map(|limit| Instant::now() + limit),
             send_until: None,
         };
         loop {
             let wants_bytes = self.take_body(served, outlet, &mut course).await?;
+            if let Some(switch) = course.switch.take_if(|_| course.body_over && !course.answer_over) {
+                self.put_switch(&switch.message)?;
+                (course.answer_over, course.switch) = (true, Some(switch));
+            }
             if course.answer_over && self.outbox.is_empty() && !self.unflushed {
-                return Ok(self.conn.our_state() == State::Done && self.conn.their_state() == State::Done);
+                let again = self.conn.our_state() == State::Done && self.conn.their_state() == State::Done;
+                return Ok(course.switch.map_or(Done::Again(again), Done::Switched));
             }
             self.step(served, outlet, &mut course, wants_bytes).await?;
         }
@@ -126,7 +144,9 @@ impl<S: Wire> Serving<'_, S> {
             course.send_until = self.server.settings.limits.send.map(|limit| Instant::now() + limit);
         }
         let sends = !self.outbox.is_empty() || self.unflushed;
-        let reads = wants_bytes && !waits;
+        // Beyond the request as well: a connection that is reset ends what is done for it.
+        let watches = course.body_over && !course.ended && self.conn.trailing_data().0.len() < READ;
+        let reads = (wants_bytes && !waits) || watches;
         let room_for_bytes = reads.then(|| self.conn.reserve(READ));
         tokio::select! {
             moved = advance(&mut self.wire, &self.outbox, self.unflushed, room_for_bytes), if sends || reads => {
@@ -136,11 +156,17 @@ impl<S: Wire> Serving<'_, S> {
                         self.unflushed = count > 0;
                         course.send_until = None;
                     }
-                    Moved::Received(count) => self.received(count),
+                    Moved::Received(count) => {
+                        course.ended = count == 0;
+                        self.received(count);
+                    }
                 }
             }
-            answer = served.answer(), if !course.answer_over && self.outbox.len() < OUTBOX => {
-                course.answer_over = self.put(served, answer?)?;
+            answer = served.answer(), if !course.answer_over && course.switch.is_none() && self.outbox.len() < OUTBOX => {
+                match answer? {
+                    Answer::Switch(switch) => course.switch = Some(switch),
+                    answer => course.answer_over = self.put(served, answer)?,
+                }
             }
             permit = room(&served.credit, outlet), if !course.pending.is_empty() => {
                 let allowed = usize::try_from(served.credit.available()).unwrap_or(usize::MAX);
@@ -176,6 +202,8 @@ impl<S: Wire> Serving<'_, S> {
                 self.outbox.extend_from_slice(after);
                 Ok(false)
             }
+            // Not HTTP's: `step` keeps it.
+            Answer::Switch(_) => Ok(false),
             Answer::End => {
                 let trailers = served.trailers();
                 let lines = trailers.iter().map(|(name, value)| (&name[..], &value[..]));

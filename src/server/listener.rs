@@ -1,28 +1,50 @@
 //! Listening sockets: binding, accepting, and going on where accepting fails.
 
+use std::io;
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
-use socket2::{Domain, Socket, Type};
-use tokio::net::{TcpListener, TcpStream};
+use socket2::{Domain, SockAddr, Socket, Type};
+use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
 use tokio_rustls::TlsAcceptor;
 
 use super::show::Session;
+use super::wire::Wire;
 use super::{Server, connection};
 use crate::deadline::{Wait, within};
 use crate::error::{Error, Phase, Result, Status};
 use crate::log;
 use crate::net::Socket as Connection;
-use crate::tls;
+use crate::tls::{self, ServerStream};
 
 /// Connections that the system keeps until they are accepted.
 const BACKLOG: i32 = 1024;
 /// How long nothing is accepted where the process is out of file descriptors or memory.
 const REST: Duration = Duration::from_millis(50);
 
+/// A socket that listens.
+#[derive(Debug)]
+pub enum Listener {
+    Tcp(std::net::TcpListener),
+    Unix(std::os::unix::net::UnixListener),
+}
+
+impl Listener {
+    /// 0 for a Unix socket.
+    pub fn port(&self) -> Result<u16> {
+        match self {
+            Listener::Tcp(listener) => {
+                let place = listener.local_addr().map_err(|error| Error::from_io(error, Phase::Call))?;
+                Ok(place.port())
+            }
+            Listener::Unix(_) => Ok(0),
+        }
+    }
+}
+
 /// A bound and listening socket. Without an address it is every one of this machine, IPv4 and IPv6.
-pub fn bind(address: Option<IpAddr>, port: u16, reuse_port: bool) -> Result<std::net::TcpListener> {
+pub fn bind(address: Option<IpAddr>, port: u16, reuse_port: bool) -> Result<Listener> {
     let place = SocketAddr::new(address.unwrap_or(IpAddr::V6(Ipv6Addr::UNSPECIFIED)), port);
     let failed = |error| Error::from_io(error, Phase::Call).context(format!("listen on {place}"));
     let socket = Socket::new(Domain::for_address(place), Type::STREAM, None).map_err(failed)?;
@@ -36,17 +58,46 @@ pub fn bind(address: Option<IpAddr>, port: u16, reuse_port: bool) -> Result<std:
     socket.bind(&place.into()).map_err(failed)?;
     socket.listen(BACKLOG).map_err(failed)?;
     socket.set_nonblocking(true).map_err(failed)?;
-    Ok(socket.into())
+    Ok(Listener::Tcp(socket.into()))
+}
+
+/// As `bind`, a Unix socket at `path`; on Linux one that begins with `@` is an abstract one.
+pub fn bind_unix(path: &str) -> Result<Listener> {
+    let failed = |error| Error::from_io(error, Phase::Call).context(format!("listen on {path:?}"));
+    let address = match path.strip_prefix('@') {
+        Some(name) => SockAddr::unix(format!("\0{name}")),
+        None => SockAddr::unix(path),
+    };
+    let socket = Socket::new(Domain::UNIX, Type::STREAM, None).map_err(failed)?;
+    socket.bind(&address.map_err(failed)?).map_err(failed)?;
+    socket.listen(BACKLOG).map_err(failed)?;
+    socket.set_nonblocking(true).map_err(failed)?;
+    Ok(Listener::Unix(socket.into()))
+}
+
+/// A listening socket of somebody else's making. Errors: InvalidArgument (it does not listen, or is neither TCP nor Unix).
+pub fn take_over(socket: Socket) -> Result<Listener> {
+    let failed = |error| Error::from_io(error, Phase::Call);
+    let refuse = |why: &str| Error::new(Status::InvalidArgument, why);
+    if !socket.is_listener().map_err(failed)? {
+        return Err(refuse("the socket does not listen"));
+    }
+    socket.set_nonblocking(true).map_err(failed)?;
+    match socket.domain().map_err(failed)? {
+        Domain::IPV4 | Domain::IPV6 => Ok(Listener::Tcp(socket.into())),
+        Domain::UNIX => Ok(Listener::Unix(socket.into())),
+        _ => Err(refuse("the socket is neither TCP nor Unix")),
+    }
 }
 
 /// Accepts until the server stops. Must run on the runtime.
-pub async fn accept(server: Arc<Server>, listener: std::net::TcpListener) -> Result<()> {
-    let listener = TcpListener::from_std(listener).map_err(|error| Error::from_io(error, Phase::Call))?;
+pub async fn accept(server: Arc<Server>, listener: Listener) -> Result<()> {
+    let listening = Listening::new(listener)?;
     loop {
         let accepted = tokio::select! {
             biased;
             () = server.stopping.thrown() => return Ok(()),
-            accepted = listener.accept() => accepted,
+            accepted = listening.next() => accepted,
         };
         match accepted {
             Ok((stream, peer)) => take(&server, stream, peer),
@@ -59,20 +110,78 @@ pub async fn accept(server: Arc<Server>, listener: std::net::TcpListener) -> Res
     }
 }
 
-fn take(server: &Arc<Server>, stream: TcpStream, peer: SocketAddr) {
-    let Some(place) = server.admit(peer.ip().to_canonical()) else { return };
+enum Listening {
+    Tcp(TcpListener),
+    Unix(UnixListener),
+}
+
+impl Listening {
+    fn new(listener: Listener) -> Result<Listening> {
+        let made = match listener {
+            Listener::Tcp(listener) => TcpListener::from_std(listener).map(Listening::Tcp),
+            Listener::Unix(listener) => UnixListener::from_std(listener).map(Listening::Unix),
+        };
+        made.map_err(|error| Error::from_io(error, Phase::Call))
+    }
+
+    async fn next(&self) -> io::Result<(Connected, Option<SocketAddr>)> {
+        match self {
+            Listening::Tcp(listener) => {
+                listener.accept().await.map(|(stream, peer)| (Connected::Tcp(stream), Some(peer)))
+            }
+            Listening::Unix(listener) => listener.accept().await.map(|(stream, _)| (Connected::Unix(stream), None)),
+        }
+    }
+}
+
+/// A connection, however it came to be.
+pub enum Connected {
+    Tcp(TcpStream),
+    Unix(UnixStream),
+}
+
+impl Connected {
+    /// Of a connected socket. Must run on the runtime. Errors: InvalidArgument (it is neither TCP nor Unix, or not connected).
+    pub fn take_over(socket: Socket) -> Result<(Connected, Option<SocketAddr>)> {
+        let failed = |error| Error::from_io(error, Phase::Call);
+        let refuse = |why: &str| Error::new(Status::InvalidArgument, why);
+        let peer = socket.peer_addr().map_err(|_| refuse("the socket is not connected"))?;
+        socket.set_nonblocking(true).map_err(failed)?;
+        match socket.domain().map_err(failed)? {
+            Domain::IPV4 | Domain::IPV6 => {
+                let stream = TcpStream::from_std(socket.into()).map_err(failed)?;
+                Ok((Connected::Tcp(stream), peer.as_socket()))
+            }
+            Domain::UNIX => Ok((Connected::Unix(UnixStream::from_std(socket.into()).map_err(failed)?), None)),
+            _ => Err(refuse("the socket is neither TCP nor Unix")),
+        }
+    }
+}
+
+/// Serves a connection, if there is a place for it. Must run on the runtime.
+pub fn take(server: &Arc<Server>, stream: Connected, peer: Option<SocketAddr>) {
+    let Some(place) = server.admit(peer.map(|peer| peer.ip().to_canonical())) else { return };
     let server = server.clone();
     tokio::spawn(async move {
-        let served = server.closing.guard(Box::pin(serve(&server, stream, peer))).await;
+        let serving = async {
+            match stream {
+                Connected::Tcp(stream) => serve(&server, Connection::accepted(stream)?, peer).await,
+                Connected::Unix(stream) => serve(&server, stream, peer).await,
+            }
+        };
+        let served = server.closing.guard(Box::pin(serving)).await;
         if let Err(error) = served {
-            log::emit(log::DEBUG, || format!("connection from {peer}: {error}"));
+            log::emit(log::DEBUG, || format!("connection: {error}"));
         }
         drop(place);
     });
 }
 
-async fn serve(server: &Arc<Server>, stream: TcpStream, peer: SocketAddr) -> Result<()> {
-    let socket = Connection::accepted(stream)?;
+async fn serve<S>(server: &Arc<Server>, socket: S, peer: Option<SocketAddr>) -> Result<()>
+where
+    S: Wire,
+    ServerStream<S>: Wire,
+{
     let Some(shown) = server.tls() else {
         return connection::serve(socket, server, peer, None).await;
     };

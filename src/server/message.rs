@@ -44,6 +44,19 @@ impl Message {
         Ok(Message { status, reason, headers: lines })
     }
 
+    /// The head that ends HTTP on a connection: 101, or a 2xx to CONNECT. Errors: InvalidArgument.
+    pub fn switching(status: u16, headers: Option<&Headers>) -> Result<Message> {
+        if status != 101 && !(200..300).contains(&status) {
+            return Err(Error::new(Status::InvalidArgument, format!("status {status} switches no protocol")));
+        }
+        let lines = headers.iter().flat_map(|headers| headers.iter());
+        let mut lines: Vec<_> = lines.map(|(name, value)| (name.to_vec(), value.to_vec())).collect();
+        if status == 101 && !lines.iter().any(|(name, _)| name.eq_ignore_ascii_case(b"connection")) {
+            lines.push((b"Connection".to_vec(), b"Upgrade".to_vec()));
+        }
+        Ok(Message { status, reason: usual_reason(status).to_vec(), headers: lines })
+    }
+
     pub fn lines(&self) -> impl Iterator<Item = (&[u8], &[u8])> {
         self.headers.iter().map(|(name, value)| (&name[..], &value[..]))
     }

@@ -3,6 +3,7 @@
 
 mod connection;
 mod exchange;
+mod forwarded;
 mod listener;
 mod message;
 mod served;
@@ -19,9 +20,10 @@ use std::time::Duration;
 
 use tokio::sync::Notify;
 
-pub use listener::{accept, bind};
+pub use forwarded::Forwarded;
+pub use listener::{Connected, Listener, accept, bind, bind_unix, take, take_over};
 pub use message::Message;
-pub use served::Served;
+pub use served::{Served, Switch};
 
 use crate::attest::Policy;
 use crate::collateral::Verifier;
@@ -87,6 +89,7 @@ pub struct Settings {
     pub judge: Option<Judge>,
     /// Names for which the server proves itself by exporter-v1; none for any.
     pub names: Vec<String>,
+    pub forwarded: Forwarded,
     /// A forwarder, and nothing else.
     pub forward: Option<Rules>,
     /// Receive credit of each request, in bytes, and whether what the host is done with is granted again.
@@ -183,18 +186,17 @@ impl Server {
     }
 
     /// A place for one more connection from there, if there is one.
-    fn admit(self: &Arc<Self>, address: IpAddr) -> Option<Place> {
+    fn admit(self: &Arc<Self>, address: Option<IpAddr>) -> Option<Place> {
         let limits = &self.settings.limits;
         let mut by_address = lock(&self.by_address);
-        let here = by_address.entry(address).or_default();
-        if self.connections() >= limits.connections || *here >= limits.connections_per_address {
-            if *here == 0 {
-                by_address.remove(&address);
-            }
+        let here = address.and_then(|address| by_address.get(&address).copied()).unwrap_or(0);
+        if self.connections() >= limits.connections || here >= limits.connections_per_address {
             self.counts.turned_away.fetch_add(1, Ordering::Relaxed);
             return None;
         }
-        *here += 1;
+        if let Some(address) = address {
+            by_address.insert(address, here + 1);
+        }
         self.connections.fetch_add(1, Ordering::AcqRel);
         self.counts.accepted.fetch_add(1, Ordering::Relaxed);
         Some(Place { server: self.clone(), address })
@@ -204,16 +206,18 @@ impl Server {
 /// Held by a connection as long as it lives.
 struct Place {
     server: Arc<Server>,
-    address: IpAddr,
+    address: Option<IpAddr>,
 }
 
 impl Drop for Place {
     fn drop(&mut self) {
         let mut by_address = lock(&self.server.by_address);
-        if let Some(here) = by_address.get_mut(&self.address) {
+        if let Some(address) = self.address
+            && let Some(here) = by_address.get_mut(&address)
+        {
             *here -= 1;
             if *here == 0 {
-                by_address.remove(&self.address);
+                by_address.remove(&address);
             }
         }
         self.server.connections.fetch_sub(1, Ordering::AcqRel);

@@ -1,10 +1,11 @@
 //! One request as the host has it: what it was asked, what it answers, piece by piece.
 
 use std::collections::VecDeque;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::{Arc, Mutex, OnceLock};
 
 use bytes::Bytes;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::Notify;
 
 use super::message::Message;
@@ -13,6 +14,19 @@ use crate::error::{Error, Result, Status};
 use crate::events::{Observer, Outlet};
 use crate::flow::{Cancel, Credit, Outgoing, lock};
 use crate::http::Head;
+use crate::stream::{Shared, drive_upgraded};
+
+/// Where a request came from.
+pub struct Origin {
+    /// The other end of the socket; none for a Unix one.
+    pub peer: Option<SocketAddr>,
+    /// Whether the connection is in TLS.
+    pub secure: bool,
+    /// Who asks, and in what scheme, as far as the server's settings let a proxy say.
+    pub remote: Option<IpAddr>,
+    pub https: bool,
+    pub client: Client,
+}
 
 /// A request, and the way back for its answer. Shared by the host and the connection.
 pub struct Served {
@@ -20,10 +34,10 @@ pub struct Served {
     pub target: Vec<u8>,
     /// Its status is 0.
     pub head: Head,
-    pub peer: SocketAddr,
-    pub secure: bool,
-    pub client: Client,
+    pub origin: Origin,
     pub credit: Arc<Credit>,
+    /// What a stream that comes of the request starts with, and whether it is granted again.
+    pub switch_credit: (u64, bool),
     pub cancel: Cancel,
     /// Where its events go, once the host has said so.
     outlet: Mutex<Option<Outlet>>,
@@ -38,6 +52,7 @@ struct Said {
     heads: VecDeque<Message>,
     answered: bool,
     trailers: Vec<(Vec<u8>, Vec<u8>)>,
+    switch: Option<Switch>,
     started: bool,
     /// The host let go of the request, or its connection ended.
     over: bool,
@@ -48,24 +63,47 @@ pub enum Answer {
     Head(Message),
     Piece(Bytes),
     End,
+    Switch(Switch),
+}
+
+/// The connection leaves HTTP with this head, and becomes a stream of the host's. Dropped before that, the stream is closed.
+pub struct Switch {
+    pub message: Message,
+    stream: Arc<Shared>,
+    outlet: Option<Outlet>,
+}
+
+impl Switch {
+    pub fn new(message: Message, stream: Arc<Shared>, outlet: Outlet) -> Switch {
+        Switch { message, stream, outlet: Some(outlet) }
+    }
+
+    /// Runs the stream to its end.
+    pub(super) async fn run<S: AsyncRead + AsyncWrite>(mut self, io: S) {
+        if let Some(outlet) = self.outlet.take() {
+            drive_upgraded(io, self.stream.clone(), outlet).await;
+        }
+    }
+}
+
+impl Drop for Switch {
+    fn drop(&mut self) {
+        if let Some(outlet) = self.outlet.take() {
+            let error = Error::new(Status::Closed, "the connection ended before it was upgraded");
+            self.stream.outgoing.end(error.clone());
+            outlet.close(Some(error));
+        }
+    }
 }
 
 impl Served {
-    pub fn new(
-        method: String,
-        target: Vec<u8>,
-        head: Head,
-        (peer, secure): (SocketAddr, bool),
-        client: Client,
-        credit: Credit,
-    ) -> Served {
+    pub fn new(method: String, target: Vec<u8>, head: Head, origin: Origin, credit: Credit) -> Served {
         Served {
             method,
             target,
             head,
-            peer,
-            secure,
-            client,
+            origin,
+            switch_credit: (credit.available(), credit.automatic),
             credit: Arc::new(credit),
             cancel: Cancel::default(),
             outlet: Mutex::default(),
@@ -129,10 +167,7 @@ impl Served {
     /// An informational head, or the final one. Errors: InvalidState (a final one was there already), Closed.
     pub fn say(&self, message: Message) -> Result<()> {
         let mut said = lock(&self.said);
-        said.check()?;
-        if said.answered {
-            return Err(Error::new(Status::InvalidState, "the response head was sent already"));
-        }
+        said.check_open()?;
         said.answered = message.status >= 200;
         said.heads.push_back(message);
         drop(said);
@@ -152,6 +187,27 @@ impl Served {
         outgoing.finish()
     }
 
+    /// Whether the peer has asked to leave HTTP with this status. Errors: as `say`; InvalidState also where it has not.
+    pub fn check_switch(&self, status: u16) -> Result<()> {
+        let asked = if status == 101 { self.head.find("upgrade").is_some() } else { self.method == "CONNECT" };
+        if !asked {
+            return Err(Error::new(Status::InvalidState, "the peer has not asked for that"));
+        }
+        lock(&self.said).check_open()
+    }
+
+    /// Instead of an answer. Errors: as `check_switch`.
+    pub fn switch(&self, switch: Switch) -> Result<()> {
+        self.check_switch(switch.message.status)?;
+        let mut said = lock(&self.said);
+        said.check_open()?;
+        said.answered = true;
+        said.switch = Some(switch);
+        drop(said);
+        self.spoke.notify_one();
+        Ok(())
+    }
+
     fn answering(&self) -> Result<&Arc<Outgoing>> {
         let said = lock(&self.said);
         if !said.answered {
@@ -165,12 +221,17 @@ impl Served {
     pub(super) async fn answer(&self) -> Result<Answer> {
         loop {
             let spoke = self.spoke.notified();
-            let (head, answered) = {
+            let (head, switch, answered) = {
                 let mut said = lock(&self.said);
-                (said.heads.pop_front(), said.answered)
+                let head = said.heads.pop_front();
+                let switch = if head.is_none() { said.switch.take() } else { None };
+                (head, switch, said.answered)
             };
             if let Some(head) = head {
                 return Ok(Answer::Head(head));
+            }
+            if let Some(switch) = switch {
+                return Ok(Answer::Switch(switch));
             }
             let Some(outgoing) = self.outgoing.get().filter(|_| answered) else {
                 spoke.await;
@@ -189,7 +250,11 @@ impl Served {
 
     /// The connection is done with the request, well or not.
     pub(super) fn end(&self, error: Option<&Error>) {
-        lock(&self.said).over = true;
+        let mut said = lock(&self.said);
+        said.over = true;
+        let unused = said.switch.take();
+        drop(said);
+        drop(unused);
         if let Some(outgoing) = self.outgoing.get() {
             match error {
                 Some(error) => outgoing.end(error.clone()),
@@ -209,6 +274,15 @@ impl Said {
             (true, _) => Err(Error::new(Status::InvalidState, "the request was started already")),
             (_, true) => Err(Error::new(Status::Closed, "the request is over")),
             _ => Ok(()),
+        }
+    }
+
+    /// Whether the final head can still be said.
+    fn check_open(&self) -> Result<()> {
+        self.check()?;
+        match self.answered {
+            true => Err(Error::new(Status::InvalidState, "the response head was sent already")),
+            false => Ok(()),
         }
     }
 

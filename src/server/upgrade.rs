@@ -1,4 +1,4 @@
-//! Connections that leave HTTP: to a forwarder's target.
+//! Connections that leave HTTP: for a stream of the host's, or to a forwarder's target.
 
 use std::io;
 use std::pin::Pin;
@@ -62,11 +62,17 @@ impl<S: Wire> Serving<'_, S> {
         Ok((rules.reach(&target).await?, accept))
     }
 
+    /// Puts the head that ends HTTP into the outbox.
+    pub(super) fn put_switch(&mut self, message: &Message) -> Result<()> {
+        let head = self.conn.send_response(message.status, &message.reason, message.lines()).map_err(host)?;
+        self.outbox.extend_from_slice(head);
+        Ok(())
+    }
+
     async fn switch(&mut self, accept: &str) -> Result<()> {
         let lines = [("Upgrade", "websocket"), ("Connection", "Upgrade"), ("Sec-WebSocket-Accept", accept)];
-        let lines = lines.into_iter().map(|(name, value)| (name.as_bytes(), value.as_bytes()));
-        let head = self.conn.send_response(101, b"Switching Protocols", lines).map_err(host)?;
-        self.outbox.extend_from_slice(head);
+        let headers = lines.map(|(name, value)| (name.as_bytes().to_vec(), value.as_bytes().to_vec())).to_vec();
+        self.put_switch(&Message { status: 101, reason: b"Switching Protocols".to_vec(), headers })?;
         let sending = async {
             let io = |error| Error::from_io(error, Phase::Transfer);
             self.wire.write_all_buf(&mut self.outbox).await.map_err(io)?;

@@ -6,6 +6,7 @@ use std::pin::Pin;
 use std::task::Poll;
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::net::UnixStream;
 
 use crate::attest::EXPORTER_LENGTH;
 use crate::error::{Error, Result, Status};
@@ -17,13 +18,19 @@ pub trait Wire: AsyncRead + AsyncWrite + Unpin + Send {
     fn export(&self, label: &[u8], context: Option<&[u8]>) -> Result<[u8; EXPORTER_LENGTH]>;
 }
 
-impl Wire for ServerStream<Socket> {
+impl<S: AsyncRead + AsyncWrite + Unpin + Send> Wire for ServerStream<S> {
     fn export(&self, label: &[u8], context: Option<&[u8]>) -> Result<[u8; EXPORTER_LENGTH]> {
         tls::export(self.get_ref().1, label, context)
     }
 }
 
 impl Wire for Socket {
+    fn export(&self, _: &[u8], _: Option<&[u8]>) -> Result<[u8; EXPORTER_LENGTH]> {
+        Err(Error::new(Status::InvalidState, "a session in the clear has no keys"))
+    }
+}
+
+impl Wire for UnixStream {
     fn export(&self, _: &[u8], _: Option<&[u8]>) -> Result<[u8; EXPORTER_LENGTH]> {
         Err(Error::new(Status::InvalidState, "a session in the clear has no keys"))
     }

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 /// The order of the header's chapters.
-const SOURCES: [&str; 38] = [
+const SOURCES: [&str; 40] = [
     "status.rs",
     "bytes.rs",
     "error.rs",
@@ -33,7 +33,9 @@ const SOURCES: [&str; 38] = [
     "server_config_tls.rs",
     "evidence.rs",
     "server.rs",
+    "server_listen.rs",
     "server_request.rs",
+    "server_upgrade.rs",
     "tunnel.rs",
     "text.rs",
     "h1/types.rs",

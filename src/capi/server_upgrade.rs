@@ -1,0 +1,60 @@
+//! `atls_server_request`, left behind: a connection that becomes a stream of the host's.
+
+use std::sync::{Arc, OnceLock};
+
+use super::error::atls_error;
+use super::event::{Operation, Poster, atls_sink};
+use super::guard::guard;
+use super::handle::{borrow, put, require, share};
+use super::headers::atls_headers;
+use super::runtime::atls_runtime;
+use super::server_request::atls_server_request;
+use super::status::atls_status;
+use super::stream::atls_stream;
+use crate::error::{Error, Status};
+use crate::events::{Event, Observer, Outlet};
+use crate::flow::{Cancel, Credit, Outgoing};
+use crate::server::{Message, Switch};
+use crate::stream::Shared;
+
+/// Answers with 101 and `headers`, among which must be Upgrade, or to a CONNECT with a 2xx, and takes the connection out of HTTP: it becomes an
+/// event-driven atls_stream with events for `sink`, CONNECTED once the answer is on its way; bytes that the peer has sent ahead come first. The request must
+/// have been started; it ends with CLOSED and OK. The stream has the credit of the server's requests (atls_server_config_set_credit). Where the connection ends
+/// before, the stream is CLOSED at once. Statuses: NULL_ARGUMENT, INVALID_ARGUMENT (status), INVALID_STATE (not started; answered; not
+/// asked for; queue or runtime stopped), CLOSED.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn atls_server_request_upgrade(
+    request: *const atls_server_request,
+    runtime: *const atls_runtime,
+    status: u32,
+    headers: *const atls_headers,
+    sink: *const atls_sink,
+    stream: *mut *mut atls_stream,
+    error: *mut *mut atls_error,
+) -> atls_status {
+    guard(error, || {
+        require(stream, "stream")?;
+        let served = &unsafe { borrow(request, "request") }?.served;
+        let runtime = unsafe { share(runtime, "runtime") }?;
+        let invalid = |_| Error::new(Status::InvalidArgument, format!("status {status}"));
+        let status = u16::try_from(status).map_err(invalid)?;
+        let message = Message::switching(status, unsafe { headers.as_ref() }.map(|headers| &headers.headers))?;
+        served.check_switch(status)?;
+        let operation = unsafe { Operation::new(sink, &runtime.registry) }?;
+        let observer: Arc<dyn Observer> = Arc::new(Poster(operation.clone()));
+        let writable = observer.clone();
+        let shared = Arc::new(Shared {
+            credit: Arc::new(Credit::new(served.switch_credit.0, served.switch_credit.1)),
+            outgoing: Outgoing::new(Box::new(move || writable.post(Event::Writable, None))),
+            cancel: Cancel::default(),
+            closing: Cancel::default(),
+            verdict: served.origin.client.verdict.clone().map(OnceLock::from).unwrap_or_default(),
+        });
+        let made = Arc::new(atls_stream::of_events(shared.clone(), runtime));
+        operation.register(&made, &shared, |shared| shared.cancel.cancel())?;
+        unsafe { put(stream, Arc::into_raw(made).cast_mut(), "stream") }?;
+        // Refused in between, the stream says so with CLOSED.
+        let _ = served.switch(Switch::new(message, shared, Outlet::new(observer)));
+        Ok(())
+    })
+}

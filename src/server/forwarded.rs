@@ -1,0 +1,95 @@
+//! Who asks, where a proxy says so: X-Forwarded-For, X-Real-Ip, X-Scheme, X-Forwarded-Proto (http spec A.6). Pure.
+
+use std::net::IpAddr;
+
+use crate::http::Head;
+
+/// Whose word counts.
+#[derive(Clone, Debug, Default)]
+pub struct Forwarded {
+    pub enabled: bool,
+    /// Proxies of one's own, which are not whom a list of forwarders is read for.
+    pub trusted: Vec<IpAddr>,
+}
+
+impl Forwarded {
+    /// Address and scheme, from the peer's own where the head says nothing that can be used.
+    pub fn read(&self, head: &Head, peer: Option<IpAddr>, secure: bool) -> (Option<IpAddr>, bool) {
+        if !self.enabled {
+            return (peer, secure);
+        }
+        (self.address(head).or(peer), scheme(head).unwrap_or(secure))
+    }
+
+    fn address(&self, head: &Head) -> Option<IpAddr> {
+        let named = head.find("x-real-ip").map(|value| value.to_vec()).or_else(|| {
+            let list: Vec<&[u8]> = head.all("x-forwarded-for").collect();
+            let list = list.join(&b","[..]);
+            let items = || list.split(|byte| *byte == b',').map(<[u8]>::trim_ascii);
+            let trusted = |item: &[u8]| parse(item).is_some_and(|address| self.trusted.contains(&address));
+            let found = items().rev().find(|item| !trusted(item)).or_else(|| items().next());
+            found.map(<[u8]>::to_vec)
+        });
+        parse(&named?)
+    }
+}
+
+fn parse(text: &[u8]) -> Option<IpAddr> {
+    Some(std::str::from_utf8(text).ok()?.trim().parse::<IpAddr>().ok()?.to_canonical())
+}
+
+fn scheme(head: &Head) -> Option<bool> {
+    let value = head.find("x-scheme").or_else(|| head.find("x-forwarded-proto"))?;
+    match value.rsplit(|byte| *byte == b',').next()?.trim_ascii() {
+        b"https" => Some(true),
+        b"http" => Some(false),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(lines: &[(&str, &str)], trusted: &[&str]) -> (String, bool) {
+        let mut head = Head::new(0, 1, b"");
+        lines.iter().for_each(|(name, value)| head.add(name.as_bytes(), value.as_bytes()));
+        let trusted = trusted.iter().map(|text| text.parse().unwrap()).collect();
+        let (address, secure) =
+            Forwarded { enabled: true, trusted }.read(&head, Some("9.9.9.9".parse().unwrap()), false);
+        (address.unwrap().to_string(), secure)
+    }
+
+    #[test]
+    fn who_is_named() {
+        for (lines, trusted, wanted) in [
+            (&[][..], &[][..], "9.9.9.9"),
+            (&[("X-Forwarded-For", "1.1.1.1")], &[], "1.1.1.1"),
+            (&[("X-Forwarded-For", "1.1.1.1, 2.2.2.2")], &[], "2.2.2.2"),
+            (&[("X-Forwarded-For", "1.1.1.1, 2.2.2.2, 3.3.3.3")], &["3.3.3.3", "2.2.2.2"], "1.1.1.1"),
+            (&[("X-Forwarded-For", "2.2.2.2,3.3.3.3")], &["3.3.3.3", "2.2.2.2"], "2.2.2.2"),
+            (&[("X-Forwarded-For", "1.1.1.1"), ("x-forwarded-for", "2.2.2.2")], &[], "2.2.2.2"),
+            (&[("X-Forwarded-For", "1.1.1.1"), ("X-Real-Ip", "4.4.4.4")], &[], "4.4.4.4"),
+            (&[("X-Real-Ip", "2001:db8::1")], &[], "2001:db8::1"),
+            (&[("X-Real-Ip", "4.4.4.4<script>")], &[], "9.9.9.9"),
+            (&[("X-Forwarded-For", "www.google.com")], &[], "9.9.9.9"),
+            (&[("X-Forwarded-For", "")], &[], "9.9.9.9"),
+        ] {
+            assert_eq!(read(lines, trusted).0, wanted, "{lines:?}");
+        }
+    }
+
+    #[test]
+    fn what_scheme() {
+        for (lines, wanted) in [
+            (&[("X-Scheme", "https")][..], true),
+            (&[("X-Forwarded-Proto", "https")], true),
+            (&[("X-Forwarded-Proto", "http, https")], true),
+            (&[("X-Forwarded-Proto", "https,http")], false),
+            (&[("X-Forwarded-Proto", "ftp")], false),
+            (&[("X-Scheme", "http"), ("X-Forwarded-Proto", "https")], false),
+        ] {
+            assert_eq!(read(lines, &[]).1, wanted, "{lines:?}");
+        }
+    }
+}
