@@ -63,6 +63,13 @@ impl Buffer {
         true
     }
 
+    /// Gives back what an empty buffer has beyond `keep`.
+    pub fn rest(&mut self, keep: usize) {
+        if self.is_empty() && self.storage.len() > keep {
+            *self = Buffer::default();
+        }
+    }
+
     fn make_room(&mut self, count: usize) {
         if self.is_empty() {
             (self.start, self.end) = (0, 0);

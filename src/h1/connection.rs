@@ -121,6 +121,14 @@ impl Connection {
         self.buffer.commit(count)
     }
 
+    /// Nothing is expected for a while: gives memory back, but for `keep` bytes.
+    pub fn rest(&mut self, keep: usize) {
+        self.buffer.rest(keep);
+        if self.out.capacity() > keep {
+            self.out = Vec::new();
+        }
+    }
+
     /// Bytes that were not parsed, and whether the end follows them.
     pub fn trailing_data(&self) -> (&[u8], bool) {
         (self.buffer.live(), self.eof)

@@ -223,18 +223,20 @@ impl Connection {
     }
 
     fn show(&self, got: Got) -> Event<'_> {
-        let block = self.buffer.bytes(self.head.block.clone());
+        // Where the block was is known for as long as nothing more is received, and no longer.
+        let block = || self.buffer.bytes(self.head.block.clone());
         match got {
             Got::Nothing => Event::of(EventKind::NeedData),
             Got::Closed => Event::of(EventKind::ConnectionClosed),
             Got::End { trailers } => Event {
-                fields: if trailers { Fields::new(&self.head, block) } else { Fields::none() },
+                fields: if trailers { Fields::new(&self.head, block()) } else { Fields::none() },
                 ..Event::of(EventKind::EndOfMessage)
             },
             Got::Data { bytes, chunk_start, chunk_end } => {
                 Event { data: self.buffer.bytes(bytes), chunk_start, chunk_end, ..Event::of(EventKind::Data) }
             }
             Got::Head(kind) => {
+                let block = block();
                 let head = Event {
                     version: self.head.version,
                     fields: Fields::new(&self.head, block),

@@ -7,8 +7,9 @@ use std::time::Duration;
 
 use bytes::BytesMut;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::time::{Instant, sleep_until};
+use tokio::time::Instant;
 
+use super::alarm::Alarm;
 use super::exchange::Done;
 use super::message::Message;
 use super::served::Origin;
@@ -20,6 +21,8 @@ use crate::flow::Credit;
 use crate::h1::{Connection, EventKind, ProtocolError, Role, Rules, State};
 use crate::http::Head;
 
+/// Bytes that a connection keeps for itself between requests, and with which it waits for the next.
+const IDLE: usize = 1 << 10;
 /// Bytes that are read at a time.
 pub(super) const READ: usize = 16 << 10;
 /// What is still read, and for how long, from a peer that is told to go: closing with bytes unread would throw our last words away.
@@ -35,7 +38,16 @@ pub async fn serve<S: Wire>(
     let limits = &server.settings.limits;
     let rules = Rules { max_incomplete: limits.head, max_fields: limits.fields, ..Rules::default() };
     let conn = Connection::new(Role::Server, rules);
-    let mut this = Serving { wire, conn, server, peer, session, outbox: BytesMut::new(), unflushed: false };
+    let mut this = Serving {
+        wire,
+        conn,
+        server,
+        peer,
+        session,
+        outbox: BytesMut::new(),
+        alarm: Alarm::default(),
+        unflushed: false,
+    };
     loop {
         let served = match this.next_request().await {
             Ok(Some(served)) => served,
@@ -77,6 +89,7 @@ pub(super) struct Serving<'a, S> {
     /// In TLS only.
     pub(super) session: Option<Session>,
     pub(super) outbox: BytesMut,
+    pub(super) alarm: Alarm,
     /// Something was written that may not have left.
     pub(super) unflushed: bool,
 }
@@ -86,6 +99,10 @@ impl<S: Wire> Serving<'_, S> {
     pub(super) async fn next_request(&mut self) -> Result<Option<Arc<Served>>> {
         let limits = &self.server.settings.limits;
         let now = Instant::now();
+        self.conn.rest(IDLE);
+        if self.outbox.capacity() > IDLE {
+            self.outbox = BytesMut::new();
+        }
         let (idle_until, mut head_until) = (limits.idle.map(|idle| now + idle), None);
         loop {
             let event = self.conn.next_event().map_err(protocol)?;
@@ -106,8 +123,8 @@ impl<S: Wire> Serving<'_, S> {
             let read = tokio::select! {
                 biased;
                 () = self.server.stopping.thrown(), if !begun => return Ok(None),
-                read = self.wire.read(self.conn.reserve(READ)) => read,
-                () = until(if begun { head_until } else { idle_until }) => match begun {
+                read = self.wire.read(self.conn.reserve(if begun { READ } else { IDLE })) => read,
+                () = self.alarm.rings(if begun { head_until } else { idle_until }, None) => match begun {
                     false => return Ok(None),
                     true => return Err(late("no complete request head in time")),
                 },
@@ -184,13 +201,6 @@ impl<S: Wire> Serving<'_, S> {
         };
         let _ = tokio::time::timeout(LINGER.1, goodbye).await;
         Ok(())
-    }
-}
-
-pub(super) async fn until(deadline: Option<Instant>) {
-    match deadline {
-        Some(deadline) => sleep_until(deadline).await,
-        None => std::future::pending().await,
     }
 }
 

@@ -7,7 +7,7 @@ use bytes::{Buf, Bytes};
 use tokio::time::Instant;
 
 use super::Served;
-use super::connection::{READ, Serving, host, late, protocol, too_large, until};
+use super::connection::{READ, Serving, host, late, protocol, too_large};
 use super::served::{Answer, Switch};
 use super::wire::{Moved, Wire, advance};
 use crate::error::{Detail, Error, Phase, Result, Status};
@@ -48,6 +48,18 @@ struct Course {
     body_until: Option<Instant>,
     /// Until when the peer must have taken something of the answer.
     send_until: Option<Instant>,
+}
+
+impl Course {
+    fn overdue(&self) -> Error {
+        match self.body_until.is_some_and(|until| until <= Instant::now()) {
+            true => late("the request body took too long"),
+            false => {
+                let why = "the peer takes nothing of the answer";
+                Error::new(Status::TimedOut, why).phase(Phase::Transfer).detail(Detail::IdleTimeout)
+            }
+        }
+    }
 }
 
 impl<S: Wire> Serving<'_, S> {
@@ -137,6 +149,10 @@ impl<S: Wire> Serving<'_, S> {
     /// One thing of all that can happen now.
     async fn step(&mut self, served: &Served, outlet: &Outlet, course: &mut Course, wants_bytes: bool) -> Result<()> {
         let io = |error| Error::from_io(error, Phase::Transfer);
+        // A peer that is never quiet has the same time for its body.
+        if course.body_until.is_some_and(|until| until <= Instant::now()) {
+            return Err(course.overdue());
+        }
         let waits = self.conn.they_are_waiting_for_100_continue();
         if self.outbox.is_empty() && !self.unflushed {
             course.send_until = None;
@@ -149,6 +165,14 @@ impl<S: Wire> Serving<'_, S> {
         let reads = (wants_bytes && !waits) || watches;
         let room_for_bytes = reads.then(|| self.conn.reserve(READ));
         tokio::select! {
+            // What the host has said goes out together, as far as there is room; then the network; a clock only where nothing moves.
+            biased;
+            answer = served.answer(), if !course.answer_over && course.switch.is_none() && self.outbox.len() < OUTBOX => {
+                match answer? {
+                    Answer::Switch(switch) => course.switch = Some(switch),
+                    answer => course.answer_over = self.put(served, answer)?,
+                }
+            }
             moved = advance(&mut self.wire, &self.outbox, self.unflushed, room_for_bytes), if sends || reads => {
                 match moved.map_err(io)? {
                     Moved::Sent(count) => {
@@ -162,12 +186,6 @@ impl<S: Wire> Serving<'_, S> {
                     }
                 }
             }
-            answer = served.answer(), if !course.answer_over && course.switch.is_none() && self.outbox.len() < OUTBOX => {
-                match answer? {
-                    Answer::Switch(switch) => course.switch = Some(switch),
-                    answer => course.answer_over = self.put(served, answer)?,
-                }
-            }
             permit = room(&served.credit, outlet), if !course.pending.is_empty() => {
                 let allowed = usize::try_from(served.credit.available()).unwrap_or(usize::MAX);
                 let piece = course.pending.split_to(course.pending.len().min(allowed));
@@ -175,11 +193,7 @@ impl<S: Wire> Serving<'_, S> {
                 outlet.post_now(Event::Data(piece, served.credit.clone()), permit);
             }
             _ = served.credit.wait(), if wants_bytes && waits => {}
-            () = until(course.body_until) => return Err(late("the request body took too long")),
-            () = until(course.send_until) => {
-                let why = "the peer takes nothing of the answer";
-                return Err(Error::new(Status::TimedOut, why).phase(Phase::Transfer).detail(Detail::IdleTimeout));
-            }
+            () = self.alarm.rings(course.body_until, course.send_until) => return Err(course.overdue()),
         }
         Ok(())
     }

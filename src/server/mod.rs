@@ -1,6 +1,7 @@
 //! The HTTP server: listeners, connections in TLS or without, requests to the host and answers back. What is on the wire is read and written
 //! by the sans-I/O machine of `h1`, so that what it refuses is refused here. May touch the network and the clock.
 
+mod alarm;
 mod connection;
 mod exchange;
 mod forwarded;

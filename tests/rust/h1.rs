@@ -319,3 +319,23 @@ fn limits() {
     let bytes = format!("POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n{chunks}0\r\n\r\n");
     assert!(run(&mut server(0), std::iter::once(bytes.as_bytes()), true).contains("chunk extensions"));
 }
+
+#[test]
+fn a_head_larger_than_the_buffer_keeps_is_forgotten_in_good_order() {
+    let mut conn = Connection::new(Role::Server, Rules { max_incomplete: 1 << 20, ..Rules::default() });
+    for keep in [0, 1 << 10] {
+        let long = "x".repeat(600 << 10);
+        conn.receive(format!("GET /{long} HTTP/1.1\r\nHost: a\r\n\r\n").as_bytes());
+        assert_eq!(conn.next_event().unwrap().target.len(), long.len() + 1);
+        assert_eq!(conn.next_event().unwrap().kind, EventKind::EndOfMessage);
+        conn.send_response(204, b"", std::iter::empty()).unwrap();
+        conn.send_end_of_message(std::iter::empty()).unwrap();
+        conn.start_next_cycle().unwrap();
+        if keep > 0 {
+            conn.rest(keep);
+        }
+        // The room for what comes next is made by giving back what the head took.
+        let _ = conn.reserve(1);
+        assert_eq!(conn.next_event().unwrap().kind, EventKind::NeedData);
+    }
+}

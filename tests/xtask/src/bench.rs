@@ -1,8 +1,9 @@
 //! `cargo xtask bench`: the library beside native hyper + tokio-rustls and a current libcurl, in one run. Peers take turns;
 //! figures are medians over the rounds (BENCH_ROUNDS, default 5), and what counts is the ratio in one line. BENCH_ONLY=h1 runs only the
-//! sans-I/O connection's rows.
+//! sans-I/O connection's rows, BENCH_ONLY=server only the servers'.
 
 mod h1;
+mod server;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -48,6 +49,9 @@ pub fn run_bench() -> Done {
     if std::env::var("BENCH_ONLY").is_ok_and(|only| only == "h1") {
         return h1::table(&bench, rounds);
     }
+    if std::env::var("BENCH_ONLY").is_ok_and(|only| only == "server") {
+        return server::table(&bench, rounds);
+    }
     let server = bench.server()?;
     bench.table(rounds)?;
     bench.raw_stream(rounds)?;
@@ -56,6 +60,7 @@ pub fn run_bench() -> Done {
     bench.first_response(rounds)?;
     drop(server);
     bench.attestation(rounds)?;
+    server::table(&bench, rounds)?;
     h1::table(&bench, rounds)
 }
 
