@@ -461,6 +461,31 @@
 #define ATLS_SERVER_COUNT_BYTES_DOWN 9
 
 /*
+ Nothing until more is received.
+ */
+#define ATLS_MULTIPART_NEED_DATA 0
+
+/*
+ A part begins: atls_multipart_name and its like say which.
+ */
+#define ATLS_MULTIPART_PART 1
+
+/*
+ Some of its bytes, in atls_multipart_data.
+ */
+#define ATLS_MULTIPART_DATA 2
+
+/*
+ It is complete.
+ */
+#define ATLS_MULTIPART_PART_END 3
+
+/*
+ So is the form.
+ */
+#define ATLS_MULTIPART_END 4
+
+/*
  Until the target is reached; 10 seconds by default, then 504.
  */
 #define ATLS_TUNNEL_CONNECT 1
@@ -658,6 +683,11 @@ typedef struct atls_error atls_error;
 typedef struct atls_exchange atls_exchange;
 
 /*
+ Names with values, and files, in the order in which they came. Immutable; to be freed by its owner.
+ */
+typedef struct atls_form atls_form;
+
+/*
  A connection without I/O, in either role. Belongs to one thread at a time.
 
  What it hands out is borrowed in two domains: what receiving calls gave is valid until the next receiving call (`receive*`, `recv_*`,
@@ -687,6 +717,12 @@ typedef struct atls_headers atls_headers;
  closes it once its exchange is over.
  */
 typedef struct atls_http atls_http;
+
+/*
+ A multipart/form-data body, piece by piece (RFC 7578): bytes go in with atls_multipart_receive, atls_multipart_next says what they are. Keeps a part's head
+ and the length of a boundary, and no more. One thread at a time.
+ */
+typedef struct atls_multipart atls_multipart;
 
 /*
  A policy. Immutable, reference-counted, safe to share between threads and connections.
@@ -2608,6 +2644,14 @@ atls_status atls_server_config_set_keep_alive(struct atls_server_config *config,
                                               struct atls_error **error);
 
 /*
+ Decodes bodies of requests by their Content-Encoding: gzip, deflate, br and zstd; another one is answered with 415, what cannot be decoded with 400. The
+ limit of a body is that of what comes out. The head stays as it is. Off by default. Statuses: NULL_ARGUMENT.
+ */
+atls_status atls_server_config_set_decode(struct atls_server_config *config,
+                                          bool decode,
+                                          struct atls_error **error);
+
+/*
  Believes X-Real-Ip, X-Forwarded-For, X-Scheme and X-Forwarded-Proto (atls_server_request_remote, atls_server_request_scheme): for servers that only a
  proxy can reach, since anybody can write such lines. Off by default. Statuses: NULL_ARGUMENT.
  */
@@ -2964,6 +3008,130 @@ atls_status atls_server_request_upgrade(const struct atls_server_request *reques
                                         const struct atls_sink *sink,
                                         struct atls_stream **stream,
                                         struct atls_error **error);
+
+/*
+ Reads a query (what follows the '?' of a target) or text like it: pairs between '&', '+' for a blank, %XX for a byte. The caller's to free. Statuses:
+ NULL_ARGUMENT, HTTP_PROTOCOL (more than 10,000 pairs).
+ */
+atls_status atls_form_parse_query(const uint8_t *query,
+                                  size_t len,
+                                  struct atls_form **form,
+                                  struct atls_error **error);
+
+/*
+ Reads the value of a Cookie line: the last of a name counts, what has no '=' is a value without a name, and quotes are taken away. The caller's to
+ free. Statuses: NULL_ARGUMENT.
+ */
+atls_status atls_form_parse_cookies(const uint8_t *cookie,
+                                    size_t len,
+                                    struct atls_form **form,
+                                    struct atls_error **error);
+
+/*
+ Reads a whole body as its Content-Type says: application/x-www-form-urlencoded or multipart/form-data. Another type has no pairs and is no fault.
+ `content_encoding`, which may be NULL, is that line's value, and must be "identity": a coded body has to be decoded before
+ (atls_server_config_set_decode). The caller's to free. Statuses: NULL_ARGUMENT, INVALID_UTF8, HTTP_PROTOCOL with an atls_error_http_status that a server
+ may answer with.
+ */
+atls_status atls_form_parse_body(const char *content_type,
+                                 const char *content_encoding,
+                                 const uint8_t *body,
+                                 size_t len,
+                                 struct atls_form **form,
+                                 struct atls_error **error);
+
+/*
+ How many there are; 0 for NULL.
+ */
+size_t atls_form_count(const struct atls_form *form);
+
+/*
+ The first at `from` or behind it with this name; SIZE_MAX for none.
+ */
+size_t atls_form_find(const struct atls_form *form, const char *name, size_t from);
+
+/*
+ A name: bytes, mostly UTF-8. Empty beyond the end. Valid as long as the form, as are the others.
+ */
+struct atls_str atls_form_name(const struct atls_form *form, size_t index);
+
+/*
+ A value, or the bytes of a file.
+ */
+struct atls_str atls_form_value(const struct atls_form *form, size_t index);
+
+/*
+ The name of a file, as the client has it: never to be used as a path. Empty for what is no file.
+ */
+struct atls_str atls_form_file_name(const struct atls_form *form, size_t index);
+
+/*
+ What the client says the type of a part is; empty where it says nothing.
+ */
+struct atls_str atls_form_content_type(const struct atls_form *form, size_t index);
+
+/*
+ Frees the form.
+ */
+void atls_form_free(struct atls_form *form);
+
+/*
+ `content_type` is the value of the body's Content-Type line. `parts` and `part_head` limit the number of parts, and the bytes of a part's head; 0 is 100 parts, and
+ 10,240 bytes. The caller's to free. Statuses: NULL_ARGUMENT, INVALID_UTF8, HTTP_PROTOCOL (no form, no boundary).
+ */
+atls_status atls_multipart_new(const char *content_type,
+                               size_t parts,
+                               size_t part_head,
+                               struct atls_multipart **multipart,
+                               struct atls_error **error);
+
+/*
+ More of the body. Copied. Statuses: NULL_ARGUMENT.
+ */
+atls_status atls_multipart_receive(struct atls_multipart *multipart,
+                                   const uint8_t *data,
+                                   size_t len,
+                                   struct atls_error **error);
+
+/*
+ The body is over: from here on a form that is not complete is an error. Statuses: NULL_ARGUMENT.
+ */
+atls_status atls_multipart_receive_eof(struct atls_multipart *multipart, struct atls_error **error);
+
+/*
+ What comes next, ATLS_MULTIPART_*. Statuses: NULL_ARGUMENT, HTTP_PROTOCOL (for good), with an atls_error_http_status that a server may answer with.
+ */
+atls_status atls_multipart_next(struct atls_multipart *multipart,
+                                uint32_t *event,
+                                struct atls_error **error);
+
+/*
+ The name of the part that began last. Valid until the next part, as are the others.
+ */
+struct atls_str atls_multipart_name(const struct atls_multipart *multipart);
+
+/*
+ Its file's name, as the client has it: never to be used as a path. Empty for what is no file.
+ */
+struct atls_str atls_multipart_file_name(const struct atls_multipart *multipart);
+
+/*
+ What the client says its type is; empty where it says nothing.
+ */
+struct atls_str atls_multipart_content_type(const struct atls_multipart *multipart);
+
+/*
+ The bytes of the DATA that came last, *len of them. Valid until the next call of atls_multipart_next. Statuses: NULL_ARGUMENT, INVALID_STATE (none).
+ */
+atls_status atls_multipart_data(const struct atls_multipart *multipart,
+                                const uint8_t **data,
+                                size_t *len,
+                                struct atls_error **error);
+
+/*
+ Frees it.
+ */
+void atls_multipart_free(struct atls_multipart *multipart);
 
 /*
  A configuration that lets nothing through. The caller's to free. Statuses: NULL_ARGUMENT.

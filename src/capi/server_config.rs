@@ -129,6 +129,20 @@ pub unsafe extern "C" fn atls_server_config_set_keep_alive(
     })
 }
 
+/// Decodes bodies of requests by their Content-Encoding: gzip, deflate, br and zstd; another one is answered with 415, what cannot be decoded with 400. The
+/// limit of a body is that of what comes out. The head stays as it is. Off by default. Statuses: NULL_ARGUMENT.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn atls_server_config_set_decode(
+    config: *mut atls_server_config,
+    decode: bool,
+    error: *mut *mut atls_error,
+) -> atls_status {
+    guard(error, || {
+        unsafe { borrow_mut(config, "config") }?.settings.decode = decode;
+        Ok(())
+    })
+}
+
 /// Believes X-Real-Ip, X-Forwarded-For, X-Scheme and X-Forwarded-Proto (atls_server_request_remote, atls_server_request_scheme): for servers that only a
 /// proxy can reach, since anybody can write such lines. Off by default. Statuses: NULL_ARGUMENT.
 #[unsafe(no_mangle)]

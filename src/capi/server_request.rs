@@ -195,11 +195,7 @@ pub unsafe extern "C" fn atls_server_request_respond(
         if message.status < 200 {
             return Err(Error::new(Status::InvalidArgument, format!("status {status} is not final")));
         }
-        this.served.say(message)?;
-        if !body.is_empty() {
-            this.served.write(pool::copy(body))?;
-        }
-        this.served.finish(Vec::new())
+        this.served.respond(message, pool::copy(body))
     })
 }
 

@@ -121,6 +121,11 @@ impl Connection {
         self.buffer.commit(count)
     }
 
+    /// Whether all the bytes have gone that our head said there would be: who reads them may leave before we say that this is the end.
+    pub fn our_body_is_sent(&self) -> bool {
+        self.our_state() == State::SendBody && matches!(self.writer, Writer::Length { left: 0 })
+    }
+
     /// Nothing is expected for a while: gives memory back, but for `keep` bytes.
     pub fn rest(&mut self, keep: usize) {
         self.buffer.rest(keep);

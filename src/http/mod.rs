@@ -1,17 +1,20 @@
 //! HTTP/1.1 over attested connections: one exchange at a time on each, bodies streamed both ways; the client pools them. hyper does the
 //! protocol; what it does not keep (case and order of header lines) is kept by `tap`.
 
+pub mod arguments;
 mod body;
 pub mod client;
 mod connection;
 pub mod cookies;
-mod decode;
+pub mod decode;
+mod disposition;
 pub mod drive;
 mod faults;
 pub mod form;
 mod head;
 pub mod headers;
 pub mod location;
+pub mod multipart;
 pub mod options;
 pub mod pool;
 mod redirect;

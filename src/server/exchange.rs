@@ -15,6 +15,7 @@ use crate::events::{Event, Outlet};
 use crate::flow::Credit;
 use crate::h1::{EventKind, State};
 use crate::http::Head;
+use crate::http::decode::Decoder;
 
 /// Bytes of an answer that wait for the network; with more, nothing is taken from the host.
 const OUTBOX: usize = 64 << 10;
@@ -39,6 +40,11 @@ struct Course {
     /// Bytes of its body that the host has no credit for yet.
     pending: Bytes,
     body_left: u64,
+    /// Where the body is decoded; and what is left of it as it comes.
+    decoder: Option<Decoder>,
+    raw_left: u64,
+    /// What came after the body, where its end is still to be decoded.
+    trailers: Option<Head>,
     body_over: bool,
     answer_over: bool,
     /// What the answer is instead of one; waits for the end of the request.
@@ -91,6 +97,9 @@ impl<S: Wire> Serving<'_, S> {
         let mut course = Course {
             pending: Bytes::new(),
             body_left: limits.body,
+            decoder: self.decoder(served)?,
+            raw_left: limits.body,
+            trailers: None,
             body_over: false,
             answer_over: false,
             switch: None,
@@ -112,25 +121,48 @@ impl<S: Wire> Serving<'_, S> {
         }
     }
 
+    /// For the codings of the request's body, where the server decodes.
+    fn decoder(&self, served: &Served) -> Result<Option<Decoder>> {
+        match self.server.settings.decode {
+            true => Decoder::new(served.head.all("content-encoding")).map_err(|error| error.http_status(415)),
+            false => Ok(None),
+        }
+    }
+
     /// Takes from the machine what it has of the body. Whether it needs more from the network.
     async fn take_body(&mut self, served: &Served, outlet: &Outlet, course: &mut Course) -> Result<bool> {
+        let limit = self.server.settings.limits.body;
         while course.pending.is_empty() && !course.body_over {
+            let decoded = course.decoder.as_mut().map_or(Ok(None), Decoder::take);
+            if let Some(data) = decoded.map_err(|error| error.http_status(400))? {
+                course.body_left = course.body_left.checked_sub(data.len() as u64).ok_or_else(|| too_large(limit))?;
+                course.pending = data;
+                return Ok(false);
+            }
+            if let Some(trailers) = course.trailers.take() {
+                course.body_over = true;
+                course.body_until = None;
+                if trailers.count() > 0 {
+                    outlet.post(Event::Trailers(trailers)).await;
+                }
+                outlet.post(Event::End).await;
+                return Ok(false);
+            }
             let event = self.conn.next_event().map_err(protocol)?;
             match event.kind {
                 EventKind::Data => {
-                    course.pending = Bytes::copy_from_slice(event.data);
-                    let left = course.body_left.checked_sub(event.data.len() as u64);
-                    course.body_left = left.ok_or_else(|| too_large(self.server.settings.limits.body))?;
+                    let (data, length) = (Bytes::copy_from_slice(event.data), event.data.len() as u64);
+                    course.raw_left = course.raw_left.checked_sub(length).ok_or_else(|| too_large(limit))?;
+                    match &mut course.decoder {
+                        Some(decoder) => decoder.push(data),
+                        None => course.pending = data,
+                    }
                 }
                 EventKind::EndOfMessage => {
                     let mut trailers = Head::new(0, 1, b"");
                     event.fields.iter().for_each(|(_, name, value)| trailers.add(name, value));
-                    course.body_over = true;
-                    course.body_until = None;
-                    if trailers.count() > 0 {
-                        outlet.post(Event::Trailers(trailers)).await;
-                    }
-                    outlet.post(Event::End).await;
+                    course.trailers = Some(trailers);
+                    course.decoder.iter_mut().for_each(Decoder::end);
                 }
                 EventKind::NeedData => {
                     // The peer may wait to be asked for its body, and is, once the host has a use for it.
@@ -160,8 +192,9 @@ impl<S: Wire> Serving<'_, S> {
             course.send_until = self.server.settings.limits.send.map(|limit| Instant::now() + limit);
         }
         let sends = !self.outbox.is_empty() || self.unflushed;
-        // Beyond the request as well: a connection that is reset ends what is done for it.
-        let watches = course.body_over && !course.ended && self.conn.trailing_data().0.len() < READ;
+        // Beyond the request as well: a connection that is reset ends what is done for it. Not beyond an answer that is all there: its reader may leave.
+        let answering = !course.answer_over && !self.conn.our_body_is_sent();
+        let watches = course.body_over && !course.ended && answering && self.conn.trailing_data().0.len() < READ;
         let reads = (wants_bytes && !waits) || watches;
         let room_for_bytes = reads.then(|| self.conn.reserve(READ));
         tokio::select! {
@@ -174,16 +207,14 @@ impl<S: Wire> Serving<'_, S> {
                 }
             }
             moved = advance(&mut self.wire, &self.outbox, self.unflushed, room_for_bytes), if sends || reads => {
-                match moved.map_err(io)? {
-                    Moved::Sent(count) => {
-                        self.outbox.advance(count);
-                        self.unflushed = count > 0;
-                        course.send_until = None;
+                match moved {
+                    // A peer that has left TLS without a word has ended, as one has that says so.
+                    Err(error) if watches && error.kind() == std::io::ErrorKind::UnexpectedEof => {
+                        course.ended = true;
+                        self.received(0);
                     }
-                    Moved::Received(count) => {
-                        course.ended = count == 0;
-                        self.received(count);
-                    }
+                    Err(error) => return Err(io(error)),
+                    Ok(moved) => self.moved(moved, course),
                 }
             }
             permit = room(&served.credit, outlet), if !course.pending.is_empty() => {
@@ -196,6 +227,20 @@ impl<S: Wire> Serving<'_, S> {
             () = self.alarm.rings(course.body_until, course.send_until) => return Err(course.overdue()),
         }
         Ok(())
+    }
+
+    fn moved(&mut self, moved: Moved, course: &mut Course) {
+        match moved {
+            Moved::Sent(count) => {
+                self.outbox.advance(count);
+                self.unflushed = count > 0;
+                course.send_until = None;
+            }
+            Moved::Received(count) => {
+                course.ended = count == 0;
+                self.received(count);
+            }
+        }
     }
 
     /// Puts what the host says into the outbox. Whether that was the end.

@@ -90,6 +90,8 @@ pub struct Settings {
     pub judge: Option<Judge>,
     /// Names for which the server proves itself by exporter-v1; none for any.
     pub names: Vec<String>,
+    /// Bodies of requests are decoded as their Content-Encoding says.
+    pub decode: bool,
     pub forwarded: Forwarded,
     /// A forwarder, and nothing else.
     pub forward: Option<Rules>,

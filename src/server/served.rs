@@ -175,6 +175,23 @@ impl Served {
         Ok(())
     }
 
+    /// Head, body and end of an answer, which the connection sees at once. Errors: as `say`.
+    pub fn respond(&self, message: Message, body: Bytes) -> Result<()> {
+        let mut said = lock(&self.said);
+        said.check_open()?;
+        let outgoing =
+            self.outgoing.get().ok_or_else(|| Error::new(Status::InvalidState, "the request was not started"))?;
+        if !body.is_empty() {
+            outgoing.write(body)?;
+        }
+        outgoing.finish()?;
+        said.answered = true;
+        said.heads.push_back(message);
+        drop(said);
+        self.spoke.notify_one();
+        Ok(())
+    }
+
     /// More of the answer's body. Errors: Again, InvalidState (no head yet; finished), Closed, or why the request ended.
     pub fn write(&self, data: Bytes) -> Result<()> {
         self.answering()?.write(data)

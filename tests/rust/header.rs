@@ -3,7 +3,7 @@
 use std::path::Path;
 
 /// The order of the header's chapters.
-const SOURCES: [&str; 40] = [
+const SOURCES: [&str; 42] = [
     "status.rs",
     "bytes.rs",
     "error.rs",
@@ -36,6 +36,8 @@ const SOURCES: [&str; 40] = [
     "server_listen.rs",
     "server_request.rs",
     "server_upgrade.rs",
+    "form.rs",
+    "multipart.rs",
     "tunnel.rs",
     "text.rs",
     "h1/types.rs",
