@@ -127,7 +127,7 @@ fn parts(content_type: &str, body: &[u8]) -> Result<Vec<Argument>> {
     parser.end();
     let (mut found, mut open): (Vec<Argument>, Option<(Part, Vec<u8>)>) = (Vec::new(), None);
     loop {
-        match parser.next()? {
+        match parser.next_event()? {
             Some(Event::Part(part)) => open = Some((part, Vec::new())),
             Some(Event::Data(data)) => open.iter_mut().for_each(|(_, value)| value.extend_from_slice(&data)),
             Some(Event::PartEnd) => found.extend(open.take().map(|(part, value)| Argument::of_part(part, value))),

@@ -95,13 +95,12 @@ pub unsafe extern "C" fn atls_multipart_next(
         require(event, "event")?;
         let this = unsafe { borrow_mut(multipart, "multipart") }?;
         this.data = Bytes::new();
-        let kind = match this.parser.next()? {
+        let kind = match this.parser.next_event()? {
             None => ATLS_MULTIPART_NEED_DATA,
             Some(Event::Part(part)) => {
-                let ended = |text: String| [text.as_bytes(), b"\0"].concat();
-                this.name = ended(part.name);
-                this.file_name = part.file_name.map(ended).unwrap_or_default();
-                this.content_type = part.content_type.map(ended).unwrap_or_default();
+                this.name = ended(&part.name);
+                this.file_name = part.file_name.as_deref().map(ended).unwrap_or_default();
+                this.content_type = part.content_type.as_deref().map(ended).unwrap_or_default();
                 ATLS_MULTIPART_PART
             }
             Some(Event::Data(data)) => {
@@ -157,6 +156,10 @@ pub unsafe extern "C" fn atls_multipart_data(
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn atls_multipart_free(multipart: *mut atls_multipart) {
     guard_free(|| unsafe { destroy(multipart) });
+}
+
+fn ended(text: &str) -> Vec<u8> {
+    [text.as_bytes(), b"\0"].concat()
 }
 
 fn part(multipart: *const atls_multipart, of: impl Fn(&atls_multipart) -> &Vec<u8>) -> atls_str {

@@ -49,7 +49,7 @@ enum State {
     End,
 }
 
-/// Takes bytes with `push`, gives what they mean with `next`.
+/// Takes bytes with `push`, gives what they mean with `next_event`.
 pub struct Parser {
     /// CRLF, two dashes, and the boundary. A part's end is this, and CRLF or two more dashes.
     delimiter: Vec<u8>,
@@ -85,10 +85,10 @@ impl Parser {
     }
 
     /// `None` where more is needed; after `end`, never. Errors: HttpProtocol, for good.
-    pub fn next(&mut self) -> Result<Option<Event>> {
+    pub fn next_event(&mut self) -> Result<Option<Event>> {
         let found = match self.state {
             State::Begin => match self.begin()? {
-                true => return self.next(),
+                true => return self.next_event(),
                 false => None,
             },
             State::Head => self.head()?,

@@ -8,7 +8,7 @@ fn read(content_type: &[u8], body: &[u8], step: usize) -> Result<Vec<(Part, Vec<
     let mut parts = Vec::new();
     let mut pieces = body.chunks(step.max(1));
     loop {
-        match parser.next()? {
+        match parser.next_event()? {
             Some(Event::Part(part)) => parts.push((part, Vec::new())),
             Some(Event::Data(data)) => parts.last_mut().unwrap().1.extend_from_slice(&data),
             Some(Event::PartEnd) => {}
