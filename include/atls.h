@@ -2888,6 +2888,22 @@ atls_status atls_server_request_start(struct atls_server_request *request,
                                       struct atls_error **error);
 
 /*
+ Another limit for this request's body than ATLS_SERVER_BODY_BYTES. Before it is started. Statuses: NULL_ARGUMENT, INVALID_STATE (started already),
+ CLOSED.
+ */
+atls_status atls_server_request_set_body_limit(const struct atls_server_request *request,
+                                               uint64_t bytes,
+                                               struct atls_error **error);
+
+/*
+ Another deadline for all of this request's body than ATLS_SERVER_BODY; 0 and UINT32_MAX are none. Before it is started. Statuses: NULL_ARGUMENT,
+ INVALID_STATE (started already), CLOSED.
+ */
+atls_status atls_server_request_set_body_deadline(const struct atls_server_request *request,
+                                                  uint32_t milliseconds,
+                                                  struct atls_error **error);
+
+/*
  Method, as it was sent. Valid as long as the request.
  */
 struct atls_str atls_server_request_method(const struct atls_server_request *request);
@@ -2993,6 +3009,21 @@ struct atls_server_request *atls_server_request_ref(struct atls_server_request *
  Drops a reference.
  */
 void atls_server_request_free(struct atls_server_request *request);
+
+/*
+ Answers with `length` bytes of the file at `path` from `offset` on; ATLS_LENGTH_UNKNOWN takes it to its end. Read as fast as the peer takes it, on a thread
+ of the library's. Content-Length is added; a range's other lines, and what keeps the path where it should be, are the host's matter. A file
+ that becomes shorter meanwhile ends the connection. `runtime` is the server's. Statuses: NULL_ARGUMENT, INVALID_UTF8, INVALID_ARGUMENT (no regular
+ file; not so many bytes; status), HTTP_HEADER_INVALID, IO, INVALID_STATE (not started; answered), CLOSED.
+ */
+atls_status atls_server_request_respond_file(const struct atls_server_request *request,
+                                             const struct atls_runtime *runtime,
+                                             uint32_t status,
+                                             const struct atls_headers *headers,
+                                             const char *path,
+                                             uint64_t offset,
+                                             uint64_t length,
+                                             struct atls_error **error);
 
 /*
  Answers with 101 and `headers`, among which must be Upgrade, or to a CONNECT with a 2xx, and takes the connection out of HTTP: it becomes an

@@ -43,6 +43,7 @@ pub mod runtime;
 pub mod server;
 pub mod server_config;
 pub mod server_config_tls;
+pub mod server_file;
 pub mod server_listen;
 pub mod server_request;
 pub mod server_upgrade;

@@ -71,6 +71,32 @@ pub unsafe extern "C" fn atls_server_request_start(
     })
 }
 
+/// Another limit for this request's body than ATLS_SERVER_BODY_BYTES. Before it is started. Statuses: NULL_ARGUMENT, INVALID_STATE (started already),
+/// CLOSED.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn atls_server_request_set_body_limit(
+    request: *const atls_server_request,
+    bytes: u64,
+    error: *mut *mut atls_error,
+) -> atls_status {
+    guard(error, || unsafe { borrow(request, "request") }?.served.set_body_limit(bytes))
+}
+
+/// Another deadline for all of this request's body than ATLS_SERVER_BODY; 0 and UINT32_MAX are none. Before it is started. Statuses: NULL_ARGUMENT,
+/// INVALID_STATE (started already), CLOSED.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn atls_server_request_set_body_deadline(
+    request: *const atls_server_request,
+    milliseconds: u32,
+    error: *mut *mut atls_error,
+) -> atls_status {
+    guard(error, || {
+        let deadline = (milliseconds != 0 && milliseconds != u32::MAX)
+            .then(|| std::time::Duration::from_millis(milliseconds.into()));
+        unsafe { borrow(request, "request") }?.served.set_body_deadline(deadline)
+    })
+}
+
 /// Method, as it was sent. Valid as long as the request.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn atls_server_request_method(request: *const atls_server_request) -> atls_str {
@@ -165,7 +191,7 @@ pub unsafe extern "C" fn atls_server_request_send_head(
     })
 }
 
-unsafe fn message(
+pub(super) unsafe fn message(
     status: u32,
     reason: *const std::ffi::c_char,
     headers: *const atls_headers,

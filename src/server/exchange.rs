@@ -39,6 +39,7 @@ impl Drop for Ending<'_> {
 struct Course {
     /// Bytes of its body that the host has no credit for yet.
     pending: Bytes,
+    body_limit: u64,
     body_left: u64,
     /// Where the body is decoded; and what is left of it as it comes.
     decoder: Option<Decoder>,
@@ -93,18 +94,19 @@ impl<S: Wire> Serving<'_, S> {
     }
 
     async fn exchange(&mut self, served: &Served, outlet: &Outlet) -> Result<Done> {
-        let limits = &self.server.settings.limits;
+        let (body_limit, body_deadline) = served.body_limits(&self.server.settings.limits);
         let mut course = Course {
+            body_limit,
             pending: Bytes::new(),
-            body_left: limits.body,
+            body_left: body_limit,
             decoder: self.decoder(served)?,
-            raw_left: limits.body,
+            raw_left: body_limit,
             trailers: None,
             body_over: false,
             answer_over: false,
             switch: None,
             ended: false,
-            body_until: limits.receive_body.map(|limit| Instant::now() + limit),
+            body_until: body_deadline.map(|limit| Instant::now() + limit),
             send_until: None,
         };
         loop {
@@ -131,7 +133,7 @@ impl<S: Wire> Serving<'_, S> {
 
     /// Takes from the machine what it has of the body. Whether it needs more from the network.
     async fn take_body(&mut self, served: &Served, outlet: &Outlet, course: &mut Course) -> Result<bool> {
-        let limit = self.server.settings.limits.body;
+        let limit = course.body_limit;
         while course.pending.is_empty() && !course.body_over {
             let decoded = course.decoder.as_mut().map_or(Ok(None), Decoder::take);
             if let Some(data) = decoded.map_err(|error| error.http_status(400))? {

@@ -4,6 +4,7 @@
 mod alarm;
 mod connection;
 mod exchange;
+pub mod file;
 mod forwarded;
 mod listener;
 mod message;

@@ -3,11 +3,13 @@
 use std::collections::VecDeque;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::{Arc, Mutex, OnceLock};
+use std::time::Duration;
 
 use bytes::Bytes;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::Notify;
 
+use super::Limits;
 use super::message::Message;
 use super::show::Client;
 use crate::error::{Error, Result, Status};
@@ -53,6 +55,9 @@ struct Said {
     answered: bool,
     trailers: Vec<(Vec<u8>, Vec<u8>)>,
     switch: Option<Switch>,
+    /// The host's own limits for this request's body.
+    body_limit: Option<u64>,
+    body_deadline: Option<Option<Duration>>,
     started: bool,
     /// The host let go of the request, or its connection ended.
     over: bool,
@@ -127,6 +132,27 @@ impl Served {
         Ok(())
     }
 
+    /// Another limit for the body, and another time for all of it, than the server's. Errors: InvalidState (started already), Closed.
+    pub fn set_body_limit(&self, bytes: u64) -> Result<()> {
+        let mut said = lock(&self.said);
+        said.check_startable()?;
+        said.body_limit = Some(bytes);
+        Ok(())
+    }
+
+    pub fn set_body_deadline(&self, deadline: Option<Duration>) -> Result<()> {
+        let mut said = lock(&self.said);
+        said.check_startable()?;
+        said.body_deadline = Some(deadline);
+        Ok(())
+    }
+
+    /// What holds for the body, `limits` being the server's.
+    pub(super) fn body_limits(&self, limits: &Limits) -> (u64, Option<Duration>) {
+        let said = lock(&self.said);
+        (said.body_limit.unwrap_or(limits.body), said.body_deadline.unwrap_or(limits.receive_body))
+    }
+
     /// As `start`, before anything is made for it.
     pub fn check_startable(&self) -> Result<()> {
         lock(&self.said).check_startable()
@@ -195,6 +221,11 @@ impl Served {
     /// More of the answer's body. Errors: Again, InvalidState (no head yet; finished), Closed, or why the request ended.
     pub fn write(&self, data: Bytes) -> Result<()> {
         self.answering()?.write(data)
+    }
+
+    /// As `write`, waiting for room.
+    pub(super) async fn write_all(&self, data: Bytes) -> Result<()> {
+        self.answering()?.clone().write_all(data).await
     }
 
     /// The end of the answer. Errors: as `write`.

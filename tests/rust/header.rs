@@ -3,7 +3,7 @@
 use std::path::Path;
 
 /// The order of the header's chapters.
-const SOURCES: [&str; 42] = [
+const SOURCES: [&str; 43] = [
     "status.rs",
     "bytes.rs",
     "error.rs",
@@ -35,6 +35,7 @@ const SOURCES: [&str; 42] = [
     "server.rs",
     "server_listen.rs",
     "server_request.rs",
+    "server_file.rs",
     "server_upgrade.rs",
     "form.rs",
     "multipart.rs",

@@ -1,0 +1,78 @@
+//! Bodies of answers that come from a file: read on threads for such work, as fast as the peer takes them.
+
+use std::fs::File;
+use std::os::unix::fs::FileExt;
+use std::path::Path;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use tokio::runtime::Handle;
+
+use super::{Message, Served};
+use crate::error::{Error, Phase, Result, Status};
+use crate::log;
+
+const PIECE: u64 = 64 << 10;
+
+/// A part of a file.
+pub struct Part {
+    file: Arc<File>,
+    offset: u64,
+    pub length: u64,
+}
+
+impl Part {
+    /// From `offset`, so many bytes, or to the end. Errors: Io, InvalidArgument (no regular file; beyond its end).
+    pub fn open(path: &Path, offset: u64, length: Option<u64>) -> Result<Part> {
+        let failed = |error| Error::from_io(error, Phase::Call).context(format!("{}", path.display()));
+        let refuse = |why: String| Error::new(Status::InvalidArgument, format!("{}: {why}", path.display()));
+        let file = File::open(path).map_err(failed)?;
+        let known = file.metadata().map_err(failed)?;
+        if !known.is_file() {
+            return Err(refuse("not a regular file".into()));
+        }
+        let rest = known.len().checked_sub(offset);
+        let rest = rest.ok_or_else(|| refuse(format!("{} bytes, and none at {offset}", known.len())))?;
+        match length.unwrap_or(rest) {
+            length if length <= rest => Ok(Part { file: Arc::new(file), offset, length }),
+            length => Err(refuse(format!("{rest} bytes from {offset}, not {length}"))),
+        }
+    }
+}
+
+/// Answers with the part. Errors: as `Served::say`.
+pub fn send(served: &Arc<Served>, message: Message, mut part: Part, runtime: &Handle) -> Result<()> {
+    if served.method == "HEAD" || matches!(message.status, 204 | 304) {
+        part.length = 0;
+    }
+    served.say(message)?;
+    let served = served.clone();
+    runtime.spawn(async move {
+        if let Err(error) = copy(&served, part).await {
+            log::emit(log::DEBUG, || format!("file: {error}"));
+            // What the head has promised will not come.
+            served.cancel.cancel();
+        }
+    });
+    Ok(())
+}
+
+async fn copy(served: &Arc<Served>, part: Part) -> Result<()> {
+    let Part { file, mut offset, mut length } = part;
+    while length > 0 {
+        let (of, count) = (file.clone(), length.min(PIECE) as usize);
+        let read = tokio::task::spawn_blocking(move || {
+            let mut piece = vec![0; count];
+            of.read_exact_at(&mut piece, offset).map(|()| piece)
+        });
+        let piece = read.await.map_err(|_| Error::new(Status::Internal, "the thread that read is gone"))?;
+        let piece = piece.map_err(|error| Error::from_io(error, Phase::Transfer))?;
+        (offset, length) = (offset + count as u64, length - count as u64);
+        // Where the request has ended otherwise its own events say so.
+        if served.write_all(Bytes::from(piece)).await.is_err() {
+            return Ok(());
+        }
+    }
+    let _ = served.finish(Vec::new());
+    Ok(())
+}

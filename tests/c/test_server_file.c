@@ -1,0 +1,160 @@
+/* Answers from files, and limits that hold for one request. */
+#include <arpa/inet.h>
+#include <pthread.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "test.h"
+
+enum { SIZE = 3000000 };
+
+static atls_error *error;
+static atls_runtime *runtime;
+static atls_queue *queue;
+static uint16_t port;
+static char path[100];
+static int closed, failed;
+
+static void on_request(void *user_data, const atls_event *event)
+{
+    atls_server_request *request = user_data;
+    if (event->kind == ATLS_EVENT_END && strcmp(atls_server_request_method(request).ptr, "POST") == 0)
+        atls_server_request_respond(request, 200, NULL, (const uint8_t *)"taken", 5, NULL);
+    if (event->kind == ATLS_EVENT_CLOSED) {
+        __atomic_fetch_add(&failed, event->status != ATLS_OK, __ATOMIC_SEQ_CST);
+        __atomic_fetch_add(&closed, 1, __ATOMIC_SEQ_CST);
+    }
+}
+
+static void drop(void *user_data)
+{
+    atls_server_request_free(user_data);
+}
+
+static void on_server(void *user_data, const atls_event *event)
+{
+    atls_error *own = NULL;
+    (void)user_data;
+    if (event->kind != ATLS_EVENT_REQUEST)
+        return;
+    atls_server_request *request = atls_server_request_ref(event->source);
+    const char *target = atls_server_request_target(request).ptr;
+    atls_sink sink = {.queue = queue, .call = on_request, .user_data = request, .drop = drop};
+    if (strcmp(target, "/tiny") == 0)
+        OK(atls_server_request_set_body_limit(request, 4, &error));
+    if (strcmp(target, "/quick") == 0)
+        OK(atls_server_request_set_body_deadline(request, 300, &error));
+    CHECK(atls_server_request_start(request, runtime, &sink, NULL) == ATLS_OK);
+    CHECK(atls_server_request_set_body_limit(request, 4, &own) == ATLS_INVALID_STATE);
+    atls_error_free(own);
+    own = NULL;
+    if (strcmp(target, "/all") == 0)
+        OK(atls_server_request_respond_file(request, runtime, 200, NULL, path, 0, ATLS_LENGTH_UNKNOWN, &error));
+    if (strcmp(target, "/part") == 0)
+        OK(atls_server_request_respond_file(request, runtime, 206, NULL, path, 1000, 2000, &error));
+    if (strcmp(target, "/none") == 0) {
+        CHECK(atls_server_request_respond_file(request, runtime, 200, NULL, "/nowhere/at/all", 0, 1, &own) == ATLS_IO);
+        atls_error_free(own);
+        own = NULL;
+        CHECK(atls_server_request_respond_file(request, runtime, 200, NULL, "/tmp", 0, 1, &own) == ATLS_INVALID_ARGUMENT);
+        atls_error_free(own);
+        own = NULL;
+        CHECK(atls_server_request_respond_file(request, runtime, 200, NULL, path, SIZE, 1, &own) == ATLS_INVALID_ARGUMENT);
+        atls_error_free(own);
+        OK(atls_server_request_respond(request, 404, NULL, NULL, 0, &error));
+    }
+    if (strcmp(target, "/shrinks") == 0) {
+        OK(atls_server_request_respond_file(request, runtime, 200, NULL, path, 0, ATLS_LENGTH_UNKNOWN, &error));
+        CHECK(truncate(path, 100000) == 0);
+    }
+}
+
+static uint8_t byte_at(size_t at)
+{
+    return (uint8_t)(at * 31 >> 5);
+}
+
+static char answer[SIZE + 1000];
+
+/* Sends all of it, waits, and returns the length of what comes until the server closes. */
+static size_t say(const char *text, useconds_t wait)
+{
+    size_t got = 0;
+    ssize_t n;
+    struct sockaddr_in place = {.sin_family = AF_INET, .sin_port = htons(port), .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    int fd = socket(AF_INET, SOCK_STREAM, 0);
+    CHECK(fd >= 0 && connect(fd, (struct sockaddr *)&place, sizeof place) == 0);
+    CHECK(send(fd, text, strlen(text), MSG_NOSIGNAL) == (ssize_t)strlen(text));
+    usleep(wait);
+    while (got < sizeof answer - 1 && (n = recv(fd, answer + got, sizeof answer - 1 - got, 0)) > 0)
+        got += (size_t)n;
+    answer[got] = '\0';
+    close(fd);
+    return got;
+}
+
+static void body_is(size_t got, size_t from, size_t wanted)
+{
+    char *end = strstr(answer, "\r\n\r\n");
+    CHECK(end);
+    size_t head = (size_t)(end + 4 - answer);
+    CHECK(got - head == wanted);
+    for (size_t i = 0; i < wanted; i++)
+        CHECK((uint8_t)answer[head + i] == byte_at(from + i));
+}
+
+#define ASK(method, target, lines) method " " target " HTTP/1.1\r\nHost: a\r\nConnection: close\r\n" lines "\r\n"
+
+int main(void)
+{
+    atls_server *server = NULL;
+    atls_server_config *config = NULL;
+    OK(atls_runtime_new(2, &runtime, &error));
+    OK(atls_queue_new_dispatching(&queue, &error));
+    snprintf(path, sizeof path, "/tmp/atls-file-%d", (int)getpid());
+    FILE *out = fopen(path, "wb");
+    CHECK(out);
+    for (size_t i = 0; i < SIZE; i++)
+        fputc(byte_at(i), out);
+    fclose(out);
+    atls_sink sink = {.queue = queue, .call = on_server};
+    OK(atls_server_config_new(&config, &error));
+    OK(atls_server_new(runtime, config, &sink, &server, &error));
+    OK(atls_server_listen(server, "127.0.0.1", 0, false, &port, &error));
+
+    body_is(say(ASK("GET", "/all", ""), 200000), 0, SIZE);
+    CHECK(strstr(answer, "Content-Length: 3000000\r\n"));
+    body_is(say(ASK("GET", "/part", ""), 0), 1000, 2000);
+    CHECK(strncmp(answer, "HTTP/1.1 206 Partial Content\r\n", 30) == 0);
+    body_is(say(ASK("HEAD", "/all", ""), 0), 0, 0);
+    CHECK(strstr(answer, "Content-Length: 3000000\r\n"));
+    say(ASK("GET", "/none", ""), 0);
+    CHECK(strncmp(answer, "HTTP/1.1 404 ", 13) == 0);
+
+    say(ASK("POST", "/tiny", "Content-Length: 4\r\n") "four", 0);
+    CHECK(strstr(answer, "taken"));
+    say(ASK("POST", "/tiny", "Content-Length: 5\r\n") "fiveX", 0);
+    CHECK(strncmp(answer, "HTTP/1.1 413 ", 13) == 0);
+    say(ASK("POST", "/other", "Content-Length: 5\r\n") "fiveX", 0);
+    CHECK(strstr(answer, "taken"));
+    say(ASK("POST", "/quick", "Content-Length: 5\r\n") "fo", 0);
+    CHECK(strncmp(answer, "HTTP/1.1 408 ", 13) == 0);
+    say(ASK("POST", "/quick", "Content-Length: 4\r\n") "four", 0);
+    CHECK(strstr(answer, "taken"));
+
+    size_t got = say(ASK("GET", "/shrinks", ""), 100000);
+    CHECK(got < SIZE);
+    for (int i = 0; i < 5000 && __atomic_load_n(&closed, __ATOMIC_SEQ_CST) < 10; i++)
+        usleep(1000);
+    CHECK(closed == 10 && failed == 3);
+
+    unlink(path);
+    OK(atls_server_close(server, &error));
+    atls_server_free(server);
+    atls_server_config_free(config);
+    OK(atls_runtime_shutdown(runtime, 10000, &error));
+    OK(atls_queue_stop(queue, &error));
+    atls_queue_free(queue);
+    atls_runtime_free(runtime);
+    return 0;
+}
