@@ -38,6 +38,6 @@ pub unsafe extern "C" fn atls_server_request_respond_file(
         if message.status < 200 {
             return Err(Error::new(Status::InvalidArgument, format!("status {status} is not final")));
         }
-        send(&this.served, message, part, &runtime.handle())
+        send(&this.served, message, part, runtime.handle())
     })
 }
