@@ -252,6 +252,12 @@
 #define ATLS_EVENT_REQUEST 9
 
 /*
+ A server refuses a request that it does not show, or who sent it: `error` says why. Once the host is done with the event, at most a second later, the peer is
+ told with atls_error_http_status.
+ */
+#define ATLS_EVENT_REFUSED 10
+
+/*
  User and password are sent unasked (RFC 7617).
  */
 #define ATLS_AUTH_BASIC 0
@@ -648,6 +654,31 @@
 #define ATLS_H1_SWITCH_UPGRADE 2
 
 /*
+ Bytes of a head; 65,536 by default.
+ */
+#define ATLS_H1_DRIVER_HEAD_BYTES 1
+
+/*
+ Most bytes of a body in one DATA event; 65,536 by default. The borders of chunks divide as well.
+ */
+#define ATLS_H1_DRIVER_PIECE_BYTES 2
+
+/*
+ Bytes of a body that comes, as it is on the wire and decoded; 104,857,600 by default.
+ */
+#define ATLS_H1_DRIVER_BODY_BYTES 3
+
+/*
+ A deadline that passes ends the connection, without a word to the peer. From when a head is due to its last byte: a server's from the end of the message before, a client's from its own end. None by default.
+ */
+#define ATLS_H1_DRIVER_HEAD 1
+
+/*
+ From a head to the end of its body. None by default.
+ */
+#define ATLS_H1_DRIVER_BODY 2
+
+/*
  Immutable bytes, reference-counted and safe to share between threads. Buffers of DATA events are views of what the network
  layer received: keeping one costs no copy, and keeps the memory.
  */
@@ -695,6 +726,19 @@ typedef struct atls_form atls_form;
  thus answer while it holds the request's event.
  */
 typedef struct atls_h1_conn atls_h1_conn;
+
+/*
+ A connection. Its sink is told of what comes: INFORMATIONAL and HEAD (of a request its status is 0, and atls_h1_driver_method and atls_h1_driver_target have the
+ rest), DATA as credit allows, TRAILERS, END; WRITABLE after a write that was refused; CLOSED at last, with OK after a regular end. Once both sides are done with
+ their messages the next may begin, without a call. What the peer does wrong is H1_REMOTE; a server that has not begun its answer gives
+ one itself, and closes. Reference-counted, safe to share between threads; dropping the last reference cancels it.
+ */
+typedef struct atls_h1_driver atls_h1_driver;
+
+/*
+ How a connection is to be driven. A builder: one thread at a time; copied when used.
+ */
+typedef struct atls_h1_driver_config atls_h1_driver_config;
 
 /*
  A growable list of headers that owns its bytes. Belongs to one thread at a time; used again after `clear` it allocates nothing.
@@ -827,7 +871,7 @@ typedef struct atls_event {
      */
     uint32_t kind;
     /*
-     On CLOSED: why it ended. OK otherwise.
+     On CLOSED: why it ended. On REFUSED: why. OK otherwise.
      */
     atls_status status;
     /*
@@ -844,7 +888,7 @@ typedef struct atls_event {
      */
     struct atls_buf *buf;
     /*
-     CLOSED with a failure: borrowed; atls_error_ref keeps it. NULL otherwise.
+     REFUSED, and CLOSED with a failure: borrowed; atls_error_ref keeps it. NULL otherwise.
      */
     struct atls_error *error;
     /*
@@ -3618,6 +3662,156 @@ atls_status atls_h1_states_error(struct atls_h1_states *states, uint32_t role, s
  */
 atls_status atls_h1_states_start_next_cycle(struct atls_h1_states *states,
                                             struct atls_error **error);
+
+/*
+ A configuration for a connection in `role` (ATLS_H1_CLIENT, ATLS_H1_SERVER). The caller's to free. Statuses: NULL_ARGUMENT, INVALID_ARGUMENT.
+ */
+atls_status atls_h1_driver_config_new(uint32_t role,
+                                      struct atls_h1_driver_config **config,
+                                      struct atls_error **error);
+
+/*
+ Frees the builder.
+ */
+void atls_h1_driver_config_free(struct atls_h1_driver_config *config);
+
+/*
+ One of the limits ATLS_H1_DRIVER_*_BYTES. Statuses: NULL_ARGUMENT, INVALID_ARGUMENT (unknown; 0 but for the body; a head or piece beyond 2^30).
+ */
+atls_status atls_h1_driver_config_set_limit(struct atls_h1_driver_config *config,
+                                            uint32_t which,
+                                            uint64_t value,
+                                            struct atls_error **error);
+
+/*
+ One of the deadlines ATLS_H1_DRIVER_HEAD and ATLS_H1_DRIVER_BODY; 0 and UINT32_MAX are none. Statuses: NULL_ARGUMENT, INVALID_ARGUMENT.
+ */
+atls_status atls_h1_driver_config_set_deadline(struct atls_h1_driver_config *config,
+                                               uint32_t which,
+                                               uint32_t milliseconds,
+                                               struct atls_error **error);
+
+/*
+ Whether the connection may carry another message (by default): without, `Connection: close` is added to our heads that say nothing of it. Statuses:
+ NULL_ARGUMENT.
+ */
+atls_status atls_h1_driver_config_set_keep_alive(struct atls_h1_driver_config *config,
+                                                 bool keep_alive,
+                                                 struct atls_error **error);
+
+/*
+ Whether bodies are decoded by their Content-Encoding (gzip, deflate, br, zstd); not by default. Statuses: NULL_ARGUMENT.
+ */
+atls_status atls_h1_driver_config_set_decode(struct atls_h1_driver_config *config,
+                                             bool decode,
+                                             struct atls_error **error);
+
+/*
+ Receive credit for bodies, and of a detached stream, as atls_config_set_credit. Default: 256 KiB, automatic. Statuses: NULL_ARGUMENT.
+ */
+atls_status atls_h1_driver_config_set_credit(struct atls_h1_driver_config *config,
+                                             uint64_t initial,
+                                             bool automatic,
+                                             struct atls_error **error);
+
+/*
+ Drives a connected socket, TCP or Unix. After OK the descriptor is the library's; else it stays the caller's. Statuses: NULL_ARGUMENT, INVALID_ARGUMENT (no such
+ socket), INVALID_STATE (queue or runtime stopped), IO.
+ */
+atls_status atls_h1_driver_adopt(const struct atls_runtime *runtime,
+                                 const struct atls_h1_driver_config *config,
+                                 int32_t fd,
+                                 const struct atls_sink *sink,
+                                 struct atls_h1_driver **driver,
+                                 struct atls_error **error);
+
+/*
+ Connects, and attests as the connection's configuration says, as atls_stream_connect does; then drives the stream. CONNECTED comes first. Statuses:
+ NULL_ARGUMENT, INVALID_ARGUMENT, INVALID_STATE (no policy; a driver for servers; queue or runtime stopped), TRUST_ANCHOR.
+ */
+atls_status atls_h1_driver_connect(const struct atls_runtime *runtime,
+                                   const struct atls_h1_driver_config *config,
+                                   const struct atls_config *connection,
+                                   const struct atls_sink *sink,
+                                   struct atls_h1_driver **driver,
+                                   struct atls_error **error);
+
+/*
+ A request's head, as client: `method`, `target` and `headers`, among which must be one Host, and Content-Length or `Transfer-Encoding: chunked` where there will be a
+ body. Statuses: NULL_ARGUMENT, INVALID_UTF8, H1_LOCAL (for good), INVALID_STATE (closed, detached), or why the connection ended.
+ */
+atls_status atls_h1_driver_send_request(const struct atls_h1_driver *driver,
+                                        const char *method,
+                                        const char *target,
+                                        const struct atls_headers *headers,
+                                        struct atls_error **error);
+
+/*
+ A response's head, as server; an informational one before it, or the final one. `reason` may be NULL, `headers` too. Without Content-Length the body is chunked, or
+ ends with the connection where the peer speaks HTTP/1.0. Statuses: as atls_h1_driver_send_request, and INVALID_ARGUMENT (status).
+ */
+atls_status atls_h1_driver_send_response(const struct atls_h1_driver *driver,
+                                         uint32_t status,
+                                         const char *reason,
+                                         const struct atls_headers *headers,
+                                         struct atls_error **error);
+
+/*
+ Copies all of the bytes for our message's body, or answers AGAIN and takes nothing; one WRITABLE follows each time it did. Statuses: as
+ atls_h1_driver_send_request, and AGAIN.
+ */
+atls_status atls_h1_driver_write(const struct atls_h1_driver *driver,
+                                 const uint8_t *data,
+                                 size_t len,
+                                 struct atls_error **error);
+
+/*
+ Ends our message, also where it has no body. `trailers`, which go only with a chunked one, may be NULL. Statuses: as atls_h1_driver_send_request.
+ */
+atls_status atls_h1_driver_finish(const struct atls_h1_driver *driver,
+                                  const struct atls_headers *trailers,
+                                  struct atls_error **error);
+
+/*
+ Lets `bytes` more of bodies be received. Adds up, saturating. Statuses: NULL_ARGUMENT.
+ */
+atls_status atls_h1_driver_grant(const struct atls_h1_driver *driver, uint64_t bytes, struct atls_error **error);
+
+/*
+ Method of the request that came last, as server; empty before. The caller's to free, and NUL-terminated.
+ */
+struct atls_buf *atls_h1_driver_method(const struct atls_h1_driver *driver);
+
+/*
+ Its target. The caller's to free, and NUL-terminated.
+ */
+struct atls_buf *atls_h1_driver_target(const struct atls_h1_driver *driver);
+
+/*
+ Takes the connection out of HTTP: after a switch of protocol, or between messages. It becomes an event-driven atls_stream with events for `sink`, CONNECTED first; bytes
+ that came beyond HTTP come before any others. The driver ends with CLOSED and OK. Statuses: NULL_ARGUMENT, INVALID_STATE (a message is under way;
+ closed or detached before; queue or runtime stopped), CLOSED.
+ */
+atls_status atls_h1_driver_detach(const struct atls_h1_driver *driver,
+                                  const struct atls_runtime *runtime,
+                                  const struct atls_sink *sink,
+                                  struct atls_stream **stream,
+                                  struct atls_error **error);
+
+/*
+ No more messages: what was said still goes out, then the connection ends, and CLOSED comes. Statuses: NULL_ARGUMENT.
+ */
+atls_status atls_h1_driver_close(const struct atls_h1_driver *driver, struct atls_error **error);
+
+/*
+ Adds a reference; returns `driver`.
+ */
+struct atls_h1_driver *atls_h1_driver_ref(struct atls_h1_driver *driver);
+
+/*
+ Drops a reference. The last one cancels the connection, and CLOSED comes with CANCELED.
+ */
+void atls_h1_driver_free(struct atls_h1_driver *driver);
 
 #ifdef __cplusplus
 }  // extern "C"

@@ -23,6 +23,8 @@ pub enum Event {
     Writable,
     /// A server was asked; what it is, `capi` knows.
     Request(Arc<dyn Any + Send + Sync>),
+    /// A server refuses somebody; once the host is done with the event, the peer is told.
+    Refused(Error),
     Closed(Option<Error>),
 }
 

@@ -5,12 +5,15 @@
 //! `h1` is as pure as `attest`: `capi` shows it, and `connect` speaks to proxies with it.
 //! `error` and `log` stand below all of them.
 
+mod alarm;
 pub mod attest;
 pub mod blocking;
 pub mod capi;
 pub mod collateral;
 pub mod connect;
 pub mod deadline;
+pub mod driver;
+mod duplex;
 pub mod error;
 pub mod events;
 pub mod evidence;

@@ -34,11 +34,40 @@ pub async fn drive(target: Target, shared: Arc<Shared>, outlet: Outlet) {
 }
 
 /// As `drive`, on a connection that is there already.
-pub async fn drive_upgraded<S: AsyncRead + AsyncWrite>(io: S, shared: Arc<Shared>, outlet: Outlet) {
+async fn drive_upgraded<S: AsyncRead + AsyncWrite>(io: S, shared: Arc<Shared>, outlet: Outlet) {
     let ended = shared.cancel.guard(Box::pin(converse(io, &shared, &outlet))).await.err();
     let gone = ended.clone().unwrap_or_else(|| Error::new(Status::Closed, "the stream is closed"));
     shared.outgoing.end(gone);
     outlet.close(ended);
+}
+
+/// A stream of the host's that waits for its connection. Dropped without one, it is closed.
+pub struct Handover {
+    stream: Arc<Shared>,
+    outlet: Option<Outlet>,
+}
+
+impl Handover {
+    pub fn new(stream: Arc<Shared>, outlet: Outlet) -> Handover {
+        Handover { stream, outlet: Some(outlet) }
+    }
+
+    /// Runs the stream to its end.
+    pub async fn run<S: AsyncRead + AsyncWrite>(mut self, io: S) {
+        if let Some(outlet) = self.outlet.take() {
+            drive_upgraded(io, self.stream.clone(), outlet).await;
+        }
+    }
+}
+
+impl Drop for Handover {
+    fn drop(&mut self) {
+        if let Some(outlet) = self.outlet.take() {
+            let error = Error::new(Status::Closed, "the connection ended before it was upgraded");
+            self.stream.outgoing.end(error.clone());
+            outlet.close(Some(error));
+        }
+    }
 }
 
 async fn run(target: &Target, shared: &Shared, outlet: &Outlet) -> Result<()> {

@@ -41,6 +41,10 @@ pub const ATLS_EVENT_CLOSED: u32 = 8;
 /// start it lets go of it.
 pub const ATLS_EVENT_REQUEST: u32 = 9;
 
+/// A server refuses a request that it does not show, or who sent it: `error` says why. Once the host is done with the event, at most a second later, the peer is
+/// told with atls_error_http_status.
+pub const ATLS_EVENT_REFUSED: u32 = 10;
+
 /// Something that happened. Owned by the library and valid during the callback, or until atls_event_release on a polled queue. May
 /// grow at the end in minor versions.
 #[repr(C)]
@@ -48,7 +52,7 @@ pub const ATLS_EVENT_REQUEST: u32 = 9;
 pub struct atls_event {
     /// ATLS_EVENT_*; ignore what you do not know.
     pub kind: u32,
-    /// On CLOSED: why it ended. OK otherwise.
+    /// On CLOSED: why it ended. On REFUSED: why. OK otherwise.
     pub status: atls_status,
     /// From the sink.
     pub token: u64,
@@ -57,7 +61,7 @@ pub struct atls_event {
     pub source: *mut c_void,
     /// DATA: borrowed; atls_buf_ref keeps it, without a copy. NULL otherwise.
     pub buf: *mut atls_buf,
-    /// CLOSED with a failure: borrowed; atls_error_ref keeps it. NULL otherwise.
+    /// REFUSED, and CLOSED with a failure: borrowed; atls_error_ref keeps it. NULL otherwise.
     pub error: *mut atls_error,
     /// INFORMATIONAL, HEAD, TRAILERS, REQUEST: borrowed; atls_head_ref keeps it. NULL otherwise.
     pub head: *mut atls_head,
@@ -206,6 +210,11 @@ impl Operation {
                     posted.source = Some(Arc::new(request));
                 }
                 ATLS_EVENT_REQUEST
+            }
+            Event::Refused(error) => {
+                posted.status = error.status as atls_status;
+                posted.error = Some(Arc::new(atls_error::new(error)));
+                ATLS_EVENT_REFUSED
             }
             Event::Closed(error) => {
                 posted.status = error.as_ref().map_or(ATLS_OK, |error| error.status as atls_status);

@@ -28,6 +28,8 @@ pub mod exchange_route;
 pub mod form;
 pub mod guard;
 pub mod h1;
+pub mod h1_driver;
+pub mod h1_driver_config;
 pub mod handle;
 pub mod head;
 pub mod headers;

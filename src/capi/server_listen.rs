@@ -83,7 +83,7 @@ pub unsafe extern "C" fn atls_server_adopt_connection(
 }
 
 /// A descriptor of our own for the same socket, so that on failure the caller's is as it was.
-unsafe fn own_copy(fd: i32) -> Result<Socket> {
+pub(super) unsafe fn own_copy(fd: i32) -> Result<Socket> {
     let invalid = || Error::new(Status::InvalidArgument, format!("descriptor {fd} is no socket"));
     if fd < 0 {
         return Err(invalid());
@@ -95,7 +95,7 @@ unsafe fn own_copy(fd: i32) -> Result<Socket> {
     Ok(socket)
 }
 
-unsafe fn close(fd: i32) {
+pub(super) unsafe fn close(fd: i32) {
     // SAFETY: the host gave it to us.
     drop(unsafe { std::os::fd::OwnedFd::from_raw_fd(fd) });
 }

@@ -15,7 +15,7 @@ use crate::error::{Error, Status};
 use crate::events::{Event, Observer, Outlet};
 use crate::flow::{Cancel, Credit, Outgoing};
 use crate::server::{Message, Switch};
-use crate::stream::Shared;
+use crate::stream::{Handover, Shared};
 
 /// Answers with 101 and `headers`, among which must be Upgrade, or to a CONNECT with a 2xx, and takes the connection out of HTTP: it becomes an
 /// event-driven atls_stream with events for `sink`, CONNECTED once the answer is on its way; bytes that the peer has sent ahead come first. The request must
@@ -54,7 +54,8 @@ pub unsafe extern "C" fn atls_server_request_upgrade(
         operation.register(&made, &shared, |shared| shared.cancel.cancel())?;
         unsafe { put(stream, Arc::into_raw(made).cast_mut(), "stream") }?;
         // Refused in between, the stream says so with CLOSED.
-        let _ = served.switch(Switch::new(message, shared, Outlet::new(observer)));
+        let handover = Handover::new(shared, Outlet::new(observer));
+        let _ = served.switch(Switch { message, handover });
         Ok(())
     })
 }

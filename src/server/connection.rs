@@ -2,20 +2,19 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use bytes::BytesMut;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::time::Instant;
 
-use super::alarm::Alarm;
 use super::exchange::Done;
 use super::message::Message;
 use super::served::Origin;
 use super::show::Session;
 use super::wire::Wire;
 use super::{Served, Server};
+use crate::alarm::Alarm;
 use crate::error::{Detail, Error, Phase, Result, Status};
 use crate::flow::Credit;
 use crate::h1::{Connection, EventKind, ProtocolError, Role, Rules, State};
@@ -53,7 +52,10 @@ pub async fn serve<S: Wire>(
             Ok(Some(served)) => served,
             Ok(None) => return this.close().await,
             Err(error) => {
-                server.counts.refused.fetch_add(1, Ordering::Relaxed);
+                // A peer that is gone is nobody to refuse.
+                if !matches!(error.status, Status::Io | Status::Truncated) {
+                    server.refuses(&error).await;
+                }
                 return this.refuse(&error).await;
             }
         };
@@ -63,13 +65,13 @@ pub async fn serve<S: Wire>(
         let done = match this.asks(&served) {
             Some(asked) => this.attest(asked).await,
             None if this.owes_evidence() => {
-                server.counts.refused.fetch_add(1, Ordering::Relaxed);
+                server.refuses(&unproved()).await;
                 return this.refuse(&unproved()).await;
             }
             None => match this.serve_one(served).await? {
                 Done::Again(again) => Ok(again),
                 Done::Switched(switch) => {
-                    switch.run(this.into_upgraded()).await;
+                    switch.handover.run(this.into_upgraded()).await;
                     return Ok(());
                 }
             },

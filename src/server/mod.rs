@@ -1,7 +1,6 @@
 //! The HTTP server: listeners, connections in TLS or without, requests to the host and answers back. What is on the wire is read and written
 //! by the sans-I/O machine of `h1`, so that what it refuses is refused here. May touch the network and the clock.
 
-mod alarm;
 mod connection;
 mod exchange;
 pub mod file;
@@ -20,7 +19,7 @@ use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::Duration;
 
-use tokio::sync::Notify;
+use tokio::sync::{Notify, Semaphore};
 
 pub use forwarded::Forwarded;
 pub use listener::{Connected, Listener, accept, bind, bind_unix, take, take_over};
@@ -30,11 +29,14 @@ pub use served::{Served, Switch};
 use crate::attest::Policy;
 use crate::collateral::Verifier;
 use crate::error::{Error, Result, Status};
-use crate::events::{Observer, Outlet};
+use crate::events::{Event, Observer, Outlet};
 use crate::evidence::{Attester, Source};
 use crate::flow::{Cancel, lock};
 use crate::forward::{Flow, Rules};
 use crate::tls::{Identity, Serves, Shown, server_config};
+
+/// How long a host that is told of a refusal may keep the peer waiting.
+const TAKING_NOTE: Duration = Duration::from_secs(1);
 
 /// What a server bears with.
 #[derive(Clone, Debug)]
@@ -183,6 +185,15 @@ impl Server {
 
     fn tls(&self) -> Option<Shown> {
         self.tls.read().unwrap_or_else(PoisonError::into_inner).as_ref().map(|(_, shown)| shown.clone())
+    }
+
+    /// Tells the host, and waits until it has taken note, but not for long.
+    async fn refuses(&self, error: &Error) {
+        self.counts.refused.fetch_add(1, Ordering::Relaxed);
+        let noted = Arc::new(Semaphore::new(1));
+        let permit = noted.clone().try_acquire_owned().ok();
+        self.observer.post(Event::Refused(error.clone()), permit);
+        let _ = tokio::time::timeout(TAKING_NOTE, noted.acquire()).await;
     }
 
     pub fn connections(&self) -> usize {

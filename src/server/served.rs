@@ -6,7 +6,6 @@ use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
 
 use bytes::Bytes;
-use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::Notify;
 
 use super::Limits;
@@ -16,7 +15,7 @@ use crate::error::{Error, Result, Status};
 use crate::events::{Observer, Outlet};
 use crate::flow::{Cancel, Credit, Outgoing, lock};
 use crate::http::Head;
-use crate::stream::{Shared, drive_upgraded};
+use crate::stream::Handover;
 
 /// Where a request came from.
 pub struct Origin {
@@ -71,34 +70,10 @@ pub enum Answer {
     Switch(Switch),
 }
 
-/// The connection leaves HTTP with this head, and becomes a stream of the host's. Dropped before that, the stream is closed.
+/// The connection leaves HTTP with this head, and becomes a stream of the host's.
 pub struct Switch {
     pub message: Message,
-    stream: Arc<Shared>,
-    outlet: Option<Outlet>,
-}
-
-impl Switch {
-    pub fn new(message: Message, stream: Arc<Shared>, outlet: Outlet) -> Switch {
-        Switch { message, stream, outlet: Some(outlet) }
-    }
-
-    /// Runs the stream to its end.
-    pub(super) async fn run<S: AsyncRead + AsyncWrite>(mut self, io: S) {
-        if let Some(outlet) = self.outlet.take() {
-            drive_upgraded(io, self.stream.clone(), outlet).await;
-        }
-    }
-}
-
-impl Drop for Switch {
-    fn drop(&mut self) {
-        if let Some(outlet) = self.outlet.take() {
-            let error = Error::new(Status::Closed, "the connection ended before it was upgraded");
-            self.stream.outgoing.end(error.clone());
-            outlet.close(Some(error));
-        }
-    }
+    pub handover: Handover,
 }
 
 impl Served {

@@ -1,21 +1,18 @@
 //! Connections that leave HTTP: for a stream of the host's, or to a forwarder's target.
 
-use std::io;
-use std::pin::Pin;
 use std::sync::atomic::Ordering;
-use std::task::{Context, Poll};
 
 use bytes::Bytes;
-use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt, ReadBuf};
+use tokio::io::AsyncWriteExt;
 
 use super::Served;
 use super::connection::{Serving, host};
 use super::message::Message;
 use super::wire::Wire;
 use crate::deadline::{Wait, within};
-use crate::error::{Error, Phase, Result};
+use crate::duplex::Prefixed;
+use crate::error::{Error, Phase, Result, Status};
 use crate::forward::{Refusal, Rules, accept_key, relay};
-use crate::log;
 use crate::net::Socket;
 
 /// What answers who asks whether the forwarder lives.
@@ -42,8 +39,8 @@ impl<S: Wire> Serving<'_, S> {
                 Ok(())
             }
             Err(refusal) => {
-                self.server.counts.refused.fetch_add(1, Ordering::Relaxed);
-                log::emit(log::DEBUG, || format!("forwarder: {} {}", refusal.status, refusal.reason.escape_debug()));
+                let error = Error::new(Status::TunnelRefused, refusal.reason.escape_debug().to_string());
+                self.server.refuses(&error.phase(Phase::Tunnel).http_status(refusal.status)).await;
                 self.answer_and_close(refusal.status, format!("{}\n", refusal.reason).as_bytes()).await
             }
         }
@@ -82,9 +79,9 @@ impl<S: Wire> Serving<'_, S> {
     }
 
     /// What comes after the head of a request that has switched protocols.
-    pub(super) fn into_upgraded(self) -> Upgraded<S> {
+    pub(super) fn into_upgraded(self) -> Prefixed<S> {
         let (unread, _) = self.conn.trailing_data();
-        Upgraded { unread: Bytes::copy_from_slice(unread), wire: self.wire }
+        Prefixed { unread: Bytes::copy_from_slice(unread), wire: self.wire }
     }
 
     async fn answer_and_close(mut self, status: u16, body: &[u8]) -> Result<()> {
@@ -102,36 +99,5 @@ impl<S: Wire> Serving<'_, S> {
         let _ = self.conn.send_data(body.len() as u64).map_err(host)?;
         self.outbox.extend_from_slice(body);
         self.close().await
-    }
-}
-
-/// A wire, and what was read from it already.
-pub struct Upgraded<S> {
-    unread: Bytes,
-    wire: S,
-}
-
-impl<S: AsyncRead + Unpin> AsyncRead for Upgraded<S> {
-    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        if self.unread.is_empty() {
-            return Pin::new(&mut self.wire).poll_read(cx, buf);
-        }
-        let count = self.unread.len().min(buf.remaining());
-        buf.put_slice(&self.unread.split_to(count));
-        Poll::Ready(Ok(()))
-    }
-}
-
-impl<S: AsyncWrite + Unpin> AsyncWrite for Upgraded<S> {
-    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.wire).poll_write(cx, buf)
-    }
-
-    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.wire).poll_flush(cx)
-    }
-
-    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.wire).poll_shutdown(cx)
     }
 }

@@ -18,7 +18,7 @@ struct visit {
 };
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static pthread_cond_t changed = PTHREAD_COND_INITIALIZER;
-static int seen, started, closed, failed, dropped, server_closed;
+static int seen, started, closed, failed, dropped, server_closed, refusals;
 static atls_status last_status;
 
 static void send_on(struct visit *visit)
@@ -110,6 +110,8 @@ static void on_server(void *user_data, const atls_event *event)
     (void)user_data;
     pthread_mutex_lock(&lock);
     seen += event->kind == ATLS_EVENT_REQUEST;
+    /* The peer is told once this is over: a later check of the count sees it. */
+    refusals += event->kind == ATLS_EVENT_REFUSED && event->error && event->status == atls_error_status(event->error);
     server_closed += event->kind == ATLS_EVENT_CLOSED;
     pthread_cond_broadcast(&changed);
     pthread_mutex_unlock(&lock);
@@ -133,7 +135,7 @@ static atls_server *serve(uint32_t limit, uint64_t value, uint32_t deadline, uin
     atls_server *server = NULL;
     atls_server_config *config = NULL;
     atls_sink sink = {queue, 0, on_server, NULL, NULL};
-    seen = started = closed = failed = dropped = server_closed = 0;
+    seen = started = closed = failed = dropped = server_closed = refusals = 0;
     OK(atls_server_config_new(&config, &error));
     if (limit)
         OK(atls_server_config_set_limit(config, limit, value, &error));
@@ -228,7 +230,7 @@ static void not_http(void)
             exit(1);
         }
     }
-    CHECK(seen == 0 && atls_server_count(server, ATLS_SERVER_COUNT_REFUSED) == sizeof cases / sizeof *cases);
+    CHECK(seen == 0 && atls_server_count(server, ATLS_SERVER_COUNT_REFUSED) == sizeof cases / sizeof *cases && refusals == sizeof cases / sizeof *cases);
     /* A body that breaks once the host has the request: the host hears of it, and so does the peer. */
     static const char *bodies[] = {"x\r\n", "5\r\nhelloworld\r\n", "-1\r\n", "1\nx\n0\n\n", "fffffffffffffffff\r\n"};
     for (size_t i = 0; i < sizeof bodies / sizeof *bodies; i++) {

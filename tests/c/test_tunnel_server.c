@@ -9,11 +9,16 @@ static atls_error *error;
 static atls_runtime *runtime;
 static atls_queue *queue;
 static uint16_t port;
-static int closed;
+static int closed, refusals;
 
 static void on_server(void *user_data, const atls_event *event)
 {
     (void)user_data;
+    if (event->kind == ATLS_EVENT_REFUSED) {
+        CHECK(event->status != ATLS_OK && atls_error_http_status(event->error) >= 400);
+        __atomic_fetch_add(&refusals, 1, __ATOMIC_SEQ_CST);
+        return;
+    }
     CHECK(event->kind == ATLS_EVENT_CLOSED && event->status == ATLS_OK);
     __atomic_fetch_add(&closed, 1, __ATOMIC_SEQ_CST);
 }
@@ -105,7 +110,7 @@ static void targets(void)
     refused("", sim.http, 403, "is not allowed");
     refused("?target=", sim.raw, 400, "is not host:port");
     refused("?target=localhost", sim.raw, 400, "is not host:port");
-    CHECK(atls_server_count(server, ATLS_SERVER_COUNT_REFUSED) == 3);
+    CHECK(atls_server_count(server, ATLS_SERVER_COUNT_REFUSED) == 3 && refusals == 3);
     end(server, config);
 
     /* Nobody there. Then a name that leads to this machine: `127.1` is looked up as one. */

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 /// The order of the header's chapters.
-const SOURCES: [&str; 43] = [
+const SOURCES: [&str; 45] = [
     "status.rs",
     "bytes.rs",
     "error.rs",
@@ -47,6 +47,8 @@ const SOURCES: [&str; 43] = [
     "h1/headers.rs",
     "h1/messages.rs",
     "h1/states.rs",
+    "h1_driver_config.rs",
+    "h1_driver.rs",
 ];
 
 #[test]

@@ -6,7 +6,7 @@ use std::pin::Pin;
 use tokio::time::{Instant, Sleep, sleep_until};
 
 #[derive(Default)]
-pub(super) struct Alarm {
+pub struct Alarm {
     sleep: Option<Pin<Box<Sleep>>>,
 }
 

@@ -1,0 +1,284 @@
+//! `atls_h1_driver`: an HTTP/1.1 connection in either role, over a connected socket or an attested stream, by events.
+
+use std::ffi::c_char;
+use std::sync::{Arc, OnceLock};
+
+use super::bytes::atls_buf;
+use super::config::atls_config;
+use super::error::atls_error;
+use super::event::{Operation, Poster, atls_sink};
+use super::guard::{guard, guard_free, guard_value, watch_forks};
+use super::h1_driver_config::{atls_h1_driver_config, invalid};
+use super::handle::{another, borrow, bytes, optional_text, put, release, require, share, text};
+use super::headers::atls_headers;
+use super::runtime::atls_runtime;
+use super::server_listen::own_copy;
+use super::status::atls_status;
+use super::stream::atls_stream;
+use super::text::owned_bytes;
+use crate::connect::connect;
+use crate::driver::{Driver, Line, Parameters, drive};
+use crate::error::{Error, Result, Status};
+use crate::events::{Event, Observer, Outlet};
+use crate::flow::{Cancel, Credit, Outgoing};
+use crate::h1::Role;
+use crate::net::Socket;
+use crate::server::Connected;
+use crate::stream::{Handover, Shared};
+
+/// A connection. Its sink is told of what comes: INFORMATIONAL and HEAD (of a request its status is 0, and atls_h1_driver_method and atls_h1_driver_target have the
+/// rest), DATA as credit allows, TRAILERS, END; WRITABLE after a write that was refused; CLOSED at last, with OK after a regular end. Once both sides are done with
+/// their messages the next may begin, without a call. What the peer does wrong is H1_REMOTE; a server that has not begun its answer gives
+/// one itself, and closes. Reference-counted, safe to share between threads; dropping the last reference cancels it.
+pub struct atls_h1_driver {
+    driver: Arc<Driver>,
+    _runtime: Arc<atls_runtime>,
+}
+
+impl Drop for atls_h1_driver {
+    fn drop(&mut self) {
+        self.driver.cancel.cancel();
+    }
+}
+
+/// Drives a connected socket, TCP or Unix. After OK the descriptor is the library's; else it stays the caller's. Statuses: NULL_ARGUMENT, INVALID_ARGUMENT (no such
+/// socket), INVALID_STATE (queue or runtime stopped), IO.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn atls_h1_driver_adopt(
+    runtime: *const atls_runtime,
+    config: *const atls_h1_driver_config,
+    fd: i32,
+    sink: *const atls_sink,
+    driver: *mut *mut atls_h1_driver,
+    error: *mut *mut atls_error,
+) -> atls_status {
+    guard(error, || {
+        require(driver, "driver")?;
+        let runtime = unsafe { share(runtime, "runtime") }?;
+        let parameters = unsafe { borrow(config, "config") }?.parameters.clone();
+        let socket = unsafe { own_copy(fd) }?;
+        let entered = runtime.handle().enter();
+        let (connected, _) = Connected::take_over(socket)?;
+        drop(entered);
+        let (made, running, outlet) = unsafe { start(&runtime, parameters, sink) }?;
+        unsafe { put(driver, made, "driver") }?;
+        runtime.handle().spawn(async move {
+            match connected {
+                Connected::Unix(stream) => drive(stream, running, outlet).await,
+                Connected::Tcp(stream) => match Socket::accepted(stream) {
+                    Ok(socket) => drive(socket, running, outlet).await,
+                    Err(error) => outlet.close(Some(error)),
+                },
+            }
+        });
+        unsafe { super::server_listen::close(fd) };
+        Ok(())
+    })
+}
+
+/// Connects, and attests as the connection's configuration says, as atls_stream_connect does; then drives the stream. CONNECTED comes first. Statuses:
+/// NULL_ARGUMENT, INVALID_ARGUMENT, INVALID_STATE (no policy; a driver for servers; queue or runtime stopped), TRUST_ANCHOR.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn atls_h1_driver_connect(
+    runtime: *const atls_runtime,
+    config: *const atls_h1_driver_config,
+    connection: *const atls_config,
+    sink: *const atls_sink,
+    driver: *mut *mut atls_h1_driver,
+    error: *mut *mut atls_error,
+) -> atls_status {
+    guard(error, || {
+        require(driver, "driver")?;
+        let runtime = unsafe { share(runtime, "runtime") }?;
+        let parameters = unsafe { borrow(config, "config") }?.parameters.clone();
+        if parameters.role != Role::Client {
+            return Err(Error::new(Status::InvalidState, "a server does not connect"));
+        }
+        let target = unsafe { borrow(connection, "connection") }?.target()?;
+        let (made, running, outlet) = unsafe { start(&runtime, parameters, sink) }?;
+        unsafe { put(driver, made, "driver") }?;
+        runtime.handle().spawn(async move {
+            match running.cancel.guard(Box::pin(connect(&target))).await {
+                Ok(connected) => {
+                    outlet.post(Event::Connected).await;
+                    drive(connected.stream, running, outlet).await;
+                }
+                Err(error) => outlet.close(Some(error)),
+            }
+        });
+        Ok(())
+    })
+}
+
+unsafe fn start(
+    runtime: &Arc<atls_runtime>,
+    parameters: Parameters,
+    sink: *const atls_sink,
+) -> Result<(*mut atls_h1_driver, Arc<Driver>, Outlet)> {
+    watch_forks();
+    let operation = unsafe { Operation::new(sink, &runtime.registry) }?;
+    let observer: Arc<dyn Observer> = Arc::new(Poster(operation.clone()));
+    let driver = Arc::new(Driver::new(parameters, observer.clone()));
+    let made = Arc::new(atls_h1_driver { driver: driver.clone(), _runtime: runtime.clone() });
+    operation.register(&made, &driver, |driver| driver.cancel.cancel())?;
+    Ok((Arc::into_raw(made).cast_mut(), driver, Outlet::new(observer)))
+}
+
+/// A request's head, as client: `method`, `target` and `headers`, among which must be one Host, and Content-Length or `Transfer-Encoding: chunked` where there will be a
+/// body. Statuses: NULL_ARGUMENT, INVALID_UTF8, H1_LOCAL (for good), INVALID_STATE (closed, detached), or why the connection ended.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn atls_h1_driver_send_request(
+    driver: *const atls_h1_driver,
+    method: *const c_char,
+    target: *const c_char,
+    headers: *const atls_headers,
+    error: *mut *mut atls_error,
+) -> atls_status {
+    guard(error, || {
+        let (method, target) = unsafe { (text(method, "method")?, text(target, "target")?) };
+        let lines = unsafe { lines(headers) };
+        unsafe { borrow(driver, "driver") }?.driver.send_request(method.as_bytes(), target.as_bytes(), lines)
+    })
+}
+
+/// A response's head, as server; an informational one before it, or the final one. `reason` may be NULL, `headers` too. Without Content-Length the body is chunked, or
+/// ends with the connection where the peer speaks HTTP/1.0. Statuses: as atls_h1_driver_send_request, and INVALID_ARGUMENT (status).
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn atls_h1_driver_send_response(
+    driver: *const atls_h1_driver,
+    status: u32,
+    reason: *const c_char,
+    headers: *const atls_headers,
+    error: *mut *mut atls_error,
+) -> atls_status {
+    guard(error, || {
+        let status = u16::try_from(status).map_err(|_| invalid(format!("status {status}")))?;
+        let reason = unsafe { optional_text(reason, "reason") }?.unwrap_or_default();
+        let lines = unsafe { lines(headers) };
+        unsafe { borrow(driver, "driver") }?.driver.send_response(status, reason.as_bytes(), lines)
+    })
+}
+
+/// Copies all of the bytes for our message's body, or answers AGAIN and takes nothing; one WRITABLE follows each time it did. Statuses: as
+/// atls_h1_driver_send_request, and AGAIN.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn atls_h1_driver_write(
+    driver: *const atls_h1_driver,
+    data: *const u8,
+    len: usize,
+    error: *mut *mut atls_error,
+) -> atls_status {
+    guard(error, || {
+        let data = unsafe { bytes(data, len, "data") }?;
+        unsafe { borrow(driver, "driver") }?.driver.write(data)
+    })
+}
+
+/// Ends our message, also where it has no body. `trailers`, which go only with a chunked one, may be NULL. Statuses: as atls_h1_driver_send_request.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn atls_h1_driver_finish(
+    driver: *const atls_h1_driver,
+    trailers: *const atls_headers,
+    error: *mut *mut atls_error,
+) -> atls_status {
+    guard(error, || {
+        let lines = unsafe { lines(trailers) };
+        unsafe { borrow(driver, "driver") }?.driver.finish(lines)
+    })
+}
+
+/// Lets `bytes` more of bodies be received. Adds up, saturating. Statuses: NULL_ARGUMENT.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn atls_h1_driver_grant(
+    driver: *const atls_h1_driver,
+    bytes: u64,
+    error: *mut *mut atls_error,
+) -> atls_status {
+    guard(error, || {
+        unsafe { borrow(driver, "driver") }?.driver.credit.grant(bytes);
+        Ok(())
+    })
+}
+
+/// Method of the request that came last, as server; empty before. The caller's to free, and NUL-terminated.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn atls_h1_driver_method(driver: *const atls_h1_driver) -> *mut atls_buf {
+    guard_value(std::ptr::null_mut(), || {
+        unsafe { borrow(driver, "driver") }.map_or(std::ptr::null_mut(), |this| owned_bytes(this.driver.request().0))
+    })
+}
+
+/// Its target. The caller's to free, and NUL-terminated.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn atls_h1_driver_target(driver: *const atls_h1_driver) -> *mut atls_buf {
+    guard_value(std::ptr::null_mut(), || {
+        unsafe { borrow(driver, "driver") }.map_or(std::ptr::null_mut(), |this| owned_bytes(this.driver.request().1))
+    })
+}
+
+/// Takes the connection out of HTTP: after a switch of protocol, or between messages. It becomes an event-driven atls_stream with events for `sink`, CONNECTED first; bytes
+/// that came beyond HTTP come before any others. The driver ends with CLOSED and OK. Statuses: NULL_ARGUMENT, INVALID_STATE (a message is under way;
+/// closed or detached before; queue or runtime stopped), CLOSED.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn atls_h1_driver_detach(
+    driver: *const atls_h1_driver,
+    runtime: *const atls_runtime,
+    sink: *const atls_sink,
+    stream: *mut *mut atls_stream,
+    error: *mut *mut atls_error,
+) -> atls_status {
+    guard(error, || {
+        require(stream, "stream")?;
+        let driver = &unsafe { borrow(driver, "driver") }?.driver;
+        let runtime = unsafe { share(runtime, "runtime") }?;
+        driver.check_detachable()?;
+        let operation = unsafe { Operation::new(sink, &runtime.registry) }?;
+        let observer: Arc<dyn Observer> = Arc::new(Poster(operation.clone()));
+        let writable = observer.clone();
+        let parameters = &driver.parameters;
+        let shared = Arc::new(Shared {
+            credit: Arc::new(Credit::new(parameters.credit, parameters.automatic_credit)),
+            outgoing: Outgoing::new(Box::new(move || writable.post(Event::Writable, None))),
+            cancel: Cancel::default(),
+            closing: Cancel::default(),
+            verdict: OnceLock::new(),
+        });
+        let made = Arc::new(atls_stream::of_events(shared.clone(), runtime));
+        operation.register(&made, &shared, |shared| shared.cancel.cancel())?;
+        unsafe { put(stream, Arc::into_raw(made).cast_mut(), "stream") }?;
+        // Refused in between, the stream says so with CLOSED.
+        let _ = driver.detach(Handover::new(shared, Outlet::new(observer)));
+        Ok(())
+    })
+}
+
+/// No more messages: what was said still goes out, then the connection ends, and CLOSED comes. Statuses: NULL_ARGUMENT.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn atls_h1_driver_close(
+    driver: *const atls_h1_driver,
+    error: *mut *mut atls_error,
+) -> atls_status {
+    guard(error, || {
+        unsafe { borrow(driver, "driver") }?.driver.close();
+        Ok(())
+    })
+}
+
+/// Adds a reference; returns `driver`.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn atls_h1_driver_ref(driver: *mut atls_h1_driver) -> *mut atls_h1_driver {
+    unsafe { another(driver) }
+}
+
+/// Drops a reference. The last one cancels the connection, and CLOSED comes with CANCELED.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn atls_h1_driver_free(driver: *mut atls_h1_driver) {
+    guard_free(|| unsafe { release(driver) });
+}
+
+unsafe fn lines<'a>(headers: *const atls_headers) -> impl Iterator<Item = Line<'a>> + Clone {
+    // SAFETY: NULL, or the host's own collection, which outlives the call.
+    let headers = unsafe { headers.as_ref() };
+    let lines: Vec<Line<'a>> = headers.iter().flat_map(|headers| headers.headers.iter()).collect();
+    lines.into_iter()
+}

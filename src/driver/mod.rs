@@ -1,0 +1,231 @@
+//! The sans-I/O connection of `h1`, in either role, run over a connected socket: what the host sends is checked at once and written as the peer takes it,
+//! what comes is told by events. May touch the network and the clock.
+
+mod task;
+
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use bytes::BytesMut;
+use tokio::sync::Notify;
+
+pub use task::drive;
+
+use crate::error::{Error, Phase, Result, Status};
+use crate::events::{Event, Observer};
+use crate::flow::{Cancel, Credit, lock};
+use crate::h1::{Connection, ProtocolError, Role, Rules, State};
+use crate::stream::Handover;
+
+/// Beyond the high mark writes answer AGAIN; below the low mark a WRITABLE follows.
+const HIGH: usize = 256 << 10;
+const LOW: usize = 64 << 10;
+
+#[derive(Clone, Debug)]
+pub struct Parameters {
+    pub role: Role,
+    /// Bytes of a head.
+    pub head: usize,
+    /// Most bytes of a body that are told at once.
+    pub piece: usize,
+    /// Of each message that comes.
+    pub body: u64,
+    /// From when a head is due to its last byte.
+    pub head_within: Option<Duration>,
+    /// From head to end.
+    pub body_within: Option<Duration>,
+    pub keep_alive: bool,
+    /// Bodies are decoded as their Content-Encoding says.
+    pub decode: bool,
+    pub credit: u64,
+    pub automatic_credit: bool,
+}
+
+impl Parameters {
+    /// http spec A.8, HTTP1ConnectionParameters.
+    pub fn new(role: Role) -> Parameters {
+        Parameters {
+            role,
+            head: 64 << 10,
+            piece: 64 << 10,
+            body: 100 << 20,
+            head_within: None,
+            body_within: None,
+            keep_alive: true,
+            decode: false,
+            credit: 256 << 10,
+            automatic_credit: true,
+        }
+    }
+}
+
+/// A header line.
+pub type Line<'a> = (&'a [u8], &'a [u8]);
+
+/// What the host and the driving task share.
+pub struct Driver {
+    pub parameters: Parameters,
+    pub credit: Arc<Credit>,
+    pub cancel: Cancel,
+    state: Mutex<Shared>,
+    /// The host has said something.
+    spoke: Notify,
+    observer: Arc<dyn Observer>,
+}
+
+struct Shared {
+    conn: Connection,
+    outbox: BytesMut,
+    wants_writable: bool,
+    /// The host has said the last that it will.
+    closing: bool,
+    handover: Option<Handover>,
+    /// Of the request that came last.
+    method: Vec<u8>,
+    target: Vec<u8>,
+    ended: Option<Error>,
+}
+
+impl Driver {
+    pub fn new(parameters: Parameters, observer: Arc<dyn Observer>) -> Driver {
+        let rules = Rules { max_incomplete: parameters.head, ..Rules::default() };
+        let shared = Shared {
+            conn: Connection::new(parameters.role, rules),
+            outbox: BytesMut::new(),
+            wants_writable: false,
+            closing: false,
+            handover: None,
+            method: Vec::new(),
+            target: Vec::new(),
+            ended: None,
+        };
+        Driver {
+            credit: Arc::new(Credit::new(parameters.credit, parameters.automatic_credit)),
+            cancel: Cancel::default(),
+            state: Mutex::new(shared),
+            spoke: Notify::new(),
+            observer,
+            parameters,
+        }
+    }
+
+    /// A request's head, as client. Errors: H1Local, and why the connection ended.
+    pub fn send_request<'a>(
+        &self,
+        method: &[u8],
+        target: &[u8],
+        lines: impl Iterator<Item = Line<'a>> + Clone,
+    ) -> Result<()> {
+        let close = self.close_line(lines.clone());
+        self.say(|shared| {
+            let head = shared.conn.send_request(method, target, lines.chain(close)).map_err(local)?;
+            shared.outbox.extend_from_slice(head);
+            Ok(())
+        })
+    }
+
+    /// A response's head, as server. Errors: as `send_request`.
+    pub fn send_response<'a>(
+        &self,
+        status: u16,
+        reason: &[u8],
+        lines: impl Iterator<Item = Line<'a>> + Clone,
+    ) -> Result<()> {
+        let close = self.close_line(lines.clone()).filter(|_| status >= 200);
+        self.say(|shared| {
+            let head = shared.conn.send_response(status, reason, lines.chain(close)).map_err(local)?;
+            shared.outbox.extend_from_slice(head);
+            Ok(())
+        })
+    }
+
+    /// What is added to a final head where the connection serves one message only.
+    fn close_line<'a>(&self, mut lines: impl Iterator<Item = Line<'a>>) -> Option<Line<'static>> {
+        let said = lines.any(|(name, _)| name.eq_ignore_ascii_case(b"connection"));
+        (!self.parameters.keep_alive && !said).then_some((&b"Connection"[..], &b"close"[..]))
+    }
+
+    /// Some of our body, all of it or nothing. Errors: Again, and as `send_request`.
+    pub fn write(&self, data: &[u8]) -> Result<()> {
+        self.say(|shared| {
+            let waiting = shared.outbox.len();
+            if waiting > 0 && waiting + data.len() > HIGH {
+                shared.wants_writable = true;
+                return Err(Error::new(Status::Again, "no room now; a WRITABLE event follows"));
+            }
+            let (before, after) = shared.conn.send_data(data.len() as u64).map_err(local)?;
+            [before, data, after].iter().for_each(|part| shared.outbox.extend_from_slice(part));
+            Ok(())
+        })
+    }
+
+    /// The end of our message. Errors: as `send_request`.
+    pub fn finish<'a>(&self, trailers: impl Iterator<Item = Line<'a>> + Clone) -> Result<()> {
+        self.say(|shared| {
+            let end = shared.conn.send_end_of_message(trailers).map_err(local)?;
+            shared.outbox.extend_from_slice(end);
+            Ok(())
+        })
+    }
+
+    /// No more messages: what was said still goes out, then the connection ends.
+    pub fn close(&self) {
+        lock(&self.state).closing = true;
+        self.spoke.notify_one();
+    }
+
+    /// Takes the connection out of HTTP, with what has come beyond it. Errors: InvalidState (a message is under way), and as `send_request`.
+    pub fn detach(&self, handover: Handover) -> Result<()> {
+        self.say(|shared| {
+            shared.check_detachable()?;
+            shared.handover = Some(handover);
+            Ok(())
+        })
+    }
+
+    pub fn check_detachable(&self) -> Result<()> {
+        lock(&self.state).check_detachable()
+    }
+
+    /// Method and target of the request that came last.
+    pub fn request(&self) -> (Vec<u8>, Vec<u8>) {
+        let shared = lock(&self.state);
+        (shared.method.clone(), shared.target.clone())
+    }
+
+    fn say(&self, say: impl FnOnce(&mut Shared) -> Result<()>) -> Result<()> {
+        let mut shared = lock(&self.state);
+        if let Some(error) = &shared.ended {
+            return Err(error.clone());
+        }
+        if shared.closing || shared.handover.is_some() {
+            return Err(Error::new(Status::InvalidState, "the connection was closed or detached"));
+        }
+        say(&mut shared)?;
+        drop(shared);
+        self.spoke.notify_one();
+        Ok(())
+    }
+
+    fn announce(&self, wanted: bool) {
+        if wanted {
+            self.observer.post(Event::Writable, None);
+        }
+    }
+}
+
+impl Shared {
+    fn check_detachable(&self) -> Result<()> {
+        let state = (self.conn.our_state(), self.conn.their_state());
+        match state {
+            _ if self.ended.is_some() => Err(Error::new(Status::Closed, "the connection is over")),
+            (State::SwitchedProtocol, _) | (State::Idle, State::Idle) => Ok(()),
+            _ => Err(Error::new(Status::InvalidState, format!("a message is under way: {state:?}"))),
+        }
+    }
+}
+
+/// The host may not say that now.
+fn local(error: ProtocolError) -> Error {
+    Error::new(Status::H1Local, error.message).phase(Phase::Transfer).http_status(error.hint)
+}

@@ -1,0 +1,74 @@
+//! Reading and writing at the same time, by one task and without splitting what is read and written.
+
+use std::future::poll_fn;
+use std::io;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use bytes::Bytes;
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+
+/// What has happened.
+pub enum Moved {
+    /// So many bytes; none where what was written before has been flushed.
+    Sent(usize),
+    /// So many bytes; none at the end.
+    Received(usize),
+}
+
+/// Writes some of `outbox`, or flushes where it is empty and `flushes` says so, and reads into `room`: whichever can be done first. Given up in
+/// between, it has done nothing.
+pub async fn advance<S: AsyncRead + AsyncWrite + Unpin>(
+    wire: &mut S,
+    outbox: &[u8],
+    flushes: bool,
+    mut room: Option<&mut [u8]>,
+) -> io::Result<Moved> {
+    poll_fn(|cx| {
+        if !outbox.is_empty() {
+            if let Poll::Ready(sent) = Pin::new(&mut *wire).poll_write(cx, outbox) {
+                return Poll::Ready(sent.map(Moved::Sent));
+            }
+        } else if flushes && let Poll::Ready(flushed) = Pin::new(&mut *wire).poll_flush(cx) {
+            return Poll::Ready(flushed.map(|()| Moved::Sent(0)));
+        }
+        let Some(room) = room.as_deref_mut() else { return Poll::Pending };
+        let mut buf = ReadBuf::new(room);
+        match Pin::new(&mut *wire).poll_read(cx, &mut buf) {
+            Poll::Ready(read) => Poll::Ready(read.map(|()| Moved::Received(buf.filled().len()))),
+            Poll::Pending => Poll::Pending,
+        }
+    })
+    .await
+}
+
+/// A wire, and what was read from it already.
+pub struct Prefixed<S> {
+    pub unread: Bytes,
+    pub wire: S,
+}
+
+impl<S: AsyncRead + Unpin> AsyncRead for Prefixed<S> {
+    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        if self.unread.is_empty() {
+            return Pin::new(&mut self.wire).poll_read(cx, buf);
+        }
+        let count = self.unread.len().min(buf.remaining());
+        buf.put_slice(&self.unread.split_to(count));
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl<S: AsyncWrite + Unpin> AsyncWrite for Prefixed<S> {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.wire).poll_write(cx, buf)
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.wire).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.wire).poll_shutdown(cx)
+    }
+}

@@ -1,0 +1,384 @@
+/* Connections driven over sockets, in either role: both ends are drivers, or one is a raw socket or an attested server. */
+#include <fcntl.h>
+#include <pthread.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "sim.h"
+
+static atls_error *error;
+static atls_runtime *runtime;
+static atls_queue *queue;
+
+/* What one end has seen, as text. */
+struct end {
+    atls_h1_driver *driver;
+    atls_stream *stream;
+    pthread_mutex_t lock;
+    char seen[4000];
+    size_t bytes, most;
+    atls_status status;
+    int closed, stream_closed, echo;
+};
+
+static void note(struct end *end, const char *text)
+{
+    pthread_mutex_lock(&end->lock);
+    snprintf(end->seen + strlen(end->seen), sizeof end->seen - strlen(end->seen), "%s", text);
+    pthread_mutex_unlock(&end->lock);
+}
+
+static void on_stream(void *user_data, const atls_event *event)
+{
+    struct end *end = user_data;
+    char text[200];
+    if (event->kind == ATLS_EVENT_DATA) {
+        snprintf(text, sizeof text, "<%.*s>", (int)atls_buf_len(event->buf), (const char *)atls_buf_data(event->buf));
+        note(end, text);
+    }
+    if (event->kind == ATLS_EVENT_CLOSED)
+        __atomic_store_n(&end->stream_closed, 1, __ATOMIC_SEQ_CST);
+}
+
+/* A server that answers with what it was sent, or leaves HTTP. */
+static void serve(struct end *end)
+{
+    atls_headers *headers = NULL;
+    atls_buf *target = atls_h1_driver_target(end->driver);
+    if (strcmp((const char *)atls_buf_data(target), "/upgrade") == 0) {
+        atls_sink sink = {.queue = queue, .call = on_stream, .user_data = end};
+        OK(atls_headers_new(true, &headers, &error));
+        OK(atls_headers_add(headers, "Upgrade", (const uint8_t *)"x", 1, &error));
+        OK(atls_headers_add(headers, "Connection", (const uint8_t *)"upgrade", 7, &error));
+        OK(atls_h1_driver_send_response(end->driver, 101, "Switching Protocols", headers, &error));
+        OK(atls_h1_driver_detach(end->driver, runtime, &sink, &end->stream, &error));
+        atls_headers_free(headers);
+    } else {
+        OK(atls_h1_driver_send_response(end->driver, 200, "Fine", NULL, &error));
+        OK(atls_h1_driver_write(end->driver, (const uint8_t *)"answer", 6, &error));
+        OK(atls_h1_driver_finish(end->driver, NULL, &error));
+    }
+    atls_buf_free(target);
+}
+
+static void on_event(void *user_data, const atls_event *event)
+{
+    struct end *end = user_data;
+    char text[300];
+    switch (event->kind) {
+    case ATLS_EVENT_CONNECTED:
+        note(end, "(connected)");
+        break;
+    case ATLS_EVENT_INFORMATIONAL:
+    case ATLS_EVENT_HEAD:
+        if (atls_head_status(event->head) == 0) {
+            atls_buf *method = atls_h1_driver_method(event->source), *target = atls_h1_driver_target(event->source);
+            snprintf(text, sizeof text, "[%s %s]", (const char *)atls_buf_data(method), (const char *)atls_buf_data(target));
+            atls_buf_free(method);
+            atls_buf_free(target);
+        } else {
+            snprintf(text, sizeof text, "[%u]", atls_head_status(event->head));
+        }
+        note(end, text);
+        break;
+    case ATLS_EVENT_DATA:
+        end->bytes += atls_buf_len(event->buf);
+        end->most = atls_buf_len(event->buf) > end->most ? atls_buf_len(event->buf) : end->most;
+        if (end->bytes < 100) {
+            snprintf(text, sizeof text, "%.*s", (int)atls_buf_len(event->buf), (const char *)atls_buf_data(event->buf));
+            note(end, text);
+        }
+        break;
+    case ATLS_EVENT_TRAILERS:
+        note(end, "(trailers)");
+        break;
+    case ATLS_EVENT_END:
+        note(end, ".");
+        if (end->echo)
+            serve(end);
+        break;
+    case ATLS_EVENT_CLOSED:
+        end->status = event->status;
+        __atomic_store_n(&end->closed, 1, __ATOMIC_SEQ_CST);
+        break;
+    }
+}
+
+static void until_closed(int *flag)
+{
+    for (int i = 0; i < 10000 && !__atomic_load_n(flag, __ATOMIC_SEQ_CST); i++)
+        usleep(1000);
+    CHECK(__atomic_load_n(flag, __ATOMIC_SEQ_CST));
+}
+
+static void until_seen(struct end *end, const char *wanted)
+{
+    for (int i = 0; i < 10000; i++) {
+        pthread_mutex_lock(&end->lock);
+        bool there = strcmp(end->seen, wanted) == 0;
+        pthread_mutex_unlock(&end->lock);
+        if (there)
+            return;
+        usleep(1000);
+    }
+    fprintf(stderr, "seen %s, wanted %s\n", end->seen, wanted);
+    exit(1);
+}
+
+static atls_h1_driver_config *config(uint32_t role)
+{
+    atls_h1_driver_config *config = NULL;
+    OK(atls_h1_driver_config_new(role, &config, &error));
+    return config;
+}
+
+/* Starts an end on this socket; the configuration is freed. */
+static void start(struct end *end, atls_h1_driver_config *config, int fd)
+{
+    memset(end, 0, sizeof *end);
+    pthread_mutex_init(&end->lock, NULL);
+    atls_sink sink = {.queue = queue, .call = on_event, .user_data = end};
+    OK(atls_h1_driver_adopt(runtime, config, fd, &sink, &end->driver, &error));
+    atls_h1_driver_config_free(config);
+}
+
+static void over(struct end *end)
+{
+    until_closed(&end->closed);
+    atls_h1_driver_free(end->driver);
+    atls_stream_free(end->stream);
+    pthread_mutex_destroy(&end->lock);
+}
+
+static void ask(struct end *client, const char *method, const char *target, const char *extra, const char *value)
+{
+    atls_headers *headers = NULL;
+    OK(atls_headers_new(true, &headers, &error));
+    OK(atls_headers_add(headers, "Host", (const uint8_t *)"a", 1, &error));
+    if (extra)
+        OK(atls_headers_add(headers, extra, (const uint8_t *)value, strlen(value), &error));
+    if (extra && strcmp(extra, "Upgrade") == 0)
+        OK(atls_headers_add(headers, "Connection", (const uint8_t *)"Upgrade", 7, &error));
+    OK(atls_h1_driver_send_request(client->driver, method, target, headers, &error));
+    atls_headers_free(headers);
+}
+
+static void both_roles(void)
+{
+    int pair[2];
+    struct end client, server;
+    CHECK(socketpair(AF_UNIX, SOCK_STREAM, 0, pair) == 0);
+    start(&client, config(ATLS_H1_CLIENT), pair[0]);
+    start(&server, config(ATLS_H1_SERVER), pair[1]);
+    server.echo = 1;
+    ask(&client, "GET", "/one", NULL, NULL);
+    OK(atls_h1_driver_finish(client.driver, NULL, &error));
+    until_seen(&client, "[200]answer.");
+    until_seen(&server, "[GET /one].");
+
+    /* Another one on the same connection, in chunks and with trailers. */
+    atls_headers *trailers = NULL;
+    ask(&client, "POST", "/two", "Transfer-Encoding", "chunked");
+    OK(atls_h1_driver_write(client.driver, (const uint8_t *)"bo", 2, &error));
+    OK(atls_h1_driver_write(client.driver, (const uint8_t *)"dy", 2, &error));
+    OK(atls_headers_new(true, &trailers, &error));
+    OK(atls_headers_add(trailers, "X-Sum", (const uint8_t *)"1", 1, &error));
+    OK(atls_h1_driver_finish(client.driver, trailers, &error));
+    atls_headers_free(trailers);
+    until_seen(&client, "[200]answer.[200]answer.");
+    until_seen(&server, "[GET /one].[POST /two]body(trailers).");
+
+    atls_stream *none = NULL;
+    atls_sink sink = {.queue = queue, .call = on_stream, .user_data = &client};
+    ask(&client, "GET", "/three", NULL, NULL);
+    EXPECT(ATLS_INVALID_STATE, "under way", atls_h1_driver_detach(client.driver, runtime, &sink, &none, &error));
+    OK(atls_h1_driver_finish(client.driver, NULL, &error));
+    until_seen(&client, "[200]answer.[200]answer.[200]answer.");
+    OK(atls_h1_driver_close(client.driver, &error));
+    atls_status late = atls_h1_driver_finish(client.driver, NULL, NULL);
+    CHECK(late == ATLS_INVALID_STATE || late == ATLS_CLOSED);
+    over(&client);
+    over(&server);
+    CHECK(client.status == ATLS_OK);
+}
+
+static void upgrade(void)
+{
+    int pair[2];
+    struct end client, server;
+    CHECK(socketpair(AF_UNIX, SOCK_STREAM, 0, pair) == 0);
+    start(&client, config(ATLS_H1_CLIENT), pair[0]);
+    start(&server, config(ATLS_H1_SERVER), pair[1]);
+    server.echo = 1;
+    ask(&client, "GET", "/upgrade", "Upgrade", "x");
+    OK(atls_h1_driver_finish(client.driver, NULL, &error));
+    until_seen(&client, "[101]");
+    atls_sink sink = {.queue = queue, .call = on_stream, .user_data = &client};
+    OK(atls_h1_driver_detach(client.driver, runtime, &sink, &client.stream, &error));
+    until_closed(&client.closed);
+    until_closed(&server.closed);
+    CHECK(client.status == ATLS_OK && server.status == ATLS_OK);
+    /* It opens once the driver is through. */
+    for (int i = 0; i < 5000 && atls_stream_write(client.stream, (const uint8_t *)"hello", 5, NULL) == ATLS_AGAIN; i++)
+        usleep(1000);
+    until_seen(&server, "[GET /upgrade].<hello>");
+    OK(atls_stream_close(client.stream, &error));
+    OK(atls_stream_close(server.stream, &error));
+    until_closed(&client.stream_closed);
+    until_closed(&server.stream_closed);
+    over(&client);
+    over(&server);
+}
+
+/* A server that gets these bytes sees that, and says this. */
+static void raw(atls_h1_driver_config *config, const char *bytes, bool end_of_input, const char *seen, const char *answer, atls_status status)
+{
+    int pair[2];
+    struct end server;
+    char text[1000] = {0};
+    size_t got = 0;
+    ssize_t n;
+    CHECK(socketpair(AF_UNIX, SOCK_STREAM, 0, pair) == 0);
+    start(&server, config, pair[0]);
+    CHECK(send(pair[1], bytes, strlen(bytes), MSG_NOSIGNAL) == (ssize_t)strlen(bytes));
+    if (end_of_input)
+        CHECK(shutdown(pair[1], SHUT_WR) == 0);
+    while ((n = recv(pair[1], text + got, sizeof text - 1 - got, 0)) > 0)
+        got += (size_t)n;
+    over(&server);
+    close(pair[1]);
+    if (strcmp(server.seen, seen) || strncmp(text, answer, strlen(answer)) || (!*answer && *text) || server.status != status) {
+        fprintf(stderr, "%s\nseen %s, said %s, %s\n", bytes, server.seen, text, atls_status_name(server.status).ptr);
+        exit(1);
+    }
+}
+
+static void faults(void)
+{
+    raw(config(ATLS_H1_SERVER), "", true, "", "", ATLS_OK);
+    raw(config(ATLS_H1_SERVER), "nonsense\r\n\r\n", false, "", "HTTP/1.1 400 Bad Request\r\n", ATLS_H1_REMOTE);
+    raw(config(ATLS_H1_SERVER), "GET / HTTP/1.1\r\nHost: a\r\n", true, "", "HTTP/1.1 400 ", ATLS_H1_REMOTE);
+    atls_h1_driver_config *small = config(ATLS_H1_SERVER);
+    OK(atls_h1_driver_config_set_limit(small, ATLS_H1_DRIVER_HEAD_BYTES, 30, &error));
+    raw(small, "GET / HTTP/1.1\r\nHost: a\r\nX: 123456789\r\n\r\n", false, "", "HTTP/1.1 431 ", ATLS_H1_REMOTE);
+    small = config(ATLS_H1_SERVER);
+    OK(atls_h1_driver_config_set_limit(small, ATLS_H1_DRIVER_BODY_BYTES, 3, &error));
+    raw(small, "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 4\r\n\r\nfour", false, "[POST /]", "HTTP/1.1 413 ", ATLS_BODY_TOO_LARGE);
+    small = config(ATLS_H1_SERVER);
+    OK(atls_h1_driver_config_set_deadline(small, ATLS_H1_DRIVER_HEAD, 100, &error));
+    raw(small, "GET / HT", false, "", "", ATLS_TIMED_OUT);
+    small = config(ATLS_H1_SERVER);
+    OK(atls_h1_driver_config_set_deadline(small, ATLS_H1_DRIVER_BODY, 100, &error));
+    raw(small, "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 4\r\n\r\nfo", false, "[POST /]fo", "", ATLS_TIMED_OUT);
+    small = config(ATLS_H1_SERVER);
+    OK(atls_h1_driver_config_set_decode(small, true, &error));
+    raw(small, "POST / HTTP/1.1\r\nHost: a\r\nContent-Encoding: rot13\r\nContent-Length: 1\r\n\r\nx", false, "", "HTTP/1.1 415 ", ATLS_CONTENT_CODING);
+
+    /* What is no HTTP is refused at the call, and nothing of it is sent. */
+    int pair[2];
+    struct end server;
+    char byte;
+    CHECK(socketpair(AF_UNIX, SOCK_STREAM, 0, pair) == 0);
+    start(&server, config(ATLS_H1_SERVER), pair[0]);
+    CHECK(atls_h1_driver_write(server.driver, (const uint8_t *)"x", 1, &error) == ATLS_H1_LOCAL);
+    atls_error_free(error);
+    error = NULL;
+    CHECK(recv(pair[1], &byte, 1, 0) == 0);
+    over(&server);
+    close(pair[1]);
+
+    int null = open("/dev/null", O_RDONLY);
+    atls_h1_driver *none = NULL;
+    atls_sink sink = {.queue = queue, .call = on_event};
+    atls_h1_driver_config *usual = config(ATLS_H1_SERVER);
+    EXPECT(ATLS_INVALID_ARGUMENT, "no socket", atls_h1_driver_adopt(runtime, usual, null, &sink, &none, &error));
+    EXPECT(ATLS_INVALID_ARGUMENT, "role 2", atls_h1_driver_config_new(2, &usual, &error));
+    EXPECT(ATLS_INVALID_ARGUMENT, "limit 2 cannot be 0", atls_h1_driver_config_set_limit(usual, ATLS_H1_DRIVER_PIECE_BYTES, 0, &error));
+    EXPECT(ATLS_INVALID_ARGUMENT, "deadline 3", atls_h1_driver_config_set_deadline(usual, 3, 0, &error));
+    atls_h1_driver_config_free(usual);
+    close(null);
+}
+
+/* Much, in small pieces and under credit, to a host that writes until it is told to wait. */
+static void flow(void)
+{
+    enum { TOTAL = 2000000 };
+    static uint8_t block[10000];
+    int pair[2], sent = 0, refused = 0;
+    struct end client, server;
+    char length[20];
+    CHECK(socketpair(AF_UNIX, SOCK_STREAM, 0, pair) == 0);
+    start(&client, config(ATLS_H1_CLIENT), pair[0]);
+    atls_h1_driver_config *small = config(ATLS_H1_SERVER);
+    OK(atls_h1_driver_config_set_limit(small, ATLS_H1_DRIVER_PIECE_BYTES, 1000, &error));
+    OK(atls_h1_driver_config_set_credit(small, 5000, false, &error));
+    start(&server, small, pair[1]);
+    snprintf(length, sizeof length, "%d", TOTAL);
+    ask(&client, "POST", "/much", "Content-Length", length);
+    while (sent < TOTAL) {
+        atls_status status = atls_h1_driver_write(client.driver, block, sizeof block, NULL);
+        CHECK(status == ATLS_OK || status == ATLS_AGAIN);
+        sent += status == ATLS_OK ? (int)sizeof block : 0;
+        if (status == ATLS_AGAIN && refused++ == 0) {
+            usleep(100000);
+            CHECK(server.bytes == 5000);
+            OK(atls_h1_driver_grant(server.driver, UINT64_MAX, &error));
+        }
+        if (status == ATLS_AGAIN)
+            usleep(1000);
+    }
+    OK(atls_h1_driver_finish(client.driver, NULL, &error));
+    for (int i = 0; i < 10000 && server.bytes < TOTAL; i++)
+        usleep(1000);
+    CHECK(server.bytes == TOTAL && server.most == 1000 && refused > 0);
+    atls_h1_driver_free(client.driver);
+    client.driver = NULL;
+    over(&client);
+    CHECK(client.status == ATLS_CANCELED);
+    over(&server);
+}
+
+/* Over an attested stream. */
+static void attested(struct sim sim)
+{
+    struct end client = {.lock = PTHREAD_MUTEX_INITIALIZER};
+    atls_sink sink = {.queue = queue, .call = on_event, .user_data = &client};
+    atls_config *connection = sim_config(sim.http, "policy.json");
+    atls_h1_driver_config *usual = config(ATLS_H1_CLIENT), *server = config(ATLS_H1_SERVER);
+    EXPECT(ATLS_INVALID_STATE, "does not connect", atls_h1_driver_connect(runtime, server, connection, &sink, &client.driver, &error));
+    OK(atls_h1_driver_connect(runtime, usual, connection, &sink, &client.driver, &error));
+    until_seen(&client, "(connected)");
+    ask(&client, "GET", "/early", NULL, NULL);
+    OK(atls_h1_driver_finish(client.driver, NULL, &error));
+    until_seen(&client, "(connected)[103][200]body(trailers).");
+    OK(atls_h1_driver_close(client.driver, &error));
+    over(&client);
+    CHECK(client.status == ATLS_OK);
+    atls_config_free(connection);
+    connection = sim_config(sim.http, "wrong-policy.json");
+    struct end refused = {.lock = PTHREAD_MUTEX_INITIALIZER};
+    sink.user_data = &refused;
+    OK(atls_h1_driver_connect(runtime, usual, connection, &sink, &refused.driver, &error));
+    over(&refused);
+    CHECK(refused.status == ATLS_MEASUREMENT_MISMATCH && refused.seen[0] == '\0');
+    atls_config_free(connection);
+    atls_h1_driver_config_free(usual);
+    atls_h1_driver_config_free(server);
+}
+
+int main(void)
+{
+    struct sim sim = sim_start();
+    OK(atls_runtime_new(2, &runtime, &error));
+    OK(atls_queue_new_dispatching(&queue, &error));
+    both_roles();
+    upgrade();
+    faults();
+    flow();
+    attested(sim);
+    OK(atls_runtime_shutdown(runtime, 10000, &error));
+    OK(atls_queue_stop(queue, &error));
+    atls_queue_free(queue);
+    atls_runtime_free(runtime);
+    return 0;
+}
