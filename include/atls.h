@@ -387,6 +387,11 @@
 #define ATLS_SERVER_QUOTES_PER_SECOND 6
 
 /*
+ Most bytes of a request body in one DATA event; 65,536 by default. The borders of chunks divide as well.
+ */
+#define ATLS_SERVER_PIECE_BYTES 7
+
+/*
  Until TLS stands; 10 seconds by default.
  */
 #define ATLS_SERVER_HANDSHAKE 1
@@ -2664,7 +2669,7 @@ atls_status atls_server_config_new(struct atls_server_config **config,
 void atls_server_config_free(struct atls_server_config *config);
 
 /*
- One of the limits ATLS_SERVER_CONNECTIONS to ATLS_SERVER_QUOTES_PER_SECOND. Statuses: NULL_ARGUMENT, INVALID_ARGUMENT (unknown; 0 but for the body; a head
+ One of the limits ATLS_SERVER_CONNECTIONS to ATLS_SERVER_PIECE_BYTES. Statuses: NULL_ARGUMENT, INVALID_ARGUMENT (unknown; 0 but for the body; a head
  beyond 2^30).
  */
 atls_status atls_server_config_set_limit(struct atls_server_config *config,
@@ -2759,6 +2764,15 @@ atls_status atls_server_config_set_dstack_agent(struct atls_server_config *confi
                                                 struct atls_error **error);
 
 /*
+ As atls_server_config_set_dstack_agent, with TDX quotes by way of the Linux kernel's configfs-tsm: for machines that are no dstack guests. `path` is its folder, NULL
+ the usual one. There is no event log, so only policies are satisfied that ask for exporter-v1, name no application, and say `"require_key_event": false`.
+ Statuses: NULL_ARGUMENT, INVALID_UTF8, INVALID_ARGUMENT (there is none).
+ */
+atls_status atls_server_config_set_tsm(struct atls_server_config *config,
+                                       const char *path,
+                                       struct atls_error **error);
+
+/*
  As atls_server_config_set_dstack_agent, with quotes that the host makes. That the guest's log names the certificate is then the host's
  matter too. `drop`, which may be NULL, runs once, after the last use of `user_data`; also where this call fails. Statuses: NULL_ARGUMENT.
  */
@@ -2776,6 +2790,13 @@ atls_status atls_server_config_set_quote_source(struct atls_server_config *confi
 atls_status atls_config_set_dstack_agent(struct atls_config *config,
                                          const char *path,
                                          struct atls_error **error);
+
+/*
+ As atls_config_set_dstack_agent, with quotes as atls_server_config_set_tsm has them. Statuses: NULL_ARGUMENT, INVALID_UTF8, INVALID_ARGUMENT (there is none).
+ */
+atls_status atls_config_set_tsm(struct atls_config *config,
+                                const char *path,
+                                struct atls_error **error);
 
 /*
  As atls_config_set_dstack_agent, with quotes that the host makes. `drop`, which may be NULL, runs once, after the last use of `user_data`; also where this

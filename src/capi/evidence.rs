@@ -18,7 +18,7 @@ use super::verify::fixed;
 use crate::attest::{Exporter, Role, report_data};
 use crate::connect::check_anchors;
 use crate::error::{Error, Phase, Result, Status};
-use crate::evidence::{Agent, Attester, HostQuote, Source};
+use crate::evidence::{Agent, Attester, HostQuote, Source, Tsm};
 use crate::server::Judge;
 
 /// The host's own way to a quote over `report_data` (64 bytes). On OK *evidence is the JSON text of a guest agent's answer, `{"quote":"<hex>","event_log":"<JSON>"}`,
@@ -46,6 +46,22 @@ pub unsafe extern "C" fn atls_server_config_set_dstack_agent(
 ) -> atls_status {
     guard(error, || {
         let source = unsafe { agent(path) }?;
+        unsafe { borrow_mut(config, "config") }?.settings.source = Some(source);
+        Ok(())
+    })
+}
+
+/// As atls_server_config_set_dstack_agent, with TDX quotes by way of the Linux kernel's configfs-tsm: for machines that are no dstack guests. `path` is its folder, NULL
+/// the usual one. There is no event log, so only policies are satisfied that ask for exporter-v1, name no application, and say `"require_key_event": false`.
+/// Statuses: NULL_ARGUMENT, INVALID_UTF8, INVALID_ARGUMENT (there is none).
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn atls_server_config_set_tsm(
+    config: *mut atls_server_config,
+    path: *const c_char,
+    error: *mut *mut atls_error,
+) -> atls_status {
+    guard(error, || {
+        let source = unsafe { kernel(path) }?;
         unsafe { borrow_mut(config, "config") }?.settings.source = Some(source);
         Ok(())
     })
@@ -79,6 +95,20 @@ pub unsafe extern "C" fn atls_config_set_dstack_agent(
 ) -> atls_status {
     guard(error, || {
         let source = unsafe { agent(path) }?;
+        unsafe { borrow_mut(config, "config") }?.change().attester = Some(Arc::new(Attester::new(source, OWN_PACE)));
+        Ok(())
+    })
+}
+
+/// As atls_config_set_dstack_agent, with quotes as atls_server_config_set_tsm has them. Statuses: NULL_ARGUMENT, INVALID_UTF8, INVALID_ARGUMENT (there is none).
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn atls_config_set_tsm(
+    config: *mut atls_config,
+    path: *const c_char,
+    error: *mut *mut atls_error,
+) -> atls_status {
+    guard(error, || {
+        let source = unsafe { kernel(path) }?;
         unsafe { borrow_mut(config, "config") }?.change().attester = Some(Arc::new(Attester::new(source, OWN_PACE)));
         Ok(())
     })
@@ -212,6 +242,11 @@ const OWN_PACE: u32 = 10_000;
 unsafe fn agent(path: *const c_char) -> Result<Source> {
     let path = unsafe { optional_text(path, "path") }?;
     Ok(Source::Agent(Agent::at(path.map(Path::new))?))
+}
+
+unsafe fn kernel(path: *const c_char) -> Result<Source> {
+    let path = unsafe { optional_text(path, "path") }?;
+    Ok(Source::Kernel(Tsm::at(path.map(Path::new))?))
 }
 
 pub(super) unsafe fn of_32(data: *const u8, what: &str) -> Result<[u8; 32]> {

@@ -27,6 +27,8 @@ pub const ATLS_SERVER_HEADERS: u32 = 4;
 pub const ATLS_SERVER_BODY_BYTES: u32 = 5;
 /// Requests for evidence in a second; 50 by default, which is more than usual hardware makes. More are answered with 503.
 pub const ATLS_SERVER_QUOTES_PER_SECOND: u32 = 6;
+/// Most bytes of a request body in one DATA event; 65,536 by default. The borders of chunks divide as well.
+pub const ATLS_SERVER_PIECE_BYTES: u32 = 7;
 
 /// Until TLS stands; 10 seconds by default.
 pub const ATLS_SERVER_HANDSHAKE: u32 = 1;
@@ -58,7 +60,7 @@ pub unsafe extern "C" fn atls_server_config_free(config: *mut atls_server_config
     guard_free(|| unsafe { destroy(config) });
 }
 
-/// One of the limits ATLS_SERVER_CONNECTIONS to ATLS_SERVER_QUOTES_PER_SECOND. Statuses: NULL_ARGUMENT, INVALID_ARGUMENT (unknown; 0 but for the body; a head
+/// One of the limits ATLS_SERVER_CONNECTIONS to ATLS_SERVER_PIECE_BYTES. Statuses: NULL_ARGUMENT, INVALID_ARGUMENT (unknown; 0 but for the body; a head
 /// beyond 2^30).
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn atls_server_config_set_limit(
@@ -79,6 +81,7 @@ pub unsafe extern "C" fn atls_server_config_set_limit(
             ATLS_SERVER_CONNECTIONS_PER_ADDRESS => limits.connections_per_address = count,
             ATLS_SERVER_HEAD_BYTES if value <= 1 << 30 => limits.head = count,
             ATLS_SERVER_HEADERS => limits.fields = count,
+            ATLS_SERVER_PIECE_BYTES => limits.piece = count,
             ATLS_SERVER_QUOTES_PER_SECOND => settings.quotes_per_second = u32::try_from(value).map_err(|_| wrong())?,
             _ => return Err(wrong()),
         }

@@ -2,6 +2,7 @@
 //! session (attested-tls spec 12.5). May talk to the guest agent; knows nothing of TLS or HTTP servers.
 
 mod agent;
+mod tsm;
 
 use std::fmt;
 use std::sync::Arc;
@@ -13,6 +14,7 @@ use tokio::sync::Mutex;
 use tokio::time::Instant;
 
 pub use agent::Agent;
+pub use tsm::Tsm;
 
 use crate::attest::dstack::event_log::{RUNTIME_EVENT, TLS_CERTIFICATE, digest_v1, preimage_v2};
 use crate::attest::hash::{hex, sha256, sha384, unhex};
@@ -31,6 +33,7 @@ pub type HostQuote = Arc<dyn Fn(&[u8; 64]) -> Result<Vec<u8>> + Send + Sync>;
 #[derive(Clone)]
 pub enum Source {
     Agent(Agent),
+    Kernel(Tsm),
     Host(HostQuote),
 }
 
@@ -38,6 +41,7 @@ impl fmt::Debug for Source {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Source::Agent(_) => "Agent",
+            Source::Kernel(_) => "Kernel",
             Source::Host(_) => "Host",
         })
     }
@@ -92,12 +96,15 @@ impl Attester {
     async fn quote(&self, report_data: &[u8; 64]) -> Result<Value> {
         let ask = match &self.source {
             Source::Agent(agent) => return agent.quote(report_data).await,
+            Source::Kernel(tsm) => {
+                let (tsm, report_data) = (tsm.clone(), *report_data);
+                return blocking(move || tsm.quote(&report_data)).await?;
+            }
             Source::Host(ask) => ask.clone(),
         };
         let report_data = *report_data;
         let failed = |why: String| Error::new(Status::NoEvidence, why).phase(Phase::Evidence);
-        let asked = tokio::task::spawn_blocking(move || ask(&report_data)).await;
-        let text = asked.map_err(|_| failed("the thread that asked for a quote is gone".into()))??;
+        let text = blocking(move || ask(&report_data)).await??;
         let quote: Value =
             serde_json::from_slice(&text).map_err(|error| failed(format!("the host's quote: {error}")))?;
         match quote {
@@ -105,6 +112,12 @@ impl Attester {
             _ => Err(failed("the host's quote is no object".into())),
         }
     }
+}
+
+/// On a thread that may wait.
+async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T> {
+    let gone = |_| Error::new(Status::NoEvidence, "the thread that asked for a quote is gone").phase(Phase::Evidence);
+    tokio::task::spawn_blocking(work).await.map_err(gone)
 }
 
 /// So many a second, a second's worth of them at once: a quote is the dearest thing that a stranger can ask for.

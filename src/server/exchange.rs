@@ -222,7 +222,8 @@ impl<S: Wire> Serving<'_, S> {
             }
             permit = room(&served.credit, outlet), if !course.pending.is_empty() => {
                 let allowed = usize::try_from(served.credit.available()).unwrap_or(usize::MAX);
-                let piece = course.pending.split_to(course.pending.len().min(allowed));
+                let most = allowed.min(self.server.settings.limits.piece);
+                let piece = course.pending.split_to(course.pending.len().min(most));
                 served.credit.take(piece.len() as u64);
                 outlet.post_now(Event::Data(piece, served.credit.clone()), permit);
             }

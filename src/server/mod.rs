@@ -48,6 +48,8 @@ pub struct Limits {
     pub fields: usize,
     /// Bytes of a request body.
     pub body: u64,
+    /// Most bytes of a body that the host is told at once.
+    pub piece: usize,
     /// Until TLS stands.
     pub handshake: Option<Duration>,
     /// From the first byte of a head to its last.
@@ -69,6 +71,7 @@ impl Default for Limits {
             head: 64 << 10,
             fields: 256,
             body: 100 << 20,
+            piece: 64 << 10,
             handshake: Some(Duration::from_secs(10)),
             receive_head: Some(Duration::from_secs(30)),
             idle: Some(Duration::from_secs(60)),

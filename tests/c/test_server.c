@@ -67,7 +67,8 @@ static void answer(struct visit *visit, const char *target)
     } else if (strcmp(target, "/304") == 0) {
         atls_server_request_respond(request, 304, NULL, (const uint8_t *)"not sent", 8, NULL);
     } else if (strcmp(target, "/never") != 0) {
-        int len = snprintf(text, sizeof text, "%s %zu", atls_server_request_method(request).ptr, visit->received);
+        size_t shown = strcmp(target, "/pieces") == 0 ? visit->pieces : visit->received;
+        int len = snprintf(text, sizeof text, "%s %zu", atls_server_request_method(request).ptr, shown);
         atls_server_request_respond(request, 200, NULL, (uint8_t *)text, (size_t)len, NULL);
     }
 }
@@ -286,6 +287,11 @@ static void limits(void)
     CHECK(strstr(say(POST "Content-Length: 10\r\nConnection: close\r\n\r\nabcdefghij"), "POST 10"));
     end(server, true);
     CHECK(failed == 1);
+    server = serve(ATLS_SERVER_PIECE_BYTES, 16, 0, 0);
+    CHECK(strstr(say("POST /pieces HTTP/1.1\r\nHost: a\r\nConnection: close\r\nTransfer-Encoding: chunked\r\n\r\n"
+                     "14\r\n01234567890123456789\r\n1e\r\n012345678901234567890123456789\r\n0\r\n\r\n"),
+                 "POST 4"));
+    end(server, true);
     server = serve(ATLS_SERVER_CONNECTIONS, 2, 0, 0);
     int a = dial(), b = dial();
     CHECK(send(a, GET "\r\n", strlen(GET "\r\n"), 0) > 0 && recv(a, text, 100, 0) > 0);
