@@ -1,7 +1,7 @@
 //! The example server beside clients of others: curl, openssl s_client, tornado, httpx, aiohttp; in the clear and in TLS.
 
-use std::io::{BufRead, BufReader, Write};
-use std::process::{Child, Command, Stdio};
+use std::io::{BufRead, BufReader, Read, Write};
+use std::process::{Child, ChildStdout, Command, Stdio};
 
 use crate::shell::{Done, command, output, root, run};
 use crate::simulator::Simulator;
@@ -11,6 +11,8 @@ use crate::{build, demo, peers};
 pub struct Example {
     child: Child,
     pub port: String,
+    /// Kept open: it may say more when it ends.
+    out: BufReader<ChildStdout>,
 }
 
 impl Example {
@@ -32,13 +34,15 @@ impl Example {
             server.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().map_err(|error| error.to_string())?;
         let mut line = String::new();
         let out = child.stdout.take().ok_or("no stdout")?;
-        BufReader::new(out).read_line(&mut line).map_err(|error| error.to_string())?;
+        let mut out = BufReader::new(out);
+        out.read_line(&mut line).map_err(|error| error.to_string())?;
         let port = line.trim().rsplit(':').next().unwrap_or_default().to_owned();
-        Ok(Example { child, port })
+        Ok(Example { child, port, out })
     }
 
     pub fn stop(mut self) -> Done {
         drop(self.child.stdin.take());
+        self.out.read_to_end(&mut Vec::new()).map_err(|error| error.to_string())?;
         let status = self.child.wait().map_err(|error| error.to_string())?;
         if status.success() { Ok(()) } else { Err(format!("the example server ended with {status}")) }
     }
