@@ -3292,7 +3292,8 @@ atls_status atls_tunnel_config_set_deadline(struct atls_tunnel_config *config,
  A server that forwards: a WebSocket on any path with `target=host:port` in its query becomes a TCP connection to there, whose bytes go in
  binary frames. What is not allowed is answered with 400, 401, 403, 426, 502 or 504 and a reason, before anything is upgraded; `GET /healthz` with 200.
  Limits, deadlines and TLS are those of `server_config`; everything else is as with atls_server_new, but for REQUEST, which does not come. Statuses:
- NULL_ARGUMENT, INVALID_STATE (queue or runtime stopped), INVALID_ARGUMENT (nothing is allowed, or not the default target).
+ NULL_ARGUMENT, INVALID_STATE (queue or runtime stopped), INVALID_ARGUMENT (nothing is allowed, or not the default target), UNSUPPORTED (evidence, or a
+ policy for clients, in `server_config`).
  */
 atls_status atls_tunnel_server_new(const struct atls_runtime *runtime,
                                    const struct atls_server_config *server_config,

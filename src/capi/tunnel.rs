@@ -152,7 +152,8 @@ pub unsafe extern "C" fn atls_tunnel_config_set_deadline(
 /// A server that forwards: a WebSocket on any path with `target=host:port` in its query becomes a TCP connection to there, whose bytes go in
 /// binary frames. What is not allowed is answered with 400, 401, 403, 426, 502 or 504 and a reason, before anything is upgraded; `GET /healthz` with 200.
 /// Limits, deadlines and TLS are those of `server_config`; everything else is as with atls_server_new, but for REQUEST, which does not come. Statuses:
-/// NULL_ARGUMENT, INVALID_STATE (queue or runtime stopped), INVALID_ARGUMENT (nothing is allowed, or not the default target).
+/// NULL_ARGUMENT, INVALID_STATE (queue or runtime stopped), INVALID_ARGUMENT (nothing is allowed, or not the default target), UNSUPPORTED (evidence, or a
+/// policy for clients, in `server_config`).
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn atls_tunnel_server_new(
     runtime: *const atls_runtime,
@@ -167,6 +168,10 @@ pub unsafe extern "C" fn atls_tunnel_server_new(
         let runtime = unsafe { share(runtime, "runtime") }?;
         let mut settings = unsafe { borrow(server_config, "server_config") }?.settings.clone();
         let rules = unsafe { borrow(config, "config") }?.rules.clone();
+        // Nobody is asked for evidence before an upgrade, so a configuration that says so must not be taken for one that does.
+        if settings.judge.is_some() || settings.source.is_some() {
+            return Err(Error::new(Status::Unsupported, "a forwarder neither shows evidence nor asks for any"));
+        }
         if rules.allowed.is_empty() {
             return Err(invalid("nothing is allowed (atls_tunnel_config_allow)".into()));
         }

@@ -184,8 +184,8 @@ impl<S: Wire> Serving<'_, S> {
     /// One thing of all that can happen now.
     async fn step(&mut self, served: &Served, outlet: &Outlet, course: &mut Course, wants_bytes: bool) -> Result<()> {
         let io = |error| Error::from_io(error, Phase::Transfer);
-        // A peer that is never quiet has the same time for its body.
-        if course.body_until.is_some_and(|until| until <= Instant::now()) {
+        // A peer that is never quiet has the same time for its body, and to take our answer.
+        if course.body_until.into_iter().chain(course.send_until).any(|until| until <= Instant::now()) {
             return Err(course.overdue());
         }
         let waits = self.conn.they_are_waiting_for_100_continue();

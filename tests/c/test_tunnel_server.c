@@ -227,6 +227,22 @@ static void faults(void)
     OK(atls_tunnel_config_allow(config, "*.example:1", &error));
     OK(atls_tunnel_config_set_target(config, "localhost:1", &error));
     EXPECT(ATLS_INVALID_ARGUMENT, "localhost:1", atls_tunnel_server_new(runtime, limits, config, &sink, &server, &error));
+    /* What a forwarder would not enforce it does not take. */
+    atls_policy *policy = NULL;
+    atls_verifier *verifier = NULL;
+    atls_verifier_config *trust = atls_verifier_config_new();
+    size_t len;
+    char *json = sim_file("peer-policy.json", &len), *root = sim_file("root.der", &len);
+    OK(atls_verifier_config_set_simulated_root(trust, (uint8_t *)root, len, &error));
+    OK(atls_verifier_new(trust, &verifier, &error));
+    OK(atls_policy_new((uint8_t *)json, strlen(json), &policy, &error));
+    OK(atls_server_config_set_client_policy(limits, policy, verifier, &error));
+    EXPECT(ATLS_UNSUPPORTED, "evidence", atls_tunnel_server_new(runtime, limits, config, &sink, &server, &error));
+    atls_policy_free(policy);
+    atls_verifier_free(verifier);
+    atls_verifier_config_free(trust);
+    free(json);
+    free(root);
     atls_server_config_free(limits);
     atls_tunnel_config_free(config);
 }
