@@ -16,7 +16,7 @@ use tokio::time::Instant;
 pub use agent::Agent;
 pub use tsm::Tsm;
 
-use crate::attest::dstack::event_log::{RUNTIME_EVENT, TLS_CERTIFICATE, digest_v1, preimage_v2};
+use crate::attest::dstack::event_log::{EventLog, RUNTIME_EVENT, TLS_CERTIFICATE, digest_v1, preimage_v2};
 use crate::attest::hash::{hex, sha256, sha384, unhex};
 use crate::error::{Error, Phase, Result, Status};
 use crate::log;
@@ -69,11 +69,21 @@ impl Attester {
         let _waiting = Waiting::enter(&self.waiting)?;
         self.pace.step().await?;
         let mut named = self.turn.lock().await;
+        let mut made = None;
         if let Some(fingerprint) = certificate.map(sha256).filter(|fingerprint| *named != Some(*fingerprint)) {
-            self.record(&fingerprint).await?;
+            // The log only grows, and outlives this process: who has not named any certificate yet looks first.
+            if named.is_none() {
+                made = self.quote_naming(&fingerprint, report_data).await?;
+            }
+            if made.is_none() {
+                self.record(&fingerprint).await?;
+            }
             *named = Some(fingerprint);
         }
-        let mut quote = self.quote(report_data).await?;
+        let mut quote = match made {
+            Some(quote) => quote,
+            None => self.quote(report_data).await?,
+        };
         drop(named);
         let broken = |why: String| Error::new(Status::EvidenceInvalid, why).phase(Phase::Evidence);
         if let Some(log) = quote.get("event_log") {
@@ -81,6 +91,15 @@ impl Attester {
             quote["event_log"] = with_digests(text).map_err(broken)?.into();
         }
         Ok(quote)
+    }
+
+    /// A quote, if the certificate is what its log names last.
+    async fn quote_naming(&self, fingerprint: &[u8; 32], report_data: &[u8; 64]) -> Result<Option<Value>> {
+        let Source::Agent(agent) = &self.source else { return Ok(None) };
+        let quote = agent.quote(report_data).await?;
+        let log = quote.get("event_log").and_then(Value::as_str).and_then(|text| EventLog::parse(text).ok());
+        let names = log.is_some_and(|log| log.newest_certificate() == Some(hex(fingerprint).as_bytes()));
+        Ok(names.then_some(quote))
     }
 
     async fn record(&self, fingerprint: &[u8; 32]) -> Result<()> {
@@ -187,7 +206,6 @@ fn with_digests(text: &str) -> std::result::Result<String, String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::attest::dstack::event_log::EventLog;
 
     #[test]
     fn digests_that_are_missing_are_filled() {
