@@ -14,7 +14,6 @@ use super::runtime::{atls_runtime, prepare_thread};
 use super::status::atls_status;
 use super::verdict::atls_verdict;
 use crate::blocking::Driver;
-use crate::connect;
 use crate::deadline::Wait;
 use crate::error::{Error, Result, Status};
 use crate::events::{Observer, Outlet};
@@ -104,10 +103,7 @@ pub unsafe extern "C" fn atls_http_open(
         let target = config.target()?;
         watch_forks();
         let driver = Driver::new(prepare_thread)?;
-        let (connection, work) = driver.run(None, Wait::Connecting, async {
-            let connected = connect::connect(&target).await?;
-            HttpConnection::start(connected).await
-        })?;
+        let (connection, work) = driver.run(None, Wait::Connecting, HttpConnection::open(&target))?;
         driver.spawn(async move {
             work.await;
         });

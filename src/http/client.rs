@@ -15,7 +15,7 @@ use super::pool::{Key, Lease, Pool};
 use super::{Exchange, Head, HttpConnection, Request, RequestBody, exchange, redirect};
 use crate::attest::{Policy, Verdict};
 use crate::collateral::Verifier;
-use crate::connect::{Connector, Target, connect};
+use crate::connect::{Connector, Target};
 use crate::deadline::{Wait, within};
 use crate::error::{Error, Result, Status};
 use crate::flow::Outgoing;
@@ -314,8 +314,7 @@ fn was_stale(error: &Error) -> bool {
 
 /// Connects, attests, and leaves the connection to a task of its own.
 async fn open(target: &Target) -> Result<Arc<HttpConnection>> {
-    let connected = Box::pin(connect(target)).await?;
-    let (connection, driver) = HttpConnection::start(connected).await?;
+    let (connection, driver) = HttpConnection::open(target).await?;
     tokio::spawn(async move {
         driver.await;
     });

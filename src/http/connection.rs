@@ -17,7 +17,7 @@ use super::head::{Head, Request};
 use super::options::Options;
 use super::tap::{Spelling, Tap};
 use crate::attest::Verdict;
-use crate::connect::{Connected, Times};
+use crate::connect::{Connected, Target, Times, connect};
 use crate::deadline::{Wait, within};
 use crate::error::{Error, Phase, Result, Status};
 use crate::flow::{Cancel, lock};
@@ -46,8 +46,16 @@ pub struct HttpConnection {
 }
 
 impl HttpConnection {
-    /// Puts HTTP on a fresh stream. The future drives the connection until it ends, and must be run for anything to happen.
-    pub async fn start(
+    /// Connects, attests, and puts HTTP on the stream. The future drives the connection until it ends, and must be run for anything to happen.
+    pub async fn open(
+        target: &Target,
+    ) -> Result<(Arc<HttpConnection>, impl Future<Output = Option<Error>> + Send + 'static)> {
+        // Boxed: what connecting needs is many times what the connection keeps. Both in one box, so that what is kept does not settle in the memory that
+        // connecting gives back, but leaves it to the next one.
+        Box::pin(async { HttpConnection::start(connect(target).await?).await }).await
+    }
+
+    async fn start(
         connected: Connected,
     ) -> Result<(Arc<HttpConnection>, impl Future<Output = Option<Error>> + Send + 'static)> {
         let Connected { stream, verdict, times } = connected;

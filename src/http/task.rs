@@ -3,7 +3,7 @@
 use std::sync::{Arc, OnceLock};
 
 use super::HttpConnection;
-use crate::connect::{Target, connect};
+use crate::connect::Target;
 use crate::error::Result;
 use crate::events::{Event, Outlet};
 use crate::flow::Cancel;
@@ -25,9 +25,7 @@ pub async fn drive(target: Target, shared: Arc<Shared>, outlet: Outlet) {
 }
 
 async fn run(target: &Target, shared: &Shared, outlet: &Outlet) -> Result<()> {
-    // Boxed: what connecting needs is many times what the connection keeps.
-    let connected = Box::pin(connect(target)).await?;
-    let (connection, driver) = HttpConnection::start(connected).await?;
+    let (connection, driver) = HttpConnection::open(target).await?;
     let _ = shared.connection.set(connection);
     outlet.post(Event::Connected).await;
     match driver.await {
