@@ -2785,7 +2785,8 @@ atls_status atls_server_config_set_quote_source(struct atls_server_config *confi
 /*
  Proves this side to servers that ask for it, by protocol exporter-v1, with evidence from a dstack guest agent: `path` is its Unix socket, NULL looks
  where it usually is. Where the configuration has a policy, the server's evidence is judged first, and the policy must name exporter-v1.
- A server that refuses is EVIDENCE_REFUSED. Statuses: NULL_ARGUMENT, INVALID_UTF8, INVALID_ARGUMENT (no agent found).
+ Without one, a server that knows no exporter-v1 is shown nothing and is used as it is. A server that refuses is EVIDENCE_REFUSED. Statuses: NULL_ARGUMENT,
+ INVALID_UTF8, INVALID_ARGUMENT (no agent found).
  */
 atls_status atls_config_set_dstack_agent(struct atls_config *config,
                                          const char *path,
@@ -3798,6 +3799,11 @@ atls_status atls_h1_driver_finish(const struct atls_h1_driver *driver,
  Lets `bytes` more of bodies be received. Adds up, saturating. Statuses: NULL_ARGUMENT.
  */
 atls_status atls_h1_driver_grant(const struct atls_h1_driver *driver, uint64_t bytes, struct atls_error **error);
+
+/*
+ The verdict on the server (atls_h1_driver_connect); NULL before CONNECTED and for an unattested connection. A new reference: free it.
+ */
+struct atls_verdict *atls_h1_driver_verdict(const struct atls_h1_driver *driver);
 
 /*
  Method of the request that came last, as server; empty before. The caller's to free, and NUL-terminated.

@@ -10,8 +10,8 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 /// What has happened.
 pub enum Moved {
-    /// So many bytes; none where what was written before has been flushed.
-    Sent(usize),
+    /// So many bytes, none where only what was written before was to be flushed; and whether they have all left.
+    Sent { count: usize, flushed: bool },
     /// So many bytes; none at the end.
     Received(usize),
 }
@@ -27,10 +27,12 @@ pub async fn advance<S: AsyncRead + AsyncWrite + Unpin>(
     poll_fn(|cx| {
         if !outbox.is_empty() {
             if let Poll::Ready(sent) = Pin::new(&mut *wire).poll_write(cx, outbox) {
-                return Poll::Ready(sent.map(Moved::Sent));
+                let count = sent?;
+                let flushed = count == outbox.len() && Pin::new(&mut *wire).poll_flush(cx)?.is_ready();
+                return Poll::Ready(Ok(Moved::Sent { count, flushed }));
             }
-        } else if flushes && let Poll::Ready(flushed) = Pin::new(&mut *wire).poll_flush(cx) {
-            return Poll::Ready(flushed.map(|()| Moved::Sent(0)));
+        } else if flushes && let Poll::Ready(done) = Pin::new(&mut *wire).poll_flush(cx) {
+            return Poll::Ready(done.map(|()| Moved::Sent { count: 0, flushed: true }));
         }
         let Some(room) = room.as_deref_mut() else { return Poll::Pending };
         let mut buf = ReadBuf::new(room);

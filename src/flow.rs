@@ -150,8 +150,21 @@ impl Outgoing {
 
     /// The other end is gone: later writes fail with this.
     pub fn end(&self, error: Error) {
+        self.stop(|state| {
+            if !state.over {
+                state.ended.get_or_insert(error);
+            }
+        });
+    }
+
+    /// The exchange is over, as it should be. Later writes fail, but to finish is no fault: the other end may have known all of it before.
+    pub fn be_over(&self) {
+        self.stop(|state| state.over = true);
+    }
+
+    fn stop(&self, why: impl FnOnce(&mut OutgoingState)) {
         let mut state = lock(&self.state);
-        state.ended.get_or_insert(error);
+        why(&mut state);
         state.lost |= !state.queue.is_empty();
         state.queue.clear();
         state.bytes = 0;
@@ -160,17 +173,11 @@ impl Outgoing {
         self.room.notify_one();
     }
 
-    /// The exchange is over, as it should be. Later writes fail, but to finish is no fault: the other end may have known all of it before.
-    pub fn be_over(&self) {
-        lock(&self.state).over = true;
-        self.end(Error::new(Status::Closed, "the exchange is over"));
-    }
-
     /// The next piece for the network; `None` once all is out and `finish` was called.
     pub fn poll_next(&self, cx: &mut Context<'_>) -> Poll<Option<Bytes>> {
         let mut state = lock(&self.state);
         let Some(piece) = state.queue.pop_front() else {
-            if state.finished || state.ended.is_some() {
+            if state.finished || state.over || state.ended.is_some() {
                 return Poll::Ready(None);
             }
             state.reader = Some(cx.waker().clone());
@@ -190,7 +197,7 @@ impl Outgoing {
     /// Why nothing more comes, where that is not because the writer was done.
     pub fn given_up(&self) -> Option<Error> {
         let state = lock(&self.state);
-        state.ended.clone().filter(|_| state.lost || !state.finished)
+        state.why_ended().filter(|_| state.lost || !state.finished)
     }
 
     /// Nobody reads any more, and that is no fault: what is written is taken and forgotten.
@@ -222,9 +229,14 @@ impl Outgoing {
 }
 
 impl OutgoingState {
+    fn why_ended(&self) -> Option<Error> {
+        let over = || self.over.then(|| Error::new(Status::Closed, "the exchange is over"));
+        self.ended.clone().or_else(over)
+    }
+
     fn check(&self) -> Result<()> {
-        match &self.ended {
-            Some(error) => Err(error.clone()),
+        match self.why_ended() {
+            Some(error) => Err(error),
             None if self.finished => Err(Error::new(Status::InvalidState, "the sending direction was closed already")),
             None => Ok(()),
         }

@@ -113,6 +113,20 @@ pub struct Exporter {
 }
 
 impl Exporter {
+    /// `server_leaf` and `client_leaf` are DER of the certificates that the two ends have shown in the session.
+    pub fn new(
+        attester: Role,
+        (nonce, exporter): ([u8; 32], [u8; EXPORTER_LENGTH]),
+        (server_leaf, client_leaf): (Vec<u8>, Option<Vec<u8>>),
+        server_name: String,
+    ) -> Exporter {
+        let (attester_leaf, verifier_leaf) = match attester {
+            Role::Server => (Some(server_leaf), client_leaf),
+            Role::Client => (client_leaf, Some(server_leaf)),
+        };
+        Exporter { attester, nonce, exporter, attester_leaf, verifier_leaf, server_name }
+    }
+
     /// `SHA-512(tag || role || TEE kind || nonce || exporter || SHA-384(SPKI) of attester and verifier, zero for none || SHA-384(name))`.
     /// Errors: a certificate that is none.
     pub fn report_data(&self) -> Result<[u8; 64], String> {

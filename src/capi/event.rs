@@ -3,6 +3,7 @@
 use std::any::Any;
 use std::collections::{HashMap, VecDeque};
 use std::ffi::c_void;
+use std::hash::{BuildHasherDefault, Hasher};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, OnceLock, Weak};
 use std::time::{Duration, Instant};
@@ -92,7 +93,7 @@ pub struct Operation {
     user_data: *mut c_void,
     drop: Option<unsafe extern "C" fn(*mut c_void)>,
     inbox: Arc<Inbox>,
-    registries: Vec<Arc<Registry>>,
+    registries: [Arc<Registry>; 2],
     source: OnceLock<Weak<dyn Any + Send + Sync>>,
     cancel: OnceLock<Box<dyn Fn() + Send + Sync>>,
     inline: Mutex<Inline>,
@@ -134,7 +135,7 @@ impl Operation {
         if inbox.needs_callback() && sink.call.is_none() {
             return Err(Error::new(Status::NullArgument, "sink.call is NULL, and the queue is not a polled one"));
         }
-        let registries = vec![inbox.registry.clone(), runtime.clone()];
+        let registries = [inbox.registry.clone(), runtime.clone()];
         let operation = Arc::new(Operation {
             id: IDS.fetch_add(1, Ordering::Relaxed),
             token: sink.token,
@@ -206,7 +207,7 @@ impl Operation {
             Event::Request(served) => {
                 let made = served.downcast::<Served>().map(atls_server_request::new);
                 if let Ok(request) = made {
-                    posted.head = Some(Arc::new(atls_head::new(request.head())));
+                    posted.head = Some(request.head());
                     posted.source = Some(Arc::new(request));
                 }
                 ATLS_EVENT_REQUEST
@@ -228,15 +229,16 @@ impl Operation {
     /// Delivers on this thread, keeping order where several threads post for one operation, or a callback posts itself.
     fn post_inline(self: &Arc<Self>, posted: Box<Posted>) {
         let mut state = lock(&self.inline);
-        state.waiting.push_back(posted);
         if state.running {
-            return;
+            return state.waiting.push_back(posted);
         }
         state.running = true;
-        while let Some(next) = state.waiting.pop_front() {
+        let mut next = Some(posted);
+        while let Some(posted) = next {
             drop(state);
-            next.deliver();
+            posted.deliver();
             state = lock(&self.inline);
+            next = state.waiting.pop_front();
         }
         state.running = false;
     }
@@ -320,8 +322,26 @@ pub struct Registry {
 
 #[derive(Default)]
 struct RegistryState {
-    running: HashMap<u64, Arc<Operation>>,
+    running: HashMap<u64, Arc<Operation>, BuildHasherDefault<IdHasher>>,
     stopped: bool,
+}
+
+/// Operations are numbered one after another by us alone: their numbers are as good as hashes, spread over the high bits as well.
+#[derive(Default)]
+struct IdHasher(u64);
+
+impl Hasher for IdHasher {
+    fn finish(&self) -> u64 {
+        self.0
+    }
+
+    fn write(&mut self, bytes: &[u8]) {
+        bytes.iter().for_each(|byte| self.write_u64(self.0 ^ u64::from(*byte)));
+    }
+
+    fn write_u64(&mut self, id: u64) {
+        self.0 = id.wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    }
 }
 
 impl Registry {

@@ -86,7 +86,8 @@ pub unsafe extern "C" fn atls_server_config_set_quote_source(
 
 /// Proves this side to servers that ask for it, by protocol exporter-v1, with evidence from a dstack guest agent: `path` is its Unix socket, NULL looks
 /// where it usually is. Where the configuration has a policy, the server's evidence is judged first, and the policy must name exporter-v1.
-/// A server that refuses is EVIDENCE_REFUSED. Statuses: NULL_ARGUMENT, INVALID_UTF8, INVALID_ARGUMENT (no agent found).
+/// Without one, a server that knows no exporter-v1 is shown nothing and is used as it is. A server that refuses is EVIDENCE_REFUSED. Statuses: NULL_ARGUMENT,
+/// INVALID_UTF8, INVALID_ARGUMENT (no agent found).
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn atls_config_set_dstack_agent(
     config: *mut atls_config,
@@ -210,10 +211,10 @@ pub unsafe extern "C" fn atls_compute_exporter_binder(
     })
 }
 
-/// The session of an exporter-v1 exchange, as C has it.
+/// The session of an exporter-v1 exchange, as C has it; `values` are nonce and exporter value.
 pub(super) fn session(
     attester: u32,
-    (nonce, exporter): ([u8; 32], [u8; 32]),
+    values: ([u8; 32], [u8; 32]),
     (server_leaf, client_leaf): (&[u8], &[u8]),
     server_name: Option<&str>,
 ) -> Result<Exporter> {
@@ -227,13 +228,8 @@ pub(super) fn session(
     if server_leaf.is_empty() {
         return Err(Error::new(Status::InvalidArgument, "server_leaf is empty"));
     }
-    let (server, client) = (Some(server_leaf.to_vec()), Some(client_leaf.to_vec()).filter(|leaf| !leaf.is_empty()));
-    let (attester_leaf, verifier_leaf) = match attester {
-        Role::Server => (server, client),
-        Role::Client => (client, server),
-    };
-    let server_name = server_name.unwrap_or_default().to_owned();
-    Ok(Exporter { attester, nonce, exporter, attester_leaf, verifier_leaf, server_name })
+    let leaves = (server_leaf.to_vec(), Some(client_leaf.to_vec()).filter(|leaf| !leaf.is_empty()));
+    Ok(Exporter::new(attester, values, leaves, server_name.unwrap_or_default().to_owned()))
 }
 
 /// A client asks its own machine, as often as it connects.

@@ -1,7 +1,7 @@
 //! `atls_h1_driver`: an HTTP/1.1 connection in either role, over a connected socket or an attested stream, by events.
 
 use std::ffi::c_char;
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 
 use super::bytes::atls_buf;
 use super::config::atls_config;
@@ -16,15 +16,15 @@ use super::server_listen::own_copy;
 use super::status::atls_status;
 use super::stream::atls_stream;
 use super::text::owned_bytes;
+use super::verdict::atls_verdict;
 use crate::connect::connect;
 use crate::driver::{Driver, Line, Parameters, drive};
 use crate::error::{Error, Result, Status};
 use crate::events::{Event, Observer, Outlet};
-use crate::flow::{Cancel, Credit, Outgoing};
 use crate::h1::Role;
 use crate::net::Socket;
 use crate::server::Connected;
-use crate::stream::{Handover, Shared};
+use crate::stream::Handover;
 
 /// A connection. Its sink is told of what comes: INFORMATIONAL and HEAD (of a request its status is 0, and atls_h1_driver_method and atls_h1_driver_target have the
 /// rest), DATA as credit allows, TRAILERS, END; WRITABLE after a write that was refused; CLOSED at last, with OK after a regular end. Once both sides are done with
@@ -100,6 +100,9 @@ pub unsafe extern "C" fn atls_h1_driver_connect(
         runtime.handle().spawn(async move {
             match running.cancel.guard(Box::pin(connect(&target))).await {
                 Ok(connected) => {
+                    if let Some(verdict) = connected.verdict {
+                        let _ = running.verdict.set(verdict);
+                    }
                     outlet.post(Event::Connected).await;
                     drive(connected.stream, running, outlet).await;
                 }
@@ -200,6 +203,15 @@ pub unsafe extern "C" fn atls_h1_driver_grant(
     })
 }
 
+/// The verdict on the server (atls_h1_driver_connect); NULL before CONNECTED and for an unattested connection. A new reference: free it.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn atls_h1_driver_verdict(driver: *const atls_h1_driver) -> *mut atls_verdict {
+    guard_value(std::ptr::null_mut(), || {
+        let verdict = unsafe { borrow(driver, "driver") }.ok().and_then(|this| this.driver.verdict.get());
+        verdict.map_or(std::ptr::null_mut(), |verdict| atls_verdict::into_raw(verdict.clone()))
+    })
+}
+
 /// Method of the request that came last, as server; empty before. The caller's to free, and NUL-terminated.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn atls_h1_driver_method(driver: *const atls_h1_driver) -> *mut atls_buf {
@@ -232,22 +244,12 @@ pub unsafe extern "C" fn atls_h1_driver_detach(
         let driver = &unsafe { borrow(driver, "driver") }?.driver;
         let runtime = unsafe { share(runtime, "runtime") }?;
         driver.check_detachable()?;
-        let operation = unsafe { Operation::new(sink, &runtime.registry) }?;
-        let observer: Arc<dyn Observer> = Arc::new(Poster(operation.clone()));
-        let writable = observer.clone();
-        let parameters = &driver.parameters;
-        let shared = Arc::new(Shared {
-            credit: Arc::new(Credit::new(parameters.credit, parameters.automatic_credit)),
-            outgoing: Outgoing::new(Box::new(move || writable.post(Event::Writable, None))),
-            cancel: Cancel::default(),
-            closing: Cancel::default(),
-            verdict: OnceLock::new(),
-        });
-        let made = Arc::new(atls_stream::of_events(shared.clone(), runtime));
-        operation.register(&made, &shared, |shared| shared.cancel.cancel())?;
+        let credit = (driver.parameters.credit, driver.parameters.automatic_credit);
+        let (made, shared, outlet) =
+            unsafe { atls_stream::waiting(runtime, sink, credit, driver.verdict.get().cloned()) }?;
         unsafe { put(stream, Arc::into_raw(made).cast_mut(), "stream") }?;
         // Refused in between, the stream says so with CLOSED.
-        let _ = driver.detach(Handover::new(shared, Outlet::new(observer)));
+        let _ = driver.detach(Handover::new(shared, outlet));
         Ok(())
     })
 }

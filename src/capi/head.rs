@@ -1,6 +1,7 @@
 //! `atls_head`: a response head or trailers.
 
 use std::ffi::c_char;
+use std::sync::Arc;
 
 use super::bytes::atls_str;
 use super::guard::{guard_free, guard_value};
@@ -9,12 +10,12 @@ use crate::http::Head;
 
 /// A response head, or trailers. Immutable, reference-counted, safe to share between threads.
 pub struct atls_head {
-    pub(super) head: Head,
+    pub(super) head: Arc<Head>,
 }
 
 impl atls_head {
-    pub(crate) fn new(head: Head) -> atls_head {
-        atls_head { head }
+    pub(crate) fn new(head: impl Into<Arc<Head>>) -> atls_head {
+        atls_head { head: head.into() }
     }
 }
 

@@ -17,18 +17,14 @@ use super::verdict::atls_verdict;
 use crate::error::{Error, Result, Status};
 use crate::events::{Event, Observer};
 use crate::flow::Outgoing;
-use crate::http::Head;
 use crate::pool;
-use crate::server::{Message, Served};
+use crate::server::{Line, Message, Served};
 
 /// A request, and the way back for its answer. Comes with REQUEST; to answer it, start it. Reference-counted, safe to share between threads.
 /// Dropping the last reference before the answer was finished gives the request up: never started it is answered with 500, else its
 /// connection ends.
 pub struct atls_server_request {
     pub(super) served: Arc<Served>,
-    /// Method and target, each followed by a NUL.
-    method: Vec<u8>,
-    target: Vec<u8>,
 }
 
 impl Drop for atls_server_request {
@@ -39,13 +35,11 @@ impl Drop for atls_server_request {
 
 impl atls_server_request {
     pub(super) fn new(served: Arc<Served>) -> atls_server_request {
-        let terminated = |text: &[u8]| [text, b"\0"].concat();
-        let (method, target) = (terminated(served.method.as_bytes()), terminated(&served.target));
-        atls_server_request { served, method, target }
+        atls_server_request { served }
     }
 
-    pub(super) fn head(&self) -> Head {
-        self.served.head.clone()
+    pub(super) fn head(&self) -> Arc<atls_head> {
+        Arc::new(atls_head::new(self.served.head.clone()))
     }
 }
 
@@ -100,20 +94,20 @@ pub unsafe extern "C" fn atls_server_request_set_body_deadline(
 /// Method, as it was sent. Valid as long as the request.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn atls_server_request_method(request: *const atls_server_request) -> atls_str {
-    text_of(request, |this| &this.method)
+    text_of(request, Line::method_terminated)
 }
 
 /// Target, as it was sent: mostly path and query; bytes. Valid as long as the request.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn atls_server_request_target(request: *const atls_server_request) -> atls_str {
-    text_of(request, |this| &this.target)
+    text_of(request, Line::target_terminated)
 }
 
 /// The lines of its head (its status is 0). A new reference: free it.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn atls_server_request_head(request: *const atls_server_request) -> *mut atls_head {
     guard_value(std::ptr::null_mut(), || match unsafe { borrow(request, "request") } {
-        Ok(this) => Arc::into_raw(Arc::new(atls_head::new(this.head()))).cast_mut(),
+        Ok(this) => Arc::into_raw(this.head()).cast_mut(),
         Err(_) => std::ptr::null_mut(),
     })
 }
@@ -295,9 +289,9 @@ pub unsafe extern "C" fn atls_server_request_free(request: *mut atls_server_requ
     guard_free(|| unsafe { release(request) });
 }
 
-fn text_of(request: *const atls_server_request, text: impl Fn(&atls_server_request) -> &Vec<u8>) -> atls_str {
+fn text_of(request: *const atls_server_request, text: fn(&Line) -> &[u8]) -> atls_str {
     guard_value(atls_str::empty(), || match unsafe { borrow(request, "request") } {
-        Ok(this) => super::head::terminated(Some(text(this))),
+        Ok(this) => super::head::terminated(Some(text(&this.served.line))),
         Err(_) => atls_str::empty(),
     })
 }

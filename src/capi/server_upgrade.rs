@@ -1,9 +1,9 @@
 //! `atls_server_request`, left behind: a connection that becomes a stream of the host's.
 
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 
 use super::error::atls_error;
-use super::event::{Operation, Poster, atls_sink};
+use super::event::atls_sink;
 use super::guard::guard;
 use super::handle::{borrow, put, require, share};
 use super::headers::atls_headers;
@@ -12,10 +12,8 @@ use super::server_request::atls_server_request;
 use super::status::atls_status;
 use super::stream::atls_stream;
 use crate::error::{Error, Status};
-use crate::events::{Event, Observer, Outlet};
-use crate::flow::{Cancel, Credit, Outgoing};
 use crate::server::{Message, Switch};
-use crate::stream::{Handover, Shared};
+use crate::stream::Handover;
 
 /// Answers with 101 and `headers`, among which must be Upgrade, or to a CONNECT with a 2xx, and takes the connection out of HTTP: it becomes an
 /// event-driven atls_stream with events for `sink`, CONNECTED once the answer is on its way; bytes that the peer has sent ahead come first. The request must
@@ -40,21 +38,11 @@ pub unsafe extern "C" fn atls_server_request_upgrade(
         let status = u16::try_from(status).map_err(invalid)?;
         let message = Message::switching(status, unsafe { headers.as_ref() }.map(|headers| &headers.headers))?;
         served.check_switch(status)?;
-        let operation = unsafe { Operation::new(sink, &runtime.registry) }?;
-        let observer: Arc<dyn Observer> = Arc::new(Poster(operation.clone()));
-        let writable = observer.clone();
-        let shared = Arc::new(Shared {
-            credit: Arc::new(Credit::new(served.switch_credit.0, served.switch_credit.1)),
-            outgoing: Outgoing::new(Box::new(move || writable.post(Event::Writable, None))),
-            cancel: Cancel::default(),
-            closing: Cancel::default(),
-            verdict: served.origin.client.verdict.clone().map(OnceLock::from).unwrap_or_default(),
-        });
-        let made = Arc::new(atls_stream::of_events(shared.clone(), runtime));
-        operation.register(&made, &shared, |shared| shared.cancel.cancel())?;
+        let verdict = served.origin.client.verdict.clone();
+        let (made, shared, outlet) = unsafe { atls_stream::waiting(runtime, sink, served.switch_credit, verdict) }?;
         unsafe { put(stream, Arc::into_raw(made).cast_mut(), "stream") }?;
         // Refused in between, the stream says so with CLOSED.
-        let handover = Handover::new(shared, Outlet::new(observer));
+        let handover = Handover::new(shared, outlet);
         let _ = served.switch(Switch { message, handover });
         Ok(())
     })

@@ -54,9 +54,29 @@ impl Drop for atls_stream {
 }
 
 impl atls_stream {
-    /// One that runs already.
-    pub(super) fn of_events(shared: Arc<Shared>, runtime: Arc<atls_runtime>) -> atls_stream {
-        atls_stream { mode: Mode::Events(shared), _runtime: Some(runtime) }
+    /// One that has its operation, and waits for its connection; `credit` is that of its host to begin with, and whether it is granted again. Errors: those of the sink.
+    ///
+    /// # Safety
+    /// As `Operation::new`.
+    pub(super) unsafe fn waiting(
+        runtime: Arc<atls_runtime>,
+        sink: *const atls_sink,
+        (credit, automatic): (u64, bool),
+        verdict: Option<Arc<Verdict>>,
+    ) -> Result<(Arc<atls_stream>, Arc<Shared>, Outlet)> {
+        let operation = unsafe { Operation::new(sink, &runtime.registry) }?;
+        let observer: Arc<dyn Observer> = Arc::new(Poster(operation.clone()));
+        let writable = observer.clone();
+        let shared = Arc::new(Shared {
+            credit: Arc::new(Credit::new(credit, automatic)),
+            outgoing: Outgoing::new(Box::new(move || writable.post(Event::Writable, None))),
+            cancel: Cancel::default(),
+            closing: Cancel::default(),
+            verdict: verdict.map(OnceLock::from).unwrap_or_default(),
+        });
+        let made = Arc::new(atls_stream { mode: Mode::Events(shared.clone()), _runtime: Some(runtime) });
+        operation.register(&made, &shared, |shared| shared.cancel.cancel())?;
+        Ok((made, shared, Outlet::new(observer)))
     }
 
     fn cancel(&self) {
@@ -98,20 +118,10 @@ pub unsafe extern "C" fn atls_stream_connect(
         let runtime = unsafe { share(runtime, "runtime") }?;
         let config = unsafe { borrow(config, "config") }?;
         let target = config.target()?;
-        let operation = unsafe { Operation::new(sink, &runtime.registry) }?;
-        let observer: Arc<dyn Observer> = Arc::new(Poster(operation.clone()));
-        let writable = observer.clone();
-        let shared = Arc::new(Shared {
-            credit: Arc::new(Credit::new(config.credit, config.automatic_credit)),
-            outgoing: Outgoing::new(Box::new(move || writable.post(Event::Writable, None))),
-            cancel: Cancel::default(),
-            closing: Cancel::default(),
-            verdict: OnceLock::new(),
-        });
-        let made = Arc::new(atls_stream::of_events(shared.clone(), runtime.clone()));
-        operation.register(&made, &shared, |shared| shared.cancel.cancel())?;
+        let credit = (config.credit, config.automatic_credit);
+        let (made, shared, outlet) = unsafe { atls_stream::waiting(runtime.clone(), sink, credit, None) }?;
         unsafe { put(stream, Arc::into_raw(made).cast_mut(), "stream") }?;
-        runtime.handle().spawn(drive(target, shared, Outlet::new(observer)));
+        runtime.handle().spawn(drive(target, shared, outlet));
         Ok(())
     })
 }

@@ -1,5 +1,5 @@
 //! Attestation on a fresh session: the server proves itself by one of the policy's protocols, and then this side, where the server asks for it
-//! (attested-tls spec 1 and 12.2). This is where the nonce is drawn.
+//! (attested-tls spec 1 and 12.2).
 
 use std::time::Duration;
 
@@ -35,7 +35,9 @@ pub async fn attest(showing: Showing<Transport>, target: &Target) -> Result<Atte
             Protocol::ExporterV1 => session.exporter_v1(policy, is_last).await?,
         };
         if let Done::Attested(verdict) = done {
-            log::emit(log::DEBUG, || format!("{}: attested by {}", target.host, protocol.name()));
+            if verdict.is_some() {
+                log::emit(log::DEBUG, || format!("{}: attested by {}", target.host, protocol.name()));
+            }
             return Ok((session.stream.take().ok_or_else(lost)?, verdict.map(|verdict| *verdict)));
         }
     }
@@ -60,7 +62,7 @@ struct Session<'a> {
 
 impl Session<'_> {
     async fn atlas_v1(&mut self, policy: Option<&Policy>, is_last: bool) -> Result<Done> {
-        let nonce = random()?;
+        let nonce = tls::nonce()?;
         let exporter = self.export(EXPORTER_LABEL, None)?;
         let body = format!(r#"{{"nonce_hex":"{}"}}"#, hex(&nonce));
         let answer = self.post("/tdx_quote", body, Status::NoEvidence).await?;
@@ -74,11 +76,16 @@ impl Session<'_> {
     }
 
     async fn exporter_v1(&mut self, policy: Option<&Policy>, is_last: bool) -> Result<Done> {
-        let challenge = Challenge::new(Role::Server, random()?);
+        let challenge = Challenge::new(Role::Server, tls::nonce()?);
         let binding = self.binding(&challenge)?;
         let answer = self.post(CHALLENGE_PATH, challenge.text().to_owned(), Status::NoEvidence).await?;
-        if answer.is_unknown() && !is_last {
-            return Ok(Done::Unknown);
+        if answer.is_unknown() {
+            match policy {
+                // Who does not know the protocol asks for nothing by it.
+                None => return Ok(Done::Attested(None)),
+                Some(_) if !is_last => return Ok(Done::Unknown),
+                Some(_) => {}
+            }
         }
         let read = read_answer(answer.success(CHALLENGE_PATH, Status::NoEvidence)?, Role::Server);
         let (evidence, next) = read.map_err(|why| unreadable(CHALLENGE_PATH, &why))?;
@@ -125,14 +132,9 @@ impl Session<'_> {
     /// What an answer to `challenge` must be bound to, as this side of the session knows it.
     fn binding(&self, challenge: &Challenge) -> Result<Exporter> {
         let exporter = self.export(EXPORTER_V1_LABEL, Some(&challenge.context()))?;
-        let (ours, theirs) = (self.own_leaf.clone(), Some(self.leaf.clone()));
-        let (attester_leaf, verifier_leaf) = match challenge.role {
-            Role::Server => (theirs, ours),
-            Role::Client => (ours, theirs),
-        };
-        let (attester, nonce) = (challenge.role, challenge.nonce);
-        let server_name = tls::sni(&self.target.server_name);
-        Ok(Exporter { attester, nonce, exporter, attester_leaf, verifier_leaf, server_name })
+        let leaves = (self.leaf.clone(), self.own_leaf.clone());
+        let name = tls::sni(&self.target.server_name);
+        Ok(Exporter::new(challenge.role, (challenge.nonce, exporter), leaves, name))
     }
 
     fn export(&self, label: &[u8], context: Option<&[u8]>) -> Result<[u8; 32]> {
@@ -148,12 +150,6 @@ impl Session<'_> {
         self.stream = Some(stream);
         Ok(answer)
     }
-}
-
-fn random() -> Result<[u8; 32]> {
-    let mut nonce = [0; 32];
-    aws_lc_rs::rand::fill(&mut nonce).map_err(|_| Error::new(Status::Internal, "the system gave no random numbers"))?;
-    Ok(nonce)
 }
 
 fn unreadable(path: &str, why: &str) -> Error {

@@ -3,7 +3,7 @@
 
 mod task;
 
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
 
 use bytes::BytesMut;
@@ -11,6 +11,7 @@ use tokio::sync::Notify;
 
 pub use task::drive;
 
+use crate::attest::Verdict;
 use crate::error::{Error, Phase, Result, Status};
 use crate::events::{Event, Observer};
 use crate::flow::{Cancel, Credit, lock};
@@ -67,6 +68,8 @@ pub struct Driver {
     pub parameters: Parameters,
     pub credit: Arc<Credit>,
     pub cancel: Cancel,
+    /// On the server, where the connection was attested.
+    pub verdict: OnceLock<Arc<Verdict>>,
     state: Mutex<Shared>,
     /// The host has said something.
     spoke: Notify,
@@ -102,6 +105,7 @@ impl Driver {
         Driver {
             credit: Arc::new(Credit::new(parameters.credit, parameters.automatic_credit)),
             cancel: Cancel::default(),
+            verdict: OnceLock::new(),
             state: Mutex::new(shared),
             spoke: Notify::new(),
             observer,

@@ -16,7 +16,7 @@ use crate::events::{Event, Outlet};
 use crate::flow::lock;
 use crate::h1::{EventKind, ProtocolError, Role, State};
 use crate::http::Head;
-use crate::http::decode::Decoder;
+use crate::http::intake::{Intake, Next};
 use crate::stream::Handover;
 
 /// Bytes that are read at a time.
@@ -30,10 +30,7 @@ pub async fn drive<S: AsyncRead + AsyncWrite + Unpin + Send>(wire: S, driver: Ar
         outlet: &outlet,
         sending: Bytes::new(),
         unflushed: false,
-        pending: Bytes::new(),
-        decoder: None,
-        left: (0, 0),
-        trailers: None,
+        intake: Intake::default(),
         due: None,
         alarm: Alarm::default(),
         buffer: vec![0; READ],
@@ -63,13 +60,7 @@ struct Driving<'a, S> {
     /// Taken from the outbox, and on its way.
     sending: Bytes,
     unflushed: bool,
-    /// Bytes of a body that the host has no credit for yet.
-    pending: Bytes,
-    decoder: Option<Decoder>,
-    /// How much of a body may still come, as it is on the wire and decoded.
-    left: (u64, u64),
-    /// What came after a body, where its end is still to be decoded.
-    trailers: Option<Head>,
+    intake: Intake,
     /// Until when what is waited for must have come, how long that was, and what it is.
     due: Option<(Instant, Duration, Wait)>,
     alarm: Alarm,
@@ -80,7 +71,7 @@ struct Driving<'a, S> {
 enum Step {
     Head(Head),
     Data(Bytes),
-    End(Head),
+    End(Option<Head>),
     /// Bytes are needed, or the host must say something first.
     Need {
         bytes: bool,
@@ -115,32 +106,27 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Driving<'_, S> {
     /// Tells what has come, as far as there is credit. Whether bytes are needed; `None` at the end.
     async fn parse(&mut self) -> Result<Option<bool>> {
         loop {
-            if let Some(decoded) = self.decoded()? {
-                self.pending = decoded;
-            }
-            if !self.pending.is_empty() {
-                if self.driver.credit.available() == 0 {
-                    return Ok(Some(false));
+            match self.intake.proceed()? {
+                Next::Bytes if self.driver.credit.available() == 0 => return Ok(Some(false)),
+                Next::Bytes => {
+                    self.tell().await;
+                    continue;
                 }
-                self.tell().await;
-                continue;
-            }
-            if let Some(trailers) = self.trailers.take() {
-                self.due = None;
-                if trailers.count() > 0 {
-                    self.outlet.post(Event::Trailers(trailers)).await;
+                Next::End(trailers) => {
+                    self.due = None;
+                    if let Some(trailers) = trailers {
+                        self.outlet.post(Event::Trailers(trailers)).await;
+                    }
+                    self.outlet.post(Event::End).await;
+                    continue;
                 }
-                self.outlet.post(Event::End).await;
-                continue;
+                Next::Nothing => {}
             }
             let step = self.next_step()?;
             match step {
                 Step::Head(head) => self.begin(head).await?,
-                Step::Data(data) => self.take(data)?,
-                Step::End(trailers) => {
-                    self.decoder.iter_mut().for_each(Decoder::end);
-                    self.trailers = Some(trailers);
-                }
+                Step::Data(data) => self.intake.push(data)?,
+                Step::End(trailers) => self.intake.end(trailers),
                 Step::Need { bytes } => return Ok(Some(bytes)),
                 Step::Over => return Ok(None),
             }
@@ -177,7 +163,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Driving<'_, S> {
                 Step::Head(lines(Head::new(event.status, (event.version & 1) as u8, event.reason)))
             }
             EventKind::Data => Step::Data(Bytes::copy_from_slice(event.data)),
-            EventKind::EndOfMessage => Step::End(lines(Head::new(0, 1, b""))),
+            EventKind::EndOfMessage => {
+                Step::End(Head::trailers(event.fields.iter().map(|(_, name, value)| (name, value))))
+            }
             EventKind::ConnectionClosed => Step::Over,
             EventKind::NeedData => Step::Need { bytes: true },
             _ => Step::Need { bytes: false },
@@ -193,42 +181,17 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Driving<'_, S> {
             return Ok(());
         }
         self.due = parameters.body_within.map(|limit| (Instant::now() + limit, limit, Wait::MoreBody));
-        self.left = (parameters.body, parameters.body);
-        let decoder = if parameters.decode { Decoder::new(head.all("content-encoding")) } else { Ok(None) };
-        self.decoder = decoder.map_err(|error| error.http_status(415))?;
+        self.intake = Intake::new(parameters.body, parameters.decode.then_some(&head))?;
         let event = if informational { Event::Informational(head) } else { Event::Head(head) };
         self.outlet.post(event).await;
         Ok(())
-    }
-
-    fn take(&mut self, data: Bytes) -> Result<()> {
-        let limit = self.driver.parameters.body;
-        self.left.0 = self.left.0.checked_sub(data.len() as u64).ok_or_else(|| too_large(limit))?;
-        match &mut self.decoder {
-            Some(decoder) => decoder.push(data),
-            None => self.pending = data,
-        }
-        Ok(())
-    }
-
-    fn decoded(&mut self) -> Result<Option<Bytes>> {
-        if !self.pending.is_empty() {
-            return Ok(None);
-        }
-        let Some(decoder) = &mut self.decoder else { return Ok(None) };
-        let data = decoder.take().map_err(|error| error.http_status(400))?;
-        if let Some(data) = &data {
-            let limit = self.driver.parameters.body;
-            self.left.1 = self.left.1.checked_sub(data.len() as u64).ok_or_else(|| too_large(limit))?;
-        }
-        Ok(data)
     }
 
     /// One piece of a body, as large as credit and parameters allow.
     async fn tell(&mut self) {
         let credit = &self.driver.credit;
         let allowed = usize::try_from(credit.available()).unwrap_or(usize::MAX).min(self.driver.parameters.piece);
-        let piece = self.pending.split_to(self.pending.len().min(allowed));
+        let piece = self.intake.take(allowed);
         credit.take(piece.len() as u64);
         self.outlet.post(Event::Data(piece, credit.clone())).await;
     }
@@ -257,9 +220,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Driving<'_, S> {
             () = self.driver.spoke.notified() => {}
             moved = advance(&mut self.wire, &self.sending, self.unflushed, room), if sends || needs_bytes => {
                 match moved.map_err(|error| Error::from_io(error, Phase::Transfer))? {
-                    Moved::Sent(count) => {
+                    Moved::Sent { count, flushed } => {
                         self.sending.advance(count);
-                        self.unflushed = count > 0;
+                        self.unflushed = !flushed;
                     }
                     Moved::Received(0) => lock(&self.driver.state).conn.receive_eof(),
                     Moved::Received(count) => {
@@ -267,7 +230,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Driving<'_, S> {
                     }
                 }
             }
-            _ = self.driver.credit.wait(), if !self.pending.is_empty() => {}
+            _ = self.driver.credit.wait(), if self.intake.waits() => {}
             () = self.alarm.rings(due.map(|(until, ..)| until), None) => {
                 let (_, limit, wait) = due.unwrap_or((Instant::now(), Duration::ZERO, Wait::Exchange));
                 return Err(exceeded(limit, wait));
@@ -328,8 +291,4 @@ fn put_refusal(shared: &mut Shared, status: u16) {
 
 fn remote(error: ProtocolError) -> Error {
     Error::new(Status::H1Remote, error.message).phase(Phase::Transfer).http_status(error.hint)
-}
-
-fn too_large(limit: u64) -> Error {
-    Error::new(Status::BodyTooLarge, format!("the body is larger than {limit} bytes")).phase(Phase::Transfer)
 }

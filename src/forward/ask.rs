@@ -13,12 +13,12 @@ pub(super) fn parameter(query: &str, name: &str) -> Option<String> {
 }
 
 /// What `Sec-WebSocket-Accept` must be in the answer. `minor_version` is that of the request's HTTP/1.
-pub fn accept_key(method: &str, head: &Head, minor_version: u8) -> Result<String, Refusal> {
+pub fn accept_key(method: &[u8], head: &Head, minor_version: u8) -> Result<String, Refusal> {
     let lists = |name: &'static str, wanted: &[u8]| {
         head.all(name)
             .any(|value| value.split(|byte| *byte == b',').any(|item| item.trim_ascii().eq_ignore_ascii_case(wanted)))
     };
-    if method != "GET" || minor_version == 0 || !lists("upgrade", b"websocket") || !lists("connection", b"upgrade") {
+    if method != b"GET" || minor_version == 0 || !lists("upgrade", b"websocket") || !lists("connection", b"upgrade") {
         return Err(Refusal::new(426, "this is a WebSocket server"));
     }
     if head.find("sec-websocket-version") != Some(b"13") {
@@ -43,7 +43,7 @@ mod tests {
     fn ask(lines: &[(&str, &str)]) -> Result<String, u16> {
         let mut head = Head::new(0, 1, b"");
         lines.iter().for_each(|(name, value)| head.add(name.as_bytes(), value.as_bytes()));
-        accept_key("GET", &head, 1).map_err(|refusal| refusal.status)
+        accept_key(b"GET", &head, 1).map_err(|refusal| refusal.status)
     }
 
     #[test]
@@ -71,6 +71,6 @@ mod tests {
         }
         let mut head = Head::new(0, 0, b"");
         good.iter().for_each(|(name, value)| head.add(name.as_bytes(), value.as_bytes()));
-        assert!(accept_key("GET", &head, 0).is_err() && accept_key("POST", &head, 1).is_err());
+        assert!(accept_key(b"GET", &head, 0).is_err() && accept_key(b"POST", &head, 1).is_err());
     }
 }

@@ -21,6 +21,15 @@ impl Head {
         head
     }
 
+    /// The lines after a body, where there are any.
+    pub fn trailers<'a>(lines: impl Iterator<Item = (&'a [u8], &'a [u8])>) -> Option<Head> {
+        let mut lines = lines.peekable();
+        lines.peek()?;
+        let mut head = Head::new(0, 1, b"");
+        lines.for_each(|(name, value)| head.add(name, value));
+        Some(head)
+    }
+
     /// Adds a line. Neither part can hold a NUL: HTTP parsers refuse it.
     pub fn add(&mut self, name: &[u8], value: &[u8]) {
         self.push(name);

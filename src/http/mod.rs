@@ -13,6 +13,7 @@ mod faults;
 pub mod form;
 mod head;
 pub mod headers;
+pub mod intake;
 pub mod location;
 pub mod multipart;
 pub mod options;

@@ -1,6 +1,7 @@
 //! One connection of a server: requests one after another, each with its body going to the host while its answer comes back.
 
 use std::net::SocketAddr;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -10,7 +11,7 @@ use tokio::time::Instant;
 
 use super::exchange::Done;
 use super::message::Message;
-use super::served::Origin;
+use super::served::{Line, Origin};
 use super::show::Session;
 use super::wire::Wire;
 use super::{Served, Server};
@@ -21,13 +22,13 @@ use crate::h1::{Connection, EventKind, ProtocolError, Role, Rules, State};
 use crate::http::Head;
 
 /// Bytes that a connection keeps for itself between requests, and with which it waits for the next.
-const IDLE: usize = 1 << 10;
+pub(super) const IDLE: usize = 1 << 10;
 /// Bytes that are read at a time.
 pub(super) const READ: usize = 16 << 10;
 /// What is still read, and for how long, from a peer that is told to go: closing with bytes unread would throw our last words away.
 const LINGER: (usize, Duration) = (256 << 10, Duration::from_secs(1));
 
-/// Serves until either side has enough.
+/// Serves until either side has enough. What is not always at work is boxed: a connection that waits for its next request holds none of it.
 pub async fn serve<S: Wire>(
     wire: S,
     server: &Arc<Server>,
@@ -47,38 +48,31 @@ pub async fn serve<S: Wire>(
         alarm: Alarm::default(),
         unflushed: false,
     };
+    // One for all requests: to enlist takes longer than to look.
+    let mut stopping = pin!(server.stopping.thrown());
     loop {
-        let served = match this.next_request().await {
+        let served = match this.next_request(stopping.as_mut()).await {
             Ok(Some(served)) => served,
-            Ok(None) => return this.close().await,
-            Err(error) => {
-                // A peer that is gone is nobody to refuse.
-                if !matches!(error.status, Status::Io | Status::Truncated) {
-                    server.refuses(&error).await;
-                }
-                return this.refuse(&error).await;
-            }
+            Ok(None) => return Box::pin(this.close()).await,
+            Err(error) => return Box::pin(this.turn_away(&error)).await,
         };
         if let Some(rules) = &server.settings.forward {
-            return this.forward(&served, rules).await;
+            return Box::pin(this.forward(&served, rules)).await;
         }
         let done = match this.asks(&served) {
-            Some(asked) => this.attest(asked).await,
-            None if this.owes_evidence() => {
-                server.refuses(&unproved()).await;
-                return this.refuse(&unproved()).await;
-            }
-            None => match this.serve_one(served).await? {
+            Some(asked) => Box::pin(this.attest(asked)).await,
+            None if this.owes_evidence() => return Box::pin(this.turn_away(&unproved())).await,
+            None => match Box::pin(this.serve_one(served)).await? {
                 Done::Again(again) => Ok(again),
                 Done::Switched(switch) => {
-                    switch.handover.run(this.into_upgraded()).await;
+                    Box::pin(switch.handover.run(this.into_upgraded())).await;
                     return Ok(());
                 }
             },
         };
         let again = done? && limits.keep_alive && !server.stopping.is_canceled();
         if !again || this.conn.start_next_cycle().is_err() {
-            return this.close().await;
+            return Box::pin(this.close()).await;
         }
     }
 }
@@ -97,8 +91,8 @@ pub(super) struct Serving<'a, S> {
 }
 
 impl<S: Wire> Serving<'_, S> {
-    /// Reads the next request's head; `None` where there is none to come.
-    pub(super) async fn next_request(&mut self) -> Result<Option<Arc<Served>>> {
+    /// Reads the next request's head; `None` where there is none to come, or, with nothing of it there, `stopping` is done.
+    async fn next_request(&mut self, mut stopping: Pin<&mut impl Future<Output = ()>>) -> Result<Option<Arc<Served>>> {
         let limits = &self.server.settings.limits;
         let now = Instant::now();
         self.conn.rest(IDLE);
@@ -112,8 +106,8 @@ impl<S: Wire> Serving<'_, S> {
                 EventKind::Request => {
                     let mut head = Head::new(0, (event.version & 1) as u8, b"");
                     event.fields.iter().for_each(|(_, name, value)| head.add(name, value));
-                    let (method, target) = (String::from_utf8_lossy(event.method).into_owned(), event.target.to_vec());
-                    return Ok(Some(Arc::new(self.served(method, target, head))));
+                    let line = Line::new(event.method, event.target);
+                    return Ok(Some(Arc::new(self.served(line, head))));
                 }
                 EventKind::ConnectionClosed => return Ok(None),
                 _ => {}
@@ -124,7 +118,7 @@ impl<S: Wire> Serving<'_, S> {
             }
             let read = tokio::select! {
                 biased;
-                () = self.server.stopping.thrown(), if !begun => return Ok(None),
+                () = stopping.as_mut(), if !begun => return Ok(None),
                 read = self.wire.read(self.conn.reserve(if begun { READ } else { IDLE })) => read,
                 () = self.alarm.rings(if begun { head_until } else { idle_until }, None) => match begun {
                     false => return Ok(None),
@@ -135,7 +129,7 @@ impl<S: Wire> Serving<'_, S> {
         }
     }
 
-    pub(super) fn served(&self, method: String, target: Vec<u8>, head: Head) -> Served {
+    pub(super) fn served(&self, line: Line, head: Head) -> Served {
         let settings = &self.server.settings;
         let credit = Credit::new(settings.credit, settings.automatic_credit);
         let secure = settings.tls.is_some();
@@ -143,7 +137,7 @@ impl<S: Wire> Serving<'_, S> {
         let (remote, https) = settings.forwarded.read(&head, address, secure);
         let client = self.session.as_ref().map(Session::client).unwrap_or_default();
         let origin = Origin { peer: self.peer, secure, remote, https, client };
-        Served::new(method, target, head, origin, credit)
+        Served::new(line, head, origin, credit)
     }
 
     pub(super) fn received(&mut self, count: usize) {
@@ -158,12 +152,23 @@ impl<S: Wire> Serving<'_, S> {
             message.status >= 200 && (!self.server.settings.limits.keep_alive || self.server.stopping.is_canceled());
         let close = last.then_some((&b"Connection"[..], &b"close"[..]));
         let dated = message.status < 200 || message.lines().any(|(name, _)| name.eq_ignore_ascii_case(b"date"));
-        let now = (!dated).then(|| httpdate::fmt_http_date(std::time::SystemTime::now()));
-        let date = now.as_ref().map(|now| (&b"Date"[..], now.as_bytes()));
-        let lines = date.into_iter().chain(message.lines()).chain(close);
-        let head = self.conn.send_response(message.status, &message.reason, lines).map_err(host)?;
-        self.outbox.extend_from_slice(head);
-        Ok(())
+        let (conn, outbox) = (&mut self.conn, &mut self.outbox);
+        self.server.with_date(|now| {
+            let date = (!dated).then_some((&b"Date"[..], now.as_bytes()));
+            let lines = date.into_iter().chain(message.lines()).chain(close);
+            let head = conn.send_response(message.status, &message.reason, lines).map_err(host)?;
+            outbox.extend_from_slice(head);
+            Ok(())
+        })
+    }
+
+    /// Tells the host who is refused and why, and then the peer.
+    async fn turn_away(&mut self, error: &Error) -> Result<()> {
+        // A peer that is gone is nobody to refuse.
+        if !matches!(error.status, Status::Io | Status::Truncated) {
+            self.server.refuses(error).await;
+        }
+        self.refuse(error).await
     }
 
     /// Answers with an error's status where nothing of an answer has begun, and closes.
@@ -178,7 +183,7 @@ impl<S: Wire> Serving<'_, S> {
         };
         let silent = matches!(self.conn.our_state(), State::Idle | State::SendResponse);
         if let Some(mut message) = silent.then(|| Message::new(status, None, None, Some(0)).ok()).flatten() {
-            message.headers.push((b"Connection".to_vec(), b"close".to_vec()));
+            message.add("Connection", "close");
             self.outbox.clear();
             if self.put_head(&message).is_ok() {
                 let _ = self.conn.send_end_of_message(std::iter::empty());
@@ -192,7 +197,7 @@ impl<S: Wire> Serving<'_, S> {
         let goodbye = async {
             self.wire.write_all_buf(&mut self.outbox).await?;
             self.wire.shutdown().await?;
-            let (mut left, mut sink) = (LINGER.0, [0; 4096]);
+            let (mut left, mut sink) = (LINGER.0, vec![0; 4096]);
             while left > 0 {
                 match self.wire.read(&mut sink).await? {
                     0 => break,
@@ -223,8 +228,4 @@ pub(super) fn host(error: ProtocolError) -> Error {
 
 pub(super) fn late(why: &str) -> Error {
     Error::new(Status::TimedOut, why).phase(Phase::Transfer).detail(Detail::HeadTimeout)
-}
-
-pub(super) fn too_large(limit: u64) -> Error {
-    Error::new(Status::BodyTooLarge, format!("the request body is larger than {limit} bytes")).phase(Phase::Transfer)
 }

@@ -1,5 +1,6 @@
 //! One request of a connection: its body goes to the host while the answer comes back.
 
+use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
@@ -7,7 +8,7 @@ use bytes::{Buf, Bytes};
 use tokio::time::Instant;
 
 use super::Served;
-use super::connection::{READ, Serving, host, late, protocol, too_large};
+use super::connection::{IDLE, READ, Serving, host, late, protocol};
 use super::served::{Answer, Switch};
 use super::wire::Wire;
 use crate::duplex::{Moved, advance};
@@ -16,7 +17,7 @@ use crate::events::{Event, Outlet};
 use crate::flow::Credit;
 use crate::h1::{EventKind, State};
 use crate::http::Head;
-use crate::http::decode::Decoder;
+use crate::http::intake::{Intake, Next};
 
 /// Bytes of an answer that wait for the network; with more, nothing is taken from the host.
 const OUTBOX: usize = 64 << 10;
@@ -28,25 +29,20 @@ pub(super) enum Done {
     Switched(Switch),
 }
 
-struct Ending<'a>(&'a Served);
+/// Ends a request that is thrown away with its connection's task: the host must not start, or go on writing to, what nobody reads.
+struct Ending<'a>(Option<&'a Served>);
 
 impl Drop for Ending<'_> {
     fn drop(&mut self) {
-        self.0.end(Some(&Error::new(Status::Canceled, "the connection was closed")));
+        if let Some(served) = self.0 {
+            served.end(Some(&Error::new(Status::Canceled, "the connection was closed")));
+        }
     }
 }
 
 /// How far one request has come.
 struct Course {
-    /// Bytes of its body that the host has no credit for yet.
-    pending: Bytes,
-    body_limit: u64,
-    body_left: u64,
-    /// Where the body is decoded; and what is left of it as it comes.
-    decoder: Option<Decoder>,
-    raw_left: u64,
-    /// What came after the body, where its end is still to be decoded.
-    trailers: Option<Head>,
+    intake: Intake,
     body_over: bool,
     answer_over: bool,
     /// What the answer is instead of one; waits for the end of the request.
@@ -75,17 +71,16 @@ impl<S: Wire> Serving<'_, S> {
     pub(super) async fn serve_one(&mut self, served: Arc<Served>) -> Result<Done> {
         self.server.counts.requests.fetch_add(1, Ordering::Relaxed);
         self.server.observer.post(Event::Request(served.clone()), None);
-        // Also where this task is thrown away: the host must not start, or go on writing to, what nobody reads.
-        let ending = Ending(&served);
+        let mut ending = Ending(Some(&served));
         let Some(outlet) = served.taken().await else {
             let error = Error::new(Status::Internal, "the host let go of the request");
             self.refuse(&error.http_status(500)).await?;
             return Ok(Done::Again(false));
         };
-        let done = served.cancel.guard(Box::pin(self.exchange(&served, &outlet))).await;
+        let done = served.cancel.guard(pin!(self.exchange(&served, &outlet))).await;
         let error = done.as_ref().err().cloned();
         served.end(error.as_ref());
-        drop(ending);
+        ending.0 = None;
         if let Some(error) = error.as_ref().filter(|error| error.status != Status::Canceled) {
             // Where no answer has begun the peer is told why there is none.
             let _ = self.refuse(error).await;
@@ -96,13 +91,9 @@ impl<S: Wire> Serving<'_, S> {
 
     async fn exchange(&mut self, served: &Served, outlet: &Outlet) -> Result<Done> {
         let (body_limit, body_deadline) = served.body_limits(&self.server.settings.limits);
+        let decoded = self.server.settings.decode.then_some(&*served.head);
         let mut course = Course {
-            body_limit,
-            pending: Bytes::new(),
-            body_left: body_limit,
-            decoder: self.decoder(served)?,
-            raw_left: body_limit,
-            trailers: None,
+            intake: Intake::new(body_limit, decoded)?,
             body_over: false,
             answer_over: false,
             switch: None,
@@ -117,6 +108,7 @@ impl<S: Wire> Serving<'_, S> {
                 (course.answer_over, course.switch) = (true, Some(switch));
             }
             if course.answer_over && self.outbox.is_empty() && !self.unflushed {
+                // What is left of a request that was answered before its end is nobody's: the connection closes (http spec A.6).
                 let again = self.conn.our_state() == State::Done && self.conn.their_state() == State::Done;
                 return Ok(course.switch.map_or(Done::Again(again), Done::Switched));
             }
@@ -124,52 +116,32 @@ impl<S: Wire> Serving<'_, S> {
         }
     }
 
-    /// For the codings of the request's body, where the server decodes.
-    fn decoder(&self, served: &Served) -> Result<Option<Decoder>> {
-        match self.server.settings.decode {
-            true => Decoder::new(served.head.all("content-encoding")).map_err(|error| error.http_status(415)),
-            false => Ok(None),
-        }
-    }
-
     /// Takes from the machine what it has of the body. Whether it needs more from the network.
     async fn take_body(&mut self, served: &Served, outlet: &Outlet, course: &mut Course) -> Result<bool> {
-        let limit = course.body_limit;
-        while course.pending.is_empty() && !course.body_over {
-            let decoded = course.decoder.as_mut().map_or(Ok(None), Decoder::take);
-            if let Some(data) = decoded.map_err(|error| error.http_status(400))? {
-                course.body_left = course.body_left.checked_sub(data.len() as u64).ok_or_else(|| too_large(limit))?;
-                course.pending = data;
-                return Ok(false);
-            }
-            if let Some(trailers) = course.trailers.take() {
-                course.body_over = true;
-                course.body_until = None;
-                if trailers.count() > 0 {
-                    outlet.post(Event::Trailers(trailers)).await;
+        while !course.body_over {
+            match course.intake.proceed()? {
+                Next::Bytes => return Ok(false),
+                Next::End(trailers) => {
+                    course.body_over = true;
+                    course.body_until = None;
+                    if let Some(trailers) = trailers {
+                        outlet.post(Event::Trailers(trailers)).await;
+                    }
+                    outlet.post(Event::End).await;
+                    return Ok(false);
                 }
-                outlet.post(Event::End).await;
-                return Ok(false);
+                Next::Nothing => {}
             }
             let event = self.conn.next_event().map_err(protocol)?;
             match event.kind {
-                EventKind::Data => {
-                    let (data, length) = (Bytes::copy_from_slice(event.data), event.data.len() as u64);
-                    course.raw_left = course.raw_left.checked_sub(length).ok_or_else(|| too_large(limit))?;
-                    match &mut course.decoder {
-                        Some(decoder) => decoder.push(data),
-                        None => course.pending = data,
-                    }
-                }
+                EventKind::Data => course.intake.push(Bytes::copy_from_slice(event.data))?,
                 EventKind::EndOfMessage => {
-                    let mut trailers = Head::new(0, 1, b"");
-                    event.fields.iter().for_each(|(_, name, value)| trailers.add(name, value));
-                    course.trailers = Some(trailers);
-                    course.decoder.iter_mut().for_each(Decoder::end);
+                    course.intake.end(Head::trailers(event.fields.iter().map(|(_, name, value)| (name, value))));
                 }
                 EventKind::NeedData => {
-                    // The peer may wait to be asked for its body, and is, once the host has a use for it.
-                    if self.conn.they_are_waiting_for_100_continue() && served.credit.available() > 0 {
+                    // The peer may wait to be asked for its body, and is, once the host has a use for it, unless it has answered.
+                    let wanted = served.credit.available() > 0 && !served.is_answered();
+                    if wanted && self.conn.they_are_waiting_for_100_continue() {
                         let head = self.conn.send_response(100, b"Continue", std::iter::empty()).map_err(protocol)?;
                         self.outbox.extend_from_slice(head);
                     }
@@ -199,14 +171,16 @@ impl<S: Wire> Serving<'_, S> {
         let answering = !course.answer_over && !self.conn.our_body_is_sent();
         let watches = course.body_over && !course.ended && answering && self.conn.trailing_data().0.len() < READ;
         let reads = (wants_bytes && !waits) || watches;
-        let room_for_bytes = reads.then(|| self.conn.reserve(READ));
+        // Who is only watched is not expected to send much.
+        let room_for_bytes = reads.then(|| self.conn.reserve(if wants_bytes { READ } else { IDLE }));
         tokio::select! {
             // What the host has said goes out together, as far as there is room; then the network; a clock only where nothing moves.
             biased;
             answer = served.answer(), if !course.answer_over && course.switch.is_none() && self.outbox.len() < OUTBOX => {
-                match answer? {
-                    Answer::Switch(switch) => course.switch = Some(switch),
-                    answer => course.answer_over = self.put(served, answer)?,
+                self.put(served, course, answer?)?;
+                while !course.answer_over && course.switch.is_none() && self.outbox.len() < OUTBOX {
+                    let Some(answer) = served.answer_now() else { break };
+                    self.put(served, course, answer?)?;
                 }
             }
             moved = advance(&mut self.wire, &self.outbox, self.unflushed, room_for_bytes), if sends || reads => {
@@ -220,10 +194,10 @@ impl<S: Wire> Serving<'_, S> {
                     Ok(moved) => self.moved(moved, course),
                 }
             }
-            permit = room(&served.credit, outlet), if !course.pending.is_empty() => {
+            permit = room(&served.credit, outlet), if course.intake.waits() => {
                 let allowed = usize::try_from(served.credit.available()).unwrap_or(usize::MAX);
                 let most = allowed.min(self.server.settings.limits.piece);
-                let piece = course.pending.split_to(course.pending.len().min(most));
+                let piece = course.intake.take(most);
                 served.credit.take(piece.len() as u64);
                 outlet.post_now(Event::Data(piece, served.credit.clone()), permit);
             }
@@ -235,9 +209,9 @@ impl<S: Wire> Serving<'_, S> {
 
     fn moved(&mut self, moved: Moved, course: &mut Course) {
         match moved {
-            Moved::Sent(count) => {
+            Moved::Sent { count, flushed } => {
                 self.outbox.advance(count);
-                self.unflushed = count > 0;
+                self.unflushed = !flushed;
                 course.send_until = None;
             }
             Moved::Received(count) => {
@@ -247,33 +221,31 @@ impl<S: Wire> Serving<'_, S> {
         }
     }
 
-    /// Puts what the host says into the outbox. Whether that was the end.
-    fn put(&mut self, served: &Served, answer: Answer) -> Result<bool> {
+    /// Puts what the host says into the outbox.
+    fn put(&mut self, served: &Served, course: &mut Course, answer: Answer) -> Result<()> {
         match answer {
             Answer::Head(message) => {
                 self.put_head(&message)?;
-                let bodiless = served.method == "HEAD" || matches!(message.status, 204 | 304);
+                let bodiless = served.line.method() == b"HEAD" || matches!(message.status, 204 | 304);
                 if let Some(outgoing) = served.outgoing.get().filter(|_| bodiless && message.status >= 200) {
                     outgoing.discard();
                 }
-                Ok(false)
             }
             Answer::Piece(piece) => {
                 let (before, after) = self.conn.send_data(piece.len() as u64).map_err(host)?;
                 self.outbox.extend_from_slice(before);
                 self.outbox.extend_from_slice(&piece);
                 self.outbox.extend_from_slice(after);
-                Ok(false)
             }
-            // Not HTTP's: `step` keeps it.
-            Answer::Switch(_) => Ok(false),
+            Answer::Switch(switch) => course.switch = Some(switch),
             Answer::End => {
                 let trailers = served.trailers();
                 let lines = trailers.iter().map(|(name, value)| (&name[..], &value[..]));
                 self.outbox.extend_from_slice(self.conn.send_end_of_message(lines).map_err(host)?);
-                Ok(true)
+                course.answer_over = true;
             }
         }
+        Ok(())
     }
 }
 

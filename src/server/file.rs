@@ -42,7 +42,7 @@ impl Part {
 
 /// Answers with the part. Errors: as `Served::say`.
 pub fn send(served: &Arc<Served>, message: Message, mut part: Part, runtime: &Handle) -> Result<()> {
-    if served.method == "HEAD" || matches!(message.status, 204 | 304) {
+    if served.line.method() == b"HEAD" || matches!(message.status, 204 | 304) {
         part.length = 0;
     }
     served.say(message)?;

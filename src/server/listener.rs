@@ -189,7 +189,8 @@ where
         let accepted = TlsAcceptor::from(shown.config.clone()).accept(socket).await;
         accepted.map_err(|error| Error::from_io(error, Phase::Tls))
     };
-    let stream = within(server.settings.limits.handshake, Wait::Handshake, handshake).await?;
+    // Boxed, as is what follows it: what the handshake needs is many times what the connection keeps.
+    let stream = Box::pin(within(server.settings.limits.handshake, Wait::Handshake, handshake)).await?;
     match stream.get_ref().1.alpn_protocol() {
         None | Some(b"http/1.1") => {
             let (_, tls) = stream.get_ref();

@@ -1,5 +1,7 @@
 //! Response heads as the host gives them, checked before any of it is sent.
 
+use std::borrow::Cow;
+
 use crate::error::{Error, Result, Status};
 use crate::http::headers::Headers;
 
@@ -7,8 +9,8 @@ use crate::http::headers::Headers;
 #[derive(Clone, Debug)]
 pub struct Message {
     pub status: u16,
-    pub reason: Vec<u8>,
-    pub headers: Vec<(Vec<u8>, Vec<u8>)>,
+    pub reason: Cow<'static, [u8]>,
+    pub headers: Vec<(Cow<'static, [u8]>, Vec<u8>)>,
 }
 
 impl Message {
@@ -17,31 +19,26 @@ impl Message {
         if !(100..=999).contains(&status) || status == 101 {
             return Err(Error::new(Status::InvalidArgument, format!("status {status}")));
         }
-        let reason = reason.unwrap_or_else(|| usual_reason(status)).to_vec();
+        let reason = reason.map_or(Cow::Borrowed(usual_reason(status)), |reason| Cow::Owned(reason.to_vec()));
         if reason.iter().any(|byte| (*byte < b' ' && *byte != b'\t') || *byte == 0x7f) {
             return Err(Error::new(Status::InvalidArgument, "a control character in the reason phrase"));
         }
-        let mut lines: Vec<(Vec<u8>, Vec<u8>)> = headers
-            .iter()
-            .flat_map(|headers| headers.iter())
-            .map(|(name, value)| (name.to_vec(), value.to_vec()))
-            .collect();
-        let has = |name: &str, lines: &[(Vec<u8>, Vec<u8>)]| {
-            lines.iter().any(|(other, _)| other.eq_ignore_ascii_case(name.as_bytes()))
-        };
+        let mut headers = copied(headers);
+        let has = |name: &str| headers.iter().any(|(other, _)| other.eq_ignore_ascii_case(name.as_bytes()));
         for taken in ["transfer-encoding", "upgrade"] {
-            if has(taken, &lines) {
+            if has(taken) {
                 return Err(Error::new(Status::HttpHeaderInvalid, format!("{taken} is the library's to set")));
             }
         }
         let informational = status < 200;
-        if has("content-length", &lines) && (informational || status == 204) {
+        let framed = has("content-length");
+        if framed && (informational || status == 204) {
             return Err(Error::new(Status::HttpHeaderInvalid, format!("Content-Length in a {status}")));
         }
-        if let Some(length) = length.filter(|_| !informational && status != 204 && !has("content-length", &lines)) {
-            lines.push((b"Content-Length".to_vec(), length.to_string().into_bytes()));
+        if let Some(length) = length.filter(|_| !informational && status != 204 && !framed) {
+            headers.push((Cow::Borrowed(b"Content-Length"), length.to_string().into_bytes()));
         }
-        Ok(Message { status, reason, headers: lines })
+        Ok(Message { status, reason, headers })
     }
 
     /// The head that ends HTTP on a connection: 101, or a 2xx to CONNECT. Errors: InvalidArgument.
@@ -49,17 +46,26 @@ impl Message {
         if status != 101 && !(200..300).contains(&status) {
             return Err(Error::new(Status::InvalidArgument, format!("status {status} switches no protocol")));
         }
-        let lines = headers.iter().flat_map(|headers| headers.iter());
-        let mut lines: Vec<_> = lines.map(|(name, value)| (name.to_vec(), value.to_vec())).collect();
-        if status == 101 && !lines.iter().any(|(name, _)| name.eq_ignore_ascii_case(b"connection")) {
-            lines.push((b"Connection".to_vec(), b"Upgrade".to_vec()));
+        let mut headers = copied(headers);
+        if status == 101 && !headers.iter().any(|(name, _)| name.eq_ignore_ascii_case(b"connection")) {
+            headers.push((Cow::Borrowed(b"Connection"), b"Upgrade".to_vec()));
         }
-        Ok(Message { status, reason: usual_reason(status).to_vec(), headers: lines })
+        Ok(Message { status, reason: Cow::Borrowed(usual_reason(status)), headers })
+    }
+
+    /// One more line, which is the library's own.
+    pub fn add(&mut self, name: &'static str, value: &str) {
+        self.headers.push((Cow::Borrowed(name.as_bytes()), value.as_bytes().to_vec()));
     }
 
     pub fn lines(&self) -> impl Iterator<Item = (&[u8], &[u8])> {
         self.headers.iter().map(|(name, value)| (&name[..], &value[..]))
     }
+}
+
+fn copied(headers: Option<&Headers>) -> Vec<(Cow<'static, [u8]>, Vec<u8>)> {
+    let lines = headers.iter().flat_map(|headers| headers.iter());
+    lines.map(|(name, value)| (Cow::Owned(name.to_vec()), value.to_vec())).collect()
 }
 
 /// What is usually said (RFC 9110 section 15).

@@ -17,14 +17,14 @@ use std::net::IpAddr;
 use std::pin::pin;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
-use std::time::Duration;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use tokio::sync::{Notify, Semaphore};
 
 pub use forwarded::Forwarded;
 pub use listener::{Connected, Listener, accept, bind, bind_unix, take, take_over};
 pub use message::Message;
-pub use served::{Served, Switch};
+pub use served::{Line, Served, Switch};
 
 use crate::attest::Policy;
 use crate::collateral::Verifier;
@@ -123,6 +123,8 @@ pub struct Server {
     pub closing: Cancel,
     tls: RwLock<Option<(Serves, Shown)>>,
     attester: Option<Attester>,
+    /// The second that was written last, and as what.
+    date: Mutex<(u64, String)>,
     connections: AtomicUsize,
     /// A connection has ended.
     ended: Notify,
@@ -162,6 +164,7 @@ impl Server {
             observer,
             stopping: Cancel::default(),
             closing: Cancel::default(),
+            date: Mutex::default(),
             connections: AtomicUsize::new(0),
             by_address: Mutex::default(),
             counts: Counts::default(),
@@ -197,6 +200,17 @@ impl Server {
         let permit = noted.clone().try_acquire_owned().ok();
         self.observer.post(Event::Refused(error.clone()), permit);
         let _ = tokio::time::timeout(TAKING_NOTE, noted.acquire()).await;
+    }
+
+    /// Calls `with` with what the field Date says now: written once a second, not for each answer.
+    fn with_date<T>(&self, with: impl FnOnce(&str) -> T) -> T {
+        let now = SystemTime::now();
+        let second = now.duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
+        let mut date = lock(&self.date);
+        if date.0 != second || date.1.is_empty() {
+            *date = (second, httpdate::fmt_http_date(now));
+        }
+        with(&date.1)
     }
 
     pub fn connections(&self) -> usize {

@@ -1,12 +1,13 @@
 //! One request as the host has it: what it was asked, what it answers, piece by piece.
 
 use std::collections::VecDeque;
+use std::future::poll_fn;
 use std::net::{IpAddr, SocketAddr};
-use std::sync::{Arc, Mutex, OnceLock};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock};
+use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use bytes::Bytes;
-use tokio::sync::Notify;
 
 use super::Limits;
 use super::message::Message;
@@ -29,28 +30,59 @@ pub struct Origin {
     pub client: Client,
 }
 
+/// Method and target, each followed by a NUL: what C is shown, in one piece of memory.
+pub struct Line {
+    text: Vec<u8>,
+    /// Where the target begins.
+    target: usize,
+}
+
+impl Line {
+    pub fn new(method: &[u8], target: &[u8]) -> Line {
+        Line { text: [method, b"\0", target, b"\0"].concat(), target: method.len() + 1 }
+    }
+
+    /// With its NUL, as is `target_terminated`.
+    pub fn method_terminated(&self) -> &[u8] {
+        &self.text[..self.target]
+    }
+
+    pub fn target_terminated(&self) -> &[u8] {
+        &self.text[self.target..]
+    }
+
+    pub fn method(&self) -> &[u8] {
+        &self.text[..self.target - 1]
+    }
+
+    pub fn target(&self) -> &[u8] {
+        &self.text[self.target..self.text.len() - 1]
+    }
+}
+
 /// A request, and the way back for its answer. Shared by the host and the connection.
 pub struct Served {
-    pub method: String,
-    pub target: Vec<u8>,
+    pub line: Line,
     /// Its status is 0.
-    pub head: Head,
+    pub head: Arc<Head>,
     pub origin: Origin,
     pub credit: Arc<Credit>,
     /// What a stream that comes of the request starts with, and whether it is granted again.
     pub switch_credit: (u64, bool),
     pub cancel: Cancel,
-    /// Where its events go, once the host has said so.
-    outlet: Mutex<Option<Outlet>>,
-    started: Notify,
     said: Mutex<Said>,
-    spoke: Notify,
     pub outgoing: OnceLock<Arc<Outgoing>>,
 }
 
 #[derive(Default)]
 struct Said {
-    heads: VecDeque<Message>,
+    /// Where its events go, once the host has said so and until the connection takes it.
+    outlet: Option<Outlet>,
+    /// The connection's task, where it waits for the host.
+    reader: Option<Waker>,
+    informational: VecDeque<Message>,
+    head: Option<Message>,
+    /// The final head was said, or a switch.
     answered: bool,
     trailers: Vec<(Vec<u8>, Vec<u8>)>,
     switch: Option<Switch>,
@@ -77,19 +109,15 @@ pub struct Switch {
 }
 
 impl Served {
-    pub fn new(method: String, target: Vec<u8>, head: Head, origin: Origin, credit: Credit) -> Served {
+    pub fn new(line: Line, head: Head, origin: Origin, credit: Credit) -> Served {
         Served {
-            method,
-            target,
-            head,
+            line,
+            head: Arc::new(head),
             origin,
             switch_credit: (credit.available(), credit.automatic),
             credit: Arc::new(credit),
             cancel: Cancel::default(),
-            outlet: Mutex::default(),
-            started: Notify::new(),
             said: Mutex::default(),
-            spoke: Notify::new(),
             outgoing: OnceLock::new(),
         }
     }
@@ -101,9 +129,8 @@ impl Served {
         said.started = true;
         outgoing.open();
         let _ = self.outgoing.set(Arc::new(outgoing));
-        *lock(&self.outlet) = Some(Outlet::new(observer));
-        drop(said);
-        self.started.notify_one();
+        said.outlet = Some(Outlet::new(observer));
+        wake(said);
         Ok(())
     }
 
@@ -146,33 +173,34 @@ impl Served {
         let mut said = lock(&self.said);
         if !said.started {
             said.over = true;
-            drop(said);
-            self.started.notify_one();
+            wake(said);
         }
     }
 
     /// Waits until the host has taken the request; `None` where it let go of it.
     pub(super) async fn taken(&self) -> Option<Outlet> {
-        loop {
-            let notified = self.started.notified();
-            if let Some(outlet) = lock(&self.outlet).take() {
-                return Some(outlet);
+        poll_fn(|cx| {
+            let mut said = lock(&self.said);
+            match said.outlet.take() {
+                None if !said.over => {
+                    said.reader = Some(cx.waker().clone());
+                    Poll::Pending
+                }
+                outlet => Poll::Ready(outlet),
             }
-            if lock(&self.said).over {
-                return None;
-            }
-            notified.await;
-        }
+        })
+        .await
     }
 
     /// An informational head, or the final one. Errors: InvalidState (a final one was there already), Closed.
     pub fn say(&self, message: Message) -> Result<()> {
         let mut said = lock(&self.said);
         said.check_open()?;
-        said.answered = message.status >= 200;
-        said.heads.push_back(message);
-        drop(said);
-        self.spoke.notify_one();
+        match message.status {
+            ..200 => said.informational.push_back(message),
+            _ => (said.answered, said.head) = (true, Some(message)),
+        }
+        wake(said);
         Ok(())
     }
 
@@ -186,10 +214,8 @@ impl Served {
             outgoing.write(body)?;
         }
         outgoing.finish()?;
-        said.answered = true;
-        said.heads.push_back(message);
-        drop(said);
-        self.spoke.notify_one();
+        (said.answered, said.head) = (true, Some(message));
+        wake(said);
         Ok(())
     }
 
@@ -212,7 +238,7 @@ impl Served {
 
     /// Whether the peer has asked to leave HTTP with this status. Errors: as `say`; InvalidState also where it has not.
     pub fn check_switch(&self, status: u16) -> Result<()> {
-        let asked = if status == 101 { self.head.find("upgrade").is_some() } else { self.method == "CONNECT" };
+        let asked = if status == 101 { self.head.find("upgrade").is_some() } else { self.line.method() == b"CONNECT" };
         if !asked {
             return Err(Error::new(Status::InvalidState, "the peer has not asked for that"));
         }
@@ -226,9 +252,13 @@ impl Served {
         said.check_open()?;
         said.answered = true;
         said.switch = Some(switch);
-        drop(said);
-        self.spoke.notify_one();
+        wake(said);
         Ok(())
+    }
+
+    /// Whether the final head was said.
+    pub(super) fn is_answered(&self) -> bool {
+        lock(&self.said).answered
     }
 
     fn answering(&self) -> Result<&Arc<Outgoing>> {
@@ -242,29 +272,35 @@ impl Served {
 
     /// What the host says next; waits for it.
     pub(super) async fn answer(&self) -> Result<Answer> {
-        loop {
-            let spoke = self.spoke.notified();
-            let (head, switch, answered) = {
-                let mut said = lock(&self.said);
-                let head = said.heads.pop_front();
-                let switch = if head.is_none() { said.switch.take() } else { None };
-                (head, switch, said.answered)
-            };
-            if let Some(head) = head {
-                return Ok(Answer::Head(head));
-            }
-            if let Some(switch) = switch {
-                return Ok(Answer::Switch(switch));
-            }
-            let Some(outgoing) = self.outgoing.get().filter(|_| answered) else {
-                spoke.await;
-                continue;
-            };
-            return match outgoing.next().await {
-                Some(piece) => Ok(Answer::Piece(piece)),
-                None => outgoing.given_up().map_or(Ok(Answer::End), Err),
-            };
+        poll_fn(|cx| self.poll_answer(cx)).await
+    }
+
+    /// What the host has said already, if anything.
+    pub(super) fn answer_now(&self) -> Option<Result<Answer>> {
+        // Nobody is woken by this one: `answer` comes before anything waits.
+        match self.poll_answer(&mut Context::from_waker(Waker::noop())) {
+            Poll::Ready(answer) => Some(answer),
+            Poll::Pending => None,
         }
+    }
+
+    fn poll_answer(&self, cx: &mut Context<'_>) -> Poll<Result<Answer>> {
+        let mut said = lock(&self.said);
+        if let Some(head) = said.informational.pop_front().or_else(|| said.head.take()) {
+            return Poll::Ready(Ok(Answer::Head(head)));
+        }
+        if let Some(switch) = said.switch.take() {
+            return Poll::Ready(Ok(Answer::Switch(switch)));
+        }
+        let Some(outgoing) = self.outgoing.get().filter(|_| said.answered) else {
+            said.reader = Some(cx.waker().clone());
+            return Poll::Pending;
+        };
+        drop(said);
+        outgoing.poll_next(cx).map(|piece| match piece {
+            Some(piece) => Ok(Answer::Piece(piece)),
+            None => outgoing.given_up().map_or(Ok(Answer::End), Err),
+        })
     }
 
     pub(super) fn trailers(&self) -> Vec<(Vec<u8>, Vec<u8>)> {
@@ -275,19 +311,28 @@ impl Served {
     pub(super) fn end(&self, error: Option<&Error>) {
         let mut said = lock(&self.said);
         said.over = true;
-        let unused = said.switch.take();
+        // Started, and nobody was there any more to take it.
+        let (switch, outlet) = (said.switch.take(), said.outlet.take());
         drop(said);
-        drop(unused);
+        drop(switch);
         if let Some(outgoing) = self.outgoing.get() {
             match error {
                 Some(error) => outgoing.end(error.clone()),
                 None => outgoing.be_over(),
             }
         }
-        // Started, and nobody was there any more to take it.
-        if let Some(outlet) = lock(&self.outlet).take() {
+        if let Some(outlet) = outlet {
             outlet.close(error.cloned());
         }
+    }
+}
+
+/// Lets the connection look at what the host has said.
+fn wake(mut said: MutexGuard<'_, Said>) {
+    let reader = said.reader.take();
+    drop(said);
+    if let Some(reader) = reader {
+        reader.wake();
     }
 }
 

@@ -8,7 +8,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
-use super::connection::{READ, Serving, host, protocol, too_large};
+use super::connection::{READ, Serving, host, protocol};
 use super::message::Message;
 use super::wire::Wire;
 use super::{Judge, Served};
@@ -18,10 +18,13 @@ use crate::attest::{Binding, EXPORTER_LABEL, EXPORTER_V1_LABEL, Exporter, Protoc
 use crate::deadline::{Wait, within};
 use crate::error::{Error, Phase, Result, Status};
 use crate::h1::{EventKind, State};
-use crate::log;
+use crate::http::intake::too_large;
+use crate::{log, tls};
 
 /// Bytes of a request for evidence by atlas-v1.
 const SMALL: usize = 4096;
+/// How often a client may fail to prove itself on one connection: each time costs the server a judgement.
+const TRIES: u32 = 8;
 
 /// What a session in TLS was opened with, and what has been proved in it.
 pub struct Session {
@@ -33,6 +36,7 @@ pub struct Session {
     pub server_name: String,
     /// What the client was asked last, until it answers.
     challenge: Option<Challenge>,
+    refusals: u32,
     verdict: Option<Arc<Verdict>>,
 }
 
@@ -46,7 +50,14 @@ pub struct Client {
 impl Session {
     pub fn new(leaf: Vec<u8>, client_leaf: Option<Vec<u8>>, server_name: Option<&str>) -> Session {
         let server_name = server_name.unwrap_or_default().to_owned();
-        Session { leaf, client_leaf: client_leaf.map(Into::into), server_name, challenge: None, verdict: None }
+        Session {
+            leaf,
+            client_leaf: client_leaf.map(Into::into),
+            server_name,
+            challenge: None,
+            refusals: 0,
+            verdict: None,
+        }
     }
 
     pub fn client(&self) -> Client {
@@ -69,10 +80,10 @@ type Said = (u16, String);
 impl<S: Wire> Serving<'_, S> {
     pub(super) fn asks(&self, served: &Served) -> Option<Asked> {
         let (attests, judges) = (self.server.attester.is_some(), self.server.settings.judge.is_some());
-        if self.session.is_none() || served.method != "POST" {
+        if self.session.is_none() || served.line.method() != b"POST" {
             return None;
         }
-        match served.target.split(|byte| *byte == b'?').next() {
+        match served.line.target().split(|byte| *byte == b'?').next() {
             Some(b"/tdx_quote") if attests => Some(Asked::Server(Protocol::AtlasV1)),
             Some(path) if (attests || judges) && path == CHALLENGE_PATH.as_bytes() => {
                 Some(Asked::Server(Protocol::ExporterV1))
@@ -169,7 +180,7 @@ impl<S: Wire> Serving<'_, S> {
             }
             false => None,
         };
-        let next = self.server.settings.judge.is_some().then(|| Ok(Challenge::new(Role::Client, random()?)));
+        let next = self.server.settings.judge.is_some().then(|| Ok(Challenge::new(Role::Client, tls::nonce()?)));
         let next = next.transpose()?;
         let text = answer_json(Role::Server, evidence.as_ref(), next.as_ref());
         if let Some(session) = &mut self.session {
@@ -179,18 +190,18 @@ impl<S: Wire> Serving<'_, S> {
     }
 
     async fn see_client(&mut self, body: &[u8]) -> Said {
-        let refused = |error: &Error| {
-            log::emit(log::DEBUG, || format!("client refused: {error}"));
-            (403, json!({"error": error.to_string()}).to_string())
-        };
-        match self.judge_client(body).await {
+        let judged = self.judge_client(body).await;
+        let Some(session) = &mut self.session else { return (403, String::new()) };
+        match judged {
             Ok(verdict) => {
-                if let Some(session) = &mut self.session {
-                    session.verdict = Some(Arc::new(verdict));
-                }
+                session.verdict = Some(Arc::new(verdict));
                 (200, json!({"accepted": true}).to_string())
             }
-            Err(error) => refused(&error),
+            Err(error) => {
+                session.refusals += 1;
+                log::emit(log::DEBUG, || format!("client refused: {error}"));
+                (403, json!({"error": error.to_string()}).to_string())
+            }
         }
     }
 
@@ -214,20 +225,9 @@ impl<S: Wire> Serving<'_, S> {
         let exporter = self.wire.export(EXPORTER_V1_LABEL, Some(&challenge.context()))?;
         let session = self.session.as_ref();
         let session = session.ok_or_else(|| Error::new(Status::InvalidState, "a session in the clear"))?;
-        let (ours, theirs) = (Some(session.leaf.clone()), session.client_leaf.as_deref().map(<[u8]>::to_vec));
-        let (attester_leaf, verifier_leaf) = match challenge.role {
-            Role::Server => (ours, theirs),
-            Role::Client => (theirs, ours),
-        };
-        let (attester, nonce) = (challenge.role, challenge.nonce);
-        Ok(Exporter {
-            attester,
-            nonce,
-            exporter,
-            attester_leaf,
-            verifier_leaf,
-            server_name: session.server_name.clone(),
-        })
+        let leaves = (session.leaf.clone(), session.client_leaf.as_deref().map(<[u8]>::to_vec));
+        let name = session.server_name.clone();
+        Ok(Exporter::new(challenge.role, (challenge.nonce, exporter), leaves, name))
     }
 
     async fn evidence(&self, report_data: &[u8; 64]) -> Result<Value> {
@@ -242,9 +242,12 @@ impl<S: Wire> Serving<'_, S> {
 
     async fn say(&mut self, (status, answer): Said) -> Result<bool> {
         let mut message = Message::new(status, None, None, Some(answer.len() as u64))?;
-        message.headers.push((b"Content-Type".to_vec(), b"application/json".to_vec()));
+        message.add("Content-Type", "application/json");
         if status == 503 {
-            message.headers.push((b"Retry-After".to_vec(), b"1".to_vec()));
+            message.add("Retry-After", "1");
+        }
+        if self.session.as_ref().is_some_and(|session| session.refusals >= TRIES) {
+            message.add("Connection", "close");
         }
         self.put_head(&message)?;
         let _ = self.conn.send_data(answer.len() as u64).map_err(host)?;
@@ -286,12 +289,6 @@ fn no_quote(error: &Error) -> u16 {
 fn nonce(body: &[u8]) -> Option<[u8; 32]> {
     let document: Value = serde_json::from_slice(body).ok()?;
     unhex_array(document.get("nonce_hex")?.as_str()?)
-}
-
-fn random() -> Result<[u8; 32]> {
-    let mut nonce = [0; 32];
-    aws_lc_rs::rand::fill(&mut nonce).map_err(|_| Error::new(Status::Internal, "the system gave no random numbers"))?;
-    Ok(nonce)
 }
 
 #[cfg(test)]

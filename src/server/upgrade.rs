@@ -21,9 +21,10 @@ const HEALTH: &[u8] = b"/healthz";
 impl<S: Wire> Serving<'_, S> {
     /// Serves one request as a forwarder. An upgrade is the last thing on its connection.
     pub(super) async fn forward(mut self, served: &Served, rules: &Rules) -> Result<()> {
-        let (path, query) = match served.target.iter().position(|byte| *byte == b'?') {
-            Some(at) => (&served.target[..at], &served.target[at + 1..]),
-            None => (&served.target[..], &b""[..]),
+        let target = served.line.target();
+        let (path, query) = match target.iter().position(|byte| *byte == b'?') {
+            Some(at) => (&target[..at], &target[at + 1..]),
+            None => (target, &b""[..]),
         };
         let is_upgrade = served.head.find("upgrade").is_some();
         if path == HEALTH && !is_upgrade {
@@ -54,7 +55,7 @@ impl<S: Wire> Serving<'_, S> {
         rules: &Rules,
     ) -> std::result::Result<(Socket, String), Refusal> {
         let minor_version = (self.conn.their_http_version() & 1) as u8;
-        let accept = accept_key(&served.method, &served.head, minor_version)?;
+        let accept = accept_key(served.line.method(), &served.head, minor_version)?;
         let target = rules.check(&served.head, query)?;
         Ok((rules.reach(&target).await?, accept))
     }
@@ -67,9 +68,10 @@ impl<S: Wire> Serving<'_, S> {
     }
 
     async fn switch(&mut self, accept: &str) -> Result<()> {
-        let lines = [("Upgrade", "websocket"), ("Connection", "Upgrade"), ("Sec-WebSocket-Accept", accept)];
-        let headers = lines.map(|(name, value)| (name.as_bytes().to_vec(), value.as_bytes().to_vec())).to_vec();
-        self.put_switch(&Message { status: 101, reason: b"Switching Protocols".to_vec(), headers })?;
+        let mut message = Message::switching(101, None)?;
+        message.add("Upgrade", "websocket");
+        message.add("Sec-WebSocket-Accept", accept);
+        self.put_switch(&message)?;
         let sending = async {
             let io = |error| Error::from_io(error, Phase::Transfer);
             self.wire.write_all_buf(&mut self.outbox).await.map_err(io)?;
@@ -93,7 +95,7 @@ impl<S: Wire> Serving<'_, S> {
             _ => None,
         };
         for (name, value) in lines.chain(wants) {
-            message.headers.push((name.as_bytes().to_vec(), value.as_bytes().to_vec()));
+            message.add(name, value);
         }
         self.put_head(&message)?;
         let _ = self.conn.send_data(body.len() as u64).map_err(host)?;

@@ -1,4 +1,4 @@
-//! TLS 1.3 over any transport: one client configuration for many connections, exporter and peer certificate. No attestation here.
+//! TLS 1.3 over any transport: one client configuration for many connections, exporter, nonce and peer certificate. No attestation here.
 
 mod server;
 mod showing;
@@ -55,6 +55,13 @@ pub fn export<Data>(
 ) -> Result<[u8; EXPORTER_LENGTH]> {
     let value = session.export_keying_material([0; EXPORTER_LENGTH], label, context);
     value.map_err(|error| error_from_rustls(&error, Phase::Tls))
+}
+
+/// What a verifier asks with: 32 random bytes (attested-tls spec 1.3).
+pub fn nonce() -> Result<[u8; 32]> {
+    let mut nonce = [0; 32];
+    aws_lc_rs::rand::fill(&mut nonce).map_err(|_| Error::new(Status::Internal, "the system gave no random numbers"))?;
+    Ok(nonce)
 }
 
 /// Sorts a TLS failure into version, certificate or handshake, and keeps the alert.

@@ -350,6 +350,9 @@ static void attested(struct sim sim)
     EXPECT(ATLS_INVALID_STATE, "does not connect", atls_h1_driver_connect(runtime, server, connection, &sink, &client.driver, &error));
     OK(atls_h1_driver_connect(runtime, usual, connection, &sink, &client.driver, &error));
     until_seen(&client, "(connected)");
+    atls_verdict *verdict = atls_h1_driver_verdict(client.driver);
+    CHECK(verdict && atls_verdict_trusted(verdict) && atls_verdict_bound_to_session(verdict));
+    atls_verdict_free(verdict);
     ask(&client, "GET", "/early", NULL, NULL);
     OK(atls_h1_driver_finish(client.driver, NULL, &error));
     until_seen(&client, "(connected)[103][200]body(trailers).");

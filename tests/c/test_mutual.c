@@ -6,22 +6,36 @@ static atls_runtime *runtime;
 static atls_queue *queue;
 static uint16_t port;
 static int served, with_certificate;
+static bool judges = true;
+
+static void on_request(void *request, const atls_event *event)
+{
+    /* Not before: a connection ends with an answer that overtakes its request. */
+    if (event->kind != ATLS_EVENT_END)
+        return;
+    bool known = strcmp(atls_server_request_target(request).ptr, "/") == 0;
+    served += known;
+    CHECK(atls_server_request_respond(request, known ? 200 : 404, NULL, (const uint8_t *)"secret", 6, NULL) == ATLS_OK);
+}
+
+static void let_go(void *request)
+{
+    atls_server_request_free(request);
+}
 
 static void on_server(void *user_data, const atls_event *event)
 {
     (void)user_data;
     if (event->kind != ATLS_EVENT_REQUEST)
         return;
-    served++;
     atls_verdict *verdict = atls_server_request_verdict(event->source);
-    CHECK(verdict && atls_verdict_trusted(verdict) && atls_verdict_bound_to_session(verdict));
+    CHECK(judges ? verdict && atls_verdict_trusted(verdict) && atls_verdict_bound_to_session(verdict) : !verdict);
     atls_verdict_free(verdict);
     atls_buf *leaf = atls_server_request_certificate(event->source);
     with_certificate += leaf != NULL && atls_buf_len(leaf) > 100;
     atls_buf_free(leaf);
-    atls_sink sink = {.queue = queue, .call = on_server};
+    atls_sink sink = {.queue = queue, .call = on_request, .user_data = atls_server_request_ref(event->source), .drop = let_go};
     CHECK(atls_server_request_start(event->source, runtime, &sink, NULL) == ATLS_OK);
-    CHECK(atls_server_request_respond(event->source, 200, NULL, (const uint8_t *)"secret", 6, NULL) == ATLS_OK);
 }
 
 static char *path_of(const char *name)
@@ -166,6 +180,15 @@ static void the_truth(void)
     EXPECT(ATLS_NO_EVIDENCE, "no evidence", get(client("strict-policy.json", "peer-agent.sock")));
     CHECK(served == 5);
     end(server);
+
+    /* A server that knows nothing of all this is shown nothing, and is used where the client wants nothing of it. */
+    judges = false;
+    server = serve(NULL, NULL, NULL);
+    OK(get(client(NULL, "peer-agent.sock")));
+    EXPECT(ATLS_NO_EVIDENCE, "404", get(client("strict-policy.json", "peer-agent.sock")));
+    CHECK(served == 6);
+    judges = true;
+    end(server);
 }
 
 static void clients_that_are_refused(void)
@@ -251,6 +274,14 @@ static void clients_that_cheat(void)
     /* With its role as it was, it is no client's answer. */
     CHECK(post(http, "/atls/exporter-v1", CHALLENGE, answer, sizeof answer) == 200);
     CHECK(post(http, "/atls/exporter-v1/client", answer, text, sizeof text) == 403 && strstr(text, "role must be"));
+    /* Eight times are enough. */
+    for (int i = 0; i < 4; i++)
+        CHECK(post(http, "/atls/exporter-v1/client", "{}", text, sizeof text) == 403);
+    atls_request *request = NULL;
+    atls_exchange *exchange = NULL;
+    OK(atls_request_new("GET", "/", "localhost", &request, &error));
+    EXPECT(ATLS_CLOSED, "", atls_http_fetch(http, request, &exchange, &error));
+    atls_request_free(request);
     atls_http_free(http);
     atls_config_free(config);
     end(server);

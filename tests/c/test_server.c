@@ -39,7 +39,7 @@ static void answer(struct visit *visit, const char *target)
     atls_headers *headers = NULL;
     atls_server_request *request = visit->request;
     atls_error *own = NULL;
-    if (strcmp(target, "/large") == 0) {
+    if (strcmp(target, "/large") == 0 || strcmp(target, "/both") == 0) {
         visit->to_send = 20000000;
         atls_server_request_send_head(request, 200, NULL, NULL, visit->to_send, NULL);
         send_on(visit);
@@ -125,6 +125,10 @@ static void on_server(void *user_data, const atls_event *event)
     atls_sink sink = {queue, 0, on_visit, visit, on_drop};
     CHECK(atls_server_request_start(visit->request, runtime, &sink, NULL) == ATLS_OK);
     CHECK(atls_server_request_start(visit->request, runtime, &sink, NULL) == ATLS_INVALID_STATE);
+    if (strcmp(atls_server_request_target(event->source).ptr, "/early") == 0)
+        CHECK(atls_server_request_respond(event->source, 200, NULL, (const uint8_t *)"early", 5, NULL) == ATLS_OK);
+    if (strcmp(atls_server_request_target(event->source).ptr, "/both") == 0)
+        answer(visit, "/both");
     pthread_mutex_lock(&lock);
     started++;
     pthread_cond_broadcast(&changed);
@@ -274,6 +278,32 @@ static void exchanges(void)
     CHECK(failed == before + 3 && closed == seen - 1);
 }
 
+/* A request that is answered before its body has come: the rest is discarded, the answer arrives, and the connection ends. */
+static void early(void)
+{
+    atls_server *server = serve(0, 0, 0, 0);
+    char buffer[200] = "";
+    static const struct {
+        const char *framing;
+        size_t body;
+    } cases[] = {{"Content-Length: 3", 3}, {"Content-Length: 300000", 300000}, {"Expect: 100-continue\r\nContent-Length: 3", 3}};
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        static char rest[300000 + 100];
+        int fd = dial(), len = snprintf(buffer, sizeof buffer, "POST /early HTTP/1.1\r\nHost: a\r\n%s\r\n\r\n", cases[i].framing);
+        CHECK(send(fd, buffer, (size_t)len, 0) == len && recv(fd, buffer, sizeof buffer, 0) > 0);
+        /* Only who waits to be asked for its body is, where the answer was not there yet; then it may come in time. */
+        bool asked = strncmp(buffer, "HTTP/1.1 100", 12) == 0;
+        CHECK(asked ? cases[i].framing[0] == 'E' : strncmp(buffer, "HTTP/1.1 200", 12) == 0);
+        memset(rest, 'x', cases[i].body);
+        strcpy(rest + cases[i].body, GET "Connection: close\r\n\r\n");
+        CHECK(send(fd, rest, cases[i].body + strlen(rest + cases[i].body), MSG_NOSIGNAL) > 0);
+        bool again = strstr(until_end(fd), "GET 0") != NULL;
+        CHECK(asked || !again);
+    }
+    end(server, true);
+    CHECK(failed == 0 && closed >= 3);
+}
+
 static void limits(void)
 {
     static char text[70000];
@@ -337,6 +367,23 @@ static void deadlines(void)
     CHECK(last_status == ATLS_TIMED_OUT);
     pthread_mutex_unlock(&lock);
     close(fd);
+    /* Nor does a peer have longer for that which goes on sending meanwhile. */
+    fd = dial();
+    head = "POST /both HTTP/1.1\r\nHost: a\r\nContent-Length: 90000000\r\n\r\n";
+    CHECK(send(fd, head, strlen(head), 0) > 0);
+    static const char block[1000];
+    int sent = 0;
+    while (sent < 10000 && send(fd, block, sizeof block, MSG_NOSIGNAL) > 0) {
+        usleep(500);
+        sent++;
+    }
+    CHECK(sent < 10000);
+    pthread_mutex_lock(&lock);
+    while (closed == 1)
+        pthread_cond_wait(&changed, &lock);
+    CHECK(last_status == ATLS_TIMED_OUT);
+    pthread_mutex_unlock(&lock);
+    close(fd);
     end(server, true);
 }
 
@@ -385,6 +432,7 @@ int main(void)
     OK(atls_queue_new_dispatching(&queue, &error));
     not_http();
     exchanges();
+    early();
     limits();
     deadlines();
     endings();

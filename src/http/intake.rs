@@ -1,0 +1,142 @@
+//! The body of a message as it comes: within its limit, decoded where it is to be, and handed on no faster than there is credit for. Pure.
+
+use bytes::Bytes;
+
+use super::Head;
+use super::decode::Decoder;
+use crate::error::{Error, Phase, Result, Status};
+
+/// A body on its way in.
+#[derive(Default)]
+pub struct Intake {
+    /// Bytes that the host has no credit for yet.
+    pending: Bytes,
+    decoder: Option<Decoder>,
+    limit: u64,
+    /// How much may still come as it is on the wire, and decoded.
+    left: (u64, u64),
+    /// The end has come, with these trailers.
+    end: Option<Option<Head>>,
+}
+
+/// What the host is to be told next.
+pub enum Next {
+    /// Bytes wait to be taken.
+    Bytes,
+    End(Option<Head>),
+    /// Nothing, until more has come.
+    Nothing,
+}
+
+impl Intake {
+    /// For a body of at most `limit` bytes; `head` is that of the message whose body is to be decoded. Errors: ContentCoding, with 415.
+    pub fn new(limit: u64, head: Option<&Head>) -> Result<Intake> {
+        let decoder = head.map_or(Ok(None), |head| Decoder::new(head.all("content-encoding")));
+        let decoder = decoder.map_err(|error| error.http_status(415))?;
+        Ok(Intake { decoder, limit, left: (limit, limit), ..Intake::default() })
+    }
+
+    /// Some of the body, as it came. All before it must have been taken. Errors: BodyTooLarge.
+    pub fn push(&mut self, data: Bytes) -> Result<()> {
+        self.left.0 = self.less(self.left.0, &data)?;
+        match &mut self.decoder {
+            Some(decoder) => decoder.push(data),
+            None => self.pending = data,
+        }
+        Ok(())
+    }
+
+    /// Its end.
+    pub fn end(&mut self, trailers: Option<Head>) {
+        self.decoder.iter_mut().for_each(Decoder::end);
+        self.end = Some(trailers);
+    }
+
+    /// What is next. Errors: BodyTooLarge; ContentCoding and Truncated, with 400.
+    pub fn proceed(&mut self) -> Result<Next> {
+        if self.pending.is_empty()
+            && let Some(decoder) = &mut self.decoder
+            && let Some(data) = decoder.take().map_err(|error| error.http_status(400))?
+        {
+            self.left.1 = self.less(self.left.1, &data)?;
+            self.pending = data;
+        }
+        if self.waits() {
+            return Ok(Next::Bytes);
+        }
+        Ok(self.end.take().map_or(Next::Nothing, Next::End))
+    }
+
+    /// Whether there are bytes to be taken.
+    pub fn waits(&self) -> bool {
+        !self.pending.is_empty()
+    }
+
+    /// Takes up to `most` of them.
+    pub fn take(&mut self, most: usize) -> Bytes {
+        self.pending.split_to(self.pending.len().min(most))
+    }
+
+    fn less(&self, left: u64, data: &Bytes) -> Result<u64> {
+        left.checked_sub(data.len() as u64).ok_or_else(|| too_large(self.limit))
+    }
+}
+
+/// A body beyond its limit.
+pub fn too_large(limit: u64) -> Error {
+    Error::new(Status::BodyTooLarge, format!("the body is larger than {limit} bytes")).phase(Phase::Transfer)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn told(intake: &mut Intake, most: usize) -> Result<Vec<u8>> {
+        let mut all = Vec::new();
+        while let Next::Bytes = intake.proceed()? {
+            let piece = intake.take(most);
+            assert!(!piece.is_empty() && piece.len() <= most);
+            all.extend_from_slice(&piece);
+        }
+        Ok(all)
+    }
+
+    #[test]
+    fn a_body_is_told_in_pieces_and_ends_once() {
+        let mut intake = Intake::new(10, None).unwrap();
+        assert!(matches!(intake.proceed().unwrap(), Next::Nothing));
+        intake.push(Bytes::from_static(b"0123456")).unwrap();
+        assert_eq!(told(&mut intake, 3).unwrap(), b"0123456");
+        intake.push(Bytes::from_static(b"789")).unwrap();
+        intake.end(None);
+        assert_eq!(told(&mut intake, 100).unwrap(), b"789");
+        // `told` has met the end.
+        assert!(matches!(intake.proceed().unwrap(), Next::Nothing));
+        assert_eq!(intake.push(Bytes::from_static(b"x")).unwrap_err().status, Status::BodyTooLarge);
+    }
+
+    #[test]
+    fn the_limit_holds_for_what_is_decoded_too() {
+        // 1,000 zeros, by gzip (RFC 1952).
+        const ZEROS: &[u8] =
+            b"\x1f\x8b\x08\0\0\0\0\0\x02\x03\x63\x60\x18\x05\xa3\x60\x14\x0c\x77\0\0\x80\x17\x0b\x06\xe8\x03\0\0";
+        let coded = |coding: &[u8]| {
+            let mut head = Head::new(0, 1, b"");
+            head.add(b"Content-Encoding", coding);
+            head
+        };
+        let read = |limit: u64, wire: &'static [u8]| {
+            let mut intake = Intake::new(limit, Some(&coded(b"gzip"))).unwrap();
+            intake.push(Bytes::from_static(wire))?;
+            intake.end(None);
+            told(&mut intake, 100)
+        };
+        assert_eq!(read(1000, ZEROS).unwrap(), [0; 1000]);
+        for limit in [999, ZEROS.len() as u64 - 1] {
+            assert_eq!(read(limit, ZEROS).unwrap_err().status, Status::BodyTooLarge);
+        }
+        let cut = read(5000, &ZEROS[..ZEROS.len() - 1]).unwrap_err();
+        assert_eq!((cut.status, cut.http_status), (Status::Truncated, 400));
+        assert_eq!(Intake::new(1, Some(&coded(b"rot13"))).err().map(|error| error.http_status), Some(415));
+    }
+}
