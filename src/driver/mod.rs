@@ -205,10 +205,11 @@ impl Driver {
         if shared.closing || shared.handover.is_some() {
             return Err(Error::new(Status::InvalidState, "the connection was closed or detached"));
         }
-        say(&mut shared)?;
+        let said = say(&mut shared);
         drop(shared);
+        // Also where it may not be said: that breaks the connection, which the task has to end.
         self.spoke.notify_one();
-        Ok(())
+        said
     }
 
     fn announce(&self, wanted: bool) {
