@@ -79,6 +79,8 @@ static void on_server(void *user_data, const atls_event *event)
     atls_server_request *request = atls_server_request_ref(event->source);
     atls_sink sink = {.queue = queue, .call = on_request, .user_data = request, .drop = drop_request};
     CHECK(atls_server_request_start(request, runtime, &sink, NULL) == ATLS_OK);
+    /* Before the peer can know of it. */
+    __atomic_fetch_add(&seen, 1, __ATOMIC_SEQ_CST);
     const char *target = atls_server_request_target(request).ptr, *method = atls_server_request_method(request).ptr;
     atls_buf *peer = atls_server_request_peer(request), *remote = atls_server_request_remote(request);
     if (strcmp(method, "CONNECT") == 0)
@@ -92,7 +94,6 @@ static void on_server(void *user_data, const atls_event *event)
     }
     atls_buf_free(peer);
     atls_buf_free(remote);
-    __atomic_fetch_add(&seen, 1, __ATOMIC_SEQ_CST);
 }
 
 static void wait_for(int *count, int wanted)
