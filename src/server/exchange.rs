@@ -3,6 +3,7 @@
 use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::time::Duration;
 
 use bytes::{Buf, Bytes};
 use tokio::time::Instant;
@@ -55,6 +56,15 @@ struct Course {
 }
 
 impl Course {
+    /// The peer's time to take something of the answer runs as long as there is something to take.
+    fn mind_sending(&mut self, sends: bool, limit: Option<Duration>) {
+        match (sends, self.send_until) {
+            (false, _) => self.send_until = None,
+            (true, None) => self.send_until = limit.map(|limit| Instant::now() + limit),
+            (true, Some(_)) => {}
+        }
+    }
+
     fn overdue(&self) -> Error {
         match self.body_until.is_some_and(|until| until <= Instant::now()) {
             true => late("the request body took too long"),
@@ -161,12 +171,8 @@ impl<S: Wire> Serving<'_, S> {
             return Err(course.overdue());
         }
         let waits = self.conn.they_are_waiting_for_100_continue();
-        if self.outbox.is_empty() && !self.unflushed {
-            course.send_until = None;
-        } else if course.send_until.is_none() {
-            course.send_until = self.server.settings.limits.send.map(|limit| Instant::now() + limit);
-        }
         let sends = !self.outbox.is_empty() || self.unflushed;
+        course.mind_sending(sends, self.server.settings.limits.send);
         // Beyond the request as well: a connection that is reset ends what is done for it. Not beyond an answer that is all there: its reader may leave.
         let answering = !course.answer_over && !self.conn.our_body_is_sent();
         let watches = course.body_over && !course.ended && answering && self.conn.trailing_data().0.len() < READ;
