@@ -809,7 +809,7 @@ typedef struct atls_server_config atls_server_config;
 /*
  A request, and the way back for its answer. Comes with REQUEST; to answer it, start it. Reference-counted, safe to share between threads.
  Dropping the last reference before the answer was finished gives the request up: never started it is answered with 500, else its
- connection ends.
+ connection ends. It ends too after an answer that was finished before the request had come to its END, what is left of which is discarded.
  */
 typedef struct atls_server_request atls_server_request;
 
@@ -2811,7 +2811,7 @@ atls_status atls_config_set_quote_source(struct atls_config *config,
 
 /*
  Serves only clients that prove themselves by exporter-v1: their evidence must satisfy `policy`, by the collateral and trust anchors of `verifier`. Other
- requests are answered with 403. A client has one try for each challenge; what was proved holds as long as the connection (atls_server_request_verdict).
+ requests are answered with 403. A client has one try for each challenge, and eight on a connection, which then ends; what was proved holds as long as the connection (atls_server_request_verdict).
  Needs a certificate. Statuses: NULL_ARGUMENT, TRUST_ANCHOR.
  */
 atls_status atls_server_config_set_client_policy(struct atls_server_config *config,

@@ -205,6 +205,19 @@ mod tests {
     }
 
     #[test]
+    fn who_proves_itself_says_whose_certificate_is_which() {
+        for (attester, of_attester, of_verifier) in
+            [(Role::Server, Some(vec![3]), Some(vec![4])), (Role::Client, Some(vec![4]), Some(vec![3]))]
+        {
+            let made = Exporter::new(attester, ([1; 32], [2; 32]), (vec![3], Some(vec![4])), "name".into());
+            assert_eq!((made.attester, made.attester_leaf, made.verifier_leaf), (attester, of_attester, of_verifier));
+            assert_eq!((made.nonce, made.exporter, &*made.server_name), ([1; 32], [2; 32], "name"));
+        }
+        let bare = Exporter::new(Role::Client, ([1; 32], [2; 32]), (vec![3], None), String::new());
+        assert_eq!((bare.attester_leaf, bare.verifier_leaf), (None, Some(vec![3])));
+    }
+
+    #[test]
     fn the_binder_is_what_the_specification_says() {
         let base = session();
         let key = public_key(base.attester_leaf.as_deref().unwrap()).unwrap();

@@ -133,7 +133,7 @@ pub unsafe extern "C" fn atls_config_set_quote_source(
 }
 
 /// Serves only clients that prove themselves by exporter-v1: their evidence must satisfy `policy`, by the collateral and trust anchors of `verifier`. Other
-/// requests are answered with 403. A client has one try for each challenge; what was proved holds as long as the connection (atls_server_request_verdict).
+/// requests are answered with 403. A client has one try for each challenge, and eight on a connection, which then ends; what was proved holds as long as the connection (atls_server_request_verdict).
 /// Needs a certificate. Statuses: NULL_ARGUMENT, TRUST_ANCHOR.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn atls_server_config_set_client_policy(

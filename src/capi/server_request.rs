@@ -22,7 +22,7 @@ use crate::server::{Line, Message, Served};
 
 /// A request, and the way back for its answer. Comes with REQUEST; to answer it, start it. Reference-counted, safe to share between threads.
 /// Dropping the last reference before the answer was finished gives the request up: never started it is answered with 500, else its
-/// connection ends.
+/// connection ends. It ends too after an answer that was finished before the request had come to its END, what is left of which is discarded.
 pub struct atls_server_request {
     pub(super) served: Arc<Served>,
 }

@@ -202,15 +202,15 @@ impl Server {
         let _ = tokio::time::timeout(TAKING_NOTE, noted.acquire()).await;
     }
 
-    /// Calls `with` with what the field Date says now: written once a second, not for each answer.
-    fn with_date<T>(&self, with: impl FnOnce(&str) -> T) -> T {
+    /// What the field Date says now: written once a second, not for each answer.
+    fn date(&self) -> String {
         let now = SystemTime::now();
         let second = now.duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
         let mut date = lock(&self.date);
         if date.0 != second || date.1.is_empty() {
             *date = (second, httpdate::fmt_http_date(now));
         }
-        with(&date.1)
+        date.1.clone()
     }
 
     pub fn connections(&self) -> usize {

@@ -344,6 +344,17 @@ static void limits(void)
     atls_server_config_free(config);
 }
 
+/* One more than `before` has ended, for want of time. */
+static void times_out(int fd, int before)
+{
+    pthread_mutex_lock(&lock);
+    while (closed == before)
+        pthread_cond_wait(&changed, &lock);
+    CHECK(last_status == ATLS_TIMED_OUT);
+    pthread_mutex_unlock(&lock);
+    close(fd);
+}
+
 static void deadlines(void)
 {
     atls_server *server = serve(0, 0, ATLS_SERVER_IDLE, 100);
@@ -361,12 +372,7 @@ static void deadlines(void)
     int fd = dial();
     const char *head = "GET /large HTTP/1.1\r\nHost: a\r\n\r\n";
     CHECK(send(fd, head, strlen(head), 0) > 0);
-    pthread_mutex_lock(&lock);
-    while (closed == 0)
-        pthread_cond_wait(&changed, &lock);
-    CHECK(last_status == ATLS_TIMED_OUT);
-    pthread_mutex_unlock(&lock);
-    close(fd);
+    times_out(fd, 0);
     /* Nor does a peer have longer for that which goes on sending meanwhile. */
     fd = dial();
     head = "POST /both HTTP/1.1\r\nHost: a\r\nContent-Length: 90000000\r\n\r\n";
@@ -378,12 +384,7 @@ static void deadlines(void)
         sent++;
     }
     CHECK(sent < 10000);
-    pthread_mutex_lock(&lock);
-    while (closed == 1)
-        pthread_cond_wait(&changed, &lock);
-    CHECK(last_status == ATLS_TIMED_OUT);
-    pthread_mutex_unlock(&lock);
-    close(fd);
+    times_out(fd, 1);
     end(server, true);
 }
 
