@@ -165,6 +165,11 @@
  */
 #define ATLS_DETAIL_TRUNCATED_CODING 62
 
+/*
+ INVALID_STATE: the clock of this machine is before 1970 or after 9999.
+ */
+#define ATLS_DETAIL_CLOCK 110
+
 #define ATLS_VERSION_MAJOR 0
 
 #define ATLS_VERSION_MINOR 1
@@ -188,12 +193,24 @@
 
 #define ATLS_LOG_OFF 0
 
+/*
+ What the host must act on: no descriptors are left, no thread can start.
+ */
 #define ATLS_LOG_ERROR 1
 
+/*
+ Also each refusal of a peer, its evidence or its request, and each source that failed while others still serve.
+ */
 #define ATLS_LOG_WARNING 2
 
+/*
+ Also one line for each connection attempt: its outcome, and how long each phase took.
+ */
 #define ATLS_LOG_INFO 3
 
+/*
+ Also each step of a connection: dns, proxy, tunnel, tls, evidence, collateral, pool, redirect.
+ */
 #define ATLS_LOG_DEBUG 4
 
 #define ATLS_CHECK_PASS 0
@@ -862,7 +879,8 @@ typedef struct atls_str {
 typedef int32_t atls_status;
 
 /*
- Receives one line. `message` is valid during the call only. Runs on any thread, several at once; must not call `atls_*`.
+ Receives one line, `<step>: <whom it concerns>: <what happened>`, without control characters. `message` is valid during the call only. Runs on any
+ thread, several at once; must not call `atls_*`.
  */
 typedef void (*atls_log_fn)(void *user_data, uint32_t level, struct atls_str message);
 
@@ -1365,8 +1383,8 @@ bool atls_has(uint32_t part);
 
 /*
  Sends the library's log lines up to `level` to `callback`, for the whole process. Without a callback the library is silent; it
- never writes to stdout or stderr. With NULL this is a barrier: when it returns no call is running. Lines hold no secrets and no
- payload, but host names.
+ never writes to stdout or stderr. With NULL this is a barrier: when it returns no call is running. Lines hold host names, ports and addresses,
+ but no payload and no secrets: no bodies, values of header fields, paths or queries of URLs, user names, passwords or keys.
  */
 void atls_log_set(uint32_t level,
                   atls_log_fn callback,

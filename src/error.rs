@@ -104,6 +104,18 @@ impl Status {
         Status::Panic,
         Status::Internal,
     ];
+
+    /// As the header has it, without its prefix: `TIMED_OUT`.
+    pub fn name(self) -> String {
+        let mut name = String::new();
+        for (index, c) in format!("{self:?}").char_indices() {
+            // One word to those who made it.
+            let is_border = c.is_ascii_uppercase() && index > 0 && self != Status::WebSocket;
+            name.extend(is_border.then_some('_'));
+            name.push(c.to_ascii_uppercase());
+        }
+        name
+    }
 }
 
 /// The phase of a connection in which an error arose. Stable names, for logs and for `atls_error_phase`.
@@ -171,6 +183,7 @@ pub enum Detail {
     UnknownCoding = 60,
     BadCoding = 61,
     TruncatedCoding = 62,
+    Clock = 110,
 }
 
 impl Detail {
@@ -204,6 +217,7 @@ impl Detail {
         Detail::UnknownCoding,
         Detail::BadCoding,
         Detail::TruncatedCoding,
+        Detail::Clock,
     ];
 }
 

@@ -3,12 +3,13 @@
 //! Layers, each using only those to its right: `capi` -> `http`, `stream`, `server` -> `connect` -> `collateral`, `evidence`, `tls`, `net` ->
 //! `attest`.
 //! `h1` is as pure as `attest`: `capi` shows it, and `connect` speaks to proxies with it.
-//! `error` and `log` stand below all of them.
+//! `error`, `log` and `clock` stand below all of them.
 
 mod alarm;
 pub mod attest;
 pub mod blocking;
 pub mod capi;
+pub mod clock;
 pub mod collateral;
 pub mod connect;
 pub mod deadline;

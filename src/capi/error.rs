@@ -64,6 +64,8 @@ pub const ATLS_DETAIL_UNKNOWN_CODING: u32 = 60;
 pub const ATLS_DETAIL_BAD_CODING: u32 = 61;
 /// TRUNCATED: the body ended, and its coding did not.
 pub const ATLS_DETAIL_TRUNCATED_CODING: u32 = 62;
+/// INVALID_STATE: the clock of this machine is before 1970 or after 9999.
+pub const ATLS_DETAIL_CLOCK: u32 = 110;
 
 /// A failure. Immutable, reference-counted, safe to share between threads.
 pub struct atls_error {

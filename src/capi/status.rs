@@ -163,6 +163,7 @@ mod tests {
             let name = name(*status as i32).to_str().unwrap();
             let line = format!("pub const ATLS_{name}: atls_status = {};", *status as i32);
             assert!(source.contains(&line), "{line}");
+            assert_eq!(status.name(), name);
         }
         let constants = source.lines().filter(|line| line.starts_with("pub const ATLS_")).count();
         assert_eq!(constants, Status::ALL.len());

@@ -1,9 +1,8 @@
 //! Judging evidence that has just come: the collateral for it, the clock, and then `attest::appraise`.
 
-use std::time::{SystemTime, UNIX_EPOCH};
-
 use super::Verifier;
 use crate::attest::{Binding, Evidence, Policy, Request, Verdict, appraise, tdx};
+use crate::clock;
 use crate::error::{Error, Phase, Result, Status};
 
 impl Verifier {
@@ -11,7 +10,7 @@ impl Verifier {
     pub async fn judge(&self, evidence: &Evidence, policy: &Policy, binding: &Binding) -> Result<Verdict> {
         let platform = tdx::platform_id(&evidence.quote)
             .map_err(|why| Error::new(Status::QuoteInvalid, format!("quote: {why}")).phase(Phase::Verify))?;
-        let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
+        let now = clock::now()?;
         let found = self.find(&platform, policy, now).await?;
         let collateral = &found.collateral;
         let verdict = appraise(&Request { evidence, collateral, policy, anchors: &self.anchors, binding, now })?;

@@ -3,7 +3,6 @@
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::time::{SystemTime, UNIX_EPOCH};
 
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -19,7 +18,7 @@ use crate::deadline::{Wait, within};
 use crate::error::{Error, Phase, Result, Status};
 use crate::h1::{EventKind, State};
 use crate::http::intake::too_large;
-use crate::{log, tls};
+use crate::{clock, log, tls};
 
 /// Bytes of a request for evidence by atlas-v1.
 const SMALL: usize = 4096;
@@ -136,7 +135,7 @@ impl<S: Wire> Serving<'_, S> {
         };
         match made {
             Ok(quote) => {
-                let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs()).to_string();
+                let now = clock::now().map_or_else(|_| String::new(), |now| now.to_string());
                 let answer = json!({
                     "success": true, "quote": quote, "tcb_info": null, "timestamp": now, "quote_type": "tdx", "error": null,
                 });

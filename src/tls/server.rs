@@ -9,6 +9,7 @@ use rustls::{RootCertStore, ServerConfig};
 
 use super::Identity;
 use super::trust::add_pem;
+use crate::clock::TlsClock;
 use crate::error::{Error, Result, Status};
 
 /// What a server shows and asks for.
@@ -70,7 +71,7 @@ pub fn server_config(serves: &Serves) -> Result<Shown> {
     };
     let named = serves.named.iter().map(|(name, identity)| Ok((name.to_ascii_lowercase(), made(identity)?)));
     let shelf = Arc::new(Shelf { default: made(&serves.identity)?, named: named.collect::<Result<_>>()? });
-    let builder = ServerConfig::builder_with_provider(provider.clone())
+    let builder = ServerConfig::builder_with_details(provider.clone(), Arc::new(TlsClock))
         .with_protocol_versions(&[&rustls::version::TLS13])
         .map_err(|error| Error::new(Status::Internal, error.to_string()))?;
     let builder = match &serves.clients {
