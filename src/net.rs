@@ -1,123 +1,21 @@
-//! TCP: dialling by happy eyeballs (RFC 8305) and a socket that never raises SIGPIPE. May touch the network and the clock.
+//! TCP: dialling by happy eyeballs (RFC 8305). What comes of it never raises SIGPIPE. May touch the network and the clock.
 
-use std::io::{self, Read};
-use std::mem::MaybeUninit;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, Shutdown, SocketAddr};
-use std::pin::Pin;
-use std::sync::{Arc, Weak};
-use std::task::{Context, Poll, ready};
+mod socket;
+
+#[cfg(not(target_os = "linux"))]
+use std::io;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::Duration;
 
 use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
-use socket2::SockRef;
-use tokio::io::{AsyncRead, AsyncWrite, Interest, ReadBuf};
+pub use socket::{Socket, Watch};
 use tokio::net::{TcpSocket, TcpStream};
 
 use crate::error::{Error, Phase, Result, Status};
 
 /// How long one address may keep the next one waiting (RFC 8305 section 5).
 const ATTEMPT_DELAY: Duration = Duration::from_millis(250);
-
-/// A connected TCP socket. Sends carry MSG_NOSIGNAL, so that a reset by the peer is an error code on whichever thread drives the
-/// connection, also where that thread is the host's own.
-#[derive(Debug)]
-pub struct Socket(Arc<TcpStream>);
-
-/// Looks at a socket that somebody else has, without keeping it open.
-#[derive(Debug)]
-pub struct Watch(Weak<TcpStream>);
-
-impl Watch {
-    /// Whether the socket is open and nothing has come: neither bytes nor the end. One system call.
-    pub fn is_quiet(&self) -> bool {
-        let mut byte = [MaybeUninit::uninit()];
-        let looked = self.0.upgrade().map(|stream| SockRef::from(&*stream).peek(&mut byte));
-        looked.is_some_and(|looked| looked.is_err_and(|error| error.kind() == io::ErrorKind::WouldBlock))
-    }
-}
-
-impl Socket {
-    /// A connection that a listener has accepted.
-    pub fn accepted(stream: TcpStream) -> Result<Socket> {
-        prepare(stream)
-    }
-
-    pub fn watch(&self) -> Watch {
-        Watch(Arc::downgrade(&self.0))
-    }
-
-    pub fn peer(&self) -> Option<SocketAddr> {
-        self.0.peer_addr().ok()
-    }
-
-    fn send(&self, send: impl Fn(SockRef<'_>) -> io::Result<usize>, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
-        loop {
-            ready!(self.0.poll_write_ready(cx))?;
-            match self.0.try_io(Interest::WRITABLE, || send(SockRef::from(&*self.0))) {
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
-                done => return Poll::Ready(done),
-            }
-        }
-    }
-}
-
-#[cfg(target_vendor = "apple")]
-const SEND_FLAGS: i32 = 0;
-#[cfg(not(target_vendor = "apple"))]
-const SEND_FLAGS: i32 = libc::MSG_NOSIGNAL;
-
-impl AsyncRead for Socket {
-    fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        loop {
-            ready!(self.0.poll_read_ready(cx))?;
-            let room = buf.initialize_unfilled();
-            let mut short = None;
-            let done = self.0.try_io(Interest::READABLE, || {
-                let count = (&*SockRef::from(&*self.0)).read(room)?;
-                // The socket has no more: said here, that saves asking it once more, for nothing.
-                if count > 0 && count < room.len() {
-                    short = Some(count);
-                    return Err(io::ErrorKind::WouldBlock.into());
-                }
-                Ok(count)
-            });
-            let count = match (short, done) {
-                (Some(count), _) | (None, Ok(count)) => count,
-                (None, Err(error)) if error.kind() == io::ErrorKind::WouldBlock => continue,
-                (None, Err(error)) => return Poll::Ready(Err(error)),
-            };
-            buf.advance(count);
-            return Poll::Ready(Ok(()));
-        }
-    }
-}
-
-impl AsyncWrite for Socket {
-    fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
-        self.send(|socket| socket.send_with_flags(buf, SEND_FLAGS), cx)
-    }
-
-    fn poll_write_vectored(
-        self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        bufs: &[io::IoSlice<'_>],
-    ) -> Poll<io::Result<usize>> {
-        self.send(|socket| socket.send_vectored_with_flags(bufs, SEND_FLAGS), cx)
-    }
-
-    fn is_write_vectored(&self) -> bool {
-        true
-    }
-
-    fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Poll::Ready(Ok(()))
-    }
-
-    fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Poll::Ready(SockRef::from(&*self.0).shutdown(Shutdown::Write))
-    }
-}
 
 /// How to dial.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -177,7 +75,7 @@ pub async fn reach(addresses: Vec<SocketAddr>, how: &Dial) -> Result<Socket> {
             attempts.next().await
         };
         match joined {
-            Some((_, Ok(stream))) => return prepare(stream),
+            Some((_, Ok(stream))) => return Socket::dialled(stream),
             Some((address, Err(error))) => failure = Some(error.context(format!("connect to {address}"))),
             None => {}
         }
@@ -201,13 +99,6 @@ async fn open(address: SocketAddr, from: Option<&From>) -> Result<TcpStream> {
         From::Interface(name) => failed(error).context(format!("binding to interface {name}")),
     })?;
     socket.connect(address).await.map_err(failed)
-}
-
-fn prepare(stream: TcpStream) -> Result<Socket> {
-    stream.set_nodelay(true).map_err(|error| Error::from_io(error, Phase::Connect))?;
-    #[cfg(target_vendor = "apple")]
-    SockRef::from(&stream).set_nosigpipe(true).map_err(|error| Error::from_io(error, Phase::Connect))?;
-    Ok(Socket(Arc::new(stream)))
 }
 
 /// Addresses in the order to try them: families alternate, beginning with the resolver's first choice. Never none.

@@ -23,7 +23,6 @@ use crate::error::{Error, Result, Status};
 use crate::events::{Event, Observer, Outlet};
 use crate::h1::Role;
 use crate::net::Socket;
-use crate::server::Connected;
 use crate::stream::Handover;
 
 /// A connection. Its sink is told of what comes: INFORMATIONAL and HEAD (of a request its status is 0, and atls_h1_driver_method and atls_h1_driver_target have the
@@ -58,19 +57,11 @@ pub unsafe extern "C" fn atls_h1_driver_adopt(
         let parameters = unsafe { borrow(config, "config") }?.parameters.clone();
         let socket = unsafe { own_copy(fd) }?;
         let entered = runtime.handle().enter();
-        let (connected, _) = Connected::take_over(socket)?;
+        let socket = Socket::take_over(socket)?;
         drop(entered);
         let (made, running, outlet) = unsafe { start(&runtime, parameters, sink) }?;
         unsafe { put(driver, made, "driver") }?;
-        runtime.handle().spawn(async move {
-            match connected {
-                Connected::Unix(stream) => drive(stream, running, outlet).await,
-                Connected::Tcp(stream) => match Socket::accepted(stream) {
-                    Ok(socket) => drive(socket, running, outlet).await,
-                    Err(error) => outlet.close(Some(error)),
-                },
-            }
-        });
+        runtime.handle().spawn(drive(socket, running, outlet));
         unsafe { super::server_listen::close(fd) };
         Ok(())
     })

@@ -11,7 +11,8 @@ use super::handle::{borrow, text};
 use super::server::atls_server;
 use super::status::atls_status;
 use crate::error::{Error, Phase, Result, Status};
-use crate::server::{Connected, Listener, accept, bind_unix, take, take_over};
+use crate::net;
+use crate::server::{Listener, accept, bind_unix, take, take_over};
 
 impl atls_server {
     pub(super) fn start_accepting(&self, listener: Listener) {
@@ -75,8 +76,9 @@ pub unsafe extern "C" fn atls_server_adopt_connection(
         this.check_running()?;
         let socket = unsafe { own_copy(fd) }?;
         let _entered = this.runtime.handle().enter();
-        let (connected, peer) = Connected::take_over(socket)?;
-        take(&this.server, connected, peer);
+        let socket = net::Socket::take_over(socket)?;
+        let peer = socket.peer();
+        take(&this.server, socket, peer);
         unsafe { close(fd) };
         Ok(())
     })

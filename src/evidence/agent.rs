@@ -7,10 +7,10 @@ use http_body_util::{BodyExt, Full, Limited};
 use hyper::body::Bytes;
 use hyper_util::rt::TokioIo;
 use serde_json::{Value, json};
-use tokio::net::UnixStream;
 
 use crate::attest::hash::hex;
 use crate::error::{Error, Phase, Result, Status, chain};
+use crate::net::Socket;
 
 /// Where agents listen; the second is the older one.
 const USUAL: [&str; 2] = ["/var/run/dstack/dstack.sock", "/var/run/dstack.sock"];
@@ -64,7 +64,7 @@ impl Agent {
 
     async fn exchange(&self, path: &str, body: &Value) -> Result<(u16, Bytes)> {
         let broken = |error: hyper::Error| failed(format!("{path}: {}", chain(&error)));
-        let socket = UnixStream::connect(&self.socket).await;
+        let socket = Socket::at(&self.socket).await;
         let socket = socket.map_err(|error| failed(format!("{}: {error}", self.socket.display())))?;
         let handshake = hyper::client::conn::http1::handshake(TokioIo::new(socket)).await;
         let (mut sender, connection) = handshake.map_err(broken)?;

@@ -6,17 +6,16 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use socket2::{Domain, SockAddr, Socket, Type};
-use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
+use tokio::net::{TcpListener, UnixListener};
 use tokio_rustls::TlsAcceptor;
 
 use super::show::Session;
-use super::wire::Wire;
 use super::{Server, connection};
 use crate::deadline::{Wait, within};
 use crate::error::{Error, Phase, Result, Status};
 use crate::log;
 use crate::net::Socket as Connection;
-use crate::tls::{self, ServerStream};
+use crate::tls;
 
 /// Connections that the system keeps until they are accepted.
 const BACKLOG: i32 = 1024;
@@ -100,7 +99,7 @@ pub async fn accept(server: Arc<Server>, listener: Listener) -> Result<()> {
             accepted = listening.next() => accepted,
         };
         match accepted {
-            Ok((stream, peer)) => take(&server, stream, peer),
+            Ok((socket, peer)) => take(&server, socket, peer),
             // One connection's fault, or a want that passes: the listener is none the worse for it.
             Err(error) => {
                 log::emit(log::DEBUG, || format!("accept: {error}"));
@@ -124,51 +123,22 @@ impl Listening {
         made.map_err(|error| Error::from_io(error, Phase::Call))
     }
 
-    async fn next(&self) -> io::Result<(Connected, Option<SocketAddr>)> {
+    async fn next(&self) -> io::Result<(Connection, Option<SocketAddr>)> {
         match self {
             Listening::Tcp(listener) => {
-                listener.accept().await.map(|(stream, peer)| (Connected::Tcp(stream), Some(peer)))
+                Connection::accept_tcp(listener).await.map(|(socket, peer)| (socket, Some(peer)))
             }
-            Listening::Unix(listener) => listener.accept().await.map(|(stream, _)| (Connected::Unix(stream), None)),
-        }
-    }
-}
-
-/// A connection, however it came to be.
-pub enum Connected {
-    Tcp(TcpStream),
-    Unix(UnixStream),
-}
-
-impl Connected {
-    /// Of a connected socket. Must run on the runtime. Errors: InvalidArgument (it is neither TCP nor Unix, or not connected).
-    pub fn take_over(socket: Socket) -> Result<(Connected, Option<SocketAddr>)> {
-        let failed = |error| Error::from_io(error, Phase::Call);
-        let refuse = |why: &str| Error::new(Status::InvalidArgument, why);
-        let peer = socket.peer_addr().map_err(|_| refuse("the socket is not connected"))?;
-        socket.set_nonblocking(true).map_err(failed)?;
-        match socket.domain().map_err(failed)? {
-            Domain::IPV4 | Domain::IPV6 => {
-                let stream = TcpStream::from_std(socket.into()).map_err(failed)?;
-                Ok((Connected::Tcp(stream), peer.as_socket()))
-            }
-            Domain::UNIX => Ok((Connected::Unix(UnixStream::from_std(socket.into()).map_err(failed)?), None)),
-            _ => Err(refuse("the socket is neither TCP nor Unix")),
+            Listening::Unix(listener) => Connection::accept_unix(listener).await.map(|socket| (socket, None)),
         }
     }
 }
 
 /// Serves a connection, if there is a place for it. Must run on the runtime.
-pub fn take(server: &Arc<Server>, stream: Connected, peer: Option<SocketAddr>) {
+pub fn take(server: &Arc<Server>, socket: Connection, peer: Option<SocketAddr>) {
     let Some(place) = server.admit(peer.map(|peer| peer.ip().to_canonical())) else { return };
     let server = server.clone();
     tokio::spawn(async move {
-        let serving = async {
-            match stream {
-                Connected::Tcp(stream) => serve(&server, Connection::accepted(stream)?, peer).await,
-                Connected::Unix(stream) => serve(&server, stream, peer).await,
-            }
-        };
+        let serving = async { serve(&server, socket.prepared()?, peer).await };
         let served = server.closing.guard(Box::pin(serving)).await;
         if let Err(error) = served {
             log::emit(log::DEBUG, || format!("connection: {error}"));
@@ -177,11 +147,7 @@ pub fn take(server: &Arc<Server>, stream: Connected, peer: Option<SocketAddr>) {
     });
 }
 
-async fn serve<S>(server: &Arc<Server>, socket: S, peer: Option<SocketAddr>) -> Result<()>
-where
-    S: Wire,
-    ServerStream<S>: Wire,
-{
+async fn serve(server: &Arc<Server>, socket: Connection, peer: Option<SocketAddr>) -> Result<()> {
     let Some(shown) = server.tls() else {
         return connection::serve(socket, server, peer, None).await;
     };

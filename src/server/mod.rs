@@ -22,7 +22,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use tokio::sync::{Notify, Semaphore};
 
 pub use forwarded::Forwarded;
-pub use listener::{Connected, Listener, accept, bind, bind_unix, take, take_over};
+pub use listener::{Listener, accept, bind, bind_unix, take, take_over};
 pub use message::Message;
 pub use served::{Line, Served, Switch};
 

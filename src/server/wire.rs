@@ -1,7 +1,6 @@
 //! What a connection of the server runs over: TLS, or a socket in the clear.
 
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::net::UnixStream;
 
 use crate::attest::EXPORTER_LENGTH;
 use crate::error::{Error, Result, Status};
@@ -20,12 +19,6 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Wire for ServerStream<S> {
 }
 
 impl Wire for Socket {
-    fn export(&self, _: &[u8], _: Option<&[u8]>) -> Result<[u8; EXPORTER_LENGTH]> {
-        Err(Error::new(Status::InvalidState, "a session in the clear has no keys"))
-    }
-}
-
-impl Wire for UnixStream {
     fn export(&self, _: &[u8], _: Option<&[u8]>) -> Result<[u8; EXPORTER_LENGTH]> {
         Err(Error::new(Status::InvalidState, "a session in the clear has no keys"))
     }
