@@ -8,6 +8,7 @@
 mod appraise;
 mod binding;
 pub mod challenge;
+mod check;
 pub mod collateral;
 pub mod dstack;
 mod evidence;
@@ -20,7 +21,8 @@ mod verdict;
 pub use appraise::{Request, TrustAnchors, appraise};
 pub use binding::{Binding, EXPORTER_LABEL, EXPORTER_LENGTH, EXPORTER_V1_LABEL, Exporter, Protocol, Role, report_data};
 pub use challenge::Challenge;
+pub use check::{Check, CheckId, Outcome};
 pub use collateral::Collateral;
 pub use evidence::Evidence;
 pub use policy::Policy;
-pub use verdict::{Check, Outcome, Verdict};
+pub use verdict::Verdict;

@@ -3,37 +3,9 @@
 use serde_json::{Value, json};
 
 use super::binding::Protocol;
+use super::check::{Check, Outcome};
 use super::tdx::Claims;
 use crate::error::{Error, Phase, Status};
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Outcome {
-    Pass,
-    Fail,
-    /// Not judged, because the policy does not ask for it or an earlier failure left nothing to judge.
-    Skipped,
-}
-
-impl Outcome {
-    pub fn name(self) -> &'static str {
-        match self {
-            Outcome::Pass => "pass",
-            Outcome::Fail => "fail",
-            Outcome::Skipped => "skipped",
-        }
-    }
-}
-
-/// One line of a verdict.
-#[derive(Clone, Debug)]
-pub struct Check {
-    pub name: String,
-    pub outcome: Outcome,
-    pub expected: String,
-    pub actual: String,
-    /// What a failure of this check is reported as.
-    pub status: Status,
-}
 
 /// What an appraisal found. `trusted` is true only if every check that ran passed and the mandatory ones ran.
 #[derive(Clone, Debug)]
@@ -50,6 +22,9 @@ pub struct Verdict {
     pub protocol: Option<Protocol>,
     /// Identity that the event log shows, name and lower-case hex (key-provider: its text).
     pub application: Vec<(String, String)>,
+    /// Whether some member of the policy would accept, but for a log that names another certificate than the session has shown. The
+    /// certificate may have been renewed in between: a new session can tell.
+    pub only_certificate_differs: bool,
     /// Unix time, in seconds, that the appraisal was made for.
     pub time: u64,
 }
@@ -65,7 +40,9 @@ impl Verdict {
             return None;
         }
         let (status, message) = match self.first_failure() {
-            Some(check) => (check.status, format!("{}: expected {}, got {}", check.name, check.expected, check.actual)),
+            Some(check) => {
+                (check.status, format!("{}: expected {}, got {}", check.name(), check.expected, check.actual))
+            }
             None => (Status::Internal, "not trusted, though no check failed".into()),
         };
         let mut error = Error::new(status, format!("attestation refused: {message}")).phase(Phase::Verify);
@@ -88,7 +65,7 @@ impl Verdict {
             .iter()
             .map(|check| {
                 json!({
-                    "name": check.name, "outcome": check.outcome.name(),
+                    "name": check.name(), "outcome": check.outcome.name(),
                     "expected": check.expected, "actual": check.actual,
                 })
             })

@@ -28,7 +28,7 @@ struct CheckText {
 impl atls_verdict {
     pub(crate) fn new(verdict: Arc<Verdict>) -> atls_verdict {
         let texts = |check: &crate::attest::Check| CheckText {
-            name: c_string(&check.name),
+            name: c_string(&check.name()),
             expected: c_string(&check.expected),
             actual: c_string(&check.actual),
         };

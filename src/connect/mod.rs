@@ -23,7 +23,7 @@ pub use stream::Stream;
 pub use transport::Transport;
 pub use tunnel::TunnelUrl;
 
-use crate::attest::{Check, Outcome, Policy, Verdict};
+use crate::attest::{Policy, Verdict};
 use crate::collateral::Verifier;
 use crate::deadline::{Wait, within};
 use crate::error::{Error, Result, Status};
@@ -128,10 +128,5 @@ async fn attempt(target: &Target) -> Result<Connected> {
 }
 
 fn only_the_certificate_differs(error: &Error) -> bool {
-    let failed = |check: &&Check| check.outcome == Outcome::Fail;
-    error.verdict.as_ref().is_some_and(|verdict| {
-        let mut failures = verdict.checks.iter().filter(failed);
-        let only = |failure: &Check| failure.name == "certificate_event" && failure.actual.len() == 64;
-        failures.next().is_some_and(only) && failures.next().is_none()
-    })
+    error.verdict.as_ref().is_some_and(|verdict| verdict.only_certificate_differs)
 }

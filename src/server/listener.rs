@@ -161,7 +161,8 @@ async fn serve(server: &Arc<Server>, socket: Connection, peer: Option<SocketAddr
         None | Some(b"http/1.1") => {
             let (_, tls) = stream.get_ref();
             let name = tls.server_name();
-            let session = Session::new(shown.leaf(name).to_vec(), tls::peer_leaf(tls), name);
+            let leaf = shown.leaf(name).ok_or_else(|| Error::new(Status::Internal, "no certificate was shown"))?;
+            let session = Session::new(leaf.to_vec(), tls::peer_leaf(tls), name);
             connection::serve(stream, server, peer, Some(session)).await
         }
         Some(other) => Err(Error::new(Status::TlsHandshake, format!("ALPN {}", other.escape_ascii()))),

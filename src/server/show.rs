@@ -31,8 +31,8 @@ pub struct Session {
     pub leaf: Vec<u8>,
     /// DER of the client's, if it has shown one.
     pub client_leaf: Option<Arc<[u8]>>,
-    /// SNI, or nothing.
-    pub server_name: String,
+    /// SNI.
+    pub server_name: Option<String>,
     /// What the client was asked last, until it answers.
     challenge: Option<Challenge>,
     refusals: u32,
@@ -48,11 +48,10 @@ pub struct Client {
 
 impl Session {
     pub fn new(leaf: Vec<u8>, client_leaf: Option<Vec<u8>>, server_name: Option<&str>) -> Session {
-        let server_name = server_name.unwrap_or_default().to_owned();
         Session {
             leaf,
             client_leaf: client_leaf.map(Into::into),
-            server_name,
+            server_name: server_name.map(str::to_owned),
             challenge: None,
             refusals: 0,
             verdict: None,
@@ -165,9 +164,10 @@ impl<S: Wire> Serving<'_, S> {
     /// The name that the session was opened for, where it is none of this server's.
     fn another_name(&self) -> Option<&str> {
         let names = &self.server.settings.names;
-        let asked = self.session.as_ref()?.server_name.as_str();
-        let known = names.is_empty() || names.iter().any(|name| name.eq_ignore_ascii_case(asked));
-        (!known).then_some(asked)
+        let asked = self.session.as_ref()?.server_name.as_deref();
+        let is_asked = |name: &String| asked.is_some_and(|asked| name.eq_ignore_ascii_case(asked));
+        let known = names.is_empty() || names.iter().any(is_asked);
+        (!known).then_some(asked.unwrap_or("a server without a name"))
     }
 
     async fn answer(&mut self, challenge: &Challenge) -> Result<String> {
@@ -225,7 +225,8 @@ impl<S: Wire> Serving<'_, S> {
         let session = self.session.as_ref();
         let session = session.ok_or_else(|| Error::new(Status::InvalidState, "a session in the clear"))?;
         let leaves = (session.leaf.clone(), session.client_leaf.as_deref().map(<[u8]>::to_vec));
-        let name = session.server_name.clone();
+        // The binder has the empty name where there is none.
+        let name = session.server_name.clone().unwrap_or_default();
         Ok(Exporter::new(challenge.role, (challenge.nonce, exporter), leaves, name))
     }
 
@@ -234,8 +235,8 @@ impl<S: Wire> Serving<'_, S> {
             return Err(Error::new(Status::Internal, "no source of evidence"));
         };
         // Only what new connections see too is put into the log, where the last one counts.
-        let name = Some(session.server_name.as_str()).filter(|name| !name.is_empty());
-        let is_current = self.server.tls().is_some_and(|shown| shown.leaf(name) == session.leaf);
+        let name = session.server_name.as_deref();
+        let is_current = self.server.tls().is_some_and(|shown| shown.leaf(name) == Some(&session.leaf[..]));
         attester.evidence(report_data, is_current.then_some(&session.leaf)).await
     }
 

@@ -38,8 +38,8 @@ pub struct Shown {
 
 impl Shown {
     /// DER of what a session with this SNI was shown.
-    pub fn leaf(&self, name: Option<&str>) -> &[u8] {
-        self.shelf.find(name).cert.first().map_or(&[], |leaf| leaf)
+    pub fn leaf(&self, name: Option<&str>) -> Option<&[u8]> {
+        self.shelf.find(name).cert.first().map(|leaf| &leaf[..])
     }
 }
 

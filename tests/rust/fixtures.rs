@@ -130,12 +130,12 @@ fn a_real_guest_with_its_whole_log() {
     let verdict = judge(json!({}));
     assert!(verdict.trusted, "{}", verdict.to_json());
     for register in ["rtmr0", "rtmr1", "rtmr2", "rtmr3"] {
-        let check = verdict.checks.iter().find(|check| check.name == register).unwrap();
+        let check = verdict.checks.iter().find(|check| check.name() == register).unwrap();
         assert_eq!(check.outcome, Outcome::Pass, "{register}");
     }
     assert!(verdict.protocol.is_none());
     let wrong = judge(json!({"app_compose_hash": ["00".repeat(32)]}));
-    assert_eq!(wrong.first_failure().unwrap().name, "app_compose");
+    assert_eq!(wrong.first_failure().unwrap().name(), "app_compose");
     let image = judge(json!({"os_image_hash": "00".repeat(32)}));
     assert_eq!(image.first_failure().unwrap().actual, "no such event");
 }
@@ -150,7 +150,7 @@ fn a_newer_guest_with_empty_digests_and_mr_config_id() {
     let verdict = judge(json!({"require_mr_config_id": true, "key_provider": {"name": "kms"}}));
     assert!(verdict.trusted, "{}", verdict.to_json());
     assert!(verdict.application.iter().any(|(name, _)| name == "os-image-hash"));
-    assert_eq!(judge(json!({"key_provider": {"name": "local"}})).first_failure().unwrap().name, "key_provider");
+    assert_eq!(judge(json!({"key_provider": {"name": "local"}})).first_failure().unwrap().name(), "key_provider");
 }
 
 #[test]

@@ -4,13 +4,14 @@ mod platform;
 mod workload;
 
 use super::binding::Binding;
+use super::check::{Check, CheckId, Outcome};
 use super::collateral::Collateral;
 use super::dstack::event_log::EventLog;
 use super::evidence::Evidence;
 use super::hash::hex;
 use super::policy::{DstackTdx, Policy};
 use super::tdx::{self, Claims};
-use super::verdict::{Check, Outcome, Verdict};
+use super::verdict::Verdict;
 use crate::error::{Error, Phase, Result, Status};
 
 /// Roots that quotes may end in. The production root is built in; a simulated one replaces it and needs the policy's consent too.
@@ -41,26 +42,25 @@ pub fn appraise(request: &Request<'_>) -> Result<Verdict> {
             return Err(Error::new(Status::TrustAnchor, message).phase(Phase::Verify));
         }
     };
+    let several = request.policy.any_of.len() > 1;
     let mut checks = Vec::new();
+    let mut only_certificate_differs = false;
     let mut last = None;
     for (index, member) in request.policy.any_of.iter().enumerate() {
         let mut appraisal = Appraisal::new(request, member, root);
         appraisal.run();
         let trusted = appraisal.trusted();
-        let verdict = appraisal.into_verdict(request, trust_anchor, trusted.then_some(index));
+        let mut verdict = appraisal.into_verdict(request, trust_anchor, trusted.then_some(index));
         if trusted {
             return Ok(verdict);
         }
-        let prefix = if request.policy.any_of.len() > 1 { format!("any_of[{index}].") } else { String::new() };
-        checks.extend(verdict.checks.iter().cloned().map(|mut check| {
-            check.name.insert_str(0, &prefix);
-            check
-        }));
+        let lines = std::mem::take(&mut verdict.checks).into_iter();
+        checks.extend(lines.map(|check| Check { member: several.then_some(index), ..check }));
+        only_certificate_differs |= verdict.only_certificate_differs;
         last = Some(verdict);
     }
-    let mut verdict = last.ok_or_else(|| Error::new(Status::PolicyInvalid, "policy.any_of: has no member"))?;
-    verdict.checks = checks;
-    Ok(verdict)
+    let verdict = last.ok_or_else(|| Error::new(Status::PolicyInvalid, "policy.any_of: has no member"))?;
+    Ok(Verdict { checks, only_certificate_differs, ..verdict })
 }
 
 /// The appraisal under one member of the policy.
@@ -71,22 +71,24 @@ struct Appraisal<'a> {
     checks: Vec<Check>,
     claims: Option<Claims>,
     log: Option<EventLog>,
+    /// The log names a certificate, and it is another than the one shown.
+    other_certificate: bool,
 }
 
 /// Checks without which nothing may be trusted, whatever else passed.
-const MANDATORY: [&str; 2] = ["quote", "tcb_status"];
+const MANDATORY: [CheckId; 2] = [CheckId::Quote, CheckId::TcbStatus];
 /// The same, for all but a quote that is judged on its own.
-const MANDATORY_LOG: [&str; 3] = ["event_log", "rtmr3", "event_order"];
+const MANDATORY_LOG: [CheckId; 3] = [CheckId::EventLog, CheckId::Rtmr(3), CheckId::EventOrder];
 
 impl<'a> Appraisal<'a> {
     fn new(request: &'a Request<'a>, member: &'a DstackTdx, root: &'a [u8]) -> Self {
-        Appraisal { request, member, root, checks: Vec::new(), claims: None, log: None }
+        Appraisal { request, member, root, checks: Vec::new(), claims: None, log: None, other_certificate: false }
     }
 
     fn run(&mut self) {
         self.quote();
         let Some(claims) = self.claims.clone() else {
-            self.skip("event_log", "the quote does not hold");
+            self.skip(CheckId::EventLog, "the quote does not hold");
             return;
         };
         self.tcb(&claims);
@@ -94,7 +96,7 @@ impl<'a> Appraisal<'a> {
         self.td(&claims);
         self.report_data(&claims);
         if self.quote_alone() {
-            self.skip("event_log", "a quote on its own, without its log");
+            self.skip(CheckId::EventLog, "a quote on its own, without its log");
             self.spki();
             return self.bootchain(&claims);
         }
@@ -110,16 +112,29 @@ impl<'a> Appraisal<'a> {
     }
 
     fn trusted(&self) -> bool {
-        let passed = |name: &str| self.checks.iter().any(|check| check.name == name && check.outcome == Outcome::Pass);
         let bound = match self.request.binding {
             Binding::Skip => true,
-            _ => passed("report_data") && (passed("certificate_event") || !self.needs_key_event()),
+            _ => {
+                self.passed(&CheckId::ReportData)
+                    && (self.passed(&CheckId::CertificateEvent) || !self.needs_key_event())
+            }
         };
-        let logged = self.quote_alone() || MANDATORY_LOG.iter().all(|name| passed(name));
+        let logged = self.quote_alone() || MANDATORY_LOG.iter().all(|id| self.passed(id));
         bound
             && logged
-            && MANDATORY.iter().all(|name| passed(name))
+            && MANDATORY.iter().all(|id| self.passed(id))
             && self.checks.iter().all(|check| check.outcome != Outcome::Fail)
+    }
+
+    fn passed(&self, id: &CheckId) -> bool {
+        self.checks.iter().any(|check| check.id == *id && check.outcome == Outcome::Pass)
+    }
+
+    fn only_certificate_differs(&self) -> bool {
+        let mut failures = self.checks.iter().filter(|check| check.outcome == Outcome::Fail);
+        self.other_certificate
+            && failures.next().is_some_and(|check| check.id == CheckId::CertificateEvent)
+            && failures.next().is_none()
     }
 
     /// Whether the log must name the certificate of the side that proves itself. atlas-v1 binds evidence to a key in no other way.
@@ -146,15 +161,12 @@ impl<'a> Appraisal<'a> {
 
     fn into_verdict(self, request: &Request<'_>, trust_anchor: &'static str, accepted: Option<usize>) -> Verdict {
         let application = match &self.log {
-            Some(log)
-                if self.checks.iter().any(|check| check.name == "event_order" && check.outcome == Outcome::Pass) =>
-            {
-                identity(log)
-            }
+            Some(log) if self.passed(&CheckId::EventOrder) => identity(log),
             _ => Vec::new(),
         };
         Verdict {
             trusted: accepted.is_some(),
+            only_certificate_differs: accepted.is_none() && self.only_certificate_differs(),
             checks: self.checks,
             claims: self.claims,
             trust_anchor,
@@ -167,9 +179,10 @@ impl<'a> Appraisal<'a> {
 
     // Lines of the verdict.
 
-    fn judge(&mut self, name: &str, ok: bool, status: Status, expected: impl Into<String>, actual: impl Into<String>) {
+    fn judge(&mut self, id: CheckId, ok: bool, status: Status, expected: impl Into<String>, actual: impl Into<String>) {
         self.checks.push(Check {
-            name: name.into(),
+            id,
+            member: None,
             outcome: if ok { Outcome::Pass } else { Outcome::Fail },
             expected: expected.into(),
             actual: actual.into(),
@@ -177,9 +190,10 @@ impl<'a> Appraisal<'a> {
         });
     }
 
-    fn skip(&mut self, name: &str, why: &str) {
+    fn skip(&mut self, id: CheckId, why: &str) {
         self.checks.push(Check {
-            name: name.into(),
+            id,
+            member: None,
             outcome: Outcome::Skipped,
             expected: String::new(),
             actual: why.into(),

@@ -1,6 +1,7 @@
 //! Checks of the quote and of the platform that made it.
 
 use super::{Appraisal, one_of};
+use crate::attest::check::CheckId;
 use crate::attest::hash::hex;
 use crate::attest::policy::MaskedValue;
 use crate::attest::tdx::{self, Claims, Leniency};
@@ -12,24 +13,24 @@ impl Appraisal<'_> {
         let request = self.request;
         match tdx::verify_quote(&request.evidence.quote, request.collateral, self.root, request.now, leniency) {
             Ok(claims) => {
-                self.judge("quote", true, Status::Ok, "signed by a genuine platform", "it is");
+                self.judge(CheckId::Quote, true, Status::Ok, "signed by a genuine platform", "it is");
                 self.claims = Some(claims);
             }
-            Err((status, why)) => self.judge("quote", false, status, "signed by a genuine platform", why),
+            Err((status, why)) => self.judge(CheckId::Quote, false, status, "signed by a genuine platform", why),
         }
     }
 
     pub(super) fn tcb(&mut self, claims: &Claims) {
         let tcb = &self.member.tcb;
         let allowed = tcb.allowed.contains(&claims.tcb_status);
-        self.judge("tcb_status", allowed, Status::TcbRejected, tcb.allowed.join(" or "), &claims.tcb_status);
+        self.judge(CheckId::TcbStatus, allowed, Status::TcbRejected, tcb.allowed.join(" or "), &claims.tcb_status);
         if tdx::is_out_of_date(&claims.tcb_status) {
             self.grace_periods(claims);
         }
         if let Some(least) = tcb.min_evaluation_number {
             let ok = u64::from(claims.evaluation_number) >= least;
             self.judge(
-                "tcb_evaluation",
+                CheckId::TcbEvaluation,
                 ok,
                 Status::TcbRejected,
                 format!("at least {least}"),
@@ -40,41 +41,41 @@ impl Appraisal<'_> {
             let hit = claims.advisory_ids.iter().find(|id| tcb.rejected_advisories.contains(id));
             let actual = hit.cloned().unwrap_or_else(|| "none of them".into());
             let expected = format!("none of {}", tcb.rejected_advisories.join(", "));
-            self.judge("tcb_advisories", hit.is_none(), Status::TcbRejected, expected, actual);
+            self.judge(CheckId::TcbAdvisories, hit.is_none(), Status::TcbRejected, expected, actual);
         }
     }
 
     pub(super) fn grace_periods(&mut self, claims: &Claims) {
         let tcb = &self.member.tcb;
         let parts = [
-            ("tcb_grace_period", tcb.grace_period, claims.platform_out_of_date.then_some(claims.tcb_date)),
-            ("qe_grace_period", tcb.qe_grace_period.or(tcb.grace_period), claims.qe_out_of_date_since),
+            (CheckId::TcbGracePeriod, tcb.grace_period, claims.platform_out_of_date.then_some(claims.tcb_date)),
+            (CheckId::QeGracePeriod, tcb.qe_grace_period.or(tcb.grace_period), claims.qe_out_of_date_since),
         ];
-        for (name, grace, date) in parts {
+        for (id, grace, date) in parts {
             let (Some(grace), Some(date)) = (grace, date) else { continue };
             let end = date.saturating_add(grace);
             let now = self.request.now;
             let expected = format!("not after {end} ({grace} s after the TCB date {date})");
-            self.judge(name, now <= end, Status::TcbRejected, expected, now.to_string());
+            self.judge(id, now <= end, Status::TcbRejected, expected, now.to_string());
         }
     }
 
     pub(super) fn platform(&mut self, claims: &Claims) {
         let tcb = &self.member.tcb;
-        for (name, allowed, flag) in [
-            ("smt", tcb.allow_smt, claims.smt),
-            ("cached_keys", tcb.allow_cached_keys, claims.cached_keys),
-            ("dynamic_platform", tcb.allow_dynamic_platform, claims.dynamic_platform),
+        for (id, allowed, flag) in [
+            (CheckId::Smt, tcb.allow_smt, claims.smt),
+            (CheckId::CachedKeys, tcb.allow_cached_keys, claims.cached_keys),
+            (CheckId::DynamicPlatform, tcb.allow_dynamic_platform, claims.dynamic_platform),
         ] {
             if !allowed {
-                self.judge(name, flag == Some(false), Status::TcbRejected, "false", format!("{flag:?}"));
+                self.judge(id, flag == Some(false), Status::TcbRejected, "false", format!("{flag:?}"));
             }
         }
         let hardware = &self.member.hardware;
         if let Some(allowed) = &hardware.allowed_ppid {
             let ok = allowed.iter().any(|ppid| ppid[..] == claims.ppid);
             self.judge(
-                "hardware_ppid",
+                CheckId::HardwarePpid,
                 ok,
                 Status::MeasurementMismatch,
                 "one of hardware.allowed_ppid",
@@ -84,7 +85,7 @@ impl Appraisal<'_> {
         if !hardware.denied_ppid.is_empty() {
             let ok = !hardware.denied_ppid.iter().any(|ppid| ppid[..] == claims.ppid);
             self.judge(
-                "hardware_denied",
+                CheckId::HardwareDenied,
                 ok,
                 Status::MeasurementMismatch,
                 "none of hardware.denied_ppid",
@@ -95,7 +96,7 @@ impl Appraisal<'_> {
             let ok = claims.platform_instance.is_some_and(|id| allowed.contains(&id));
             let actual = claims.platform_instance.map_or("none".into(), |id| hex(&id));
             self.judge(
-                "hardware_instance",
+                CheckId::HardwareInstance,
                 ok,
                 Status::MeasurementMismatch,
                 "one of hardware.allowed_platform_instance",
@@ -106,23 +107,23 @@ impl Appraisal<'_> {
 
     pub(super) fn td(&mut self, claims: &Claims) {
         let td = &self.member.td;
-        self.masked("td_attributes", td.attributes, claims.td_attributes);
-        self.masked("xfam", td.xfam, claims.xfam);
-        for (name, allowed, actual) in [
-            ("mr_seam", &td.mr_seam, claims.mr_seam),
-            ("mr_owner", &td.mr_owner, claims.mr_owner),
-            ("td_mr_config_id", &td.mr_config_id, claims.mr_config_id),
+        self.masked(CheckId::TdAttributes, td.attributes, claims.td_attributes);
+        self.masked(CheckId::Xfam, td.xfam, claims.xfam);
+        for (id, allowed, actual) in [
+            (CheckId::MrSeam, &td.mr_seam, claims.mr_seam),
+            (CheckId::MrOwner, &td.mr_owner, claims.mr_owner),
+            (CheckId::TdMrConfigId, &td.mr_config_id, claims.mr_config_id),
         ] {
             if let Some(allowed) = allowed {
-                self.judge(name, allowed.contains(&actual), Status::MeasurementMismatch, one_of(allowed), hex(&actual));
+                self.judge(id, allowed.contains(&actual), Status::MeasurementMismatch, one_of(allowed), hex(&actual));
             }
         }
     }
 
-    pub(super) fn masked(&mut self, name: &str, rule: Option<MaskedValue>, actual: [u8; 8]) {
+    pub(super) fn masked(&mut self, id: CheckId, rule: Option<MaskedValue>, actual: [u8; 8]) {
         let Some(MaskedValue { mask, value }) = rule else { return };
         let ok = (0..8).all(|i| actual[i] & mask[i] == value[i] & mask[i]);
         let expected = format!("{} under mask {}", hex(&value), hex(&mask));
-        self.judge(name, ok, Status::MeasurementMismatch, expected, hex(&actual));
+        self.judge(id, ok, Status::MeasurementMismatch, expected, hex(&actual));
     }
 }

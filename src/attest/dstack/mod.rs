@@ -2,4 +2,5 @@
 
 pub mod app_compose;
 pub mod event_log;
+pub mod key_provider;
 pub mod mr_config;

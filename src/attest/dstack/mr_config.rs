@@ -1,9 +1,9 @@
 //! MRCONFIGID: the application's identity inside the signed quote (attested-tls spec 12.3).
 
-use serde_json::Value;
 use sha3::{Digest, Keccak256};
 
 use super::event_log::EventLog;
+use super::key_provider::KeyProvider;
 use crate::attest::hash::{hex, unhex};
 
 /// What MRCONFIGID says about the log's identity events.
@@ -45,19 +45,21 @@ fn check_v2(digest: &[u8], compose_hash: &[u8], log: &EventLog) -> MrConfig {
     let Some(app_id) = log.system_event("app-id") else {
         return MrConfig::Differs("version 2 needs the app-id event".into());
     };
-    let provider: Value =
-        log.system_event("key-provider").and_then(|payload| serde_json::from_slice(payload).ok()).unwrap_or_default();
-    let kind: u8 = match provider["name"].as_str() {
-        Some("kms") => 2,
-        Some("tpm") => 3,
-        Some(name) if name.starts_with("local") => 1,
-        _ => 0,
+    let Some(provider) = log.system_event("key-provider") else {
+        return MrConfig::Differs("version 2 needs the key-provider event".into());
     };
-    let id = provider["id"].as_str().unwrap_or_default();
-    let ids = [unhex(id).unwrap_or_default(), id.as_bytes().to_vec(), Vec::new()];
-    let matches = ids.iter().any(|id| {
+    let provider = match KeyProvider::parse(provider) {
+        Ok(provider) => provider,
+        Err(why) => return MrConfig::Differs(why),
+    };
+    let Some(kind) = provider.kind() else {
+        return MrConfig::Differs(format!("version 2 has no code for key provider {:?}", provider.name));
+    };
+    let named = provider.id.iter().flat_map(|id| [unhex(id), Some(id.as_bytes().to_vec())]).flatten();
+    let mut ids = named.chain([Vec::new()]);
+    let matches = ids.any(|id| {
         let mut keccak = Keccak256::new();
-        for part in [compose_hash, app_id, &[kind], id] {
+        for part in [compose_hash, app_id, &[kind], &id] {
             keccak.update(part);
         }
         keccak.finalize()[..] == *digest
@@ -107,5 +109,21 @@ mod tests {
         let mut padded = register(1, &[9; 32]);
         padded[47] = 1;
         assert!(matches!(check(&padded, &log()), MrConfig::Differs(_)));
+    }
+
+    #[test]
+    fn a_provider_that_is_missing_or_unknown_has_no_code() {
+        let v2 = Keccak256::digest([&[9u8; 32][..], &[7; 20], &[0]].concat());
+        let of = |payload: Option<&[u8]>| {
+            let mut log = log();
+            log.runtime.pop();
+            log.runtime
+                .extend(payload.map(|payload| RuntimeEvent { name: "key-provider".into(), payload: payload.into() }));
+            check(&register(2, &v2), &log)
+        };
+        assert_eq!(of(Some(br#"{"name":"none","id":""}"#)), MrConfig::Matches("version 2"));
+        for payload in [None, Some(&b"{}"[..]), Some(br#"{"name":"other"}"#), Some(b"not JSON")] {
+            assert!(matches!(of(payload), MrConfig::Differs(_)), "{payload:?}");
+        }
     }
 }

@@ -1,6 +1,8 @@
 //! Connecting to the simulator through the C ABI, as a host would.
 #![allow(dead_code, unsafe_code)]
 
+pub mod offline;
+
 use std::ffi::CString;
 use std::ptr::null_mut;
 use std::sync::Arc;
