@@ -18,6 +18,23 @@ impl Collateral {
         Collateral(set)
     }
 
+    /// Without any document: nothing verifies with it.
+    pub fn none() -> Collateral {
+        let (text, bytes) = (String::new, Vec::new);
+        Collateral(QuoteCollateralV3 {
+            pck_crl_issuer_chain: text(),
+            root_ca_crl: bytes(),
+            pck_crl: bytes(),
+            tcb_info_issuer_chain: text(),
+            tcb_info: text(),
+            tcb_info_signature: bytes(),
+            qe_identity_issuer_chain: text(),
+            qe_identity: text(),
+            qe_identity_signature: bytes(),
+            pck_certificate_chain: None,
+        })
+    }
+
     pub fn from_json(text: &[u8]) -> Result<Collateral, String> {
         let document = json::parse(text)?;
         serde_json::from_value(document).map(Collateral::new).map_err(|error| error.to_string())

@@ -32,22 +32,38 @@ pub struct Request<'a> {
     pub now: u64,
 }
 
+impl TrustAnchors {
+    /// The root (DER) that quotes must lead to under `policy`, and what verdicts call it. Errors: TrustAnchor.
+    pub fn root(&self, policy: &Policy) -> Result<(&[u8], &'static str)> {
+        match &self.simulated {
+            None => Ok((tdx::INTEL_ROOT_DER, "intel")),
+            Some(root) if policy.allow_simulated => Ok((root, "simulated")),
+            Some(_) => {
+                let message = "a simulated root was given, but the policy does not say \"allow_simulated\": true";
+                Err(Error::new(Status::TrustAnchor, message).phase(Phase::Verify))
+            }
+        }
+    }
+}
+
 /// Judges evidence. An error means that the question itself was wrong; a refusal is a verdict with `trusted == false`.
 pub fn appraise(request: &Request<'_>) -> Result<Verdict> {
-    let (root, trust_anchor) = match &request.anchors.simulated {
-        None => (tdx::INTEL_ROOT_DER, "intel"),
-        Some(root) if request.policy.allow_simulated => (&root[..], "simulated"),
-        Some(_) => {
-            let message = "a simulated root was given, but the policy does not say \"allow_simulated\": true";
-            return Err(Error::new(Status::TrustAnchor, message).phase(Phase::Verify));
-        }
-    };
+    judge(request, None)
+}
+
+/// The verdict on evidence whose quote no platform has signed (`tdx::genuine` said why): `request.collateral` is not looked at.
+pub fn refuse(request: &Request<'_>, why: &str) -> Result<Verdict> {
+    judge(request, Some(why))
+}
+
+fn judge(request: &Request<'_>, not_genuine: Option<&str>) -> Result<Verdict> {
+    let (root, trust_anchor) = request.anchors.root(request.policy)?;
     let several = request.policy.any_of.len() > 1;
     let mut checks = Vec::new();
     let mut only_certificate_differs = false;
     let mut last = None;
     for (index, member) in request.policy.any_of.iter().enumerate() {
-        let mut appraisal = Appraisal::new(request, member, root);
+        let mut appraisal = Appraisal { not_genuine, ..Appraisal::new(request, member, root) };
         appraisal.run();
         let trusted = appraisal.trusted();
         let mut verdict = appraisal.into_verdict(request, trust_anchor, trusted.then_some(index));
@@ -68,6 +84,8 @@ struct Appraisal<'a> {
     request: &'a Request<'a>,
     member: &'a DstackTdx,
     root: &'a [u8],
+    /// Why no platform has signed the quote, where that is known already.
+    not_genuine: Option<&'a str>,
     checks: Vec<Check>,
     claims: Option<Claims>,
     log: Option<EventLog>,
@@ -82,7 +100,16 @@ const MANDATORY_LOG: [CheckId; 3] = [CheckId::EventLog, CheckId::Rtmr(3), CheckI
 
 impl<'a> Appraisal<'a> {
     fn new(request: &'a Request<'a>, member: &'a DstackTdx, root: &'a [u8]) -> Self {
-        Appraisal { request, member, root, checks: Vec::new(), claims: None, log: None, other_certificate: false }
+        Appraisal {
+            request,
+            member,
+            root,
+            not_genuine: None,
+            checks: Vec::new(),
+            claims: None,
+            log: None,
+            other_certificate: false,
+        }
     }
 
     fn run(&mut self) {

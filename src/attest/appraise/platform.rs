@@ -11,6 +11,9 @@ impl Appraisal<'_> {
     pub(super) fn quote(&mut self) {
         let leniency = Leniency { debug: self.member.td.allow_debug, service_td: self.member.td.allow_service_td };
         let request = self.request;
+        if let Some(why) = self.not_genuine {
+            return self.judge(CheckId::Quote, false, Status::QuoteInvalid, "signed by a genuine platform", why);
+        }
         match tdx::verify_quote(&request.evidence.quote, request.collateral, self.root, request.now, leniency) {
             Ok(claims) => {
                 self.judge(CheckId::Quote, true, Status::Ok, "signed by a genuine platform", "it is");

@@ -5,11 +5,13 @@
 
 mod claims;
 mod crypto;
+mod genuine;
 mod layout;
 pub mod rfc3339;
 
 pub use claims::Claims;
 pub(crate) use claims::is_out_of_date;
+pub use genuine::genuine;
 pub use layout::report_data;
 
 use dcap_qvl::QuotePolicy;
@@ -31,24 +33,13 @@ pub struct Leniency {
     pub service_td: bool,
 }
 
-/// Which vendor objects to fetch for a quote. Unauthenticated: good for looking up collateral and nothing else.
+/// Which vendor objects to fetch for a quote.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct PlatformId {
     /// 12 upper-case hex digits.
     pub fmspc: String,
     /// `"platform"` or `"processor"`.
     pub ca: &'static str,
-}
-
-/// Reads the platform's identity from the PCK certificate inside a quote.
-pub fn platform_id(quote: &[u8]) -> Result<PlatformId, String> {
-    layout::check(quote)?;
-    let quote = dcap_qvl::quote::Quote::parse(quote).map_err(|error| format!("{error:#}"))?;
-    let chain = dcap_qvl::intel::extract_cert_chain(&quote).map_err(|error| format!("{error:#}"))?;
-    let leaf = chain.first().ok_or("the quote holds no PCK certificate")?;
-    let extension = dcap_qvl::intel::parse_pck_extension_with::<AwsLc>(leaf).map_err(|error| format!("{error:#}"))?;
-    let ca = dcap_qvl::intel::pck_ca_with::<AwsLc>(leaf).map_err(|error| format!("{error:#}"))?;
-    Ok(PlatformId { fmspc: hex(&extension.fmspc).to_uppercase(), ca: ca.as_id_str() })
 }
 
 /// Checks every signature from `root` down to the quote's body, the validity windows at `now` and the TCB level.

@@ -37,10 +37,11 @@ libfuzzer_sys::fuzz_target!(|data: &[u8]| {
     let mut quote = world.quote.clone();
     let at = usize::from(u16::from_le_bytes([*low, *high])) % quote.len();
     quote[at..].iter_mut().zip(edits).for_each(|(byte, edit)| *byte ^= edit);
-    let _ = tdx::platform_id(&quote);
     let signed = quote[..1258] != world.quote[..1258];
     let evidence = Evidence { quote, event_log: Some(world.log.clone()) };
     let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_secs();
+    let made = tdx::genuine(&evidence.quote, world.anchors.simulated.as_deref().unwrap(), now);
+    assert!(!(signed && made.is_ok()));
     let (collateral, policy, anchors) = (&world.collateral, &world.policy, &world.anchors);
     let request = Request { evidence: &evidence, collateral, policy, anchors, binding: &Binding::Skip, now };
     let verdict = appraise(&request).unwrap();

@@ -58,7 +58,7 @@ impl SimTee {
         let mut pck = leaf("TEST ONLY PCK", vec![]);
         pck.serial_number = Some(pck_serial.clone());
         pck.custom_extensions
-            .push(CustomExtension::from_oid_content(&[1, 2, 840, 113741, 1, 13, 1], pck_extension(pce_id)));
+            .push(CustomExtension::from_oid_content(&[1, 2, 840, 113741, 1, 13, 1], pck_extension(FMSPC, pce_id)));
         let pck_pem = pck.signed_by(&pck_key, &pck_ca).expect("PCK").pem();
         let tcb_key = key();
         let tcb_pem = leaf("TEST ONLY TCB Signing", vec![]).signed_by(&tcb_key, &root).expect("TCB signer").pem();
@@ -85,10 +85,15 @@ impl SimTee {
 
     /// A second machine of the same vendor and the same FMSPC: other PCK, other attestation key.
     pub fn sibling(&self) -> (String, EcdsaKeyPair, EcdsaKeyPair) {
+        self.machine(FMSPC)
+    }
+
+    /// A machine of the kind `fmspc`: its PCK certificate and key, and an attestation key.
+    pub fn machine(&self, fmspc: [u8; 6]) -> (String, EcdsaKeyPair, EcdsaKeyPair) {
         let pck_key = key();
         let mut pck = leaf("TEST ONLY PCK", vec![]);
-        pck.custom_extensions
-            .push(CustomExtension::from_oid_content(&[1, 2, 840, 113741, 1, 13, 1], pck_extension(self.pce_id)));
+        let extension = pck_extension(fmspc, self.pce_id);
+        pck.custom_extensions.push(CustomExtension::from_oid_content(&[1, 2, 840, 113741, 1, 13, 1], extension));
         let pem = pck.signed_by(&pck_key, &self.pck_ca).expect("PCK").pem();
         (pem, signer(&pck_key), signer(&key()))
     }
@@ -167,7 +172,7 @@ fn crl(issuer: &Issuer<'static, KeyPair>, number: u64, revoked_certs: Vec<Revoke
 }
 
 /// Intel's PCK extension (OID 1.2.840.113741.1.13.1), platform CA form.
-fn pck_extension(pce_id: [u8; 2]) -> Vec<u8> {
+fn pck_extension(fmspc: [u8; 6], pce_id: [u8; 2]) -> Vec<u8> {
     let oid = |tail: &[u64]| ObjectIdentifier::from_slice(&[&[1, 2, 840, 113741, 1, 13, 1], tail].concat());
     yasna::construct_der(|writer| {
         writer.write_sequence(|seq| {
@@ -197,7 +202,7 @@ fn pck_extension(pce_id: [u8; 2]) -> Vec<u8> {
                 });
             });
             pair(&[3], &|w| w.write_bytes(&pce_id));
-            pair(&[4], &|w| w.write_bytes(&FMSPC));
+            pair(&[4], &|w| w.write_bytes(&fmspc));
             pair(&[5], &|w| w.write_enum(1));
             pair(&[6], &|w| w.write_bytes(&[0xbb; 16]));
             pair(&[7], &|w| {
