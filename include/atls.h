@@ -1653,9 +1653,10 @@ atls_status atls_queue_new_inline(struct atls_queue **queue,
 int32_t atls_queue_fd(const struct atls_queue *queue);
 
 /*
- Takes up to `max` events from a polled queue without waiting; `*count` says how many (0 is no error). `event_size` is
- sizeof(atls_event) as the host was compiled. Each event must be released with atls_event_release. Statuses: NULL_ARGUMENT,
- INVALID_ARGUMENT, INVALID_STATE (not a polled queue).
+ Takes up to `max` events from a polled queue without waiting; `*count` says how many (0 is no error). `event_size` is sizeof(atls_event) as
+ the host was compiled, and the distance from one event to the next: what a host of another version does not know is left out, and what the
+ library does not know is zero. Each event must be released with atls_event_release. Statuses: NULL_ARGUMENT, INVALID_ARGUMENT (`event_size` is
+ smaller than in version 0.1), INVALID_STATE (not a polled queue).
  */
 atls_status atls_queue_next(const struct atls_queue *queue,
                             struct atls_event *events,
@@ -1666,7 +1667,7 @@ atls_status atls_queue_next(const struct atls_queue *queue,
 
 /*
  As atls_queue_next, waiting up to `timeout_ms` for the first event (0: not at all; UINT32_MAX: for ever). `*count` is 0 when the
- time is up. Statuses: those of atls_queue_next, WOULD_DEADLOCK.
+ time is up, or the queue was stopped. Statuses: those of atls_queue_next, at once; WOULD_DEADLOCK.
  */
 atls_status atls_queue_wait(const struct atls_queue *queue,
                             struct atls_event *events,
@@ -1696,7 +1697,9 @@ atls_status atls_queue_stop(struct atls_queue *queue,
 struct atls_queue *atls_queue_ref(struct atls_queue *queue);
 
 /*
- Drops a reference. Operations that run keep what they need; only atls_queue_stop waits for them.
+ Drops a reference. Operations that run keep what they need and go on, with their callbacks; only atls_queue_stop waits for them. The events of a
+ polled queue, those that wait and those still to come, are discarded with its last reference: nobody could take them. `sink.drop` then runs
+ here, or on a thread of the library.
  */
 void atls_queue_free(struct atls_queue *queue);
 

@@ -5,17 +5,17 @@ use std::sync::{Arc, OnceLock};
 use super::blocking_exchange::{Blocking, DEFAULT_TIMEOUT, await_answer, next_piece, rest};
 use super::bytes::atls_buf;
 use super::error::atls_error;
-use super::event::{Operation, Poster};
 use super::guard::{guard, guard_free};
 use super::handle::{another, borrow, bytes, put, release, require};
 use super::head::atls_head;
 use super::http::atls_http;
+use super::operation::Operation;
 use super::request::atls_request;
 use super::runtime::atls_runtime;
 use super::status::atls_status;
 use crate::deadline::Wait;
 use crate::error::{Error, Result, Status};
-use crate::events::{Event, Observer, Outlet};
+use crate::events::{Event, Observer};
 use crate::flow::{Cancel, Credit, Outgoing, lock};
 use crate::http::HttpConnection;
 use crate::http::client::{CallBody, Client, Route};
@@ -109,7 +109,7 @@ fn prepare(
     connection: Option<Arc<HttpConnection>>,
     operation: &Arc<Operation>,
 ) -> (CallBody, Arc<dyn Observer>, Arc<Shared>) {
-    let observer: Arc<dyn Observer> = Arc::new(Poster(operation.clone()));
+    let observer = operation.observer();
     let writable = observer.clone();
     let body = request.body.begin(Box::new(move || writable.post(Event::Writable, None)));
     let shared = Arc::new(Shared {
@@ -132,10 +132,9 @@ fn launch(
     hand_over: impl FnOnce(*mut atls_exchange) -> Result<()>,
 ) -> Result<()> {
     let made = Arc::new(atls_exchange { mode: Mode::Events(shared.clone()) });
-    operation.register(&made, &shared, |shared| shared.cancel.cancel())?;
+    let registration = operation.register(&made, &shared, |shared| shared.cancel.cancel())?;
     hand_over(Arc::into_raw(made).cast_mut())?;
-    let outlet = Outlet::new(observer.clone());
-    runtime.handle().spawn(drive(carrier, shared, observer, outlet));
+    runtime.handle().spawn(drive(carrier, shared, observer, registration.begin()));
     Ok(())
 }
 

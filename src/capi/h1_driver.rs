@@ -6,11 +6,12 @@ use std::sync::Arc;
 use super::bytes::atls_buf;
 use super::config::atls_config;
 use super::error::atls_error;
-use super::event::{Operation, Poster, atls_sink};
+use super::event::atls_sink;
 use super::guard::{guard, guard_free, guard_value, watch_forks};
 use super::h1_driver_config::{atls_h1_driver_config, invalid};
 use super::handle::{another, borrow, bytes, optional_text, put, release, require, share, text};
 use super::headers::atls_headers;
+use super::operation::Operation;
 use super::runtime::atls_runtime;
 use super::server_listen::own_copy;
 use super::status::atls_status;
@@ -20,7 +21,7 @@ use super::verdict::atls_verdict;
 use crate::connect::connect;
 use crate::driver::{Driver, Line, Parameters, drive};
 use crate::error::{Error, Result, Status};
-use crate::events::{Event, Observer, Outlet};
+use crate::events::{Event, Outlet};
 use crate::h1::Role;
 use crate::net::Socket;
 use crate::stream::Handover;
@@ -111,11 +112,10 @@ unsafe fn start(
 ) -> Result<(*mut atls_h1_driver, Arc<Driver>, Outlet)> {
     watch_forks();
     let operation = unsafe { Operation::new(sink, &runtime.registry) }?;
-    let observer: Arc<dyn Observer> = Arc::new(Poster(operation.clone()));
-    let driver = Arc::new(Driver::new(parameters, observer.clone()));
+    let driver = Arc::new(Driver::new(parameters, operation.observer()));
     let made = Arc::new(atls_h1_driver { driver: driver.clone(), _runtime: runtime.clone() });
-    operation.register(&made, &driver, |driver| driver.cancel.cancel())?;
-    Ok((Arc::into_raw(made).cast_mut(), driver, Outlet::new(observer)))
+    let registration = operation.register(&made, &driver, |driver| driver.cancel.cancel())?;
+    Ok((Arc::into_raw(made).cast_mut(), driver, registration.begin()))
 }
 
 /// A request's head, as client: `method`, `target` and `headers`, among which must be one Host, and Content-Length or `Transfer-Encoding: chunked` where there will be a

@@ -5,10 +5,11 @@ use std::sync::Arc;
 use super::blocking_exchange::Blocking;
 use super::config::atls_config;
 use super::error::atls_error;
-use super::event::{Operation, Poster, atls_sink};
+use super::event::atls_sink;
 use super::exchange::atls_exchange;
 use super::guard::{guard, guard_free, guard_value, watch_forks};
 use super::handle::{another, borrow, put, release, require, share};
+use super::operation::Operation;
 use super::request::atls_request;
 use super::runtime::{atls_runtime, prepare_thread};
 use super::status::atls_status;
@@ -16,7 +17,6 @@ use super::verdict::atls_verdict;
 use crate::blocking::Driver;
 use crate::deadline::Wait;
 use crate::error::{Error, Result, Status};
-use crate::events::{Observer, Outlet};
 use crate::http::HttpConnection;
 use crate::http::task::{Shared, drive};
 
@@ -81,10 +81,9 @@ pub unsafe extern "C" fn atls_http_connect(
             credit: config.credit,
             automatic_credit: config.automatic_credit,
         });
-        operation.register(&made, &shared, |shared| shared.cancel.cancel())?;
+        let registration = operation.register(&made, &shared, |shared| shared.cancel.cancel())?;
         unsafe { put(http, Arc::into_raw(made).cast_mut(), "http") }?;
-        let observer: Arc<dyn Observer> = Arc::new(Poster(operation));
-        runtime.handle().spawn(drive(target, shared, Outlet::new(observer)));
+        runtime.handle().spawn(drive(target, shared, registration.begin()));
         Ok(())
     })
 }

@@ -1,13 +1,15 @@
 //! `atls_queue`: where events wait for the host. Dispatching, polled or inline.
 
-use std::collections::VecDeque;
-use std::sync::{Arc, Condvar, Mutex};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use super::error::atls_error;
-use super::event::{Posted, Registry, atls_event};
+use super::event::{Posted, atls_event};
 use super::guard::{guard, guard_free, guard_value, watch_forks};
-use super::handle::{another, borrow, put, release, require};
+use super::handle::{another, borrow, put, release, require, share};
+use super::mailbox::Mailbox;
+use super::registry::Registry;
 use super::runtime::prepare_thread;
 use super::status::atls_status;
 use super::wakeup::Wakeup;
@@ -31,17 +33,11 @@ enum Kind {
 /// The queue proper; outlives the host's handle for as long as operations run.
 pub struct Inbox {
     kind: Kind,
-    state: Mutex<State>,
-    filled: Condvar,
-    wakeup: Option<Wakeup>,
+    mailbox: Mailbox<Box<Posted>, Wakeup>,
     pub registry: Arc<Registry>,
-}
-
-#[derive(Default)]
-struct State {
-    events: VecDeque<Box<Posted>>,
-    /// The handle is gone, or the queue was stopped: the dispatching thread ends once no operation is left.
-    ending: bool,
+    /// The handle is gone, or the queue is being stopped: no operation comes, and somebody may wait for the last one to leave. Set before who waits looks
+    /// into the registry, and read after an operation has left it: the registry's lock comes between, so that one of the two sees the other.
+    ending: AtomicBool,
 }
 
 impl Inbox {
@@ -53,63 +49,47 @@ impl Inbox {
         self.kind != Kind::Polled
     }
 
-    pub fn push(&self, posted: Box<Posted>) {
-        lock(&self.state).events.push_back(posted);
-        self.filled.notify_all();
-        if let Some(wakeup) = &self.wakeup {
-            wakeup.raise();
+    /// Gives the event back where nobody will take it: the handle of a polled queue is gone.
+    pub fn push(&self, posted: Box<Posted>) -> Option<Box<Posted>> {
+        self.mailbox.push(posted)
+    }
+
+    /// An operation has left the registry.
+    pub fn operation_left(&self) {
+        if self.ending.load(Ordering::SeqCst) {
+            self.mailbox.nudge();
         }
     }
 
-    fn pop(&self) -> Option<Box<Posted>> {
-        let mut state = lock(&self.state);
-        let popped = state.events.pop_front();
-        if let (true, Some(wakeup)) = (state.events.is_empty(), &self.wakeup) {
-            wakeup.clear();
-        }
-        popped
-    }
-
-    /// Waits for an event until `deadline`; true if there may be one.
-    fn wait(&self, deadline: Option<Instant>) -> bool {
-        let mut state = lock(&self.state);
-        while state.events.is_empty() && !state.ending {
-            let left = deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()));
-            state = match left {
-                Some(Duration::ZERO) => return false,
-                Some(left) => {
-                    self.filled.wait_timeout(state, left).map_or_else(|p| p.into_inner().0, |(state, _)| state)
-                }
-                None => self.filled.wait(state).unwrap_or_else(|poison| poison.into_inner()),
-            };
-        }
-        !state.events.is_empty()
-    }
-
-    /// The life of the dispatching thread.
-    fn dispatch(&self) {
-        prepare_thread();
-        mark_thread(true);
-        loop {
-            // While the queue is ending, the CLOSED events of canceled operations still come in.
-            self.wait(Some(Instant::now() + Duration::from_millis(if lock(&self.state).ending { 5 } else { 60_000 })));
-            let mut delivered = false;
-            while let Some(posted) = self.pop() {
-                posted.deliver();
-                delivered = true;
-            }
-            if !delivered && lock(&self.state).ending {
-                if self.registry.is_empty() {
-                    return;
-                }
-                std::thread::sleep(Duration::from_millis(1));
-            }
-        }
+    fn is_ending(&self) -> bool {
+        self.ending.load(Ordering::SeqCst)
     }
 
     fn end(&self) {
-        lock(&self.state).ending = true;
-        self.filled.notify_all();
+        self.ending.store(true, Ordering::SeqCst);
+        self.mailbox.nudge();
+    }
+
+    /// The life of the dispatching thread. While the queue is ending, the events of the operations that are left still come in.
+    fn dispatch(&self) {
+        prepare_thread();
+        mark_thread(true);
+        while self.mailbox.wait(None, || self.is_ending() && self.registry.is_empty()) {
+            let mut next = None;
+            self.mailbox.take(1, |posted| next = Some(posted));
+            if let Some(posted) = next {
+                posted.deliver();
+            }
+        }
+    }
+
+    /// Takes and discards what comes, until no operation is left.
+    fn discard(&self) {
+        while self.mailbox.wait(None, || self.registry.is_empty()) {
+            let mut taken = Vec::new();
+            self.mailbox.take(usize::MAX, |posted| taken.push(posted));
+            taken.into_iter().for_each(Posted::release);
+        }
     }
 }
 
@@ -124,8 +104,8 @@ impl atls_queue {
             Kind::Polled => Some(Wakeup::new().map_err(|error| Error::from_io(error, Phase::Call))?),
             _ => None,
         };
-        let inbox =
-            Arc::new(Inbox { kind, state: Mutex::default(), filled: Condvar::new(), wakeup, registry: Arc::default() });
+        let mailbox = Mailbox::new(wakeup);
+        let inbox = Arc::new(Inbox { kind, mailbox, registry: Arc::default(), ending: AtomicBool::new(false) });
         let thread = match kind {
             Kind::Dispatching => {
                 let serving = inbox.clone();
@@ -140,20 +120,14 @@ impl atls_queue {
     fn stop(&self) -> Result<()> {
         check_may_block()?;
         self.inbox.registry.stop();
+        self.inbox.end();
         if self.inbox.kind == Kind::Polled {
-            // Nobody else may be taking events any more: take them here, so that producers and CLOSED get through.
-            while !self.inbox.registry.is_empty() {
-                match self.inbox.pop() {
-                    Some(posted) => posted.release(),
-                    None => {
-                        self.inbox.wait(Some(Instant::now() + Duration::from_millis(10)));
-                    }
-                }
-            }
+            // Nobody else may be taking events any more: they are taken here, so that producers and CLOSED get through.
+            self.inbox.discard();
         }
         self.inbox.registry.wait(None);
-        self.inbox.end();
-        if let Some(thread) = lock(&self.thread).take() {
+        let thread = lock(&self.thread).take();
+        if let Some(thread) = thread {
             let _ = thread.join();
         }
         Ok(())
@@ -162,7 +136,11 @@ impl atls_queue {
 
 impl Drop for atls_queue {
     fn drop(&mut self) {
+        self.inbox.registry.refuse();
         self.inbox.end();
+        if self.inbox.kind == Kind::Polled {
+            self.inbox.mailbox.abandon().into_iter().for_each(Posted::release);
+        }
     }
 }
 
@@ -208,13 +186,14 @@ unsafe fn create(kind: Kind, queue: *mut *mut atls_queue) -> Result<()> {
 pub unsafe extern "C" fn atls_queue_fd(queue: *const atls_queue) -> i32 {
     guard_value(-1, || {
         let queue = unsafe { borrow(queue, "queue") }.ok();
-        queue.and_then(|queue| queue.inbox.wakeup.as_ref()).map_or(-1, Wakeup::fd)
+        queue.and_then(|queue| queue.inbox.mailbox.bell()).map_or(-1, Wakeup::fd)
     })
 }
 
-/// Takes up to `max` events from a polled queue without waiting; `*count` says how many (0 is no error). `event_size` is
-/// sizeof(atls_event) as the host was compiled. Each event must be released with atls_event_release. Statuses: NULL_ARGUMENT,
-/// INVALID_ARGUMENT, INVALID_STATE (not a polled queue).
+/// Takes up to `max` events from a polled queue without waiting; `*count` says how many (0 is no error). `event_size` is sizeof(atls_event) as
+/// the host was compiled, and the distance from one event to the next: what a host of another version does not know is left out, and what the
+/// library does not know is zero. Each event must be released with atls_event_release. Statuses: NULL_ARGUMENT, INVALID_ARGUMENT (`event_size` is
+/// smaller than in version 0.1), INVALID_STATE (not a polled queue).
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn atls_queue_next(
     queue: *const atls_queue,
@@ -224,11 +203,15 @@ pub unsafe extern "C" fn atls_queue_next(
     count: *mut usize,
     error: *mut *mut atls_error,
 ) -> atls_status {
-    guard(error, || unsafe { take(queue, events, event_size, max, count) })
+    guard(error, || {
+        let queue = unsafe { share(queue, "queue") }?;
+        let places = Places::new(&queue, events, event_size, max, count)?;
+        unsafe { put(count, places.fill(&queue.inbox), "count") }
+    })
 }
 
 /// As atls_queue_next, waiting up to `timeout_ms` for the first event (0: not at all; UINT32_MAX: for ever). `*count` is 0 when the
-/// time is up. Statuses: those of atls_queue_next, WOULD_DEADLOCK.
+/// time is up, or the queue was stopped. Statuses: those of atls_queue_next, at once; WOULD_DEADLOCK.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn atls_queue_wait(
     queue: *const atls_queue,
@@ -240,40 +223,67 @@ pub unsafe extern "C" fn atls_queue_wait(
     error: *mut *mut atls_error,
 ) -> atls_status {
     guard(error, || {
+        let queue = unsafe { share(queue, "queue") }?;
+        let places = Places::new(&queue, events, event_size, max, count)?;
         check_may_block()?;
-        let inbox = &unsafe { borrow(queue, "queue") }?.inbox;
-        let limit = (timeout_ms != u32::MAX).then(|| Instant::now() + Duration::from_millis(timeout_ms.into()));
-        inbox.wait(limit);
-        unsafe { take(queue, events, event_size, max, count) }
+        let inbox = &queue.inbox;
+        let deadline = (timeout_ms != u32::MAX).then(|| Instant::now() + Duration::from_millis(timeout_ms.into()));
+        let mut taken = 0;
+        // Another thread may be faster with what has come: then the wait goes on.
+        while taken == 0 && max > 0 && inbox.mailbox.wait(deadline, || inbox.is_ending()) {
+            taken = places.fill(inbox);
+        }
+        unsafe { put(count, taken, "count") }
     })
 }
 
-unsafe fn take(
-    queue: *const atls_queue,
-    events: *mut atls_event,
-    event_size: usize,
+/// The host's room for events.
+struct Places {
+    first: *mut u8,
+    stride: usize,
     max: usize,
-    count: *mut usize,
-) -> Result<()> {
-    let inbox = &unsafe { borrow(queue, "queue") }?.inbox;
-    require(events, "events")?;
-    require(count, "count")?;
-    if inbox.kind != Kind::Polled {
-        return Err(Error::new(Status::InvalidState, "the queue is not a polled one"));
+}
+
+/// The size of the first atls_event: one that is smaller never was.
+const FIRST_EVENT_SIZE: usize = std::mem::offset_of!(atls_event, opaque) + size_of::<*mut std::ffi::c_void>();
+
+impl Places {
+    fn new(
+        queue: &atls_queue,
+        events: *mut atls_event,
+        stride: usize,
+        max: usize,
+        count: *mut usize,
+    ) -> Result<Places> {
+        require(events, "events")?;
+        require(count, "count")?;
+        if queue.inbox.kind != Kind::Polled {
+            return Err(Error::new(Status::InvalidState, "the queue is not a polled one"));
+        }
+        if stride < FIRST_EVENT_SIZE {
+            let message = format!("event_size is {stride}, and was never below {FIRST_EVENT_SIZE}");
+            return Err(Error::new(Status::InvalidArgument, message));
+        }
+        if max.checked_mul(stride).is_none_or(|bytes| bytes > isize::MAX as usize) {
+            return Err(Error::new(Status::InvalidArgument, format!("{max} events of {stride} bytes are impossible")));
+        }
+        Ok(Places { first: events.cast(), stride, max })
     }
-    if event_size != size_of::<atls_event>() {
-        let message = format!("event_size is {event_size}, this version has {}", size_of::<atls_event>());
-        return Err(Error::new(Status::InvalidArgument, message));
+
+    /// Takes what waits; how many.
+    fn fill(&self, inbox: &Inbox) -> usize {
+        let (mut place, known) = (self.first, self.stride.min(size_of::<atls_event>()));
+        inbox.mailbox.take(self.max, |posted| {
+            let posted = Box::into_raw(posted);
+            // SAFETY: the host says that there is room for `max` events of this size, and `take` gives no more; `posted` was a box just now.
+            unsafe {
+                let event = (*posted).view(posted.cast());
+                place.copy_from_nonoverlapping((&raw const event).cast(), known);
+                place.add(known).write_bytes(0, self.stride - known);
+                place = place.add(self.stride);
+            }
+        })
     }
-    let mut taken = 0;
-    while taken < max {
-        let Some(posted) = inbox.pop() else { break };
-        let posted = Box::into_raw(posted);
-        // SAFETY: the host says that `events` has room for `max`.
-        unsafe { events.add(taken).write((*posted).view(posted.cast())) };
-        taken += 1;
-    }
-    unsafe { put(count, taken, "count") }
 }
 
 /// Gives back an event of a polled queue: its buffer, and its credit where that is automatic. After CLOSED it runs `sink.drop`. The
@@ -296,7 +306,7 @@ pub unsafe extern "C" fn atls_event_release(event: *mut atls_event) {
 /// and those taken before must have been released. Statuses: NULL_ARGUMENT, WOULD_DEADLOCK (in a callback).
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn atls_queue_stop(queue: *mut atls_queue, error: *mut *mut atls_error) -> atls_status {
-    guard(error, || unsafe { borrow(queue, "queue") }?.stop())
+    guard(error, || unsafe { share(queue, "queue") }?.stop())
 }
 
 /// Adds a reference; returns `queue`.
@@ -305,7 +315,9 @@ pub unsafe extern "C" fn atls_queue_ref(queue: *mut atls_queue) -> *mut atls_que
     unsafe { another(queue) }
 }
 
-/// Drops a reference. Operations that run keep what they need; only atls_queue_stop waits for them.
+/// Drops a reference. Operations that run keep what they need and go on, with their callbacks; only atls_queue_stop waits for them. The events of a
+/// polled queue, those that wait and those still to come, are discarded with its last reference: nobody could take them. `sink.drop` then runs
+/// here, or on a thread of the library.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn atls_queue_free(queue: *mut atls_queue) {
     guard_free(|| unsafe { release(queue) });

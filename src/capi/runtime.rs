@@ -7,9 +7,9 @@ use std::time::Duration;
 use tokio::runtime::{Builder, Handle, Runtime};
 
 use super::error::atls_error;
-use super::event::Registry;
 use super::guard::{guard, guard_free, watch_forks};
 use super::handle::{another, borrow, put, release, require};
+use super::registry::Registry;
 use super::status::atls_status;
 use crate::blocking::{check_may_block, mark_thread};
 use crate::error::{Error, Phase, Status};

@@ -6,15 +6,15 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use super::error::atls_error;
-use super::event::{Operation, Poster, atls_sink};
+use super::event::atls_sink;
 use super::guard::{guard, guard_free, guard_value, watch_forks};
 use super::handle::{another, borrow, optional_text, put, release, require, share};
+use super::operation::Operation;
 use super::runtime::atls_runtime;
 use super::server_config::atls_server_config;
 use super::server_config_tls::identity;
 use super::status::atls_status;
 use crate::error::{Error, Result, Status};
-use crate::events::{Observer, Outlet};
 use crate::server::{Server, Settings, bind, supervise};
 
 /// An HTTP server, in TLS or in the clear. Its sink is told of each request with REQUEST, and with CLOSED once the server has stopped and its
@@ -56,11 +56,10 @@ pub(super) unsafe fn start(
 ) -> Result<*mut atls_server> {
     watch_forks();
     let operation = unsafe { Operation::new(sink, &runtime.registry) }?;
-    let observer: Arc<dyn Observer> = Arc::new(Poster(operation.clone()));
-    let shared = Arc::new(Server::new(settings, observer.clone())?);
+    let shared = Arc::new(Server::new(settings, operation.observer())?);
     let made = Arc::new(atls_server { server: shared.clone(), runtime: runtime.clone() });
-    operation.register(&made, &shared, Server::close)?;
-    runtime.handle().spawn(supervise(shared, Outlet::new(observer)));
+    let registration = operation.register(&made, &shared, Server::close)?;
+    runtime.handle().spawn(supervise(shared, registration.begin()));
     Ok(Arc::into_raw(made).cast_mut())
 }
 

@@ -4,18 +4,19 @@ use std::sync::Arc;
 
 use super::bytes::{atls_buf, atls_str};
 use super::error::atls_error;
-use super::event::{Operation, Poster, atls_sink};
+use super::event::atls_sink;
 use super::guard::{guard, guard_free, guard_value};
 use super::handle::{another, borrow, bytes, release};
 use super::head::atls_head;
 use super::headers::atls_headers;
+use super::operation::Operation;
 use super::request_body::ATLS_LENGTH_UNKNOWN;
 use super::runtime::atls_runtime;
 use super::status::atls_status;
 use super::text::owned;
 use super::verdict::atls_verdict;
 use crate::error::{Error, Result, Status};
-use crate::events::{Event, Observer};
+use crate::events::Event;
 use crate::flow::Outgoing;
 use crate::pool;
 use crate::server::{Line, Message, Served};
@@ -56,12 +57,10 @@ pub unsafe extern "C" fn atls_server_request_start(
         let this = unsafe { super::handle::share(request.cast_const(), "request") }?;
         let runtime = unsafe { borrow(runtime, "runtime") }?;
         let operation = unsafe { Operation::new(sink, &runtime.registry) }?;
-        this.served.check_startable()?;
-        operation.register(&this, &this.served, |served| served.cancel.cancel())?;
-        let observer: Arc<dyn Observer> = Arc::new(Poster(operation));
-        let writable = observer.clone();
+        let registration = operation.register(&this, &this.served, |served| served.cancel.cancel())?;
+        let writable = operation.observer();
         let outgoing = Outgoing::new(Box::new(move || writable.post(Event::Writable, None)));
-        this.served.start(observer, outgoing)
+        this.served.start(|| registration.begin(), outgoing)
     })
 }
 

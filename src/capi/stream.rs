@@ -8,9 +8,10 @@ use tokio::io::{AsyncWriteExt, ReadHalf, WriteHalf};
 use super::bytes::atls_buf;
 use super::config::atls_config;
 use super::error::atls_error;
-use super::event::{Operation, Poster, atls_sink};
+use super::event::atls_sink;
 use super::guard::{guard, guard_free, guard_value, watch_forks};
 use super::handle::{another, borrow, bytes, put, release, require, share};
+use super::operation::Operation;
 use super::runtime::{atls_runtime, prepare_thread};
 use super::status::atls_status;
 use super::verdict::atls_verdict;
@@ -19,7 +20,7 @@ use crate::blocking::Driver;
 use crate::connect::{self, Stream};
 use crate::deadline::Wait;
 use crate::error::{Error, Phase, Result, Status};
-use crate::events::{Event, Observer, Outlet};
+use crate::events::{Event, Outlet};
 use crate::flow::{Cancel, Credit, Outgoing, lock};
 use crate::pool;
 use crate::stream::{Shared, drive};
@@ -65,8 +66,7 @@ impl atls_stream {
         verdict: Option<Arc<Verdict>>,
     ) -> Result<(Arc<atls_stream>, Arc<Shared>, Outlet)> {
         let operation = unsafe { Operation::new(sink, &runtime.registry) }?;
-        let observer: Arc<dyn Observer> = Arc::new(Poster(operation.clone()));
-        let writable = observer.clone();
+        let writable = operation.observer();
         let shared = Arc::new(Shared {
             credit: Arc::new(Credit::new(credit, automatic)),
             outgoing: Outgoing::new(Box::new(move || writable.post(Event::Writable, None))),
@@ -75,8 +75,8 @@ impl atls_stream {
             verdict: verdict.map(OnceLock::from).unwrap_or_default(),
         });
         let made = Arc::new(atls_stream { mode: Mode::Events(shared.clone()), _runtime: Some(runtime) });
-        operation.register(&made, &shared, |shared| shared.cancel.cancel())?;
-        Ok((made, shared, Outlet::new(observer)))
+        let registration = operation.register(&made, &shared, |shared| shared.cancel.cancel())?;
+        Ok((made, shared, registration.begin()))
     }
 
     fn cancel(&self) {

@@ -1,14 +1,14 @@
-//! The descriptor of a polled queue: an eventfd on Linux, a pipe elsewhere. Readable while raised.
+//! The descriptor of a polled queue: an eventfd on Linux, a pipe elsewhere. Readable while it rings.
 
 use std::io;
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
-use std::sync::atomic::{AtomicBool, Ordering};
+
+use super::mailbox::Bell;
 
 pub struct Wakeup {
     read: OwnedFd,
     /// None for an eventfd, which is both ends.
     write: Option<OwnedFd>,
-    raised: AtomicBool,
 }
 
 impl Wakeup {
@@ -19,7 +19,7 @@ impl Wakeup {
         if fd < 0 {
             return Err(io::Error::last_os_error());
         }
-        Ok(Wakeup { read: unsafe { OwnedFd::from_raw_fd(fd) }, write: None, raised: AtomicBool::new(false) })
+        Ok(Wakeup { read: unsafe { OwnedFd::from_raw_fd(fd) }, write: None })
     }
 
     #[cfg(not(target_os = "linux"))]
@@ -37,28 +37,23 @@ impl Wakeup {
             }
         }
         let (read, write) = unsafe { (OwnedFd::from_raw_fd(fds[0]), OwnedFd::from_raw_fd(fds[1])) };
-        Ok(Wakeup { read, write: Some(write), raised: AtomicBool::new(false) })
+        Ok(Wakeup { read, write: Some(write) })
     }
 
     pub fn fd(&self) -> i32 {
         self.read.as_raw_fd()
     }
+}
 
-    pub fn raise(&self) {
-        if self.raised.swap(true, Ordering::AcqRel) {
-            return;
-        }
+impl Bell for Wakeup {
+    fn ring(&self) {
         let one = 1u64.to_ne_bytes();
         let fd = self.write.as_ref().map_or(self.read.as_raw_fd(), AsRawFd::as_raw_fd);
-        // SAFETY: eight bytes from a local array. It cannot fill up: it is raised only after it was cleared.
+        // SAFETY: eight bytes from a local array. It cannot fill up: it is rung only after it was silenced.
         let _ = unsafe { libc::write(fd, one.as_ptr().cast(), one.len()) };
     }
 
-    /// Call with the queue locked, so that no event can slip in between.
-    pub fn clear(&self) {
-        if !self.raised.swap(false, Ordering::AcqRel) {
-            return;
-        }
+    fn silence(&self) {
         let mut buffer = [0u8; 8];
         // SAFETY: eight bytes into a local array.
         let _ = unsafe { libc::read(self.read.as_raw_fd(), buffer.as_mut_ptr().cast(), buffer.len()) };

@@ -13,7 +13,7 @@ use super::Limits;
 use super::message::Message;
 use super::show::Client;
 use crate::error::{Error, Result, Status};
-use crate::events::{Observer, Outlet};
+use crate::events::Outlet;
 use crate::flow::{Cancel, Credit, Outgoing, lock};
 use crate::http::Head;
 use crate::stream::Handover;
@@ -122,14 +122,15 @@ impl Served {
         }
     }
 
-    /// The host takes the request: events go to `observer`, the answer's body comes through `outgoing`. Errors: InvalidState, Closed.
-    pub fn start(&self, observer: Arc<dyn Observer>, outgoing: Outgoing) -> Result<()> {
+    /// The host takes the request: its events go to what `begin` gives, which is asked only when nothing can fail any more; the answer's body comes through
+    /// `outgoing`. Errors: InvalidState, Closed.
+    pub fn start(&self, begin: impl FnOnce() -> Outlet, outgoing: Outgoing) -> Result<()> {
         let mut said = lock(&self.said);
         said.check_startable()?;
         said.started = true;
         outgoing.open();
         let _ = self.outgoing.set(Arc::new(outgoing));
-        said.outlet = Some(Outlet::new(observer));
+        said.outlet = Some(begin());
         wake(said);
         Ok(())
     }
@@ -153,11 +154,6 @@ impl Served {
     pub(super) fn body_limits(&self, limits: &Limits) -> (u64, Option<Duration>) {
         let said = lock(&self.said);
         (said.body_limit.unwrap_or(limits.body), said.body_deadline.unwrap_or(limits.receive_body))
-    }
-
-    /// As `start`, before anything is made for it.
-    pub fn check_startable(&self) -> Result<()> {
-        lock(&self.said).check_startable()
     }
 
     /// The host has no handle any more: what it has not finished it will not.

@@ -1,0 +1,232 @@
+//! Gate and mailbox under a model checker: every interleaving of small programs. The very files of the library, with loom's locks for the standard
+//! library's.
+
+#[path = "../../src/capi/gate.rs"]
+#[allow(dead_code)]
+mod gate;
+#[path = "../../src/capi/mailbox.rs"]
+#[allow(dead_code)]
+mod mailbox;
+
+mod sync {
+    pub use loom::sync::{Condvar, Mutex, MutexGuard};
+
+    pub fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+        mutex.lock().unwrap_or_else(|poison| poison.into_inner())
+    }
+}
+
+use gate::Gate;
+use loom::sync::Arc;
+use loom::sync::atomic::{AtomicU32, Ordering};
+use loom::thread;
+use mailbox::{Bell, Mailbox};
+
+const CLOSED: u32 = 99;
+
+/// What a host is shown. The moments between the atomic steps are where another thread may come in.
+#[derive(Default)]
+struct Host {
+    inside: AtomicU32,
+    shown: sync_list::List,
+}
+
+mod sync_list {
+    /// Not one of loom's: it is no part of what is checked, and adds no interleavings.
+    #[derive(Default)]
+    pub struct List(std::sync::Mutex<Vec<u32>>);
+
+    impl List {
+        pub fn push(&self, item: u32) {
+            self.0.lock().expect("no panic").push(item);
+        }
+
+        pub fn all(&self) -> Vec<u32> {
+            self.0.lock().expect("no panic").clone()
+        }
+    }
+}
+
+impl Host {
+    fn call(&self, event: u32) {
+        assert_eq!(self.inside.fetch_add(1, Ordering::SeqCst), 0, "two callbacks at a time");
+        self.shown.push(event);
+        self.inside.fetch_sub(1, Ordering::SeqCst);
+    }
+
+    /// Each thread's events in its order, CLOSED once and last.
+    fn check(&self, threads: &[&[u32]]) {
+        let shown = self.shown.all();
+        assert_eq!(shown.iter().position(|event| *event == CLOSED), Some(shown.len() - 1), "{shown:?}");
+        for posted in threads {
+            let seen: Vec<_> = shown.iter().filter(|event| posted.contains(event)).collect();
+            assert!(posted.iter().collect::<Vec<_>>().starts_with(&seen), "{shown:?}");
+        }
+    }
+}
+
+fn post_inline(gate: &Gate<u32>, host: &Host, events: &[u32]) {
+    for event in events {
+        gate.deliver(*event, *event == CLOSED, |event| host.call(event));
+    }
+}
+
+#[test]
+fn inline_nothing_comes_after_closed() {
+    loom::model(|| {
+        let shared = Arc::new((Gate::new(), Host::default()));
+        shared.0.open();
+        let others = [&[1, 2][..], &[11][..]].map(|events| {
+            let shared = shared.clone();
+            thread::spawn(move || post_inline(&shared.0, &shared.1, events))
+        });
+        post_inline(&shared.0, &shared.1, &[CLOSED]);
+        others.into_iter().for_each(|other| other.join().expect("no panic"));
+        shared.1.check(&[&[1, 2], &[11]]);
+    });
+}
+
+#[test]
+fn inline_two_ends_give_one_closed_and_a_callback_may_post() {
+    loom::model(|| {
+        let shared = Arc::new((Gate::new(), Host::default()));
+        shared.0.open();
+        let other = {
+            let shared = shared.clone();
+            thread::spawn(move || {
+                shared.0.deliver(1, false, |event| {
+                    shared.1.call(event);
+                    if event == 1 {
+                        // From inside the callback: it comes after, not within.
+                        shared.0.deliver(2, false, |_| panic!("another thread delivers"));
+                    }
+                });
+                post_inline(&shared.0, &shared.1, &[CLOSED]);
+            })
+        };
+        post_inline(&shared.0, &shared.1, &[CLOSED]);
+        other.join().expect("no panic");
+        shared.1.check(&[&[1, 2]]);
+    });
+}
+
+#[test]
+fn an_operation_that_never_began_says_nothing() {
+    loom::model(|| {
+        let gate = Arc::new(Gate::new());
+        let other = {
+            let gate = gate.clone();
+            thread::spawn(move || gate.deliver(1, false, |_| panic!("an event of an operation that never began")))
+        };
+        gate.shut();
+        gate.open();
+        assert_eq!(gate.pass(CLOSED, true, |_| panic!("CLOSED of an operation that never began")), Some(CLOSED));
+        other.join().expect("no panic");
+    });
+}
+
+/// A descriptor: whether it is readable, with a moment before and after each system call.
+#[derive(Default)]
+struct Descriptor(AtomicU32);
+
+impl Bell for Descriptor {
+    fn ring(&self) {
+        assert_eq!(self.0.swap(1, Ordering::SeqCst), 0, "rung while it rings");
+    }
+
+    fn silence(&self) {
+        assert_eq!(self.0.swap(0, Ordering::SeqCst), 1, "silenced while it is silent");
+    }
+}
+
+impl Descriptor {
+    fn readable(&self) -> bool {
+        self.0.load(Ordering::SeqCst) == 1
+    }
+}
+
+#[test]
+fn queued_nothing_comes_after_closed_and_the_descriptor_tells_the_truth() {
+    loom::model(|| {
+        let shared = Arc::new((Gate::new(), Mailbox::new(Some(Descriptor::default()))));
+        shared.0.open();
+        let post = |shared: &(Gate<u32>, Mailbox<u32, Descriptor>), event: u32| {
+            shared.0.pass(event, event == CLOSED, |event| assert_eq!(shared.1.push(event), None))
+        };
+        let other = {
+            let shared = shared.clone();
+            thread::spawn(move || [1, 2].map(|event| post(&shared, event)))
+        };
+        let mut taken = Vec::new();
+        shared.1.take(1, |event| taken.push(event));
+        post(&shared, CLOSED);
+        other.join().expect("no panic");
+        // Nobody posts any more: readable exactly while there is something to take.
+        loop {
+            let readable = shared.1.bell().is_some_and(Descriptor::readable);
+            let count = shared.1.take(1, |event| taken.push(event));
+            assert_eq!(readable, count == 1);
+            if count == 0 {
+                break;
+            }
+        }
+        assert_eq!(taken.last(), Some(&CLOSED), "{taken:?}");
+        assert!(taken.windows(2).all(|pair| pair[0] < pair[1]), "{taken:?}");
+    });
+}
+
+#[test]
+fn every_waiter_gets_its_event() {
+    // A wake-up that is lost leaves a thread waiting for ever, which the model checker reports as a deadlock.
+    loom::model(|| {
+        let mailbox = Arc::new(Mailbox::<u32, Descriptor>::new(None));
+        let waiters = [(); 2].map(|()| {
+            let mailbox = mailbox.clone();
+            thread::spawn(move || {
+                let mut taken = 0;
+                while taken == 0 && mailbox.wait(None, || false) {
+                    taken = mailbox.take(1, |_| ());
+                }
+                taken
+            })
+        });
+        mailbox.push(1);
+        mailbox.push(2);
+        assert_eq!(waiters.map(|waiter| waiter.join().expect("no panic")), [1, 1]);
+    });
+}
+
+#[test]
+fn the_last_one_to_leave_ends_the_wait() {
+    // As a queue does it: `ending` is set before who waits looks at what is left, and read after it has left.
+    loom::model(|| {
+        let left = sync::Mutex::new(1);
+        let shared = Arc::new((Mailbox::<u32, Descriptor>::new(None), AtomicU32::new(0), left));
+        let other = {
+            let shared = shared.clone();
+            thread::spawn(move || {
+                *sync::lock(&shared.2) = 0;
+                if shared.1.load(Ordering::SeqCst) == 1 {
+                    shared.0.nudge();
+                }
+            })
+        };
+        shared.1.store(1, Ordering::SeqCst);
+        assert!(!shared.0.wait(None, || *sync::lock(&shared.2) == 0));
+        other.join().expect("no panic");
+    });
+}
+
+#[test]
+fn what_is_pushed_to_nobody_comes_back() {
+    loom::model(|| {
+        let mailbox = Arc::new(Mailbox::new(Some(Descriptor::default())));
+        let other = {
+            let mailbox = mailbox.clone();
+            thread::spawn(move || mailbox.push(1).map_or(0, |_| 1))
+        };
+        let left = mailbox.abandon().len();
+        assert_eq!(other.join().expect("no panic") + left, 1, "released once, by one of the two");
+        assert!(!mailbox.bell().is_some_and(Descriptor::readable));
+    });
+}
