@@ -2,9 +2,12 @@
 
 use serde_json::Value;
 
+use super::events::EventRule;
 use super::fields::Fields;
-use super::{DEFAULT_PCCS, INTEL_PCS, base_url};
+use super::outside::base_url;
+use super::{DEFAULT_PCCS, INTEL_PCS};
 use crate::attest::dstack::app_compose::{ComposeHash, candidates};
+use crate::attest::dstack::key_provider::KeyProvider;
 use crate::error::Result;
 
 const TCB_STATUSES: [&str; 9] = [
@@ -45,20 +48,6 @@ pub struct Bootchain {
     pub label: String,
     pub mrtd: [u8; 48],
     pub rtmr: [[u8; 48]; 3],
-}
-
-#[derive(Clone, Debug)]
-pub struct KeyProvider {
-    pub name: String,
-    pub id: Option<String>,
-}
-
-#[derive(Clone, Debug)]
-pub struct EventRule {
-    pub name: String,
-    pub payload_sha256: Option<[u8; 32]>,
-    pub count: Option<u64>,
-    pub before: Option<String>,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -120,7 +109,7 @@ impl DstackTdx {
             app_id: fields.hexes("app_id")?,
             key_provider: read_key_provider(&mut fields)?,
             require_mr_config_id: fields.bool("require_mr_config_id")?.unwrap_or(false),
-            events: read_events(&mut fields)?,
+            events: EventRule::read(&mut fields)?,
             pccs_named: pccs.is_some(),
             pccs_url: read_pccs(&fields, pccs)?,
             cache_collateral: fields.bool("cache_collateral")?.unwrap_or(false),
@@ -181,6 +170,12 @@ impl Bootchain {
 fn read_applications(fields: &mut Fields) -> Result<Vec<ComposeHash>> {
     let mut found = match fields.take("app_compose") {
         None => Vec::new(),
+        Some(Value::String(text)) if text.trim().is_empty() => {
+            return Err(fields.invalid("app_compose", "is an empty text, which no application has".into()));
+        }
+        Some(Value::Object(members)) if members.is_empty() => {
+            return Err(fields.invalid("app_compose", "is an empty manifest, which no application has".into()));
+        }
         Some(manifest @ (Value::String(_) | Value::Object(_))) => candidates(&manifest),
         Some(other) => return Err(fields.invalid("app_compose", format!("{other} is neither a manifest nor its text"))),
     };
@@ -194,28 +189,12 @@ fn read_key_provider(fields: &mut Fields) -> Result<Option<KeyProvider>> {
     let Some(name) = provider.string("name")? else {
         return Err(provider.invalid("name", "missing field `name`".into()));
     };
+    if name.is_empty() {
+        return Err(provider.invalid("name", "is empty, which no key provider's is".into()));
+    }
     let id = provider.string("id")?;
     provider.finish()?;
     Ok(Some(KeyProvider { name, id }))
-}
-
-fn read_events(fields: &mut Fields) -> Result<Vec<EventRule>> {
-    let read = |mut rule: Fields| {
-        let Some(name) = rule.string("name")? else {
-            return Err(rule.invalid("name", "missing field `name`".into()));
-        };
-        let payload_sha256 = match rule.string("payload_sha256")? {
-            None => None,
-            Some(text) => Some(
-                crate::attest::hash::unhex_array(&text)
-                    .ok_or_else(|| rule.invalid("payload_sha256", format!("{text:?} is not 64 hex digits")))?,
-            ),
-        };
-        let (count, before) = (rule.u64("count")?, rule.string("before")?);
-        rule.finish()?;
-        Ok(EventRule { name, payload_sha256, count, before })
-    };
-    fields.objects("events")?.unwrap_or_default().into_iter().map(read).collect()
 }
 
 fn read_pccs(fields: &Fields, value: Option<Value>) -> Result<String> {
@@ -263,8 +242,19 @@ impl Tcb {
         };
         let Some(mut tcb) = tcb else { return Ok(out) };
         out.qe_grace_period = tcb.u64("qe_grace_period")?;
+        if out.qe_grace_period.is_some() && !out_of_date {
+            let why = "qe_grace_period requires allowed_tcb_status to include OutOfDate";
+            return Err(tcb.invalid("qe_grace_period", why.into()));
+        }
         out.min_evaluation_number = tcb.u64("min_evaluation_number")?;
         out.rejected_advisories = tcb.strings("rejected_advisories")?.unwrap_or_default();
+        for (index, id) in out.rejected_advisories.iter().enumerate() {
+            // Another spelling would reject nothing.
+            if !id.strip_prefix("INTEL-SA-").is_some_and(|number| number.len() == 5 && is_number(number)) {
+                let why = format!("{id:?} is not an advisory as the vendor writes them, INTEL-SA-00000");
+                return Err(tcb.invalid(&format!("rejected_advisories[{index}]"), why));
+            }
+        }
         out.allow_smt = tcb.bool("allow_smt")?.unwrap_or(true);
         out.allow_cached_keys = tcb.bool("allow_cached_keys")?.unwrap_or(true);
         out.allow_dynamic_platform = tcb.bool("allow_dynamic_platform")?.unwrap_or(true);
@@ -294,9 +284,19 @@ impl MaskedValue {
             object.hex(part)?.ok_or_else(|| object.invalid(part, format!("missing field `{part}`")))
         };
         let masked = MaskedValue { mask: part("mask")?, value: part("value")? };
+        if masked.mask == [0; 8] {
+            return Err(object.invalid("mask", "is zero, which compares nothing".into()));
+        }
+        if masked.value.iter().zip(masked.mask).any(|(value, mask)| value & !mask != 0) {
+            return Err(object.invalid("value", "has bits outside the mask, which are not compared".into()));
+        }
         object.finish()?;
         Ok(Some(masked))
     }
+}
+
+fn is_number(text: &str) -> bool {
+    text.bytes().all(|byte| byte.is_ascii_digit())
 }
 
 impl Hardware {

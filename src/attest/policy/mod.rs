@@ -4,13 +4,17 @@
 //! given twice is an error that names it, and what this version cannot enforce is UNSUPPORTED rather than ignored.
 
 mod dstack_tdx;
+mod events;
 mod fields;
+mod outside;
 
-pub use dstack_tdx::{Bootchain, DstackTdx, EventRule, KeyProvider, MaskedValue};
+pub use dstack_tdx::{Bootchain, DstackTdx, MaskedValue};
+pub use events::EventRule;
 
 use crate::attest::{Protocol, json};
 use crate::error::{Error, Result, Status};
 use fields::Fields;
+use outside::{base_url, roots};
 
 /// Default collateral service of `dstack_tdx` policies that name none (attested-tls spec 2).
 pub const DEFAULT_PCCS: &str = "https://pccs.phala.network";
@@ -137,14 +141,18 @@ impl Policy {
             return Err(identity.invalid("require_key_event", why.into()));
         }
         self.extra_roots_pem = identity.strings("extra_roots_pem")?.unwrap_or_default();
+        for (index, pem) in self.extra_roots_pem.iter().enumerate() {
+            roots(pem).map_err(|why| identity.invalid(&format!("extra_roots_pem[{index}]"), why))?;
+        }
         self.spki_sha256 = identity.digests("spki_sha256")?.unwrap_or_default();
         identity.finish()
     }
 
     fn read_collateral(&mut self, top: &mut Fields) -> Result<()> {
         let Some(mut collateral) = top.object("collateral")? else { return Ok(()) };
-        for source in collateral.strings("sources")?.unwrap_or_default() {
-            self.collateral_sources.push(base_url(&source).map_err(|why| collateral.invalid("sources", why))?);
+        for (index, source) in collateral.strings("sources")?.unwrap_or_default().iter().enumerate() {
+            let base = base_url(source).map_err(|why| collateral.invalid(&format!("sources[{index}]"), why))?;
+            self.collateral_sources.push(base);
         }
         self.collateral_offline = collateral.bool("offline")?.unwrap_or(false);
         self.collateral_max_age_s = collateral.u64("max_age_s")?;
@@ -178,28 +186,6 @@ impl Policy {
         }
         Ok(())
     }
-}
-
-/// Strips what a collateral URL may end with, so that the API's own paths can follow.
-fn base_url(url: &str) -> std::result::Result<String, String> {
-    if url.is_empty() {
-        return Ok(INTEL_PCS.into());
-    }
-    let rest = url
-        .strip_prefix("https://")
-        .or_else(|| url.strip_prefix("http://"))
-        .ok_or_else(|| format!("{url:?} is not an http:// or https:// URL"))?;
-    if rest.is_empty()
-        || rest.starts_with('/')
-        || rest.contains(|c: char| c.is_whitespace() || c.is_control() || c == '@')
-    {
-        return Err(format!("{url:?} has no plain host"));
-    }
-    let mut base = url.trim_end_matches('/');
-    for suffix in ["/sgx/certification/v4", "/tdx/certification/v4"] {
-        base = base.strip_suffix(suffix).unwrap_or(base);
-    }
-    Ok(base.trim_end_matches('/').into())
 }
 
 #[cfg(test)]
