@@ -143,7 +143,8 @@ pub unsafe extern "C" fn atls_request_set_redirects(
 }
 
 /// Accepts gzip, deflate, br and zstd, and decodes them as the bytes come; an Accept-Encoding header of the caller's is replaced. The head that
-/// is shown stays the server's. A coding that was not asked for, or broken, is CONTENT_CODING; one that ends too early is TRUNCATED. Statuses:
+/// is shown stays the server's. A coding that was not asked for, or broken, is CONTENT_CODING; one that ends too early is TRUNCATED. Several gzip
+/// members or zstd frames in a row are one body (RFC 1952, RFC 8878); any other byte behind the end, zeros too, is CONTENT_CODING. Statuses:
 /// NULL_ARGUMENT.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn atls_request_set_decode(

@@ -132,8 +132,9 @@ pub unsafe extern "C" fn atls_server_config_set_keep_alive(
     })
 }
 
-/// Decodes bodies of requests by their Content-Encoding: gzip, deflate, br and zstd; another one is answered with 415, what cannot be decoded with 400. The
-/// limit of a body is that of what comes out. The head stays as it is. Off by default. Statuses: NULL_ARGUMENT.
+/// Decodes bodies of requests by their Content-Encoding: gzip, deflate, br and zstd; another one is answered with 415, what cannot be decoded, or has bytes
+/// behind its end that are no further gzip member or zstd frame, with 400. The limit of a body is that of what comes out. The head stays as it is. Off by
+/// default. Statuses: NULL_ARGUMENT.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn atls_server_config_set_decode(
     config: *mut atls_server_config,

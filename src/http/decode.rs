@@ -163,16 +163,16 @@ impl Layer {
         Ok(piece)
     }
 
-    /// gzip and zstd are sequences of members (RFC 1952 section 2.2, RFC 8878 section 3). What is neither, after the end, is nobody's.
+    /// gzip and zstd are sequences of members (RFC 1952 section 2.2, RFC 8878 section 3; skippable frames are frames). What is neither, after the
+    /// end, would be read by some and not by others. The first byte decides, which is there in any cut.
     fn between_members(&mut self) -> Result<()> {
         let another = match self.name {
             "gzip" => self.input.starts_with(&[0x1f]),
-            "zstd" => self.input.starts_with(&[0x28]),
+            "zstd" => self.input.first().is_some_and(|byte| matches!(byte, 0x28 | 0x50..=0x5f)),
             _ => false,
         };
         if !another {
-            self.input = Bytes::new();
-            return Ok(());
+            return Err(broken(format!("bytes behind the end of the content coding {}", self.name)));
         }
         self.done = false;
         match &mut self.codec {
@@ -310,8 +310,15 @@ mod tests {
             assert_eq!(cut.status, Status::Truncated);
         }
         for coding in CODINGS {
-            let stray = [encode(coding, b"data"), vec![0, 1, 2, 0]].concat();
-            assert_eq!(decode(field(coding), &stray, 5).unwrap(), b"data", "{coding}");
+            for stray in [&b"\0"[..], &[0; 10], b"\x1f\x8b\x07", b"x"] {
+                let wire = [encode(coding, b"data"), stray.to_vec()].concat();
+                let error = decode(field(coding), &wire, 5).unwrap_err();
+                assert_eq!(
+                    (error.status, error.detail),
+                    (Status::ContentCoding, Detail::BadCoding),
+                    "{coding}: {error}"
+                );
+            }
         }
         let layered = encode("br", &encode("gzip", b"data"));
         assert_eq!(decode("gzip, br", &layered, 4).unwrap(), b"data");

@@ -191,6 +191,14 @@ static void decoded(void)
         CHECK(strstr(post("identity", "plain", 5, chunked), "\r\n\r\nplain"));
         CHECK(strncmp(post("gzip", hello, sizeof hello - 3, chunked), "HTTP/1.1 400 ", 13) == 0);
         CHECK(strncmp(post("gzip", "not gzip at all", 15, chunked), "HTTP/1.1 400 ", 13) == 0);
+        /* Two members are one body; with bytes between them that are none, nothing is. */
+        char two[2 * sizeof hello + 10] = {0};
+        memcpy(two, hello, sizeof hello);
+        memcpy(two + sizeof hello, hello, sizeof hello);
+        CHECK(strstr(post("gzip", two, 2 * sizeof hello, chunked), "\r\n\r\nhellohello"));
+        memset(two + sizeof hello, 0, 10);
+        memcpy(two + sizeof hello + 10, hello, sizeof hello);
+        CHECK(strncmp(post("gzip", two, sizeof two, chunked), "HTTP/1.1 400 ", 13) == 0);
         CHECK(strncmp(post("gzip", thousand, sizeof thousand, chunked), "HTTP/1.1 413 ", 13) == 0);
         CHECK(strncmp(post("rot13", "uryyb", 5, chunked), "HTTP/1.1 415 ", 13) == 0);
     }
