@@ -2257,7 +2257,8 @@ atls_status atls_request_set_redirects(struct atls_request *request,
 
 /*
  Accepts gzip, deflate, br and zstd, and decodes them as the bytes come; an Accept-Encoding header of the caller's is replaced. The head that
- is shown stays the server's. A coding that was not asked for, or broken, is CONTENT_CODING; one that ends too early is TRUNCATED. Statuses:
+ is shown stays the server's. A coding that was not asked for, or broken, is CONTENT_CODING; one that ends too early is TRUNCATED. Several gzip
+ members or zstd frames in a row are one body (RFC 1952, RFC 8878); any other byte behind the end, zeros too, is CONTENT_CODING. Statuses:
  NULL_ARGUMENT.
  */
 atls_status atls_request_set_decode(struct atls_request *request,
@@ -2523,7 +2524,9 @@ size_t atls_client_idle(const struct atls_client *client);
 
 /*
  Keeps the cookies that answers set, and sends them back to the same host, and to no other (RFC 6265, without Domain); a request with a Cookie
- header of its own is left alone. Off by default; off empties the jar. Statuses: NULL_ARGUMENT.
+ header of its own is left alone. At most 100 cookies of a host are kept and 3,000 in all: a new one takes the place of the one that was unused longest. A
+ Set-Cookie line beyond 4,096 bytes is ignored; of cookies beyond 8,192 bytes in one request those set last are sent. Off by default; off empties
+ the jar. Statuses: NULL_ARGUMENT.
  */
 atls_status atls_client_set_cookies(const struct atls_client *client,
                                     bool keep,
@@ -2714,8 +2717,9 @@ atls_status atls_server_config_set_keep_alive(struct atls_server_config *config,
                                               struct atls_error **error);
 
 /*
- Decodes bodies of requests by their Content-Encoding: gzip, deflate, br and zstd; another one is answered with 415, what cannot be decoded with 400. The
- limit of a body is that of what comes out. The head stays as it is. Off by default. Statuses: NULL_ARGUMENT.
+ Decodes bodies of requests by their Content-Encoding: gzip, deflate, br and zstd; another one is answered with 415, what cannot be decoded, or has bytes
+ behind its end that are no further gzip member or zstd frame, with 400. The limit of a body is that of what comes out. The head stays as it is. Off by
+ default. Statuses: NULL_ARGUMENT.
  */
 atls_status atls_server_config_set_decode(struct atls_server_config *config,
                                           bool decode,

@@ -231,7 +231,9 @@ fn count(client: *const atls_client, which: impl Fn(Counts) -> usize) -> usize {
 }
 
 /// Keeps the cookies that answers set, and sends them back to the same host, and to no other (RFC 6265, without Domain); a request with a Cookie
-/// header of its own is left alone. Off by default; off empties the jar. Statuses: NULL_ARGUMENT.
+/// header of its own is left alone. At most 100 cookies of a host are kept and 3,000 in all: a new one takes the place of the one that was unused longest. A
+/// Set-Cookie line beyond 4,096 bytes is ignored; of cookies beyond 8,192 bytes in one request those set last are sent. Off by default; off empties
+/// the jar. Statuses: NULL_ARGUMENT.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn atls_client_set_cookies(
     client: *const atls_client,

@@ -1,51 +1,57 @@
 //! A jar of cookies (RFC 6265). They go back to the host that set them and to no other: what a Domain attribute says beyond that would
-//! carry them from an attested host to one that is not.
+//! carry them from an attested host to one that is not. No host can fill it for the others, or make requests grow.
 
+use std::cmp::Reverse;
+use std::collections::HashMap;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use cookie_store::{CookieStore, RawCookie};
+use cookie_store::{Cookie, RawCookie};
 
 use super::{Head, Location};
 use crate::flow::lock;
 
-/// Bytes of one cookie, and cookies of one answer, that are looked at.
+/// Bytes of a Set-Cookie line that is looked at, and cookies of one host and of all (RFC 6265 section 6.1 asks for 4,096, 50 and 3,000).
 const MAX_COOKIE: usize = 4096;
-const MAX_SET: usize = 50;
-/// Cookies of all hosts together; when there are more, new ones are not taken.
-const MAX_COOKIES: usize = 3000;
+const PER_HOST: usize = 100;
+const IN_ALL: usize = 3000;
+/// Bytes of the line that goes out: what servers commonly take of a head. Of what does not fit, the newest goes.
+const MAX_LINE: usize = 8 << 10;
 
 /// Off until it is enabled.
 #[derive(Default)]
 pub struct Jar {
     enabled: AtomicBool,
-    store: Mutex<CookieStore>,
+    kept: Mutex<Kept>,
+}
+
+/// Invariants: `count` is that of all entries; no host is without one.
+#[derive(Default)]
+struct Kept {
+    hosts: HashMap<String, Vec<Entry>>,
+    count: usize,
+    /// Goes up by one for each cookie that is taken and each request that is made.
+    clock: u64,
+}
+
+struct Entry {
+    cookie: Cookie<'static>,
+    /// When it was first set, when last, and when it was last sent or set.
+    made: u64,
+    set: u64,
+    used: u64,
 }
 
 impl Jar {
     /// Takes what an answer from `location` sets.
     pub fn store(&self, head: &Head, location: &Location) {
-        let mut fields = head.all("set-cookie").filter(|field| field.len() <= MAX_COOKIE).take(MAX_SET).peekable();
+        let mut fields = head.all("set-cookie").filter(|field| field.len() <= MAX_COOKIE).peekable();
         if !self.enabled() || fields.peek().is_none() {
             return;
         }
-        let mut jar = lock(&self.store);
-        for field in fields {
-            let Some(mut cookie) = std::str::from_utf8(field).ok().and_then(|text| RawCookie::parse(text).ok()) else {
-                continue;
-            };
-            cookie.unset_domain();
-            // The prefixes of RFC 6265bis: what such a name promises must hold.
-            let promised = match cookie.name() {
-                name if name.starts_with("__Host-") => cookie.secure() == Some(true) && cookie.path() == Some("/"),
-                name if name.starts_with("__Secure-") => cookie.secure() == Some(true),
-                _ => true,
-            };
-            let secure = cookie.secure() == Some(true);
-            let full = || jar.iter_any().count() >= MAX_COOKIES;
-            if promised && (!secure || !location.plain) && !full() {
-                let _ = jar.insert_raw(&cookie, location.url());
-            }
+        let mut kept = lock(&self.kept);
+        for cookie in fields.filter_map(|field| acceptable(field, location)) {
+            kept.take(host(location), cookie);
         }
     }
 
@@ -54,11 +60,27 @@ impl Jar {
         if !self.enabled() {
             return None;
         }
-        let jar = lock(&self.store);
-        let mut found = jar.matches(location.url());
-        // Longer paths first (RFC 6265 section 5.4); names keep equal ones in a fixed order.
-        found.sort_by(|a, b| b.path.len().cmp(&a.path.len()).then_with(|| a.name().cmp(b.name())));
-        let pairs: Vec<String> = found.iter().map(|cookie| format!("{}={}", cookie.name(), cookie.value())).collect();
+        let mut kept = lock(&self.kept);
+        kept.clock += 1;
+        let now = kept.clock;
+        let entries = kept.hosts.get_mut(host(location))?;
+        let fits = |entry: &&mut Entry| !entry.cookie.is_expired() && entry.cookie.matches(location.url());
+        let mut found: Vec<&mut Entry> = entries.iter_mut().filter(fits).collect();
+        found.sort_by_key(|entry| Reverse(entry.set));
+        let (mut length, mut count) = (0, 0);
+        for entry in &found {
+            length += pair_length(&entry.cookie) + if count == 0 { 0 } else { 2 };
+            if length > MAX_LINE {
+                break;
+            }
+            count += 1;
+        }
+        found.truncate(count);
+        // Longer paths first, then the older ones (RFC 6265 section 5.4).
+        found.sort_by(|a, b| b.cookie.path.len().cmp(&a.cookie.path.len()).then(a.made.cmp(&b.made)));
+        found.iter_mut().for_each(|entry| entry.used = now);
+        let pairs: Vec<String> =
+            found.iter().map(|entry| format!("{}={}", entry.cookie.name(), entry.cookie.value())).collect();
         (!pairs.is_empty()).then(|| pairs.join("; "))
     }
 
@@ -66,13 +88,94 @@ impl Jar {
     pub fn enable(&self, on: bool) {
         self.enabled.store(on, Ordering::Release);
         if !on {
-            lock(&self.store).clear();
+            *lock(&self.kept) = Kept::default();
         }
     }
 
     fn enabled(&self) -> bool {
         self.enabled.load(Ordering::Acquire)
     }
+}
+
+impl Kept {
+    /// Sets, replaces or, where it has expired, removes one. Only what is new needs room.
+    fn take(&mut self, host: &str, cookie: Cookie<'static>) {
+        self.clock += 1;
+        let now = self.clock;
+        let entries = self.hosts.get_mut(host);
+        let same = |entry: &Entry| entry.cookie.name() == cookie.name() && *entry.cookie.path == *cookie.path;
+        let place = entries.as_ref().and_then(|entries| entries.iter().position(same));
+        match (place, entries) {
+            (Some(place), _) if cookie.is_expired() => self.remove(host, place),
+            (Some(place), Some(entries)) => {
+                let made = entries[place].made;
+                entries[place] = Entry { cookie, made, set: now, used: now };
+            }
+            _ if cookie.is_expired() => {}
+            _ => {
+                self.make_room(host);
+                let entry = Entry { cookie, made: now, set: now, used: now };
+                self.hosts.entry(host.to_owned()).or_default().push(entry);
+                self.count += 1;
+            }
+        }
+    }
+
+    /// What has expired goes first, then what was unused longest: of this host where it has its share, else of all.
+    fn make_room(&mut self, host: &str) {
+        let of_host = self.hosts.get(host).map_or(0, Vec::len) >= PER_HOST;
+        if !of_host && self.count < IN_ALL {
+            return;
+        }
+        let worst = |entries: &[Entry]| {
+            let rank = |(_, entry): &(usize, &Entry)| (!entry.cookie.is_expired(), entry.used, entry.set);
+            entries.iter().enumerate().min_by_key(rank).map(|found| (rank(&found), found.0))
+        };
+        let found = match of_host {
+            true => self.hosts.get(host).and_then(|entries| worst(entries)).map(|(_, place)| (host.to_owned(), place)),
+            false => {
+                let each = self.hosts.iter().filter_map(|(host, entries)| Some((worst(entries)?, host)));
+                each.min().map(|((_, place), host)| (host.clone(), place))
+            }
+        };
+        if let Some((host, place)) = found {
+            self.remove(&host, place);
+        }
+    }
+
+    fn remove(&mut self, host: &str, place: usize) {
+        let Some(entries) = self.hosts.get_mut(host) else { return };
+        entries.remove(place);
+        self.count -= 1;
+        if entries.is_empty() {
+            self.hosts.remove(host);
+        }
+    }
+}
+
+fn host(location: &Location) -> &str {
+    location.url().host_str().unwrap_or_default()
+}
+
+fn pair_length(cookie: &Cookie<'_>) -> usize {
+    cookie.name().len() + 1 + cookie.value().len()
+}
+
+/// One Set-Cookie line, read; `None` for what must not be kept, or is none.
+fn acceptable(field: &[u8], location: &Location) -> Option<Cookie<'static>> {
+    let mut cookie = RawCookie::parse(std::str::from_utf8(field).ok()?).ok()?;
+    cookie.unset_domain();
+    // The prefixes of RFC 6265bis: what such a name promises must hold.
+    let promised = match cookie.name() {
+        name if name.starts_with("__Host-") => cookie.secure() == Some(true) && cookie.path() == Some("/"),
+        name if name.starts_with("__Secure-") => cookie.secure() == Some(true),
+        _ => true,
+    };
+    let secure = cookie.secure() == Some(true);
+    if !promised || (secure && location.plain) {
+        return None;
+    }
+    Cookie::try_from_raw_cookie(&cookie, location.url()).ok().map(Cookie::into_owned)
 }
 
 #[cfg(test)]
@@ -113,8 +216,53 @@ mod tests {
         set(&jar, "http://a.example/", &["s=1; Secure"]);
         assert_eq!(jar.field(&at("https://a.example/")), None);
         set(&jar, "https://a.example/", &["a=1", "a=2", "__Host-x=1; Path=/; Secure"]);
-        assert_eq!(jar.field(&at("https://a.example/")).as_deref(), Some("__Host-x=1; a=2"));
+        assert_eq!(jar.field(&at("https://a.example/")).as_deref(), Some("a=2; __Host-x=1"));
         set(&jar, "https://a.example/", &["a=; Max-Age=-1"]);
         assert_eq!(jar.field(&at("https://a.example/")).as_deref(), Some("__Host-x=1"));
+    }
+
+    #[test]
+    fn a_full_jar_keeps_what_others_need() {
+        let jar = Jar::default();
+        jar.enable(true);
+        set(&jar, "https://b.example/", &["session=1", "theme=dark"]);
+        let big: Vec<String> = (0..500).map(|number| format!("c{number}={}", "x".repeat(4000))).collect();
+        let big: Vec<&str> = big.iter().map(String::as_str).collect();
+        set(&jar, "https://a.example/", &big);
+        let kept = lock(&jar.kept);
+        assert_eq!((kept.count, kept.hosts.values().map(Vec::len).sum::<usize>()), (PER_HOST + 2, PER_HOST + 2));
+        drop(kept);
+        // The newest are sent, and no more than a line holds.
+        let sent = jar.field(&at("https://a.example/")).unwrap();
+        assert!(sent.len() <= MAX_LINE && sent.contains("c499=") && sent.contains("c498=") && !sent.contains("c400="));
+        // The other host's are changed and ended as before.
+        set(&jar, "https://b.example/", &["session=2"]);
+        assert_eq!(jar.field(&at("https://b.example/")).as_deref(), Some("session=2; theme=dark"));
+        set(&jar, "https://b.example/", &["session=; Max-Age=0"]);
+        assert_eq!(jar.field(&at("https://b.example/")).as_deref(), Some("theme=dark"));
+        // So are those of the host that has its share: what was used is kept, and what is new comes in.
+        set(&jar, "https://a.example/", &["c450=short", "new=1", "c499=; Max-Age=0", "c498=; Max-Age=0"]);
+        let sent = jar.field(&at("https://a.example/")).unwrap();
+        assert!(
+            sent.contains("c450=short") && sent.contains("new=1") && !sent.contains("c499") && !sent.contains("c498")
+        );
+    }
+
+    #[test]
+    fn of_all_hosts_the_longest_unused_goes() {
+        let jar = Jar::default();
+        jar.enable(true);
+        set(&jar, "https://old.example/", &["unused=1"]);
+        set(&jar, "https://b.example/", &["session=1"]);
+        for host in 0..40 {
+            assert_eq!(jar.field(&at("https://b.example/")).as_deref(), Some("session=1"));
+            let many: Vec<String> = (0..PER_HOST).map(|number| format!("n{number}=1")).collect();
+            set(&jar, &format!("https://h{host}.example/"), &many.iter().map(String::as_str).collect::<Vec<_>>());
+        }
+        assert_eq!(lock(&jar.kept).count, IN_ALL);
+        assert_eq!(jar.field(&at("https://old.example/")), None);
+        assert_eq!(jar.field(&at("https://h0.example/")), None);
+        assert_eq!(jar.field(&at("https://b.example/")).as_deref(), Some("session=1"));
+        assert!(!lock(&jar.kept).hosts.values().any(Vec::is_empty));
     }
 }
