@@ -44,6 +44,7 @@ pub enum Status {
     TrustAnchor = 410,
     PolicyRequired = 411,
     EvidenceRefused = 412,
+    EvidenceBusy = 413,
     HttpProtocol = 501,
     HttpHeaderInvalid = 502,
     RedirectRefused = 503,
@@ -92,6 +93,7 @@ impl Status {
         Status::TrustAnchor,
         Status::PolicyRequired,
         Status::EvidenceRefused,
+        Status::EvidenceBusy,
         Status::HttpProtocol,
         Status::HttpHeaderInvalid,
         Status::RedirectRefused,
@@ -310,6 +312,7 @@ impl Error {
                 | Status::TimedOut
                 | Status::Truncated
                 | Status::CollateralUnavailable
+                | Status::EvidenceBusy
                 | Status::Busy
                 | Status::Again
         )

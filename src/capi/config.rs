@@ -19,6 +19,8 @@ use crate::tls::Trust;
 
 /// Default of the connect and TLS deadlines.
 const DEFAULT_TIMEOUT: Duration = Duration::from_secs(20);
+/// Default of the deadline for a connection as a whole.
+const DEFAULT_WHOLE: Duration = Duration::from_secs(90);
 /// Default receive credit, in bytes.
 const DEFAULT_CREDIT: u64 = 256 << 10;
 
@@ -94,7 +96,11 @@ pub unsafe extern "C" fn atls_config_new(
                 proxy: None,
                 dial: Dial::default(),
                 trust: Trust::default(),
-                timeouts: Timeouts { connect: Some(DEFAULT_TIMEOUT), tls: Some(DEFAULT_TIMEOUT) },
+                timeouts: Timeouts {
+                    connect: Some(DEFAULT_TIMEOUT),
+                    tls: Some(DEFAULT_TIMEOUT),
+                    whole: Some(DEFAULT_WHOLE),
+                },
                 policy: None,
                 unattested: false,
                 attester: None,
@@ -177,8 +183,8 @@ pub unsafe extern "C" fn atls_config_set_verifier(
     })
 }
 
-/// Deadlines for connecting (names, TCP, tunnel) and for the TLS handshake, 20 seconds each by default. The evidence exchange has its
-/// own in the policy. Statuses: NULL_ARGUMENT.
+/// Deadlines for connecting (names, TCP, tunnel) and for the TLS handshake, 20 seconds each by default. Each evidence exchange has its
+/// own in the policy, and atls_config_set_deadline bounds all of them together. Statuses: NULL_ARGUMENT.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn atls_config_set_timeouts(
     config: *mut atls_config,
@@ -190,6 +196,21 @@ pub unsafe extern "C" fn atls_config_set_timeouts(
         let timeouts = &mut unsafe { borrow_mut(config, "config") }?.change().timeouts;
         timeouts.connect = super::limit(connect_ms, DEFAULT_TIMEOUT);
         timeouts.tls = super::limit(tls_ms, DEFAULT_TIMEOUT);
+        Ok(())
+    })
+}
+
+/// One deadline for a connection as a whole, 90 seconds by default: names, TCP, tunnel or proxy, TLS, the evidence exchanges and the waits in them, the
+/// collateral, and a second attempt where the server has just renewed its certificate. 0 for the default. When it passes, connecting ends with
+/// TIMED_OUT and ATLS_DETAIL_CONNECT_TIMEOUT, and atls_error_phase is the phase that was on. Statuses: NULL_ARGUMENT.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn atls_config_set_deadline(
+    config: *mut atls_config,
+    whole_ms: u32,
+    error: *mut *mut atls_error,
+) -> atls_status {
+    guard(error, || {
+        unsafe { borrow_mut(config, "config") }?.change().timeouts.whole = super::limit(whole_ms, DEFAULT_WHOLE);
         Ok(())
     })
 }

@@ -73,6 +73,8 @@ pub const ATLS_TRUST_ANCHOR: atls_status = 410;
 pub const ATLS_POLICY_REQUIRED: atls_status = 411;
 /// The server refused the evidence of this side, or asks for some that this side does not have.
 pub const ATLS_EVIDENCE_REFUSED: atls_status = 412;
+/// The other side is at its limit of quotes, and was so until the deadline: no want of evidence. Another try may succeed.
+pub const ATLS_EVIDENCE_BUSY: atls_status = 413;
 /// The peer's HTTP/1.1 is malformed.
 pub const ATLS_HTTP_PROTOCOL: atls_status = 501;
 /// A header that the caller gave is not allowed.
@@ -138,6 +140,7 @@ fn name(status: atls_status) -> &'static std::ffi::CStr {
         Some(Status::TrustAnchor) => c"TRUST_ANCHOR",
         Some(Status::PolicyRequired) => c"POLICY_REQUIRED",
         Some(Status::EvidenceRefused) => c"EVIDENCE_REFUSED",
+        Some(Status::EvidenceBusy) => c"EVIDENCE_BUSY",
         Some(Status::HttpProtocol) => c"HTTP_PROTOCOL",
         Some(Status::HttpHeaderInvalid) => c"HTTP_HEADER_INVALID",
         Some(Status::RedirectRefused) => c"REDIRECT_REFUSED",

@@ -1,9 +1,10 @@
 //! Attestation on a fresh session: the server proves itself by one of the policy's protocols, and then this side, where the server asks for it
 //! (attested-tls spec 1 and 12.2).
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::exchange::{Answer, Question, post};
+use super::progress::Progress;
 use super::{Target, Transport};
 use crate::attest::challenge::{CHALLENGE_PATH, CLIENT_PATH, Challenge, answer_json, read_answer};
 use crate::attest::hash::hex;
@@ -19,14 +20,14 @@ const USUAL_LIMITS: (usize, Duration) = (1 << 20, Duration::from_secs(30));
 type Attested = (TlsStream<Transport>, Option<Verdict>);
 
 /// The stream, once all that has to be proved was. An error ends the session.
-pub async fn attest(showing: Showing<Transport>, target: &Target) -> Result<Attested> {
+pub async fn attest(showing: Showing<Transport>, target: &Target, progress: &Progress) -> Result<Attested> {
     let Showing { stream, own_leaf } = showing;
     let leaf = tls::peer_leaf(stream.get_ref().1);
     let leaf = leaf.ok_or_else(|| Error::new(Status::TlsCertificate, "no server certificate").phase(Phase::Tls))?;
     let policy = target.policy.as_deref();
     let limits = policy
         .map_or(USUAL_LIMITS, |policy| (policy.max_evidence_bytes, Duration::from_millis(policy.evidence_timeout_ms)));
-    let mut session = Session { stream: Some(stream), own_leaf, leaf, target, limits };
+    let mut session = Session { stream: Some(stream), own_leaf, leaf, target, progress, limits };
     let protocols = policy.map_or(&[Protocol::ExporterV1][..], |policy| &policy.protocols);
     for (index, protocol) in protocols.iter().enumerate() {
         let is_last = index + 1 == protocols.len();
@@ -35,9 +36,6 @@ pub async fn attest(showing: Showing<Transport>, target: &Target) -> Result<Atte
             Protocol::ExporterV1 => session.exporter_v1(policy, is_last).await?,
         };
         if let Done::Attested(verdict) = done {
-            if verdict.is_some() {
-                log::emit(log::DEBUG, || format!("{}: attested by {}", target.host, protocol.name()));
-            }
             return Ok((session.stream.take().ok_or_else(lost)?, verdict.map(|verdict| *verdict)));
         }
     }
@@ -56,6 +54,7 @@ struct Session<'a> {
     own_leaf: Option<Vec<u8>>,
     leaf: Vec<u8>,
     target: &'a Target,
+    progress: &'a Progress,
     /// Bytes of evidence, and the time for each exchange.
     limits: (usize, Duration),
 }
@@ -106,8 +105,10 @@ impl Session<'_> {
     async fn judge(&mut self, policy: Option<&Policy>, evidence: &Evidence, binding: &Binding) -> Result<Done> {
         // The only caller without a policy asks for nothing to be judged.
         let policy = policy.ok_or_else(|| Error::new(Status::Internal, "no policy to judge by"))?;
+        self.progress.enter(Phase::Collateral);
         let verdict = self.target.verifier.judge(evidence, policy, binding).await?;
-        log::emit(log::DEBUG, || format!("{}: trusted {}", self.target.host, verdict.trusted));
+        self.progress.enter(Phase::Evidence);
+        self.log(|| format!("judged, trusted={}", verdict.trusted));
         match verdict.error() {
             Some(refusal) => Err(refusal),
             None => Ok(Done::Attested(Some(Box::new(verdict)))),
@@ -143,13 +144,41 @@ impl Session<'_> {
     }
 
     async fn post(&mut self, path: &str, body: String, otherwise: Status) -> Result<Answer> {
-        let stream = self.stream.take().ok_or_else(lost)?;
-        let (max_bytes, timeout) = self.limits;
-        let question = Question { host: &self.target.server_name, path, body, max_bytes, otherwise };
-        let (stream, answer) = within(Some(timeout), Wait::Evidence, post(stream, question)).await?;
-        self.stream = Some(stream);
-        Ok(answer)
+        let (_, timeout) = self.limits;
+        let end = Instant::now() + timeout;
+        let until = self.progress.until.map_or(end, |whole| whole.min(end));
+        within(Some(timeout), Wait::Evidence, self.ask(path, body, otherwise, until)).await
     }
+
+    /// Asks, and asks again on the same session while the server is busy and says when it will not be, as long as that is in time.
+    async fn ask(&mut self, path: &str, body: String, otherwise: Status, until: Instant) -> Result<Answer> {
+        loop {
+            let stream = self.stream.take().ok_or_else(lost)?;
+            let (host, max_bytes) = (&self.target.server_name, self.limits.0);
+            let (stream, answer) =
+                post(stream, Question { host, path, body: body.clone(), max_bytes, otherwise }).await?;
+            self.log(|| format!("{path} answered with status {}, {} bytes", answer.status, answer.body.len()));
+            self.stream = Some(stream);
+            let Some(pause) = answer.again else { return Ok(answer) };
+            let pause = spread(pause)?;
+            if Instant::now() + pause >= until {
+                return Err(answer.success(path, otherwise).err().unwrap_or_else(lost));
+            }
+            self.log(|| format!("the server is at its limit of quotes, asking again in {} ms", pause.as_millis()));
+            tokio::time::sleep(pause).await;
+        }
+    }
+
+    fn log(&self, what: impl FnOnce() -> String) {
+        log::emit(log::DEBUG, || format!("evidence: {}: {}", log::place(&self.target.host, self.target.port), what()));
+    }
+}
+
+/// Who was turned away together does not come back together: up to a quarter more, and never at once.
+fn spread(pause: Duration) -> Result<Duration> {
+    let random = u32::from(tls::nonce()?[0]);
+    let pause = pause.clamp(Duration::from_millis(100), Duration::from_secs(3600));
+    Ok(pause + pause / 4 * random / 256)
 }
 
 fn unreadable(path: &str, why: &str) -> Error {

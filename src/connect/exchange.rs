@@ -1,11 +1,13 @@
 //! The exchanges of attestation: a POST and its answer on the TLS stream that the caller will get afterwards.
 
+use std::time::Duration;
+
 use http_body_util::{BodyExt, Full, LengthLimitError, Limited};
 use hyper::body::Bytes;
 use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncWrite};
 
-use crate::error::{Error, Phase, Result, Status, chain};
+use crate::error::{Detail, Error, Phase, Result, Status, chain};
 
 /// Heads beyond this are refused; 1xx responses each count on their own.
 const MAX_HEAD: usize = 64 << 10;
@@ -24,6 +26,8 @@ pub struct Question<'a> {
 pub struct Answer {
     pub status: u16,
     pub body: Bytes,
+    /// 503, and when to ask again, if the connection stays.
+    pub again: Option<Duration>,
 }
 
 impl Answer {
@@ -32,11 +36,14 @@ impl Answer {
         matches!(self.status, 404 | 405 | 501)
     }
 
-    /// The body of a success. Errors: `otherwise`, with the server's status.
+    /// The body of a success, which is 200 and nothing else: 206 is a part, and 204 nothing. Errors: EvidenceBusy; `otherwise`. With the server's
+    /// status.
     pub fn success(&self, path: &str, otherwise: Status) -> Result<&[u8]> {
-        if (200..300).contains(&self.status) {
-            return Ok(&self.body);
-        }
+        let otherwise = match self.status {
+            200 => return Ok(&self.body),
+            503 => Status::EvidenceBusy,
+            _ => otherwise,
+        };
         let shown = String::from_utf8_lossy(&self.body[..self.body.len().min(300)]).escape_debug().to_string();
         let message = format!("the server answered {path} with status {}: {shown}", self.status);
         Err(Error::new(otherwise, message).phase(Phase::Evidence).http_status(self.status))
@@ -59,7 +66,8 @@ where
     let request = request(question)?;
     let answer = async move {
         let response = sender.send_request(request).await.map_err(broken)?;
-        let status = response.status().as_u16();
+        let (status, framed) = (response.status().as_u16(), check_framing(&response));
+        let again = if status == 503 { retry_after(response.headers()) } else { None };
         let limited = Limited::new(response.into_body(), max_bytes);
         let body = limited.collect().await.map_err(|error| match error.downcast::<hyper::Error>() {
             Ok(error) => broken(*error),
@@ -68,7 +76,7 @@ where
             }
             Err(error) => evidence(error.to_string()),
         })?;
-        Ok(Answer { status, body: body.to_bytes() })
+        Ok((Answer { status, body: body.to_bytes(), again }, framed))
     };
     let stream = connection.without_shutdown();
     tokio::pin!(answer, stream);
@@ -77,11 +85,12 @@ where
         answered = &mut answer => (answered, None),
         parts = &mut stream => (answer.await, Some(parts)),
     };
-    let found: Answer = answered?;
+    let (found, framed): (Answer, Result<()>) = answered?;
     // Of a refusal the reason counts, and not whether the server leaves in good order after it.
-    if !found.is_unknown() {
+    if !found.is_unknown() && found.again.is_none() {
         found.success(path, otherwise)?;
     }
+    framed?;
     let parts = match parts {
         Some(parts) => parts,
         None => stream.await,
@@ -91,6 +100,33 @@ where
         return Err(evidence(format!("{} bytes after the answer", parts.read_buf.len())));
     }
     Ok((parts.io.into_inner(), found))
+}
+
+/// One framing, so that no two readers on the way could have read two answers (RFC 9112 section 6.3).
+fn check_framing<B>(response: &http::Response<B>) -> Result<()> {
+    use http::header::{CONTENT_LENGTH, TRANSFER_ENCODING};
+    let lines = |name| response.headers().get_all(name).iter().map(|value| value.as_bytes());
+    let (lengths, codings) = (lines(CONTENT_LENGTH).count(), lines(TRANSFER_ENCODING).count());
+    let detail = match (lengths, codings) {
+        // Ended by the end of the connection, which TLS tells from a cut: nothing can follow it.
+        (1, 0) | (0, 0) => return Ok(()),
+        (0, 1) if lines(TRANSFER_ENCODING).all(|value| value.eq_ignore_ascii_case(b"chunked")) => return Ok(()),
+        (0, _) => Detail::BadTransferEncoding,
+        (_, 0) => Detail::UnequalContentLength,
+        _ => Detail::BothLengths,
+    };
+    let message =
+        format!("the answer has {lengths} Content-Length and {codings} Transfer-Encoding, and may have one of them");
+    Err(evidence(message).detail(detail))
+}
+
+/// What a server that is busy says about when to ask again on this connection (RFC 9110 section 10.2.3), if it keeps it.
+fn retry_after(headers: &http::HeaderMap) -> Option<Duration> {
+    let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
+    if text("connection").is_some_and(|value| value.to_ascii_lowercase().contains("close")) {
+        return None;
+    }
+    text("retry-after")?.trim().parse().ok().map(Duration::from_secs)
 }
 
 /// Byte for byte the request of attested-tls spec 1.3.

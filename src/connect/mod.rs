@@ -6,6 +6,7 @@ mod attest;
 pub mod auth;
 mod exchange;
 mod http_proxy;
+mod progress;
 mod proxy;
 mod settings;
 mod stream;
@@ -13,10 +14,11 @@ mod transport;
 mod tunnel;
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use rustls::ClientConfig;
 
+use progress::{Progress, report};
 pub use proxy::{Login, Proxy};
 pub use settings::{Connector, Settings, check_anchors};
 pub use stream::Stream;
@@ -26,7 +28,7 @@ pub use tunnel::TunnelUrl;
 use crate::attest::{Policy, Verdict};
 use crate::collateral::Verifier;
 use crate::deadline::{Wait, within};
-use crate::error::{Error, Result, Status};
+use crate::error::{Error, Phase, Result, Status};
 use crate::evidence::Attester;
 use crate::log;
 use crate::{net, tls};
@@ -58,6 +60,16 @@ pub struct Target {
 pub struct Timeouts {
     pub connect: Option<Duration>,
     pub tls: Option<Duration>,
+    /// All of them together: a second attempt, the way there, TLS, evidence and the collateral for it.
+    pub whole: Option<Duration>,
+}
+
+impl Timeouts {
+    /// As they are, with a closer limit on the whole.
+    pub fn and(self, limit: Option<Duration>) -> Timeouts {
+        let whole = [self.whole, limit].into_iter().flatten().min();
+        Timeouts { whole, ..self }
+    }
 }
 
 /// How long the phases took; zero for one that there was none of.
@@ -80,51 +92,72 @@ pub struct Connected {
 
 /// Connects. An error leaves no connection behind, and the caller's data was never sent.
 pub async fn connect(target: &Target) -> Result<Connected> {
-    match attempt(target).await {
+    let progress = Progress::begin(target.timeouts.whole);
+    let done = progress.within(target.timeouts.whole, attempts(target, &progress)).await;
+    report(target, &progress.times(), &done);
+    done
+}
+
+async fn attempts(target: &Target, progress: &Progress) -> Result<Connected> {
+    match attempt(target, progress).await {
         // The server may have changed its certificate between handshake and quote; then a new session shows the new one.
         Err(error) if only_the_certificate_differs(&error) => {
-            log::emit(log::DEBUG, || format!("{}: certificate event differs, connecting once more", target.host));
-            attempt(target).await
+            let place = || log::place(&target.host, target.port);
+            log::emit(log::DEBUG, || {
+                format!("evidence: {}: it names another certificate, connecting once more", place())
+            });
+            progress.again();
+            attempt(target, progress).await
         }
         done => done,
     }
 }
 
-async fn attempt(target: &Target) -> Result<Connected> {
-    let (mut times, start) = (Times::default(), Instant::now());
-    let transport = within(target.timeouts.connect, Wait::Connecting, async {
-        match (&target.tunnel, &target.proxy) {
-            (Some(tunnel), _) => tunnel.open(&target.tls, &target.dial).await,
-            // For http: the proxy takes the requests themselves.
-            (None, Some(proxy)) if target.plain && proxy.speaks_http() => proxy.reach(&target.dial).await,
-            (None, Some(proxy)) => proxy.open(&target.host, target.port, &target.dial).await,
-            (None, None) => {
-                let addresses = net::resolve(&target.host, target.port, &target.dial).await?;
-                times.dns = start.elapsed();
-                net::reach(addresses, &target.dial).await.map(Transport::Tcp)
-            }
-        }
-    })
-    .await?;
-    times.connect = start.elapsed() - times.dns;
+async fn attempt(target: &Target, progress: &Progress) -> Result<Connected> {
+    let timeouts = &target.timeouts;
+    let transport = progress.within(timeouts.connect, transport(target, progress)).await?;
     match (target.plain, &target.policy) {
         (false, _) => {}
-        (true, None) => return Ok(Connected { stream: Stream::Plain(transport), verdict: None, times }),
+        (true, None) => {
+            return Ok(Connected { stream: Stream::Plain(transport), verdict: None, times: progress.times() });
+        }
         // Nothing upstream lets this happen; it must not depend on that.
         (true, Some(_)) => return Err(Error::new(Status::PolicyRequired, "a policy, and a connection without TLS")),
     }
-    let start = Instant::now();
+    progress.enter(Phase::Tls);
     let handshake = tls::handshake_showing(&target.tls, &target.server_name, transport);
-    let showing = within(target.timeouts.tls, Wait::Handshake, handshake).await?;
-    times.tls = start.elapsed();
+    let showing = within(timeouts.tls, Wait::Handshake, handshake).await?;
+    let place = || log::place(&target.host, target.port);
+    log::emit(log::DEBUG, || format!("tls: {}: {}", place(), tls::describe(showing.stream.get_ref().1)));
     if target.policy.is_none() && target.attester.is_none() {
-        return Ok(Connected { stream: Stream::Tls(showing.stream), verdict: None, times });
+        let stream = Stream::Tls(showing.stream);
+        return Ok(Connected { stream, verdict: None, times: progress.times() });
     }
-    let start = Instant::now();
+    progress.enter(Phase::Evidence);
     // Boxed, as is each fetch of collateral: a connection's memory should not have the shape of its rarest moment.
-    let (stream, verdict) = Box::pin(attest::attest(showing, target)).await?;
-    times.attest = start.elapsed();
-    Ok(Connected { stream: Stream::Tls(stream), verdict: verdict.map(Arc::new), times })
+    let (stream, verdict) = Box::pin(attest::attest(showing, target, progress)).await?;
+    Ok(Connected { stream: Stream::Tls(stream), verdict: verdict.map(Arc::new), times: progress.times() })
+}
+
+/// The way there.
+async fn transport(target: &Target, progress: &Progress) -> Result<Transport> {
+    match (&target.tunnel, &target.proxy) {
+        (None, None) => {
+            let addresses = net::resolve(&target.host, target.port, &target.dial).await?;
+            progress.enter(Phase::Connect);
+            net::reach(addresses, &target.dial).await.map(Transport::Tcp)
+        }
+        (tunnel, proxy) => {
+            progress.enter(Phase::Tunnel);
+            match (tunnel, proxy) {
+                (Some(tunnel), _) => tunnel.open(&target.tls, &target.dial).await,
+                // For http: the proxy takes the requests themselves.
+                (None, Some(proxy)) if target.plain && proxy.speaks_http() => proxy.reach(&target.dial).await,
+                (None, Some(proxy)) => proxy.open(&target.host, target.port, &target.dial).await,
+                (None, None) => Err(Error::new(Status::Internal, "no way there")),
+            }
+        }
+    }
 }
 
 fn only_the_certificate_differs(error: &Error) -> bool {

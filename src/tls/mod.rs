@@ -47,6 +47,14 @@ pub fn peer_leaf<Data>(session: &ConnectionCommon<Data>) -> Option<Vec<u8>> {
     Some(session.peer_certificates()?.first()?.to_vec())
 }
 
+/// What was agreed on, in words, for the log.
+pub fn describe<Data>(session: &ConnectionCommon<Data>) -> String {
+    let suite = session.negotiated_cipher_suite().map(|suite| format!("{:?}", suite.suite())).unwrap_or_default();
+    let group = session.negotiated_key_exchange_group().map(|group| format!("{:?}", group.name())).unwrap_or_default();
+    let alpn = session.alpn_protocol().map_or("none".into(), |name| name.escape_ascii().to_string());
+    format!("handshake done, {suite}, {group}, ALPN {alpn}")
+}
+
 /// An exporter value of this session (RFC 8446 section 7.5).
 pub fn export<Data>(
     session: &ConnectionCommon<Data>,

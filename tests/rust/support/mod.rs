@@ -2,6 +2,7 @@
 #![allow(dead_code, unsafe_code)]
 
 pub mod offline;
+pub mod server;
 
 use std::ffi::CString;
 use std::ptr::null_mut;
@@ -42,6 +43,8 @@ pub struct Refusal {
     pub phase: String,
     pub http_status: u32,
     pub tls_alert: i32,
+    pub detail: u32,
+    pub retryable: bool,
     /// Name of the first failing check, where a judgement was reached.
     pub check: String,
 }
@@ -210,6 +213,8 @@ fn refusal(error: *mut atls_error) -> Refusal {
             phase: text(atls_error_phase(error)),
             http_status: atls_error_http_status(error),
             tls_alert: atls_error_tls_alert(error),
+            detail: atls_error_detail(error),
+            retryable: atls_error_retryable(error),
             check: failed.unwrap_or_default(),
         };
         atls_error_free(error);

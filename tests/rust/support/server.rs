@@ -1,0 +1,55 @@
+//! A server of the library's, through the C ABI.
+
+use std::ffi::CString;
+use std::ptr::null_mut;
+
+use atls::capi::event::atls_sink;
+use atls::capi::queue::*;
+use atls::capi::runtime::*;
+use atls::capi::server::*;
+use atls::capi::server_config::*;
+use atls::capi::server_config_tls::atls_server_config_set_certificate;
+use base64::Engine;
+use simtee::SimTee;
+
+pub struct Served {
+    runtime: *mut atls_runtime,
+    queue: *mut atls_queue,
+    server: *mut atls_server,
+}
+
+impl Drop for Served {
+    fn drop(&mut self) {
+        unsafe {
+            atls_server_free(self.server);
+            assert_eq!(atls_runtime_shutdown(self.runtime, 10_000, null_mut()), 0);
+            atls_runtime_free(self.runtime);
+            atls_queue_free(self.queue);
+        }
+    }
+}
+
+/// A server in TLS for "localhost" that lets go of each request, and its port.
+pub fn plain(tee: &SimTee) -> (Served, u16) {
+    let (leaf, key) = tee.web_certificate(&["localhost"], -1, 30);
+    let pem = |label: &str, der: &[u8]| {
+        let text = base64::engine::general_purpose::STANDARD.encode(der);
+        CString::new(format!("-----BEGIN {label}-----\n{text}\n-----END {label}-----\n")).unwrap()
+    };
+    let (chain, key) = (pem("CERTIFICATE", &leaf), pem("PRIVATE KEY", &key));
+    let (mut runtime, mut queue, mut config, mut server, mut port) =
+        (null_mut(), null_mut(), null_mut(), null_mut(), 0);
+    unsafe {
+        assert_eq!(atls_runtime_new(1, &mut runtime, null_mut()), 0);
+        assert_eq!(atls_queue_new_inline(&mut queue, null_mut()), 0);
+        assert_eq!(atls_server_config_new(&mut config, null_mut()), 0);
+        assert_eq!(atls_server_config_set_certificate(config, chain.as_ptr(), key.as_ptr(), null_mut()), 0);
+        let sink = atls_sink { queue, token: 0, call: Some(ignore), user_data: null_mut(), drop: None };
+        assert_eq!(atls_server_new(runtime, config, &sink, &mut server, null_mut()), 0);
+        atls_server_config_free(config);
+        assert_eq!(atls_server_listen(server, c"127.0.0.1".as_ptr(), 0, false, &mut port, null_mut()), 0);
+    }
+    (Served { runtime, queue, server }, port)
+}
+
+unsafe extern "C" fn ignore(_: *mut std::ffi::c_void, _: *const atls::capi::event::atls_event) {}
