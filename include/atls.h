@@ -1205,6 +1205,11 @@ typedef struct atls_h1_states {
 #define ATLS_EVIDENCE_REFUSED 412
 
 /*
+ The other side is at its limit of quotes, and was so until the deadline: no want of evidence. Another try may succeed.
+ */
+#define ATLS_EVIDENCE_BUSY 413
+
+/*
  The peer's HTTP/1.1 is malformed.
  */
 #define ATLS_HTTP_PROTOCOL 501
@@ -1862,12 +1867,21 @@ atls_status atls_config_set_verifier(struct atls_config *config,
                                      struct atls_error **error);
 
 /*
- Deadlines for connecting (names, TCP, tunnel) and for the TLS handshake, 20 seconds each by default. The evidence exchange has its
- own in the policy. Statuses: NULL_ARGUMENT.
+ Deadlines for connecting (names, TCP, tunnel) and for the TLS handshake, 20 seconds each by default. Each evidence exchange has its
+ own in the policy, and atls_config_set_deadline bounds all of them together. Statuses: NULL_ARGUMENT.
  */
 atls_status atls_config_set_timeouts(struct atls_config *config,
                                      uint32_t connect_ms,
                                      uint32_t tls_ms,
+                                     struct atls_error **error);
+
+/*
+ One deadline for a connection as a whole, 90 seconds by default: names, TCP, tunnel or proxy, TLS, the evidence exchanges and the waits in them, the
+ collateral, and a second attempt where the server has just renewed its certificate. 0 for the default. When it passes, connecting ends with
+ TIMED_OUT and ATLS_DETAIL_CONNECT_TIMEOUT, and atls_error_phase is the phase that was on. Statuses: NULL_ARGUMENT.
+ */
+atls_status atls_config_set_deadline(struct atls_config *config,
+                                     uint32_t whole_ms,
                                      struct atls_error **error);
 
 /*
@@ -2782,7 +2796,7 @@ atls_status atls_server_config_set_client_roots(struct atls_server_config *confi
  runs on, bound to the session: what atls_http_connect and its like ask for. It comes from a dstack guest agent: `path` is its Unix
  socket, NULL looks where it usually is. The host does not see these requests. Needs a certificate; its fingerprint is put into the guest's log, where
  the agent can. Quotes are made one after another; where 64 wait, or more than ATLS_SERVER_QUOTES_PER_SECOND come, they are answered
- with 503. Statuses: NULL_ARGUMENT, INVALID_UTF8, INVALID_ARGUMENT (no agent found).
+ with 503 and Retry-After: clients of this library ask again then, within their deadlines. Statuses: NULL_ARGUMENT, INVALID_UTF8, INVALID_ARGUMENT (no agent found).
  */
 atls_status atls_server_config_set_dstack_agent(struct atls_server_config *config,
                                                 const char *path,
@@ -2836,7 +2850,8 @@ atls_status atls_config_set_quote_source(struct atls_config *config,
 
 /*
  Serves only clients that prove themselves by exporter-v1: their evidence must satisfy `policy`, by the collateral and trust anchors of `verifier`. Other
- requests are answered with 403. A client has one try for each challenge, and eight on a connection, which then ends; what was proved holds as long as the connection (atls_server_request_verdict).
+ requests before that are answered with 403, which ends the connection. Evidence that is refused is answered with 403 too, and the client is told the name of the check
+ that failed and nothing else; why, with what the policy wants, is in the host's ATLS_EVENT_REFUSED, with the verdict (atls_error_verdict). A client has one try for each challenge, and eight on a connection, which then ends; what was proved holds as long as the connection (atls_server_request_verdict).
  Needs a certificate. Statuses: NULL_ARGUMENT, TRUST_ANCHOR.
  */
 atls_status atls_server_config_set_client_policy(struct atls_server_config *config,

@@ -37,7 +37,7 @@ pub const ATLS_ATTESTER_CLIENT: u32 = 1;
 /// runs on, bound to the session: what atls_http_connect and its like ask for. It comes from a dstack guest agent: `path` is its Unix
 /// socket, NULL looks where it usually is. The host does not see these requests. Needs a certificate; its fingerprint is put into the guest's log, where
 /// the agent can. Quotes are made one after another; where 64 wait, or more than ATLS_SERVER_QUOTES_PER_SECOND come, they are answered
-/// with 503. Statuses: NULL_ARGUMENT, INVALID_UTF8, INVALID_ARGUMENT (no agent found).
+/// with 503 and Retry-After: clients of this library ask again then, within their deadlines. Statuses: NULL_ARGUMENT, INVALID_UTF8, INVALID_ARGUMENT (no agent found).
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn atls_server_config_set_dstack_agent(
     config: *mut atls_server_config,
@@ -96,7 +96,7 @@ pub unsafe extern "C" fn atls_config_set_dstack_agent(
 ) -> atls_status {
     guard(error, || {
         let source = unsafe { agent(path) }?;
-        unsafe { borrow_mut(config, "config") }?.change().attester = Some(Arc::new(Attester::new(source, OWN_PACE)));
+        unsafe { borrow_mut(config, "config") }?.change().attester = Some(Arc::new(Attester::own(source)));
         Ok(())
     })
 }
@@ -110,7 +110,7 @@ pub unsafe extern "C" fn atls_config_set_tsm(
 ) -> atls_status {
     guard(error, || {
         let source = unsafe { kernel(path) }?;
-        unsafe { borrow_mut(config, "config") }?.change().attester = Some(Arc::new(Attester::new(source, OWN_PACE)));
+        unsafe { borrow_mut(config, "config") }?.change().attester = Some(Arc::new(Attester::own(source)));
         Ok(())
     })
 }
@@ -127,13 +127,14 @@ pub unsafe extern "C" fn atls_config_set_quote_source(
 ) -> atls_status {
     guard(error, || {
         let source = host_source(quote, user_data, drop)?;
-        unsafe { borrow_mut(config, "config") }?.change().attester = Some(Arc::new(Attester::new(source, OWN_PACE)));
+        unsafe { borrow_mut(config, "config") }?.change().attester = Some(Arc::new(Attester::own(source)));
         Ok(())
     })
 }
 
 /// Serves only clients that prove themselves by exporter-v1: their evidence must satisfy `policy`, by the collateral and trust anchors of `verifier`. Other
-/// requests are answered with 403. A client has one try for each challenge, and eight on a connection, which then ends; what was proved holds as long as the connection (atls_server_request_verdict).
+/// requests before that are answered with 403, which ends the connection. Evidence that is refused is answered with 403 too, and the client is told the name of the check
+/// that failed and nothing else; why, with what the policy wants, is in the host's ATLS_EVENT_REFUSED, with the verdict (atls_error_verdict). A client has one try for each challenge, and eight on a connection, which then ends; what was proved holds as long as the connection (atls_server_request_verdict).
 /// Needs a certificate. Statuses: NULL_ARGUMENT, TRUST_ANCHOR.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn atls_server_config_set_client_policy(
@@ -231,9 +232,6 @@ pub(super) fn session(
     let leaves = (server_leaf.to_vec(), Some(client_leaf.to_vec()).filter(|leaf| !leaf.is_empty()));
     Ok(Exporter::new(attester, values, leaves, server_name.unwrap_or_default().to_owned()))
 }
-
-/// A client asks its own machine, as often as it connects.
-const OWN_PACE: u32 = 10_000;
 
 unsafe fn agent(path: *const c_char) -> Result<Source> {
     let path = unsafe { optional_text(path, "path") }?;

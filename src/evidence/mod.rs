@@ -54,20 +54,33 @@ pub struct Attester {
     /// One quote at a time; and the certificate that the log named last.
     turn: Mutex<Option<[u8; 32]>>,
     waiting: AtomicUsize,
-    pace: Pace,
+    /// What strangers may ask for; none where this side asks for itself.
+    pace: Option<Pace>,
 }
 
 impl Attester {
     /// `per_second`: quotes that may be asked for; 0 is what usual hardware can do.
     pub fn new(source: Source, per_second: u32) -> Attester {
-        Attester { source, turn: Mutex::new(None), waiting: AtomicUsize::new(0), pace: Pace::new(per_second) }
+        let pace = Some(Pace::new(per_second));
+        Attester { source, turn: Mutex::new(None), waiting: AtomicUsize::new(0), pace }
+    }
+
+    /// For a client, which asks its own machine as often as it connects: nobody is turned away, each waits within its deadline.
+    pub fn own(source: Source) -> Attester {
+        Attester { source, turn: Mutex::new(None), waiting: AtomicUsize::new(0), pace: None }
     }
 
     /// The agent's object, with the digests that newer agents leave out. `certificate`, DER, is put into the log first, unless it was the last one
     /// that was. Errors: Busy (too many wait, or too many were asked for), NoEvidence, EvidenceInvalid.
     pub async fn evidence(&self, report_data: &[u8; 64], certificate: Option<&[u8]>) -> Result<Value> {
-        let _waiting = Waiting::enter(&self.waiting)?;
-        self.pace.step().await?;
+        let _waiting = match &self.pace {
+            None => None,
+            Some(pace) => {
+                let place = Waiting::enter(&self.waiting)?;
+                pace.step().await?;
+                Some(place)
+            }
+        };
         let mut named = self.turn.lock().await;
         let mut made = None;
         if let Some(fingerprint) = certificate.map(sha256).filter(|fingerprint| *named != Some(*fingerprint)) {
@@ -106,7 +119,7 @@ impl Attester {
         let Source::Agent(agent) = &self.source else { return Ok(()) };
         if !agent.emit(TLS_CERTIFICATE, hex(fingerprint).as_bytes()).await? {
             log::emit(log::WARNING, || {
-                "the guest agent cannot record the certificate: key events cannot be proved".into()
+                "evidence: guest agent: it cannot record the certificate, so key events cannot be proved".into()
             });
         }
         Ok(())

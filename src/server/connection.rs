@@ -60,7 +60,7 @@ pub async fn serve<S: Wire>(
             return Box::pin(this.forward(&served, rules)).await;
         }
         let done = match this.asks(&served) {
-            Some(asked) => Box::pin(this.attest(asked)).await,
+            Some(asked) => Box::pin(this.attest(asked, &served)).await,
             None if this.owes_evidence() => return Box::pin(this.turn_away(&unproved())).await,
             None => match Box::pin(this.serve_one(served)).await? {
                 Done::Again(again) => Ok(again),
@@ -138,6 +138,11 @@ impl<S: Wire> Serving<'_, S> {
         let client = self.session.as_ref().map(Session::client).unwrap_or_default();
         let origin = Origin { peer: self.peer, secure, remote, https, client };
         Served::new(line, head, origin, credit)
+    }
+
+    /// Who is at the other end, for the log.
+    pub(super) fn place(&self) -> String {
+        self.peer.map_or_else(|| "a local client".into(), |peer| peer.to_string())
     }
 
     pub(super) fn received(&mut self, count: usize) {

@@ -81,7 +81,7 @@ impl<S: Wire> Serving<'_, S> {
         if self.session.is_none() || served.line.method() != b"POST" {
             return None;
         }
-        match served.line.target().split(|byte| *byte == b'?').next() {
+        match resource(served.line.target()).split(|byte| *byte == b'?').next() {
             Some(b"/tdx_quote") if attests => Some(Asked::Server(Protocol::AtlasV1)),
             Some(path) if (attests || judges) && path == CHALLENGE_PATH.as_bytes() => {
                 Some(Asked::Server(Protocol::ExporterV1))
@@ -98,14 +98,19 @@ impl<S: Wire> Serving<'_, S> {
     }
 
     /// Answers. Whether the connection may serve another request.
-    pub(super) async fn attest(&mut self, asked: Asked) -> Result<bool> {
+    pub(super) async fn attest(&mut self, asked: Asked, served: &Served) -> Result<bool> {
         let settings = &self.server.settings;
         let limit = match (asked, &settings.judge) {
             (Asked::Server(Protocol::AtlasV1), _) => SMALL,
             (Asked::Client, Some(judge)) => judge.policy.max_evidence_bytes,
             _ => MAX_CHALLENGE,
         };
-        let received = within(settings.limits.receive_head, Wait::Evidence, self.small_body(limit)).await;
+        let announced: Option<u64> =
+            served.head.find("content-length").and_then(|value| std::str::from_utf8(value).ok()?.parse().ok());
+        let received = match announced {
+            Some(length) if length > limit as u64 => Err(too_large(limit as u64)),
+            _ => within(settings.limits.receive_head, Wait::Evidence, self.small_body(limit)).await,
+        };
         let body = match received {
             Ok(body) => body,
             Err(error) => return self.refuse(&error).await.map(|()| false),
@@ -188,35 +193,43 @@ impl<S: Wire> Serving<'_, S> {
         Ok(text)
     }
 
+    /// The peer is told the name of what failed, and no more: what the policy wants is nobody's business but the host's, which is told everything.
     async fn see_client(&mut self, body: &[u8]) -> Said {
-        let judged = self.judge_client(body).await;
-        let Some(session) = &mut self.session else { return (403, String::new()) };
-        match judged {
+        match self.judge_client(body).await {
             Ok(verdict) => {
+                let Some(session) = &mut self.session else { return (403, String::new()) };
                 session.verdict = Some(Arc::new(verdict));
                 (200, json!({"accepted": true}).to_string())
             }
-            Err(error) => {
-                session.refusals += 1;
-                log::emit(log::DEBUG, || format!("client refused: {error}"));
-                (403, json!({"error": error.to_string()}).to_string())
+            Err(Refused { check, error }) => {
+                if let Some(session) = &mut self.session {
+                    session.refusals += 1;
+                }
+                log::emit(log::WARNING, || {
+                    format!("evidence: {}: client refused: {}", self.place(), log::reason(&error))
+                });
+                self.server.refuses(&error.http_status(403)).await;
+                (403, json!({"error": check}).to_string())
             }
         }
     }
 
-    async fn judge_client(&mut self, body: &[u8]) -> Result<Verdict> {
-        let broken = |why: String| Error::new(Status::EvidenceInvalid, why).phase(Phase::Evidence);
+    async fn judge_client(&mut self, body: &[u8]) -> std::result::Result<Verdict, Refused> {
+        let broken = |check: &str, why: String| Refused {
+            check: check.into(),
+            error: Error::new(Status::EvidenceInvalid, why).phase(Phase::Evidence),
+        };
         // Taken: a challenge has one answer.
         let challenge = self.session.as_mut().and_then(|session| session.challenge.take());
-        let challenge = challenge.ok_or_else(|| broken("no challenge is open in this session".into()))?;
-        let (evidence, _) = read_answer(body, Role::Client).map_err(broken)?;
-        let evidence = evidence.ok_or_else(|| broken("there is no evidence".into()))?;
+        let challenge = challenge.ok_or_else(|| broken("challenge", "no challenge is open in this session".into()))?;
+        let (evidence, _) = read_answer(body, Role::Client).map_err(|why| broken("answer", why))?;
+        let evidence = evidence.ok_or_else(|| broken("evidence", "there is no evidence".into()))?;
         let binding = Binding::Exporter(self.binding(&challenge)?);
         let Some(Judge { policy, verifier }) = &self.server.settings.judge else {
-            return Err(Error::new(Status::Internal, "no policy to judge by"));
+            return Err(Error::new(Status::Internal, "no policy to judge by").into());
         };
         let verdict = verifier.judge(&evidence, policy, &binding).await?;
-        verdict.error().map_or(Ok(verdict), Err)
+        verdict.error().map_or(Ok(verdict), |error| Err(error.into()))
     }
 
     /// What an answer to `challenge` must be bound to, as this side of the session knows it.
@@ -262,6 +275,14 @@ impl<S: Wire> Serving<'_, S> {
         Ok(self.conn.our_state() == State::Done && self.conn.their_state() == State::Done)
     }
 
+    /// Tells who waits for it that the body may come (RFC 9110 section 10.1.1).
+    async fn go_on(&mut self) -> Result<()> {
+        let head = self.conn.send_response(100, b"Continue", std::iter::empty()).map_err(host)?.to_vec();
+        let io = |error| Error::from_io(error, Phase::Transfer);
+        self.wire.write_all(&head).await.map_err(io)?;
+        self.wire.flush().await.map_err(io)
+    }
+
     /// All of a body that has no business to be long.
     async fn small_body(&mut self, limit: usize) -> Result<Vec<u8>> {
         let mut body = Vec::new();
@@ -271,6 +292,9 @@ impl<S: Wire> Serving<'_, S> {
                 EventKind::Data if body.len() + event.data.len() <= limit => body.extend_from_slice(event.data),
                 EventKind::Data => return Err(too_large(limit as u64)),
                 EventKind::NeedData => {
+                    if self.conn.they_are_waiting_for_100_continue() {
+                        self.go_on().await?;
+                    }
                     let read = self.wire.read(self.conn.reserve(READ)).await;
                     self.received(read.map_err(|error| Error::from_io(error, Phase::Transfer))?);
                 }
@@ -280,9 +304,37 @@ impl<S: Wire> Serving<'_, S> {
     }
 }
 
+/// Why a client is refused: the name of what failed, and all of it.
+struct Refused {
+    check: String,
+    error: Error,
+}
+
+impl From<Error> for Refused {
+    fn from(error: Error) -> Refused {
+        let failed = error.verdict.as_ref().and_then(|verdict| verdict.first_failure());
+        let check = failed.map_or_else(
+            || error.phase.name().into(),
+            |check| check.id.to_string().split(':').next().unwrap_or_default().to_owned(),
+        );
+        Refused { check, error }
+    }
+}
+
+/// The path and query of a target: what one in absolute form names is the same resource (RFC 9112 section 3.2.2).
+fn resource(target: &[u8]) -> &[u8] {
+    let after = |scheme: &[u8]| match target.split_at_checked(scheme.len()) {
+        Some((start, rest)) if start.eq_ignore_ascii_case(scheme) => Some(rest),
+        _ => None,
+    };
+    let Some(rest) = after(b"https://").or_else(|| after(b"http://")) else { return target };
+    let path = rest.iter().position(|byte| matches!(byte, b'/' | b'?'));
+    path.map_or(b"/", |at| &rest[at..])
+}
+
 /// The status of an answer without a quote. Why is for the operator's log: it may name paths.
 fn no_quote(error: &Error) -> u16 {
-    log::emit(log::WARNING, || format!("no quote: {error}"));
+    log::emit(log::WARNING, || format!("evidence: this server: no quote: {}", log::reason(error)));
     if error.status == Status::Busy { 503 } else { 500 }
 }
 
@@ -294,6 +346,23 @@ fn nonce(body: &[u8]) -> Option<[u8; 32]> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_target_in_absolute_form_is_the_same_resource() {
+        for (target, path) in [
+            ("/tdx_quote", "/tdx_quote"),
+            ("https://a.test/tdx_quote?x", "/tdx_quote?x"),
+            ("HTTPS://a.test:1/tdx_quote", "/tdx_quote"),
+            ("http://[::1]/a", "/a"),
+            ("https://a.test", "/"),
+            ("https://a.test?/tdx_quote", "?/tdx_quote"),
+            ("ftp://a.test/tdx_quote", "ftp://a.test/tdx_quote"),
+            ("*", "*"),
+            ("", ""),
+        ] {
+            assert_eq!(resource(target.as_bytes()), path.as_bytes(), "{target}");
+        }
+    }
 
     #[test]
     fn nonces() {
