@@ -22,16 +22,25 @@ impl Forwarded {
     }
 
     fn address(&self, head: &Head) -> Option<IpAddr> {
-        let named = head.find("x-real-ip").map(|value| value.to_vec()).or_else(|| {
-            let list: Vec<&[u8]> = head.all("x-forwarded-for").collect();
-            let list = list.join(&b","[..]);
-            let items = || list.split(|byte| *byte == b',').map(<[u8]>::trim_ascii);
+        let named = last(head, "x-real-ip").or_else(|| {
             let trusted = |item: &[u8]| parse(item).is_some_and(|address| self.trusted.contains(&address));
-            let found = items().rev().find(|item| !trusted(item)).or_else(|| items().next());
-            found.map(<[u8]>::to_vec)
+            items(head, "x-forwarded-for")
+                .rev()
+                .find(|item| !trusted(item))
+                .or_else(|| items(head, "x-forwarded-for").next())
         });
-        parse(&named?)
+        parse(named?)
     }
+}
+
+/// The items of a list, over all lines of this name. A proxy writes behind what it was sent: what is first may be the client's own word.
+fn items<'h>(head: &'h Head, name: &'h str) -> impl DoubleEndedIterator<Item = &'h [u8]> {
+    let lines: Vec<&[u8]> = head.all(name).collect();
+    lines.into_iter().flat_map(|line| line.split(|byte| *byte == b',')).map(<[u8]>::trim_ascii)
+}
+
+fn last<'h>(head: &'h Head, name: &'h str) -> Option<&'h [u8]> {
+    items(head, name).next_back()
 }
 
 fn parse(text: &[u8]) -> Option<IpAddr> {
@@ -39,8 +48,7 @@ fn parse(text: &[u8]) -> Option<IpAddr> {
 }
 
 fn scheme(head: &Head) -> Option<bool> {
-    let value = head.find("x-scheme").or_else(|| head.find("x-forwarded-proto"))?;
-    match value.rsplit(|byte| *byte == b',').next()?.trim_ascii() {
+    match last(head, "x-scheme").or_else(|| last(head, "x-forwarded-proto"))? {
         b"https" => Some(true),
         b"http" => Some(false),
         _ => None,
@@ -71,6 +79,9 @@ mod tests {
             (&[("X-Forwarded-For", "1.1.1.1"), ("x-forwarded-for", "2.2.2.2")], &[], "2.2.2.2"),
             (&[("X-Forwarded-For", "1.1.1.1"), ("X-Real-Ip", "4.4.4.4")], &[], "4.4.4.4"),
             (&[("X-Real-Ip", "2001:db8::1")], &[], "2001:db8::1"),
+            (&[("X-Real-Ip", "6.6.6.6"), ("x-real-ip", "4.4.4.4")], &[], "4.4.4.4"),
+            (&[("X-Real-Ip", "6.6.6.6, 4.4.4.4")], &[], "4.4.4.4"),
+            (&[("X-Real-Ip", "4.4.4.4"), ("X-Real-Ip", "")], &[], "9.9.9.9"),
             (&[("X-Real-Ip", "4.4.4.4<script>")], &[], "9.9.9.9"),
             (&[("X-Forwarded-For", "www.google.com")], &[], "9.9.9.9"),
             (&[("X-Forwarded-For", "")], &[], "9.9.9.9"),
@@ -88,6 +99,9 @@ mod tests {
             (&[("X-Forwarded-Proto", "https,http")], false),
             (&[("X-Forwarded-Proto", "ftp")], false),
             (&[("X-Scheme", "http"), ("X-Forwarded-Proto", "https")], false),
+            (&[("X-Forwarded-Proto", "https"), ("x-forwarded-proto", "http")], false),
+            (&[("X-Forwarded-Proto", "http"), ("X-Forwarded-Proto", "https")], true),
+            (&[("X-Scheme", "https"), ("X-Scheme", "http")], false),
         ] {
             assert_eq!(read(lines, &[]).1, wanted, "{lines:?}");
         }
