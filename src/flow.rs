@@ -11,6 +11,7 @@ use bytes::Bytes;
 use tokio::sync::Notify;
 
 use crate::error::{Error, Result, Status};
+use crate::pool;
 
 /// Bytes that the host is ready to receive.
 #[derive(Debug)]
@@ -64,7 +65,8 @@ pub struct Outgoing {
 
 struct OutgoingState {
     queue: VecDeque<Bytes>,
-    bytes: usize,
+    /// The weight of all of it.
+    held: usize,
     open: bool,
     finished: bool,
     discarding: bool,
@@ -76,16 +78,24 @@ struct OutgoingState {
     reader: Option<Waker>,
 }
 
-/// Beyond the high mark writes answer AGAIN; below the low mark a WRITABLE follows.
+/// Beyond the high mark writes answer AGAIN; below the low mark a WRITABLE follows. Both are of what is held: of the pieces' memory, and of what it takes to keep
+/// each of them, or a host of small pieces would hold many times as much for a peer that does not read.
 const HIGH: usize = 256 << 10;
 const LOW: usize = 64 << 10;
+/// What a piece takes besides its bytes: its place in the queue, which grows by doubling, and the smallest piece of memory that there is.
+const KEEPING: usize = 128;
+
+/// What holding a piece takes.
+fn weight(piece: &Bytes) -> usize {
+    pool::held(piece.len()).saturating_add(KEEPING)
+}
 
 impl Outgoing {
     /// `on_writable` is called once after each refused write, when there is room again.
     pub fn new(on_writable: Box<dyn Fn() + Send + Sync>) -> Outgoing {
         let state = OutgoingState {
             queue: VecDeque::new(),
-            bytes: 0,
+            held: 0,
             open: false,
             finished: false,
             discarding: false,
@@ -113,12 +123,13 @@ impl Outgoing {
     pub fn write(&self, data: Bytes) -> Result<()> {
         let mut state = lock(&self.state);
         state.check()?;
-        if !state.open || (state.bytes > 0 && state.bytes + data.len() > HIGH) {
+        let weight = weight(&data);
+        if !state.open || (state.held > 0 && state.held.saturating_add(weight) > HIGH) {
             state.wants_writable = true;
             return Err(Error::new(Status::Again, "no room now; a WRITABLE event follows"));
         }
         if !data.is_empty() && !state.discarding {
-            state.bytes += data.len();
+            state.held = state.held.saturating_add(weight);
             state.queue.push_back(data);
         }
         wake(state);
@@ -167,7 +178,7 @@ impl Outgoing {
         why(&mut state);
         state.lost |= !state.queue.is_empty();
         state.queue.clear();
-        state.bytes = 0;
+        state.held = 0;
         state.wants_writable = false;
         drop(state);
         self.room.notify_one();
@@ -183,8 +194,8 @@ impl Outgoing {
             state.reader = Some(cx.waker().clone());
             return Poll::Pending;
         };
-        state.bytes -= piece.len();
-        let notify = state.bytes <= LOW && std::mem::take(&mut state.wants_writable);
+        state.held = state.held.saturating_sub(weight(&piece));
+        let notify = state.held <= LOW && std::mem::take(&mut state.wants_writable);
         drop(state);
         self.announce(notify);
         Poll::Ready(Some(piece))
@@ -205,7 +216,7 @@ impl Outgoing {
         let mut state = lock(&self.state);
         state.discarding = true;
         state.queue.clear();
-        state.bytes = 0;
+        state.held = 0;
         let notify = std::mem::take(&mut state.wants_writable);
         drop(state);
         self.announce(notify);
@@ -319,6 +330,20 @@ mod tests {
         out.finish().unwrap();
         assert_eq!(out.write(piece()).unwrap_err().status, Status::InvalidState);
         assert!(matches!(out.poll_next(&mut cx), Poll::Ready(None)));
+    }
+
+    /// What is held is bounded, not what is written.
+    #[test]
+    fn small_pieces_count_with_what_it_takes_to_keep_them() {
+        for (size, most) in [(1, HIGH / KEEPING), (100, HIGH / 200), (5000, HIGH / 8192), (40_000, 4)] {
+            let out = Outgoing::new(Box::new(|| ()));
+            out.open();
+            let taken = (0..).take_while(|_| out.write(pool::copy(&vec![0; size])).is_ok()).count();
+            assert!(taken <= most && taken >= most * 3 / 4, "{taken} pieces of {size} bytes");
+            let mut cx = Context::from_waker(Waker::noop());
+            while let Poll::Ready(Some(_)) = out.poll_next(&mut cx) {}
+            assert_eq!(lock(&out.state).held, 0);
+        }
     }
 
     #[tokio::test]

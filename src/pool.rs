@@ -7,40 +7,77 @@ use bytes::Bytes;
 
 use crate::flow::lock;
 
+/// Above this, and below `LEAST`, the allocator is as good.
 const SIZE: usize = 64 << 10;
-/// Below this the allocator is as good.
 const LEAST: usize = 4 << 10;
-/// Buffers kept when idle: one MiB.
-const KEPT: usize = 16;
+/// Buffers come in powers of two, so that none is more than twice what it holds: 4, 8, 16, 32 and 64 KiB.
+const KINDS: usize = (SIZE / LEAST).ilog2() as usize + 1;
+/// Bytes of idle buffers that are kept.
+const KEPT: usize = 1 << 20;
 
-static IDLE: Mutex<Vec<Vec<u8>>> = Mutex::new(Vec::new());
+static IDLE: Mutex<Idle> = Mutex::new(Idle { buffers: [const { Vec::new() }; KINDS], bytes: 0 });
+
+struct Idle {
+    buffers: [Vec<Vec<u8>>; KINDS],
+    bytes: usize,
+}
 
 /// A copy of `data` that gives its memory back for the next one.
 pub fn copy(data: &[u8]) -> Bytes {
-    if data.len() < LEAST || data.len() > SIZE {
+    if !is_pooled(data.len()) {
         return Bytes::copy_from_slice(data);
     }
-    let mut buffer = lock(&IDLE).pop().unwrap_or_else(|| Vec::with_capacity(SIZE));
+    let size = held(data.len());
+    let mut buffer = lock(&IDLE).take(size).unwrap_or_else(|| Vec::with_capacity(size));
     buffer.extend_from_slice(data);
-    Bytes::from_owner(Lent(buffer))
+    Bytes::from_owner(Lent { buffer, size })
 }
 
-struct Lent(Vec<u8>);
+/// Bytes of memory that a copy of so many takes.
+pub fn held(length: usize) -> usize {
+    if is_pooled(length) { length.next_power_of_two() } else { length }
+}
+
+fn is_pooled(length: usize) -> bool {
+    (LEAST..=SIZE).contains(&length)
+}
+
+fn kind(size: usize) -> usize {
+    (size / LEAST).ilog2() as usize
+}
+
+impl Idle {
+    fn take(&mut self, size: usize) -> Option<Vec<u8>> {
+        let buffer = self.buffers[kind(size)].pop()?;
+        self.bytes -= size;
+        Some(buffer)
+    }
+
+    fn keep(&mut self, size: usize, buffer: Vec<u8>) {
+        if self.bytes + size <= KEPT {
+            self.bytes += size;
+            self.buffers[kind(size)].push(buffer);
+        }
+    }
+}
+
+struct Lent {
+    buffer: Vec<u8>,
+    /// As which it is kept; what the allocator gave may be more.
+    size: usize,
+}
 
 impl AsRef<[u8]> for Lent {
     fn as_ref(&self) -> &[u8] {
-        &self.0
+        &self.buffer
     }
 }
 
 impl Drop for Lent {
     fn drop(&mut self) {
-        let mut buffer = std::mem::take(&mut self.0);
+        let mut buffer = std::mem::take(&mut self.buffer);
         buffer.clear();
-        let mut idle = lock(&IDLE);
-        if idle.len() < KEPT {
-            idle.push(buffer);
-        }
+        lock(&IDLE).keep(self.size, buffer);
     }
 }
 
@@ -50,11 +87,20 @@ mod tests {
 
     #[test]
     fn memory_comes_back_and_is_bounded() {
-        let held: Vec<Bytes> = (0..3 * KEPT).map(|n| copy(&vec![n as u8; SIZE])).collect();
+        let held: Vec<Bytes> = (0..48).map(|n| copy(&vec![n as u8; SIZE])).collect();
         assert!(held.iter().enumerate().all(|(n, bytes)| bytes.len() == SIZE && bytes[0] == n as u8));
         drop(held);
-        assert!(lock(&IDLE).len() <= KEPT);
+        assert!(lock(&IDLE).bytes <= KEPT);
         assert_eq!(&copy(b"small")[..], b"small");
         assert_eq!(copy(&[7; LEAST]), vec![7; LEAST]);
+    }
+
+    #[test]
+    fn no_buffer_is_more_than_twice_what_it_holds() {
+        for length in [1, LEAST - 1, LEAST, LEAST + 1, 5000, 16 << 10, (16 << 10) + 1, SIZE, SIZE + 1] {
+            assert_eq!(copy(&vec![1; length]).len(), length);
+            assert!((length..=2 * length).contains(&held(length)), "{length}");
+        }
+        assert_eq!((kind(held(LEAST)), kind(held(SIZE))), (0, KINDS - 1));
     }
 }
