@@ -2,7 +2,26 @@
 #ifndef SERVING_H
 #define SERVING_H
 
+#include <pthread.h>
+
 #include "common.h"
+
+/* Whether the server has come to its end. */
+static struct {
+    pthread_mutex_t lock;
+    pthread_cond_t changed;
+    bool over;
+} end_of_server = {PTHREAD_MUTEX_INITIALIZER, PTHREAD_COND_INITIALIZER, false};
+
+/* The drop function of a server's sink: it runs after CLOSED. */
+static inline void server_is_over(void *user_data)
+{
+    (void)user_data;
+    pthread_mutex_lock(&end_of_server.lock);
+    end_of_server.over = true;
+    pthread_cond_broadcast(&end_of_server.changed);
+    pthread_mutex_unlock(&end_of_server.lock);
+}
 
 /* The certificate of a server, from files. */
 static inline void set_certificate(atls_server_config *config, const char *chain_file, const char *key_file)
@@ -21,7 +40,7 @@ static inline atls_server *listen_on(atls_runtime *runtime, atls_queue *queue, c
     atls_error *error = NULL;
     atls_server *server = NULL;
     uint16_t bound;
-    atls_sink sink = {.queue = queue, .call = on_event};
+    atls_sink sink = {.queue = queue, .call = on_event, .drop = server_is_over};
     check(atls_server_new(runtime, config, &sink, &server, &error), &error);
     check(atls_server_listen(server, "127.0.0.1", (uint16_t)atoi(port), false, &bound, &error), &error);
     printf("listening on 127.0.0.1:%u\n", bound);
@@ -29,11 +48,16 @@ static inline atls_server *listen_on(atls_runtime *runtime, atls_queue *queue, c
     return server;
 }
 
-/* What is under way may come to its end; then all of it is freed. */
+/* What is under way may come to its end, within five seconds; then all of it is freed. A drain returns at once, and a runtime that is shut down ends what
+ * runs on it: the answers need it until the server's CLOSED. */
 static inline void stop_server(atls_server *server, atls_runtime *runtime, atls_queue *queue)
 {
     atls_error *error = NULL;
     check(atls_server_drain(server, 5000, &error), &error);
+    pthread_mutex_lock(&end_of_server.lock);
+    while (!end_of_server.over)
+        pthread_cond_wait(&end_of_server.changed, &end_of_server.lock);
+    pthread_mutex_unlock(&end_of_server.lock);
     check(atls_runtime_shutdown(runtime, 10000, &error), &error);
     atls_server_free(server);
     check(atls_queue_stop(queue, &error), &error);

@@ -166,6 +166,16 @@
 #define ATLS_DETAIL_TRUNCATED_CODING 62
 
 /*
+ IO: the peer has gone away: it has reset the connection, or no longer answers when TCP asks.
+ */
+#define ATLS_DETAIL_PEER_GONE 80
+
+/*
+ CANCELED: the server was closed, or its drain took too long.
+ */
+#define ATLS_DETAIL_SERVER_CLOSED 81
+
+/*
  INVALID_STATE: the clock of this machine is before 1970 or after 9999.
  */
 #define ATLS_DETAIL_CLOCK 110
@@ -394,7 +404,8 @@
 #define ATLS_SERVER_HEADERS 4
 
 /*
- Bytes of a request body; 104,857,600 by default. A larger one is answered with 413.
+ Bytes of a request body; 104,857,600 by default. A larger one is answered with 413: where its Content-Length says so before any of it is read or asked for,
+ once the host has started the request (atls_server_request_set_body_limit).
  */
 #define ATLS_SERVER_BODY_BYTES 5
 
@@ -407,6 +418,11 @@
  Most bytes of a request body in one DATA event; 65,536 by default. The borders of chunks divide as well.
  */
 #define ATLS_SERVER_PIECE_BYTES 7
+
+/*
+ Connections that the system keeps until they are accepted; 1,024 by default, and no more than the system allows.
+ */
+#define ATLS_SERVER_BACKLOG 8
 
 /*
  Until TLS stands; 10 seconds by default.
@@ -432,6 +448,14 @@
  Without the peer taking a byte of an answer; 60 seconds by default.
  */
 #define ATLS_SERVER_SEND 5
+
+/*
+ Without a word from the peer until TCP asks whether it is still there (keepalive), and then each time again; 15 seconds by default, in whole seconds. After
+ three questions without an answer the peer is gone. A client that closes its connection while its request is with the host looks like one that has only ended
+ its own direction, which gets its answer: this is how it is found out, as soon as its system says that the connection is none of its own (Linux: a minute
+ after the close).
+ */
+#define ATLS_SERVER_PROBE 6
 
 /*
  The server proves itself.
@@ -487,6 +511,11 @@
  Of a tunnel server: bytes from targets to clients.
  */
 #define ATLS_SERVER_COUNT_BYTES_DOWN 9
+
+/*
+ TLS handshakes that did not come to their end: refused by either side, given up, or too slow.
+ */
+#define ATLS_SERVER_COUNT_HANDSHAKES_FAILED 10
 
 /*
  Nothing until more is received.
@@ -1345,6 +1374,12 @@ int32_t atls_error_tls_alert(const struct atls_error *error);
  server might answer, 400, 431, 501 or 505.
  */
 uint32_t atls_error_http_status(const struct atls_error *error);
+
+/*
+ On a server, with REFUSED and with CLOSED of a request, and of an adopted driver: address and port of the other end of the connection. Valid as long as the
+ error; "" where there is none.
+ */
+struct atls_str atls_error_peer(const struct atls_error *error);
 
 /*
  Whether the same call may succeed later without a change on the caller's side.
@@ -2707,8 +2742,8 @@ atls_status atls_server_config_new(struct atls_server_config **config,
 void atls_server_config_free(struct atls_server_config *config);
 
 /*
- One of the limits ATLS_SERVER_CONNECTIONS to ATLS_SERVER_PIECE_BYTES. Statuses: NULL_ARGUMENT, INVALID_ARGUMENT (unknown; 0 but for the body; a head
- beyond 2^30).
+ One of the limits ATLS_SERVER_CONNECTIONS to ATLS_SERVER_BACKLOG. Statuses: NULL_ARGUMENT, INVALID_ARGUMENT (unknown; 0 but for the body; a head
+ beyond 2^30, a backlog beyond 2^31 - 1).
  */
 atls_status atls_server_config_set_limit(struct atls_server_config *config,
                                          uint32_t which,
@@ -2716,7 +2751,7 @@ atls_status atls_server_config_set_limit(struct atls_server_config *config,
                                          struct atls_error **error);
 
 /*
- One of the deadlines ATLS_SERVER_HANDSHAKE to ATLS_SERVER_SEND. Statuses: NULL_ARGUMENT, INVALID_ARGUMENT.
+ One of the deadlines ATLS_SERVER_HANDSHAKE to ATLS_SERVER_PROBE; 0 is the default, UINT32_MAX none. Statuses: NULL_ARGUMENT, INVALID_ARGUMENT.
  */
 atls_status atls_server_config_set_deadline(struct atls_server_config *config,
                                             uint32_t which,
@@ -2731,6 +2766,22 @@ atls_status atls_server_config_set_keep_alive(struct atls_server_config *config,
                                               struct atls_error **error);
 
 /*
+ Bears with requests that are not quite as they should be: ATLS_H1_ALLOW_* and its like, each of which says what it risks; 0 by default. Statuses:
+ NULL_ARGUMENT, INVALID_ARGUMENT (unknown).
+ */
+atls_status atls_server_config_set_flags(struct atls_server_config *config,
+                                         uint32_t flags,
+                                         struct atls_error **error);
+
+/*
+ Whether a TLS handshake that fails is told with REFUSED: who it was, and what was wrong. Not by default, since anybody can bring that about as often as he
+ likes; counted they are anyway (ATLS_SERVER_COUNT_HANDSHAKES_FAILED). Statuses: NULL_ARGUMENT.
+ */
+atls_status atls_server_config_set_tell_handshakes(struct atls_server_config *config,
+                                                   bool told,
+                                                   struct atls_error **error);
+
+/*
  Decodes bodies of requests by their Content-Encoding: gzip, deflate, br and zstd; another one is answered with 415, what cannot be decoded, or has bytes
  behind its end that are no further gzip member or zstd frame, with 400. The limit of a body is that of what comes out. The head stays as it is. Off by
  default. Statuses: NULL_ARGUMENT.
@@ -2741,7 +2792,8 @@ atls_status atls_server_config_set_decode(struct atls_server_config *config,
 
 /*
  Believes X-Real-Ip, X-Forwarded-For, X-Scheme and X-Forwarded-Proto (atls_server_request_remote, atls_server_request_scheme): for servers that only a
- proxy can reach, since anybody can write such lines. Off by default. Statuses: NULL_ARGUMENT.
+ proxy can reach, since anybody can write such lines. Lines of one name are one list, of which the last item counts: the proxy must write or remove each of
+ the four, or a client's own word may be the last. Off by default. Statuses: NULL_ARGUMENT.
  */
 atls_status atls_server_config_set_forwarded(struct atls_server_config *config,
                                              bool believed,
@@ -2905,9 +2957,10 @@ atls_status atls_server_new(const struct atls_runtime *runtime,
                             struct atls_error **error);
 
 /*
- Listens on `address`, IPv4 or IPv6, or on every address of this machine for NULL; port 0 lets the system choose. *bound, which may be NULL, is
- the port. May be called often. `reuse_port` shares the port with other processes that do so too. Statuses: NULL_ARGUMENT, INVALID_UTF8,
- INVALID_ARGUMENT (no address), INVALID_STATE (stopped), IO.
+ Listens on `address`, IPv4 or IPv6, on all that this machine has of the addresses of a name, or on every address of this machine for NULL; port 0 lets the
+ system choose one, the same for all. *bound, which may be NULL, is the port. May be called often. `reuse_port` shares the port with other processes that do
+ so too. A name is looked up by the calling thread, which waits for that. Statuses: NULL_ARGUMENT, INVALID_UTF8, INVALID_STATE (stopped), WOULD_DEADLOCK (a
+ name, on a thread of the library), DNS, IO.
  */
 atls_status atls_server_listen(const struct atls_server *server,
                                const char *address,
@@ -2933,16 +2986,18 @@ atls_status atls_server_stop(const struct atls_server *server,
                              struct atls_error **error);
 
 /*
- As atls_server_stop, and what is not over after `timeout_ms` (0: 30 seconds) is cut. Returns at once. Statuses: NULL_ARGUMENT.
+ As atls_server_stop, and what is not over after `timeout_ms` (0: 30 seconds) is cut, as by atls_server_close. Returns at once: an answer
+ that is under way needs its runtime until CLOSED. Statuses: NULL_ARGUMENT.
  */
 atls_status atls_server_drain(const struct atls_server *server,
                               uint32_t timeout_ms,
                               struct atls_error **error);
 
 /*
- Ends everything now; requests under way end with CANCELED. Then comes CLOSED. Statuses: NULL_ARGUMENT.
+ Ends everything now; requests under way end with CANCELED, and ATLS_DETAIL_SERVER_CLOSED. Then comes CLOSED. Statuses: NULL_ARGUMENT.
  */
-atls_status atls_server_close(const struct atls_server *server, struct atls_error **error);
+atls_status atls_server_close(const struct atls_server *server,
+                              struct atls_error **error);
 
 /*
  One of the counts ATLS_SERVER_COUNT_*; 0 for what is not known.
@@ -3135,7 +3190,7 @@ atls_status atls_server_request_respond_file(const struct atls_server_request *r
  Answers with 101 and `headers`, among which must be Upgrade, or to a CONNECT with a 2xx, and takes the connection out of HTTP: it becomes an
  event-driven atls_stream with events for `sink`, CONNECTED once the answer is on its way; bytes that the peer has sent ahead come first. The request must
  have been started; it ends with CLOSED and OK. The stream has the credit of the server's requests (atls_server_config_set_credit). Where the connection ends
- before, the stream is CLOSED at once. Statuses: NULL_ARGUMENT, INVALID_ARGUMENT (status), INVALID_STATE (not started; answered; not
+ before, or the host gives the stream up, the stream is CLOSED at once; given up, it takes the connection with it. Statuses: NULL_ARGUMENT, INVALID_ARGUMENT (status), INVALID_STATE (not started; answered; not
  asked for; queue or runtime stopped), CLOSED.
  */
 atls_status atls_server_request_upgrade(const struct atls_server_request *request,

@@ -3,6 +3,7 @@
 //! Every layer returns [`Error`]; `capi` hands it out as `atls_error`. Nothing here touches I/O.
 
 use std::fmt;
+use std::net::SocketAddr;
 use std::sync::Arc;
 
 use crate::attest::Verdict;
@@ -185,6 +186,8 @@ pub enum Detail {
     UnknownCoding = 60,
     BadCoding = 61,
     TruncatedCoding = 62,
+    PeerGone = 80,
+    ServerClosed = 81,
     Clock = 110,
 }
 
@@ -219,6 +222,8 @@ impl Detail {
         Detail::UnknownCoding,
         Detail::BadCoding,
         Detail::TruncatedCoding,
+        Detail::PeerGone,
+        Detail::ServerClosed,
         Detail::Clock,
     ];
 }
@@ -236,6 +241,8 @@ pub struct Error {
     pub tls_alert: i32,
     /// HTTP status that caused the error, 0 when none did.
     pub http_status: u16,
+    /// On a server: whose connection it was.
+    pub peer: Option<SocketAddr>,
     /// The judgement that refused the server, where one was reached.
     pub verdict: Option<Arc<Verdict>>,
 }
@@ -252,6 +259,7 @@ impl Error {
             os_errno: 0,
             tls_alert: -1,
             http_status: 0,
+            peer: None,
             verdict: None,
         }
     }
@@ -268,6 +276,11 @@ impl Error {
 
     pub fn http_status(mut self, status: u16) -> Self {
         self.http_status = status;
+        self
+    }
+
+    pub fn peer(mut self, peer: Option<SocketAddr>) -> Self {
+        self.peer = peer;
         self
     }
 
@@ -296,6 +309,16 @@ impl Error {
         let mut out = Error::new(status, chain(&error)).phase(phase);
         out.os_errno = os_errno;
         out
+    }
+
+    /// As `from_io`, of a connection that a peer has opened: what the system says of it is that the peer is gone.
+    pub fn from_peer(error: std::io::Error) -> Self {
+        let mut error = Error::from_io(error, Phase::Transfer);
+        if matches!(error.status, Status::Io | Status::TimedOut) && error.os_errno != 0 {
+            (error.status, error.detail) = (Status::Io, Detail::PeerGone);
+            return error.context("the peer is gone");
+        }
+        error
     }
 
     /// An I/O error that carries this error through an `AsyncRead`/`AsyncWrite` boundary.

@@ -1,13 +1,14 @@
 //! What an operation reports, and the outlet it reports through. `capi` puts a C queue behind the outlet.
 
 use std::any::Any;
+use std::net::SocketAddr;
 use std::sync::Arc;
 
 use bytes::Bytes;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-use crate::error::Error;
-use crate::flow::Credit;
+use crate::error::{Detail, Error, Status};
+use crate::flow::{Cancel, Credit};
 use crate::http::Head;
 
 /// Something that happened. One operation's events are in order; `Closed` is the last.
@@ -44,11 +45,18 @@ pub struct Outlet {
     observer: Arc<dyn Observer>,
     room: Arc<Semaphore>,
     closed: bool,
+    server: Option<(Arc<Cancel>, Option<SocketAddr>)>,
 }
 
 impl Outlet {
     pub fn new(observer: Arc<dyn Observer>) -> Outlet {
-        Outlet { observer, room: Arc::new(Semaphore::new(WAITING)), closed: false }
+        Outlet { observer, room: Arc::new(Semaphore::new(WAITING)), closed: false, server: None }
+    }
+
+    /// The operation is one of a server's, for this peer, and ends with the server once that throws `closing`: what is dropped then says why.
+    pub fn of_server(mut self, closing: Arc<Cancel>, peer: Option<SocketAddr>) -> Outlet {
+        self.server = Some((closing, peer));
+        self
     }
 
     /// Posts once there is room.
@@ -60,6 +68,11 @@ impl Outlet {
     /// Waits for room; what it gives goes to `post_now`.
     pub async fn room(&self) -> Option<OwnedSemaphorePermit> {
         self.room.clone().acquire_owned().await.ok()
+    }
+
+    /// Waits until the host is done with all that was posted.
+    pub async fn quiet(&self) {
+        drop(self.room.acquire_many(WAITING as u32).await);
     }
 
     pub fn post_now(&self, event: Event, room: Option<OwnedSemaphorePermit>) {
@@ -79,9 +92,11 @@ impl Drop for Outlet {
             return;
         }
         let error = if std::thread::panicking() {
-            Error::new(crate::error::Status::Panic, "internal error in the operation's task")
+            Error::new(Status::Panic, "internal error in the operation's task")
+        } else if let Some((_, peer)) = self.server.take_if(|(closing, _)| closing.is_canceled()) {
+            Error::new(Status::Canceled, "the server was closed").detail(Detail::ServerClosed).peer(peer)
         } else {
-            Error::new(crate::error::Status::Canceled, "the runtime was shut down")
+            Error::new(Status::Canceled, "the runtime was shut down")
         };
         self.observer.post(Event::Closed(Some(error)), None);
     }

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
-pub use socket::{Socket, Watch};
+pub use socket::{Living, Socket, Watch};
 use tokio::net::{TcpSocket, TcpStream};
 
 use crate::error::{Error, Phase, Result, Status};

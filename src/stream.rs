@@ -1,7 +1,8 @@
 //! An attested byte stream, driven by the runtime and seen through events. (Blocking streams are in `blocking`.)
 
+use std::net::SocketAddr;
 use std::pin::{Pin, pin};
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, OnceLock};
 
 use bytes::{Bytes, BytesMut};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf};
@@ -10,7 +11,7 @@ use crate::attest::Verdict;
 use crate::connect::{Target, connect};
 use crate::error::{Error, Phase, Result, Status};
 use crate::events::{Event, Outlet};
-use crate::flow::{Cancel, Credit, Outgoing};
+use crate::flow::{Cancel, Credit, Outgoing, lock};
 
 /// Most bytes handed over at once: waking the host for each TLS record would cost a fifth of the rate.
 const BATCH: usize = 256 << 10;
@@ -41,31 +42,71 @@ async fn drive_upgraded<S: AsyncRead + AsyncWrite>(io: S, shared: Arc<Shared>, o
     outlet.close(ended);
 }
 
-/// A stream of the host's that waits for its connection. Dropped without one, it is closed.
-pub struct Handover {
+/// A stream of the host's that waits for its connection. Dropped without one, it is closed; canceled or closed by its host, it waits no longer, whatever
+/// the connection is doing.
+pub struct Handover(Arc<Waiting>);
+
+/// Invariant: whoever takes the outlet out of its lock, and nobody else, sees to its CLOSED.
+struct Waiting {
     stream: Arc<Shared>,
-    outlet: Option<Outlet>,
+    outlet: Mutex<Option<Outlet>>,
+    /// Thrown once there is nothing to wait for: the connection came, or the host has given the stream up.
+    over: Arc<Cancel>,
 }
 
 impl Handover {
     pub fn new(stream: Arc<Shared>, outlet: Outlet) -> Handover {
-        Handover { stream, outlet: Some(outlet) }
+        Handover(Arc::new(Waiting { stream, outlet: Mutex::new(Some(outlet)), over: Arc::default() }))
+    }
+
+    /// Closes the stream where its host gives it up. To be run beside what the stream waits for.
+    pub fn watch(&self) -> impl Future<Output = ()> + Send + use<> {
+        let waiting = self.0.clone();
+        async move {
+            tokio::select! {
+                biased;
+                () = waiting.over.thrown() => {}
+                () = waiting.stream.cancel.thrown() => waiting.close(Some(Error::new(Status::Canceled, "canceled"))),
+                () = waiting.stream.closing.thrown() => waiting.close(None),
+            }
+        }
+    }
+
+    /// Thrown once the host has given the stream up.
+    pub fn given_up(&self) -> Arc<Cancel> {
+        self.0.over.clone()
+    }
+
+    /// The stream is a server's, as `Outlet::of_server`.
+    pub fn of_server(&self, closing: &Arc<Cancel>, peer: Option<SocketAddr>) {
+        let mut outlet = lock(&self.0.outlet);
+        *outlet = outlet.take().map(|outlet| outlet.of_server(closing.clone(), peer));
     }
 
     /// Runs the stream to its end.
-    pub async fn run<S: AsyncRead + AsyncWrite>(mut self, io: S) {
-        if let Some(outlet) = self.outlet.take() {
-            drive_upgraded(io, self.stream.clone(), outlet).await;
+    pub async fn run<S: AsyncRead + AsyncWrite>(self, io: S) {
+        let outlet = lock(&self.0.outlet).take();
+        if let Some(outlet) = outlet {
+            self.0.over.cancel();
+            drive_upgraded(io, self.0.stream.clone(), outlet).await;
         }
     }
 }
 
 impl Drop for Handover {
     fn drop(&mut self) {
-        if let Some(outlet) = self.outlet.take() {
-            let error = Error::new(Status::Closed, "the connection ended before it was upgraded");
-            self.stream.outgoing.end(error.clone());
-            outlet.close(Some(error));
+        self.0.close(Some(Error::new(Status::Closed, "the connection ended before it was upgraded")));
+    }
+}
+
+impl Waiting {
+    fn close(&self, error: Option<Error>) {
+        let outlet = lock(&self.outlet).take();
+        if let Some(outlet) = outlet {
+            let gone = error.clone().unwrap_or_else(|| Error::new(Status::Closed, "the stream is closed"));
+            self.stream.outgoing.end(gone);
+            self.over.cancel();
+            outlet.close(error);
         }
     }
 }

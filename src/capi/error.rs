@@ -64,6 +64,10 @@ pub const ATLS_DETAIL_UNKNOWN_CODING: u32 = 60;
 pub const ATLS_DETAIL_BAD_CODING: u32 = 61;
 /// TRUNCATED: the body ended, and its coding did not.
 pub const ATLS_DETAIL_TRUNCATED_CODING: u32 = 62;
+/// IO: the peer has gone away: it has reset the connection, or no longer answers when TCP asks.
+pub const ATLS_DETAIL_PEER_GONE: u32 = 80;
+/// CANCELED: the server was closed, or its drain took too long.
+pub const ATLS_DETAIL_SERVER_CLOSED: u32 = 81;
 /// INVALID_STATE: the clock of this machine is before 1970 or after 9999.
 pub const ATLS_DETAIL_CLOCK: u32 = 110;
 
@@ -73,6 +77,7 @@ pub struct atls_error {
     message: CString,
     phase: CString,
     report: CString,
+    peer: CString,
     verdict: Option<Arc<atls_verdict>>,
 }
 
@@ -82,6 +87,7 @@ impl atls_error {
         atls_error {
             message: c_string(&error.message),
             phase: c_string(error.phase.name()),
+            peer: c_string(&error.peer.map_or(String::new(), |peer| peer.to_string())),
             report: c_string(&error.verdict.as_ref().map_or(String::new(), |verdict| verdict.to_json())),
             verdict,
             error,
@@ -135,6 +141,13 @@ pub unsafe extern "C" fn atls_error_tls_alert(error: *const atls_error) -> i32 {
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn atls_error_http_status(error: *const atls_error) -> u32 {
     guard_value(0, || unsafe { borrow(error, "error") }.map_or(0, |e| e.error.http_status.into()))
+}
+
+/// On a server, with REFUSED and with CLOSED of a request, and of an adopted driver: address and port of the other end of the connection. Valid as long as the
+/// error; "" where there is none.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn atls_error_peer(error: *const atls_error) -> atls_str {
+    text_of(error, |e| &e.peer)
 }
 
 /// Whether the same call may succeed later without a change on the caller's side.

@@ -236,11 +236,14 @@ pub unsafe extern "C" fn atls_h1_driver_detach(
         let runtime = unsafe { share(runtime, "runtime") }?;
         driver.check_detachable()?;
         let credit = (driver.parameters.credit, driver.parameters.automatic_credit);
+        let handle = runtime.handle().clone();
         let (made, shared, outlet) =
             unsafe { atls_stream::waiting(runtime, sink, credit, driver.verdict.get().cloned()) }?;
         unsafe { put(stream, Arc::into_raw(made).cast_mut(), "stream") }?;
         // Refused in between, the stream says so with CLOSED.
-        let _ = driver.detach(Handover::new(shared, outlet));
+        let handover = Handover::new(shared, outlet);
+        handle.spawn(handover.watch());
+        let _ = driver.detach(handover);
         Ok(())
     })
 }

@@ -14,8 +14,9 @@ use super::runtime::atls_runtime;
 use super::server_config::atls_server_config;
 use super::server_config_tls::identity;
 use super::status::atls_status;
-use crate::error::{Error, Result, Status};
-use crate::server::{Server, Settings, bind, supervise};
+use crate::blocking::check_may_block;
+use crate::error::Result;
+use crate::server::{Server, Settings, bind, is_address, supervise};
 
 /// An HTTP server, in TLS or in the clear. Its sink is told of each request with REQUEST, and with CLOSED once the server has stopped and its
 /// last connection has ended. Reference-counted, safe to share between threads; dropping the last reference closes it.
@@ -63,9 +64,10 @@ pub(super) unsafe fn start(
     Ok(Arc::into_raw(made).cast_mut())
 }
 
-/// Listens on `address`, IPv4 or IPv6, or on every address of this machine for NULL; port 0 lets the system choose. *bound, which may be NULL, is
-/// the port. May be called often. `reuse_port` shares the port with other processes that do so too. Statuses: NULL_ARGUMENT, INVALID_UTF8,
-/// INVALID_ARGUMENT (no address), INVALID_STATE (stopped), IO.
+/// Listens on `address`, IPv4 or IPv6, on all that this machine has of the addresses of a name, or on every address of this machine for NULL; port 0 lets the
+/// system choose one, the same for all. *bound, which may be NULL, is the port. May be called often. `reuse_port` shares the port with other processes that do
+/// so too. A name is looked up by the calling thread, which waits for that. Statuses: NULL_ARGUMENT, INVALID_UTF8, INVALID_STATE (stopped), WOULD_DEADLOCK (a
+/// name, on a thread of the library), DNS, IO.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn atls_server_listen(
     server: *const atls_server,
@@ -78,15 +80,15 @@ pub unsafe extern "C" fn atls_server_listen(
     guard(error, || {
         let this = unsafe { borrow(server, "server") }?;
         let address = unsafe { optional_text(address, "address") }?;
-        let no_address =
-            |text: &str| Error::new(Status::InvalidArgument, format!("\"{}\" is no address", text.escape_debug()));
-        let address = address.map(|text| text.parse().map_err(|_| no_address(text))).transpose()?;
         this.check_running()?;
-        let listener = bind(address, port, reuse_port)?;
-        if !bound.is_null() {
-            unsafe { put(bound, listener.port()?, "bound") }?;
+        if address.is_some_and(|name| !is_address(name)) {
+            check_may_block()?;
         }
-        this.start_accepting(listener);
+        let listeners = bind(address, port, reuse_port, this.server.settings.limits.backlog)?;
+        if let Some(first) = listeners.first().filter(|_| !bound.is_null()) {
+            unsafe { put(bound, first.port()?, "bound") }?;
+        }
+        listeners.into_iter().for_each(|listener| this.start_accepting(listener));
         Ok(())
     })
 }
@@ -116,7 +118,8 @@ pub unsafe extern "C" fn atls_server_stop(server: *const atls_server, error: *mu
     })
 }
 
-/// As atls_server_stop, and what is not over after `timeout_ms` (0: 30 seconds) is cut. Returns at once. Statuses: NULL_ARGUMENT.
+/// As atls_server_stop, and what is not over after `timeout_ms` (0: 30 seconds) is cut, as by atls_server_close. Returns at once: an answer
+/// that is under way needs its runtime until CLOSED. Statuses: NULL_ARGUMENT.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn atls_server_drain(
     server: *const atls_server,
@@ -139,7 +142,7 @@ pub unsafe extern "C" fn atls_server_drain(
     })
 }
 
-/// Ends everything now; requests under way end with CANCELED. Then comes CLOSED. Statuses: NULL_ARGUMENT.
+/// Ends everything now; requests under way end with CANCELED, and ATLS_DETAIL_SERVER_CLOSED. Then comes CLOSED. Statuses: NULL_ARGUMENT.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn atls_server_close(server: *const atls_server, error: *mut *mut atls_error) -> atls_status {
     guard(error, || {
@@ -166,6 +169,8 @@ pub const ATLS_SERVER_COUNT_TUNNELS: u32 = 7;
 pub const ATLS_SERVER_COUNT_BYTES_UP: u32 = 8;
 /// Of a tunnel server: bytes from targets to clients.
 pub const ATLS_SERVER_COUNT_BYTES_DOWN: u32 = 9;
+/// TLS handshakes that did not come to their end: refused by either side, given up, or too slow.
+pub const ATLS_SERVER_COUNT_HANDSHAKES_FAILED: u32 = 10;
 
 /// One of the counts ATLS_SERVER_COUNT_*; 0 for what is not known.
 #[unsafe(no_mangle)]
@@ -179,6 +184,7 @@ pub unsafe extern "C" fn atls_server_count(server: *const atls_server, which: u3
             ATLS_SERVER_COUNT_TURNED_AWAY => counts.turned_away.load(Ordering::Relaxed),
             ATLS_SERVER_COUNT_REQUESTS => counts.requests.load(Ordering::Relaxed),
             ATLS_SERVER_COUNT_REFUSED => counts.refused.load(Ordering::Relaxed),
+            ATLS_SERVER_COUNT_HANDSHAKES_FAILED => counts.handshakes_failed.load(Ordering::Relaxed),
             ATLS_SERVER_COUNT_TUNNELS => counts.tunnels.load(Ordering::Relaxed),
             ATLS_SERVER_COUNT_BYTES_UP => counts.flow.up.load(Ordering::Relaxed),
             ATLS_SERVER_COUNT_BYTES_DOWN => counts.flow.down.load(Ordering::Relaxed),

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use super::error::atls_error;
 use super::guard::{guard, guard_free};
+use super::h1::conn::known_flags;
 use super::handle::{borrow_mut, destroy, put, require, text};
 use super::status::atls_status;
 use crate::error::{Error, Status};
@@ -23,12 +24,15 @@ pub const ATLS_SERVER_CONNECTIONS_PER_ADDRESS: u32 = 2;
 pub const ATLS_SERVER_HEAD_BYTES: u32 = 3;
 /// Header lines of a request; 256 by default.
 pub const ATLS_SERVER_HEADERS: u32 = 4;
-/// Bytes of a request body; 104,857,600 by default. A larger one is answered with 413.
+/// Bytes of a request body; 104,857,600 by default. A larger one is answered with 413: where its Content-Length says so before any of it is read or asked for,
+/// once the host has started the request (atls_server_request_set_body_limit).
 pub const ATLS_SERVER_BODY_BYTES: u32 = 5;
 /// Requests for evidence in a second; 50 by default, which is more than usual hardware makes. More are answered with 503.
 pub const ATLS_SERVER_QUOTES_PER_SECOND: u32 = 6;
 /// Most bytes of a request body in one DATA event; 65,536 by default. The borders of chunks divide as well.
 pub const ATLS_SERVER_PIECE_BYTES: u32 = 7;
+/// Connections that the system keeps until they are accepted; 1,024 by default, and no more than the system allows.
+pub const ATLS_SERVER_BACKLOG: u32 = 8;
 
 /// Until TLS stands; 10 seconds by default.
 pub const ATLS_SERVER_HANDSHAKE: u32 = 1;
@@ -40,6 +44,11 @@ pub const ATLS_SERVER_IDLE: u32 = 3;
 pub const ATLS_SERVER_BODY: u32 = 4;
 /// Without the peer taking a byte of an answer; 60 seconds by default.
 pub const ATLS_SERVER_SEND: u32 = 5;
+/// Without a word from the peer until TCP asks whether it is still there (keepalive), and then each time again; 15 seconds by default, in whole seconds. After
+/// three questions without an answer the peer is gone. A client that closes its connection while its request is with the host looks like one that has only ended
+/// its own direction, which gets its answer: this is how it is found out, as soon as its system says that the connection is none of its own (Linux: a minute
+/// after the close).
+pub const ATLS_SERVER_PROBE: u32 = 6;
 
 /// A configuration that serves in the clear, with the limits that are given here as defaults. The caller's to free. Statuses: NULL_ARGUMENT.
 #[unsafe(no_mangle)]
@@ -60,8 +69,8 @@ pub unsafe extern "C" fn atls_server_config_free(config: *mut atls_server_config
     guard_free(|| unsafe { destroy(config) });
 }
 
-/// One of the limits ATLS_SERVER_CONNECTIONS to ATLS_SERVER_PIECE_BYTES. Statuses: NULL_ARGUMENT, INVALID_ARGUMENT (unknown; 0 but for the body; a head
-/// beyond 2^30).
+/// One of the limits ATLS_SERVER_CONNECTIONS to ATLS_SERVER_BACKLOG. Statuses: NULL_ARGUMENT, INVALID_ARGUMENT (unknown; 0 but for the body; a head
+/// beyond 2^30, a backlog beyond 2^31 - 1).
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn atls_server_config_set_limit(
     config: *mut atls_server_config,
@@ -82,6 +91,7 @@ pub unsafe extern "C" fn atls_server_config_set_limit(
             ATLS_SERVER_HEAD_BYTES if value <= 1 << 30 => limits.head = count,
             ATLS_SERVER_HEADERS => limits.fields = count,
             ATLS_SERVER_PIECE_BYTES => limits.piece = count,
+            ATLS_SERVER_BACKLOG => limits.backlog = i32::try_from(value).map_err(|_| wrong())?,
             ATLS_SERVER_QUOTES_PER_SECOND => settings.quotes_per_second = u32::try_from(value).map_err(|_| wrong())?,
             _ => return Err(wrong()),
         }
@@ -89,7 +99,7 @@ pub unsafe extern "C" fn atls_server_config_set_limit(
     })
 }
 
-/// One of the deadlines ATLS_SERVER_HANDSHAKE to ATLS_SERVER_SEND. Statuses: NULL_ARGUMENT, INVALID_ARGUMENT.
+/// One of the deadlines ATLS_SERVER_HANDSHAKE to ATLS_SERVER_PROBE; 0 is the default, UINT32_MAX none. Statuses: NULL_ARGUMENT, INVALID_ARGUMENT.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn atls_server_config_set_deadline(
     config: *mut atls_server_config,
@@ -106,6 +116,7 @@ pub unsafe extern "C" fn atls_server_config_set_deadline(
             ATLS_SERVER_IDLE => (&mut limits.idle, default.idle),
             ATLS_SERVER_BODY => (&mut limits.receive_body, default.receive_body),
             ATLS_SERVER_SEND => (&mut limits.send, default.send),
+            ATLS_SERVER_PROBE => (&mut limits.probe, default.probe),
             other => {
                 return Err(Error::new(Status::InvalidArgument, format!("deadline {other} is none that is known")));
             }
@@ -113,6 +124,7 @@ pub unsafe extern "C" fn atls_server_config_set_deadline(
         *place = match milliseconds {
             0 => default,
             u32::MAX => None,
+            some if which == ATLS_SERVER_PROBE => Some(Duration::from_secs(u64::from(some).div_ceil(1000))),
             some => Some(Duration::from_millis(some.into())),
         };
         Ok(())
@@ -128,6 +140,34 @@ pub unsafe extern "C" fn atls_server_config_set_keep_alive(
 ) -> atls_status {
     guard(error, || {
         unsafe { borrow_mut(config, "config") }?.settings.limits.keep_alive = keep_alive;
+        Ok(())
+    })
+}
+
+/// Bears with requests that are not quite as they should be: ATLS_H1_ALLOW_* and its like, each of which says what it risks; 0 by default. Statuses:
+/// NULL_ARGUMENT, INVALID_ARGUMENT (unknown).
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn atls_server_config_set_flags(
+    config: *mut atls_server_config,
+    flags: u32,
+    error: *mut *mut atls_error,
+) -> atls_status {
+    guard(error, || {
+        unsafe { borrow_mut(config, "config") }?.settings.flags = known_flags(flags)?;
+        Ok(())
+    })
+}
+
+/// Whether a TLS handshake that fails is told with REFUSED: who it was, and what was wrong. Not by default, since anybody can bring that about as often as he
+/// likes; counted they are anyway (ATLS_SERVER_COUNT_HANDSHAKES_FAILED). Statuses: NULL_ARGUMENT.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn atls_server_config_set_tell_handshakes(
+    config: *mut atls_server_config,
+    told: bool,
+    error: *mut *mut atls_error,
+) -> atls_status {
+    guard(error, || {
+        unsafe { borrow_mut(config, "config") }?.settings.tells_handshakes = told;
         Ok(())
     })
 }
@@ -148,7 +188,8 @@ pub unsafe extern "C" fn atls_server_config_set_decode(
 }
 
 /// Believes X-Real-Ip, X-Forwarded-For, X-Scheme and X-Forwarded-Proto (atls_server_request_remote, atls_server_request_scheme): for servers that only a
-/// proxy can reach, since anybody can write such lines. Off by default. Statuses: NULL_ARGUMENT.
+/// proxy can reach, since anybody can write such lines. Lines of one name are one list, of which the last item counts: the proxy must write or remove each of
+/// the four, or a client's own word may be the last. Off by default. Statuses: NULL_ARGUMENT.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn atls_server_config_set_forwarded(
     config: *mut atls_server_config,

@@ -39,7 +39,7 @@ pub unsafe extern "C" fn atls_server_listen_unix(
         let this = unsafe { borrow(server, "server") }?;
         let path = unsafe { text(path, "path") }?;
         this.check_running()?;
-        this.start_accepting(bind_unix(path)?);
+        this.start_accepting(bind_unix(path, this.server.settings.limits.backlog)?);
         Ok(())
     })
 }

@@ -18,7 +18,7 @@ use crate::stream::Handover;
 /// Answers with 101 and `headers`, among which must be Upgrade, or to a CONNECT with a 2xx, and takes the connection out of HTTP: it becomes an
 /// event-driven atls_stream with events for `sink`, CONNECTED once the answer is on its way; bytes that the peer has sent ahead come first. The request must
 /// have been started; it ends with CLOSED and OK. The stream has the credit of the server's requests (atls_server_config_set_credit). Where the connection ends
-/// before, the stream is CLOSED at once. Statuses: NULL_ARGUMENT, INVALID_ARGUMENT (status), INVALID_STATE (not started; answered; not
+/// before, or the host gives the stream up, the stream is CLOSED at once; given up, it takes the connection with it. Statuses: NULL_ARGUMENT, INVALID_ARGUMENT (status), INVALID_STATE (not started; answered; not
 /// asked for; queue or runtime stopped), CLOSED.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn atls_server_request_upgrade(
@@ -38,11 +38,13 @@ pub unsafe extern "C" fn atls_server_request_upgrade(
         let status = u16::try_from(status).map_err(invalid)?;
         let message = Message::switching(status, unsafe { headers.as_ref() }.map(|headers| &headers.headers))?;
         served.check_switch(status)?;
+        let handle = runtime.handle().clone();
         let verdict = served.origin.client.verdict.clone();
         let (made, shared, outlet) = unsafe { atls_stream::waiting(runtime, sink, served.switch_credit, verdict) }?;
         unsafe { put(stream, Arc::into_raw(made).cast_mut(), "stream") }?;
         // Refused in between, the stream says so with CLOSED.
         let handover = Handover::new(shared, outlet);
+        handle.spawn(handover.watch());
         let _ = served.switch(Switch { message, handover });
         Ok(())
     })

@@ -8,7 +8,7 @@ use std::task::{Context, Poll};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use super::Transport;
-use crate::net::Watch;
+use crate::net::{Living, Watch};
 use crate::tls::TlsStream;
 
 // The usual case is the large one, and is kept in place.
@@ -41,6 +41,12 @@ impl Stream {
             Stream::Tls(stream) => Some(stream.get_ref().1.peer_certificates()?.first()?.to_vec()),
             Stream::Plain(_) => None,
         }
+    }
+}
+
+impl Living for Stream {
+    fn check(&self) -> io::Result<()> {
+        self.transport().socket().check()
     }
 }
 

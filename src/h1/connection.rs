@@ -179,7 +179,7 @@ impl Connection {
         if kind == EventKind::InformationalResponse {
             return;
         }
-        if message.facts.close || message.version < 0x0101 {
+        if message.facts.close || (message.version < 0x0101 && !self.persists(role, message)) {
             self.states.disable_keep_alive();
         }
         if self.states.of(role) == State::SendBody {
@@ -191,6 +191,20 @@ impl Connection {
                 true => self.writer = Writer::new(framing),
                 false => self.reader = Reader::new(framing),
             }
+        }
+    }
+
+    /// Whether a message in HTTP/1.0 leaves the connection open: a request that asks for it, and whose end is beyond doubt (RFC 9112 sections 6.1, 9.3).
+    fn persists(&self, role: Role, message: &Message) -> bool {
+        let facts = &message.facts;
+        self.rules.keep_alive_1_0 && role == Role::Client && facts.keep_alive && !facts.chunked
+    }
+
+    /// The length of the body that the peer's head has announced.
+    pub fn their_body_length(&self) -> Option<u64> {
+        match self.reader {
+            Reader::Length { expected, .. } if self.their_state() == State::SendBody => Some(expected),
+            _ => None,
         }
     }
 

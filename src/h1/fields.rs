@@ -89,6 +89,8 @@ pub struct Facts {
     pub chunked: bool,
     /// `Connection` has `close`.
     pub close: bool,
+    /// `Connection` has `keep-alive`.
+    pub keep_alive: bool,
     /// `Connection` has `upgrade`.
     pub connection_upgrade: bool,
     /// `Upgrade` names a protocol.
@@ -125,6 +127,7 @@ impl Facts {
             Known::Connection => {
                 for member in syntax::list(value) {
                     self.close |= member.eq_ignore_ascii_case(b"close");
+                    self.keep_alive |= member.eq_ignore_ascii_case(b"keep-alive");
                     self.connection_upgrade |= member.eq_ignore_ascii_case(b"upgrade");
                 }
             }

@@ -23,7 +23,7 @@ pub use fields::{Facts, Kept, Known, Method};
 pub use head::Fields;
 pub use receiving::Event;
 pub use state::{EventKind, Role, State, States, switch};
-pub use validate::{facts_of, normalized, validate_request, validate_response};
+pub use validate::{facts_of, normalized, validate_request, validate_response, validate_trailers};
 
 /// Leniency, by bits. Each lets something pass that another program on the way may read differently.
 pub mod flags {
@@ -55,6 +55,8 @@ pub struct Rules {
     pub max_incomplete: usize,
     /// Fields of a head or of trailers; more are refused with 431.
     pub max_fields: usize,
+    /// A server may go on after a request in HTTP/1.0 that asks for it (RFC 9112 section 9.3). Not by a flag: what it lets pass nobody reads differently.
+    pub keep_alive_1_0: bool,
 }
 
 impl Rules {
@@ -68,6 +70,6 @@ impl Rules {
 
 impl Default for Rules {
     fn default() -> Self {
-        Rules { flags: 0, max_incomplete: Rules::MAX_INCOMPLETE, max_fields: Rules::MAX_FIELDS }
+        Rules { flags: 0, max_incomplete: Rules::MAX_INCOMPLETE, max_fields: Rules::MAX_FIELDS, keep_alive_1_0: false }
     }
 }

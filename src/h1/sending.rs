@@ -140,6 +140,8 @@ impl Connection {
         if close {
             self.say_close();
             message.facts.close = true;
+        } else if self.their_version < VERSION && !message.facts.close && !message.facts.keep_alive {
+            writer::line(b"Connection", b"keep-alive", &mut self.out);
         }
         Ok(())
     }

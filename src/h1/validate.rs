@@ -36,6 +36,18 @@ pub fn facts_of<'h>(
     normalized(headers, rules, |_, _| ())
 }
 
+/// Whether these can be the trailers of a message.
+pub fn validate_trailers<'h>(
+    trailers: impl Iterator<Item = (&'h [u8], &'h [u8])>,
+    rules: &Rules,
+) -> Result<(), ProtocolError> {
+    let mut facts = Facts::default();
+    for (name, value) in trailers {
+        writer::check(&mut facts, name, value, true, rules).map_err(local)?;
+    }
+    Ok(())
+}
+
 pub fn validate_request<'h>(
     method: &[u8],
     target: &[u8],

@@ -9,8 +9,9 @@ use std::path::Path;
 use std::pin::Pin;
 use std::sync::{Arc, Weak};
 use std::task::{Context, Poll, ready};
+use std::time::Duration;
 
-use socket2::{Domain, SockRef};
+use socket2::{Domain, SockRef, TcpKeepalive};
 use tokio::io::{AsyncRead, AsyncWrite, Interest, ReadBuf};
 use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
 
@@ -39,6 +40,26 @@ impl Watch {
         looked.is_some_and(|looked| looked.is_err_and(|error| error.kind() == io::ErrorKind::WouldBlock))
     }
 }
+
+/// A connection that can be asked whether it is known to be gone, by whoever does not read it: a peer that has ended its own direction, which is its right,
+/// is told from one that has left only by a reset, or by the silence that follows TCP's own questions.
+pub trait Living {
+    /// What the system has heard of the connection's end; OK where that is nothing. One system call.
+    fn check(&self) -> io::Result<()>;
+}
+
+impl Living for Socket {
+    fn check(&self) -> io::Result<()> {
+        // A send of nothing does nothing but say what is wrong.
+        match SockRef::from(&*self.0).send_with_flags(&[], SEND_FLAGS) {
+            Err(error) if !matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted) => Err(error),
+            _ => Ok(()),
+        }
+    }
+}
+
+/// How often TCP asks a peer that does not answer before it gives it up.
+const PROBES: u32 = 3;
 
 impl Socket {
     pub(super) fn dialled(stream: TcpStream) -> Result<Socket> {
@@ -79,6 +100,14 @@ impl Socket {
     /// Makes ready what was accepted: what may fail of one connection, and is not the listener's matter.
     pub fn prepared(self) -> Result<Socket> {
         prepare(&self.0).map(|()| self)
+    }
+
+    /// After so long without a word from the peer TCP asks whether it is there (keepalive), and then each time again. Whole seconds. A Unix socket's peer needs no
+    /// asking.
+    pub fn probe(&self, every: Option<Duration>) -> Result<()> {
+        let (Some(every), Kind::Tcp(stream)) = (every, &*self.0) else { return Ok(()) };
+        let keepalive = TcpKeepalive::new().with_time(every).with_interval(every).with_retries(PROBES);
+        SockRef::from(stream).set_tcp_keepalive(&keepalive).map_err(|error| Error::from_io(error, Phase::Connect))
     }
 
     pub fn watch(&self) -> Watch {

@@ -9,9 +9,10 @@ use bytes::BytesMut;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::time::Instant;
 
+use super::accept::Account;
 use super::exchange::Done;
+use super::line::{Line, Origin};
 use super::message::Message;
-use super::served::{Line, Origin};
 use super::show::Session;
 use super::wire::Wire;
 use super::{Served, Server};
@@ -34,9 +35,15 @@ pub async fn serve<S: Wire>(
     server: &Arc<Server>,
     peer: Option<SocketAddr>,
     session: Option<Session>,
+    account: &Account,
 ) -> Result<()> {
     let limits = &server.settings.limits;
-    let rules = Rules { max_incomplete: limits.head, max_fields: limits.fields, ..Rules::default() };
+    let rules = Rules {
+        flags: server.settings.flags,
+        max_incomplete: limits.head,
+        max_fields: limits.fields,
+        keep_alive_1_0: true,
+    };
     let conn = Connection::new(Role::Server, rules);
     let mut this = Serving {
         wire,
@@ -44,6 +51,7 @@ pub async fn serve<S: Wire>(
         server,
         peer,
         session,
+        account,
         outbox: BytesMut::new(),
         alarm: Alarm::default(),
         unflushed: false,
@@ -81,9 +89,10 @@ pub(super) struct Serving<'a, S> {
     pub(super) wire: S,
     pub(super) conn: Connection,
     pub(super) server: &'a Arc<Server>,
-    peer: Option<SocketAddr>,
+    pub(super) peer: Option<SocketAddr>,
     /// In TLS only.
     pub(super) session: Option<Session>,
+    pub(super) account: &'a Account,
     pub(super) outbox: BytesMut,
     pub(super) alarm: Alarm,
     /// Something was written that may not have left.
@@ -125,7 +134,7 @@ impl<S: Wire> Serving<'_, S> {
                     true => return Err(late("no complete request head in time")),
                 },
             };
-            self.received(read.map_err(|error| Error::from_io(error, Phase::Transfer))?);
+            self.received(read.map_err(Error::from_peer)?);
         }
     }
 
@@ -137,7 +146,7 @@ impl<S: Wire> Serving<'_, S> {
         let (remote, https) = settings.forwarded.read(&head, address, secure);
         let client = self.session.as_ref().map(Session::client).unwrap_or_default();
         let origin = Origin { peer: self.peer, secure, remote, https, client };
-        Served::new(line, head, origin, credit)
+        Served::new(line, head, origin, credit, self.server.closing.clone())
     }
 
     /// Who is at the other end, for the log.
@@ -169,9 +178,13 @@ impl<S: Wire> Serving<'_, S> {
     async fn turn_away(&mut self, error: &Error) -> Result<()> {
         // A peer that is gone is nobody to refuse.
         if !matches!(error.status, Status::Io | Status::Truncated) {
-            self.server.refuses(error).await;
+            self.tell(error).await;
         }
         self.refuse(error).await
+    }
+
+    pub(super) async fn tell(&self, error: &Error) {
+        self.server.refuses(&error.clone().peer(self.peer)).await;
     }
 
     /// Answers with an error's status where nothing of an answer has begun, and closes.

@@ -10,6 +10,7 @@ use tokio::time::Instant;
 
 use super::Served;
 use super::connection::{IDLE, READ, Serving, host, late, protocol};
+use super::place_of;
 use super::served::{Answer, Switch};
 use super::wire::Wire;
 use crate::duplex::{Moved, advance};
@@ -18,10 +19,14 @@ use crate::events::{Event, Outlet};
 use crate::flow::Credit;
 use crate::h1::{EventKind, State};
 use crate::http::Head;
-use crate::http::intake::{Intake, Next};
+use crate::http::intake::{Intake, Next, too_large};
+use crate::log;
 
-/// Bytes of an answer that wait for the network; with more, nothing is taken from the host.
+/// Bytes of an answer that wait for the network; with more, nothing is taken from the host. Nor is more than this taken of it at once, so that there are never
+/// more than twice as many.
 const OUTBOX: usize = 64 << 10;
+/// How often a connection that is not read is asked whether it is still there.
+const CHECK: Duration = Duration::from_secs(1);
 
 /// What a connection does after a request.
 pub(super) enum Done {
@@ -36,7 +41,7 @@ struct Ending<'a>(Option<&'a Served>);
 impl Drop for Ending<'_> {
     fn drop(&mut self) {
         if let Some(served) = self.0 {
-            served.end(Some(&Error::new(Status::Canceled, "the connection was closed")));
+            served.end(Some(&Error::new(Status::Canceled, "the server was closed").detail(Detail::ServerClosed)));
         }
     }
 }
@@ -53,9 +58,20 @@ struct Course {
     body_until: Option<Instant>,
     /// Until when the peer must have taken something of the answer.
     send_until: Option<Instant>,
+    /// Of the host's last piece, what the outbox had no room for.
+    rest: Bytes,
+    /// When to ask whether the peer is there, where nothing is read that would say so.
+    check_at: Option<Instant>,
+    /// The answer's framing has a place for them.
+    trailers: bool,
 }
 
 impl Course {
+    /// Whether there is room for more of the host's answer.
+    fn takes(&self, outbox: usize) -> bool {
+        !self.answer_over && self.switch.is_none() && self.rest.is_empty() && outbox < OUTBOX
+    }
+
     /// The peer's time to take something of the answer runs as long as there is something to take.
     fn mind_sending(&mut self, sends: bool, limit: Option<Duration>) {
         match (sends, self.send_until) {
@@ -63,6 +79,18 @@ impl Course {
             (true, None) => self.send_until = limit.map(|limit| Instant::now() + limit),
             (true, Some(_)) => {}
         }
+    }
+
+    /// Where nothing moves, and nothing is read, only asking shows that the peer has gone.
+    fn mind_the_peer(&mut self, idle: bool) {
+        self.check_at = match idle {
+            true => self.check_at.or_else(|| Some(Instant::now() + CHECK)),
+            false => None,
+        };
+    }
+
+    fn is_overdue(&self) -> bool {
+        self.body_until.into_iter().chain(self.send_until).any(|until| until <= Instant::now())
     }
 
     fn overdue(&self) -> Error {
@@ -80,18 +108,22 @@ impl<S: Wire> Serving<'_, S> {
     /// Shows the request to the host and sees it through.
     pub(super) async fn serve_one(&mut self, served: Arc<Served>) -> Result<Done> {
         self.server.counts.requests.fetch_add(1, Ordering::Relaxed);
+        self.account.requests.fetch_add(1, Ordering::Relaxed);
         self.server.observer.post(Event::Request(served.clone()), None);
         let mut ending = Ending(Some(&served));
-        let Some(outlet) = served.taken().await else {
+        let Some(outlet) = self.taken(&served).await? else {
             let error = Error::new(Status::Internal, "the host let go of the request");
             self.refuse(&error.http_status(500)).await?;
             return Ok(Done::Again(false));
         };
         let done = served.cancel.guard(pin!(self.exchange(&served, &outlet))).await;
-        let error = done.as_ref().err().cloned();
+        let error = done.as_ref().err().map(|error| error.clone().peer(self.peer));
         served.end(error.as_ref());
         ending.0 = None;
         if let Some(error) = error.as_ref().filter(|error| error.status != Status::Canceled) {
+            if error.detail != Detail::PeerGone {
+                log::emit(log::WARNING, || format!("server: {}: refused: {}", place_of(self.peer), log::reason(error)));
+            }
             // Where no answer has begun the peer is told why there is none.
             let _ = self.refuse(error).await;
         }
@@ -99,8 +131,23 @@ impl<S: Wire> Serving<'_, S> {
         done
     }
 
+    /// Waits for the host to take the request, as long as there is somebody who asks.
+    async fn taken(&mut self, served: &Served) -> Result<Option<Outlet>> {
+        loop {
+            tokio::select! {
+                biased;
+                outlet = served.taken() => return Ok(outlet),
+                () = self.alarm.rings(Some(Instant::now() + CHECK), None) => self.wire.check().map_err(Error::from_peer)?,
+            }
+        }
+    }
+
     async fn exchange(&mut self, served: &Served, outlet: &Outlet) -> Result<Done> {
         let (body_limit, body_deadline) = served.body_limits(&self.server.settings.limits);
+        // Before a byte of it is read, and before it is asked for.
+        if self.conn.their_body_length().is_some_and(|length| length > body_limit) {
+            return Err(too_large(body_limit));
+        }
         let decoded = self.server.settings.decode.then_some(&*served.head);
         let mut course = Course {
             intake: Intake::new(body_limit, decoded)?,
@@ -110,6 +157,9 @@ impl<S: Wire> Serving<'_, S> {
             ended: false,
             body_until: body_deadline.map(|limit| Instant::now() + limit),
             send_until: None,
+            rest: Bytes::new(),
+            check_at: None,
+            trailers: false,
         };
         loop {
             let wants_bytes = self.take_body(served, outlet, &mut course).await?;
@@ -165,11 +215,11 @@ impl<S: Wire> Serving<'_, S> {
 
     /// One thing of all that can happen now.
     async fn step(&mut self, served: &Served, outlet: &Outlet, course: &mut Course, wants_bytes: bool) -> Result<()> {
-        let io = |error| Error::from_io(error, Phase::Transfer);
         // A peer that is never quiet has the same time for its body, and to take our answer.
-        if course.body_until.into_iter().chain(course.send_until).any(|until| until <= Instant::now()) {
+        if course.is_overdue() {
             return Err(course.overdue());
         }
+        self.put_rest(course)?;
         let waits = self.conn.they_are_waiting_for_100_continue();
         let sends = !self.outbox.is_empty() || self.unflushed;
         course.mind_sending(sends, self.server.settings.limits.send);
@@ -177,14 +227,15 @@ impl<S: Wire> Serving<'_, S> {
         let answering = !course.answer_over && !self.conn.our_body_is_sent();
         let watches = course.body_over && !course.ended && answering && self.conn.trailing_data().0.len() < READ;
         let reads = (wants_bytes && !waits) || watches;
+        course.mind_the_peer(!reads && !sends);
         // Who is only watched is not expected to send much.
         let room_for_bytes = reads.then(|| self.conn.reserve(if wants_bytes { READ } else { IDLE }));
         tokio::select! {
             // What the host has said goes out together, as far as there is room; then the network; a clock only where nothing moves.
             biased;
-            answer = served.answer(), if !course.answer_over && course.switch.is_none() && self.outbox.len() < OUTBOX => {
+            answer = served.answer(), if course.takes(self.outbox.len()) => {
                 self.put(served, course, answer?)?;
-                while !course.answer_over && course.switch.is_none() && self.outbox.len() < OUTBOX {
+                while course.takes(self.outbox.len()) {
                     let Some(answer) = served.answer_now() else { break };
                     self.put(served, course, answer?)?;
                 }
@@ -193,10 +244,9 @@ impl<S: Wire> Serving<'_, S> {
                 match moved {
                     // A peer that has left TLS without a word has ended, as one has that says so.
                     Err(error) if watches && error.kind() == std::io::ErrorKind::UnexpectedEof => {
-                        course.ended = true;
-                        self.received(0);
+                        self.moved(Moved::Received(0), course);
                     }
-                    Err(error) => return Err(io(error)),
+                    Err(error) => return Err(Error::from_peer(error)),
                     Ok(moved) => self.moved(moved, course),
                 }
             }
@@ -208,7 +258,16 @@ impl<S: Wire> Serving<'_, S> {
                 outlet.post_now(Event::Data(piece, served.credit.clone()), permit);
             }
             _ = served.credit.wait(), if wants_bytes && waits => {}
-            () = self.alarm.rings(course.body_until, course.send_until) => return Err(course.overdue()),
+            () = given_up(course.switch.as_ref()) => {
+                return Err(Error::new(Status::Canceled, "the stream that the connection was to become was given up"));
+            }
+            () = self.alarm.rings(course.body_until, course.send_until.into_iter().chain(course.check_at).min()) => {
+                if course.is_overdue() {
+                    return Err(course.overdue());
+                }
+                self.wire.check().map_err(Error::from_peer)?;
+                course.check_at = None;
+            }
         }
         Ok(())
     }
@@ -222,36 +281,63 @@ impl<S: Wire> Serving<'_, S> {
             }
             Moved::Received(count) => {
                 course.ended = count == 0;
+                // One that has ended its direction may have left altogether: a Unix socket says so at once.
+                course.check_at = course.ended.then(Instant::now);
                 self.received(count);
             }
         }
     }
 
+    /// Puts some of the host's last piece into the outbox, if there is any left and there is room.
+    fn put_rest(&mut self, course: &mut Course) -> Result<()> {
+        if course.rest.is_empty() || self.outbox.len() >= OUTBOX {
+            return Ok(());
+        }
+        let part = course.rest.split_to(course.rest.len().min(OUTBOX));
+        let (before, after) = self.conn.send_data(part.len() as u64).map_err(host)?;
+        self.outbox.extend_from_slice(before);
+        self.outbox.extend_from_slice(&part);
+        self.outbox.extend_from_slice(after);
+        Ok(())
+    }
+
     /// Puts what the host says into the outbox.
     fn put(&mut self, served: &Served, course: &mut Course, answer: Answer) -> Result<()> {
         match answer {
+            // HTTP/1.0 knows no informational heads (RFC 9110 section 15.2).
+            Answer::Head(message) if message.status < 200 && self.conn.their_http_version() < 0x0101 => {}
             Answer::Head(message) => {
                 self.put_head(&message)?;
-                let bodiless = served.line.method() == b"HEAD" || matches!(message.status, 204 | 304);
-                if let Some(outgoing) = served.outgoing.get().filter(|_| bodiless && message.status >= 200) {
+                let discards = message.status >= 200 && !served.has_body(&message);
+                if let Some(outgoing) = served.outgoing.get().filter(|_| discards) {
                     outgoing.discard();
                 }
+                course.trailers = !discards && message.length.is_none() && self.conn.their_http_version() >= 0x0101;
             }
             Answer::Piece(piece) => {
-                let (before, after) = self.conn.send_data(piece.len() as u64).map_err(host)?;
-                self.outbox.extend_from_slice(before);
-                self.outbox.extend_from_slice(&piece);
-                self.outbox.extend_from_slice(after);
+                course.rest = piece;
+                self.put_rest(course)?;
             }
             Answer::Switch(switch) => course.switch = Some(switch),
             Answer::End => {
-                let trailers = served.trailers();
+                let mut trailers = served.trailers();
+                if !course.trailers {
+                    trailers.clear();
+                }
                 let lines = trailers.iter().map(|(name, value)| (&name[..], &value[..]));
                 self.outbox.extend_from_slice(self.conn.send_end_of_message(lines).map_err(host)?);
                 course.answer_over = true;
             }
         }
         Ok(())
+    }
+}
+
+/// Done once the host has given up the stream that the connection is to become.
+async fn given_up(switch: Option<&Switch>) {
+    match switch {
+        Some(switch) => switch.handover.given_up().thrown().await,
+        None => std::future::pending().await,
     }
 }
 

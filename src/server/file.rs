@@ -42,8 +42,11 @@ impl Part {
 
 /// Answers with the part. Errors: as `Served::say`.
 pub fn send(served: &Arc<Served>, message: Message, mut part: Part, runtime: &Handle) -> Result<()> {
-    if served.line.method() == b"HEAD" || matches!(message.status, 204 | 304) {
+    if !served.has_body(&message) {
         part.length = 0;
+    } else if let Some(length) = message.length.filter(|length| *length != part.length) {
+        let why = format!("Content-Length says {length} bytes, the part of the file has {}", part.length);
+        return Err(Error::new(Status::HttpHeaderInvalid, why));
     }
     served.say(message)?;
     let served = served.clone();

@@ -1,26 +1,10 @@
-//! Listening sockets: binding, accepting, and going on where accepting fails.
+//! Listening sockets: bound here, or of somebody else's making.
 
-use std::io;
-use std::net::{IpAddr, Ipv6Addr, SocketAddr};
-use std::sync::Arc;
-use std::time::Duration;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, ToSocketAddrs};
 
 use socket2::{Domain, SockAddr, Socket, Type};
-use tokio::net::{TcpListener, UnixListener};
-use tokio_rustls::TlsAcceptor;
 
-use super::show::Session;
-use super::{Server, connection};
-use crate::deadline::{Wait, within};
 use crate::error::{Error, Phase, Result, Status};
-use crate::log;
-use crate::net::Socket as Connection;
-use crate::tls;
-
-/// Connections that the system keeps until they are accepted.
-const BACKLOG: i32 = 1024;
-/// How long nothing is accepted where the process is out of file descriptors or memory.
-const REST: Duration = Duration::from_millis(50);
 
 /// A socket that listens.
 #[derive(Debug)]
@@ -42,26 +26,106 @@ impl Listener {
     }
 }
 
-/// A bound and listening socket. Without an address it is every one of this machine, IPv4 and IPv6.
-pub fn bind(address: Option<IpAddr>, port: u16, reuse_port: bool) -> Result<Listener> {
-    let place = SocketAddr::new(address.unwrap_or(IpAddr::V6(Ipv6Addr::UNSPECIFIED)), port);
+/// How often a name with several addresses is tried for a port that is free at all of them.
+const PORTS: u32 = 8;
+
+/// Bound and listening sockets, one for each address of the name, all at one port. Without a name it is every address of this machine, IPv4 and IPv6. Blocks
+/// while a name is looked up. Errors: Dns, Io.
+pub fn bind(name: Option<&str>, port: u16, reuse_port: bool, backlog: i32) -> Result<Vec<Listener>> {
+    let how = (reuse_port, backlog);
+    let Some(name) = name else { return bind_everywhere(port, how).map(|listener| vec![listener]) };
+    let addresses = addresses_of(name)?;
+    let mut tried = 0;
+    loop {
+        tried += 1;
+        match bind_all(&addresses, port, how) {
+            // The port that the system chose for the first is taken at another.
+            Err(error) if port == 0 && tried < PORTS && error.os_errno == libc::EADDRINUSE => {}
+            done => return done,
+        }
+    }
+}
+
+/// Whether a name is an address, which nobody is asked for.
+pub fn is_address(name: &str) -> bool {
+    name.parse::<IpAddr>().is_ok()
+}
+
+fn addresses_of(name: &str) -> Result<Vec<IpAddr>> {
+    if let Ok(address) = name.parse() {
+        return Ok(vec![address]);
+    }
+    // Loopback whatever a resolver says (RFC 6761 section 6.3).
+    if name.eq_ignore_ascii_case("localhost") {
+        return Ok(vec![Ipv4Addr::LOCALHOST.into(), Ipv6Addr::LOCALHOST.into()]);
+    }
+    let failed =
+        |why: String| Error::new(Status::Dns, format!("resolve {}: {why}", name.escape_debug())).phase(Phase::Dns);
+    let found = (name, 0).to_socket_addrs().map_err(|error| failed(error.to_string()))?;
+    let mut addresses: Vec<IpAddr> = Vec::new();
+    for address in found.map(|place| place.ip()) {
+        if !addresses.contains(&address) {
+            addresses.push(address);
+        }
+    }
+    match addresses.is_empty() {
+        true => Err(failed("no address".into())),
+        false => Ok(addresses),
+    }
+}
+
+type How = (bool, i32);
+
+fn bind_everywhere(port: u16, how: How) -> Result<Listener> {
+    match bind_one(SocketAddr::new(Ipv6Addr::UNSPECIFIED.into(), port), false, how) {
+        // A machine without IPv6.
+        Err(error) if is_absent(&error) => bind_one(SocketAddr::new(Ipv4Addr::UNSPECIFIED.into(), port), true, how),
+        done => done,
+    }
+}
+
+/// The family, or the address, is none of this machine's.
+fn is_absent(error: &Error) -> bool {
+    matches!(error.os_errno, libc::EAFNOSUPPORT | libc::EADDRNOTAVAIL)
+}
+
+/// All that this machine has of them, and one at least.
+fn bind_all(addresses: &[IpAddr], mut port: u16, how: How) -> Result<Vec<Listener>> {
+    let (mut bound, mut absent) = (Vec::new(), None);
+    for address in addresses {
+        match bind_one(SocketAddr::new(*address, port), true, how) {
+            Ok(listener) => {
+                port = listener.port()?;
+                bound.push(listener);
+            }
+            Err(error) if is_absent(&error) => absent = Some(error),
+            Err(error) => return Err(error),
+        }
+    }
+    match absent {
+        Some(error) if bound.is_empty() => Err(error),
+        _ => Ok(bound),
+    }
+}
+
+fn bind_one(place: SocketAddr, one_family: bool, (reuse_port, backlog): How) -> Result<Listener> {
     let failed = |error| Error::from_io(error, Phase::Call).context(format!("listen on {place}"));
     let socket = Socket::new(Domain::for_address(place), Type::STREAM, None).map_err(failed)?;
     if place.is_ipv6() {
-        socket.set_only_v6(address.is_some()).map_err(failed)?;
+        socket.set_only_v6(one_family).map_err(failed)?;
     }
     socket.set_reuse_address(true).map_err(failed)?;
     if reuse_port {
         socket.set_reuse_port(true).map_err(failed)?;
     }
     socket.bind(&place.into()).map_err(failed)?;
-    socket.listen(BACKLOG).map_err(failed)?;
+    socket.listen(backlog).map_err(failed)?;
     socket.set_nonblocking(true).map_err(failed)?;
     Ok(Listener::Tcp(socket.into()))
 }
 
 /// As `bind`, a Unix socket at `path`; on Linux one that begins with `@` is an abstract one.
-pub fn bind_unix(path: &str) -> Result<Listener> {
+pub fn bind_unix(path: &str, backlog: i32) -> Result<Listener> {
     let failed = |error| Error::from_io(error, Phase::Call).context(format!("listen on {path:?}"));
     let address = match path.strip_prefix('@') {
         Some(name) => SockAddr::unix(format!("\0{name}")),
@@ -69,7 +133,7 @@ pub fn bind_unix(path: &str) -> Result<Listener> {
     };
     let socket = Socket::new(Domain::UNIX, Type::STREAM, None).map_err(failed)?;
     socket.bind(&address.map_err(failed)?).map_err(failed)?;
-    socket.listen(BACKLOG).map_err(failed)?;
+    socket.listen(backlog).map_err(failed)?;
     socket.set_nonblocking(true).map_err(failed)?;
     Ok(Listener::Unix(socket.into()))
 }
@@ -86,85 +150,5 @@ pub fn take_over(socket: Socket) -> Result<Listener> {
         Domain::IPV4 | Domain::IPV6 => Ok(Listener::Tcp(socket.into())),
         Domain::UNIX => Ok(Listener::Unix(socket.into())),
         _ => Err(refuse("the socket is neither TCP nor Unix")),
-    }
-}
-
-/// Accepts until the server stops. Must run on the runtime.
-pub async fn accept(server: Arc<Server>, listener: Listener) -> Result<()> {
-    let listening = Listening::new(listener)?;
-    loop {
-        let accepted = tokio::select! {
-            biased;
-            () = server.stopping.thrown() => return Ok(()),
-            accepted = listening.next() => accepted,
-        };
-        match accepted {
-            Ok((socket, peer)) => take(&server, socket, peer),
-            // One connection's fault, or a want that passes: the listener is none the worse for it.
-            Err(error) => {
-                log::emit(log::DEBUG, || format!("accept: {error}"));
-                tokio::time::sleep(REST).await;
-            }
-        }
-    }
-}
-
-enum Listening {
-    Tcp(TcpListener),
-    Unix(UnixListener),
-}
-
-impl Listening {
-    fn new(listener: Listener) -> Result<Listening> {
-        let made = match listener {
-            Listener::Tcp(listener) => TcpListener::from_std(listener).map(Listening::Tcp),
-            Listener::Unix(listener) => UnixListener::from_std(listener).map(Listening::Unix),
-        };
-        made.map_err(|error| Error::from_io(error, Phase::Call))
-    }
-
-    async fn next(&self) -> io::Result<(Connection, Option<SocketAddr>)> {
-        match self {
-            Listening::Tcp(listener) => {
-                Connection::accept_tcp(listener).await.map(|(socket, peer)| (socket, Some(peer)))
-            }
-            Listening::Unix(listener) => Connection::accept_unix(listener).await.map(|socket| (socket, None)),
-        }
-    }
-}
-
-/// Serves a connection, if there is a place for it. Must run on the runtime.
-pub fn take(server: &Arc<Server>, socket: Connection, peer: Option<SocketAddr>) {
-    let Some(place) = server.admit(peer.map(|peer| peer.ip().to_canonical())) else { return };
-    let server = server.clone();
-    tokio::spawn(async move {
-        let serving = async { serve(&server, socket.prepared()?, peer).await };
-        let served = server.closing.guard(Box::pin(serving)).await;
-        if let Err(error) = served {
-            log::emit(log::DEBUG, || format!("connection: {error}"));
-        }
-        drop(place);
-    });
-}
-
-async fn serve(server: &Arc<Server>, socket: Connection, peer: Option<SocketAddr>) -> Result<()> {
-    let Some(shown) = server.tls() else {
-        return connection::serve(socket, server, peer, None).await;
-    };
-    let handshake = async {
-        let accepted = TlsAcceptor::from(shown.config.clone()).accept(socket).await;
-        accepted.map_err(|error| Error::from_io(error, Phase::Tls))
-    };
-    // Boxed, as is what follows it: what the handshake needs is many times what the connection keeps.
-    let stream = Box::pin(within(server.settings.limits.handshake, Wait::Handshake, handshake)).await?;
-    match stream.get_ref().1.alpn_protocol() {
-        None | Some(b"http/1.1") => {
-            let (_, tls) = stream.get_ref();
-            let name = tls.server_name();
-            let leaf = shown.leaf(name).ok_or_else(|| Error::new(Status::Internal, "no certificate was shown"))?;
-            let session = Session::new(leaf.to_vec(), tls::peer_leaf(tls), name);
-            connection::serve(stream, server, peer, Some(session)).await
-        }
-        Some(other) => Err(Error::new(Status::TlsHandshake, format!("ALPN {}", other.escape_ascii()))),
     }
 }

@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 
 use crate::error::{Error, Result, Status};
+use crate::h1::{Rules, facts_of};
 use crate::http::headers::Headers;
 
 /// An informational or final response head.
@@ -11,6 +12,8 @@ pub struct Message {
     pub status: u16,
     pub reason: Cow<'static, [u8]>,
     pub headers: Vec<(Cow<'static, [u8]>, Vec<u8>)>,
+    /// The length that the head says the body has, of a final head that says one.
+    pub length: Option<u64>,
 }
 
 impl Message {
@@ -25,20 +28,28 @@ impl Message {
         }
         let mut headers = copied(headers);
         let has = |name: &str| headers.iter().any(|(other, _)| other.eq_ignore_ascii_case(name.as_bytes()));
-        for taken in ["transfer-encoding", "upgrade"] {
-            if has(taken) {
-                return Err(Error::new(Status::HttpHeaderInvalid, format!("{taken} is the library's to set")));
-            }
-        }
         let informational = status < 200;
+        if has("transfer-encoding") {
+            return Err(invalid("Transfer-Encoding is the library's to set"));
+        }
+        if has("upgrade") && informational {
+            return Err(invalid(&format!("Upgrade in a {status}")));
+        }
         let framed = has("content-length");
         if framed && (informational || status == 204) {
-            return Err(Error::new(Status::HttpHeaderInvalid, format!("Content-Length in a {status}")));
+            return Err(invalid(&format!("Content-Length in a {status}")));
+        }
+        let lines = headers.iter().map(|(name, value)| (&name[..], &value[..]));
+        let facts = facts_of(lines, &Rules::default()).map_err(|error| invalid(&error.message))?;
+        // Who sends Upgrade says so (RFC 9110 section 7.8).
+        if facts.upgrade && !facts.connection_upgrade {
+            headers.push((Cow::Borrowed(b"Connection"), b"Upgrade".to_vec()));
         }
         if let Some(length) = length.filter(|_| !informational && status != 204 && !framed) {
             headers.push((Cow::Borrowed(b"Content-Length"), length.to_string().into_bytes()));
         }
-        Ok(Message { status, reason, headers })
+        let length = facts.content_length().or(length).filter(|_| !informational && status != 204);
+        Ok(Message { status, reason, headers, length })
     }
 
     /// The head that ends HTTP on a connection: 101, or a 2xx to CONNECT. Errors: InvalidArgument.
@@ -50,7 +61,7 @@ impl Message {
         if status == 101 && !headers.iter().any(|(name, _)| name.eq_ignore_ascii_case(b"connection")) {
             headers.push((Cow::Borrowed(b"Connection"), b"Upgrade".to_vec()));
         }
-        Ok(Message { status, reason: Cow::Borrowed(usual_reason(status)), headers })
+        Ok(Message { status, reason: Cow::Borrowed(usual_reason(status)), headers, length: None })
     }
 
     /// One more line, which is the library's own.
@@ -63,6 +74,10 @@ impl Message {
     }
 }
 
+fn invalid(why: &str) -> Error {
+    Error::new(Status::HttpHeaderInvalid, why)
+}
+
 fn copied(headers: Option<&Headers>) -> Vec<(Cow<'static, [u8]>, Vec<u8>)> {
     let lines = headers.iter().flat_map(|headers| headers.iter());
     lines.map(|(name, value)| (Cow::Owned(name.to_vec()), value.to_vec())).collect()
@@ -72,4 +87,44 @@ fn copied(headers: Option<&Headers>) -> Vec<(Cow<'static, [u8]>, Vec<u8>)> {
 fn usual_reason(status: u16) -> &'static [u8] {
     let known = http::StatusCode::from_u16(status).ok().and_then(|status| status.canonical_reason());
     known.unwrap_or_default().as_bytes()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn made(status: u16, lines: &[(&str, &str)], length: Option<u64>) -> Result<Message> {
+        let mut headers = Headers::new(true);
+        lines.iter().try_for_each(|(name, value)| headers.add(name.as_bytes(), value.as_bytes()))?;
+        Message::new(status, None, Some(&headers), length)
+    }
+
+    #[test]
+    fn what_a_head_cannot_say_is_refused_where_it_is_made() {
+        for (status, lines) in [
+            (200, &[("Content-Length", "foo")][..]),
+            (200, &[("Content-Length", "1"), ("content-length", "1")]),
+            (200, &[("Content-Length", "-1")]),
+            (200, &[("Transfer-Encoding", "chunked")]),
+            (204, &[("Content-Length", "0")]),
+            (103, &[("Content-Length", "1")]),
+            (103, &[("Upgrade", "x")]),
+        ] {
+            assert_eq!(made(status, lines, None).unwrap_err().status, Status::HttpHeaderInvalid, "{status} {lines:?}");
+        }
+        assert_eq!(made(200, &[("Content-Length", "7")], Some(3)).unwrap().length, Some(7));
+        assert_eq!(made(200, &[], Some(3)).unwrap().length, Some(3));
+        assert_eq!(made(204, &[], Some(3)).unwrap().length, None);
+    }
+
+    #[test]
+    fn upgrade_goes_on_any_final_answer_and_names_itself_in_connection() {
+        for (connection, lines) in [(None, 2), (Some("close"), 3), (Some("close, Upgrade"), 2)] {
+            let mut given = vec![("Upgrade", "TLS/1.3")];
+            given.extend(connection.map(|value| ("Connection", value)));
+            let message = made(426, &given, None).unwrap();
+            let facts = facts_of(message.lines(), &Rules::default()).unwrap();
+            assert!(facts.upgrade && facts.connection_upgrade && message.headers.len() == lines, "{connection:?}");
+        }
+    }
 }

@@ -1,10 +1,12 @@
 //! The HTTP server: listeners, connections in TLS or without, requests to the host and answers back. What is on the wire is read and written
 //! by the sans-I/O machine of `h1`, so that what it refuses is refused here. May touch the network and the clock.
 
+mod accept;
 mod connection;
 mod exchange;
 pub mod file;
 mod forwarded;
+mod line;
 mod listener;
 mod message;
 mod served;
@@ -13,7 +15,7 @@ mod upgrade;
 mod wire;
 
 use std::collections::HashMap;
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::pin::pin;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
@@ -21,10 +23,12 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use tokio::sync::{Notify, Semaphore};
 
+pub use accept::{accept, take};
 pub use forwarded::Forwarded;
-pub use listener::{Listener, accept, bind, bind_unix, take, take_over};
+pub use line::Line;
+pub use listener::{Listener, bind, bind_unix, is_address, take_over};
 pub use message::Message;
-pub use served::{Line, Served, Switch};
+pub use served::{Served, Switch};
 
 use crate::attest::Policy;
 use crate::collateral::Verifier;
@@ -33,6 +37,7 @@ use crate::events::{Event, Observer, Outlet};
 use crate::evidence::{Attester, Source};
 use crate::flow::{Cancel, lock};
 use crate::forward::{Flow, Rules};
+use crate::log;
 use crate::tls::{Identity, Serves, Shown, server_config};
 
 /// How long a host that is told of a refusal may keep the peer waiting.
@@ -60,7 +65,11 @@ pub struct Limits {
     pub receive_body: Option<Duration>,
     /// Without the peer taking a byte of an answer.
     pub send: Option<Duration>,
+    /// Without a word from the peer until TCP asks whether it is there.
+    pub probe: Option<Duration>,
     pub keep_alive: bool,
+    /// Connections that the system keeps until they are accepted.
+    pub backlog: i32,
 }
 
 impl Default for Limits {
@@ -77,6 +86,8 @@ impl Default for Limits {
             idle: Some(Duration::from_secs(60)),
             receive_body: None,
             send: Some(Duration::from_secs(60)),
+            probe: Some(Duration::from_secs(15)),
+            backlog: 1024,
             keep_alive: true,
         }
     }
@@ -96,6 +107,10 @@ pub struct Settings {
     pub judge: Option<Judge>,
     /// Names for which the server proves itself by exporter-v1; none for any.
     pub names: Vec<String>,
+    /// Leniency in what clients send, as bits of `h1::flags`.
+    pub flags: u32,
+    /// Handshakes that fail are told too.
+    pub tells_handshakes: bool,
     /// Bodies of requests are decoded as their Content-Encoding says.
     pub decode: bool,
     pub forwarded: Forwarded,
@@ -120,7 +135,7 @@ pub struct Server {
     /// No new connections, and none waits for another request.
     pub stopping: Cancel,
     /// Everything ends now.
-    pub closing: Cancel,
+    pub closing: Arc<Cancel>,
     tls: RwLock<Option<(Serves, Shown)>>,
     attester: Option<Attester>,
     /// The second that was written last, and as what.
@@ -141,6 +156,8 @@ pub struct Counts {
     pub requests: AtomicU64,
     /// Requests refused before the host saw them.
     pub refused: AtomicU64,
+    /// Handshakes in TLS that have failed.
+    pub handshakes_failed: AtomicU64,
     /// Requests for evidence.
     pub quotes: AtomicU64,
     /// Connections that were forwarded, and what went through them.
@@ -163,7 +180,7 @@ impl Server {
             settings,
             observer,
             stopping: Cancel::default(),
-            closing: Cancel::default(),
+            closing: Arc::default(),
             date: Mutex::default(),
             connections: AtomicUsize::new(0),
             by_address: Mutex::default(),
@@ -193,9 +210,18 @@ impl Server {
         self.tls.read().unwrap_or_else(PoisonError::into_inner).as_ref().map(|(_, shown)| shown.clone())
     }
 
+    /// A handshake has failed; the host is told where it wants to be. Nobody waits: there is nothing to say to the peer.
+    fn handshake_failed(&self, error: Error) {
+        self.counts.handshakes_failed.fetch_add(1, Ordering::Relaxed);
+        if self.settings.tells_handshakes {
+            self.observer.post(Event::Refused(error), None);
+        }
+    }
+
     /// Tells the host, and waits until it has taken note, but not for long.
     async fn refuses(&self, error: &Error) {
         self.counts.refused.fetch_add(1, Ordering::Relaxed);
+        log::emit(log::WARNING, || format!("server: {}: refused: {}", place_of(error.peer), log::reason(error)));
         let noted = Arc::new(Semaphore::new(1));
         let permit = noted.clone().try_acquire_owned().ok();
         self.observer.post(Event::Refused(error.clone()), permit);
@@ -224,6 +250,12 @@ impl Server {
         let here = address.and_then(|address| by_address.get(&address).copied()).unwrap_or(0);
         if self.connections() >= limits.connections || here >= limits.connections_per_address {
             self.counts.turned_away.fetch_add(1, Ordering::Relaxed);
+            let connections = self.connections();
+            drop(by_address);
+            log::emit(log::WARNING, || {
+                let from = address.map_or("unix".to_owned(), |address| address.to_string());
+                format!("server: {from}: turned away: connections={connections} from_there={here}")
+            });
             return None;
         }
         if let Some(address) = address {
@@ -233,6 +265,11 @@ impl Server {
         self.counts.accepted.fetch_add(1, Ordering::Relaxed);
         Some(Place { server: self.clone(), address })
     }
+}
+
+/// Whom a line of the log concerns.
+fn place_of(peer: Option<SocketAddr>) -> String {
+    peer.map_or_else(|| "unix".to_owned(), |peer| peer.to_string())
 }
 
 /// Held by a connection as long as it lives.

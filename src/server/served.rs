@@ -2,7 +2,6 @@
 
 use std::collections::VecDeque;
 use std::future::poll_fn;
-use std::net::{IpAddr, SocketAddr};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock};
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
@@ -10,55 +9,14 @@ use std::time::Duration;
 use bytes::Bytes;
 
 use super::Limits;
+use super::line::{Line, Origin};
 use super::message::Message;
-use super::show::Client;
 use crate::error::{Error, Result, Status};
 use crate::events::Outlet;
 use crate::flow::{Cancel, Credit, Outgoing, lock};
+use crate::h1::{Rules, validate_trailers};
 use crate::http::Head;
 use crate::stream::Handover;
-
-/// Where a request came from.
-pub struct Origin {
-    /// The other end of the socket; none for a Unix one.
-    pub peer: Option<SocketAddr>,
-    /// Whether the connection is in TLS.
-    pub secure: bool,
-    /// Who asks, and in what scheme, as far as the server's settings let a proxy say.
-    pub remote: Option<IpAddr>,
-    pub https: bool,
-    pub client: Client,
-}
-
-/// Method and target, each followed by a NUL: what C is shown, in one piece of memory.
-pub struct Line {
-    text: Vec<u8>,
-    /// Where the target begins.
-    target: usize,
-}
-
-impl Line {
-    pub fn new(method: &[u8], target: &[u8]) -> Line {
-        Line { text: [method, b"\0", target, b"\0"].concat(), target: method.len() + 1 }
-    }
-
-    /// With its NUL, as is `target_terminated`.
-    pub fn method_terminated(&self) -> &[u8] {
-        &self.text[..self.target]
-    }
-
-    pub fn target_terminated(&self) -> &[u8] {
-        &self.text[self.target..]
-    }
-
-    pub fn method(&self) -> &[u8] {
-        &self.text[..self.target - 1]
-    }
-
-    pub fn target(&self) -> &[u8] {
-        &self.text[self.target..self.text.len() - 1]
-    }
-}
 
 /// A request, and the way back for its answer. Shared by the host and the connection.
 pub struct Served {
@@ -70,6 +28,8 @@ pub struct Served {
     /// What a stream that comes of the request starts with, and whether it is granted again.
     pub switch_credit: (u64, bool),
     pub cancel: Cancel,
+    /// The server's, which ends its requests with it.
+    closing: Arc<Cancel>,
     said: Mutex<Said>,
     pub outgoing: OnceLock<Arc<Outgoing>>,
 }
@@ -84,6 +44,9 @@ struct Said {
     head: Option<Message>,
     /// The final head was said, or a switch.
     answered: bool,
+    /// Bytes that are missing from what the final head has announced; none where it has not, or where no body is sent.
+    missing: Option<u64>,
+    announced: bool,
     trailers: Vec<(Vec<u8>, Vec<u8>)>,
     switch: Option<Switch>,
     /// The host's own limits for this request's body.
@@ -109,7 +72,7 @@ pub struct Switch {
 }
 
 impl Served {
-    pub fn new(line: Line, head: Head, origin: Origin, credit: Credit) -> Served {
+    pub fn new(line: Line, head: Head, origin: Origin, credit: Credit, closing: Arc<Cancel>) -> Served {
         Served {
             line,
             head: Arc::new(head),
@@ -117,6 +80,7 @@ impl Served {
             switch_credit: (credit.available(), credit.automatic),
             credit: Arc::new(credit),
             cancel: Cancel::default(),
+            closing,
             said: Mutex::default(),
             outgoing: OnceLock::new(),
         }
@@ -130,7 +94,7 @@ impl Served {
         said.started = true;
         outgoing.open();
         let _ = self.outgoing.set(Arc::new(outgoing));
-        said.outlet = Some(begin());
+        said.outlet = Some(begin().of_server(self.closing.clone(), self.origin.peer));
         wake(said);
         Ok(())
     }
@@ -194,42 +158,84 @@ impl Served {
         said.check_open()?;
         match message.status {
             ..200 => said.informational.push_back(message),
-            _ => (said.answered, said.head) = (true, Some(message)),
+            _ => self.answer_with(&mut said, message),
         }
         wake(said);
         Ok(())
     }
 
-    /// Head, body and end of an answer, which the connection sees at once. Errors: as `say`.
+    fn answer_with(&self, said: &mut Said, message: Message) {
+        said.missing = message.length.filter(|_| self.has_body(&message));
+        said.announced = said.missing.is_some();
+        (said.answered, said.head) = (true, Some(message));
+    }
+
+    /// Whether what is written after this final head is sent (RFC 9112 section 6.3).
+    pub(super) fn has_body(&self, message: &Message) -> bool {
+        self.line.method() != b"HEAD" && !matches!(message.status, 204 | 304)
+    }
+
+    /// Head, body and end of an answer, which the connection sees at once. Errors: as `say`; HttpHeaderInvalid where the head announces another length.
     pub fn respond(&self, message: Message, body: Bytes) -> Result<()> {
         let mut said = lock(&self.said);
         said.check_open()?;
         let outgoing =
             self.outgoing.get().ok_or_else(|| Error::new(Status::InvalidState, "the request was not started"))?;
+        let announced = message.length.filter(|_| self.has_body(&message));
+        if let Some(length) = announced.filter(|length| *length != body.len() as u64) {
+            let why = format!("Content-Length says {length} bytes, the body has {}", body.len());
+            return Err(Error::new(Status::HttpHeaderInvalid, why));
+        }
         if !body.is_empty() {
             outgoing.write(body)?;
         }
         outgoing.finish()?;
-        (said.answered, said.head) = (true, Some(message));
+        self.answer_with(&mut said, message);
+        said.missing = None;
         wake(said);
         Ok(())
     }
 
-    /// More of the answer's body. Errors: Again, InvalidState (no head yet; finished), Closed, or why the request ended.
+    /// More of the answer's body. Errors: Again, InvalidState (no head yet; finished; more than was announced), Closed, or why the request ended.
     pub fn write(&self, data: Bytes) -> Result<()> {
-        self.answering()?.write(data)
+        let mut said = lock(&self.said);
+        let outgoing = self.answering(&said)?;
+        let missing = said.less(data.len())?;
+        outgoing.write(data)?;
+        said.missing = missing;
+        Ok(())
     }
 
     /// As `write`, waiting for room.
     pub(super) async fn write_all(&self, data: Bytes) -> Result<()> {
-        self.answering()?.clone().write_all(data).await
+        let outgoing = {
+            let mut said = lock(&self.said);
+            said.missing = said.less(data.len())?;
+            self.answering(&said)?.clone()
+        };
+        outgoing.write_all(data).await
     }
 
-    /// The end of the answer. Errors: as `write`.
+    /// The end of the answer. Errors: as `write`; HttpHeaderInvalid (trailers), which ends nothing; InvalidState also where bytes are missing, which ends the
+    /// connection, since the peer waits for them.
     pub fn finish(&self, trailers: Vec<(Vec<u8>, Vec<u8>)>) -> Result<()> {
-        let outgoing = self.answering()?;
-        lock(&self.said).trailers = trailers;
-        outgoing.finish()
+        let mut said = lock(&self.said);
+        let outgoing = self.answering(&said)?;
+        let lines = trailers.iter().map(|(name, value)| (&name[..], &value[..]));
+        let checked = validate_trailers(lines, &Rules::default());
+        checked.map_err(|error| Error::new(Status::HttpHeaderInvalid, error.message))?;
+        if said.announced && !trailers.is_empty() {
+            return Err(Error::new(Status::HttpHeaderInvalid, "trailers after a body of announced length"));
+        }
+        said.trailers = trailers;
+        outgoing.finish()?;
+        match said.missing {
+            None | Some(0) => Ok(()),
+            Some(missing) => {
+                let why = format!("the body ends {missing} bytes before the length that its head announced");
+                Err(Error::new(Status::InvalidState, why))
+            }
+        }
     }
 
     /// Whether the peer has asked to leave HTTP with this status. Errors: as `say`; InvalidState also where it has not.
@@ -246,6 +252,7 @@ impl Served {
         self.check_switch(switch.message.status)?;
         let mut said = lock(&self.said);
         said.check_open()?;
+        switch.handover.of_server(&self.closing, self.origin.peer);
         said.answered = true;
         said.switch = Some(switch);
         wake(said);
@@ -257,8 +264,7 @@ impl Served {
         lock(&self.said).answered
     }
 
-    fn answering(&self) -> Result<&Arc<Outgoing>> {
-        let said = lock(&self.said);
+    fn answering(&self, said: &Said) -> Result<&Arc<Outgoing>> {
         if !said.answered {
             said.check()?;
             return Err(Error::new(Status::InvalidState, "no response head was sent"));
@@ -333,6 +339,16 @@ fn wake(mut said: MutexGuard<'_, Said>) {
 }
 
 impl Said {
+    /// What is missing after so many bytes more. Errors: InvalidState.
+    fn less(&self, count: usize) -> Result<Option<u64>> {
+        let Some(missing) = self.missing else { return Ok(None) };
+        let left = missing.checked_sub(count as u64).ok_or_else(|| {
+            let why = format!("{count} bytes are more than the {missing} that are missing from the announced length");
+            Error::new(Status::InvalidState, why)
+        })?;
+        Ok(Some(left))
+    }
+
     fn check_startable(&self) -> Result<()> {
         match (self.started, self.over) {
             (true, _) => Err(Error::new(Status::InvalidState, "the request was started already")),

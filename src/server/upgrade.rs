@@ -41,7 +41,7 @@ impl<S: Wire> Serving<'_, S> {
             }
             Err(refusal) => {
                 let error = Error::new(Status::TunnelRefused, refusal.reason.escape_debug().to_string());
-                self.server.refuses(&error.phase(Phase::Tunnel).http_status(refusal.status)).await;
+                self.tell(&error.phase(Phase::Tunnel).http_status(refusal.status)).await;
                 self.answer_and_close(refusal.status, format!("{}\n", refusal.reason).as_bytes()).await
             }
         }

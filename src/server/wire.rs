@@ -1,18 +1,26 @@
 //! What a connection of the server runs over: TLS, or a socket in the clear.
 
+use std::io;
+
 use tokio::io::{AsyncRead, AsyncWrite};
 
 use crate::attest::EXPORTER_LENGTH;
 use crate::error::{Error, Result, Status};
-use crate::net::Socket;
+use crate::net::{Living, Socket};
 use crate::tls::{self, ServerStream};
 
-pub trait Wire: AsyncRead + AsyncWrite + Unpin + Send {
+pub trait Wire: AsyncRead + AsyncWrite + Living + Unpin + Send {
     /// An exporter value of the session. Errors: InvalidState (there is none).
     fn export(&self, label: &[u8], context: Option<&[u8]>) -> Result<[u8; EXPORTER_LENGTH]>;
 }
 
-impl<S: AsyncRead + AsyncWrite + Unpin + Send> Wire for ServerStream<S> {
+impl<S: Living> Living for ServerStream<S> {
+    fn check(&self) -> io::Result<()> {
+        self.get_ref().0.check()
+    }
+}
+
+impl<S: AsyncRead + AsyncWrite + Living + Unpin + Send> Wire for ServerStream<S> {
     fn export(&self, label: &[u8], context: Option<&[u8]>) -> Result<[u8; EXPORTER_LENGTH]> {
         tls::export(self.get_ref().1, label, context)
     }

@@ -189,6 +189,11 @@ static void proxies(uint16_t port)
     int fd = dial(port);
     CHECK(strstr(say(fd, GET("/", "X-Forwarded-For: 1.1.1.1, 2.2.2.2, 3.3.3.3\r\nX-Forwarded-Proto: https\r\n"), NULL), "[peer] [2.2.2.2] https"));
     close(fd);
+    /* What the client wrote comes first, what the proxy added last. */
+    fd = dial(port);
+    CHECK(strstr(say(fd, GET("/", "X-Real-Ip: 6.6.6.6\r\nX-Forwarded-Proto: https\r\nX-Real-Ip: 2.2.2.2\r\nX-Forwarded-Proto: http\r\n"), NULL),
+                 "[peer] [2.2.2.2] http"));
+    close(fd);
 }
 
 static void upgrades(uint16_t port)

@@ -69,7 +69,7 @@ pub unsafe extern "C" fn atls_h1_conn_new(
     })
 }
 
-pub(super) fn known_flags(flags: u32) -> Result<u32> {
+pub(in crate::capi) fn known_flags(flags: u32) -> Result<u32> {
     match flags & !flags::ALL {
         0 => Ok(flags),
         unknown => Err(Error::new(Status::InvalidArgument, format!("unknown flags {unknown:#x}"))),

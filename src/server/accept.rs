@@ -1,0 +1,156 @@
+//! Accepting, and going on where that fails; the life of a connection up to its first request, and what the log says of it.
+
+use std::io;
+use std::net::SocketAddr;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+
+use tokio::net::{TcpListener, UnixListener};
+use tokio::time::Instant;
+use tokio_rustls::TlsAcceptor;
+
+use super::listener::Listener;
+use super::show::Session;
+use super::{Server, connection, place_of};
+use crate::deadline::{Wait, within};
+use crate::error::{Error, Phase, Result, Status};
+use crate::log;
+use crate::net::Socket;
+use crate::tls::{self, ServerStream, Shown};
+
+/// How long nothing is accepted where the process is out of file descriptors or memory.
+const REST: Duration = Duration::from_millis(50);
+/// How often the log says so, at most.
+const SAYING: Duration = Duration::from_secs(10);
+
+/// Accepts until the server stops. Must run on the runtime.
+pub async fn accept(server: Arc<Server>, listener: Listener) -> Result<()> {
+    let listening = Listening::new(listener)?;
+    let mut said: Option<Instant> = None;
+    loop {
+        let accepted = tokio::select! {
+            biased;
+            () = server.stopping.thrown() => return Ok(()),
+            accepted = listening.next() => accepted,
+        };
+        match accepted {
+            Ok((socket, peer)) => take(&server, socket, peer),
+            // One connection's fault, or a want that passes: the listener is none the worse for it.
+            Err(error) => {
+                if !is_want(&error) {
+                    log::emit(log::DEBUG, || format!("server: {}: accept: {error}", listening.place()));
+                } else if said.is_none_or(|said| said.elapsed() >= SAYING) {
+                    said = Some(Instant::now());
+                    log::emit(log::ERROR, || {
+                        format!("server: {}: nothing can be accepted: {error}", listening.place())
+                    });
+                }
+                tokio::time::sleep(REST).await;
+            }
+        }
+    }
+}
+
+/// What only the host can mend.
+fn is_want(error: &io::Error) -> bool {
+    let wants = [libc::EMFILE, libc::ENFILE, libc::ENOBUFS, libc::ENOMEM];
+    error.raw_os_error().is_some_and(|errno| wants.contains(&errno))
+}
+
+enum Listening {
+    Tcp(TcpListener),
+    Unix(UnixListener),
+}
+
+impl Listening {
+    fn new(listener: Listener) -> Result<Listening> {
+        let made = match listener {
+            Listener::Tcp(listener) => TcpListener::from_std(listener).map(Listening::Tcp),
+            Listener::Unix(listener) => UnixListener::from_std(listener).map(Listening::Unix),
+        };
+        made.map_err(|error| Error::from_io(error, Phase::Call))
+    }
+
+    async fn next(&self) -> io::Result<(Socket, Option<SocketAddr>)> {
+        match self {
+            Listening::Tcp(listener) => Socket::accept_tcp(listener).await.map(|(socket, peer)| (socket, Some(peer))),
+            Listening::Unix(listener) => Socket::accept_unix(listener).await.map(|socket| (socket, None)),
+        }
+    }
+
+    fn place(&self) -> String {
+        match self {
+            Listening::Tcp(listener) => place_of(listener.local_addr().ok()),
+            Listening::Unix(_) => place_of(None),
+        }
+    }
+}
+
+/// What a connection was good for, as the log says it when it has ended.
+#[derive(Default)]
+pub(super) struct Account {
+    /// How long the handshake took.
+    pub tls: OnceLock<Duration>,
+    pub requests: AtomicU64,
+}
+
+impl Account {
+    fn line(&self, peer: Option<SocketAddr>, took: Duration, ended: &Result<()>) -> String {
+        let outcome = ended.as_ref().err().map_or_else(|| "closed".into(), log::reason);
+        let tls = self.tls.get().map_or(String::new(), |tls| format!(" tls={}", tls.as_millis()));
+        let requests = self.requests.load(Ordering::Relaxed);
+        format!("server: {}: {outcome}: requests={requests}{tls} total={}", place_of(peer), took.as_millis())
+    }
+}
+
+/// Serves a connection, if there is a place for it. Must run on the runtime.
+pub fn take(server: &Arc<Server>, socket: Socket, peer: Option<SocketAddr>) {
+    let Some(place) = server.admit(peer.map(|peer| peer.ip().to_canonical())) else { return };
+    let server = server.clone();
+    tokio::spawn(async move {
+        let (account, began) = (Account::default(), Instant::now());
+        let serving = async {
+            let socket = socket.prepared()?;
+            socket.probe(server.settings.limits.probe)?;
+            serve(&server, socket, peer, &account).await
+        };
+        let served = server.closing.guard(Box::pin(serving)).await;
+        log::emit(log::INFO, || account.line(peer, began.elapsed(), &served));
+        drop(place);
+    });
+}
+
+async fn serve(server: &Arc<Server>, socket: Socket, peer: Option<SocketAddr>, account: &Account) -> Result<()> {
+    let Some(shown) = server.tls() else {
+        return connection::serve(socket, server, peer, None, account).await;
+    };
+    let began = Instant::now();
+    // Boxed, as is what follows it: what the handshake needs is many times what the connection keeps.
+    let (stream, session) = match Box::pin(shake_hands(server, socket, &shown)).await {
+        Ok(done) => done,
+        Err(error) => {
+            server.handshake_failed(error.clone().peer(peer));
+            return Err(error);
+        }
+    };
+    let _ = account.tls.set(began.elapsed());
+    connection::serve(stream, server, peer, Some(session), account).await
+}
+
+async fn shake_hands(server: &Server, socket: Socket, shown: &Shown) -> Result<(ServerStream<Socket>, Session)> {
+    let handshake = async {
+        let accepted = TlsAcceptor::from(shown.config.clone()).accept(socket).await;
+        accepted.map_err(|error| Error::from_io(error, Phase::Tls))
+    };
+    let stream = within(server.settings.limits.handshake, Wait::Handshake, handshake).await?;
+    let (_, tls) = stream.get_ref();
+    if let Some(other) = tls.alpn_protocol().filter(|name| *name != b"http/1.1") {
+        let why = format!("ALPN {}", other.escape_ascii());
+        return Err(Error::new(Status::TlsHandshake, why).phase(Phase::Tls));
+    }
+    let name = tls.server_name();
+    let leaf = shown.leaf(name).ok_or_else(|| Error::new(Status::Internal, "no certificate was shown"))?;
+    let session = Session::new(leaf.to_vec(), tls::peer_leaf(tls), name);
+    Ok((stream, session))
+}
