@@ -1633,7 +1633,7 @@ atls_status atls_verification_set_simulated_root(struct atls_verification *verif
 /*
  Judges. Pure: the same question has the same answer at any time on any machine; about a millisecond of CPU. OK means that a
  verdict was reached, not that it is favourable: ask atls_verdict_trusted. Statuses: NULL_ARGUMENT, INVALID_STATE (a piece is
- missing: evidence, collateral, policy, time, or session or the wish to skip it), TRUST_ANCHOR.
+ missing: evidence, collateral, policy, time, or session or the wish to skip it), TRUST_ANCHOR, UNSUPPORTED (the quote of an SGX enclave).
  */
 atls_status atls_verify(const struct atls_verification *verification,
                         struct atls_verdict **verdict,

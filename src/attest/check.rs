@@ -26,6 +26,8 @@ impl Outcome {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum CheckId {
     Quote,
+    Debug,
+    ServiceTd,
     TcbStatus,
     TcbGracePeriod,
     QeGracePeriod,
@@ -63,6 +65,8 @@ impl fmt::Display for CheckId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             CheckId::Quote => "quote",
+            CheckId::Debug => "debug",
+            CheckId::ServiceTd => "service_td",
             CheckId::TcbStatus => "tcb_status",
             CheckId::TcbGracePeriod => "tcb_grace_period",
             CheckId::QeGracePeriod => "qe_grace_period",

@@ -2,9 +2,31 @@
 //!
 //! The JSON form is that of `QuoteCollateralV3` in dcap-qvl: PEM chains and signed documents as text, DER as hex.
 
+use std::fmt;
+
 use dcap_qvl::QuoteCollateralV3;
 
 use super::json;
+
+/// One of the vendor's documents.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Document {
+    RootCrl,
+    PckCrl,
+    TcbInfo,
+    QeIdentity,
+}
+
+impl fmt::Display for Document {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Document::RootCrl => "root CRL",
+            Document::PckCrl => "PCK CRL",
+            Document::TcbInfo => "TCB info",
+            Document::QeIdentity => "QE identity",
+        })
+    }
+}
 
 /// A complete set for one platform. Never holds a PCK chain: that belongs to one machine and comes with its quote.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -212,7 +212,7 @@ pub unsafe extern "C" fn atls_verification_set_simulated_root(
 
 /// Judges. Pure: the same question has the same answer at any time on any machine; about a millisecond of CPU. OK means that a
 /// verdict was reached, not that it is favourable: ask atls_verdict_trusted. Statuses: NULL_ARGUMENT, INVALID_STATE (a piece is
-/// missing: evidence, collateral, policy, time, or session or the wish to skip it), TRUST_ANCHOR.
+/// missing: evidence, collateral, policy, time, or session or the wish to skip it), TRUST_ANCHOR, UNSUPPORTED (the quote of an SGX enclave).
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn atls_verify(
     verification: *const atls_verification,

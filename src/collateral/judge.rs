@@ -13,9 +13,9 @@ impl Verifier {
         let (root, _) = self.anchors.root(policy)?;
         let platform = match tdx::genuine(&evidence.quote, root, now) {
             Ok(platform) => platform,
-            Err(why) => {
+            Err(fault) => {
                 let collateral = &Collateral::none();
-                return refuse(&Request { evidence, collateral, policy, anchors: &self.anchors, binding, now }, &why);
+                return refuse(&Request { evidence, collateral, policy, anchors: &self.anchors, binding, now }, &fault);
             }
         };
         let found = self.find(&platform, policy, now).await?;

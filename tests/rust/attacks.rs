@@ -229,9 +229,15 @@ fn wrong_os_image() {
 
 #[test]
 fn debug_td() {
-    let world = World::with_guest(|guest| guest.td_attributes[0] = 1);
-    let refusal = world.refused("QUOTE_INVALID");
-    assert!(refusal.message.contains("Debug"), "{refusal:?}");
+    // Debug, and each of the bits that let its host profile it.
+    for bits in [0x01, 0x10, 0x20, 0x40] {
+        let world = World::with_guest(|guest| guest.td_attributes[0] = bits);
+        let refusal = world.refused("MEASUREMENT_MISMATCH");
+        assert_eq!(refusal.check, "debug", "{refusal:?}");
+        let mut policy = world.policy.clone();
+        policy["td"] = serde_json::json!({"allow_debug": true});
+        assert!(world.connect_with(&policy, |_| ()).is_ok());
+    }
 }
 
 #[test]
@@ -350,7 +356,7 @@ fn trailing_bytes_after_the_quote() {
         quote.extend_from_slice(b"rider");
         answer(&quote, &guest.log()).to_string().into()
     });
-    assert!(world.refused("QUOTE_INVALID").message.contains("not padding"));
+    assert!(world.refused("QUOTE_INVALID").message.contains("only zeros may follow"));
 }
 
 #[test]
@@ -405,7 +411,7 @@ fn unsigned_collateral() {
 fn collateral_of_an_impostor_does_not_stick() {
     let world = World::honest();
     world.pccs.set(|knobs| knobs.impostor = true);
-    world.refused("QUOTE_INVALID");
+    world.refused("COLLATERAL_INVALID");
     world.pccs.set(|knobs| knobs.impostor = false);
     assert!(world.connect().is_ok(), "what the impostor said was kept");
 }

@@ -4,7 +4,10 @@
 
 use std::path::PathBuf;
 
+use atls::attest::collateral::Document;
+use atls::attest::tdx::Culprit;
 use atls::attest::{Binding, Collateral, Evidence, Outcome, Policy, Request, TrustAnchors, appraise, tdx};
+use atls::error::Status;
 use serde_json::{Value, json};
 
 fn folder() -> Option<PathBuf> {
@@ -72,8 +75,7 @@ fn outcomes_of_quote_verification() {
         let name = case["name"].as_str().unwrap();
         let collateral = collateral(case["collateral"].as_str().unwrap());
         let now = case["now"].as_u64().unwrap();
-        let result =
-            tdx::verify_quote(&quote(&case["quote"]), &collateral, tdx::INTEL_ROOT_DER, now, Default::default());
+        let result = tdx::verify_quote(&quote(&case["quote"]), &collateral, tdx::INTEL_ROOT_DER, now);
         let expect = &case["expect"];
         // This vector keeps another machine's PCK chain in the set. Ours never holds one, so the quote's own chain counts.
         let chain_dropped = name.starts_with("cached collateral of ANOTHER machine");
@@ -85,9 +87,15 @@ fn outcomes_of_quote_verification() {
                     assert_eq!(claims.advisory_ids.len() as u64, expect["advisories"].as_u64().unwrap(), "{name}");
                 }
             }
-            Err((status, why)) => {
-                assert_eq!(expect["ok"], false, "{name}: {status:?} {why}");
-                assert!(why.contains(expect["error"].as_str().unwrap()), "{name}: {status:?} {why}");
+            Err(fault) => {
+                assert_eq!(expect["ok"], false, "{name}: {fault:?}");
+                assert!(fault.why.contains(expect["error"].as_str().unwrap()), "{name}: {fault:?}");
+                let culprit = match name {
+                    "tdx v5, TCB below every level" => Culprit::Platform,
+                    "dstack 0.6, PCK not yet valid" => Culprit::Quote,
+                    _ => Culprit::Document(Document::PckCrl),
+                };
+                assert_eq!(fault.culprit, culprit, "{name}: {fault:?}");
             }
         }
     }
@@ -98,7 +106,7 @@ fn guest(file: &str, collateral_file: &str, now: u64, extra: Value) -> atls::att
     let document: Value = serde_json::from_slice(&read(file)).unwrap();
     let evidence = Evidence::from_json(document.to_string().as_bytes()).unwrap();
     let collateral = collateral(collateral_file);
-    let claims = tdx::verify_quote(&evidence.quote, &collateral, tdx::INTEL_ROOT_DER, now, Default::default()).unwrap();
+    let claims = tdx::verify_quote(&evidence.quote, &collateral, tdx::INTEL_ROOT_DER, now).unwrap();
     let hex = atls::attest::hash::hex;
     let log = atls::attest::dstack::event_log::EventLog::parse(evidence.event_log.as_deref().unwrap()).unwrap();
     let mut policy = json!({
@@ -153,23 +161,115 @@ fn a_newer_guest_with_empty_digests_and_mr_config_id() {
     assert_eq!(judge(json!({"key_provider": {"name": "local"}})).first_failure().unwrap().name(), "key_provider");
 }
 
+/// A published quote, its collateral and a time at which both hold.
+fn published() -> (Vec<u8>, Collateral, u64) {
+    (read("tdx/dcap-qvl/tdx_quote"), collateral("tdx/dcap-qvl/tdx_quote_collateral.json"), 1752919234)
+}
+
+/// The verdict on a quote alone.
+fn alone(quote: Vec<u8>, policy: Value) -> atls::error::Result<atls::attest::Verdict> {
+    let (_, collateral, now) = published();
+    let mut members = json!({"type": "dstack_tdx", "disable_runtime_verification": true});
+    members.as_object_mut().unwrap().extend(policy.as_object().unwrap().clone());
+    appraise(&Request {
+        evidence: &Evidence { quote, event_log: None },
+        collateral: &collateral,
+        policy: &Policy::from_json(members.to_string().as_bytes()).unwrap(),
+        anchors: &TrustAnchors::default(),
+        binding: &Binding::Skip,
+        now,
+    })
+}
+
 #[test]
-fn bytes_after_a_quote_are_refused() {
+fn zeros_behind_a_quote_are_a_buffers_and_nothing_else_is() {
     if folder().is_none() {
         return;
     }
-    let collateral = collateral("tdx/dcap-qvl/tdx_quote_collateral.json");
-    let mut quote = read("tdx/dcap-qvl/tdx_quote");
-    let verify =
-        |quote: &[u8]| tdx::verify_quote(quote, &collateral, tdx::INTEL_ROOT_DER, 1752919234, Default::default());
-    assert!(verify(&quote).is_ok());
-    // The quote's own padding: zeros, of which more may come but nothing else.
-    quote.push(0);
-    assert!(verify(&quote).is_ok());
-    quote.push(1);
-    assert!(verify(&quote).unwrap_err().1.contains("not padding"));
-    quote.truncate(4000);
-    assert!(verify(&quote).unwrap_err().1.contains("cut short"));
+    let (quote, collateral, now) = published();
+    let verify = |quote: &[u8]| tdx::verify_quote(quote, &collateral, tdx::INTEL_ROOT_DER, now);
+    let end = quote.iter().rposition(|byte| *byte != 0).unwrap() + 2;
+    let mut padded = quote[..end].to_vec();
+    // Buffers of the sizes that guests use, and none.
+    for size in [end, quote.len(), 8000, 64 << 10, 1 << 20] {
+        padded.resize(size, 0);
+        assert!(verify(&padded).is_ok(), "{size}");
+        for at in [end, (end + size) / 2, size - 1].into_iter().filter(|at| (end..size).contains(at)) {
+            padded[at] = 1;
+            let fault = verify(&padded).unwrap_err();
+            assert!(fault.why.contains("only zeros may follow"), "{size} {at}: {fault:?}");
+            padded[at] = 0;
+        }
+    }
+    padded.truncate(4000);
+    assert!(verify(&padded).unwrap_err().why.contains("cut short"));
+}
+
+#[test]
+fn padding_ends_at_the_evidence_limit() {
+    if folder().is_none() {
+        return;
+    }
+    let (mut quote, _, _) = published();
+    quote.resize(8000, 0);
+    let limited = |limit: u64| alone(quote.clone(), json!({"binding": {"max_evidence_bytes": limit}})).unwrap();
+    assert!(limited(8000).trusted);
+    let refused = limited(7999);
+    assert_eq!(refused.first_failure().unwrap().status, Status::QuoteInvalid);
+    assert!(refused.error().unwrap().message.contains("at most 7999 bytes"));
+}
+
+#[test]
+fn live_quotes_have_a_form_that_is_accepted() {
+    if folder().is_none() {
+        return;
+    }
+    // No collateral of its platform is at hand, but what needs none holds: form, chain and signatures.
+    let quote = read("tdx/attestation-rs/tdx_quote_live.dat");
+    let platform = tdx::genuine(&quote, tdx::INTEL_ROOT_DER, 1790000000).unwrap();
+    assert_eq!(platform.ca, "platform");
+}
+
+#[test]
+fn bytes_behind_the_pck_chain() {
+    if folder().is_none() {
+        return;
+    }
+    let (quote, collateral, now) = published();
+    let verify = |quote: &[u8]| tdx::verify_quote(quote, &collateral, tdx::INTEL_ROOT_DER, now);
+    const END: &[u8] = b"-----END CERTIFICATE-----";
+    let chain_end = quote.windows(END.len()).rposition(|window| window == END).unwrap() + END.len();
+    let begin = quote.windows(10).position(|window| window == b"-----BEGIN").unwrap();
+    assert_eq!(quote[chain_end..chain_end + 2], *b"\n\0");
+    // Other bytes at the same place, and more of them with all the lengths around made to fit.
+    for (tail, good) in [
+        (&b"\n"[..], true),
+        (b"", true),
+        (b"\r\n\n\0\0\0\0", true),
+        (b" \0", false),
+        (b"\0\n", false),
+        (b"\n\0x", false),
+        (b"\n\0\n\0", false),
+        (b"\nrider\n", false),
+    ] {
+        let mut bent = [&quote[..chain_end], tail].concat();
+        for (at, start) in [(begin - 4, begin), (766, 770), (632, 636)] {
+            let length = (bent.len() - start) as u32;
+            bent[at..at + 4].copy_from_slice(&length.to_le_bytes());
+        }
+        assert_eq!(verify(&bent).is_ok(), good, "{tail:?}: {:?}", verify(&bent).err());
+    }
+}
+
+#[test]
+fn an_enclaves_quote_is_unsupported() {
+    if folder().is_none() {
+        return;
+    }
+    let quote = read("sgx/dcap-qvl/sgx_quote");
+    let error = alone(quote.clone(), json!({})).unwrap_err();
+    assert_eq!(error.status, Status::Unsupported, "{error}");
+    assert_eq!(tdx::genuine(&quote, tdx::INTEL_ROOT_DER, 1752919234).unwrap_err().culprit, Culprit::Kind);
 }
 
 #[test]
@@ -183,7 +283,7 @@ fn no_byte_of_a_quote_is_free() {
     for index in (0..signed).step_by(7).chain(0..48) {
         let mut bent = quote.clone();
         bent[index] ^= 1;
-        let result = tdx::verify_quote(&bent, &collateral, tdx::INTEL_ROOT_DER, 1752919234, Default::default());
+        let result = tdx::verify_quote(&bent, &collateral, tdx::INTEL_ROOT_DER, 1752919234);
         assert!(result.is_err(), "byte {index}");
     }
 }

@@ -10,7 +10,7 @@ use super::dstack::event_log::EventLog;
 use super::evidence::Evidence;
 use super::hash::hex;
 use super::policy::{DstackTdx, Policy};
-use super::tdx::{self, Claims};
+use super::tdx::{self, Claims, Fault};
 use super::verdict::Verdict;
 use crate::error::{Error, Phase, Result, Status};
 
@@ -52,11 +52,14 @@ pub fn appraise(request: &Request<'_>) -> Result<Verdict> {
 }
 
 /// The verdict on evidence whose quote no platform has signed (`tdx::genuine` said why): `request.collateral` is not looked at.
-pub fn refuse(request: &Request<'_>, why: &str) -> Result<Verdict> {
-    judge(request, Some(why))
+pub fn refuse(request: &Request<'_>, fault: &Fault) -> Result<Verdict> {
+    judge(request, Some(fault))
 }
 
-fn judge(request: &Request<'_>, not_genuine: Option<&str>) -> Result<Verdict> {
+fn judge(request: &Request<'_>, not_genuine: Option<&Fault>) -> Result<Verdict> {
+    if let Some(other) = tdx::other_kind(&request.evidence.quote) {
+        return Err(Error::new(Status::Unsupported, format!("quote: {other}")).phase(Phase::Verify));
+    }
     let (root, trust_anchor) = request.anchors.root(request.policy)?;
     let several = request.policy.any_of.len() > 1;
     let mut checks = Vec::new();
@@ -85,7 +88,7 @@ struct Appraisal<'a> {
     member: &'a DstackTdx,
     root: &'a [u8],
     /// Why no platform has signed the quote, where that is known already.
-    not_genuine: Option<&'a str>,
+    not_genuine: Option<&'a Fault>,
     checks: Vec<Check>,
     claims: Option<Claims>,
     log: Option<EventLog>,
@@ -94,7 +97,7 @@ struct Appraisal<'a> {
 }
 
 /// Checks without which nothing may be trusted, whatever else passed.
-const MANDATORY: [CheckId; 2] = [CheckId::Quote, CheckId::TcbStatus];
+const MANDATORY: [CheckId; 4] = [CheckId::Quote, CheckId::Debug, CheckId::ServiceTd, CheckId::TcbStatus];
 /// The same, for all but a quote that is judged on its own.
 const MANDATORY_LOG: [CheckId; 3] = [CheckId::EventLog, CheckId::Rtmr(3), CheckId::EventOrder];
 
@@ -118,6 +121,7 @@ impl<'a> Appraisal<'a> {
             self.skip(CheckId::EventLog, "the quote does not hold");
             return;
         };
+        self.isolation(&claims);
         self.tcb(&claims);
         self.platform(&claims);
         self.td(&claims);

@@ -1,25 +1,51 @@
 //! Checks of the quote and of the platform that made it.
 
-use super::{Appraisal, one_of};
+use super::{Appraisal, Request, one_of};
 use crate::attest::check::CheckId;
 use crate::attest::hash::hex;
 use crate::attest::policy::MaskedValue;
-use crate::attest::tdx::{self, Claims, Leniency};
+use crate::attest::tdx::{self, Claims, Culprit};
 use crate::error::Status;
 
 impl Appraisal<'_> {
     pub(super) fn quote(&mut self) {
-        let leniency = Leniency { debug: self.member.td.allow_debug, service_td: self.member.td.allow_service_td };
-        let request = self.request;
-        if let Some(why) = self.not_genuine {
-            return self.judge(CheckId::Quote, false, Status::QuoteInvalid, "signed by a genuine platform", why);
+        const EXPECTED: &str = "signed by a genuine platform";
+        let Request { evidence, collateral, policy, now, .. } = *self.request;
+        let (size, limit) = (evidence.quote.len(), policy.max_evidence_bytes);
+        if size > limit {
+            let expected = format!("at most {limit} bytes (binding.max_evidence_bytes)");
+            return self.judge(CheckId::Quote, false, Status::QuoteInvalid, expected, format!("{size} bytes"));
         }
-        match tdx::verify_quote(&request.evidence.quote, request.collateral, self.root, request.now, leniency) {
+        let verified = match self.not_genuine {
+            Some(fault) => Err(fault.clone()),
+            None => tdx::verify_quote(&evidence.quote, collateral, self.root, now),
+        };
+        match verified {
             Ok(claims) => {
-                self.judge(CheckId::Quote, true, Status::Ok, "signed by a genuine platform", "it is");
+                self.judge(CheckId::Quote, true, Status::Ok, EXPECTED, "it is");
                 self.claims = Some(claims);
             }
-            Err((status, why)) => self.judge(CheckId::Quote, false, status, "signed by a genuine platform", why),
+            Err(fault) => {
+                let (id, expected) = match fault.culprit {
+                    Culprit::Kind | Culprit::Quote => (CheckId::Quote, EXPECTED),
+                    Culprit::Document(_) => (CheckId::Quote, "documents that are authentic and hold now"),
+                    Culprit::Platform => (CheckId::Quote, "a platform that the vendor's documents vouch for"),
+                    Culprit::TrustDomain => (CheckId::TdAttributes, "a TD that its host can neither disturb nor move"),
+                };
+                self.judge(id, false, fault.culprit.status(), expected, fault.to_string());
+            }
+        }
+    }
+
+    /// A TD that is not alone with itself.
+    pub(super) fn isolation(&mut self, claims: &Claims) {
+        let td = &self.member.td;
+        for (id, field, allowed, found) in [
+            (CheckId::Debug, "td.allow_debug", td.allow_debug, claims.debug),
+            (CheckId::ServiceTd, "td.allow_service_td", td.allow_service_td, claims.service_td),
+        ] {
+            let expected = if allowed { format!("either, by {field}") } else { "false".into() };
+            self.judge(id, allowed || !found, Status::MeasurementMismatch, expected, found.to_string());
         }
     }
 

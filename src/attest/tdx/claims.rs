@@ -1,9 +1,17 @@
 //! What a verified quote and its collateral say, in our own words so that the verifying crate stays behind `tdx`.
 
+use dcap_qvl::quote::TDAttributes;
 use dcap_qvl::{PckCertFlag, QuoteClaims, TcbStatus};
 use serde_json::{Value, json};
 
+use super::fault::{Culprit, Fault};
+use super::rfc3339;
+use crate::attest::collateral::Document;
 use crate::attest::hash::hex;
+
+/// Of the attributes' first byte, the TD under debug.
+const DEBUG: u8 = 0x01;
+const PROFILING: u8 = 0x70;
 
 /// Authentic claims of a trust domain.
 #[derive(Clone, Debug)]
@@ -36,21 +44,33 @@ pub struct Claims {
     pub xfam: [u8; 8],
     pub report_data: [u8; 64],
     pub mr_service_td: Option<[u8; 48]>,
+    /// Its host can look into it, or profile it.
+    pub debug: bool,
+    /// Another TD has a say in it.
+    pub service_td: bool,
 }
 
 impl Claims {
-    /// `None` for an enclave's (SGX) report.
-    pub(super) fn new(claims: QuoteClaims) -> Option<Claims> {
-        let td = claims.report.as_td10()?;
+    pub(super) fn new(claims: QuoteClaims) -> Result<Claims, Fault> {
+        let td = claims.report.as_td10().ok_or_else(|| Fault::quote("not the report of a trust domain"))?;
+        let attributes = TDAttributes::parse(td.td_attributes).map_err(|error| Fault::quote(error.to_string()))?;
+        let mr_service_td = claims.report.as_td15().map(|td| td.mr_service_td);
         let pck = &claims.platform.pck;
         let qe = &claims.qe.tcb_level;
         let platform_status = claims.platform.tcb_level.tcb_status;
-        Some(Claims {
+        let qe_out_of_date_since = match out_of_date(qe.tcb_status) {
+            true => Some(rfc3339::parse(&qe.tcb_date).ok_or_else(|| {
+                let why = format!("tcbDate {:?} is not YYYY-MM-DDThh:mm:ssZ", qe.tcb_date);
+                Fault::new(Culprit::Document(Document::QeIdentity), why)
+            })?),
+            false => None,
+        };
+        Ok(Claims {
             tcb_status: claims.tcb.status.to_string(),
             advisory_ids: claims.tcb.advisory_ids.clone(),
             tcb_date: claims.platform.tcb_date_tag,
             platform_out_of_date: out_of_date(platform_status),
-            qe_out_of_date_since: out_of_date(qe.tcb_status).then(|| unix_time(&qe.tcb_date)),
+            qe_out_of_date_since,
             evaluation_number: claims.tcb.eval_data_number,
             fmspc: pck.fmspc,
             ppid: pck.ppid.clone(),
@@ -71,7 +91,9 @@ impl Claims {
             td_attributes: td.td_attributes,
             xfam: td.xfam,
             report_data: td.report_data,
-            mr_service_td: claims.report.as_td15().map(|td| td.mr_service_td),
+            mr_service_td,
+            debug: attributes.tud & (DEBUG | PROFILING) != 0,
+            service_td: attributes.sec.servtd_ext || mr_service_td.is_some_and(|measured| measured != [0; 48]),
         })
     }
 
@@ -120,9 +142,4 @@ fn flag(flag: PckCertFlag) -> Option<bool> {
         PckCertFlag::False => Some(false),
         PckCertFlag::Undefined => None,
     }
-}
-
-/// An unreadable date counts as the beginning of time: the longest possible while ago.
-fn unix_time(date: &str) -> u64 {
-    super::rfc3339::parse(date).unwrap_or(0)
 }

@@ -13,6 +13,7 @@ use rustls_pki_types::{CertificateDer, UnixTime};
 use webpki::{EndEntityCert, KeyUsage, anchor_from_trusted_cert};
 
 use super::crypto::AwsLc;
+use super::fault::Fault;
 use super::{PlatformId, layout};
 use crate::attest::hash::{hex, sha256};
 
@@ -22,14 +23,17 @@ const MAX_INTERMEDIATES: usize = 4;
 const QE_REPORT_DATA: usize = 320;
 
 /// The platform that made a quote, if the chain in it leads to `root` at `now` and the quote is signed by it.
-pub fn genuine(raw: &[u8], root: &[u8], now: u64) -> Result<PlatformId, String> {
+pub fn genuine(raw: &[u8], root: &[u8], now: u64) -> Result<PlatformId, Fault> {
     layout::check(raw)?;
+    signed_by_platform(raw, root, now).map_err(Fault::quote)
+}
+
+fn signed_by_platform(raw: &[u8], root: &[u8], now: u64) -> Result<PlatformId, String> {
     let quote = Quote::parse(raw).map_err(|error| format!("{error:#}"))?;
     if quote.header.qe_vendor_id != INTEL_QE_VENDOR_ID {
         return Err(format!("quoting enclave of vendor {}", hex(&quote.header.qe_vendor_id)));
     }
-    let chain = dcap_qvl::intel::extract_cert_chain(&quote).map_err(|error| format!("PCK chain: {error:#}"))?;
-    let chain: Vec<CertificateDer<'_>> = chain.into_iter().map(CertificateDer::from).collect();
+    let chain = chain_in(&quote)?;
     let (leaf, issuers) = chain.split_first().ok_or("the quote holds no PCK certificate")?;
     let pck = EndEntityCert::try_from(leaf).map_err(|error| format!("PCK certificate: {error}"))?;
     leads_to(root, &pck, issuers, now).map_err(|why| format!("PCK chain: {why}"))?;
@@ -37,6 +41,16 @@ pub fn genuine(raw: &[u8], root: &[u8], now: u64) -> Result<PlatformId, String> 
     let extension = dcap_qvl::intel::parse_pck_extension_with::<AwsLc>(leaf).map_err(|error| format!("{error:#}"))?;
     let ca = dcap_qvl::intel::pck_ca_with::<AwsLc>(leaf).map_err(|error| format!("{error:#}"))?;
     Ok(PlatformId { fmspc: hex(&extension.fmspc).to_uppercase(), ca: ca.as_id_str() })
+}
+
+/// The certificates in a quote, the platform's first.
+pub(super) fn pck_chain(raw: &[u8]) -> Result<Vec<CertificateDer<'static>>, String> {
+    chain_in(&Quote::parse(raw).map_err(|error| format!("{error:#}"))?)
+}
+
+fn chain_in(quote: &Quote) -> Result<Vec<CertificateDer<'static>>, String> {
+    let chain = dcap_qvl::intel::extract_cert_chain(quote).map_err(|error| format!("PCK chain: {error:#}"))?;
+    Ok(chain.into_iter().map(CertificateDer::from).collect())
 }
 
 /// Whether `leaf` is vouched for by `root` at `now`, through at most [`MAX_INTERMEDIATES`]. Revocation is not looked at.

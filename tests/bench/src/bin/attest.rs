@@ -61,7 +61,7 @@ fn main() {
     print!("cold ");
     let meter = Meter::start();
     for ((_, quotes, root), collateral) in strangers.iter().zip(&parsed) {
-        tdx::verify_quote(&quotes[0], collateral, root, now, Default::default()).unwrap();
+        tdx::verify_quote(&quotes[0], collateral, root, now).unwrap();
     }
     meter.finish(strangers.len() as u64, 0);
 
@@ -73,11 +73,11 @@ fn main() {
     };
     let fresh: Vec<_> = (0..count).map(another).collect();
     let collateral = Collateral::from_json(text.as_bytes()).unwrap();
-    tdx::verify_quote(&quotes[0], &collateral, &root, now, Default::default()).unwrap();
+    tdx::verify_quote(&quotes[0], &collateral, &root, now).unwrap();
     print!("known ");
     let meter = Meter::start();
     for quote in &fresh {
-        tdx::verify_quote(quote, &collateral, &root, now, Default::default()).unwrap();
+        tdx::verify_quote(quote, &collateral, &root, now).unwrap();
     }
     meter.finish(fresh.len() as u64, 0);
 }

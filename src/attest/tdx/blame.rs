@@ -1,0 +1,109 @@
+//! Who is to blame for a quote that was not verified: the steps are taken one by one, each of which speaks against one party. First what a quote
+//! proves by itself, then each document by itself, then what they say of the platform. Nothing here makes a quote acceptable.
+
+use std::time::Duration;
+
+use dcap_qvl::config::CryptoProvider;
+use dcap_qvl::quote::TDAttributes;
+use dcap_qvl::{QeIdentity, TcbInfo};
+use rustls_pki_types::{CertificateDer, UnixTime};
+use webpki::{EndEntityCert, KeyUsage, OwnedCertRevocationList, RevocationOptionsBuilder, anchor_from_trusted_cert};
+
+use super::crypto::AwsLc;
+use super::fault::{Culprit, Fault};
+use super::genuine::pck_chain;
+use super::{PlatformId, Vendor, dates, genuine, layout};
+use crate::attest::collateral::{Collateral, Document};
+use crate::attest::hash::hex;
+
+/// `said` is what the verifying crate said; it is shown where every step holds, which leaves the platform's firmware.
+pub fn find(quote: &[u8], collateral: &Collateral, (root, now): (&[u8], u64), said: String) -> Fault {
+    let steps = || {
+        let platform = genuine(quote, root, now)?;
+        documents(collateral, &platform, root, now)?;
+        revocation(quote, collateral, root, now)?;
+        trust_domain(quote)
+    };
+    steps().err().unwrap_or_else(|| Fault::new(Culprit::Platform, said))
+}
+
+fn documents(collateral: &Collateral, platform: &PlatformId, root: &[u8], now: u64) -> Result<(), Fault> {
+    let set = collateral.set();
+    let of = |document| move |why: String| Fault::new(Culprit::Document(document), why);
+    let vendor = Vendor { root, root_crl: None };
+    let step = vendor.root_crl(&set.root_ca_crl).and_then(|()| dates::of_crl(&set.root_ca_crl, now));
+    step.map_err(of(Document::RootCrl))?;
+    let vendor = Vendor { root, root_crl: Some(&set.root_ca_crl) };
+    let step = vendor.pck_crl(&set.pck_crl, &set.pck_crl_issuer_chain, platform.ca, now);
+    step.and_then(|()| dates::of_crl(&set.pck_crl, now)).map_err(of(Document::PckCrl))?;
+    let signed = (&*set.tcb_info, &*set.tcb_info_signature);
+    let step = vendor.tcb_info(signed, &set.tcb_info_issuer_chain, &platform.fmspc, now);
+    step.and_then(|()| tcb_info(&set.tcb_info, now)).map_err(of(Document::TcbInfo))?;
+    let signed = (&*set.qe_identity, &*set.qe_identity_signature);
+    let step = vendor.qe_identity(signed, &set.qe_identity_issuer_chain, now);
+    step.and_then(|()| qe_identity(&set.qe_identity, now)).map_err(of(Document::QeIdentity))
+}
+
+fn tcb_info(text: &str, now: u64) -> Result<(), String> {
+    let info: TcbInfo = serde_json::from_str(text).map_err(|error| error.to_string())?;
+    if info.version < 3 {
+        return Err(format!("version {}, expected 3 or later", info.version));
+    }
+    if info.tdx_module.is_none() {
+        return Err("names no TDX module".into());
+    }
+    dates::check((&info.issue_date, &info.next_update), now)
+}
+
+fn qe_identity(text: &str, now: u64) -> Result<(), String> {
+    let identity: QeIdentity = serde_json::from_str(text).map_err(|error| error.to_string())?;
+    if ![2, 3].contains(&identity.version) {
+        return Err(format!("version {}, expected 2 or 3", identity.version));
+    }
+    dates::check((&identity.issue_date, &identity.next_update), now)
+}
+
+/// Whether the lists, which hold by themselves, cover the platform's chain, and have nobody of it.
+fn revocation(quote: &[u8], collateral: &Collateral, root: &[u8], now: u64) -> Result<(), Fault> {
+    let set = collateral.set();
+    let list = |der: &[u8], document| {
+        let parsed = OwnedCertRevocationList::from_der(der);
+        parsed.map_err(|error| Fault::new(Culprit::Document(document), error.to_string()))
+    };
+    let lists = [list(&set.root_ca_crl, Document::RootCrl)?.into(), list(&set.pck_crl, Document::PckCrl)?.into()];
+    let lists: Vec<_> = lists.iter().collect();
+    let uncovered = |why: String| Fault::new(Culprit::Document(Document::PckCrl), why);
+    let options = RevocationOptionsBuilder::new(&lists).map_err(|_| uncovered("there is no list".into()))?.build();
+    let chain = pck_chain(quote).map_err(Fault::quote)?;
+    let (leaf, issuers) = chain.split_first().ok_or_else(|| Fault::quote("the quote holds no PCK certificate"))?;
+    let leaf = EndEntityCert::try_from(leaf).map_err(|error| Fault::quote(error.to_string()))?;
+    let root = CertificateDer::from(root);
+    let anchors = [anchor_from_trusted_cert(&root).map_err(|error| Fault::quote(error.to_string()))?];
+    let (time, usage) = (UnixTime::since_unix_epoch(Duration::from_secs(now)), KeyUsage::server_auth());
+    match leaf.verify_for_usage(&[AwsLc::sig_algo()], &anchors, issuers, time, usage, Some(options), None) {
+        Ok(_) => Ok(()),
+        Err(error @ webpki::Error::CertRevoked) => Err(Fault::new(
+            Culprit::Platform,
+            format!("the vendor has revoked a certificate of the PCK chain ({error})"),
+        )),
+        Err(error) => Err(uncovered(format!("does not settle whether the PCK chain is revoked: {error}"))),
+    }
+}
+
+/// What no policy can allow: a host that may zap pages, or move the domain elsewhere.
+fn trust_domain(quote: &[u8]) -> Result<(), Fault> {
+    let (raw, is_td10) = layout::attributes(quote).ok_or_else(|| Fault::quote("the quote has no TD attributes"))?;
+    let attributes = TDAttributes::parse(raw).map_err(|error| Fault::quote(error.to_string()))?;
+    let problem = if attributes.sec.migratable {
+        "the TD can be migrated to another machine"
+    } else if !attributes.sec.sept_ve_disable {
+        "the TD's host can bring exceptions about in it (SEPT_VE_DISABLE is clear)"
+    } else if is_td10 && attributes.sec.servtd_ext {
+        "the TD is bound to a service TD that its report does not name"
+    } else if attributes.reserved != 0 {
+        "the TD has attributes that are reserved"
+    } else {
+        return Ok(());
+    };
+    Err(Fault::new(Culprit::TrustDomain, format!("{problem}: attributes {}", hex(&raw))))
+}

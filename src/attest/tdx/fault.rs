@@ -1,0 +1,59 @@
+//! What a failure to verify a quote is a failure of. Known by the step that failed, never by its message.
+
+use std::fmt;
+
+use crate::attest::collateral::Document;
+use crate::error::Status;
+
+/// Whom or what a failure speaks against.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Culprit {
+    /// Evidence of a kind that this version does not judge.
+    Kind,
+    /// The quote itself: its form, its signatures, or a chain that does not lead to the root.
+    Quote,
+    /// A trust domain that is signed for, and is none to trust: what it runs as can be changed from outside.
+    TrustDomain,
+    /// One of the vendor's documents.
+    Document(Document),
+    /// The machine: revoked, or with firmware that no document vouches for.
+    Platform,
+}
+
+impl Culprit {
+    pub fn status(self) -> Status {
+        match self {
+            Culprit::Kind => Status::Unsupported,
+            Culprit::Quote => Status::QuoteInvalid,
+            Culprit::TrustDomain => Status::MeasurementMismatch,
+            Culprit::Document(_) => Status::CollateralInvalid,
+            Culprit::Platform => Status::TcbRejected,
+        }
+    }
+}
+
+/// Why a quote was not verified.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Fault {
+    pub culprit: Culprit,
+    pub why: String,
+}
+
+impl Fault {
+    pub fn new(culprit: Culprit, why: impl Into<String>) -> Fault {
+        Fault { culprit, why: why.into() }
+    }
+
+    pub fn quote(why: impl Into<String>) -> Fault {
+        Fault::new(Culprit::Quote, why)
+    }
+}
+
+impl fmt::Display for Fault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.culprit {
+            Culprit::Document(document) => write!(f, "{document}: {}", self.why),
+            _ => f.write_str(&self.why),
+        }
+    }
+}
