@@ -2,9 +2,11 @@
 
 mod support;
 
-use serde_json::json;
+use serde_json::{Value, json};
+use simtee::guest::{answer, report_data};
 use simtee::{Guest, SimTee};
-use support::offline::{Session, honest, of_client};
+use support::World;
+use support::offline::{Question, Session, honest, of_client};
 
 #[test]
 fn the_truth_is_trusted() {
@@ -68,4 +70,236 @@ fn an_empty_log_is_no_replay_of_an_empty_register() {
     question.quote = guest.quote(&tee, &[0; 64]);
     question.log = Some(guest.log().to_string());
     question.refused("EVENT_LOG_INVALID", "rtmr3");
+}
+
+/// A question about `guest` under the policy of the one that it was made of.
+fn pinned(tee: &SimTee, change: impl FnOnce(&mut Guest)) -> Question {
+    let mut guest = Guest::booted(1);
+    let policy = guest.policy("");
+    change(&mut guest);
+    Question { policy, ..honest(tee, &guest) }
+}
+
+#[test]
+fn each_register_of_a_boot_chain() {
+    let tee = SimTee::new();
+    let found = pinned(&tee, |guest| guest.mrtd = [0xee; 48]).refused("MEASUREMENT_MISMATCH", "bootchain");
+    assert!(found.message.starts_with("mrtd "), "{found:?}");
+    for register in 0..3 {
+        let question = pinned(&tee, |guest| guest.events[register].digest = Some([0xee; 48]));
+        let found = question.refused("MEASUREMENT_MISMATCH", "bootchain");
+        assert!(found.message.starts_with(&format!("rtmr{register} ")), "{found:?}");
+    }
+}
+
+#[test]
+fn registers_of_two_boot_chains_do_not_make_one() {
+    let tee = SimTee::new();
+    for register in ["mrtd", "rtmr0", "rtmr1", "rtmr2"] {
+        let mut question = honest(&tee, &Guest::booted(1));
+        let mut chain = question.policy["expected_bootchain"].take();
+        let true_value = chain[register].take();
+        let mut other = json!({"mrtd": "ee".repeat(48), "rtmr0": "ee".repeat(48), "rtmr1": "ee".repeat(48), "rtmr2": "ee".repeat(48)});
+        other[register] = true_value;
+        chain[register] = "ee".repeat(48).into();
+        question.policy["bootchains"] = json!([chain, other]);
+        question.refused("MEASUREMENT_MISMATCH", "bootchain");
+    }
+}
+
+/// A guest whose application recorded `events`, and a policy with this rule.
+fn ruled(tee: &SimTee, events: &[(&str, &[u8])], rule: Value) -> Question {
+    let mut guest = Guest::booted(1);
+    events.iter().for_each(|(name, payload)| guest.emit(1, name, payload));
+    let mut question = honest(tee, &guest);
+    question.policy["events"] = json!([rule]);
+    question
+}
+
+#[test]
+fn an_event_that_must_come_before_another() {
+    let tee = SimTee::new();
+    let rule = json!({"name": "weights", "before": "serving"});
+    let ask = |events: &[(&str, &[u8])]| ruled(&tee, events, rule.clone());
+    ask(&[("weights", b"w"), ("serving", b"")]).trusted();
+    ask(&[("serving", b""), ("weights", b"w")]).refused("MEASUREMENT_MISMATCH", "event:weights");
+    ask(&[("weights", b"w")]).refused("MEASUREMENT_MISMATCH", "event:weights");
+    // The first of the later ones counts.
+    let again = ask(&[("serving", b""), ("weights", b"w"), ("serving", b"")]);
+    again.refused("MEASUREMENT_MISMATCH", "event:weights");
+}
+
+#[test]
+fn an_event_with_another_payload_or_number() {
+    let tee = SimTee::new();
+    let digest = simtee::hex(&atls::attest::hash::sha256(b"w"));
+    let rule = json!({"name": "weights", "payload_sha256": digest});
+    ruled(&tee, &[("weights", b"w")], rule.clone()).trusted();
+    ruled(&tee, &[("weights", b"x")], rule.clone()).refused("MEASUREMENT_MISMATCH", "event:weights");
+    ruled(&tee, &[], rule.clone()).refused("MEASUREMENT_MISMATCH", "event:weights");
+    ruled(&tee, &[("weights", b"w"), ("weights", b"w")], rule).refused("MEASUREMENT_MISMATCH", "event:weights");
+    let twice = json!({"name": "weights", "count": 2, "payload_sha256": digest});
+    ruled(&tee, &[("weights", b"w"), ("weights", b"w")], twice.clone()).trusted();
+    // Every one of them, not the first.
+    let second = ruled(&tee, &[("weights", b"w"), ("weights", b"x")], twice);
+    second.refused("MEASUREMENT_MISMATCH", "event:weights");
+    let never = json!({"name": "shell", "count": 0});
+    ruled(&tee, &[], never.clone()).trusted();
+    ruled(&tee, &[("shell", b"")], never).refused("MEASUREMENT_MISMATCH", "event:shell");
+}
+
+#[test]
+fn a_pinned_mr_config_id() {
+    let tee = SimTee::new();
+    let guest = Guest::booted(1);
+    let ask = |pins: Value| {
+        let mut question = honest(&tee, &guest);
+        question.policy["td"] = json!({"mr_config_id": pins});
+        question
+    };
+    ask(json!(["00".repeat(48), simtee::hex(&guest.mr_config_id)])).trusted();
+    ask(json!(["00".repeat(48)])).refused("MEASUREMENT_MISMATCH", "td_mr_config_id");
+}
+
+#[test]
+fn an_mr_config_id_that_nobody_can_read_where_one_is_required() {
+    let tee = SimTee::new();
+    let mut guest = Guest::booted(1);
+    guest.mr_config_id[0] = 3;
+    let mut question = honest(&tee, &guest);
+    question.trusted();
+    question.policy["require_mr_config_id"] = true.into();
+    question.refused("MEASUREMENT_MISMATCH", "mr_config_id");
+    // None at all is no better.
+    guest.mr_config_id = [0; 48];
+    let policy = question.policy;
+    Question { policy, ..honest(&tee, &guest) }.refused("MEASUREMENT_MISMATCH", "mr_config_id");
+}
+
+#[test]
+fn a_quote_without_its_log_where_the_policy_asks_for_what_only_the_log_has() {
+    let tee = SimTee::new();
+    let ask = |extra: Value| {
+        let mut question = of_client(&tee, &Guest::booted(1), |_| ());
+        question.log = None;
+        question.policy = json!({
+            "type": "dstack_tdx", "disable_runtime_verification": true, "allow_simulated": true,
+            "bootchains": [question.policy["expected_bootchain"]],
+            "binding": {"protocols": ["exporter-v1"]}, "identity": {"require_key_event": false},
+        });
+        question.policy.as_object_mut().unwrap().extend(extra.as_object().unwrap().clone());
+        question
+    };
+    ask(json!({})).trusted();
+    let compose = simtee::guest::APP_COMPOSE;
+    for demand in [
+        json!({"identity": {"require_key_event": true}}),
+        json!({"app_compose": compose}),
+        json!({"os_image_hash": simtee::hex(&simtee::guest::OS_IMAGE_HASH)}),
+        json!({"app_id": [simtee::hex(&atls::attest::hash::sha256(compose.as_bytes())[..20])]}),
+        json!({"key_provider": {"name": "kms"}}),
+        json!({"events": [{"name": "system-ready"}]}),
+        json!({"require_mr_config_id": true}),
+    ] {
+        let question = ask(demand.clone());
+        let found = question.ask();
+        assert_eq!((&*found.status, &*found.check), ("EVENT_LOG_INVALID", "event_log"), "{demand}: {found:?}");
+        // With the log, each is met, but for the certificate that a client without one cannot have.
+        let with_log = Question { log: of_client(&tee, &Guest::booted(1), |_| ()).log, ..question };
+        let status = if demand.get("identity").is_some() { "BINDING_MISMATCH" } else { "OK" };
+        assert_eq!(with_log.ask().status, status, "{demand}");
+    }
+    // Its boot chain is in the quote itself.
+    let mut other = ask(json!({}));
+    other.policy["bootchains"][0]["rtmr2"] = "ee".repeat(48).into();
+    other.refused("MEASUREMENT_MISMATCH", "bootchain");
+}
+
+#[test]
+fn a_service_td() {
+    let bound: [fn(&mut Guest); 2] = [|guest| guest.mr_service_td = [7; 48], |guest| guest.td_attributes[2] |= 2];
+    for change in bound {
+        let world = World::with_guest(|guest| {
+            guest.td15 = true;
+            change(guest);
+        });
+        assert_eq!(world.refused("MEASUREMENT_MISMATCH").check, "service_td");
+        let mut policy = world.policy.clone();
+        policy["td"] = json!({"allow_service_td": true});
+        assert!(world.connect_with(&policy, |_| ()).is_ok());
+    }
+    // A report of TDX 1.0 has no place for its measurement: no policy can allow it.
+    let mut world = World::with_guest(|guest| guest.td_attributes[2] |= 2);
+    world.policy["td"] = json!({"allow_service_td": true});
+    assert_eq!(world.refused("MEASUREMENT_MISMATCH").check, "td_attributes");
+}
+
+#[test]
+fn a_td_that_its_host_can_disturb_or_move() {
+    for (byte, bit) in [(3, 0x10), (3, 0x20), (4, 0x01)] {
+        for td15 in [false, true] {
+            let mut world = World::with_guest(|guest| {
+                guest.td15 = td15;
+                guest.td_attributes[byte] ^= bit;
+            });
+            world.policy["td"] = json!({"allow_debug": true, "allow_service_td": true});
+            assert_eq!(world.refused("MEASUREMENT_MISMATCH").check, "td_attributes", "byte {byte} bit {bit:#x}");
+        }
+    }
+}
+
+/// An answer whose text is changed after it was written.
+fn rewritten(change: impl Fn(String) -> String + Send + Sync + 'static) -> World {
+    World::lying(move |session| change(String::from_utf8(session.honest()).unwrap()).into_bytes())
+}
+
+/// An honest quote beside a log whose text is changed.
+fn relogged(change: impl Fn(String) -> String + Send + Sync + 'static) -> World {
+    World::lying(move |session| {
+        let mut guest = session.guest.clone();
+        guest.emit_certificate(&session.leaf);
+        let quote = guest.quote(&session.tee, &report_data(&session.nonce, &session.exporter));
+        let mut answer = answer(&quote, &guest.log());
+        let log = change(guest.log().to_string());
+        answer["quote"]["event_log"] = log.into();
+        answer.to_string().into_bytes()
+    })
+}
+
+fn replaced(text: String, from: &str, to: &str) -> String {
+    assert!(text.contains(from), "{from} in {text}");
+    text.replacen(from, to, 1)
+}
+
+#[test]
+fn members_that_are_given_twice() {
+    let world = rewritten(|text| replaced(text, r#""quote":{"#, r#""quote":{"quote":"00","#));
+    world.refused("EVIDENCE_INVALID");
+    let world = rewritten(|text| replaced(text, r#""success":true"#, r#""success":true,"success":true"#));
+    world.refused("EVIDENCE_INVALID");
+    for member in [r#""event":"compose-hash""#, r#""imr":3"#, r#""event_type":134217729"#] {
+        let world = relogged(move |text| replaced(text, member, &format!("{member},{member}")));
+        assert_eq!(world.refused("EVENT_LOG_INVALID").check, "event_log", "{member}");
+    }
+}
+
+#[test]
+fn numbers_as_text() {
+    for (from, to) in [
+        (r#""imr":3"#, r#""imr":"3""#),
+        (r#""imr":0"#, r#""imr":"0""#),
+        (r#""event_type":134217729"#, r#""event_type":"134217729""#),
+        (r#""imr":3"#, r#""imr":3.0"#),
+    ] {
+        let world = relogged(move |text| replaced(text, from, to));
+        assert_eq!(world.refused("EVENT_LOG_INVALID").check, "event_log", "{to}");
+    }
+}
+
+#[test]
+fn system_ready_missing_or_twice() {
+    let world = World::with_guest(|guest| guest.events.retain(|event| event.name != "system-ready"));
+    assert_eq!(world.refused("EVENT_LOG_INVALID").check, "event_order");
+    let world = World::with_guest(|guest| guest.emit(1, "system-ready", b""));
+    assert_eq!(world.refused("EVENT_LOG_INVALID").check, "event_order");
 }

@@ -33,6 +33,10 @@ pub struct Guest {
     pub strip_digests: bool,
     /// Quote version 5 with a TD 1.5 body instead of version 4.
     pub td15: bool,
+    /// Of the TDX module that runs it; 0 is the first one, which TCB info describes by itself.
+    pub module_version: u8,
+    /// Of TD 1.5 bodies only.
+    pub mr_service_td: [u8; 48],
 }
 
 pub const APP_COMPOSE: &str = r#"{"docker_compose_file":"services: {}","name":"demo","runner":"docker-compose"}"#;
@@ -52,6 +56,8 @@ impl Guest {
             events: Vec::new(),
             strip_digests: version == 2,
             td15: version == 2,
+            module_version: 0,
+            mr_service_td: [0; 48],
         };
         for imr in 0..3 {
             guest.events.push(Event {
@@ -163,7 +169,7 @@ impl Guest {
             out.extend_from_slice(&3u16.to_le_bytes());
             out.extend_from_slice(&648u32.to_le_bytes());
         }
-        let tcb_svn = [[3u8, 0].as_slice(), &[0; 14]].concat();
+        let tcb_svn = [[3u8, self.module_version].as_slice(), &[0; 14]].concat();
         out.extend_from_slice(&tcb_svn);
         out.extend_from_slice(&[0x22; 48]);
         out.extend_from_slice(&[0; 48 + 8]);
@@ -178,7 +184,7 @@ impl Guest {
         out.extend_from_slice(report_data);
         if self.td15 {
             out.extend_from_slice(&tcb_svn);
-            out.extend_from_slice(&[0; 48]);
+            out.extend_from_slice(&self.mr_service_td);
         }
         out
     }
