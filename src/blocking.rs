@@ -8,7 +8,8 @@ use std::time::Duration;
 use tokio::runtime::{Builder, Runtime};
 
 use crate::deadline::{Wait, within};
-use crate::error::{Error, Phase, Result, Status};
+use crate::error::{Detail, Error, Phase, Result, Status};
+use crate::offload::prepare_threads_with;
 
 thread_local! {
     /// Set on the library's own threads and during callbacks: waiting there could wait for itself.
@@ -33,6 +34,17 @@ pub fn check_may_block() -> Result<()> {
     Ok(())
 }
 
+/// Refuses work that needs tokio's storage of this thread when that is gone: in exit handlers, and in the destructors of a thread's storage.
+pub fn check_thread_is_whole() -> Result<()> {
+    match tokio::runtime::Handle::try_current() {
+        Err(error) if error.is_thread_local_destroyed() => {
+            let message = "called in an exit handler or in the destructor of a thread's storage, where no I/O can be driven";
+            Err(Error::new(Status::InvalidState, message).detail(Detail::ThreadEnding))
+        }
+        _ => Ok(()),
+    }
+}
+
 /// A single-threaded runtime that runs only while somebody waits in [`run`](Driver::run). Several threads may: one drives, the
 /// others are served.
 pub struct Driver(Option<Runtime>);
@@ -40,18 +52,15 @@ pub struct Driver(Option<Runtime>);
 impl Driver {
     /// `on_thread_start` prepares the helper threads (name resolution).
     pub fn new(on_thread_start: fn()) -> Result<Driver> {
-        let built = Builder::new_current_thread()
-            .enable_io()
-            .enable_time()
-            .on_thread_start(on_thread_start)
-            .thread_keep_alive(Duration::from_millis(100))
-            .build();
+        prepare_threads_with(on_thread_start);
+        let built = Builder::new_current_thread().enable_io().enable_time().build();
         built.map(|runtime| Driver(Some(runtime))).map_err(|error| Error::from_io(error, Phase::Call))
     }
 
     /// Drives `work` to its end, or to the deadline. Work that is given up must be safe to drop.
     pub fn run<T>(&self, limit: Option<Duration>, wait: Wait, work: impl Future<Output = Result<T>>) -> Result<T> {
         check_may_block()?;
+        check_thread_is_whole()?;
         let Some(runtime) = &self.0 else { return Err(Error::new(Status::Closed, "closed")) };
         let _entered = runtime.enter();
         runtime.block_on(within(limit, wait, work))

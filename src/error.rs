@@ -30,6 +30,7 @@ pub enum Status {
     TimedOut = 203,
     Canceled = 204,
     Truncated = 205,
+    NoResources = 206,
     TlsHandshake = 301,
     TlsCertificate = 302,
     TlsVersion = 303,
@@ -79,6 +80,7 @@ impl Status {
         Status::TimedOut,
         Status::Canceled,
         Status::Truncated,
+        Status::NoResources,
         Status::TlsHandshake,
         Status::TlsCertificate,
         Status::TlsVersion,
@@ -189,6 +191,9 @@ pub enum Detail {
     PeerGone = 80,
     ServerClosed = 81,
     Clock = 110,
+    NoThread = 130,
+    NoRandom = 131,
+    ThreadEnding = 132,
 }
 
 impl Detail {
@@ -225,6 +230,9 @@ impl Detail {
         Detail::PeerGone,
         Detail::ServerClosed,
         Detail::Clock,
+        Detail::NoThread,
+        Detail::NoRandom,
+        Detail::ThreadEnding,
     ];
 }
 

@@ -60,7 +60,10 @@ impl Credit {
 pub struct Outgoing {
     state: Mutex<OutgoingState>,
     on_writable: Box<dyn Fn() + Send + Sync>,
+    /// For the one writer that has the turn.
     room: Notify,
+    /// Writers that wait, in the order in which they came. Only who has the turn waits for room: so none is passed by, however large its piece.
+    turn: tokio::sync::Mutex<()>,
 }
 
 struct OutgoingState {
@@ -105,7 +108,7 @@ impl Outgoing {
             wants_writable: false,
             reader: None,
         };
-        Outgoing { state: Mutex::new(state), on_writable, room: Notify::new() }
+        Outgoing { state: Mutex::new(state), on_writable, room: Notify::new(), turn: tokio::sync::Mutex::new(()) }
     }
 
     /// From now on writes are taken. Who was refused before is told by `announce_open`, so that the caller can tell it first that
@@ -136,8 +139,9 @@ impl Outgoing {
         Ok(())
     }
 
-    /// As `write`, waiting for room.
+    /// As `write`, waiting for room; several may, and come one after the other.
     pub async fn write_all(&self, data: Bytes) -> Result<()> {
+        let _turn = self.turn.lock().await;
         loop {
             let room = self.room.notified();
             match self.write(data.clone()) {
@@ -177,10 +181,10 @@ impl Outgoing {
         let mut state = lock(&self.state);
         why(&mut state);
         state.lost |= !state.queue.is_empty();
-        state.queue.clear();
-        state.held = 0;
+        let gone = state.forget();
         state.wants_writable = false;
-        drop(state);
+        wake(state);
+        drop(gone);
         self.room.notify_one();
     }
 
@@ -215,10 +219,10 @@ impl Outgoing {
     pub fn discard(&self) {
         let mut state = lock(&self.state);
         state.discarding = true;
-        state.queue.clear();
-        state.held = 0;
+        let gone = state.forget();
         let notify = std::mem::take(&mut state.wants_writable);
         drop(state);
+        drop(gone);
         self.announce(notify);
     }
 
@@ -240,6 +244,13 @@ impl Outgoing {
 }
 
 impl OutgoingState {
+    /// What was queued, to be dropped once the lock is free: with a buffer that the host has lent us goes a call into the host.
+    #[must_use]
+    fn forget(&mut self) -> VecDeque<Bytes> {
+        self.held = 0;
+        std::mem::take(&mut self.queue)
+    }
+
     fn why_ended(&self) -> Option<Error> {
         let over = || self.over.then(|| Error::new(Status::Closed, "the exchange is over"));
         self.ended.clone().or_else(over)

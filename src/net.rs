@@ -4,7 +4,7 @@ mod socket;
 
 #[cfg(not(target_os = "linux"))]
 use std::io;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, ToSocketAddrs};
 use std::time::Duration;
 
 use futures_util::StreamExt;
@@ -13,6 +13,7 @@ pub use socket::{Living, Socket, Watch};
 use tokio::net::{TcpSocket, TcpStream};
 
 use crate::error::{Error, Phase, Result, Status};
+use crate::offload::offload;
 
 /// How long one address may keep the next one waiting (RFC 8305 section 5).
 const ATTEMPT_DELAY: Duration = Duration::from_millis(250);
@@ -135,7 +136,9 @@ async fn look_up(host: &str, port: u16) -> Result<Vec<SocketAddr>> {
         let loopback = [IpAddr::V4(Ipv4Addr::LOCALHOST), IpAddr::V6(Ipv6Addr::LOCALHOST)];
         return Ok(loopback.map(|address| SocketAddr::new(address, port)).to_vec());
     }
-    let found = tokio::net::lookup_host((host, port)).await.map_err(|error| {
+    let name = host.to_owned();
+    let found = offload(move || (name.as_str(), port).to_socket_addrs()).await.map_err(|error| error.phase(Phase::Dns))?;
+    let found = found.map_err(|error| {
         let mut error = Error::from_io(error, Phase::Dns).context(format!("resolve {host}"));
         error.status = Status::Dns;
         error

@@ -2,7 +2,7 @@
 
 use std::future::Future;
 use std::pin::pin;
-use std::sync::{Arc, Mutex, OnceLock};
+use std::sync::{Arc, OnceLock};
 use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
 
@@ -14,9 +14,9 @@ use super::request::atls_request;
 use crate::blocking::Driver;
 use crate::deadline::{Wait, exceeded, within};
 use crate::error::{Detail, Error, Result, Status};
-use crate::flow::{Cancel, Outgoing, lock};
+use crate::flow::{Cancel, Outgoing};
 use crate::http::client::{CallBody, Client, Route};
-use crate::http::{Exchange, HttpConnection, exchange};
+use crate::http::{Exchange, Head, HttpConnection, exchange};
 
 /// Default deadline of a blocking read or write.
 pub const DEFAULT_TIMEOUT: Duration = Duration::from_secs(60);
@@ -27,7 +27,10 @@ pub struct Blocking {
     connection: Option<Arc<HttpConnection>>,
     pub outgoing: Option<Arc<Outgoing>>,
     pub cancel: Arc<Cancel>,
-    pub state: Mutex<State>,
+    /// Held by the call that has its turn, also while a body source is asked: so nobody else may wait for it but under a deadline.
+    state: tokio::sync::Mutex<State>,
+    /// What ended the exchange; later calls say the same.
+    failed: OnceLock<Error>,
     total: Total,
     pub route: Arc<OnceLock<Route>>,
 }
@@ -42,8 +45,7 @@ pub struct State {
     unread: Bytes,
     /// What a call that ran out of time had got.
     gathered: Vec<u8>,
-    failed: Option<Error>,
-    pub done: bool,
+    done: bool,
 }
 
 impl Blocking {
@@ -107,12 +109,21 @@ impl Blocking {
             let close = |_: &Error| connection.iter().for_each(|connection| connection.closing.cancel());
             state.take_answer(answered.inspect_err(close)?);
         }
-        Ok(Blocking { driver: driver.clone(), connection, outgoing, cancel, state: Mutex::new(state), total, route })
+        Ok(Blocking {
+            driver: driver.clone(),
+            connection,
+            outgoing,
+            cancel,
+            state: state.into(),
+            failed: OnceLock::new(),
+            total,
+            route,
+        })
     }
 
     /// The host lets go of the exchange: what is not over takes its connection with it.
     pub fn give_up(&self) {
-        if !lock(&self.state).done {
+        if !self.state.try_lock().is_ok_and(|state| state.done) {
             self.cancel.cancel();
             self.close();
         }
@@ -127,7 +138,7 @@ impl Blocking {
     /// What is at hand without waiting: the network was driven by the call before, and small bodies have come with their head.
     pub fn at_hand(&self, cap: usize) -> Option<Bytes> {
         let mut state = self.state.try_lock().ok()?;
-        if state.failed.is_some() || state.pending.is_some() || self.cancel.is_canceled() {
+        if self.failed.get().is_some() || state.pending.is_some() || self.cancel.is_canceled() {
             return None;
         }
         let mut cx = Context::from_waker(Waker::noop());
@@ -135,15 +146,31 @@ impl Blocking {
         match polled {
             Poll::Ready(Ok(piece)) => Some(piece),
             Poll::Ready(Err(error)) => {
-                state.failed = Some(error);
-                self.close();
+                self.fail(error);
                 None
             }
             Poll::Pending => None,
         }
     }
 
-    /// Runs `work` on the state; a failure other than running out of time sticks.
+    /// The trailers, once the body was read to its end. Errors: InvalidState.
+    pub fn trailers(&self) -> Result<Option<Head>> {
+        // Not waited for: this is also called while a body source is asked, by the call that has the turn.
+        let under_way = |_| Error::new(Status::InvalidState, "another call on this exchange is under way");
+        let state = self.state.try_lock().map_err(under_way)?;
+        if !state.done {
+            return Err(Error::new(Status::InvalidState, "the body was not read to its end"));
+        }
+        Ok(state.answer.as_ref().and_then(|answer| answer.trailers.clone()))
+    }
+
+    fn fail(&self, error: Error) {
+        let _ = self.failed.set(error);
+        self.close();
+    }
+
+    /// Runs `work` on the state when its turn has come; a failure other than running out of time sticks. The limit covers the wait for calls of other
+    /// threads.
     pub fn run<T>(
         &self,
         timeout_ms: u32,
@@ -151,18 +178,20 @@ impl Blocking {
         work: impl AsyncFnOnce(&mut State) -> Result<T>,
     ) -> Result<T> {
         crate::blocking::check_may_block()?;
-        let mut state = lock(&self.state);
-        if let Some(error) = &state.failed {
-            return Err(error.clone());
-        }
         let limit = self.total.shorten(super::limit(timeout_ms, DEFAULT_TIMEOUT));
-        let done = self.driver.run(limit, Wait::Call(what), self.cancel.guard(work(&mut state)));
-        let done = self.total.judge(done);
+        let in_turn = async {
+            let mut state = self.state.lock().await;
+            if let Some(error) = self.failed.get() {
+                return Err(error.clone());
+            }
+            // Before the turn passes on: who comes next must not work on what is broken.
+            work(&mut state).await.inspect_err(|error| self.fail(error.clone()))
+        };
+        let done = self.total.judge(self.driver.run(limit, Wait::Call(what), self.cancel.guard(in_turn)));
         if let Err(error) = &done
             && error.detail != Detail::CallTimeout
         {
-            state.failed = Some(error.clone());
-            self.close();
+            self.fail(error.clone());
         }
         done
     }

@@ -9,7 +9,7 @@ use super::config::atls_config;
 use super::error::atls_error;
 use super::event::atls_sink;
 use super::exchange::atls_exchange;
-use super::guard::{guard, guard_free, guard_value, watch_forks};
+use super::guard::{check_random, guard, guard_free, guard_value, watch_forks};
 use super::handle::{another, borrow, borrow_mut, destroy, put, release, require, share, text};
 use super::operation::Operation;
 use super::policy::atls_policy;
@@ -125,6 +125,7 @@ pub unsafe extern "C" fn atls_client_new(
             policies: RwLock::default(),
             cookies: Jar::default(),
         };
+        check_random()?;
         watch_forks();
         let mode = match runtime.is_null() {
             true => Mode::Blocking(Arc::new(Driver::new(prepare_thread)?)),
@@ -148,7 +149,7 @@ pub unsafe extern "C" fn atls_client_set_policy(
     error: *mut *mut atls_error,
 ) -> atls_status {
     guard(error, || {
-        let this = unsafe { borrow(client, "client") }?;
+        let this = &*unsafe { share(client, "client") }?;
         let pattern = HostPattern::parse(unsafe { text(pattern, "pattern") }?)?;
         let policy = Arc::new(unsafe { borrow(policy, "policy") }?.policy.clone());
         this.client.connector.check(Some(&policy))?;
@@ -174,7 +175,7 @@ pub unsafe extern "C" fn atls_client_send(
 ) -> atls_status {
     guard(error, || {
         require(exchange, "exchange")?;
-        let this = unsafe { borrow(client, "client") }?;
+        let this = &*unsafe { share(client, "client") }?;
         let request = unsafe { borrow(request, "request") }?;
         let Mode::Events(runtime) = &this.mode else {
             return Err(Error::new(Status::InvalidState, "the client is a blocking one"));
@@ -198,7 +199,7 @@ pub unsafe extern "C" fn atls_client_fetch(
 ) -> atls_status {
     guard(error, || {
         require(exchange, "exchange")?;
-        let this = unsafe { borrow(client, "client") }?;
+        let this = &*unsafe { share(client, "client") }?;
         let request = unsafe { borrow(request, "request") }?;
         let Mode::Blocking(driver) = &this.mode else {
             return Err(Error::new(Status::InvalidState, "the client is event-driven"));

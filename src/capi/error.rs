@@ -4,7 +4,7 @@ use std::ffi::CString;
 use std::sync::Arc;
 
 use super::bytes::{atls_str, c_string};
-use super::guard::{guard_free, guard_value};
+use super::guard::guard_pure;
 use super::handle::{another, borrow, release};
 use super::status::{ATLS_OK, atls_status};
 use super::verdict::atls_verdict;
@@ -70,6 +70,12 @@ pub const ATLS_DETAIL_PEER_GONE: u32 = 80;
 pub const ATLS_DETAIL_SERVER_CLOSED: u32 = 81;
 /// INVALID_STATE: the clock of this machine is before 1970 or after 9999.
 pub const ATLS_DETAIL_CLOCK: u32 = 110;
+/// NO_RESOURCES: no thread could be started.
+pub const ATLS_DETAIL_NO_THREAD: u32 = 130;
+/// NO_RESOURCES: no random numbers.
+pub const ATLS_DETAIL_NO_RANDOM: u32 = 131;
+/// INVALID_STATE: a blocking call in an exit handler, or in the destructor of a thread's storage, where no I/O can be driven any more.
+pub const ATLS_DETAIL_THREAD_ENDING: u32 = 132;
 
 /// A failure. Immutable, reference-counted, safe to share between threads.
 pub struct atls_error {
@@ -102,7 +108,7 @@ impl atls_error {
 /// The status that goes with the error; OK for NULL.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn atls_error_status(error: *const atls_error) -> atls_status {
-    guard_value(ATLS_OK, || unsafe { borrow(error, "error") }.map_or(ATLS_OK, |e| e.error.status as atls_status))
+    guard_pure(ATLS_OK, || unsafe { borrow(error, "error") }.map_or(ATLS_OK, |e| e.error.status as atls_status))
 }
 
 /// One sentence in English with all causes, joined by ": ". Valid as long as the error; "" for NULL.
@@ -121,26 +127,26 @@ pub unsafe extern "C" fn atls_error_phase(error: *const atls_error) -> atls_str 
 /// What exactly it was, where one status covers much: ATLS_DETAIL_*, 0 where there is no more to say. Ignore what you do not know.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn atls_error_detail(error: *const atls_error) -> u32 {
-    guard_value(0, || unsafe { borrow(error, "error") }.map_or(0, |e| e.error.detail as u32))
+    guard_pure(0, || unsafe { borrow(error, "error") }.map_or(0, |e| e.error.detail as u32))
 }
 
 /// `errno` of the system call that failed, 0 where none did.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn atls_error_os_errno(error: *const atls_error) -> i32 {
-    guard_value(0, || unsafe { borrow(error, "error") }.map_or(0, |e| e.error.os_errno))
+    guard_pure(0, || unsafe { borrow(error, "error") }.map_or(0, |e| e.error.os_errno))
 }
 
 /// TLS alert number (RFC 8446 section 6), -1 where none was sent or received.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn atls_error_tls_alert(error: *const atls_error) -> i32 {
-    guard_value(-1, || unsafe { borrow(error, "error") }.map_or(-1, |e| e.error.tls_alert))
+    guard_pure(-1, || unsafe { borrow(error, "error") }.map_or(-1, |e| e.error.tls_alert))
 }
 
 /// HTTP status that caused the error (evidence exchange, tunnel, collateral), 0 where none did. With H1_REMOTE: the status with which a
 /// server might answer, 400, 431, 501 or 505.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn atls_error_http_status(error: *const atls_error) -> u32 {
-    guard_value(0, || unsafe { borrow(error, "error") }.map_or(0, |e| e.error.http_status.into()))
+    guard_pure(0, || unsafe { borrow(error, "error") }.map_or(0, |e| e.error.http_status.into()))
 }
 
 /// On a server, with REFUSED and with CLOSED of a request, and of an adopted driver: address and port of the other end of the connection. Valid as long as the
@@ -153,7 +159,7 @@ pub unsafe extern "C" fn atls_error_peer(error: *const atls_error) -> atls_str {
 /// Whether the same call may succeed later without a change on the caller's side.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn atls_error_retryable(error: *const atls_error) -> bool {
-    guard_value(false, || unsafe { borrow(error, "error") }.is_ok_and(|e| e.error.retryable()))
+    guard_pure(false, || unsafe { borrow(error, "error") }.is_ok_and(|e| e.error.retryable()))
 }
 
 /// The verdict that refused the server as JSON, "" where no judgement was reached. Valid as long as the error.
@@ -165,7 +171,7 @@ pub unsafe extern "C" fn atls_error_report_json(error: *const atls_error) -> atl
 /// The verdict that refused the server, NULL where no judgement was reached. Borrowed: valid as long as the error.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn atls_error_verdict(error: *const atls_error) -> *const atls_verdict {
-    guard_value(std::ptr::null(), || {
+    guard_pure(std::ptr::null(), || {
         let verdict = unsafe { borrow(error, "error") }.ok().and_then(|e| e.verdict.as_ref());
         verdict.map_or(std::ptr::null(), Arc::as_ptr)
     })
@@ -180,11 +186,11 @@ pub unsafe extern "C" fn atls_error_ref(error: *mut atls_error) -> *mut atls_err
 /// Drops a reference.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn atls_error_free(error: *mut atls_error) {
-    guard_free(|| unsafe { release(error) });
+    guard_pure((), || unsafe { release(error) });
 }
 
 fn text_of(error: *const atls_error, field: impl Fn(&atls_error) -> &CString) -> atls_str {
-    guard_value(atls_str::empty(), || match unsafe { borrow(error, "error") } {
+    guard_pure(atls_str::empty(), || match unsafe { borrow(error, "error") } {
         Ok(e) => atls_str::from_cstring(field(e)),
         Err(_) => atls_str::empty(),
     })

@@ -6,7 +6,7 @@ use super::blocking_exchange::{Blocking, DEFAULT_TIMEOUT, await_answer, next_pie
 use super::bytes::atls_buf;
 use super::error::atls_error;
 use super::guard::{guard, guard_free};
-use super::handle::{another, borrow, bytes, put, release, require};
+use super::handle::{another, bytes, put, release, require, share};
 use super::head::atls_head;
 use super::http::atls_http;
 use super::operation::Operation;
@@ -16,7 +16,7 @@ use super::status::atls_status;
 use crate::deadline::Wait;
 use crate::error::{Error, Result, Status};
 use crate::events::{Event, Observer};
-use crate::flow::{Cancel, Credit, Outgoing, lock};
+use crate::flow::{Cancel, Credit, Outgoing};
 use crate::http::HttpConnection;
 use crate::http::client::{CallBody, Client, Route};
 use crate::http::drive::{Carrier, Shared, drive};
@@ -149,7 +149,8 @@ pub unsafe extern "C" fn atls_exchange_head(
 ) -> atls_status {
     guard(error, || {
         require(head, "head")?;
-        let blocking = unsafe { borrow(exchange, "exchange") }?.blocking()?;
+        let exchange = unsafe { share(exchange, "exchange") }?;
+        let blocking = exchange.blocking()?;
         let found = blocking.run(timeout_ms, "waiting for the response head", async |state| {
             await_answer(state).await?;
             state.head.clone().ok_or_else(|| Error::new(Status::Internal, "no response head"))
@@ -173,7 +174,8 @@ pub unsafe extern "C" fn atls_exchange_read(
     guard(error, || {
         require(n, "n")?;
         require(buf, "buf")?;
-        let blocking = unsafe { borrow(exchange, "exchange") }?.blocking()?;
+        let exchange = unsafe { share(exchange, "exchange") }?;
+        let blocking = exchange.blocking()?;
         if cap == 0 {
             return Err(Error::new(Status::InvalidArgument, "cap is 0"));
         }
@@ -204,7 +206,8 @@ pub unsafe extern "C" fn atls_exchange_read_all(
 ) -> atls_status {
     guard(error, || {
         require(body, "body")?;
-        let blocking = unsafe { borrow(exchange, "exchange") }?.blocking()?;
+        let exchange = unsafe { share(exchange, "exchange") }?;
+        let blocking = exchange.blocking()?;
         let whole = blocking.run(timeout_ms, "receiving", async |state| {
             await_answer(state).await?;
             rest(state, max).await
@@ -214,8 +217,8 @@ pub unsafe extern "C" fn atls_exchange_read_all(
     })
 }
 
-/// Blocking: the trailers, once the body was read to its end; NULL in `*trailers` where there were none. A new reference: free it.
-/// Statuses: NULL_ARGUMENT, INVALID_STATE (event-driven exchange; the body is not at its end).
+/// Blocking: the trailers, once the body was read to its end; NULL in `*trailers` if there were none. Does not wait. A new reference: free it.
+/// Statuses: NULL_ARGUMENT, INVALID_STATE (event-driven exchange; the body is not at its end; another call on the exchange is under way).
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn atls_exchange_trailers(
     exchange: *const atls_exchange,
@@ -224,11 +227,8 @@ pub unsafe extern "C" fn atls_exchange_trailers(
 ) -> atls_status {
     guard(error, || {
         require(trailers, "trailers")?;
-        let state = lock(&unsafe { borrow(exchange, "exchange") }?.blocking()?.state);
-        if !state.done {
-            return Err(Error::new(Status::InvalidState, "the body was not read to its end"));
-        }
-        let found = state.answer.as_ref().and_then(|answer| answer.trailers.clone());
+        let exchange = unsafe { share(exchange, "exchange") }?;
+        let found = exchange.blocking()?.trailers()?;
         let handle = found.map_or(std::ptr::null(), |head| Arc::into_raw(Arc::new(atls_head::new(head))));
         unsafe { put(trailers, handle.cast_mut(), "trailers") }
     })
@@ -246,7 +246,7 @@ pub unsafe extern "C" fn atls_exchange_write(
 ) -> atls_status {
     guard(error, || {
         let data = unsafe { bytes(data, len, "data") }?;
-        let exchange = unsafe { borrow(exchange, "exchange") }?;
+        let exchange = unsafe { share(exchange, "exchange") }?;
         if matches!(exchange.mode, Mode::Blocking(_)) {
             return Err(Error::new(Status::InvalidState, "the exchange is a blocking one"));
         }
@@ -254,7 +254,8 @@ pub unsafe extern "C" fn atls_exchange_write(
     })
 }
 
-/// Blocking: sends a piece of the request body; waits until the library has taken all of it. `timeout_ms` 0 means 60 seconds. Statuses:
+/// Blocking: sends a piece of the request body; waits until the library has taken all of it. Pieces of several threads go one after the other, in the
+/// order of the calls, and the time covers the wait for those before. `timeout_ms` 0 means 60 seconds. Statuses:
 /// NULL_ARGUMENT, INVALID_STATE (the body is not a stream; already finished; event-driven exchange), WOULD_DEADLOCK, TIMED_OUT (nothing
 /// was taken), CANCELED, or why the exchange is over.
 #[unsafe(no_mangle)]
@@ -267,7 +268,7 @@ pub unsafe extern "C" fn atls_exchange_write_all(
 ) -> atls_status {
     guard(error, || {
         let data = unsafe { bytes(data, len, "data") }?;
-        let exchange = unsafe { borrow(exchange, "exchange") }?;
+        let exchange = unsafe { share(exchange, "exchange") }?;
         let (blocking, outgoing) = (exchange.blocking()?, exchange.outgoing()?);
         let limit = super::limit(timeout_ms, DEFAULT_TIMEOUT);
         let work = outgoing.write_all(pool::copy(data));
@@ -283,7 +284,7 @@ pub unsafe extern "C" fn atls_exchange_finish(
     exchange: *const atls_exchange,
     error: *mut *mut atls_error,
 ) -> atls_status {
-    guard(error, || unsafe { borrow(exchange, "exchange") }?.outgoing()?.finish())
+    guard(error, || unsafe { share(exchange, "exchange") }?.outgoing()?.finish())
 }
 
 /// Event-driven: lets `bytes` more of the response body be received. Adds up, saturating. Statuses: NULL_ARGUMENT, INVALID_STATE
@@ -294,7 +295,7 @@ pub unsafe extern "C" fn atls_exchange_grant(
     bytes: u64,
     error: *mut *mut atls_error,
 ) -> atls_status {
-    guard(error, || match &unsafe { borrow(exchange, "exchange") }?.mode {
+    guard(error, || match &unsafe { share(exchange, "exchange") }?.mode {
         Mode::Events(shared) => {
             shared.credit.grant(bytes);
             Ok(())
@@ -311,7 +312,7 @@ pub unsafe extern "C" fn atls_exchange_cancel(
     error: *mut *mut atls_error,
 ) -> atls_status {
     guard(error, || {
-        match &unsafe { borrow(exchange, "exchange") }?.mode {
+        match &unsafe { share(exchange, "exchange") }?.mode {
             Mode::Events(shared) => shared.cancel.cancel(),
             Mode::Blocking(blocking) => blocking.cancel.cancel(),
         }

@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::error::atls_error;
 use super::status::atls_status;
-use crate::error::{Error, Result, Status};
+use crate::error::{Detail, Error, Result, Status};
 
 /// Set in the child of a fork, once the library has had threads or sockets worth protecting.
 static FORKED: AtomicBool = AtomicBool::new(false);
@@ -23,6 +23,12 @@ pub fn guard(error: *mut *mut atls_error, body: impl FnOnce() -> Result<()>) -> 
         Ok(Err(failure)) => fail(error, failure),
         Err(payload) => fail(error, panic_error(&*payload)),
     }
+}
+
+/// For functions that only look at what they are given, and so are of use in the child of a fork too.
+pub fn guard_pure<T>(fallback: T, body: impl FnOnce() -> T) -> T {
+    silence_panics();
+    inside(body).unwrap_or(fallback)
 }
 
 /// For functions that answer with a value: a panic or a fork yields `fallback`.
@@ -53,6 +59,28 @@ pub fn watch_forks() {
         // SAFETY: the handler only stores to an atomic, which is allowed after fork.
         unsafe { libc::pthread_atfork(None, None, Some(in_child)) };
     });
+}
+
+/// Whether the system gives random numbers. The cryptography beneath us ends the process if it does not; so it is tried before a handle is made that will
+/// need them. Errors: NoResources.
+#[cfg(target_os = "linux")]
+pub fn check_random() -> Result<()> {
+    let mut number = [0u8; 8];
+    // SAFETY: there is room for as many bytes as are asked for.
+    let got = unsafe { libc::getrandom(number.as_mut_ptr().cast(), number.len(), 0) };
+    let error = std::io::Error::last_os_error();
+    // Without the call, the device is read instead.
+    if got == number.len() as isize || error.raw_os_error() == Some(libc::ENOSYS) {
+        return Ok(());
+    }
+    let mut failed = Error::new(Status::NoResources, format!("the system gives no random numbers: {error}"));
+    failed.os_errno = error.raw_os_error().unwrap_or(0);
+    Err(failed.detail(Detail::NoRandom))
+}
+
+#[cfg(not(target_os = "linux"))]
+pub fn check_random() -> Result<()> {
+    Ok(())
 }
 
 pub fn panic_error(payload: &(dyn std::any::Any + Send)) -> Error {

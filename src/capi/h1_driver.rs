@@ -131,7 +131,7 @@ pub unsafe extern "C" fn atls_h1_driver_send_request(
     guard(error, || {
         let (method, target) = unsafe { (text(method, "method")?, text(target, "target")?) };
         let lines = unsafe { lines(headers) };
-        unsafe { borrow(driver, "driver") }?.driver.send_request(method.as_bytes(), target.as_bytes(), lines)
+        unsafe { share(driver, "driver") }?.driver.send_request(method.as_bytes(), target.as_bytes(), lines)
     })
 }
 
@@ -149,7 +149,7 @@ pub unsafe extern "C" fn atls_h1_driver_send_response(
         let status = u16::try_from(status).map_err(|_| invalid(format!("status {status}")))?;
         let reason = unsafe { optional_text(reason, "reason") }?.unwrap_or_default();
         let lines = unsafe { lines(headers) };
-        unsafe { borrow(driver, "driver") }?.driver.send_response(status, reason.as_bytes(), lines)
+        unsafe { share(driver, "driver") }?.driver.send_response(status, reason.as_bytes(), lines)
     })
 }
 
@@ -164,7 +164,7 @@ pub unsafe extern "C" fn atls_h1_driver_write(
 ) -> atls_status {
     guard(error, || {
         let data = unsafe { bytes(data, len, "data") }?;
-        unsafe { borrow(driver, "driver") }?.driver.write(data)
+        unsafe { share(driver, "driver") }?.driver.write(data)
     })
 }
 
@@ -177,7 +177,7 @@ pub unsafe extern "C" fn atls_h1_driver_finish(
 ) -> atls_status {
     guard(error, || {
         let lines = unsafe { lines(trailers) };
-        unsafe { borrow(driver, "driver") }?.driver.finish(lines)
+        unsafe { share(driver, "driver") }?.driver.finish(lines)
     })
 }
 
@@ -189,7 +189,7 @@ pub unsafe extern "C" fn atls_h1_driver_grant(
     error: *mut *mut atls_error,
 ) -> atls_status {
     guard(error, || {
-        unsafe { borrow(driver, "driver") }?.driver.credit.grant(bytes);
+        unsafe { share(driver, "driver") }?.driver.credit.grant(bytes);
         Ok(())
     })
 }
@@ -232,7 +232,7 @@ pub unsafe extern "C" fn atls_h1_driver_detach(
 ) -> atls_status {
     guard(error, || {
         require(stream, "stream")?;
-        let driver = &unsafe { borrow(driver, "driver") }?.driver;
+        let driver = &unsafe { share(driver, "driver") }?.driver;
         let runtime = unsafe { share(runtime, "runtime") }?;
         driver.check_detachable()?;
         let credit = (driver.parameters.credit, driver.parameters.automatic_credit);
@@ -255,7 +255,7 @@ pub unsafe extern "C" fn atls_h1_driver_close(
     error: *mut *mut atls_error,
 ) -> atls_status {
     guard(error, || {
-        unsafe { borrow(driver, "driver") }?.driver.close();
+        unsafe { share(driver, "driver") }?.driver.close();
         Ok(())
     })
 }

@@ -7,7 +7,7 @@ use super::config::atls_config;
 use super::error::atls_error;
 use super::event::atls_sink;
 use super::exchange::atls_exchange;
-use super::guard::{guard, guard_free, guard_value, watch_forks};
+use super::guard::{check_random, guard, guard_free, guard_value, watch_forks};
 use super::handle::{another, borrow, put, release, require, share};
 use super::operation::Operation;
 use super::request::atls_request;
@@ -100,6 +100,7 @@ pub unsafe extern "C" fn atls_http_open(
         require(http, "http")?;
         let config = unsafe { borrow(config, "config") }?;
         let target = config.target()?;
+        check_random()?;
         watch_forks();
         let driver = Driver::new(prepare_thread)?;
         let (connection, work) = driver.run(None, Wait::Connecting, HttpConnection::open(&target))?;
@@ -147,7 +148,7 @@ pub unsafe extern "C" fn atls_http_start(
 ) -> atls_status {
     guard(error, || {
         require(exchange, "exchange")?;
-        let http = unsafe { borrow(http, "http") }?;
+        let http = &*unsafe { share(http, "http") }?;
         let request = unsafe { borrow(request, "request") }?;
         let Mode::Events { runtime, .. } = &http.mode else {
             return Err(Error::new(Status::InvalidState, "the connection is a blocking one"));
@@ -169,7 +170,7 @@ pub unsafe extern "C" fn atls_http_fetch(
 ) -> atls_status {
     guard(error, || {
         require(exchange, "exchange")?;
-        let http = unsafe { borrow(http, "http") }?;
+        let http = &*unsafe { share(http, "http") }?;
         let request = unsafe { borrow(request, "request") }?;
         let Mode::Blocking { driver, connection } = &http.mode else {
             return Err(Error::new(Status::InvalidState, "the connection is event-driven"));
@@ -183,7 +184,7 @@ pub unsafe extern "C" fn atls_http_fetch(
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn atls_http_close(http: *const atls_http, error: *mut *mut atls_error) -> atls_status {
     guard(error, || {
-        unsafe { borrow(http, "http") }?.end();
+        unsafe { share(http, "http") }?.end();
         Ok(())
     })
 }

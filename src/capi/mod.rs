@@ -8,7 +8,8 @@
 //! * Reference-counted handles may be used from any thread. Builders (`*_config`, `atls_request`, `atls_verification`) belong to
 //!   one thread at a time and are copied when used. So do `atls_h1_conn` and `atls_h1_header_list`, which are not copied.
 //! * A NULL where a value is needed answers NULL_ARGUMENT.
-//! * In the child of a fork, calls answer FORKED and `_free` leaks: the library's threads do not exist there.
+//! * In the child of a fork, calls answer FORKED and `_free` leaks: the library's threads do not exist there. Names of statuses and what an
+//!   `atls_error` says can be had.
 #![allow(unsafe_code, non_camel_case_types)]
 // What a caller must keep to is said once, above, and in each comment; the header has no `# Safety` sections.
 #![allow(clippy::missing_safety_doc)]

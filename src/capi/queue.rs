@@ -16,6 +16,7 @@ use super::wakeup::Wakeup;
 use crate::blocking::{check_may_block, mark_thread};
 use crate::error::{Error, Phase, Result, Status};
 use crate::flow::lock;
+use crate::offload::no_thread;
 
 /// Events wait here for the host. Reference-counted; safe to share between threads.
 pub struct atls_queue {
@@ -110,7 +111,7 @@ impl atls_queue {
             Kind::Dispatching => {
                 let serving = inbox.clone();
                 let thread = std::thread::Builder::new().name("atls-queue".into()).spawn(move || serving.dispatch());
-                Some(thread.map_err(|error| Error::from_io(error, Phase::Call))?)
+                Some(thread.map_err(no_thread)?)
             }
             _ => None,
         };
@@ -144,7 +145,7 @@ impl Drop for atls_queue {
     }
 }
 
-/// A queue whose events are delivered to `sink.call` one after the other, on a thread of the library. Statuses: NULL_ARGUMENT, IO.
+/// A queue whose events are delivered to `sink.call` one after the other, on a thread of the library. Statuses: NULL_ARGUMENT, NO_RESOURCES.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn atls_queue_new_dispatching(
     queue: *mut *mut atls_queue,

@@ -1,7 +1,8 @@
 //! `atls_request`, its body: bytes, a buffer, a stream that is written to the exchange, a source that is asked, a form.
 
 use std::ffi::{c_char, c_void};
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use bytes::Bytes;
 
@@ -14,10 +15,11 @@ use super::status::atls_status;
 use crate::attest::hash::hex;
 use crate::blocking::mark_thread;
 use crate::error::{Error, Result, Status};
-use crate::flow::{Outgoing, lock};
+use crate::flow::Outgoing;
 use crate::http::client::CallBody;
 use crate::http::form::{self, Field};
 use crate::http::{Source, check_header};
+use crate::random::random;
 
 #[derive(Clone)]
 pub(crate) enum Body {
@@ -65,21 +67,41 @@ pub struct atls_body_source {
 /// Bytes that a source is asked for at a time.
 const PIECE: usize = 64 << 10;
 
-pub(crate) struct HostSource(Mutex<atls_body_source>);
+pub(crate) struct HostSource {
+    source: atls_body_source,
+    /// A function of the host's is running. No lock: nobody waits for it.
+    busy: AtomicBool,
+}
 
-// SAFETY: the header tells the host on which threads its functions run; the mutex keeps them apart.
+// SAFETY: the header tells the host on which threads its functions run; `busy` keeps them apart.
 unsafe impl Send for HostSource {}
 unsafe impl Sync for HostSource {}
 
+impl HostSource {
+    fn new(source: atls_body_source) -> HostSource {
+        HostSource { source, busy: AtomicBool::new(false) }
+    }
+
+    /// Runs a function of the host's, unless one is running. Errors: InvalidState.
+    fn ask<T>(&self, call: impl FnOnce(&atls_body_source) -> T) -> Result<T> {
+        if self.busy.swap(true, Ordering::Acquire) {
+            return Err(Error::new(Status::InvalidState, "two exchanges read from one body source at a time"));
+        }
+        let mark = mark_thread(true);
+        let answer = call(&self.source);
+        mark_thread(mark);
+        self.busy.store(false, Ordering::Release);
+        Ok(answer)
+    }
+}
+
 impl Source for HostSource {
     fn next(&self) -> Result<Option<Bytes>> {
-        let source = lock(&self.0);
-        let read = source.read.ok_or_else(|| Error::new(Status::Internal, "a source without read"))?;
         let mut piece = vec![0; PIECE];
-        let mark = mark_thread(true);
-        // SAFETY: the host gave this function for this data, and there is room for as much as it is told.
-        let count = unsafe { read(source.user_data, piece.as_mut_ptr(), PIECE) };
-        mark_thread(mark);
+        let count = self.ask(|source| {
+            // SAFETY: the host gave this function for this data, and there is room for as much as it is told.
+            source.read.map_or(-1, |read| unsafe { read(source.user_data, piece.as_mut_ptr(), PIECE) })
+        })?;
         match usize::try_from(count) {
             Ok(0) => Ok(None),
             Ok(some) if some <= PIECE => {
@@ -92,23 +114,25 @@ impl Source for HostSource {
     }
 
     fn rewind(&self) -> bool {
-        let source = lock(&self.0);
-        let mark = mark_thread(true);
         // SAFETY: as in `next`.
-        let done = source.rewind.is_some_and(|rewind| unsafe { rewind(source.user_data) });
-        mark_thread(mark);
-        done
+        self.ask(|source| source.rewind.is_some_and(|rewind| unsafe { rewind(source.user_data) })).unwrap_or(false)
     }
 }
 
 impl Drop for HostSource {
     fn drop(&mut self) {
-        let source = *lock(&self.0);
-        if let Some(drop) = source.drop {
+        if let Some(drop) = self.source.drop {
             // SAFETY: as in `next`; nothing else holds the source any more.
-            unsafe { drop(source.user_data) };
+            unsafe { drop(self.source.user_data) };
         }
     }
+}
+
+/// The body before goes once nothing of the request is held any more: with a source of the host's goes a call into the host.
+unsafe fn replace(request: *mut atls_request, body: Body) -> Result<()> {
+    let before = std::mem::replace(&mut unsafe { borrow_mut(request, "request") }?.body, body);
+    drop(before);
+    Ok(())
 }
 
 /// Gives the request a body of `len` bytes; copied. Statuses: NULL_ARGUMENT.
@@ -121,8 +145,7 @@ pub unsafe extern "C" fn atls_request_set_body(
 ) -> atls_status {
     guard(error, || {
         let data = Bytes::copy_from_slice(unsafe { bytes(data, len, "data") }?);
-        unsafe { borrow_mut(request, "request") }?.body = Body::Full(data);
-        Ok(())
+        unsafe { replace(request, Body::Full(data)) }
     })
 }
 
@@ -135,8 +158,7 @@ pub unsafe extern "C" fn atls_request_set_body_buf(
 ) -> atls_status {
     guard(error, || {
         let data = unsafe { borrow(buf, "buf") }?.bytes.clone();
-        unsafe { borrow_mut(request, "request") }?.body = Body::Full(data);
-        Ok(())
+        unsafe { replace(request, Body::Full(data)) }
     })
 }
 
@@ -151,9 +173,7 @@ pub unsafe extern "C" fn atls_request_set_body_stream(
     error: *mut *mut atls_error,
 ) -> atls_status {
     guard(error, || {
-        unsafe { borrow_mut(request, "request") }?.body =
-            Body::Stream((length != ATLS_LENGTH_UNKNOWN).then_some(length));
-        Ok(())
+        unsafe { replace(request, Body::Stream((length != ATLS_LENGTH_UNKNOWN).then_some(length))) }
     })
 }
 
@@ -167,14 +187,13 @@ pub unsafe extern "C" fn atls_request_set_body_source(
     error: *mut *mut atls_error,
 ) -> atls_status {
     guard(error, || {
-        let request = unsafe { borrow_mut(request, "request") }?;
+        unsafe { borrow_mut(request, "request") }?;
         let source = *unsafe { borrow(source, "source") }?;
         if source.read.is_none() {
             return Err(Error::new(Status::NullArgument, "source.read is NULL"));
         }
         let length = (length != ATLS_LENGTH_UNKNOWN).then_some(length);
-        request.body = Body::Source(Arc::new(HostSource(Mutex::new(source))), length);
-        Ok(())
+        unsafe { replace(request, Body::Source(Arc::new(HostSource::new(source)), length)) }
     })
 }
 
@@ -201,24 +220,23 @@ pub unsafe extern "C" fn atls_request_add_field(
         if let Some(kind) = &field.content_type {
             check_header("Content-Type", kind.as_bytes())?;
         }
+        if !matches!(unsafe { borrow_mut(request, "request") }?.body, Body::Form(..)) {
+            unsafe { replace(request, Body::Form(Vec::new(), new_boundary()?)) }?;
+        }
         let request = unsafe { borrow_mut(request, "request") }?;
-        let (mut fields, boundary) = match std::mem::replace(&mut request.body, Body::Full(Bytes::new())) {
-            Body::Form(fields, boundary) => (fields, boundary),
-            _ => (Vec::new(), new_boundary()?),
+        let Body::Form(fields, boundary) = &mut request.body else {
+            return Err(Error::new(Status::InvalidState, "the body that went has set another"));
         };
         fields.push(field);
+        let kind = form::content_type(fields, boundary);
         let described = request.request_mut();
         described.remove(&["content-type"]);
-        described.add("Content-Type", form::content_type(&fields, &boundary));
-        request.body = Body::Form(fields, boundary);
+        described.add("Content-Type", kind);
         Ok(())
     })
 }
 
 /// Nobody can have put it into a value on purpose.
 fn new_boundary() -> Result<String> {
-    let mut random = [0; 16];
-    aws_lc_rs::rand::fill(&mut random)
-        .map_err(|_| Error::new(Status::Internal, "the system gave no random numbers"))?;
-    Ok(format!("atls-{}", hex(&random)))
+    Ok(format!("atls-{}", hex(&random::<16>()?)))
 }

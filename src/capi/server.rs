@@ -45,7 +45,7 @@ pub unsafe extern "C" fn atls_server_new(
         require(server, "server")?;
         let runtime = unsafe { share(runtime, "runtime") }?;
         let settings = unsafe { borrow(config, "config") }?.settings.clone();
-        unsafe { put(server, start(runtime, settings, sink)?, "server") }
+        unsafe { start(runtime, settings, sink, server) }
     })
 }
 
@@ -54,14 +54,17 @@ pub(super) unsafe fn start(
     runtime: Arc<atls_runtime>,
     settings: Settings,
     sink: *const atls_sink,
-) -> Result<*mut atls_server> {
+    place: *mut *mut atls_server,
+) -> Result<()> {
     watch_forks();
     let operation = unsafe { Operation::new(sink, &runtime.registry) }?;
     let shared = Arc::new(Server::new(settings, operation.observer())?);
     let made = Arc::new(atls_server { server: shared.clone(), runtime: runtime.clone() });
     let registration = operation.register(&made, &shared, Server::close)?;
+    // In its place before the first event can run, which a stopped runtime brings at once.
+    unsafe { put(place, Arc::into_raw(made).cast_mut(), "server") }?;
     runtime.handle().spawn(supervise(shared, registration.begin()));
-    Ok(Arc::into_raw(made).cast_mut())
+    Ok(())
 }
 
 /// Listens on `address`, IPv4 or IPv6, on all that this machine has of the addresses of a name, or on every address of this machine for NULL; port 0 lets the
@@ -78,7 +81,7 @@ pub unsafe extern "C" fn atls_server_listen(
     error: *mut *mut atls_error,
 ) -> atls_status {
     guard(error, || {
-        let this = unsafe { borrow(server, "server") }?;
+        let this = unsafe { share(server, "server") }?;
         let address = unsafe { optional_text(address, "address") }?;
         this.check_running()?;
         if address.is_some_and(|name| !is_address(name)) {
@@ -104,7 +107,7 @@ pub unsafe extern "C" fn atls_server_set_certificate(
 ) -> atls_status {
     guard(error, || {
         let identity = unsafe { identity(chain_pem, key_pem) }?;
-        unsafe { borrow(server, "server") }?.server.set_identity(identity)
+        unsafe { share(server, "server") }?.server.set_identity(identity)
     })
 }
 
@@ -113,7 +116,7 @@ pub unsafe extern "C" fn atls_server_set_certificate(
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn atls_server_stop(server: *const atls_server, error: *mut *mut atls_error) -> atls_status {
     guard(error, || {
-        unsafe { borrow(server, "server") }?.server.stopping.cancel();
+        unsafe { share(server, "server") }?.server.stopping.cancel();
         Ok(())
     })
 }
@@ -127,7 +130,7 @@ pub unsafe extern "C" fn atls_server_drain(
     error: *mut *mut atls_error,
 ) -> atls_status {
     guard(error, || {
-        let this = unsafe { borrow(server, "server") }?;
+        let this = unsafe { share(server, "server") }?;
         this.server.stopping.cancel();
         if let Some(limit) = super::limit(timeout_ms, Duration::from_secs(30)) {
             let server = Arc::downgrade(&this.server);
@@ -146,7 +149,7 @@ pub unsafe extern "C" fn atls_server_drain(
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn atls_server_close(server: *const atls_server, error: *mut *mut atls_error) -> atls_status {
     guard(error, || {
-        unsafe { borrow(server, "server") }?.server.close();
+        unsafe { share(server, "server") }?.server.close();
         Ok(())
     })
 }

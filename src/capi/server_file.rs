@@ -5,7 +5,7 @@ use std::path::Path;
 
 use super::error::atls_error;
 use super::guard::guard;
-use super::handle::{borrow, text};
+use super::handle::{text, share};
 use super::headers::atls_headers;
 use super::request_body::ATLS_LENGTH_UNKNOWN;
 use super::runtime::atls_runtime;
@@ -30,8 +30,8 @@ pub unsafe extern "C" fn atls_server_request_respond_file(
     error: *mut *mut atls_error,
 ) -> atls_status {
     guard(error, || {
-        let this = unsafe { borrow(request, "request") }?;
-        let runtime = unsafe { borrow(runtime, "runtime") }?;
+        let this = unsafe { share(request, "request") }?;
+        let runtime = unsafe { share(runtime, "runtime") }?;
         let path = Path::new(unsafe { text(path, "path") }?);
         let part = Part::open(path, offset, (length != ATLS_LENGTH_UNKNOWN).then_some(length))?;
         let message = unsafe { message(status, std::ptr::null(), headers, part.length) }?;

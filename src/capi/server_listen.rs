@@ -7,7 +7,7 @@ use socket2::Socket;
 
 use super::error::atls_error;
 use super::guard::guard;
-use super::handle::{borrow, text};
+use super::handle::{text, share};
 use super::server::atls_server;
 use super::status::atls_status;
 use crate::error::{Error, Phase, Result, Status};
@@ -36,7 +36,7 @@ pub unsafe extern "C" fn atls_server_listen_unix(
     error: *mut *mut atls_error,
 ) -> atls_status {
     guard(error, || {
-        let this = unsafe { borrow(server, "server") }?;
+        let this = unsafe { share(server, "server") }?;
         let path = unsafe { text(path, "path") }?;
         this.check_running()?;
         this.start_accepting(bind_unix(path, this.server.settings.limits.backlog)?);
@@ -54,7 +54,7 @@ pub unsafe extern "C" fn atls_server_adopt_listener(
     error: *mut *mut atls_error,
 ) -> atls_status {
     guard(error, || {
-        let this = unsafe { borrow(server, "server") }?;
+        let this = unsafe { share(server, "server") }?;
         this.check_running()?;
         let listener = take_over(unsafe { own_copy(fd) }?)?;
         this.start_accepting(listener);
@@ -72,7 +72,7 @@ pub unsafe extern "C" fn atls_server_adopt_connection(
     error: *mut *mut atls_error,
 ) -> atls_status {
     guard(error, || {
-        let this = unsafe { borrow(server, "server") }?;
+        let this = unsafe { share(server, "server") }?;
         this.check_running()?;
         let socket = unsafe { own_copy(fd) }?;
         let _entered = this.runtime.handle().enter();

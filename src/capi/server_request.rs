@@ -6,7 +6,7 @@ use super::bytes::{atls_buf, atls_str};
 use super::error::atls_error;
 use super::event::atls_sink;
 use super::guard::{guard, guard_free, guard_value};
-use super::handle::{another, borrow, bytes, release};
+use super::handle::{another, borrow, bytes, release, share};
 use super::head::atls_head;
 use super::headers::atls_headers;
 use super::operation::Operation;
@@ -54,8 +54,8 @@ pub unsafe extern "C" fn atls_server_request_start(
     error: *mut *mut atls_error,
 ) -> atls_status {
     guard(error, || {
-        let this = unsafe { super::handle::share(request.cast_const(), "request") }?;
-        let runtime = unsafe { borrow(runtime, "runtime") }?;
+        let this = unsafe { share(request.cast_const(), "request") }?;
+        let runtime = unsafe { share(runtime, "runtime") }?;
         let operation = unsafe { Operation::new(sink, &runtime.registry) }?;
         let registration = operation.register(&this, &this.served, |served| served.cancel.cancel())?;
         let writable = operation.observer();
@@ -72,7 +72,7 @@ pub unsafe extern "C" fn atls_server_request_set_body_limit(
     bytes: u64,
     error: *mut *mut atls_error,
 ) -> atls_status {
-    guard(error, || unsafe { borrow(request, "request") }?.served.set_body_limit(bytes))
+    guard(error, || unsafe { share(request, "request") }?.served.set_body_limit(bytes))
 }
 
 /// Another deadline for all of this request's body than ATLS_SERVER_BODY; 0 and UINT32_MAX are none. Before it is started. Statuses: NULL_ARGUMENT,
@@ -86,7 +86,7 @@ pub unsafe extern "C" fn atls_server_request_set_body_deadline(
     guard(error, || {
         let deadline = (milliseconds != 0 && milliseconds != u32::MAX)
             .then(|| std::time::Duration::from_millis(milliseconds.into()));
-        unsafe { borrow(request, "request") }?.served.set_body_deadline(deadline)
+        unsafe { share(request, "request") }?.served.set_body_deadline(deadline)
     })
 }
 
@@ -178,7 +178,7 @@ pub unsafe extern "C" fn atls_server_request_send_head(
     error: *mut *mut atls_error,
 ) -> atls_status {
     guard(error, || {
-        let this = unsafe { borrow(request, "request") }?;
+        let this = unsafe { share(request, "request") }?;
         let message = unsafe { message(status, reason, headers, length) }?;
         this.served.say(message)
     })
@@ -208,7 +208,7 @@ pub unsafe extern "C" fn atls_server_request_respond(
     error: *mut *mut atls_error,
 ) -> atls_status {
     guard(error, || {
-        let this = unsafe { borrow(request, "request") }?;
+        let this = unsafe { share(request, "request") }?;
         let body = unsafe { bytes(body, len, "body") }?;
         let message = unsafe { message(status, std::ptr::null(), headers, len as u64) }?;
         if message.status < 200 {
@@ -229,7 +229,7 @@ pub unsafe extern "C" fn atls_server_request_write(
 ) -> atls_status {
     guard(error, || {
         let data = unsafe { bytes(data, len, "data") }?;
-        unsafe { borrow(request, "request") }?.served.write(pool::copy(data))
+        unsafe { share(request, "request") }?.served.write(pool::copy(data))
     })
 }
 
@@ -245,7 +245,7 @@ pub unsafe extern "C" fn atls_server_request_finish(
         let trailers = unsafe { trailers.as_ref() };
         let lines = trailers.iter().flat_map(|trailers| trailers.headers.iter());
         let lines = lines.map(|(name, value)| (name.to_vec(), value.to_vec())).collect();
-        unsafe { borrow(request, "request") }?.served.finish(lines)
+        unsafe { share(request, "request") }?.served.finish(lines)
     })
 }
 
@@ -257,7 +257,7 @@ pub unsafe extern "C" fn atls_server_request_grant(
     error: *mut *mut atls_error,
 ) -> atls_status {
     guard(error, || {
-        unsafe { borrow(request, "request") }?.served.credit.grant(bytes);
+        unsafe { share(request, "request") }?.served.credit.grant(bytes);
         Ok(())
     })
 }
@@ -269,7 +269,7 @@ pub unsafe extern "C" fn atls_server_request_cancel(
     error: *mut *mut atls_error,
 ) -> atls_status {
     guard(error, || {
-        let served = &unsafe { borrow(request, "request") }?.served;
+        let served = &unsafe { share(request, "request") }?.served;
         served.let_go();
         served.cancel.cancel();
         Ok(())

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::error::atls_error;
 use super::event::atls_sink;
 use super::guard::guard;
-use super::handle::{borrow, put, require, share};
+use super::handle::{put, require, share};
 use super::headers::atls_headers;
 use super::runtime::atls_runtime;
 use super::server_request::atls_server_request;
@@ -32,7 +32,7 @@ pub unsafe extern "C" fn atls_server_request_upgrade(
 ) -> atls_status {
     guard(error, || {
         require(stream, "stream")?;
-        let served = &unsafe { borrow(request, "request") }?.served;
+        let served = &unsafe { share(request, "request") }?.served;
         let runtime = unsafe { share(runtime, "runtime") }?;
         let invalid = |_| Error::new(Status::InvalidArgument, format!("status {status}"));
         let status = u16::try_from(status).map_err(invalid)?;

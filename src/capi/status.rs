@@ -1,7 +1,7 @@
 //! `atls_status`: the numbers of `crate::error::Status`, written out for the header.
 
 use super::bytes::atls_str;
-use super::guard::guard_value;
+use super::guard::guard_pure;
 use crate::error::Status;
 
 /// What a call answers, or why an operation ended. Numbers never change or get reused; new ones are added. A program that meets
@@ -43,6 +43,8 @@ pub const ATLS_TIMED_OUT: atls_status = 203;
 pub const ATLS_CANCELED: atls_status = 204;
 /// The peer ended in the middle of a message.
 pub const ATLS_TRUNCATED: atls_status = 205;
+/// The system gave no thread, or no random numbers. The object on which the call was made is as it was.
+pub const ATLS_NO_RESOURCES: atls_status = 206;
 /// The TLS handshake or record layer failed; see atls_error_tls_alert.
 pub const ATLS_TLS_HANDSHAKE: atls_status = 301;
 /// The server's certificate is not acceptable: chain, dates or name.
@@ -101,7 +103,7 @@ pub const ATLS_INTERNAL: atls_status = 902;
 /// The name of a status without its prefix, for example "TIMED_OUT"; "UNKNOWN" for numbers of later versions. Static.
 #[unsafe(no_mangle)]
 pub extern "C" fn atls_status_name(status: atls_status) -> atls_str {
-    guard_value(atls_str::from_static(c"UNKNOWN"), || atls_str::from_static(name(status)))
+    guard_pure(atls_str::from_static(c"UNKNOWN"), || atls_str::from_static(name(status)))
 }
 
 fn name(status: atls_status) -> &'static std::ffi::CStr {
@@ -125,6 +127,7 @@ fn name(status: atls_status) -> &'static std::ffi::CStr {
         Some(Status::TimedOut) => c"TIMED_OUT",
         Some(Status::Canceled) => c"CANCELED",
         Some(Status::Truncated) => c"TRUNCATED",
+        Some(Status::NoResources) => c"NO_RESOURCES",
         Some(Status::TlsHandshake) => c"TLS_HANDSHAKE",
         Some(Status::TlsCertificate) => c"TLS_CERTIFICATE",
         Some(Status::TlsVersion) => c"TLS_VERSION",

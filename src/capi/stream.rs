@@ -1,6 +1,6 @@
 //! `atls_stream`: an attested byte stream.
 
-use std::sync::{Arc, Mutex, OnceLock};
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use tokio::io::{AsyncWriteExt, ReadHalf, WriteHalf};
@@ -9,7 +9,7 @@ use super::bytes::atls_buf;
 use super::config::atls_config;
 use super::error::atls_error;
 use super::event::atls_sink;
-use super::guard::{guard, guard_free, guard_value, watch_forks};
+use super::guard::{check_random, guard, guard_free, guard_value, watch_forks};
 use super::handle::{another, borrow, bytes, put, release, require, share};
 use super::operation::Operation;
 use super::runtime::{atls_runtime, prepare_thread};
@@ -21,7 +21,7 @@ use crate::connect::{self, Stream};
 use crate::deadline::Wait;
 use crate::error::{Error, Phase, Result, Status};
 use crate::events::{Event, Outlet};
-use crate::flow::{Cancel, Credit, Outgoing, lock};
+use crate::flow::{Cancel, Credit, Outgoing};
 use crate::pool;
 use crate::stream::{Shared, drive};
 
@@ -42,8 +42,9 @@ enum Mode {
 
 struct Blocking {
     driver: Driver,
-    reader: Mutex<ReadHalf<Stream>>,
-    writer: Mutex<WriteHalf<Stream>>,
+    /// Each is held by the call that has its turn; who waits for it does so under its own deadline.
+    reader: tokio::sync::Mutex<ReadHalf<Stream>>,
+    writer: tokio::sync::Mutex<WriteHalf<Stream>>,
     cancel: Cancel,
     verdict: Option<Arc<Verdict>>,
 }
@@ -138,14 +139,15 @@ pub unsafe extern "C" fn atls_stream_open(
     guard(error, || {
         require(stream, "stream")?;
         let target = unsafe { borrow(config, "config") }?.target()?;
+        check_random()?;
         watch_forks();
         let driver = Driver::new(prepare_thread)?;
         let connected = driver.run(None, Wait::Connecting, connect::connect(&target))?;
         let (reader, writer) = tokio::io::split(connected.stream);
         let blocking = Blocking {
             driver,
-            reader: Mutex::new(reader),
-            writer: Mutex::new(writer),
+            reader: reader.into(),
+            writer: writer.into(),
             cancel: Cancel::default(),
             verdict: connected.verdict,
         };
@@ -175,7 +177,7 @@ pub unsafe extern "C" fn atls_stream_grant(
     error: *mut *mut atls_error,
 ) -> atls_status {
     guard(error, || {
-        unsafe { borrow(stream, "stream") }?.events()?.credit.grant(bytes);
+        unsafe { share(stream, "stream") }?.events()?.credit.grant(bytes);
         Ok(())
     })
 }
@@ -192,7 +194,7 @@ pub unsafe extern "C" fn atls_stream_write(
 ) -> atls_status {
     guard(error, || {
         let data = unsafe { bytes(data, len, "data") }?;
-        unsafe { borrow(stream, "stream") }?.events()?.outgoing.write(pool::copy(data))
+        unsafe { share(stream, "stream") }?.events()?.outgoing.write(pool::copy(data))
     })
 }
 
@@ -206,7 +208,7 @@ pub unsafe extern "C" fn atls_stream_write_buf(
 ) -> atls_status {
     guard(error, || {
         let data = unsafe { borrow(buf, "buf") }?.bytes.clone();
-        unsafe { borrow(stream, "stream") }?.events()?.outgoing.write(data)
+        unsafe { share(stream, "stream") }?.events()?.outgoing.write(data)
     })
 }
 
@@ -217,11 +219,13 @@ pub unsafe extern "C" fn atls_stream_close_write(
     stream: *const atls_stream,
     error: *mut *mut atls_error,
 ) -> atls_status {
-    guard(error, || match &unsafe { borrow(stream, "stream") }?.mode {
+    guard(error, || match &unsafe { share(stream, "stream") }?.mode {
         Mode::Events(shared) => shared.outgoing.finish(),
         Mode::Blocking(blocking) => {
-            let mut writer = lock(&blocking.writer);
-            let work = async { writer.shutdown().await.map_err(|error| Error::from_io(error, Phase::Transfer)) };
+            let work = async {
+                let mut writer = blocking.writer.lock().await;
+                writer.shutdown().await.map_err(|error| Error::from_io(error, Phase::Transfer))
+            };
             blocking.driver.run(Some(DEFAULT_TIMEOUT), Wait::Call("closing"), blocking.cancel.guard(work))
         }
     })
@@ -242,16 +246,20 @@ pub unsafe extern "C" fn atls_stream_read(
     guard(error, || {
         require(n, "n")?;
         require(buf, "buf")?;
-        let blocking = unsafe { borrow(stream, "stream") }?.blocking()?;
+        let stream = unsafe { share(stream, "stream") }?;
+        let blocking = stream.blocking()?;
         if cap == 0 {
             return Err(Error::new(Status::InvalidArgument, "cap is 0"));
         }
         crate::blocking::check_may_block()?;
+        if cap > isize::MAX as usize {
+            return Err(Error::new(Status::InvalidArgument, format!("cap is {cap}: impossible")));
+        }
         // SAFETY: the host says that `buf` has room for `cap` bytes; they are written before they are read.
         let place = unsafe { std::slice::from_raw_parts_mut(buf.cast::<std::mem::MaybeUninit<u8>>(), cap) };
         let mut view = tokio::io::ReadBuf::uninit(place);
-        let mut reader = lock(&blocking.reader);
         let work = async {
+            let mut reader = blocking.reader.lock().await;
             std::future::poll_fn(|cx| tokio::io::AsyncRead::poll_read(std::pin::Pin::new(&mut *reader), cx, &mut view))
                 .await
                 .map_err(|error| Error::from_io(error, Phase::Transfer).context("receiving"))
@@ -262,7 +270,8 @@ pub unsafe extern "C" fn atls_stream_read(
     })
 }
 
-/// Blocking: sends all of the bytes. When it fails, how much went out is unknown, and the stream is canceled. `timeout_ms` 0 means 60
+/// Blocking: sends all of the bytes, after those of calls before it on other threads. When it fails, how much went out is unknown, and the stream is
+/// canceled; but if the time was up before its turn came, nothing went out and the stream goes on. `timeout_ms` 0 means 60
 /// seconds. Statuses: NULL_ARGUMENT, INVALID_STATE (event-driven stream), WOULD_DEADLOCK, TIMED_OUT, CANCELED, IO.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn atls_stream_write_all(
@@ -274,10 +283,13 @@ pub unsafe extern "C" fn atls_stream_write_all(
 ) -> atls_status {
     guard(error, || {
         let data = unsafe { bytes(data, len, "data") }?;
-        let blocking = unsafe { borrow(stream, "stream") }?.blocking()?;
+        let stream = unsafe { share(stream, "stream") }?;
+        let blocking = stream.blocking()?;
         crate::blocking::check_may_block()?;
-        let mut writer = lock(&blocking.writer);
+        let mut begun = false;
         let work = async {
+            let mut writer = blocking.writer.lock().await;
+            begun = true;
             let sent = async {
                 writer.write_all(data).await?;
                 writer.flush().await
@@ -286,7 +298,7 @@ pub unsafe extern "C" fn atls_stream_write_all(
         };
         let limit = super::limit(timeout_ms, DEFAULT_TIMEOUT);
         let done = blocking.driver.run(limit, Wait::Call("sending"), blocking.cancel.guard(work));
-        if done.is_err() {
+        if done.is_err() && begun {
             blocking.cancel.cancel();
         }
         done
@@ -298,7 +310,7 @@ pub unsafe extern "C" fn atls_stream_write_all(
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn atls_stream_close(stream: *const atls_stream, error: *mut *mut atls_error) -> atls_status {
     guard(error, || {
-        match &unsafe { borrow(stream, "stream") }?.mode {
+        match &unsafe { share(stream, "stream") }?.mode {
             Mode::Events(shared) => {
                 let _ = shared.outgoing.finish();
                 shared.closing.cancel();
@@ -325,7 +337,7 @@ pub unsafe extern "C" fn atls_stream_close(stream: *const atls_stream, error: *m
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn atls_stream_cancel(stream: *const atls_stream, error: *mut *mut atls_error) -> atls_status {
     guard(error, || {
-        unsafe { borrow(stream, "stream") }?.cancel();
+        unsafe { share(stream, "stream") }?.cancel();
         Ok(())
     })
 }

@@ -179,7 +179,7 @@ pub unsafe extern "C" fn atls_tunnel_server_new(
             return Err(invalid(format!("the default target {target} is not allowed (atls_tunnel_config_allow)")));
         }
         settings.forward = Some(rules);
-        unsafe { put(server, start(runtime, settings, sink)?, "server") }
+        unsafe { start(runtime, settings, sink, server) }
     })
 }
 

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use super::bytes::atls_buf;
 use super::error::atls_error;
 use super::guard::{guard, guard_free, guard_value};
-use super::handle::{another, borrow, borrow_mut, bytes, destroy, optional_text, put, release, require, text};
+use super::handle::{another, borrow_mut, bytes, destroy, optional_text, put, release, require, text, share};
 use super::status::atls_status;
 use crate::attest::TrustAnchors;
 use crate::collateral::Verifier;
@@ -120,7 +120,7 @@ pub unsafe extern "C" fn atls_verifier_export(
 ) -> atls_status {
     guard(error, || {
         require(bundle, "bundle")?;
-        let text = unsafe { borrow(verifier, "verifier") }?.verifier.export();
+        let text = unsafe { share(verifier, "verifier") }?.verifier.export();
         unsafe { put(bundle, atls_buf::into_raw(text.into()), "bundle") }
     })
 }
@@ -137,7 +137,7 @@ pub unsafe extern "C" fn atls_verifier_import(
 ) -> atls_status {
     guard(error, || {
         let text = unsafe { bytes(bundle, bundle_len, "bundle") }?;
-        let count = unsafe { borrow(verifier, "verifier") }?.verifier.import(text)?;
+        let count = unsafe { share(verifier, "verifier") }?.verifier.import(text)?;
         if !taken.is_null() {
             unsafe { put(taken, count, "taken") }?;
         }

@@ -20,6 +20,7 @@ use crate::attest::dstack::event_log::{EventLog, RUNTIME_EVENT, TLS_CERTIFICATE,
 use crate::attest::hash::{hex, sha256, sha384, unhex};
 use crate::error::{Error, Phase, Result, Status};
 use crate::log;
+use crate::offload::offload;
 
 /// Who may wait for a quote at a time. Hardware makes them one after another, some 25 a second: a longer queue serves nobody.
 const WAITING: usize = 64;
@@ -148,8 +149,7 @@ impl Attester {
 
 /// On a thread that may wait.
 async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T> {
-    let gone = |_| Error::new(Status::NoEvidence, "the thread that asked for a quote is gone").phase(Phase::Evidence);
-    tokio::task::spawn_blocking(work).await.map_err(gone)
+    offload(work).await.map_err(|error| error.phase(Phase::Evidence))
 }
 
 /// So many a second, a second's worth of them at once: a quote is the dearest thing that a stranger can ask for.

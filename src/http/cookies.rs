@@ -9,6 +9,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use cookie_store::{Cookie, RawCookie};
 
 use super::{Head, Location};
+use crate::clock;
 use crate::flow::lock;
 
 /// Bytes of a Set-Cookie line that is looked at, and cookies of one host and of all (RFC 6265 section 6.1 asks for 4,096, 50 and 3,000).
@@ -92,8 +93,9 @@ impl Jar {
         }
     }
 
+    /// Without a usable clock it is as if it were off: what expires cannot be told, and `cookie_store` panics.
     fn enabled(&self) -> bool {
-        self.enabled.load(Ordering::Acquire)
+        self.enabled.load(Ordering::Acquire) && clock::now().is_ok()
     }
 }
 

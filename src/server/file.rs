@@ -11,6 +11,7 @@ use tokio::runtime::Handle;
 use super::{Message, Served};
 use crate::error::{Error, Phase, Result, Status};
 use crate::log;
+use crate::offload::offload;
 
 const PIECE: u64 = 64 << 10;
 
@@ -53,8 +54,11 @@ pub fn send(served: &Arc<Served>, message: Message, mut part: Part, runtime: &Ha
     runtime.spawn(async move {
         if let Err(error) = copy(&served, part).await {
             log::emit(log::DEBUG, || format!("file: {error}"));
-            // What the head has promised will not come.
-            served.cancel.cancel();
+            // What the head has promised will not come; CLOSED says why.
+            match served.outgoing.get() {
+                Some(outgoing) => outgoing.end(error),
+                None => served.cancel.cancel(),
+            }
         }
     });
     Ok(())
@@ -64,12 +68,11 @@ async fn copy(served: &Arc<Served>, part: Part) -> Result<()> {
     let Part { file, mut offset, mut length } = part;
     while length > 0 {
         let (of, count) = (file.clone(), length.min(PIECE) as usize);
-        let read = tokio::task::spawn_blocking(move || {
+        let read = offload(move || {
             let mut piece = vec![0; count];
             of.read_exact_at(&mut piece, offset).map(|()| piece)
         });
-        let piece = read.await.map_err(|_| Error::new(Status::Internal, "the thread that read is gone"))?;
-        let piece = piece.map_err(|error| Error::from_io(error, Phase::Transfer))?;
+        let piece = read.await?.map_err(|error| Error::from_io(error, Phase::Transfer))?;
         (offset, length) = (offset + count as u64, length - count as u64);
         // Where the request has ended otherwise its own events say so.
         if served.write_all(Bytes::from(piece)).await.is_err() {

@@ -19,7 +19,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::pin::pin;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, UNIX_EPOCH};
 
 use tokio::sync::{Notify, Semaphore};
 
@@ -32,6 +32,7 @@ pub use served::{Served, Switch};
 
 use crate::attest::Policy;
 use crate::collateral::Verifier;
+use crate::clock;
 use crate::error::{Error, Result, Status};
 use crate::events::{Event, Observer, Outlet};
 use crate::evidence::{Attester, Source};
@@ -228,15 +229,15 @@ impl Server {
         let _ = tokio::time::timeout(TAKING_NOTE, noted.acquire()).await;
     }
 
-    /// What the field Date says now: written once a second, not for each answer.
-    fn date(&self) -> String {
-        let now = SystemTime::now();
+    /// What the field Date says now: written once a second, not for each answer. None without a usable clock (RFC 9110 section 6.6.1).
+    fn date(&self) -> Option<String> {
+        let now = clock::system_time().ok()?;
         let second = now.duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
         let mut date = lock(&self.date);
         if date.0 != second || date.1.is_empty() {
             *date = (second, httpdate::fmt_http_date(now));
         }
-        date.1.clone()
+        Some(date.1.clone())
     }
 
     pub fn connections(&self) -> usize {

@@ -67,9 +67,7 @@ pub fn export<Data>(
 
 /// What a verifier asks with: 32 random bytes (attested-tls spec 1.3).
 pub fn nonce() -> Result<[u8; 32]> {
-    let mut nonce = [0; 32];
-    aws_lc_rs::rand::fill(&mut nonce).map_err(|_| Error::new(Status::Internal, "the system gave no random numbers"))?;
-    Ok(nonce)
+    crate::random::random()
 }
 
 /// Sorts a TLS failure into version, certificate or handshake, and keeps the alert.
