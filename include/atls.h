@@ -180,6 +180,21 @@
  */
 #define ATLS_DETAIL_CLOCK 110
 
+/*
+ NO_RESOURCES: no thread could be started.
+ */
+#define ATLS_DETAIL_NO_THREAD 130
+
+/*
+ NO_RESOURCES: no random numbers.
+ */
+#define ATLS_DETAIL_NO_RANDOM 131
+
+/*
+ INVALID_STATE: a blocking call in an exit handler, or in the destructor of a thread's storage, where no I/O can be driven any more.
+ */
+#define ATLS_DETAIL_THREAD_ENDING 132
+
 #define ATLS_VERSION_MAJOR 0
 
 #define ATLS_VERSION_MINOR 1
@@ -1159,6 +1174,11 @@ typedef struct atls_h1_states {
 #define ATLS_TRUNCATED 205
 
 /*
+ The system gave no thread, or no random numbers. The object on which the call was made is as it was.
+ */
+#define ATLS_NO_RESOURCES 206
+
+/*
  The TLS handshake or record layer failed; see atls_error_tls_alert.
  */
 #define ATLS_TLS_HANDSHAKE 301
@@ -1641,7 +1661,7 @@ atls_status atls_verify(const struct atls_verification *verification,
 
 /*
  Starts a runtime with `workers` threads, named atls-0 and so on; 0 for the default, the number of processors but at most 4.
- Statuses: NULL_ARGUMENT, INVALID_ARGUMENT (more than 1024), IO.
+ Statuses: NULL_ARGUMENT, INVALID_ARGUMENT (more than 1024), NO_RESOURCES (not so many threads can be started; then none is), IO.
  */
 atls_status atls_runtime_new(uint32_t workers,
                              struct atls_runtime **runtime,
@@ -1667,7 +1687,7 @@ struct atls_runtime *atls_runtime_ref(struct atls_runtime *runtime);
 void atls_runtime_free(struct atls_runtime *runtime);
 
 /*
- A queue whose events are delivered to `sink.call` one after the other, on a thread of the library. Statuses: NULL_ARGUMENT, IO.
+ A queue whose events are delivered to `sink.call` one after the other, on a thread of the library. Statuses: NULL_ARGUMENT, NO_RESOURCES.
  */
 atls_status atls_queue_new_dispatching(struct atls_queue **queue,
                                        struct atls_error **error);
@@ -2084,7 +2104,8 @@ atls_status atls_stream_read(const struct atls_stream *stream,
                              struct atls_error **error);
 
 /*
- Blocking: sends all of the bytes. When it fails, how much went out is unknown, and the stream is canceled. `timeout_ms` 0 means 60
+ Blocking: sends all of the bytes, after those of calls before it on other threads. When it fails, how much went out is unknown, and the stream is
+ canceled; but if the time was up before its turn came, nothing went out and the stream goes on. `timeout_ms` 0 means 60
  seconds. Statuses: NULL_ARGUMENT, INVALID_STATE (event-driven stream), WOULD_DEADLOCK, TIMED_OUT, CANCELED, IO.
  */
 atls_status atls_stream_write_all(const struct atls_stream *stream,
@@ -2382,8 +2403,8 @@ atls_status atls_exchange_read_all(const struct atls_exchange *exchange,
                                    struct atls_error **error);
 
 /*
- Blocking: the trailers, once the body was read to its end; NULL in `*trailers` where there were none. A new reference: free it.
- Statuses: NULL_ARGUMENT, INVALID_STATE (event-driven exchange; the body is not at its end).
+ Blocking: the trailers, once the body was read to its end; NULL in `*trailers` if there were none. Does not wait. A new reference: free it.
+ Statuses: NULL_ARGUMENT, INVALID_STATE (event-driven exchange; the body is not at its end; another call on the exchange is under way).
  */
 atls_status atls_exchange_trailers(const struct atls_exchange *exchange,
                                    struct atls_head **trailers,
@@ -2400,7 +2421,8 @@ atls_status atls_exchange_write(const struct atls_exchange *exchange,
                                 struct atls_error **error);
 
 /*
- Blocking: sends a piece of the request body; waits until the library has taken all of it. `timeout_ms` 0 means 60 seconds. Statuses:
+ Blocking: sends a piece of the request body; waits until the library has taken all of it. Pieces of several threads go one after the other, in the
+ order of the calls, and the time covers the wait for those before. `timeout_ms` 0 means 60 seconds. Statuses:
  NULL_ARGUMENT, INVALID_STATE (the body is not a stream; already finished; event-driven exchange), WOULD_DEADLOCK, TIMED_OUT (nothing
  was taken), CANCELED, or why the exchange is over.
  */

@@ -38,7 +38,8 @@ pub fn check_may_block() -> Result<()> {
 pub fn check_thread_is_whole() -> Result<()> {
     match tokio::runtime::Handle::try_current() {
         Err(error) if error.is_thread_local_destroyed() => {
-            let message = "called in an exit handler or in the destructor of a thread's storage, where no I/O can be driven";
+            let message =
+                "called in an exit handler or in the destructor of a thread's storage, where no I/O can be driven";
             Err(Error::new(Status::InvalidState, message).detail(Detail::ThreadEnding))
         }
         _ => Ok(()),

@@ -137,7 +137,8 @@ async fn look_up(host: &str, port: u16) -> Result<Vec<SocketAddr>> {
         return Ok(loopback.map(|address| SocketAddr::new(address, port)).to_vec());
     }
     let name = host.to_owned();
-    let found = offload(move || (name.as_str(), port).to_socket_addrs()).await.map_err(|error| error.phase(Phase::Dns))?;
+    let found =
+        offload(move || (name.as_str(), port).to_socket_addrs()).await.map_err(|error| error.phase(Phase::Dns))?;
     let found = found.map_err(|error| {
         let mut error = Error::from_io(error, Phase::Dns).context(format!("resolve {host}"));
         error.status = Status::Dns;

@@ -20,7 +20,8 @@ const IDLE: Duration = Duration::from_millis(100);
 
 type Job = Box<dyn FnOnce() + Send>;
 
-static POOL: Pool = Pool { state: Mutex::new(State { jobs: VecDeque::new(), threads: 0, idle: 0 }), filled: Condvar::new() };
+static POOL: Pool =
+    Pool { state: Mutex::new(State { jobs: VecDeque::new(), threads: 0, idle: 0 }), filled: Condvar::new() };
 
 static PREPARE: OnceLock<fn()> = OnceLock::new();
 
@@ -54,7 +55,8 @@ pub async fn offload<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'stati
 
 /// What it means that a thread could not be started.
 pub fn no_thread(error: io::Error) -> Error {
-    let mut error = Error::from_io(error, Phase::Call).context("the system gives no more threads").detail(Detail::NoThread);
+    let mut error =
+        Error::from_io(error, Phase::Call).context("the system gives no more threads").detail(Detail::NoThread);
     error.status = Status::NoResources;
     error
 }

@@ -172,9 +172,7 @@ pub unsafe extern "C" fn atls_request_set_body_stream(
     length: u64,
     error: *mut *mut atls_error,
 ) -> atls_status {
-    guard(error, || {
-        unsafe { replace(request, Body::Stream((length != ATLS_LENGTH_UNKNOWN).then_some(length))) }
-    })
+    guard(error, || unsafe { replace(request, Body::Stream((length != ATLS_LENGTH_UNKNOWN).then_some(length))) })
 }
 
 /// The body comes from `source`, which is copied: `length` bytes, or ATLS_LENGTH_UNKNOWN. Exchanges made with this request share it: one at a

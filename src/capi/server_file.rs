@@ -5,7 +5,7 @@ use std::path::Path;
 
 use super::error::atls_error;
 use super::guard::guard;
-use super::handle::{text, share};
+use super::handle::{share, text};
 use super::headers::atls_headers;
 use super::request_body::ATLS_LENGTH_UNKNOWN;
 use super::runtime::atls_runtime;

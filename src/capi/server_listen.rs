@@ -7,7 +7,7 @@ use socket2::Socket;
 
 use super::error::atls_error;
 use super::guard::guard;
-use super::handle::{text, share};
+use super::handle::{share, text};
 use super::server::atls_server;
 use super::status::atls_status;
 use crate::error::{Error, Phase, Result, Status};

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use super::bytes::atls_buf;
 use super::error::atls_error;
 use super::guard::{guard, guard_free, guard_value};
-use super::handle::{another, borrow_mut, bytes, destroy, optional_text, put, release, require, text, share};
+use super::handle::{another, borrow_mut, bytes, destroy, optional_text, put, release, require, share, text};
 use super::status::atls_status;
 use crate::attest::TrustAnchors;
 use crate::collateral::Verifier;

@@ -31,8 +31,8 @@ pub use message::Message;
 pub use served::{Served, Switch};
 
 use crate::attest::Policy;
-use crate::collateral::Verifier;
 use crate::clock;
+use crate::collateral::Verifier;
 use crate::error::{Error, Result, Status};
 use crate::events::{Event, Observer, Outlet};
 use crate::evidence::{Attester, Source};
