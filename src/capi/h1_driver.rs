@@ -29,7 +29,8 @@ use crate::stream::Handover;
 /// A connection. Its sink is told of what comes: INFORMATIONAL and HEAD (of a request its status is 0, and atls_h1_driver_method and atls_h1_driver_target have the
 /// rest), DATA as credit allows, TRAILERS, END; WRITABLE after a write that was refused; CLOSED at last, with OK after a regular end. Once both sides are done with
 /// their messages the next may begin, without a call. What the peer does wrong is H1_REMOTE; a server that has not begun its answer gives
-/// one itself, and closes. Reference-counted, safe to share between threads; dropping the last reference cancels it.
+/// one itself, and closes. A client that has ended its own direction still gets its answer; one that goes away is CLOSED with IO and
+/// ATLS_DETAIL_PEER_GONE. What waits for a peer that does not read is at most 320 KiB. Reference-counted, safe to share between threads; dropping the last reference cancels it.
 pub struct atls_h1_driver {
     driver: Arc<Driver>,
     _runtime: Arc<atls_runtime>,
@@ -60,9 +61,11 @@ pub unsafe extern "C" fn atls_h1_driver_adopt(
         let entered = runtime.handle().enter();
         let socket = Socket::take_over(socket)?;
         drop(entered);
+        socket.probe(parameters.probe)?;
+        let peer = socket.peer();
         let (made, running, outlet) = unsafe { start(&runtime, parameters, sink) }?;
         unsafe { put(driver, made, "driver") }?;
-        runtime.handle().spawn(drive(socket, running, outlet));
+        runtime.handle().spawn(drive(socket, running, outlet, peer));
         unsafe { super::server_listen::close(fd) };
         Ok(())
     })
@@ -96,7 +99,8 @@ pub unsafe extern "C" fn atls_h1_driver_connect(
                         let _ = running.verdict.set(verdict);
                     }
                     outlet.post(Event::Connected).await;
-                    drive(connected.stream, running, outlet).await;
+                    let peer = connected.stream.peer();
+                    drive(connected.stream, running, outlet, peer).await;
                 }
                 Err(error) => outlet.close(Some(error)),
             }
@@ -200,6 +204,36 @@ pub unsafe extern "C" fn atls_h1_driver_verdict(driver: *const atls_h1_driver) -
     guard_value(std::ptr::null_mut(), || {
         let verdict = unsafe { borrow(driver, "driver") }.ok().and_then(|this| this.driver.verdict.get());
         verdict.map_or(std::ptr::null_mut(), |verdict| atls_verdict::into_raw(verdict.clone()))
+    })
+}
+
+/// Another limit for one body than ATLS_H1_DRIVER_BODY_BYTES: that of the message that is coming in or, before its HEAD, of the next one. What is set before the host
+/// is done with its HEAD comes in time for all of it. Statuses: NULL_ARGUMENT.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn atls_h1_driver_set_body_limit(
+    driver: *const atls_h1_driver,
+    bytes: u64,
+    error: *mut *mut atls_error,
+) -> atls_status {
+    guard(error, || {
+        unsafe { share(driver, "driver") }?.driver.set_body_limit(bytes);
+        Ok(())
+    })
+}
+
+/// Another deadline, from its head to its end, for one body than ATLS_H1_DRIVER_BODY, as atls_h1_driver_set_body_limit; 0 and UINT32_MAX are none. Statuses:
+/// NULL_ARGUMENT.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn atls_h1_driver_set_body_deadline(
+    driver: *const atls_h1_driver,
+    milliseconds: u32,
+    error: *mut *mut atls_error,
+) -> atls_status {
+    guard(error, || {
+        let some = milliseconds != 0 && milliseconds != u32::MAX;
+        let deadline = some.then(|| std::time::Duration::from_millis(milliseconds.into()));
+        unsafe { share(driver, "driver") }?.driver.set_body_deadline(deadline);
+        Ok(())
     })
 }
 

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use super::error::atls_error;
 use super::guard::{guard, guard_free};
+use super::h1::conn::known_flags;
 use super::h1::types::{ATLS_H1_CLIENT, ATLS_H1_SERVER};
 use super::handle::{borrow_mut, destroy, put, require};
 use super::status::atls_status;
@@ -22,11 +23,15 @@ pub const ATLS_H1_DRIVER_HEAD_BYTES: u32 = 1;
 pub const ATLS_H1_DRIVER_PIECE_BYTES: u32 = 2;
 /// Bytes of a body that comes, as it is on the wire and decoded; 104,857,600 by default.
 pub const ATLS_H1_DRIVER_BODY_BYTES: u32 = 3;
+/// Header lines of a head, or trailers; 256 by default.
+pub const ATLS_H1_DRIVER_HEADERS: u32 = 4;
 
 /// A deadline that passes ends the connection, without a word to the peer. From when a head is due to its last byte: a server's from the end of the message before, a client's from its own end. None by default.
 pub const ATLS_H1_DRIVER_HEAD: u32 = 1;
 /// From a head to the end of its body. None by default.
 pub const ATLS_H1_DRIVER_BODY: u32 = 2;
+/// Without a word from the peer of an adopted TCP socket until TCP asks whether it is there, as ATLS_SERVER_PROBE. 15 seconds by default.
+pub const ATLS_H1_DRIVER_PROBE: u32 = 3;
 
 /// A configuration for a connection in `role` (ATLS_H1_CLIENT, ATLS_H1_SERVER). The caller's to free. Statuses: NULL_ARGUMENT, INVALID_ARGUMENT.
 #[unsafe(no_mangle)]
@@ -53,7 +58,7 @@ pub unsafe extern "C" fn atls_h1_driver_config_free(config: *mut atls_h1_driver_
     guard_free(|| unsafe { destroy(config) });
 }
 
-/// One of the limits ATLS_H1_DRIVER_*_BYTES. Statuses: NULL_ARGUMENT, INVALID_ARGUMENT (unknown; 0 but for the body; a head or piece beyond 2^30).
+/// One of the limits ATLS_H1_DRIVER_HEAD_BYTES to ATLS_H1_DRIVER_HEADERS. Statuses: NULL_ARGUMENT, INVALID_ARGUMENT (unknown; 0 but for the body; others beyond 2^30).
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn atls_h1_driver_config_set_limit(
     config: *mut atls_h1_driver_config,
@@ -69,13 +74,14 @@ pub unsafe extern "C" fn atls_h1_driver_config_set_limit(
             ATLS_H1_DRIVER_HEAD_BYTES => parameters.head = size?,
             ATLS_H1_DRIVER_PIECE_BYTES => parameters.piece = size?,
             ATLS_H1_DRIVER_BODY_BYTES => parameters.body = value,
+            ATLS_H1_DRIVER_HEADERS => parameters.fields = size?,
             other => return Err(invalid(format!("limit {other} is none that is known"))),
         }
         Ok(())
     })
 }
 
-/// One of the deadlines ATLS_H1_DRIVER_HEAD and ATLS_H1_DRIVER_BODY; 0 and UINT32_MAX are none. Statuses: NULL_ARGUMENT, INVALID_ARGUMENT.
+/// One of the deadlines ATLS_H1_DRIVER_HEAD to ATLS_H1_DRIVER_PROBE; 0 and UINT32_MAX are none. Statuses: NULL_ARGUMENT, INVALID_ARGUMENT.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn atls_h1_driver_config_set_deadline(
     config: *mut atls_h1_driver_config,
@@ -88,10 +94,14 @@ pub unsafe extern "C" fn atls_h1_driver_config_set_deadline(
         let place = match which {
             ATLS_H1_DRIVER_HEAD => &mut parameters.head_within,
             ATLS_H1_DRIVER_BODY => &mut parameters.body_within,
+            ATLS_H1_DRIVER_PROBE => &mut parameters.probe,
             other => return Err(invalid(format!("deadline {other} is none that is known"))),
         };
         let some = milliseconds != 0 && milliseconds != u32::MAX;
-        *place = some.then(|| Duration::from_millis(milliseconds.into()));
+        *place = match which {
+            ATLS_H1_DRIVER_PROBE => some.then(|| Duration::from_secs(u64::from(milliseconds).div_ceil(1000))),
+            _ => some.then(|| Duration::from_millis(milliseconds.into())),
+        };
         Ok(())
     })
 }
@@ -106,6 +116,20 @@ pub unsafe extern "C" fn atls_h1_driver_config_set_keep_alive(
 ) -> atls_status {
     guard(error, || {
         unsafe { borrow_mut(config, "config") }?.parameters.keep_alive = keep_alive;
+        Ok(())
+    })
+}
+
+/// Bears with messages that are not quite as they should be: ATLS_H1_ALLOW_* and its like, each of which says what it risks; 0 by default. Statuses:
+/// NULL_ARGUMENT, INVALID_ARGUMENT (unknown).
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn atls_h1_driver_config_set_flags(
+    config: *mut atls_h1_driver_config,
+    flags: u32,
+    error: *mut *mut atls_error,
+) -> atls_status {
+    guard(error, || {
+        unsafe { borrow_mut(config, "config") }?.parameters.flags = known_flags(flags)?;
         Ok(())
     })
 }

@@ -25,8 +25,11 @@ const LOW: usize = 64 << 10;
 #[derive(Clone, Debug)]
 pub struct Parameters {
     pub role: Role,
-    /// Bytes of a head.
+    /// Leniency, as bits of `h1::flags`.
+    pub flags: u32,
+    /// Bytes of a head, and its lines.
     pub head: usize,
+    pub fields: usize,
     /// Most bytes of a body that are told at once.
     pub piece: usize,
     /// Of each message that comes.
@@ -35,6 +38,8 @@ pub struct Parameters {
     pub head_within: Option<Duration>,
     /// From head to end.
     pub body_within: Option<Duration>,
+    /// Without a word from the peer until TCP asks whether it is there.
+    pub probe: Option<Duration>,
     pub keep_alive: bool,
     /// Bodies are decoded as their Content-Encoding says.
     pub decode: bool,
@@ -47,11 +52,14 @@ impl Parameters {
     pub fn new(role: Role) -> Parameters {
         Parameters {
             role,
+            flags: 0,
             head: 64 << 10,
+            fields: Rules::MAX_FIELDS,
             piece: 64 << 10,
             body: 100 << 20,
             head_within: None,
             body_within: None,
+            probe: Some(Duration::from_secs(15)),
             keep_alive: true,
             decode: false,
             credit: 256 << 10,
@@ -83,21 +91,36 @@ struct Shared {
     /// The host has said the last that it will.
     closing: bool,
     handover: Option<Handover>,
+    /// What the host has set for the message that comes in, or, between messages, for the next one.
+    own: Own,
     /// Of the request that came last.
     method: Vec<u8>,
     target: Vec<u8>,
     ended: Option<Error>,
 }
 
+/// Of one message, in place of the parameters'.
+#[derive(Clone, Copy, Default)]
+struct Own {
+    body: Option<u64>,
+    body_within: Option<Option<Duration>>,
+}
+
 impl Driver {
     pub fn new(parameters: Parameters, observer: Arc<dyn Observer>) -> Driver {
-        let rules = Rules { max_incomplete: parameters.head, ..Rules::default() };
+        let rules = Rules {
+            flags: parameters.flags,
+            max_incomplete: parameters.head,
+            max_fields: parameters.fields,
+            keep_alive_1_0: true,
+        };
         let shared = Shared {
             conn: Connection::new(parameters.role, rules),
             outbox: BytesMut::new(),
             wants_writable: false,
             closing: false,
             handover: None,
+            own: Own::default(),
             method: Vec::new(),
             target: Vec::new(),
             ended: None,
@@ -172,6 +195,17 @@ impl Driver {
         })
     }
 
+    /// Another limit for the body that comes, or comes next, and another time for all of it, than the parameters'.
+    pub fn set_body_limit(&self, bytes: u64) {
+        lock(&self.state).own.body = Some(bytes);
+        self.spoke.notify_one();
+    }
+
+    pub fn set_body_deadline(&self, deadline: Option<Duration>) {
+        lock(&self.state).own.body_within = Some(deadline);
+        self.spoke.notify_one();
+    }
+
     /// No more messages: what was said still goes out, then the connection ends.
     pub fn close(&self) {
         lock(&self.state).closing = true;
@@ -220,6 +254,11 @@ impl Driver {
 }
 
 impl Shared {
+    /// As server: the peer has asked, and has no whole answer yet.
+    fn owes_an_answer(&self, role: Role) -> bool {
+        role == Role::Server && matches!(self.conn.our_state(), State::SendResponse | State::SendBody)
+    }
+
     fn check_detachable(&self) -> Result<()> {
         let state = (self.conn.our_state(), self.conn.their_state());
         match state {

@@ -1,5 +1,6 @@
 //! The task of a driver: parses what comes and tells it, writes what was said, minds the clock.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -7,23 +8,35 @@ use bytes::{Buf, Bytes};
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
 use tokio::time::Instant;
 
-use super::{Driver, LOW, Shared};
+use super::{Driver, LOW, Own, Shared};
 use crate::alarm::Alarm;
 use crate::deadline::{Wait, exceeded};
 use crate::duplex::{Moved, Prefixed, advance};
 use crate::error::{Error, Phase, Result, Status};
 use crate::events::{Event, Outlet};
-use crate::flow::lock;
+use crate::flow::{Cancel, lock};
 use crate::h1::{EventKind, ProtocolError, Role, State};
 use crate::http::Head;
-use crate::http::intake::{Intake, Next};
+use crate::http::intake::{Intake, Next, too_large};
+use crate::net::Living;
 use crate::stream::Handover;
 
 /// Bytes that are read at a time.
 const READ: usize = 16 << 10;
+/// Bytes that are taken from the outbox at a time: as many may be held beyond its high mark.
+const SENT: usize = 64 << 10;
+/// How long a host that is told of a message may keep a refusal of its body waiting: it may have another limit for it.
+const TAKING_NOTE: Duration = Duration::from_secs(1);
+/// How often a connection that is not read is asked whether it is still there.
+const CHECK: Duration = Duration::from_secs(1);
+/// How long a peer has to take what it is told last.
+const LAST_WORDS: Duration = Duration::from_secs(1);
 
-/// Runs the connection to its end; posts exactly one `Closed`.
-pub async fn drive<S: AsyncRead + AsyncWrite + Unpin + Send>(wire: S, driver: Arc<Driver>, outlet: Outlet) {
+/// Runs the connection, which `peer` is at the other end of, to its end; posts exactly one `Closed`.
+pub async fn drive<S>(wire: S, driver: Arc<Driver>, outlet: Outlet, peer: Option<SocketAddr>)
+where
+    S: AsyncRead + AsyncWrite + Living + Unpin + Send,
+{
     let mut driving = Driving {
         wire,
         driver: &driver,
@@ -31,11 +44,13 @@ pub async fn drive<S: AsyncRead + AsyncWrite + Unpin + Send>(wire: S, driver: Ar
         sending: Bytes::new(),
         unflushed: false,
         intake: Intake::default(),
+        body_since: None,
         due: None,
+        check_at: None,
         alarm: Alarm::default(),
         buffer: vec![0; READ],
     };
-    let done = driver.cancel.guard(Box::pin(driving.run())).await;
+    let done = driver.cancel.guard(Box::pin(driving.run())).await.map_err(|error| error.peer(peer));
     let gone = done.as_ref().err().cloned();
     let gone = gone.unwrap_or_else(|| Error::new(Status::Closed, "the connection is over"));
     lock(&driver.state).ended = Some(gone);
@@ -61,8 +76,12 @@ struct Driving<'a, S> {
     sending: Bytes,
     unflushed: bool,
     intake: Intake,
+    /// When the head came whose body is coming.
+    body_since: Option<Instant>,
     /// Until when what is waited for must have come, how long that was, and what it is.
     due: Option<(Instant, Duration, Wait)>,
+    /// When to ask whether the peer is there, where nothing moves that would say so.
+    check_at: Option<Instant>,
     alarm: Alarm,
     buffer: Vec<u8>,
 }
@@ -81,7 +100,7 @@ enum Step {
 
 type Detached = Option<(Handover, Bytes)>;
 
-impl<S: AsyncRead + AsyncWrite + Unpin> Driving<'_, S> {
+impl<S: AsyncRead + AsyncWrite + Living + Unpin> Driving<'_, S> {
     async fn run(&mut self) -> Result<Detached> {
         loop {
             let needs = match self.parse().await {
@@ -89,7 +108,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Driving<'_, S> {
                 Ok(None) => return self.finish().await.map(|()| None),
                 Err(error) => {
                     self.refuse(&error);
-                    let _ = self.finish().await;
+                    let _ = tokio::time::timeout(LAST_WORDS, self.finish()).await;
                     return Err(error);
                 }
             };
@@ -105,6 +124,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Driving<'_, S> {
 
     /// Tells what has come, as far as there is credit. Whether bytes are needed; `None` at the end.
     async fn parse(&mut self) -> Result<Option<bool>> {
+        self.heed();
         loop {
             match self.intake.proceed()? {
                 Next::Bytes if self.driver.credit.available() == 0 => return Ok(Some(false)),
@@ -113,7 +133,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Driving<'_, S> {
                     continue;
                 }
                 Next::End(trailers) => {
-                    self.due = None;
+                    (self.due, self.body_since) = (None, None);
+                    lock(&self.driver.state).own = Own::default();
                     if let Some(trailers) = trailers {
                         self.outlet.post(Event::Trailers(trailers)).await;
                     }
@@ -125,7 +146,12 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Driving<'_, S> {
             let step = self.next_step()?;
             match step {
                 Step::Head(head) => self.begin(head).await?,
-                Step::Data(data) => self.intake.push(data)?,
+                Step::Data(data) => {
+                    if !self.intake.takes(data.len()) {
+                        self.hear().await;
+                    }
+                    self.intake.push(data)?;
+                }
                 Step::End(trailers) => self.intake.end(trailers),
                 Step::Need { bytes } => return Ok(Some(bytes)),
                 Step::Over => return Ok(None),
@@ -166,6 +192,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Driving<'_, S> {
             EventKind::EndOfMessage => {
                 Step::End(Head::trailers(event.fields.iter().map(|(_, name, value)| (name, value))))
             }
+            // A client that has ended its own direction still gets its answer.
+            EventKind::ConnectionClosed if shared.owes_an_answer(parameters.role) => Step::Need { bytes: false },
             EventKind::ConnectionClosed => Step::Over,
             EventKind::NeedData => Step::Need { bytes: true },
             _ => Step::Need { bytes: false },
@@ -180,11 +208,36 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Driving<'_, S> {
             self.outlet.post(Event::Informational(head)).await;
             return Ok(());
         }
-        self.due = parameters.body_within.map(|limit| (Instant::now() + limit, limit, Wait::MoreBody));
         self.intake = Intake::new(parameters.body, parameters.decode.then_some(&head))?;
+        self.body_since = Some(Instant::now());
+        self.heed();
         let event = if informational { Event::Informational(head) } else { Event::Head(head) };
         self.outlet.post(event).await;
-        Ok(())
+        let length = lock(&self.driver.state).conn.their_body_length().unwrap_or(0);
+        let length = usize::try_from(length).unwrap_or(usize::MAX);
+        if !self.intake.takes(length) {
+            self.hear().await;
+        }
+        // Before a byte of it is read.
+        match self.intake.takes(length) {
+            true => Ok(()),
+            false => Err(too_large(self.intake.limit())),
+        }
+    }
+
+    /// Takes up what the host has set for the message that comes.
+    fn heed(&mut self) {
+        let Some(since) = self.body_since else { return };
+        let (own, parameters) = (lock(&self.driver.state).own, &self.driver.parameters);
+        self.intake.set_limit(own.body.unwrap_or(parameters.body));
+        let within = own.body_within.unwrap_or(parameters.body_within);
+        self.due = within.map(|limit| (since + limit, limit, Wait::MoreBody));
+    }
+
+    /// Lets the host say first what it bears with.
+    async fn hear(&mut self) {
+        let _ = tokio::time::timeout(TAKING_NOTE, self.outlet.quiet()).await;
+        self.heed();
     }
 
     /// One piece of a body, as large as credit and parameters allow.
@@ -215,11 +268,16 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Driving<'_, S> {
         let room = needs_bytes.then_some(&mut self.buffer[..]);
         let sends = !self.sending.is_empty() || self.unflushed;
         let due = self.due;
+        self.check_at = match needs_bytes || sends {
+            true => None,
+            false => self.check_at.or_else(|| Some(Instant::now() + CHECK)),
+        };
+        let given_up = lock(&self.driver.state).handover.as_ref().map(Handover::given_up);
         tokio::select! {
             biased;
             () = self.driver.spoke.notified() => {}
             moved = advance(&mut self.wire, &self.sending, self.unflushed, room), if sends || needs_bytes => {
-                match moved.map_err(|error| Error::from_io(error, Phase::Transfer))? {
+                match moved.map_err(Error::from_peer)? {
                     Moved::Sent { count, flushed } => {
                         self.sending.advance(count);
                         self.unflushed = !flushed;
@@ -231,9 +289,15 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Driving<'_, S> {
                 }
             }
             _ = self.driver.credit.wait(), if self.intake.waits() => {}
-            () = self.alarm.rings(due.map(|(until, ..)| until), None) => {
-                let (_, limit, wait) = due.unwrap_or((Instant::now(), Duration::ZERO, Wait::Exchange));
-                return Err(exceeded(limit, wait));
+            () = thrown(given_up) => {
+                return Err(Error::new(Status::Canceled, "the stream that the connection was to become was given up"));
+            }
+            () = self.alarm.rings(due.map(|(until, ..)| until), self.check_at) => {
+                if let Some((_, limit, wait)) = due.filter(|(until, ..)| *until <= Instant::now()) {
+                    return Err(exceeded(limit, wait));
+                }
+                self.wire.check().map_err(Error::from_peer)?;
+                self.check_at = None;
             }
         }
         Ok(())
@@ -245,7 +309,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Driving<'_, S> {
             return;
         }
         let mut shared = lock(&self.driver.state);
-        self.sending = shared.outbox.split().freeze();
+        let count = shared.outbox.len().min(SENT);
+        self.sending = shared.outbox.split_to(count).freeze();
         let writable = shared.outbox.len() <= LOW && std::mem::take(&mut shared.wants_writable);
         drop(shared);
         self.driver.announce(writable);
@@ -276,6 +341,14 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Driving<'_, S> {
             let mut sending = std::mem::take(&mut self.sending);
             self.wire.write_all_buf(&mut sending).await.map_err(io)?;
         }
+    }
+}
+
+/// Done once the host has given up the stream that the connection is to become.
+async fn thrown(given_up: Option<Arc<Cancel>>) {
+    match given_up {
+        Some(given_up) => given_up.thrown().await,
+        None => std::future::pending().await,
     }
 }
 

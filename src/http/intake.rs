@@ -36,6 +36,23 @@ impl Intake {
         Ok(Intake { decoder, limit, left: (limit, limit), ..Intake::default() })
     }
 
+    /// Another limit, also for what has come already.
+    pub fn set_limit(&mut self, limit: u64) {
+        let used = (self.limit - self.left.0, self.limit - self.left.1);
+        self.left = (limit.saturating_sub(used.0), limit.saturating_sub(used.1));
+        // Beyond it already: what comes next is too much, if it is anything.
+        self.limit = limit.max(used.0).max(used.1);
+    }
+
+    pub fn limit(&self) -> u64 {
+        self.limit
+    }
+
+    /// Whether so many bytes more are within the limit.
+    pub fn takes(&self, count: usize) -> bool {
+        count as u64 <= self.left.0
+    }
+
     /// Some of the body, as it came. All before it must have been taken. Errors: BodyTooLarge.
     pub fn push(&mut self, data: Bytes) -> Result<()> {
         self.left.0 = self.less(self.left.0, &data)?;
@@ -113,6 +130,22 @@ mod tests {
         // `told` has met the end.
         assert!(matches!(intake.proceed().unwrap(), Next::Nothing));
         assert_eq!(intake.push(Bytes::from_static(b"x")).unwrap_err().status, Status::BodyTooLarge);
+    }
+
+    #[test]
+    fn a_limit_that_changes_counts_what_has_come() {
+        let mut intake = Intake::new(10, None).unwrap();
+        intake.push(Bytes::from_static(b"0123456")).unwrap();
+        told(&mut intake, 100).unwrap();
+        intake.set_limit(8);
+        assert!(intake.takes(1) && !intake.takes(2));
+        intake.set_limit(3);
+        assert!(!intake.takes(1));
+        intake.set_limit(9);
+        assert!(intake.takes(2) && !intake.takes(3));
+        intake.push(Bytes::from_static(b"78")).unwrap();
+        told(&mut intake, 100).unwrap();
+        assert_eq!(intake.push(Bytes::from_static(b"9")).unwrap_err().status, Status::BodyTooLarge);
     }
 
     #[test]

@@ -1,4 +1,5 @@
 /* Connections driven over sockets, in either role: both ends are drivers, or one is a raw socket or an attested server. */
+#include <arpa/inet.h>
 #include <fcntl.h>
 #include <pthread.h>
 #include <sys/socket.h>
@@ -17,7 +18,9 @@ struct end {
     pthread_mutex_t lock;
     char seen[4000];
     size_t bytes, most;
-    atls_status status;
+    atls_status status, stream_status;
+    uint32_t detail;
+    char peer[60];
     int closed, stream_closed, echo;
 };
 
@@ -36,8 +39,10 @@ static void on_stream(void *user_data, const atls_event *event)
         snprintf(text, sizeof text, "<%.*s>", (int)atls_buf_len(event->buf), (const char *)atls_buf_data(event->buf));
         note(end, text);
     }
-    if (event->kind == ATLS_EVENT_CLOSED)
-        __atomic_store_n(&end->stream_closed, 1, __ATOMIC_SEQ_CST);
+    if (event->kind != ATLS_EVENT_CLOSED)
+        return;
+    end->stream_status = event->status;
+    __atomic_store_n(&end->stream_closed, 1, __ATOMIC_SEQ_CST);
 }
 
 /* A server that answers with what it was sent, or leaves HTTP. */
@@ -74,6 +79,10 @@ static void on_event(void *user_data, const atls_event *event)
         if (atls_head_status(event->head) == 0) {
             atls_buf *method = atls_h1_driver_method(event->source), *target = atls_h1_driver_target(event->source);
             snprintf(text, sizeof text, "[%s %s]", (const char *)atls_buf_data(method), (const char *)atls_buf_data(target));
+            if (strncmp((const char *)atls_buf_data(target), "/more", 5) == 0) {
+                OK(atls_h1_driver_set_body_limit(event->source, 10, &error));
+                OK(atls_h1_driver_set_body_deadline(event->source, 150, &error));
+            }
             atls_buf_free(method);
             atls_buf_free(target);
         } else {
@@ -98,7 +107,10 @@ static void on_event(void *user_data, const atls_event *event)
             serve(end);
         break;
     case ATLS_EVENT_CLOSED:
+        CHECK(!end->closed);
         end->status = event->status;
+        end->detail = atls_error_detail(event->error);
+        snprintf(end->peer, sizeof end->peer, "%s", atls_error_peer(event->error).ptr);
         __atomic_store_n(&end->closed, 1, __ATOMIC_SEQ_CST);
         break;
     }
@@ -296,9 +308,139 @@ static void faults(void)
     EXPECT(ATLS_INVALID_ARGUMENT, "no socket", atls_h1_driver_adopt(runtime, usual, null, &sink, &none, &error));
     EXPECT(ATLS_INVALID_ARGUMENT, "role 2", atls_h1_driver_config_new(2, &usual, &error));
     EXPECT(ATLS_INVALID_ARGUMENT, "limit 2 cannot be 0", atls_h1_driver_config_set_limit(usual, ATLS_H1_DRIVER_PIECE_BYTES, 0, &error));
-    EXPECT(ATLS_INVALID_ARGUMENT, "deadline 3", atls_h1_driver_config_set_deadline(usual, 3, 0, &error));
+    EXPECT(ATLS_INVALID_ARGUMENT, "deadline 4", atls_h1_driver_config_set_deadline(usual, 4, 0, &error));
+    EXPECT(ATLS_INVALID_ARGUMENT, "flags", atls_h1_driver_config_set_flags(usual, 1 << 30, &error));
     atls_h1_driver_config_free(usual);
     close(null);
+}
+
+/* What one message may be, and how long it may take, where the host says so for it alone. */
+static void one_message(void)
+{
+#define MORE "POST /more HTTP/1.1\r\nHost: a\r\n"
+#define NEXT "POST /next HTTP/1.1\r\nHost: a\r\n"
+    for (int i = 0; i < 4; i++) {
+        atls_h1_driver_config *small = config(ATLS_H1_SERVER);
+        OK(atls_h1_driver_config_set_limit(small, ATLS_H1_DRIVER_BODY_BYTES, 3, &error));
+        static const struct {
+            const char *bytes, *seen, *answer;
+            atls_status status;
+        } cases[] = {
+            {MORE "Content-Length: 11\r\n\r\n12345678901", "[POST /more]", "HTTP/1.1 413", ATLS_BODY_TOO_LARGE},
+            {MORE "Transfer-Encoding: chunked\r\n\r\n5\r\nabcde\r\n6\r\nfghijk\r\n", "[POST /more]abcde", "HTTP/1.1 413", ATLS_BODY_TOO_LARGE},
+            {MORE "Content-Length: 5\r\n\r\nfour", "[POST /more]four", "", ATLS_TIMED_OUT},
+            /* Refused at the head, before it is asked for. */
+            {NEXT "Expect: 100-continue\r\nContent-Length: 4\r\n\r\n", "[POST /next]", "HTTP/1.1 413", ATLS_BODY_TOO_LARGE},
+        };
+        raw(small, cases[i].bytes, false, cases[i].seen, cases[i].answer, cases[i].status);
+    }
+    /* It is for one message, and within it all is well. */
+    int pair[2];
+    struct end server;
+    CHECK(socketpair(AF_UNIX, SOCK_STREAM, 0, pair) == 0);
+    atls_h1_driver_config *small = config(ATLS_H1_SERVER);
+    OK(atls_h1_driver_config_set_limit(small, ATLS_H1_DRIVER_BODY_BYTES, 3, &error));
+    start(&server, small, pair[0]);
+    server.echo = 1;
+    const char *bytes = MORE "Content-Length: 10\r\n\r\n1234567890" NEXT "Content-Length: 3\r\n\r\nabc" NEXT "Content-Length: 4\r\n\r\nabcd";
+    CHECK(send(pair[1], bytes, strlen(bytes), MSG_NOSIGNAL) == (ssize_t)strlen(bytes));
+    until_closed(&server.closed);
+    until_seen(&server, "[POST /more]1234567890.[POST /next]abc.[POST /next]");
+    CHECK(server.status == ATLS_BODY_TOO_LARGE);
+    over(&server);
+    close(pair[1]);
+    /* Leniency, where it is asked for. */
+    atls_h1_driver_config *lenient = config(ATLS_H1_SERVER);
+    OK(atls_h1_driver_config_set_flags(lenient, ATLS_H1_ALLOW_BARE_LF, &error));
+    CHECK(socketpair(AF_UNIX, SOCK_STREAM, 0, pair) == 0);
+    start(&server, lenient, pair[0]);
+    CHECK(send(pair[1], "GET / HTTP/1.1\nHost: a\n\n", 24, MSG_NOSIGNAL) == 24);
+    until_seen(&server, "[GET /].");
+    OK(atls_h1_driver_close(server.driver, &error));
+    over(&server);
+    close(pair[1]);
+}
+
+/* A client that has ended its own direction gets its answer; one that has gone is told, once. */
+static void peers_that_leave(void)
+{
+    int pair[2];
+    struct end server;
+    char text[400] = "";
+    size_t got = 0;
+    ssize_t n;
+    const char *bytes = "GET / HTTP/1.1\r\nHost: a\r\n\r\n";
+    CHECK(socketpair(AF_UNIX, SOCK_STREAM, 0, pair) == 0);
+    start(&server, config(ATLS_H1_SERVER), pair[0]);
+    CHECK(send(pair[1], bytes, strlen(bytes), MSG_NOSIGNAL) > 0 && shutdown(pair[1], SHUT_WR) == 0);
+    until_seen(&server, "[GET /].");
+    usleep(50000);
+    CHECK(!server.closed);
+    serve(&server);
+    while ((n = recv(pair[1], text + got, sizeof text - 1 - got, 0)) > 0)
+        got += (size_t)n;
+    CHECK(n == 0 && strncmp(text, "HTTP/1.1 200", 12) == 0 && strstr(text, "answer"));
+    until_closed(&server.closed);
+    CHECK(server.status == ATLS_OK);
+    over(&server);
+    close(pair[1]);
+
+    CHECK(socketpair(AF_UNIX, SOCK_STREAM, 0, pair) == 0);
+    start(&server, config(ATLS_H1_SERVER), pair[0]);
+    CHECK(send(pair[1], bytes, strlen(bytes), MSG_NOSIGNAL) > 0);
+    until_seen(&server, "[GET /].");
+    close(pair[1]);
+    until_closed(&server.closed);
+    CHECK(server.status == ATLS_IO && server.detail == ATLS_DETAIL_PEER_GONE);
+    over(&server);
+
+    struct sockaddr_in place = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    socklen_t size = sizeof place;
+    struct linger linger = {.l_onoff = 1, .l_linger = 0};
+    int listener = socket(AF_INET, SOCK_STREAM, 0), fd = socket(AF_INET, SOCK_STREAM, 0);
+    CHECK(bind(listener, (struct sockaddr *)&place, size) == 0 && listen(listener, 1) == 0);
+    CHECK(getsockname(listener, (struct sockaddr *)&place, &size) == 0 && connect(fd, (struct sockaddr *)&place, size) == 0);
+    start(&server, config(ATLS_H1_SERVER), accept(listener, NULL, NULL));
+    CHECK(send(fd, bytes, strlen(bytes), MSG_NOSIGNAL) > 0 && shutdown(fd, SHUT_WR) == 0);
+    until_seen(&server, "[GET /].");
+    usleep(20000);
+    CHECK(!server.closed && setsockopt(fd, SOL_SOCKET, SO_LINGER, &linger, sizeof linger) == 0);
+    close(fd);
+    until_closed(&server.closed);
+    CHECK(server.status == ATLS_IO && server.detail == ATLS_DETAIL_PEER_GONE && strncmp(server.peer, "127.0.0.1:", 10) == 0);
+    over(&server);
+    close(listener);
+}
+
+/* A stream that waits for a peer to take what was said before can be given up. */
+static void detached_in_vain(void)
+{
+    static uint8_t block[65536];
+    int pair[2];
+    struct end server;
+    const char *bytes = "GET / HTTP/1.1\r\nHost: a\r\n\r\n";
+    atls_sink sink = {.queue = queue, .call = on_stream, .user_data = &server};
+    CHECK(socketpair(AF_UNIX, SOCK_STREAM, 0, pair) == 0);
+    start(&server, config(ATLS_H1_SERVER), pair[0]);
+    CHECK(send(pair[1], bytes, strlen(bytes), MSG_NOSIGNAL) > 0);
+    until_seen(&server, "[GET /].");
+    OK(atls_h1_driver_send_response(server.driver, 200, NULL, NULL, &error));
+    for (int again = 0; again < 200;) {
+        again = atls_h1_driver_write(server.driver, block, sizeof block, NULL) == ATLS_OK ? 0 : again + 1;
+        usleep(1000);
+    }
+    OK(atls_h1_driver_finish(server.driver, NULL, &error));
+    for (int i = 0; i < 5000 && atls_h1_driver_detach(server.driver, runtime, &sink, &server.stream, NULL) != ATLS_OK; i++)
+        usleep(1000);
+    CHECK(server.stream);
+    usleep(20000);
+    CHECK(!server.stream_closed);
+    OK(atls_stream_cancel(server.stream, &error));
+    until_closed(&server.stream_closed);
+    until_closed(&server.closed);
+    CHECK(server.status == ATLS_CANCELED && server.stream_status == ATLS_CANCELED);
+    over(&server);
+    close(pair[1]);
 }
 
 /* Much, in small pieces and under credit, to a host that writes until it is told to wait. */
@@ -381,6 +523,9 @@ int main(void)
     both_roles();
     upgrade();
     faults();
+    one_message();
+    peers_that_leave();
+    detached_in_vain();
     flow();
     attested(sim);
     OK(atls_runtime_shutdown(runtime, 10000, &error));
