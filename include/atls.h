@@ -735,6 +735,11 @@
 #define ATLS_H1_DRIVER_BODY_BYTES 3
 
 /*
+ Header lines of a head, or trailers; 256 by default.
+ */
+#define ATLS_H1_DRIVER_HEADERS 4
+
+/*
  A deadline that passes ends the connection, without a word to the peer. From when a head is due to its last byte: a server's from the end of the message before, a client's from its own end. None by default.
  */
 #define ATLS_H1_DRIVER_HEAD 1
@@ -743,6 +748,11 @@
  From a head to the end of its body. None by default.
  */
 #define ATLS_H1_DRIVER_BODY 2
+
+/*
+ Without a word from the peer of an adopted TCP socket until TCP asks whether it is there, as ATLS_SERVER_PROBE. 15 seconds by default.
+ */
+#define ATLS_H1_DRIVER_PROBE 3
 
 /*
  Immutable bytes, reference-counted and safe to share between threads. Buffers of DATA events are views of what the network
@@ -797,7 +807,8 @@ typedef struct atls_h1_conn atls_h1_conn;
  A connection. Its sink is told of what comes: INFORMATIONAL and HEAD (of a request its status is 0, and atls_h1_driver_method and atls_h1_driver_target have the
  rest), DATA as credit allows, TRAILERS, END; WRITABLE after a write that was refused; CLOSED at last, with OK after a regular end. Once both sides are done with
  their messages the next may begin, without a call. What the peer does wrong is H1_REMOTE; a server that has not begun its answer gives
- one itself, and closes. Reference-counted, safe to share between threads; dropping the last reference cancels it.
+ one itself, and closes. A client that has ended its own direction still gets its answer; one that goes away is CLOSED with IO and
+ ATLS_DETAIL_PEER_GONE. What waits for a peer that does not read is at most 320 KiB. Reference-counted, safe to share between threads; dropping the last reference cancels it.
  */
 typedef struct atls_h1_driver atls_h1_driver;
 
@@ -3092,9 +3103,17 @@ atls_status atls_server_request_set_body_deadline(const struct atls_server_reque
 struct atls_str atls_server_request_method(const struct atls_server_request *request);
 
 /*
- Target, as it was sent: mostly path and query; bytes. Valid as long as the request.
+ Target, as it was sent; bytes. Mostly path and query; `*` with OPTIONS for the server as a whole; host and port with CONNECT, to which
+ atls_server_request_upgrade answers; or an absolute URL, as to a proxy, whose path is the resource and whose authority counts, not that of Host (RFC 9112
+ section 3.2). Valid as long as the request.
  */
 struct atls_str atls_server_request_target(const struct atls_server_request *request);
+
+/*
+ Host and port, if any, that the request is for, whichever form its target has (atls_http_authority); as it was sent. Empty where HTTP/1.0 says none, or where
+ what counts is none. Valid as long as the request.
+ */
+struct atls_str atls_server_request_authority(const struct atls_server_request *request);
 
 /*
  The lines of its head (its status is 0). A new reference: free it.
@@ -3253,6 +3272,20 @@ atls_status atls_form_parse_body(const char *content_type,
                                  size_t len,
                                  struct atls_form **form,
                                  struct atls_error **error);
+
+/*
+ As atls_form_parse_body, within other limits: `parts` of a multipart form, bytes of a part's head, and `pairs` of an urlencoded one; 0 is 100 parts, 10,240
+ bytes, and 10,000 pairs. Statuses: as atls_form_parse_body.
+ */
+atls_status atls_form_parse_body_within(const char *content_type,
+                                        const char *content_encoding,
+                                        const uint8_t *body,
+                                        size_t len,
+                                        size_t parts,
+                                        size_t part_head,
+                                        size_t pairs,
+                                        struct atls_form **form,
+                                        struct atls_error **error);
 
 /*
  How many there are; 0 for NULL.
@@ -3463,6 +3496,17 @@ atls_status atls_split_host_port(const char *authority,
                                  struct atls_str *host,
                                  uint32_t *port,
                                  struct atls_error **error);
+
+/*
+ The authority that a request is for, for servers on atls_h1_driver or atls_h1_conn (RFC 9112 section 3.3): that of a target in absolute form, whatever Host
+ says; the target of a CONNECT; else `host`, the value of that line, which may be NULL. *authority, the caller's to free and NUL-terminated, is host and port,
+ if any; empty where what counts is no authority, or has user information. Statuses: NULL_ARGUMENT, INVALID_UTF8.
+ */
+atls_status atls_http_authority(const char *method,
+                                const char *target,
+                                const char *host,
+                                struct atls_buf **authority,
+                                struct atls_error **error);
 
 /*
  `role`: ATLS_H1_CLIENT or ATLS_H1_SERVER. `flags`: ATLS_H1_ALLOW_* and its like, 0 for none. *conn is the caller's to free.
@@ -3816,7 +3860,7 @@ atls_status atls_h1_driver_config_new(uint32_t role,
 void atls_h1_driver_config_free(struct atls_h1_driver_config *config);
 
 /*
- One of the limits ATLS_H1_DRIVER_*_BYTES. Statuses: NULL_ARGUMENT, INVALID_ARGUMENT (unknown; 0 but for the body; a head or piece beyond 2^30).
+ One of the limits ATLS_H1_DRIVER_HEAD_BYTES to ATLS_H1_DRIVER_HEADERS. Statuses: NULL_ARGUMENT, INVALID_ARGUMENT (unknown; 0 but for the body; others beyond 2^30).
  */
 atls_status atls_h1_driver_config_set_limit(struct atls_h1_driver_config *config,
                                             uint32_t which,
@@ -3824,7 +3868,7 @@ atls_status atls_h1_driver_config_set_limit(struct atls_h1_driver_config *config
                                             struct atls_error **error);
 
 /*
- One of the deadlines ATLS_H1_DRIVER_HEAD and ATLS_H1_DRIVER_BODY; 0 and UINT32_MAX are none. Statuses: NULL_ARGUMENT, INVALID_ARGUMENT.
+ One of the deadlines ATLS_H1_DRIVER_HEAD to ATLS_H1_DRIVER_PROBE; 0 and UINT32_MAX are none. Statuses: NULL_ARGUMENT, INVALID_ARGUMENT.
  */
 atls_status atls_h1_driver_config_set_deadline(struct atls_h1_driver_config *config,
                                                uint32_t which,
@@ -3838,6 +3882,14 @@ atls_status atls_h1_driver_config_set_deadline(struct atls_h1_driver_config *con
 atls_status atls_h1_driver_config_set_keep_alive(struct atls_h1_driver_config *config,
                                                  bool keep_alive,
                                                  struct atls_error **error);
+
+/*
+ Bears with messages that are not quite as they should be: ATLS_H1_ALLOW_* and its like, each of which says what it risks; 0 by default. Statuses:
+ NULL_ARGUMENT, INVALID_ARGUMENT (unknown).
+ */
+atls_status atls_h1_driver_config_set_flags(struct atls_h1_driver_config *config,
+                                            uint32_t flags,
+                                            struct atls_error **error);
 
 /*
  Whether bodies are decoded by their Content-Encoding (gzip, deflate, br, zstd); not by default. Statuses: NULL_ARGUMENT.
@@ -3921,6 +3973,22 @@ atls_status atls_h1_driver_grant(const struct atls_h1_driver *driver, uint64_t b
  The verdict on the server (atls_h1_driver_connect); NULL before CONNECTED and for an unattested connection. A new reference: free it.
  */
 struct atls_verdict *atls_h1_driver_verdict(const struct atls_h1_driver *driver);
+
+/*
+ Another limit for one body than ATLS_H1_DRIVER_BODY_BYTES: that of the message that is coming in or, before its HEAD, of the next one. What is set before the host
+ is done with its HEAD comes in time for all of it. Statuses: NULL_ARGUMENT.
+ */
+atls_status atls_h1_driver_set_body_limit(const struct atls_h1_driver *driver,
+                                          uint64_t bytes,
+                                          struct atls_error **error);
+
+/*
+ Another deadline, from its head to its end, for one body than ATLS_H1_DRIVER_BODY, as atls_h1_driver_set_body_limit; 0 and UINT32_MAX are none. Statuses:
+ NULL_ARGUMENT.
+ */
+atls_status atls_h1_driver_set_body_deadline(const struct atls_h1_driver *driver,
+                                             uint32_t milliseconds,
+                                             struct atls_error **error);
 
 /*
  Method of the request that came last, as server; empty before. The caller's to free, and NUL-terminated.

@@ -59,7 +59,7 @@ pub unsafe extern "C" fn atls_form_parse_query(
 ) -> atls_status {
     guard(error, || {
         require(form, "form")?;
-        let found = pairs(unsafe { bytes(query, len, "query") }?)?;
+        let found = pairs(unsafe { bytes(query, len, "query") }?, MOST)?;
         unsafe { give(found, form) }
     })
 }
@@ -93,36 +93,66 @@ pub unsafe extern "C" fn atls_form_parse_body(
     form: *mut *mut atls_form,
     error: *mut *mut atls_error,
 ) -> atls_status {
-    guard(error, || {
-        require(form, "form")?;
-        let content_type = unsafe { text(content_type, "content_type") }?;
-        let coding = unsafe { optional_text(content_encoding, "content_encoding") }?;
-        let body = unsafe { bytes(body, len, "body") }?;
-        if let Some(coding) = coding.filter(|coding| !coding.eq_ignore_ascii_case("identity")) {
-            return Err(malformed(415, &format!("Content-Encoding {}", coding.escape_debug())));
-        }
-        let kind = content_type.split(';').next().unwrap_or_default().trim();
-        let found = if kind.eq_ignore_ascii_case("application/x-www-form-urlencoded") {
-            pairs(body)?
-        } else if kind.to_ascii_lowercase().starts_with("multipart/form-data") {
-            parts(content_type, body)?
-        } else {
-            Vec::new()
-        };
-        unsafe { give(found, form) }
+    guard(error, || unsafe { parse_body((content_type, content_encoding), (body, len), (0, 0, 0), form) })
+}
+
+/// As atls_form_parse_body, within other limits: `parts` of a multipart form, bytes of a part's head, and `pairs` of an urlencoded one; 0 is 100 parts, 10,240
+/// bytes, and 10,000 pairs. Statuses: as atls_form_parse_body.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn atls_form_parse_body_within(
+    content_type: *const c_char,
+    content_encoding: *const c_char,
+    body: *const u8,
+    len: usize,
+    parts: usize,
+    part_head: usize,
+    pairs: usize,
+    form: *mut *mut atls_form,
+    error: *mut *mut atls_error,
+) -> atls_status {
+    guard(error, || unsafe {
+        parse_body((content_type, content_encoding), (body, len), (parts, part_head, pairs), form)
     })
+}
+
+/// `limits` are those of parts, of a part's head, and of pairs; 0 is the usual one.
+unsafe fn parse_body(
+    (content_type, content_encoding): (*const c_char, *const c_char),
+    (body, len): (*const u8, usize),
+    limits: (usize, usize, usize),
+    form: *mut *mut atls_form,
+) -> Result<()> {
+    require(form, "form")?;
+    let content_type = unsafe { text(content_type, "content_type") }?;
+    let coding = unsafe { optional_text(content_encoding, "content_encoding") }?;
+    let body = unsafe { bytes(body, len, "body") }?;
+    if let Some(coding) = coding.filter(|coding| !coding.eq_ignore_ascii_case("identity")) {
+        return Err(malformed(415, &format!("Content-Encoding {}", coding.escape_debug())));
+    }
+    let or = |value: usize, usual: usize| if value == 0 { usual } else { value.min(1 << 30) };
+    let usual = Limits::default();
+    let kind = content_type.split(';').next().unwrap_or_default().trim();
+    let found = if kind.eq_ignore_ascii_case("application/x-www-form-urlencoded") {
+        pairs(body, or(limits.2, MOST))?
+    } else if kind.to_ascii_lowercase().starts_with("multipart/form-data") {
+        let within = Limits { parts: or(limits.0, usual.parts), part_head: or(limits.1, usual.part_head) };
+        parts(content_type, body, within)?
+    } else {
+        Vec::new()
+    };
+    unsafe { give(found, form) }
 }
 
 fn malformed(status: u16, why: &str) -> Error {
     Error::new(Status::HttpProtocol, format!("form: {why}")).phase(Phase::Transfer).http_status(status)
 }
 
-fn pairs(text: &[u8]) -> Result<Vec<Argument>> {
-    urlencoded(text, MOST).ok_or_else(|| malformed(400, "more than 10000 pairs"))
+fn pairs(text: &[u8], most: usize) -> Result<Vec<Argument>> {
+    urlencoded(text, most).ok_or_else(|| malformed(400, &format!("more than {most} pairs")))
 }
 
-fn parts(content_type: &str, body: &[u8]) -> Result<Vec<Argument>> {
-    let mut parser = Parser::new(content_type.as_bytes(), Limits::default())?;
+fn parts(content_type: &str, body: &[u8], limits: Limits) -> Result<Vec<Argument>> {
+    let mut parser = Parser::new(content_type.as_bytes(), limits)?;
     parser.push(body);
     parser.end();
     let (mut found, mut open): (Vec<Argument>, Option<(Part, Vec<u8>)>) = (Vec::new(), None);

@@ -96,10 +96,19 @@ pub unsafe extern "C" fn atls_server_request_method(request: *const atls_server_
     text_of(request, Line::method_terminated)
 }
 
-/// Target, as it was sent: mostly path and query; bytes. Valid as long as the request.
+/// Target, as it was sent; bytes. Mostly path and query; `*` with OPTIONS for the server as a whole; host and port with CONNECT, to which
+/// atls_server_request_upgrade answers; or an absolute URL, as to a proxy, whose path is the resource and whose authority counts, not that of Host (RFC 9112
+/// section 3.2). Valid as long as the request.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn atls_server_request_target(request: *const atls_server_request) -> atls_str {
     text_of(request, Line::target_terminated)
+}
+
+/// Host and port, if any, that the request is for, whichever form its target has (atls_http_authority); as it was sent. Empty where HTTP/1.0 says none, or where
+/// what counts is none. Valid as long as the request.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn atls_server_request_authority(request: *const atls_server_request) -> atls_str {
+    text_of(request, Line::authority_terminated)
 }
 
 /// The lines of its head (its status is 0). A new reference: free it.

@@ -7,7 +7,7 @@ use bytes::Bytes;
 use super::bytes::{atls_buf, atls_str};
 use super::error::atls_error;
 use super::guard::guard;
-use super::handle::{put, require, text};
+use super::handle::{optional_text, put, require, text};
 use super::status::atls_status;
 use crate::error::{Error, Status};
 use crate::http::text as small;
@@ -113,5 +113,25 @@ pub unsafe extern "C" fn atls_split_host_port(
         let (name, number) = small::split_host_port(unsafe { text(authority, "authority") }?);
         unsafe { put(host, atls_str { ptr: name.as_ptr().cast(), len: name.len() }, "host") }?;
         unsafe { put(port, number.unwrap_or(0).into(), "port") }
+    })
+}
+
+/// The authority that a request is for, for servers on atls_h1_driver or atls_h1_conn (RFC 9112 section 3.3): that of a target in absolute form, whatever Host
+/// says; the target of a CONNECT; else `host`, the value of that line, which may be NULL. *authority, the caller's to free and NUL-terminated, is host and port,
+/// if any; empty where what counts is no authority, or has user information. Statuses: NULL_ARGUMENT, INVALID_UTF8.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn atls_http_authority(
+    method: *const c_char,
+    target: *const c_char,
+    host: *const c_char,
+    authority: *mut *mut atls_buf,
+    error: *mut *mut atls_error,
+) -> atls_status {
+    guard(error, || {
+        require(authority, "authority")?;
+        let (method, target) = unsafe { (text(method, "method")?, text(target, "target")?) };
+        let host = unsafe { optional_text(host, "host") }?.map(str::as_bytes);
+        let found = crate::http::target::authority(method.as_bytes(), target.as_bytes(), host);
+        unsafe { put(authority, owned_bytes(found.unwrap_or_default().to_vec()), "authority") }
     })
 }

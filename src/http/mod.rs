@@ -21,6 +21,7 @@ pub mod pool;
 mod redirect;
 pub mod start_line;
 mod tap;
+pub mod target;
 pub mod task;
 pub mod text;
 

@@ -115,7 +115,7 @@ impl<S: Wire> Serving<'_, S> {
                 EventKind::Request => {
                     let mut head = Head::new(0, (event.version & 1) as u8, b"");
                     event.fields.iter().for_each(|(_, name, value)| head.add(name, value));
-                    let line = Line::new(event.method, event.target);
+                    let line = Line::new(event.method, event.target, head.find("host"));
                     return Ok(Some(Arc::new(self.served(line, head))));
                 }
                 EventKind::ConnectionClosed => return Ok(None),

@@ -3,6 +3,7 @@
 use std::net::{IpAddr, SocketAddr};
 
 use super::show::Client;
+use crate::http::target::authority;
 
 /// Where a request came from.
 pub struct Origin {
@@ -16,25 +17,34 @@ pub struct Origin {
     pub client: Client,
 }
 
-/// Method and target, each followed by a NUL: what C is shown, in one piece of memory.
+/// Method, target, and the authority that counts, each followed by a NUL: what C is shown, in one piece of memory.
 pub struct Line {
     text: Vec<u8>,
-    /// Where the target begins.
+    /// Where the target begins, and the authority.
     target: usize,
+    authority: usize,
 }
 
 impl Line {
-    pub fn new(method: &[u8], target: &[u8]) -> Line {
-        Line { text: [method, b"\0", target, b"\0"].concat(), target: method.len() + 1 }
+    /// `host` is the value of that line.
+    pub fn new(method: &[u8], target: &[u8], host: Option<&[u8]>) -> Line {
+        let authority = authority(method, target, host).unwrap_or_default();
+        let text = [method, b"\0", target, b"\0", authority, b"\0"].concat();
+        let target_at = method.len() + 1;
+        Line { text, target: target_at, authority: target_at + target.len() + 1 }
     }
 
-    /// With its NUL, as is `target_terminated`.
+    /// With its NUL, as are the others.
     pub fn method_terminated(&self) -> &[u8] {
         &self.text[..self.target]
     }
 
     pub fn target_terminated(&self) -> &[u8] {
-        &self.text[self.target..]
+        &self.text[self.target..self.authority]
+    }
+
+    pub fn authority_terminated(&self) -> &[u8] {
+        &self.text[self.authority..]
     }
 
     pub fn method(&self) -> &[u8] {
@@ -42,6 +52,6 @@ impl Line {
     }
 
     pub fn target(&self) -> &[u8] {
-        &self.text[self.target..self.text.len() - 1]
+        &self.text[self.target..self.authority - 1]
     }
 }
