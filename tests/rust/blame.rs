@@ -72,6 +72,16 @@ fn documents_out_of_their_time() {
 }
 
 #[test]
+fn revocation_lists_that_hold_from_tomorrow() {
+    // All else was issued before.
+    let tee = SimTee::new();
+    let mut question = with(&tee, |issue| issue.issued = -9);
+    question.trusted();
+    question.now -= 2 * 86_400;
+    blames(&question, "COLLATERAL_INVALID", "root CRL: issued at");
+}
+
+#[test]
 fn the_platform() {
     let tee = SimTee::new();
     blames(&with(&tee, |issue| issue.revoke_platform = true), "TCB_REJECTED", "revoked a certificate");

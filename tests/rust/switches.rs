@@ -303,3 +303,48 @@ fn system_ready_missing_or_twice() {
     let world = World::with_guest(|guest| guest.emit(1, "system-ready", b""));
     assert_eq!(world.refused("EVENT_LOG_INVALID").check, "event_order");
 }
+
+#[test]
+fn grace_of_the_quoting_enclave() {
+    let world = World::honest();
+    world.pccs.set(|knobs| knobs.issue.qe_status = "OutOfDate");
+    let mut policy = world.policy.clone();
+    policy["allowed_tcb_status"] = json!(["UpToDate", "OutOfDate"]);
+    assert!(world.connect_with(&policy, |_| ()).is_ok());
+    // Its TCB date is 100 days ago.
+    policy["tcb"] = json!({"qe_grace_period": 99 * 86_400});
+    assert_eq!(world.refused_after(&policy, "TCB_REJECTED").check, "qe_grace_period");
+    policy["tcb"] = json!({"qe_grace_period": 101 * 86_400});
+    assert!(world.connect_with(&policy, |_| ()).is_ok());
+    // Without one of its own, that of the platform is meant.
+    policy.as_object_mut().unwrap().remove("tcb");
+    policy["grace_period"] = (99 * 86_400).into();
+    assert_eq!(world.refused_after(&policy, "TCB_REJECTED").check, "qe_grace_period");
+}
+
+#[test]
+fn a_quoting_enclave_that_is_revoked_or_too_old() {
+    let changes: [fn(&mut simtee::collateral::Issue); 2] =
+        [|issue| issue.qe_status = "Revoked", |issue| issue.qe_isvsvn = 9];
+    for change in changes {
+        let world = World::honest();
+        world.pccs.set(|knobs| change(&mut knobs.issue));
+        let mut policy = world.policy.clone();
+        policy["allowed_tcb_status"] = json!(["UpToDate", "OutOfDate", "Revoked"]);
+        assert_eq!(world.refused_with(&policy, "TCB_REJECTED").check, "quote");
+    }
+}
+
+#[test]
+fn a_tdx_module_that_is_missing_or_revoked() {
+    let ask = |modules: &[(u8, &'static str)]| {
+        let world = World::with_guest(|guest| guest.module_version = 1);
+        world.pccs.set(|knobs| knobs.issue.modules = modules.to_vec());
+        world
+    };
+    assert!(ask(&[(1, "UpToDate")]).connect().is_ok());
+    assert_eq!(ask(&[]).refused("TCB_REJECTED").check, "quote");
+    assert_eq!(ask(&[(2, "UpToDate")]).refused("TCB_REJECTED").check, "quote");
+    assert_eq!(ask(&[(1, "Revoked")]).refused("TCB_REJECTED").check, "quote");
+    assert_eq!(ask(&[(1, "OutOfDate")]).refused("TCB_REJECTED").check, "tcb_status");
+}

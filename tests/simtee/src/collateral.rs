@@ -11,6 +11,11 @@ use crate::pki::{FMSPC, PCE_SVN, SimTee, sign};
 #[derive(Clone, Debug)]
 pub struct Issue {
     pub status: &'static str,
+    /// Of the quoting enclave, and what its version must be at least; it is 8.
+    pub qe_status: &'static str,
+    pub qe_isvsvn: u16,
+    /// Version and status of TDX modules besides the first one.
+    pub modules: Vec<(u8, &'static str)>,
     pub advisories: Vec<&'static str>,
     /// Days from now.
     pub issued: i64,
@@ -29,6 +34,9 @@ impl Default for Issue {
     fn default() -> Self {
         Issue {
             status: "UpToDate",
+            qe_status: "UpToDate",
+            qe_isvsvn: 8,
+            modules: vec![],
             advisories: vec![],
             issued: -1,
             expires: 29,
@@ -47,12 +55,20 @@ impl SimTee {
     pub fn tcb_info(&self, issue: &Issue) -> String {
         let components = |svn: u8| -> Value { (0..16).map(|_| json!({"svn": svn})).collect() };
         let module: Value = (0..16).map(|i| json!({"svn": if i == 0 { 3 } else { 0 }})).collect();
+        let identity = |(version, status): &(u8, &str)| {
+            json!({
+                "id": format!("TDX_{version:02}"), "mrsigner": "00".repeat(48), "attributes": "00".repeat(8),
+                "attributesMask": "FF".repeat(8),
+                "tcbLevels": [{"tcb": {"isvsvn": 3}, "tcbDate": date(issue.tcb_date_days), "tcbStatus": status}],
+            })
+        };
+        let modules: Value = issue.modules.iter().map(identity).collect();
         let inner = json!({
             "id": "TDX", "version": 3, "issueDate": date(issue.issued), "nextUpdate": date(issue.expires),
             "fmspc": hex(&issue.fmspc).to_uppercase(), "pceId": hex(&issue.pce_id).to_uppercase(), "tcbType": 0,
             "tcbEvaluationDataNumber": issue.evaluation_number,
             "tdxModule": {"mrsigner": "00".repeat(48), "attributes": "00".repeat(8), "attributesMask": "FF".repeat(8)},
-            "tdxModuleIdentities": [],
+            "tdxModuleIdentities": modules,
             "tcbLevels": [{
                 "tcb": {"sgxtcbcomponents": components(2), "pcesvn": PCE_SVN, "tdxtcbcomponents": module},
                 "tcbDate": date(issue.tcb_date_days), "tcbStatus": issue.status, "advisoryIDs": issue.advisories,
@@ -68,7 +84,7 @@ impl SimTee {
             "miscselect": "00000000", "miscselectMask": "FFFFFFFF",
             "attributes": format!("11{}", "00".repeat(15)), "attributesMask": format!("FBFFFFFFFFFFFFFF{}", "00".repeat(8)),
             "mrsigner": "55".repeat(32), "isvprodid": 2,
-            "tcbLevels": [{"tcb": {"isvsvn": 8}, "tcbDate": date(issue.tcb_date_days), "tcbStatus": "UpToDate"}],
+            "tcbLevels": [{"tcb": {"isvsvn": issue.qe_isvsvn}, "tcbDate": date(issue.tcb_date_days), "tcbStatus": issue.qe_status}],
         });
         self.signed("enclaveIdentity", &inner, false)
     }

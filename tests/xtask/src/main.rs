@@ -1,4 +1,4 @@
-//! `cargo xtask demo|test|serve|header|bench|fuzz`: the project's chores, without dependencies so that it builds in seconds.
+//! `cargo xtask demo|test|serve|header|bench|mutants|fuzz`: the project's chores, without dependencies so that it builds in seconds.
 
 mod bench;
 mod build;
@@ -6,6 +6,7 @@ mod consumers;
 mod demo;
 mod fuzz;
 mod h1;
+mod mutants;
 mod packages;
 mod peers;
 mod server;
@@ -22,6 +23,7 @@ const USAGE: &str = "usage: cargo xtask COMMAND
   serve    the simulator and the servers of others that the C tests use, until standard input ends
   header   write include/atls.h from src/capi
   bench    the library beside its peers
+  mutants  [NAME] switch each check off once, in a copy, and see that a test notices
   fuzz     [SECONDS] each fuzz target for so long (60), with cargo-fuzz and a nightly toolchain";
 
 fn main() -> ExitCode {
@@ -32,6 +34,7 @@ fn main() -> ExitCode {
         "serve" => suite::serve(),
         "header" => build::header(),
         "bench" => bench::run_bench(),
+        "mutants" => mutants::run_all(std::env::args().nth(2)),
         "fuzz" => fuzz::run_all(std::env::args().nth(2)),
         _ => {
             eprintln!("{USAGE}");
