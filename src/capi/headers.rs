@@ -175,7 +175,7 @@ pub unsafe extern "C" fn atls_headers_find(headers: *const atls_headers, name: *
         let (Ok(this), Ok(name)) = (unsafe { borrow(headers, "headers") }, unsafe { text(name, "name") }) else {
             return usize::MAX;
         };
-        this.headers.positions(name.as_bytes()).find(|index| *index >= from).unwrap_or(usize::MAX)
+        this.headers.positions(name.as_bytes(), from).next().unwrap_or(usize::MAX)
     })
 }
 

@@ -105,7 +105,10 @@ impl Kept {
         self.clock += 1;
         let now = self.clock;
         let entries = self.hosts.get_mut(host);
-        let same = |entry: &Entry| entry.cookie.name() == cookie.name() && *entry.cookie.path == *cookie.path;
+        let same = |entry: &Entry| {
+            super::steps::step();
+            entry.cookie.name() == cookie.name() && *entry.cookie.path == *cookie.path
+        };
         let place = entries.as_ref().and_then(|entries| entries.iter().position(same));
         match (place, entries) {
             (Some(place), _) if cookie.is_expired() => self.remove(host, place),
@@ -266,5 +269,17 @@ mod tests {
         assert_eq!(jar.field(&at("https://h0.example/")), None);
         assert_eq!(jar.field(&at("https://b.example/")).as_deref(), Some("session=1"));
         assert!(!lock(&jar.kept).hosts.values().any(Vec::is_empty));
+    }
+
+    #[test]
+    fn an_answer_costs_what_it_sets() {
+        for count in [400, 800, 1600] {
+            let jar = Jar::default();
+            jar.enable(true);
+            let many: Vec<String> = (0..count).map(|number| format!("n{number}=1")).collect();
+            let many: Vec<&str> = many.iter().map(String::as_str).collect();
+            let cost = crate::http::steps::taken(|| set(&jar, "https://a.example/", &many));
+            assert!(cost <= (count * PER_HOST) as u64, "{count} cookies: {cost} comparisons");
+        }
     }
 }

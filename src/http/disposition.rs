@@ -1,17 +1,30 @@
 //! A value with parameters, as in Content-Disposition and Content-Type: quoted strings (RFC 9110 section 5.6), and names in other character sets
 //! (RFC 8187, RFC 2231). Pure.
 
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
+
 use percent_encoding::percent_decode_str;
 
-/// By name, in lower case; each stands once.
+use super::steps::Key;
+
+/// By name, in lower case; each is there once. What cannot be read is `None`.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Parameters(Vec<(String, String)>);
+pub struct Parameters(HashMap<Key<String>, Option<String>>);
 
 impl Parameters {
-    /// `name*`, where it can be read, goes before `name`.
+    /// The plain form, and no other.
     pub fn get(&self, name: &str) -> Option<&str> {
-        let find = |wanted: &str| self.0.iter().find(|(name, _)| name == wanted).map(|(_, value)| value.as_str());
-        find(&format!("{name}*")).or_else(|| find(name))
+        self.0.get(&Key(name.to_owned()))?.as_deref()
+    }
+
+    /// `name*` only where `name` is absent: a form must not have it at all (RFC 7578 section 4.2), and who reads forms by that letter sees the
+    /// plain one.
+    pub fn get_or_extended(&self, name: &str) -> Option<&str> {
+        match self.0.contains_key(&Key(name.to_owned())) {
+            true => self.get(name),
+            false => self.get(&format!("{name}*")),
+        }
     }
 }
 
@@ -24,13 +37,10 @@ pub fn parse(text: &[u8]) -> Result<(String, Parameters), String> {
     for piece in pieces.map(str::trim).filter(|piece| !piece.is_empty()) {
         let (name, value) = piece.split_once('=').ok_or_else(|| format!("parameter {piece:?} without a value"))?;
         let (name, value) = (name.trim().to_ascii_lowercase(), unquoted(value.trim()));
-        if parameters.0.iter().any(|(other, _)| *other == name) {
-            return Err(format!("parameter {name:?} stands twice"));
-        }
-        match name.ends_with('*') {
-            false => parameters.0.push((name, value)),
-            // What cannot be read is as if it were not there.
-            true => parameters.0.extend(extended(&value).map(|value| (name, value))),
+        let value = if name.ends_with('*') { extended(&value) } else { Some(value) };
+        match parameters.0.entry(Key(name)) {
+            Entry::Occupied(other) => return Err(format!("parameter {:?} is duplicated", other.key().0)),
+            Entry::Vacant(place) => drop(place.insert(value)),
         }
     }
     Ok((value, parameters))
@@ -78,5 +88,22 @@ fn extended(text: &str) -> Option<String> {
         "utf-8" => String::from_utf8(bytes).ok(),
         "iso-8859-1" | "us-ascii" => Some(bytes.into_iter().map(char::from).collect()),
         _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::http::steps::taken;
+
+    #[test]
+    fn parameters_cost_what_they_are() {
+        let cost = |count: usize| {
+            let text: String = (0..count).map(|number| format!("; p{number}=v")).collect();
+            taken(|| assert_eq!(parse(format!("form-data{text}").as_bytes()).unwrap().1.0.len(), count))
+        };
+        for count in [1000, 2000, 4000] {
+            assert!(cost(count) <= 4 * count as u64, "{count} parameters: {} comparisons", cost(count));
+        }
     }
 }

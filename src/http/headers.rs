@@ -34,7 +34,7 @@ impl Headers {
 
     /// One line in place of all with this name, where the first of them was. Errors: as `add`.
     pub fn set(&mut self, name: &[u8], value: &[u8]) -> Result<()> {
-        let first = self.positions(name).next();
+        let first = self.positions(name, 0).next();
         self.add(name, value)?;
         if let Some(first) = first {
             let line = self.lines.pop().unwrap_or_default();
@@ -65,14 +65,14 @@ impl Headers {
         self.lines.iter().map(|(name, value)| (bare(name), bare(value)))
     }
 
-    /// Where the lines with this name are.
-    pub fn positions(&self, name: &[u8]) -> impl Iterator<Item = usize> {
-        (0..self.lines.len()).filter(move |index| is(&self.lines[*index].0, name))
+    /// Where the lines with this name are, at `from` and behind it.
+    pub fn positions(&self, name: &[u8], from: usize) -> impl Iterator<Item = usize> {
+        (from..self.lines.len()).filter(move |index| is(&self.lines[*index].0, name))
     }
 
     /// Their values, joined by commas; `None` where there is no such line.
     pub fn joined(&self, name: &[u8]) -> Option<Vec<u8>> {
-        let values: Vec<&[u8]> = self.positions(name).map(|index| bare(&self.lines[index].1)).collect();
+        let values: Vec<&[u8]> = self.positions(name, 0).map(|index| bare(&self.lines[index].1)).collect();
         (!values.is_empty()).then(|| values.join(&b","[..]))
     }
 
@@ -121,6 +121,7 @@ fn bare(text: &[u8]) -> &[u8] {
 }
 
 fn is(stored: &[u8], name: &[u8]) -> bool {
+    super::steps::step();
     bare(stored).eq_ignore_ascii_case(name)
 }
 
@@ -172,11 +173,11 @@ mod tests {
                 headers.add(name.as_bytes(), value.as_bytes()).unwrap();
             }
             assert_eq!(headers.joined(b"x-one").unwrap(), b"1,2");
-            assert_eq!(headers.positions(b"X-ONE").collect::<Vec<_>>(), [0, 2]);
+            assert_eq!(headers.positions(b"X-ONE", 0).collect::<Vec<_>>(), [0, 2]);
             assert_eq!(headers.joined(b"four"), None);
             assert_eq!(headers.line(0).unwrap().0, if preserve { &b"x-ONE\0"[..] } else { b"X-One\0" });
             headers.set(b"X-ONE", b"3").unwrap();
-            assert_eq!(headers.positions(b"x-one").collect::<Vec<_>>(), [0]);
+            assert_eq!(headers.positions(b"x-one", 0).collect::<Vec<_>>(), [0]);
             headers.set(b"five", b"5").unwrap();
             assert_eq!((headers.len(), headers.remove(b"TWO"), headers.remove(b"two")), (4, 1, 0));
             let text = String::from_utf8(headers.serialize()).unwrap();
@@ -213,5 +214,23 @@ mod tests {
         assert_eq!(headers.joined(b"X").unwrap().len(), 199_999);
         headers.set(b"x", b"z").unwrap();
         assert_eq!(headers.len(), 1);
+    }
+
+    #[test]
+    fn all_lines_of_a_name_cost_one_look_at_each() {
+        let cost = |count: usize| {
+            let mut headers = Headers::new(true);
+            (0..count).for_each(|_| headers.add(b"x", b"y").unwrap());
+            crate::http::steps::taken(|| {
+                let (mut found, mut from) = (0, 0);
+                while let Some(at) = headers.positions(b"X", from).next() {
+                    (found, from) = (found + 1, at + 1);
+                }
+                assert_eq!(found, count);
+            })
+        };
+        for count in [4000, 8000, 16_000] {
+            assert_eq!(cost(count), count as u64);
+        }
     }
 }

@@ -20,6 +20,7 @@ pub mod options;
 pub mod pool;
 mod redirect;
 pub mod start_line;
+mod steps;
 mod tap;
 pub mod target;
 pub mod task;

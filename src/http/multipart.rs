@@ -1,5 +1,5 @@
 //! multipart/form-data as it comes (RFC 7578): parts with their names, and their bytes piece by piece. Pure. Strict where two readers could see different
-//! things: nothing before the first boundary, and nothing but what a form has.
+//! things: nothing but what a form has. What comes before the first boundary is ignored, as is what comes behind the last (RFC 2046 section 5.1.1).
 
 use bytes::{Buf, Bytes, BytesMut};
 
@@ -42,9 +42,12 @@ pub enum Event {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum State {
-    /// Before the first boundary.
+    /// Before the first boundary: at the beginning of the body, and behind other text.
     Begin,
+    Preamble,
     Head,
+    /// Behind a head: the next boundary may follow at once, for a part without a body.
+    Body,
     Data,
     End,
 }
@@ -57,6 +60,8 @@ pub struct Parser {
     buffer: BytesMut,
     state: State,
     parts: usize,
+    /// So much of the buffer holds no end of a head.
+    searched: usize,
     /// The body is over: what is not there will not come.
     ended: bool,
 }
@@ -71,7 +76,8 @@ impl Parser {
         let boundary = parameters.get("boundary").filter(|boundary| (1..=200).contains(&boundary.len()));
         let boundary = boundary.ok_or_else(|| malformed("no boundary".into()))?;
         let delimiter = [b"\r\n--", boundary.as_bytes()].concat();
-        Ok(Parser { delimiter, limits, buffer: BytesMut::new(), state: State::Begin, parts: 0, ended: false })
+        let (buffer, state) = (BytesMut::new(), State::Begin);
+        Ok(Parser { delimiter, limits, buffer, state, parts: 0, searched: 0, ended: false })
     }
 
     pub fn push(&mut self, data: &[u8]) {
@@ -86,14 +92,19 @@ impl Parser {
 
     /// `None` where more is needed; after `end`, never. Errors: HttpProtocol, for good.
     pub fn next_event(&mut self) -> Result<Option<Event>> {
-        let found = match self.state {
-            State::Begin => match self.begin()? {
-                true => return self.next_event(),
-                false => None,
-            },
-            State::Head => self.head()?,
-            State::Data => self.data()?,
-            State::End => Some(Event::End),
+        let found = loop {
+            let before = self.state;
+            let found = match before {
+                State::Begin => self.first_line(State::Preamble),
+                State::Preamble => self.preamble(),
+                State::Head => self.head()?,
+                State::Body => self.first_line(State::Data),
+                State::Data => self.data()?,
+                State::End => Some(Event::End),
+            };
+            if found.is_some() || self.state == before {
+                break found;
+            }
         };
         match found {
             None if self.ended => Err(malformed("the form ends before its last boundary".into())),
@@ -101,53 +112,88 @@ impl Parser {
         }
     }
 
-    /// Steps over the first boundary, if all of it is there.
-    fn begin(&mut self) -> Result<bool> {
+    /// A boundary without a line end before it, at the beginning of the form and of a part's body; or else what comes is `otherwise`.
+    fn first_line(&mut self, otherwise: State) -> Option<Event> {
         let first = &self.delimiter[2..];
         let there = self.buffer.len().min(first.len());
         if self.buffer[..there] != first[..there] {
-            return Err(malformed("the form does not begin with its boundary".into()));
+            self.state = otherwise;
+            return None;
         }
-        match self.buffer.get(first.len()..first.len() + 2) {
-            None => Ok(false),
-            Some(after) => {
-                self.state = after_boundary(after).ok_or_else(|| malformed("no line end after a boundary".into()))?;
-                self.buffer.advance(self.delimiter.len());
-                Ok(true)
+        match self.buffer.get(first.len()..first.len() + 2).map(after_boundary) {
+            Some(Some(state)) => {
+                let part = self.state == State::Body;
+                self.buffer.advance(first.len() + 2);
+                self.state = state;
+                part.then_some(Event::PartEnd)
             }
+            None if !self.ended => None,
+            _ => {
+                self.state = otherwise;
+                None
+            }
+        }
+    }
+
+    /// Steps over text that belongs to no part, and the boundary behind it.
+    fn preamble(&mut self) -> Option<Event> {
+        loop {
+            let (at, after) = self.delimiter_from(0);
+            self.buffer.advance(at);
+            match after {
+                None => return None,
+                // The boundary with more behind it is text.
+                Some(None) => self.buffer.advance(1),
+                Some(Some(state)) => {
+                    self.buffer.advance(self.delimiter.len() + 2);
+                    self.state = state;
+                    return None;
+                }
+            }
+        }
+    }
+
+    /// Where a delimiter may begin, at `from` or behind it, and what follows it if that is there.
+    fn delimiter_from(&self, from: usize) -> (usize, Option<Option<State>>) {
+        match memchr::memmem::find(&self.buffer[from..], &self.delimiter).map(|at| from + at) {
+            Some(at) => {
+                let end = at + self.delimiter.len();
+                (at, self.buffer.get(end..end + 2).map(after_boundary))
+            }
+            // What may be the beginning of one stays.
+            None => (self.buffer.len() - (self.delimiter.len() - 1).min(self.buffer.len()), None),
         }
     }
 
     fn head(&mut self) -> Result<Option<Event>> {
         let limit = self.limits.part_head;
-        let Some(length) = memchr::memmem::find(&self.buffer[..self.buffer.len().min(limit + 4)], b"\r\n\r\n") else {
+        let room = self.buffer.len().min(limit + 4);
+        let from = self.searched.min(room);
+        let Some(length) = memchr::memmem::find(&self.buffer[from..room], b"\r\n\r\n").map(|at| from + at) else {
+            // So that a head that comes byte by byte is looked at once.
+            self.searched = room.saturating_sub(3);
             return match self.buffer.len() > limit + 4 {
                 true => Err(malformed(format!("the head of a part is larger than {limit} bytes"))),
                 false => Ok(None),
             };
         };
+        self.searched = 0;
         self.parts += 1;
         if self.parts > self.limits.parts {
             return Err(malformed(format!("more than {} parts", self.limits.parts)));
         }
         let part = read_part(&self.buffer[..length])?;
         self.buffer.advance(length + 4);
-        self.state = State::Data;
+        self.state = State::Body;
         Ok(Some(Event::Part(part)))
     }
 
     fn data(&mut self) -> Result<Option<Event>> {
         let mut from = 0;
         loop {
-            let Some(at) = memchr::memmem::find(&self.buffer[from..], &self.delimiter).map(|at| from + at) else {
-                // What may be the beginning of a delimiter stays.
-                let keep = (self.delimiter.len() - 1).min(self.buffer.len());
-                return Ok(self.take(self.buffer.len() - keep));
-            };
-            let Some(after) = self.buffer.get(at + self.delimiter.len()..at + self.delimiter.len() + 2) else {
-                return Ok(self.take(at));
-            };
-            let Some(state) = after_boundary(after) else {
+            let (at, after) = self.delimiter_from(from);
+            let Some(after) = after else { return Ok(self.take(at)) };
+            let Some(state) = after else {
                 // The boundary with more behind it is data.
                 from = at + 1;
                 continue;
@@ -201,9 +247,9 @@ fn read_part(head: &[u8]) -> Result<Part> {
     if kind != "form-data" {
         return Err(malformed(format!("disposition {kind:?} is not form-data")));
     }
-    let name = parameters.get("name").filter(|name| !name.is_empty());
+    let name = parameters.get_or_extended("name").filter(|name| !name.is_empty());
     let name = name.ok_or_else(|| malformed("a part without a name".into()))?.to_owned();
-    let file_name = parameters.get("filename").filter(|name| !name.is_empty()).map(str::to_owned);
+    let file_name = parameters.get_or_extended("filename").filter(|name| !name.is_empty()).map(str::to_owned);
     Ok(Part { name, file_name, content_type })
 }
 

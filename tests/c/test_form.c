@@ -56,6 +56,16 @@ static void whole(void)
     OK(atls_form_parse_body("application/json", NULL, (const uint8_t *)"{}", 2, &form, &error));
     CHECK(atls_form_count(form) == 0);
     atls_form_free(form);
+    /* Text before the form, a part that ends at its head, and spellings that must not beat the plain ones. */
+    const char *other = "\r\nto whom it may concern\r\n--b\r\nContent-Disposition: form-data; name=a; name*=utf-8''x\r\n\r\n--b\r\n"
+                        "Content-Disposition: form-data; name=f; filename*=utf-8''evil.php; filename=good.txt\r\n\r\ndata\r\n--b--";
+    OK(atls_form_parse_body("multipart/form-data; boundary*=utf-8''c; boundary=b", NULL, (const uint8_t *)other, strlen(other), &form, &error));
+    CHECK(atls_form_count(form) == 2);
+    IS(atls_form_name(form, 0), "a");
+    IS(atls_form_value(form, 0), "");
+    IS(atls_form_file_name(form, 1), "good.txt");
+    IS(atls_form_value(form, 1), "data");
+    atls_form_free(form);
     form = NULL;
     CHECK(atls_form_parse_body(TYPE, "gzip", bytes, sizeof body - 1, &form, &error) == ATLS_HTTP_PROTOCOL && atls_error_http_status(error) == 415);
     atls_error_free(error);

@@ -48,7 +48,9 @@ fn in_whatever_pieces() {
 #[test]
 fn names_in_other_spellings() {
     for (parameters, wanted) in [
-        ("filename*=UTF-8''%c3%a4b.txt; filename=plain.txt", "\u{e4}b.txt"),
+        ("filename*=UTF-8''%c3%a4b.txt; filename=plain.txt", "plain.txt"),
+        ("filename*=UTF-8''%c3%a4b.txt", "\u{e4}b.txt"),
+        ("filename=plain.txt; filename*=rot13''cynva", "plain.txt"),
         ("filename=\"a%22b.txt\"", "a%22b.txt"),
         ("filename=\"caf\u{e9}\"", "caf\u{e9}"),
         ("filename*=iso-8859-1'en'%a3", "\u{a3}"),
@@ -69,15 +71,17 @@ fn what_is_refused() {
         ("--1234\r\n".into(), "last boundary"),
         (format!("--1234\r\n{DISPOSITION}a\r\n\r\nx"), "last boundary"),
         (format!("--1234\r\n{DISPOSITION}a\r\n\r\nx\r\n--1234"), "last boundary"),
-        ("preamble\r\n--1234--".into(), "begin"),
-        ("--1234x\r\n".into(), "line end"),
+        ("preamble".into(), "last boundary"),
+        ("--1234x\r\n".into(), "last boundary"),
+        ("preamble--1234--".into(), "last boundary"),
+        (one(&format!("{DISPOSITION}a; filename*=utf-8''a; filename*=utf-8''b")), "duplicated"),
         (one("X: y"), "without Content-Disposition"),
         (one("no colon"), "no colon"),
         (one("Content-Disposition: attachment; name=a"), "not form-data"),
         (one("Content-Disposition: form-data"), "without a name"),
         (one("Content-Disposition: form-data; name=\"\""), "without a name"),
         (one(&format!("{DISPOSITION}a\r\n{DISPOSITION}b")), "two"),
-        (one(&format!("{DISPOSITION}a; name=b")), "twice"),
+        (one(&format!("{DISPOSITION}a; name=b")), "duplicated"),
         (one(&format!("{DISPOSITION}\"a\0b\"")), "control"),
         (one(&format!("X y: z\r\n{DISPOSITION}a")), "header name"),
         (one(&format!("X: {}\r\n{DISPOSITION}a", "y".repeat(11_000))), "larger"),
@@ -93,8 +97,53 @@ fn what_is_refused() {
         "text/plain",
         "multipart/form-data",
         "multipart/form-data; boundary=",
+        "multipart/form-data; boundary*=utf-8''1234",
         "multipart/form-dataxyz; boundary=1",
     ] {
         assert!(Parser::new(content_type.as_bytes(), Limits::default()).is_err(), "{content_type}");
+    }
+}
+
+#[test]
+fn the_plain_name_and_boundary_count() {
+    let body = format!("--1234\r\n{DISPOSITION}plain; name*=utf-8''other\r\n\r\nx\r\n--1234--");
+    let content_type = b"multipart/form-data; boundary*=utf-8''other; boundary=1234";
+    assert_eq!(read(content_type, body.as_bytes(), 9).unwrap(), [(part("plain", None, None), b"x".to_vec())]);
+    let body = "--1234\r\nContent-Disposition: form-data; name*=utf-8''%c3%a4\r\n\r\nx\r\n--1234--";
+    assert_eq!(read(TYPE, body.as_bytes(), 9).unwrap()[0].0.name, "\u{e4}");
+}
+
+#[test]
+fn text_before_the_first_boundary_belongs_to_no_part() {
+    let form = format!("--1234\r\n{DISPOSITION}a\r\n\r\nx\r\n--1234--");
+    for before in [
+        "\r\n",
+        "\r\n\r\n",
+        "This is MIME.\r\n",
+        "--1234x\r\n",
+        "--123\r\n--12345\r\n",
+        "\r\n--1234 \r\n",
+        "\r\n\r\n--1234-\r\n",
+    ] {
+        let body = [before, &form].concat();
+        for step in (1..body.len() + 1).rev() {
+            let found =
+                read(TYPE, body.as_bytes(), step).unwrap_or_else(|error| panic!("{before:?} by {step}: {error}"));
+            assert_eq!(found, [(part("a", None, None), b"x".to_vec())], "{before:?} in pieces of {step}");
+        }
+    }
+    let long = ["x".repeat(100_000).as_str(), "\r\n", &form].concat();
+    assert_eq!(read(TYPE, long.as_bytes(), 1000).unwrap().len(), 1);
+}
+
+#[test]
+fn a_part_may_end_at_its_head() {
+    let body = format!(
+        "--1234\r\n{DISPOSITION}a\r\n\r\n--1234\r\n{DISPOSITION}b\r\n\r\n--12345\r\n--1234\r\n{DISPOSITION}c\r\n\r\n--1234--"
+    );
+    let wanted =
+        [("a", &b""[..]), ("b", b"--12345"), ("c", b"")].map(|(name, data)| (part(name, None, None), data.to_vec()));
+    for step in (1..body.len() + 1).rev() {
+        assert_eq!(read(TYPE, body.as_bytes(), step).unwrap(), wanted, "in pieces of {step}");
     }
 }
