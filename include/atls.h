@@ -840,8 +840,9 @@ typedef struct atls_headers atls_headers;
 typedef struct atls_http atls_http;
 
 /*
- A multipart/form-data body, piece by piece (RFC 7578): bytes go in with atls_multipart_receive, atls_multipart_next says what they are. Keeps a part's head
- and the length of a boundary, and no more. One thread at a time.
+ A multipart/form-data body, piece by piece (RFC 7578): bytes go in with atls_multipart_receive, atls_multipart_next says what they are. Text before the
+ first boundary and behind the last is ignored (RFC 2046 section 5.1.1); a part may end at its head. `name*` and `filename*` count only where the
+ plain parameter is absent, `boundary*` never. Keeps a part's head and the length of a boundary, and no more. One thread at a time.
  */
 typedef struct atls_multipart atls_multipart;
 
@@ -2000,7 +2001,8 @@ atls_status atls_config_set_certificate_check(struct atls_config *config,
 
 /*
  Goes through a WebSocket forwarder, `ws://` or `wss://`; the query parameter `target=host:port` is added unless it is there. NULL
- for a direct connection. Statuses: NULL_ARGUMENT, INVALID_UTF8, INVALID_ARGUMENT.
+ for a direct connection. A frame of the forwarder may have 16 MiB; 32 KiB of what passes are held, whatever it announces. One that breaks the
+ protocol, or ends before anything came through it, is WEBSOCKET. Statuses: NULL_ARGUMENT, INVALID_UTF8, INVALID_ARGUMENT.
  */
 atls_status atls_config_set_tunnel(struct atls_config *config,
                                    const char *url,
@@ -3442,7 +3444,9 @@ atls_status atls_tunnel_config_set_deadline(struct atls_tunnel_config *config,
 /*
  A server that forwards: a WebSocket on any path with `target=host:port` in its query becomes a TCP connection to there, whose bytes go in
  binary frames. What is not allowed is answered with 400, 401, 403, 426, 502 or 504 and a reason, before anything is upgraded; `GET /healthz` with 200.
- Limits, deadlines and TLS are those of `server_config`; everything else is as with atls_server_new, but for REQUEST, which does not come. Statuses:
+ A frame of a client may have 1 MiB and a message any number of frames; of neither more than a piece is held: a tunnel takes 40 KiB, beside what its two
+ sockets and its TLS session take, whether it is idle or in the midst of a frame. Who breaks the protocol is told so by a Close frame: 1002, 1007 for
+ text that is not UTF-8, 1009 for a longer frame. Limits, deadlines and TLS are those of `server_config`; everything else is as with atls_server_new, but for REQUEST, which does not come. Statuses:
  NULL_ARGUMENT, INVALID_STATE (queue or runtime stopped), INVALID_ARGUMENT (nothing is allowed, or not the default target), UNSUPPORTED (evidence, or a
  policy for clients, in `server_config`).
  */

@@ -30,3 +30,4 @@ mod random;
 pub mod server;
 pub mod stream;
 pub mod tls;
+pub mod websocket;

@@ -6,9 +6,9 @@ use std::task::{Context, Poll};
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
-use super::tunnel::TunnelStream;
 use crate::net::Socket;
 use crate::tls::TlsStream;
+use crate::websocket::TunnelStream;
 
 /// The tunnels are boxed: they are rare, and large.
 pub enum Transport {

@@ -1,33 +1,31 @@
-//! A byte stream through a WebSocket: the client side of a forwarder that takes `?target=host:port` (attested-tls spec 6).
-//!
-//! Bytes travel in binary frames; a close frame or EOF ends the stream, anything else that breaks the protocol is an error. The
-//! tunnel is untrusted: TLS and the evidence run end to end through it.
+//! The way through a WebSocket forwarder that takes `?target=host:port` (attested-tls spec 6): its URL, and the upgrade, which is read by our own state
+//! machine. The tunnel is untrusted: TLS and the evidence run end to end through it.
 
-use std::io;
-use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll, ready};
+use std::time::Duration;
 
-use bytes::Bytes;
-use futures_util::{Sink, Stream};
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 use rustls::ClientConfig;
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio_tungstenite::WebSocketStream;
-use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
-use tokio_tungstenite::tungstenite::{Error as WsError, Message};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 
 use super::transport::Transport;
-use crate::error::{Error, Phase, Result, Status, chain};
+use crate::error::{Error, Phase, Result, Status};
+use crate::h1::{Connection, EventKind, Fields, ProtocolError, Role, Rules};
+use crate::websocket::{TunnelStream, accept_of};
 use crate::{net, tls};
 
-/// A peer's frame may be this large; ours are cut to fit [`FRAME`].
-const MAX_FRAME: usize = 16 << 20;
-const FRAME: usize = 64 << 10;
+/// How much of a refusal's body is shown, and how long it is waited for.
+const REASON: (usize, Duration) = (200, Duration::from_secs(1));
+/// Informational answers before the one that counts.
+const INFORMATIONAL: usize = 16;
 
 /// A parsed tunnel URL, with `target` filled in.
 #[derive(Clone, Debug)]
 pub struct TunnelUrl {
-    url: String,
+    authority: String,
+    /// Path and query.
+    path: String,
     host: String,
     port: u16,
     secure: bool,
@@ -50,16 +48,15 @@ impl TunnelUrl {
         if authority.contains('@') {
             return Err(invalid("must not carry credentials".into()));
         }
-        let mut full = format!("{}://{authority}{}", if secure { "wss" } else { "ws" }, uri.path());
         let target = format!("{target_host}:{target_port}");
         let target = percent_encoding::utf8_percent_encode(&target, percent_encoding::NON_ALPHANUMERIC);
-        full = match (query.is_empty(), has_target) {
-            (_, true) => format!("{full}?{query}"),
-            (true, false) => format!("{full}?target={target}"),
-            (false, false) => format!("{full}?{query}&target={target}"),
+        let path = match (query.is_empty(), has_target) {
+            (_, true) => format!("{}?{query}", uri.path()),
+            (true, false) => format!("{}?target={target}", uri.path()),
+            (false, false) => format!("{}?{query}&target={target}", uri.path()),
         };
         let port = uri.port_u16().unwrap_or(if secure { 443 } else { 80 });
-        Ok(TunnelUrl { host: host.into(), port, secure, url: full })
+        Ok(TunnelUrl { authority: authority.into(), path, host: host.into(), port, secure })
     }
 
     /// Dials the forwarder and upgrades.
@@ -74,92 +71,102 @@ impl TunnelUrl {
         }
     }
 
-    async fn upgrade<S: AsyncRead + AsyncWrite + Unpin>(&self, io: S) -> Result<TunnelStream<S>> {
-        let limits = WebSocketConfig::default()
-            .max_message_size(Some(MAX_FRAME))
-            .max_frame_size(Some(MAX_FRAME))
-            .write_buffer_size(0)
-            .max_write_buffer_size(FRAME * 2);
-        match tokio_tungstenite::client_async_with_config(&self.url, io, Some(limits)).await {
-            Ok((socket, _)) => Ok(TunnelStream { socket, unread: Bytes::new(), ended: false }),
-            Err(WsError::Http(response)) => {
-                let status = response.status().as_u16();
-                let body = response.into_body().unwrap_or_default();
-                let reason = String::from_utf8_lossy(&body[..body.len().min(200)]).escape_debug().to_string();
-                let message = format!("the tunnel answered with status {status}: {reason}");
-                Err(Error::new(Status::TunnelRefused, message).phase(Phase::Tunnel).http_status(status))
+    async fn upgrade<S: AsyncRead + AsyncWrite + Unpin>(&self, mut io: S) -> Result<TunnelStream<S>> {
+        let mut key = [0; 16];
+        let none = |_| Error::new(Status::Internal, "the system gave no random numbers").phase(Phase::Tunnel);
+        aws_lc_rs::rand::fill(&mut key).map_err(none)?;
+        let key = STANDARD.encode(key);
+        let mut conn = Connection::new(Role::Client, Rules::default());
+        let headers = [
+            ("Host", &*self.authority),
+            ("Connection", "Upgrade"),
+            ("Upgrade", "websocket"),
+            ("Sec-WebSocket-Version", "13"),
+            ("Sec-WebSocket-Key", &key),
+        ];
+        let lines = headers.iter().map(|(name, value)| (name.as_bytes(), value.as_bytes()));
+        let impossible =
+            |error: ProtocolError| Error::new(Status::InvalidArgument, format!("tunnel: {}", error.message));
+        let head = conn.send_request(b"GET", self.path.as_bytes(), lines).map_err(impossible)?.to_vec();
+        conn.send_end_of_message(std::iter::empty()).map_err(impossible)?;
+        io.write_all(&head).await.map_err(broken_off)?;
+        io.flush().await.map_err(broken_off)?;
+        for _ in 0..INFORMATIONAL {
+            match answer(&mut conn, &mut io, &key).await? {
+                101 => return TunnelStream::new(io, conn.trailing_data().0),
+                100..200 => {}
+                status => return Err(refused(&mut conn, &mut io, status).await),
             }
-            Err(error) => Err(tunnel_error(error)),
+        }
+        Err(protocol("informational answers without end"))
+    }
+}
+
+/// The status of the next answer; of a switch all of it is checked.
+async fn answer<S: AsyncRead + Unpin>(conn: &mut Connection, io: &mut S, key: &str) -> Result<u16> {
+    loop {
+        let event = conn.next_event().map_err(|error| protocol(&error.message))?;
+        match event.kind {
+            EventKind::NeedData => read_more(conn, io).await?,
+            EventKind::InformationalResponse if event.status == 101 => return check(&event.fields, key).map(|()| 101),
+            EventKind::InformationalResponse | EventKind::Response => return Ok(event.status),
+            _ => return Err(protocol("the connection ended before an answer")),
         }
     }
 }
 
-/// A WebSocket as a stream of bytes.
-pub struct TunnelStream<S> {
-    socket: WebSocketStream<S>,
-    unread: Bytes,
-    ended: bool,
+async fn read_more<S: AsyncRead + Unpin>(conn: &mut Connection, io: &mut S) -> Result<()> {
+    match io.read(conn.reserve(1024)).await.map_err(broken_off)? {
+        0 => conn.receive_eof(),
+        count => drop(conn.commit(count)),
+    }
+    Ok(())
 }
 
-impl<S: AsyncRead + AsyncWrite + Unpin> TunnelStream<S> {
-    pub fn inner(&self) -> &S {
-        self.socket.get_ref()
+/// What the answer to a handshake must say (RFC 6455 section 4.1).
+fn check(fields: &Fields, key: &str) -> Result<()> {
+    let lists = |name: &[u8], wanted: &[u8]| {
+        let mut values =
+            fields.iter().filter(|(found, ..)| *found == name).flat_map(|(.., value)| value.split(|b| *b == b','));
+        values.any(|item| item.trim_ascii().eq_ignore_ascii_case(wanted))
+    };
+    if !lists(b"upgrade", b"websocket") || !lists(b"connection", b"upgrade") {
+        return Err(protocol("the switch is not to WebSocket"));
+    }
+    let mut accepts = fields.iter().filter(|(name, ..)| *name == b"sec-websocket-accept").map(|(.., value)| value);
+    match (accepts.next(), accepts.next()) {
+        (Some(accept), None) if accept == accept_of(key.as_bytes()).as_bytes() => Ok(()),
+        _ => Err(protocol("Sec-WebSocket-Accept is not what the key makes of it")),
     }
 }
 
-impl<S: AsyncRead + AsyncWrite + Unpin> AsyncRead for TunnelStream<S> {
-    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        while self.unread.is_empty() && !self.ended {
-            match ready!(Pin::new(&mut self.socket).poll_next(cx)) {
-                Some(Ok(Message::Binary(data))) => self.unread = data,
-                // The forwarder may speak text to clients that sent it; its bytes count all the same.
-                Some(Ok(Message::Text(text))) => self.unread = Bytes::from(text),
-                // Pings were answered by the socket itself.
-                Some(Ok(Message::Ping(_) | Message::Pong(_) | Message::Frame(_))) => {}
-                Some(Ok(Message::Close(frame))) => match frame {
-                    Some(frame) if u16::from(frame.code) != 1000 && u16::from(frame.code) != 1005 => {
-                        let reason = frame.reason.escape_debug().to_string();
-                        let message = format!("the tunnel closed with code {}: {reason}", u16::from(frame.code));
-                        return Poll::Ready(Err(Error::new(Status::WebSocket, message).phase(Phase::Tunnel).into_io()));
-                    }
-                    _ => self.ended = true,
-                },
-                None | Some(Err(WsError::ConnectionClosed | WsError::AlreadyClosed)) => self.ended = true,
-                Some(Err(error)) => return Poll::Ready(Err(tunnel_error(error).into_io())),
+async fn refused<S: AsyncRead + Unpin>(conn: &mut Connection, io: &mut S, status: u16) -> Error {
+    let mut body = Vec::new();
+    let reading = async {
+        while let Ok(event) = conn.next_event()
+            && body.len() < REASON.0
+        {
+            match event.kind {
+                EventKind::Data => body.extend_from_slice(event.data),
+                EventKind::NeedData => read_more(conn, io).await?,
+                _ => break,
             }
         }
-        let count = self.unread.len().min(buf.remaining());
-        buf.put_slice(&self.unread.split_to(count));
-        Poll::Ready(Ok(()))
-    }
+        Ok::<_, Error>(())
+    };
+    // Without a reason it is a refusal all the same.
+    let _ = tokio::time::timeout(REASON.1, reading).await;
+    let reason = String::from_utf8_lossy(&body[..body.len().min(REASON.0)]).escape_debug().to_string();
+    let message = format!("the tunnel answered with status {status}: {reason}");
+    Error::new(Status::TunnelRefused, message).phase(Phase::Tunnel).http_status(status)
 }
 
-impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for TunnelStream<S> {
-    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
-        // Readiness means that the frame before has left: at most one waits here, which is the back-pressure.
-        ready!(Pin::new(&mut self.socket).poll_ready(cx)).map_err(|error| tunnel_error(error).into_io())?;
-        let count = buf.len().min(FRAME);
-        let frame = Message::Binary(Bytes::copy_from_slice(&buf[..count]));
-        Pin::new(&mut self.socket).start_send(frame).map_err(|error| tunnel_error(error).into_io())?;
-        Poll::Ready(Ok(count))
-    }
-
-    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.socket).poll_flush(cx).map_err(|error| tunnel_error(error).into_io())
-    }
-
-    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        // A WebSocket cannot be half closed: TLS has said its close_notify, and what the server still sends must arrive. So only
-        // what was written is flushed; the socket closes when it is dropped.
-        self.poll_flush(cx)
-    }
+fn broken_off(error: std::io::Error) -> Error {
+    Error::from_io(error, Phase::Tunnel).context("tunnel")
 }
 
-fn tunnel_error(error: WsError) -> Error {
-    match error {
-        WsError::Io(error) => Error::from_io(error, Phase::Tunnel).context("tunnel"),
-        other => Error::new(Status::WebSocket, format!("tunnel: {}", chain(&other))).phase(Phase::Tunnel),
-    }
+fn protocol(why: &str) -> Error {
+    Error::new(Status::WebSocket, format!("tunnel: {why}")).phase(Phase::Tunnel)
 }
 
 #[cfg(test)]
@@ -168,10 +175,10 @@ mod tests {
 
     #[test]
     fn the_target_is_added_where_it_is_absent() {
-        let url = |url: &str| TunnelUrl::parse(url, "tee.example", 443).map(|parsed| parsed.url);
-        assert_eq!(url("ws://p/").unwrap(), "ws://p/?target=tee%2Eexample%3A443");
-        assert_eq!(url("wss://p:1/x?a=1").unwrap(), "wss://p:1/x?a=1&target=tee%2Eexample%3A443");
-        assert_eq!(url("ws://p?target=other:1").unwrap(), "ws://p/?target=other:1");
+        let url = |url: &str| TunnelUrl::parse(url, "tee.example", 443).map(|parsed| parsed.authority + &parsed.path);
+        assert_eq!(url("ws://p/").unwrap(), "p/?target=tee%2Eexample%3A443");
+        assert_eq!(url("wss://p:1/x?a=1").unwrap(), "p:1/x?a=1&target=tee%2Eexample%3A443");
+        assert_eq!(url("ws://p?target=other:1").unwrap(), "p/?target=other:1");
         for bad in ["http://p/", "ws:///", "p", "ws://u:p@h/"] {
             assert_eq!(url(bad).unwrap_err().status, Status::InvalidArgument, "{bad}");
         }

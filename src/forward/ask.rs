@@ -2,6 +2,7 @@
 
 use super::Refusal;
 use crate::http::Head;
+use crate::websocket::accept_of;
 
 /// The first `target` in a query.
 pub fn target_of(query: &str) -> Option<String> {
@@ -29,7 +30,7 @@ pub fn accept_key(method: &[u8], head: &Head, minor_version: u8) -> Result<Strin
     // 16 bytes in base64.
     let good = |key: &&[u8]| key.len() == 24 && key.ends_with(b"==") && key[..22].iter().all(|byte| is_base64(*byte));
     let key = key.filter(good).ok_or_else(|| Refusal::new(400, "Sec-WebSocket-Key is not one"))?;
-    Ok(tokio_tungstenite::tungstenite::handshake::derive_accept_key(key))
+    Ok(accept_of(key))
 }
 
 fn is_base64(byte: u8) -> bool {

@@ -1,25 +1,23 @@
 //! Bytes between a WebSocket and a TCP connection, both ways at once: neither direction waits for the other, and each goes only as fast as it is read.
+//! A tunnel holds two pieces, whatever its peers announce.
 
+use std::io;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use futures_util::stream::{SplitSink, SplitStream};
-use futures_util::{SinkExt, StreamExt};
-use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadHalf, WriteHalf, split};
+use tokio::sync::Notify;
 use tokio::time::{Instant, sleep, sleep_until};
-use tokio_tungstenite::WebSocketStream;
-use tokio_tungstenite::tungstenite::protocol::{CloseFrame, Role, WebSocketConfig};
-use tokio_tungstenite::tungstenite::{Error as WsError, Message, Utf8Bytes};
 
 use super::Rules;
 use crate::flow::lock;
-use crate::net::Socket;
+use crate::websocket::frames::{self, BINARY, CLOSE, Event, HEADER, PONG, Reader, Role, Violation};
 
-/// A client's message may be this large.
-const MAX_MESSAGE: usize = 1 << 20;
-/// What is read from the target at a time, and sent in one frame.
-const PIECE: usize = 32 << 10;
+/// A client's frame may be this long; none of it is held.
+const MAX_FRAME: u64 = 1 << 20;
+/// What is read from either side at a time, and sent to the client in one frame.
+const PIECE: usize = 16 << 10;
 /// How long a goodbye may take.
 const GOODBYE: Duration = Duration::from_secs(5);
 
@@ -31,18 +29,18 @@ pub struct Flow {
 }
 
 /// Until both directions have ended, one fails, or time is up. `client` has been upgraded.
-pub async fn relay<S: AsyncRead + AsyncWrite + Unpin>(client: S, target: Socket, rules: &Rules, flow: &Flow) {
-    let limits = WebSocketConfig::default()
-        .max_message_size(Some(MAX_MESSAGE))
-        .max_frame_size(Some(MAX_MESSAGE))
-        .write_buffer_size(0)
-        .max_write_buffer_size(2 * PIECE);
-    let socket = WebSocketStream::from_raw_socket(client, Role::Server, Some(limits)).await;
-    let (mut sink, mut source) = socket.split();
-    let (reader, writer) = tokio::io::split(target);
-    let alive = Alive(Mutex::new(Instant::now()));
+pub async fn relay<S, T>(client: S, target: T, rules: &Rules, flow: &Flow)
+where
+    S: AsyncRead + AsyncWrite + Unpin,
+    T: AsyncRead + AsyncWrite + Unpin,
+{
+    let (mut from_client, to_client) = split(client);
+    let (from_target, to_target) = split(target);
+    let mut out = Outward { writer: to_client, buffer: vec![0; HEADER + PIECE], from: 0, to: 0, closed: false };
+    let (alive, pongs) = (Alive(Mutex::new(Instant::now())), Pongs::default());
     let both = async {
-        let (up, down) = (upward(&mut source, writer, flow, &alive), downward(reader, &mut sink, flow, &alive));
+        let up = upward(&mut from_client, to_target, &pongs, flow, &alive);
+        let down = downward(from_target, &mut out, &pongs, flow, &alive);
         tokio::try_join!(up, down).map(|_| ())
     };
     let end = tokio::select! {
@@ -51,93 +49,191 @@ pub async fn relay<S: AsyncRead + AsyncWrite + Unpin>(client: S, target: Socket,
         () = after(rules.total) => Some(End::Late),
     };
     if let Some((code, why)) = end.and_then(End::code) {
-        let goodbye = async {
-            sink.send(Message::Close(Some(goodbye(code, why)))).await?;
-            // Closing with bytes unread would throw our last words away.
-            while source.next().await.transpose()?.is_some() {}
-            Ok::<_, WsError>(())
-        };
-        let _ = tokio::time::timeout(GOODBYE, goodbye).await;
+        let _ = tokio::time::timeout(GOODBYE, goodbye(out, from_client, code, why)).await;
     }
+}
+
+/// What was begun is finished, then the Close frame goes out. Closing with bytes unread would throw our last words away.
+async fn goodbye<S: AsyncRead + AsyncWrite>(
+    mut out: Outward<S>,
+    mut from_client: ReadHalf<S>,
+    code: u16,
+    why: &str,
+) -> io::Result<()> {
+    out.flush().await?;
+    out.close(code, why).await?;
+    out.writer.shutdown().await?;
+    let room = &mut out.buffer[..1024];
+    while from_client.read(room).await? > 0 {}
+    Ok(())
 }
 
 /// From the client to the target. Ends with why: a client that has said goodbye takes nothing more, so its end is that of both directions.
-async fn upward<S: AsyncRead + AsyncWrite + Unpin>(
-    source: &mut SplitStream<WebSocketStream<S>>,
-    mut writer: impl AsyncWrite + Unpin,
+async fn upward<S: AsyncRead + AsyncWrite>(
+    client: &mut ReadHalf<S>,
+    mut target: impl AsyncWrite + Unpin,
+    pongs: &Pongs,
     flow: &Flow,
     alive: &Alive,
 ) -> Result<(), End> {
-    while let Some(message) = source.next().await {
+    let mut frames = Reader::new(Role::Server, MAX_FRAME);
+    let mut buffer = vec![0; PIECE];
+    loop {
+        let count = client.read(&mut buffer).await.map_err(|_| End::Failed)?;
         alive.sign();
-        let data = match message {
-            Ok(Message::Binary(data)) => data,
-            Ok(Message::Text(text)) => text.into(),
-            Err(WsError::ConnectionClosed | WsError::AlreadyClosed) => break,
-            // Pings are answered by the socket itself, and so is a close frame: the end comes after it.
-            Ok(_) => continue,
-            Err(_) => return Err(End::Failed),
-        };
-        writer.write_all(&data).await.map_err(|_| End::Target)?;
-        flow.up.fetch_add(data.len() as u64, Ordering::Relaxed);
-        alive.sign();
+        let mut rest = &mut buffer[..count];
+        if rest.is_empty() {
+            return Err(End::Failed);
+        }
+        while !rest.is_empty() {
+            let (taken, event) = frames.next(rest).map_err(End::Violated)?;
+            match event {
+                Event::Data(range) => {
+                    let data = &rest[range];
+                    target.write_all(data).await.map_err(|_| End::Target)?;
+                    flow.up.fetch_add(data.len() as u64, Ordering::Relaxed);
+                    alive.sign();
+                }
+                Event::Ping => pongs.ring(frames.control()),
+                Event::More | Event::Pong => {}
+                Event::Close(code) => {
+                    let _ = target.shutdown().await;
+                    return Err(End::Closed(code));
+                }
+            }
+            rest = &mut rest[taken..];
+        }
     }
-    let _ = writer.shutdown().await;
-    Err(End::Closed)
 }
 
 /// From the target to the client, until the target has said all. The client may still send then; its own close frame ends that direction.
-async fn downward<S: AsyncRead + AsyncWrite + Unpin>(
-    mut reader: impl AsyncRead + Unpin,
-    sink: &mut SplitSink<WebSocketStream<S>, Message>,
+async fn downward<S: AsyncRead + AsyncWrite>(
+    mut target: impl AsyncRead + Unpin,
+    out: &mut Outward<S>,
+    pongs: &Pongs,
     flow: &Flow,
     alive: &Alive,
 ) -> Result<(), End> {
-    let mut piece = vec![0; PIECE];
     loop {
-        let count = reader.read(&mut piece).await.map_err(|_| End::Target)?;
+        let read = tokio::select! {
+            biased;
+            pong = pongs.rung() => Err(pong),
+            read = target.read(&mut out.buffer[HEADER..]) => Ok(read.map_err(|_| End::Target)?),
+        };
+        let sent = match read {
+            Err(pong) => out.control(PONG, &pong).await,
+            Ok(0) => {
+                alive.sign();
+                return out.close(1000, "").await.map_err(|_| End::Failed);
+            }
+            Ok(count) => {
+                alive.sign();
+                let sent = out.data(count).await;
+                flow.down.fetch_add(count as u64, Ordering::Relaxed);
+                sent
+            }
+        };
+        sent.map_err(|_| End::Failed)?;
         alive.sign();
-        if count == 0 {
-            return sink.send(Message::Close(Some(goodbye(1000, "")))).await.map_err(End::of);
+    }
+}
+
+/// The way to the client, whose frames come from both directions. Dropped while it writes, it knows how far it came.
+struct Outward<S> {
+    writer: WriteHalf<S>,
+    /// A frame is put together here: its header right before its payload.
+    buffer: Vec<u8>,
+    from: usize,
+    to: usize,
+    /// A Close frame was begun: nothing may follow it.
+    closed: bool,
+}
+
+impl<S: AsyncRead + AsyncWrite> Outward<S> {
+    /// A frame of the bytes behind the room for the longest header.
+    async fn data(&mut self, count: usize) -> io::Result<()> {
+        let mut header = Vec::with_capacity(HEADER);
+        frames::put_header(&mut header, BINARY, count, None);
+        self.from = HEADER - header.len();
+        self.to = HEADER + count;
+        self.buffer[self.from..HEADER].copy_from_slice(&header);
+        self.flush().await
+    }
+
+    async fn control(&mut self, opcode: u8, payload: &[u8]) -> io::Result<()> {
+        let mut frame = Vec::new();
+        frames::put(&mut frame, opcode, payload, None);
+        (self.from, self.to) = (0, frame.len());
+        self.buffer[..frame.len()].copy_from_slice(&frame);
+        self.flush().await
+    }
+
+    async fn close(&mut self, code: u16, why: &str) -> io::Result<()> {
+        match std::mem::replace(&mut self.closed, true) {
+            true => Ok(()),
+            false => self.control(CLOSE, &frames::close_payload(code, why)).await,
         }
-        sink.send(Message::binary(piece[..count].to_vec())).await.map_err(End::of)?;
-        flow.down.fetch_add(count as u64, Ordering::Relaxed);
-        alive.sign();
+    }
+
+    async fn flush(&mut self) -> io::Result<()> {
+        while self.from < self.to {
+            match self.writer.write(&self.buffer[self.from..self.to]).await? {
+                0 => return Err(io::ErrorKind::WriteZero.into()),
+                count => self.from += count,
+            }
+        }
+        self.writer.flush().await
+    }
+}
+
+/// The answer to the last ping; the ones before need none (RFC 6455 section 5.5.3). So reading never waits for writing.
+#[derive(Default)]
+struct Pongs {
+    last: Mutex<Option<Vec<u8>>>,
+    bell: Notify,
+}
+
+impl Pongs {
+    fn ring(&self, payload: &[u8]) {
+        *lock(&self.last) = Some(payload.to_vec());
+        self.bell.notify_one();
+    }
+
+    async fn rung(&self) -> Vec<u8> {
+        loop {
+            if let Some(payload) = lock(&self.last).take() {
+                return payload;
+            }
+            self.bell.notified().await;
+        }
     }
 }
 
 /// How it ended.
 enum End {
     /// The client said so.
-    Closed,
-    /// The client broke off, or broke the protocol: there is nobody to tell.
+    Closed(u16),
+    /// The client broke off: there is nobody to tell.
     Failed,
+    /// The client broke the protocol.
+    Violated(Violation),
     Target,
     Idle,
     Late,
 }
 
 impl End {
-    fn of(error: WsError) -> End {
-        match error {
-            WsError::ConnectionClosed | WsError::AlreadyClosed => End::Closed,
-            _ => End::Failed,
-        }
-    }
-
-    /// What the client is told (RFC 6455 section 7.4.1).
+    /// What the client is told (RFC 6455 section 7.4.1); its own goodbye is given back.
     fn code(self) -> Option<(u16, &'static str)> {
         match self {
-            End::Closed | End::Failed => None,
+            End::Failed => None,
+            End::Closed(code) => Some((code, "")),
+            End::Violated(Violation { code, why }) => Some((code, why)),
             End::Target => Some((1011, "target failed")),
             End::Idle => Some((1001, "idle")),
             End::Late => Some((1001, "time is up")),
         }
     }
-}
-
-fn goodbye(code: u16, why: &'static str) -> CloseFrame {
-    CloseFrame { code: code.into(), reason: Utf8Bytes::from_static(why) }
 }
 
 /// When something last moved.

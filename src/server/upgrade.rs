@@ -28,7 +28,7 @@ impl<S: Wire> Serving<'_, S> {
         };
         let is_upgrade = served.head.find("upgrade").is_some();
         if path == HEALTH && !is_upgrade {
-            return self.answer_and_close(200, b"ok\n").await;
+            return self.answer_and_close(served, 200, b"ok\n").await;
         }
         let query = String::from_utf8_lossy(query);
         match self.open(served, &query, rules).await {
@@ -42,7 +42,7 @@ impl<S: Wire> Serving<'_, S> {
             Err(refusal) => {
                 let error = Error::new(Status::TunnelRefused, refusal.reason.escape_debug().to_string());
                 self.tell(&error.phase(Phase::Tunnel).http_status(refusal.status)).await;
-                self.answer_and_close(refusal.status, format!("{}\n", refusal.reason).as_bytes()).await
+                self.answer_and_close(served, refusal.status, format!("{}\n", refusal.reason).as_bytes()).await
             }
         }
     }
@@ -86,20 +86,24 @@ impl<S: Wire> Serving<'_, S> {
         Prefixed { unread: Bytes::copy_from_slice(unread), wire: self.wire }
     }
 
-    async fn answer_and_close(mut self, status: u16, body: &[u8]) -> Result<()> {
+    async fn answer_and_close(mut self, served: &Served, status: u16, body: &[u8]) -> Result<()> {
         let mut message = Message::new(status, None, None, Some(body.len() as u64))?;
         let lines = [("Content-Type", "text/plain"), ("Connection", "close")].into_iter();
         let wants = match status {
-            426 => Some(("Sec-WebSocket-Version", "13")),
-            401 => Some(("WWW-Authenticate", "Bearer")),
-            _ => None,
+            // RFC 9110 section 15.5.22: what to upgrade to.
+            426 => &[("Sec-WebSocket-Version", "13"), ("Upgrade", "websocket"), ("Connection", "Upgrade")][..],
+            401 => &[("WWW-Authenticate", "Bearer")],
+            _ => &[],
         };
-        for (name, value) in lines.chain(wants) {
+        for (name, value) in lines.chain(wants.iter().copied()) {
             message.add(name, value);
         }
         self.put_head(&message)?;
-        let _ = self.conn.send_data(body.len() as u64).map_err(host)?;
-        self.outbox.extend_from_slice(body);
+        // The length is said to HEAD as well, and the body is not.
+        if served.line.method() != b"HEAD" {
+            let _ = self.conn.send_data(body.len() as u64).map_err(host)?;
+            self.outbox.extend_from_slice(body);
+        }
         self.close().await
     }
 }

@@ -147,23 +147,39 @@ static void token(void)
     end(server, config);
 }
 
-/* Sends `text` on a connection of its own and returns the status of the answer; 0 for none. */
-static int raw(const char *text)
+static int dial(void)
 {
-    char answer[2000] = {0};
+    struct timeval limit = {.tv_sec = 20};
+    struct sockaddr_in address = {.sin_family = AF_INET, .sin_port = htons(port), .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    int fd = socket(AF_INET, SOCK_STREAM, 0);
+    CHECK(fd >= 0 && setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof limit) == 0);
+    CHECK(connect(fd, (struct sockaddr *)&address, sizeof address) == 0);
+    return fd;
+}
+
+/* Sends `text` on a connection of its own and returns the answer, all of it or its head if it is 101. */
+static const char *answer_to(const char *text)
+{
+    static char answer[2000];
     size_t got = 0;
     ssize_t n;
-    struct sockaddr_in address = {.sin_family = AF_INET, .sin_port = htons(port), .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
-    int fd = socket(AF_INET, SOCK_STREAM, 0), status = 0;
-    CHECK(fd >= 0 && connect(fd, (struct sockaddr *)&address, sizeof address) == 0);
+    int fd = dial();
+    memset(answer, 0, sizeof answer);
     CHECK(send(fd, text, strlen(text), MSG_NOSIGNAL) == (ssize_t)strlen(text));
     while (got < sizeof answer - 1 && (n = recv(fd, answer + got, sizeof answer - 1 - got, 0)) > 0) {
         got += (size_t)n;
         if (strncmp(answer, "HTTP/1.1 101", 12) == 0)
             break;
     }
-    sscanf(answer, "HTTP/1.1 %d", &status);
     close(fd);
+    return answer;
+}
+
+/* The status of that; 0 for none. */
+static int raw(const char *text)
+{
+    int status = 0;
+    sscanf(answer_to(text), "HTTP/1.1 %d", &status);
     return status;
 }
 
@@ -185,8 +201,97 @@ static void handshakes(void)
     CHECK(raw("GET / HTTP/1.1\r\nHost: x\r\n\r\n") == 426);
     CHECK(raw("POST / HTTP/1.1\r\n" HANDSHAKE KEY "Content-Length: 0\r\n\r\n") == 426);
     CHECK(raw("GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n") == 200);
+    /* To HEAD as well, and then without a body. */
+    const char *answer = answer_to("HEAD /healthz HTTP/1.1\r\nHost: x\r\n\r\n");
+    CHECK(strncmp(answer, "HTTP/1.1 200 ", 13) == 0 && strstr(answer, "Content-Length: 3\r\n") && strcmp(strstr(answer, "\r\n\r\n"), "\r\n\r\n") == 0);
+    answer = answer_to("HEAD / HTTP/1.1\r\nHost: x\r\n\r\n");
+    CHECK(strncmp(answer, "HTTP/1.1 426 ", 13) == 0 && strcmp(strstr(answer, "\r\n\r\n"), "\r\n\r\n") == 0);
+    CHECK(strstr(answer, "\r\nUpgrade: websocket\r\n") && strstr(answer, "\r\nConnection: Upgrade\r\n"));
     CHECK(raw("GET / HTTP/1.1\r\nUpgrade: websocket\r\n\r\n") == 400);
     CHECK(raw("nonsense\r\n\r\n") == 400);
+    end(server, config);
+}
+
+/* A connection that was upgraded; frames whose mask is 0 go over it. */
+static int upgraded(void)
+{
+    char head[1000] = {0};
+    size_t got = 0;
+    const char *text = "GET / HTTP/1.1\r\n" HANDSHAKE KEY "\r\n";
+    int fd = dial();
+    CHECK(send(fd, text, strlen(text), MSG_NOSIGNAL) == (ssize_t)strlen(text));
+    while (!strstr(head, "\r\n\r\n"))
+        CHECK(got < sizeof head - 1 && recv(fd, head + got++, 1, 0) == 1);
+    CHECK(strncmp(head, "HTTP/1.1 101 ", 13) == 0);
+    return fd;
+}
+
+/* What breaks the protocol is told its code, and then the connection ends. */
+static void violated(const char *frame, size_t len, unsigned code)
+{
+    uint8_t head[4], more[200];
+    size_t got = 0;
+    ssize_t n;
+    int fd = upgraded();
+    CHECK(send(fd, frame, len, MSG_NOSIGNAL) == (ssize_t)len);
+    while (got < sizeof head && (n = recv(fd, head + got, sizeof head - got, 0)) > 0)
+        got += (size_t)n;
+    if (got < 4 || head[0] != 0x88 || (head[2] << 8 | head[3]) != (int)code) {
+        fprintf(stderr, "wanted a Close with %u: %zu bytes %02x %02x %02x %02x\n", code, got, head[0], head[1], head[2], head[3]);
+        exit(1);
+    }
+    while ((n = recv(fd, more, sizeof more, 0)) > 0)
+        ;
+    CHECK(n == 0);
+    close(fd);
+}
+#define VIOLATED(code, frame) violated(frame, sizeof frame - 1, code)
+
+/* Kibibytes of this process. */
+static long resident(void)
+{
+    long pages = 0;
+    FILE *in = fopen("/proc/self/statm", "r");
+    CHECK(in && fscanf(in, "%*d %ld", &pages) == 1);
+    fclose(in);
+    return pages * (sysconf(_SC_PAGESIZE) / 1024);
+}
+
+static void frames(void)
+{
+    enum { MANY = 200 };
+    static int fds[MANY];
+    char target[60];
+    atls_tunnel_config *config = tunnel_config("localhost:%u", sim.raw);
+    snprintf(target, sizeof target, "localhost:%u", sim.raw);
+    OK(atls_tunnel_config_set_target(config, target, &error));
+    atls_server *server = serve(config);
+    VIOLATED(1002, "\x83\x80\0\0\0\0");                                 /* no such opcode */
+    VIOLATED(1002, "\xc2\x80\0\0\0\0");                                 /* a reserved bit */
+    VIOLATED(1002, "\x82\x01x");                                        /* no mask */
+    VIOLATED(1002, "\x80\x80\0\0\0\0");                                 /* continues nothing */
+    VIOLATED(1002, "\x09\x80\0\0\0\0");                                 /* a ping in parts */
+    VIOLATED(1002, "\x88\x82\0\0\0\0\x03\xed");                         /* a code that is never sent */
+    VIOLATED(1007, "\x81\x82\0\0\0\0\xc3\x28");                         /* text that is none */
+    VIOLATED(1007, "\x88\x83\0\0\0\0\x03\xe8\xff");                     /* in a reason */
+    VIOLATED(1009, "\x82\xff\0\0\0\0\0\x10\0\x01\0\0\0\0");             /* 1 MiB and a byte */
+    VIOLATED(1009, "\x82\xff\x7f\xff\xff\xff\xff\xff\xff\xff\0\0\0\0"); /* nearly 2^63 */
+    VIOLATED(1000, "\x88\x82\0\0\0\0\x03\xe8");                         /* no violation: a goodbye is given back */
+    /* A frame that is announced and does not come holds no memory, nor does a tunnel much. */
+    int many = getenv("ATLS_TEST_SLOW") ? 10 : MANY;
+    fds[0] = upgraded();
+    long before = resident();
+    for (int i = 1; i < many; i++) {
+        fds[i] = upgraded();
+        CHECK(send(fds[i], "\x02\xff\0\0\0\0\0\x10\0\0\0\0\0\0begun", 19, MSG_NOSIGNAL) == 19);
+    }
+    usleep(100000);
+#ifndef __SANITIZE_ADDRESS__
+    CHECK(getenv("ATLS_TEST_SLOW") || resident() - before < 64 * many);
+#endif
+    (void)before;
+    for (int i = 0; i < many; i++)
+        close(fds[i]);
     end(server, config);
 }
 
@@ -256,6 +361,7 @@ int main(void)
     targets();
     token();
     handshakes();
+    frames();
     deadlines();
     OK(atls_runtime_shutdown(runtime, 10000, &error));
     OK(atls_queue_stop(queue, &error));
