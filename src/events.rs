@@ -22,6 +22,8 @@ pub enum Event {
     /// The peer will send no more; our direction may still be open.
     End,
     Writable,
+    /// A streamed body is to be written once more.
+    Rewind,
     /// A server was asked; what it is, `capi` knows.
     Request(Arc<dyn Any + Send + Sync>),
     /// A server refuses somebody; once the host is done with the event, the peer is told.

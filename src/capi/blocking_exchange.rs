@@ -1,22 +1,26 @@
 //! An exchange whose I/O runs on the threads that call.
 
+use std::collections::VecDeque;
 use std::future::Future;
 use std::pin::pin;
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, OnceLock};
 use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use tokio::sync::oneshot;
+use futures_util::FutureExt;
+use futures_util::future::BoxFuture;
+use tokio::sync::{Notify, oneshot};
 
 use super::head::atls_head;
 use super::request::atls_request;
 use crate::blocking::Driver;
 use crate::deadline::{Wait, exceeded, within};
 use crate::error::{Detail, Error, Result, Status};
-use crate::flow::{Cancel, Outgoing};
-use crate::http::client::{CallBody, Client, Route};
-use crate::http::{Exchange, Head, HttpConnection, exchange};
+use crate::flow::{Cancel, Outgoing, lock};
+use crate::http::call::CallBody;
+use crate::http::client::{Client, Route};
+use crate::http::{Exchange, Head, HttpConnection, News, exchange};
 
 /// Default deadline of a blocking read or write.
 pub const DEFAULT_TIMEOUT: Duration = Duration::from_secs(60);
@@ -33,13 +37,38 @@ pub struct Blocking {
     failed: OnceLock<Error>,
     total: Total,
     pub route: Arc<OnceLock<Route>>,
+    informed: Arc<Informed>,
+}
+
+/// Informational heads that the host has not asked for yet; beyond so many, those that come are forgotten.
+#[derive(Default)]
+struct Informed {
+    heads: Mutex<VecDeque<Arc<atls_head>>>,
+    came: Notify,
+}
+
+const INFORMED: usize = 64;
+
+impl Informed {
+    fn tell(&self, news: News) -> BoxFuture<'static, ()> {
+        if let News::Informational(head) = news {
+            let mut heads = lock(&self.heads);
+            if heads.len() < INFORMED {
+                heads.push_back(Arc::new(atls_head::new(head)));
+            }
+            drop(heads);
+            self.came.notify_waiters();
+        }
+        std::future::ready(()).boxed()
+    }
 }
 
 /// The response as far as it has come.
 #[derive(Default)]
 pub struct State {
-    /// With a streamed body: where the response will arrive.
+    /// Where the response will arrive, if it was not waited for.
     pending: Option<oneshot::Receiver<Result<Exchange>>>,
+    sending: Option<Arc<Outgoing>>,
     pub answer: Option<Exchange>,
     pub head: Option<Arc<atls_head>>,
     unread: Bytes,
@@ -54,60 +83,81 @@ impl Blocking {
         driver: &Arc<Driver>,
         connection: &Arc<HttpConnection>,
         request: &atls_request,
+        waits: bool,
     ) -> Result<Blocking> {
         crate::blocking::check_may_block()?;
         let (complete, head) = request.complete()?;
         let reservation = connection.reserve()?;
         let body = request.body.begin(Box::new(|| ()));
         // Boxed: it is moved from hand to hand.
-        let work = Box::pin(exchange(reservation, &complete, head, body.begin(), &request.options, |_| ()));
-        Blocking::start(driver, Some(connection.clone()), request, &body, Arc::default(), work)
+        let (sent, options, informed) = (body.begin(), request.options.clone(), Arc::<Informed>::default());
+        let told = informed.clone();
+        let work = Box::pin(async move {
+            let told = |news| told.tell(news);
+            let mut answer = exchange(reservation, &complete, head, sent, &options, &told).await?;
+            answer.show(&options)?;
+            Ok(answer)
+        });
+        let (connection, route) = (Some(connection.clone()), Arc::default());
+        Blocking::start(driver, connection, request, &body, waits, (route, informed), work)
     }
 
     /// Starts an exchange through a client.
-    pub fn on_client(driver: &Arc<Driver>, client: &Arc<Client>, request: &atls_request) -> Result<Blocking> {
+    pub fn on_client(
+        driver: &Arc<Driver>,
+        client: &Arc<Client>,
+        request: &atls_request,
+        waits: bool,
+    ) -> Result<Blocking> {
         crate::blocking::check_may_block()?;
         let body = request.body.begin(Box::new(|| ()));
         let call = request.call(body.clone())?;
         let route: Arc<OnceLock<Route>> = Arc::default();
-        let (client, found) = (client.clone(), route.clone());
+        let (client, found, turn) = (client.clone(), route.clone(), client.queue(&call));
         // Boxed: this is large, and moved about.
+        let informed = Arc::<Informed>::default();
+        let told = informed.clone();
         let work = Box::pin(async move {
-            let (answer, route) = client.fetch(call, Arc::new(|_| ())).await?;
+            let told = |news| told.tell(news);
+            let (answer, route) = client.fetch(call, turn, &told).await?;
             let _ = found.set(route);
             Ok(answer)
         });
-        Blocking::start(driver, None, request, &body, route, work)
+        Blocking::start(driver, None, request, &body, waits, (route, informed), work)
     }
 
-    /// With a streamed body the exchange runs alongside and the caller goes on to write; without, the response head is waited for.
+    /// With a streamed body, or where the caller does not wait, the exchange runs alongside; else the response head is waited for.
     fn start(
         driver: &Arc<Driver>,
         connection: Option<Arc<HttpConnection>>,
         request: &atls_request,
         body: &CallBody,
-        route: Arc<OnceLock<Route>>,
+        waits: bool,
+        (route, informed): (Arc<OnceLock<Route>>, Arc<Informed>),
         work: impl Future<Output = Result<Exchange>> + Send + 'static,
     ) -> Result<Blocking> {
         let (mut state, cancel) = (State::default(), Arc::new(Cancel::default()));
         let total = Total::new(request.options.deadlines.total);
         let (outgoing, limit, wait) = (body.outgoing(), total.shorten(request.options.deadlines.head), Wait::Head);
-        if let Some(sending) = outgoing.clone() {
-            sending.open();
+        if outgoing.is_none() && waits {
+            let answered = total.judge(driver.run(limit, wait, work));
+            let close = |_: &Error| connection.iter().for_each(|connection| connection.closing.cancel());
+            state.take_answer(answered.inspect_err(close)?);
+        } else {
             let (sender, receiver) = oneshot::channel();
-            let cancel = cancel.clone();
+            let (sending, cancel) = (outgoing.clone(), cancel.clone());
+            sending.iter().for_each(|sending| sending.open());
             driver.spawn(async move {
                 let answered = total.judge(cancel.guard(within(limit, wait, Box::pin(work))).await);
-                if let Err(error) = &answered {
-                    sending.end(error.clone());
+                match (sending, &answered) {
+                    (Some(sending), Ok(_)) => sending.answered(),
+                    (Some(sending), Err(error)) => sending.end(error.clone()),
+                    (None, _) => {}
                 }
                 let _ = sender.send(answered);
             });
             state.pending = Some(receiver);
-        } else {
-            let answered = total.judge(driver.run(limit, wait, work));
-            let close = |_: &Error| connection.iter().for_each(|connection| connection.closing.cancel());
-            state.take_answer(answered.inspect_err(close)?);
+            state.sending = outgoing.clone();
         }
         Ok(Blocking {
             driver: driver.clone(),
@@ -118,6 +168,24 @@ impl Blocking {
             failed: OnceLock::new(),
             total,
             route,
+            informed,
+        })
+    }
+
+    /// The next informational head; `None` once the final one has come and all before it were asked for.
+    pub fn next_informational(&self, timeout_ms: u32) -> Result<Option<Arc<atls_head>>> {
+        self.run(timeout_ms, "waiting for an informational response", async |state| {
+            loop {
+                let came = self.informed.came.notified();
+                let next = lock(&self.informed.heads).pop_front();
+                if next.is_some() || state.pending.is_none() {
+                    return Ok(next);
+                }
+                tokio::select! {
+                    answered = await_answer(state) => answered?,
+                    () = came => {}
+                }
+            }
         })
     }
 
@@ -185,11 +253,15 @@ impl Blocking {
                 return Err(error.clone());
             }
             // Before the turn passes on: who comes next must not work on what is broken.
-            work(&mut state).await.inspect_err(|error| self.fail(error.clone()))
+            work(&mut state).await.inspect_err(|error| {
+                if error.detail != Detail::Rewind {
+                    self.fail(error.clone());
+                }
+            })
         };
         let done = self.total.judge(self.driver.run(limit, Wait::Call(what), self.cancel.guard(in_turn)));
         if let Err(error) = &done
-            && error.detail != Detail::CallTimeout
+            && !matches!(error.detail, Detail::CallTimeout | Detail::Rewind)
         {
             self.fail(error.clone());
         }
@@ -228,7 +300,18 @@ impl Total {
 
 pub async fn await_answer(state: &mut State) -> Result<()> {
     let Some(pending) = &mut state.pending else { return Ok(()) };
-    let answered = pending.await.unwrap_or_else(|_| Err(Error::new(Status::Canceled, "the exchange was given up")));
+    let asked = async {
+        match &state.sending {
+            Some(sending) => sending.unwound().await,
+            None => std::future::pending().await,
+        }
+    };
+    let answered = tokio::select! {
+        biased;
+        answered = pending => answered,
+        rewind = asked => return Err(rewind),
+    };
+    let answered = answered.unwrap_or_else(|_| Err(Error::new(Status::Canceled, "the exchange was given up")));
     state.pending = None;
     state.take_answer(answered?);
     Ok(())

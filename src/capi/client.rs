@@ -17,7 +17,7 @@ use super::request::atls_request;
 use super::runtime::{atls_runtime, prepare_thread};
 use super::status::atls_status;
 use crate::blocking::Driver;
-use crate::error::{Error, Status};
+use crate::error::{Error, Result, Status};
 use crate::flow::Credit;
 use crate::http::HostPattern;
 use crate::http::client::Client;
@@ -77,6 +77,29 @@ pub unsafe extern "C" fn atls_client_limits_set_requests(
             return Err(Error::new(Status::InvalidArgument, "most is 0: no request could ever be made"));
         }
         limits.limits.requests = most as usize;
+        Ok(())
+    })
+}
+
+/// Connections to one host and port at a time, those that wait for a request included, and connections that wait, to all hosts (100 by default;
+/// beyond that the one that has waited longest is closed). A request beyond the first limit waits for its turn, and does not keep those to other hosts
+/// waiting. 0 is the default, UINT32_MAX no limit; there is none for a host by default. Statuses: NULL_ARGUMENT.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn atls_client_limits_set_connections(
+    limits: *mut atls_client_limits,
+    to_one_host: u32,
+    idle: u32,
+    error: *mut *mut atls_error,
+) -> atls_status {
+    guard(error, || {
+        let limits = &mut unsafe { borrow_mut(limits, "limits") }?.limits;
+        let chosen = |most, default| match most {
+            0 => default,
+            u32::MAX => usize::MAX,
+            some => some as usize,
+        };
+        limits.connections = chosen(to_one_host, Limits::default().connections);
+        limits.waiting = chosen(idle, Limits::default().waiting);
         Ok(())
     })
 }
@@ -160,7 +183,8 @@ pub unsafe extern "C" fn atls_client_set_policy(
     })
 }
 
-/// Event-driven: sends a request made by atls_request_new_url. Its events go to `sink`, as with atls_http_start; the request's timeout covers
+/// Event-driven: sends a request made by atls_request_new_url. Its events go to `sink`, as with atls_http_start, and for a streamed body CONNECTED
+/// before them: the request has its connection, and what is written from then on is taken. The request's timeout covers
 /// waiting for a turn, connecting, attestation and redirects, up to the response head. A connection that the server had closed while it
 /// waited is replaced once where the method is idempotent and the body no stream. Copied. Statuses: NULL_ARGUMENT, INVALID_ARGUMENT,
 /// INVALID_STATE (blocking client; queue stopped), HTTP_HEADER_INVALID, UNSUPPORTED. On CLOSED also: POLICY_REQUIRED, REDIRECT_REFUSED,
@@ -197,16 +221,37 @@ pub unsafe extern "C" fn atls_client_fetch(
     exchange: *mut *mut atls_exchange,
     error: *mut *mut atls_error,
 ) -> atls_status {
-    guard(error, || {
-        require(exchange, "exchange")?;
-        let this = &*unsafe { share(client, "client") }?;
-        let request = unsafe { borrow(request, "request") }?;
-        let Mode::Blocking(driver) = &this.mode else {
-            return Err(Error::new(Status::InvalidState, "the client is event-driven"));
-        };
-        let made = atls_exchange::sent(Blocking::on_client(driver, &this.client, request)?);
-        unsafe { put(exchange, made, "exchange") }
-    })
+    guard(error, || unsafe { fetch(client, request, exchange, true) })
+}
+
+/// Blocking: as atls_client_fetch, but returns at once, with an exchange that another thread can cancel. It goes on while a thread is in a blocking call
+/// on it or on this client, such as atls_exchange_head. Statuses: as atls_client_send, and WOULD_DEADLOCK.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn atls_client_begin(
+    client: *const atls_client,
+    request: *const atls_request,
+    exchange: *mut *mut atls_exchange,
+    error: *mut *mut atls_error,
+) -> atls_status {
+    guard(error, || unsafe { fetch(client, request, exchange, false) })
+}
+
+/// # Safety
+/// As atls_client_fetch.
+unsafe fn fetch(
+    client: *const atls_client,
+    request: *const atls_request,
+    exchange: *mut *mut atls_exchange,
+    waits: bool,
+) -> Result<()> {
+    require(exchange, "exchange")?;
+    let this = &*unsafe { share(client, "client") }?;
+    let request = unsafe { borrow(request, "request") }?;
+    let Mode::Blocking(driver) = &this.mode else {
+        return Err(Error::new(Status::InvalidState, "the client is event-driven"));
+    };
+    let made = atls_exchange::sent(Blocking::on_client(driver, &this.client, request, waits)?);
+    unsafe { put(exchange, made, "exchange") }
 }
 
 /// Requests under way.

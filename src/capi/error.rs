@@ -64,6 +64,12 @@ pub const ATLS_DETAIL_UNKNOWN_CODING: u32 = 60;
 pub const ATLS_DETAIL_BAD_CODING: u32 = 61;
 /// TRUNCATED: the body ended, and its coding did not.
 pub const ATLS_DETAIL_TRUNCATED_CODING: u32 = 62;
+/// More informational (1xx) heads than the request allows.
+pub const ATLS_DETAIL_TOO_MANY_INFORMATIONAL: u32 = 70;
+/// A 101 (Switching Protocols) to a request that did not ask for it.
+pub const ATLS_DETAIL_UNASKED_UPGRADE: u32 = 71;
+/// AGAIN: a streamed body is to be written once more, from its beginning; see atls_exchange_rewind.
+pub const ATLS_DETAIL_REWIND: u32 = 72;
 /// IO: the peer has gone away: it has reset the connection, or no longer answers when TCP asks.
 pub const ATLS_DETAIL_PEER_GONE: u32 = 80;
 /// CANCELED: the server was closed, or its drain took too long.

@@ -16,7 +16,8 @@ use crate::events::Event;
 use crate::flow::Credit;
 use crate::server::Served;
 
-/// Connected, and attested where a policy was given; the verdict can be had.
+/// Connected, and attested where a policy was given; the verdict can be had. Of a client's exchange with a streamed body: it has its connection, and the
+/// body may be written.
 pub const ATLS_EVENT_CONNECTED: u32 = 1;
 /// An informational (1xx) response head, in `head`.
 pub const ATLS_EVENT_INFORMATIONAL: u32 = 2;
@@ -30,6 +31,9 @@ pub const ATLS_EVENT_TRAILERS: u32 = 5;
 pub const ATLS_EVENT_END: u32 = 6;
 /// There is room again after a write that answered AGAIN.
 pub const ATLS_EVENT_WRITABLE: u32 = 7;
+/// A streamed request body is to be written once more, from its beginning (atls_request_set_body_rewind). Until atls_exchange_rewind was called,
+/// nothing is taken.
+pub const ATLS_EVENT_REWIND: u32 = 20;
 /// The last event. `status` and `error` say why it ended; OK after a regular end.
 pub const ATLS_EVENT_CLOSED: u32 = 8;
 /// A server was asked: `source` is the atls_server_request, `head` the lines of its head (its status is 0). Who does not take a reference or
@@ -116,6 +120,7 @@ impl Posted {
             Event::Trailers(found) => head(ATLS_EVENT_TRAILERS, found),
             Event::End => ATLS_EVENT_END,
             Event::Writable => ATLS_EVENT_WRITABLE,
+            Event::Rewind => ATLS_EVENT_REWIND,
             Event::Data(bytes, credit) => {
                 posted.regrant = credit.automatic.then_some((credit, bytes.len() as u64));
                 posted.buf = Some(Arc::new(atls_buf { bytes }));

@@ -2,25 +2,24 @@
 
 use std::sync::{Arc, OnceLock};
 
-use super::blocking_exchange::{Blocking, DEFAULT_TIMEOUT, await_answer, next_piece, rest};
+use super::blocking_exchange::{Blocking, await_answer, next_piece, rest};
 use super::bytes::atls_buf;
 use super::error::atls_error;
 use super::guard::{guard, guard_free};
-use super::handle::{another, bytes, put, release, require, share};
+use super::handle::{another, put, release, require, share};
 use super::head::atls_head;
 use super::http::atls_http;
 use super::operation::Operation;
 use super::request::atls_request;
 use super::runtime::atls_runtime;
 use super::status::atls_status;
-use crate::deadline::Wait;
 use crate::error::{Error, Result, Status};
-use crate::events::{Event, Observer};
+use crate::events::Event;
 use crate::flow::{Cancel, Credit, Outgoing};
 use crate::http::HttpConnection;
-use crate::http::client::{CallBody, Client, Route};
+use crate::http::call::CallBody;
+use crate::http::client::{Client, Route};
 use crate::http::drive::{Carrier, Shared, drive};
-use crate::pool;
 
 /// One request and its response. Reference-counted, safe to share between threads; dropping the last reference before the response was
 /// read to its end gives up the connection.
@@ -55,9 +54,9 @@ impl atls_exchange {
         let connection = http.connection()?.clone();
         let reservation = connection.reserve()?;
         let credit = Credit::new(http.credit, http.automatic_credit);
-        let (body, observer, shared) = prepare(request, credit, Some(connection), &operation);
+        let (body, shared) = prepare(request, credit, Some(connection), &operation);
         let carrier = Carrier::Connection { reservation, request: complete, head, body: body.begin() };
-        launch(carrier, shared, observer, runtime, operation, hand_over)
+        launch(carrier, shared, runtime, operation, hand_over)
     }
 
     /// Event-driven start through a client.
@@ -70,9 +69,10 @@ impl atls_exchange {
         hand_over: impl FnOnce(*mut atls_exchange) -> Result<()>,
     ) -> Result<()> {
         request.complete()?;
-        let (body, observer, shared) = prepare(request, credit, None, &operation);
+        let (body, shared) = prepare(request, credit, None, &operation);
         let call = Box::new(request.call(body)?);
-        launch(Carrier::Client { client: client.clone(), call }, shared, observer, runtime, operation, hand_over)
+        let turn = client.queue(&call);
+        launch(Carrier::Client { client: client.clone(), call, turn }, shared, runtime, operation, hand_over)
     }
 
     /// Blocking, sent already.
@@ -87,14 +87,14 @@ impl atls_exchange {
         }
     }
 
-    fn blocking(&self) -> Result<&Blocking> {
+    pub(super) fn blocking(&self) -> Result<&Blocking> {
         match &self.mode {
             Mode::Blocking(blocking) => Ok(blocking),
             Mode::Events(_) => Err(Error::new(Status::InvalidState, "the exchange is event-driven")),
         }
     }
 
-    fn outgoing(&self) -> Result<&Arc<Outgoing>> {
+    pub(super) fn outgoing(&self) -> Result<&Arc<Outgoing>> {
         let outgoing = match &self.mode {
             Mode::Events(shared) => &shared.outgoing,
             Mode::Blocking(blocking) => &blocking.outgoing,
@@ -108,10 +108,9 @@ fn prepare(
     credit: Credit,
     connection: Option<Arc<HttpConnection>>,
     operation: &Arc<Operation>,
-) -> (CallBody, Arc<dyn Observer>, Arc<Shared>) {
+) -> (CallBody, Arc<Shared>) {
     let observer = operation.observer();
-    let writable = observer.clone();
-    let body = request.body.begin(Box::new(move || writable.post(Event::Writable, None)));
+    let body = request.body.begin(Box::new(move || observer.post(Event::Writable, None)));
     let shared = Arc::new(Shared {
         credit: Arc::new(credit),
         outgoing: body.outgoing(),
@@ -120,13 +119,12 @@ fn prepare(
         options: request.options.clone(),
         route: OnceLock::new(),
     });
-    (body, observer, shared)
+    (body, shared)
 }
 
 fn launch(
     carrier: Carrier,
     shared: Arc<Shared>,
-    observer: Arc<dyn Observer>,
     runtime: &Arc<atls_runtime>,
     operation: Arc<Operation>,
     hand_over: impl FnOnce(*mut atls_exchange) -> Result<()>,
@@ -134,12 +132,13 @@ fn launch(
     let made = Arc::new(atls_exchange { mode: Mode::Events(shared.clone()) });
     let registration = operation.register(&made, &shared, |shared| shared.cancel.cancel())?;
     hand_over(Arc::into_raw(made).cast_mut())?;
-    runtime.handle().spawn(drive(carrier, shared, observer, registration.begin()));
+    runtime.handle().spawn(drive(carrier, shared, registration.begin()));
     Ok(())
 }
 
 /// Blocking: waits for the response head. A new reference: free it. `timeout_ms` 0 means 60 seconds. Statuses: NULL_ARGUMENT,
-/// INVALID_STATE (event-driven exchange), WOULD_DEADLOCK, TIMED_OUT, CANCELED, and as atls_http_fetch.
+/// INVALID_STATE (event-driven exchange), WOULD_DEADLOCK, TIMED_OUT, CANCELED, AGAIN (the body is to be written once more: atls_exchange_rewind), and
+/// as atls_http_fetch.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn atls_exchange_head(
     exchange: *const atls_exchange,
@@ -156,6 +155,22 @@ pub unsafe extern "C" fn atls_exchange_head(
             state.head.clone().ok_or_else(|| Error::new(Status::Internal, "no response head"))
         })?;
         unsafe { put(head, Arc::into_raw(found).cast_mut(), "head") }
+    })
+}
+
+/// Blocking: the next informational (1xx) head; waits until one is there, or the final head, and then NULL in `*head`. At most 64 are kept until they
+/// are asked for; later ones are forgotten. A new reference: free it. `timeout_ms` 0 means 60 seconds. Statuses: as atls_exchange_head.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn atls_exchange_next_informational(
+    exchange: *const atls_exchange,
+    head: *mut *mut atls_head,
+    timeout_ms: u32,
+    error: *mut *mut atls_error,
+) -> atls_status {
+    guard(error, || {
+        require(head, "head")?;
+        let found = unsafe { share(exchange, "exchange") }?.blocking()?.next_informational(timeout_ms)?;
+        unsafe { put(head, found.map_or(std::ptr::null(), Arc::into_raw).cast_mut(), "head") }
     })
 }
 
@@ -232,59 +247,6 @@ pub unsafe extern "C" fn atls_exchange_trailers(
         let handle = found.map_or(std::ptr::null(), |head| Arc::into_raw(Arc::new(atls_head::new(head))));
         unsafe { put(trailers, handle.cast_mut(), "trailers") }
     })
-}
-
-/// Event-driven: copies all of the bytes for the request body, or answers AGAIN and takes nothing; one WRITABLE event follows each time
-/// it did. Statuses: NULL_ARGUMENT, AGAIN, INVALID_STATE (the body is not a stream; already finished; blocking exchange), or why the
-/// exchange is over.
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn atls_exchange_write(
-    exchange: *const atls_exchange,
-    data: *const u8,
-    len: usize,
-    error: *mut *mut atls_error,
-) -> atls_status {
-    guard(error, || {
-        let data = unsafe { bytes(data, len, "data") }?;
-        let exchange = unsafe { share(exchange, "exchange") }?;
-        if matches!(exchange.mode, Mode::Blocking(_)) {
-            return Err(Error::new(Status::InvalidState, "the exchange is a blocking one"));
-        }
-        exchange.outgoing()?.write(pool::copy(data))
-    })
-}
-
-/// Blocking: sends a piece of the request body; waits until the library has taken all of it. Pieces of several threads go one after the other, in the
-/// order of the calls, and the time covers the wait for those before. `timeout_ms` 0 means 60 seconds. Statuses:
-/// NULL_ARGUMENT, INVALID_STATE (the body is not a stream; already finished; event-driven exchange), WOULD_DEADLOCK, TIMED_OUT (nothing
-/// was taken), CANCELED, or why the exchange is over.
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn atls_exchange_write_all(
-    exchange: *const atls_exchange,
-    data: *const u8,
-    len: usize,
-    timeout_ms: u32,
-    error: *mut *mut atls_error,
-) -> atls_status {
-    guard(error, || {
-        let data = unsafe { bytes(data, len, "data") }?;
-        let exchange = unsafe { share(exchange, "exchange") }?;
-        let (blocking, outgoing) = (exchange.blocking()?, exchange.outgoing()?);
-        let limit = super::limit(timeout_ms, DEFAULT_TIMEOUT);
-        let work = outgoing.write_all(pool::copy(data));
-        blocking.driver.run(limit, Wait::Call("sending"), blocking.cancel.guard(work))
-    })
-}
-
-/// Ends a streamed request body. Where the exchange is over as it should be, which a server can bring about once it has all of an announced
-/// length, there is nothing to do. Statuses: NULL_ARGUMENT, INVALID_STATE (the body is not a stream; already finished), or why the exchange
-/// failed.
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn atls_exchange_finish(
-    exchange: *const atls_exchange,
-    error: *mut *mut atls_error,
-) -> atls_status {
-    guard(error, || unsafe { share(exchange, "exchange") }?.outgoing()?.finish())
 }
 
 /// Event-driven: lets `bytes` more of the response body be received. Adds up, saturating. Statuses: NULL_ARGUMENT, INVALID_STATE

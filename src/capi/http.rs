@@ -168,16 +168,37 @@ pub unsafe extern "C" fn atls_http_fetch(
     exchange: *mut *mut atls_exchange,
     error: *mut *mut atls_error,
 ) -> atls_status {
-    guard(error, || {
-        require(exchange, "exchange")?;
-        let http = &*unsafe { share(http, "http") }?;
-        let request = unsafe { borrow(request, "request") }?;
-        let Mode::Blocking { driver, connection } = &http.mode else {
-            return Err(Error::new(Status::InvalidState, "the connection is event-driven"));
-        };
-        let made = atls_exchange::sent(Blocking::on_connection(driver, connection, request)?);
-        unsafe { put(exchange, made, "exchange") }
-    })
+    guard(error, || unsafe { fetch(http, request, exchange, true) })
+}
+
+/// Blocking: as atls_http_fetch, but returns at once. The exchange goes on while a thread is in a blocking call on it or on this connection; another
+/// thread can cancel what waits. Statuses: as atls_http_start, and WOULD_DEADLOCK.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn atls_http_begin(
+    http: *const atls_http,
+    request: *const atls_request,
+    exchange: *mut *mut atls_exchange,
+    error: *mut *mut atls_error,
+) -> atls_status {
+    guard(error, || unsafe { fetch(http, request, exchange, false) })
+}
+
+/// # Safety
+/// As atls_http_fetch.
+unsafe fn fetch(
+    http: *const atls_http,
+    request: *const atls_request,
+    exchange: *mut *mut atls_exchange,
+    waits: bool,
+) -> Result<()> {
+    require(exchange, "exchange")?;
+    let http = &*unsafe { share(http, "http") }?;
+    let request = unsafe { borrow(request, "request") }?;
+    let Mode::Blocking { driver, connection } = &http.mode else {
+        return Err(Error::new(Status::InvalidState, "the connection is event-driven"));
+    };
+    let made = atls_exchange::sent(Blocking::on_connection(driver, connection, request, waits)?);
+    unsafe { put(exchange, made, "exchange") }
 }
 
 /// Closes the connection; an exchange under way fails. Event-driven: CLOSED follows, with CANCELED. Statuses: NULL_ARGUMENT.

@@ -25,6 +25,7 @@ pub mod error;
 pub mod event;
 pub mod evidence;
 pub mod exchange;
+pub mod exchange_body;
 pub mod exchange_route;
 pub mod form;
 mod gate;

@@ -14,10 +14,10 @@ use super::status::atls_status;
 use crate::connect::Login;
 use crate::connect::auth::Scheme;
 use crate::error::{Error, Result, Status};
-use crate::http::client::{Call, CallBody};
+use crate::http::call::{Call, CallBody};
 use crate::http::location::credentials;
 use crate::http::options::Options;
-use crate::http::{Location, Request};
+use crate::http::{Location, Request, check_host};
 
 /// A request: method, path, host, header lines in the caller's order and case, body. A builder: one thread at a time; copied when
 /// used, and may be used again.
@@ -46,6 +46,7 @@ pub unsafe extern "C" fn atls_request_new(
             method: unsafe { text(method, "method") }?.to_owned(),
             path: unsafe { text(path, "path") }?.to_owned(),
             host: unsafe { text(host, "host") }?.to_owned(),
+            host_line: None,
             absolute: false,
             headers: Vec::new(),
         };
@@ -70,7 +71,7 @@ pub unsafe extern "C" fn atls_request_new_url(
         let url = unsafe { text(url, "url") }?;
         let location = Location::parse(url)?;
         let (path, host) = (location.path.clone(), location.authority.clone());
-        let described = Request { method, path, host, absolute: false, headers: Vec::new() };
+        let described = Request { method, path, host, host_line: None, absolute: false, headers: Vec::new() };
         let mut made = atls_request::new(described, Some(location));
         if let Some((user, password)) = credentials(url) {
             made.options_mut().login = Some(Login::new(&user, &password, Scheme::Basic)?);
@@ -83,6 +84,23 @@ pub unsafe extern "C" fn atls_request_new_url(
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn atls_request_free(request: *mut atls_request) {
     guard_free(|| unsafe { destroy(request) });
+}
+
+/// What the Host line says in place of the URL's host and port, for a server that is reached by another name than it goes by. Certificate, policy,
+/// cookies and the choice of a connection go by the URL all the same, and a redirect's request has the Host of where it leads. Statuses: NULL_ARGUMENT,
+/// INVALID_UTF8, INVALID_ARGUMENT.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn atls_request_set_host(
+    request: *mut atls_request,
+    host: *const c_char,
+    error: *mut *mut atls_error,
+) -> atls_status {
+    guard(error, || {
+        let host = unsafe { text(host, "host") }?;
+        check_host(host)?;
+        unsafe { borrow_mut(request, "request") }?.request_mut().host_line = Some(host.to_owned());
+        Ok(())
+    })
 }
 
 /// Adds a header line. Host, Transfer-Encoding, Upgrade and Trailer are the library's to set; Content-Length may be given if it is

@@ -16,7 +16,7 @@ use crate::attest::hash::hex;
 use crate::blocking::mark_thread;
 use crate::error::{Error, Result, Status};
 use crate::flow::Outgoing;
-use crate::http::client::CallBody;
+use crate::http::call::CallBody;
 use crate::http::form::{self, Field};
 use crate::http::{Source, check_header};
 use crate::random::random;
@@ -24,7 +24,7 @@ use crate::random::random;
 #[derive(Clone)]
 pub(crate) enum Body {
     Full(Bytes),
-    Stream(Option<u64>),
+    Stream { length: Option<u64>, may_rewind: bool },
     Source(Arc<HostSource>, Option<u64>),
     Form(Vec<Field>, String),
 }
@@ -33,8 +33,10 @@ impl Body {
     pub(crate) fn length(&self) -> Result<Option<u64>> {
         match self {
             Body::Full(data) => Ok(Some(data.len() as u64)),
-            Body::Stream(Some(0)) => Err(Error::new(Status::InvalidArgument, "a streamed body of length 0")),
-            Body::Stream(length) | Body::Source(_, length) => Ok(*length),
+            Body::Stream { length: Some(0), .. } => {
+                Err(Error::new(Status::InvalidArgument, "a streamed body of length 0"))
+            }
+            Body::Stream { length, .. } | Body::Source(_, length) => Ok(*length),
             Body::Form(fields, boundary) => Ok(Some(form::length(fields, boundary))),
         }
     }
@@ -43,7 +45,13 @@ impl Body {
     pub(crate) fn begin(&self, on_writable: Box<dyn Fn() + Send + Sync>) -> CallBody {
         match self {
             Body::Full(data) => CallBody::Full(data.clone()),
-            Body::Stream(length) => CallBody::Stream(Arc::new(Outgoing::new(on_writable)), *length),
+            Body::Stream { length, may_rewind } => {
+                let outgoing = Outgoing::new(on_writable);
+                if *may_rewind {
+                    outgoing.allow_rewind();
+                }
+                CallBody::Stream(Arc::new(outgoing), *length)
+            }
             Body::Source(source, length) => CallBody::Source(source.clone(), *length),
             Body::Form(fields, boundary) => CallBody::Full(form::body(fields, boundary).into()),
         }
@@ -172,7 +180,27 @@ pub unsafe extern "C" fn atls_request_set_body_stream(
     length: u64,
     error: *mut *mut atls_error,
 ) -> atls_status {
-    guard(error, || unsafe { replace(request, Body::Stream((length != ATLS_LENGTH_UNKNOWN).then_some(length))) })
+    let length = (length != ATLS_LENGTH_UNKNOWN).then_some(length);
+    guard(error, || unsafe { replace(request, Body::Stream { length, may_rewind: false }) })
+}
+
+/// The streamed body can be written once more, for a redirect (307, 308) or an answer to a challenge. The host is then asked to: by ATLS_EVENT_REWIND, or
+/// with blocking handles by AGAIN with the detail ATLS_DETAIL_REWIND from atls_exchange_write_all, atls_exchange_finish and atls_exchange_head. Nothing
+/// is taken until it has called atls_exchange_rewind; then it writes from the beginning. Statuses: NULL_ARGUMENT, INVALID_STATE (the body is not a
+/// stream).
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn atls_request_set_body_rewind(
+    request: *mut atls_request,
+    may_rewind: bool,
+    error: *mut *mut atls_error,
+) -> atls_status {
+    guard(error, || match &mut unsafe { borrow_mut(request, "request") }?.body {
+        Body::Stream { may_rewind: place, .. } => {
+            *place = may_rewind;
+            Ok(())
+        }
+        _ => Err(Error::new(Status::InvalidState, "the request's body is not a stream")),
+    })
 }
 
 /// The body comes from `source`, which is copied: `length` bytes, or ATLS_LENGTH_UNKNOWN. Exchanges made with this request share it: one at a

@@ -12,6 +12,7 @@ use super::request::atls_request;
 use super::status::atls_status;
 use crate::connect::Login;
 use crate::error::{Error, Status};
+use crate::http::options::HeadLimits;
 use crate::http::text::http_date;
 
 /// Until the response head, where the request says nothing else.
@@ -158,7 +159,7 @@ pub unsafe extern "C" fn atls_request_set_decode(
     })
 }
 
-/// Bytes of the response body, decoded, beyond which the exchange fails with BODY_TOO_LARGE; UINT64_MAX, the default, is no limit. Statuses:
+/// Bytes of the response body that is shown, decoded, beyond which the exchange fails with BODY_TOO_LARGE; UINT64_MAX, the default, is no limit. Statuses:
 /// NULL_ARGUMENT.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn atls_request_set_max_body(
@@ -168,6 +169,34 @@ pub unsafe extern "C" fn atls_request_set_max_body(
 ) -> atls_status {
     guard(error, || {
         unsafe { borrow_mut(request, "request") }?.options_mut().max_body = bytes;
+        Ok(())
+    })
+}
+
+/// What a response may have before its body, or the exchange fails with HTTP_PROTOCOL: bytes and lines of each head (at most and by default 262144 and
+/// 256), and informational (1xx) heads, 64 by default, which together may not have more bytes than one head. 0 is the default; UINT32_MAX
+/// `informational` heads are as many as fit. Statuses: NULL_ARGUMENT, INVALID_ARGUMENT.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn atls_request_set_head_limits(
+    request: *mut atls_request,
+    bytes: u32,
+    lines: u32,
+    informational: u32,
+    error: *mut *mut atls_error,
+) -> atls_status {
+    guard(error, || {
+        let options = unsafe { borrow_mut(request, "request") }?.options_mut();
+        let (default, most) = (HeadLimits::default(), HeadLimits::MOST);
+        let chosen = |what, given: u32, default: usize, most: usize| match given as usize {
+            0 => Ok(default),
+            some if some <= most => Ok(some),
+            more => Err(Error::new(Status::InvalidArgument, format!("{what} is {more}, at most {most} are possible"))),
+        };
+        options.head = HeadLimits {
+            bytes: chosen("bytes", bytes, default.bytes, most.bytes)?,
+            lines: chosen("lines", lines, default.lines, most.lines)?,
+            informational: if informational == 0 { default.informational } else { informational },
+        };
         Ok(())
     })
 }

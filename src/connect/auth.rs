@@ -81,6 +81,17 @@ impl Login {
     }
 }
 
+/// Whether a digest's answer was refused only because its nonce has grown old (RFC 7616 section 3.3).
+pub fn is_stale<'a>(challenges: impl Iterator<Item = &'a [u8]>) -> bool {
+    let stale = |(name, value): &(&str, http_auth::ParamValue<'_>)| {
+        name.eq_ignore_ascii_case("stale") && value.to_unescaped().eq_ignore_ascii_case("true")
+    };
+    challenges.filter_map(|field| std::str::from_utf8(field).ok()).any(|text| {
+        let mut parsed = ChallengeParser::new(text).map_while(|challenge| challenge.ok());
+        parsed.any(|challenge| challenge.scheme.eq_ignore_ascii_case("digest") && challenge.params.iter().any(stale))
+    })
+}
+
 /// `user:password`, both in Unicode's composed form, in base64 after `Basic ` (RFC 7617). Nothing where the user has a colon, which would
 /// move the border, or either a control character.
 pub fn basic_credentials(user: &str, password: &str) -> Option<String> {
@@ -111,6 +122,17 @@ mod tests {
         }
         let new = answer("Digest realm=\"r\", qop=\"auth, auth-int\", algorithm=SHA-256, nonce=\"n\"").unwrap();
         assert!(new.contains("nc=00000001") && new.contains("SHA-256"), "{new}");
+    }
+
+    #[test]
+    fn only_a_digest_that_says_so_is_stale() {
+        let stale = |field: &str| is_stale([field.as_bytes()].into_iter());
+        assert!(stale("Basic realm=\"x\", Digest realm=\"r\", nonce=\"n\", stale=TRUE"));
+        assert!(stale("Digest realm=\"r\", nonce=\"n\", stale=\"true\""));
+        for fresh in ["Digest realm=\"r\", nonce=\"stale=true\"", "Digest nonce=\"n\", stale=false", "Other stale=true"]
+        {
+            assert!(!stale(fresh), "{fresh}");
+        }
     }
 
     #[test]

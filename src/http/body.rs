@@ -3,7 +3,7 @@
 
 use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, OnceLock};
+use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, Waker, ready};
 
 use bytes::Bytes;
@@ -41,8 +41,9 @@ pub struct Progress {
     held: AtomicBool,
     waiting: Mutex<Option<Waker>>,
     complete: AtomicBool,
-    /// What was wrong with an informational response.
-    fault: OnceLock<Error>,
+    /// No more of it goes out, though it is not complete; the answer may still come.
+    stopped: AtomicBool,
+    outgoing: Option<Arc<Outgoing>>,
 }
 
 impl Progress {
@@ -62,12 +63,12 @@ impl Progress {
         self.held.load(Ordering::Acquire)
     }
 
-    pub fn fail(&self, error: Error) {
-        let _ = self.fault.set(error);
-    }
-
-    pub fn failed(&self) -> Option<Error> {
-        self.fault.get().cloned()
+    /// Sends no more of it: nobody at the other end reads on. Who writes it is told.
+    pub fn stop(&self) {
+        self.stopped.store(true, Ordering::Release);
+        if let Some(outgoing) = &self.outgoing {
+            outgoing.nobody_reads();
+        }
     }
 
     /// Whether hyper has taken all of it.
@@ -87,8 +88,11 @@ impl Progress {
 
 impl RequestBody {
     fn new(kind: Kind, length: Option<u64>) -> RequestBody {
-        let progress = Progress::default();
-        progress.complete.store(length == Some(0), Ordering::Relaxed);
+        let outgoing = match &kind {
+            Kind::Stream(pieces) => Some(pieces.clone()),
+            _ => None,
+        };
+        let progress = Progress { complete: AtomicBool::new(length == Some(0)), outgoing, ..Progress::default() };
         RequestBody { kind, length, sent: 0, progress: Arc::new(progress) }
     }
 
@@ -98,6 +102,7 @@ impl RequestBody {
     }
 
     pub fn stream(pieces: Arc<Outgoing>, length: Option<u64>) -> RequestBody {
+        pieces.is_read();
         RequestBody::new(Kind::Stream(pieces), length)
     }
 
@@ -137,6 +142,10 @@ impl Body for RequestBody {
 
     fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>>>> {
         ready!(self.progress.poll_held(cx));
+        if self.progress.stopped.load(Ordering::Acquire) {
+            // hyper is to read on, and does so until the connection ends.
+            return Poll::Pending;
+        }
         let piece = match ready!(self.poll_piece(cx)) {
             Ok(piece) => piece,
             Err(error) => return Poll::Ready(Some(Err(error))),
@@ -165,6 +174,14 @@ impl Body for RequestBody {
         match self.length {
             Some(length) => SizeHint::with_exact(length),
             None => SizeHint::default(),
+        }
+    }
+}
+
+impl Drop for RequestBody {
+    fn drop(&mut self) {
+        if !self.progress.is_complete() {
+            self.progress.stop();
         }
     }
 }

@@ -5,20 +5,19 @@ use std::ffi::CString;
 use std::sync::{Arc, OnceLock, RwLock};
 use std::time::{Duration, Instant};
 
-use bytes::Bytes;
-
-use super::body::Source;
+use super::call::{Call, CallBody, Next};
 use super::cookies::Jar;
 use super::location::{HostPattern, Location};
-use super::options::Options;
 use super::pool::{Key, Lease, Pool};
-use super::{Exchange, Head, HttpConnection, Request, RequestBody, exchange, redirect};
+use super::turns::Waiting;
+use super::{Exchange, Head, HttpConnection, News, Request, Tell, exchange, redirect};
 use crate::attest::{Policy, Verdict};
 use crate::collateral::Verifier;
+use crate::connect::auth::is_stale;
 use crate::connect::{Connector, Target};
 use crate::deadline::{Wait, within};
 use crate::error::{Error, Result, Status};
-use crate::flow::Outgoing;
+use crate::log;
 
 /// Bytes of the body of an answer that is not shown which are read to keep the connection.
 const DRAINED: usize = 64 << 10;
@@ -31,26 +30,6 @@ pub struct Client {
     pub verifier: Arc<Verifier>,
     pub policies: RwLock<Vec<(HostPattern, Arc<Policy>)>>,
     pub cookies: Jar,
-}
-
-/// A request on its way through redirects.
-#[derive(Clone)]
-pub struct Call {
-    pub request: Arc<Request>,
-    pub location: Location,
-    pub body: CallBody,
-    pub options: Arc<Options>,
-    /// The answer to a challenge for who we are, and to a proxy's.
-    pub authorization: Option<String>,
-    pub proxy_authorization: Option<String>,
-}
-
-#[derive(Clone)]
-pub enum CallBody {
-    Full(Bytes),
-    /// Cannot be sent twice.
-    Stream(Arc<Outgoing>, Option<u64>),
-    Source(Arc<dyn Source>, Option<u64>),
 }
 
 /// How the response came about.
@@ -82,8 +61,6 @@ struct Hop {
     head: Vec<u8>,
 }
 
-type Informational = Arc<dyn Fn(Head) + Send + Sync>;
-
 impl Client {
     /// The policy for a host in normal form: the closest pattern's, or the connector's own, or the client's. Errors: PolicyRequired.
     fn covered(&self, location: &Location, connector: &Connector) -> Result<Option<Arc<Policy>>> {
@@ -105,69 +82,107 @@ impl Client {
         }
     }
 
-    /// Sends the request and follows redirects, until a response head is there that is to be shown. Must run on the runtime on which the
-    /// pool's connections live.
-    pub async fn fetch(&self, mut call: Call, informational: Informational) -> Result<(Exchange, Route)> {
+    /// Takes a place in the queue for a turn.
+    pub fn queue(&self, call: &Call) -> Waiting {
+        self.pool.queue((call.location.host.clone(), call.location.port))
+    }
+
+    /// Sends the request, when its turn has come, and follows redirects, until a response head is there that is to be shown. Must run on the
+    /// runtime on which the pool's connections live.
+    pub async fn fetch(&self, mut call: Call, turn: Waiting, tell: &Tell<'_>) -> Result<(Exchange, Route)> {
         let (start, total) = (Instant::now(), Arc::new(OnceLock::new()));
-        let mut followed = 0;
+        let (mut followed, mut turn) = (0, Some(turn));
         loop {
-            let (mut answer, mut route) = self.hop(&call, &informational).await?;
+            let waiting = turn.take().unwrap_or_else(|| self.queue(&call));
+            let (mut answer, mut route) = self.hop(&call, waiting, tell).await?;
             self.cookies.store(&answer.head, &call.location);
-            let next = match self.answer_challenge(&call, &answer.head) {
-                Some(next) => next,
-                None => match redirect::next(&call, &answer.head, route.verdict().is_some())? {
-                    Some(next) => {
-                        followed += 1;
-                        next
-                    }
-                    None => {
-                        (route.redirects, route.total) = (followed, total.clone());
-                        answer.when_over(move || {
-                            let _ = total.set(start.elapsed());
-                        });
-                        return Ok((answer, route));
-                    }
-                },
-            };
-            drain(&mut answer).await;
-            drop(answer);
-            call = next;
+            let kept = answer.kept_the_body();
+            if let Some(next) = self.next(&call, &answer.head, route.verdict().is_some())?
+                && (!next.again || kept || call.body.begins_anew(tell).await)
+            {
+                followed += u32::from(next.followed);
+                drain(&mut answer).await;
+                drop(answer);
+                call = next.call;
+                continue;
+            }
+            (route.redirects, route.total) = (followed, total.clone());
+            answer.show(&call.options)?;
+            answer.when_over(move || {
+                let _ = total.set(start.elapsed());
+            });
+            return Ok((answer, route));
         }
     }
 
+    /// What this answer leads to, if not to the caller.
+    fn next(&self, call: &Call, head: &Head, attested: bool) -> Result<Option<Next>> {
+        let place = || log::place(&call.location.host, call.location.port);
+        if let Some(next) = self.answer_challenge(call, head) {
+            log::emit(log::DEBUG, || {
+                format!("redirect: {}: response {}, which is answered with a login", place(), head.status)
+            });
+            return Ok(Some(Next { call: next, again: true, followed: false }));
+        }
+        if head.status == 417 && call.options.expect.is_some() {
+            log::emit(log::DEBUG, || format!("redirect: {}: response 417, once more without Expect", place()));
+            let mut next = call.clone();
+            Arc::make_mut(&mut next.options).expect = None;
+            return Ok(Some(Next { call: next, again: true, followed: false }));
+        }
+        let next = redirect::next(call, head, attested)?;
+        if let Some(next) = &next {
+            let to = &next.call.location;
+            let to = || log::place(&to.host, to.port);
+            log::emit(log::DEBUG, || format!("redirect: {}: response {}, on to {}", place(), head.status, to()));
+        }
+        Ok(next)
+    }
+
     /// One request and its response, on a connection that waits or a new one.
-    async fn hop(&self, call: &Call, informational: &Informational) -> Result<(Exchange, Route)> {
+    async fn hop(&self, call: &Call, turn: Waiting, tell: &Tell<'_>) -> Result<(Exchange, Route)> {
         let hop = self.prepare(call)?;
         let deadlines = &call.options.deadlines;
         let start = Instant::now();
-        let slot = within(deadlines.queue, Wait::Turn, self.pool.slot()).await?;
+        let turn = within(deadlines.queue, Wait::Turn, turn.turn()).await?;
         let queue = start.elapsed();
-        let mut slot = Some(slot);
+        let mut turn = Some(turn);
         let mut may_reuse = true;
         loop {
             let waiting = if may_reuse { self.waiting(&hop.key).await } else { None };
             let reused = waiting.is_some();
+            let which = if reused { "a connection that waited" } else { "a new connection" };
+            log::emit(log::DEBUG, || format!("pool: {}: {which}", hop.key.shown()));
             let mut lease = match waiting {
                 Some(lease) => lease,
                 None => {
-                    let target = self.target(&hop.key)?;
-                    let opened = within(deadlines.connect, Wait::Connecting, open(&target)).await?;
+                    let mut target = self.target(&hop.key)?;
+                    // The phase that is on when it passes is in the error.
+                    target.timeouts = target.timeouts.and(deadlines.connect);
+                    self.pool.make_room(&hop.key);
+                    let opened = open(&target).await?;
                     Lease::new(self.pool.clone(), hop.key.clone(), opened, Instant::now())
                 }
             };
-            lease.slot = slot.take();
+            lease.turn = turn.take();
+            if call.body.outgoing().is_some() {
+                tell(News::Connected).await;
+            }
             let start = Instant::now();
-            match send(&hop, call, &lease, informational).await {
+            match send(&hop, call, &lease, tell).await {
                 Ok(mut answer) => {
                     let connection = lease.connection.clone();
                     answer.when_over(move || lease.give_back());
-                    let url = CString::new(call.location.as_str()).unwrap_or_default();
+                    let url = CString::new(call.location.on_the_wire()).unwrap_or_default();
                     let (first_byte, total) = (start.elapsed(), Arc::default());
                     return Ok((answer, Route { url, redirects: 0, reused, connection, queue, first_byte, total }));
                 }
                 // The server may close a connection that waits at any time. Once more, on a new one, and only where twice is as good as once.
                 Err(error) if reused && call.is_idempotent() && was_stale(&error) && call.body.rewind() => {
-                    slot = lease.slot.take();
+                    log::emit(log::DEBUG, || {
+                        format!("pool: {}: once more, for {}", hop.key.shown(), log::reason(&error))
+                    });
+                    turn = lease.turn.take();
                     may_reuse = false;
                 }
                 Err(error) => return Err(error),
@@ -230,11 +245,13 @@ impl Client {
     fn answer_challenge(&self, call: &Call, head: &Head) -> Option<Call> {
         let connector = call.options.connector.as_ref().unwrap_or(&self.connector);
         let absolute;
+        // An answer that was right, to a question that has grown old, is asked for once more (RFC 7616 section 3.3).
+        let asks = |given: &Option<String>, field| given.is_none() || !call.answered_anew && is_stale(head.all(field));
         let (login, field, path) = match head.status {
-            401 if call.authorization.is_none() => {
+            401 if asks(&call.authorization, "www-authenticate") => {
                 (call.options.login.as_ref()?, "www-authenticate", &call.request.path)
             }
-            407 if call.proxy_authorization.is_none() && call.location.plain => {
+            407 if asks(&call.proxy_authorization, "proxy-authenticate") && call.location.plain => {
                 absolute = format!("http://{}{}", call.location.authority, call.request.path);
                 (connector.settings.proxy.as_ref()?.login()?, "proxy-authenticate", &absolute)
             }
@@ -245,10 +262,9 @@ impl Client {
             _ => None,
         };
         let answer = login.answer(head.all(field), &call.request.method, path, body)?;
-        if !call.body.rewind() {
-            return None;
-        }
         let mut next = call.clone();
+        let given = if head.status == 401 { &call.authorization } else { &call.proxy_authorization };
+        next.answered_anew |= given.is_some();
         match head.status {
             401 => next.authorization = Some(answer),
             _ => next.proxy_authorization = Some(answer),
@@ -257,55 +273,9 @@ impl Client {
     }
 }
 
-async fn send(hop: &Hop, call: &Call, lease: &Lease, informational: &Informational) -> Result<Exchange> {
-    let (reservation, tell) = (lease.connection.reserve()?, informational.clone());
+async fn send(hop: &Hop, call: &Call, lease: &Lease, tell: &Tell<'_>) -> Result<Exchange> {
     let (head, body) = (hop.head.clone(), call.body.begin());
-    exchange(reservation, &hop.request, head, body, &call.options, move |head| tell(head)).await
-}
-
-impl Call {
-    pub fn new(request: Arc<Request>, location: Location, body: CallBody, options: Arc<Options>) -> Call {
-        Call { request, location, body, options, authorization: None, proxy_authorization: None }
-    }
-
-    /// RFC 9110 section 9.2.2.
-    fn is_idempotent(&self) -> bool {
-        matches!(&*self.request.method, "GET" | "HEAD" | "OPTIONS" | "TRACE" | "PUT" | "DELETE")
-    }
-}
-
-impl CallBody {
-    /// Where the host writes to.
-    pub fn outgoing(&self) -> Option<Arc<Outgoing>> {
-        match self {
-            CallBody::Full(_) | CallBody::Source(..) => None,
-            CallBody::Stream(pieces, _) => Some(pieces.clone()),
-        }
-    }
-
-    pub fn length(&self) -> Option<u64> {
-        match self {
-            CallBody::Full(data) => Some(data.len() as u64),
-            CallBody::Stream(_, length) | CallBody::Source(_, length) => *length,
-        }
-    }
-
-    pub fn begin(&self) -> RequestBody {
-        match self {
-            CallBody::Full(data) => RequestBody::full(data.clone()),
-            CallBody::Stream(pieces, length) => RequestBody::stream(pieces.clone(), *length),
-            CallBody::Source(source, length) => RequestBody::source(source.clone(), *length),
-        }
-    }
-
-    /// Makes it ready to be sent once more; false where that cannot be.
-    pub fn rewind(&self) -> bool {
-        match self {
-            CallBody::Full(_) => true,
-            CallBody::Stream(..) => false,
-            CallBody::Source(source, _) => source.rewind(),
-        }
-    }
+    exchange(lease.connection.reserve()?, &hop.request, head, body, &call.options, tell).await
 }
 
 fn was_stale(error: &Error) -> bool {

@@ -3,14 +3,18 @@
 use std::sync::{Arc, OnceLock};
 
 use bytes::{Bytes, BytesMut};
+use futures_util::FutureExt;
 
-use super::client::{Call, Client, Route};
-use super::connection::{Exchange, Reservation, exchange};
+use super::call::Call;
+use super::client::{Client, Route};
+use super::connection::Reservation;
+use super::exchange::{Exchange, News, exchange};
 use super::options::Options;
+use super::turns::Waiting;
 use super::{HttpConnection, Request, RequestBody};
 use crate::deadline::{Wait, within};
 use crate::error::Result;
-use crate::events::{Event, Observer, Outlet};
+use crate::events::{Event, Outlet};
 use crate::flow::{Cancel, Credit, Outgoing};
 
 /// What the host and the driving task share.
@@ -38,13 +42,14 @@ pub enum Carrier {
     Client {
         client: Arc<Client>,
         call: Box<Call>,
+        turn: Waiting,
     },
 }
 
 /// Runs the exchange to its end. Posts exactly one `Closed`.
-pub async fn drive(carrier: Carrier, shared: Arc<Shared>, observer: Arc<dyn Observer>, outlet: Outlet) {
+pub async fn drive(carrier: Carrier, shared: Arc<Shared>, outlet: Outlet) {
     let ended = {
-        let work = Box::pin(run(carrier, &shared, observer, &outlet));
+        let work = Box::pin(run(carrier, &shared, &outlet));
         let work = within(shared.options.deadlines.total, Wait::Exchange, work);
         shared.cancel.guard(work).await.err()
     };
@@ -61,25 +66,27 @@ pub async fn drive(carrier: Carrier, shared: Arc<Shared>, observer: Arc<dyn Obse
     outlet.close(ended);
 }
 
-async fn run(carrier: Carrier, shared: &Shared, observer: Arc<dyn Observer>, outlet: &Outlet) -> Result<()> {
-    if let Some(outgoing) = &shared.outgoing {
-        outgoing.open();
-        outgoing.announce_open();
-    }
-    let informational = move |head| observer.post(Event::Informational(head), None);
+async fn run(carrier: Carrier, shared: &Shared, outlet: &Outlet) -> Result<()> {
+    let tell = |news| async move { tell(news, shared, outlet).await }.boxed();
     let mut answer = match carrier {
         Carrier::Connection { reservation, request, head, body } => {
-            let answered = exchange(reservation, &request, head, body, &shared.options, informational);
-            within(shared.options.deadlines.head, Wait::Head, answered).await?
+            open(shared);
+            let answered = exchange(reservation, &request, head, body, &shared.options, &tell);
+            let mut answer = within(shared.options.deadlines.head, Wait::Head, answered).await?;
+            answer.show(&shared.options)?;
+            answer
         }
-        Carrier::Client { client, call } => {
+        Carrier::Client { client, call, turn } => {
             // Boxed: a request on one connection should not have the size of a client's.
-            let answered = Box::pin(client.fetch(*call, Arc::new(informational)));
+            let answered = Box::pin(client.fetch(*call, turn, &tell));
             let (answer, route) = within(shared.options.deadlines.head, Wait::Head, answered).await?;
             let _ = shared.route.set(route);
             answer
         }
     };
+    if let Some(outgoing) = &shared.outgoing {
+        outgoing.answered();
+    }
     outlet.post(Event::Head(std::mem::take(&mut answer.head))).await;
     match shared.options.buffered {
         true => collect(&mut answer, shared, outlet).await?,
@@ -90,6 +97,27 @@ async fn run(carrier: Carrier, shared: &Shared, observer: Arc<dyn Observer>, out
     }
     outlet.post(Event::End).await;
     Ok(())
+}
+
+fn open(shared: &Shared) {
+    if let Some(outgoing) = &shared.outgoing {
+        outgoing.open();
+        outgoing.announce_open();
+    }
+}
+
+async fn tell(news: News, shared: &Shared, outlet: &Outlet) {
+    match news {
+        News::Connected => {
+            let first = shared.outgoing.as_ref().is_some_and(|outgoing| !outgoing.is_open());
+            if first {
+                outlet.post(Event::Connected).await;
+                open(shared);
+            }
+        }
+        News::Informational(head) => outlet.post(Event::Informational(head)).await,
+        News::Rewind => outlet.post(Event::Rewind).await,
+    }
 }
 
 async fn receive(answer: &mut Exchange, shared: &Shared, outlet: &Outlet) -> Result<()> {

@@ -1,6 +1,7 @@
 //! What is wrong with a response: the framing that hyper forgives and we do not, and what hyper's errors mean.
 
 use super::head::Head;
+use super::options::HeadLimits;
 use crate::error::{Detail, Error, Phase, Result, Status, chain};
 
 /// Framing that two readers could read in two ways (RFC 9112 section 6).
@@ -97,6 +98,22 @@ fn detail_of(received: &[u8]) -> Detail {
             check_framing(&head).err().map_or(Detail::BadHeader, |error| error.detail)
         }
     }
+}
+
+pub fn too_large(limits: &HeadLimits) -> Error {
+    let message = format!("a response head of more than {} bytes or {} lines", limits.bytes, limits.lines);
+    protocol(message).detail(Detail::HeadTooLarge)
+}
+
+pub fn too_many(limits: &HeadLimits) -> Error {
+    let (most, bytes) = (limits.informational, limits.bytes);
+    let message = format!("more than {most} informational responses to one request, or {bytes} bytes of them");
+    protocol(message).detail(Detail::TooManyInformational)
+}
+
+/// A switch of protocols that nobody asked for.
+pub fn unasked_upgrade() -> Error {
+    protocol("response 101: no upgrade was asked for".into()).http_status(101).detail(Detail::UnaskedUpgrade)
 }
 
 fn protocol(message: String) -> Error {

@@ -92,6 +92,8 @@ pub struct Request {
     /// Origin form: path and query, as they go on the wire.
     pub path: String,
     pub host: String,
+    /// What the `Host` line says in place of it.
+    pub host_line: Option<String>,
     /// The target is written with scheme and host, for a proxy.
     pub absolute: bool,
     pub headers: Vec<(String, Vec<u8>)>,
@@ -104,7 +106,8 @@ impl Request {
         self.check()?;
         let mut head = Vec::with_capacity(256);
         let origin = if self.absolute { ["http://", &self.host] } else { ["", ""] };
-        let line = [&self.method, " ", origin[0], origin[1], &self.path, " HTTP/1.1\r\nHost: ", &self.host, "\r\n"];
+        let host = self.host_line.as_ref().unwrap_or(&self.host);
+        let line = [&self.method, " ", origin[0], origin[1], &self.path, " HTTP/1.1\r\nHost: ", host, "\r\n"];
         for part in line {
             head.extend_from_slice(part.as_bytes());
         }
@@ -161,14 +164,18 @@ impl Request {
                 format!("path \"{shown}\" must begin with / and hold no blanks"),
             ));
         }
-        if self.host.is_empty() || !clean(&self.host) || self.host.contains(['/', '@', ',']) {
-            return Err(Error::new(
-                Status::InvalidArgument,
-                format!("host \"{}\" is not one", self.host.escape_debug()),
-            ));
-        }
-        Ok(())
+        [Some(&self.host), self.host_line.as_ref()].into_iter().flatten().try_for_each(|host| check_host(host))
     }
+}
+
+/// What may stand in a `Host` line. Errors: InvalidArgument.
+pub fn check_host(host: &str) -> Result<()> {
+    let clean = host.bytes().all(|byte| byte > b' ' && byte != 0x7f);
+    if host.is_empty() || !clean || host.contains(['/', '@', ',', '?', '#', '\\']) {
+        let message = format!("host \"{}\" is not one", host.escape_debug());
+        return Err(Error::new(Status::InvalidArgument, message));
+    }
+    Ok(())
 }
 
 /// A field line that a host may send (RFC 9110 section 5): nothing that could end the line or the head, or frame the body twice.
@@ -216,6 +223,7 @@ mod tests {
             method: "POST".into(),
             path: "/p?q".into(),
             host: "h".into(),
+            host_line: None,
             absolute: false,
             headers: headers.iter().map(pair).collect(),
         }

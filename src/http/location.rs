@@ -77,7 +77,10 @@ impl Location {
         if text.bytes().any(|b| b < b' ' || b == 0x7f || b == b'\\') {
             return Err(bad("a control character or a backslash"));
         }
-        let url = self.url.join(text).map_err(|error| bad(&error.to_string()))?;
+        let mut url = self.url.join(text).map_err(|error| bad(&error.to_string()))?;
+        if url.fragment().is_none() {
+            url.set_fragment(self.url.fragment());
+        }
         let query = url.query().map_or(String::new(), |query| format!("?{query}"));
         let path = format!("{}{query}", url.path());
         Location::new(url, path)
@@ -90,6 +93,13 @@ impl Location {
     /// For cookies.
     pub fn url(&self) -> &Url {
         &self.url
+    }
+
+    /// The URL as the request shows it to the server, and the fragment, which it does not.
+    pub fn on_the_wire(&self) -> String {
+        let scheme = if self.plain { "http" } else { "https" };
+        let fragment = self.url.fragment().map_or(String::new(), |fragment| format!("#{fragment}"));
+        format!("{scheme}://{}{}{fragment}", self.authority, self.path)
     }
 
     /// The URL, for people and logs.
@@ -217,6 +227,17 @@ mod tests {
             let found = here.join(reference.as_bytes()).unwrap();
             assert_eq!((&*found.host, found.port, &*found.path), (host, port, path), "{reference}");
             assert_eq!(found.same_origin(&here), host == "a.example" && port == 8443);
+        }
+        let here = Location::parse("https://a.example/a/../b?%7e#f").unwrap();
+        assert_eq!(here.on_the_wire(), "https://a.example/a/../b?%7e#f");
+        // RFC 9110 section 10.2.2.
+        for (reference, url) in [
+            ("/n", "https://a.example/n#f"),
+            ("/n#g", "https://a.example/n#g"),
+            ("//b.example:81/#", "https://b.example:81/#"),
+            ("http://b.example", "http://b.example/#f"),
+        ] {
+            assert_eq!(here.join(reference.as_bytes()).unwrap().on_the_wire(), url);
         }
         for reference in [&b"ftp://a.example/"[..], b"\xff", b"https://a\x01", b"https://x\\@y/"] {
             assert!(here.join(reference).is_err());

@@ -3,12 +3,14 @@
 
 pub mod arguments;
 mod body;
+pub mod call;
 pub mod client;
 mod connection;
 pub mod cookies;
 pub mod decode;
 mod disposition;
 pub mod drive;
+mod exchange;
 mod faults;
 pub mod form;
 mod head;
@@ -19,14 +21,17 @@ pub mod multipart;
 pub mod options;
 pub mod pool;
 mod redirect;
+mod spelling;
 pub mod start_line;
 mod steps;
 mod tap;
 pub mod target;
 pub mod task;
 pub mod text;
+pub mod turns;
 
 pub use body::{RequestBody, Source};
-pub use connection::{Exchange, HttpConnection, Reservation, exchange};
-pub use head::{Head, Request, check_header};
+pub use connection::{HttpConnection, Reservation};
+pub use exchange::{Exchange, News, Tell, exchange};
+pub use head::{Head, Request, check_header, check_host};
 pub use location::{HostPattern, Location};

@@ -14,6 +14,7 @@ pub struct Options {
     pub decode: bool,
     /// Bytes of a response body, decoded, beyond which the exchange fails.
     pub max_body: u64,
+    pub head: HeadLimits,
     /// The body is shown in one piece.
     pub buffered: bool,
     /// Ask with `Expect: 100-continue`, and send the body unasked after so long.
@@ -51,6 +52,7 @@ impl Default for Options {
             deadlines: Deadlines::default(),
             decode: false,
             max_body: u64::MAX,
+            head: HeadLimits::default(),
             buffered: false,
             expect: None,
             redirects: 5,
@@ -59,6 +61,27 @@ impl Default for Options {
             login: None,
             connector: None,
         }
+    }
+}
+
+/// What a response may have before its body.
+#[derive(Clone, Copy, Debug)]
+pub struct HeadLimits {
+    /// Bytes of each head, and of all informational heads of an exchange.
+    pub bytes: usize,
+    pub lines: usize,
+    /// Informational heads.
+    pub informational: u32,
+}
+
+impl HeadLimits {
+    /// What a connection can take.
+    pub const MOST: HeadLimits = HeadLimits { bytes: 256 << 10, lines: 256, informational: u32::MAX };
+}
+
+impl Default for HeadLimits {
+    fn default() -> Self {
+        HeadLimits { informational: 64, ..HeadLimits::MOST }
     }
 }
 

@@ -2,17 +2,16 @@
 //! judged: a request never rides on one that another policy judged.
 
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
-
 use super::HttpConnection;
+use super::turns::{Place, Turn, Turns, Waiting};
 use crate::attest::Policy;
 use crate::connect::Connector;
-use crate::error::{Error, Result, Status};
 use crate::flow::lock;
+use crate::log;
 
 /// What two requests must share to share a connection: everything that decided how it was made and judged.
 #[derive(Clone)]
@@ -29,6 +28,15 @@ pub struct Key {
 type Identity = (String, u16, bool, usize, usize);
 
 impl Key {
+    pub fn place(&self) -> Place {
+        (self.host.clone(), self.port)
+    }
+
+    /// For the log.
+    pub fn shown(&self) -> String {
+        log::place(&self.host, self.port)
+    }
+
     fn identity(&self) -> Identity {
         let policy = self.policy.as_ref().map_or(0, |policy| Arc::as_ptr(policy) as usize);
         (self.host.clone(), self.port, self.plain, policy, Arc::as_ptr(&self.connector) as usize)
@@ -39,6 +47,10 @@ impl Key {
 pub struct Limits {
     /// Requests under way at a time; more wait in the order in which they came.
     pub requests: usize,
+    /// Connections to one host and port at a time, those that wait included.
+    pub connections: usize,
+    /// Connections that wait, to all hosts; beyond that the one that has waited longest goes.
+    pub waiting: usize,
     /// How long a connection may wait for its next request.
     pub idle: Duration,
     /// How old a connection, and with it its attestation, may become; `None` is no limit.
@@ -47,7 +59,7 @@ pub struct Limits {
 
 impl Default for Limits {
     fn default() -> Self {
-        Limits { requests: 10, idle: Duration::from_secs(90), age: None }
+        Limits { requests: 10, connections: usize::MAX, waiting: 100, idle: Duration::from_secs(90), age: None }
     }
 }
 
@@ -61,8 +73,7 @@ struct Idle {
 
 pub struct Pool {
     limits: Limits,
-    slots: Arc<Semaphore>,
-    queued: AtomicUsize,
+    turns: Arc<Turns>,
     idle: Mutex<HashMap<Identity, Vec<Idle>>>,
     sweeping: AtomicBool,
 }
@@ -79,37 +90,44 @@ impl Pool {
     pub fn new(limits: Limits) -> Pool {
         Pool {
             limits,
-            slots: Arc::new(Semaphore::new(limits.requests)),
-            queued: AtomicUsize::new(0),
+            turns: Arc::new(Turns::new(limits.requests, limits.connections)),
             idle: Mutex::default(),
             sweeping: AtomicBool::new(false),
         }
     }
 
-    /// Waits for its turn; first come, first served.
-    pub async fn slot(&self) -> Result<OwnedSemaphorePermit> {
-        struct Queued<'a>(&'a AtomicUsize);
-        impl Drop for Queued<'_> {
-            fn drop(&mut self) {
-                self.0.fetch_sub(1, Ordering::Relaxed);
-            }
-        }
-        self.queued.fetch_add(1, Ordering::Relaxed);
-        let _queued = Queued(&self.queued);
-        self.slots.clone().acquire_owned().await.map_err(|_| Error::new(Status::Closed, "the client is closed"))
+    /// Takes a place in the queue for a turn; first come, first served.
+    pub fn queue(&self, place: Place) -> Waiting {
+        self.turns.queue(place)
     }
 
     /// A connection that may carry a request with this key, the one that was used last.
     pub fn take(self: &Arc<Self>, key: &Key) -> Option<Lease> {
-        let mut idle = lock(&self.idle);
-        let waiting = idle.get_mut(&key.identity())?;
-        while let Some(found) = waiting.pop() {
+        let mut gone = 0;
+        let found = loop {
+            let Some(found) = lock(&self.idle).get_mut(&key.identity()).and_then(Vec::pop) else { break None };
             if self.is_good(&found) {
-                return Some(Lease::new(self.clone(), key.clone(), found.connection, found.born));
+                break Some(Lease::new(self.clone(), key.clone(), found.connection, found.born));
             }
             found.connection.closing.cancel();
+            gone += 1;
+        };
+        if gone > 0 {
+            log::emit(log::DEBUG, || format!("pool: {}: too old or closed count={gone}", key.shown()));
         }
-        None
+        found
+    }
+
+    /// Makes room for a new connection, where the place has as many as it may have and some of them wait, for other policies or settings.
+    pub fn make_room(&self, key: &Key) {
+        let place = key.place();
+        let active = self.turns.active_at(&place);
+        let mut idle = lock(&self.idle);
+        let here = |identity: &Identity| identity.0 == place.0 && identity.1 == place.1;
+        let waiting: usize = idle.iter().filter(|(identity, _)| here(identity)).map(|(_, waiting)| waiting.len()).sum();
+        for _ in self.limits.connections..active.saturating_add(waiting) {
+            close_oldest(&mut idle, here);
+        }
     }
 
     fn is_good(&self, idle: &Idle) -> bool {
@@ -122,12 +140,20 @@ impl Pool {
 
     /// Takes a connection back whose exchange is over, and sees to it that it does not wait for ever.
     fn put(self: &Arc<Self>, key: &Key, connection: Arc<HttpConnection>, born: Instant) {
-        if !connection.is_ready() || !self.young(born) {
+        let keeps = connection.is_ready() && self.young(born);
+        let what = if keeps { "waits for the next request" } else { "ends with its response" };
+        log::emit(log::DEBUG, || format!("pool: {}: the connection {what}", key.shown()));
+        if !keeps {
             connection.closing.cancel();
             return;
         }
         let idle = Idle { connection, _key: (key.policy.clone(), key.connector.clone()), born, since: Instant::now() };
-        lock(&self.idle).entry(key.identity()).or_default().push(idle);
+        let mut waiting = lock(&self.idle);
+        waiting.entry(key.identity()).or_default().push(idle);
+        if waiting.values().map(Vec::len).sum::<usize>() > self.limits.waiting {
+            close_oldest(&mut waiting, |_| true);
+        }
+        drop(waiting);
         // Where no runtime is at hand nobody drives the connections either, and `take` does not trust old ones.
         let Ok(runtime) = tokio::runtime::Handle::try_current() else { return };
         if self.sweeping.swap(true, Ordering::AcqRel) {
@@ -168,28 +194,39 @@ impl Pool {
     }
 
     pub fn counts(&self) -> Counts {
-        Counts {
-            active: self.limits.requests - self.slots.available_permits().min(self.limits.requests),
-            queued: self.queued.load(Ordering::Relaxed),
-            idle: lock(&self.idle).values().map(Vec::len).sum(),
-        }
+        let (active, queued) = self.turns.counts();
+        Counts { active, queued, idle: lock(&self.idle).values().map(Vec::len).sum() }
     }
 }
 
-/// A connection that carries a request, and the slot that goes with it. Given back after the response's end; dropped before, the
+/// Closes the one that has waited longest, of those that `which` names.
+fn close_oldest(idle: &mut HashMap<Identity, Vec<Idle>>, which: impl Fn(&Identity) -> bool) {
+    // Of one kind, the first has waited longest.
+    let first = |(identity, waiting): (&Identity, &Vec<Idle>)| Some((waiting.first()?.since, identity.clone()));
+    let Some((_, identity)) = idle.iter().filter(|(identity, _)| which(identity)).filter_map(first).min() else {
+        return;
+    };
+    let Some(waiting) = idle.get_mut(&identity) else { return };
+    waiting.remove(0).connection.closing.cancel();
+    if waiting.is_empty() {
+        idle.remove(&identity);
+    }
+}
+
+/// A connection that carries a request, and the turn that goes with it. Given back after the response's end; dropped before, the
 /// connection is closed, for what is left of the response has no reader.
 pub struct Lease {
     pool: Arc<Pool>,
     key: Key,
     pub connection: Arc<HttpConnection>,
     born: Instant,
-    pub slot: Option<OwnedSemaphorePermit>,
+    pub turn: Option<Turn>,
     over: bool,
 }
 
 impl Lease {
     pub fn new(pool: Arc<Pool>, key: Key, connection: Arc<HttpConnection>, born: Instant) -> Lease {
-        Lease { pool, key, connection, born, slot: None, over: false }
+        Lease { pool, key, connection, born, turn: None, over: false }
     }
 
     pub fn give_back(mut self) {

@@ -5,11 +5,11 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use super::Head;
-use super::client::{Call, CallBody};
+use super::call::{Call, CallBody, Next};
 use crate::error::{Detail, Error, Phase, Result, Status};
 
 /// The request that a response asks for instead, if it does and we follow. `attested`: whether the server that answered was.
-pub fn next(call: &Call, head: &Head, attested: bool) -> Result<Option<Call>> {
+pub fn next(call: &Call, head: &Head, attested: bool) -> Result<Option<Next>> {
     let (301 | 302 | 303 | 307 | 308, 1..) = (head.status, call.options.redirects) else { return Ok(None) };
     let Some(reference) = head.find("location") else { return Ok(None) };
     let to_get = match (head.status, &*call.request.method) {
@@ -32,9 +32,6 @@ pub fn next(call: &Call, head: &Head, attested: bool) -> Result<Option<Call>> {
     if location.plain && !call.location.plain && !call.options.may_downgrade {
         return refuse(Detail::RedirectDowngrades, format!("a redirect from https: to {}", location.as_str()));
     }
-    if !to_get && !call.body.rewind() {
-        return Ok(None);
-    }
     let mut next = call.clone();
     let options = Arc::make_mut(&mut next.options);
     options.redirects -= 1;
@@ -53,9 +50,9 @@ pub fn next(call: &Call, head: &Head, attested: bool) -> Result<Option<Call>> {
     if !stays {
         request.remove(&["authorization", "cookie", "proxy-authorization"]);
     }
-    next.authorization = None;
-    request.host = location.authority.clone();
+    (next.authorization, next.answered_anew) = (None, false);
+    (request.host, request.host_line) = (location.authority.clone(), None);
     request.path = location.path.clone();
     next.location = location;
-    Ok(Some(next))
+    Ok(Some(Next { call: next, again: !to_get, followed: true }))
 }

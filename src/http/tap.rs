@@ -1,112 +1,70 @@
 //! Between hyper and the connection: keeps header lines as they are spelled. hyper folds names to lower case and groups repeats;
-//! so the head that it writes is replaced by ours (same framing), and the heads that it reads are recorded as they pass.
+//! so the head that it writes is replaced by ours (same framing), and the heads that it reads are recorded as they pass. Here it also shows whether
+//! what was written has left.
 
 use std::io;
-use std::pin::Pin;
-use std::sync::{Arc, Mutex};
+use std::pin::{Pin, pin};
+use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
-use super::head::Head;
-use crate::flow::lock;
-
-/// More than hyper will accept as a head, so that what it accepts is always recorded whole.
-const MAX_RECORD: usize = 512 << 10;
-
-/// The state of one exchange, shared between the adapter and the exchange.
-#[derive(Clone, Default)]
-pub struct Spelling(Arc<Mutex<State>>);
-
-#[derive(Default)]
-struct State {
-    /// Head to send in place of hyper's, and how much of it has gone.
-    outgoing: Option<(Vec<u8>, usize)>,
-    recording: bool,
-    incoming: Vec<u8>,
-}
-
-impl Spelling {
-    /// An exchange begins: send `head`, record what comes back.
-    pub fn begin(&self, head: Vec<u8>) {
-        let mut state = lock(&self.0);
-        *state = State { outgoing: Some((head, 0)), recording: true, incoming: Vec::new() };
-    }
-
-    /// What the record has, of a head that was not shown.
-    pub fn received(&self) -> Vec<u8> {
-        lock(&self.0).incoming.clone()
-    }
-
-    /// The next head in the record, once hyper has reported one: informational ones in their order, then the final one.
-    pub fn next_head(&self) -> Option<Head> {
-        let mut state = lock(&self.0);
-        let (head, length) = parse(&state.incoming)?;
-        state.incoming.drain(..length);
-        if head.status >= 200 || head.status == 101 {
-            state.recording = false;
-            state.incoming = Vec::new();
-        }
-        Some(head)
-    }
-}
-
-fn parse(bytes: &[u8]) -> Option<(Head, usize)> {
-    // Most heads are short; the long table is set up only for those that are not.
-    let mut few = [httparse::EMPTY_HEADER; 24];
-    let mut response = httparse::Response::new(&mut few);
-    match response.parse(bytes) {
-        Ok(httparse::Status::Complete(length)) => return Some((head_of(&response)?, length)),
-        Err(httparse::Error::TooManyHeaders) => {}
-        _ => return None,
-    }
-    let mut many = vec![httparse::EMPTY_HEADER; super::connection::MAX_HEADERS];
-    let mut response = httparse::Response::new(&mut many);
-    match response.parse(bytes) {
-        Ok(httparse::Status::Complete(length)) => Some((head_of(&response)?, length)),
-        _ => None,
-    }
-}
-
-fn head_of(response: &httparse::Response<'_, '_>) -> Option<Head> {
-    let mut head = Head::new(response.code?, response.version?, response.reason.unwrap_or_default().as_bytes());
-    for line in response.headers.iter() {
-        head.add(line.name.as_bytes(), line.value);
-    }
-    Some(head)
-}
+use super::spelling::{Spelling, State};
+use crate::error::{Error, Phase};
+use crate::net::Watch;
 
 pub struct Tap<S> {
     io: S,
     spelling: Spelling,
+    /// The end of what is read is the other side's word, and not only the network's.
+    true_end: bool,
+    watch: Arc<Watch>,
+    /// Bytes written since the last look at what has come.
+    burst: usize,
 }
 
+/// So much of a request is written at most before it is looked whether something has come: an answer must not go unseen for the haste of writing.
+const BURST: usize = 64 << 10;
+/// A socket may take megabytes at once, and so is offered no more than this.
+const OFFER: usize = 256 << 10;
+
 impl<S> Tap<S> {
-    pub fn new(io: S) -> (Tap<S>, Spelling) {
+    pub fn new(io: S, true_end: bool, watch: Arc<Watch>) -> (Tap<S>, Spelling) {
         let spelling = Spelling::default();
-        (Tap { io, spelling: spelling.clone() }, spelling)
+        (Tap { io, spelling: spelling.clone(), true_end, watch, burst: 0 }, spelling)
     }
 }
 
 impl<S: AsyncRead + Unpin> AsyncRead for Tap<S> {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        if let Some(fault) = &self.spelling.state().fault {
+            return Poll::Ready(Err(fault.clone().into_io()));
+        }
         let before = buf.filled().len();
         let done = ready!(Pin::new(&mut self.io).poll_read(cx, buf));
-        let mut state = lock(&self.spelling.0);
-        if state.recording && state.incoming.len() < MAX_RECORD {
-            state.incoming.extend_from_slice(&buf.filled()[before..]);
+        self.burst = 0;
+        let mut state = self.spelling.state();
+        let came = &buf.filled()[before..];
+        state.record(came);
+        match &state.broken {
+            // The failure was told to who wrote; what follows it looks like an end.
+            Some(error) if came.is_empty() && done.is_ok() && (state.recording || !self.true_end) => {
+                Poll::Ready(Err(error.clone().into_io()))
+            }
+            _ => Poll::Ready(done),
         }
-        Poll::Ready(done)
     }
 }
 
 impl<S: AsyncWrite + Unpin> Tap<S> {
     /// Writes our head where hyper writes its own; `Some(n)` once all of ours is out, where `n` is the length of hyper's.
     fn poll_head(&mut self, cx: &mut Context<'_>, theirs: &[u8]) -> Poll<io::Result<Option<usize>>> {
-        let mut state = lock(&self.spelling.0);
+        let mut state = self.spelling.state();
         let Some((head, sent)) = &mut state.outgoing else { return Poll::Ready(Ok(None)) };
-        let Some(end) = theirs.windows(4).position(|window| window == b"\r\n\r\n") else {
-            return Poll::Ready(Err(io::Error::other("a request head was written in pieces")));
+        let method = head.split_inclusive(|byte| *byte == b' ').next().unwrap_or_default();
+        let end = theirs.windows(4).position(|window| window == b"\r\n\r\n");
+        let Some(end) = end.filter(|_| theirs.starts_with(method)) else {
+            return Poll::Ready(Err(io::Error::other("something else was written where a request head belongs")));
         };
         while *sent < head.len() {
             *sent += ready!(Pin::new(&mut self.io).poll_write(cx, &head[*sent..]))?;
@@ -114,14 +72,80 @@ impl<S: AsyncWrite + Unpin> Tap<S> {
         state.outgoing = None;
         Poll::Ready(Ok(Some(end + 4)))
     }
+
+    /// Notes how it went with `length` bytes, none for a flush. A server that has gone may have answered before; that it has gone is therefore not
+    /// hyper's business until it has read all that came.
+    fn written(&mut self, done: Poll<io::Result<usize>>, length: usize) -> Poll<io::Result<usize>> {
+        use io::ErrorKind::{BrokenPipe, ConnectionAborted, ConnectionReset};
+        let mut state = self.spelling.state();
+        let error = match done {
+            Poll::Ready(Ok(count)) => {
+                state.stuck = false;
+                self.burst += count;
+                return Poll::Ready(Ok(count));
+            }
+            Poll::Pending => {
+                state.stuck = true;
+                State::wake(state);
+                return Poll::Pending;
+            }
+            Poll::Ready(Err(error)) => error,
+        };
+        if !matches!(error.kind(), BrokenPipe | ConnectionReset | ConnectionAborted) {
+            return Poll::Ready(Err(error));
+        }
+        state.broken = Some(Error::from_io(error, Phase::Transfer));
+        let progress = state.progress.clone();
+        State::wake(state);
+        if let Some(progress) = progress {
+            progress.stop();
+        }
+        Poll::Ready(Ok(length))
+    }
+
+    /// Whether something has come that hyper must read before it writes on; it does, for until the final head is there it reads whatever comes.
+    fn must_read(&mut self, cx: &mut Context<'_>) -> bool {
+        if self.burst < BURST || self.spelling.state().early.is_some() {
+            return false;
+        }
+        if self.watch.is_quiet() {
+            self.burst = 0;
+            return false;
+        }
+        // Woken once the runtime has asked the network.
+        let _ = pin!(tokio::task::yield_now()).poll(cx);
+        true
+    }
+
+    fn is_broken(&self) -> bool {
+        self.spelling.state().broken.is_some()
+    }
+}
+
+/// As many of them as are offered at once.
+fn offer<'a>(bufs: &'a [io::IoSlice<'a>]) -> Vec<io::IoSlice<'a>> {
+    let mut left = OFFER;
+    let cut = |buf: &'a io::IoSlice<'a>| {
+        let length = buf.len().min(left);
+        left -= length;
+        (length > 0).then(|| io::IoSlice::new(&buf[..length]))
+    };
+    bufs.iter().filter(|buf| !buf.is_empty()).map_while(cut).collect()
 }
 
 impl<S: AsyncWrite + Unpin> AsyncWrite for Tap<S> {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
-        match ready!(self.poll_head(cx, buf))? {
-            Some(length) => Poll::Ready(Ok(length)),
-            None => Pin::new(&mut self.io).poll_write(cx, buf),
+        if self.is_broken() {
+            return Poll::Ready(Ok(buf.len()));
         }
+        let done = match self.poll_head(cx, buf) {
+            Poll::Ready(Ok(None)) if self.must_read(cx) => Poll::Pending,
+            Poll::Ready(Ok(None)) => Pin::new(&mut self.io).poll_write(cx, &buf[..buf.len().min(OFFER)]),
+            Poll::Ready(Ok(Some(length))) => return self.written(Poll::Ready(Ok(length)), length),
+            Poll::Ready(Err(error)) => Poll::Ready(Err(error)),
+            Poll::Pending => Poll::Pending,
+        };
+        self.written(done, buf.len())
     }
 
     fn poll_write_vectored(
@@ -129,19 +153,33 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Tap<S> {
         cx: &mut Context<'_>,
         bufs: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        let first = bufs.iter().find(|buf| !buf.is_empty()).map_or(&[][..], |buf| buf);
-        match ready!(self.poll_head(cx, first))? {
-            Some(length) => Poll::Ready(Ok(length)),
-            None => Pin::new(&mut self.io).poll_write_vectored(cx, bufs),
+        let length = bufs.iter().map(|buf| buf.len()).sum();
+        if self.is_broken() {
+            return Poll::Ready(Ok(length));
         }
+        let first = bufs.iter().find(|buf| !buf.is_empty()).map_or(&[][..], |buf| buf);
+        let done = match self.poll_head(cx, first) {
+            Poll::Ready(Ok(None)) if self.must_read(cx) => Poll::Pending,
+            Poll::Ready(Ok(None)) if length > OFFER => Pin::new(&mut self.io).poll_write_vectored(cx, &offer(bufs)),
+            Poll::Ready(Ok(None)) => Pin::new(&mut self.io).poll_write_vectored(cx, bufs),
+            Poll::Ready(Ok(Some(length))) => return self.written(Poll::Ready(Ok(length)), length),
+            Poll::Ready(Err(error)) => Poll::Ready(Err(error)),
+            Poll::Pending => Poll::Pending,
+        };
+        self.written(done, length)
     }
 
+    /// Always: hyper else puts a head behind what is left of a body, in one buffer, and none can tell where it begins.
     fn is_write_vectored(&self) -> bool {
-        self.io.is_write_vectored()
+        true
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.io).poll_flush(cx)
+        if self.is_broken() {
+            return Poll::Ready(Ok(()));
+        }
+        let done = Pin::new(&mut self.io).poll_flush(cx).map_ok(|()| 0);
+        self.written(done, 0).map_ok(|_| ())
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {

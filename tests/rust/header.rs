@@ -3,7 +3,7 @@
 use std::path::Path;
 
 /// The order of the header's chapters.
-const SOURCES: [&str; 45] = [
+const SOURCES: [&str; 46] = [
     "status.rs",
     "bytes.rs",
     "error.rs",
@@ -26,6 +26,7 @@ const SOURCES: [&str; 45] = [
     "request_body.rs",
     "request_options.rs",
     "exchange.rs",
+    "exchange_body.rs",
     "exchange_route.rs",
     "client.rs",
     "headers.rs",

@@ -13,6 +13,9 @@ use simtee::http::{Conn, Request};
 
 /// Answers one request; `count` is told of each byte of its body.
 pub async fn respond(conn: &mut Conn<TlsStream<TcpStream>>, request: &Request, count: &AtomicU64) -> io::Result<()> {
+    if let Some(how) = request.path.strip_prefix("/hasty?") {
+        return hasty(conn, request, how).await;
+    }
     let mut body = Vec::new();
     let keep = request.path == "/echo" || request.path.starts_with("/v1/");
     if request.header("expect").is_some() {
@@ -116,4 +119,16 @@ async fn chat(conn: &mut Conn<TlsStream<TcpStream>>, body: &[u8], query: &str) -
     }
     conn.chunk(b"data: [DONE]\n\n").await?;
     conn.write(b"0\r\n\r\n").await
+}
+
+/// Answers before it has read anything of the body: "keep" reads it then, "close" goes at once.
+async fn hasty(conn: &mut Conn<TlsStream<TcpStream>>, request: &Request, how: &str) -> io::Result<()> {
+    if how == "keep" {
+        conn.respond("200 OK", "", b"hasty").await?;
+        tokio::time::sleep(Duration::from_millis(50)).await;
+        return conn.body(request.body_length, |_| ()).await.map(drop);
+    }
+    conn.respond("413 Content Too Large", "Connection: close\r\n", b"hasty").await?;
+    conn.io.shutdown().await?;
+    Err(io::ErrorKind::ConnectionAborted.into())
 }
