@@ -166,6 +166,21 @@
 #define ATLS_DETAIL_TRUNCATED_CODING 62
 
 /*
+ More informational (1xx) heads than the request allows.
+ */
+#define ATLS_DETAIL_TOO_MANY_INFORMATIONAL 70
+
+/*
+ A 101 (Switching Protocols) to a request that did not ask for it.
+ */
+#define ATLS_DETAIL_UNASKED_UPGRADE 71
+
+/*
+ AGAIN: a streamed body is to be written once more, from its beginning; see atls_exchange_rewind.
+ */
+#define ATLS_DETAIL_REWIND 72
+
+/*
  IO: the peer has gone away: it has reset the connection, or no longer answers when TCP asks.
  */
 #define ATLS_DETAIL_PEER_GONE 80
@@ -248,7 +263,8 @@
 #define ATLS_CHECK_SKIPPED 2
 
 /*
- Connected, and attested where a policy was given; the verdict can be had.
+ Connected, and attested where a policy was given; the verdict can be had. Of a client's exchange with a streamed body: it has its connection, and the
+ body may be written.
  */
 #define ATLS_EVENT_CONNECTED 1
 
@@ -281,6 +297,17 @@
  There is room again after a write that answered AGAIN.
  */
 #define ATLS_EVENT_WRITABLE 7
+
+/*
+ A streamed request body is to be written once more, from its beginning (atls_request_set_body_rewind). Until atls_exchange_rewind was called,
+ nothing is taken.
+ */
+#define ATLS_EVENT_REWIND 20
+
+/*
+ After atls_stream_close_write: all that was written has left, and the other side was told that no more comes.
+ */
+#define ATLS_EVENT_SENT 21
 
 /*
  The last event. `status` and `error` say why it ended; OK after a regular end.
@@ -785,7 +812,7 @@ typedef struct atls_error atls_error;
 
 /*
  One request and its response. Reference-counted, safe to share between threads; dropping the last reference before the response was
- read to its end gives up the connection.
+ read to its end gives up the connection. It keeps what it needs: its atls_http or atls_client, and the runtime, may be freed before.
  */
 typedef struct atls_exchange atls_exchange;
 
@@ -2098,8 +2125,8 @@ atls_status atls_stream_write_buf(const struct atls_stream *stream,
                                   struct atls_error **error);
 
 /*
- Says that nothing more will be written: what was written goes out, then close_notify. Receiving goes on. On a blocking stream it
- waits, up to 60 seconds. Statuses: NULL_ARGUMENT, INVALID_STATE (already closed), IO, TIMED_OUT, or why the stream is closed.
+ Says that nothing more will be written: what was written goes out, then close_notify, and then SENT says so. Receiving goes on. On a blocking stream
+ it waits, up to 60 seconds. Statuses: NULL_ARGUMENT, INVALID_STATE (already closed), IO, TIMED_OUT, or why the stream is closed.
  */
 atls_status atls_stream_close_write(const struct atls_stream *stream,
                                     struct atls_error **error);
@@ -2201,6 +2228,15 @@ atls_status atls_http_fetch(const struct atls_http *http,
                             struct atls_error **error);
 
 /*
+ Blocking: as atls_http_fetch, but returns at once. The exchange goes on while a thread is in a blocking call on it or on this connection; another
+ thread can cancel what waits. Statuses: as atls_http_start, and WOULD_DEADLOCK.
+ */
+atls_status atls_http_begin(const struct atls_http *http,
+                            const struct atls_request *request,
+                            struct atls_exchange **exchange,
+                            struct atls_error **error);
+
+/*
  Closes the connection; an exchange under way fails. Event-driven: CLOSED follows, with CANCELED. Statuses: NULL_ARGUMENT.
  */
 atls_status atls_http_close(const struct atls_http *http,
@@ -2212,7 +2248,7 @@ atls_status atls_http_close(const struct atls_http *http,
 struct atls_http *atls_http_ref(struct atls_http *http);
 
 /*
- Drops a reference. The last one closes the connection.
+ Drops a reference. The last one closes the connection, once an exchange under way is over; event-driven: CLOSED follows, with CANCELED.
  */
 void atls_http_free(struct atls_http *http);
 
@@ -2240,6 +2276,15 @@ atls_status atls_request_new_url(const char *method,
  Frees the builder.
  */
 void atls_request_free(struct atls_request *request);
+
+/*
+ What the Host line says in place of the URL's host and port, for a server that is reached by another name than it goes by. Certificate, policy,
+ cookies and the choice of a connection go by the URL all the same, and a redirect's request has the Host of where it leads. Statuses: NULL_ARGUMENT,
+ INVALID_UTF8, INVALID_ARGUMENT.
+ */
+atls_status atls_request_set_host(struct atls_request *request,
+                                  const char *host,
+                                  struct atls_error **error);
 
 /*
  Adds a header line. Host, Transfer-Encoding, Upgrade and Trailer are the library's to set; Content-Length may be given if it is
@@ -2271,6 +2316,16 @@ atls_status atls_request_set_body_buf(struct atls_request *request,
  */
 atls_status atls_request_set_body_stream(struct atls_request *request,
                                          uint64_t length,
+                                         struct atls_error **error);
+
+/*
+ The streamed body can be written once more, for a redirect (307, 308) or an answer to a challenge. The host is then asked to: by ATLS_EVENT_REWIND, or
+ with blocking handles by AGAIN with the detail ATLS_DETAIL_REWIND from atls_exchange_write_all, atls_exchange_finish and atls_exchange_head. Nothing
+ is taken until it has called atls_exchange_rewind; then it writes from the beginning. Statuses: NULL_ARGUMENT, INVALID_STATE (the body is not a
+ stream).
+ */
+atls_status atls_request_set_body_rewind(struct atls_request *request,
+                                         bool may_rewind,
                                          struct atls_error **error);
 
 /*
@@ -2349,12 +2404,23 @@ atls_status atls_request_set_decode(struct atls_request *request,
                                     struct atls_error **error);
 
 /*
- Bytes of the response body, decoded, beyond which the exchange fails with BODY_TOO_LARGE; UINT64_MAX, the default, is no limit. Statuses:
+ Bytes of the response body that is shown, decoded, beyond which the exchange fails with BODY_TOO_LARGE; UINT64_MAX, the default, is no limit. Statuses:
  NULL_ARGUMENT.
  */
 atls_status atls_request_set_max_body(struct atls_request *request,
                                       uint64_t bytes,
                                       struct atls_error **error);
+
+/*
+ What a response may have before its body, or the exchange fails with HTTP_PROTOCOL: bytes and lines of each head (at most and by default 262144 and
+ 256), and informational (1xx) heads, 64 by default, which together may not have more bytes than one head. 0 is the default; UINT32_MAX
+ `informational` heads are as many as fit. Statuses: NULL_ARGUMENT, INVALID_ARGUMENT.
+ */
+atls_status atls_request_set_head_limits(struct atls_request *request,
+                                         uint32_t bytes,
+                                         uint32_t lines,
+                                         uint32_t informational,
+                                         struct atls_error **error);
 
 /*
  Event-driven: the response body comes as one DATA event, however large, and no credit is taken; set atls_request_set_max_body too. An empty
@@ -2385,12 +2451,22 @@ atls_status atls_request_set_config(struct atls_request *request,
 
 /*
  Blocking: waits for the response head. A new reference: free it. `timeout_ms` 0 means 60 seconds. Statuses: NULL_ARGUMENT,
- INVALID_STATE (event-driven exchange), WOULD_DEADLOCK, TIMED_OUT, CANCELED, and as atls_http_fetch.
+ INVALID_STATE (event-driven exchange), WOULD_DEADLOCK, TIMED_OUT, CANCELED, AGAIN (the body is to be written once more: atls_exchange_rewind), and
+ as atls_http_fetch.
  */
 atls_status atls_exchange_head(const struct atls_exchange *exchange,
                                struct atls_head **head,
                                uint32_t timeout_ms,
                                struct atls_error **error);
+
+/*
+ Blocking: the next informational (1xx) head; waits until one is there, or the final head, and then NULL in `*head`. At most 64 are kept until they
+ are asked for; later ones are forgotten. A new reference: free it. `timeout_ms` 0 means 60 seconds. Statuses: as atls_exchange_head.
+ */
+atls_status atls_exchange_next_informational(const struct atls_exchange *exchange,
+                                             struct atls_head **head,
+                                             uint32_t timeout_ms,
+                                             struct atls_error **error);
 
 /*
  Blocking: waits for bytes of the response body and copies up to `cap` of them; `*n` is 0 only at its end, and then the connection is
@@ -2424,36 +2500,6 @@ atls_status atls_exchange_trailers(const struct atls_exchange *exchange,
                                    struct atls_error **error);
 
 /*
- Event-driven: copies all of the bytes for the request body, or answers AGAIN and takes nothing; one WRITABLE event follows each time
- it did. Statuses: NULL_ARGUMENT, AGAIN, INVALID_STATE (the body is not a stream; already finished; blocking exchange), or why the
- exchange is over.
- */
-atls_status atls_exchange_write(const struct atls_exchange *exchange,
-                                const uint8_t *data,
-                                size_t len,
-                                struct atls_error **error);
-
-/*
- Blocking: sends a piece of the request body; waits until the library has taken all of it. Pieces of several threads go one after the other, in the
- order of the calls, and the time covers the wait for those before. `timeout_ms` 0 means 60 seconds. Statuses:
- NULL_ARGUMENT, INVALID_STATE (the body is not a stream; already finished; event-driven exchange), WOULD_DEADLOCK, TIMED_OUT (nothing
- was taken), CANCELED, or why the exchange is over.
- */
-atls_status atls_exchange_write_all(const struct atls_exchange *exchange,
-                                    const uint8_t *data,
-                                    size_t len,
-                                    uint32_t timeout_ms,
-                                    struct atls_error **error);
-
-/*
- Ends a streamed request body. Where the exchange is over as it should be, which a server can bring about once it has all of an announced
- length, there is nothing to do. Statuses: NULL_ARGUMENT, INVALID_STATE (the body is not a stream; already finished), or why the exchange
- failed.
- */
-atls_status atls_exchange_finish(const struct atls_exchange *exchange,
-                                 struct atls_error **error);
-
-/*
  Event-driven: lets `bytes` more of the response body be received. Adds up, saturating. Statuses: NULL_ARGUMENT, INVALID_STATE
  (blocking exchange).
  */
@@ -2477,6 +2523,44 @@ struct atls_exchange *atls_exchange_ref(struct atls_exchange *exchange);
  Drops a reference. The last one gives the exchange up, as atls_exchange_cancel; CLOSED still comes.
  */
 void atls_exchange_free(struct atls_exchange *exchange);
+
+/*
+ Event-driven: copies all of the bytes for the request body, or answers AGAIN and takes nothing; one WRITABLE event follows each time
+ it did. Statuses: NULL_ARGUMENT, AGAIN, INVALID_STATE (the body is not a stream; already finished; blocking exchange), or why the
+ exchange is over; CLOSED where the server has answered, or gone, before it had all of the body: the answer comes all the same.
+ */
+atls_status atls_exchange_write(const struct atls_exchange *exchange,
+                                const uint8_t *data,
+                                size_t len,
+                                struct atls_error **error);
+
+/*
+ Blocking: sends a piece of the request body; waits until the library has taken all of it. Pieces of several threads go one after the other, in the
+ order of the calls, and the time covers the wait for those before. `timeout_ms` 0 means 60 seconds. Statuses:
+ NULL_ARGUMENT, INVALID_STATE (the body is not a stream; already finished; event-driven exchange), WOULD_DEADLOCK, TIMED_OUT (nothing
+ was taken), CANCELED, AGAIN (atls_exchange_rewind), or why the exchange is over; CLOSED where the server has answered, or gone, before it had all of
+ the body: the answer can be read all the same.
+ */
+atls_status atls_exchange_write_all(const struct atls_exchange *exchange,
+                                    const uint8_t *data,
+                                    size_t len,
+                                    uint32_t timeout_ms,
+                                    struct atls_error **error);
+
+/*
+ Ends a streamed request body. Where the exchange is over as it should be, which a server can bring about once it has all of an announced
+ length, or has answered before, there is nothing to do. Statuses: NULL_ARGUMENT, INVALID_STATE (the body is not a stream; already finished), AGAIN
+ (atls_exchange_rewind), or why the exchange failed.
+ */
+atls_status atls_exchange_finish(const struct atls_exchange *exchange,
+                                 struct atls_error **error);
+
+/*
+ Begins a streamed body anew, after ATLS_EVENT_REWIND or an AGAIN with the detail ATLS_DETAIL_REWIND: what is written from now on is the beginning.
+ Statuses: NULL_ARGUMENT, INVALID_STATE (the body is not a stream; nobody asked), or why the exchange is over.
+ */
+atls_status atls_exchange_rewind(const struct atls_exchange *exchange,
+                                 struct atls_error **error);
 
 /*
  Of a client's exchange: the URL that the response came from, after redirects. Valid as long as the exchange; "" before the response
@@ -2537,6 +2621,16 @@ atls_status atls_client_limits_set_requests(struct atls_client_limits *limits,
                                             struct atls_error **error);
 
 /*
+ Connections to one host and port at a time, those that wait for a request included, and connections that wait, to all hosts (100 by default;
+ beyond that the one that has waited longest is closed). A request beyond the first limit waits for its turn, and does not keep those to other hosts
+ waiting. 0 is the default, UINT32_MAX no limit; there is none for a host by default. Statuses: NULL_ARGUMENT.
+ */
+atls_status atls_client_limits_set_connections(struct atls_client_limits *limits,
+                                               uint32_t to_one_host,
+                                               uint32_t idle,
+                                               struct atls_error **error);
+
+/*
  How long a connection may wait for its next request (90 seconds by default), and how old a connection may become before a new one, newly
  attested, takes its place (for ever by default; so UINT32_MAX and 0). Statuses: NULL_ARGUMENT.
  */
@@ -2569,7 +2663,8 @@ atls_status atls_client_set_policy(const struct atls_client *client,
                                    struct atls_error **error);
 
 /*
- Event-driven: sends a request made by atls_request_new_url. Its events go to `sink`, as with atls_http_start; the request's timeout covers
+ Event-driven: sends a request made by atls_request_new_url. Its events go to `sink`, as with atls_http_start, and for a streamed body CONNECTED
+ before them: the request has its connection, and what is written from then on is taken. The request's timeout covers
  waiting for a turn, connecting, attestation and redirects, up to the response head. A connection that the server had closed while it
  waited is replaced once where the method is idempotent and the body no stream. Copied. Statuses: NULL_ARGUMENT, INVALID_ARGUMENT,
  INVALID_STATE (blocking client; queue stopped), HTTP_HEADER_INVALID, UNSUPPORTED. On CLOSED also: POLICY_REQUIRED, REDIRECT_REFUSED,
@@ -2587,6 +2682,15 @@ atls_status atls_client_send(const struct atls_client *client,
  and as atls_http_open.
  */
 atls_status atls_client_fetch(const struct atls_client *client,
+                              const struct atls_request *request,
+                              struct atls_exchange **exchange,
+                              struct atls_error **error);
+
+/*
+ Blocking: as atls_client_fetch, but returns at once, with an exchange that another thread can cancel. It goes on while a thread is in a blocking call
+ on it or on this client, such as atls_exchange_head. Statuses: as atls_client_send, and WOULD_DEADLOCK.
+ */
+atls_status atls_client_begin(const struct atls_client *client,
                               const struct atls_request *request,
                               struct atls_exchange **exchange,
                               struct atls_error **error);
@@ -2627,7 +2731,7 @@ atls_status atls_client_close_idle(const struct atls_client *client, struct atls
 struct atls_client *atls_client_ref(struct atls_client *client);
 
 /*
- Drops a reference. The last one closes the connections that wait.
+ Drops a reference. The last one closes the connections that wait; requests under way go on.
  */
 void atls_client_free(struct atls_client *client);
 

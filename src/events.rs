@@ -24,6 +24,8 @@ pub enum Event {
     Writable,
     /// A streamed body is to be written once more.
     Rewind,
+    /// All that was written has left, and so has the word that no more comes.
+    Sent,
     /// A server was asked; what it is, `capi` knows.
     Request(Arc<dyn Any + Send + Sync>),
     /// A server refuses somebody; once the host is done with the event, the peer is told.

@@ -86,10 +86,14 @@ impl Cancel {
     pub async fn guard<T>(&self, work: impl Future<Output = Result<T>>) -> Result<T> {
         tokio::select! {
             biased;
-            () = self.thrown() => Err(Error::new(Status::Canceled, "canceled")),
+            () = self.thrown() => Err(canceled()),
             done = work => done,
         }
     }
+}
+
+pub fn canceled() -> Error {
+    Error::new(Status::Canceled, "canceled")
 }
 
 pub fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {

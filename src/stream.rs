@@ -132,7 +132,11 @@ async fn converse<S: AsyncRead + AsyncWrite>(io: S, shared: &Shared, outlet: &Ou
     while !(sent && (received || closing)) {
         tokio::select! {
             done = &mut receive, if !received => received = done.map(|()| true)?,
-            done = &mut send, if !sent => sent = done.map(|()| true)?,
+            done = &mut send, if !sent => {
+                sent = done.map(|()| true)?;
+                // Without waiting for room, and so for a host that is slow to take what is received.
+                outlet.post_now(Event::Sent, None);
+            }
             () = shared.closing.thrown(), if !closing => closing = true,
         }
     }

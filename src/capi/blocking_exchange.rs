@@ -259,7 +259,15 @@ impl Blocking {
                 }
             })
         };
-        let done = self.total.judge(self.driver.run(limit, Wait::Call(what), self.cancel.guard(in_turn)));
+        let work = async {
+            let done = self.cancel.guard(in_turn).await;
+            if self.cancel.is_canceled() {
+                // What runs alongside lets go of its connection and its turn, for which it needs this thread.
+                tokio::task::yield_now().await;
+            }
+            done
+        };
+        let done = self.total.judge(self.driver.run(limit, Wait::Call(what), work));
         if let Err(error) = &done
             && !matches!(error.detail, Detail::CallTimeout | Detail::Rewind)
         {

@@ -310,7 +310,7 @@ pub unsafe extern "C" fn atls_client_ref(client: *mut atls_client) -> *mut atls_
     unsafe { another(client) }
 }
 
-/// Drops a reference. The last one closes the connections that wait.
+/// Drops a reference. The last one closes the connections that wait; requests under way go on.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn atls_client_free(client: *mut atls_client) {
     guard_free(|| unsafe { release(client) });

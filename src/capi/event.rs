@@ -34,6 +34,8 @@ pub const ATLS_EVENT_WRITABLE: u32 = 7;
 /// A streamed request body is to be written once more, from its beginning (atls_request_set_body_rewind). Until atls_exchange_rewind was called,
 /// nothing is taken.
 pub const ATLS_EVENT_REWIND: u32 = 20;
+/// After atls_stream_close_write: all that was written has left, and the other side was told that no more comes.
+pub const ATLS_EVENT_SENT: u32 = 21;
 /// The last event. `status` and `error` say why it ended; OK after a regular end.
 pub const ATLS_EVENT_CLOSED: u32 = 8;
 /// A server was asked: `source` is the atls_server_request, `head` the lines of its head (its status is 0). Who does not take a reference or
@@ -121,6 +123,7 @@ impl Posted {
             Event::End => ATLS_EVENT_END,
             Event::Writable => ATLS_EVENT_WRITABLE,
             Event::Rewind => ATLS_EVENT_REWIND,
+            Event::Sent => ATLS_EVENT_SENT,
             Event::Data(bytes, credit) => {
                 posted.regrant = credit.automatic.then_some((credit, bytes.len() as u64));
                 posted.buf = Some(Arc::new(atls_buf { bytes }));

@@ -22,9 +22,11 @@ use crate::http::client::{Client, Route};
 use crate::http::drive::{Carrier, Shared, drive};
 
 /// One request and its response. Reference-counted, safe to share between threads; dropping the last reference before the response was
-/// read to its end gives up the connection.
+/// read to its end gives up the connection. It keeps what it needs: its atls_http or atls_client, and the runtime, may be freed before.
 pub struct atls_exchange {
     mode: Mode,
+    /// Kept: without it the exchange could not go on.
+    _runtime: Option<Arc<atls_runtime>>,
 }
 
 enum Mode {
@@ -77,7 +79,7 @@ impl atls_exchange {
 
     /// Blocking, sent already.
     pub(crate) fn sent(blocking: Blocking) -> *mut atls_exchange {
-        Arc::into_raw(Arc::new(atls_exchange { mode: Mode::Blocking(Box::new(blocking)) })).cast_mut()
+        Arc::into_raw(Arc::new(atls_exchange { mode: Mode::Blocking(Box::new(blocking)), _runtime: None })).cast_mut()
     }
 
     pub(super) fn route(&self) -> Option<&Route> {
@@ -129,7 +131,7 @@ fn launch(
     operation: Arc<Operation>,
     hand_over: impl FnOnce(*mut atls_exchange) -> Result<()>,
 ) -> Result<()> {
-    let made = Arc::new(atls_exchange { mode: Mode::Events(shared.clone()) });
+    let made = Arc::new(atls_exchange { mode: Mode::Events(shared.clone()), _runtime: Some(runtime.clone()) });
     let registration = operation.register(&made, &shared, |shared| shared.cancel.cancel())?;
     hand_over(Arc::into_raw(made).cast_mut())?;
     runtime.handle().spawn(drive(carrier, shared, registration.begin()));

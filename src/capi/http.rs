@@ -55,7 +55,16 @@ impl atls_http {
 
 impl Drop for atls_http {
     fn drop(&mut self) {
-        self.end();
+        match &self.mode {
+            Mode::Events { shared, .. } => {
+                if shared.connection.get().is_none_or(|connection| connection.retire()) {
+                    shared.cancel.cancel();
+                }
+            }
+            Mode::Blocking { connection, .. } => {
+                connection.retire();
+            }
+        }
     }
 }
 
@@ -216,7 +225,7 @@ pub unsafe extern "C" fn atls_http_ref(http: *mut atls_http) -> *mut atls_http {
     unsafe { another(http) }
 }
 
-/// Drops a reference. The last one closes the connection.
+/// Drops a reference. The last one closes the connection, once an exchange under way is over; event-driven: CLOSED follows, with CANCELED.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn atls_http_free(http: *mut atls_http) {
     guard_free(|| unsafe { release(http) });

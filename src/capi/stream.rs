@@ -212,8 +212,8 @@ pub unsafe extern "C" fn atls_stream_write_buf(
     })
 }
 
-/// Says that nothing more will be written: what was written goes out, then close_notify. Receiving goes on. On a blocking stream it
-/// waits, up to 60 seconds. Statuses: NULL_ARGUMENT, INVALID_STATE (already closed), IO, TIMED_OUT, or why the stream is closed.
+/// Says that nothing more will be written: what was written goes out, then close_notify, and then SENT says so. Receiving goes on. On a blocking stream
+/// it waits, up to 60 seconds. Statuses: NULL_ARGUMENT, INVALID_STATE (already closed), IO, TIMED_OUT, or why the stream is closed.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn atls_stream_close_write(
     stream: *const atls_stream,

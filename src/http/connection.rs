@@ -28,7 +28,10 @@ const MAX_BUFFER: usize = 256 << 10;
 pub struct HttpConnection {
     sender: Mutex<Option<Sender>>,
     pub(super) spelling: Spelling,
+    /// An exchange has it. It and `retired` are each set before the other is looked at: so either the exchange that ends or who retires the
+    /// connection, and one of them at least, sees both and closes it.
     busy: AtomicBool,
+    retired: AtomicBool,
     /// Thrown by `close`: the driver lets go of the socket.
     pub closing: Cancel,
     /// Why the connection ended, once it did.
@@ -75,6 +78,7 @@ impl HttpConnection {
             sender: Mutex::new(Some(Sender { hyper, fresh: true })),
             spelling,
             busy: AtomicBool::new(false),
+            retired: AtomicBool::new(false),
             closing: Cancel::default(),
             ended: OnceLock::new(),
             verdict,
@@ -113,6 +117,20 @@ impl HttpConnection {
         Ok(())
     }
 
+    /// Nobody will ask for more: closes the connection, now or once its exchange is over. True where that is now.
+    pub fn retire(&self) -> bool {
+        self.retired.store(true, Ordering::SeqCst);
+        let now = !self.busy.load(Ordering::SeqCst);
+        if now {
+            self.closing.cancel();
+        }
+        now
+    }
+
+    pub fn is_retired(&self) -> bool {
+        self.retired.load(Ordering::SeqCst)
+    }
+
     fn takes_a_request(&self) -> bool {
         lock(&self.sender).as_ref().is_some_and(|sender| sender.fresh || sender.hyper.is_ready())
     }
@@ -133,7 +151,7 @@ impl HttpConnection {
     pub fn reserve(self: &Arc<Self>) -> Result<Reservation> {
         self.check_open()?;
         let busy = || Error::new(Status::Busy, "the previous response has not been read to its end");
-        if self.busy.swap(true, Ordering::AcqRel) {
+        if self.busy.swap(true, Ordering::SeqCst) {
             return Err(busy());
         }
         let reservation = Reservation { connection: self.clone() };
@@ -159,6 +177,9 @@ impl Reservation {
 
 impl Drop for Reservation {
     fn drop(&mut self) {
-        self.connection.busy.store(false, Ordering::Release);
+        self.connection.busy.store(false, Ordering::SeqCst);
+        if self.connection.is_retired() {
+            self.connection.closing.cancel();
+        }
     }
 }

@@ -6,7 +6,7 @@ use super::HttpConnection;
 use crate::connect::Target;
 use crate::error::Result;
 use crate::events::{Event, Outlet};
-use crate::flow::Cancel;
+use crate::flow::{Cancel, canceled};
 
 /// What the host and the driving task share.
 #[derive(Default)]
@@ -18,10 +18,10 @@ pub struct Shared {
 /// Connects and drives until the connection ends. Posts exactly one `Closed`.
 pub async fn drive(target: Target, shared: Arc<Shared>, outlet: Outlet) {
     let ended = shared.cancel.guard(Box::pin(run(&target, &shared, &outlet))).await.err();
-    if let Some(connection) = shared.connection.get() {
-        connection.closing.cancel();
-    }
-    outlet.close(ended);
+    let connection = shared.connection.get();
+    connection.inspect(|connection| connection.closing.cancel());
+    let given_up = || connection.filter(|connection| connection.is_retired()).map(|_| canceled());
+    outlet.close(ended.or_else(given_up));
 }
 
 async fn run(target: &Target, shared: &Shared, outlet: &Outlet) -> Result<()> {
