@@ -2,7 +2,7 @@
 
 use super::error::{Checked, Refusal};
 use super::fields::{Facts, MAX_SIZE, Method};
-use super::{Rules, flags};
+use super::{Rules, flags, syntax};
 
 /// How the end of a body is found.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -103,25 +103,32 @@ pub fn chunk_size(line: &[u8], extensions: &mut usize, rules: &Rules) -> Checked
     }
     let size = line[..digits].iter().fold(0u128, |size, &digit| size << 4 | u128::from(hex(digit)));
     let size = u64::try_from(size).ok().filter(|size| *size <= MAX_SIZE).ok_or_else(illegal)?;
-    match &line[digits..] {
+    let mut rest = &line[digits..];
+    if rules.allow(flags::ALLOW_CHUNK_SIZE_OWS) {
+        let blanks = rest.iter().rev().take_while(|b| syntax::is_blank(**b)).count();
+        rest = &rest[..rest.len() - blanks];
+    }
+    match rest {
         [] => {}
-        [b';', extension @ ..] => {
-            if extension.iter().any(|&b| (b < 0x20 && b != b'\t') || b == 0x7f) {
-                return Err(Refusal::of("control character in a chunk extension", line));
-            }
-            *extensions += extension.len();
+        [b';' | b' ' | b'\t', ..] => {
+            check_extensions(rest, rules)?;
+            *extensions += rest.len() - 1;
             if *extensions > MAX_EXTENSIONS {
                 return Err(Refusal::new(format!("more than {MAX_EXTENSIONS} bytes of chunk extensions")));
             }
         }
-        blanks => {
-            let only_blanks = blanks.iter().all(|&b| super::syntax::is_blank(b));
-            if !only_blanks || !rules.allow(flags::ALLOW_CHUNK_SIZE_OWS) {
-                return Err(illegal());
-            }
-        }
+        _ => return Err(illegal()),
     }
     Ok(size)
+}
+
+/// h11 takes anything behind a semicolon, and no blanks before it; control characters nobody may send.
+fn check_extensions(bytes: &[u8], rules: &Rules) -> Checked<()> {
+    if bytes.iter().any(|&b| (b < 0x20 && b != b'\t') || b == 0x7f) {
+        return Err(Refusal::of("control character in a chunk extension", bytes));
+    }
+    let good = if rules.as_h11() { bytes[0] == b';' } else { syntax::is_chunk_extensions(bytes) };
+    if good { Ok(()) } else { Err(Refusal::of("illegal chunk extension", bytes)) }
 }
 
 fn hex(digit: u8) -> u8 {

@@ -63,10 +63,15 @@ impl Buffer {
         true
     }
 
-    /// Gives back what an empty buffer has beyond `keep`.
+    /// Gives back what is beyond `keep` and not in use. What lives is copied only where more than as much was consumed before.
     pub fn rest(&mut self, keep: usize) {
-        if self.is_empty() && self.storage.len() > keep {
-            *self = Buffer::default();
+        if self.storage.len() > keep && self.storage.len() - self.len() > self.len() {
+            let storage = self.live().to_vec();
+            let (end, searched, feeds) = (storage.len(), self.searched, std::mem::take(&mut self.feeds));
+            *self = Buffer { storage, end, searched, feeds, ..Buffer::default() };
+        }
+        if self.feeds.is_empty() && self.feeds.capacity() > keep {
+            self.feeds = Vec::new();
         }
     }
 

@@ -22,11 +22,16 @@ pub struct Connection {
     waiting_for_100: bool,
     pub(super) buffer: Buffer,
     pub(super) eof: bool,
+    /// The empty line that may come before a request line has come.
+    pub(super) skipped: bool,
     pub(super) reader: Reader,
     pub(super) head: Head,
     pub(super) writer: Writer,
     pub(super) out: Vec<u8>,
     pub(super) removable: Removable,
+    /// Why the peer's side is in error, and why ours is: what is asked later gets the same answer.
+    pub(super) their_refusal: Option<Refusal>,
+    pub(super) our_refusal: Option<Refusal>,
 }
 
 /// What the state machines need to know of a head.
@@ -51,11 +56,14 @@ impl Connection {
             waiting_for_100: false,
             buffer: Buffer::default(),
             eof: false,
+            skipped: false,
             reader: Reader::UntilClose,
             head: Head::default(),
             writer: Writer::UntilClose,
             out: Vec::new(),
             removable: Removable::default(),
+            their_refusal: None,
+            our_refusal: None,
         }
     }
 
@@ -126,9 +134,12 @@ impl Connection {
         self.our_state() == State::SendBody && matches!(self.writer, Writer::Length { left: 0 })
     }
 
-    /// Nothing is expected for a while: gives memory back, but for `keep` bytes.
+    /// Gives memory back that is not in use now, but for about `keep` bytes each of what is received, parsed and sent. What events and sending calls gave
+    /// before ends with it.
     pub fn rest(&mut self, keep: usize) {
         self.buffer.rest(keep);
+        self.head.rest(keep);
+        self.removable.rest(keep);
         if self.out.capacity() > keep {
             self.out = Vec::new();
         }
@@ -179,7 +190,7 @@ impl Connection {
         if kind == EventKind::InformationalResponse {
             return;
         }
-        if message.facts.close || (message.version < 0x0101 && !self.persists(role, message)) {
+        if message.facts.close || !self.may_live_on(role, message) {
             self.states.disable_keep_alive();
         }
         if self.states.of(role) == State::SendBody {
@@ -194,10 +205,19 @@ impl Connection {
         }
     }
 
-    /// Whether a message in HTTP/1.0 leaves the connection open: a request that asks for it, and whose end is beyond doubt (RFC 9112 sections 6.1, 9.3).
-    fn persists(&self, role: Role, message: &Message) -> bool {
-        let facts = &message.facts;
-        self.rules.keep_alive_1_0 && role == Role::Client && facts.keep_alive && !facts.chunked
+    /// HTTP/1.1 lives on unless it says otherwise, HTTP/1.0 where it asks for it and says where its message ends (RFC 9112 section 9.3). A request without
+    /// Content-Length that usually has a body may have one that nobody announced.
+    fn may_live_on(&self, role: Role, message: &Message) -> bool {
+        if message.version >= 0x0101 {
+            return true;
+        }
+        let framed = match role {
+            Role::Client => {
+                message.facts.content_length().is_some() || matches!(message.method, Method::Get | Method::Head)
+            }
+            Role::Server => Framing::of_response(self.method, message.status, &message.facts) != Framing::UntilClose,
+        };
+        message.facts.keep_alive && framed && !self.rules.as_h11()
     }
 
     /// The length of the body that the peer's head has announced.

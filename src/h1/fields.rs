@@ -45,12 +45,13 @@ impl Known {
     }
 }
 
-/// The methods that change how a message is framed.
+/// The methods that change how a message is framed, or whether the connection lives on.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Method {
     /// No request was seen yet.
     #[default]
     None,
+    Get,
     Head,
     Connect,
     Other,
@@ -61,6 +62,7 @@ impl Method {
     pub fn of(method: &[u8]) -> Method {
         match method {
             b"" => Method::None,
+            b"GET" => Method::Get,
             b"HEAD" => Method::Head,
             b"CONNECT" => Method::Connect,
             _ => Method::Other,

@@ -85,6 +85,14 @@ impl<'a> Fields<'a> {
 }
 
 impl Head {
+    /// Forgets what was parsed where it takes more than `keep` bytes.
+    pub fn rest(&mut self, keep: usize) {
+        let lines = self.lines.capacity() * size_of::<Line>() + self.fields.capacity() * size_of::<Field>();
+        if self.names.capacity() > keep || lines > 2 * keep {
+            *self = Head::default();
+        }
+    }
+
     /// `feeds` are the positions of all line feeds in `block`. On a refusal what `self` holds is of no use.
     pub fn parse(&mut self, block: &mut [u8], feeds: &[u32], kind: BlockKind, rules: &Rules) -> Checked<()> {
         self.facts = Facts::default();
@@ -102,7 +110,7 @@ impl Head {
             self.unfold(block, first, kind, rules)?;
         }
         match kind {
-            BlockKind::Request => self.request_line(block)?,
+            BlockKind::Request => self.request_line(block, rules)?,
             BlockKind::Response => self.status_line(block, rules)?,
             BlockKind::Trailers => {}
         }
@@ -169,13 +177,14 @@ impl Head {
     }
 
     /// method SP target SP HTTP/d.d (RFC 9112 section 3)
-    fn request_line(&mut self, block: &[u8]) -> Checked<()> {
+    fn request_line(&mut self, block: &[u8], rules: &Rules) -> Checked<()> {
         let line = self.start_line(block)?;
         let illegal = || Refusal::of("illegal request line", line);
         let method = syntax::token_len(line);
         let target = method + 1;
         let end = memchr::memchr(b' ', line.get(target..).ok_or_else(illegal)?).ok_or_else(illegal)? + target;
-        if method == 0 || line[method] != b' ' || !syntax::is_target(&line[target..end]) {
+        let sane = if rules.as_h11() { syntax::is_target } else { syntax::is_raw_target };
+        if method == 0 || line[method] != b' ' || !sane(&line[target..end]) {
             return Err(illegal());
         }
         self.version = version(&line[end + 1..]).ok_or_else(illegal)?;

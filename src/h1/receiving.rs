@@ -40,11 +40,12 @@ enum Got {
 }
 
 impl Connection {
-    /// The next event. An error is final for the peer's side; ours may still send.
+    /// The next event. An error is final for the peer's side, and is told again to whoever asks again; ours may still send.
     pub fn next_event(&mut self) -> Result<Event<'_>, ProtocolError> {
         let theirs = self.their_state();
         if theirs == State::Error {
-            return Err(Refusal::new("the peer broke the protocol before").on(Side::Remote));
+            let first = self.their_refusal.clone();
+            return Err(first.unwrap_or_else(|| Refusal::new("the peer broke the protocol before")).on(Side::Remote));
         }
         let paused = match theirs {
             State::Done => !self.buffer.is_empty(),
@@ -58,6 +59,7 @@ impl Connection {
             Ok(got) => Ok(self.show(got)),
             Err(refusal) => {
                 self.states.fail(self.role.other());
+                self.their_refusal = Some(refusal.clone());
                 Err(refusal.on(Side::Remote))
             }
         }
@@ -103,6 +105,17 @@ impl Connection {
     }
 
     fn read_head(&mut self) -> Checked<Got> {
+        // One empty line before a request line, as some clients send after a body (RFC 9112 section 2.2).
+        if self.role == Role::Server && !self.skipped && !self.rules.as_h11() {
+            match self.buffer.live() {
+                [b'\r'] => return Ok(Got::Nothing),
+                [b'\r', b'\n', ..] => {
+                    self.buffer.consume(2);
+                    self.skipped = true;
+                }
+                _ => {}
+            }
+        }
         match self.buffer.live().first() {
             None => return Ok(Got::Nothing),
             Some(first) if *first < 0x21 => {
@@ -114,7 +127,11 @@ impl Connection {
             Role::Server => BlockKind::Request,
             Role::Client => BlockKind::Response,
         };
-        Ok(if self.read_block(kind)? { Got::Head(kind) } else { Got::Nothing })
+        if !self.read_block(kind)? {
+            return Ok(Got::Nothing);
+        }
+        self.skipped = false;
+        Ok(Got::Head(kind))
     }
 
     fn read_block(&mut self, kind: BlockKind) -> Checked<bool> {

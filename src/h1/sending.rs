@@ -3,7 +3,7 @@
 use super::body::Framing;
 use super::connection::{Connection, Message};
 use super::error::{Checked, ProtocolError, Refusal, Side};
-use super::fields::{Known, Method};
+use super::fields::{Known, MAX_SIZE, Method};
 use super::state::{EventKind, State};
 use super::{Rules, flags, syntax, writer};
 
@@ -48,6 +48,9 @@ impl Connection {
                 ..200 if facts.chunked || facts.content_length().is_some() => {
                     return Err(Refusal::new(format!("Content-Length or Transfer-Encoding in a {status}")));
                 }
+                ..200 if this.their_version == 0x0100 && !this.rules.as_h11() => {
+                    return Err(Refusal::new(format!("{status} to an HTTP/1.0 peer, which knows none")));
+                }
                 ..200 => EventKind::InformationalResponse,
                 _ => {
                     this.fit(&mut message)?;
@@ -59,10 +62,13 @@ impl Connection {
         })
     }
 
-    /// Accounts for `length` body bytes; what is returned goes before and after them. For length 0 there is nothing to write.
+    /// Accounts for `length` body bytes, fewer than 2^63; what is returned goes before and after them. For length 0 there is nothing to write.
     pub fn send_data(&mut self, length: u64) -> Result<Around<'_>, ProtocolError> {
         let mut after: &[u8] = b"";
         self.send(|this| {
+            if length > MAX_SIZE {
+                return Err(Refusal::new(format!("{length} bytes at once: 2^63 or more")));
+            }
             this.advance(this.role, EventKind::Data, None)?;
             after = this.writer.data(length, &mut this.out)?;
             Ok(())
@@ -103,7 +109,7 @@ impl Connection {
     fn send(&mut self, body: impl FnOnce(&mut Self) -> Checked<()>) -> Result<&[u8], ProtocolError> {
         self.out.clear();
         let done = match self.our_state() {
-            State::Error => Err(Refusal::new("sending failed before")),
+            State::Error => Err(self.our_refusal.clone().unwrap_or_else(|| Refusal::new("sending failed before"))),
             _ => body(self),
         };
         match done {
@@ -111,6 +117,7 @@ impl Connection {
             Err(refusal) => {
                 self.out.clear();
                 self.states.fail(self.role);
+                self.our_refusal.get_or_insert_with(|| refusal.clone());
                 Err(refusal.on(Side::Local))
             }
         }
@@ -119,6 +126,11 @@ impl Connection {
     /// Makes a final response say how long it is in words that the peer knows, and that the connection ends where it does.
     fn fit(&mut self, message: &mut Message) -> Checked<()> {
         let request = if self.method == Method::Head { Method::Other } else { self.method };
+        let tunnel = self.method == Method::Connect && (200..300).contains(&message.status);
+        if tunnel && !self.rules.as_h11() && (message.facts.chunked || message.facts.content_length().is_some()) {
+            let status = message.status;
+            return Err(Refusal::new(format!("Content-Length or Transfer-Encoding in a {status} to CONNECT")));
+        }
         let mut close = !self.states.keep_alive;
         match Framing::of_response(request, message.status, &message.facts) {
             Framing::ContentLength(_) if message.status == 204 => {
@@ -140,8 +152,8 @@ impl Connection {
         if close {
             self.say_close();
             message.facts.close = true;
-        } else if self.their_version < VERSION && !message.facts.close && !message.facts.keep_alive {
-            writer::line(b"Connection", b"keep-alive", &mut self.out);
+        } else if self.their_version == 0x0100 && !message.facts.close && !message.facts.keep_alive {
+            writer::line(b"Connection", b"Keep-Alive", &mut self.out);
         }
         Ok(())
     }

@@ -48,6 +48,11 @@ pub fn is_target(bytes: &[u8]) -> bool {
     !bytes.is_empty() && bytes.iter().fold(true, |ok, b| ok & b.is_ascii_graphic())
 }
 
+/// As `is_target`, and bytes beyond ASCII, which clients send that do not escape them.
+pub fn is_raw_target(bytes: &[u8]) -> bool {
+    !bytes.is_empty() && bytes.iter().fold(true, |ok, b| ok & (b.is_ascii_graphic() | !b.is_ascii()))
+}
+
 pub fn is_blank(byte: u8) -> bool {
     byte == b' ' || byte == b'\t'
 }
@@ -95,6 +100,47 @@ fn has_control(bytes: &[u8]) -> bool {
         None => rest.iter().any(|&b| b < 0x20 || b == 0x7f),
     };
     last || words.iter().any(|word| strange(u64::from_ne_bytes(*word)))
+}
+
+/// Whether `bytes` are chunk extensions (RFC 9112 section 7.1.1): *( BWS ";" BWS token \[ BWS "=" BWS ( token / quoted-string ) ] )
+pub fn is_chunk_extensions(mut bytes: &[u8]) -> bool {
+    while !bytes.is_empty() {
+        let Some((b';', rest)) = without_blanks(bytes).split_first() else { return false };
+        let rest = without_blanks(rest);
+        let name = token_len(rest);
+        if name == 0 {
+            return false;
+        }
+        bytes = &rest[name..];
+        if let Some((b'=', rest)) = without_blanks(bytes).split_first() {
+            let rest = without_blanks(rest);
+            let value = if rest.first() == Some(&b'"') { quoted_len(rest) } else { token_len(rest) };
+            if value == 0 {
+                return false;
+            }
+            bytes = &rest[value..];
+        }
+    }
+    true
+}
+
+fn without_blanks(bytes: &[u8]) -> &[u8] {
+    &bytes[bytes.iter().take_while(|b| is_blank(**b)).count()..]
+}
+
+/// How many bytes of a quoted-string `bytes` begins with (RFC 9110 section 5.6.4); it begins with its quote.
+fn quoted_len(bytes: &[u8]) -> usize {
+    let text = |b: u8| b == b'\t' || (b >= 0x20 && b != 0x7f);
+    let mut at = 1;
+    loop {
+        at += match bytes[at..] {
+            [b'"', ..] => return at + 1,
+            [b'\\', escaped, ..] if text(escaped) => 2,
+            [b'\\', ..] | [] => return 0,
+            [b, ..] if text(b) => 1,
+            _ => return 0,
+        };
+    }
 }
 
 /// The members of a comma-separated list, without blanks around them; empty ones are skipped.

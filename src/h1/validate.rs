@@ -1,8 +1,8 @@
 //! The rules for messages on their own, without a connection.
 
-use super::Rules;
 use super::error::{ProtocolError, Refusal, Side};
 use super::fields::{Facts, Kept};
+use super::{Rules, flags};
 use super::{sending, writer};
 
 fn local(refusal: Refusal) -> ProtocolError {
@@ -57,11 +57,17 @@ pub fn validate_request<'h>(
 ) -> Result<Facts, ProtocolError> {
     let facts = facts_of(headers, rules)?;
     facts.allow_request(version).map_err(local)?;
+    if facts.chunked && version < 0x0101 && !rules.as_h11() {
+        return Err(local(Refusal::new("Transfer-Encoding in an HTTP/1.0 message")));
+    }
+    allow_framing(&facts, rules)?;
     sending::request_line(method, target, &mut Vec::new()).map_err(local)?;
     Ok(facts)
 }
 
+/// `informational`: whether it is to be one, 100 to 199, or a final one.
 pub fn validate_response<'h>(
+    informational: bool,
     status: u16,
     reason: &[u8],
     headers: impl Iterator<Item = (&'h [u8], &'h [u8])>,
@@ -69,5 +75,21 @@ pub fn validate_response<'h>(
 ) -> Result<Facts, ProtocolError> {
     let facts = facts_of(headers, rules)?;
     sending::status_line(status, reason, rules, &mut Vec::new()).map_err(local)?;
+    if informational != (status < 200) {
+        let kind = if informational { "an informational response" } else { "a final response" };
+        return Err(local(Refusal::new(format!("status {status} is not that of {kind}"))));
+    }
+    if informational && !rules.as_h11() && (facts.chunked || facts.content_length().is_some()) {
+        return Err(local(Refusal::new(format!("Content-Length or Transfer-Encoding in a {status}"))));
+    }
+    allow_framing(&facts, rules)?;
     Ok(facts)
+}
+
+/// h11 judges a message's framing only where it is read or written.
+fn allow_framing(facts: &Facts, rules: &Rules) -> Result<(), ProtocolError> {
+    match rules.as_h11() || rules.allow(flags::ALLOW_CL_WITH_TE) {
+        true => Ok(()),
+        false => facts.allow_framing().map_err(local),
+    }
 }

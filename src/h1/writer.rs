@@ -75,6 +75,12 @@ pub struct Removable {
 }
 
 impl Removable {
+    pub fn rest(&mut self, keep: usize) {
+        if self.lines.capacity() * size_of::<(Known, Range<usize>)>() > keep {
+            self.lines = Vec::new();
+        }
+    }
+
     /// Removes all lines of this name.
     pub fn remove(&mut self, known: Known, out: &mut Vec<u8>) {
         let mut at = 0;

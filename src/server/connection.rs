@@ -42,7 +42,6 @@ pub async fn serve<S: Wire>(
         flags: server.settings.flags,
         max_incomplete: limits.head,
         max_fields: limits.fields,
-        keep_alive_1_0: true,
     };
     let conn = Connection::new(Role::Server, rules);
     let mut this = Serving {

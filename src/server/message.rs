@@ -52,12 +52,17 @@ impl Message {
         Ok(Message { status, reason, headers, length })
     }
 
-    /// The head that ends HTTP on a connection: 101, or a 2xx to CONNECT. Errors: InvalidArgument.
+    /// The head that ends HTTP on a connection: 101, or a 2xx to CONNECT. Errors: InvalidArgument, HttpHeaderInvalid.
     pub fn switching(status: u16, headers: Option<&Headers>) -> Result<Message> {
         if status != 101 && !(200..300).contains(&status) {
             return Err(Error::new(Status::InvalidArgument, format!("status {status} switches no protocol")));
         }
         let mut headers = copied(headers);
+        for framing in ["content-length", "transfer-encoding"] {
+            if headers.iter().any(|(name, _)| name.eq_ignore_ascii_case(framing.as_bytes())) {
+                return Err(Error::new(Status::HttpHeaderInvalid, format!("{framing} in a {status} that ends HTTP")));
+            }
+        }
         if status == 101 && !headers.iter().any(|(name, _)| name.eq_ignore_ascii_case(b"connection")) {
             headers.push((Cow::Borrowed(b"Connection"), b"Upgrade".to_vec()));
         }

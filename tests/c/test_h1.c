@@ -140,6 +140,60 @@ static void receive(atls_h1_conn *conn, const char *text)
     OK(atls_h1_conn_receive(conn, (const uint8_t *)text, strlen(text), &error));
 }
 
+/* What one may not send oneself has its status too, and the first refusal stays. */
+static void local_hints(void)
+{
+    atls_bytes out;
+    const atls_h1_header gzip[] = {h("Host", "a"), h("Transfer-Encoding", "gzip")};
+    atls_h1_conn *client = new_conn(ATLS_H1_CLIENT, 0);
+    for (int i = 0; i < 2; i++) {
+        CHECK(atls_h1_conn_send_request(client, b("POST"), b("/"), gzip, 2, &out, &error) == ATLS_H1_LOCAL);
+        CHECK(atls_error_http_status(error) == 501);
+        EXPECT(ATLS_H1_LOCAL, "gzip", ATLS_H1_LOCAL);
+    }
+    CHECK(atls_h1_conn_send_data(client, 1, &out, &out, &error) == ATLS_H1_LOCAL && atls_error_http_status(error) == 501);
+    EXPECT(ATLS_H1_LOCAL, "gzip", ATLS_H1_LOCAL);
+    atls_h1_conn_free(client);
+
+    const atls_h1_header chunked[] = {h("Host", "a"), h("Transfer-Encoding", "chunked")};
+    for (uint64_t len = (uint64_t)1 << 63; len != 0; len = len == UINT64_MAX ? 0 : UINT64_MAX) {
+        client = new_conn(ATLS_H1_CLIENT, 0);
+        OK(atls_h1_conn_send_request(client, b("POST"), b("/"), chunked, 2, &out, &error));
+        EXPECT(ATLS_H1_LOCAL, "2^63", atls_h1_conn_send_data(client, len, &out, &out, &error));
+        CHECK(atls_h1_conn_our_state(client) == ATLS_H1_ERROR);
+        atls_h1_conn_free(client);
+    }
+    client = new_conn(ATLS_H1_CLIENT, 0);
+    OK(atls_h1_conn_send_request(client, b("POST"), b("/"), chunked, 2, &out, &error));
+    OK(atls_h1_conn_send_data(client, INT64_MAX, &out, &out, &error));
+    atls_h1_conn_free(client);
+}
+
+/* Giving memory back leaves what was received beyond the message. */
+static void shrinks(void)
+{
+    atls_bytes rest;
+    bool eof;
+    const atls_h1_event *event = NULL;
+    atls_h1_conn *server = new_conn(ATLS_H1_SERVER, 0);
+    receive(server, "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 5000000\r\n\r\n");
+    size_t large = 5000000;
+    char *body = malloc(large + 10);
+    CHECK(body);
+    memset(body, 'x', large);
+    memcpy(body + large, "GET / HTTP", 10);
+    OK(atls_h1_conn_receive(server, (const uint8_t *)body, large + 10, &error));
+    free(body);
+    do
+        OK(atls_h1_conn_next_event(server, &event, &error));
+    while (event->kind != ATLS_H1_PAUSED);
+    OK(atls_h1_conn_shrink(server, 1000, &error));
+    OK(atls_h1_conn_trailing_data(server, &rest, &eof, &error));
+    CHECK(is(rest, "GET / HTTP"));
+    EXPECT(ATLS_NULL_ARGUMENT, "conn", atls_h1_conn_shrink(NULL, 0, &error));
+    atls_h1_conn_free(server);
+}
+
 static void errors(void)
 {
     const atls_h1_event *event = NULL;
@@ -161,7 +215,9 @@ static void errors(void)
         atls_error_free(error);
         error = NULL;
         CHECK(event == NULL && atls_h1_conn_their_state(server) == ATLS_H1_ERROR);
-        EXPECT(ATLS_H1_REMOTE, "before", atls_h1_conn_next_event(server, &event, &error));
+        /* Whoever asks again hears the same. */
+        CHECK(atls_h1_conn_next_event(server, &event, &error) == ATLS_H1_REMOTE && atls_error_http_status(error) == bad[i].answer);
+        EXPECT(ATLS_H1_REMOTE, bad[i].part, ATLS_H1_REMOTE);
         OK(atls_h1_conn_send_response(server, bad[i].answer, b(""), NULL, 0, &out, &error));
         CHECK(strstr((const char *)out.ptr, "Connection: close\r\n\r\n"));
         atls_h1_conn_free(server);
@@ -194,6 +250,7 @@ static void errors(void)
     const atls_h1_header evil[] = {h("Host", "a"), h("X", "y\r\nEvil: 1")};
     EXPECT(ATLS_H1_LOCAL, "y\\r\\nEvil", atls_h1_conn_send_request(client, b("GET"), b("/"), evil, 2, &out, &error));
     atls_h1_conn_free(client);
+    local_hints();
     EXPECT(ATLS_INVALID_ARGUMENT, "role 2", atls_h1_conn_new(2, 0, &client, &error));
     EXPECT(ATLS_INVALID_ARGUMENT, "0x80", atls_h1_conn_new(ATLS_H1_SERVER, 0x80, &client, &error));
 }
@@ -240,9 +297,22 @@ static void lists(void)
     EXPECT(ATLS_H1_LOCAL, "no Host", atls_h1_request_validate(b("GET"), b("/"), 0x0101, items + 1, n - 1, 0, &error));
     OK(atls_h1_request_validate(b("GET"), b("/"), 0x0100, items + 1, n - 1, 0, &error));
     EXPECT(ATLS_INVALID_ARGUMENT, "http_version", atls_h1_request_validate(b("GET"), b("/"), 2, items, n, 0, &error));
-    OK(atls_h1_response_validate(204, b("No"), items, n, 0, &error));
-    EXPECT(ATLS_H1_LOCAL, "reason", atls_h1_response_validate(204, b("N\no"), items, n, 0, &error));
-    EXPECT(ATLS_H1_LOCAL, "impossible status", atls_h1_response_validate(1000, b(""), NULL, 0, 0, &error));
+    const uint32_t informational = ATLS_H1_INFORMATIONAL_RESPONSE, final = ATLS_H1_RESPONSE;
+    OK(atls_h1_response_validate(final, 204, b("No"), items, n, 0, &error));
+    EXPECT(ATLS_H1_LOCAL, "reason", atls_h1_response_validate(final, 204, b("N\no"), items, n, 0, &error));
+    EXPECT(ATLS_H1_LOCAL, "impossible status", atls_h1_response_validate(final, 1000, b(""), NULL, 0, 0, &error));
+    EXPECT(ATLS_H1_LOCAL, "status 103", atls_h1_response_validate(final, 103, b(""), NULL, 0, 0, &error));
+    EXPECT(ATLS_H1_LOCAL, "status 200", atls_h1_response_validate(informational, 200, b(""), NULL, 0, 0, &error));
+    OK(atls_h1_response_validate(informational, 103, b(""), items, 1, 0, &error));
+    EXPECT(ATLS_H1_LOCAL, "in a 103", atls_h1_response_validate(informational, 103, b(""), items, n, 0, &error));
+    OK(atls_h1_response_validate(informational, 103, b(""), items, n, ATLS_H1_COMPAT_H11, &error));
+    EXPECT(ATLS_INVALID_ARGUMENT, "kind 1", atls_h1_response_validate(ATLS_H1_REQUEST, 200, b(""), NULL, 0, 0, &error));
+    const atls_h1_header both[] = {h("Host", "a"), h("Content-Length", "5"), h("Transfer-Encoding", "chunked")}, chunked[] = {both[0], both[2]};
+    EXPECT(ATLS_H1_LOCAL, "both", atls_h1_request_validate(b("GET"), b("/"), 0x0101, both, 3, 0, &error));
+    EXPECT(ATLS_H1_LOCAL, "both", atls_h1_response_validate(final, 200, b(""), both, 3, 0, &error));
+    OK(atls_h1_request_validate(b("GET"), b("/"), 0x0101, both, 3, ATLS_H1_ALLOW_CL_WITH_TE, &error));
+    OK(atls_h1_request_validate(b("GET"), b("/"), 0x0101, chunked, 2, 0, &error));
+    EXPECT(ATLS_H1_LOCAL, "HTTP/1.0", atls_h1_request_validate(b("GET"), b("/"), 0x0100, chunked, 2, 0, &error));
     atls_h1_header_list_clear(list);
     CHECK(atls_h1_header_list_items(list, &n) != NULL && n == 0);
     atls_h1_header_list_free(list);
@@ -314,6 +384,7 @@ int main(void)
     round_trips();
     errors();
     lists();
+    shrinks();
     bare_states();
     nothing();
     return 0;

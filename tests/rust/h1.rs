@@ -208,6 +208,104 @@ fn an_old_peer_gets_what_it_understands() {
     );
 }
 
+/// A server that has read `request`, of which it needs no more.
+fn asked(flags: u32, request: &[u8]) -> Connection {
+    let mut conn = server(flags);
+    conn.receive(request);
+    while !matches!(conn.next_event().expect("event").kind, EventKind::EndOfMessage) {}
+    conn
+}
+
+/// RFC 9112 section 9.3: who asks is answered so, where both messages say how long they are.
+#[test]
+fn an_old_peer_that_asks_keeps_its_connection() {
+    let keep = |more: &str, body: &str| format!("{more}\r\nConnection: X, Keep-Alive\r\n\r\n{body}").into_bytes();
+    let length: Headers = &[("Content-Length", "2")];
+    for (flags, request, headers, lives) in [
+        (0, keep("GET / HTTP/1.0", ""), length, true),
+        (0, keep("HEAD / HTTP/1.0", ""), &[], true),
+        (0, keep("POST / HTTP/1.0\r\nContent-Length: 1", "x"), length, true),
+        (0, keep("POST / HTTP/1.0", ""), length, false),
+        (0, keep("GET / HTTP/1.0\r\nConnection: close", ""), length, false),
+        (0, keep("GET / HTTP/1.0", ""), &[], false),
+        (0, keep("GET / HTTP/1.0", ""), &[("Content-Length", "2"), ("Connection", "close")], false),
+        (0, b"GET / HTTP/1.0\r\n\r\n".to_vec(), length, false),
+        (flags::COMPAT_H11, keep("GET / HTTP/1.0", ""), length, false),
+    ] {
+        let mut conn = asked(flags, &request);
+        let head = conn.send_response(200, b"", pairs(headers)).expect("head").to_vec();
+        let head = String::from_utf8(head).expect("text");
+        let told = request.escape_ascii();
+        assert_eq!(head.contains("Connection: Keep-Alive\r\n"), lives, "{told}: {head}");
+        assert_eq!(head.contains("Connection: close\r\n"), !lives, "{told}: {head}");
+        if !request.starts_with(b"HEAD") {
+            conn.send_data(2).expect("data");
+        }
+        conn.send_end_of_message(pairs(&[])).expect("end");
+        assert_eq!(conn.start_next_cycle().is_ok(), lives, "{told}");
+    }
+    for (response, lives) in [
+        ("HTTP/1.0 200 OK\r\nConnection: keep-alive\r\nContent-Length: 0\r\n\r\n", true),
+        ("HTTP/1.0 200 OK\r\nContent-Length: 0\r\n\r\n", false),
+        ("HTTP/1.0 304 OK\r\nConnection: keep-alive\r\n\r\n", true),
+    ] {
+        let mut conn = client(0, "GET");
+        run(&mut conn, std::iter::once(response.as_bytes()), false);
+        assert_eq!(conn.start_next_cycle().is_ok(), lives, "{response}");
+    }
+}
+
+/// RFC 9110 sections 15.2 and 9.3.6; h11 does neither.
+#[test]
+fn no_1xx_to_an_old_peer_and_no_length_in_a_tunnel() {
+    let old = b"GET / HTTP/1.0\r\n\r\n";
+    let tunnel = b"CONNECT a:1 HTTP/1.1\r\nHost: a\r\n\r\n";
+    let length: Headers = &[("Content-Length", "2")];
+    let chunked: Headers = &[("Transfer-Encoding", "chunked")];
+    let cases: [(&[u8], u16, Headers, &str); 4] = [
+        (old, 103, &[], "HTTP/1.0 peer"),
+        (old, 100, &[], "HTTP/1.0 peer"),
+        (tunnel, 200, length, "to CONNECT"),
+        (tunnel, 299, chunked, "to CONNECT"),
+    ];
+    for (request, status, headers, part) in cases {
+        let error = asked(0, request).send_response(status, b"", pairs(headers)).expect_err(part).to_string();
+        assert!(error.contains(part), "{error}");
+        asked(flags::COMPAT_H11, request).send_response(status, b"", pairs(headers)).expect("as h11");
+    }
+    // What is no tunnel may say how long it is.
+    asked(0, tunnel).send_response(403, b"", pairs(length)).expect("a refusal");
+    asked(0, tunnel).send_response(200, b"", pairs(&[])).expect("a tunnel");
+}
+
+/// The error that comes first is the one that stays, on either side.
+#[test]
+fn a_later_question_gets_the_first_refusal() {
+    let mut conn = server(0);
+    conn.receive(b"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: gzip\r\n\r\n");
+    let first = conn.next_event().err().expect("gzip");
+    assert_eq!((first.hint, conn.next_event().err()), (501, Some(first.clone())));
+    conn.receive(b"more");
+    assert_eq!(conn.next_event().err(), Some(first));
+    let first = conn.send_response(200, b"", pairs(&[("Transfer-Encoding", "gzip")])).expect_err("gzip");
+    assert_eq!((first.hint, conn.send_data(1).expect_err("again")), (501, first));
+}
+
+#[test]
+fn one_empty_line_a_message() {
+    let mut conn = server(0);
+    for _ in 0..3 {
+        let seen = run(&mut conn, std::iter::once(&b"\r\nGET / HTTP/1.1\r\nHost: a\r\n\r\n"[..]), false);
+        assert!(seen.contains("Request GET0 / 101"), "{seen}");
+        conn.send_response(204, b"", pairs(&[])).expect("answer");
+        conn.send_end_of_message(pairs(&[])).expect("end");
+        conn.start_next_cycle().expect("next");
+    }
+    assert!(run(&mut conn, [&b"\r\n"[..], b"\r\n"].into_iter(), false).contains("error 400"));
+    // And nothing but that is a connection that ends.
+    assert!(run(&mut server(0), std::iter::once(&b"\r\n"[..]), true).contains("ConnectionClosed"));
+}
+
 #[test]
 fn what_may_not_be_sent() {
     let refused = |conn: &mut Connection, part: &str, done: Result<Vec<u8>, atls::h1::ProtocolError>| {

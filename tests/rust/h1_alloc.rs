@@ -1,4 +1,4 @@
-//! In steady state a connection allocates nothing, seen through the C interface.
+//! In steady state a connection allocates nothing, and what a large message took can be given back; seen through the C interface.
 #![allow(unsafe_code)]
 
 use std::alloc::{GlobalAlloc, Layout, System};
@@ -13,16 +13,19 @@ struct Counting;
 
 thread_local! {
     static COUNT: Cell<usize> = const { Cell::new(0) };
+    static LIVE: Cell<usize> = const { Cell::new(0) };
 }
 
 // SAFETY: everything is handed on to the system's allocator.
 unsafe impl GlobalAlloc for Counting {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         COUNT.with(|count| count.set(count.get() + 1));
+        LIVE.with(|live| live.set(live.get().wrapping_add(layout.size())));
         unsafe { System.alloc(layout) }
     }
 
     unsafe fn dealloc(&self, ptr: *mut u8, layout: Layout) {
+        LIVE.with(|live| live.set(live.get().wrapping_sub(layout.size())));
         unsafe { System.dealloc(ptr, layout) }
     }
 }
@@ -105,6 +108,29 @@ fn a_cycle_allocates_nothing() {
     }
     unsafe {
         atls_h1_conn_free(client);
+        atls_h1_conn_free(server);
+    }
+}
+
+/// A body of 20 MB that came at once, and a head of 12,000 bytes in 200 fields before it; then a request that is only half there.
+#[test]
+fn what_a_large_message_took_is_given_back() {
+    let mut server = null_mut();
+    unsafe { assert_eq!(atls_h1_conn_new(ATLS_H1_SERVER, 0, &mut server, null_mut()), 0) };
+    let fields = format!("X: {}\r\n", "y".repeat(55)).repeat(200);
+    let body = "x".repeat(20 << 20);
+    let message =
+        format!("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: {}\r\n{fields}\r\n{body}GET / HTTP", body.len());
+    let before = LIVE.get();
+    deliver(bytes(&message), server);
+    assert!(LIVE.get() - before > 20 << 20);
+    let (mut rest, mut eof) = (bytes(""), false);
+    unsafe {
+        assert_eq!(atls_h1_conn_shrink(server, 1000, null_mut()), 0);
+        let kept = LIVE.get() - before;
+        assert!(kept < 8000, "{kept} bytes");
+        assert_eq!(atls_h1_conn_trailing_data(server, &mut rest, &mut eof, null_mut()), 0);
+        assert_eq!(std::slice::from_raw_parts(rest.ptr, rest.len), b"GET / HTTP");
         atls_h1_conn_free(server);
     }
 }

@@ -189,7 +189,8 @@ pub unsafe extern "C" fn atls_h1_conn_recv_commit(
 }
 
 /// The next event; of kind NEED_DATA where there is none. Receiving domain. Statuses: NULL_ARGUMENT, H1_REMOTE: the peer broke the
-/// protocol, its side is in state ERROR for good, and atls_error_http_status is what a server might answer; sending still works.
+/// protocol, its side is in state ERROR for good, and atls_error_http_status is what a server might answer; sending still works. Asking again gives the
+/// same error.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn atls_h1_conn_next_event(
     conn: *mut atls_h1_conn,
@@ -222,6 +223,25 @@ pub unsafe extern "C" fn atls_h1_conn_trailing_data(
         let (bytes, end) = unsafe { borrow(conn, "conn") }?.conn.trailing_data();
         unsafe { put(data, atls_bytes::of(bytes), "data") }?;
         unsafe { put(eof, end, "eof") }
+    })
+}
+
+/// Gives back memory that is not in use now, but for about `keep` bytes in each of the connection's buffers: after a large message, or before a long
+/// wait. Bytes that were not parsed stay. Ends what was handed out in both domains. Statuses: NULL_ARGUMENT.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn atls_h1_conn_shrink(
+    conn: *mut atls_h1_conn,
+    keep: usize,
+    error: *mut *mut atls_error,
+) -> atls_status {
+    guard(error, || {
+        let this = unsafe { borrow_mut(conn, "conn") }?;
+        this.claim()?;
+        this.conn.rest(keep);
+        this.event = atls_h1_event::empty();
+        this.headers = Vec::new();
+        this.busy = false;
+        Ok(())
     })
 }
 

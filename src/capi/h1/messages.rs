@@ -6,14 +6,14 @@ use super::super::handle::{put, require};
 use super::super::status::atls_status;
 use super::headers::rules;
 use super::types::{
-    ATLS_H1_FRAMING_CHUNKED, ATLS_H1_FRAMING_CONTENT_LENGTH, ATLS_H1_FRAMING_UNTIL_CLOSE, Headers, atls_bytes,
-    atls_h1_header, refused,
+    ATLS_H1_FRAMING_CHUNKED, ATLS_H1_FRAMING_CONTENT_LENGTH, ATLS_H1_FRAMING_UNTIL_CLOSE,
+    ATLS_H1_INFORMATIONAL_RESPONSE, ATLS_H1_RESPONSE, Headers, atls_bytes, atls_h1_header, refused,
 };
 use crate::error::{Error, Result, Status};
 use crate::h1::{self, Facts, Framing, Method, Rules, syntax};
 
-/// Whether this is a request that may be sent, or could have been received with `http_version` (major << 8 | minor). Statuses:
-/// NULL_ARGUMENT, INVALID_ARGUMENT, H1_LOCAL.
+/// Whether this is a request that may be sent, or, with `http_version` (major << 8 | minor), one that may have come. Statuses: NULL_ARGUMENT,
+/// INVALID_ARGUMENT, H1_LOCAL with an atls_error_http_status.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn atls_h1_request_validate(
     method: atls_bytes,
@@ -32,9 +32,11 @@ pub unsafe extern "C" fn atls_h1_request_validate(
     })
 }
 
-/// Whether this is a response, 100-199 informational. Statuses: NULL_ARGUMENT, INVALID_ARGUMENT, H1_LOCAL.
+/// Whether this is a response of that kind: ATLS_H1_INFORMATIONAL_RESPONSE, 100-199 and without Content-Length and Transfer-Encoding, or
+/// ATLS_H1_RESPONSE, 200-999. Statuses: NULL_ARGUMENT, INVALID_ARGUMENT, H1_LOCAL with an atls_error_http_status.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn atls_h1_response_validate(
+    kind: u32,
     status: u32,
     reason: atls_bytes,
     headers: *const atls_h1_header,
@@ -43,10 +45,15 @@ pub unsafe extern "C" fn atls_h1_response_validate(
     error: *mut *mut atls_error,
 ) -> atls_status {
     guard(error, || {
+        let informational = match kind {
+            ATLS_H1_INFORMATIONAL_RESPONSE => true,
+            ATLS_H1_RESPONSE => false,
+            _ => return Err(Error::new(Status::InvalidArgument, format!("kind {kind} is no response"))),
+        };
         let status = u16::try_from(status).unwrap_or(u16::MAX);
         let reason = unsafe { reason.get("reason") }?;
         let headers = unsafe { Headers::new(headers, headers_len) }?;
-        h1::validate_response(status, reason, headers.iter(), &rules(flags)?).map(drop).map_err(refused)
+        h1::validate_response(informational, status, reason, headers.iter(), &rules(flags)?).map(drop).map_err(refused)
     })
 }
 
@@ -117,7 +124,7 @@ pub unsafe extern "C" fn atls_h1_header_has_token(
 }
 
 /// Whether the connection may be used again after a message with these headers: HTTP/1.1 (0x0101) and no `Connection: close`. False for
-/// headers that are not valid.
+/// headers that are not valid, and for HTTP/1.0, where it takes both sides: an atls_h1_conn knows.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn atls_h1_keep_alive(
     http_version: u32,

@@ -46,7 +46,9 @@ pub const ATLS_H1_ERROR: u32 = 8;
 pub const ATLS_H1_REQUEST: u32 = 1;
 /// 100-199: status, reason, http_version, headers.
 pub const ATLS_H1_INFORMATIONAL_RESPONSE: u32 = 2;
-/// 200-999: status, reason, http_version, headers.
+/// 200-999: status, reason, http_version, headers. A response to HEAD, a 204, a 304, and a 2xx to CONNECT have no body, whatever Content-Length or
+/// Transfer-Encoding they have, which is shown as it came (RFC 9112 section 6.3). Both of them in one message are refused in these too, unless
+/// ATLS_H1_ALLOW_CL_WITH_TE takes the former away.
 pub const ATLS_H1_RESPONSE: u32 = 3;
 /// data, chunk_start, chunk_end.
 pub const ATLS_H1_DATA: u32 = 4;
@@ -71,7 +73,7 @@ pub const ATLS_H1_ALLOW_BARE_LF: u32 = 1;
 /// Unfold continued header lines in requests too; responses always are (RFC 9112 section 5.2). Never Content-Length,
 /// Transfer-Encoding or Host.
 pub const ATLS_H1_ALLOW_OBS_FOLD: u32 = 2;
-/// Blanks between a chunk size and its CRLF.
+/// Blanks at the end of a chunk-size line.
 pub const ATLS_H1_ALLOW_CHUNK_SIZE_OWS: u32 = 4;
 /// 01-08, 0E-1F and 7F in field values and reason phrases.
 pub const ATLS_H1_ALLOW_CTL_IN_VALUE: u32 = 8;
@@ -81,7 +83,9 @@ pub const ATLS_H1_MERGE_EQUAL_CONTENT_LENGTH: u32 = 16;
 pub const ATLS_H1_UPGRADE_WITHOUT_CONNECTION: u32 = 32;
 /// Received Content-Length beside Transfer-Encoding: the latter wins, the former is removed, and the connection closes afterwards.
 pub const ATLS_H1_ALLOW_CL_WITH_TE: u32 = 64;
-/// What h11 0.16 lets pass, less what is refused always.
+/// What h11 0.16 does, less what is refused always. All of it together also goes without what the RFCs ask for and h11 does not do: one empty line
+/// before a request line is skipped, HTTP/1.0 may ask for keep-alive, a target may have bytes beyond ASCII, chunk extensions follow their grammar, no 1xx
+/// goes to an HTTP/1.0 peer, and no Content-Length or Transfer-Encoding into a 2xx to CONNECT.
 pub const ATLS_H1_COMPAT_H11: u32 = 63;
 
 /// One header line.
@@ -162,10 +166,11 @@ impl atls_h1_event {
 
 /// A protocol error as the library's own.
 pub(crate) fn refused(error: ProtocolError) -> Error {
-    match error.side {
-        Side::Local => Error::new(Status::H1Local, error.message),
-        Side::Remote => Error::new(Status::H1Remote, error.message).http_status(error.hint),
-    }
+    let status = match error.side {
+        Side::Local => Status::H1Local,
+        Side::Remote => Status::H1Remote,
+    };
+    Error::new(status, error.message).http_status(error.hint)
 }
 
 pub(crate) fn role(number: u32) -> Result<Role> {
