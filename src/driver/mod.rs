@@ -108,12 +108,7 @@ struct Own {
 
 impl Driver {
     pub fn new(parameters: Parameters, observer: Arc<dyn Observer>) -> Driver {
-        let rules = Rules {
-            flags: parameters.flags,
-            max_incomplete: parameters.head,
-            max_fields: parameters.fields,
-            keep_alive_1_0: true,
-        };
+        let rules = Rules { flags: parameters.flags, max_incomplete: parameters.head, max_fields: parameters.fields };
         let shared = Shared {
             conn: Connection::new(parameters.role, rules),
             outbox: BytesMut::new(),

@@ -17,7 +17,7 @@ use crate::events::{Event, Outlet};
 use crate::flow::{Cancel, lock};
 use crate::h1::{EventKind, ProtocolError, Role, State};
 use crate::http::Head;
-use crate::http::intake::{Intake, Next, too_large};
+use crate::http::intake::{Gathered, Intake, Next, gather, too_large};
 use crate::net::Living;
 use crate::stream::Handover;
 
@@ -89,8 +89,8 @@ struct Driving<'a, S> {
 /// What was parsed, out of the lock.
 enum Step {
     Head(Head),
-    Data(Bytes),
-    End(Option<Head>),
+    /// More of a body, or its end.
+    Body(Gathered),
     /// Bytes are needed, or the host must say something first.
     Need {
         bytes: bool,
@@ -146,13 +146,12 @@ impl<S: AsyncRead + AsyncWrite + Living + Unpin> Driving<'_, S> {
             let step = self.next_step()?;
             match step {
                 Step::Head(head) => self.begin(head).await?,
-                Step::Data(data) => {
-                    if !self.intake.takes(data.len()) {
+                Step::Body(gathered) => {
+                    if !self.intake.takes(gathered.data.len()) {
                         self.hear().await;
                     }
-                    self.intake.push(data)?;
+                    self.intake.take_in(gathered)?;
                 }
-                Step::End(trailers) => self.intake.end(trailers),
                 Step::Need { bytes } => return Ok(Some(bytes)),
                 Step::Over => return Ok(None),
             }
@@ -173,6 +172,13 @@ impl<S: AsyncRead + AsyncWrite + Living + Unpin> Driving<'_, S> {
         if awaits_head && self.due.is_none() {
             self.due = parameters.head_within.map(|limit| (Instant::now() + limit, limit, Wait::Head));
         }
+        if shared.conn.their_state() == State::SendBody {
+            let gathered = gather(&mut shared.conn, parameters.piece).map_err(remote)?;
+            return Ok(match gathered.kind {
+                EventKind::Data | EventKind::EndOfMessage => Step::Body(gathered),
+                kind => Step::Need { bytes: kind == EventKind::NeedData },
+            });
+        }
         let event = shared.conn.next_event().map_err(remote)?;
         let lines = |mut head: Head| {
             event.fields.iter().for_each(|(_, name, value)| head.add(name, value));
@@ -187,10 +193,6 @@ impl<S: AsyncRead + AsyncWrite + Living + Unpin> Driving<'_, S> {
             }
             EventKind::InformationalResponse | EventKind::Response => {
                 Step::Head(lines(Head::new(event.status, (event.version & 1) as u8, event.reason)))
-            }
-            EventKind::Data => Step::Data(Bytes::copy_from_slice(event.data)),
-            EventKind::EndOfMessage => {
-                Step::End(Head::trailers(event.fields.iter().map(|(_, name, value)| (name, value))))
             }
             // A client that has ended its own direction still gets its answer.
             EventKind::ConnectionClosed if shared.owes_an_answer(parameters.role) => Step::Need { bytes: false },

@@ -1,10 +1,11 @@
 //! The body of a message as it comes: within its limit, decoded where it is to be, and handed on no faster than there is credit for. Pure.
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 
 use super::Head;
 use super::decode::Decoder;
 use crate::error::{Error, Phase, Result, Status};
+use crate::h1::{Connection, EventKind, ProtocolError};
 
 /// A body on its way in.
 #[derive(Default)]
@@ -63,6 +64,17 @@ impl Intake {
         Ok(())
     }
 
+    /// Some of the body, or its end, as `gather` gives it. Errors: as `push`.
+    pub fn take_in(&mut self, gathered: Gathered) -> Result<()> {
+        if !gathered.data.is_empty() {
+            self.push(gathered.data)?;
+        }
+        if gathered.kind == EventKind::EndOfMessage {
+            self.end(gathered.trailers);
+        }
+        Ok(())
+    }
+
     /// Its end.
     pub fn end(&mut self, trailers: Option<Head>) {
         self.decoder.iter_mut().for_each(Decoder::end);
@@ -97,6 +109,40 @@ impl Intake {
     fn less(&self, left: u64, data: &Bytes) -> Result<u64> {
         left.checked_sub(data.len() as u64).ok_or_else(|| too_large(self.limit))
     }
+}
+
+/// What had been received of a body.
+pub struct Gathered {
+    /// With what it ended: Data where more may be at hand, EndOfMessage, or what the machine says where there is nothing of a body.
+    pub kind: EventKind,
+    pub data: Bytes,
+    pub trailers: Option<Head>,
+}
+
+/// Takes what `conn` has received of a body, joined up to `most` bytes, or all that there is of one chunk: a body that comes in single bytes makes no more
+/// events than another.
+pub fn gather(conn: &mut Connection, most: usize) -> std::result::Result<Gathered, ProtocolError> {
+    let (mut data, mut trailers) = (BytesMut::new(), None);
+    let kind = loop {
+        let event = match conn.next_event() {
+            Ok(event) => event,
+            // It will say so again; what came before is told first.
+            Err(_) if !data.is_empty() => break EventKind::Data,
+            Err(error) => return Err(error),
+        };
+        match event.kind {
+            EventKind::Data => data.extend_from_slice(event.data),
+            EventKind::EndOfMessage => {
+                trailers = Head::trailers(event.fields.iter().map(|(_, name, value)| (name, value)));
+                break EventKind::EndOfMessage;
+            }
+            kind => break if data.is_empty() { kind } else { EventKind::Data },
+        }
+        if data.len() >= most {
+            break EventKind::Data;
+        }
+    };
+    Ok(Gathered { kind, data: data.freeze(), trailers })
 }
 
 /// A body beyond its limit.

@@ -126,7 +126,8 @@ impl Socket {
         loop {
             ready!(self.0.poll_write_ready(cx))?;
             match self.0.try_io(Interest::WRITABLE, || send(SockRef::from(&*self.0))) {
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                // Here, below TLS: whoever is told of an error cannot know what TLS had taken already.
+                Err(error) if passes(&error) => {}
                 done => return Poll::Ready(done),
             }
         }
@@ -180,6 +181,11 @@ fn prepare(kind: &Kind) -> Result<()> {
     Ok(())
 }
 
+/// Whether the same call may simply be made again, once there is something to do.
+fn passes(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted)
+}
+
 #[cfg(target_vendor = "apple")]
 const SEND_FLAGS: i32 = 0;
 #[cfg(not(target_vendor = "apple"))]
@@ -202,7 +208,7 @@ impl AsyncRead for Socket {
             });
             let count = match (short, done) {
                 (Some(count), _) | (None, Ok(count)) => count,
-                (None, Err(error)) if error.kind() == io::ErrorKind::WouldBlock => continue,
+                (None, Err(error)) if passes(&error) => continue,
                 (None, Err(error)) => return Poll::Ready(Err(error)),
             };
             buf.advance(count);

@@ -38,11 +38,7 @@ pub async fn serve<S: Wire>(
     account: &Account,
 ) -> Result<()> {
     let limits = &server.settings.limits;
-    let rules = Rules {
-        flags: server.settings.flags,
-        max_incomplete: limits.head,
-        max_fields: limits.fields,
-    };
+    let rules = Rules { flags: server.settings.flags, max_incomplete: limits.head, max_fields: limits.fields };
     let conn = Connection::new(Role::Server, rules);
     let mut this = Serving {
         wire,
@@ -54,6 +50,7 @@ pub async fn serve<S: Wire>(
         outbox: BytesMut::new(),
         alarm: Alarm::default(),
         unflushed: false,
+        broken: false,
     };
     // One for all requests: to enlist takes longer than to look.
     let mut stopping = pin!(server.stopping.thrown());
@@ -96,6 +93,8 @@ pub(super) struct Serving<'a, S> {
     pub(super) alarm: Alarm,
     /// Something was written that may not have left.
     pub(super) unflushed: bool,
+    /// Reading or writing failed. How much the wire had taken of the outbox by then, nobody knows: nothing is written any more.
+    pub(super) broken: bool,
 }
 
 impl<S: Wire> Serving<'_, S> {
@@ -133,8 +132,16 @@ impl<S: Wire> Serving<'_, S> {
                     true => return Err(late("no complete request head in time")),
                 },
             };
-            self.received(read.map_err(Error::from_peer)?);
+            let count = read.map_err(|error| self.breaks(error))?;
+            self.received(count);
         }
+    }
+
+    /// The wire has failed.
+    pub(super) fn breaks(&mut self, error: std::io::Error) -> Error {
+        self.broken = true;
+        self.outbox.clear();
+        Error::from_peer(error)
     }
 
     pub(super) fn served(&self, line: Line, head: Head) -> Served {
@@ -196,7 +203,7 @@ impl<S: Wire> Serving<'_, S> {
             (0, _) => 500,
             (status, _) => status,
         };
-        let silent = matches!(self.conn.our_state(), State::Idle | State::SendResponse);
+        let silent = !self.broken && matches!(self.conn.our_state(), State::Idle | State::SendResponse);
         if let Some(mut message) = silent.then(|| Message::new(status, None, None, Some(0)).ok()).flatten() {
             message.add("Connection", "close");
             self.outbox.clear();
@@ -207,8 +214,11 @@ impl<S: Wire> Serving<'_, S> {
         self.close().await
     }
 
-    /// Sends what is left, says goodbye, and listens for a moment.
+    /// Sends what is left, says goodbye, and listens for a moment; on a broken wire none of it.
     pub(super) async fn close(&mut self) -> Result<()> {
+        if self.broken {
+            return Ok(());
+        }
         let goodbye = async {
             self.wire.write_all_buf(&mut self.outbox).await?;
             self.wire.shutdown().await?;

@@ -18,8 +18,7 @@ use crate::error::{Detail, Error, Phase, Result, Status};
 use crate::events::{Event, Outlet};
 use crate::flow::Credit;
 use crate::h1::{EventKind, State};
-use crate::http::Head;
-use crate::http::intake::{Intake, Next, too_large};
+use crate::http::intake::{Intake, Next, gather, too_large};
 use crate::log;
 
 /// Bytes of an answer that wait for the network; with more, nothing is taken from the host. Nor is more than this taken of it at once, so that there are never
@@ -192,12 +191,9 @@ impl<S: Wire> Serving<'_, S> {
                 }
                 Next::Nothing => {}
             }
-            let event = self.conn.next_event().map_err(protocol)?;
-            match event.kind {
-                EventKind::Data => course.intake.push(Bytes::copy_from_slice(event.data))?,
-                EventKind::EndOfMessage => {
-                    course.intake.end(Head::trailers(event.fields.iter().map(|(_, name, value)| (name, value))));
-                }
+            let gathered = gather(&mut self.conn, self.server.settings.limits.piece).map_err(protocol)?;
+            match gathered.kind {
+                EventKind::Data | EventKind::EndOfMessage => course.intake.take_in(gathered)?,
                 EventKind::NeedData => {
                     // The peer may wait to be asked for its body, and is, once the host has a use for it, unless it has answered.
                     let wanted = served.credit.available() > 0 && !served.is_answered();
@@ -246,7 +242,7 @@ impl<S: Wire> Serving<'_, S> {
                     Err(error) if watches && error.kind() == std::io::ErrorKind::UnexpectedEof => {
                         self.moved(Moved::Received(0), course);
                     }
-                    Err(error) => return Err(Error::from_peer(error)),
+                    Err(error) => return Err(self.breaks(error)),
                     Ok(moved) => self.moved(moved, course),
                 }
             }

@@ -296,7 +296,8 @@ impl<S: Wire> Serving<'_, S> {
                         self.go_on().await?;
                     }
                     let read = self.wire.read(self.conn.reserve(READ)).await;
-                    self.received(read.map_err(|error| Error::from_io(error, Phase::Transfer))?);
+                    let count = read.map_err(|error| self.breaks(error))?;
+                    self.received(count);
                 }
                 _ => return Ok(body),
             }
