@@ -650,7 +650,9 @@
 #define ATLS_H1_INFORMATIONAL_RESPONSE 2
 
 /*
- 200-999: status, reason, http_version, headers.
+ 200-999: status, reason, http_version, headers. A response to HEAD, a 204, a 304, and a 2xx to CONNECT have no body, whatever Content-Length or
+ Transfer-Encoding they have, which is shown as it came (RFC 9112 section 6.3). Both of them in one message are refused in these too, unless
+ ATLS_H1_ALLOW_CL_WITH_TE takes the former away.
  */
 #define ATLS_H1_RESPONSE 3
 
@@ -702,7 +704,7 @@
 #define ATLS_H1_ALLOW_OBS_FOLD 2
 
 /*
- Blanks between a chunk size and its CRLF.
+ Blanks at the end of a chunk-size line.
  */
 #define ATLS_H1_ALLOW_CHUNK_SIZE_OWS 4
 
@@ -727,7 +729,9 @@
 #define ATLS_H1_ALLOW_CL_WITH_TE 64
 
 /*
- What h11 0.16 lets pass, less what is refused always.
+ What h11 0.16 does, less what is refused always. All of it together also goes without what the RFCs ask for and h11 does not do: one empty line
+ before a request line is skipped, HTTP/1.0 may ask for keep-alive, a target may have bytes beyond ASCII, chunk extensions follow their grammar, no 1xx
+ goes to an HTTP/1.0 peer, and no Content-Length or Transfer-Encoding into a 2xx to CONNECT.
  */
 #define ATLS_H1_COMPAT_H11 63
 
@@ -3337,7 +3341,8 @@ atls_status atls_server_request_respond_file(const struct atls_server_request *r
  Answers with 101 and `headers`, among which must be Upgrade, or to a CONNECT with a 2xx, and takes the connection out of HTTP: it becomes an
  event-driven atls_stream with events for `sink`, CONNECTED once the answer is on its way; bytes that the peer has sent ahead come first. The request must
  have been started; it ends with CLOSED and OK. The stream has the credit of the server's requests (atls_server_config_set_credit). Where the connection ends
- before, or the host gives the stream up, the stream is CLOSED at once; given up, it takes the connection with it. Statuses: NULL_ARGUMENT, INVALID_ARGUMENT (status), INVALID_STATE (not started; answered; not
+ before, or the host gives the stream up, the stream is CLOSED at once; given up, it takes the connection with it. Statuses: NULL_ARGUMENT, INVALID_ARGUMENT
+ (status), HTTP_HEADER_INVALID (Content-Length or Transfer-Encoding, which what ends HTTP has not), INVALID_STATE (not started; answered; not
  asked for; queue or runtime stopped), CLOSED.
  */
 atls_status atls_server_request_upgrade(const struct atls_server_request *request,
@@ -3674,7 +3679,8 @@ atls_status atls_h1_conn_recv_commit(struct atls_h1_conn *conn,
 
 /*
  The next event; of kind NEED_DATA where there is none. Receiving domain. Statuses: NULL_ARGUMENT, H1_REMOTE: the peer broke the
- protocol, its side is in state ERROR for good, and atls_error_http_status is what a server might answer; sending still works.
+ protocol, its side is in state ERROR for good, and atls_error_http_status is what a server might answer; sending still works. Asking again gives the
+ same error.
  */
 atls_status atls_h1_conn_next_event(struct atls_h1_conn *conn,
                                     const struct atls_h1_event **event,
@@ -3688,6 +3694,14 @@ atls_status atls_h1_conn_trailing_data(const struct atls_h1_conn *conn,
                                        struct atls_bytes *data,
                                        bool *eof,
                                        struct atls_error **error);
+
+/*
+ Gives back memory that is not in use now, but for about `keep` bytes in each of the connection's buffers: after a large message, or before a long
+ wait. Bytes that were not parsed stay. Ends what was handed out in both domains. Statuses: NULL_ARGUMENT.
+ */
+atls_status atls_h1_conn_shrink(struct atls_h1_conn *conn,
+                                size_t keep,
+                                struct atls_error **error);
 
 /*
  Both sides are DONE: back to IDLE, with what was received beyond the message. Statuses: NULL_ARGUMENT, H1_LOCAL in any other state, and
@@ -3756,7 +3770,8 @@ atls_status atls_h1_conn_send_request(struct atls_h1_conn *conn,
 /*
  A response's head, as HTTP/1.1. 100-199 is sent as given and may not have Content-Length or Transfer-Encoding. 200-999 is brought in line:
  without Content-Length the body is chunked, or lasts until the connection closes where the peer speaks HTTP/1.0; `Connection: close` is
- added where the connection ends; a 204 has neither length nor coding. `reason` may be empty. *out: the bytes to write. Sending domain.
+ added where the connection ends, `Connection: Keep-Alive` where it does not although the peer speaks HTTP/1.0; a 204 has neither length nor coding;
+ a 304 keeps the one that it is given, and may not have both; a 2xx to CONNECT may have neither. HTTP/1.0 peers get no 1xx. `reason` may be empty. *out: the bytes to write. Sending domain.
  Statuses: NULL_ARGUMENT, INVALID_ARGUMENT; H1_LOCAL, and then our side is in state ERROR for good (RFC 9112 sections 4 and 6).
  */
 atls_status atls_h1_conn_send_response(struct atls_h1_conn *conn,
@@ -3770,7 +3785,7 @@ atls_status atls_h1_conn_send_response(struct atls_h1_conn *conn,
 /*
  Accounts for `len` bytes of body. The bytes themselves are not seen: write `before`, them, and `after`, with writev, sendfile or as you
  like. Both are empty unless the body is chunked, and with `len` 0, for which nothing is to be written. Sending domain. Statuses:
- NULL_ARGUMENT; H1_LOCAL, also for more than Content-Length said, and then our side is in state ERROR for good (RFC 9112 section 7.1).
+ NULL_ARGUMENT; H1_LOCAL, also for more than Content-Length said and for 2^63 bytes or more, and then our side is in state ERROR for good (RFC 9112 section 7.1).
  */
 atls_status atls_h1_conn_send_data(struct atls_h1_conn *conn,
                                    uint64_t len,
@@ -3854,8 +3869,8 @@ atls_status atls_h1_headers_normalize(const struct atls_h1_header *headers,
                                       struct atls_error **error);
 
 /*
- Whether this is a request that may be sent, or could have been received with `http_version` (major << 8 | minor). Statuses:
- NULL_ARGUMENT, INVALID_ARGUMENT, H1_LOCAL.
+ Whether this is a request that may be sent, or, with `http_version` (major << 8 | minor), one that may have come. Statuses: NULL_ARGUMENT,
+ INVALID_ARGUMENT, H1_LOCAL with an atls_error_http_status.
  */
 atls_status atls_h1_request_validate(struct atls_bytes method,
                                      struct atls_bytes target,
@@ -3866,9 +3881,11 @@ atls_status atls_h1_request_validate(struct atls_bytes method,
                                      struct atls_error **error);
 
 /*
- Whether this is a response, 100-199 informational. Statuses: NULL_ARGUMENT, INVALID_ARGUMENT, H1_LOCAL.
+ Whether this is a response of that kind: ATLS_H1_INFORMATIONAL_RESPONSE, 100-199 and without Content-Length and Transfer-Encoding, or
+ ATLS_H1_RESPONSE, 200-999. Statuses: NULL_ARGUMENT, INVALID_ARGUMENT, H1_LOCAL with an atls_error_http_status.
  */
-atls_status atls_h1_response_validate(uint32_t status,
+atls_status atls_h1_response_validate(uint32_t kind,
+                                      uint32_t status,
                                       struct atls_bytes reason,
                                       const struct atls_h1_header *headers,
                                       size_t headers_len,
@@ -3895,7 +3912,7 @@ bool atls_h1_header_has_token(const struct atls_h1_header *headers,
 
 /*
  Whether the connection may be used again after a message with these headers: HTTP/1.1 (0x0101) and no `Connection: close`. False for
- headers that are not valid.
+ headers that are not valid, and for HTTP/1.0, where it takes both sides: an atls_h1_conn knows.
  */
 bool atls_h1_keep_alive(uint32_t http_version,
                         const struct atls_h1_header *headers,

@@ -52,7 +52,7 @@ impl Living for Socket {
     fn check(&self) -> io::Result<()> {
         // A send of nothing does nothing but say what is wrong.
         match SockRef::from(&*self.0).send_with_flags(&[], SEND_FLAGS) {
-            Err(error) if !matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted) => Err(error),
+            Err(error) if !passes(&error) => Err(error),
             _ => Ok(()),
         }
     }

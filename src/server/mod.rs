@@ -11,6 +11,8 @@ mod listener;
 mod message;
 mod served;
 mod show;
+#[cfg(test)]
+mod tests;
 mod upgrade;
 mod wire;
 

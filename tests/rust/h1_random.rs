@@ -45,12 +45,7 @@ fn the_pieces_make_no_difference() {
     for _ in 0..rounds {
         let (from, bytes) = near_a_vector(&mut random);
         let allowed = random.next(128) as u32 & flags::ALL;
-        let small = Rules {
-            flags: allowed,
-            max_incomplete: 40 + random.next(200),
-            max_fields: 1 + random.next(5),
-            ..Rules::default()
-        };
+        let small = Rules { flags: allowed, max_incomplete: 40 + random.next(200), max_fields: 1 + random.next(5) };
         let make = || match from {
             Side::Request => Connection::new(Role::Server, small),
             Side::Response(method) => support::client(allowed, method),

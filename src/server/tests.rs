@@ -1,0 +1,139 @@
+//! A connection over a wire that fails once and then goes on as if nothing had been: what it was given by then may have left already.
+
+use std::io;
+use std::pin::Pin;
+use std::sync::{Arc, Mutex};
+use std::task::{Context, Poll};
+
+use bytes::Bytes;
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::sync::OwnedSemaphorePermit;
+
+use super::accept::Account;
+use super::connection::serve;
+use super::wire::Wire;
+use super::{Message, Served, Server, Settings};
+use crate::attest::EXPORTER_LENGTH;
+use crate::error::{Error, Result, Status};
+use crate::events::{Event, Observer, Outlet};
+use crate::flow::{Outgoing, lock};
+use crate::net::Living;
+
+/// Answers every request at once, in one piece or, where its target is `/1xx`, after a hint.
+struct Host;
+
+struct Deaf;
+
+impl Observer for Deaf {
+    fn post(&self, _: Event, _: Option<OwnedSemaphorePermit>) {}
+}
+
+impl Observer for Host {
+    fn post(&self, event: Event, _: Option<OwnedSemaphorePermit>) {
+        let Event::Request(served) = event else { return };
+        let served = served.downcast::<Served>().expect("a request");
+        served.start(|| Outlet::new(Arc::new(Deaf)), Outgoing::new(Box::new(|| ()))).expect("started");
+        if served.line.target() == b"/1xx" {
+            served.say(Message::new(103, None, None, None).expect("a hint")).expect("said");
+        }
+        let message = Message::new(200, None, None, Some(6)).expect("a head");
+        served.respond(message, Bytes::from_static(b"ANSWER")).expect("answered");
+    }
+}
+
+/// Keeps what it is given, also where it then says that it failed, as TLS does whose socket fails.
+struct Failing {
+    request: &'static [u8],
+    sent: Arc<Mutex<Vec<u8>>>,
+    /// The calls of writing, and of reading once the request has been read, that fail.
+    fails: (Option<usize>, bool),
+    writes: usize,
+}
+
+impl AsyncRead for Failing {
+    fn poll_read(mut self: Pin<&mut Self>, _: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        match (self.request, self.fails.1) {
+            ([], true) => Poll::Ready(Err(io::ErrorKind::ConnectionReset.into())),
+            ([], false) => Poll::Ready(Ok(())),
+            (request, _) => {
+                buf.put_slice(request);
+                self.request = &[];
+                Poll::Ready(Ok(()))
+            }
+        }
+    }
+}
+
+impl AsyncWrite for Failing {
+    fn poll_write(mut self: Pin<&mut Self>, _: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+        self.writes += 1;
+        lock(&self.sent).extend_from_slice(buf);
+        match self.fails.0 {
+            Some(which) if which == self.writes => Poll::Ready(Err(io::ErrorKind::OutOfMemory.into())),
+            _ => Poll::Ready(Ok(buf.len())),
+        }
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl Living for Failing {
+    fn check(&self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+impl Wire for Failing {
+    fn export(&self, _: &[u8], _: Option<&[u8]>) -> Result<[u8; EXPORTER_LENGTH]> {
+        Err(Error::new(Status::InvalidState, "no keys"))
+    }
+}
+
+async fn sent(request: &'static [u8], fails: (Option<usize>, bool)) -> String {
+    let settings = Settings { credit: 1 << 20, automatic_credit: true, ..Settings::default() };
+    let server = Arc::new(Server::new(settings, Arc::new(Host)).expect("a server"));
+    let sent = Arc::new(Mutex::new(Vec::new()));
+    let wire = Failing { request, sent: sent.clone(), fails, writes: 0 };
+    let _ = serve(wire, &server, None, None, &Account::default()).await;
+    let sent = lock(&sent);
+    String::from_utf8_lossy(&sent).into_owned()
+}
+
+fn count(text: &str, part: &str) -> usize {
+    text.matches(part).count()
+}
+
+#[tokio::test(start_paused = true)]
+async fn nothing_goes_out_again_after_an_error() {
+    let two = b"GET /a HTTP/1.1\r\nHost: a\r\n\r\nGET /b HTTP/1.1\r\nHost: a\r\n\r\n";
+    let whole = sent(two, (None, false)).await;
+    assert_eq!((count(&whole, "HTTP/1.1 200"), count(&whole, "ANSWER")), (2, 2), "{whole}");
+    for which in 1..=2 {
+        let broken = sent(two, (Some(which), false)).await;
+        assert_eq!(count(&broken, "HTTP/1.1 200"), which, "{broken}");
+        assert_eq!(broken, whole[..broken.len()], "what was sent is a beginning of what should have been");
+    }
+    // Nor does another answer take the place of one that failed, where only a hint had gone out.
+    let hint = sent(b"GET /1xx HTTP/1.1\r\nHost: a\r\n\r\n", (Some(1), false)).await;
+    assert_eq!(
+        (count(&hint, "HTTP/1.1 103"), count(&hint, "HTTP/1.1 ")),
+        (1, count(&hint, "HTTP/1.1 200") + 1),
+        "{hint}"
+    );
+    let asked =
+        sent(b"POST / HTTP/1.1\r\nHost: a\r\nExpect: 100-continue\r\nContent-Length: 1\r\n\r\n", (Some(1), false))
+            .await;
+    assert_eq!(count(&asked, "HTTP/1.1 "), 1, "{asked}");
+}
+
+/// A request that breaks off in its middle is answered by nobody: its connection is gone.
+#[tokio::test(start_paused = true)]
+async fn a_read_that_fails_ends_the_connection() {
+    assert_eq!(sent(b"GET / HTTP/1.1\r\nHo", (None, true)).await, "");
+}
