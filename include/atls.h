@@ -940,7 +940,10 @@ typedef struct atls_verification atls_verification;
 
 /*
  Keeps the vendor's documents for the connections that share it: each is fetched once, refreshed ahead of its date, and never used
- after it. Reference-counted; safe to share between threads and runtimes.
+ after it. A policy's sources are asked in their order until one has a document that the vendor signed and that holds now; the error of a search that
+ failed says of each source what was wrong with it. Only for evidence that a genuine platform signed something is fetched: at most 20 requests a second
+ go to one source, after 100 at once; a bad answer is remembered for 30 seconds; one that says 429, or 503 with Retry-After, is left alone for as
+ long as it asks, up to a day. Reference-counted; safe to share between threads and runtimes.
  */
 typedef struct atls_verifier atls_verifier;
 
@@ -1881,8 +1884,20 @@ atls_status atls_verifier_config_set_simulated_root(struct atls_verifier_config 
                                                     struct atls_error **error);
 
 /*
- Keeps documents in this folder too, one file each, for the next process: policies with `cache_collateral` then need no fetch at its
- start, and a document older than one that was seen is refused for good. The folder is made where it is missing. NULL for none.
+ The way to collateral services: that of `route`'s connections, which is its tunnel or proxy, own address, family and mapped hosts; its host, port,
+ policy and roots are not looked at. Copied: changes to `route` afterwards do not count. A configuration with none of these dials directly. NULL,
+ the default, goes the way of the connection whose evidence is judged; servers, which have none, dial directly. A proxy is asked to CONNECT, a
+ tunnel for the service as its target; what they refuse is COLLATERAL_UNAVAILABLE, as is a tunnel whose URL names a target itself. Statuses:
+ NULL_ARGUMENT, INVALID_ARGUMENT and INVALID_STATE as when connecting.
+ */
+atls_status atls_verifier_config_set_route(struct atls_verifier_config *config,
+                                           const struct atls_config *route,
+                                           struct atls_error **error);
+
+/*
+ Keeps documents in this folder too, one file for each and its source, for other processes and the next one: policies with `cache_collateral` then
+ need no fetch at its start, and a document older than one that was seen is not used again. Several processes may share a folder: a document is
+ never replaced by an older one. A damaged file is as if it were not there, and is replaced. The folder is made where it is missing. NULL for none.
  Statuses: NULL_ARGUMENT, INVALID_UTF8.
  */
 atls_status atls_verifier_config_set_disk_cache(struct atls_verifier_config *config,
@@ -1905,8 +1920,9 @@ atls_status atls_verifier_export(const struct atls_verifier *verifier,
                                  struct atls_error **error);
 
 /*
- Takes the documents of a bundle that are newer than those kept; `*taken` (may be NULL) says how many. A bundle with one bad entry
- changes nothing. Statuses: NULL_ARGUMENT, COLLATERAL_INVALID.
+ Takes the documents of a bundle that are newer than those kept; `*taken` (may be NULL) says how many. They count for every policy, whichever sources
+ it names. A bundle with one bad entry, such as a document that the vendor did not sign, changes nothing. Statuses: NULL_ARGUMENT,
+ COLLATERAL_INVALID.
  */
 atls_status atls_verifier_import(const struct atls_verifier *verifier,
                                  const uint8_t *bundle,
@@ -2033,7 +2049,8 @@ atls_status atls_config_set_certificate_check(struct atls_config *config,
 /*
  Goes through a WebSocket forwarder, `ws://` or `wss://`; the query parameter `target=host:port` is added unless it is there. NULL
  for a direct connection. A frame of the forwarder may have 16 MiB; 32 KiB of what passes are held, whatever it announces. One that breaks the
- protocol, or ends before anything came through it, is WEBSOCKET. Statuses: NULL_ARGUMENT, INVALID_UTF8, INVALID_ARGUMENT.
+ protocol, or ends before anything came through it, is WEBSOCKET. Collateral goes the same way, unless
+ atls_verifier_config_set_route says another. Statuses: NULL_ARGUMENT, INVALID_UTF8, INVALID_ARGUMENT.
  */
 atls_status atls_config_set_tunnel(struct atls_config *config,
                                    const char *url,

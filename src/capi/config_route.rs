@@ -33,7 +33,8 @@ pub(super) fn scheme(auth: u32) -> Result<Scheme> {
 
 /// Goes through a WebSocket forwarder, `ws://` or `wss://`; the query parameter `target=host:port` is added unless it is there. NULL
 /// for a direct connection. A frame of the forwarder may have 16 MiB; 32 KiB of what passes are held, whatever it announces. One that breaks the
-/// protocol, or ends before anything came through it, is WEBSOCKET. Statuses: NULL_ARGUMENT, INVALID_UTF8, INVALID_ARGUMENT.
+/// protocol, or ends before anything came through it, is WEBSOCKET. Collateral goes the same way, unless
+/// atls_verifier_config_set_route says another. Statuses: NULL_ARGUMENT, INVALID_UTF8, INVALID_ARGUMENT.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn atls_config_set_tunnel(
     config: *mut atls_config,

@@ -5,12 +5,14 @@ use std::path::Path;
 use std::sync::Arc;
 
 use super::bytes::atls_buf;
+use super::config::atls_config;
 use super::error::atls_error;
 use super::guard::{guard, guard_free, guard_value};
 use super::handle::{another, borrow_mut, bytes, destroy, optional_text, put, release, require, share, text};
 use super::status::atls_status;
 use crate::attest::TrustAnchors;
 use crate::collateral::Verifier;
+use crate::connect::Way;
 use crate::error::{Error, Status};
 use crate::tls::{Trust, client_config};
 
@@ -20,10 +22,14 @@ pub struct atls_verifier_config {
     anchors: TrustAnchors,
     trust: Trust,
     disk: Option<String>,
+    way: Option<Arc<Way>>,
 }
 
 /// Keeps the vendor's documents for the connections that share it: each is fetched once, refreshed ahead of its date, and never used
-/// after it. Reference-counted; safe to share between threads and runtimes.
+/// after it. A policy's sources are asked in their order until one has a document that the vendor signed and that holds now; the error of a search that
+/// failed says of each source what was wrong with it. Only for evidence that a genuine platform signed something is fetched: at most 20 requests a second
+/// go to one source, after 100 at once; a bad answer is remembered for 30 seconds; one that says 429, or 503 with Retry-After, is left alone for as
+/// long as it asks, up to a day. Reference-counted; safe to share between threads and runtimes.
 pub struct atls_verifier {
     pub(crate) verifier: Arc<Verifier>,
 }
@@ -73,8 +79,31 @@ pub unsafe extern "C" fn atls_verifier_config_set_simulated_root(
     })
 }
 
-/// Keeps documents in this folder too, one file each, for the next process: policies with `cache_collateral` then need no fetch at its
-/// start, and a document older than one that was seen is refused for good. The folder is made where it is missing. NULL for none.
+/// The way to collateral services: that of `route`'s connections, which is its tunnel or proxy, own address, family and mapped hosts; its host, port,
+/// policy and roots are not looked at. Copied: changes to `route` afterwards do not count. A configuration with none of these dials directly. NULL,
+/// the default, goes the way of the connection whose evidence is judged; servers, which have none, dial directly. A proxy is asked to CONNECT, a
+/// tunnel for the service as its target; what they refuse is COLLATERAL_UNAVAILABLE, as is a tunnel whose URL names a target itself. Statuses:
+/// NULL_ARGUMENT, INVALID_ARGUMENT and INVALID_STATE as when connecting.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn atls_verifier_config_set_route(
+    config: *mut atls_verifier_config,
+    route: *const atls_config,
+    error: *mut *mut atls_error,
+) -> atls_status {
+    guard(error, || {
+        // SAFETY: NULL or a configuration that was not freed yet.
+        let way = match unsafe { route.as_ref() } {
+            Some(route) => Some(Arc::new(route.connector()?.way()?)),
+            None => None,
+        };
+        unsafe { borrow_mut(config, "config") }?.way = way;
+        Ok(())
+    })
+}
+
+/// Keeps documents in this folder too, one file for each and its source, for other processes and the next one: policies with `cache_collateral` then
+/// need no fetch at its start, and a document older than one that was seen is not used again. Several processes may share a folder: a document is
+/// never replaced by an older one. A damaged file is as if it were not there, and is replaced. The folder is made where it is missing. NULL for none.
 /// Statuses: NULL_ARGUMENT, INVALID_UTF8.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn atls_verifier_config_set_disk_cache(
@@ -102,10 +131,13 @@ pub unsafe extern "C" fn atls_verifier_new(
         let defaults = atls_verifier_config::default();
         let config = unsafe { config.as_ref() }.unwrap_or(&defaults);
         let (anchors, tls) = (config.anchors.clone(), client_config(&config.trust)?);
-        let made = match &config.disk {
-            Some(folder) => Verifier::with_disk(anchors, tls, Path::new(folder))?,
-            None => Verifier::new(anchors, tls),
-        };
+        let mut made = Verifier::new(anchors, tls);
+        if let Some(way) = &config.way {
+            made = made.by_way(way.clone());
+        }
+        if let Some(folder) = &config.disk {
+            made = made.with_disk(Path::new(folder))?;
+        }
         let handle = Arc::into_raw(Arc::new(atls_verifier { verifier: Arc::new(made) }));
         unsafe { put(verifier, handle.cast_mut(), "verifier") }
     })
@@ -125,8 +157,9 @@ pub unsafe extern "C" fn atls_verifier_export(
     })
 }
 
-/// Takes the documents of a bundle that are newer than those kept; `*taken` (may be NULL) says how many. A bundle with one bad entry
-/// changes nothing. Statuses: NULL_ARGUMENT, COLLATERAL_INVALID.
+/// Takes the documents of a bundle that are newer than those kept; `*taken` (may be NULL) says how many. They count for every policy, whichever sources
+/// it names. A bundle with one bad entry, such as a document that the vendor did not sign, changes nothing. Statuses: NULL_ARGUMENT,
+/// COLLATERAL_INVALID.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn atls_verifier_import(
     verifier: *const atls_verifier,

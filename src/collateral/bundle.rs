@@ -1,28 +1,25 @@
 //! Export and import of a verifier's documents as one JSON object, for machines without a way to the vendor.
 
+use std::sync::Arc;
+
 use serde_json::{Value, json};
 
-use super::object::{Key, Object};
+use super::object::{Key, Object, Source};
 use super::{Verifier, lock};
 use crate::attest::hash::{hex, unhex};
 use crate::error::{Error, Phase, Result, Status};
 
 impl Verifier {
-    /// `{"atls_collateral_bundle":1,"objects":[{"name","body" (hex),"chain","fetched"}]}` of everything kept.
+    /// `{"atls_collateral_bundle":1,"objects":[{"name","body" (hex),"chain","fetched"}]}` of the newest that is kept.
     pub fn export(&self) -> String {
-        let shelves: Vec<_> = lock(&self.shelves).iter().map(|(key, shelf)| (key.name(), shelf.clone())).collect();
-        let mut objects: Vec<Value> = Vec::new();
-        for (name, shelf) in shelves {
-            if let Some(object) = &lock(&shelf.state).object {
-                objects.push(object_json(&name, object));
-            }
-        }
+        let keys: Vec<Key> = lock(&self.shelves).keys().cloned().collect();
+        let newest = |key: Key| Some(object_json(&key.name(), &*self.newest(&key)?));
+        let mut objects: Vec<Value> = keys.into_iter().filter_map(newest).collect();
         objects.sort_by_key(|object| object["name"].as_str().map(str::to_owned));
         json!({"atls_collateral_bundle": 1, "objects": objects}).to_string()
     }
 
-    /// Takes the documents of a bundle that are newer than those kept. All or nothing: a bundle with one bad entry changes nothing.
-    /// Signatures are checked when a document is used, as with any source.
+    /// Takes the documents of a bundle that are newer than those kept. All or nothing: a bundle with one bad entry changes nothing. Waits for the disk.
     pub fn import(&self, text: &[u8]) -> Result<usize> {
         let invalid = |why: String| {
             Error::new(Status::CollateralInvalid, format!("collateral bundle: {why}")).phase(Phase::Collateral)
@@ -34,22 +31,29 @@ impl Verifier {
         let entries = document["objects"].as_array().ok_or_else(|| invalid("objects is not a list".into()))?;
         let mut read = Vec::new();
         for (index, entry) in entries.iter().enumerate() {
-            read.push(read_entry(entry).map_err(|why| invalid(format!("objects[{index}]: {why}")))?);
+            let checked = read_entry(entry, Source::Bundle).and_then(|(key, object)| {
+                key.authenticate(&object, &self.vendor(), object.window.issued)?;
+                Ok((key, object))
+            });
+            read.push(checked.map_err(|why| invalid(format!("objects[{index}]: {why}")))?);
         }
         let mut taken = 0;
         for (key, object) in read {
-            let shelf = self.shelf(&key);
-            let mut state = lock(&shelf.state);
-            let known = state.object.as_ref().map(|kept| kept.window).or(state.seen);
-            let newer =
-                known.is_none_or(|kept| object.window.issued > kept.issued && object.window.number >= kept.number);
-            if newer {
-                state.object = Some(object);
-                state.confirmed = false;
+            let is_news = self
+                .newest(&key)
+                .is_none_or(|kept| !object.window.is_older_than(&kept.window) && object.window != kept.window);
+            let (place, object) = (self.place(&key, &Source::Bundle), Arc::new(object));
+            if is_news && place.keep(&object) {
                 taken += 1;
+                self.write_to_disk(&key, &place, &object);
             }
         }
         Ok(taken)
+    }
+
+    fn newest(&self, key: &Key) -> Option<Arc<Object>> {
+        let objects = self.places(key).into_iter().filter_map(|place| place.newest());
+        objects.max_by_key(|object| (object.window.number, object.window.issued))
     }
 }
 
@@ -57,11 +61,12 @@ pub(super) fn object_json(name: &str, object: &Object) -> Value {
     json!({"name": name, "body": hex(&object.body), "chain": object.chain, "fetched": object.fetched})
 }
 
-pub(super) fn read_entry(entry: &Value) -> std::result::Result<(Key, Object), String> {
+pub(super) fn read_entry(entry: &Value, source: Source) -> std::result::Result<(Key, Object), String> {
     let text = |field: &str| entry[field].as_str().ok_or_else(|| format!("{field} is not a string"));
     let name = text("name")?;
     let key = Key::from_name(name).ok_or_else(|| format!("name {name:?} is unknown"))?;
     let body = unhex(text("body")?).ok_or("body is not hex")?;
-    let object = key.object(body, text("chain")?.to_owned(), entry["fetched"].as_u64().unwrap_or(0))?;
+    let fetched = entry["fetched"].as_u64().ok_or("fetched is not a time")?;
+    let object = key.object(body, text("chain")?.to_owned(), fetched, source)?;
     Ok((key, object))
 }

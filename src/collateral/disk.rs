@@ -1,19 +1,33 @@
-//! The verifier's documents on disk: one file each, so that a fresh process neither asks the vendor again nor forgets what it has seen
-//! (a document older than that is a roll-back). Contents are as untrusted as any source: signatures are checked on each use.
+//! The verifier's documents on disk: one file for each document and source, so that a fresh process neither asks the vendor again nor forgets what it
+//! has seen (a document older than that is a roll-back). May touch the disk and waits for it, so not on a thread that drives connections.
+//!
+//! A file is as untrusted as any source: its document counts only if it is authentic, and one that is damaged is as if it were not there. Invariant, over
+//! all processes that share the folder: a document is never replaced by an older one. Whoever writes holds `lock`, and looks at what is there first.
+//! Readers need no lock: files are replaced whole.
 
-use std::fs;
-use std::io;
+use std::fs::{self, File, TryLockError};
+use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::{Duration, Instant};
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::bundle::{object_json, read_entry};
-use super::object::{Key, Object, Window};
-use super::{Verifier, lock};
+use super::object::{Key, Object, Source};
+use crate::attest::hash::{hex, sha256};
 use crate::error::{Error, Phase, Result};
 use crate::log;
 
+/// Bytes of a file: the largest document in hexadecimal, and its chain.
+const LARGEST: u64 = 4 << 20;
+/// Files that are looked at.
+const MOST: usize = 4096;
+/// A process that keeps the lock for longer is stuck; then nothing is written.
+const LOCK_WAIT: Duration = Duration::from_secs(2);
+/// The same document is written again once it was fetched so many seconds later.
+const SAME_S: u64 = 600;
+
+#[derive(Debug)]
 pub struct Disk {
     folder: PathBuf,
 }
@@ -26,58 +40,108 @@ impl Disk {
         Ok(Disk { folder: folder.to_owned() })
     }
 
-    fn path(&self, key: &Key) -> PathBuf {
-        self.folder.join(format!("{}.json", key.name().replace('/', "-")))
-    }
-
-    /// Writes a document that took part in a quote that verified. Failing to is no reason to refuse a server: it is logged.
-    pub fn keep(&self, key: &Key, object: &Object, seen: Window) {
-        if let Err(error) = self.write(key, object, seen) {
-            log::emit(log::WARNING, || format!("collateral {}: not kept on disk: {error}", key.name()));
+    /// What is there. Files that cannot be read are skipped, and logged; leavings of a process that died while it wrote are removed.
+    pub fn load(&self) -> Result<Vec<(Key, Object)>> {
+        let entries = fs::read_dir(&self.folder);
+        let entries = entries.map_err(|error| Error::from_io(error, Phase::Call).context(self.folder.display()))?;
+        let mut loaded = Vec::new();
+        for entry in entries.flatten().take(MOST) {
+            let path = entry.path();
+            let ends = |end: &str| path.as_os_str().as_encoded_bytes().ends_with(end.as_bytes());
+            if ends(".json") {
+                match read(&path) {
+                    Ok(read) => loaded.push(read),
+                    Err(why) => log::emit(log::WARNING, || format!("collateral: {}: skipped: {why}", path.display())),
+                }
+            } else if ends(".json.tmp") && self.lock(Duration::ZERO).is_ok() {
+                let _ = fs::remove_file(&path);
+            }
         }
+        Ok(loaded)
     }
 
-    fn write(&self, key: &Key, object: &Object, seen: Window) -> io::Result<()> {
-        static COUNT: AtomicU32 = AtomicU32::new(0);
+    /// Writes an authentic document, unless one that is newer and `is_authentic` is there: then that is returned.
+    pub fn keep(
+        &self,
+        key: &Key,
+        object: &Object,
+        is_authentic: impl Fn(&Object) -> bool,
+    ) -> io::Result<Option<Object>> {
+        let path = self.path(key, &object.source);
+        let _lock = self.lock(LOCK_WAIT)?;
+        let there =
+            read(&path).ok().filter(|(of, there)| of == key && there.source == object.source && is_authentic(there));
+        if let Some((_, there)) = there {
+            if object.window.is_older_than(&there.window) {
+                return Ok(Some(there));
+            }
+            if object.body == there.body && object.fetched < there.fetched.saturating_add(SAME_S) {
+                return Ok(None);
+            }
+        }
         let mut entry = object_json(&key.name(), object);
-        entry["seen"] = json!({"issued": seen.issued, "number": seen.number});
-        let path = self.path(key);
-        // A name of its own for each writer, then a rename: readers find the old document or the new one, never half of one.
-        let unique = format!("tmp-{}-{}", std::process::id(), COUNT.fetch_add(1, Ordering::Relaxed));
-        let temporary = path.with_extension(unique);
-        fs::write(&temporary, entry.to_string())?;
-        fs::rename(&temporary, &path).inspect_err(|_| {
+        entry["source"] = object.source.name().into();
+        entry["sha256"] = sum(&entry).into();
+        let temporary = path.with_extension("json.tmp");
+        let written = write(&temporary, entry.to_string().as_bytes()).and_then(|()| fs::rename(&temporary, &path));
+        written.map(|()| None).inspect_err(|_| {
             let _ = fs::remove_file(&temporary);
         })
     }
-}
 
-impl Verifier {
-    /// Takes what an earlier process kept. Files that cannot be read are skipped, and logged.
-    pub(super) fn load(&self, disk: &Disk) -> Result<()> {
-        let entries = fs::read_dir(&disk.folder);
-        let entries = entries.map_err(|error| Error::from_io(error, Phase::Call).context(disk.folder.display()))?;
-        for entry in entries.flatten() {
-            let path = entry.path();
-            if path.extension().is_none_or(|extension| extension != "json") {
-                continue;
-            }
-            let loaded = fs::read(&path).map_err(|error| error.to_string()).and_then(|text| self.take(&text));
-            if let Err(why) = loaded {
-                log::emit(log::WARNING, || format!("{}: skipped: {why}", path.display()));
+    fn path(&self, key: &Key, source: &Source) -> PathBuf {
+        let tag = hex(&sha256(source.name().as_bytes())[..8]);
+        self.folder.join(format!("{}.{tag}.json", key.name().replace('/', "-")))
+    }
+
+    /// Alone among processes and threads, until the file is dropped.
+    fn lock(&self, wait: Duration) -> io::Result<File> {
+        let file =
+            open(&self.folder.join("lock"), File::options().create(true).truncate(false).read(true).write(true))?;
+        let begun = Instant::now();
+        loop {
+            match file.try_lock() {
+                Ok(()) => return Ok(file),
+                Err(TryLockError::WouldBlock) if begun.elapsed() < wait => std::thread::sleep(Duration::from_millis(5)),
+                Err(error) => return Err(error.into()),
             }
         }
-        Ok(())
     }
+}
 
-    fn take(&self, text: &[u8]) -> std::result::Result<(), String> {
-        let entry: serde_json::Value = serde_json::from_slice(text).map_err(|error| error.to_string())?;
-        let (key, object) = read_entry(&entry)?;
-        let number = |field: &str| entry["seen"][field].as_u64().unwrap_or(0);
-        let shelf = self.shelf(&key);
-        let mut state = lock(&shelf.state);
-        state.seen = Some(Window { issued: number("issued"), number: number("number"), ..object.window });
-        state.object = Some(object);
-        Ok(())
+/// Regular files only, and without waiting: to open a FIFO may take for ever.
+fn open(path: &Path, how: &mut fs::OpenOptions) -> io::Result<File> {
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::custom_flags(how, libc::O_NONBLOCK);
+    let file = how.open(path)?;
+    match file.metadata()?.is_file() {
+        true => Ok(file),
+        false => Err(io::Error::new(io::ErrorKind::InvalidData, "not a regular file")),
     }
+}
+
+fn write(path: &Path, text: &[u8]) -> io::Result<()> {
+    // Only leavings can be there: the lock is held.
+    let _ = fs::remove_file(path);
+    let mut file = File::options().write(true).create_new(true).open(path)?;
+    file.write_all(text)?;
+    file.sync_all()
+}
+
+fn read(path: &Path) -> std::result::Result<(Key, Object), String> {
+    let mut text = Vec::new();
+    let file = open(path, File::options().read(true)).map_err(|error| error.to_string())?;
+    file.take(LARGEST).read_to_end(&mut text).map_err(|error| error.to_string())?;
+    let entry: Value = serde_json::from_slice(&text).map_err(|error| error.to_string())?;
+    if entry["sha256"] != sum(&entry) {
+        return Err("damaged".into());
+    }
+    let source = Source::from_name(entry["source"].as_str().unwrap_or_default());
+    read_entry(&entry, source)
+}
+
+/// Over all that the document's signature does not cover as well.
+fn sum(entry: &Value) -> String {
+    let covered = json!([entry["name"], entry["source"], entry["fetched"], entry["chain"], entry["body"]]);
+    hex(&sha256(covered.to_string().as_bytes()))
 }

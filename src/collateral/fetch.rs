@@ -1,8 +1,9 @@
-//! Fetching one document over HTTP: bounded in size and time, one connection each.
+//! Fetching one document over HTTP: bounded in size and time, one connection each, by the way out that it is given.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
+use http::HeaderMap;
 use http_body_util::{BodyExt, Empty, Limited};
 use hyper::body::Bytes;
 use hyper_util::rt::TokioIo;
@@ -10,15 +11,38 @@ use percent_encoding::percent_decode_str;
 use rustls::ClientConfig;
 use tokio::io::{AsyncRead, AsyncWrite};
 
-use super::object::{Key, Object};
-use crate::error::{Error, Phase, Result, Status, chain};
-use crate::{net, tls};
+use super::object::{Key, Object, Source};
+use super::service::USUAL_REST;
+use super::unavailable;
+use super::way::WayOut;
+use crate::error::{Error, Phase, Status, chain};
+use crate::tls;
 
 const MAX_BYTES: usize = 1 << 20;
 const TIMEOUT: Duration = Duration::from_secs(10);
 
-/// Gets one object from one service.
-pub async fn fetch(base: &str, key: &Key, tls: &Arc<ClientConfig>, now: u64) -> Result<Object> {
+/// Why there is no document.
+pub struct Failure {
+    pub error: Error,
+    /// The service itself said so, not the way there: asking again at once is useless.
+    pub is_answer: bool,
+    /// How long it asks to be left alone.
+    pub rest: Option<Duration>,
+}
+
+impl From<Error> for Failure {
+    fn from(error: Error) -> Failure {
+        Failure { error, is_answer: false, rest: None }
+    }
+}
+
+/// Gets one object from one service, by its base URL.
+pub async fn fetch(
+    base: &str,
+    key: &Key,
+    (way, tls): (&dyn WayOut, &Arc<ClientConfig>),
+    now: u64,
+) -> Result<Object, Failure> {
     let url = match key {
         // Intel serves the root CRL in one place only, as DER.
         Key::RootCrl if base == crate::attest::policy::INTEL_PCS => {
@@ -26,29 +50,40 @@ pub async fn fetch(base: &str, key: &Key, tls: &Arc<ClientConfig>, now: u64) -> 
         }
         _ => format!("{base}{}", key.path()),
     };
-    let fetched = tokio::time::timeout(TIMEOUT, get(&url, key, tls, now));
-    match fetched.await {
-        Ok(done) => done.map_err(|error| error.context(&url)),
-        Err(_) => Err(unavailable(format!("{url}: no answer within {} s", TIMEOUT.as_secs()))),
-    }
+    let fetched = tokio::time::timeout(TIMEOUT, get(&url, key, (way, tls)));
+    let late = |_| Failure::from(unavailable(format!("no answer within {} s", TIMEOUT.as_secs())));
+    let (headers, body) = fetched.await.map_err(late)??;
+    let chain = key.chain_headers().iter().find_map(|name| headers.get(*name));
+    let chain =
+        chain.map(|value| percent_decode_str(value.to_str().unwrap_or_default()).decode_utf8_lossy().into_owned());
+    let source = Source::Service(base.to_owned());
+    let read = key.object(body.to_vec(), chain.unwrap_or_default(), now, source);
+    read.map_err(|why| {
+        let error = Error::new(Status::CollateralInvalid, why).phase(Phase::Collateral);
+        Failure { error, is_answer: true, rest: None }
+    })
 }
 
-async fn get(url: &str, key: &Key, tls: &Arc<ClientConfig>, now: u64) -> Result<Object> {
+async fn get(
+    url: &str,
+    key: &Key,
+    (way, tls): (&dyn WayOut, &Arc<ClientConfig>),
+) -> Result<(HeaderMap, Bytes), Failure> {
     let uri: http::Uri = url.parse().map_err(|error| unavailable(format!("not a URL: {error}")))?;
     let host = uri.host().ok_or_else(|| unavailable("no host".into()))?;
     let https = uri.scheme_str() == Some("https");
-    let socket = net::dial(host, uri.port_u16().unwrap_or(if https { 443 } else { 80 }), &net::Dial::default())
-        .await
-        .map_err(as_unavailable)?;
+    let port = uri.port_u16().unwrap_or(if https { 443 } else { 80 });
+    let wire = way.open(host, port).await.map_err(as_unavailable)?;
+    super::step(url, || format!("connected, asking for {}", key.name()));
     if https {
-        let stream = tls::handshake(tls.clone(), host, socket).await.map_err(as_unavailable)?;
-        exchange(stream, &uri, key, now).await
+        let stream = tls::handshake(tls.clone(), host, wire).await.map_err(as_unavailable)?;
+        exchange(stream, &uri).await
     } else {
-        exchange(socket, &uri, key, now).await
+        exchange(wire, &uri).await
     }
 }
 
-async fn exchange<S>(io: S, uri: &http::Uri, key: &Key, now: u64) -> Result<Object>
+async fn exchange<S>(io: S, uri: &http::Uri) -> Result<(HeaderMap, Bytes), Failure>
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
@@ -70,30 +105,60 @@ where
         let (head, body) = response.into_parts();
         if head.status != http::StatusCode::OK {
             let code = head.status.as_u16();
-            return Err(unavailable(format!("answered with status {code}")).http_status(code));
+            let error = unavailable(format!("answered with status {code}")).http_status(code);
+            return Err(Failure { error, is_answer: true, rest: rest(code, &head.headers) });
         }
         let body = Limited::new(body, MAX_BYTES).collect().await;
         let body = body.map_err(|error| unavailable(format!("body: {error}")))?.to_bytes();
         Ok((head.headers, body))
     };
     tokio::pin!(answer, connection);
-    let (headers, body) = tokio::select! {
+    tokio::select! {
         biased;
-        done = &mut answer => done?,
-        _ = &mut connection => answer.await?,
-    };
-    let chain = key.chain_headers().iter().find_map(|name| headers.get(*name));
-    let chain =
-        chain.map(|value| percent_decode_str(value.to_str().unwrap_or_default()).decode_utf8_lossy().into_owned());
-    key.object(body.to_vec(), chain.unwrap_or_default(), now)
-        .map_err(|why| Error::new(Status::CollateralInvalid, why).phase(Phase::Collateral))
+        done = &mut answer => done,
+        _ = &mut connection => answer.await,
+    }
 }
 
-fn unavailable(why: String) -> Error {
-    Error::new(Status::CollateralUnavailable, why).phase(Phase::Collateral)
+/// How long an answer asks to be left alone for (RFC 9110 section 10.2.3, RFC 6585 section 4).
+fn rest(code: u16, headers: &HeaderMap) -> Option<Duration> {
+    let said = headers.get("retry-after").and_then(|value| value.to_str().ok()).map(str::trim);
+    let seconds =
+        |text: &str| text.bytes().all(|digit| digit.is_ascii_digit()).then(|| text.parse().unwrap_or(u64::MAX));
+    let until = |text: &str| httpdate::parse_http_date(text).ok()?.duration_since(SystemTime::now()).ok();
+    let time = said
+        .filter(|text| !text.is_empty())
+        .and_then(|text| seconds(text).map(Duration::from_secs).or_else(|| until(text)));
+    match code {
+        429 => Some(time.unwrap_or(USUAL_REST)),
+        503 => time,
+        _ => None,
+    }
 }
 
 fn as_unavailable(mut error: Error) -> Error {
     error.status = Status::CollateralUnavailable;
     error.phase(Phase::Collateral)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn how_long_to_leave_a_service_alone() {
+        let of = |code, value: Option<&str>| {
+            let mut headers = HeaderMap::new();
+            value.map(|value| headers.insert("retry-after", value.parse().unwrap()));
+            rest(code, &headers).map(|time| time.as_secs())
+        };
+        assert_eq!(
+            (of(429, Some("120")), of(503, Some(" 7 ")), of(429, None), of(503, None)),
+            (Some(120), Some(7), Some(60), None)
+        );
+        assert_eq!((of(429, Some("soon")), of(429, Some("")), of(200, Some("9"))), (Some(60), Some(60), None));
+        assert_eq!(of(429, Some(&"9".repeat(30))), Some(u64::MAX));
+        let date = httpdate::fmt_http_date(SystemTime::now() + Duration::from_secs(500));
+        assert!((490..=500).contains(&of(429, Some(&date)).unwrap()));
+    }
 }

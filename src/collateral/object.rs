@@ -6,7 +6,7 @@ use x509_cert::crl::CertificateList;
 use x509_cert::der::{Decode, asn1::UintRef, oid::ObjectIdentifier};
 
 use crate::attest::hash::unhex;
-use crate::attest::tdx::rfc3339;
+use crate::attest::tdx::{Vendor, rfc3339};
 
 /// What an object is about; equal keys are interchangeable between connections.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -17,7 +17,33 @@ pub enum Key {
     RootCrl,
 }
 
-/// One document as fetched, with what it says about its own validity. Not authenticated: that is appraisal's job.
+/// Where a document came from. What only another policy's service said does not count for a policy that names its own.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum Source {
+    /// Base URL of a service.
+    Service(String),
+    /// A bundle that the host imported: counts for every policy.
+    Bundle,
+}
+
+impl Source {
+    /// For files.
+    pub fn name(&self) -> &str {
+        match self {
+            Source::Service(base) => base,
+            Source::Bundle => "bundle",
+        }
+    }
+
+    pub fn from_name(name: &str) -> Source {
+        match name {
+            "bundle" => Source::Bundle,
+            base => Source::Service(base.to_owned()),
+        }
+    }
+}
+
+/// One document as fetched, with what it says about its own validity. Authentic only once [`Key::authenticate`] said so.
 #[derive(Clone, Debug)]
 pub struct Object {
     pub body: Vec<u8>,
@@ -26,6 +52,7 @@ pub struct Object {
     pub window: Window,
     /// Unix seconds.
     pub fetched: u64,
+    pub source: Source,
 }
 
 /// Unix seconds from and to which a document holds, and the number that grows from issue to issue.
@@ -34,6 +61,22 @@ pub struct Window {
     pub issued: u64,
     pub expires: u64,
     pub number: u64,
+}
+
+impl Window {
+    /// Whether using this one after the other was seen would be going back. A total order: of any two documents one may be used.
+    pub fn is_older_than(&self, seen: &Window) -> bool {
+        (self.number, self.issued) < (seen.number, seen.issued)
+    }
+
+    /// Whether a document holds at that time.
+    pub fn check(&self, now: u64) -> Result<(), String> {
+        match () {
+            _ if now < self.issued => Err(format!("issued at {}, which is after now ({now})", self.issued)),
+            _ if now >= self.expires => Err(format!("expired at {}, now is {now}", self.expires)),
+            _ => Ok(()),
+        }
+    }
 }
 
 impl Key {
@@ -68,18 +111,23 @@ impl Key {
     }
 
     pub fn from_name(name: &str) -> Option<Key> {
+        let is_set = |set: &str| matches!(set, "standard" | "early");
+        let is_digit = |digit: u8| digit.is_ascii_digit() || (b'A'..=b'F').contains(&digit);
+        let is_fmspc = |fmspc: &str| fmspc.len() == 12 && fmspc.bytes().all(is_digit);
         let parts: Vec<_> = name.split('/').collect();
         match parts[..] {
-            ["tcb_info", fmspc, set] => Some(Key::TcbInfo { fmspc: fmspc.into(), set: set.into() }),
-            ["qe_identity", set] => Some(Key::QeIdentity { set: set.into() }),
-            ["pck_crl", ca] => Some(Key::PckCrl { ca: ca.into() }),
+            ["tcb_info", fmspc, set] if is_fmspc(fmspc) && is_set(set) => {
+                Some(Key::TcbInfo { fmspc: fmspc.into(), set: set.into() })
+            }
+            ["qe_identity", set] if is_set(set) => Some(Key::QeIdentity { set: set.into() }),
+            ["pck_crl", ca @ ("platform" | "processor")] => Some(Key::PckCrl { ca: ca.into() }),
             ["root_crl"] => Some(Key::RootCrl),
             _ => None,
         }
     }
 
     /// Reads a document's own dates. A PCCS gives CRLs as hex text where Intel gives DER; both become DER.
-    pub fn object(&self, mut body: Vec<u8>, chain: String, fetched: u64) -> Result<Object, String> {
+    pub fn object(&self, mut body: Vec<u8>, chain: String, fetched: u64, source: Source) -> Result<Object, String> {
         let window = match self {
             Key::TcbInfo { .. } => json_window(&Signed::tcb_info(&body)?.0)?,
             Key::QeIdentity { .. } => json_window(&Signed::qe_identity(&body)?.0)?,
@@ -94,7 +142,24 @@ impl Key {
         if !matches!(self, Key::RootCrl) && !chain.contains("BEGIN CERTIFICATE") {
             return Err("no issuer chain came with it".into());
         }
-        Ok(Object { body, chain, window, fetched })
+        Ok(Object { body, chain, window, fetched, source })
+    }
+
+    /// Whether the document is about this key, and signed by the vendor; its signer's certificate must hold at `at`.
+    pub fn authenticate(&self, object: &Object, vendor: &Vendor<'_>, at: u64) -> Result<(), String> {
+        let (body, chain) = (&object.body, object.chain.as_str());
+        match self {
+            Key::RootCrl => vendor.root_crl(body),
+            Key::PckCrl { ca } => vendor.pck_crl(body, chain, ca, at),
+            Key::TcbInfo { fmspc, .. } => {
+                let (text, signature) = Signed::tcb_info(body)?;
+                vendor.tcb_info((&text, &signature), chain, fmspc, at)
+            }
+            Key::QeIdentity { .. } => {
+                let (text, signature) = Signed::qe_identity(body)?;
+                vendor.qe_identity((&text, &signature), chain, at)
+            }
+        }
     }
 }
 
@@ -161,4 +226,31 @@ fn crl_window(der: &[u8]) -> Result<Window, String> {
         expires: expires.to_unix_duration().as_secs(),
         number,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn windows_and_their_order() {
+        let window = |issued, number| Window { issued, expires: 1000, number };
+        assert!(window(10, 5).check(10).is_ok());
+        assert!(window(10, 5).check(9).unwrap_err().contains("after now"));
+        assert!(window(10, 5).check(1000).unwrap_err().contains("expired"));
+        assert!(window(10, 4).is_older_than(&window(10, 5)) && window(9, 5).is_older_than(&window(10, 5)));
+        assert!(!window(10, 5).is_older_than(&window(10, 5)) && !window(9, 6).is_older_than(&window(10, 5)));
+    }
+
+    #[test]
+    fn names_of_keys() {
+        for name in ["tcb_info/00906ED50000/standard", "qe_identity/early", "pck_crl/platform", "root_crl"] {
+            assert_eq!(Key::from_name(name).unwrap().name(), name);
+        }
+        for bad in
+            ["", "tcb_info/../standard", "tcb_info/00906ed50000/standard", "qe_identity/..", "pck_crl/x", "root_crl/"]
+        {
+            assert_eq!(Key::from_name(bad), None, "{bad}");
+        }
+    }
 }

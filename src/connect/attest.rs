@@ -106,7 +106,7 @@ impl Session<'_> {
         // The only caller without a policy asks for nothing to be judged.
         let policy = policy.ok_or_else(|| Error::new(Status::Internal, "no policy to judge by"))?;
         self.progress.enter(Phase::Collateral);
-        let verdict = self.target.verifier.judge(evidence, policy, binding).await?;
+        let verdict = self.target.verifier.judge(evidence, policy, binding, &self.target.way()).await?;
         self.progress.enter(Phase::Evidence);
         self.log(|| format!("judged, trusted={}", verdict.trusted));
         match verdict.error() {

@@ -12,6 +12,7 @@ mod settings;
 mod stream;
 mod transport;
 mod tunnel;
+mod way;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -24,6 +25,7 @@ pub use settings::{Connector, Settings, check_anchors};
 pub use stream::Stream;
 pub use transport::Transport;
 pub use tunnel::TunnelUrl;
+pub use way::Way;
 
 use crate::attest::{Policy, Verdict};
 use crate::collateral::Verifier;

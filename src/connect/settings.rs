@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex};
 
 use rustls::ClientConfig;
 
-use super::{Proxy, Target, Timeouts, TunnelUrl};
+use super::{Proxy, Target, Timeouts, TunnelUrl, Way};
 use crate::attest::{Policy, Protocol, TrustAnchors};
 use crate::collateral::Verifier;
 use crate::error::{Error, Result, Status};
@@ -77,6 +77,13 @@ impl Connector {
             Some(verifier) => Ok(verifier.clone()),
             None => Ok(Arc::new(Verifier::new(TrustAnchors::default(), self.tls(None)?))),
         }
+    }
+
+    /// The way that connections go.
+    pub fn way(&self) -> Result<Way> {
+        let settings = &self.settings;
+        let tunnel = settings.tunnel.as_deref().map(|url| TunnelUrl::parse(url, "host", 443)).transpose()?;
+        Ok(Way { tunnel, proxy: settings.proxy.clone(), dial: settings.dial.clone(), tls: self.tls(None)? })
     }
 
     /// Where to, `plain` being without TLS; `verifier` serves where the settings have none. Errors: as `new`.

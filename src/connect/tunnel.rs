@@ -29,6 +29,9 @@ pub struct TunnelUrl {
     host: String,
     port: u16,
     secure: bool,
+    /// As it was given.
+    given: String,
+    names_target: bool,
 }
 
 impl TunnelUrl {
@@ -56,7 +59,24 @@ impl TunnelUrl {
             (false, false) => format!("{}?{query}&target={target}", uri.path()),
         };
         let port = uri.port_u16().unwrap_or(if secure { 443 } else { 80 });
-        Ok(TunnelUrl { authority: authority.into(), path, host: host.into(), port, secure })
+        Ok(TunnelUrl {
+            authority: authority.into(),
+            path,
+            host: host.into(),
+            port,
+            secure,
+            given: url.into(),
+            names_target: has_target,
+        })
+    }
+
+    /// The same forwarder, to somewhere else. Errors: TunnelRefused, if the URL itself names a target.
+    pub fn to(&self, host: &str, port: u16) -> Result<TunnelUrl> {
+        if self.names_target {
+            let message = "the tunnel's URL names its own target, so that it leads nowhere else";
+            return Err(Error::new(Status::TunnelRefused, message).phase(Phase::Tunnel));
+        }
+        TunnelUrl::parse(&self.given, host, port)
     }
 
     /// Dials the forwarder and upgrades.

@@ -18,6 +18,7 @@ use crate::deadline::{Wait, within};
 use crate::error::{Error, Phase, Result, Status};
 use crate::h1::{EventKind, State};
 use crate::http::intake::too_large;
+use crate::net::Dial;
 use crate::{clock, log, tls};
 
 /// Bytes of a request for evidence by atlas-v1.
@@ -228,7 +229,7 @@ impl<S: Wire> Serving<'_, S> {
         let Some(Judge { policy, verifier }) = &self.server.settings.judge else {
             return Err(Error::new(Status::Internal, "no policy to judge by").into());
         };
-        let verdict = verifier.judge(&evidence, policy, &binding).await?;
+        let verdict = verifier.judge(&evidence, policy, &binding, &Dial::default()).await?;
         verdict.error().map_or(Ok(verdict), |error| Err(error.into()))
     }
 

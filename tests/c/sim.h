@@ -35,19 +35,30 @@ static inline struct sim sim_start(void)
     return sim;
 }
 
+/* A verifier of the simulator's quotes that fetches collateral by the way of `route`; NULL is that of the connection. */
+static inline atls_verifier *sim_verifier(const atls_config *route)
+{
+    atls_error *error = NULL;
+    atls_verifier_config *trust = atls_verifier_config_new();
+    atls_verifier *verifier = NULL;
+    size_t len;
+    char *root = sim_file("root.der", &len);
+    OK(atls_verifier_config_set_simulated_root(trust, (uint8_t *)root, len, &error));
+    free(root);
+    OK(atls_verifier_config_set_route(trust, route, &error));
+    OK(atls_verifier_new(trust, &verifier, &error));
+    atls_verifier_config_free(trust);
+    return verifier;
+}
+
 /* A configuration for one of the servers, under policy.json or the given one; NULL is no attestation. */
 static inline atls_config *sim_config(unsigned port, const char *policy_file)
 {
     atls_error *error = NULL;
     atls_config *config = NULL;
-    atls_verifier_config *trust = atls_verifier_config_new();
-    atls_verifier *verifier = NULL;
+    atls_verifier *verifier = sim_verifier(NULL);
     size_t len;
     OK(atls_config_new("localhost", (uint16_t)port, &config, &error));
-    char *root = sim_file("root.der", &len);
-    OK(atls_verifier_config_set_simulated_root(trust, (uint8_t *)root, len, &error));
-    free(root);
-    OK(atls_verifier_new(trust, &verifier, &error));
     OK(atls_config_set_verifier(config, verifier, &error));
     char *pem = sim_file("web-ca.pem", &len);
     OK(atls_config_add_root_pem(config, pem, &error));
@@ -63,7 +74,6 @@ static inline atls_config *sim_config(unsigned port, const char *policy_file)
         OK(atls_config_set_unattested(config, &error));
     }
     atls_verifier_free(verifier);
-    atls_verifier_config_free(trust);
     return config;
 }
 

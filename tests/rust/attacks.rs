@@ -398,25 +398,6 @@ fn tcb_info_of_another_pceid() {
 }
 
 #[test]
-fn unsigned_collateral() {
-    let world = World::honest();
-    world.pccs.set(|knobs| knobs.issue.tamper = true);
-    world.refused("COLLATERAL_INVALID");
-    // The bad document was not kept: once the source is honest again, so is the answer.
-    world.pccs.set(|knobs| knobs.issue.tamper = false);
-    assert!(world.connect().is_ok());
-}
-
-#[test]
-fn collateral_of_an_impostor_does_not_stick() {
-    let world = World::honest();
-    world.pccs.set(|knobs| knobs.impostor = true);
-    world.refused("COLLATERAL_INVALID");
-    world.pccs.set(|knobs| knobs.impostor = false);
-    assert!(world.connect().is_ok(), "what the impostor said was kept");
-}
-
-#[test]
 fn a_bad_quote_does_not_flush_good_collateral() {
     let world = World::lying(|session| {
         let mut document: serde_json::Value = serde_json::from_slice(&session.honest()).unwrap();

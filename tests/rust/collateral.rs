@@ -1,4 +1,4 @@
-//! The collateral service through the C ABI: who may make it ask, whom it asks, what it takes for an answer, and what it keeps.
+//! The collateral service through the C ABI: who may make it ask, whom it asks, how often, and what it takes for an answer.
 
 #![allow(unsafe_code)] // It is a client of the C ABI.
 
@@ -10,8 +10,9 @@ use std::time::Duration;
 
 use hostile::{Options, Reply};
 use simtee::guest::{answer, report_data};
+use simtee::pccs::{Knobs, Pccs};
 use simtee::{Guest, SimTee};
-use support::World;
+use support::{Refusal, Stream, World};
 
 /// `count` different kinds of machine.
 fn fmspcs(count: u16) -> impl Iterator<Item = [u8; 6]> {
@@ -81,141 +82,231 @@ fn a_true_chain_above_signatures_that_are_not_fetches_nothing() {
     assert_eq!(world.pccs.hits(""), 0);
 }
 
+/// Another service with the same vendor's documents.
+fn mirror(world: &World, change: impl FnOnce(&mut Knobs)) -> Pccs {
+    let pccs = world.runtime.block_on(Pccs::start(world.tee.clone()));
+    pccs.set(change);
+    pccs
+}
+
+fn from(world: &World, sources: &[&str]) -> serde_json::Value {
+    let mut policy = world.policy.clone();
+    policy.as_object_mut().unwrap().remove("pccs_url");
+    policy["collateral"] = serde_json::json!({"sources": sources});
+    policy
+}
+
+/// Connects with a verifier that knows nothing.
+fn fresh(world: &World, policy: &serde_json::Value) -> Result<Stream, Refusal> {
+    let verifier = support::simulated_verifier(&world.tee.root_der);
+    let add_root = |config| support::add_root(config, &world.tee.web_ca_pem);
+    let done = support::open(world.server.port(), policy, verifier, add_root);
+    unsafe { atls::capi::verifier::atls_verifier_free(verifier) };
+    done
+}
+
+const BAD: &str = "COLLATERAL_INVALID";
+const GONE: &str = "COLLATERAL_UNAVAILABLE";
+
+/// What is wrong with a source's answers, the status, and what the error says of it.
+type Fault = (fn(&mut Knobs), &'static str, &'static str);
+
+fn faults() -> Vec<Fault> {
+    vec![
+        (|knobs| knobs.fail = Some(500), GONE, "status 500"),
+        (|knobs| knobs.oversize = Some((1 << 20) + 1), GONE, "body"),
+        (|knobs| knobs.oversize = Some(10), BAD, "CRL: "),
+        (|knobs| knobs.no_chain = true, BAD, "no issuer chain"),
+        (|knobs| (knobs.issue.issued, knobs.issue.expires) = (-40, -10), BAD, "expired"),
+        (|knobs| knobs.issue.issued = 1, BAD, "after now"),
+        (|knobs| (knobs.issue.crl_issued, knobs.issue.crl_expires) = (-40, -10), BAD, "root_crl"),
+        (|knobs| knobs.issue.fmspc = [1; 6], BAD, "it is about \"TDX\" \"010101010101\""),
+        (|knobs| knobs.issue.tamper = true, BAD, "signature is not the signer's"),
+        (|knobs| knobs.impostor = Some("/tcb?"), BAD, "does not lead to the vendor's root"),
+        (|knobs| knobs.impostor = Some("/qe/identity"), BAD, "does not lead to the vendor's root"),
+        (|knobs| knobs.impostor = Some("/pckcrl"), BAD, "not signed by the vendor's root"),
+        (|knobs| knobs.impostor = Some("/rootcacrl"), BAD, "not signed by its issuer"),
+        (|knobs| knobs.issue.revoke_tcb_signer = true, BAD, "revocation list"),
+    ]
+}
+
 #[test]
-fn collateral_sources() {
+fn a_bad_source_does_not_spoil_the_good_ones() {
     let world = World::honest();
-    let with = |change: &dyn Fn(&mut simtee::pccs::Knobs)| {
-        world.pccs.set(|knobs| {
-            *knobs = Default::default();
-            change(knobs);
+    for (fault, status, why) in faults() {
+        let bad = mirror(&world, fault);
+        let refusal = fresh(&world, &from(&world, &[&bad.url])).err().expect(why);
+        assert_eq!((refusal.name.as_str(), refusal.phase.as_str()), (status, "collateral"), "{refusal:?}");
+        assert!(refusal.message.contains(&format!("{}: ", bad.url)) && refusal.message.contains(why), "{refusal:?}");
+        if why != "revocation list" {
+            let done = fresh(&world, &from(&world, &["http://127.0.0.1:1", &bad.url, &world.pccs.url]));
+            assert!(done.is_ok(), "{why}: {:?}", done.err());
+        }
+    }
+}
+
+#[test]
+fn a_search_that_failed_says_of_each_source_what_was_wrong() {
+    let world = World::honest();
+    let (gone, forged) =
+        (mirror(&world, |knobs| knobs.fail = Some(404)), mirror(&world, |knobs| knobs.impostor = Some("/rootcacrl")));
+    let refusal = fresh(&world, &from(&world, &[&forged.url, "http://127.0.0.1:1", &gone.url])).err().unwrap();
+    let wanted = [&forged.url, "not signed by its issuer", "http://127.0.0.1:1: ", "refused", &gone.url, "status 404"];
+    let places: Vec<_> = wanted.iter().map(|part| refusal.message.find(*part)).collect();
+    assert!(places.iter().all(Option::is_some) && places.is_sorted(), "{refusal:?}");
+    // One was not to be had: asking again may help.
+    assert_eq!(refusal.name, GONE);
+}
+
+#[test]
+fn mirrors_of_different_age_are_no_roll_back() {
+    for cached in [true, false] {
+        let world = World::honest();
+        let older = mirror(&world, |knobs| {
+            knobs.issue.evaluation_number = 18;
+            knobs.issue.crl_number = 4;
+            (knobs.issue.issued, knobs.issue.crl_issued) = (-2, -2);
         });
+        let with = |sources: &[&str], least: u64| {
+            let mut policy = from(&world, sources);
+            policy["cache_collateral"] = cached.into();
+            policy["tcb"] = serde_json::json!({"min_evaluation_number": least});
+            world.connect_with(&policy, |_| ())
+        };
+        // Each is somebody's own source, and then behind nothing that counts.
+        for _ in 0..2 {
+            assert!(with(&[&world.pccs.url], 19).is_ok());
+            assert!(with(&[&older.url], 18).is_ok());
+            assert_eq!(with(&[&older.url], 19).err().unwrap().check, "tcb_evaluation");
+        }
+        // Where both count, the newer one does, whichever answers.
+        world.pccs.set(|knobs| knobs.fail = Some(500));
+        assert!(with(&[&world.pccs.url, &older.url], 19).is_ok());
+    }
+}
+
+#[test]
+fn a_document_is_not_used_after_a_newer_one_was_seen() {
+    // Nothing that could be used in its place: the newer ones are past their date.
+    let world = World::honest();
+    let issue = simtee::collateral::Issue { issued: -40, expires: -10, evaluation_number: 20, ..Default::default() };
+    let object = serde_json::json!({
+        "name": "tcb_info/514D54454500/standard", "body": simtee::hex(world.tee.tcb_info(&issue).as_bytes()),
+        "chain": world.tee.tcb_chain(), "fetched": 0});
+    let bundle = serde_json::json!({"atls_collateral_bundle": 1, "objects": [object]}).to_string();
+    let mut taken = 0;
+    let done = unsafe {
+        use atls::capi::verifier::atls_verifier_import as import;
+        import(world.verifier, bundle.as_ptr(), bundle.len(), &mut taken, std::ptr::null_mut())
     };
+    assert_eq!((done, taken), (0, 1));
+    assert!(world.refused(BAD).message.contains("number 19 issued"));
+}
+
+#[test]
+fn what_only_another_policys_source_said_does_not_count() {
+    let world = World::honest();
+    let own = mirror(&world, |knobs| knobs.fail = Some(500));
+    assert!(world.connect().is_ok());
+    world.refused_after(&from(&world, &[&own.url]), GONE);
+    let mut offline = from(&world, &[&own.url]);
+    offline["collateral"]["offline"] = true.into();
+    world.refused_after(&offline, GONE);
+    // Without sources of its own a policy takes what is there.
+    offline["collateral"].as_object_mut().unwrap().remove("sources");
+    assert!(world.connect_with(&offline, |_| ()).is_ok());
+}
+
+#[test]
+fn a_bad_answer_is_remembered_for_a_while() {
+    let world = World::honest();
+    world.pccs.set(|knobs| knobs.fail = Some(404));
+    for round in 0..10 {
+        assert_eq!(world.refused(GONE).message.contains("s ago"), round > 0);
+    }
+    assert_eq!(world.pccs.hits(""), 1);
+    // That of one source is not that of another, and not having reached one is no answer.
+    let other = mirror(&world, |_| ());
+    assert!(world.connect_with(&from(&world, &[&world.pccs.url, &other.url]), |_| ()).is_ok());
+    assert_eq!(world.pccs.hits(""), 4, "the other three were not known");
+}
+
+#[test]
+fn a_source_that_asks_to_be_left_alone_is() {
+    let world = World::honest();
+    world.pccs.set(|knobs| (knobs.fail, knobs.retry_after) = (Some(429), Some("1")));
+    assert_eq!(world.refused(GONE).http_status, 429);
+    world.pccs.set(|knobs| knobs.fail = None);
+    for _ in 0..10 {
+        assert!(world.refused(GONE).message.contains("left alone"));
+    }
+    assert_eq!(world.pccs.hits(""), 1);
+    std::thread::sleep(Duration::from_millis(1100));
+    assert!(world.connect().is_ok(), "after the time that it asked for");
+}
+
+#[test]
+fn genuine_platforms_of_many_kinds_have_one_request_each() {
+    let tee = SimTee::new();
+    let quotes = fmspcs(20).flat_map(|fmspc| {
+        let machine = Arc::new(tee.machine(fmspc));
+        let chain = format!("{}{}{}", machine.0, tee.pck_ca_pem, tee.root_pem);
+        std::iter::repeat_n((machine, chain), 2)
+    });
+    let quotes: Vec<_> = quotes.collect();
+    let make = |(machine, chain): (Arc<(String, _, _)>, String)| {
+        move |guest: &Guest, data: &[u8; 64]| guest.quote_by(&machine.2, &machine.1, &chain, data)
+    };
+    let world = showing(quotes.into_iter().map(make).collect(), tee);
+    world.pccs.set(|knobs| knobs.any_kind = true);
+    for _ in 0..40 {
+        let done = world.connect();
+        assert!(done.is_ok(), "{:?}", done.err());
+    }
+    assert_eq!((world.pccs.hits("/tcb?"), world.pccs.hits("")), (20, 23));
+}
+
+#[test]
+fn who_waits_for_an_answer_does_not_ask_again() {
+    // Even where each connection wants to know anew.
+    let world = World::honest();
+    world.pccs.set(|knobs| knobs.delay = Duration::from_millis(200));
     let mut policy = world.policy.clone();
     policy["cache_collateral"] = false.into();
-    with(&|knobs| knobs.fail = Some(500));
-    let refusal = world.refused_with(&policy, "COLLATERAL_UNAVAILABLE");
-    assert_eq!((refusal.phase.as_str(), refusal.http_status), ("collateral", 500));
-    with(&|knobs| knobs.oversize = Some((1 << 20) + 1));
-    world.refused_with(&policy, "COLLATERAL_UNAVAILABLE");
-    with(&|knobs| knobs.oversize = Some(10));
-    world.refused_with(&policy, "COLLATERAL_INVALID");
-    with(&|knobs| knobs.no_chain = true);
-    world.refused_with(&policy, "COLLATERAL_INVALID");
-    with(&|knobs| (knobs.issue.issued, knobs.issue.expires) = (-40, -10));
-    assert!(world.refused_with(&policy, "COLLATERAL_INVALID").message.contains("expired"));
-    with(&|knobs| knobs.issue.issued = 1);
-    assert!(world.refused_with(&policy, "COLLATERAL_INVALID").message.contains("after now"));
-    with(&|knobs| knobs.issue.fmspc = [1; 6]);
-    world.refused_with(&policy, "COLLATERAL_INVALID");
-    let mut gone = policy.clone();
-    gone["pccs_url"] = "http://127.0.0.1:1".into();
-    world.refused_with(&gone, "COLLATERAL_UNAVAILABLE");
-    // Several sources: the first that answers counts.
-    with(&|_| ());
-    gone.as_object_mut().unwrap().remove("pccs_url");
-    gone["collateral"] = serde_json::json!({"sources": ["http://127.0.0.1:1", world.pccs.url]});
-    assert!(world.connect_with(&gone, |_| ()).is_ok());
-}
-
-#[test]
-fn collateral_that_rolls_back_after_newer_was_seen() {
-    let world = World::honest();
-    assert!(world.connect().is_ok());
-    world.pccs.set(|knobs| knobs.issue.evaluation_number = 18);
-    let mut policy = world.policy.clone();
-    policy["cache_collateral"] = false.into();
-    let refusal = world.refused_after(&policy, "COLLATERAL_INVALID");
-    assert!(refusal.message.contains("rolled back"), "{refusal:?}");
-}
-
-#[test]
-fn cached_collateral_outlives_its_source_but_not_its_date() {
-    let world = World::honest();
-    assert!(world.connect().is_ok());
-    let hits = world.pccs.hits("");
-    assert_eq!(hits, 4, "one request for each of four documents");
-    world.pccs.set(|knobs| knobs.fail = Some(503));
-    assert!(world.connect().is_ok());
-    assert_eq!(world.pccs.hits(""), hits);
-}
-
-#[test]
-fn a_stampede_fetches_each_document_once() {
-    let world = World::honest();
-    world.pccs.set(|knobs| knobs.delay = Duration::from_millis(100));
+    let (shared, policy, barrier) = (&world, &policy, &std::sync::Barrier::new(16));
     std::thread::scope(|scope| {
         for _ in 0..16 {
-            let shared = &world;
-            scope.spawn(move || assert!(shared.connect().is_ok()));
+            scope.spawn(move || {
+                barrier.wait();
+                assert!(shared.connect_with(policy, |_| ()).is_ok());
+            });
         }
     });
-    assert_eq!(world.pccs.hits(""), 4);
+    assert!(world.pccs.hits("") <= 16, "{}", world.pccs.hits(""));
+    let hits = world.pccs.hits("");
+    assert!(world.connect_with(policy, |_| ()).is_ok());
+    assert_eq!(world.pccs.hits(""), hits + 4);
 }
 
 #[test]
-fn the_disk_cache_serves_the_next_process_and_remembers_what_was_seen() {
-    use atls::capi::verifier::*;
+fn a_platform_whose_ca_was_revoked() {
     let world = World::honest();
-    let folder = std::env::temp_dir().join(format!("atls-cache-{}", std::process::id()));
-    let _ = std::fs::remove_dir_all(&folder);
-    let path = std::ffi::CString::new(folder.to_str().unwrap()).unwrap();
-    // Each verifier stands for a process.
-    let attempt = |policy: &serde_json::Value| unsafe {
-        let config = atls_verifier_config_new();
-        let root = &world.tee.root_der;
-        assert_eq!(atls_verifier_config_set_simulated_root(config, root.as_ptr(), root.len(), std::ptr::null_mut()), 0);
-        assert_eq!(atls_verifier_config_set_disk_cache(config, path.as_ptr(), std::ptr::null_mut()), 0);
-        let mut verifier = std::ptr::null_mut();
-        assert_eq!(atls_verifier_new(config, &mut verifier, std::ptr::null_mut()), 0);
-        atls_verifier_config_free(config);
-        let add_root = |config| support::add_root(config, &world.tee.web_ca_pem);
-        let done = support::open(world.server.port(), policy, verifier, add_root);
-        atls_verifier_free(verifier);
-        done
-    };
-    assert!(attempt(&world.policy).is_ok());
-    assert_eq!(world.pccs.hits(""), 4);
-    assert!(attempt(&world.policy).is_ok());
-    assert_eq!(world.pccs.hits(""), 4, "from disk");
-    let mut uncached = world.policy.clone();
-    uncached["cache_collateral"] = false.into();
-    world.pccs.set(|knobs| knobs.issue.evaluation_number = 18);
-    assert!(attempt(&uncached).err().unwrap().message.contains("rolled back"));
-    // Damaged files are skipped, not trusted and not fatal.
-    world.pccs.set(|knobs| knobs.issue.evaluation_number = 19);
-    for entry in std::fs::read_dir(&folder).unwrap() {
-        std::fs::write(entry.unwrap().path(), b"{").unwrap();
-    }
-    assert!(attempt(&world.policy).is_ok());
-    std::fs::remove_dir_all(&folder).unwrap();
+    world.pccs.set(|knobs| knobs.issue.revoke_pck_ca = true);
+    assert_eq!(world.refused("TCB_REJECTED|QUOTE_INVALID").check, "quote");
 }
 
 #[test]
-fn bundles_travel() {
-    use atls::capi::{bytes::*, verifier::*};
+fn a_signer_that_is_revoked_meanwhile_does_not_count_although_it_is_kept() {
     let world = World::honest();
     assert!(world.connect().is_ok());
-    let mut policy = world.policy.clone();
-    policy["collateral"] = serde_json::json!({"offline": true});
-    unsafe {
-        let mut bundle = std::ptr::null_mut();
-        assert_eq!(atls_verifier_export(world.verifier, &mut bundle, std::ptr::null_mut()), 0);
-        let fresh = support::simulated_verifier(&world.tee.root_der);
-        let attempt = |verifier| {
-            support::open(world.server.port(), &policy, verifier, |config| {
-                support::add_root(config, &world.tee.web_ca_pem)
-            })
-        };
-        assert_eq!(attempt(fresh).err().unwrap().name, "COLLATERAL_UNAVAILABLE");
-        let mut taken = 0;
-        let (data, len) = (atls_buf_data(bundle), atls_buf_len(bundle));
-        assert_eq!(atls_verifier_import(fresh, data, len - 1, &mut taken, std::ptr::null_mut()), 409);
-        assert_eq!(atls_verifier_import(fresh, data, len, &mut taken, std::ptr::null_mut()), 0);
-        assert_eq!(taken, 4);
-        assert!(attempt(fresh).is_ok());
-        assert_eq!(atls_verifier_import(fresh, data, len, &mut taken, std::ptr::null_mut()), 0);
-        assert_eq!(taken, 0, "nothing newer");
-        atls_buf_free(bundle);
-        atls_verifier_free(fresh);
-    }
+    let renewed = mirror(&world, |knobs| {
+        knobs.issue.revoke_tcb_signer = true;
+        knobs.issue.crl_number = 6;
+    });
+    // The kept documents are of a source that counts, and so is the new list.
+    let policy = from(&world, &[&renewed.url, &world.pccs.url]);
+    let mut uncached = policy.clone();
+    uncached["cache_collateral"] = false.into();
+    assert!(world.refused_after(&uncached, BAD).message.contains("revocation list"));
+    assert!(world.refused_after(&policy, BAD).message.contains("revocation list"));
 }

@@ -242,8 +242,9 @@ fn addresses_of_both_families() {
 fn tunnels() {
     let world = World::replying(|session| Reply::json(&session.honest()));
     let target = format!("localhost:{}", world.server.port());
-    let forwarder = world.runtime.block_on(hostile::tunnel::start(target.clone()));
-    let secure = world.runtime.block_on(hostile::tunnel::start_tls(&world.tee, target));
+    let allowed = vec![target, world.pccs.url.strip_prefix("http://").unwrap().to_owned()];
+    let forwarder = world.runtime.block_on(hostile::tunnel::start_for(allowed.clone()));
+    let secure = world.runtime.block_on(hostile::tunnel::start_tls(&world.tee, allowed));
     let through = |url: String| {
         world.connect_with(&world.policy, move |config| {
             let url = std::ffi::CString::new(url).unwrap();

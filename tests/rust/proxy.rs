@@ -80,6 +80,8 @@ fn connect(world: &World, port: u16, user: Option<&str>) -> Result<Stream, Refus
 fn what_a_proxy_is_asked_and_may_answer() {
     let world = World::new(Options { raw_echo: true, ..Options::default() });
     let target = world.server.port();
+    // What collateral there is to fetch comes first, and directly.
+    assert!(world.connect().is_ok());
     for (answer, user, more) in [
         (&b"HTTP/1.1 200 Connection established\r\n\r\n"[..], None, ""),
         (b"HTTP/1.0 200 OK\r\nServer: old\r\n\r\n", Some("u"), "Proxy-Authorization: Basic dTo=\r\n"),

@@ -38,6 +38,8 @@ pub struct Policy {
     pub spki_sha256: Vec<[u8; 32]>,
     /// Collateral services in the order to ask them, without the path of the API.
     pub collateral_sources: Vec<String>,
+    /// The document itself names them.
+    pub names_sources: bool,
     /// Use what the verifier already holds and ask nobody.
     pub collateral_offline: bool,
     /// Keep what was fetched for the verifier's other connections.
@@ -83,6 +85,7 @@ impl Policy {
             extra_roots_pem: Vec::new(),
             spki_sha256: Vec::new(),
             collateral_sources: Vec::new(),
+            names_sources: false,
             collateral_offline: false,
             cache_collateral: false,
             collateral_max_age_s: None,
@@ -176,6 +179,8 @@ impl Policy {
                 "policy.any_of: members with different tcb.evaluation_set are not supported",
             ));
         }
+        let named = self.any_of.iter().any(|member| member.pccs_named);
+        self.names_sources = named || !self.collateral_sources.is_empty();
         for member in &self.any_of {
             if self.collateral_sources.is_empty() || member.pccs_named {
                 let base = member.pccs_url.clone();

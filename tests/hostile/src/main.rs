@@ -1,5 +1,5 @@
 //! `hostile DIR`: a simulated world as `simtee` makes it, with servers for tests in other languages beside it: their ports are in the file `ports`, as
-//! shell assignments HTTP, RAW, TUNNEL, EVIL (a server that relays evidence). Serves until its standard input ends.
+//! shell assignments HTTP, RAW, TUNNEL, EVIL (a server that relays evidence), PCCS. Serves until its standard input ends.
 
 use std::io::Read;
 use std::path::Path;
@@ -26,8 +26,10 @@ async fn main() {
         ..Options::default()
     };
     let evil = Server::start(tee.clone(), evil).await;
-    let tunnel = tunnel::start(format!("localhost:{}", http.port())).await;
+    let pccs = world.pccs.url.strip_prefix("http://").expect("http").to_owned();
+    let tunnel = tunnel::start_for(vec![format!("localhost:{}", http.port()), pccs.clone()]).await;
+    let pccs = pccs.rsplit_once(':').expect("port").1;
     let (http, raw, tunnel, evil) = (http.port(), raw.port(), tunnel.port(), evil.port());
-    world.ready(&format!("HTTP={http}\nRAW={raw}\nTUNNEL={tunnel}\nEVIL={evil}\n"));
+    world.ready(&format!("HTTP={http}\nRAW={raw}\nTUNNEL={tunnel}\nEVIL={evil}\nPCCS={pccs}\n"));
     let _ = std::io::stdin().read(&mut [0; 1]);
 }

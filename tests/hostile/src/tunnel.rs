@@ -14,6 +14,11 @@ use simtee::SimTee;
 
 /// Starts a forwarder; a target other than `allowed` is refused with 403.
 pub async fn start(allowed: String) -> SocketAddr {
+    start_for(vec![allowed]).await
+}
+
+/// As `start`, for several targets.
+pub async fn start_for(allowed: Vec<String>) -> SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("bind");
     let address = listener.local_addr().expect("address");
     tokio::spawn(async move {
@@ -26,7 +31,7 @@ pub async fn start(allowed: String) -> SocketAddr {
 }
 
 /// As `start`, in TLS with a certificate of the simulator's web CA: `wss://localhost`.
-pub async fn start_tls(tee: &SimTee, allowed: String) -> SocketAddr {
+pub async fn start_tls(tee: &SimTee, allowed: Vec<String>) -> SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("bind");
     let address = listener.local_addr().expect("address");
     let acceptor = crate::server::acceptor(tee.web_certificate(&["localhost"], -1, 30));
@@ -39,11 +44,13 @@ pub async fn start_tls(tee: &SimTee, allowed: String) -> SocketAddr {
     address
 }
 
-async fn forward(socket: impl AsyncRead + AsyncWrite + Unpin, allowed: String) -> Option<()> {
+async fn forward(socket: impl AsyncRead + AsyncWrite + Unpin, allowed: Vec<String>) -> Option<()> {
+    let mut target = None;
     #[allow(clippy::result_large_err)] // The library's own type.
     let check = |request: &Request, response: Response| -> Result<Response, ErrorResponse> {
         let query = request.uri().query().unwrap_or_default().replace("%3A", ":").replace("%2E", ".");
-        if query.split('&').any(|pair| pair == format!("target={allowed}")) {
+        target = allowed.into_iter().find(|target| query.split('&').any(|pair| pair == format!("target={target}")));
+        if target.is_some() {
             return Ok(response);
         }
         let mut refusal = ErrorResponse::new(Some("target not allowed".into()));
@@ -52,7 +59,7 @@ async fn forward(socket: impl AsyncRead + AsyncWrite + Unpin, allowed: String) -
     };
     let ws = tokio_tungstenite::accept_hdr_async(socket, check).await.ok()?;
     let (mut sink, mut source) = ws.split();
-    let tcp = TcpStream::connect(&allowed).await.ok()?;
+    let tcp = TcpStream::connect(target?).await.ok()?;
     let (mut read, mut write) = tcp.into_split();
     let up = async {
         while let Some(Ok(message)) = source.next().await {

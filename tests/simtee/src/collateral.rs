@@ -23,7 +23,13 @@ pub struct Issue {
     pub tcb_date_days: i64,
     pub evaluation_number: u32,
     pub crl_number: u64,
+    /// Days from now.
+    pub crl_issued: i64,
+    pub crl_expires: i64,
     pub revoke_platform: bool,
+    /// On the root's list.
+    pub revoke_pck_ca: bool,
+    pub revoke_tcb_signer: bool,
     pub fmspc: [u8; 6],
     pub pce_id: [u8; 2],
     /// Change a byte after signing.
@@ -43,7 +49,11 @@ impl Default for Issue {
             tcb_date_days: -100,
             evaluation_number: 19,
             crl_number: 5,
+            crl_issued: -1,
+            crl_expires: 30,
             revoke_platform: false,
+            revoke_pck_ca: false,
+            revoke_tcb_signer: false,
             fmspc: FMSPC,
             pce_id: [0, 0],
             tamper: false,
@@ -118,8 +128,8 @@ impl SimTee {
         let (qe_identity, qe_signature) = split(self.qe_identity(issue), "enclaveIdentity");
         json!({
             "pck_crl_issuer_chain": self.pck_crl_chain(),
-            "root_ca_crl": hex(&self.root_crl(issue.crl_number)),
-            "pck_crl": hex(&self.pck_crl(issue.crl_number, issue.revoke_platform)),
+            "root_ca_crl": hex(&self.root_crl(issue)),
+            "pck_crl": hex(&self.pck_crl(issue)),
             "tcb_info_issuer_chain": self.tcb_chain(), "tcb_info": tcb_info, "tcb_info_signature": tcb_signature,
             "qe_identity_issuer_chain": self.tcb_chain(), "qe_identity": qe_identity, "qe_identity_signature": qe_signature,
         })

@@ -1,6 +1,7 @@
 //! A provisioning certificate caching service on loopback, plain HTTP, with a counter per document and ways to fail.
 
 use std::collections::HashMap;
+use std::net::IpAddr;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -21,25 +22,32 @@ pub struct Knobs {
     pub oversize: Option<usize>,
     /// Leave out issuer chains.
     pub no_chain: bool,
-    /// Serve the TCB info of another vendor: well-formed, signed, and not by ours.
-    pub impostor: bool,
+    /// Serve documents of another vendor, well-formed, signed, and not by ours, where this is part of the path.
+    pub impostor: Option<&'static str>,
+    /// Serve TCB info for whatever kind of machine is asked for.
+    pub any_kind: bool,
+    /// Value of Retry-After.
+    pub retry_after: Option<&'static str>,
 }
 
 pub struct Pccs {
     pub url: String,
     pub knobs: Arc<Mutex<Knobs>>,
     pub hits: Arc<Mutex<HashMap<String, u32>>>,
+    /// Who has connected.
+    pub peers: Arc<Mutex<Vec<IpAddr>>>,
 }
 
 impl Pccs {
     pub async fn start(tee: Arc<SimTee>) -> Pccs {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("bind");
         let url = format!("http://{}", listener.local_addr().expect("address"));
-        let pccs = Pccs { url, knobs: Arc::default(), hits: Arc::default() };
-        let (knobs, hits) = (pccs.knobs.clone(), pccs.hits.clone());
+        let pccs = Pccs { url, knobs: Arc::default(), hits: Arc::default(), peers: Arc::default() };
+        let (knobs, hits, peers) = (pccs.knobs.clone(), pccs.hits.clone(), pccs.peers.clone());
         let impostor = Arc::new(SimTee::new());
         tokio::spawn(async move {
-            while let Ok((socket, _)) = listener.accept().await {
+            while let Ok((socket, peer)) = listener.accept().await {
+                peers.lock().expect("peers").push(peer.ip());
                 tokio::spawn(serve(socket, [tee.clone(), impostor.clone()], knobs.clone(), hits.clone()));
             }
         });
@@ -67,24 +75,26 @@ async fn serve(
         let knobs = knobs.lock().expect("knobs").clone();
         *hits.lock().expect("hits").entry(request.path.clone()).or_default() += 1;
         tokio::time::sleep(knobs.delay).await;
-        let (header, chain, mut body) = document(
-            &vendors[usize::from(knobs.impostor && request.path.contains("/tcb?"))],
-            &knobs.issue,
-            &request.path,
-        );
+        let is_impostor = knobs.impostor.is_some_and(|part| request.path.contains(part));
+        let mut issue = knobs.issue.clone();
+        if let Some(fmspc) = fmspc(&request.path).filter(|_| knobs.any_kind) {
+            issue.fmspc = fmspc;
+        }
+        let (header, chain, mut body) = document(&vendors[usize::from(is_impostor)], &issue, &request.path);
         if let Some(size) = knobs.oversize {
             body = vec![b' '; size];
         }
-        let chain = match knobs.no_chain || header.is_empty() {
+        let mut headers = match knobs.no_chain || header.is_empty() {
             true => String::new(),
             false => format!("{header}: {}\r\n", url_encoded(&chain)),
         };
+        headers.extend(knobs.retry_after.map(|value| format!("Retry-After: {value}\r\n")));
         let status = match knobs.fail {
             Some(code) => format!("{code} Failed"),
             None if body.is_empty() => "404 Not Found".into(),
             None => "200 OK".into(),
         };
-        if conn.respond(&status, &chain, &body).await.is_err() {
+        if conn.respond(&status, &headers, &body).await.is_err() {
             return;
         }
     }
@@ -96,12 +106,22 @@ fn document(tee: &SimTee, issue: &Issue, path: &str) -> (&'static str, String, V
     } else if path.starts_with("/tdx/certification/v4/qe/identity") {
         ("SGX-Enclave-Identity-Issuer-Chain", tee.tcb_chain(), tee.qe_identity(issue).into_bytes())
     } else if path.starts_with("/sgx/certification/v4/pckcrl?ca=platform") {
-        ("SGX-PCK-CRL-Issuer-Chain", tee.pck_crl_chain(), tee.pck_crl(issue.crl_number, issue.revoke_platform))
+        ("SGX-PCK-CRL-Issuer-Chain", tee.pck_crl_chain(), tee.pck_crl(issue))
     } else if path == "/sgx/certification/v4/rootcacrl" {
-        ("", String::new(), hex(&tee.root_crl(issue.crl_number)).into_bytes())
+        ("", String::new(), hex(&tee.root_crl(issue)).into_bytes())
     } else {
         ("", String::new(), vec![])
     }
+}
+
+/// The kind of machine that TCB info is asked for.
+fn fmspc(path: &str) -> Option<[u8; 6]> {
+    let digits = path.split("fmspc=").nth(1)?.get(..12)?;
+    let mut fmspc = [0; 6];
+    for (index, byte) in fmspc.iter_mut().enumerate() {
+        *byte = u8::from_str_radix(&digits[2 * index..2 * index + 2], 16).ok()?;
+    }
+    Some(fmspc)
 }
 
 fn url_encoded(text: &str) -> String {

@@ -9,6 +9,8 @@ use rcgen::{
 use time::{Duration, OffsetDateTime};
 use yasna::models::ObjectIdentifier;
 
+use crate::collateral::Issue;
+
 pub const FMSPC: [u8; 6] = [0x51, 0x4d, 0x54, 0x45, 0x45, 0x00];
 pub const CPU_SVN: [u8; 16] = [2; 16];
 pub const PCE_SVN: u16 = 13;
@@ -30,6 +32,8 @@ pub struct SimTee {
     web_ca: Issuer<'static, KeyPair>,
     pub web_ca_pem: String,
     pck_serial: SerialNumber,
+    pck_ca_serial: SerialNumber,
+    tcb_serial: SerialNumber,
 }
 
 impl Default for SimTee {
@@ -50,7 +54,9 @@ impl SimTee {
         let (root_der, root_pem) = (root_cert.der().to_vec(), root_cert.pem());
         let root = Issuer::new(root_params, root_key);
         let pck_ca_key = key();
-        let pck_ca_params = ca("Intel SGX PCK Platform CA (TEST ONLY)");
+        let pck_ca_serial = SerialNumber::from(vec![0x51, 8]);
+        let mut pck_ca_params = ca("Intel SGX PCK Platform CA (TEST ONLY)");
+        pck_ca_params.serial_number = Some(pck_ca_serial.clone());
         let pck_ca_pem = pck_ca_params.signed_by(&pck_ca_key, &root).expect("PCK CA").pem();
         let pck_ca = Issuer::new(pck_ca_params, pck_ca_key);
         let pck_serial = SerialNumber::from(vec![0x51, 7]);
@@ -61,7 +67,10 @@ impl SimTee {
             .push(CustomExtension::from_oid_content(&[1, 2, 840, 113741, 1, 13, 1], pck_extension(FMSPC, pce_id)));
         let pck_pem = pck.signed_by(&pck_key, &pck_ca).expect("PCK").pem();
         let tcb_key = key();
-        let tcb_pem = leaf("TEST ONLY TCB Signing", vec![]).signed_by(&tcb_key, &root).expect("TCB signer").pem();
+        let tcb_serial = SerialNumber::from(vec![0x51, 9]);
+        let mut tcb = leaf("TEST ONLY TCB Signing", vec![]);
+        tcb.serial_number = Some(tcb_serial.clone());
+        let tcb_pem = tcb.signed_by(&tcb_key, &root).expect("TCB signer").pem();
         let web_key = key();
         let web_params = ca("TEST ONLY Web CA");
         let web_ca_pem = web_params.self_signed(&web_key).expect("web CA").pem();
@@ -80,6 +89,8 @@ impl SimTee {
             web_ca: Issuer::new(web_params, web_key),
             web_ca_pem,
             pck_serial,
+            pck_ca_serial,
+            tcb_serial,
         }
     }
 
@@ -115,18 +126,13 @@ impl SimTee {
         (params.signed_by(&key, &self.web_ca).expect("web certificate").pem(), key.serialize_pem())
     }
 
-    pub fn root_crl(&self, number: u64) -> Vec<u8> {
-        crl(&self.root, number, vec![])
+    pub fn root_crl(&self, issue: &Issue) -> Vec<u8> {
+        let serials = [(issue.revoke_pck_ca, &self.pck_ca_serial), (issue.revoke_tcb_signer, &self.tcb_serial)];
+        crl(&self.root, issue, &serials)
     }
 
-    pub fn pck_crl(&self, number: u64, revoke_platform: bool) -> Vec<u8> {
-        let revoked = RevokedCertParams {
-            serial_number: self.pck_serial.clone(),
-            revocation_time: OffsetDateTime::now_utc() - Duration::days(1),
-            reason_code: None,
-            invalidity_date: None,
-        };
-        crl(&self.pck_ca, number, if revoke_platform { vec![revoked] } else { vec![] })
+    pub fn pck_crl(&self, issue: &Issue) -> Vec<u8> {
+        crl(&self.pck_ca, issue, &[(issue.revoke_platform, &self.pck_serial)])
     }
 }
 
@@ -159,13 +165,19 @@ fn leaf(name: &str, names: Vec<String>) -> CertificateParams {
     params
 }
 
-fn crl(issuer: &Issuer<'static, KeyPair>, number: u64, revoked_certs: Vec<RevokedCertParams>) -> Vec<u8> {
+fn crl(issuer: &Issuer<'static, KeyPair>, issue: &Issue, serials: &[(bool, &SerialNumber)]) -> Vec<u8> {
+    let revoked = |serial: &SerialNumber| RevokedCertParams {
+        serial_number: serial.clone(),
+        revocation_time: OffsetDateTime::now_utc() - Duration::days(1),
+        reason_code: None,
+        invalidity_date: None,
+    };
     let params = CertificateRevocationListParams {
-        this_update: OffsetDateTime::now_utc() - Duration::days(1),
-        next_update: OffsetDateTime::now_utc() + Duration::days(30),
-        crl_number: SerialNumber::from(number),
+        this_update: OffsetDateTime::now_utc() + Duration::days(issue.crl_issued),
+        next_update: OffsetDateTime::now_utc() + Duration::days(issue.crl_expires),
+        crl_number: SerialNumber::from(issue.crl_number),
         issuing_distribution_point: None,
-        revoked_certs,
+        revoked_certs: serials.iter().filter(|(is_on, _)| *is_on).map(|(_, serial)| revoked(serial)).collect(),
         key_identifier_method: KeyIdMethod::Sha256,
     };
     params.signed_by(issuer).expect("CRL").der().to_vec()

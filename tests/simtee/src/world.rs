@@ -26,7 +26,7 @@ use crate::{Guest, SimTee, agent};
 pub struct World {
     pub tee: Arc<SimTee>,
     folder: PathBuf,
-    _pccs: Pccs,
+    pub pccs: Pccs,
 }
 
 impl World {
@@ -35,7 +35,7 @@ impl World {
         std::fs::create_dir_all(folder).expect("DIR");
         let tee = Arc::new(SimTee::new());
         let pccs = Pccs::start(tee.clone()).await;
-        let world = World { tee, folder: folder.to_owned(), _pccs: pccs };
+        let world = World { tee, folder: folder.to_owned(), pccs };
         world.certificates();
         world.guests();
         world
@@ -59,7 +59,7 @@ impl World {
         self.agent("agent.sock", &guest, |_| ());
         self.agent("peer-agent.sock", &peer, |_| ());
         self.agent("evil-agent.sock", &guest, |report_data| report_data[0] ^= 1);
-        let url = &self._pccs.url;
+        let url = &self.pccs.url;
         let mut policy = guest.policy(url);
         self.write("policy.json", policy.to_string().as_bytes());
         let (mut strict, mut other) = (policy.clone(), peer.policy(url));

@@ -73,7 +73,9 @@ fn tunnel(simulator: &Simulator) -> Done {
     let (http, target) = (simulator.port("HTTP")?, peers::free_port()?.to_string());
     let mut serve = command(build::tree("plain").join("examples-c/tunnel_server"));
     serve.env("ATLS_PROXY_LISTEN", "127.0.0.1:0");
-    serve.env("ATLS_PROXY_ALLOWLIST", format!("127.0.0.1:{target}, localhost:{http}"));
+    // The client's collateral goes that way too.
+    let pccs = simulator.port("PCCS")?;
+    serve.env("ATLS_PROXY_ALLOWLIST", format!("127.0.0.1:{target}, localhost:{http}, 127.0.0.1:{pccs}"));
     let server = Example::run(serve)?;
     run(command(peers::python()?).args(["tests/peers/tunnel.py", &server.port, &target]))?;
     demo::tunnel(simulator, &server.port)?;

@@ -1,0 +1,195 @@
+//! The search for one document: what is kept first, and then the policy's sources in turn, until one has a document that is authentic and holds.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use super::object::{Key, Object, Source};
+use super::shelf::Place;
+use super::way::WayOut;
+use super::{Verifier, fetch, step, unavailable, whom};
+use crate::attest::Policy;
+use crate::attest::hash::sha256;
+use crate::attest::tdx::Vendor;
+use crate::error::{Error, Phase, Result, Status};
+use crate::log;
+
+/// Refresh ahead of expiry by this much, or a fifth of the lifetime where that is less.
+const REFRESH_AHEAD_S: u64 = 6 * 3600;
+/// After a refresh ahead of time failed, use what is still valid for this long before trying again.
+const REFRESH_BACKOFF: Duration = Duration::from_secs(60);
+
+/// One appraisal's search.
+pub struct Search<'a> {
+    pub verifier: &'a Verifier,
+    pub policy: &'a Policy,
+    pub way: &'a dyn WayOut,
+    /// Unix seconds.
+    pub now: u64,
+    /// What was answered since counts as an answer to this one.
+    pub begun: Instant,
+}
+
+impl Search<'_> {
+    /// `root_crl` is what was found for that key, for all others.
+    pub async fn object(&self, key: &Key, root_crl: Option<&Object>) -> Result<Arc<Object>> {
+        let policy = self.policy;
+        if policy.cache_collateral || policy.collateral_offline {
+            let settled = |(place, object): &(Arc<Place>, Arc<Object>)| {
+                policy.collateral_offline || self.now < refresh_at(object) || place.is_backing_off()
+            };
+            if let Some((_, object)) = self.kept(key, root_crl).filter(settled) {
+                return Ok(object);
+            }
+        }
+        if policy.collateral_offline {
+            let why = "not in the verifier's store (or past its date, or of another policy's source), and the policy says offline";
+            return Err(unavailable(format!("{}: {why}", key.name())));
+        }
+        let mut failures = Vec::new();
+        for base in &policy.collateral_sources {
+            // Boxed: a connection's memory should not have the shape of its rarest moment.
+            let asked = Box::pin(self.ask(key, base, root_crl)).await;
+            match asked.and_then(|object| self.or_newer(key, object, root_crl)) {
+                Ok(object) => return Ok(object),
+                Err(error) => {
+                    log::emit(log::WARNING, || {
+                        format!("collateral: {}: {}: {}", whom(base), key.name(), log::reason(&error))
+                    });
+                    failures.push((base, error));
+                }
+            }
+        }
+        match self.kept(key, root_crl).filter(|_| policy.cache_collateral) {
+            Some((place, object)) => {
+                log::emit(log::WARNING, || {
+                    format!("collateral: {}: no source refreshed it, what is kept still holds", key.name())
+                });
+                place.back_off(REFRESH_BACKOFF);
+                Ok(object)
+            }
+            None => Err(all_failed(key, failures)),
+        }
+    }
+
+    /// The newest document at hand, if it may be used now.
+    fn kept(&self, key: &Key, root_crl: Option<&Object>) -> Option<(Arc<Place>, Arc<Object>)> {
+        let seen = self.seen(key);
+        let is_newest = |object: &Object| !seen.iter().any(|(_, other)| object.window.is_older_than(&other.window));
+        let is_usable = |(place, object): &&(Arc<Place>, Arc<Object>)| {
+            is_newest(object) && self.may_be_used(key, place, object, root_crl)
+        };
+        seen.iter().find(is_usable).cloned()
+    }
+
+    /// The newest of each source that counts, past its date or not.
+    fn seen(&self, key: &Key) -> Vec<(Arc<Place>, Arc<Object>)> {
+        let places = self.verifier.places(key).into_iter().filter(|place| self.counts(&place.source));
+        places.filter_map(|place| place.newest().map(|object| (place, object))).collect()
+    }
+
+    fn may_be_used(&self, key: &Key, place: &Place, object: &Object, root_crl: Option<&Object>) -> bool {
+        // Only a wrong clock, or a wrong file, has it fetched in the future.
+        let is_young = |limit: u64| self.now.checked_sub(object.fetched).is_some_and(|age| age <= limit);
+        if object.window.check(self.now).is_err() || !self.policy.collateral_max_age_s.is_none_or(is_young) {
+            return false;
+        }
+        let Some(list) = root_crl.map(|list| sha256(&list.body)) else { return true };
+        if place.was_held_against(&list) {
+            return true;
+        }
+        match key.authenticate(object, &self.vendor(root_crl), self.now) {
+            Ok(()) => place.mark_held_against(list),
+            Err(why) => {
+                step(place.source.name(), || format!("{} that is kept: {why}", key.name()));
+                return false;
+            }
+        }
+        true
+    }
+
+    /// Whether what a source said counts under this policy.
+    fn counts(&self, source: &Source) -> bool {
+        match source {
+            Source::Bundle => true,
+            Source::Service(base) => !self.policy.names_sources || self.policy.collateral_sources.contains(base),
+        }
+    }
+
+    /// Never back behind what was seen: then that is used, if it still holds. An honest mirror may be behind another one.
+    fn or_newer(&self, key: &Key, object: Arc<Object>, root_crl: Option<&Object>) -> Result<Arc<Object>> {
+        let seen = self.seen(key);
+        let Some((_, seen)) = seen.iter().find(|(_, seen)| object.window.is_older_than(&seen.window)) else {
+            return Ok(object);
+        };
+        if let Some((_, kept)) = self.kept(key, root_crl) {
+            step(object.source.name(), || format!("{}: older than what is kept, which is used", key.name()));
+            return Ok(kept);
+        }
+        let (old, new) = (object.window, seen.window);
+        Err(invalid(format!(
+            "rolled back, or behind: number {} issued at {}, after number {} issued at {} was seen",
+            old.number, old.issued, new.number, new.issued
+        )))
+    }
+
+    /// One source's document: authentic, and it holds now.
+    async fn ask(&self, key: &Key, base: &str, root_crl: Option<&Object>) -> Result<Arc<Object>> {
+        let verifier = self.verifier;
+        let place = verifier.place(key, &Source::Service(base.to_owned()));
+        let _one_at_a_time = place.fetching.lock().await;
+        if let Some(done) = place.answer_since(self.begun) {
+            step(base, || format!("{}: asked already", key.name()));
+            return done;
+        }
+        let service = verifier.service(base);
+        service.turn().await?;
+        step(base, || format!("asking for {}", key.name()));
+        let way = verifier.way.as_deref().unwrap_or(self.way);
+        let (done, is_answer) = match fetch::fetch(base, key, (way, &verifier.tls), self.now).await {
+            Ok(object) => (self.check(key, object, root_crl), true),
+            Err(failure) => {
+                failure.rest.into_iter().for_each(|time| service.rest(time));
+                (Err(failure.error), failure.is_answer && failure.rest.is_none())
+            }
+        };
+        let taken = done.as_ref().is_ok_and(|object| place.keep(object));
+        place.answered(&done, is_answer);
+        if let (Ok(object), true) = (&done, taken) {
+            step(base, || format!("{}: {} bytes", key.name(), object.body.len()));
+            verifier.keep_on_disk(key, &place, object).await;
+        }
+        done
+    }
+
+    fn check(&self, key: &Key, object: Object, root_crl: Option<&Object>) -> Result<Arc<Object>> {
+        let holds = object.window.check(self.now);
+        holds.and_then(|()| key.authenticate(&object, &self.vendor(root_crl), self.now)).map_err(invalid)?;
+        Ok(Arc::new(object))
+    }
+
+    fn vendor<'a>(&'a self, root_crl: Option<&'a Object>) -> Vendor<'a> {
+        Vendor { root_crl: root_crl.map(|list| &list.body[..]), ..self.verifier.vendor() }
+    }
+}
+
+/// One error for all sources, each with what was wrong with it. As long as one could not be asked, asking again may help.
+fn all_failed(key: &Key, failures: Vec<(&String, Error)>) -> Error {
+    let texts: Vec<_> = failures.iter().map(|(base, error)| format!("{base}: {error}")).collect();
+    let unreachable = failures.iter().find(|(_, error)| error.status == Status::CollateralUnavailable);
+    let Some((_, worst)) = unreachable.or(failures.first()) else {
+        return unavailable("no source is configured".into());
+    };
+    Error { message: format!("collateral {}: {}", key.name(), texts.join("; ")), ..worst.clone() }
+}
+
+fn invalid(why: String) -> Error {
+    Error::new(Status::CollateralInvalid, why).phase(Phase::Collateral)
+}
+
+fn refresh_at(object: &Object) -> u64 {
+    let window = &object.window;
+    let lifetime = window.expires.saturating_sub(window.issued);
+    window.expires - (lifetime / 5).min(REFRESH_AHEAD_S)
+}

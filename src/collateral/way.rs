@@ -1,0 +1,26 @@
+//! The way to a collateral service: whatever leads from here to a host and a port. Those who have another way than dialling implement it.
+
+use futures_util::FutureExt;
+use futures_util::future::BoxFuture;
+use tokio::io::{AsyncRead, AsyncWrite};
+
+use crate::error::Result;
+use crate::net::{self, Dial};
+
+/// A connected byte stream.
+pub trait Wire: AsyncRead + AsyncWrite + Send + Unpin {}
+
+impl<S: AsyncRead + AsyncWrite + Send + Unpin> Wire for S {}
+
+/// A way out.
+pub trait WayOut: Send + Sync {
+    /// A connection to `host:port`, without TLS.
+    fn open<'a>(&'a self, host: &'a str, port: u16) -> BoxFuture<'a, Result<Box<dyn Wire>>>;
+}
+
+/// Without any intermediary.
+impl WayOut for Dial {
+    fn open<'a>(&'a self, host: &'a str, port: u16) -> BoxFuture<'a, Result<Box<dyn Wire>>> {
+        async move { net::dial(host, port, self).await.map(|socket| Box::new(socket) as Box<dyn Wire>) }.boxed()
+    }
+}

@@ -1,0 +1,43 @@
+//! The way that a connection goes, for whatever else has to go it: the documents that its evidence is judged by.
+
+use std::sync::Arc;
+
+use futures_util::FutureExt;
+use futures_util::future::BoxFuture;
+use rustls::ClientConfig;
+
+use super::{Proxy, Target, TunnelUrl};
+use crate::collateral::{WayOut, Wire};
+use crate::error::Result;
+use crate::net::{self, Dial};
+
+/// Tunnel or proxy, own address, family, and names that are not looked up.
+#[derive(Clone)]
+pub struct Way {
+    pub tunnel: Option<TunnelUrl>,
+    pub proxy: Option<Arc<Proxy>>,
+    pub dial: Dial,
+    /// For a tunnel in TLS.
+    pub tls: Arc<ClientConfig>,
+}
+
+impl Target {
+    pub fn way(&self) -> Way {
+        let (tunnel, proxy) = (self.tunnel.clone(), self.proxy.clone());
+        Way { tunnel, proxy, dial: self.dial.clone(), tls: self.tls.clone() }
+    }
+}
+
+impl WayOut for Way {
+    fn open<'a>(&'a self, host: &'a str, port: u16) -> BoxFuture<'a, Result<Box<dyn Wire>>> {
+        async move {
+            let wire: Box<dyn Wire> = match (&self.tunnel, &self.proxy) {
+                (Some(tunnel), _) => Box::new(tunnel.to(host, port)?.open(&self.tls, &self.dial).await?),
+                (None, Some(proxy)) => Box::new(proxy.open(host, port, &self.dial).await?),
+                (None, None) => Box::new(net::dial(host, port, &self.dial).await?),
+            };
+            Ok(wire)
+        }
+        .boxed()
+    }
+}
