@@ -76,7 +76,7 @@
 #define ATLS_DETAIL_CALL_TIMEOUT 9
 
 /*
- HTTP_PROTOCOL: the status line.
+ HTTP_PROTOCOL, as are those that follow, or H1_REMOTE: the status line, or a server's request line.
  */
 #define ATLS_DETAIL_BAD_START_LINE 20
 
@@ -189,6 +189,11 @@
  CANCELED: the server was closed, or its drain took too long.
  */
 #define ATLS_DETAIL_SERVER_CLOSED 81
+
+/*
+ HTTP_PROTOCOL or H1_REMOTE: the peer ended its direction within a message.
+ */
+#define ATLS_DETAIL_MESSAGE_CUT 82
 
 /*
  INVALID_STATE: the clock of this machine is before 1970 or after 9999.
@@ -321,7 +326,8 @@
 #define ATLS_EVENT_REQUEST 9
 
 /*
- A server refuses a request that it does not show, or who sent it: `error` says why. Once the host is done with the event, at most a second later, the peer is
+ A server refuses a request that it does not show, or who sent it: `error` says why, with atls_error_detail and atls_error_peer. Or a TLS handshake has failed
+ (atls_server_config_set_tell_handshakes; the phase is "tls"). Once the host is done with the event, at most a second later, the peer is
  told with atls_error_http_status.
  */
 #define ATLS_EVENT_REFUSED 10
@@ -3280,7 +3286,8 @@ struct atls_verdict *atls_server_request_verdict(const struct atls_server_reques
 
 /*
  The head of the answer, or with a status below 200 an informational one before it. `reason` NULL is the usual one; `headers` may be NULL; `length`
- is that of the body that will be written, or ATLS_LENGTH_UNKNOWN. Date and framing are added, as the peer's version wants it. Statuses: NULL_ARGUMENT,
+ is that of the body that will be written, or ATLS_LENGTH_UNKNOWN. Date and framing are added, as the peer's version wants it; Upgrade brings its `Connection:
+ Upgrade`. A peer that speaks HTTP/1.0 gets no informational head. Statuses: NULL_ARGUMENT,
  INVALID_ARGUMENT (status, reason), HTTP_HEADER_INVALID, INVALID_STATE (not started; sent already), CLOSED.
  */
 atls_status atls_server_request_send_head(const struct atls_server_request *request,
@@ -3291,7 +3298,8 @@ atls_status atls_server_request_send_head(const struct atls_server_request *requ
                                           struct atls_error **error);
 
 /*
- Head, body and end of an answer in one call. Copied. Statuses: as atls_server_request_send_head.
+ Head, body and end of an answer in one call. Copied. Statuses: as atls_server_request_send_head, and HTTP_HEADER_INVALID where a Content-Length among the
+ lines is another than `len`, but for a HEAD or a 304.
  */
 atls_status atls_server_request_respond(const struct atls_server_request *request,
                                         uint32_t status,
@@ -3301,8 +3309,10 @@ atls_status atls_server_request_respond(const struct atls_server_request *reques
                                         struct atls_error **error);
 
 /*
- Copies all of the bytes for the answer's body, or answers AGAIN and takes nothing; one WRITABLE event follows each time it did. What is written
- for a HEAD, or with a 304, is not sent. Statuses: NULL_ARGUMENT, AGAIN, INVALID_STATE (no head yet; finished), CLOSED, or why the request ended.
+ Copies all of the bytes for the answer's body, or answers AGAIN and takes nothing; one WRITABLE event follows each time it did. At most 256 KiB wait for a peer
+ that does not read, each piece counted with 128 bytes for keeping it and in a buffer of at most twice its length; beside them are at most 128 KiB on their
+ way, and the last piece that was begun. What is written for a HEAD, or with a 204 or 304, is not sent. Statuses: NULL_ARGUMENT, AGAIN, INVALID_STATE (no head
+ yet; finished; more than the head has announced), CLOSED, or why the request ended.
  */
 atls_status atls_server_request_write(const struct atls_server_request *request,
                                       const uint8_t *data,
@@ -3310,8 +3320,9 @@ atls_status atls_server_request_write(const struct atls_server_request *request,
                                       struct atls_error **error);
 
 /*
- Ends the answer; `trailers`, which go only with a body of unknown length, may be NULL. A body shorter than its head said ends the connection,
- and CLOSED says so. Statuses: NULL_ARGUMENT, INVALID_STATE (no head yet; finished), or why the request ended.
+ Ends the answer; `trailers`, which go only with a body of unknown length, may be NULL; a peer that speaks HTTP/1.0 does not get them. A body shorter than its
+ head said is INVALID_STATE and ends the connection, since the peer waits for the rest; CLOSED says so too. Statuses: NULL_ARGUMENT, INVALID_STATE (no head
+ yet; finished; bytes are missing), HTTP_HEADER_INVALID (trailers: nothing is ended), or why the request ended.
  */
 atls_status atls_server_request_finish(const struct atls_server_request *request,
                                        const struct atls_headers *trailers,

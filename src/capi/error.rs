@@ -28,7 +28,7 @@ pub const ATLS_DETAIL_IDLE_TIMEOUT: u32 = 7;
 pub const ATLS_DETAIL_TOTAL_TIMEOUT: u32 = 8;
 /// TIMED_OUT: the call's own limit; the operation goes on.
 pub const ATLS_DETAIL_CALL_TIMEOUT: u32 = 9;
-/// HTTP_PROTOCOL: the status line.
+/// HTTP_PROTOCOL, as are those that follow, or H1_REMOTE: the status line, or a server's request line.
 pub const ATLS_DETAIL_BAD_START_LINE: u32 = 20;
 /// HTTP_PROTOCOL: a header line.
 pub const ATLS_DETAIL_BAD_HEADER: u32 = 21;
@@ -74,6 +74,8 @@ pub const ATLS_DETAIL_REWIND: u32 = 72;
 pub const ATLS_DETAIL_PEER_GONE: u32 = 80;
 /// CANCELED: the server was closed, or its drain took too long.
 pub const ATLS_DETAIL_SERVER_CLOSED: u32 = 81;
+/// HTTP_PROTOCOL or H1_REMOTE: the peer ended its direction within a message.
+pub const ATLS_DETAIL_MESSAGE_CUT: u32 = 82;
 /// INVALID_STATE: the clock of this machine is before 1970 or after 9999.
 pub const ATLS_DETAIL_CLOCK: u32 = 110;
 /// NO_RESOURCES: no thread could be started.

@@ -42,7 +42,8 @@ pub const ATLS_EVENT_CLOSED: u32 = 8;
 /// start it lets go of it.
 pub const ATLS_EVENT_REQUEST: u32 = 9;
 
-/// A server refuses a request that it does not show, or who sent it: `error` says why. Once the host is done with the event, at most a second later, the peer is
+/// A server refuses a request that it does not show, or who sent it: `error` says why, with atls_error_detail and atls_error_peer. Or a TLS handshake has failed
+/// (atls_server_config_set_tell_handshakes; the phase is "tls"). Once the host is done with the event, at most a second later, the peer is
 /// told with atls_error_http_status.
 pub const ATLS_EVENT_REFUSED: u32 = 10;
 

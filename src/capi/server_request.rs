@@ -175,7 +175,8 @@ pub unsafe extern "C" fn atls_server_request_verdict(request: *const atls_server
 }
 
 /// The head of the answer, or with a status below 200 an informational one before it. `reason` NULL is the usual one; `headers` may be NULL; `length`
-/// is that of the body that will be written, or ATLS_LENGTH_UNKNOWN. Date and framing are added, as the peer's version wants it. Statuses: NULL_ARGUMENT,
+/// is that of the body that will be written, or ATLS_LENGTH_UNKNOWN. Date and framing are added, as the peer's version wants it; Upgrade brings its `Connection:
+/// Upgrade`. A peer that speaks HTTP/1.0 gets no informational head. Statuses: NULL_ARGUMENT,
 /// INVALID_ARGUMENT (status, reason), HTTP_HEADER_INVALID, INVALID_STATE (not started; sent already), CLOSED.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn atls_server_request_send_head(
@@ -206,7 +207,8 @@ pub(super) unsafe fn message(
     Message::new(status, reason.map(str::as_bytes), headers, length)
 }
 
-/// Head, body and end of an answer in one call. Copied. Statuses: as atls_server_request_send_head.
+/// Head, body and end of an answer in one call. Copied. Statuses: as atls_server_request_send_head, and HTTP_HEADER_INVALID where a Content-Length among the
+/// lines is another than `len`, but for a HEAD or a 304.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn atls_server_request_respond(
     request: *const atls_server_request,
@@ -227,8 +229,10 @@ pub unsafe extern "C" fn atls_server_request_respond(
     })
 }
 
-/// Copies all of the bytes for the answer's body, or answers AGAIN and takes nothing; one WRITABLE event follows each time it did. What is written
-/// for a HEAD, or with a 304, is not sent. Statuses: NULL_ARGUMENT, AGAIN, INVALID_STATE (no head yet; finished), CLOSED, or why the request ended.
+/// Copies all of the bytes for the answer's body, or answers AGAIN and takes nothing; one WRITABLE event follows each time it did. At most 256 KiB wait for a peer
+/// that does not read, each piece counted with 128 bytes for keeping it and in a buffer of at most twice its length; beside them are at most 128 KiB on their
+/// way, and the last piece that was begun. What is written for a HEAD, or with a 204 or 304, is not sent. Statuses: NULL_ARGUMENT, AGAIN, INVALID_STATE (no head
+/// yet; finished; more than the head has announced), CLOSED, or why the request ended.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn atls_server_request_write(
     request: *const atls_server_request,
@@ -242,8 +246,9 @@ pub unsafe extern "C" fn atls_server_request_write(
     })
 }
 
-/// Ends the answer; `trailers`, which go only with a body of unknown length, may be NULL. A body shorter than its head said ends the connection,
-/// and CLOSED says so. Statuses: NULL_ARGUMENT, INVALID_STATE (no head yet; finished), or why the request ended.
+/// Ends the answer; `trailers`, which go only with a body of unknown length, may be NULL; a peer that speaks HTTP/1.0 does not get them. A body shorter than its
+/// head said is INVALID_STATE and ends the connection, since the peer waits for the rest; CLOSED says so too. Statuses: NULL_ARGUMENT, INVALID_STATE (no head
+/// yet; finished; bytes are missing), HTTP_HEADER_INVALID (trailers: nothing is ended), or why the request ended.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn atls_server_request_finish(
     request: *const atls_server_request,

@@ -365,5 +365,5 @@ fn put_refusal(shared: &mut Shared, status: u16) {
 }
 
 fn remote(error: ProtocolError) -> Error {
-    Error::new(Status::H1Remote, error.message).phase(Phase::Transfer).http_status(error.hint)
+    Error::new(Status::H1Remote, error.message).detail(error.detail).phase(Phase::Transfer).http_status(error.hint)
 }

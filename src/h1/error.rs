@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use crate::error::Detail;
+
 /// Who broke the protocol.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Side {
@@ -17,6 +19,8 @@ pub struct ProtocolError {
     pub side: Side,
     /// 400, 431, 501 or 505: the status with which a server might answer.
     pub hint: u16,
+    /// What of the message it is about.
+    pub detail: Detail,
     pub message: String,
 }
 
@@ -30,7 +34,7 @@ impl std::error::Error for ProtocolError {}
 
 /// A refusal by a rule that does not know on which side it is applied. Boxed: it is rare, and results stay small.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Refusal(Box<(u16, String)>);
+pub struct Refusal(Box<(u16, Detail, String)>);
 
 pub type Checked<T> = Result<T, Refusal>;
 
@@ -42,7 +46,8 @@ impl Refusal {
 
     #[cold]
     pub fn hint(hint: u16, message: impl Into<String>) -> Refusal {
-        Refusal(Box::new((hint, message.into())))
+        let detail = if hint == 431 { Detail::HeadTooLarge } else { Detail::None };
+        Refusal(Box::new((hint, detail, message.into())))
     }
 
     /// `what` and the bytes that it is about.
@@ -51,9 +56,18 @@ impl Refusal {
         Refusal::new(format!("{what}: \"{}\"", escaped(bytes)))
     }
 
+    /// What it is about, where a rule below has not said it more exactly.
+    #[cold]
+    pub fn about(mut self, detail: Detail) -> Refusal {
+        if self.0.1 == Detail::None {
+            self.0.1 = detail;
+        }
+        self
+    }
+
     pub fn on(self, side: Side) -> ProtocolError {
-        let (hint, message) = *self.0;
-        ProtocolError { side, hint, message }
+        let (hint, detail, message) = *self.0;
+        ProtocolError { side, hint, detail, message }
     }
 }
 

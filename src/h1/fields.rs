@@ -2,6 +2,7 @@
 
 use super::error::{Checked, Refusal};
 use super::{Rules, flags, syntax};
+use crate::error::Detail;
 
 /// Content-Length and chunk sizes end here.
 pub const MAX_SIZE: u64 = i64::MAX as u64;
@@ -124,8 +125,12 @@ impl Facts {
                     return Err(Refusal::of("illegal Host", value));
                 }
             }
-            Known::ContentLength => return self.take_length(value, rules),
-            Known::TransferEncoding => return self.take_coding(value),
+            Known::ContentLength => {
+                return self.take_length(value, rules).map_err(|it| it.about(Detail::BadContentLength));
+            }
+            Known::TransferEncoding => {
+                return self.take_coding(value).map_err(|it| it.about(Detail::BadTransferEncoding));
+            }
             Known::Connection => {
                 for member in syntax::list(value) {
                     self.close |= member.eq_ignore_ascii_case(b"close");
@@ -161,7 +166,7 @@ impl Facts {
     /// A message says its length in one way (RFC 9112 section 6.2).
     pub fn allow_framing(&self) -> Checked<()> {
         match self.chunked && self.length.is_some() {
-            true => Err(Refusal::new("both Content-Length and Transfer-Encoding")),
+            true => Err(Refusal::new("both Content-Length and Transfer-Encoding").about(Detail::BothLengths)),
             false => Ok(()),
         }
     }
@@ -171,14 +176,14 @@ impl Facts {
         let end = if merge { value.iter().position(|&b| b == b',') } else { None };
         let piece = syntax::trimmed(&value[..end.unwrap_or(value.len())]);
         if end.is_some() && value.split(|&b| b == b',').any(|other| syntax::trimmed(other) != piece) {
-            return Err(Refusal::of("contradictory Content-Length", value));
+            return Err(Refusal::of("contradictory Content-Length", value).about(Detail::UnequalContentLength));
         }
         let length = decimal(piece).ok_or_else(|| Refusal::of("illegal Content-Length", value))?;
         let found = Some((piece.len(), length));
         if self.length.is_some() {
             return match merge && self.length == found {
                 true => Ok(Kept::Dropped),
-                false => Err(Refusal::of("more than one Content-Length", value)),
+                false => Err(Refusal::of("more than one Content-Length", value).about(Detail::UnequalContentLength)),
             };
         }
         self.length = found;

@@ -5,6 +5,7 @@ use std::ops::Range;
 use super::error::{Checked, Refusal};
 use super::fields::{Facts, Kept, Known};
 use super::{Rules, flags, syntax};
+use crate::error::Detail;
 
 /// Bytes of the block, or of `names`.
 type Span = Range<u32>;
@@ -110,8 +111,8 @@ impl Head {
             self.unfold(block, first, kind, rules)?;
         }
         match kind {
-            BlockKind::Request => self.request_line(block, rules)?,
-            BlockKind::Response => self.status_line(block, rules)?,
+            BlockKind::Request => self.request_line(block, rules).map_err(|it| it.about(Detail::BadStartLine))?,
+            BlockKind::Response => self.status_line(block, rules).map_err(|it| it.about(Detail::BadStartLine))?,
             BlockKind::Trailers => {}
         }
         if self.lines.len() - first > rules.max_fields {

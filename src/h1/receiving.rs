@@ -8,6 +8,7 @@ use super::error::{Checked, ProtocolError, Refusal, Side};
 use super::fields::Method;
 use super::head::{BlockKind, Fields};
 use super::state::{EventKind, Role, State};
+use crate::error::Detail;
 
 /// What came. Everything borrowed is valid until more is received or asked for.
 #[derive(Clone, Copy)]
@@ -83,12 +84,13 @@ impl Connection {
             if state != State::SendBody {
                 return Ok(Got::Closed);
             }
-            self.reader.at_eof()?;
+            self.reader.at_eof().map_err(|it| it.about(Detail::MessageCut))?;
             return Ok(Got::End { trailers: false });
         }
         self.check_length()?;
         if self.eof {
-            return Err(Refusal::new("the peer closed the connection within a message"));
+            let refusal = Refusal::new("the peer closed the connection within a message");
+            return Err(refusal.about(Detail::MessageCut));
         }
         Ok(Got::Nothing)
     }
@@ -119,7 +121,8 @@ impl Connection {
         match self.buffer.live().first() {
             None => return Ok(Got::Nothing),
             Some(first) if *first < 0x21 => {
-                return Err(Refusal::of("a message cannot begin with", &self.buffer.live()[..1]));
+                let refusal = Refusal::of("a message cannot begin with", &self.buffer.live()[..1]);
+                return Err(refusal.about(Detail::BadStartLine));
             }
             Some(_) => {}
         }
@@ -142,7 +145,7 @@ impl Connection {
         self.head.block = self.buffer.consume(length);
         let parsed = self.head.parse(self.buffer.bytes_mut(self.head.block.clone()), &feeds, kind, &self.rules);
         self.buffer.return_feeds(feeds);
-        parsed.map(|()| true)
+        parsed.map(|()| true).map_err(|it| it.about(Detail::BadHeader))
     }
 
     fn read_body(&mut self) -> Checked<Got> {
@@ -154,7 +157,7 @@ impl Connection {
                 Ok(self.take_data(count, false, false))
             }
             Reader::UntilClose => Ok(self.take_data(self.buffer.len(), false, false)),
-            Reader::Chunked { .. } => self.read_chunked(),
+            Reader::Chunked { .. } => self.read_chunked().map_err(|it| it.about(Detail::BadChunk)),
         }
     }
 

@@ -243,7 +243,7 @@ fn unproved() -> Error {
 
 /// The peer broke the protocol.
 pub(super) fn protocol(error: ProtocolError) -> Error {
-    Error::new(Status::HttpProtocol, error.message).phase(Phase::Transfer).http_status(error.hint)
+    Error::new(Status::HttpProtocol, error.message).detail(error.detail).phase(Phase::Transfer).http_status(error.hint)
 }
 
 /// The host did.

@@ -20,7 +20,8 @@ static struct {
     uint32_t detail, http;
     char peer[60], phase[20];
 } refusal;
-static char authority[100];
+static char authority[100], last_peer[60];
+static uint32_t last_detail;
 
 static int get(int *count)
 {
@@ -123,8 +124,11 @@ static void on_request(void *user_data, const atls_event *event)
         answer(event->source);
     if (event->kind != ATLS_EVENT_CLOSED)
         return;
-    if (event->status != ATLS_OK)
+    if (event->status != ATLS_OK) {
+        last_detail = atls_error_detail(event->error);
+        snprintf(last_peer, sizeof last_peer, "%s", atls_error_peer(event->error).ptr);
         add(&failed);
+    }
     add(&closed);
 }
 
@@ -359,13 +363,42 @@ static void what_is_refused(void)
     atls_server *server = serve(configure());
     atls_log_set(ATLS_LOG_INFO, on_log, NULL);
     CHECK(strncmp(say(ASK("GET", "/secret-path") "Content-Length: foo\r\n\r\n"), "HTTP/1.1 400", 12) == 0);
-    CHECK(refusals == 1 && refusal.status == ATLS_HTTP_PROTOCOL && refusal.http == 400);
+    CHECK(refusals == 1 && refusal.status == ATLS_HTTP_PROTOCOL && refusal.http == 400 && refusal.detail == ATLS_DETAIL_BAD_CONTENT_LENGTH);
     CHECK(strncmp(refusal.peer, "127.0.0.1:", 10) == 0 && strcmp(refusal.phase, "transfer") == 0);
     CHECK(logged(warnings, refusal.peer) && logged(warnings, "refused: HTTP_PROTOCOL"));
     CHECK(logged(infos, refusal.peer) && logged(infos, "requests=0"));
     CHECK(strstr(say(ASK("GET", "/secret-path") "\r\n" ASK("GET", "/") LAST "\r\n"), "fine"));
     CHECK(logged(infos, "closed: requests=2") && !strstr(warnings, "secret") && !strstr(infos, "secret"));
     atls_log_set(0, NULL, NULL);
+    static const struct {
+        const char *bytes;
+        uint32_t detail;
+    } cases[] = {
+        {"HELLO\r\n\r\n", ATLS_DETAIL_BAD_START_LINE},
+        {"GET / HTTP/2.0\r\nHost: a\r\n\r\n", ATLS_DETAIL_BAD_START_LINE},
+        {ASK("GET", "/") "no colon\r\n\r\n", ATLS_DETAIL_BAD_HEADER},
+        {"GET / HTTP/1.1\r\n\r\n", ATLS_DETAIL_BAD_HEADER},
+        {ASK("POST", "/") "Content-Length: 4\r\nContent-Length: 5\r\n\r\n", ATLS_DETAIL_UNEQUAL_CONTENT_LENGTH},
+        {ASK("POST", "/") "Content-Length: 4\r\nTransfer-Encoding: chunked\r\n\r\n", ATLS_DETAIL_BOTH_LENGTHS},
+        {ASK("POST", "/") "Transfer-Encoding: gzip\r\n\r\n", ATLS_DETAIL_BAD_TRANSFER_ENCODING},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        say(cases[i].bytes);
+        if (refusals != (int)i + 2 || refusal.detail != cases[i].detail || strncmp(refusal.peer, "127.0.0.1:", 10) != 0) {
+            fprintf(stderr, "%s: refusal %d, detail %u, wanted %u\n", cases[i].bytes, refusals, refusal.detail, cases[i].detail);
+            exit(1);
+        }
+    }
+    /* Once the host has the request it is its CLOSED that says so. */
+    say(ASK("POST", "/") "Transfer-Encoding: chunked\r\n\r\nx\r\n");
+    until(&failed, 1);
+    CHECK(last_detail == ATLS_DETAIL_BAD_CHUNK && strncmp(last_peer, "127.0.0.1:", 10) == 0);
+    int fd = dial();
+    CHECK(send(fd, ASK("POST", "/") "Content-Length: 3\r\n\r\nab", sizeof ASK("POST", "/") "Content-Length: 3\r\n\r\nab" - 1, MSG_NOSIGNAL) > 0);
+    CHECK(shutdown(fd, SHUT_WR) == 0);
+    until(&failed, 2);
+    CHECK(last_detail == ATLS_DETAIL_MESSAGE_CUT);
+    close(fd);
     end(server);
 }
 

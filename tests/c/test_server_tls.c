@@ -1,15 +1,27 @@
 /* What a server shows and asks for in TLS: certificates by name, certificates of clients. */
+#include <arpa/inet.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
 #include "sim.h"
 
 static atls_error *error;
 static atls_runtime *runtime;
 static atls_queue *queue;
 static uint16_t port;
-static int with_certificate;
+static int with_certificate, told;
+static atls_status told_status;
+static char told_phase[20], told_peer[60];
 
 static void on_server(void *user_data, const atls_event *event)
 {
     (void)user_data;
+    if (event->kind == ATLS_EVENT_REFUSED) {
+        told_status = event->status;
+        snprintf(told_phase, sizeof told_phase, "%s", atls_error_phase(event->error).ptr);
+        snprintf(told_peer, sizeof told_peer, "%s", atls_error_peer(event->error).ptr);
+        __atomic_fetch_add(&told, 1, __ATOMIC_SEQ_CST);
+    }
     if (event->kind != ATLS_EVENT_REQUEST)
         return;
     atls_buf *leaf = atls_server_request_certificate(event->source);
@@ -85,6 +97,44 @@ static uint64_t shown(const char *name, const struct pair *identity)
     return hash;
 }
 
+/* Handshakes that come to nothing are counted, and told where the host wants to hear of them. */
+static void handshakes(struct pair peer)
+{
+    static const char *const first[] = {"GET / HTTP/1.1\r\nHost: a\r\n\r\n", ""};
+    atls_server_config *config = NULL;
+    OK(atls_server_config_new(&config, &error));
+    OK(atls_server_config_set_certificate(config, peer.chain, peer.key, &error));
+    for (int tells = 0; tells < 2; tells++) {
+        OK(atls_server_config_set_tell_handshakes(config, tells, &error));
+        atls_server *server = serve(config);
+        told = 0;
+        for (int i = 0; i < 2; i++) {
+            struct sockaddr_in place = {.sin_family = AF_INET, .sin_port = htons(port), .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+            char rest[100];
+            int fd = socket(AF_INET, SOCK_STREAM, 0);
+            CHECK(connect(fd, (struct sockaddr *)&place, sizeof place) == 0);
+            CHECK(send(fd, first[i], strlen(first[i]), MSG_NOSIGNAL) == (ssize_t)strlen(first[i]));
+            CHECK(shutdown(fd, SHUT_WR) == 0);
+            while (recv(fd, rest, sizeof rest, 0) > 0)
+                ;
+            close(fd);
+            for (int wait = 0; wait < 5000 && atls_server_count(server, ATLS_SERVER_COUNT_HANDSHAKES_FAILED) <= (uint64_t)i; wait++)
+                usleep(1000);
+            CHECK(atls_server_count(server, ATLS_SERVER_COUNT_HANDSHAKES_FAILED) == (uint64_t)i + 1);
+            for (int wait = 0; wait < 5000 && __atomic_load_n(&told, __ATOMIC_SEQ_CST) < tells * (i + 1); wait++)
+                usleep(1000);
+            CHECK(told == tells * (i + 1));
+            if (tells)
+                CHECK(told_status == (i == 0 ? ATLS_TLS_HANDSHAKE : ATLS_TRUNCATED) && strcmp(told_phase, "tls") == 0 && strncmp(told_peer, "127.0.0.1:", 10) == 0);
+        }
+        CHECK(shown("localhost", NULL) != 0 && atls_server_count(server, ATLS_SERVER_COUNT_HANDSHAKES_FAILED) == 2);
+        CHECK(atls_server_count(server, ATLS_SERVER_COUNT_REFUSED) == 0);
+        OK(atls_server_close(server, &error));
+        atls_server_free(server);
+    }
+    atls_server_config_free(config);
+}
+
 int main(void)
 {
     size_t len;
@@ -124,6 +174,7 @@ int main(void)
     OK(atls_server_close(server, &error));
     atls_server_free(server);
 
+    handshakes(peer);
     free(ca);
     done(peer);
     done(next);

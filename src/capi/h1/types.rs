@@ -170,7 +170,7 @@ pub(crate) fn refused(error: ProtocolError) -> Error {
         Side::Local => Status::H1Local,
         Side::Remote => Status::H1Remote,
     };
-    Error::new(status, error.message).http_status(error.hint)
+    Error::new(status, error.message).detail(error.detail).http_status(error.hint)
 }
 
 pub(crate) fn role(number: u32) -> Result<Role> {
