@@ -1021,6 +1021,12 @@ typedef struct atls_event {
 } atls_event;
 
 /*
+ Receives one line for the file that SSLKEYLOGFILE names, without its end: a label, the client's random and a secret of the session, in hexadecimal digits.
+ `line` is valid during the call only. Runs on any thread, several at once; must not call `atls_*`.
+ */
+typedef void (*atls_key_log_fn)(void *user_data, struct atls_str line);
+
+/*
  Where the events of one operation go. Copied when the operation starts; its layout never changes.
  */
 typedef struct atls_sink {
@@ -2051,6 +2057,18 @@ atls_status atls_config_set_client_certificate(struct atls_config *config,
 atls_status atls_config_set_certificate_check(struct atls_config *config,
                                               bool check,
                                               struct atls_error **error);
+
+/*
+ Hands the secrets of each TLS session to `callback`: who has them and the traffic reads it all. For taking protocols apart, and off by default; NULL takes
+ it away. Beside a policy connecting answers INVALID_STATE, unless `words` is "secrets may leave"; NULL for no such words. `drop`, which may be NULL, runs once, after the last use
+ of `user_data`; also where this call fails. Statuses: NULL_ARGUMENT, INVALID_UTF8, INVALID_ARGUMENT (other words).
+ */
+atls_status atls_config_set_key_log(struct atls_config *config,
+                                    atls_key_log_fn callback,
+                                    void *user_data,
+                                    void (*drop)(void *user_data),
+                                    const char *words,
+                                    struct atls_error **error);
 
 /*
  Goes through a WebSocket forwarder, `ws://` or `wss://`; the query parameter `target=host:port` is added unless it is there. NULL

@@ -72,6 +72,17 @@ pub fn reason(error: &Error) -> String {
     format!("{} {}", error.status.name(), error.message)
 }
 
+/// Says on `ERROR` that the process or the system has run out of something, if that is what `error` is about.
+pub fn starved(step: &str, error: &Error) {
+    let what = match error.os_errno {
+        libc::EMFILE => "this process has no file descriptors left (RLIMIT_NOFILE)",
+        libc::ENFILE => "the system has no file descriptors left",
+        libc::ENOMEM | libc::ENOBUFS => "the system has no memory left",
+        _ => return,
+    };
+    emit(ERROR, || format!("{step}: this machine: {what}: {}", reason(error)));
+}
+
 /// Without control characters or marks that turn the direction of writing, and not too long.
 fn one_line(line: &str) -> Cow<'_, str> {
     let is_odd = |c: char| c.is_control() || matches!(c, '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}');

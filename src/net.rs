@@ -5,7 +5,7 @@ mod socket;
 #[cfg(not(target_os = "linux"))]
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, ToSocketAddrs};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
@@ -13,6 +13,7 @@ pub use socket::{Living, Socket, Watch};
 use tokio::net::{TcpSocket, TcpStream};
 
 use crate::error::{Error, Phase, Result, Status};
+use crate::log;
 use crate::offload::offload;
 
 /// How long one address may keep the next one waiting (RFC 8305 section 5).
@@ -66,7 +67,7 @@ pub async fn reach(addresses: Vec<SocketAddr>, how: &Dial) -> Result<Socket> {
     let mut waiting = addresses.into_iter();
     loop {
         if let Some(address) = waiting.next() {
-            attempts.push(async move { (address, open(address, how.from.as_ref()).await) });
+            attempts.push(async move { (address, attempt(address, how.from.as_ref()).await) });
         } else if attempts.is_empty() {
             break;
         }
@@ -82,6 +83,19 @@ pub async fn reach(addresses: Vec<SocketAddr>, how: &Dial) -> Result<Socket> {
         }
     }
     Err(failure.unwrap_or_else(|| Error::new(Status::Dns, "no address").phase(Phase::Dns)))
+}
+
+async fn attempt(address: SocketAddr, from: Option<&From>) -> Result<TcpStream> {
+    let begun = Instant::now();
+    let done = open(address, from).await;
+    log::emit(log::DEBUG, || {
+        let said = done.as_ref().err().map_or_else(|| "connected".into(), log::reason);
+        format!("connect: {address}: {said}, after {} ms", begun.elapsed().as_millis())
+    });
+    if let Err(error) = &done {
+        log::starved("connect", error);
+    }
+    done
 }
 
 async fn open(address: SocketAddr, from: Option<&From>) -> Result<TcpStream> {
@@ -106,7 +120,16 @@ async fn open(address: SocketAddr, from: Option<&From>) -> Result<TcpStream> {
 pub async fn resolve(host: &str, port: u16, how: &Dial) -> Result<Vec<SocketAddr>> {
     let instead = how.instead.iter().find(|((name, number), _)| name.eq_ignore_ascii_case(host) && *number == port);
     let (host, port) = instead.map_or((host, port), |(_, (name, number))| (name.as_str(), *number));
-    let mut found = look_up(host, port).await?;
+    let begun = Instant::now();
+    let found = look_up(host, port).await;
+    log::emit(log::DEBUG, || {
+        let said = match &found {
+            Ok(found) => found.iter().map(|address| address.ip().to_string()).collect::<Vec<_>>().join(", "),
+            Err(error) => log::reason(error),
+        };
+        format!("dns: {host}: {said}, after {} ms", begun.elapsed().as_millis())
+    });
+    let mut found = found?;
     found.retain(|address| how.takes(address));
     if found.is_empty() {
         let message = format!("{host} has no address of the family that is asked for");

@@ -1,14 +1,17 @@
 //! `atls_config`, TLS: whom to trust, and who we are.
 
-use std::ffi::c_char;
+use std::ffi::{c_char, c_void};
+use std::sync::Arc;
 
+use super::bytes::{atls_str, c_string};
 use super::config::atls_config;
 use super::error::atls_error;
+use super::evidence::Kept;
 use super::guard::guard;
 use super::handle::{borrow_mut, optional_text, text};
 use super::status::atls_status;
 use crate::error::{Error, Status};
-use crate::tls::Identity;
+use crate::tls::{Identity, KeyLines};
 
 /// The name to check the certificate against and to send as SNI, where it differs from the host; NULL for the host. Statuses:
 /// NULL_ARGUMENT, INVALID_UTF8.
@@ -94,4 +97,43 @@ pub unsafe extern "C" fn atls_config_set_certificate_check(
         config.change().trust.unchecked = !check;
         Ok(())
     })
+}
+
+/// Receives one line for the file that SSLKEYLOGFILE names, without its end: a label, the client's random and a secret of the session, in hexadecimal digits.
+/// `line` is valid during the call only. Runs on any thread, several at once; must not call `atls_*`.
+pub type atls_key_log_fn = Option<unsafe extern "C" fn(user_data: *mut c_void, line: atls_str)>;
+
+/// The words by which atls_config_set_key_log is told that the host knows what it does.
+const CONSENT: &str = "secrets may leave";
+
+/// Hands the secrets of each TLS session to `callback`: who has them and the traffic reads it all. For taking protocols apart, and off by default; NULL takes
+/// it away. Beside a policy connecting answers INVALID_STATE, unless `words` is "secrets may leave"; NULL for no such words. `drop`, which may be NULL, runs once, after the last use
+/// of `user_data`; also where this call fails. Statuses: NULL_ARGUMENT, INVALID_UTF8, INVALID_ARGUMENT (other words).
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn atls_config_set_key_log(
+    config: *mut atls_config,
+    callback: atls_key_log_fn,
+    user_data: *mut c_void,
+    drop: Option<unsafe extern "C" fn(user_data: *mut c_void)>,
+    words: *const c_char,
+    error: *mut *mut atls_error,
+) -> atls_status {
+    guard(error, || {
+        let kept = Kept { user_data, drop };
+        let words = unsafe { optional_text(words, "words") }?;
+        if words.is_some_and(|words| words != CONSENT) {
+            let message = format!("words must be \"{CONSENT}\" or NULL");
+            return Err(Error::new(Status::InvalidArgument, message));
+        }
+        let trust = &mut unsafe { borrow_mut(config, "config") }?.change().trust;
+        trust.secrets_may_leave = words.is_some();
+        trust.key_log = callback.map(|callback| KeyLines(Arc::new(move |line| tell(callback, &kept, line))));
+        Ok(())
+    })
+}
+
+fn tell(callback: unsafe extern "C" fn(*mut c_void, atls_str), kept: &Kept, line: &str) {
+    let line = c_string(line);
+    // SAFETY: the contract of `atls_key_log_fn`.
+    unsafe { callback(kept.user_data, atls_str::from_cstring(&line)) }
 }

@@ -261,9 +261,9 @@ struct Callback {
     kept: Kept,
 }
 
-struct Kept {
-    user_data: *mut c_void,
-    drop: Option<unsafe extern "C" fn(*mut c_void)>,
+pub(super) struct Kept {
+    pub(super) user_data: *mut c_void,
+    pub(super) drop: Option<unsafe extern "C" fn(*mut c_void)>,
 }
 
 // SAFETY: `user_data` is only handed back to the host's own functions, and the header tells on which threads they run.

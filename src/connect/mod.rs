@@ -128,7 +128,7 @@ async fn attempt(target: &Target, progress: &Progress) -> Result<Connected> {
     }
     progress.enter(Phase::Tls);
     let handshake = tls::handshake_showing(&target.tls, &target.server_name, transport);
-    let showing = within(timeouts.tls, Wait::Handshake, handshake).await?;
+    let showing = within(timeouts.tls, Wait::Handshake, handshake).await.map_err(|error| on_the_way(error, target))?;
     let place = || log::place(&target.host, target.port);
     log::emit(log::DEBUG, || format!("tls: {}: {}", place(), tls::describe(showing.stream.get_ref().1)));
     if target.policy.is_none() && target.attester.is_none() {
@@ -139,6 +139,15 @@ async fn attempt(target: &Target, progress: &Progress) -> Result<Connected> {
     // Boxed, as is each fetch of collateral: a connection's memory should not have the shape of its rarest moment.
     let (stream, verdict) = Box::pin(attest::attest(showing, target, progress)).await?;
     Ok(Connected { stream: Stream::Tls(stream), verdict: verdict.map(Arc::new), times: progress.times() })
+}
+
+/// Whoever leads there may have cut the handshake, and not the server.
+fn on_the_way(error: Error, target: &Target) -> Error {
+    match (error.status, &target.tunnel, &target.proxy) {
+        (Status::Truncated, Some(_), _) => error.context("the tunnel ended the connection"),
+        (Status::Truncated, _, Some(_)) => error.context("the proxy ended the connection"),
+        _ => error,
+    }
 }
 
 /// The way there.

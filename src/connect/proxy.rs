@@ -8,6 +8,7 @@ use url::{Host, Url};
 pub use super::auth::Login;
 use super::{Transport, http_proxy};
 use crate::error::{Detail, Error, Phase, Result, Status};
+use crate::log;
 use crate::net::{self, Dial, Socket};
 
 /// A proxy, and how it knows us.
@@ -71,6 +72,15 @@ impl Proxy {
 
     /// A way through to `host:port`.
     pub async fn open(&self, host: &str, port: u16, dial: &Dial) -> Result<Transport> {
+        let done = self.lead(host, port, dial).await;
+        log::emit(log::DEBUG, || {
+            let said = done.as_ref().err().map_or_else(|| "it leads there".into(), log::reason);
+            format!("proxy: {}: to {}: {said}", log::place(&self.host, self.port), log::place(host, port))
+        });
+        done
+    }
+
+    async fn lead(&self, host: &str, port: u16, dial: &Dial) -> Result<Transport> {
         let target = match self.kind {
             Kind::Http => {
                 let login = self.login.as_ref();

@@ -43,7 +43,7 @@ pub struct Connector {
 type Made = (Option<Arc<Policy>>, Arc<ClientConfig>);
 
 impl Connector {
-    /// Errors: InvalidArgument (roots, client certificate, tunnel URL), InvalidState (a policy without certificate check), TrustAnchor.
+    /// Errors: InvalidArgument (roots, client certificate, tunnel URL), InvalidState (a policy without certificate check, or beside a key log), TrustAnchor.
     pub fn new(settings: Settings, verifier: Option<Arc<Verifier>>) -> Result<Connector> {
         let connector = Connector { settings, verifier, tls: Mutex::default() };
         if let Some(tunnel) = &connector.settings.tunnel {
@@ -61,6 +61,10 @@ impl Connector {
         }
         if policy.is_some() && self.settings.trust.unchecked {
             let message = "certificates are not checked, which no policy allows";
+            return Err(Error::new(Status::InvalidState, message));
+        }
+        if policy.is_some() && self.settings.trust.key_log.is_some() && !self.settings.trust.secrets_may_leave {
+            let message = "a key log beside a policy, and the configuration does not say that secrets may leave";
             return Err(Error::new(Status::InvalidState, message));
         }
         let names = |policy: &Arc<Policy>| policy.protocols.contains(&Protocol::ExporterV1);

@@ -13,7 +13,7 @@ use super::transport::Transport;
 use crate::error::{Error, Phase, Result, Status};
 use crate::h1::{Connection, EventKind, Fields, ProtocolError, Role, Rules};
 use crate::websocket::{TunnelStream, accept_of};
-use crate::{net, tls};
+use crate::{log, net, tls};
 
 /// How much of a refusal's body is shown, and how long it is waited for.
 const REASON: (usize, Duration) = (200, Duration::from_secs(1));
@@ -113,7 +113,10 @@ impl TunnelUrl {
         io.flush().await.map_err(broken_off)?;
         for _ in 0..INFORMATIONAL {
             match answer(&mut conn, &mut io, &key).await? {
-                101 => return TunnelStream::new(io, conn.trailing_data().0),
+                101 => {
+                    log::emit(log::DEBUG, || format!("tunnel: {}: upgraded", log::place(&self.host, self.port)));
+                    return TunnelStream::new(io, conn.trailing_data().0);
+                }
                 100..200 => {}
                 status => return Err(refused(&mut conn, &mut io, status).await),
             }

@@ -1,11 +1,13 @@
 //! TLS 1.3 over any transport: one client configuration for many connections, exporter, nonce and peer certificate. No attestation here.
 
+mod key_log;
 mod server;
 mod showing;
 mod trust;
 
 use std::sync::Arc;
 
+pub use key_log::KeyLines;
 use rustls::{AlertDescription, CertificateError, ClientConfig, ConnectionCommon, PeerIncompatible};
 use rustls_pki_types::ServerName;
 pub use server::{Clients, Serves, Shown, server_config};
@@ -17,6 +19,7 @@ pub use tokio_rustls::server::TlsStream as ServerStream;
 pub use trust::{Identity, Roots, Trust, client_config};
 
 use crate::attest::EXPORTER_LENGTH;
+use crate::clock;
 use crate::error::{Error, Phase, Result, Status};
 
 /// The handshake. The server's name is checked against its certificate, always.
@@ -73,6 +76,9 @@ pub fn nonce() -> Result<[u8; 32]> {
 /// Sorts a TLS failure into version, certificate or handshake, and keeps the alert.
 pub fn error_from_rustls(error: &rustls::Error, phase: Phase) -> Error {
     use rustls::Error as Tls;
+    if let (Tls::FailedToGetCurrentTime, Err(wrong)) = (error, clock::now()) {
+        return wrong.phase(phase);
+    }
     let status = match error {
         Tls::InvalidCertificate(_) | Tls::NoCertificatesPresented | Tls::UnsupportedNameType => Status::TlsCertificate,
         Tls::PeerIncompatible(

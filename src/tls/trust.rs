@@ -10,6 +10,7 @@ use rustls::{ClientConfig, DigitallySignedStruct, PeerIncompatible, RootCertStor
 use rustls_pki_types::pem::PemObject;
 use rustls_pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
 
+use super::KeyLines;
 use crate::clock::TlsClock;
 use crate::error::{Error, Result, Status};
 
@@ -31,6 +32,9 @@ pub struct Trust {
     pub identity: Option<Identity>,
     /// Any certificate will do. Never together with a policy.
     pub unchecked: bool,
+    /// The secrets of each session go there. Together with a policy only where `secrets_may_leave`.
+    pub key_log: Option<KeyLines>,
+    pub secrets_may_leave: bool,
 }
 
 /// A client certificate: chain and key as PEM.
@@ -67,6 +71,9 @@ pub fn client_config(trust: &Trust) -> Result<Arc<ClientConfig>> {
     };
     config.alpn_protocols = vec![b"http/1.1".to_vec()];
     config.resumption = Resumption::disabled();
+    if let Some(lines) = &trust.key_log {
+        config.key_log = Arc::new(lines.clone());
+    }
     Ok(Arc::new(config))
 }
 

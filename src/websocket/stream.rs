@@ -86,18 +86,18 @@ impl<S: AsyncRead + AsyncWrite + Unpin> TunnelStream<S> {
                 if !matches!(code, 1000 | 1005) {
                     return Err(broken(format!("the peer closed with code {code}: {reason}")));
                 }
-                self.end()?;
+                self.end(code, &reason)?;
             }
         }
         Ok(())
     }
 
     /// What comes after this is nothing. A tunnel that never let anything through was none: its end is not the server's.
-    fn end(&mut self) -> Result<(), Error> {
+    fn end(&mut self, code: u16, reason: &str) -> Result<(), Error> {
         self.ended = true;
         match self.used {
             true => Ok(()),
-            false => Err(broken("the peer closed before anything came through".into())),
+            false => Err(broken(format!("the peer closed before anything came through, with code {code}: {reason}"))),
         }
     }
 

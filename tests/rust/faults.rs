@@ -266,3 +266,74 @@ fn tunnels() {
     assert_eq!((refusal.name.as_str(), refusal.http_status), ("TUNNEL_REFUSED", 403));
     assert!(refusal.message.contains("target not allowed"), "{refusal:?}");
 }
+
+/// A forwarder that upgrades, does this with its connection, and no more.
+fn upgrades_and(
+    world: &World,
+    end: fn(hostile::tokio_tungstenite::WebSocketStream<tokio::net::TcpStream>) -> Ending,
+) -> String {
+    let listener = world.runtime.block_on(tokio::net::TcpListener::bind("127.0.0.1:0")).unwrap();
+    let address = listener.local_addr().unwrap();
+    world.runtime.spawn(async move {
+        while let Ok((socket, _)) = listener.accept().await {
+            tokio::spawn(async move { end(hostile::tokio_tungstenite::accept_async(socket).await.unwrap()).await });
+        }
+    });
+    format!("ws://{address}/")
+}
+
+type Ending = std::pin::Pin<Box<dyn Future<Output = ()> + Send>>;
+
+#[test]
+fn a_forwarder_that_closes_after_the_upgrade_is_named() {
+    use futures_util::SinkExt;
+    use hostile::tokio_tungstenite::tungstenite::Message;
+    use hostile::tokio_tungstenite::tungstenite::protocol::CloseFrame;
+
+    let world = World::honest();
+    let through = |url: String| {
+        let refusal = world.connect_with(&world.policy, move |config| {
+            let url = std::ffi::CString::new(url).unwrap();
+            let set = atls::capi::config_route::atls_config_set_tunnel;
+            assert_eq!(unsafe { set(config, url.as_ptr(), std::ptr::null_mut()) }, 0);
+        });
+        refusal.err().expect("it leads nowhere")
+    };
+    let just_gone = upgrades_and(&world, |socket| Box::pin(async move { drop(socket) }));
+    let reset = upgrades_and(&world, |socket| {
+        Box::pin(async move {
+            // The answer to the upgrade has arrived by then; a reset would take it along.
+            tokio::time::sleep(Duration::from_millis(50)).await;
+            hostile::server::reset(socket.get_ref()).unwrap();
+        })
+    });
+    let closed = upgrades_and(&world, |mut socket| Box::pin(async move { socket.close(None).await.unwrap() }));
+    let told = upgrades_and(&world, |mut socket| {
+        Box::pin(async move {
+            let frame = CloseFrame { code: 1000.into(), reason: "target unreachable".into() };
+            socket.close(Some(frame)).await.unwrap();
+        })
+    });
+    for (url, name, part) in [
+        (just_gone, "WEBSOCKET", "without a Close frame"),
+        (reset, "IO", "reset"),
+        (closed, "WEBSOCKET", "closed before anything came through"),
+        (told.clone(), "WEBSOCKET", "closed before anything came through"),
+    ] {
+        let refusal = through(url);
+        assert_eq!((refusal.name.as_str(), refusal.phase.as_str()), (name, "tunnel"), "{refusal:?}");
+        assert!(refusal.message.contains("tunnel") && refusal.message.contains(part), "{refusal:?}");
+    }
+    assert!(through(told).message.contains("code 1000: target unreachable"));
+
+    // Later than that it is a cut, by whoever cut it.
+    let midway = upgrades_and(&world, |mut socket| {
+        Box::pin(async move {
+            socket.send(Message::Binary(vec![22, 3, 3].into())).await.unwrap();
+            socket.close(None).await.unwrap();
+        })
+    });
+    let refusal = through(midway);
+    assert_eq!(refusal.name, "TRUNCATED");
+    assert!(refusal.message.contains("the tunnel ended the connection"), "{refusal:?}");
+}

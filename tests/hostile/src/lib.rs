@@ -5,4 +5,7 @@ mod pages;
 pub mod server;
 pub mod tunnel;
 
+// For tests that play a forwarder themselves.
+pub use tokio_tungstenite;
+
 pub use server::{Options, Reply, Server, Session};
