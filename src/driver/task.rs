@@ -18,6 +18,7 @@ use crate::flow::{Cancel, lock};
 use crate::h1::{EventKind, ProtocolError, Role, State};
 use crate::http::Head;
 use crate::http::intake::{Gathered, Intake, Next, gather, too_large};
+use crate::log;
 use crate::net::Living;
 use crate::stream::Handover;
 
@@ -50,7 +51,9 @@ where
         alarm: Alarm::default(),
         buffer: vec![0; READ],
     };
+    let began = Instant::now();
     let done = driver.cancel.guard(Box::pin(driving.run())).await.map_err(|error| error.peer(peer));
+    account(&driver, peer, began, done.as_ref().err());
     let gone = done.as_ref().err().cloned();
     let gone = gone.unwrap_or_else(|| Error::new(Status::Closed, "the connection is over"));
     lock(&driver.state).ended = Some(gone);
@@ -66,6 +69,23 @@ where
             outlet.close(done.err());
         }
     }
+}
+
+/// What the log says of a connection that has ended. Of a server's peer; as client the host knows whom it asks.
+fn account(driver: &Driver, peer: Option<SocketAddr>, began: Instant, error: Option<&Error>) {
+    if driver.parameters.role == Role::Client {
+        return;
+    }
+    let whom = || peer.map_or_else(|| "unix".to_owned(), |peer| peer.to_string());
+    if let Some(error) =
+        error.filter(|error| matches!(error.status, Status::H1Remote | Status::BodyTooLarge | Status::ContentCoding))
+    {
+        log::emit(log::WARNING, || format!("server: {}: refused: {}", whom(), log::reason(error)));
+    }
+    log::emit(log::INFO, || {
+        let outcome = error.map_or_else(|| "closed".into(), log::reason);
+        format!("server: {}: {outcome}: total={}", whom(), began.elapsed().as_millis())
+    });
 }
 
 struct Driving<'a, S> {

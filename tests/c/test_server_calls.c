@@ -2,12 +2,15 @@
  * may keep its connection, and what is refused is told with its kind and its peer, counted and logged. */
 #define _GNU_SOURCE
 #include <arpa/inet.h>
-#include <malloc.h>
 #include <pthread.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
 #include "test.h"
+
+#ifdef __GLIBC__
+#include <malloc.h>
+#endif
 
 static atls_error *error;
 static atls_runtime *runtime;

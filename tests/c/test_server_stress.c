@@ -136,6 +136,17 @@ static void idle(unsigned wanted)
     free(fds);
 }
 
+static int wants;
+static char want[300];
+
+static void on_want(void *user_data, uint32_t level, atls_str line)
+{
+    (void)user_data;
+    CHECK(level == ATLS_LOG_ERROR);
+    snprintf(want, sizeof want, "%s", line.ptr);
+    wants++;
+}
+
 /* Without descriptors nobody is accepted; those that are there go on, and when there are some again so does the listener. */
 static void no_descriptors(void)
 {
@@ -151,6 +162,7 @@ static void no_descriptors(void)
     for (int i = 0; i < 40; i++)
         CHECK((held[i] = dup(0)) >= 0);
     CHECK(getrlimit(RLIMIT_NOFILE, &before) == 0);
+    atls_log_set(ATLS_LOG_ERROR, on_want, NULL);
     limit = before;
     limit.rlim_cur = (rlim_t)held[39] + 1;
     for (int i = 20; i < 40; i++)
@@ -162,6 +174,9 @@ static void no_descriptors(void)
     usleep(200000);
     CHECK(ask(first));
     CHECK(setrlimit(RLIMIT_NOFILE, &before) == 0);
+    atls_log_set(0, NULL, NULL);
+    /* The host has to know, and is told once, not each time that it is tried again. */
+    CHECK(wants == 1 && strncmp(want, "server: 127.0.0.1:", 18) == 0 && strstr(want, "nothing can be accepted"));
     for (int i = 0; i < count; i++)
         answered += ask(fds[i]);
     printf("%d connections at the limit of descriptors, %d answered after it\n", count, answered);
