@@ -57,9 +57,9 @@ pub const ATLS_NO_EVIDENCE: atls_status = 401;
 pub const ATLS_EVIDENCE_INVALID: atls_status = 402;
 /// The quote is malformed, or its signatures do not lead to the trust anchor.
 pub const ATLS_QUOTE_INVALID: atls_status = 403;
-/// The platform's TCB is not acceptable under the policy.
+/// The platform is revoked, the vendor's documents vouch for nothing as old as it is, or the policy does not accept its TCB.
 pub const ATLS_TCB_REJECTED: atls_status = 404;
-/// What runs there is not what the policy names.
+/// What runs there is not what the policy names, or is a TD that its host can look into, disturb or move.
 pub const ATLS_MEASUREMENT_MISMATCH: atls_status = 405;
 /// The evidence does not belong to this session.
 pub const ATLS_BINDING_MISMATCH: atls_status = 406;
@@ -67,7 +67,7 @@ pub const ATLS_BINDING_MISMATCH: atls_status = 406;
 pub const ATLS_EVENT_LOG_INVALID: atls_status = 407;
 /// No collateral source answered.
 pub const ATLS_COLLATERAL_UNAVAILABLE: atls_status = 408;
-/// The collateral is expired, rolled back, for another platform or not signed by the vendor.
+/// One of the vendor's documents is expired, not yet valid, rolled back, for another platform or not signed by the vendor: the message names it.
 pub const ATLS_COLLATERAL_INVALID: atls_status = 409;
 /// A simulated root without both opt-ins.
 pub const ATLS_TRUST_ANCHOR: atls_status = 410;
