@@ -1267,12 +1267,12 @@ typedef struct atls_h1_states {
 #define ATLS_QUOTE_INVALID 403
 
 /*
- The platform's TCB is not acceptable under the policy.
+ The platform is revoked, the vendor's documents vouch for nothing as old as it is, or the policy does not accept its TCB.
  */
 #define ATLS_TCB_REJECTED 404
 
 /*
- What runs there is not what the policy names.
+ What runs there is not what the policy names, or is a TD that its host can look into, disturb or move.
  */
 #define ATLS_MEASUREMENT_MISMATCH 405
 
@@ -1292,7 +1292,7 @@ typedef struct atls_h1_states {
 #define ATLS_COLLATERAL_UNAVAILABLE 408
 
 /*
- The collateral is expired, rolled back, for another platform or not signed by the vendor.
+ One of the vendor's documents is expired, not yet valid, rolled back, for another platform or not signed by the vendor: the message names it.
  */
 #define ATLS_COLLATERAL_INVALID 409
 

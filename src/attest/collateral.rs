@@ -30,20 +30,34 @@ impl fmt::Display for Document {
 
 /// A complete set for one platform. Never holds a PCK chain: that belongs to one machine and comes with its quote.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Collateral(QuoteCollateralV3);
+pub struct Collateral {
+    set: QuoteCollateralV3,
+    /// Where each document came from, if that is known.
+    sources: Vec<(Document, String)>,
+}
 
 impl Collateral {
     /// Takes a set apart from its PCK chain, which is dropped: a chain kept from another machine of the same FMSPC would make
     /// its quotes fail, and must never stand in for the one in the quote.
     pub fn new(mut set: QuoteCollateralV3) -> Collateral {
         set.pck_certificate_chain = None;
-        Collateral(set)
+        Collateral { set, sources: Vec::new() }
+    }
+
+    /// Notes where a document came from, for messages.
+    pub fn from_source(mut self, document: Document, source: &str) -> Collateral {
+        self.sources.push((document, source.to_owned()));
+        self
+    }
+
+    pub(super) fn source(&self, document: Document) -> Option<&str> {
+        self.sources.iter().find(|(known, _)| *known == document).map(|(_, source)| source.as_str())
     }
 
     /// Without any document: nothing verifies with it.
     pub fn none() -> Collateral {
         let (text, bytes) = (String::new, Vec::new);
-        Collateral(QuoteCollateralV3 {
+        Collateral::new(QuoteCollateralV3 {
             pck_crl_issuer_chain: text(),
             root_ca_crl: bytes(),
             pck_crl: bytes(),
@@ -63,10 +77,10 @@ impl Collateral {
     }
 
     pub fn to_json(&self) -> String {
-        serde_json::to_string(&self.0).unwrap_or_default()
+        serde_json::to_string(&self.set).unwrap_or_default()
     }
 
     pub(super) fn set(&self) -> &QuoteCollateralV3 {
-        &self.0
+        &self.set
     }
 }

@@ -20,6 +20,7 @@ use dcap_qvl::QuoteCollateralV3;
 use rustls::ClientConfig;
 use tokio::time::Instant;
 
+use crate::attest::collateral::Document;
 use crate::attest::tdx::{PlatformId, Vendor};
 use crate::attest::{Collateral, Policy, TrustAnchors, tdx};
 use crate::error::{Error, Phase, Result, Status};
@@ -86,7 +87,7 @@ impl Verifier {
         let invalid = |why: String| Error::new(Status::CollateralInvalid, why).phase(Phase::Collateral);
         let (tcb_text, tcb_signature) = Signed::tcb_info(&tcb_info.body).map_err(invalid)?;
         let (qe_text, qe_signature) = Signed::qe_identity(&qe_identity.body).map_err(invalid)?;
-        Ok(Collateral::new(QuoteCollateralV3 {
+        let collateral = Collateral::new(QuoteCollateralV3 {
             pck_crl_issuer_chain: pck_crl.chain.clone(),
             root_ca_crl: root_crl.body.clone(),
             pck_crl: pck_crl.body.clone(),
@@ -97,7 +98,12 @@ impl Verifier {
             qe_identity: qe_text,
             qe_identity_signature: qe_signature,
             pck_certificate_chain: None,
-        }))
+        });
+        Ok(collateral
+            .from_source(Document::RootCrl, root_crl.source.name())
+            .from_source(Document::PckCrl, pck_crl.source.name())
+            .from_source(Document::TcbInfo, tcb_info.source.name())
+            .from_source(Document::QeIdentity, qe_identity.source.name()))
     }
 
     fn vendor(&self) -> Vendor<'_> {

@@ -394,7 +394,10 @@ fn a_policy_with_nothing_in_it() {
 fn tcb_info_of_another_pceid() {
     let world = World::honest();
     world.pccs.set(|knobs| knobs.issue.pce_id = [1, 0]);
-    assert!(world.refused("COLLATERAL_INVALID").message.contains("PCEID"));
+    let message = world.refused("COLLATERAL_INVALID").message;
+    assert!(message.contains("TCB info: for PCEID \"0100\""), "{message}");
+    // And where it came from.
+    assert!(message.contains(&format!("(from {})", world.pccs.url)), "{message}");
 }
 
 #[test]

@@ -79,11 +79,32 @@ fn revocation_lists_that_hold_from_tomorrow() {
     question.trusted();
     question.now -= 2 * 86_400;
     blames(&question, "COLLATERAL_INVALID", "root CRL: issued at");
+    // Each by itself.
+    let tomorrow = with(&tee, |issue| issue.crl_issued = 1).collateral;
+    for (member, part) in [("root_ca_crl", "root CRL: issued at"), ("pck_crl", "PCK CRL: issued at")] {
+        let mut question = with(&tee, |_| ());
+        let mut set: Value = serde_json::from_str(&question.collateral).unwrap();
+        set[member] = serde_json::from_str::<Value>(&tomorrow).unwrap()[member].clone();
+        question.collateral = set.to_string();
+        blames(&question, "COLLATERAL_INVALID", part);
+        question.now += 2 * 86_400;
+        question.trusted();
+    }
+    blames(&with(&tee, |issue| issue.crl_expires = -1), "COLLATERAL_INVALID", "root CRL: expired");
+}
+
+#[test]
+fn a_signer_on_the_roots_list() {
+    let tee = SimTee::new();
+    blames(&with(&tee, |issue| issue.revoke_tcb_signer = true), "COLLATERAL_INVALID", "TCB info: the signer");
+    blames(&with(&tee, |issue| issue.revoke_pck_ca = true), "TCB_REJECTED", "revoked a certificate");
 }
 
 #[test]
 fn the_platform() {
     let tee = SimTee::new();
+    blames(&with(&tee, |issue| issue.qe_status = "Revoked"), "TCB_REJECTED", "Revoked");
+    blames(&with(&tee, |issue| issue.qe_isvsvn = 9), "TCB_REJECTED", "ISVSVN");
     blames(&with(&tee, |issue| issue.revoke_platform = true), "TCB_REJECTED", "revoked a certificate");
     blames(&with(&tee, |issue| issue.status = "Revoked"), "TCB_REJECTED", "Revoked");
 }

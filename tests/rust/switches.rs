@@ -348,3 +348,26 @@ fn a_tdx_module_that_is_missing_or_revoked() {
     assert_eq!(ask(&[(1, "Revoked")]).refused("TCB_REJECTED").check, "quote");
     assert_eq!(ask(&[(1, "OutOfDate")]).refused("TCB_REJECTED").check, "tcb_status");
 }
+
+#[test]
+fn signers_on_the_roots_list() {
+    let revoked = |change: fn(&mut simtee::collateral::Issue)| {
+        let world = World::honest();
+        world.pccs.set(|knobs| change(&mut knobs.issue));
+        world
+    };
+    let refusal = revoked(|issue| issue.revoke_tcb_signer = true).refused("COLLATERAL_INVALID");
+    assert!(refusal.message.contains("revocation list"), "{refusal:?}");
+    assert_eq!(revoked(|issue| issue.revoke_pck_ca = true).refused("TCB_REJECTED").check, "quote");
+    assert_eq!(revoked(|issue| issue.revoke_platform = true).refused("TCB_REJECTED").check, "quote");
+}
+
+#[test]
+fn forged_revocation_lists() {
+    for (part, name) in [("rootcacrl", "root_crl"), ("pckcrl", "pck_crl")] {
+        let world = World::honest();
+        world.pccs.set(|knobs| knobs.impostor = Some(part));
+        let refusal = world.refused("COLLATERAL_INVALID");
+        assert!(refusal.message.contains(name), "{refusal:?}");
+    }
+}

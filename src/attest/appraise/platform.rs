@@ -32,7 +32,12 @@ impl Appraisal<'_> {
                     Culprit::Platform => (CheckId::Quote, "a platform that the vendor's documents vouch for"),
                     Culprit::TrustDomain => (CheckId::TdAttributes, "a TD that its host can neither disturb nor move"),
                 };
-                self.judge(id, false, fault.culprit.status(), expected, fault.to_string());
+                let source = match fault.culprit {
+                    Culprit::Document(document) => collateral.source(document),
+                    _ => None,
+                };
+                let from = source.map_or(String::new(), |source| format!(" (from {source})"));
+                self.judge(id, false, fault.culprit.status(), expected, format!("{fault}{from}"));
             }
         }
     }
