@@ -25,6 +25,7 @@ use crate::attest::tdx::{PlatformId, Vendor};
 use crate::attest::{Collateral, Policy, TrustAnchors, tdx};
 use crate::error::{Error, Phase, Result, Status};
 use crate::log;
+use crate::offload::offload;
 use disk::Disk;
 use object::{Key, Object, Signed, Source};
 use search::Search;
@@ -139,7 +140,7 @@ impl Verifier {
         let (key, place, object) = (key.clone(), place.clone(), object.clone());
         let root = self.vendor().root.to_vec();
         let work = move || write(&disk, &root, &key, &place, &object);
-        if let Err(error) = tokio::task::spawn_blocking(work).await {
+        if let Err(error) = offload(work).await {
             log::emit(log::WARNING, || format!("collateral: not kept on disk: {error}"));
         }
     }

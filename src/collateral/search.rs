@@ -39,7 +39,8 @@ impl Search<'_> {
             let settled = |(place, object): &(Arc<Place>, Arc<Object>)| {
                 policy.collateral_offline || self.now < refresh_at(object) || place.is_backing_off()
             };
-            if let Some((_, object)) = self.kept(key, root_crl).filter(settled) {
+            if let Some((place, object)) = self.kept(key, root_crl).filter(settled) {
+                step(place.source.name(), || format!("{}: kept, issued at {}", key.name(), object.window.issued));
                 return Ok(object);
             }
         }
@@ -157,7 +158,7 @@ impl Search<'_> {
         let taken = done.as_ref().is_ok_and(|object| place.keep(object));
         place.answered(&done, is_answer);
         if let (Ok(object), true) = (&done, taken) {
-            step(base, || format!("{}: {} bytes", key.name(), object.body.len()));
+            step(base, || format!("{}: taken, {} bytes", key.name(), object.body.len()));
             verifier.keep_on_disk(key, &place, object).await;
         }
         done

@@ -128,6 +128,41 @@ fn guest(file: &str, collateral_file: &str, now: u64, extra: Value) -> atls::att
 }
 
 #[test]
+fn real_documents_are_authentic_each_by_itself() {
+    if folder().is_none() {
+        return;
+    }
+    let expected: Value = serde_json::from_slice(&read("expected.json")).unwrap();
+    let mut seen = 0;
+    for case in expected["dcap"].as_array().unwrap() {
+        let (name, now) = (case["name"].as_str().unwrap(), case["now"].as_u64().unwrap());
+        let set = collateral(case["collateral"].as_str().unwrap()).to_json();
+        let set: Value = serde_json::from_str(&set).unwrap();
+        let text = |field: &str| set[field].as_str().unwrap().to_owned();
+        let bytes = |field: &str| atls::attest::hash::unhex(&text(field)).unwrap();
+        let list = bytes("root_ca_crl");
+        let vendor = tdx::Vendor { root: tdx::INTEL_ROOT_DER, root_crl: Some(&list) };
+        assert_eq!(vendor.root_crl(&list), Ok(()), "{name}");
+        let (chain, crl) = (text("pck_crl_issuer_chain"), bytes("pck_crl"));
+        let of = |ca: &str| vendor.pck_crl(&crl, &chain, ca, now);
+        assert!(of("platform").is_ok() != of("processor").is_ok(), "{name}: {:?}", of("platform"));
+        let (info, chain) = (text("tcb_info"), text("tcb_info_issuer_chain"));
+        let signed = (&*info, &*bytes("tcb_info_signature"));
+        let fmspc = serde_json::from_str::<Value>(&info).unwrap()["fmspc"].as_str().unwrap().to_owned();
+        assert_eq!(vendor.tcb_info(signed, &chain, &fmspc, now), Ok(()), "{name}");
+        assert!(vendor.tcb_info(signed, &chain, "000000000001", now).is_err());
+        assert!(vendor.qe_identity(signed, &chain, now).is_err());
+        let (identity, chain) = (text("qe_identity"), text("qe_identity_issuer_chain"));
+        let signed = (&*identity, &*bytes("qe_identity_signature"));
+        assert_eq!(vendor.qe_identity(signed, &chain, now), Ok(()), "{name}");
+        let stranger = tdx::Vendor { root: &simtee::SimTee::new().root_der, root_crl: None };
+        assert!(stranger.root_crl(&list).is_err() && stranger.qe_identity(signed, &chain, now).is_err());
+        seen += 1;
+    }
+    assert!(seen >= 11);
+}
+
+#[test]
 fn a_real_guest_with_its_whole_log() {
     if folder().is_none() {
         return;
