@@ -11,6 +11,8 @@
  *   thread at a time and are copied when used. So do atls_h1_conn and atls_h1_header_list, which are not copied.
  * - A NULL where a value is needed answers ATLS_NULL_ARGUMENT.
  * - Names, hosts, paths and PEM are NUL-terminated UTF-8. Bytes are a pointer and a length; with length 0 the pointer may be NULL.
+ * - Text that a getter returns is an atls_str: borrowed, NUL-terminated, "" for none. Bytes that a getter returns, and what a call makes
+ *   and puts into its output, are an atls_buf, and the caller's to free.
  * - Durations are milliseconds; 0 is the default, UINT32_MAX is none.
  * - In the child of a fork calls answer ATLS_FORKED and `_free` leaks.
  * - Callbacks must not throw, longjmp or block for long. Those of a dispatching queue run one at a time, on a thread of the library.
@@ -1853,11 +1855,16 @@ struct atls_str atls_head_name(const struct atls_head *head,
 struct atls_str atls_head_value(const struct atls_head *head, size_t index);
 
 /*
- Value of the first line with this name, in any case; `ptr` is never NULL, and an absent line gives "" as an empty one does. Valid
- as long as the head.
+ Value of the first line with this name, in any case; `ptr` is never NULL, and an absent line gives "" as an empty one does
+ (atls_head_find tells which it is). Valid as long as the head.
  */
 struct atls_str atls_head_get(const struct atls_head *head,
                               const char *name);
+
+/*
+ The first line with this name, in any case, at `from` or behind it; SIZE_MAX where there is none.
+ */
+size_t atls_head_find(const struct atls_head *head, const char *name, size_t from);
 
 /*
  Adds a reference; returns `head`.
@@ -2631,9 +2638,9 @@ struct atls_verdict *atls_exchange_verdict(const struct atls_exchange *exchange)
 
 /*
  Of a client's exchange: address and port of the other end of the socket, such as "192.0.2.1:443" or "[2001:db8::1]:443": the server, or what
- leads to it. NULL before the response head is there. The caller's to free, and NUL-terminated.
+ leads to it. Valid as long as the exchange; "" before the response head is there.
  */
-struct atls_buf *atls_exchange_peer(const struct atls_exchange *exchange);
+struct atls_str atls_exchange_peer(const struct atls_exchange *exchange);
 
 /*
  Of a client's exchange: the server's own certificate, DER. NULL before the response head is there, and without TLS. The caller's to free.
@@ -3272,15 +3279,15 @@ struct atls_str atls_server_request_authority(const struct atls_server_request *
 struct atls_head *atls_server_request_head(const struct atls_server_request *request);
 
 /*
- Address and port of the other end of the socket; empty for a Unix socket. The caller's to free, and NUL-terminated.
+ Address and port of the other end of the socket; empty for a Unix socket. Valid as long as the request.
  */
-struct atls_buf *atls_server_request_peer(const struct atls_server_request *request);
+struct atls_str atls_server_request_peer(const struct atls_server_request *request);
 
 /*
- The address that asks: that of the other end of the socket, or what a proxy says (atls_server_config_set_forwarded); empty where neither is known. The
- caller's to free, and NUL-terminated.
+ The address that asks: that of the other end of the socket, or what a proxy says (atls_server_config_set_forwarded); empty where neither is known.
+ Valid as long as the request.
  */
-struct atls_buf *atls_server_request_remote(const struct atls_server_request *request);
+struct atls_str atls_server_request_remote(const struct atls_server_request *request);
 
 /*
  "https" or "http": what the client speaks, to the server or, as it says, to the proxy before it. Static.
@@ -4162,14 +4169,15 @@ atls_status atls_h1_driver_set_body_deadline(const struct atls_h1_driver *driver
                                              struct atls_error **error);
 
 /*
- Method of the request that came last, as server; empty before. The caller's to free, and NUL-terminated.
+ Method of the request that came last, as server; empty before. Valid as long as the driver, and until this is asked again after the HEAD of
+ another request.
  */
-struct atls_buf *atls_h1_driver_method(const struct atls_h1_driver *driver);
+struct atls_str atls_h1_driver_method(const struct atls_h1_driver *driver);
 
 /*
- Its target. The caller's to free, and NUL-terminated.
+ Its target. Valid as atls_h1_driver_method.
  */
-struct atls_buf *atls_h1_driver_target(const struct atls_h1_driver *driver);
+struct atls_str atls_h1_driver_target(const struct atls_h1_driver *driver);
 
 /*
  Takes the connection out of HTTP: after a switch of protocol, or between messages. It becomes an event-driven atls_stream with events for `sink`, CONNECTED first; bytes

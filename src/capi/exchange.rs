@@ -1,5 +1,6 @@
 //! `atls_exchange`: one request and its response.
 
+use std::ffi::CString;
 use std::sync::{Arc, OnceLock};
 
 use super::blocking_exchange::{Blocking, await_answer, next_piece, rest};
@@ -25,6 +26,8 @@ use crate::http::drive::{Carrier, Shared, drive};
 /// read to its end gives up the connection. It keeps what it needs: its atls_http or atls_client, and the runtime, may be freed before.
 pub struct atls_exchange {
     mode: Mode,
+    /// What atls_exchange_peer shows, once it was asked.
+    pub(super) peer: OnceLock<CString>,
     /// Kept: without it the exchange could not go on.
     _runtime: Option<Arc<atls_runtime>>,
 }
@@ -79,7 +82,12 @@ impl atls_exchange {
 
     /// Blocking, sent already.
     pub(crate) fn sent(blocking: Blocking) -> *mut atls_exchange {
-        Arc::into_raw(Arc::new(atls_exchange { mode: Mode::Blocking(Box::new(blocking)), _runtime: None })).cast_mut()
+        Arc::into_raw(Arc::new(atls_exchange {
+            mode: Mode::Blocking(Box::new(blocking)),
+            peer: OnceLock::new(),
+            _runtime: None,
+        }))
+        .cast_mut()
     }
 
     pub(super) fn route(&self) -> Option<&Route> {
@@ -131,7 +139,11 @@ fn launch(
     operation: Arc<Operation>,
     hand_over: impl FnOnce(*mut atls_exchange) -> Result<()>,
 ) -> Result<()> {
-    let made = Arc::new(atls_exchange { mode: Mode::Events(shared.clone()), _runtime: Some(runtime.clone()) });
+    let made = Arc::new(atls_exchange {
+        mode: Mode::Events(shared.clone()),
+        peer: OnceLock::new(),
+        _runtime: Some(runtime.clone()),
+    });
     let registration = operation.register(&made, &shared, |shared| shared.cancel.cancel())?;
     hand_over(Arc::into_raw(made).cast_mut())?;
     runtime.handle().spawn(drive(carrier, shared, registration.begin()));

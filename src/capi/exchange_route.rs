@@ -2,11 +2,10 @@
 
 use bytes::Bytes;
 
-use super::bytes::{atls_buf, atls_str};
+use super::bytes::{atls_buf, atls_str, c_string};
 use super::exchange::atls_exchange;
 use super::guard::guard_value;
 use super::handle::borrow;
-use super::text::owned;
 use super::verdict::atls_verdict;
 
 /// Of a client's exchange: the URL that the response came from, after redirects. Valid as long as the exchange; "" before the response
@@ -49,13 +48,15 @@ pub unsafe extern "C" fn atls_exchange_verdict(exchange: *const atls_exchange) -
 }
 
 /// Of a client's exchange: address and port of the other end of the socket, such as "192.0.2.1:443" or "[2001:db8::1]:443": the server, or what
-/// leads to it. NULL before the response head is there. The caller's to free, and NUL-terminated.
+/// leads to it. Valid as long as the exchange; "" before the response head is there.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn atls_exchange_peer(exchange: *const atls_exchange) -> *mut atls_buf {
-    guard_value(std::ptr::null_mut(), || {
-        let route = unsafe { borrow(exchange, "exchange") }.ok().and_then(atls_exchange::route);
-        let peer = route.and_then(|route| route.connection.peer);
-        peer.map_or(std::ptr::null_mut(), |peer| owned(peer.to_string()))
+pub unsafe extern "C" fn atls_exchange_peer(exchange: *const atls_exchange) -> atls_str {
+    guard_value(atls_str::empty(), || {
+        let Ok(exchange) = (unsafe { borrow(exchange, "exchange") }) else { return atls_str::empty() };
+        let peer = exchange.route().and_then(|route| route.connection.peer);
+        peer.map_or(atls_str::empty(), |peer| {
+            atls_str::from_cstring(exchange.peer.get_or_init(|| c_string(&peer.to_string())))
+        })
     })
 }
 

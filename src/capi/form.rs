@@ -148,7 +148,7 @@ fn malformed(status: u16, why: &str) -> Error {
 }
 
 fn pairs(text: &[u8], most: usize) -> Result<Vec<Argument>> {
-    urlencoded(text, most).ok_or_else(|| malformed(400, &format!("more than {most} pairs")))
+    urlencoded(text, most).map_err(|why| malformed(400, &why))
 }
 
 fn parts(content_type: &str, body: &[u8], limits: Limits) -> Result<Vec<Argument>> {

@@ -1,27 +1,28 @@
 //! `atls_h1_driver`: an HTTP/1.1 connection in either role, over a connected socket or an attested stream, by events.
 
 use std::ffi::c_char;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
-use super::bytes::atls_buf;
+use super::bytes::atls_str;
 use super::config::atls_config;
 use super::error::atls_error;
 use super::event::atls_sink;
 use super::guard::{guard, guard_free, guard_value, watch_forks};
 use super::h1_driver_config::{atls_h1_driver_config, invalid};
 use super::handle::{another, borrow, bytes, optional_text, put, release, require, share, text};
+use super::head::terminated;
 use super::headers::atls_headers;
 use super::operation::Operation;
 use super::runtime::atls_runtime;
 use super::server_listen::own_copy;
 use super::status::atls_status;
 use super::stream::atls_stream;
-use super::text::owned_bytes;
 use super::verdict::atls_verdict;
 use crate::connect::connect;
 use crate::driver::{Driver, Line, Parameters, drive};
 use crate::error::{Error, Result, Status};
 use crate::events::{Event, Outlet};
+use crate::flow::lock;
 use crate::h1::Role;
 use crate::net::Socket;
 use crate::stream::Handover;
@@ -33,6 +34,9 @@ use crate::stream::Handover;
 /// ATLS_DETAIL_PEER_GONE. What waits for a peer that does not read is at most 320 KiB. Reference-counted, safe to share between threads; dropping the last reference cancels it.
 pub struct atls_h1_driver {
     driver: Arc<Driver>,
+    /// What the host was shown last, each with its NUL.
+    method: Mutex<Vec<u8>>,
+    target: Mutex<Vec<u8>>,
     _runtime: Arc<atls_runtime>,
 }
 
@@ -117,7 +121,12 @@ unsafe fn start(
     watch_forks();
     let operation = unsafe { Operation::new(sink, &runtime.registry) }?;
     let driver = Arc::new(Driver::new(parameters, operation.observer()));
-    let made = Arc::new(atls_h1_driver { driver: driver.clone(), _runtime: runtime.clone() });
+    let made = Arc::new(atls_h1_driver {
+        driver: driver.clone(),
+        method: Mutex::default(),
+        target: Mutex::default(),
+        _runtime: runtime.clone(),
+    });
     let registration = operation.register(&made, &driver, |driver| driver.cancel.cancel())?;
     Ok((Arc::into_raw(made).cast_mut(), driver, registration.begin()))
 }
@@ -237,20 +246,33 @@ pub unsafe extern "C" fn atls_h1_driver_set_body_deadline(
     })
 }
 
-/// Method of the request that came last, as server; empty before. The caller's to free, and NUL-terminated.
+/// Method of the request that came last, as server; empty before. Valid as long as the driver, and until this is asked again after the HEAD of
+/// another request.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn atls_h1_driver_method(driver: *const atls_h1_driver) -> *mut atls_buf {
-    guard_value(std::ptr::null_mut(), || {
-        unsafe { borrow(driver, "driver") }.map_or(std::ptr::null_mut(), |this| owned_bytes(this.driver.request().0))
+pub unsafe extern "C" fn atls_h1_driver_method(driver: *const atls_h1_driver) -> atls_str {
+    guard_value(atls_str::empty(), || {
+        let Ok(this) = (unsafe { borrow(driver, "driver") }) else { return atls_str::empty() };
+        kept(&this.method, this.driver.request().0)
     })
 }
 
-/// Its target. The caller's to free, and NUL-terminated.
+/// Its target. Valid as atls_h1_driver_method.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn atls_h1_driver_target(driver: *const atls_h1_driver) -> *mut atls_buf {
-    guard_value(std::ptr::null_mut(), || {
-        unsafe { borrow(driver, "driver") }.map_or(std::ptr::null_mut(), |this| owned_bytes(this.driver.request().1))
+pub unsafe extern "C" fn atls_h1_driver_target(driver: *const atls_h1_driver) -> atls_str {
+    guard_value(atls_str::empty(), || {
+        let Ok(this) = (unsafe { borrow(driver, "driver") }) else { return atls_str::empty() };
+        kept(&this.target, this.driver.request().1)
     })
+}
+
+/// What the host was shown stays where it is until there is something else to show.
+fn kept(place: &Mutex<Vec<u8>>, mut text: Vec<u8>) -> atls_str {
+    let mut place = lock(place);
+    text.push(0);
+    if *place != text {
+        *place = text;
+    }
+    terminated(Some(&place))
 }
 
 /// Takes the connection out of HTTP: after a switch of protocol, or between messages. It becomes an event-driven atls_stream with events for `sink`, CONNECTED first; bytes

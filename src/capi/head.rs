@@ -57,21 +57,33 @@ pub unsafe extern "C" fn atls_head_value(head: *const atls_head, index: usize) -
     part(head, |head| head.value(index))
 }
 
-/// Value of the first line with this name, in any case; `ptr` is never NULL, and an absent line gives "" as an empty one does. Valid
-/// as long as the head.
+/// Value of the first line with this name, in any case; `ptr` is never NULL, and an absent line gives "" as an empty one does
+/// (atls_head_find tells which it is). Valid as long as the head.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn atls_head_get(head: *const atls_head, name: *const c_char) -> atls_str {
     guard_value(atls_str::empty(), || {
-        let (Ok(head), Ok(name)) = (unsafe { borrow(head, "head") }, unsafe { text(name, "name") }) else {
+        let (Ok(this), Some(line)) = (unsafe { borrow(head, "head") }, unsafe { find(head, name, 0) }) else {
             return atls_str::empty();
         };
-        let head = &head.head;
-        let is_it = |line: &usize| {
-            let found = head.name(*line).and_then(|name| name.split_last());
-            found.is_some_and(|(_, bare)| bare.eq_ignore_ascii_case(name.as_bytes()))
-        };
-        terminated((0..head.count()).find(is_it).and_then(|line| head.value(line)))
+        terminated(this.head.value(line))
     })
+}
+
+/// The first line with this name, in any case, at `from` or behind it; SIZE_MAX where there is none.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn atls_head_find(head: *const atls_head, name: *const c_char, from: usize) -> usize {
+    guard_value(usize::MAX, || unsafe { find(head, name, from) }.unwrap_or(usize::MAX))
+}
+
+/// # Safety
+/// As for the callers: a head of this library, and a C string.
+unsafe fn find(head: *const atls_head, name: *const c_char, from: usize) -> Option<usize> {
+    let (head, name) = unsafe { (&borrow(head, "head").ok()?.head, text(name, "name").ok()?) };
+    let is_it = |line: &usize| {
+        let found = head.name(*line).and_then(|name| name.split_last());
+        found.is_some_and(|(_, bare)| bare.eq_ignore_ascii_case(name.as_bytes()))
+    };
+    (from..head.count()).find(is_it)
 }
 
 /// Adds a reference; returns `head`.

@@ -1,8 +1,9 @@
 //! `atls_server_request`: what a server was asked, and the way back for the answer.
 
-use std::sync::Arc;
+use std::ffi::CString;
+use std::sync::{Arc, OnceLock};
 
-use super::bytes::{atls_buf, atls_str};
+use super::bytes::{atls_buf, atls_str, c_string};
 use super::error::atls_error;
 use super::event::atls_sink;
 use super::guard::{guard, guard_free, guard_value};
@@ -13,7 +14,6 @@ use super::operation::Operation;
 use super::request_body::ATLS_LENGTH_UNKNOWN;
 use super::runtime::atls_runtime;
 use super::status::atls_status;
-use super::text::owned;
 use super::verdict::atls_verdict;
 use crate::error::{Error, Result, Status};
 use crate::events::Event;
@@ -26,6 +26,8 @@ use crate::server::{Line, Message, Served};
 /// connection ends. It ends too after an answer that was finished before the request had come to its END, what is left of which is discarded.
 pub struct atls_server_request {
     pub(super) served: Arc<Served>,
+    peer: OnceLock<CString>,
+    remote: OnceLock<CString>,
 }
 
 impl Drop for atls_server_request {
@@ -36,7 +38,7 @@ impl Drop for atls_server_request {
 
 impl atls_server_request {
     pub(super) fn new(served: Arc<Served>) -> atls_server_request {
-        atls_server_request { served }
+        atls_server_request { served, peer: OnceLock::new(), remote: OnceLock::new() }
     }
 
     pub(super) fn head(&self) -> Arc<atls_head> {
@@ -120,23 +122,29 @@ pub unsafe extern "C" fn atls_server_request_head(request: *const atls_server_re
     })
 }
 
-/// Address and port of the other end of the socket; empty for a Unix socket. The caller's to free, and NUL-terminated.
+/// Address and port of the other end of the socket; empty for a Unix socket. Valid as long as the request.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn atls_server_request_peer(request: *const atls_server_request) -> *mut atls_buf {
-    guard_value(std::ptr::null_mut(), || match unsafe { borrow(request, "request") } {
-        Ok(this) => owned(this.served.origin.peer.map_or(String::new(), |peer| peer.to_string())),
-        Err(_) => std::ptr::null_mut(),
+pub unsafe extern "C" fn atls_server_request_peer(request: *const atls_server_request) -> atls_str {
+    guard_value(atls_str::empty(), || {
+        let Ok(this) = (unsafe { borrow(request, "request") }) else { return atls_str::empty() };
+        shown(&this.peer, this.served.origin.peer)
     })
 }
 
-/// The address that asks: that of the other end of the socket, or what a proxy says (atls_server_config_set_forwarded); empty where neither is known. The
-/// caller's to free, and NUL-terminated.
+/// The address that asks: that of the other end of the socket, or what a proxy says (atls_server_config_set_forwarded); empty where neither is known.
+/// Valid as long as the request.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn atls_server_request_remote(request: *const atls_server_request) -> *mut atls_buf {
-    guard_value(std::ptr::null_mut(), || match unsafe { borrow(request, "request") } {
-        Ok(this) => owned(this.served.origin.remote.map_or(String::new(), |address| address.to_string())),
-        Err(_) => std::ptr::null_mut(),
+pub unsafe extern "C" fn atls_server_request_remote(request: *const atls_server_request) -> atls_str {
+    guard_value(atls_str::empty(), || {
+        let Ok(this) = (unsafe { borrow(request, "request") }) else { return atls_str::empty() };
+        shown(&this.remote, this.served.origin.remote)
     })
+}
+
+/// Written when it is asked for: few hosts do.
+fn shown(place: &OnceLock<CString>, address: Option<impl ToString>) -> atls_str {
+    let text = || address.map_or_else(CString::default, |address| c_string(&address.to_string()));
+    atls_str::from_cstring(place.get_or_init(text))
 }
 
 /// "https" or "http": what the client speaks, to the server or, as it says, to the proxy before it. Static.

@@ -28,8 +28,9 @@ impl Argument {
     }
 }
 
-/// application/x-www-form-urlencoded; blank values are kept, and what has no `=` is a name with one. More than `most` are `None`.
-pub fn urlencoded(text: &[u8], most: usize) -> Option<Vec<Argument>> {
+/// application/x-www-form-urlencoded; blank values are kept, and what has no `=` is a name with one. Errors: why it is refused. A name with a NUL would
+/// be another one to a host that reads it as a C string.
+pub fn urlencoded(text: &[u8], most: usize) -> Result<Vec<Argument>, String> {
     let decode = |part: &[u8]| {
         let spaces: Vec<u8> = part.iter().map(|byte| if *byte == b'+' { b' ' } else { *byte }).collect();
         percent_decode(&spaces).collect::<Vec<u8>>()
@@ -37,12 +38,16 @@ pub fn urlencoded(text: &[u8], most: usize) -> Option<Vec<Argument>> {
     let mut found = Vec::new();
     for pair in text.split(|byte| *byte == b'&').filter(|pair| !pair.is_empty()) {
         if found.len() == most {
-            return None;
+            return Err(format!("more than {most} pairs"));
         }
         let (name, value) = halves(pair).unwrap_or((pair, b""));
-        found.push(Argument::plain(decode(name), decode(value)));
+        let name = decode(name);
+        if name.contains(&0) {
+            return Err(format!("a NUL in the name \"{}\"", name.escape_ascii()));
+        }
+        found.push(Argument::plain(name, decode(value)));
     }
-    Some(found)
+    Ok(found)
 }
 
 /// A Cookie field (http spec A.7): split at each `;`, at the first `=`; without one the name is empty; the last of a name counts.
@@ -101,7 +106,8 @@ mod tests {
         let wanted = [("a", "b c"), ("d", ""), ("e", ""), ("", "f"), ("a", "="), ("\\xe4", "\\x00%zz")];
         assert_eq!(of("a=b+c&d=&e&=f&&a==&%e4=%00%zz"), wanted.map(|(name, value)| (name.into(), value.into())));
         assert!(of("").is_empty());
-        assert!(urlencoded(&b"a&".repeat(101), 100).is_none());
+        assert!(urlencoded(&b"a&".repeat(101), 100).unwrap_err().contains("more than 100"));
+        assert!(urlencoded(b"b=1&a%00b=2", 100).unwrap_err().contains("NUL in the name"));
     }
 
     #[test]

@@ -84,6 +84,9 @@ fn extended(text: &str) -> Option<String> {
     let mut pieces = text.splitn(3, '\'');
     let (charset, _, value) = (pieces.next()?, pieces.next()?, pieces.next()?);
     let bytes: Vec<u8> = percent_decode_str(value).collect();
+    if bytes.iter().any(u8::is_ascii_control) {
+        return None;
+    }
     match charset.to_ascii_lowercase().as_str() {
         "utf-8" => String::from_utf8(bytes).ok(),
         "iso-8859-1" | "us-ascii" => Some(bytes.into_iter().map(char::from).collect()),

@@ -30,6 +30,11 @@ static void pairs(void)
     IS(atls_form_value(form, atls_form_find(form, "session", 0)), "last");
     IS(atls_form_value(form, atls_form_find(form, "theme", 0)), "dark");
     atls_form_free(form);
+    /* A name that C would see the beginning of is refused; a value may be any bytes. */
+    EXPECT(ATLS_HTTP_PROTOCOL, "NUL in the name", atls_form_parse_query((const uint8_t *)"role%00x=1", 10, &form, &error));
+    OK(atls_form_parse_query((const uint8_t *)"a=b%00c", 7, &form, &error));
+    CHECK(atls_form_value(form, 0).len == 3);
+    atls_form_free(form);
     EXPECT(ATLS_NULL_ARGUMENT, "form", atls_form_parse_query(NULL, 0, NULL, &error));
 }
 

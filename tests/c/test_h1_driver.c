@@ -53,8 +53,8 @@ static void on_stream(void *user_data, const atls_event *event)
 static void serve(struct end *end)
 {
     atls_headers *headers = NULL;
-    atls_buf *target = atls_h1_driver_target(end->driver);
-    if (strcmp((const char *)atls_buf_data(target), "/upgrade") == 0) {
+    const char *target = atls_h1_driver_target(end->driver).ptr;
+    if (strcmp(target, "/upgrade") == 0) {
         atls_sink sink = {.queue = queue, .call = on_stream, .user_data = end};
         OK(atls_headers_new(true, &headers, &error));
         OK(atls_headers_add(headers, "Upgrade", (const uint8_t *)"x", 1, &error));
@@ -67,7 +67,6 @@ static void serve(struct end *end)
         OK(atls_h1_driver_write(end->driver, (const uint8_t *)"answer", 6, &error));
         OK(atls_h1_driver_finish(end->driver, NULL, &error));
     }
-    atls_buf_free(target);
 }
 
 static void on_event(void *user_data, const atls_event *event)
@@ -81,14 +80,12 @@ static void on_event(void *user_data, const atls_event *event)
     case ATLS_EVENT_INFORMATIONAL:
     case ATLS_EVENT_HEAD:
         if (atls_head_status(event->head) == 0) {
-            atls_buf *method = atls_h1_driver_method(event->source), *target = atls_h1_driver_target(event->source);
-            snprintf(text, sizeof text, "[%s %s]", (const char *)atls_buf_data(method), (const char *)atls_buf_data(target));
-            if (strncmp((const char *)atls_buf_data(target), "/more", 5) == 0) {
+            const char *method = atls_h1_driver_method(event->source).ptr, *target = atls_h1_driver_target(event->source).ptr;
+            snprintf(text, sizeof text, "[%s %s]", method, target);
+            if (strncmp(target, "/more", 5) == 0) {
                 OK(atls_h1_driver_set_body_limit(event->source, 10, &error));
                 OK(atls_h1_driver_set_body_deadline(event->source, 150, &error));
             }
-            atls_buf_free(method);
-            atls_buf_free(target);
         } else {
             snprintf(text, sizeof text, "[%u]", atls_head_status(event->head));
         }

@@ -115,11 +115,10 @@ static void per_request(int way)
         struct answer answer = get(client, request);
         CHECK(answer.status == 200 && atls_exchange_reused(answer.exchange) == (i > 1));
         CHECK(!strstr(answer.body, "Authorization"));
-        atls_buf *peer_text = atls_exchange_peer(answer.exchange);
+        atls_str peer_text = atls_exchange_peer(answer.exchange);
         char wanted[40];
         snprintf(wanted, sizeof wanted, "127.0.0.1:%u", peer(i % 2 ? ways[way].name : "TLS"));
-        CHECK(strcmp((const char *)atls_buf_data(peer_text), wanted) == 0);
-        atls_buf_free(peer_text);
+        CHECK(strcmp(peer_text.ptr, wanted) == 0 && atls_exchange_peer(answer.exchange).ptr == peer_text.ptr);
         forget(answer);
     }
     CHECK(atls_client_idle(client) == 2);

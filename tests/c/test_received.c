@@ -86,6 +86,41 @@ static atls_status fetch(atls_client *client, const char *host, uint16_t port, b
     return status;
 }
 
+static void send_lines(int fd)
+{
+    char head[1000];
+    const char *answer = "HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 0\r\nX-Empty:\r\nX-Two: 1\r\nx-two: 2\r\n\r\n";
+    if (read_head(fd, head, sizeof head))
+        send(fd, answer, strlen(answer), MSG_NOSIGNAL);
+}
+
+/* A line that is not there is told from one that says nothing. */
+static void lines(void)
+{
+    char url[100];
+    struct peer peer;
+    atls_head *head = NULL;
+    atls_request *request = NULL;
+    atls_exchange *exchange = NULL;
+    atls_client *client = new_client();
+    start(&peer, send_lines);
+    snprintf(url, sizeof url, "http://127.0.0.1:%u/", peer.port);
+    OK(atls_request_new_url("GET", url, &request, &error));
+    OK(atls_client_fetch(client, request, &exchange, &error));
+    OK(atls_exchange_head(exchange, &head, 20000, &error));
+    CHECK(atls_head_get(head, "x-empty").len == 0 && atls_head_find(head, "x-empty", 0) == 2);
+    CHECK(atls_head_get(head, "x-none").len == 0 && atls_head_find(head, "x-none", 0) == SIZE_MAX);
+    CHECK(atls_head_find(head, "X-TWO", 0) == 3 && atls_head_find(head, "X-TWO", 4) == 4 && atls_head_find(head, "X-TWO", 5) == SIZE_MAX);
+    CHECK(atls_head_find(NULL, "x", 0) == SIZE_MAX && atls_head_find(head, NULL, 0) == SIZE_MAX && atls_head_find(head, "x-two", SIZE_MAX) == SIZE_MAX);
+    atls_str text = atls_exchange_peer(exchange);
+    CHECK(strncmp(text.ptr, "127.0.0.1:", 10) == 0 && atls_exchange_peer(exchange).ptr == text.ptr);
+    atls_head_free(head);
+    atls_exchange_free(exchange);
+    atls_request_free(request);
+    atls_client_free(client);
+    stop(&peer);
+}
+
 /* "abc" by gzip. */
 static const char member[] = "\037\213\010\0\0\0\0\0\002\003\113\114\112\006\0\302\101\044\065\003\0\0";
 static char wire[200];
@@ -190,6 +225,7 @@ int main(void)
     coded(client, peer.port, 10, ATLS_CONTENT_CODING);
     atls_client_free(client);
     stop(&peer);
+    lines();
     a_full_jar();
     return 0;
 }

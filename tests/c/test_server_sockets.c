@@ -82,18 +82,16 @@ static void on_server(void *user_data, const atls_event *event)
     /* Before the peer can know of it. */
     __atomic_fetch_add(&seen, 1, __ATOMIC_SEQ_CST);
     const char *target = atls_server_request_target(request).ptr, *method = atls_server_request_method(request).ptr;
-    atls_buf *peer = atls_server_request_peer(request), *remote = atls_server_request_remote(request);
+    atls_str peer = atls_server_request_peer(request), remote = atls_server_request_remote(request);
     if (strcmp(method, "CONNECT") == 0)
         upgrade(request, 200);
     else if (strcmp(target, "/echo") == 0)
         upgrade(request, 101);
     else if (strcmp(target, "/never") != 0) {
-        int len = snprintf(text, sizeof text, "[%s] [%s] %s", atls_buf_len(peer) ? "peer" : "", (const char *)atls_buf_data(remote),
+        int len = snprintf(text, sizeof text, "[%s] [%s] %s", peer.len ? "peer" : "", remote.ptr,
                            atls_server_request_scheme(request).ptr);
         CHECK(atls_server_request_respond(request, 200, NULL, (uint8_t *)text, (size_t)len, NULL) == ATLS_OK);
     }
-    atls_buf_free(peer);
-    atls_buf_free(remote);
 }
 
 static void wait_for(int *count, int wanted)
