@@ -427,11 +427,12 @@ static size_t memory(void)
 static void detached_in_vain(void)
 {
     static uint8_t block[65536];
-    int pair[2];
+    int pair[2], least = 1;
     struct end server;
     const char *bytes = "GET / HTTP/1.1\r\nHost: a\r\n\r\n";
     atls_sink sink = {.queue = queue, .call = on_stream, .user_data = &server};
     CHECK(socketpair(AF_UNIX, SOCK_STREAM, 0, pair) == 0);
+    CHECK(setsockopt(pair[0], SOL_SOCKET, SO_SNDBUF, &least, sizeof least) == 0);
     start(&server, config(ATLS_H1_SERVER), pair[0]);
     CHECK(send(pair[1], bytes, strlen(bytes), MSG_NOSIGNAL) > 0);
     until_seen(&server, "[GET /].");
@@ -439,7 +440,7 @@ static void detached_in_vain(void)
     /* What waits is as much as the header says, however small the pieces. */
     size_t before = memory();
     for (int again = 0; again < 200; usleep(again ? 1000 : 0))
-        again = atls_h1_driver_write(server.driver, block, 1, NULL) == ATLS_OK ? 0 : again + 1;
+        again = atls_h1_driver_write(server.driver, block, 40, NULL) == ATLS_OK ? 0 : again + 1;
     CHECK(memory() - before < 700 << 10);
     for (int again = 0; again < 200; usleep(again ? 1000 : 0))
         again = atls_h1_driver_write(server.driver, block, sizeof block, NULL) == ATLS_OK ? 0 : again + 1;
