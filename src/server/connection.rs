@@ -49,6 +49,7 @@ pub async fn serve<S: Wire>(
         account,
         outbox: BytesMut::new(),
         alarm: Alarm::default(),
+        check_at: None,
         unflushed: false,
         broken: false,
     };
@@ -91,6 +92,8 @@ pub(super) struct Serving<'a, S> {
     pub(super) account: &'a Account,
     pub(super) outbox: BytesMut,
     pub(super) alarm: Alarm,
+    /// When to ask next whether the peer is there, of a request that the host has not taken.
+    pub(super) check_at: Option<Instant>,
     /// Something was written that may not have left.
     pub(super) unflushed: bool,
     /// Reading or writing failed. How much the wire had taken of the outbox by then, nobody knows: nothing is written any more.

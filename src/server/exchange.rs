@@ -40,7 +40,7 @@ struct Ending<'a>(Option<&'a Served>);
 impl Drop for Ending<'_> {
     fn drop(&mut self) {
         if let Some(served) = self.0 {
-            served.end(Some(&Error::new(Status::Canceled, "the server was closed").detail(Detail::ServerClosed)));
+            served.end_with_server();
         }
     }
 }
@@ -110,7 +110,9 @@ impl<S: Wire> Serving<'_, S> {
         self.account.requests.fetch_add(1, Ordering::Relaxed);
         self.server.observer.post(Event::Request(served.clone()), None);
         let mut ending = Ending(Some(&served));
-        let Some(outlet) = self.taken(&served).await? else {
+        let taken = self.taken(&served).await.map_err(|error| error.peer(self.peer));
+        let taken = taken.inspect_err(|error| served.end(Some(error)));
+        let Some(outlet) = taken? else {
             let error = Error::new(Status::Internal, "the host let go of the request");
             self.refuse(&error.http_status(500)).await?;
             return Ok(Done::Again(false));
@@ -133,10 +135,14 @@ impl<S: Wire> Serving<'_, S> {
     /// Waits for the host to take the request, as long as there is somebody who asks.
     async fn taken(&mut self, served: &Served) -> Result<Option<Outlet>> {
         loop {
+            // Of all the requests of a second the first one sets the clock, and no other moves it.
+            let (now, next) = (Instant::now(), self.check_at);
+            let check_at = next.filter(|next| *next > now).unwrap_or(now + CHECK);
+            self.check_at = Some(check_at);
             tokio::select! {
                 biased;
                 outlet = served.taken() => return Ok(outlet),
-                () = self.alarm.rings(Some(Instant::now() + CHECK), None) => self.wire.check().map_err(Error::from_peer)?,
+                () = self.alarm.rings(Some(check_at), None) => self.wire.check().map_err(Error::from_peer)?,
             }
         }
     }

@@ -11,7 +11,7 @@ use bytes::Bytes;
 use super::Limits;
 use super::line::{Line, Origin};
 use super::message::Message;
-use crate::error::{Error, Result, Status};
+use crate::error::{Detail, Error, Result, Status};
 use crate::events::Outlet;
 use crate::flow::{Cancel, Credit, Outgoing, lock};
 use crate::h1::{Rules, validate_trailers};
@@ -307,6 +307,15 @@ impl Served {
 
     pub(super) fn trailers(&self) -> Vec<(Vec<u8>, Vec<u8>)> {
         std::mem::take(&mut lock(&self.said).trailers)
+    }
+
+    /// The connection's task was thrown away: the server was closed, or its runtime shut down.
+    pub(super) fn end_with_server(&self) {
+        let error = match self.closing.is_canceled() {
+            true => Error::new(Status::Canceled, "the server was closed").detail(Detail::ServerClosed),
+            false => Error::new(Status::Canceled, "the runtime was shut down"),
+        };
+        self.end(Some(&error.peer(self.origin.peer)));
     }
 
     /// The connection is done with the request, well or not.
