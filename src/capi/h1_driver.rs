@@ -216,7 +216,7 @@ pub unsafe extern "C" fn atls_h1_driver_verdict(driver: *const atls_h1_driver) -
     })
 }
 
-/// Another limit for one body than ATLS_H1_DRIVER_BODY_BYTES: that of the message that is coming in or, before its HEAD, of the next one. What is set before the host
+/// Another limit for one body than ATLS_H1_DRIVER_LIMIT_BODY_BYTES: that of the message that is coming in or, before its HEAD, of the next one. What is set before the host
 /// is done with its HEAD comes in time for all of it. Statuses: NULL_ARGUMENT.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn atls_h1_driver_set_body_limit(
@@ -230,7 +230,7 @@ pub unsafe extern "C" fn atls_h1_driver_set_body_limit(
     })
 }
 
-/// Another deadline, from its head to its end, for one body than ATLS_H1_DRIVER_BODY, as atls_h1_driver_set_body_limit; 0 and UINT32_MAX are none. Statuses:
+/// Another deadline, from its head to its end, for one body than ATLS_H1_DRIVER_DEADLINE_BODY, as atls_h1_driver_set_body_limit; 0 and UINT32_MAX are none. Statuses:
 /// NULL_ARGUMENT.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn atls_h1_driver_set_body_deadline(

@@ -18,19 +18,19 @@ pub struct atls_h1_driver_config {
 }
 
 /// Bytes of a head; 65,536 by default.
-pub const ATLS_H1_DRIVER_HEAD_BYTES: u32 = 1;
+pub const ATLS_H1_DRIVER_LIMIT_HEAD_BYTES: u32 = 1;
 /// Most bytes of a body in one DATA event; 65,536 by default. The borders of chunks divide as well.
-pub const ATLS_H1_DRIVER_PIECE_BYTES: u32 = 2;
+pub const ATLS_H1_DRIVER_LIMIT_PIECE_BYTES: u32 = 2;
 /// Bytes of a body that comes, as it is on the wire and decoded; 104,857,600 by default.
-pub const ATLS_H1_DRIVER_BODY_BYTES: u32 = 3;
+pub const ATLS_H1_DRIVER_LIMIT_BODY_BYTES: u32 = 3;
 /// Header lines of a head, or trailers; 256 by default.
 pub const ATLS_H1_DRIVER_HEADERS: u32 = 4;
 
 /// A deadline that passes ends the connection, without a word to the peer. From when a head is due to its last byte: a server's from the end of the message before, a client's from its own end. None by default.
-pub const ATLS_H1_DRIVER_HEAD: u32 = 1;
+pub const ATLS_H1_DRIVER_DEADLINE_HEAD: u32 = 1;
 /// From a head to the end of its body. None by default.
-pub const ATLS_H1_DRIVER_BODY: u32 = 2;
-/// Without a word from the peer of an adopted TCP socket until TCP asks whether it is there, as ATLS_SERVER_PROBE. 15 seconds by default.
+pub const ATLS_H1_DRIVER_DEADLINE_BODY: u32 = 2;
+/// Without a word from the peer of an adopted TCP socket until TCP asks whether it is there, as ATLS_SERVER_DEADLINE_PROBE. 15 seconds by default.
 pub const ATLS_H1_DRIVER_PROBE: u32 = 3;
 
 /// A configuration for a connection in `role` (ATLS_H1_CLIENT, ATLS_H1_SERVER). The caller's to free. Statuses: NULL_ARGUMENT, INVALID_ARGUMENT.
@@ -58,7 +58,7 @@ pub unsafe extern "C" fn atls_h1_driver_config_free(config: *mut atls_h1_driver_
     guard_free(|| unsafe { destroy(config) });
 }
 
-/// One of the limits ATLS_H1_DRIVER_HEAD_BYTES to ATLS_H1_DRIVER_HEADERS. Statuses: NULL_ARGUMENT, INVALID_ARGUMENT (unknown; 0 but for the body; others beyond 2^30).
+/// One of the limits ATLS_H1_DRIVER_LIMIT_HEAD_BYTES to ATLS_H1_DRIVER_HEADERS. Statuses: NULL_ARGUMENT, INVALID_ARGUMENT (unknown; 0 but for the body; others beyond 2^30).
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn atls_h1_driver_config_set_limit(
     config: *mut atls_h1_driver_config,
@@ -71,9 +71,9 @@ pub unsafe extern "C" fn atls_h1_driver_config_set_limit(
         let size = usize::try_from(value).ok().filter(|size| (1..=1 << 30).contains(size));
         let size = size.ok_or_else(|| invalid(format!("limit {which} cannot be {value}")));
         match which {
-            ATLS_H1_DRIVER_HEAD_BYTES => parameters.head = size?,
-            ATLS_H1_DRIVER_PIECE_BYTES => parameters.piece = size?,
-            ATLS_H1_DRIVER_BODY_BYTES => parameters.body = value,
+            ATLS_H1_DRIVER_LIMIT_HEAD_BYTES => parameters.head = size?,
+            ATLS_H1_DRIVER_LIMIT_PIECE_BYTES => parameters.piece = size?,
+            ATLS_H1_DRIVER_LIMIT_BODY_BYTES => parameters.body = value,
             ATLS_H1_DRIVER_HEADERS => parameters.fields = size?,
             other => return Err(invalid(format!("limit {other} is none that is known"))),
         }
@@ -81,7 +81,7 @@ pub unsafe extern "C" fn atls_h1_driver_config_set_limit(
     })
 }
 
-/// One of the deadlines ATLS_H1_DRIVER_HEAD to ATLS_H1_DRIVER_PROBE; 0 and UINT32_MAX are none. Statuses: NULL_ARGUMENT, INVALID_ARGUMENT.
+/// One of the deadlines ATLS_H1_DRIVER_DEADLINE_HEAD to ATLS_H1_DRIVER_PROBE; 0 and UINT32_MAX are none. Statuses: NULL_ARGUMENT, INVALID_ARGUMENT.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn atls_h1_driver_config_set_deadline(
     config: *mut atls_h1_driver_config,
@@ -92,8 +92,8 @@ pub unsafe extern "C" fn atls_h1_driver_config_set_deadline(
     guard(error, || {
         let parameters = &mut unsafe { borrow_mut(config, "config") }?.parameters;
         let place = match which {
-            ATLS_H1_DRIVER_HEAD => &mut parameters.head_within,
-            ATLS_H1_DRIVER_BODY => &mut parameters.body_within,
+            ATLS_H1_DRIVER_DEADLINE_HEAD => &mut parameters.head_within,
+            ATLS_H1_DRIVER_DEADLINE_BODY => &mut parameters.body_within,
             ATLS_H1_DRIVER_PROBE => &mut parameters.probe,
             other => return Err(invalid(format!("deadline {other} is none that is known"))),
         };

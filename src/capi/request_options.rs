@@ -19,17 +19,17 @@ use crate::http::text::http_date;
 pub(super) const DEFAULT_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// From the call to the response head, redirects and all; 60 seconds by default.
-pub const ATLS_DEADLINE_HEAD: u32 = 1;
+pub const ATLS_DEADLINE_HEAD: u32 = 601;
 /// For a turn, where the client has as many requests under way as it may.
-pub const ATLS_DEADLINE_QUEUE: u32 = 2;
+pub const ATLS_DEADLINE_QUEUE: u32 = 602;
 /// From dialling to the end of TLS and of the evidence exchange.
-pub const ATLS_DEADLINE_CONNECT: u32 = 3;
+pub const ATLS_DEADLINE_CONNECT: u32 = 603;
 /// From sending the request to its response head, for each request of a chain of redirects.
-pub const ATLS_DEADLINE_FIRST_BYTE: u32 = 4;
+pub const ATLS_DEADLINE_FIRST_BYTE: u32 = 604;
 /// Between pieces of the response body; event-driven exchanges only (blocking reads have one of their own).
-pub const ATLS_DEADLINE_IDLE: u32 = 5;
+pub const ATLS_DEADLINE_IDLE: u32 = 605;
 /// From the call to the end of the response body.
-pub const ATLS_DEADLINE_TOTAL: u32 = 6;
+pub const ATLS_DEADLINE_TOTAL: u32 = 606;
 
 /// A redirect may lead away from an origin that was attested; where it leads its own policy holds.
 pub const ATLS_REDIRECT_MAY_LEAVE: u32 = 1;

@@ -155,25 +155,25 @@ pub unsafe extern "C" fn atls_server_close(server: *const atls_server, error: *m
 }
 
 /// Connections there are now.
-pub const ATLS_SERVER_COUNT_CONNECTIONS: u32 = 1;
+pub const ATLS_SERVER_COUNT_CONNECTIONS: u32 = 301;
 /// Connections there ever were.
-pub const ATLS_SERVER_COUNT_ACCEPTED: u32 = 2;
+pub const ATLS_SERVER_COUNT_ACCEPTED: u32 = 302;
 /// Connections that were turned away at a limit.
-pub const ATLS_SERVER_COUNT_TURNED_AWAY: u32 = 3;
+pub const ATLS_SERVER_COUNT_TURNED_AWAY: u32 = 303;
 /// Requests that the host was shown.
-pub const ATLS_SERVER_COUNT_REQUESTS: u32 = 4;
+pub const ATLS_SERVER_COUNT_REQUESTS: u32 = 304;
 /// Requests that were refused before that.
-pub const ATLS_SERVER_COUNT_REFUSED: u32 = 5;
+pub const ATLS_SERVER_COUNT_REFUSED: u32 = 305;
 /// Requests for evidence.
-pub const ATLS_SERVER_COUNT_QUOTES: u32 = 6;
+pub const ATLS_SERVER_COUNT_QUOTES: u32 = 306;
 /// Of a tunnel server: connections that were forwarded.
-pub const ATLS_SERVER_COUNT_TUNNELS: u32 = 7;
+pub const ATLS_SERVER_COUNT_TUNNELS: u32 = 307;
 /// Of a tunnel server: bytes from clients to targets.
-pub const ATLS_SERVER_COUNT_BYTES_UP: u32 = 8;
+pub const ATLS_SERVER_COUNT_BYTES_UP: u32 = 308;
 /// Of a tunnel server: bytes from targets to clients.
-pub const ATLS_SERVER_COUNT_BYTES_DOWN: u32 = 9;
+pub const ATLS_SERVER_COUNT_BYTES_DOWN: u32 = 309;
 /// TLS handshakes that did not come to their end: refused by either side, given up, or too slow.
-pub const ATLS_SERVER_COUNT_HANDSHAKES_FAILED: u32 = 10;
+pub const ATLS_SERVER_COUNT_HANDSHAKES_FAILED: u32 = 310;
 
 /// One of the counts ATLS_SERVER_COUNT_*; 0 for what is not known.
 #[unsafe(no_mangle)]

@@ -17,38 +17,38 @@ pub struct atls_server_config {
 }
 
 /// Connections at a time; 10,000 by default. More are closed as they come.
-pub const ATLS_SERVER_CONNECTIONS: u32 = 1;
+pub const ATLS_SERVER_LIMIT_CONNECTIONS: u32 = 101;
 /// Connections at a time from one address; no limit by default.
-pub const ATLS_SERVER_CONNECTIONS_PER_ADDRESS: u32 = 2;
+pub const ATLS_SERVER_LIMIT_CONNECTIONS_PER_ADDRESS: u32 = 102;
 /// Bytes of a request head; 65,536 by default. A larger one is answered with 431.
-pub const ATLS_SERVER_HEAD_BYTES: u32 = 3;
+pub const ATLS_SERVER_LIMIT_HEAD_BYTES: u32 = 103;
 /// Header lines of a request; 256 by default.
-pub const ATLS_SERVER_HEADERS: u32 = 4;
+pub const ATLS_SERVER_LIMIT_HEADERS: u32 = 104;
 /// Bytes of a request body; 104,857,600 by default. A larger one is answered with 413: where its Content-Length says so before any of it is read or asked for,
 /// once the host has started the request (atls_server_request_set_body_limit).
-pub const ATLS_SERVER_BODY_BYTES: u32 = 5;
+pub const ATLS_SERVER_LIMIT_BODY_BYTES: u32 = 105;
 /// Requests for evidence in a second; 50 by default, which is more than usual hardware makes. More are answered with 503.
-pub const ATLS_SERVER_QUOTES_PER_SECOND: u32 = 6;
+pub const ATLS_SERVER_LIMIT_QUOTES_PER_SECOND: u32 = 106;
 /// Most bytes of a request body in one DATA event; 65,536 by default. The borders of chunks divide as well.
-pub const ATLS_SERVER_PIECE_BYTES: u32 = 7;
+pub const ATLS_SERVER_LIMIT_PIECE_BYTES: u32 = 107;
 /// Connections that the system keeps until they are accepted; 1,024 by default, and no more than the system allows.
-pub const ATLS_SERVER_BACKLOG: u32 = 8;
+pub const ATLS_SERVER_LIMIT_BACKLOG: u32 = 108;
 
 /// Until TLS stands; 10 seconds by default.
-pub const ATLS_SERVER_HANDSHAKE: u32 = 1;
+pub const ATLS_SERVER_DEADLINE_HANDSHAKE: u32 = 201;
 /// From the first byte of a request head to its last; 30 seconds by default, then 408.
-pub const ATLS_SERVER_HEAD: u32 = 2;
+pub const ATLS_SERVER_DEADLINE_HEAD: u32 = 202;
 /// Between requests, and before the first; 60 seconds by default.
-pub const ATLS_SERVER_IDLE: u32 = 3;
+pub const ATLS_SERVER_DEADLINE_IDLE: u32 = 203;
 /// For all of a request body; none by default.
-pub const ATLS_SERVER_BODY: u32 = 4;
+pub const ATLS_SERVER_DEADLINE_BODY: u32 = 204;
 /// Without the peer taking a byte of an answer; 60 seconds by default.
-pub const ATLS_SERVER_SEND: u32 = 5;
+pub const ATLS_SERVER_DEADLINE_SEND: u32 = 205;
 /// Without a word from the peer until TCP asks whether it is still there (keepalive), and then each time again; 15 seconds by default, in whole seconds. After
 /// three questions without an answer the peer is gone. A client that closes its connection while its request is with the host looks like one that has only ended
 /// its own direction, which gets its answer: this is how it is found out, as soon as its system says that the connection is none of its own (Linux: a minute
 /// after the close).
-pub const ATLS_SERVER_PROBE: u32 = 6;
+pub const ATLS_SERVER_DEADLINE_PROBE: u32 = 206;
 
 /// A configuration that serves in the clear, with the limits that are given here as defaults. The caller's to free. Statuses: NULL_ARGUMENT.
 #[unsafe(no_mangle)]
@@ -69,7 +69,7 @@ pub unsafe extern "C" fn atls_server_config_free(config: *mut atls_server_config
     guard_free(|| unsafe { destroy(config) });
 }
 
-/// One of the limits ATLS_SERVER_CONNECTIONS to ATLS_SERVER_BACKLOG. Statuses: NULL_ARGUMENT, INVALID_ARGUMENT (unknown; 0 but for the body; a head
+/// One of the limits ATLS_SERVER_LIMIT_*. Statuses: NULL_ARGUMENT, INVALID_ARGUMENT (unknown; 0 but for the body; a head
 /// beyond 2^30, a backlog beyond 2^31 - 1).
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn atls_server_config_set_limit(
@@ -84,22 +84,22 @@ pub unsafe extern "C" fn atls_server_config_set_limit(
         let wrong = || Error::new(Status::InvalidArgument, format!("limit {which} cannot be {value}"));
         let count = usize::try_from(value).unwrap_or(usize::MAX);
         match which {
-            ATLS_SERVER_BODY_BYTES => limits.body = value,
+            ATLS_SERVER_LIMIT_BODY_BYTES => limits.body = value,
             _ if value == 0 => return Err(wrong()),
-            ATLS_SERVER_CONNECTIONS => limits.connections = count,
-            ATLS_SERVER_CONNECTIONS_PER_ADDRESS => limits.connections_per_address = count,
-            ATLS_SERVER_HEAD_BYTES if value <= 1 << 30 => limits.head = count,
-            ATLS_SERVER_HEADERS => limits.fields = count,
-            ATLS_SERVER_PIECE_BYTES => limits.piece = count,
-            ATLS_SERVER_BACKLOG => limits.backlog = i32::try_from(value).map_err(|_| wrong())?,
-            ATLS_SERVER_QUOTES_PER_SECOND => settings.quotes_per_second = u32::try_from(value).map_err(|_| wrong())?,
+            ATLS_SERVER_LIMIT_CONNECTIONS => limits.connections = count,
+            ATLS_SERVER_LIMIT_CONNECTIONS_PER_ADDRESS => limits.connections_per_address = count,
+            ATLS_SERVER_LIMIT_HEAD_BYTES if value <= 1 << 30 => limits.head = count,
+            ATLS_SERVER_LIMIT_HEADERS => limits.fields = count,
+            ATLS_SERVER_LIMIT_PIECE_BYTES => limits.piece = count,
+            ATLS_SERVER_LIMIT_BACKLOG => limits.backlog = i32::try_from(value).map_err(|_| wrong())?,
+            ATLS_SERVER_LIMIT_QUOTES_PER_SECOND => settings.quotes_per_second = u32::try_from(value).map_err(|_| wrong())?,
             _ => return Err(wrong()),
         }
         Ok(())
     })
 }
 
-/// One of the deadlines ATLS_SERVER_HANDSHAKE to ATLS_SERVER_PROBE; 0 is the default, UINT32_MAX none. Statuses: NULL_ARGUMENT, INVALID_ARGUMENT.
+/// One of the deadlines ATLS_SERVER_DEADLINE_*; 0 is the default, UINT32_MAX none. Statuses: NULL_ARGUMENT, INVALID_ARGUMENT.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn atls_server_config_set_deadline(
     config: *mut atls_server_config,
@@ -111,12 +111,12 @@ pub unsafe extern "C" fn atls_server_config_set_deadline(
         let limits = &mut unsafe { borrow_mut(config, "config") }?.settings.limits;
         let default = Limits::default();
         let (place, default) = match which {
-            ATLS_SERVER_HANDSHAKE => (&mut limits.handshake, default.handshake),
-            ATLS_SERVER_HEAD => (&mut limits.receive_head, default.receive_head),
-            ATLS_SERVER_IDLE => (&mut limits.idle, default.idle),
-            ATLS_SERVER_BODY => (&mut limits.receive_body, default.receive_body),
-            ATLS_SERVER_SEND => (&mut limits.send, default.send),
-            ATLS_SERVER_PROBE => (&mut limits.probe, default.probe),
+            ATLS_SERVER_DEADLINE_HANDSHAKE => (&mut limits.handshake, default.handshake),
+            ATLS_SERVER_DEADLINE_HEAD => (&mut limits.receive_head, default.receive_head),
+            ATLS_SERVER_DEADLINE_IDLE => (&mut limits.idle, default.idle),
+            ATLS_SERVER_DEADLINE_BODY => (&mut limits.receive_body, default.receive_body),
+            ATLS_SERVER_DEADLINE_SEND => (&mut limits.send, default.send),
+            ATLS_SERVER_DEADLINE_PROBE => (&mut limits.probe, default.probe),
             other => {
                 return Err(Error::new(Status::InvalidArgument, format!("deadline {other} is none that is known")));
             }
@@ -124,7 +124,7 @@ pub unsafe extern "C" fn atls_server_config_set_deadline(
         *place = match milliseconds {
             0 => default,
             u32::MAX => None,
-            some if which == ATLS_SERVER_PROBE => Some(Duration::from_secs(u64::from(some).div_ceil(1000))),
+            some if which == ATLS_SERVER_DEADLINE_PROBE => Some(Duration::from_secs(u64::from(some).div_ceil(1000))),
             some => Some(Duration::from_millis(some.into())),
         };
         Ok(())

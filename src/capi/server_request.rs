@@ -66,7 +66,7 @@ pub unsafe extern "C" fn atls_server_request_start(
     })
 }
 
-/// Another limit for this request's body than ATLS_SERVER_BODY_BYTES. Before it is started. Statuses: NULL_ARGUMENT, INVALID_STATE (started already),
+/// Another limit for this request's body than ATLS_SERVER_LIMIT_BODY_BYTES. Before it is started. Statuses: NULL_ARGUMENT, INVALID_STATE (started already),
 /// CLOSED.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn atls_server_request_set_body_limit(
@@ -77,7 +77,7 @@ pub unsafe extern "C" fn atls_server_request_set_body_limit(
     guard(error, || unsafe { share(request, "request") }?.served.set_body_limit(bytes))
 }
 
-/// Another deadline for all of this request's body than ATLS_SERVER_BODY; 0 and UINT32_MAX are none. Before it is started. Statuses: NULL_ARGUMENT,
+/// Another deadline for all of this request's body than ATLS_SERVER_DEADLINE_BODY; 0 and UINT32_MAX are none. Before it is started. Statuses: NULL_ARGUMENT,
 /// INVALID_STATE (started already), CLOSED.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn atls_server_request_set_body_deadline(

@@ -20,11 +20,11 @@ pub struct atls_tunnel_config {
 }
 
 /// Until the target is reached; 10 seconds by default, then 504.
-pub const ATLS_TUNNEL_CONNECT: u32 = 1;
+pub const ATLS_TUNNEL_DEADLINE_CONNECT: u32 = 701;
 /// Without a byte in either direction; 300 seconds by default.
-pub const ATLS_TUNNEL_IDLE: u32 = 2;
+pub const ATLS_TUNNEL_DEADLINE_IDLE: u32 = 702;
 /// From upgrade to end; none by default.
-pub const ATLS_TUNNEL_TOTAL: u32 = 3;
+pub const ATLS_TUNNEL_DEADLINE_TOTAL: u32 = 703;
 
 /// A configuration that lets nothing through. The caller's to free. Statuses: NULL_ARGUMENT.
 #[unsafe(no_mangle)]
@@ -123,7 +123,7 @@ pub unsafe extern "C" fn atls_tunnel_config_set_token(
     })
 }
 
-/// One of the deadlines ATLS_TUNNEL_*, in milliseconds; 0 is the default, UINT32_MAX none. Statuses: NULL_ARGUMENT, INVALID_ARGUMENT.
+/// One of the deadlines ATLS_TUNNEL_DEADLINE_*, in milliseconds; 0 is the default, UINT32_MAX none. Statuses: NULL_ARGUMENT, INVALID_ARGUMENT.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn atls_tunnel_config_set_deadline(
     config: *mut atls_tunnel_config,
@@ -135,9 +135,9 @@ pub unsafe extern "C" fn atls_tunnel_config_set_deadline(
         let rules = &mut unsafe { borrow_mut(config, "config") }?.rules;
         let default = Rules::default();
         let (place, default) = match which {
-            ATLS_TUNNEL_CONNECT => (&mut rules.connect, default.connect),
-            ATLS_TUNNEL_IDLE => (&mut rules.idle, default.idle),
-            ATLS_TUNNEL_TOTAL => (&mut rules.total, default.total),
+            ATLS_TUNNEL_DEADLINE_CONNECT => (&mut rules.connect, default.connect),
+            ATLS_TUNNEL_DEADLINE_IDLE => (&mut rules.idle, default.idle),
+            ATLS_TUNNEL_DEADLINE_TOTAL => (&mut rules.total, default.total),
             other => return Err(invalid(format!("deadline {other} is none that is known"))),
         };
         *place = match milliseconds {

@@ -28,7 +28,7 @@ static atls_server *serve(const char *client_policy, uint64_t quotes)
     OK(atls_server_config_set_certificate(config, chain, key, &error));
     OK(atls_server_config_set_dstack_agent(config, path, &error));
     if (quotes)
-        OK(atls_server_config_set_limit(config, ATLS_SERVER_QUOTES_PER_SECOND, quotes, &error));
+        OK(atls_server_config_set_limit(config, ATLS_SERVER_LIMIT_QUOTES_PER_SECOND, quotes, &error));
     if (client_policy) {
         atls_policy *policy = NULL;
         atls_verifier *verifier = NULL;

@@ -210,7 +210,7 @@ static void decoded(void)
     atls_sink sink = {.queue = queue, .call = on_server};
     OK(atls_server_config_new(&config, &error));
     OK(atls_server_config_set_decode(config, true, &error));
-    OK(atls_server_config_set_limit(config, ATLS_SERVER_BODY_BYTES, 500, &error));
+    OK(atls_server_config_set_limit(config, ATLS_SERVER_LIMIT_BODY_BYTES, 500, &error));
     OK(atls_server_new(runtime, config, &sink, &server, &error));
     OK(atls_server_listen(server, "127.0.0.1", 0, false, &port, &error));
     for (int chunked = 0; chunked < 2; chunked++) {

@@ -272,16 +272,16 @@ static void faults(void)
     raw(config(ATLS_H1_SERVER), "nonsense\r\n\r\n", false, "", "HTTP/1.1 400 Bad Request\r\n", ATLS_H1_REMOTE);
     raw(config(ATLS_H1_SERVER), "GET / HTTP/1.1\r\nHost: a\r\n", true, "", "HTTP/1.1 400 ", ATLS_H1_REMOTE);
     atls_h1_driver_config *small = config(ATLS_H1_SERVER);
-    OK(atls_h1_driver_config_set_limit(small, ATLS_H1_DRIVER_HEAD_BYTES, 30, &error));
+    OK(atls_h1_driver_config_set_limit(small, ATLS_H1_DRIVER_LIMIT_HEAD_BYTES, 30, &error));
     raw(small, "GET / HTTP/1.1\r\nHost: a\r\nX: 123456789\r\n\r\n", false, "", "HTTP/1.1 431 ", ATLS_H1_REMOTE);
     small = config(ATLS_H1_SERVER);
-    OK(atls_h1_driver_config_set_limit(small, ATLS_H1_DRIVER_BODY_BYTES, 3, &error));
+    OK(atls_h1_driver_config_set_limit(small, ATLS_H1_DRIVER_LIMIT_BODY_BYTES, 3, &error));
     raw(small, "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 4\r\n\r\nfour", false, "[POST /]", "HTTP/1.1 413 ", ATLS_BODY_TOO_LARGE);
     small = config(ATLS_H1_SERVER);
-    OK(atls_h1_driver_config_set_deadline(small, ATLS_H1_DRIVER_HEAD, 100, &error));
+    OK(atls_h1_driver_config_set_deadline(small, ATLS_H1_DRIVER_DEADLINE_HEAD, 100, &error));
     raw(small, "GET / HT", false, "", "", ATLS_TIMED_OUT);
     small = config(ATLS_H1_SERVER);
-    OK(atls_h1_driver_config_set_deadline(small, ATLS_H1_DRIVER_BODY, 100, &error));
+    OK(atls_h1_driver_config_set_deadline(small, ATLS_H1_DRIVER_DEADLINE_BODY, 100, &error));
     raw(small, "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 4\r\n\r\nfo", false, "[POST /]fo", "", ATLS_TIMED_OUT);
     small = config(ATLS_H1_SERVER);
     OK(atls_h1_driver_config_set_decode(small, true, &error));
@@ -308,7 +308,7 @@ static void faults(void)
     atls_h1_driver_config *usual = config(ATLS_H1_SERVER);
     EXPECT(ATLS_INVALID_ARGUMENT, "no socket", atls_h1_driver_adopt(runtime, usual, null, &sink, &none, &error));
     EXPECT(ATLS_INVALID_ARGUMENT, "role 2", atls_h1_driver_config_new(2, &usual, &error));
-    EXPECT(ATLS_INVALID_ARGUMENT, "limit 2 cannot be 0", atls_h1_driver_config_set_limit(usual, ATLS_H1_DRIVER_PIECE_BYTES, 0, &error));
+    EXPECT(ATLS_INVALID_ARGUMENT, "limit 2 cannot be 0", atls_h1_driver_config_set_limit(usual, ATLS_H1_DRIVER_LIMIT_PIECE_BYTES, 0, &error));
     EXPECT(ATLS_INVALID_ARGUMENT, "deadline 4", atls_h1_driver_config_set_deadline(usual, 4, 0, &error));
     EXPECT(ATLS_INVALID_ARGUMENT, "flags", atls_h1_driver_config_set_flags(usual, 1 << 30, &error));
     atls_h1_driver_config_free(usual);
@@ -322,7 +322,7 @@ static void one_message(void)
 #define NEXT "POST /next HTTP/1.1\r\nHost: a\r\n"
     for (int i = 0; i < 4; i++) {
         atls_h1_driver_config *small = config(ATLS_H1_SERVER);
-        OK(atls_h1_driver_config_set_limit(small, ATLS_H1_DRIVER_BODY_BYTES, 3, &error));
+        OK(atls_h1_driver_config_set_limit(small, ATLS_H1_DRIVER_LIMIT_BODY_BYTES, 3, &error));
         static const struct {
             const char *bytes, *seen, *answer;
             atls_status status;
@@ -340,7 +340,7 @@ static void one_message(void)
     struct end server;
     CHECK(socketpair(AF_UNIX, SOCK_STREAM, 0, pair) == 0);
     atls_h1_driver_config *small = config(ATLS_H1_SERVER);
-    OK(atls_h1_driver_config_set_limit(small, ATLS_H1_DRIVER_BODY_BYTES, 3, &error));
+    OK(atls_h1_driver_config_set_limit(small, ATLS_H1_DRIVER_LIMIT_BODY_BYTES, 3, &error));
     start(&server, small, pair[0]);
     server.echo = 1;
     const char *bytes = MORE "Content-Length: 10\r\n\r\n1234567890" NEXT "Content-Length: 3\r\n\r\nabc" NEXT "Content-Length: 4\r\n\r\nabcd";
@@ -470,7 +470,7 @@ static void flow(void)
     CHECK(socketpair(AF_UNIX, SOCK_STREAM, 0, pair) == 0);
     start(&client, config(ATLS_H1_CLIENT), pair[0]);
     atls_h1_driver_config *small = config(ATLS_H1_SERVER);
-    OK(atls_h1_driver_config_set_limit(small, ATLS_H1_DRIVER_PIECE_BYTES, 1000, &error));
+    OK(atls_h1_driver_config_set_limit(small, ATLS_H1_DRIVER_LIMIT_PIECE_BYTES, 1000, &error));
     OK(atls_h1_driver_config_set_credit(small, 5000, false, &error));
     start(&server, small, pair[1]);
     snprintf(length, sizeof length, "%d", TOTAL);

@@ -307,22 +307,22 @@ static void early(void)
 static void limits(void)
 {
     static char text[70000];
-    atls_server *server = serve(ATLS_SERVER_HEAD_BYTES, 1000, 0, 0);
+    atls_server *server = serve(ATLS_SERVER_LIMIT_HEAD_BYTES, 1000, 0, 0);
     memset(text, 'a', sizeof text - 1);
     memcpy(text, GET "X: ", strlen(GET "X: "));
     CHECK(strncmp(say(text), "HTTP/1.1 431", 12) == 0);
     end(server, true);
-    server = serve(ATLS_SERVER_BODY_BYTES, 10, 0, 0);
+    server = serve(ATLS_SERVER_LIMIT_BODY_BYTES, 10, 0, 0);
     CHECK(strncmp(say(POST "Content-Length: 11\r\n\r\nabcdefghijk"), "HTTP/1.1 413", 12) == 0);
     CHECK(strstr(say(POST "Content-Length: 10\r\nConnection: close\r\n\r\nabcdefghij"), "POST 10"));
     end(server, true);
     CHECK(failed == 1);
-    server = serve(ATLS_SERVER_PIECE_BYTES, 16, 0, 0);
+    server = serve(ATLS_SERVER_LIMIT_PIECE_BYTES, 16, 0, 0);
     CHECK(strstr(say("POST /pieces HTTP/1.1\r\nHost: a\r\nConnection: close\r\nTransfer-Encoding: chunked\r\n\r\n"
                      "14\r\n01234567890123456789\r\n1e\r\n012345678901234567890123456789\r\n0\r\n\r\n"),
                  "POST 4"));
     end(server, true);
-    server = serve(ATLS_SERVER_CONNECTIONS, 2, 0, 0);
+    server = serve(ATLS_SERVER_LIMIT_CONNECTIONS, 2, 0, 0);
     int a = dial(), b = dial();
     CHECK(send(a, GET "\r\n", strlen(GET "\r\n"), 0) > 0 && recv(a, text, 100, 0) > 0);
     CHECK(send(b, GET "\r\n", strlen(GET "\r\n"), 0) > 0 && recv(b, text, 100, 0) > 0);
@@ -336,7 +336,7 @@ static void limits(void)
     close(b);
     atls_server_config *config = NULL;
     OK(atls_server_config_new(&config, &error));
-    EXPECT(ATLS_INVALID_ARGUMENT, "limit 1 cannot be 0", atls_server_config_set_limit(config, ATLS_SERVER_CONNECTIONS, 0, &error));
+    EXPECT(ATLS_INVALID_ARGUMENT, "limit 1 cannot be 0", atls_server_config_set_limit(config, ATLS_SERVER_LIMIT_CONNECTIONS, 0, &error));
     EXPECT(ATLS_INVALID_ARGUMENT, "limit 9", atls_server_config_set_limit(config, 9, 1, &error));
     EXPECT(ATLS_INVALID_ARGUMENT, "deadline 9", atls_server_config_set_deadline(config, 9, 1, &error));
     EXPECT(ATLS_INVALID_ARGUMENT, "holds none", atls_server_config_set_certificate(config, "", "", &error));
@@ -357,18 +357,18 @@ static void times_out(int fd, int before)
 
 static void deadlines(void)
 {
-    atls_server *server = serve(0, 0, ATLS_SERVER_IDLE, 100);
+    atls_server *server = serve(0, 0, ATLS_SERVER_DEADLINE_IDLE, 100);
     CHECK(until_end(dial())[0] == '\0' && strstr(say(GET "\r\n"), "GET 0"));
     end(server, true);
-    server = serve(0, 0, ATLS_SERVER_HEAD, 100);
+    server = serve(0, 0, ATLS_SERVER_DEADLINE_HEAD, 100);
     CHECK(strncmp(say(GET "X-Slow: "), "HTTP/1.1 408", 12) == 0);
     end(server, true);
     CHECK(seen == 0);
-    server = serve(0, 0, ATLS_SERVER_BODY, 100);
+    server = serve(0, 0, ATLS_SERVER_DEADLINE_BODY, 100);
     CHECK(strncmp(say(POST "Content-Length: 10\r\n\r\nabc"), "HTTP/1.1 408", 12) == 0);
     end(server, true);
     CHECK(failed == 1 && last_status == ATLS_TIMED_OUT);
-    server = serve(0, 0, ATLS_SERVER_SEND, 200);
+    server = serve(0, 0, ATLS_SERVER_DEADLINE_SEND, 200);
     int fd = dial();
     const char *head = "GET /large HTTP/1.1\r\nHost: a\r\n\r\n";
     CHECK(send(fd, head, strlen(head), 0) > 0);

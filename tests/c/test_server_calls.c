@@ -255,7 +255,7 @@ static void answers(void)
 static void bodies_beyond_their_limit(void)
 {
     atls_server_config *config = configure();
-    OK(atls_server_config_set_limit(config, ATLS_SERVER_BODY_BYTES, 10, &error));
+    OK(atls_server_config_set_limit(config, ATLS_SERVER_LIMIT_BODY_BYTES, 10, &error));
     atls_server *server = serve(config);
     /* Nothing of the body is sent, nor asked for. */
     char *text = say(ASK("POST", "/") "Expect: 100-continue\r\nContent-Length: 11\r\n\r\n");
@@ -320,8 +320,8 @@ static void setting_up(void)
     atls_server_config *config = configure();
     atls_server *server = NULL;
     EXPECT(ATLS_INVALID_ARGUMENT, "unknown flags", atls_server_config_set_flags(config, 1u << 30, &error));
-    EXPECT(ATLS_INVALID_ARGUMENT, "limit", atls_server_config_set_limit(config, ATLS_SERVER_BACKLOG, 1ull << 31, &error));
-    OK(atls_server_config_set_limit(config, ATLS_SERVER_BACKLOG, 5, &error));
+    EXPECT(ATLS_INVALID_ARGUMENT, "limit", atls_server_config_set_limit(config, ATLS_SERVER_LIMIT_BACKLOG, 1ull << 31, &error));
+    OK(atls_server_config_set_limit(config, ATLS_SERVER_LIMIT_BACKLOG, 5, &error));
     OK(atls_server_config_set_flags(config, ATLS_H1_ALLOW_BARE_LF, &error));
     server = serve(config);
     CHECK(strstr(say("GET / HTTP/1.1\nHost: a\nConnection: close\n\n"), "fine"));

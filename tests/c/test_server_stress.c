@@ -38,7 +38,7 @@ static atls_server *serve(uint32_t deadline, uint32_t ms)
     atls_server_config *config = NULL;
     atls_sink sink = {.queue = queue, .call = on_server, .drop = on_end};
     OK(atls_server_config_new(&config, &error));
-    OK(atls_server_config_set_limit(config, ATLS_SERVER_CONNECTIONS, 20000, &error));
+    OK(atls_server_config_set_limit(config, ATLS_SERVER_LIMIT_CONNECTIONS, 20000, &error));
     if (deadline)
         OK(atls_server_config_set_deadline(config, deadline, ms, &error));
     OK(atls_server_new(runtime, config, &sink, &server, &error));
@@ -195,7 +195,7 @@ static void slowloris(void)
     enum { MANY = 100 };
     int fds[MANY], alive = MANY, honest = 0;
     char text[200];
-    atls_server *server = serve(ATLS_SERVER_HEAD, 1000);
+    atls_server *server = serve(ATLS_SERVER_DEADLINE_HEAD, 1000);
     for (int i = 0; i < MANY; i++)
         CHECK((fds[i] = dial(0)) >= 0);
     for (int tick = 0; tick < 60 && alive > 0; tick++) {
@@ -224,7 +224,7 @@ static void slowloris(void)
 static void half_open(void)
 {
     char text[300] = {0};
-    atls_server *server = serve(ATLS_SERVER_IDLE, 500);
+    atls_server *server = serve(ATLS_SERVER_DEADLINE_IDLE, 500);
     int fd = dial(0);
     CHECK(send(fd, GET, strlen(GET), MSG_NOSIGNAL) > 0 && shutdown(fd, SHUT_WR) == 0);
     size_t got = 0;

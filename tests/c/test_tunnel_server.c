@@ -305,7 +305,7 @@ static void deadlines(void)
     uint8_t byte;
     atls_stream *stream = NULL;
     atls_tunnel_config *config = tunnel_config("localhost:%u", sim.raw);
-    OK(atls_tunnel_config_set_deadline(config, ATLS_TUNNEL_IDLE, 2000, &error));
+    OK(atls_tunnel_config_set_deadline(config, ATLS_TUNNEL_DEADLINE_IDLE, 2000, &error));
     atls_server *server = serve(config);
     OK(through("", sim.raw, &stream));
     for (int i = 0; i < 3; i++) {

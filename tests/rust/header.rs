@@ -71,3 +71,19 @@ fn header_is_current() {
     let committed = std::fs::read_to_string(&path).unwrap_or_default();
     assert!(committed == made, "include/atls.h is out of date: run `cargo xtask header`");
 }
+
+/// A constant of one family, given where another is meant, is refused: no two of them have the same number.
+#[test]
+fn limits_deadlines_and_counts_are_disjoint() {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("include/atls.h");
+    let header = std::fs::read_to_string(path).expect("include/atls.h");
+    let is_one = |name: &str| ["_LIMIT_", "_DEADLINE_", "_COUNT_"].iter().any(|kind| name.contains(kind));
+    let constants = header.lines().filter_map(|line| line.strip_prefix("#define ")?.split_once(' '));
+    let mut seen = std::collections::HashMap::new();
+    for (name, number) in constants.filter(|(name, number)| is_one(name) && number.parse::<u32>().is_ok()) {
+        if let Some(other) = seen.insert(number, name) {
+            panic!("{name} and {other} are both {number}");
+        }
+    }
+    assert!(seen.len() > 30, "{seen:?}");
+}
