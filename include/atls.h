@@ -361,32 +361,32 @@
 /*
  From the call to the response head, redirects and all; 60 seconds by default.
  */
-#define ATLS_DEADLINE_HEAD 1
+#define ATLS_DEADLINE_HEAD 601
 
 /*
  For a turn, where the client has as many requests under way as it may.
  */
-#define ATLS_DEADLINE_QUEUE 2
+#define ATLS_DEADLINE_QUEUE 602
 
 /*
  From dialling to the end of TLS and of the evidence exchange.
  */
-#define ATLS_DEADLINE_CONNECT 3
+#define ATLS_DEADLINE_CONNECT 603
 
 /*
  From sending the request to its response head, for each request of a chain of redirects.
  */
-#define ATLS_DEADLINE_FIRST_BYTE 4
+#define ATLS_DEADLINE_FIRST_BYTE 604
 
 /*
  Between pieces of the response body; event-driven exchanges only (blocking reads have one of their own).
  */
-#define ATLS_DEADLINE_IDLE 5
+#define ATLS_DEADLINE_IDLE 605
 
 /*
  From the call to the end of the response body.
  */
-#define ATLS_DEADLINE_TOTAL 6
+#define ATLS_DEADLINE_TOTAL 606
 
 /*
  A redirect may lead away from an origin that was attested; where it leads its own policy holds.
@@ -436,68 +436,68 @@
 /*
  Connections at a time; 10,000 by default. More are closed as they come.
  */
-#define ATLS_SERVER_CONNECTIONS 1
+#define ATLS_SERVER_LIMIT_CONNECTIONS 101
 
 /*
  Connections at a time from one address; no limit by default.
  */
-#define ATLS_SERVER_CONNECTIONS_PER_ADDRESS 2
+#define ATLS_SERVER_LIMIT_CONNECTIONS_PER_ADDRESS 102
 
 /*
  Bytes of a request head; 65,536 by default. A larger one is answered with 431.
  */
-#define ATLS_SERVER_HEAD_BYTES 3
+#define ATLS_SERVER_LIMIT_HEAD_BYTES 103
 
 /*
  Header lines of a request; 256 by default.
  */
-#define ATLS_SERVER_HEADERS 4
+#define ATLS_SERVER_LIMIT_HEADERS 104
 
 /*
  Bytes of a request body; 104,857,600 by default. A larger one is answered with 413: where its Content-Length says so before any of it is read or asked for,
  once the host has started the request (atls_server_request_set_body_limit).
  */
-#define ATLS_SERVER_BODY_BYTES 5
+#define ATLS_SERVER_LIMIT_BODY_BYTES 105
 
 /*
  Requests for evidence in a second; 50 by default, which is more than usual hardware makes. More are answered with 503.
  */
-#define ATLS_SERVER_QUOTES_PER_SECOND 6
+#define ATLS_SERVER_LIMIT_QUOTES_PER_SECOND 106
 
 /*
  Most bytes of a request body in one DATA event; 65,536 by default. The borders of chunks divide as well.
  */
-#define ATLS_SERVER_PIECE_BYTES 7
+#define ATLS_SERVER_LIMIT_PIECE_BYTES 107
 
 /*
  Connections that the system keeps until they are accepted; 1,024 by default, and no more than the system allows.
  */
-#define ATLS_SERVER_BACKLOG 8
+#define ATLS_SERVER_LIMIT_BACKLOG 108
 
 /*
  Until TLS stands; 10 seconds by default.
  */
-#define ATLS_SERVER_HANDSHAKE 1
+#define ATLS_SERVER_DEADLINE_HANDSHAKE 201
 
 /*
  From the first byte of a request head to its last; 30 seconds by default, then 408.
  */
-#define ATLS_SERVER_HEAD 2
+#define ATLS_SERVER_DEADLINE_HEAD 202
 
 /*
  Between requests, and before the first; 60 seconds by default.
  */
-#define ATLS_SERVER_IDLE 3
+#define ATLS_SERVER_DEADLINE_IDLE 203
 
 /*
  For all of a request body; none by default.
  */
-#define ATLS_SERVER_BODY 4
+#define ATLS_SERVER_DEADLINE_BODY 204
 
 /*
  Without the peer taking a byte of an answer; 60 seconds by default.
  */
-#define ATLS_SERVER_SEND 5
+#define ATLS_SERVER_DEADLINE_SEND 205
 
 /*
  Without a word from the peer until TCP asks whether it is still there (keepalive), and then each time again; 15 seconds by default, in whole seconds. After
@@ -505,7 +505,7 @@
  its own direction, which gets its answer: this is how it is found out, as soon as its system says that the connection is none of its own (Linux: a minute
  after the close).
  */
-#define ATLS_SERVER_PROBE 6
+#define ATLS_SERVER_DEADLINE_PROBE 206
 
 /*
  The server proves itself.
@@ -520,52 +520,52 @@
 /*
  Connections there are now.
  */
-#define ATLS_SERVER_COUNT_CONNECTIONS 1
+#define ATLS_SERVER_COUNT_CONNECTIONS 301
 
 /*
  Connections there ever were.
  */
-#define ATLS_SERVER_COUNT_ACCEPTED 2
+#define ATLS_SERVER_COUNT_ACCEPTED 302
 
 /*
  Connections that were turned away at a limit.
  */
-#define ATLS_SERVER_COUNT_TURNED_AWAY 3
+#define ATLS_SERVER_COUNT_TURNED_AWAY 303
 
 /*
  Requests that the host was shown.
  */
-#define ATLS_SERVER_COUNT_REQUESTS 4
+#define ATLS_SERVER_COUNT_REQUESTS 304
 
 /*
  Requests that were refused before that.
  */
-#define ATLS_SERVER_COUNT_REFUSED 5
+#define ATLS_SERVER_COUNT_REFUSED 305
 
 /*
  Requests for evidence.
  */
-#define ATLS_SERVER_COUNT_QUOTES 6
+#define ATLS_SERVER_COUNT_QUOTES 306
 
 /*
  Of a tunnel server: connections that were forwarded.
  */
-#define ATLS_SERVER_COUNT_TUNNELS 7
+#define ATLS_SERVER_COUNT_TUNNELS 307
 
 /*
  Of a tunnel server: bytes from clients to targets.
  */
-#define ATLS_SERVER_COUNT_BYTES_UP 8
+#define ATLS_SERVER_COUNT_BYTES_UP 308
 
 /*
  Of a tunnel server: bytes from targets to clients.
  */
-#define ATLS_SERVER_COUNT_BYTES_DOWN 9
+#define ATLS_SERVER_COUNT_BYTES_DOWN 309
 
 /*
  TLS handshakes that did not come to their end: refused by either side, given up, or too slow.
  */
-#define ATLS_SERVER_COUNT_HANDSHAKES_FAILED 10
+#define ATLS_SERVER_COUNT_HANDSHAKES_FAILED 310
 
 /*
  Nothing until more is received.
@@ -595,17 +595,17 @@
 /*
  Until the target is reached; 10 seconds by default, then 504.
  */
-#define ATLS_TUNNEL_CONNECT 1
+#define ATLS_TUNNEL_DEADLINE_CONNECT 701
 
 /*
  Without a byte in either direction; 300 seconds by default.
  */
-#define ATLS_TUNNEL_IDLE 2
+#define ATLS_TUNNEL_DEADLINE_IDLE 702
 
 /*
  From upgrade to end; none by default.
  */
-#define ATLS_TUNNEL_TOTAL 3
+#define ATLS_TUNNEL_DEADLINE_TOTAL 703
 
 /*
  Who a connection is.
@@ -761,37 +761,37 @@
 /*
  Bytes of a head; 65,536 by default.
  */
-#define ATLS_H1_DRIVER_HEAD_BYTES 1
+#define ATLS_H1_DRIVER_LIMIT_HEAD_BYTES 401
 
 /*
  Most bytes of a body in one DATA event; 65,536 by default. The borders of chunks divide as well.
  */
-#define ATLS_H1_DRIVER_PIECE_BYTES 2
+#define ATLS_H1_DRIVER_LIMIT_PIECE_BYTES 402
 
 /*
  Bytes of a body that comes, as it is on the wire and decoded; 104,857,600 by default.
  */
-#define ATLS_H1_DRIVER_BODY_BYTES 3
+#define ATLS_H1_DRIVER_LIMIT_BODY_BYTES 403
 
 /*
  Header lines of a head, or trailers; 256 by default.
  */
-#define ATLS_H1_DRIVER_HEADERS 4
+#define ATLS_H1_DRIVER_LIMIT_HEADERS 404
 
 /*
  A deadline that passes ends the connection, without a word to the peer. From when a head is due to its last byte: a server's from the end of the message before, a client's from its own end. None by default.
  */
-#define ATLS_H1_DRIVER_HEAD 1
+#define ATLS_H1_DRIVER_DEADLINE_HEAD 501
 
 /*
  From a head to the end of its body. None by default.
  */
-#define ATLS_H1_DRIVER_BODY 2
+#define ATLS_H1_DRIVER_DEADLINE_BODY 502
 
 /*
- Without a word from the peer of an adopted TCP socket until TCP asks whether it is there, as ATLS_SERVER_PROBE. 15 seconds by default.
+ Without a word from the peer of an adopted TCP socket until TCP asks whether it is there, as ATLS_SERVER_DEADLINE_PROBE. 15 seconds by default.
  */
-#define ATLS_H1_DRIVER_PROBE 3
+#define ATLS_H1_DRIVER_DEADLINE_PROBE 503
 
 /*
  Immutable bytes, reference-counted and safe to share between threads. Buffers of DATA events are views of what the network
@@ -2933,7 +2933,7 @@ atls_status atls_server_config_new(struct atls_server_config **config,
 void atls_server_config_free(struct atls_server_config *config);
 
 /*
- One of the limits ATLS_SERVER_CONNECTIONS to ATLS_SERVER_BACKLOG. Statuses: NULL_ARGUMENT, INVALID_ARGUMENT (unknown; 0 but for the body; a head
+ One of the limits ATLS_SERVER_LIMIT_*. Statuses: NULL_ARGUMENT, INVALID_ARGUMENT (unknown; 0 but for the body; a head
  beyond 2^30, a backlog beyond 2^31 - 1).
  */
 atls_status atls_server_config_set_limit(struct atls_server_config *config,
@@ -2942,7 +2942,7 @@ atls_status atls_server_config_set_limit(struct atls_server_config *config,
                                          struct atls_error **error);
 
 /*
- One of the deadlines ATLS_SERVER_HANDSHAKE to ATLS_SERVER_PROBE; 0 is the default, UINT32_MAX none. Statuses: NULL_ARGUMENT, INVALID_ARGUMENT.
+ One of the deadlines ATLS_SERVER_DEADLINE_*; 0 is the default, UINT32_MAX none. Statuses: NULL_ARGUMENT, INVALID_ARGUMENT.
  */
 atls_status atls_server_config_set_deadline(struct atls_server_config *config,
                                             uint32_t which,
@@ -3038,7 +3038,7 @@ atls_status atls_server_config_set_client_roots(struct atls_server_config *confi
  Proves the server to whoever asks: `POST /tdx_quote` (protocol atlas-v1) and `POST /atls/exporter-v1` are answered with evidence of the machine that the server
  runs on, bound to the session: what atls_http_connect and its like ask for. It comes from a dstack guest agent: `path` is its Unix
  socket, NULL looks where it usually is. The host does not see these requests. Needs a certificate; its fingerprint is put into the guest's log, where
- the agent can. Quotes are made one after another; where 64 wait, or more than ATLS_SERVER_QUOTES_PER_SECOND come, they are answered
+ the agent can. Quotes are made one after another; where 64 wait, or more than ATLS_SERVER_LIMIT_QUOTES_PER_SECOND come, they are answered
  with 503 and Retry-After: clients of this library ask again then, within their deadlines. Statuses: NULL_ARGUMENT, INVALID_UTF8, INVALID_ARGUMENT (no agent found).
  */
 atls_status atls_server_config_set_dstack_agent(struct atls_server_config *config,
@@ -3240,7 +3240,7 @@ atls_status atls_server_request_start(struct atls_server_request *request,
                                       struct atls_error **error);
 
 /*
- Another limit for this request's body than ATLS_SERVER_BODY_BYTES. Before it is started. Statuses: NULL_ARGUMENT, INVALID_STATE (started already),
+ Another limit for this request's body than ATLS_SERVER_LIMIT_BODY_BYTES. Before it is started. Statuses: NULL_ARGUMENT, INVALID_STATE (started already),
  CLOSED.
  */
 atls_status atls_server_request_set_body_limit(const struct atls_server_request *request,
@@ -3248,7 +3248,7 @@ atls_status atls_server_request_set_body_limit(const struct atls_server_request 
                                                struct atls_error **error);
 
 /*
- Another deadline for all of this request's body than ATLS_SERVER_BODY; 0 and UINT32_MAX are none. Before it is started. Statuses: NULL_ARGUMENT,
+ Another deadline for all of this request's body than ATLS_SERVER_DEADLINE_BODY; 0 and UINT32_MAX are none. Before it is started. Statuses: NULL_ARGUMENT,
  INVALID_STATE (started already), CLOSED.
  */
 atls_status atls_server_request_set_body_deadline(const struct atls_server_request *request,
@@ -3596,7 +3596,7 @@ atls_status atls_tunnel_config_set_token(struct atls_tunnel_config *config,
                                          struct atls_error **error);
 
 /*
- One of the deadlines ATLS_TUNNEL_*, in milliseconds; 0 is the default, UINT32_MAX none. Statuses: NULL_ARGUMENT, INVALID_ARGUMENT.
+ One of the deadlines ATLS_TUNNEL_DEADLINE_*, in milliseconds; 0 is the default, UINT32_MAX none. Statuses: NULL_ARGUMENT, INVALID_ARGUMENT.
  */
 atls_status atls_tunnel_config_set_deadline(struct atls_tunnel_config *config,
                                             uint32_t which,
@@ -4038,7 +4038,7 @@ atls_status atls_h1_driver_config_new(uint32_t role,
 void atls_h1_driver_config_free(struct atls_h1_driver_config *config);
 
 /*
- One of the limits ATLS_H1_DRIVER_HEAD_BYTES to ATLS_H1_DRIVER_HEADERS. Statuses: NULL_ARGUMENT, INVALID_ARGUMENT (unknown; 0 but for the body; others beyond 2^30).
+ One of the limits ATLS_H1_DRIVER_LIMIT_*. Statuses: NULL_ARGUMENT, INVALID_ARGUMENT (unknown; 0 but for the body; others beyond 2^30).
  */
 atls_status atls_h1_driver_config_set_limit(struct atls_h1_driver_config *config,
                                             uint32_t which,
@@ -4046,7 +4046,7 @@ atls_status atls_h1_driver_config_set_limit(struct atls_h1_driver_config *config
                                             struct atls_error **error);
 
 /*
- One of the deadlines ATLS_H1_DRIVER_HEAD to ATLS_H1_DRIVER_PROBE; 0 and UINT32_MAX are none. Statuses: NULL_ARGUMENT, INVALID_ARGUMENT.
+ One of the deadlines ATLS_H1_DRIVER_DEADLINE_HEAD to ATLS_H1_DRIVER_DEADLINE_PROBE; 0 and UINT32_MAX are none. Statuses: NULL_ARGUMENT, INVALID_ARGUMENT.
  */
 atls_status atls_h1_driver_config_set_deadline(struct atls_h1_driver_config *config,
                                                uint32_t which,
@@ -4153,7 +4153,7 @@ atls_status atls_h1_driver_grant(const struct atls_h1_driver *driver, uint64_t b
 struct atls_verdict *atls_h1_driver_verdict(const struct atls_h1_driver *driver);
 
 /*
- Another limit for one body than ATLS_H1_DRIVER_BODY_BYTES: that of the message that is coming in or, before its HEAD, of the next one. What is set before the host
+ Another limit for one body than ATLS_H1_DRIVER_LIMIT_BODY_BYTES: that of the message that is coming in or, before its HEAD, of the next one. What is set before the host
  is done with its HEAD comes in time for all of it. Statuses: NULL_ARGUMENT.
  */
 atls_status atls_h1_driver_set_body_limit(const struct atls_h1_driver *driver,
@@ -4161,7 +4161,7 @@ atls_status atls_h1_driver_set_body_limit(const struct atls_h1_driver *driver,
                                           struct atls_error **error);
 
 /*
- Another deadline, from its head to its end, for one body than ATLS_H1_DRIVER_BODY, as atls_h1_driver_set_body_limit; 0 and UINT32_MAX are none. Statuses:
+ Another deadline, from its head to its end, for one body than ATLS_H1_DRIVER_DEADLINE_BODY, as atls_h1_driver_set_body_limit; 0 and UINT32_MAX are none. Statuses:
  NULL_ARGUMENT.
  */
 atls_status atls_h1_driver_set_body_deadline(const struct atls_h1_driver *driver,

@@ -5,6 +5,7 @@ use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
 use super::blocking_exchange::Blocking;
+use super::c_bool::c_bool;
 use super::config::atls_config;
 use super::error::atls_error;
 use super::event::atls_sink;
@@ -283,11 +284,11 @@ fn count(client: *const atls_client, which: impl Fn(Counts) -> usize) -> usize {
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn atls_client_set_cookies(
     client: *const atls_client,
-    keep: bool,
+    keep: c_bool,
     error: *mut *mut atls_error,
 ) -> atls_status {
     guard(error, || {
-        unsafe { borrow(client, "client") }?.client.cookies.enable(keep);
+        unsafe { borrow(client, "client") }?.client.cookies.enable(keep.get());
         Ok(())
     })
 }

@@ -4,6 +4,7 @@ use std::ffi::c_char;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use super::c_bool::c_bool;
 use super::error::atls_error;
 use super::guard::{guard, guard_free};
 use super::handle::{borrow, borrow_mut, destroy, put, require, text};
@@ -221,13 +222,13 @@ pub unsafe extern "C" fn atls_config_set_deadline(
 pub unsafe extern "C" fn atls_config_set_credit(
     config: *mut atls_config,
     initial: u64,
-    automatic: bool,
+    automatic: c_bool,
     error: *mut *mut atls_error,
 ) -> atls_status {
     guard(error, || {
         let config = unsafe { borrow_mut(config, "config") }?;
         config.credit = initial;
-        config.automatic_credit = automatic;
+        config.automatic_credit = automatic.get();
         Ok(())
     })
 }

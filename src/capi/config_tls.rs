@@ -4,6 +4,7 @@ use std::ffi::{c_char, c_void};
 use std::sync::Arc;
 
 use super::bytes::{atls_str, c_string};
+use super::c_bool::c_bool;
 use super::config::atls_config;
 use super::error::atls_error;
 use super::evidence::Kept;
@@ -47,14 +48,14 @@ pub unsafe extern "C" fn atls_config_add_root_pem(
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn atls_config_set_roots(
     config: *mut atls_config,
-    webpki: bool,
-    platform: bool,
+    webpki: c_bool,
+    platform: c_bool,
     error: *mut *mut atls_error,
 ) -> atls_status {
     guard(error, || {
         let roots = &mut unsafe { borrow_mut(config, "config") }?.change().trust.roots;
-        roots.webpki = Some(webpki);
-        roots.platform = platform;
+        roots.webpki = Some(webpki.get());
+        roots.platform = platform.get();
         Ok(())
     })
 }
@@ -86,15 +87,15 @@ pub unsafe extern "C" fn atls_config_set_client_certificate(
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn atls_config_set_certificate_check(
     config: *mut atls_config,
-    check: bool,
+    check: c_bool,
     error: *mut *mut atls_error,
 ) -> atls_status {
     guard(error, || {
         let config = unsafe { borrow_mut(config, "config") }?;
-        if !check && config.settings().policy.is_some() {
-            return Err(Error::new(Status::InvalidState, "a policy needs the certificate check"));
+        if !check.get() && config.settings().policy.is_some() {
+            return Err(Error::new(Status::InvalidState, "a policy needs the certificate check.get()"));
         }
-        config.change().trust.unchecked = !check;
+        config.change().trust.unchecked = !check.get();
         Ok(())
     })
 }

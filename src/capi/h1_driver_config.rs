@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use super::c_bool::c_bool;
 use super::error::atls_error;
 use super::guard::{guard, guard_free};
 use super::h1::conn::known_flags;
@@ -18,20 +19,20 @@ pub struct atls_h1_driver_config {
 }
 
 /// Bytes of a head; 65,536 by default.
-pub const ATLS_H1_DRIVER_LIMIT_HEAD_BYTES: u32 = 1;
+pub const ATLS_H1_DRIVER_LIMIT_HEAD_BYTES: u32 = 401;
 /// Most bytes of a body in one DATA event; 65,536 by default. The borders of chunks divide as well.
-pub const ATLS_H1_DRIVER_LIMIT_PIECE_BYTES: u32 = 2;
+pub const ATLS_H1_DRIVER_LIMIT_PIECE_BYTES: u32 = 402;
 /// Bytes of a body that comes, as it is on the wire and decoded; 104,857,600 by default.
-pub const ATLS_H1_DRIVER_LIMIT_BODY_BYTES: u32 = 3;
+pub const ATLS_H1_DRIVER_LIMIT_BODY_BYTES: u32 = 403;
 /// Header lines of a head, or trailers; 256 by default.
-pub const ATLS_H1_DRIVER_HEADERS: u32 = 4;
+pub const ATLS_H1_DRIVER_LIMIT_HEADERS: u32 = 404;
 
 /// A deadline that passes ends the connection, without a word to the peer. From when a head is due to its last byte: a server's from the end of the message before, a client's from its own end. None by default.
-pub const ATLS_H1_DRIVER_DEADLINE_HEAD: u32 = 1;
+pub const ATLS_H1_DRIVER_DEADLINE_HEAD: u32 = 501;
 /// From a head to the end of its body. None by default.
-pub const ATLS_H1_DRIVER_DEADLINE_BODY: u32 = 2;
+pub const ATLS_H1_DRIVER_DEADLINE_BODY: u32 = 502;
 /// Without a word from the peer of an adopted TCP socket until TCP asks whether it is there, as ATLS_SERVER_DEADLINE_PROBE. 15 seconds by default.
-pub const ATLS_H1_DRIVER_PROBE: u32 = 3;
+pub const ATLS_H1_DRIVER_DEADLINE_PROBE: u32 = 503;
 
 /// A configuration for a connection in `role` (ATLS_H1_CLIENT, ATLS_H1_SERVER). The caller's to free. Statuses: NULL_ARGUMENT, INVALID_ARGUMENT.
 #[unsafe(no_mangle)]
@@ -58,7 +59,7 @@ pub unsafe extern "C" fn atls_h1_driver_config_free(config: *mut atls_h1_driver_
     guard_free(|| unsafe { destroy(config) });
 }
 
-/// One of the limits ATLS_H1_DRIVER_LIMIT_HEAD_BYTES to ATLS_H1_DRIVER_HEADERS. Statuses: NULL_ARGUMENT, INVALID_ARGUMENT (unknown; 0 but for the body; others beyond 2^30).
+/// One of the limits ATLS_H1_DRIVER_LIMIT_*. Statuses: NULL_ARGUMENT, INVALID_ARGUMENT (unknown; 0 but for the body; others beyond 2^30).
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn atls_h1_driver_config_set_limit(
     config: *mut atls_h1_driver_config,
@@ -74,14 +75,14 @@ pub unsafe extern "C" fn atls_h1_driver_config_set_limit(
             ATLS_H1_DRIVER_LIMIT_HEAD_BYTES => parameters.head = size?,
             ATLS_H1_DRIVER_LIMIT_PIECE_BYTES => parameters.piece = size?,
             ATLS_H1_DRIVER_LIMIT_BODY_BYTES => parameters.body = value,
-            ATLS_H1_DRIVER_HEADERS => parameters.fields = size?,
+            ATLS_H1_DRIVER_LIMIT_HEADERS => parameters.fields = size?,
             other => return Err(invalid(format!("limit {other} is none that is known"))),
         }
         Ok(())
     })
 }
 
-/// One of the deadlines ATLS_H1_DRIVER_DEADLINE_HEAD to ATLS_H1_DRIVER_PROBE; 0 and UINT32_MAX are none. Statuses: NULL_ARGUMENT, INVALID_ARGUMENT.
+/// One of the deadlines ATLS_H1_DRIVER_DEADLINE_HEAD to ATLS_H1_DRIVER_DEADLINE_PROBE; 0 and UINT32_MAX are none. Statuses: NULL_ARGUMENT, INVALID_ARGUMENT.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn atls_h1_driver_config_set_deadline(
     config: *mut atls_h1_driver_config,
@@ -94,12 +95,12 @@ pub unsafe extern "C" fn atls_h1_driver_config_set_deadline(
         let place = match which {
             ATLS_H1_DRIVER_DEADLINE_HEAD => &mut parameters.head_within,
             ATLS_H1_DRIVER_DEADLINE_BODY => &mut parameters.body_within,
-            ATLS_H1_DRIVER_PROBE => &mut parameters.probe,
+            ATLS_H1_DRIVER_DEADLINE_PROBE => &mut parameters.probe,
             other => return Err(invalid(format!("deadline {other} is none that is known"))),
         };
         let some = milliseconds != 0 && milliseconds != u32::MAX;
         *place = match which {
-            ATLS_H1_DRIVER_PROBE => some.then(|| Duration::from_secs(u64::from(milliseconds).div_ceil(1000))),
+            ATLS_H1_DRIVER_DEADLINE_PROBE => some.then(|| Duration::from_secs(u64::from(milliseconds).div_ceil(1000))),
             _ => some.then(|| Duration::from_millis(milliseconds.into())),
         };
         Ok(())
@@ -111,11 +112,11 @@ pub unsafe extern "C" fn atls_h1_driver_config_set_deadline(
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn atls_h1_driver_config_set_keep_alive(
     config: *mut atls_h1_driver_config,
-    keep_alive: bool,
+    keep_alive: c_bool,
     error: *mut *mut atls_error,
 ) -> atls_status {
     guard(error, || {
-        unsafe { borrow_mut(config, "config") }?.parameters.keep_alive = keep_alive;
+        unsafe { borrow_mut(config, "config") }?.parameters.keep_alive = keep_alive.get();
         Ok(())
     })
 }
@@ -138,11 +139,11 @@ pub unsafe extern "C" fn atls_h1_driver_config_set_flags(
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn atls_h1_driver_config_set_decode(
     config: *mut atls_h1_driver_config,
-    decode: bool,
+    decode: c_bool,
     error: *mut *mut atls_error,
 ) -> atls_status {
     guard(error, || {
-        unsafe { borrow_mut(config, "config") }?.parameters.decode = decode;
+        unsafe { borrow_mut(config, "config") }?.parameters.decode = decode.get();
         Ok(())
     })
 }
@@ -152,12 +153,12 @@ pub unsafe extern "C" fn atls_h1_driver_config_set_decode(
 pub unsafe extern "C" fn atls_h1_driver_config_set_credit(
     config: *mut atls_h1_driver_config,
     initial: u64,
-    automatic: bool,
+    automatic: c_bool,
     error: *mut *mut atls_error,
 ) -> atls_status {
     guard(error, || {
         let parameters = &mut unsafe { borrow_mut(config, "config") }?.parameters;
-        (parameters.credit, parameters.automatic_credit) = (initial, automatic);
+        (parameters.credit, parameters.automatic_credit) = (initial, automatic.get());
         Ok(())
     })
 }

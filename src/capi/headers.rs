@@ -3,6 +3,7 @@
 use std::ffi::c_char;
 
 use super::bytes::{atls_buf, atls_str};
+use super::c_bool::c_bool;
 use super::error::atls_error;
 use super::guard::{guard, guard_free, guard_value};
 use super::handle::{borrow, borrow_mut, bytes, destroy, put, require, text};
@@ -23,13 +24,13 @@ pub struct atls_headers {
 /// NULL_ARGUMENT.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn atls_headers_new(
-    preserve_case: bool,
+    preserve_case: c_bool,
     headers: *mut *mut atls_headers,
     error: *mut *mut atls_error,
 ) -> atls_status {
     guard(error, || {
         require(headers, "headers")?;
-        let made = atls_headers { headers: Headers::new(preserve_case) };
+        let made = atls_headers { headers: Headers::new(preserve_case.get()) };
         unsafe { put(headers, Box::into_raw(Box::new(made)), "headers") }
     })
 }

@@ -17,6 +17,7 @@
 
 mod blocking_exchange;
 pub mod bytes;
+mod c_bool;
 pub mod client;
 pub mod config;
 pub mod config_route;

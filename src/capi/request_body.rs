@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use bytes::Bytes;
 
 use super::bytes::atls_buf;
+use super::c_bool::c_bool;
 use super::error::atls_error;
 use super::guard::guard;
 use super::handle::{borrow, borrow_mut, bytes, optional_text, text};
@@ -66,7 +67,7 @@ pub struct atls_body_source {
     /// Puts up to `cap` bytes into `buf` and returns how many; 0 at the end, less to end the exchange with CANCELED. Must not block for long.
     pub read: Option<unsafe extern "C" fn(user_data: *mut c_void, buf: *mut u8, cap: usize) -> i64>,
     /// Optional. Begins anew, for a redirect, a retry or an answer to a challenge; false where that cannot be.
-    pub rewind: Option<unsafe extern "C" fn(user_data: *mut c_void) -> bool>,
+    pub rewind: Option<unsafe extern "C" fn(user_data: *mut c_void) -> c_bool>,
     /// Optional. Runs once, when neither the request nor an exchange has a use for the source any more.
     pub drop: Option<unsafe extern "C" fn(user_data: *mut c_void)>,
     pub user_data: *mut c_void,
@@ -123,7 +124,8 @@ impl Source for HostSource {
 
     fn rewind(&self) -> bool {
         // SAFETY: as in `next`.
-        self.ask(|source| source.rewind.is_some_and(|rewind| unsafe { rewind(source.user_data) })).unwrap_or(false)
+        self.ask(|source| source.rewind.is_some_and(|rewind| unsafe { rewind(source.user_data) }.get()))
+            .unwrap_or(false)
     }
 }
 
@@ -191,12 +193,12 @@ pub unsafe extern "C" fn atls_request_set_body_stream(
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn atls_request_set_body_rewind(
     request: *mut atls_request,
-    may_rewind: bool,
+    may_rewind: c_bool,
     error: *mut *mut atls_error,
 ) -> atls_status {
     guard(error, || match &mut unsafe { borrow_mut(request, "request") }?.body {
         Body::Stream { may_rewind: place, .. } => {
-            *place = may_rewind;
+            *place = may_rewind.get();
             Ok(())
         }
         _ => Err(Error::new(Status::InvalidState, "the request's body is not a stream")),

@@ -3,6 +3,7 @@
 use std::ffi::c_char;
 use std::time::Duration;
 
+use super::c_bool::c_bool;
 use super::config::atls_config;
 use super::config_route::scheme;
 use super::error::atls_error;
@@ -150,11 +151,11 @@ pub unsafe extern "C" fn atls_request_set_redirects(
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn atls_request_set_decode(
     request: *mut atls_request,
-    decode: bool,
+    decode: c_bool,
     error: *mut *mut atls_error,
 ) -> atls_status {
     guard(error, || {
-        unsafe { borrow_mut(request, "request") }?.options_mut().decode = decode;
+        unsafe { borrow_mut(request, "request") }?.options_mut().decode = decode.get();
         Ok(())
     })
 }
@@ -206,11 +207,11 @@ pub unsafe extern "C" fn atls_request_set_head_limits(
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn atls_request_set_buffered(
     request: *mut atls_request,
-    buffered: bool,
+    buffered: c_bool,
     error: *mut *mut atls_error,
 ) -> atls_status {
     guard(error, || {
-        unsafe { borrow_mut(request, "request") }?.options_mut().buffered = buffered;
+        unsafe { borrow_mut(request, "request") }?.options_mut().buffered = buffered.get();
         Ok(())
     })
 }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use super::c_bool::c_bool;
 use super::error::atls_error;
 use super::event::atls_sink;
 use super::guard::{guard, guard_free, guard_value, watch_forks};
@@ -76,7 +77,7 @@ pub unsafe extern "C" fn atls_server_listen(
     server: *const atls_server,
     address: *const c_char,
     port: u16,
-    reuse_port: bool,
+    reuse_port: c_bool,
     bound: *mut u16,
     error: *mut *mut atls_error,
 ) -> atls_status {
@@ -87,7 +88,7 @@ pub unsafe extern "C" fn atls_server_listen(
         if address.is_some_and(|name| !is_address(name)) {
             check_may_block()?;
         }
-        let listeners = bind(address, port, reuse_port, this.server.settings.limits.backlog)?;
+        let listeners = bind(address, port, reuse_port.get(), this.server.settings.limits.backlog)?;
         if let Some(first) = listeners.first().filter(|_| !bound.is_null()) {
             unsafe { put(bound, first.port()?, "bound") }?;
         }

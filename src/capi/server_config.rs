@@ -3,6 +3,7 @@
 use std::ffi::c_char;
 use std::time::Duration;
 
+use super::c_bool::c_bool;
 use super::error::atls_error;
 use super::guard::{guard, guard_free};
 use super::h1::conn::known_flags;
@@ -92,7 +93,9 @@ pub unsafe extern "C" fn atls_server_config_set_limit(
             ATLS_SERVER_LIMIT_HEADERS => limits.fields = count,
             ATLS_SERVER_LIMIT_PIECE_BYTES => limits.piece = count,
             ATLS_SERVER_LIMIT_BACKLOG => limits.backlog = i32::try_from(value).map_err(|_| wrong())?,
-            ATLS_SERVER_LIMIT_QUOTES_PER_SECOND => settings.quotes_per_second = u32::try_from(value).map_err(|_| wrong())?,
+            ATLS_SERVER_LIMIT_QUOTES_PER_SECOND => {
+                settings.quotes_per_second = u32::try_from(value).map_err(|_| wrong())?
+            }
             _ => return Err(wrong()),
         }
         Ok(())
@@ -135,11 +138,11 @@ pub unsafe extern "C" fn atls_server_config_set_deadline(
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn atls_server_config_set_keep_alive(
     config: *mut atls_server_config,
-    keep_alive: bool,
+    keep_alive: c_bool,
     error: *mut *mut atls_error,
 ) -> atls_status {
     guard(error, || {
-        unsafe { borrow_mut(config, "config") }?.settings.limits.keep_alive = keep_alive;
+        unsafe { borrow_mut(config, "config") }?.settings.limits.keep_alive = keep_alive.get();
         Ok(())
     })
 }
@@ -163,11 +166,11 @@ pub unsafe extern "C" fn atls_server_config_set_flags(
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn atls_server_config_set_tell_handshakes(
     config: *mut atls_server_config,
-    told: bool,
+    told: c_bool,
     error: *mut *mut atls_error,
 ) -> atls_status {
     guard(error, || {
-        unsafe { borrow_mut(config, "config") }?.settings.tells_handshakes = told;
+        unsafe { borrow_mut(config, "config") }?.settings.tells_handshakes = told.get();
         Ok(())
     })
 }
@@ -178,11 +181,11 @@ pub unsafe extern "C" fn atls_server_config_set_tell_handshakes(
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn atls_server_config_set_decode(
     config: *mut atls_server_config,
-    decode: bool,
+    decode: c_bool,
     error: *mut *mut atls_error,
 ) -> atls_status {
     guard(error, || {
-        unsafe { borrow_mut(config, "config") }?.settings.decode = decode;
+        unsafe { borrow_mut(config, "config") }?.settings.decode = decode.get();
         Ok(())
     })
 }
@@ -193,11 +196,11 @@ pub unsafe extern "C" fn atls_server_config_set_decode(
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn atls_server_config_set_forwarded(
     config: *mut atls_server_config,
-    believed: bool,
+    believed: c_bool,
     error: *mut *mut atls_error,
 ) -> atls_status {
     guard(error, || {
-        unsafe { borrow_mut(config, "config") }?.settings.forwarded.enabled = believed;
+        unsafe { borrow_mut(config, "config") }?.settings.forwarded.enabled = believed.get();
         Ok(())
     })
 }
@@ -224,12 +227,12 @@ pub unsafe extern "C" fn atls_server_config_add_proxy(
 pub unsafe extern "C" fn atls_server_config_set_credit(
     config: *mut atls_server_config,
     initial: u64,
-    automatic: bool,
+    automatic: c_bool,
     error: *mut *mut atls_error,
 ) -> atls_status {
     guard(error, || {
         let settings = &mut unsafe { borrow_mut(config, "config") }?.settings;
-        (settings.credit, settings.automatic_credit) = (initial, automatic);
+        (settings.credit, settings.automatic_credit) = (initial, automatic.get());
         Ok(())
     })
 }

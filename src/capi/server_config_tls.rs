@@ -2,6 +2,7 @@
 
 use std::ffi::c_char;
 
+use super::c_bool::c_bool;
 use super::error::atls_error;
 use super::guard::guard;
 use super::handle::{borrow_mut, text};
@@ -58,13 +59,13 @@ pub unsafe extern "C" fn atls_server_config_add_certificate(
 pub unsafe extern "C" fn atls_server_config_set_client_roots(
     config: *mut atls_server_config,
     roots_pem: *const c_char,
-    required: bool,
+    required: c_bool,
     error: *mut *mut atls_error,
 ) -> atls_status {
     guard(error, || {
         let roots_pem = unsafe { text(roots_pem, "roots_pem") }?.to_owned();
         change(unsafe { borrow_mut(config, "config") }?, |serves| {
-            serves.clients = Some(Clients { roots_pem, required })
+            serves.clients = Some(Clients { roots_pem, required: required.get() })
         })
     })
 }

@@ -3,6 +3,7 @@
 use std::ffi::c_char;
 use std::time::Duration;
 
+use super::c_bool::c_bool;
 use super::error::atls_error;
 use super::event::atls_sink;
 use super::guard::{guard, guard_free};
@@ -81,11 +82,11 @@ pub unsafe extern "C" fn atls_tunnel_config_set_target(
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn atls_tunnel_config_set_private(
     config: *mut atls_tunnel_config,
-    allowed: bool,
+    allowed: c_bool,
     error: *mut *mut atls_error,
 ) -> atls_status {
     guard(error, || {
-        unsafe { borrow_mut(config, "config") }?.rules.private = allowed;
+        unsafe { borrow_mut(config, "config") }?.rules.private = allowed.get();
         Ok(())
     })
 }

@@ -308,7 +308,7 @@ static void faults(void)
     atls_h1_driver_config *usual = config(ATLS_H1_SERVER);
     EXPECT(ATLS_INVALID_ARGUMENT, "no socket", atls_h1_driver_adopt(runtime, usual, null, &sink, &none, &error));
     EXPECT(ATLS_INVALID_ARGUMENT, "role 2", atls_h1_driver_config_new(2, &usual, &error));
-    EXPECT(ATLS_INVALID_ARGUMENT, "limit 2 cannot be 0", atls_h1_driver_config_set_limit(usual, ATLS_H1_DRIVER_LIMIT_PIECE_BYTES, 0, &error));
+    EXPECT(ATLS_INVALID_ARGUMENT, "limit 402 cannot be 0", atls_h1_driver_config_set_limit(usual, ATLS_H1_DRIVER_LIMIT_PIECE_BYTES, 0, &error));
     EXPECT(ATLS_INVALID_ARGUMENT, "deadline 4", atls_h1_driver_config_set_deadline(usual, 4, 0, &error));
     EXPECT(ATLS_INVALID_ARGUMENT, "flags", atls_h1_driver_config_set_flags(usual, 1 << 30, &error));
     atls_h1_driver_config_free(usual);

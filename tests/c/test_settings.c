@@ -9,14 +9,14 @@ int main(void)
         ATLS_SERVER_LIMIT_BODY_BYTES, ATLS_SERVER_LIMIT_QUOTES_PER_SECOND, ATLS_SERVER_LIMIT_PIECE_BYTES, ATLS_SERVER_LIMIT_BACKLOG};
     static const uint32_t server_deadlines[] = {ATLS_SERVER_DEADLINE_HANDSHAKE, ATLS_SERVER_DEADLINE_HEAD, ATLS_SERVER_DEADLINE_IDLE, ATLS_SERVER_DEADLINE_BODY,
         ATLS_SERVER_DEADLINE_SEND, ATLS_SERVER_DEADLINE_PROBE};
-    static const uint32_t driver_limits[] = {ATLS_H1_DRIVER_LIMIT_HEAD_BYTES, ATLS_H1_DRIVER_LIMIT_PIECE_BYTES, ATLS_H1_DRIVER_LIMIT_BODY_BYTES};
-    static const uint32_t driver_deadlines[] = {ATLS_H1_DRIVER_DEADLINE_HEAD, ATLS_H1_DRIVER_DEADLINE_BODY};
+    static const uint32_t driver_limits[] = {ATLS_H1_DRIVER_LIMIT_HEAD_BYTES, ATLS_H1_DRIVER_LIMIT_PIECE_BYTES, ATLS_H1_DRIVER_LIMIT_BODY_BYTES, ATLS_H1_DRIVER_LIMIT_HEADERS};
+    static const uint32_t driver_deadlines[] = {ATLS_H1_DRIVER_DEADLINE_HEAD, ATLS_H1_DRIVER_DEADLINE_BODY, ATLS_H1_DRIVER_DEADLINE_PROBE};
     static const uint32_t request_deadlines[] = {ATLS_DEADLINE_HEAD, ATLS_DEADLINE_QUEUE, ATLS_DEADLINE_CONNECT, ATLS_DEADLINE_FIRST_BYTE, ATLS_DEADLINE_IDLE, ATLS_DEADLINE_TOTAL};
     static const uint32_t tunnel_deadlines[] = {ATLS_TUNNEL_DEADLINE_CONNECT, ATLS_TUNNEL_DEADLINE_IDLE, ATLS_TUNNEL_DEADLINE_TOTAL};
     static const struct {
         const uint32_t *all;
         size_t count;
-    } families[] = {{server_limits, 8}, {server_deadlines, 6}, {driver_limits, 3}, {driver_deadlines, 2}, {request_deadlines, 6}, {tunnel_deadlines, 3}};
+    } families[] = {{server_limits, 8}, {server_deadlines, 6}, {driver_limits, 4}, {driver_deadlines, 3}, {request_deadlines, 6}, {tunnel_deadlines, 3}};
     atls_server_config *server = NULL;
     atls_h1_driver_config *driver = NULL;
     atls_request *request = NULL;

@@ -133,7 +133,7 @@ fn no_policy_without_the_check_of_the_certificate() {
     let mut said = None;
     let unchecked = |config| {
         // Beside a policy that is set already.
-        said = Some(unsafe { atls_config_set_certificate_check(config, false, null_mut()) });
+        said = Some(unsafe { atls_config_set_certificate_check(config, false.into(), null_mut()) });
     };
     drop(world.connect_with(&world.policy, unchecked));
     assert_eq!(said, Some(104));
@@ -145,7 +145,7 @@ fn no_policy_without_the_check_of_the_certificate() {
         assert_eq!(atls_config_new(c"localhost".as_ptr(), world.server.port(), &mut config, &mut error), 0);
         assert_eq!(atls_config_set_verifier(config, world.verifier, &mut error), 0);
         add_root(config, &world.tee.web_ca_pem);
-        assert_eq!(atls_config_set_certificate_check(config, false, &mut error), 0);
+        assert_eq!(atls_config_set_certificate_check(config, false.into(), &mut error), 0);
         assert_eq!(atls_config_set_policy(config, policy, &mut error), 0);
         assert_eq!(atls_stream_open(config, &mut stream, &mut error), 104);
         assert!(text(atls_error_message(error)).contains("certificates are not checked"));

@@ -1,5 +1,7 @@
 //! `atls_h1_conn`: a connection, what it receives and in which state it is.
 
+use std::ptr::NonNull;
+
 use super::super::bytes::atls_str;
 use super::super::error::atls_error;
 use super::super::guard::{guard, guard_free, guard_value};
@@ -16,11 +18,19 @@ use crate::h1::{Connection, Rules, State, flags};
 /// thus answer while it holds the request's event.
 pub struct atls_h1_conn {
     conn: Connection,
-    event: atls_h1_event,
+    /// In a place of its own, of which the host has the address: a borrow of the connection by a later call does not touch it.
+    event: NonNull<atls_h1_event>,
     headers: Vec<atls_h1_header>,
     touched: bool,
     /// A call is inside, or did not come out of a panic.
     busy: bool,
+}
+
+impl Drop for atls_h1_conn {
+    fn drop(&mut self) {
+        // SAFETY: a box, made by `new`.
+        drop(unsafe { Box::from_raw(self.event.as_ptr()) });
+    }
 }
 
 impl atls_h1_conn {
@@ -60,7 +70,7 @@ pub unsafe extern "C" fn atls_h1_conn_new(
         let rules = Rules { flags: known_flags(flags)?, ..Rules::default() };
         let made = atls_h1_conn {
             conn: Connection::new(role, rules),
-            event: atls_h1_event::empty(),
+            event: NonNull::from(Box::leak(Box::new(atls_h1_event::empty()))),
             headers: Vec::new(),
             touched: false,
             busy: false,
@@ -201,10 +211,12 @@ pub unsafe extern "C" fn atls_h1_conn_next_event(
         require(event, "event")?;
         let this = unsafe { borrow_mut(conn, "conn") }?;
         this.claim()?;
-        let next = this.conn.next_event().map(|next| this.event.show(&next, &mut this.headers));
+        // SAFETY: made by `new`, freed by `drop`; nobody else writes to it.
+        let place = unsafe { this.event.as_mut() };
+        let next = this.conn.next_event().map(|next| place.show(&next, &mut this.headers));
         this.busy = false;
         next.map_err(refused)?;
-        unsafe { put(event, &raw const this.event, "event") }
+        unsafe { put(event, this.event.as_ptr().cast_const(), "event") }
     })
 }
 
@@ -238,7 +250,8 @@ pub unsafe extern "C" fn atls_h1_conn_shrink(
         let this = unsafe { borrow_mut(conn, "conn") }?;
         this.claim()?;
         this.conn.rest(keep);
-        this.event = atls_h1_event::empty();
+        // SAFETY: as in `next_event`.
+        unsafe { *this.event.as_ptr() = atls_h1_event::empty() };
         this.headers = Vec::new();
         this.busy = false;
         Ok(())

@@ -47,7 +47,7 @@ pub fn plain(tee: &SimTee) -> (Served, u16) {
         let sink = atls_sink { queue, token: 0, call: Some(ignore), user_data: null_mut(), drop: None };
         assert_eq!(atls_server_new(runtime, config, &sink, &mut server, null_mut()), 0);
         atls_server_config_free(config);
-        assert_eq!(atls_server_listen(server, c"127.0.0.1".as_ptr(), 0, false, &mut port, null_mut()), 0);
+        assert_eq!(atls_server_listen(server, c"127.0.0.1".as_ptr(), 0, false.into(), &mut port, null_mut()), 0);
     }
     (Served { runtime, queue, server }, port)
 }
