@@ -794,6 +794,11 @@
 #define ATLS_H1_DRIVER_DEADLINE_PROBE 503
 
 /*
+ The addresses of one name, for as long as `resolve` of an atls_resolver runs, and on its thread.
+ */
+typedef struct atls_addresses atls_addresses;
+
+/*
  Immutable bytes, reference-counted and safe to share between threads. Buffers of DATA events are views of what the network
  layer received: keeping one costs no copy, and keeps the memory.
  */
@@ -1027,6 +1032,22 @@ typedef struct atls_event {
  `line` is valid during the call only. Runs on any thread, several at once; must not call `atls_*`.
  */
 typedef void (*atls_key_log_fn)(void *user_data, struct atls_str line);
+
+/*
+ What looks names up. Its functions run on helper threads of the library, several at a time.
+ */
+typedef struct atls_resolver {
+    /*
+     Adds the addresses of `host` to `addresses` (atls_addresses_add), in the order in which to try them, and returns 0; another number, or none added,
+     ends the attempt with DNS. May wait; a deadline that passes meanwhile is kept, and what comes then is thrown away.
+     */
+    int32_t (*resolve)(void *user_data, const char *host, struct atls_addresses *addresses);
+    /*
+     Optional. Runs once, when nothing has a use for the resolver any more.
+     */
+    void (*drop)(void *user_data);
+    void *user_data;
+} atls_resolver;
 
 /*
  Where the events of one operation go. Copied when the operation starts; its layout never changes.
@@ -2115,8 +2136,8 @@ atls_status atls_config_set_bind(struct atls_config *config,
 atls_status atls_config_set_family(struct atls_config *config, uint32_t family, struct atls_error **error);
 
 /*
- Where a connection would go to `host` and `port`, it goes to `other_host` and `other_port` instead; TLS and HTTP still name the former. Adds
- up; the first that fits counts. Statuses: NULL_ARGUMENT, INVALID_UTF8, INVALID_ARGUMENT (an empty name, a port of 0).
+ Where a connection would go to `host` and `port`, it goes to `other_host` and `other_port` instead; TLS and HTTP still name the former. Names are
+ compared as in atls_client_set_policy. Adds up; the first that fits counts. Statuses: NULL_ARGUMENT, INVALID_UTF8, INVALID_ARGUMENT (an empty name or none, a port of 0).
  */
 atls_status atls_config_map_host(struct atls_config *config,
                                  const char *host,
@@ -2124,6 +2145,23 @@ atls_status atls_config_map_host(struct atls_config *config,
                                  const char *other_host,
                                  uint16_t other_port,
                                  struct atls_error **error);
+
+/*
+ Adds an address in text form, such as "192.0.2.1" or "2001:db8::1"; the port is that of the connection. Statuses: NULL_ARGUMENT, INVALID_UTF8,
+ INVALID_ARGUMENT.
+ */
+atls_status atls_addresses_add(struct atls_addresses *addresses,
+                               const char *address,
+                               struct atls_error **error);
+
+/*
+ Names are looked up by `resolver`, which is copied, and not by the system: those of servers, proxies, tunnels and collateral services that the
+ configuration leads to; not addresses, which are themselves. Connections that are made with another resolver are not shared. NULL takes it away.
+ Statuses: NULL_ARGUMENT (`config`, `resolver->resolve`); then `drop` does not run.
+ */
+atls_status atls_config_set_resolver(struct atls_config *config,
+                                     const struct atls_resolver *resolver,
+                                     struct atls_error **error);
 
 /*
  Connects, and attests as the configuration's policy says, on the runtime. Events: CONNECTED; then DATA as credit allows, END when

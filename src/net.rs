@@ -2,9 +2,11 @@
 
 mod socket;
 
+use std::fmt;
 #[cfg(not(target_os = "linux"))]
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, ToSocketAddrs};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use futures_util::StreamExt;
@@ -24,8 +26,33 @@ const ATTEMPT_DELAY: Duration = Duration::from_millis(250);
 pub struct Dial {
     pub from: Option<From>,
     pub family: Family,
-    /// Names that are not looked up: where the first two match, the second two are dialled.
+    /// Names that are not looked up: where the first two match, the second two are dialled. The first of them are in normal form.
     pub instead: Vec<((String, u16), (String, u16))>,
+    /// Asked in place of the system's.
+    pub resolver: Option<Resolver>,
+}
+
+/// Where the addresses of a name come from. Runs on a helper thread, and may wait.
+pub trait Resolve: Send + Sync {
+    fn resolve(&self, host: &str) -> Result<Vec<IpAddr>>;
+}
+
+#[derive(Clone)]
+pub struct Resolver(pub Arc<dyn Resolve>);
+
+/// By identity.
+impl PartialEq for Resolver {
+    fn eq(&self, other: &Resolver) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
+    }
+}
+
+impl Eq for Resolver {}
+
+impl fmt::Debug for Resolver {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Resolver")
+    }
 }
 
 /// Where connections leave from.
@@ -118,10 +145,11 @@ async fn open(address: SocketAddr, from: Option<&From>) -> Result<TcpStream> {
 
 /// Addresses in the order to try them: families alternate, beginning with the resolver's first choice. Never none.
 pub async fn resolve(host: &str, port: u16, how: &Dial) -> Result<Vec<SocketAddr>> {
-    let instead = how.instead.iter().find(|((name, number), _)| name.eq_ignore_ascii_case(host) && *number == port);
+    let plain = host.trim_end_matches('.');
+    let instead = how.instead.iter().find(|((name, number), _)| name.eq_ignore_ascii_case(plain) && *number == port);
     let (host, port) = instead.map_or((host, port), |(_, (name, number))| (name.as_str(), *number));
     let begun = Instant::now();
-    let found = look_up(host, port).await;
+    let found = look_up(host, port, how.resolver.as_ref()).await;
     log::emit(log::DEBUG, || {
         let said = match &found {
             Ok(found) => found.iter().map(|address| address.ip().to_string()).collect::<Vec<_>>().join(", "),
@@ -149,10 +177,15 @@ pub async fn resolve(host: &str, port: u16, how: &Dial) -> Result<Vec<SocketAddr
     }
 }
 
-async fn look_up(host: &str, port: u16) -> Result<Vec<SocketAddr>> {
+async fn look_up(host: &str, port: u16, resolver: Option<&Resolver>) -> Result<Vec<SocketAddr>> {
     let literal = host.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')).unwrap_or(host);
     if let Ok(address) = literal.parse::<IpAddr>() {
         return Ok(vec![SocketAddr::new(address, port)]);
+    }
+    if let Some(Resolver(resolver)) = resolver.cloned() {
+        let name = host.to_owned();
+        let found = offload(move || resolver.resolve(&name)).await.map_err(|error| error.phase(Phase::Dns))?;
+        return Ok(found?.into_iter().map(|address| SocketAddr::new(address, port)).collect());
     }
     if host.eq_ignore_ascii_case("localhost") {
         // Loopback whatever a resolver says (RFC 6761 section 6.3), and without the thread that asking one takes.

@@ -11,6 +11,7 @@ use super::status::atls_status;
 use crate::connect::auth::Scheme;
 use crate::connect::{Login, Proxy, TunnelUrl};
 use crate::error::{Error, Result, Status};
+use crate::http::location::normal_host;
 use crate::net::{Family, From};
 
 /// User and password are sent unasked (RFC 7617).
@@ -128,8 +129,8 @@ pub unsafe extern "C" fn atls_config_set_family(
     })
 }
 
-/// Where a connection would go to `host` and `port`, it goes to `other_host` and `other_port` instead; TLS and HTTP still name the former. Adds
-/// up; the first that fits counts. Statuses: NULL_ARGUMENT, INVALID_UTF8, INVALID_ARGUMENT (an empty name, a port of 0).
+/// Where a connection would go to `host` and `port`, it goes to `other_host` and `other_port` instead; TLS and HTTP still name the former. Names are
+/// compared as in atls_client_set_policy. Adds up; the first that fits counts. Statuses: NULL_ARGUMENT, INVALID_UTF8, INVALID_ARGUMENT (an empty name or none, a port of 0).
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn atls_config_map_host(
     config: *mut atls_config,
@@ -144,7 +145,9 @@ pub unsafe extern "C" fn atls_config_map_host(
         if host.is_empty() || other.is_empty() || port == 0 || other_port == 0 {
             return Err(Error::new(Status::InvalidArgument, "an empty name, or a port of 0"));
         }
-        let pair = ((host.to_owned(), port), (other.to_owned(), other_port));
+        let unusable = || Error::new(Status::InvalidArgument, format!("host \"{}\" is not one", host.escape_debug()));
+        let (host, _) = normal_host(host).ok_or_else(unusable)?;
+        let pair = ((host, port), (other.to_owned(), other_port));
         unsafe { borrow_mut(config, "config") }?.change().dial.instead.push(pair);
         Ok(())
     })

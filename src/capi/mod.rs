@@ -48,6 +48,7 @@ mod registry;
 pub mod request;
 pub mod request_body;
 pub mod request_options;
+pub mod resolver;
 pub mod runtime;
 pub mod server;
 pub mod server_config;

@@ -109,11 +109,10 @@ fn open(shared: &Shared) {
 async fn tell(news: News, shared: &Shared, outlet: &Outlet) {
     match news {
         News::Connected => {
-            let first = shared.outgoing.as_ref().is_some_and(|outgoing| !outgoing.is_open());
-            if first {
-                outlet.post(Event::Connected).await;
-                open(shared);
-            }
+            let Some(outgoing) = shared.outgoing.as_ref().filter(|outgoing| !outgoing.is_open()) else { return };
+            outgoing.open();
+            outlet.post(Event::Connected).await;
+            outgoing.announce_open();
         }
         News::Informational(head) => outlet.post(Event::Informational(head)).await,
         News::Rewind => outlet.post(Event::Rewind).await,

@@ -126,6 +126,17 @@ fn shown(url: &Url) -> String {
     url.to_string()
 }
 
+/// A name or an address, with brackets or without, in the form in which hosts are compared; and whether it is an address.
+pub fn normal_host(host: &str) -> Option<(String, bool)> {
+    let bare = host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host);
+    if let Ok(address) = bare.parse::<std::net::IpAddr>() {
+        return Some((address.to_string(), true));
+    }
+    let Ok(Host::Domain(name)) = Host::parse(host) else { return None };
+    let name = name.trim_end_matches('.');
+    (!name.is_empty() && !name.contains('*')).then(|| (name.to_owned(), false))
+}
+
 /// Which hosts a policy covers.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum HostPattern {
@@ -142,15 +153,8 @@ impl HostPattern {
             None => (text, false),
         };
         let bad = || Error::new(Status::InvalidArgument, format!("host pattern \"{}\"", text.escape_debug()));
-        let bare = name.strip_prefix('[').and_then(|name| name.strip_suffix(']')).unwrap_or(name);
-        if let Ok(address) = bare.parse::<std::net::IpAddr>() {
-            return if below { Err(bad()) } else { Ok(HostPattern::Exact(address.to_string())) };
-        }
-        let normal = match Host::parse(name) {
-            Ok(Host::Domain(name)) => name.trim_end_matches('.').to_owned(),
-            _ => return Err(bad()),
-        };
-        if normal.is_empty() || normal.contains('*') {
+        let Some((normal, is_address)) = normal_host(name) else { return Err(bad()) };
+        if below && is_address {
             return Err(bad());
         }
         Ok(if below { HostPattern::Below(normal) } else { HostPattern::Exact(normal) })

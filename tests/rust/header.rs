@@ -3,7 +3,7 @@
 use std::path::Path;
 
 /// The order of the header's chapters.
-const SOURCES: [&str; 46] = [
+const SOURCES: [&str; 47] = [
     "status.rs",
     "bytes.rs",
     "error.rs",
@@ -20,6 +20,7 @@ const SOURCES: [&str; 46] = [
     "config.rs",
     "config_tls.rs",
     "config_route.rs",
+    "resolver.rs",
     "stream.rs",
     "http.rs",
     "request.rs",
