@@ -1,13 +1,15 @@
 //! The exchanges of attestation: a POST and its answer on the TLS stream that the caller will get afterwards.
 
-use std::time::Duration;
+use std::time::{Duration, UNIX_EPOCH};
 
 use http_body_util::{BodyExt, Full, LengthLimitError, Limited};
 use hyper::body::Bytes;
 use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncWrite};
 
-use crate::error::{Detail, Error, Phase, Result, Status, chain};
+use crate::clock;
+use crate::error::{Error, Phase, Result, Status, chain};
+use crate::evidence::check_framing;
 
 /// Heads beyond this are refused; 1xx responses each count on their own.
 const MAX_HEAD: usize = 64 << 10;
@@ -66,7 +68,7 @@ where
     let request = request(question)?;
     let answer = async move {
         let response = sender.send_request(request).await.map_err(broken)?;
-        let (status, framed) = (response.status().as_u16(), check_framing(&response));
+        let (status, framed) = (response.status().as_u16(), check_framing(response.headers()));
         let again = if status == 503 { retry_after(response.headers()) } else { None };
         let limited = Limited::new(response.into_body(), max_bytes);
         let body = limited.collect().await.map_err(|error| match error.downcast::<hyper::Error>() {
@@ -102,31 +104,18 @@ where
     Ok((parts.io.into_inner(), found))
 }
 
-/// One framing, so that no two readers on the way could have read two answers (RFC 9112 section 6.3).
-fn check_framing<B>(response: &http::Response<B>) -> Result<()> {
-    use http::header::{CONTENT_LENGTH, TRANSFER_ENCODING};
-    let lines = |name| response.headers().get_all(name).iter().map(|value| value.as_bytes());
-    let (lengths, codings) = (lines(CONTENT_LENGTH).count(), lines(TRANSFER_ENCODING).count());
-    let detail = match (lengths, codings) {
-        // Ended by the end of the connection, which TLS tells from a cut: nothing can follow it.
-        (1, 0) | (0, 0) => return Ok(()),
-        (0, 1) if lines(TRANSFER_ENCODING).all(|value| value.eq_ignore_ascii_case(b"chunked")) => return Ok(()),
-        (0, _) => Detail::BadTransferEncoding,
-        (_, 0) => Detail::UnequalContentLength,
-        _ => Detail::BothLengths,
-    };
-    let message =
-        format!("the answer has {lengths} Content-Length and {codings} Transfer-Encoding, and may have one of them");
-    Err(evidence(message).detail(detail))
-}
-
 /// What a server that is busy says about when to ask again on this connection (RFC 9110 section 10.2.3), if it keeps it.
 fn retry_after(headers: &http::HeaderMap) -> Option<Duration> {
     let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
     if text("connection").is_some_and(|value| value.to_ascii_lowercase().contains("close")) {
         return None;
     }
-    text("retry-after")?.trim().parse().ok().map(Duration::from_secs)
+    let text = text("retry-after")?.trim();
+    let until = || {
+        let date = httpdate::parse_http_date(text).ok()?.duration_since(UNIX_EPOCH).ok()?;
+        Some(date.saturating_sub(Duration::from_secs(clock::now().ok()?)))
+    };
+    text.parse().ok().map(Duration::from_secs).or_else(until)
 }
 
 /// Byte for byte the request of attested-tls spec 1.3.

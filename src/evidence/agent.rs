@@ -8,6 +8,7 @@ use hyper::body::Bytes;
 use hyper_util::rt::TokioIo;
 use serde_json::{Value, json};
 
+use super::check_framing;
 use crate::attest::hash::hex;
 use crate::error::{Error, Phase, Result, Status, chain};
 use crate::net::Socket;
@@ -77,6 +78,7 @@ impl Agent {
         let answer = async move {
             let response = sender.send_request(request).await.map_err(broken)?;
             let status = response.status().as_u16();
+            check_framing(response.headers()).map_err(|error| error.context(format!("guest agent: {path}")))?;
             let body = Limited::new(response.into_body(), MAX_ANSWER).collect().await;
             Ok((status, body.map_err(|error| failed(format!("{path}: {error}")))?.to_bytes()))
         };

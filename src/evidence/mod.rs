@@ -2,6 +2,7 @@
 //! session (attested-tls spec 12.5). May talk to the guest agent; knows nothing of TLS or HTTP servers.
 
 mod agent;
+mod framing;
 mod tsm;
 
 use std::fmt;
@@ -14,6 +15,7 @@ use tokio::sync::Mutex;
 use tokio::time::Instant;
 
 pub use agent::Agent;
+pub use framing::check_framing;
 pub use tsm::Tsm;
 
 use crate::attest::dstack::event_log::{EventLog, RUNTIME_EVENT, TLS_CERTIFICATE, digest_v1, preimage_v2};

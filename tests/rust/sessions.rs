@@ -284,6 +284,9 @@ fn a_busy_server_is_asked_again_on_the_same_session() {
     let world = busy("Retry-After: 0\r\n", 3);
     echo(&world.connect().unwrap(), b"in the end");
     assert_eq!(connections(&world), 1);
+    // A date, which has passed, is now.
+    let world = busy("Retry-After: Sun, 06 Nov 1994 08:49:37 GMT\r\n", 1);
+    echo(&world.connect().unwrap(), b"in the end");
     let world = busy("Retry-After: 1\r\n", 1);
     echo(&world.connect_with(&by_exporter(&world), |_| ()).unwrap(), b"in the end");
     assert_eq!(connections(&world), 1);
@@ -334,4 +337,22 @@ fn one_deadline_covers_all_of_a_connection() {
     assert_eq!(world.connect_with(&world.policy, |_| ()).err().expect("another certificate").name, "BINDING_MISMATCH");
     let late = refusal(&world);
     assert_eq!((&*late.name, late.detail), ("TIMED_OUT", ATLS_DETAIL_CONNECT_TIMEOUT), "{late:?}");
+}
+
+unsafe extern "C" fn no_key(_: *mut std::ffi::c_void, _: atls::capi::bytes::atls_str) {
+    std::process::abort();
+}
+
+#[test]
+fn no_policy_beside_a_key_log_without_the_words_for_it() {
+    let world = World::honest();
+    let logging = |config| {
+        let set = atls::capi::config_tls::atls_config_set_key_log;
+        let (nothing, none) = (std::ptr::null(), null_mut());
+        assert_eq!(unsafe { set(config, Some(no_key), none, None, nothing, null_mut()) }, 0);
+    };
+    let refusal = world.connect_with(&world.policy, logging).err().expect("secrets may leave");
+    assert_eq!(refusal.name, "INVALID_STATE");
+    assert!(refusal.message.contains("secrets may leave"), "{refusal:?}");
+    assert_eq!(world.server.connections.load(std::sync::atomic::Ordering::SeqCst), 0);
 }
