@@ -13,6 +13,16 @@ static int with_certificate, told;
 static atls_status told_status;
 static char told_phase[20], told_peer[60];
 
+static atls_server_request *late;
+static int late_closed;
+
+static void on_late(void *user_data, const atls_event *event)
+{
+    (void)user_data;
+    if (event->kind == ATLS_EVENT_CLOSED)
+        __atomic_store_n(&late_closed, 1 + (event->status != ATLS_OK), __ATOMIC_SEQ_CST);
+}
+
 static void on_server(void *user_data, const atls_event *event)
 {
     (void)user_data;
@@ -24,6 +34,12 @@ static void on_server(void *user_data, const atls_event *event)
     }
     if (event->kind != ATLS_EVENT_REQUEST)
         return;
+    if (strcmp(atls_server_request_target(event->source).ptr, "/late") == 0) {
+        atls_sink sink = {.queue = queue, .call = on_late};
+        OK(atls_server_request_start(event->source, runtime, &sink, &error));
+        __atomic_store_n(&late, atls_server_request_ref(event->source), __ATOMIC_SEQ_CST);
+        return;
+    }
     atls_buf *leaf = atls_server_request_certificate(event->source);
     with_certificate += leaf != NULL;
     atls_buf_free(leaf);
@@ -97,6 +113,36 @@ static uint64_t shown(const char *name, const struct pair *identity)
     return hash;
 }
 
+/* A client that has ended its own direction, as TLS has it, still gets its answer. */
+static void a_late_answer(void)
+{
+    const char *head = "GET /late HTTP/1.1\r\nHost: x\r\n\r\n";
+    uint8_t text[1000] = {0};
+    size_t n, got = 0;
+    atls_stream *stream = NULL;
+    atls_config *config = sim_config(port, NULL);
+    OK(atls_stream_open(config, &stream, &error));
+    OK(atls_stream_write_all(stream, (const uint8_t *)head, strlen(head), 0, &error));
+    for (int i = 0; i < 10000 && !__atomic_load_n(&late, __ATOMIC_SEQ_CST); i++)
+        usleep(1000);
+    CHECK(late);
+    OK(atls_stream_close_write(stream, &error));
+    usleep(100000);
+    CHECK(__atomic_load_n(&late_closed, __ATOMIC_SEQ_CST) == 0);
+    OK(atls_server_request_respond(late, 200, NULL, (const uint8_t *)"late", 4, &error));
+    do {
+        OK(atls_stream_read(stream, text + got, sizeof text - 1 - got, &n, 0, &error));
+        got += n;
+    } while (n > 0);
+    CHECK(strncmp((char *)text, "HTTP/1.1 200", 12) == 0 && strstr((char *)text, "\r\n\r\nlate"));
+    for (int i = 0; i < 10000 && !__atomic_load_n(&late_closed, __ATOMIC_SEQ_CST); i++)
+        usleep(1000);
+    CHECK(late_closed == 1);
+    atls_server_request_free(late);
+    atls_stream_free(stream);
+    atls_config_free(config);
+}
+
 /* Handshakes that come to nothing are counted, and told where the host wants to hear of them. */
 static void handshakes(struct pair peer)
 {
@@ -156,6 +202,7 @@ int main(void)
     /* The default is replaced, the one with a name stays. */
     OK(atls_server_set_certificate(server, next.chain, next.key, &error));
     CHECK(shown("localhost", NULL) == by_name && shown("other.example", NULL) == 0);
+    a_late_answer();
     OK(atls_server_close(server, &error));
     atls_server_free(server);
 
