@@ -2198,7 +2198,8 @@ atls_status atls_stream_grant(const struct atls_stream *stream,
 
 /*
  Event-driven: copies all of the bytes for sending, or answers AGAIN and takes nothing; one WRITABLE event follows each time it
- did, as it does after CONNECTED where writing was tried before. Nothing is sent before the server was attested. Statuses:
+ did, as it does after CONNECTED where writing was tried before. Nothing is sent before the server was attested. At most 256 KiB wait,
+ counted as by atls_server_request_write. Statuses:
  NULL_ARGUMENT, AGAIN, INVALID_STATE (blocking stream; after atls_stream_close_write), or why the stream is closed.
  */
 atls_status atls_stream_write(const struct atls_stream *stream,
@@ -2616,7 +2617,7 @@ void atls_exchange_free(struct atls_exchange *exchange);
 
 /*
  Event-driven: copies all of the bytes for the request body, or answers AGAIN and takes nothing; one WRITABLE event follows each time
- it did. Statuses: NULL_ARGUMENT, AGAIN, INVALID_STATE (the body is not a stream; already finished; blocking exchange), or why the
+ it did. At most 256 KiB wait, counted as by atls_server_request_write. Statuses: NULL_ARGUMENT, AGAIN, INVALID_STATE (the body is not a stream; already finished; blocking exchange), or why the
  exchange is over; CLOSED where the server has answered, or gone, before it had all of the body: the answer comes all the same.
  */
 atls_status atls_exchange_write(const struct atls_exchange *exchange,

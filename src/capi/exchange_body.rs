@@ -11,7 +11,7 @@ use crate::error::{Error, Status};
 use crate::pool;
 
 /// Event-driven: copies all of the bytes for the request body, or answers AGAIN and takes nothing; one WRITABLE event follows each time
-/// it did. Statuses: NULL_ARGUMENT, AGAIN, INVALID_STATE (the body is not a stream; already finished; blocking exchange), or why the
+/// it did. At most 256 KiB wait, counted as by atls_server_request_write. Statuses: NULL_ARGUMENT, AGAIN, INVALID_STATE (the body is not a stream; already finished; blocking exchange), or why the
 /// exchange is over; CLOSED where the server has answered, or gone, before it had all of the body: the answer comes all the same.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn atls_exchange_write(

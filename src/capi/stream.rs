@@ -183,7 +183,8 @@ pub unsafe extern "C" fn atls_stream_grant(
 }
 
 /// Event-driven: copies all of the bytes for sending, or answers AGAIN and takes nothing; one WRITABLE event follows each time it
-/// did, as it does after CONNECTED where writing was tried before. Nothing is sent before the server was attested. Statuses:
+/// did, as it does after CONNECTED where writing was tried before. Nothing is sent before the server was attested. At most 256 KiB wait,
+/// counted as by atls_server_request_write. Statuses:
 /// NULL_ARGUMENT, AGAIN, INVALID_STATE (blocking stream; after atls_stream_close_write), or why the stream is closed.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn atls_stream_write(
