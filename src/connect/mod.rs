@@ -5,7 +5,8 @@
 mod attest;
 pub mod auth;
 mod exchange;
-mod http_proxy;
+#[doc(hidden)]
+pub mod http_proxy;
 mod progress;
 mod proxy;
 mod settings;

@@ -91,7 +91,9 @@ impl TunnelUrl {
         }
     }
 
-    async fn upgrade<S: AsyncRead + AsyncWrite + Unpin>(&self, mut io: S) -> Result<TunnelStream<S>> {
+    /// On a connection to the forwarder.
+    #[doc(hidden)]
+    pub async fn upgrade<S: AsyncRead + AsyncWrite + Unpin>(&self, mut io: S) -> Result<TunnelStream<S>> {
         let mut key = [0; 16];
         let none = |_| Error::new(Status::Internal, "the system gave no random numbers").phase(Phase::Tunnel);
         aws_lc_rs::rand::fill(&mut key).map_err(none)?;

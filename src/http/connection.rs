@@ -14,10 +14,10 @@ use super::faults::http_error;
 use super::spelling::Spelling;
 use super::tap::Tap;
 use crate::attest::Verdict;
-use crate::connect::{Connected, Stream, Target, Times, connect};
+use crate::connect::{Connected, Stream, Target, Times, Transport, connect};
 use crate::error::{Error, Result, Status};
 use crate::flow::{Cancel, lock};
-use crate::net::Watch;
+use crate::net::{Socket, Watch};
 
 /// Header lines of one message; more are refused.
 pub const MAX_HEADERS: usize = 256;
@@ -58,6 +58,15 @@ impl HttpConnection {
         // Boxed: what connecting needs is many times what the connection keeps. Both in one box, so that what is kept does not settle in the memory that
         // connecting gives back, but leaves it to the next one.
         Box::pin(async { HttpConnection::start(connect(target).await?).await }).await
+    }
+
+    /// Over a socket that leads to a server already, without TLS: a door for tests.
+    #[doc(hidden)]
+    pub async fn over(
+        socket: Socket,
+    ) -> Result<(Arc<HttpConnection>, impl Future<Output = Option<Error>> + Send + 'static)> {
+        let stream = Stream::Plain(Transport::Tcp(socket));
+        HttpConnection::start(Connected { stream, verdict: None, times: Times::default() }).await
     }
 
     async fn start(

@@ -20,7 +20,8 @@ pub mod location;
 pub mod multipart;
 pub mod options;
 pub mod pool;
-mod redirect;
+#[doc(hidden)]
+pub mod redirect;
 mod spelling;
 pub mod start_line;
 mod steps;
