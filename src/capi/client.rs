@@ -11,7 +11,7 @@ use super::error::atls_error;
 use super::event::atls_sink;
 use super::exchange::atls_exchange;
 use super::guard::{check_random, guard, guard_free, guard_value, watch_forks};
-use super::handle::{another, borrow, borrow_mut, destroy, put, release, require, share, text};
+use super::handle::{another, borrow, borrow_mut, destroy, put, release, require, share, share_hub, text};
 use super::operation::Operation;
 use super::policy::atls_policy;
 use super::request::atls_request;
@@ -153,7 +153,7 @@ pub unsafe extern "C" fn atls_client_new(
         watch_forks();
         let mode = match runtime.is_null() {
             true => Mode::Blocking(Arc::new(Driver::new(prepare_thread)?)),
-            false => Mode::Events(unsafe { share(runtime, "runtime") }?),
+            false => Mode::Events(unsafe { share_hub(runtime, "runtime") }?),
         };
         let (credit, automatic_credit) = (config.credit, config.automatic_credit);
         let made = atls_client { client: Arc::new(made), mode, credit, automatic_credit };

@@ -10,8 +10,9 @@ use super::bytes::atls_buf;
 use super::error::atls_error;
 use super::head::atls_head;
 use super::operation::Operation;
+use super::poison;
 use super::server_request::atls_server_request;
-use super::status::{ATLS_OK, atls_status};
+use super::status::{ATLS_OK, ATLS_PANIC, atls_status};
 use crate::events::Event;
 use crate::flow::Credit;
 use crate::server::Served;
@@ -145,6 +146,11 @@ impl Posted {
             }
             Event::Closed(error) => {
                 posted.status = error.as_ref().map_or(ATLS_OK, |error| error.status as atls_status);
+                if let (ATLS_PANIC, Some(source)) = (posted.status, &posted.source) {
+                    poison::spoil(Arc::as_ptr(source).cast());
+                    // Keeps the address, wherever the handle is let go of.
+                    std::mem::forget(Arc::downgrade(source));
+                }
                 posted.error = error.map(|error| Arc::new(atls_error::new(error)));
                 ATLS_EVENT_CLOSED
             }

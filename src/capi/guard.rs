@@ -6,6 +6,7 @@ use std::sync::Once;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::error::atls_error;
+use super::poison;
 use super::status::atls_status;
 use crate::error::{Detail, Error, Result, Status};
 
@@ -109,7 +110,7 @@ thread_local! {
 /// Runs `body` as part of the library: a panic in it is caught and prints nothing.
 fn inside<T>(body: impl FnOnce() -> T) -> std::thread::Result<T> {
     let before = INSIDE.replace(true);
-    let done = catch_unwind(AssertUnwindSafe(body));
+    let done = poison::call(|| catch_unwind(AssertUnwindSafe(body)));
     INSIDE.set(before);
     done
 }

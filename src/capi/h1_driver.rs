@@ -9,7 +9,7 @@ use super::error::atls_error;
 use super::event::atls_sink;
 use super::guard::{guard, guard_free, guard_value, watch_forks};
 use super::h1_driver_config::{atls_h1_driver_config, invalid};
-use super::handle::{another, borrow, bytes, optional_text, put, release, require, share, text};
+use super::handle::{another, borrow, bytes, optional_text, put, release, require, share, share_hub, text};
 use super::head::terminated;
 use super::headers::atls_headers;
 use super::operation::Operation;
@@ -59,7 +59,7 @@ pub unsafe extern "C" fn atls_h1_driver_adopt(
 ) -> atls_status {
     guard(error, || {
         require(driver, "driver")?;
-        let runtime = unsafe { share(runtime, "runtime") }?;
+        let runtime = unsafe { share_hub(runtime, "runtime") }?;
         let parameters = unsafe { borrow(config, "config") }?.parameters.clone();
         let socket = unsafe { own_copy(fd) }?;
         let entered = runtime.handle().enter();
@@ -88,7 +88,7 @@ pub unsafe extern "C" fn atls_h1_driver_connect(
 ) -> atls_status {
     guard(error, || {
         require(driver, "driver")?;
-        let runtime = unsafe { share(runtime, "runtime") }?;
+        let runtime = unsafe { share_hub(runtime, "runtime") }?;
         let parameters = unsafe { borrow(config, "config") }?.parameters.clone();
         if parameters.role != Role::Client {
             return Err(Error::new(Status::InvalidState, "a server does not connect"));
@@ -289,7 +289,7 @@ pub unsafe extern "C" fn atls_h1_driver_detach(
     guard(error, || {
         require(stream, "stream")?;
         let driver = &unsafe { share(driver, "driver") }?.driver;
-        let runtime = unsafe { share(runtime, "runtime") }?;
+        let runtime = unsafe { share_hub(runtime, "runtime") }?;
         driver.check_detachable()?;
         let credit = (driver.parameters.credit, driver.parameters.automatic_credit);
         let handle = runtime.handle().clone();

@@ -3,6 +3,7 @@
 use std::ffi::{CStr, c_char};
 use std::sync::Arc;
 
+use super::poison;
 use crate::error::{Error, Result, Status};
 
 fn null(what: &str) -> Error {
@@ -14,6 +15,7 @@ fn null(what: &str) -> Error {
 /// # Safety
 /// `pointer` is NULL or came from this library and was not freed yet.
 pub unsafe fn borrow<'a, T>(pointer: *const T, what: &str) -> Result<&'a T> {
+    poison::enter(pointer.cast(), what)?;
     unsafe { pointer.as_ref() }.ok_or_else(|| null(what))
 }
 
@@ -22,6 +24,7 @@ pub unsafe fn borrow<'a, T>(pointer: *const T, what: &str) -> Result<&'a T> {
 /// # Safety
 /// As for [`borrow`], and nobody else uses the object meanwhile.
 pub unsafe fn borrow_mut<'a, T>(pointer: *mut T, what: &str) -> Result<&'a mut T> {
+    poison::enter(pointer.cast_const().cast(), what)?;
     unsafe { pointer.as_mut() }.ok_or_else(|| null(what))
 }
 
@@ -30,6 +33,21 @@ pub unsafe fn borrow_mut<'a, T>(pointer: *mut T, what: &str) -> Result<&'a mut T
 /// # Safety
 /// `pointer` is NULL or came from `Arc::into_raw` and still owns a reference.
 pub unsafe fn share<T>(pointer: *const T, what: &str) -> Result<Arc<T>> {
+    if pointer.is_null() {
+        return Err(null(what));
+    }
+    poison::enter(pointer.cast(), what)?;
+    unsafe {
+        Arc::increment_strong_count(pointer);
+        Ok(Arc::from_raw(pointer))
+    }
+}
+
+/// As [`share`], for runtimes and queues: what they hold stands under locks that no call leaves half-changed, and after a panic they have to be stopped.
+///
+/// # Safety
+/// As for [`share`].
+pub unsafe fn share_hub<T>(pointer: *const T, what: &str) -> Result<Arc<T>> {
     if pointer.is_null() {
         return Err(null(what));
     }
@@ -44,9 +62,11 @@ pub unsafe fn share<T>(pointer: *const T, what: &str) -> Result<Arc<T>> {
 /// # Safety
 /// As for [`share`].
 pub unsafe fn another<T>(pointer: *const T) -> *mut T {
-    super::guard::guard_value(std::ptr::null_mut(), || match unsafe { share(pointer, "handle") } {
-        Ok(shared) => Arc::into_raw(shared).cast_mut(),
-        Err(_) => std::ptr::null_mut(),
+    super::guard::guard_value(std::ptr::null_mut(), || {
+        if !pointer.is_null() {
+            unsafe { Arc::increment_strong_count(pointer) };
+        }
+        pointer.cast_mut()
     })
 }
 
@@ -56,7 +76,12 @@ pub unsafe fn another<T>(pointer: *const T) -> *mut T {
 /// As for [`share`]; the reference is gone afterwards.
 pub unsafe fn release<T>(pointer: *const T) {
     if !pointer.is_null() {
-        drop(unsafe { Arc::from_raw(pointer) });
+        let shared = unsafe { Arc::from_raw(pointer) };
+        if poison::is_spoiled(pointer.cast()) {
+            // Keeps the address, and not what was there.
+            std::mem::forget(Arc::downgrade(&shared));
+        }
+        drop(shared);
     }
 }
 
@@ -65,8 +90,13 @@ pub unsafe fn release<T>(pointer: *const T) {
 /// # Safety
 /// `pointer` is NULL or came from `Box::into_raw`.
 pub unsafe fn destroy<T>(pointer: *mut T) {
-    if !pointer.is_null() {
-        drop(unsafe { Box::from_raw(pointer) });
+    if pointer.is_null() {
+        return;
+    }
+    match poison::is_spoiled(pointer.cast_const().cast()) {
+        // Keeps the address, and not what was there.
+        true => unsafe { pointer.drop_in_place() },
+        false => drop(unsafe { Box::from_raw(pointer) }),
     }
 }
 

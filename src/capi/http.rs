@@ -8,7 +8,7 @@ use super::error::atls_error;
 use super::event::atls_sink;
 use super::exchange::atls_exchange;
 use super::guard::{check_random, guard, guard_free, guard_value, watch_forks};
-use super::handle::{another, borrow, put, release, require, share};
+use super::handle::{another, borrow, put, release, require, share, share_hub};
 use super::operation::Operation;
 use super::request::atls_request;
 use super::runtime::{atls_runtime, prepare_thread};
@@ -80,7 +80,7 @@ pub unsafe extern "C" fn atls_http_connect(
 ) -> atls_status {
     guard(error, || {
         require(http, "http")?;
-        let runtime = unsafe { share(runtime, "runtime") }?;
+        let runtime = unsafe { share_hub(runtime, "runtime") }?;
         let config = unsafe { borrow(config, "config") }?;
         let target = config.target()?;
         let operation = unsafe { Operation::new(sink, &runtime.registry) }?;

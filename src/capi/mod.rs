@@ -42,6 +42,7 @@ pub mod log;
 mod mailbox;
 pub mod multipart;
 mod operation;
+mod poison;
 pub mod policy;
 pub mod queue;
 mod registry;

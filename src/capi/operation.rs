@@ -42,7 +42,7 @@ impl Operation {
     pub unsafe fn new(sink: *const atls_sink, runtime: &Arc<Registry>) -> Result<Arc<Operation>> {
         static IDS: AtomicU64 = AtomicU64::new(1);
         let sink = unsafe { super::handle::borrow(sink, "sink") }?;
-        let inbox = unsafe { super::handle::borrow(sink.queue, "sink.queue") }?.inbox().clone();
+        let inbox = unsafe { super::handle::share_hub(sink.queue, "sink.queue") }?.inbox().clone();
         if inbox.needs_callback() && sink.call.is_none() {
             return Err(Error::new(Status::NullArgument, "sink.call is NULL, and the queue is not a polled one"));
         }
@@ -254,6 +254,28 @@ mod tests {
             atls_queue_free(queue);
         }
         std::mem::take(&mut *lock(&log))
+    }
+
+    #[test]
+    fn an_operation_that_panics_spoils_its_handle() {
+        let (mut queue, runtime) = (null_mut(), Arc::<Registry>::default());
+        let source = Arc::new(7);
+        // SAFETY: the queue is valid until it is freed.
+        unsafe {
+            assert_eq!(atls_queue_new_polled(&mut queue, null_mut()), 0);
+            let sink = atls_sink { queue, token: 0, call: None, user_data: null_mut(), drop: None };
+            let operation = Operation::new(&sink, &runtime).unwrap();
+            let outlet = operation.register(&source, &Arc::new(()), |()| ()).unwrap().begin();
+            let task = std::thread::spawn(move || {
+                let _outlet = outlet;
+                std::panic::resume_unwind(Box::new("on purpose"));
+            });
+            assert!(task.join().is_err());
+            let refused = super::super::handle::borrow(Arc::as_ptr(&source), "source").unwrap_err();
+            assert_eq!(refused.status, Status::Panic);
+            atls_queue_free(queue);
+        }
+        assert!(runtime.is_empty());
     }
 
     #[test]

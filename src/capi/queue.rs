@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use super::error::atls_error;
 use super::event::{Posted, atls_event};
 use super::guard::{guard, guard_free, guard_value, watch_forks};
-use super::handle::{another, borrow, put, release, require, share};
+use super::handle::{another, put, release, require, share_hub};
 use super::mailbox::Mailbox;
 use super::registry::Registry;
 use super::runtime::prepare_thread;
@@ -186,8 +186,8 @@ unsafe fn create(kind: Kind, queue: *mut *mut atls_queue) -> Result<()> {
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn atls_queue_fd(queue: *const atls_queue) -> i32 {
     guard_value(-1, || {
-        let queue = unsafe { borrow(queue, "queue") }.ok();
-        queue.and_then(|queue| queue.inbox.mailbox.bell()).map_or(-1, Wakeup::fd)
+        let queue = unsafe { share_hub(queue, "queue") }.ok();
+        queue.and_then(|queue| queue.inbox.mailbox.bell().map(Wakeup::fd)).unwrap_or(-1)
     })
 }
 
@@ -205,7 +205,7 @@ pub unsafe extern "C" fn atls_queue_next(
     error: *mut *mut atls_error,
 ) -> atls_status {
     guard(error, || {
-        let queue = unsafe { share(queue, "queue") }?;
+        let queue = unsafe { share_hub(queue, "queue") }?;
         let places = Places::new(&queue, events, event_size, max, count)?;
         unsafe { put(count, places.fill(&queue.inbox), "count") }
     })
@@ -224,7 +224,7 @@ pub unsafe extern "C" fn atls_queue_wait(
     error: *mut *mut atls_error,
 ) -> atls_status {
     guard(error, || {
-        let queue = unsafe { share(queue, "queue") }?;
+        let queue = unsafe { share_hub(queue, "queue") }?;
         let places = Places::new(&queue, events, event_size, max, count)?;
         check_may_block()?;
         let inbox = &queue.inbox;
@@ -307,7 +307,7 @@ pub unsafe extern "C" fn atls_event_release(event: *mut atls_event) {
 /// and those taken before must have been released. Statuses: NULL_ARGUMENT, WOULD_DEADLOCK (in a callback).
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn atls_queue_stop(queue: *mut atls_queue, error: *mut *mut atls_error) -> atls_status {
-    guard(error, || unsafe { share(queue, "queue") }?.stop())
+    guard(error, || unsafe { share_hub(queue, "queue") }?.stop())
 }
 
 /// Adds a reference; returns `queue`.

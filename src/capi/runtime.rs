@@ -9,7 +9,7 @@ use tokio::runtime::{Builder, Handle, Runtime};
 
 use super::error::atls_error;
 use super::guard::{check_random, guard, guard_free, watch_forks};
-use super::handle::{another, put, release, require, share};
+use super::handle::{another, put, release, require, share_hub};
 use super::registry::Registry;
 use super::status::atls_status;
 use crate::blocking::{check_may_block, check_thread_is_whole, mark_thread};
@@ -150,7 +150,7 @@ pub unsafe extern "C" fn atls_runtime_shutdown(
     error: *mut *mut atls_error,
 ) -> atls_status {
     guard(error, || {
-        let shared = unsafe { share(runtime, "runtime") }?;
+        let shared = unsafe { share_hub(runtime, "runtime") }?;
         check_may_block()?;
         shared.registry.stop();
         let limit = super::limit(timeout_ms, Duration::from_secs(10));

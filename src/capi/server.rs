@@ -9,7 +9,7 @@ use super::c_bool::c_bool;
 use super::error::atls_error;
 use super::event::atls_sink;
 use super::guard::{guard, guard_free, guard_value, watch_forks};
-use super::handle::{another, borrow, optional_text, put, release, require, share};
+use super::handle::{another, borrow, optional_text, put, release, require, share, share_hub};
 use super::operation::Operation;
 use super::runtime::atls_runtime;
 use super::server_config::atls_server_config;
@@ -44,7 +44,7 @@ pub unsafe extern "C" fn atls_server_new(
 ) -> atls_status {
     guard(error, || {
         require(server, "server")?;
-        let runtime = unsafe { share(runtime, "runtime") }?;
+        let runtime = unsafe { share_hub(runtime, "runtime") }?;
         let settings = unsafe { borrow(config, "config") }?.settings.clone();
         unsafe { start(runtime, settings, sink, server) }
     })

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use super::error::atls_error;
 use super::guard::guard;
-use super::handle::{share, text};
+use super::handle::{share, share_hub, text};
 use super::headers::atls_headers;
 use super::request_body::ATLS_LENGTH_UNKNOWN;
 use super::runtime::atls_runtime;
@@ -31,7 +31,7 @@ pub unsafe extern "C" fn atls_server_request_respond_file(
 ) -> atls_status {
     guard(error, || {
         let this = unsafe { share(request, "request") }?;
-        let runtime = unsafe { share(runtime, "runtime") }?;
+        let runtime = unsafe { share_hub(runtime, "runtime") }?;
         let path = Path::new(unsafe { text(path, "path") }?);
         let part = Part::open(path, offset, (length != ATLS_LENGTH_UNKNOWN).then_some(length))?;
         let message = unsafe { message(status, std::ptr::null(), headers, part.length) }?;

@@ -7,7 +7,7 @@ use super::bytes::{atls_buf, atls_str, c_string};
 use super::error::atls_error;
 use super::event::atls_sink;
 use super::guard::{guard, guard_free, guard_value};
-use super::handle::{another, borrow, bytes, release, share};
+use super::handle::{another, borrow, bytes, release, share, share_hub};
 use super::head::atls_head;
 use super::headers::atls_headers;
 use super::operation::Operation;
@@ -57,7 +57,7 @@ pub unsafe extern "C" fn atls_server_request_start(
 ) -> atls_status {
     guard(error, || {
         let this = unsafe { share(request.cast_const(), "request") }?;
-        let runtime = unsafe { share(runtime, "runtime") }?;
+        let runtime = unsafe { share_hub(runtime, "runtime") }?;
         let operation = unsafe { Operation::new(sink, &runtime.registry) }?;
         let registration = operation.register(&this, &this.served, |served| served.cancel.cancel())?;
         let writable = operation.observer();

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::error::atls_error;
 use super::event::atls_sink;
 use super::guard::guard;
-use super::handle::{put, require, share};
+use super::handle::{put, require, share, share_hub};
 use super::headers::atls_headers;
 use super::runtime::atls_runtime;
 use super::server_request::atls_server_request;
@@ -34,7 +34,7 @@ pub unsafe extern "C" fn atls_server_request_upgrade(
     guard(error, || {
         require(stream, "stream")?;
         let served = &unsafe { share(request, "request") }?.served;
-        let runtime = unsafe { share(runtime, "runtime") }?;
+        let runtime = unsafe { share_hub(runtime, "runtime") }?;
         let invalid = |_| Error::new(Status::InvalidArgument, format!("status {status}"));
         let status = u16::try_from(status).map_err(invalid)?;
         let message = Message::switching(status, unsafe { headers.as_ref() }.map(|headers| &headers.headers))?;

@@ -10,7 +10,7 @@ use super::config::atls_config;
 use super::error::atls_error;
 use super::event::atls_sink;
 use super::guard::{check_random, guard, guard_free, guard_value, watch_forks};
-use super::handle::{another, borrow, bytes, put, release, require, share};
+use super::handle::{another, borrow, bytes, put, release, require, share, share_hub};
 use super::operation::Operation;
 use super::runtime::{atls_runtime, prepare_thread};
 use super::status::atls_status;
@@ -116,7 +116,7 @@ pub unsafe extern "C" fn atls_stream_connect(
 ) -> atls_status {
     guard(error, || {
         require(stream, "stream")?;
-        let runtime = unsafe { share(runtime, "runtime") }?;
+        let runtime = unsafe { share_hub(runtime, "runtime") }?;
         let config = unsafe { borrow(config, "config") }?;
         let target = config.target()?;
         let credit = (config.credit, config.automatic_credit);

@@ -7,7 +7,7 @@ use super::c_bool::c_bool;
 use super::error::atls_error;
 use super::event::atls_sink;
 use super::guard::{guard, guard_free};
-use super::handle::{borrow, borrow_mut, destroy, optional_text, put, require, share, text};
+use super::handle::{borrow, borrow_mut, destroy, optional_text, put, require, share_hub, text};
 use super::runtime::atls_runtime;
 use super::server::{atls_server, start};
 use super::server_config::atls_server_config;
@@ -168,7 +168,7 @@ pub unsafe extern "C" fn atls_tunnel_server_new(
 ) -> atls_status {
     guard(error, || {
         require(server, "server")?;
-        let runtime = unsafe { share(runtime, "runtime") }?;
+        let runtime = unsafe { share_hub(runtime, "runtime") }?;
         let mut settings = unsafe { borrow(server_config, "server_config") }?.settings.clone();
         let rules = unsafe { borrow(config, "config") }?.rules.clone();
         // Nobody is asked for evidence before an upgrade, so a configuration that says so must not be taken for one that does.
