@@ -18,7 +18,7 @@ pub mod policy;
 pub mod tdx;
 mod verdict;
 
-pub use appraise::{Request, TrustAnchors, appraise, refuse};
+pub use appraise::{Request, TrustAnchors, appraise, refuse, refuse_unbound};
 pub use binding::{Binding, EXPORTER_LABEL, EXPORTER_LENGTH, EXPORTER_V1_LABEL, Exporter, Protocol, Role, report_data};
 pub use challenge::Challenge;
 pub use check::{Check, CheckId, Outcome};

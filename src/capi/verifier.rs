@@ -27,9 +27,9 @@ pub struct atls_verifier_config {
 
 /// Keeps the vendor's documents for the connections that share it: each is fetched once, refreshed ahead of its date, and never used
 /// after it. A policy's sources are asked in their order until one has a document that the vendor signed and that holds now; the error of a search that
-/// failed says of each source what was wrong with it. Only for evidence that a genuine platform signed something is fetched: at most 20 requests a second
-/// go to one source, after 100 at once; a bad answer is remembered for 30 seconds; one that says 429, or 503 with Retry-After, is left alone for as
-/// long as it asks, up to a day. Reference-counted; safe to share between threads and runtimes.
+/// failed says of each source what was wrong with it. Something is fetched only for evidence that a genuine platform signed for the session in question:
+/// at most 20 requests a second to one source, after 100 at once. A bad answer is remembered for 30 seconds; a source that says 429, or 503 with
+/// Retry-After, is left alone for as long as it asks, up to a day. Reference-counted; safe to share between threads and runtimes.
 pub struct atls_verifier {
     pub(crate) verifier: Arc<Verifier>,
 }

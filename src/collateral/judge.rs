@@ -1,7 +1,7 @@
 //! Judging evidence that has just come: the collateral for it, the clock, and then `attest::appraise`.
 
 use super::{Verifier, WayOut};
-use crate::attest::{Binding, Collateral, Evidence, Policy, Request, Verdict, appraise, refuse, tdx};
+use crate::attest::{Binding, Collateral, Evidence, Policy, Request, Verdict, appraise, refuse, refuse_unbound, tdx};
 use crate::clock;
 use crate::error::Result;
 
@@ -25,7 +25,15 @@ impl Verifier {
                 return refuse(&Request { evidence, collateral, policy, anchors: &self.anchors, binding, now }, &fault);
             }
         };
-        let collateral = &self.find(&platform, policy, way, now).await?;
-        appraise(&Request { evidence, collateral, policy, anchors: &self.anchors, binding, now })
+        // A genuine quote may be anybody's, recorded anywhere: for one that belongs to another session nobody is asked either. It is refused in any
+        // case; with the documents that are kept the verdict says more.
+        let bound = binding.report_data().is_none_or(|expected| expected.ok() == tdx::report_data(&evidence.quote));
+        let found = self.find(&platform, policy, bound.then_some(way), now).await;
+        let request = |collateral| Request { evidence, collateral, policy, anchors: &self.anchors, binding, now };
+        match found {
+            Ok(collateral) => appraise(&request(&collateral)),
+            Err(_) if !bound => refuse_unbound(&request(&Collateral::none())),
+            Err(error) => Err(error),
+        }
     }
 }

@@ -72,8 +72,15 @@ impl Verifier {
         Ok(self)
     }
 
-    /// Everything that a quote of `platform` needs at `now`; `way` is the connection's. Errors: CollateralUnavailable, CollateralInvalid.
-    pub async fn find(&self, platform: &PlatformId, policy: &Policy, way: &dyn WayOut, now: u64) -> Result<Collateral> {
+    /// Everything that a quote of `platform` needs at `now`. `way` is the connection's; without one nobody is asked. Errors: CollateralUnavailable,
+    /// CollateralInvalid.
+    pub async fn find(
+        &self,
+        platform: &PlatformId,
+        policy: &Policy,
+        way: Option<&dyn WayOut>,
+        now: u64,
+    ) -> Result<Collateral> {
         let set = &policy.evaluation_set;
         let tcb = Key::TcbInfo { fmspc: platform.fmspc.clone(), set: set.clone() };
         let (qe, pck) = (Key::QeIdentity { set: set.clone() }, Key::PckCrl { ca: platform.ca.into() });

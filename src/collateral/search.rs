@@ -24,7 +24,8 @@ const REFRESH_BACKOFF: Duration = Duration::from_secs(60);
 pub struct Search<'a> {
     pub verifier: &'a Verifier,
     pub policy: &'a Policy,
-    pub way: &'a dyn WayOut,
+    /// Without one nobody is asked, as if the policy said offline.
+    pub way: Option<&'a dyn WayOut>,
     /// Unix seconds.
     pub now: u64,
     /// What was answered since counts as an answer to this one.
@@ -35,25 +36,32 @@ impl Search<'_> {
     /// `root_crl` is what was found for that key, for all others.
     pub async fn object(&self, key: &Key, root_crl: Option<&Object>) -> Result<Arc<Object>> {
         let policy = self.policy;
-        if policy.cache_collateral || policy.collateral_offline {
-            let settled = |(place, object): &(Arc<Place>, Arc<Object>)| {
-                policy.collateral_offline || self.now < refresh_at(object) || place.is_backing_off()
+        let way = self.way.filter(|_| !policy.collateral_offline);
+        if policy.cache_collateral || way.is_none() {
+            let settled = |(_, object): &(Arc<Place>, Arc<Object>)| {
+                way.is_none() || self.now < refresh_at(object) || self.is_backing_off(key)
             };
             if let Some((place, object)) = self.kept(key, root_crl).filter(settled) {
                 step(place.source.name(), || format!("{}: kept, issued at {}", key.name(), object.window.issued));
                 return Ok(object);
             }
         }
-        if policy.collateral_offline {
+        let Some(way) = way else {
             let why = "not in the verifier's store (or past its date, or of another policy's source), and the policy says offline";
             return Err(unavailable(format!("{}: {why}", key.name())));
-        }
+        };
         let mut failures = Vec::new();
         for base in &policy.collateral_sources {
             // Boxed: a connection's memory should not have the shape of its rarest moment.
-            let asked = Box::pin(self.ask(key, base, root_crl)).await;
+            let asked = Box::pin(self.ask(key, base, way, root_crl)).await;
             match asked.and_then(|object| self.or_newer(key, object, root_crl)) {
-                Ok(object) => return Ok(object),
+                Ok(object) => {
+                    if self.now >= refresh_at(&object) {
+                        // The source has nothing newer yet.
+                        self.verifier.place(key, &object.source).back_off(REFRESH_BACKOFF);
+                    }
+                    return Ok(object);
+                }
                 Err(error) => {
                     log::emit(log::WARNING, || {
                         format!("collateral: {}: {}: {}", whom(base), key.name(), log::reason(&error))
@@ -62,16 +70,18 @@ impl Search<'_> {
                 }
             }
         }
-        match self.kept(key, root_crl).filter(|_| policy.cache_collateral) {
-            Some((place, object)) => {
-                log::emit(log::WARNING, || {
-                    format!("collateral: {}: no source refreshed it, what is kept still holds", key.name())
-                });
-                place.back_off(REFRESH_BACKOFF);
-                Ok(object)
-            }
-            None => Err(all_failed(key, failures)),
-        }
+        self.fall_back(key, root_crl, failures)
+    }
+
+    /// No source had anything.
+    fn fall_back(&self, key: &Key, root_crl: Option<&Object>, failures: Vec<(&String, Error)>) -> Result<Arc<Object>> {
+        let kept = self.kept(key, root_crl).filter(|_| self.policy.cache_collateral);
+        let Some((place, object)) = kept else { return Err(all_failed(key, failures)) };
+        log::emit(log::WARNING, || {
+            format!("collateral: {}: no source refreshed it, what is kept still holds", key.name())
+        });
+        place.back_off(REFRESH_BACKOFF);
+        Ok(object)
     }
 
     /// The newest document at hand, if it may be used now.
@@ -88,6 +98,10 @@ impl Search<'_> {
     fn seen(&self, key: &Key) -> Vec<(Arc<Place>, Arc<Object>)> {
         let places = self.verifier.places(key).into_iter().filter(|place| self.counts(&place.source));
         places.filter_map(|place| place.newest().map(|object| (place, object))).collect()
+    }
+
+    fn is_backing_off(&self, key: &Key) -> bool {
+        self.verifier.places(key).iter().any(|place| self.counts(&place.source) && place.is_backing_off())
     }
 
     fn may_be_used(&self, key: &Key, place: &Place, object: &Object, root_crl: Option<&Object>) -> bool {
@@ -136,7 +150,7 @@ impl Search<'_> {
     }
 
     /// One source's document: authentic, and it holds now.
-    async fn ask(&self, key: &Key, base: &str, root_crl: Option<&Object>) -> Result<Arc<Object>> {
+    async fn ask(&self, key: &Key, base: &str, way: &dyn WayOut, root_crl: Option<&Object>) -> Result<Arc<Object>> {
         let verifier = self.verifier;
         let place = verifier.place(key, &Source::Service(base.to_owned()));
         let _one_at_a_time = place.fetching.lock().await;
@@ -147,7 +161,7 @@ impl Search<'_> {
         let service = verifier.service(base);
         service.turn().await?;
         step(base, || format!("asking for {}", key.name()));
-        let way = verifier.way.as_deref().unwrap_or(self.way);
+        let way = verifier.way.as_deref().unwrap_or(way);
         let (done, is_answer) = match fetch::fetch(base, key, (way, &verifier.tls), self.now).await {
             Ok(object) => (self.check(key, object, root_crl), true),
             Err(failure) => {

@@ -82,6 +82,21 @@ fn a_true_chain_above_signatures_that_are_not_fetches_nothing() {
     assert_eq!(world.pccs.hits(""), 0);
 }
 
+#[test]
+fn a_genuine_quote_that_belongs_to_another_session_fetches_nothing() {
+    let tee = SimTee::new();
+    let quotes = fmspcs(50).map(|fmspc| {
+        let (pck, pck_key, attestation_key) = tee.machine(fmspc);
+        let chain = format!("{pck}{}{}", tee.pck_ca_pem, tee.root_pem);
+        move |guest: &Guest, _: &[u8; 64]| guest.quote_by(&attestation_key, &pck_key, &chain, &[7; 64])
+    });
+    let world = showing(quotes.collect(), tee);
+    for _ in 0..50 {
+        assert_eq!(world.refused("BINDING_MISMATCH").check, "report_data");
+    }
+    assert_eq!(world.pccs.hits(""), 0);
+}
+
 /// Another service with the same vendor's documents.
 fn mirror(world: &World, change: impl FnOnce(&mut Knobs)) -> Pccs {
     let pccs = world.runtime.block_on(Pccs::start(world.tee.clone()));
@@ -308,5 +323,18 @@ fn a_signer_that_is_revoked_meanwhile_does_not_count_although_it_is_kept() {
     let mut uncached = policy.clone();
     uncached["cache_collateral"] = false.into();
     assert!(world.refused_after(&uncached, BAD).message.contains("revocation list"));
-    assert!(world.refused_after(&policy, BAD).message.contains("revocation list"));
+    // Before any appraisal: what a source with another signer had to say would count.
+    let refusal = world.refused_after(&policy, BAD);
+    assert!(refusal.phase == "collateral" && refusal.message.contains("revocation list"), "{refusal:?}");
+}
+
+#[test]
+fn a_source_that_has_nothing_newer_yet_is_not_asked_by_every_connection() {
+    let world = World::honest();
+    // Two hours before their date it is time for newer ones.
+    world.pccs.set(|knobs| (knobs.issue.expires, knobs.issue.expires_earlier) = (1, 22));
+    for _ in 0..5 {
+        assert!(world.connect().is_ok());
+    }
+    assert_eq!(world.pccs.hits(""), 4);
 }

@@ -48,15 +48,29 @@ impl TrustAnchors {
 
 /// Judges evidence. An error means that the question itself was wrong; a refusal is a verdict with `trusted == false`.
 pub fn appraise(request: &Request<'_>) -> Result<Verdict> {
-    judge(request, None)
+    judge(request, Known::default())
 }
 
 /// The verdict on evidence whose quote no platform has signed (`tdx::genuine` said why): `request.collateral` is not looked at.
 pub fn refuse(request: &Request<'_>, fault: &Fault) -> Result<Verdict> {
-    judge(request, Some(fault))
+    judge(request, Known { not_genuine: Some(fault), is_unbound: false })
 }
 
-fn judge(request: &Request<'_>, not_genuine: Option<&Fault>) -> Result<Verdict> {
+/// The verdict on evidence whose quote is genuine and belongs to something else: `request.collateral` is not looked at.
+pub fn refuse_unbound(request: &Request<'_>) -> Result<Verdict> {
+    judge(request, Known { not_genuine: None, is_unbound: true })
+}
+
+/// What is known before there is any collateral.
+#[derive(Clone, Copy, Default)]
+struct Known<'a> {
+    /// Why no platform has signed the quote.
+    not_genuine: Option<&'a Fault>,
+    /// The report data are others than the binding's.
+    is_unbound: bool,
+}
+
+fn judge(request: &Request<'_>, known: Known<'_>) -> Result<Verdict> {
     if let Some(other) = tdx::other_kind(&request.evidence.quote) {
         return Err(Error::new(Status::Unsupported, format!("quote: {other}")).phase(Phase::Verify));
     }
@@ -66,7 +80,7 @@ fn judge(request: &Request<'_>, not_genuine: Option<&Fault>) -> Result<Verdict> 
     let mut only_certificate_differs = false;
     let mut last = None;
     for (index, member) in request.policy.any_of.iter().enumerate() {
-        let mut appraisal = Appraisal { not_genuine, ..Appraisal::new(request, member, root) };
+        let mut appraisal = Appraisal { known, ..Appraisal::new(request, member, root) };
         appraisal.run();
         let trusted = appraisal.trusted();
         let mut verdict = appraisal.into_verdict(request, trust_anchor, trusted.then_some(index));
@@ -87,8 +101,7 @@ struct Appraisal<'a> {
     request: &'a Request<'a>,
     member: &'a DstackTdx,
     root: &'a [u8],
-    /// Why no platform has signed the quote, where that is known already.
-    not_genuine: Option<&'a Fault>,
+    known: Known<'a>,
     checks: Vec<Check>,
     claims: Option<Claims>,
     log: Option<EventLog>,
@@ -107,7 +120,7 @@ impl<'a> Appraisal<'a> {
             request,
             member,
             root,
-            not_genuine: None,
+            known: Known::default(),
             checks: Vec::new(),
             claims: None,
             log: None,
@@ -116,6 +129,10 @@ impl<'a> Appraisal<'a> {
     }
 
     fn run(&mut self) {
+        if self.known.is_unbound {
+            self.skip(CheckId::Quote, "no collateral is fetched for evidence of another session");
+            return self.judge_report_data(tdx::report_data(&self.request.evidence.quote));
+        }
         self.quote();
         let Some(claims) = self.claims.clone() else {
             self.skip(CheckId::EventLog, "the quote does not hold");

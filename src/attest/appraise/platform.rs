@@ -16,7 +16,7 @@ impl Appraisal<'_> {
             let expected = format!("at most {limit} bytes (binding.max_evidence_bytes)");
             return self.judge(CheckId::Quote, false, Status::QuoteInvalid, expected, format!("{size} bytes"));
         }
-        let verified = match self.not_genuine {
+        let verified = match self.known.not_genuine {
             Some(fault) => Err(fault.clone()),
             None => tdx::verify_quote(&evidence.quote, collateral, self.root, now),
         };

@@ -16,11 +16,16 @@ const UNBOUND: &str = "the caller asked for no session binding";
 
 impl Appraisal<'_> {
     pub(super) fn report_data(&mut self, claims: &Claims) {
+        self.judge_report_data(Some(claims.report_data));
+    }
+
+    /// `None` if the quote has none.
+    pub(super) fn judge_report_data(&mut self, actual: Option<[u8; 64]>) {
         match self.request.binding.report_data() {
             None => self.skip(CheckId::ReportData, UNBOUND),
             Some(Ok(expected)) => {
-                let ok = claims.report_data == expected;
-                self.judge(CheckId::ReportData, ok, Status::BindingMismatch, hex(&expected), hex(&claims.report_data));
+                let (ok, actual) = (actual == Some(expected), actual.map_or_else(|| "none".into(), |data| hex(&data)));
+                self.judge(CheckId::ReportData, ok, Status::BindingMismatch, hex(&expected), actual);
             }
             Some(Err(why)) => self.judge(CheckId::ReportData, false, Status::BindingMismatch, "a binding", why),
         }

@@ -20,6 +20,8 @@ pub struct Issue {
     /// Days from now.
     pub issued: i64,
     pub expires: i64,
+    /// Hours before that.
+    pub expires_earlier: i64,
     pub tcb_date_days: i64,
     pub evaluation_number: u32,
     pub crl_number: u64,
@@ -46,6 +48,7 @@ impl Default for Issue {
             advisories: vec![],
             issued: -1,
             expires: 29,
+            expires_earlier: 0,
             tcb_date_days: -100,
             evaluation_number: 19,
             crl_number: 5,
@@ -74,7 +77,7 @@ impl SimTee {
         };
         let modules: Value = issue.modules.iter().map(identity).collect();
         let inner = json!({
-            "id": "TDX", "version": 3, "issueDate": date(issue.issued), "nextUpdate": date(issue.expires),
+            "id": "TDX", "version": 3, "issueDate": date(issue.issued), "nextUpdate": date_hours(24 * issue.expires - issue.expires_earlier),
             "fmspc": hex(&issue.fmspc).to_uppercase(), "pceId": hex(&issue.pce_id).to_uppercase(), "tcbType": 0,
             "tcbEvaluationDataNumber": issue.evaluation_number,
             "tdxModule": {"mrsigner": "00".repeat(48), "attributes": "00".repeat(8), "attributesMask": "FF".repeat(8)},
@@ -89,7 +92,7 @@ impl SimTee {
 
     pub fn qe_identity(&self, issue: &Issue) -> String {
         let inner = json!({
-            "id": "TD_QE", "version": 2, "issueDate": date(issue.issued), "nextUpdate": date(issue.expires),
+            "id": "TD_QE", "version": 2, "issueDate": date(issue.issued), "nextUpdate": date_hours(24 * issue.expires - issue.expires_earlier),
             "tcbEvaluationDataNumber": issue.evaluation_number,
             "miscselect": "00000000", "miscselectMask": "FFFFFFFF",
             "attributes": format!("11{}", "00".repeat(15)), "attributesMask": format!("FBFFFFFFFFFFFFFF{}", "00".repeat(8)),
@@ -138,6 +141,10 @@ impl SimTee {
 }
 
 fn date(days: i64) -> String {
+    date_hours(24 * days)
+}
+
+fn date_hours(hours: i64) -> String {
     let format = format_description!("[year]-[month]-[day]T[hour]:[minute]:[second]Z");
-    (OffsetDateTime::now_utc() + Duration::days(days)).format(&format).expect("date")
+    (OffsetDateTime::now_utc() + Duration::hours(hours)).format(&format).expect("date")
 }
