@@ -93,7 +93,7 @@ pub unsafe extern "C" fn atls_config_set_certificate_check(
     guard(error, || {
         let config = unsafe { borrow_mut(config, "config") }?;
         if !check.get() && config.settings().policy.is_some() {
-            return Err(Error::new(Status::InvalidState, "a policy needs the certificate check.get()"));
+            return Err(Error::new(Status::InvalidState, "a policy needs the certificate check"));
         }
         config.change().trust.unchecked = !check.get();
         Ok(())
