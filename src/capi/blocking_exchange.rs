@@ -262,8 +262,10 @@ impl Blocking {
         let work = async {
             let done = self.cancel.guard(in_turn).await;
             if self.cancel.is_canceled() {
-                // What runs alongside lets go of its connection and its turn, for which it needs this thread.
-                tokio::task::yield_now().await;
+                // What runs alongside, if anything does, lets go of its connection and its turn, for which it needs this thread.
+                if let Some(pending) = self.state.lock().await.pending.take() {
+                    let _ = pending.await;
+                }
             }
             done
         };

@@ -124,13 +124,48 @@ async fn receive(answer: &mut Exchange, shared: &Shared, outlet: &Outlet) -> Res
     loop {
         // One piece is taken ahead of the credit, so that the end shows without any; then nothing is read until it has gone, which is
         // TCP's back-pressure.
-        let Some(mut data) = next(answer, shared).await? else { return Ok(()) };
+        let Some(data) = next(answer, shared).await? else { return Ok(()) };
+        let (mut data, end) = join(data, answer).await;
         while !data.is_empty() {
             let allowed = usize::try_from(credit.wait().await).unwrap_or(usize::MAX);
             let piece = data.split_to(data.len().min(allowed));
             credit.take(piece.len() as u64);
             outlet.post(Event::Data(piece, credit.clone())).await;
         }
+        if let Some(end) = end {
+            return end;
+        }
+    }
+}
+
+/// Pieces that are shorter than this are joined with those that are there already, up to so much: an event costs more than a short piece.
+const SHORT: usize = 1 << 10;
+const JOINED: usize = 16 << 10;
+
+/// `data` and what has come with it; and how the body ended, if it did.
+async fn join(data: Bytes, answer: &mut Exchange) -> (Bytes, Option<Result<()>>) {
+    let (mut data, mut joined) = (data, BytesMut::new());
+    loop {
+        let long = data.len() >= SHORT || joined.len() + data.len() >= JOINED;
+        if long && joined.is_empty() {
+            return (data, None);
+        }
+        joined.extend_from_slice(&data);
+        if long {
+            return (joined.freeze(), None);
+        }
+        // The connection has its own task, which hands over one piece at a time.
+        let more = tokio::select! {
+            biased;
+            more = answer.next() => Some(more),
+            () = tokio::task::yield_now() => None,
+        };
+        data = match more {
+            Some(Ok(Some(more))) => more,
+            Some(Ok(None)) => return (joined.freeze(), Some(Ok(()))),
+            Some(Err(error)) => return (joined.freeze(), Some(Err(error))),
+            None => return (joined.freeze(), None),
+        };
     }
 }
 

@@ -87,6 +87,13 @@ static void answer(int conn, const char *head)
     } else if (strncmp(path, "/drops", 6) == 0) { /* slowly, for ever */
         while (say(conn, "HTTP/1.1 102 Processing\r\n\r\n"))
             usleep(5000);
+    } else if (strncmp(path, "/crumbs", 7) == 0) { /* 20,000 chunks of a byte, and trailers */
+        static char text[130000];
+        size_t len = (size_t)sprintf(text, "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n");
+        for (int i = 0; i < 20000; i++)
+            len += (size_t)sprintf(text + len, "1\r\n%c\r\n", 'a' + i % 26);
+        sprintf(text + len, "0\r\nX-Trailer: y\r\n\r\n");
+        say(conn, text);
     } else if (strncmp(path, "/lines/", 7) == 0) {
         say(conn, "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n");
         for (int i = atoi(path + 7) - 1; i > 0; i--)
@@ -264,7 +271,8 @@ static void informational_heads(void)
     OK(atls_request_set_head_limits(request, 0, 0, 10000, &error));
     OK(atls_request_set_deadline(request, ATLS_DEADLINE_HEAD, 200, &error));
     OK(atls_client_send(client, request, &(atls_sink){.queue = queue}, &exchange, &error));
-    usleep(500000);
+    while (atls_client_active(client))
+        usleep(1000);
     for (bool over = false; !over;) {
         OK(atls_queue_wait(queue, events, sizeof events[0], 64, 20000, &n, &error));
         for (size_t i = 0; i < n; i++) {
@@ -275,6 +283,38 @@ static void informational_heads(void)
         }
     }
     CHECK(seen <= 8);
+    atls_exchange_free(exchange);
+    atls_request_free(request);
+    atls_client_free(client);
+}
+
+/* What has come together is told together: no event for each byte. */
+static void crumbs_are_joined(void)
+{
+    atls_client *client = client_with(true, 10, 0, 0);
+    atls_exchange *exchange = NULL;
+    atls_request *request = at("/crumbs");
+    size_t bytes = 0, events = 0, trailers = 0;
+    OK(atls_client_send(client, request, &(atls_sink){.queue = queue}, &exchange, &error));
+    OK(atls_exchange_grant(exchange, 1 << 20, &error));
+    for (bool over = false; !over;) {
+        atls_event event;
+        size_t n = 0;
+        OK(atls_queue_wait(queue, &event, sizeof event, 1, 20000, &n, &error));
+        CHECK(n == 1);
+        if (event.kind == ATLS_EVENT_DATA) {
+            const uint8_t *data = atls_buf_data(event.buf);
+            for (size_t i = 0; i < atls_buf_len(event.buf); i++)
+                CHECK(data[i] == 'a' + (bytes + i) % 26);
+            bytes += atls_buf_len(event.buf);
+            events++;
+        }
+        trailers += event.kind == ATLS_EVENT_TRAILERS;
+        over = event.kind == ATLS_EVENT_CLOSED;
+        CHECK(!over || event.status == ATLS_OK);
+        atls_event_release(&event);
+    }
+    CHECK(bytes == 20000 && trailers == 1 && events < bytes / 2);
     atls_exchange_free(exchange);
     atls_request_free(request);
     atls_client_free(client);
@@ -420,6 +460,7 @@ int main(void)
     first_come_first_served();
     limits_of_connections();
     informational_heads();
+    crumbs_are_joined();
     heads_within_their_limits();
     answers_that_lead_on();
     names_by_the_host();

@@ -28,9 +28,55 @@ static void *write_late(void *argument)
     return NULL;
 }
 
+/* By events: SENT comes once, after all that was written has left, and not before atls_stream_close_write. */
+static void sent_is_told(unsigned port)
+{
+    enum { ALL = 600000, PIECE = 50000 };
+    static unsigned char piece[PIECE];
+    atls_error *error = NULL;
+    atls_runtime *runtime = NULL;
+    atls_queue *queue = NULL;
+    atls_stream *stream = NULL;
+    atls_config *config = sim_config(port, "policy.json");
+    size_t written = 0, came = 0;
+    int sent = 0, ends = 0;
+    bool over = false, closed = false;
+    OK(atls_config_set_credit(config, 1 << 20, true, &error));
+    OK(atls_runtime_new(1, &runtime, &error));
+    OK(atls_queue_new_polled(&queue, &error));
+    OK(atls_stream_connect(runtime, config, &(atls_sink){.queue = queue}, &stream, &error));
+    while (!over) {
+        atls_event event;
+        size_t n = 0;
+        OK(atls_queue_wait(queue, &event, sizeof event, 1, 20000, &n, &error));
+        CHECK(n == 1);
+        came += event.kind == ATLS_EVENT_DATA ? atls_buf_len(event.buf) : 0;
+        if (event.kind == ATLS_EVENT_SENT) {
+            CHECK(closed && written == ALL);
+            sent++;
+        }
+        ends += event.kind == ATLS_EVENT_END;
+        over = event.kind == ATLS_EVENT_CLOSED;
+        CHECK(!over || (event.status == ATLS_OK && sent == 1 && ends == 1 && came == ALL));
+        atls_event_release(&event);
+        while (!over && written < ALL && atls_stream_write(stream, piece, PIECE, NULL) == ATLS_OK)
+            written += PIECE;
+        /* The echo of all is awaited: until then nothing has been closed, and SENT would be wrong. */
+        if (came == ALL && !closed) {
+            closed = true;
+            OK(atls_stream_close_write(stream, &error));
+        }
+    }
+    atls_stream_free(stream);
+    atls_runtime_free(runtime);
+    atls_queue_free(queue);
+    atls_config_free(config);
+}
+
 int main(void)
 {
     struct sim sim = sim_start();
+    sent_is_told(sim.raw);
     atls_error *error = NULL;
     atls_stream *stream = NULL;
     unsigned char buffer[100000], pattern[100000];
