@@ -18,6 +18,8 @@ pub struct Intake {
     left: (u64, u64),
     /// The end has come, with these trailers.
     end: Option<Option<Head>>,
+    /// More came than the limit allows.
+    excess: bool,
 }
 
 /// What the host is to be told next.
@@ -64,8 +66,13 @@ impl Intake {
         Ok(())
     }
 
-    /// Some of the body, or its end, as `gather` gives it. Errors: as `push`.
-    pub fn take_in(&mut self, gathered: Gathered) -> Result<()> {
+    /// Some of the body, or its end, as `gather` gives it. What is within the limit is told before what is beyond it is an error of `proceed`, in whatever
+    /// pieces it came. Errors: as `push`.
+    pub fn take_in(&mut self, mut gathered: Gathered) -> Result<()> {
+        if !self.takes(gathered.data.len()) {
+            gathered.data.truncate(usize::try_from(self.left.0).unwrap_or(usize::MAX));
+            self.excess = true;
+        }
         if !gathered.data.is_empty() {
             self.push(gathered.data)?;
         }
@@ -92,6 +99,9 @@ impl Intake {
         }
         if self.waits() {
             return Ok(Next::Bytes);
+        }
+        if self.excess {
+            return Err(too_large(self.limit));
         }
         Ok(self.end.take().map_or(Next::Nothing, Next::End))
     }
@@ -192,6 +202,55 @@ mod tests {
         intake.push(Bytes::from_static(b"78")).unwrap();
         told(&mut intake, 100).unwrap();
         assert_eq!(intake.push(Bytes::from_static(b"9")).unwrap_err().status, Status::BodyTooLarge);
+    }
+
+    /// However a body is cut into chunks, and however they arrive: the same bytes, the same trailers or the same error.
+    #[test]
+    fn what_arrived_together_is_told_together_and_cuts_change_nothing() {
+        let told = |wire: &[u8], limit: u64, piece: usize| {
+            let mut conn = Connection::new(crate::h1::Role::Server, crate::h1::Rules::default());
+            conn.receive(b"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n");
+            assert_eq!(conn.next_event().unwrap().kind, EventKind::Request);
+            let (mut intake, mut all, mut events) = (Intake::new(limit, None).unwrap(), Vec::new(), 0);
+            for part in wire.chunks(piece) {
+                conn.receive(part);
+                loop {
+                    match intake.proceed() {
+                        Err(error) => return (all, events, Some(error.status), false),
+                        Ok(Next::End(trailers)) => return (all, events, None, trailers.is_some()),
+                        Ok(Next::Bytes) => {
+                            events += 1;
+                            all.extend_from_slice(&intake.take(usize::MAX));
+                            continue;
+                        }
+                        Ok(Next::Nothing) => {}
+                    }
+                    let gathered = match gather(&mut conn, 64 << 10) {
+                        Ok(gathered) => gathered,
+                        Err(_) => return (all, events, Some(Status::HttpProtocol), false),
+                    };
+                    if gathered.kind == EventKind::NeedData {
+                        break;
+                    }
+                    intake.take_in(gathered).unwrap();
+                }
+            }
+            (all, events, Some(Status::Truncated), false)
+        };
+        let good = ["1\r\nx\r\n".repeat(2000), "0\r\nA: b\r\n\r\n".into()].concat();
+        let bad = ["1\r\nx\r\n".repeat(2000), "g\r\n".into()].concat();
+        for (wire, limit, length, status, trailers) in [
+            (&good, 2000, 2000, None, true),
+            (&good, 1999, 1999, Some(Status::BodyTooLarge), false),
+            (&good, 0, 0, Some(Status::BodyTooLarge), false),
+            (&bad, 9999, 2000, Some(Status::HttpProtocol), false),
+        ] {
+            for piece in [1, 2, 7, 100, 4096, wire.len()] {
+                let (all, events, failed, ended) = told(wire.as_bytes(), limit, piece);
+                assert_eq!((all.len(), failed, ended), (length, status, trailers), "limit {limit}, pieces of {piece}");
+                assert!(events <= wire.len().div_ceil(piece), "{events} events for pieces of {piece}");
+            }
+        }
     }
 
     #[test]

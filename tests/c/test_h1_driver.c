@@ -328,7 +328,8 @@ static void one_message(void)
             atls_status status;
         } cases[] = {
             {MORE "Content-Length: 11\r\n\r\n12345678901", "[POST /more]", "HTTP/1.1 413", ATLS_BODY_TOO_LARGE},
-            {MORE "Transfer-Encoding: chunked\r\n\r\nb\r\nabcdefghijk\r\n", "[POST /more]", "HTTP/1.1 413", ATLS_BODY_TOO_LARGE},
+            {MORE "Transfer-Encoding: chunked\r\n\r\nb\r\nabcdefghijk\r\n", "[POST /more]abcdefghij", "HTTP/1.1 413", ATLS_BODY_TOO_LARGE},
+            {MORE "Transfer-Encoding: chunked\r\n\r\n5\r\nabcde\r\n6\r\nfghijk\r\n", "[POST /more]abcdefghij", "HTTP/1.1 413", ATLS_BODY_TOO_LARGE},
             {MORE "Content-Length: 5\r\n\r\nfour", "[POST /more]four", "", ATLS_TIMED_OUT},
             /* Refused at the head, before it is asked for. */
             {NEXT "Expect: 100-continue\r\nContent-Length: 4\r\n\r\n", "[POST /next]", "HTTP/1.1 413", ATLS_BODY_TOO_LARGE},
