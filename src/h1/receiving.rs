@@ -66,6 +66,34 @@ impl Connection {
         }
     }
 
+    /// Of `bytes`, which come next, accounts for those at the front that are of a body and nothing else, for who does not want to see them. How many that
+    /// are; only the rest is to be received.
+    pub fn pass_over(&mut self, bytes: &[u8]) -> usize {
+        if !self.buffer.is_empty() || self.eof || self.their_state() != State::SendBody {
+            return 0;
+        }
+        match &mut self.reader {
+            Reader::Length { left, .. } => {
+                let count = most(*left, bytes.len());
+                *left -= count as u64;
+                count
+            }
+            Reader::UntilClose => bytes.len(),
+            Reader::Chunked { at, .. } => {
+                let Chunk::Data { left, .. } = *at else { return 0 };
+                let count = most(left, bytes.len());
+                if count == 0 {
+                    return 0;
+                }
+                *at = match left - count as u64 {
+                    0 => Chunk::Footer(0),
+                    left => Chunk::Data { left, first: false },
+                };
+                count
+            }
+        }
+    }
+
     /// Reads what the peer's state calls for, and what an end of the connection means.
     fn read(&mut self) -> Checked<Got> {
         let state = self.their_state();

@@ -80,6 +80,7 @@ impl HttpConnection {
         let (hyper, driver) = Builder::new()
             .max_buf_size(MAX_BUFFER)
             .max_headers(MAX_HEADERS)
+            .allow_obsolete_multiline_headers_in_responses(true)
             .handshake::<_, RequestBody>(TokioIo::new(tap))
             .await
             .map_err(|error| http_error(error, Vec::new))?;

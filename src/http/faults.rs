@@ -3,24 +3,25 @@
 use super::head::Head;
 use super::options::HeadLimits;
 use crate::error::{Detail, Error, Phase, Result, Status, chain};
+use crate::h1::ProtocolError;
 
 /// Framing that two readers could read in two ways (RFC 9112 section 6).
 pub fn check_framing(head: &Head) -> Result<()> {
     let fault = |detail, why: &str| Err(protocol(format!("response {}: {why}", head.status)).detail(detail));
-    let (mut length, mut coded) = (None, false);
+    let (mut length, mut coded) = (None::<&[u8]>, false);
     for (name, value) in head.lines() {
         if name.eq_ignore_ascii_case(b"content-length") {
             for value in value.split(|byte| *byte == b',').map(<[u8]>::trim_ascii) {
                 let number = std::str::from_utf8(value).ok().filter(|text| text.bytes().all(|b| b.is_ascii_digit()));
-                let Some(number) = number.and_then(|text| text.parse::<u64>().ok()) else {
+                if number.and_then(|text| text.parse::<i64>().ok()).is_none() {
                     return fault(Detail::BadContentLength, &format!("Content-Length \"{}\"", value.escape_ascii()));
-                };
-                if length.replace(number).is_some_and(|before| before != number) {
+                }
+                if length.replace(value).is_some_and(|before| before != value) {
                     return fault(Detail::UnequalContentLength, "Content-Length twice, and different");
                 }
             }
         } else if name.eq_ignore_ascii_case(b"transfer-encoding") {
-            if coded || !value.eq_ignore_ascii_case(b"chunked") {
+            if coded || !value.eq_ignore_ascii_case(b"chunked") || head.minor_version == 0 {
                 let why = format!("Transfer-Encoding \"{}\"", value.escape_ascii());
                 return fault(Detail::BadTransferEncoding, &why);
             }
@@ -31,7 +32,7 @@ pub fn check_framing(head: &Head) -> Result<()> {
         return fault(Detail::BothLengths, "Transfer-Encoding and Content-Length");
     }
     match head.status {
-        100..200 | 204 if coded || length.is_some_and(|length| length > 0) => {
+        100..200 | 204 if coded || length.is_some_and(|length| length.iter().any(|digit| *digit != b'0')) => {
             fault(Detail::UnexpectedBody, "a body where there can be none")
         }
         _ => Ok(()),
@@ -83,11 +84,24 @@ fn io_error(io: &std::io::Error) -> Error {
     }
 }
 
+/// What the judge refuses, of which `received` is the head that it was in, where it was in one.
+pub fn judged(error: &ProtocolError, in_body: bool, received: &[u8]) -> Error {
+    let detail = if in_body { Detail::BadChunk } else { detail_of(received) };
+    protocol(format!("response: {}", error.message)).detail(detail)
+}
+
+/// How heads are read: lines that are continued may come in responses (RFC 9112 section 5.2).
+pub fn parser() -> httparse::ParserConfig {
+    let mut config = httparse::ParserConfig::default();
+    config.allow_obsolete_multiline_headers_in_responses(true);
+    config
+}
+
 /// What in a head offends, as far as it has come.
 fn detail_of(received: &[u8]) -> Detail {
     let mut lines = vec![httparse::EMPTY_HEADER; super::connection::MAX_HEADERS];
     let mut response = httparse::Response::new(&mut lines);
-    match response.parse(received) {
+    match parser().parse_response(&mut response, received) {
         Err(httparse::Error::Version | httparse::Error::Status | httparse::Error::Token) => Detail::BadStartLine,
         // One that is not whole offends by its length alone.
         Err(httparse::Error::TooManyHeaders) | Ok(httparse::Status::Partial) => Detail::HeadTooLarge,

@@ -16,6 +16,7 @@ pub mod form;
 mod head;
 pub mod headers;
 pub mod intake;
+mod judge;
 pub mod location;
 pub mod multipart;
 pub mod options;

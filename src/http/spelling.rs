@@ -7,8 +7,9 @@ use std::task::{Context, Poll, Waker};
 use bytes::{Buf, BytesMut};
 
 use super::body::Progress;
-use super::faults::{check_framing, too_large, too_many};
+use super::faults::{check_framing, judged, too_large, too_many};
 use super::head::Head;
+use super::judge::{Fault, Judge};
 use super::options::HeadLimits;
 use crate::error::{Error, Result};
 use crate::flow::lock;
@@ -27,6 +28,8 @@ pub(super) struct State {
     pub(super) recording: bool,
     incoming: BytesMut,
     limits: HeadLimits,
+    /// Reads along, to the end of the response.
+    judge: Option<Judge>,
     /// Informational heads that have come, and their bytes.
     informational: (u32, usize),
     /// Those of them that nobody has been told of yet, and who waits for the next.
@@ -53,8 +56,9 @@ impl Spelling {
     /// left it, and the next that it writes is a head.
     pub fn begin(&self, head: Vec<u8>, limits: HeadLimits, progress: Arc<Progress>) {
         let mut state = lock(&self.0);
+        let judge = Some(Judge::new(&head, &limits));
         let (outgoing, progress) = (Some((head, 0)), Some(progress));
-        *state = State { outgoing, recording: true, limits, progress, ..State::default() };
+        *state = State { outgoing, recording: true, limits, judge, progress, ..State::default() };
     }
 
     /// What the record has, of a head that was not shown.
@@ -157,8 +161,33 @@ impl State {
         }
     }
 
-    /// Records what has come, and looks at it: a head beyond its limit need not come to its end.
-    pub(super) fn record(&mut self, came: &[u8]) {
+    /// Records what has come, and looks at it: a head beyond its limit need not come to its end. False where hyper must not see it: it might take the end
+    /// of a body for good that is none.
+    pub(super) fn record(&mut self, came: &[u8]) -> bool {
+        let fault = self.judge.as_mut().and_then(|judge| judge.see(came).err());
+        self.judge.take_if(|judge| judge.is_over());
+        self.record_head(came);
+        let Some(fault) = fault else { return true };
+        let error = self.refusal(&fault);
+        self.fault.get_or_insert(error);
+        !fault.in_body
+    }
+
+    fn refusal(&self, fault: &Fault) -> Error {
+        let mut record = &self.incoming[..];
+        while let Some((head, length)) = parse(record) {
+            if let Err(error) = check_framing(&head) {
+                return error;
+            }
+            record = &record[length..];
+        }
+        match fault.error.hint {
+            431 if !fault.in_body => too_large(&self.limits),
+            _ => judged(&fault.error, fault.in_body, record),
+        }
+    }
+
+    fn record_head(&mut self, came: &[u8]) {
         if !self.recording || self.incoming.len() >= MAX_RECORD {
             return;
         }
@@ -186,16 +215,17 @@ fn ends(bytes: &[u8]) -> bool {
 
 fn parse(bytes: &[u8]) -> Option<(Head, usize)> {
     // Most heads are short; the long table is set up only for those that are not.
+    let config = super::faults::parser();
     let mut few = [httparse::EMPTY_HEADER; 24];
     let mut response = httparse::Response::new(&mut few);
-    match response.parse(bytes) {
+    match config.parse_response(&mut response, bytes) {
         Ok(httparse::Status::Complete(length)) => return Some((head_of(&response, bytes)?, length)),
         Err(httparse::Error::TooManyHeaders) => {}
         _ => return None,
     }
     let mut many = vec![httparse::EMPTY_HEADER; super::connection::MAX_HEADERS];
     let mut response = httparse::Response::new(&mut many);
-    match response.parse(bytes) {
+    match config.parse_response(&mut response, bytes) {
         Ok(httparse::Status::Complete(length)) => Some((head_of(&response, bytes)?, length)),
         _ => None,
     }
@@ -204,9 +234,23 @@ fn parse(bytes: &[u8]) -> Option<(Head, usize)> {
 fn head_of(response: &httparse::Response<'_, '_>, bytes: &[u8]) -> Option<Head> {
     let mut head = Head::new(response.code?, response.version?, reason_of(bytes));
     for line in response.headers.iter() {
-        head.add(line.name.as_bytes(), line.value);
+        match line.value.contains(&b'\n') {
+            false => head.add(line.name.as_bytes(), line.value),
+            true => head.add(line.name.as_bytes(), &unfolded(line.value)),
+        }
     }
     Some(head)
+}
+
+/// A value that goes on over several lines, as one (RFC 9112 section 5.2).
+fn unfolded(value: &[u8]) -> Vec<u8> {
+    let lines = value.split(|byte| *byte == b'\n').enumerate();
+    let lines = lines.map(|(index, line)| {
+        let line = line.strip_suffix(b"\r").unwrap_or(line);
+        let blanks = line.iter().take_while(|byte| matches!(byte, b' ' | b'\t')).count();
+        if index == 0 { line } else { &line[blanks..] }
+    });
+    lines.collect::<Vec<_>>().join(&b' ')
 }
 
 /// The reason phrase as it came: the parser gives none where it has bytes beyond ASCII, which RFC 9110 allows.

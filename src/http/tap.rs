@@ -45,7 +45,11 @@ impl<S: AsyncRead + Unpin> AsyncRead for Tap<S> {
         self.burst = 0;
         let mut state = self.spelling.state();
         let came = &buf.filled()[before..];
-        state.record(came);
+        if !state.record(came)
+            && let Some(fault) = &state.fault
+        {
+            return Poll::Ready(Err(fault.clone().into_io()));
+        }
         match &state.broken {
             // The failure was told to who wrote; what follows it looks like an end.
             Some(error) if came.is_empty() && done.is_ok() && (state.recording || !self.true_end) => {

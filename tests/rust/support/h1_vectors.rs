@@ -1,4 +1,5 @@
-//! The vectors of the specification's section C by name, and one of each rule that has none there.
+//! What the library takes and refuses, by name: the vectors of the specification's section C, and one of each rule that has none there; how the machine
+//! judges each, and where client and server mean to judge otherwise. Data and nothing else, for tests and for tables that are made of it.
 #![allow(dead_code)]
 
 use atls::h1::flags;
@@ -69,7 +70,24 @@ const fn grammar(name: &'static str, body: &'static [u8]) -> Vector {
     vector(name, Side::Request, Bytes::Post(b"Transfer-Encoding: chunked\r\n", body), Refused(400), 0, false)
 }
 
+/// A response that the machine refuses unless a flag lets it pass.
+const fn lenient(name: &'static str, bytes: &'static [u8]) -> Vector {
+    vector(name, Side::Response("GET"), Bytes::Whole(bytes), Refused(400), 0, false)
+}
+
 use Expected::{Body, Refused};
+
+/// Where the client or the server as a whole means to judge otherwise than its machine: what it makes of the vector, and why.
+#[rustfmt::skip]
+pub const DIFFERENCES: &[(&str, Expected, &str)] = &[
+    ("rs-bare-lf", Body("hello"), "RFC 9112 section 2.2: a recipient may take a lone LF for the end of a line; the client sets ATLS_H1_ALLOW_BARE_LF"),
+    ("rs-cl-equal", Body("hello"), "RFC 9112 section 6.3: equal lengths count once; the client sets ATLS_H1_MERGE_EQUAL_CONTENT_LENGTH"),
+    ("rs-cl-list", Body("hello"), "RFC 9112 section 6.3: equal lengths count once; the client sets ATLS_H1_MERGE_EQUAL_CONTENT_LENGTH"),
+    ("rs-204-te", Refused(400), "RFC 9110 section 15.3.5: a 204 cannot have a body; a server that announces one is not believed in the rest"),
+    ("rs-204-cl", Refused(400), "RFC 9110 section 15.3.5: a 204 cannot have a body; a server that announces one is not believed in the rest"),
+    ("rs-103-cl", Refused(400), "RFC 9110 section 8.6: a 1xx cannot have a body; a server that announces one is not believed in the rest"),
+    ("rs-103-te", Refused(400), "RFC 9112 section 6.1: a 1xx cannot have a body; a server that announces one is not believed in the rest"),
+];
 
 #[rustfmt::skip]
 pub const VECTORS: &[Vector] = &[
@@ -266,6 +284,55 @@ pub const VECTORS: &[Vector] = &[
     response("rs-status-600", "GET", b"HTTP/1.1 600 X\r\nContent-Length: 5\r\n\r\nhello", Body("hello")),
     response("rs-status-999", "GET", b"HTTP/1.1 999 X\r\nContent-Length: 5\r\n\r\nhello", Body("hello")),
     response("rs-reason-8bit", "GET", b"HTTP/1.1 200 \xe9\r\nContent-Length: 5\r\n\r\nhello", Body("hello")),
+    response("rs-cl-plus", "GET", b"HTTP/1.1 200 OK\r\nContent-Length: +5\r\n\r\nhello", Refused(400)),
+    response("rs-cl-empty", "GET", b"HTTP/1.1 200 OK\r\nContent-Length: \r\n\r\nhello", Refused(400)),
+    response("rs-cl-hex", "GET", b"HTTP/1.1 200 OK\r\nContent-Length: 0x5\r\n\r\nhello", Refused(400)),
+    response("rs-cl-too-big", "GET", b"HTTP/1.1 200 OK\r\nContent-Length: 9223372036854775808\r\n\r\nhello", Refused(400)),
+    response("rs-cl-05", "GET", b"HTTP/1.1 200 OK\r\nContent-Length: 05\r\n\r\nhello", Body("hello")),
+    response("rs-cl-5-05", "GET", b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\nContent-Length: 05\r\n\r\nhello", Refused(400)),
+    response("rs-cl-trailing-comma", "GET", b"HTTP/1.1 200 OK\r\nContent-Length: 5,\r\n\r\nhello", Refused(400)),
+    response("rs-cl-obsfold", "GET", b"HTTP/1.1 200 OK\r\nContent-Length:\r\n 5\r\n\r\nhello", Refused(400)),
+    response("rs-cl-te", "GET", b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n", Refused(400)),
+    response("rs-te-case", "GET", b"HTTP/1.1 200 OK\r\nTransfer-Encoding: CHUNKED\r\n\r\n5\r\nhello\r\n0\r\n\r\n", Body("hello")),
+    response("rs-te-twice", "GET", b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n", Refused(501)),
+    response("rs-te-identity", "GET", b"HTTP/1.1 200 OK\r\nTransfer-Encoding: identity\r\n\r\nhello", Refused(501)),
+    response("rs-te-empty", "GET", b"HTTP/1.1 200 OK\r\nTransfer-Encoding:\r\n\r\nhello", Refused(501)),
+    response("rs-te-obsfold", "GET", b"HTTP/1.1 200 OK\r\nTransfer-Encoding:\r\n chunked\r\n\r\n0\r\n\r\n", Refused(400)),
+    response("rs-ck-size-lf", "GET", b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\nhello\r\n0\r\n\r\n", Refused(400)),
+    lenient("rs-ck-sp", b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5 \r\nhello\r\n0\r\n\r\n"),
+    response("rs-ck-leading-sp", "GET", b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n 5\r\nhello\r\n0\r\n\r\n", Refused(400)),
+    response("rs-ck-footer", "GET", b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhelloXX0\r\n\r\n", Refused(400)),
+    response("rs-ck-too-big", "GET", b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n8000000000000000\r\nhello", Refused(400)),
+    response("rs-ck-21-digits", "GET", b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n000000000000000000005\r\nhello\r\n0\r\n\r\n", Refused(400)),
+    response("rs-ck-ext", "GET", b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5;a=b\r\nhello\r\n0\r\n\r\n", Body("hello")),
+    response("rs-ck-ext-bws", "GET", b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5 ; a = \"b\"\r\nhello\r\n0\r\n\r\n", Body("hello")),
+    response("rs-ck-ext-nul", "GET", b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5;a\x00\r\nhello\r\n0\r\n\r\n", Refused(400)),
+    response("rs-ck-eof", "GET", b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhel", Refused(400)),
+    response("rs-ck-eof-last", "GET", b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n", Refused(400)),
+    response("rs-tr", "GET", b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\nA: b\r\n\r\n", Body("hello")),
+    response("rs-tr-cl", "GET", b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\nContent-Length: 5\r\n\r\n", Refused(400)),
+    response("rs-tr-te", "GET", b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\nTransfer-Encoding: chunked\r\n\r\n", Refused(400)),
+    response("rs-tr-lf", "GET", b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\nA: b\n\r\n", Refused(400)),
+    response("rs-tr-fold", "GET", b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\nA: b\r\n c\r\n\r\n", Refused(400)),
+    response("rs-head-te", "HEAD", b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n", Body("")),
+    response("rs-304-te", "GET", b"HTTP/1.1 304 X\r\nTransfer-Encoding: chunked\r\n\r\n", Body("")),
+    response("rs-204-cl", "GET", b"HTTP/1.1 204 X\r\nContent-Length: 5\r\n\r\n", Body("")),
+    response("rs-304-both", "GET", b"HTTP/1.1 304 X\r\nContent-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n", Refused(400)),
+    response("rs-leading-crlf", "GET", b"\r\nHTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello", Refused(400)),
+    response("rs-empty-name", "GET", b"HTTP/1.1 200 OK\r\n: b\r\nContent-Length: 5\r\n\r\nhello", Refused(400)),
+    response("rs-name-8bit", "GET", b"HTTP/1.1 200 OK\r\nA\xe9: b\r\nContent-Length: 5\r\n\r\nhello", Refused(400)),
+    response("rs-no-colon", "GET", b"HTTP/1.1 200 OK\r\nAb\r\nContent-Length: 5\r\n\r\nhello", Refused(400)),
+    lenient("rs-value-ctl", b"HTTP/1.1 200 OK\r\nA: b\x01\r\nContent-Length: 5\r\n\r\nhello"),
+    response("rs-value-obstext", "GET", b"HTTP/1.1 200 OK\r\nA: \xe9\r\nContent-Length: 5\r\n\r\nhello", Body("hello")),
+    response("rs-v1.2", "GET", b"HTTP/1.2 200 OK\r\nContent-Length: 5\r\n\r\nhello", Refused(505)),
+    response("rs-lowercase-http", "GET", b"http/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello", Refused(400)),
+    response("rs-tab", "GET", b"HTTP/1.1\t200 OK\r\nContent-Length: 5\r\n\r\nhello", Refused(400)),
+    response("rs-two-1xx", "GET", b"HTTP/1.1 103 X\r\nA: b\r\n\r\nHTTP/1.1 102 X\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello", Body("hello")),
+    response("rs-103-te", "GET", b"HTTP/1.1 103 X\r\nTransfer-Encoding: chunked\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello", Body("hello")),
+    response("rs-eof-in-head", "GET", b"HTTP/1.1 200 OK\r\nContent-Le", Refused(400)),
+    lenient("rs-bare-lf", b"HTTP/1.1 200 OK\nContent-Length: 5\n\nhello"),
+    lenient("rs-cl-equal", b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\nContent-Length: 5\r\n\r\nhello"),
+    lenient("rs-cl-list", b"HTTP/1.1 200 OK\r\nContent-Length: 5, 5\r\n\r\nhello"),
     response("rs-fold", "GET", b"HTTP/1.1 200 OK\r\nA: b\r\n \t c\r\nContent-Length: 5\r\n\r\nhello", Body("hello")),
     flagged("bare-lf-strict", 0, b"GET / HTTP/1.1\nHost: a\n\n", Refused(400)),
     flagged("bare-lf-allowed", flags::ALLOW_BARE_LF, b"GET / HTTP/1.1\nHost: a\n\n", Body("")),
