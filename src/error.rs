@@ -350,6 +350,7 @@ impl Error {
                 | Status::Dns
                 | Status::TimedOut
                 | Status::Truncated
+                | Status::NoResources
                 | Status::CollateralUnavailable
                 | Status::EvidenceBusy
                 | Status::Busy

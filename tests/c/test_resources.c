@@ -85,6 +85,7 @@ static void starting(void)
     threads_left = 0;
     atls_status status = atls_queue_new_dispatching(&queue, &error);
     CHECK(atls_error_detail(error) == ATLS_DETAIL_NO_THREAD && atls_error_os_errno(error) == EAGAIN);
+    CHECK(atls_error_retryable(error));
     EXPECT(ATLS_NO_RESOURCES, "no more threads", status);
     threads_left = INT_MAX;
     wait_for_threads(before);
