@@ -3,7 +3,7 @@
 
 use std::io;
 use std::pin::Pin;
-use std::task::{Context, Poll, ready};
+use std::task::{Context, Poll, Waker, ready};
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
@@ -27,6 +27,8 @@ pub struct TunnelStream<S> {
     gone: usize,
     /// The answer to the last ping, which goes out between frames.
     pong: Option<Vec<u8>>,
+    /// Whom a write that waits has to wake. A socket wakes one task for writing, the last that asked: so who reads asks in its name.
+    writer: Option<Waker>,
     /// The server has said all.
     ended: bool,
     /// Something has come through.
@@ -51,6 +53,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> TunnelStream<S> {
             out: Vec::new(),
             gone: 0,
             pong: None,
+            writer: None,
             ended: false,
             used: false,
             closed: false,
@@ -109,9 +112,23 @@ impl<S: AsyncRead + AsyncWrite + Unpin> TunnelStream<S> {
         {
             frames::put(&mut self.out, CLOSE, &frames::close_payload(code, why), Some(key));
         }
-        if let Poll::Ready(Ok(())) = self.poll_out(cx) {
-            let _ = Pin::new(&mut self.io).poll_flush(cx);
+        self.send_beside(cx);
+    }
+
+    /// As much as can leave now, for who reads: a write that waits is still woken.
+    fn send_beside(&mut self, cx: &mut Context<'_>) {
+        let waker = self.writer.clone();
+        let mut cx = Context::from_waker(waker.as_ref().unwrap_or(cx.waker()));
+        if let Poll::Ready(Ok(())) = self.poll_out(&mut cx) {
+            let _ = Pin::new(&mut self.io).poll_flush(&mut cx);
         }
+    }
+
+    /// For who writes, and waits until all has left.
+    fn poll_own(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let done = self.poll_out(cx);
+        self.writer = done.is_pending().then(|| cx.waker().clone());
+        done
     }
 
     /// Writes what waits, the answer to a ping as well.
@@ -149,10 +166,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncRead for TunnelStream<S> {
                 continue;
             }
             // Reading does not wait for the answer to a ping.
-            if this.pong.is_some()
-                && let Poll::Ready(Ok(())) = this.poll_out(cx)
-            {
-                let _ = Pin::new(&mut this.io).poll_flush(cx);
+            if this.pong.is_some() {
+                this.send_beside(cx);
             }
             let mut room = ReadBuf::new(&mut this.input);
             ready!(Pin::new(&mut this.io).poll_read(cx, &mut room)).map_err(named)?;
@@ -168,7 +183,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncRead for TunnelStream<S> {
 impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for TunnelStream<S> {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
         // The frame before has left: at most one waits here, which is the back-pressure.
-        ready!(self.poll_out(cx))?;
+        ready!(self.poll_own(cx))?;
         if self.closed {
             return Poll::Ready(Err(broken("it is closed".into()).into_io()));
         }
@@ -182,8 +197,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for TunnelStream<S> {
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        ready!(self.poll_out(cx))?;
-        Pin::new(&mut self.io).poll_flush(cx).map_err(named)
+        ready!(self.poll_own(cx))?;
+        let done = Pin::new(&mut self.io).poll_flush(cx).map_err(named);
+        self.writer = done.is_pending().then(|| cx.waker().clone());
+        done
     }
 
     fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
@@ -208,4 +225,56 @@ fn named(error: io::Error) -> io::Error {
 
 fn broken(why: String) -> Error {
     Error::new(Status::WebSocket, format!("tunnel: {why}")).phase(Phase::Tunnel)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicBool, Ordering};
+    use std::task::Wake;
+
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+
+    use super::*;
+
+    #[derive(Default)]
+    struct Woken(AtomicBool);
+
+    impl Wake for Woken {
+        fn wake(self: Arc<Self>) {
+            self.0.store(true, Ordering::Release);
+        }
+    }
+
+    /// A write waits for its peer; what comes meanwhile has an answer, which the peer has no room for either.
+    async fn a_write_waits_while(comes: &[u8]) {
+        let (near, mut far) = tokio::io::duplex(256);
+        let mut tunnel = TunnelStream::new(near, b"").unwrap();
+        let (writing, reading) = (Arc::new(Woken::default()), Arc::new(Woken::default()));
+        let (writer, reader) = (Waker::from(writing.clone()), Waker::from(reading));
+        let write = |tunnel: &mut TunnelStream<_>| {
+            Pin::new(tunnel).poll_write(&mut Context::from_waker(&writer), &[7; 1024]).map(|done| done.ok())
+        };
+        assert_eq!(write(&mut tunnel), Poll::Ready(Some(1024)));
+        assert!(write(&mut tunnel).is_pending());
+        far.write_all(comes).await.unwrap();
+        let mut room = [0; 16];
+        let mut room = ReadBuf::new(&mut room);
+        let _ = Pin::new(&mut tunnel).poll_read(&mut Context::from_waker(&reader), &mut room);
+        writing.0.store(false, Ordering::Release);
+        far.read_exact(&mut [0; 200]).await.unwrap();
+        assert!(writing.0.load(Ordering::Acquire), "the write is not told that there is room");
+    }
+
+    #[tokio::test]
+    async fn who_reads_takes_no_wake_up_from_who_writes() {
+        let frame = |opcode, payload: &[u8]| {
+            let mut frame = Vec::new();
+            frames::put(&mut frame, opcode, payload, None);
+            frame
+        };
+        a_write_waits_while(&frame(frames::PING, b"are you there?")).await;
+        a_write_waits_while(&frame(CLOSE, &[])).await;
+        a_write_waits_while(&frame(BINARY, b"data")).await;
+    }
 }
