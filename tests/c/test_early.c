@@ -101,6 +101,12 @@ static int64_t source_read(void *user_data, uint8_t *to, size_t cap)
     return (int64_t)n;
 }
 
+/* A source may be asked until it is dropped, which can be after CLOSED: what it counts with lives as long. */
+static void source_drop(void *user_data)
+{
+    free(user_data);
+}
+
 /* One upload as far as it has come. */
 struct upload {
     atls_exchange *exchange;
@@ -176,7 +182,7 @@ static void run_blocking(struct upload *it, bool stream)
     } while (n);
 }
 
-static atls_request *upload_of(int kind, bool tls, const char *how, bool asks, size_t *at)
+static atls_request *upload_of(int kind, bool tls, const char *how, bool asks)
 {
     uint64_t length = kind == STREAM_CHUNKED || kind == SOURCE_CHUNKED ? ATLS_LENGTH_UNKNOWN : (BODY + PIECE - 1) / PIECE * PIECE;
     char path[40];
@@ -188,7 +194,7 @@ static atls_request *upload_of(int kind, bool tls, const char *how, bool asks, s
     else if (streamed(kind))
         OK(atls_request_set_body_stream(request, length, &error));
     else
-        OK(atls_request_set_body_source(request, &(atls_body_source){source_read, NULL, NULL, at}, kind == SOURCE ? BODY : length, &error));
+        OK(atls_request_set_body_source(request, &(atls_body_source){source_read, NULL, source_drop, calloc(1, sizeof(size_t))}, kind == SOURCE ? BODY : length, &error));
     if (asks)
         OK(atls_request_set_expect_continue(request, UINT32_MAX, &error));
     return request;
@@ -213,11 +219,10 @@ static atls_config *config_for(bool tls)
 /* Through a client; the next request must go well. */
 static void by_client(bool tls, bool events, int kind, const char *how, bool asks)
 {
-    size_t at = 0;
     atls_config *config = config_for(tls);
     atls_client *client = NULL;
     OK(atls_client_new(events ? runtime : NULL, config, NULL, &client, &error));
-    atls_request *first = upload_of(kind, tls, how, asks, &at);
+    atls_request *first = upload_of(kind, tls, how, asks);
     struct upload it = {0};
     for (int round = 0; round < 2; round++) {
         if (events) {
@@ -232,7 +237,6 @@ static void by_client(bool tls, bool events, int kind, const char *how, bool ask
         if (round == 1)
             break;
         check(&it, how, kind);
-        CHECK(!asks || at == 0);
         CHECK(atls_client_idle(client) == 0);
         first = ask("GET", tls ? "https://localhost:%u/small" : "http://127.0.0.1:%u/second", tls ? sim_start().http : clear_port);
         it = (struct upload){0};
@@ -245,10 +249,9 @@ static void by_client(bool tls, bool events, int kind, const char *how, bool ask
 /* On a connection of our own, which is over with the answer. */
 static void by_connection(bool tls, bool events, int kind, const char *how, bool asks)
 {
-    size_t at = 0;
     atls_config *config = config_for(tls);
     atls_http *http = NULL;
-    atls_request *request = upload_of(kind, tls, how, asks, &at), *second = NULL;
+    atls_request *request = upload_of(kind, tls, how, asks), *second = NULL;
     struct upload it = {0};
     atls_exchange *none = NULL;
     OK(atls_request_new("GET", "/second", "localhost", &second, &error));
