@@ -371,3 +371,24 @@ fn forged_revocation_lists() {
         assert!(refusal.message.contains(name), "{refusal:?}");
     }
 }
+
+#[test]
+fn a_simulators_root_needs_the_policys_consent_offline_too() {
+    let tee = SimTee::new();
+    let mut question = honest(&tee, &Guest::booted(1));
+    question.policy["allow_simulated"] = false.into();
+    question.refused("TRUST_ANCHOR", "");
+}
+
+#[test]
+fn a_log_that_never_says_system_ready() {
+    // Without a certificate event either, which would come too early.
+    let tee = SimTee::new();
+    let mut guest = Guest::booted(1);
+    guest.events.retain(|event| event.name != "system-ready");
+    let mut question = honest(&tee, &guest);
+    question.session = Session::None;
+    question.quote = guest.quote(&tee, &[0; 64]);
+    question.log = Some(guest.log().to_string());
+    question.refused("EVENT_LOG_INVALID", "event_order");
+}
