@@ -51,7 +51,7 @@ impl Eq for Resolver {}
 
 impl fmt::Debug for Resolver {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Resolver")
+        write!(f, "Resolver({:p})", Arc::as_ptr(&self.0))
     }
 }
 

@@ -22,6 +22,8 @@ use crate::log;
 const LARGEST: u64 = 4 << 20;
 /// Files that are looked at.
 const MOST: usize = 4096;
+/// Bytes of what is loaded. A vendor's documents for a kind of machine have some 40 KiB.
+const ROOM: usize = 128 << 20;
 /// A process that keeps the lock for longer is stuck; then nothing is written.
 const LOCK_WAIT: Duration = Duration::from_secs(2);
 /// The same document is written again once it was fetched so many seconds later.
@@ -42,6 +44,10 @@ impl Disk {
 
     /// What is there. Files that cannot be read are skipped, and logged; leavings of a process that died while it wrote are removed.
     pub fn load(&self) -> Result<Vec<(Key, Object)>> {
+        self.load_up_to(ROOM)
+    }
+
+    fn load_up_to(&self, mut room: usize) -> Result<Vec<(Key, Object)>> {
         let entries = fs::read_dir(&self.folder);
         let entries = entries.map_err(|error| Error::from_io(error, Phase::Call).context(self.folder.display()))?;
         let mut loaded = Vec::new();
@@ -49,7 +55,7 @@ impl Disk {
             let path = entry.path();
             let ends = |end: &str| path.as_os_str().as_encoded_bytes().ends_with(end.as_bytes());
             if ends(".json") {
-                match read(&path) {
+                match read(&path).and_then(|read| fits(read, &mut room)) {
                     Ok(read) => loaded.push(read),
                     Err(why) => log::emit(log::WARNING, || format!("collateral: {}: skipped: {why}", path.display())),
                 }
@@ -120,6 +126,13 @@ fn open(path: &Path, how: &mut fs::OpenOptions) -> io::Result<File> {
     }
 }
 
+/// Nobody has so many documents that they do not fit; a folder that others write to may hold anything.
+fn fits(read: (Key, Object), room: &mut usize) -> std::result::Result<(Key, Object), String> {
+    let left = room.checked_sub(read.1.body.len() + read.1.chain.len());
+    *room = left.ok_or("more than is loaded of one folder")?;
+    Ok(read)
+}
+
 fn write(path: &Path, text: &[u8]) -> io::Result<()> {
     // Only leavings can be there: the lock is held.
     let _ = fs::remove_file(path);
@@ -144,4 +157,29 @@ fn read(path: &Path) -> std::result::Result<(Key, Object), String> {
 fn sum(entry: &Value) -> String {
     let covered = json!([entry["name"], entry["source"], entry["fetched"], entry["chain"], entry["body"]]);
     hex(&sha256(covered.to_string().as_bytes()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_folder_may_hold_more_than_is_loaded() {
+        let folder = std::env::temp_dir().join(format!("atls-disk-{}", std::process::id()));
+        let disk = Disk::open(&folder).unwrap();
+        let key = Key::from_name("qe_identity/standard").unwrap();
+        let dates = r#""issueDate":"2025-01-01T00:00:00Z","nextUpdate":"2025-02-01T00:00:00Z""#;
+        let body = format!(
+            r#"{{"enclaveIdentity":{{{dates},"tcbEvaluationDataNumber":1}},"signature":"","x":"{}"}}"#,
+            "x".repeat(9000)
+        );
+        for source in ["http://a", "http://b", "http://c"] {
+            let chain = "-----BEGIN CERTIFICATE-----".into();
+            let object = key.object(body.clone().into_bytes(), chain, 1, Source::from_name(source)).unwrap();
+            assert!(disk.keep(&key, &object, |_| true).unwrap().is_none());
+        }
+        let loaded = |room| disk.load_up_to(room).unwrap().len();
+        assert_eq!((loaded(ROOM), loaded(25_000), loaded(9000)), (3, 2, 0));
+        fs::remove_dir_all(&folder).unwrap();
+    }
 }

@@ -70,9 +70,8 @@ async fn get(
     (way, tls): (&dyn WayOut, &Arc<ClientConfig>),
 ) -> Result<(HeaderMap, Bytes), Failure> {
     let uri: http::Uri = url.parse().map_err(|error| unavailable(format!("not a URL: {error}")))?;
-    let host = uri.host().ok_or_else(|| unavailable("no host".into()))?;
+    let (host, port) = place(&uri).ok_or_else(|| unavailable("no host".into()))?;
     let https = uri.scheme_str() == Some("https");
-    let port = uri.port_u16().unwrap_or(if https { 443 } else { 80 });
     let wire = way.open(host, port).await.map_err(as_unavailable)?;
     super::step(url, || format!("connected, asking for {}", key.name()));
     if https {
@@ -81,6 +80,13 @@ async fn get(
     } else {
         exchange(wire, &uri).await
     }
+}
+
+/// Where a URL leads; an address without the brackets that a URL has around it.
+pub fn place(uri: &http::Uri) -> Option<(&str, u16)> {
+    let host = uri.host()?;
+    let bare = host.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')).unwrap_or(host);
+    Some((bare, uri.port_u16().unwrap_or(if uri.scheme_str() == Some("https") { 443 } else { 80 })))
 }
 
 async fn exchange<S>(io: S, uri: &http::Uri) -> Result<(HeaderMap, Bytes), Failure>
@@ -144,6 +150,15 @@ fn as_unavailable(mut error: Error) -> Error {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn where_a_url_leads() {
+        for (url, host, port) in
+            [("http://[::1]:8081/x", "::1", 8081), ("https://[::1]", "::1", 443), ("http://p.example", "p.example", 80)]
+        {
+            assert_eq!(place(&url.parse().unwrap()), Some((host, port)));
+        }
+    }
 
     #[test]
     fn how_long_to_leave_a_service_alone() {

@@ -175,8 +175,7 @@ fn write(disk: &Disk, root: &[u8], key: &Key, place: &Place, object: &Object) {
 /// Host and port of a service, for log lines.
 fn whom(url: &str) -> String {
     let uri: Option<http::Uri> = url.parse().ok();
-    let port = |uri: &http::Uri| uri.port_u16().unwrap_or(if uri.scheme_str() == Some("https") { 443 } else { 80 });
-    match uri.as_ref().and_then(|uri| Some((uri.host()?, port(uri)))) {
+    match uri.as_ref().and_then(fetch::place) {
         Some((host, port)) => log::place(host, port),
         None => "bundle".into(),
     }

@@ -111,11 +111,11 @@ impl Search<'_> {
             return false;
         }
         let Some(list) = root_crl.map(|list| sha256(&list.body)) else { return true };
-        if place.was_held_against(&list) {
+        if place.was_held_against(object, &list) {
             return true;
         }
         match key.authenticate(object, &self.vendor(root_crl), self.now) {
-            Ok(()) => place.mark_held_against(list),
+            Ok(()) => place.mark_held_against(object, list),
             Err(why) => {
                 step(place.source.name(), || format!("{} that is kept: {why}", key.name()));
                 return false;
@@ -153,15 +153,15 @@ impl Search<'_> {
     async fn ask(&self, key: &Key, base: &str, way: &dyn WayOut, root_crl: Option<&Object>) -> Result<Arc<Object>> {
         let verifier = self.verifier;
         let place = verifier.place(key, &Source::Service(base.to_owned()));
+        let way = verifier.way.as_deref().unwrap_or(way);
         let _one_at_a_time = place.fetching.lock().await;
-        if let Some(done) = place.answer_since(self.begun) {
+        if let Some(done) = place.answer_since(self.begun, &way.name()) {
             step(base, || format!("{}: asked already", key.name()));
             return done;
         }
         let service = verifier.service(base);
         service.turn().await?;
         step(base, || format!("asking for {}", key.name()));
-        let way = verifier.way.as_deref().unwrap_or(way);
         let (done, is_answer) = match fetch::fetch(base, key, (way, &verifier.tls), self.now).await {
             Ok(object) => (self.check(key, object, root_crl), true),
             Err(failure) => {
@@ -170,7 +170,7 @@ impl Search<'_> {
             }
         };
         let taken = done.as_ref().is_ok_and(|object| place.keep(object));
-        place.answered(&done, is_answer);
+        place.answered(&done, (!is_answer).then(|| way.name()));
         if let (Ok(object), true) = (&done, taken) {
             step(base, || format!("{}: taken, {} bytes", key.name(), object.body.len()));
             verifier.keep_on_disk(key, &place, object).await;

@@ -27,10 +27,18 @@ struct State {
     newest: Option<Arc<Object>>,
     /// SHA-256 of the root's revocation list that `newest` was last held against.
     held_against: Option<[u8; 32]>,
-    /// What the last question led to, and when.
-    last: Option<(Instant, Result<Arc<Object>>)>,
+    last: Option<Last>,
     bad_answer: Option<(Instant, Error)>,
     backoff_until: Option<Instant>,
+}
+
+/// What the last question led to, and when.
+#[derive(Debug)]
+struct Last {
+    at: Instant,
+    done: Result<Arc<Object>>,
+    /// The way on which there was no answer at all.
+    lost_on: Option<String>,
 }
 
 impl Place {
@@ -57,34 +65,39 @@ impl Place {
         !goes_back
     }
 
-    /// Whether `newest` was held against this list.
-    pub fn was_held_against(&self, list: &[u8; 32]) -> bool {
-        lock(&self.state).held_against.as_ref() == Some(list)
-    }
-
-    pub fn mark_held_against(&self, list: [u8; 32]) {
-        lock(&self.state).held_against = Some(list);
-    }
-
-    /// What a question led to that was answered after `arrived`: who waited for it need not ask again. Else a bad answer of late.
-    pub fn answer_since(&self, arrived: Instant) -> Option<Result<Arc<Object>>> {
+    /// Whether this document was held against this list.
+    pub fn was_held_against(&self, object: &Object, list: &[u8; 32]) -> bool {
         let state = lock(&self.state);
-        match (&state.last, &state.bad_answer) {
-            (Some((at, done)), _) if *at >= arrived => Some(done.clone()),
-            (_, Some((at, error))) if at.elapsed() < BAD_ANSWER => {
-                let ago = at.elapsed().as_secs();
-                Some(Err(Error { message: format!("{} ({ago} s ago)", error.message), ..error.clone() }))
-            }
-            _ => None,
+        state.is_newest(object) && state.held_against.as_ref() == Some(list)
+    }
+
+    /// Nothing, if a newer document has come meanwhile: that one was not.
+    pub fn mark_held_against(&self, object: &Object, list: [u8; 32]) {
+        let mut state = lock(&self.state);
+        if state.is_newest(object) {
+            state.held_against = Some(list);
         }
     }
 
-    /// `is_answer`: the source itself said so, not the way there.
-    pub fn answered(&self, done: &Result<Arc<Object>>, is_answer: bool) {
+    /// What a question led to that was answered after `arrived`: who waited for it need not ask again, unless another way failed than the own one.
+    /// Else a bad answer of late.
+    pub fn answer_since(&self, arrived: Instant, way: &str) -> Option<Result<Arc<Object>>> {
+        let state = lock(&self.state);
+        let says = |last: &&Last| last.at >= arrived && last.lost_on.as_deref().is_none_or(|lost| lost == way);
+        if let Some(last) = state.last.as_ref().filter(says) {
+            return Some(last.done.clone());
+        }
+        let (at, error) = state.bad_answer.as_ref().filter(|(at, _)| at.elapsed() < BAD_ANSWER)?;
+        let ago = at.elapsed().as_secs();
+        Some(Err(Error { message: format!("{} ({ago} s ago)", error.message), ..error.clone() }))
+    }
+
+    /// `lost_on`: the way there, if that failed, and not the source itself said so.
+    pub fn answered(&self, done: &Result<Arc<Object>>, lost_on: Option<String>) {
         let mut state = lock(&self.state);
-        let now = Instant::now();
-        state.bad_answer = done.as_ref().err().filter(|_| is_answer).map(|error| (now, error.clone()));
-        state.last = Some((now, done.clone()));
+        let at = Instant::now();
+        state.bad_answer = done.as_ref().err().filter(|_| lost_on.is_none()).map(|error| (at, error.clone()));
+        state.last = Some(Last { at, done: done.clone(), lost_on });
     }
 
     /// Use `newest` for so long before asking again.
@@ -94,5 +107,54 @@ impl Place {
 
     pub fn is_backing_off(&self) -> bool {
         lock(&self.state).backoff_until.is_some_and(|until| Instant::now() < until)
+    }
+}
+
+impl State {
+    fn is_newest(&self, object: &Object) -> bool {
+        self.newest.as_deref().is_some_and(|newest| std::ptr::eq(newest, object))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::object::Window;
+    use super::super::unavailable;
+    use super::*;
+
+    fn object(number: u64) -> Arc<Object> {
+        let window = Window { issued: 1, expires: 2, number };
+        Arc::new(Object { body: Vec::new(), chain: String::new(), window, fetched: 1, source: Source::Bundle })
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_way_that_failed_is_no_answer_to_who_has_another() {
+        let place = Place::new(Source::Bundle);
+        let begun = Instant::now();
+        place.answered(&Err(unavailable("refused".into())), Some("one".into()));
+        assert!(place.answer_since(begun, "one").is_some_and(|done| done.is_err()));
+        assert!(place.answer_since(begun, "other").is_none());
+        for good in [true, false] {
+            place.answered(&if good { Ok(object(1)) } else { Err(unavailable("status 404".into())) }, None);
+            for way in ["one", "other"] {
+                assert_eq!(place.answer_since(begun, way).unwrap().is_ok(), good);
+            }
+        }
+        tokio::time::advance(BAD_ANSWER / 2).await;
+        assert!(place.answer_since(Instant::now(), "other").unwrap().unwrap_err().message.ends_with("(15 s ago)"));
+        tokio::time::advance(BAD_ANSWER).await;
+        assert!(place.answer_since(Instant::now(), "other").is_none());
+    }
+
+    #[test]
+    fn a_document_that_came_meanwhile_was_not_held_against_the_list() {
+        let (place, old, new) = (Place::new(Source::Bundle), object(1), object(2));
+        assert!(place.keep(&old));
+        place.mark_held_against(&old, [7; 32]);
+        assert!(place.was_held_against(&old, &[7; 32]) && !place.was_held_against(&old, &[8; 32]));
+        assert!(place.keep(&new));
+        assert!(!place.was_held_against(&new, &[7; 32]));
+        place.mark_held_against(&old, [7; 32]);
+        assert!(!place.was_held_against(&new, &[7; 32]) && !place.was_held_against(&old, &[7; 32]));
     }
 }

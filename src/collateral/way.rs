@@ -14,12 +14,19 @@ impl<S: AsyncRead + AsyncWrite + Send + Unpin> Wire for S {}
 
 /// A way out.
 pub trait WayOut: Send + Sync {
+    /// Which way it is: what fails on one may work on another.
+    fn name(&self) -> String;
+
     /// A connection to `host:port`, without TLS.
     fn open<'a>(&'a self, host: &'a str, port: u16) -> BoxFuture<'a, Result<Box<dyn Wire>>>;
 }
 
 /// Without any intermediary.
 impl WayOut for Dial {
+    fn name(&self) -> String {
+        format!("{self:?}")
+    }
+
     fn open<'a>(&'a self, host: &'a str, port: u16) -> BoxFuture<'a, Result<Box<dyn Wire>>> {
         async move { net::dial(host, port, self).await.map(|socket| Box::new(socket) as Box<dyn Wire>) }.boxed()
     }

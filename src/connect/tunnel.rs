@@ -51,7 +51,7 @@ impl TunnelUrl {
         if authority.contains('@') {
             return Err(invalid("must not carry credentials".into()));
         }
-        let target = format!("{target_host}:{target_port}");
+        let target = log::place(target_host, target_port);
         let target = percent_encoding::utf8_percent_encode(&target, percent_encoding::NON_ALPHANUMERIC);
         let path = match (query.is_empty(), has_target) {
             (_, true) => format!("{}?{query}", uri.path()),
@@ -77,6 +77,11 @@ impl TunnelUrl {
             return Err(Error::new(Status::TunnelRefused, message).phase(Phase::Tunnel));
         }
         TunnelUrl::parse(&self.given, host, port)
+    }
+
+    /// As the caller gave it, whatever the target.
+    pub fn given(&self) -> &str {
+        &self.given
     }
 
     /// Dials the forwarder and upgrades.
@@ -204,6 +209,9 @@ mod tests {
         assert_eq!(url("ws://p/").unwrap(), "p/?target=tee%2Eexample%3A443");
         assert_eq!(url("wss://p:1/x?a=1").unwrap(), "p:1/x?a=1&target=tee%2Eexample%3A443");
         assert_eq!(url("ws://p?target=other:1").unwrap(), "p/?target=other:1");
+        let address = |host| TunnelUrl::parse("ws://p/", host, 443).unwrap().path;
+        assert_eq!(address("::1"), "/?target=%5B%3A%3A1%5D%3A443");
+        assert_eq!(address("[::1]"), address("::1"));
         for bad in ["http://p/", "ws:///", "p", "ws://u:p@h/"] {
             assert_eq!(url(bad).unwrap_err().status, Status::InvalidArgument, "{bad}");
         }

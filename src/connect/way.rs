@@ -29,6 +29,12 @@ impl Target {
 }
 
 impl WayOut for Way {
+    fn name(&self) -> String {
+        // A proxy by its address: its login is not shown.
+        let tunnel = self.tunnel.as_ref().map(TunnelUrl::given);
+        format!("{tunnel:?} {:?} {:?}", self.proxy.as_ref().map(Arc::as_ptr), self.dial)
+    }
+
     fn open<'a>(&'a self, host: &'a str, port: u16) -> BoxFuture<'a, Result<Box<dyn Wire>>> {
         async move {
             let wire: Box<dyn Wire> = match (&self.tunnel, &self.proxy) {
