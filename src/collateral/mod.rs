@@ -15,6 +15,7 @@ mod way;
 use std::collections::HashMap;
 use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard};
+use std::time::Duration;
 
 use dcap_qvl::QuoteCollateralV3;
 use rustls::ClientConfig;
@@ -33,6 +34,8 @@ use service::Service;
 use shelf::Place;
 pub use way::{WayOut, Wire};
 
+/// How long a connection waits for the disk. A slow one is no reason to refuse a server: what is being written then goes on.
+const DISK_WAIT: Duration = Duration::from_secs(1);
 /// Documents that are kept before the places are cleared where there is none.
 const SHELVES: usize = 1024;
 
@@ -147,8 +150,10 @@ impl Verifier {
         let (key, place, object) = (key.clone(), place.clone(), object.clone());
         let root = self.vendor().root.to_vec();
         let work = move || write(&disk, &root, &key, &place, &object);
-        if let Err(error) = offload(work).await {
-            log::emit(log::WARNING, || format!("collateral: not kept on disk: {error}"));
+        match tokio::time::timeout(DISK_WAIT, offload(work)).await {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => log::emit(log::WARNING, || format!("collateral: not kept on disk: {error}")),
+            Err(_) => log::emit(log::WARNING, || "collateral: the disk is slow, not waited for".into()),
         }
     }
 

@@ -154,7 +154,7 @@ impl Search<'_> {
         let verifier = self.verifier;
         let place = verifier.place(key, &Source::Service(base.to_owned()));
         let way = verifier.way.as_deref().unwrap_or(way);
-        let _one_at_a_time = place.fetching.lock().await;
+        let one_at_a_time = place.fetching.lock().await;
         if let Some(done) = place.answer_since(self.begun, &way.name()) {
             step(base, || format!("{}: asked already", key.name()));
             return done;
@@ -171,6 +171,8 @@ impl Search<'_> {
         };
         let taken = done.as_ref().is_ok_and(|object| place.keep(object));
         place.answered(&done, (!is_answer).then(|| way.name()));
+        // Nobody else waits for the disk.
+        drop(one_at_a_time);
         if let (Ok(object), true) = (&done, taken) {
             step(base, || format!("{}: taken, {} bytes", key.name(), object.body.len()));
             verifier.keep_on_disk(key, &place, object).await;

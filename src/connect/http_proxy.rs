@@ -7,6 +7,9 @@ use crate::error::{Detail, Error, Phase, Result, Status};
 use crate::h1::{Connection, EventKind, ProtocolError, Role, Rules};
 use crate::net::Socket;
 
+/// Informational answers before the one that counts.
+const INFORMATIONAL: usize = 16;
+
 /// What the proxy said.
 enum Said {
     Nothing,
@@ -36,8 +39,9 @@ pub async fn open(
     let io = |error| Error::from_io(error, Phase::Tunnel).context("proxy");
     socket.write_all(&head).await.map_err(io)?;
     socket.flush().await.map_err(io)?;
+    let mut informational = 0;
     loop {
-        match next(&mut conn)? {
+        match next(&mut conn, &mut informational)? {
             Said::Nothing => {
                 let count = socket.read(conn.reserve(1024)).await.map_err(io)?;
                 match count {
@@ -63,12 +67,13 @@ pub async fn open(
     }
 }
 
-fn next(conn: &mut Connection) -> Result<Said> {
+fn next(conn: &mut Connection, informational: &mut usize) -> Result<Said> {
     loop {
         let event = conn.next_event().map_err(|error| protocol(&error.message))?;
         match event.kind {
             EventKind::NeedData => return Ok(Said::Nothing),
-            EventKind::InformationalResponse => {}
+            EventKind::InformationalResponse if *informational < INFORMATIONAL => *informational += 1,
+            EventKind::InformationalResponse => return Err(protocol("informational answers without end")),
             EventKind::Response if (200..300).contains(&event.status) => return Ok(Said::Open),
             EventKind::Response => {
                 let challenges = event.fields.iter().filter(|(name, ..)| *name == b"proxy-authenticate");

@@ -231,3 +231,23 @@ fn a_running_process_does_not_go_back_behind_what_another_one_has_seen() {
     assert!(done.is_ok(), "what the other one has seen is used: {:?}", done.err());
     unsafe { atls_verifier_free(early) };
 }
+
+#[test]
+fn a_disk_that_is_slow_is_no_reason_to_refuse_a_server() {
+    let (world, folder) = (World::honest(), Folder::new("slow"));
+    fs::create_dir_all(&folder.0).unwrap();
+    // Somebody holds the lock: each of two writes, one after the other, would wait for it for 2 seconds.
+    let lock = fs::File::create(folder.0.join("lock")).unwrap();
+    lock.lock().unwrap();
+    let verifier = verifier(&world.tee.root_der, &folder.0);
+    let within = |ms| {
+        support::open(world.server.port(), &world.policy, verifier, |config| {
+            support::add_root(config, &world.tee.web_ca_pem);
+            assert_eq!(unsafe { atls::capi::config::atls_config_set_deadline(config, ms, null_mut()) }, 0);
+        })
+    };
+    let done = within(3800);
+    assert!(done.is_ok(), "{:?}", done.err());
+    unsafe { atls_verifier_free(verifier) };
+    drop(lock);
+}

@@ -98,6 +98,7 @@ fn what_a_proxy_is_asked_and_may_answer() {
 fn faults() {
     let world = World::honest();
     let target = world.server.port();
+    let waits: &'static [u8] = b"HTTP/1.1 100 Wait\r\n\r\n".repeat(17).leak();
     for (then, name, part, http_status) in [
         (
             Then::Close(b"HTTP/1.1 407 Who are you\r\nContent-Length: 0\r\n\r\n"),
@@ -111,6 +112,7 @@ fn faults() {
         (Then::Answer(b"HTTP/1.1 200 OK\r\n\r\n\x16\x03\x03"), "HTTP_PROTOCOL", "right behind the answer", 0),
         (Then::Close(b"HTTP/1.1 200"), "HTTP_PROTOCOL", "proxy:", 0),
         (Then::Close(b""), "HTTP_PROTOCOL", "proxy:", 0),
+        (Then::Answer(waits), "HTTP_PROTOCOL", "without end", 0),
         (Then::Answer(b"HTTP/1.1 200 OK\r\n"), "TIMED_OUT", "700 ms", 0),
     ] {
         let (port, _served) = proxy(target, then);
