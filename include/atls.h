@@ -78,7 +78,7 @@
 #define ATLS_DETAIL_CALL_TIMEOUT 9
 
 /*
- HTTP_PROTOCOL, as are those that follow, or H1_REMOTE: the status line, or a server's request line.
+ HTTP_PROTOCOL or H1_REMOTE, like the details that follow: the status line or, on a server, the request line.
  */
 #define ATLS_DETAIL_BAD_START_LINE 20
 
@@ -178,12 +178,12 @@
 #define ATLS_DETAIL_UNASKED_UPGRADE 71
 
 /*
- AGAIN: a streamed body is to be written once more, from its beginning; see atls_exchange_rewind.
+ AGAIN: a streamed body must be written again from its beginning; see atls_exchange_rewind.
  */
 #define ATLS_DETAIL_REWIND 72
 
 /*
- IO: the peer has gone away: it has reset the connection, or no longer answers when TCP asks.
+ IO: the peer is gone: it reset the connection, or no longer answers TCP keepalive probes.
  */
 #define ATLS_DETAIL_PEER_GONE 80
 
@@ -193,7 +193,7 @@
 #define ATLS_DETAIL_SERVER_CLOSED 81
 
 /*
- HTTP_PROTOCOL or H1_REMOTE: the peer ended its direction within a message.
+ HTTP_PROTOCOL or H1_REMOTE: the peer closed its sending direction in the middle of a message.
  */
 #define ATLS_DETAIL_MESSAGE_CUT 82
 
@@ -208,12 +208,12 @@
 #define ATLS_DETAIL_NO_THREAD 130
 
 /*
- NO_RESOURCES: no random numbers.
+ NO_RESOURCES: the system gave no random numbers.
  */
 #define ATLS_DETAIL_NO_RANDOM 131
 
 /*
- INVALID_STATE: a blocking call in an exit handler, or in the destructor of a thread's storage, where no I/O can be driven any more.
+ INVALID_STATE: a blocking call in an exit handler, or in a destructor of thread-local storage, where I/O can no longer run.
  */
 #define ATLS_DETAIL_THREAD_ENDING 132
 
@@ -246,7 +246,7 @@
 #define ATLS_LOG_ERROR 1
 
 /*
- Also each refusal of a peer, its evidence or its request, and each source that failed while others still serve.
+ Also each peer whose evidence or request was refused, and each source that failed while others still serve.
  */
 #define ATLS_LOG_WARNING 2
 
@@ -270,8 +270,8 @@
 #define ATLS_CHECK_SKIPPED 2
 
 /*
- Connected, and attested where a policy was given; the verdict can be had. Of a client's exchange with a streamed body: it has its connection, and the
- body may be written.
+ Connected, and attested if a policy was given; the verdict is available. For a client's exchange with a streamed body: it has its connection, and
+ the body may be written.
  */
 #define ATLS_EVENT_CONNECTED 1
 
@@ -306,13 +306,13 @@
 #define ATLS_EVENT_WRITABLE 7
 
 /*
- A streamed request body is to be written once more, from its beginning (atls_request_set_body_rewind). Until atls_exchange_rewind was called,
- nothing is taken.
+ A streamed request body must be written again from its beginning (atls_request_set_body_rewind). Until atls_exchange_rewind is called, writes take
+ nothing.
  */
 #define ATLS_EVENT_REWIND 20
 
 /*
- After atls_stream_close_write: all that was written has left, and the other side was told that no more comes.
+ After atls_stream_close_write: everything written has been sent, and so has the end of this direction.
  */
 #define ATLS_EVENT_SENT 21
 
@@ -322,15 +322,15 @@
 #define ATLS_EVENT_CLOSED 8
 
 /*
- A server was asked: `source` is the atls_server_request, `head` the lines of its head (its status is 0). Who does not take a reference or
- start it lets go of it.
+ A request has come to a server: `source` is the atls_server_request, `head` has its header fields (the status is 0). It is dropped if the host
+ neither takes a reference to it nor starts it.
  */
 #define ATLS_EVENT_REQUEST 9
 
 /*
- A server refuses a request that it does not show, or who sent it: `error` says why, with atls_error_detail and atls_error_peer. Or a TLS handshake has failed
- (atls_server_config_set_tell_handshakes; the phase is "tls"). Once the host is done with the event, at most a second later, the peer is
- told with atls_error_http_status.
+ A server refuses a peer, or a request that it does not show: `error` says why, with atls_error_detail and atls_error_peer. Or a TLS handshake has
+ failed (atls_server_config_set_tell_handshakes; the phase is "tls"). When the host is done with the event, at most a second later, the peer is
+ answered with atls_error_http_status.
  */
 #define ATLS_EVENT_REFUSED 10
 
@@ -454,8 +454,8 @@
 #define ATLS_SERVER_LIMIT_HEADERS 104
 
 /*
- Bytes of a request body; 104,857,600 by default. A larger one is answered with 413: where its Content-Length says so before any of it is read or asked for,
- once the host has started the request (atls_server_request_set_body_limit).
+ Bytes of a request body; 104,857,600 by default. A larger one is answered with 413. If its Content-Length says so, that happens when the host
+ starts the request, before any of the body is read or asked for (atls_server_request_set_body_limit).
  */
 #define ATLS_SERVER_LIMIT_BODY_BYTES 105
 
@@ -470,7 +470,7 @@
 #define ATLS_SERVER_LIMIT_PIECE_BYTES 107
 
 /*
- Connections that the system keeps until they are accepted; 1,024 by default, and no more than the system allows.
+ Connections that the system queues until they are accepted; 1,024 by default, and no more than the system allows.
  */
 #define ATLS_SERVER_LIMIT_BACKLOG 108
 
@@ -500,10 +500,10 @@
 #define ATLS_SERVER_DEADLINE_SEND 205
 
 /*
- Without a word from the peer until TCP asks whether it is still there (keepalive), and then each time again; 15 seconds by default, in whole seconds. After
- three questions without an answer the peer is gone. A client that closes its connection while its request is with the host looks like one that has only ended
- its own direction, which gets its answer: this is how it is found out, as soon as its system says that the connection is none of its own (Linux: a minute
- after the close).
+ Silence of the peer until TCP probes whether it is still there (keepalive), and the time between probes; 15 seconds by default, in whole seconds.
+ After three probes without an answer the peer is gone. A client that closes its connection while the host has its request looks at first like one
+ that has only closed its sending direction, and that gets its answer. The probes find it out as soon as the client's system no longer knows the
+ connection (Linux: a minute after the close).
  */
 #define ATLS_SERVER_DEADLINE_PROBE 206
 
@@ -563,7 +563,7 @@
 #define ATLS_SERVER_COUNT_BYTES_DOWN 309
 
 /*
- TLS handshakes that did not come to their end: refused by either side, given up, or too slow.
+ TLS handshakes that failed: refused by either side, given up, or too slow.
  */
 #define ATLS_SERVER_COUNT_HANDSHAKES_FAILED 310
 
@@ -608,7 +608,7 @@
 #define ATLS_TUNNEL_DEADLINE_TOTAL 703
 
 /*
- Who a connection is.
+ The role of our side.
  */
 #define ATLS_H1_CLIENT 0
 
@@ -658,9 +658,9 @@
 #define ATLS_H1_INFORMATIONAL_RESPONSE 2
 
 /*
- 200-999: status, reason, http_version, headers. A response to HEAD, a 204, a 304, and a 2xx to CONNECT have no body, whatever Content-Length or
- Transfer-Encoding they have, which is shown as it came (RFC 9112 section 6.3). Both of them in one message are refused in these too, unless
- ATLS_H1_ALLOW_CL_WITH_TE takes the former away.
+ 200-999: status, reason, http_version, headers. A response to HEAD, a 204, a 304, and a 2xx to CONNECT have no body; their Content-Length or
+ Transfer-Encoding is shown as received (RFC 9112 section 6.3). A message with both is refused here too, unless ATLS_H1_ALLOW_CL_WITH_TE removes
+ the Content-Length.
  */
 #define ATLS_H1_RESPONSE 3
 
@@ -712,7 +712,7 @@
 #define ATLS_H1_ALLOW_OBS_FOLD 2
 
 /*
- Blanks at the end of a chunk-size line.
+ Spaces or tabs at the end of a chunk-size line.
  */
 #define ATLS_H1_ALLOW_CHUNK_SIZE_OWS 4
 
@@ -737,9 +737,9 @@
 #define ATLS_H1_ALLOW_CL_WITH_TE 64
 
 /*
- What h11 0.16 does, less what is refused always. All of it together also goes without what the RFCs ask for and h11 does not do: one empty line
- before a request line is skipped, HTTP/1.0 may ask for keep-alive, a target may have bytes beyond ASCII, chunk extensions follow their grammar, no 1xx
- goes to an HTTP/1.0 peer, and no Content-Length or Transfer-Encoding into a 2xx to CONNECT.
+ What h11 0.16 accepts, except what is always refused. With all of these flags set, some rules of the RFCs that h11 does not follow are off as
+ well: skipping one empty line before a request line, keep-alive for an HTTP/1.0 peer that asks for it, bytes beyond ASCII in a target, checking
+ the grammar of chunk extensions, no 1xx to an HTTP/1.0 peer, and no Content-Length or Transfer-Encoding in a 2xx to CONNECT.
  */
 #define ATLS_H1_COMPAT_H11 63
 
@@ -774,12 +774,13 @@
 #define ATLS_H1_DRIVER_LIMIT_BODY_BYTES 403
 
 /*
- Header lines of a head, or trailers; 256 by default.
+ Lines of a head, or of trailers; 256 by default.
  */
 #define ATLS_H1_DRIVER_LIMIT_HEADERS 404
 
 /*
- A deadline that passes ends the connection, without a word to the peer. From when a head is due to its last byte: a server's from the end of the message before, a client's from its own end. None by default.
+ When a deadline passes, the connection ends and the peer gets no answer. This one is for a head, up to its last byte: as server from the end of
+ the message before, as client from the end of its own request. None by default.
  */
 #define ATLS_H1_DRIVER_DEADLINE_HEAD 501
 
@@ -789,12 +790,12 @@
 #define ATLS_H1_DRIVER_DEADLINE_BODY 502
 
 /*
- Without a word from the peer of an adopted TCP socket until TCP asks whether it is there, as ATLS_SERVER_DEADLINE_PROBE. 15 seconds by default.
+ As ATLS_SERVER_DEADLINE_PROBE, for an adopted TCP socket: silence of the peer until TCP probes whether it is still there. 15 seconds by default.
  */
 #define ATLS_H1_DRIVER_DEADLINE_PROBE 503
 
 /*
- The addresses of one name, for as long as `resolve` of an atls_resolver runs, and on its thread.
+ The addresses of one name. Valid while `resolve` of an atls_resolver runs, and on its thread.
  */
 typedef struct atls_addresses atls_addresses;
 
@@ -828,8 +829,8 @@ typedef struct atls_config atls_config;
 typedef struct atls_error atls_error;
 
 /*
- One request and its response. Reference-counted, safe to share between threads; dropping the last reference before the response was
- read to its end gives up the connection. It keeps what it needs: its atls_http or atls_client, and the runtime, may be freed before.
+ One request and its response. Reference-counted, safe to share between threads; dropping the last reference before the response was read to its
+ end gives up the connection. It keeps what it needs: its atls_http or atls_client, and the runtime, may be freed first.
  */
 typedef struct atls_exchange atls_exchange;
 
@@ -848,11 +849,12 @@ typedef struct atls_form atls_form;
 typedef struct atls_h1_conn atls_h1_conn;
 
 /*
- A connection. Its sink is told of what comes: INFORMATIONAL and HEAD (of a request its status is 0, and atls_h1_driver_method and atls_h1_driver_target have the
- rest), DATA as credit allows, TRAILERS, END; WRITABLE after a write that was refused; CLOSED at last, with OK after a regular end. Once both sides are done with
- their messages the next may begin, without a call. What the peer does wrong is H1_REMOTE; a server that has not begun its answer gives
- one itself, and closes. A client that has ended its own direction still gets its answer; one that goes away is CLOSED with IO and
- ATLS_DETAIL_PEER_GONE. What waits for a peer that does not read is at most 320 KiB. Reference-counted, safe to share between threads; dropping the last reference cancels it.
+ A connection. Its sink is told of what comes: INFORMATIONAL and HEAD (of a request its status is 0, and atls_h1_driver_method and
+ atls_h1_driver_target have the rest), DATA as credit allows, TRAILERS, END; WRITABLE after a write that was refused; CLOSED at last, with OK after
+ a regular end. Once both sides are done with their messages the next may begin, without a call. What the peer does wrong is H1_REMOTE; a server
+ that has not begun its answer gives one itself, and closes. A client that has closed its sending direction still gets its answer; if it goes away,
+ CLOSED comes with IO and ATLS_DETAIL_PEER_GONE. At most 320 KiB wait for a peer that does not read. Reference-counted, safe to share between
+ threads; dropping the last reference cancels it.
  */
 typedef struct atls_h1_driver atls_h1_driver;
 
@@ -884,9 +886,9 @@ typedef struct atls_headers atls_headers;
 typedef struct atls_http atls_http;
 
 /*
- A multipart/form-data body, piece by piece (RFC 7578): bytes go in with atls_multipart_receive, atls_multipart_next says what they are. Text before the
- first boundary and behind the last is ignored (RFC 2046 section 5.1.1); a part may end at its head. `name*` and `filename*` count only where the
- plain parameter is absent, `boundary*` never. Keeps a part's head and the length of a boundary, and no more. One thread at a time.
+ A multipart/form-data body, piece by piece (RFC 7578): bytes go in with atls_multipart_receive, atls_multipart_next says what they are. Text
+ before the first boundary and after the last is ignored (RFC 2046 section 5.1.1); a part may end with its head. `name*` and `filename*` count only
+ if the plain parameter is absent, `boundary*` never. Holds at most a part's head and the length of a boundary. One thread at a time.
  */
 typedef struct atls_multipart atls_multipart;
 
@@ -952,11 +954,11 @@ typedef struct atls_verdict atls_verdict;
 typedef struct atls_verification atls_verification;
 
 /*
- Keeps the vendor's documents for the connections that share it: each is fetched once, refreshed ahead of its date, and never used
- after it. A policy's sources are asked in their order until one has a document that the vendor signed and that holds now; the error of a search that
- failed says of each source what was wrong with it. Something is fetched only for evidence that a genuine platform signed for the session in question:
- at most 20 requests a second to one source, after 100 at once. A bad answer is remembered for 30 seconds; a source that says 429, or 503 with
- Retry-After, is left alone for as long as it asks, up to a day. Reference-counted; safe to share between threads and runtimes.
+ Keeps the vendor's documents for the connections that share it: each is fetched once, refreshed ahead of its date, and never used after it. A
+ policy's sources are asked in order until one has a document that the vendor signed and that is valid now; if the search fails, the error says
+ what was wrong with each source. Documents are fetched only for evidence that a genuine platform signed for the session in question: at most 20
+ requests a second to one source, after 100 at once. A bad answer is remembered for 30 seconds; a source that answers 429, or 503 with Retry-After,
+ is not asked again for as long as it says, at most a day. Reference-counted; safe to share between threads and runtimes.
  */
 typedef struct atls_verifier atls_verifier;
 
@@ -1028,22 +1030,22 @@ typedef struct atls_event {
 } atls_event;
 
 /*
- Receives one line for the file that SSLKEYLOGFILE names, without its end: a label, the client's random and a secret of the session, in hexadecimal digits.
- `line` is valid during the call only. Runs on any thread, several at once; must not call `atls_*`.
+ Receives one line in the format of SSLKEYLOGFILE, without the line's end: a label, the client random and a secret of the session, both in
+ hexadecimal. `line` is valid during the call only. Runs on any thread, several at once; must not call `atls_*`.
  */
 typedef void (*atls_key_log_fn)(void *user_data, struct atls_str line);
 
 /*
- What looks names up. Its functions run on helper threads of the library, several at a time.
+ Looks names up, in place of the system. Its functions run on helper threads of the library, several at a time.
  */
 typedef struct atls_resolver {
     /*
-     Adds the addresses of `host` to `addresses` (atls_addresses_add), in the order in which to try them, and returns 0; another number, or none added,
-     ends the attempt with DNS. May wait; a deadline that passes meanwhile is kept, and what comes then is thrown away.
+     Adds the addresses of `host` to `addresses` (atls_addresses_add), in the order in which to try them, and returns 0. Another number, or no
+     address, ends the attempt with DNS. May wait; deadlines are kept meanwhile, and an answer that comes too late is discarded.
      */
     int32_t (*resolve)(void *user_data, const char *host, struct atls_addresses *addresses);
     /*
-     Optional. Runs once, when nothing has a use for the resolver any more.
+     Optional. Runs once, when nothing uses the resolver any more.
      */
     void (*drop)(void *user_data);
     void *user_data;
@@ -1116,7 +1118,7 @@ typedef struct atls_h1_header {
      */
     struct atls_bytes name;
     /*
-     Output: without blanks around it, unfolded; Content-Length and Transfer-Encoding normalised.
+     Output: without spaces and tabs around it, unfolded; Content-Length and Transfer-Encoding normalised.
      */
     struct atls_bytes value;
     /*
@@ -1255,7 +1257,7 @@ typedef struct atls_h1_states {
 #define ATLS_TRUNCATED 205
 
 /*
- The system gave no thread, or no random numbers. The object on which the call was made is as it was.
+ The system gave no thread, or no random numbers. The object on which the call was made is unchanged.
  */
 #define ATLS_NO_RESOURCES 206
 
@@ -1290,12 +1292,12 @@ typedef struct atls_h1_states {
 #define ATLS_QUOTE_INVALID 403
 
 /*
- The platform is revoked, the vendor's documents vouch for nothing as old as it is, or the policy does not accept its TCB.
+ The platform is revoked, or older than anything the vendor's documents vouch for, or the policy does not accept its TCB.
  */
 #define ATLS_TCB_REJECTED 404
 
 /*
- What runs there is not what the policy names, or is a TD that its host can look into, disturb or move.
+ What runs there is not what the policy names, or is a TD that its host can inspect, disturb or migrate.
  */
 #define ATLS_MEASUREMENT_MISMATCH 405
 
@@ -1335,7 +1337,7 @@ typedef struct atls_h1_states {
 #define ATLS_EVIDENCE_REFUSED 412
 
 /*
- The other side is at its limit of quotes, and was so until the deadline: no want of evidence. Another try may succeed.
+ The other side was at its limit of quotes until the deadline passed. It can give evidence: another try may succeed.
  */
 #define ATLS_EVIDENCE_BUSY 413
 
@@ -1477,8 +1479,8 @@ int32_t atls_error_tls_alert(const struct atls_error *error);
 uint32_t atls_error_http_status(const struct atls_error *error);
 
 /*
- On a server, with REFUSED and with CLOSED of a request, and of an adopted driver: address and port of the other end of the connection. Valid as long as the
- error; "" where there is none.
+ For the error of REFUSED, of a server request's CLOSED and of an adopted driver's CLOSED: address and port of the other end of the connection.
+ Valid as long as the error; "" if there is none.
  */
 struct atls_str atls_error_peer(const struct atls_error *error);
 
@@ -1741,8 +1743,8 @@ atls_status atls_verify(const struct atls_verification *verification,
                         struct atls_error **error);
 
 /*
- Starts a runtime with `workers` threads, named atls-0 and so on; 0 for the default, the number of processors but at most 4.
- Statuses: NULL_ARGUMENT, INVALID_ARGUMENT (more than 1024), NO_RESOURCES (not so many threads can be started; then none is), IO.
+ Starts a runtime with `workers` threads, named atls-0 and so on; 0 for the default, the number of processors but at most 4. Statuses:
+ NULL_ARGUMENT, INVALID_ARGUMENT (more than 1024), NO_RESOURCES (not all of the threads can be started; then none is), IO.
  */
 atls_status atls_runtime_new(uint32_t workers,
                              struct atls_runtime **runtime,
@@ -1794,10 +1796,10 @@ atls_status atls_queue_new_inline(struct atls_queue **queue,
 int32_t atls_queue_fd(const struct atls_queue *queue);
 
 /*
- Takes up to `max` events from a polled queue without waiting; `*count` says how many (0 is no error). `event_size` is sizeof(atls_event) as
- the host was compiled, and the distance from one event to the next: what a host of another version does not know is left out, and what the
- library does not know is zero. Each event must be released with atls_event_release. Statuses: NULL_ARGUMENT, INVALID_ARGUMENT (`event_size` is
- smaller than in version 0.1), INVALID_STATE (not a polled queue).
+ Takes up to `max` events from a polled queue without waiting; `*count` says how many (0 is not an error). `event_size` is sizeof(atls_event) as
+ the host was compiled, and the distance from one event to the next: fields that a host of another version does not know are left out, and fields
+ that the library does not know are zero. Each event must be released with atls_event_release. Statuses: NULL_ARGUMENT, INVALID_ARGUMENT
+ (`event_size` is smaller than in version 0.1), INVALID_STATE (not a polled queue).
  */
 atls_status atls_queue_next(const struct atls_queue *queue,
                             struct atls_event *events,
@@ -1838,9 +1840,9 @@ atls_status atls_queue_stop(struct atls_queue *queue,
 struct atls_queue *atls_queue_ref(struct atls_queue *queue);
 
 /*
- Drops a reference. Operations that run keep what they need and go on, with their callbacks; only atls_queue_stop waits for them. The events of a
- polled queue, those that wait and those still to come, are discarded with its last reference: nobody could take them. `sink.drop` then runs
- here, or on a thread of the library.
+ Drops a reference. Operations that run keep what they need and go on, with their callbacks; only atls_queue_stop waits for them. With the last
+ reference to a polled queue its events are discarded, those that wait and those still to come; `sink.drop` then runs in this call, or on a thread
+ of the library.
  */
 void atls_queue_free(struct atls_queue *queue);
 
@@ -1871,7 +1873,7 @@ struct atls_str atls_head_name(const struct atls_head *head,
                                size_t index);
 
 /*
- Value of the line at `index`, without the blanks around it; bytes, usually ASCII. Valid as long as the head.
+ Value of the line at `index`, without the spaces and tabs around it; bytes, usually ASCII. Valid as long as the head.
  */
 struct atls_str atls_head_value(const struct atls_head *head, size_t index);
 
@@ -1883,7 +1885,7 @@ struct atls_str atls_head_get(const struct atls_head *head,
                               const char *name);
 
 /*
- The first line with this name, in any case, at `from` or behind it; SIZE_MAX where there is none.
+ Index of the first line with this name, in any case, at or after index `from`; SIZE_MAX if there is none.
  */
 size_t atls_head_find(const struct atls_head *head, const char *name, size_t from);
 
@@ -1924,20 +1926,20 @@ atls_status atls_verifier_config_set_simulated_root(struct atls_verifier_config 
                                                     struct atls_error **error);
 
 /*
- The way to collateral services: that of `route`'s connections, which is its tunnel or proxy, own address, family and mapped hosts; its host, port,
- policy and roots are not looked at. Copied: changes to `route` afterwards do not count. A configuration with none of these dials directly. NULL,
- the default, goes the way of the connection whose evidence is judged; servers, which have none, dial directly. A proxy is asked to CONNECT, a
- tunnel for the service as its target; what they refuse is COLLATERAL_UNAVAILABLE, as is a tunnel whose URL names a target itself. Statuses:
- NULL_ARGUMENT, INVALID_ARGUMENT and INVALID_STATE as when connecting.
+ How collateral services are reached: as `route`'s connections are, through its tunnel or proxy, from its own address, with its family and mapped
+ hosts; its host, port, policy and roots are ignored. Copied: later changes to `route` have no effect. If `route` has none of these, services are
+ dialled directly. NULL, the default, takes the route of the connection whose evidence is judged; servers, which have none, dial directly. A proxy
+ is asked to CONNECT, a tunnel gets the service as its target; if they refuse, that is COLLATERAL_UNAVAILABLE, as is a tunnel whose URL names a
+ target itself. Statuses: NULL_ARGUMENT, INVALID_ARGUMENT and INVALID_STATE as when connecting.
  */
 atls_status atls_verifier_config_set_route(struct atls_verifier_config *config,
                                            const struct atls_config *route,
                                            struct atls_error **error);
 
 /*
- Keeps documents in this folder too, one file for each and its source, for other processes and the next one: policies with `cache_collateral` then
- need no fetch at its start, and a document older than one that was seen is not used again. Several processes may share a folder: a document is
- never replaced by an older one. A damaged file is as if it were not there, and is replaced. The folder is made where it is missing. NULL for none.
+ Keeps documents in this folder too, one file for each document and source, for other processes and later runs: policies with `cache_collateral`
+ then need no fetch at the start, and a document older than one that was seen is not used again. Several processes may share a folder: a document
+ is never replaced by an older one. A damaged file counts as missing, and is replaced. The folder is made if it is missing. NULL for none.
  Statuses: NULL_ARGUMENT, INVALID_UTF8.
  */
 atls_status atls_verifier_config_set_disk_cache(struct atls_verifier_config *config,
@@ -2030,9 +2032,9 @@ atls_status atls_config_set_timeouts(struct atls_config *config,
                                      struct atls_error **error);
 
 /*
- One deadline for a connection as a whole, 90 seconds by default: names, TCP, tunnel or proxy, TLS, the evidence exchanges and the waits in them, the
- collateral, and a second attempt where the server has just renewed its certificate. 0 for the default. When it passes, connecting ends with
- TIMED_OUT and ATLS_DETAIL_CONNECT_TIMEOUT, and atls_error_phase is the phase that was on. Statuses: NULL_ARGUMENT.
+ One deadline for a connection as a whole, 90 seconds by default: names, TCP, tunnel or proxy, TLS, the evidence exchanges and the waits in them,
+ the collateral, and a second attempt if the server has just renewed its certificate. 0 for the default. When it passes, connecting ends with
+ TIMED_OUT and ATLS_DETAIL_CONNECT_TIMEOUT, and atls_error_phase is the phase it was in. Statuses: NULL_ARGUMENT.
  */
 atls_status atls_config_set_deadline(struct atls_config *config,
                                      uint32_t whole_ms,
@@ -2087,9 +2089,10 @@ atls_status atls_config_set_certificate_check(struct atls_config *config,
                                               struct atls_error **error);
 
 /*
- Hands the secrets of each TLS session to `callback`: who has them and the traffic reads it all. For taking protocols apart, and off by default; NULL takes
- it away. Beside a policy connecting answers INVALID_STATE, unless `words` is "secrets may leave"; NULL for no such words. `drop`, which may be NULL, runs once, after the last use
- of `user_data`; also where this call fails. Statuses: NULL_ARGUMENT, INVALID_UTF8, INVALID_ARGUMENT (other words).
+ Passes the secrets of each TLS session to `callback`: anyone who has them and the recorded traffic can read all of it. For analysing protocols;
+ off by default, and NULL turns it off. With a policy, connecting answers INVALID_STATE unless `words` is "secrets may leave"; NULL for no words.
+ `drop`, which may be NULL, runs once, after the last use of `user_data`, and also if this call fails. Statuses: NULL_ARGUMENT, INVALID_UTF8,
+ INVALID_ARGUMENT (other words).
  */
 atls_status atls_config_set_key_log(struct atls_config *config,
                                     atls_key_log_fn callback,
@@ -2099,10 +2102,10 @@ atls_status atls_config_set_key_log(struct atls_config *config,
                                     struct atls_error **error);
 
 /*
- Goes through a WebSocket forwarder, `ws://` or `wss://`; the query parameter `target=host:port` is added unless it is there. NULL
- for a direct connection. A frame of the forwarder may have 16 MiB; 32 KiB of what passes are held, whatever it announces. One that breaks the
- protocol, or ends before anything came through it, is WEBSOCKET. Collateral goes the same way, unless
- atls_verifier_config_set_route says another. Statuses: NULL_ARGUMENT, INVALID_UTF8, INVALID_ARGUMENT.
+ Goes through a WebSocket forwarder, `ws://` or `wss://`; the query parameter `target=host:port` is added unless it is there. NULL for a direct
+ connection. A frame from the forwarder may have 16 MiB; at most 32 KiB are held, whatever length it announces. A forwarder that violates the
+ protocol, or ends before anything came through it, is WEBSOCKET. Collateral takes the same route, unless atls_verifier_config_set_route sets
+ another. Statuses: NULL_ARGUMENT, INVALID_UTF8, INVALID_ARGUMENT.
  */
 atls_status atls_config_set_tunnel(struct atls_config *config,
                                    const char *url,
@@ -2136,8 +2139,9 @@ atls_status atls_config_set_bind(struct atls_config *config,
 atls_status atls_config_set_family(struct atls_config *config, uint32_t family, struct atls_error **error);
 
 /*
- Where a connection would go to `host` and `port`, it goes to `other_host` and `other_port` instead; TLS and HTTP still name the former. Names are
- compared as in atls_client_set_policy. Adds up; the first that fits counts. Statuses: NULL_ARGUMENT, INVALID_UTF8, INVALID_ARGUMENT (an empty name or none, a port of 0).
+ Connections to `host` and `port` go to `other_host` and `other_port` instead; TLS and HTTP still name the former. Names are compared as in
+ atls_client_set_policy. May be called several times; the first that matches counts. Statuses: NULL_ARGUMENT, INVALID_UTF8, INVALID_ARGUMENT (an
+ empty name or none, a port of 0).
  */
 atls_status atls_config_map_host(struct atls_config *config,
                                  const char *host,
@@ -2155,9 +2159,9 @@ atls_status atls_addresses_add(struct atls_addresses *addresses,
                                struct atls_error **error);
 
 /*
- Names are looked up by `resolver`, which is copied, and not by the system: those of servers, proxies, tunnels and collateral services that the
- configuration leads to; not addresses, which are themselves. Connections that are made with another resolver are not shared. NULL takes it away.
- Statuses: NULL_ARGUMENT (`config`, `resolver->resolve`); then `drop` does not run.
+ Names are looked up by `resolver`, which is copied, and not by the system: those of servers, proxies, tunnels and collateral services that this
+ configuration uses; addresses need no look-up. Requests with different resolvers do not share connections. NULL removes it. Statuses:
+ NULL_ARGUMENT (`config`, `resolver->resolve`); then `drop` does not run.
  */
 atls_status atls_config_set_resolver(struct atls_config *config,
                                      const struct atls_resolver *resolver,
@@ -2197,9 +2201,8 @@ atls_status atls_stream_grant(const struct atls_stream *stream,
                               struct atls_error **error);
 
 /*
- Event-driven: copies all of the bytes for sending, or answers AGAIN and takes nothing; one WRITABLE event follows each time it
- did, as it does after CONNECTED where writing was tried before. Nothing is sent before the server was attested. At most 256 KiB wait,
- counted as by atls_server_request_write. Statuses:
+ Event-driven: copies all of the bytes for sending, or answers AGAIN and takes nothing; one WRITABLE event follows each AGAIN, after CONNECTED if
+ the write came before it. Nothing is sent before the server is attested. At most 256 KiB wait, counted as by atls_server_request_write. Statuses:
  NULL_ARGUMENT, AGAIN, INVALID_STATE (blocking stream; after atls_stream_close_write), or why the stream is closed.
  */
 atls_status atls_stream_write(const struct atls_stream *stream,
@@ -2216,8 +2219,8 @@ atls_status atls_stream_write_buf(const struct atls_stream *stream,
                                   struct atls_error **error);
 
 /*
- Says that nothing more will be written: what was written goes out, then close_notify, and then SENT says so. Receiving goes on. On a blocking stream
- it waits, up to 60 seconds. Statuses: NULL_ARGUMENT, INVALID_STATE (already closed), IO, TIMED_OUT, or why the stream is closed.
+ Nothing more will be written: what was written is sent, then close_notify, and then comes SENT. Receiving goes on. On a blocking stream it waits,
+ up to 60 seconds. Statuses: NULL_ARGUMENT, INVALID_STATE (already closed), IO, TIMED_OUT, or why the stream is closed.
  */
 atls_status atls_stream_close_write(const struct atls_stream *stream,
                                     struct atls_error **error);
@@ -2235,9 +2238,9 @@ atls_status atls_stream_read(const struct atls_stream *stream,
                              struct atls_error **error);
 
 /*
- Blocking: sends all of the bytes, after those of calls before it on other threads. When it fails, how much went out is unknown, and the stream is
- canceled; but if the time was up before its turn came, nothing went out and the stream goes on. `timeout_ms` 0 means 60
- seconds. Statuses: NULL_ARGUMENT, INVALID_STATE (event-driven stream), WOULD_DEADLOCK, TIMED_OUT, CANCELED, IO.
+ Blocking: sends all of the bytes, after those of earlier calls on other threads. If it fails, how much was sent is unknown, and the stream is
+ canceled; but if the time was up before its turn came, nothing was sent and the stream goes on. `timeout_ms` 0 means 60 seconds. Statuses:
+ NULL_ARGUMENT, INVALID_STATE (event-driven stream), WOULD_DEADLOCK, TIMED_OUT, CANCELED, IO.
  */
 atls_status atls_stream_write_all(const struct atls_stream *stream,
                                   const uint8_t *data,
@@ -2319,8 +2322,8 @@ atls_status atls_http_fetch(const struct atls_http *http,
                             struct atls_error **error);
 
 /*
- Blocking: as atls_http_fetch, but returns at once. The exchange goes on while a thread is in a blocking call on it or on this connection; another
- thread can cancel what waits. Statuses: as atls_http_start, and WOULD_DEADLOCK.
+ Blocking: as atls_http_fetch, but returns at once. The exchange makes progress while a thread is in a blocking call on it or on this connection;
+ another thread can cancel it. Statuses: as atls_http_start, and WOULD_DEADLOCK.
  */
 atls_status atls_http_begin(const struct atls_http *http,
                             const struct atls_request *request,
@@ -2369,8 +2372,8 @@ atls_status atls_request_new_url(const char *method,
 void atls_request_free(struct atls_request *request);
 
 /*
- What the Host line says in place of the URL's host and port, for a server that is reached by another name than it goes by. Certificate, policy,
- cookies and the choice of a connection go by the URL all the same, and a redirect's request has the Host of where it leads. Statuses: NULL_ARGUMENT,
+ The value of Host in place of the URL's host and port, for a server that is reached by another name than its own. Certificate, policy, cookies and
+ the choice of a connection still go by the URL, and the request after a redirect has the Host of its new URL. Statuses: NULL_ARGUMENT,
  INVALID_UTF8, INVALID_ARGUMENT.
  */
 atls_status atls_request_set_host(struct atls_request *request,
@@ -2410,10 +2413,10 @@ atls_status atls_request_set_body_stream(struct atls_request *request,
                                          struct atls_error **error);
 
 /*
- The streamed body can be written once more, for a redirect (307, 308) or an answer to a challenge. The host is then asked to: by ATLS_EVENT_REWIND, or
- with blocking handles by AGAIN with the detail ATLS_DETAIL_REWIND from atls_exchange_write_all, atls_exchange_finish and atls_exchange_head. Nothing
- is taken until it has called atls_exchange_rewind; then it writes from the beginning. Statuses: NULL_ARGUMENT, INVALID_STATE (the body is not a
- stream).
+ The streamed body can be written again, for a redirect (307, 308) or an answer to a challenge. The host is then asked for it: by
+ ATLS_EVENT_REWIND, or with blocking handles by AGAIN with ATLS_DETAIL_REWIND from atls_exchange_write_all, atls_exchange_finish and
+ atls_exchange_head. Nothing is taken until it has called atls_exchange_rewind; then it writes from the beginning. Statuses: NULL_ARGUMENT,
+ INVALID_STATE (the body is not a stream).
  */
 atls_status atls_request_set_body_rewind(struct atls_request *request,
                                          bool may_rewind,
@@ -2485,9 +2488,9 @@ atls_status atls_request_set_redirects(struct atls_request *request,
                                        struct atls_error **error);
 
 /*
- Accepts gzip, deflate, br and zstd, and decodes them as the bytes come; an Accept-Encoding header of the caller's is replaced. The head that
- is shown stays the server's. A coding that was not asked for, or broken, is CONTENT_CODING; one that ends too early is TRUNCATED. Several gzip
- members or zstd frames in a row are one body (RFC 1952, RFC 8878); any other byte behind the end, zeros too, is CONTENT_CODING. Statuses:
+ Accepts gzip, deflate, br and zstd, and decodes them as the bytes come; an Accept-Encoding header of the caller's is replaced. The head that is
+ shown stays the server's. A coding that was not asked for, or broken, is CONTENT_CODING; one that ends too early is TRUNCATED. Several gzip
+ members or zstd frames in a row are one body (RFC 1952, RFC 8878); any other byte after the end, even a zero, is CONTENT_CODING. Statuses:
  NULL_ARGUMENT.
  */
 atls_status atls_request_set_decode(struct atls_request *request,
@@ -2495,7 +2498,7 @@ atls_status atls_request_set_decode(struct atls_request *request,
                                     struct atls_error **error);
 
 /*
- Bytes of the response body that is shown, decoded, beyond which the exchange fails with BODY_TOO_LARGE; UINT64_MAX, the default, is no limit. Statuses:
+ Bytes of the response body, after decoding, beyond which the exchange fails with BODY_TOO_LARGE; UINT64_MAX, the default, is no limit. Statuses:
  NULL_ARGUMENT.
  */
 atls_status atls_request_set_max_body(struct atls_request *request,
@@ -2503,9 +2506,9 @@ atls_status atls_request_set_max_body(struct atls_request *request,
                                       struct atls_error **error);
 
 /*
- What a response may have before its body, or the exchange fails with HTTP_PROTOCOL: bytes and lines of each head (at most and by default 262144 and
- 256), and informational (1xx) heads, 64 by default, which together may not have more bytes than one head. 0 is the default; UINT32_MAX
- `informational` heads are as many as fit. Statuses: NULL_ARGUMENT, INVALID_ARGUMENT.
+ Limits on what a response has before its body; beyond them the exchange fails with HTTP_PROTOCOL. `bytes` and `lines` of each head: 262144 and 256
+ by default, and at most. `informational` (1xx) heads: 64 by default; together they may not have more bytes than one head, and UINT32_MAX allows as
+ many as fit. 0 is the default. Statuses: NULL_ARGUMENT, INVALID_ARGUMENT.
  */
 atls_status atls_request_set_head_limits(struct atls_request *request,
                                          uint32_t bytes,
@@ -2531,19 +2534,19 @@ atls_status atls_request_set_expect_continue(struct atls_request *request,
                                              struct atls_error **error);
 
 /*
- With a client: what this request's connections are like, in place of the client's own configuration: roots, client certificate, tunnel,
- proxy, own address, timeouts, and the policy for hosts that none of atls_client_set_policy covers; where it has neither a policy nor is
- unattested, the client's own holds. Host, port and credit are not looked at. Copied; connections are shared by requests that were given
- the same configuration, unchanged in between. Statuses: NULL_ARGUMENT, INVALID_ARGUMENT, INVALID_STATE, TRUST_ANCHOR, IO.
+ With a client: what this request's connections are like, in place of the client's own configuration: roots, client certificate, tunnel, proxy, own
+ address, timeouts, and the policy for hosts that none of atls_client_set_policy covers; where it has neither a policy nor is unattested, the
+ client's own holds. Host, port and credit are ignored. Copied; connections are shared by requests that were given the same configuration,
+ unchanged in between. Statuses: NULL_ARGUMENT, INVALID_ARGUMENT, INVALID_STATE, TRUST_ANCHOR, IO.
  */
 atls_status atls_request_set_config(struct atls_request *request,
                                     const struct atls_config *config,
                                     struct atls_error **error);
 
 /*
- Blocking: waits for the response head. A new reference: free it. `timeout_ms` 0 means 60 seconds. Statuses: NULL_ARGUMENT,
- INVALID_STATE (event-driven exchange), WOULD_DEADLOCK, TIMED_OUT, CANCELED, AGAIN (the body is to be written once more: atls_exchange_rewind), and
- as atls_http_fetch.
+ Blocking: waits for the response head. A new reference: free it. `timeout_ms` 0 means 60 seconds. Statuses: NULL_ARGUMENT, INVALID_STATE
+ (event-driven exchange), WOULD_DEADLOCK, TIMED_OUT, CANCELED, AGAIN (the body must be written again: atls_exchange_rewind), and as
+ atls_http_fetch.
  */
 atls_status atls_exchange_head(const struct atls_exchange *exchange,
                                struct atls_head **head,
@@ -2551,8 +2554,8 @@ atls_status atls_exchange_head(const struct atls_exchange *exchange,
                                struct atls_error **error);
 
 /*
- Blocking: the next informational (1xx) head; waits until one is there, or the final head, and then NULL in `*head`. At most 64 are kept until they
- are asked for; later ones are forgotten. A new reference: free it. `timeout_ms` 0 means 60 seconds. Statuses: as atls_exchange_head.
+ Blocking: the next informational (1xx) head; waits until one is there, or until the final head is; then `*head` is NULL. At most 64 are kept until
+ they are asked for; later ones are discarded. A new reference: free it. `timeout_ms` 0 means 60 seconds. Statuses: as atls_exchange_head.
  */
 atls_status atls_exchange_next_informational(const struct atls_exchange *exchange,
                                              struct atls_head **head,
@@ -2616,9 +2619,10 @@ struct atls_exchange *atls_exchange_ref(struct atls_exchange *exchange);
 void atls_exchange_free(struct atls_exchange *exchange);
 
 /*
- Event-driven: copies all of the bytes for the request body, or answers AGAIN and takes nothing; one WRITABLE event follows each time
- it did. At most 256 KiB wait, counted as by atls_server_request_write. Statuses: NULL_ARGUMENT, AGAIN, INVALID_STATE (the body is not a stream; already finished; blocking exchange), or why the
- exchange is over; CLOSED where the server has answered, or gone, before it had all of the body: the answer comes all the same.
+ Event-driven: copies all of the bytes for the request body, or answers AGAIN and takes nothing; one WRITABLE event follows each AGAIN. At most 256
+ KiB wait, counted as by atls_server_request_write. Statuses: NULL_ARGUMENT, AGAIN, INVALID_STATE (the body is not a stream; already finished;
+ blocking exchange), or why the exchange is over; CLOSED if the server has answered, or gone, before it had all of the body: the answer still
+ comes.
  */
 atls_status atls_exchange_write(const struct atls_exchange *exchange,
                                 const uint8_t *data,
@@ -2626,11 +2630,10 @@ atls_status atls_exchange_write(const struct atls_exchange *exchange,
                                 struct atls_error **error);
 
 /*
- Blocking: sends a piece of the request body; waits until the library has taken all of it. Pieces of several threads go one after the other, in the
- order of the calls, and the time covers the wait for those before. `timeout_ms` 0 means 60 seconds. Statuses:
- NULL_ARGUMENT, INVALID_STATE (the body is not a stream; already finished; event-driven exchange), WOULD_DEADLOCK, TIMED_OUT (nothing
- was taken), CANCELED, AGAIN (atls_exchange_rewind), or why the exchange is over; CLOSED where the server has answered, or gone, before it had all of
- the body: the answer can be read all the same.
+ Blocking: sends a piece of the request body; waits until the library has taken all of it. Pieces from several threads are sent in the order of the
+ calls, and the time covers the wait for earlier ones. `timeout_ms` 0 means 60 seconds. Statuses: NULL_ARGUMENT, INVALID_STATE (the body is not a
+ stream; already finished; event-driven exchange), WOULD_DEADLOCK, TIMED_OUT (nothing was taken), CANCELED, AGAIN (atls_exchange_rewind), or why
+ the exchange is over; CLOSED if the server has answered, or gone, before it had all of the body: the answer can still be read.
  */
 atls_status atls_exchange_write_all(const struct atls_exchange *exchange,
                                     const uint8_t *data,
@@ -2639,16 +2642,16 @@ atls_status atls_exchange_write_all(const struct atls_exchange *exchange,
                                     struct atls_error **error);
 
 /*
- Ends a streamed request body. Where the exchange is over as it should be, which a server can bring about once it has all of an announced
- length, or has answered before, there is nothing to do. Statuses: NULL_ARGUMENT, INVALID_STATE (the body is not a stream; already finished), AGAIN
- (atls_exchange_rewind), or why the exchange failed.
+ Ends a streamed request body. If the exchange is already over without an error, since the server had all of an announced length or answered early,
+ there is nothing to do. Statuses: NULL_ARGUMENT, INVALID_STATE (the body is not a stream; already finished), AGAIN (atls_exchange_rewind), or why
+ the exchange failed.
  */
 atls_status atls_exchange_finish(const struct atls_exchange *exchange,
                                  struct atls_error **error);
 
 /*
- Begins a streamed body anew, after ATLS_EVENT_REWIND or an AGAIN with the detail ATLS_DETAIL_REWIND: what is written from now on is the beginning.
- Statuses: NULL_ARGUMENT, INVALID_STATE (the body is not a stream; nobody asked), or why the exchange is over.
+ Starts a streamed body again, after ATLS_EVENT_REWIND or AGAIN with ATLS_DETAIL_REWIND: the next bytes written are its beginning. Statuses:
+ NULL_ARGUMENT, INVALID_STATE (the body is not a stream; no rewind was asked for), or why the exchange is over.
  */
 atls_status atls_exchange_rewind(const struct atls_exchange *exchange,
                                  struct atls_error **error);
@@ -2712,9 +2715,9 @@ atls_status atls_client_limits_set_requests(struct atls_client_limits *limits,
                                             struct atls_error **error);
 
 /*
- Connections to one host and port at a time, those that wait for a request included, and connections that wait, to all hosts (100 by default;
- beyond that the one that has waited longest is closed). A request beyond the first limit waits for its turn, and does not keep those to other hosts
- waiting. 0 is the default, UINT32_MAX no limit; there is none for a host by default. Statuses: NULL_ARGUMENT.
+ `to_one_host`: connections to one host and port at a time, idle ones included; no limit by default. A request beyond it waits for its turn, and
+ does not hold up requests to other hosts. `idle`: idle connections to all hosts together, 100 by default; beyond that the one that was idle
+ longest is closed. 0 is the default, UINT32_MAX no limit. Statuses: NULL_ARGUMENT.
  */
 atls_status atls_client_limits_set_connections(struct atls_client_limits *limits,
                                                uint32_t to_one_host,
@@ -2731,10 +2734,10 @@ atls_status atls_client_limits_set_times(struct atls_client_limits *limits,
                                          struct atls_error **error);
 
 /*
- A client with the configuration's roots, verifier, timeouts, tunnel and credit; its host, port and server name are not looked at. Its
- policy holds for every host that none of atls_client_set_policy covers; without one such hosts are refused, unless it was set to
- unattested. `runtime`: where event-driven requests run; NULL makes a blocking client, whose I/O runs on the threads that call. `limits`
- may be NULL. Both builders are copied. Statuses: NULL_ARGUMENT, INVALID_ARGUMENT (roots, tunnel), TRUST_ANCHOR, IO.
+ A client with the configuration's roots, verifier, timeouts, tunnel and credit; its host, port and server name are ignored. Its policy holds for
+ every host that none of atls_client_set_policy covers; without one such hosts are refused, unless it was set to unattested. `runtime`: where
+ event-driven requests run; NULL makes a blocking client, whose I/O runs on the threads that call. `limits` may be NULL. Both builders are copied.
+ Statuses: NULL_ARGUMENT, INVALID_ARGUMENT (roots, tunnel), TRUST_ANCHOR, IO.
  */
 atls_status atls_client_new(const struct atls_runtime *runtime,
                             const struct atls_config *config,
@@ -2754,12 +2757,11 @@ atls_status atls_client_set_policy(const struct atls_client *client,
                                    struct atls_error **error);
 
 /*
- Event-driven: sends a request made by atls_request_new_url. Its events go to `sink`, as with atls_http_start, and for a streamed body CONNECTED
- before them: the request has its connection, and what is written from then on is taken. The request's timeout covers
- waiting for a turn, connecting, attestation and redirects, up to the response head. A connection that the server had closed while it
- waited is replaced once where the method is idempotent and the body no stream. Copied. Statuses: NULL_ARGUMENT, INVALID_ARGUMENT,
- INVALID_STATE (blocking client; queue stopped), HTTP_HEADER_INVALID, UNSUPPORTED. On CLOSED also: POLICY_REQUIRED, REDIRECT_REFUSED,
- CONTENT_CODING, BODY_TOO_LARGE, and as atls_http_connect.
+ Event-driven: sends a request made by atls_request_new_url. Its events go to `sink`, as with atls_http_start; for a streamed body CONNECTED comes
+ first: the request has its connection, and may be written from then on. The request's timeout covers waiting for a turn, connecting, attestation
+ and redirects, up to the response head. A connection that the server had closed while it waited is replaced once where the method is idempotent
+ and the body no stream. Copied. Statuses: NULL_ARGUMENT, INVALID_ARGUMENT, INVALID_STATE (blocking client; queue stopped), HTTP_HEADER_INVALID,
+ UNSUPPORTED. On CLOSED also: POLICY_REQUIRED, REDIRECT_REFUSED, CONTENT_CODING, BODY_TOO_LARGE, and as atls_http_connect.
  */
 atls_status atls_client_send(const struct atls_client *client,
                              const struct atls_request *request,
@@ -2778,8 +2780,8 @@ atls_status atls_client_fetch(const struct atls_client *client,
                               struct atls_error **error);
 
 /*
- Blocking: as atls_client_fetch, but returns at once, with an exchange that another thread can cancel. It goes on while a thread is in a blocking call
- on it or on this client, such as atls_exchange_head. Statuses: as atls_client_send, and WOULD_DEADLOCK.
+ Blocking: as atls_client_fetch, but returns at once, with an exchange that another thread can cancel. It makes progress while a thread is in a
+ blocking call on it or on this client, such as atls_exchange_head. Statuses: as atls_client_send, and WOULD_DEADLOCK.
  */
 atls_status atls_client_begin(const struct atls_client *client,
                               const struct atls_request *request,
@@ -2797,13 +2799,13 @@ size_t atls_client_active(const struct atls_client *client);
 size_t atls_client_queued(const struct atls_client *client);
 
 /*
- Connections that wait for a request.
+ How many connections are idle.
  */
 size_t atls_client_idle(const struct atls_client *client);
 
 /*
  Keeps the cookies that answers set, and sends them back to the same host, and to no other (RFC 6265, without Domain); a request with a Cookie
- header of its own is left alone. At most 100 cookies of a host are kept and 3,000 in all: a new one takes the place of the one that was unused longest. A
+ header of its own is left alone. At most 100 cookies of a host are kept and 3,000 in all: a new one replaces the one that was unused longest. A
  Set-Cookie line beyond 4,096 bytes is ignored; of cookies beyond 8,192 bytes in one request those set last are sent. Off by default; off empties
  the jar. Statuses: NULL_ARGUMENT.
  */
@@ -2822,7 +2824,7 @@ atls_status atls_client_close_idle(const struct atls_client *client, struct atls
 struct atls_client *atls_client_ref(struct atls_client *client);
 
 /*
- Drops a reference. The last one closes the connections that wait; requests under way go on.
+ Drops a reference. The last one closes idle connections; requests under way go on.
  */
 void atls_client_free(struct atls_client *client);
 
@@ -2848,7 +2850,7 @@ void atls_headers_free(struct atls_headers *headers);
 
 /*
  Adds a line behind the others. Statuses: NULL_ARGUMENT, INVALID_UTF8, HTTP_HEADER_INVALID (the name is no token; a control character in the value,
- or blanks around it).
+ or spaces or tabs around it).
  */
 atls_status atls_headers_add(struct atls_headers *headers,
                              const char *name,
@@ -2910,7 +2912,7 @@ struct atls_str atls_headers_name(const struct atls_headers *headers, size_t ind
 struct atls_str atls_headers_value(const struct atls_headers *headers, size_t index);
 
 /*
- The first line with this name, in any case, at `from` or behind it; SIZE_MAX where there is none.
+ Index of the first line with this name, in any case, at or after index `from`; SIZE_MAX if there is none.
  */
 size_t atls_headers_find(const struct atls_headers *headers, const char *name, size_t from);
 
@@ -2996,34 +2998,34 @@ atls_status atls_server_config_set_keep_alive(struct atls_server_config *config,
                                               struct atls_error **error);
 
 /*
- Bears with requests that are not quite as they should be: ATLS_H1_ALLOW_* and its like, each of which says what it risks; 0 by default. Statuses:
- NULL_ARGUMENT, INVALID_ARGUMENT (unknown).
+ Accepts requests that deviate from the RFCs: the leniency flags from ATLS_H1_ALLOW_BARE_LF on, each of which says what it risks; 0 by default.
+ Statuses: NULL_ARGUMENT, INVALID_ARGUMENT (unknown).
  */
 atls_status atls_server_config_set_flags(struct atls_server_config *config,
                                          uint32_t flags,
                                          struct atls_error **error);
 
 /*
- Whether a TLS handshake that fails is told with REFUSED: who it was, and what was wrong. Not by default, since anybody can bring that about as often as he
- likes; counted they are anyway (ATLS_SERVER_COUNT_HANDSHAKES_FAILED). Statuses: NULL_ARGUMENT.
+ Whether a TLS handshake that fails is reported with REFUSED: from whom, and what was wrong. Off by default, since anyone can cause it as often as
+ they like; failed handshakes are always counted (ATLS_SERVER_COUNT_HANDSHAKES_FAILED). Statuses: NULL_ARGUMENT.
  */
 atls_status atls_server_config_set_tell_handshakes(struct atls_server_config *config,
                                                    bool told,
                                                    struct atls_error **error);
 
 /*
- Decodes bodies of requests by their Content-Encoding: gzip, deflate, br and zstd; another one is answered with 415, what cannot be decoded, or has bytes
- behind its end that are no further gzip member or zstd frame, with 400. The limit of a body is that of what comes out. The head stays as it is. Off by
- default. Statuses: NULL_ARGUMENT.
+ Decodes bodies of requests by their Content-Encoding: gzip, deflate, br and zstd; another coding is answered with 415; a body that cannot be
+ decoded, or has bytes after its end other than a further gzip member or zstd frame, with 400. The limit of a body counts decoded bytes. The head
+ is shown unchanged. Off by default. Statuses: NULL_ARGUMENT.
  */
 atls_status atls_server_config_set_decode(struct atls_server_config *config,
                                           bool decode,
                                           struct atls_error **error);
 
 /*
- Believes X-Real-Ip, X-Forwarded-For, X-Scheme and X-Forwarded-Proto (atls_server_request_remote, atls_server_request_scheme): for servers that only a
- proxy can reach, since anybody can write such lines. Lines of one name are one list, of which the last item counts: the proxy must write or remove each of
- the four, or a client's own word may be the last. Off by default. Statuses: NULL_ARGUMENT.
+ Believes X-Real-Ip, X-Forwarded-For, X-Scheme and X-Forwarded-Proto (atls_server_request_remote, atls_server_request_scheme): for servers that
+ only a proxy can reach, since anybody can write such lines. Lines of one name are one list, whose last item counts: the proxy must write or remove
+ each of the four, or the last item may come from the client. Off by default. Statuses: NULL_ARGUMENT.
  */
 atls_status atls_server_config_set_forwarded(struct atls_server_config *config,
                                              bool believed,
@@ -3074,11 +3076,12 @@ atls_status atls_server_config_set_client_roots(struct atls_server_config *confi
                                                 struct atls_error **error);
 
 /*
- Proves the server to whoever asks: `POST /tdx_quote` (protocol atlas-v1) and `POST /atls/exporter-v1` are answered with evidence of the machine that the server
- runs on, bound to the session: what atls_http_connect and its like ask for. It comes from a dstack guest agent: `path` is its Unix
- socket, NULL looks where it usually is. The host does not see these requests. Needs a certificate; its fingerprint is put into the guest's log, where
- the agent can. Quotes are made one after another; where 64 wait, or more than ATLS_SERVER_LIMIT_QUOTES_PER_SECOND come, they are answered
- with 503 and Retry-After: clients of this library ask again then, within their deadlines. Statuses: NULL_ARGUMENT, INVALID_UTF8, INVALID_ARGUMENT (no agent found).
+ Proves the server to whoever asks: `POST /tdx_quote` (protocol atlas-v1) and `POST /atls/exporter-v1` are answered with evidence of the machine
+ that the server runs on, bound to the session: what atls_http_connect and its like ask for. It comes from a dstack guest agent: `path` is its Unix
+ socket, NULL looks where it usually is. The host does not see these requests. Needs a certificate; its fingerprint is put into the guest's log,
+ where the agent can. Quotes are made one at a time; if 64 requests wait, or more than ATLS_SERVER_LIMIT_QUOTES_PER_SECOND come, further ones are
+ answered with 503 and Retry-After: clients of this library then ask again, within their deadlines. Statuses: NULL_ARGUMENT, INVALID_UTF8,
+ INVALID_ARGUMENT (no agent found).
  */
 atls_status atls_server_config_set_dstack_agent(struct atls_server_config *config,
                                                 const char *path,
@@ -3131,10 +3134,11 @@ atls_status atls_config_set_quote_source(struct atls_config *config,
                                          struct atls_error **error);
 
 /*
- Serves only clients that prove themselves by exporter-v1: their evidence must satisfy `policy`, by the collateral and trust anchors of `verifier`. Other
- requests before that are answered with 403, which ends the connection. Evidence that is refused is answered with 403 too, and the client is told the name of the check
- that failed and nothing else; why, with what the policy wants, is in the host's ATLS_EVENT_REFUSED, with the verdict (atls_error_verdict). A client has one try for each challenge, and eight on a connection, which then ends; what was proved holds as long as the connection (atls_server_request_verdict).
- Needs a certificate. Statuses: NULL_ARGUMENT, TRUST_ANCHOR.
+ Serves only clients that prove themselves by exporter-v1: their evidence must satisfy `policy`, by the collateral and trust anchors of `verifier`.
+ Other requests before that are answered with 403, which ends the connection. Refused evidence is answered with 403 too, and tells the client only
+ the name of the check that failed; the reason and the verdict (atls_error_verdict) are in the host's ATLS_EVENT_REFUSED. A client has one try for
+ each challenge, and eight on a connection, which then ends; a proof holds for as long as its connection (atls_server_request_verdict). Needs a
+ certificate. Statuses: NULL_ARGUMENT, TRUST_ANCHOR.
  */
 atls_status atls_server_config_set_client_policy(struct atls_server_config *config,
                                                  const struct atls_policy *policy,
@@ -3187,10 +3191,10 @@ atls_status atls_server_new(const struct atls_runtime *runtime,
                             struct atls_error **error);
 
 /*
- Listens on `address`, IPv4 or IPv6, on all that this machine has of the addresses of a name, or on every address of this machine for NULL; port 0 lets the
- system choose one, the same for all. *bound, which may be NULL, is the port. May be called often. `reuse_port` shares the port with other processes that do
- so too. A name is looked up by the calling thread, which waits for that. Statuses: NULL_ARGUMENT, INVALID_UTF8, INVALID_STATE (stopped), WOULD_DEADLOCK (a
- name, on a thread of the library), DNS, IO.
+ Listens on `address`: an IPv4 or IPv6 address; a name, for those of its addresses that this machine has; or NULL, for every address of this
+ machine. Port 0 lets the system choose one, the same for all. *bound, which may be NULL, is the port. May be called several times. `reuse_port`
+ shares the port with other processes that set it too. The calling thread waits while a name is looked up. Statuses: NULL_ARGUMENT, INVALID_UTF8,
+ INVALID_STATE (stopped), WOULD_DEADLOCK (a name, on a thread of the library), DNS, IO.
  */
 atls_status atls_server_listen(const struct atls_server *server,
                                const char *address,
@@ -3216,15 +3220,15 @@ atls_status atls_server_stop(const struct atls_server *server,
                              struct atls_error **error);
 
 /*
- As atls_server_stop, and what is not over after `timeout_ms` (0: 30 seconds) is cut, as by atls_server_close. Returns at once: an answer
- that is under way needs its runtime until CLOSED. Statuses: NULL_ARGUMENT.
+ As atls_server_stop; what is not over after `timeout_ms` (0: 30 seconds) is ended as by atls_server_close. Returns at once: answers under way need
+ the runtime until CLOSED. Statuses: NULL_ARGUMENT.
  */
 atls_status atls_server_drain(const struct atls_server *server,
                               uint32_t timeout_ms,
                               struct atls_error **error);
 
 /*
- Ends everything now; requests under way end with CANCELED, and ATLS_DETAIL_SERVER_CLOSED. Then comes CLOSED. Statuses: NULL_ARGUMENT.
+ Ends everything now; requests under way end with CANCELED and ATLS_DETAIL_SERVER_CLOSED. Then comes CLOSED. Statuses: NULL_ARGUMENT.
  */
 atls_status atls_server_close(const struct atls_server *server,
                               struct atls_error **error);
@@ -3279,16 +3283,16 @@ atls_status atls_server_request_start(struct atls_server_request *request,
                                       struct atls_error **error);
 
 /*
- Another limit for this request's body than ATLS_SERVER_LIMIT_BODY_BYTES. Before it is started. Statuses: NULL_ARGUMENT, INVALID_STATE (started already),
- CLOSED.
+ The limit of this request's body, in place of ATLS_SERVER_LIMIT_BODY_BYTES. To be set before the request is started. Statuses: NULL_ARGUMENT,
+ INVALID_STATE (started already), CLOSED.
  */
 atls_status atls_server_request_set_body_limit(const struct atls_server_request *request,
                                                uint64_t bytes,
                                                struct atls_error **error);
 
 /*
- Another deadline for all of this request's body than ATLS_SERVER_DEADLINE_BODY; 0 and UINT32_MAX are none. Before it is started. Statuses: NULL_ARGUMENT,
- INVALID_STATE (started already), CLOSED.
+ The deadline for all of this request's body, in place of ATLS_SERVER_DEADLINE_BODY; 0 and UINT32_MAX are none. To be set before the request is
+ started. Statuses: NULL_ARGUMENT, INVALID_STATE (started already), CLOSED.
  */
 atls_status atls_server_request_set_body_deadline(const struct atls_server_request *request,
                                                   uint32_t milliseconds,
@@ -3300,15 +3304,15 @@ atls_status atls_server_request_set_body_deadline(const struct atls_server_reque
 struct atls_str atls_server_request_method(const struct atls_server_request *request);
 
 /*
- Target, as it was sent; bytes. Mostly path and query; `*` with OPTIONS for the server as a whole; host and port with CONNECT, to which
- atls_server_request_upgrade answers; or an absolute URL, as to a proxy, whose path is the resource and whose authority counts, not that of Host (RFC 9112
- section 3.2). Valid as long as the request.
+ Target, as it was sent; bytes. Mostly path and query; `*` with OPTIONS for the server as a whole; host and port with CONNECT, which
+ atls_server_request_upgrade accepts; or an absolute URL, as to a proxy: its path is the resource, and its authority counts instead of Host (RFC
+ 9112 section 3.2). Valid as long as the request.
  */
 struct atls_str atls_server_request_target(const struct atls_server_request *request);
 
 /*
- Host and port, if any, that the request is for, whichever form its target has (atls_http_authority); as it was sent. Empty where HTTP/1.0 says none, or where
- what counts is none. Valid as long as the request.
+ The host that the request is for, with the port if there is one, whatever form its target has (atls_http_authority); as it was sent. Empty if an
+ HTTP/1.0 request names none, or if what counts is not a valid authority. Valid as long as the request.
  */
 struct atls_str atls_server_request_authority(const struct atls_server_request *request);
 
@@ -3323,7 +3327,7 @@ struct atls_head *atls_server_request_head(const struct atls_server_request *req
 struct atls_str atls_server_request_peer(const struct atls_server_request *request);
 
 /*
- The address that asks: that of the other end of the socket, or what a proxy says (atls_server_config_set_forwarded); empty where neither is known.
+ The client's address: that of the other end of the socket, or what a proxy says (atls_server_config_set_forwarded); empty if neither is known.
  Valid as long as the request.
  */
 struct atls_str atls_server_request_remote(const struct atls_server_request *request);
@@ -3350,9 +3354,9 @@ struct atls_verdict *atls_server_request_verdict(const struct atls_server_reques
 
 /*
  The head of the answer, or with a status below 200 an informational one before it. `reason` NULL is the usual one; `headers` may be NULL; `length`
- is that of the body that will be written, or ATLS_LENGTH_UNKNOWN. Date and framing are added, as the peer's version wants it; Upgrade brings its `Connection:
- Upgrade`. A peer that speaks HTTP/1.0 gets no informational head. Statuses: NULL_ARGUMENT,
- INVALID_ARGUMENT (status, reason), HTTP_HEADER_INVALID, INVALID_STATE (not started; sent already), CLOSED.
+ is that of the body that will be written, or ATLS_LENGTH_UNKNOWN. Date and framing are added, as the peer's version needs them; with Upgrade, so
+ is `Connection: Upgrade`. Informational heads are not sent to an HTTP/1.0 peer. Statuses: NULL_ARGUMENT, INVALID_ARGUMENT (status, reason),
+ HTTP_HEADER_INVALID, INVALID_STATE (not started; sent already), CLOSED.
  */
 atls_status atls_server_request_send_head(const struct atls_server_request *request,
                                           uint32_t status,
@@ -3362,8 +3366,8 @@ atls_status atls_server_request_send_head(const struct atls_server_request *requ
                                           struct atls_error **error);
 
 /*
- Head, body and end of an answer in one call. Copied. Statuses: as atls_server_request_send_head, and HTTP_HEADER_INVALID where a Content-Length among the
- lines is another than `len`, but for a HEAD or a 304.
+ Head, body and end of an answer in one call. Copied. Statuses: as atls_server_request_send_head, and HTTP_HEADER_INVALID if a Content-Length among
+ the lines differs from `len`, except for a HEAD or a 304.
  */
 atls_status atls_server_request_respond(const struct atls_server_request *request,
                                         uint32_t status,
@@ -3373,10 +3377,10 @@ atls_status atls_server_request_respond(const struct atls_server_request *reques
                                         struct atls_error **error);
 
 /*
- Copies all of the bytes for the answer's body, or answers AGAIN and takes nothing; one WRITABLE event follows each time it did. At most 256 KiB wait for a peer
- that does not read, each piece counted with 128 bytes for keeping it and in a buffer of at most twice its length; beside them are at most 128 KiB on their
- way, and the last piece that was begun. What is written for a HEAD, or with a 204 or 304, is not sent. Statuses: NULL_ARGUMENT, AGAIN, INVALID_STATE (no head
- yet; finished; more than the head has announced), CLOSED, or why the request ended.
+ Copies all of the bytes for the answer's body, or answers AGAIN and takes nothing; one WRITABLE event follows each AGAIN. At most 256 KiB wait for
+ a peer that does not read; each piece counts with 128 bytes of overhead and with its buffer, at most twice its length. Beside them, at most 128
+ KiB and the last piece begun are on their way. What is written for a HEAD, or with a 204 or 304, is not sent. Statuses: NULL_ARGUMENT, AGAIN,
+ INVALID_STATE (no head yet; finished; more than the head has announced), CLOSED, or why the request ended.
  */
 atls_status atls_server_request_write(const struct atls_server_request *request,
                                       const uint8_t *data,
@@ -3384,9 +3388,9 @@ atls_status atls_server_request_write(const struct atls_server_request *request,
                                       struct atls_error **error);
 
 /*
- Ends the answer; `trailers`, which go only with a body of unknown length, may be NULL; a peer that speaks HTTP/1.0 does not get them. A body shorter than its
- head said is INVALID_STATE and ends the connection, since the peer waits for the rest; CLOSED says so too. Statuses: NULL_ARGUMENT, INVALID_STATE (no head
- yet; finished; bytes are missing), HTTP_HEADER_INVALID (trailers: nothing is ended), or why the request ended.
+ Ends the answer; `trailers`, which go only with a body of unknown length, may be NULL; an HTTP/1.0 peer does not get them. A body shorter than its
+ head said is INVALID_STATE and ends the connection, since the peer waits for the rest; CLOSED says so too. Statuses: NULL_ARGUMENT, INVALID_STATE
+ (no head yet; finished; bytes are missing), HTTP_HEADER_INVALID (trailers; the answer is not ended), or why the request ended.
  */
 atls_status atls_server_request_finish(const struct atls_server_request *request,
                                        const struct atls_headers *trailers,
@@ -3431,11 +3435,11 @@ atls_status atls_server_request_respond_file(const struct atls_server_request *r
 
 /*
  Answers with 101 and `headers`, among which must be Upgrade, or to a CONNECT with a 2xx, and takes the connection out of HTTP: it becomes an
- event-driven atls_stream with events for `sink`, CONNECTED once the answer is on its way; bytes that the peer has sent ahead come first. The request must
- have been started; it ends with CLOSED and OK. The stream has the credit of the server's requests (atls_server_config_set_credit). Where the connection ends
- before, or the host gives the stream up, the stream is CLOSED at once; given up, it takes the connection with it. Statuses: NULL_ARGUMENT, INVALID_ARGUMENT
- (status), HTTP_HEADER_INVALID (Content-Length or Transfer-Encoding, which what ends HTTP has not), INVALID_STATE (not started; answered; not
- asked for; queue or runtime stopped), CLOSED.
+ event-driven atls_stream with events for `sink`, CONNECTED once the answer is on its way; bytes that the peer has sent ahead come first. The
+ request must have been started; it ends with CLOSED and OK. The stream has the credit of the server's requests (atls_server_config_set_credit). If
+ the connection ends before that, or the host cancels the stream, the stream is CLOSED at once; cancelling also ends the connection. Statuses:
+ NULL_ARGUMENT, INVALID_ARGUMENT (status), HTTP_HEADER_INVALID (Content-Length or Transfer-Encoding, which this answer cannot have), INVALID_STATE
+ (not started; answered; not asked for; queue or runtime stopped), CLOSED.
  */
 atls_status atls_server_request_upgrade(const struct atls_server_request *request,
                                         const struct atls_runtime *runtime,
@@ -3477,8 +3481,8 @@ atls_status atls_form_parse_body(const char *content_type,
                                  struct atls_error **error);
 
 /*
- As atls_form_parse_body, within other limits: `parts` of a multipart form, bytes of a part's head, and `pairs` of an urlencoded one; 0 is 100 parts, 10,240
- bytes, and 10,000 pairs. Statuses: as atls_form_parse_body.
+ As atls_form_parse_body, with other limits: `parts` of a multipart form, bytes of the head of each part (`part_head`), and `pairs` of a urlencoded
+ form; 0 is 100 parts, 10,240 bytes, and 10,000 pairs. Statuses: as atls_form_parse_body.
  */
 atls_status atls_form_parse_body_within(const char *content_type,
                                         const char *content_encoding,
@@ -3643,13 +3647,13 @@ atls_status atls_tunnel_config_set_deadline(struct atls_tunnel_config *config,
                                             struct atls_error **error);
 
 /*
- A server that forwards: a WebSocket on any path with `target=host:port` in its query becomes a TCP connection to there, whose bytes go in
- binary frames. What is not allowed is answered with 400, 401, 403, 426, 502 or 504 and a reason, before anything is upgraded; `GET /healthz` with 200.
- A frame of a client may have 1 MiB and a message any number of frames; of neither more than a piece is held: a tunnel takes 40 KiB, beside what its two
- sockets and its TLS session take, whether it is idle or in the midst of a frame. Who breaks the protocol is told so by a Close frame: 1002, 1007 for
- text that is not UTF-8, 1009 for a longer frame. Limits, deadlines and TLS are those of `server_config`; everything else is as with atls_server_new, but for REQUEST, which does not come. Statuses:
- NULL_ARGUMENT, INVALID_STATE (queue or runtime stopped), INVALID_ARGUMENT (nothing is allowed, or not the default target), UNSUPPORTED (evidence, or a
- policy for clients, in `server_config`).
+ A server that forwards: a WebSocket on any path with `target=host:port` in its query becomes a TCP connection to there, whose bytes go in binary
+ frames. What is not allowed is answered with 400, 401, 403, 426, 502 or 504 and a reason, before anything is upgraded; `GET /healthz` with 200. A
+ frame from a client may have 1 MiB, and a message any number of frames; neither is held as a whole: a tunnel takes 40 KiB, beside its two sockets
+ and its TLS session, whether it is idle or in the middle of a frame. A client that violates the protocol gets a Close frame: 1002, or 1007 for
+ text that is not UTF-8, or 1009 for a longer frame. Limits, deadlines and TLS are those of `server_config`; everything else is as with
+ atls_server_new, but for REQUEST, which does not come. Statuses: NULL_ARGUMENT, INVALID_STATE (queue or runtime stopped), INVALID_ARGUMENT
+ (nothing is allowed, or not the default target), UNSUPPORTED (evidence, or a policy for clients, in `server_config`).
  */
 atls_status atls_tunnel_server_new(const struct atls_runtime *runtime,
                                    const struct atls_server_config *server_config,
@@ -3703,9 +3707,10 @@ atls_status atls_split_host_port(const char *authority,
                                  struct atls_error **error);
 
 /*
- The authority that a request is for, for servers on atls_h1_driver or atls_h1_conn (RFC 9112 section 3.3): that of a target in absolute form, whatever Host
- says; the target of a CONNECT; else `host`, the value of that line, which may be NULL. *authority, the caller's to free and NUL-terminated, is host and port,
- if any; empty where what counts is no authority, or has user information. Statuses: NULL_ARGUMENT, INVALID_UTF8.
+ The authority that a request is for, for servers on atls_h1_driver or atls_h1_conn (RFC 9112 section 3.3): that of a target in absolute form,
+ whatever Host says; the target of a CONNECT; else `host`, the value of the Host line, which may be NULL. *authority, the caller's to free and
+ NUL-terminated, is the host, with the port if there is one; empty if what counts is not a valid authority, or has user information. Statuses:
+ NULL_ARGUMENT, INVALID_UTF8.
  */
 atls_status atls_http_authority(const char *method,
                                 const char *target,
@@ -3788,8 +3793,8 @@ atls_status atls_h1_conn_trailing_data(const struct atls_h1_conn *conn,
                                        struct atls_error **error);
 
 /*
- Gives back memory that is not in use now, but for about `keep` bytes in each of the connection's buffers: after a large message, or before a long
- wait. Bytes that were not parsed stay. Ends what was handed out in both domains. Statuses: NULL_ARGUMENT.
+ Frees memory that is not in use now, except about `keep` bytes in each of the connection's buffers: for use after a large message, or before a
+ long wait. Bytes that were not parsed stay. Ends what was handed out in both domains. Statuses: NULL_ARGUMENT.
  */
 atls_status atls_h1_conn_shrink(struct atls_h1_conn *conn,
                                 size_t keep,
@@ -3860,11 +3865,12 @@ atls_status atls_h1_conn_send_request(struct atls_h1_conn *conn,
                                       struct atls_error **error);
 
 /*
- A response's head, as HTTP/1.1. 100-199 is sent as given and may not have Content-Length or Transfer-Encoding. 200-999 is brought in line:
- without Content-Length the body is chunked, or lasts until the connection closes where the peer speaks HTTP/1.0; `Connection: close` is
- added where the connection ends, `Connection: Keep-Alive` where it does not although the peer speaks HTTP/1.0; a 204 has neither length nor coding;
- a 304 keeps the one that it is given, and may not have both; a 2xx to CONNECT may have neither. HTTP/1.0 peers get no 1xx. `reason` may be empty. *out: the bytes to write. Sending domain.
- Statuses: NULL_ARGUMENT, INVALID_ARGUMENT; H1_LOCAL, and then our side is in state ERROR for good (RFC 9112 sections 4 and 6).
+ A response's head, as HTTP/1.1. 100-199 is sent as given and may not have Content-Length or Transfer-Encoding. 200-999 is brought in line: without
+ Content-Length the body is chunked, or lasts until the connection closes if the peer speaks HTTP/1.0; `Connection: close` is added if the
+ connection ends, `Connection: Keep-Alive` if it stays open for an HTTP/1.0 peer; Content-Length and Transfer-Encoding are removed from a 204; a
+ 304 keeps the one that it is given, and may not have both; a 2xx to CONNECT may have neither. HTTP/1.0 peers get no 1xx. `reason` may be empty.
+ *out: the bytes to write. Sending domain. Statuses: NULL_ARGUMENT, INVALID_ARGUMENT; H1_LOCAL, and then our side is in state ERROR for good (RFC
+ 9112 sections 4 and 6).
  */
 atls_status atls_h1_conn_send_response(struct atls_h1_conn *conn,
                                        uint32_t status,
@@ -3875,9 +3881,9 @@ atls_status atls_h1_conn_send_response(struct atls_h1_conn *conn,
                                        struct atls_error **error);
 
 /*
- Accounts for `len` bytes of body. The bytes themselves are not seen: write `before`, them, and `after`, with writev, sendfile or as you
- like. Both are empty unless the body is chunked, and with `len` 0, for which nothing is to be written. Sending domain. Statuses:
- NULL_ARGUMENT; H1_LOCAL, also for more than Content-Length said and for 2^63 bytes or more, and then our side is in state ERROR for good (RFC 9112 section 7.1).
+ Accounts for `len` bytes of body. The bytes themselves are not seen: write `before`, them, and `after`, with writev, sendfile or as you like. Both
+ are empty unless the body is chunked, and with `len` 0, for which nothing is to be written. Sending domain. Statuses: NULL_ARGUMENT; H1_LOCAL,
+ also for more bytes than Content-Length said and for 2^63 or more, and then our side is in state ERROR for good (RFC 9112 section 7.1).
  */
 atls_status atls_h1_conn_send_data(struct atls_h1_conn *conn,
                                    uint64_t len,
@@ -3961,8 +3967,8 @@ atls_status atls_h1_headers_normalize(const struct atls_h1_header *headers,
                                       struct atls_error **error);
 
 /*
- Whether this is a request that may be sent, or, with `http_version` (major << 8 | minor), one that may have come. Statuses: NULL_ARGUMENT,
- INVALID_ARGUMENT, H1_LOCAL with an atls_error_http_status.
+ Whether this is a request that may be sent or, with `http_version` (major << 8 | minor), received. Statuses: NULL_ARGUMENT, INVALID_ARGUMENT,
+ H1_LOCAL with an atls_error_http_status.
  */
 atls_status atls_h1_request_validate(struct atls_bytes method,
                                      struct atls_bytes target,
@@ -3985,7 +3991,7 @@ atls_status atls_h1_response_validate(uint32_t kind,
                                       struct atls_error **error);
 
 /*
- The next member of the comma-separated lists in all headers called `name`, in any case: without blanks around it, as it is written, empty
+ The next member of the comma-separated lists in all headers called `name`, in any case: without spaces and tabs around it, as it is written, empty
  ones left out. Begin with *cursor = 0, and leave it alone between calls. False at the end, and for what is no list of headers.
  */
 bool atls_h1_header_token_next(const struct atls_h1_header *headers,
@@ -4003,8 +4009,8 @@ bool atls_h1_header_has_token(const struct atls_h1_header *headers,
                               struct atls_bytes token);
 
 /*
- Whether the connection may be used again after a message with these headers: HTTP/1.1 (0x0101) and no `Connection: close`. False for
- headers that are not valid, and for HTTP/1.0, where it takes both sides: an atls_h1_conn knows.
+ Whether the connection may be used again after a message with these headers: HTTP/1.1 (0x0101) and no `Connection: close`. False for headers that
+ are not valid, and for HTTP/1.0, where it depends on both messages: ask an atls_h1_conn.
  */
 bool atls_h1_keep_alive(uint32_t http_version,
                         const struct atls_h1_header *headers,
@@ -4101,8 +4107,8 @@ atls_status atls_h1_driver_config_set_keep_alive(struct atls_h1_driver_config *c
                                                  struct atls_error **error);
 
 /*
- Bears with messages that are not quite as they should be: ATLS_H1_ALLOW_* and its like, each of which says what it risks; 0 by default. Statuses:
- NULL_ARGUMENT, INVALID_ARGUMENT (unknown).
+ Accepts messages that deviate from the RFCs: the leniency flags from ATLS_H1_ALLOW_BARE_LF on, each of which says what it risks; 0 by default.
+ Statuses: NULL_ARGUMENT, INVALID_ARGUMENT (unknown).
  */
 atls_status atls_h1_driver_config_set_flags(struct atls_h1_driver_config *config,
                                             uint32_t flags,
@@ -4192,24 +4198,24 @@ atls_status atls_h1_driver_grant(const struct atls_h1_driver *driver, uint64_t b
 struct atls_verdict *atls_h1_driver_verdict(const struct atls_h1_driver *driver);
 
 /*
- Another limit for one body than ATLS_H1_DRIVER_LIMIT_BODY_BYTES: that of the message that is coming in or, before its HEAD, of the next one. What is set before the host
- is done with its HEAD comes in time for all of it. Statuses: NULL_ARGUMENT.
+ The limit of one body, in place of ATLS_H1_DRIVER_LIMIT_BODY_BYTES: of the message that is coming in or, before its HEAD, of the next one. Set
+ before the host is done with the HEAD event, it covers the whole body. Statuses: NULL_ARGUMENT.
  */
 atls_status atls_h1_driver_set_body_limit(const struct atls_h1_driver *driver,
                                           uint64_t bytes,
                                           struct atls_error **error);
 
 /*
- Another deadline, from its head to its end, for one body than ATLS_H1_DRIVER_DEADLINE_BODY, as atls_h1_driver_set_body_limit; 0 and UINT32_MAX are none. Statuses:
- NULL_ARGUMENT.
+ The deadline of one body, from its head to its end, in place of ATLS_H1_DRIVER_DEADLINE_BODY; which body that is, and when to call, is as with
+ atls_h1_driver_set_body_limit. In milliseconds; 0 and UINT32_MAX are none. Statuses: NULL_ARGUMENT.
  */
 atls_status atls_h1_driver_set_body_deadline(const struct atls_h1_driver *driver,
                                              uint32_t milliseconds,
                                              struct atls_error **error);
 
 /*
- Method of the request that came last, as server; empty before. Valid as long as the driver, and until this is asked again after the HEAD of
- another request.
+ Method of the request that came last, as server; empty before. Valid until this is called after the HEAD of another request, at most as long as
+ the driver.
  */
 struct atls_str atls_h1_driver_method(const struct atls_h1_driver *driver);
 

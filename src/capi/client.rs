@@ -82,9 +82,9 @@ pub unsafe extern "C" fn atls_client_limits_set_requests(
     })
 }
 
-/// Connections to one host and port at a time, those that wait for a request included, and connections that wait, to all hosts (100 by default;
-/// beyond that the one that has waited longest is closed). A request beyond the first limit waits for its turn, and does not keep those to other hosts
-/// waiting. 0 is the default, UINT32_MAX no limit; there is none for a host by default. Statuses: NULL_ARGUMENT.
+/// `to_one_host`: connections to one host and port at a time, idle ones included; no limit by default. A request beyond it waits for its turn, and
+/// does not hold up requests to other hosts. `idle`: idle connections to all hosts together, 100 by default; beyond that the one that was idle
+/// longest is closed. 0 is the default, UINT32_MAX no limit. Statuses: NULL_ARGUMENT.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn atls_client_limits_set_connections(
     limits: *mut atls_client_limits,
@@ -125,10 +125,10 @@ pub unsafe extern "C" fn atls_client_limits_set_times(
     })
 }
 
-/// A client with the configuration's roots, verifier, timeouts, tunnel and credit; its host, port and server name are not looked at. Its
-/// policy holds for every host that none of atls_client_set_policy covers; without one such hosts are refused, unless it was set to
-/// unattested. `runtime`: where event-driven requests run; NULL makes a blocking client, whose I/O runs on the threads that call. `limits`
-/// may be NULL. Both builders are copied. Statuses: NULL_ARGUMENT, INVALID_ARGUMENT (roots, tunnel), TRUST_ANCHOR, IO.
+/// A client with the configuration's roots, verifier, timeouts, tunnel and credit; its host, port and server name are ignored. Its policy holds for
+/// every host that none of atls_client_set_policy covers; without one such hosts are refused, unless it was set to unattested. `runtime`: where
+/// event-driven requests run; NULL makes a blocking client, whose I/O runs on the threads that call. `limits` may be NULL. Both builders are copied.
+/// Statuses: NULL_ARGUMENT, INVALID_ARGUMENT (roots, tunnel), TRUST_ANCHOR, IO.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn atls_client_new(
     runtime: *const atls_runtime,
@@ -184,12 +184,11 @@ pub unsafe extern "C" fn atls_client_set_policy(
     })
 }
 
-/// Event-driven: sends a request made by atls_request_new_url. Its events go to `sink`, as with atls_http_start, and for a streamed body CONNECTED
-/// before them: the request has its connection, and what is written from then on is taken. The request's timeout covers
-/// waiting for a turn, connecting, attestation and redirects, up to the response head. A connection that the server had closed while it
-/// waited is replaced once where the method is idempotent and the body no stream. Copied. Statuses: NULL_ARGUMENT, INVALID_ARGUMENT,
-/// INVALID_STATE (blocking client; queue stopped), HTTP_HEADER_INVALID, UNSUPPORTED. On CLOSED also: POLICY_REQUIRED, REDIRECT_REFUSED,
-/// CONTENT_CODING, BODY_TOO_LARGE, and as atls_http_connect.
+/// Event-driven: sends a request made by atls_request_new_url. Its events go to `sink`, as with atls_http_start; for a streamed body CONNECTED comes
+/// first: the request has its connection, and may be written from then on. The request's timeout covers waiting for a turn, connecting, attestation
+/// and redirects, up to the response head. A connection that the server had closed while it waited is replaced once where the method is idempotent
+/// and the body no stream. Copied. Statuses: NULL_ARGUMENT, INVALID_ARGUMENT, INVALID_STATE (blocking client; queue stopped), HTTP_HEADER_INVALID,
+/// UNSUPPORTED. On CLOSED also: POLICY_REQUIRED, REDIRECT_REFUSED, CONTENT_CODING, BODY_TOO_LARGE, and as atls_http_connect.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn atls_client_send(
     client: *const atls_client,
@@ -225,8 +224,8 @@ pub unsafe extern "C" fn atls_client_fetch(
     guard(error, || unsafe { fetch(client, request, exchange, true) })
 }
 
-/// Blocking: as atls_client_fetch, but returns at once, with an exchange that another thread can cancel. It goes on while a thread is in a blocking call
-/// on it or on this client, such as atls_exchange_head. Statuses: as atls_client_send, and WOULD_DEADLOCK.
+/// Blocking: as atls_client_fetch, but returns at once, with an exchange that another thread can cancel. It makes progress while a thread is in a
+/// blocking call on it or on this client, such as atls_exchange_head. Statuses: as atls_client_send, and WOULD_DEADLOCK.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn atls_client_begin(
     client: *const atls_client,
@@ -267,7 +266,7 @@ pub unsafe extern "C" fn atls_client_queued(client: *const atls_client) -> usize
     count(client, |counts| counts.queued)
 }
 
-/// Connections that wait for a request.
+/// How many connections are idle.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn atls_client_idle(client: *const atls_client) -> usize {
     count(client, |counts| counts.idle)
@@ -278,7 +277,7 @@ fn count(client: *const atls_client, which: impl Fn(Counts) -> usize) -> usize {
 }
 
 /// Keeps the cookies that answers set, and sends them back to the same host, and to no other (RFC 6265, without Domain); a request with a Cookie
-/// header of its own is left alone. At most 100 cookies of a host are kept and 3,000 in all: a new one takes the place of the one that was unused longest. A
+/// header of its own is left alone. At most 100 cookies of a host are kept and 3,000 in all: a new one replaces the one that was unused longest. A
 /// Set-Cookie line beyond 4,096 bytes is ignored; of cookies beyond 8,192 bytes in one request those set last are sent. Off by default; off empties
 /// the jar. Statuses: NULL_ARGUMENT.
 #[unsafe(no_mangle)]
@@ -311,7 +310,7 @@ pub unsafe extern "C" fn atls_client_ref(client: *mut atls_client) -> *mut atls_
     unsafe { another(client) }
 }
 
-/// Drops a reference. The last one closes the connections that wait; requests under way go on.
+/// Drops a reference. The last one closes idle connections; requests under way go on.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn atls_client_free(client: *mut atls_client) {
     guard_free(|| unsafe { release(client) });

@@ -201,9 +201,9 @@ pub unsafe extern "C" fn atls_config_set_timeouts(
     })
 }
 
-/// One deadline for a connection as a whole, 90 seconds by default: names, TCP, tunnel or proxy, TLS, the evidence exchanges and the waits in them, the
-/// collateral, and a second attempt where the server has just renewed its certificate. 0 for the default. When it passes, connecting ends with
-/// TIMED_OUT and ATLS_DETAIL_CONNECT_TIMEOUT, and atls_error_phase is the phase that was on. Statuses: NULL_ARGUMENT.
+/// One deadline for a connection as a whole, 90 seconds by default: names, TCP, tunnel or proxy, TLS, the evidence exchanges and the waits in them,
+/// the collateral, and a second attempt if the server has just renewed its certificate. 0 for the default. When it passes, connecting ends with
+/// TIMED_OUT and ATLS_DETAIL_CONNECT_TIMEOUT, and atls_error_phase is the phase it was in. Statuses: NULL_ARGUMENT.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn atls_config_set_deadline(
     config: *mut atls_config,

@@ -32,10 +32,10 @@ pub(super) fn scheme(auth: u32) -> Result<Scheme> {
     }
 }
 
-/// Goes through a WebSocket forwarder, `ws://` or `wss://`; the query parameter `target=host:port` is added unless it is there. NULL
-/// for a direct connection. A frame of the forwarder may have 16 MiB; 32 KiB of what passes are held, whatever it announces. One that breaks the
-/// protocol, or ends before anything came through it, is WEBSOCKET. Collateral goes the same way, unless
-/// atls_verifier_config_set_route says another. Statuses: NULL_ARGUMENT, INVALID_UTF8, INVALID_ARGUMENT.
+/// Goes through a WebSocket forwarder, `ws://` or `wss://`; the query parameter `target=host:port` is added unless it is there. NULL for a direct
+/// connection. A frame from the forwarder may have 16 MiB; at most 32 KiB are held, whatever length it announces. A forwarder that violates the
+/// protocol, or ends before anything came through it, is WEBSOCKET. Collateral takes the same route, unless atls_verifier_config_set_route sets
+/// another. Statuses: NULL_ARGUMENT, INVALID_UTF8, INVALID_ARGUMENT.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn atls_config_set_tunnel(
     config: *mut atls_config,
@@ -129,8 +129,9 @@ pub unsafe extern "C" fn atls_config_set_family(
     })
 }
 
-/// Where a connection would go to `host` and `port`, it goes to `other_host` and `other_port` instead; TLS and HTTP still name the former. Names are
-/// compared as in atls_client_set_policy. Adds up; the first that fits counts. Statuses: NULL_ARGUMENT, INVALID_UTF8, INVALID_ARGUMENT (an empty name or none, a port of 0).
+/// Connections to `host` and `port` go to `other_host` and `other_port` instead; TLS and HTTP still name the former. Names are compared as in
+/// atls_client_set_policy. May be called several times; the first that matches counts. Statuses: NULL_ARGUMENT, INVALID_UTF8, INVALID_ARGUMENT (an
+/// empty name or none, a port of 0).
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn atls_config_map_host(
     config: *mut atls_config,

@@ -100,16 +100,17 @@ pub unsafe extern "C" fn atls_config_set_certificate_check(
     })
 }
 
-/// Receives one line for the file that SSLKEYLOGFILE names, without its end: a label, the client's random and a secret of the session, in hexadecimal digits.
-/// `line` is valid during the call only. Runs on any thread, several at once; must not call `atls_*`.
+/// Receives one line in the format of SSLKEYLOGFILE, without the line's end: a label, the client random and a secret of the session, both in
+/// hexadecimal. `line` is valid during the call only. Runs on any thread, several at once; must not call `atls_*`.
 pub type atls_key_log_fn = Option<unsafe extern "C" fn(user_data: *mut c_void, line: atls_str)>;
 
 /// The words by which atls_config_set_key_log is told that the host knows what it does.
 const CONSENT: &str = "secrets may leave";
 
-/// Hands the secrets of each TLS session to `callback`: who has them and the traffic reads it all. For taking protocols apart, and off by default; NULL takes
-/// it away. Beside a policy connecting answers INVALID_STATE, unless `words` is "secrets may leave"; NULL for no such words. `drop`, which may be NULL, runs once, after the last use
-/// of `user_data`; also where this call fails. Statuses: NULL_ARGUMENT, INVALID_UTF8, INVALID_ARGUMENT (other words).
+/// Passes the secrets of each TLS session to `callback`: anyone who has them and the recorded traffic can read all of it. For analysing protocols;
+/// off by default, and NULL turns it off. With a policy, connecting answers INVALID_STATE unless `words` is "secrets may leave"; NULL for no words.
+/// `drop`, which may be NULL, runs once, after the last use of `user_data`, and also if this call fails. Statuses: NULL_ARGUMENT, INVALID_UTF8,
+/// INVALID_ARGUMENT (other words).
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn atls_config_set_key_log(
     config: *mut atls_config,

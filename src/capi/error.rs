@@ -28,7 +28,7 @@ pub const ATLS_DETAIL_IDLE_TIMEOUT: u32 = 7;
 pub const ATLS_DETAIL_TOTAL_TIMEOUT: u32 = 8;
 /// TIMED_OUT: the call's own limit; the operation goes on.
 pub const ATLS_DETAIL_CALL_TIMEOUT: u32 = 9;
-/// HTTP_PROTOCOL, as are those that follow, or H1_REMOTE: the status line, or a server's request line.
+/// HTTP_PROTOCOL or H1_REMOTE, like the details that follow: the status line or, on a server, the request line.
 pub const ATLS_DETAIL_BAD_START_LINE: u32 = 20;
 /// HTTP_PROTOCOL: a header line.
 pub const ATLS_DETAIL_BAD_HEADER: u32 = 21;
@@ -68,21 +68,21 @@ pub const ATLS_DETAIL_TRUNCATED_CODING: u32 = 62;
 pub const ATLS_DETAIL_TOO_MANY_INFORMATIONAL: u32 = 70;
 /// A 101 (Switching Protocols) to a request that did not ask for it.
 pub const ATLS_DETAIL_UNASKED_UPGRADE: u32 = 71;
-/// AGAIN: a streamed body is to be written once more, from its beginning; see atls_exchange_rewind.
+/// AGAIN: a streamed body must be written again from its beginning; see atls_exchange_rewind.
 pub const ATLS_DETAIL_REWIND: u32 = 72;
-/// IO: the peer has gone away: it has reset the connection, or no longer answers when TCP asks.
+/// IO: the peer is gone: it reset the connection, or no longer answers TCP keepalive probes.
 pub const ATLS_DETAIL_PEER_GONE: u32 = 80;
 /// CANCELED: the server was closed, or its drain took too long.
 pub const ATLS_DETAIL_SERVER_CLOSED: u32 = 81;
-/// HTTP_PROTOCOL or H1_REMOTE: the peer ended its direction within a message.
+/// HTTP_PROTOCOL or H1_REMOTE: the peer closed its sending direction in the middle of a message.
 pub const ATLS_DETAIL_MESSAGE_CUT: u32 = 82;
 /// INVALID_STATE: the clock of this machine is before 1970 or after 9999.
 pub const ATLS_DETAIL_CLOCK: u32 = 110;
 /// NO_RESOURCES: no thread could be started.
 pub const ATLS_DETAIL_NO_THREAD: u32 = 130;
-/// NO_RESOURCES: no random numbers.
+/// NO_RESOURCES: the system gave no random numbers.
 pub const ATLS_DETAIL_NO_RANDOM: u32 = 131;
-/// INVALID_STATE: a blocking call in an exit handler, or in the destructor of a thread's storage, where no I/O can be driven any more.
+/// INVALID_STATE: a blocking call in an exit handler, or in a destructor of thread-local storage, where I/O can no longer run.
 pub const ATLS_DETAIL_THREAD_ENDING: u32 = 132;
 
 /// A failure. Immutable, reference-counted, safe to share between threads.
@@ -157,8 +157,8 @@ pub unsafe extern "C" fn atls_error_http_status(error: *const atls_error) -> u32
     guard_pure(0, || unsafe { borrow(error, "error") }.map_or(0, |e| e.error.http_status.into()))
 }
 
-/// On a server, with REFUSED and with CLOSED of a request, and of an adopted driver: address and port of the other end of the connection. Valid as long as the
-/// error; "" where there is none.
+/// For the error of REFUSED, of a server request's CLOSED and of an adopted driver's CLOSED: address and port of the other end of the connection.
+/// Valid as long as the error; "" if there is none.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn atls_error_peer(error: *const atls_error) -> atls_str {
     text_of(error, |e| &e.peer)

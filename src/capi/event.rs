@@ -17,8 +17,8 @@ use crate::events::Event;
 use crate::flow::Credit;
 use crate::server::Served;
 
-/// Connected, and attested where a policy was given; the verdict can be had. Of a client's exchange with a streamed body: it has its connection, and the
-/// body may be written.
+/// Connected, and attested if a policy was given; the verdict is available. For a client's exchange with a streamed body: it has its connection, and
+/// the body may be written.
 pub const ATLS_EVENT_CONNECTED: u32 = 1;
 /// An informational (1xx) response head, in `head`.
 pub const ATLS_EVENT_INFORMATIONAL: u32 = 2;
@@ -32,20 +32,20 @@ pub const ATLS_EVENT_TRAILERS: u32 = 5;
 pub const ATLS_EVENT_END: u32 = 6;
 /// There is room again after a write that answered AGAIN.
 pub const ATLS_EVENT_WRITABLE: u32 = 7;
-/// A streamed request body is to be written once more, from its beginning (atls_request_set_body_rewind). Until atls_exchange_rewind was called,
-/// nothing is taken.
+/// A streamed request body must be written again from its beginning (atls_request_set_body_rewind). Until atls_exchange_rewind is called, writes take
+/// nothing.
 pub const ATLS_EVENT_REWIND: u32 = 20;
-/// After atls_stream_close_write: all that was written has left, and the other side was told that no more comes.
+/// After atls_stream_close_write: everything written has been sent, and so has the end of this direction.
 pub const ATLS_EVENT_SENT: u32 = 21;
 /// The last event. `status` and `error` say why it ended; OK after a regular end.
 pub const ATLS_EVENT_CLOSED: u32 = 8;
-/// A server was asked: `source` is the atls_server_request, `head` the lines of its head (its status is 0). Who does not take a reference or
-/// start it lets go of it.
+/// A request has come to a server: `source` is the atls_server_request, `head` has its header fields (the status is 0). It is dropped if the host
+/// neither takes a reference to it nor starts it.
 pub const ATLS_EVENT_REQUEST: u32 = 9;
 
-/// A server refuses a request that it does not show, or who sent it: `error` says why, with atls_error_detail and atls_error_peer. Or a TLS handshake has failed
-/// (atls_server_config_set_tell_handshakes; the phase is "tls"). Once the host is done with the event, at most a second later, the peer is
-/// told with atls_error_http_status.
+/// A server refuses a peer, or a request that it does not show: `error` says why, with atls_error_detail and atls_error_peer. Or a TLS handshake has
+/// failed (atls_server_config_set_tell_handshakes; the phase is "tls"). When the host is done with the event, at most a second later, the peer is
+/// answered with atls_error_http_status.
 pub const ATLS_EVENT_REFUSED: u32 = 10;
 
 /// Something that happened. Owned by the library and valid during the callback, or until atls_event_release on a polled queue. May

@@ -33,11 +33,12 @@ pub const ATLS_ATTESTER_SERVER: u32 = 0;
 /// The client does.
 pub const ATLS_ATTESTER_CLIENT: u32 = 1;
 
-/// Proves the server to whoever asks: `POST /tdx_quote` (protocol atlas-v1) and `POST /atls/exporter-v1` are answered with evidence of the machine that the server
-/// runs on, bound to the session: what atls_http_connect and its like ask for. It comes from a dstack guest agent: `path` is its Unix
-/// socket, NULL looks where it usually is. The host does not see these requests. Needs a certificate; its fingerprint is put into the guest's log, where
-/// the agent can. Quotes are made one after another; where 64 wait, or more than ATLS_SERVER_LIMIT_QUOTES_PER_SECOND come, they are answered
-/// with 503 and Retry-After: clients of this library ask again then, within their deadlines. Statuses: NULL_ARGUMENT, INVALID_UTF8, INVALID_ARGUMENT (no agent found).
+/// Proves the server to whoever asks: `POST /tdx_quote` (protocol atlas-v1) and `POST /atls/exporter-v1` are answered with evidence of the machine
+/// that the server runs on, bound to the session: what atls_http_connect and its like ask for. It comes from a dstack guest agent: `path` is its Unix
+/// socket, NULL looks where it usually is. The host does not see these requests. Needs a certificate; its fingerprint is put into the guest's log,
+/// where the agent can. Quotes are made one at a time; if 64 requests wait, or more than ATLS_SERVER_LIMIT_QUOTES_PER_SECOND come, further ones are
+/// answered with 503 and Retry-After: clients of this library then ask again, within their deadlines. Statuses: NULL_ARGUMENT, INVALID_UTF8,
+/// INVALID_ARGUMENT (no agent found).
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn atls_server_config_set_dstack_agent(
     config: *mut atls_server_config,
@@ -132,10 +133,11 @@ pub unsafe extern "C" fn atls_config_set_quote_source(
     })
 }
 
-/// Serves only clients that prove themselves by exporter-v1: their evidence must satisfy `policy`, by the collateral and trust anchors of `verifier`. Other
-/// requests before that are answered with 403, which ends the connection. Evidence that is refused is answered with 403 too, and the client is told the name of the check
-/// that failed and nothing else; why, with what the policy wants, is in the host's ATLS_EVENT_REFUSED, with the verdict (atls_error_verdict). A client has one try for each challenge, and eight on a connection, which then ends; what was proved holds as long as the connection (atls_server_request_verdict).
-/// Needs a certificate. Statuses: NULL_ARGUMENT, TRUST_ANCHOR.
+/// Serves only clients that prove themselves by exporter-v1: their evidence must satisfy `policy`, by the collateral and trust anchors of `verifier`.
+/// Other requests before that are answered with 403, which ends the connection. Refused evidence is answered with 403 too, and tells the client only
+/// the name of the check that failed; the reason and the verdict (atls_error_verdict) are in the host's ATLS_EVENT_REFUSED. A client has one try for
+/// each challenge, and eight on a connection, which then ends; a proof holds for as long as its connection (atls_server_request_verdict). Needs a
+/// certificate. Statuses: NULL_ARGUMENT, TRUST_ANCHOR.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn atls_server_config_set_client_policy(
     config: *mut atls_server_config,

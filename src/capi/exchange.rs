@@ -22,8 +22,8 @@ use crate::http::call::CallBody;
 use crate::http::client::{Client, Route};
 use crate::http::drive::{Carrier, Shared, drive};
 
-/// One request and its response. Reference-counted, safe to share between threads; dropping the last reference before the response was
-/// read to its end gives up the connection. It keeps what it needs: its atls_http or atls_client, and the runtime, may be freed before.
+/// One request and its response. Reference-counted, safe to share between threads; dropping the last reference before the response was read to its
+/// end gives up the connection. It keeps what it needs: its atls_http or atls_client, and the runtime, may be freed first.
 pub struct atls_exchange {
     mode: Mode,
     /// What atls_exchange_peer shows, once it was asked.
@@ -150,9 +150,9 @@ fn launch(
     Ok(())
 }
 
-/// Blocking: waits for the response head. A new reference: free it. `timeout_ms` 0 means 60 seconds. Statuses: NULL_ARGUMENT,
-/// INVALID_STATE (event-driven exchange), WOULD_DEADLOCK, TIMED_OUT, CANCELED, AGAIN (the body is to be written once more: atls_exchange_rewind), and
-/// as atls_http_fetch.
+/// Blocking: waits for the response head. A new reference: free it. `timeout_ms` 0 means 60 seconds. Statuses: NULL_ARGUMENT, INVALID_STATE
+/// (event-driven exchange), WOULD_DEADLOCK, TIMED_OUT, CANCELED, AGAIN (the body must be written again: atls_exchange_rewind), and as
+/// atls_http_fetch.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn atls_exchange_head(
     exchange: *const atls_exchange,
@@ -172,8 +172,8 @@ pub unsafe extern "C" fn atls_exchange_head(
     })
 }
 
-/// Blocking: the next informational (1xx) head; waits until one is there, or the final head, and then NULL in `*head`. At most 64 are kept until they
-/// are asked for; later ones are forgotten. A new reference: free it. `timeout_ms` 0 means 60 seconds. Statuses: as atls_exchange_head.
+/// Blocking: the next informational (1xx) head; waits until one is there, or until the final head is; then `*head` is NULL. At most 64 are kept until
+/// they are asked for; later ones are discarded. A new reference: free it. `timeout_ms` 0 means 60 seconds. Statuses: as atls_exchange_head.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn atls_exchange_next_informational(
     exchange: *const atls_exchange,

@@ -10,9 +10,10 @@ use crate::deadline::Wait;
 use crate::error::{Error, Status};
 use crate::pool;
 
-/// Event-driven: copies all of the bytes for the request body, or answers AGAIN and takes nothing; one WRITABLE event follows each time
-/// it did. At most 256 KiB wait, counted as by atls_server_request_write. Statuses: NULL_ARGUMENT, AGAIN, INVALID_STATE (the body is not a stream; already finished; blocking exchange), or why the
-/// exchange is over; CLOSED where the server has answered, or gone, before it had all of the body: the answer comes all the same.
+/// Event-driven: copies all of the bytes for the request body, or answers AGAIN and takes nothing; one WRITABLE event follows each AGAIN. At most 256
+/// KiB wait, counted as by atls_server_request_write. Statuses: NULL_ARGUMENT, AGAIN, INVALID_STATE (the body is not a stream; already finished;
+/// blocking exchange), or why the exchange is over; CLOSED if the server has answered, or gone, before it had all of the body: the answer still
+/// comes.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn atls_exchange_write(
     exchange: *const atls_exchange,
@@ -30,11 +31,10 @@ pub unsafe extern "C" fn atls_exchange_write(
     })
 }
 
-/// Blocking: sends a piece of the request body; waits until the library has taken all of it. Pieces of several threads go one after the other, in the
-/// order of the calls, and the time covers the wait for those before. `timeout_ms` 0 means 60 seconds. Statuses:
-/// NULL_ARGUMENT, INVALID_STATE (the body is not a stream; already finished; event-driven exchange), WOULD_DEADLOCK, TIMED_OUT (nothing
-/// was taken), CANCELED, AGAIN (atls_exchange_rewind), or why the exchange is over; CLOSED where the server has answered, or gone, before it had all of
-/// the body: the answer can be read all the same.
+/// Blocking: sends a piece of the request body; waits until the library has taken all of it. Pieces from several threads are sent in the order of the
+/// calls, and the time covers the wait for earlier ones. `timeout_ms` 0 means 60 seconds. Statuses: NULL_ARGUMENT, INVALID_STATE (the body is not a
+/// stream; already finished; event-driven exchange), WOULD_DEADLOCK, TIMED_OUT (nothing was taken), CANCELED, AGAIN (atls_exchange_rewind), or why
+/// the exchange is over; CLOSED if the server has answered, or gone, before it had all of the body: the answer can still be read.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn atls_exchange_write_all(
     exchange: *const atls_exchange,
@@ -53,9 +53,9 @@ pub unsafe extern "C" fn atls_exchange_write_all(
     })
 }
 
-/// Ends a streamed request body. Where the exchange is over as it should be, which a server can bring about once it has all of an announced
-/// length, or has answered before, there is nothing to do. Statuses: NULL_ARGUMENT, INVALID_STATE (the body is not a stream; already finished), AGAIN
-/// (atls_exchange_rewind), or why the exchange failed.
+/// Ends a streamed request body. If the exchange is already over without an error, since the server had all of an announced length or answered early,
+/// there is nothing to do. Statuses: NULL_ARGUMENT, INVALID_STATE (the body is not a stream; already finished), AGAIN (atls_exchange_rewind), or why
+/// the exchange failed.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn atls_exchange_finish(
     exchange: *const atls_exchange,
@@ -64,8 +64,8 @@ pub unsafe extern "C" fn atls_exchange_finish(
     guard(error, || unsafe { share(exchange, "exchange") }?.outgoing()?.finish())
 }
 
-/// Begins a streamed body anew, after ATLS_EVENT_REWIND or an AGAIN with the detail ATLS_DETAIL_REWIND: what is written from now on is the beginning.
-/// Statuses: NULL_ARGUMENT, INVALID_STATE (the body is not a stream; nobody asked), or why the exchange is over.
+/// Starts a streamed body again, after ATLS_EVENT_REWIND or AGAIN with ATLS_DETAIL_REWIND: the next bytes written are its beginning. Statuses:
+/// NULL_ARGUMENT, INVALID_STATE (the body is not a stream; no rewind was asked for), or why the exchange is over.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn atls_exchange_rewind(
     exchange: *const atls_exchange,

@@ -96,8 +96,8 @@ pub unsafe extern "C" fn atls_form_parse_body(
     guard(error, || unsafe { parse_body((content_type, content_encoding), (body, len), (0, 0, 0), form) })
 }
 
-/// As atls_form_parse_body, within other limits: `parts` of a multipart form, bytes of a part's head, and `pairs` of an urlencoded one; 0 is 100 parts, 10,240
-/// bytes, and 10,000 pairs. Statuses: as atls_form_parse_body.
+/// As atls_form_parse_body, with other limits: `parts` of a multipart form, bytes of the head of each part (`part_head`), and `pairs` of a urlencoded
+/// form; 0 is 100 parts, 10,240 bytes, and 10,000 pairs. Statuses: as atls_form_parse_body.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn atls_form_parse_body_within(
     content_type: *const c_char,

@@ -27,11 +27,12 @@ use crate::h1::Role;
 use crate::net::Socket;
 use crate::stream::Handover;
 
-/// A connection. Its sink is told of what comes: INFORMATIONAL and HEAD (of a request its status is 0, and atls_h1_driver_method and atls_h1_driver_target have the
-/// rest), DATA as credit allows, TRAILERS, END; WRITABLE after a write that was refused; CLOSED at last, with OK after a regular end. Once both sides are done with
-/// their messages the next may begin, without a call. What the peer does wrong is H1_REMOTE; a server that has not begun its answer gives
-/// one itself, and closes. A client that has ended its own direction still gets its answer; one that goes away is CLOSED with IO and
-/// ATLS_DETAIL_PEER_GONE. What waits for a peer that does not read is at most 320 KiB. Reference-counted, safe to share between threads; dropping the last reference cancels it.
+/// A connection. Its sink is told of what comes: INFORMATIONAL and HEAD (of a request its status is 0, and atls_h1_driver_method and
+/// atls_h1_driver_target have the rest), DATA as credit allows, TRAILERS, END; WRITABLE after a write that was refused; CLOSED at last, with OK after
+/// a regular end. Once both sides are done with their messages the next may begin, without a call. What the peer does wrong is H1_REMOTE; a server
+/// that has not begun its answer gives one itself, and closes. A client that has closed its sending direction still gets its answer; if it goes away,
+/// CLOSED comes with IO and ATLS_DETAIL_PEER_GONE. At most 320 KiB wait for a peer that does not read. Reference-counted, safe to share between
+/// threads; dropping the last reference cancels it.
 pub struct atls_h1_driver {
     driver: Arc<Driver>,
     /// What the host was shown last, each with its NUL.
@@ -216,8 +217,8 @@ pub unsafe extern "C" fn atls_h1_driver_verdict(driver: *const atls_h1_driver) -
     })
 }
 
-/// Another limit for one body than ATLS_H1_DRIVER_LIMIT_BODY_BYTES: that of the message that is coming in or, before its HEAD, of the next one. What is set before the host
-/// is done with its HEAD comes in time for all of it. Statuses: NULL_ARGUMENT.
+/// The limit of one body, in place of ATLS_H1_DRIVER_LIMIT_BODY_BYTES: of the message that is coming in or, before its HEAD, of the next one. Set
+/// before the host is done with the HEAD event, it covers the whole body. Statuses: NULL_ARGUMENT.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn atls_h1_driver_set_body_limit(
     driver: *const atls_h1_driver,
@@ -230,8 +231,8 @@ pub unsafe extern "C" fn atls_h1_driver_set_body_limit(
     })
 }
 
-/// Another deadline, from its head to its end, for one body than ATLS_H1_DRIVER_DEADLINE_BODY, as atls_h1_driver_set_body_limit; 0 and UINT32_MAX are none. Statuses:
-/// NULL_ARGUMENT.
+/// The deadline of one body, from its head to its end, in place of ATLS_H1_DRIVER_DEADLINE_BODY; which body that is, and when to call, is as with
+/// atls_h1_driver_set_body_limit. In milliseconds; 0 and UINT32_MAX are none. Statuses: NULL_ARGUMENT.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn atls_h1_driver_set_body_deadline(
     driver: *const atls_h1_driver,
@@ -246,8 +247,8 @@ pub unsafe extern "C" fn atls_h1_driver_set_body_deadline(
     })
 }
 
-/// Method of the request that came last, as server; empty before. Valid as long as the driver, and until this is asked again after the HEAD of
-/// another request.
+/// Method of the request that came last, as server; empty before. Valid until this is called after the HEAD of another request, at most as long as
+/// the driver.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn atls_h1_driver_method(driver: *const atls_h1_driver) -> atls_str {
     guard_value(atls_str::empty(), || {

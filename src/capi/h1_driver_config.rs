@@ -24,14 +24,15 @@ pub const ATLS_H1_DRIVER_LIMIT_HEAD_BYTES: u32 = 401;
 pub const ATLS_H1_DRIVER_LIMIT_PIECE_BYTES: u32 = 402;
 /// Bytes of a body that comes, as it is on the wire and decoded; 104,857,600 by default.
 pub const ATLS_H1_DRIVER_LIMIT_BODY_BYTES: u32 = 403;
-/// Header lines of a head, or trailers; 256 by default.
+/// Lines of a head, or of trailers; 256 by default.
 pub const ATLS_H1_DRIVER_LIMIT_HEADERS: u32 = 404;
 
-/// A deadline that passes ends the connection, without a word to the peer. From when a head is due to its last byte: a server's from the end of the message before, a client's from its own end. None by default.
+/// When a deadline passes, the connection ends and the peer gets no answer. This one is for a head, up to its last byte: as server from the end of
+/// the message before, as client from the end of its own request. None by default.
 pub const ATLS_H1_DRIVER_DEADLINE_HEAD: u32 = 501;
 /// From a head to the end of its body. None by default.
 pub const ATLS_H1_DRIVER_DEADLINE_BODY: u32 = 502;
-/// Without a word from the peer of an adopted TCP socket until TCP asks whether it is there, as ATLS_SERVER_DEADLINE_PROBE. 15 seconds by default.
+/// As ATLS_SERVER_DEADLINE_PROBE, for an adopted TCP socket: silence of the peer until TCP probes whether it is still there. 15 seconds by default.
 pub const ATLS_H1_DRIVER_DEADLINE_PROBE: u32 = 503;
 
 /// A configuration for a connection in `role` (ATLS_H1_CLIENT, ATLS_H1_SERVER). The caller's to free. Statuses: NULL_ARGUMENT, INVALID_ARGUMENT.
@@ -121,8 +122,8 @@ pub unsafe extern "C" fn atls_h1_driver_config_set_keep_alive(
     })
 }
 
-/// Bears with messages that are not quite as they should be: ATLS_H1_ALLOW_* and its like, each of which says what it risks; 0 by default. Statuses:
-/// NULL_ARGUMENT, INVALID_ARGUMENT (unknown).
+/// Accepts messages that deviate from the RFCs: the leniency flags from ATLS_H1_ALLOW_BARE_LF on, each of which says what it risks; 0 by default.
+/// Statuses: NULL_ARGUMENT, INVALID_ARGUMENT (unknown).
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn atls_h1_driver_config_set_flags(
     config: *mut atls_h1_driver_config,

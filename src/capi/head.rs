@@ -51,7 +51,7 @@ pub unsafe extern "C" fn atls_head_name(head: *const atls_head, index: usize) ->
     part(head, |head| head.name(index))
 }
 
-/// Value of the line at `index`, without the blanks around it; bytes, usually ASCII. Valid as long as the head.
+/// Value of the line at `index`, without the spaces and tabs around it; bytes, usually ASCII. Valid as long as the head.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn atls_head_value(head: *const atls_head, index: usize) -> atls_str {
     part(head, |head| head.value(index))
@@ -69,7 +69,7 @@ pub unsafe extern "C" fn atls_head_get(head: *const atls_head, name: *const c_ch
     })
 }
 
-/// The first line with this name, in any case, at `from` or behind it; SIZE_MAX where there is none.
+/// Index of the first line with this name, in any case, at or after index `from`; SIZE_MAX if there is none.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn atls_head_find(head: *const atls_head, name: *const c_char, from: usize) -> usize {
     guard_value(usize::MAX, || unsafe { find(head, name, from) }.unwrap_or(usize::MAX))

@@ -56,7 +56,7 @@ pub unsafe extern "C" fn atls_headers_free(headers: *mut atls_headers) {
 }
 
 /// Adds a line behind the others. Statuses: NULL_ARGUMENT, INVALID_UTF8, HTTP_HEADER_INVALID (the name is no token; a control character in the value,
-/// or blanks around it).
+/// or spaces or tabs around it).
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn atls_headers_add(
     headers: *mut atls_headers,
@@ -169,7 +169,7 @@ pub unsafe extern "C" fn atls_headers_value(headers: *const atls_headers, index:
     })
 }
 
-/// The first line with this name, in any case, at `from` or behind it; SIZE_MAX where there is none.
+/// Index of the first line with this name, in any case, at or after index `from`; SIZE_MAX if there is none.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn atls_headers_find(headers: *const atls_headers, name: *const c_char, from: usize) -> usize {
     guard_value(usize::MAX, || {

@@ -180,8 +180,8 @@ pub unsafe extern "C" fn atls_http_fetch(
     guard(error, || unsafe { fetch(http, request, exchange, true) })
 }
 
-/// Blocking: as atls_http_fetch, but returns at once. The exchange goes on while a thread is in a blocking call on it or on this connection; another
-/// thread can cancel what waits. Statuses: as atls_http_start, and WOULD_DEADLOCK.
+/// Blocking: as atls_http_fetch, but returns at once. The exchange makes progress while a thread is in a blocking call on it or on this connection;
+/// another thread can cancel it. Statuses: as atls_http_start, and WOULD_DEADLOCK.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn atls_http_begin(
     http: *const atls_http,

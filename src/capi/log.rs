@@ -12,7 +12,7 @@ pub type atls_log_fn = Option<unsafe extern "C" fn(user_data: *mut c_void, level
 pub const ATLS_LOG_OFF: u32 = 0;
 /// What the host must act on: no descriptors are left, no thread can start.
 pub const ATLS_LOG_ERROR: u32 = 1;
-/// Also each refusal of a peer, its evidence or its request, and each source that failed while others still serve.
+/// Also each peer whose evidence or request was refused, and each source that failed while others still serve.
 pub const ATLS_LOG_WARNING: u32 = 2;
 /// Also one line for each connection attempt: its outcome, and how long each phase took.
 pub const ATLS_LOG_INFO: u32 = 3;

@@ -24,9 +24,9 @@ pub const ATLS_MULTIPART_PART_END: u32 = 3;
 /// So is the form.
 pub const ATLS_MULTIPART_END: u32 = 4;
 
-/// A multipart/form-data body, piece by piece (RFC 7578): bytes go in with atls_multipart_receive, atls_multipart_next says what they are. Text before the
-/// first boundary and behind the last is ignored (RFC 2046 section 5.1.1); a part may end at its head. `name*` and `filename*` count only where the
-/// plain parameter is absent, `boundary*` never. Keeps a part's head and the length of a boundary, and no more. One thread at a time.
+/// A multipart/form-data body, piece by piece (RFC 7578): bytes go in with atls_multipart_receive, atls_multipart_next says what they are. Text
+/// before the first boundary and after the last is ignored (RFC 2046 section 5.1.1); a part may end with its head. `name*` and `filename*` count only
+/// if the plain parameter is absent, `boundary*` never. Holds at most a part's head and the length of a boundary. One thread at a time.
 pub struct atls_multipart {
     parser: Parser,
     /// Of the part that began last, each with its NUL; empty for none.

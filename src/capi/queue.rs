@@ -191,10 +191,10 @@ pub unsafe extern "C" fn atls_queue_fd(queue: *const atls_queue) -> i32 {
     })
 }
 
-/// Takes up to `max` events from a polled queue without waiting; `*count` says how many (0 is no error). `event_size` is sizeof(atls_event) as
-/// the host was compiled, and the distance from one event to the next: what a host of another version does not know is left out, and what the
-/// library does not know is zero. Each event must be released with atls_event_release. Statuses: NULL_ARGUMENT, INVALID_ARGUMENT (`event_size` is
-/// smaller than in version 0.1), INVALID_STATE (not a polled queue).
+/// Takes up to `max` events from a polled queue without waiting; `*count` says how many (0 is not an error). `event_size` is sizeof(atls_event) as
+/// the host was compiled, and the distance from one event to the next: fields that a host of another version does not know are left out, and fields
+/// that the library does not know are zero. Each event must be released with atls_event_release. Statuses: NULL_ARGUMENT, INVALID_ARGUMENT
+/// (`event_size` is smaller than in version 0.1), INVALID_STATE (not a polled queue).
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn atls_queue_next(
     queue: *const atls_queue,
@@ -316,9 +316,9 @@ pub unsafe extern "C" fn atls_queue_ref(queue: *mut atls_queue) -> *mut atls_que
     unsafe { another(queue) }
 }
 
-/// Drops a reference. Operations that run keep what they need and go on, with their callbacks; only atls_queue_stop waits for them. The events of a
-/// polled queue, those that wait and those still to come, are discarded with its last reference: nobody could take them. `sink.drop` then runs
-/// here, or on a thread of the library.
+/// Drops a reference. Operations that run keep what they need and go on, with their callbacks; only atls_queue_stop waits for them. With the last
+/// reference to a polled queue its events are discarded, those that wait and those still to come; `sink.drop` then runs in this call, or on a thread
+/// of the library.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn atls_queue_free(queue: *mut atls_queue) {
     guard_free(|| unsafe { release(queue) });

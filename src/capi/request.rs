@@ -86,8 +86,8 @@ pub unsafe extern "C" fn atls_request_free(request: *mut atls_request) {
     guard_free(|| unsafe { destroy(request) });
 }
 
-/// What the Host line says in place of the URL's host and port, for a server that is reached by another name than it goes by. Certificate, policy,
-/// cookies and the choice of a connection go by the URL all the same, and a redirect's request has the Host of where it leads. Statuses: NULL_ARGUMENT,
+/// The value of Host in place of the URL's host and port, for a server that is reached by another name than its own. Certificate, policy, cookies and
+/// the choice of a connection still go by the URL, and the request after a redirect has the Host of its new URL. Statuses: NULL_ARGUMENT,
 /// INVALID_UTF8, INVALID_ARGUMENT.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn atls_request_set_host(

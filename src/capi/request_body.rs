@@ -186,10 +186,10 @@ pub unsafe extern "C" fn atls_request_set_body_stream(
     guard(error, || unsafe { replace(request, Body::Stream { length, may_rewind: false }) })
 }
 
-/// The streamed body can be written once more, for a redirect (307, 308) or an answer to a challenge. The host is then asked to: by ATLS_EVENT_REWIND, or
-/// with blocking handles by AGAIN with the detail ATLS_DETAIL_REWIND from atls_exchange_write_all, atls_exchange_finish and atls_exchange_head. Nothing
-/// is taken until it has called atls_exchange_rewind; then it writes from the beginning. Statuses: NULL_ARGUMENT, INVALID_STATE (the body is not a
-/// stream).
+/// The streamed body can be written again, for a redirect (307, 308) or an answer to a challenge. The host is then asked for it: by
+/// ATLS_EVENT_REWIND, or with blocking handles by AGAIN with ATLS_DETAIL_REWIND from atls_exchange_write_all, atls_exchange_finish and
+/// atls_exchange_head. Nothing is taken until it has called atls_exchange_rewind; then it writes from the beginning. Statuses: NULL_ARGUMENT,
+/// INVALID_STATE (the body is not a stream).
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn atls_request_set_body_rewind(
     request: *mut atls_request,

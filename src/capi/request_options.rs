@@ -144,9 +144,9 @@ pub unsafe extern "C" fn atls_request_set_redirects(
     })
 }
 
-/// Accepts gzip, deflate, br and zstd, and decodes them as the bytes come; an Accept-Encoding header of the caller's is replaced. The head that
-/// is shown stays the server's. A coding that was not asked for, or broken, is CONTENT_CODING; one that ends too early is TRUNCATED. Several gzip
-/// members or zstd frames in a row are one body (RFC 1952, RFC 8878); any other byte behind the end, zeros too, is CONTENT_CODING. Statuses:
+/// Accepts gzip, deflate, br and zstd, and decodes them as the bytes come; an Accept-Encoding header of the caller's is replaced. The head that is
+/// shown stays the server's. A coding that was not asked for, or broken, is CONTENT_CODING; one that ends too early is TRUNCATED. Several gzip
+/// members or zstd frames in a row are one body (RFC 1952, RFC 8878); any other byte after the end, even a zero, is CONTENT_CODING. Statuses:
 /// NULL_ARGUMENT.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn atls_request_set_decode(
@@ -160,7 +160,7 @@ pub unsafe extern "C" fn atls_request_set_decode(
     })
 }
 
-/// Bytes of the response body that is shown, decoded, beyond which the exchange fails with BODY_TOO_LARGE; UINT64_MAX, the default, is no limit. Statuses:
+/// Bytes of the response body, after decoding, beyond which the exchange fails with BODY_TOO_LARGE; UINT64_MAX, the default, is no limit. Statuses:
 /// NULL_ARGUMENT.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn atls_request_set_max_body(
@@ -174,9 +174,9 @@ pub unsafe extern "C" fn atls_request_set_max_body(
     })
 }
 
-/// What a response may have before its body, or the exchange fails with HTTP_PROTOCOL: bytes and lines of each head (at most and by default 262144 and
-/// 256), and informational (1xx) heads, 64 by default, which together may not have more bytes than one head. 0 is the default; UINT32_MAX
-/// `informational` heads are as many as fit. Statuses: NULL_ARGUMENT, INVALID_ARGUMENT.
+/// Limits on what a response has before its body; beyond them the exchange fails with HTTP_PROTOCOL. `bytes` and `lines` of each head: 262144 and 256
+/// by default, and at most. `informational` (1xx) heads: 64 by default; together they may not have more bytes than one head, and UINT32_MAX allows as
+/// many as fit. 0 is the default. Statuses: NULL_ARGUMENT, INVALID_ARGUMENT.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn atls_request_set_head_limits(
     request: *mut atls_request,
@@ -235,10 +235,10 @@ pub unsafe extern "C" fn atls_request_set_expect_continue(
 /// A timer takes no more than that.
 const FOR_EVER: Duration = Duration::from_secs(1 << 32);
 
-/// With a client: what this request's connections are like, in place of the client's own configuration: roots, client certificate, tunnel,
-/// proxy, own address, timeouts, and the policy for hosts that none of atls_client_set_policy covers; where it has neither a policy nor is
-/// unattested, the client's own holds. Host, port and credit are not looked at. Copied; connections are shared by requests that were given
-/// the same configuration, unchanged in between. Statuses: NULL_ARGUMENT, INVALID_ARGUMENT, INVALID_STATE, TRUST_ANCHOR, IO.
+/// With a client: what this request's connections are like, in place of the client's own configuration: roots, client certificate, tunnel, proxy, own
+/// address, timeouts, and the policy for hosts that none of atls_client_set_policy covers; where it has neither a policy nor is unattested, the
+/// client's own holds. Host, port and credit are ignored. Copied; connections are shared by requests that were given the same configuration,
+/// unchanged in between. Statuses: NULL_ARGUMENT, INVALID_ARGUMENT, INVALID_STATE, TRUST_ANCHOR, IO.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn atls_request_set_config(
     request: *mut atls_request,

@@ -13,21 +13,21 @@ use crate::blocking::mark_thread;
 use crate::error::{Error, Phase, Result, Status};
 use crate::net::{Resolve, Resolver};
 
-/// The addresses of one name, for as long as `resolve` of an atls_resolver runs, and on its thread.
+/// The addresses of one name. Valid while `resolve` of an atls_resolver runs, and on its thread.
 pub struct atls_addresses {
     found: Vec<IpAddr>,
 }
 
-/// What looks names up. Its functions run on helper threads of the library, several at a time.
+/// Looks names up, in place of the system. Its functions run on helper threads of the library, several at a time.
 #[repr(C)]
 #[derive(Clone, Copy)]
 pub struct atls_resolver {
-    /// Adds the addresses of `host` to `addresses` (atls_addresses_add), in the order in which to try them, and returns 0; another number, or none added,
-    /// ends the attempt with DNS. May wait; a deadline that passes meanwhile is kept, and what comes then is thrown away.
+    /// Adds the addresses of `host` to `addresses` (atls_addresses_add), in the order in which to try them, and returns 0. Another number, or no
+    /// address, ends the attempt with DNS. May wait; deadlines are kept meanwhile, and an answer that comes too late is discarded.
     pub resolve: Option<
         unsafe extern "C" fn(user_data: *mut c_void, host: *const c_char, addresses: *mut atls_addresses) -> i32,
     >,
-    /// Optional. Runs once, when nothing has a use for the resolver any more.
+    /// Optional. Runs once, when nothing uses the resolver any more.
     pub drop: Option<unsafe extern "C" fn(user_data: *mut c_void)>,
     pub user_data: *mut c_void,
 }
@@ -81,9 +81,9 @@ pub unsafe extern "C" fn atls_addresses_add(
     })
 }
 
-/// Names are looked up by `resolver`, which is copied, and not by the system: those of servers, proxies, tunnels and collateral services that the
-/// configuration leads to; not addresses, which are themselves. Connections that are made with another resolver are not shared. NULL takes it away.
-/// Statuses: NULL_ARGUMENT (`config`, `resolver->resolve`); then `drop` does not run.
+/// Names are looked up by `resolver`, which is copied, and not by the system: those of servers, proxies, tunnels and collateral services that this
+/// configuration uses; addresses need no look-up. Requests with different resolvers do not share connections. NULL removes it. Statuses:
+/// NULL_ARGUMENT (`config`, `resolver->resolve`); then `drop` does not run.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn atls_config_set_resolver(
     config: *mut atls_config,

@@ -112,8 +112,8 @@ fn try_threads(count: usize) -> Result<()> {
     refused.map_or(Ok(()), |error| Err(no_thread(error)))
 }
 
-/// Starts a runtime with `workers` threads, named atls-0 and so on; 0 for the default, the number of processors but at most 4.
-/// Statuses: NULL_ARGUMENT, INVALID_ARGUMENT (more than 1024), NO_RESOURCES (not so many threads can be started; then none is), IO.
+/// Starts a runtime with `workers` threads, named atls-0 and so on; 0 for the default, the number of processors but at most 4. Statuses:
+/// NULL_ARGUMENT, INVALID_ARGUMENT (more than 1024), NO_RESOURCES (not all of the threads can be started; then none is), IO.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn atls_runtime_new(
     workers: u32,

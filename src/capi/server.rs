@@ -68,10 +68,10 @@ pub(super) unsafe fn start(
     Ok(())
 }
 
-/// Listens on `address`, IPv4 or IPv6, on all that this machine has of the addresses of a name, or on every address of this machine for NULL; port 0 lets the
-/// system choose one, the same for all. *bound, which may be NULL, is the port. May be called often. `reuse_port` shares the port with other processes that do
-/// so too. A name is looked up by the calling thread, which waits for that. Statuses: NULL_ARGUMENT, INVALID_UTF8, INVALID_STATE (stopped), WOULD_DEADLOCK (a
-/// name, on a thread of the library), DNS, IO.
+/// Listens on `address`: an IPv4 or IPv6 address; a name, for those of its addresses that this machine has; or NULL, for every address of this
+/// machine. Port 0 lets the system choose one, the same for all. *bound, which may be NULL, is the port. May be called several times. `reuse_port`
+/// shares the port with other processes that set it too. The calling thread waits while a name is looked up. Statuses: NULL_ARGUMENT, INVALID_UTF8,
+/// INVALID_STATE (stopped), WOULD_DEADLOCK (a name, on a thread of the library), DNS, IO.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn atls_server_listen(
     server: *const atls_server,
@@ -122,8 +122,8 @@ pub unsafe extern "C" fn atls_server_stop(server: *const atls_server, error: *mu
     })
 }
 
-/// As atls_server_stop, and what is not over after `timeout_ms` (0: 30 seconds) is cut, as by atls_server_close. Returns at once: an answer
-/// that is under way needs its runtime until CLOSED. Statuses: NULL_ARGUMENT.
+/// As atls_server_stop; what is not over after `timeout_ms` (0: 30 seconds) is ended as by atls_server_close. Returns at once: answers under way need
+/// the runtime until CLOSED. Statuses: NULL_ARGUMENT.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn atls_server_drain(
     server: *const atls_server,
@@ -146,7 +146,7 @@ pub unsafe extern "C" fn atls_server_drain(
     })
 }
 
-/// Ends everything now; requests under way end with CANCELED, and ATLS_DETAIL_SERVER_CLOSED. Then comes CLOSED. Statuses: NULL_ARGUMENT.
+/// Ends everything now; requests under way end with CANCELED and ATLS_DETAIL_SERVER_CLOSED. Then comes CLOSED. Statuses: NULL_ARGUMENT.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn atls_server_close(server: *const atls_server, error: *mut *mut atls_error) -> atls_status {
     guard(error, || {
@@ -173,7 +173,7 @@ pub const ATLS_SERVER_COUNT_TUNNELS: u32 = 307;
 pub const ATLS_SERVER_COUNT_BYTES_UP: u32 = 308;
 /// Of a tunnel server: bytes from targets to clients.
 pub const ATLS_SERVER_COUNT_BYTES_DOWN: u32 = 309;
-/// TLS handshakes that did not come to their end: refused by either side, given up, or too slow.
+/// TLS handshakes that failed: refused by either side, given up, or too slow.
 pub const ATLS_SERVER_COUNT_HANDSHAKES_FAILED: u32 = 310;
 
 /// One of the counts ATLS_SERVER_COUNT_*; 0 for what is not known.

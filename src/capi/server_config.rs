@@ -25,14 +25,14 @@ pub const ATLS_SERVER_LIMIT_CONNECTIONS_PER_ADDRESS: u32 = 102;
 pub const ATLS_SERVER_LIMIT_HEAD_BYTES: u32 = 103;
 /// Header lines of a request; 256 by default.
 pub const ATLS_SERVER_LIMIT_HEADERS: u32 = 104;
-/// Bytes of a request body; 104,857,600 by default. A larger one is answered with 413: where its Content-Length says so before any of it is read or asked for,
-/// once the host has started the request (atls_server_request_set_body_limit).
+/// Bytes of a request body; 104,857,600 by default. A larger one is answered with 413. If its Content-Length says so, that happens when the host
+/// starts the request, before any of the body is read or asked for (atls_server_request_set_body_limit).
 pub const ATLS_SERVER_LIMIT_BODY_BYTES: u32 = 105;
 /// Requests for evidence in a second; 50 by default, which is more than usual hardware makes. More are answered with 503.
 pub const ATLS_SERVER_LIMIT_QUOTES_PER_SECOND: u32 = 106;
 /// Most bytes of a request body in one DATA event; 65,536 by default. The borders of chunks divide as well.
 pub const ATLS_SERVER_LIMIT_PIECE_BYTES: u32 = 107;
-/// Connections that the system keeps until they are accepted; 1,024 by default, and no more than the system allows.
+/// Connections that the system queues until they are accepted; 1,024 by default, and no more than the system allows.
 pub const ATLS_SERVER_LIMIT_BACKLOG: u32 = 108;
 
 /// Until TLS stands; 10 seconds by default.
@@ -45,10 +45,10 @@ pub const ATLS_SERVER_DEADLINE_IDLE: u32 = 203;
 pub const ATLS_SERVER_DEADLINE_BODY: u32 = 204;
 /// Without the peer taking a byte of an answer; 60 seconds by default.
 pub const ATLS_SERVER_DEADLINE_SEND: u32 = 205;
-/// Without a word from the peer until TCP asks whether it is still there (keepalive), and then each time again; 15 seconds by default, in whole seconds. After
-/// three questions without an answer the peer is gone. A client that closes its connection while its request is with the host looks like one that has only ended
-/// its own direction, which gets its answer: this is how it is found out, as soon as its system says that the connection is none of its own (Linux: a minute
-/// after the close).
+/// Silence of the peer until TCP probes whether it is still there (keepalive), and the time between probes; 15 seconds by default, in whole seconds.
+/// After three probes without an answer the peer is gone. A client that closes its connection while the host has its request looks at first like one
+/// that has only closed its sending direction, and that gets its answer. The probes find it out as soon as the client's system no longer knows the
+/// connection (Linux: a minute after the close).
 pub const ATLS_SERVER_DEADLINE_PROBE: u32 = 206;
 
 /// A configuration that serves in the clear, with the limits that are given here as defaults. The caller's to free. Statuses: NULL_ARGUMENT.
@@ -147,8 +147,8 @@ pub unsafe extern "C" fn atls_server_config_set_keep_alive(
     })
 }
 
-/// Bears with requests that are not quite as they should be: ATLS_H1_ALLOW_* and its like, each of which says what it risks; 0 by default. Statuses:
-/// NULL_ARGUMENT, INVALID_ARGUMENT (unknown).
+/// Accepts requests that deviate from the RFCs: the leniency flags from ATLS_H1_ALLOW_BARE_LF on, each of which says what it risks; 0 by default.
+/// Statuses: NULL_ARGUMENT, INVALID_ARGUMENT (unknown).
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn atls_server_config_set_flags(
     config: *mut atls_server_config,
@@ -161,8 +161,8 @@ pub unsafe extern "C" fn atls_server_config_set_flags(
     })
 }
 
-/// Whether a TLS handshake that fails is told with REFUSED: who it was, and what was wrong. Not by default, since anybody can bring that about as often as he
-/// likes; counted they are anyway (ATLS_SERVER_COUNT_HANDSHAKES_FAILED). Statuses: NULL_ARGUMENT.
+/// Whether a TLS handshake that fails is reported with REFUSED: from whom, and what was wrong. Off by default, since anyone can cause it as often as
+/// they like; failed handshakes are always counted (ATLS_SERVER_COUNT_HANDSHAKES_FAILED). Statuses: NULL_ARGUMENT.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn atls_server_config_set_tell_handshakes(
     config: *mut atls_server_config,
@@ -175,9 +175,9 @@ pub unsafe extern "C" fn atls_server_config_set_tell_handshakes(
     })
 }
 
-/// Decodes bodies of requests by their Content-Encoding: gzip, deflate, br and zstd; another one is answered with 415, what cannot be decoded, or has bytes
-/// behind its end that are no further gzip member or zstd frame, with 400. The limit of a body is that of what comes out. The head stays as it is. Off by
-/// default. Statuses: NULL_ARGUMENT.
+/// Decodes bodies of requests by their Content-Encoding: gzip, deflate, br and zstd; another coding is answered with 415; a body that cannot be
+/// decoded, or has bytes after its end other than a further gzip member or zstd frame, with 400. The limit of a body counts decoded bytes. The head
+/// is shown unchanged. Off by default. Statuses: NULL_ARGUMENT.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn atls_server_config_set_decode(
     config: *mut atls_server_config,
@@ -190,9 +190,9 @@ pub unsafe extern "C" fn atls_server_config_set_decode(
     })
 }
 
-/// Believes X-Real-Ip, X-Forwarded-For, X-Scheme and X-Forwarded-Proto (atls_server_request_remote, atls_server_request_scheme): for servers that only a
-/// proxy can reach, since anybody can write such lines. Lines of one name are one list, of which the last item counts: the proxy must write or remove each of
-/// the four, or a client's own word may be the last. Off by default. Statuses: NULL_ARGUMENT.
+/// Believes X-Real-Ip, X-Forwarded-For, X-Scheme and X-Forwarded-Proto (atls_server_request_remote, atls_server_request_scheme): for servers that
+/// only a proxy can reach, since anybody can write such lines. Lines of one name are one list, whose last item counts: the proxy must write or remove
+/// each of the four, or the last item may come from the client. Off by default. Statuses: NULL_ARGUMENT.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn atls_server_config_set_forwarded(
     config: *mut atls_server_config,

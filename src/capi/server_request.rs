@@ -66,8 +66,8 @@ pub unsafe extern "C" fn atls_server_request_start(
     })
 }
 
-/// Another limit for this request's body than ATLS_SERVER_LIMIT_BODY_BYTES. Before it is started. Statuses: NULL_ARGUMENT, INVALID_STATE (started already),
-/// CLOSED.
+/// The limit of this request's body, in place of ATLS_SERVER_LIMIT_BODY_BYTES. To be set before the request is started. Statuses: NULL_ARGUMENT,
+/// INVALID_STATE (started already), CLOSED.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn atls_server_request_set_body_limit(
     request: *const atls_server_request,
@@ -77,8 +77,8 @@ pub unsafe extern "C" fn atls_server_request_set_body_limit(
     guard(error, || unsafe { share(request, "request") }?.served.set_body_limit(bytes))
 }
 
-/// Another deadline for all of this request's body than ATLS_SERVER_DEADLINE_BODY; 0 and UINT32_MAX are none. Before it is started. Statuses: NULL_ARGUMENT,
-/// INVALID_STATE (started already), CLOSED.
+/// The deadline for all of this request's body, in place of ATLS_SERVER_DEADLINE_BODY; 0 and UINT32_MAX are none. To be set before the request is
+/// started. Statuses: NULL_ARGUMENT, INVALID_STATE (started already), CLOSED.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn atls_server_request_set_body_deadline(
     request: *const atls_server_request,
@@ -98,16 +98,16 @@ pub unsafe extern "C" fn atls_server_request_method(request: *const atls_server_
     text_of(request, Line::method_terminated)
 }
 
-/// Target, as it was sent; bytes. Mostly path and query; `*` with OPTIONS for the server as a whole; host and port with CONNECT, to which
-/// atls_server_request_upgrade answers; or an absolute URL, as to a proxy, whose path is the resource and whose authority counts, not that of Host (RFC 9112
-/// section 3.2). Valid as long as the request.
+/// Target, as it was sent; bytes. Mostly path and query; `*` with OPTIONS for the server as a whole; host and port with CONNECT, which
+/// atls_server_request_upgrade accepts; or an absolute URL, as to a proxy: its path is the resource, and its authority counts instead of Host (RFC
+/// 9112 section 3.2). Valid as long as the request.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn atls_server_request_target(request: *const atls_server_request) -> atls_str {
     text_of(request, Line::target_terminated)
 }
 
-/// Host and port, if any, that the request is for, whichever form its target has (atls_http_authority); as it was sent. Empty where HTTP/1.0 says none, or where
-/// what counts is none. Valid as long as the request.
+/// The host that the request is for, with the port if there is one, whatever form its target has (atls_http_authority); as it was sent. Empty if an
+/// HTTP/1.0 request names none, or if what counts is not a valid authority. Valid as long as the request.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn atls_server_request_authority(request: *const atls_server_request) -> atls_str {
     text_of(request, Line::authority_terminated)
@@ -131,7 +131,7 @@ pub unsafe extern "C" fn atls_server_request_peer(request: *const atls_server_re
     })
 }
 
-/// The address that asks: that of the other end of the socket, or what a proxy says (atls_server_config_set_forwarded); empty where neither is known.
+/// The client's address: that of the other end of the socket, or what a proxy says (atls_server_config_set_forwarded); empty if neither is known.
 /// Valid as long as the request.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn atls_server_request_remote(request: *const atls_server_request) -> atls_str {
@@ -183,9 +183,9 @@ pub unsafe extern "C" fn atls_server_request_verdict(request: *const atls_server
 }
 
 /// The head of the answer, or with a status below 200 an informational one before it. `reason` NULL is the usual one; `headers` may be NULL; `length`
-/// is that of the body that will be written, or ATLS_LENGTH_UNKNOWN. Date and framing are added, as the peer's version wants it; Upgrade brings its `Connection:
-/// Upgrade`. A peer that speaks HTTP/1.0 gets no informational head. Statuses: NULL_ARGUMENT,
-/// INVALID_ARGUMENT (status, reason), HTTP_HEADER_INVALID, INVALID_STATE (not started; sent already), CLOSED.
+/// is that of the body that will be written, or ATLS_LENGTH_UNKNOWN. Date and framing are added, as the peer's version needs them; with Upgrade, so
+/// is `Connection: Upgrade`. Informational heads are not sent to an HTTP/1.0 peer. Statuses: NULL_ARGUMENT, INVALID_ARGUMENT (status, reason),
+/// HTTP_HEADER_INVALID, INVALID_STATE (not started; sent already), CLOSED.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn atls_server_request_send_head(
     request: *const atls_server_request,
@@ -215,8 +215,8 @@ pub(super) unsafe fn message(
     Message::new(status, reason.map(str::as_bytes), headers, length)
 }
 
-/// Head, body and end of an answer in one call. Copied. Statuses: as atls_server_request_send_head, and HTTP_HEADER_INVALID where a Content-Length among the
-/// lines is another than `len`, but for a HEAD or a 304.
+/// Head, body and end of an answer in one call. Copied. Statuses: as atls_server_request_send_head, and HTTP_HEADER_INVALID if a Content-Length among
+/// the lines differs from `len`, except for a HEAD or a 304.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn atls_server_request_respond(
     request: *const atls_server_request,
@@ -237,10 +237,10 @@ pub unsafe extern "C" fn atls_server_request_respond(
     })
 }
 
-/// Copies all of the bytes for the answer's body, or answers AGAIN and takes nothing; one WRITABLE event follows each time it did. At most 256 KiB wait for a peer
-/// that does not read, each piece counted with 128 bytes for keeping it and in a buffer of at most twice its length; beside them are at most 128 KiB on their
-/// way, and the last piece that was begun. What is written for a HEAD, or with a 204 or 304, is not sent. Statuses: NULL_ARGUMENT, AGAIN, INVALID_STATE (no head
-/// yet; finished; more than the head has announced), CLOSED, or why the request ended.
+/// Copies all of the bytes for the answer's body, or answers AGAIN and takes nothing; one WRITABLE event follows each AGAIN. At most 256 KiB wait for
+/// a peer that does not read; each piece counts with 128 bytes of overhead and with its buffer, at most twice its length. Beside them, at most 128
+/// KiB and the last piece begun are on their way. What is written for a HEAD, or with a 204 or 304, is not sent. Statuses: NULL_ARGUMENT, AGAIN,
+/// INVALID_STATE (no head yet; finished; more than the head has announced), CLOSED, or why the request ended.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn atls_server_request_write(
     request: *const atls_server_request,
@@ -254,9 +254,9 @@ pub unsafe extern "C" fn atls_server_request_write(
     })
 }
 
-/// Ends the answer; `trailers`, which go only with a body of unknown length, may be NULL; a peer that speaks HTTP/1.0 does not get them. A body shorter than its
-/// head said is INVALID_STATE and ends the connection, since the peer waits for the rest; CLOSED says so too. Statuses: NULL_ARGUMENT, INVALID_STATE (no head
-/// yet; finished; bytes are missing), HTTP_HEADER_INVALID (trailers: nothing is ended), or why the request ended.
+/// Ends the answer; `trailers`, which go only with a body of unknown length, may be NULL; an HTTP/1.0 peer does not get them. A body shorter than its
+/// head said is INVALID_STATE and ends the connection, since the peer waits for the rest; CLOSED says so too. Statuses: NULL_ARGUMENT, INVALID_STATE
+/// (no head yet; finished; bytes are missing), HTTP_HEADER_INVALID (trailers; the answer is not ended), or why the request ended.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn atls_server_request_finish(
     request: *const atls_server_request,

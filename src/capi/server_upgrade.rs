@@ -16,11 +16,11 @@ use crate::server::{Message, Switch};
 use crate::stream::Handover;
 
 /// Answers with 101 and `headers`, among which must be Upgrade, or to a CONNECT with a 2xx, and takes the connection out of HTTP: it becomes an
-/// event-driven atls_stream with events for `sink`, CONNECTED once the answer is on its way; bytes that the peer has sent ahead come first. The request must
-/// have been started; it ends with CLOSED and OK. The stream has the credit of the server's requests (atls_server_config_set_credit). Where the connection ends
-/// before, or the host gives the stream up, the stream is CLOSED at once; given up, it takes the connection with it. Statuses: NULL_ARGUMENT, INVALID_ARGUMENT
-/// (status), HTTP_HEADER_INVALID (Content-Length or Transfer-Encoding, which what ends HTTP has not), INVALID_STATE (not started; answered; not
-/// asked for; queue or runtime stopped), CLOSED.
+/// event-driven atls_stream with events for `sink`, CONNECTED once the answer is on its way; bytes that the peer has sent ahead come first. The
+/// request must have been started; it ends with CLOSED and OK. The stream has the credit of the server's requests (atls_server_config_set_credit). If
+/// the connection ends before that, or the host cancels the stream, the stream is CLOSED at once; cancelling also ends the connection. Statuses:
+/// NULL_ARGUMENT, INVALID_ARGUMENT (status), HTTP_HEADER_INVALID (Content-Length or Transfer-Encoding, which this answer cannot have), INVALID_STATE
+/// (not started; answered; not asked for; queue or runtime stopped), CLOSED.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn atls_server_request_upgrade(
     request: *const atls_server_request,

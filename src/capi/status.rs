@@ -43,7 +43,7 @@ pub const ATLS_TIMED_OUT: atls_status = 203;
 pub const ATLS_CANCELED: atls_status = 204;
 /// The peer ended in the middle of a message.
 pub const ATLS_TRUNCATED: atls_status = 205;
-/// The system gave no thread, or no random numbers. The object on which the call was made is as it was.
+/// The system gave no thread, or no random numbers. The object on which the call was made is unchanged.
 pub const ATLS_NO_RESOURCES: atls_status = 206;
 /// The TLS handshake or record layer failed; see atls_error_tls_alert.
 pub const ATLS_TLS_HANDSHAKE: atls_status = 301;
@@ -57,9 +57,9 @@ pub const ATLS_NO_EVIDENCE: atls_status = 401;
 pub const ATLS_EVIDENCE_INVALID: atls_status = 402;
 /// The quote is malformed, or its signatures do not lead to the trust anchor.
 pub const ATLS_QUOTE_INVALID: atls_status = 403;
-/// The platform is revoked, the vendor's documents vouch for nothing as old as it is, or the policy does not accept its TCB.
+/// The platform is revoked, or older than anything the vendor's documents vouch for, or the policy does not accept its TCB.
 pub const ATLS_TCB_REJECTED: atls_status = 404;
-/// What runs there is not what the policy names, or is a TD that its host can look into, disturb or move.
+/// What runs there is not what the policy names, or is a TD that its host can inspect, disturb or migrate.
 pub const ATLS_MEASUREMENT_MISMATCH: atls_status = 405;
 /// The evidence does not belong to this session.
 pub const ATLS_BINDING_MISMATCH: atls_status = 406;
@@ -75,7 +75,7 @@ pub const ATLS_TRUST_ANCHOR: atls_status = 410;
 pub const ATLS_POLICY_REQUIRED: atls_status = 411;
 /// The server refused the evidence of this side, or asks for some that this side does not have.
 pub const ATLS_EVIDENCE_REFUSED: atls_status = 412;
-/// The other side is at its limit of quotes, and was so until the deadline: no want of evidence. Another try may succeed.
+/// The other side was at its limit of quotes until the deadline passed. It can give evidence: another try may succeed.
 pub const ATLS_EVIDENCE_BUSY: atls_status = 413;
 /// The peer's HTTP/1.1 is malformed.
 pub const ATLS_HTTP_PROTOCOL: atls_status = 501;

@@ -182,9 +182,8 @@ pub unsafe extern "C" fn atls_stream_grant(
     })
 }
 
-/// Event-driven: copies all of the bytes for sending, or answers AGAIN and takes nothing; one WRITABLE event follows each time it
-/// did, as it does after CONNECTED where writing was tried before. Nothing is sent before the server was attested. At most 256 KiB wait,
-/// counted as by atls_server_request_write. Statuses:
+/// Event-driven: copies all of the bytes for sending, or answers AGAIN and takes nothing; one WRITABLE event follows each AGAIN, after CONNECTED if
+/// the write came before it. Nothing is sent before the server is attested. At most 256 KiB wait, counted as by atls_server_request_write. Statuses:
 /// NULL_ARGUMENT, AGAIN, INVALID_STATE (blocking stream; after atls_stream_close_write), or why the stream is closed.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn atls_stream_write(
@@ -213,8 +212,8 @@ pub unsafe extern "C" fn atls_stream_write_buf(
     })
 }
 
-/// Says that nothing more will be written: what was written goes out, then close_notify, and then SENT says so. Receiving goes on. On a blocking stream
-/// it waits, up to 60 seconds. Statuses: NULL_ARGUMENT, INVALID_STATE (already closed), IO, TIMED_OUT, or why the stream is closed.
+/// Nothing more will be written: what was written is sent, then close_notify, and then comes SENT. Receiving goes on. On a blocking stream it waits,
+/// up to 60 seconds. Statuses: NULL_ARGUMENT, INVALID_STATE (already closed), IO, TIMED_OUT, or why the stream is closed.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn atls_stream_close_write(
     stream: *const atls_stream,
@@ -271,9 +270,9 @@ pub unsafe extern "C" fn atls_stream_read(
     })
 }
 
-/// Blocking: sends all of the bytes, after those of calls before it on other threads. When it fails, how much went out is unknown, and the stream is
-/// canceled; but if the time was up before its turn came, nothing went out and the stream goes on. `timeout_ms` 0 means 60
-/// seconds. Statuses: NULL_ARGUMENT, INVALID_STATE (event-driven stream), WOULD_DEADLOCK, TIMED_OUT, CANCELED, IO.
+/// Blocking: sends all of the bytes, after those of earlier calls on other threads. If it fails, how much was sent is unknown, and the stream is
+/// canceled; but if the time was up before its turn came, nothing was sent and the stream goes on. `timeout_ms` 0 means 60 seconds. Statuses:
+/// NULL_ARGUMENT, INVALID_STATE (event-driven stream), WOULD_DEADLOCK, TIMED_OUT, CANCELED, IO.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn atls_stream_write_all(
     stream: *const atls_stream,

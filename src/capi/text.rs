@@ -116,9 +116,10 @@ pub unsafe extern "C" fn atls_split_host_port(
     })
 }
 
-/// The authority that a request is for, for servers on atls_h1_driver or atls_h1_conn (RFC 9112 section 3.3): that of a target in absolute form, whatever Host
-/// says; the target of a CONNECT; else `host`, the value of that line, which may be NULL. *authority, the caller's to free and NUL-terminated, is host and port,
-/// if any; empty where what counts is no authority, or has user information. Statuses: NULL_ARGUMENT, INVALID_UTF8.
+/// The authority that a request is for, for servers on atls_h1_driver or atls_h1_conn (RFC 9112 section 3.3): that of a target in absolute form,
+/// whatever Host says; the target of a CONNECT; else `host`, the value of the Host line, which may be NULL. *authority, the caller's to free and
+/// NUL-terminated, is the host, with the port if there is one; empty if what counts is not a valid authority, or has user information. Statuses:
+/// NULL_ARGUMENT, INVALID_UTF8.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn atls_http_authority(
     method: *const c_char,

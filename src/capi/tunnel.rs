@@ -150,13 +150,13 @@ pub unsafe extern "C" fn atls_tunnel_config_set_deadline(
     })
 }
 
-/// A server that forwards: a WebSocket on any path with `target=host:port` in its query becomes a TCP connection to there, whose bytes go in
-/// binary frames. What is not allowed is answered with 400, 401, 403, 426, 502 or 504 and a reason, before anything is upgraded; `GET /healthz` with 200.
-/// A frame of a client may have 1 MiB and a message any number of frames; of neither more than a piece is held: a tunnel takes 40 KiB, beside what its two
-/// sockets and its TLS session take, whether it is idle or in the midst of a frame. Who breaks the protocol is told so by a Close frame: 1002, 1007 for
-/// text that is not UTF-8, 1009 for a longer frame. Limits, deadlines and TLS are those of `server_config`; everything else is as with atls_server_new, but for REQUEST, which does not come. Statuses:
-/// NULL_ARGUMENT, INVALID_STATE (queue or runtime stopped), INVALID_ARGUMENT (nothing is allowed, or not the default target), UNSUPPORTED (evidence, or a
-/// policy for clients, in `server_config`).
+/// A server that forwards: a WebSocket on any path with `target=host:port` in its query becomes a TCP connection to there, whose bytes go in binary
+/// frames. What is not allowed is answered with 400, 401, 403, 426, 502 or 504 and a reason, before anything is upgraded; `GET /healthz` with 200. A
+/// frame from a client may have 1 MiB, and a message any number of frames; neither is held as a whole: a tunnel takes 40 KiB, beside its two sockets
+/// and its TLS session, whether it is idle or in the middle of a frame. A client that violates the protocol gets a Close frame: 1002, or 1007 for
+/// text that is not UTF-8, or 1009 for a longer frame. Limits, deadlines and TLS are those of `server_config`; everything else is as with
+/// atls_server_new, but for REQUEST, which does not come. Statuses: NULL_ARGUMENT, INVALID_STATE (queue or runtime stopped), INVALID_ARGUMENT
+/// (nothing is allowed, or not the default target), UNSUPPORTED (evidence, or a policy for clients, in `server_config`).
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn atls_tunnel_server_new(
     runtime: *const atls_runtime,

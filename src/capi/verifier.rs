@@ -25,11 +25,11 @@ pub struct atls_verifier_config {
     way: Option<Arc<Way>>,
 }
 
-/// Keeps the vendor's documents for the connections that share it: each is fetched once, refreshed ahead of its date, and never used
-/// after it. A policy's sources are asked in their order until one has a document that the vendor signed and that holds now; the error of a search that
-/// failed says of each source what was wrong with it. Something is fetched only for evidence that a genuine platform signed for the session in question:
-/// at most 20 requests a second to one source, after 100 at once. A bad answer is remembered for 30 seconds; a source that says 429, or 503 with
-/// Retry-After, is left alone for as long as it asks, up to a day. Reference-counted; safe to share between threads and runtimes.
+/// Keeps the vendor's documents for the connections that share it: each is fetched once, refreshed ahead of its date, and never used after it. A
+/// policy's sources are asked in order until one has a document that the vendor signed and that is valid now; if the search fails, the error says
+/// what was wrong with each source. Documents are fetched only for evidence that a genuine platform signed for the session in question: at most 20
+/// requests a second to one source, after 100 at once. A bad answer is remembered for 30 seconds; a source that answers 429, or 503 with Retry-After,
+/// is not asked again for as long as it says, at most a day. Reference-counted; safe to share between threads and runtimes.
 pub struct atls_verifier {
     pub(crate) verifier: Arc<Verifier>,
 }
@@ -79,11 +79,11 @@ pub unsafe extern "C" fn atls_verifier_config_set_simulated_root(
     })
 }
 
-/// The way to collateral services: that of `route`'s connections, which is its tunnel or proxy, own address, family and mapped hosts; its host, port,
-/// policy and roots are not looked at. Copied: changes to `route` afterwards do not count. A configuration with none of these dials directly. NULL,
-/// the default, goes the way of the connection whose evidence is judged; servers, which have none, dial directly. A proxy is asked to CONNECT, a
-/// tunnel for the service as its target; what they refuse is COLLATERAL_UNAVAILABLE, as is a tunnel whose URL names a target itself. Statuses:
-/// NULL_ARGUMENT, INVALID_ARGUMENT and INVALID_STATE as when connecting.
+/// How collateral services are reached: as `route`'s connections are, through its tunnel or proxy, from its own address, with its family and mapped
+/// hosts; its host, port, policy and roots are ignored. Copied: later changes to `route` have no effect. If `route` has none of these, services are
+/// dialled directly. NULL, the default, takes the route of the connection whose evidence is judged; servers, which have none, dial directly. A proxy
+/// is asked to CONNECT, a tunnel gets the service as its target; if they refuse, that is COLLATERAL_UNAVAILABLE, as is a tunnel whose URL names a
+/// target itself. Statuses: NULL_ARGUMENT, INVALID_ARGUMENT and INVALID_STATE as when connecting.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn atls_verifier_config_set_route(
     config: *mut atls_verifier_config,
@@ -101,9 +101,9 @@ pub unsafe extern "C" fn atls_verifier_config_set_route(
     })
 }
 
-/// Keeps documents in this folder too, one file for each and its source, for other processes and the next one: policies with `cache_collateral` then
-/// need no fetch at its start, and a document older than one that was seen is not used again. Several processes may share a folder: a document is
-/// never replaced by an older one. A damaged file is as if it were not there, and is replaced. The folder is made where it is missing. NULL for none.
+/// Keeps documents in this folder too, one file for each document and source, for other processes and later runs: policies with `cache_collateral`
+/// then need no fetch at the start, and a document older than one that was seen is not used again. Several processes may share a folder: a document
+/// is never replaced by an older one. A damaged file counts as missing, and is replaced. The folder is made if it is missing. NULL for none.
 /// Statuses: NULL_ARGUMENT, INVALID_UTF8.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn atls_verifier_config_set_disk_cache(

@@ -238,8 +238,8 @@ pub unsafe extern "C" fn atls_h1_conn_trailing_data(
     })
 }
 
-/// Gives back memory that is not in use now, but for about `keep` bytes in each of the connection's buffers: after a large message, or before a long
-/// wait. Bytes that were not parsed stay. Ends what was handed out in both domains. Statuses: NULL_ARGUMENT.
+/// Frees memory that is not in use now, except about `keep` bytes in each of the connection's buffers: for use after a large message, or before a
+/// long wait. Bytes that were not parsed stay. Ends what was handed out in both domains. Statuses: NULL_ARGUMENT.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn atls_h1_conn_shrink(
     conn: *mut atls_h1_conn,

@@ -12,8 +12,8 @@ use super::types::{
 use crate::error::{Error, Result, Status};
 use crate::h1::{self, Facts, Framing, Method, Rules, syntax};
 
-/// Whether this is a request that may be sent, or, with `http_version` (major << 8 | minor), one that may have come. Statuses: NULL_ARGUMENT,
-/// INVALID_ARGUMENT, H1_LOCAL with an atls_error_http_status.
+/// Whether this is a request that may be sent or, with `http_version` (major << 8 | minor), received. Statuses: NULL_ARGUMENT, INVALID_ARGUMENT,
+/// H1_LOCAL with an atls_error_http_status.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn atls_h1_request_validate(
     method: atls_bytes,
@@ -57,7 +57,7 @@ pub unsafe extern "C" fn atls_h1_response_validate(
     })
 }
 
-/// The next member of the comma-separated lists in all headers called `name`, in any case: without blanks around it, as it is written, empty
+/// The next member of the comma-separated lists in all headers called `name`, in any case: without spaces and tabs around it, as it is written, empty
 /// ones left out. Begin with *cursor = 0, and leave it alone between calls. False at the end, and for what is no list of headers.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn atls_h1_header_token_next(
@@ -123,8 +123,8 @@ pub unsafe extern "C" fn atls_h1_header_has_token(
     })
 }
 
-/// Whether the connection may be used again after a message with these headers: HTTP/1.1 (0x0101) and no `Connection: close`. False for
-/// headers that are not valid, and for HTTP/1.0, where it takes both sides: an atls_h1_conn knows.
+/// Whether the connection may be used again after a message with these headers: HTTP/1.1 (0x0101) and no `Connection: close`. False for headers that
+/// are not valid, and for HTTP/1.0, where it depends on both messages: ask an atls_h1_conn.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn atls_h1_keep_alive(
     http_version: u32,

@@ -35,11 +35,12 @@ pub unsafe extern "C" fn atls_h1_conn_send_request(
     })
 }
 
-/// A response's head, as HTTP/1.1. 100-199 is sent as given and may not have Content-Length or Transfer-Encoding. 200-999 is brought in line:
-/// without Content-Length the body is chunked, or lasts until the connection closes where the peer speaks HTTP/1.0; `Connection: close` is
-/// added where the connection ends, `Connection: Keep-Alive` where it does not although the peer speaks HTTP/1.0; a 204 has neither length nor coding;
-/// a 304 keeps the one that it is given, and may not have both; a 2xx to CONNECT may have neither. HTTP/1.0 peers get no 1xx. `reason` may be empty. *out: the bytes to write. Sending domain.
-/// Statuses: NULL_ARGUMENT, INVALID_ARGUMENT; H1_LOCAL, and then our side is in state ERROR for good (RFC 9112 sections 4 and 6).
+/// A response's head, as HTTP/1.1. 100-199 is sent as given and may not have Content-Length or Transfer-Encoding. 200-999 is brought in line: without
+/// Content-Length the body is chunked, or lasts until the connection closes if the peer speaks HTTP/1.0; `Connection: close` is added if the
+/// connection ends, `Connection: Keep-Alive` if it stays open for an HTTP/1.0 peer; Content-Length and Transfer-Encoding are removed from a 204; a
+/// 304 keeps the one that it is given, and may not have both; a 2xx to CONNECT may have neither. HTTP/1.0 peers get no 1xx. `reason` may be empty.
+/// *out: the bytes to write. Sending domain. Statuses: NULL_ARGUMENT, INVALID_ARGUMENT; H1_LOCAL, and then our side is in state ERROR for good (RFC
+/// 9112 sections 4 and 6).
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn atls_h1_conn_send_response(
     conn: *mut atls_h1_conn,
@@ -65,9 +66,9 @@ pub unsafe extern "C" fn atls_h1_conn_send_response(
     })
 }
 
-/// Accounts for `len` bytes of body. The bytes themselves are not seen: write `before`, them, and `after`, with writev, sendfile or as you
-/// like. Both are empty unless the body is chunked, and with `len` 0, for which nothing is to be written. Sending domain. Statuses:
-/// NULL_ARGUMENT; H1_LOCAL, also for more than Content-Length said and for 2^63 bytes or more, and then our side is in state ERROR for good (RFC 9112 section 7.1).
+/// Accounts for `len` bytes of body. The bytes themselves are not seen: write `before`, them, and `after`, with writev, sendfile or as you like. Both
+/// are empty unless the body is chunked, and with `len` 0, for which nothing is to be written. Sending domain. Statuses: NULL_ARGUMENT; H1_LOCAL,
+/// also for more bytes than Content-Length said and for 2^63 or more, and then our side is in state ERROR for good (RFC 9112 section 7.1).
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn atls_h1_conn_send_data(
     conn: *mut atls_h1_conn,

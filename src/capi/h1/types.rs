@@ -23,7 +23,7 @@ impl atls_bytes {
     }
 }
 
-/// Who a connection is.
+/// The role of our side.
 pub const ATLS_H1_CLIENT: u32 = 0;
 pub const ATLS_H1_SERVER: u32 = 1;
 
@@ -46,9 +46,9 @@ pub const ATLS_H1_ERROR: u32 = 8;
 pub const ATLS_H1_REQUEST: u32 = 1;
 /// 100-199: status, reason, http_version, headers.
 pub const ATLS_H1_INFORMATIONAL_RESPONSE: u32 = 2;
-/// 200-999: status, reason, http_version, headers. A response to HEAD, a 204, a 304, and a 2xx to CONNECT have no body, whatever Content-Length or
-/// Transfer-Encoding they have, which is shown as it came (RFC 9112 section 6.3). Both of them in one message are refused in these too, unless
-/// ATLS_H1_ALLOW_CL_WITH_TE takes the former away.
+/// 200-999: status, reason, http_version, headers. A response to HEAD, a 204, a 304, and a 2xx to CONNECT have no body; their Content-Length or
+/// Transfer-Encoding is shown as received (RFC 9112 section 6.3). A message with both is refused here too, unless ATLS_H1_ALLOW_CL_WITH_TE removes
+/// the Content-Length.
 pub const ATLS_H1_RESPONSE: u32 = 3;
 /// data, chunk_start, chunk_end.
 pub const ATLS_H1_DATA: u32 = 4;
@@ -73,7 +73,7 @@ pub const ATLS_H1_ALLOW_BARE_LF: u32 = 1;
 /// Unfold continued header lines in requests too; responses always are (RFC 9112 section 5.2). Never Content-Length,
 /// Transfer-Encoding or Host.
 pub const ATLS_H1_ALLOW_OBS_FOLD: u32 = 2;
-/// Blanks at the end of a chunk-size line.
+/// Spaces or tabs at the end of a chunk-size line.
 pub const ATLS_H1_ALLOW_CHUNK_SIZE_OWS: u32 = 4;
 /// 01-08, 0E-1F and 7F in field values and reason phrases.
 pub const ATLS_H1_ALLOW_CTL_IN_VALUE: u32 = 8;
@@ -83,9 +83,9 @@ pub const ATLS_H1_MERGE_EQUAL_CONTENT_LENGTH: u32 = 16;
 pub const ATLS_H1_UPGRADE_WITHOUT_CONNECTION: u32 = 32;
 /// Received Content-Length beside Transfer-Encoding: the latter wins, the former is removed, and the connection closes afterwards.
 pub const ATLS_H1_ALLOW_CL_WITH_TE: u32 = 64;
-/// What h11 0.16 does, less what is refused always. All of it together also goes without what the RFCs ask for and h11 does not do: one empty line
-/// before a request line is skipped, HTTP/1.0 may ask for keep-alive, a target may have bytes beyond ASCII, chunk extensions follow their grammar, no 1xx
-/// goes to an HTTP/1.0 peer, and no Content-Length or Transfer-Encoding into a 2xx to CONNECT.
+/// What h11 0.16 accepts, except what is always refused. With all of these flags set, some rules of the RFCs that h11 does not follow are off as
+/// well: skipping one empty line before a request line, keep-alive for an HTTP/1.0 peer that asks for it, bytes beyond ASCII in a target, checking
+/// the grammar of chunk extensions, no 1xx to an HTTP/1.0 peer, and no Content-Length or Transfer-Encoding in a 2xx to CONNECT.
 pub const ATLS_H1_COMPAT_H11: u32 = 63;
 
 /// One header line.
@@ -94,7 +94,7 @@ pub const ATLS_H1_COMPAT_H11: u32 = 63;
 pub struct atls_h1_header {
     /// Output: in lower case. Input: in any case.
     pub name: atls_bytes,
-    /// Output: without blanks around it, unfolded; Content-Length and Transfer-Encoding normalised.
+    /// Output: without spaces and tabs around it, unfolded; Content-Length and Transfer-Encoding normalised.
     pub value: atls_bytes,
     /// The name as it is on the wire, `name.len` bytes. Input: NULL to use `name`.
     pub raw_name: *const u8,
