@@ -46,6 +46,9 @@ use crate::tls::{Identity, Serves, Shown, server_config};
 /// How long a host that is told of a refusal may keep the peer waiting.
 const TAKING_NOTE: Duration = Duration::from_secs(1);
 
+/// Failed handshakes of which the host has not taken note: anybody can bring them about, so that more are counted only.
+const HANDSHAKES_TOLD: usize = 1024;
+
 /// What a server bears with.
 #[derive(Clone, Debug)]
 pub struct Limits {
@@ -147,6 +150,8 @@ pub struct Server {
     /// A connection has ended.
     ended: Notify,
     by_address: Mutex<HashMap<IpAddr, usize>>,
+    /// Room for events about handshakes.
+    handshakes: Arc<Semaphore>,
     pub counts: Counts,
 }
 
@@ -187,6 +192,7 @@ impl Server {
             date: Mutex::default(),
             connections: AtomicUsize::new(0),
             by_address: Mutex::default(),
+            handshakes: Arc::new(Semaphore::new(HANDSHAKES_TOLD)),
             counts: Counts::default(),
         })
     }
@@ -216,8 +222,10 @@ impl Server {
     /// A handshake has failed; the host is told where it wants to be. Nobody waits: there is nothing to say to the peer.
     fn handshake_failed(&self, error: Error) {
         self.counts.handshakes_failed.fetch_add(1, Ordering::Relaxed);
-        if self.settings.tells_handshakes {
-            self.observer.post(Event::Refused(error), None);
+        if self.settings.tells_handshakes
+            && let Ok(room) = self.handshakes.clone().try_acquire_owned()
+        {
+            self.observer.post(Event::Refused(error), Some(room));
         }
     }
 

@@ -137,3 +137,25 @@ async fn nothing_goes_out_again_after_an_error() {
 async fn a_read_that_fails_ends_the_connection() {
     assert_eq!(sent(b"GET / HTTP/1.1\r\nHo", (None, true)).await, "");
 }
+
+/// Takes note of nothing until it is told to.
+#[derive(Default)]
+struct Asleep(Mutex<Vec<Option<OwnedSemaphorePermit>>>);
+
+impl Observer for Asleep {
+    fn post(&self, _: Event, permit: Option<OwnedSemaphorePermit>) {
+        lock(&self.0).push(permit);
+    }
+}
+
+#[test]
+fn handshakes_that_fail_do_not_fill_the_memory_of_a_host_that_sleeps() {
+    let host = Arc::new(Asleep::default());
+    let server = Server::new(Settings { tells_handshakes: true, ..Settings::default() }, host.clone()).expect("made");
+    let fail = |count| (0..count).for_each(|_| server.handshake_failed(Error::new(Status::TlsHandshake, "no")));
+    fail(5000);
+    assert_eq!(lock(&host.0).drain(..).count(), 1024);
+    fail(3);
+    assert_eq!(lock(&host.0).len(), 3, "it has woken up");
+    assert_eq!(server.counts.handshakes_failed.load(std::sync::atomic::Ordering::Relaxed), 5003);
+}
