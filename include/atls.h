@@ -3007,7 +3007,8 @@ atls_status atls_server_config_set_flags(struct atls_server_config *config,
 
 /*
  Whether a TLS handshake that fails is reported with REFUSED: from whom, and what was wrong. Off by default, since anyone can cause it as often as
- they like; failed handshakes are always counted (ATLS_SERVER_COUNT_HANDSHAKES_FAILED). Statuses: NULL_ARGUMENT.
+ they like; failed handshakes are always counted (ATLS_SERVER_COUNT_HANDSHAKES_FAILED), and only counted while 1,024 of these events wait for the host.
+ Statuses: NULL_ARGUMENT.
  */
 atls_status atls_server_config_set_tell_handshakes(struct atls_server_config *config,
                                                    bool told,

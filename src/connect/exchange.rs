@@ -69,7 +69,7 @@ where
     let answer = async move {
         let response = sender.send_request(request).await.map_err(broken)?;
         let (status, framed) = (response.status().as_u16(), check_framing(response.headers()));
-        let again = if status == 503 { retry_after(response.headers()) } else { None };
+        let again = if status == 503 { retry_after(response.version(), response.headers()) } else { None };
         let limited = Limited::new(response.into_body(), max_bytes);
         let body = limited.collect().await.map_err(|error| match error.downcast::<hyper::Error>() {
             Ok(error) => broken(*error),
@@ -105,12 +105,13 @@ where
 }
 
 /// What a server that is busy says about when to ask again on this connection (RFC 9110 section 10.2.3), if it keeps it.
-fn retry_after(headers: &http::HeaderMap) -> Option<Duration> {
-    let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
-    if text("connection").is_some_and(|value| value.to_ascii_lowercase().contains("close")) {
+fn retry_after(version: http::Version, headers: &http::HeaderMap) -> Option<Duration> {
+    let options = headers.get_all("connection").iter().filter_map(|value| value.to_str().ok());
+    let closes = |list: &str| list.split(',').any(|option| option.trim().eq_ignore_ascii_case("close"));
+    if version < http::Version::HTTP_11 || options.into_iter().any(closes) {
         return None;
     }
-    let text = text("retry-after")?.trim();
+    let text = headers.get("retry-after")?.to_str().ok()?.trim();
     let until = || {
         let date = httpdate::parse_http_date(text).ok()?.duration_since(UNIX_EPOCH).ok()?;
         Some(date.saturating_sub(Duration::from_secs(clock::now().ok()?)))
@@ -145,4 +146,31 @@ fn broken(error: hyper::Error) -> Error {
     let mut out = Error::new(status, format!("evidence exchange: {}", chain(&error))).phase(Phase::Evidence);
     out.os_errno = io.and_then(|io| io.raw_os_error()).unwrap_or(0);
     out
+}
+
+#[cfg(test)]
+mod tests {
+    use http::Version;
+
+    use super::*;
+
+    #[test]
+    fn only_a_connection_that_stays_is_asked_again() {
+        let of = |version, lines: &[(&'static str, &str)]| {
+            let mut headers = http::HeaderMap::new();
+            for (name, value) in lines {
+                headers.append(*name, value.parse().unwrap());
+            }
+            retry_after(version, &headers).map(|pause| pause.as_secs())
+        };
+        let (wait, stays, ends) = (("retry-after", "7"), ("connection", "keep-alive"), ("connection", "x, Close"));
+        assert_eq!(of(Version::HTTP_11, &[wait]), Some(7));
+        assert_eq!(of(Version::HTTP_11, &[stays, wait]), Some(7));
+        assert_eq!(of(Version::HTTP_11, &[("connection", "closed-loop"), wait]), Some(7));
+        for lines in [&[ends, wait][..], &[stays, ends, wait], &[stays], &[("retry-after", "soon")]] {
+            assert_eq!(of(Version::HTTP_11, lines), None, "{lines:?}");
+        }
+        assert_eq!(of(Version::HTTP_10, &[wait]), None);
+        assert_eq!(of(Version::HTTP_11, &[("retry-after", "Thu, 01 Jan 1970 00:00:00 GMT")]), Some(0));
+    }
 }
