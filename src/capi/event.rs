@@ -101,8 +101,9 @@ pub struct Posted {
 }
 
 impl Posted {
-    pub(super) fn new(operation: &Arc<Operation>, event: Event, permit: Option<OwnedSemaphorePermit>) -> Box<Posted> {
-        let mut posted = Box::new(Posted {
+    /// An event of no kind yet.
+    fn blank(operation: &Arc<Operation>, permit: Option<OwnedSemaphorePermit>) -> Box<Posted> {
+        Box::new(Posted {
             kind: 0,
             status: ATLS_OK,
             operation: operation.clone(),
@@ -112,7 +113,11 @@ impl Posted {
             head: None,
             regrant: None,
             _permit: permit,
-        });
+        })
+    }
+
+    pub(super) fn new(operation: &Arc<Operation>, event: Event, permit: Option<OwnedSemaphorePermit>) -> Box<Posted> {
+        let mut posted = Posted::blank(operation, permit);
         let mut head = |kind, head| {
             posted.head = Some(Arc::new(atls_head::new(head)));
             kind
@@ -148,7 +153,7 @@ impl Posted {
                 posted.status = error.as_ref().map_or(ATLS_OK, |error| error.status as atls_status);
                 if let (ATLS_PANIC, Some(source)) = (posted.status, &posted.source) {
                     poison::spoil(Arc::as_ptr(source).cast());
-                    // Keeps the address, wherever the handle is let go of.
+                    // Keeps the address from being used again, wherever the handle is freed.
                     std::mem::forget(Arc::downgrade(source));
                 }
                 posted.error = error.map(|error| Arc::new(atls_error::new(error)));

@@ -107,8 +107,7 @@ pub extern "C" fn atls_status_name(status: atls_status) -> atls_str {
 }
 
 fn name(status: atls_status) -> &'static std::ffi::CStr {
-    let known = Status::ALL.iter().find(|known| **known as atls_status == status);
-    match known {
+    match Status::ALL.iter().find(|known| **known as atls_status == status) {
         None => c"UNKNOWN",
         Some(Status::Ok) => c"OK",
         Some(Status::NullArgument) => c"NULL_ARGUMENT",

@@ -39,10 +39,9 @@ pub async fn serve<S: Wire>(
 ) -> Result<()> {
     let limits = &server.settings.limits;
     let rules = Rules { flags: server.settings.flags, max_incomplete: limits.head, max_fields: limits.fields };
-    let conn = Connection::new(Role::Server, rules);
     let mut this = Serving {
         wire,
-        conn,
+        conn: Connection::new(Role::Server, rules),
         server,
         peer,
         session,

@@ -253,10 +253,7 @@ impl<S: Wire> Serving<'_, S> {
                 }
             }
             permit = room(&served.credit, outlet), if course.intake.waits() => {
-                let allowed = usize::try_from(served.credit.available()).unwrap_or(usize::MAX);
-                let most = allowed.min(self.server.settings.limits.piece);
-                let piece = course.intake.take(most);
-                served.credit.take(piece.len() as u64);
+                let piece = self.next_piece(served, course);
                 outlet.post_now(Event::Data(piece, served.credit.clone()), permit);
             }
             _ = served.credit.wait(), if wants_bytes && waits => {}
@@ -264,13 +261,27 @@ impl<S: Wire> Serving<'_, S> {
                 return Err(Error::new(Status::Canceled, "the stream that the connection was to become was given up"));
             }
             () = self.alarm.rings(course.body_until, course.send_until.into_iter().chain(course.check_at).min()) => {
-                if course.is_overdue() {
-                    return Err(course.overdue());
-                }
-                self.wire.check().map_err(Error::from_peer)?;
-                course.check_at = None;
+                self.rung(course)?;
             }
         }
+        Ok(())
+    }
+
+    /// A piece of the body for the host, within its credit.
+    fn next_piece(&self, served: &Served, course: &mut Course) -> Bytes {
+        let allowed = usize::try_from(served.credit.available()).unwrap_or(usize::MAX);
+        let piece = course.intake.take(allowed.min(self.server.settings.limits.piece));
+        served.credit.take(piece.len() as u64);
+        piece
+    }
+
+    /// A deadline has passed, or it is time to check whether the peer is still there.
+    fn rung(&mut self, course: &mut Course) -> Result<()> {
+        if course.is_overdue() {
+            return Err(course.overdue());
+        }
+        self.wire.check().map_err(Error::from_peer)?;
+        course.check_at = None;
         Ok(())
     }
 
