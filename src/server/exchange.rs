@@ -71,6 +71,12 @@ impl Course {
         !self.answer_over && self.switch.is_none() && self.rest.is_empty() && outbox < OUTBOX
     }
 
+    /// Whether the body must come, from a peer that waits to be asked for it: not if the host has answered before, except with a switch, which comes behind
+    /// the end of the request.
+    fn wants_the_body(&self, served: &Served) -> bool {
+        self.switch.is_some() || !served.is_answered()
+    }
+
     /// The peer's time to take something of the answer runs as long as there is something to take.
     fn mind_sending(&mut self, sends: bool, limit: Option<Duration>) {
         match (sends, self.send_until) {
@@ -201,8 +207,8 @@ impl<S: Wire> Serving<'_, S> {
             match gathered.kind {
                 EventKind::Data | EventKind::EndOfMessage => course.intake.take_in(gathered)?,
                 EventKind::NeedData => {
-                    // The peer may wait to be asked for its body, and is, once the host has a use for it, unless it has answered.
-                    let wanted = served.credit.available() > 0 && !served.is_answered();
+                    // The peer may wait to be asked for its body, and is, once the host has a use for it.
+                    let wanted = served.credit.available() > 0 && course.wants_the_body(served);
                     if wanted && self.conn.they_are_waiting_for_100_continue() {
                         let head = self.conn.send_response(100, b"Continue", std::iter::empty()).map_err(protocol)?;
                         self.outbox.extend_from_slice(head);
@@ -256,7 +262,7 @@ impl<S: Wire> Serving<'_, S> {
                 let piece = self.next_piece(served, course);
                 outlet.post_now(Event::Data(piece, served.credit.clone()), permit);
             }
-            _ = served.credit.wait(), if wants_bytes && waits => {}
+            _ = served.credit.wait(), if wants_bytes && waits && course.wants_the_body(served) => {}
             () = given_up(course.switch.as_ref()) => {
                 return Err(Error::new(Status::Canceled, "the stream that the connection was to become was given up"));
             }

@@ -280,6 +280,28 @@ static void streams_that_wait(void)
     end(server);
 }
 
+/* A peer that asks for a switch, and to be asked for its body: the switch comes behind the body, and so the body is asked for. */
+static void a_switch_behind_a_body(void)
+{
+    atls_server *server = serve(0);
+    const char *expected[] = {"HTTP/1.1 100 ", "HTTP/1.1 101 "};
+    char text[400];
+    int fd = dial(), number = ask(fd, "/upgrade", UPGRADE "Expect: 100-continue\r\n");
+    struct timeval limit = {5, 0};
+    CHECK(setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof limit) == 0);
+    for (int i = 0; i < 2; i++) {
+        ssize_t got = recv(fd, text, sizeof text, 0);
+        CHECK(got > 13 && strncmp(text, expected[i], 13) == 0);
+        CHECK(i == 1 || send(fd, "12345", 5, MSG_NOSIGNAL) == 5);
+    }
+    until(&requests[number].closed, 1);
+    CHECK(requests[number].status == ATLS_OK);
+    OK(atls_stream_cancel(streams[number].stream, &error));
+    until(&streams[number].closed, 1);
+    close(fd);
+    end(server);
+}
+
 /* What is cut with its server says so, and whose it was. */
 static void cut(void)
 {
@@ -412,6 +434,7 @@ int main(void)
     an_untaken_request();
     unix_peer();
     streams_that_wait();
+    a_switch_behind_a_body();
     cut();
     starts_against_the_end();
     the_examples_stop();
