@@ -38,6 +38,9 @@ struct OutgoingState {
     discarding: bool,
     /// Something that was written never went out.
     lost: bool,
+    /// The request that takes what is written. One before it, whose connection may still be there, gets nothing of what was written for this one, and what
+    /// becomes of it says nothing of this one.
+    reading: u32,
     /// Nobody takes what is written: the request that did so is over, and another has not begun.
     unread: bool,
     /// No other request will follow.
@@ -75,6 +78,7 @@ impl Outgoing {
             finished: false,
             discarding: false,
             lost: false,
+            reading: 0,
             unread: false,
             answered: false,
             may_rewind: false,
@@ -186,15 +190,22 @@ impl Outgoing {
         self.room.notify_one();
     }
 
-    /// A request takes what is written.
-    pub fn is_read(&self) {
-        lock(&self.state).unread = false;
+    /// A request takes what is written, and is known by this number.
+    pub fn is_read(&self) -> u32 {
+        let mut state = lock(&self.state);
+        state.unread = false;
+        state.reading += 1;
+        state.reading
     }
 
-    /// The request that took what was written takes no more of it. Unless another one follows, later writes fail.
-    pub fn nobody_reads(&self) {
-        lock(&self.state).unread = true;
-        self.room.notify_waiters();
+    /// The request that took what was written takes no more of it. Unless another one follows, or did already, later writes fail.
+    pub fn nobody_reads(&self, reader: u32) {
+        let mut state = lock(&self.state);
+        if state.reading == reader {
+            state.unread = true;
+            drop(state);
+            self.room.notify_waiters();
+        }
     }
 
     /// The answer is there, and so no other request will follow.
@@ -203,9 +214,18 @@ impl Outgoing {
         self.room.notify_waiters();
     }
 
+    /// As `poll_next`, for a request, which waits for ever once another has taken its place.
+    pub fn poll_read(&self, reader: u32, cx: &mut Context<'_>) -> Poll<Option<Bytes>> {
+        let state = lock(&self.state);
+        if state.reading == reader { self.poll_piece(state, cx) } else { Poll::Pending }
+    }
+
     /// The next piece for the network; `None` once all is out and `finish` was called.
     pub fn poll_next(&self, cx: &mut Context<'_>) -> Poll<Option<Bytes>> {
-        let mut state = lock(&self.state);
+        self.poll_piece(lock(&self.state), cx)
+    }
+
+    fn poll_piece(&self, mut state: MutexGuard<'_, OutgoingState>, cx: &mut Context<'_>) -> Poll<Option<Bytes>> {
         let Some(piece) = state.queue.pop_front() else {
             if state.finished || state.over || state.ended.is_some() {
                 return Poll::Ready(None);
@@ -230,10 +250,12 @@ impl Outgoing {
         state.why_ended().filter(|_| state.lost || !state.finished)
     }
 
-    /// Nobody reads any more, and that is no fault: what is written is taken and forgotten.
+    /// Nobody reads any more, and that is no fault: what is written is taken and forgotten. A request that took some of it has not had all, and does not
+    /// come to its end.
     pub fn discard(&self) {
         let mut state = lock(&self.state);
         state.discarding = true;
+        state.reading += 1;
         let gone = state.forget();
         let notify = std::mem::take(&mut state.wants_writable);
         drop(state);
@@ -346,14 +368,17 @@ mod tests {
         let out = Outgoing::new(Box::new(|| ()));
         let piece = || Bytes::from(vec![0; HIGH]);
         out.open();
+        let first = out.is_read();
         out.write(piece()).unwrap();
-        out.nobody_reads();
+        out.nobody_reads(first);
         // Another request may follow, and take it.
         assert_eq!(out.write(piece()).unwrap_err().status, Status::Again);
-        out.is_read();
+        let second = out.is_read();
         out.answered();
+        // What becomes of the one before is not its business.
+        out.nobody_reads(first);
         assert_eq!(out.write(piece()).unwrap_err().status, Status::Again);
-        let (waited, ()) = tokio::join!(out.write_all(piece()), async { out.nobody_reads() });
+        let (waited, ()) = tokio::join!(out.write_all(piece()), async { out.nobody_reads(second) });
         assert_eq!(waited.unwrap_err().status, Status::Closed);
         out.finish().unwrap();
     }

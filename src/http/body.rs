@@ -30,7 +30,7 @@ pub struct RequestBody {
 
 enum Kind {
     Full(Option<Bytes>),
-    Stream(Arc<Outgoing>),
+    Stream(Arc<Outgoing>, u32),
     Source(Arc<dyn Source>),
 }
 
@@ -43,7 +43,8 @@ pub struct Progress {
     complete: AtomicBool,
     /// No more of it goes out, though it is not complete; the answer may still come.
     stopped: AtomicBool,
-    outgoing: Option<Arc<Outgoing>>,
+    /// Where it is a stream, with the number under which it is read.
+    outgoing: Option<(Arc<Outgoing>, u32)>,
 }
 
 impl Progress {
@@ -66,8 +67,8 @@ impl Progress {
     /// Sends no more of it: nobody at the other end reads on. Who writes it is told.
     pub fn stop(&self) {
         self.stopped.store(true, Ordering::Release);
-        if let Some(outgoing) = &self.outgoing {
-            outgoing.nobody_reads();
+        if let Some((outgoing, reader)) = &self.outgoing {
+            outgoing.nobody_reads(*reader);
         }
     }
 
@@ -89,7 +90,7 @@ impl Progress {
 impl RequestBody {
     fn new(kind: Kind, length: Option<u64>) -> RequestBody {
         let outgoing = match &kind {
-            Kind::Stream(pieces) => Some(pieces.clone()),
+            Kind::Stream(pieces, reader) => Some((pieces.clone(), *reader)),
             _ => None,
         };
         let progress = Progress { complete: AtomicBool::new(length == Some(0)), outgoing, ..Progress::default() };
@@ -102,8 +103,8 @@ impl RequestBody {
     }
 
     pub fn stream(pieces: Arc<Outgoing>, length: Option<u64>) -> RequestBody {
-        pieces.is_read();
-        RequestBody::new(Kind::Stream(pieces), length)
+        let reader = pieces.is_read();
+        RequestBody::new(Kind::Stream(pieces, reader), length)
     }
 
     pub fn source(source: Arc<dyn Source>, length: Option<u64>) -> RequestBody {
@@ -127,7 +128,7 @@ impl RequestBody {
         match &mut self.kind {
             Kind::Full(bytes) => Poll::Ready(Ok(bytes.take())),
             Kind::Source(source) => Poll::Ready(source.next()),
-            Kind::Stream(pieces) => match ready!(pieces.poll_next(cx)) {
+            Kind::Stream(pieces, reader) => match ready!(pieces.poll_read(*reader, cx)) {
                 Some(piece) => Poll::Ready(Ok(Some(piece))),
                 // An upload that was given up must not look like one that is complete.
                 None => Poll::Ready(pieces.given_up().map_or(Ok(None), Err)),
@@ -183,5 +184,54 @@ impl Drop for RequestBody {
         if !self.progress.is_complete() {
             self.progress.stop();
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn next(body: &mut RequestBody) -> Poll<Option<Bytes>> {
+        let frame = Pin::new(body).poll_frame(&mut Context::from_waker(Waker::noop()));
+        frame.map(|frame| frame.and_then(|frame| frame.ok()?.into_data().ok()))
+    }
+
+    fn streamed() -> (Arc<Outgoing>, RequestBody) {
+        let pieces = Arc::new(Outgoing::new(Box::new(|| ())));
+        pieces.open();
+        pieces.allow_rewind();
+        let body = RequestBody::stream(pieces.clone(), None);
+        (pieces, body)
+    }
+
+    /// A server that answers early with a redirect may go on reading.
+    #[test]
+    fn a_body_that_begins_anew_is_only_for_the_request_that_comes_next() {
+        let (pieces, mut before) = streamed();
+        let piece = Bytes::from_static(b"the beginning");
+        pieces.write(piece.clone()).unwrap();
+        assert_eq!(next(&mut before), Poll::Ready(Some(piece.clone())));
+        assert!(pieces.unwind());
+        pieces.rewind().unwrap();
+        pieces.write(piece.clone()).unwrap();
+        assert_eq!(next(&mut before), Poll::Pending);
+        let mut after = RequestBody::stream(pieces.clone(), None);
+        // Its connection ends when it ends.
+        drop(before);
+        pieces.answered();
+        pieces.write(piece.clone()).unwrap();
+        assert_eq!(next(&mut after), Poll::Ready(Some(piece.clone())));
+        assert_eq!(next(&mut after), Poll::Ready(Some(piece)));
+    }
+
+    #[test]
+    fn a_body_of_which_the_rest_is_dropped_does_not_look_complete() {
+        let (pieces, mut body) = streamed();
+        pieces.write(Bytes::from_static(b"lost")).unwrap();
+        pieces.discard();
+        pieces.write(Bytes::from_static(b"lost too")).unwrap();
+        pieces.finish().unwrap();
+        assert_eq!(next(&mut body), Poll::Pending);
+        assert!(!body.progress().is_complete());
     }
 }

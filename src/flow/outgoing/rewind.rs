@@ -17,6 +17,7 @@ impl Outgoing {
         }
         (state.rewinding, state.finished) = (true, false);
         state.begun += 1;
+        state.reading += 1;
         let gone = state.forget();
         drop(state);
         drop(gone);
