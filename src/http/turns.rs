@@ -35,7 +35,8 @@ struct Queue {
 
 /// The right to have a request under way; given back when dropped.
 pub struct Turn {
-    turns: Arc<Turns>,
+    /// None for one that was granted to nobody, and is not counted any more.
+    turns: Option<Arc<Turns>>,
     place: Place,
 }
 
@@ -61,9 +62,7 @@ impl Turns {
         let number = state.came;
         state.places.entry(place.clone()).or_default().waiting.push_back((number, sender));
         self.list(&mut state, &place);
-        let unwanted = self.admit(&mut state);
-        drop(state);
-        drop(unwanted);
+        self.admit(&mut state);
         Waiting(receiver)
     }
 
@@ -105,35 +104,37 @@ impl Turns {
         }
     }
 
-    /// Lets go whoever may. What comes back was granted to nobody, and must be dropped without the lock.
-    fn admit(self: &Arc<Self>, state: &mut State) -> Vec<Turn> {
-        let mut unwanted = Vec::new();
+    /// Lets go whoever may. Who has gone in the meantime is passed over here and now, however many they are: a turn that was dropped instead would let go the
+    /// next, inside the call before.
+    fn admit(self: &Arc<Self>, state: &mut State) {
         while state.active < self.most
             && let Some((_, place)) = state.next.pop_first()
         {
             let Some(queue) = state.places.get_mut(&place) else { continue };
             if let Some((_, sender)) = queue.waiting.pop_front() {
-                queue.active += 1;
-                state.active += 1;
-                unwanted.extend(sender.send(Turn { turns: self.clone(), place: place.clone() }).err());
+                match sender.send(Turn { turns: Some(self.clone()), place: place.clone() }) {
+                    Ok(()) => {
+                        queue.active += 1;
+                        state.active += 1;
+                    }
+                    Err(mut unwanted) => unwanted.turns = None,
+                }
             }
             self.list(state, &place);
         }
-        unwanted
     }
 }
 
 impl Drop for Turn {
     fn drop(&mut self) {
-        let mut state = lock(&self.turns.state);
+        let Some(turns) = &self.turns else { return };
+        let mut state = lock(&turns.state);
         state.active -= 1;
         if let Some(queue) = state.places.get_mut(&self.place) {
             queue.active -= 1;
         }
-        self.turns.list(&mut state, &self.place);
-        let unwanted = self.turns.admit(&mut state);
-        drop(state);
-        drop(unwanted);
+        turns.list(&mut state, &self.place);
+        turns.admit(&mut state);
     }
 }
 
@@ -181,6 +182,23 @@ mod tests {
         drop(granted(&mut all[3]).unwrap());
         drop(third);
         assert!(lock(&turns.state).places.is_empty() && lock(&turns.state).next.is_empty());
+    }
+
+    /// As a crawler leaves them that gives up all that it has begun.
+    #[test]
+    fn any_number_that_have_gone_are_passed_over_on_a_small_stack() {
+        let give_up = || {
+            let turns = Arc::new(Turns::new(1, usize::MAX));
+            let first = turns.queue(place("a"));
+            for number in 0..20_000 {
+                drop(turns.queue(place(&format!("{number}"))));
+            }
+            let mut last = turns.queue(place("z"));
+            drop(first);
+            assert!(granted(&mut last).is_some());
+            assert!(lock(&turns.state).places.is_empty() && lock(&turns.state).next.is_empty());
+        };
+        std::thread::Builder::new().stack_size(256 << 10).spawn(give_up).unwrap().join().unwrap();
     }
 
     #[test]
