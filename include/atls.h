@@ -780,7 +780,7 @@
 
 /*
  When a deadline passes, the connection ends and the peer gets no answer. This one is for a head, up to its last byte: as server from the end of
- the message before, as client from the end of its own request. None by default.
+ the message before, as client from the end of its own request; informational responses do not prolong it. None by default.
  */
 #define ATLS_H1_DRIVER_DEADLINE_HEAD 501
 

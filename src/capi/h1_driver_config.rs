@@ -28,7 +28,7 @@ pub const ATLS_H1_DRIVER_LIMIT_BODY_BYTES: u32 = 403;
 pub const ATLS_H1_DRIVER_LIMIT_HEADERS: u32 = 404;
 
 /// When a deadline passes, the connection ends and the peer gets no answer. This one is for a head, up to its last byte: as server from the end of
-/// the message before, as client from the end of its own request. None by default.
+/// the message before, as client from the end of its own request; informational responses do not prolong it. None by default.
 pub const ATLS_H1_DRIVER_DEADLINE_HEAD: u32 = 501;
 /// From a head to the end of its body. None by default.
 pub const ATLS_H1_DRIVER_DEADLINE_BODY: u32 = 502;

@@ -224,12 +224,13 @@ impl<S: AsyncRead + AsyncWrite + Living + Unpin> Driving<'_, S> {
 
     async fn begin(&mut self, head: Head) -> Result<()> {
         let parameters = &self.driver.parameters;
-        self.due = None;
         let informational = (100..200).contains(&head.status);
         if informational && head.status != 101 {
+            // The final one has no more time for it.
             self.outlet.post(Event::Informational(head)).await;
             return Ok(());
         }
+        self.due = None;
         self.intake = Intake::new(parameters.body, parameters.decode.then_some(&head))?;
         self.body_since = Some(Instant::now());
         self.heed();
@@ -286,6 +287,8 @@ impl<S: AsyncRead + AsyncWrite + Living + Unpin> Driving<'_, S> {
 
     /// One thing of all that can happen now.
     async fn step(&mut self, needs_bytes: bool) -> Result<()> {
+        // A peer that is never quiet has no more time than another.
+        self.check_due()?;
         self.refill();
         let room = needs_bytes.then_some(&mut self.buffer[..]);
         let sends = !self.sending.is_empty() || self.unflushed;
@@ -315,14 +318,19 @@ impl<S: AsyncRead + AsyncWrite + Living + Unpin> Driving<'_, S> {
                 return Err(Error::new(Status::Canceled, "the stream that the connection was to become was given up"));
             }
             () = self.alarm.rings(due.map(|(until, ..)| until), self.check_at) => {
-                if let Some((_, limit, wait)) = due.filter(|(until, ..)| *until <= Instant::now()) {
-                    return Err(exceeded(limit, wait));
-                }
+                self.check_due()?;
                 self.wire.check().map_err(Error::from_peer)?;
                 self.check_at = None;
             }
         }
         Ok(())
+    }
+
+    fn check_due(&self) -> Result<()> {
+        match self.due {
+            Some((until, limit, wait)) if until <= Instant::now() => Err(exceeded(limit, wait)),
+            _ => Ok(()),
+        }
     }
 
     /// Takes what was said, and tells the host where there is room again.

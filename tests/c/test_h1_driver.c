@@ -532,6 +532,28 @@ static void attested(struct sim sim)
     atls_h1_driver_config_free(server);
 }
 
+/* A response that is announced again and again is late as another. */
+static void hints_without_end(void)
+{
+    int pair[2], sent = 0;
+    struct end client;
+    const char *hint = "HTTP/1.1 103 Early Hints\r\n\r\n";
+    atls_h1_driver_config *late = config(ATLS_H1_CLIENT);
+    CHECK(socketpair(AF_UNIX, SOCK_STREAM, 0, pair) == 0);
+    OK(atls_h1_driver_config_set_deadline(late, ATLS_H1_DRIVER_DEADLINE_HEAD, 300, &error));
+    start(&client, late, pair[0]);
+    ask(&client, "GET", "/", NULL, NULL);
+    OK(atls_h1_driver_finish(client.driver, NULL, &error));
+    for (; sent < 200 && !__atomic_load_n(&client.closed, __ATOMIC_SEQ_CST); sent++) {
+        CHECK(send(pair[1], hint, strlen(hint), MSG_NOSIGNAL) > 0 || sent > 0);
+        usleep(20000);
+    }
+    CHECK(sent < 200);
+    over(&client);
+    CHECK(client.status == ATLS_TIMED_OUT && strstr(client.seen, "[103][103]"));
+    close(pair[1]);
+}
+
 int main(void)
 {
     struct sim sim = sim_start();
@@ -541,6 +563,7 @@ int main(void)
     upgrade();
     faults();
     one_message();
+    hints_without_end();
     peers_that_leave();
     detached_in_vain();
     flow();
