@@ -11,7 +11,9 @@ pub fn check_framing(headers: &HeaderMap) -> Result<()> {
     let (lengths, codings) = (lines(CONTENT_LENGTH).count(), lines(TRANSFER_ENCODING).count());
     let detail = match (lengths, codings) {
         // Ended by the end of the connection, which TLS tells from a cut: nothing can follow it.
-        (1, 0) | (0, 0) => return Ok(()),
+        (0, 0) => return Ok(()),
+        // Not a list of lengths that are the same.
+        (1, 0) if lines(CONTENT_LENGTH).all(|value| value.iter().all(u8::is_ascii_digit)) => return Ok(()),
         (0, 1) if lines(TRANSFER_ENCODING).all(|value| value.eq_ignore_ascii_case(b"chunked")) => return Ok(()),
         (0, _) => Detail::BadTransferEncoding,
         (_, 0) => Detail::UnequalContentLength,
@@ -41,6 +43,7 @@ mod tests {
         }
         assert_eq!(check(&[length, coding]), Detail::BothLengths);
         assert_eq!(check(&[length, length]), Detail::UnequalContentLength);
+        assert_eq!(check(&[("content-length", "5, 5")]), Detail::UnequalContentLength);
         assert_eq!(check(&[coding, coding]), Detail::BadTransferEncoding);
         assert_eq!(check(&[("transfer-encoding", "gzip, chunked")]), Detail::BadTransferEncoding);
     }
