@@ -24,7 +24,7 @@ pub enum Event {
     Writable,
     /// A streamed body is to be written once more.
     Rewind,
-    /// All that was written has left, and so has the word that no more comes.
+    /// Everything written has been sent, and so has the end of our direction.
     Sent,
     /// A server was asked; what it is, `capi` knows.
     Request(Arc<dyn Any + Send + Sync>),

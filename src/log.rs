@@ -42,7 +42,7 @@ pub fn set(level: u32, sink: Option<Sink>) {
     *place = sink;
 }
 
-/// Whether somebody listens on that level; for what would cost something before there is a line.
+/// Whether that level is logged; to be asked before work that only a log line needs.
 pub fn listens(level: u32) -> bool {
     level <= LEVEL.load(Ordering::Relaxed)
 }

@@ -83,7 +83,7 @@ impl Pool {
             prepare();
         }
         while let Some(job) = self.next() {
-            // Who waits for it learns of a panic: its sender is gone.
+            // The waiting task learns of a panic by the dropped sender.
             let _ = catch_unwind(AssertUnwindSafe(job));
         }
     }

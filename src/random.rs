@@ -1,4 +1,4 @@
-//! Numbers that nobody can guess. Touches the system's source of them.
+//! Unpredictable numbers, from the system's source.
 
 use crate::error::{Detail, Error, Result, Status};
 

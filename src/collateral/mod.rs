@@ -36,7 +36,7 @@ pub use way::{WayOut, Wire};
 
 /// How long a connection waits for the disk. A slow one is no reason to refuse a server: what is being written then goes on.
 const DISK_WAIT: Duration = Duration::from_secs(1);
-/// Documents that are kept before the places are cleared where there is none.
+/// How many places there may be before those without a document are removed.
 const SHELVES: usize = 1024;
 
 /// Shared by the connections of one client: documents, trust anchors, and the roots of HTTPS collateral services.
@@ -65,7 +65,7 @@ impl Verifier {
     pub fn with_disk(mut self, folder: &Path) -> Result<Verifier> {
         let disk = Disk::open(folder)?;
         for (key, object) in disk.load()? {
-            // Past its date it is the memory of what was seen still.
+            // Even expired it still records what was seen.
             match key.authenticate(&object, &self.vendor(), object.window.issued) {
                 Ok(()) => drop(self.place(&key, &object.source).keep(&Arc::new(object))),
                 Err(why) => log::emit(log::WARNING, || format!("collateral: {}: skipped: {why}", key.name())),
@@ -128,7 +128,7 @@ impl Verifier {
     fn place(&self, key: &Key, source: &Source) -> Arc<Place> {
         let mut shelves = lock(&self.shelves);
         if shelves.len() >= SHELVES {
-            // Only of genuine platforms something is looked up, but of some there may be nothing.
+            // Only genuine platforms are looked up, but sources may have nothing for some of them.
             shelves.retain(|_, places| places.iter().any(|place| Arc::strong_count(place) > 1 || !place.is_empty()));
         }
         let places = shelves.entry(key.clone()).or_default();

@@ -132,7 +132,7 @@ impl Search<'_> {
         }
     }
 
-    /// Never back behind what was seen: then that is used, if it still holds. An honest mirror may be behind another one.
+    /// Never a document older than one that was seen: the newer one is used instead, if it is still valid. An honest mirror may lag behind another.
     fn or_newer(&self, key: &Key, object: Arc<Object>, root_crl: Option<&Object>) -> Result<Arc<Object>> {
         let seen = self.seen(key);
         let Some((_, seen)) = seen.iter().find(|(_, seen)| object.window.is_older_than(&seen.window)) else {

@@ -1,4 +1,4 @@
-//! How often one collateral service is asked: so many requests a second, and not at all while it asks to be left alone. May touch the clock.
+//! How often one collateral service is asked: a limited number of requests a second, and none while its Retry-After runs. May touch the clock.
 
 use std::sync::Mutex;
 use std::time::Duration;
@@ -12,11 +12,11 @@ use crate::error::Result;
 const RATE: u32 = 20;
 /// Requests that may come at once.
 const BURST: u32 = 100;
-/// Who would have to wait longer for a turn goes to the next service.
+/// If a turn is further away than this, the next service is asked instead.
 const LONGEST_WAIT: Duration = Duration::from_secs(5);
 /// How long a service that says 429 without Retry-After is left alone.
 pub const USUAL_REST: Duration = Duration::from_secs(60);
-/// No answer keeps a service from being asked for longer than this: over plain HTTP anybody on the way could have written it.
+/// No Retry-After keeps us from asking a service for longer than this: over plain HTTP anyone on the path could have written it.
 const LONGEST_REST: Duration = Duration::from_secs(24 * 3600);
 
 /// One service, by its base URL.
@@ -61,7 +61,7 @@ impl Service {
         Ok(wait)
     }
 
-    /// It asked to be left alone.
+    /// It asked for a pause.
     pub fn rest(&self, time: Duration) {
         let until = Instant::now() + time.min(LONGEST_REST);
         let mut state = lock(&self.state);

@@ -9,7 +9,7 @@ use super::lock;
 use super::object::{Object, Source};
 use crate::error::{Error, Result};
 
-/// How long a bad answer is remembered: who makes us ask for what a service does not have makes us ask once.
+/// How long a bad answer is remembered: asking for what a service does not have then reaches it once, not each time.
 pub const BAD_ANSWER: Duration = Duration::from_secs(30);
 
 /// The place of one document of one source.

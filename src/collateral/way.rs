@@ -1,4 +1,5 @@
-//! The way to a collateral service: whatever leads from here to a host and a port. Those who have another way than dialling implement it.
+//! The way to a collateral service: whatever leads from here to a host and a port. Implemented by whatever reaches a service in another way than by
+//! dialling.
 
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;

@@ -174,7 +174,7 @@ impl Session<'_> {
     }
 }
 
-/// Who was turned away together does not come back together: up to a quarter more, and never at once.
+/// Clients that were turned away together must not come back together: the wait grows by up to a quarter, and is never zero.
 fn spread(pause: Duration) -> Result<Duration> {
     let random = u32::from(tls::nonce()?[0]);
     let pause = pause.clamp(Duration::from_millis(100), Duration::from_secs(3600));

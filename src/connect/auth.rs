@@ -81,7 +81,7 @@ impl Login {
     }
 }
 
-/// Whether a digest's answer was refused only because its nonce has grown old (RFC 7616 section 3.3).
+/// Whether a digest's answer was refused only because its nonce is stale (RFC 7616 section 3.3).
 pub fn is_stale<'a>(challenges: impl Iterator<Item = &'a [u8]>) -> bool {
     let stale = |(name, value): &(&str, http_auth::ParamValue<'_>)| {
         name.eq_ignore_ascii_case("stale") && value.to_unescaped().eq_ignore_ascii_case("true")

@@ -142,7 +142,7 @@ async fn attempt(target: &Target, progress: &Progress) -> Result<Connected> {
     Ok(Connected { stream: Stream::Tls(stream), verdict: verdict.map(Arc::new), times: progress.times() })
 }
 
-/// Whoever leads there may have cut the handshake, and not the server.
+/// A proxy or tunnel may have cut the handshake, and not the server.
 fn on_the_way(error: Error, target: &Target) -> Error {
     match (error.status, &target.tunnel, &target.proxy) {
         (Status::Truncated, Some(_), _) => error.context("the tunnel ended the connection"),

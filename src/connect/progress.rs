@@ -10,7 +10,7 @@ use crate::error::{Error, Phase, Result, Status};
 use crate::flow::lock;
 use crate::log;
 
-/// Shared between what connects and what minds the time.
+/// Shared between the connecting task and its deadline.
 #[derive(Debug)]
 pub struct Progress {
     /// When all of it must be over.
@@ -32,7 +32,7 @@ impl Progress {
         Progress { until, state: Mutex::new(State::begin()) }
     }
 
-    /// What is on from now.
+    /// The phase that starts now.
     pub fn enter(&self, phase: Phase) {
         let mut state = lock(&self.state);
         state.settle();
@@ -50,7 +50,7 @@ impl Progress {
         state.times
     }
 
-    /// Runs `work` under a deadline that may pass in any phase: the error names the one that was on.
+    /// Runs `work` under a deadline that may pass in any phase: the error names that phase.
     pub async fn within<T>(&self, limit: Option<Duration>, work: impl Future<Output = Result<T>>) -> Result<T> {
         let mut passed = limit.is_some();
         let counted = async {

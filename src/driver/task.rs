@@ -26,7 +26,7 @@ use crate::stream::Handover;
 const READ: usize = 16 << 10;
 /// Bytes that are taken from the outbox at a time: as many may be held beyond its high mark.
 const SENT: usize = 64 << 10;
-/// How long a host that is told of a message may keep a refusal of its body waiting: it may have another limit for it.
+/// How long the refusal of a body waits for the host, which may set another limit once it sees the head.
 const TAKING_NOTE: Duration = Duration::from_secs(1);
 /// How often a connection that is not read is asked whether it is still there.
 const CHECK: Duration = Duration::from_secs(1);
@@ -71,7 +71,7 @@ where
     }
 }
 
-/// What the log says of a connection that has ended. Of a server's peer; as client the host knows whom it asks.
+/// Logs the end of a connection that a peer has opened; as client the host knows its server.
 fn account(driver: &Driver, peer: Option<SocketAddr>, began: Instant, error: Option<&Error>) {
     if driver.parameters.role == Role::Client {
         return;
@@ -100,7 +100,7 @@ struct Driving<'a, S> {
     body_since: Option<Instant>,
     /// Until when what is waited for must have come, how long that was, and what it is.
     due: Option<(Instant, Duration, Wait)>,
-    /// When to ask whether the peer is there, where nothing moves that would say so.
+    /// When to check whether the peer is there, while no traffic shows it.
     check_at: Option<Instant>,
     alarm: Alarm,
     buffer: Vec<u8>,
@@ -257,7 +257,7 @@ impl<S: AsyncRead + AsyncWrite + Living + Unpin> Driving<'_, S> {
         self.due = within.map(|limit| (since + limit, limit, Wait::MoreBody));
     }
 
-    /// Lets the host say first what it bears with.
+    /// Gives the host time to set its own limits first.
     async fn hear(&mut self) {
         let _ = tokio::time::timeout(TAKING_NOTE, self.outlet.quiet()).await;
         self.heed();

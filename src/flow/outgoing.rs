@@ -22,7 +22,8 @@ pub struct Outgoing {
     on_writable: Box<dyn Fn() + Send + Sync>,
     /// For the one writer that has the turn.
     room: Notify,
-    /// Writers that wait, in the order in which they came. Only who has the turn waits for room: so none is passed by, however large its piece.
+    /// Writers that wait, in the order in which they came. Only the one whose turn it is waits for room: so none is overtaken, however large its
+    /// piece.
     turn: tokio::sync::Mutex<()>,
     /// The host is asked to begin anew, and does.
     unwound: Notify,
@@ -48,7 +49,7 @@ struct OutgoingState {
     /// The host can begin anew; is asked to.
     may_rewind: bool,
     rewinding: bool,
-    /// How often it began anew: what waits for room since before is not a part of it.
+    /// How often the body started again: a write that has waited since before that is not part of it.
     begun: u32,
     over: bool,
     ended: Option<Error>,
@@ -99,8 +100,7 @@ impl Outgoing {
         }
     }
 
-    /// From now on writes are taken. Who was refused before is told by `announce_open`, so that the caller can tell it first that
-    /// the connection is there.
+    /// From now on writes are taken. Writers refused before are told by `announce_open`, so that the caller can first announce the connection.
     pub fn open(&self) {
         lock(&self.state).open = true;
     }
@@ -174,7 +174,7 @@ impl Outgoing {
         });
     }
 
-    /// The exchange is over, as it should be. Later writes fail, but to finish is no fault: the other end may have known all of it before.
+    /// The exchange is over without an error. Later writes fail, but `finish` does not: the other end may already have had all of it.
     pub fn be_over(&self) {
         self.stop(|state| state.over = true);
     }
@@ -244,14 +244,14 @@ impl Outgoing {
         poll_fn(|cx| self.poll_next(cx)).await
     }
 
-    /// Why nothing more comes, where that is not because the writer was done.
+    /// Why nothing more comes, unless the writer finished.
     pub fn given_up(&self) -> Option<Error> {
         let state = lock(&self.state);
         state.why_ended().filter(|_| state.lost || !state.finished)
     }
 
-    /// Nobody reads any more, and that is no fault: what is written is taken and forgotten. A request that took some of it has not had all, and does not
-    /// come to its end.
+    /// Nobody reads any more, and that is not an error: what is written is accepted and discarded. A request that read some of it has not had all,
+    /// and does not complete.
     pub fn discard(&self) {
         let mut state = lock(&self.state);
         state.discarding = true;
@@ -281,7 +281,7 @@ impl Outgoing {
 }
 
 impl OutgoingState {
-    /// What was queued, to be dropped once the lock is free: with a buffer that the host has lent us goes a call into the host.
+    /// What was queued, to be dropped after the lock is released: dropping a buffer that the host lent us calls the host.
     #[must_use]
     fn forget(&mut self) -> VecDeque<Bytes> {
         self.held = 0;

@@ -53,7 +53,7 @@ where
     }
 }
 
-/// What was begun is finished, then the Close frame goes out. Closing with bytes unread would throw our last words away.
+/// What was begun is finished, then the Close frame goes out. Closing with bytes unread would discard what we sent last.
 async fn goodbye<S: AsyncRead + AsyncWrite>(
     mut out: Outward<S>,
     mut from_client: ReadHalf<S>,
@@ -138,7 +138,7 @@ async fn downward<S: AsyncRead + AsyncWrite>(
     }
 }
 
-/// The way to the client, whose frames come from both directions. Dropped while it writes, it knows how far it came.
+/// The write side towards the client, used by both directions. If a write is dropped half-way, it knows how much was sent.
 struct Outward<S> {
     writer: WriteHalf<S>,
     /// A frame is put together here: its header right before its payload.

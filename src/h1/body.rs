@@ -122,7 +122,7 @@ pub fn chunk_size(line: &[u8], extensions: &mut usize, rules: &Rules) -> Checked
     Ok(size)
 }
 
-/// h11 takes anything behind a semicolon, and no blanks before it; control characters nobody may send.
+/// h11 accepts anything after a semicolon, and no spaces before it; control characters are refused in either case.
 fn check_extensions(bytes: &[u8], rules: &Rules) -> Checked<()> {
     if bytes.iter().any(|&b| (b < 0x20 && b != b'\t') || b == 0x7f) {
         return Err(Refusal::of("control character in a chunk extension", bytes));

@@ -63,7 +63,7 @@ impl Buffer {
         true
     }
 
-    /// Gives back what is beyond `keep` and not in use. What lives is copied only where more than as much was consumed before.
+    /// Frees what is beyond `keep` and not in use. Live bytes are copied only if more than that was consumed before them.
     pub fn rest(&mut self, keep: usize) {
         if self.storage.len() > keep && self.storage.len() - self.len() > self.len() {
             let storage = self.live().to_vec();

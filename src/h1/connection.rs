@@ -29,7 +29,7 @@ pub struct Connection {
     pub(super) writer: Writer,
     pub(super) out: Vec<u8>,
     pub(super) removable: Removable,
-    /// Why the peer's side is in error, and why ours is: what is asked later gets the same answer.
+    /// Why the peer's side is in error, and why ours is: later calls get the same error.
     pub(super) their_refusal: Option<Refusal>,
     pub(super) our_refusal: Option<Refusal>,
 }

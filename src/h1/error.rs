@@ -19,7 +19,7 @@ pub struct ProtocolError {
     pub side: Side,
     /// 400, 431, 501 or 505: the status with which a server might answer.
     pub hint: u16,
-    /// What of the message it is about.
+    /// The part of the message that it is about.
     pub detail: Detail,
     pub message: String,
 }

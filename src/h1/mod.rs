@@ -31,7 +31,7 @@ pub mod flags {
     pub const ALLOW_BARE_LF: u32 = 1 << 0;
     /// Unfold continued lines in requests too; responses always are (RFC 9112 section 5.2).
     pub const ALLOW_OBS_FOLD: u32 = 1 << 1;
-    /// Blanks at the end of a chunk-size line.
+    /// Spaces or tabs at the end of a chunk-size line.
     pub const ALLOW_CHUNK_SIZE_OWS: u32 = 1 << 2;
     /// 01-08, 0E-1F and 7F in field values and reason phrases.
     pub const ALLOW_CTL_IN_VALUE: u32 = 1 << 3;
@@ -41,9 +41,9 @@ pub mod flags {
     pub const UPGRADE_WITHOUT_CONNECTION: u32 = 1 << 5;
     /// Received Content-Length beside Transfer-Encoding: the latter wins, the former is removed, and the connection closes afterwards.
     pub const ALLOW_CL_WITH_TE: u32 = 1 << 6;
-    /// What h11 0.16 does, less what is refused always. All of it together also goes without what the RFCs ask for and h11 does not do: the empty line
-    /// before a request, keep-alive for HTTP/1.0, bytes beyond ASCII in a target, the grammar of chunk extensions, no 1xx to HTTP/1.0, no length in a 2xx
-    /// to CONNECT.
+    /// What h11 0.16 accepts, except what is always refused. With all of these set, some rules of the RFCs that h11 does not follow are off as well:
+    /// the empty line before a request, keep-alive for HTTP/1.0, bytes beyond ASCII in a target, the grammar of chunk extensions, no 1xx to HTTP/1.0,
+    /// no length in a 2xx to CONNECT.
     pub const COMPAT_H11: u32 = 0x3f;
     /// Every bit that means something.
     pub const ALL: u32 = 0x7f;
@@ -67,8 +67,7 @@ impl Rules {
         self.flags & flag != 0
     }
 
-    /// Whether the machine is to do as h11 does, less what is refused always: all of COMPAT_H11 is set. Then a few things that RFC 9110 and 9112
-    /// ask for are left undone, because h11 leaves them undone.
+    /// Whether all of COMPAT_H11 is set, and so rules of RFC 9110 and 9112 that h11 does not follow are off.
     pub fn as_h11(&self) -> bool {
         self.flags & flags::COMPAT_H11 == flags::COMPAT_H11
     }

@@ -41,7 +41,7 @@ enum Got {
 }
 
 impl Connection {
-    /// The next event. An error is final for the peer's side, and is told again to whoever asks again; ours may still send.
+    /// The next event. An error is final for the peer's side, and later calls return it again; our side may still send.
     pub fn next_event(&mut self) -> Result<Event<'_>, ProtocolError> {
         let theirs = self.their_state();
         if theirs == State::Error {
@@ -66,8 +66,8 @@ impl Connection {
         }
     }
 
-    /// Of `bytes`, which come next, accounts for those at the front that are of a body and nothing else, for who does not want to see them. How many that
-    /// are; only the rest is to be received.
+    /// Skips the bytes at the front of `bytes` that belong to a body, for a caller that does not need to see them, and returns how many; only the
+    /// rest must be received.
     pub fn pass_over(&mut self, bytes: &[u8]) -> usize {
         if !self.buffer.is_empty() || self.eof || self.their_state() != State::SendBody {
             return 0;

@@ -64,7 +64,7 @@ impl Progress {
         self.held.load(Ordering::Acquire)
     }
 
-    /// Sends no more of it: nobody at the other end reads on. Who writes it is told.
+    /// Sends no more of it: the other end no longer reads. The writer is told.
     pub fn stop(&self) {
         self.stopped.store(true, Ordering::Release);
         if let Some((outgoing, reader)) = &self.outgoing {

@@ -17,10 +17,10 @@ pub struct Call {
     pub location: Location,
     pub body: CallBody,
     pub options: Arc<Options>,
-    /// The answer to a challenge for who we are, and to a proxy's.
+    /// The answers to the server's and the proxy's challenge.
     pub authorization: Option<String>,
     pub proxy_authorization: Option<String>,
-    /// A challenge was answered anew, because the answer before had only grown old.
+    /// A challenge was answered again, because only the nonce of the previous answer was stale.
     pub answered_anew: bool,
 }
 

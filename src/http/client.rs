@@ -157,7 +157,7 @@ impl Client {
                 Some(lease) => lease,
                 None => {
                     let mut target = self.target(&hop.key)?;
-                    // The phase that is on when it passes is in the error.
+                    // The error has the phase in which it passed.
                     target.timeouts = target.timeouts.and(deadlines.connect);
                     self.pool.make_room(&hop.key);
                     let opened = open(&target).await?;
@@ -245,7 +245,7 @@ impl Client {
     fn answer_challenge(&self, call: &Call, head: &Head) -> Option<Call> {
         let connector = call.options.connector.as_ref().unwrap_or(&self.connector);
         let absolute;
-        // An answer that was right, to a question that has grown old, is asked for once more (RFC 7616 section 3.3).
+        // A correct answer to a stale nonce: the server asks for it again with a new one (RFC 7616 section 3.3).
         let asks = |given: &Option<String>, field| given.is_none() || !call.answered_anew && is_stale(head.all(field));
         let (login, field, path) = match head.status {
             401 if asks(&call.authorization, "www-authenticate") => {

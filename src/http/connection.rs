@@ -28,8 +28,8 @@ const MAX_BUFFER: usize = 256 << 10;
 pub struct HttpConnection {
     sender: Mutex<Option<Sender>>,
     pub(super) spelling: Spelling,
-    /// An exchange has it. It and `retired` are each set before the other is looked at: so either the exchange that ends or who retires the
-    /// connection, and one of them at least, sees both and closes it.
+    /// An exchange has it. It and `retired` are each set before the other is read: so at least one of the ending exchange and the call that retires
+    /// the connection sees both, and closes it.
     busy: AtomicBool,
     retired: AtomicBool,
     /// Thrown by `close`: the driver lets go of the socket.

@@ -12,7 +12,7 @@ use super::{Head, Location};
 use crate::clock;
 use crate::flow::lock;
 
-/// Bytes of a Set-Cookie line that is looked at, and cookies of one host and of all (RFC 6265 section 6.1 asks for 4,096, 50 and 3,000).
+/// Bytes of a Set-Cookie line that is not ignored, and cookies of one host and of all (RFC 6265 section 6.1 asks for 4,096, 50 and 3,000).
 const MAX_COOKIE: usize = 4096;
 const PER_HOST: usize = 100;
 const IN_ALL: usize = 3000;
@@ -126,7 +126,7 @@ impl Kept {
         }
     }
 
-    /// What has expired goes first, then what was unused longest: of this host where it has its share, else of all.
+    /// Removes what has expired first, then what was unused longest: of this host if it is at its limit, else of all hosts.
     fn make_room(&mut self, host: &str) {
         let of_host = self.hosts.get(host).map_or(0, Vec::len) >= PER_HOST;
         if !of_host && self.count < IN_ALL {
@@ -166,7 +166,7 @@ fn pair_length(cookie: &Cookie<'_>) -> usize {
     cookie.name().len() + 1 + cookie.value().len()
 }
 
-/// One Set-Cookie line, read; `None` for what must not be kept, or is none.
+/// One Set-Cookie line, parsed; `None` if it is invalid or must not be kept.
 fn acceptable(field: &[u8], location: &Location) -> Option<Cookie<'static>> {
     let mut cookie = RawCookie::parse(std::str::from_utf8(field).ok()?).ok()?;
     cookie.unset_domain();

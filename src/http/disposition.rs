@@ -18,8 +18,7 @@ impl Parameters {
         self.0.get(&Key(name.to_owned()))?.as_deref()
     }
 
-    /// `name*` only where `name` is absent: a form must not have it at all (RFC 7578 section 4.2), and who reads forms by that letter sees the
-    /// plain one.
+    /// `name*` only where `name` is absent: a form must not have it at all (RFC 7578 section 4.2), and a reader that follows this sees the plain one.
     pub fn get_or_extended(&self, name: &str) -> Option<&str> {
         match self.0.contains_key(&Key(name.to_owned())) {
             true => self.get(name),

@@ -177,7 +177,7 @@ impl Exchange {
         });
     }
 
-    /// The body is to be shown: it is looked at as `options` say. The body of an answer that is followed by another is nobody's business.
+    /// The body will be shown: it is handled as `options` say. The body of an answer that leads to another request is not.
     pub fn show(&mut self, options: &Options) -> Result<()> {
         self.left = options.max_body;
         if self.bodiless || matches!(self.head.status, 204 | 304) {
@@ -262,8 +262,8 @@ impl Exchange {
 }
 
 impl Drop for Exchange {
-    /// A response without a body has been read to its end before anybody asked for it. Where it is not known whether the connection is free,
-    /// nobody is left to wait for that.
+    /// A response without a body has been read to its end before anybody asked for it. If it is not known yet whether the connection is free, nobody
+    /// would wait for that.
     fn drop(&mut self) {
         if self.body.take().is_some_and(|body| body.is_end_stream())
             && self.poll_over(&mut Context::from_waker(Waker::noop())).is_pending()

@@ -4,9 +4,9 @@
 use super::options::HeadLimits;
 use crate::h1::{Connection, EventKind, ProtocolError, Role, Rules, flags};
 
-/// What RFC 9112 lets a recipient bear with, in sections 2.2 and 6.3.
+/// The leniency that RFC 9112 allows a recipient, in sections 2.2 and 6.3.
 const BEARS_WITH: u32 = flags::ALLOW_BARE_LF | flags::MERGE_EQUAL_CONTENT_LENGTH;
-/// Bytes that are looked at together: heads and chunk sizes are short, and the bytes of a body need not pass here.
+/// Bytes that are judged at a time: heads and chunk sizes are short, and the bytes of a body are skipped.
 const PIECE: usize = 1 << 10;
 
 /// Of one response.
@@ -28,7 +28,7 @@ impl Judge {
         let rules = Rules { flags: BEARS_WITH, max_incomplete: limits.bytes, max_fields: limits.lines };
         let mut conn = Connection::new(Role::Client, rules);
         let method = request.split(|byte| *byte == b' ').next().unwrap_or_default();
-        // Whether a switch of protocol was asked for is looked at elsewhere.
+        // Whether a switch of protocol was asked for is checked elsewhere.
         let lines = [(&b"Host"[..], &b"a"[..]), (b"Connection", b"upgrade"), (b"Upgrade", b"any")];
         let asked = conn.send_request(method, b"/", lines.into_iter()).is_ok()
             && conn.send_end_of_message(std::iter::empty()).is_ok();

@@ -32,10 +32,10 @@ pub(super) struct State {
     judge: Option<Judge>,
     /// Informational heads that have come, and their bytes.
     informational: (u32, usize),
-    /// Those of them that nobody has been told of yet, and who waits for the next.
+    /// Those that have not been delivered yet, and the task that waits for the next.
     untold: VecDeque<Head>,
     listener: Option<Waker>,
-    /// What the server did wrong. hyper is told when it reads on, for nothing else stops it between two informational heads.
+    /// What the server did wrong. hyper gets the error on its next read, since nothing else stops it between two informational heads.
     pub(super) fault: Option<Error>,
     /// Whether the final head came before all of the request had left, once it comes.
     pub(super) early: Option<bool>,
@@ -116,8 +116,8 @@ impl Spelling {
         lock(&self.0).fault.clone()
     }
 
-    /// Whether the answer came before all of the request had left, or some of it waits even now, or sending failed. Who asks is woken if that
-    /// becomes so.
+    /// Whether the answer came before all of the request was sent, or part of it still waits, or sending failed. The caller is woken if that becomes
+    /// true.
     pub fn is_unsent(&self, cx: &Context<'_>) -> bool {
         let mut state = lock(&self.0);
         state.waiting = Some(cx.waker().clone());
@@ -161,8 +161,8 @@ impl State {
         }
     }
 
-    /// Records what has come, and looks at it: a head beyond its limit need not come to its end. False where hyper must not see it: it might take the end
-    /// of a body for good that is none.
+    /// Records what has come, and looks at it: a head beyond its limit need not come to its end. False if hyper must not see it: it might take a body
+    /// as complete that is not.
     pub(super) fn record(&mut self, came: &[u8]) -> bool {
         let fault = self.judge.as_mut().and_then(|judge| judge.see(came).err());
         self.judge.take_if(|judge| judge.is_over());

@@ -23,7 +23,7 @@ pub struct Tap<S> {
     burst: usize,
 }
 
-/// So much of a request is written at most before it is looked whether something has come: an answer must not go unseen for the haste of writing.
+/// At most this much of a request is written before checking for an answer, so that a fast writer does not miss one.
 const BURST: usize = 64 << 10;
 /// A socket may take megabytes at once, and so is offered no more than this.
 const OFFER: usize = 256 << 10;
@@ -51,7 +51,7 @@ impl<S: AsyncRead + Unpin> AsyncRead for Tap<S> {
             return Poll::Ready(Err(fault.clone().into_io()));
         }
         match &state.broken {
-            // The failure was told to who wrote; what follows it looks like an end.
+            // The writer got the error; what follows looks like an end.
             Some(error) if came.is_empty() && done.is_ok() && (state.recording || !self.true_end) => {
                 Poll::Ready(Err(error.clone().into_io()))
             }
@@ -173,7 +173,7 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Tap<S> {
         self.written(done, length)
     }
 
-    /// Always: hyper else puts a head behind what is left of a body, in one buffer, and none can tell where it begins.
+    /// Always: otherwise hyper appends a head to the rest of a body in one buffer, and its start cannot be found.
     fn is_write_vectored(&self) -> bool {
         true
     }

@@ -1,4 +1,5 @@
-//! Who goes next: a client has so many requests under way, and so many to one place; the others wait in the order in which they came. No I/O.
+//! Which request goes next: a client has a limited number under way, in all and to each place; the others wait in the order in which they came. No
+//! I/O.
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::{Arc, Mutex};
@@ -104,8 +105,8 @@ impl Turns {
         }
     }
 
-    /// Lets go whoever may. Who has gone in the meantime is passed over here and now, however many they are: a turn that was dropped instead would let go the
-    /// next, inside the call before.
+    /// Grants turns to all that may go. Requests given up in the meantime are skipped in this loop, however many there are: dropping their turns
+    /// instead would recurse, each drop admitting the next.
     fn admit(self: &Arc<Self>, state: &mut State) {
         while state.active < self.most
             && let Some((_, place)) = state.next.pop_first()
@@ -174,7 +175,7 @@ mod tests {
         let (first, other) = (granted(&mut all[0]).unwrap(), granted(&mut all[2]).unwrap());
         assert!(granted(&mut all[1]).is_none() && granted(&mut all[3]).is_none() && granted(&mut all[4]).is_none());
         assert_eq!((turns.counts(), turns.active_at(&place("a"))), ((2, 3), 1));
-        // Who has gone is passed over.
+        // A request that was given up is skipped.
         all.remove(1);
         drop(first);
         let third = granted(&mut all[2]).unwrap();

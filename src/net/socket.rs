@@ -41,8 +41,8 @@ impl Watch {
     }
 }
 
-/// A connection that can be asked whether it is known to be gone, by whoever does not read it: a peer that has ended its own direction, which is its right,
-/// is told from one that has left only by a reset, or by the silence that follows TCP's own questions.
+/// A connection that can be checked for a peer that is gone, without reading from it: only a reset, or silence after TCP's keepalive probes, tells a
+/// peer that has left from one that has only closed its sending direction, as it may.
 pub trait Living {
     /// What the system has heard of the connection's end; OK where that is nothing. One system call.
     fn check(&self) -> io::Result<()>;
@@ -50,7 +50,7 @@ pub trait Living {
 
 impl Living for Socket {
     fn check(&self) -> io::Result<()> {
-        // A send of nothing does nothing but say what is wrong.
+        // An empty send has no effect but to report what is wrong.
         match SockRef::from(&*self.0).send_with_flags(&[], SEND_FLAGS) {
             Err(error) if !passes(&error) => Err(error),
             _ => Ok(()),
@@ -66,13 +66,13 @@ impl Socket {
         prepared(Kind::Tcp(stream))
     }
 
-    /// To who listens at `path`. Errors: Io.
+    /// Connects to the listener at `path`. Errors: Io.
     pub async fn at(path: &Path) -> Result<Socket> {
         let stream = UnixStream::connect(path).await.map_err(|error| Error::from_io(error, Phase::Connect))?;
         prepared(Kind::Unix(stream))
     }
 
-    /// The next connection of a listener, and who it is from.
+    /// The next connection of a listener, and the peer's address.
     pub async fn accept_tcp(listener: &TcpListener) -> io::Result<(Socket, SocketAddr)> {
         let (stream, peer) = listener.accept().await?;
         Ok((Socket(Arc::new(Kind::Tcp(stream))), peer))
@@ -97,13 +97,13 @@ impl Socket {
         prepared(kind)
     }
 
-    /// Makes ready what was accepted: what may fail of one connection, and is not the listener's matter.
+    /// Prepares an accepted connection: a failure here concerns this connection, not the listener.
     pub fn prepared(self) -> Result<Socket> {
         prepare(&self.0).map(|()| self)
     }
 
-    /// After so long without a word from the peer TCP asks whether it is there (keepalive), and then each time again. Whole seconds. A Unix socket's peer needs no
-    /// asking.
+    /// After this long without traffic from the peer, and at the same interval afterwards, TCP probes whether it is there (keepalive). Whole seconds.
+    /// A Unix socket needs no probes.
     pub fn probe(&self, every: Option<Duration>) -> Result<()> {
         let (Some(every), Kind::Tcp(stream)) = (every, &*self.0) else { return Ok(()) };
         let keepalive = TcpKeepalive::new().with_time(every).with_interval(every).with_retries(PROBES);

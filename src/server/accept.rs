@@ -36,7 +36,7 @@ pub async fn accept(server: Arc<Server>, listener: Listener) -> Result<()> {
         };
         match accepted {
             Ok((socket, peer)) => take(&server, socket, peer),
-            // One connection's fault, or a want that passes: the listener is none the worse for it.
+            // A fault of one connection, or a passing shortage: the listener goes on.
             Err(error) => {
                 if !is_want(&error) {
                     log::emit(log::DEBUG, || format!("server: {}: accept: {error}", listening.place()));

@@ -26,7 +26,7 @@ use crate::http::Head;
 pub(super) const IDLE: usize = 1 << 10;
 /// Bytes that are read at a time.
 pub(super) const READ: usize = 16 << 10;
-/// What is still read, and for how long, from a peer that is told to go: closing with bytes unread would throw our last words away.
+/// What is still read, and for how long, from a peer that is told to go: closing with bytes unread would discard what we sent last.
 const LINGER: (usize, Duration) = (256 << 10, Duration::from_secs(1));
 
 /// Serves until either side has enough. What is not always at work is boxed: a connection that waits for its next request holds none of it.

@@ -86,7 +86,7 @@ impl Course {
         }
     }
 
-    /// Where nothing moves, and nothing is read, only asking shows that the peer has gone.
+    /// If nothing is sent or read, only a check shows that the peer is gone.
     fn mind_the_peer(&mut self, idle: bool) {
         self.check_at = match idle {
             true => self.check_at.or_else(|| Some(Instant::now() + CHECK)),
@@ -138,7 +138,7 @@ impl<S: Wire> Serving<'_, S> {
         done
     }
 
-    /// Waits for the host to take the request, as long as there is somebody who asks.
+    /// Waits for the host to take the request, as long as the peer is there.
     async fn taken(&mut self, served: &Served) -> Result<Option<Outlet>> {
         loop {
             // Of all the requests of a second the first one sets the clock, and no other moves it.
@@ -236,7 +236,7 @@ impl<S: Wire> Serving<'_, S> {
         let watches = course.body_over && !course.ended && answering && self.conn.trailing_data().0.len() < READ;
         let reads = (wants_bytes && !waits) || watches;
         course.mind_the_peer(!reads && !sends);
-        // Who is only watched is not expected to send much.
+        // A peer that is only watched is not expected to send much.
         let room_for_bytes = reads.then(|| self.conn.reserve(if wants_bytes { READ } else { IDLE }));
         tokio::select! {
             // What the host has said goes out together, as far as there is room; then the network; a clock only where nothing moves.
@@ -250,7 +250,7 @@ impl<S: Wire> Serving<'_, S> {
             }
             moved = advance(&mut self.wire, &self.outbox, self.unflushed, room_for_bytes), if sends || reads => {
                 match moved {
-                    // A peer that has left TLS without a word has ended, as one has that says so.
+                    // A peer that ended TLS without close_notify has ended its direction, like one that sent it.
                     Err(error) if watches && error.kind() == std::io::ErrorKind::UnexpectedEof => {
                         self.moved(Moved::Received(0), course);
                     }

@@ -51,12 +51,12 @@ pub fn appraise(request: &Request<'_>) -> Result<Verdict> {
     judge(request, Known::default())
 }
 
-/// The verdict on evidence whose quote no platform has signed (`tdx::genuine` said why): `request.collateral` is not looked at.
+/// The verdict on evidence whose quote no platform has signed (`tdx::genuine` said why): `request.collateral` is ignored.
 pub fn refuse(request: &Request<'_>, fault: &Fault) -> Result<Verdict> {
     judge(request, Known { not_genuine: Some(fault), is_unbound: false })
 }
 
-/// The verdict on evidence whose quote is genuine and belongs to something else: `request.collateral` is not looked at.
+/// The verdict on evidence whose quote is genuine but belongs to something else: `request.collateral` is ignored.
 pub fn refuse_unbound(request: &Request<'_>) -> Result<Verdict> {
     judge(request, Known { not_genuine: None, is_unbound: true })
 }

@@ -42,7 +42,7 @@ impl Appraisal<'_> {
         }
     }
 
-    /// A TD that is not alone with itself.
+    /// A TD that its host or another TD can interfere with.
     pub(super) fn isolation(&mut self, claims: &Claims) {
         let td = &self.member.td;
         for (id, field, allowed, found) in [

@@ -249,7 +249,7 @@ impl Tcb {
         out.min_evaluation_number = tcb.u64("min_evaluation_number")?;
         out.rejected_advisories = tcb.strings("rejected_advisories")?.unwrap_or_default();
         for (index, id) in out.rejected_advisories.iter().enumerate() {
-            // Another spelling would reject nothing.
+            // A misspelled identifier would never match, and so reject nothing.
             if !id.strip_prefix("INTEL-SA-").is_some_and(|number| number.len() == 5 && is_number(number)) {
                 let why = format!("{id:?} is not an advisory as the vendor writes them, INTEL-SA-00000");
                 return Err(tcb.invalid(&format!("rejected_advisories[{index}]"), why));

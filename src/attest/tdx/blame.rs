@@ -16,7 +16,7 @@ use super::{PlatformId, Vendor, dates, genuine, layout};
 use crate::attest::collateral::{Collateral, Document};
 use crate::attest::hash::hex;
 
-/// `said` is what the verifying crate said; it is shown where every step holds, which leaves the platform's firmware.
+/// `said` is the verifying crate's message; it is used if every step holds, since then the fault is the platform's firmware.
 pub fn find(quote: &[u8], collateral: &Collateral, (root, now): (&[u8], u64), said: String) -> Fault {
     let steps = || {
         let platform = genuine(quote, root, now)?;
@@ -63,7 +63,7 @@ fn qe_identity(text: &str, now: u64) -> Result<(), String> {
     dates::check((&identity.issue_date, &identity.next_update), now)
 }
 
-/// Whether the lists, which hold by themselves, cover the platform's chain, and have nobody of it.
+/// Whether the lists, each valid by itself, cover the platform's chain and contain none of its certificates.
 fn revocation(quote: &[u8], collateral: &Collateral, root: &[u8], now: u64) -> Result<(), Fault> {
     let set = collateral.set();
     let list = |der: &[u8], document| {

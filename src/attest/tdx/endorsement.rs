@@ -1,5 +1,6 @@
-//! Whether one of the vendor's documents is authentic: about what was asked for, and signed by a key that the root vouches for. Each is looked at by itself,
-//! so that a bad one can be told from good ones and another source be asked. Its dates are the caller's business; appraisal checks the whole set again.
+//! Whether one of the vendor's documents is authentic: about what was asked for, and signed by a key that the root vouches for. Each is checked by
+//! itself, so that a bad one can be told from good ones and another source be asked. The caller checks its dates; appraisal checks the whole set
+//! again.
 
 use dcap_qvl::config::CryptoProvider;
 use rustls_pki_types::CertificateDer;
@@ -33,7 +34,8 @@ impl Vendor<'_> {
         signed_list(list, &root)
     }
 
-    /// `ca` is `platform` or `processor`. Whether the list's issuer was revoked itself is not looked at: then its platforms are what is wrong.
+    /// `ca` is `platform` or `processor`. Whether the list's issuer was itself revoked is not checked here: that would be a fault of its platforms,
+    /// not of the list.
     pub fn pck_crl(&self, list: &[u8], chain: &str, ca: &str, at: u64) -> Result<(), String> {
         let chain = pem(chain)?;
         let issuer = certificate(chain.first().ok_or("no issuer chain")?)?;

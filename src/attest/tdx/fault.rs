@@ -12,7 +12,7 @@ pub enum Culprit {
     Kind,
     /// The quote itself: its form, its signatures, or a chain that does not lead to the root.
     Quote,
-    /// A trust domain that is signed for, and is none to trust: what it runs as can be changed from outside.
+    /// A trust domain with a valid quote that cannot be trusted: it can be inspected or changed from outside.
     TrustDomain,
     /// One of the vendor's documents.
     Document(Document),

@@ -1,7 +1,7 @@
-//! What can be known of a quote before any of the vendor's documents is at hand: its form, its PCK chain up to the root, and the signatures by it.
+//! What can be checked of a quote before any of the vendor's documents is at hand: its form, its PCK chain up to the root, and the signatures under it.
 //!
-//! Everybody can write a quote, and what it names is looked up at the vendor's: so this comes first. Whether a certificate of the chain was revoked, and
-//! what the platform's firmware is worth, only the documents say.
+//! Anyone can write a quote, and what it names makes us ask the vendor: so this comes first. Only the documents say whether a certificate of the chain
+//! was revoked, and whether the platform's firmware is current.
 
 use std::time::Duration;
 
@@ -17,9 +17,9 @@ use super::fault::Fault;
 use super::{PlatformId, layout};
 use crate::attest::hash::{hex, sha256};
 
-/// The vendor's chains have one; building paths through many is work that a stranger would choose.
+/// The vendor's chains have one; with more, a stranger would decide how much work path building is.
 const MAX_INTERMEDIATES: usize = 4;
-/// Where the report of the quoting enclave has what it vouches for.
+/// The offset of the report data in the report of the quoting enclave.
 const QE_REPORT_DATA: usize = 320;
 
 /// The platform that made a quote, if the chain in it leads to `root` at `now` and the quote is signed by it.
@@ -53,7 +53,7 @@ fn chain_in(quote: &Quote) -> Result<Vec<CertificateDer<'static>>, String> {
     Ok(chain.into_iter().map(CertificateDer::from).collect())
 }
 
-/// Whether `leaf` is vouched for by `root` at `now`, through at most [`MAX_INTERMEDIATES`]. Revocation is not looked at.
+/// Whether `leaf` is vouched for by `root` at `now`, through at most [`MAX_INTERMEDIATES`]. Revocation is not checked.
 pub(super) fn leads_to(
     root: &[u8],
     leaf: &EndEntityCert<'_>,

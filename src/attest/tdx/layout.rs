@@ -1,7 +1,7 @@
 //! The outer shape of a quote (attested-tls spec 11.2): every length inside must account for every byte.
 //!
-//! The verifying crate ignores what follows a quote, and text beside the certificates in it. Bytes that nobody signed must not ride along, so they
-//! are refused here. One exception is made: guests hand out quotes in a buffer of fixed size, so zeros may follow, as many as evidence may have bytes.
+//! The verifying crate ignores bytes after a quote, and text between the certificates in it. Unsigned bytes must not pass unnoticed, so they are
+//! refused here. One exception is made: guests hand out quotes in a buffer of fixed size, so zeros may follow, as many as evidence may have bytes.
 
 use super::fault::{Culprit, Fault};
 

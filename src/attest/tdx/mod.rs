@@ -51,7 +51,7 @@ pub fn verify_quote(quote: &[u8], collateral: &Collateral, root: &[u8], now: u64
     Claims::new(claims)
 }
 
-/// What dcap-qvl leaves open: whether revocation lists hold already, and the PCEID of TCB info, of which it compares the FMSPC only.
+/// What dcap-qvl does not check: that revocation lists are valid already, and the PCEID of TCB info, of which it compares only the FMSPC.
 fn not_looked_at(collateral: &Collateral, claims: &QuoteClaims, now: u64) -> Result<(), Fault> {
     #[derive(serde::Deserialize)]
     struct Info<'a> {

@@ -9,7 +9,7 @@ impl Outgoing {
         lock(&self.state).may_rewind = true;
     }
 
-    /// Asks the host to begin anew: until it says that it does, nothing is taken of it. False where it cannot.
+    /// Asks the host to start the body again: until it does, writes take nothing. False if it cannot.
     pub fn unwind(&self) -> bool {
         let mut state = lock(&self.state);
         if !state.may_rewind {
@@ -37,7 +37,7 @@ impl Outgoing {
         }
     }
 
-    /// The host begins anew; what it writes next is the beginning. Errors: InvalidState, where it was not asked to.
+    /// The host starts again; what it writes next is the beginning. Errors: InvalidState if it was not asked to.
     pub fn rewind(&self) -> Result<()> {
         let mut state = lock(&self.state);
         if let Some(error) = state.why_ended() {
@@ -81,7 +81,7 @@ mod tests {
             assert!(out.unwind());
             out.rewind().unwrap();
         });
-        // It waited from before, and so is of before.
+        // The write waited since before the rewind, so its bytes belong to the old body.
         assert_eq!(waited.unwrap_err().detail, Detail::Rewind);
         assert!(out.unwind());
         for refused in [out.write(piece(3)), out.finish(), out.write_all(piece(3)).await] {
