@@ -43,6 +43,8 @@ pub struct Progress {
     complete: AtomicBool,
     /// No more of it goes out, though it is not complete; the answer may still come.
     stopped: AtomicBool,
+    /// A source is asked for more. It and `stopped` are each set before the other is looked at: so either the source is not asked, or who stops it waits.
+    asking: AtomicBool,
     /// Where it is a stream, with the number under which it is read.
     outgoing: Option<(Arc<Outgoing>, u32)>,
 }
@@ -66,10 +68,35 @@ impl Progress {
 
     /// Sends no more of it: the other end no longer reads. The writer is told.
     pub fn stop(&self) {
-        self.stopped.store(true, Ordering::Release);
+        self.stopped.store(true, Ordering::SeqCst);
         if let Some((outgoing, reader)) = &self.outgoing {
             outgoing.nobody_reads(*reader);
         }
+    }
+
+    /// Asks no more for it, as long as `resume` does not follow; waits until nobody does. A source that begins anew else loses its beginning to a connection
+    /// whose server has answered early and reads on.
+    pub async fn pause(&self) {
+        self.stopped.store(true, Ordering::SeqCst);
+        while self.asking.load(Ordering::SeqCst) {
+            tokio::task::yield_now().await;
+        }
+    }
+
+    pub fn resume(&self) {
+        self.stopped.store(false, Ordering::SeqCst);
+        if let Some(waker) = lock(&self.waiting).take() {
+            waker.wake();
+        }
+    }
+
+    /// Runs `ask`, unless the body is stopped; else, where it is resumed, who asks is woken.
+    fn unless_stopped<T>(&self, cx: &Context<'_>, ask: impl FnOnce() -> Poll<T>) -> Poll<T> {
+        *lock(&self.waiting) = Some(cx.waker().clone());
+        self.asking.store(true, Ordering::SeqCst);
+        let asked = if self.stopped.load(Ordering::SeqCst) { Poll::Pending } else { ask() };
+        self.asking.store(false, Ordering::SeqCst);
+        asked
     }
 
     /// Whether hyper has taken all of it.
@@ -127,7 +154,7 @@ impl RequestBody {
     fn poll_piece(&mut self, cx: &mut Context<'_>) -> Poll<Result<Option<Bytes>>> {
         match &mut self.kind {
             Kind::Full(bytes) => Poll::Ready(Ok(bytes.take())),
-            Kind::Source(source) => Poll::Ready(source.next()),
+            Kind::Source(source) => self.progress.unless_stopped(cx, || Poll::Ready(source.next())),
             Kind::Stream(pieces, reader) => match ready!(pieces.poll_read(*reader, cx)) {
                 Some(piece) => Poll::Ready(Ok(Some(piece))),
                 // An upload that was given up must not look like one that is complete.
@@ -143,8 +170,9 @@ impl Body for RequestBody {
 
     fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>>>> {
         ready!(self.progress.poll_held(cx));
-        if self.progress.stopped.load(Ordering::Acquire) {
-            // hyper is to read on, and does so until the connection ends.
+        // Stopped, hyper is to read on, and does so until the connection ends.
+        let stopped = || self.progress.stopped.load(Ordering::SeqCst);
+        if !matches!(self.kind, Kind::Source(_)) && stopped() {
             return Poll::Pending;
         }
         let piece = match ready!(self.poll_piece(cx)) {
@@ -202,6 +230,36 @@ mod tests {
         pieces.allow_rewind();
         let body = RequestBody::stream(pieces.clone(), None);
         (pieces, body)
+    }
+
+    struct Counting(std::sync::atomic::AtomicU32);
+
+    impl Source for Counting {
+        fn next(&self) -> Result<Option<Bytes>> {
+            self.0.fetch_add(1, Ordering::SeqCst);
+            Ok(Some(Bytes::from_static(b"more")))
+        }
+
+        fn rewind(&self) -> bool {
+            self.0.swap(0, Ordering::SeqCst) > 1
+        }
+    }
+
+    #[tokio::test]
+    async fn a_source_that_begins_anew_is_not_asked_for_the_request_before() {
+        let source = Arc::new(Counting(0.into()));
+        let call = super::super::call::CallBody::Source(source.clone(), None);
+        let mut before = call.begin();
+        let tell = |_| -> futures_util::future::BoxFuture<'static, ()> { Box::pin(std::future::ready(())) };
+        assert!(next(&mut before).is_ready());
+        // It cannot: then the one before goes on.
+        assert!(!call.begins_anew(&before.progress(), &tell).await);
+        assert!(next(&mut before).is_ready() && next(&mut before).is_ready());
+        assert!(call.begins_anew(&before.progress(), &tell).await);
+        assert_eq!(next(&mut before), Poll::Pending);
+        let mut after = call.begin();
+        assert!(next(&mut after).is_ready());
+        assert_eq!(source.0.load(Ordering::SeqCst), 1);
     }
 
     /// A server that answers early with a redirect may go on reading.

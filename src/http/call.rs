@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
-use super::body::Source;
+use super::body::{Progress, Source};
 use super::location::Location;
 use super::options::Options;
 use super::{News, Request, RequestBody, Tell};
@@ -75,13 +75,22 @@ impl CallBody {
         }
     }
 
-    /// As `rewind`; the host is asked where it writes the body.
-    pub async fn begins_anew(&self, tell: &Tell<'_>) -> bool {
+    /// As `rewind`; the host is asked where it writes the body. `before` is how far it has come, in a request that may not be over: from now on that one takes
+    /// nothing more of it.
+    pub async fn begins_anew(&self, before: &Progress, tell: &Tell<'_>) -> bool {
         match self {
             CallBody::Stream(pieces, _) if pieces.unwind() => {
                 tell(News::Rewind).await;
                 pieces.rewound().await;
                 true
+            }
+            CallBody::Source(source, _) => {
+                before.pause().await;
+                let again = source.rewind();
+                if !again {
+                    before.resume();
+                }
+                again
             }
             _ => self.rewind(),
         }

@@ -98,7 +98,7 @@ impl Client {
             self.cookies.store(&answer.head, &call.location);
             let kept = answer.kept_the_body();
             if let Some(next) = self.next(&call, &answer.head, route.verdict().is_some())?
-                && (!next.again || kept || call.body.begins_anew(tell).await)
+                && (!next.again || kept || call.body.begins_anew(answer.progress(), tell).await)
             {
                 followed += u32::from(next.followed);
                 drain(&mut answer).await;

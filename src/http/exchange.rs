@@ -198,6 +198,11 @@ impl Exchange {
         self.progress.is_held()
     }
 
+    /// Of the request's body.
+    pub fn progress(&self) -> &Progress {
+        &self.progress
+    }
+
     fn too_large(&self) -> Error {
         let message = "the response body is larger than the request allows";
         Error::new(Status::BodyTooLarge, message).phase(Phase::Transfer).http_status(self.head.status)
