@@ -111,10 +111,10 @@ impl Verifier {
             pck_certificate_chain: None,
         });
         Ok(collateral
-            .from_source(Document::RootCrl, root_crl.source.name())
-            .from_source(Document::PckCrl, pck_crl.source.name())
-            .from_source(Document::TcbInfo, tcb_info.source.name())
-            .from_source(Document::QeIdentity, qe_identity.source.name()))
+            .from_source(Document::RootCrl, root_crl.source.shown())
+            .from_source(Document::PckCrl, pck_crl.source.shown())
+            .from_source(Document::TcbInfo, tcb_info.source.shown())
+            .from_source(Document::QeIdentity, qe_identity.source.shown()))
     }
 
     fn vendor(&self) -> Vendor<'_> {

@@ -35,6 +35,13 @@ impl Source {
         }
     }
 
+    /// For messages, which logs repeat: without a path, where some have a key.
+    pub fn shown(&self) -> &str {
+        let name = self.name();
+        let host = name.find("://").map_or(0, |at| at + 3);
+        name[host..].find('/').map_or(name, |path| &name[..host + path])
+    }
+
     pub fn from_name(name: &str) -> Source {
         match name {
             "bundle" => Source::Bundle,
@@ -240,6 +247,17 @@ mod tests {
         assert!(window(10, 5).check(1000).unwrap_err().contains("expired"));
         assert!(window(10, 4).is_older_than(&window(10, 5)) && window(9, 5).is_older_than(&window(10, 5)));
         assert!(!window(10, 5).is_older_than(&window(10, 5)) && !window(9, 6).is_older_than(&window(10, 5)));
+    }
+
+    #[test]
+    fn a_source_is_shown_without_its_path() {
+        for (base, shown) in [
+            ("https://p.example/key-1/v2", "https://p.example"),
+            ("http://[::1]:8081", "http://[::1]:8081"),
+            ("bundle", "bundle"),
+        ] {
+            assert_eq!(Source::from_name(base).shown(), shown);
+        }
     }
 
     #[test]

@@ -193,7 +193,8 @@ impl Search<'_> {
 
 /// One error for all sources, each with what was wrong with it. As long as one could not be asked, asking again may help.
 fn all_failed(key: &Key, failures: Vec<(&String, Error)>) -> Error {
-    let texts: Vec<_> = failures.iter().map(|(base, error)| format!("{base}: {error}")).collect();
+    let text = |(base, error): &(&String, Error)| format!("{}: {error}", Source::Service((*base).clone()).shown());
+    let texts: Vec<_> = failures.iter().map(text).collect();
     let unreachable = failures.iter().find(|(_, error)| error.status == Status::CollateralUnavailable);
     let Some((_, worst)) = unreachable.or(failures.first()) else {
         return unavailable("no source is configured".into());
@@ -209,4 +210,18 @@ fn refresh_at(object: &Object) -> u64 {
     let window = &object.window;
     let lifetime = window.expires.saturating_sub(window.issued);
     window.expires - (lifetime / 5).min(REFRESH_AHEAD_S)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_error_names_sources_without_the_keys_in_their_paths() {
+        let (one, other) = ("https://p.example/key-1".to_owned(), "http://q.example:8081/key-2".to_owned());
+        let failures = vec![(&one, invalid("bad".into())), (&other, unavailable("status 500".into()))];
+        let error = all_failed(&Key::RootCrl, failures);
+        let message = "collateral root_crl: https://p.example: bad; http://q.example:8081: status 500";
+        assert_eq!((error.message.as_str(), error.status), (message, Status::CollateralUnavailable));
+    }
 }
