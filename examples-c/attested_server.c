@@ -1,5 +1,5 @@
-/* attested_server.c - a confidential LLM, or what looks like one: a server inside a TEE that proves itself. Who connects with libatls and a policy
- * that this machine satisfies knows where the prompt goes, and gets tokens as they are made. Evidence comes from the dstack guest agent.
+/* attested_server.c - a confidential LLM, or what looks like one: a server inside a TEE that proves itself. A client that uses
+ * libatls with a policy that this machine satisfies knows where its prompt goes, and gets tokens as they are made. Evidence comes from the dstack guest agent.
  *
  * usage: attested_server PORT CHAIN.pem KEY.pem [AGENT_SOCKET]     (serves until standard input ends)
  */

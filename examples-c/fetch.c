@@ -1,7 +1,7 @@
 /* fetch.c - one client, one blocking call a URL: connections are kept for the next request, redirects followed, and no host is spoken to
  * that does not satisfy the policy.
  *
- * usage: fetch HOST PORT POLICY.json URL...        (HOST and PORT are not looked at by a client; they fill the configuration)
+ * usage: fetch HOST PORT POLICY.json URL...        (a client ignores HOST and PORT; the configuration needs them)
  */
 #include "common.h"
 

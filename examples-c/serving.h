@@ -1,4 +1,4 @@
-/* serving.h - what the servers among the examples need and none is about: a certificate from files, a place to listen, an end in good order. */
+/* serving.h - what the example servers share: a certificate from files, a listening address, an orderly shutdown. */
 #ifndef SERVING_H
 #define SERVING_H
 
@@ -33,7 +33,7 @@ static inline void set_certificate(atls_server_config *config, const char *chain
     free(key.data);
 }
 
-/* A server that listens on this machine only; says where. */
+/* A server that listens on the loopback address only; prints where. */
 static inline atls_server *listen_on(atls_runtime *runtime, atls_queue *queue, const atls_server_config *config,
                                      void (*on_event)(void *, const atls_event *), const char *port)
 {
@@ -48,8 +48,8 @@ static inline atls_server *listen_on(atls_runtime *runtime, atls_queue *queue, c
     return server;
 }
 
-/* What is under way may come to its end, within five seconds; then all of it is freed. A drain returns at once, and a runtime that is shut down ends what
- * runs on it: the answers need it until the server's CLOSED. */
+/* Requests under way have five seconds to finish; then everything is freed. A drain returns at once, and shutting the runtime down ends what runs on it:
+ * so this waits for the server's CLOSED first. */
 static inline void stop_server(atls_server *server, atls_runtime *runtime, atls_queue *queue)
 {
     atls_error *error = NULL;

@@ -1,6 +1,6 @@
 /* tunnel.c - an attested request through a WebSocket forwarder, for clients that cannot reach the server directly. TLS and the evidence
- * run end to end: the forwarder sees neither, and cannot fake either. It must lead to the collateral service too, unless the verifier has a way
- * of its own (atls_verifier_config_set_route).
+ * run end to end: the forwarder sees neither, and cannot fake either. It must reach the collateral service too, unless the verifier has a
+ * route of its own (atls_verifier_config_set_route).
  *
  * usage: tunnel HOST PORT POLICY.json ws://FORWARDER/ PATH
  */

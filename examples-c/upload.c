@@ -1,6 +1,6 @@
 /* upload.c - streams a file into a request, piece by piece, with a progress bar. The server says first whether it wants the body at all.
  *
- * usage: upload HOST PORT POLICY.json URL FILE     (HOST and PORT are not looked at by a client; they fill the configuration)
+ * usage: upload HOST PORT POLICY.json URL FILE     (a client ignores HOST and PORT; the configuration needs them)
  */
 #include "common.h"
 

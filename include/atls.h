@@ -364,7 +364,7 @@
 #define ATLS_DEADLINE_HEAD 601
 
 /*
- For a turn, where the client has as many requests under way as it may.
+ Waiting for a turn, if the client has as many requests under way as it may.
  */
 #define ATLS_DEADLINE_QUEUE 602
 
@@ -389,7 +389,7 @@
 #define ATLS_DEADLINE_TOTAL 606
 
 /*
- A redirect may lead away from an origin that was attested; where it leads its own policy holds.
+ A redirect may lead away from an origin that was attested; the policy of the new origin then holds.
  */
 #define ATLS_REDIRECT_MAY_LEAVE 1
 
@@ -404,12 +404,12 @@
 #define ATLS_TIME_QUEUE 1
 
 /*
- Looking the name up; 0 where a proxy or tunnel does it.
+ Looking the name up; 0 if a proxy or tunnel does it.
  */
 #define ATLS_TIME_DNS 2
 
 /*
- TCP, and the way through a proxy or tunnel.
+ TCP, and setting up the proxy or tunnel.
  */
 #define ATLS_TIME_CONNECT 3
 
@@ -675,7 +675,7 @@
 #define ATLS_H1_END_OF_MESSAGE 5
 
 /*
- The peer closed its sending side where it may. Comes again each time one asks.
+ The peer closed its sending side where it may. Returned again each time.
  */
 #define ATLS_H1_CONNECTION_CLOSED 6
 
@@ -700,8 +700,8 @@
 #define ATLS_H1_FRAMING_UNTIL_CLOSE 2
 
 /*
- Leniency, 0 by default. Each lets something pass that another program on the way may read differently, which is how requests are
- smuggled. A lone LF ends a line of a message head; never in chunk lines or trailers.
+ Leniency, 0 by default. Each accepts something that another program on the path may read differently, which is how requests are smuggled. A lone
+ LF ends a line of a message head; never in chunk lines or trailers.
  */
 #define ATLS_H1_ALLOW_BARE_LF 1
 
@@ -732,7 +732,7 @@
 #define ATLS_H1_UPGRADE_WITHOUT_CONNECTION 32
 
 /*
- Received Content-Length beside Transfer-Encoding: the latter wins, the former is removed, and the connection closes afterwards.
+ Received Content-Length together with Transfer-Encoding: the latter wins, the former is removed, and the connection closes afterwards.
  */
 #define ATLS_H1_ALLOW_CL_WITH_TE 64
 
@@ -1084,20 +1084,20 @@ typedef struct atls_body_source {
      */
     int64_t (*read)(void *user_data, uint8_t *buf, size_t cap);
     /*
-     Optional. Begins anew, for a redirect, a retry or an answer to a challenge; false where that cannot be.
+     Optional. Starts again from the beginning, for a redirect, a retry or an answer to a challenge; false if that is impossible.
      */
     bool (*rewind)(void *user_data);
     /*
-     Optional. Runs once, when neither the request nor an exchange has a use for the source any more.
+     Optional. Runs once, when neither the request nor an exchange uses the source any more.
      */
     void (*drop)(void *user_data);
     void *user_data;
 } atls_body_source;
 
 /*
- The host's own way to a quote over `report_data` (64 bytes). On OK *evidence is the JSON text of a guest agent's answer, `{"quote":"<hex>","event_log":"<JSON>"}`,
- where what is no dstack guest leaves the log out; the library frees it. Anything but OK means that there is none. Runs on a thread of the library's, one call
- at a time for each configuration; may block.
+ The host's function that gets a quote over `report_data` (64 bytes). On OK *evidence is the JSON text of a guest agent's answer,
+ `{"quote":"<hex>","event_log":"<JSON>"}`, without the log if the machine is not a dstack guest; the library frees it. Anything but OK means that
+ there is no quote. Runs on a thread of the library's, one call at a time for each configuration; may block.
  */
 typedef atls_status (*atls_quote_fn)(void *user_data, const uint8_t *report_data, struct atls_buf **evidence);
 
@@ -1387,7 +1387,7 @@ typedef struct atls_h1_states {
 #define ATLS_H1_REMOTE 521
 
 /*
- The library failed inside and caught itself. The handle involved is not usable any more.
+ The library failed inside and caught itself. The handle involved cannot be used any more.
  */
 #define ATLS_PANIC 901
 
@@ -1458,23 +1458,23 @@ struct atls_str atls_error_message(const struct atls_error *error);
 struct atls_str atls_error_phase(const struct atls_error *error);
 
 /*
- What exactly it was, where one status covers much: ATLS_DETAIL_*, 0 where there is no more to say. Ignore what you do not know.
+ What exactly it was, if one status covers several causes: ATLS_DETAIL_*, or 0. Ignore values that you do not know.
  */
 uint32_t atls_error_detail(const struct atls_error *error);
 
 /*
- `errno` of the system call that failed, 0 where none did.
+ `errno` of the system call that failed, 0 if none did.
  */
 int32_t atls_error_os_errno(const struct atls_error *error);
 
 /*
- TLS alert number (RFC 8446 section 6), -1 where none was sent or received.
+ TLS alert number (RFC 8446 section 6), -1 if none was sent or received.
  */
 int32_t atls_error_tls_alert(const struct atls_error *error);
 
 /*
- HTTP status that caused the error (evidence exchange, tunnel, collateral), 0 where none did. With H1_REMOTE: the status with which a
- server might answer, 400, 431, 501 or 505.
+ HTTP status that caused the error (evidence exchange, tunnel, collateral), 0 if none did. With H1_REMOTE: the status with which a server might
+ answer, 400, 431, 501 or 505.
  */
 uint32_t atls_error_http_status(const struct atls_error *error);
 
@@ -1490,12 +1490,12 @@ struct atls_str atls_error_peer(const struct atls_error *error);
 bool atls_error_retryable(const struct atls_error *error);
 
 /*
- The verdict that refused the server as JSON, "" where no judgement was reached. Valid as long as the error.
+ The verdict that refused the server as JSON, "" if no judgement was reached. Valid as long as the error.
  */
 struct atls_str atls_error_report_json(const struct atls_error *error);
 
 /*
- The verdict that refused the server, NULL where no judgement was reached. Borrowed: valid as long as the error.
+ The verdict that refused the server, NULL if no judgement was reached. Borrowed: valid as long as the error.
  */
 const struct atls_verdict *atls_error_verdict(const struct atls_error *error);
 
@@ -1569,7 +1569,7 @@ atls_status atls_verdict_status(const struct atls_verdict *verdict);
 struct atls_str atls_verdict_tee_type(const struct atls_verdict *verdict);
 
 /*
- Status of the platform's TCB, for example "UpToDate"; "" where the quote does not hold. Valid as long as the verdict.
+ Status of the platform's TCB, for example "UpToDate"; "" if the quote is not valid. Valid as long as the verdict.
  */
 struct atls_str atls_verdict_tcb_status(const struct atls_verdict *verdict);
 
@@ -1579,7 +1579,7 @@ struct atls_str atls_verdict_tcb_status(const struct atls_verdict *verdict);
 struct atls_str atls_verdict_trust_anchor(const struct atls_verdict *verdict);
 
 /*
- Whether the evidence was checked to belong to a TLS session; false where the caller asked to skip that.
+ Whether the evidence was checked to belong to a TLS session; false if the caller asked to skip that.
  */
 bool atls_verdict_bound_to_session(const struct atls_verdict *verdict);
 
@@ -1821,8 +1821,8 @@ atls_status atls_queue_wait(const struct atls_queue *queue,
                             struct atls_error **error);
 
 /*
- Gives back an event of a polled queue: its buffer, and its credit where that is automatic. After CLOSED it runs `sink.drop`. The
- second time it does nothing.
+ Gives back an event of a polled queue: its buffer, and its credit if that is automatic. After CLOSED it runs `sink.drop`. The second time it does
+ nothing.
  */
 void atls_event_release(struct atls_event *event);
 
@@ -2050,8 +2050,8 @@ atls_status atls_config_set_credit(struct atls_config *config,
                                    struct atls_error **error);
 
 /*
- The name to check the certificate against and to send as SNI, where it differs from the host; NULL for the host. Statuses:
- NULL_ARGUMENT, INVALID_UTF8.
+ The name to check the certificate against and to send as SNI, if it differs from the host; NULL for the host. Statuses: NULL_ARGUMENT,
+ INVALID_UTF8.
  */
 atls_status atls_config_set_server_name(struct atls_config *config,
                                         const char *server_name,
@@ -2081,8 +2081,8 @@ atls_status atls_config_set_client_certificate(struct atls_config *config,
                                                struct atls_error **error);
 
 /*
- With false, any certificate and name will do: such a connection may end anywhere. For unattested connections only; beside a policy
- connecting answers INVALID_STATE. Statuses: NULL_ARGUMENT, INVALID_STATE (a policy is set).
+ With false, any certificate and name are accepted: such a connection may end anywhere. For unattested connections only; with a policy connecting
+ answers INVALID_STATE. Statuses: NULL_ARGUMENT, INVALID_STATE (a policy is set).
  */
 atls_status atls_config_set_certificate_check(struct atls_config *config,
                                               bool check,
@@ -2459,8 +2459,8 @@ atls_status atls_request_set_deadline(struct atls_request *request,
                                       struct atls_error **error);
 
 /*
- Who we are, for the server: `auth` is ATLS_AUTH_BASIC, or ATLS_AUTH_DIGEST, which needs a client and a body that can be sent twice. Takes the
- place of an Authorization header; goes along with redirects at the same origin only. NULL for both takes it away. Statuses: NULL_ARGUMENT,
+ User and password for the server: `auth` is ATLS_AUTH_BASIC, or ATLS_AUTH_DIGEST, which needs a client and a body that can be sent twice. Takes
+ the place of an Authorization header; goes along with redirects at the same origin only. NULL for both takes it away. Statuses: NULL_ARGUMENT,
  INVALID_UTF8, INVALID_ARGUMENT (a colon in the user, a control character, an unknown `auth`).
  */
 atls_status atls_request_set_auth(struct atls_request *request,
@@ -2470,7 +2470,7 @@ atls_status atls_request_set_auth(struct atls_request *request,
                                   struct atls_error **error);
 
 /*
- Adds If-Modified-Since with a time in seconds since 1970; where nothing has changed since, the answer is a 304. Statuses: NULL_ARGUMENT,
+ Adds If-Modified-Since with a time in seconds since 1970; if nothing has changed since, the answer is a 304. Statuses: NULL_ARGUMENT,
  INVALID_ARGUMENT (outside the years 1 to 9999), INVALID_STATE (the request has such a header).
  */
 atls_status atls_request_set_if_modified_since(struct atls_request *request,
@@ -2563,9 +2563,9 @@ atls_status atls_exchange_next_informational(const struct atls_exchange *exchang
                                              struct atls_error **error);
 
 /*
- Blocking: waits for bytes of the response body and copies up to `cap` of them; `*n` is 0 only at its end, and then the connection is
- free for the next request. When the time is up nothing is lost. `timeout_ms` 0 means 60 seconds. Statuses: NULL_ARGUMENT,
- INVALID_ARGUMENT (`cap` is 0), INVALID_STATE (event-driven exchange), WOULD_DEADLOCK, TIMED_OUT, CANCELED, IO, TRUNCATED, HTTP_PROTOCOL.
+ Blocking: waits for bytes of the response body and copies up to `cap` of them; `*n` is 0 only at its end, and then the connection is free for the
+ next request. If the time is up, nothing is lost. `timeout_ms` 0 means 60 seconds. Statuses: NULL_ARGUMENT, INVALID_ARGUMENT (`cap` is 0),
+ INVALID_STATE (event-driven exchange), WOULD_DEADLOCK, TIMED_OUT, CANCELED, IO, TRUNCATED, HTTP_PROTOCOL.
  */
 atls_status atls_exchange_read(const struct atls_exchange *exchange,
                                uint8_t *buf,
@@ -2690,8 +2690,8 @@ struct atls_str atls_exchange_peer(const struct atls_exchange *exchange);
 struct atls_buf *atls_exchange_certificate(const struct atls_exchange *exchange);
 
 /*
- Of a client's exchange: how long a phase (ATLS_TIME_*) took, in microseconds; of the last request of a chain of redirects, but for the total.
- UINT64_MAX where that is not known (yet). The phases of connecting are 0 where the connection was there.
+ Of a client's exchange: how long a phase (ATLS_TIME_*) took, in microseconds; of the last request of a chain of redirects, except for the total.
+ UINT64_MAX if that is not known (yet). The phases of connecting are 0 if an idle connection was used.
  */
 uint64_t atls_exchange_time_us(const struct atls_exchange *exchange,
                                uint32_t which);
@@ -2746,10 +2746,10 @@ atls_status atls_client_new(const struct atls_runtime *runtime,
                             struct atls_error **error);
 
 /*
- Hosts that match `pattern` are contacted only under this policy. A pattern is a host name, an address, or `*.` and a name, which covers
- every name below that one; names are compared without regard to case, a dot at the end, and the form of international names. The closest
- pattern wins; the same pattern again takes the place of the former, and then connections that the former judged are not used any more.
- Statuses: NULL_ARGUMENT, INVALID_UTF8, INVALID_ARGUMENT, TRUST_ANCHOR.
+ Hosts that match `pattern` are contacted only under this policy. A pattern is a host name, an address, or `*.` and a name, which covers every name
+ below that one; names are compared without regard to case, a dot at the end, and the form of international names. The closest pattern wins;
+ setting the same pattern again replaces the former policy, and connections judged by it are not used any more. Statuses: NULL_ARGUMENT,
+ INVALID_UTF8, INVALID_ARGUMENT, TRUST_ANCHOR.
  */
 atls_status atls_client_set_policy(const struct atls_client *client,
                                    const char *pattern,
@@ -2759,8 +2759,8 @@ atls_status atls_client_set_policy(const struct atls_client *client,
 /*
  Event-driven: sends a request made by atls_request_new_url. Its events go to `sink`, as with atls_http_start; for a streamed body CONNECTED comes
  first: the request has its connection, and may be written from then on. The request's timeout covers waiting for a turn, connecting, attestation
- and redirects, up to the response head. A connection that the server had closed while it waited is replaced once where the method is idempotent
- and the body no stream. Copied. Statuses: NULL_ARGUMENT, INVALID_ARGUMENT, INVALID_STATE (blocking client; queue stopped), HTTP_HEADER_INVALID,
+ and redirects, up to the response head. A connection that the server closed while it was idle is replaced once if the method is idempotent and the
+ body is not a stream. Copied. Statuses: NULL_ARGUMENT, INVALID_ARGUMENT, INVALID_STATE (blocking client; queue stopped), HTTP_HEADER_INVALID,
  UNSUPPORTED. On CLOSED also: POLICY_REQUIRED, REDIRECT_REFUSED, CONTENT_CODING, BODY_TOO_LARGE, and as atls_http_connect.
  */
 atls_status atls_client_send(const struct atls_client *client,
@@ -2873,8 +2873,8 @@ atls_status atls_headers_set(struct atls_headers *headers,
 atls_status atls_headers_remove(struct atls_headers *headers, const char *name, struct atls_error **error);
 
 /*
- Adds a line as it stands on the wire, with or without its end; one that begins with a blank goes on where the last line ended, an empty one
- says nothing. Statuses: NULL_ARGUMENT, HTTP_HEADER_INVALID.
+ Adds a line as it stands on the wire, with or without its end; one that begins with a space or tab continues the line before, an empty one says
+ nothing. Statuses: NULL_ARGUMENT, HTTP_HEADER_INVALID.
  */
 atls_status atls_headers_parse_line(struct atls_headers *headers,
                                     const uint8_t *line,
@@ -2882,7 +2882,7 @@ atls_status atls_headers_parse_line(struct atls_headers *headers,
                                     struct atls_error **error);
 
 /*
- Adds all lines of a block, or, where one is not allowed, none. Statuses: NULL_ARGUMENT, HTTP_HEADER_INVALID.
+ Adds all lines of a block or, if one is not allowed, none. Statuses: NULL_ARGUMENT, HTTP_HEADER_INVALID.
  */
 atls_status atls_headers_parse(struct atls_headers *headers,
                                const uint8_t *block,
@@ -2917,8 +2917,8 @@ struct atls_str atls_headers_value(const struct atls_headers *headers, size_t in
 size_t atls_headers_find(const struct atls_headers *headers, const char *name, size_t from);
 
 /*
- The values of all lines with this name, joined by commas (RFC 9110 section 5.3); NULL in *joined where there is none. The caller's to free,
- and NUL-terminated. Statuses: NULL_ARGUMENT, INVALID_UTF8.
+ The values of all lines with this name, joined by commas (RFC 9110 section 5.3); NULL in *joined if there is none. The caller's to free, and
+ NUL-terminated. Statuses: NULL_ARGUMENT, INVALID_UTF8.
  */
 atls_status atls_headers_get(const struct atls_headers *headers,
                              const char *name,
@@ -2933,8 +2933,8 @@ atls_status atls_headers_serialize(const struct atls_headers *headers,
                                    struct atls_error **error);
 
 /*
- Adds each of these lines to the request, as atls_request_add_header does; all of them or, where one is not allowed, none. Statuses:
- NULL_ARGUMENT, HTTP_HEADER_INVALID.
+ Adds each of these lines to the request, as atls_request_add_header does; all of them or, if one is not allowed, none. Statuses: NULL_ARGUMENT,
+ HTTP_HEADER_INVALID.
  */
 atls_status atls_request_add_headers(struct atls_request *request,
                                      const struct atls_headers *headers,
@@ -3033,7 +3033,7 @@ atls_status atls_server_config_set_forwarded(struct atls_server_config *config,
                                              struct atls_error **error);
 
 /*
- The address of a proxy of one's own: of X-Forwarded-For the last address counts that is none of these. Statuses: NULL_ARGUMENT, INVALID_UTF8,
+ The address of a trusted proxy: the last address in X-Forwarded-For that is not one of these counts. Statuses: NULL_ARGUMENT, INVALID_UTF8,
  INVALID_ARGUMENT.
  */
 atls_status atls_server_config_add_proxy(struct atls_server_config *config,
@@ -3068,7 +3068,7 @@ atls_status atls_server_config_add_certificate(struct atls_server_config *config
 
 /*
  Asks clients for a certificate that leads to one of `roots_pem`. With `required` a handshake without one fails; otherwise
- atls_server_request_certificate tells who has shown one. After atls_server_config_set_certificate. Statuses: NULL_ARGUMENT, INVALID_UTF8,
+ atls_server_request_certificate returns what a client has shown. After atls_server_config_set_certificate. Statuses: NULL_ARGUMENT, INVALID_UTF8,
  INVALID_ARGUMENT, INVALID_STATE (no certificate was set).
  */
 atls_status atls_server_config_set_client_roots(struct atls_server_config *config,
@@ -3155,9 +3155,9 @@ atls_status atls_server_config_add_name(struct atls_server_config *config,
                                         struct atls_error **error);
 
 /*
- For who terminates TLS elsewhere: what a quote must hold as its report data in protocol atlas-v1, SHA-512 of `nonce` (32 bytes, from the request)
- and `exporter` (32 bytes: the TLS exporter value for the label "EXPORTER-Channel-Binding" without context). `binder` has room for 64 bytes.
- Statuses: NULL_ARGUMENT.
+ For hosts that terminate TLS elsewhere: what a quote must hold as its report data in protocol atlas-v1, SHA-512 of `nonce` (32 bytes, from the
+ request) and `exporter` (32 bytes: the TLS exporter value for the label "EXPORTER-Channel-Binding" without context). `binder` has room for 64
+ bytes. Statuses: NULL_ARGUMENT.
  */
 atls_status atls_compute_binder(const uint8_t *nonce,
                                 const uint8_t *exporter,
@@ -3165,10 +3165,10 @@ atls_status atls_compute_binder(const uint8_t *nonce,
                                 struct atls_error **error);
 
 /*
- The same for protocol exporter-v1. `attester` is who proves itself (ATLS_ATTESTER_*); `nonce` (32 bytes) is from the challenge, `exporter` (32 bytes) the TLS exporter
- value for the label "EXPERIMENTAL-atls-exporter-v1" with the SHA-384 of the challenge's bytes as context; then the certificates that server and client have
- shown, DER, where the client's may be NULL for none; `server_name` is the name in the handshake (SNI), NULL for none. `binder` has room for
- 64 bytes. Statuses: NULL_ARGUMENT, INVALID_ARGUMENT, INVALID_UTF8.
+ The same for protocol exporter-v1. `attester` is the side that proves itself (ATLS_ATTESTER_*); `nonce` (32 bytes) is from the challenge,
+ `exporter` (32 bytes) the TLS exporter value for the label "EXPERIMENTAL-atls-exporter-v1" with the SHA-384 of the challenge's bytes as context;
+ then the certificates that server and client have shown, DER, where the client's may be NULL for none; `server_name` is the name in the handshake
+ (SNI), NULL for none. `binder` has room for 64 bytes. Statuses: NULL_ARGUMENT, INVALID_ARGUMENT, INVALID_UTF8.
  */
 atls_status atls_compute_exporter_binder(uint32_t attester,
                                          const uint8_t *nonce,
@@ -3205,8 +3205,8 @@ atls_status atls_server_listen(const struct atls_server *server,
                                struct atls_error **error);
 
 /*
- Shows this certificate to connections from now on, but for names that have one of their own; those that are there stay as they are. Statuses: NULL_ARGUMENT, INVALID_UTF8, INVALID_ARGUMENT,
- INVALID_STATE (the server serves in the clear).
+ Shows this certificate to new connections, except for names that have one of their own; open connections are not affected. Statuses:
+ NULL_ARGUMENT, INVALID_UTF8, INVALID_ARGUMENT, INVALID_STATE (the server serves in the clear).
  */
 atls_status atls_server_set_certificate(const struct atls_server *server,
                                         const char *chain_pem,
@@ -3349,7 +3349,7 @@ bool atls_server_request_secure(const struct atls_server_request *request);
 struct atls_buf *atls_server_request_certificate(const struct atls_server_request *request);
 
 /*
- The verdict on the client's evidence; NULL where it was asked for none (atls_server_config_set_client_policy). The caller's to free.
+ The verdict on the client's evidence; NULL if it was not asked for any (atls_server_config_set_client_policy). The caller's to free.
  */
 struct atls_verdict *atls_server_request_verdict(const struct atls_server_request *request);
 
@@ -3501,7 +3501,7 @@ atls_status atls_form_parse_body_within(const char *content_type,
 size_t atls_form_count(const struct atls_form *form);
 
 /*
- The first at `from` or behind it with this name; SIZE_MAX for none.
+ Index of the first with this name, at or after index `from`; SIZE_MAX if there is none.
  */
 size_t atls_form_find(const struct atls_form *form, const char *name, size_t from);
 
@@ -3521,7 +3521,7 @@ struct atls_str atls_form_value(const struct atls_form *form, size_t index);
 struct atls_str atls_form_file_name(const struct atls_form *form, size_t index);
 
 /*
- What the client says the type of a part is; empty where it says nothing.
+ The type of a part, as the client states it; empty if it states none.
  */
 struct atls_str atls_form_content_type(const struct atls_form *form, size_t index);
 
@@ -3571,7 +3571,7 @@ struct atls_str atls_multipart_name(const struct atls_multipart *multipart);
 struct atls_str atls_multipart_file_name(const struct atls_multipart *multipart);
 
 /*
- What the client says its type is; empty where it says nothing.
+ Its type, as the client states it; empty if it states none.
  */
 struct atls_str atls_multipart_content_type(const struct atls_multipart *multipart);
 
@@ -3615,9 +3615,9 @@ atls_status atls_tunnel_config_set_target(struct atls_tunnel_config *config,
                                           struct atls_error **error);
 
 /*
- Whether a name may lead to an address that is none of the public internet (loopback, private, link-local and the like); by default it may not,
- whatever the list says of the name, since who controls the name chooses the address. Addresses in the list, and "localhost", are
- not concerned. Statuses: NULL_ARGUMENT.
+ Whether a name may lead to an address that is not public (loopback, private, link-local and the like); by default it may not, whatever the list
+ says of the name, since whoever controls the name chooses the address. Addresses in the list, and "localhost", are not concerned. Statuses:
+ NULL_ARGUMENT.
  */
 atls_status atls_tunnel_config_set_private(struct atls_tunnel_config *config,
                                            bool allowed,
@@ -3699,7 +3699,7 @@ atls_status atls_basic_credentials(const char *user,
                                    struct atls_error **error);
 
 /*
- Splits `host:port` at its last colon. *port is 0 where there is none, and then *host is all of it. *host points into `authority` and is not
+ Splits `host:port` at its last colon. *port is 0 if there is none, and then *host is all of it. *host points into `authority` and is not
  NUL-terminated. Statuses: NULL_ARGUMENT, INVALID_UTF8.
  */
 atls_status atls_split_host_port(const char *authority,
@@ -3776,9 +3776,8 @@ atls_status atls_h1_conn_recv_commit(struct atls_h1_conn *conn,
                                      struct atls_error **error);
 
 /*
- The next event; of kind NEED_DATA where there is none. Receiving domain. Statuses: NULL_ARGUMENT, H1_REMOTE: the peer broke the
- protocol, its side is in state ERROR for good, and atls_error_http_status is what a server might answer; sending still works. Asking again gives the
- same error.
+ The next event; of kind NEED_DATA if there is none. Receiving domain. Statuses: NULL_ARGUMENT, H1_REMOTE: the peer broke the protocol, its side is
+ in state ERROR for good, and atls_error_http_status is what a server might answer; sending still works. Asking again gives the same error.
  */
 atls_status atls_h1_conn_next_event(struct atls_h1_conn *conn,
                                     const struct atls_h1_event **event,
@@ -3847,15 +3846,14 @@ bool atls_h1_conn_client_is_waiting_for_100_continue(const struct atls_h1_conn *
 bool atls_h1_conn_they_are_waiting_for_100_continue(const struct atls_h1_conn *conn);
 
 /*
- The name of a state, such as "SEND_BODY"; "" for a number that is none. Static.
+ The name of a state, such as "SEND_BODY"; "" for any other number. Static.
  */
 struct atls_str atls_h1_state_name(uint32_t state);
 
 /*
- A request's head. Needs exactly one Host; is sent as HTTP/1.1, `Host` first. A body follows only with Content-Length or
- `Transfer-Encoding: chunked`, not both; end it with atls_h1_conn_send_end_of_message, also where there is none. *out: the bytes to
- write. Sending domain. Statuses: NULL_ARGUMENT, INVALID_ARGUMENT; H1_LOCAL, and then our side is in state ERROR for good (RFC 9112
- section 3).
+ A request's head. Needs exactly one Host; is sent as HTTP/1.1, `Host` first. A body follows only with Content-Length or `Transfer-Encoding:
+ chunked`, not both; end the message with atls_h1_conn_send_end_of_message, even without a body. *out: the bytes to write. Sending domain.
+ Statuses: NULL_ARGUMENT, INVALID_ARGUMENT; H1_LOCAL, and then our side is in state ERROR for good (RFC 9112 section 3).
  */
 atls_status atls_h1_conn_send_request(struct atls_h1_conn *conn,
                                       struct atls_bytes method,
@@ -3893,9 +3891,9 @@ atls_status atls_h1_conn_send_data(struct atls_h1_conn *conn,
                                    struct atls_error **error);
 
 /*
- Ends the message. Trailers are possible only where it is chunked, and may not be Host, Content-Length or Transfer-Encoding. *out: the
- bytes to write, maybe none. Sending domain. Statuses: NULL_ARGUMENT, INVALID_ARGUMENT; H1_LOCAL, also where Content-Length promised
- more, and then our side is in state ERROR for good (RFC 9112 section 7.1.2).
+ Ends the message. Trailers are possible only if it is chunked, and may not be Host, Content-Length or Transfer-Encoding. *out: the bytes to write,
+ maybe none. Sending domain. Statuses: NULL_ARGUMENT, INVALID_ARGUMENT; H1_LOCAL, also if Content-Length announced more, and then our side is in
+ state ERROR for good (RFC 9112 section 7.1.2).
  */
 atls_status atls_h1_conn_send_end_of_message(struct atls_h1_conn *conn,
                                              const struct atls_h1_header *trailers,
@@ -4041,8 +4039,8 @@ atls_status atls_h1_body_framing(struct atls_bytes request_method,
 atls_status atls_h1_states_init(struct atls_h1_states *states, struct atls_error **error);
 
 /*
- `role` sends an event of `kind`. `accepted`: the proposal that a server's event accepts, ATLS_H1_SWITCH_NONE mostly. Statuses:
- NULL_ARGUMENT, INVALID_ARGUMENT, H1_LOCAL where the event is impossible; then *states is as it was.
+ `role` sends an event of `kind`. `accepted`: the proposal that a server's event accepts, ATLS_H1_SWITCH_NONE mostly. Statuses: NULL_ARGUMENT,
+ INVALID_ARGUMENT, H1_LOCAL if the event is impossible; then *states is unchanged.
  */
 atls_status atls_h1_states_event(struct atls_h1_states *states,
                                  uint32_t role,
@@ -4153,8 +4151,8 @@ atls_status atls_h1_driver_connect(const struct atls_runtime *runtime,
                                    struct atls_error **error);
 
 /*
- A request's head, as client: `method`, `target` and `headers`, among which must be one Host, and Content-Length or `Transfer-Encoding: chunked` where there will be a
- body. Statuses: NULL_ARGUMENT, INVALID_UTF8, H1_LOCAL (for good), INVALID_STATE (closed, detached), or why the connection ended.
+ A request's head, as client: `method`, `target` and `headers`, among which must be one Host, and Content-Length or `Transfer-Encoding: chunked` if
+ there will be a body. Statuses: NULL_ARGUMENT, INVALID_UTF8, H1_LOCAL (for good), INVALID_STATE (closed, detached), or why the connection ended.
  */
 atls_status atls_h1_driver_send_request(const struct atls_h1_driver *driver,
                                         const char *method,
@@ -4163,8 +4161,8 @@ atls_status atls_h1_driver_send_request(const struct atls_h1_driver *driver,
                                         struct atls_error **error);
 
 /*
- A response's head, as server; an informational one before it, or the final one. `reason` may be NULL, `headers` too. Without Content-Length the body is chunked, or
- ends with the connection where the peer speaks HTTP/1.0. Statuses: as atls_h1_driver_send_request, and INVALID_ARGUMENT (status).
+ A response's head, as server; an informational one before it, or the final one. `reason` may be NULL, `headers` too. Without Content-Length the
+ body is chunked, or ends with the connection if the peer speaks HTTP/1.0. Statuses: as atls_h1_driver_send_request, and INVALID_ARGUMENT (status).
  */
 atls_status atls_h1_driver_send_response(const struct atls_h1_driver *driver,
                                          uint32_t status,
@@ -4182,7 +4180,7 @@ atls_status atls_h1_driver_write(const struct atls_h1_driver *driver,
                                  struct atls_error **error);
 
 /*
- Ends our message, also where it has no body. `trailers`, which go only with a chunked one, may be NULL. Statuses: as atls_h1_driver_send_request.
+ Ends our message, even without a body. `trailers`, which go only with a chunked one, may be NULL. Statuses: as atls_h1_driver_send_request.
  */
 atls_status atls_h1_driver_finish(const struct atls_h1_driver *driver,
                                   const struct atls_headers *trailers,

@@ -161,10 +161,10 @@ pub unsafe extern "C" fn atls_client_new(
     })
 }
 
-/// Hosts that match `pattern` are contacted only under this policy. A pattern is a host name, an address, or `*.` and a name, which covers
-/// every name below that one; names are compared without regard to case, a dot at the end, and the form of international names. The closest
-/// pattern wins; the same pattern again takes the place of the former, and then connections that the former judged are not used any more.
-/// Statuses: NULL_ARGUMENT, INVALID_UTF8, INVALID_ARGUMENT, TRUST_ANCHOR.
+/// Hosts that match `pattern` are contacted only under this policy. A pattern is a host name, an address, or `*.` and a name, which covers every name
+/// below that one; names are compared without regard to case, a dot at the end, and the form of international names. The closest pattern wins;
+/// setting the same pattern again replaces the former policy, and connections judged by it are not used any more. Statuses: NULL_ARGUMENT,
+/// INVALID_UTF8, INVALID_ARGUMENT, TRUST_ANCHOR.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn atls_client_set_policy(
     client: *const atls_client,
@@ -186,8 +186,8 @@ pub unsafe extern "C" fn atls_client_set_policy(
 
 /// Event-driven: sends a request made by atls_request_new_url. Its events go to `sink`, as with atls_http_start; for a streamed body CONNECTED comes
 /// first: the request has its connection, and may be written from then on. The request's timeout covers waiting for a turn, connecting, attestation
-/// and redirects, up to the response head. A connection that the server had closed while it waited is replaced once where the method is idempotent
-/// and the body no stream. Copied. Statuses: NULL_ARGUMENT, INVALID_ARGUMENT, INVALID_STATE (blocking client; queue stopped), HTTP_HEADER_INVALID,
+/// and redirects, up to the response head. A connection that the server closed while it was idle is replaced once if the method is idempotent and the
+/// body is not a stream. Copied. Statuses: NULL_ARGUMENT, INVALID_ARGUMENT, INVALID_STATE (blocking client; queue stopped), HTTP_HEADER_INVALID,
 /// UNSUPPORTED. On CLOSED also: POLICY_REQUIRED, REDIRECT_REFUSED, CONTENT_CODING, BODY_TOO_LARGE, and as atls_http_connect.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn atls_client_send(

@@ -14,8 +14,8 @@ use super::status::atls_status;
 use crate::error::{Error, Status};
 use crate::tls::{Identity, KeyLines};
 
-/// The name to check the certificate against and to send as SNI, where it differs from the host; NULL for the host. Statuses:
-/// NULL_ARGUMENT, INVALID_UTF8.
+/// The name to check the certificate against and to send as SNI, if it differs from the host; NULL for the host. Statuses: NULL_ARGUMENT,
+/// INVALID_UTF8.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn atls_config_set_server_name(
     config: *mut atls_config,
@@ -82,8 +82,8 @@ pub unsafe extern "C" fn atls_config_set_client_certificate(
     })
 }
 
-/// With false, any certificate and name will do: such a connection may end anywhere. For unattested connections only; beside a policy
-/// connecting answers INVALID_STATE. Statuses: NULL_ARGUMENT, INVALID_STATE (a policy is set).
+/// With false, any certificate and name are accepted: such a connection may end anywhere. For unattested connections only; with a policy connecting
+/// answers INVALID_STATE. Statuses: NULL_ARGUMENT, INVALID_STATE (a policy is set).
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn atls_config_set_certificate_check(
     config: *mut atls_config,

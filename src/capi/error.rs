@@ -132,26 +132,26 @@ pub unsafe extern "C" fn atls_error_phase(error: *const atls_error) -> atls_str 
     text_of(error, |e| &e.phase)
 }
 
-/// What exactly it was, where one status covers much: ATLS_DETAIL_*, 0 where there is no more to say. Ignore what you do not know.
+/// What exactly it was, if one status covers several causes: ATLS_DETAIL_*, or 0. Ignore values that you do not know.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn atls_error_detail(error: *const atls_error) -> u32 {
     guard_pure(0, || unsafe { borrow(error, "error") }.map_or(0, |e| e.error.detail as u32))
 }
 
-/// `errno` of the system call that failed, 0 where none did.
+/// `errno` of the system call that failed, 0 if none did.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn atls_error_os_errno(error: *const atls_error) -> i32 {
     guard_pure(0, || unsafe { borrow(error, "error") }.map_or(0, |e| e.error.os_errno))
 }
 
-/// TLS alert number (RFC 8446 section 6), -1 where none was sent or received.
+/// TLS alert number (RFC 8446 section 6), -1 if none was sent or received.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn atls_error_tls_alert(error: *const atls_error) -> i32 {
     guard_pure(-1, || unsafe { borrow(error, "error") }.map_or(-1, |e| e.error.tls_alert))
 }
 
-/// HTTP status that caused the error (evidence exchange, tunnel, collateral), 0 where none did. With H1_REMOTE: the status with which a
-/// server might answer, 400, 431, 501 or 505.
+/// HTTP status that caused the error (evidence exchange, tunnel, collateral), 0 if none did. With H1_REMOTE: the status with which a server might
+/// answer, 400, 431, 501 or 505.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn atls_error_http_status(error: *const atls_error) -> u32 {
     guard_pure(0, || unsafe { borrow(error, "error") }.map_or(0, |e| e.error.http_status.into()))
@@ -170,13 +170,13 @@ pub unsafe extern "C" fn atls_error_retryable(error: *const atls_error) -> bool 
     guard_pure(false, || unsafe { borrow(error, "error") }.is_ok_and(|e| e.error.retryable()))
 }
 
-/// The verdict that refused the server as JSON, "" where no judgement was reached. Valid as long as the error.
+/// The verdict that refused the server as JSON, "" if no judgement was reached. Valid as long as the error.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn atls_error_report_json(error: *const atls_error) -> atls_str {
     text_of(error, |e| &e.report)
 }
 
-/// The verdict that refused the server, NULL where no judgement was reached. Borrowed: valid as long as the error.
+/// The verdict that refused the server, NULL if no judgement was reached. Borrowed: valid as long as the error.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn atls_error_verdict(error: *const atls_error) -> *const atls_verdict {
     guard_pure(std::ptr::null(), || {

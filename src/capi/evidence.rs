@@ -21,9 +21,9 @@ use crate::error::{Error, Phase, Result, Status};
 use crate::evidence::{Agent, Attester, HostQuote, Source, Tsm};
 use crate::server::Judge;
 
-/// The host's own way to a quote over `report_data` (64 bytes). On OK *evidence is the JSON text of a guest agent's answer, `{"quote":"<hex>","event_log":"<JSON>"}`,
-/// where what is no dstack guest leaves the log out; the library frees it. Anything but OK means that there is none. Runs on a thread of the library's, one call
-/// at a time for each configuration; may block.
+/// The host's function that gets a quote over `report_data` (64 bytes). On OK *evidence is the JSON text of a guest agent's answer,
+/// `{"quote":"<hex>","event_log":"<JSON>"}`, without the log if the machine is not a dstack guest; the library frees it. Anything but OK means that
+/// there is no quote. Runs on a thread of the library's, one call at a time for each configuration; may block.
 pub type atls_quote_fn = Option<
     unsafe extern "C" fn(user_data: *mut c_void, report_data: *const u8, evidence: *mut *mut atls_buf) -> atls_status,
 >;
@@ -169,9 +169,9 @@ pub unsafe extern "C" fn atls_server_config_add_name(
     })
 }
 
-/// For who terminates TLS elsewhere: what a quote must hold as its report data in protocol atlas-v1, SHA-512 of `nonce` (32 bytes, from the request)
-/// and `exporter` (32 bytes: the TLS exporter value for the label "EXPORTER-Channel-Binding" without context). `binder` has room for 64 bytes.
-/// Statuses: NULL_ARGUMENT.
+/// For hosts that terminate TLS elsewhere: what a quote must hold as its report data in protocol atlas-v1, SHA-512 of `nonce` (32 bytes, from the
+/// request) and `exporter` (32 bytes: the TLS exporter value for the label "EXPORTER-Channel-Binding" without context). `binder` has room for 64
+/// bytes. Statuses: NULL_ARGUMENT.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn atls_compute_binder(
     nonce: *const u8,
@@ -185,10 +185,10 @@ pub unsafe extern "C" fn atls_compute_binder(
     })
 }
 
-/// The same for protocol exporter-v1. `attester` is who proves itself (ATLS_ATTESTER_*); `nonce` (32 bytes) is from the challenge, `exporter` (32 bytes) the TLS exporter
-/// value for the label "EXPERIMENTAL-atls-exporter-v1" with the SHA-384 of the challenge's bytes as context; then the certificates that server and client have
-/// shown, DER, where the client's may be NULL for none; `server_name` is the name in the handshake (SNI), NULL for none. `binder` has room for
-/// 64 bytes. Statuses: NULL_ARGUMENT, INVALID_ARGUMENT, INVALID_UTF8.
+/// The same for protocol exporter-v1. `attester` is the side that proves itself (ATLS_ATTESTER_*); `nonce` (32 bytes) is from the challenge,
+/// `exporter` (32 bytes) the TLS exporter value for the label "EXPERIMENTAL-atls-exporter-v1" with the SHA-384 of the challenge's bytes as context;
+/// then the certificates that server and client have shown, DER, where the client's may be NULL for none; `server_name` is the name in the handshake
+/// (SNI), NULL for none. `binder` has room for 64 bytes. Statuses: NULL_ARGUMENT, INVALID_ARGUMENT, INVALID_UTF8.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn atls_compute_exporter_binder(
     attester: u32,

@@ -188,9 +188,9 @@ pub unsafe extern "C" fn atls_exchange_next_informational(
     })
 }
 
-/// Blocking: waits for bytes of the response body and copies up to `cap` of them; `*n` is 0 only at its end, and then the connection is
-/// free for the next request. When the time is up nothing is lost. `timeout_ms` 0 means 60 seconds. Statuses: NULL_ARGUMENT,
-/// INVALID_ARGUMENT (`cap` is 0), INVALID_STATE (event-driven exchange), WOULD_DEADLOCK, TIMED_OUT, CANCELED, IO, TRUNCATED, HTTP_PROTOCOL.
+/// Blocking: waits for bytes of the response body and copies up to `cap` of them; `*n` is 0 only at its end, and then the connection is free for the
+/// next request. If the time is up, nothing is lost. `timeout_ms` 0 means 60 seconds. Statuses: NULL_ARGUMENT, INVALID_ARGUMENT (`cap` is 0),
+/// INVALID_STATE (event-driven exchange), WOULD_DEADLOCK, TIMED_OUT, CANCELED, IO, TRUNCATED, HTTP_PROTOCOL.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn atls_exchange_read(
     exchange: *const atls_exchange,

@@ -72,9 +72,9 @@ pub unsafe extern "C" fn atls_exchange_certificate(exchange: *const atls_exchang
 
 /// Waiting for a turn.
 pub const ATLS_TIME_QUEUE: u32 = 1;
-/// Looking the name up; 0 where a proxy or tunnel does it.
+/// Looking the name up; 0 if a proxy or tunnel does it.
 pub const ATLS_TIME_DNS: u32 = 2;
-/// TCP, and the way through a proxy or tunnel.
+/// TCP, and setting up the proxy or tunnel.
 pub const ATLS_TIME_CONNECT: u32 = 3;
 /// The TLS handshake.
 pub const ATLS_TIME_TLS: u32 = 4;
@@ -85,8 +85,8 @@ pub const ATLS_TIME_FIRST_BYTE: u32 = 6;
 /// From the call to the end of the body, redirects and all.
 pub const ATLS_TIME_TOTAL: u32 = 7;
 
-/// Of a client's exchange: how long a phase (ATLS_TIME_*) took, in microseconds; of the last request of a chain of redirects, but for the total.
-/// UINT64_MAX where that is not known (yet). The phases of connecting are 0 where the connection was there.
+/// Of a client's exchange: how long a phase (ATLS_TIME_*) took, in microseconds; of the last request of a chain of redirects, except for the total.
+/// UINT64_MAX if that is not known (yet). The phases of connecting are 0 if an idle connection was used.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn atls_exchange_time_us(exchange: *const atls_exchange, which: u32) -> u64 {
     guard_value(u64::MAX, || {

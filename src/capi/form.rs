@@ -172,7 +172,7 @@ pub unsafe extern "C" fn atls_form_count(form: *const atls_form) -> usize {
     guard_value(0, || unsafe { borrow(form, "form") }.map_or(0, |form| form.lines.len()))
 }
 
-/// The first at `from` or behind it with this name; SIZE_MAX for none.
+/// Index of the first with this name, at or after index `from`; SIZE_MAX if there is none.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn atls_form_find(form: *const atls_form, name: *const c_char, from: usize) -> usize {
     guard_value(usize::MAX, || {
@@ -203,7 +203,7 @@ pub unsafe extern "C" fn atls_form_file_name(form: *const atls_form, index: usiz
     line(form, index, |line| line.file_name.as_ref())
 }
 
-/// What the client says the type of a part is; empty where it says nothing.
+/// The type of a part, as the client states it; empty if it states none.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn atls_form_content_type(form: *const atls_form, index: usize) -> atls_str {
     line(form, index, |line| line.content_type.as_ref())

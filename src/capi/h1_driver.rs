@@ -132,8 +132,8 @@ unsafe fn start(
     Ok((Arc::into_raw(made).cast_mut(), driver, registration.begin()))
 }
 
-/// A request's head, as client: `method`, `target` and `headers`, among which must be one Host, and Content-Length or `Transfer-Encoding: chunked` where there will be a
-/// body. Statuses: NULL_ARGUMENT, INVALID_UTF8, H1_LOCAL (for good), INVALID_STATE (closed, detached), or why the connection ended.
+/// A request's head, as client: `method`, `target` and `headers`, among which must be one Host, and Content-Length or `Transfer-Encoding: chunked` if
+/// there will be a body. Statuses: NULL_ARGUMENT, INVALID_UTF8, H1_LOCAL (for good), INVALID_STATE (closed, detached), or why the connection ended.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn atls_h1_driver_send_request(
     driver: *const atls_h1_driver,
@@ -149,8 +149,8 @@ pub unsafe extern "C" fn atls_h1_driver_send_request(
     })
 }
 
-/// A response's head, as server; an informational one before it, or the final one. `reason` may be NULL, `headers` too. Without Content-Length the body is chunked, or
-/// ends with the connection where the peer speaks HTTP/1.0. Statuses: as atls_h1_driver_send_request, and INVALID_ARGUMENT (status).
+/// A response's head, as server; an informational one before it, or the final one. `reason` may be NULL, `headers` too. Without Content-Length the
+/// body is chunked, or ends with the connection if the peer speaks HTTP/1.0. Statuses: as atls_h1_driver_send_request, and INVALID_ARGUMENT (status).
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn atls_h1_driver_send_response(
     driver: *const atls_h1_driver,
@@ -182,7 +182,7 @@ pub unsafe extern "C" fn atls_h1_driver_write(
     })
 }
 
-/// Ends our message, also where it has no body. `trailers`, which go only with a chunked one, may be NULL. Statuses: as atls_h1_driver_send_request.
+/// Ends our message, even without a body. `trailers`, which go only with a chunked one, may be NULL. Statuses: as atls_h1_driver_send_request.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn atls_h1_driver_finish(
     driver: *const atls_h1_driver,

@@ -100,8 +100,8 @@ pub unsafe extern "C" fn atls_headers_remove(
     })
 }
 
-/// Adds a line as it stands on the wire, with or without its end; one that begins with a blank goes on where the last line ended, an empty one
-/// says nothing. Statuses: NULL_ARGUMENT, HTTP_HEADER_INVALID.
+/// Adds a line as it stands on the wire, with or without its end; one that begins with a space or tab continues the line before, an empty one says
+/// nothing. Statuses: NULL_ARGUMENT, HTTP_HEADER_INVALID.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn atls_headers_parse_line(
     headers: *mut atls_headers,
@@ -115,7 +115,7 @@ pub unsafe extern "C" fn atls_headers_parse_line(
     })
 }
 
-/// Adds all lines of a block, or, where one is not allowed, none. Statuses: NULL_ARGUMENT, HTTP_HEADER_INVALID.
+/// Adds all lines of a block or, if one is not allowed, none. Statuses: NULL_ARGUMENT, HTTP_HEADER_INVALID.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn atls_headers_parse(
     headers: *mut atls_headers,
@@ -180,8 +180,8 @@ pub unsafe extern "C" fn atls_headers_find(headers: *const atls_headers, name: *
     })
 }
 
-/// The values of all lines with this name, joined by commas (RFC 9110 section 5.3); NULL in *joined where there is none. The caller's to free,
-/// and NUL-terminated. Statuses: NULL_ARGUMENT, INVALID_UTF8.
+/// The values of all lines with this name, joined by commas (RFC 9110 section 5.3); NULL in *joined if there is none. The caller's to free, and
+/// NUL-terminated. Statuses: NULL_ARGUMENT, INVALID_UTF8.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn atls_headers_get(
     headers: *const atls_headers,
@@ -211,8 +211,8 @@ pub unsafe extern "C" fn atls_headers_serialize(
     })
 }
 
-/// Adds each of these lines to the request, as atls_request_add_header does; all of them or, where one is not allowed, none. Statuses:
-/// NULL_ARGUMENT, HTTP_HEADER_INVALID.
+/// Adds each of these lines to the request, as atls_request_add_header does; all of them or, if one is not allowed, none. Statuses: NULL_ARGUMENT,
+/// HTTP_HEADER_INVALID.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn atls_request_add_headers(
     request: *mut atls_request,

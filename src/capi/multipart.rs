@@ -127,7 +127,7 @@ pub unsafe extern "C" fn atls_multipart_file_name(multipart: *const atls_multipa
     part(multipart, |this| &this.file_name)
 }
 
-/// What the client says its type is; empty where it says nothing.
+/// Its type, as the client states it; empty if it states none.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn atls_multipart_content_type(multipart: *const atls_multipart) -> atls_str {
     part(multipart, |this| &this.content_type)

@@ -287,8 +287,8 @@ impl Places {
     }
 }
 
-/// Gives back an event of a polled queue: its buffer, and its credit where that is automatic. After CLOSED it runs `sink.drop`. The
-/// second time it does nothing.
+/// Gives back an event of a polled queue: its buffer, and its credit if that is automatic. After CLOSED it runs `sink.drop`. The second time it does
+/// nothing.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn atls_event_release(event: *mut atls_event) {
     guard_free(|| {

@@ -66,9 +66,9 @@ impl Body {
 pub struct atls_body_source {
     /// Puts up to `cap` bytes into `buf` and returns how many; 0 at the end, less to end the exchange with CANCELED. Must not block for long.
     pub read: Option<unsafe extern "C" fn(user_data: *mut c_void, buf: *mut u8, cap: usize) -> i64>,
-    /// Optional. Begins anew, for a redirect, a retry or an answer to a challenge; false where that cannot be.
+    /// Optional. Starts again from the beginning, for a redirect, a retry or an answer to a challenge; false if that is impossible.
     pub rewind: Option<unsafe extern "C" fn(user_data: *mut c_void) -> c_bool>,
-    /// Optional. Runs once, when neither the request nor an exchange has a use for the source any more.
+    /// Optional. Runs once, when neither the request nor an exchange uses the source any more.
     pub drop: Option<unsafe extern "C" fn(user_data: *mut c_void)>,
     pub user_data: *mut c_void,
 }

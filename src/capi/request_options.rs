@@ -21,7 +21,7 @@ pub(super) const DEFAULT_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// From the call to the response head, redirects and all; 60 seconds by default.
 pub const ATLS_DEADLINE_HEAD: u32 = 601;
-/// For a turn, where the client has as many requests under way as it may.
+/// Waiting for a turn, if the client has as many requests under way as it may.
 pub const ATLS_DEADLINE_QUEUE: u32 = 602;
 /// From dialling to the end of TLS and of the evidence exchange.
 pub const ATLS_DEADLINE_CONNECT: u32 = 603;
@@ -32,7 +32,7 @@ pub const ATLS_DEADLINE_IDLE: u32 = 605;
 /// From the call to the end of the response body.
 pub const ATLS_DEADLINE_TOTAL: u32 = 606;
 
-/// A redirect may lead away from an origin that was attested; where it leads its own policy holds.
+/// A redirect may lead away from an origin that was attested; the policy of the new origin then holds.
 pub const ATLS_REDIRECT_MAY_LEAVE: u32 = 1;
 /// A redirect may lead from https: to http:, to a host that no policy covers.
 pub const ATLS_REDIRECT_MAY_DOWNGRADE: u32 = 2;
@@ -80,8 +80,8 @@ pub unsafe extern "C" fn atls_request_set_deadline(
     })
 }
 
-/// Who we are, for the server: `auth` is ATLS_AUTH_BASIC, or ATLS_AUTH_DIGEST, which needs a client and a body that can be sent twice. Takes the
-/// place of an Authorization header; goes along with redirects at the same origin only. NULL for both takes it away. Statuses: NULL_ARGUMENT,
+/// User and password for the server: `auth` is ATLS_AUTH_BASIC, or ATLS_AUTH_DIGEST, which needs a client and a body that can be sent twice. Takes
+/// the place of an Authorization header; goes along with redirects at the same origin only. NULL for both takes it away. Statuses: NULL_ARGUMENT,
 /// INVALID_UTF8, INVALID_ARGUMENT (a colon in the user, a control character, an unknown `auth`).
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn atls_request_set_auth(
@@ -104,7 +104,7 @@ pub unsafe extern "C" fn atls_request_set_auth(
     })
 }
 
-/// Adds If-Modified-Since with a time in seconds since 1970; where nothing has changed since, the answer is a 304. Statuses: NULL_ARGUMENT,
+/// Adds If-Modified-Since with a time in seconds since 1970; if nothing has changed since, the answer is a 304. Statuses: NULL_ARGUMENT,
 /// INVALID_ARGUMENT (outside the years 1 to 9999), INVALID_STATE (the request has such a header).
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn atls_request_set_if_modified_since(

@@ -97,8 +97,8 @@ pub unsafe extern "C" fn atls_server_listen(
     })
 }
 
-/// Shows this certificate to connections from now on, but for names that have one of their own; those that are there stay as they are. Statuses: NULL_ARGUMENT, INVALID_UTF8, INVALID_ARGUMENT,
-/// INVALID_STATE (the server serves in the clear).
+/// Shows this certificate to new connections, except for names that have one of their own; open connections are not affected. Statuses:
+/// NULL_ARGUMENT, INVALID_UTF8, INVALID_ARGUMENT, INVALID_STATE (the server serves in the clear).
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn atls_server_set_certificate(
     server: *const atls_server,

@@ -206,7 +206,7 @@ pub unsafe extern "C" fn atls_server_config_set_forwarded(
     })
 }
 
-/// The address of a proxy of one's own: of X-Forwarded-For the last address counts that is none of these. Statuses: NULL_ARGUMENT, INVALID_UTF8,
+/// The address of a trusted proxy: the last address in X-Forwarded-For that is not one of these counts. Statuses: NULL_ARGUMENT, INVALID_UTF8,
 /// INVALID_ARGUMENT.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn atls_server_config_add_proxy(

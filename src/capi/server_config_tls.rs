@@ -53,7 +53,7 @@ pub unsafe extern "C" fn atls_server_config_add_certificate(
 }
 
 /// Asks clients for a certificate that leads to one of `roots_pem`. With `required` a handshake without one fails; otherwise
-/// atls_server_request_certificate tells who has shown one. After atls_server_config_set_certificate. Statuses: NULL_ARGUMENT, INVALID_UTF8,
+/// atls_server_request_certificate returns what a client has shown. After atls_server_config_set_certificate. Statuses: NULL_ARGUMENT, INVALID_UTF8,
 /// INVALID_ARGUMENT, INVALID_STATE (no certificate was set).
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn atls_server_config_set_client_roots(

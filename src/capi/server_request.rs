@@ -172,7 +172,7 @@ pub unsafe extern "C" fn atls_server_request_certificate(request: *const atls_se
     })
 }
 
-/// The verdict on the client's evidence; NULL where it was asked for none (atls_server_config_set_client_policy). The caller's to free.
+/// The verdict on the client's evidence; NULL if it was not asked for any (atls_server_config_set_client_policy). The caller's to free.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn atls_server_request_verdict(request: *const atls_server_request) -> *mut atls_verdict {
     guard_value(std::ptr::null_mut(), || {

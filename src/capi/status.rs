@@ -95,7 +95,7 @@ pub const ATLS_WEBSOCKET: atls_status = 511;
 pub const ATLS_H1_LOCAL: atls_status = 520;
 /// The peer of an atls_h1_conn broke the protocol; atls_error_http_status is what a server might answer.
 pub const ATLS_H1_REMOTE: atls_status = 521;
-/// The library failed inside and caught itself. The handle involved is not usable any more.
+/// The library failed inside and caught itself. The handle involved cannot be used any more.
 pub const ATLS_PANIC: atls_status = 901;
 /// Something impossible was noticed.
 pub const ATLS_INTERNAL: atls_status = 902;

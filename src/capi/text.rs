@@ -98,7 +98,7 @@ pub unsafe extern "C" fn atls_basic_credentials(
     })
 }
 
-/// Splits `host:port` at its last colon. *port is 0 where there is none, and then *host is all of it. *host points into `authority` and is not
+/// Splits `host:port` at its last colon. *port is 0 if there is none, and then *host is all of it. *host points into `authority` and is not
 /// NUL-terminated. Statuses: NULL_ARGUMENT, INVALID_UTF8.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn atls_split_host_port(

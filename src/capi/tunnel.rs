@@ -76,9 +76,9 @@ pub unsafe extern "C" fn atls_tunnel_config_set_target(
     })
 }
 
-/// Whether a name may lead to an address that is none of the public internet (loopback, private, link-local and the like); by default it may not,
-/// whatever the list says of the name, since who controls the name chooses the address. Addresses in the list, and "localhost", are
-/// not concerned. Statuses: NULL_ARGUMENT.
+/// Whether a name may lead to an address that is not public (loopback, private, link-local and the like); by default it may not, whatever the list
+/// says of the name, since whoever controls the name chooses the address. Addresses in the list, and "localhost", are not concerned. Statuses:
+/// NULL_ARGUMENT.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn atls_tunnel_config_set_private(
     config: *mut atls_tunnel_config,

@@ -76,7 +76,7 @@ pub unsafe extern "C" fn atls_verdict_tee_type(verdict: *const atls_verdict) -> 
     })
 }
 
-/// Status of the platform's TCB, for example "UpToDate"; "" where the quote does not hold. Valid as long as the verdict.
+/// Status of the platform's TCB, for example "UpToDate"; "" if the quote is not valid. Valid as long as the verdict.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn atls_verdict_tcb_status(verdict: *const atls_verdict) -> atls_str {
     guard_value(atls_str::empty(), || {
@@ -92,7 +92,7 @@ pub unsafe extern "C" fn atls_verdict_trust_anchor(verdict: *const atls_verdict)
     })
 }
 
-/// Whether the evidence was checked to belong to a TLS session; false where the caller asked to skip that.
+/// Whether the evidence was checked to belong to a TLS session; false if the caller asked to skip that.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn atls_verdict_bound_to_session(verdict: *const atls_verdict) -> bool {
     guard_value(false, || unsafe { borrow(verdict, "verdict") }.is_ok_and(|v| v.verdict.protocol.is_some()))

@@ -198,9 +198,8 @@ pub unsafe extern "C" fn atls_h1_conn_recv_commit(
     })
 }
 
-/// The next event; of kind NEED_DATA where there is none. Receiving domain. Statuses: NULL_ARGUMENT, H1_REMOTE: the peer broke the
-/// protocol, its side is in state ERROR for good, and atls_error_http_status is what a server might answer; sending still works. Asking again gives the
-/// same error.
+/// The next event; of kind NEED_DATA if there is none. Receiving domain. Statuses: NULL_ARGUMENT, H1_REMOTE: the peer broke the protocol, its side is
+/// in state ERROR for good, and atls_error_http_status is what a server might answer; sending still works. Asking again gives the same error.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn atls_h1_conn_next_event(
     conn: *mut atls_h1_conn,
@@ -321,7 +320,7 @@ pub unsafe extern "C" fn atls_h1_conn_they_are_waiting_for_100_continue(conn: *c
     query(conn, false, Connection::they_are_waiting_for_100_continue)
 }
 
-/// The name of a state, such as "SEND_BODY"; "" for a number that is none. Static.
+/// The name of a state, such as "SEND_BODY"; "" for any other number. Static.
 #[unsafe(no_mangle)]
 pub extern "C" fn atls_h1_state_name(state: u32) -> atls_str {
     const NAMES: [&std::ffi::CStr; 9] = [

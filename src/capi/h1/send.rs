@@ -8,10 +8,9 @@ use super::conn::atls_h1_conn;
 use super::types::{Headers, atls_bytes, atls_h1_header, refused};
 use crate::error::{Error, Status};
 
-/// A request's head. Needs exactly one Host; is sent as HTTP/1.1, `Host` first. A body follows only with Content-Length or
-/// `Transfer-Encoding: chunked`, not both; end it with atls_h1_conn_send_end_of_message, also where there is none. *out: the bytes to
-/// write. Sending domain. Statuses: NULL_ARGUMENT, INVALID_ARGUMENT; H1_LOCAL, and then our side is in state ERROR for good (RFC 9112
-/// section 3).
+/// A request's head. Needs exactly one Host; is sent as HTTP/1.1, `Host` first. A body follows only with Content-Length or `Transfer-Encoding:
+/// chunked`, not both; end the message with atls_h1_conn_send_end_of_message, even without a body. *out: the bytes to write. Sending domain.
+/// Statuses: NULL_ARGUMENT, INVALID_ARGUMENT; H1_LOCAL, and then our side is in state ERROR for good (RFC 9112 section 3).
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn atls_h1_conn_send_request(
     conn: *mut atls_h1_conn,
@@ -91,9 +90,9 @@ pub unsafe extern "C" fn atls_h1_conn_send_data(
     })
 }
 
-/// Ends the message. Trailers are possible only where it is chunked, and may not be Host, Content-Length or Transfer-Encoding. *out: the
-/// bytes to write, maybe none. Sending domain. Statuses: NULL_ARGUMENT, INVALID_ARGUMENT; H1_LOCAL, also where Content-Length promised
-/// more, and then our side is in state ERROR for good (RFC 9112 section 7.1.2).
+/// Ends the message. Trailers are possible only if it is chunked, and may not be Host, Content-Length or Transfer-Encoding. *out: the bytes to write,
+/// maybe none. Sending domain. Statuses: NULL_ARGUMENT, INVALID_ARGUMENT; H1_LOCAL, also if Content-Length announced more, and then our side is in
+/// state ERROR for good (RFC 9112 section 7.1.2).
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn atls_h1_conn_send_end_of_message(
     conn: *mut atls_h1_conn,

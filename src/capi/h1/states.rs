@@ -36,8 +36,8 @@ pub unsafe extern "C" fn atls_h1_states_init(states: *mut atls_h1_states, error:
     })
 }
 
-/// `role` sends an event of `kind`. `accepted`: the proposal that a server's event accepts, ATLS_H1_SWITCH_NONE mostly. Statuses:
-/// NULL_ARGUMENT, INVALID_ARGUMENT, H1_LOCAL where the event is impossible; then *states is as it was.
+/// `role` sends an event of `kind`. `accepted`: the proposal that a server's event accepts, ATLS_H1_SWITCH_NONE mostly. Statuses: NULL_ARGUMENT,
+/// INVALID_ARGUMENT, H1_LOCAL if the event is impossible; then *states is unchanged.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn atls_h1_states_event(
     states: *mut atls_h1_states,

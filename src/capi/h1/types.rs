@@ -54,7 +54,7 @@ pub const ATLS_H1_RESPONSE: u32 = 3;
 pub const ATLS_H1_DATA: u32 = 4;
 /// headers: the trailers.
 pub const ATLS_H1_END_OF_MESSAGE: u32 = 5;
-/// The peer closed its sending side where it may. Comes again each time one asks.
+/// The peer closed its sending side where it may. Returned again each time.
 pub const ATLS_H1_CONNECTION_CLOSED: u32 = 6;
 /// Receive more, or the end, then ask again.
 pub const ATLS_H1_NEED_DATA: u32 = 7;
@@ -67,8 +67,8 @@ pub const ATLS_H1_FRAMING_CONTENT_LENGTH: u32 = 0;
 pub const ATLS_H1_FRAMING_CHUNKED: u32 = 1;
 pub const ATLS_H1_FRAMING_UNTIL_CLOSE: u32 = 2;
 
-/// Leniency, 0 by default. Each lets something pass that another program on the way may read differently, which is how requests are
-/// smuggled. A lone LF ends a line of a message head; never in chunk lines or trailers.
+/// Leniency, 0 by default. Each accepts something that another program on the path may read differently, which is how requests are smuggled. A lone
+/// LF ends a line of a message head; never in chunk lines or trailers.
 pub const ATLS_H1_ALLOW_BARE_LF: u32 = 1;
 /// Unfold continued header lines in requests too; responses always are (RFC 9112 section 5.2). Never Content-Length,
 /// Transfer-Encoding or Host.
@@ -81,7 +81,7 @@ pub const ATLS_H1_ALLOW_CTL_IN_VALUE: u32 = 8;
 pub const ATLS_H1_MERGE_EQUAL_CONTENT_LENGTH: u32 = 16;
 /// Upgrade proposes a switch of protocol without `Connection: upgrade`.
 pub const ATLS_H1_UPGRADE_WITHOUT_CONNECTION: u32 = 32;
-/// Received Content-Length beside Transfer-Encoding: the latter wins, the former is removed, and the connection closes afterwards.
+/// Received Content-Length together with Transfer-Encoding: the latter wins, the former is removed, and the connection closes afterwards.
 pub const ATLS_H1_ALLOW_CL_WITH_TE: u32 = 64;
 /// What h11 0.16 accepts, except what is always refused. With all of these flags set, some rules of the RFCs that h11 does not follow are off as
 /// well: skipping one empty line before a request line, keep-alive for an HTTP/1.0 peer that asks for it, bytes beyond ASCII in a target, checking
