@@ -7,7 +7,7 @@ use super::bytes::{atls_str, c_string};
 use super::c_bool::c_bool;
 use super::config::atls_config;
 use super::error::atls_error;
-use super::evidence::Kept;
+use super::evidence::{Kept, drop_last};
 use super::guard::guard;
 use super::handle::{borrow_mut, optional_text, text};
 use super::status::atls_status;
@@ -127,9 +127,16 @@ pub unsafe extern "C" fn atls_config_set_key_log(
             let message = format!("words must be \"{CONSENT}\" or NULL");
             return Err(Error::new(Status::InvalidArgument, message));
         }
+        let lines = match callback {
+            Some(callback) => Ok(KeyLines(Arc::new(move |line| tell(callback, &kept, line)))),
+            None => Err(kept),
+        };
         let trust = &mut unsafe { borrow_mut(config, "config") }?.change().trust;
         trust.secrets_may_leave = words.is_some();
-        trust.key_log = callback.map(|callback| KeyLines(Arc::new(move |line| tell(callback, &kept, line))));
+        let (new, unused) = lines.map_or_else(|kept| (None, Some(kept)), |lines| (Some(lines), None));
+        let before = std::mem::replace(&mut trust.key_log, new);
+        drop_last(before);
+        drop_last(unused);
         Ok(())
     })
 }

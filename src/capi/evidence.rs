@@ -47,7 +47,8 @@ pub unsafe extern "C" fn atls_server_config_set_dstack_agent(
 ) -> atls_status {
     guard(error, || {
         let source = unsafe { agent(path) }?;
-        unsafe { borrow_mut(config, "config") }?.settings.source = Some(source);
+        let before = unsafe { borrow_mut(config, "config") }?.settings.source.replace(source);
+        drop_last(before);
         Ok(())
     })
 }
@@ -63,7 +64,8 @@ pub unsafe extern "C" fn atls_server_config_set_tsm(
 ) -> atls_status {
     guard(error, || {
         let source = unsafe { kernel(path) }?;
-        unsafe { borrow_mut(config, "config") }?.settings.source = Some(source);
+        let before = unsafe { borrow_mut(config, "config") }?.settings.source.replace(source);
+        drop_last(before);
         Ok(())
     })
 }
@@ -80,7 +82,8 @@ pub unsafe extern "C" fn atls_server_config_set_quote_source(
 ) -> atls_status {
     guard(error, || {
         let source = host_source(quote, user_data, drop)?;
-        unsafe { borrow_mut(config, "config") }?.settings.source = Some(source);
+        let before = unsafe { borrow_mut(config, "config") }?.settings.source.replace(source);
+        drop_last(before);
         Ok(())
     })
 }
@@ -97,7 +100,9 @@ pub unsafe extern "C" fn atls_config_set_dstack_agent(
 ) -> atls_status {
     guard(error, || {
         let source = unsafe { agent(path) }?;
-        unsafe { borrow_mut(config, "config") }?.change().attester = Some(Arc::new(Attester::own(source)));
+        let attester = Arc::new(Attester::own(source));
+        let before = unsafe { borrow_mut(config, "config") }?.change().attester.replace(attester);
+        drop_last(before);
         Ok(())
     })
 }
@@ -111,7 +116,9 @@ pub unsafe extern "C" fn atls_config_set_tsm(
 ) -> atls_status {
     guard(error, || {
         let source = unsafe { kernel(path) }?;
-        unsafe { borrow_mut(config, "config") }?.change().attester = Some(Arc::new(Attester::own(source)));
+        let attester = Arc::new(Attester::own(source));
+        let before = unsafe { borrow_mut(config, "config") }?.change().attester.replace(attester);
+        drop_last(before);
         Ok(())
     })
 }
@@ -128,7 +135,9 @@ pub unsafe extern "C" fn atls_config_set_quote_source(
 ) -> atls_status {
     guard(error, || {
         let source = host_source(quote, user_data, drop)?;
-        unsafe { borrow_mut(config, "config") }?.change().attester = Some(Arc::new(Attester::own(source)));
+        let attester = Arc::new(Attester::own(source));
+        let before = unsafe { borrow_mut(config, "config") }?.change().attester.replace(attester);
+        drop_last(before);
         Ok(())
     })
 }
@@ -261,6 +270,12 @@ unsafe fn put_binder(made: [u8; 64], binder: *mut u8) -> Result<()> {
 struct Callback {
     quote: unsafe extern "C" fn(*mut c_void, *const u8, *mut *mut atls_buf) -> atls_status,
     kept: Kept,
+}
+
+/// What was in the place of something new, once nothing of the configuration is held any more: with it may go a call into the host, which may let go of
+/// the configuration.
+pub(super) fn drop_last<T>(before: Option<T>) {
+    drop(before);
 }
 
 pub(super) struct Kept {

@@ -176,6 +176,49 @@ static void buffers_of_a_stream(void)
     atls_config_free(config);
 }
 
+static atls_status no_quote(void *user_data, const uint8_t *report_data, atls_buf **evidence)
+{
+    (void)user_data, (void)report_data, (void)evidence;
+    return ATLS_IO;
+}
+
+static void no_line(void *user_data, atls_str line)
+{
+    (void)user_data, (void)line;
+}
+
+static void free_config(void *config)
+{
+    atls_config_free(config);
+}
+
+static void free_server_config(void *config)
+{
+    atls_server_config_free(config);
+}
+
+/* What is replaced in a configuration may own it, and takes it along. */
+static void replaced_owners_of_a_configuration(void)
+{
+    for (int way = 0; way < 4; way++) {
+        atls_config *config = NULL;
+        atls_server_config *server = NULL;
+        OK(atls_config_new("localhost", 443, &config, &error));
+        OK(atls_server_config_new(&server, &error));
+        if (way == 0) {
+            OK(atls_config_set_quote_source(config, no_quote, config, free_config, &error));
+            OK(atls_config_set_quote_source(config, no_quote, NULL, NULL, &error));
+        } else if (way < 3) {
+            OK(atls_config_set_key_log(config, no_line, config, free_config, NULL, &error));
+            OK(atls_config_set_key_log(config, way == 1 ? no_line : NULL, NULL, NULL, NULL, &error));
+        } else {
+            OK(atls_config_set_key_log(config, NULL, config, free_config, NULL, &error));
+        }
+        OK(atls_server_config_set_quote_source(server, no_quote, server, free_server_config, &error));
+        OK(atls_server_config_set_quote_source(server, no_quote, NULL, NULL, &error));
+    }
+}
+
 int main(void)
 {
     struct tcp tcp;
@@ -185,6 +228,7 @@ int main(void)
         in_a_body_source(&tcp, act);
     tcp_stop(&tcp);
     a_replaced_body();
+    replaced_owners_of_a_configuration();
     buffers_of_a_stream();
     return 0;
 }
