@@ -1,4 +1,4 @@
-/* tcp.h - a server of a few lines: each connection is served on a thread of its own. */
+/* tcp.h - a server of a few lines, each connection served on a thread of its own; and the client side of a connection. */
 #ifndef TCP_H
 #define TCP_H
 
@@ -64,6 +64,17 @@ static inline void tcp_stop(struct tcp *tcp)
     shutdown(tcp->fd, SHUT_RDWR);
     pthread_join(tcp->thread, NULL);
     close(tcp->fd);
+}
+
+/* A connection to a port of this machine; reading from it fails after 20 seconds without a byte. */
+static inline int tcp_dial(uint16_t port)
+{
+    struct sockaddr_in place = {.sin_family = AF_INET, .sin_port = htons(port), .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    struct timeval limit = {.tv_sec = 20};
+    int fd = socket(AF_INET, SOCK_STREAM, 0);
+    CHECK(fd >= 0 && connect(fd, (struct sockaddr *)&place, sizeof place) == 0);
+    CHECK(setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof limit) == 0);
+    return fd;
 }
 
 /* Reads a request's head, and perhaps more; false at the end. */

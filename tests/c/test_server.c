@@ -4,7 +4,7 @@
 #include <pthread.h>
 #include <unistd.h>
 
-#include "test.h"
+#include "tcp.h"
 
 static atls_error *error;
 static atls_runtime *runtime;
@@ -170,12 +170,7 @@ static void end(atls_server *server, bool stop)
 
 static int dial(void)
 {
-    struct sockaddr_in place = {.sin_family = AF_INET, .sin_port = htons(port), .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
-    int fd = socket(AF_INET, SOCK_STREAM, 0);
-    CHECK(fd >= 0 && connect(fd, (struct sockaddr *)&place, sizeof place) == 0);
-    struct timeval limit = {10, 0};
-    CHECK(setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof limit) == 0);
-    return fd;
+    return tcp_dial(port);
 }
 
 /* All that comes until the server closes; it must close. */

@@ -6,7 +6,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include "test.h"
+#include "tcp.h"
 
 #ifdef __GLIBC__
 #include <malloc.h>
@@ -192,12 +192,7 @@ static void end(atls_server *server)
 
 static int dial(void)
 {
-    struct sockaddr_in place = {.sin_family = AF_INET, .sin_port = htons(port), .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
-    int fd = socket(AF_INET, SOCK_STREAM, 0);
-    struct timeval limit = {10, 0};
-    CHECK(fd >= 0 && connect(fd, (struct sockaddr *)&place, sizeof place) == 0);
-    CHECK(setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof limit) == 0);
-    return fd;
+    return tcp_dial(port);
 }
 
 /* All that comes after these bytes, until the server ends the connection; it must, unless `part` has come. */

@@ -7,7 +7,7 @@
 #include <sys/un.h>
 #include <unistd.h>
 
-#include "test.h"
+#include "tcp.h"
 
 #include "../../examples-c/serving.h"
 
@@ -130,12 +130,7 @@ static void end(atls_server *server)
 
 static int dial(void)
 {
-    struct sockaddr_in place = {.sin_family = AF_INET, .sin_port = htons(port), .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
-    int fd = socket(AF_INET, SOCK_STREAM, 0);
-    struct timeval limit = {20, 0};
-    CHECK(fd >= 0 && connect(fd, (struct sockaddr *)&place, sizeof place) == 0);
-    CHECK(setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof limit) == 0);
-    return fd;
+    return tcp_dial(port);
 }
 
 /* Sends a head, and waits until the host has the request; its number. */

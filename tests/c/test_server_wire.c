@@ -3,7 +3,7 @@
 #include <pthread.h>
 #include <unistd.h>
 
-#include "test.h"
+#include "tcp.h"
 
 static atls_error *error;
 static atls_runtime *runtime;
@@ -54,12 +54,7 @@ static void on_server(void *user_data, const atls_event *event)
 
 static int dial(void)
 {
-    struct sockaddr_in place = {.sin_family = AF_INET, .sin_port = htons(port), .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
-    int fd = socket(AF_INET, SOCK_STREAM, 0);
-    CHECK(fd >= 0 && connect(fd, (struct sockaddr *)&place, sizeof place) == 0);
-    struct timeval limit = {10, 0};
-    CHECK(setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof limit) == 0);
-    return fd;
+    return tcp_dial(port);
 }
 
 static char *said(int fd, const char *bytes, size_t len)

@@ -3,6 +3,7 @@
 #include <unistd.h>
 
 #include "sim.h"
+#include "tcp.h"
 
 static struct sim sim;
 static atls_error *error;
@@ -153,12 +154,7 @@ static void token(void)
 
 static int dial(void)
 {
-    struct timeval limit = {.tv_sec = 20};
-    struct sockaddr_in address = {.sin_family = AF_INET, .sin_port = htons(port), .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
-    int fd = socket(AF_INET, SOCK_STREAM, 0);
-    CHECK(fd >= 0 && setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof limit) == 0);
-    CHECK(connect(fd, (struct sockaddr *)&address, sizeof address) == 0);
-    return fd;
+    return tcp_dial(port);
 }
 
 /* Sends `text` on a connection of its own and returns the answer, all of it or its head if it is 101. */
