@@ -75,12 +75,13 @@ impl Progress {
     }
 
     /// Asks no more for it, as long as `resume` does not follow; waits until nobody does. A source that begins anew else loses its beginning to a connection
-    /// whose server has answered early and reads on.
-    pub async fn pause(&self) {
-        self.stopped.store(true, Ordering::SeqCst);
+    /// whose server has answered early and reads on. False if it was stopped before, and must not be resumed.
+    pub async fn pause(&self) -> bool {
+        let went_on = !self.stopped.swap(true, Ordering::SeqCst);
         while self.asking.load(Ordering::SeqCst) {
             tokio::task::yield_now().await;
         }
+        went_on
     }
 
     pub fn resume(&self) {
@@ -256,6 +257,9 @@ mod tests {
         assert!(!call.begins_anew(&before.progress(), &tell).await);
         assert!(next(&mut before).is_ready() && next(&mut before).is_ready());
         assert!(call.begins_anew(&before.progress(), &tell).await);
+        assert_eq!(next(&mut before), Poll::Pending);
+        // It has stopped already, and stays so.
+        assert!(!call.begins_anew(&before.progress(), &tell).await);
         assert_eq!(next(&mut before), Poll::Pending);
         let mut after = call.begin();
         assert!(next(&mut after).is_ready());

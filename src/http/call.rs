@@ -85,9 +85,9 @@ impl CallBody {
                 true
             }
             CallBody::Source(source, _) => {
-                before.pause().await;
+                let went_on = before.pause().await;
                 let again = source.rewind();
-                if !again {
+                if !again && went_on {
                     before.resume();
                 }
                 again
