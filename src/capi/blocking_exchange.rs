@@ -189,7 +189,7 @@ impl Blocking {
         })
     }
 
-    /// The host lets go of the exchange: what is not over takes its connection with it.
+    /// The host frees the exchange: if it is not over, its connection ends too.
     pub fn give_up(&self) {
         if !self.state.try_lock().is_ok_and(|state| state.done) {
             self.cancel.cancel();
@@ -252,7 +252,7 @@ impl Blocking {
             if let Some(error) = self.failed.get() {
                 return Err(error.clone());
             }
-            // Before the turn passes on: who comes next must not work on what is broken.
+            // Before the turn passes on: the next call must not work on a broken exchange.
             work(&mut state).await.inspect_err(|error| {
                 if error.detail != Detail::Rewind {
                     self.fail(error.clone());
@@ -262,7 +262,7 @@ impl Blocking {
         let work = async {
             let done = self.cancel.guard(in_turn).await;
             if self.cancel.is_canceled() {
-                // What runs alongside, if anything does, lets go of its connection and its turn, for which it needs this thread.
+                // A task that runs alongside releases its connection and its turn, for which it needs this thread.
                 if let Some(pending) = self.state.lock().await.pending.take() {
                     let _ = pending.await;
                 }

@@ -20,7 +20,7 @@ pub struct atls_form {
     lines: Vec<Line>,
 }
 
-/// All but the value end with a NUL that is none of theirs; so does the value.
+/// Each, the value included, is followed by a NUL that is not part of it.
 struct Line {
     name: Vec<u8>,
     value: Vec<u8>,

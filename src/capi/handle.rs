@@ -138,7 +138,7 @@ pub unsafe fn optional_text<'a>(pointer: *const c_char, what: &str) -> Result<Op
     if pointer.is_null() { Ok(None) } else { unsafe { text(pointer, what) }.map(Some) }
 }
 
-/// Bytes from C. With a length of 0 the pointer is not looked at.
+/// Bytes from C. With a length of 0 the pointer is ignored.
 ///
 /// # Safety
 /// `pointer` is valid for `length` bytes that outlive `'a`, or `length` is 0.

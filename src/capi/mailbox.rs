@@ -59,7 +59,7 @@ impl<T, B: Bell> Mailbox<T, B> {
         state.items.drain(..count).for_each(&mut each);
         match (state.items.is_empty(), &self.bell) {
             (true, Some(bell)) => bell.silence(),
-            // A waiter may have been woken for each; who took several leaves the rest to another.
+            // A waiter may have been woken for each item; one that took several leaves the rest to another.
             (true, None) => (),
             (false, _) => self.filled.notify_one(),
         }
@@ -84,7 +84,7 @@ impl<T, B: Bell> Mailbox<T, B> {
         !state.items.is_empty()
     }
 
-    /// Lets those who wait look again whether they have waited enough.
+    /// Makes the waiters check `enough` again.
     pub fn nudge(&self) {
         drop(lock(&self.state));
         self.filled.notify_all();

@@ -111,7 +111,7 @@ impl Operation {
         }
     }
 
-    /// After CLOSED: the host's object is released, and who waits for the operation waits no longer.
+    /// After CLOSED: the host's object is released, and waits for the operation end.
     pub(super) fn release(&self) {
         if let Some(release) = self.drop {
             let before = mark_thread(true);

@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use crate::error::{Error, Result, Status};
 use crate::flow::lock;
 
-/// Whether anything is spoiled at all; looked at before the lock, which is then never taken.
+/// Whether anything is spoiled at all; checked first, so that the lock is usually not taken.
 static ANY: AtomicBool = AtomicBool::new(false);
 /// The addresses of handles. One that is here is never given back to the allocator, so it is of no other handle.
 static SPOILED: Mutex<Option<HashSet<usize>>> = Mutex::new(None);

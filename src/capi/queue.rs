@@ -36,8 +36,8 @@ pub struct Inbox {
     kind: Kind,
     mailbox: Mailbox<Box<Posted>, Wakeup>,
     pub registry: Arc<Registry>,
-    /// The handle is gone, or the queue is being stopped: no operation comes, and somebody may wait for the last one to leave. Set before who waits looks
-    /// into the registry, and read after an operation has left it: the registry's lock comes between, so that one of the two sees the other.
+    /// The handle is gone, or the queue is being stopped: no operation comes, and somebody may wait for the last one to leave. Set before the waiter
+    /// looks into the registry, and read after an operation has left it: the registry's lock comes between, so that one of the two sees the other.
     ending: AtomicBool,
 }
 

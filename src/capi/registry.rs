@@ -1,4 +1,4 @@
-//! The operations that run, of one queue or one runtime: who shuts down cancels them and waits for them.
+//! The running operations of one queue or one runtime: a shutdown cancels them and waits for them.
 
 use std::collections::HashMap;
 use std::hash::{BuildHasherDefault, Hasher};

@@ -1,4 +1,4 @@
-//! `atls_server_config`: what a server shows, and what it bears with.
+//! `atls_server_config`: what a server shows, and what it accepts.
 
 use std::ffi::c_char;
 use std::time::Duration;

@@ -42,7 +42,7 @@ enum Mode {
 
 struct Blocking {
     driver: Driver,
-    /// Each is held by the call that has its turn; who waits for it does so under its own deadline.
+    /// Each is held by the call that has its turn; other calls wait for it under their own deadlines.
     reader: tokio::sync::Mutex<ReadHalf<Stream>>,
     writer: tokio::sync::Mutex<WriteHalf<Stream>>,
     cancel: Cancel,

@@ -75,8 +75,8 @@ impl Verifier {
         Ok(self)
     }
 
-    /// Everything that a quote of `platform` needs at `now`. `way` is the connection's; without one nobody is asked. Errors: CollateralUnavailable,
-    /// CollateralInvalid.
+    /// Everything that a quote of `platform` needs at `now`. `way` is the connection's; without one no service is asked. Errors:
+    /// CollateralUnavailable, CollateralInvalid.
     pub async fn find(
         &self,
         platform: &PlatformId,

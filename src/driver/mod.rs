@@ -38,7 +38,7 @@ pub struct Parameters {
     pub head_within: Option<Duration>,
     /// From head to end.
     pub body_within: Option<Duration>,
-    /// Without a word from the peer until TCP asks whether it is there.
+    /// Silence of the peer until TCP probes whether it is there.
     pub probe: Option<Duration>,
     pub keep_alive: bool,
     /// Bodies are decoded as their Content-Encoding says.

@@ -33,7 +33,7 @@ impl Forwarded {
     }
 }
 
-/// The items of a list, over all lines of this name. A proxy writes behind what it was sent: what is first may be the client's own word.
+/// The items of a list, over all lines of this name. A proxy appends to what it was sent: earlier items may come from the client.
 fn items<'h>(head: &'h Head, name: &'h str) -> impl DoubleEndedIterator<Item = &'h [u8]> {
     let lines: Vec<&[u8]> = head.all(name).collect();
     lines.into_iter().flat_map(|line| line.split(|byte| *byte == b',')).map(<[u8]>::trim_ascii)

@@ -39,14 +39,14 @@ pub fn bind(name: Option<&str>, port: u16, reuse_port: bool, backlog: i32) -> Re
     loop {
         tried += 1;
         match bind_all(&addresses, port, how) {
-            // The port that the system chose for the first is taken at another.
+            // The port that the system chose for the first address is in use at another.
             Err(error) if port == 0 && tried < PORTS && error.os_errno == libc::EADDRINUSE => {}
             done => return done,
         }
     }
 }
 
-/// Whether a name is an address, which nobody is asked for.
+/// Whether a name is an address, which needs no look-up.
 pub fn is_address(name: &str) -> bool {
     name.parse::<IpAddr>().is_ok()
 }

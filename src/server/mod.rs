@@ -46,7 +46,7 @@ use crate::tls::{Identity, Serves, Shown, server_config};
 /// How long a host that is told of a refusal may keep the peer waiting.
 const TAKING_NOTE: Duration = Duration::from_secs(1);
 
-/// Failed handshakes of which the host has not taken note: anybody can bring them about, so that more are counted only.
+/// How many events about failed handshakes may wait for the host: anyone can cause them, so further ones are only counted.
 const HANDSHAKES_TOLD: usize = 1024;
 
 /// What a server bears with.
@@ -71,7 +71,7 @@ pub struct Limits {
     pub receive_body: Option<Duration>,
     /// Without the peer taking a byte of an answer.
     pub send: Option<Duration>,
-    /// Without a word from the peer until TCP asks whether it is there.
+    /// Silence of the peer until TCP probes whether it is there.
     pub probe: Option<Duration>,
     pub keep_alive: bool,
     /// Connections that the system keeps until they are accepted.

@@ -194,7 +194,7 @@ impl<S: Wire> Serving<'_, S> {
         Ok(text)
     }
 
-    /// The peer is told the name of what failed, and no more: what the policy wants is nobody's business but the host's, which is told everything.
+    /// The peer is told only the name of the check that failed: what the policy wants is for the host alone, which gets all of it.
     async fn see_client(&mut self, body: &[u8]) -> Said {
         match self.judge_client(body).await {
             Ok(verdict) => {
@@ -276,7 +276,7 @@ impl<S: Wire> Serving<'_, S> {
         Ok(self.conn.our_state() == State::Done && self.conn.their_state() == State::Done)
     }
 
-    /// Tells who waits for it that the body may come (RFC 9110 section 10.1.1).
+    /// Sends 100 (Continue) to a client that waits for it (RFC 9110 section 10.1.1).
     async fn go_on(&mut self) -> Result<()> {
         let head = self.conn.send_response(100, b"Continue", std::iter::empty()).map_err(host)?.to_vec();
         let io = |error| Error::from_io(error, Phase::Transfer);
@@ -284,7 +284,7 @@ impl<S: Wire> Serving<'_, S> {
         self.wire.flush().await.map_err(io)
     }
 
-    /// All of a body that has no business to be long.
+    /// All of a body that should be short.
     async fn small_body(&mut self, limit: usize) -> Result<Vec<u8>> {
         let mut body = Vec::new();
         loop {

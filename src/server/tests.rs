@@ -1,4 +1,4 @@
-//! A connection over a wire that fails once and then goes on as if nothing had been: what it was given by then may have left already.
+//! A connection over a wire that fails once and then works again: bytes given to it before the failure may already have been sent.
 
 use std::io;
 use std::pin::Pin;
@@ -132,7 +132,7 @@ async fn nothing_goes_out_again_after_an_error() {
     assert_eq!(count(&asked, "HTTP/1.1 "), 1, "{asked}");
 }
 
-/// A request that breaks off in its middle is answered by nobody: its connection is gone.
+/// A request that breaks off in the middle gets no answer: its connection is gone.
 #[tokio::test(start_paused = true)]
 async fn a_read_that_fails_ends_the_connection() {
     assert_eq!(sent(b"GET / HTTP/1.1\r\nHo", (None, true)).await, "");

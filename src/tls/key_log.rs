@@ -1,4 +1,4 @@
-//! The secrets of sessions, for who takes traffic apart: lines as browsers and curl write them into the file that SSLKEYLOGFILE names.
+//! The secrets of sessions, for decrypting recorded traffic: lines as browsers and curl write them into the file that SSLKEYLOGFILE names.
 
 use std::fmt;
 use std::sync::Arc;

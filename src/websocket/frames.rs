@@ -21,7 +21,7 @@ pub enum Role {
     Server,
 }
 
-/// What ends a connection, with the Close code that the peer is told (section 7.4.1).
+/// A violation that ends a connection, with the Close code sent to the peer (section 7.4.1).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Violation {
     pub code: u16,

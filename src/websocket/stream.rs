@@ -27,7 +27,7 @@ pub struct TunnelStream<S> {
     gone: usize,
     /// The answer to the last ping, which goes out between frames.
     pong: Option<Vec<u8>>,
-    /// Whom a write that waits has to wake. A socket wakes one task for writing, the last that asked: so who reads asks in its name.
+    /// The waker of a waiting write. A socket wakes only the last task that polled it for writing, so a read that writes polls with this one.
     writer: Option<Waker>,
     /// The server has said all.
     ended: bool,
@@ -95,7 +95,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> TunnelStream<S> {
         Ok(())
     }
 
-    /// What comes after this is nothing. A tunnel that never let anything through was none: its end is not the server's.
+    /// Nothing comes after this. A tunnel that let nothing through failed itself: its end is not the server's.
     fn end(&mut self, code: u16, reason: &str) -> Result<(), Error> {
         self.ended = true;
         match self.used {
@@ -104,7 +104,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> TunnelStream<S> {
         }
     }
 
-    /// As much as the peer takes now: whoever breaks the protocol is not waited for.
+    /// Sends as much as the peer takes now: a peer that violates the protocol is not waited for.
     fn say_goodbye(&mut self, cx: &mut Context<'_>, code: u16, why: &str) {
         self.pong = None;
         if !std::mem::replace(&mut self.closed, true)
@@ -115,7 +115,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> TunnelStream<S> {
         self.send_beside(cx);
     }
 
-    /// As much as can leave now, for who reads: a write that waits is still woken.
+    /// Sends as much as possible now, on behalf of a read: a waiting write is still woken.
     fn send_beside(&mut self, cx: &mut Context<'_>) {
         let waker = self.writer.clone();
         let mut cx = Context::from_waker(waker.as_ref().unwrap_or(cx.waker()));
@@ -124,7 +124,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> TunnelStream<S> {
         }
     }
 
-    /// For who writes, and waits until all has left.
+    /// For writes: waits until everything is sent.
     fn poll_own(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let done = self.poll_out(cx);
         self.writer = done.is_pending().then(|| cx.waker().clone());
@@ -210,7 +210,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for TunnelStream<S> {
     }
 }
 
-/// Unforeseeable, so that nobody on the way is shown bytes of the host's choice (section 10.3).
+/// Unpredictable, so that intermediaries never see bytes of the host's choice (section 10.3).
 fn fresh_key() -> io::Result<[u8; 4]> {
     let mut key = [0; 4];
     match aws_lc_rs::rand::fill(&mut key) {

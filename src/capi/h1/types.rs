@@ -186,8 +186,7 @@ pub(crate) fn role(number: u32) -> Result<Role> {
 pub(crate) struct Headers<'a>(&'a [atls_h1_header]);
 
 impl<'a> Headers<'a> {
-    /// # Safety
-    /// `headers` are `count` headers whose bytes outlive `'a`; with a count of 0 the pointer is not looked at.
+    /// # Safety `headers` are `count` headers whose bytes outlive `'a`; with a count of 0 the pointer is ignored.
     pub(crate) unsafe fn new(headers: *const atls_h1_header, count: usize) -> Result<Headers<'a>> {
         if count == 0 {
             return Ok(Headers(&[]));
