@@ -198,7 +198,7 @@ static void slowloris(void)
     atls_server *server = serve(ATLS_SERVER_DEADLINE_HEAD, 1000);
     for (int i = 0; i < MANY; i++)
         CHECK((fds[i] = dial(0)) >= 0);
-    for (int tick = 0; tick < 60 && alive > 0; tick++) {
+    for (int tick = 0; tick < 60 && (alive > 0 || honest < 10); tick++) {
         alive = 0;
         for (int i = 0; i < MANY; i++) {
             if (fds[i] < 0)
