@@ -3,7 +3,7 @@
 
 #include "sim.h"
 
-static atls_error *error;
+static _Thread_local atls_error *error;
 static atls_runtime *runtime;
 static atls_queue *queue;
 static uint16_t port;

@@ -6,7 +6,7 @@
 
 enum { WRITERS = 4 };
 
-static atls_error *error;
+static _Thread_local atls_error *error;
 static atls_exchange *exchange;
 static atls_stream *stream;
 static atomic_long sent;

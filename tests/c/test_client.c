@@ -5,7 +5,7 @@
 #include "sim.h"
 
 static struct sim sim;
-static atls_error *error;
+static _Thread_local atls_error *error;
 
 static char *url(const char *path)
 {

@@ -5,7 +5,7 @@
 
 #include "sim.h"
 
-static atls_error *error;
+static _Thread_local atls_error *error;
 static time_t wrong;
 static bool is_wrong;
 

@@ -11,7 +11,7 @@
 #include <malloc.h>
 #endif
 
-static atls_error *error;
+static _Thread_local atls_error *error;
 static atls_runtime *runtime;
 static atls_queue *queue;
 

@@ -2,7 +2,7 @@
 #include "sim.h"
 
 static struct sim sim;
-static atls_error *error;
+static _Thread_local atls_error *error;
 
 static atls_http *open_http(void)
 {

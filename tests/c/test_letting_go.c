@@ -4,7 +4,7 @@
 #include "sim.h"
 #include "tcp.h"
 
-static atls_error *error;
+static _Thread_local atls_error *error;
 
 /* The response's head at once, then a chunk for each piece of the request: so the body source is asked while the host reads. */
 static void answer_early(int fd)

@@ -5,7 +5,7 @@
 
 #include "sim.h"
 
-static atls_error *error;
+static _Thread_local atls_error *error;
 static struct sim sim;
 
 /* Every line, each with its level as a digit before it and a line feed behind it. */

@@ -1,7 +1,7 @@
 /* Both ends prove themselves by exporter-v1: a server that serves only clients of which it knows what they are, and clients that try without. */
 #include "sim.h"
 
-static atls_error *error;
+static _Thread_local atls_error *error;
 static atls_runtime *runtime;
 static atls_queue *queue;
 static uint16_t port;

@@ -5,7 +5,7 @@
 
 #include "tcp.h"
 
-static atls_error *error;
+static _Thread_local atls_error *error;
 static atls_runtime *runtime;
 static atomic_int dropped;
 

@@ -5,7 +5,7 @@
 
 #include "test.h"
 
-static atls_error *error;
+static _Thread_local atls_error *error;
 
 /* A server of one thread: `answer` serves each connection until it returns. */
 struct peer {

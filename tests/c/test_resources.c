@@ -12,7 +12,7 @@
 
 #include "tcp.h"
 
-static atls_error *error;
+static _Thread_local atls_error *error;
 static atomic_int threads_left = INT_MAX;
 static atomic_int no_random;
 static atomic_llong false_time;

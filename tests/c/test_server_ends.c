@@ -11,7 +11,7 @@
 
 #include "../../examples-c/serving.h"
 
-static atls_error *error;
+static _Thread_local atls_error *error;
 static atls_runtime *runtime;
 static atls_queue *queue;
 static uint16_t port;

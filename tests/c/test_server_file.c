@@ -8,7 +8,7 @@
 
 enum { SIZE = 3000000 };
 
-static atls_error *error;
+static _Thread_local atls_error *error;
 static atls_runtime *runtime;
 static atls_queue *queue;
 static uint16_t port;

@@ -9,7 +9,7 @@
 
 #include "test.h"
 
-static atls_error *error;
+static _Thread_local atls_error *error;
 static atls_runtime *runtime;
 static atls_queue *queue;
 static int seen, streams_closed, requests_closed;

@@ -1,7 +1,7 @@
 /* A constant of one family given to the setter of another is refused, and changes nothing. */
 #include "test.h"
 
-static atls_error *error;
+static _Thread_local atls_error *error;
 
 int main(void)
 {

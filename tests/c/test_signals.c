@@ -10,7 +10,7 @@
 
 #include "sim.h"
 
-static atls_error *error;
+static _Thread_local atls_error *error;
 static atls_runtime *runtime;
 static atls_queue *queue;
 

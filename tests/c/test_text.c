@@ -1,7 +1,7 @@
 /* Dates, credentials, query strings, host and port, and the request's setters that use them. */
 #include "test.h"
 
-static atls_error *error;
+static _Thread_local atls_error *error;
 
 static void is(atls_buf *buf, const char *text)
 {

@@ -6,7 +6,7 @@
 
 #include "sim.h"
 
-static atls_error *error;
+static _Thread_local atls_error *error;
 
 static inline unsigned peer(const char *name)
 {
