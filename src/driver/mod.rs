@@ -93,6 +93,8 @@ struct Shared {
     handover: Option<Handover>,
     /// What the host has set for the message that comes in, or, between messages, for the next one.
     own: Own,
+    /// The host was shown the end of the message that came last: once both ends are done, its next request may follow at once.
+    told_end: bool,
     /// Of the request that came last.
     method: Vec<u8>,
     target: Vec<u8>,
@@ -116,6 +118,7 @@ impl Driver {
             closing: false,
             handover: None,
             own: Own::default(),
+            told_end: false,
             method: Vec::new(),
             target: Vec::new(),
             ended: None,
@@ -140,10 +143,19 @@ impl Driver {
     ) -> Result<()> {
         let close = self.close_line(lines.clone());
         self.say(|shared| {
+            if shared.told_end {
+                shared.go_on();
+            }
             let head = shared.conn.send_request(method, target, lines.chain(close)).map_err(local)?;
             shared.outbox.extend_from_slice(head);
             Ok(())
         })
+    }
+
+    /// The host is about to be shown the end of a message.
+    fn tell_end(&self) {
+        let mut shared = lock(&self.state);
+        (shared.own, shared.told_end) = (Own::default(), true);
     }
 
     /// A response's head, as server. Errors: as `send_request`.
@@ -249,12 +261,23 @@ impl Driver {
 }
 
 impl Shared {
+    /// On to the next message, if both ends are done with this one.
+    fn go_on(&mut self) {
+        if (self.conn.our_state(), self.conn.their_state()) == (State::Done, State::Done) {
+            self.told_end = false;
+            let _ = self.conn.start_next_cycle();
+        }
+    }
+
     /// As server: the peer has asked, and has no whole answer yet.
     fn owes_an_answer(&self, role: Role) -> bool {
         role == Role::Server && matches!(self.conn.our_state(), State::SendResponse | State::SendBody)
     }
 
-    fn check_detachable(&self) -> Result<()> {
+    fn check_detachable(&mut self) -> Result<()> {
+        if self.told_end {
+            self.go_on();
+        }
         let state = (self.conn.our_state(), self.conn.their_state());
         match state {
             _ if self.ended.is_some() => Err(Error::new(Status::Closed, "the connection is over")),

@@ -8,7 +8,7 @@ use bytes::{Buf, Bytes};
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
 use tokio::time::Instant;
 
-use super::{Driver, LOW, Own, Shared};
+use super::{Driver, LOW, Shared};
 use crate::alarm::Alarm;
 use crate::deadline::{Wait, exceeded};
 use crate::duplex::{Moved, Prefixed, advance};
@@ -154,7 +154,7 @@ impl<S: AsyncRead + AsyncWrite + Living + Unpin> Driving<'_, S> {
                 }
                 Next::End(trailers) => {
                     (self.due, self.body_since) = (None, None);
-                    lock(&self.driver.state).own = Own::default();
+                    self.driver.tell_end();
                     if let Some(trailers) = trailers {
                         self.outlet.post(Event::Trailers(trailers)).await;
                     }
@@ -181,10 +181,7 @@ impl<S: AsyncRead + AsyncWrite + Living + Unpin> Driving<'_, S> {
     fn next_step(&mut self) -> Result<Step> {
         let parameters = &self.driver.parameters;
         let mut shared = lock(&self.driver.state);
-        // Both are done: on to the next message.
-        if (shared.conn.our_state(), shared.conn.their_state()) == (State::Done, State::Done) {
-            let _ = shared.conn.start_next_cycle();
-        }
+        shared.go_on();
         let awaits_head = match parameters.role {
             Role::Server => shared.conn.their_state() == State::Idle,
             Role::Client => shared.conn.their_state() == State::SendResponse,
