@@ -1,33 +1,40 @@
 //! Attested TLS for C programs. See README.md for what it does and include/atls.h for the interface.
 //!
-//! Layers, each using only those to its right: `capi` -> `http`, `stream`, `server` -> `connect` -> `collateral`, `evidence`, `tls`, `net` ->
-//! `attest`.
-//! `h1` is as pure as `attest`: `capi` shows it, and `connect` speaks to proxies with it.
-//! `error`, `log` and `clock` stand below all of them.
+//! The rooms, from the ground up. Each uses only those above it in this list; a test holds the list against the tree and its `use` lines.
+//!
+//! - `error`: what can go wrong. `log`: where log lines go. They know nobody.
+//! - `attest`: evidence, policy, verdict: the judgement. Pure.
+//! - `h1`: HTTP/1.1 without I/O. Pure.
+//! - `io`: sockets, deadlines, the clock, helper threads: all that touches the machine.
+//! - `message`: the pieces of HTTP messages: heads, header fields, forms, codings. Pure.
+//! - `operation`: what a host's operation is made of: events, credit, what goes out, cancellation. No I/O.
+//! - `tls`: TLS 1.3. No attestation.
+//! - `attester`: evidence of this side.
+//! - `collateral`: the vendors' documents, fetched and kept.
+//! - `verifier`: evidence that has just come, judged.
+//! - `tunnel`: TCP through WebSockets, both ends.
+//! - `connect`: the attested connection.
+//! - `stream`: an attested byte stream, by events.
+//! - `client`: HTTP requests over attested connections.
+//! - `server`: the HTTP server.
+//! - `h1_driver`: `h1` over a socket, by events.
+//! - `capi`: the C ABI, and the only place with `unsafe`.
 
-mod alarm;
 pub mod attest;
-pub mod blocking;
+pub mod attester;
 pub mod capi;
-pub mod clock;
+pub mod client;
 pub mod collateral;
 pub mod connect;
-pub mod deadline;
-pub mod driver;
-mod duplex;
 pub mod error;
-pub mod events;
-pub mod evidence;
-pub mod flow;
-pub mod forward;
 pub mod h1;
-pub mod http;
+pub mod h1_driver;
+pub mod io;
 pub mod log;
-pub mod net;
-pub mod offload;
-mod pool;
-mod random;
+pub mod message;
+pub mod operation;
 pub mod server;
 pub mod stream;
 pub mod tls;
-pub mod websocket;
+pub mod tunnel;
+pub mod verifier;

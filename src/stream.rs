@@ -10,8 +10,9 @@ use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf};
 use crate::attest::Verdict;
 use crate::connect::{Target, connect};
 use crate::error::{Error, Phase, Result, Status};
-use crate::events::{Event, Outlet};
-use crate::flow::{Cancel, Credit, Outgoing, lock};
+use crate::io::sync::lock;
+use crate::operation::events::{Event, Outlet};
+use crate::operation::{Cancel, Credit, Outgoing};
 
 /// Most bytes handed over at once: waking the host for each TLS record would cost a fifth of the rate.
 const BATCH: usize = 256 << 10;

@@ -15,65 +15,10 @@
 #![allow(clippy::missing_safety_doc)]
 #![cfg_attr(not(test), deny(clippy::unwrap_used, clippy::expect_used, clippy::panic))]
 
-mod blocking_exchange;
-pub mod bytes;
-mod c_bool;
+pub mod attest;
+pub mod base;
 pub mod client;
-pub mod config;
-pub mod config_route;
-pub mod config_tls;
-pub mod error;
-pub mod event;
-pub mod evidence;
-pub mod exchange;
-pub mod exchange_body;
-pub mod exchange_route;
-pub mod form;
-mod gate;
-pub mod guard;
+pub mod connect;
 pub mod h1;
-pub mod h1_driver;
-pub mod h1_driver_config;
-pub mod handle;
-pub mod head;
-pub mod headers;
-pub mod http;
-pub mod log;
-mod mailbox;
-pub mod multipart;
-mod operation;
-mod poison;
-pub mod policy;
-pub mod queue;
-mod registry;
-pub mod request;
-pub mod request_body;
-pub mod request_options;
-pub mod resolver;
-pub mod runtime;
 pub mod server;
-pub mod server_config;
-pub mod server_config_tls;
-pub mod server_file;
-pub mod server_listen;
-pub mod server_request;
-pub mod server_upgrade;
-pub mod status;
-pub mod stream;
-mod sync;
 pub mod text;
-pub mod tunnel;
-pub mod verdict;
-pub mod verifier;
-pub mod verify;
-pub mod version;
-mod wakeup;
-
-/// A duration from C: 0 is the default, UINT32_MAX is none.
-pub(crate) fn limit(milliseconds: u32, default: std::time::Duration) -> Option<std::time::Duration> {
-    match milliseconds {
-        0 => Some(default),
-        u32::MAX => None,
-        some => Some(std::time::Duration::from_millis(some.into())),
-    }
-}

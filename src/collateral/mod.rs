@@ -5,7 +5,6 @@
 mod bundle;
 mod disk;
 mod fetch;
-mod judge;
 mod object;
 mod search;
 mod service;
@@ -25,8 +24,8 @@ use crate::attest::collateral::Document;
 use crate::attest::tdx::{PlatformId, Vendor};
 use crate::attest::{Collateral, Policy, TrustAnchors, tdx};
 use crate::error::{Error, Phase, Result, Status};
+use crate::io::offload::offload;
 use crate::log;
-use crate::offload::offload;
 use disk::Disk;
 use object::{Key, Object, Signed, Source};
 use search::Search;

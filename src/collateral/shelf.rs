@@ -118,9 +118,9 @@ impl State {
 
 #[cfg(test)]
 mod tests {
-    use super::super::object::Window;
-    use super::super::unavailable;
     use super::*;
+    use crate::collateral::object::Window;
+    use crate::collateral::unavailable;
 
     fn object(number: u64) -> Arc<Object> {
         let window = Window { issued: 1, expires: 2, number };

@@ -6,7 +6,8 @@ use futures_util::future::BoxFuture;
 use tokio::io::{AsyncRead, AsyncWrite};
 
 use crate::error::Result;
-use crate::net::{self, Dial};
+use crate::io::net;
+use crate::io::net::Dial;
 
 /// A connected byte stream.
 pub trait Wire: AsyncRead + AsyncWrite + Send + Unpin {}

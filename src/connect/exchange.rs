@@ -7,9 +7,9 @@ use hyper::body::Bytes;
 use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncWrite};
 
-use crate::clock;
+use crate::attester::check_framing;
 use crate::error::{Error, Phase, Result, Status, chain};
-use crate::evidence::check_framing;
+use crate::io::clock;
 
 /// Heads beyond this are refused; 1xx responses each count on their own.
 const MAX_HEAD: usize = 64 << 10;

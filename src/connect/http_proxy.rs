@@ -2,10 +2,10 @@
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
-use super::auth::Login;
 use crate::error::{Detail, Error, Phase, Result, Status};
 use crate::h1::{Connection, EventKind, ProtocolError, Role, Rules};
-use crate::net::Socket;
+use crate::io::Socket;
+use crate::message::credentials::Login;
 
 /// Informational answers before the one that counts.
 const INFORMATIONAL: usize = 16;

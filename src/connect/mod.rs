@@ -3,7 +3,6 @@
 //! Evidence is asked for in `attest`, and judged by the verifier.
 
 mod attest;
-pub mod auth;
 mod exchange;
 #[doc(hidden)]
 pub mod http_proxy;
@@ -11,8 +10,6 @@ mod progress;
 mod proxy;
 mod settings;
 mod stream;
-mod transport;
-mod tunnel;
 mod way;
 
 use std::sync::Arc;
@@ -20,21 +17,21 @@ use std::time::Duration;
 
 use rustls::ClientConfig;
 
+use crate::tunnel::{Transport, TunnelUrl};
 use progress::{Progress, report};
 pub use proxy::{Login, Proxy};
 pub use settings::{Connector, Settings, check_anchors};
 pub use stream::Stream;
-pub use transport::Transport;
-pub use tunnel::TunnelUrl;
 pub use way::Way;
 
 use crate::attest::{Policy, Verdict};
+use crate::attester::Attester;
 use crate::collateral::Verifier;
-use crate::deadline::{Wait, within};
 use crate::error::{Error, Phase, Result, Status};
-use crate::evidence::Attester;
+use crate::io::deadline::{Wait, within};
+use crate::io::net;
 use crate::log;
-use crate::{net, tls};
+use crate::tls;
 
 /// Where to connect and what must hold there.
 #[derive(Clone)]

@@ -5,9 +5,9 @@ use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
 use super::{Connected, Target, Times};
-use crate::deadline::{Wait, within};
 use crate::error::{Error, Phase, Result, Status};
-use crate::flow::lock;
+use crate::io::deadline::{Wait, within};
+use crate::io::sync::lock;
 use crate::log;
 
 /// Shared between the connecting task and its deadline.

@@ -5,11 +5,13 @@ use tokio_socks::tcp::Socks5Stream;
 use tokio_socks::{Error as SocksError, TargetAddr};
 use url::{Host, Url};
 
-pub use super::auth::Login;
-use super::{Transport, http_proxy};
+use super::http_proxy;
 use crate::error::{Detail, Error, Phase, Result, Status};
+use crate::io::net::Dial;
+use crate::io::{Socket, net};
 use crate::log;
-use crate::net::{self, Dial, Socket};
+pub use crate::message::credentials::Login;
+use crate::tunnel::Transport;
 
 /// A proxy, and how it knows us.
 #[derive(Clone, Debug)]

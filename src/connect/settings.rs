@@ -4,14 +4,15 @@ use std::sync::{Arc, Mutex};
 
 use rustls::ClientConfig;
 
-use super::{Proxy, Target, Timeouts, TunnelUrl, Way};
+use super::{Proxy, Target, Timeouts, Way};
 use crate::attest::{Policy, Protocol, TrustAnchors};
+use crate::attester::Attester;
 use crate::collateral::Verifier;
 use crate::error::{Error, Result, Status};
-use crate::evidence::Attester;
-use crate::flow::lock;
-use crate::net::Dial;
+use crate::io::net::Dial;
+use crate::io::sync::lock;
 use crate::tls::{Trust, client_config};
+use crate::tunnel::TunnelUrl;
 
 /// What a caller sets.
 #[derive(Clone, Debug)]

@@ -7,9 +7,9 @@ use std::task::{Context, Poll};
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
-use super::Transport;
-use crate::net::{Living, Watch};
+use crate::io::{Living, Watch};
 use crate::tls::TlsStream;
+use crate::tunnel::Transport;
 
 // The usual case is the large one, and is kept in place.
 #[allow(clippy::large_enum_variant)]

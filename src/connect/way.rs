@@ -6,10 +6,12 @@ use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use rustls::ClientConfig;
 
-use super::{Proxy, Target, TunnelUrl};
+use super::{Proxy, Target};
 use crate::collateral::{WayOut, Wire};
 use crate::error::Result;
-use crate::net::{self, Dial};
+use crate::io::net;
+use crate::io::net::Dial;
+use crate::tunnel::TunnelUrl;
 
 /// Tunnel or proxy, own address, family, and names that are not looked up.
 #[derive(Clone)]

@@ -2,7 +2,8 @@
 
 use std::ops::Range;
 
-use super::body::{self, Chunk, Reader};
+use super::body;
+use super::body::{Chunk, Reader};
 use super::connection::{Connection, Message};
 use super::error::{Checked, ProtocolError, Refusal, Side};
 use super::fields::Method;

@@ -13,11 +13,12 @@ use tokio_rustls::TlsAcceptor;
 use super::listener::Listener;
 use super::show::Session;
 use super::{Server, connection, place_of};
-use crate::deadline::{Wait, within};
 use crate::error::{Error, Phase, Result, Status};
+use crate::io::Socket;
+use crate::io::deadline::{Wait, within};
 use crate::log;
-use crate::net::Socket;
-use crate::tls::{self, ServerStream, Shown};
+use crate::tls;
+use crate::tls::{ServerStream, Shown};
 
 /// How long nothing is accepted where the process is out of file descriptors or memory.
 const REST: Duration = Duration::from_millis(50);

@@ -16,11 +16,11 @@ use super::message::Message;
 use super::show::Session;
 use super::wire::Wire;
 use super::{Served, Server};
-use crate::alarm::Alarm;
 use crate::error::{Detail, Error, Phase, Result, Status};
-use crate::flow::Credit;
 use crate::h1::{Connection, EventKind, ProtocolError, Role, Rules, State};
-use crate::http::Head;
+use crate::io::alarm::Alarm;
+use crate::message::Head;
+use crate::operation::Credit;
 
 /// Bytes that a connection keeps for itself between requests, and with which it waits for the next.
 pub(super) const IDLE: usize = 1 << 10;

@@ -13,13 +13,13 @@ use super::connection::{IDLE, READ, Serving, host, late, protocol};
 use super::place_of;
 use super::served::{Answer, Switch};
 use super::wire::Wire;
-use crate::duplex::{Moved, advance};
 use crate::error::{Detail, Error, Phase, Result, Status};
-use crate::events::{Event, Outlet};
-use crate::flow::Credit;
 use crate::h1::{EventKind, State};
-use crate::http::intake::{Intake, Next, gather, too_large};
+use crate::io::duplex::{Moved, advance};
 use crate::log;
+use crate::message::intake::{Intake, Next, gather, too_large};
+use crate::operation::Credit;
+use crate::operation::events::{Event, Outlet};
 
 /// Bytes of an answer that wait for the network; with more, nothing is taken from the host. Nor is more than this taken of it at once, so that there are never
 /// more than twice as many.

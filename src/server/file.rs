@@ -10,8 +10,8 @@ use tokio::runtime::Handle;
 
 use super::{Message, Served};
 use crate::error::{Error, Phase, Result, Status};
+use crate::io::offload::offload;
 use crate::log;
-use crate::offload::offload;
 
 const PIECE: u64 = 64 << 10;
 

@@ -2,7 +2,7 @@
 
 use std::net::IpAddr;
 
-use crate::http::Head;
+use crate::message::Head;
 
 /// Whose word counts.
 #[derive(Clone, Debug, Default)]

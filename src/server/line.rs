@@ -3,7 +3,7 @@
 use std::net::{IpAddr, SocketAddr};
 
 use super::show::Client;
-use crate::http::target::authority;
+use crate::message::target::authority;
 
 /// Where a request came from.
 pub struct Origin {

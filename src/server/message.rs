@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use crate::error::{Error, Result, Status};
 use crate::h1::{Rules, facts_of};
-use crate::http::headers::Headers;
+use crate::message::headers::Headers;
 
 /// An informational or final response head.
 #[derive(Clone, Debug)]

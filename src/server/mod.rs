@@ -33,15 +33,16 @@ pub use message::Message;
 pub use served::{Served, Switch};
 
 use crate::attest::Policy;
-use crate::clock;
+use crate::attester::{Attester, Source};
 use crate::collateral::Verifier;
 use crate::error::{Error, Result, Status};
-use crate::events::{Event, Observer, Outlet};
-use crate::evidence::{Attester, Source};
-use crate::flow::{Cancel, lock};
-use crate::forward::{Flow, Rules};
+use crate::io::clock;
+use crate::io::sync::lock;
 use crate::log;
+use crate::operation::Cancel;
+use crate::operation::events::{Event, Observer, Outlet};
 use crate::tls::{Identity, Serves, Shown, server_config};
+use crate::tunnel::{Flow, Rules};
 
 /// How long a host that is told of a refusal may keep the peer waiting.
 const TAKING_NOTE: Duration = Duration::from_secs(1);

@@ -12,10 +12,11 @@ use super::Limits;
 use super::line::{Line, Origin};
 use super::message::Message;
 use crate::error::{Detail, Error, Result, Status};
-use crate::events::Outlet;
-use crate::flow::{Cancel, Credit, Outgoing, lock};
 use crate::h1::{Rules, validate_trailers};
-use crate::http::Head;
+use crate::io::sync::lock;
+use crate::message::Head;
+use crate::operation::events::Outlet;
+use crate::operation::{Cancel, Credit, Outgoing};
 use crate::stream::Handover;
 
 /// A request, and the way back for its answer. Shared by the host and the connection.

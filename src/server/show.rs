@@ -14,12 +14,13 @@ use super::{Judge, Served};
 use crate::attest::challenge::{CHALLENGE_PATH, CLIENT_PATH, Challenge, MAX_CHALLENGE, answer_json, read_answer};
 use crate::attest::hash::unhex_array;
 use crate::attest::{Binding, EXPORTER_LABEL, EXPORTER_V1_LABEL, Exporter, Protocol, Role, Verdict, report_data};
-use crate::deadline::{Wait, within};
 use crate::error::{Error, Phase, Result, Status};
 use crate::h1::{EventKind, State};
-use crate::http::intake::too_large;
-use crate::net::Dial;
-use crate::{clock, log, tls};
+use crate::io::clock;
+use crate::io::deadline::{Wait, within};
+use crate::io::net::Dial;
+use crate::message::intake::too_large;
+use crate::{log, tls};
 
 /// Bytes of a request for evidence by atlas-v1.
 const SMALL: usize = 4096;

@@ -15,9 +15,10 @@ use super::wire::Wire;
 use super::{Message, Served, Server, Settings};
 use crate::attest::EXPORTER_LENGTH;
 use crate::error::{Error, Result, Status};
-use crate::events::{Event, Observer, Outlet};
-use crate::flow::{Outgoing, lock};
-use crate::net::Living;
+use crate::io::Living;
+use crate::io::sync::lock;
+use crate::operation::Outgoing;
+use crate::operation::events::{Event, Observer, Outlet};
 
 /// Answers every request at once, in one piece or, where its target is `/1xx`, after a hint.
 struct Host;

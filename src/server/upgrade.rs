@@ -9,11 +9,12 @@ use super::Served;
 use super::connection::{Serving, host};
 use super::message::Message;
 use super::wire::Wire;
-use crate::deadline::{Wait, within};
-use crate::duplex::Prefixed;
 use crate::error::{Error, Phase, Result, Status};
-use crate::forward::{Refusal, Rules, accept_key, relay};
-use crate::net::Socket;
+use crate::io::Socket;
+use crate::io::deadline::{Wait, within};
+use crate::io::duplex::Prefixed;
+use crate::tunnel::relay;
+use crate::tunnel::{Refusal, Rules, accept_key};
 
 /// What answers who asks whether the forwarder lives.
 const HEALTH: &[u8] = b"/healthz";

@@ -6,8 +6,9 @@ use tokio::io::{AsyncRead, AsyncWrite};
 
 use crate::attest::EXPORTER_LENGTH;
 use crate::error::{Error, Result, Status};
-use crate::net::{Living, Socket};
-use crate::tls::{self, ServerStream};
+use crate::io::{Living, Socket};
+use crate::tls;
+use crate::tls::ServerStream;
 
 pub trait Wire: AsyncRead + AsyncWrite + Living + Unpin + Send {
     /// An exporter value of the session. Errors: InvalidState (there is none).

@@ -19,8 +19,8 @@ pub use tokio_rustls::server::TlsStream as ServerStream;
 pub use trust::{Identity, Roots, Trust, client_config};
 
 use crate::attest::EXPORTER_LENGTH;
-use crate::clock;
 use crate::error::{Error, Phase, Result, Status};
+use crate::io::clock;
 
 /// The handshake. The server's name is checked against its certificate, always.
 pub async fn handshake<S>(config: Arc<ClientConfig>, server_name: &str, io: S) -> Result<TlsStream<S>>
@@ -70,7 +70,7 @@ pub fn export<Data>(
 
 /// What a verifier asks with: 32 random bytes (attested-tls spec 1.3).
 pub fn nonce() -> Result<[u8; 32]> {
-    crate::random::random()
+    crate::io::random::random()
 }
 
 /// Sorts a TLS failure into version, certificate or handshake, and keeps the alert.

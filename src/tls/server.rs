@@ -9,8 +9,8 @@ use rustls::{RootCertStore, ServerConfig};
 
 use super::Identity;
 use super::trust::add_pem;
-use crate::clock::TlsClock;
 use crate::error::{Error, Result, Status};
+use crate::io::clock::TlsClock;
 
 /// What a server shows and asks for.
 #[derive(Clone, Debug)]

@@ -11,8 +11,8 @@ use rustls_pki_types::pem::PemObject;
 use rustls_pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
 
 use super::KeyLines;
-use crate::clock::TlsClock;
 use crate::error::{Error, Result, Status};
+use crate::io::clock::TlsClock;
 
 /// Which roots a server's chain may end in. With nothing chosen: the Mozilla set that is built in.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

@@ -1,7 +1,7 @@
 //! A coded body means the same however the network cuts it: whole or refused, in every coding and in several on top of one another.
 
 use atls::error::{Detail, Error, Status};
-use atls::http::decode::Decoder;
+use atls::message::decode::Decoder;
 use bytes::Bytes;
 use compression_codecs::core::Level;
 use compression_codecs::core::util::{PartialBuffer, WriteBuffer};

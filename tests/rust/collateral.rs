@@ -116,7 +116,7 @@ fn fresh(world: &World, policy: &serde_json::Value) -> Result<Stream, Refusal> {
     let verifier = support::simulated_verifier(&world.tee.root_der);
     let add_root = |config| support::add_root(config, &world.tee.web_ca_pem);
     let done = support::open(world.server.port(), policy, verifier, add_root);
-    unsafe { atls::capi::verifier::atls_verifier_free(verifier) };
+    unsafe { atls::capi::attest::verifier::atls_verifier_free(verifier) };
     done
 }
 
@@ -211,7 +211,7 @@ fn a_document_is_not_used_after_a_newer_one_was_seen() {
     let bundle = serde_json::json!({"atls_collateral_bundle": 1, "objects": [object]}).to_string();
     let mut taken = 0;
     let done = unsafe {
-        use atls::capi::verifier::atls_verifier_import as import;
+        use atls::capi::attest::verifier::atls_verifier_import as import;
         import(world.verifier, bundle.as_ptr(), bundle.len(), &mut taken, std::ptr::null_mut())
     };
     assert_eq!((done, taken), (0, 1));

@@ -10,9 +10,9 @@ use std::net::{TcpListener, TcpStream};
 use std::ptr::{null, null_mut};
 use std::sync::{Arc, Mutex};
 
-use atls::capi::config::*;
-use atls::capi::config_route::*;
-use atls::capi::verifier::*;
+use atls::capi::attest::verifier::*;
+use atls::capi::connect::config::*;
+use atls::capi::connect::config_route::*;
 use support::{Refusal, Stream, World};
 
 /// A name that no resolver knows (RFC 6761).

@@ -124,7 +124,7 @@ fn who_terminates_tls_elsewhere_computes_the_same() {
         let (nonce, exporter) = ([3u8; 32], [4u8; 32]);
         #[allow(unsafe_code)]
         let status = unsafe {
-            atls::capi::evidence::atls_compute_exporter_binder(
+            atls::capi::attest::evidence::atls_compute_exporter_binder(
                 attester,
                 nonce.as_ptr(),
                 exporter.as_ptr(),

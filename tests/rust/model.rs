@@ -1,10 +1,10 @@
 //! Gate and mailbox under a model checker: every interleaving of small programs. The very files of the library, with loom's locks for the standard
 //! library's.
 
-#[path = "../../src/capi/gate.rs"]
+#[path = "../../src/operation/gate.rs"]
 #[allow(dead_code)]
 mod gate;
-#[path = "../../src/capi/mailbox.rs"]
+#[path = "../../src/operation/mailbox.rs"]
 #[allow(dead_code)]
 mod mailbox;
 

@@ -10,8 +10,8 @@ use std::net::{TcpListener, TcpStream};
 use std::ptr::{null, null_mut};
 use std::time::Duration;
 
-use atls::capi::config::atls_config_set_timeouts;
-use atls::capi::config_route::atls_config_set_proxy;
+use atls::capi::connect::config::atls_config_set_timeouts;
+use atls::capi::connect::config_route::atls_config_set_proxy;
 use hostile::Options;
 use support::{Refusal, Stream, World, echo};
 

@@ -8,10 +8,10 @@ use std::ptr::null_mut;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use atls::capi::config::*;
-use atls::capi::config_tls::atls_config_set_certificate_check;
-use atls::capi::error::*;
-use atls::capi::stream::*;
+use atls::capi::base::error::*;
+use atls::capi::connect::config::*;
+use atls::capi::connect::config_tls::atls_config_set_certificate_check;
+use atls::capi::connect::stream::*;
 use hostile::server::Then;
 use hostile::{Reply, Session};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
@@ -141,7 +141,7 @@ fn no_policy_without_the_check_of_the_certificate() {
     unsafe {
         let (mut error, mut policy, mut config, mut stream) = (null_mut(), null_mut(), null_mut(), null_mut());
         let json = world.policy.to_string();
-        assert_eq!(atls::capi::policy::atls_policy_new(json.as_ptr(), json.len(), &mut policy, &mut error), 0);
+        assert_eq!(atls::capi::attest::policy::atls_policy_new(json.as_ptr(), json.len(), &mut policy, &mut error), 0);
         assert_eq!(atls_config_new(c"localhost".as_ptr(), world.server.port(), &mut config, &mut error), 0);
         assert_eq!(atls_config_set_verifier(config, world.verifier, &mut error), 0);
         add_root(config, &world.tee.web_ca_pem);
@@ -151,7 +151,7 @@ fn no_policy_without_the_check_of_the_certificate() {
         assert!(text(atls_error_message(error)).contains("certificates are not checked"));
         atls_error_free(error);
         atls_config_free(config);
-        atls::capi::policy::atls_policy_free(policy);
+        atls::capi::attest::policy::atls_policy_free(policy);
     }
     assert_eq!(world.server.application_bytes.load(std::sync::atomic::Ordering::SeqCst), 0);
 }
@@ -339,7 +339,7 @@ fn one_deadline_covers_all_of_a_connection() {
     assert_eq!((&*late.name, late.detail), ("TIMED_OUT", ATLS_DETAIL_CONNECT_TIMEOUT), "{late:?}");
 }
 
-unsafe extern "C" fn no_key(_: *mut std::ffi::c_void, _: atls::capi::bytes::atls_str) {
+unsafe extern "C" fn no_key(_: *mut std::ffi::c_void, _: atls::capi::base::bytes::atls_str) {
     std::process::abort();
 }
 
@@ -347,7 +347,7 @@ unsafe extern "C" fn no_key(_: *mut std::ffi::c_void, _: atls::capi::bytes::atls
 fn no_policy_beside_a_key_log_without_the_words_for_it() {
     let world = World::honest();
     let logging = |config| {
-        let set = atls::capi::config_tls::atls_config_set_key_log;
+        let set = atls::capi::connect::config_tls::atls_config_set_key_log;
         let (nothing, none) = (std::ptr::null(), null_mut());
         assert_eq!(unsafe { set(config, Some(no_key), none, None, nothing, null_mut()) }, 0);
     };

@@ -5,8 +5,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use atls::forward::{Flow, Rules, relay};
-use atls::websocket::TunnelStream;
+use atls::tunnel::relay;
+use atls::tunnel::websocket::TunnelStream;
+use atls::tunnel::{Flow, Rules};
 use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream, duplex};
 
 struct Counting;

@@ -10,7 +10,8 @@ use super::dstack::event_log::EventLog;
 use super::evidence::Evidence;
 use super::hash::hex;
 use super::policy::{DstackTdx, Policy};
-use super::tdx::{self, Claims, Fault};
+use super::tdx;
+use super::tdx::{Claims, Fault};
 use super::verdict::Verdict;
 use crate::error::{Error, Phase, Result, Status};
 

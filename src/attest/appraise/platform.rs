@@ -4,7 +4,8 @@ use super::{Appraisal, Request, one_of};
 use crate::attest::check::CheckId;
 use crate::attest::hash::hex;
 use crate::attest::policy::MaskedValue;
-use crate::attest::tdx::{self, Claims, Culprit};
+use crate::attest::tdx;
+use crate::attest::tdx::{Claims, Culprit};
 use crate::error::Status;
 
 impl Appraisal<'_> {

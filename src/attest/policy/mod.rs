@@ -11,7 +11,7 @@ mod outside;
 pub use dstack_tdx::{Bootchain, DstackTdx, MaskedValue};
 pub use events::EventRule;
 
-use crate::attest::{Protocol, json};
+use super::{Protocol, json};
 use crate::error::{Error, Result, Status};
 use fields::Fields;
 use outside::{base_url, roots};

@@ -2,12 +2,12 @@
 
 use std::ptr::NonNull;
 
-use super::super::bytes::atls_str;
-use super::super::error::atls_error;
-use super::super::guard::{guard, guard_free, guard_value};
-use super::super::handle::{borrow, borrow_mut, bytes, destroy, put, require};
-use super::super::status::atls_status;
 use super::types::{ATLS_H1_ERROR, atls_bytes, atls_h1_event, atls_h1_header, refused, role};
+use crate::capi::base::bytes::atls_str;
+use crate::capi::base::error::atls_error;
+use crate::capi::base::guard::{guard, guard_free, guard_value};
+use crate::capi::base::handle::{borrow, borrow_mut, bytes, destroy, put, require};
+use crate::capi::base::status::atls_status;
 use crate::error::{Error, Result, Status};
 use crate::h1::{Connection, Rules, State, flags};
 
@@ -35,7 +35,7 @@ impl Drop for atls_h1_conn {
 
 impl atls_h1_conn {
     /// Runs `body` unless an earlier call left the connection half-changed.
-    pub(super) unsafe fn enter<T>(
+    pub(in crate::capi) unsafe fn enter<T>(
         conn: *mut atls_h1_conn,
         body: impl FnOnce(&mut Connection) -> Result<T>,
     ) -> Result<T> {

@@ -1,11 +1,11 @@
 //! `atls_h1_header_list`: an owned list of headers, for languages that cannot hand C an array of pointers.
 
-use super::super::error::atls_error;
-use super::super::guard::{guard, guard_free, guard_value};
-use super::super::handle::{borrow_mut, bytes, destroy, put, require};
-use super::super::status::atls_status;
 use super::conn::known_flags;
 use super::types::{Headers, atls_bytes, atls_h1_header, refused};
+use crate::capi::base::error::atls_error;
+use crate::capi::base::guard::{guard, guard_free, guard_value};
+use crate::capi::base::handle::{borrow_mut, bytes, destroy, put, require};
+use crate::capi::base::status::atls_status;
 use crate::error::{Error, Result, Status};
 use crate::h1::{Rules, normalized};
 
@@ -169,6 +169,6 @@ pub unsafe extern "C" fn atls_h1_headers_normalize(
     })
 }
 
-pub(super) fn rules(flags: u32) -> Result<Rules> {
+pub(in crate::capi) fn rules(flags: u32) -> Result<Rules> {
     Ok(Rules { flags: known_flags(flags)?, ..Rules::default() })
 }

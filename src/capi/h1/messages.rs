@@ -1,16 +1,17 @@
 //! Checking messages without a connection, and reading what headers say.
 
-use super::super::error::atls_error;
-use super::super::guard::{guard, guard_value};
-use super::super::handle::{put, require};
-use super::super::status::atls_status;
 use super::headers::rules;
 use super::types::{
     ATLS_H1_FRAMING_CHUNKED, ATLS_H1_FRAMING_CONTENT_LENGTH, ATLS_H1_FRAMING_UNTIL_CLOSE,
     ATLS_H1_INFORMATIONAL_RESPONSE, ATLS_H1_RESPONSE, Headers, atls_bytes, atls_h1_header, refused,
 };
+use crate::capi::base::error::atls_error;
+use crate::capi::base::guard::{guard, guard_value};
+use crate::capi::base::handle::{put, require};
+use crate::capi::base::status::atls_status;
 use crate::error::{Error, Result, Status};
-use crate::h1::{self, Facts, Framing, Method, Rules, syntax};
+use crate::h1;
+use crate::h1::{Facts, Framing, Method, Rules, syntax};
 
 /// Whether this is a request that may be sent or, with `http_version` (major << 8 | minor), received. Statuses: NULL_ARGUMENT, INVALID_ARGUMENT,
 /// H1_LOCAL with an atls_error_http_status.

@@ -1,11 +1,11 @@
 //! Sending on an `atls_h1_conn`: calls that check, move the state machines and give the bytes to write.
 
-use super::super::error::atls_error;
-use super::super::guard::guard;
-use super::super::handle::{put, require};
-use super::super::status::atls_status;
 use super::conn::atls_h1_conn;
 use super::types::{Headers, atls_bytes, atls_h1_header, refused};
+use crate::capi::base::error::atls_error;
+use crate::capi::base::guard::guard;
+use crate::capi::base::handle::{put, require};
+use crate::capi::base::status::atls_status;
 use crate::error::{Error, Status};
 
 /// A request's head. Needs exactly one Host; is sent as HTTP/1.1, `Host` first. A body follows only with Content-Length or `Transfer-Encoding:

@@ -1,10 +1,10 @@
 //! `atls_h1_states`: the two state machines alone, for proxies and test tools that parse by other means.
 
-use super::super::error::atls_error;
-use super::super::guard::guard;
-use super::super::handle::{borrow_mut, require};
-use super::super::status::atls_status;
 use super::types::role;
+use crate::capi::base::error::atls_error;
+use crate::capi::base::guard::guard;
+use crate::capi::base::handle::{borrow_mut, require};
+use crate::capi::base::status::atls_status;
 use crate::error::{Error, Result, Status};
 use crate::h1::{EventKind, State, States, switch};
 

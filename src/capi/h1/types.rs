@@ -19,7 +19,7 @@ impl atls_bytes {
     /// # Safety
     /// As the comment of the type says, and the bytes outlive `'a`.
     pub(crate) unsafe fn get<'a>(self, what: &str) -> Result<&'a [u8]> {
-        unsafe { super::super::handle::bytes(self.ptr, self.len, what) }
+        unsafe { crate::capi::base::handle::bytes(self.ptr, self.len, what) }
     }
 }
 

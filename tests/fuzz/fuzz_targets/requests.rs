@@ -3,8 +3,8 @@
 
 use atls::attest::challenge::{Challenge, read_answer};
 use atls::attest::Role;
-use atls::http::arguments::{cookies, urlencoded};
-use atls::http::multipart::{Event, Limits, Parser};
+use atls::message::arguments::{cookies, urlencoded};
+use atls::message::multipart::{Event, Limits, Parser};
 use libfuzzer_sys::fuzz_target;
 
 /// Names and bytes of the parts, or nothing where it is no form.

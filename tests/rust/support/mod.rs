@@ -8,14 +8,14 @@ use std::ffi::CString;
 use std::ptr::null_mut;
 use std::sync::Arc;
 
-use atls::capi::bytes::atls_str;
-use atls::capi::config::*;
-use atls::capi::config_tls::atls_config_add_root_pem;
-use atls::capi::error::*;
-use atls::capi::policy::*;
-use atls::capi::stream::*;
-use atls::capi::verdict::*;
-use atls::capi::verifier::*;
+use atls::capi::attest::policy::*;
+use atls::capi::attest::verdict::*;
+use atls::capi::attest::verifier::*;
+use atls::capi::base::bytes::atls_str;
+use atls::capi::base::error::*;
+use atls::capi::connect::config::*;
+use atls::capi::connect::config_tls::atls_config_add_root_pem;
+use atls::capi::connect::stream::*;
 use hostile::{Options, Server};
 use serde_json::Value;
 use simtee::pccs::Pccs;
@@ -208,7 +208,7 @@ fn refusal(error: *mut atls_error) -> Refusal {
             .map(|index| text(atls_verdict_check_name(verdict, index)));
         let out = Refusal {
             status,
-            name: text(atls::capi::status::atls_status_name(status)),
+            name: text(atls::capi::base::status::atls_status_name(status)),
             message: text(atls_error_message(error)),
             phase: text(atls_error_phase(error)),
             http_status: atls_error_http_status(error),

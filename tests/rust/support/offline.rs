@@ -4,11 +4,11 @@ use std::ffi::{CString, c_char};
 use std::ptr::{null, null_mut};
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use atls::capi::error::*;
-use atls::capi::policy::*;
-use atls::capi::status::atls_status_name;
-use atls::capi::verdict::*;
-use atls::capi::verify::*;
+use atls::capi::attest::policy::*;
+use atls::capi::attest::verdict::*;
+use atls::capi::attest::verify::*;
+use atls::capi::base::error::*;
+use atls::capi::base::status::atls_status_name;
 use serde_json::Value;
 use simtee::collateral::Issue;
 use simtee::exporter::Binder;

@@ -3,12 +3,12 @@
 use std::ffi::CString;
 use std::ptr::null_mut;
 
-use atls::capi::event::atls_sink;
-use atls::capi::queue::*;
-use atls::capi::runtime::*;
-use atls::capi::server::*;
-use atls::capi::server_config::*;
-use atls::capi::server_config_tls::atls_server_config_set_certificate;
+use atls::capi::base::event::atls_sink;
+use atls::capi::base::queue::*;
+use atls::capi::base::runtime::*;
+use atls::capi::server::config::*;
+use atls::capi::server::config_tls::atls_server_config_set_certificate;
+use atls::capi::server::server::*;
 use base64::Engine;
 use simtee::SimTee;
 
@@ -52,4 +52,4 @@ pub fn plain(tee: &SimTee) -> (Served, u16) {
     (Served { runtime, queue, server }, port)
 }
 
-unsafe extern "C" fn ignore(_: *mut std::ffi::c_void, _: *const atls::capi::event::atls_event) {}
+unsafe extern "C" fn ignore(_: *mut std::ffi::c_void, _: *const atls::capi::base::event::atls_event) {}

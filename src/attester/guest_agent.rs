@@ -1,0 +1,100 @@
+//! The guest agent of dstack, over its Unix socket: quotes, and events for the log (attested-tls spec 12.5).
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use http_body_util::{BodyExt, Full, Limited};
+use hyper::body::Bytes;
+use hyper_util::rt::TokioIo;
+use serde_json::{Value, json};
+
+use super::check_framing;
+use crate::attest::hash::hex;
+use crate::error::{Error, Phase, Result, Status, chain};
+use crate::io::Socket;
+
+/// Where agents listen; the second is the older one.
+const USUAL: [&str; 2] = ["/var/run/dstack/dstack.sock", "/var/run/dstack.sock"];
+const TIMEOUT: Duration = Duration::from_secs(20);
+/// A quote with its log has some 50 KiB.
+const MAX_ANSWER: usize = 4 << 20;
+
+#[derive(Clone, Debug)]
+pub struct Agent {
+    socket: PathBuf,
+}
+
+impl Agent {
+    /// At `path`, or where agents usually are. Errors: InvalidArgument (there is none).
+    pub fn at(path: Option<&Path>) -> Result<Agent> {
+        let found = match path {
+            Some(path) => Some(path.to_owned()),
+            None => USUAL.iter().map(PathBuf::from).find(|path| path.exists()),
+        };
+        match found {
+            Some(socket) => Ok(Agent { socket }),
+            None => Err(Error::new(Status::InvalidArgument, format!("no guest agent at {}", USUAL.join(" or ")))),
+        }
+    }
+
+    /// Quote and log; what the agent says, unjudged.
+    pub async fn quote(&self, report_data: &[u8; 64]) -> Result<Value> {
+        let (status, answer) = self.call("/GetQuote", &json!({"report_data": hex(report_data)})).await?;
+        match status {
+            200 => serde_json::from_slice(&answer).map_err(|error| failed(format!("/GetQuote: {error}"))),
+            other => Err(failed(format!("/GetQuote: status {other}: {}", shown(&answer)))),
+        }
+    }
+
+    /// Records an event. False where the agent does not know how.
+    pub async fn emit(&self, name: &str, payload: &[u8]) -> Result<bool> {
+        let (status, answer) = self.call("/EmitEvent", &json!({"event": name, "payload": hex(payload)})).await?;
+        match status {
+            200..300 => Ok(true),
+            404 | 405 | 501 => Ok(false),
+            other => Err(failed(format!("/EmitEvent: status {other}: {}", shown(&answer)))),
+        }
+    }
+
+    async fn call(&self, path: &str, body: &Value) -> Result<(u16, Bytes)> {
+        match tokio::time::timeout(TIMEOUT, self.exchange(path, body)).await {
+            Ok(done) => done,
+            Err(_) => Err(failed(format!("{path}: no answer within {} s", TIMEOUT.as_secs()))),
+        }
+    }
+
+    async fn exchange(&self, path: &str, body: &Value) -> Result<(u16, Bytes)> {
+        let broken = |error: hyper::Error| failed(format!("{path}: {}", chain(&error)));
+        let socket = Socket::at(&self.socket).await;
+        let socket = socket.map_err(|error| failed(format!("{}: {error}", self.socket.display())))?;
+        let handshake = hyper::client::conn::http1::handshake(TokioIo::new(socket)).await;
+        let (mut sender, connection) = handshake.map_err(broken)?;
+        let request = http::Request::post(path)
+            .header("Host", "localhost")
+            .header("Content-Type", "application/json")
+            .header("Connection", "close")
+            .body(Full::new(Bytes::from(body.to_string())))
+            .map_err(|error| failed(error.to_string()))?;
+        let answer = async move {
+            let response = sender.send_request(request).await.map_err(broken)?;
+            let status = response.status().as_u16();
+            check_framing(response.headers()).map_err(|error| error.context(format!("guest agent: {path}")))?;
+            let body = Limited::new(response.into_body(), MAX_ANSWER).collect().await;
+            Ok((status, body.map_err(|error| failed(format!("{path}: {error}")))?.to_bytes()))
+        };
+        tokio::pin!(answer, connection);
+        tokio::select! {
+            biased;
+            done = &mut answer => done,
+            _ = &mut connection => answer.await,
+        }
+    }
+}
+
+fn shown(answer: &[u8]) -> String {
+    String::from_utf8_lossy(&answer[..answer.len().min(200)]).escape_debug().to_string()
+}
+
+fn failed(why: String) -> Error {
+    Error::new(Status::NoEvidence, format!("guest agent: {why}")).phase(Phase::Evidence)
+}

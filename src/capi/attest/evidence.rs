@@ -1,0 +1,325 @@
+//! Evidence of this side, for servers and for clients: where it comes from, what clients of a server must prove, and what a quote must hold for who
+//! terminates TLS elsewhere.
+
+use std::ffi::{c_char, c_void};
+use std::path::Path;
+use std::sync::Arc;
+
+use super::policy::atls_policy;
+use super::verifier::atls_verifier;
+use super::verify::fixed;
+use crate::attest::{Exporter, Role, report_data};
+use crate::attester::{Agent, Attester, HostQuote, Source, Tsm};
+use crate::capi::base::bytes::atls_buf;
+use crate::capi::base::error::atls_error;
+use crate::capi::base::guard::guard;
+use crate::capi::base::handle::{borrow, borrow_mut, bytes, optional_text, release, require, text};
+use crate::capi::base::status::{ATLS_OK, atls_status};
+use crate::capi::connect::config::atls_config;
+use crate::capi::server::config::atls_server_config;
+use crate::connect::check_anchors;
+use crate::error::{Error, Phase, Result, Status};
+use crate::server::Judge;
+
+/// The host's function that gets a quote over `report_data` (64 bytes). On OK *evidence is the JSON text of a guest agent's answer,
+/// `{"quote":"<hex>","event_log":"<JSON>"}`, without the log if the machine is not a dstack guest; the library frees it. Anything but OK means that
+/// there is no quote. Runs on a thread of the library's, one call at a time for each configuration; may block.
+pub type atls_quote_fn = Option<
+    unsafe extern "C" fn(user_data: *mut c_void, report_data: *const u8, evidence: *mut *mut atls_buf) -> atls_status,
+>;
+
+/// The server proves itself.
+pub const ATLS_ATTESTER_SERVER: u32 = 0;
+/// The client does.
+pub const ATLS_ATTESTER_CLIENT: u32 = 1;
+
+/// Proves the server to whoever asks: `POST /tdx_quote` (protocol atlas-v1) and `POST /atls/exporter-v1` are answered with evidence of the machine
+/// that the server runs on, bound to the session: what atls_http_connect and its like ask for. It comes from a dstack guest agent: `path` is its Unix
+/// socket, NULL looks where it usually is. The host does not see these requests. Needs a certificate; its fingerprint is put into the guest's log,
+/// where the agent can. Quotes are made one at a time; if 64 requests wait, or more than ATLS_SERVER_LIMIT_QUOTES_PER_SECOND come, further ones are
+/// answered with 503 and Retry-After: clients of this library then ask again, within their deadlines. Statuses: NULL_ARGUMENT, INVALID_UTF8,
+/// INVALID_ARGUMENT (no agent found).
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn atls_server_config_set_dstack_agent(
+    config: *mut atls_server_config,
+    path: *const c_char,
+    error: *mut *mut atls_error,
+) -> atls_status {
+    guard(error, || {
+        let source = unsafe { agent(path) }?;
+        let before = unsafe { borrow_mut(config, "config") }?.settings.source.replace(source);
+        drop_last(before);
+        Ok(())
+    })
+}
+
+/// As atls_server_config_set_dstack_agent, with TDX quotes by way of the Linux kernel's configfs-tsm: for machines that are no dstack guests. `path` is its folder, NULL
+/// the usual one. There is no event log, so only policies are satisfied that ask for exporter-v1, name no application, and say `"require_key_event": false`.
+/// Statuses: NULL_ARGUMENT, INVALID_UTF8, INVALID_ARGUMENT (there is none).
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn atls_server_config_set_tsm(
+    config: *mut atls_server_config,
+    path: *const c_char,
+    error: *mut *mut atls_error,
+) -> atls_status {
+    guard(error, || {
+        let source = unsafe { kernel(path) }?;
+        let before = unsafe { borrow_mut(config, "config") }?.settings.source.replace(source);
+        drop_last(before);
+        Ok(())
+    })
+}
+
+/// As atls_server_config_set_dstack_agent, with quotes that the host makes. That the guest's log names the certificate is then the host's
+/// matter too. `drop`, which may be NULL, runs once, after the last use of `user_data`; also where this call fails. Statuses: NULL_ARGUMENT.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn atls_server_config_set_quote_source(
+    config: *mut atls_server_config,
+    quote: atls_quote_fn,
+    user_data: *mut c_void,
+    drop: Option<unsafe extern "C" fn(user_data: *mut c_void)>,
+    error: *mut *mut atls_error,
+) -> atls_status {
+    guard(error, || {
+        let source = host_source(quote, user_data, drop)?;
+        let before = unsafe { borrow_mut(config, "config") }?.settings.source.replace(source);
+        drop_last(before);
+        Ok(())
+    })
+}
+
+/// Proves this side to servers that ask for it, by protocol exporter-v1, with evidence from a dstack guest agent: `path` is its Unix socket, NULL looks
+/// where it usually is. Where the configuration has a policy, the server's evidence is judged first, and the policy must name exporter-v1.
+/// Without one, a server that knows no exporter-v1 is shown nothing and is used as it is. A server that refuses is EVIDENCE_REFUSED. Statuses: NULL_ARGUMENT,
+/// INVALID_UTF8, INVALID_ARGUMENT (no agent found).
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn atls_config_set_dstack_agent(
+    config: *mut atls_config,
+    path: *const c_char,
+    error: *mut *mut atls_error,
+) -> atls_status {
+    guard(error, || {
+        let source = unsafe { agent(path) }?;
+        let attester = Arc::new(Attester::own(source));
+        let before = unsafe { borrow_mut(config, "config") }?.change().attester.replace(attester);
+        drop_last(before);
+        Ok(())
+    })
+}
+
+/// As atls_config_set_dstack_agent, with quotes as atls_server_config_set_tsm has them. Statuses: NULL_ARGUMENT, INVALID_UTF8, INVALID_ARGUMENT (there is none).
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn atls_config_set_tsm(
+    config: *mut atls_config,
+    path: *const c_char,
+    error: *mut *mut atls_error,
+) -> atls_status {
+    guard(error, || {
+        let source = unsafe { kernel(path) }?;
+        let attester = Arc::new(Attester::own(source));
+        let before = unsafe { borrow_mut(config, "config") }?.change().attester.replace(attester);
+        drop_last(before);
+        Ok(())
+    })
+}
+
+/// As atls_config_set_dstack_agent, with quotes that the host makes. `drop`, which may be NULL, runs once, after the last use of `user_data`; also where this
+/// call fails. Statuses: NULL_ARGUMENT.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn atls_config_set_quote_source(
+    config: *mut atls_config,
+    quote: atls_quote_fn,
+    user_data: *mut c_void,
+    drop: Option<unsafe extern "C" fn(user_data: *mut c_void)>,
+    error: *mut *mut atls_error,
+) -> atls_status {
+    guard(error, || {
+        let source = host_source(quote, user_data, drop)?;
+        let attester = Arc::new(Attester::own(source));
+        let before = unsafe { borrow_mut(config, "config") }?.change().attester.replace(attester);
+        drop_last(before);
+        Ok(())
+    })
+}
+
+/// Serves only clients that prove themselves by exporter-v1: their evidence must satisfy `policy`, by the collateral and trust anchors of `verifier`.
+/// Other requests before that are answered with 403, which ends the connection. Refused evidence is answered with 403 too, and tells the client only
+/// the name of the check that failed; the reason and the verdict (atls_error_verdict) are in the host's ATLS_EVENT_REFUSED. A client has one try for
+/// each challenge, and eight on a connection, which then ends; a proof holds for as long as its connection (atls_server_request_verdict). Needs a
+/// certificate. Statuses: NULL_ARGUMENT, TRUST_ANCHOR.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn atls_server_config_set_client_policy(
+    config: *mut atls_server_config,
+    policy: *const atls_policy,
+    verifier: *const atls_verifier,
+    error: *mut *mut atls_error,
+) -> atls_status {
+    guard(error, || {
+        let policy = Arc::new(unsafe { borrow(policy, "policy") }?.policy.clone());
+        let verifier = unsafe { borrow(verifier, "verifier") }?.verifier.clone();
+        check_anchors(&policy, &verifier)?;
+        unsafe { borrow_mut(config, "config") }?.settings.judge = Some(Judge { policy, verifier });
+        Ok(())
+    })
+}
+
+/// A name that this server goes by. With one or more of them the server does not prove itself by exporter-v1 in sessions that were opened for
+/// another name (SNI): so a client that was led astray to a sibling with a certificate for both names notices. Statuses: NULL_ARGUMENT, INVALID_UTF8.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn atls_server_config_add_name(
+    config: *mut atls_server_config,
+    name: *const c_char,
+    error: *mut *mut atls_error,
+) -> atls_status {
+    guard(error, || {
+        let name = unsafe { text(name, "name") }?.to_owned();
+        unsafe { borrow_mut(config, "config") }?.settings.names.push(name);
+        Ok(())
+    })
+}
+
+/// For hosts that terminate TLS elsewhere: what a quote must hold as its report data in protocol atlas-v1, SHA-512 of `nonce` (32 bytes, from the
+/// request) and `exporter` (32 bytes: the TLS exporter value for the label "EXPORTER-Channel-Binding" without context). `binder` has room for 64
+/// bytes. Statuses: NULL_ARGUMENT.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn atls_compute_binder(
+    nonce: *const u8,
+    exporter: *const u8,
+    binder: *mut u8,
+    error: *mut *mut atls_error,
+) -> atls_status {
+    guard(error, || {
+        let (nonce, exporter) = unsafe { (of_32(nonce, "nonce")?, of_32(exporter, "exporter")?) };
+        unsafe { put_binder(report_data(&nonce, &exporter), binder) }
+    })
+}
+
+/// The same for protocol exporter-v1. `attester` is the side that proves itself (ATLS_ATTESTER_*); `nonce` (32 bytes) is from the challenge,
+/// `exporter` (32 bytes) the TLS exporter value for the label "EXPERIMENTAL-atls-exporter-v1" with the SHA-384 of the challenge's bytes as context;
+/// then the certificates that server and client have shown, DER, where the client's may be NULL for none; `server_name` is the name in the handshake
+/// (SNI), NULL for none. `binder` has room for 64 bytes. Statuses: NULL_ARGUMENT, INVALID_ARGUMENT, INVALID_UTF8.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn atls_compute_exporter_binder(
+    attester: u32,
+    nonce: *const u8,
+    exporter: *const u8,
+    server_leaf: *const u8,
+    server_leaf_len: usize,
+    client_leaf: *const u8,
+    client_leaf_len: usize,
+    server_name: *const c_char,
+    binder: *mut u8,
+    error: *mut *mut atls_error,
+) -> atls_status {
+    guard(error, || {
+        let (nonce, exporter) = unsafe { (of_32(nonce, "nonce")?, of_32(exporter, "exporter")?) };
+        let leaves = unsafe {
+            (bytes(server_leaf, server_leaf_len, "server_leaf")?, bytes(client_leaf, client_leaf_len, "client_leaf")?)
+        };
+        let name = unsafe { optional_text(server_name, "server_name") }?;
+        let session = session(attester, (nonce, exporter), leaves, name)?;
+        let made = session.report_data().map_err(|why| Error::new(Status::InvalidArgument, why))?;
+        unsafe { put_binder(made, binder) }
+    })
+}
+
+/// The session of an exporter-v1 exchange, as C has it; `values` are nonce and exporter value.
+pub(in crate::capi) fn session(
+    attester: u32,
+    values: ([u8; 32], [u8; 32]),
+    (server_leaf, client_leaf): (&[u8], &[u8]),
+    server_name: Option<&str>,
+) -> Result<Exporter> {
+    let attester = match attester {
+        ATLS_ATTESTER_SERVER => Role::Server,
+        ATLS_ATTESTER_CLIENT => Role::Client,
+        other => {
+            return Err(Error::new(Status::InvalidArgument, format!("attester {other} is none of ATLS_ATTESTER_*")));
+        }
+    };
+    if server_leaf.is_empty() {
+        return Err(Error::new(Status::InvalidArgument, "server_leaf is empty"));
+    }
+    let leaves = (server_leaf.to_vec(), Some(client_leaf.to_vec()).filter(|leaf| !leaf.is_empty()));
+    Ok(Exporter::new(attester, values, leaves, server_name.unwrap_or_default().to_owned()))
+}
+
+unsafe fn agent(path: *const c_char) -> Result<Source> {
+    let path = unsafe { optional_text(path, "path") }?;
+    Ok(Source::Agent(Agent::at(path.map(Path::new))?))
+}
+
+unsafe fn kernel(path: *const c_char) -> Result<Source> {
+    let path = unsafe { optional_text(path, "path") }?;
+    Ok(Source::Kernel(Tsm::at(path.map(Path::new))?))
+}
+
+pub(in crate::capi) unsafe fn of_32(data: *const u8, what: &str) -> Result<[u8; 32]> {
+    require(data.cast_mut(), what)?;
+    fixed(unsafe { bytes(data, 32, what) }?, what)
+}
+
+unsafe fn put_binder(made: [u8; 64], binder: *mut u8) -> Result<()> {
+    require(binder, "binder")?;
+    // SAFETY: the host says that there is room for them.
+    unsafe { std::ptr::copy_nonoverlapping(made.as_ptr(), binder, made.len()) };
+    Ok(())
+}
+
+/// The host's function with what it wants back.
+struct Callback {
+    quote: unsafe extern "C" fn(*mut c_void, *const u8, *mut *mut atls_buf) -> atls_status,
+    kept: Kept,
+}
+
+/// What was in the place of something new, once nothing of the configuration is held any more: with it may go a call into the host, which may let go of
+/// the configuration.
+pub(in crate::capi) fn drop_last<T>(before: Option<T>) {
+    drop(before);
+}
+
+pub(in crate::capi) struct Kept {
+    pub(in crate::capi) user_data: *mut c_void,
+    pub(in crate::capi) drop: Option<unsafe extern "C" fn(*mut c_void)>,
+}
+
+// SAFETY: `user_data` is only handed back to the host's own functions, and the header tells on which threads they run.
+unsafe impl Send for Kept {}
+unsafe impl Sync for Kept {}
+
+impl Drop for Kept {
+    fn drop(&mut self) {
+        if let Some(drop) = self.drop {
+            // SAFETY: called once, after the last use.
+            unsafe { drop(self.user_data) };
+        }
+    }
+}
+
+fn host_source(
+    quote: atls_quote_fn,
+    user_data: *mut c_void,
+    drop: Option<unsafe extern "C" fn(*mut c_void)>,
+) -> Result<Source> {
+    let kept = Kept { user_data, drop };
+    let quote = quote.ok_or_else(|| Error::new(Status::NullArgument, "quote is NULL"))?;
+    let callback = Callback { quote, kept };
+    let ask: HostQuote = Arc::new(move |report_data| callback.ask(report_data));
+    Ok(Source::Host(ask))
+}
+
+impl Callback {
+    fn ask(&self, report_data: &[u8; 64]) -> Result<Vec<u8>> {
+        let none = |why: String| Error::new(Status::NoEvidence, why).phase(Phase::Evidence);
+        let mut evidence = std::ptr::null_mut();
+        // SAFETY: the contract of `atls_quote_fn`.
+        let status = unsafe { (self.quote)(self.kept.user_data, report_data.as_ptr(), &mut evidence) };
+        let text = unsafe { evidence.as_ref() }.map(|evidence| evidence.bytes.to_vec());
+        unsafe { release(evidence) };
+        match (status, text) {
+            (ATLS_OK, Some(text)) => Ok(text),
+            (ATLS_OK, None) => Err(none("the host's source of quotes gave nothing".into())),
+            (other, _) => Err(none(format!("the host's source of quotes answers {other}"))),
+        }
+    }
+}

@@ -1,0 +1,179 @@
+//! `atls_verdict`: what an appraisal found, line by line.
+
+use std::ffi::CString;
+use std::sync::Arc;
+
+use crate::attest::{Outcome, Verdict};
+use crate::capi::base::bytes::{atls_str, c_string};
+use crate::capi::base::guard::{guard_free, guard_value};
+use crate::capi::base::handle::{another, borrow, release};
+use crate::capi::base::status::{ATLS_OK, atls_status};
+
+/// The judgement of one server's or one file's evidence. Immutable, reference-counted, safe to share between threads.
+pub struct atls_verdict {
+    pub(crate) verdict: Arc<Verdict>,
+    json: CString,
+    tcb_status: CString,
+    trust_anchor: CString,
+    advisories: Vec<CString>,
+    checks: Vec<CheckText>,
+}
+
+struct CheckText {
+    name: CString,
+    expected: CString,
+    actual: CString,
+}
+
+impl atls_verdict {
+    pub(crate) fn new(verdict: Arc<Verdict>) -> atls_verdict {
+        let texts = |check: &crate::attest::Check| CheckText {
+            name: c_string(&check.name()),
+            expected: c_string(&check.expected),
+            actual: c_string(&check.actual),
+        };
+        atls_verdict {
+            json: c_string(&verdict.to_json()),
+            tcb_status: c_string(verdict.tcb_status()),
+            trust_anchor: c_string(verdict.trust_anchor),
+            advisories: verdict.advisory_ids().iter().map(|id| c_string(id)).collect(),
+            checks: verdict.checks.iter().map(texts).collect(),
+            verdict,
+        }
+    }
+
+    pub(crate) fn into_raw(verdict: Arc<Verdict>) -> *mut atls_verdict {
+        Arc::into_raw(Arc::new(atls_verdict::new(verdict))).cast_mut()
+    }
+}
+
+pub const ATLS_CHECK_PASS: u32 = 0;
+pub const ATLS_CHECK_FAIL: u32 = 1;
+/// Not judged: the policy does not ask, or an earlier failure left nothing to judge. `actual` says which.
+pub const ATLS_CHECK_SKIPPED: u32 = 2;
+
+/// Whether every check that ran passed and the mandatory ones ran. False for NULL.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn atls_verdict_trusted(verdict: *const atls_verdict) -> bool {
+    guard_value(false, || unsafe { borrow(verdict, "verdict") }.is_ok_and(|v| v.verdict.trusted))
+}
+
+/// OK if trusted, else the status of the first check that failed.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn atls_verdict_status(verdict: *const atls_verdict) -> atls_status {
+    guard_value(crate::capi::base::status::ATLS_NULL_ARGUMENT, || match unsafe { borrow(verdict, "verdict") } {
+        Ok(v) => v.verdict.error().map_or(ATLS_OK, |error| error.status as atls_status),
+        Err(error) => error.status as atls_status,
+    })
+}
+
+/// Kind of TEE that the evidence speaks of: "tdx". Static.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn atls_verdict_tee_type(verdict: *const atls_verdict) -> atls_str {
+    guard_value(atls_str::empty(), || match unsafe { borrow(verdict, "verdict") } {
+        Ok(_) => atls_str::from_static(c"tdx"),
+        Err(_) => atls_str::empty(),
+    })
+}
+
+/// Status of the platform's TCB, for example "UpToDate"; "" if the quote is not valid. Valid as long as the verdict.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn atls_verdict_tcb_status(verdict: *const atls_verdict) -> atls_str {
+    guard_value(atls_str::empty(), || {
+        unsafe { borrow(verdict, "verdict") }.map_or(atls_str::empty(), |v| atls_str::from_cstring(&v.tcb_status))
+    })
+}
+
+/// Which root the quote leads to: "intel", or "simulated" for tests. Valid as long as the verdict.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn atls_verdict_trust_anchor(verdict: *const atls_verdict) -> atls_str {
+    guard_value(atls_str::empty(), || {
+        unsafe { borrow(verdict, "verdict") }.map_or(atls_str::empty(), |v| atls_str::from_cstring(&v.trust_anchor))
+    })
+}
+
+/// Whether the evidence was checked to belong to a TLS session; false if the caller asked to skip that.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn atls_verdict_bound_to_session(verdict: *const atls_verdict) -> bool {
+    guard_value(false, || unsafe { borrow(verdict, "verdict") }.is_ok_and(|v| v.verdict.protocol.is_some()))
+}
+
+/// Number of security advisories that apply to the platform.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn atls_verdict_advisory_count(verdict: *const atls_verdict) -> usize {
+    guard_value(0, || unsafe { borrow(verdict, "verdict") }.map_or(0, |v| v.advisories.len()))
+}
+
+/// The advisory at `index`, for example "INTEL-SA-00960"; "" past the end. Valid as long as the verdict.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn atls_verdict_advisory(verdict: *const atls_verdict, index: usize) -> atls_str {
+    guard_value(atls_str::empty(), || {
+        let id = unsafe { borrow(verdict, "verdict") }.ok().and_then(|v| v.advisories.get(index));
+        id.map_or(atls_str::empty(), atls_str::from_cstring)
+    })
+}
+
+/// Number of checks.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn atls_verdict_check_count(verdict: *const atls_verdict) -> usize {
+    guard_value(0, || unsafe { borrow(verdict, "verdict") }.map_or(0, |v| v.checks.len()))
+}
+
+/// Stable name of the check at `index`, for example "report_data"; "" past the end. Valid as long as the verdict.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn atls_verdict_check_name(verdict: *const atls_verdict, index: usize) -> atls_str {
+    check_text(verdict, index, |check| &check.name)
+}
+
+/// What the policy or the session asked for. Valid as long as the verdict.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn atls_verdict_check_expected(verdict: *const atls_verdict, index: usize) -> atls_str {
+    check_text(verdict, index, |check| &check.expected)
+}
+
+/// What the evidence shows. Valid as long as the verdict.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn atls_verdict_check_actual(verdict: *const atls_verdict, index: usize) -> atls_str {
+    check_text(verdict, index, |check| &check.actual)
+}
+
+/// ATLS_CHECK_PASS, _FAIL or _SKIPPED; FAIL past the end.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn atls_verdict_check_outcome(verdict: *const atls_verdict, index: usize) -> u32 {
+    guard_value(ATLS_CHECK_FAIL, || {
+        let check = unsafe { borrow(verdict, "verdict") }.ok().and_then(|v| v.verdict.checks.get(index));
+        match check.map(|check| check.outcome) {
+            Some(Outcome::Pass) => ATLS_CHECK_PASS,
+            Some(Outcome::Skipped) => ATLS_CHECK_SKIPPED,
+            Some(Outcome::Fail) | None => ATLS_CHECK_FAIL,
+        }
+    })
+}
+
+/// The whole verdict as one JSON object: trusted, tee_type, tcb_status, advisory_ids, trust_anchor, bound_to_session, checks,
+/// application, measurements, platform and collateral dates. Valid as long as the verdict.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn atls_verdict_json(verdict: *const atls_verdict) -> atls_str {
+    guard_value(atls_str::empty(), || {
+        unsafe { borrow(verdict, "verdict") }.map_or(atls_str::empty(), |v| atls_str::from_cstring(&v.json))
+    })
+}
+
+/// Adds a reference; returns `verdict`.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn atls_verdict_ref(verdict: *const atls_verdict) -> *mut atls_verdict {
+    unsafe { another(verdict) }
+}
+
+/// Drops a reference.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn atls_verdict_free(verdict: *mut atls_verdict) {
+    guard_free(|| unsafe { release(verdict) });
+}
+
+fn check_text(verdict: *const atls_verdict, index: usize, field: impl Fn(&CheckText) -> &CString) -> atls_str {
+    guard_value(atls_str::empty(), || {
+        let check = unsafe { borrow(verdict, "verdict") }.ok().and_then(|v| v.checks.get(index));
+        check.map_or(atls_str::empty(), |check| atls_str::from_cstring(field(check)))
+    })
+}

@@ -1,0 +1,193 @@
+//! `atls_verifier`: the collateral store and trust anchors that connections share.
+
+use std::ffi::c_char;
+use std::path::Path;
+use std::sync::Arc;
+
+use crate::attest::TrustAnchors;
+use crate::capi::base::bytes::atls_buf;
+use crate::capi::base::error::atls_error;
+use crate::capi::base::guard::{guard, guard_free, guard_value};
+use crate::capi::base::handle::{
+    another, borrow_mut, bytes, destroy, optional_text, put, release, require, share, text,
+};
+use crate::capi::base::status::atls_status;
+use crate::capi::connect::config::atls_config;
+use crate::collateral::Verifier;
+use crate::connect::Way;
+use crate::error::{Error, Status};
+use crate::tls::{Trust, client_config};
+
+/// How a verifier is to be made. A builder: one thread at a time.
+#[derive(Default)]
+pub struct atls_verifier_config {
+    anchors: TrustAnchors,
+    trust: Trust,
+    disk: Option<String>,
+    way: Option<Arc<Way>>,
+}
+
+/// Keeps the vendor's documents for the connections that share it: each is fetched once, refreshed ahead of its date, and never used after it. A
+/// policy's sources are asked in order until one has a document that the vendor signed and that is valid now; if the search fails, the error says
+/// what was wrong with each source. Documents are fetched only for evidence that a genuine platform signed for the session in question: at most 20
+/// requests a second to one source, after 100 at once. A bad answer is remembered for 30 seconds; a source that answers 429, or 503 with Retry-After,
+/// is not asked again for as long as it says, at most a day. Reference-counted; safe to share between threads and runtimes.
+pub struct atls_verifier {
+    pub(crate) verifier: Arc<Verifier>,
+}
+
+/// A configuration with the vendor's own root and the built-in web roots; NULL in a forked child only.
+#[unsafe(no_mangle)]
+pub extern "C" fn atls_verifier_config_new() -> *mut atls_verifier_config {
+    guard_value(std::ptr::null_mut(), || Box::into_raw(Box::default()))
+}
+
+/// Frees the builder.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn atls_verifier_config_free(config: *mut atls_verifier_config) {
+    guard_free(|| unsafe { destroy(config) });
+}
+
+/// Also trusts these roots (PEM) for the HTTPS of collateral services. Statuses: NULL_ARGUMENT, INVALID_UTF8.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn atls_verifier_config_add_root_pem(
+    config: *mut atls_verifier_config,
+    pem: *const c_char,
+    error: *mut *mut atls_error,
+) -> atls_status {
+    guard(error, || {
+        let pem = unsafe { text(pem, "pem") }?.to_owned();
+        unsafe { borrow_mut(config, "config") }?.trust.roots.extra_pem.push(pem);
+        Ok(())
+    })
+}
+
+/// For tests: quotes must lead to this simulator's root (DER) instead of the vendor's, and each policy must consent with
+/// `"allow_simulated": true`. Statuses: NULL_ARGUMENT, INVALID_ARGUMENT.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn atls_verifier_config_set_simulated_root(
+    config: *mut atls_verifier_config,
+    root_der: *const u8,
+    root_der_len: usize,
+    error: *mut *mut atls_error,
+) -> atls_status {
+    guard(error, || {
+        let root = unsafe { bytes(root_der, root_der_len, "root_der") }?;
+        if root.is_empty() {
+            return Err(Error::new(Status::InvalidArgument, "root_der is empty"));
+        }
+        unsafe { borrow_mut(config, "config") }?.anchors.simulated = Some(root.to_vec());
+        Ok(())
+    })
+}
+
+/// How collateral services are reached: as `route`'s connections are, through its tunnel or proxy, from its own address, with its family and mapped
+/// hosts; its host, port, policy and roots are ignored. Copied: later changes to `route` have no effect. If `route` has none of these, services are
+/// dialled directly. NULL, the default, takes the route of the connection whose evidence is judged; servers, which have none, dial directly. A proxy
+/// is asked to CONNECT, a tunnel gets the service as its target; if they refuse, that is COLLATERAL_UNAVAILABLE, as is a tunnel whose URL names a
+/// target itself. Statuses: NULL_ARGUMENT, INVALID_ARGUMENT and INVALID_STATE as when connecting.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn atls_verifier_config_set_route(
+    config: *mut atls_verifier_config,
+    route: *const atls_config,
+    error: *mut *mut atls_error,
+) -> atls_status {
+    guard(error, || {
+        // SAFETY: NULL or a configuration that was not freed yet.
+        let way = match unsafe { route.as_ref() } {
+            Some(route) => Some(Arc::new(route.connector()?.way()?)),
+            None => None,
+        };
+        unsafe { borrow_mut(config, "config") }?.way = way;
+        Ok(())
+    })
+}
+
+/// Keeps documents in this folder too, one file for each document and source, for other processes and later runs: policies with `cache_collateral`
+/// then need no fetch at the start, and a document older than one that was seen is not used again. Several processes may share a folder: a document
+/// is never replaced by an older one. A damaged file counts as missing, and is replaced. The folder is made if it is missing. NULL for none.
+/// Statuses: NULL_ARGUMENT, INVALID_UTF8.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn atls_verifier_config_set_disk_cache(
+    config: *mut atls_verifier_config,
+    folder: *const c_char,
+    error: *mut *mut atls_error,
+) -> atls_status {
+    guard(error, || {
+        let folder = unsafe { optional_text(folder, "folder") }?.map(str::to_owned);
+        unsafe { borrow_mut(config, "config") }?.disk = folder;
+        Ok(())
+    })
+}
+
+/// Makes a verifier; `config` may be NULL for the defaults. Statuses: NULL_ARGUMENT, INVALID_ARGUMENT (a root that cannot be
+/// read), IO (the disk cache).
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn atls_verifier_new(
+    config: *const atls_verifier_config,
+    verifier: *mut *mut atls_verifier,
+    error: *mut *mut atls_error,
+) -> atls_status {
+    guard(error, || {
+        require(verifier, "verifier")?;
+        let defaults = atls_verifier_config::default();
+        let config = unsafe { config.as_ref() }.unwrap_or(&defaults);
+        let (anchors, tls) = (config.anchors.clone(), client_config(&config.trust)?);
+        let mut made = Verifier::new(anchors, tls);
+        if let Some(way) = &config.way {
+            made = made.by_way(way.clone());
+        }
+        if let Some(folder) = &config.disk {
+            made = made.with_disk(Path::new(folder))?;
+        }
+        let handle = Arc::into_raw(Arc::new(atls_verifier { verifier: Arc::new(made) }));
+        unsafe { put(verifier, handle.cast_mut(), "verifier") }
+    })
+}
+
+/// Everything kept, as one JSON object in a new buffer, for a machine that cannot reach the vendor. Statuses: NULL_ARGUMENT.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn atls_verifier_export(
+    verifier: *const atls_verifier,
+    bundle: *mut *mut atls_buf,
+    error: *mut *mut atls_error,
+) -> atls_status {
+    guard(error, || {
+        require(bundle, "bundle")?;
+        let text = unsafe { share(verifier, "verifier") }?.verifier.export();
+        unsafe { put(bundle, atls_buf::into_raw(text.into()), "bundle") }
+    })
+}
+
+/// Takes the documents of a bundle that are newer than those kept; `*taken` (may be NULL) says how many. They count for every policy, whichever sources
+/// it names. A bundle with one bad entry, such as a document that the vendor did not sign, changes nothing. Statuses: NULL_ARGUMENT,
+/// COLLATERAL_INVALID.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn atls_verifier_import(
+    verifier: *const atls_verifier,
+    bundle: *const u8,
+    bundle_len: usize,
+    taken: *mut usize,
+    error: *mut *mut atls_error,
+) -> atls_status {
+    guard(error, || {
+        let text = unsafe { bytes(bundle, bundle_len, "bundle") }?;
+        let count = unsafe { share(verifier, "verifier") }?.verifier.import(text)?;
+        if !taken.is_null() {
+            unsafe { put(taken, count, "taken") }?;
+        }
+        Ok(())
+    })
+}
+
+/// Adds a reference; returns `verifier`.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn atls_verifier_ref(verifier: *mut atls_verifier) -> *mut atls_verifier {
+    unsafe { another(verifier) }
+}
+
+/// Drops a reference.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn atls_verifier_free(verifier: *mut atls_verifier) {
+    guard_free(|| unsafe { release(verifier) });
+}

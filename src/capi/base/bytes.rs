@@ -1,0 +1,140 @@
+//! `atls_str` and `atls_buf`: text and bytes that the library hands out.
+
+use std::ffi::{CStr, CString, c_char, c_void};
+use std::sync::Arc;
+
+use bytes::Bytes;
+
+use super::error::atls_error;
+use super::guard::{guard, guard_free, guard_value};
+use super::handle::{another, borrow, put, release, require};
+use super::status::atls_status;
+
+/// Borrowed text. `ptr` is never NULL and is followed by a NUL byte; `len` does not count it. Valid as long as the object that it
+/// came from, which the function that returns it names.
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub struct atls_str {
+    pub ptr: *const c_char,
+    pub len: usize,
+}
+
+impl atls_str {
+    pub(crate) const fn from_static(text: &'static CStr) -> atls_str {
+        atls_str { ptr: text.as_ptr(), len: text.count_bytes() }
+    }
+
+    pub(crate) fn from_cstring(text: &CString) -> atls_str {
+        atls_str { ptr: text.as_ptr(), len: text.as_bytes().len() }
+    }
+
+    pub(crate) const fn empty() -> atls_str {
+        atls_str::from_static(c"")
+    }
+}
+
+/// A C string of `text`; a NUL inside, which C could not see past, is shown as U+FFFD.
+pub(crate) fn c_string(text: &str) -> CString {
+    CString::new(text.replace('\0', "\u{fffd}")).unwrap_or_default()
+}
+
+/// Immutable bytes, reference-counted and safe to share between threads. Buffers of DATA events are views of what the network
+/// layer received: keeping one costs no copy, and keeps the memory.
+pub struct atls_buf {
+    pub(crate) bytes: Bytes,
+}
+
+impl atls_buf {
+    pub(crate) fn into_raw(bytes: Bytes) -> *mut atls_buf {
+        Arc::into_raw(Arc::new(atls_buf { bytes })).cast_mut()
+    }
+}
+
+/// First byte; never NULL, valid as long as the caller holds the buffer.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn atls_buf_data(buf: *const atls_buf) -> *const u8 {
+    guard_value(c"".as_ptr().cast(), || match unsafe { borrow(buf, "buf") } {
+        Ok(buf) if !buf.bytes.is_empty() => buf.bytes.as_ptr(),
+        _ => c"".as_ptr().cast(),
+    })
+}
+
+/// Number of bytes; 0 for NULL.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn atls_buf_len(buf: *const atls_buf) -> usize {
+    guard_value(0, || unsafe { borrow(buf, "buf") }.map_or(0, |buf| buf.bytes.len()))
+}
+
+/// Copies `len` bytes into a new buffer. Statuses: NULL_ARGUMENT.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn atls_buf_copy(
+    data: *const u8,
+    len: usize,
+    buf: *mut *mut atls_buf,
+    error: *mut *mut atls_error,
+) -> atls_status {
+    guard(error, || {
+        require(buf, "buf")?;
+        let data = unsafe { super::handle::bytes(data, len, "data") }?;
+        unsafe { put(buf, atls_buf::into_raw(Bytes::copy_from_slice(data)), "buf") }
+    })
+}
+
+/// Wraps the caller's memory without copying. The library reads it until the last reference is gone, then calls
+/// `release(user_data)` once, on whichever thread that happens. Statuses: NULL_ARGUMENT, and then `release` is not called.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn atls_buf_wrap(
+    data: *const u8,
+    len: usize,
+    release: Option<unsafe extern "C" fn(user_data: *mut c_void)>,
+    user_data: *mut c_void,
+    buf: *mut *mut atls_buf,
+    error: *mut *mut atls_error,
+) -> atls_status {
+    guard(error, || {
+        require(buf, "buf")?;
+        unsafe { super::handle::bytes(data, len, "data") }?;
+        let owner = Foreign { data: if len == 0 { c"".as_ptr().cast() } else { data }, len, release, user_data };
+        unsafe { put(buf, atls_buf::into_raw(Bytes::from_owner(owner)), "buf") }
+    })
+}
+
+/// Adds a reference; returns `buf` for convenience, NULL for NULL.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn atls_buf_ref(buf: *mut atls_buf) -> *mut atls_buf {
+    unsafe { another(buf) }
+}
+
+/// Drops a reference.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn atls_buf_free(buf: *mut atls_buf) {
+    guard_free(|| unsafe { release(buf) });
+}
+
+/// Memory of the host with its destructor.
+struct Foreign {
+    data: *const u8,
+    len: usize,
+    release: Option<unsafe extern "C" fn(user_data: *mut c_void)>,
+    user_data: *mut c_void,
+}
+
+// SAFETY: `atls_buf_wrap` tells the host that the memory is only read and may be released on any thread.
+unsafe impl Send for Foreign {}
+unsafe impl Sync for Foreign {}
+
+impl AsRef<[u8]> for Foreign {
+    fn as_ref(&self) -> &[u8] {
+        // SAFETY: the contract of `atls_buf_wrap`.
+        unsafe { std::slice::from_raw_parts(self.data, self.len) }
+    }
+}
+
+impl Drop for Foreign {
+    fn drop(&mut self) {
+        if let Some(release) = self.release {
+            // SAFETY: called once, as `atls_buf_wrap` promises.
+            unsafe { release(self.user_data) };
+        }
+    }
+}

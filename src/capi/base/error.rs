@@ -1,0 +1,225 @@
+//! `atls_error`: a failure with all that is known about it.
+
+use std::ffi::CString;
+use std::sync::Arc;
+
+use super::bytes::{atls_str, c_string};
+use super::guard::guard_pure;
+use super::handle::{another, borrow, release};
+use super::status::{ATLS_OK, atls_status};
+use crate::capi::attest::verdict::atls_verdict;
+use crate::error::Error;
+
+/// TIMED_OUT: no turn in time (ATLS_DEADLINE_QUEUE).
+pub const ATLS_DETAIL_QUEUE_TIMEOUT: u32 = 1;
+/// TIMED_OUT: connecting (atls_config_set_timeouts, ATLS_DEADLINE_CONNECT).
+pub const ATLS_DETAIL_CONNECT_TIMEOUT: u32 = 2;
+/// TIMED_OUT: the TLS handshake.
+pub const ATLS_DETAIL_TLS_TIMEOUT: u32 = 3;
+/// TIMED_OUT: the evidence exchange.
+pub const ATLS_DETAIL_EVIDENCE_TIMEOUT: u32 = 4;
+/// TIMED_OUT: no response head in time (ATLS_DEADLINE_HEAD).
+pub const ATLS_DETAIL_HEAD_TIMEOUT: u32 = 5;
+/// TIMED_OUT: no answer to one request of a chain (ATLS_DEADLINE_FIRST_BYTE).
+pub const ATLS_DETAIL_FIRST_BYTE_TIMEOUT: u32 = 6;
+/// TIMED_OUT: nothing more of the body (ATLS_DEADLINE_IDLE).
+pub const ATLS_DETAIL_IDLE_TIMEOUT: u32 = 7;
+/// TIMED_OUT: the exchange as a whole (ATLS_DEADLINE_TOTAL).
+pub const ATLS_DETAIL_TOTAL_TIMEOUT: u32 = 8;
+/// TIMED_OUT: the call's own limit; the operation goes on.
+pub const ATLS_DETAIL_CALL_TIMEOUT: u32 = 9;
+/// HTTP_PROTOCOL or H1_REMOTE, like the details that follow: the status line or, on a server, the request line.
+pub const ATLS_DETAIL_BAD_START_LINE: u32 = 20;
+/// HTTP_PROTOCOL: a header line.
+pub const ATLS_DETAIL_BAD_HEADER: u32 = 21;
+/// HTTP_PROTOCOL: too many header lines, or too long.
+pub const ATLS_DETAIL_HEAD_TOO_LARGE: u32 = 22;
+/// HTTP_PROTOCOL: a Content-Length that is no number.
+pub const ATLS_DETAIL_BAD_CONTENT_LENGTH: u32 = 23;
+/// HTTP_PROTOCOL: several of them, and different.
+pub const ATLS_DETAIL_UNEQUAL_CONTENT_LENGTH: u32 = 24;
+/// HTTP_PROTOCOL: a Transfer-Encoding that is not "chunked".
+pub const ATLS_DETAIL_BAD_TRANSFER_ENCODING: u32 = 25;
+/// HTTP_PROTOCOL: Transfer-Encoding and Content-Length.
+pub const ATLS_DETAIL_BOTH_LENGTHS: u32 = 26;
+/// HTTP_PROTOCOL: a 1xx or 204 that announces a body.
+pub const ATLS_DETAIL_UNEXPECTED_BODY: u32 = 27;
+/// HTTP_PROTOCOL: the frame of a chunk.
+pub const ATLS_DETAIL_BAD_CHUNK: u32 = 28;
+/// TRUNCATED: TLS ended without close_notify, so that anybody may have cut the body.
+pub const ATLS_DETAIL_NO_CLOSE_NOTIFY: u32 = 29;
+/// REDIRECT_REFUSED: away from an attested origin.
+pub const ATLS_DETAIL_REDIRECT_LEAVES: u32 = 40;
+/// REDIRECT_REFUSED: from https: to http:.
+pub const ATLS_DETAIL_REDIRECT_DOWNGRADES: u32 = 41;
+/// HTTP_PROTOCOL or UNSUPPORTED: a redirect to what is no URL for us.
+pub const ATLS_DETAIL_BAD_LOCATION: u32 = 42;
+/// TUNNEL_REFUSED: the proxy does not know us.
+pub const ATLS_DETAIL_PROXY_LOGIN: u32 = 50;
+/// TUNNEL_REFUSED: the proxy does not lead there.
+pub const ATLS_DETAIL_PROXY_REFUSED: u32 = 51;
+/// CONTENT_CODING: one that was not asked for.
+pub const ATLS_DETAIL_UNKNOWN_CODING: u32 = 60;
+/// CONTENT_CODING: what came is not in the coding.
+pub const ATLS_DETAIL_BAD_CODING: u32 = 61;
+/// TRUNCATED: the body ended, and its coding did not.
+pub const ATLS_DETAIL_TRUNCATED_CODING: u32 = 62;
+/// More informational (1xx) heads than the request allows.
+pub const ATLS_DETAIL_TOO_MANY_INFORMATIONAL: u32 = 70;
+/// A 101 (Switching Protocols) to a request that did not ask for it.
+pub const ATLS_DETAIL_UNASKED_UPGRADE: u32 = 71;
+/// AGAIN: a streamed body must be written again from its beginning; see atls_exchange_rewind.
+pub const ATLS_DETAIL_REWIND: u32 = 72;
+/// IO: the peer is gone: it reset the connection, or no longer answers TCP keepalive probes.
+pub const ATLS_DETAIL_PEER_GONE: u32 = 80;
+/// CANCELED: the server was closed, or its drain took too long.
+pub const ATLS_DETAIL_SERVER_CLOSED: u32 = 81;
+/// HTTP_PROTOCOL or H1_REMOTE: the peer closed its sending direction in the middle of a message.
+pub const ATLS_DETAIL_MESSAGE_CUT: u32 = 82;
+/// INVALID_STATE: the clock of this machine is before 1970 or after 9999.
+pub const ATLS_DETAIL_CLOCK: u32 = 110;
+/// NO_RESOURCES: no thread could be started.
+pub const ATLS_DETAIL_NO_THREAD: u32 = 130;
+/// NO_RESOURCES: the system gave no random numbers.
+pub const ATLS_DETAIL_NO_RANDOM: u32 = 131;
+/// INVALID_STATE: a blocking call in an exit handler, or in a destructor of thread-local storage, where I/O can no longer run.
+pub const ATLS_DETAIL_THREAD_ENDING: u32 = 132;
+
+/// A failure. Immutable, reference-counted, safe to share between threads.
+pub struct atls_error {
+    pub(crate) error: Error,
+    message: CString,
+    phase: CString,
+    report: CString,
+    peer: CString,
+    verdict: Option<Arc<atls_verdict>>,
+}
+
+impl atls_error {
+    pub(crate) fn new(error: Error) -> atls_error {
+        let verdict = error.verdict.as_ref().map(|verdict| Arc::new(atls_verdict::new(verdict.clone())));
+        atls_error {
+            message: c_string(&error.message),
+            phase: c_string(error.phase.name()),
+            peer: c_string(&error.peer.map_or(String::new(), |peer| peer.to_string())),
+            report: c_string(&error.verdict.as_ref().map_or(String::new(), |verdict| verdict.to_json())),
+            verdict,
+            error,
+        }
+    }
+
+    pub(crate) fn into_raw(error: Error) -> *mut atls_error {
+        Arc::into_raw(Arc::new(atls_error::new(error))).cast_mut()
+    }
+}
+
+/// The status that goes with the error; OK for NULL.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn atls_error_status(error: *const atls_error) -> atls_status {
+    guard_pure(ATLS_OK, || unsafe { borrow(error, "error") }.map_or(ATLS_OK, |e| e.error.status as atls_status))
+}
+
+/// One sentence in English with all causes, joined by ": ". Valid as long as the error; "" for NULL.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn atls_error_message(error: *const atls_error) -> atls_str {
+    text_of(error, |e| &e.message)
+}
+
+/// Where it happened: "call", "queue", "dns", "connect", "tunnel", "tls", "evidence", "collateral", "verify" or "transfer". Valid as long as
+/// the error; "" for NULL.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn atls_error_phase(error: *const atls_error) -> atls_str {
+    text_of(error, |e| &e.phase)
+}
+
+/// What exactly it was, if one status covers several causes: ATLS_DETAIL_*, or 0. Ignore values that you do not know.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn atls_error_detail(error: *const atls_error) -> u32 {
+    guard_pure(0, || unsafe { borrow(error, "error") }.map_or(0, |e| e.error.detail as u32))
+}
+
+/// `errno` of the system call that failed, 0 if none did.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn atls_error_os_errno(error: *const atls_error) -> i32 {
+    guard_pure(0, || unsafe { borrow(error, "error") }.map_or(0, |e| e.error.os_errno))
+}
+
+/// TLS alert number (RFC 8446 section 6), -1 if none was sent or received.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn atls_error_tls_alert(error: *const atls_error) -> i32 {
+    guard_pure(-1, || unsafe { borrow(error, "error") }.map_or(-1, |e| e.error.tls_alert))
+}
+
+/// HTTP status that caused the error (evidence exchange, tunnel, collateral), 0 if none did. With H1_REMOTE: the status with which a server might
+/// answer, 400, 431, 501 or 505.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn atls_error_http_status(error: *const atls_error) -> u32 {
+    guard_pure(0, || unsafe { borrow(error, "error") }.map_or(0, |e| e.error.http_status.into()))
+}
+
+/// For the error of REFUSED, of a server request's CLOSED and of an adopted driver's CLOSED: address and port of the other end of the connection.
+/// Valid as long as the error; "" if there is none.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn atls_error_peer(error: *const atls_error) -> atls_str {
+    text_of(error, |e| &e.peer)
+}
+
+/// Whether the same call may succeed later without a change on the caller's side.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn atls_error_retryable(error: *const atls_error) -> bool {
+    guard_pure(false, || unsafe { borrow(error, "error") }.is_ok_and(|e| e.error.retryable()))
+}
+
+/// The verdict that refused the server as JSON, "" if no judgement was reached. Valid as long as the error.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn atls_error_report_json(error: *const atls_error) -> atls_str {
+    text_of(error, |e| &e.report)
+}
+
+/// The verdict that refused the server, NULL if no judgement was reached. Borrowed: valid as long as the error.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn atls_error_verdict(error: *const atls_error) -> *const atls_verdict {
+    guard_pure(std::ptr::null(), || {
+        let verdict = unsafe { borrow(error, "error") }.ok().and_then(|e| e.verdict.as_ref());
+        verdict.map_or(std::ptr::null(), Arc::as_ptr)
+    })
+}
+
+/// Adds a reference; returns `error`.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn atls_error_ref(error: *mut atls_error) -> *mut atls_error {
+    unsafe { another(error) }
+}
+
+/// Drops a reference.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn atls_error_free(error: *mut atls_error) {
+    guard_pure((), || unsafe { release(error) });
+}
+
+fn text_of(error: *const atls_error, field: impl Fn(&atls_error) -> &CString) -> atls_str {
+    guard_pure(atls_str::empty(), || match unsafe { borrow(error, "error") } {
+        Ok(e) => atls_str::from_cstring(field(e)),
+        Err(_) => atls_str::empty(),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::error::Detail;
+
+    #[test]
+    fn the_header_and_the_enum_say_the_same() {
+        let source = include_str!("error.rs");
+        for detail in &Detail::ALL[1..] {
+            let name: String = format!("{detail:?}")
+                .chars()
+                .flat_map(|c| c.is_uppercase().then_some('_').into_iter().chain([c.to_ascii_uppercase()]))
+                .collect();
+            let line = format!("pub const ATLS_DETAIL{name}: u32 = {};", *detail as u32);
+            assert!(source.contains(&line), "{line}");
+        }
+        let constants = source.lines().filter(|line| line.starts_with("pub const ATLS_DETAIL_")).count();
+        assert_eq!(constants, Detail::ALL.len() - 1);
+    }
+}

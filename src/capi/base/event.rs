@@ -1,0 +1,207 @@
+//! `atls_event`, `atls_sink`, and an event on its way to the host.
+
+use std::any::Any;
+use std::ffi::c_void;
+use std::sync::Arc;
+
+use tokio::sync::OwnedSemaphorePermit;
+
+use super::bytes::atls_buf;
+use super::error::atls_error;
+use super::operation::Operation;
+use super::poison;
+use super::status::{ATLS_OK, ATLS_PANIC, atls_status};
+use crate::capi::server::request::atls_server_request;
+use crate::capi::text::head::atls_head;
+use crate::operation::Credit;
+use crate::operation::events::Event;
+use crate::server::Served;
+
+/// Connected, and attested if a policy was given; the verdict is available. For a client's exchange with a streamed body: it has its connection, and
+/// the body may be written.
+pub const ATLS_EVENT_CONNECTED: u32 = 1;
+/// An informational (1xx) response head, in `head`.
+pub const ATLS_EVENT_INFORMATIONAL: u32 = 2;
+/// The final response head, in `head`.
+pub const ATLS_EVENT_HEAD: u32 = 3;
+/// Bytes in `buf`, taken from the credit.
+pub const ATLS_EVENT_DATA: u32 = 4;
+/// Trailers after the body, in `head` (its status is 0).
+pub const ATLS_EVENT_TRAILERS: u32 = 5;
+/// The peer will send no more. On a stream our direction may go on.
+pub const ATLS_EVENT_END: u32 = 6;
+/// There is room again after a write that answered AGAIN.
+pub const ATLS_EVENT_WRITABLE: u32 = 7;
+/// A streamed request body must be written again from its beginning (atls_request_set_body_rewind). Until atls_exchange_rewind is called, writes take
+/// nothing.
+pub const ATLS_EVENT_REWIND: u32 = 20;
+/// After atls_stream_close_write: everything written has been sent, and so has the end of this direction.
+pub const ATLS_EVENT_SENT: u32 = 21;
+/// The last event. `status` and `error` say why it ended; OK after a regular end.
+pub const ATLS_EVENT_CLOSED: u32 = 8;
+/// A request has come to a server: `source` is the atls_server_request, `head` has its header fields (the status is 0). It is dropped if the host
+/// neither takes a reference to it nor starts it.
+pub const ATLS_EVENT_REQUEST: u32 = 9;
+
+/// A server refuses a peer, or a request that it does not show: `error` says why, with atls_error_detail and atls_error_peer. Or a TLS handshake has
+/// failed (atls_server_config_set_tell_handshakes; the phase is "tls"). When the host is done with the event, at most a second later, the peer is
+/// answered with atls_error_http_status.
+pub const ATLS_EVENT_REFUSED: u32 = 10;
+
+/// Something that happened. Owned by the library and valid during the callback, or until atls_event_release on a polled queue. May
+/// grow at the end in minor versions.
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub struct atls_event {
+    /// ATLS_EVENT_*; ignore what you do not know.
+    pub kind: u32,
+    /// On CLOSED: why it ended. On REFUSED: why. OK otherwise.
+    pub status: atls_status,
+    /// From the sink.
+    pub token: u64,
+    /// The handle that the event is about (atls_stream, atls_http, atls_exchange, atls_server or atls_server_request); borrowed. NULL once
+    /// the host has freed it.
+    pub source: *mut c_void,
+    /// DATA: borrowed; atls_buf_ref keeps it, without a copy. NULL otherwise.
+    pub buf: *mut atls_buf,
+    /// REFUSED, and CLOSED with a failure: borrowed; atls_error_ref keeps it. NULL otherwise.
+    pub error: *mut atls_error,
+    /// INFORMATIONAL, HEAD, TRAILERS, REQUEST: borrowed; atls_head_ref keeps it. NULL otherwise.
+    pub head: *mut atls_head,
+    /// The library's own.
+    pub opaque: *mut c_void,
+}
+
+/// Where the events of one operation go. Copied when the operation starts; its layout never changes.
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub struct atls_sink {
+    /// Required; kept alive by the operation.
+    pub queue: *mut super::queue::atls_queue,
+    /// Returned in every event.
+    pub token: u64,
+    /// Dispatching and inline queues: receives the events. Polled queues ignore it.
+    pub call: Option<unsafe extern "C" fn(user_data: *mut c_void, event: *const atls_event)>,
+    pub user_data: *mut c_void,
+    /// Optional. Runs once, after CLOSED was delivered: the place to free user_data.
+    pub drop: Option<unsafe extern "C" fn(user_data: *mut c_void)>,
+}
+
+/// An event on its way to the host, with all that must be given back when the host is done with it.
+pub struct Posted {
+    kind: u32,
+    status: atls_status,
+    operation: Arc<Operation>,
+    source: Option<Arc<dyn Any + Send + Sync>>,
+    buf: Option<Arc<atls_buf>>,
+    error: Option<Arc<atls_error>>,
+    head: Option<Arc<atls_head>>,
+    regrant: Option<(Arc<Credit>, u64)>,
+    _permit: Option<OwnedSemaphorePermit>,
+}
+
+impl Posted {
+    /// An event of no kind yet.
+    fn blank(operation: &Arc<Operation>, permit: Option<OwnedSemaphorePermit>) -> Box<Posted> {
+        Box::new(Posted {
+            kind: 0,
+            status: ATLS_OK,
+            operation: operation.clone(),
+            source: operation.source(),
+            buf: None,
+            error: None,
+            head: None,
+            regrant: None,
+            _permit: permit,
+        })
+    }
+
+    pub(in crate::capi) fn new(
+        operation: &Arc<Operation>,
+        event: Event,
+        permit: Option<OwnedSemaphorePermit>,
+    ) -> Box<Posted> {
+        let mut posted = Posted::blank(operation, permit);
+        let mut head = |kind, head| {
+            posted.head = Some(Arc::new(atls_head::new(head)));
+            kind
+        };
+        posted.kind = match event {
+            Event::Connected => ATLS_EVENT_CONNECTED,
+            Event::Informational(found) => head(ATLS_EVENT_INFORMATIONAL, found),
+            Event::Head(found) => head(ATLS_EVENT_HEAD, found),
+            Event::Trailers(found) => head(ATLS_EVENT_TRAILERS, found),
+            Event::End => ATLS_EVENT_END,
+            Event::Writable => ATLS_EVENT_WRITABLE,
+            Event::Rewind => ATLS_EVENT_REWIND,
+            Event::Sent => ATLS_EVENT_SENT,
+            Event::Data(bytes, credit) => {
+                posted.regrant = credit.automatic.then_some((credit, bytes.len() as u64));
+                posted.buf = Some(Arc::new(atls_buf { bytes }));
+                ATLS_EVENT_DATA
+            }
+            Event::Request(served) => {
+                let made = served.downcast::<Served>().map(atls_server_request::new);
+                if let Ok(request) = made {
+                    posted.head = Some(request.head());
+                    posted.source = Some(Arc::new(request));
+                }
+                ATLS_EVENT_REQUEST
+            }
+            Event::Refused(error) => {
+                posted.status = error.status as atls_status;
+                posted.error = Some(Arc::new(atls_error::new(error)));
+                ATLS_EVENT_REFUSED
+            }
+            Event::Closed(error) => {
+                posted.status = error.as_ref().map_or(ATLS_OK, |error| error.status as atls_status);
+                if let (ATLS_PANIC, Some(source)) = (posted.status, &posted.source) {
+                    poison::spoil(Arc::as_ptr(source).cast());
+                    // Keeps the address from being used again, wherever the handle is freed.
+                    std::mem::forget(Arc::downgrade(source));
+                }
+                posted.error = error.map(|error| Arc::new(atls_error::new(error)));
+                ATLS_EVENT_CLOSED
+            }
+        };
+        posted
+    }
+
+    /// Calls the host and releases.
+    pub fn deliver(self: Box<Self>) {
+        self.operation.call(|| self.view(std::ptr::null_mut()));
+        self.release();
+    }
+
+    /// The event as C sees it; `opaque` is what atls_event_release gets back.
+    pub fn view(&self, opaque: *mut c_void) -> atls_event {
+        fn pointer<T>(value: &Option<Arc<T>>) -> *mut T {
+            value.as_ref().map_or(std::ptr::null_mut(), |value| Arc::as_ptr(value).cast_mut())
+        }
+        atls_event {
+            kind: self.kind,
+            status: self.status,
+            token: self.operation.token,
+            source: self
+                .source
+                .as_ref()
+                .map_or(std::ptr::null_mut(), |source| Arc::as_ptr(source).cast::<c_void>().cast_mut()),
+            buf: pointer(&self.buf),
+            error: pointer(&self.error),
+            head: pointer(&self.head),
+            opaque,
+        }
+    }
+
+    /// The host is done with the event: credit and room are given back; after CLOSED the host's object is released too.
+    pub fn release(self: Box<Self>) {
+        if let Some((credit, bytes)) = &self.regrant {
+            credit.grant(*bytes);
+        }
+        let closed = (self.kind == ATLS_EVENT_CLOSED).then(|| self.operation.clone());
+        drop(self);
+        if let Some(operation) = closed {
+            operation.release();
+        }
+    }
+}

@@ -1,0 +1,310 @@
+//! One running operation: from its registration, which a failed start undoes, to its one CLOSED.
+
+use std::any::Any;
+use std::ffi::c_void;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock, Weak};
+
+use tokio::sync::OwnedSemaphorePermit;
+
+use super::event::{Posted, atls_event, atls_sink};
+use super::queue::Inbox;
+use super::registry::Registry;
+use crate::error::{Error, Result, Status};
+use crate::io::blocking::mark_thread;
+use crate::operation::events::{Event, Observer, Outlet};
+use crate::operation::gate::Gate;
+
+/// One operation: where its events go, how to cancel it.
+pub struct Operation {
+    pub(in crate::capi) id: u64,
+    pub(in crate::capi) token: u64,
+    call: Option<unsafe extern "C" fn(*mut c_void, *const atls_event)>,
+    user_data: *mut c_void,
+    drop: Option<unsafe extern "C" fn(*mut c_void)>,
+    inbox: Arc<Inbox>,
+    registries: [Arc<Registry>; 2],
+    source: OnceLock<Weak<dyn Any + Send + Sync>>,
+    cancel: OnceLock<Box<dyn Fn() + Send + Sync>>,
+    gate: Gate<Box<Posted>>,
+}
+
+// SAFETY: `user_data` is only handed back to the host's own functions; the queue serialises those per operation, and the
+// header tells the host on which threads they run.
+unsafe impl Send for Operation {}
+unsafe impl Sync for Operation {}
+
+impl Operation {
+    /// Prepares an operation for `sink`. Nothing has happened to the host's side yet. Statuses: NullArgument, InvalidState.
+    ///
+    /// # Safety
+    /// `sink` is NULL or valid, and so is its queue.
+    pub unsafe fn new(sink: *const atls_sink, runtime: &Arc<Registry>) -> Result<Arc<Operation>> {
+        static IDS: AtomicU64 = AtomicU64::new(1);
+        let sink = unsafe { super::handle::borrow(sink, "sink") }?;
+        let inbox = unsafe { super::handle::share_hub(sink.queue, "sink.queue") }?.inbox().clone();
+        if inbox.needs_callback() && sink.call.is_none() {
+            return Err(Error::new(Status::NullArgument, "sink.call is NULL, and the queue is not a polled one"));
+        }
+        let registries = [inbox.registry.clone(), runtime.clone()];
+        Ok(Arc::new(Operation {
+            id: IDS.fetch_add(1, Ordering::Relaxed),
+            token: sink.token,
+            call: sink.call,
+            user_data: sink.user_data,
+            drop: sink.drop,
+            inbox,
+            registries,
+            source: OnceLock::new(),
+            cancel: OnceLock::new(),
+            gate: Gate::new(),
+        }))
+    }
+
+    /// Where the layers below post its events. Until `Registration::begin` they are forgotten.
+    pub fn observer(self: &Arc<Self>) -> Arc<dyn Observer> {
+        Arc::new(Poster(self.clone()))
+    }
+
+    /// Makes the operation known to its queue and its runtime, so that stopping them cancels it. `shared` is what the driving task works on; it
+    /// holds the operation through its sending queue, so the way back is weak. Statuses: InvalidState.
+    pub fn register<H: Send + Sync + 'static, S: Send + Sync + 'static>(
+        self: &Arc<Self>,
+        source: &Arc<H>,
+        shared: &Arc<S>,
+        cancel: fn(&S),
+    ) -> Result<Registration> {
+        let source: Weak<dyn Any + Send + Sync> = Arc::downgrade(source) as _;
+        let shared = Arc::downgrade(shared);
+        let _ = self.source.set(source);
+        let _ = self.cancel.set(Box::new(move || {
+            if let Some(shared) = shared.upgrade() {
+                cancel(&shared);
+            }
+        }));
+        let registration = Registration { operation: self.clone(), begun: false };
+        for registry in &self.registries {
+            registry.add(self)?;
+        }
+        Ok(registration)
+    }
+
+    pub(in crate::capi) fn cancel(&self) {
+        if let Some(cancel) = self.cancel.get() {
+            cancel();
+        }
+    }
+
+    /// The handle that the events are about, while the host has it.
+    pub(in crate::capi) fn source(&self) -> Option<Arc<dyn Any + Send + Sync>> {
+        self.source.get().and_then(Weak::upgrade)
+    }
+
+    /// Shows the host an event, if it wants to be called.
+    pub(in crate::capi) fn call(&self, event: impl FnOnce() -> atls_event) {
+        if let Some(call) = self.call {
+            let event = event();
+            let before = mark_thread(true);
+            // SAFETY: the contract of `atls_sink`.
+            unsafe { call(self.user_data, &event) };
+            mark_thread(before);
+        }
+    }
+
+    /// After CLOSED: the host's object is released, and waits for the operation end.
+    pub(in crate::capi) fn release(&self) {
+        if let Some(release) = self.drop {
+            let before = mark_thread(true);
+            // SAFETY: called once, after CLOSED, as `atls_sink` promises.
+            unsafe { release(self.user_data) };
+            mark_thread(before);
+        }
+        self.leave();
+    }
+
+    fn leave(&self) {
+        self.registries.iter().for_each(|registry| registry.remove(self.id));
+        self.inbox.operation_left();
+    }
+}
+
+/// An operation that is registered and has not begun. Dropped, it is as if it had never been: no event comes, `sink.drop` does not run, and nobody
+/// waits for it.
+pub struct Registration {
+    operation: Arc<Operation>,
+    begun: bool,
+}
+
+impl Registration {
+    /// From here on the operation will be closed, whatever happens to the outlet.
+    pub fn begin(mut self) -> Outlet {
+        self.begun = true;
+        self.operation.gate.open();
+        Outlet::new(self.operation.observer())
+    }
+}
+
+impl Drop for Registration {
+    fn drop(&mut self) {
+        if !self.begun {
+            self.operation.gate.shut();
+            self.operation.leave();
+        }
+    }
+}
+
+/// The operation as the layers below see it.
+struct Poster(Arc<Operation>);
+
+impl Observer for Poster {
+    fn post(&self, event: Event, permit: Option<OwnedSemaphorePermit>) {
+        let operation = &self.0;
+        let last = matches!(event, Event::Closed(_));
+        let posted = Posted::new(operation, event, permit);
+        let refused = if operation.inbox.is_inline() {
+            operation.gate.deliver(posted, last, Posted::deliver)
+        } else {
+            // What the queue will not show is released once the gate's lock is free: that may call the host.
+            let mut discarded = None;
+            let refused = operation.gate.pass(posted, last, |posted| discarded = operation.inbox.push(posted));
+            if let Some(posted) = discarded {
+                posted.release();
+            }
+            refused
+        };
+        // The operation is over: the event, and what it holds, is for nobody.
+        drop(refused);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::capi::base::queue::*;
+    use crate::io::sync::lock;
+    use crate::message::Head;
+    use crate::operation::Credit;
+    use std::ptr::null_mut;
+    use std::sync::Mutex;
+
+    /// What the host saw: event kinds, and 100 for `drop`.
+    type Log = Mutex<Vec<u32>>;
+
+    unsafe extern "C" fn note(log: *mut c_void, event: *const atls_event) {
+        unsafe { lock(&*log.cast::<Log>()).push((*event).kind) };
+    }
+
+    unsafe extern "C" fn dropped(log: *mut c_void) {
+        unsafe { lock(&*log.cast::<Log>()).push(100) };
+    }
+
+    fn every_kind() -> Vec<Event> {
+        let error = || Error::new(Status::Io, "broken");
+        let data = || Event::Data(vec![1].into(), Arc::new(Credit::new(0, true)));
+        vec![
+            Event::Connected,
+            Event::Informational(Head::default()),
+            Event::Head(Head::default()),
+            data(),
+            Event::Trailers(Head::default()),
+            Event::End,
+            Event::Writable,
+            Event::Request(Arc::new(())),
+            Event::Refused(error()),
+            Event::Closed(None),
+            Event::Closed(Some(error())),
+        ]
+    }
+
+    /// Takes and releases all that a polled queue has.
+    unsafe fn empty(queue: *const atls_queue, log: &Log) {
+        let mut event = std::mem::MaybeUninit::<atls_event>::uninit();
+        loop {
+            let (mut count, size) = (0, size_of::<atls_event>());
+            let status = unsafe { atls_queue_next(queue, event.as_mut_ptr(), size, 1, &mut count, null_mut()) };
+            if status != 0 || count == 0 {
+                return;
+            }
+            lock(log).push(unsafe { event.assume_init_ref() }.kind);
+            unsafe { atls_event_release(event.as_mut_ptr()) };
+        }
+    }
+
+    type Make = unsafe extern "C" fn(*mut *mut atls_queue, *mut *mut super::super::error::atls_error) -> i32;
+
+    /// Starts an operation on a queue of this kind, ends it, and tries to post after that; what the host saw.
+    fn run(make: Make, end: impl FnOnce(Registration)) -> Vec<u32> {
+        let log = Box::new(Log::default());
+        let mut queue = null_mut();
+        let runtime = Arc::<Registry>::default();
+        // SAFETY: the queue is valid until it is freed, and the log outlives the operation.
+        unsafe {
+            assert_eq!(make(&mut queue, null_mut()), 0);
+            let user_data = (&raw const *log).cast_mut().cast();
+            let sink = atls_sink { queue, token: 0, call: Some(note), user_data, drop: Some(dropped) };
+            let operation = Operation::new(&sink, &runtime).unwrap();
+            let observer = operation.observer();
+            let registration = operation.register(&Arc::new(()), &Arc::new(()), |()| ()).unwrap();
+            every_kind().into_iter().for_each(|event| observer.post(event, None));
+            end(registration);
+            every_kind().into_iter().for_each(|event| observer.post(event, None));
+            empty(queue, &log);
+            assert_eq!(atls_queue_stop(queue, null_mut()), 0);
+            every_kind().into_iter().for_each(|event| observer.post(event, None));
+            assert!(runtime.is_empty());
+            atls_queue_free(queue);
+        }
+        std::mem::take(&mut *lock(&log))
+    }
+
+    #[test]
+    fn an_operation_that_panics_spoils_its_handle() {
+        let (mut queue, runtime) = (null_mut(), Arc::<Registry>::default());
+        let source = Arc::new(7);
+        // SAFETY: the queue is valid until it is freed.
+        unsafe {
+            assert_eq!(atls_queue_new_polled(&mut queue, null_mut()), 0);
+            let sink = atls_sink { queue, token: 0, call: None, user_data: null_mut(), drop: None };
+            let operation = Operation::new(&sink, &runtime).unwrap();
+            let outlet = operation.register(&source, &Arc::new(()), |()| ()).unwrap().begin();
+            let task = std::thread::spawn(move || {
+                let _outlet = outlet;
+                std::panic::resume_unwind(Box::new("on purpose"));
+            });
+            assert!(task.join().is_err());
+            let refused = super::super::handle::borrow(Arc::as_ptr(&source), "source").unwrap_err();
+            assert_eq!(refused.status, Status::Panic);
+            atls_queue_free(queue);
+        }
+        assert!(runtime.is_empty());
+    }
+
+    #[test]
+    fn after_any_end_no_kind_of_event_comes() {
+        use crate::capi::base::event::*;
+        let error = || Error::new(Status::Io, "broken");
+        for make in [atls_queue_new_inline as Make, atls_queue_new_dispatching, atls_queue_new_polled] {
+            let closed = [ATLS_EVENT_CLOSED, 100];
+            assert_eq!(run(make, |registration| registration.begin().close(None)), closed);
+            assert_eq!(run(make, |registration| registration.begin().close(Some(error()))), closed);
+            assert_eq!(run(make, |registration| drop(registration.begin())), closed);
+            let panicking = |registration: Registration| {
+                let outlet = registration.begin();
+                let task = std::thread::spawn(move || {
+                    let _outlet = outlet;
+                    std::panic::resume_unwind(Box::new("on purpose"));
+                });
+                assert!(task.join().is_err());
+            };
+            assert_eq!(run(make, panicking), closed);
+            // A start that failed: nothing was ever said, and nobody waits for it.
+            assert!(run(make, drop).is_empty());
+            let lively = |registration: Registration| {
+                let outlet = registration.begin();
+                every_kind().into_iter().take(7).for_each(|event| outlet.post_now(event, None));
+                outlet.close(None);
+            };
+            assert_eq!(run(make, lively), [1, 2, 3, 4, 5, 6, 7, ATLS_EVENT_CLOSED, 100]);
+        }
+    }
+}

@@ -1,0 +1,99 @@
+//! The running operations of one queue or one runtime: a shutdown cancels them and waits for them.
+
+use std::collections::HashMap;
+use std::hash::{BuildHasherDefault, Hasher};
+use std::sync::{Arc, Condvar, Mutex};
+use std::time::{Duration, Instant};
+
+use super::operation::Operation;
+use crate::error::{Error, Result, Status};
+use crate::io::sync::lock;
+
+/// Operations that have not been closed, of one queue or one runtime.
+#[derive(Default)]
+pub struct Registry {
+    state: Mutex<State>,
+    emptied: Condvar,
+}
+
+/// Invariant: nothing is added once `stopped`; so what `stop` sees is all that it has to cancel.
+#[derive(Default)]
+struct State {
+    running: HashMap<u64, Arc<Operation>, BuildHasherDefault<IdHasher>>,
+    stopped: bool,
+}
+
+/// Operations are numbered one after another by us alone: their numbers are as good as hashes, spread over the high bits as well.
+#[derive(Default)]
+struct IdHasher(u64);
+
+impl Hasher for IdHasher {
+    fn finish(&self) -> u64 {
+        self.0
+    }
+
+    fn write(&mut self, bytes: &[u8]) {
+        bytes.iter().for_each(|byte| self.write_u64(self.0 ^ u64::from(*byte)));
+    }
+
+    fn write_u64(&mut self, id: u64) {
+        self.0 = id.wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    }
+}
+
+impl Registry {
+    /// Only for `Registration`, which undoes it.
+    pub(in crate::capi) fn add(&self, operation: &Arc<Operation>) -> Result<()> {
+        let mut state = lock(&self.state);
+        if state.stopped {
+            return Err(Error::new(Status::InvalidState, "the queue or runtime was stopped"));
+        }
+        state.running.insert(operation.id, operation.clone());
+        Ok(())
+    }
+
+    pub(in crate::capi) fn remove(&self, id: u64) {
+        let mut state = lock(&self.state);
+        let gone = state.running.remove(&id);
+        if state.running.is_empty() {
+            self.emptied.notify_all();
+        }
+        drop(state);
+        drop(gone);
+    }
+
+    pub fn is_empty(&self) -> bool {
+        lock(&self.state).running.is_empty()
+    }
+
+    /// Takes no more operations; those that run go on.
+    pub fn refuse(&self) {
+        lock(&self.state).stopped = true;
+    }
+
+    /// Takes no more operations and cancels those that run.
+    pub fn stop(&self) {
+        let mut state = lock(&self.state);
+        state.stopped = true;
+        let running: Vec<_> = state.running.values().cloned().collect();
+        drop(state);
+        running.iter().for_each(|operation| operation.cancel());
+    }
+
+    /// Waits until every operation was closed and released; false when the time is up first.
+    pub fn wait(&self, limit: Option<Duration>) -> bool {
+        let deadline = limit.and_then(|limit| Instant::now().checked_add(limit));
+        let mut state = lock(&self.state);
+        while !state.running.is_empty() {
+            let left = deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()));
+            state = match left {
+                Some(Duration::ZERO) => return false,
+                Some(left) => {
+                    self.emptied.wait_timeout(state, left).map_or_else(|p| p.into_inner().0, |(state, _)| state)
+                }
+                None => self.emptied.wait(state).unwrap_or_else(|poison| poison.into_inner()),
+            };
+        }
+        true
+    }
+}

@@ -1,0 +1,175 @@
+//! `atls_runtime`: the library's worker threads, for event-driven handles.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Condvar, Mutex, PoisonError};
+use std::time::Duration;
+
+use tokio::runtime::{Builder, Handle, Runtime};
+
+use super::error::atls_error;
+use super::guard::{check_random, guard, guard_free, watch_forks};
+use super::handle::{another, put, release, require, share_hub};
+use super::registry::Registry;
+use super::status::atls_status;
+use crate::error::{Detail, Error, Phase, Result, Status};
+use crate::io::blocking::{check_may_block, check_thread_is_whole, mark_thread};
+use crate::io::offload::{no_thread, prepare_threads_with};
+use crate::io::sync::lock;
+
+/// Worker threads on which event-driven connections live. Handles started on it keep it alive; the last reference to go shuts it
+/// down without waiting. Reference-counted; safe to share between threads.
+pub struct atls_runtime {
+    runtime: Mutex<Option<Runtime>>,
+    handle: Handle,
+    pub(crate) registry: Arc<Registry>,
+}
+
+impl atls_runtime {
+    pub(crate) fn handle(&self) -> &Handle {
+        &self.handle
+    }
+}
+
+impl Drop for atls_runtime {
+    fn drop(&mut self) {
+        self.registry.stop();
+        if let Some(runtime) = lock(&self.runtime).take() {
+            runtime.shutdown_background();
+        }
+    }
+}
+
+/// Keeps the host's signals away from a thread of ours: a SIGPIPE of ours must not kill the host, and its handlers must not run on
+/// our stacks. Faults stay where they arise.
+pub(crate) fn prepare_thread() {
+    mark_thread(true);
+    // SAFETY: the set is initialised by sigfillset before use.
+    unsafe {
+        let mut set = std::mem::zeroed();
+        libc::sigfillset(&mut set);
+        for fault in
+            [libc::SIGSEGV, libc::SIGBUS, libc::SIGFPE, libc::SIGILL, libc::SIGABRT, libc::SIGTRAP, libc::SIGPROF]
+        {
+            libc::sigdelset(&mut set, fault);
+        }
+        libc::pthread_sigmask(libc::SIG_BLOCK, &set, std::ptr::null_mut());
+    }
+}
+
+/// How long a thread that was started may need for its first steps.
+const FIRST_STEPS: Duration = Duration::from_secs(5);
+
+/// A runtime all of whose workers run. tokio starts its workers one by one, and if the system refuses one it panics, waits for ever, or goes on with fewer; so
+/// that there is room for them is tried first, and that they have come is waited for.
+fn start_workers(count: usize) -> Result<Runtime> {
+    try_threads(count)?;
+    let started = Arc::new((Mutex::new(0), Condvar::new()));
+    let (next, counted) = (AtomicUsize::new(0), started.clone());
+    let build = || {
+        Builder::new_multi_thread()
+            .worker_threads(count)
+            .thread_name_fn(move || format!("atls-{}", next.fetch_add(1, Ordering::Relaxed)))
+            .on_thread_start(move || {
+                prepare_thread();
+                *lock(&counted.0) += 1;
+                counted.1.notify_all();
+            })
+            .enable_io()
+            .enable_time()
+            .build()
+    };
+    let refused = |_| Error::new(Status::NoResources, "the system gives no more threads").detail(Detail::NoThread);
+    let built = catch_unwind(AssertUnwindSafe(build)).map_err(refused)?;
+    let built = built.map_err(|error| Error::from_io(error, Phase::Call))?;
+    let (here, timed_out) = started
+        .1
+        .wait_timeout_while(lock(&started.0), FIRST_STEPS, |here| *here < count)
+        .unwrap_or_else(PoisonError::into_inner);
+    drop(here);
+    if timed_out.timed_out() {
+        built.shutdown_background();
+        return Err(refused(Box::new(())));
+    }
+    Ok(built)
+}
+
+/// Starts so many threads at once, and lets them end.
+fn try_threads(count: usize) -> Result<()> {
+    let gate = Arc::new(Mutex::new(()));
+    let held = lock(&gate);
+    let mut threads = Vec::with_capacity(count);
+    let mut refused = None;
+    while threads.len() < count && refused.is_none() {
+        let gate = gate.clone();
+        match std::thread::Builder::new().spawn(move || drop(lock(&gate))) {
+            Ok(thread) => threads.push(thread),
+            Err(error) => refused = Some(error),
+        }
+    }
+    drop(held);
+    threads.into_iter().for_each(|thread| drop(thread.join()));
+    refused.map_or(Ok(()), |error| Err(no_thread(error)))
+}
+
+/// Starts a runtime with `workers` threads, named atls-0 and so on; 0 for the default, the number of processors but at most 4. Statuses:
+/// NULL_ARGUMENT, INVALID_ARGUMENT (more than 1024), NO_RESOURCES (not all of the threads can be started; then none is), IO.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn atls_runtime_new(
+    workers: u32,
+    runtime: *mut *mut atls_runtime,
+    error: *mut *mut atls_error,
+) -> atls_status {
+    guard(error, || {
+        require(runtime, "runtime")?;
+        if workers > 1024 {
+            return Err(Error::new(
+                Status::InvalidArgument,
+                format!("workers is {workers}, at most 1024 are possible"),
+            ));
+        }
+        check_thread_is_whole()?;
+        check_random()?;
+        watch_forks();
+        prepare_threads_with(prepare_thread);
+        let processors = std::thread::available_parallelism().map_or(1, |count| count.get()).min(4);
+        let built = start_workers(if workers == 0 { processors } else { workers as usize })?;
+        let handle = built.handle().clone();
+        let made = atls_runtime { runtime: Mutex::new(Some(built)), handle, registry: Arc::default() };
+        unsafe { put(runtime, Arc::into_raw(Arc::new(made)).cast_mut(), "runtime") }
+    })
+}
+
+/// Cancels every operation of the runtime, waits until all CLOSED events have been delivered and released, and ends the threads.
+/// Afterwards nothing can be started on it. Statuses: NULL_ARGUMENT; WOULD_DEADLOCK; TIMED_OUT when `timeout_ms` (0: 10 seconds) was
+/// too short, for instance because nobody takes events from a polled queue; then the threads are left to end by themselves.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn atls_runtime_shutdown(
+    runtime: *mut atls_runtime,
+    timeout_ms: u32,
+    error: *mut *mut atls_error,
+) -> atls_status {
+    guard(error, || {
+        let shared = unsafe { share_hub(runtime, "runtime") }?;
+        check_may_block()?;
+        shared.registry.stop();
+        let limit = super::limit(timeout_ms, Duration::from_secs(10));
+        let done = shared.registry.wait(limit);
+        if let Some(runtime) = lock(&shared.runtime).take() {
+            runtime.shutdown_timeout(if done { Duration::from_secs(1) } else { Duration::ZERO });
+        }
+        if done { Ok(()) } else { Err(Error::new(Status::TimedOut, "operations were still not closed")) }
+    })
+}
+
+/// Adds a reference; returns `runtime`.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn atls_runtime_ref(runtime: *mut atls_runtime) -> *mut atls_runtime {
+    unsafe { another(runtime) }
+}
+
+/// Drops a reference.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn atls_runtime_free(runtime: *mut atls_runtime) {
+    guard_free(|| unsafe { release(runtime) });
+}

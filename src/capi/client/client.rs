@@ -1,0 +1,317 @@
+//! `atls_client`: many requests, pooled connections, a policy for each host.
+
+use std::ffi::c_char;
+use std::sync::{Arc, PoisonError, RwLock};
+use std::time::Duration;
+
+use super::blocking_exchange::Blocking;
+use super::exchange::atls_exchange;
+use super::request::atls_request;
+use crate::capi::attest::policy::atls_policy;
+use crate::capi::base::c_bool::c_bool;
+use crate::capi::base::error::atls_error;
+use crate::capi::base::event::atls_sink;
+use crate::capi::base::guard::{check_random, guard, guard_free, guard_value, watch_forks};
+use crate::capi::base::handle::{another, borrow, borrow_mut, destroy, put, release, require, share, share_hub, text};
+use crate::capi::base::operation::Operation;
+use crate::capi::base::runtime::{atls_runtime, prepare_thread};
+use crate::capi::base::status::atls_status;
+use crate::capi::connect::config::atls_config;
+use crate::client::HostPattern;
+use crate::client::client::Client;
+use crate::client::cookies::Jar;
+use crate::client::pool::{Counts, Limits, Pool};
+use crate::error::{Error, Result, Status};
+use crate::io::blocking::Driver;
+use crate::operation::Credit;
+
+/// An HTTP client: requests by URL, connections kept for the next request to the same origin under the same policy, redirects. A host that
+/// a policy covers is contacted attested or not at all. Reference-counted, safe to share between threads; dropping the last reference
+/// closes the connections that wait, and lets requests under way finish.
+pub struct atls_client {
+    client: Arc<Client>,
+    mode: Mode,
+    credit: u64,
+    automatic_credit: bool,
+}
+
+enum Mode {
+    Events(Arc<atls_runtime>),
+    Blocking(Arc<Driver>),
+}
+
+/// Limits of a client. A builder: one thread at a time.
+pub struct atls_client_limits {
+    limits: Limits,
+}
+
+/// Limits with their defaults; the caller's to free. Statuses: NULL_ARGUMENT.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn atls_client_limits_new(
+    limits: *mut *mut atls_client_limits,
+    error: *mut *mut atls_error,
+) -> atls_status {
+    guard(error, || {
+        require(limits, "limits")?;
+        let made = atls_client_limits { limits: Limits::default() };
+        unsafe { put(limits, Box::into_raw(Box::new(made)), "limits") }
+    })
+}
+
+/// Frees the builder.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn atls_client_limits_free(limits: *mut atls_client_limits) {
+    guard_free(|| unsafe { destroy(limits) });
+}
+
+/// Requests under way at a time, from sending to the end of the response; 10 by default. More wait in the order in which they came.
+/// Statuses: NULL_ARGUMENT, INVALID_ARGUMENT (0).
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn atls_client_limits_set_requests(
+    limits: *mut atls_client_limits,
+    most: u32,
+    error: *mut *mut atls_error,
+) -> atls_status {
+    guard(error, || {
+        let limits = unsafe { borrow_mut(limits, "limits") }?;
+        if most == 0 {
+            return Err(Error::new(Status::InvalidArgument, "most is 0: no request could ever be made"));
+        }
+        limits.limits.requests = most as usize;
+        Ok(())
+    })
+}
+
+/// `to_one_host`: connections to one host and port at a time, idle ones included; no limit by default. A request beyond it waits for its turn, and
+/// does not hold up requests to other hosts. `idle`: idle connections to all hosts together, 100 by default; beyond that the one that was idle
+/// longest is closed. 0 is the default, UINT32_MAX no limit. Statuses: NULL_ARGUMENT.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn atls_client_limits_set_connections(
+    limits: *mut atls_client_limits,
+    to_one_host: u32,
+    idle: u32,
+    error: *mut *mut atls_error,
+) -> atls_status {
+    guard(error, || {
+        let limits = &mut unsafe { borrow_mut(limits, "limits") }?.limits;
+        let chosen = |most, default| match most {
+            0 => default,
+            u32::MAX => usize::MAX,
+            some => some as usize,
+        };
+        limits.connections = chosen(to_one_host, Limits::default().connections);
+        limits.waiting = chosen(idle, Limits::default().waiting);
+        Ok(())
+    })
+}
+
+/// How long a connection may wait for its next request (90 seconds by default), and how old a connection may become before a new one, newly
+/// attested, takes its place (for ever by default; so UINT32_MAX and 0). Statuses: NULL_ARGUMENT.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn atls_client_limits_set_times(
+    limits: *mut atls_client_limits,
+    idle_ms: u32,
+    age_ms: u32,
+    error: *mut *mut atls_error,
+) -> atls_status {
+    guard(error, || {
+        let limits = &mut unsafe { borrow_mut(limits, "limits") }?.limits;
+        limits.idle = crate::capi::base::limit(idle_ms, Limits::default().idle).unwrap_or(Duration::MAX);
+        limits.age = match age_ms {
+            0 | u32::MAX => None,
+            some => Some(Duration::from_millis(some.into())),
+        };
+        Ok(())
+    })
+}
+
+/// A client with the configuration's roots, verifier, timeouts, tunnel and credit; its host, port and server name are ignored. Its policy holds for
+/// every host that none of atls_client_set_policy covers; without one such hosts are refused, unless it was set to unattested. `runtime`: where
+/// event-driven requests run; NULL makes a blocking client, whose I/O runs on the threads that call. `limits` may be NULL. Both builders are copied.
+/// Statuses: NULL_ARGUMENT, INVALID_ARGUMENT (roots, tunnel), TRUST_ANCHOR, IO.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn atls_client_new(
+    runtime: *const atls_runtime,
+    config: *const atls_config,
+    limits: *const atls_client_limits,
+    client: *mut *mut atls_client,
+    error: *mut *mut atls_error,
+) -> atls_status {
+    guard(error, || {
+        require(client, "client")?;
+        let config = unsafe { borrow(config, "config") }?;
+        let limits = unsafe { limits.as_ref() }.map_or(Limits::default(), |limits| limits.limits);
+        let connector = config.connector()?;
+        let made = Client {
+            pool: Arc::new(Pool::new(limits)),
+            verifier: connector.verifier()?,
+            connector,
+            policies: RwLock::default(),
+            cookies: Jar::default(),
+        };
+        check_random()?;
+        watch_forks();
+        let mode = match runtime.is_null() {
+            true => Mode::Blocking(Arc::new(Driver::new(prepare_thread)?)),
+            false => Mode::Events(unsafe { share_hub(runtime, "runtime") }?),
+        };
+        let (credit, automatic_credit) = (config.credit, config.automatic_credit);
+        let made = atls_client { client: Arc::new(made), mode, credit, automatic_credit };
+        unsafe { put(client, Arc::into_raw(Arc::new(made)).cast_mut(), "client") }
+    })
+}
+
+/// Hosts that match `pattern` are contacted only under this policy. A pattern is a host name, an address, or `*.` and a name, which covers every name
+/// below that one; names are compared without regard to case, a dot at the end, and the form of international names. The closest pattern wins;
+/// setting the same pattern again replaces the former policy, and connections judged by it are not used any more. Statuses: NULL_ARGUMENT,
+/// INVALID_UTF8, INVALID_ARGUMENT, TRUST_ANCHOR.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn atls_client_set_policy(
+    client: *const atls_client,
+    pattern: *const c_char,
+    policy: *const atls_policy,
+    error: *mut *mut atls_error,
+) -> atls_status {
+    guard(error, || {
+        let this = &*unsafe { share(client, "client") }?;
+        let pattern = HostPattern::parse(unsafe { text(pattern, "pattern") }?)?;
+        let policy = Arc::new(unsafe { borrow(policy, "policy") }?.policy.clone());
+        this.client.connector.check(Some(&policy))?;
+        let mut policies = this.client.policies.write().unwrap_or_else(PoisonError::into_inner);
+        policies.retain(|(other, _)| *other != pattern);
+        policies.push((pattern, policy));
+        Ok(())
+    })
+}
+
+/// Event-driven: sends a request made by atls_request_new_url. Its events go to `sink`, as with atls_http_start; for a streamed body CONNECTED comes
+/// first: the request has its connection, and may be written from then on. The request's timeout covers waiting for a turn, connecting, attestation
+/// and redirects, up to the response head. A connection that the server closed while it was idle is replaced once if the method is idempotent and the
+/// body is not a stream. Copied. Statuses: NULL_ARGUMENT, INVALID_ARGUMENT, INVALID_STATE (blocking client; queue stopped), HTTP_HEADER_INVALID,
+/// UNSUPPORTED. On CLOSED also: POLICY_REQUIRED, REDIRECT_REFUSED, CONTENT_CODING, BODY_TOO_LARGE, and as atls_http_connect.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn atls_client_send(
+    client: *const atls_client,
+    request: *const atls_request,
+    sink: *const atls_sink,
+    exchange: *mut *mut atls_exchange,
+    error: *mut *mut atls_error,
+) -> atls_status {
+    guard(error, || {
+        require(exchange, "exchange")?;
+        let this = &*unsafe { share(client, "client") }?;
+        let request = unsafe { borrow(request, "request") }?;
+        let Mode::Events(runtime) = &this.mode else {
+            return Err(Error::new(Status::InvalidState, "the client is a blocking one"));
+        };
+        let operation = unsafe { Operation::new(sink, &runtime.registry) }?;
+        let credit = Credit::new(this.credit, this.automatic_credit);
+        let hand_over = |made| unsafe { put(exchange, made, "exchange") };
+        atls_exchange::send(&this.client, credit, runtime, request, operation, hand_over)
+    })
+}
+
+/// Blocking: sends a request and, unless its body is streamed, waits for the response head; then as atls_http_fetch. Several threads may do so
+/// at a time. Statuses: as atls_client_send, and WOULD_DEADLOCK, TIMED_OUT, IO, TRUNCATED, HTTP_PROTOCOL, POLICY_REQUIRED, REDIRECT_REFUSED,
+/// and as atls_http_open.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn atls_client_fetch(
+    client: *const atls_client,
+    request: *const atls_request,
+    exchange: *mut *mut atls_exchange,
+    error: *mut *mut atls_error,
+) -> atls_status {
+    guard(error, || unsafe { fetch(client, request, exchange, true) })
+}
+
+/// Blocking: as atls_client_fetch, but returns at once, with an exchange that another thread can cancel. It makes progress while a thread is in a
+/// blocking call on it or on this client, such as atls_exchange_head. Statuses: as atls_client_send, and WOULD_DEADLOCK.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn atls_client_begin(
+    client: *const atls_client,
+    request: *const atls_request,
+    exchange: *mut *mut atls_exchange,
+    error: *mut *mut atls_error,
+) -> atls_status {
+    guard(error, || unsafe { fetch(client, request, exchange, false) })
+}
+
+/// # Safety
+/// As atls_client_fetch.
+unsafe fn fetch(
+    client: *const atls_client,
+    request: *const atls_request,
+    exchange: *mut *mut atls_exchange,
+    waits: bool,
+) -> Result<()> {
+    require(exchange, "exchange")?;
+    let this = &*unsafe { share(client, "client") }?;
+    let request = unsafe { borrow(request, "request") }?;
+    let Mode::Blocking(driver) = &this.mode else {
+        return Err(Error::new(Status::InvalidState, "the client is event-driven"));
+    };
+    let made = atls_exchange::sent(Blocking::on_client(driver, &this.client, request, waits)?);
+    unsafe { put(exchange, made, "exchange") }
+}
+
+/// Requests under way.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn atls_client_active(client: *const atls_client) -> usize {
+    count(client, |counts| counts.active)
+}
+
+/// Requests that wait for their turn.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn atls_client_queued(client: *const atls_client) -> usize {
+    count(client, |counts| counts.queued)
+}
+
+/// How many connections are idle.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn atls_client_idle(client: *const atls_client) -> usize {
+    count(client, |counts| counts.idle)
+}
+
+fn count(client: *const atls_client, which: impl Fn(Counts) -> usize) -> usize {
+    guard_value(0, || unsafe { borrow(client, "client") }.map_or(0, |this| which(this.client.pool.counts())))
+}
+
+/// Keeps the cookies that answers set, and sends them back to the same host, and to no other (RFC 6265, without Domain); a request with a Cookie
+/// header of its own is left alone. At most 100 cookies of a host are kept and 3,000 in all: a new one replaces the one that was unused longest. A
+/// Set-Cookie line beyond 4,096 bytes is ignored; of cookies beyond 8,192 bytes in one request those set last are sent. Off by default; off empties
+/// the jar. Statuses: NULL_ARGUMENT.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn atls_client_set_cookies(
+    client: *const atls_client,
+    keep: c_bool,
+    error: *mut *mut atls_error,
+) -> atls_status {
+    guard(error, || {
+        unsafe { borrow(client, "client") }?.client.cookies.enable(keep.get());
+        Ok(())
+    })
+}
+
+/// Closes every connection that waits. Requests go on, and new ones connect anew. Statuses: NULL_ARGUMENT.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn atls_client_close_idle(
+    client: *const atls_client,
+    error: *mut *mut atls_error,
+) -> atls_status {
+    guard(error, || {
+        unsafe { borrow(client, "client") }?.client.pool.close_idle();
+        Ok(())
+    })
+}
+
+/// Adds a reference; returns `client`.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn atls_client_ref(client: *mut atls_client) -> *mut atls_client {
+    unsafe { another(client) }
+}
+
+/// Drops a reference. The last one closes idle connections; requests under way go on.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn atls_client_free(client: *mut atls_client) {
+    guard_free(|| unsafe { release(client) });
+}

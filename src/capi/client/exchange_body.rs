@@ -1,0 +1,75 @@
+//! `atls_exchange`, its request's body where that is a stream.
+
+use super::blocking_exchange::DEFAULT_TIMEOUT;
+use super::exchange::atls_exchange;
+use crate::capi::base::error::atls_error;
+use crate::capi::base::guard::guard;
+use crate::capi::base::handle::{bytes, share};
+use crate::capi::base::status::atls_status;
+use crate::error::{Error, Status};
+use crate::io::buffers;
+use crate::io::deadline::Wait;
+
+/// Event-driven: copies all of the bytes for the request body, or answers AGAIN and takes nothing; one WRITABLE event follows each AGAIN. At most 256
+/// KiB wait, counted as by atls_server_request_write. Statuses: NULL_ARGUMENT, AGAIN, INVALID_STATE (the body is not a stream; already finished;
+/// blocking exchange), or why the exchange is over; CLOSED if the server has answered, or gone, before it had all of the body: the answer still
+/// comes.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn atls_exchange_write(
+    exchange: *const atls_exchange,
+    data: *const u8,
+    len: usize,
+    error: *mut *mut atls_error,
+) -> atls_status {
+    guard(error, || {
+        let data = unsafe { bytes(data, len, "data") }?;
+        let exchange = unsafe { share(exchange, "exchange") }?;
+        if exchange.blocking().is_ok() {
+            return Err(Error::new(Status::InvalidState, "the exchange is a blocking one"));
+        }
+        exchange.outgoing()?.write(buffers::copy(data))
+    })
+}
+
+/// Blocking: sends a piece of the request body; waits until the library has taken all of it. Pieces from several threads are sent in the order of the
+/// calls, and the time covers the wait for earlier ones. `timeout_ms` 0 means 60 seconds. Statuses: NULL_ARGUMENT, INVALID_STATE (the body is not a
+/// stream; already finished; event-driven exchange), WOULD_DEADLOCK, TIMED_OUT (nothing was taken), CANCELED, AGAIN (atls_exchange_rewind), or why
+/// the exchange is over; CLOSED if the server has answered, or gone, before it had all of the body: the answer can still be read.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn atls_exchange_write_all(
+    exchange: *const atls_exchange,
+    data: *const u8,
+    len: usize,
+    timeout_ms: u32,
+    error: *mut *mut atls_error,
+) -> atls_status {
+    guard(error, || {
+        let data = unsafe { bytes(data, len, "data") }?;
+        let exchange = unsafe { share(exchange, "exchange") }?;
+        let (blocking, outgoing) = (exchange.blocking()?, exchange.outgoing()?);
+        let limit = crate::capi::base::limit(timeout_ms, DEFAULT_TIMEOUT);
+        let work = outgoing.write_all(buffers::copy(data));
+        blocking.driver.run(limit, Wait::Call("sending"), blocking.cancel.guard(work))
+    })
+}
+
+/// Ends a streamed request body. If the exchange is already over without an error, since the server had all of an announced length or answered early,
+/// there is nothing to do. Statuses: NULL_ARGUMENT, INVALID_STATE (the body is not a stream; already finished), AGAIN (atls_exchange_rewind), or why
+/// the exchange failed.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn atls_exchange_finish(
+    exchange: *const atls_exchange,
+    error: *mut *mut atls_error,
+) -> atls_status {
+    guard(error, || unsafe { share(exchange, "exchange") }?.outgoing()?.finish())
+}
+
+/// Starts a streamed body again, after ATLS_EVENT_REWIND or AGAIN with ATLS_DETAIL_REWIND: the next bytes written are its beginning. Statuses:
+/// NULL_ARGUMENT, INVALID_STATE (the body is not a stream; no rewind was asked for), or why the exchange is over.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn atls_exchange_rewind(
+    exchange: *const atls_exchange,
+    error: *mut *mut atls_error,
+) -> atls_status {
+    guard(error, || unsafe { share(exchange, "exchange") }?.outgoing()?.rewind())
+}

@@ -1,0 +1,109 @@
+//! `atls_exchange`, through a client: how the response came about.
+
+use bytes::Bytes;
+
+use super::exchange::atls_exchange;
+use crate::capi::attest::verdict::atls_verdict;
+use crate::capi::base::bytes::{atls_buf, atls_str, c_string};
+use crate::capi::base::guard::guard_value;
+use crate::capi::base::handle::borrow;
+
+/// Of a client's exchange: the URL that the response came from, after redirects. Valid as long as the exchange; "" before the response
+/// head is there, and for an exchange of an atls_http.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn atls_exchange_url(exchange: *const atls_exchange) -> atls_str {
+    guard_value(atls_str::empty(), || {
+        let route = unsafe { borrow(exchange, "exchange") }.ok().and_then(atls_exchange::route);
+        route.map_or(atls_str::empty(), |route| atls_str::from_cstring(&route.url))
+    })
+}
+
+/// Of a client's exchange: how many redirects were followed.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn atls_exchange_redirects(exchange: *const atls_exchange) -> u32 {
+    guard_value(0, || {
+        let route = unsafe { borrow(exchange, "exchange") }.ok().and_then(atls_exchange::route);
+        route.map_or(0, |route| route.redirects)
+    })
+}
+
+/// Of a client's exchange: whether its connection had carried a request before.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn atls_exchange_reused(exchange: *const atls_exchange) -> bool {
+    guard_value(false, || {
+        let route = unsafe { borrow(exchange, "exchange") }.ok().and_then(atls_exchange::route);
+        route.is_some_and(|route| route.reused)
+    })
+}
+
+/// Of a client's exchange: the verdict on the server that answered; NULL before the response head is there, and for an unattested one. A
+/// new reference: free it.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn atls_exchange_verdict(exchange: *const atls_exchange) -> *mut atls_verdict {
+    guard_value(std::ptr::null_mut(), || {
+        let route = unsafe { borrow(exchange, "exchange") }.ok().and_then(atls_exchange::route);
+        let verdict = route.and_then(|route| route.verdict().cloned());
+        verdict.map_or(std::ptr::null_mut(), atls_verdict::into_raw)
+    })
+}
+
+/// Of a client's exchange: address and port of the other end of the socket, such as "192.0.2.1:443" or "[2001:db8::1]:443": the server, or what
+/// leads to it. Valid as long as the exchange; "" before the response head is there.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn atls_exchange_peer(exchange: *const atls_exchange) -> atls_str {
+    guard_value(atls_str::empty(), || {
+        let Ok(exchange) = (unsafe { borrow(exchange, "exchange") }) else { return atls_str::empty() };
+        let peer = exchange.route().and_then(|route| route.connection.peer);
+        peer.map_or(atls_str::empty(), |peer| {
+            atls_str::from_cstring(exchange.peer.get_or_init(|| c_string(&peer.to_string())))
+        })
+    })
+}
+
+/// Of a client's exchange: the server's own certificate, DER. NULL before the response head is there, and without TLS. The caller's to free.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn atls_exchange_certificate(exchange: *const atls_exchange) -> *mut atls_buf {
+    guard_value(std::ptr::null_mut(), || {
+        let route = unsafe { borrow(exchange, "exchange") }.ok().and_then(atls_exchange::route);
+        let certificate: Option<Bytes> = route.and_then(|route| route.connection.certificate.clone());
+        certificate.map_or(std::ptr::null_mut(), atls_buf::into_raw)
+    })
+}
+
+/// Waiting for a turn.
+pub const ATLS_TIME_QUEUE: u32 = 1;
+/// Looking the name up; 0 if a proxy or tunnel does it.
+pub const ATLS_TIME_DNS: u32 = 2;
+/// TCP, and setting up the proxy or tunnel.
+pub const ATLS_TIME_CONNECT: u32 = 3;
+/// The TLS handshake.
+pub const ATLS_TIME_TLS: u32 = 4;
+/// Evidence, collateral and appraisal.
+pub const ATLS_TIME_ATTEST: u32 = 5;
+/// From sending the request to the response head.
+pub const ATLS_TIME_FIRST_BYTE: u32 = 6;
+/// From the call to the end of the body, redirects and all.
+pub const ATLS_TIME_TOTAL: u32 = 7;
+
+/// Of a client's exchange: how long a phase (ATLS_TIME_*) took, in microseconds; of the last request of a chain of redirects, except for the total.
+/// UINT64_MAX if that is not known (yet). The phases of connecting are 0 if an idle connection was used.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn atls_exchange_time_us(exchange: *const atls_exchange, which: u32) -> u64 {
+    guard_value(u64::MAX, || {
+        let Some(route) = unsafe { borrow(exchange, "exchange") }.ok().and_then(atls_exchange::route) else {
+            return u64::MAX;
+        };
+        let times = if route.reused { Default::default() } else { route.connection.times };
+        let time = match which {
+            ATLS_TIME_QUEUE => Some(route.queue),
+            ATLS_TIME_DNS => Some(times.dns),
+            ATLS_TIME_CONNECT => Some(times.connect),
+            ATLS_TIME_TLS => Some(times.tls),
+            ATLS_TIME_ATTEST => Some(times.attest),
+            ATLS_TIME_FIRST_BYTE => Some(route.first_byte),
+            ATLS_TIME_TOTAL => route.total.get().copied(),
+            _ => None,
+        };
+        time.map_or(u64::MAX, |time| time.as_micros().try_into().unwrap_or(u64::MAX))
+    })
+}

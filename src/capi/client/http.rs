@@ -1,0 +1,232 @@
+//! `atls_http`: an attested HTTP/1.1 connection with keep-alive, one exchange at a time.
+
+use std::sync::Arc;
+
+use super::blocking_exchange::Blocking;
+use super::exchange::atls_exchange;
+use super::request::atls_request;
+use crate::capi::attest::verdict::atls_verdict;
+use crate::capi::base::error::atls_error;
+use crate::capi::base::event::atls_sink;
+use crate::capi::base::guard::{check_random, guard, guard_free, guard_value, watch_forks};
+use crate::capi::base::handle::{another, borrow, put, release, require, share, share_hub};
+use crate::capi::base::operation::Operation;
+use crate::capi::base::runtime::{atls_runtime, prepare_thread};
+use crate::capi::base::status::atls_status;
+use crate::capi::connect::config::atls_config;
+use crate::client::HttpConnection;
+use crate::client::connection_task::{Shared, drive};
+use crate::error::{Error, Result, Status};
+use crate::io::blocking::Driver;
+use crate::io::deadline::Wait;
+
+/// An attested HTTP/1.1 connection: requests one after the other, each response read to its end before the next. Event-driven
+/// (atls_http_connect) or blocking (atls_http_open). Reference-counted, safe to share between threads; dropping the last reference
+/// closes it once its exchange is over.
+pub struct atls_http {
+    pub(crate) mode: Mode,
+    pub(crate) credit: u64,
+    pub(crate) automatic_credit: bool,
+}
+
+pub(crate) enum Mode {
+    Events { shared: Arc<Shared>, runtime: Arc<atls_runtime> },
+    Blocking { driver: Arc<Driver>, connection: Arc<HttpConnection> },
+}
+
+impl atls_http {
+    pub(crate) fn connection(&self) -> Result<&Arc<HttpConnection>> {
+        match &self.mode {
+            Mode::Blocking { connection, .. } => Ok(connection),
+            Mode::Events { shared, .. } => {
+                let missing = || Error::new(Status::InvalidState, "not connected (wait for CONNECTED)");
+                shared.connection.get().ok_or_else(missing)
+            }
+        }
+    }
+
+    fn end(&self) {
+        match &self.mode {
+            Mode::Events { shared, .. } => shared.cancel.cancel(),
+            Mode::Blocking { connection, .. } => connection.closing.cancel(),
+        }
+    }
+}
+
+impl Drop for atls_http {
+    fn drop(&mut self) {
+        match &self.mode {
+            Mode::Events { shared, .. } => {
+                if shared.connection.get().is_none_or(|connection| connection.retire()) {
+                    shared.cancel.cancel();
+                }
+            }
+            Mode::Blocking { connection, .. } => {
+                connection.retire();
+            }
+        }
+    }
+}
+
+/// Connects, and attests as the configuration's policy says, on the runtime. Events: CONNECTED, and CLOSED when the connection has
+/// ended, for whatever reason. The configuration is copied; its credit is that of each exchange. Statuses: as atls_stream_connect.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn atls_http_connect(
+    runtime: *const atls_runtime,
+    config: *const atls_config,
+    sink: *const atls_sink,
+    http: *mut *mut atls_http,
+    error: *mut *mut atls_error,
+) -> atls_status {
+    guard(error, || {
+        require(http, "http")?;
+        let runtime = unsafe { share_hub(runtime, "runtime") }?;
+        let config = unsafe { borrow(config, "config") }?;
+        let target = config.target()?;
+        let operation = unsafe { Operation::new(sink, &runtime.registry) }?;
+        let shared = Arc::new(Shared::default());
+        let made = Arc::new(atls_http {
+            mode: Mode::Events { shared: shared.clone(), runtime: runtime.clone() },
+            credit: config.credit,
+            automatic_credit: config.automatic_credit,
+        });
+        let registration = operation.register(&made, &shared, |shared| shared.cancel.cancel())?;
+        unsafe { put(http, Arc::into_raw(made).cast_mut(), "http") }?;
+        runtime.handle().spawn(drive(target, shared, registration.begin()));
+        Ok(())
+    })
+}
+
+/// Connects and attests on the calling thread, and waits. Requests are then made with atls_http_fetch; I/O runs on whichever thread
+/// calls. Statuses: as atls_stream_open.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn atls_http_open(
+    config: *const atls_config,
+    http: *mut *mut atls_http,
+    error: *mut *mut atls_error,
+) -> atls_status {
+    guard(error, || {
+        require(http, "http")?;
+        let config = unsafe { borrow(config, "config") }?;
+        let target = config.target()?;
+        check_random()?;
+        watch_forks();
+        let driver = Driver::new(prepare_thread)?;
+        let (connection, work) = driver.run(None, Wait::Connecting, HttpConnection::open(&target))?;
+        driver.spawn(async move {
+            work.await;
+        });
+        let made = atls_http {
+            mode: Mode::Blocking { driver: Arc::new(driver), connection },
+            credit: config.credit,
+            automatic_credit: config.automatic_credit,
+        };
+        unsafe { put(http, Arc::into_raw(Arc::new(made)).cast_mut(), "http") }
+    })
+}
+
+/// The verdict on the server; NULL before CONNECTED and for an unattested connection. A new reference: free it.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn atls_http_verdict(http: *const atls_http) -> *mut atls_verdict {
+    guard_value(std::ptr::null_mut(), || {
+        let connection = unsafe { borrow(http, "http") }.ok().and_then(|http| http.connection().ok());
+        let verdict = connection.and_then(|connection| connection.verdict.clone());
+        verdict.map_or(std::ptr::null_mut(), atls_verdict::into_raw)
+    })
+}
+
+/// Whether a request may be started now: connected, open, and no exchange under way.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn atls_http_is_ready(http: *const atls_http) -> bool {
+    guard_value(false, || {
+        let connection = unsafe { borrow(http, "http") }.ok().and_then(|http| http.connection().ok());
+        connection.is_some_and(|connection| connection.is_ready())
+    })
+}
+
+/// Event-driven: starts a request; its events go to `sink`: INFORMATIONAL, HEAD, DATA as credit allows, TRAILERS, END, WRITABLE for a
+/// streamed body, and CLOSED. The request is copied. Statuses: NULL_ARGUMENT, INVALID_ARGUMENT, INVALID_STATE (blocking connection; not
+/// connected yet; queue stopped), HTTP_HEADER_INVALID, UNSUPPORTED (CONNECT), BUSY (the previous exchange is not over), CLOSED.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn atls_http_start(
+    http: *const atls_http,
+    request: *const atls_request,
+    sink: *const atls_sink,
+    exchange: *mut *mut atls_exchange,
+    error: *mut *mut atls_error,
+) -> atls_status {
+    guard(error, || {
+        require(exchange, "exchange")?;
+        let http = &*unsafe { share(http, "http") }?;
+        let request = unsafe { borrow(request, "request") }?;
+        let Mode::Events { runtime, .. } = &http.mode else {
+            return Err(Error::new(Status::InvalidState, "the connection is a blocking one"));
+        };
+        let operation = unsafe { Operation::new(sink, &runtime.registry) }?;
+        atls_exchange::start(http, runtime, request, operation, |made| unsafe { put(exchange, made, "exchange") })
+    })
+}
+
+/// Blocking: sends a request and, unless its body is streamed, waits for the response head. With a streamed body it returns at once:
+/// write the body with atls_exchange_write_all, end it with atls_exchange_finish, then take the head. Statuses: as atls_http_start, and
+/// WOULD_DEADLOCK, TIMED_OUT (the request's timeout), IO, TRUNCATED, HTTP_PROTOCOL, TLS_HANDSHAKE.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn atls_http_fetch(
+    http: *const atls_http,
+    request: *const atls_request,
+    exchange: *mut *mut atls_exchange,
+    error: *mut *mut atls_error,
+) -> atls_status {
+    guard(error, || unsafe { fetch(http, request, exchange, true) })
+}
+
+/// Blocking: as atls_http_fetch, but returns at once. The exchange makes progress while a thread is in a blocking call on it or on this connection;
+/// another thread can cancel it. Statuses: as atls_http_start, and WOULD_DEADLOCK.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn atls_http_begin(
+    http: *const atls_http,
+    request: *const atls_request,
+    exchange: *mut *mut atls_exchange,
+    error: *mut *mut atls_error,
+) -> atls_status {
+    guard(error, || unsafe { fetch(http, request, exchange, false) })
+}
+
+/// # Safety
+/// As atls_http_fetch.
+unsafe fn fetch(
+    http: *const atls_http,
+    request: *const atls_request,
+    exchange: *mut *mut atls_exchange,
+    waits: bool,
+) -> Result<()> {
+    require(exchange, "exchange")?;
+    let http = &*unsafe { share(http, "http") }?;
+    let request = unsafe { borrow(request, "request") }?;
+    let Mode::Blocking { driver, connection } = &http.mode else {
+        return Err(Error::new(Status::InvalidState, "the connection is event-driven"));
+    };
+    let made = atls_exchange::sent(Blocking::on_connection(driver, connection, request, waits)?);
+    unsafe { put(exchange, made, "exchange") }
+}
+
+/// Closes the connection; an exchange under way fails. Event-driven: CLOSED follows, with CANCELED. Statuses: NULL_ARGUMENT.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn atls_http_close(http: *const atls_http, error: *mut *mut atls_error) -> atls_status {
+    guard(error, || {
+        unsafe { share(http, "http") }?.end();
+        Ok(())
+    })
+}
+
+/// Adds a reference; returns `http`.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn atls_http_ref(http: *mut atls_http) -> *mut atls_http {
+    unsafe { another(http) }
+}
+
+/// Drops a reference. The last one closes the connection, once an exchange under way is over; event-driven: CLOSED follows, with CANCELED.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn atls_http_free(http: *mut atls_http) {
+    guard_free(|| unsafe { release(http) });
+}

@@ -1,0 +1,272 @@
+//! `atls_request`, its body: bytes, a buffer, a stream that is written to the exchange, a source that is asked, a form.
+
+use std::ffi::{c_char, c_void};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use bytes::Bytes;
+
+use super::request::atls_request;
+use crate::attest::hash::hex;
+use crate::capi::base::bytes::atls_buf;
+use crate::capi::base::c_bool::c_bool;
+use crate::capi::base::error::atls_error;
+use crate::capi::base::guard::guard;
+use crate::capi::base::handle::{borrow, borrow_mut, bytes, optional_text, text};
+use crate::capi::base::status::atls_status;
+use crate::client::Source;
+use crate::client::call::CallBody;
+use crate::error::{Error, Result, Status};
+use crate::io::blocking::mark_thread;
+use crate::io::random::random;
+use crate::message::check_header;
+use crate::message::form;
+use crate::message::form::Field;
+use crate::operation::Outgoing;
+
+#[derive(Clone)]
+pub(crate) enum Body {
+    Full(Bytes),
+    Stream { length: Option<u64>, may_rewind: bool },
+    Source(Arc<HostSource>, Option<u64>),
+    Form(Vec<Field>, String),
+}
+
+impl Body {
+    pub(crate) fn length(&self) -> Result<Option<u64>> {
+        match self {
+            Body::Full(data) => Ok(Some(data.len() as u64)),
+            Body::Stream { length: Some(0), .. } => {
+                Err(Error::new(Status::InvalidArgument, "a streamed body of length 0"))
+            }
+            Body::Stream { length, .. } | Body::Source(_, length) => Ok(*length),
+            Body::Form(fields, boundary) => Ok(Some(form::length(fields, boundary))),
+        }
+    }
+
+    /// As it is sent; `on_writable` is told when a stream takes more again.
+    pub(crate) fn begin(&self, on_writable: Box<dyn Fn() + Send + Sync>) -> CallBody {
+        match self {
+            Body::Full(data) => CallBody::Full(data.clone()),
+            Body::Stream { length, may_rewind } => {
+                let outgoing = Outgoing::new(on_writable);
+                if *may_rewind {
+                    outgoing.allow_rewind();
+                }
+                CallBody::Stream(Arc::new(outgoing), *length)
+            }
+            Body::Source(source, length) => CallBody::Source(source.clone(), *length),
+            Body::Form(fields, boundary) => CallBody::Full(form::body(fields, boundary).into()),
+        }
+    }
+}
+
+/// Where a request's body comes from, piece by piece, when the library asks. Its functions run on the thread that drives the connection: a
+/// thread of the library, or with blocking handles the one that calls; never two at a time.
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub struct atls_body_source {
+    /// Puts up to `cap` bytes into `buf` and returns how many; 0 at the end, less to end the exchange with CANCELED. Must not block for long.
+    pub read: Option<unsafe extern "C" fn(user_data: *mut c_void, buf: *mut u8, cap: usize) -> i64>,
+    /// Optional. Starts again from the beginning, for a redirect, a retry or an answer to a challenge; false if that is impossible.
+    pub rewind: Option<unsafe extern "C" fn(user_data: *mut c_void) -> c_bool>,
+    /// Optional. Runs once, when neither the request nor an exchange uses the source any more.
+    pub drop: Option<unsafe extern "C" fn(user_data: *mut c_void)>,
+    pub user_data: *mut c_void,
+}
+
+/// Bytes that a source is asked for at a time.
+const PIECE: usize = 64 << 10;
+
+pub(crate) struct HostSource {
+    source: atls_body_source,
+    /// A function of the host's is running. No lock: nobody waits for it.
+    busy: AtomicBool,
+}
+
+// SAFETY: the header tells the host on which threads its functions run; `busy` keeps them apart.
+unsafe impl Send for HostSource {}
+unsafe impl Sync for HostSource {}
+
+impl HostSource {
+    fn new(source: atls_body_source) -> HostSource {
+        HostSource { source, busy: AtomicBool::new(false) }
+    }
+
+    /// Runs a function of the host's, unless one is running. Errors: InvalidState.
+    fn ask<T>(&self, call: impl FnOnce(&atls_body_source) -> T) -> Result<T> {
+        if self.busy.swap(true, Ordering::Acquire) {
+            return Err(Error::new(Status::InvalidState, "two exchanges read from one body source at a time"));
+        }
+        let mark = mark_thread(true);
+        let answer = call(&self.source);
+        mark_thread(mark);
+        self.busy.store(false, Ordering::Release);
+        Ok(answer)
+    }
+}
+
+impl Source for HostSource {
+    fn next(&self) -> Result<Option<Bytes>> {
+        let mut piece = vec![0; PIECE];
+        let count = self.ask(|source| {
+            // SAFETY: the host gave this function for this data, and there is room for as much as it is told.
+            source.read.map_or(-1, |read| unsafe { read(source.user_data, piece.as_mut_ptr(), PIECE) })
+        })?;
+        match usize::try_from(count) {
+            Ok(0) => Ok(None),
+            Ok(some) if some <= PIECE => {
+                piece.truncate(some);
+                Ok(Some(piece.into()))
+            }
+            Ok(more) => Err(Error::new(Status::InvalidState, format!("the source returned {more} for {PIECE} bytes"))),
+            Err(_) => Err(Error::new(Status::Canceled, "the source of the body gave up")),
+        }
+    }
+
+    fn rewind(&self) -> bool {
+        // SAFETY: as in `next`.
+        self.ask(|source| source.rewind.is_some_and(|rewind| unsafe { rewind(source.user_data) }.get()))
+            .unwrap_or(false)
+    }
+}
+
+impl Drop for HostSource {
+    fn drop(&mut self) {
+        if let Some(drop) = self.source.drop {
+            // SAFETY: as in `next`; nothing else holds the source any more.
+            unsafe { drop(self.source.user_data) };
+        }
+    }
+}
+
+/// The body before goes once nothing of the request is held any more: with a source of the host's goes a call into the host.
+unsafe fn replace(request: *mut atls_request, body: Body) -> Result<()> {
+    let before = std::mem::replace(&mut unsafe { borrow_mut(request, "request") }?.body, body);
+    drop(before);
+    Ok(())
+}
+
+/// Gives the request a body of `len` bytes; copied. Statuses: NULL_ARGUMENT.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn atls_request_set_body(
+    request: *mut atls_request,
+    data: *const u8,
+    len: usize,
+    error: *mut *mut atls_error,
+) -> atls_status {
+    guard(error, || {
+        let data = Bytes::copy_from_slice(unsafe { bytes(data, len, "data") }?);
+        unsafe { replace(request, Body::Full(data)) }
+    })
+}
+
+/// As atls_request_set_body, without a copy: the request takes a reference to the buffer. Statuses: NULL_ARGUMENT.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn atls_request_set_body_buf(
+    request: *mut atls_request,
+    buf: *const atls_buf,
+    error: *mut *mut atls_error,
+) -> atls_status {
+    guard(error, || {
+        let data = unsafe { borrow(buf, "buf") }?.bytes.clone();
+        unsafe { replace(request, Body::Full(data)) }
+    })
+}
+
+/// The length of a body that is not known beforehand: it is sent in chunks.
+pub const ATLS_LENGTH_UNKNOWN: u64 = u64::MAX;
+
+/// The body will be written to the exchange, piece by piece: `length` bytes, or ATLS_LENGTH_UNKNOWN. Statuses: NULL_ARGUMENT.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn atls_request_set_body_stream(
+    request: *mut atls_request,
+    length: u64,
+    error: *mut *mut atls_error,
+) -> atls_status {
+    let length = (length != ATLS_LENGTH_UNKNOWN).then_some(length);
+    guard(error, || unsafe { replace(request, Body::Stream { length, may_rewind: false }) })
+}
+
+/// The streamed body can be written again, for a redirect (307, 308) or an answer to a challenge. The host is then asked for it: by
+/// ATLS_EVENT_REWIND, or with blocking handles by AGAIN with ATLS_DETAIL_REWIND from atls_exchange_write_all, atls_exchange_finish and
+/// atls_exchange_head. Nothing is taken until it has called atls_exchange_rewind; then it writes from the beginning. Statuses: NULL_ARGUMENT,
+/// INVALID_STATE (the body is not a stream).
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn atls_request_set_body_rewind(
+    request: *mut atls_request,
+    may_rewind: c_bool,
+    error: *mut *mut atls_error,
+) -> atls_status {
+    guard(error, || match &mut unsafe { borrow_mut(request, "request") }?.body {
+        Body::Stream { may_rewind: place, .. } => {
+            *place = may_rewind.get();
+            Ok(())
+        }
+        _ => Err(Error::new(Status::InvalidState, "the request's body is not a stream")),
+    })
+}
+
+/// The body comes from `source`, which is copied: `length` bytes, or ATLS_LENGTH_UNKNOWN. Exchanges made with this request share it: one at a
+/// time, and the host sees to it that the next begins at the beginning. Statuses: NULL_ARGUMENT; then `drop` does not run.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn atls_request_set_body_source(
+    request: *mut atls_request,
+    source: *const atls_body_source,
+    length: u64,
+    error: *mut *mut atls_error,
+) -> atls_status {
+    guard(error, || {
+        unsafe { borrow_mut(request, "request") }?;
+        let source = *unsafe { borrow(source, "source") }?;
+        if source.read.is_none() {
+            return Err(Error::new(Status::NullArgument, "source.read is NULL"));
+        }
+        let length = (length != ATLS_LENGTH_UNKNOWN).then_some(length);
+        unsafe { replace(request, Body::Source(Arc::new(HostSource::new(source)), length)) }
+    })
+}
+
+/// Adds a field to the request's form, which is its body, and sets Content-Type: urlencoded, or multipart/form-data once a field has a
+/// `file_name` or `content_type` (both may be NULL). Copied. Statuses: NULL_ARGUMENT, INVALID_UTF8, HTTP_HEADER_INVALID (`content_type`).
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn atls_request_add_field(
+    request: *mut atls_request,
+    name: *const c_char,
+    value: *const u8,
+    value_len: usize,
+    file_name: *const c_char,
+    content_type: *const c_char,
+    error: *mut *mut atls_error,
+) -> atls_status {
+    guard(error, || {
+        let owned = |text: Option<&str>| text.map(str::to_owned);
+        let field = Field {
+            name: unsafe { text(name, "name") }?.to_owned(),
+            value: unsafe { bytes(value, value_len, "value") }?.to_vec(),
+            file_name: owned(unsafe { optional_text(file_name, "file_name") }?),
+            content_type: owned(unsafe { optional_text(content_type, "content_type") }?),
+        };
+        if let Some(kind) = &field.content_type {
+            check_header("Content-Type", kind.as_bytes())?;
+        }
+        if !matches!(unsafe { borrow_mut(request, "request") }?.body, Body::Form(..)) {
+            unsafe { replace(request, Body::Form(Vec::new(), new_boundary()?)) }?;
+        }
+        let request = unsafe { borrow_mut(request, "request") }?;
+        let Body::Form(fields, boundary) = &mut request.body else {
+            return Err(Error::new(Status::InvalidState, "the body that went has set another"));
+        };
+        fields.push(field);
+        let kind = form::content_type(fields, boundary);
+        let described = request.request_mut();
+        described.remove(&["content-type"]);
+        described.add("Content-Type", kind);
+        Ok(())
+    })
+}
+
+/// Nobody can have put it into a value on purpose.
+fn new_boundary() -> Result<String> {
+    Ok(format!("atls-{}", hex(&random::<16>()?)))
+}

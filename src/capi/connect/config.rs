@@ -1,0 +1,235 @@
+//! `atls_config`: where to connect, and what must hold there.
+
+use std::ffi::c_char;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use crate::capi::attest::policy::atls_policy;
+use crate::capi::attest::verifier::atls_verifier;
+use crate::capi::base::c_bool::c_bool;
+use crate::capi::base::error::atls_error;
+use crate::capi::base::guard::{guard, guard_free};
+use crate::capi::base::handle::{borrow, borrow_mut, destroy, put, require, text};
+use crate::capi::base::status::atls_status;
+use crate::collateral::Verifier;
+use crate::connect::{Connector, Settings, Target, Timeouts};
+use crate::error::{Error, Result, Status};
+use crate::io::net::Dial;
+use crate::io::sync::lock;
+use crate::tls::Trust;
+
+/// Default of the connect and TLS deadlines.
+const DEFAULT_TIMEOUT: Duration = Duration::from_secs(20);
+/// Default of the deadline for a connection as a whole.
+const DEFAULT_WHOLE: Duration = Duration::from_secs(90);
+/// Default receive credit, in bytes.
+const DEFAULT_CREDIT: u64 = 256 << 10;
+
+/// Where to connect, and what must hold there. A builder: one thread at a time. Use one for all connections to a server: what is
+/// costly to make (the TLS configuration) is then made once.
+pub struct atls_config {
+    pub(in crate::capi) host: String,
+    pub(in crate::capi) port: u16,
+    settings: Settings,
+    verifier: Option<Arc<Verifier>>,
+    pub(crate) credit: u64,
+    pub(crate) automatic_credit: bool,
+    frozen: Mutex<Option<Arc<Connector>>>,
+}
+
+impl atls_config {
+    /// Checks and freezes. No socket is opened before this has succeeded.
+    pub(crate) fn target(&self) -> Result<Target> {
+        if self.settings.policy.is_none() && !self.settings.unattested {
+            let message = "no policy was set (atls_config_set_unattested connects without attestation)";
+            return Err(Error::new(Status::InvalidState, message));
+        }
+        self.connector()?.target((&self.host, self.port, false), self.settings.policy.clone(), None)
+    }
+
+    /// The settings as they are now, the same object until one changes: connections that share it are alike.
+    pub(crate) fn connector(&self) -> Result<Arc<Connector>> {
+        let mut frozen = lock(&self.frozen);
+        if let Some(connector) = &*frozen {
+            return Ok(connector.clone());
+        }
+        let made = Arc::new(Connector::new(self.settings.clone(), self.verifier.clone())?);
+        *frozen = Some(made.clone());
+        Ok(made)
+    }
+
+    pub(in crate::capi) fn settings(&self) -> &Settings {
+        &self.settings
+    }
+
+    /// To change them.
+    pub(in crate::capi) fn change(&mut self) -> &mut Settings {
+        *lock(&self.frozen) = None;
+        &mut self.settings
+    }
+}
+
+/// A configuration for `host` (name or address) and `port`. Without a policy connecting answers INVALID_STATE. Statuses:
+/// NULL_ARGUMENT, INVALID_UTF8, INVALID_ARGUMENT.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn atls_config_new(
+    host: *const c_char,
+    port: u16,
+    config: *mut *mut atls_config,
+    error: *mut *mut atls_error,
+) -> atls_status {
+    guard(error, || {
+        require(config, "config")?;
+        let host = unsafe { text(host, "host") }?;
+        let bad = |byte: u8| byte <= b' ' || byte == 0x7f || b"/@?#,\\".contains(&byte);
+        if host.is_empty() || host.bytes().any(bad) {
+            return Err(Error::new(Status::InvalidArgument, format!("host \"{}\" is not one", host.escape_debug())));
+        }
+        if port == 0 {
+            return Err(Error::new(Status::InvalidArgument, "port is 0"));
+        }
+        let made = atls_config {
+            host: host.to_owned(),
+            port,
+            settings: Settings {
+                server_name: None,
+                tunnel: None,
+                proxy: None,
+                dial: Dial::default(),
+                trust: Trust::default(),
+                timeouts: Timeouts {
+                    connect: Some(DEFAULT_TIMEOUT),
+                    tls: Some(DEFAULT_TIMEOUT),
+                    whole: Some(DEFAULT_WHOLE),
+                },
+                policy: None,
+                unattested: false,
+                attester: None,
+            },
+            verifier: None,
+            credit: DEFAULT_CREDIT,
+            automatic_credit: true,
+            frozen: Mutex::default(),
+        };
+        unsafe { put(config, Box::into_raw(Box::new(made)), "config") }
+    })
+}
+
+/// Frees the builder.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn atls_config_free(config: *mut atls_config) {
+    guard_free(|| unsafe { destroy(config) });
+}
+
+/// The policy that the server must satisfy. Statuses: NULL_ARGUMENT.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn atls_config_set_policy(
+    config: *mut atls_config,
+    policy: *const atls_policy,
+    error: *mut *mut atls_error,
+) -> atls_status {
+    guard(error, || {
+        let policy = Arc::new(unsafe { borrow(policy, "policy") }?.policy.clone());
+        let config = unsafe { borrow_mut(config, "config") }?.change();
+        config.policy = Some(policy);
+        config.unattested = false;
+        Ok(())
+    })
+}
+
+/// Takes the policy away, and does not allow unattested connections either: for a client whose policies are set host by host, with
+/// atls_client_set_policy, so that it speaks to no other. Statuses: NULL_ARGUMENT.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn atls_config_clear_policy(
+    config: *mut atls_config,
+    error: *mut *mut atls_error,
+) -> atls_status {
+    guard(error, || {
+        let config = unsafe { borrow_mut(config, "config") }?.change();
+        config.policy = None;
+        config.unattested = false;
+        Ok(())
+    })
+}
+
+/// Connects with ordinary TLS and no attestation: such a connection proves nothing about what runs at its other end, and its
+/// verdict is NULL. Drops the policy. Statuses: NULL_ARGUMENT.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn atls_config_set_unattested(
+    config: *mut atls_config,
+    error: *mut *mut atls_error,
+) -> atls_status {
+    guard(error, || {
+        let config = unsafe { borrow_mut(config, "config") }?.change();
+        config.policy = None;
+        config.unattested = true;
+        Ok(())
+    })
+}
+
+/// The collateral store to share; the configuration keeps a reference. Without one each connection fetches for itself. Statuses:
+/// NULL_ARGUMENT.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn atls_config_set_verifier(
+    config: *mut atls_config,
+    verifier: *const atls_verifier,
+    error: *mut *mut atls_error,
+) -> atls_status {
+    guard(error, || {
+        let verifier = unsafe { borrow(verifier, "verifier") }?.verifier.clone();
+        let config = unsafe { borrow_mut(config, "config") }?;
+        config.change();
+        config.verifier = Some(verifier);
+        Ok(())
+    })
+}
+
+/// Deadlines for connecting (names, TCP, tunnel) and for the TLS handshake, 20 seconds each by default. Each evidence exchange has its
+/// own in the policy, and atls_config_set_deadline bounds all of them together. Statuses: NULL_ARGUMENT.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn atls_config_set_timeouts(
+    config: *mut atls_config,
+    connect_ms: u32,
+    tls_ms: u32,
+    error: *mut *mut atls_error,
+) -> atls_status {
+    guard(error, || {
+        let timeouts = &mut unsafe { borrow_mut(config, "config") }?.change().timeouts;
+        timeouts.connect = crate::capi::base::limit(connect_ms, DEFAULT_TIMEOUT);
+        timeouts.tls = crate::capi::base::limit(tls_ms, DEFAULT_TIMEOUT);
+        Ok(())
+    })
+}
+
+/// One deadline for a connection as a whole, 90 seconds by default: names, TCP, tunnel or proxy, TLS, the evidence exchanges and the waits in them,
+/// the collateral, and a second attempt if the server has just renewed its certificate. 0 for the default. When it passes, connecting ends with
+/// TIMED_OUT and ATLS_DETAIL_CONNECT_TIMEOUT, and atls_error_phase is the phase it was in. Statuses: NULL_ARGUMENT.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn atls_config_set_deadline(
+    config: *mut atls_config,
+    whole_ms: u32,
+    error: *mut *mut atls_error,
+) -> atls_status {
+    guard(error, || {
+        unsafe { borrow_mut(config, "config") }?.change().timeouts.whole =
+            crate::capi::base::limit(whole_ms, DEFAULT_WHOLE);
+        Ok(())
+    })
+}
+
+/// Receive credit of event-driven handles, in bytes: `initial` to begin with (0 holds everything back), and whether what an event took
+/// is granted again once the host is done with it. Default: 256 KiB, automatic. Statuses: NULL_ARGUMENT.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn atls_config_set_credit(
+    config: *mut atls_config,
+    initial: u64,
+    automatic: c_bool,
+    error: *mut *mut atls_error,
+) -> atls_status {
+    guard(error, || {
+        let config = unsafe { borrow_mut(config, "config") }?;
+        config.credit = initial;
+        config.automatic_credit = automatic.get();
+        Ok(())
+    })
+}

@@ -1,0 +1,157 @@
+//! `atls_config`, the way there: tunnel, proxy, own address, family, names that are not looked up.
+
+use std::ffi::c_char;
+use std::sync::Arc;
+
+use super::config::atls_config;
+use crate::capi::base::error::atls_error;
+use crate::capi::base::guard::guard;
+use crate::capi::base::handle::{borrow_mut, optional_text, text};
+use crate::capi::base::status::atls_status;
+use crate::client::location::normal_host;
+use crate::connect::Proxy;
+use crate::error::{Error, Result, Status};
+use crate::io::net::{Family, From};
+use crate::message::credentials::Login;
+use crate::message::credentials::Scheme;
+use crate::tunnel::TunnelUrl;
+
+/// User and password are sent unasked (RFC 7617).
+pub const ATLS_AUTH_BASIC: u32 = 0;
+/// User and password never leave; the answer to the other side's challenge does (RFC 7616). Where it asks for anything else, nothing is sent.
+pub const ATLS_AUTH_DIGEST: u32 = 1;
+
+/// IPv4 and IPv6, whichever answers first.
+pub const ATLS_FAMILY_ANY: u32 = 0;
+pub const ATLS_FAMILY_IPV4: u32 = 4;
+pub const ATLS_FAMILY_IPV6: u32 = 6;
+
+pub(in crate::capi) fn scheme(auth: u32) -> Result<Scheme> {
+    match auth {
+        ATLS_AUTH_BASIC => Ok(Scheme::Basic),
+        ATLS_AUTH_DIGEST => Ok(Scheme::Digest),
+        other => Err(Error::new(Status::InvalidArgument, format!("auth {other} is none of ATLS_AUTH_*"))),
+    }
+}
+
+/// Goes through a WebSocket forwarder, `ws://` or `wss://`; the query parameter `target=host:port` is added unless it is there. NULL for a direct
+/// connection. A frame from the forwarder may have 16 MiB; at most 32 KiB are held, whatever length it announces. A forwarder that violates the
+/// protocol, or ends before anything came through it, is WEBSOCKET. Collateral takes the same route, unless atls_verifier_config_set_route sets
+/// another. Statuses: NULL_ARGUMENT, INVALID_UTF8, INVALID_ARGUMENT.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn atls_config_set_tunnel(
+    config: *mut atls_config,
+    url: *const c_char,
+    error: *mut *mut atls_error,
+) -> atls_status {
+    guard(error, || {
+        let url = unsafe { optional_text(url, "url") }?.map(str::to_owned);
+        let config = unsafe { borrow_mut(config, "config") }?;
+        if let Some(url) = &url {
+            TunnelUrl::parse(url, &config.host, config.port)?;
+        }
+        if url.is_some() && config.settings().proxy.is_some() {
+            return Err(Error::new(Status::Unsupported, "a tunnel through a proxy"));
+        }
+        config.change().tunnel = url;
+        Ok(())
+    })
+}
+
+/// Goes through a proxy: `http://host:port`, by CONNECT, which for http: URLs of a client takes the requests themselves; `socks5://host:port`,
+/// or `socks5h://host:port`, which looks names up itself. What goes to the server over TLS is ciphertext to the proxy. `user` and `password`
+/// are how it knows us, by `auth` (ATLS_AUTH_*; SOCKS has a way of its own); NULL for neither. NULL for `url` takes the proxy away. A refusal is
+/// TUNNEL_REFUSED, with an HTTP proxy's status in atls_error_http_status. Statuses: NULL_ARGUMENT, INVALID_UTF8, INVALID_ARGUMENT,
+/// UNSUPPORTED (another scheme; beside a tunnel).
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn atls_config_set_proxy(
+    config: *mut atls_config,
+    url: *const c_char,
+    user: *const c_char,
+    password: *const c_char,
+    auth: u32,
+    error: *mut *mut atls_error,
+) -> atls_status {
+    guard(error, || {
+        let url = unsafe { optional_text(url, "url") }?;
+        let (user, password) = unsafe { (optional_text(user, "user")?, optional_text(password, "password")?) };
+        let login = match (user, password) {
+            (None, None) => None,
+            (user, password) => {
+                Some(Login::new(user.unwrap_or_default(), password.unwrap_or_default(), scheme(auth)?)?)
+            }
+        };
+        let proxy = url.map(|url| Proxy::parse(url, login).map(Arc::new)).transpose()?;
+        let config = unsafe { borrow_mut(config, "config") }?;
+        if proxy.is_some() && config.settings().tunnel.is_some() {
+            return Err(Error::new(Status::Unsupported, "a tunnel through a proxy"));
+        }
+        config.change().proxy = proxy;
+        Ok(())
+    })
+}
+
+/// Where connections leave from: an address of this machine, or (Linux) the name of an interface. NULL leaves it to the system. What cannot be
+/// bound to fails when connecting, with IO. Statuses: NULL_ARGUMENT, INVALID_UTF8, INVALID_ARGUMENT (empty).
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn atls_config_set_bind(
+    config: *mut atls_config,
+    address_or_interface: *const c_char,
+    error: *mut *mut atls_error,
+) -> atls_status {
+    guard(error, || {
+        let from = match unsafe { optional_text(address_or_interface, "address_or_interface") }? {
+            None => None,
+            Some("") => return Err(Error::new(Status::InvalidArgument, "address_or_interface is empty")),
+            Some(text) => Some(text.parse().map_or_else(|_| From::Interface(text.to_owned()), From::Address)),
+        };
+        unsafe { borrow_mut(config, "config") }?.change().dial.from = from;
+        Ok(())
+    })
+}
+
+/// Which addresses are tried: ATLS_FAMILY_*. A host without one fails with DNS. Statuses: NULL_ARGUMENT, INVALID_ARGUMENT.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn atls_config_set_family(
+    config: *mut atls_config,
+    family: u32,
+    error: *mut *mut atls_error,
+) -> atls_status {
+    guard(error, || {
+        let family = match family {
+            ATLS_FAMILY_ANY => Family::Any,
+            ATLS_FAMILY_IPV4 => Family::V4,
+            ATLS_FAMILY_IPV6 => Family::V6,
+            other => {
+                return Err(Error::new(Status::InvalidArgument, format!("family {other} is none of ATLS_FAMILY_*")));
+            }
+        };
+        unsafe { borrow_mut(config, "config") }?.change().dial.family = family;
+        Ok(())
+    })
+}
+
+/// Connections to `host` and `port` go to `other_host` and `other_port` instead; TLS and HTTP still name the former. Names are compared as in
+/// atls_client_set_policy. May be called several times; the first that matches counts. Statuses: NULL_ARGUMENT, INVALID_UTF8, INVALID_ARGUMENT (an
+/// empty name or none, a port of 0).
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn atls_config_map_host(
+    config: *mut atls_config,
+    host: *const c_char,
+    port: u16,
+    other_host: *const c_char,
+    other_port: u16,
+    error: *mut *mut atls_error,
+) -> atls_status {
+    guard(error, || {
+        let (host, other) = unsafe { (text(host, "host")?, text(other_host, "other_host")?) };
+        if host.is_empty() || other.is_empty() || port == 0 || other_port == 0 {
+            return Err(Error::new(Status::InvalidArgument, "an empty name, or a port of 0"));
+        }
+        let unusable = || Error::new(Status::InvalidArgument, format!("host \"{}\" is not one", host.escape_debug()));
+        let (host, _) = normal_host(host).ok_or_else(unusable)?;
+        let pair = ((host, port), (other.to_owned(), other_port));
+        unsafe { borrow_mut(config, "config") }?.change().dial.instead.push(pair);
+        Ok(())
+    })
+}

@@ -1,0 +1,148 @@
+//! `atls_config`, TLS: whom to trust, and who we are.
+
+use std::ffi::{c_char, c_void};
+use std::sync::Arc;
+
+use super::config::atls_config;
+use crate::capi::attest::evidence::{Kept, drop_last};
+use crate::capi::base::bytes::{atls_str, c_string};
+use crate::capi::base::c_bool::c_bool;
+use crate::capi::base::error::atls_error;
+use crate::capi::base::guard::guard;
+use crate::capi::base::handle::{borrow_mut, optional_text, text};
+use crate::capi::base::status::atls_status;
+use crate::error::{Error, Status};
+use crate::tls::{Identity, KeyLines};
+
+/// The name to check the certificate against and to send as SNI, if it differs from the host; NULL for the host. Statuses: NULL_ARGUMENT,
+/// INVALID_UTF8.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn atls_config_set_server_name(
+    config: *mut atls_config,
+    server_name: *const c_char,
+    error: *mut *mut atls_error,
+) -> atls_status {
+    guard(error, || {
+        let name = unsafe { optional_text(server_name, "server_name") }?.map(str::to_owned);
+        unsafe { borrow_mut(config, "config") }?.change().server_name = name;
+        Ok(())
+    })
+}
+
+/// Also trusts these root certificates (PEM, one or more) for the server's chain. Statuses: NULL_ARGUMENT, INVALID_UTF8.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn atls_config_add_root_pem(
+    config: *mut atls_config,
+    pem: *const c_char,
+    error: *mut *mut atls_error,
+) -> atls_status {
+    guard(error, || {
+        let pem = unsafe { text(pem, "pem") }?.to_owned();
+        unsafe { borrow_mut(config, "config") }?.change().trust.roots.extra_pem.push(pem);
+        Ok(())
+    })
+}
+
+/// Which sets of roots to trust besides added ones: `webpki` is the built-in Mozilla set (on by default), `platform` the operating
+/// system's store (off by default). Statuses: NULL_ARGUMENT.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn atls_config_set_roots(
+    config: *mut atls_config,
+    webpki: c_bool,
+    platform: c_bool,
+    error: *mut *mut atls_error,
+) -> atls_status {
+    guard(error, || {
+        let roots = &mut unsafe { borrow_mut(config, "config") }?.change().trust.roots;
+        roots.webpki = Some(webpki.get());
+        roots.platform = platform.get();
+        Ok(())
+    })
+}
+
+/// Shows a client certificate to servers that ask for one: the chain (leaf first) and its key as PEM. NULL for both takes it away. What they
+/// hold is checked when the configuration is used. Statuses: NULL_ARGUMENT (one of them), INVALID_UTF8.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn atls_config_set_client_certificate(
+    config: *mut atls_config,
+    chain_pem: *const c_char,
+    key_pem: *const c_char,
+    error: *mut *mut atls_error,
+) -> atls_status {
+    guard(error, || {
+        let identity = match (chain_pem.is_null(), key_pem.is_null()) {
+            (true, true) => None,
+            _ => {
+                let (chain, key) = unsafe { (text(chain_pem, "chain_pem")?, text(key_pem, "key_pem")?) };
+                Some(Identity { chain_pem: chain.to_owned(), key_pem: key.to_owned() })
+            }
+        };
+        unsafe { borrow_mut(config, "config") }?.change().trust.identity = identity;
+        Ok(())
+    })
+}
+
+/// With false, any certificate and name are accepted: such a connection may end anywhere. For unattested connections only; with a policy connecting
+/// answers INVALID_STATE. Statuses: NULL_ARGUMENT, INVALID_STATE (a policy is set).
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn atls_config_set_certificate_check(
+    config: *mut atls_config,
+    check: c_bool,
+    error: *mut *mut atls_error,
+) -> atls_status {
+    guard(error, || {
+        let config = unsafe { borrow_mut(config, "config") }?;
+        if !check.get() && config.settings().policy.is_some() {
+            return Err(Error::new(Status::InvalidState, "a policy needs the certificate check"));
+        }
+        config.change().trust.unchecked = !check.get();
+        Ok(())
+    })
+}
+
+/// Receives one line in the format of SSLKEYLOGFILE, without the line's end: a label, the client random and a secret of the session, both in
+/// hexadecimal. `line` is valid during the call only. Runs on any thread, several at once; must not call `atls_*`.
+pub type atls_key_log_fn = Option<unsafe extern "C" fn(user_data: *mut c_void, line: atls_str)>;
+
+/// The words by which atls_config_set_key_log is told that the host knows what it does.
+const CONSENT: &str = "secrets may leave";
+
+/// Passes the secrets of each TLS session to `callback`: anyone who has them and the recorded traffic can read all of it. For analysing protocols;
+/// off by default, and NULL turns it off. With a policy, connecting answers INVALID_STATE unless `words` is "secrets may leave"; NULL for no words.
+/// `drop`, which may be NULL, runs once, after the last use of `user_data`, and also if this call fails. Statuses: NULL_ARGUMENT, INVALID_UTF8,
+/// INVALID_ARGUMENT (other words).
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn atls_config_set_key_log(
+    config: *mut atls_config,
+    callback: atls_key_log_fn,
+    user_data: *mut c_void,
+    drop: Option<unsafe extern "C" fn(user_data: *mut c_void)>,
+    words: *const c_char,
+    error: *mut *mut atls_error,
+) -> atls_status {
+    guard(error, || {
+        let kept = Kept { user_data, drop };
+        let words = unsafe { optional_text(words, "words") }?;
+        if words.is_some_and(|words| words != CONSENT) {
+            let message = format!("words must be \"{CONSENT}\" or NULL");
+            return Err(Error::new(Status::InvalidArgument, message));
+        }
+        let lines = match callback {
+            Some(callback) => Ok(KeyLines(Arc::new(move |line| tell(callback, &kept, line)))),
+            None => Err(kept),
+        };
+        let trust = &mut unsafe { borrow_mut(config, "config") }?.change().trust;
+        trust.secrets_may_leave = words.is_some();
+        let (new, unused) = lines.map_or_else(|kept| (None, Some(kept)), |lines| (Some(lines), None));
+        let before = std::mem::replace(&mut trust.key_log, new);
+        drop_last(before);
+        drop_last(unused);
+        Ok(())
+    })
+}
+
+fn tell(callback: unsafe extern "C" fn(*mut c_void, atls_str), kept: &Kept, line: &str) {
+    let line = c_string(line);
+    // SAFETY: the contract of `atls_key_log_fn`.
+    unsafe { callback(kept.user_data, atls_str::from_cstring(&line)) }
+}

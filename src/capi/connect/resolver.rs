@@ -1,0 +1,109 @@
+//! `atls_resolver`: where the addresses of names come from, in place of the system.
+
+use std::ffi::{CString, c_char, c_void};
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use super::config::atls_config;
+use crate::capi::base::error::atls_error;
+use crate::capi::base::guard::guard;
+use crate::capi::base::handle::{borrow, borrow_mut, text};
+use crate::capi::base::status::atls_status;
+use crate::error::{Error, Phase, Result, Status};
+use crate::io::blocking::mark_thread;
+use crate::io::net::{Resolve, Resolver};
+
+/// The addresses of one name. Valid while `resolve` of an atls_resolver runs, and on its thread.
+pub struct atls_addresses {
+    found: Vec<IpAddr>,
+}
+
+/// Looks names up, in place of the system. Its functions run on helper threads of the library, several at a time.
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub struct atls_resolver {
+    /// Adds the addresses of `host` to `addresses` (atls_addresses_add), in the order in which to try them, and returns 0. Another number, or no
+    /// address, ends the attempt with DNS. May wait; deadlines are kept meanwhile, and an answer that comes too late is discarded.
+    pub resolve: Option<
+        unsafe extern "C" fn(user_data: *mut c_void, host: *const c_char, addresses: *mut atls_addresses) -> i32,
+    >,
+    /// Optional. Runs once, when nothing uses the resolver any more.
+    pub drop: Option<unsafe extern "C" fn(user_data: *mut c_void)>,
+    pub user_data: *mut c_void,
+}
+
+struct HostResolver(atls_resolver);
+
+// SAFETY: the header tells the host on which threads its functions run.
+unsafe impl Send for HostResolver {}
+unsafe impl Sync for HostResolver {}
+
+impl Resolve for HostResolver {
+    fn resolve(&self, host: &str) -> Result<Vec<IpAddr>> {
+        let failed = |why: String| Error::new(Status::Dns, format!("resolve {host}: {why}")).phase(Phase::Dns);
+        let name = CString::new(host).map_err(|_| failed("a NUL in the name".into()))?;
+        let mut addresses = atls_addresses { found: Vec::new() };
+        let mark = mark_thread(true);
+        // SAFETY: the host gave this function for this data; the name and the list live through the call.
+        let done = self.0.resolve.map(|resolve| unsafe { resolve(self.0.user_data, name.as_ptr(), &mut addresses) });
+        mark_thread(mark);
+        match (done, addresses.found) {
+            (Some(0), found) if !found.is_empty() => Ok(found),
+            (Some(0), _) => Err(failed("the resolver added no address".into())),
+            (code, _) => Err(failed(format!("the resolver returned {}", code.unwrap_or(-1)))),
+        }
+    }
+}
+
+impl Drop for HostResolver {
+    fn drop(&mut self) {
+        if let Some(drop) = self.0.drop {
+            // SAFETY: as in `resolve`; nothing else holds the resolver any more.
+            unsafe { drop(self.0.user_data) };
+        }
+    }
+}
+
+/// Adds an address in text form, such as "192.0.2.1" or "2001:db8::1"; the port is that of the connection. Statuses: NULL_ARGUMENT, INVALID_UTF8,
+/// INVALID_ARGUMENT.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn atls_addresses_add(
+    addresses: *mut atls_addresses,
+    address: *const c_char,
+    error: *mut *mut atls_error,
+) -> atls_status {
+    guard(error, || {
+        let given = unsafe { text(address, "address") }?;
+        let unusable = |_| Error::new(Status::InvalidArgument, format!("address \"{}\"", given.escape_debug()));
+        let address = given.parse().map_err(unusable)?;
+        unsafe { borrow_mut(addresses, "addresses") }?.found.push(address);
+        Ok(())
+    })
+}
+
+/// Names are looked up by `resolver`, which is copied, and not by the system: those of servers, proxies, tunnels and collateral services that this
+/// configuration uses; addresses need no look-up. Requests with different resolvers do not share connections. NULL removes it. Statuses:
+/// NULL_ARGUMENT (`config`, `resolver->resolve`); then `drop` does not run.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn atls_config_set_resolver(
+    config: *mut atls_config,
+    resolver: *const atls_resolver,
+    error: *mut *mut atls_error,
+) -> atls_status {
+    guard(error, || {
+        let config = unsafe { borrow_mut(config, "config") }?;
+        let before = match resolver.is_null() {
+            true => config.change().dial.resolver.take(),
+            false => {
+                let resolver = *unsafe { borrow(resolver, "resolver") }?;
+                if resolver.resolve.is_none() {
+                    return Err(Error::new(Status::NullArgument, "resolver.resolve is NULL"));
+                }
+                config.change().dial.resolver.replace(Resolver(Arc::new(HostResolver(resolver))))
+            }
+        };
+        // After all else: with it goes a call into the host.
+        drop(before);
+        Ok(())
+    })
+}

@@ -1,0 +1,356 @@
+//! `atls_stream`: an attested byte stream.
+
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+
+use tokio::io::{AsyncWriteExt, ReadHalf, WriteHalf};
+
+use super::config::atls_config;
+use crate::attest::Verdict;
+use crate::capi::attest::verdict::atls_verdict;
+use crate::capi::base::bytes::atls_buf;
+use crate::capi::base::error::atls_error;
+use crate::capi::base::event::atls_sink;
+use crate::capi::base::guard::{check_random, guard, guard_free, guard_value, watch_forks};
+use crate::capi::base::handle::{another, borrow, bytes, put, release, require, share, share_hub};
+use crate::capi::base::operation::Operation;
+use crate::capi::base::runtime::{atls_runtime, prepare_thread};
+use crate::capi::base::status::atls_status;
+use crate::connect;
+use crate::connect::Stream;
+use crate::error::{Error, Phase, Result, Status};
+use crate::io::blocking::Driver;
+use crate::io::buffers;
+use crate::io::deadline::Wait;
+use crate::operation::events::{Event, Outlet};
+use crate::operation::{Cancel, Credit, Outgoing};
+use crate::stream::{Shared, drive};
+
+/// Default deadline of a blocking read or write.
+const DEFAULT_TIMEOUT: Duration = Duration::from_secs(60);
+
+/// An attested byte stream. Event-driven (atls_stream_connect) or blocking (atls_stream_open); both directions are independent.
+/// Reference-counted, safe to share between threads; dropping the last reference cancels it.
+pub struct atls_stream {
+    mode: Mode,
+    _runtime: Option<Arc<atls_runtime>>,
+}
+
+enum Mode {
+    Events(Arc<Shared>),
+    Blocking(Box<Blocking>),
+}
+
+struct Blocking {
+    driver: Driver,
+    /// Each is held by the call that has its turn; other calls wait for it under their own deadlines.
+    reader: tokio::sync::Mutex<ReadHalf<Stream>>,
+    writer: tokio::sync::Mutex<WriteHalf<Stream>>,
+    cancel: Cancel,
+    verdict: Option<Arc<Verdict>>,
+}
+
+impl Drop for atls_stream {
+    fn drop(&mut self) {
+        self.cancel();
+    }
+}
+
+impl atls_stream {
+    /// One that has its operation, and waits for its connection; `credit` is that of its host to begin with, and whether it is granted again. Errors: those of the sink.
+    ///
+    /// # Safety
+    /// As `Operation::new`.
+    pub(in crate::capi) unsafe fn waiting(
+        runtime: Arc<atls_runtime>,
+        sink: *const atls_sink,
+        (credit, automatic): (u64, bool),
+        verdict: Option<Arc<Verdict>>,
+    ) -> Result<(Arc<atls_stream>, Arc<Shared>, Outlet)> {
+        let operation = unsafe { Operation::new(sink, &runtime.registry) }?;
+        let writable = operation.observer();
+        let shared = Arc::new(Shared {
+            credit: Arc::new(Credit::new(credit, automatic)),
+            outgoing: Outgoing::new(Box::new(move || writable.post(Event::Writable, None))),
+            cancel: Cancel::default(),
+            closing: Cancel::default(),
+            verdict: verdict.map(OnceLock::from).unwrap_or_default(),
+        });
+        let made = Arc::new(atls_stream { mode: Mode::Events(shared.clone()), _runtime: Some(runtime) });
+        let registration = operation.register(&made, &shared, |shared| shared.cancel.cancel())?;
+        Ok((made, shared, registration.begin()))
+    }
+
+    fn cancel(&self) {
+        match &self.mode {
+            Mode::Events(shared) => shared.cancel.cancel(),
+            Mode::Blocking(blocking) => blocking.cancel.cancel(),
+        }
+    }
+
+    fn events(&self) -> Result<&Arc<Shared>> {
+        match &self.mode {
+            Mode::Events(shared) => Ok(shared),
+            Mode::Blocking(_) => Err(Error::new(Status::InvalidState, "the stream is a blocking one")),
+        }
+    }
+
+    fn blocking(&self) -> Result<&Blocking> {
+        match &self.mode {
+            Mode::Blocking(blocking) => Ok(blocking),
+            Mode::Events(_) => Err(Error::new(Status::InvalidState, "the stream is event-driven")),
+        }
+    }
+}
+
+/// Connects, and attests as the configuration's policy says, on the runtime. Events: CONNECTED; then DATA as credit allows, END when
+/// the peer will send no more, WRITABLE after a write that answered AGAIN; CLOSED at last. The configuration is copied. Statuses:
+/// NULL_ARGUMENT, INVALID_ARGUMENT, INVALID_STATE (no policy; queue or runtime stopped), TRUST_ANCHOR; after OK all failures come with
+/// CLOSED.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn atls_stream_connect(
+    runtime: *const atls_runtime,
+    config: *const atls_config,
+    sink: *const atls_sink,
+    stream: *mut *mut atls_stream,
+    error: *mut *mut atls_error,
+) -> atls_status {
+    guard(error, || {
+        require(stream, "stream")?;
+        let runtime = unsafe { share_hub(runtime, "runtime") }?;
+        let config = unsafe { borrow(config, "config") }?;
+        let target = config.target()?;
+        let credit = (config.credit, config.automatic_credit);
+        let (made, shared, outlet) = unsafe { atls_stream::waiting(runtime.clone(), sink, credit, None) }?;
+        unsafe { put(stream, Arc::into_raw(made).cast_mut(), "stream") }?;
+        runtime.handle().spawn(drive(target, shared, outlet));
+        Ok(())
+    })
+}
+
+/// Connects and attests on the calling thread, and waits. The stream is then used with atls_stream_read and atls_stream_write_all; its
+/// I/O runs on whichever thread calls those, and no other thread is involved. Statuses: those of the arguments as for
+/// atls_stream_connect, WOULD_DEADLOCK, and every way in which connecting and attesting fail (2xx to 5xx).
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn atls_stream_open(
+    config: *const atls_config,
+    stream: *mut *mut atls_stream,
+    error: *mut *mut atls_error,
+) -> atls_status {
+    guard(error, || {
+        require(stream, "stream")?;
+        let target = unsafe { borrow(config, "config") }?.target()?;
+        check_random()?;
+        watch_forks();
+        let driver = Driver::new(prepare_thread)?;
+        let connected = driver.run(None, Wait::Connecting, connect::connect(&target))?;
+        let (reader, writer) = tokio::io::split(connected.stream);
+        let blocking = Blocking {
+            driver,
+            reader: reader.into(),
+            writer: writer.into(),
+            cancel: Cancel::default(),
+            verdict: connected.verdict,
+        };
+        let made = atls_stream { mode: Mode::Blocking(Box::new(blocking)), _runtime: None };
+        unsafe { put(stream, Arc::into_raw(Arc::new(made)).cast_mut(), "stream") }
+    })
+}
+
+/// The verdict on the server; NULL before CONNECTED and for an unattested stream. A new reference: free it.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn atls_stream_verdict(stream: *const atls_stream) -> *mut atls_verdict {
+    guard_value(std::ptr::null_mut(), || {
+        let verdict = match unsafe { borrow(stream, "stream") }.map(|stream| &stream.mode) {
+            Ok(Mode::Events(shared)) => shared.verdict.get(),
+            Ok(Mode::Blocking(blocking)) => blocking.verdict.as_ref(),
+            Err(_) => None,
+        };
+        verdict.map_or(std::ptr::null_mut(), |verdict| atls_verdict::into_raw(verdict.clone()))
+    })
+}
+
+/// Event-driven: lets `bytes` more be received. Adds up, saturating. Statuses: NULL_ARGUMENT, INVALID_STATE (blocking stream).
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn atls_stream_grant(
+    stream: *const atls_stream,
+    bytes: u64,
+    error: *mut *mut atls_error,
+) -> atls_status {
+    guard(error, || {
+        unsafe { share(stream, "stream") }?.events()?.credit.grant(bytes);
+        Ok(())
+    })
+}
+
+/// Event-driven: copies all of the bytes for sending, or answers AGAIN and takes nothing; one WRITABLE event follows each AGAIN, after CONNECTED if
+/// the write came before it. Nothing is sent before the server is attested. At most 256 KiB wait, counted as by atls_server_request_write. Statuses:
+/// NULL_ARGUMENT, AGAIN, INVALID_STATE (blocking stream; after atls_stream_close_write), or why the stream is closed.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn atls_stream_write(
+    stream: *const atls_stream,
+    data: *const u8,
+    len: usize,
+    error: *mut *mut atls_error,
+) -> atls_status {
+    guard(error, || {
+        let data = unsafe { bytes(data, len, "data") }?;
+        unsafe { share(stream, "stream") }?.events()?.outgoing.write(buffers::copy(data))
+    })
+}
+
+/// As atls_stream_write, without a copy: the stream takes a reference to the buffer, and drops it when the bytes are out. Statuses: as
+/// atls_stream_write.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn atls_stream_write_buf(
+    stream: *const atls_stream,
+    buf: *const atls_buf,
+    error: *mut *mut atls_error,
+) -> atls_status {
+    guard(error, || {
+        let data = unsafe { borrow(buf, "buf") }?.bytes.clone();
+        unsafe { share(stream, "stream") }?.events()?.outgoing.write(data)
+    })
+}
+
+/// Nothing more will be written: what was written is sent, then close_notify, and then comes SENT. Receiving goes on. On a blocking stream it waits,
+/// up to 60 seconds. Statuses: NULL_ARGUMENT, INVALID_STATE (already closed), IO, TIMED_OUT, or why the stream is closed.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn atls_stream_close_write(
+    stream: *const atls_stream,
+    error: *mut *mut atls_error,
+) -> atls_status {
+    guard(error, || match &unsafe { share(stream, "stream") }?.mode {
+        Mode::Events(shared) => shared.outgoing.finish(),
+        Mode::Blocking(blocking) => {
+            let work = async {
+                let mut writer = blocking.writer.lock().await;
+                writer.shutdown().await.map_err(|error| Error::from_io(error, Phase::Transfer))
+            };
+            blocking.driver.run(Some(DEFAULT_TIMEOUT), Wait::Call("closing"), blocking.cancel.guard(work))
+        }
+    })
+}
+
+/// Blocking: waits for bytes and copies up to `cap` of them; `*n` is 0 only at the end of the stream. When the time is up nothing is
+/// lost. `timeout_ms` 0 means 60 seconds. Statuses: NULL_ARGUMENT, INVALID_ARGUMENT (`cap` is 0), INVALID_STATE (event-driven stream),
+/// WOULD_DEADLOCK, TIMED_OUT, CANCELED, IO, TRUNCATED (ended without close_notify), TLS_HANDSHAKE.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn atls_stream_read(
+    stream: *const atls_stream,
+    buf: *mut u8,
+    cap: usize,
+    n: *mut usize,
+    timeout_ms: u32,
+    error: *mut *mut atls_error,
+) -> atls_status {
+    guard(error, || {
+        require(n, "n")?;
+        require(buf, "buf")?;
+        let stream = unsafe { share(stream, "stream") }?;
+        let blocking = stream.blocking()?;
+        if cap == 0 {
+            return Err(Error::new(Status::InvalidArgument, "cap is 0"));
+        }
+        crate::io::blocking::check_may_block()?;
+        if cap > isize::MAX as usize {
+            return Err(Error::new(Status::InvalidArgument, format!("cap is {cap}: impossible")));
+        }
+        // SAFETY: the host says that `buf` has room for `cap` bytes; they are written before they are read.
+        let place = unsafe { std::slice::from_raw_parts_mut(buf.cast::<std::mem::MaybeUninit<u8>>(), cap) };
+        let mut view = tokio::io::ReadBuf::uninit(place);
+        let work = async {
+            let mut reader = blocking.reader.lock().await;
+            std::future::poll_fn(|cx| tokio::io::AsyncRead::poll_read(std::pin::Pin::new(&mut *reader), cx, &mut view))
+                .await
+                .map_err(|error| Error::from_io(error, Phase::Transfer).context("receiving"))
+        };
+        let limit = crate::capi::base::limit(timeout_ms, DEFAULT_TIMEOUT);
+        blocking.driver.run(limit, Wait::Call("receiving"), blocking.cancel.guard(work))?;
+        unsafe { put(n, view.filled().len(), "n") }
+    })
+}
+
+/// Blocking: sends all of the bytes, after those of earlier calls on other threads. If it fails, how much was sent is unknown, and the stream is
+/// canceled; but if the time was up before its turn came, nothing was sent and the stream goes on. `timeout_ms` 0 means 60 seconds. Statuses:
+/// NULL_ARGUMENT, INVALID_STATE (event-driven stream), WOULD_DEADLOCK, TIMED_OUT, CANCELED, IO.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn atls_stream_write_all(
+    stream: *const atls_stream,
+    data: *const u8,
+    len: usize,
+    timeout_ms: u32,
+    error: *mut *mut atls_error,
+) -> atls_status {
+    guard(error, || {
+        let data = unsafe { bytes(data, len, "data") }?;
+        let stream = unsafe { share(stream, "stream") }?;
+        let blocking = stream.blocking()?;
+        crate::io::blocking::check_may_block()?;
+        let mut begun = false;
+        let work = async {
+            let mut writer = blocking.writer.lock().await;
+            begun = true;
+            let sent = async {
+                writer.write_all(data).await?;
+                writer.flush().await
+            };
+            sent.await.map_err(|error| Error::from_io(error, Phase::Transfer).context("sending"))
+        };
+        let limit = crate::capi::base::limit(timeout_ms, DEFAULT_TIMEOUT);
+        let done = blocking.driver.run(limit, Wait::Call("sending"), blocking.cancel.guard(work));
+        if done.is_err() && begun {
+            blocking.cancel.cancel();
+        }
+        done
+    })
+}
+
+/// Closes politely: what was written goes out, then close_notify and the socket; what was not received is dropped. Event-driven: CLOSED
+/// follows, with OK. Blocking: waits, at most a second. Statuses: NULL_ARGUMENT.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn atls_stream_close(stream: *const atls_stream, error: *mut *mut atls_error) -> atls_status {
+    guard(error, || {
+        match &unsafe { share(stream, "stream") }?.mode {
+            Mode::Events(shared) => {
+                let _ = shared.outgoing.finish();
+                shared.closing.cancel();
+            }
+            Mode::Blocking(blocking) => {
+                if let Ok(mut writer) = blocking.writer.try_lock() {
+                    let work =
+                        async { writer.shutdown().await.map_err(|error| Error::from_io(error, Phase::Transfer)) };
+                    let _ = blocking.driver.run(
+                        Some(Duration::from_secs(1)),
+                        Wait::Call("closing"),
+                        blocking.cancel.guard(work),
+                    );
+                }
+                blocking.cancel.cancel();
+            }
+        }
+        Ok(())
+    })
+}
+
+/// Ends the stream at once, whatever it is doing: connecting, attesting, sending, receiving. Event-driven: CLOSED follows, with CANCELED;
+/// DATA may still come before it. Blocking: calls of other threads on this stream return CANCELED. Statuses: NULL_ARGUMENT.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn atls_stream_cancel(stream: *const atls_stream, error: *mut *mut atls_error) -> atls_status {
+    guard(error, || {
+        unsafe { share(stream, "stream") }?.cancel();
+        Ok(())
+    })
+}
+
+/// Adds a reference; returns `stream`.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn atls_stream_ref(stream: *mut atls_stream) -> *mut atls_stream {
+    unsafe { another(stream) }
+}
+
+/// Drops a reference. The last one cancels the stream; CLOSED still comes.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn atls_stream_free(stream: *mut atls_stream) {
+    guard_free(|| unsafe { release(stream) });
+}

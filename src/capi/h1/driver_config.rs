@@ -1,0 +1,169 @@
+//! `atls_h1_driver_config`: how an HTTP/1.1 connection is to be driven.
+
+use std::time::Duration;
+
+use super::conn::known_flags;
+use super::types::{ATLS_H1_CLIENT, ATLS_H1_SERVER};
+use crate::capi::base::c_bool::c_bool;
+use crate::capi::base::error::atls_error;
+use crate::capi::base::guard::{guard, guard_free};
+use crate::capi::base::handle::{borrow_mut, destroy, put, require};
+use crate::capi::base::status::atls_status;
+use crate::error::{Error, Status};
+use crate::h1::Role;
+use crate::h1_driver::Parameters;
+
+/// How a connection is to be driven. A builder: one thread at a time; copied when used.
+pub struct atls_h1_driver_config {
+    pub(in crate::capi) parameters: Parameters,
+}
+
+/// Bytes of a head; 65,536 by default.
+pub const ATLS_H1_DRIVER_LIMIT_HEAD_BYTES: u32 = 401;
+/// Most bytes of a body in one DATA event; 65,536 by default. The borders of chunks divide as well.
+pub const ATLS_H1_DRIVER_LIMIT_PIECE_BYTES: u32 = 402;
+/// Bytes of a body that comes, as it is on the wire and decoded; 104,857,600 by default.
+pub const ATLS_H1_DRIVER_LIMIT_BODY_BYTES: u32 = 403;
+/// Lines of a head, or of trailers; 256 by default.
+pub const ATLS_H1_DRIVER_LIMIT_HEADERS: u32 = 404;
+
+/// When a deadline passes, the connection ends and the peer gets no answer. This one is for a head, up to its last byte: as server from the end of
+/// the message before, as client from the end of its own request; informational responses do not prolong it. None by default.
+pub const ATLS_H1_DRIVER_DEADLINE_HEAD: u32 = 501;
+/// From a head to the end of its body. None by default.
+pub const ATLS_H1_DRIVER_DEADLINE_BODY: u32 = 502;
+/// As ATLS_SERVER_DEADLINE_PROBE, for an adopted TCP socket: silence of the peer until TCP probes whether it is still there. 15 seconds by default.
+pub const ATLS_H1_DRIVER_DEADLINE_PROBE: u32 = 503;
+
+/// A configuration for a connection in `role` (ATLS_H1_CLIENT, ATLS_H1_SERVER). The caller's to free. Statuses: NULL_ARGUMENT, INVALID_ARGUMENT.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn atls_h1_driver_config_new(
+    role: u32,
+    config: *mut *mut atls_h1_driver_config,
+    error: *mut *mut atls_error,
+) -> atls_status {
+    guard(error, || {
+        require(config, "config")?;
+        let role = match role {
+            ATLS_H1_CLIENT => Role::Client,
+            ATLS_H1_SERVER => Role::Server,
+            other => return Err(invalid(format!("role {other} is neither client nor server"))),
+        };
+        let made = Box::new(atls_h1_driver_config { parameters: Parameters::new(role) });
+        unsafe { put(config, Box::into_raw(made), "config") }
+    })
+}
+
+/// Frees the builder.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn atls_h1_driver_config_free(config: *mut atls_h1_driver_config) {
+    guard_free(|| unsafe { destroy(config) });
+}
+
+/// One of the limits ATLS_H1_DRIVER_LIMIT_*. Statuses: NULL_ARGUMENT, INVALID_ARGUMENT (unknown; 0 but for the body; others beyond 2^30).
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn atls_h1_driver_config_set_limit(
+    config: *mut atls_h1_driver_config,
+    which: u32,
+    value: u64,
+    error: *mut *mut atls_error,
+) -> atls_status {
+    guard(error, || {
+        let parameters = &mut unsafe { borrow_mut(config, "config") }?.parameters;
+        let size = usize::try_from(value).ok().filter(|size| (1..=1 << 30).contains(size));
+        let size = size.ok_or_else(|| invalid(format!("limit {which} cannot be {value}")));
+        match which {
+            ATLS_H1_DRIVER_LIMIT_HEAD_BYTES => parameters.head = size?,
+            ATLS_H1_DRIVER_LIMIT_PIECE_BYTES => parameters.piece = size?,
+            ATLS_H1_DRIVER_LIMIT_BODY_BYTES => parameters.body = value,
+            ATLS_H1_DRIVER_LIMIT_HEADERS => parameters.fields = size?,
+            other => return Err(invalid(format!("limit {other} is none that is known"))),
+        }
+        Ok(())
+    })
+}
+
+/// One of the deadlines ATLS_H1_DRIVER_DEADLINE_HEAD to ATLS_H1_DRIVER_DEADLINE_PROBE; 0 and UINT32_MAX are none. Statuses: NULL_ARGUMENT, INVALID_ARGUMENT.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn atls_h1_driver_config_set_deadline(
+    config: *mut atls_h1_driver_config,
+    which: u32,
+    milliseconds: u32,
+    error: *mut *mut atls_error,
+) -> atls_status {
+    guard(error, || {
+        let parameters = &mut unsafe { borrow_mut(config, "config") }?.parameters;
+        let place = match which {
+            ATLS_H1_DRIVER_DEADLINE_HEAD => &mut parameters.head_within,
+            ATLS_H1_DRIVER_DEADLINE_BODY => &mut parameters.body_within,
+            ATLS_H1_DRIVER_DEADLINE_PROBE => &mut parameters.probe,
+            other => return Err(invalid(format!("deadline {other} is none that is known"))),
+        };
+        let some = milliseconds != 0 && milliseconds != u32::MAX;
+        *place = match which {
+            ATLS_H1_DRIVER_DEADLINE_PROBE => some.then(|| Duration::from_secs(u64::from(milliseconds).div_ceil(1000))),
+            _ => some.then(|| Duration::from_millis(milliseconds.into())),
+        };
+        Ok(())
+    })
+}
+
+/// Whether the connection may carry another message (by default): without, `Connection: close` is added to our heads that say nothing of it. Statuses:
+/// NULL_ARGUMENT.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn atls_h1_driver_config_set_keep_alive(
+    config: *mut atls_h1_driver_config,
+    keep_alive: c_bool,
+    error: *mut *mut atls_error,
+) -> atls_status {
+    guard(error, || {
+        unsafe { borrow_mut(config, "config") }?.parameters.keep_alive = keep_alive.get();
+        Ok(())
+    })
+}
+
+/// Accepts messages that deviate from the RFCs: the leniency flags from ATLS_H1_ALLOW_BARE_LF on, each of which says what it risks; 0 by default.
+/// Statuses: NULL_ARGUMENT, INVALID_ARGUMENT (unknown).
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn atls_h1_driver_config_set_flags(
+    config: *mut atls_h1_driver_config,
+    flags: u32,
+    error: *mut *mut atls_error,
+) -> atls_status {
+    guard(error, || {
+        unsafe { borrow_mut(config, "config") }?.parameters.flags = known_flags(flags)?;
+        Ok(())
+    })
+}
+
+/// Whether bodies are decoded by their Content-Encoding (gzip, deflate, br, zstd); not by default. Statuses: NULL_ARGUMENT.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn atls_h1_driver_config_set_decode(
+    config: *mut atls_h1_driver_config,
+    decode: c_bool,
+    error: *mut *mut atls_error,
+) -> atls_status {
+    guard(error, || {
+        unsafe { borrow_mut(config, "config") }?.parameters.decode = decode.get();
+        Ok(())
+    })
+}
+
+/// Receive credit for bodies, and of a detached stream, as atls_config_set_credit. Default: 256 KiB, automatic. Statuses: NULL_ARGUMENT.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn atls_h1_driver_config_set_credit(
+    config: *mut atls_h1_driver_config,
+    initial: u64,
+    automatic: c_bool,
+    error: *mut *mut atls_error,
+) -> atls_status {
+    guard(error, || {
+        let parameters = &mut unsafe { borrow_mut(config, "config") }?.parameters;
+        (parameters.credit, parameters.automatic_credit) = (initial, automatic.get());
+        Ok(())
+    })
+}
+
+pub(in crate::capi) fn invalid(why: String) -> Error {
+    Error::new(Status::InvalidArgument, why)
+}

@@ -1,0 +1,88 @@
+//! `atls_server_config`, TLS: the certificates that a server shows, and those that it asks for.
+
+use std::ffi::c_char;
+
+use super::config::atls_server_config;
+use crate::capi::base::c_bool::c_bool;
+use crate::capi::base::error::atls_error;
+use crate::capi::base::guard::guard;
+use crate::capi::base::handle::{borrow_mut, text};
+use crate::capi::base::status::atls_status;
+use crate::error::{Error, Result, Status};
+use crate::tls::{Clients, Identity, Serves, server_config};
+
+/// Serves in TLS 1.3, and nothing older, with this chain (leaf first) and its key, PEM both. Statuses: NULL_ARGUMENT, INVALID_UTF8, INVALID_ARGUMENT.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn atls_server_config_set_certificate(
+    config: *mut atls_server_config,
+    chain_pem: *const c_char,
+    key_pem: *const c_char,
+    error: *mut *mut atls_error,
+) -> atls_status {
+    guard(error, || {
+        let identity = unsafe { identity(chain_pem, key_pem) }?;
+        let tls = &mut unsafe { borrow_mut(config, "config") }?.settings.tls;
+        let serves = match tls {
+            Some(serves) => Serves { identity, ..serves.clone() },
+            None => Serves { identity, named: Vec::new(), clients: None },
+        };
+        server_config(&serves)?;
+        *tls = Some(serves);
+        Ok(())
+    })
+}
+
+/// For sessions that are opened for `name` (SNI), this chain and key instead. After atls_server_config_set_certificate. Statuses: NULL_ARGUMENT,
+/// INVALID_UTF8, INVALID_ARGUMENT, INVALID_STATE (no certificate was set).
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn atls_server_config_add_certificate(
+    config: *mut atls_server_config,
+    name: *const c_char,
+    chain_pem: *const c_char,
+    key_pem: *const c_char,
+    error: *mut *mut atls_error,
+) -> atls_status {
+    guard(error, || {
+        let name = unsafe { text(name, "name") }?.to_owned();
+        let identity = unsafe { identity(chain_pem, key_pem) }?;
+        change(unsafe { borrow_mut(config, "config") }?, |serves| {
+            serves.named.retain(|(other, _)| !other.eq_ignore_ascii_case(&name));
+            serves.named.push((name, identity));
+        })
+    })
+}
+
+/// Asks clients for a certificate that leads to one of `roots_pem`. With `required` a handshake without one fails; otherwise
+/// atls_server_request_certificate returns what a client has shown. After atls_server_config_set_certificate. Statuses: NULL_ARGUMENT, INVALID_UTF8,
+/// INVALID_ARGUMENT, INVALID_STATE (no certificate was set).
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn atls_server_config_set_client_roots(
+    config: *mut atls_server_config,
+    roots_pem: *const c_char,
+    required: c_bool,
+    error: *mut *mut atls_error,
+) -> atls_status {
+    guard(error, || {
+        let roots_pem = unsafe { text(roots_pem, "roots_pem") }?.to_owned();
+        change(unsafe { borrow_mut(config, "config") }?, |serves| {
+            serves.clients = Some(Clients { roots_pem, required: required.get() })
+        })
+    })
+}
+
+/// Changes what is shown, if all of it can be.
+fn change(config: &mut atls_server_config, change: impl FnOnce(&mut Serves)) -> Result<()> {
+    let Some(serves) = &config.settings.tls else {
+        return Err(Error::new(Status::InvalidState, "no certificate was set (atls_server_config_set_certificate)"));
+    };
+    let mut changed = serves.clone();
+    change(&mut changed);
+    server_config(&changed)?;
+    config.settings.tls = Some(changed);
+    Ok(())
+}
+
+pub(in crate::capi) unsafe fn identity(chain_pem: *const c_char, key_pem: *const c_char) -> Result<Identity> {
+    let (chain, key) = unsafe { (text(chain_pem, "chain_pem")?, text(key_pem, "key_pem")?) };
+    Ok(Identity { chain_pem: chain.to_owned(), key_pem: key.to_owned() })
+}

@@ -1,0 +1,52 @@
+//! `atls_server_request`, left behind: a connection that becomes a stream of the host's.
+
+use std::sync::Arc;
+
+use super::request::atls_server_request;
+use crate::capi::base::error::atls_error;
+use crate::capi::base::event::atls_sink;
+use crate::capi::base::guard::guard;
+use crate::capi::base::handle::{put, require, share, share_hub};
+use crate::capi::base::runtime::atls_runtime;
+use crate::capi::base::status::atls_status;
+use crate::capi::connect::stream::atls_stream;
+use crate::capi::text::headers::atls_headers;
+use crate::error::{Error, Status};
+use crate::server::{Message, Switch};
+use crate::stream::Handover;
+
+/// Answers with 101 and `headers`, among which must be Upgrade, or to a CONNECT with a 2xx, and takes the connection out of HTTP: it becomes an
+/// event-driven atls_stream with events for `sink`, CONNECTED once the answer is on its way; bytes that the peer has sent ahead come first. The
+/// request must have been started; it ends with CLOSED and OK. The stream has the credit of the server's requests (atls_server_config_set_credit). If
+/// the connection ends before that, or the host cancels the stream, the stream is CLOSED at once; cancelling also ends the connection. Statuses:
+/// NULL_ARGUMENT, INVALID_ARGUMENT (status), HTTP_HEADER_INVALID (Content-Length or Transfer-Encoding, which this answer cannot have), INVALID_STATE
+/// (not started; answered; not asked for; queue or runtime stopped), CLOSED.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn atls_server_request_upgrade(
+    request: *const atls_server_request,
+    runtime: *const atls_runtime,
+    status: u32,
+    headers: *const atls_headers,
+    sink: *const atls_sink,
+    stream: *mut *mut atls_stream,
+    error: *mut *mut atls_error,
+) -> atls_status {
+    guard(error, || {
+        require(stream, "stream")?;
+        let served = &unsafe { share(request, "request") }?.served;
+        let runtime = unsafe { share_hub(runtime, "runtime") }?;
+        let invalid = |_| Error::new(Status::InvalidArgument, format!("status {status}"));
+        let status = u16::try_from(status).map_err(invalid)?;
+        let message = Message::switching(status, unsafe { headers.as_ref() }.map(|headers| &headers.headers))?;
+        served.check_switch(status)?;
+        let handle = runtime.handle().clone();
+        let verdict = served.origin.client.verdict.clone();
+        let (made, shared, outlet) = unsafe { atls_stream::waiting(runtime, sink, served.switch_credit, verdict) }?;
+        unsafe { put(stream, Arc::into_raw(made).cast_mut(), "stream") }?;
+        // Refused in between, the stream says so with CLOSED.
+        let handover = Handover::new(shared, outlet);
+        handle.spawn(handover.watch());
+        let _ = served.switch(Switch { message, handover });
+        Ok(())
+    })
+}

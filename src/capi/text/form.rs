@@ -1,0 +1,224 @@
+//! `atls_form`: what a request carries as names and values: its query, its cookies, a form in its body.
+
+use std::ffi::c_char;
+
+use super::head::terminated;
+use crate::capi::base::bytes::atls_str;
+use crate::capi::base::error::atls_error;
+use crate::capi::base::guard::{guard, guard_free, guard_value};
+use crate::capi::base::handle::{borrow, bytes, destroy, optional_text, put, require, text};
+use crate::capi::base::status::atls_status;
+use crate::error::{Error, Phase, Result, Status};
+use crate::message::arguments::{Argument, cookies, urlencoded};
+use crate::message::multipart::{Event, Limits, Parser, Part};
+
+/// Pairs that a query or an urlencoded form may have.
+const MOST: usize = 10_000;
+
+/// Names with values, and files, in the order in which they came. Immutable; to be freed by its owner.
+pub struct atls_form {
+    lines: Vec<Line>,
+}
+
+/// Each, the value included, is followed by a NUL that is not part of it.
+struct Line {
+    name: Vec<u8>,
+    value: Vec<u8>,
+    file_name: Option<Vec<u8>>,
+    content_type: Option<Vec<u8>>,
+}
+
+impl Line {
+    fn new(argument: Argument) -> Line {
+        let ended = |mut text: Vec<u8>| {
+            text.push(0);
+            text
+        };
+        Line {
+            name: ended(argument.name),
+            value: ended(argument.value),
+            file_name: argument.file_name.map(|text| ended(text.into_bytes())),
+            content_type: argument.content_type.map(|text| ended(text.into_bytes())),
+        }
+    }
+}
+
+unsafe fn give(found: Vec<Argument>, form: *mut *mut atls_form) -> Result<()> {
+    let made = atls_form { lines: found.into_iter().map(Line::new).collect() };
+    unsafe { put(form, Box::into_raw(Box::new(made)), "form") }
+}
+
+/// Reads a query (what follows the '?' of a target) or text like it: pairs between '&', '+' for a blank, %XX for a byte. The caller's to free. Statuses:
+/// NULL_ARGUMENT, HTTP_PROTOCOL (more than 10,000 pairs).
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn atls_form_parse_query(
+    query: *const u8,
+    len: usize,
+    form: *mut *mut atls_form,
+    error: *mut *mut atls_error,
+) -> atls_status {
+    guard(error, || {
+        require(form, "form")?;
+        let found = pairs(unsafe { bytes(query, len, "query") }?, MOST)?;
+        unsafe { give(found, form) }
+    })
+}
+
+/// Reads the value of a Cookie line: the last of a name counts, what has no '=' is a value without a name, and quotes are taken away. The caller's to
+/// free. Statuses: NULL_ARGUMENT.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn atls_form_parse_cookies(
+    cookie: *const u8,
+    len: usize,
+    form: *mut *mut atls_form,
+    error: *mut *mut atls_error,
+) -> atls_status {
+    guard(error, || {
+        require(form, "form")?;
+        let found = cookies(unsafe { bytes(cookie, len, "cookie") }?);
+        unsafe { give(found, form) }
+    })
+}
+
+/// Reads a whole body as its Content-Type says: application/x-www-form-urlencoded or multipart/form-data. Another type has no pairs and is no fault.
+/// `content_encoding`, which may be NULL, is that line's value, and must be "identity": a coded body has to be decoded before
+/// (atls_server_config_set_decode). The caller's to free. Statuses: NULL_ARGUMENT, INVALID_UTF8, HTTP_PROTOCOL with an atls_error_http_status that a server
+/// may answer with.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn atls_form_parse_body(
+    content_type: *const c_char,
+    content_encoding: *const c_char,
+    body: *const u8,
+    len: usize,
+    form: *mut *mut atls_form,
+    error: *mut *mut atls_error,
+) -> atls_status {
+    guard(error, || unsafe { parse_body((content_type, content_encoding), (body, len), (0, 0, 0), form) })
+}
+
+/// As atls_form_parse_body, with other limits: `parts` of a multipart form, bytes of the head of each part (`part_head`), and `pairs` of a urlencoded
+/// form; 0 is 100 parts, 10,240 bytes, and 10,000 pairs. Statuses: as atls_form_parse_body.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn atls_form_parse_body_within(
+    content_type: *const c_char,
+    content_encoding: *const c_char,
+    body: *const u8,
+    len: usize,
+    parts: usize,
+    part_head: usize,
+    pairs: usize,
+    form: *mut *mut atls_form,
+    error: *mut *mut atls_error,
+) -> atls_status {
+    guard(error, || unsafe {
+        parse_body((content_type, content_encoding), (body, len), (parts, part_head, pairs), form)
+    })
+}
+
+/// `limits` are those of parts, of a part's head, and of pairs; 0 is the usual one.
+unsafe fn parse_body(
+    (content_type, content_encoding): (*const c_char, *const c_char),
+    (body, len): (*const u8, usize),
+    limits: (usize, usize, usize),
+    form: *mut *mut atls_form,
+) -> Result<()> {
+    require(form, "form")?;
+    let content_type = unsafe { text(content_type, "content_type") }?;
+    let coding = unsafe { optional_text(content_encoding, "content_encoding") }?;
+    let body = unsafe { bytes(body, len, "body") }?;
+    if let Some(coding) = coding.filter(|coding| !coding.eq_ignore_ascii_case("identity")) {
+        return Err(malformed(415, &format!("Content-Encoding {}", coding.escape_debug())));
+    }
+    let or = |value: usize, usual: usize| if value == 0 { usual } else { value.min(1 << 30) };
+    let usual = Limits::default();
+    let kind = content_type.split(';').next().unwrap_or_default().trim();
+    let found = if kind.eq_ignore_ascii_case("application/x-www-form-urlencoded") {
+        pairs(body, or(limits.2, MOST))?
+    } else if kind.to_ascii_lowercase().starts_with("multipart/form-data") {
+        let within = Limits { parts: or(limits.0, usual.parts), part_head: or(limits.1, usual.part_head) };
+        parts(content_type, body, within)?
+    } else {
+        Vec::new()
+    };
+    unsafe { give(found, form) }
+}
+
+fn malformed(status: u16, why: &str) -> Error {
+    Error::new(Status::HttpProtocol, format!("form: {why}")).phase(Phase::Transfer).http_status(status)
+}
+
+fn pairs(text: &[u8], most: usize) -> Result<Vec<Argument>> {
+    urlencoded(text, most).map_err(|why| malformed(400, &why))
+}
+
+fn parts(content_type: &str, body: &[u8], limits: Limits) -> Result<Vec<Argument>> {
+    let mut parser = Parser::new(content_type.as_bytes(), limits)?;
+    parser.push(body);
+    parser.end();
+    let (mut found, mut open): (Vec<Argument>, Option<(Part, Vec<u8>)>) = (Vec::new(), None);
+    loop {
+        match parser.next_event()? {
+            Some(Event::Part(part)) => open = Some((part, Vec::new())),
+            Some(Event::Data(data)) => open.iter_mut().for_each(|(_, value)| value.extend_from_slice(&data)),
+            Some(Event::PartEnd) => found.extend(open.take().map(|(part, value)| Argument::of_part(part, value))),
+            Some(Event::End) | None => return Ok(found),
+        }
+    }
+}
+
+/// How many there are; 0 for NULL.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn atls_form_count(form: *const atls_form) -> usize {
+    guard_value(0, || unsafe { borrow(form, "form") }.map_or(0, |form| form.lines.len()))
+}
+
+/// Index of the first with this name, at or after index `from`; SIZE_MAX if there is none.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn atls_form_find(form: *const atls_form, name: *const c_char, from: usize) -> usize {
+    guard_value(usize::MAX, || {
+        let (Ok(form), Ok(name)) = (unsafe { borrow(form, "form") }, unsafe { text(name, "name") }) else {
+            return usize::MAX;
+        };
+        let is_it = |line: &&Line| line.name[..line.name.len() - 1] == *name.as_bytes();
+        let found = form.lines.iter().enumerate().skip(from).find(|(_, line)| is_it(line));
+        found.map_or(usize::MAX, |(index, _)| index)
+    })
+}
+
+/// A name: bytes, mostly UTF-8. Empty beyond the end. Valid as long as the form, as are the others.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn atls_form_name(form: *const atls_form, index: usize) -> atls_str {
+    line(form, index, |line| Some(&line.name))
+}
+
+/// A value, or the bytes of a file.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn atls_form_value(form: *const atls_form, index: usize) -> atls_str {
+    line(form, index, |line| Some(&line.value))
+}
+
+/// The name of a file, as the client has it: never to be used as a path. Empty for what is no file.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn atls_form_file_name(form: *const atls_form, index: usize) -> atls_str {
+    line(form, index, |line| line.file_name.as_ref())
+}
+
+/// The type of a part, as the client states it; empty if it states none.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn atls_form_content_type(form: *const atls_form, index: usize) -> atls_str {
+    line(form, index, |line| line.content_type.as_ref())
+}
+
+/// Frees the form.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn atls_form_free(form: *mut atls_form) {
+    guard_free(|| unsafe { destroy(form) });
+}
+
+fn line(form: *const atls_form, index: usize, of: impl Fn(&Line) -> Option<&Vec<u8>>) -> atls_str {
+    guard_value(atls_str::empty(), || {
+        let form = unsafe { borrow(form, "form") }.ok();
+        let found = form.and_then(|form| form.lines.get(index)).and_then(of);
+        terminated(found.map(Vec::as_slice))
+    })
+}

@@ -1,0 +1,114 @@
+//! `atls_head`: a response head or trailers.
+
+use std::ffi::c_char;
+use std::sync::Arc;
+
+use crate::capi::base::bytes::atls_str;
+use crate::capi::base::guard::{guard_free, guard_value};
+use crate::capi::base::handle::{another, borrow, release, text};
+use crate::message::Head;
+
+/// A response head, or trailers. Immutable, reference-counted, safe to share between threads.
+pub struct atls_head {
+    pub(in crate::capi) head: Arc<Head>,
+}
+
+impl atls_head {
+    pub(crate) fn new(head: impl Into<Arc<Head>>) -> atls_head {
+        atls_head { head: head.into() }
+    }
+}
+
+/// Status code; 0 for trailers.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn atls_head_status(head: *const atls_head) -> u32 {
+    guard_value(0, || unsafe { borrow(head, "head") }.map_or(0, |head| head.head.status.into()))
+}
+
+/// Reason phrase as sent. Valid as long as the head.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn atls_head_reason(head: *const atls_head) -> atls_str {
+    guard_value(atls_str::empty(), || {
+        unsafe { borrow(head, "head") }.map_or(atls_str::empty(), |head| terminated(Some(head.head.reason())))
+    })
+}
+
+/// 0 or 1, of HTTP/1.x.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn atls_head_minor_version(head: *const atls_head) -> u32 {
+    guard_value(1, || unsafe { borrow(head, "head") }.map_or(1, |head| head.head.minor_version.into()))
+}
+
+/// Number of header lines.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn atls_head_count(head: *const atls_head) -> usize {
+    guard_value(0, || unsafe { borrow(head, "head") }.map_or(0, |head| head.head.count()))
+}
+
+/// Name of the line at `index`, in the order and case of the wire (trailers: lower case); "" past the end. Valid as long as the head.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn atls_head_name(head: *const atls_head, index: usize) -> atls_str {
+    part(head, |head| head.name(index))
+}
+
+/// Value of the line at `index`, without the spaces and tabs around it; bytes, usually ASCII. Valid as long as the head.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn atls_head_value(head: *const atls_head, index: usize) -> atls_str {
+    part(head, |head| head.value(index))
+}
+
+/// Value of the first line with this name, in any case; `ptr` is never NULL, and an absent line gives "" as an empty one does
+/// (atls_head_find tells which it is). Valid as long as the head.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn atls_head_get(head: *const atls_head, name: *const c_char) -> atls_str {
+    guard_value(atls_str::empty(), || {
+        let (Ok(this), Some(line)) = (unsafe { borrow(head, "head") }, unsafe { find(head, name, 0) }) else {
+            return atls_str::empty();
+        };
+        terminated(this.head.value(line))
+    })
+}
+
+/// Index of the first line with this name, in any case, at or after index `from`; SIZE_MAX if there is none.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn atls_head_find(head: *const atls_head, name: *const c_char, from: usize) -> usize {
+    guard_value(usize::MAX, || unsafe { find(head, name, from) }.unwrap_or(usize::MAX))
+}
+
+/// # Safety
+/// As for the callers: a head of this library, and a C string.
+unsafe fn find(head: *const atls_head, name: *const c_char, from: usize) -> Option<usize> {
+    let (head, name) = unsafe { (&borrow(head, "head").ok()?.head, text(name, "name").ok()?) };
+    let is_it = |line: &usize| {
+        let found = head.name(*line).and_then(|name| name.split_last());
+        found.is_some_and(|(_, bare)| bare.eq_ignore_ascii_case(name.as_bytes()))
+    };
+    (from..head.count()).find(is_it)
+}
+
+/// Adds a reference; returns `head`.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn atls_head_ref(head: *mut atls_head) -> *mut atls_head {
+    unsafe { another(head) }
+}
+
+/// Drops a reference.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn atls_head_free(head: *mut atls_head) {
+    guard_free(|| unsafe { release(head) });
+}
+
+fn part<'a>(head: *const atls_head, part: impl Fn(&'a Head) -> Option<&'a [u8]>) -> atls_str {
+    guard_value(atls_str::empty(), || match unsafe { borrow(head, "head") } {
+        Ok(head) => terminated(part(&head.head)),
+        Err(_) => atls_str::empty(),
+    })
+}
+
+/// A part of a head, whose last byte is its NUL.
+pub(in crate::capi) fn terminated(part: Option<&[u8]>) -> atls_str {
+    match part.and_then(|part| part.split_last()) {
+        Some((0, bare)) => atls_str { ptr: bare.as_ptr().cast(), len: bare.len() },
+        _ => atls_str::empty(),
+    }
+}

@@ -1,0 +1,286 @@
+//! `atls_headers`: header lines to fill, look up and write.
+
+use std::ffi::c_char;
+
+use super::head::{atls_head, terminated};
+use super::text::owned_bytes;
+use crate::capi::base::bytes::{atls_buf, atls_str};
+use crate::capi::base::c_bool::c_bool;
+use crate::capi::base::error::atls_error;
+use crate::capi::base::guard::{guard, guard_free, guard_value};
+use crate::capi::base::handle::{borrow, borrow_mut, bytes, destroy, put, require, text};
+use crate::capi::base::status::atls_status;
+use crate::capi::client::request::atls_request;
+use crate::error::{Error, Status};
+use crate::message::headers::Headers;
+use crate::message::start_line::{request_line, status_line};
+
+/// A collection of header lines: order kept, values bytes, names found in any case. A builder: one thread at a time.
+pub struct atls_headers {
+    pub(in crate::capi) headers: Headers,
+}
+
+/// An empty collection; `preserve_case` keeps names as they are written, else they become `Http-Header-Case`. The caller's to free. Statuses:
+/// NULL_ARGUMENT.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn atls_headers_new(
+    preserve_case: c_bool,
+    headers: *mut *mut atls_headers,
+    error: *mut *mut atls_error,
+) -> atls_status {
+    guard(error, || {
+        require(headers, "headers")?;
+        let made = atls_headers { headers: Headers::new(preserve_case.get()) };
+        unsafe { put(headers, Box::into_raw(Box::new(made)), "headers") }
+    })
+}
+
+/// A collection of its own with the same lines. Statuses: NULL_ARGUMENT.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn atls_headers_copy(
+    headers: *const atls_headers,
+    copy: *mut *mut atls_headers,
+    error: *mut *mut atls_error,
+) -> atls_status {
+    guard(error, || {
+        require(copy, "copy")?;
+        let made = atls_headers { headers: unsafe { borrow(headers, "headers") }?.headers.clone() };
+        unsafe { put(copy, Box::into_raw(Box::new(made)), "copy") }
+    })
+}
+
+/// Frees the collection.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn atls_headers_free(headers: *mut atls_headers) {
+    guard_free(|| unsafe { destroy(headers) });
+}
+
+/// Adds a line behind the others. Statuses: NULL_ARGUMENT, INVALID_UTF8, HTTP_HEADER_INVALID (the name is no token; a control character in the value,
+/// or spaces or tabs around it).
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn atls_headers_add(
+    headers: *mut atls_headers,
+    name: *const c_char,
+    value: *const u8,
+    value_len: usize,
+    error: *mut *mut atls_error,
+) -> atls_status {
+    guard(error, || {
+        let (name, value) = unsafe { (text(name, "name")?, bytes(value, value_len, "value")?) };
+        unsafe { borrow_mut(headers, "headers") }?.headers.add(name.as_bytes(), value)
+    })
+}
+
+/// As atls_headers_add, in place of all lines with this name. Statuses: as atls_headers_add.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn atls_headers_set(
+    headers: *mut atls_headers,
+    name: *const c_char,
+    value: *const u8,
+    value_len: usize,
+    error: *mut *mut atls_error,
+) -> atls_status {
+    guard(error, || {
+        let (name, value) = unsafe { (text(name, "name")?, bytes(value, value_len, "value")?) };
+        unsafe { borrow_mut(headers, "headers") }?.headers.set(name.as_bytes(), value)
+    })
+}
+
+/// Removes all lines with this name, if there are any. Statuses: NULL_ARGUMENT, INVALID_UTF8.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn atls_headers_remove(
+    headers: *mut atls_headers,
+    name: *const c_char,
+    error: *mut *mut atls_error,
+) -> atls_status {
+    guard(error, || {
+        let name = unsafe { text(name, "name") }?;
+        unsafe { borrow_mut(headers, "headers") }?.headers.remove(name.as_bytes());
+        Ok(())
+    })
+}
+
+/// Adds a line as it stands on the wire, with or without its end; one that begins with a space or tab continues the line before, an empty one says
+/// nothing. Statuses: NULL_ARGUMENT, HTTP_HEADER_INVALID.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn atls_headers_parse_line(
+    headers: *mut atls_headers,
+    line: *const u8,
+    len: usize,
+    error: *mut *mut atls_error,
+) -> atls_status {
+    guard(error, || {
+        let line = unsafe { bytes(line, len, "line") }?;
+        unsafe { borrow_mut(headers, "headers") }?.headers.parse_line(line)
+    })
+}
+
+/// Adds all lines of a block or, if one is not allowed, none. Statuses: NULL_ARGUMENT, HTTP_HEADER_INVALID.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn atls_headers_parse(
+    headers: *mut atls_headers,
+    block: *const u8,
+    len: usize,
+    error: *mut *mut atls_error,
+) -> atls_status {
+    guard(error, || {
+        let block = unsafe { bytes(block, len, "block") }?;
+        unsafe { borrow_mut(headers, "headers") }?.headers.parse(block)
+    })
+}
+
+/// Adds the lines of a response head, or of trailers. Statuses: NULL_ARGUMENT, HTTP_HEADER_INVALID.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn atls_headers_add_head(
+    headers: *mut atls_headers,
+    head: *const atls_head,
+    error: *mut *mut atls_error,
+) -> atls_status {
+    guard(error, || {
+        let head = &unsafe { borrow(head, "head") }?.head;
+        let headers = &mut unsafe { borrow_mut(headers, "headers") }?.headers;
+        let bare =
+            |part: Option<&[u8]>| part.and_then(<[u8]>::split_last).map_or(Vec::new(), |(_, bare)| bare.to_vec());
+        (0..head.count()).try_for_each(|line| headers.add(&bare(head.name(line)), &bare(head.value(line))))
+    })
+}
+
+/// Number of lines.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn atls_headers_count(headers: *const atls_headers) -> usize {
+    guard_value(0, || unsafe { borrow(headers, "headers") }.map_or(0, |this| this.headers.len()))
+}
+
+/// Name of the line at `index`; "" past the end. Valid until the collection changes.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn atls_headers_name(headers: *const atls_headers, index: usize) -> atls_str {
+    guard_value(atls_str::empty(), || {
+        let line = unsafe { borrow(headers, "headers") }.ok().and_then(|this| this.headers.line(index));
+        terminated(line.map(|(name, _)| name))
+    })
+}
+
+/// Value of the line at `index`; "" past the end. Valid until the collection changes.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn atls_headers_value(headers: *const atls_headers, index: usize) -> atls_str {
+    guard_value(atls_str::empty(), || {
+        let line = unsafe { borrow(headers, "headers") }.ok().and_then(|this| this.headers.line(index));
+        terminated(line.map(|(_, value)| value))
+    })
+}
+
+/// Index of the first line with this name, in any case, at or after index `from`; SIZE_MAX if there is none.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn atls_headers_find(headers: *const atls_headers, name: *const c_char, from: usize) -> usize {
+    guard_value(usize::MAX, || {
+        let (Ok(this), Ok(name)) = (unsafe { borrow(headers, "headers") }, unsafe { text(name, "name") }) else {
+            return usize::MAX;
+        };
+        this.headers.positions(name.as_bytes(), from).next().unwrap_or(usize::MAX)
+    })
+}
+
+/// The values of all lines with this name, joined by commas (RFC 9110 section 5.3); NULL in *joined if there is none. The caller's to free, and
+/// NUL-terminated. Statuses: NULL_ARGUMENT, INVALID_UTF8.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn atls_headers_get(
+    headers: *const atls_headers,
+    name: *const c_char,
+    joined: *mut *mut atls_buf,
+    error: *mut *mut atls_error,
+) -> atls_status {
+    guard(error, || {
+        require(joined, "joined")?;
+        let name = unsafe { text(name, "name") }?;
+        let found = unsafe { borrow(headers, "headers") }?.headers.joined(name.as_bytes());
+        unsafe { put(joined, found.map_or(std::ptr::null_mut(), owned_bytes), "joined") }
+    })
+}
+
+/// All lines as they stand on the wire. The caller's to free, and NUL-terminated. Statuses: NULL_ARGUMENT.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn atls_headers_serialize(
+    headers: *const atls_headers,
+    block: *mut *mut atls_buf,
+    error: *mut *mut atls_error,
+) -> atls_status {
+    guard(error, || {
+        require(block, "block")?;
+        let text = unsafe { borrow(headers, "headers") }?.headers.serialize();
+        unsafe { put(block, owned_bytes(text), "block") }
+    })
+}
+
+/// Adds each of these lines to the request, as atls_request_add_header does; all of them or, if one is not allowed, none. Statuses: NULL_ARGUMENT,
+/// HTTP_HEADER_INVALID.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn atls_request_add_headers(
+    request: *mut atls_request,
+    headers: *const atls_headers,
+    error: *mut *mut atls_error,
+) -> atls_status {
+    guard(error, || {
+        let lines: Vec<_> = unsafe { borrow(headers, "headers") }?
+            .headers
+            .iter()
+            .map(|(name, value)| (String::from_utf8_lossy(name).into_owned(), value.to_vec()))
+            .collect();
+        lines.iter().try_for_each(|(name, value)| crate::message::check_header(name, value))?;
+        unsafe { borrow_mut(request, "request") }?.request_mut().headers.extend(lines);
+        Ok(())
+    })
+}
+
+/// Takes `METHOD SP target SP HTTP/1.d` apart, without its line end (RFC 9112 section 3). *method and *target point into `line` and are not
+/// NUL-terminated. Statuses: NULL_ARGUMENT, INVALID_ARGUMENT.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn atls_parse_request_line(
+    line: *const u8,
+    len: usize,
+    method: *mut atls_str,
+    target: *mut atls_str,
+    minor_version: *mut u32,
+    error: *mut *mut atls_error,
+) -> atls_status {
+    guard(error, || {
+        require(method, "method")?;
+        require(target, "target")?;
+        require(minor_version, "minor_version")?;
+        let line = unsafe { bytes(line, len, "line") }?;
+        let (found, place, minor) = request_line(line).ok_or_else(|| no_line("request", line))?;
+        unsafe { put(method, part(found), "method") }?;
+        unsafe { put(target, part(place), "target") }?;
+        unsafe { put(minor_version, minor.into(), "minor_version") }
+    })
+}
+
+/// Takes `HTTP/1.d SP status SP [reason]` apart, without its line end (RFC 9112 section 4). *reason points into `line` and is not NUL-terminated.
+/// Statuses: NULL_ARGUMENT, INVALID_ARGUMENT.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn atls_parse_status_line(
+    line: *const u8,
+    len: usize,
+    minor_version: *mut u32,
+    status: *mut u32,
+    reason: *mut atls_str,
+    error: *mut *mut atls_error,
+) -> atls_status {
+    guard(error, || {
+        require(minor_version, "minor_version")?;
+        require(status, "status")?;
+        require(reason, "reason")?;
+        let line = unsafe { bytes(line, len, "line") }?;
+        let (minor, number, phrase) = status_line(line).ok_or_else(|| no_line("status", line))?;
+        unsafe { put(minor_version, minor.into(), "minor_version") }?;
+        unsafe { put(status, number.into(), "status") }?;
+        unsafe { put(reason, part(phrase), "reason") }
+    })
+}
+
+fn part(text: &[u8]) -> atls_str {
+    atls_str { ptr: text.as_ptr().cast(), len: text.len() }
+}
+
+fn no_line(what: &str, line: &[u8]) -> Error {
+    Error::new(Status::InvalidArgument, format!("\"{}\" is no {what} line", line.escape_ascii()))
+}

@@ -1,0 +1,138 @@
+//! The small change of HTTP: dates, credentials, query strings, host and port.
+
+use std::ffi::c_char;
+
+use bytes::Bytes;
+
+use crate::capi::base::bytes::{atls_buf, atls_str};
+use crate::capi::base::error::atls_error;
+use crate::capi::base::guard::guard;
+use crate::capi::base::handle::{optional_text, put, require, text};
+use crate::capi::base::status::atls_status;
+use crate::error::{Error, Status};
+use crate::message::text as small;
+
+/// A buffer that holds `text`, followed by a NUL that its length does not count.
+pub(in crate::capi) fn owned(text: String) -> *mut atls_buf {
+    owned_bytes(text.into_bytes())
+}
+
+/// As `owned`.
+pub(in crate::capi) fn owned_bytes(mut text: Vec<u8>) -> *mut atls_buf {
+    let length = text.len();
+    text.push(0);
+    atls_buf::into_raw(Bytes::from(text).slice(..length))
+}
+
+/// An HTTP date such as "Sun, 06 Nov 1994 08:49:37 GMT" (RFC 9110 section 5.6.7) of a time in seconds since 1970. *date is the caller's to free,
+/// and NUL-terminated. Statuses: NULL_ARGUMENT, INVALID_ARGUMENT outside the years 1 to 9999.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn atls_http_date_format(
+    seconds: i64,
+    date: *mut *mut atls_buf,
+    error: *mut *mut atls_error,
+) -> atls_status {
+    guard(error, || {
+        require(date, "date")?;
+        let beyond = || Error::new(Status::InvalidArgument, format!("time {seconds} is not in the years 1 to 9999"));
+        unsafe { put(date, owned(small::http_date(seconds).ok_or_else(beyond)?), "date") }
+    })
+}
+
+/// The time, in seconds since 1970, of an HTTP date in any of its three forms. Statuses: NULL_ARGUMENT, INVALID_UTF8, INVALID_ARGUMENT.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn atls_http_date_parse(
+    date: *const c_char,
+    seconds: *mut i64,
+    error: *mut *mut atls_error,
+) -> atls_status {
+    guard(error, || {
+        require(seconds, "seconds")?;
+        let date = unsafe { text(date, "date") }?;
+        let wrong = || Error::new(Status::InvalidArgument, format!("\"{}\" is no HTTP date", date.escape_debug()));
+        unsafe { put(seconds, small::parse_http_date(date).ok_or_else(wrong)?, "seconds") }
+    })
+}
+
+/// `url` with further pairs in its query: `pairs` are `count` names and values in turn, 2 * count strings. What the query has is kept, and
+/// written in the same way: "+" for a blank, %XX for all but letters, digits and "_.-~". *result is the caller's to free, and NUL-terminated.
+/// Statuses: NULL_ARGUMENT, INVALID_UTF8.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn atls_url_concat(
+    url: *const c_char,
+    pairs: *const *const c_char,
+    count: usize,
+    result: *mut *mut atls_buf,
+    error: *mut *mut atls_error,
+) -> atls_status {
+    guard(error, || {
+        require(result, "result")?;
+        let url = unsafe { text(url, "url") }?;
+        if count > 0 {
+            require(pairs.cast_mut(), "pairs")?;
+        }
+        let mut list = Vec::new();
+        for index in 0..count {
+            // SAFETY: the caller says that there are 2 * count strings.
+            let (name, value) = unsafe { (*pairs.add(2 * index), *pairs.add(2 * index + 1)) };
+            list.push(unsafe { (text(name, "pairs")?, text(value, "pairs")?) });
+        }
+        unsafe { put(result, owned(small::url_concat(url, list.into_iter())), "result") }
+    })
+}
+
+/// The value of an Authorization header for user and password (RFC 7617). *value is the caller's to free, and NUL-terminated. Statuses:
+/// NULL_ARGUMENT, INVALID_UTF8, INVALID_ARGUMENT (a colon in the user, a control character).
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn atls_basic_credentials(
+    user: *const c_char,
+    password: *const c_char,
+    value: *mut *mut atls_buf,
+    error: *mut *mut atls_error,
+) -> atls_status {
+    guard(error, || {
+        require(value, "value")?;
+        let (user, password) = unsafe { (text(user, "user")?, text(password, "password")?) };
+        let wrong = || Error::new(Status::InvalidArgument, "a colon in the user, or a control character");
+        unsafe { put(value, owned(small::basic_credentials(user, password).ok_or_else(wrong)?), "value") }
+    })
+}
+
+/// Splits `host:port` at its last colon. *port is 0 if there is none, and then *host is all of it. *host points into `authority` and is not
+/// NUL-terminated. Statuses: NULL_ARGUMENT, INVALID_UTF8.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn atls_split_host_port(
+    authority: *const c_char,
+    host: *mut atls_str,
+    port: *mut u32,
+    error: *mut *mut atls_error,
+) -> atls_status {
+    guard(error, || {
+        require(host, "host")?;
+        require(port, "port")?;
+        let (name, number) = small::split_host_port(unsafe { text(authority, "authority") }?);
+        unsafe { put(host, atls_str { ptr: name.as_ptr().cast(), len: name.len() }, "host") }?;
+        unsafe { put(port, number.unwrap_or(0).into(), "port") }
+    })
+}
+
+/// The authority that a request is for, for servers on atls_h1_driver or atls_h1_conn (RFC 9112 section 3.3): that of a target in absolute form,
+/// whatever Host says; the target of a CONNECT; else `host`, the value of the Host line, which may be NULL. *authority, the caller's to free and
+/// NUL-terminated, is the host, with the port if there is one; empty if what counts is not a valid authority, or has user information. Statuses:
+/// NULL_ARGUMENT, INVALID_UTF8.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn atls_http_authority(
+    method: *const c_char,
+    target: *const c_char,
+    host: *const c_char,
+    authority: *mut *mut atls_buf,
+    error: *mut *mut atls_error,
+) -> atls_status {
+    guard(error, || {
+        require(authority, "authority")?;
+        let (method, target) = unsafe { (text(method, "method")?, text(target, "target")?) };
+        let host = unsafe { optional_text(host, "host") }?.map(str::as_bytes);
+        let found = crate::message::target::authority(method.as_bytes(), target.as_bytes(), host);
+        unsafe { put(authority, owned_bytes(found.unwrap_or_default().to_vec()), "authority") }
+    })
+}

@@ -1,0 +1,303 @@
+//! The client: many requests, pooled connections, a policy for each host, redirects. Everything goes out attested where a policy covers the
+//! host, and nowhere else unless the caller said so.
+
+use std::ffi::CString;
+use std::sync::{Arc, OnceLock, RwLock};
+use std::time::{Duration, Instant};
+
+use super::call::{Call, CallBody, Next};
+use super::cookies::Jar;
+use super::location::{HostPattern, Location};
+use super::pool::{Key, Lease, Pool};
+use super::turns::Waiting;
+use super::{Exchange, HttpConnection, News, Tell, exchange, redirect};
+use crate::attest::{Policy, Verdict};
+use crate::collateral::Verifier;
+use crate::connect::{Connector, Target};
+use crate::error::{Error, Result, Status};
+use crate::io::deadline::{Wait, within};
+use crate::log;
+use crate::message::credentials::is_stale;
+use crate::message::{Head, Request};
+
+/// Bytes of the body of an answer that is not shown which are read to keep the connection.
+const DRAINED: usize = 64 << 10;
+
+/// What is the same for all requests of a client.
+pub struct Client {
+    pub pool: Arc<Pool>,
+    pub connector: Arc<Connector>,
+    /// For connectors without one of their own.
+    pub verifier: Arc<Verifier>,
+    pub policies: RwLock<Vec<(HostPattern, Arc<Policy>)>>,
+    pub cookies: Jar,
+}
+
+/// How the response came about.
+#[derive(Clone)]
+pub struct Route {
+    /// Where the response came from; as C is shown it.
+    pub url: CString,
+    pub redirects: u32,
+    /// Whether the connection had carried a request before.
+    pub reused: bool,
+    pub connection: Arc<HttpConnection>,
+    /// Waiting for a turn, and from sending to the head; of the last hop.
+    pub queue: Duration,
+    pub first_byte: Duration,
+    /// From the call to the end of the body, once it is there.
+    pub total: Arc<OnceLock<Duration>>,
+}
+
+impl Route {
+    pub fn verdict(&self) -> Option<&Arc<Verdict>> {
+        self.connection.verdict.as_ref()
+    }
+}
+
+/// Where a hop goes, and with what.
+struct Hop {
+    key: Key,
+    request: Arc<Request>,
+    head: Vec<u8>,
+}
+
+impl Client {
+    /// The policy for a host in normal form: the closest pattern's, or the connector's own, or the client's. Errors: PolicyRequired.
+    fn covered(&self, location: &Location, connector: &Connector) -> Result<Option<Arc<Policy>>> {
+        let host = &location.host;
+        // A connector that says nothing of policies leaves it to the client's own.
+        let settings = match &connector.settings {
+            settings if settings.policy.is_some() || settings.unattested => settings,
+            _ => &self.connector.settings,
+        };
+        let policies = self.policies.read().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let rated = policies.iter().filter_map(|(pattern, policy)| Some((pattern.covers(host)?, policy)));
+        let closest = rated.max_by_key(|(closeness, _)| *closeness).map(|(_, policy)| policy);
+        let required = |message| Err(Error::new(Status::PolicyRequired, message));
+        match closest.or(settings.policy.as_ref()) {
+            Some(_) if location.plain => required(format!("a policy covers {host}, and http: cannot be attested")),
+            Some(policy) => Ok(Some(policy.clone())),
+            None if settings.unattested => Ok(None),
+            None => required(format!("no policy covers {host}, and the client does not allow unattested connections")),
+        }
+    }
+
+    /// Takes a place in the queue for a turn.
+    pub fn queue(&self, call: &Call) -> Waiting {
+        self.pool.queue((call.location.host.clone(), call.location.port))
+    }
+
+    /// Sends the request, when its turn has come, and follows redirects, until a response head is there that is to be shown. Must run on the
+    /// runtime on which the pool's connections live.
+    pub async fn fetch(&self, mut call: Call, turn: Waiting, tell: &Tell<'_>) -> Result<(Exchange, Route)> {
+        let (start, total) = (Instant::now(), Arc::new(OnceLock::new()));
+        let (mut followed, mut turn) = (0, Some(turn));
+        loop {
+            let waiting = turn.take().unwrap_or_else(|| self.queue(&call));
+            let (mut answer, mut route) = self.hop(&call, waiting, tell).await?;
+            self.cookies.store(&answer.head, &call.location);
+            let kept = answer.kept_the_body();
+            if let Some(next) = self.next(&call, &answer.head, route.verdict().is_some())?
+                && (!next.again || kept || call.body.begins_anew(answer.progress(), tell).await)
+            {
+                followed += u32::from(next.followed);
+                drain(&mut answer).await;
+                drop(answer);
+                call = next.call;
+                continue;
+            }
+            (route.redirects, route.total) = (followed, total.clone());
+            answer.show(&call.options)?;
+            answer.when_over(move || {
+                let _ = total.set(start.elapsed());
+            });
+            return Ok((answer, route));
+        }
+    }
+
+    /// What this answer leads to, if not to the caller.
+    fn next(&self, call: &Call, head: &Head, attested: bool) -> Result<Option<Next>> {
+        let place = || log::place(&call.location.host, call.location.port);
+        if let Some(next) = self.answer_challenge(call, head) {
+            log::emit(log::DEBUG, || {
+                format!("redirect: {}: response {}, which is answered with a login", place(), head.status)
+            });
+            return Ok(Some(Next { call: next, again: true, followed: false }));
+        }
+        if head.status == 417 && call.options.expect.is_some() {
+            log::emit(log::DEBUG, || format!("redirect: {}: response 417, once more without Expect", place()));
+            let mut next = call.clone();
+            Arc::make_mut(&mut next.options).expect = None;
+            return Ok(Some(Next { call: next, again: true, followed: false }));
+        }
+        let next = redirect::next(call, head, attested)?;
+        if let Some(next) = &next {
+            let to = &next.call.location;
+            let to = || log::place(&to.host, to.port);
+            log::emit(log::DEBUG, || format!("redirect: {}: response {}, on to {}", place(), head.status, to()));
+        }
+        Ok(next)
+    }
+
+    /// One request and its response, on a connection that waits or a new one.
+    async fn hop(&self, call: &Call, turn: Waiting, tell: &Tell<'_>) -> Result<(Exchange, Route)> {
+        let hop = self.prepare(call)?;
+        let deadlines = &call.options.deadlines;
+        let start = Instant::now();
+        let turn = within(deadlines.queue, Wait::Turn, turn.turn()).await?;
+        let queue = start.elapsed();
+        let mut turn = Some(turn);
+        let mut may_reuse = true;
+        loop {
+            let waiting = if may_reuse { self.waiting(&hop.key).await } else { None };
+            let reused = waiting.is_some();
+            let which = if reused { "a connection that waited" } else { "a new connection" };
+            log::emit(log::DEBUG, || format!("pool: {}: {which}", hop.key.shown()));
+            let mut lease = match waiting {
+                Some(lease) => lease,
+                None => {
+                    let mut target = self.target(&hop.key)?;
+                    // The error has the phase in which it passed.
+                    target.timeouts = target.timeouts.and(deadlines.connect);
+                    self.pool.make_room(&hop.key);
+                    let opened = open(&target).await?;
+                    Lease::new(self.pool.clone(), hop.key.clone(), opened, Instant::now())
+                }
+            };
+            lease.turn = turn.take();
+            if call.body.outgoing().is_some() {
+                tell(News::Connected).await;
+            }
+            let start = Instant::now();
+            match send(&hop, call, &lease, tell).await {
+                Ok(mut answer) => {
+                    let connection = lease.connection.clone();
+                    answer.when_over(move || lease.give_back());
+                    let url = CString::new(call.location.on_the_wire()).unwrap_or_default();
+                    let (first_byte, total) = (start.elapsed(), Arc::default());
+                    return Ok((answer, Route { url, redirects: 0, reused, connection, queue, first_byte, total }));
+                }
+                // The server may close a connection that waits at any time. Once more, on a new one, and only where twice is as good as once.
+                Err(error) if reused && call.is_idempotent() && was_stale(&error) && call.body.rewind() => {
+                    log::emit(log::DEBUG, || {
+                        format!("pool: {}: once more, for {}", hop.key.shown(), log::reason(&error))
+                    });
+                    turn = lease.turn.take();
+                    may_reuse = false;
+                }
+                Err(error) => return Err(error),
+            }
+        }
+    }
+
+    /// Where the request goes, and how it stands on the wire.
+    fn prepare(&self, call: &Call) -> Result<Hop> {
+        let (location, options) = (&call.location, &call.options);
+        let connector = options.connector.as_ref().unwrap_or(&self.connector);
+        let policy = self.covered(location, connector)?;
+        let (host, port, plain) = (location.host.clone(), location.port, location.plain);
+        let key = Key { host, port, plain, policy, connector: connector.clone() };
+        let mut request = call.request.clone();
+        if let Some(value) = call.authorization.clone().or_else(|| options.login.as_ref()?.unasked()) {
+            let request = Arc::make_mut(&mut request);
+            request.remove(&["authorization"]);
+            request.add("Authorization", value);
+        }
+        if let Some(field) = (!request.has("cookie")).then(|| self.cookies.field(location)).flatten() {
+            Arc::make_mut(&mut request).add("Cookie", field);
+        }
+        let proxy = key.connector.settings.proxy.as_ref();
+        if let Some(proxy) = proxy.filter(|proxy| plain && proxy.speaks_http()) {
+            let request = Arc::make_mut(&mut request);
+            request.absolute = true;
+            if let Some(value) = call.proxy_authorization.clone().or_else(|| proxy.login()?.unasked()) {
+                request.add("Proxy-Authorization", value);
+            }
+        }
+        options.complete(&mut request, call.body.length());
+        let head = request.head(call.body.length())?;
+        Ok(Hop { key, request, head })
+    }
+
+    fn target(&self, key: &Key) -> Result<Target> {
+        let place = (key.host.as_str(), key.port, key.plain);
+        key.connector.target(place, key.policy.clone(), Some(&self.verifier))
+    }
+
+    /// A connection that waits. What the network has to say of it is heard first, which matters where nobody drives it in between. Mostly that
+    /// is nothing; else one turn lets the runtime look at the sockets, and the next lets the connection act on it.
+    async fn waiting(&self, key: &Key) -> Option<Lease> {
+        loop {
+            let lease = self.pool.take(key)?;
+            if lease.connection.watch.is_quiet() {
+                return Some(lease);
+            }
+            for _ in 0..2 {
+                tokio::task::yield_now().await;
+            }
+            if lease.connection.is_ready() {
+                return Some(lease);
+            }
+        }
+    }
+
+    /// The same request with the answer to a challenge (RFC 9110 section 11.3), where we have one and have not given it before.
+    fn answer_challenge(&self, call: &Call, head: &Head) -> Option<Call> {
+        let connector = call.options.connector.as_ref().unwrap_or(&self.connector);
+        let absolute;
+        // A correct answer to a stale nonce: the server asks for it again with a new one (RFC 7616 section 3.3).
+        let asks = |given: &Option<String>, field| given.is_none() || !call.answered_anew && is_stale(head.all(field));
+        let (login, field, path) = match head.status {
+            401 if asks(&call.authorization, "www-authenticate") => {
+                (call.options.login.as_ref()?, "www-authenticate", &call.request.path)
+            }
+            407 if asks(&call.proxy_authorization, "proxy-authenticate") && call.location.plain => {
+                absolute = format!("http://{}{}", call.location.authority, call.request.path);
+                (connector.settings.proxy.as_ref()?.login()?, "proxy-authenticate", &absolute)
+            }
+            _ => return None,
+        };
+        let body = match &call.body {
+            CallBody::Full(data) => Some(&data[..]),
+            _ => None,
+        };
+        let answer = login.answer(head.all(field), &call.request.method, path, body)?;
+        let mut next = call.clone();
+        let given = if head.status == 401 { &call.authorization } else { &call.proxy_authorization };
+        next.answered_anew |= given.is_some();
+        match head.status {
+            401 => next.authorization = Some(answer),
+            _ => next.proxy_authorization = Some(answer),
+        }
+        Some(next)
+    }
+}
+
+async fn send(hop: &Hop, call: &Call, lease: &Lease, tell: &Tell<'_>) -> Result<Exchange> {
+    let (head, body) = (hop.head.clone(), call.body.begin());
+    exchange(lease.connection.reserve()?, &hop.request, head, body, &call.options, tell).await
+}
+
+fn was_stale(error: &Error) -> bool {
+    matches!(error.status, Status::Closed | Status::Truncated | Status::Io)
+}
+
+/// Connects, attests, and leaves the connection to a task of its own.
+async fn open(target: &Target) -> Result<Arc<HttpConnection>> {
+    let (connection, driver) = HttpConnection::open(target).await?;
+    tokio::spawn(async move {
+        driver.await;
+    });
+    Ok(connection)
+}
+
+async fn drain(answer: &mut Exchange) {
+    let mut left = DRAINED;
+    while let Ok(Some(data)) = answer.next().await {
+        if data.len() > left {
+            return;
+        }
+        left -= data.len();
+    }
+}

@@ -1,0 +1,197 @@
+//! One HTTP/1.1 connection. Used by event-driven and blocking handles alike: the caller provides the runtime. Its exchanges are in `exchange`.
+
+use std::net::SocketAddr;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, OnceLock};
+use std::task::{Context, Poll};
+
+use bytes::Bytes;
+use hyper::client::conn::http1::{Builder, SendRequest};
+use hyper_util::rt::TokioIo;
+
+use super::engine::faults::http_error;
+use super::engine::spelling::Spelling;
+use super::engine::tap::Tap;
+use super::request_body::RequestBody;
+use crate::attest::Verdict;
+use crate::connect::{Connected, Stream, Target, Times, connect};
+use crate::error::{Error, Result, Status};
+use crate::io::sync::lock;
+use crate::io::{Socket, Watch};
+use crate::operation::Cancel;
+use crate::tunnel::Transport;
+
+/// Header lines of one message; more are refused.
+pub const MAX_HEADERS: usize = 256;
+/// Most bytes that hyper gathers before it hands them over.
+const MAX_BUFFER: usize = 256 << 10;
+
+/// An attested connection that speaks HTTP. Shared by the host's handle, the driver and the exchange under way.
+pub struct HttpConnection {
+    sender: Mutex<Option<Sender>>,
+    pub(super) spelling: Spelling,
+    /// An exchange has it. It and `retired` are each set before the other is read: so at least one of the ending exchange and the call that retires
+    /// the connection sees both, and closes it.
+    busy: AtomicBool,
+    retired: AtomicBool,
+    /// Thrown by `close`: the driver lets go of the socket.
+    pub closing: Cancel,
+    /// Why the connection ended, once it did.
+    pub(super) ended: OnceLock<Error>,
+    pub verdict: Option<Arc<Verdict>>,
+    pub times: Times,
+    pub peer: Option<SocketAddr>,
+    pub watch: Arc<Watch>,
+    /// The server's, DER.
+    pub certificate: Option<Bytes>,
+}
+
+/// hyper's end. It is ready for a request when it has written the one before and read its response; for the first one, always.
+struct Sender {
+    hyper: SendRequest<RequestBody>,
+    fresh: bool,
+}
+
+impl HttpConnection {
+    /// Connects, attests, and puts HTTP on the stream. The future drives the connection until it ends, and must be run for anything to happen.
+    pub async fn open(
+        target: &Target,
+    ) -> Result<(Arc<HttpConnection>, impl Future<Output = Option<Error>> + Send + 'static)> {
+        // Boxed: what connecting needs is many times what the connection keeps. Both in one box, so that what is kept does not settle in the memory that
+        // connecting gives back, but leaves it to the next one.
+        Box::pin(async { HttpConnection::start(connect(target).await?).await }).await
+    }
+
+    /// Over a socket that leads to a server already, without TLS: a door for tests.
+    #[doc(hidden)]
+    pub async fn over(
+        socket: Socket,
+    ) -> Result<(Arc<HttpConnection>, impl Future<Output = Option<Error>> + Send + 'static)> {
+        let stream = Stream::Plain(Transport::Tcp(socket));
+        HttpConnection::start(Connected { stream, verdict: None, times: Times::default() }).await
+    }
+
+    async fn start(
+        connected: Connected,
+    ) -> Result<(Arc<HttpConnection>, impl Future<Output = Option<Error>> + Send + 'static)> {
+        let Connected { stream, verdict, times } = connected;
+        let (peer, watch, certificate) =
+            (stream.peer(), Arc::new(stream.watch()), stream.certificate().map(Bytes::from));
+        let true_end = matches!(stream, Stream::Tls(_));
+        let (tap, spelling) = Tap::new(stream, true_end, watch.clone());
+        let (hyper, driver) = Builder::new()
+            .max_buf_size(MAX_BUFFER)
+            .max_headers(MAX_HEADERS)
+            .allow_obsolete_multiline_headers_in_responses(true)
+            .handshake::<_, RequestBody>(TokioIo::new(tap))
+            .await
+            .map_err(|error| http_error(error, Vec::new))?;
+        let connection = Arc::new(HttpConnection {
+            sender: Mutex::new(Some(Sender { hyper, fresh: true })),
+            spelling,
+            busy: AtomicBool::new(false),
+            retired: AtomicBool::new(false),
+            closing: Cancel::default(),
+            ended: OnceLock::new(),
+            verdict,
+            times,
+            peer,
+            watch,
+            certificate,
+        });
+        // Boxed: a future that is handed from one to the next is kept once at each step, and this one is large.
+        let driver = Box::pin(driver);
+        let shared = connection.clone();
+        let drive = async move {
+            let received = || shared.spelling.received();
+            let ended = shared.closing.guard(async { driver.await.map_err(|error| http_error(error, received)) }).await;
+            let error = ended.err().filter(|error| error.status != Status::Canceled);
+            let closed = || Error::new(Status::Closed, "the connection is closed");
+            let _ = shared.ended.set(error.clone().unwrap_or_else(closed));
+            lock(&shared.sender).take();
+            error
+        };
+        Ok((connection, drive))
+    }
+
+    /// Whether a request may be started now.
+    pub fn is_ready(&self) -> bool {
+        !self.busy.load(Ordering::Acquire) && self.check_open().is_ok() && self.takes_a_request()
+    }
+
+    fn check_open(&self) -> Result<()> {
+        if let Some(error) = self.ended.get() {
+            return Err(Error { status: Status::Closed, ..error.clone() });
+        }
+        if self.closing.is_canceled() || lock(&self.sender).as_ref().is_none_or(|sender| sender.hyper.is_closed()) {
+            return Err(Error::new(Status::Closed, "the connection is closed"));
+        }
+        Ok(())
+    }
+
+    /// Nobody will ask for more: closes the connection, now or once its exchange is over. True where that is now.
+    pub fn retire(&self) -> bool {
+        self.retired.store(true, Ordering::SeqCst);
+        let now = !self.busy.load(Ordering::SeqCst);
+        if now {
+            self.closing.cancel();
+        }
+        now
+    }
+
+    pub fn is_retired(&self) -> bool {
+        self.retired.load(Ordering::SeqCst)
+    }
+
+    fn takes_a_request(&self) -> bool {
+        lock(&self.sender).as_ref().is_some_and(|sender| sender.fresh || sender.hyper.is_ready())
+    }
+
+    /// Once the response was read to its end: whether another request can follow. Not where the answer came before all of the request had been
+    /// sent: a server that answers early may never read the rest, nor what follows it.
+    pub(super) fn poll_free(&self, cx: &mut Context<'_>) -> Poll<bool> {
+        if self.spelling.is_unsent(cx) {
+            return Poll::Ready(false);
+        }
+        match &mut *lock(&self.sender) {
+            Some(sender) => sender.hyper.poll_ready(cx).map(|ready| ready.is_ok()),
+            None => Poll::Ready(false),
+        }
+    }
+
+    /// Reserves the connection for one exchange. Statuses: Busy, Closed.
+    pub fn reserve(self: &Arc<Self>) -> Result<Reservation> {
+        self.check_open()?;
+        let busy = || Error::new(Status::Busy, "the previous response has not been read to its end");
+        if self.busy.swap(true, Ordering::SeqCst) {
+            return Err(busy());
+        }
+        let reservation = Reservation { connection: self.clone() };
+        // Given back by an exchange that was given up, the connection is about to be closed.
+        if self.takes_a_request() { Ok(reservation) } else { Err(busy()) }
+    }
+}
+
+/// The right to use the connection for one exchange; given back when dropped.
+pub struct Reservation {
+    pub(super) connection: Arc<HttpConnection>,
+}
+
+impl Reservation {
+    /// hyper's end, for the request that this is for.
+    pub(super) fn send<T>(&self, send: impl FnOnce(&mut SendRequest<RequestBody>) -> T) -> Result<T> {
+        let mut sender = lock(&self.connection.sender);
+        let sender = sender.as_mut().ok_or_else(|| Error::new(Status::Closed, "the connection is closed"))?;
+        sender.fresh = false;
+        Ok(send(&mut sender.hyper))
+    }
+}
+
+impl Drop for Reservation {
+    fn drop(&mut self) {
+        self.connection.busy.store(false, Ordering::SeqCst);
+        if self.connection.is_retired() {
+            self.connection.closing.cancel();
+        }
+    }
+}

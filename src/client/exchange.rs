@@ -1,0 +1,302 @@
+//! One request and its response on a connection.
+
+use std::future::poll_fn;
+use std::pin::pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, Waker, ready};
+
+use bytes::Bytes;
+use futures_util::future::BoxFuture;
+use http_body_util::BodyExt;
+use hyper::body::{Body, Incoming};
+
+use super::connection::Reservation;
+use super::engine::faults::{http_error, unasked_upgrade};
+use super::engine::spelling::Spelling;
+use super::options::Options;
+use super::request_body::{Progress, RequestBody};
+use crate::error::{Error, Phase, Result, Status};
+use crate::io::deadline::{Wait, within};
+use crate::message::decode::Decoder;
+use crate::message::{Head, Request};
+
+/// A response whose body is being read.
+pub struct Exchange {
+    pub head: Head,
+    body: Option<Incoming>,
+    pub trailers: Option<Head>,
+    decoder: Option<Box<Decoder>>,
+    /// There is no body, whatever the head says.
+    bodiless: bool,
+    /// Bytes that may still come.
+    left: u64,
+    /// Of the request's body.
+    progress: Arc<Progress>,
+    reservation: Option<Reservation>,
+    when_over: Option<Box<dyn FnOnce() + Send>>,
+}
+
+/// What happens before the response head.
+pub enum News {
+    /// The request has its connection: from now on a streamed body is sent.
+    Connected,
+    Informational(Head),
+    /// A streamed body is to be written once more, from its beginning.
+    Rewind,
+}
+
+/// Told of each as it comes; the next waits until it has been told.
+pub type Tell<'a> = dyn Fn(News) -> BoxFuture<'a, ()> + Send + Sync + 'a;
+
+/// Sends a request, whose head is spelled `head`; the future waits for the response head. Not an async function: what is waited with should be
+/// small, for it is moved about.
+pub fn exchange<'a, 'b: 'a>(
+    reservation: Reservation,
+    request: &Request,
+    head: Vec<u8>,
+    body: RequestBody,
+    options: &Arc<Options>,
+    tell: &'a Tell<'b>,
+) -> impl Future<Output = Result<Exchange>> + Send + use<'a, 'b> {
+    let progress = body.progress();
+    let sent = send(&reservation, request, head, body, options);
+    let (options, bodiless) = (options.clone(), request.method == "HEAD");
+    async move {
+        let connection = reservation.connection.clone();
+        let answered = answer(sent?, &connection.spelling, &progress, &options, tell);
+        let response = match within(options.deadlines.first_byte, Wait::FirstByte, answered).await? {
+            Ok(response) => response,
+            Err(error) => {
+                // The driver has the better reason, if it ended for one.
+                tokio::task::yield_now().await;
+                let reason = connection.ended.get().filter(|reason| reason.status != Status::Closed);
+                let received = || connection.spelling.received();
+                let reason = connection.spelling.fault().or_else(|| reason.cloned());
+                return Err(reason.unwrap_or_else(|| http_error(error, received)));
+            }
+        };
+        let head = connection.spelling.final_head(response.status().as_u16());
+        let head = head.and_then(|head| match head {
+            Some(head) if head.status == 101 => Err(unasked_upgrade()),
+            Some(head) => Ok(head),
+            None => Err(Error::new(Status::Internal, "the response head was not recorded")),
+        });
+        let head = head.inspect_err(|_| connection.closing.cancel())?;
+        if !progress.is_complete() && (progress.is_held() || (head.status >= 400 && closes(&head))) {
+            // The server does not want the rest (RFC 9110 section 10.1.1, RFC 9112 section 9.5).
+            progress.stop();
+        }
+        let (body, left) = (Some(response.into_body()), u64::MAX);
+        let (trailers, decoder, reservation, when_over) = (None, None, Some(reservation), None);
+        Ok(Exchange { head, body, trailers, decoder, bodiless, left, progress, reservation, when_over })
+    }
+}
+
+/// Whether the connection ends with the response that has this head.
+fn closes(head: &Head) -> bool {
+    let mut options = head.all("connection").flat_map(|value| value.split(|byte| *byte == b','));
+    options.any(|option| option.trim_ascii().eq_ignore_ascii_case(b"close"))
+}
+
+type Sent = hyper::Result<http::Response<Incoming>>;
+
+fn send(
+    reservation: &Reservation,
+    request: &Request,
+    head: Vec<u8>,
+    body: RequestBody,
+    options: &Options,
+) -> Result<impl Future<Output = Sent> + Send + use<>> {
+    let progress = body.progress();
+    if options.expect.is_some() && !progress.is_complete() {
+        progress.hold();
+    }
+    let mut outgoing = hyper_request(request, body)?;
+    let spelling = reservation.connection.spelling.clone();
+    let (told, held) = (spelling.clone(), progress.clone());
+    hyper::ext::on_informational(&mut outgoing, move |response| {
+        if response.status() == http::StatusCode::CONTINUE {
+            held.let_go();
+        }
+        told.informed();
+    });
+    reservation.send(|sender| {
+        spelling.begin(head, options.head, progress);
+        sender.send_request(outgoing)
+    })
+}
+
+/// The answer, after the informational ones. Where the body is held back, until it comes or a while has gone: a server that does not know the
+/// word keeps silent (RFC 9110 section 10.1.1), and then the body goes unasked.
+async fn answer(
+    sent: impl Future<Output = Sent>,
+    spelling: &Spelling,
+    progress: &Progress,
+    options: &Options,
+    tell: &Tell<'_>,
+) -> Result<Sent> {
+    let mut patience = options.expect.filter(|_| progress.is_held()).map(|wait| Box::pin(tokio::time::sleep(wait)));
+    let mut sent = pin!(sent);
+    let mut next = async || {
+        poll_fn(|cx| {
+            if let Poll::Ready(head) = spelling.poll_informational(cx) {
+                return Poll::Ready(Err(head));
+            }
+            if patience.as_mut().is_some_and(|patience| patience.as_mut().poll(cx).is_ready()) {
+                patience = None;
+                progress.let_go();
+            }
+            sent.as_mut().poll(cx).map(Ok)
+        })
+        .await
+    };
+    loop {
+        match next().await {
+            Err(head) => tell(News::Informational(head)).await,
+            Ok(answered) => {
+                // Those that came with it are told first.
+                while let Some(head) = spelling.informational() {
+                    tell(News::Informational(head)).await;
+                }
+                return Ok(answered);
+            }
+        }
+    }
+}
+
+impl Exchange {
+    /// Runs, after what was given before, once the response has been read to its end and the connection is free; dropped unrun if that
+    /// never comes.
+    pub fn when_over(&mut self, run: impl FnOnce() + Send + 'static) {
+        self.when_over = Some(match self.when_over.take() {
+            None => Box::new(run),
+            Some(first) => Box::new(move || {
+                first();
+                run();
+            }),
+        });
+    }
+
+    /// The body will be shown: it is handled as `options` say. The body of an answer that leads to another request is not.
+    pub fn show(&mut self, options: &Options) -> Result<()> {
+        self.left = options.max_body;
+        if self.bodiless || matches!(self.head.status, 204 | 304) {
+            return Ok(());
+        }
+        if options.decode {
+            self.decoder = Decoder::new(self.head.all("content-encoding"))?.map(Box::new);
+        }
+        let announced = self.body.as_ref().and_then(|body| body.size_hint().exact());
+        match announced {
+            Some(length) if self.decoder.is_none() && length > self.left => Err(self.too_large()),
+            _ => Ok(()),
+        }
+    }
+
+    /// Whether nothing of the request's body has gone out, and it can be sent as it is by another request.
+    pub fn kept_the_body(&self) -> bool {
+        self.progress.is_held()
+    }
+
+    /// Of the request's body.
+    pub fn progress(&self) -> &Progress {
+        &self.progress
+    }
+
+    fn too_large(&self) -> Error {
+        let message = "the response body is larger than the request allows";
+        Error::new(Status::BodyTooLarge, message).phase(Phase::Transfer).http_status(self.head.status)
+    }
+
+    /// The next piece of the body, decoded where that was asked for; `None` at its end, when the connection is free again.
+    pub async fn next(&mut self) -> Result<Option<Bytes>> {
+        let next = self.next_decoded().await?;
+        let length = next.as_ref().map_or(0, |data| data.len() as u64);
+        self.left = self.left.checked_sub(length).ok_or_else(|| self.too_large())?;
+        Ok(next)
+    }
+
+    async fn next_decoded(&mut self) -> Result<Option<Bytes>> {
+        loop {
+            if let Some(data) = self.decoder.as_mut().map(|decoder| decoder.take()).transpose()?.flatten() {
+                return Ok(Some(data));
+            }
+            let Some(body) = &mut self.body else {
+                poll_fn(|cx| self.poll_over(cx)).await;
+                return Ok(None);
+            };
+            match body.frame().await {
+                None => {
+                    self.body = None;
+                    self.decoder.iter_mut().for_each(|decoder| decoder.end());
+                }
+                Some(Err(error)) => {
+                    self.body = None;
+                    return Err(http_error(error, Vec::new));
+                }
+                Some(Ok(frame)) => match frame.into_data() {
+                    Ok(data) if data.is_empty() => {}
+                    Ok(data) => match &mut self.decoder {
+                        Some(decoder) => decoder.push(data),
+                        None => return Ok(Some(data)),
+                    },
+                    Err(frame) => {
+                        if let Ok(trailers) = frame.into_trailers() {
+                            self.trailers = Some(trailer_head(&trailers));
+                        }
+                    }
+                },
+            }
+        }
+    }
+
+    /// The response has been read to its end; ready once it is known what becomes of the connection. With some of the request's body unsent
+    /// that is its end: no other request can follow half of one.
+    fn poll_over(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        let Some(Reservation { connection }) = &self.reservation else { return Poll::Ready(()) };
+        let free = self.progress.is_complete() && ready!(connection.poll_free(cx));
+        if !free {
+            connection.closing.cancel();
+        }
+        self.reservation = None;
+        if let Some(run) = self.when_over.take() {
+            run();
+        }
+        Poll::Ready(())
+    }
+}
+
+impl Drop for Exchange {
+    /// A response without a body has been read to its end before anybody asked for it. If it is not known yet whether the connection is free, nobody
+    /// would wait for that.
+    fn drop(&mut self) {
+        if self.body.take().is_some_and(|body| body.is_end_stream())
+            && self.poll_over(&mut Context::from_waker(Waker::noop())).is_pending()
+            && let Some(reservation) = &self.reservation
+        {
+            reservation.connection.closing.cancel();
+        }
+    }
+}
+
+fn trailer_head(trailers: &http::HeaderMap) -> Head {
+    let mut head = Head::new(0, 1, b"");
+    for (name, value) in trailers {
+        head.add(name.as_str().as_bytes(), value.as_bytes());
+    }
+    head
+}
+
+/// The request as hyper must see it for framing and connection management; what stands on the wire is our own head.
+fn hyper_request(request: &Request, body: RequestBody) -> Result<http::Request<RequestBody>> {
+    let mut out = http::Request::builder().method(request.method.as_str()).uri(&request.path);
+    match body.length() {
+        _ if body.is_full() => {}
+        Some(length) => out = out.header("content-length", length),
+        None => out = out.header("transfer-encoding", "chunked"),
+    }
+    for (_, value) in request.headers.iter().filter(|(name, _)| name.eq_ignore_ascii_case("connection")) {
+        out = out.header("connection", &value[..]);
+    }
+    out.body(body).map_err(|error| Error::new(Status::InvalidArgument, format!("request: {error}")))
+}

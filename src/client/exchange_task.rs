@@ -1,0 +1,186 @@
+//! An exchange as a task of the runtime, seen through events.
+
+use std::sync::{Arc, OnceLock};
+
+use bytes::{Bytes, BytesMut};
+use futures_util::FutureExt;
+
+use super::call::Call;
+use super::client::{Client, Route};
+use super::connection::Reservation;
+use super::exchange::{Exchange, News, exchange};
+use super::options::Options;
+use super::turns::Waiting;
+use super::{HttpConnection, RequestBody};
+use crate::error::Result;
+use crate::io::deadline::{Wait, within};
+use crate::message::Request;
+use crate::operation::events::{Event, Outlet};
+use crate::operation::{Cancel, Credit, Outgoing};
+
+/// What the host and the driving task share.
+pub struct Shared {
+    pub credit: Arc<Credit>,
+    /// The host's end of a streamed request body.
+    pub outgoing: Option<Arc<Outgoing>>,
+    pub cancel: Cancel,
+    /// The host's own connection; a client's goes its own ways.
+    pub connection: Option<Arc<HttpConnection>>,
+    pub options: Arc<Options>,
+    /// How a client's response came about, before its head is shown.
+    pub route: OnceLock<Route>,
+}
+
+/// What carries the request.
+pub enum Carrier {
+    /// One connection; the head as spelled.
+    Connection {
+        reservation: Reservation,
+        request: Arc<Request>,
+        head: Vec<u8>,
+        body: RequestBody,
+    },
+    Client {
+        client: Arc<Client>,
+        call: Box<Call>,
+        turn: Waiting,
+    },
+}
+
+/// Runs the exchange to its end. Posts exactly one `Closed`.
+pub async fn drive(carrier: Carrier, shared: Arc<Shared>, outlet: Outlet) {
+    let ended = {
+        let work = Box::pin(run(carrier, &shared, &outlet));
+        let work = within(shared.options.deadlines.total, Wait::Exchange, work);
+        shared.cancel.guard(work).await.err()
+    };
+    if let Some(outgoing) = &shared.outgoing {
+        match &ended {
+            Some(error) => outgoing.end(error.clone()),
+            None => outgoing.be_over(),
+        }
+    }
+    if let (Some(_), Some(connection)) = (&ended, &shared.connection) {
+        // In the middle of a message the connection has no further use.
+        connection.closing.cancel();
+    }
+    outlet.close(ended);
+}
+
+async fn run(carrier: Carrier, shared: &Shared, outlet: &Outlet) -> Result<()> {
+    let tell = |news| async move { tell(news, shared, outlet).await }.boxed();
+    let mut answer = match carrier {
+        Carrier::Connection { reservation, request, head, body } => {
+            open(shared);
+            let answered = exchange(reservation, &request, head, body, &shared.options, &tell);
+            let mut answer = within(shared.options.deadlines.head, Wait::Head, answered).await?;
+            answer.show(&shared.options)?;
+            answer
+        }
+        Carrier::Client { client, call, turn } => {
+            // Boxed: a request on one connection should not have the size of a client's.
+            let answered = Box::pin(client.fetch(*call, turn, &tell));
+            let (answer, route) = within(shared.options.deadlines.head, Wait::Head, answered).await?;
+            let _ = shared.route.set(route);
+            answer
+        }
+    };
+    if let Some(outgoing) = &shared.outgoing {
+        outgoing.answered();
+    }
+    outlet.post(Event::Head(std::mem::take(&mut answer.head))).await;
+    match shared.options.buffered {
+        true => collect(&mut answer, shared, outlet).await?,
+        false => receive(&mut answer, shared, outlet).await?,
+    }
+    if let Some(trailers) = answer.trailers.take() {
+        outlet.post(Event::Trailers(trailers)).await;
+    }
+    outlet.post(Event::End).await;
+    Ok(())
+}
+
+fn open(shared: &Shared) {
+    if let Some(outgoing) = &shared.outgoing {
+        outgoing.open();
+        outgoing.announce_open();
+    }
+}
+
+async fn tell(news: News, shared: &Shared, outlet: &Outlet) {
+    match news {
+        News::Connected => {
+            let Some(outgoing) = shared.outgoing.as_ref().filter(|outgoing| !outgoing.is_open()) else { return };
+            outgoing.open();
+            outlet.post(Event::Connected).await;
+            outgoing.announce_open();
+        }
+        News::Informational(head) => outlet.post(Event::Informational(head)).await,
+        News::Rewind => outlet.post(Event::Rewind).await,
+    }
+}
+
+async fn receive(answer: &mut Exchange, shared: &Shared, outlet: &Outlet) -> Result<()> {
+    let credit = &shared.credit;
+    loop {
+        // One piece is taken ahead of the credit, so that the end shows without any; then nothing is read until it has gone, which is
+        // TCP's back-pressure.
+        let Some(data) = next(answer, shared).await? else { return Ok(()) };
+        let (mut data, end) = join(data, answer).await;
+        while !data.is_empty() {
+            let allowed = usize::try_from(credit.wait().await).unwrap_or(usize::MAX);
+            let piece = data.split_to(data.len().min(allowed));
+            credit.take(piece.len() as u64);
+            outlet.post(Event::Data(piece, credit.clone())).await;
+        }
+        if let Some(end) = end {
+            return end;
+        }
+    }
+}
+
+/// Pieces that are shorter than this are joined with those that are there already, up to so much: an event costs more than a short piece.
+const SHORT: usize = 1 << 10;
+const JOINED: usize = 16 << 10;
+
+/// `data` and what has come with it; and how the body ended, if it did.
+async fn join(data: Bytes, answer: &mut Exchange) -> (Bytes, Option<Result<()>>) {
+    let (mut data, mut joined) = (data, BytesMut::new());
+    loop {
+        let long = data.len() >= SHORT || joined.len() + data.len() >= JOINED;
+        if long && joined.is_empty() {
+            return (data, None);
+        }
+        joined.extend_from_slice(&data);
+        if long {
+            return (joined.freeze(), None);
+        }
+        // The connection has its own task, which hands over one piece at a time.
+        let more = tokio::select! {
+            biased;
+            more = answer.next() => Some(more),
+            () = tokio::task::yield_now() => None,
+        };
+        data = match more {
+            Some(Ok(Some(more))) => more,
+            Some(Ok(None)) => return (joined.freeze(), Some(Ok(()))),
+            Some(Err(error)) => return (joined.freeze(), Some(Err(error))),
+            None => return (joined.freeze(), None),
+        };
+    }
+}
+
+/// All of the body as one piece, which no credit counts: the request's limit bounds it.
+async fn collect(answer: &mut Exchange, shared: &Shared, outlet: &Outlet) -> Result<()> {
+    let mut whole = BytesMut::new();
+    while let Some(data) = next(answer, shared).await? {
+        whole.extend_from_slice(&data);
+    }
+    let uncounted = Arc::new(Credit::new(0, false));
+    outlet.post(Event::Data(whole.freeze(), uncounted)).await;
+    Ok(())
+}
+
+async fn next(answer: &mut Exchange, shared: &Shared) -> Result<Option<Bytes>> {
+    within(shared.options.deadlines.idle, Wait::MoreBody, answer.next()).await
+}

@@ -1,0 +1,104 @@
+//! How a request is to be carried out, beyond what stands in it.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::connect::Connector;
+use crate::message::Request;
+use crate::message::credentials::Login;
+use crate::message::decode::ACCEPTED;
+
+#[derive(Clone)]
+pub struct Options {
+    pub deadlines: Deadlines,
+    /// Accept the codings that we know, and decode.
+    pub decode: bool,
+    /// Bytes of a response body, decoded, beyond which the exchange fails.
+    pub max_body: u64,
+    pub head: HeadLimits,
+    /// The body is shown in one piece.
+    pub buffered: bool,
+    /// Ask with `Expect: 100-continue`, and send the body unasked after so long.
+    pub expect: Option<Duration>,
+    /// How many redirects may be followed.
+    pub redirects: u32,
+    /// A redirect may lead away from an origin that was attested.
+    pub may_leave: bool,
+    /// A redirect may lead from https: to http:.
+    pub may_downgrade: bool,
+    pub login: Option<Login>,
+    /// In place of the client's own.
+    pub connector: Option<Arc<Connector>>,
+}
+
+impl Options {
+    /// The lines of the head that go with these options.
+    pub fn complete(&self, request: &mut Arc<Request>, length: Option<u64>) {
+        if self.decode {
+            let request = Arc::make_mut(request);
+            request.remove(&["accept-encoding"]);
+            request.add("Accept-Encoding", ACCEPTED);
+        }
+        if self.expect.is_some() && length != Some(0) {
+            let request = Arc::make_mut(request);
+            request.remove(&["expect"]);
+            request.add("Expect", "100-continue");
+        }
+    }
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Options {
+            deadlines: Deadlines::default(),
+            decode: false,
+            max_body: u64::MAX,
+            head: HeadLimits::default(),
+            buffered: false,
+            expect: None,
+            redirects: 5,
+            may_leave: false,
+            may_downgrade: false,
+            login: None,
+            connector: None,
+        }
+    }
+}
+
+/// What a response may have before its body.
+#[derive(Clone, Copy, Debug)]
+pub struct HeadLimits {
+    /// Bytes of each head, and of all informational heads of an exchange.
+    pub bytes: usize,
+    pub lines: usize,
+    /// Informational heads.
+    pub informational: u32,
+}
+
+impl HeadLimits {
+    /// What a connection can take.
+    pub const MOST: HeadLimits = HeadLimits { bytes: 256 << 10, lines: 256, informational: u32::MAX };
+}
+
+impl Default for HeadLimits {
+    fn default() -> Self {
+        HeadLimits { informational: 64, ..HeadLimits::MOST }
+    }
+}
+
+/// `None` is no deadline.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Deadlines {
+    /// From the call to the response head, redirects and all.
+    pub head: Option<Duration>,
+    /// For a turn.
+    pub queue: Option<Duration>,
+    /// From dialling to the end of TLS and the evidence exchange.
+    pub connect: Option<Duration>,
+    /// From sending the request to its response head, each time.
+    pub first_byte: Option<Duration>,
+    /// Between pieces of the body.
+    pub idle: Option<Duration>,
+    /// From the call to the end of the body.
+    pub total: Option<Duration>,
+}

@@ -1,0 +1,300 @@
+//! Request bodies: none, bytes at hand, a stream that the host writes, or a source that is asked. With what stands between them and the
+//! wire: the wait for a 100 (Continue), and whether all of it has gone.
+
+use std::pin::Pin;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
+use std::task::{Context, Poll, Waker, ready};
+
+use bytes::Bytes;
+use hyper::body::{Body, Frame, SizeHint};
+
+use crate::error::{Error, Result, Status};
+use crate::io::sync::lock;
+use crate::operation::Outgoing;
+
+/// Where a body comes from that is made as it is sent.
+pub trait Source: Send + Sync {
+    /// The next bytes; `None` at the end. Called by whichever thread drives the connection.
+    fn next(&self) -> Result<Option<Bytes>>;
+    /// Begins anew; false where that cannot be.
+    fn rewind(&self) -> bool;
+}
+
+pub struct RequestBody {
+    kind: Kind,
+    /// Length that was announced; `None` sends chunks.
+    length: Option<u64>,
+    sent: u64,
+    progress: Arc<Progress>,
+}
+
+enum Kind {
+    Full(Option<Bytes>),
+    Stream(Arc<Outgoing>, u32),
+    Source(Arc<dyn Source>),
+}
+
+/// What the exchange knows of its body, which hyper has.
+#[derive(Default)]
+pub struct Progress {
+    /// Nothing of the body goes out while this is set.
+    held: AtomicBool,
+    waiting: Mutex<Option<Waker>>,
+    complete: AtomicBool,
+    /// No more of it goes out, though it is not complete; the answer may still come.
+    stopped: AtomicBool,
+    /// A source is asked for more. It and `stopped` are each set before the other is looked at: so either the source is not asked, or who stops it waits.
+    asking: AtomicBool,
+    /// Where it is a stream, with the number under which it is read.
+    outgoing: Option<(Arc<Outgoing>, u32)>,
+}
+
+impl Progress {
+    /// Keeps the body back (RFC 9110 section 10.1.1).
+    pub fn hold(&self) {
+        self.held.store(true, Ordering::Release);
+    }
+
+    pub fn let_go(&self) {
+        self.held.store(false, Ordering::Release);
+        if let Some(waker) = lock(&self.waiting).take() {
+            waker.wake();
+        }
+    }
+
+    pub fn is_held(&self) -> bool {
+        self.held.load(Ordering::Acquire)
+    }
+
+    /// Sends no more of it: the other end no longer reads. The writer is told.
+    pub fn stop(&self) {
+        self.stopped.store(true, Ordering::SeqCst);
+        if let Some((outgoing, reader)) = &self.outgoing {
+            outgoing.nobody_reads(*reader);
+        }
+    }
+
+    /// Asks no more for it, as long as `resume` does not follow; waits until nobody does. A source that begins anew else loses its beginning to a connection
+    /// whose server has answered early and reads on. False if it was stopped before, and must not be resumed.
+    pub async fn pause(&self) -> bool {
+        let went_on = !self.stopped.swap(true, Ordering::SeqCst);
+        while self.asking.load(Ordering::SeqCst) {
+            tokio::task::yield_now().await;
+        }
+        went_on
+    }
+
+    pub fn resume(&self) {
+        self.stopped.store(false, Ordering::SeqCst);
+        if let Some(waker) = lock(&self.waiting).take() {
+            waker.wake();
+        }
+    }
+
+    /// Runs `ask`, unless the body is stopped; else, where it is resumed, who asks is woken.
+    fn unless_stopped<T>(&self, cx: &Context<'_>, ask: impl FnOnce() -> Poll<T>) -> Poll<T> {
+        *lock(&self.waiting) = Some(cx.waker().clone());
+        self.asking.store(true, Ordering::SeqCst);
+        let asked = if self.stopped.load(Ordering::SeqCst) { Poll::Pending } else { ask() };
+        self.asking.store(false, Ordering::SeqCst);
+        asked
+    }
+
+    /// Whether hyper has taken all of it.
+    pub fn is_complete(&self) -> bool {
+        self.complete.load(Ordering::Acquire)
+    }
+
+    fn poll_held(&self, cx: &Context<'_>) -> Poll<()> {
+        if !self.held.load(Ordering::Acquire) {
+            return Poll::Ready(());
+        }
+        *lock(&self.waiting) = Some(cx.waker().clone());
+        // Looked at once more: it may have been let go in between.
+        if self.held.load(Ordering::Acquire) { Poll::Pending } else { Poll::Ready(()) }
+    }
+}
+
+impl RequestBody {
+    fn new(kind: Kind, length: Option<u64>) -> RequestBody {
+        let outgoing = match &kind {
+            Kind::Stream(pieces, reader) => Some((pieces.clone(), *reader)),
+            _ => None,
+        };
+        let progress = Progress { complete: AtomicBool::new(length == Some(0)), outgoing, ..Progress::default() };
+        RequestBody { kind, length, sent: 0, progress: Arc::new(progress) }
+    }
+
+    pub fn full(bytes: Bytes) -> RequestBody {
+        let length = bytes.len() as u64;
+        RequestBody::new(Kind::Full(Some(bytes).filter(|bytes| !bytes.is_empty())), Some(length))
+    }
+
+    pub fn stream(pieces: Arc<Outgoing>, length: Option<u64>) -> RequestBody {
+        let reader = pieces.is_read();
+        RequestBody::new(Kind::Stream(pieces, reader), length)
+    }
+
+    pub fn source(source: Arc<dyn Source>, length: Option<u64>) -> RequestBody {
+        RequestBody::new(Kind::Source(source), length)
+    }
+
+    pub fn length(&self) -> Option<u64> {
+        self.length
+    }
+
+    /// Whether hyper must be told of the framing in so many words.
+    pub fn is_full(&self) -> bool {
+        matches!(self.kind, Kind::Full(_))
+    }
+
+    pub fn progress(&self) -> Arc<Progress> {
+        self.progress.clone()
+    }
+
+    fn poll_piece(&mut self, cx: &mut Context<'_>) -> Poll<Result<Option<Bytes>>> {
+        match &mut self.kind {
+            Kind::Full(bytes) => Poll::Ready(Ok(bytes.take())),
+            Kind::Source(source) => self.progress.unless_stopped(cx, || Poll::Ready(source.next())),
+            Kind::Stream(pieces, reader) => match ready!(pieces.poll_read(*reader, cx)) {
+                Some(piece) => Poll::Ready(Ok(Some(piece))),
+                // An upload that was given up must not look like one that is complete.
+                None => Poll::Ready(pieces.given_up().map_or(Ok(None), Err)),
+            },
+        }
+    }
+}
+
+impl Body for RequestBody {
+    type Data = Bytes;
+    type Error = Error;
+
+    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>>>> {
+        ready!(self.progress.poll_held(cx));
+        // Stopped, hyper is to read on, and does so until the connection ends.
+        let stopped = || self.progress.stopped.load(Ordering::SeqCst);
+        if !matches!(self.kind, Kind::Source(_)) && stopped() {
+            return Poll::Pending;
+        }
+        let piece = match ready!(self.poll_piece(cx)) {
+            Ok(piece) => piece,
+            Err(error) => return Poll::Ready(Some(Err(error))),
+        };
+        self.sent += piece.as_ref().map_or(0, |piece| piece.len() as u64);
+        let wrong = match (&piece, self.length) {
+            (Some(_), Some(length)) => self.sent > length,
+            (None, Some(length)) => self.sent < length,
+            (_, None) => false,
+        };
+        if wrong {
+            let message = format!("the body has {} bytes, Content-Length says {}", self.sent, self.length.unwrap_or(0));
+            return Poll::Ready(Some(Err(Error::new(Status::InvalidState, message))));
+        }
+        if piece.is_none() || self.length == Some(self.sent) {
+            self.progress.complete.store(true, Ordering::Release);
+        }
+        Poll::Ready(piece.map(|piece| Ok(Frame::data(piece))))
+    }
+
+    fn is_end_stream(&self) -> bool {
+        matches!(self.kind, Kind::Full(None))
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        match self.length {
+            Some(length) => SizeHint::with_exact(length),
+            None => SizeHint::default(),
+        }
+    }
+}
+
+impl Drop for RequestBody {
+    fn drop(&mut self) {
+        if !self.progress.is_complete() {
+            self.progress.stop();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn next(body: &mut RequestBody) -> Poll<Option<Bytes>> {
+        let frame = Pin::new(body).poll_frame(&mut Context::from_waker(Waker::noop()));
+        frame.map(|frame| frame.and_then(|frame| frame.ok()?.into_data().ok()))
+    }
+
+    fn streamed() -> (Arc<Outgoing>, RequestBody) {
+        let pieces = Arc::new(Outgoing::new(Box::new(|| ())));
+        pieces.open();
+        pieces.allow_rewind();
+        let body = RequestBody::stream(pieces.clone(), None);
+        (pieces, body)
+    }
+
+    struct Counting(std::sync::atomic::AtomicU32);
+
+    impl Source for Counting {
+        fn next(&self) -> Result<Option<Bytes>> {
+            self.0.fetch_add(1, Ordering::SeqCst);
+            Ok(Some(Bytes::from_static(b"more")))
+        }
+
+        fn rewind(&self) -> bool {
+            self.0.swap(0, Ordering::SeqCst) > 1
+        }
+    }
+
+    #[tokio::test]
+    async fn a_source_that_begins_anew_is_not_asked_for_the_request_before() {
+        let source = Arc::new(Counting(0.into()));
+        let call = super::super::call::CallBody::Source(source.clone(), None);
+        let mut before = call.begin();
+        let tell = |_| -> futures_util::future::BoxFuture<'static, ()> { Box::pin(std::future::ready(())) };
+        assert!(next(&mut before).is_ready());
+        // It cannot: then the one before goes on.
+        assert!(!call.begins_anew(&before.progress(), &tell).await);
+        assert!(next(&mut before).is_ready() && next(&mut before).is_ready());
+        assert!(call.begins_anew(&before.progress(), &tell).await);
+        assert_eq!(next(&mut before), Poll::Pending);
+        // It has stopped already, and stays so.
+        assert!(!call.begins_anew(&before.progress(), &tell).await);
+        assert_eq!(next(&mut before), Poll::Pending);
+        let mut after = call.begin();
+        assert!(next(&mut after).is_ready());
+        assert_eq!(source.0.load(Ordering::SeqCst), 1);
+    }
+
+    /// A server that answers early with a redirect may go on reading.
+    #[test]
+    fn a_body_that_begins_anew_is_only_for_the_request_that_comes_next() {
+        let (pieces, mut before) = streamed();
+        let piece = Bytes::from_static(b"the beginning");
+        pieces.write(piece.clone()).unwrap();
+        assert_eq!(next(&mut before), Poll::Ready(Some(piece.clone())));
+        assert!(pieces.unwind());
+        pieces.rewind().unwrap();
+        pieces.write(piece.clone()).unwrap();
+        assert_eq!(next(&mut before), Poll::Pending);
+        let mut after = RequestBody::stream(pieces.clone(), None);
+        // Its connection ends when it ends.
+        drop(before);
+        pieces.answered();
+        pieces.write(piece.clone()).unwrap();
+        assert_eq!(next(&mut after), Poll::Ready(Some(piece.clone())));
+        assert_eq!(next(&mut after), Poll::Ready(Some(piece)));
+    }
+
+    #[test]
+    fn a_body_of_which_the_rest_is_dropped_does_not_look_complete() {
+        let (pieces, mut body) = streamed();
+        pieces.write(Bytes::from_static(b"lost")).unwrap();
+        pieces.discard();
+        pieces.write(Bytes::from_static(b"lost too")).unwrap();
+        pieces.finish().unwrap();
+        assert_eq!(next(&mut body), Poll::Pending);
+        assert!(!body.progress().is_complete());
+    }
+}

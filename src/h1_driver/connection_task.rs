@@ -1,0 +1,395 @@
+//! The task of a driver: parses what comes and tells it, writes what was said, minds the clock.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::{Buf, Bytes};
+use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
+use tokio::time::Instant;
+
+use super::{Driver, LOW, Shared};
+use crate::error::{Error, Phase, Result, Status};
+use crate::h1::{EventKind, ProtocolError, Role, State};
+use crate::io::Living;
+use crate::io::alarm::Alarm;
+use crate::io::deadline::{Wait, exceeded};
+use crate::io::duplex::{Moved, Prefixed, advance};
+use crate::io::sync::lock;
+use crate::log;
+use crate::message::Head;
+use crate::message::intake::{Gathered, Intake, Next, gather, too_large};
+use crate::operation::Cancel;
+use crate::operation::events::{Event, Outlet};
+use crate::stream::Handover;
+
+/// Bytes that are read at a time.
+const READ: usize = 16 << 10;
+/// Bytes that are taken from the outbox at a time: as many may be held beyond its high mark.
+const SENT: usize = 64 << 10;
+/// How long the refusal of a body waits for the host, which may set another limit once it sees the head.
+const TAKING_NOTE: Duration = Duration::from_secs(1);
+/// How often a connection that is not read is asked whether it is still there.
+const CHECK: Duration = Duration::from_secs(1);
+/// How long a peer has to take what it is told last.
+const LAST_WORDS: Duration = Duration::from_secs(1);
+
+/// Runs the connection, which `peer` is at the other end of, to its end; posts exactly one `Closed`.
+pub async fn drive<S>(wire: S, driver: Arc<Driver>, outlet: Outlet, peer: Option<SocketAddr>)
+where
+    S: AsyncRead + AsyncWrite + Living + Unpin + Send,
+{
+    let mut driving = Driving {
+        wire,
+        driver: &driver,
+        outlet: &outlet,
+        sending: Bytes::new(),
+        unflushed: false,
+        intake: Intake::default(),
+        body_since: None,
+        due: None,
+        check_at: None,
+        alarm: Alarm::default(),
+        buffer: vec![0; READ],
+    };
+    let began = Instant::now();
+    let done = driver.cancel.guard(Box::pin(driving.run())).await.map_err(|error| error.peer(peer));
+    account(&driver, peer, began, done.as_ref().err());
+    let gone = done.as_ref().err().cloned();
+    let gone = gone.unwrap_or_else(|| Error::new(Status::Closed, "the connection is over"));
+    lock(&driver.state).ended = Some(gone);
+    match done {
+        Ok(Some((handover, unread))) => {
+            let wire = driving.wire;
+            outlet.close(None);
+            handover.run(Prefixed { unread, wire }).await;
+        }
+        done => {
+            let unused = lock(&driver.state).handover.take();
+            drop(unused);
+            outlet.close(done.err());
+        }
+    }
+}
+
+/// Logs the end of a connection that a peer has opened; as client the host knows its server.
+fn account(driver: &Driver, peer: Option<SocketAddr>, began: Instant, error: Option<&Error>) {
+    if driver.parameters.role == Role::Client {
+        return;
+    }
+    let whom = || peer.map_or_else(|| "unix".to_owned(), |peer| peer.to_string());
+    if let Some(error) =
+        error.filter(|error| matches!(error.status, Status::H1Remote | Status::BodyTooLarge | Status::ContentCoding))
+    {
+        log::emit(log::WARNING, || format!("server: {}: refused: {}", whom(), log::reason(error)));
+    }
+    log::emit(log::INFO, || {
+        let outcome = error.map_or_else(|| "closed".into(), log::reason);
+        format!("server: {}: {outcome}: total={}", whom(), began.elapsed().as_millis())
+    });
+}
+
+struct Driving<'a, S> {
+    wire: S,
+    driver: &'a Driver,
+    outlet: &'a Outlet,
+    /// Taken from the outbox, and on its way.
+    sending: Bytes,
+    unflushed: bool,
+    intake: Intake,
+    /// When the head came whose body is coming.
+    body_since: Option<Instant>,
+    /// Until when what is waited for must have come, how long that was, and what it is.
+    due: Option<(Instant, Duration, Wait)>,
+    /// When to check whether the peer is there, while no traffic shows it.
+    check_at: Option<Instant>,
+    alarm: Alarm,
+    buffer: Vec<u8>,
+}
+
+/// What was parsed, out of the lock.
+enum Step {
+    Head(Head),
+    /// More of a body, or its end.
+    Body(Gathered),
+    /// Bytes are needed, or the host must say something first.
+    Need {
+        bytes: bool,
+    },
+    Over,
+}
+
+type Detached = Option<(Handover, Bytes)>;
+
+impl<S: AsyncRead + AsyncWrite + Living + Unpin> Driving<'_, S> {
+    async fn run(&mut self) -> Result<Detached> {
+        loop {
+            let needs = match self.parse().await {
+                Ok(Some(needs)) => needs,
+                Ok(None) => return self.finish().await.map(|()| None),
+                Err(error) => {
+                    self.refuse(&error);
+                    let _ = tokio::time::timeout(LAST_WORDS, self.finish()).await;
+                    return Err(error);
+                }
+            };
+            if let Some(detached) = self.settled() {
+                return match detached {
+                    Some(detached) => Ok(Some(detached)),
+                    None => self.finish().await.map(|()| None),
+                };
+            }
+            self.step(needs).await?;
+        }
+    }
+
+    /// Tells what has come, as far as there is credit. Whether bytes are needed; `None` at the end.
+    async fn parse(&mut self) -> Result<Option<bool>> {
+        self.heed();
+        loop {
+            match self.intake.proceed()? {
+                Next::Bytes if self.driver.credit.available() == 0 => return Ok(Some(false)),
+                Next::Bytes => {
+                    self.tell().await;
+                    continue;
+                }
+                Next::End(trailers) => {
+                    (self.due, self.body_since) = (None, None);
+                    self.driver.tell_end();
+                    if let Some(trailers) = trailers {
+                        self.outlet.post(Event::Trailers(trailers)).await;
+                    }
+                    self.outlet.post(Event::End).await;
+                    continue;
+                }
+                Next::Nothing => {}
+            }
+            let step = self.next_step()?;
+            match step {
+                Step::Head(head) => self.begin(head).await?,
+                Step::Body(gathered) => {
+                    if !self.intake.takes(gathered.data.len()) {
+                        self.hear().await;
+                    }
+                    self.intake.take_in(gathered)?;
+                }
+                Step::Need { bytes } => return Ok(Some(bytes)),
+                Step::Over => return Ok(None),
+            }
+        }
+    }
+
+    fn next_step(&mut self) -> Result<Step> {
+        let parameters = &self.driver.parameters;
+        let mut shared = lock(&self.driver.state);
+        shared.go_on();
+        let awaits_head = match parameters.role {
+            Role::Server => shared.conn.their_state() == State::Idle,
+            Role::Client => shared.conn.their_state() == State::SendResponse,
+        };
+        if awaits_head && self.due.is_none() {
+            self.due = parameters.head_within.map(|limit| (Instant::now() + limit, limit, Wait::Head));
+        }
+        if shared.conn.their_state() == State::SendBody {
+            let gathered = gather(&mut shared.conn, parameters.piece).map_err(remote)?;
+            return Ok(match gathered.kind {
+                EventKind::Data | EventKind::EndOfMessage => Step::Body(gathered),
+                kind => Step::Need { bytes: kind == EventKind::NeedData },
+            });
+        }
+        let event = shared.conn.next_event().map_err(remote)?;
+        let lines = |mut head: Head| {
+            event.fields.iter().for_each(|(_, name, value)| head.add(name, value));
+            head
+        };
+        Ok(match event.kind {
+            EventKind::Request => {
+                let (method, target) = (event.method.to_vec(), event.target.to_vec());
+                let head = lines(Head::new(0, (event.version & 1) as u8, b""));
+                (shared.method, shared.target) = (method, target);
+                Step::Head(head)
+            }
+            EventKind::InformationalResponse | EventKind::Response => {
+                Step::Head(lines(Head::new(event.status, (event.version & 1) as u8, event.reason)))
+            }
+            // A client that has ended its own direction still gets its answer.
+            EventKind::ConnectionClosed if shared.owes_an_answer(parameters.role) => Step::Need { bytes: false },
+            EventKind::ConnectionClosed => Step::Over,
+            EventKind::NeedData => Step::Need { bytes: true },
+            _ => Step::Need { bytes: false },
+        })
+    }
+
+    async fn begin(&mut self, head: Head) -> Result<()> {
+        let parameters = &self.driver.parameters;
+        let informational = (100..200).contains(&head.status);
+        if informational && head.status != 101 {
+            // The final one has no more time for it.
+            self.outlet.post(Event::Informational(head)).await;
+            return Ok(());
+        }
+        self.due = None;
+        self.intake = Intake::new(parameters.body, parameters.decode.then_some(&head))?;
+        self.body_since = Some(Instant::now());
+        self.heed();
+        let event = if informational { Event::Informational(head) } else { Event::Head(head) };
+        self.outlet.post(event).await;
+        let length = lock(&self.driver.state).conn.their_body_length().unwrap_or(0);
+        let length = usize::try_from(length).unwrap_or(usize::MAX);
+        if !self.intake.takes(length) {
+            self.hear().await;
+        }
+        // Before a byte of it is read.
+        match self.intake.takes(length) {
+            true => Ok(()),
+            false => Err(too_large(self.intake.limit())),
+        }
+    }
+
+    /// Takes up what the host has set for the message that comes.
+    fn heed(&mut self) {
+        let Some(since) = self.body_since else { return };
+        let (own, parameters) = (lock(&self.driver.state).own, &self.driver.parameters);
+        self.intake.set_limit(own.body.unwrap_or(parameters.body));
+        let within = own.body_within.unwrap_or(parameters.body_within);
+        self.due = within.map(|limit| (since + limit, limit, Wait::MoreBody));
+    }
+
+    /// Gives the host time to set its own limits first.
+    async fn hear(&mut self) {
+        let _ = tokio::time::timeout(TAKING_NOTE, self.outlet.quiet()).await;
+        self.heed();
+    }
+
+    /// One piece of a body, as large as credit and parameters allow.
+    async fn tell(&mut self) {
+        let credit = &self.driver.credit;
+        let allowed = usize::try_from(credit.available()).unwrap_or(usize::MAX).min(self.driver.parameters.piece);
+        let piece = self.intake.take(allowed);
+        credit.take(piece.len() as u64);
+        self.outlet.post(Event::Data(piece, credit.clone())).await;
+    }
+
+    /// Whether the host is through with the connection: `Some(None)` where it closed it.
+    fn settled(&mut self) -> Option<Detached> {
+        let mut shared = lock(&self.driver.state);
+        let sent = self.sending.is_empty() && shared.outbox.is_empty() && !self.unflushed;
+        if sent && let Some(handover) = shared.handover.take() {
+            let (unread, _) = shared.conn.trailing_data();
+            return Some(Some((handover, Bytes::copy_from_slice(unread))));
+        }
+        let must_close = matches!(shared.conn.our_state(), State::MustClose | State::Closed | State::Error)
+            && !matches!(shared.conn.their_state(), State::SendBody | State::SendResponse);
+        (sent && (shared.closing || must_close)).then_some(None)
+    }
+
+    /// One thing of all that can happen now.
+    async fn step(&mut self, needs_bytes: bool) -> Result<()> {
+        // A peer that is never quiet has no more time than another.
+        self.check_due()?;
+        self.refill();
+        let room = needs_bytes.then_some(&mut self.buffer[..]);
+        let sends = !self.sending.is_empty() || self.unflushed;
+        let due = self.due;
+        self.check_at = match needs_bytes || sends {
+            true => None,
+            false => self.check_at.or_else(|| Some(Instant::now() + CHECK)),
+        };
+        let given_up = lock(&self.driver.state).handover.as_ref().map(Handover::given_up);
+        tokio::select! {
+            biased;
+            () = self.driver.spoke.notified() => {}
+            moved = advance(&mut self.wire, &self.sending, self.unflushed, room), if sends || needs_bytes => {
+                match moved.map_err(Error::from_peer)? {
+                    Moved::Sent { count, flushed } => {
+                        self.sending.advance(count);
+                        self.unflushed = !flushed;
+                    }
+                    Moved::Received(0) => lock(&self.driver.state).conn.receive_eof(),
+                    Moved::Received(count) => {
+                        lock(&self.driver.state).conn.receive(&self.buffer[..count]);
+                    }
+                }
+            }
+            _ = self.driver.credit.wait(), if self.intake.waits() => {}
+            () = thrown(given_up) => {
+                return Err(Error::new(Status::Canceled, "the stream that the connection was to become was given up"));
+            }
+            () = self.alarm.rings(due.map(|(until, ..)| until), self.check_at) => {
+                self.check_due()?;
+                self.wire.check().map_err(Error::from_peer)?;
+                self.check_at = None;
+            }
+        }
+        Ok(())
+    }
+
+    fn check_due(&self) -> Result<()> {
+        match self.due {
+            Some((until, limit, wait)) if until <= Instant::now() => Err(exceeded(limit, wait)),
+            _ => Ok(()),
+        }
+    }
+
+    /// Takes what was said, and tells the host where there is room again.
+    fn refill(&mut self) {
+        if !self.sending.is_empty() {
+            return;
+        }
+        let mut shared = lock(&self.driver.state);
+        let count = shared.outbox.len().min(SENT);
+        self.sending = shared.outbox.split_to(count).freeze();
+        let writable = shared.outbox.len() <= LOW && std::mem::take(&mut shared.wants_writable);
+        drop(shared);
+        self.driver.announce(writable);
+    }
+
+    /// A server says what was wrong where it has not begun an answer.
+    fn refuse(&mut self, error: &Error) {
+        let mut shared = lock(&self.driver.state);
+        let silent = matches!(shared.conn.our_state(), State::Idle | State::SendResponse);
+        let status = match (error.http_status, error.status) {
+            (0, Status::BodyTooLarge) => 413,
+            (0, _) => 400,
+            (status, _) => status,
+        };
+        if self.driver.parameters.role == Role::Server && silent {
+            put_refusal(&mut shared, status);
+        }
+    }
+
+    /// Sends what is left, and ends our direction.
+    async fn finish(&mut self) -> Result<()> {
+        let io = |error| Error::from_io(error, Phase::Transfer);
+        loop {
+            self.refill();
+            if self.sending.is_empty() {
+                return self.wire.shutdown().await.map_err(io);
+            }
+            let mut sending = std::mem::take(&mut self.sending);
+            self.wire.write_all_buf(&mut sending).await.map_err(io)?;
+        }
+    }
+}
+
+/// Done once the host has given up the stream that the connection is to become.
+async fn thrown(given_up: Option<Arc<Cancel>>) {
+    match given_up {
+        Some(given_up) => given_up.thrown().await,
+        None => std::future::pending().await,
+    }
+}
+
+fn put_refusal(shared: &mut Shared, status: u16) {
+    let reason = http::StatusCode::from_u16(status).ok().and_then(|status| status.canonical_reason());
+    let lines = [(&b"Content-Length"[..], &b"0"[..]), (b"Connection", b"close")];
+    let Ok(head) = shared.conn.send_response(status, reason.unwrap_or_default().as_bytes(), lines.into_iter()) else {
+        return;
+    };
+    shared.outbox.extend_from_slice(head);
+    let _ = shared.conn.send_end_of_message(std::iter::empty());
+}
+
+fn remote(error: ProtocolError) -> Error {
+    Error::new(Status::H1Remote, error.message).detail(error.detail).phase(Phase::Transfer).http_status(error.hint)
+}

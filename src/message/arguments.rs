@@ -1,0 +1,133 @@
+//! What requests carry as pairs: queries and urlencoded forms, and cookies. Pure; names and values are bytes.
+
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
+
+use percent_encoding::percent_decode;
+
+use super::multipart::Part;
+use super::steps::Key;
+
+/// A name with its value, or a file.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Argument {
+    pub name: Vec<u8>,
+    pub value: Vec<u8>,
+    pub file_name: Option<String>,
+    pub content_type: Option<String>,
+}
+
+impl Argument {
+    fn plain(name: Vec<u8>, value: Vec<u8>) -> Argument {
+        Argument { name, value, file_name: None, content_type: None }
+    }
+
+    pub fn of_part(part: Part, value: Vec<u8>) -> Argument {
+        let Part { name, file_name, content_type } = part;
+        Argument { name: name.into_bytes(), value, file_name, content_type }
+    }
+}
+
+/// application/x-www-form-urlencoded; blank values are kept, and what has no `=` is a name with one. Errors: why it is refused. A name with a NUL would
+/// be another one to a host that reads it as a C string.
+pub fn urlencoded(text: &[u8], most: usize) -> Result<Vec<Argument>, String> {
+    let decode = |part: &[u8]| {
+        let spaces: Vec<u8> = part.iter().map(|byte| if *byte == b'+' { b' ' } else { *byte }).collect();
+        percent_decode(&spaces).collect::<Vec<u8>>()
+    };
+    let mut found = Vec::new();
+    for pair in text.split(|byte| *byte == b'&').filter(|pair| !pair.is_empty()) {
+        if found.len() == most {
+            return Err(format!("more than {most} pairs"));
+        }
+        let (name, value) = halves(pair).unwrap_or((pair, b""));
+        let name = decode(name);
+        if name.contains(&0) {
+            return Err(format!("a NUL in the name \"{}\"", name.escape_ascii()));
+        }
+        found.push(Argument::plain(name, decode(value)));
+    }
+    Ok(found)
+}
+
+/// A Cookie field (http spec A.7): split at each `;`, at the first `=`; without one the name is empty; the last of a name counts.
+pub fn cookies(text: &[u8]) -> Vec<Argument> {
+    let mut found: Vec<Argument> = Vec::new();
+    let mut places: HashMap<Key<Vec<u8>>, usize> = HashMap::new();
+    for piece in text.split(|byte| *byte == b';').map(<[u8]>::trim_ascii).filter(|piece| !piece.is_empty()) {
+        let (name, value) = halves(piece).unwrap_or((b"", piece));
+        let (name, value) = (name.trim_ascii().to_vec(), unquoted(value.trim_ascii()));
+        match places.entry(Key(name.clone())) {
+            Entry::Occupied(place) => found[*place.get()].value = value,
+            Entry::Vacant(place) => {
+                place.insert(found.len());
+                found.push(Argument::plain(name, value));
+            }
+        }
+    }
+    found
+}
+
+fn halves(pair: &[u8]) -> Option<(&[u8], &[u8])> {
+    let at = pair.iter().position(|byte| *byte == b'=')?;
+    Some((&pair[..at], &pair[at + 1..]))
+}
+
+/// In quotes, `\ooo` with a first digit up to 3, and `\x` for any other x.
+fn unquoted(value: &[u8]) -> Vec<u8> {
+    let [b'"', inner @ .., b'"'] = value else { return value.to_vec() };
+    let mut out = Vec::with_capacity(inner.len());
+    let mut rest = inner;
+    while let Some((byte, after)) = rest.split_first() {
+        (rest, _) = match (byte, after) {
+            (b'\\', [a @ b'0'..=b'3', b @ b'0'..=b'7', c @ b'0'..=b'7', after @ ..]) => {
+                (after, out.push((a - b'0') << 6 | (b - b'0') << 3 | (c - b'0')))
+            }
+            (b'\\', [escaped, after @ ..]) => (after, out.push(*escaped)),
+            _ => (after, out.push(*byte)),
+        };
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::message::steps::taken;
+
+    fn shown(found: Vec<Argument>) -> Vec<(String, String)> {
+        let text = |bytes: &[u8]| bytes.escape_ascii().to_string();
+        found.iter().map(|argument| (text(&argument.name), text(&argument.value))).collect()
+    }
+
+    #[test]
+    fn pairs() {
+        let of = |text: &str| shown(urlencoded(text.as_bytes(), 100).unwrap());
+        let wanted = [("a", "b c"), ("d", ""), ("e", ""), ("", "f"), ("a", "="), ("\\xe4", "\\x00%zz")];
+        assert_eq!(of("a=b+c&d=&e&=f&&a==&%e4=%00%zz"), wanted.map(|(name, value)| (name.into(), value.into())));
+        assert!(of("").is_empty());
+        assert!(urlencoded(&b"a&".repeat(101), 100).unwrap_err().contains("more than 100"));
+        assert!(urlencoded(b"b=1&a%00b=2", 100).unwrap_err().contains("NUL in the name"));
+    }
+
+    #[test]
+    fn cookie_lines() {
+        for (text, wanted) in [
+            ("a=b; c=d", &[("a", "b"), ("c", "d")][..]),
+            ("a=b=c; d", &[("a", "b=c"), ("", "d")]),
+            ("a=1; a=2", &[("a", "2")]),
+            (r#"a="b\073c\"d\\"; e="x"#, &[("a", r#"b;c\"d\\"#), ("e", r#"\"x"#)]),
+            (r#"a="b;c""#, &[("a", r#"\"b"#), ("", r#"c\""#)]),
+            (" ; ;a = b ;", &[("a", "b")]),
+            ("", &[]),
+        ] {
+            let wanted: Vec<_> = wanted.iter().map(|(name, value)| (name.to_string(), value.to_string())).collect();
+            assert_eq!(shown(cookies(text.as_bytes())), wanted, "{text}");
+        }
+        for count in [10_000, 20_000, 40_000] {
+            let many: String = (0..count).map(|number| format!("n{number}=\"{}\"; ", "\\".repeat(5))).collect();
+            let cost = taken(|| assert_eq!(cookies(many.as_bytes()).len(), count));
+            assert!(cost <= 4 * count as u64, "{count} cookies: {cost} comparisons");
+        }
+    }
+}

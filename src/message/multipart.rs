@@ -1,0 +1,262 @@
+//! multipart/form-data as it comes (RFC 7578): parts with their names, and their bytes piece by piece. Pure. Strict where two readers could see different
+//! things: nothing but what a form has. What comes before the first boundary is ignored, as is what comes behind the last (RFC 2046 section 5.1.1).
+
+use bytes::{Buf, Bytes, BytesMut};
+
+use super::disposition;
+use super::disposition::Parameters;
+use crate::error::{Error, Phase, Result, Status};
+
+/// What is borne with.
+#[derive(Clone, Copy, Debug)]
+pub struct Limits {
+    pub parts: usize,
+    /// Bytes of a part's head.
+    pub part_head: usize,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Limits { parts: 100, part_head: 10 << 10 }
+    }
+}
+
+/// What a part says of itself.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Part {
+    pub name: String,
+    /// Makes it a file.
+    pub file_name: Option<String>,
+    pub content_type: Option<String>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Event {
+    Part(Part),
+    /// Of the part before; never empty.
+    Data(Bytes),
+    /// Of that part.
+    PartEnd,
+    /// Of the form. What follows is nobody's business.
+    End,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum State {
+    /// Before the first boundary: at the beginning of the body, and behind other text.
+    Begin,
+    Preamble,
+    Head,
+    /// Behind a head: the next boundary may follow at once, for a part without a body.
+    Body,
+    Data,
+    End,
+}
+
+/// Takes bytes with `push`, gives what they mean with `next_event`.
+pub struct Parser {
+    /// CRLF, two dashes, and the boundary. A part's end is this, and CRLF or two more dashes.
+    delimiter: Vec<u8>,
+    limits: Limits,
+    buffer: BytesMut,
+    state: State,
+    parts: usize,
+    /// So much of the buffer holds no end of a head.
+    searched: usize,
+    /// The body is over: what is not there will not come.
+    ended: bool,
+}
+
+impl Parser {
+    /// `content_type` is the field's value. Errors: HttpProtocol (it is no form, or has no boundary).
+    pub fn new(content_type: &[u8], limits: Limits) -> Result<Parser> {
+        let (kind, parameters) = disposition::parse(content_type).map_err(malformed)?;
+        if kind != "multipart/form-data" {
+            return Err(malformed(format!("content type {kind:?} is not multipart/form-data")));
+        }
+        let boundary = parameters.get("boundary").filter(|boundary| (1..=200).contains(&boundary.len()));
+        let boundary = boundary.ok_or_else(|| malformed("no boundary".into()))?;
+        let delimiter = [b"\r\n--", boundary.as_bytes()].concat();
+        let (buffer, state) = (BytesMut::new(), State::Begin);
+        Ok(Parser { delimiter, limits, buffer, state, parts: 0, searched: 0, ended: false })
+    }
+
+    pub fn push(&mut self, data: &[u8]) {
+        if self.state != State::End {
+            self.buffer.extend_from_slice(data);
+        }
+    }
+
+    pub fn end(&mut self) {
+        self.ended = true;
+    }
+
+    /// `None` where more is needed; after `end`, never. Errors: HttpProtocol, for good.
+    pub fn next_event(&mut self) -> Result<Option<Event>> {
+        let found = loop {
+            let before = self.state;
+            let found = match before {
+                State::Begin => self.first_line(State::Preamble),
+                State::Preamble => self.preamble(),
+                State::Head => self.head()?,
+                State::Body => self.first_line(State::Data),
+                State::Data => self.data()?,
+                State::End => Some(Event::End),
+            };
+            if found.is_some() || self.state == before {
+                break found;
+            }
+        };
+        match found {
+            None if self.ended => Err(malformed("the form ends before its last boundary".into())),
+            found => Ok(found),
+        }
+    }
+
+    /// A boundary without a line end before it, at the beginning of the form and of a part's body; or else what comes is `otherwise`.
+    fn first_line(&mut self, otherwise: State) -> Option<Event> {
+        let first = &self.delimiter[2..];
+        let there = self.buffer.len().min(first.len());
+        if self.buffer[..there] != first[..there] {
+            self.state = otherwise;
+            return None;
+        }
+        match self.buffer.get(first.len()..first.len() + 2).map(after_boundary) {
+            Some(Some(state)) => {
+                let part = self.state == State::Body;
+                self.buffer.advance(first.len() + 2);
+                self.state = state;
+                part.then_some(Event::PartEnd)
+            }
+            None if !self.ended => None,
+            _ => {
+                self.state = otherwise;
+                None
+            }
+        }
+    }
+
+    /// Steps over text that belongs to no part, and the boundary behind it.
+    fn preamble(&mut self) -> Option<Event> {
+        loop {
+            let (at, after) = self.delimiter_from(0);
+            self.buffer.advance(at);
+            match after {
+                None => return None,
+                // The boundary with more behind it is text.
+                Some(None) => self.buffer.advance(1),
+                Some(Some(state)) => {
+                    self.buffer.advance(self.delimiter.len() + 2);
+                    self.state = state;
+                    return None;
+                }
+            }
+        }
+    }
+
+    /// Where a delimiter may begin, at `from` or behind it, and what follows it if that is there.
+    fn delimiter_from(&self, from: usize) -> (usize, Option<Option<State>>) {
+        match memchr::memmem::find(&self.buffer[from..], &self.delimiter).map(|at| from + at) {
+            Some(at) => {
+                let end = at + self.delimiter.len();
+                (at, self.buffer.get(end..end + 2).map(after_boundary))
+            }
+            // What may be the beginning of one stays.
+            None => (self.buffer.len() - (self.delimiter.len() - 1).min(self.buffer.len()), None),
+        }
+    }
+
+    fn head(&mut self) -> Result<Option<Event>> {
+        let limit = self.limits.part_head;
+        let room = self.buffer.len().min(limit + 4);
+        let from = self.searched.min(room);
+        let Some(length) = memchr::memmem::find(&self.buffer[from..room], b"\r\n\r\n").map(|at| from + at) else {
+            // So that a head that comes byte by byte is looked at once.
+            self.searched = room.saturating_sub(3);
+            return match self.buffer.len() > limit + 4 {
+                true => Err(malformed(format!("the head of a part is larger than {limit} bytes"))),
+                false => Ok(None),
+            };
+        };
+        self.searched = 0;
+        self.parts += 1;
+        if self.parts > self.limits.parts {
+            return Err(malformed(format!("more than {} parts", self.limits.parts)));
+        }
+        let part = read_part(&self.buffer[..length])?;
+        self.buffer.advance(length + 4);
+        self.state = State::Body;
+        Ok(Some(Event::Part(part)))
+    }
+
+    fn data(&mut self) -> Result<Option<Event>> {
+        let mut from = 0;
+        loop {
+            let (at, after) = self.delimiter_from(from);
+            let Some(after) = after else { return Ok(self.take(at)) };
+            let Some(state) = after else {
+                // The boundary with more behind it is data.
+                from = at + 1;
+                continue;
+            };
+            if at > 0 {
+                return Ok(self.take(at));
+            }
+            self.buffer.advance(self.delimiter.len() + 2);
+            self.state = state;
+            return Ok(Some(Event::PartEnd));
+        }
+    }
+
+    fn take(&mut self, count: usize) -> Option<Event> {
+        (count > 0).then(|| Event::Data(self.buffer.split_to(count).freeze()))
+    }
+}
+
+fn after_boundary(two: &[u8]) -> Option<State> {
+    match two {
+        b"\r\n" => Some(State::Head),
+        b"--" => Some(State::End),
+        _ => None,
+    }
+}
+
+fn read_part(head: &[u8]) -> Result<Part> {
+    let head = std::str::from_utf8(head).map_err(|_| malformed("the head of a part is not UTF-8".into()))?;
+    let (mut found, mut content_type) = (None, None);
+    for line in head.split("\r\n") {
+        let (name, value) = line.split_once(':').ok_or_else(|| malformed(format!("no colon in {line:?}")))?;
+        let value = value.trim_matches([' ', '\t']);
+        let is_token = |byte: u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte);
+        if name.is_empty() || !name.bytes().all(is_token) {
+            return Err(malformed(format!("header name {name:?}")));
+        }
+        if value.bytes().any(|byte| (byte < b' ' && byte != b'\t') || byte == 0x7f) {
+            return Err(malformed(format!("a control character in {name}")));
+        }
+        if name.eq_ignore_ascii_case("content-disposition") {
+            let parsed = disposition::parse(value.as_bytes()).map_err(malformed)?;
+            if found.replace(parsed).is_some() {
+                return Err(malformed("a part with two Content-Disposition".into()));
+            }
+        } else if name.eq_ignore_ascii_case("content-type") {
+            content_type = Some(value.to_owned());
+        }
+    }
+    let (kind, parameters): (String, Parameters) =
+        found.ok_or_else(|| malformed("a part without Content-Disposition".into()))?;
+    if kind != "form-data" {
+        return Err(malformed(format!("disposition {kind:?} is not form-data")));
+    }
+    let name = parameters.get_or_extended("name").filter(|name| !name.is_empty());
+    let name = name.ok_or_else(|| malformed("a part without a name".into()))?.to_owned();
+    let file_name = parameters.get_or_extended("filename").filter(|name| !name.is_empty()).map(str::to_owned);
+    Ok(Part { name, file_name, content_type })
+}
+
+fn malformed(why: String) -> Error {
+    Error::new(Status::HttpProtocol, format!("form: {why}")).phase(Phase::Transfer).http_status(400)
+}
+
+#[cfg(test)]
+mod tests;

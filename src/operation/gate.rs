@@ -1,0 +1,96 @@
+//! The one place that all events of an operation pass: it keeps them in order, and knows when the operation is over. Pure; the model test runs it
+//! through every interleaving.
+
+use std::collections::VecDeque;
+
+use super::sync::{Mutex, lock};
+
+/// Opened once, shut once.
+pub struct Gate<T> {
+    state: Mutex<State<T>>,
+}
+
+/// Invariants, whenever the lock is free: once `phase` is `Over`, nothing is added to `waiting` or handed to a `put` any more, so what passed last is
+/// the last; `waiting` is empty unless `delivering`.
+struct State<T> {
+    phase: Phase,
+    waiting: VecDeque<T>,
+    /// A thread is delivering: others leave what they have to it, and so does a callback that posts itself.
+    delivering: bool,
+}
+
+#[derive(Clone, Copy, PartialEq)]
+enum Phase {
+    /// The start can still fail, and then the host is told nothing.
+    Starting,
+    Open,
+    Over,
+}
+
+impl<T> Default for Gate<T> {
+    fn default() -> Self {
+        Gate::new()
+    }
+}
+
+impl<T> Gate<T> {
+    pub fn new() -> Gate<T> {
+        Gate { state: Mutex::new(State { phase: Phase::Starting, waiting: VecDeque::new(), delivering: false }) }
+    }
+
+    /// The operation has started.
+    pub fn open(&self) {
+        let mut state = lock(&self.state);
+        if state.phase == Phase::Starting {
+            state.phase = Phase::Open;
+        }
+    }
+
+    /// The operation has not started, and will not.
+    pub fn shut(&self) {
+        lock(&self.state).phase = Phase::Over;
+    }
+
+    /// Gives `item` to `put`, which must not block nor call the host: it runs under the lock, so that what passes at the same time stays behind `item`
+    /// or before it. After the `last` nothing passes. What may not pass is given back.
+    pub fn pass(&self, item: T, last: bool, put: impl FnOnce(T)) -> Option<T> {
+        let mut state = lock(&self.state);
+        if !state.admit(last) {
+            return Some(item);
+        }
+        put(item);
+        None
+    }
+
+    /// As `pass`, and `deliver` runs on this thread and without the lock, never on two at a time.
+    pub fn deliver(&self, item: T, last: bool, mut deliver: impl FnMut(T)) -> Option<T> {
+        let mut state = lock(&self.state);
+        if !state.admit(last) {
+            return Some(item);
+        }
+        state.waiting.push_back(item);
+        if state.delivering {
+            return None;
+        }
+        state.delivering = true;
+        while let Some(item) = state.waiting.pop_front() {
+            drop(state);
+            deliver(item);
+            state = lock(&self.state);
+        }
+        state.delivering = false;
+        None
+    }
+}
+
+impl<T> State<T> {
+    fn admit(&mut self, last: bool) -> bool {
+        if self.phase != Phase::Open {
+            return false;
+        }
+        if last {
+            self.phase = Phase::Over;
+        }
+        true
+    }
+}

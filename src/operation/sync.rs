@@ -1,0 +1,5 @@
+//! What `gate` and `mailbox` wait and lock with: the standard library's. The model test gives them a model checker's instead.
+
+pub use std::sync::{Condvar, Mutex};
+
+pub use crate::io::sync::lock;

@@ -1,0 +1,190 @@
+//! A forwarder from WebSockets to TCP, for clients that can open nothing else: what it lets through, decided before anything is upgraded, and the
+//! way there (attested-tls spec 6). It sees ciphertext only. May resolve names and connect.
+
+use std::time::Duration;
+
+use super::allow::{self, Entry, Target};
+use super::handshake;
+
+use crate::error::{Error, Status};
+use crate::io::net::Dial;
+use crate::io::{Socket, net};
+use crate::message::Head;
+
+/// What is let through, and for how long.
+#[derive(Clone, Debug)]
+pub struct Rules {
+    /// For who names none.
+    pub default_target: Option<Target>,
+    pub allowed: Vec<Entry>,
+    /// Names may lead to addresses that are not public.
+    pub private: bool,
+    /// What an `Origin` may be, where there is one; `*` for anything.
+    pub origins: Vec<String>,
+    /// What must be shown, as bearer or in the query.
+    pub token: Option<String>,
+    pub connect: Option<Duration>,
+    /// Without a byte in either direction.
+    pub idle: Option<Duration>,
+    /// From upgrade to end.
+    pub total: Option<Duration>,
+}
+
+impl Default for Rules {
+    fn default() -> Self {
+        Rules {
+            default_target: None,
+            allowed: Vec::new(),
+            private: false,
+            origins: Vec::new(),
+            token: None,
+            connect: Some(Duration::from_secs(10)),
+            idle: Some(Duration::from_secs(300)),
+            total: None,
+        }
+    }
+}
+
+/// Why somebody is not let through: an HTTP status and a reason that may be told.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Refusal {
+    pub status: u16,
+    pub reason: String,
+}
+
+impl Refusal {
+    pub(super) fn new(status: u16, reason: impl Into<String>) -> Refusal {
+        Refusal { status, reason: reason.into() }
+    }
+}
+
+impl Rules {
+    /// Where a request for an upgrade leads, if it may. `query` is that of its target.
+    pub fn check(&self, head: &Head, query: &str) -> Result<Target, Refusal> {
+        self.check_origin(head)?;
+        self.check_token(head, query)?;
+        let target = match handshake::target_of(query) {
+            Some(text) => Target::parse(&text).map_err(|why| Refusal::new(400, why))?,
+            None => self.default_target.clone().ok_or_else(|| Refusal::new(400, "no target was named"))?,
+        };
+        match self.allows(&target) {
+            true => Ok(target),
+            false => Err(Refusal::new(403, format!("target {target} is not allowed"))),
+        }
+    }
+
+    pub fn allows(&self, target: &Target) -> bool {
+        self.allowed.iter().any(|entry| entry.covers(target))
+    }
+
+    /// Browsers say on whose behalf they ask, and users do not know that they do.
+    fn check_origin(&self, head: &Head) -> Result<(), Refusal> {
+        let mut origins = head.all("origin");
+        let Some(origin) = origins.next() else { return Ok(()) };
+        let known = |origin: &[u8]| {
+            self.origins.iter().any(|known| known == "*" || known.as_bytes().eq_ignore_ascii_case(origin))
+        };
+        match origins.next() {
+            None if known(origin) => Ok(()),
+            _ => Err(Refusal::new(403, "origin is not allowed")),
+        }
+    }
+
+    fn check_token(&self, head: &Head, query: &str) -> Result<(), Refusal> {
+        let Some(token) = &self.token else { return Ok(()) };
+        let same = |shown: &[u8]| aws_lc_rs::constant_time::verify_slices_are_equal(shown, token.as_bytes()).is_ok();
+        let bearer = head.find("authorization").and_then(|value| {
+            let (scheme, shown) = value.split_at_checked(7)?;
+            scheme.eq_ignore_ascii_case(b"bearer ").then_some(shown)
+        });
+        let in_query = handshake::parameter(query, "token");
+        match bearer.is_some_and(same) || in_query.is_some_and(|shown| same(shown.as_bytes())) {
+            true => Ok(()),
+            false => Err(Refusal::new(401, "a token is wanted")),
+        }
+    }
+
+    /// Connects. A name that leads into the operator's own network is refused whatever the list says of it (unless `private`): who controls
+    /// the name chose the address. An address that the list names is what the operator wants.
+    pub async fn reach(&self, target: &Target) -> Result<Socket, Refusal> {
+        let how = Dial::default();
+        let connecting = async {
+            let mut addresses = net::resolve(&target.host, target.port, &how).await?;
+            if !self.private && !target.is_literal() {
+                addresses.retain(|address| !allow::is_private(address.ip()));
+                if addresses.is_empty() {
+                    return Err(Error::new(Status::InvalidArgument, "target leads to a private address"));
+                }
+            }
+            net::reach(addresses, &how).await
+        };
+        let connected = match self.connect {
+            Some(limit) => tokio::time::timeout(limit, connecting).await,
+            None => Ok(connecting.await),
+        };
+        match connected {
+            Ok(Ok(socket)) => Ok(socket),
+            Ok(Err(error)) if error.status == Status::InvalidArgument => Err(Refusal::new(403, error.message)),
+            Ok(Err(error)) if error.status == Status::Dns => Err(Refusal::new(502, "target cannot be resolved")),
+            Ok(Err(_)) => Err(Refusal::new(502, "target cannot be reached")),
+            Err(_) => Err(Refusal::new(504, "target does not answer")),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn head(lines: &[(&str, &str)]) -> Head {
+        let mut head = Head::new(0, 1, b"");
+        lines.iter().for_each(|(name, value)| head.add(name.as_bytes(), value.as_bytes()));
+        head
+    }
+
+    fn rules() -> Rules {
+        let allowed = ["tee.example:443", "*.fleet.example:8443", "[::1]:1"].map(|text| Entry::parse(text).unwrap());
+        Rules { allowed: allowed.to_vec(), ..Rules::default() }
+    }
+
+    #[test]
+    fn targets() {
+        let to = |query: &str| rules().check(&head(&[]), query).map(|target| target.to_string());
+        assert_eq!(to("target=tee.example%3A443").unwrap(), "tee.example:443");
+        assert_eq!(to("a=b&target=TEE.example:443&target=evil:1").unwrap(), "tee.example:443");
+        assert_eq!(to("target=a.b.fleet.example:8443").unwrap(), "a.b.fleet.example:8443");
+        assert_eq!(to("target=[::1]:1").unwrap(), "[::1]:1");
+        for bad in
+            ["tee.example:444", "fleet.example:8443", "xfleet.example:8443", "tee.example.evil:443", "127.0.0.1:443"]
+        {
+            assert_eq!(to(&format!("target={bad}")).unwrap_err().status, 403, "{bad}");
+        }
+        for bad in
+            ["", "target=", "target=tee.example", "target=tee.example:0", "target=a%00b:1", "target=u@tee.example:443"]
+        {
+            assert_eq!(to(bad).unwrap_err().status, 400, "{bad}");
+        }
+    }
+
+    #[test]
+    fn origins_and_tokens() {
+        let mut rules = rules();
+        let mut status = |lines: &[(&str, &str)], query: &str, change: fn(&mut Rules)| {
+            change(&mut rules);
+            let query = format!("target=tee.example:443{query}");
+            rules.check(&head(lines), &query).map_or_else(|refusal| refusal.status, |_| 101)
+        };
+        assert_eq!(status(&[("Origin", "https://evil.example")], "", |_| ()), 403);
+        let own = |rules: &mut Rules| rules.origins = vec!["https://app.example".into()];
+        assert_eq!(status(&[("Origin", "https://app.example")], "", own), 101);
+        assert_eq!(status(&[("Origin", "https://evil.example")], "", |_| ()), 403);
+        assert_eq!(status(&[("Origin", "https://app.example"), ("Origin", "https://evil.example")], "", |_| ()), 403);
+        assert_eq!(status(&[("Origin", "null")], "", |rules| rules.origins = vec!["*".into()]), 101);
+        let with_token = |rules: &mut Rules| rules.token = Some("s3cret".into());
+        assert_eq!(status(&[], "", with_token), 401);
+        assert_eq!(status(&[("Authorization", "bearer s3cret")], "", |_| ()), 101);
+        assert_eq!(status(&[("Authorization", "Bearer s3cre")], "", |_| ()), 401);
+        assert_eq!(status(&[], "&token=s3cret", |_| ()), 101);
+        assert_eq!(status(&[], "&token=s3cret2", |_| ()), 401);
+    }
+}
