@@ -1534,8 +1534,9 @@ void atls_log_set(uint32_t level,
                   void *user_data);
 
 /*
- Parses and validates a policy, JSON of `len` bytes: a `dstack_tdx` document, or `any_of` with several. Unknown fields, empty
- lists and wrong lengths are errors. Statuses: NULL_ARGUMENT; POLICY_INVALID with the path of the field and the bad value;
+ Parses and validates a policy, JSON of `len` bytes: a `dstack_tdx` document, or `any_of` with several; docs/policy.md has every field.
+ Unknown fields, empty lists and wrong lengths are errors. Unless the document names collateral services, the vendor's documents are
+ fetched from https://pccs.phala.network. Statuses: NULL_ARGUMENT; POLICY_INVALID with the path of the field and the bad value;
  UNSUPPORTED for what this version would not enforce.
  */
 atls_status atls_policy_new(const uint8_t *json,

@@ -119,6 +119,47 @@ fn every_field_has_an_example_and_no_example_has_another() {
     assert_eq!(shown, documented);
 }
 
+/// What the parser says it would have taken instead of a field that there is none of, in every object of `document`.
+fn known(document: &Value) -> BTreeSet<String> {
+    let mut paths = Vec::new();
+    pointers(document, String::new(), &mut paths);
+    let mut known = BTreeSet::new();
+    for pointer in paths {
+        let mut asked = document.clone();
+        asked.pointer_mut(&pointer).unwrap()["no such field"] = true.into();
+        let error = Policy::from_json(asked.to_string().as_bytes()).expect_err(&pointer);
+        let (path, list) = error.message.split_once(".no such field: unknown field, known are ").expect(&error.message);
+        let path: String = path.split_inclusive(['[', ']']).filter(|part| !part.ends_with(']')).collect();
+        let path = path.replace('[', "[]").replace("policy.any_of[]", "policy").replacen("policy", "", 1);
+        known.extend(list.split(", ").map(|field| below(path.trim_start_matches('.'), field)));
+    }
+    known
+}
+
+/// JSON pointers (RFC 6901) to every object in which the format names the fields.
+fn pointers(value: &Value, here: String, found: &mut Vec<String>) {
+    match value {
+        Value::Object(members) => {
+            let inner = members.iter().filter(|(name, _)| *name != "app_compose");
+            inner.for_each(|(name, member)| pointers(member, format!("{here}/{name}"), found));
+            found.push(here);
+        }
+        Value::Array(items) => {
+            items.iter().enumerate().for_each(|(index, item)| pointers(item, format!("{here}/{index}"), found));
+        }
+        _ => {}
+    }
+}
+
+#[test]
+fn the_page_and_the_parser_know_the_same_fields() {
+    let mut parsers = BTreeSet::new();
+    for (_, document) in accepted() {
+        parsers.append(&mut known(&document));
+    }
+    assert_eq!(parsers, documented());
+}
+
 /// Whether the page says so.
 fn is_unsupported(field: &str) -> bool {
     let row = PAGE.lines().find(|line| line.starts_with(&format!("| `{field}`"))).unwrap();

@@ -13,12 +13,14 @@ pub fn invalid(path: &str, why: String) -> Error {
 pub struct Fields {
     path: String,
     members: Map<String, Value>,
+    /// What was asked for so far: in the end, every field that this object may have.
+    known: Vec<String>,
 }
 
 impl Fields {
     pub fn new(path: &str, value: Value) -> Result<Fields> {
         match value {
-            Value::Object(members) => Ok(Fields { path: path.into(), members }),
+            Value::Object(members) => Ok(Fields { path: path.into(), members, known: Vec::new() }),
             other => Err(invalid(path, format!("{} is not an object", shown(&other)))),
         }
     }
@@ -32,19 +34,20 @@ impl Fields {
     }
 
     pub fn take(&mut self, field: &str) -> Option<Value> {
-        self.members.shift_remove(field).filter(|value| !value.is_null())
+        self.take_nullable(field).filter(|value| !value.is_null())
     }
 
     /// As `take`, but tells a member that is `null` from one that is not there.
     pub fn take_nullable(&mut self, field: &str) -> Option<Value> {
+        self.known.push(field.into());
         self.members.shift_remove(field)
     }
 
-    /// Refuses what nobody asked for.
+    /// Refuses what nobody asked for, and says what there could be instead.
     pub fn finish(self) -> Result<()> {
         match self.members.keys().next() {
             None => Ok(()),
-            Some(field) => Err(self.invalid(field, "unknown field".into())),
+            Some(field) => Err(self.invalid(field, format!("unknown field, known are {}", self.known.join(", ")))),
         }
     }
 

@@ -13,8 +13,9 @@ pub struct atls_policy {
     pub(crate) policy: Policy,
 }
 
-/// Parses and validates a policy, JSON of `len` bytes: a `dstack_tdx` document, or `any_of` with several. Unknown fields, empty
-/// lists and wrong lengths are errors. Statuses: NULL_ARGUMENT; POLICY_INVALID with the path of the field and the bad value;
+/// Parses and validates a policy, JSON of `len` bytes: a `dstack_tdx` document, or `any_of` with several; docs/policy.md has every field.
+/// Unknown fields, empty lists and wrong lengths are errors. Unless the document names collateral services, the vendor's documents are
+/// fetched from https://pccs.phala.network. Statuses: NULL_ARGUMENT; POLICY_INVALID with the path of the field and the bad value;
 /// UNSUPPORTED for what this version would not enforce.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn atls_policy_new(
