@@ -1,11 +1,10 @@
 /* The routes by which a server proves itself behave as the rest of it: continuations, forms of targets, what a refusal does to the connection, and bursts. */
 #include <pthread.h>
 
+#include "loop.h"
 #include "sim.h"
 
 static _Thread_local atls_error *error;
-static atls_runtime *runtime;
-static atls_queue *queue;
 static uint16_t port;
 static _Atomic int shown;
 
@@ -89,7 +88,7 @@ static const char *hear(atls_stream *stream, const char *until)
 #define CHALLENGE "{\"protocol\":\"exporter-v1\",\"role\":\"S\",\"nonce\":\"" NONCE "\",\"tee\":[\"tdx\"]}"
 
 /* A client that waits for 100 gets it, on each route, and then its answer on the same connection. */
-static void continuations(void)
+static void a_client_that_waits_for_100_gets_it_on_each_route(void)
 {
     static const struct {
         const char *path, *body, *answer, *end;
@@ -121,7 +120,7 @@ static void continuations(void)
 }
 
 /* The same resource, however the target names it: the host sees none of these. */
-static void forms_of_a_target(void)
+static void each_form_of_a_target_names_the_same_route(void)
 {
     static const char *const forms[] = {"/tdx_quote", "/tdx_quote?x", "https://localhost/tdx_quote", "HTTPS://localhost:1/tdx_quote?y"};
     char text[500];
@@ -138,7 +137,7 @@ static void forms_of_a_target(void)
 }
 
 /* A client that has not proved itself is answered with 403, and that is the end of its connection: it says so. */
-static void a_client_that_has_not_proved_itself(void)
+static void an_unproved_client_gets_403_and_its_connection_ends(void)
 {
     size_t len;
     char *policy = sim_file("peer-policy.json", &len);
@@ -153,7 +152,7 @@ static void a_client_that_has_not_proved_itself(void)
 }
 
 /* A key that is pinned is not met by a client that shows no certificate. */
-static void a_pinned_key_and_no_certificate(void)
+static void a_pinned_key_is_not_met_without_a_certificate(void)
 {
     size_t len;
     char pinned[20000], path[512], *policy = sim_file("peer-policy.json", &len);
@@ -200,7 +199,7 @@ static void *open_one(void *unused)
 }
 
 /* More at once than the server may make quotes for in a second: it says when, they wait, and all are served. */
-static void a_burst(void)
+static void clients_beyond_the_rate_of_quotes_wait_and_are_served(void)
 {
     enum { MANY = 24 };
     pthread_t threads[MANY];
@@ -219,19 +218,12 @@ static void a_burst(void)
     end(server);
 }
 
-int main(void)
+static void set_up(void)
 {
     sim_start();
-    OK(atls_runtime_new(2, &runtime, &error));
-    OK(atls_queue_new_dispatching(&queue, &error));
-    continuations();
-    forms_of_a_target();
-    a_client_that_has_not_proved_itself();
-    a_pinned_key_and_no_certificate();
-    a_burst();
-    OK(atls_runtime_shutdown(runtime, 10000, &error));
-    OK(atls_queue_stop(queue, &error));
-    atls_queue_free(queue);
-    atls_runtime_free(runtime);
-    return 0;
+    loop_start();
 }
+
+TESTS(set_up, loop_end, CASE(a_client_that_waits_for_100_gets_it_on_each_route), CASE(each_form_of_a_target_names_the_same_route),
+      CASE(an_unproved_client_gets_403_and_its_connection_ends), CASE(a_pinned_key_is_not_met_without_a_certificate),
+      CASE(clients_beyond_the_rate_of_quotes_wait_and_are_served))

@@ -2,11 +2,10 @@
 #include <pthread.h>
 #include <unistd.h>
 
+#include "loop.h"
 #include "sim.h"
 
 static _Thread_local atls_error *error;
-static atls_runtime *runtime;
-static atls_queue *queue;
 static uint16_t port;
 static int served, recorded;
 
@@ -117,29 +116,42 @@ static void *many(void *unused)
     return NULL;
 }
 
-int main(void)
+static void end(atls_server *server)
 {
-    sim_start();
-    OK(atls_runtime_new(2, &runtime, &error));
-    OK(atls_queue_new_dispatching(&queue, &error));
+    OK(atls_server_close(server, &error));
+    atls_server_free(server);
+}
+
+static void each_session_has_a_quote_of_its_own(void)
+{
+    pthread_t threads[4];
     atls_server *server = serve("agent.sock");
     fetch(0);
-    pthread_t threads[4];
     for (int i = 0; i < 4; i++)
         CHECK(pthread_create(&threads[i], NULL, many, NULL) == 0);
     for (int i = 0; i < 4; i++)
         CHECK(pthread_join(threads[i], NULL) == 0);
     CHECK(served == 21 && atls_server_count(server, ATLS_SERVER_COUNT_QUOTES) == 21);
+    end(server);
+}
 
-    /* A policy that this machine does not satisfy; no byte of a request is sent. */
+static void a_machine_that_differs_is_sent_nothing(void)
+{
     atls_stream *stream = NULL;
+    atls_server *server = serve("agent.sock");
     atls_config *wrong = sim_config(port, "wrong-policy.json");
-    CHECK(atls_stream_open(wrong, &stream, &error) == ATLS_MEASUREMENT_MISMATCH && served == 21);
+    CHECK(atls_stream_open(wrong, &stream, &error) == ATLS_MEASUREMENT_MISMATCH && served == 0);
     atls_error_free(error);
     error = NULL;
     atls_config_free(wrong);
+    end(server);
+}
 
-    /* Another certificate: its sessions prove themselves, and the log names it. Then the first one again. */
+/* The sessions of another certificate prove themselves, and the log names it. Then the first one again. */
+static void another_certificate_is_proved_and_logged(void)
+{
+    atls_server *server = serve("agent.sock");
+    fetch(0);
     char *chain = file("next.pem"), *key = file("next-key.pem");
     OK(atls_server_set_certificate(server, chain, key, &error));
     fetch(0);
@@ -150,40 +162,59 @@ int main(void)
     fetch(0);
     free(chain);
     free(key);
+    CHECK(ask(NONCE) == 200 && recorded >= 2 && served == 3);
+    end(server);
+}
 
-    static char long_body[6000];
-    memset(long_body, ' ', sizeof long_body - 1);
+static void what_is_no_challenge_gets_422(void)
+{
+    atls_server *server = serve("agent.sock");
     CHECK(ask("") == 422 && ask("{}") == 422 && ask("{\"nonce_hex\":\"00\"}") == 422 && ask("[") == 422);
-    CHECK(ask(NONCE) == 200);
-    CHECK(served == 23 && recorded >= 3);
-    OK(atls_server_close(server, &error));
-    atls_server_free(server);
+    CHECK(ask(NONCE) == 200 && served == 0);
+    end(server);
+}
 
-    /* A server that comes back with its certificate adds nothing to the log, which is as old as the machine. */
+/* The log is as old as the machine. */
+static void a_server_that_comes_back_adds_nothing_to_the_log(void)
+{
+    atls_server *server = serve("agent.sock");
+    CHECK(ask(NONCE) == 200 && recorded > 0);
     int before = recorded;
+    end(server);
     server = serve("agent.sock");
     fetch(0);
     CHECK(ask(NONCE) == 200 && recorded == before);
-    OK(atls_server_close(server, &error));
-    atls_server_free(server);
+    end(server);
+}
 
-    /* No agent: no quote, and the client says so. */
-    server = serve("none.sock");
+static void without_an_agent_there_is_no_evidence(void)
+{
+    atls_stream *stream = NULL;
+    atls_server *server = serve("none.sock");
     CHECK(ask(NONCE) == 500);
     atls_config *config = sim_config(port, "policy.json");
     EXPECT(ATLS_NO_EVIDENCE, "status 500", atls_stream_open(config, &stream, &error));
     atls_config_free(config);
-    OK(atls_server_close(server, &error));
-    atls_server_free(server);
+    end(server);
+}
 
+static void the_report_data_depends_on_nonce_and_exporter(void)
+{
     uint8_t nonce[32] = {1}, exporter[32] = {2}, binder[64] = {0}, again[64] = {0};
     OK(atls_compute_binder(nonce, exporter, binder, &error));
     OK(atls_compute_binder(exporter, nonce, again, &error));
     CHECK(memcmp(binder, again, 64) != 0 && binder[0] + binder[1] + binder[63] > 0);
     EXPECT(ATLS_NULL_ARGUMENT, "binder", atls_compute_binder(nonce, exporter, NULL, &error));
-    OK(atls_runtime_shutdown(runtime, 10000, &error));
-    OK(atls_queue_stop(queue, &error));
-    atls_queue_free(queue);
-    atls_runtime_free(runtime);
-    return 0;
 }
+
+static void set_up(void)
+{
+    sim_start();
+    loop_start();
+    served = recorded = 0;
+}
+
+TESTS(set_up, loop_end, CASE(each_session_has_a_quote_of_its_own), CASE(a_machine_that_differs_is_sent_nothing),
+      CASE(another_certificate_is_proved_and_logged), CASE(what_is_no_challenge_gets_422),
+      CASE(a_server_that_comes_back_adds_nothing_to_the_log), CASE(without_an_agent_there_is_no_evidence),
+      CASE(the_report_data_depends_on_nonce_and_exporter))

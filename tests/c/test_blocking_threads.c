@@ -44,8 +44,9 @@ static void *write_pieces(void *argument)
     return NULL;
 }
 
-static void writers_do_not_stall(atls_client *client)
+static void writers_of_one_exchange_do_not_stall(void)
 {
+    atls_client *client = tcp_client(NULL);
     struct tcp tcp;
     pthread_t threads[WRITERS];
     tcp_start(&tcp, read_slowly);
@@ -64,6 +65,7 @@ static void writers_do_not_stall(atls_client *client)
     atls_head_free(head);
     atls_exchange_free(exchange);
     atls_request_free(request);
+    atls_client_free(client);
     tcp_stop(&tcp);
 }
 
@@ -96,8 +98,9 @@ static void *read_stream(void *argument)
 }
 
 /* The other thread waits for ever: this one comes back all the same, and the handle is as good as before. */
-static void time_covers_another_threads_call(atls_client *client)
+static void the_time_of_a_call_covers_the_wait_for_another_thread(void)
 {
+    atls_client *client = tcp_client(NULL);
     struct tcp tcp;
     pthread_t thread;
     uint8_t buffer[10];
@@ -120,6 +123,7 @@ static void time_covers_another_threads_call(atls_client *client)
     pthread_join(thread, NULL);
     atls_exchange_free(exchange);
     atls_request_free(request);
+    atls_client_free(client);
     tcp_stop(&tcp);
 
     struct sim sim = sim_start();
@@ -151,7 +155,7 @@ static void *write_stream(void *argument)
 }
 
 /* A write that had no turn has sent nothing: the stream goes on. */
-static void a_write_without_a_turn(void)
+static void a_write_that_had_no_turn_has_sent_nothing(void)
 {
     struct sim sim = sim_start();
     pthread_t thread;
@@ -178,13 +182,10 @@ static void a_write_without_a_turn(void)
     atls_config_free(config);
 }
 
-int main(void)
+static void set_up(void)
 {
     alarm(120);
-    atls_client *client = tcp_client(NULL);
-    writers_do_not_stall(client);
-    time_covers_another_threads_call(client);
-    atls_client_free(client);
-    a_write_without_a_turn();
-    return 0;
 }
+
+TESTS(set_up, NULL, CASE(writers_of_one_exchange_do_not_stall), CASE(the_time_of_a_call_covers_the_wait_for_another_thread),
+      CASE(a_write_that_had_no_turn_has_sent_nothing))

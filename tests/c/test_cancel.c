@@ -21,7 +21,7 @@ static void on_drop(void *user_data)
     dropped++;
 }
 
-int main(void)
+static void every_start_has_one_closed_and_one_drop_whenever_it_ends(void)
 {
     struct sim sim = sim_start();
     atls_error *error = NULL;
@@ -81,5 +81,6 @@ int main(void)
     }
     atls_request_free(request);
     atls_config_free(config);
-    return 0;
 }
+
+TESTS(NULL, NULL, CASE(every_start_has_one_closed_and_one_drop_whenever_it_ends))

@@ -87,7 +87,7 @@ static uint32_t fetch(atls_client *client, atls_request *request, char *to, size
     return status;
 }
 
-static void reuse(void)
+static void connections_are_reused_within_their_limit(void)
 {
     char text[256];
     bool reused = true;
@@ -130,7 +130,7 @@ static void reuse(void)
 }
 
 /* Connections that the server closed while they waited, that waited too long, or that are too old. */
-static void old_connections(void)
+static void a_stale_or_old_connection_is_not_reused(void)
 {
     char text[256];
     bool reused;
@@ -164,7 +164,7 @@ static void old_connections(void)
     atls_client_free(client);
 }
 
-static void policies(void)
+static void the_closest_policy_of_a_host_holds(void)
 {
     char text[256];
     bool reused;
@@ -229,7 +229,7 @@ static atls_request *redirecting(const char *method, const char *status, const c
     return made;
 }
 
-static void redirects(void)
+static void redirects_keep_the_method_and_the_attested_origin(void)
 {
     char text[1024], other[200];
     atls_client *client = new_client(NULL, 1, 0, 0);
@@ -282,7 +282,7 @@ static void redirects(void)
     atls_client_free(client);
 }
 
-static void streamed(void)
+static void a_streamed_body_gives_its_connection_back_or_up(void)
 {
     char text[256];
     bool reused = false;
@@ -311,7 +311,7 @@ static void streamed(void)
 }
 
 /* One request through a forwarder, the next one not; both attested, and neither on the other's connection. */
-static void tunnel(void)
+static void requests_through_a_forwarder_have_connections_of_their_own(void)
 {
     char ws[100], text[256];
     bool reused;
@@ -353,7 +353,7 @@ static void on_drop(void *user_data)
 }
 
 /* Many at a time over a few connections, some of them given up. */
-static void events(void)
+static void many_exchanges_share_few_connections(void)
 {
     enum { COUNT = 64 };
     atls_runtime *runtime = NULL;
@@ -386,7 +386,7 @@ static void events(void)
     atls_runtime_free(runtime);
 }
 
-static void nothing(void)
+static void null_arguments_are_refused(void)
 {
     atls_exchange *exchange = NULL;
     atls_client *client = NULL;
@@ -408,16 +408,12 @@ static void nothing(void)
     atls_client_limits_free(NULL);
 }
 
-int main(void)
+static void set_up(void)
 {
     sim = sim_start();
-    reuse();
-    old_connections();
-    policies();
-    redirects();
-    streamed();
-    tunnel();
-    events();
-    nothing();
-    return 0;
 }
+
+TESTS(set_up, NULL, CASE(connections_are_reused_within_their_limit), CASE(a_stale_or_old_connection_is_not_reused),
+      CASE(the_closest_policy_of_a_host_holds), CASE(redirects_keep_the_method_and_the_attested_origin),
+      CASE(a_streamed_body_gives_its_connection_back_or_up), CASE(requests_through_a_forwarder_have_connections_of_their_own),
+      CASE(many_exchanges_share_few_connections), CASE(null_arguments_are_refused))

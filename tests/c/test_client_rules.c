@@ -211,7 +211,7 @@ static void send_all(atls_client *client, int count, const char *host, const cha
         atls_exchange_free(exchanges[i]);
 }
 
-static void first_come_first_served(void)
+static void requests_that_wait_are_sent_in_their_order(void)
 {
     for (int round = 0; round < (getenv("ATLS_TEST_SLOW") ? 3 : 20); round++) {
         atls_client *client = client_with(true, 1, 0, 0);
@@ -223,7 +223,7 @@ static void first_come_first_served(void)
     }
 }
 
-static void limits_of_connections(void)
+static void connections_stay_within_their_limits(void)
 {
     atls_client *client = client_with(true, 20, 2, 0);
     while (open_now)
@@ -241,7 +241,7 @@ static void limits_of_connections(void)
     atls_client_free(client);
 }
 
-static void informational_heads(void)
+static void informational_heads_are_bounded_in_count_bytes_and_time(void)
 {
     atls_client *client = client_with(false, 10, 0, 0);
     WANT(200, "many", at("/many/64"));
@@ -289,7 +289,7 @@ static void informational_heads(void)
 }
 
 /* What has come together is told together: no event for each byte. */
-static void crumbs_are_joined(void)
+static void small_pieces_of_a_body_are_joined(void)
 {
     atls_client *client = client_with(true, 10, 0, 0);
     atls_exchange *exchange = NULL;
@@ -320,7 +320,7 @@ static void crumbs_are_joined(void)
     atls_client_free(client);
 }
 
-static void heads_within_their_limits(void)
+static void a_head_beyond_its_limits_is_refused(void)
 {
     atls_client *client = client_with(false, 10, 0, 0);
     atls_request *request = at("/lines/20");
@@ -343,7 +343,7 @@ static void heads_within_their_limits(void)
     atls_client_free(client);
 }
 
-static void answers_that_lead_on(void)
+static void an_answer_that_leads_to_another_request_is_followed(void)
 {
     atls_client *client = client_with(false, 10, 0, 0);
     /* 417: once more, without the expectation; a stream, of which nothing was taken yet, too. */
@@ -417,7 +417,7 @@ static void drop(void *user_data)
     dropped++;
 }
 
-static void names_by_the_host(void)
+static void the_hosts_resolver_and_map_give_the_address(void)
 {
     atls_client *client = NULL;
     atls_config *config = clear_config();
@@ -452,19 +452,21 @@ static void names_by_the_host(void)
     CHECK(dropped == 1);
 }
 
-int main(void)
+static void set_up(void)
 {
-    listen_here();
+    if (!port)
+        listen_here();
     OK(atls_runtime_new(2, &runtime, &error));
     OK(atls_queue_new_polled(&queue, &error));
-    first_come_first_served();
-    limits_of_connections();
-    informational_heads();
-    crumbs_are_joined();
-    heads_within_their_limits();
-    answers_that_lead_on();
-    names_by_the_host();
+}
+
+static void tear_down(void)
+{
     atls_runtime_free(runtime);
     atls_queue_free(queue);
-    return 0;
 }
+
+TESTS(set_up, tear_down, CASE(requests_that_wait_are_sent_in_their_order), CASE(connections_stay_within_their_limits),
+      CASE(informational_heads_are_bounded_in_count_bytes_and_time), CASE(small_pieces_of_a_body_are_joined),
+      CASE(a_head_beyond_its_limits_is_refused), CASE(an_answer_that_leads_to_another_request_is_followed),
+      CASE(the_hosts_resolver_and_map_give_the_address))

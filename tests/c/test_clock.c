@@ -33,7 +33,7 @@ static void connecting(unsigned port, const char *policy, bool fails)
     atls_config_free(config);
 }
 
-int main(void)
+static void a_clock_that_is_wrong_is_named_and_harms_no_later_connection(void)
 {
     struct sim sim = sim_start();
     connecting(sim.raw, "policy.json", false);
@@ -46,5 +46,6 @@ int main(void)
         is_wrong = false;
         connecting(sim.raw, "policy.json", false);
     }
-    return 0;
 }
+
+TESTS(NULL, NULL, CASE(a_clock_that_is_wrong_is_named_and_harms_no_later_connection))

@@ -280,7 +280,7 @@ static void by_connection(bool tls, bool events, int kind, const char *how, bool
     atls_config_free(config);
 }
 
-int main(void)
+static void an_early_answer_is_read_and_ends_the_upload(void)
 {
     sim_start();
     block = malloc(BODY);
@@ -304,5 +304,6 @@ int main(void)
     atls_runtime_free(runtime);
     atls_queue_free(queue);
     free(block);
-    return 0;
 }
+
+TESTS(NULL, NULL, CASE(an_early_answer_is_read_and_ends_the_upload))

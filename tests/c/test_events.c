@@ -4,7 +4,10 @@
 #include <stdatomic.h>
 #include <unistd.h>
 
+#include "loop.h"
 #include "sim.h"
+
+static struct sim sim;
 
 enum action { NOTHING, CANCEL_ON_CONNECT, FREE_ON_CONNECT, CLOSE_ON_CONNECT, HOG };
 
@@ -81,24 +84,24 @@ static void wait_for(atomic_int *flag)
     CHECK(*flag);
 }
 
-static void start(struct job *job, atls_runtime *runtime, atls_queue *queue, atls_config *config)
+static void start(struct job *job, atls_queue *its_queue, atls_config *config)
 {
     atls_error *error = NULL;
     atls_stream *stream = NULL;
-    job->queue = queue;
-    atls_sink sink = {queue, 42, on_event, job, on_drop};
+    job->queue = its_queue;
+    atls_sink sink = {its_queue, 42, on_event, job, on_drop};
     OK(atls_stream_connect(runtime, config, &sink, &stream, &error));
     job->stream = stream;
 }
 
-static void credit_and_writable(atls_runtime *runtime, atls_queue *queue, struct sim sim)
+static void data_waits_for_credit_and_writers_for_writable(void)
 {
     static unsigned char block[60000];
     atls_error *error = NULL;
     struct job job = {0};
     atls_config *config = sim_config(sim.raw, "policy.json");
     OK(atls_config_set_credit(config, 0, false, &error));
-    start(&job, runtime, queue, config);
+    start(&job, queue, config);
     /* Before it is attested nothing is taken. */
     atls_status first = atls_stream_write(job.stream, block, 10, &error);
     CHECK(first == ATLS_AGAIN || first == ATLS_OK);
@@ -172,13 +175,13 @@ static void on_exchange(void *user_data, const atls_event *event)
 }
 
 /* The end needs no credit: a host that granted just what it expects still hears END. */
-static void end_without_credit(atls_runtime *runtime, atls_queue *queue, struct sim sim)
+static void the_end_needs_no_credit(void)
 {
     atls_error *error = NULL;
     struct job job = {0};
     atls_config *config = sim_config(sim.raw, "policy.json");
     OK(atls_config_set_credit(config, 5, false, &error));
-    start(&job, runtime, queue, config);
+    start(&job, queue, config);
     wait_for(&job.connected);
     OK(atls_stream_write(job.stream, (const uint8_t *)"exact", 5, &error));
     OK(atls_stream_close_write(job.stream, &error));
@@ -232,7 +235,7 @@ static void keep(void *user_data, const atls_event *event)
         job->closed++;
 }
 
-static void buffers(atls_runtime *runtime, atls_queue *queue, struct sim sim)
+static void buffers_go_both_ways_without_a_copy(void)
 {
     atls_error *error = NULL;
     atls_stream *stream = NULL;
@@ -260,13 +263,13 @@ static void buffers(atls_runtime *runtime, atls_queue *queue, struct sim sim)
     atls_config_free(config);
 }
 
-static void from_callbacks(atls_runtime *runtime, atls_queue *queue, struct sim sim)
+static void a_callback_may_cancel_free_and_close(void)
 {
     atls_config *config = sim_config(sim.raw, "policy.json");
     struct job cancel = {.action = CANCEL_ON_CONNECT}, freed = {.action = FREE_ON_CONNECT}, closed = {.action = CLOSE_ON_CONNECT};
-    start(&cancel, runtime, queue, config);
-    start(&freed, runtime, queue, config);
-    start(&closed, runtime, queue, config);
+    start(&cancel, queue, config);
+    start(&freed, queue, config);
+    start(&closed, queue, config);
     wait_for(&cancel.dropped);
     wait_for(&freed.dropped);
     wait_for(&closed.dropped);
@@ -278,13 +281,13 @@ static void from_callbacks(atls_runtime *runtime, atls_queue *queue, struct sim 
     atls_config_free(config);
 }
 
-static void refused_and_failed(atls_runtime *runtime, atls_queue *queue, struct sim sim)
+static void a_refused_connection_ends_with_its_error(void)
 {
     atls_error *error = NULL;
     atls_stream *stream = NULL;
     struct job job = {0};
     atls_config *config = sim_config(sim.evil, "policy.json");
-    start(&job, runtime, queue, config);
+    start(&job, queue, config);
     wait_for(&job.dropped);
     CHECK(job.status == ATLS_BINDING_MISMATCH && job.connected == 0);
     CHECK(atls_stream_verdict(job.stream) == NULL);
@@ -300,7 +303,7 @@ static void refused_and_failed(atls_runtime *runtime, atls_queue *queue, struct 
     atls_config_free(config);
 }
 
-static void exchanges(atls_runtime *runtime, atls_queue *queue, struct sim sim)
+static void the_events_of_an_exchange_come_in_order(void)
 {
     atls_error *error = NULL;
     atls_http *http = NULL;
@@ -360,7 +363,7 @@ static void exchanges(atls_runtime *runtime, atls_queue *queue, struct sim sim)
     atls_config_free(config);
 }
 
-static void polled(atls_runtime *runtime, struct sim sim)
+static void a_polled_queue_hands_out_events(void)
 {
     atls_error *error = NULL;
     atls_queue *queue = NULL;
@@ -410,7 +413,7 @@ static void polled(atls_runtime *runtime, struct sim sim)
     atls_config_free(config);
 }
 
-static void inline_queue(atls_runtime *runtime, struct sim sim)
+static void an_inline_queue_calls_where_the_event_arises(void)
 {
     atls_error *error = NULL;
     atls_queue *queue = NULL;
@@ -418,7 +421,7 @@ static void inline_queue(atls_runtime *runtime, struct sim sim)
     OK(atls_queue_new_inline(&queue, &error));
     CHECK(atls_queue_fd(queue) == -1);
     atls_config *config = sim_config(sim.raw, "policy.json");
-    start(&job, runtime, queue, config);
+    start(&job, queue, config);
     wait_for(&job.dropped);
     CHECK(job.status == ATLS_OK && job.closed == 1);
     OK(atls_queue_stop(queue, &error));
@@ -427,25 +430,13 @@ static void inline_queue(atls_runtime *runtime, struct sim sim)
     atls_config_free(config);
 }
 
-int main(void)
+static void set_up(void)
 {
-    struct sim sim = sim_start();
-    atls_error *error = NULL;
-    atls_runtime *runtime = NULL;
-    atls_queue *queue = NULL;
-    OK(atls_runtime_new(2, &runtime, &error));
-    OK(atls_queue_new_dispatching(&queue, &error));
-    credit_and_writable(runtime, queue, sim);
-    end_without_credit(runtime, queue, sim);
-    buffers(runtime, queue, sim);
-    from_callbacks(runtime, queue, sim);
-    refused_and_failed(runtime, queue, sim);
-    exchanges(runtime, queue, sim);
-    polled(runtime, sim);
-    inline_queue(runtime, sim);
-    OK(atls_queue_stop(queue, &error));
-    atls_queue_free(queue);
-    OK(atls_runtime_shutdown(runtime, 0, &error));
-    atls_runtime_free(runtime);
-    return 0;
+    sim = sim_start();
+    loop_start();
 }
+
+TESTS(set_up, loop_end, CASE(data_waits_for_credit_and_writers_for_writable), CASE(the_end_needs_no_credit),
+      CASE(buffers_go_both_ways_without_a_copy), CASE(a_callback_may_cancel_free_and_close), CASE(a_refused_connection_ends_with_its_error),
+      CASE(the_events_of_an_exchange_come_in_order), CASE(a_polled_queue_hands_out_events),
+      CASE(an_inline_queue_calls_where_the_event_arises))

@@ -3,10 +3,8 @@
 #include <pthread.h>
 #include <unistd.h>
 
+#include "loop.h"
 #include "web.h"
-
-static atls_runtime *runtime;
-static atls_queue *queue;
 
 /* What an exchange told; `over` is the last of it. */
 struct record {
@@ -105,7 +103,7 @@ static struct record run(atls_client *client, atls_request *request)
     return record;
 }
 
-static void one_piece(void)
+static void a_buffered_body_comes_in_one_piece(void)
 {
     atls_client *client = new_client(4, 0);
     atls_request *request = ask("GET", "https://localhost:%u/encoded?coding=br&tens=100000", peer("TLS"));
@@ -126,7 +124,7 @@ static void one_piece(void)
     atls_client_free(client);
 }
 
-static void decoded_under_credit(void)
+static void decoding_stays_within_credit(void)
 {
     struct record record;
     atls_client *client = new_client(4, 0);
@@ -169,7 +167,7 @@ static int64_t produce(void *user_data, uint8_t *buf, size_t cap)
     return (int64_t)n;
 }
 
-static void uploads(void)
+static void bodies_come_from_callbacks_and_from_writes(void)
 {
     size_t left = 3000000;
     atls_client *client = new_client(4, 65536), *blocking = web_client();
@@ -210,7 +208,7 @@ static void uploads(void)
     atls_client_free(blocking);
 }
 
-static void deadlines(void)
+static void each_deadline_ends_the_exchange_with_its_detail(void)
 {
     static const struct {
         const char *path;
@@ -236,7 +234,7 @@ static void deadlines(void)
 }
 
 /* In each phase: while it waits for a turn, connects, shakes hands, waits for the answer, reads it. */
-static void giving_up(void)
+static void an_exchange_can_be_canceled_in_each_phase(void)
 {
     atls_client *client = new_client(1, 65536);
     for (int phase = 0; phase < 5; phase++) {
@@ -282,7 +280,7 @@ static void giving_up(void)
     atls_client_free(client);
 }
 
-static void freed_in_a_callback(void)
+static void a_client_may_be_freed_in_a_callback(void)
 {
     struct record record;
     atls_client *client = new_client(2, 65536);
@@ -296,19 +294,12 @@ static void freed_in_a_callback(void)
     atls_exchange_free(exchange);
 }
 
-int main(void)
+static void set_up(void)
 {
     peer("PLAIN");
-    OK(atls_runtime_new(2, &runtime, &error));
-    OK(atls_queue_new_dispatching(&queue, &error));
-    one_piece();
-    decoded_under_credit();
-    uploads();
-    deadlines();
-    giving_up();
-    freed_in_a_callback();
-    OK(atls_queue_stop(queue, &error));
-    atls_queue_free(queue);
-    atls_runtime_free(runtime);
-    return 0;
+    loop_start();
 }
+
+TESTS(set_up, loop_end, CASE(a_buffered_body_comes_in_one_piece), CASE(decoding_stays_within_credit),
+      CASE(bodies_come_from_callbacks_and_from_writes), CASE(each_deadline_ends_the_exchange_with_its_detail),
+      CASE(an_exchange_can_be_canceled_in_each_phase), CASE(a_client_may_be_freed_in_a_callback))

@@ -2,16 +2,14 @@
 #include <arpa/inet.h>
 #include <unistd.h>
 
-#include "test.h"
+#include "loop.h"
 
 static _Thread_local atls_error *error;
-static atls_runtime *runtime;
-static atls_queue *queue;
 static uint16_t port;
 
 #define IS(text, wanted) CHECK((text).len == strlen(wanted) && strcmp((text).ptr, wanted) == 0)
 
-static void pairs(void)
+static void queries_and_cookies_are_parsed_into_pairs(void)
 {
     atls_form *form = NULL;
     const char *query = "a=1&b=%C3%A4+c&a=2&empty=";
@@ -43,7 +41,7 @@ static const char body[] = "----x\r\nContent-Disposition: form-data; name=\"text
                            "----x\r\nContent-Disposition: form-data; name=file; filename=\"a;b.txt\"\r\nContent-Type: text/plain\r\n\r\nline\r\n----y\r\n"
                            "\r\n----x--\r\n";
 
-static void whole(void)
+static void a_form_is_parsed_as_a_whole(void)
 {
     atls_form *form = NULL;
     const uint8_t *bytes = (const uint8_t *)body;
@@ -203,7 +201,7 @@ static char *post(const char *coding, const char *data, size_t len, bool chunked
 static const char hello[] = "\037\213\010\000\000\000\000\000\002\003\313\110\315\311\311\007\000\206\246\020\066\005\000\000";
 static const char thousand[] = "\037\213\010\000\000\000\000\000\002\003\113\114\034\005\243\140\024\014\167\000\000\003\332\070\232\350\003\000";
 
-static void decoded(void)
+static void a_server_decodes_bodies_within_its_limit(void)
 {
     atls_server *server = NULL;
     atls_server_config *config = NULL;
@@ -234,18 +232,11 @@ static void decoded(void)
     atls_server_config_free(config);
 }
 
-int main(void)
+static void a_form_is_the_same_in_pieces_of_any_size(void)
 {
-    OK(atls_runtime_new(1, &runtime, &error));
-    OK(atls_queue_new_dispatching(&queue, &error));
-    pairs();
-    whole();
     for (size_t step = 1; step < sizeof body; step++)
         by_pieces(step);
-    decoded();
-    OK(atls_runtime_shutdown(runtime, 10000, &error));
-    OK(atls_queue_stop(queue, &error));
-    atls_queue_free(queue);
-    atls_runtime_free(runtime);
-    return 0;
 }
+
+TESTS(loop_start, loop_end, CASE(queries_and_cookies_are_parsed_into_pairs), CASE(a_form_is_parsed_as_a_whole),
+      CASE(a_form_is_the_same_in_pieces_of_any_size), CASE(a_server_decodes_bodies_within_its_limit))

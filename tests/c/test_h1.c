@@ -114,7 +114,7 @@ static void cycle(atls_h1_conn *client, atls_h1_conn *server, int c, int s)
     OK(atls_h1_conn_start_next_cycle(server, &error));
 }
 
-static void round_trips(void)
+static void two_connections_exchange_messages(void)
 {
     int fd[2];
     CHECK(socketpair(AF_UNIX, SOCK_STREAM, 0, fd) == 0);
@@ -170,7 +170,7 @@ static void local_hints(void)
 }
 
 /* Giving memory back leaves what was received beyond the message. */
-static void shrinks(void)
+static void shrinking_keeps_what_came_beyond_the_message(void)
 {
     atls_bytes rest;
     bool eof;
@@ -194,7 +194,7 @@ static void shrinks(void)
     atls_h1_conn_free(server);
 }
 
-static void errors(void)
+static void a_fault_has_its_status_and_stays(void)
 {
     const atls_h1_event *event = NULL;
     atls_bytes out = {NULL, 0};
@@ -255,7 +255,7 @@ static void errors(void)
     EXPECT(ATLS_INVALID_ARGUMENT, "0x80", atls_h1_conn_new(ATLS_H1_SERVER, 0x80, &client, &error));
 }
 
-static void lists(void)
+static void header_lists_are_normalized_and_validated(void)
 {
     atls_h1_header_list *list = NULL, *made = NULL;
     size_t n = 9;
@@ -319,7 +319,7 @@ static void lists(void)
     atls_h1_header_list_free(made);
 }
 
-static void bare_states(void)
+static void the_state_machine_alone_follows_events(void)
 {
     atls_h1_states states, before;
     OK(atls_h1_states_init(&states, &error));
@@ -343,7 +343,7 @@ static void bare_states(void)
     EXPECT(ATLS_INVALID_ARGUMENT, "77 is no state", atls_h1_states_disable_keep_alive(&states, &error));
 }
 
-static void nothing(void)
+static void null_arguments_are_refused(void)
 {
     atls_bytes none = {NULL, 0}, lost = {NULL, 3};
     const atls_h1_event *event;
@@ -379,13 +379,6 @@ static void nothing(void)
     atls_h1_conn_free(conn);
 }
 
-int main(void)
-{
-    round_trips();
-    errors();
-    lists();
-    shrinks();
-    bare_states();
-    nothing();
-    return 0;
-}
+TESTS(NULL, NULL, CASE(two_connections_exchange_messages), CASE(a_fault_has_its_status_and_stays),
+      CASE(header_lists_are_normalized_and_validated), CASE(shrinking_keeps_what_came_beyond_the_message),
+      CASE(the_state_machine_alone_follows_events), CASE(null_arguments_are_refused))

@@ -5,6 +5,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "loop.h"
 #include "sim.h"
 
 #ifdef __GLIBC__
@@ -12,8 +13,6 @@
 #endif
 
 static _Thread_local atls_error *error;
-static atls_runtime *runtime;
-static atls_queue *queue;
 
 /* What one end has seen, as text. */
 struct end {
@@ -176,7 +175,7 @@ static void ask(struct end *client, const char *method, const char *target, cons
     atls_headers_free(headers);
 }
 
-static void both_roles(void)
+static void two_drivers_exchange_messages(void)
 {
     int pair[2];
     struct end client, server;
@@ -215,7 +214,7 @@ static void both_roles(void)
     CHECK(client.status == ATLS_OK);
 }
 
-static void upgrade(void)
+static void an_upgrade_hands_the_connection_over(void)
 {
     int pair[2];
     struct end client, server;
@@ -266,7 +265,7 @@ static void raw(atls_h1_driver_config *config, const char *bytes, bool end_of_in
     }
 }
 
-static void faults(void)
+static void a_fault_of_the_peer_or_the_host_ends_the_connection(void)
 {
     raw(config(ATLS_H1_SERVER), "", true, "", "", ATLS_OK);
     raw(config(ATLS_H1_SERVER), "nonsense\r\n\r\n", false, "", "HTTP/1.1 400 Bad Request\r\n", ATLS_H1_REMOTE);
@@ -316,7 +315,7 @@ static void faults(void)
 }
 
 /* What one message may be, and how long it may take, where the host says so for it alone. */
-static void one_message(void)
+static void limits_of_one_message_hold_for_it_alone(void)
 {
 #define MORE "POST /more HTTP/1.1\r\nHost: a\r\n"
 #define NEXT "POST /next HTTP/1.1\r\nHost: a\r\n"
@@ -364,7 +363,7 @@ static void one_message(void)
 }
 
 /* A client that has ended its own direction gets its answer; one that has gone is told, once. */
-static void peers_that_leave(void)
+static void a_peer_that_leaves_is_told_from_one_that_ends_its_direction(void)
 {
     int pair[2];
     struct end server;
@@ -425,7 +424,7 @@ static size_t memory(void)
 }
 
 /* A stream that waits for a peer to take what was said before can be given up. */
-static void detached_in_vain(void)
+static void a_detached_stream_that_waits_can_be_canceled(void)
 {
     static uint8_t block[65536];
     int pair[2], least = 1;
@@ -461,7 +460,7 @@ static void detached_in_vain(void)
 }
 
 /* Much, in small pieces and under credit, to a host that writes until it is told to wait. */
-static void flow(void)
+static void a_large_body_flows_under_credit(void)
 {
     enum { TOTAL = 2000000 };
     static uint8_t block[10000];
@@ -502,8 +501,9 @@ static void flow(void)
 }
 
 /* Over an attested stream. */
-static void attested(struct sim sim)
+static void a_driver_runs_over_an_attested_stream(void)
 {
+    struct sim sim = sim_start();
     struct end client = {.lock = PTHREAD_MUTEX_INITIALIZER};
     atls_sink sink = {.queue = queue, .call = on_event, .user_data = &client};
     atls_config *connection = sim_config(sim.http, "policy.json");
@@ -533,7 +533,7 @@ static void attested(struct sim sim)
 }
 
 /* A response that is announced again and again is late as another. */
-static void hints_without_end(void)
+static void hints_without_end_run_into_the_deadline(void)
 {
     int pair[2], sent = 0;
     struct end client;
@@ -554,23 +554,14 @@ static void hints_without_end(void)
     close(pair[1]);
 }
 
-int main(void)
+static void set_up(void)
 {
-    struct sim sim = sim_start();
-    OK(atls_runtime_new(2, &runtime, &error));
-    OK(atls_queue_new_dispatching(&queue, &error));
-    both_roles();
-    upgrade();
-    faults();
-    one_message();
-    hints_without_end();
-    peers_that_leave();
-    detached_in_vain();
-    flow();
-    attested(sim);
-    OK(atls_runtime_shutdown(runtime, 10000, &error));
-    OK(atls_queue_stop(queue, &error));
-    atls_queue_free(queue);
-    atls_runtime_free(runtime);
-    return 0;
+    sim_start();
+    loop_start();
 }
+
+TESTS(set_up, loop_end, CASE(two_drivers_exchange_messages), CASE(an_upgrade_hands_the_connection_over),
+      CASE(a_fault_of_the_peer_or_the_host_ends_the_connection), CASE(limits_of_one_message_hold_for_it_alone),
+      CASE(hints_without_end_run_into_the_deadline), CASE(a_peer_that_leaves_is_told_from_one_that_ends_its_direction),
+      CASE(a_detached_stream_that_waits_can_be_canceled), CASE(a_large_body_flows_under_credit),
+      CASE(a_driver_runs_over_an_attested_stream))

@@ -44,7 +44,7 @@ static size_t get(atls_http *http, atls_request *request, char *to, size_t cap)
     return total;
 }
 
-static void keep_alive_and_busy(void)
+static void a_connection_serves_one_exchange_at_a_time(void)
 {
     char text[256];
     atls_http *http = open_http();
@@ -73,7 +73,7 @@ static void keep_alive_and_busy(void)
     atls_http_free(http);
 }
 
-static void spelling(void)
+static void header_fields_keep_their_spelling_and_order(void)
 {
     char text[1024];
     atls_http *http = open_http();
@@ -115,7 +115,7 @@ static void spelling(void)
     atls_http_free(http);
 }
 
-static void request_bodies(void)
+static void bodies_are_sent_with_and_without_a_length(void)
 {
     char text[256];
     static unsigned char block[70000];
@@ -179,18 +179,30 @@ static void fails(const char *path, atls_status wanted)
     atls_http_free(http);
 }
 
-int main(void)
+static void a_body_ends_as_its_framing_says(void)
 {
-    sim = sim_start();
-    keep_alive_and_busy();
-    spelling();
-    request_bodies();
     fails("/small", ATLS_OK);
     fails("/close", ATLS_OK);
     fails("/cut", ATLS_TRUNCATED);
     fails("/reset", ATLS_IO);
+}
+
+static void a_server_that_hangs_times_out(void)
+{
     fails("/hang", ATLS_TIMED_OUT);
+}
+
+static void a_head_beyond_the_limit_is_refused(void)
+{
     fails("/headers?200", ATLS_OK);
     fails("/headers?10000", ATLS_HTTP_PROTOCOL);
-    return 0;
 }
+
+static void set_up(void)
+{
+    sim = sim_start();
+}
+
+TESTS(set_up, NULL, CASE(a_connection_serves_one_exchange_at_a_time), CASE(header_fields_keep_their_spelling_and_order),
+      CASE(bodies_are_sent_with_and_without_a_length), CASE(a_body_ends_as_its_framing_says), CASE(a_server_that_hangs_times_out),
+      CASE(a_head_beyond_the_limit_is_refused))

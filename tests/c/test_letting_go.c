@@ -102,7 +102,7 @@ static void drop_asks_the_request(void *user_data)
     *request = NULL;
 }
 
-static void a_replaced_body(void)
+static void the_drop_of_a_replaced_body_may_use_the_request(void)
 {
     atls_request *request = tcp_request("POST", 1, "/"), *seen = request;
     atls_body_source functions = {.read = read_source, .drop = drop_asks_the_request, .user_data = &seen};
@@ -136,7 +136,7 @@ static void on_stream(void *user_data, const atls_event *event)
     seen |= 1 << event->kind;
 }
 
-static void buffers_of_a_stream(void)
+static void the_release_of_a_buffer_may_use_its_stream(void)
 {
     struct sim sim = sim_start();
     atls_config *config = sim_config(sim.raw, "policy.json");
@@ -198,7 +198,7 @@ static void free_server_config(void *config)
 }
 
 /* What is replaced in a configuration may own it, and takes it along. */
-static void replaced_owners_of_a_configuration(void)
+static void the_drop_of_a_replaced_owner_may_use_the_configuration(void)
 {
     for (int way = 0; way < 4; way++) {
         atls_config *config = NULL;
@@ -219,16 +219,19 @@ static void replaced_owners_of_a_configuration(void)
     }
 }
 
-int main(void)
+static void a_body_source_may_let_go_of_what_asks_it(void)
 {
     struct tcp tcp;
-    alarm(60);
     tcp_start(&tcp, answer_early);
     for (enum act act = FREE_CLIENT; act <= READ_EXCHANGE; act++)
         in_a_body_source(&tcp, act);
     tcp_stop(&tcp);
-    a_replaced_body();
-    replaced_owners_of_a_configuration();
-    buffers_of_a_stream();
-    return 0;
 }
+
+static void set_up(void)
+{
+    alarm(60);
+}
+
+TESTS(set_up, NULL, CASE(a_body_source_may_let_go_of_what_asks_it), CASE(the_drop_of_a_replaced_body_may_use_the_request),
+      CASE(the_drop_of_a_replaced_owner_may_use_the_configuration), CASE(the_release_of_a_buffer_may_use_its_stream))

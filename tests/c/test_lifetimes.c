@@ -56,7 +56,7 @@ static bool take(atls_queue *queue, struct record *record, uint32_t until)
     return kind == until;
 }
 
-static void connection_freed_by_events(void)
+static void a_freed_connection_lets_its_exchange_end(void)
 {
     atls_runtime *runtime = NULL;
     atls_queue *queue = NULL;
@@ -87,7 +87,7 @@ static void connection_freed_by_events(void)
     atls_config_free(config);
 }
 
-static void connection_freed_while_blocking(void)
+static void a_freed_connection_lets_a_blocking_exchange_end(void)
 {
     atls_http *http = NULL;
     atls_exchange *exchange = NULL;
@@ -140,7 +140,7 @@ static void *cancel_soon(void *exchange)
 }
 
 /* A blocking exchange is there before it blocks, and another thread can cancel it. */
-static void canceled_from_another_thread(void)
+static void another_thread_can_cancel_a_blocking_exchange(void)
 {
     pthread_t thread;
     atls_client *client = NULL;
@@ -169,7 +169,7 @@ static void canceled_from_another_thread(void)
 }
 
 /* Informational heads for who blocks: while waiting, and afterwards. */
-static void informational_while_blocking(void)
+static void informational_heads_can_be_read_while_blocking(void)
 {
     atls_client *client = NULL;
     atls_config *config = config_of();
@@ -205,7 +205,7 @@ static atls_request *redirected(bool may_rewind, uint32_t status)
     return request;
 }
 
-static void written_twice_while_blocking(void)
+static void a_blocking_upload_is_written_again_after_a_redirect(void)
 {
     atls_client *client = NULL;
     atls_config *config = config_of();
@@ -238,7 +238,7 @@ static void written_twice_while_blocking(void)
     atls_config_free(config);
 }
 
-static void written_twice_by_events(void)
+static void an_upload_is_written_again_after_a_redirect(void)
 {
     atls_runtime *runtime = NULL;
     atls_queue *queue = NULL;
@@ -271,16 +271,22 @@ static void written_twice_by_events(void)
     atls_config_free(config);
 }
 
-int main(void)
+static void a_client_freed_after_the_head_lets_its_exchange_end(void)
+{
+    client_freed(false);
+}
+
+static void a_client_freed_at_once_lets_its_exchange_end(void)
+{
+    client_freed(true);
+}
+
+static void set_up(void)
 {
     sim = sim_start();
-    connection_freed_by_events();
-    connection_freed_while_blocking();
-    client_freed(false);
-    client_freed(true);
-    canceled_from_another_thread();
-    informational_while_blocking();
-    written_twice_while_blocking();
-    written_twice_by_events();
-    return 0;
 }
+
+TESTS(set_up, NULL, CASE(a_freed_connection_lets_its_exchange_end), CASE(a_freed_connection_lets_a_blocking_exchange_end),
+      CASE(a_client_freed_after_the_head_lets_its_exchange_end), CASE(a_client_freed_at_once_lets_its_exchange_end),
+      CASE(another_thread_can_cancel_a_blocking_exchange), CASE(informational_heads_can_be_read_while_blocking),
+      CASE(a_blocking_upload_is_written_again_after_a_redirect), CASE(an_upload_is_written_again_after_a_redirect))

@@ -67,7 +67,7 @@ static void through_a_dead_proxy(atls_config *config)
 }
 
 /* INFO: each attempt in one line, with its outcome and times. WARNING: who was refused. */
-static void attempts_and_refusals(void)
+static void each_attempt_is_one_line_with_its_times(void)
 {
     char place[40];
     begin(ATLS_LOG_INFO);
@@ -117,7 +117,7 @@ static void post(unsigned port)
 }
 
 /* DEBUG: each step has its line, in one form; and no line holds what is the host's or its users' alone. */
-static void steps_without_secrets(void)
+static void debug_lines_name_each_step_and_no_secret(void)
 {
     begin(ATLS_LOG_DEBUG);
     post(sim.http);
@@ -141,7 +141,7 @@ static void steps_without_secrets(void)
 }
 
 /* ERROR: what only the host can mend. */
-static void no_descriptors_left(void)
+static void want_of_descriptors_is_logged_as_an_error(void)
 {
     struct rlimit before, few;
     atls_runtime *runtime = NULL;
@@ -221,7 +221,7 @@ static void taken_away(atls_config *config)
 }
 
 /* Off by default; not beside a policy, unless the configuration says in words that secrets may leave. Nothing of it is in the log. */
-static void key_log(void)
+static void keys_are_logged_only_if_the_configuration_says_so_in_words(void)
 {
     begin(ATLS_LOG_DEBUG);
     OK(stream_to(sim.raw, NULL, with_keys));
@@ -238,12 +238,10 @@ static void key_log(void)
     begin(ATLS_LOG_OFF);
 }
 
-int main(void)
+static void set_up(void)
 {
     sim = sim_start();
-    attempts_and_refusals();
-    steps_without_secrets();
-    no_descriptors_left();
-    key_log();
-    return 0;
 }
+
+TESTS(set_up, NULL, CASE(each_attempt_is_one_line_with_its_times), CASE(debug_lines_name_each_step_and_no_secret),
+      CASE(want_of_descriptors_is_logged_as_an_error), CASE(keys_are_logged_only_if_the_configuration_says_so_in_words))

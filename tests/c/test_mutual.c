@@ -1,9 +1,8 @@
 /* Both ends prove themselves by exporter-v1: a server that serves only clients of which it knows what they are, and clients that try without. */
+#include "loop.h"
 #include "sim.h"
 
 static _Thread_local atls_error *error;
-static atls_runtime *runtime;
-static atls_queue *queue;
 static uint16_t port;
 static int served, with_certificate;
 static _Atomic int told_host;
@@ -157,7 +156,7 @@ static atls_status get(atls_config *config)
     return answer == 200 ? ATLS_OK : (atls_status)answer;
 }
 
-static void the_truth(void)
+static void both_sides_prove_themselves(void)
 {
     atls_server *server = serve("agent.sock", "peer-policy.json", NULL);
     for (int i = 0; i < 3; i++)
@@ -196,7 +195,7 @@ static void the_truth(void)
     end(server);
 }
 
-static void clients_that_are_refused(void)
+static void a_refused_client_reaches_no_host(void)
 {
     int before = served;
     atls_server *server = serve("agent.sock", "peer-policy.json", NULL);
@@ -246,7 +245,7 @@ static uint32_t post(atls_http *http, const char *path, const char *body, char *
 #define NONCE "000102030405060708090a0b0c0d0e0f000102030405060708090a0b0c0d0e0f"
 
 /* Spoken by hand: what a client may not do to prove itself. */
-static void clients_that_cheat(void)
+static void reflected_and_replayed_evidence_is_refused(void)
 {
     static char text[200000], answer[200000];
     atls_http *http = NULL;
@@ -296,7 +295,7 @@ static void clients_that_cheat(void)
     end(server);
 }
 
-static void names(void)
+static void a_server_answers_for_its_own_names_alone(void)
 {
     atls_server *server = serve("agent.sock", NULL, "sibling.test");
     EXPECT(ATLS_NO_EVIDENCE, "421", get(client("strict-policy.json", NULL)));
@@ -331,7 +330,7 @@ static void dropped(void *user_data)
     ((struct source *)user_data)->dropped++;
 }
 
-static void a_source_of_the_hosts(void)
+static void the_hosts_own_source_gives_the_quotes(void)
 {
     struct source source = {0};
     atls_server *server = NULL;
@@ -358,18 +357,14 @@ static void a_source_of_the_hosts(void)
     CHECK(source.dropped == 2);
 }
 
-int main(void)
+static void set_up(void)
 {
     sim_start();
-    OK(atls_runtime_new(2, &runtime, &error));
-    OK(atls_queue_new_dispatching(&queue, &error));
-    the_truth();
-    clients_that_are_refused();
-    clients_that_cheat();
-    names();
-    a_source_of_the_hosts();
-    OK(atls_queue_stop(queue, &error));
-    atls_queue_free(queue);
-    atls_runtime_free(runtime);
-    return 0;
+    loop_start();
+    served = with_certificate = told_host = 0;
+    judges = true;
 }
+
+TESTS(set_up, loop_end, CASE(both_sides_prove_themselves), CASE(a_refused_client_reaches_no_host),
+      CASE(reflected_and_replayed_evidence_is_refused), CASE(a_server_answers_for_its_own_names_alone),
+      CASE(the_hosts_own_source_gives_the_quotes))

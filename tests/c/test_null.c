@@ -1,7 +1,7 @@
 /* Every pointer that must not be NULL may be, with a clear status and without harm. */
 #include "test.h"
 
-int main(void)
+static void null_and_nothing_are_refused_or_ignored(void)
 {
     atls_error *error = NULL;
     atls_policy *policy = NULL;
@@ -41,5 +41,6 @@ int main(void)
     atls_verification_free(NULL);
     CHECK(strcmp(atls_status_name(99999).ptr, "UNKNOWN") == 0);
     CHECK(atls_version_number() == ATLS_VERSION_NUMBER);
-    return 0;
 }
+
+TESTS(NULL, NULL, CASE(null_and_nothing_are_refused_or_ignored))

@@ -5,6 +5,8 @@
 
 #include "sim.h"
 
+static _Thread_local atls_error *error;
+static struct sim sim;
 static int lines;
 
 static void on_log(void *user_data, uint32_t level, atls_str message)
@@ -14,17 +16,13 @@ static void on_log(void *user_data, uint32_t level, atls_str message)
     lines++;
 }
 
-int main(void)
+static void writing_into_a_reset_raises_no_sigpipe(void)
 {
-    struct sim sim = sim_start();
-    atls_error *error = NULL;
-    atls_runtime *runtime = NULL;
     atls_http *http = NULL;
     atls_request *request = NULL;
     atls_config *config = sim_config(sim.http, "policy.json");
+    /* The server resets; we write into the reset, more than once. The default action would end the process. */
     signal(SIGPIPE, SIG_DFL);
-
-    /* The server resets; we write into the reset, more than once. The default action of SIGPIPE would end the process. */
     OK(atls_request_new("POST", "/reset", "localhost", &request, &error));
     OK(atls_request_set_body_stream(request, ATLS_LENGTH_UNKNOWN, &error));
     OK(atls_http_open(config, &http, &error));
@@ -39,13 +37,32 @@ int main(void)
     CHECK(atls_exchange_write_all(exchange, block, sizeof block, 100, NULL) != ATLS_OK);
     atls_exchange_free(exchange);
     atls_http_free(http);
+    atls_request_free(request);
+    atls_config_free(config);
+}
 
+static void a_log_function_is_called_until_it_is_taken_away(void)
+{
+    atls_http *http = NULL;
+    atls_config *config = sim_config(sim.http, "policy.json");
     atls_log_set(ATLS_LOG_DEBUG, on_log, NULL);
     OK(atls_http_open(config, &http, &error));
+    atls_http_free(http);
     atls_log_set(ATLS_LOG_OFF, NULL, NULL);
     CHECK(lines > 0);
     int before = lines;
+    OK(atls_http_open(config, &http, &error));
+    CHECK(lines == before);
+    atls_http_free(http);
+    atls_config_free(config);
+}
 
+static void a_forked_child_is_refused_and_the_parent_goes_on(void)
+{
+    atls_runtime *runtime = NULL;
+    atls_http *http = NULL;
+    atls_config *config = sim_config(sim.http, "policy.json");
+    OK(atls_http_open(config, &http, &error));
     OK(atls_runtime_new(1, &runtime, &error));
     fflush(NULL);
     pid_t child = fork();
@@ -63,12 +80,16 @@ int main(void)
     CHECK(waitpid(child, &status, 0) == child);
     CHECK(WIFEXITED(status) && WEXITSTATUS(status) == 0);
     CHECK(atls_http_is_ready(http)); /* the parent is as it was */
-    CHECK(lines == before);
-
     atls_http_free(http);
     OK(atls_runtime_shutdown(runtime, 0, &error));
     atls_runtime_free(runtime);
-    atls_request_free(request);
     atls_config_free(config);
-    return 0;
 }
+
+static void set_up(void)
+{
+    sim = sim_start();
+}
+
+TESTS(set_up, NULL, CASE(writing_into_a_reset_raises_no_sigpipe), CASE(a_log_function_is_called_until_it_is_taken_away),
+      CASE(a_forked_child_is_refused_and_the_parent_goes_on))

@@ -133,7 +133,7 @@ static void per_request(int way)
     atls_client_free(client);
 }
 
-static void settings(void)
+static void settings_of_a_proxy_are_checked(void)
 {
     atls_config *config = sim_config(sim.http, "policy.json");
     EXPECT(ATLS_UNSUPPORTED, "scheme \"socks4\"", atls_config_set_proxy(config, "socks4://a:1", NULL, NULL, ATLS_AUTH_BASIC, &error));
@@ -148,14 +148,28 @@ static void settings(void)
     atls_config_free(config);
 }
 
-int main(void)
+static void streams_go_through_each_kind_of_proxy(void)
+{
+    for (int way = 0; way < WAYS; way++)
+        streams(way);
+}
+
+static void a_client_goes_through_each_kind_of_proxy(void)
+{
+    for (int way = 0; way < WAYS; way++)
+        clients(way);
+}
+
+static void a_request_through_a_proxy_has_its_own_connection(void)
+{
+    for (int way = 0; way < WAYS; way++)
+        per_request(way);
+}
+
+static void set_up(void)
 {
     sim = sim_start();
-    settings();
-    for (int way = 0; way < WAYS; way++) {
-        streams(way);
-        clients(way);
-        per_request(way);
-    }
-    return 0;
 }
+
+TESTS(set_up, NULL, CASE(settings_of_a_proxy_are_checked), CASE(streams_go_through_each_kind_of_proxy),
+      CASE(a_client_goes_through_each_kind_of_proxy), CASE(a_request_through_a_proxy_has_its_own_connection))

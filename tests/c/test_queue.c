@@ -88,7 +88,7 @@ static void every_wakeup_has_its_event(void)
     atls_client_free(client);
 }
 
-static void events_of_another_size(void)
+static void events_of_another_size_are_filled_up(void)
 {
     atls_queue *queue = NULL;
     atls_client *client = refusing_client();
@@ -119,7 +119,7 @@ static void events_of_another_size(void)
 }
 
 /* Each of these would wait for ever if it waited at all. */
-static void wait_looks_at_its_arguments_first(void)
+static void wait_checks_its_arguments_first(void)
 {
     atls_queue *queue = NULL, *dispatching = NULL;
     atls_event event;
@@ -253,17 +253,18 @@ static void a_freed_polled_queue_releases_everything(void)
     tcp_stop(&tcp);
 }
 
-int main(void)
+static void set_up(void)
 {
     alarm(120);
     OK(atls_runtime_new(4, &runtime, &error));
-    every_wakeup_has_its_event();
-    events_of_another_size();
-    wait_looks_at_its_arguments_first();
-    each_of_several_waiters_gets_an_event();
-    a_freed_queue_goes_on_quietly_and_ends();
-    a_freed_polled_queue_releases_everything();
+}
+
+static void tear_down(void)
+{
     OK(atls_runtime_shutdown(runtime, 0, &error));
     atls_runtime_free(runtime);
-    return 0;
 }
+
+TESTS(set_up, tear_down, CASE(every_wakeup_has_its_event), CASE(events_of_another_size_are_filled_up),
+      CASE(wait_checks_its_arguments_first), CASE(each_of_several_waiters_gets_an_event), CASE(a_freed_queue_goes_on_quietly_and_ends),
+      CASE(a_freed_polled_queue_releases_everything))

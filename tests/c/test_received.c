@@ -95,7 +95,7 @@ static void send_lines(int fd)
 }
 
 /* A line that is not there is told from one that says nothing. */
-static void lines(void)
+static void an_empty_field_is_told_from_a_missing_one(void)
 {
     char url[100];
     struct peer peer;
@@ -198,7 +198,7 @@ static const char *cookie_of(atls_client *client, uint16_t port, const char *set
     return sent;
 }
 
-static void a_full_jar(void)
+static void a_full_jar_keeps_the_cookies_of_others(void)
 {
     struct peer filler, other;
     atls_client *client = new_client();
@@ -217,16 +217,26 @@ static void a_full_jar(void)
     stop(&other);
 }
 
-int main(void)
+static void members(size_t zeros, atls_status wanted)
 {
     struct peer peer;
     atls_client *client = new_client();
     start(&peer, send_coded);
-    coded(client, peer.port, 0, ATLS_OK);
-    coded(client, peer.port, 10, ATLS_CONTENT_CODING);
+    coded(client, peer.port, zeros, wanted);
     atls_client_free(client);
     stop(&peer);
-    lines();
-    a_full_jar();
-    return 0;
 }
+
+static void members_of_a_coding_are_one_body_wherever_they_are_cut(void)
+{
+    members(0, ATLS_OK);
+}
+
+static void bytes_between_members_are_refused_wherever_they_are_cut(void)
+{
+    members(10, ATLS_CONTENT_CODING);
+}
+
+TESTS(NULL, NULL, CASE(members_of_a_coding_are_one_body_wherever_they_are_cut),
+      CASE(bytes_between_members_are_refused_wherever_they_are_cut), CASE(an_empty_field_is_told_from_a_missing_one),
+      CASE(a_full_jar_keeps_the_cookies_of_others))

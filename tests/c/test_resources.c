@@ -66,7 +66,7 @@ static void wait_for_threads(int count)
     CHECK(threads() <= count);
 }
 
-static void starting(void)
+static void without_threads_nothing_starts_and_nothing_is_lost(void)
 {
     atls_runtime *runtime = NULL;
     atls_queue *queue = NULL;
@@ -136,13 +136,15 @@ static void drop(void *user_data)
     dropped++;
 }
 
-static void resolving(unsigned port)
+static void without_threads_addresses_are_reached_and_names_are_not(void)
 {
+    struct tcp tcp;
+    tcp_start(&tcp, answer);
     atls_client *client = tcp_client(NULL), *driven;
     atls_runtime *runtime = NULL;
     atls_queue *queue = NULL;
     atls_exchange *exchange = NULL;
-    atls_request *named = NULL, *numbered = tcp_request("GET", port, "/");
+    atls_request *named = NULL, *numbered = tcp_request("GET", tcp.port, "/");
     OK(atls_request_new_url("GET", "http://no-such-host.invalid/", &named, &error));
     OK(atls_runtime_new(2, &runtime, &error));
     OK(atls_queue_new_inline(&queue, &error));
@@ -203,7 +205,7 @@ static void on_server(void *user_data, const atls_event *event)
     CHECK(atls_server_request_respond_file(request, server.runtime, 200, NULL, "/proc/self/exe", 0, 50, NULL) == ATLS_OK);
 }
 
-static void serving(void)
+static void a_server_outlives_want_of_threads_and_wrong_clocks(void)
 {
     atls_server_config *config = NULL;
     atls_client *client = tcp_client(NULL);
@@ -290,12 +292,14 @@ static void *end_with_a_destructor(void *key)
     return NULL;
 }
 
-static void ending(unsigned port)
+static void a_thread_and_a_process_that_end_may_still_call(void)
 {
+    static struct tcp tcp; /* serves until the end of the process */
+    tcp_start(&tcp, answer);
     pthread_key_t key;
     pthread_t thread;
     late.client = tcp_client(NULL);
-    late.request = tcp_request("GET", port, "/");
+    late.request = tcp_request("GET", tcp.port, "/");
     CHECK(pthread_key_create(&key, fetch_late) == 0);
     CHECK(pthread_create(&thread, NULL, end_with_a_destructor, &key) == 0);
     pthread_join(thread, NULL);
@@ -304,8 +308,9 @@ static void ending(unsigned port)
     CHECK(atexit(at_exit) == 0);
 }
 
-static void forked(void)
+static void a_forked_child_is_refused(void)
 {
+    atls_client_free(tcp_client(NULL)); /* the library was used before the fork */
     fflush(NULL);
     pid_t child = fork();
     if (child == 0) {
@@ -324,15 +329,11 @@ static void forked(void)
     CHECK(WIFEXITED(status) && WEXITSTATUS(status) == 0);
 }
 
-int main(void)
+static void set_up(void)
 {
-    struct tcp tcp;
     alarm(100);
-    starting();
-    serving();
-    tcp_start(&tcp, answer);
-    resolving(tcp.port);
-    forked();
-    ending(tcp.port);
-    exit(0); /* with at_exit; the server above serves until the end */
 }
+
+TESTS(set_up, NULL, CASE(without_threads_nothing_starts_and_nothing_is_lost), CASE(a_server_outlives_want_of_threads_and_wrong_clocks),
+      CASE(without_threads_addresses_are_reached_and_names_are_not), CASE(a_forked_child_is_refused),
+      CASE(a_thread_and_a_process_that_end_may_still_call))

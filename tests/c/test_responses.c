@@ -26,7 +26,7 @@ static atls_request *says(const char *text)
 #define HEAD "HTTP/1.1 200 OK\r\n"
 
 /* Refused at once: the server keeps the connection, and waiting would last until the deadline. */
-static void malformed(void)
+static void a_malformed_response_is_refused_at_once(void)
 {
     static const struct {
         const char *text;
@@ -61,7 +61,7 @@ static void malformed(void)
     CHECK(atls_client_idle(client) == 0 && atls_client_active(client) == 0);
 }
 
-static void allowed(void)
+static void what_the_rfc_allows_is_read(void)
 {
     WANT(200, "hello", says(HEAD "\r\nhello"));
     WANT(200, "hello", says("HTTP/1.0 200 OK\r\n\r\nhel~lo"));
@@ -75,7 +75,7 @@ static void allowed(void)
     WANT(200, "o\r\no", says(HEAD "Content-Length: 4\r\nX: \xe9\r\n\r\no\r\no"));
 }
 
-static void cut(void)
+static void a_response_that_is_cut_is_truncated(void)
 {
     DETAIL(ATLS_TRUNCATED, 0, says("HTTP/1.1 200"));
     DETAIL(ATLS_TRUNCATED, 0, says(""));
@@ -100,7 +100,7 @@ static void cut(void)
     atls_request_free(request);
 }
 
-static void large_heads(void)
+static void too_many_header_fields_are_refused(void)
 {
     static char text[2000];
     strcpy(text, HEAD);
@@ -134,7 +134,7 @@ static unsigned full_listener(int waiting[4])
     return ntohs(place.sin_port);
 }
 
-static void deadlines(void)
+static void each_deadline_has_its_detail(void)
 {
     DETAIL(ATLS_TIMED_OUT, ATLS_DETAIL_HEAD_TIMEOUT, slow(5000, 1, 0, ATLS_DEADLINE_HEAD, 100));
     DETAIL(ATLS_TIMED_OUT, ATLS_DETAIL_FIRST_BYTE_TIMEOUT, slow(5000, 1, 0, ATLS_DEADLINE_FIRST_BYTE, 100));
@@ -163,7 +163,7 @@ static void deadlines(void)
     atls_request_free(request);
 }
 
-static void a_turn(void)
+static void a_request_waits_for_its_turn(void)
 {
     atls_client_limits *limits = NULL;
     atls_client *one = NULL;
@@ -190,7 +190,7 @@ static void a_turn(void)
     atls_config_free(config);
 }
 
-static void read_all(void)
+static void a_read_that_times_out_loses_nothing(void)
 {
     atls_exchange *exchange = NULL;
     atls_buf *body = NULL;
@@ -214,16 +214,16 @@ static void read_all(void)
     atls_request_free(request);
 }
 
-int main(void)
+static void set_up(void)
 {
     client = web_client();
-    malformed();
-    allowed();
-    cut();
-    large_heads();
-    deadlines();
-    a_turn();
-    read_all();
-    atls_client_free(client);
-    return 0;
 }
+
+static void tear_down(void)
+{
+    atls_client_free(client);
+}
+
+TESTS(set_up, tear_down, CASE(a_malformed_response_is_refused_at_once), CASE(what_the_rfc_allows_is_read),
+      CASE(a_response_that_is_cut_is_truncated), CASE(too_many_header_fields_are_refused), CASE(each_deadline_has_its_detail),
+      CASE(a_request_waits_for_its_turn), CASE(a_read_that_times_out_loses_nothing))

@@ -9,7 +9,7 @@ static atls_request *with(atls_config *config, atls_request *request)
     return request;
 }
 
-static void own_address(void)
+static void a_connection_leaves_from_the_chosen_address(void)
 {
     atls_config *config = web_config();
     OK(atls_config_set_bind(config, "127.0.0.7", &error));
@@ -31,7 +31,7 @@ static void own_address(void)
     atls_config_free(config);
 }
 
-static void families_and_places(void)
+static void families_and_mapped_hosts_are_respected(void)
 {
     atls_config *config = web_config();
     OK(atls_config_set_family(config, ATLS_FAMILY_IPV4, &error));
@@ -54,7 +54,7 @@ static void families_and_places(void)
     FAILS(ATLS_IO, "127.0.0.1:1", ask("GET", "http://127.0.0.1:1/"));
 }
 
-static void certificates(void)
+static void certificates_are_shown_and_checked_as_configured(void)
 {
     size_t len;
     atls_config *config = web_config();
@@ -107,7 +107,7 @@ static void certificates(void)
     atls_config_free(config);
 }
 
-static void what_is_known(void)
+static void times_and_certificate_of_an_exchange_are_known(void)
 {
     atls_client *own = web_client();
     for (int i = 0; i < 2; i++) {
@@ -132,7 +132,7 @@ static void what_is_known(void)
 }
 
 /* A part of a file, as one resumes a download, and the server's own coding of it. */
-static void nginx(void)
+static void ranges_and_codings_of_nginx_are_read(void)
 {
     atls_request *request = ask("GET", "https://localhost:%u/numbers.html", peer("NGINX"));
     add_header(request, "Range", "bytes=159984-");
@@ -148,21 +148,22 @@ static void nginx(void)
 }
 
 /* openssl, told to speak TLS 1.2 only, and as it likes. */
-static void versions(void)
+static void tls_1_2_is_refused(void)
 {
     FAILS(ATLS_TLS_VERSION, "TLS", ask("GET", "https://localhost:%u/", peer("TLS12")));
     WANT(200, "TLSv1.3", ask("GET", "https://localhost:%u/", peer("OPENSSL")));
 }
 
-int main(void)
+static void set_up(void)
 {
     client = web_client();
-    own_address();
-    families_and_places();
-    nginx();
-    versions();
-    what_is_known();
-    certificates();
-    atls_client_free(client);
-    return 0;
 }
+
+static void tear_down(void)
+{
+    atls_client_free(client);
+}
+
+TESTS(set_up, tear_down, CASE(a_connection_leaves_from_the_chosen_address), CASE(families_and_mapped_hosts_are_respected),
+      CASE(ranges_and_codings_of_nginx_are_read), CASE(tls_1_2_is_refused), CASE(times_and_certificate_of_an_exchange_are_known),
+      CASE(certificates_are_shown_and_checked_as_configured))

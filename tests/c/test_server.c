@@ -4,11 +4,10 @@
 #include <pthread.h>
 #include <unistd.h>
 
+#include "loop.h"
 #include "tcp.h"
 
 static _Thread_local atls_error *error;
-static atls_runtime *runtime;
-static atls_queue *queue;
 static uint16_t port;
 
 /* What the host does with a request is in its target. */
@@ -198,7 +197,7 @@ static char *say(const char *bytes)
 #define POST "POST / HTTP/1.1\r\nHost: a\r\n"
 
 /* None of these may reach the host; each is answered, and the connection ends. */
-static void not_http(void)
+static void what_is_not_http_never_reaches_the_host(void)
 {
     static const struct {
         const char *bytes, *status;
@@ -242,7 +241,7 @@ static void not_http(void)
     CHECK(seen == 5 && failed == 5 && last_status == ATLS_HTTP_PROTOCOL);
 }
 
-static void exchanges(void)
+static void requests_are_answered_in_their_order(void)
 {
     atls_server *server = serve(0, 0, 0, 0);
     /* Pipelined, and one after another; HTTP/1.0 ends unless it asks otherwise. */
@@ -274,7 +273,7 @@ static void exchanges(void)
 }
 
 /* A request that is answered before its body has come: the rest is discarded, the answer arrives, and the connection ends. */
-static void early(void)
+static void an_early_answer_arrives_and_ends_the_connection(void)
 {
     atls_server *server = serve(0, 0, 0, 0);
     char buffer[200] = "";
@@ -299,7 +298,7 @@ static void early(void)
     CHECK(failed == 0 && closed >= 3);
 }
 
-static void limits(void)
+static void each_limit_has_its_answer(void)
 {
     static char text[70000];
     atls_server *server = serve(ATLS_SERVER_LIMIT_HEAD_BYTES, 1000, 0, 0);
@@ -350,7 +349,7 @@ static void times_out(int fd, int before)
     close(fd);
 }
 
-static void deadlines(void)
+static void each_deadline_ends_its_connection(void)
 {
     atls_server *server = serve(0, 0, ATLS_SERVER_DEADLINE_IDLE, 100);
     CHECK(until_end(dial())[0] == '\0' && strstr(say(GET "\r\n"), "GET 0"));
@@ -383,7 +382,7 @@ static void deadlines(void)
     end(server, true);
 }
 
-static void endings(void)
+static void stop_waits_and_close_cuts(void)
 {
     /* A stop lets what is under way come to its end. */
     static char buffer[65536];
@@ -422,18 +421,6 @@ static void endings(void)
     }
 }
 
-int main(void)
-{
-    OK(atls_runtime_new(2, &runtime, &error));
-    OK(atls_queue_new_dispatching(&queue, &error));
-    not_http();
-    exchanges();
-    early();
-    limits();
-    deadlines();
-    endings();
-    OK(atls_queue_stop(queue, &error));
-    atls_queue_free(queue);
-    atls_runtime_free(runtime);
-    return 0;
-}
+TESTS(loop_start, loop_end, CASE(what_is_not_http_never_reaches_the_host), CASE(requests_are_answered_in_their_order),
+      CASE(an_early_answer_arrives_and_ends_the_connection), CASE(each_limit_has_its_answer), CASE(each_deadline_ends_its_connection),
+      CASE(stop_waits_and_close_cuts))

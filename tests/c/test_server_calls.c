@@ -6,6 +6,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "loop.h"
 #include "tcp.h"
 
 #ifdef __GLIBC__
@@ -13,8 +14,6 @@
 #endif
 
 static _Thread_local atls_error *error;
-static atls_runtime *runtime;
-static atls_queue *queue;
 static uint16_t port;
 static int requests, closed, failed, refusals, server_closed;
 static size_t piece_size, held;
@@ -220,7 +219,7 @@ static char *say(const char *bytes)
 #define ASK(method, target) method " " target " HTTP/1.1\r\nHost: a\r\n"
 #define LAST "Connection: close\r\n"
 
-static void answers(void)
+static void a_wrong_call_leaves_the_request_usable(void)
 {
     atls_server *server = serve(configure());
     char *text = say(ASK("GET", "/wrong") LAST "\r\n");
@@ -247,7 +246,7 @@ static void answers(void)
     EXPECT(ATLS_NULL_ARGUMENT, "target", atls_http_authority("GET", NULL, "a", &found, &error));
 }
 
-static void bodies_beyond_their_limit(void)
+static void a_body_beyond_its_limit_is_never_asked_for(void)
 {
     atls_server_config *config = configure();
     OK(atls_server_config_set_limit(config, ATLS_SERVER_LIMIT_BODY_BYTES, 10, &error));
@@ -266,7 +265,7 @@ static void bodies_beyond_their_limit(void)
     CHECK(failed == 2);
 }
 
-static void http_1_0(void)
+static void http_1_0_is_sent_what_it_knows(void)
 {
     atls_server *server = serve(configure());
     int fd = dial();
@@ -286,7 +285,7 @@ static void http_1_0(void)
 }
 
 /* What waits for a peer that does not read is as much as the header says, whatever the pieces. */
-static void pieces(void)
+static void what_waits_for_a_slow_peer_is_bounded(void)
 {
     static const size_t sizes[] = {1, 100, 5000, 16384};
     atls_server *server = serve(configure());
@@ -310,7 +309,7 @@ static void pieces(void)
 }
 
 /* How it is set up: names, queues, leniency. */
-static void setting_up(void)
+static void listening_and_leniency_are_as_configured(void)
 {
     atls_server_config *config = configure();
     atls_server *server = NULL;
@@ -360,7 +359,7 @@ static bool logged(char *place, const char *part)
     return found;
 }
 
-static void what_is_refused(void)
+static void refusals_are_told_and_logged_without_targets(void)
 {
     atls_server *server = serve(configure());
     atls_log_set(ATLS_LOG_INFO, on_log, NULL);
@@ -404,19 +403,6 @@ static void what_is_refused(void)
     end(server);
 }
 
-int main(void)
-{
-    OK(atls_runtime_new(2, &runtime, &error));
-    OK(atls_queue_new_dispatching(&queue, &error));
-    answers();
-    bodies_beyond_their_limit();
-    http_1_0();
-    pieces();
-    setting_up();
-    what_is_refused();
-    OK(atls_runtime_shutdown(runtime, 10000, &error));
-    OK(atls_queue_stop(queue, &error));
-    atls_queue_free(queue);
-    atls_runtime_free(runtime);
-    return 0;
-}
+TESTS(loop_start, loop_end, CASE(a_wrong_call_leaves_the_request_usable), CASE(a_body_beyond_its_limit_is_never_asked_for),
+      CASE(http_1_0_is_sent_what_it_knows), CASE(what_waits_for_a_slow_peer_is_bounded), CASE(listening_and_leniency_are_as_configured),
+      CASE(refusals_are_told_and_logged_without_targets))

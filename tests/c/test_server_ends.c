@@ -7,13 +7,12 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+#include "loop.h"
 #include "tcp.h"
 
 #include "../../examples-c/serving.h"
 
 static _Thread_local atls_error *error;
-static atls_runtime *runtime;
-static atls_queue *queue;
 static uint16_t port;
 
 /* A request, or a stream that came of one, as its events tell it. */
@@ -180,7 +179,7 @@ static void answered(int fd, int number)
     CHECK(requests[number].status == ATLS_OK);
 }
 
-static void peers_that_leave(void)
+static void a_peer_that_leaves_is_noticed_however_it_leaves(void)
 {
     atls_server *server = serve(1000);
     /* Closed without a reset: only TCP's questions find it out, once the peer's system has forgotten the connection. The others go on meanwhile. */
@@ -216,7 +215,7 @@ static void peers_that_leave(void)
 }
 
 /* Nor does a request that nobody has started keep its connection; it cannot be started then. */
-static void an_untaken_request(void)
+static void a_request_nobody_starts_keeps_no_connection(void)
 {
     atls_server *server = serve(0);
     int fd = dial(), number = ask(fd, "/held", "Expect: 100-continue\r\nContent-Length: 5\r\n");
@@ -230,7 +229,7 @@ static void an_untaken_request(void)
 }
 
 /* A Unix socket's peer that has closed it is known to be gone without any question. */
-static void unix_peer(void)
+static void a_unix_peer_that_closes_is_noticed_at_once(void)
 {
     atls_server *server = serve(UINT32_MAX);
     int pair[2];
@@ -248,7 +247,7 @@ static void unix_peer(void)
 }
 
 /* A stream that waits for its connection, which waits for the rest of a body. */
-static void streams_that_wait(void)
+static void a_stream_that_waits_can_be_given_up(void)
 {
     atls_server *server = serve(0);
     for (int way = 0; way < 3; way++) {
@@ -276,7 +275,7 @@ static void streams_that_wait(void)
 }
 
 /* A peer that asks for a switch, and to be asked for its body: the switch comes behind the body, and so the body is asked for. */
-static void a_switch_behind_a_body(void)
+static void a_switch_comes_after_the_body(void)
 {
     atls_server *server = serve(0);
     const char *expected[] = {"HTTP/1.1 100 ", "HTTP/1.1 101 "};
@@ -298,7 +297,7 @@ static void a_switch_behind_a_body(void)
 }
 
 /* What is cut with its server says so, and whose it was. */
-static void cut(void)
+static void what_is_cut_with_its_server_says_so(void)
 {
     for (int way = 0; way < 2; way++) {
         atls_server *server = serve(0);
@@ -339,7 +338,7 @@ static void *start_all(void *argument)
     return NULL;
 }
 
-static void starts_against_the_end(void)
+static void a_start_that_races_the_end_leaves_nothing_behind(void)
 {
     enum { REQUESTS = 16 };
     atls_queue *usual = queue;
@@ -398,7 +397,7 @@ static void on_example(void *user_data, const atls_event *event)
     pthread_detach(thread);
 }
 
-static void the_examples_stop(void)
+static void the_examples_let_an_answer_come_to_its_end(void)
 {
     atls_server_config *config = NULL;
     atls_server *server = NULL;
@@ -419,19 +418,10 @@ static void the_examples_stop(void)
     CHECK(n == 0 && body && strlen(body) == 104);
     close(fd);
     atls_server_config_free(config);
+    loop_start(); /* for tear_down: stop_server has freed the ones of this case */
 }
 
-int main(void)
-{
-    OK(atls_runtime_new(2, &runtime, &error));
-    OK(atls_queue_new_dispatching(&queue, &error));
-    peers_that_leave();
-    an_untaken_request();
-    unix_peer();
-    streams_that_wait();
-    a_switch_behind_a_body();
-    cut();
-    starts_against_the_end();
-    the_examples_stop();
-    return 0;
-}
+TESTS(loop_start, loop_end, CASE(a_peer_that_leaves_is_noticed_however_it_leaves), CASE(a_request_nobody_starts_keeps_no_connection),
+      CASE(a_unix_peer_that_closes_is_noticed_at_once), CASE(a_stream_that_waits_can_be_given_up), CASE(a_switch_comes_after_the_body),
+      CASE(what_is_cut_with_its_server_says_so), CASE(a_start_that_races_the_end_leaves_nothing_behind),
+      CASE(the_examples_let_an_answer_come_to_its_end))

@@ -4,16 +4,15 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "test.h"
+#include "loop.h"
 
 enum { SIZE = 3000000 };
 
 static _Thread_local atls_error *error;
-static atls_runtime *runtime;
-static atls_queue *queue;
 static uint16_t port;
 static char path[100];
 static int closed, failed;
+static atls_server *server;
 
 static void on_request(void *user_data, const atls_event *event)
 {
@@ -105,32 +104,31 @@ static void body_is(size_t got, size_t from, size_t wanted)
 
 #define ASK(method, target, lines) method " " target " HTTP/1.1\r\nHost: a\r\nConnection: close\r\n" lines "\r\n"
 
-int main(void)
+static void wait_closed(int wanted)
 {
-    atls_server *server = NULL;
-    atls_server_config *config = NULL;
-    OK(atls_runtime_new(2, &runtime, &error));
-    OK(atls_queue_new_dispatching(&queue, &error));
-    snprintf(path, sizeof path, "/tmp/atls-file-%d", (int)getpid());
-    FILE *out = fopen(path, "wb");
-    CHECK(out);
-    for (size_t i = 0; i < SIZE; i++)
-        fputc(byte_at(i), out);
-    fclose(out);
-    atls_sink sink = {.queue = queue, .call = on_server};
-    OK(atls_server_config_new(&config, &error));
-    OK(atls_server_new(runtime, config, &sink, &server, &error));
-    OK(atls_server_listen(server, "127.0.0.1", 0, false, &port, &error));
+    for (int i = 0; i < 5000 && __atomic_load_n(&closed, __ATOMIC_SEQ_CST) < wanted; i++)
+        usleep(1000);
+    CHECK(closed == wanted);
+}
 
+static void a_file_or_a_part_of_it_is_sent(void)
+{
     body_is(say(ASK("GET", "/all", ""), 200000), 0, SIZE);
     CHECK(strstr(answer, "Content-Length: 3000000\r\n"));
     body_is(say(ASK("GET", "/part", ""), 0), 1000, 2000);
     CHECK(strncmp(answer, "HTTP/1.1 206 Partial Content\r\n", 30) == 0);
     body_is(say(ASK("HEAD", "/all", ""), 0), 0, 0);
     CHECK(strstr(answer, "Content-Length: 3000000\r\n"));
+}
+
+static void a_missing_file_is_answered_by_the_host(void)
+{
     say(ASK("GET", "/none", ""), 0);
     CHECK(strncmp(answer, "HTTP/1.1 404 ", 13) == 0);
+}
 
+static void limits_of_one_request_hold_for_it_alone(void)
+{
     say(ASK("POST", "/tiny", "Content-Length: 4\r\n") "four", 0);
     CHECK(strstr(answer, "taken"));
     say(ASK("POST", "/tiny", "Content-Length: 5\r\n") "fiveX", 0);
@@ -141,20 +139,42 @@ int main(void)
     CHECK(strncmp(answer, "HTTP/1.1 408 ", 13) == 0);
     say(ASK("POST", "/quick", "Content-Length: 4\r\n") "four", 0);
     CHECK(strstr(answer, "taken"));
+    wait_closed(5);
+    CHECK(failed == 2);
+}
 
-    size_t got = say(ASK("GET", "/shrinks", ""), 100000);
-    CHECK(got < SIZE);
-    for (int i = 0; i < 5000 && __atomic_load_n(&closed, __ATOMIC_SEQ_CST) < 10; i++)
-        usleep(1000);
-    CHECK(closed == 10 && failed == 3);
+static void a_file_that_shrinks_ends_the_connection(void)
+{
+    CHECK(say(ASK("GET", "/shrinks", ""), 100000) < SIZE);
+    wait_closed(1);
+    CHECK(failed == 1);
+}
 
+static void set_up(void)
+{
+    atls_server_config *config = NULL;
+    loop_start();
+    closed = failed = 0;
+    snprintf(path, sizeof path, "/tmp/atls-file-%d", (int)getpid());
+    FILE *out = fopen(path, "wb");
+    CHECK(out);
+    for (size_t i = 0; i < SIZE; i++)
+        fputc(byte_at(i), out);
+    fclose(out);
+    atls_sink sink = {.queue = queue, .call = on_server};
+    OK(atls_server_config_new(&config, &error));
+    OK(atls_server_new(runtime, config, &sink, &server, &error));
+    OK(atls_server_listen(server, "127.0.0.1", 0, false, &port, &error));
+    atls_server_config_free(config);
+}
+
+static void tear_down(void)
+{
     unlink(path);
     OK(atls_server_close(server, &error));
     atls_server_free(server);
-    atls_server_config_free(config);
-    OK(atls_runtime_shutdown(runtime, 10000, &error));
-    OK(atls_queue_stop(queue, &error));
-    atls_queue_free(queue);
-    atls_runtime_free(runtime);
-    return 0;
+    loop_end();
 }
+
+TESTS(set_up, tear_down, CASE(a_file_or_a_part_of_it_is_sent), CASE(a_missing_file_is_answered_by_the_host),
+      CASE(limits_of_one_request_hold_for_it_alone), CASE(a_file_that_shrinks_ends_the_connection))

@@ -7,11 +7,11 @@
 #include <sys/un.h>
 #include <unistd.h>
 
-#include "test.h"
+#include "loop.h"
 
 static _Thread_local atls_error *error;
-static atls_runtime *runtime;
-static atls_queue *queue;
+static uint16_t port;
+static atls_server *server;
 static int seen, streams_closed, requests_closed;
 static atls_status last_status;
 
@@ -128,9 +128,9 @@ static int dial_unix(const char *path)
     return fd;
 }
 
-static int dial(uint16_t port)
+static int dial(uint16_t to)
 {
-    struct sockaddr_in address = {.sin_family = AF_INET, .sin_port = htons(port), .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    struct sockaddr_in address = {.sin_family = AF_INET, .sin_port = htons(to), .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
     int fd = socket(AF_INET, SOCK_STREAM, 0);
     CHECK(fd >= 0 && connect(fd, (struct sockaddr *)&address, sizeof address) == 0);
     return fd;
@@ -138,7 +138,31 @@ static int dial(uint16_t port)
 
 #define GET(path, lines) "GET " path " HTTP/1.1\r\nHost: x\r\nConnection: close\r\n" lines "\r\n"
 
-static void unix_sockets(atls_server *server)
+/* With or without a proxy that is trusted. */
+static void serve(bool forwarded)
+{
+    atls_server_config *config = NULL;
+    atls_sink sink = {.queue = queue, .call = on_server};
+    seen = streams_closed = requests_closed = 0;
+    OK(atls_server_config_new(&config, &error));
+    if (forwarded) {
+        OK(atls_server_config_set_forwarded(config, true, &error));
+        OK(atls_server_config_add_proxy(config, "3.3.3.3", &error));
+        EXPECT(ATLS_INVALID_ARGUMENT, "no address", atls_server_config_add_proxy(config, "proxy", &error));
+    }
+    OK(atls_server_new(runtime, config, &sink, &server, &error));
+    OK(atls_server_listen(server, "127.0.0.1", 0, false, &port, &error));
+    atls_server_config_free(config);
+}
+
+static void end(void)
+{
+    OK(atls_server_stop(server, &error));
+    EXPECT(ATLS_INVALID_STATE, "stopped", atls_server_listen_unix(server, "@late", &error));
+    atls_server_free(server);
+}
+
+static void unix_sockets_are_listened_on(void)
 {
     char path[100];
     snprintf(path, sizeof path, "/tmp/atls-test-%d.sock", (int)getpid());
@@ -158,7 +182,7 @@ static void unix_sockets(atls_server *server)
     close(fd);
 }
 
-static void adopted(atls_server *server)
+static void sockets_of_the_host_are_adopted(void)
 {
     int pair[2];
     struct sockaddr_in address = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
@@ -182,8 +206,10 @@ static void adopted(atls_server *server)
     close(pair[1]);
 }
 
-static void proxies(uint16_t port)
+static void proxies_that_are_trusted_name_the_client(void)
 {
+    end();
+    serve(true);
     int fd = dial(port);
     CHECK(strstr(say(fd, GET("/", "X-Forwarded-For: 1.1.1.1, 2.2.2.2, 3.3.3.3\r\nX-Forwarded-Proto: https\r\n"), NULL), "[peer] [2.2.2.2] https"));
     close(fd);
@@ -194,7 +220,7 @@ static void proxies(uint16_t port)
     close(fd);
 }
 
-static void upgrades(uint16_t port)
+static void a_connection_leaves_http_for_a_stream(void)
 {
     wait_for(&requests_closed, seen);
     int before = streams_closed, requests = requests_closed;
@@ -224,7 +250,7 @@ static void upgrades(uint16_t port)
 }
 
 /* A peer that breaks off while its answer is made is noticed. */
-static void reset(uint16_t port)
+static void a_peer_that_resets_is_noticed(void)
 {
     wait_for(&requests_closed, seen);
     int before = requests_closed, shown = seen;
@@ -240,37 +266,17 @@ static void reset(uint16_t port)
     CHECK(last_status == ATLS_IO);
 }
 
-int main(void)
+static void set_up(void)
 {
-    uint16_t port;
-    atls_server *server = NULL;
-    atls_server_config *config = NULL;
-    atls_sink sink = {.queue = queue, .call = on_server};
-    OK(atls_runtime_new(2, &runtime, &error));
-    OK(atls_queue_new_dispatching(&queue, &error));
-    sink.queue = queue;
-    OK(atls_server_config_new(&config, &error));
-    OK(atls_server_new(runtime, config, &sink, &server, &error));
-    OK(atls_server_listen(server, "127.0.0.1", 0, false, &port, &error));
-    unix_sockets(server);
-    adopted(server);
-    upgrades(port);
-    reset(port);
-    OK(atls_server_close(server, &error));
-    atls_server_free(server);
-    OK(atls_server_config_set_forwarded(config, true, &error));
-    OK(atls_server_config_add_proxy(config, "3.3.3.3", &error));
-    EXPECT(ATLS_INVALID_ARGUMENT, "no address", atls_server_config_add_proxy(config, "proxy", &error));
-    OK(atls_server_new(runtime, config, &sink, &server, &error));
-    OK(atls_server_listen(server, "127.0.0.1", 0, false, &port, &error));
-    proxies(port);
-    OK(atls_server_stop(server, &error));
-    EXPECT(ATLS_INVALID_STATE, "stopped", atls_server_listen_unix(server, "@late", &error));
-    atls_server_free(server);
-    atls_server_config_free(config);
-    OK(atls_runtime_shutdown(runtime, 10000, &error));
-    OK(atls_queue_stop(queue, &error));
-    atls_queue_free(queue);
-    atls_runtime_free(runtime);
-    return 0;
+    loop_start();
+    serve(false);
 }
+
+static void tear_down(void)
+{
+    end();
+    loop_end();
+}
+
+TESTS(set_up, tear_down, CASE(unix_sockets_are_listened_on), CASE(sockets_of_the_host_are_adopted),
+      CASE(a_connection_leaves_http_for_a_stream), CASE(a_peer_that_resets_is_noticed), CASE(proxies_that_are_trusted_name_the_client))

@@ -3,11 +3,10 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "loop.h"
 #include "sim.h"
 
 static _Thread_local atls_error *error;
-static atls_runtime *runtime;
-static atls_queue *queue;
 static uint16_t port;
 static int with_certificate, told;
 static atls_status told_status;
@@ -52,6 +51,7 @@ static void on_server(void *user_data, const atls_event *event)
 struct pair {
     char *chain, *key;
 };
+static struct pair peer, next;
 
 static struct pair pair(const char *name)
 {
@@ -69,6 +69,12 @@ static void done(struct pair pair)
 {
     free(pair.chain);
     free(pair.key);
+}
+
+static void end(atls_server *server)
+{
+    OK(atls_server_close(server, &error));
+    atls_server_free(server);
 }
 
 static atls_server *serve(atls_server_config *config)
@@ -114,8 +120,13 @@ static uint64_t shown(const char *name, const struct pair *identity)
 }
 
 /* A client that has ended its own direction, as TLS has it, still gets its answer. */
-static void a_late_answer(void)
+static void a_client_that_ended_its_direction_gets_its_answer(void)
 {
+    atls_server_config *plain = NULL;
+    OK(atls_server_config_new(&plain, &error));
+    OK(atls_server_config_set_certificate(plain, peer.chain, peer.key, &error));
+    atls_server *server = serve(plain);
+    atls_server_config_free(plain);
     const char *head = "GET /late HTTP/1.1\r\nHost: x\r\n\r\n";
     uint8_t text[1000] = {0};
     size_t n, got = 0;
@@ -141,10 +152,11 @@ static void a_late_answer(void)
     atls_server_request_free(late);
     atls_stream_free(stream);
     atls_config_free(config);
+    end(server);
 }
 
 /* Handshakes that come to nothing are counted, and told where the host wants to hear of them. */
-static void handshakes(struct pair peer)
+static void failed_handshakes_are_counted_and_told(void)
 {
     static const char *const first[] = {"GET / HTTP/1.1\r\nHost: a\r\n\r\n", ""};
     atls_server_config *config = NULL;
@@ -181,13 +193,8 @@ static void handshakes(struct pair peer)
     atls_server_config_free(config);
 }
 
-int main(void)
+static void certificates_are_chosen_by_name(void)
 {
-    size_t len;
-    sim_start();
-    OK(atls_runtime_new(1, &runtime, &error));
-    OK(atls_queue_new_dispatching(&queue, &error));
-    struct pair peer = pair("peer"), next = pair("next");
     atls_server_config *config = NULL;
     OK(atls_server_config_new(&config, &error));
     EXPECT(ATLS_INVALID_STATE, "no certificate", atls_server_config_add_certificate(config, "a.example", next.chain, next.key, &error));
@@ -202,33 +209,56 @@ int main(void)
     /* The default is replaced, the one with a name stays. */
     OK(atls_server_set_certificate(server, next.chain, next.key, &error));
     CHECK(shown("localhost", NULL) == by_name && shown("other.example", NULL) == 0);
-    a_late_answer();
-    OK(atls_server_close(server, &error));
-    atls_server_free(server);
+    end(server);
+    atls_server_config_free(config);
+}
 
+static atls_server *serve_clients_of(bool required)
+{
+    size_t len;
     char *ca = sim_file("web-ca.pem", &len);
-    OK(atls_server_config_set_client_roots(config, ca, true, &error));
-    server = serve(config);
-    CHECK(shown("other.example", NULL) == 0 && with_certificate == 0);
-    CHECK(shown("other.example", &next) == by_default && with_certificate == 1);
-    OK(atls_server_close(server, &error));
-    atls_server_free(server);
-
-    OK(atls_server_config_set_client_roots(config, ca, false, &error));
-    server = serve(config);
-    CHECK(shown("other.example", NULL) == by_default && with_certificate == 1);
-    CHECK(shown("other.example", &next) == by_default && with_certificate == 2);
-    OK(atls_server_close(server, &error));
-    atls_server_free(server);
-
-    handshakes(peer);
+    atls_server_config *config = NULL;
+    OK(atls_server_config_new(&config, &error));
+    OK(atls_server_config_set_certificate(config, peer.chain, peer.key, &error));
+    OK(atls_server_config_set_client_roots(config, ca, required, &error));
+    atls_server *server = serve(config);
+    atls_server_config_free(config);
     free(ca);
+    return server;
+}
+
+static void a_server_may_require_a_client_certificate(void)
+{
+    atls_server *server = serve_clients_of(true);
+    CHECK(shown("other.example", NULL) == 0 && with_certificate == 0);
+    CHECK(shown("other.example", &next) != 0 && with_certificate == 1);
+    end(server);
+}
+
+static void a_server_may_ask_for_a_client_certificate(void)
+{
+    atls_server *server = serve_clients_of(false);
+    CHECK(shown("other.example", NULL) != 0 && with_certificate == 0);
+    CHECK(shown("other.example", &next) != 0 && with_certificate == 1);
+    end(server);
+}
+
+static void set_up(void)
+{
+    sim_start();
+    loop_start();
+    peer = pair("peer");
+    next = pair("next");
+    with_certificate = told = 0;
+}
+
+static void tear_down(void)
+{
     done(peer);
     done(next);
-    atls_server_config_free(config);
-    OK(atls_runtime_shutdown(runtime, 10000, &error));
-    OK(atls_queue_stop(queue, &error));
-    atls_queue_free(queue);
-    atls_runtime_free(runtime);
-    return 0;
+    loop_end();
 }
+
+TESTS(set_up, tear_down, CASE(certificates_are_chosen_by_name), CASE(a_client_that_ended_its_direction_gets_its_answer),
+      CASE(a_server_may_require_a_client_certificate), CASE(a_server_may_ask_for_a_client_certificate),
+      CASE(failed_handshakes_are_counted_and_told))

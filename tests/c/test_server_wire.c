@@ -3,12 +3,12 @@
 #include <pthread.h>
 #include <unistd.h>
 
+#include "loop.h"
 #include "tcp.h"
 
 static _Thread_local atls_error *error;
-static atls_runtime *runtime;
-static atls_queue *queue;
 static uint16_t port;
+static atls_server *server;
 
 struct visit {
     atls_server_request *request;
@@ -85,7 +85,7 @@ static int count(const char *text, const char *part)
 }
 
 /* A body in 20,000 single bytes is told in about as many events as there were reads, not 20,000. */
-static void small_chunks(void)
+static void small_chunks_are_told_together(void)
 {
     static char bytes[200000];
     size_t len = (size_t)snprintf(bytes, sizeof bytes, "POST /c HTTP/1.1\r\nHost: a\r\nConnection: close\r\nTransfer-Encoding: chunked\r\n\r\n");
@@ -96,7 +96,7 @@ static void small_chunks(void)
     CHECK(text && atoi(text + strlen("POST /c 20000 in ")) < 1000);
 }
 
-static void old_clients(void)
+static void http_1_0_clients_keep_their_connection_if_they_ask(void)
 {
     /* As `ab -k` asks: three on one connection, then one that asks for no more. */
     char *text = say("GET /1 HTTP/1.0\r\nConnection: Keep-Alive\r\n\r\nGET /2 HTTP/1.0\r\nConnection: keep-alive\r\n\r\n"
@@ -110,31 +110,30 @@ static void old_clients(void)
     CHECK(count(say("POST / HTTP/1.0\r\nConnection: keep-alive\r\n\r\nGET /6 HTTP/1.0\r\n\r\n"), "HTTP/1.1 ") == 1);
 }
 
-static void request_lines(void)
+static void unusual_request_lines_are_read(void)
 {
     CHECK(strstr(say("\r\nGET /a HTTP/1.1\r\nHost: a\r\n\r\n\r\nGET /b HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n"), "GET /b 0"));
     CHECK(strncmp(say("\r\n\r\nGET / HTTP/1.1\r\nHost: a\r\n\r\n"), "HTTP/1.1 400", 12) == 0);
     CHECK(strstr(say("GET /\xc3\xa4\xe2\x82\xac?\xc3\xb6=1 HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n"), "GET /\xc3\xa4\xe2\x82\xac?\xc3\xb6=1 0"));
 }
 
-int main(void)
+static void set_up(void)
 {
-    OK(atls_runtime_new(2, &runtime, &error));
-    OK(atls_queue_new_dispatching(&queue, &error));
-    atls_server *server = NULL;
     atls_server_config *config = NULL;
+    loop_start();
     atls_sink sink = {queue, 0, on_server, NULL, NULL};
     OK(atls_server_config_new(&config, &error));
     OK(atls_server_new(runtime, config, &sink, &server, &error));
     OK(atls_server_listen(server, "127.0.0.1", 0, false, &port, &error));
-    small_chunks();
-    old_clients();
-    request_lines();
+    atls_server_config_free(config);
+}
+
+static void tear_down(void)
+{
     OK(atls_server_close(server, &error));
     atls_server_free(server);
-    atls_server_config_free(config);
-    OK(atls_queue_stop(queue, &error));
-    atls_queue_free(queue);
-    atls_runtime_free(runtime);
-    return 0;
+    loop_end();
 }
+
+TESTS(set_up, tear_down, CASE(small_chunks_are_told_together), CASE(http_1_0_clients_keep_their_connection_if_they_ask),
+      CASE(unusual_request_lines_are_read))

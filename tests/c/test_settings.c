@@ -3,7 +3,7 @@
 
 static _Thread_local atls_error *error;
 
-int main(void)
+static void a_constant_of_another_family_is_refused(void)
 {
     static const uint32_t server_limits[] = {ATLS_SERVER_LIMIT_CONNECTIONS, ATLS_SERVER_LIMIT_CONNECTIONS_PER_ADDRESS, ATLS_SERVER_LIMIT_HEAD_BYTES, ATLS_SERVER_LIMIT_HEADERS,
         ATLS_SERVER_LIMIT_BODY_BYTES, ATLS_SERVER_LIMIT_QUOTES_PER_SECOND, ATLS_SERVER_LIMIT_PIECE_BYTES, ATLS_SERVER_LIMIT_BACKLOG};
@@ -39,5 +39,6 @@ int main(void)
     atls_h1_driver_config_free(driver);
     atls_request_free(request);
     atls_tunnel_config_free(tunnel);
-    return 0;
 }
+
+TESTS(NULL, NULL, CASE(a_constant_of_another_family_is_refused))

@@ -8,11 +8,10 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+#include "loop.h"
 #include "sim.h"
 
 static _Thread_local atls_error *error;
-static atls_runtime *runtime;
-static atls_queue *queue;
 
 /* Every way to write goes through here, that of the library too, and is looked at. */
 static atomic_int held, bare, dead_accepted;
@@ -108,7 +107,7 @@ static void end(atls_server *server)
 }
 
 /* Blocking, so on this very thread: the quote is asked of an agent that accepts and goes. */
-static void an_agent_that_goes_away(void)
+static void an_agent_that_goes_away_raises_no_signal(void)
 {
     size_t len;
     uint16_t port;
@@ -182,39 +181,58 @@ static void clients_that_do_not_stay(bool adopted)
     end(server);
 }
 
-/* A socket of the host's that is driven, and whose other end is closed. */
-static void a_driven_socket(void)
+/* A socket of the host's that is driven, and whose other end is closed while there is more to write. */
+static void a_driven_socket_that_is_closed_raises_no_signal(void)
 {
+    static const uint8_t block[50000];
     int pair[2];
+    atls_headers *headers = NULL;
     atls_h1_driver *driver = NULL;
     atls_h1_driver_config *config = NULL;
     CHECK(socketpair(AF_UNIX, SOCK_STREAM, 0, pair) == 0);
     OK(atls_h1_driver_config_new(ATLS_H1_CLIENT, &config, &error));
+    OK(atls_headers_new(true, &headers, &error));
+    OK(atls_headers_add(headers, "Host", (const uint8_t *)"a", 1, &error));
+    OK(atls_headers_add(headers, "Transfer-Encoding", (const uint8_t *)"chunked", 7, &error));
     atls_sink sink = {.queue = queue, .call = on_request};
     int before = atomic_load(&closed);
-    close(pair[0]);
     OK(atls_h1_driver_adopt(runtime, config, pair[1], &sink, &driver, &error));
-    (void)atls_h1_driver_send_request(driver, "GET", "/", NULL, NULL);
+    OK(atls_h1_driver_send_request(driver, "POST", "/", headers, &error));
+    while (atls_h1_driver_write(driver, block, sizeof block, NULL) == ATLS_OK)
+        ;
+    for (int i = 0; i < 5000 && atomic_load(&held) == 0; i++)
+        usleep(1000);
+    close(pair[0]);
     for (int i = 0; i < 5000 && atomic_load(&closed) == before; i++)
         usleep(1000);
     CHECK(atomic_load(&closed) == before + 1);
+    atls_headers_free(headers);
     atls_h1_driver_free(driver);
     atls_h1_driver_config_free(config);
 }
 
-int main(void)
+static void a_client_of_a_listener_that_leaves_raises_no_signal(void)
+{
+    clients_that_do_not_stay(false);
+}
+
+static void an_adopted_client_that_leaves_raises_no_signal(void)
+{
+    clients_that_do_not_stay(true);
+}
+
+static void set_up(void)
 {
     sim_start();
-    OK(atls_runtime_new(2, &runtime, &error));
-    OK(atls_queue_new_dispatching(&queue, &error));
-    an_agent_that_goes_away();
-    clients_that_do_not_stay(false);
-    clients_that_do_not_stay(true);
-    a_driven_socket();
-    CHECK(atomic_load(&held) > 10 && atomic_load(&bare) == 0);
-    OK(atls_runtime_shutdown(runtime, 10000, &error));
-    OK(atls_queue_stop(queue, &error));
-    atls_queue_free(queue);
-    atls_runtime_free(runtime);
-    return 0;
+    loop_start();
+    atomic_store(&held, 0);
 }
+
+static void tear_down(void)
+{
+    CHECK(atomic_load(&held) > 0 && atomic_load(&bare) == 0);
+    loop_end();
+}
+
+TESTS(set_up, tear_down, CASE(an_agent_that_goes_away_raises_no_signal), CASE(a_client_of_a_listener_that_leaves_raises_no_signal),
+      CASE(an_adopted_client_that_leaves_raises_no_signal), CASE(a_driven_socket_that_is_closed_raises_no_signal))

@@ -4,6 +4,9 @@
 
 #include "sim.h"
 
+static _Thread_local atls_error *error;
+static struct sim sim;
+
 static void read_all(atls_stream *stream, unsigned char *to, size_t len)
 {
     atls_error *error = NULL;
@@ -29,7 +32,7 @@ static void *write_late(void *argument)
 }
 
 /* By events: SENT comes once, after all that was written has left, and not before atls_stream_close_write. */
-static void sent_is_told(unsigned port)
+static void sent_is_told_once_and_after_the_end_of_writing(void)
 {
     enum { ALL = 600000, PIECE = 50000 };
     static unsigned char piece[PIECE];
@@ -37,7 +40,7 @@ static void sent_is_told(unsigned port)
     atls_runtime *runtime = NULL;
     atls_queue *queue = NULL;
     atls_stream *stream = NULL;
-    atls_config *config = sim_config(port, "policy.json");
+    atls_config *config = sim_config(sim.raw, "policy.json");
     size_t written = 0, came = 0;
     int sent = 0, ends = 0;
     bool over = false, closed = false;
@@ -73,18 +76,9 @@ static void sent_is_told(unsigned port)
     atls_config_free(config);
 }
 
-int main(void)
+static void bad_arguments_open_no_socket(void)
 {
-    struct sim sim = sim_start();
-    sent_is_told(sim.raw);
-    atls_error *error = NULL;
     atls_stream *stream = NULL;
-    unsigned char buffer[100000], pattern[100000];
-    size_t n = 99;
-    for (size_t i = 0; i < sizeof pattern; i++)
-        pattern[i] = (unsigned char)(i * 7);
-
-    /* Bad arguments open no socket. */
     atls_config *config = sim_config(sim.raw, "policy.json");
     EXPECT(ATLS_NULL_ARGUMENT, "config", atls_stream_open(NULL, &stream, &error));
     EXPECT(ATLS_NULL_ARGUMENT, "stream", atls_stream_open(config, NULL, &error));
@@ -99,8 +93,17 @@ int main(void)
     EXPECT(ATLS_INVALID_ARGUMENT, "port", atls_config_new("localhost", 0, &bare, &error));
     EXPECT(ATLS_INVALID_ARGUMENT, "host", atls_config_new("a b", 1, &bare, &error));
     CHECK(stream == NULL);
+    atls_config_free(config);
+}
 
-    /* There and back, and a clean end after half-close. */
+static void what_is_written_comes_back_and_the_end_is_clean(void)
+{
+    static unsigned char buffer[100000], pattern[100000];
+    size_t n = 99;
+    atls_stream *stream = NULL;
+    atls_config *config = sim_config(sim.raw, "policy.json");
+    for (size_t i = 0; i < sizeof pattern; i++)
+        pattern[i] = (unsigned char)(i * 7);
     OK(atls_stream_open(config, &stream, &error));
     atls_verdict *verdict = atls_stream_verdict(stream);
     CHECK(atls_verdict_trusted(verdict) && atls_verdict_bound_to_session(verdict));
@@ -111,41 +114,70 @@ int main(void)
     OK(atls_stream_write_all(stream, pattern, sizeof pattern, 0, &error));
     read_all(stream, buffer, sizeof buffer);
     CHECK(memcmp(buffer, pattern, sizeof buffer) == 0);
+    OK(atls_stream_close_write(stream, &error));
+    OK(atls_stream_read(stream, buffer, 10, &n, 5000, &error));
+    CHECK(n == 0);
+    atls_stream_free(stream);
+    atls_config_free(config);
+}
 
-    /* A read that runs out of time loses nothing; event functions do not apply. */
+static void a_read_that_times_out_loses_nothing(void)
+{
+    unsigned char buffer[10];
+    const unsigned char pattern[] = "0123456789";
+    size_t n = 99;
+    atls_stream *stream = NULL;
+    atls_config *config = sim_config(sim.raw, "policy.json");
+    OK(atls_stream_open(config, &stream, &error));
     EXPECT(ATLS_TIMED_OUT, "receiving", atls_stream_read(stream, buffer, 10, &n, 50, &error));
     CHECK(n > 0); /* left as it was */
     OK(atls_stream_write_all(stream, pattern, 10, 0, &error));
     read_all(stream, buffer, 10);
     CHECK(memcmp(buffer, pattern, 10) == 0);
+    /* Event functions do not apply. */
     EXPECT(ATLS_INVALID_STATE, "blocking", atls_stream_grant(stream, 1, &error));
     EXPECT(ATLS_INVALID_STATE, "blocking", atls_stream_write(stream, pattern, 1, &error));
     EXPECT(ATLS_INVALID_ARGUMENT, "cap", atls_stream_read(stream, buffer, 0, &n, 0, &error));
+    atls_stream_free(stream);
+    atls_config_free(config);
+}
 
-    /* A reader that waits does not keep a writer from writing. */
+static void a_waiting_reader_does_not_keep_a_writer_waiting(void)
+{
+    unsigned char buffer[4];
     pthread_t thread;
+    atls_stream *stream = NULL;
+    atls_config *config = sim_config(sim.raw, "policy.json");
+    OK(atls_stream_open(config, &stream, &error));
     CHECK(pthread_create(&thread, NULL, write_late, stream) == 0);
     read_all(stream, buffer, 4);
     CHECK(memcmp(buffer, "late", 4) == 0);
     pthread_join(thread, NULL);
-
-    OK(atls_stream_close_write(stream, &error));
-    OK(atls_stream_read(stream, buffer, 10, &n, 5000, &error));
-    CHECK(n == 0);
     atls_stream_free(stream);
+    atls_config_free(config);
+}
 
-    /* Cancel from another thread. */
+static void another_thread_can_cancel(void)
+{
+    unsigned char buffer[10] = {0};
+    size_t n;
+    pthread_t thread;
+    atls_stream *stream = NULL;
+    atls_config *config = sim_config(sim.raw, "policy.json");
     OK(atls_stream_open(config, &stream, &error));
     CHECK(pthread_create(&thread, NULL, cancel_soon, stream) == 0);
     EXPECT(ATLS_CANCELED, NULL, atls_stream_read(stream, buffer, 10, &n, UINT32_MAX, &error));
     pthread_join(thread, NULL);
-    EXPECT(ATLS_CANCELED, NULL, atls_stream_write_all(stream, pattern, 1, 0, &error));
+    EXPECT(ATLS_CANCELED, NULL, atls_stream_write_all(stream, buffer, 1, 0, &error));
     OK(atls_stream_close(stream, &error));
     atls_stream_free(stream);
     atls_config_free(config);
+}
 
-    /* A refused server: the failing check is named. */
-    config = sim_config(sim.raw, "wrong-policy.json");
+static void a_refusal_names_the_check_that_failed(void)
+{
+    atls_stream *stream = NULL;
+    atls_config *config = sim_config(sim.raw, "wrong-policy.json");
     CHECK(atls_stream_open(config, &stream, &error) == ATLS_MEASUREMENT_MISMATCH);
     CHECK(atls_error_verdict(error) && !atls_verdict_trusted(atls_error_verdict(error)));
     CHECK(strstr(atls_error_message(error).ptr, "bootchain"));
@@ -155,11 +187,15 @@ int main(void)
     atls_error_free(error);
     error = NULL;
     atls_config_free(config);
+}
 
-    /* Through a tunnel. */
+static void a_stream_goes_through_a_tunnel(void)
+{
+    unsigned char buffer[15];
+    atls_stream *stream = NULL;
     char url[64];
     snprintf(url, sizeof url, "ws://127.0.0.1:%u/?target=localhost:%u", sim.tunnel, sim.http);
-    config = sim_config(sim.http, "policy.json");
+    atls_config *config = sim_config(sim.http, "policy.json");
     /* It leads nowhere else, so collateral goes its own way: directly. */
     atls_verifier *direct = sim_verifier(config);
     OK(atls_config_set_verifier(config, direct, &error));
@@ -172,5 +208,14 @@ int main(void)
     CHECK(memcmp(buffer, "HTTP/1.1 200 OK", 15) == 0);
     atls_stream_free(stream);
     atls_config_free(config);
-    return 0;
 }
+
+static void set_up(void)
+{
+    sim = sim_start();
+}
+
+TESTS(set_up, NULL, CASE(sent_is_told_once_and_after_the_end_of_writing), CASE(bad_arguments_open_no_socket),
+      CASE(what_is_written_comes_back_and_the_end_is_clean), CASE(a_read_that_times_out_loses_nothing),
+      CASE(a_waiting_reader_does_not_keep_a_writer_waiting), CASE(another_thread_can_cancel), CASE(a_refusal_names_the_check_that_failed),
+      CASE(a_stream_goes_through_a_tunnel))

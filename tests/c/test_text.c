@@ -14,7 +14,7 @@ static void add(atls_headers *headers, const char *name, const char *value)
     OK(atls_headers_add(headers, name, (const uint8_t *)value, strlen(value), &error));
 }
 
-static void headers(void)
+static void header_fields_are_found_changed_and_written(void)
 {
     atls_headers *headers = NULL, *copy = NULL, *kept = NULL;
     atls_buf *text = NULL;
@@ -62,7 +62,7 @@ static void headers(void)
     atls_headers_free(NULL);
 }
 
-static void start_lines(void)
+static void start_lines_are_parsed(void)
 {
     atls_str method, target, reason;
     uint32_t minor, status;
@@ -76,7 +76,7 @@ static void start_lines(void)
     EXPECT(ATLS_NULL_ARGUMENT, "reason", atls_parse_status_line((const uint8_t *)answer, 22, &minor, &status, NULL, &error));
 }
 
-int main(void)
+static void dates_are_formatted_and_parsed(void)
 {
     atls_buf *buf = NULL;
     int64_t seconds = 0;
@@ -86,7 +86,11 @@ int main(void)
     OK(atls_http_date_parse("Sun Nov  6 08:49:37 1994", &seconds, &error));
     CHECK(seconds == 784111777);
     EXPECT(ATLS_INVALID_ARGUMENT, "\"yesterday\"", atls_http_date_parse("yesterday", &seconds, &error));
+}
 
+static void pairs_are_appended_to_a_url(void)
+{
+    atls_buf *buf = NULL;
     const char *pairs[] = {"q", "a b", "r", "\xc3\xbc"};
     OK(atls_url_concat("https://a/?x#f", pairs, 2, &buf, &error));
     is(buf, "https://a/?x=&q=a+b&r=%C3%BC#f");
@@ -95,18 +99,28 @@ int main(void)
     pairs[3] = "\xff";
     EXPECT(ATLS_INVALID_UTF8, "pairs", atls_url_concat("https://a/", pairs, 2, &buf, &error));
     EXPECT(ATLS_NULL_ARGUMENT, "pairs", atls_url_concat("https://a/", NULL, 1, &buf, &error));
+}
 
+static void basic_credentials_are_encoded(void)
+{
+    atls_buf *buf = NULL;
     OK(atls_basic_credentials("Aladdin", "open sesame", &buf, &error));
     is(buf, "Basic QWxhZGRpbjpvcGVuIHNlc2FtZQ==");
     EXPECT(ATLS_INVALID_ARGUMENT, "colon", atls_basic_credentials("a:b", "c", &buf, &error));
+}
 
+static void host_and_port_are_split(void)
+{
     atls_str host;
     uint32_t port = 9;
     OK(atls_split_host_port("[::1]:8443", &host, &port, &error));
     CHECK(port == 8443 && host.len == 5 && memcmp(host.ptr, "[::1]", 5) == 0);
     OK(atls_split_host_port("a:", &host, &port, &error));
     CHECK(port == 0 && host.len == 2);
+}
 
+static void a_request_takes_credentials_and_a_date(void)
+{
     atls_request *request = NULL;
     OK(atls_request_new_url("GET", "https://a/", &request, &error));
     OK(atls_request_set_auth(request, "u", "p", ATLS_AUTH_BASIC, &error));
@@ -117,7 +131,8 @@ int main(void)
     OK(atls_request_set_if_modified_since(request, 0, &error));
     EXPECT(ATLS_INVALID_STATE, "If-Modified-Since", atls_request_set_if_modified_since(request, 0, &error));
     atls_request_free(request);
-    headers();
-    start_lines();
-    return 0;
 }
+
+TESTS(NULL, NULL, CASE(dates_are_formatted_and_parsed), CASE(pairs_are_appended_to_a_url), CASE(basic_credentials_are_encoded),
+      CASE(host_and_port_are_split), CASE(a_request_takes_credentials_and_a_date), CASE(header_fields_are_found_changed_and_written),
+      CASE(start_lines_are_parsed))

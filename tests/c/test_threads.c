@@ -84,7 +84,7 @@ static void *work(void *argument)
     return NULL;
 }
 
-int main(void)
+static void many_threads_share_a_runtime_and_a_queue(void)
 {
     atls_error *error = NULL;
     pthread_t threads[THREADS];
@@ -99,5 +99,6 @@ int main(void)
     atls_queue_free(queue);
     OK(atls_runtime_shutdown(runtime, 0, &error));
     atls_runtime_free(runtime);
-    return 0;
 }
+
+TESTS(NULL, NULL, CASE(many_threads_share_a_runtime_and_a_queue))

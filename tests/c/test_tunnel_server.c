@@ -2,13 +2,12 @@
 #include <arpa/inet.h>
 #include <unistd.h>
 
+#include "loop.h"
 #include "sim.h"
 #include "tcp.h"
 
 static struct sim sim;
 static _Thread_local atls_error *error;
-static atls_runtime *runtime;
-static atls_queue *queue;
 static uint16_t port;
 static int closed, refusals;
 
@@ -99,7 +98,7 @@ static void refused(const char *query, unsigned target, uint32_t status, const c
     error = NULL;
 }
 
-static void targets(void)
+static void allowed_targets_alone_are_reached(void)
 {
     atls_stream *stream = NULL;
     atls_tunnel_config *config = tunnel_config("localhost:%u", sim.raw);
@@ -138,7 +137,7 @@ static void targets(void)
     end(server, config);
 }
 
-static void token(void)
+static void a_token_is_required(void)
 {
     atls_stream *stream = NULL;
     atls_tunnel_config *config = tunnel_config("localhost:%u", sim.raw);
@@ -186,7 +185,7 @@ static int raw(const char *text)
 #define HANDSHAKE "Host: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\n"
 #define KEY "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n"
 
-static void handshakes(void)
+static void a_wrong_handshake_has_its_status(void)
 {
     char target[60];
     atls_tunnel_config *config = tunnel_config("localhost:%u", sim.raw);
@@ -257,7 +256,7 @@ static long resident(void)
     return pages * (sysconf(_SC_PAGESIZE) / 1024);
 }
 
-static void frames(void)
+static void a_broken_frame_has_its_code(void)
 {
     enum { MANY = 200 };
     static int fds[MANY];
@@ -295,7 +294,7 @@ static void frames(void)
     end(server, config);
 }
 
-static void deadlines(void)
+static void each_deadline_ends_the_tunnel(void)
 {
     size_t n;
     uint8_t byte;
@@ -316,7 +315,7 @@ static void deadlines(void)
     end(server, config);
 }
 
-static void faults(void)
+static void settings_of_a_forwarder_are_checked(void)
 {
     atls_server *server = NULL;
     atls_server_config *limits = NULL;
@@ -352,20 +351,11 @@ static void faults(void)
     atls_tunnel_config_free(config);
 }
 
-int main(void)
+static void set_up(void)
 {
     sim = sim_start();
-    OK(atls_runtime_new(2, &runtime, &error));
-    OK(atls_queue_new_dispatching(&queue, &error));
-    faults();
-    targets();
-    token();
-    handshakes();
-    frames();
-    deadlines();
-    OK(atls_runtime_shutdown(runtime, 10000, &error));
-    OK(atls_queue_stop(queue, &error));
-    atls_queue_free(queue);
-    atls_runtime_free(runtime);
-    return 0;
+    loop_start();
 }
+
+TESTS(set_up, loop_end, CASE(settings_of_a_forwarder_are_checked), CASE(allowed_targets_alone_are_reached), CASE(a_token_is_required),
+      CASE(a_wrong_handshake_has_its_status), CASE(a_broken_frame_has_its_code), CASE(each_deadline_ends_the_tunnel))

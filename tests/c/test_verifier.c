@@ -105,7 +105,7 @@ static atls_verifier *disk_verifier(const char *folder)
 }
 
 /* A disk that takes no more than 100 bytes of a file: the connection is as good without it, and nothing is left. */
-static void a_full_disk(void)
+static void a_full_disk_harms_no_connection(void)
 {
     char folder[] = "/tmp/atls-verifier-XXXXXX", command[100], said[4096];
     struct rlimit limit, small;
@@ -131,7 +131,7 @@ static void a_full_disk(void)
     CHECK(system(command) == 0);
 }
 
-static void settings(void)
+static void a_route_is_copied_and_checked(void)
 {
     atls_error *error = NULL;
     atls_config *route = NULL;
@@ -147,11 +147,9 @@ static void settings(void)
     atls_verifier_config_free(config);
 }
 
-int main(void)
+static void set_up(void)
 {
     sim = sim_start();
-    settings();
-    each_source_that_failed_is_logged();
-    a_full_disk();
-    return 0;
 }
+
+TESTS(set_up, NULL, CASE(a_route_is_copied_and_checked), CASE(each_source_that_failed_is_logged), CASE(a_full_disk_harms_no_connection))

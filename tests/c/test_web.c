@@ -9,7 +9,7 @@ static atls_client *client;
 #define HERE "http://127.0.0.1:%u"
 #define SAFE "https://localhost:%u"
 
-static void methods_and_heads(void)
+static void methods_and_heads_arrive_as_they_were_sent(void)
 {
     static const char *methods[] = {"GET", "POST", "PUT", "DELETE", "PATCH", "OPTIONS", "OTHER"};
     for (size_t i = 0; i < sizeof methods / sizeof *methods; i++) {
@@ -80,7 +80,7 @@ static atls_request *from_source(const char *path, size_t *size, uint64_t length
     return request;
 }
 
-static void bodies(void)
+static void bodies_arrive_with_their_announced_length(void)
 {
     size_t size = 1000000;
     char path[200];
@@ -110,7 +110,7 @@ static void bodies(void)
     WANT(200, "\"method\": \"GET\"", from_source("/redirect?status=303&to=/echo", &size, ATLS_LENGTH_UNKNOWN, false));
 }
 
-static void streamed_into_a_redirect(void)
+static void a_streamed_body_may_meet_a_redirect(void)
 {
     static uint8_t piece[50000];
     atls_exchange *exchange = NULL;
@@ -126,7 +126,7 @@ static void streamed_into_a_redirect(void)
     atls_request_free(request);
 }
 
-static void expect_continue(void)
+static void a_body_waits_for_100_continue(void)
 {
     size_t size = 300000;
     atls_request *request = from_source("/upload", &size, size, false);
@@ -154,7 +154,7 @@ static void add_field(atls_request *request, const char *name, const char *value
     OK(atls_request_add_field(request, name, (const uint8_t *)value, strlen(value), file, type, &error));
 }
 
-static void forms(void)
+static void forms_are_encoded_and_sent(void)
 {
     atls_request *request = ask("POST", HERE "/echo", plain);
     add_field(request, "a b", "1&2=\xc3\xa9", NULL, NULL);
@@ -175,7 +175,7 @@ static void forms(void)
     atls_request_free(request);
 }
 
-static void who_we_are(void)
+static void credentials_answer_the_challenge_of_their_origin(void)
 {
     /* NFC: the e with its accent apart is the same user. In the URL it is percent-encoded. */
     atls_request *request = ask("GET", HERE "/basic", plain);
@@ -215,7 +215,7 @@ static void who_we_are(void)
     WANT(401, "", request);
 }
 
-static void cookies(void)
+static void cookies_go_back_to_their_host_and_path(void)
 {
     WANT(200, "none", ask("GET", HERE "/cookies?set=a=1", plain));
     WANT(200, "none", ask("GET", HERE "/cookies", plain));
@@ -239,7 +239,7 @@ static atls_request *encoded(const char *query)
     return request;
 }
 
-static void codings(void)
+static void each_coding_is_decoded_within_its_limit(void)
 {
     static const char *codings[] = {"gzip", "deflate", "br", "zstd", "identity"};
     char query[100];
@@ -281,7 +281,7 @@ static void codings(void)
     FAILS(ATLS_BODY_TOO_LARGE, "larger", limited);
 }
 
-static void redirects(void)
+static void redirects_change_method_and_body_as_the_rfc_says(void)
 {
     static const struct {
         const char *method;
@@ -320,20 +320,19 @@ static void redirects(void)
     forget(answer);
 }
 
-int main(void)
+static void set_up(void)
 {
     plain = peer("PLAIN");
     tls = peer("TLS");
     client = web_client();
-    methods_and_heads();
-    bodies();
-    streamed_into_a_redirect();
-    expect_continue();
-    forms();
-    who_we_are();
-    cookies();
-    codings();
-    redirects();
-    atls_client_free(client);
-    return 0;
 }
+
+static void tear_down(void)
+{
+    atls_client_free(client);
+}
+
+TESTS(set_up, tear_down, CASE(methods_and_heads_arrive_as_they_were_sent), CASE(bodies_arrive_with_their_announced_length),
+      CASE(a_streamed_body_may_meet_a_redirect), CASE(a_body_waits_for_100_continue), CASE(forms_are_encoded_and_sent),
+      CASE(credentials_answer_the_challenge_of_their_origin), CASE(cookies_go_back_to_their_host_and_path),
+      CASE(each_coding_is_decoded_within_its_limit), CASE(redirects_change_method_and_body_as_the_rfc_says))

@@ -1,6 +1,8 @@
 //! `cargo xtask test`: everything that must hold.
 
+use std::collections::BTreeSet;
 use std::io::Read;
+use std::path::PathBuf;
 
 use crate::shell::{Done, cargo, command, output, root, run, step};
 use crate::simulator::Simulator;
@@ -14,6 +16,7 @@ pub fn run_all() -> Done {
     h1::oracle()?;
     step("the shipped library, examples and C tests");
     build::cmake("plain", &[])?;
+    cases()?;
     symbols()?;
     static_libs()?;
     let mut simulator = Simulator::start_hostile()?;
@@ -40,15 +43,41 @@ fn ctest(variant: &str, simulator: &Simulator) -> Done {
     run(simulator.introduce(&mut ctest))
 }
 
+/// The C test programs of a build tree.
+fn programs(variant: &str) -> Result<Vec<PathBuf>, String> {
+    let folder = build::tree(variant).join("tests/c");
+    let entries = std::fs::read_dir(&folder).map_err(|error| format!("{}: {error}", folder.display()))?;
+    let is_program = |path: &PathBuf| {
+        let name = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+        name.starts_with("test_") && !name.contains('.') && path.is_file()
+    };
+    let mut found: Vec<_> = entries.flatten().map(|entry| entry.path()).filter(is_program).collect();
+    found.sort();
+    if found.is_empty() { Err(format!("no C tests in {}", folder.display())) } else { Ok(found) }
+}
+
+/// What CMake has read in the sources is what the programs say: no case is left out.
+fn cases() -> Done {
+    let listing = output(command("ctest").arg("--test-dir").arg(build::tree("plain")).arg("-N"))?;
+    let registered: BTreeSet<_> = listing.lines().filter_map(|line| line.split_once(": ")?.1.split_once('.')).collect();
+    let mut listed = BTreeSet::new();
+    let programs = programs("plain")?;
+    let cases: Result<Vec<_>, _> = programs.iter().map(|path| output(command(path).arg("--list"))).collect();
+    let cases = cases?;
+    for (path, cases) in programs.iter().zip(&cases) {
+        let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+        listed.extend(cases.lines().map(|case| (name.trim_start_matches("test_"), case)));
+    }
+    match registered.symmetric_difference(&listed).next() {
+        None => Ok(()),
+        Some((program, case)) => Err(format!("ctest and test_{program} do not agree about {program}.{case}")),
+    }
+}
+
+/// All cases of a program in one process: a process of its own for each would take most of its time to start.
 fn valgrind(simulator: &Simulator) -> Done {
-    let folder = build::tree("plain").join("tests/c");
-    let mut count = 0;
-    for entry in std::fs::read_dir(&folder).map_err(|error| error.to_string())?.flatten() {
-        let name = entry.file_name().to_string_lossy().into_owned();
-        if !name.starts_with("test_") || name.contains('.') || !entry.path().is_file() {
-            continue;
-        }
-        println!("valgrind {name}");
+    for program in programs("plain")? {
+        println!("valgrind {}", program.file_name().unwrap_or_default().display());
         let mut tool = command("valgrind");
         tool.args([
             "--quiet",
@@ -59,11 +88,10 @@ fn valgrind(simulator: &Simulator) -> Done {
         ]);
         tool.arg(format!("--suppressions={}", root().join("tests/c/valgrind.supp").display()));
         // Threads take turns under valgrind; the fair scheduler keeps one from starving the others.
-        tool.args(["--child-silent-after-fork=yes", "--fair-sched=try"]).arg(entry.path()).env("ATLS_TEST_SLOW", "1");
+        tool.args(["--child-silent-after-fork=yes", "--fair-sched=try"]).arg(program).env("ATLS_TEST_SLOW", "1");
         run(simulator.introduce(&mut tool))?;
-        count += 1;
     }
-    if count == 0 { Err(format!("no C tests in {}", folder.display())) } else { Ok(()) }
+    Ok(())
 }
 
 /// The shared library exports what tests/symbols.txt lists, and the header declares each of it.
