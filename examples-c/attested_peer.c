@@ -1,7 +1,7 @@
 /* attested_peer.c - mutual attestation: a server that serves only clients of which it knows what they are, and a client that proves itself once the server
  * has done so. Two enclaves that exchange a secret would do it like this. The policy must name the protocol exporter-v1.
  *
- * usage: attested_peer serve PORT CHAIN.pem KEY.pem CLIENT_POLICY.json AGENT_SOCKET      (until standard input ends)
+ * usage: attested_peer serve PORT CHAIN.pem KEY.pem CLIENT_POLICY.json AGENT_SOCKET [CLIENT_CA.pem]   (until standard input ends)
  *        attested_peer ask HOST PORT SERVER_POLICY.json AGENT_SOCKET
  */
 #include "serving.h"
@@ -39,6 +39,11 @@ static int serve(char **argv)
     set_certificate(config, argv[1], argv[2]);
     check(atls_server_config_set_dstack_agent(config, argv[4], &error), &error);
     check(atls_server_config_set_client_policy(config, policy, verifier, &error), &error);
+    if (argv[5]) { /* clients may show a certificate besides, which the policy can require their log to name */
+        struct file pem = read_file(argv[5]);
+        check(atls_server_config_set_client_roots(config, (char *)pem.data, false, &error), &error);
+        free(pem.data);
+    }
     atls_server *server = listen_on(runtime, queue, config, on_server, argv[0]);
     while (getchar() != EOF)
         ;
@@ -79,11 +84,11 @@ static int ask(char **argv)
 
 int main(int argc, char **argv)
 {
-    if (argc == 7 && strcmp(argv[1], "serve") == 0)
+    if ((argc == 7 || argc == 8) && strcmp(argv[1], "serve") == 0)
         return serve(argv + 2);
     if (argc == 6 && strcmp(argv[1], "ask") == 0)
         return ask(argv + 2);
-    fprintf(stderr, "usage: %s serve PORT CHAIN.pem KEY.pem CLIENT_POLICY.json AGENT_SOCKET\n       %s ask HOST PORT SERVER_POLICY.json AGENT_SOCKET\n",
+    fprintf(stderr, "usage: %s serve PORT CHAIN.pem KEY.pem CLIENT_POLICY.json AGENT_SOCKET [CLIENT_CA.pem]\n       %s ask HOST PORT SERVER_POLICY.json AGENT_SOCKET\n",
             argv[0], argv[0]);
     return 2;
 }

@@ -1,4 +1,4 @@
-//! Protocol exporter-v1 as its specification has it, written apart from the library so that the two check each other.
+//! Protocol exporter-v1 as docs/protocol.md has it, written apart from the library so that the two check each other.
 
 use aws_lc_rs::digest::{SHA384, SHA512, digest};
 use serde_json::{Value, json};

@@ -9,6 +9,7 @@ mod h1;
 mod mutants;
 mod packages;
 mod peers;
+mod protocol;
 mod server;
 mod shell;
 mod simulator;

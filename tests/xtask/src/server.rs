@@ -5,7 +5,7 @@ use std::process::{Child, ChildStdout, Command, Stdio};
 
 use crate::shell::{Done, command, output, root, run};
 use crate::simulator::Simulator;
-use crate::{build, demo, peers};
+use crate::{build, demo, peers, protocol};
 
 /// Ends when its standard input does, in good order, or it is a fault.
 pub struct Example {
@@ -29,7 +29,8 @@ impl Example {
         Example::start("attested_server", &[&file("peer.pem"), &file("peer-key.pem"), &file(agent)])
     }
 
-    fn run(mut server: Command) -> Result<Example, String> {
+    /// One that prints its port in its first line.
+    pub fn run(mut server: Command) -> Result<Example, String> {
         let mut child =
             server.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().map_err(|error| error.to_string())?;
         let mut line = String::new();
@@ -64,6 +65,7 @@ pub fn examples(simulator: &Simulator) -> Done {
     demo::chat(simulator, &attested.port)?;
     attested.stop()?;
     mutual(simulator)?;
+    protocol::examples(simulator)?;
     tunnel(simulator)
 }
 

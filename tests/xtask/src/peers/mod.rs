@@ -10,8 +10,17 @@ pub use servers::{Servers, free_port};
 use crate::packages;
 use crate::shell::{Done, command, root, run};
 
-const PACKAGES: [&str; 8] =
-    ["h11==0.16.0", "httptools==0.9.0", "tornado==6.6.1", "brotli", "zstandard", "httpx", "aiohttp", "websockets"];
+const PACKAGES: [&str; 9] = [
+    "h11==0.16.0",
+    "httptools==0.9.0",
+    "tornado==6.6.1",
+    "brotli",
+    "zstandard",
+    "httpx",
+    "aiohttp",
+    "websockets",
+    "pyopenssl",
+];
 
 /// A Python that has the packages; makes it the first time.
 pub fn python() -> Result<PathBuf, String> {
@@ -22,7 +31,7 @@ pub fn python() -> Result<PathBuf, String> {
         python.args(["-c", line]).stdout(Stdio::null()).stderr(Stdio::null());
         python.status().is_ok_and(|status| status.success())
     };
-    if works(&python, "import h11, httptools, tornado, brotli, zstandard, httpx, aiohttp, websockets") {
+    if works(&python, "import h11, httptools, tornado, brotli, zstandard, httpx, aiohttp, websockets, OpenSSL") {
         return Ok(python);
     }
     if !works(&PathBuf::from("python3"), "import ensurepip, venv") {
