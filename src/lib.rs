@@ -2,7 +2,10 @@
 //!
 //! The rooms, from the ground up. Each uses only those above it in this list; a test holds the list against the tree and its `use` lines.
 //!
-//! - `error`: what can go wrong. `log`: where log lines go. They know nobody.
+//! - `status`: the numbers of what can go wrong.
+//! - `verdict`: what an appraisal found, line by line. Plain data.
+//! - `error`: what can go wrong.
+//! - `log`: where log lines go.
 //! - `attest`: evidence, policy, verdict: the judgement. Pure.
 //! - `h1`: HTTP/1.1 without I/O. Pure.
 //! - `io`: sockets, deadlines, the clock, helper threads: all that touches the machine.
@@ -34,7 +37,9 @@ pub mod log;
 pub mod message;
 pub mod operation;
 pub mod server;
+pub mod status;
 pub mod stream;
 pub mod tls;
 pub mod tunnel;
+pub mod verdict;
 pub mod verifier;

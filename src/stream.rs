@@ -7,12 +7,12 @@ use std::sync::{Arc, Mutex, OnceLock};
 use bytes::{Bytes, BytesMut};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf};
 
-use crate::attest::Verdict;
 use crate::connect::{Target, connect};
 use crate::error::{Error, Phase, Result, Status};
 use crate::io::sync::lock;
 use crate::operation::events::{Event, Outlet};
 use crate::operation::{Cancel, Credit, Outgoing};
+use crate::verdict::Verdict;
 
 /// Most bytes handed over at once: waking the host for each TLS record would cost a fifth of the rate.
 const BATCH: usize = 256 << 10;

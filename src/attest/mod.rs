@@ -8,21 +8,19 @@
 mod appraise;
 mod binding;
 pub mod challenge;
-mod check;
 pub mod collateral;
 pub mod dstack;
 mod evidence;
+mod fault;
 pub mod hash;
 mod json;
 pub mod policy;
 pub mod tdx;
-mod verdict;
 
 pub use appraise::{Request, TrustAnchors, appraise, refuse, refuse_unbound};
 pub use binding::{Binding, EXPORTER_LABEL, EXPORTER_LENGTH, EXPORTER_V1_LABEL, Exporter, Protocol, Role, report_data};
 pub use challenge::Challenge;
-pub use check::{Check, CheckId, Outcome};
 pub use collateral::Collateral;
 pub use evidence::Evidence;
+pub use fault::{Fault, Result};
 pub use policy::Policy;
-pub use verdict::Verdict;

@@ -11,7 +11,7 @@ use super::location::{HostPattern, Location};
 use super::pool::{Key, Lease, Pool};
 use super::turns::Waiting;
 use super::{Exchange, HttpConnection, News, Tell, exchange, redirect};
-use crate::attest::{Policy, Verdict};
+use crate::attest::Policy;
 use crate::collateral::Verifier;
 use crate::connect::{Connector, Target};
 use crate::error::{Error, Result, Status};
@@ -19,6 +19,7 @@ use crate::io::deadline::{Wait, within};
 use crate::log;
 use crate::message::credentials::is_stale;
 use crate::message::{Head, Request};
+use crate::verdict::Verdict;
 
 /// Bytes of the body of an answer that is not shown which are read to keep the connection.
 const DRAINED: usize = 64 << 10;

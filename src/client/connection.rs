@@ -13,13 +13,13 @@ use super::engine::faults::http_error;
 use super::engine::spelling::Spelling;
 use super::engine::tap::Tap;
 use super::request_body::RequestBody;
-use crate::attest::Verdict;
 use crate::connect::{Connected, Stream, Target, Times, connect};
 use crate::error::{Error, Result, Status};
 use crate::io::sync::lock;
 use crate::io::{Socket, Watch};
 use crate::operation::Cancel;
 use crate::tunnel::Transport;
+use crate::verdict::Verdict;
 
 /// Header lines of one message; more are refused.
 pub const MAX_HEADERS: usize = 256;

@@ -8,13 +8,14 @@ use super::exchange::{Answer, Question, post};
 use super::progress::Progress;
 use crate::attest::challenge::{CHALLENGE_PATH, CLIENT_PATH, Challenge, answer_json, read_answer};
 use crate::attest::hash::hex;
-use crate::attest::{Binding, EXPORTER_LABEL, EXPORTER_V1_LABEL, Evidence, Exporter, Policy, Protocol, Role, Verdict};
+use crate::attest::{Binding, EXPORTER_LABEL, EXPORTER_V1_LABEL, Evidence, Exporter, Policy, Protocol, Role};
 use crate::error::{Error, Phase, Result, Status};
 use crate::io::deadline::{Wait, within};
 use crate::log;
 use crate::tls;
 use crate::tls::{Showing, TlsStream};
 use crate::tunnel::Transport;
+use crate::verdict::Verdict;
 
 /// For a connection without a policy, on which only this side proves itself.
 const USUAL_LIMITS: (usize, Duration) = (1 << 20, Duration::from_secs(30));

@@ -78,7 +78,7 @@ where
             }
             Err(error) => evidence(error.to_string()),
         })?;
-        Ok((Answer { status, body: body.to_bytes(), again }, framed))
+        Ok::<_, Error>((Answer { status, body: body.to_bytes(), again }, framed))
     };
     let stream = connection.without_shutdown();
     tokio::pin!(answer, stream);

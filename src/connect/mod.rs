@@ -24,7 +24,7 @@ pub use settings::{Connector, Settings, check_anchors};
 pub use stream::Stream;
 pub use way::Way;
 
-use crate::attest::{Policy, Verdict};
+use crate::attest::Policy;
 use crate::attester::Attester;
 use crate::collateral::Verifier;
 use crate::error::{Error, Phase, Result, Status};
@@ -32,6 +32,7 @@ use crate::io::deadline::{Wait, within};
 use crate::io::net;
 use crate::log;
 use crate::tls;
+use crate::verdict::Verdict;
 
 /// Where to connect and what must hold there.
 #[derive(Clone)]

@@ -11,13 +11,13 @@ use tokio::sync::Notify;
 
 pub use connection_task::drive;
 
-use crate::attest::Verdict;
 use crate::error::{Error, Phase, Result, Status};
 use crate::h1::{Connection, ProtocolError, Role, Rules, State};
 use crate::io::sync::lock;
 use crate::operation::events::{Event, Observer};
 use crate::operation::{Cancel, Credit};
 use crate::stream::Handover;
+use crate::verdict::Verdict;
 
 /// Beyond the high mark writes answer AGAIN; below the low mark a WRITABLE follows.
 const HIGH: usize = 256 << 10;

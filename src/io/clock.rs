@@ -5,7 +5,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use rustls::time_provider::TimeProvider;
 use rustls_pki_types::UnixTime;
 
-use crate::error::{Detail, Error, Result, Status};
+use crate::error::{Error, Result};
 
 /// The first second of the year 10000: what no date of HTTP or X.509 can say.
 const END: u64 = 253_402_300_800;
@@ -23,11 +23,7 @@ pub fn system_time() -> Result<SystemTime> {
 fn seconds(time: SystemTime) -> Result<u64> {
     let since = time.duration_since(UNIX_EPOCH).ok().map(|since| since.as_secs());
     let usable = since.filter(|seconds| *seconds < END);
-    usable.ok_or_else(|| {
-        let message =
-            "the clock of this machine is before 1970 or after 9999: certificates and evidence cannot be judged";
-        Error::new(Status::InvalidState, message).detail(Detail::Clock)
-    })
+    usable.ok_or_else(Error::of_clock)
 }
 
 /// The clock for TLS: without a usable time a handshake fails, as one whose certificates cannot be judged.
@@ -43,6 +39,7 @@ impl TimeProvider for TlsClock {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::error::{Detail, Status};
 
     #[test]
     fn a_clock_that_is_wrong_is_an_error() {

@@ -13,13 +13,14 @@ use super::wire::Wire;
 use super::{Judge, Served};
 use crate::attest::challenge::{CHALLENGE_PATH, CLIENT_PATH, Challenge, MAX_CHALLENGE, answer_json, read_answer};
 use crate::attest::hash::unhex_array;
-use crate::attest::{Binding, EXPORTER_LABEL, EXPORTER_V1_LABEL, Exporter, Protocol, Role, Verdict, report_data};
+use crate::attest::{Binding, EXPORTER_LABEL, EXPORTER_V1_LABEL, Exporter, Protocol, Role, report_data};
 use crate::error::{Error, Phase, Result, Status};
 use crate::h1::{EventKind, State};
 use crate::io::clock;
 use crate::io::deadline::{Wait, within};
 use crate::io::net::Dial;
 use crate::message::intake::too_large;
+use crate::verdict::Verdict;
 use crate::{log, tls};
 
 /// Bytes of a request for evidence by atlas-v1.
@@ -186,7 +187,8 @@ impl<S: Wire> Serving<'_, S> {
             }
             false => None,
         };
-        let next = self.server.settings.judge.is_some().then(|| Ok(Challenge::new(Role::Client, tls::nonce()?)));
+        let next =
+            self.server.settings.judge.is_some().then(|| Ok::<_, Error>(Challenge::new(Role::Client, tls::nonce()?)));
         let next = next.transpose()?;
         let text = answer_json(Role::Server, evidence.as_ref(), next.as_ref());
         if let Some(session) = &mut self.session {

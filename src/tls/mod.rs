@@ -8,7 +8,7 @@ mod trust;
 use std::sync::Arc;
 
 pub use key_log::KeyLines;
-use rustls::{AlertDescription, CertificateError, ClientConfig, ConnectionCommon, PeerIncompatible};
+use rustls::{ClientConfig, ConnectionCommon};
 use rustls_pki_types::ServerName;
 pub use server::{Clients, Serves, Shown, server_config};
 pub use showing::{Showing, handshake_showing};
@@ -20,7 +20,6 @@ pub use trust::{Identity, Roots, Trust, client_config};
 
 use crate::attest::EXPORTER_LENGTH;
 use crate::error::{Error, Phase, Result, Status};
-use crate::io::clock;
 
 /// The handshake. The server's name is checked against its certificate, always.
 pub async fn handshake<S>(config: Arc<ClientConfig>, server_name: &str, io: S) -> Result<TlsStream<S>>
@@ -65,44 +64,10 @@ pub fn export<Data>(
     context: Option<&[u8]>,
 ) -> Result<[u8; EXPORTER_LENGTH]> {
     let value = session.export_keying_material([0; EXPORTER_LENGTH], label, context);
-    value.map_err(|error| error_from_rustls(&error, Phase::Tls))
+    value.map_err(|error| Error::from_rustls(&error, Phase::Tls))
 }
 
 /// What a verifier asks with: 32 random bytes (attested-tls spec 1.3).
 pub fn nonce() -> Result<[u8; 32]> {
     crate::io::random::random()
-}
-
-/// Sorts a TLS failure into version, certificate or handshake, and keeps the alert.
-pub fn error_from_rustls(error: &rustls::Error, phase: Phase) -> Error {
-    use rustls::Error as Tls;
-    if let (Tls::FailedToGetCurrentTime, Err(wrong)) = (error, clock::now()) {
-        return wrong.phase(phase);
-    }
-    let status = match error {
-        Tls::InvalidCertificate(_) | Tls::NoCertificatesPresented | Tls::UnsupportedNameType => Status::TlsCertificate,
-        Tls::PeerIncompatible(
-            PeerIncompatible::ServerTlsVersionIsDisabledByOurConfig
-            | PeerIncompatible::ServerDoesNotSupportTls12Or13
-            | PeerIncompatible::SupportedVersionsExtensionRequired,
-        )
-        | Tls::AlertReceived(AlertDescription::ProtocolVersion) => Status::TlsVersion,
-        _ => Status::TlsHandshake,
-    };
-    let mut out = Error::new(status, format!("TLS: {error}")).phase(phase);
-    out.tls_alert = match error {
-        Tls::AlertReceived(alert) => u8::from(*alert).into(),
-        Tls::InvalidCertificate(problem) => u8::from(alert_for(problem)).into(),
-        _ => -1,
-    };
-    out
-}
-
-fn alert_for(problem: &CertificateError) -> AlertDescription {
-    match problem {
-        CertificateError::Expired | CertificateError::ExpiredContext { .. } => AlertDescription::CertificateExpired,
-        CertificateError::Revoked => AlertDescription::CertificateRevoked,
-        CertificateError::UnknownIssuer => AlertDescription::UnknownCA,
-        _ => AlertDescription::BadCertificate,
-    }
 }

@@ -1,9 +1,10 @@
 //! Judging evidence that has just come: the collateral for it, the clock, and then `attest::appraise`.
 
-use crate::attest::{Binding, Collateral, Evidence, Policy, Request, Verdict, appraise, refuse, refuse_unbound, tdx};
+use crate::attest::{Binding, Collateral, Evidence, Policy, Request, appraise, refuse, refuse_unbound, tdx};
 use crate::collateral::{Verifier, WayOut};
 use crate::error::Result;
 use crate::io::clock;
+use crate::verdict::Verdict;
 
 impl Verifier {
     /// The verdict, which need not be favourable; `way` leads to collateral services, unless the verifier has one of its own. Errors: what keeps
@@ -22,7 +23,8 @@ impl Verifier {
             Ok(platform) => platform,
             Err(fault) => {
                 let collateral = &Collateral::none();
-                return refuse(&Request { evidence, collateral, policy, anchors: &self.anchors, binding, now }, &fault);
+                let request = Request { evidence, collateral, policy, anchors: &self.anchors, binding, now };
+                return Ok(refuse(&request, &fault)?);
             }
         };
         // A genuine quote may be anybody's, recorded anywhere: for one that belongs to another session nobody is asked either. It is refused in any
@@ -31,8 +33,8 @@ impl Verifier {
         let found = self.find(&platform, policy, bound.then_some(way), now).await;
         let request = |collateral| Request { evidence, collateral, policy, anchors: &self.anchors, binding, now };
         match found {
-            Ok(collateral) => appraise(&request(&collateral)),
-            Err(_) if !bound => refuse_unbound(&request(&Collateral::none())),
+            Ok(collateral) => Ok(appraise(&request(&collateral))?),
+            Err(_) if !bound => Ok(refuse_unbound(&request(&Collateral::none()))?),
             Err(error) => Err(error),
         }
     }

@@ -6,8 +6,9 @@ use std::path::PathBuf;
 
 use atls::attest::collateral::Document;
 use atls::attest::tdx::Culprit;
-use atls::attest::{Binding, Collateral, Evidence, Outcome, Policy, Request, TrustAnchors, appraise, tdx};
+use atls::attest::{Binding, Collateral, Evidence, Policy, Request, TrustAnchors, appraise, tdx};
 use atls::error::Status;
+use atls::verdict::Outcome;
 use serde_json::{Value, json};
 
 fn folder() -> Option<PathBuf> {
@@ -102,7 +103,7 @@ fn outcomes_of_quote_verification() {
 }
 
 /// A whole guest, judged under a policy that pins what it measured.
-fn guest(file: &str, collateral_file: &str, now: u64, extra: Value) -> atls::attest::Verdict {
+fn guest(file: &str, collateral_file: &str, now: u64, extra: Value) -> atls::verdict::Verdict {
     let document: Value = serde_json::from_slice(&read(file)).unwrap();
     let evidence = Evidence::from_json(document.to_string().as_bytes()).unwrap();
     let collateral = collateral(collateral_file);
@@ -202,7 +203,7 @@ fn published() -> (Vec<u8>, Collateral, u64) {
 }
 
 /// The verdict on a quote alone.
-fn alone(quote: Vec<u8>, policy: Value) -> atls::error::Result<atls::attest::Verdict> {
+fn alone(quote: Vec<u8>, policy: Value) -> atls::attest::Result<atls::verdict::Verdict> {
     let (_, collateral, now) = published();
     let mut members = json!({"type": "dstack_tdx", "disable_runtime_verification": true});
     members.as_object_mut().unwrap().extend(policy.as_object().unwrap().clone());

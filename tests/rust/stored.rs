@@ -158,7 +158,8 @@ fn a_stored_folder_is_loaded_whole_and_written_the_same() {
     for file in &files {
         let stem = file.file_name().unwrap().to_str().unwrap().split('.').next().unwrap().to_owned();
         let written = std::fs::read_dir(&fresh).unwrap().map(|entry| entry.unwrap().path());
-        let mut written = written.filter(|path| path.file_name().unwrap().to_str().unwrap().starts_with(&format!("{stem}.")));
+        let mut written =
+            written.filter(|path| path.file_name().unwrap().to_str().unwrap().starts_with(&format!("{stem}.")));
         let written: Value = serde_json::from_slice(&std::fs::read(written.next().expect(&stem)).unwrap()).unwrap();
         let old: Value = serde_json::from_slice(&std::fs::read(file).unwrap()).unwrap();
         let members = |document: &Value| document.as_object().unwrap().keys().cloned().collect::<Vec<_>>();

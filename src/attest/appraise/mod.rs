@@ -3,17 +3,17 @@
 mod platform;
 mod workload;
 
-use super::binding::Binding;
-use super::check::{Check, CheckId, Outcome};
+use super::binding::{Binding, Protocol};
 use super::collateral::Collateral;
 use super::dstack::event_log::EventLog;
 use super::evidence::Evidence;
 use super::hash::hex;
 use super::policy::{DstackTdx, Policy};
 use super::tdx;
-use super::tdx::{Claims, Fault};
-use super::verdict::Verdict;
-use crate::error::{Error, Phase, Result, Status};
+use super::tdx::{Claims, Unverified};
+use super::{Fault, Result};
+use crate::status::Status;
+use crate::verdict::{Check, CheckId, Outcome, Verdict};
 
 /// Roots that quotes may end in. The production root is built in; a simulated one replaces it and needs the policy's consent too.
 #[derive(Clone, Debug, Default)]
@@ -41,7 +41,7 @@ impl TrustAnchors {
             Some(root) if policy.allow_simulated => Ok((root, "simulated")),
             Some(_) => {
                 let message = "a simulated root was given, but the policy does not say \"allow_simulated\": true";
-                Err(Error::new(Status::TrustAnchor, message).phase(Phase::Verify))
+                Err(Fault::of_question(Status::TrustAnchor, message))
             }
         }
     }
@@ -53,8 +53,8 @@ pub fn appraise(request: &Request<'_>) -> Result<Verdict> {
 }
 
 /// The verdict on evidence whose quote no platform has signed (`tdx::genuine` said why): `request.collateral` is ignored.
-pub fn refuse(request: &Request<'_>, fault: &Fault) -> Result<Verdict> {
-    judge(request, Known { not_genuine: Some(fault), is_unbound: false })
+pub fn refuse(request: &Request<'_>, unverified: &Unverified) -> Result<Verdict> {
+    judge(request, Known { not_genuine: Some(unverified), is_unbound: false })
 }
 
 /// The verdict on evidence whose quote is genuine but belongs to something else: `request.collateral` is ignored.
@@ -66,14 +66,14 @@ pub fn refuse_unbound(request: &Request<'_>) -> Result<Verdict> {
 #[derive(Clone, Copy, Default)]
 struct Known<'a> {
     /// Why no platform has signed the quote.
-    not_genuine: Option<&'a Fault>,
+    not_genuine: Option<&'a Unverified>,
     /// The report data are others than the binding's.
     is_unbound: bool,
 }
 
 fn judge(request: &Request<'_>, known: Known<'_>) -> Result<Verdict> {
     if let Some(other) = tdx::other_kind(&request.evidence.quote) {
-        return Err(Error::new(Status::Unsupported, format!("quote: {other}")).phase(Phase::Verify));
+        return Err(Fault::of_question(Status::Unsupported, format!("quote: {other}")));
     }
     let (root, trust_anchor) = request.anchors.root(request.policy)?;
     let several = request.policy.any_of.len() > 1;
@@ -93,7 +93,7 @@ fn judge(request: &Request<'_>, known: Known<'_>) -> Result<Verdict> {
         only_certificate_differs |= verdict.only_certificate_differs;
         last = Some(verdict);
     }
-    let verdict = last.ok_or_else(|| Error::new(Status::PolicyInvalid, "policy.any_of: has no member"))?;
+    let verdict = last.ok_or_else(|| Fault::of_policy(Status::PolicyInvalid, "policy.any_of: has no member"))?;
     Ok(Verdict { checks, only_certificate_differs, ..verdict })
 }
 
@@ -217,10 +217,11 @@ impl<'a> Appraisal<'a> {
             trusted: accepted.is_some(),
             only_certificate_differs: accepted.is_none() && self.only_certificate_differs(),
             checks: self.checks,
-            claims: self.claims,
+            tee: "tdx",
+            claims: self.claims.map(|claims| claims.report()),
             trust_anchor,
             accepted_member: accepted,
-            protocol: request.binding.protocol(),
+            protocol: request.binding.protocol().map(Protocol::name),
             application,
             time: request.now,
         }

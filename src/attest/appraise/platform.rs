@@ -1,12 +1,12 @@
 //! Checks of the quote and of the platform that made it.
 
 use super::{Appraisal, Request, one_of};
-use crate::attest::check::CheckId;
 use crate::attest::hash::hex;
 use crate::attest::policy::MaskedValue;
 use crate::attest::tdx;
 use crate::attest::tdx::{Claims, Culprit};
-use crate::error::Status;
+use crate::status::Status;
+use crate::verdict::CheckId;
 
 impl Appraisal<'_> {
     pub(super) fn quote(&mut self) {

@@ -2,7 +2,6 @@
 
 use super::{Appraisal, one_of};
 use crate::attest::binding::{Binding, certificate_digest, public_key};
-use crate::attest::check::CheckId;
 use crate::attest::dstack::event_log::EventLog;
 use crate::attest::dstack::key_provider::KeyProvider;
 use crate::attest::dstack::mr_config;
@@ -10,7 +9,8 @@ use crate::attest::dstack::mr_config::MrConfig;
 use crate::attest::hash::{hex, sha256, unhex_array};
 use crate::attest::policy::{Bootchain, EventRule};
 use crate::attest::tdx::Claims;
-use crate::error::Status;
+use crate::status::Status;
+use crate::verdict::CheckId;
 
 const NO_EVENT: &str = "no such event";
 const UNBOUND: &str = "the caller asked for no session binding";

@@ -6,9 +6,9 @@ use super::events::EventRule;
 use super::fields::Fields;
 use super::outside::base_url;
 use super::{DEFAULT_PCCS, INTEL_PCS};
+use crate::attest::Result;
 use crate::attest::dstack::app_compose::{ComposeHash, candidates};
 use crate::attest::dstack::key_provider::KeyProvider;
-use crate::error::Result;
 
 const TCB_STATUSES: [&str; 9] = [
     "UpToDate",

@@ -1,7 +1,7 @@
 //! The policy's `events`: rules for what a guest's application records in its log.
 
 use super::fields::Fields;
-use crate::error::Result;
+use crate::attest::Result;
 
 #[derive(Clone, Debug)]
 pub struct EventRule {

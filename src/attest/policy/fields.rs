@@ -3,10 +3,11 @@
 use serde_json::{Map, Value};
 
 use crate::attest::hash::{hex, unhex};
-use crate::error::{Error, Result, Status};
+use crate::attest::{Fault, Result};
+use crate::status::Status;
 
-pub fn invalid(path: &str, why: String) -> Error {
-    Error::new(Status::PolicyInvalid, format!("{path}: {why}"))
+pub fn invalid(path: &str, why: String) -> Fault {
+    Fault::of_policy(Status::PolicyInvalid, format!("{path}: {why}"))
 }
 
 /// The members of one object that have not been read yet. `null` counts as absent everywhere.
@@ -25,12 +26,12 @@ impl Fields {
         }
     }
 
-    pub fn invalid(&self, field: &str, why: String) -> Error {
+    pub fn invalid(&self, field: &str, why: String) -> Fault {
         invalid(&format!("{}.{field}", self.path), why)
     }
 
-    pub fn unsupported(&self, field: &str, why: &str) -> Error {
-        Error::new(Status::Unsupported, format!("{}.{field} {why}", self.path))
+    pub fn unsupported(&self, field: &str, why: &str) -> Fault {
+        Fault::of_policy(Status::Unsupported, format!("{}.{field} {why}", self.path))
     }
 
     pub fn take(&mut self, field: &str) -> Option<Value> {

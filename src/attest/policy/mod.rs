@@ -12,7 +12,8 @@ pub use dstack_tdx::{Bootchain, DstackTdx, MaskedValue};
 pub use events::EventRule;
 
 use super::{Protocol, json};
-use crate::error::{Error, Result, Status};
+use crate::attest::{Fault, Result};
+use crate::status::Status;
 use fields::Fields;
 use outside::{base_url, roots};
 
@@ -174,7 +175,7 @@ impl Policy {
         self.cache_collateral = self.any_of.iter().any(|member| member.cache_collateral);
         self.evaluation_set = self.any_of[0].evaluation_set.clone();
         if self.any_of.iter().any(|member| member.evaluation_set != self.evaluation_set) {
-            return Err(Error::new(
+            return Err(Fault::of_policy(
                 Status::Unsupported,
                 "policy.any_of: members with different tcb.evaluation_set are not supported",
             ));

@@ -1,6 +1,6 @@
 use super::*;
 
-fn refused(document: &str) -> Error {
+fn refused(document: &str) -> Fault {
     Policy::from_json(document.as_bytes()).expect_err(document)
 }
 

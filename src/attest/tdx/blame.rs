@@ -10,26 +10,26 @@ use rustls_pki_types::{CertificateDer, UnixTime};
 use webpki::{EndEntityCert, KeyUsage, OwnedCertRevocationList, RevocationOptionsBuilder, anchor_from_trusted_cert};
 
 use super::crypto::AwsLc;
-use super::fault::{Culprit, Fault};
 use super::genuine::pck_chain;
+use super::unverified::{Culprit, Unverified};
 use super::{PlatformId, Vendor, dates, genuine, layout};
 use crate::attest::collateral::{Collateral, Document};
 use crate::attest::hash::hex;
 
 /// `said` is the verifying crate's message; it is used if every step holds, since then the fault is the platform's firmware.
-pub fn find(quote: &[u8], collateral: &Collateral, (root, now): (&[u8], u64), said: String) -> Fault {
+pub fn find(quote: &[u8], collateral: &Collateral, (root, now): (&[u8], u64), said: String) -> Unverified {
     let steps = || {
         let platform = genuine(quote, root, now)?;
         documents(collateral, &platform, root, now)?;
         revocation(quote, collateral, root, now)?;
         trust_domain(quote)
     };
-    steps().err().unwrap_or_else(|| Fault::new(Culprit::Platform, said))
+    steps().err().unwrap_or_else(|| Unverified::new(Culprit::Platform, said))
 }
 
-fn documents(collateral: &Collateral, platform: &PlatformId, root: &[u8], now: u64) -> Result<(), Fault> {
+fn documents(collateral: &Collateral, platform: &PlatformId, root: &[u8], now: u64) -> Result<(), Unverified> {
     let set = collateral.set();
-    let of = |document| move |why: String| Fault::new(Culprit::Document(document), why);
+    let of = |document| move |why: String| Unverified::new(Culprit::Document(document), why);
     let vendor = Vendor { root, root_crl: None };
     let step = vendor.root_crl(&set.root_ca_crl).and_then(|()| dates::of_crl(&set.root_ca_crl, now));
     step.map_err(of(Document::RootCrl))?;
@@ -64,25 +64,25 @@ fn qe_identity(text: &str, now: u64) -> Result<(), String> {
 }
 
 /// Whether the lists, each valid by itself, cover the platform's chain and contain none of its certificates.
-fn revocation(quote: &[u8], collateral: &Collateral, root: &[u8], now: u64) -> Result<(), Fault> {
+fn revocation(quote: &[u8], collateral: &Collateral, root: &[u8], now: u64) -> Result<(), Unverified> {
     let set = collateral.set();
     let list = |der: &[u8], document| {
         let parsed = OwnedCertRevocationList::from_der(der);
-        parsed.map_err(|error| Fault::new(Culprit::Document(document), error.to_string()))
+        parsed.map_err(|error| Unverified::new(Culprit::Document(document), error.to_string()))
     };
     let lists = [list(&set.root_ca_crl, Document::RootCrl)?.into(), list(&set.pck_crl, Document::PckCrl)?.into()];
     let lists: Vec<_> = lists.iter().collect();
-    let uncovered = |why: String| Fault::new(Culprit::Document(Document::PckCrl), why);
+    let uncovered = |why: String| Unverified::new(Culprit::Document(Document::PckCrl), why);
     let options = RevocationOptionsBuilder::new(&lists).map_err(|_| uncovered("there is no list".into()))?.build();
-    let chain = pck_chain(quote).map_err(Fault::quote)?;
-    let (leaf, issuers) = chain.split_first().ok_or_else(|| Fault::quote("the quote holds no PCK certificate"))?;
-    let leaf = EndEntityCert::try_from(leaf).map_err(|error| Fault::quote(error.to_string()))?;
+    let chain = pck_chain(quote).map_err(Unverified::quote)?;
+    let (leaf, issuers) = chain.split_first().ok_or_else(|| Unverified::quote("the quote holds no PCK certificate"))?;
+    let leaf = EndEntityCert::try_from(leaf).map_err(|error| Unverified::quote(error.to_string()))?;
     let root = CertificateDer::from(root);
-    let anchors = [anchor_from_trusted_cert(&root).map_err(|error| Fault::quote(error.to_string()))?];
+    let anchors = [anchor_from_trusted_cert(&root).map_err(|error| Unverified::quote(error.to_string()))?];
     let (time, usage) = (UnixTime::since_unix_epoch(Duration::from_secs(now)), KeyUsage::server_auth());
     match leaf.verify_for_usage(&[AwsLc::sig_algo()], &anchors, issuers, time, usage, Some(options), None) {
         Ok(_) => Ok(()),
-        Err(error @ webpki::Error::CertRevoked) => Err(Fault::new(
+        Err(error @ webpki::Error::CertRevoked) => Err(Unverified::new(
             Culprit::Platform,
             format!("the vendor has revoked a certificate of the PCK chain ({error})"),
         )),
@@ -91,9 +91,10 @@ fn revocation(quote: &[u8], collateral: &Collateral, root: &[u8], now: u64) -> R
 }
 
 /// What no policy can allow: a host that may zap pages, or move the domain elsewhere.
-fn trust_domain(quote: &[u8]) -> Result<(), Fault> {
-    let (raw, is_td10) = layout::attributes(quote).ok_or_else(|| Fault::quote("the quote has no TD attributes"))?;
-    let attributes = TDAttributes::parse(raw).map_err(|error| Fault::quote(error.to_string()))?;
+fn trust_domain(quote: &[u8]) -> Result<(), Unverified> {
+    let (raw, is_td10) =
+        layout::attributes(quote).ok_or_else(|| Unverified::quote("the quote has no TD attributes"))?;
+    let attributes = TDAttributes::parse(raw).map_err(|error| Unverified::quote(error.to_string()))?;
     let problem = if attributes.sec.migratable {
         "the TD can be migrated to another machine"
     } else if !attributes.sec.sept_ve_disable {
@@ -105,5 +106,5 @@ fn trust_domain(quote: &[u8]) -> Result<(), Fault> {
     } else {
         return Ok(());
     };
-    Err(Fault::new(Culprit::TrustDomain, format!("{problem}: attributes {}", hex(&raw))))
+    Err(Unverified::new(Culprit::TrustDomain, format!("{problem}: attributes {}", hex(&raw))))
 }

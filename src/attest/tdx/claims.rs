@@ -4,10 +4,11 @@ use dcap_qvl::quote::TDAttributes;
 use dcap_qvl::{PckCertFlag, QuoteClaims, TcbStatus};
 use serde_json::{Value, json};
 
-use super::fault::{Culprit, Fault};
 use super::rfc3339;
+use super::unverified::{Culprit, Unverified};
 use crate::attest::collateral::Document;
 use crate::attest::hash::hex;
+use crate::verdict::ClaimsReport;
 
 /// Of the attributes' first byte, the TD under debug.
 const DEBUG: u8 = 0x01;
@@ -51,9 +52,9 @@ pub struct Claims {
 }
 
 impl Claims {
-    pub(super) fn new(claims: QuoteClaims) -> Result<Claims, Fault> {
-        let td = claims.report.as_td10().ok_or_else(|| Fault::quote("not the report of a trust domain"))?;
-        let attributes = TDAttributes::parse(td.td_attributes).map_err(|error| Fault::quote(error.to_string()))?;
+    pub(super) fn new(claims: QuoteClaims) -> Result<Claims, Unverified> {
+        let td = claims.report.as_td10().ok_or_else(|| Unverified::quote("not the report of a trust domain"))?;
+        let attributes = TDAttributes::parse(td.td_attributes).map_err(|error| Unverified::quote(error.to_string()))?;
         let mr_service_td = claims.report.as_td15().map(|td| td.mr_service_td);
         let pck = &claims.platform.pck;
         let qe = &claims.qe.tcb_level;
@@ -61,7 +62,7 @@ impl Claims {
         let qe_out_of_date_since = match out_of_date(qe.tcb_status) {
             true => Some(rfc3339::parse(&qe.tcb_date).ok_or_else(|| {
                 let why = format!("tcbDate {:?} is not YYYY-MM-DDThh:mm:ssZ", qe.tcb_date);
-                Fault::new(Culprit::Document(Document::QeIdentity), why)
+                Unverified::new(Culprit::Document(Document::QeIdentity), why)
             })?),
             false => None,
         };
@@ -97,7 +98,18 @@ impl Claims {
         })
     }
 
-    pub(crate) fn measurements_json(&self) -> Value {
+    /// For readers of the verdict.
+    pub fn report(&self) -> ClaimsReport {
+        ClaimsReport {
+            tcb_status: self.tcb_status.clone(),
+            advisory_ids: self.advisory_ids.clone(),
+            measurements: self.measurements(),
+            platform: self.platform(),
+            collateral: self.collateral(),
+        }
+    }
+
+    fn measurements(&self) -> Value {
         json!({
             "mrtd": hex(&self.mr_td),
             "rtmr0": hex(&self.rtmr[0]), "rtmr1": hex(&self.rtmr[1]),
@@ -110,7 +122,7 @@ impl Claims {
         })
     }
 
-    pub(crate) fn platform_json(&self) -> Value {
+    fn platform(&self) -> Value {
         json!({
             "fmspc": hex(&self.fmspc), "ppid": hex(&self.ppid),
             "platform_instance": self.platform_instance.map(|value| hex(&value)),
@@ -119,7 +131,7 @@ impl Claims {
         })
     }
 
-    pub(crate) fn collateral_json(&self) -> Value {
+    fn collateral(&self) -> Value {
         json!({
             "issued": self.issued, "expires": self.expires, "evaluation_number": self.evaluation_number,
             "pck_crl_number": self.pck_crl_number, "root_crl_number": self.root_crl_number,

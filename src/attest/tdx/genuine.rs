@@ -13,7 +13,7 @@ use rustls_pki_types::{CertificateDer, UnixTime};
 use webpki::{EndEntityCert, KeyUsage, anchor_from_trusted_cert};
 
 use super::crypto::AwsLc;
-use super::fault::Fault;
+use super::unverified::Unverified;
 use super::{PlatformId, layout};
 use crate::attest::hash::{hex, sha256};
 
@@ -23,9 +23,9 @@ const MAX_INTERMEDIATES: usize = 4;
 const QE_REPORT_DATA: usize = 320;
 
 /// The platform that made a quote, if the chain in it leads to `root` at `now` and the quote is signed by it.
-pub fn genuine(raw: &[u8], root: &[u8], now: u64) -> Result<PlatformId, Fault> {
+pub fn genuine(raw: &[u8], root: &[u8], now: u64) -> Result<PlatformId, Unverified> {
     layout::check(raw)?;
-    signed_by_platform(raw, root, now).map_err(Fault::quote)
+    signed_by_platform(raw, root, now).map_err(Unverified::quote)
 }
 
 fn signed_by_platform(raw: &[u8], root: &[u8], now: u64) -> Result<PlatformId, String> {

@@ -3,7 +3,7 @@
 //! The verifying crate ignores bytes after a quote, and text between the certificates in it. Unsigned bytes must not pass unnoticed, so they are
 //! refused here. One exception is made: guests hand out quotes in a buffer of fixed size, so zeros may follow, as many as evidence may have bytes.
 
-use super::fault::{Culprit, Fault};
+use super::unverified::{Culprit, Unverified};
 
 const HEADER: usize = 48;
 const ECDSA_P256: u16 = 2;
@@ -15,10 +15,10 @@ const TD10_REPORT_DATA: usize = 520;
 const TD10_ATTRIBUTES: usize = 120;
 
 /// Checks version, TEE type and that the nested lengths add up exactly.
-pub fn check(quote: &[u8]) -> Result<(), Fault> {
+pub fn check(quote: &[u8]) -> Result<(), Unverified> {
     let body_end = body(quote)?.1;
-    let auth_length = u32_at(quote, body_end).map_err(Fault::quote)? as usize;
-    certification_data(quote, body_end + 4, auth_length).map_err(Fault::quote)
+    let auth_length = u32_at(quote, body_end).map_err(Unverified::quote)? as usize;
+    certification_data(quote, body_end + 4, auth_length).map_err(Unverified::quote)
 }
 
 fn certification_data(quote: &[u8], start: usize, length: usize) -> Result<(), String> {
@@ -89,13 +89,13 @@ pub fn attributes(quote: &[u8]) -> Option<([u8; 8], bool)> {
 }
 
 /// Start and end of the report body.
-fn body(quote: &[u8]) -> Result<(usize, usize), Fault> {
+fn body(quote: &[u8]) -> Result<(usize, usize), Unverified> {
     let header = || Ok::<_, String>((u16_at(quote, 0)?, u16_at(quote, 2)?, u32_at(quote, 4)?));
-    let (version, key_type, tee_type) = header().map_err(Fault::quote)?;
+    let (version, key_type, tee_type) = header().map_err(Unverified::quote)?;
     if tee_type == SGX && (3..=5).contains(&version) {
-        return Err(Fault::new(Culprit::Kind, "the quote of an SGX enclave, which this version does not judge"));
+        return Err(Unverified::new(Culprit::Kind, "the quote of an SGX enclave, which this version does not judge"));
     }
-    td_body(quote, version, key_type, tee_type).map_err(Fault::quote)
+    td_body(quote, version, key_type, tee_type).map_err(Unverified::quote)
 }
 
 fn td_body(quote: &[u8], version: u16, key_type: u16, tee_type: u32) -> Result<(usize, usize), String> {

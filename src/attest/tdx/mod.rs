@@ -8,17 +8,17 @@ mod claims;
 mod crypto;
 mod dates;
 mod endorsement;
-mod fault;
 mod genuine;
 mod layout;
 pub mod rfc3339;
+mod unverified;
 
 pub use claims::Claims;
 pub(crate) use claims::is_out_of_date;
 pub use endorsement::Vendor;
-pub use fault::{Culprit, Fault};
 pub use genuine::genuine;
 pub use layout::{other_kind, report_data};
+pub use unverified::{Culprit, Unverified};
 
 use dcap_qvl::verify::QuoteVerifier;
 use dcap_qvl::{QuoteClaims, QuotePolicy};
@@ -42,7 +42,7 @@ pub struct PlatformId {
 
 /// Checks every signature from `root` down to the quote's body, the dates at `now`, and that a TCB level fits. A TD under debug or with a service TD
 /// is verified as any other: its claims say so.
-pub fn verify_quote(quote: &[u8], collateral: &Collateral, root: &[u8], now: u64) -> Result<Claims, Fault> {
+pub fn verify_quote(quote: &[u8], collateral: &Collateral, root: &[u8], now: u64) -> Result<Claims, Unverified> {
     layout::check(quote)?;
     let verifier = QuoteVerifier::<AwsLc>::new_with_config(root.to_vec()).allow_debug(true).allow_service_td(true);
     let verified = verifier.verify_with_policy(quote, collateral.set(), now, &QuotePolicy::claims_only(now));
@@ -52,13 +52,13 @@ pub fn verify_quote(quote: &[u8], collateral: &Collateral, root: &[u8], now: u64
 }
 
 /// What dcap-qvl does not check: that revocation lists are valid already, and the PCEID of TCB info, of which it compares only the FMSPC.
-fn not_looked_at(collateral: &Collateral, claims: &QuoteClaims, now: u64) -> Result<(), Fault> {
+fn not_looked_at(collateral: &Collateral, claims: &QuoteClaims, now: u64) -> Result<(), Unverified> {
     #[derive(serde::Deserialize)]
     struct Info<'a> {
         #[serde(rename = "pceId")]
         pce_id: &'a str,
     }
-    let of = |document| move |why: String| Fault::new(Culprit::Document(document), why);
+    let of = |document| move |why: String| Unverified::new(Culprit::Document(document), why);
     let set = collateral.set();
     dates::of_crl(&set.root_ca_crl, now).map_err(of(Document::RootCrl))?;
     dates::of_crl(&set.pck_crl, now).map_err(of(Document::PckCrl))?;

@@ -3,16 +3,17 @@
 use std::ffi::CString;
 use std::sync::Arc;
 
-use crate::attest::{Outcome, Verdict};
 use crate::capi::base::bytes::{atls_str, c_string};
 use crate::capi::base::guard::{guard_free, guard_value};
 use crate::capi::base::handle::{another, borrow, release};
 use crate::capi::base::status::{ATLS_OK, atls_status};
+use crate::verdict::{Outcome, Verdict};
 
 /// The judgement of one server's or one file's evidence. Immutable, reference-counted, safe to share between threads.
 pub struct atls_verdict {
     pub(crate) verdict: Arc<Verdict>,
     json: CString,
+    tee: CString,
     tcb_status: CString,
     trust_anchor: CString,
     advisories: Vec<CString>,
@@ -27,13 +28,14 @@ struct CheckText {
 
 impl atls_verdict {
     pub(crate) fn new(verdict: Arc<Verdict>) -> atls_verdict {
-        let texts = |check: &crate::attest::Check| CheckText {
+        let texts = |check: &crate::verdict::Check| CheckText {
             name: c_string(&check.name()),
             expected: c_string(&check.expected),
             actual: c_string(&check.actual),
         };
         atls_verdict {
             json: c_string(&verdict.to_json()),
+            tee: c_string(verdict.tee),
             tcb_status: c_string(verdict.tcb_status()),
             trust_anchor: c_string(verdict.trust_anchor),
             advisories: verdict.advisory_ids().iter().map(|id| c_string(id)).collect(),
@@ -67,12 +69,11 @@ pub unsafe extern "C" fn atls_verdict_status(verdict: *const atls_verdict) -> at
     })
 }
 
-/// Kind of TEE that the evidence speaks of: "tdx". Static.
+/// Kind of TEE that the evidence speaks of: "tdx". Valid as long as the verdict.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn atls_verdict_tee_type(verdict: *const atls_verdict) -> atls_str {
-    guard_value(atls_str::empty(), || match unsafe { borrow(verdict, "verdict") } {
-        Ok(_) => atls_str::from_static(c"tdx"),
-        Err(_) => atls_str::empty(),
+    guard_value(atls_str::empty(), || {
+        unsafe { borrow(verdict, "verdict") }.map_or(atls_str::empty(), |v| atls_str::from_cstring(&v.tee))
     })
 }
 

@@ -6,7 +6,6 @@ use std::time::Duration;
 use tokio::io::{AsyncWriteExt, ReadHalf, WriteHalf};
 
 use super::config::atls_config;
-use crate::attest::Verdict;
 use crate::capi::attest::verdict::atls_verdict;
 use crate::capi::base::bytes::atls_buf;
 use crate::capi::base::error::atls_error;
@@ -25,6 +24,7 @@ use crate::io::deadline::Wait;
 use crate::operation::events::{Event, Outlet};
 use crate::operation::{Cancel, Credit, Outgoing};
 use crate::stream::{Shared, drive};
+use crate::verdict::Verdict;
 
 /// Default deadline of a blocking read or write.
 const DEFAULT_TIMEOUT: Duration = Duration::from_secs(60);

@@ -67,7 +67,7 @@ pub fn http_error(error: hyper::Error, received: impl FnOnce() -> Vec<u8>) -> Er
 fn io_error(io: &std::io::Error) -> Error {
     use std::io::ErrorKind::{InvalidData, InvalidInput, UnexpectedEof};
     if let Some(tls) = io.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>()) {
-        return crate::tls::error_from_rustls(tls, Phase::Transfer);
+        return Error::from_rustls(tls, Phase::Transfer);
     }
     // hyper's own reader of chunks says so of them.
     if matches!(io.kind(), InvalidInput | InvalidData) && io.raw_os_error().is_none() {

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use crate::error::Status;
+use crate::status::Status;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Outcome {

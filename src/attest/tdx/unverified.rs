@@ -3,7 +3,7 @@
 use std::fmt;
 
 use crate::attest::collateral::Document;
-use crate::error::Status;
+use crate::status::Status;
 
 /// Whom or what a failure speaks against.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -34,22 +34,22 @@ impl Culprit {
 
 /// Why a quote was not verified.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Fault {
+pub struct Unverified {
     pub culprit: Culprit,
     pub why: String,
 }
 
-impl Fault {
-    pub fn new(culprit: Culprit, why: impl Into<String>) -> Fault {
-        Fault { culprit, why: why.into() }
+impl Unverified {
+    pub fn new(culprit: Culprit, why: impl Into<String>) -> Unverified {
+        Unverified { culprit, why: why.into() }
     }
 
-    pub fn quote(why: impl Into<String>) -> Fault {
-        Fault::new(Culprit::Quote, why)
+    pub fn quote(why: impl Into<String>) -> Unverified {
+        Unverified::new(Culprit::Quote, why)
     }
 }
 
-impl fmt::Display for Fault {
+impl fmt::Display for Unverified {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.culprit {
             Culprit::Document(document) => write!(f, "{document}: {}", self.why),

@@ -1,0 +1,89 @@
+//! The result of an appraisal: one line per check and the claims behind it. Plain data, which `attest` fills and errors carry; exported as JSON. Pure,
+//! and knows only the numbers (`status`).
+
+mod check;
+
+pub use check::{Check, CheckId, Outcome};
+use serde_json::{Map, Value, json};
+
+/// What an appraisal found. `trusted` is true only if every check that ran passed and the mandatory ones ran.
+#[derive(Clone, Debug)]
+pub struct Verdict {
+    pub trusted: bool,
+    /// Kind of TEE that the evidence speaks of.
+    pub tee: &'static str,
+    pub checks: Vec<Check>,
+    /// Of evidence whose signatures hold; `None` if they do not. Authentic, which is not the same as acceptable.
+    pub claims: Option<ClaimsReport>,
+    /// Name of the vendor whose root the evidence must lead to, or `"simulated"`.
+    pub trust_anchor: &'static str,
+    /// Which member of the policy's `any_of` accepted, if one did.
+    pub accepted_member: Option<usize>,
+    /// What binds the evidence to a session; `None` when the caller asked for an appraisal without session binding.
+    pub protocol: Option<&'static str>,
+    /// Identity that the evidence shows, name and text.
+    pub application: Vec<(String, String)>,
+    /// Whether some member of the policy would accept, but for a log that names another certificate than the session has shown. The
+    /// certificate may have been renewed in between: a new session can tell.
+    pub only_certificate_differs: bool,
+    /// Unix time, in seconds, that the appraisal was made for.
+    pub time: u64,
+}
+
+/// What the evidence claims of the machine, as readers of a verdict see it. Nothing is decided by it.
+#[derive(Clone, Debug)]
+pub struct ClaimsReport {
+    /// As the vendor publishes it.
+    pub tcb_status: String,
+    pub advisory_ids: Vec<String>,
+    pub measurements: Value,
+    pub platform: Value,
+    pub collateral: Value,
+}
+
+impl Verdict {
+    pub fn first_failure(&self) -> Option<&Check> {
+        self.checks.iter().find(|check| check.outcome == Outcome::Fail)
+    }
+
+    /// `""` if there are no claims.
+    pub fn tcb_status(&self) -> &str {
+        self.claims.as_ref().map_or("", |claims| &claims.tcb_status)
+    }
+
+    pub fn advisory_ids(&self) -> &[String] {
+        self.claims.as_ref().map_or(&[], |claims| &claims.advisory_ids)
+    }
+
+    /// The whole verdict as one JSON object.
+    pub fn to_json(&self) -> String {
+        let checks: Vec<Value> = self.checks.iter().map(line).collect();
+        let application: Map<String, Value> =
+            self.application.iter().map(|(name, value)| (name.clone(), value.as_str().into())).collect();
+        let claims = self.claims.as_ref();
+        json!({
+            "trusted": self.trusted,
+            "tee_type": self.tee,
+            "tcb_status": self.tcb_status(),
+            "advisory_ids": self.advisory_ids(),
+            "trust_anchor": self.trust_anchor,
+            "bound_to_session": self.protocol.is_some(),
+            "protocol": self.protocol,
+            "accepted_member": self.accepted_member,
+            "time": self.time,
+            "checks": checks,
+            "application": application,
+            "measurements": claims.map(|claims| &claims.measurements),
+            "platform": claims.map(|claims| &claims.platform),
+            "collateral": claims.map(|claims| &claims.collateral),
+        })
+        .to_string()
+    }
+}
+
+fn line(check: &Check) -> Value {
+    json!({
+        "name": check.name(), "outcome": check.outcome.name(),
+        "expected": check.expected, "actual": check.actual,
+    })
+}
