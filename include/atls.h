@@ -1565,7 +1565,7 @@ bool atls_verdict_trusted(const struct atls_verdict *verdict);
 atls_status atls_verdict_status(const struct atls_verdict *verdict);
 
 /*
- Kind of TEE that the evidence speaks of: "tdx". Static.
+ Kind of TEE that the evidence speaks of: "tdx". Valid as long as the verdict.
  */
 struct atls_str atls_verdict_tee_type(const struct atls_verdict *verdict);
 

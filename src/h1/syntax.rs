@@ -178,7 +178,7 @@ fn is_ip_literal(inner: &[u8]) -> bool {
             }
             _ => false,
         },
-        _ => std::str::from_utf8(inner).is_ok_and(|text| text.parse::<std::net::Ipv6Addr>().is_ok()),
+        _ => std::str::from_utf8(inner).is_ok_and(|text| text.parse::<core::net::Ipv6Addr>().is_ok()),
     }
 }
 
