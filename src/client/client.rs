@@ -2,18 +2,18 @@
 //! host, and nowhere else unless the caller said so.
 
 use std::ffi::CString;
-use std::sync::{Arc, OnceLock, RwLock};
+use std::sync::{Arc, OnceLock, PoisonError, RwLock};
 use std::time::{Duration, Instant};
 
 use super::call::{Call, CallBody, Next};
 use super::cookies::Jar;
 use super::location::{HostPattern, Location};
-use super::pool::{Key, Lease, Pool};
+use super::pool::{Counts, Key, Lease, Limits, Pool};
 use super::turns::Waiting;
 use super::{Exchange, HttpConnection, News, Tell, exchange, redirect};
 use crate::attest::Policy;
 use crate::collateral::Verifier;
-use crate::connect::{Connector, Target};
+use crate::connect::{Connector, Target, Times};
 use crate::error::{Error, Result, Status};
 use crate::io::deadline::{Wait, within};
 use crate::log;
@@ -26,11 +26,11 @@ const DRAINED: usize = 64 << 10;
 
 /// What is the same for all requests of a client.
 pub struct Client {
-    pub pool: Arc<Pool>,
-    pub connector: Arc<Connector>,
+    pool: Arc<Pool>,
+    connector: Arc<Connector>,
     /// For connectors without one of their own.
-    pub verifier: Arc<Verifier>,
-    pub policies: RwLock<Vec<(HostPattern, Arc<Policy>)>>,
+    verifier: Arc<Verifier>,
+    policies: RwLock<Vec<(HostPattern, Arc<Policy>)>>,
     pub cookies: Jar,
 }
 
@@ -54,6 +54,11 @@ impl Route {
     pub fn verdict(&self) -> Option<&Arc<Verdict>> {
         self.connection.verdict.as_ref()
     }
+
+    /// How long the phases of connecting took; zero for a connection that had waited.
+    pub fn connecting(&self) -> Times {
+        if self.reused { Times::default() } else { self.connection.times }
+    }
 }
 
 /// Where a hop goes, and with what.
@@ -64,6 +69,36 @@ struct Hop {
 }
 
 impl Client {
+    /// Errors: InvalidArgument (the connector's roots).
+    pub fn new(connector: Arc<Connector>, limits: Limits) -> Result<Client> {
+        Ok(Client {
+            pool: Arc::new(Pool::new(limits)),
+            verifier: connector.verifier()?,
+            connector,
+            policies: RwLock::default(),
+            cookies: Jar::default(),
+        })
+    }
+
+    /// Hosts that match `pattern` are contacted only under this policy, which takes the place of the one that the pattern had. Errors: those of
+    /// `Connector::check`.
+    pub fn set_policy(&self, pattern: HostPattern, policy: Arc<Policy>) -> Result<()> {
+        self.connector.check(Some(&policy))?;
+        let mut policies = self.policies.write().unwrap_or_else(PoisonError::into_inner);
+        policies.retain(|(other, _)| *other != pattern);
+        policies.push((pattern, policy));
+        Ok(())
+    }
+
+    pub fn counts(&self) -> Counts {
+        self.pool.counts()
+    }
+
+    /// Closes every connection that waits.
+    pub fn close_idle(&self) {
+        self.pool.close_idle();
+    }
+
     /// The policy for a host in normal form: the closest pattern's, or the connector's own, or the client's. Errors: PolicyRequired.
     fn covered(&self, location: &Location, connector: &Connector) -> Result<Option<Arc<Policy>>> {
         let host = &location.host;
@@ -72,7 +107,7 @@ impl Client {
             settings if settings.policy.is_some() || settings.unattested => settings,
             _ => &self.connector.settings,
         };
-        let policies = self.policies.read().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let policies = self.policies.read().unwrap_or_else(PoisonError::into_inner);
         let rated = policies.iter().filter_map(|(pattern, policy)| Some((pattern.covers(host)?, policy)));
         let closest = rated.max_by_key(|(closeness, _)| *closeness).map(|(_, policy)| policy);
         let required = |message| Err(Error::new(Status::PolicyRequired, message));

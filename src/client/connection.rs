@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, OnceLock};
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
+use futures_util::FutureExt;
 use hyper::client::conn::http1::{Builder, SendRequest};
 use hyper_util::rt::TokioIo;
 
@@ -15,6 +16,8 @@ use super::engine::tap::Tap;
 use super::request_body::RequestBody;
 use crate::connect::{Connected, Stream, Target, Times, connect};
 use crate::error::{Error, Result, Status};
+use crate::io::blocking::Driver;
+use crate::io::deadline::Wait;
 use crate::io::sync::lock;
 use crate::io::{Socket, Watch};
 use crate::operation::Cancel;
@@ -60,6 +63,13 @@ impl HttpConnection {
         // Boxed: what connecting needs is many times what the connection keeps. Both in one box, so that what is kept does not settle in the memory that
         // connecting gives back, but leaves it to the next one.
         Box::pin(async { HttpConnection::start(connect(target).await?).await }).await
+    }
+
+    /// As `open`, on the calling thread, which waits. The connection is driven whenever a thread waits on `driver`.
+    pub fn open_blocking(driver: &Driver, target: &Target) -> Result<Arc<HttpConnection>> {
+        let (connection, work) = driver.run(None, Wait::Connecting, HttpConnection::open(target))?;
+        driver.spawn(work.map(|_| ()));
+        Ok(connection)
     }
 
     /// Over a socket that leads to a server already, without TLS: a door for tests.

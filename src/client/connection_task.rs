@@ -4,19 +4,34 @@ use std::sync::{Arc, OnceLock};
 
 use super::HttpConnection;
 use crate::connect::Target;
-use crate::error::Result;
+use crate::error::{Error, Result, Status};
 use crate::operation::events::{Event, Outlet};
 use crate::operation::{Cancel, canceled};
 
 /// What the host and the driving task share.
 #[derive(Default)]
-pub struct Shared {
-    pub connection: OnceLock<Arc<HttpConnection>>,
+pub struct SharedConnection {
+    connection: OnceLock<Arc<HttpConnection>>,
     pub cancel: Cancel,
 }
 
+impl SharedConnection {
+    /// Errors: InvalidState (it is not there yet).
+    pub fn connection(&self) -> Result<&Arc<HttpConnection>> {
+        let missing = || Error::new(Status::InvalidState, "not connected (wait for CONNECTED)");
+        self.connection.get().ok_or_else(missing)
+    }
+
+    /// The host asks for no more: the connection is closed, or given up if it is still being made, once its exchange is over.
+    pub fn retire(&self) {
+        if self.connection.get().is_none_or(|connection| connection.retire()) {
+            self.cancel.cancel();
+        }
+    }
+}
+
 /// Connects and drives until the connection ends. Posts exactly one `Closed`.
-pub async fn drive(target: Target, shared: Arc<Shared>, outlet: Outlet) {
+pub async fn run_connection(target: Target, shared: Arc<SharedConnection>, outlet: Outlet) {
     let ended = shared.cancel.guard(Box::pin(run(&target, &shared, &outlet))).await.err();
     let connection = shared.connection.get();
     connection.inspect(|connection| connection.closing.cancel());
@@ -24,7 +39,7 @@ pub async fn drive(target: Target, shared: Arc<Shared>, outlet: Outlet) {
     outlet.close(ended.or_else(given_up));
 }
 
-async fn run(target: &Target, shared: &Shared, outlet: &Outlet) -> Result<()> {
+async fn run(target: &Target, shared: &SharedConnection, outlet: &Outlet) -> Result<()> {
     let (connection, driver) = HttpConnection::open(target).await?;
     let _ = shared.connection.set(connection);
     outlet.post(Event::Connected).await;

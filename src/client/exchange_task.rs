@@ -5,13 +5,13 @@ use std::sync::{Arc, OnceLock};
 use bytes::{Bytes, BytesMut};
 use futures_util::FutureExt;
 
-use super::call::Call;
+use super::call::{Call, CallBody};
 use super::client::{Client, Route};
 use super::connection::Reservation;
 use super::exchange::{Exchange, News, exchange};
 use super::options::Options;
 use super::turns::Waiting;
-use super::{HttpConnection, RequestBody};
+use super::{ClientRequest, HttpConnection, RequestBody};
 use crate::error::Result;
 use crate::io::deadline::{Wait, within};
 use crate::message::Request;
@@ -19,7 +19,7 @@ use crate::operation::events::{Event, Outlet};
 use crate::operation::{Cancel, Credit, Outgoing};
 
 /// What the host and the driving task share.
-pub struct Shared {
+pub struct SharedExchange {
     pub credit: Arc<Credit>,
     /// The host's end of a streamed request body.
     pub outgoing: Option<Arc<Outgoing>>,
@@ -31,8 +31,67 @@ pub struct Shared {
     pub route: OnceLock<Route>,
 }
 
+/// Told when a streamed body takes more again.
+pub type OnWritable = Box<dyn Fn() + Send + Sync>;
+
+/// A request with its place: what carries it, and what host and task share.
+pub struct Prepared {
+    carrier: Carrier,
+    pub shared: Arc<SharedExchange>,
+}
+
+impl Prepared {
+    /// On a connection of the host's own, which is reserved for it. Errors: those of the request; Busy, Closed.
+    pub fn on_connection(
+        connection: &Arc<HttpConnection>,
+        request: &ClientRequest,
+        credit: Credit,
+        on_writable: OnWritable,
+    ) -> Result<Prepared> {
+        let (complete, head) = request.complete()?;
+        let reservation = connection.reserve()?;
+        let body = request.begin_body(on_writable);
+        let shared = SharedExchange::new(credit, &body, request, Some(connection.clone()));
+        let carrier = Carrier::Connection { reservation, request: complete, head, body: body.begin() };
+        Ok(Prepared { carrier, shared })
+    }
+
+    /// Through a client, in whose queue it takes its place. Errors: those of the request.
+    pub fn through_client(
+        client: &Arc<Client>,
+        request: &ClientRequest,
+        credit: Credit,
+        on_writable: OnWritable,
+    ) -> Result<Prepared> {
+        request.complete()?;
+        let body = request.begin_body(on_writable);
+        let shared = SharedExchange::new(credit, &body, request, None);
+        let call = Box::new(request.call(body)?);
+        let turn = client.queue(&call);
+        Ok(Prepared { carrier: Carrier::Client { client: client.clone(), call, turn }, shared })
+    }
+}
+
+impl SharedExchange {
+    fn new(
+        credit: Credit,
+        body: &CallBody,
+        request: &ClientRequest,
+        connection: Option<Arc<HttpConnection>>,
+    ) -> Arc<SharedExchange> {
+        Arc::new(SharedExchange {
+            credit: Arc::new(credit),
+            outgoing: body.outgoing(),
+            cancel: Cancel::default(),
+            connection,
+            options: request.options().clone(),
+            route: OnceLock::new(),
+        })
+    }
+}
+
 /// What carries the request.
-pub enum Carrier {
+enum Carrier {
     /// One connection; the head as spelled.
     Connection {
         reservation: Reservation,
@@ -48,7 +107,8 @@ pub enum Carrier {
 }
 
 /// Runs the exchange to its end. Posts exactly one `Closed`.
-pub async fn drive(carrier: Carrier, shared: Arc<Shared>, outlet: Outlet) {
+pub async fn run_exchange(prepared: Prepared, outlet: Outlet) {
+    let Prepared { carrier, shared } = prepared;
     let ended = {
         let work = Box::pin(run(carrier, &shared, &outlet));
         let work = within(shared.options.deadlines.total, Wait::Exchange, work);
@@ -67,7 +127,7 @@ pub async fn drive(carrier: Carrier, shared: Arc<Shared>, outlet: Outlet) {
     outlet.close(ended);
 }
 
-async fn run(carrier: Carrier, shared: &Shared, outlet: &Outlet) -> Result<()> {
+async fn run(carrier: Carrier, shared: &SharedExchange, outlet: &Outlet) -> Result<()> {
     let tell = |news| async move { tell(news, shared, outlet).await }.boxed();
     let mut answer = match carrier {
         Carrier::Connection { reservation, request, head, body } => {
@@ -100,14 +160,14 @@ async fn run(carrier: Carrier, shared: &Shared, outlet: &Outlet) -> Result<()> {
     Ok(())
 }
 
-fn open(shared: &Shared) {
+fn open(shared: &SharedExchange) {
     if let Some(outgoing) = &shared.outgoing {
         outgoing.open();
         outgoing.announce_open();
     }
 }
 
-async fn tell(news: News, shared: &Shared, outlet: &Outlet) {
+async fn tell(news: News, shared: &SharedExchange, outlet: &Outlet) {
     match news {
         News::Connected => {
             let Some(outgoing) = shared.outgoing.as_ref().filter(|outgoing| !outgoing.is_open()) else { return };
@@ -120,7 +180,7 @@ async fn tell(news: News, shared: &Shared, outlet: &Outlet) {
     }
 }
 
-async fn receive(answer: &mut Exchange, shared: &Shared, outlet: &Outlet) -> Result<()> {
+async fn receive(answer: &mut Exchange, shared: &SharedExchange, outlet: &Outlet) -> Result<()> {
     let credit = &shared.credit;
     loop {
         // One piece is taken ahead of the credit, so that the end shows without any; then nothing is read until it has gone, which is
@@ -171,7 +231,7 @@ async fn join(data: Bytes, answer: &mut Exchange) -> (Bytes, Option<Result<()>>)
 }
 
 /// All of the body as one piece, which no credit counts: the request's limit bounds it.
-async fn collect(answer: &mut Exchange, shared: &Shared, outlet: &Outlet) -> Result<()> {
+async fn collect(answer: &mut Exchange, shared: &SharedExchange, outlet: &Outlet) -> Result<()> {
     let mut whole = BytesMut::new();
     while let Some(data) = next(answer, shared).await? {
         whole.extend_from_slice(&data);
@@ -181,6 +241,6 @@ async fn collect(answer: &mut Exchange, shared: &Shared, outlet: &Outlet) -> Res
     Ok(())
 }
 
-async fn next(answer: &mut Exchange, shared: &Shared) -> Result<Option<Bytes>> {
+async fn next(answer: &mut Exchange, shared: &SharedExchange) -> Result<Option<Bytes>> {
     within(shared.options.deadlines.idle, Wait::MoreBody, answer.next()).await
 }

@@ -4,9 +4,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::connect::Connector;
+use crate::error::{Error, Result, Status};
 use crate::message::Request;
 use crate::message::credentials::Login;
 use crate::message::decode::ACCEPTED;
+
+/// A timer takes no more than that.
+const FOR_EVER: Duration = Duration::from_secs(1 << 32);
 
 #[derive(Clone)]
 pub struct Options {
@@ -32,6 +36,14 @@ pub struct Options {
 }
 
 impl Options {
+    /// How long a body waits for the answer to `Expect: 100-continue`.
+    pub const EXPECT: Duration = Duration::from_secs(1);
+
+    /// Asks with `Expect: 100-continue`; `None` waits for the answer however long it takes.
+    pub fn expect_continue(&mut self, wait: Option<Duration>) {
+        self.expect = Some(wait.unwrap_or(FOR_EVER));
+    }
+
     /// The lines of the head that go with these options.
     pub fn complete(&self, request: &mut Arc<Request>, length: Option<u64>) {
         if self.decode {
@@ -78,6 +90,21 @@ pub struct HeadLimits {
 impl HeadLimits {
     /// What a connection can take.
     pub const MOST: HeadLimits = HeadLimits { bytes: 256 << 10, lines: 256, informational: u32::MAX };
+
+    /// As a caller chooses them; 0 is the default of each. Errors: InvalidArgument (more than a connection can take).
+    pub fn chosen(bytes: u32, lines: u32, informational: u32) -> Result<HeadLimits> {
+        let (default, most) = (HeadLimits::default(), HeadLimits::MOST);
+        let chosen = |what, given: u32, default: usize, most: usize| match given as usize {
+            0 => Ok(default),
+            some if some <= most => Ok(some),
+            more => Err(Error::new(Status::InvalidArgument, format!("{what} is {more}, at most {most} are possible"))),
+        };
+        Ok(HeadLimits {
+            bytes: chosen("bytes", bytes, default.bytes, most.bytes)?,
+            lines: chosen("lines", lines, default.lines, most.lines)?,
+            informational: if informational == 0 { default.informational } else { informational },
+        })
+    }
 }
 
 impl Default for HeadLimits {
@@ -87,7 +114,7 @@ impl Default for HeadLimits {
 }
 
 /// `None` is no deadline.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug)]
 pub struct Deadlines {
     /// From the call to the response head, redirects and all.
     pub head: Option<Duration>,
@@ -101,4 +128,15 @@ pub struct Deadlines {
     pub idle: Option<Duration>,
     /// From the call to the end of the body.
     pub total: Option<Duration>,
+}
+
+impl Deadlines {
+    /// Of the head.
+    pub const HEAD: Duration = Duration::from_secs(60);
+}
+
+impl Default for Deadlines {
+    fn default() -> Self {
+        Deadlines { head: Some(Deadlines::HEAD), queue: None, connect: None, first_byte: None, idle: None, total: None }
+    }
 }

@@ -1,12 +1,13 @@
-//! What requests carry as pairs: queries and urlencoded forms, and cookies. Pure; names and values are bytes.
+//! What requests carry as names and values: queries, cookies, and forms, by the type of their body. Pure; names and values are bytes.
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 
 use percent_encoding::percent_decode;
 
-use super::multipart::Part;
+use super::multipart::{Event, Limits, Parser, Part, malformed, or_default};
 use super::steps::Key;
+use crate::error::Result;
 
 /// A name with its value, or a file.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -22,15 +23,72 @@ impl Argument {
         Argument { name, value, file_name: None, content_type: None }
     }
 
-    pub fn of_part(part: Part, value: Vec<u8>) -> Argument {
+    fn of_part(part: Part, value: Vec<u8>) -> Argument {
         let Part { name, file_name, content_type } = part;
         Argument { name: name.into_bytes(), value, file_name, content_type }
     }
 }
 
+/// What a form may have.
+#[derive(Clone, Copy, Debug)]
+pub struct FormLimits {
+    pub multipart: Limits,
+    /// Of a query, or an urlencoded form.
+    pub pairs: usize,
+}
+
+impl FormLimits {
+    const PAIRS: usize = 10_000;
+
+    /// As a caller chooses them; 0 is the default of each.
+    pub fn chosen(parts: usize, part_head: usize, pairs: usize) -> FormLimits {
+        FormLimits { multipart: Limits::chosen(parts, part_head), pairs: or_default(pairs, FormLimits::PAIRS) }
+    }
+}
+
+/// A query. Errors: HttpProtocol, with 400.
+pub fn query_arguments(text: &[u8]) -> Result<Vec<Argument>> {
+    urlencoded(text, FormLimits::PAIRS).map_err(malformed)
+}
+
+/// A whole body as its Content-Type says; one of another type has no arguments. Errors: HttpProtocol, with 400, or 415 for a body that is still coded.
+pub fn form_arguments(
+    content_type: &str,
+    content_encoding: Option<&str>,
+    body: &[u8],
+    limits: FormLimits,
+) -> Result<Vec<Argument>> {
+    if let Some(coding) = content_encoding.filter(|coding| !coding.eq_ignore_ascii_case("identity")) {
+        return Err(malformed(format!("Content-Encoding {}", coding.escape_debug())).http_status(415));
+    }
+    let media_type = content_type.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
+    if media_type == "application/x-www-form-urlencoded" {
+        return urlencoded(body, limits.pairs).map_err(malformed);
+    }
+    match media_type.starts_with("multipart/form-data") {
+        true => parts(content_type, body, limits.multipart),
+        false => Ok(Vec::new()),
+    }
+}
+
+fn parts(content_type: &str, body: &[u8], limits: Limits) -> Result<Vec<Argument>> {
+    let mut parser = Parser::new(content_type.as_bytes(), limits)?;
+    parser.push(body);
+    parser.end();
+    let (mut found, mut open): (Vec<Argument>, Option<(Part, Vec<u8>)>) = (Vec::new(), None);
+    loop {
+        match parser.next_event()? {
+            Some(Event::Part(part)) => open = Some((part, Vec::new())),
+            Some(Event::Data(data)) => open.iter_mut().for_each(|(_, value)| value.extend_from_slice(&data)),
+            Some(Event::PartEnd) => found.extend(open.take().map(|(part, value)| Argument::of_part(part, value))),
+            Some(Event::End) | None => return Ok(found),
+        }
+    }
+}
+
 /// application/x-www-form-urlencoded; blank values are kept, and what has no `=` is a name with one. Errors: why it is refused. A name with a NUL would
 /// be another one to a host that reads it as a C string.
-pub fn urlencoded(text: &[u8], most: usize) -> Result<Vec<Argument>, String> {
+pub fn urlencoded(text: &[u8], most: usize) -> std::result::Result<Vec<Argument>, String> {
     let decode = |part: &[u8]| {
         let spaces: Vec<u8> = part.iter().map(|byte| if *byte == b'+' { b' ' } else { *byte }).collect();
         percent_decode(&spaces).collect::<Vec<u8>>()
@@ -108,6 +166,25 @@ mod tests {
         assert!(of("").is_empty());
         assert!(urlencoded(&b"a&".repeat(101), 100).unwrap_err().contains("more than 100"));
         assert!(urlencoded(b"b=1&a%00b=2", 100).unwrap_err().contains("NUL in the name"));
+    }
+
+    #[test]
+    fn a_body_is_read_as_its_type_says() {
+        let read = |kind: &str, coding: Option<&str>, body: &str| {
+            let found = form_arguments(kind, coding, body.as_bytes(), FormLimits::chosen(0, 0, 2));
+            found.map(shown).map_err(|error| error.http_status)
+        };
+        let wanted = Ok(vec![("a".to_owned(), "1".to_owned())]);
+        let multipart = "--x\r\nContent-Disposition: form-data; name=a\r\n\r\n1\r\n--x--\r\n";
+        assert_eq!(read("Application/X-WWW-Form-URLencoded ; charset=utf-8", None, "a=1"), wanted);
+        assert_eq!(read("Multipart/Form-Data; boundary=x", Some("Identity"), multipart), wanted);
+        for other in ["text/plain", "", "application/x-www-form-urlencoded2", "multipart/mixed; boundary=x"] {
+            assert_eq!(read(other, None, "a=1"), Ok(Vec::new()), "{other}");
+        }
+        assert_eq!(read("application/x-www-form-urlencoded", Some("gzip"), "a=1"), Err(415));
+        assert_eq!(read("application/x-www-form-urlencoded", None, "a=1&b=2&c=3"), Err(400));
+        assert_eq!(read("multipart/form-data2; boundary=x", None, multipart), Err(400));
+        assert_eq!(read("multipart/form-data", None, multipart), Err(400));
     }
 
     #[test]

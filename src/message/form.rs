@@ -15,6 +15,11 @@ fn is_plain(fields: &[Field]) -> bool {
     fields.iter().all(|field| field.file_name.is_none() && field.content_type.is_none())
 }
 
+/// A boundary made of random numbers: nobody can have put it into a value on purpose.
+pub fn boundary(random: [u8; 16]) -> String {
+    format!("atls-{:032x}", u128::from_be_bytes(random))
+}
+
 pub fn content_type(fields: &[Field], boundary: &str) -> String {
     match is_plain(fields) {
         true => "application/x-www-form-urlencoded".into(),

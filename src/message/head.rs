@@ -48,6 +48,10 @@ impl Head {
         self.text.get(start..end)
     }
 
+    fn bare(&self, index: usize) -> &[u8] {
+        self.part(index).and_then(|part| part.split_last()).map_or(&[], |(_, bare)| bare)
+    }
+
     /// With its NUL, as are `name` and `value`.
     pub fn reason(&self) -> &[u8] {
         self.part(0).unwrap_or(b"\0")
@@ -72,11 +76,14 @@ impl Head {
         self.lines().filter(named).map(|(_, value)| value)
     }
 
+    /// The first line with this name, in any case, at or after line `from`.
+    pub fn position(&self, name: &str, from: usize) -> Option<usize> {
+        (from..self.count()).find(|line| self.bare(1 + 2 * line).eq_ignore_ascii_case(name.as_bytes()))
+    }
+
     /// Names and values, without their NULs.
     pub fn lines(&self) -> impl Iterator<Item = (&[u8], &[u8])> {
-        let end = |index: usize| self.starts.get(index).map_or(self.text.len(), |start| *start as usize);
-        let part = move |index: usize| self.text.get(end(index)..end(index + 1) - 1).unwrap_or_default();
-        (0..self.count()).map(move |line| (part(1 + 2 * line), part(2 + 2 * line)))
+        (0..self.count()).map(|line| (self.bare(1 + 2 * line), self.bare(2 + 2 * line)))
     }
 
     /// Number of lines.

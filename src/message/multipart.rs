@@ -15,6 +15,19 @@ pub struct Limits {
     pub part_head: usize,
 }
 
+impl Limits {
+    /// As a caller chooses them; 0 is the default of each.
+    pub fn chosen(parts: usize, part_head: usize) -> Limits {
+        let default = Limits::default();
+        Limits { parts: or_default(parts, default.parts), part_head: or_default(part_head, default.part_head) }
+    }
+}
+
+/// A limit as a caller chooses it, and never so large that it could not be counted with.
+pub(super) fn or_default(chosen: usize, default: usize) -> usize {
+    if chosen == 0 { default } else { chosen.min(1 << 30) }
+}
+
 impl Default for Limits {
     fn default() -> Self {
         Limits { parts: 100, part_head: 10 << 10 }
@@ -254,7 +267,8 @@ fn read_part(head: &[u8]) -> Result<Part> {
     Ok(Part { name, file_name, content_type })
 }
 
-fn malformed(why: String) -> Error {
+/// A form that a server answers with 400.
+pub(super) fn malformed(why: String) -> Error {
     Error::new(Status::HttpProtocol, format!("form: {why}")).phase(Phase::Transfer).http_status(400)
 }
 

@@ -3,19 +3,21 @@
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
 pub use super::credentials::basic_credentials;
+use crate::error::{Error, Result, Status};
 
 /// What stays as it is in a query: the unreserved characters of RFC 3986.
 const QUERY: &AsciiSet = &NON_ALPHANUMERIC.remove(b'_').remove(b'.').remove(b'-').remove(b'~');
 
-/// IMF-fixdate (RFC 9110 section 5.6.7) of a time in seconds since 1970; nothing outside the years 1 to 9999. Our own, because httpdate panics
-/// before 1970.
-pub fn http_date(seconds: i64) -> Option<String> {
+/// IMF-fixdate (RFC 9110 section 5.6.7) of a time in seconds since 1970. Our own, because httpdate panics before 1970. Errors: InvalidArgument (outside
+/// the years 1 to 9999).
+pub fn http_date(seconds: i64) -> Result<String> {
     let (days, time) = (seconds.div_euclid(86400), seconds.rem_euclid(86400));
-    let (year, month, day) = civil(days)?;
+    let outside = || Error::new(Status::InvalidArgument, format!("time {seconds} is not in the years 1 to 9999"));
+    let (year, month, day) = civil(days).ok_or_else(outside)?;
     let weekday = ["Thu", "Fri", "Sat", "Sun", "Mon", "Tue", "Wed"][days.rem_euclid(7) as usize];
     let month = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"][month];
     let (hour, minute, second) = (time / 3600, time / 60 % 60, time % 60);
-    Some(format!("{weekday}, {day:02} {month} {year:04} {hour:02}:{minute:02}:{second:02} GMT"))
+    Ok(format!("{weekday}, {day:02} {month} {year:04} {hour:02}:{minute:02}:{second:02} GMT"))
 }
 
 /// Year, month from 0, and day of the Gregorian calendar, counted from 1 March of the year 0 in cycles of 400 years.
@@ -94,7 +96,7 @@ mod tests {
             assert_eq!(http_date(seconds).unwrap(), text);
         }
         for seconds in [253_402_300_800, -62_135_596_801, i64::MAX, i64::MIN] {
-            assert_eq!(http_date(seconds), None);
+            assert!(http_date(seconds).is_err());
         }
         // Every day of 1,000 years, against the crate that knows those after 1970.
         for day in 0..365_250 {

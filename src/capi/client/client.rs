@@ -1,10 +1,9 @@
 //! `atls_client`: many requests, pooled connections, a policy for each host.
 
 use std::ffi::c_char;
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::Arc;
 use std::time::Duration;
 
-use super::blocking_exchange::Blocking;
 use super::exchange::atls_exchange;
 use super::request::atls_request;
 use crate::capi::attest::policy::atls_policy;
@@ -18,9 +17,10 @@ use crate::capi::base::runtime::{atls_runtime, prepare_thread};
 use crate::capi::base::status::atls_status;
 use crate::capi::connect::config::atls_config;
 use crate::client::HostPattern;
+use crate::client::blocking_exchange::BlockingExchange;
 use crate::client::client::Client;
-use crate::client::cookies::Jar;
-use crate::client::pool::{Counts, Limits, Pool};
+use crate::client::exchange_task::Prepared;
+use crate::client::pool::{Counts, Limits};
 use crate::error::{Error, Result, Status};
 use crate::io::blocking::Driver;
 use crate::operation::Credit;
@@ -141,14 +141,7 @@ pub unsafe extern "C" fn atls_client_new(
         require(client, "client")?;
         let config = unsafe { borrow(config, "config") }?;
         let limits = unsafe { limits.as_ref() }.map_or(Limits::default(), |limits| limits.limits);
-        let connector = config.connector()?;
-        let made = Client {
-            pool: Arc::new(Pool::new(limits)),
-            verifier: connector.verifier()?,
-            connector,
-            policies: RwLock::default(),
-            cookies: Jar::default(),
-        };
+        let made = Client::new(config.connector()?, limits)?;
         check_random()?;
         watch_forks();
         let mode = match runtime.is_null() {
@@ -176,11 +169,7 @@ pub unsafe extern "C" fn atls_client_set_policy(
         let this = &*unsafe { share(client, "client") }?;
         let pattern = HostPattern::parse(unsafe { text(pattern, "pattern") }?)?;
         let policy = Arc::new(unsafe { borrow(policy, "policy") }?.policy.clone());
-        this.client.connector.check(Some(&policy))?;
-        let mut policies = this.client.policies.write().unwrap_or_else(PoisonError::into_inner);
-        policies.retain(|(other, _)| *other != pattern);
-        policies.push((pattern, policy));
-        Ok(())
+        this.client.set_policy(pattern, policy)
     })
 }
 
@@ -206,8 +195,8 @@ pub unsafe extern "C" fn atls_client_send(
         };
         let operation = unsafe { Operation::new(sink, &runtime.registry) }?;
         let credit = Credit::new(this.credit, this.automatic_credit);
-        let hand_over = |made| unsafe { put(exchange, made, "exchange") };
-        atls_exchange::send(&this.client, credit, runtime, request, operation, hand_over)
+        let prepare = |on_writable| Prepared::through_client(&this.client, &request.request, credit, on_writable);
+        atls_exchange::start(runtime, operation, prepare, |made| unsafe { put(exchange, made, "exchange") })
     })
 }
 
@@ -250,7 +239,7 @@ unsafe fn fetch(
     let Mode::Blocking(driver) = &this.mode else {
         return Err(Error::new(Status::InvalidState, "the client is event-driven"));
     };
-    let made = atls_exchange::sent(Blocking::on_client(driver, &this.client, request, waits)?);
+    let made = atls_exchange::sent(BlockingExchange::through_client(driver, &this.client, &request.request, waits)?);
     unsafe { put(exchange, made, "exchange") }
 }
 
@@ -273,7 +262,7 @@ pub unsafe extern "C" fn atls_client_idle(client: *const atls_client) -> usize {
 }
 
 fn count(client: *const atls_client, which: impl Fn(Counts) -> usize) -> usize {
-    guard_value(0, || unsafe { borrow(client, "client") }.map_or(0, |this| which(this.client.pool.counts())))
+    guard_value(0, || unsafe { borrow(client, "client") }.map_or(0, |this| which(this.client.counts())))
 }
 
 /// Keeps the cookies that answers set, and sends them back to the same host, and to no other (RFC 6265, without Domain); a request with a Cookie
@@ -299,7 +288,7 @@ pub unsafe extern "C" fn atls_client_close_idle(
     error: *mut *mut atls_error,
 ) -> atls_status {
     guard(error, || {
-        unsafe { borrow(client, "client") }?.client.pool.close_idle();
+        unsafe { borrow(client, "client") }?.client.close_idle();
         Ok(())
     })
 }

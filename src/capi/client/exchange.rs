@@ -3,24 +3,22 @@
 use std::ffi::CString;
 use std::sync::{Arc, OnceLock};
 
-use super::blocking_exchange::{Blocking, await_answer, next_piece, rest};
-use super::http::atls_http;
-use super::request::atls_request;
 use crate::capi::base::bytes::atls_buf;
 use crate::capi::base::error::atls_error;
 use crate::capi::base::guard::{guard, guard_free};
 use crate::capi::base::handle::{another, put, release, require, share};
+use crate::capi::base::limit;
 use crate::capi::base::operation::Operation;
 use crate::capi::base::runtime::atls_runtime;
 use crate::capi::base::status::atls_status;
 use crate::capi::text::head::atls_head;
-use crate::client::HttpConnection;
-use crate::client::call::CallBody;
-use crate::client::client::{Client, Route};
-use crate::client::exchange_task::{Carrier, Shared, drive};
+use crate::capi::text::text::owned_bytes;
+use crate::client::blocking_exchange::{BlockingExchange, CALL_TIMEOUT};
+use crate::client::client::Route;
+use crate::client::exchange_task::{OnWritable, Prepared, SharedExchange, run_exchange};
 use crate::error::{Error, Result, Status};
+use crate::operation::Outgoing;
 use crate::operation::events::Event;
-use crate::operation::{Cancel, Credit, Outgoing};
 
 /// One request and its response. Reference-counted, safe to share between threads; dropping the last reference before the response was read to its
 /// end gives up the connection. It keeps what it needs: its atls_http or atls_client, and the runtime, may be freed first.
@@ -33,121 +31,82 @@ pub struct atls_exchange {
 }
 
 enum Mode {
-    Events(Arc<Shared>),
-    Blocking(Box<Blocking>),
+    Events(Arc<SharedExchange>),
+    Blocking(Box<BlockingExchange>),
 }
 
 impl Drop for atls_exchange {
     fn drop(&mut self) {
-        match &self.mode {
-            Mode::Events(shared) => shared.cancel.cancel(),
-            Mode::Blocking(blocking) => blocking.give_up(),
+        if let Mode::Events(shared) = &self.mode {
+            shared.cancel.cancel();
         }
     }
 }
 
 impl atls_exchange {
-    /// Event-driven start on a connection of the host's own. `hand_over` writes the handle to its place, before the first event can run.
+    /// Event-driven. `prepare` gets what a streamed body is to call when it takes more again; `hand_over` writes the handle to its place, before the
+    /// first event can run.
     pub(crate) fn start(
-        http: &atls_http,
         runtime: &Arc<atls_runtime>,
-        request: &atls_request,
         operation: Arc<Operation>,
+        prepare: impl FnOnce(OnWritable) -> Result<Prepared>,
         hand_over: impl FnOnce(*mut atls_exchange) -> Result<()>,
     ) -> Result<()> {
-        let (complete, head) = request.complete()?;
-        let connection = http.connection()?.clone();
-        let reservation = connection.reserve()?;
-        let credit = Credit::new(http.credit, http.automatic_credit);
-        let (body, shared) = prepare(request, credit, Some(connection), &operation);
-        let carrier = Carrier::Connection { reservation, request: complete, head, body: body.begin() };
-        launch(carrier, shared, runtime, operation, hand_over)
-    }
-
-    /// Event-driven start through a client.
-    pub(crate) fn send(
-        client: &Arc<Client>,
-        credit: Credit,
-        runtime: &Arc<atls_runtime>,
-        request: &atls_request,
-        operation: Arc<Operation>,
-        hand_over: impl FnOnce(*mut atls_exchange) -> Result<()>,
-    ) -> Result<()> {
-        request.complete()?;
-        let (body, shared) = prepare(request, credit, None, &operation);
-        let call = Box::new(request.call(body)?);
-        let turn = client.queue(&call);
-        launch(Carrier::Client { client: client.clone(), call, turn }, shared, runtime, operation, hand_over)
+        let observer = operation.observer();
+        let prepared = prepare(Box::new(move || observer.post(Event::Writable, None)))?;
+        let shared = prepared.shared.clone();
+        let made = atls_exchange::new(Mode::Events(shared.clone()), Some(runtime.clone()));
+        let registration = operation.register(&made, &shared, |shared| shared.cancel.cancel())?;
+        hand_over(Arc::into_raw(made).cast_mut())?;
+        runtime.handle().spawn(run_exchange(prepared, registration.begin()));
+        Ok(())
     }
 
     /// Blocking, sent already.
-    pub(crate) fn sent(blocking: Blocking) -> *mut atls_exchange {
-        Arc::into_raw(Arc::new(atls_exchange {
-            mode: Mode::Blocking(Box::new(blocking)),
-            peer: OnceLock::new(),
-            _runtime: None,
-        }))
-        .cast_mut()
+    pub(crate) fn sent(blocking: BlockingExchange) -> *mut atls_exchange {
+        Arc::into_raw(atls_exchange::new(Mode::Blocking(Box::new(blocking)), None)).cast_mut()
+    }
+
+    fn new(mode: Mode, runtime: Option<Arc<atls_runtime>>) -> Arc<atls_exchange> {
+        Arc::new(atls_exchange { mode, peer: OnceLock::new(), _runtime: runtime })
     }
 
     pub(in crate::capi) fn route(&self) -> Option<&Route> {
         match &self.mode {
             Mode::Events(shared) => shared.route.get(),
-            Mode::Blocking(blocking) => blocking.route.get(),
+            Mode::Blocking(blocking) => blocking.route(),
         }
     }
 
-    pub(in crate::capi) fn blocking(&self) -> Result<&Blocking> {
+    pub(in crate::capi) fn blocking(&self) -> Result<&BlockingExchange> {
         match &self.mode {
             Mode::Blocking(blocking) => Ok(blocking),
             Mode::Events(_) => Err(Error::new(Status::InvalidState, "the exchange is event-driven")),
         }
     }
 
+    pub(in crate::capi) fn events(&self) -> Result<&SharedExchange> {
+        match &self.mode {
+            Mode::Events(shared) => Ok(shared),
+            Mode::Blocking(_) => Err(Error::new(Status::InvalidState, "the exchange is a blocking one")),
+        }
+    }
+
+    /// Of either mode.
     pub(in crate::capi) fn outgoing(&self) -> Result<&Arc<Outgoing>> {
         let outgoing = match &self.mode {
-            Mode::Events(shared) => &shared.outgoing,
-            Mode::Blocking(blocking) => &blocking.outgoing,
+            Mode::Events(shared) => shared.outgoing.as_ref(),
+            Mode::Blocking(blocking) => blocking.outgoing(),
         };
-        outgoing.as_ref().ok_or_else(|| Error::new(Status::InvalidState, "the request's body is not a stream"))
+        outgoing.ok_or_else(|| Error::new(Status::InvalidState, "the request's body is not a stream"))
     }
-}
 
-fn prepare(
-    request: &atls_request,
-    credit: Credit,
-    connection: Option<Arc<HttpConnection>>,
-    operation: &Arc<Operation>,
-) -> (CallBody, Arc<Shared>) {
-    let observer = operation.observer();
-    let body = request.body.begin(Box::new(move || observer.post(Event::Writable, None)));
-    let shared = Arc::new(Shared {
-        credit: Arc::new(credit),
-        outgoing: body.outgoing(),
-        cancel: Cancel::default(),
-        connection,
-        options: request.options.clone(),
-        route: OnceLock::new(),
-    });
-    (body, shared)
-}
-
-fn launch(
-    carrier: Carrier,
-    shared: Arc<Shared>,
-    runtime: &Arc<atls_runtime>,
-    operation: Arc<Operation>,
-    hand_over: impl FnOnce(*mut atls_exchange) -> Result<()>,
-) -> Result<()> {
-    let made = Arc::new(atls_exchange {
-        mode: Mode::Events(shared.clone()),
-        peer: OnceLock::new(),
-        _runtime: Some(runtime.clone()),
-    });
-    let registration = operation.register(&made, &shared, |shared| shared.cancel.cancel())?;
-    hand_over(Arc::into_raw(made).cast_mut())?;
-    runtime.handle().spawn(drive(carrier, shared, registration.begin()));
-    Ok(())
+    fn cancel(&self) {
+        match &self.mode {
+            Mode::Events(shared) => shared.cancel.cancel(),
+            Mode::Blocking(blocking) => blocking.cancel(),
+        }
+    }
 }
 
 /// Blocking: waits for the response head. A new reference: free it. `timeout_ms` 0 means 60 seconds. Statuses: NULL_ARGUMENT, INVALID_STATE
@@ -162,13 +121,8 @@ pub unsafe extern "C" fn atls_exchange_head(
 ) -> atls_status {
     guard(error, || {
         require(head, "head")?;
-        let exchange = unsafe { share(exchange, "exchange") }?;
-        let blocking = exchange.blocking()?;
-        let found = blocking.run(timeout_ms, "waiting for the response head", async |state| {
-            await_answer(state).await?;
-            state.head.clone().ok_or_else(|| Error::new(Status::Internal, "no response head"))
-        })?;
-        unsafe { put(head, Arc::into_raw(found).cast_mut(), "head") }
+        let found = unsafe { share(exchange, "exchange") }?.blocking()?.head(limit(timeout_ms, CALL_TIMEOUT))?;
+        unsafe { put(head, atls_head::into_raw(found), "head") }
     })
 }
 
@@ -183,8 +137,9 @@ pub unsafe extern "C" fn atls_exchange_next_informational(
 ) -> atls_status {
     guard(error, || {
         require(head, "head")?;
-        let found = unsafe { share(exchange, "exchange") }?.blocking()?.next_informational(timeout_ms)?;
-        unsafe { put(head, found.map_or(std::ptr::null(), Arc::into_raw).cast_mut(), "head") }
+        let exchange = unsafe { share(exchange, "exchange") }?;
+        let found = exchange.blocking()?.next_informational(limit(timeout_ms, CALL_TIMEOUT))?;
+        unsafe { put(head, found.map_or(std::ptr::null_mut(), atls_head::into_raw), "head") }
     })
 }
 
@@ -208,14 +163,7 @@ pub unsafe extern "C" fn atls_exchange_read(
         if cap == 0 {
             return Err(Error::new(Status::InvalidArgument, "cap is 0"));
         }
-        crate::io::blocking::check_may_block()?;
-        let piece = match blocking.at_hand(cap) {
-            Some(piece) => piece,
-            None => blocking.run(timeout_ms, "receiving", async |state| {
-                await_answer(state).await?;
-                next_piece(state, cap).await
-            })?,
-        };
+        let piece = blocking.read(cap, limit(timeout_ms, CALL_TIMEOUT))?;
         // SAFETY: the host says that `buf` has room for `cap` bytes, and the piece is no longer.
         unsafe { std::ptr::copy_nonoverlapping(piece.as_ptr(), buf, piece.len()) };
         unsafe { put(n, piece.len(), "n") }
@@ -236,13 +184,8 @@ pub unsafe extern "C" fn atls_exchange_read_all(
     guard(error, || {
         require(body, "body")?;
         let exchange = unsafe { share(exchange, "exchange") }?;
-        let blocking = exchange.blocking()?;
-        let whole = blocking.run(timeout_ms, "receiving", async |state| {
-            await_answer(state).await?;
-            rest(state, max).await
-        })?;
-        let length = whole.len() - 1;
-        unsafe { put(body, atls_buf::into_raw(whole.slice(..length)), "body") }
+        let whole = exchange.blocking()?.read_all(max, limit(timeout_ms, CALL_TIMEOUT))?;
+        unsafe { put(body, owned_bytes(whole), "body") }
     })
 }
 
@@ -258,8 +201,7 @@ pub unsafe extern "C" fn atls_exchange_trailers(
         require(trailers, "trailers")?;
         let exchange = unsafe { share(exchange, "exchange") }?;
         let found = exchange.blocking()?.trailers()?;
-        let handle = found.map_or(std::ptr::null(), |head| Arc::into_raw(Arc::new(atls_head::new(head))));
-        unsafe { put(trailers, handle.cast_mut(), "trailers") }
+        unsafe { put(trailers, found.map_or(std::ptr::null_mut(), atls_head::into_raw), "trailers") }
     })
 }
 
@@ -271,12 +213,9 @@ pub unsafe extern "C" fn atls_exchange_grant(
     bytes: u64,
     error: *mut *mut atls_error,
 ) -> atls_status {
-    guard(error, || match &unsafe { share(exchange, "exchange") }?.mode {
-        Mode::Events(shared) => {
-            shared.credit.grant(bytes);
-            Ok(())
-        }
-        Mode::Blocking(_) => Err(Error::new(Status::InvalidState, "the exchange is a blocking one")),
+    guard(error, || {
+        unsafe { share(exchange, "exchange") }?.events()?.credit.grant(bytes);
+        Ok(())
     })
 }
 
@@ -288,10 +227,7 @@ pub unsafe extern "C" fn atls_exchange_cancel(
     error: *mut *mut atls_error,
 ) -> atls_status {
     guard(error, || {
-        match &unsafe { share(exchange, "exchange") }?.mode {
-            Mode::Events(shared) => shared.cancel.cancel(),
-            Mode::Blocking(blocking) => blocking.cancel.cancel(),
-        }
+        unsafe { share(exchange, "exchange") }?.cancel();
         Ok(())
     })
 }

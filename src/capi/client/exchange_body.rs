@@ -1,14 +1,13 @@
 //! `atls_exchange`, its request's body where that is a stream.
 
-use super::blocking_exchange::DEFAULT_TIMEOUT;
 use super::exchange::atls_exchange;
 use crate::capi::base::error::atls_error;
 use crate::capi::base::guard::guard;
 use crate::capi::base::handle::{bytes, share};
+use crate::capi::base::limit;
 use crate::capi::base::status::atls_status;
-use crate::error::{Error, Status};
+use crate::client::blocking_exchange::CALL_TIMEOUT;
 use crate::io::buffers;
-use crate::io::deadline::Wait;
 
 /// Event-driven: copies all of the bytes for the request body, or answers AGAIN and takes nothing; one WRITABLE event follows each AGAIN. At most 256
 /// KiB wait, counted as by atls_server_request_write. Statuses: NULL_ARGUMENT, AGAIN, INVALID_STATE (the body is not a stream; already finished;
@@ -24,9 +23,7 @@ pub unsafe extern "C" fn atls_exchange_write(
     guard(error, || {
         let data = unsafe { bytes(data, len, "data") }?;
         let exchange = unsafe { share(exchange, "exchange") }?;
-        if exchange.blocking().is_ok() {
-            return Err(Error::new(Status::InvalidState, "the exchange is a blocking one"));
-        }
+        exchange.events()?;
         exchange.outgoing()?.write(buffers::copy(data))
     })
 }
@@ -46,10 +43,7 @@ pub unsafe extern "C" fn atls_exchange_write_all(
     guard(error, || {
         let data = unsafe { bytes(data, len, "data") }?;
         let exchange = unsafe { share(exchange, "exchange") }?;
-        let (blocking, outgoing) = (exchange.blocking()?, exchange.outgoing()?);
-        let limit = crate::capi::base::limit(timeout_ms, DEFAULT_TIMEOUT);
-        let work = outgoing.write_all(buffers::copy(data));
-        blocking.driver.run(limit, Wait::Call("sending"), blocking.cancel.guard(work))
+        exchange.blocking()?.write_all(buffers::copy(data), limit(timeout_ms, CALL_TIMEOUT))
     })
 }
 

@@ -93,7 +93,7 @@ pub unsafe extern "C" fn atls_exchange_time_us(exchange: *const atls_exchange, w
         let Some(route) = unsafe { borrow(exchange, "exchange") }.ok().and_then(atls_exchange::route) else {
             return u64::MAX;
         };
-        let times = if route.reused { Default::default() } else { route.connection.times };
+        let times = route.connecting();
         let time = match which {
             ATLS_TIME_QUEUE => Some(route.queue),
             ATLS_TIME_DNS => Some(times.dns),

@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 
-use super::blocking_exchange::Blocking;
 use super::exchange::atls_exchange;
 use super::request::atls_request;
 use crate::capi::attest::verdict::atls_verdict;
@@ -15,10 +14,12 @@ use crate::capi::base::runtime::{atls_runtime, prepare_thread};
 use crate::capi::base::status::atls_status;
 use crate::capi::connect::config::atls_config;
 use crate::client::HttpConnection;
-use crate::client::connection_task::{Shared, drive};
+use crate::client::blocking_exchange::BlockingExchange;
+use crate::client::connection_task::{SharedConnection, run_connection};
+use crate::client::exchange_task::Prepared;
 use crate::error::{Error, Result, Status};
 use crate::io::blocking::Driver;
-use crate::io::deadline::Wait;
+use crate::operation::Credit;
 
 /// An attested HTTP/1.1 connection: requests one after the other, each response read to its end before the next. Event-driven
 /// (atls_http_connect) or blocking (atls_http_open). Reference-counted, safe to share between threads; dropping the last reference
@@ -30,7 +31,7 @@ pub struct atls_http {
 }
 
 pub(crate) enum Mode {
-    Events { shared: Arc<Shared>, runtime: Arc<atls_runtime> },
+    Events { shared: Arc<SharedConnection>, runtime: Arc<atls_runtime> },
     Blocking { driver: Arc<Driver>, connection: Arc<HttpConnection> },
 }
 
@@ -38,10 +39,7 @@ impl atls_http {
     pub(crate) fn connection(&self) -> Result<&Arc<HttpConnection>> {
         match &self.mode {
             Mode::Blocking { connection, .. } => Ok(connection),
-            Mode::Events { shared, .. } => {
-                let missing = || Error::new(Status::InvalidState, "not connected (wait for CONNECTED)");
-                shared.connection.get().ok_or_else(missing)
-            }
+            Mode::Events { shared, .. } => shared.connection(),
         }
     }
 
@@ -56,11 +54,7 @@ impl atls_http {
 impl Drop for atls_http {
     fn drop(&mut self) {
         match &self.mode {
-            Mode::Events { shared, .. } => {
-                if shared.connection.get().is_none_or(|connection| connection.retire()) {
-                    shared.cancel.cancel();
-                }
-            }
+            Mode::Events { shared, .. } => shared.retire(),
             Mode::Blocking { connection, .. } => {
                 connection.retire();
             }
@@ -84,7 +78,7 @@ pub unsafe extern "C" fn atls_http_connect(
         let config = unsafe { borrow(config, "config") }?;
         let target = config.target()?;
         let operation = unsafe { Operation::new(sink, &runtime.registry) }?;
-        let shared = Arc::new(Shared::default());
+        let shared = Arc::new(SharedConnection::default());
         let made = Arc::new(atls_http {
             mode: Mode::Events { shared: shared.clone(), runtime: runtime.clone() },
             credit: config.credit,
@@ -92,7 +86,7 @@ pub unsafe extern "C" fn atls_http_connect(
         });
         let registration = operation.register(&made, &shared, |shared| shared.cancel.cancel())?;
         unsafe { put(http, Arc::into_raw(made).cast_mut(), "http") }?;
-        runtime.handle().spawn(drive(target, shared, registration.begin()));
+        runtime.handle().spawn(run_connection(target, shared, registration.begin()));
         Ok(())
     })
 }
@@ -112,10 +106,7 @@ pub unsafe extern "C" fn atls_http_open(
         check_random()?;
         watch_forks();
         let driver = Driver::new(prepare_thread)?;
-        let (connection, work) = driver.run(None, Wait::Connecting, HttpConnection::open(&target))?;
-        driver.spawn(async move {
-            work.await;
-        });
+        let connection = HttpConnection::open_blocking(&driver, &target)?;
         let made = atls_http {
             mode: Mode::Blocking { driver: Arc::new(driver), connection },
             credit: config.credit,
@@ -163,7 +154,9 @@ pub unsafe extern "C" fn atls_http_start(
             return Err(Error::new(Status::InvalidState, "the connection is a blocking one"));
         };
         let operation = unsafe { Operation::new(sink, &runtime.registry) }?;
-        atls_exchange::start(http, runtime, request, operation, |made| unsafe { put(exchange, made, "exchange") })
+        let credit = Credit::new(http.credit, http.automatic_credit);
+        let prepare = |on_writable| Prepared::on_connection(http.connection()?, &request.request, credit, on_writable);
+        atls_exchange::start(runtime, operation, prepare, |made| unsafe { put(exchange, made, "exchange") })
     })
 }
 
@@ -206,7 +199,7 @@ unsafe fn fetch(
     let Mode::Blocking { driver, connection } = &http.mode else {
         return Err(Error::new(Status::InvalidState, "the connection is event-driven"));
     };
-    let made = atls_exchange::sent(Blocking::on_connection(driver, connection, request, waits)?);
+    let made = atls_exchange::sent(BlockingExchange::on_connection(driver, connection, &request.request, waits)?);
     unsafe { put(exchange, made, "exchange") }
 }
 

@@ -1,6 +1,5 @@
 //! HTTP requests: on a connection of their own, or through a client that pools.
 
-pub mod blocking_exchange;
 #[allow(clippy::module_inception)]
 pub mod client;
 pub mod exchange;

@@ -1,34 +1,17 @@
 //! `atls_request`: one HTTP request, put together. Its body is in `request_body`, how it is carried out in `request_options`.
 
 use std::ffi::c_char;
-use std::sync::Arc;
 
-use bytes::Bytes;
-
-use super::request_body::Body;
-use super::request_options::DEFAULT_TIMEOUT;
 use crate::capi::base::error::atls_error;
 use crate::capi::base::guard::{guard, guard_free};
 use crate::capi::base::handle::{borrow_mut, bytes, destroy, put, require, text};
 use crate::capi::base::status::atls_status;
-use crate::client::Location;
-use crate::client::call::{Call, CallBody};
-use crate::client::location::credentials;
-use crate::client::options::Options;
-use crate::error::{Error, Result, Status};
-use crate::message::credentials::Login;
-use crate::message::credentials::Scheme;
-use crate::message::{Request, check_host};
+use crate::client::ClientRequest;
 
 /// A request: method, path, host, header lines in the caller's order and case, body. A builder: one thread at a time; copied when
 /// used, and may be used again.
 pub struct atls_request {
-    /// Shared with the exchanges that were made with it; so are the options.
-    pub(crate) request: Arc<Request>,
-    pub(crate) body: Body,
-    pub(crate) options: Arc<Options>,
-    /// For a client: where to.
-    location: Option<Location>,
+    pub(in crate::capi) request: ClientRequest,
 }
 
 /// `method` is a token such as "GET"; `path` is the origin form, path and query; `host` goes into the Host header. Statuses:
@@ -43,15 +26,8 @@ pub unsafe extern "C" fn atls_request_new(
 ) -> atls_status {
     guard(error, || {
         require(request, "request")?;
-        let described = Request {
-            method: unsafe { text(method, "method") }?.to_owned(),
-            path: unsafe { text(path, "path") }?.to_owned(),
-            host: unsafe { text(host, "host") }?.to_owned(),
-            host_line: None,
-            absolute: false,
-            headers: Vec::new(),
-        };
-        let made = atls_request::new(described, None);
+        let (method, path, host) = unsafe { (text(method, "method")?, text(path, "path")?, text(host, "host")?) };
+        let made = atls_request { request: ClientRequest::new(method, path, host) };
         unsafe { put(request, Box::into_raw(Box::new(made)), "request") }
     })
 }
@@ -68,15 +44,8 @@ pub unsafe extern "C" fn atls_request_new_url(
 ) -> atls_status {
     guard(error, || {
         require(request, "request")?;
-        let method = unsafe { text(method, "method") }?.to_owned();
-        let url = unsafe { text(url, "url") }?;
-        let location = Location::parse(url)?;
-        let (path, host) = (location.path.clone(), location.authority.clone());
-        let described = Request { method, path, host, host_line: None, absolute: false, headers: Vec::new() };
-        let mut made = atls_request::new(described, Some(location));
-        if let Some((user, password)) = credentials(url) {
-            made.options_mut().login = Some(Login::new(&user, &password, Scheme::Basic)?);
-        }
+        let (method, url) = unsafe { (text(method, "method")?, text(url, "url")?) };
+        let made = atls_request { request: ClientRequest::for_url(method, url)? };
         unsafe { put(request, Box::into_raw(Box::new(made)), "request") }
     })
 }
@@ -98,9 +67,7 @@ pub unsafe extern "C" fn atls_request_set_host(
 ) -> atls_status {
     guard(error, || {
         let host = unsafe { text(host, "host") }?;
-        check_host(host)?;
-        unsafe { borrow_mut(request, "request") }?.request_mut().host_line = Some(host.to_owned());
-        Ok(())
+        unsafe { borrow_mut(request, "request") }?.request.set_host(host)
     })
 }
 
@@ -117,56 +84,6 @@ pub unsafe extern "C" fn atls_request_add_header(
     guard(error, || {
         let name = unsafe { text(name, "name") }?;
         let value = unsafe { bytes(value, value_len, "value") }?;
-        let request = unsafe { borrow_mut(request, "request") }?;
-        crate::message::check_header(name, value)?;
-        request.request_mut().headers.push((name.to_owned(), value.to_vec()));
-        Ok(())
+        unsafe { borrow_mut(request, "request") }?.request.add_header(name, value)
     })
-}
-
-impl atls_request {
-    fn new(request: Request, location: Option<Location>) -> atls_request {
-        let mut options = Options::default();
-        options.deadlines.head = Some(DEFAULT_TIMEOUT);
-        let (request, options) = (Arc::new(request), Arc::new(options));
-        atls_request { request, body: Body::Full(Bytes::new()), options, location }
-    }
-
-    pub(in crate::capi) fn request_mut(&mut self) -> &mut Request {
-        Arc::make_mut(&mut self.request)
-    }
-
-    pub(in crate::capi) fn options_mut(&mut self) -> &mut Options {
-        Arc::make_mut(&mut self.options)
-    }
-
-    pub(in crate::capi) fn add_once(&mut self, name: &str, value: String) -> Result<()> {
-        if self.request.has(name) {
-            return Err(Error::new(Status::InvalidState, format!("the request has a header {name} already")));
-        }
-        self.request_mut().add(name, value);
-        Ok(())
-    }
-
-    /// The request as a client takes it. Statuses: InvalidArgument.
-    pub(crate) fn call(&self, body: CallBody) -> Result<Call> {
-        let missing = || Error::new(Status::InvalidArgument, "the request has no URL (atls_request_new_url)");
-        let location = self.location.clone().ok_or_else(missing)?;
-        Ok(Call::new(self.request.clone(), location, body, self.options.clone()))
-    }
-
-    /// The request with all its lines, and its head as it will stand on the wire on a connection of the host's own. Refuses what cannot be
-    /// sent, before anything is reserved for it.
-    pub(crate) fn complete(&self) -> Result<(Arc<Request>, Vec<u8>)> {
-        let length = self.body.length()?;
-        let mut request = self.request.clone();
-        if let Some(value) = self.options.login.as_ref().and_then(Login::unasked) {
-            let request = Arc::make_mut(&mut request);
-            request.remove(&["authorization"]);
-            request.add("Authorization", value);
-        }
-        self.options.complete(&mut request, length);
-        let head = request.head(length)?;
-        Ok((request, head))
-    }
 }

@@ -7,59 +7,16 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use bytes::Bytes;
 
 use super::request::atls_request;
-use crate::attest::hash::hex;
 use crate::capi::base::bytes::atls_buf;
 use crate::capi::base::c_bool::c_bool;
 use crate::capi::base::error::atls_error;
 use crate::capi::base::guard::guard;
 use crate::capi::base::handle::{borrow, borrow_mut, bytes, optional_text, text};
 use crate::capi::base::status::atls_status;
-use crate::client::Source;
-use crate::client::call::CallBody;
+use crate::client::{ClientBody, Source};
 use crate::error::{Error, Result, Status};
 use crate::io::blocking::mark_thread;
-use crate::io::random::random;
-use crate::message::check_header;
-use crate::message::form;
 use crate::message::form::Field;
-use crate::operation::Outgoing;
-
-#[derive(Clone)]
-pub(crate) enum Body {
-    Full(Bytes),
-    Stream { length: Option<u64>, may_rewind: bool },
-    Source(Arc<HostSource>, Option<u64>),
-    Form(Vec<Field>, String),
-}
-
-impl Body {
-    pub(crate) fn length(&self) -> Result<Option<u64>> {
-        match self {
-            Body::Full(data) => Ok(Some(data.len() as u64)),
-            Body::Stream { length: Some(0), .. } => {
-                Err(Error::new(Status::InvalidArgument, "a streamed body of length 0"))
-            }
-            Body::Stream { length, .. } | Body::Source(_, length) => Ok(*length),
-            Body::Form(fields, boundary) => Ok(Some(form::length(fields, boundary))),
-        }
-    }
-
-    /// As it is sent; `on_writable` is told when a stream takes more again.
-    pub(crate) fn begin(&self, on_writable: Box<dyn Fn() + Send + Sync>) -> CallBody {
-        match self {
-            Body::Full(data) => CallBody::Full(data.clone()),
-            Body::Stream { length, may_rewind } => {
-                let outgoing = Outgoing::new(on_writable);
-                if *may_rewind {
-                    outgoing.allow_rewind();
-                }
-                CallBody::Stream(Arc::new(outgoing), *length)
-            }
-            Body::Source(source, length) => CallBody::Source(source.clone(), *length),
-            Body::Form(fields, boundary) => CallBody::Full(form::body(fields, boundary).into()),
-        }
-    }
-}
 
 /// Where a request's body comes from, piece by piece, when the library asks. Its functions run on the thread that drives the connection: a
 /// thread of the library, or with blocking handles the one that calls; never two at a time.
@@ -141,8 +98,8 @@ impl Drop for HostSource {
 }
 
 /// The body before goes once nothing of the request is held any more: with a source of the host's goes a call into the host.
-unsafe fn replace(request: *mut atls_request, body: Body) -> Result<()> {
-    let before = std::mem::replace(&mut unsafe { borrow_mut(request, "request") }?.body, body);
+unsafe fn replace(request: *mut atls_request, body: ClientBody) -> Result<()> {
+    let before = unsafe { borrow_mut(request, "request") }?.request.set_body(body);
     drop(before);
     Ok(())
 }
@@ -157,7 +114,7 @@ pub unsafe extern "C" fn atls_request_set_body(
 ) -> atls_status {
     guard(error, || {
         let data = Bytes::copy_from_slice(unsafe { bytes(data, len, "data") }?);
-        unsafe { replace(request, Body::Full(data)) }
+        unsafe { replace(request, ClientBody::Full(data)) }
     })
 }
 
@@ -170,7 +127,7 @@ pub unsafe extern "C" fn atls_request_set_body_buf(
 ) -> atls_status {
     guard(error, || {
         let data = unsafe { borrow(buf, "buf") }?.bytes.clone();
-        unsafe { replace(request, Body::Full(data)) }
+        unsafe { replace(request, ClientBody::Full(data)) }
     })
 }
 
@@ -185,7 +142,7 @@ pub unsafe extern "C" fn atls_request_set_body_stream(
     error: *mut *mut atls_error,
 ) -> atls_status {
     let length = (length != ATLS_LENGTH_UNKNOWN).then_some(length);
-    guard(error, || unsafe { replace(request, Body::Stream { length, may_rewind: false }) })
+    guard(error, || unsafe { replace(request, ClientBody::Stream { length, may_rewind: false }) })
 }
 
 /// The streamed body can be written again, for a redirect (307, 308) or an answer to a challenge. The host is then asked for it: by
@@ -198,13 +155,7 @@ pub unsafe extern "C" fn atls_request_set_body_rewind(
     may_rewind: c_bool,
     error: *mut *mut atls_error,
 ) -> atls_status {
-    guard(error, || match &mut unsafe { borrow_mut(request, "request") }?.body {
-        Body::Stream { may_rewind: place, .. } => {
-            *place = may_rewind.get();
-            Ok(())
-        }
-        _ => Err(Error::new(Status::InvalidState, "the request's body is not a stream")),
-    })
+    guard(error, || unsafe { borrow_mut(request, "request") }?.request.set_may_rewind(may_rewind.get()))
 }
 
 /// The body comes from `source`, which is copied: `length` bytes, or ATLS_LENGTH_UNKNOWN. Exchanges made with this request share it: one at a
@@ -223,7 +174,7 @@ pub unsafe extern "C" fn atls_request_set_body_source(
             return Err(Error::new(Status::NullArgument, "source.read is NULL"));
         }
         let length = (length != ATLS_LENGTH_UNKNOWN).then_some(length);
-        unsafe { replace(request, Body::Source(Arc::new(HostSource::new(source)), length)) }
+        unsafe { replace(request, ClientBody::Source(Arc::new(HostSource::new(source)), length)) }
     })
 }
 
@@ -247,26 +198,9 @@ pub unsafe extern "C" fn atls_request_add_field(
             file_name: owned(unsafe { optional_text(file_name, "file_name") }?),
             content_type: owned(unsafe { optional_text(content_type, "content_type") }?),
         };
-        if let Some(kind) = &field.content_type {
-            check_header("Content-Type", kind.as_bytes())?;
-        }
-        if !matches!(unsafe { borrow_mut(request, "request") }?.body, Body::Form(..)) {
-            unsafe { replace(request, Body::Form(Vec::new(), new_boundary()?)) }?;
-        }
-        let request = unsafe { borrow_mut(request, "request") }?;
-        let Body::Form(fields, boundary) = &mut request.body else {
-            return Err(Error::new(Status::InvalidState, "the body that went has set another"));
-        };
-        fields.push(field);
-        let kind = form::content_type(fields, boundary);
-        let described = request.request_mut();
-        described.remove(&["content-type"]);
-        described.add("Content-Type", kind);
+        let before = unsafe { borrow_mut(request, "request") }?.request.add_form_field(field)?;
+        // As in `replace`.
+        drop(before);
         Ok(())
     })
-}
-
-/// Nobody can have put it into a value on purpose.
-fn new_boundary() -> Result<String> {
-    Ok(format!("atls-{}", hex(&random::<16>()?)))
 }

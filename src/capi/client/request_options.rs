@@ -11,13 +11,9 @@ use crate::capi::base::handle::{borrow, borrow_mut, text};
 use crate::capi::base::status::atls_status;
 use crate::capi::connect::config::atls_config;
 use crate::capi::connect::config_route::scheme;
-use crate::client::options::HeadLimits;
+use crate::client::options::{Deadlines, HeadLimits, Options};
 use crate::error::{Error, Status};
 use crate::message::credentials::Login;
-use crate::message::text::http_date;
-
-/// Until the response head, where the request says nothing else.
-pub(in crate::capi) const DEFAULT_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// From the call to the response head, redirects and all; 60 seconds by default.
 pub const ATLS_DEADLINE_HEAD: u32 = 601;
@@ -45,8 +41,8 @@ pub unsafe extern "C" fn atls_request_set_timeout(
     error: *mut *mut atls_error,
 ) -> atls_status {
     guard(error, || {
-        unsafe { borrow_mut(request, "request") }?.options_mut().deadlines.head =
-            crate::capi::base::limit(timeout_ms, DEFAULT_TIMEOUT);
+        unsafe { borrow_mut(request, "request") }?.request.options_mut().deadlines.head =
+            crate::capi::base::limit(timeout_ms, Deadlines::HEAD);
         Ok(())
     })
 }
@@ -62,11 +58,11 @@ pub unsafe extern "C" fn atls_request_set_deadline(
     error: *mut *mut atls_error,
 ) -> atls_status {
     guard(error, || {
-        let deadlines = &mut unsafe { borrow_mut(request, "request") }?.options_mut().deadlines;
+        let deadlines = &mut unsafe { borrow_mut(request, "request") }?.request.options_mut().deadlines;
         let limit = Some(milliseconds).filter(|some| !matches!(some, 0 | &u32::MAX));
         let limit = limit.map(|some| Duration::from_millis(some.into()));
         match which {
-            ATLS_DEADLINE_HEAD => deadlines.head = crate::capi::base::limit(milliseconds, DEFAULT_TIMEOUT),
+            ATLS_DEADLINE_HEAD => deadlines.head = crate::capi::base::limit(milliseconds, Deadlines::HEAD),
             ATLS_DEADLINE_QUEUE => deadlines.queue = limit,
             ATLS_DEADLINE_CONNECT => deadlines.connect = limit,
             ATLS_DEADLINE_FIRST_BYTE => deadlines.first_byte = limit,
@@ -99,7 +95,7 @@ pub unsafe extern "C" fn atls_request_set_auth(
                 Some(Login::new(user, password, scheme(auth)?)?)
             }
         };
-        unsafe { borrow_mut(request, "request") }?.options_mut().login = login;
+        unsafe { borrow_mut(request, "request") }?.request.options_mut().login = login;
         Ok(())
     })
 }
@@ -112,11 +108,7 @@ pub unsafe extern "C" fn atls_request_set_if_modified_since(
     seconds: i64,
     error: *mut *mut atls_error,
 ) -> atls_status {
-    guard(error, || {
-        let beyond = || Error::new(Status::InvalidArgument, format!("time {seconds} is not in the years 1 to 9999"));
-        let date = http_date(seconds).ok_or_else(beyond)?;
-        unsafe { borrow_mut(request, "request") }?.add_once("If-Modified-Since", date)
-    })
+    guard(error, || unsafe { borrow_mut(request, "request") }?.request.set_if_modified_since(seconds))
 }
 
 /// With a client: how many redirects to follow (5 by default, 0 for none), and what one may do otherwise refused (ATLS_REDIRECT_*, none by
@@ -130,7 +122,7 @@ pub unsafe extern "C" fn atls_request_set_redirects(
     error: *mut *mut atls_error,
 ) -> atls_status {
     guard(error, || {
-        let options = unsafe { borrow_mut(request, "request") }?.options_mut();
+        let options = unsafe { borrow_mut(request, "request") }?.request.options_mut();
         if allowed & !(ATLS_REDIRECT_MAY_LEAVE | ATLS_REDIRECT_MAY_DOWNGRADE) != 0 {
             return Err(Error::new(
                 Status::InvalidArgument,
@@ -155,7 +147,7 @@ pub unsafe extern "C" fn atls_request_set_decode(
     error: *mut *mut atls_error,
 ) -> atls_status {
     guard(error, || {
-        unsafe { borrow_mut(request, "request") }?.options_mut().decode = decode.get();
+        unsafe { borrow_mut(request, "request") }?.request.options_mut().decode = decode.get();
         Ok(())
     })
 }
@@ -169,7 +161,7 @@ pub unsafe extern "C" fn atls_request_set_max_body(
     error: *mut *mut atls_error,
 ) -> atls_status {
     guard(error, || {
-        unsafe { borrow_mut(request, "request") }?.options_mut().max_body = bytes;
+        unsafe { borrow_mut(request, "request") }?.request.options_mut().max_body = bytes;
         Ok(())
     })
 }
@@ -186,18 +178,8 @@ pub unsafe extern "C" fn atls_request_set_head_limits(
     error: *mut *mut atls_error,
 ) -> atls_status {
     guard(error, || {
-        let options = unsafe { borrow_mut(request, "request") }?.options_mut();
-        let (default, most) = (HeadLimits::default(), HeadLimits::MOST);
-        let chosen = |what, given: u32, default: usize, most: usize| match given as usize {
-            0 => Ok(default),
-            some if some <= most => Ok(some),
-            more => Err(Error::new(Status::InvalidArgument, format!("{what} is {more}, at most {most} are possible"))),
-        };
-        options.head = HeadLimits {
-            bytes: chosen("bytes", bytes, default.bytes, most.bytes)?,
-            lines: chosen("lines", lines, default.lines, most.lines)?,
-            informational: if informational == 0 { default.informational } else { informational },
-        };
+        let limits = HeadLimits::chosen(bytes, lines, informational)?;
+        unsafe { borrow_mut(request, "request") }?.request.options_mut().head = limits;
         Ok(())
     })
 }
@@ -211,7 +193,7 @@ pub unsafe extern "C" fn atls_request_set_buffered(
     error: *mut *mut atls_error,
 ) -> atls_status {
     guard(error, || {
-        unsafe { borrow_mut(request, "request") }?.options_mut().buffered = buffered.get();
+        unsafe { borrow_mut(request, "request") }?.request.options_mut().buffered = buffered.get();
         Ok(())
     })
 }
@@ -226,14 +208,11 @@ pub unsafe extern "C" fn atls_request_set_expect_continue(
     error: *mut *mut atls_error,
 ) -> atls_status {
     guard(error, || {
-        let wait = crate::capi::base::limit(wait_ms, Duration::from_secs(1)).unwrap_or(FOR_EVER);
-        unsafe { borrow_mut(request, "request") }?.options_mut().expect = Some(wait);
+        let wait = crate::capi::base::limit(wait_ms, Options::EXPECT);
+        unsafe { borrow_mut(request, "request") }?.request.options_mut().expect_continue(wait);
         Ok(())
     })
 }
-
-/// A timer takes no more than that.
-const FOR_EVER: Duration = Duration::from_secs(1 << 32);
 
 /// With a client: what this request's connections are like, in place of the client's own configuration: roots, client certificate, tunnel, proxy, own
 /// address, timeouts, and the policy for hosts that none of atls_client_set_policy covers; where it has neither a policy nor is unattested, the
@@ -247,7 +226,7 @@ pub unsafe extern "C" fn atls_request_set_config(
 ) -> atls_status {
     guard(error, || {
         let connector = unsafe { borrow(config, "config") }?.connector()?;
-        unsafe { borrow_mut(request, "request") }?.options_mut().connector = Some(connector);
+        unsafe { borrow_mut(request, "request") }?.request.options_mut().connector = Some(connector);
         Ok(())
     })
 }

@@ -8,12 +8,8 @@ use crate::capi::base::error::atls_error;
 use crate::capi::base::guard::{guard, guard_free, guard_value};
 use crate::capi::base::handle::{borrow, bytes, destroy, optional_text, put, require, text};
 use crate::capi::base::status::atls_status;
-use crate::error::{Error, Phase, Result, Status};
-use crate::message::arguments::{Argument, cookies, urlencoded};
-use crate::message::multipart::{Event, Limits, Parser, Part};
-
-/// Pairs that a query or an urlencoded form may have.
-const MOST: usize = 10_000;
+use crate::error::Result;
+use crate::message::arguments::{Argument, FormLimits, cookies, form_arguments, query_arguments};
 
 /// Names with values, and files, in the order in which they came. Immutable; to be freed by its owner.
 pub struct atls_form {
@@ -59,7 +55,7 @@ pub unsafe extern "C" fn atls_form_parse_query(
 ) -> atls_status {
     guard(error, || {
         require(form, "form")?;
-        let found = pairs(unsafe { bytes(query, len, "query") }?, MOST)?;
+        let found = query_arguments(unsafe { bytes(query, len, "query") }?)?;
         unsafe { give(found, form) }
     })
 }
@@ -115,55 +111,19 @@ pub unsafe extern "C" fn atls_form_parse_body_within(
     })
 }
 
-/// `limits` are those of parts, of a part's head, and of pairs; 0 is the usual one.
+/// `limits` are those of parts, of a part's head, and of pairs.
 unsafe fn parse_body(
     (content_type, content_encoding): (*const c_char, *const c_char),
     (body, len): (*const u8, usize),
-    limits: (usize, usize, usize),
+    (parts, part_head, pairs): (usize, usize, usize),
     form: *mut *mut atls_form,
 ) -> Result<()> {
     require(form, "form")?;
     let content_type = unsafe { text(content_type, "content_type") }?;
     let coding = unsafe { optional_text(content_encoding, "content_encoding") }?;
     let body = unsafe { bytes(body, len, "body") }?;
-    if let Some(coding) = coding.filter(|coding| !coding.eq_ignore_ascii_case("identity")) {
-        return Err(malformed(415, &format!("Content-Encoding {}", coding.escape_debug())));
-    }
-    let or = |value: usize, usual: usize| if value == 0 { usual } else { value.min(1 << 30) };
-    let usual = Limits::default();
-    let kind = content_type.split(';').next().unwrap_or_default().trim();
-    let found = if kind.eq_ignore_ascii_case("application/x-www-form-urlencoded") {
-        pairs(body, or(limits.2, MOST))?
-    } else if kind.to_ascii_lowercase().starts_with("multipart/form-data") {
-        let within = Limits { parts: or(limits.0, usual.parts), part_head: or(limits.1, usual.part_head) };
-        parts(content_type, body, within)?
-    } else {
-        Vec::new()
-    };
-    unsafe { give(found, form) }
-}
-
-fn malformed(status: u16, why: &str) -> Error {
-    Error::new(Status::HttpProtocol, format!("form: {why}")).phase(Phase::Transfer).http_status(status)
-}
-
-fn pairs(text: &[u8], most: usize) -> Result<Vec<Argument>> {
-    urlencoded(text, most).map_err(|why| malformed(400, &why))
-}
-
-fn parts(content_type: &str, body: &[u8], limits: Limits) -> Result<Vec<Argument>> {
-    let mut parser = Parser::new(content_type.as_bytes(), limits)?;
-    parser.push(body);
-    parser.end();
-    let (mut found, mut open): (Vec<Argument>, Option<(Part, Vec<u8>)>) = (Vec::new(), None);
-    loop {
-        match parser.next_event()? {
-            Some(Event::Part(part)) => open = Some((part, Vec::new())),
-            Some(Event::Data(data)) => open.iter_mut().for_each(|(_, value)| value.extend_from_slice(&data)),
-            Some(Event::PartEnd) => found.extend(open.take().map(|(part, value)| Argument::of_part(part, value))),
-            Some(Event::End) | None => return Ok(found),
-        }
-    }
+    let limits = FormLimits::chosen(parts, part_head, pairs);
+    unsafe { give(form_arguments(content_type, coding, body, limits)?, form) }
 }
 
 /// How many there are; 0 for NULL.

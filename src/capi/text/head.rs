@@ -17,6 +17,10 @@ impl atls_head {
     pub(crate) fn new(head: impl Into<Arc<Head>>) -> atls_head {
         atls_head { head: head.into() }
     }
+
+    pub(in crate::capi) fn into_raw(head: impl Into<Arc<Head>>) -> *mut atls_head {
+        Arc::into_raw(Arc::new(atls_head::new(head))).cast_mut()
+    }
 }
 
 /// Status code; 0 for trailers.
@@ -79,11 +83,7 @@ pub unsafe extern "C" fn atls_head_find(head: *const atls_head, name: *const c_c
 /// As for the callers: a head of this library, and a C string.
 unsafe fn find(head: *const atls_head, name: *const c_char, from: usize) -> Option<usize> {
     let (head, name) = unsafe { (&borrow(head, "head").ok()?.head, text(name, "name").ok()?) };
-    let is_it = |line: &usize| {
-        let found = head.name(*line).and_then(|name| name.split_last());
-        found.is_some_and(|(_, bare)| bare.eq_ignore_ascii_case(name.as_bytes()))
-    };
-    (from..head.count()).find(is_it)
+    head.position(name, from)
 }
 
 /// Adds a reference; returns `head`.

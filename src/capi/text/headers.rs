@@ -139,9 +139,7 @@ pub unsafe extern "C" fn atls_headers_add_head(
     guard(error, || {
         let head = &unsafe { borrow(head, "head") }?.head;
         let headers = &mut unsafe { borrow_mut(headers, "headers") }?.headers;
-        let bare =
-            |part: Option<&[u8]>| part.and_then(<[u8]>::split_last).map_or(Vec::new(), |(_, bare)| bare.to_vec());
-        (0..head.count()).try_for_each(|line| headers.add(&bare(head.name(line)), &bare(head.value(line))))
+        head.lines().try_for_each(|(name, value)| headers.add(name, value))
     })
 }
 
@@ -220,14 +218,8 @@ pub unsafe extern "C" fn atls_request_add_headers(
     error: *mut *mut atls_error,
 ) -> atls_status {
     guard(error, || {
-        let lines: Vec<_> = unsafe { borrow(headers, "headers") }?
-            .headers
-            .iter()
-            .map(|(name, value)| (String::from_utf8_lossy(name).into_owned(), value.to_vec()))
-            .collect();
-        lines.iter().try_for_each(|(name, value)| crate::message::check_header(name, value))?;
-        unsafe { borrow_mut(request, "request") }?.request_mut().headers.extend(lines);
-        Ok(())
+        let headers = &unsafe { borrow(headers, "headers") }?.headers;
+        unsafe { borrow_mut(request, "request") }?.request.add_headers(headers)
     })
 }
 

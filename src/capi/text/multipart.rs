@@ -48,9 +48,7 @@ pub unsafe extern "C" fn atls_multipart_new(
 ) -> atls_status {
     guard(error, || {
         require(multipart, "multipart")?;
-        let usual = Limits::default();
-        let or = |value: usize, usual: usize| if value == 0 { usual } else { value.min(1 << 30) };
-        let limits = Limits { parts: or(parts, usual.parts), part_head: or(part_head, usual.part_head) };
+        let limits = Limits::chosen(parts, part_head);
         let parser = Parser::new(unsafe { text(content_type, "content_type") }?.as_bytes(), limits)?;
         let (name, file_name, content_type) = Default::default();
         let made = Box::new(atls_multipart { parser, name, file_name, content_type, data: Bytes::new() });

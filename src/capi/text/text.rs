@@ -34,8 +34,7 @@ pub unsafe extern "C" fn atls_http_date_format(
 ) -> atls_status {
     guard(error, || {
         require(date, "date")?;
-        let beyond = || Error::new(Status::InvalidArgument, format!("time {seconds} is not in the years 1 to 9999"));
-        unsafe { put(date, owned(small::http_date(seconds).ok_or_else(beyond)?), "date") }
+        unsafe { put(date, owned(small::http_date(seconds)?), "date") }
     })
 }
 
