@@ -191,7 +191,7 @@ async fn send(writer: &mut (impl AsyncWrite + Unpin), outgoing: &Outgoing) -> Re
     let broken = |error| Error::from_io(error, Phase::Transfer).context("sending");
     while let Some(piece) = outgoing.next().await {
         writer.write_all(&piece).await.map_err(broken)?;
-        // What TLS has taken must reach the socket before we wait again (speed spec, "a trap").
+        // What TLS has taken must reach the socket before we wait again: the peer may be waiting for just that.
         if outgoing.is_empty() {
             writer.flush().await.map_err(broken)?;
         }

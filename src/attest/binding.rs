@@ -1,5 +1,5 @@
-//! What ties evidence to one TLS session: in protocol atlas-v1 (attested-tls spec 1.5) nonce, exporter value and the certificate in use; in
-//! exporter-v1 (12.2) also who of the two proves itself, the keys of both, and the name that was asked for.
+//! What ties evidence to one TLS session (docs/protocol.md, "The binder"): in protocol atlas-v1 nonce, exporter value and the certificate in use;
+//! in exporter-v1 also who of the two proves itself, the keys of both, and the name that was asked for.
 
 use rustls_pki_types::CertificateDer;
 
@@ -218,7 +218,7 @@ mod tests {
     }
 
     #[test]
-    fn the_binder_is_what_the_specification_says() {
+    fn the_binder_is_what_the_protocol_says() {
         let base = session();
         let key = public_key(base.attester_leaf.as_deref().unwrap()).unwrap();
         // A whole SubjectPublicKeyInfo: a sequence, of an algorithm and a key.

@@ -1,5 +1,5 @@
-//! The frames of protocol exporter-v1 (attested-tls spec 12.2): a challenge, and the answer to it. JSON, and refused where it could mean two
-//! things. The bytes of the challenge themselves are bound, by way of the exporter's context.
+//! The frames of protocol exporter-v1 (docs/protocol.md, "The challenge"): a challenge, and the answer to it. JSON, and refused if it could mean
+//! two things. The bytes of the challenge themselves are bound, by way of the exporter's context.
 
 use serde_json::{Value, json};
 

@@ -1,4 +1,4 @@
-//! Evidence as it comes off the wire: a quote and the event log that explains it (attested-tls spec 1.4).
+//! Evidence as it comes off the wire: a quote and the event log that explains it (docs/protocol.md, "Evidence").
 
 use serde_json::Value;
 

@@ -1,5 +1,5 @@
 //! This side as attester (RFC 9334): evidence of the machine that the program runs on, for report data that somebody else has bound to a
-//! session (attested-tls spec 12.5). May talk to the guest agent; knows nothing of TLS or HTTP servers.
+//! session (docs/protocol.md, "Evidence"). May talk to the guest agent; knows nothing of TLS or HTTP servers.
 
 mod framing;
 mod guest_agent;

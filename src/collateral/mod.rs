@@ -1,5 +1,5 @@
 //! The collateral service: finds the vendor's documents for a quote, keeps them for the connections that share it, and never
-//! serves one past its own date (attested-tls spec 0.5 and 12.6). Transport is untrusted: every document is signed, which is checked before it is
+//! serves one past its own date. Transport is untrusted: every document is signed, which is checked before it is
 //! kept, and by appraisal again on each use. May touch the network and the disk; the time comes from the caller.
 
 mod bundle;

@@ -1,5 +1,5 @@
 //! Attestation on a fresh session: the server proves itself by one of the policy's protocols, and then this side, where the server asks for it
-//! (attested-tls spec 1 and 12.2).
+//! (docs/protocol.md).
 
 use std::time::{Duration, Instant};
 

@@ -119,7 +119,7 @@ fn retry_after(version: http::Version, headers: &http::HeaderMap) -> Option<Dura
     text.parse().ok().map(Duration::from_secs).or_else(until)
 }
 
-/// Byte for byte the request of attested-tls spec 1.3.
+/// Byte for byte what docs/protocol.md, "HTTP" shows: peers may know no other.
 fn request(Question { host, path, body, .. }: Question<'_>) -> Result<http::Request<Full<Bytes>>> {
     http::Request::post(path)
         .header("Host", host)

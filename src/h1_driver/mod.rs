@@ -49,7 +49,7 @@ pub struct Parameters {
 }
 
 impl Parameters {
-    /// http spec A.8, HTTP1ConnectionParameters.
+    /// The defaults.
     pub fn new(role: Role) -> Parameters {
         Parameters {
             role,

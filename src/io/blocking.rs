@@ -1,5 +1,5 @@
 //! Blocking handles: a runtime of their own, driven on the thread that calls. No thread is woken and none is waited for, which is
-//! what makes small requests cheap (speed spec 1).
+//! what makes small requests cheap.
 
 use std::cell::Cell;
 use std::future::Future;

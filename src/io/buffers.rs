@@ -1,5 +1,5 @@
 //! Buffers for what hosts send. An upload copies each piece once; without re-use the general allocator returns the memory to the system
-//! and fetches it again for every piece, which costs more than the copy (speed spec 4).
+//! and fetches it again for every piece, which costs more than the copy.
 
 use std::sync::Mutex;
 

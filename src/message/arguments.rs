@@ -108,7 +108,8 @@ pub fn urlencoded(text: &[u8], most: usize) -> std::result::Result<Vec<Argument>
     Ok(found)
 }
 
-/// A Cookie field (http spec A.7): split at each `;`, at the first `=`; without one the name is empty; the last of a name counts.
+/// A Cookie field, read as web servers do and not by the grammar of RFC 6265: split at each `;`, at the first `=`; without one the name is empty;
+/// the last of a name counts.
 pub fn cookies(text: &[u8]) -> Vec<Argument> {
     let mut found: Vec<Argument> = Vec::new();
     let mut places: HashMap<Key<Vec<u8>>, usize> = HashMap::new();

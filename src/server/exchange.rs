@@ -179,7 +179,7 @@ impl<S: Wire> Serving<'_, S> {
                 (course.answer_over, course.switch) = (true, Some(switch));
             }
             if course.answer_over && self.outbox.is_empty() && !self.unflushed {
-                // What is left of a request that was answered before its end is nobody's: the connection closes (http spec A.6).
+                // What is left of a request that was answered before its end is nobody's: the connection closes.
                 let again = self.conn.our_state() == State::Done && self.conn.their_state() == State::Done;
                 return Ok(course.switch.map_or(Done::Again(again), Done::Switched));
             }

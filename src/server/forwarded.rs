@@ -1,4 +1,4 @@
-//! Who asks, where a proxy says so: X-Forwarded-For, X-Real-Ip, X-Scheme, X-Forwarded-Proto (http spec A.6). Pure.
+//! Who asks, where a proxy says so: X-Forwarded-For, X-Real-Ip, X-Scheme, X-Forwarded-Proto. Pure.
 
 use std::net::IpAddr;
 

@@ -1,5 +1,5 @@
 //! Attestation on a connection of the server: requests for evidence are read and answered here, and the host hears nothing of them. By atlas-v1
-//! (attested-tls spec 1.3, 1.4) the server proves itself, by exporter-v1 (12.2) either side may.
+//! the server proves itself, by exporter-v1 either side may (docs/protocol.md).
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;

@@ -67,7 +67,7 @@ pub fn export<Data>(
     value.map_err(|error| Error::from_rustls(&error, Phase::Tls))
 }
 
-/// What a verifier asks with: 32 random bytes (attested-tls spec 1.3).
+/// What a verifier asks with: 32 random bytes.
 pub fn nonce() -> Result<[u8; 32]> {
     crate::io::random::random()
 }

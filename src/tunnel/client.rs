@@ -1,5 +1,5 @@
-//! The way through a WebSocket forwarder that takes `?target=host:port` (attested-tls spec 6): its URL, and the upgrade, which is read by our own state
-//! machine. The tunnel is untrusted: TLS and the evidence run end to end through it.
+//! The way through a WebSocket forwarder that takes `?target=host:port` (docs/protocol.md, "The tunnel"): its URL, and the upgrade, which is read
+//! by our own state machine. The tunnel is untrusted: TLS and the evidence run end to end through it.
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -1,5 +1,5 @@
 //! A forwarder from WebSockets to TCP, for clients that can open nothing else: what it lets through, decided before anything is upgraded, and the
-//! way there (attested-tls spec 6). It sees ciphertext only. May resolve names and connect.
+//! way there (docs/protocol.md, "The tunnel"). It sees ciphertext only. May resolve names and connect.
 
 use std::time::Duration;
 

@@ -1,7 +1,7 @@
 //! Our connection beside h11 0.16 under COMPAT_H11: the same script, the same events, bytes, states and refusals, step by step.
 //!
-//! Runs where ATLS_H11_PYTHON names a Python that has h11; `cargo xtask test` makes one. What we refuse always and h11 does not (section C.3
-//! of the specification) ends a script's comparison; every other difference is a failure. ATLS_ORACLE_ROUNDS makes it longer.
+//! Runs where ATLS_H11_PYTHON names a Python that has h11; `cargo xtask test` makes one. What we refuse always and h11 does not
+//! (tests/rust/support/h1_vectors.rs) ends a script's comparison; every other difference is a failure. ATLS_ORACLE_ROUNDS makes it longer.
 
 #[path = "support/random.rs"]
 mod random;

@@ -1,4 +1,4 @@
-//! The hash that names an application: SHA-256 of the raw app-compose.json (attested-tls spec 1.8).
+//! The hash that names an application: SHA-256 of the raw app-compose.json (docs/policy.md, "What runs").
 
 use serde_json::Value;
 

@@ -1,4 +1,4 @@
-//! The payload of the `key-provider` event: who gave the guest its keys (attested-tls spec 1.7).
+//! The payload of the `key-provider` event: who gave the guest its keys (docs/policy.md, "What runs").
 
 use serde_json::Value;
 

@@ -1,4 +1,4 @@
-//! MRCONFIGID: the application's identity inside the signed quote (attested-tls spec 12.3).
+//! MRCONFIGID: the application's identity inside the signed quote, as dstack guests put it there.
 
 use sha3::{Digest, Keccak256};
 

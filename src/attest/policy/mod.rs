@@ -1,4 +1,4 @@
-//! Policies: reference values and rules as one JSON document (attested-tls spec 2 and 12.4).
+//! Policies: reference values and rules as one JSON document; docs/policy.md has every field.
 //!
 //! A policy that says less than it seems to is the worst kind, so an unknown field, an empty list, a wrong length or a member
 //! given twice is an error that names it, and what this version cannot enforce is UNSUPPORTED rather than ignored.
@@ -17,7 +17,7 @@ use crate::status::Status;
 use fields::Fields;
 use outside::{base_url, roots};
 
-/// Default collateral service of `dstack_tdx` policies that name none (attested-tls spec 2).
+/// Default collateral service of `dstack_tdx` policies that name none.
 pub const DEFAULT_PCCS: &str = "https://pccs.phala.network";
 /// Where `pccs_url` of `null` or `""` points.
 pub const INTEL_PCS: &str = "https://api.trustedservices.intel.com";

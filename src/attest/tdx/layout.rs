@@ -1,4 +1,4 @@
-//! The outer shape of a quote (attested-tls spec 11.2): every length inside must account for every byte.
+//! The outer shape of a quote (Intel TDX DCAP Quoting Library API, quote formats 4 and 5): every length inside must account for every byte.
 //!
 //! The verifying crate ignores bytes after a quote, and text between the certificates in it. Unsigned bytes must not pass unnoticed, so they are
 //! refused here. One exception is made: guests hand out quotes in a buffer of fixed size, so zeros may follow, as many as evidence may have bytes.

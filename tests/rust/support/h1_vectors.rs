@@ -1,4 +1,4 @@
-//! What the library takes and refuses, by name: the vectors of the specification's section C, and one of each rule that has none there; how the machine
+//! What the library takes and refuses, by name: known cases of request smuggling and of bad framing, and one of each further rule; how the machine
 //! judges each, and where client and server mean to judge otherwise. Data and nothing else, for tests and for tables that are made of it.
 #![allow(dead_code)]
 
