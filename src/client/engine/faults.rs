@@ -84,9 +84,13 @@ fn io_error(io: &std::io::Error) -> Error {
     }
 }
 
-/// What the judge refuses, of which `received` is the head that it was in, where it was in one.
+/// What the judge refuses. `received` is the head that it was in, if it was in one.
 pub fn judged(error: &ProtocolError, in_body: bool, received: &[u8]) -> Error {
-    let detail = if in_body { Detail::BadChunk } else { detail_of(received) };
+    let detail = match error.detail {
+        Detail::None if in_body => Detail::BadChunk,
+        Detail::None => detail_of(received),
+        known => known,
+    };
     protocol(format!("response: {}", error.message)).detail(detail)
 }
 
