@@ -10,8 +10,7 @@ use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf};
 use crate::connect::{Target, connect};
 use crate::error::{Error, Phase, Result, Status};
 use crate::io::sync::lock;
-use crate::operation::events::{Event, Outlet};
-use crate::operation::{Cancel, Credit, Outgoing};
+use crate::operation::{Cancel, Credit, Outgoing, Outlet, TransferEvent};
 use crate::verdict::Verdict;
 
 /// Most bytes handed over at once: waking the host for each TLS record would cost a fifth of the rate.
@@ -78,10 +77,10 @@ impl Handover {
         self.0.over.clone()
     }
 
-    /// The stream is a server's, as `Outlet::of_server`.
-    pub fn of_server(&self, closing: &Arc<Cancel>, peer: Option<SocketAddr>) {
+    /// The stream ends with its owner, as `Outlet::owned`.
+    pub fn owned(&self, closing: &Arc<Cancel>, peer: Option<SocketAddr>, why: fn() -> Error) {
         let mut outlet = lock(&self.0.outlet);
-        *outlet = outlet.take().map(|outlet| outlet.of_server(closing.clone(), peer));
+        *outlet = outlet.take().map(|outlet| outlet.owned(closing.clone(), peer, why));
     }
 
     /// Runs the stream to its end.
@@ -123,7 +122,7 @@ async fn run(target: &Target, shared: &Shared, outlet: &Outlet) -> Result<()> {
 
 async fn converse<S: AsyncRead + AsyncWrite>(io: S, shared: &Shared, outlet: &Outlet) -> Result<()> {
     shared.outgoing.open();
-    outlet.post(Event::Connected).await;
+    outlet.post(TransferEvent::Connected).await;
     shared.outgoing.announce_open();
     let (mut reader, mut writer) = tokio::io::split(io);
     let mut receive = pin!(receive(&mut reader, &shared.credit, outlet));
@@ -136,7 +135,7 @@ async fn converse<S: AsyncRead + AsyncWrite>(io: S, shared: &Shared, outlet: &Ou
             done = &mut send, if !sent => {
                 sent = done.map(|()| true)?;
                 // Without waiting for room, and so for a host that is slow to take what is received.
-                outlet.post_now(Event::Sent, None);
+                outlet.post_now(TransferEvent::Sent, None);
             }
             () = shared.closing.thrown(), if !closing => closing = true,
         }
@@ -151,14 +150,14 @@ async fn receive(reader: &mut (impl AsyncRead + Unpin), credit: &Arc<Credit>, ou
         let limit = usize::try_from(credit.available()).unwrap_or(usize::MAX).clamp(1, BATCH);
         let piece = read_batch(reader, &mut buffer, limit).await?;
         if piece.is_empty() {
-            outlet.post(Event::End).await;
+            outlet.post(TransferEvent::End).await;
             return Ok(());
         }
         if credit.available() == 0 {
             credit.wait().await;
         }
         credit.take(piece.len() as u64);
-        outlet.post(Event::Data(piece, credit.clone())).await;
+        outlet.post(TransferEvent::Data(piece, credit.clone())).await;
     }
 }
 

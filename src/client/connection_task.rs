@@ -5,8 +5,7 @@ use std::sync::{Arc, OnceLock};
 use super::HttpConnection;
 use crate::connect::Target;
 use crate::error::{Error, Result, Status};
-use crate::operation::events::{Event, Outlet};
-use crate::operation::{Cancel, canceled};
+use crate::operation::{Cancel, Outlet, TransferEvent, canceled};
 
 /// What the host and the driving task share.
 #[derive(Default)]
@@ -42,7 +41,7 @@ pub async fn run_connection(target: Target, shared: Arc<SharedConnection>, outle
 async fn run(target: &Target, shared: &SharedConnection, outlet: &Outlet) -> Result<()> {
     let (connection, driver) = HttpConnection::open(target).await?;
     let _ = shared.connection.set(connection);
-    outlet.post(Event::Connected).await;
+    outlet.post(TransferEvent::Connected).await;
     match driver.await {
         None => Ok(()),
         Some(error) => Err(error),

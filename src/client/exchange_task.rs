@@ -15,8 +15,7 @@ use super::{ClientRequest, HttpConnection, RequestBody};
 use crate::error::Result;
 use crate::io::deadline::{Wait, within};
 use crate::message::Request;
-use crate::operation::events::{Event, Outlet};
-use crate::operation::{Cancel, Credit, Outgoing};
+use crate::operation::{Cancel, Credit, Outgoing, Outlet, TransferEvent};
 
 /// What the host and the driving task share.
 pub struct SharedExchange {
@@ -148,15 +147,15 @@ async fn run(carrier: Carrier, shared: &SharedExchange, outlet: &Outlet) -> Resu
     if let Some(outgoing) = &shared.outgoing {
         outgoing.answered();
     }
-    outlet.post(Event::Head(std::mem::take(&mut answer.head))).await;
+    outlet.post(TransferEvent::Head(std::mem::take(&mut answer.head))).await;
     match shared.options.buffered {
         true => collect(&mut answer, shared, outlet).await?,
         false => receive(&mut answer, shared, outlet).await?,
     }
     if let Some(trailers) = answer.trailers.take() {
-        outlet.post(Event::Trailers(trailers)).await;
+        outlet.post(TransferEvent::Trailers(trailers)).await;
     }
-    outlet.post(Event::End).await;
+    outlet.post(TransferEvent::End).await;
     Ok(())
 }
 
@@ -172,11 +171,11 @@ async fn tell(news: News, shared: &SharedExchange, outlet: &Outlet) {
         News::Connected => {
             let Some(outgoing) = shared.outgoing.as_ref().filter(|outgoing| !outgoing.is_open()) else { return };
             outgoing.open();
-            outlet.post(Event::Connected).await;
+            outlet.post(TransferEvent::Connected).await;
             outgoing.announce_open();
         }
-        News::Informational(head) => outlet.post(Event::Informational(head)).await,
-        News::Rewind => outlet.post(Event::Rewind).await,
+        News::Informational(head) => outlet.post(TransferEvent::Informational(head)).await,
+        News::Rewind => outlet.post(TransferEvent::Rewind).await,
     }
 }
 
@@ -191,7 +190,7 @@ async fn receive(answer: &mut Exchange, shared: &SharedExchange, outlet: &Outlet
             let allowed = usize::try_from(credit.wait().await).unwrap_or(usize::MAX);
             let piece = data.split_to(data.len().min(allowed));
             credit.take(piece.len() as u64);
-            outlet.post(Event::Data(piece, credit.clone())).await;
+            outlet.post(TransferEvent::Data(piece, credit.clone())).await;
         }
         if let Some(end) = end {
             return end;
@@ -237,7 +236,7 @@ async fn collect(answer: &mut Exchange, shared: &SharedExchange, outlet: &Outlet
         whole.extend_from_slice(&data);
     }
     let uncounted = Arc::new(Credit::new(0, false));
-    outlet.post(Event::Data(whole.freeze(), uncounted)).await;
+    outlet.post(TransferEvent::Data(whole.freeze(), uncounted)).await;
     Ok(())
 }
 

@@ -19,8 +19,7 @@ use crate::io::sync::lock;
 use crate::log;
 use crate::message::Head;
 use crate::message::intake::{Gathered, Intake, Next, gather, too_large};
-use crate::operation::Cancel;
-use crate::operation::events::{Event, Outlet};
+use crate::operation::{Cancel, Outlet, TransferEvent};
 use crate::stream::Handover;
 
 /// Bytes that are read at a time.
@@ -157,9 +156,9 @@ impl<S: AsyncRead + AsyncWrite + Living + Unpin> Driving<'_, S> {
                     (self.due, self.body_since) = (None, None);
                     self.driver.tell_end();
                     if let Some(trailers) = trailers {
-                        self.outlet.post(Event::Trailers(trailers)).await;
+                        self.outlet.post(TransferEvent::Trailers(trailers)).await;
                     }
-                    self.outlet.post(Event::End).await;
+                    self.outlet.post(TransferEvent::End).await;
                     continue;
                 }
                 Next::Nothing => {}
@@ -225,14 +224,14 @@ impl<S: AsyncRead + AsyncWrite + Living + Unpin> Driving<'_, S> {
         let informational = (100..200).contains(&head.status);
         if informational && head.status != 101 {
             // The final one has no more time for it.
-            self.outlet.post(Event::Informational(head)).await;
+            self.outlet.post(TransferEvent::Informational(head)).await;
             return Ok(());
         }
         self.due = None;
         self.intake = Intake::new(parameters.body, parameters.decode.then_some(&head))?;
         self.body_since = Some(Instant::now());
         self.heed();
-        let event = if informational { Event::Informational(head) } else { Event::Head(head) };
+        let event = if informational { TransferEvent::Informational(head) } else { TransferEvent::Head(head) };
         self.outlet.post(event).await;
         let length = lock(&self.driver.state).conn.their_body_length().unwrap_or(0);
         let length = usize::try_from(length).unwrap_or(usize::MAX);
@@ -267,7 +266,7 @@ impl<S: AsyncRead + AsyncWrite + Living + Unpin> Driving<'_, S> {
         let allowed = usize::try_from(credit.available()).unwrap_or(usize::MAX).min(self.driver.parameters.piece);
         let piece = self.intake.take(allowed);
         credit.take(piece.len() as u64);
-        self.outlet.post(Event::Data(piece, credit.clone())).await;
+        self.outlet.post(TransferEvent::Data(piece, credit.clone())).await;
     }
 
     /// Whether the host is through with the connection: `Some(None)` where it closed it.

@@ -14,8 +14,7 @@ pub use connection_task::drive;
 use crate::error::{Error, Phase, Result, Status};
 use crate::h1::{Connection, ProtocolError, Role, Rules, State};
 use crate::io::sync::lock;
-use crate::operation::events::{Event, Observer};
-use crate::operation::{Cancel, Credit};
+use crate::operation::{Cancel, Credit, Observer, TransferEvent};
 use crate::stream::Handover;
 use crate::verdict::Verdict;
 
@@ -256,7 +255,7 @@ impl Driver {
 
     fn announce(&self, wanted: bool) {
         if wanted {
-            self.observer.post(Event::Writable, None);
+            self.observer.post(TransferEvent::Writable, None);
         }
     }
 }

@@ -1,5 +1,6 @@
-//! What `gate` and `mailbox` wait and lock with: the standard library's. The model test gives them a model checker's instead.
+//! What `gate`, `mailbox`, `registry` and `inbox` wait and lock with: the standard library's. The model test gives them a model checker's instead.
 
+pub use std::sync::atomic::{AtomicBool, Ordering};
 pub use std::sync::{Condvar, Mutex};
 
 pub use crate::io::sync::lock;

@@ -8,18 +8,17 @@ use std::time::Duration;
 use bytes::{Buf, Bytes};
 use tokio::time::Instant;
 
-use super::Served;
 use super::connection::{IDLE, READ, Serving, host, late, protocol};
 use super::place_of;
 use super::served::{Answer, Switch};
 use super::wire::Wire;
+use super::{Served, ServerEvent};
 use crate::error::{Detail, Error, Phase, Result, Status};
 use crate::h1::{EventKind, State};
 use crate::io::duplex::{Moved, advance};
 use crate::log;
 use crate::message::intake::{Intake, Next, gather, too_large};
-use crate::operation::Credit;
-use crate::operation::events::{Event, Outlet};
+use crate::operation::{Credit, Outlet, TransferEvent};
 
 /// Bytes of an answer that wait for the network; with more, nothing is taken from the host. Nor is more than this taken of it at once, so that there are never
 /// more than twice as many.
@@ -114,7 +113,7 @@ impl<S: Wire> Serving<'_, S> {
     pub(super) async fn serve_one(&mut self, served: Arc<Served>) -> Result<Done> {
         self.server.counts.requests.fetch_add(1, Ordering::Relaxed);
         self.account.requests.fetch_add(1, Ordering::Relaxed);
-        self.server.observer.post(Event::Request(served.clone()), None);
+        self.server.observer.post(ServerEvent::Request(served.clone()), None);
         let mut ending = Ending(Some(&served));
         let taken = self.taken(&served).await.map_err(|error| error.peer(self.peer));
         let taken = taken.inspect_err(|error| served.end(Some(error)));
@@ -196,9 +195,9 @@ impl<S: Wire> Serving<'_, S> {
                     course.body_over = true;
                     course.body_until = None;
                     if let Some(trailers) = trailers {
-                        outlet.post(Event::Trailers(trailers)).await;
+                        outlet.post(TransferEvent::Trailers(trailers)).await;
                     }
-                    outlet.post(Event::End).await;
+                    outlet.post(TransferEvent::End).await;
                     return Ok(false);
                 }
                 Next::Nothing => {}
@@ -260,7 +259,7 @@ impl<S: Wire> Serving<'_, S> {
             }
             permit = room(&served.credit, outlet), if course.intake.waits() => {
                 let piece = self.next_piece(served, course);
-                outlet.post_now(Event::Data(piece, served.credit.clone()), permit);
+                outlet.post_now(TransferEvent::Data(piece, served.credit.clone()), permit);
             }
             _ = served.credit.wait(), if wants_bytes && waits && course.wants_the_body(served) => {}
             () = given_up(course.switch.as_ref()) => {

@@ -3,6 +3,7 @@
 
 mod accept;
 mod connection;
+mod event;
 mod exchange;
 pub mod file;
 mod forwarded;
@@ -26,6 +27,7 @@ use std::time::{Duration, UNIX_EPOCH};
 use tokio::sync::{Notify, Semaphore};
 
 pub use accept::{accept, take};
+pub use event::ServerEvent;
 pub use forwarded::Forwarded;
 pub use line::Line;
 pub use listener::{Listener, bind, bind_unix, is_address, take_over};
@@ -39,8 +41,7 @@ use crate::error::{Error, Result, Status};
 use crate::io::clock;
 use crate::io::sync::lock;
 use crate::log;
-use crate::operation::Cancel;
-use crate::operation::events::{Event, Observer, Outlet};
+use crate::operation::{Cancel, Observer, Outlet};
 use crate::tls::{Identity, Serves, Shown, server_config};
 use crate::tunnel::{Flow, Rules};
 
@@ -138,7 +139,7 @@ pub struct Judge {
 /// What the host, the listeners and the connections share.
 pub struct Server {
     pub settings: Settings,
-    observer: Arc<dyn Observer>,
+    observer: Arc<dyn Observer<ServerEvent>>,
     /// No new connections, and none waits for another request.
     pub stopping: Cancel,
     /// Everything ends now.
@@ -176,7 +177,7 @@ pub struct Counts {
 
 impl Server {
     /// Errors: InvalidState (evidence without TLS), InvalidArgument (certificates).
-    pub fn new(settings: Settings, observer: Arc<dyn Observer>) -> Result<Server> {
+    pub fn new(settings: Settings, observer: Arc<dyn Observer<ServerEvent>>) -> Result<Server> {
         if settings.tls.is_none() && (settings.source.is_some() || settings.judge.is_some()) {
             return Err(Error::new(Status::InvalidState, "evidence needs TLS (atls_server_config_set_certificate)"));
         }
@@ -226,7 +227,7 @@ impl Server {
         if self.settings.tells_handshakes
             && let Ok(room) = self.handshakes.clone().try_acquire_owned()
         {
-            self.observer.post(Event::Refused(error), Some(room));
+            self.observer.post(ServerEvent::Refused(error), Some(room));
         }
     }
 
@@ -236,7 +237,7 @@ impl Server {
         log::emit(log::WARNING, || format!("server: {}: refused: {}", place_of(error.peer), log::reason(error)));
         let noted = Arc::new(Semaphore::new(1));
         let permit = noted.clone().try_acquire_owned().ok();
-        self.observer.post(Event::Refused(error.clone()), permit);
+        self.observer.post(ServerEvent::Refused(error.clone()), permit);
         let _ = tokio::time::timeout(TAKING_NOTE, noted.acquire()).await;
     }
 
@@ -307,7 +308,7 @@ impl Drop for Place {
 }
 
 /// Waits until the server was stopped and its last connection has ended. Posts exactly one `Closed`.
-pub async fn supervise(server: Arc<Server>, outlet: Outlet) {
+pub async fn supervise(server: Arc<Server>, outlet: Outlet<ServerEvent>) {
     server.stopping.thrown().await;
     loop {
         let mut ended = pin!(server.ended.notified());

@@ -9,14 +9,14 @@ use std::time::Duration;
 use bytes::Bytes;
 
 use super::Limits;
+use super::event::server_closed;
 use super::line::{Line, Origin};
 use super::message::Message;
 use crate::error::{Detail, Error, Result, Status};
 use crate::h1::{Rules, validate_trailers};
 use crate::io::sync::lock;
 use crate::message::Head;
-use crate::operation::events::Outlet;
-use crate::operation::{Cancel, Credit, Outgoing};
+use crate::operation::{Cancel, Credit, Outgoing, Outlet};
 use crate::stream::Handover;
 
 /// A request, and the way back for its answer. Shared by the host and the connection.
@@ -95,7 +95,7 @@ impl Served {
         said.started = true;
         outgoing.open();
         let _ = self.outgoing.set(Arc::new(outgoing));
-        said.outlet = Some(begin().of_server(self.closing.clone(), self.origin.peer));
+        said.outlet = Some(begin().owned(self.closing.clone(), self.origin.peer, server_closed));
         wake(said);
         Ok(())
     }
@@ -253,7 +253,7 @@ impl Served {
         self.check_switch(switch.message.status)?;
         let mut said = lock(&self.said);
         said.check_open()?;
-        switch.handover.of_server(&self.closing, self.origin.peer);
+        switch.handover.owned(&self.closing, self.origin.peer, server_closed);
         said.answered = true;
         said.switch = Some(switch);
         wake(said);

@@ -12,13 +12,12 @@ use tokio::sync::OwnedSemaphorePermit;
 use super::accept::Account;
 use super::connection::serve;
 use super::wire::Wire;
-use super::{Message, Served, Server, Settings};
+use super::{Message, Server, ServerEvent, Settings};
 use crate::attest::EXPORTER_LENGTH;
 use crate::error::{Error, Result, Status};
 use crate::io::Living;
 use crate::io::sync::lock;
-use crate::operation::Outgoing;
-use crate::operation::events::{Event, Observer, Outlet};
+use crate::operation::{Observer, Outgoing, Outlet, TransferEvent};
 
 /// Answers every request at once, in one piece or, where its target is `/1xx`, after a hint.
 struct Host;
@@ -26,13 +25,12 @@ struct Host;
 struct Deaf;
 
 impl Observer for Deaf {
-    fn post(&self, _: Event, _: Option<OwnedSemaphorePermit>) {}
+    fn post(&self, _: TransferEvent, _: Option<OwnedSemaphorePermit>) {}
 }
 
-impl Observer for Host {
-    fn post(&self, event: Event, _: Option<OwnedSemaphorePermit>) {
-        let Event::Request(served) = event else { return };
-        let served = served.downcast::<Served>().expect("a request");
+impl Observer<ServerEvent> for Host {
+    fn post(&self, event: ServerEvent, _: Option<OwnedSemaphorePermit>) {
+        let ServerEvent::Request(served) = event else { return };
         served.start(|| Outlet::new(Arc::new(Deaf)), Outgoing::new(Box::new(|| ()))).expect("started");
         if served.line.target() == b"/1xx" {
             served.say(Message::new(103, None, None, None).expect("a hint")).expect("said");
@@ -143,8 +141,8 @@ async fn a_read_that_fails_ends_the_connection() {
 #[derive(Default)]
 struct Asleep(Mutex<Vec<Option<OwnedSemaphorePermit>>>);
 
-impl Observer for Asleep {
-    fn post(&self, _: Event, permit: Option<OwnedSemaphorePermit>) {
+impl Observer<ServerEvent> for Asleep {
+    fn post(&self, _: ServerEvent, permit: Option<OwnedSemaphorePermit>) {
         lock(&self.0).push(permit);
     }
 }

@@ -1,14 +1,21 @@
-//! Gate and mailbox under a model checker: every interleaving of small programs. The very files of the library, with loom's locks for the standard
+//! Gate, mailbox, registry and inbox under a model checker: every interleaving of small programs. The very files of the library, with loom's locks for the standard
 //! library's.
 
 #[path = "../../src/operation/gate.rs"]
 #[allow(dead_code)]
 mod gate;
+#[path = "../../src/operation/inbox.rs"]
+#[allow(dead_code)]
+mod inbox;
 #[path = "../../src/operation/mailbox.rs"]
 #[allow(dead_code)]
 mod mailbox;
+#[path = "../../src/operation/registry.rs"]
+#[allow(dead_code)]
+mod registry;
 
 mod sync {
+    pub use loom::sync::atomic::{AtomicBool, Ordering};
     pub use loom::sync::{Condvar, Mutex, MutexGuard};
 
     pub fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -17,10 +24,12 @@ mod sync {
 }
 
 use gate::Gate;
+use inbox::{Delivery, Inbox, QueueKind};
 use loom::sync::Arc;
 use loom::sync::atomic::{AtomicU32, Ordering};
 use loom::thread;
 use mailbox::{Bell, Mailbox};
+use registry::{Registry, Running};
 
 const CLOSED: u32 = 99;
 
@@ -196,24 +205,133 @@ fn every_waiter_gets_its_event() {
     });
 }
 
+/// An operation with one event, its last: released, it leaves as an operation of the library does.
+struct Last {
+    operation: u64,
+    queue: std::sync::Weak<Inbox<Last, Descriptor>>,
+    delivered: std::sync::Arc<sync_list::List>,
+}
+
+impl Delivery for Last {
+    fn deliver(self) {
+        self.delivered.push(CLOSED);
+        self.release();
+    }
+
+    fn release(self) {
+        let queue = self.queue.upgrade().expect("the queue outlives its operations");
+        queue.registry().remove(self.operation);
+        queue.operation_left();
+    }
+}
+
+/// What `Running::cancel` does is the operation's matter.
+struct Canceled;
+
+impl Running for Canceled {
+    fn cancel(&self) {}
+}
+
+type Queue = std::sync::Arc<Inbox<Last, Descriptor>>;
+
+/// A queue with one operation, and the gate, the last event, and what was delivered, of that.
+fn queue_with_one(kind: QueueKind) -> (Queue, Gate<Last>, Last, std::sync::Arc<sync_list::List>) {
+    let bell = (kind == QueueKind::Polled).then(Descriptor::default);
+    let (queue, gate) = (std::sync::Arc::new(Inbox::new(kind, bell)), Gate::new());
+    let delivered = std::sync::Arc::<sync_list::List>::default();
+    assert!(queue.registry().add(1, std::sync::Arc::new(Canceled)));
+    gate.open();
+    let last = Last { operation: 1, queue: std::sync::Arc::downgrade(&queue), delivered: delivered.clone() };
+    (queue, gate, last, delivered)
+}
+
 #[test]
-fn the_last_one_to_leave_ends_the_wait() {
-    // As a queue does it: `ending` is set before who waits looks at what is left, and read after it has left.
+fn stopping_a_queue_waits_for_the_last_event_and_no_longer() {
+    for kind in [QueueKind::Polled, QueueKind::Inline] {
+        loom::model(move || {
+            let (queue, gate, last, delivered) = queue_with_one(kind);
+            let other = {
+                let queue = queue.clone();
+                thread::spawn(move || queue.post(&gate, last, true))
+            };
+            queue.stop();
+            assert!(queue.registry().is_empty());
+            other.join().expect("no panic");
+            // What the stop takes from a polled queue is discarded.
+            assert_eq!(delivered.all().len(), usize::from(kind == QueueKind::Inline));
+        });
+    }
+}
+
+#[test]
+fn a_dispatching_thread_shows_the_last_event_and_ends() {
     loom::model(|| {
-        let left = sync::Mutex::new(1);
-        let shared = Arc::new((Mailbox::<u32, Descriptor>::new(None), AtomicU32::new(0), left));
+        let (queue, gate, last, delivered) = queue_with_one(QueueKind::Dispatching);
         let other = {
-            let shared = shared.clone();
+            let queue = queue.clone();
             thread::spawn(move || {
-                *sync::lock(&shared.2) = 0;
-                if shared.1.load(Ordering::SeqCst) == 1 {
-                    shared.0.nudge();
-                }
+                queue.post(&gate, last, true);
+                queue.close();
             })
         };
-        shared.1.store(1, Ordering::SeqCst);
-        assert!(!shared.0.wait(None, || *sync::lock(&shared.2) == 0));
+        // If it is not woken, it waits for ever, which the model checker reports as a deadlock.
+        queue.dispatch();
         other.join().expect("no panic");
+        assert_eq!(delivered.all(), [CLOSED]);
+    });
+}
+
+#[test]
+fn a_start_that_fails_ends_the_wait_for_the_last_operation() {
+    loom::model(|| {
+        let (queue, ..) = queue_with_one(QueueKind::Dispatching);
+        let other = {
+            let queue = queue.clone();
+            thread::spawn(move || {
+                queue.registry().remove(1);
+                queue.operation_left();
+            })
+        };
+        queue.close();
+        queue.dispatch();
+        other.join().expect("no panic");
+    });
+}
+
+#[test]
+fn a_polled_queue_that_is_closed_releases_what_comes() {
+    loom::model(|| {
+        let (queue, gate, last, delivered) = queue_with_one(QueueKind::Polled);
+        let other = {
+            let queue = queue.clone();
+            thread::spawn(move || queue.post(&gate, last, true))
+        };
+        queue.close();
+        other.join().expect("no panic");
+        assert!(queue.registry().is_empty() && delivered.all().is_empty());
+    });
+}
+
+#[test]
+fn an_operation_is_canceled_by_the_stop_or_does_not_start() {
+    loom::model(|| {
+        struct Counted(AtomicU32);
+        impl Running for Counted {
+            fn cancel(&self) {
+                self.0.fetch_add(1, Ordering::SeqCst);
+            }
+        }
+        let registry = std::sync::Arc::<Registry>::default();
+        let operation = std::sync::Arc::new(Counted(AtomicU32::new(0)));
+        let other = {
+            let (registry, operation) = (registry.clone(), operation.clone());
+            thread::spawn(move || registry.add(1, operation))
+        };
+        registry.stop();
+        let started = other.join().expect("no panic");
+        assert_eq!(operation.0.load(Ordering::SeqCst), u32::from(started));
+        registry.remove(1);
+        assert!(registry.wait(None));
     });
 }
 

@@ -11,11 +11,10 @@ use super::error::atls_error;
 use super::operation::Operation;
 use super::poison;
 use super::status::{ATLS_OK, ATLS_PANIC, atls_status};
-use crate::capi::server::request::atls_server_request;
 use crate::capi::text::head::atls_head;
-use crate::operation::Credit;
-use crate::operation::events::Event;
-use crate::server::Served;
+use crate::error::Error;
+use crate::message::Head;
+use crate::operation::{Credit, Delivery, OperationEvent, TransferEvent};
 
 /// Connected, and attested if a policy was given; the verdict is available. For a client's exchange with a streamed body: it has its connection, and
 /// the body may be written.
@@ -100,10 +99,40 @@ pub struct Posted {
     _permit: Option<OwnedSemaphorePermit>,
 }
 
+/// An event as the host is shown it.
+pub trait HostEvent: OperationEvent {
+    /// Puts what the event carries into `posted`; answers its ATLS_EVENT_*.
+    fn show(self, posted: &mut Posted) -> u32;
+}
+
+impl HostEvent for TransferEvent {
+    fn show(self, posted: &mut Posted) -> u32 {
+        match self {
+            TransferEvent::Connected => ATLS_EVENT_CONNECTED,
+            TransferEvent::Informational(head) => posted.show_head(ATLS_EVENT_INFORMATIONAL, head),
+            TransferEvent::Head(head) => posted.show_head(ATLS_EVENT_HEAD, head),
+            TransferEvent::Trailers(head) => posted.show_head(ATLS_EVENT_TRAILERS, head),
+            TransferEvent::End => ATLS_EVENT_END,
+            TransferEvent::Writable => ATLS_EVENT_WRITABLE,
+            TransferEvent::Rewind => ATLS_EVENT_REWIND,
+            TransferEvent::Sent => ATLS_EVENT_SENT,
+            TransferEvent::Data(bytes, credit) => {
+                posted.regrant = credit.automatic.then_some((credit, bytes.len() as u64));
+                posted.buf = Some(Arc::new(atls_buf { bytes }));
+                ATLS_EVENT_DATA
+            }
+            TransferEvent::Closed(error) => posted.show_closed(error),
+        }
+    }
+}
+
 impl Posted {
-    /// An event of no kind yet.
-    fn blank(operation: &Arc<Operation>, permit: Option<OwnedSemaphorePermit>) -> Box<Posted> {
-        Box::new(Posted {
+    pub(in crate::capi) fn new(
+        operation: &Arc<Operation>,
+        event: impl HostEvent,
+        permit: Option<OwnedSemaphorePermit>,
+    ) -> Box<Posted> {
+        let mut posted = Box::new(Posted {
             kind: 0,
             status: ATLS_OK,
             operation: operation.clone(),
@@ -113,64 +142,38 @@ impl Posted {
             head: None,
             regrant: None,
             _permit: permit,
-        })
-    }
-
-    pub(in crate::capi) fn new(
-        operation: &Arc<Operation>,
-        event: Event,
-        permit: Option<OwnedSemaphorePermit>,
-    ) -> Box<Posted> {
-        let mut posted = Posted::blank(operation, permit);
-        let mut head = |kind, head| {
-            posted.head = Some(Arc::new(atls_head::new(head)));
-            kind
-        };
-        posted.kind = match event {
-            Event::Connected => ATLS_EVENT_CONNECTED,
-            Event::Informational(found) => head(ATLS_EVENT_INFORMATIONAL, found),
-            Event::Head(found) => head(ATLS_EVENT_HEAD, found),
-            Event::Trailers(found) => head(ATLS_EVENT_TRAILERS, found),
-            Event::End => ATLS_EVENT_END,
-            Event::Writable => ATLS_EVENT_WRITABLE,
-            Event::Rewind => ATLS_EVENT_REWIND,
-            Event::Sent => ATLS_EVENT_SENT,
-            Event::Data(bytes, credit) => {
-                posted.regrant = credit.automatic.then_some((credit, bytes.len() as u64));
-                posted.buf = Some(Arc::new(atls_buf { bytes }));
-                ATLS_EVENT_DATA
-            }
-            Event::Request(served) => {
-                let made = served.downcast::<Served>().map(atls_server_request::new);
-                if let Ok(request) = made {
-                    posted.head = Some(request.head());
-                    posted.source = Some(Arc::new(request));
-                }
-                ATLS_EVENT_REQUEST
-            }
-            Event::Refused(error) => {
-                posted.status = error.status as atls_status;
-                posted.error = Some(Arc::new(atls_error::new(error)));
-                ATLS_EVENT_REFUSED
-            }
-            Event::Closed(error) => {
-                posted.status = error.as_ref().map_or(ATLS_OK, |error| error.status as atls_status);
-                if let (ATLS_PANIC, Some(source)) = (posted.status, &posted.source) {
-                    poison::spoil(Arc::as_ptr(source).cast());
-                    // Keeps the address from being used again, wherever the handle is freed.
-                    std::mem::forget(Arc::downgrade(source));
-                }
-                posted.error = error.map(|error| Arc::new(atls_error::new(error)));
-                ATLS_EVENT_CLOSED
-            }
-        };
+        });
+        posted.kind = event.show(&mut posted);
         posted
     }
 
-    /// Calls the host and releases.
-    pub fn deliver(self: Box<Self>) {
-        self.operation.call(|| self.view(std::ptr::null_mut()));
-        self.release();
+    fn show_head(&mut self, kind: u32, head: Head) -> u32 {
+        self.head = Some(Arc::new(atls_head::new(head)));
+        kind
+    }
+
+    /// The event is about `source` instead of the operation's handle.
+    pub(in crate::capi) fn show_request<H: Send + Sync + 'static>(&mut self, source: H, head: Arc<atls_head>) -> u32 {
+        self.source = Some(Arc::new(source));
+        self.head = Some(head);
+        ATLS_EVENT_REQUEST
+    }
+
+    pub(in crate::capi) fn show_refused(&mut self, error: Error) -> u32 {
+        self.status = error.status as atls_status;
+        self.error = Some(Arc::new(atls_error::new(error)));
+        ATLS_EVENT_REFUSED
+    }
+
+    pub(in crate::capi) fn show_closed(&mut self, error: Option<Error>) -> u32 {
+        self.status = error.as_ref().map_or(ATLS_OK, |error| error.status as atls_status);
+        if let (ATLS_PANIC, Some(source)) = (self.status, &self.source) {
+            poison::spoil(Arc::as_ptr(source).cast());
+            // Keeps the address from being used again, wherever the handle is freed.
+            std::mem::forget(Arc::downgrade(source));
+        }
+        self.error = error.map(|error| Arc::new(atls_error::new(error)));
+        ATLS_EVENT_CLOSED
     }
 
     /// The event as C sees it; `opaque` is what atls_event_release gets back.
@@ -192,9 +195,16 @@ impl Posted {
             opaque,
         }
     }
+}
 
-    /// The host is done with the event: credit and room are given back; after CLOSED the host's object is released too.
-    pub fn release(self: Box<Self>) {
+impl Delivery for Box<Posted> {
+    fn deliver(self) {
+        self.operation.call(|| self.view(std::ptr::null_mut()));
+        self.release();
+    }
+
+    /// Credit and room are given back; after CLOSED the host's object is released too.
+    fn release(self) {
         if let Some((credit, bytes)) = &self.regrant {
             credit.grant(*bytes);
         }

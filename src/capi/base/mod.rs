@@ -10,7 +10,6 @@ pub mod log;
 pub mod operation;
 pub mod poison;
 pub mod queue;
-pub mod registry;
 pub mod runtime;
 pub mod status;
 pub mod version;

@@ -2,18 +2,16 @@
 
 use std::any::Any;
 use std::ffi::c_void;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock, Weak};
 
 use tokio::sync::OwnedSemaphorePermit;
 
-use super::event::{Posted, atls_event, atls_sink};
-use super::queue::Inbox;
-use super::registry::Registry;
+use super::event::{HostEvent, Posted, atls_event, atls_sink};
+use super::queue::EventInbox;
 use crate::error::{Error, Result, Status};
 use crate::io::blocking::mark_thread;
-use crate::operation::events::{Event, Observer, Outlet};
 use crate::operation::gate::Gate;
+use crate::operation::{Observer, Outlet, QueueKind, Registry, Running, new_id};
 
 /// One operation: where its events go, how to cancel it.
 pub struct Operation {
@@ -22,7 +20,7 @@ pub struct Operation {
     call: Option<unsafe extern "C" fn(*mut c_void, *const atls_event)>,
     user_data: *mut c_void,
     drop: Option<unsafe extern "C" fn(*mut c_void)>,
-    inbox: Arc<Inbox>,
+    inbox: Arc<EventInbox>,
     registries: [Arc<Registry>; 2],
     source: OnceLock<Weak<dyn Any + Send + Sync>>,
     cancel: OnceLock<Box<dyn Fn() + Send + Sync>>,
@@ -40,15 +38,14 @@ impl Operation {
     /// # Safety
     /// `sink` is NULL or valid, and so is its queue.
     pub unsafe fn new(sink: *const atls_sink, runtime: &Arc<Registry>) -> Result<Arc<Operation>> {
-        static IDS: AtomicU64 = AtomicU64::new(1);
         let sink = unsafe { super::handle::borrow(sink, "sink") }?;
         let inbox = unsafe { super::handle::share_hub(sink.queue, "sink.queue") }?.inbox().clone();
-        if inbox.needs_callback() && sink.call.is_none() {
+        if inbox.kind() != QueueKind::Polled && sink.call.is_none() {
             return Err(Error::new(Status::NullArgument, "sink.call is NULL, and the queue is not a polled one"));
         }
-        let registries = [inbox.registry.clone(), runtime.clone()];
+        let registries = [inbox.registry().clone(), runtime.clone()];
         Ok(Arc::new(Operation {
-            id: IDS.fetch_add(1, Ordering::Relaxed),
+            id: new_id(),
             token: sink.token,
             call: sink.call,
             user_data: sink.user_data,
@@ -62,7 +59,7 @@ impl Operation {
     }
 
     /// Where the layers below post its events. Until `Registration::begin` they are forgotten.
-    pub fn observer(self: &Arc<Self>) -> Arc<dyn Observer> {
+    pub fn observer<E: HostEvent>(self: &Arc<Self>) -> Arc<dyn Observer<E>> {
         Arc::new(Poster(self.clone()))
     }
 
@@ -84,15 +81,11 @@ impl Operation {
         }));
         let registration = Registration { operation: self.clone(), begun: false };
         for registry in &self.registries {
-            registry.add(self)?;
+            if !registry.add(self.id, self.clone()) {
+                return Err(Error::new(Status::InvalidState, "the queue or runtime was stopped"));
+            }
         }
         Ok(registration)
-    }
-
-    pub(in crate::capi) fn cancel(&self) {
-        if let Some(cancel) = self.cancel.get() {
-            cancel();
-        }
     }
 
     /// The handle that the events are about, while the host has it.
@@ -128,6 +121,14 @@ impl Operation {
     }
 }
 
+impl Running for Operation {
+    fn cancel(&self) {
+        if let Some(cancel) = self.cancel.get() {
+            cancel();
+        }
+    }
+}
+
 /// An operation that is registered and has not begun. Dropped, it is as if it had never been: no event comes, `sink.drop` does not run, and nobody
 /// waits for it.
 pub struct Registration {
@@ -137,7 +138,7 @@ pub struct Registration {
 
 impl Registration {
     /// From here on the operation will be closed, whatever happens to the outlet.
-    pub fn begin(mut self) -> Outlet {
+    pub fn begin<E: HostEvent>(mut self) -> Outlet<E> {
         self.begun = true;
         self.operation.gate.open();
         Outlet::new(self.operation.observer())
@@ -156,24 +157,11 @@ impl Drop for Registration {
 /// The operation as the layers below see it.
 struct Poster(Arc<Operation>);
 
-impl Observer for Poster {
-    fn post(&self, event: Event, permit: Option<OwnedSemaphorePermit>) {
+impl<E: HostEvent> Observer<E> for Poster {
+    fn post(&self, event: E, permit: Option<OwnedSemaphorePermit>) {
         let operation = &self.0;
-        let last = matches!(event, Event::Closed(_));
-        let posted = Posted::new(operation, event, permit);
-        let refused = if operation.inbox.is_inline() {
-            operation.gate.deliver(posted, last, Posted::deliver)
-        } else {
-            // What the queue will not show is released once the gate's lock is free: that may call the host.
-            let mut discarded = None;
-            let refused = operation.gate.pass(posted, last, |posted| discarded = operation.inbox.push(posted));
-            if let Some(posted) = discarded {
-                posted.release();
-            }
-            refused
-        };
-        // The operation is over: the event, and what it holds, is for nobody.
-        drop(refused);
+        let last = event.is_closed();
+        operation.inbox.post(&operation.gate, Posted::new(operation, event, permit), last);
     }
 }
 
@@ -183,7 +171,7 @@ mod tests {
     use crate::capi::base::queue::*;
     use crate::io::sync::lock;
     use crate::message::Head;
-    use crate::operation::Credit;
+    use crate::operation::{Credit, TransferEvent};
     use std::ptr::null_mut;
     use std::sync::Mutex;
 
@@ -198,21 +186,19 @@ mod tests {
         unsafe { lock(&*log.cast::<Log>()).push(100) };
     }
 
-    fn every_kind() -> Vec<Event> {
+    fn every_kind() -> Vec<TransferEvent> {
         let error = || Error::new(Status::Io, "broken");
-        let data = || Event::Data(vec![1].into(), Arc::new(Credit::new(0, true)));
+        let data = || TransferEvent::Data(vec![1].into(), Arc::new(Credit::new(0, true)));
         vec![
-            Event::Connected,
-            Event::Informational(Head::default()),
-            Event::Head(Head::default()),
+            TransferEvent::Connected,
+            TransferEvent::Informational(Head::default()),
+            TransferEvent::Head(Head::default()),
             data(),
-            Event::Trailers(Head::default()),
-            Event::End,
-            Event::Writable,
-            Event::Request(Arc::new(())),
-            Event::Refused(error()),
-            Event::Closed(None),
-            Event::Closed(Some(error())),
+            TransferEvent::Trailers(Head::default()),
+            TransferEvent::End,
+            TransferEvent::Writable,
+            TransferEvent::Closed(None),
+            TransferEvent::Closed(Some(error())),
         ]
     }
 
@@ -243,7 +229,7 @@ mod tests {
             let user_data = (&raw const *log).cast_mut().cast();
             let sink = atls_sink { queue, token: 0, call: Some(note), user_data, drop: Some(dropped) };
             let operation = Operation::new(&sink, &runtime).unwrap();
-            let observer = operation.observer();
+            let observer = operation.observer::<TransferEvent>();
             let registration = operation.register(&Arc::new(()), &Arc::new(()), |()| ()).unwrap();
             every_kind().into_iter().for_each(|event| observer.post(event, None));
             end(registration);
@@ -266,7 +252,7 @@ mod tests {
             assert_eq!(atls_queue_new_polled(&mut queue, null_mut()), 0);
             let sink = atls_sink { queue, token: 0, call: None, user_data: null_mut(), drop: None };
             let operation = Operation::new(&sink, &runtime).unwrap();
-            let outlet = operation.register(&source, &Arc::new(()), |()| ()).unwrap().begin();
+            let outlet = operation.register(&source, &Arc::new(()), |()| ()).unwrap().begin::<TransferEvent>();
             let task = std::thread::spawn(move || {
                 let _outlet = outlet;
                 std::panic::resume_unwind(Box::new("on purpose"));
@@ -285,11 +271,11 @@ mod tests {
         let error = || Error::new(Status::Io, "broken");
         for make in [atls_queue_new_inline as Make, atls_queue_new_dispatching, atls_queue_new_polled] {
             let closed = [ATLS_EVENT_CLOSED, 100];
-            assert_eq!(run(make, |registration| registration.begin().close(None)), closed);
-            assert_eq!(run(make, |registration| registration.begin().close(Some(error()))), closed);
-            assert_eq!(run(make, |registration| drop(registration.begin())), closed);
+            assert_eq!(run(make, |registration| registration.begin::<TransferEvent>().close(None)), closed);
+            assert_eq!(run(make, |registration| registration.begin::<TransferEvent>().close(Some(error()))), closed);
+            assert_eq!(run(make, |registration| drop(registration.begin::<TransferEvent>())), closed);
             let panicking = |registration: Registration| {
-                let outlet = registration.begin();
+                let outlet = registration.begin::<TransferEvent>();
                 let task = std::thread::spawn(move || {
                     let _outlet = outlet;
                     std::panic::resume_unwind(Box::new("on purpose"));
@@ -300,7 +286,7 @@ mod tests {
             // A start that failed: nothing was ever said, and nobody waits for it.
             assert!(run(make, drop).is_empty());
             let lively = |registration: Registration| {
-                let outlet = registration.begin();
+                let outlet = registration.begin::<TransferEvent>();
                 every_kind().into_iter().take(7).for_each(|event| outlet.post_now(event, None));
                 outlet.close(None);
             };

@@ -1,6 +1,5 @@
 //! `atls_queue`: where events wait for the host. Dispatching, polled or inline.
 
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
@@ -8,109 +7,44 @@ use super::error::atls_error;
 use super::event::{Posted, atls_event};
 use super::guard::{guard, guard_free, guard_value, watch_forks};
 use super::handle::{another, put, release, require, share_hub};
-use super::registry::Registry;
 use super::runtime::prepare_thread;
 use super::status::atls_status;
 use super::wakeup::Wakeup;
 use crate::error::{Error, Phase, Result, Status};
-use crate::io::blocking::{check_may_block, mark_thread};
+use crate::io::blocking::check_may_block;
 use crate::io::offload::no_thread;
 use crate::io::sync::lock;
-use crate::operation::mailbox::Mailbox;
+use crate::operation::{Delivery, Inbox, QueueKind};
 
 /// Events wait here for the host. Reference-counted; safe to share between threads.
 pub struct atls_queue {
-    inbox: Arc<Inbox>,
+    inbox: Arc<EventInbox>,
     thread: Mutex<Option<std::thread::JoinHandle<()>>>,
 }
 
-#[derive(Clone, Copy, PartialEq)]
-enum Kind {
-    Dispatching,
-    Polled,
-    Inline,
-}
-
-/// The queue proper; outlives the host's handle for as long as operations run.
-pub struct Inbox {
-    kind: Kind,
-    mailbox: Mailbox<Box<Posted>, Wakeup>,
-    pub registry: Arc<Registry>,
-    /// The handle is gone, or the queue is being stopped: no operation comes, and somebody may wait for the last one to leave. Set before the waiter
-    /// looks into the registry, and read after an operation has left it: the registry's lock comes between, so that one of the two sees the other.
-    ending: AtomicBool,
-}
-
-impl Inbox {
-    pub fn is_inline(&self) -> bool {
-        self.kind == Kind::Inline
-    }
-
-    pub fn needs_callback(&self) -> bool {
-        self.kind != Kind::Polled
-    }
-
-    /// Gives the event back where nobody will take it: the handle of a polled queue is gone.
-    pub fn push(&self, posted: Box<Posted>) -> Option<Box<Posted>> {
-        self.mailbox.push(posted)
-    }
-
-    /// An operation has left the registry.
-    pub fn operation_left(&self) {
-        if self.ending.load(Ordering::SeqCst) {
-            self.mailbox.nudge();
-        }
-    }
-
-    fn is_ending(&self) -> bool {
-        self.ending.load(Ordering::SeqCst)
-    }
-
-    fn end(&self) {
-        self.ending.store(true, Ordering::SeqCst);
-        self.mailbox.nudge();
-    }
-
-    /// The life of the dispatching thread. While the queue is ending, the events of the operations that are left still come in.
-    fn dispatch(&self) {
-        prepare_thread();
-        mark_thread(true);
-        while self.mailbox.wait(None, || self.is_ending() && self.registry.is_empty()) {
-            let mut next = None;
-            self.mailbox.take(1, |posted| next = Some(posted));
-            if let Some(posted) = next {
-                posted.deliver();
-            }
-        }
-    }
-
-    /// Takes and discards what comes, until no operation is left.
-    fn discard(&self) {
-        while self.mailbox.wait(None, || self.registry.is_empty()) {
-            let mut taken = Vec::new();
-            self.mailbox.take(usize::MAX, |posted| taken.push(posted));
-            taken.into_iter().for_each(Posted::release);
-        }
-    }
-}
+/// The queue proper; it outlives the host's handle for as long as operations run.
+pub type EventInbox = Inbox<Box<Posted>, Wakeup>;
 
 impl atls_queue {
-    pub fn inbox(&self) -> &Arc<Inbox> {
+    pub fn inbox(&self) -> &Arc<EventInbox> {
         &self.inbox
     }
 
-    fn new(kind: Kind) -> Result<Arc<atls_queue>> {
+    fn new(kind: QueueKind) -> Result<Arc<atls_queue>> {
         watch_forks();
         let wakeup = match kind {
-            Kind::Polled => Some(Wakeup::new().map_err(|error| Error::from_io(error, Phase::Call))?),
+            QueueKind::Polled => Some(Wakeup::new().map_err(|error| Error::from_io(error, Phase::Call))?),
             _ => None,
         };
-        let mailbox = Mailbox::new(wakeup);
-        let inbox = Arc::new(Inbox { kind, mailbox, registry: Arc::default(), ending: AtomicBool::new(false) });
+        let inbox = Arc::new(EventInbox::new(kind, wakeup));
         let thread = match kind {
-            Kind::Dispatching => {
+            QueueKind::Dispatching => {
                 let serving = inbox.clone();
-                let thread = std::thread::Builder::new().name("atls-queue".into()).spawn(move || serving.dispatch());
+                let life = move || {
+                    prepare_thread();
+                    serving.dispatch();
+                };
+                let thread = std::thread::Builder::new().name("atls-queue".into()).spawn(life);
                 Some(thread.map_err(no_thread)?)
             }
             _ => None,
@@ -120,13 +54,7 @@ impl atls_queue {
 
     fn stop(&self) -> Result<()> {
         check_may_block()?;
-        self.inbox.registry.stop();
-        self.inbox.end();
-        if self.inbox.kind == Kind::Polled {
-            // Nobody else may be taking events any more: they are taken here, so that producers and CLOSED get through.
-            self.inbox.discard();
-        }
-        self.inbox.registry.wait(None);
+        self.inbox.stop();
         let thread = lock(&self.thread).take();
         if let Some(thread) = thread {
             let _ = thread.join();
@@ -137,11 +65,7 @@ impl atls_queue {
 
 impl Drop for atls_queue {
     fn drop(&mut self) {
-        self.inbox.registry.refuse();
-        self.inbox.end();
-        if self.inbox.kind == Kind::Polled {
-            self.inbox.mailbox.abandon().into_iter().for_each(Posted::release);
-        }
+        self.inbox.close();
     }
 }
 
@@ -151,7 +75,7 @@ pub unsafe extern "C" fn atls_queue_new_dispatching(
     queue: *mut *mut atls_queue,
     error: *mut *mut atls_error,
 ) -> atls_status {
-    guard(error, || unsafe { create(Kind::Dispatching, queue) })
+    guard(error, || unsafe { create(QueueKind::Dispatching, queue) })
 }
 
 /// A queue that the host asks for events, and that tells it through a file descriptor when there are some. Statuses:
@@ -161,7 +85,7 @@ pub unsafe extern "C" fn atls_queue_new_polled(
     queue: *mut *mut atls_queue,
     error: *mut *mut atls_error,
 ) -> atls_status {
-    guard(error, || unsafe { create(Kind::Polled, queue) })
+    guard(error, || unsafe { create(QueueKind::Polled, queue) })
 }
 
 /// A queue whose events are delivered at once on whichever thread of the library they arise: the fastest, for hosts that never
@@ -172,10 +96,10 @@ pub unsafe extern "C" fn atls_queue_new_inline(
     queue: *mut *mut atls_queue,
     error: *mut *mut atls_error,
 ) -> atls_status {
-    guard(error, || unsafe { create(Kind::Inline, queue) })
+    guard(error, || unsafe { create(QueueKind::Inline, queue) })
 }
 
-unsafe fn create(kind: Kind, queue: *mut *mut atls_queue) -> Result<()> {
+unsafe fn create(kind: QueueKind, queue: *mut *mut atls_queue) -> Result<()> {
     require(queue, "queue")?;
     let made = Arc::into_raw(atls_queue::new(kind)?).cast_mut();
     unsafe { put(queue, made, "queue") }
@@ -187,7 +111,7 @@ unsafe fn create(kind: Kind, queue: *mut *mut atls_queue) -> Result<()> {
 pub unsafe extern "C" fn atls_queue_fd(queue: *const atls_queue) -> i32 {
     guard_value(-1, || {
         let queue = unsafe { share_hub(queue, "queue") }.ok();
-        queue.and_then(|queue| queue.inbox.mailbox.bell().map(Wakeup::fd)).unwrap_or(-1)
+        queue.and_then(|queue| queue.inbox.bell().map(Wakeup::fd)).unwrap_or(-1)
     })
 }
 
@@ -231,7 +155,7 @@ pub unsafe extern "C" fn atls_queue_wait(
         let deadline = (timeout_ms != u32::MAX).then(|| Instant::now() + Duration::from_millis(timeout_ms.into()));
         let mut taken = 0;
         // Another thread may be faster with what has come: then the wait goes on.
-        while taken == 0 && max > 0 && inbox.mailbox.wait(deadline, || inbox.is_ending()) {
+        while taken == 0 && max > 0 && inbox.wait(deadline) {
             taken = places.fill(inbox);
         }
         unsafe { put(count, taken, "count") }
@@ -258,7 +182,7 @@ impl Places {
     ) -> Result<Places> {
         require(events, "events")?;
         require(count, "count")?;
-        if queue.inbox.kind != Kind::Polled {
+        if queue.inbox.kind() != QueueKind::Polled {
             return Err(Error::new(Status::InvalidState, "the queue is not a polled one"));
         }
         if stride < FIRST_EVENT_SIZE {
@@ -272,9 +196,9 @@ impl Places {
     }
 
     /// Takes what waits; how many.
-    fn fill(&self, inbox: &Inbox) -> usize {
+    fn fill(&self, inbox: &EventInbox) -> usize {
         let (mut place, known) = (self.first, self.stride.min(size_of::<atls_event>()));
-        inbox.mailbox.take(self.max, |posted| {
+        inbox.take(self.max, |posted| {
             let posted = Box::into_raw(posted);
             // SAFETY: the host says that there is room for `max` events of this size, and `take` gives no more; `posted` was a box just now.
             unsafe {

@@ -10,12 +10,12 @@ use tokio::runtime::{Builder, Handle, Runtime};
 use super::error::atls_error;
 use super::guard::{check_random, guard, guard_free, watch_forks};
 use super::handle::{another, put, release, require, share_hub};
-use super::registry::Registry;
 use super::status::atls_status;
 use crate::error::{Detail, Error, Phase, Result, Status};
 use crate::io::blocking::{check_may_block, check_thread_is_whole, mark_thread};
 use crate::io::offload::{no_thread, prepare_threads_with};
 use crate::io::sync::lock;
+use crate::operation::Registry;
 
 /// Worker threads on which event-driven connections live. Handles started on it keep it alive; the last reference to go shuts it
 /// down without waiting. Reference-counted; safe to share between threads.

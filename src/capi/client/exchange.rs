@@ -17,8 +17,7 @@ use crate::client::blocking_exchange::{BlockingExchange, CALL_TIMEOUT};
 use crate::client::client::Route;
 use crate::client::exchange_task::{OnWritable, Prepared, SharedExchange, run_exchange};
 use crate::error::{Error, Result, Status};
-use crate::operation::Outgoing;
-use crate::operation::events::Event;
+use crate::operation::{Outgoing, TransferEvent};
 
 /// One request and its response. Reference-counted, safe to share between threads; dropping the last reference before the response was read to its
 /// end gives up the connection. It keeps what it needs: its atls_http or atls_client, and the runtime, may be freed first.
@@ -53,7 +52,7 @@ impl atls_exchange {
         hand_over: impl FnOnce(*mut atls_exchange) -> Result<()>,
     ) -> Result<()> {
         let observer = operation.observer();
-        let prepared = prepare(Box::new(move || observer.post(Event::Writable, None)))?;
+        let prepared = prepare(Box::new(move || observer.post(TransferEvent::Writable, None)))?;
         let shared = prepared.shared.clone();
         let made = atls_exchange::new(Mode::Events(shared.clone()), Some(runtime.clone()));
         let registration = operation.register(&made, &shared, |shared| shared.cancel.cancel())?;

@@ -21,8 +21,7 @@ use crate::error::{Error, Phase, Result, Status};
 use crate::io::blocking::Driver;
 use crate::io::buffers;
 use crate::io::deadline::Wait;
-use crate::operation::events::{Event, Outlet};
-use crate::operation::{Cancel, Credit, Outgoing};
+use crate::operation::{Cancel, Credit, Outgoing, Outlet, TransferEvent};
 use crate::stream::{Shared, drive};
 use crate::verdict::Verdict;
 
@@ -71,7 +70,7 @@ impl atls_stream {
         let writable = operation.observer();
         let shared = Arc::new(Shared {
             credit: Arc::new(Credit::new(credit, automatic)),
-            outgoing: Outgoing::new(Box::new(move || writable.post(Event::Writable, None))),
+            outgoing: Outgoing::new(Box::new(move || writable.post(TransferEvent::Writable, None))),
             cancel: Cancel::default(),
             closing: Cancel::default(),
             verdict: verdict.map(OnceLock::from).unwrap_or_default(),

@@ -24,7 +24,7 @@ use crate::h1::Role;
 use crate::h1_driver::{Driver, Line, Parameters, drive};
 use crate::io::Socket;
 use crate::io::sync::lock;
-use crate::operation::events::{Event, Outlet};
+use crate::operation::{Outlet, TransferEvent};
 use crate::stream::Handover;
 
 /// A connection. Its sink is told of what comes: INFORMATIONAL and HEAD (of a request its status is 0, and atls_h1_driver_method and
@@ -103,7 +103,7 @@ pub unsafe extern "C" fn atls_h1_driver_connect(
                     if let Some(verdict) = connected.verdict {
                         let _ = running.verdict.set(verdict);
                     }
-                    outlet.post(Event::Connected).await;
+                    outlet.post(TransferEvent::Connected).await;
                     let peer = connected.stream.peer();
                     drive(connected.stream, running, outlet, peer).await;
                 }

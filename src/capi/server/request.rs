@@ -17,8 +17,7 @@ use crate::capi::text::head::atls_head;
 use crate::capi::text::headers::atls_headers;
 use crate::error::{Error, Result, Status};
 use crate::io::buffers;
-use crate::operation::Outgoing;
-use crate::operation::events::Event;
+use crate::operation::{Outgoing, TransferEvent};
 use crate::server::{Line, Message, Served};
 
 /// A request, and the way back for its answer. Comes with REQUEST; to answer it, start it. Reference-counted, safe to share between threads.
@@ -61,7 +60,7 @@ pub unsafe extern "C" fn atls_server_request_start(
         let operation = unsafe { Operation::new(sink, &runtime.registry) }?;
         let registration = operation.register(&this, &this.served, |served| served.cancel.cancel())?;
         let writable = operation.observer();
-        let outgoing = Outgoing::new(Box::new(move || writable.post(Event::Writable, None)));
+        let outgoing = Outgoing::new(Box::new(move || writable.post(TransferEvent::Writable, None)));
         this.served.start(|| registration.begin(), outgoing)
     })
 }

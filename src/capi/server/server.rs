@@ -7,9 +7,10 @@ use std::time::Duration;
 
 use super::config::atls_server_config;
 use super::config_tls::identity;
+use super::request::atls_server_request;
 use crate::capi::base::c_bool::c_bool;
 use crate::capi::base::error::atls_error;
-use crate::capi::base::event::atls_sink;
+use crate::capi::base::event::{HostEvent, Posted, atls_sink};
 use crate::capi::base::guard::{guard, guard_free, guard_value, watch_forks};
 use crate::capi::base::handle::{another, borrow, optional_text, put, release, require, share, share_hub};
 use crate::capi::base::operation::Operation;
@@ -17,7 +18,7 @@ use crate::capi::base::runtime::atls_runtime;
 use crate::capi::base::status::atls_status;
 use crate::error::Result;
 use crate::io::blocking::check_may_block;
-use crate::server::{Server, Settings, bind, is_address, supervise};
+use crate::server::{Server, ServerEvent, Settings, bind, is_address, supervise};
 
 /// An HTTP server, in TLS or in the clear. Its sink is told of each request with REQUEST, and with CLOSED once the server has stopped and its
 /// last connection has ended. Reference-counted, safe to share between threads; dropping the last reference closes it.
@@ -29,6 +30,20 @@ pub struct atls_server {
 impl Drop for atls_server {
     fn drop(&mut self) {
         self.server.close();
+    }
+}
+
+impl HostEvent for ServerEvent {
+    fn show(self, posted: &mut Posted) -> u32 {
+        match self {
+            ServerEvent::Request(served) => {
+                let request = atls_server_request::new(served);
+                let head = request.head();
+                posted.show_request(request, head)
+            }
+            ServerEvent::Refused(error) => posted.show_refused(error),
+            ServerEvent::Closed(error) => posted.show_closed(error),
+        }
     }
 }
 

@@ -20,9 +20,8 @@ use atls::io::Socket;
 use atls::message::credentials::{Login, Scheme, is_stale};
 use atls::message::decode::Decoder;
 use atls::message::{Head, Request};
-use atls::operation::Outgoing;
-use atls::operation::events::{Event, Observer, Outlet};
-use atls::server::{Message, Served, Server, Settings, take};
+use atls::operation::{Observer, Outgoing, Outlet, TransferEvent};
+use atls::server::{Message, Server, ServerEvent, Settings, take};
 use atls::tls::{Identity, Roots, Trust, client_config};
 use atls::tunnel::TunnelUrl;
 use atls::tunnel::relay;
@@ -101,13 +100,12 @@ struct Host;
 struct Deaf;
 
 impl Observer for Deaf {
-    fn post(&self, _: Event, _: Option<OwnedSemaphorePermit>) {}
+    fn post(&self, _: TransferEvent, _: Option<OwnedSemaphorePermit>) {}
 }
 
-impl Observer for Host {
-    fn post(&self, event: Event, _: Option<OwnedSemaphorePermit>) {
-        let Event::Request(served) = event else { return };
-        let served = served.downcast::<Served>().expect("a request");
+impl Observer<ServerEvent> for Host {
+    fn post(&self, event: ServerEvent, _: Option<OwnedSemaphorePermit>) {
+        let ServerEvent::Request(served) = event else { return };
         if served.start(|| Outlet::new(Arc::new(Deaf)), Outgoing::new(Box::new(|| ()))).is_ok() {
             let _ = served.say(Message::new(103, None, None, None).expect("a hint"));
             let _ = served.respond(Message::new(200, None, None, Some(2)).expect("a head"), Bytes::from_static(b"ok"));

@@ -1,13 +1,24 @@
-//! The running operations of one queue or one runtime: a shutdown cancels them and waits for them.
+//! The running operations of one queue or one runtime: a shutdown cancels them and waits for them. No I/O; the model test runs it through every
+//! interleaving.
 
 use std::collections::HashMap;
 use std::hash::{BuildHasherDefault, Hasher};
-use std::sync::{Arc, Condvar, Mutex};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::{Duration, Instant};
 
-use super::operation::Operation;
-use crate::error::{Error, Result, Status};
-use crate::io::sync::lock;
+use super::sync::{Condvar, Mutex, lock};
+
+/// An operation, as a shutdown sees it.
+pub trait Running: Send + Sync {
+    fn cancel(&self);
+}
+
+/// A number for a new operation, which no other has.
+pub fn new_id() -> u64 {
+    static NEXT: AtomicU64 = AtomicU64::new(1);
+    NEXT.fetch_add(1, Relaxed)
+}
 
 /// Operations that have not been closed, of one queue or one runtime.
 #[derive(Default)]
@@ -19,11 +30,11 @@ pub struct Registry {
 /// Invariant: nothing is added once `stopped`; so what `stop` sees is all that it has to cancel.
 #[derive(Default)]
 struct State {
-    running: HashMap<u64, Arc<Operation>, BuildHasherDefault<IdHasher>>,
+    running: HashMap<u64, Arc<dyn Running>, BuildHasherDefault<IdHasher>>,
     stopped: bool,
 }
 
-/// Operations are numbered one after another by us alone: their numbers are as good as hashes, spread over the high bits as well.
+/// Operations are numbered one after another by the library alone: their numbers are as good as hashes, once spread over the high bits as well.
 #[derive(Default)]
 struct IdHasher(u64);
 
@@ -42,17 +53,17 @@ impl Hasher for IdHasher {
 }
 
 impl Registry {
-    /// Only for `Registration`, which undoes it.
-    pub(in crate::capi) fn add(&self, operation: &Arc<Operation>) -> Result<()> {
+    /// False once the registry was stopped. `id` is no other operation's. Undone by `remove`.
+    #[must_use]
+    pub fn add(&self, id: u64, operation: Arc<dyn Running>) -> bool {
         let mut state = lock(&self.state);
-        if state.stopped {
-            return Err(Error::new(Status::InvalidState, "the queue or runtime was stopped"));
+        if !state.stopped {
+            state.running.insert(id, operation);
         }
-        state.running.insert(operation.id, operation.clone());
-        Ok(())
+        !state.stopped
     }
 
-    pub(in crate::capi) fn remove(&self, id: u64) {
+    pub fn remove(&self, id: u64) {
         let mut state = lock(&self.state);
         let gone = state.running.remove(&id);
         if state.running.is_empty() {
@@ -80,7 +91,7 @@ impl Registry {
         running.iter().for_each(|operation| operation.cancel());
     }
 
-    /// Waits until every operation was closed and released; false when the time is up first.
+    /// Waits until every operation was closed and released; false if the time is up first.
     pub fn wait(&self, limit: Option<Duration>) -> bool {
         let deadline = limit.and_then(|limit| Instant::now().checked_add(limit));
         let mut state = lock(&self.state);
@@ -88,9 +99,7 @@ impl Registry {
             let left = deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()));
             state = match left {
                 Some(Duration::ZERO) => return false,
-                Some(left) => {
-                    self.emptied.wait_timeout(state, left).map_or_else(|p| p.into_inner().0, |(state, _)| state)
-                }
+                Some(left) => self.emptied.wait_timeout(state, left).unwrap_or_else(|poison| poison.into_inner()).0,
                 None => self.emptied.wait(state).unwrap_or_else(|poison| poison.into_inner()),
             };
         }
