@@ -1,7 +1,7 @@
 //! HTTP/1.1 connections without I/O, either role: bytes in, events out; events in, bytes out (RFC 9112).
 //!
-//! Pure: no sockets, no clock, no globals, and in steady state no allocation. It is strict
-//! unless a flag says otherwise, and every flag names its risk; tests/rust/support/h1_vectors.rs lists what it takes and refuses, by name.
+//! Pure: no sockets, no clock, no globals, and in steady state no allocation. It is strict unless a flag says otherwise, and every flag names its
+//! risk; docs/strictness.md lists what it takes and refuses.
 
 mod body;
 mod buffer;
