@@ -955,8 +955,8 @@ typedef struct atls_verification atls_verification;
 
 /*
  Keeps the vendor's documents for the connections that share it: each is fetched once, refreshed ahead of its date, and never used after it. A
- policy's sources are asked in order until one has a document that the vendor signed and that is valid now; if the search fails, the error says
- what was wrong with each source. Documents are fetched only for evidence that a genuine platform signed for the session in question: at most 20
+ policy's sources (https://pccs.phala.network if it names none) are asked in order until one has a document that the vendor signed and that is
+ valid now; if the search fails, the error says what was wrong with each source. Documents are fetched only for evidence that a genuine platform signed for the session in question: at most 20
  requests a second to one source, after 100 at once. A bad answer is remembered for 30 seconds; a source that answers 429, or 503 with Retry-After,
  is not asked again for as long as it says, at most a day. Reference-counted; safe to share between threads and runtimes.
  */
@@ -3081,7 +3081,7 @@ atls_status atls_server_config_set_client_roots(struct atls_server_config *confi
  Proves the server to whoever asks: `POST /tdx_quote` (protocol atlas-v1) and `POST /atls/exporter-v1` are answered with evidence of the machine
  that the server runs on, bound to the session: what atls_http_connect and its like ask for. It comes from a dstack guest agent: `path` is its Unix
  socket, NULL looks where it usually is. The host does not see these requests. Needs a certificate; its fingerprint is put into the guest's log,
- where the agent can. Quotes are made one at a time; if 64 requests wait, or more than ATLS_SERVER_LIMIT_QUOTES_PER_SECOND come, further ones are
+ where the agent can. docs/protocol.md has both protocols. Quotes are made one at a time; if 64 requests wait, or more than ATLS_SERVER_LIMIT_QUOTES_PER_SECOND come, further ones are
  answered with 503 and Retry-After: clients of this library then ask again, within their deadlines. Statuses: NULL_ARGUMENT, INVALID_UTF8,
  INVALID_ARGUMENT (no agent found).
  */
@@ -3166,7 +3166,7 @@ atls_status atls_compute_binder(const uint8_t *nonce,
                                 struct atls_error **error);
 
 /*
- The same for protocol exporter-v1. `attester` is the side that proves itself (ATLS_ATTESTER_*); `nonce` (32 bytes) is from the challenge,
+ The same for protocol exporter-v1 (docs/protocol.md, "The binder"). `attester` is the side that proves itself (ATLS_ATTESTER_*); `nonce` (32 bytes) is from the challenge,
  `exporter` (32 bytes) the TLS exporter value for the label "EXPERIMENTAL-atls-exporter-v1" with the SHA-384 of the challenge's bytes as context;
  then the certificates that server and client have shown, DER, where the client's may be NULL for none; `server_name` is the name in the handshake
  (SNI), NULL for none. `binder` has room for 64 bytes. Statuses: NULL_ARGUMENT, INVALID_ARGUMENT, INVALID_UTF8.

@@ -36,7 +36,7 @@ pub const ATLS_ATTESTER_CLIENT: u32 = 1;
 /// Proves the server to whoever asks: `POST /tdx_quote` (protocol atlas-v1) and `POST /atls/exporter-v1` are answered with evidence of the machine
 /// that the server runs on, bound to the session: what atls_http_connect and its like ask for. It comes from a dstack guest agent: `path` is its Unix
 /// socket, NULL looks where it usually is. The host does not see these requests. Needs a certificate; its fingerprint is put into the guest's log,
-/// where the agent can. Quotes are made one at a time; if 64 requests wait, or more than ATLS_SERVER_LIMIT_QUOTES_PER_SECOND come, further ones are
+/// where the agent can. docs/protocol.md has both protocols. Quotes are made one at a time; if 64 requests wait, or more than ATLS_SERVER_LIMIT_QUOTES_PER_SECOND come, further ones are
 /// answered with 503 and Retry-After: clients of this library then ask again, within their deadlines. Statuses: NULL_ARGUMENT, INVALID_UTF8,
 /// INVALID_ARGUMENT (no agent found).
 #[unsafe(no_mangle)]
@@ -194,7 +194,7 @@ pub unsafe extern "C" fn atls_compute_binder(
     })
 }
 
-/// The same for protocol exporter-v1. `attester` is the side that proves itself (ATLS_ATTESTER_*); `nonce` (32 bytes) is from the challenge,
+/// The same for protocol exporter-v1 (docs/protocol.md, "The binder"). `attester` is the side that proves itself (ATLS_ATTESTER_*); `nonce` (32 bytes) is from the challenge,
 /// `exporter` (32 bytes) the TLS exporter value for the label "EXPERIMENTAL-atls-exporter-v1" with the SHA-384 of the challenge's bytes as context;
 /// then the certificates that server and client have shown, DER, where the client's may be NULL for none; `server_name` is the name in the handshake
 /// (SNI), NULL for none. `binder` has room for 64 bytes. Statuses: NULL_ARGUMENT, INVALID_ARGUMENT, INVALID_UTF8.

@@ -28,8 +28,8 @@ pub struct atls_verifier_config {
 }
 
 /// Keeps the vendor's documents for the connections that share it: each is fetched once, refreshed ahead of its date, and never used after it. A
-/// policy's sources are asked in order until one has a document that the vendor signed and that is valid now; if the search fails, the error says
-/// what was wrong with each source. Documents are fetched only for evidence that a genuine platform signed for the session in question: at most 20
+/// policy's sources (https://pccs.phala.network if it names none) are asked in order until one has a document that the vendor signed and that is
+/// valid now; if the search fails, the error says what was wrong with each source. Documents are fetched only for evidence that a genuine platform signed for the session in question: at most 20
 /// requests a second to one source, after 100 at once. A bad answer is remembered for 30 seconds; a source that answers 429, or 503 with Retry-After,
 /// is not asked again for as long as it says, at most a day. Reference-counted; safe to share between threads and runtimes.
 pub struct atls_verifier {
