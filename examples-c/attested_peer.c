@@ -22,7 +22,7 @@ static void on_server(void *user_data, const atls_event *event)
     atls_verdict_free(verdict);
     atls_sink sink = {.queue = queue, .call = on_server};
     if (atls_server_request_start(event->source, runtime, &sink, NULL) == ATLS_OK)
-        atls_server_request_respond(event->source, 200, NULL, (uint8_t *)text, (size_t)len, NULL);
+        atls_server_request_respond(event->source, 200, NULL, atls_bytes_of(text, (size_t)len), NULL);
 }
 
 static int serve(char **argv)
@@ -34,7 +34,7 @@ static int serve(char **argv)
     struct file json = read_file(argv[3]);
     check(atls_runtime_new(0, &runtime, &error), &error);
     check(atls_queue_new_dispatching(&queue, &error), &error);
-    check(atls_policy_new(json.data, json.len, &policy, &error), &error);
+    check(atls_policy_new(atls_bytes_of(json.data, json.len), &policy, &error), &error);
     check(atls_server_config_new(&config, &error), &error);
     set_certificate(config, argv[1], argv[2]);
     check(atls_server_config_set_dstack_agent(config, argv[4], &error), &error);
@@ -65,13 +65,13 @@ static int ask(char **argv)
     atls_exchange *exchange = NULL;
     atls_config *config = make_config(argv);
     check(atls_config_set_dstack_agent(config, argv[3], &error), &error);
-    check(atls_http_open(config, &http, &error), &error);
+    check(atls_http_connect(config, &http, &error), &error);
     atls_verdict *verdict = atls_http_verdict(http);
     print_verdict(verdict, stdout);
     check(atls_request_new("GET", "/", argv[0], &request, &error), &error);
     check(atls_http_fetch(http, request, &exchange, &error), &error);
     do {
-        check(atls_exchange_read(exchange, (uint8_t *)text, sizeof text, &n, 0, &error), &error);
+        check(atls_exchange_read(exchange, (uint8_t *)text, sizeof text, 0, &n, &error), &error);
         fwrite(text, 1, n, stdout);
     } while (n > 0);
     atls_verdict_free(verdict);

@@ -36,7 +36,7 @@ static void *speak(void *user_data)
     snprintf(words, sizeof words, "You said: %s And nobody but this enclave has read it.", content(talk->prompt));
     while ((word = strsep(&rest, " "))) {
         int len = snprintf(event, sizeof event, "data: {\"choices\":[{\"delta\":{\"content\":\"%s \"}}]}\n\n", word);
-        if (atls_server_request_write(talk->request, (uint8_t *)event, (size_t)len, NULL) != ATLS_OK)
+        if (atls_server_request_write(talk->request, atls_bytes_of(event, (size_t)len), NULL) != ATLS_OK)
             break; /* the client is gone */
         usleep(20000);
     }

@@ -87,7 +87,7 @@ int main(int argc, char **argv)
     check(atls_runtime_new(1, &runtime, &error), &error);
     check(atls_queue_new_dispatching(&queue, &error), &error);
     atls_sink sink = {queue, 0, on_event, &chat, NULL};
-    check(atls_http_connect(runtime, config, &sink, &http, &error), &error);
+    check(atls_http_connect_start(runtime, config, &sink, &http, &error), &error);
     wait_for(&chat, &chat.connected);
     atls_verdict *verdict = atls_http_verdict(http);
     if (verdict)
@@ -102,7 +102,7 @@ int main(int argc, char **argv)
         chat.done = 0;
         printf("\n> %s\n", argv[i]);
         check(atls_request_new("POST", "/v1/chat/completions", argv[1], &request, &error), &error);
-        check(atls_request_set_body(request, (unsigned char *)body, strlen(body), &error), &error);
+        check(atls_request_set_body(request, atls_bytes_of_text(body), &error), &error);
         check(atls_http_start(http, request, &sink, &exchange, &error), &error);
         wait_for(&chat, &chat.done);
         putchar('\n');

@@ -67,10 +67,11 @@ static inline atls_verifier *make_verifier(void)
 {
     atls_error *error = NULL;
     atls_verifier *verifier = NULL;
-    atls_verifier_config *trust = atls_verifier_config_new();
+    atls_verifier_config *trust = NULL;
+    check(atls_verifier_config_new(&trust, &error), &error);
     if (getenv("ATLS_SIMULATED_ROOT")) {
         struct file root = read_file(getenv("ATLS_SIMULATED_ROOT"));
-        check(atls_verifier_config_set_simulated_root(trust, root.data, root.len, &error), &error);
+        check(atls_verifier_config_set_simulated_root(trust, atls_bytes_of(root.data, root.len), &error), &error);
         free(root.data);
     }
     check(atls_verifier_new(trust, &verifier, &error), &error);
@@ -87,7 +88,7 @@ static inline atls_config *make_config(char **argv)
     atls_verifier *verifier = make_verifier();
     struct file json = read_file(argv[2]);
     check(atls_config_new(argv[0], (uint16_t)atoi(argv[1]), &config, &error), &error);
-    check(atls_policy_new(json.data, json.len, &policy, &error), &error);
+    check(atls_policy_new(atls_bytes_of(json.data, json.len), &policy, &error), &error);
     check(atls_config_set_policy(config, policy, &error), &error);
     if (getenv("ATLS_ROOT_PEM")) {
         struct file pem = read_file(getenv("ATLS_ROOT_PEM"));

@@ -20,7 +20,7 @@ static atls_request *make_request(const char *url, uint64_t have)
     check(atls_request_new_url("GET", url, &request, &error), &error);
     if (have > 0) {
         int len = snprintf(range, sizeof range, "bytes=%llu-", (unsigned long long)have);
-        check(atls_request_add_header(request, "Range", (const uint8_t *)range, (size_t)len, &error), &error);
+        check(atls_request_add_header(request, "Range", atls_bytes_of(range, (size_t)len), &error), &error);
     }
     return request;
 }
@@ -32,7 +32,7 @@ static uint64_t receive(atls_exchange *exchange, FILE *out, uint64_t done, uint6
     atls_error *error = NULL;
     size_t n;
     do {
-        check(atls_exchange_read(exchange, buffer, sizeof buffer, &n, 30000, &error), &error);
+        check(atls_exchange_read(exchange, buffer, sizeof buffer, 30000, &n, &error), &error);
         if (fwrite(buffer, 1, n, out) != n) {
             perror("write");
             exit(1);
@@ -69,7 +69,7 @@ int main(int argc, char **argv)
     check(atls_client_new(NULL, config, NULL, &client, &error), &error);
     atls_request *request = make_request(argv[4], have);
     check(atls_client_fetch(client, request, &exchange, &error), &error);
-    check(atls_exchange_head(exchange, &head, 0, &error), &error);
+    check(atls_exchange_head(exchange, 0, &head, &error), &error);
     uint32_t status = atls_head_status(head);
     if (status == 200 && have > 0) {
         /* The server knows no ranges: from the beginning. */

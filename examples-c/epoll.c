@@ -37,7 +37,7 @@ int main(int argc, char **argv)
     epoll_ctl(loop, EPOLL_CTL_ADD, timer, &on_timer);
 
     atls_sink sink = {.queue = queue, .token = CONNECTION};
-    check(atls_http_connect(runtime, config, &sink, &http, &error), &error);
+    check(atls_http_connect_start(runtime, config, &sink, &http, &error), &error);
 
     int running = 1, result = 0;
     unsigned long long ticks = 0, bytes = 0;

@@ -13,14 +13,14 @@ static void fetch(atls_client *client, const char *url)
     atls_head *head = NULL;
     check(atls_request_new_url("GET", url, &request, &error), &error);
     check(atls_client_fetch(client, request, &exchange, &error), &error);
-    check(atls_exchange_head(exchange, &head, 0, &error), &error);
+    check(atls_exchange_head(exchange, 0, &head, &error), &error);
     fprintf(stderr, "%u %s%s, %u redirects\n", atls_head_status(head), atls_exchange_url(exchange).ptr,
             atls_exchange_reused(exchange) ? ", on the same connection" : "", atls_exchange_redirects(exchange));
 
     static unsigned char buffer[65536];
     size_t n;
     do {
-        check(atls_exchange_read(exchange, buffer, sizeof buffer, &n, 0, &error), &error);
+        check(atls_exchange_read(exchange, buffer, sizeof buffer, 0, &n, &error), &error);
         fwrite(buffer, 1, n, stdout);
     } while (n > 0);
     atls_head_free(head);

@@ -17,10 +17,10 @@ int main(int argc, char **argv)
     atls_head *head = NULL;
     atls_config *config = make_config(argv + 1);
 
-    check(atls_http_open(config, &http, &error), &error);
+    check(atls_http_connect(config, &http, &error), &error);
     check(atls_request_new("GET", argv[4], argv[1], &request, &error), &error);
     check(atls_http_fetch(http, request, &exchange, &error), &error);
-    check(atls_exchange_head(exchange, &head, 0, &error), &error);
+    check(atls_exchange_head(exchange, 0, &head, &error), &error);
     fprintf(stderr, "HTTP/1.%u %u %s\n", atls_head_minor_version(head), atls_head_status(head), atls_head_reason(head).ptr);
     for (size_t i = 0; i < atls_head_count(head); i++)
         fprintf(stderr, "%s: %s\n", atls_head_name(head, i).ptr, atls_head_value(head, i).ptr);
@@ -28,7 +28,7 @@ int main(int argc, char **argv)
     static unsigned char buffer[65536];
     size_t n;
     do {
-        check(atls_exchange_read(exchange, buffer, sizeof buffer, &n, 0, &error), &error);
+        check(atls_exchange_read(exchange, buffer, sizeof buffer, 0, &n, &error), &error);
         fwrite(buffer, 1, n, stdout);
     } while (n > 0);
 

@@ -58,7 +58,7 @@ int main(int argc, char **argv)
 
     atls_sink sink = {.queue = queue, .call = on_event, .user_data = &tally};
     for (int i = 0; i < REQUESTS; i++)
-        check(atls_client_send(client, request, &sink, &exchanges[i], &error), &error);
+        check(atls_client_start(client, request, &sink, &exchanges[i], &error), &error);
     pthread_mutex_lock(&tally.lock);
     while (tally.over < REQUESTS)
         pthread_cond_wait(&tally.changed, &tally.lock);

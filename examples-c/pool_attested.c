@@ -15,7 +15,7 @@ static void fetch(atls_client *client, const char *url)
     atls_buf *body = NULL;
     check(atls_request_new_url("GET", url, &request, &error), &error);
     if (atls_client_fetch(client, request, &exchange, &error) == ATLS_OK) {
-        check(atls_exchange_read_all(exchange, 1 << 20, &body, 0, &error), &error);
+        check(atls_exchange_read_all(exchange, 1 << 20, 0, &body, &error), &error);
         atls_verdict *verdict = atls_exchange_verdict(exchange);
         printf("%zu bytes, %s, trusted: %s, attested in %llu us, all in %llu us\n", atls_buf_len(body),
                atls_exchange_reused(exchange) ? "on a connection that was judged" : "on a new connection",
@@ -45,7 +45,7 @@ static atls_client *make_client(char **argv)
     check(atls_client_limits_set_times(limits, 60000, 1000, &error), &error);
     check(atls_config_clear_policy(config, &error), &error);
     check(atls_client_new(NULL, config, limits, &client, &error), &error);
-    check(atls_policy_new(json.data, json.len, &policy, &error), &error);
+    check(atls_policy_new(atls_bytes_of(json.data, json.len), &policy, &error), &error);
     check(atls_client_set_policy(client, argv[0], policy, &error), &error);
     atls_policy_free(policy);
     atls_config_free(config);

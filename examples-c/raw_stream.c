@@ -15,8 +15,8 @@ static void *send_stdin(void *argument)
     static unsigned char buffer[65536];
     size_t n;
     while ((n = fread(buffer, 1, sizeof buffer, stdin)) > 0)
-        check(atls_stream_write_all(stream, buffer, n, 0, &error), &error);
-    check(atls_stream_close_write(stream, &error), &error);
+        check(atls_stream_write_all(stream, atls_bytes_of(buffer, n), 0, &error), &error);
+    check(atls_stream_finish(stream, &error), &error);
     return NULL;
 }
 
@@ -29,7 +29,7 @@ int main(int argc, char **argv)
     atls_error *error = NULL;
     atls_stream *stream = NULL;
     atls_config *config = make_config(argv + 1);
-    check(atls_stream_open(config, &stream, &error), &error);
+    check(atls_stream_connect(config, &stream, &error), &error);
 
     atls_verdict *verdict = atls_stream_verdict(stream);
     print_verdict(verdict, stderr);
@@ -41,7 +41,7 @@ int main(int argc, char **argv)
     static unsigned char buffer[65536];
     size_t n;
     do {
-        check(atls_stream_read(stream, buffer, sizeof buffer, &n, UINT32_MAX, &error), &error);
+        check(atls_stream_read(stream, buffer, sizeof buffer, UINT32_MAX, &n, &error), &error);
         fwrite(buffer, 1, n, stdout);
     } while (n > 0);
     pthread_join(sender, NULL);

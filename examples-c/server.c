@@ -22,7 +22,7 @@ static void send_lines(struct visit *visit)
     atls_error *error = NULL;
     while (visit->lines > 0) {
         int len = snprintf(line, sizeof line, "%d to go\n", visit->lines);
-        if (atls_server_request_write(visit->request, (uint8_t *)line, (size_t)len, &error) != ATLS_OK) {
+        if (atls_server_request_write(visit->request, atls_bytes_of(line, (size_t)len), &error) != ATLS_OK) {
             atls_error_free(error);
             return; /* WRITABLE comes when there is room, CLOSED when there is nobody */
         }
@@ -46,9 +46,9 @@ static void on_body(void *user_data, const atls_event *event)
             send_lines(visit);
         } else if (strcmp(atls_server_request_method(visit->request).ptr, "POST") == 0) {
             int len = snprintf(text, sizeof text, "%llu bytes\n", (unsigned long long)visit->received);
-            atls_server_request_respond(visit->request, 200, NULL, (uint8_t *)text, (size_t)len, NULL);
+            atls_server_request_respond(visit->request, 200, NULL, atls_bytes_of(text, (size_t)len), NULL);
         } else {
-            atls_server_request_respond(visit->request, 200, NULL, (const uint8_t *)"hello\n", 6, NULL);
+            atls_server_request_respond(visit->request, 200, NULL, atls_bytes_of("hello\n", 6), NULL);
         }
         break;
     case ATLS_EVENT_WRITABLE:

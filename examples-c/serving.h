@@ -41,7 +41,7 @@ static inline atls_server *listen_on(atls_runtime *runtime, atls_queue *queue, c
     atls_server *server = NULL;
     uint16_t bound;
     atls_sink sink = {.queue = queue, .call = on_event, .drop = server_is_over};
-    check(atls_server_new(runtime, config, &sink, &server, &error), &error);
+    check(atls_server_start(runtime, config, &sink, &server, &error), &error);
     check(atls_server_listen(server, "127.0.0.1", (uint16_t)atoi(port), false, &bound, &error), &error);
     printf("listening on 127.0.0.1:%u\n", bound);
     fflush(stdout);

@@ -66,14 +66,14 @@ static inline bool fill(int fd, atls_h1_conn *conn)
 {
     uint8_t *room;
     size_t len;
-    if (atls_h1_conn_recv_reserve(conn, 4096, &room, &len, NULL) != ATLS_OK)
+    if (atls_h1_conn_receive_reserve(conn, 4096, &room, &len, NULL) != ATLS_OK)
         return false;
     ssize_t n = read(fd, room, len);
     if (n < 0)
         return false;
     if (n == 0)
         return atls_h1_conn_receive_eof(conn, NULL) == ATLS_OK;
-    return atls_h1_conn_recv_commit(conn, (size_t)n, NULL) == ATLS_OK;
+    return atls_h1_conn_receive_commit(conn, (size_t)n, NULL) == ATLS_OK;
 }
 
 static inline atls_bytes text(const char *text)

@@ -19,7 +19,7 @@ int main(int argc, char **argv)
     atls_config *config = make_config(argv + 1);
     /* Adds ?target=HOST:PORT. */
     check(atls_config_set_tunnel(config, argv[4], &error), &error);
-    check(atls_http_open(config, &http, &error), &error);
+    check(atls_http_connect(config, &http, &error), &error);
 
     atls_verdict *verdict = atls_http_verdict(http);
     print_verdict(verdict, stderr);
@@ -30,7 +30,7 @@ int main(int argc, char **argv)
     unsigned char buffer[4096];
     size_t n;
     do {
-        check(atls_exchange_read(exchange, buffer, sizeof buffer, &n, 0, &error), &error);
+        check(atls_exchange_read(exchange, buffer, sizeof buffer, 0, &n, &error), &error);
         fwrite(buffer, 1, n, stdout);
     } while (n > 0);
     atls_exchange_free(exchange);

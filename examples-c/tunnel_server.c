@@ -68,7 +68,7 @@ int main(void)
     check(atls_server_config_new(&limits, &error), &error);
     check(atls_server_config_set_limit(limits, ATLS_SERVER_LIMIT_CONNECTIONS_PER_ADDRESS, 1000, &error), &error);
     atls_sink sink = {.queue = queue, .call = ignore, .drop = server_is_over};
-    check(atls_tunnel_server_new(runtime, limits, config, &sink, &server, &error), &error);
+    check(atls_tunnel_server_start(runtime, limits, config, &sink, &server, &error), &error);
     check(atls_server_listen(server, listen, port, false, &port, &error), &error);
     printf("listening on %s:%u\n", listen, port);
     fflush(stdout);

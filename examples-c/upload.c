@@ -54,7 +54,7 @@ int main(int argc, char **argv)
     size_t n;
     while ((n = fread(piece, 1, sizeof piece, in)) > 0) {
         /* Waits where the server is slower than the file; fails where it has answered already, and then the answer says why. */
-        if (atls_exchange_write_all(exchange, piece, n, 30000, &error) != ATLS_OK) {
+        if (atls_exchange_write_all(exchange, atls_bytes_of(piece, n), 30000, &error) != ATLS_OK) {
             atls_error_free(error);
             error = NULL;
             break;
@@ -64,8 +64,8 @@ int main(int argc, char **argv)
     fputc('\n', stderr);
     if (sent == size)
         check(atls_exchange_finish(exchange, &error), &error);
-    check(atls_exchange_head(exchange, &head, 60000, &error), &error);
-    check(atls_exchange_read_all(exchange, 1 << 20, &answer, 0, &error), &error);
+    check(atls_exchange_head(exchange, 60000, &head, &error), &error);
+    check(atls_exchange_read_all(exchange, 1 << 20, 0, &answer, &error), &error);
     printf("%u: %s\n", atls_head_status(head), (const char *)atls_buf_data(answer));
 
     uint32_t status = atls_head_status(head);

@@ -20,11 +20,12 @@ int main(int argc, char **argv)
     atls_error *error = NULL;
     atls_policy *policy = NULL;
     atls_verdict *verdict = NULL;
-    atls_verification *question = atls_verification_new();
-    check(atls_policy_new(json.data, json.len, &policy, &error), &error);
+    atls_verification *question = NULL;
+    check(atls_verification_new(&question, &error), &error);
+    check(atls_policy_new(atls_bytes_of(json.data, json.len), &policy, &error), &error);
     check(atls_verification_set_policy(question, policy, &error), &error);
-    check(atls_verification_set_quote(question, quote.data, quote.len, log.data, log.len, &error), &error);
-    check(atls_verification_set_collateral_json(question, collateral.data, collateral.len, &error), &error);
+    check(atls_verification_set_quote(question, atls_bytes_of(quote.data, quote.len), atls_bytes_of(log.data, log.len), &error), &error);
+    check(atls_verification_set_collateral_json(question, atls_bytes_of(collateral.data, collateral.len), &error), &error);
     check(atls_verification_set_time(question, strtoull(argv[4], NULL, 10), &error), &error);
     check(atls_verification_skip_binding(question, &error), &error);
     check(atls_verify(question, &verdict, &error), &error);

@@ -10,7 +10,9 @@
  * - Reference-counted handles may be used from any thread. Builders (atls_*_config, atls_request, atls_verification) belong to one
  *   thread at a time and are copied when used. So do atls_h1_conn and atls_h1_header_list, which are not copied.
  * - A NULL where a value is needed answers ATLS_NULL_ARGUMENT.
- * - Names, hosts, paths and PEM are NUL-terminated UTF-8. Bytes are a pointer and a length; with length 0 the pointer may be NULL.
+ * - Names, hosts, paths and PEM are NUL-terminated UTF-8. A binding whose strings may hold a NUL refuses such a string itself: the
+ *   library sees it end there. Bytes are an atls_bytes (atls_bytes_of); with length 0 the pointer may be NULL.
+ * - A function that starts events has `_start` in its name; the same name without it blocks.
  * - Text that a getter returns is an atls_str: borrowed, NUL-terminated, "" for none. Bytes that a getter returns, and what a call makes
  *   and puts into its output, are an atls_buf, and the caller's to free.
  * - Durations are milliseconds; 0 is the default, UINT32_MAX is none.
@@ -30,6 +32,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <string.h>
 
 
 /*
@@ -312,7 +315,7 @@
 #define ATLS_EVENT_REWIND 20
 
 /*
- After atls_stream_close_write: everything written has been sent, and so has the end of this direction.
+ After atls_stream_finish: everything written has been sent, and so has the end of this direction.
  */
 #define ATLS_EVENT_SENT 21
 
@@ -329,7 +332,7 @@
 
 /*
  A server refuses a peer, or a request that it does not show: `error` says why, with atls_error_detail and atls_error_peer. Or a TLS handshake has
- failed (atls_server_config_set_tell_handshakes; the phase is "tls"). When the host is done with the event, at most a second later, the peer is
+ failed (atls_server_config_set_handshake_events; the phase is "tls"). When the host is done with the event, at most a second later, the peer is
  answered with atls_error_http_status.
  */
 #define ATLS_EVENT_REFUSED 10
@@ -880,7 +883,7 @@ typedef struct atls_headers atls_headers;
 
 /*
  An attested HTTP/1.1 connection: requests one after the other, each response read to its end before the next. Event-driven
- (atls_http_connect) or blocking (atls_http_open). Reference-counted, safe to share between threads; dropping the last reference
+ (atls_http_connect_start) or blocking (atls_http_connect). Reference-counted, safe to share between threads; dropping the last reference
  closes it once its exchange is over.
  */
 typedef struct atls_http atls_http;
@@ -933,7 +936,7 @@ typedef struct atls_server_config atls_server_config;
 typedef struct atls_server_request atls_server_request;
 
 /*
- An attested byte stream. Event-driven (atls_stream_connect) or blocking (atls_stream_open); both directions are independent.
+ An attested byte stream. Event-driven (atls_stream_connect_start) or blocking (atls_stream_connect); both directions are independent.
  Reference-counted, safe to share between threads; dropping the last reference cancels it.
  */
 typedef struct atls_stream atls_stream;
@@ -982,6 +985,14 @@ typedef struct atls_str {
  or tunnel, 9xx a defect of the library.
  */
 typedef int32_t atls_status;
+
+/*
+ Borrowed bytes, not NUL-terminated. As an input: NULL is allowed with length 0. As an output: `ptr` is never NULL.
+ */
+typedef struct atls_bytes {
+    const uint8_t *ptr;
+    size_t len;
+} atls_bytes;
 
 /*
  Receives one line, `<step>: <whom it concerns>: <what happened>`, without control characters. `message` is valid during the call only. Runs on any
@@ -1064,7 +1075,7 @@ typedef struct atls_sink {
      */
     uint64_t token;
     /*
-     Dispatching and inline queues: receives the events. Polled queues ignore it.
+     Dispatching and inline queues: receives the events; NULL if none is wanted. Polled queues ignore it.
      */
     void (*call)(void *user_data, const struct atls_event *event);
     void *user_data;
@@ -1100,14 +1111,6 @@ typedef struct atls_body_source {
  there is no quote. Runs on a thread of the library's, one call at a time for each configuration; may block.
  */
 typedef atls_status (*atls_quote_fn)(void *user_data, const uint8_t *report_data, struct atls_buf **evidence);
-
-/*
- Borrowed bytes, not NUL-terminated. As an input: NULL is allowed with length 0. As an output: `ptr` is never NULL.
- */
-typedef struct atls_bytes {
-    const uint8_t *ptr;
-    size_t len;
-} atls_bytes;
 
 /*
  One header line.
@@ -1416,16 +1419,15 @@ const uint8_t *atls_buf_data(const struct atls_buf *buf);
 size_t atls_buf_len(const struct atls_buf *buf);
 
 /*
- Copies `len` bytes into a new buffer. Statuses: NULL_ARGUMENT.
+ Copies `data` into a new buffer. Statuses: NULL_ARGUMENT.
  */
-atls_status atls_buf_copy(const uint8_t *data, size_t len, struct atls_buf **buf, struct atls_error **error);
+atls_status atls_buf_copy(struct atls_bytes data, struct atls_buf **buf, struct atls_error **error);
 
 /*
  Wraps the caller's memory without copying. The library reads it until the last reference is gone, then calls
  `release(user_data)` once, on whichever thread that happens. Statuses: NULL_ARGUMENT, and then `release` is not called.
  */
-atls_status atls_buf_wrap(const uint8_t *data,
-                          size_t len,
+atls_status atls_buf_wrap(struct atls_bytes data,
                           void (*release)(void *user_data),
                           void *user_data,
                           struct atls_buf **buf,
@@ -1539,8 +1541,7 @@ void atls_log_set(uint32_t level,
  fetched from https://pccs.phala.network. Statuses: NULL_ARGUMENT; POLICY_INVALID with the path of the field and the bad value;
  UNSUPPORTED for what this version would not enforce.
  */
-atls_status atls_policy_new(const uint8_t *json,
-                            size_t len,
+atls_status atls_policy_new(struct atls_bytes json,
                             struct atls_policy **policy,
                             struct atls_error **error);
 
@@ -1636,9 +1637,9 @@ struct atls_verdict *atls_verdict_ref(const struct atls_verdict *verdict);
 void atls_verdict_free(struct atls_verdict *verdict);
 
 /*
- An empty question; NULL in a forked child only.
+ An empty question. Statuses: NULL_ARGUMENT.
  */
-struct atls_verification *atls_verification_new(void);
+atls_status atls_verification_new(struct atls_verification **verification, struct atls_error **error);
 
 /*
  Frees the builder.
@@ -1650,8 +1651,7 @@ void atls_verification_free(struct atls_verification *verification);
  Statuses: NULL_ARGUMENT, EVIDENCE_INVALID.
  */
 atls_status atls_verification_set_evidence_json(struct atls_verification *verification,
-                                                const uint8_t *json,
-                                                size_t len,
+                                                struct atls_bytes json,
                                                 struct atls_error **error);
 
 /*
@@ -1660,10 +1660,8 @@ atls_status atls_verification_set_evidence_json(struct atls_verification *verifi
  INVALID_UTF8.
  */
 atls_status atls_verification_set_quote(struct atls_verification *verification,
-                                        const uint8_t *quote,
-                                        size_t quote_len,
-                                        const uint8_t *event_log,
-                                        size_t event_log_len,
+                                        struct atls_bytes quote,
+                                        struct atls_bytes event_log,
                                         struct atls_error **error);
 
 /*
@@ -1671,8 +1669,7 @@ atls_status atls_verification_set_quote(struct atls_verification *verification,
  is ignored, the one in the quote counts. Statuses: NULL_ARGUMENT, COLLATERAL_INVALID.
  */
 atls_status atls_verification_set_collateral_json(struct atls_verification *verification,
-                                                  const uint8_t *json,
-                                                  size_t len,
+                                                  struct atls_bytes json,
                                                   struct atls_error **error);
 
 /*
@@ -1695,12 +1692,9 @@ atls_status atls_verification_set_time(struct atls_verification *verification,
  "EXPORTER-Channel-Binding", no context) and the DER of the server's leaf certificate. Statuses: NULL_ARGUMENT, INVALID_ARGUMENT.
  */
 atls_status atls_verification_set_session(struct atls_verification *verification,
-                                          const uint8_t *nonce,
-                                          size_t nonce_len,
-                                          const uint8_t *exporter,
-                                          size_t exporter_len,
-                                          const uint8_t *leaf_der,
-                                          size_t leaf_der_len,
+                                          struct atls_bytes nonce,
+                                          struct atls_bytes exporter,
+                                          struct atls_bytes leaf_der,
                                           struct atls_error **error);
 
 /*
@@ -1709,12 +1703,10 @@ atls_status atls_verification_set_session(struct atls_verification *verification
  */
 atls_status atls_verification_set_exporter_session(struct atls_verification *verification,
                                                    uint32_t attester,
-                                                   const uint8_t *nonce,
-                                                   const uint8_t *exporter,
-                                                   const uint8_t *server_leaf,
-                                                   size_t server_leaf_len,
-                                                   const uint8_t *client_leaf,
-                                                   size_t client_leaf_len,
+                                                   struct atls_bytes nonce,
+                                                   struct atls_bytes exporter,
+                                                   struct atls_bytes server_leaf,
+                                                   struct atls_bytes client_leaf,
                                                    const char *server_name,
                                                    struct atls_error **error);
 
@@ -1730,8 +1722,7 @@ atls_status atls_verification_skip_binding(struct atls_verification *verificatio
  `"allow_simulated": true`, else atls_verify answers TRUST_ANCHOR. Statuses: NULL_ARGUMENT, INVALID_ARGUMENT.
  */
 atls_status atls_verification_set_simulated_root(struct atls_verification *verification,
-                                                 const uint8_t *root_der,
-                                                 size_t root_der_len,
+                                                 struct atls_bytes root_der,
                                                  struct atls_error **error);
 
 /*
@@ -1810,7 +1801,7 @@ atls_status atls_queue_next(const struct atls_queue *queue,
                             struct atls_error **error);
 
 /*
- As atls_queue_next, waiting up to `timeout_ms` for the first event (0: not at all; UINT32_MAX: for ever). `*count` is 0 when the
+ As atls_queue_next, waiting up to `timeout_ms` for the first event (0: 60 seconds; UINT32_MAX: for ever). `*count` is 0 when the
  time is up, or the queue was stopped. Statuses: those of atls_queue_next, at once; WOULD_DEADLOCK.
  */
 atls_status atls_queue_wait(const struct atls_queue *queue,
@@ -1901,9 +1892,9 @@ struct atls_head *atls_head_ref(struct atls_head *head);
 void atls_head_free(struct atls_head *head);
 
 /*
- A configuration with the vendor's own root and the built-in web roots; NULL in a forked child only.
+ A configuration with the vendor's own root and the built-in web roots. Statuses: NULL_ARGUMENT.
  */
-struct atls_verifier_config *atls_verifier_config_new(void);
+atls_status atls_verifier_config_new(struct atls_verifier_config **config, struct atls_error **error);
 
 /*
  Frees the builder.
@@ -1922,8 +1913,7 @@ atls_status atls_verifier_config_add_root_pem(struct atls_verifier_config *confi
  `"allow_simulated": true`. Statuses: NULL_ARGUMENT, INVALID_ARGUMENT.
  */
 atls_status atls_verifier_config_set_simulated_root(struct atls_verifier_config *config,
-                                                    const uint8_t *root_der,
-                                                    size_t root_der_len,
+                                                    struct atls_bytes root_der,
                                                     struct atls_error **error);
 
 /*
@@ -1968,8 +1958,7 @@ atls_status atls_verifier_export(const struct atls_verifier *verifier,
  COLLATERAL_INVALID.
  */
 atls_status atls_verifier_import(const struct atls_verifier *verifier,
-                                 const uint8_t *bundle,
-                                 size_t bundle_len,
+                                 struct atls_bytes bundle,
                                  size_t *taken,
                                  struct atls_error **error);
 
@@ -1984,10 +1973,14 @@ struct atls_verifier *atls_verifier_ref(struct atls_verifier *verifier);
 void atls_verifier_free(struct atls_verifier *verifier);
 
 /*
- A configuration for `host` (name or address) and `port`. Without a policy connecting answers INVALID_STATE. Statuses:
- NULL_ARGUMENT, INVALID_UTF8, INVALID_ARGUMENT.
+ A configuration for `host` (name or address) and `port`. `host` may be NULL, with a `port` of 0, for what needs none: a client, whose requests name
+ their hosts, and the way of a verifier. Without a policy connecting answers INVALID_STATE, as it does without a host. Statuses: NULL_ARGUMENT,
+ INVALID_UTF8, INVALID_ARGUMENT.
  */
-atls_status atls_config_new(const char *host, uint16_t port, struct atls_config **config, struct atls_error **error);
+atls_status atls_config_new(const char *host,
+                            uint16_t port,
+                            struct atls_config **config,
+                            struct atls_error **error);
 
 /*
  Frees the builder.
@@ -2174,20 +2167,20 @@ atls_status atls_config_set_resolver(struct atls_config *config,
  NULL_ARGUMENT, INVALID_ARGUMENT, INVALID_STATE (no policy; queue or runtime stopped), TRUST_ANCHOR; after OK all failures come with
  CLOSED.
  */
-atls_status atls_stream_connect(const struct atls_runtime *runtime,
-                                const struct atls_config *config,
-                                const struct atls_sink *sink,
-                                struct atls_stream **stream,
-                                struct atls_error **error);
+atls_status atls_stream_connect_start(const struct atls_runtime *runtime,
+                                      const struct atls_config *config,
+                                      const struct atls_sink *sink,
+                                      struct atls_stream **stream,
+                                      struct atls_error **error);
 
 /*
  Connects and attests on the calling thread, and waits. The stream is then used with atls_stream_read and atls_stream_write_all; its
  I/O runs on whichever thread calls those, and no other thread is involved. Statuses: those of the arguments as for
- atls_stream_connect, WOULD_DEADLOCK, and every way in which connecting and attesting fail (2xx to 5xx).
+ atls_stream_connect_start, WOULD_DEADLOCK, and every way in which connecting and attesting fail (2xx to 5xx).
  */
-atls_status atls_stream_open(const struct atls_config *config,
-                             struct atls_stream **stream,
-                             struct atls_error **error);
+atls_status atls_stream_connect(const struct atls_config *config,
+                                struct atls_stream **stream,
+                                struct atls_error **error);
 
 /*
  The verdict on the server; NULL before CONNECTED and for an unattested stream. A new reference: free it.
@@ -2204,11 +2197,10 @@ atls_status atls_stream_grant(const struct atls_stream *stream,
 /*
  Event-driven: copies all of the bytes for sending, or answers AGAIN and takes nothing; one WRITABLE event follows each AGAIN, after CONNECTED if
  the write came before it. Nothing is sent before the server is attested. At most 256 KiB wait, counted as by atls_server_request_write. Statuses:
- NULL_ARGUMENT, AGAIN, INVALID_STATE (blocking stream; after atls_stream_close_write), or why the stream is closed.
+ NULL_ARGUMENT, AGAIN, INVALID_STATE (blocking stream; after atls_stream_finish), or why the stream is closed.
  */
 atls_status atls_stream_write(const struct atls_stream *stream,
-                              const uint8_t *data,
-                              size_t len,
+                              struct atls_bytes data,
                               struct atls_error **error);
 
 /*
@@ -2223,8 +2215,8 @@ atls_status atls_stream_write_buf(const struct atls_stream *stream,
  Nothing more will be written: what was written is sent, then close_notify, and then comes SENT. Receiving goes on. On a blocking stream it waits,
  up to 60 seconds. Statuses: NULL_ARGUMENT, INVALID_STATE (already closed), IO, TIMED_OUT, or why the stream is closed.
  */
-atls_status atls_stream_close_write(const struct atls_stream *stream,
-                                    struct atls_error **error);
+atls_status atls_stream_finish(const struct atls_stream *stream,
+                               struct atls_error **error);
 
 /*
  Blocking: waits for bytes and copies up to `cap` of them; `*n` is 0 only at the end of the stream. When the time is up nothing is
@@ -2234,8 +2226,8 @@ atls_status atls_stream_close_write(const struct atls_stream *stream,
 atls_status atls_stream_read(const struct atls_stream *stream,
                              uint8_t *buf,
                              size_t cap,
-                             size_t *n,
                              uint32_t timeout_ms,
+                             size_t *n,
                              struct atls_error **error);
 
 /*
@@ -2244,8 +2236,7 @@ atls_status atls_stream_read(const struct atls_stream *stream,
  NULL_ARGUMENT, INVALID_STATE (event-driven stream), WOULD_DEADLOCK, TIMED_OUT, CANCELED, IO.
  */
 atls_status atls_stream_write_all(const struct atls_stream *stream,
-                                  const uint8_t *data,
-                                  size_t len,
+                                  struct atls_bytes data,
                                   uint32_t timeout_ms,
                                   struct atls_error **error);
 
@@ -2275,21 +2266,21 @@ void atls_stream_free(struct atls_stream *stream);
 
 /*
  Connects, and attests as the configuration's policy says, on the runtime. Events: CONNECTED, and CLOSED when the connection has
- ended, for whatever reason. The configuration is copied; its credit is that of each exchange. Statuses: as atls_stream_connect.
+ ended, for whatever reason. The configuration is copied; its credit is that of each exchange. Statuses: as atls_stream_connect_start.
  */
-atls_status atls_http_connect(const struct atls_runtime *runtime,
-                              const struct atls_config *config,
-                              const struct atls_sink *sink,
-                              struct atls_http **http,
-                              struct atls_error **error);
+atls_status atls_http_connect_start(const struct atls_runtime *runtime,
+                                    const struct atls_config *config,
+                                    const struct atls_sink *sink,
+                                    struct atls_http **http,
+                                    struct atls_error **error);
 
 /*
  Connects and attests on the calling thread, and waits. Requests are then made with atls_http_fetch; I/O runs on whichever thread
- calls. Statuses: as atls_stream_open.
+ calls. Statuses: as atls_stream_connect.
  */
-atls_status atls_http_open(const struct atls_config *config,
-                           struct atls_http **http,
-                           struct atls_error **error);
+atls_status atls_http_connect(const struct atls_config *config,
+                              struct atls_http **http,
+                              struct atls_error **error);
 
 /*
  The verdict on the server; NULL before CONNECTED and for an unattested connection. A new reference: free it.
@@ -2326,10 +2317,10 @@ atls_status atls_http_fetch(const struct atls_http *http,
  Blocking: as atls_http_fetch, but returns at once. The exchange makes progress while a thread is in a blocking call on it or on this connection;
  another thread can cancel it. Statuses: as atls_http_start, and WOULD_DEADLOCK.
  */
-atls_status atls_http_begin(const struct atls_http *http,
-                            const struct atls_request *request,
-                            struct atls_exchange **exchange,
-                            struct atls_error **error);
+atls_status atls_http_open(const struct atls_http *http,
+                           const struct atls_request *request,
+                           struct atls_exchange **exchange,
+                           struct atls_error **error);
 
 /*
  Closes the connection; an exchange under way fails. Event-driven: CLOSED follows, with CANCELED. Statuses: NULL_ARGUMENT.
@@ -2358,7 +2349,7 @@ atls_status atls_request_new(const char *method,
                              struct atls_error **error);
 
 /*
- A request for a client (atls_client_send, atls_client_fetch). `url` begins with `https://`, or with `http://` for hosts that no policy
+ A request for a client (atls_client_start, atls_client_fetch). `url` begins with `https://`, or with `http://` for hosts that no policy
  covers; its path goes on the wire as it is written, its fragment does not. `user:password@` in it, percent-decoded, is as
  atls_request_set_auth with ATLS_AUTH_BASIC. Statuses: NULL_ARGUMENT, INVALID_UTF8, INVALID_ARGUMENT, UNSUPPORTED (another scheme).
  */
@@ -2387,17 +2378,13 @@ atls_status atls_request_set_host(struct atls_request *request,
  */
 atls_status atls_request_add_header(struct atls_request *request,
                                     const char *name,
-                                    const uint8_t *value,
-                                    size_t value_len,
+                                    struct atls_bytes value,
                                     struct atls_error **error);
 
 /*
  Gives the request a body of `len` bytes; copied. Statuses: NULL_ARGUMENT.
  */
-atls_status atls_request_set_body(struct atls_request *request,
-                                  const uint8_t *data,
-                                  size_t len,
-                                  struct atls_error **error);
+atls_status atls_request_set_body(struct atls_request *request, struct atls_bytes data, struct atls_error **error);
 
 /*
  As atls_request_set_body, without a copy: the request takes a reference to the buffer. Statuses: NULL_ARGUMENT.
@@ -2438,8 +2425,7 @@ atls_status atls_request_set_body_source(struct atls_request *request,
  */
 atls_status atls_request_add_field(struct atls_request *request,
                                    const char *name,
-                                   const uint8_t *value,
-                                   size_t value_len,
+                                   struct atls_bytes value,
                                    const char *file_name,
                                    const char *content_type,
                                    struct atls_error **error);
@@ -2550,8 +2536,8 @@ atls_status atls_request_set_config(struct atls_request *request,
  atls_http_fetch.
  */
 atls_status atls_exchange_head(const struct atls_exchange *exchange,
-                               struct atls_head **head,
                                uint32_t timeout_ms,
+                               struct atls_head **head,
                                struct atls_error **error);
 
 /*
@@ -2559,8 +2545,8 @@ atls_status atls_exchange_head(const struct atls_exchange *exchange,
  they are asked for; later ones are discarded. A new reference: free it. `timeout_ms` 0 means 60 seconds. Statuses: as atls_exchange_head.
  */
 atls_status atls_exchange_next_informational(const struct atls_exchange *exchange,
-                                             struct atls_head **head,
                                              uint32_t timeout_ms,
+                                             struct atls_head **head,
                                              struct atls_error **error);
 
 /*
@@ -2571,8 +2557,8 @@ atls_status atls_exchange_next_informational(const struct atls_exchange *exchang
 atls_status atls_exchange_read(const struct atls_exchange *exchange,
                                uint8_t *buf,
                                size_t cap,
-                               size_t *n,
                                uint32_t timeout_ms,
+                               size_t *n,
                                struct atls_error **error);
 
 /*
@@ -2582,8 +2568,8 @@ atls_status atls_exchange_read(const struct atls_exchange *exchange,
  */
 atls_status atls_exchange_read_all(const struct atls_exchange *exchange,
                                    size_t max,
-                                   struct atls_buf **body,
                                    uint32_t timeout_ms,
+                                   struct atls_buf **body,
                                    struct atls_error **error);
 
 /*
@@ -2626,8 +2612,7 @@ void atls_exchange_free(struct atls_exchange *exchange);
  comes.
  */
 atls_status atls_exchange_write(const struct atls_exchange *exchange,
-                                const uint8_t *data,
-                                size_t len,
+                                struct atls_bytes data,
                                 struct atls_error **error);
 
 /*
@@ -2637,8 +2622,7 @@ atls_status atls_exchange_write(const struct atls_exchange *exchange,
  the exchange is over; CLOSED if the server has answered, or gone, before it had all of the body: the answer can still be read.
  */
 atls_status atls_exchange_write_all(const struct atls_exchange *exchange,
-                                    const uint8_t *data,
-                                    size_t len,
+                                    struct atls_bytes data,
                                     uint32_t timeout_ms,
                                     struct atls_error **error);
 
@@ -2735,7 +2719,8 @@ atls_status atls_client_limits_set_times(struct atls_client_limits *limits,
                                          struct atls_error **error);
 
 /*
- A client with the configuration's roots, verifier, timeouts, tunnel and credit; its host, port and server name are ignored. Its policy holds for
+ A client with the configuration's roots, verifier, timeouts, tunnel and credit, or with the defaults if `config` is NULL; host, port and server name
+ are ignored. Its policy holds for
  every host that none of atls_client_set_policy covers; without one such hosts are refused, unless it was set to unattested. `runtime`: where
  event-driven requests run; NULL makes a blocking client, whose I/O runs on the threads that call. `limits` may be NULL. Both builders are copied.
  Statuses: NULL_ARGUMENT, INVALID_ARGUMENT (roots, tunnel), TRUST_ANCHOR, IO.
@@ -2762,18 +2747,18 @@ atls_status atls_client_set_policy(const struct atls_client *client,
  first: the request has its connection, and may be written from then on. The request's timeout covers waiting for a turn, connecting, attestation
  and redirects, up to the response head. A connection that the server closed while it was idle is replaced once if the method is idempotent and the
  body is not a stream. Copied. Statuses: NULL_ARGUMENT, INVALID_ARGUMENT, INVALID_STATE (blocking client; queue stopped), HTTP_HEADER_INVALID,
- UNSUPPORTED. On CLOSED also: POLICY_REQUIRED, REDIRECT_REFUSED, CONTENT_CODING, BODY_TOO_LARGE, and as atls_http_connect.
+ UNSUPPORTED. On CLOSED also: POLICY_REQUIRED, REDIRECT_REFUSED, CONTENT_CODING, BODY_TOO_LARGE, and as atls_http_connect_start.
  */
-atls_status atls_client_send(const struct atls_client *client,
-                             const struct atls_request *request,
-                             const struct atls_sink *sink,
-                             struct atls_exchange **exchange,
-                             struct atls_error **error);
+atls_status atls_client_start(const struct atls_client *client,
+                              const struct atls_request *request,
+                              const struct atls_sink *sink,
+                              struct atls_exchange **exchange,
+                              struct atls_error **error);
 
 /*
  Blocking: sends a request and, unless its body is streamed, waits for the response head; then as atls_http_fetch. Several threads may do so
- at a time. Statuses: as atls_client_send, and WOULD_DEADLOCK, TIMED_OUT, IO, TRUNCATED, HTTP_PROTOCOL, POLICY_REQUIRED, REDIRECT_REFUSED,
- and as atls_http_open.
+ at a time. Statuses: as atls_client_start, and WOULD_DEADLOCK, TIMED_OUT, IO, TRUNCATED, HTTP_PROTOCOL, POLICY_REQUIRED, REDIRECT_REFUSED,
+ and as atls_http_connect.
  */
 atls_status atls_client_fetch(const struct atls_client *client,
                               const struct atls_request *request,
@@ -2782,12 +2767,12 @@ atls_status atls_client_fetch(const struct atls_client *client,
 
 /*
  Blocking: as atls_client_fetch, but returns at once, with an exchange that another thread can cancel. It makes progress while a thread is in a
- blocking call on it or on this client, such as atls_exchange_head. Statuses: as atls_client_send, and WOULD_DEADLOCK.
+ blocking call on it or on this client, such as atls_exchange_head. Statuses: as atls_client_start, and WOULD_DEADLOCK.
  */
-atls_status atls_client_begin(const struct atls_client *client,
-                              const struct atls_request *request,
-                              struct atls_exchange **exchange,
-                              struct atls_error **error);
+atls_status atls_client_open(const struct atls_client *client,
+                             const struct atls_request *request,
+                             struct atls_exchange **exchange,
+                             struct atls_error **error);
 
 /*
  Requests under way.
@@ -2855,8 +2840,7 @@ void atls_headers_free(struct atls_headers *headers);
  */
 atls_status atls_headers_add(struct atls_headers *headers,
                              const char *name,
-                             const uint8_t *value,
-                             size_t value_len,
+                             struct atls_bytes value,
                              struct atls_error **error);
 
 /*
@@ -2864,8 +2848,7 @@ atls_status atls_headers_add(struct atls_headers *headers,
  */
 atls_status atls_headers_set(struct atls_headers *headers,
                              const char *name,
-                             const uint8_t *value,
-                             size_t value_len,
+                             struct atls_bytes value,
                              struct atls_error **error);
 
 /*
@@ -2878,17 +2861,13 @@ atls_status atls_headers_remove(struct atls_headers *headers, const char *name, 
  nothing. Statuses: NULL_ARGUMENT, HTTP_HEADER_INVALID.
  */
 atls_status atls_headers_parse_line(struct atls_headers *headers,
-                                    const uint8_t *line,
-                                    size_t len,
+                                    struct atls_bytes line,
                                     struct atls_error **error);
 
 /*
  Adds all lines of a block or, if one is not allowed, none. Statuses: NULL_ARGUMENT, HTTP_HEADER_INVALID.
  */
-atls_status atls_headers_parse(struct atls_headers *headers,
-                               const uint8_t *block,
-                               size_t len,
-                               struct atls_error **error);
+atls_status atls_headers_parse(struct atls_headers *headers, struct atls_bytes block, struct atls_error **error);
 
 /*
  Adds the lines of a response head, or of trailers. Statuses: NULL_ARGUMENT, HTTP_HEADER_INVALID.
@@ -2913,6 +2892,13 @@ struct atls_str atls_headers_name(const struct atls_headers *headers, size_t ind
 struct atls_str atls_headers_value(const struct atls_headers *headers, size_t index);
 
 /*
+ Value of the first header field with this name, in any case; "" if there is none, or if it is empty (atls_headers_find tells which). Valid until the
+ collection changes.
+ */
+struct atls_str atls_headers_get(const struct atls_headers *headers,
+                                 const char *name);
+
+/*
  Index of the first line with this name, in any case, at or after index `from`; SIZE_MAX if there is none.
  */
 size_t atls_headers_find(const struct atls_headers *headers, const char *name, size_t from);
@@ -2921,10 +2907,10 @@ size_t atls_headers_find(const struct atls_headers *headers, const char *name, s
  The values of all lines with this name, joined by commas (RFC 9110 section 5.3); NULL in *joined if there is none. The caller's to free, and
  NUL-terminated. Statuses: NULL_ARGUMENT, INVALID_UTF8.
  */
-atls_status atls_headers_get(const struct atls_headers *headers,
-                             const char *name,
-                             struct atls_buf **joined,
-                             struct atls_error **error);
+atls_status atls_headers_joined(const struct atls_headers *headers,
+                                const char *name,
+                                struct atls_buf **joined,
+                                struct atls_error **error);
 
 /*
  All lines as they stand on the wire. The caller's to free, and NUL-terminated. Statuses: NULL_ARGUMENT.
@@ -2945,8 +2931,7 @@ atls_status atls_request_add_headers(struct atls_request *request,
  Takes `METHOD SP target SP HTTP/1.d` apart, without its line end (RFC 9112 section 3). *method and *target point into `line` and are not
  NUL-terminated. Statuses: NULL_ARGUMENT, INVALID_ARGUMENT.
  */
-atls_status atls_parse_request_line(const uint8_t *line,
-                                    size_t len,
+atls_status atls_parse_request_line(struct atls_bytes line,
                                     struct atls_str *method,
                                     struct atls_str *target,
                                     uint32_t *minor_version,
@@ -2956,8 +2941,7 @@ atls_status atls_parse_request_line(const uint8_t *line,
  Takes `HTTP/1.d SP status SP [reason]` apart, without its line end (RFC 9112 section 4). *reason points into `line` and is not NUL-terminated.
  Statuses: NULL_ARGUMENT, INVALID_ARGUMENT.
  */
-atls_status atls_parse_status_line(const uint8_t *line,
-                                   size_t len,
+atls_status atls_parse_status_line(struct atls_bytes line,
                                    uint32_t *minor_version,
                                    uint32_t *status,
                                    struct atls_str *reason,
@@ -3011,9 +2995,9 @@ atls_status atls_server_config_set_flags(struct atls_server_config *config,
  they like; failed handshakes are always counted (ATLS_SERVER_COUNT_HANDSHAKES_FAILED), and only counted while 1,024 of these events wait for the host.
  Statuses: NULL_ARGUMENT.
  */
-atls_status atls_server_config_set_tell_handshakes(struct atls_server_config *config,
-                                                   bool told,
-                                                   struct atls_error **error);
+atls_status atls_server_config_set_handshake_events(struct atls_server_config *config,
+                                                    bool told,
+                                                    struct atls_error **error);
 
 /*
  Decodes bodies of requests by their Content-Encoding: gzip, deflate, br and zstd; another coding is answered with 415; a body that cannot be
@@ -3079,7 +3063,7 @@ atls_status atls_server_config_set_client_roots(struct atls_server_config *confi
 
 /*
  Proves the server to whoever asks: `POST /tdx_quote` (protocol atlas-v1) and `POST /atls/exporter-v1` are answered with evidence of the machine
- that the server runs on, bound to the session: what atls_http_connect and its like ask for. It comes from a dstack guest agent: `path` is its Unix
+ that the server runs on, bound to the session: what atls_http_connect_start and its like ask for. It comes from a dstack guest agent: `path` is its Unix
  socket, NULL looks where it usually is. The host does not see these requests. Needs a certificate; its fingerprint is put into the guest's log,
  where the agent can. docs/protocol.md has both protocols. Quotes are made one at a time; if 64 requests wait, or more than ATLS_SERVER_LIMIT_QUOTES_PER_SECOND come, further ones are
  answered with 503 and Retry-After: clients of this library then ask again, within their deadlines. Statuses: NULL_ARGUMENT, INVALID_UTF8,
@@ -3160,8 +3144,8 @@ atls_status atls_server_config_add_name(struct atls_server_config *config,
  request) and `exporter` (32 bytes: the TLS exporter value for the label "EXPORTER-Channel-Binding" without context). `binder` has room for 64
  bytes. Statuses: NULL_ARGUMENT.
  */
-atls_status atls_compute_binder(const uint8_t *nonce,
-                                const uint8_t *exporter,
+atls_status atls_compute_binder(struct atls_bytes nonce,
+                                struct atls_bytes exporter,
                                 uint8_t *binder,
                                 struct atls_error **error);
 
@@ -3172,12 +3156,10 @@ atls_status atls_compute_binder(const uint8_t *nonce,
  (SNI), NULL for none. `binder` has room for 64 bytes. Statuses: NULL_ARGUMENT, INVALID_ARGUMENT, INVALID_UTF8.
  */
 atls_status atls_compute_exporter_binder(uint32_t attester,
-                                         const uint8_t *nonce,
-                                         const uint8_t *exporter,
-                                         const uint8_t *server_leaf,
-                                         size_t server_leaf_len,
-                                         const uint8_t *client_leaf,
-                                         size_t client_leaf_len,
+                                         struct atls_bytes nonce,
+                                         struct atls_bytes exporter,
+                                         struct atls_bytes server_leaf,
+                                         struct atls_bytes client_leaf,
                                          const char *server_name,
                                          uint8_t *binder,
                                          struct atls_error **error);
@@ -3186,11 +3168,11 @@ atls_status atls_compute_exporter_binder(uint32_t attester,
  A server that listens nowhere yet. The configuration is copied. Statuses: NULL_ARGUMENT, INVALID_STATE (queue or
  runtime stopped; evidence, and no certificate).
  */
-atls_status atls_server_new(const struct atls_runtime *runtime,
-                            const struct atls_server_config *config,
-                            const struct atls_sink *sink,
-                            struct atls_server **server,
-                            struct atls_error **error);
+atls_status atls_server_start(const struct atls_runtime *runtime,
+                              const struct atls_server_config *config,
+                              const struct atls_sink *sink,
+                              struct atls_server **server,
+                              struct atls_error **error);
 
 /*
  Listens on `address`: an IPv4 or IPv6 address; a name, for those of its addresses that this machine has; or NULL, for every address of this
@@ -3307,7 +3289,7 @@ struct atls_str atls_server_request_method(const struct atls_server_request *req
 
 /*
  Target, as it was sent; bytes. Mostly path and query; `*` with OPTIONS for the server as a whole; host and port with CONNECT, which
- atls_server_request_upgrade accepts; or an absolute URL, as to a proxy: its path is the resource, and its authority counts instead of Host (RFC
+ atls_server_request_upgrade_start accepts; or an absolute URL, as to a proxy: its path is the resource, and its authority counts instead of Host (RFC
  9112 section 3.2). Valid as long as the request.
  */
 struct atls_str atls_server_request_target(const struct atls_server_request *request);
@@ -3374,8 +3356,7 @@ atls_status atls_server_request_send_head(const struct atls_server_request *requ
 atls_status atls_server_request_respond(const struct atls_server_request *request,
                                         uint32_t status,
                                         const struct atls_headers *headers,
-                                        const uint8_t *body,
-                                        size_t len,
+                                        struct atls_bytes body,
                                         struct atls_error **error);
 
 /*
@@ -3385,8 +3366,7 @@ atls_status atls_server_request_respond(const struct atls_server_request *reques
  INVALID_STATE (no head yet; finished; more than the head has announced), CLOSED, or why the request ended.
  */
 atls_status atls_server_request_write(const struct atls_server_request *request,
-                                      const uint8_t *data,
-                                      size_t len,
+                                      struct atls_bytes data,
                                       struct atls_error **error);
 
 /*
@@ -3443,20 +3423,19 @@ atls_status atls_server_request_respond_file(const struct atls_server_request *r
  NULL_ARGUMENT, INVALID_ARGUMENT (status), HTTP_HEADER_INVALID (Content-Length or Transfer-Encoding, which this answer cannot have), INVALID_STATE
  (not started; answered; not asked for; queue or runtime stopped), CLOSED.
  */
-atls_status atls_server_request_upgrade(const struct atls_server_request *request,
-                                        const struct atls_runtime *runtime,
-                                        uint32_t status,
-                                        const struct atls_headers *headers,
-                                        const struct atls_sink *sink,
-                                        struct atls_stream **stream,
-                                        struct atls_error **error);
+atls_status atls_server_request_upgrade_start(const struct atls_server_request *request,
+                                              const struct atls_runtime *runtime,
+                                              uint32_t status,
+                                              const struct atls_headers *headers,
+                                              const struct atls_sink *sink,
+                                              struct atls_stream **stream,
+                                              struct atls_error **error);
 
 /*
  Reads a query (what follows the '?' of a target) or text like it: pairs between '&', '+' for a blank, %XX for a byte. The caller's to free. Statuses:
  NULL_ARGUMENT, HTTP_PROTOCOL (more than 10,000 pairs).
  */
-atls_status atls_form_parse_query(const uint8_t *query,
-                                  size_t len,
+atls_status atls_form_parse_query(struct atls_bytes query,
                                   struct atls_form **form,
                                   struct atls_error **error);
 
@@ -3464,8 +3443,7 @@ atls_status atls_form_parse_query(const uint8_t *query,
  Reads the value of a Cookie line: the last of a name counts, what has no '=' is a value without a name, and quotes are taken away. The caller's to
  free. Statuses: NULL_ARGUMENT.
  */
-atls_status atls_form_parse_cookies(const uint8_t *cookie,
-                                    size_t len,
+atls_status atls_form_parse_cookies(struct atls_bytes cookie,
                                     struct atls_form **form,
                                     struct atls_error **error);
 
@@ -3477,8 +3455,7 @@ atls_status atls_form_parse_cookies(const uint8_t *cookie,
  */
 atls_status atls_form_parse_body(const char *content_type,
                                  const char *content_encoding,
-                                 const uint8_t *body,
-                                 size_t len,
+                                 struct atls_bytes body,
                                  struct atls_form **form,
                                  struct atls_error **error);
 
@@ -3488,8 +3465,7 @@ atls_status atls_form_parse_body(const char *content_type,
  */
 atls_status atls_form_parse_body_within(const char *content_type,
                                         const char *content_encoding,
-                                        const uint8_t *body,
-                                        size_t len,
+                                        struct atls_bytes body,
                                         size_t parts,
                                         size_t part_head,
                                         size_t pairs,
@@ -3544,10 +3520,7 @@ atls_status atls_multipart_new(const char *content_type,
 /*
  More of the body. Copied. Statuses: NULL_ARGUMENT.
  */
-atls_status atls_multipart_receive(struct atls_multipart *multipart,
-                                   const uint8_t *data,
-                                   size_t len,
-                                   struct atls_error **error);
+atls_status atls_multipart_receive(struct atls_multipart *multipart, struct atls_bytes data, struct atls_error **error);
 
 /*
  The body is over: from here on a form that is not complete is an error. Statuses: NULL_ARGUMENT.
@@ -3577,11 +3550,10 @@ struct atls_str atls_multipart_file_name(const struct atls_multipart *multipart)
 struct atls_str atls_multipart_content_type(const struct atls_multipart *multipart);
 
 /*
- The bytes of the DATA that came last, *len of them. Valid until the next call of atls_multipart_next. Statuses: NULL_ARGUMENT, INVALID_STATE (none).
+ The bytes of the DATA that came last. Valid until the next call of atls_multipart_next. Statuses: NULL_ARGUMENT, INVALID_STATE (none).
  */
 atls_status atls_multipart_data(const struct atls_multipart *multipart,
-                                const uint8_t **data,
-                                size_t *len,
+                                struct atls_bytes *data,
                                 struct atls_error **error);
 
 /*
@@ -3654,15 +3626,15 @@ atls_status atls_tunnel_config_set_deadline(struct atls_tunnel_config *config,
  frame from a client may have 1 MiB, and a message any number of frames; neither is held as a whole: a tunnel takes 40 KiB, beside its two sockets
  and its TLS session, whether it is idle or in the middle of a frame. A client that violates the protocol gets a Close frame: 1002, or 1007 for
  text that is not UTF-8, or 1009 for a longer frame. Limits, deadlines and TLS are those of `server_config`; everything else is as with
- atls_server_new, but for REQUEST, which does not come. Statuses: NULL_ARGUMENT, INVALID_STATE (queue or runtime stopped), INVALID_ARGUMENT
+ atls_server_start, but for REQUEST, which does not come. Statuses: NULL_ARGUMENT, INVALID_STATE (queue or runtime stopped), INVALID_ARGUMENT
  (nothing is allowed, or not the default target), UNSUPPORTED (evidence, or a policy for clients, in `server_config`).
  */
-atls_status atls_tunnel_server_new(const struct atls_runtime *runtime,
-                                   const struct atls_server_config *server_config,
-                                   const struct atls_tunnel_config *config,
-                                   const struct atls_sink *sink,
-                                   struct atls_server **server,
-                                   struct atls_error **error);
+atls_status atls_tunnel_server_start(const struct atls_runtime *runtime,
+                                     const struct atls_server_config *server_config,
+                                     const struct atls_tunnel_config *config,
+                                     const struct atls_sink *sink,
+                                     struct atls_server **server,
+                                     struct atls_error **error);
 
 /*
  An HTTP date such as "Sun, 06 Nov 1994 08:49:37 GMT" (RFC 9110 section 5.6.7) of a time in seconds since 1970. *date is the caller's to free,
@@ -3749,8 +3721,7 @@ void atls_h1_conn_free(struct atls_h1_conn *conn);
  PAUSED. Length 0 does nothing, and is not the end. Receiving domain. Statuses: NULL_ARGUMENT, INVALID_STATE after the end.
  */
 atls_status atls_h1_conn_receive(struct atls_h1_conn *conn,
-                                 const uint8_t *data,
-                                 size_t len,
+                                 struct atls_bytes data,
                                  struct atls_error **error);
 
 /*
@@ -3762,19 +3733,19 @@ atls_status atls_h1_conn_receive_eof(struct atls_h1_conn *conn, struct atls_erro
  Room for at least `least` bytes inside the receive buffer, to read(2) or SSL_read into; then commit how many came. Receiving domain.
  Statuses: NULL_ARGUMENT, INVALID_ARGUMENT over 2^30 bytes, INVALID_STATE after the end.
  */
-atls_status atls_h1_conn_recv_reserve(struct atls_h1_conn *conn,
-                                      size_t least,
-                                      uint8_t **room,
-                                      size_t *room_len,
-                                      struct atls_error **error);
+atls_status atls_h1_conn_receive_reserve(struct atls_h1_conn *conn,
+                                         size_t least,
+                                         uint8_t **room,
+                                         size_t *room_len,
+                                         struct atls_error **error);
 
 /*
  The first `len` bytes of the room that was reserved last have come. Receiving domain. Statuses: NULL_ARGUMENT, INVALID_ARGUMENT for
  more than was reserved, INVALID_STATE after the end.
  */
-atls_status atls_h1_conn_recv_commit(struct atls_h1_conn *conn,
-                                     size_t len,
-                                     struct atls_error **error);
+atls_status atls_h1_conn_receive_commit(struct atls_h1_conn *conn,
+                                        size_t len,
+                                        struct atls_error **error);
 
 /*
  The next event; of kind NEED_DATA if there is none. Receiving domain. Statuses: NULL_ARGUMENT, H1_REMOTE: the peer broke the protocol, its side is
@@ -3944,8 +3915,7 @@ atls_status atls_h1_header_list_add(struct atls_h1_header_list *list,
  same order and must add up to `data_len`. Statuses: NULL_ARGUMENT, INVALID_ARGUMENT.
  */
 atls_status atls_h1_header_list_add_packed(struct atls_h1_header_list *list,
-                                           const uint8_t *data,
-                                           size_t data_len,
+                                           struct atls_bytes data,
                                            const uint32_t *lens,
                                            size_t count,
                                            struct atls_error **error);
@@ -4133,23 +4103,23 @@ atls_status atls_h1_driver_config_set_credit(struct atls_h1_driver_config *confi
  Drives a connected socket, TCP or Unix. After OK the descriptor is the library's; else it stays the caller's. Statuses: NULL_ARGUMENT, INVALID_ARGUMENT (no such
  socket), INVALID_STATE (queue or runtime stopped), IO.
  */
-atls_status atls_h1_driver_adopt(const struct atls_runtime *runtime,
-                                 const struct atls_h1_driver_config *config,
-                                 int32_t fd,
-                                 const struct atls_sink *sink,
-                                 struct atls_h1_driver **driver,
-                                 struct atls_error **error);
+atls_status atls_h1_driver_adopt_start(const struct atls_runtime *runtime,
+                                       const struct atls_h1_driver_config *config,
+                                       int32_t fd,
+                                       const struct atls_sink *sink,
+                                       struct atls_h1_driver **driver,
+                                       struct atls_error **error);
 
 /*
- Connects, and attests as the connection's configuration says, as atls_stream_connect does; then drives the stream. CONNECTED comes first. Statuses:
+ Connects, and attests as the connection's configuration says, as atls_stream_connect_start does; then drives the stream. CONNECTED comes first. Statuses:
  NULL_ARGUMENT, INVALID_ARGUMENT, INVALID_STATE (no policy; a driver for servers; queue or runtime stopped), TRUST_ANCHOR.
  */
-atls_status atls_h1_driver_connect(const struct atls_runtime *runtime,
-                                   const struct atls_h1_driver_config *config,
-                                   const struct atls_config *connection,
-                                   const struct atls_sink *sink,
-                                   struct atls_h1_driver **driver,
-                                   struct atls_error **error);
+atls_status atls_h1_driver_connect_start(const struct atls_runtime *runtime,
+                                         const struct atls_h1_driver_config *config,
+                                         const struct atls_config *connection,
+                                         const struct atls_sink *sink,
+                                         struct atls_h1_driver **driver,
+                                         struct atls_error **error);
 
 /*
  A request's head, as client: `method`, `target` and `headers`, among which must be one Host, and Content-Length or `Transfer-Encoding: chunked` if
@@ -4176,8 +4146,7 @@ atls_status atls_h1_driver_send_response(const struct atls_h1_driver *driver,
  atls_h1_driver_send_request, and AGAIN.
  */
 atls_status atls_h1_driver_write(const struct atls_h1_driver *driver,
-                                 const uint8_t *data,
-                                 size_t len,
+                                 struct atls_bytes data,
                                  struct atls_error **error);
 
 /*
@@ -4193,7 +4162,7 @@ atls_status atls_h1_driver_finish(const struct atls_h1_driver *driver,
 atls_status atls_h1_driver_grant(const struct atls_h1_driver *driver, uint64_t bytes, struct atls_error **error);
 
 /*
- The verdict on the server (atls_h1_driver_connect); NULL before CONNECTED and for an unattested connection. A new reference: free it.
+ The verdict on the server (atls_h1_driver_connect_start); NULL before CONNECTED and for an unattested connection. A new reference: free it.
  */
 struct atls_verdict *atls_h1_driver_verdict(const struct atls_h1_driver *driver);
 
@@ -4229,11 +4198,11 @@ struct atls_str atls_h1_driver_target(const struct atls_h1_driver *driver);
  that came beyond HTTP come before any others. The driver ends with CLOSED and OK. Statuses: NULL_ARGUMENT, INVALID_STATE (a message is under way;
  closed or detached before; queue or runtime stopped), CLOSED.
  */
-atls_status atls_h1_driver_detach(const struct atls_h1_driver *driver,
-                                  const struct atls_runtime *runtime,
-                                  const struct atls_sink *sink,
-                                  struct atls_stream **stream,
-                                  struct atls_error **error);
+atls_status atls_h1_driver_detach_start(const struct atls_h1_driver *driver,
+                                        const struct atls_runtime *runtime,
+                                        const struct atls_sink *sink,
+                                        struct atls_stream **stream,
+                                        struct atls_error **error);
 
 /*
  No more messages: what was said still goes out, then the connection ends, and CLOSED comes. Statuses: NULL_ARGUMENT.
@@ -4253,5 +4222,20 @@ void atls_h1_driver_free(struct atls_h1_driver *driver);
 #ifdef __cplusplus
 }  // extern "C"
 #endif  // __cplusplus
+
+/* `len` bytes at `data`, which may be NULL with a length of 0. */
+static inline atls_bytes atls_bytes_of(const void *data, size_t len)
+{
+    atls_bytes bytes;
+    bytes.ptr = (const uint8_t *)data;
+    bytes.len = len;
+    return bytes;
+}
+
+/* The bytes of a string, without its NUL. NULL is no bytes. */
+static inline atls_bytes atls_bytes_of_text(const char *text)
+{
+    return atls_bytes_of(text, text ? strlen(text) : 0);
+}
 
 #endif /* ATLS_H */

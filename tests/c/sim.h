@@ -39,11 +39,12 @@ static inline struct sim sim_start(void)
 static inline atls_verifier *sim_verifier(const atls_config *route)
 {
     atls_error *error = NULL;
-    atls_verifier_config *trust = atls_verifier_config_new();
+    atls_verifier_config *trust = NULL;
+    OK(atls_verifier_config_new(&trust, &error));
     atls_verifier *verifier = NULL;
     size_t len;
     char *root = sim_file("root.der", &len);
-    OK(atls_verifier_config_set_simulated_root(trust, (uint8_t *)root, len, &error));
+    OK(atls_verifier_config_set_simulated_root(trust, atls_bytes_of(root, len), &error));
     free(root);
     OK(atls_verifier_config_set_route(trust, route, &error));
     OK(atls_verifier_new(trust, &verifier, &error));
@@ -66,7 +67,7 @@ static inline atls_config *sim_config(unsigned port, const char *policy_file)
     if (policy_file) {
         atls_policy *policy = NULL;
         char *json = sim_file(policy_file, &len);
-        OK(atls_policy_new((uint8_t *)json, len, &policy, &error));
+        OK(atls_policy_new(atls_bytes_of(json, len), &policy, &error));
         OK(atls_config_set_policy(config, policy, &error));
         atls_policy_free(policy);
         free(json);

@@ -31,18 +31,19 @@ static atls_server *serve(const char *client_policy, uint64_t quotes)
     if (client_policy) {
         atls_policy *policy = NULL;
         atls_verifier *verifier = NULL;
-        atls_verifier_config *trust = atls_verifier_config_new();
+        atls_verifier_config *trust = NULL;
+        OK(atls_verifier_config_new(&trust, &error));
         char *root = sim_file("root.der", &len);
-        OK(atls_verifier_config_set_simulated_root(trust, (uint8_t *)root, len, &error));
+        OK(atls_verifier_config_set_simulated_root(trust, atls_bytes_of(root, len), &error));
         OK(atls_verifier_new(trust, &verifier, &error));
-        OK(atls_policy_new((const uint8_t *)client_policy, strlen(client_policy), &policy, &error));
+        OK(atls_policy_new(atls_bytes_of_text(client_policy), &policy, &error));
         OK(atls_server_config_set_client_policy(config, policy, verifier, &error));
         atls_policy_free(policy);
         atls_verifier_free(verifier);
         atls_verifier_config_free(trust);
         free(root);
     }
-    OK(atls_server_new(runtime, config, &sink, &server, &error));
+    OK(atls_server_start(runtime, config, &sink, &server, &error));
     OK(atls_server_listen(server, "127.0.0.1", 0, false, &port, &error));
     atls_server_config_free(config);
     free(chain);
@@ -60,14 +61,14 @@ static atls_stream *raw(void)
 {
     atls_stream *stream = NULL;
     atls_config *config = sim_config(port, NULL);
-    OK(atls_stream_open(config, &stream, &error));
+    OK(atls_stream_connect(config, &stream, &error));
     atls_config_free(config);
     return stream;
 }
 
 static void say(atls_stream *stream, const char *text)
 {
-    OK(atls_stream_write_all(stream, (const uint8_t *)text, strlen(text), 5000, &error));
+    OK(atls_stream_write_all(stream, atls_bytes_of_text(text), 5000, &error));
 }
 
 /* What comes until `until` is in it, or the end. */
@@ -77,7 +78,7 @@ static const char *hear(atls_stream *stream, const char *until)
     size_t n = 1, total = 0;
     text[0] = '\0';
     while (n > 0 && !(until && strstr(text, until))) {
-        OK(atls_stream_read(stream, (uint8_t *)text + total, sizeof text - 1 - total, &n, 5000, &error));
+        OK(atls_stream_read(stream, (uint8_t *)text + total, sizeof text - 1 - total, 5000, &n, &error));
         text[total += n] = '\0';
     }
     return text;
@@ -167,14 +168,14 @@ static void a_pinned_key_is_not_met_without_a_certificate(void)
     atls_config *config = sim_config(port, NULL);
     snprintf(path, sizeof path, "%s/peer-agent.sock", getenv("ATLS_SIM"));
     OK(atls_config_set_dstack_agent(config, path, &error));
-    EXPECT(ATLS_EVIDENCE_REFUSED, "spki", atls_http_open(config, &http, &error));
+    EXPECT(ATLS_EVIDENCE_REFUSED, "spki", atls_http_connect(config, &http, &error));
     end(server);
 
     /* Without the pin it is what it says. */
     server = serve(policy, 0);
     atls_config *same = sim_config(port, NULL);
     OK(atls_config_set_dstack_agent(same, path, &error));
-    OK(atls_http_open(same, &http, &error));
+    OK(atls_http_connect(same, &http, &error));
     atls_http_free(http);
     atls_config_free(same);
     atls_config_free(config);
@@ -189,7 +190,7 @@ static void *open_one(void *unused)
 {
     atls_http *http = NULL;
     atls_error *mine = NULL;
-    atls_status status = atls_http_open(shared, &http, &mine);
+    atls_status status = atls_http_connect(shared, &http, &mine);
     if (status != ATLS_OK)
         fprintf(stderr, "%s %s\n", atls_status_name(status).ptr, mine ? atls_error_message(mine).ptr : "");
     opened += status == ATLS_OK;

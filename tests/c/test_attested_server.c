@@ -19,7 +19,7 @@ static void on_server(void *user_data, const atls_event *event)
     served++;
     atls_sink sink = {.queue = queue, .call = on_server};
     CHECK(atls_server_request_start(event->source, runtime, &sink, NULL) == ATLS_OK);
-    CHECK(atls_server_request_respond(event->source, 200, NULL, (const uint8_t *)"secret", 6, NULL) == ATLS_OK);
+    CHECK(atls_server_request_respond(event->source, 200, NULL, atls_bytes_of("secret", 6), NULL) == ATLS_OK);
 }
 
 static char *file(const char *name)
@@ -38,9 +38,9 @@ static atls_server *serve(const char *socket)
     snprintf(path, sizeof path, "%s/%s", getenv("ATLS_SIM"), socket);
     OK(atls_server_config_new(&config, &error));
     OK(atls_server_config_set_dstack_agent(config, path, &error));
-    EXPECT(ATLS_INVALID_STATE, "evidence needs TLS", atls_server_new(runtime, config, &sink, &server, &error));
+    EXPECT(ATLS_INVALID_STATE, "evidence needs TLS", atls_server_start(runtime, config, &sink, &server, &error));
     OK(atls_server_config_set_certificate(config, chain, key, &error));
-    OK(atls_server_new(runtime, config, &sink, &server, &error));
+    OK(atls_server_start(runtime, config, &sink, &server, &error));
     OK(atls_server_listen(server, "127.0.0.1", 0, false, &port, &error));
     atls_server_config_free(config);
     free(chain);
@@ -57,7 +57,7 @@ static void fetch(int wanted)
     atls_request *request = NULL;
     atls_exchange *exchange = NULL;
     atls_config *config = sim_config(port, "policy.json");
-    OK(atls_http_open(config, &http, &error));
+    OK(atls_http_connect(config, &http, &error));
     atls_verdict *verdict = atls_http_verdict(http);
     CHECK(atls_verdict_trusted(verdict) && atls_verdict_bound_to_session(verdict));
     for (size_t i = 0; i < atls_verdict_check_count(verdict); i++)
@@ -66,7 +66,7 @@ static void fetch(int wanted)
     atls_verdict_free(verdict);
     OK(atls_request_new("GET", "/", "localhost", &request, &error));
     OK(atls_http_fetch(http, request, &exchange, &error));
-    OK(atls_exchange_read(exchange, text, sizeof text, &n, 5000, &error));
+    OK(atls_exchange_read(exchange, text, sizeof text, 5000, &n, &error));
     CHECK(n == 6 && memcmp(text, "secret", 6) == 0);
     atls_exchange_free(exchange);
     atls_request_free(request);
@@ -83,16 +83,16 @@ static uint32_t ask(const char *body)
     atls_head *head = NULL;
     atls_buf *answer = NULL;
     atls_config *config = sim_config(port, NULL);
-    OK(atls_http_open(config, &http, &error));
+    OK(atls_http_connect(config, &http, &error));
     OK(atls_request_new("POST", "/tdx_quote", "localhost", &request, &error));
-    OK(atls_request_set_body(request, (const uint8_t *)body, strlen(body), &error));
+    OK(atls_request_set_body(request, atls_bytes_of_text(body), &error));
     uint32_t status = 0;
     /* Twice on one connection: an answer leaves it as it was. */
     for (int i = 0; i < 2 && (i == 0 || status < 500); i++) {
         OK(atls_http_fetch(http, request, &exchange, &error));
-        OK(atls_exchange_head(exchange, &head, 5000, &error));
+        OK(atls_exchange_head(exchange, 5000, &head, &error));
         status = atls_head_status(head);
-        OK(atls_exchange_read_all(exchange, 1 << 20, &answer, 5000, &error));
+        OK(atls_exchange_read_all(exchange, 1 << 20, 5000, &answer, &error));
         CHECK((strstr((const char *)atls_buf_data(answer), "\"success\":true") != NULL) == (status == 200));
         CHECK(!strstr((const char *)atls_buf_data(answer), "sock"));
         recorded = 0;
@@ -140,7 +140,7 @@ static void a_machine_that_differs_is_sent_nothing(void)
     atls_stream *stream = NULL;
     atls_server *server = serve("agent.sock");
     atls_config *wrong = sim_config(port, "wrong-policy.json");
-    CHECK(atls_stream_open(wrong, &stream, &error) == ATLS_MEASUREMENT_MISMATCH && served == 0);
+    CHECK(atls_stream_connect(wrong, &stream, &error) == ATLS_MEASUREMENT_MISMATCH && served == 0);
     atls_error_free(error);
     error = NULL;
     atls_config_free(wrong);
@@ -193,7 +193,7 @@ static void without_an_agent_there_is_no_evidence(void)
     atls_server *server = serve("none.sock");
     CHECK(ask(NONCE) == 500);
     atls_config *config = sim_config(port, "policy.json");
-    EXPECT(ATLS_NO_EVIDENCE, "status 500", atls_stream_open(config, &stream, &error));
+    EXPECT(ATLS_NO_EVIDENCE, "status 500", atls_stream_connect(config, &stream, &error));
     atls_config_free(config);
     end(server);
 }
@@ -201,10 +201,10 @@ static void without_an_agent_there_is_no_evidence(void)
 static void the_report_data_depends_on_nonce_and_exporter(void)
 {
     uint8_t nonce[32] = {1}, exporter[32] = {2}, binder[64] = {0}, again[64] = {0};
-    OK(atls_compute_binder(nonce, exporter, binder, &error));
-    OK(atls_compute_binder(exporter, nonce, again, &error));
+    OK(atls_compute_binder(atls_bytes_of(nonce, 32), atls_bytes_of(exporter, 32), binder, &error));
+    OK(atls_compute_binder(atls_bytes_of(exporter, 32), atls_bytes_of(nonce, 32), again, &error));
     CHECK(memcmp(binder, again, 64) != 0 && binder[0] + binder[1] + binder[63] > 0);
-    EXPECT(ATLS_NULL_ARGUMENT, "binder", atls_compute_binder(nonce, exporter, NULL, &error));
+    EXPECT(ATLS_NULL_ARGUMENT, "binder", atls_compute_binder(atls_bytes_of(nonce, 32), atls_bytes_of(exporter, 32), NULL, &error));
 }
 
 static void set_up(void)

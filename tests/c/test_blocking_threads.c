@@ -38,7 +38,7 @@ static void *write_pieces(void *argument)
         seed = seed * 1103515245 + 12345;
         /* Small ones, and some that are larger than the window: these must not be passed by for ever. */
         size_t len = i % 10 == 9 ? sizeof piece : 1000 + (seed >> 8) % (150 << 10);
-        expect(__FILE__, __LINE__, ATLS_OK, NULL, atls_exchange_write_all(exchange, piece, len, 20000, &mine), &mine);
+        expect(__FILE__, __LINE__, ATLS_OK, NULL, atls_exchange_write_all(exchange, atls_bytes_of(piece, len), 20000, &mine), &mine);
         sent += (long)len;
     }
     return NULL;
@@ -60,7 +60,7 @@ static void writers_of_one_exchange_do_not_stall(void)
         pthread_join(threads[i], NULL);
     OK(atls_exchange_finish(exchange, &error));
     atls_head *head = NULL;
-    OK(atls_exchange_head(exchange, &head, 30000, &error));
+    OK(atls_exchange_head(exchange, 30000, &head, &error));
     CHECK(atls_head_status(head) == 200 && received >= sent);
     atls_head_free(head);
     atls_exchange_free(exchange);
@@ -83,7 +83,7 @@ static void *read_exchange(void *argument)
     size_t n;
     (void)argument;
     waiting = 1;
-    CHECK(atls_exchange_read(exchange, buffer, sizeof buffer, &n, UINT32_MAX, NULL) == ATLS_CANCELED);
+    CHECK(atls_exchange_read(exchange, buffer, sizeof buffer, UINT32_MAX, &n, NULL) == ATLS_CANCELED);
     return NULL;
 }
 
@@ -93,7 +93,7 @@ static void *read_stream(void *argument)
     size_t n;
     (void)argument;
     waiting = 1;
-    CHECK(atls_stream_read(stream, buffer, sizeof buffer, &n, UINT32_MAX, NULL) == ATLS_CANCELED);
+    CHECK(atls_stream_read(stream, buffer, sizeof buffer, UINT32_MAX, &n, NULL) == ATLS_CANCELED);
     return NULL;
 }
 
@@ -115,9 +115,9 @@ static void the_time_of_a_call_covers_the_wait_for_another_thread(void)
     while (!waiting)
         usleep(1000);
     usleep(50000);
-    EXPECT(ATLS_TIMED_OUT, "receiving", atls_exchange_read(exchange, buffer, sizeof buffer, &n, 50, &error));
-    EXPECT(ATLS_TIMED_OUT, "response head", atls_exchange_head(exchange, &head, 50, &error));
-    EXPECT(ATLS_TIMED_OUT, "receiving", atls_exchange_read_all(exchange, 100, &body, 50, &error));
+    EXPECT(ATLS_TIMED_OUT, "receiving", atls_exchange_read(exchange, buffer, sizeof buffer, 50, &n, &error));
+    EXPECT(ATLS_TIMED_OUT, "response head", atls_exchange_head(exchange, 50, &head, &error));
+    EXPECT(ATLS_TIMED_OUT, "receiving", atls_exchange_read_all(exchange, 100, 50, &body, &error));
     EXPECT(ATLS_INVALID_STATE, "under way", atls_exchange_trailers(exchange, &head, &error));
     OK(atls_exchange_cancel(exchange, &error));
     pthread_join(thread, NULL);
@@ -128,13 +128,13 @@ static void the_time_of_a_call_covers_the_wait_for_another_thread(void)
 
     struct sim sim = sim_start();
     atls_config *config = sim_config(sim.raw, "policy.json");
-    OK(atls_stream_open(config, &stream, &error));
+    OK(atls_stream_connect(config, &stream, &error));
     waiting = 0;
     CHECK(pthread_create(&thread, NULL, read_stream, NULL) == 0);
     while (!waiting)
         usleep(1000);
     usleep(50000);
-    EXPECT(ATLS_TIMED_OUT, "receiving", atls_stream_read(stream, buffer, sizeof buffer, &n, 50, &error));
+    EXPECT(ATLS_TIMED_OUT, "receiving", atls_stream_read(stream, buffer, sizeof buffer, 50, &n, &error));
     OK(atls_stream_cancel(stream, &error));
     pthread_join(thread, NULL);
     atls_stream_free(stream);
@@ -149,7 +149,7 @@ static void *write_stream(void *argument)
     waiting = 1;
     /* The echo of what nobody reads stops it. */
     while (status == ATLS_OK)
-        status = atls_stream_write_all(stream, block, sizeof block, UINT32_MAX, NULL);
+        status = atls_stream_write_all(stream, atls_bytes_of(block, sizeof block), UINT32_MAX, NULL);
     CHECK(status == ATLS_CANCELED);
     return NULL;
 }
@@ -162,7 +162,7 @@ static void a_write_that_had_no_turn_has_sent_nothing(void)
     uint8_t buffer[1000];
     size_t n;
     atls_config *config = sim_config(sim.raw, "policy.json");
-    OK(atls_stream_open(config, &stream, &error));
+    OK(atls_stream_connect(config, &stream, &error));
     waiting = 0;
     CHECK(pthread_create(&thread, NULL, write_stream, NULL) == 0);
     while (!waiting)
@@ -171,10 +171,10 @@ static void a_write_that_had_no_turn_has_sent_nothing(void)
     atls_status status = ATLS_OK;
     for (int i = 0; i < 1000 && status == ATLS_OK; i++) {
         usleep(10000);
-        status = atls_stream_write_all(stream, (const uint8_t *)"x", 1, 100, &error);
+        status = atls_stream_write_all(stream, atls_bytes_of("x", 1), 100, &error);
     }
     EXPECT(ATLS_TIMED_OUT, "sending", status);
-    OK(atls_stream_read(stream, buffer, sizeof buffer, &n, 5000, &error));
+    OK(atls_stream_read(stream, buffer, sizeof buffer, 5000, &n, &error));
     CHECK(n > 0);
     OK(atls_stream_cancel(stream, &error));
     pthread_join(thread, NULL);

@@ -41,10 +41,10 @@ static void every_start_has_one_closed_and_one_drop_whenever_it_ends(void)
         OK(atls_queue_new_dispatching(&queue, &error));
         for (int i = 0; i < 8; i++, started++) {
             atls_sink sink = {queue, 0, on_event, malloc(16), on_drop};
-            OK(atls_stream_connect(runtime, config, &sink, &streams[i], &error));
+            OK(atls_stream_connect_start(runtime, config, &sink, &streams[i], &error));
         }
         atls_sink sink = {queue, 0, on_event, malloc(16), on_drop};
-        OK(atls_http_connect(runtime, config, &sink, &http, &error));
+        OK(atls_http_connect_start(runtime, config, &sink, &http, &error));
         started++;
         /* Later each round: in the middle of DNS, TCP, TLS, evidence, collateral, after it. */
         usleep((useconds_t)(round * 400));

@@ -19,7 +19,7 @@ static atls_policy *policy_file(const char *name)
     size_t len;
     atls_policy *policy = NULL;
     char *json = sim_file(name, &len);
-    OK(atls_policy_new((uint8_t *)json, len, &policy, &error));
+    OK(atls_policy_new(atls_bytes_of(json, len), &policy, &error));
     free(json);
     return policy;
 }
@@ -59,7 +59,7 @@ static size_t body(atls_exchange *exchange, char *to, size_t cap)
     size_t total = 0, n;
     memset(to, 0, cap);
     do {
-        OK(atls_exchange_read(exchange, buffer, sizeof buffer, &n, 5000, &error));
+        OK(atls_exchange_read(exchange, buffer, sizeof buffer, 5000, &n, &error));
         if (total < cap - 1)
             memcpy(to + total, buffer, n < cap - 1 - total ? n : cap - 1 - total);
         total += n;
@@ -73,7 +73,7 @@ static uint32_t fetch(atls_client *client, atls_request *request, char *to, size
     atls_exchange *exchange = NULL;
     atls_head *head = NULL;
     OK(atls_client_fetch(client, request, &exchange, &error));
-    OK(atls_exchange_head(exchange, &head, 5000, &error));
+    OK(atls_exchange_head(exchange, 5000, &head, &error));
     uint32_t status = atls_head_status(head);
     body(exchange, to, cap);
     atls_verdict *verdict = atls_exchange_verdict(exchange);
@@ -192,10 +192,16 @@ static void the_closest_policy_of_a_host_holds(void)
     /* Nothing covers the host, and nothing allows it. */
     client = NULL;
     atls_config *bare = NULL;
-    OK(atls_config_new("x", 1, &bare, &error));
+    OK(atls_config_new(NULL, 0, &bare, &error));
     OK(atls_client_new(NULL, bare, NULL, &client, &error));
     EXPECT(ATLS_POLICY_REQUIRED, "no policy covers localhost", atls_client_fetch(client, small, &exchange, &error));
     atls_client_free(client);
+
+    /* A configuration without a host is for what needs none. */
+    atls_http *http = NULL;
+    OK(atls_config_set_unattested(bare, &error));
+    EXPECT(ATLS_INVALID_STATE, "no host", atls_http_connect(bare, &http, &error));
+    EXPECT(ATLS_INVALID_ARGUMENT, "port is 1", atls_config_new(NULL, 1, &bare, &error));
 
     /* Nobody is judged by default: then there is no verdict either. */
     OK(atls_config_set_unattested(config, &error));
@@ -222,10 +228,10 @@ static atls_request *redirecting(const char *method, const char *status, const c
     atls_request *made = request(method, url(path));
     OK(atls_request_set_redirects(made, most, allowed, &error));
     if (method[0] == 'P') {
-        OK(atls_request_set_body(made, (const uint8_t *)"data", 4, &error));
-        OK(atls_request_add_header(made, "Content-Type", (const uint8_t *)"a/b", 3, &error));
+        OK(atls_request_set_body(made, atls_bytes_of("data", 4), &error));
+        OK(atls_request_add_header(made, "Content-Type", atls_bytes_of("a/b", 3), &error));
     }
-    OK(atls_request_add_header(made, "Authorization", (const uint8_t *)"secret", 6, &error));
+    OK(atls_request_add_header(made, "Authorization", atls_bytes_of("secret", 6), &error));
     return made;
 }
 
@@ -294,7 +300,7 @@ static void a_streamed_body_gives_its_connection_back_or_up(void)
         atls_exchange *exchange = NULL;
         OK(atls_client_fetch(client, upload, &exchange, &error));
         for (int i = 0; i < 10; i++)
-            OK(atls_exchange_write_all(exchange, piece, sizeof piece, 5000, &error));
+            OK(atls_exchange_write_all(exchange, atls_bytes_of(piece, sizeof piece), 5000, &error));
         OK(atls_exchange_finish(exchange, &error));
         CHECK(body(exchange, text, sizeof text) == 7 && strcmp(text, "1000000") == 0);
         atls_exchange_free(exchange);
@@ -303,7 +309,7 @@ static void a_streamed_body_gives_its_connection_back_or_up(void)
     /* Given up in the middle: its place is free again once the client has heard of it. */
     atls_exchange *exchange = NULL;
     OK(atls_client_fetch(client, upload, &exchange, &error));
-    OK(atls_exchange_write_all(exchange, piece, 10, 5000, &error));
+    OK(atls_exchange_write_all(exchange, atls_bytes_of(piece, 10), 5000, &error));
     atls_exchange_free(exchange);
     CHECK(fetch(client, request("GET", url("/small")), text, sizeof text, NULL) == 200);
     atls_request_free(upload);
@@ -366,7 +372,7 @@ static void many_exchanges_share_few_connections(void)
     atls_request *small = request("GET", url("/bytes/20000")), *hang = request("GET", url("/hang"));
     OK(atls_request_set_timeout(hang, 300, &error));
     for (int i = 0; i < COUNT; i++) {
-        OK(atls_client_send(shared, i == 5 ? hang : small, &sink, &exchanges[i], &error));
+        OK(atls_client_start(shared, i == 5 ? hang : small, &sink, &exchanges[i], &error));
         if (i % 16 == 9)
             OK(atls_exchange_cancel(exchanges[i], &error));
     }
@@ -390,7 +396,14 @@ static void null_arguments_are_refused(void)
 {
     atls_exchange *exchange = NULL;
     atls_client *client = NULL;
-    EXPECT(ATLS_NULL_ARGUMENT, "config", atls_client_new(NULL, NULL, NULL, &client, &error));
+    EXPECT(ATLS_NULL_ARGUMENT, "client", atls_client_new(NULL, NULL, NULL, NULL, &error));
+    /* Without a configuration no host has a policy, so nothing goes out. */
+    atls_request *request = NULL;
+    OK(atls_client_new(NULL, NULL, NULL, &client, &error));
+    OK(atls_request_new_url("GET", "https://localhost/", &request, &error));
+    EXPECT(ATLS_POLICY_REQUIRED, "localhost", atls_client_fetch(client, request, &exchange, &error));
+    atls_request_free(request);
+    atls_client_free(client);
     EXPECT(ATLS_NULL_ARGUMENT, "client", atls_client_fetch(NULL, NULL, &exchange, &error));
     EXPECT(ATLS_NULL_ARGUMENT, "exchange", atls_client_fetch(NULL, NULL, NULL, &error));
     EXPECT(ATLS_NULL_ARGUMENT, "client", atls_client_set_policy(NULL, "a", NULL, &error));

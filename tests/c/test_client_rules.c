@@ -195,7 +195,7 @@ static void send_all(atls_client *client, int count, const char *host, const cha
         char numbered[50];
         snprintf(numbered, sizeof numbered, "%s%d", path, i);
         atls_request *request = ask("GET", "http://%s:%u%s", host, port, numbered);
-        OK(atls_client_send(client, request, &(atls_sink){.queue = queue}, &exchanges[i], &error));
+        OK(atls_client_start(client, request, &(atls_sink){.queue = queue}, &exchanges[i], &error));
         atls_request_free(request);
     }
     for (int closed = 0; closed < count;) {
@@ -270,7 +270,7 @@ static void informational_heads_are_bounded_in_count_bytes_and_time(void)
     request = at("/endless");
     OK(atls_request_set_head_limits(request, 0, 0, 10000, &error));
     OK(atls_request_set_deadline(request, ATLS_DEADLINE_HEAD, 200, &error));
-    OK(atls_client_send(client, request, &(atls_sink){.queue = queue}, &exchange, &error));
+    OK(atls_client_start(client, request, &(atls_sink){.queue = queue}, &exchange, &error));
     while (atls_client_active(client))
         usleep(1000);
     for (bool over = false; !over;) {
@@ -295,7 +295,7 @@ static void small_pieces_of_a_body_are_joined(void)
     atls_exchange *exchange = NULL;
     atls_request *request = at("/crumbs");
     size_t bytes = 0, events = 0, trailers = 0;
-    OK(atls_client_send(client, request, &(atls_sink){.queue = queue}, &exchange, &error));
+    OK(atls_client_start(client, request, &(atls_sink){.queue = queue}, &exchange, &error));
     OK(atls_exchange_grant(exchange, 1 << 20, &error));
     for (bool over = false; !over;) {
         atls_event event;
@@ -356,7 +356,7 @@ static void an_answer_that_leads_to_another_request_is_followed(void)
     OK(atls_request_set_expect_continue(request, UINT32_MAX, &error));
     atls_exchange *exchange = NULL;
     OK(atls_client_fetch(client, request, &exchange, &error));
-    OK(atls_exchange_write_all(exchange, (const uint8_t *)"four", 4, 20000, &error));
+    OK(atls_exchange_write_all(exchange, atls_bytes_of("four", 4), 20000, &error));
     OK(atls_exchange_finish(exchange, &error));
     struct answer answer = answer_to(exchange);
     CHECK(answer.status == 200);

@@ -22,7 +22,7 @@ static void connecting(unsigned port, const char *policy, bool fails)
 {
     atls_stream *stream = NULL;
     atls_config *config = sim_config(port, policy);
-    atls_status status = atls_stream_open(config, &stream, &error);
+    atls_status status = atls_stream_connect(config, &stream, &error);
     if (fails)
         CHECK(status == ATLS_INVALID_STATE && atls_error_detail(error) == ATLS_DETAIL_CLOCK && !atls_error_retryable(error));
     if (fails)

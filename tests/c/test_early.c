@@ -125,7 +125,7 @@ static bool streamed(int kind)
 static void write_some(struct upload *it)
 {
     while (!it->finished && !it->refused) {
-        atls_status status = it->written < BODY ? atls_exchange_write(it->exchange, block, PIECE, NULL) : atls_exchange_finish(it->exchange, NULL);
+        atls_status status = it->written < BODY ? atls_exchange_write(it->exchange, atls_bytes_of(block, PIECE), NULL) : atls_exchange_finish(it->exchange, NULL);
         if (status == ATLS_AGAIN)
             return;
         it->finished = status == ATLS_OK && it->written >= BODY;
@@ -168,16 +168,16 @@ static void run_blocking(struct upload *it, bool stream)
     atls_head *head = NULL;
     atls_status status = ATLS_OK;
     for (; stream && status == ATLS_OK && it->written < BODY; it->written += PIECE)
-        status = atls_exchange_write_all(it->exchange, block, PIECE, 20000, NULL);
+        status = atls_exchange_write_all(it->exchange, atls_bytes_of(block, PIECE), 20000, NULL);
     CHECK(status == ATLS_OK || status == ATLS_CLOSED);
     if (stream)
         OK(atls_exchange_finish(it->exchange, &error));
-    OK(atls_exchange_head(it->exchange, &head, 20000, &error));
+    OK(atls_exchange_head(it->exchange, 20000, &head, &error));
     it->status = atls_head_status(head);
     atls_head_free(head);
     size_t n;
     do {
-        OK(atls_exchange_read(it->exchange, (uint8_t *)it->body + it->len, sizeof it->body - 1 - it->len, &n, 20000, &error));
+        OK(atls_exchange_read(it->exchange, (uint8_t *)it->body + it->len, sizeof it->body - 1 - it->len, 20000, &n, &error));
         it->len += n;
     } while (n);
 }
@@ -190,7 +190,7 @@ static atls_request *upload_of(int kind, bool tls, const char *how, bool asks)
     snprintf(path, sizeof path, "/hasty?%s", how);
     request = ask("POST", tls ? "https://localhost:%u%s" : "http://127.0.0.1:%u%s", tls ? sim_start().http : clear_port, path);
     if (kind == FULL)
-        OK(atls_request_set_body(request, block, BODY, &error));
+        OK(atls_request_set_body(request, atls_bytes_of(block, BODY), &error));
     else if (streamed(kind))
         OK(atls_request_set_body_stream(request, length, &error));
     else
@@ -226,7 +226,7 @@ static void by_client(bool tls, bool events, int kind, const char *how, bool ask
     struct upload it = {0};
     for (int round = 0; round < 2; round++) {
         if (events) {
-            OK(atls_client_send(client, first, &(atls_sink){.queue = queue, .token = 7}, &it.exchange, &error));
+            OK(atls_client_start(client, first, &(atls_sink){.queue = queue, .token = 7}, &it.exchange, &error));
             run_events(&it, round == 0 && streamed(kind));
         } else {
             OK(atls_client_fetch(client, first, &it.exchange, &error));
@@ -256,7 +256,7 @@ static void by_connection(bool tls, bool events, int kind, const char *how, bool
     atls_exchange *none = NULL;
     OK(atls_request_new("GET", "/second", "localhost", &second, &error));
     if (!events) {
-        OK(atls_http_open(config, &http, &error));
+        OK(atls_http_connect(config, &http, &error));
         CHECK(atls_http_is_ready(http));
         OK(atls_http_fetch(http, request, &it.exchange, &error));
         CHECK(!atls_http_is_ready(http));
@@ -264,7 +264,7 @@ static void by_connection(bool tls, bool events, int kind, const char *how, bool
         CHECK(!atls_http_is_ready(http));
         EXPECT(ATLS_CLOSED, NULL, atls_http_fetch(http, second, &none, &error));
     } else {
-        OK(atls_http_connect(runtime, config, &(atls_sink){.queue = queue}, &http, &error));
+        OK(atls_http_connect_start(runtime, config, &(atls_sink){.queue = queue}, &http, &error));
         while (!atls_http_is_ready(http))
             usleep(1000);
         OK(atls_http_start(http, request, &(atls_sink){.queue = queue, .token = 7}, &it.exchange, &error));

@@ -45,10 +45,10 @@ static void on_event(void *user_data, const atls_event *event)
             atls_stream *blocking = NULL;
             EXPECT(ATLS_WOULD_DEADLOCK, NULL, atls_queue_stop(job->queue, &error));
             atls_config *config = sim_config(1, "policy.json");
-            EXPECT(ATLS_WOULD_DEADLOCK, NULL, atls_stream_open(config, &blocking, &error));
+            EXPECT(ATLS_WOULD_DEADLOCK, NULL, atls_stream_connect(config, &blocking, &error));
             atls_config_free(config);
-            EXPECT(ATLS_INVALID_STATE, "event-driven", atls_stream_read(event->source, &byte, 1, &n, 0, &error));
-            OK(atls_stream_write(event->source, (const uint8_t *)"bye", 3, &error));
+            EXPECT(ATLS_INVALID_STATE, "event-driven", atls_stream_read(event->source, &byte, 1, 0, &n, &error));
+            OK(atls_stream_write(event->source, atls_bytes_of("bye", 3), &error));
             OK(atls_stream_close(event->source, &error));
         }
         break;
@@ -77,6 +77,11 @@ static void on_drop(void *user_data)
     job->dropped++;
 }
 
+static void on_drop_unheard(void *user_data)
+{
+    ((struct job *)user_data)->dropped++;
+}
+
 static void wait_for(atomic_int *flag)
 {
     for (int i = 0; i < 20000 && !*flag; i++)
@@ -90,7 +95,7 @@ static void start(struct job *job, atls_queue *its_queue, atls_config *config)
     atls_stream *stream = NULL;
     job->queue = its_queue;
     atls_sink sink = {its_queue, 42, on_event, job, on_drop};
-    OK(atls_stream_connect(runtime, config, &sink, &stream, &error));
+    OK(atls_stream_connect_start(runtime, config, &sink, &stream, &error));
     job->stream = stream;
 }
 
@@ -103,7 +108,7 @@ static void data_waits_for_credit_and_writers_for_writable(void)
     OK(atls_config_set_credit(config, 0, false, &error));
     start(&job, queue, config);
     /* Before it is attested nothing is taken. */
-    atls_status first = atls_stream_write(job.stream, block, 10, &error);
+    atls_status first = atls_stream_write(job.stream, atls_bytes_of(block, 10), &error);
     CHECK(first == ATLS_AGAIN || first == ATLS_OK);
     atls_error_free(error);
     error = NULL;
@@ -113,7 +118,7 @@ static void data_waits_for_credit_and_writers_for_writable(void)
     int written = first == ATLS_OK ? 10 : 0, refused = 0, before = job.writable;
     /* Nobody reads: the echo fills up, and then so does our window. */
     for (int i = 0; i < 4000 && !refused; i++) {
-        atls_status status = atls_stream_write(job.stream, block, sizeof block, &error);
+        atls_status status = atls_stream_write(job.stream, atls_bytes_of(block, sizeof block), &error);
         if (status == ATLS_OK)
             written += sizeof block;
         else
@@ -136,15 +141,15 @@ static void data_waits_for_credit_and_writers_for_writable(void)
     for (int i = 0; i < 20000 && job.received < (size_t)written; i++)
         usleep(1000);
     CHECK(job.received == (size_t)written);
-    OK(atls_stream_close_write(job.stream, &error));
+    OK(atls_stream_finish(job.stream, &error));
     /* The echo ends in turn, and by now the stream may be closed altogether. */
-    atls_status again = atls_stream_close_write(job.stream, NULL), more = atls_stream_write(job.stream, block, 1, NULL);
+    atls_status again = atls_stream_finish(job.stream, NULL), more = atls_stream_write(job.stream, atls_bytes_of(block, 1), NULL);
     CHECK(again == ATLS_INVALID_STATE || again == ATLS_CLOSED);
     CHECK(more == ATLS_INVALID_STATE || more == ATLS_CLOSED);
     wait_for(&job.closed);
     wait_for(&job.dropped);
     CHECK(job.ended == 1 && job.status == ATLS_OK);
-    EXPECT(ATLS_CLOSED, NULL, atls_stream_write(job.stream, block, 1, &error));
+    EXPECT(ATLS_CLOSED, NULL, atls_stream_write(job.stream, atls_bytes_of(block, 1), &error));
     atls_stream_free(job.stream);
     atls_config_free(config);
 }
@@ -183,8 +188,8 @@ static void the_end_needs_no_credit(void)
     OK(atls_config_set_credit(config, 5, false, &error));
     start(&job, queue, config);
     wait_for(&job.connected);
-    OK(atls_stream_write(job.stream, (const uint8_t *)"exact", 5, &error));
-    OK(atls_stream_close_write(job.stream, &error));
+    OK(atls_stream_write(job.stream, atls_bytes_of("exact", 5), &error));
+    OK(atls_stream_finish(job.stream, &error));
     wait_for(&job.closed);
     CHECK(job.received == 5 && job.ended == 1 && job.status == ATLS_OK);
     atls_stream_free(job.stream);
@@ -198,7 +203,7 @@ static void the_end_needs_no_credit(void)
     config = sim_config(sim.http, "policy.json");
     OK(atls_config_set_credit(config, 100, false, &error));
     atls_sink sink = {queue, 42, on_event, &connection, NULL}, events = {queue, 0, on_exchange, &heads, NULL};
-    OK(atls_http_connect(runtime, config, &sink, &http, &error));
+    OK(atls_http_connect_start(runtime, config, &sink, &http, &error));
     wait_for(&connection.connected);
     OK(atls_request_new("GET", "/small", "localhost", &request, &error));
     OK(atls_http_start(http, request, &events, &exchange, &error));
@@ -246,9 +251,9 @@ static void buffers_go_both_ways_without_a_copy(void)
     memset(mine, 'z', 50000);
     atls_config *config = sim_config(sim.raw, "policy.json");
     atls_sink sink = {queue, 0, keep, &job, NULL};
-    OK(atls_stream_connect(runtime, config, &sink, &stream, &error));
+    OK(atls_stream_connect_start(runtime, config, &sink, &stream, &error));
     wait_for(&job.connected);
-    OK(atls_buf_wrap(mine, 50000, on_release, mine, &buf, &error));
+    OK(atls_buf_wrap(atls_bytes_of(mine, 50000), on_release, mine, &buf, &error));
     OK(atls_stream_write_buf(stream, buf, &error));
     atls_buf_free(buf);
     wait_for(&released);
@@ -294,12 +299,16 @@ static void a_refused_connection_ends_with_its_error(void)
     atls_stream_free(job.stream);
     /* A failed start takes nothing: no event, no drop. */
     struct job untouched = {0};
-    atls_sink sink = {queue, 1, NULL, &untouched, on_drop};
-    EXPECT(ATLS_NULL_ARGUMENT, "sink.call", atls_stream_connect(runtime, config, &sink, &stream, &error));
-    EXPECT(ATLS_NULL_ARGUMENT, "sink", atls_stream_connect(runtime, config, NULL, &stream, &error));
-    EXPECT(ATLS_NULL_ARGUMENT, "runtime", atls_stream_connect(NULL, config, &sink, &stream, &error));
+    atls_sink sink = {queue, 1, NULL, &untouched, on_drop_unheard};
+    EXPECT(ATLS_NULL_ARGUMENT, "sink", atls_stream_connect_start(runtime, config, NULL, &stream, &error));
+    EXPECT(ATLS_NULL_ARGUMENT, "runtime", atls_stream_connect_start(NULL, config, &sink, &stream, &error));
     usleep(10000);
     CHECK(stream == NULL && untouched.closed == 0 && untouched.dropped == 0);
+    /* A host that wants no events still hears, by `drop`, that all is over. */
+    OK(atls_stream_connect_start(runtime, config, &sink, &stream, &error));
+    wait_for(&untouched.dropped);
+    CHECK(untouched.closed == 0);
+    atls_stream_free(stream);
     atls_config_free(config);
 }
 
@@ -312,7 +321,7 @@ static void the_events_of_an_exchange_come_in_order(void)
     atls_config *config = sim_config(sim.http, "policy.json");
     atls_sink sink = {queue, 42, on_event, &job, on_drop};
     OK(atls_request_new("GET", "/early", "localhost", &request, &error));
-    OK(atls_http_connect(runtime, config, &sink, &http, &error));
+    OK(atls_http_connect_start(runtime, config, &sink, &http, &error));
     wait_for(&job.connected);
     for (int i = 0; i < 3; i++) {
         struct heads heads = {0}, after = {0};
@@ -340,7 +349,7 @@ static void the_events_of_an_exchange_come_in_order(void)
     OK(atls_request_set_body_stream(upload, ATLS_LENGTH_UNKNOWN, &error));
     OK(atls_http_start(http, upload, &events, &exchange, &error));
     for (int sent = 0; sent < 5;)
-        if (atls_exchange_write(exchange, block, sizeof block, NULL) == ATLS_OK)
+        if (atls_exchange_write(exchange, atls_bytes_of(block, sizeof block), NULL) == ATLS_OK)
             sent++;
         else
             usleep(1000);
@@ -378,7 +387,7 @@ static void a_polled_queue_hands_out_events(void)
     atls_config *config = sim_config(sim.raw, "policy.json");
     atls_sink sink = {queue, 4711, NULL, &job, NULL};
     atls_stream *stream = NULL;
-    OK(atls_stream_connect(runtime, config, &sink, &stream, &error));
+    OK(atls_stream_connect_start(runtime, config, &sink, &stream, &error));
     int closed = 0;
     size_t received = 0;
     while (!closed) {
@@ -388,8 +397,8 @@ static void a_polled_queue_hands_out_events(void)
         for (size_t i = 0; i < count; i++) {
             CHECK(events[i].token == 4711 && events[i].source == stream);
             if (events[i].kind == ATLS_EVENT_CONNECTED) {
-                OK(atls_stream_write(stream, (const uint8_t *)"0123456789", 10, &error));
-                OK(atls_stream_close_write(stream, &error));
+                OK(atls_stream_write(stream, atls_bytes_of("0123456789", 10), &error));
+                OK(atls_stream_finish(stream, &error));
             }
             if (events[i].kind == ATLS_EVENT_DATA)
                 received += atls_buf_len(events[i].buf);
@@ -404,9 +413,9 @@ static void a_polled_queue_hands_out_events(void)
     CHECK(received == 10);
     /* Stop with an operation under way and events that nobody takes. */
     atls_stream *second = NULL;
-    OK(atls_stream_connect(runtime, config, &sink, &second, &error));
+    OK(atls_stream_connect_start(runtime, config, &sink, &second, &error));
     OK(atls_queue_stop(queue, &error));
-    EXPECT(ATLS_INVALID_STATE, "stopped", atls_stream_connect(runtime, config, &sink, &second, &error));
+    EXPECT(ATLS_INVALID_STATE, "stopped", atls_stream_connect_start(runtime, config, &sink, &second, &error));
     atls_stream_free(second);
     atls_stream_free(stream);
     atls_queue_free(queue);

@@ -79,7 +79,7 @@ static atls_exchange *start(atls_client *client, atls_request *request, struct r
     atls_exchange *exchange = NULL;
     atls_sink sink = {queue, 0, on_event, record, on_drop};
     *record = (struct record){.lock = PTHREAD_MUTEX_INITIALIZER, .changed = PTHREAD_COND_INITIALIZER};
-    OK(atls_client_send(client, request, &sink, &exchange, &error));
+    OK(atls_client_start(client, request, &sink, &exchange, &error));
     atls_request_free(request);
     return exchange;
 }
@@ -188,7 +188,7 @@ static void bodies_come_from_callbacks_and_from_writes(void)
         pthread_mutex_lock(&record.lock);
         int writable = record.writable;
         pthread_mutex_unlock(&record.lock);
-        atls_status status = atls_exchange_write(exchange, piece, sizeof piece, &error);
+        atls_status status = atls_exchange_write(exchange, atls_bytes_of(piece, sizeof piece), &error);
         atls_error_free(error);
         error = NULL;
         CHECK(status == ATLS_OK || status == ATLS_AGAIN);
@@ -202,7 +202,7 @@ static void bodies_come_from_callbacks_and_from_writes(void)
     wait_for(&record);
     CHECK(record.status == ATLS_OK && record.bytes == strlen("1000000 100-continue 1000000"));
     OK(atls_exchange_finish(exchange, &error));
-    EXPECT(ATLS_CLOSED, "over", atls_exchange_write(exchange, piece, 1, &error));
+    EXPECT(ATLS_CLOSED, "over", atls_exchange_write(exchange, atls_bytes_of(piece, 1), &error));
     atls_exchange_free(exchange);
     atls_client_free(client);
     atls_client_free(blocking);

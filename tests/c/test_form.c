@@ -13,7 +13,7 @@ static void queries_and_cookies_are_parsed_into_pairs(void)
 {
     atls_form *form = NULL;
     const char *query = "a=1&b=%C3%A4+c&a=2&empty=";
-    OK(atls_form_parse_query((const uint8_t *)query, strlen(query), &form, &error));
+    OK(atls_form_parse_query(atls_bytes_of_text(query), &form, &error));
     CHECK(atls_form_count(form) == 4 && atls_form_find(form, "a", 0) == 0 && atls_form_find(form, "a", 1) == 2);
     CHECK(atls_form_find(form, "a", 3) == SIZE_MAX && atls_form_find(form, "A", 0) == SIZE_MAX && atls_form_find(NULL, "a", 0) == SIZE_MAX);
     IS(atls_form_name(form, 1), "b");
@@ -23,17 +23,17 @@ static void queries_and_cookies_are_parsed_into_pairs(void)
     IS(atls_form_name(form, 4), "");
     atls_form_free(form);
     const char *cookie = "session=\"a\\073b\"; theme=dark; session=last";
-    OK(atls_form_parse_cookies((const uint8_t *)cookie, strlen(cookie), &form, &error));
+    OK(atls_form_parse_cookies(atls_bytes_of_text(cookie), &form, &error));
     CHECK(atls_form_count(form) == 2);
     IS(atls_form_value(form, atls_form_find(form, "session", 0)), "last");
     IS(atls_form_value(form, atls_form_find(form, "theme", 0)), "dark");
     atls_form_free(form);
     /* A name that C would see the beginning of is refused; a value may be any bytes. */
-    EXPECT(ATLS_HTTP_PROTOCOL, "NUL in the name", atls_form_parse_query((const uint8_t *)"role%00x=1", 10, &form, &error));
-    OK(atls_form_parse_query((const uint8_t *)"a=b%00c", 7, &form, &error));
+    EXPECT(ATLS_HTTP_PROTOCOL, "NUL in the name", atls_form_parse_query(atls_bytes_of("role%00x=1", 10), &form, &error));
+    OK(atls_form_parse_query(atls_bytes_of("a=b%00c", 7), &form, &error));
     CHECK(atls_form_value(form, 0).len == 3);
     atls_form_free(form);
-    EXPECT(ATLS_NULL_ARGUMENT, "form", atls_form_parse_query(NULL, 0, NULL, &error));
+    EXPECT(ATLS_NULL_ARGUMENT, "form", atls_form_parse_query(atls_bytes_of(NULL, 0), NULL, &error));
 }
 
 #define TYPE "multipart/form-data; boundary=\"--x\""
@@ -45,7 +45,7 @@ static void a_form_is_parsed_as_a_whole(void)
 {
     atls_form *form = NULL;
     const uint8_t *bytes = (const uint8_t *)body;
-    OK(atls_form_parse_body(TYPE, NULL, bytes, sizeof body - 1, &form, &error));
+    OK(atls_form_parse_body(TYPE, NULL, atls_bytes_of(bytes, sizeof body - 1), &form, &error));
     CHECK(atls_form_count(form) == 2);
     IS(atls_form_value(form, 0), "words");
     IS(atls_form_name(form, 1), "file");
@@ -53,16 +53,16 @@ static void a_form_is_parsed_as_a_whole(void)
     IS(atls_form_content_type(form, 1), "text/plain");
     IS(atls_form_value(form, 1), "line\r\n----y\r\n");
     atls_form_free(form);
-    OK(atls_form_parse_body("Application/X-WWW-form-urlencoded; charset=utf-8", "identity", (const uint8_t *)"a=b", 3, &form, &error));
+    OK(atls_form_parse_body("Application/X-WWW-form-urlencoded; charset=utf-8", "identity", atls_bytes_of("a=b", 3), &form, &error));
     CHECK(atls_form_count(form) == 1);
     atls_form_free(form);
-    OK(atls_form_parse_body("application/json", NULL, (const uint8_t *)"{}", 2, &form, &error));
+    OK(atls_form_parse_body("application/json", NULL, atls_bytes_of("{}", 2), &form, &error));
     CHECK(atls_form_count(form) == 0);
     atls_form_free(form);
     /* Text before the form, a part that ends at its head, and spellings that must not beat the plain ones. */
     const char *other = "\r\nto whom it may concern\r\n--b\r\nContent-Disposition: form-data; name=a; name*=utf-8''x\r\n\r\n--b\r\n"
                         "Content-Disposition: form-data; name=f; filename*=utf-8''evil.php; filename=good.txt\r\n\r\ndata\r\n--b--";
-    OK(atls_form_parse_body("multipart/form-data; boundary*=utf-8''c; boundary=b", NULL, (const uint8_t *)other, strlen(other), &form, &error));
+    OK(atls_form_parse_body("multipart/form-data; boundary*=utf-8''c; boundary=b", NULL, atls_bytes_of_text(other), &form, &error));
     CHECK(atls_form_count(form) == 2);
     IS(atls_form_name(form, 0), "a");
     IS(atls_form_value(form, 0), "");
@@ -71,48 +71,48 @@ static void a_form_is_parsed_as_a_whole(void)
     atls_form_free(form);
     form = NULL;
     /* Within limits of one's own. */
-    EXPECT(ATLS_HTTP_PROTOCOL, "more than 1 pairs", atls_form_parse_body_within("application/x-www-form-urlencoded", NULL, (const uint8_t *)"a=b&c", 5, 0, 0, 1, &form, &error));
-    OK(atls_form_parse_body_within("application/x-www-form-urlencoded", NULL, (const uint8_t *)"a=b&c", 5, 0, 0, 2, &form, &error));
+    EXPECT(ATLS_HTTP_PROTOCOL, "more than 1 pairs", atls_form_parse_body_within("application/x-www-form-urlencoded", NULL, atls_bytes_of("a=b&c", 5), 0, 0, 1, &form, &error));
+    OK(atls_form_parse_body_within("application/x-www-form-urlencoded", NULL, atls_bytes_of("a=b&c", 5), 0, 0, 2, &form, &error));
     CHECK(atls_form_count(form) == 2);
     atls_form_free(form);
     form = NULL;
-    CHECK(atls_form_parse_body_within(TYPE, NULL, bytes, sizeof body - 1, 1, 0, 0, &form, &error) == ATLS_HTTP_PROTOCOL);
+    CHECK(atls_form_parse_body_within(TYPE, NULL, atls_bytes_of(bytes, sizeof body - 1), 1, 0, 0, &form, &error) == ATLS_HTTP_PROTOCOL);
     atls_error_free(error);
     error = NULL;
-    CHECK(atls_form_parse_body_within(TYPE, NULL, bytes, sizeof body - 1, 0, 10, 0, &form, &error) == ATLS_HTTP_PROTOCOL);
+    CHECK(atls_form_parse_body_within(TYPE, NULL, atls_bytes_of(bytes, sizeof body - 1), 0, 10, 0, &form, &error) == ATLS_HTTP_PROTOCOL);
     atls_error_free(error);
     error = NULL;
-    CHECK(atls_form_parse_body(TYPE, "gzip", bytes, sizeof body - 1, &form, &error) == ATLS_HTTP_PROTOCOL && atls_error_http_status(error) == 415);
+    CHECK(atls_form_parse_body(TYPE, "gzip", atls_bytes_of(bytes, sizeof body - 1), &form, &error) == ATLS_HTTP_PROTOCOL && atls_error_http_status(error) == 415);
     atls_error_free(error);
     error = NULL;
-    CHECK(atls_form_parse_body(TYPE, NULL, bytes, sizeof body - 5, &form, &error) == ATLS_HTTP_PROTOCOL && atls_error_http_status(error) == 400);
+    CHECK(atls_form_parse_body(TYPE, NULL, atls_bytes_of(bytes, sizeof body - 5), &form, &error) == ATLS_HTTP_PROTOCOL && atls_error_http_status(error) == 400);
     atls_error_free(error);
     error = NULL;
-    EXPECT(ATLS_HTTP_PROTOCOL, "not multipart/form-data", atls_form_parse_body("multipart/form-dataxyz; boundary=a", NULL, bytes, 3, &form, &error));
+    EXPECT(ATLS_HTTP_PROTOCOL, "not multipart/form-data", atls_form_parse_body("multipart/form-dataxyz; boundary=a", NULL, atls_bytes_of(bytes, 3), &form, &error));
     CHECK(form == NULL);
 }
 
 static void by_pieces(size_t step)
 {
     char seen[300] = "";
-    size_t fed = 0, len;
+    size_t fed = 0;
     uint32_t event = 0;
-    const uint8_t *data;
+    atls_bytes data;
     atls_multipart *multipart = NULL;
     OK(atls_multipart_new(TYPE, 0, 0, &multipart, &error));
-    EXPECT(ATLS_INVALID_STATE, "DATA", atls_multipart_data(multipart, &data, &len, &error));
+    EXPECT(ATLS_INVALID_STATE, "DATA", atls_multipart_data(multipart, &data, &error));
     while (event != ATLS_MULTIPART_END) {
         OK(atls_multipart_next(multipart, &event, &error));
         if (event == ATLS_MULTIPART_NEED_DATA) {
             size_t n = sizeof body - 1 - fed < step ? sizeof body - 1 - fed : step;
-            OK(atls_multipart_receive(multipart, (const uint8_t *)body + fed, n, &error));
+            OK(atls_multipart_receive(multipart, atls_bytes_of(body + fed, n), &error));
             fed += n;
         } else if (event == ATLS_MULTIPART_PART) {
             snprintf(seen + strlen(seen), sizeof seen - strlen(seen), "[%s %s %s]", atls_multipart_name(multipart).ptr,
                      atls_multipart_file_name(multipart).ptr, atls_multipart_content_type(multipart).ptr);
         } else if (event == ATLS_MULTIPART_DATA) {
-            OK(atls_multipart_data(multipart, &data, &len, &error));
-            strncat(seen, (const char *)data, len);
+            OK(atls_multipart_data(multipart, &data, &error));
+            strncat(seen, (const char *)data.ptr, data.len);
         } else if (event == ATLS_MULTIPART_PART_END) {
             strcat(seen, ".");
         }
@@ -120,7 +120,7 @@ static void by_pieces(size_t step)
     CHECK(strcmp(seen, "[text  ]words.[file a;b.txt text/plain]line\r\n----y\r\n.") == 0);
     atls_multipart_free(multipart);
     OK(atls_multipart_new(TYPE, 1, 50, &multipart, &error));
-    OK(atls_multipart_receive(multipart, (const uint8_t *)body, sizeof body - 1, &error));
+    OK(atls_multipart_receive(multipart, atls_bytes_of(body, sizeof body - 1), &error));
     OK(atls_multipart_receive_eof(multipart, &error));
     OK(atls_multipart_next(multipart, &event, &error));
     OK(atls_multipart_next(multipart, &event, &error));
@@ -144,7 +144,7 @@ static void on_visit(void *user_data, const atls_event *event)
         visit->len += atls_buf_len(event->buf);
     }
     if (event->kind == ATLS_EVENT_END)
-        atls_server_request_respond(visit->request, 200, NULL, (uint8_t *)visit->text, visit->len, NULL);
+        atls_server_request_respond(visit->request, 200, NULL, atls_bytes_of(visit->text, visit->len), NULL);
 }
 
 static void on_drop(void *user_data)
@@ -209,7 +209,7 @@ static void a_server_decodes_bodies_within_its_limit(void)
     OK(atls_server_config_new(&config, &error));
     OK(atls_server_config_set_decode(config, true, &error));
     OK(atls_server_config_set_limit(config, ATLS_SERVER_LIMIT_BODY_BYTES, 500, &error));
-    OK(atls_server_new(runtime, config, &sink, &server, &error));
+    OK(atls_server_start(runtime, config, &sink, &server, &error));
     OK(atls_server_listen(server, "127.0.0.1", 0, false, &port, &error));
     for (int chunked = 0; chunked < 2; chunked++) {
         CHECK(strstr(post("gzip", hello, sizeof hello, chunked), "\r\n\r\nhello"));

@@ -45,14 +45,14 @@ static const atls_h1_event *next(atls_h1_conn *conn, int fd)
             return event;
         uint8_t *room = NULL;
         size_t room_len = 0;
-        OK(atls_h1_conn_recv_reserve(conn, 7, &room, &room_len, &error));
+        OK(atls_h1_conn_receive_reserve(conn, 7, &room, &room_len, &error));
         CHECK(room_len >= 7);
         ssize_t n = read(fd, room, 7);
         CHECK(n >= 0);
         if (n == 0)
             OK(atls_h1_conn_receive_eof(conn, &error));
         else
-            OK(atls_h1_conn_recv_commit(conn, (size_t)n, &error));
+            OK(atls_h1_conn_receive_commit(conn, (size_t)n, &error));
     }
 }
 
@@ -137,7 +137,7 @@ static void two_connections_exchange_messages(void)
 
 static void receive(atls_h1_conn *conn, const char *text)
 {
-    OK(atls_h1_conn_receive(conn, (const uint8_t *)text, strlen(text), &error));
+    OK(atls_h1_conn_receive(conn, atls_bytes_of_text(text), &error));
 }
 
 /* What one may not send oneself has its status too, and the first refusal stays. */
@@ -182,7 +182,7 @@ static void shrinking_keeps_what_came_beyond_the_message(void)
     CHECK(body);
     memset(body, 'x', large);
     memcpy(body + large, "GET / HTTP", 10);
-    OK(atls_h1_conn_receive(server, (const uint8_t *)body, large + 10, &error));
+    OK(atls_h1_conn_receive(server, atls_bytes_of(body, large + 10), &error));
     free(body);
     do
         OK(atls_h1_conn_next_event(server, &event, &error));
@@ -233,7 +233,7 @@ static void a_fault_has_its_status_and_stays(void)
     OK(atls_h1_conn_send_failed(server, &error));
     OK(atls_h1_conn_receive_eof(server, &error));
     OK(atls_h1_conn_receive_eof(server, &error));
-    EXPECT(ATLS_INVALID_STATE, "end", atls_h1_conn_receive(server, (const uint8_t *)"x", 1, &error));
+    EXPECT(ATLS_INVALID_STATE, "end", atls_h1_conn_receive(server, atls_bytes_of("x", 1), &error));
     bool eof = false;
     OK(atls_h1_conn_trailing_data(server, &out, &eof, &error));
     CHECK(is(out, "GET /0123456789abcdef") && eof);
@@ -241,7 +241,7 @@ static void a_fault_has_its_status_and_stays(void)
 
     atls_h1_conn *client = new_conn(ATLS_H1_CLIENT, 0);
     EXPECT(ATLS_H1_LOCAL, "no next cycle", atls_h1_conn_start_next_cycle(client, &error));
-    EXPECT(ATLS_INVALID_ARGUMENT, "more than was reserved", atls_h1_conn_recv_commit(client, 1, &error));
+    EXPECT(ATLS_INVALID_ARGUMENT, "more than was reserved", atls_h1_conn_receive_commit(client, 1, &error));
     EXPECT(ATLS_INVALID_ARGUMENT, "status 70000", atls_h1_conn_send_response(client, 70000, b(""), NULL, 0, &out, &error));
     CHECK(atls_h1_conn_our_state(client) == ATLS_H1_IDLE);
     const atls_h1_header null = {{NULL, 1}, {NULL, 0}, NULL};
@@ -264,8 +264,8 @@ static void header_lists_are_normalized_and_validated(void)
     OK(atls_h1_header_list_add(list, b("Host"), b("a"), &error));
     const uint32_t lens[] = {10, 9, 14, 1, 14, 1};
     const char *packed = "ConnectiONclose, X,content-length5Content-Length5";
-    OK(atls_h1_header_list_add_packed(list, (const uint8_t *)packed, strlen(packed), lens, 3, &error));
-    EXPECT(ATLS_INVALID_ARGUMENT, "add up", atls_h1_header_list_add_packed(list, (const uint8_t *)packed, 20, lens, 3, &error));
+    OK(atls_h1_header_list_add_packed(list, atls_bytes_of_text(packed), lens, 3, &error));
+    EXPECT(ATLS_INVALID_ARGUMENT, "add up", atls_h1_header_list_add_packed(list, atls_bytes_of(packed, 20), lens, 3, &error));
     const atls_h1_header *items = atls_h1_header_list_items(list, &n);
     CHECK(n == 4 && is(items[1].name, "connection") && memcmp(items[1].raw_name, "ConnectiON", 10) == 0);
 
@@ -349,11 +349,11 @@ static void null_arguments_are_refused(void)
     const atls_h1_event *event;
     atls_h1_conn *conn = new_conn(ATLS_H1_CLIENT, 0);
     EXPECT(ATLS_NULL_ARGUMENT, "conn", atls_h1_conn_new(0, 0, NULL, &error));
-    EXPECT(ATLS_NULL_ARGUMENT, "conn", atls_h1_conn_receive(NULL, NULL, 0, &error));
-    EXPECT(ATLS_NULL_ARGUMENT, "data", atls_h1_conn_receive(conn, NULL, 1, &error));
+    EXPECT(ATLS_NULL_ARGUMENT, "conn", atls_h1_conn_receive(NULL, atls_bytes_of(NULL, 0), &error));
+    EXPECT(ATLS_NULL_ARGUMENT, "data", atls_h1_conn_receive(conn, atls_bytes_of(NULL, 1), &error));
     EXPECT(ATLS_NULL_ARGUMENT, "conn", atls_h1_conn_receive_eof(NULL, &error));
-    EXPECT(ATLS_NULL_ARGUMENT, "room", atls_h1_conn_recv_reserve(conn, 1, NULL, NULL, &error));
-    EXPECT(ATLS_NULL_ARGUMENT, "conn", atls_h1_conn_recv_commit(NULL, 0, &error));
+    EXPECT(ATLS_NULL_ARGUMENT, "room", atls_h1_conn_receive_reserve(conn, 1, NULL, NULL, &error));
+    EXPECT(ATLS_NULL_ARGUMENT, "conn", atls_h1_conn_receive_commit(NULL, 0, &error));
     EXPECT(ATLS_NULL_ARGUMENT, "event", atls_h1_conn_next_event(conn, NULL, &error));
     EXPECT(ATLS_NULL_ARGUMENT, "conn", atls_h1_conn_next_event(NULL, &event, &error));
     EXPECT(ATLS_NULL_ARGUMENT, "data", atls_h1_conn_trailing_data(conn, NULL, NULL, &error));

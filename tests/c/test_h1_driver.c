@@ -56,14 +56,14 @@ static void serve(struct end *end)
     if (strcmp(target, "/upgrade") == 0) {
         atls_sink sink = {.queue = queue, .call = on_stream, .user_data = end};
         OK(atls_headers_new(true, &headers, &error));
-        OK(atls_headers_add(headers, "Upgrade", (const uint8_t *)"x", 1, &error));
-        OK(atls_headers_add(headers, "Connection", (const uint8_t *)"upgrade", 7, &error));
+        OK(atls_headers_add(headers, "Upgrade", atls_bytes_of("x", 1), &error));
+        OK(atls_headers_add(headers, "Connection", atls_bytes_of("upgrade", 7), &error));
         OK(atls_h1_driver_send_response(end->driver, 101, "Switching Protocols", headers, &error));
-        OK(atls_h1_driver_detach(end->driver, runtime, &sink, &end->stream, &error));
+        OK(atls_h1_driver_detach_start(end->driver, runtime, &sink, &end->stream, &error));
         atls_headers_free(headers);
     } else {
         OK(atls_h1_driver_send_response(end->driver, 200, "Fine", NULL, &error));
-        OK(atls_h1_driver_write(end->driver, (const uint8_t *)"answer", 6, &error));
+        OK(atls_h1_driver_write(end->driver, atls_bytes_of("answer", 6), &error));
         OK(atls_h1_driver_finish(end->driver, NULL, &error));
     }
 }
@@ -150,7 +150,7 @@ static void start(struct end *end, atls_h1_driver_config *config, int fd)
     memset(end, 0, sizeof *end);
     pthread_mutex_init(&end->lock, NULL);
     atls_sink sink = {.queue = queue, .call = on_event, .user_data = end};
-    OK(atls_h1_driver_adopt(runtime, config, fd, &sink, &end->driver, &error));
+    OK(atls_h1_driver_adopt_start(runtime, config, fd, &sink, &end->driver, &error));
     atls_h1_driver_config_free(config);
 }
 
@@ -166,11 +166,11 @@ static void ask(struct end *client, const char *method, const char *target, cons
 {
     atls_headers *headers = NULL;
     OK(atls_headers_new(true, &headers, &error));
-    OK(atls_headers_add(headers, "Host", (const uint8_t *)"a", 1, &error));
+    OK(atls_headers_add(headers, "Host", atls_bytes_of("a", 1), &error));
     if (extra)
-        OK(atls_headers_add(headers, extra, (const uint8_t *)value, strlen(value), &error));
+        OK(atls_headers_add(headers, extra, atls_bytes_of_text(value), &error));
     if (extra && strcmp(extra, "Upgrade") == 0)
-        OK(atls_headers_add(headers, "Connection", (const uint8_t *)"Upgrade", 7, &error));
+        OK(atls_headers_add(headers, "Connection", atls_bytes_of("Upgrade", 7), &error));
     OK(atls_h1_driver_send_request(client->driver, method, target, headers, &error));
     atls_headers_free(headers);
 }
@@ -191,10 +191,10 @@ static void two_drivers_exchange_messages(void)
     /* Another one on the same connection, in chunks and with trailers. */
     atls_headers *trailers = NULL;
     ask(&client, "POST", "/two", "Transfer-Encoding", "chunked");
-    OK(atls_h1_driver_write(client.driver, (const uint8_t *)"bo", 2, &error));
-    OK(atls_h1_driver_write(client.driver, (const uint8_t *)"dy", 2, &error));
+    OK(atls_h1_driver_write(client.driver, atls_bytes_of("bo", 2), &error));
+    OK(atls_h1_driver_write(client.driver, atls_bytes_of("dy", 2), &error));
     OK(atls_headers_new(true, &trailers, &error));
-    OK(atls_headers_add(trailers, "X-Sum", (const uint8_t *)"1", 1, &error));
+    OK(atls_headers_add(trailers, "X-Sum", atls_bytes_of("1", 1), &error));
     OK(atls_h1_driver_finish(client.driver, trailers, &error));
     atls_headers_free(trailers);
     until_seen(&client, "[200]answer.[200]answer.");
@@ -203,7 +203,7 @@ static void two_drivers_exchange_messages(void)
     atls_stream *none = NULL;
     atls_sink sink = {.queue = queue, .call = on_stream, .user_data = &client};
     ask(&client, "GET", "/three", NULL, NULL);
-    EXPECT(ATLS_INVALID_STATE, "under way", atls_h1_driver_detach(client.driver, runtime, &sink, &none, &error));
+    EXPECT(ATLS_INVALID_STATE, "under way", atls_h1_driver_detach_start(client.driver, runtime, &sink, &none, &error));
     OK(atls_h1_driver_finish(client.driver, NULL, &error));
     until_seen(&client, "[200]answer.[200]answer.[200]answer.");
     OK(atls_h1_driver_close(client.driver, &error));
@@ -226,12 +226,12 @@ static void an_upgrade_hands_the_connection_over(void)
     OK(atls_h1_driver_finish(client.driver, NULL, &error));
     until_seen(&client, "[101]");
     atls_sink sink = {.queue = queue, .call = on_stream, .user_data = &client};
-    OK(atls_h1_driver_detach(client.driver, runtime, &sink, &client.stream, &error));
+    OK(atls_h1_driver_detach_start(client.driver, runtime, &sink, &client.stream, &error));
     until_closed(&client.closed);
     until_closed(&server.closed);
     CHECK(client.status == ATLS_OK && server.status == ATLS_OK);
     /* It opens once the driver is through. */
-    for (int i = 0; i < 5000 && atls_stream_write(client.stream, (const uint8_t *)"hello", 5, NULL) == ATLS_AGAIN; i++)
+    for (int i = 0; i < 5000 && atls_stream_write(client.stream, atls_bytes_of("hello", 5), NULL) == ATLS_AGAIN; i++)
         usleep(1000);
     until_seen(&server, "[GET /upgrade].<hello>");
     OK(atls_stream_close(client.stream, &error));
@@ -294,7 +294,7 @@ static void a_fault_of_the_peer_or_the_host_ends_the_connection(void)
     start(&server, config(ATLS_H1_SERVER), pair[0]);
     /* It waits for the peer by now, and ends nevertheless. */
     usleep(50000);
-    CHECK(atls_h1_driver_write(server.driver, (const uint8_t *)"x", 1, &error) == ATLS_H1_LOCAL);
+    CHECK(atls_h1_driver_write(server.driver, atls_bytes_of("x", 1), &error) == ATLS_H1_LOCAL);
     atls_error_free(error);
     error = NULL;
     CHECK(recv(pair[1], &byte, 1, 0) == 0);
@@ -305,7 +305,7 @@ static void a_fault_of_the_peer_or_the_host_ends_the_connection(void)
     atls_h1_driver *none = NULL;
     atls_sink sink = {.queue = queue, .call = on_event};
     atls_h1_driver_config *usual = config(ATLS_H1_SERVER);
-    EXPECT(ATLS_INVALID_ARGUMENT, "no socket", atls_h1_driver_adopt(runtime, usual, null, &sink, &none, &error));
+    EXPECT(ATLS_INVALID_ARGUMENT, "no socket", atls_h1_driver_adopt_start(runtime, usual, null, &sink, &none, &error));
     EXPECT(ATLS_INVALID_ARGUMENT, "role 2", atls_h1_driver_config_new(2, &usual, &error));
     EXPECT(ATLS_INVALID_ARGUMENT, "limit 402 cannot be 0", atls_h1_driver_config_set_limit(usual, ATLS_H1_DRIVER_LIMIT_PIECE_BYTES, 0, &error));
     EXPECT(ATLS_INVALID_ARGUMENT, "deadline 4", atls_h1_driver_config_set_deadline(usual, 4, 0, &error));
@@ -440,13 +440,13 @@ static void a_detached_stream_that_waits_can_be_canceled(void)
     /* What waits is as much as the header says, however small the pieces. */
     size_t before = memory();
     for (int again = 0; again < 200; usleep(again ? 1000 : 0))
-        again = atls_h1_driver_write(server.driver, block, 40, NULL) == ATLS_OK ? 0 : again + 1;
+        again = atls_h1_driver_write(server.driver, atls_bytes_of(block, 40), NULL) == ATLS_OK ? 0 : again + 1;
     CHECK(memory() - before < 700 << 10);
     for (int again = 0; again < 200; usleep(again ? 1000 : 0))
-        again = atls_h1_driver_write(server.driver, block, sizeof block, NULL) == ATLS_OK ? 0 : again + 1;
+        again = atls_h1_driver_write(server.driver, atls_bytes_of(block, sizeof block), NULL) == ATLS_OK ? 0 : again + 1;
     CHECK(memory() - before < 700 << 10);
     OK(atls_h1_driver_finish(server.driver, NULL, &error));
-    for (int i = 0; i < 5000 && atls_h1_driver_detach(server.driver, runtime, &sink, &server.stream, NULL) != ATLS_OK; i++)
+    for (int i = 0; i < 5000 && atls_h1_driver_detach_start(server.driver, runtime, &sink, &server.stream, NULL) != ATLS_OK; i++)
         usleep(1000);
     CHECK(server.stream);
     usleep(20000);
@@ -476,7 +476,7 @@ static void a_large_body_flows_under_credit(void)
     snprintf(length, sizeof length, "%d", TOTAL);
     ask(&client, "POST", "/much", "Content-Length", length);
     while (sent < TOTAL) {
-        atls_status status = atls_h1_driver_write(client.driver, block, sizeof block, NULL);
+        atls_status status = atls_h1_driver_write(client.driver, atls_bytes_of(block, sizeof block), NULL);
         CHECK(status == ATLS_OK || status == ATLS_AGAIN);
         sent += status == ATLS_OK ? (int)sizeof block : 0;
         if (status == ATLS_AGAIN && refused++ == 0) {
@@ -508,8 +508,8 @@ static void a_driver_runs_over_an_attested_stream(void)
     atls_sink sink = {.queue = queue, .call = on_event, .user_data = &client};
     atls_config *connection = sim_config(sim.http, "policy.json");
     atls_h1_driver_config *usual = config(ATLS_H1_CLIENT), *server = config(ATLS_H1_SERVER);
-    EXPECT(ATLS_INVALID_STATE, "does not connect", atls_h1_driver_connect(runtime, server, connection, &sink, &client.driver, &error));
-    OK(atls_h1_driver_connect(runtime, usual, connection, &sink, &client.driver, &error));
+    EXPECT(ATLS_INVALID_STATE, "does not connect", atls_h1_driver_connect_start(runtime, server, connection, &sink, &client.driver, &error));
+    OK(atls_h1_driver_connect_start(runtime, usual, connection, &sink, &client.driver, &error));
     until_seen(&client, "(connected)");
     atls_verdict *verdict = atls_h1_driver_verdict(client.driver);
     CHECK(verdict && atls_verdict_trusted(verdict) && atls_verdict_bound_to_session(verdict));
@@ -524,7 +524,7 @@ static void a_driver_runs_over_an_attested_stream(void)
     connection = sim_config(sim.http, "wrong-policy.json");
     struct end refused = {.lock = PTHREAD_MUTEX_INITIALIZER};
     sink.user_data = &refused;
-    OK(atls_h1_driver_connect(runtime, usual, connection, &sink, &refused.driver, &error));
+    OK(atls_h1_driver_connect_start(runtime, usual, connection, &sink, &refused.driver, &error));
     over(&refused);
     CHECK(refused.status == ATLS_MEASUREMENT_MISMATCH && refused.seen[0] == '\0');
     atls_config_free(connection);

@@ -55,7 +55,7 @@ static int64_t read_source(void *user_data, uint8_t *buffer, size_t cap)
             CHECK(atls_exchange_cancel(exchange, NULL) == ATLS_OK);
             break;
         default:
-            CHECK(atls_exchange_read(exchange, &byte, 1, &n, 0, &mine) == ATLS_WOULD_DEADLOCK);
+            CHECK(atls_exchange_read(exchange, &byte, 1, 0, &n, &mine) == ATLS_WOULD_DEADLOCK);
         }
     }
     atls_error_free(mine);
@@ -81,7 +81,7 @@ static void in_a_body_source(struct tcp *tcp, enum act act)
     kept = source.exchange;
     atls_request_free(request);
     while (status == ATLS_OK && n > 0 && !(source.acted && act != FREE_CLIENT))
-        status = atls_exchange_read(kept, buffer, sizeof buffer, &n, 300, &error);
+        status = atls_exchange_read(kept, buffer, sizeof buffer, 300, &n, &error);
     CHECK(source.acted);
     CHECK(status == ATLS_OK || status == ATLS_TIMED_OUT || act == CANCEL_EXCHANGE || act == FREE_EXCHANGE);
     atls_error_free(error);
@@ -98,7 +98,7 @@ static void drop_asks_the_request(void *user_data)
     atls_request **request = user_data;
     atls_error *mine = NULL;
     if (*request)
-        CHECK(atls_request_set_body(*request, (const uint8_t *)"last", 4, &mine) == ATLS_OK);
+        CHECK(atls_request_set_body(*request, atls_bytes_of("last", 4), &mine) == ATLS_OK);
     *request = NULL;
 }
 
@@ -107,7 +107,7 @@ static void the_drop_of_a_replaced_body_may_use_the_request(void)
     atls_request *request = tcp_request("POST", 1, "/"), *seen = request;
     atls_body_source functions = {.read = read_source, .drop = drop_asks_the_request, .user_data = &seen};
     OK(atls_request_set_body_source(request, &functions, 5, &error));
-    OK(atls_request_set_body(request, (const uint8_t *)"first", 5, &error));
+    OK(atls_request_set_body(request, atls_bytes_of("first", 5), &error));
     CHECK(seen == NULL);
     seen = request;
     OK(atls_request_set_body_source(request, &functions, 5, &error));
@@ -126,7 +126,7 @@ static void release_uses_the_stream(void *user_data)
     released++;
     if (!letting_go)
         return;
-    (void)!atls_stream_write(stream, (const uint8_t *)"more", 4, NULL);
+    (void)!atls_stream_write(stream, atls_bytes_of("more", 4), NULL);
     CHECK(atls_stream_cancel(stream, NULL) == ATLS_OK);
 }
 
@@ -148,13 +148,13 @@ static void the_release_of_a_buffer_may_use_its_stream(void)
     /* Without credit nothing is read, the peer's echo stops, and at last what is written stays here. */
     OK(atls_config_set_credit(config, 0, false, &error));
     atls_sink sink = {queue, 0, on_stream, NULL, NULL};
-    OK(atls_stream_connect(runtime, config, &sink, &stream, &error));
+    OK(atls_stream_connect_start(runtime, config, &sink, &stream, &error));
     for (int i = 0; i < 20000 && !(seen & 1 << ATLS_EVENT_CONNECTED); i++)
         usleep(1000);
     int wrapped = 0, refused = 0;
     while (refused < 100) {
         atls_buf *buf = NULL;
-        OK(atls_buf_wrap(block, sizeof block, release_uses_the_stream, NULL, &buf, &error));
+        OK(atls_buf_wrap(atls_bytes_of(block, sizeof block), release_uses_the_stream, NULL, &buf, &error));
         wrapped++;
         atls_status status = atls_stream_write_buf(stream, buf, NULL);
         atls_buf_free(buf);

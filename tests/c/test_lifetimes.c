@@ -67,7 +67,7 @@ static void a_freed_connection_lets_its_exchange_end(void)
     struct record record = {0};
     OK(atls_runtime_new(1, &runtime, &error));
     OK(atls_queue_new_polled(&queue, &error));
-    OK(atls_http_connect(runtime, config, &(atls_sink){.queue = queue, .token = 1}, &http, &error));
+    OK(atls_http_connect_start(runtime, config, &(atls_sink){.queue = queue, .token = 1}, &http, &error));
     while (!atls_http_is_ready(http))
         take(queue, &record, 0);
     OK(atls_http_start(http, request, &(atls_sink){.queue = queue, .token = 2}, &exchange, &error));
@@ -93,7 +93,7 @@ static void a_freed_connection_lets_a_blocking_exchange_end(void)
     atls_exchange *exchange = NULL;
     atls_config *config = config_of();
     atls_request *request = get_long();
-    OK(atls_http_open(config, &http, &error));
+    OK(atls_http_connect(config, &http, &error));
     OK(atls_http_fetch(http, request, &exchange, &error));
     atls_http_free(http);
     struct answer answer = answer_to(exchange);
@@ -116,7 +116,7 @@ static void client_freed(bool at_once)
     OK(atls_runtime_new(1, &runtime, &error));
     OK(atls_queue_new_polled(&queue, &error));
     OK(atls_client_new(runtime, config, NULL, &client, &error));
-    OK(atls_client_send(client, request, &(atls_sink){.queue = queue, .token = 2}, &exchange, &error));
+    OK(atls_client_start(client, request, &(atls_sink){.queue = queue, .token = 2}, &exchange, &error));
     while (!at_once && !take(queue, &record, ATLS_EVENT_HEAD))
         ;
     atls_client_free(client);
@@ -150,14 +150,14 @@ static void another_thread_can_cancel_a_blocking_exchange(void)
     atls_config *config = config_of();
     atls_request *request = ask("GET", "https://localhost:%u/hang", sim.http);
     OK(atls_client_new(NULL, config, NULL, &client, &error));
-    OK(atls_http_open(config, &http, &error));
+    OK(atls_http_connect(config, &http, &error));
     for (int own = 0; own < 2; own++) {
         if (own)
-            OK(atls_http_begin(http, request, &exchange, &error));
+            OK(atls_http_open(http, request, &exchange, &error));
         else
-            OK(atls_client_begin(client, request, &exchange, &error));
+            OK(atls_client_open(client, request, &exchange, &error));
         CHECK(pthread_create(&thread, NULL, cancel_soon, exchange) == 0);
-        EXPECT(ATLS_CANCELED, NULL, atls_exchange_head(exchange, &head, 20000, &error));
+        EXPECT(ATLS_CANCELED, NULL, atls_exchange_head(exchange, 20000, &head, &error));
         CHECK(pthread_join(thread, NULL) == 0);
         atls_exchange_free(exchange);
     }
@@ -179,13 +179,13 @@ static void informational_heads_can_be_read_while_blocking(void)
         atls_head *head = NULL;
         atls_request *request = ask("GET", "https://localhost:%u/early", sim.http);
         if (begins)
-            OK(atls_client_begin(client, request, &exchange, &error));
+            OK(atls_client_open(client, request, &exchange, &error));
         else
             OK(atls_client_fetch(client, request, &exchange, &error));
-        OK(atls_exchange_next_informational(exchange, &head, 20000, &error));
+        OK(atls_exchange_next_informational(exchange, 20000, &head, &error));
         CHECK(head && atls_head_status(head) == 103 && strcmp(atls_head_get(head, "link").ptr, "</x>") == 0);
         atls_head_free(head);
-        OK(atls_exchange_next_informational(exchange, &head, 20000, &error));
+        OK(atls_exchange_next_informational(exchange, 20000, &head, &error));
         CHECK(head == NULL);
         struct answer answer = answer_to(exchange);
         CHECK(answer.status == 200 && answer.len == 4);
@@ -216,16 +216,16 @@ static void a_blocking_upload_is_written_again_after_a_redirect(void)
         atls_request *request = redirected(may, 307);
         OK(atls_client_fetch(client, request, &exchange, &error));
         EXPECT(ATLS_INVALID_STATE, "once more", atls_exchange_rewind(exchange, &error));
-        OK(atls_exchange_write_all(exchange, (const uint8_t *)"first ", 6, 20000, &error));
-        OK(atls_exchange_write_all(exchange, (const uint8_t *)"second", 6, 20000, &error));
+        OK(atls_exchange_write_all(exchange, atls_bytes_of("first ", 6), 20000, &error));
+        OK(atls_exchange_write_all(exchange, atls_bytes_of("second", 6), 20000, &error));
         OK(atls_exchange_finish(exchange, &error));
         if (may) {
-            CHECK(atls_exchange_head(exchange, &head, 20000, &error) == ATLS_AGAIN && atls_error_detail(error) == ATLS_DETAIL_REWIND);
+            CHECK(atls_exchange_head(exchange, 20000, &head, &error) == ATLS_AGAIN && atls_error_detail(error) == ATLS_DETAIL_REWIND);
             atls_error_free(error);
             error = NULL;
-            EXPECT(ATLS_AGAIN, "beginning", atls_exchange_write_all(exchange, (const uint8_t *)"lost", 4, 20000, &error));
+            EXPECT(ATLS_AGAIN, "beginning", atls_exchange_write_all(exchange, atls_bytes_of("lost", 4), 20000, &error));
             OK(atls_exchange_rewind(exchange, &error));
-            OK(atls_exchange_write_all(exchange, (const uint8_t *)"once more", 9, 20000, &error));
+            OK(atls_exchange_write_all(exchange, atls_bytes_of("once more", 9), 20000, &error));
             OK(atls_exchange_finish(exchange, &error));
         }
         struct answer answer = answer_to(exchange);
@@ -250,11 +250,11 @@ static void an_upload_is_written_again_after_a_redirect(void)
     OK(atls_runtime_new(1, &runtime, &error));
     OK(atls_queue_new_polled(&queue, &error));
     OK(atls_client_new(runtime, config, NULL, &client, &error));
-    OK(atls_client_send(client, request, &(atls_sink){.queue = queue, .token = 2}, &exchange, &error));
+    OK(atls_client_start(client, request, &(atls_sink){.queue = queue, .token = 2}, &exchange, &error));
     /* The producer starts when there is a connection. */
     CHECK(take(queue, &record, ATLS_EVENT_CONNECTED));
     for (int i = 0; i < 2; i++) {
-        OK(atls_exchange_write(exchange, (const uint8_t *)"body", 4, &error));
+        OK(atls_exchange_write(exchange, atls_bytes_of("body", 4), &error));
         OK(atls_exchange_finish(exchange, &error));
         CHECK(take(queue, &record, i ? ATLS_EVENT_HEAD : ATLS_EVENT_REWIND));
         if (i == 0)

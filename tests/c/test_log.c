@@ -48,7 +48,7 @@ static atls_status stream_to(unsigned port, const char *policy, void (*change)(a
     atls_config *config = sim_config(port, policy);
     if (change)
         change(config);
-    atls_status status = atls_stream_open(config, &stream, &error);
+    atls_status status = atls_stream_connect(config, &stream, &error);
     atls_stream_free(stream);
     atls_config_free(config);
     return status;
@@ -102,14 +102,14 @@ static void post(unsigned port)
     atls_request *request = NULL;
     atls_exchange *exchange = NULL;
     atls_config *config = sim_config(port, "policy.json");
-    OK(atls_http_open(config, &http, &error));
+    OK(atls_http_connect(config, &http, &error));
     OK(atls_request_new("POST", "/SECRET-path?token=SECRET-query", "localhost", &request, &error));
-    OK(atls_request_add_header(request, "Authorization", (const uint8_t *)"Bearer SECRET-token", 19, &error));
-    OK(atls_request_add_header(request, "Cookie", (const uint8_t *)"session=SECRET-cookie", 21, &error));
-    OK(atls_request_set_body(request, (const uint8_t *)"SECRET-body", 11, &error));
+    OK(atls_request_add_header(request, "Authorization", atls_bytes_of("Bearer SECRET-token", 19), &error));
+    OK(atls_request_add_header(request, "Cookie", atls_bytes_of("session=SECRET-cookie", 21), &error));
+    OK(atls_request_set_body(request, atls_bytes_of("SECRET-body", 11), &error));
     OK(atls_http_fetch(http, request, &exchange, &error));
     while (n > 0)
-        OK(atls_exchange_read(exchange, text, sizeof text, &n, 5000, &error));
+        OK(atls_exchange_read(exchange, text, sizeof text, 5000, &n, &error));
     atls_exchange_free(exchange);
     atls_request_free(request);
     atls_http_free(http);
@@ -157,7 +157,7 @@ static void want_of_descriptors_is_logged_as_an_error(void)
     few.rlim_cur = 3;
     CHECK(setrlimit(RLIMIT_NOFILE, &few) == 0);
     atls_sink sink = {.queue = queue};
-    OK(atls_stream_connect(runtime, config, &sink, &stream, &error));
+    OK(atls_stream_connect_start(runtime, config, &sink, &stream, &error));
     for (bool over = false; !over;) {
         size_t n = 0;
         OK(atls_queue_wait(queue, events, sizeof *events, 4, 5000, &n, &error));

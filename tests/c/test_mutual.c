@@ -15,7 +15,7 @@ static void on_request(void *request, const atls_event *event)
         return;
     bool known = strcmp(atls_server_request_target(request).ptr, "/") == 0;
     served += known;
-    CHECK(atls_server_request_respond(request, known ? 200 : 404, NULL, (const uint8_t *)"secret", 6, NULL) == ATLS_OK);
+    CHECK(atls_server_request_respond(request, known ? 200 : 404, NULL, atls_bytes_of("secret", 6), NULL) == ATLS_OK);
 }
 
 static void let_go(void *request)
@@ -62,9 +62,10 @@ static atls_verifier *verifier(void)
 {
     size_t len;
     atls_verifier *verifier = NULL;
-    atls_verifier_config *trust = atls_verifier_config_new();
+    atls_verifier_config *trust = NULL;
+    OK(atls_verifier_config_new(&trust, &error));
     char *root = sim_file("root.der", &len);
-    OK(atls_verifier_config_set_simulated_root(trust, (uint8_t *)root, len, &error));
+    OK(atls_verifier_config_set_simulated_root(trust, atls_bytes_of(root, len), &error));
     OK(atls_verifier_new(trust, &verifier, &error));
     atls_verifier_config_free(trust);
     free(root);
@@ -76,7 +77,7 @@ static atls_policy *policy(const char *name)
     size_t len;
     atls_policy *policy = NULL;
     char *json = sim_file(name, &len);
-    OK(atls_policy_new((uint8_t *)json, len, &policy, &error));
+    OK(atls_policy_new(atls_bytes_of(json, len), &policy, &error));
     free(json);
     return policy;
 }
@@ -104,7 +105,7 @@ static atls_server *serve(const char *agent, const char *client_policy, const ch
         OK(atls_server_config_set_client_roots(config, ca, false, &error));
         free(ca);
     }
-    OK(atls_server_new(runtime, config, &sink, &server, &error));
+    OK(atls_server_start(runtime, config, &sink, &server, &error));
     OK(atls_server_listen(server, "127.0.0.1", 0, false, &port, &error));
     atls_server_config_free(config);
     return server;
@@ -128,7 +129,7 @@ static atls_config *client(const char *policy_file, const char *agent)
 static uint32_t status_of(atls_exchange *exchange)
 {
     atls_head *head = NULL;
-    OK(atls_exchange_head(exchange, &head, 0, &error));
+    OK(atls_exchange_head(exchange, 0, &head, &error));
     uint32_t status = atls_head_status(head);
     atls_head_free(head);
     return status;
@@ -141,14 +142,14 @@ static atls_status get(atls_config *config)
     atls_http *http = NULL;
     atls_request *request = NULL;
     atls_exchange *exchange = NULL;
-    atls_status status = atls_http_open(config, &http, &error);
+    atls_status status = atls_http_connect(config, &http, &error);
     atls_config_free(config);
     if (status != ATLS_OK)
         return status;
     OK(atls_request_new("GET", "/", "localhost", &request, &error));
     OK(atls_http_fetch(http, request, &exchange, &error));
     uint32_t answer = status_of(exchange);
-    OK(atls_exchange_read(exchange, (uint8_t *)text, sizeof text - 1, &n, 5000, &error));
+    OK(atls_exchange_read(exchange, (uint8_t *)text, sizeof text - 1, 5000, &n, &error));
     CHECK(answer != 200 || strcmp(text, "secret") == 0);
     atls_exchange_free(exchange);
     atls_request_free(request);
@@ -228,11 +229,11 @@ static uint32_t post(atls_http *http, const char *path, const char *body, char *
     atls_request *request = NULL;
     atls_exchange *exchange = NULL;
     OK(atls_request_new("POST", path, "localhost", &request, &error));
-    OK(atls_request_set_body(request, (const uint8_t *)body, strlen(body), &error));
+    OK(atls_request_set_body(request, atls_bytes_of_text(body), &error));
     OK(atls_http_fetch(http, request, &exchange, &error));
     uint32_t status = status_of(exchange);
     do {
-        OK(atls_exchange_read(exchange, (uint8_t *)text + total, cap - 1 - total, &n, 5000, &error));
+        OK(atls_exchange_read(exchange, (uint8_t *)text + total, cap - 1 - total, 5000, &n, &error));
         total += n;
     } while (n > 0 && total < cap - 1);
     text[total] = '\0';
@@ -251,7 +252,7 @@ static void reflected_and_replayed_evidence_is_refused(void)
     atls_http *http = NULL;
     atls_server *server = serve("agent.sock", "policy.json", NULL);
     atls_config *config = client(NULL, NULL);
-    OK(atls_http_open(config, &http, &error));
+    OK(atls_http_connect(config, &http, &error));
 
     /* An answer to no challenge; challenges that are none. */
     CHECK(post(http, "/atls/exporter-v1/client", "{}", text, sizeof text) == 403 && strcmp(text, "{\"error\":\"challenge\"}") == 0);
@@ -303,7 +304,7 @@ static void a_server_answers_for_its_own_names_alone(void)
     server = serve("agent.sock", NULL, "LOCALHOST");
     atls_stream *stream = NULL;
     atls_config *config = client("strict-policy.json", NULL);
-    OK(atls_stream_open(config, &stream, &error));
+    OK(atls_stream_connect(config, &stream, &error));
     atls_stream_free(stream);
     atls_config_free(config);
     end(server);
@@ -322,7 +323,7 @@ static atls_status quote(void *user_data, const uint8_t *report_data, atls_buf *
         return ATLS_IO;
     char text[100];
     int len = snprintf(text, sizeof text, "{\"quote\":\"%02x%02x\",\"event_log\":\"[]\"}", report_data[0], report_data[63]);
-    return atls_buf_copy((uint8_t *)text, (size_t)len, evidence, NULL);
+    return atls_buf_copy(atls_bytes_of(text, (size_t)len), evidence, NULL);
 }
 
 static void dropped(void *user_data)
@@ -340,10 +341,10 @@ static void the_hosts_own_source_gives_the_quotes(void)
     EXPECT(ATLS_NULL_ARGUMENT, "quote", atls_server_config_set_quote_source(config, NULL, &source, dropped, &error));
     CHECK(source.dropped == 1);
     OK(atls_server_config_set_quote_source(config, quote, &source, dropped, &error));
-    EXPECT(ATLS_INVALID_STATE, "TLS", atls_server_new(runtime, config, &sink, &server, &error));
+    EXPECT(ATLS_INVALID_STATE, "TLS", atls_server_start(runtime, config, &sink, &server, &error));
     certificate(config);
     OK(atls_server_config_set_limit(config, ATLS_SERVER_LIMIT_QUOTES_PER_SECOND, 2, &error));
-    OK(atls_server_new(runtime, config, &sink, &server, &error));
+    OK(atls_server_start(runtime, config, &sink, &server, &error));
     OK(atls_server_listen(server, "127.0.0.1", 0, false, &port, &error));
     atls_server_config_free(config);
     EXPECT(ATLS_QUOTE_INVALID, "quote", get(client("strict-policy.json", NULL)));

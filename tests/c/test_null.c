@@ -8,26 +8,27 @@ static void null_and_nothing_are_refused_or_ignored(void)
     atls_verdict *verdict = NULL;
     atls_buf *buf = NULL;
 
-    EXPECT(ATLS_NULL_ARGUMENT, "policy", atls_policy_new((const uint8_t *)"{}", 2, NULL, &error));
-    EXPECT(ATLS_NULL_ARGUMENT, "json", atls_policy_new(NULL, 2, &policy, &error));
-    EXPECT(ATLS_POLICY_INVALID, "policy", atls_policy_new(NULL, 0, &policy, &error));
+    EXPECT(ATLS_NULL_ARGUMENT, "policy", atls_policy_new(atls_bytes_of("{}", 2), NULL, &error));
+    EXPECT(ATLS_NULL_ARGUMENT, "json", atls_policy_new(atls_bytes_of(NULL, 2), &policy, &error));
+    EXPECT(ATLS_POLICY_INVALID, "policy", atls_policy_new(atls_bytes_of(NULL, 0), &policy, &error));
     CHECK(policy == NULL);
-    CHECK(atls_policy_new(NULL, 0, &policy, NULL) == ATLS_POLICY_INVALID);
+    CHECK(atls_policy_new(atls_bytes_of(NULL, 0), &policy, NULL) == ATLS_POLICY_INVALID);
 
     EXPECT(ATLS_NULL_ARGUMENT, "verification", atls_verification_set_time(NULL, 1, &error));
-    atls_verification *question = atls_verification_new();
+    atls_verification *question = NULL;
+    OK(atls_verification_new(&question, &error));
     EXPECT(ATLS_NULL_ARGUMENT, "verdict", atls_verify(question, NULL, &error));
     EXPECT(ATLS_INVALID_STATE, "no evidence", atls_verify(question, &verdict, &error));
     EXPECT(ATLS_INVALID_ARGUMENT, "nonce has 3 bytes",
-           atls_verification_set_session(question, (const uint8_t *)"abc", 3, NULL, 0, (const uint8_t *)"x", 1, &error));
-    EXPECT(ATLS_EVIDENCE_INVALID, "line 1", atls_verification_set_evidence_json(question, (const uint8_t *)"{", 1, &error));
-    EXPECT(ATLS_COLLATERAL_INVALID, "missing field", atls_verification_set_collateral_json(question, (const uint8_t *)"{}", 2, &error));
+           atls_verification_set_session(question, atls_bytes_of("abc", 3), atls_bytes_of(NULL, 0), atls_bytes_of("x", 1), &error));
+    EXPECT(ATLS_EVIDENCE_INVALID, "line 1", atls_verification_set_evidence_json(question, atls_bytes_of("{", 1), &error));
+    EXPECT(ATLS_COLLATERAL_INVALID, "missing field", atls_verification_set_collateral_json(question, atls_bytes_of("{}", 2), &error));
     EXPECT(ATLS_INVALID_UTF8, "event_log",
-           atls_verification_set_quote(question, NULL, 0, (const uint8_t *)"\xff", 1, &error));
+           atls_verification_set_quote(question, atls_bytes_of(NULL, 0), atls_bytes_of("\xff", 1), &error));
     atls_verification_free(question);
 
-    EXPECT(ATLS_NULL_ARGUMENT, "data", atls_buf_copy(NULL, 1, &buf, &error));
-    OK(atls_buf_copy(NULL, 0, &buf, &error));
+    EXPECT(ATLS_NULL_ARGUMENT, "data", atls_buf_copy(atls_bytes_of(NULL, 1), &buf, &error));
+    OK(atls_buf_copy(atls_bytes_of(NULL, 0), &buf, &error));
     CHECK(atls_buf_len(buf) == 0 && atls_buf_data(buf) != NULL);
     atls_buf_free(buf);
 

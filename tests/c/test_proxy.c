@@ -23,10 +23,10 @@ static void streams(int way)
     atls_stream *stream = NULL;
     atls_config *config = sim_config(sim.raw, "policy.json");
     set_way(config, way, "password");
-    OK(atls_stream_open(config, &stream, &error));
-    OK(atls_stream_write_all(stream, (const uint8_t *)"hello", 5, 5000, &error));
+    OK(atls_stream_connect(config, &stream, &error));
+    OK(atls_stream_write_all(stream, atls_bytes_of("hello", 5), 5000, &error));
     while (got < 5) {
-        OK(atls_stream_read(stream, text + got, 5 - got, &n, 5000, &error));
+        OK(atls_stream_read(stream, text + got, 5 - got, 5000, &n, &error));
         got += n;
     }
     CHECK(strcmp((char *)text, "hello") == 0);
@@ -34,7 +34,7 @@ static void streams(int way)
 
     stream = NULL;
     set_way(config, way, "wrong");
-    atls_status status = atls_stream_open(config, &stream, &error);
+    atls_status status = atls_stream_connect(config, &stream, &error);
     uint32_t said = atls_error_http_status(error);
     CHECK(status == ATLS_TUNNEL_REFUSED && stream == NULL);
     CHECK(ways[way].scheme[0] == 's' ? said == 0 : said == 407 || said == 401);
@@ -46,13 +46,13 @@ static void streams(int way)
     char url[100];
     snprintf(url, sizeof url, "%s://127.0.0.1:%u", ways[way].scheme, peer(ways[way].name));
     OK(atls_config_set_proxy(config, url, NULL, NULL, ATLS_AUTH_BASIC, &error));
-    EXPECT(ATLS_TUNNEL_REFUSED, "proxy", atls_stream_open(config, &stream, &error));
+    EXPECT(ATLS_TUNNEL_REFUSED, "proxy", atls_stream_connect(config, &stream, &error));
     atls_config_free(config);
 
     /* Nobody listens there. */
     config = sim_config(1, "policy.json");
     set_way(config, way, "password");
-    CHECK(atls_stream_open(config, &stream, &error) == ATLS_TUNNEL_REFUSED && atls_error_detail(error) == ATLS_DETAIL_PROXY_REFUSED);
+    CHECK(atls_stream_connect(config, &stream, &error) == ATLS_TUNNEL_REFUSED && atls_error_detail(error) == ATLS_DETAIL_PROXY_REFUSED);
     atls_error_free(error);
     error = NULL;
     atls_config_free(config);

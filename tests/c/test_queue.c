@@ -47,7 +47,7 @@ static void start(atls_client *client, atls_queue *queue, atls_exchange **exchan
 {
     atls_sink sink = {queue, 7, on_event, NULL, drop};
     atls_request *request = tcp_request("GET", 1, "/");
-    OK(atls_client_send(client, request, &sink, exchange, &error));
+    OK(atls_client_start(client, request, &sink, exchange, &error));
     atls_request_free(request);
 }
 
@@ -206,7 +206,7 @@ static void a_freed_queue_goes_on_quietly_and_ends(void)
         usleep(1000); /* those of the tests before */
     OK(atls_queue_new_dispatching(&queue, &error));
     atls_sink sink = {queue, 0, on_event, NULL, drop};
-    OK(atls_client_send(client, request, &sink, &exchange, &error));
+    OK(atls_client_start(client, request, &sink, &exchange, &error));
     atls_queue_free(queue);
     usleep(50000);
     long before = switches();
@@ -237,7 +237,7 @@ static void a_freed_polled_queue_releases_everything(void)
     atls_sink sink = {queue, 0, NULL, NULL, drop};
     dropped = 0;
     start(refusing, queue, &exchanges[0]);
-    OK(atls_client_send(client, request, &sink, &exchanges[1], &error));
+    OK(atls_client_start(client, request, &sink, &exchanges[1], &error));
     CHECK(poll(&fd, 1, 10000) == 1);
     atls_queue_free(queue);
     CHECK(dropped == 1);

@@ -79,7 +79,7 @@ static atls_status fetch(atls_client *client, const char *host, uint16_t port, b
     OK(atls_request_new_url("GET", url, &request, &error));
     OK(atls_request_set_decode(request, decode, &error));
     OK(atls_client_fetch(client, request, &exchange, &error));
-    atls_status status = atls_exchange_read_all(exchange, 1000, body ? body : &unused, 20000, &error);
+    atls_status status = atls_exchange_read_all(exchange, 1000, 20000, body ? body : &unused, &error);
     atls_buf_free(unused);
     atls_exchange_free(exchange);
     atls_request_free(request);
@@ -107,7 +107,7 @@ static void an_empty_field_is_told_from_a_missing_one(void)
     snprintf(url, sizeof url, "http://127.0.0.1:%u/", peer.port);
     OK(atls_request_new_url("GET", url, &request, &error));
     OK(atls_client_fetch(client, request, &exchange, &error));
-    OK(atls_exchange_head(exchange, &head, 20000, &error));
+    OK(atls_exchange_head(exchange, 20000, &head, &error));
     CHECK(atls_head_get(head, "x-empty").len == 0 && atls_head_find(head, "x-empty", 0) == 2);
     CHECK(atls_head_get(head, "x-none").len == 0 && atls_head_find(head, "x-none", 0) == SIZE_MAX);
     CHECK(atls_head_find(head, "X-TWO", 0) == 3 && atls_head_find(head, "X-TWO", 4) == 4 && atls_head_find(head, "X-TWO", 5) == SIZE_MAX);

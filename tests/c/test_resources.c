@@ -115,7 +115,7 @@ static atls_status fetch(atls_client *client, atls_request *request)
     atls_buf *body = NULL;
     atls_status status = atls_client_fetch(client, request, &exchange, &error);
     if (status == ATLS_OK)
-        status = atls_exchange_read_all(exchange, 100, &body, 0, &error);
+        status = atls_exchange_read_all(exchange, 100, 0, &body, &error);
     atls_buf_free(body);
     atls_exchange_free(exchange);
     return status;
@@ -155,7 +155,7 @@ static void without_threads_addresses_are_reached_and_names_are_not(void)
     threads_left = 0;
     EXPECT(ATLS_NO_RESOURCES, "no more threads", fetch(client, named));
     atls_sink sink = {queue, 0, on_exchange, NULL, drop};
-    OK(atls_client_send(driven, named, &sink, &exchange, &error));
+    OK(atls_client_start(driven, named, &sink, &exchange, &error));
     for (int i = 0; i < 20000 && !dropped; i++)
         usleep(1000);
     CHECK(closed_with == ATLS_NO_RESOURCES && dropped == 1);
@@ -213,7 +213,7 @@ static void a_server_outlives_want_of_threads_and_wrong_clocks(void)
     OK(atls_queue_new_inline(&server.queue, &error));
     OK(atls_server_config_new(&config, &error));
     atls_sink sink = {server.queue, 0, on_server, NULL, NULL};
-    OK(atls_server_new(server.runtime, config, &sink, &server.server, &error));
+    OK(atls_server_start(server.runtime, config, &sink, &server.server, &error));
     OK(atls_server_listen(server.server, "127.0.0.1", 0, false, &server.port, &error));
     atls_request *request = tcp_request("GET", server.port, "/");
     OK(atls_client_set_cookies(client, true, &error));

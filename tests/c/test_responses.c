@@ -91,7 +91,7 @@ static void a_response_that_is_cut_is_truncated(void)
     atls_request *request = says_to("GET", true, open, strlen(open), "reset");
     atls_status status = atls_client_fetch(client, request, &exchange, &error);
     if (status == ATLS_OK)
-        status = atls_exchange_read_all(exchange, SIZE_MAX, &body, 5000, &error);
+        status = atls_exchange_read_all(exchange, SIZE_MAX, 5000, &body, &error);
     CHECK(status == ATLS_TRUNCATED || status == ATLS_IO);
     CHECK(status == ATLS_IO || atls_error_detail(error) == ATLS_DETAIL_NO_CLOSE_NOTIFY);
     atls_error_free(error);
@@ -199,17 +199,17 @@ static void a_read_that_times_out_loses_nothing(void)
     atls_request *request = slow(0, 4, 100, ATLS_DEADLINE_TOTAL, 20000);
     OK(atls_client_fetch(client, request, &exchange, &error));
     /* When the time is up nothing is lost, for either way of reading on. */
-    CHECK(atls_exchange_read_all(exchange, 100, &body, 150, &error) == ATLS_TIMED_OUT && atls_error_detail(error) == ATLS_DETAIL_CALL_TIMEOUT);
+    CHECK(atls_exchange_read_all(exchange, 100, 150, &body, &error) == ATLS_TIMED_OUT && atls_error_detail(error) == ATLS_DETAIL_CALL_TIMEOUT);
     EXPECT(ATLS_TIMED_OUT, "receiving", ATLS_TIMED_OUT);
-    OK(atls_exchange_read(exchange, buffer, sizeof buffer, &n, 5000, &error));
+    OK(atls_exchange_read(exchange, buffer, sizeof buffer, 5000, &n, &error));
     CHECK(n == 4 && memcmp(buffer, "piec", 4) == 0);
-    OK(atls_exchange_read_all(exchange, 16, &body, 5000, &error));
+    OK(atls_exchange_read_all(exchange, 16, 5000, &body, &error));
     CHECK(strcmp((const char *)atls_buf_data(body), "epiecepiecepiece") == 0);
     atls_buf_free(body);
     atls_exchange_free(exchange);
     exchange = NULL;
     OK(atls_client_fetch(client, request, &exchange, &error));
-    EXPECT(ATLS_BODY_TOO_LARGE, "longer than 19 bytes", atls_exchange_read_all(exchange, 19, &body, 5000, &error));
+    EXPECT(ATLS_BODY_TOO_LARGE, "longer than 19 bytes", atls_exchange_read_all(exchange, 19, 5000, &body, &error));
     atls_exchange_free(exchange);
     atls_request_free(request);
 }

@@ -89,7 +89,7 @@ static void certificates_are_shown_and_checked_as_configured(void)
     OK(atls_config_set_certificate_check(lax, false, &error));
     char *json = sim_file("policy.json", &len);
     atls_policy *policy = NULL;
-    OK(atls_policy_new((uint8_t *)json, len, &policy, &error));
+    OK(atls_policy_new(atls_bytes_of(json, len), &policy, &error));
     OK(atls_config_set_policy(lax, policy, &error));
     request = ask("GET", "https://localhost:%u/echo", peer("TLS"));
     EXPECT(ATLS_INVALID_STATE, "no policy allows", atls_request_set_config(request, lax, &error));

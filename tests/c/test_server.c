@@ -25,7 +25,7 @@ static void send_on(struct visit *visit)
     static uint8_t block[50000];
     while (visit->to_send > 0) {
         size_t n = visit->to_send < sizeof block ? visit->to_send : sizeof block;
-        if (atls_server_request_write(visit->request, block, n, NULL) != ATLS_OK)
+        if (atls_server_request_write(visit->request, atls_bytes_of(block, n), NULL) != ATLS_OK)
             return;
         visit->to_send -= n;
     }
@@ -44,31 +44,31 @@ static void answer(struct visit *visit, const char *target)
         send_on(visit);
     } else if (strcmp(target, "/chunks") == 0) {
         atls_headers_new(true, &headers, NULL);
-        atls_headers_add(headers, "X-End", (const uint8_t *)"yes", 3, NULL);
+        atls_headers_add(headers, "X-End", atls_bytes_of("yes", 3), NULL);
         CHECK(atls_server_request_send_head(request, 103, NULL, headers, 0, NULL) == ATLS_OK);
         CHECK(atls_server_request_send_head(request, 299, "So so", NULL, ATLS_LENGTH_UNKNOWN, NULL) == ATLS_OK);
         CHECK(atls_server_request_send_head(request, 200, NULL, NULL, 0, &own) == ATLS_INVALID_STATE);
         atls_error_free(own);
-        CHECK(atls_server_request_write(request, (const uint8_t *)"one", 3, NULL) == ATLS_OK);
-        CHECK(atls_server_request_write(request, (const uint8_t *)"two", 3, NULL) == ATLS_OK);
+        CHECK(atls_server_request_write(request, atls_bytes_of("one", 3), NULL) == ATLS_OK);
+        CHECK(atls_server_request_write(request, atls_bytes_of("two", 3), NULL) == ATLS_OK);
         CHECK(atls_server_request_finish(request, headers, NULL) == ATLS_OK);
         atls_headers_free(headers);
     } else if (strcmp(target, "/long") == 0) {
         atls_server_request_send_head(request, 200, NULL, NULL, 3, NULL);
-        atls_server_request_write(request, (const uint8_t *)"four", 4, NULL);
+        atls_server_request_write(request, atls_bytes_of("four", 4), NULL);
         atls_server_request_finish(request, NULL, NULL);
     } else if (strcmp(target, "/short") == 0) {
         atls_server_request_send_head(request, 200, NULL, NULL, 5, NULL);
-        atls_server_request_write(request, (const uint8_t *)"four", 4, NULL);
+        atls_server_request_write(request, atls_bytes_of("four", 4), NULL);
         atls_server_request_finish(request, NULL, NULL);
     } else if (strcmp(target, "/cancel") == 0) {
         atls_server_request_cancel(request, NULL);
     } else if (strcmp(target, "/304") == 0) {
-        atls_server_request_respond(request, 304, NULL, (const uint8_t *)"not sent", 8, NULL);
+        atls_server_request_respond(request, 304, NULL, atls_bytes_of("not sent", 8), NULL);
     } else if (strcmp(target, "/never") != 0) {
         size_t shown = strcmp(target, "/pieces") == 0 ? visit->pieces : visit->received;
         int len = snprintf(text, sizeof text, "%s %zu", atls_server_request_method(request).ptr, shown);
-        atls_server_request_respond(request, 200, NULL, (uint8_t *)text, (size_t)len, NULL);
+        atls_server_request_respond(request, 200, NULL, atls_bytes_of(text, (size_t)len), NULL);
     }
 }
 
@@ -120,12 +120,12 @@ static void on_server(void *user_data, const atls_event *event)
     struct visit *visit = calloc(1, sizeof *visit);
     CHECK(visit);
     visit->request = atls_server_request_ref(event->source);
-    CHECK(atls_server_request_write(visit->request, NULL, 0, NULL) == ATLS_INVALID_STATE);
+    CHECK(atls_server_request_write(visit->request, atls_bytes_of(NULL, 0), NULL) == ATLS_INVALID_STATE);
     atls_sink sink = {queue, 0, on_visit, visit, on_drop};
     CHECK(atls_server_request_start(visit->request, runtime, &sink, NULL) == ATLS_OK);
     CHECK(atls_server_request_start(visit->request, runtime, &sink, NULL) == ATLS_INVALID_STATE);
     if (strcmp(atls_server_request_target(event->source).ptr, "/early") == 0)
-        CHECK(atls_server_request_respond(event->source, 200, NULL, (const uint8_t *)"early", 5, NULL) == ATLS_OK);
+        CHECK(atls_server_request_respond(event->source, 200, NULL, atls_bytes_of("early", 5), NULL) == ATLS_OK);
     if (strcmp(atls_server_request_target(event->source).ptr, "/both") == 0)
         answer(visit, "/both");
     pthread_mutex_lock(&lock);
@@ -145,7 +145,7 @@ static atls_server *serve(uint32_t limit, uint64_t value, uint32_t deadline, uin
         OK(atls_server_config_set_limit(config, limit, value, &error));
     if (deadline)
         OK(atls_server_config_set_deadline(config, deadline, ms, &error));
-    OK(atls_server_new(runtime, config, &sink, &server, &error));
+    OK(atls_server_start(runtime, config, &sink, &server, &error));
     OK(atls_server_listen(server, "127.0.0.1", 0, false, &port, &error));
     atls_server_config_free(config);
     return server;

@@ -60,18 +60,18 @@ static atls_headers *lines(const char *name, const char *value)
 {
     atls_headers *headers = NULL;
     OK(atls_headers_new(true, &headers, &error));
-    OK(atls_headers_add(headers, name, (const uint8_t *)value, strlen(value), &error));
+    OK(atls_headers_add(headers, name, atls_bytes_of_text(value), &error));
     return headers;
 }
 
-#define TEXT(text) (const uint8_t *)text, sizeof text - 1
+#define TEXT(text) atls_bytes_of(text, sizeof text - 1)
 
 /* Each of these is refused, and the request is none the worse for it. */
 static void wrong_answers(atls_server_request *request)
 {
     atls_headers *foo = lines("Content-Length", "foo"), *four = lines("Content-Length", "4"), *trailer = lines("Content-Length", "4");
     EXPECT(ATLS_HTTP_HEADER_INVALID, "Content-Length", atls_server_request_send_head(request, 200, NULL, foo, ATLS_LENGTH_UNKNOWN, &error));
-    EXPECT(ATLS_HTTP_HEADER_INVALID, "Content-Length", atls_server_request_respond(request, 200, foo, NULL, 0, &error));
+    EXPECT(ATLS_HTTP_HEADER_INVALID, "Content-Length", atls_server_request_respond(request, 200, foo, atls_bytes_of(NULL, 0), &error));
     EXPECT(ATLS_HTTP_HEADER_INVALID, "4 bytes", atls_server_request_respond(request, 200, four, TEXT("five!"), &error));
     OK(atls_server_request_send_head(request, 200, NULL, four, ATLS_LENGTH_UNKNOWN, &error));
     OK(atls_server_request_write(request, TEXT("fo"), &error));
@@ -110,7 +110,7 @@ static void answer(atls_server_request *request)
         size_t before = memory();
         OK(atls_server_request_send_head(request, 200, NULL, NULL, ATLS_LENGTH_UNKNOWN, &error));
         for (int again = 0; again < 100; usleep(again ? 1000 : 0))
-            again = atls_server_request_write(request, piece, piece_size, NULL) == ATLS_OK ? 0 : again + 1;
+            again = atls_server_request_write(request, atls_bytes_of(piece, piece_size), NULL) == ATLS_OK ? 0 : again + 1;
         held = memory() - before;
         OK(atls_server_request_cancel(request, &error));
     } else {
@@ -175,7 +175,7 @@ static atls_server *serve(atls_server_config *config)
     atls_server *server = NULL;
     atls_sink sink = {.queue = queue, .call = on_server};
     requests = closed = failed = refusals = server_closed = 0;
-    OK(atls_server_new(runtime, config, &sink, &server, &error));
+    OK(atls_server_start(runtime, config, &sink, &server, &error));
     OK(atls_server_listen(server, "localhost", 0, false, &port, &error));
     atls_server_config_free(config);
     return server;

@@ -69,8 +69,8 @@ static void upgrade(int number)
     atls_headers *headers = NULL;
     atls_sink sink = {.queue = queue, .call = on_told, .user_data = &streams[number], .drop = on_drop};
     OK(atls_headers_new(true, &headers, &error));
-    OK(atls_headers_add(headers, "Upgrade", (const uint8_t *)"x", 1, &error));
-    OK(atls_server_request_upgrade(requests[number].request, runtime, 101, headers, &sink, &streams[number].stream, &error));
+    OK(atls_headers_add(headers, "Upgrade", atls_bytes_of("x", 1), &error));
+    OK(atls_server_request_upgrade_start(requests[number].request, runtime, 101, headers, &sink, &streams[number].stream, &error));
     atls_headers_free(headers);
 }
 
@@ -105,7 +105,7 @@ static atls_server *serve(uint32_t probe)
     seen = server_closed = 0;
     OK(atls_server_config_new(&config, &error));
     OK(atls_server_config_set_deadline(config, ATLS_SERVER_DEADLINE_PROBE, probe, &error));
-    OK(atls_server_new(runtime, config, &sink, &server, &error));
+    OK(atls_server_start(runtime, config, &sink, &server, &error));
     OK(atls_server_listen(server, "127.0.0.1", 0, false, &port, &error));
     atls_server_config_free(config);
     return server;
@@ -170,7 +170,7 @@ static void answered(int fd, int number)
     size_t got = 0;
     ssize_t n;
     CHECK(requests[number].closed == 0);
-    OK(atls_server_request_respond(requests[number].request, 200, NULL, (const uint8_t *)"late", 4, &error));
+    OK(atls_server_request_respond(requests[number].request, 200, NULL, atls_bytes_of("late", 4), &error));
     while ((n = recv(fd, text + got, sizeof text - 1 - got, 0)) > 0)
         got += (size_t)n;
     CHECK(n == 0 && strncmp(text, "HTTP/1.1 200", 12) == 0 && strstr(text, "\r\n\r\nlate"));
@@ -375,7 +375,7 @@ static void *slowly(void *argument)
     atls_server_request *request = argument;
     for (int i = 0; i < 20; i++) {
         usleep(10000);
-        atls_status status = atls_server_request_write(request, (const uint8_t *)"word ", 5, NULL);
+        atls_status status = atls_server_request_write(request, atls_bytes_of("word ", 5), NULL);
         CHECK(status == ATLS_OK || getenv("ATLS_TEST_SLOW"));
     }
     OK(atls_server_request_finish(request, NULL, &error));
@@ -406,7 +406,7 @@ static void the_examples_let_an_answer_come_to_its_end(void)
     ssize_t n;
     OK(atls_server_config_new(&config, &error));
     atls_sink sink = {.queue = queue, .call = on_example, .drop = server_is_over};
-    OK(atls_server_new(runtime, config, &sink, &server, &error));
+    OK(atls_server_start(runtime, config, &sink, &server, &error));
     OK(atls_server_listen(server, "127.0.0.1", 0, false, &port, &error));
     int fd = dial();
     const char *head = "GET / HTTP/1.1\r\nHost: x\r\n\r\n";

@@ -18,7 +18,7 @@ static void on_request(void *user_data, const atls_event *event)
 {
     atls_server_request *request = user_data;
     if (event->kind == ATLS_EVENT_END && strcmp(atls_server_request_method(request).ptr, "POST") == 0)
-        atls_server_request_respond(request, 200, NULL, (const uint8_t *)"taken", 5, NULL);
+        atls_server_request_respond(request, 200, NULL, atls_bytes_of("taken", 5), NULL);
     if (event->kind == ATLS_EVENT_CLOSED) {
         __atomic_fetch_add(&failed, event->status != ATLS_OK, __ATOMIC_SEQ_CST);
         __atomic_fetch_add(&closed, 1, __ATOMIC_SEQ_CST);
@@ -60,7 +60,7 @@ static void on_server(void *user_data, const atls_event *event)
         own = NULL;
         CHECK(atls_server_request_respond_file(request, runtime, 200, NULL, path, SIZE, 1, &own) == ATLS_INVALID_ARGUMENT);
         atls_error_free(own);
-        OK(atls_server_request_respond(request, 404, NULL, NULL, 0, &error));
+        OK(atls_server_request_respond(request, 404, NULL, atls_bytes_of(NULL, 0), &error));
     }
     if (strcmp(target, "/shrinks") == 0) {
         OK(atls_server_request_respond_file(request, runtime, 200, NULL, path, 0, ATLS_LENGTH_UNKNOWN, &error));
@@ -163,7 +163,7 @@ static void set_up(void)
     fclose(out);
     atls_sink sink = {.queue = queue, .call = on_server};
     OK(atls_server_config_new(&config, &error));
-    OK(atls_server_new(runtime, config, &sink, &server, &error));
+    OK(atls_server_start(runtime, config, &sink, &server, &error));
     OK(atls_server_listen(server, "127.0.0.1", 0, false, &port, &error));
     atls_server_config_free(config);
 }

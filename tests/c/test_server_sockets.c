@@ -19,9 +19,9 @@ static void on_stream(void *user_data, const atls_event *event)
 {
     (void)user_data;
     if (event->kind == ATLS_EVENT_DATA)
-        atls_stream_write(event->source, atls_buf_data(event->buf), atls_buf_len(event->buf), NULL);
+        atls_stream_write(event->source, atls_bytes_of(atls_buf_data(event->buf), atls_buf_len(event->buf)), NULL);
     if (event->kind == ATLS_EVENT_END)
-        atls_stream_close_write(event->source, NULL);
+        atls_stream_finish(event->source, NULL);
     if (event->kind == ATLS_EVENT_CLOSED)
         __atomic_fetch_add(&streams_closed, 1, __ATOMIC_SEQ_CST);
 }
@@ -42,15 +42,15 @@ static void upgrade(atls_server_request *request, uint32_t status)
     CHECK(stream);
     OK(atls_headers_new(true, &headers, &error));
     if (status == 101)
-        OK(atls_headers_add(headers, "Upgrade", (const uint8_t *)"echo", 4, &error));
-    CHECK(atls_server_request_upgrade(request, runtime, status == 101 ? 200 : 101, headers, &unused, &none, &own) == ATLS_INVALID_STATE);
+        OK(atls_headers_add(headers, "Upgrade", atls_bytes_of("echo", 4), &error));
+    CHECK(atls_server_request_upgrade_start(request, runtime, status == 101 ? 200 : 101, headers, &unused, &none, &own) == ATLS_INVALID_STATE);
     atls_error_free(own);
     own = NULL;
-    CHECK(atls_server_request_upgrade(request, runtime, 404, headers, &unused, &none, &own) == ATLS_INVALID_ARGUMENT && !none);
+    CHECK(atls_server_request_upgrade_start(request, runtime, 404, headers, &unused, &none, &own) == ATLS_INVALID_ARGUMENT && !none);
     atls_error_free(own);
     own = NULL;
-    OK(atls_server_request_upgrade(request, runtime, status, headers, &sink, stream, &error));
-    atls_status late = atls_server_request_respond(request, 200, NULL, NULL, 0, &own);
+    OK(atls_server_request_upgrade_start(request, runtime, status, headers, &sink, stream, &error));
+    atls_status late = atls_server_request_respond(request, 200, NULL, atls_bytes_of(NULL, 0), &own);
     CHECK(late == ATLS_INVALID_STATE || late == ATLS_CLOSED);
     atls_error_free(own);
     atls_headers_free(headers);
@@ -90,7 +90,7 @@ static void on_server(void *user_data, const atls_event *event)
     else if (strcmp(target, "/never") != 0) {
         int len = snprintf(text, sizeof text, "[%s] [%s] %s", peer.len ? "peer" : "", remote.ptr,
                            atls_server_request_scheme(request).ptr);
-        CHECK(atls_server_request_respond(request, 200, NULL, (uint8_t *)text, (size_t)len, NULL) == ATLS_OK);
+        CHECK(atls_server_request_respond(request, 200, NULL, atls_bytes_of(text, (size_t)len), NULL) == ATLS_OK);
     }
 }
 
@@ -150,7 +150,7 @@ static void serve(bool forwarded)
         OK(atls_server_config_add_proxy(config, "3.3.3.3", &error));
         EXPECT(ATLS_INVALID_ARGUMENT, "no address", atls_server_config_add_proxy(config, "proxy", &error));
     }
-    OK(atls_server_new(runtime, config, &sink, &server, &error));
+    OK(atls_server_start(runtime, config, &sink, &server, &error));
     OK(atls_server_listen(server, "127.0.0.1", 0, false, &port, &error));
     atls_server_config_free(config);
 }

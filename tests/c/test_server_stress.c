@@ -20,7 +20,7 @@ static void on_server(void *user_data, const atls_event *event)
         return;
     atls_sink sink = {.queue = queue, .call = on_server};
     if (atls_server_request_start(event->source, runtime, &sink, NULL) == ATLS_OK &&
-        atls_server_request_respond(event->source, 200, NULL, (const uint8_t *)"ok", 2, NULL) == ATLS_OK)
+        atls_server_request_respond(event->source, 200, NULL, atls_bytes_of("ok", 2), NULL) == ATLS_OK)
         __atomic_fetch_add(&served, 1, __ATOMIC_SEQ_CST);
 }
 
@@ -39,7 +39,7 @@ static atls_server *serve(uint32_t deadline, uint32_t ms)
     OK(atls_server_config_set_limit(config, ATLS_SERVER_LIMIT_CONNECTIONS, 20000, &error));
     if (deadline)
         OK(atls_server_config_set_deadline(config, deadline, ms, &error));
-    OK(atls_server_new(runtime, config, &sink, &server, &error));
+    OK(atls_server_start(runtime, config, &sink, &server, &error));
     OK(atls_server_listen(server, "127.0.0.1", 0, false, &port, &error));
     atls_server_config_free(config);
     return server;

@@ -45,7 +45,7 @@ static void on_server(void *user_data, const atls_event *event)
     CHECK(atls_server_request_verdict(event->source) == NULL);
     atls_sink sink = {.queue = queue, .call = on_server};
     CHECK(atls_server_request_start(event->source, runtime, &sink, NULL) == ATLS_OK);
-    CHECK(atls_server_request_respond(event->source, 200, NULL, NULL, 0, NULL) == ATLS_OK);
+    CHECK(atls_server_request_respond(event->source, 200, NULL, atls_bytes_of(NULL, 0), NULL) == ATLS_OK);
 }
 
 struct pair {
@@ -81,7 +81,7 @@ static atls_server *serve(atls_server_config *config)
 {
     atls_server *server = NULL;
     atls_sink sink = {.queue = queue, .call = on_server};
-    OK(atls_server_new(runtime, config, &sink, &server, &error));
+    OK(atls_server_start(runtime, config, &sink, &server, &error));
     OK(atls_server_listen(server, "127.0.0.1", 0, false, &port, &error));
     return server;
 }
@@ -132,17 +132,17 @@ static void a_client_that_ended_its_direction_gets_its_answer(void)
     size_t n, got = 0;
     atls_stream *stream = NULL;
     atls_config *config = sim_config(port, NULL);
-    OK(atls_stream_open(config, &stream, &error));
-    OK(atls_stream_write_all(stream, (const uint8_t *)head, strlen(head), 0, &error));
+    OK(atls_stream_connect(config, &stream, &error));
+    OK(atls_stream_write_all(stream, atls_bytes_of_text(head), 0, &error));
     for (int i = 0; i < 10000 && !__atomic_load_n(&late, __ATOMIC_SEQ_CST); i++)
         usleep(1000);
     CHECK(late);
-    OK(atls_stream_close_write(stream, &error));
+    OK(atls_stream_finish(stream, &error));
     usleep(100000);
     CHECK(__atomic_load_n(&late_closed, __ATOMIC_SEQ_CST) == 0);
-    OK(atls_server_request_respond(late, 200, NULL, (const uint8_t *)"late", 4, &error));
+    OK(atls_server_request_respond(late, 200, NULL, atls_bytes_of("late", 4), &error));
     do {
-        OK(atls_stream_read(stream, text + got, sizeof text - 1 - got, &n, 0, &error));
+        OK(atls_stream_read(stream, text + got, sizeof text - 1 - got, 0, &n, &error));
         got += n;
     } while (n > 0);
     CHECK(strncmp((char *)text, "HTTP/1.1 200", 12) == 0 && strstr((char *)text, "\r\n\r\nlate"));
@@ -163,7 +163,7 @@ static void failed_handshakes_are_counted_and_told(void)
     OK(atls_server_config_new(&config, &error));
     OK(atls_server_config_set_certificate(config, peer.chain, peer.key, &error));
     for (int tells = 0; tells < 2; tells++) {
-        OK(atls_server_config_set_tell_handshakes(config, tells, &error));
+        OK(atls_server_config_set_handshake_events(config, tells, &error));
         atls_server *server = serve(config);
         told = 0;
         for (int i = 0; i < 2; i++) {

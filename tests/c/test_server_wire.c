@@ -30,7 +30,7 @@ static void on_visit(void *user_data, const atls_event *event)
     snprintf(text, sizeof text, "%s %s %zu in %zu.", method, target, visit->received, visit->pieces);
     /* A hint for those who know such. */
     atls_server_request_send_head(visit->request, 103, NULL, NULL, 0, NULL);
-    atls_server_request_respond(visit->request, 200, NULL, (const uint8_t *)text, strlen(text), NULL);
+    atls_server_request_respond(visit->request, 200, NULL, atls_bytes_of_text(text), NULL);
 }
 
 static void on_drop(void *user_data)
@@ -123,7 +123,7 @@ static void set_up(void)
     loop_start();
     atls_sink sink = {queue, 0, on_server, NULL, NULL};
     OK(atls_server_config_new(&config, &error));
-    OK(atls_server_new(runtime, config, &sink, &server, &error));
+    OK(atls_server_start(runtime, config, &sink, &server, &error));
     OK(atls_server_listen(server, "127.0.0.1", 0, false, &port, &error));
     atls_server_config_free(config);
 }

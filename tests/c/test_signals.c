@@ -86,7 +86,7 @@ static void on_server(void *user_data, const atls_event *event)
         usleep(1000);
     atls_sink sink = {.queue = queue, .call = on_request};
     if (atls_server_request_start(event->source, runtime, &sink, NULL) == ATLS_OK)
-        (void)atls_server_request_respond(event->source, 200, NULL, body, sizeof body, NULL);
+        (void)atls_server_request_respond(event->source, 200, NULL, atls_bytes_of(body, sizeof body), NULL);
     else
         atomic_fetch_add(&closed, 1);
 }
@@ -95,7 +95,7 @@ static atls_server *serve(atls_server_config *config)
 {
     atls_server *server = NULL;
     atls_sink sink = {.queue = queue, .call = on_server};
-    OK(atls_server_new(runtime, config, &sink, &server, &error));
+    OK(atls_server_start(runtime, config, &sink, &server, &error));
     atls_server_config_free(config);
     return server;
 }
@@ -116,7 +116,8 @@ static void an_agent_that_goes_away_raises_no_signal(void)
     atls_policy *policy = NULL;
     atls_verifier *verifier = NULL;
     atls_server_config *config = NULL;
-    atls_verifier_config *trust = atls_verifier_config_new();
+    atls_verifier_config *trust = NULL;
+    OK(atls_verifier_config_new(&trust, &error));
     int listener = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
     dead.sun_family = AF_UNIX;
     snprintf(dead.sun_path, sizeof dead.sun_path, "/tmp/atls-dead-agent-%d", (int)getpid());
@@ -125,10 +126,10 @@ static void an_agent_that_goes_away_raises_no_signal(void)
     CHECK(pthread_create(&thread, NULL, agent, &listener) == 0);
 
     char *chain = sim_file("peer.pem", &len), *key = sim_file("peer-key.pem", &len), *root = sim_file("root.der", &len);
-    OK(atls_verifier_config_set_simulated_root(trust, (uint8_t *)root, len, &error));
+    OK(atls_verifier_config_set_simulated_root(trust, atls_bytes_of(root, len), &error));
     OK(atls_verifier_new(trust, &verifier, &error));
     char *json = sim_file("peer-policy.json", &len);
-    OK(atls_policy_new((uint8_t *)json, len, &policy, &error));
+    OK(atls_policy_new(atls_bytes_of(json, len), &policy, &error));
     OK(atls_server_config_new(&config, &error));
     OK(atls_server_config_set_certificate(config, chain, key, &error));
     OK(atls_server_config_set_client_policy(config, policy, verifier, &error));
@@ -137,7 +138,7 @@ static void an_agent_that_goes_away_raises_no_signal(void)
     atls_config *client = sim_config(port, NULL);
     OK(atls_config_set_dstack_agent(client, dead.sun_path, &error));
     for (int i = 0; i < 3; i++)
-        EXPECT(ATLS_NO_EVIDENCE, "guest agent", atls_http_open(client, &http, &error));
+        EXPECT(ATLS_NO_EVIDENCE, "guest agent", atls_http_connect(client, &http, &error));
     CHECK(atomic_load(&dead_accepted) == 3);
     shutdown(listener, SHUT_RDWR);
     pthread_join(thread, NULL);
@@ -192,13 +193,13 @@ static void a_driven_socket_that_is_closed_raises_no_signal(void)
     CHECK(socketpair(AF_UNIX, SOCK_STREAM, 0, pair) == 0);
     OK(atls_h1_driver_config_new(ATLS_H1_CLIENT, &config, &error));
     OK(atls_headers_new(true, &headers, &error));
-    OK(atls_headers_add(headers, "Host", (const uint8_t *)"a", 1, &error));
-    OK(atls_headers_add(headers, "Transfer-Encoding", (const uint8_t *)"chunked", 7, &error));
+    OK(atls_headers_add(headers, "Host", atls_bytes_of("a", 1), &error));
+    OK(atls_headers_add(headers, "Transfer-Encoding", atls_bytes_of("chunked", 7), &error));
     atls_sink sink = {.queue = queue, .call = on_request};
     int before = atomic_load(&closed);
-    OK(atls_h1_driver_adopt(runtime, config, pair[1], &sink, &driver, &error));
+    OK(atls_h1_driver_adopt_start(runtime, config, pair[1], &sink, &driver, &error));
     OK(atls_h1_driver_send_request(driver, "POST", "/", headers, &error));
-    while (atls_h1_driver_write(driver, block, sizeof block, NULL) == ATLS_OK)
+    while (atls_h1_driver_write(driver, atls_bytes_of(block, sizeof block), NULL) == ATLS_OK)
         ;
     for (int i = 0; i < 5000 && atomic_load(&held) == 0; i++)
         usleep(1000);

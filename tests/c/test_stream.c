@@ -11,7 +11,7 @@ static void read_all(atls_stream *stream, unsigned char *to, size_t len)
 {
     atls_error *error = NULL;
     for (size_t have = 0, n; have < len; have += n) {
-        OK(atls_stream_read(stream, to + have, len - have, &n, 5000, &error));
+        OK(atls_stream_read(stream, to + have, len - have, 5000, &n, &error));
         CHECK(n > 0);
     }
 }
@@ -27,11 +27,11 @@ static void *write_late(void *argument)
 {
     atls_error *error = NULL;
     usleep(100000);
-    OK(atls_stream_write_all(argument, (const uint8_t *)"late", 4, 5000, &error));
+    OK(atls_stream_write_all(argument, atls_bytes_of("late", 4), 5000, &error));
     return NULL;
 }
 
-/* By events: SENT comes once, after all that was written has left, and not before atls_stream_close_write. */
+/* By events: SENT comes once, after all that was written has left, and not before atls_stream_finish. */
 static void sent_is_told_once_and_after_the_end_of_writing(void)
 {
     enum { ALL = 600000, PIECE = 50000 };
@@ -47,7 +47,7 @@ static void sent_is_told_once_and_after_the_end_of_writing(void)
     OK(atls_config_set_credit(config, 1 << 20, true, &error));
     OK(atls_runtime_new(1, &runtime, &error));
     OK(atls_queue_new_polled(&queue, &error));
-    OK(atls_stream_connect(runtime, config, &(atls_sink){.queue = queue}, &stream, &error));
+    OK(atls_stream_connect_start(runtime, config, &(atls_sink){.queue = queue}, &stream, &error));
     while (!over) {
         atls_event event;
         size_t n = 0;
@@ -62,12 +62,12 @@ static void sent_is_told_once_and_after_the_end_of_writing(void)
         over = event.kind == ATLS_EVENT_CLOSED;
         CHECK(!over || (event.status == ATLS_OK && sent == 1 && ends == 1 && came == ALL));
         atls_event_release(&event);
-        while (!over && written < ALL && atls_stream_write(stream, piece, PIECE, NULL) == ATLS_OK)
+        while (!over && written < ALL && atls_stream_write(stream, atls_bytes_of(piece, PIECE), NULL) == ATLS_OK)
             written += PIECE;
         /* The echo of all is awaited: until then nothing has been closed, and SENT would be wrong. */
         if (came == ALL && !closed) {
             closed = true;
-            OK(atls_stream_close_write(stream, &error));
+            OK(atls_stream_finish(stream, &error));
         }
     }
     atls_stream_free(stream);
@@ -80,15 +80,15 @@ static void bad_arguments_open_no_socket(void)
 {
     atls_stream *stream = NULL;
     atls_config *config = sim_config(sim.raw, "policy.json");
-    EXPECT(ATLS_NULL_ARGUMENT, "config", atls_stream_open(NULL, &stream, &error));
-    EXPECT(ATLS_NULL_ARGUMENT, "stream", atls_stream_open(config, NULL, &error));
+    EXPECT(ATLS_NULL_ARGUMENT, "config", atls_stream_connect(NULL, &stream, &error));
+    EXPECT(ATLS_NULL_ARGUMENT, "stream", atls_stream_connect(config, NULL, &error));
     atls_config *bare = NULL;
     OK(atls_config_new("localhost", (uint16_t)sim.raw, &bare, &error));
-    EXPECT(ATLS_INVALID_STATE, "no policy", atls_stream_open(bare, &stream, &error));
+    EXPECT(ATLS_INVALID_STATE, "no policy", atls_stream_connect(bare, &stream, &error));
     EXPECT(ATLS_INVALID_ARGUMENT, "ws://", atls_config_set_tunnel(bare, "http://x/", &error));
     OK(atls_config_set_unattested(bare, &error));
     OK(atls_config_add_root_pem(bare, "not a certificate", &error));
-    EXPECT(ATLS_INVALID_ARGUMENT, "root certificate", atls_stream_open(bare, &stream, &error));
+    EXPECT(ATLS_INVALID_ARGUMENT, "root certificate", atls_stream_connect(bare, &stream, &error));
     atls_config_free(bare);
     EXPECT(ATLS_INVALID_ARGUMENT, "port", atls_config_new("localhost", 0, &bare, &error));
     EXPECT(ATLS_INVALID_ARGUMENT, "host", atls_config_new("a b", 1, &bare, &error));
@@ -104,18 +104,18 @@ static void what_is_written_comes_back_and_the_end_is_clean(void)
     atls_config *config = sim_config(sim.raw, "policy.json");
     for (size_t i = 0; i < sizeof pattern; i++)
         pattern[i] = (unsigned char)(i * 7);
-    OK(atls_stream_open(config, &stream, &error));
+    OK(atls_stream_connect(config, &stream, &error));
     atls_verdict *verdict = atls_stream_verdict(stream);
     CHECK(atls_verdict_trusted(verdict) && atls_verdict_bound_to_session(verdict));
     CHECK(strcmp(atls_verdict_trust_anchor(verdict).ptr, "simulated") == 0);
     CHECK(strcmp(atls_verdict_tcb_status(verdict).ptr, "UpToDate") == 0);
     CHECK(strstr(atls_verdict_json(verdict).ptr, "\"trusted\":true"));
     atls_verdict_free(verdict);
-    OK(atls_stream_write_all(stream, pattern, sizeof pattern, 0, &error));
+    OK(atls_stream_write_all(stream, atls_bytes_of(pattern, sizeof pattern), 0, &error));
     read_all(stream, buffer, sizeof buffer);
     CHECK(memcmp(buffer, pattern, sizeof buffer) == 0);
-    OK(atls_stream_close_write(stream, &error));
-    OK(atls_stream_read(stream, buffer, 10, &n, 5000, &error));
+    OK(atls_stream_finish(stream, &error));
+    OK(atls_stream_read(stream, buffer, 10, 5000, &n, &error));
     CHECK(n == 0);
     atls_stream_free(stream);
     atls_config_free(config);
@@ -128,16 +128,16 @@ static void a_read_that_times_out_loses_nothing(void)
     size_t n = 99;
     atls_stream *stream = NULL;
     atls_config *config = sim_config(sim.raw, "policy.json");
-    OK(atls_stream_open(config, &stream, &error));
-    EXPECT(ATLS_TIMED_OUT, "receiving", atls_stream_read(stream, buffer, 10, &n, 50, &error));
+    OK(atls_stream_connect(config, &stream, &error));
+    EXPECT(ATLS_TIMED_OUT, "receiving", atls_stream_read(stream, buffer, 10, 50, &n, &error));
     CHECK(n > 0); /* left as it was */
-    OK(atls_stream_write_all(stream, pattern, 10, 0, &error));
+    OK(atls_stream_write_all(stream, atls_bytes_of(pattern, 10), 0, &error));
     read_all(stream, buffer, 10);
     CHECK(memcmp(buffer, pattern, 10) == 0);
     /* Event functions do not apply. */
     EXPECT(ATLS_INVALID_STATE, "blocking", atls_stream_grant(stream, 1, &error));
-    EXPECT(ATLS_INVALID_STATE, "blocking", atls_stream_write(stream, pattern, 1, &error));
-    EXPECT(ATLS_INVALID_ARGUMENT, "cap", atls_stream_read(stream, buffer, 0, &n, 0, &error));
+    EXPECT(ATLS_INVALID_STATE, "blocking", atls_stream_write(stream, atls_bytes_of(pattern, 1), &error));
+    EXPECT(ATLS_INVALID_ARGUMENT, "cap", atls_stream_read(stream, buffer, 0, 0, &n, &error));
     atls_stream_free(stream);
     atls_config_free(config);
 }
@@ -148,7 +148,7 @@ static void a_waiting_reader_does_not_keep_a_writer_waiting(void)
     pthread_t thread;
     atls_stream *stream = NULL;
     atls_config *config = sim_config(sim.raw, "policy.json");
-    OK(atls_stream_open(config, &stream, &error));
+    OK(atls_stream_connect(config, &stream, &error));
     CHECK(pthread_create(&thread, NULL, write_late, stream) == 0);
     read_all(stream, buffer, 4);
     CHECK(memcmp(buffer, "late", 4) == 0);
@@ -164,11 +164,11 @@ static void another_thread_can_cancel(void)
     pthread_t thread;
     atls_stream *stream = NULL;
     atls_config *config = sim_config(sim.raw, "policy.json");
-    OK(atls_stream_open(config, &stream, &error));
+    OK(atls_stream_connect(config, &stream, &error));
     CHECK(pthread_create(&thread, NULL, cancel_soon, stream) == 0);
-    EXPECT(ATLS_CANCELED, NULL, atls_stream_read(stream, buffer, 10, &n, UINT32_MAX, &error));
+    EXPECT(ATLS_CANCELED, NULL, atls_stream_read(stream, buffer, 10, UINT32_MAX, &n, &error));
     pthread_join(thread, NULL);
-    EXPECT(ATLS_CANCELED, NULL, atls_stream_write_all(stream, buffer, 1, 0, &error));
+    EXPECT(ATLS_CANCELED, NULL, atls_stream_write_all(stream, atls_bytes_of(buffer, 1), 0, &error));
     OK(atls_stream_close(stream, &error));
     atls_stream_free(stream);
     atls_config_free(config);
@@ -178,7 +178,7 @@ static void a_refusal_names_the_check_that_failed(void)
 {
     atls_stream *stream = NULL;
     atls_config *config = sim_config(sim.raw, "wrong-policy.json");
-    CHECK(atls_stream_open(config, &stream, &error) == ATLS_MEASUREMENT_MISMATCH);
+    CHECK(atls_stream_connect(config, &stream, &error) == ATLS_MEASUREMENT_MISMATCH);
     CHECK(atls_error_verdict(error) && !atls_verdict_trusted(atls_error_verdict(error)));
     CHECK(strstr(atls_error_message(error).ptr, "bootchain"));
     CHECK(strcmp(atls_error_phase(error).ptr, "verify") == 0);
@@ -201,9 +201,9 @@ static void a_stream_goes_through_a_tunnel(void)
     OK(atls_config_set_verifier(config, direct, &error));
     atls_verifier_free(direct);
     OK(atls_config_set_tunnel(config, url, &error));
-    OK(atls_stream_open(config, &stream, &error));
+    OK(atls_stream_connect(config, &stream, &error));
     const char *plain = "GET /small HTTP/1.1\r\nHost: x\r\n\r\n";
-    OK(atls_stream_write_all(stream, (const uint8_t *)plain, strlen(plain), 0, &error));
+    OK(atls_stream_write_all(stream, atls_bytes_of_text(plain), 0, &error));
     read_all(stream, buffer, 15);
     CHECK(memcmp(buffer, "HTTP/1.1 200 OK", 15) == 0);
     atls_stream_free(stream);

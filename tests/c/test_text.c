@@ -11,7 +11,7 @@ static void is(atls_buf *buf, const char *text)
 
 static void add(atls_headers *headers, const char *name, const char *value)
 {
-    OK(atls_headers_add(headers, name, (const uint8_t *)value, strlen(value), &error));
+    OK(atls_headers_add(headers, name, atls_bytes_of_text(value), &error));
 }
 
 static void header_fields_are_found_changed_and_written(void)
@@ -26,28 +26,29 @@ static void header_fields_are_found_changed_and_written(void)
     CHECK(strcmp(atls_headers_value(headers, 2).ptr, "b=\xff") == 0 && atls_headers_value(headers, 3).len == 0);
     CHECK(atls_headers_find(headers, "SET-cookie", 0) == 1 && atls_headers_find(headers, "set-cookie", 2) == 2);
     CHECK(atls_headers_find(headers, "set-cookie", 3) == SIZE_MAX && atls_headers_find(headers, "other", 0) == SIZE_MAX);
-    OK(atls_headers_get(headers, "set-cookie", &text, &error));
+    CHECK(strcmp(atls_headers_get(headers, "SET-cookie").ptr, "a=1") == 0 && atls_headers_get(headers, "other").len == 0);
+    OK(atls_headers_joined(headers, "set-cookie", &text, &error));
     CHECK(strcmp((const char *)atls_buf_data(text), "a=1,b=\xff") == 0);
     atls_buf_free(text);
-    OK(atls_headers_get(headers, "other", &text, &error));
+    OK(atls_headers_joined(headers, "other", &text, &error));
     CHECK(text == NULL);
     OK(atls_headers_copy(headers, &copy, &error));
-    OK(atls_headers_set(copy, "Set-Cookie", (const uint8_t *)"c", 1, &error));
+    OK(atls_headers_set(copy, "Set-Cookie", atls_bytes_of("c", 1), &error));
     OK(atls_headers_remove(copy, "CONTENT-type", &error));
     CHECK(atls_headers_count(copy) == 1 && atls_headers_count(headers) == 3);
-    OK(atls_headers_parse_line(copy, (const uint8_t *)" and on\r\n", 9, &error));
+    OK(atls_headers_parse_line(copy, atls_bytes_of(" and on\r\n", 9), &error));
     const char *block = "a: 1\r\nb:\t2\n";
-    OK(atls_headers_parse(copy, (const uint8_t *)block, strlen(block), &error));
+    OK(atls_headers_parse(copy, atls_bytes_of_text(block), &error));
     OK(atls_headers_serialize(copy, &text, &error));
     CHECK(strcmp((const char *)atls_buf_data(text), "Set-Cookie: c and on\r\nA: 1\r\nB: 2\r\n") == 0);
     atls_buf_free(text);
     OK(atls_headers_new(true, &kept, &error));
     add(kept, "x-KEPT", "");
     CHECK(strcmp(atls_headers_name(kept, 0).ptr, "x-KEPT") == 0);
-    EXPECT(ATLS_HTTP_HEADER_INVALID, "token", atls_headers_add(kept, "a b", NULL, 0, &error));
-    EXPECT(ATLS_HTTP_HEADER_INVALID, "control", atls_headers_set(kept, "a", (const uint8_t *)"\r\nb: c", 6, &error));
-    EXPECT(ATLS_HTTP_HEADER_INVALID, "no colon", atls_headers_parse(kept, (const uint8_t *)"c: d\nab", 7, &error));
-    EXPECT(ATLS_NULL_ARGUMENT, "headers", atls_headers_add(NULL, "a", NULL, 0, &error));
+    EXPECT(ATLS_HTTP_HEADER_INVALID, "token", atls_headers_add(kept, "a b", atls_bytes_of(NULL, 0), &error));
+    EXPECT(ATLS_HTTP_HEADER_INVALID, "control", atls_headers_set(kept, "a", atls_bytes_of("\r\nb: c", 6), &error));
+    EXPECT(ATLS_HTTP_HEADER_INVALID, "no colon", atls_headers_parse(kept, atls_bytes_of("c: d\nab", 7), &error));
+    EXPECT(ATLS_NULL_ARGUMENT, "headers", atls_headers_add(NULL, "a", atls_bytes_of(NULL, 0), &error));
     CHECK(atls_headers_count(kept) == 1 && atls_headers_count(NULL) == 0);
 
     atls_request *request = NULL;
@@ -67,13 +68,13 @@ static void start_lines_are_parsed(void)
     atls_str method, target, reason;
     uint32_t minor, status;
     const char *line = "GET /a HTTP/1.0", *answer = "HTTP/1.1 404 Not Found";
-    OK(atls_parse_request_line((const uint8_t *)line, 15, &method, &target, &minor, &error));
+    OK(atls_parse_request_line(atls_bytes_of(line, 15), &method, &target, &minor, &error));
     CHECK(method.len == 3 && target.len == 2 && target.ptr == line + 4 && minor == 0);
-    EXPECT(ATLS_INVALID_ARGUMENT, "no request line", atls_parse_request_line((const uint8_t *)line, 14, &method, &target, &minor, &error));
-    OK(atls_parse_status_line((const uint8_t *)answer, 22, &minor, &status, &reason, &error));
+    EXPECT(ATLS_INVALID_ARGUMENT, "no request line", atls_parse_request_line(atls_bytes_of(line, 14), &method, &target, &minor, &error));
+    OK(atls_parse_status_line(atls_bytes_of(answer, 22), &minor, &status, &reason, &error));
     CHECK(minor == 1 && status == 404 && reason.len == 9);
-    EXPECT(ATLS_INVALID_ARGUMENT, "no status line", atls_parse_status_line((const uint8_t *)answer, 12, &minor, &status, &reason, &error));
-    EXPECT(ATLS_NULL_ARGUMENT, "reason", atls_parse_status_line((const uint8_t *)answer, 22, &minor, &status, NULL, &error));
+    EXPECT(ATLS_INVALID_ARGUMENT, "no status line", atls_parse_status_line(atls_bytes_of(answer, 12), &minor, &status, &reason, &error));
+    EXPECT(ATLS_NULL_ARGUMENT, "reason", atls_parse_status_line(atls_bytes_of(answer, 22), &minor, &status, NULL, &error));
 }
 
 static void dates_are_formatted_and_parsed(void)

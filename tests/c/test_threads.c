@@ -65,7 +65,7 @@ static void *work(void *argument)
             OK(atls_request_new("GET", "/bytes/40000", "localhost", &fetches[i].request, &error));
             atls_sink sink = {queue, 0, on_connection, &fetches[i], NULL};
             /* G5: the handle is in place before the first event can run. */
-            OK(atls_http_connect(runtime, config, &sink, &fetches[i].http, &error));
+            OK(atls_http_connect_start(runtime, config, &sink, &fetches[i].http, &error));
         }
         for (int i = 0; i < 4; i++) {
             for (int k = 0; k < 60000 && !fetches[i].done; k++)

@@ -39,7 +39,7 @@ static atls_server *serve(atls_tunnel_config *config)
     atls_server_config *limits = NULL;
     atls_sink sink = {.queue = queue, .call = on_server};
     OK(atls_server_config_new(&limits, &error));
-    OK(atls_tunnel_server_new(runtime, limits, config, &sink, &server, &error));
+    OK(atls_tunnel_server_start(runtime, limits, config, &sink, &server, &error));
     OK(atls_server_listen(server, "127.0.0.1", 0, false, &port, &error));
     atls_server_config_free(limits);
     return server;
@@ -66,7 +66,7 @@ static atls_status through(const char *query, unsigned target, atls_stream **str
     atls_verifier_free(direct);
     snprintf(url, sizeof url, "ws://127.0.0.1:%u/any/path%s", port, query);
     OK(atls_config_set_tunnel(config, url, &error));
-    atls_status status = atls_stream_open(config, stream, &error);
+    atls_status status = atls_stream_connect(config, stream, &error);
     atls_config_free(config);
     return status;
 }
@@ -77,9 +77,9 @@ static void echo(atls_stream *stream, size_t len)
     size_t n = 0, got = 0;
     for (size_t i = 0; i < len; i++)
         out[i] = (uint8_t)(i * 7 >> 3);
-    OK(atls_stream_write_all(stream, out, len, 20000, &error));
+    OK(atls_stream_write_all(stream, atls_bytes_of(out, len), 20000, &error));
     while (got < len) {
-        OK(atls_stream_read(stream, in + got, len - got, &n, 20000, &error));
+        OK(atls_stream_read(stream, in + got, len - got, 20000, &n, &error));
         CHECK(n > 0);
         got += n;
     }
@@ -307,7 +307,7 @@ static void each_deadline_ends_the_tunnel(void)
         usleep(1000000);
         echo(stream, 10); /* as long as something moves nobody is idle */
     }
-    atls_status status = atls_stream_read(stream, &byte, 1, &n, 20000, &error);
+    atls_status status = atls_stream_read(stream, &byte, 1, 20000, &n, &error);
     CHECK(status == ATLS_WEBSOCKET && strstr(atls_error_message(error).ptr, "idle"));
     atls_error_free(error);
     error = NULL;
@@ -323,25 +323,26 @@ static void settings_of_a_forwarder_are_checked(void)
     atls_sink sink = {.queue = queue, .call = on_server};
     OK(atls_server_config_new(&limits, &error));
     OK(atls_tunnel_config_new(&config, &error));
-    EXPECT(ATLS_INVALID_ARGUMENT, "nothing is allowed", atls_tunnel_server_new(runtime, limits, config, &sink, &server, &error));
+    EXPECT(ATLS_INVALID_ARGUMENT, "nothing is allowed", atls_tunnel_server_start(runtime, limits, config, &sink, &server, &error));
     EXPECT(ATLS_INVALID_ARGUMENT, "a b", atls_tunnel_config_allow(config, "a b", &error));
     EXPECT(ATLS_INVALID_ARGUMENT, "below an address", atls_tunnel_config_allow(config, "*.127.0.0.1:1", &error));
     EXPECT(ATLS_INVALID_ARGUMENT, "empty", atls_tunnel_config_set_token(config, "", &error));
     EXPECT(ATLS_INVALID_ARGUMENT, "deadline 9", atls_tunnel_config_set_deadline(config, 9, 1, &error));
     OK(atls_tunnel_config_allow(config, "*.example:1", &error));
     OK(atls_tunnel_config_set_target(config, "localhost:1", &error));
-    EXPECT(ATLS_INVALID_ARGUMENT, "localhost:1", atls_tunnel_server_new(runtime, limits, config, &sink, &server, &error));
+    EXPECT(ATLS_INVALID_ARGUMENT, "localhost:1", atls_tunnel_server_start(runtime, limits, config, &sink, &server, &error));
     /* What a forwarder would not enforce it does not take. */
     atls_policy *policy = NULL;
     atls_verifier *verifier = NULL;
-    atls_verifier_config *trust = atls_verifier_config_new();
+    atls_verifier_config *trust = NULL;
+    OK(atls_verifier_config_new(&trust, &error));
     size_t len;
     char *json = sim_file("peer-policy.json", &len), *root = sim_file("root.der", &len);
-    OK(atls_verifier_config_set_simulated_root(trust, (uint8_t *)root, len, &error));
+    OK(atls_verifier_config_set_simulated_root(trust, atls_bytes_of(root, len), &error));
     OK(atls_verifier_new(trust, &verifier, &error));
-    OK(atls_policy_new((uint8_t *)json, strlen(json), &policy, &error));
+    OK(atls_policy_new(atls_bytes_of_text(json), &policy, &error));
     OK(atls_server_config_set_client_policy(limits, policy, verifier, &error));
-    EXPECT(ATLS_UNSUPPORTED, "evidence", atls_tunnel_server_new(runtime, limits, config, &sink, &server, &error));
+    EXPECT(ATLS_UNSUPPORTED, "evidence", atls_tunnel_server_start(runtime, limits, config, &sink, &server, &error));
     atls_policy_free(policy);
     atls_verifier_free(verifier);
     atls_verifier_config_free(trust);

@@ -42,10 +42,10 @@ static atls_status connect_with(const char *member, atls_verifier *verifier, cha
     n += snprintf(text + n, sizeof text - n, "%s", at + strlen("\"pccs_url\":\"\"") + strlen(url));
     free(json);
     atls_config *config = sim_config(sim.raw, NULL);
-    OK(atls_policy_new((uint8_t *)text, (size_t)n, &policy, &error));
+    OK(atls_policy_new(atls_bytes_of(text, (size_t)n), &policy, &error));
     OK(atls_config_set_policy(config, policy, &error));
     OK(atls_config_set_verifier(config, verifier, &error));
-    atls_status status = atls_stream_open(config, &stream, &error);
+    atls_status status = atls_stream_connect(config, &stream, &error);
     snprintf(message, room, "%s", error ? atls_error_message(error).ptr : "");
     atls_error_free(error);
     atls_stream_free(stream);
@@ -94,9 +94,10 @@ static atls_verifier *disk_verifier(const char *folder)
     atls_error *error = NULL;
     atls_verifier *verifier = NULL;
     size_t len;
-    atls_verifier_config *config = atls_verifier_config_new();
+    atls_verifier_config *config = NULL;
+    OK(atls_verifier_config_new(&config, &error));
     char *root = sim_file("root.der", &len);
-    OK(atls_verifier_config_set_simulated_root(config, (uint8_t *)root, len, &error));
+    OK(atls_verifier_config_set_simulated_root(config, atls_bytes_of(root, len), &error));
     OK(atls_verifier_config_set_disk_cache(config, folder, &error));
     OK(atls_verifier_new(config, &verifier, &error));
     free(root);
@@ -135,8 +136,9 @@ static void a_route_is_copied_and_checked(void)
 {
     atls_error *error = NULL;
     atls_config *route = NULL;
-    atls_verifier_config *config = atls_verifier_config_new();
-    OK(atls_config_new("ignored", 1, &route, &error));
+    atls_verifier_config *config = NULL;
+    OK(atls_verifier_config_new(&config, &error));
+    OK(atls_config_new(NULL, 0, &route, &error));
     EXPECT(ATLS_NULL_ARGUMENT, "config", atls_verifier_config_set_route(NULL, route, &error));
     OK(atls_verifier_config_set_route(config, route, &error));
     /* A copy: what becomes of the other one does not matter. */

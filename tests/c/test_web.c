@@ -118,7 +118,7 @@ static void a_streamed_body_may_meet_a_redirect(void)
     OK(atls_request_set_body_stream(request, ATLS_LENGTH_UNKNOWN, &error));
     OK(atls_client_fetch(client, request, &exchange, &error));
     for (int i = 0; i < 20; i++)
-        OK(atls_exchange_write_all(exchange, piece, sizeof piece, 5000, &error));
+        OK(atls_exchange_write_all(exchange, atls_bytes_of(piece, sizeof piece), 5000, &error));
     OK(atls_exchange_finish(exchange, &error));
     struct answer answer = answer_to(exchange);
     CHECK(answer.status == 200 && strstr(answer.body, "\"method\": \"GET\""));
@@ -151,7 +151,7 @@ static void a_body_waits_for_100_continue(void)
 
 static void add_field(atls_request *request, const char *name, const char *value, const char *file, const char *type)
 {
-    OK(atls_request_add_field(request, name, (const uint8_t *)value, strlen(value), file, type, &error));
+    OK(atls_request_add_field(request, name, atls_bytes_of_text(value), file, type, &error));
 }
 
 static void forms_are_encoded_and_sent(void)
@@ -171,7 +171,7 @@ static void forms_are_encoded_and_sent(void)
     CHECK(strstr(answer.body, "\"typed\": [[\"x.html\", \"text/html\", \"<p>\"]]"));
     forget(answer);
     request = ask("POST", HERE "/echo", plain);
-    EXPECT(ATLS_HTTP_HEADER_INVALID, "control", atls_request_add_field(request, "a", NULL, 0, NULL, "a/b\r\nX: y", &error));
+    EXPECT(ATLS_HTTP_HEADER_INVALID, "control", atls_request_add_field(request, "a", atls_bytes_of(NULL, 0), NULL, "a/b\r\nX: y", &error));
     atls_request_free(request);
 }
 

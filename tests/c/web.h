@@ -66,12 +66,12 @@ __attribute__((format(printf, 2, 3))) static inline atls_request *ask(const char
 
 static inline void add_header(atls_request *request, const char *name, const char *value)
 {
-    OK(atls_request_add_header(request, name, (const uint8_t *)value, strlen(value), &error));
+    OK(atls_request_add_header(request, name, atls_bytes_of_text(value), &error));
 }
 
 static inline void set_body(atls_request *request, const char *text)
 {
-    OK(atls_request_set_body(request, (const uint8_t *)text, strlen(text), &error));
+    OK(atls_request_set_body(request, atls_bytes_of_text(text), &error));
 }
 
 /* What came back; its exchange is kept until `forget`. */
@@ -87,9 +87,9 @@ struct answer {
 static inline struct answer answer_to(atls_exchange *exchange)
 {
     struct answer answer = {0, exchange, NULL, NULL, NULL, 0};
-    OK(atls_exchange_head(exchange, &answer.head, 20000, &error));
+    OK(atls_exchange_head(exchange, 20000, &answer.head, &error));
     answer.status = atls_head_status(answer.head);
-    OK(atls_exchange_read_all(exchange, SIZE_MAX, &answer.buf, 20000, &error));
+    OK(atls_exchange_read_all(exchange, SIZE_MAX, 20000, &answer.buf, &error));
     answer.body = (const char *)atls_buf_data(answer.buf);
     answer.len = atls_buf_len(answer.buf);
     return answer;
@@ -130,7 +130,7 @@ static inline void fails(const char *file, int line, atls_client *client, atls_s
     atls_buf *body = NULL;
     atls_status got = atls_client_fetch(client, request, &exchange, &error);
     if (got == ATLS_OK)
-        got = atls_exchange_read_all(exchange, SIZE_MAX, &body, 20000, &error);
+        got = atls_exchange_read_all(exchange, SIZE_MAX, 20000, &body, &error);
     expect(file, line, status, part, got, &error);
     atls_buf_free(body);
     atls_exchange_free(exchange);
@@ -145,7 +145,7 @@ static inline void detailed(const char *file, int line, atls_client *client, atl
     atls_buf *body = NULL;
     atls_status got = atls_client_fetch(client, request, &exchange, &error);
     if (got == ATLS_OK)
-        got = atls_exchange_read_all(exchange, SIZE_MAX, &body, 20000, &error);
+        got = atls_exchange_read_all(exchange, SIZE_MAX, 20000, &body, &error);
     if (got != status || atls_error_detail(error) != detail) {
         fprintf(stderr, "%s:%d: %s, detail %u, \"%s\"\n", file, line, atls_status_name(got).ptr, atls_error_detail(error), atls_error_message(error).ptr);
         exit(1);

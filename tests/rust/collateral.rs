@@ -4,6 +4,7 @@
 
 mod support;
 
+use atls::capi::base::bytes::atls_bytes;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
@@ -212,7 +213,7 @@ fn a_document_is_not_used_after_a_newer_one_was_seen() {
     let mut taken = 0;
     let done = unsafe {
         use atls::capi::attest::verifier::atls_verifier_import as import;
-        import(world.verifier, bundle.as_ptr(), bundle.len(), &mut taken, std::ptr::null_mut())
+        import(world.verifier, atls_bytes { ptr: bundle.as_ptr(), len: bundle.len() }, &mut taken, std::ptr::null_mut())
     };
     assert_eq!((done, taken), (0, 1));
     assert!(world.refused(BAD).message.contains("number 19 issued"));

@@ -4,6 +4,7 @@
 
 mod support;
 
+use atls::capi::base::bytes::atls_bytes;
 use std::ffi::CString;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -46,8 +47,16 @@ impl Drop for Folder {
 fn verifier(root: &[u8], folder: &Path) -> *mut atls_verifier {
     let path = CString::new(folder.to_str().unwrap()).unwrap();
     unsafe {
-        let config = atls_verifier_config_new();
-        assert_eq!(atls_verifier_config_set_simulated_root(config, root.as_ptr(), root.len(), null_mut()), 0);
+        let mut config = null_mut();
+        assert_eq!(atls_verifier_config_new(&mut config, null_mut()), 0);
+        assert_eq!(
+            atls_verifier_config_set_simulated_root(
+                config,
+                atls_bytes { ptr: root.as_ptr(), len: root.len() },
+                null_mut()
+            ),
+            0
+        );
         assert_eq!(atls_verifier_config_set_disk_cache(config, path.as_ptr(), null_mut()), 0);
         let mut verifier = null_mut();
         assert_eq!(atls_verifier_new(config, &mut verifier, null_mut()), 0);

@@ -54,11 +54,14 @@ fn bundles_travel() {
         assert_eq!(attempt(fresh).err().unwrap().name, "COLLATERAL_UNAVAILABLE");
         let mut taken = 0;
         let (data, len) = (atls_buf_data(bundle), atls_buf_len(bundle));
-        assert_eq!(atls_verifier_import(fresh, data, len - 1, &mut taken, std::ptr::null_mut()), 409);
-        assert_eq!(atls_verifier_import(fresh, data, len, &mut taken, std::ptr::null_mut()), 0);
+        assert_eq!(
+            atls_verifier_import(fresh, atls_bytes { ptr: data, len: len - 1 }, &mut taken, std::ptr::null_mut()),
+            409
+        );
+        assert_eq!(atls_verifier_import(fresh, atls_bytes { ptr: data, len }, &mut taken, std::ptr::null_mut()), 0);
         assert_eq!(taken, 4);
         assert!(attempt(fresh).is_ok());
-        assert_eq!(atls_verifier_import(fresh, data, len, &mut taken, std::ptr::null_mut()), 0);
+        assert_eq!(atls_verifier_import(fresh, atls_bytes { ptr: data, len }, &mut taken, std::ptr::null_mut()), 0);
         assert_eq!(taken, 0, "nothing newer");
         atls_buf_free(bundle);
         atls_verifier_free(fresh);
@@ -80,7 +83,12 @@ fn bundle(verifier: *const atls_verifier) -> Value {
 fn with_bundle(world: &World, bundle: &Value, policy: &Value) -> Result<Stream, Refusal> {
     let verifier = support::simulated_verifier(&world.tee.root_der);
     let text = bundle.to_string();
-    assert_eq!(unsafe { atls_verifier_import(verifier, text.as_ptr(), text.len(), null_mut(), null_mut()) }, 0);
+    assert_eq!(
+        unsafe {
+            atls_verifier_import(verifier, atls_bytes { ptr: text.as_ptr(), len: text.len() }, null_mut(), null_mut())
+        },
+        0
+    );
     let done =
         support::open(world.server.port(), policy, verifier, |config| support::add_root(config, &world.tee.web_ca_pem));
     unsafe { atls_verifier_free(verifier) };
@@ -126,7 +134,9 @@ fn a_bundle_with_a_document_that_the_vendor_did_not_sign_changes_nothing() {
         let mut bad = good.clone();
         bad["objects"][index] = bundle(other.verifier)["objects"][index].clone();
         let (text, verifier) = (bad.to_string(), support::simulated_verifier(&world.tee.root_der));
-        let done = unsafe { atls_verifier_import(verifier, text.as_ptr(), text.len(), null_mut(), null_mut()) };
+        let done = unsafe {
+            atls_verifier_import(verifier, atls_bytes { ptr: text.as_ptr(), len: text.len() }, null_mut(), null_mut())
+        };
         assert_eq!((done, bundle(verifier)["objects"].as_array().unwrap().len()), (409, 0), "{index}");
         unsafe { atls_verifier_free(verifier) };
     }

@@ -4,6 +4,7 @@
 
 mod support;
 
+use atls::capi::base::bytes::atls_bytes;
 use std::ffi::CString;
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
@@ -84,11 +85,19 @@ fn apart(
     connection: impl FnOnce(*mut atls_config),
 ) -> Result<Stream, Refusal> {
     unsafe {
-        let (mut config, trust, mut verifier) = (null_mut(), atls_verifier_config_new(), null_mut());
-        assert_eq!(atls_config_new(c"ignored".as_ptr(), 1, &mut config, null_mut()), 0);
+        let (mut config, mut trust, mut verifier) = (null_mut(), null_mut(), null_mut());
+        assert_eq!(atls_verifier_config_new(&mut trust, null_mut()), 0);
+        assert_eq!(atls_config_new(null(), 0, &mut config, null_mut()), 0);
         route(config);
         let root = &world.tee.root_der;
-        assert_eq!(atls_verifier_config_set_simulated_root(trust, root.as_ptr(), root.len(), null_mut()), 0);
+        assert_eq!(
+            atls_verifier_config_set_simulated_root(
+                trust,
+                atls_bytes { ptr: root.as_ptr(), len: root.len() },
+                null_mut()
+            ),
+            0
+        );
         assert_eq!(atls_verifier_config_set_route(trust, config, null_mut()), 0);
         atls_config_free(config);
         assert_eq!(atls_verifier_new(trust, &mut verifier, null_mut()), 0);

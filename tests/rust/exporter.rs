@@ -3,6 +3,7 @@
 
 mod support;
 
+use atls::capi::base::bytes::atls_bytes;
 use std::sync::{Arc, Mutex};
 
 use hostile::server::Then;
@@ -126,12 +127,10 @@ fn who_terminates_tls_elsewhere_computes_the_same() {
         let status = unsafe {
             atls::capi::attest::evidence::atls_compute_exporter_binder(
                 attester,
-                nonce.as_ptr(),
-                exporter.as_ptr(),
-                server.as_ptr(),
-                server.len(),
-                client.as_ptr(),
-                client.len(),
+                atls_bytes { ptr: nonce.as_ptr(), len: 32 },
+                atls_bytes { ptr: exporter.as_ptr(), len: 32 },
+                atls_bytes { ptr: server.as_ptr(), len: server.len() },
+                atls_bytes { ptr: client.as_ptr(), len: client.len() },
                 c"A.test.".as_ptr(),
                 binder.as_mut_ptr(),
                 std::ptr::null_mut(),

@@ -4,6 +4,7 @@
 
 mod support;
 
+use atls::capi::base::bytes::atls_bytes;
 use std::time::{Duration, Instant};
 
 use hostile::server::{Stall, Then};
@@ -71,8 +72,8 @@ fn odd_but_correct_answers_are_accepted() {
             stream.0,
             buffer.as_mut_ptr(),
             8,
-            &mut n,
             1000,
+            &mut n,
             std::ptr::null_mut(),
         )
     };
@@ -230,7 +231,10 @@ fn addresses_of_both_families() {
             let (mut config, mut policy, mut stream) =
                 (std::ptr::null_mut(), std::ptr::null_mut(), std::ptr::null_mut());
             let json = world.policy.to_string();
-            assert_eq!(atls_policy_new(json.as_ptr(), json.len(), &mut policy, std::ptr::null_mut()), 0);
+            assert_eq!(
+                atls_policy_new(atls_bytes { ptr: json.as_ptr(), len: json.len() }, &mut policy, std::ptr::null_mut()),
+                0
+            );
             assert_eq!(atls_config_new(host.as_ptr(), server.port(), &mut config, std::ptr::null_mut()), 0);
             assert_eq!(atls_config_set_policy(config, policy, std::ptr::null_mut()), 0);
             assert_eq!(atls_config_set_verifier(config, world.verifier, std::ptr::null_mut()), 0);
@@ -243,7 +247,7 @@ fn addresses_of_both_families() {
                 0
             );
             support::add_root(config, &world.tee.web_ca_pem);
-            assert_eq!(atls_stream_open(config, &mut stream, std::ptr::null_mut()), 0);
+            assert_eq!(atls_stream_connect(config, &mut stream, std::ptr::null_mut()), 0);
             echo(&support::Stream(stream), b"by address");
             atls_config_free(config);
             atls_policy_free(policy);

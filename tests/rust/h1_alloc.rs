@@ -1,6 +1,7 @@
 //! In steady state a connection allocates nothing, and what a large message took can be given back; seen through the C interface.
 #![allow(unsafe_code)]
 
+use atls::capi::base::bytes::atls_bytes;
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
 use std::ptr::null_mut;
@@ -45,7 +46,7 @@ fn header(name: &str, value: &str) -> atls_h1_header {
 fn deliver(out: atls_bytes, to: *mut atls_h1_conn) -> u32 {
     let mut seen = 0;
     unsafe {
-        assert_eq!(atls_h1_conn_receive(to, out.ptr, out.len, null_mut()), 0);
+        assert_eq!(atls_h1_conn_receive(to, atls_bytes { ptr: out.ptr, len: out.len }, null_mut()), 0);
         loop {
             let mut event = std::ptr::null();
             assert_eq!(atls_h1_conn_next_event(to, &mut event, null_mut()), 0);

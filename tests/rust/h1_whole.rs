@@ -84,7 +84,7 @@ unsafe fn fetched(client: *const atls_client, method: &str, port: u16) -> Result
         let mut error = null_mut();
         let mut status = atls_client_fetch(client, request, &mut exchange, &mut error);
         if status == 0 {
-            status = atls_exchange_read_all(exchange, usize::MAX, &mut buf, 20_000, &mut error);
+            status = atls_exchange_read_all(exchange, usize::MAX, 20_000, &mut buf, &mut error);
         }
         let body = match status {
             0 => Ok(std::slice::from_raw_parts(atls_buf_data(buf), atls_buf_len(buf)).to_vec()),
@@ -165,7 +165,13 @@ unsafe extern "C" fn on_visit(user_data: *mut c_void, event: *const atls_event) 
             }
             ATLS_EVENT_END => {
                 let (body, len) = (visit.body.as_ptr(), visit.body.len());
-                atls_server_request_respond(visit.request, 200, std::ptr::null(), body, len, null_mut());
+                atls_server_request_respond(
+                    visit.request,
+                    200,
+                    std::ptr::null(),
+                    atls_bytes { ptr: body, len },
+                    null_mut(),
+                );
             }
             _ => {}
         }
@@ -213,7 +219,7 @@ unsafe fn serving(host: &mut Host, flags: u32) -> (*mut atls_server, u16) {
         let sink = atls_sink { queue: host.queue, token: 0, call: Some(call), user_data, drop: None };
         assert_eq!(atls_server_config_new(&mut config, null_mut()), 0);
         assert_eq!(atls_server_config_set_flags(config, flags, null_mut()), 0);
-        assert_eq!(atls_server_new(host.runtime, config, &sink, &mut server, null_mut()), 0);
+        assert_eq!(atls_server_start(host.runtime, config, &sink, &mut server, null_mut()), 0);
         assert_eq!(atls_server_listen(server, c"127.0.0.1".as_ptr(), 0, false.into(), &mut port, null_mut()), 0);
         atls_server_config_free(config);
     }

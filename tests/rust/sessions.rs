@@ -4,6 +4,7 @@
 
 mod support;
 
+use atls::capi::base::bytes::atls_bytes;
 use std::ptr::null_mut;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -141,13 +142,20 @@ fn no_policy_without_the_check_of_the_certificate() {
     unsafe {
         let (mut error, mut policy, mut config, mut stream) = (null_mut(), null_mut(), null_mut(), null_mut());
         let json = world.policy.to_string();
-        assert_eq!(atls::capi::attest::policy::atls_policy_new(json.as_ptr(), json.len(), &mut policy, &mut error), 0);
+        assert_eq!(
+            atls::capi::attest::policy::atls_policy_new(
+                atls_bytes { ptr: json.as_ptr(), len: json.len() },
+                &mut policy,
+                &mut error
+            ),
+            0
+        );
         assert_eq!(atls_config_new(c"localhost".as_ptr(), world.server.port(), &mut config, &mut error), 0);
         assert_eq!(atls_config_set_verifier(config, world.verifier, &mut error), 0);
         add_root(config, &world.tee.web_ca_pem);
         assert_eq!(atls_config_set_certificate_check(config, false.into(), &mut error), 0);
         assert_eq!(atls_config_set_policy(config, policy, &mut error), 0);
-        assert_eq!(atls_stream_open(config, &mut stream, &mut error), 104);
+        assert_eq!(atls_stream_connect(config, &mut stream, &mut error), 104);
         assert!(text(atls_error_message(error)).contains("certificates are not checked"));
         atls_error_free(error);
         atls_config_free(config);
@@ -214,7 +222,7 @@ fn every_session_is_fresh_and_speaks_http_1_1() {
     add_root(config, &tee.web_ca_pem);
     for _ in 0..3 {
         let mut stream = null_mut();
-        assert_eq!(unsafe { atls_stream_open(config, &mut stream, null_mut()) }, 0);
+        assert_eq!(unsafe { atls_stream_connect(config, &mut stream, null_mut()) }, 0);
         echo(&support::Stream(stream), b"x");
     }
     unsafe { atls_config_free(config) };

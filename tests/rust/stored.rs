@@ -5,6 +5,7 @@
 
 mod support;
 
+use atls::capi::base::bytes::atls_bytes;
 use std::ffi::CString;
 use std::path::{Path, PathBuf};
 use std::ptr::null_mut;
@@ -102,8 +103,16 @@ fn verdict(case: &Value) -> &str {
 fn verifier(folder: Option<&Path>) -> *mut atls_verifier {
     let root = bytes(&read("verdicts.json")["root"]);
     unsafe {
-        let config = atls_verifier_config_new();
-        assert_eq!(atls_verifier_config_set_simulated_root(config, root.as_ptr(), root.len(), null_mut()), 0);
+        let mut config = null_mut();
+        assert_eq!(atls_verifier_config_new(&mut config, null_mut()), 0);
+        assert_eq!(
+            atls_verifier_config_set_simulated_root(
+                config,
+                atls_bytes { ptr: root.as_ptr(), len: root.len() },
+                null_mut()
+            ),
+            0
+        );
         if let Some(folder) = folder {
             let path = CString::new(folder.to_str().unwrap()).unwrap();
             assert_eq!(atls_verifier_config_set_disk_cache(config, path.as_ptr(), null_mut()), 0);
@@ -131,7 +140,9 @@ fn export(verifier: *mut atls_verifier) -> String {
 fn a_stored_bundle_is_taken_whole_and_written_the_same() {
     let bundle = std::fs::read_to_string(stored().join("bundle.json")).unwrap();
     let (verifier, mut taken) = (verifier(None), 0);
-    let status = unsafe { atls_verifier_import(verifier, bundle.as_ptr(), bundle.len(), &mut taken, null_mut()) };
+    let status = unsafe {
+        atls_verifier_import(verifier, atls_bytes { ptr: bundle.as_ptr(), len: bundle.len() }, &mut taken, null_mut())
+    };
     assert_eq!((status, taken), (0, 4));
     assert_eq!(export(verifier), bundle);
 }
@@ -152,7 +163,9 @@ fn a_stored_folder_is_loaded_whole_and_written_the_same() {
     // A bundle's documents have files of their own, of the same form.
     let fresh = folder.join("fresh");
     let verifier = verifier(Some(&fresh));
-    let status = unsafe { atls_verifier_import(verifier, bundle.as_ptr(), bundle.len(), null_mut(), null_mut()) };
+    let status = unsafe {
+        atls_verifier_import(verifier, atls_bytes { ptr: bundle.as_ptr(), len: bundle.len() }, null_mut(), null_mut())
+    };
     unsafe { atls_verifier_free(verifier) };
     assert_eq!(status, 0);
     for file in &files {

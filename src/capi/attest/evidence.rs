@@ -11,6 +11,7 @@ use super::verify::fixed;
 use crate::attest::{Exporter, Role, report_data};
 use crate::attester::{Agent, Attester, HostQuote, Source, Tsm};
 use crate::capi::base::bytes::atls_buf;
+use crate::capi::base::bytes::atls_bytes;
 use crate::capi::base::error::atls_error;
 use crate::capi::base::guard::guard;
 use crate::capi::base::handle::{borrow, borrow_mut, bytes, optional_text, release, require, text};
@@ -34,7 +35,7 @@ pub const ATLS_ATTESTER_SERVER: u32 = 0;
 pub const ATLS_ATTESTER_CLIENT: u32 = 1;
 
 /// Proves the server to whoever asks: `POST /tdx_quote` (protocol atlas-v1) and `POST /atls/exporter-v1` are answered with evidence of the machine
-/// that the server runs on, bound to the session: what atls_http_connect and its like ask for. It comes from a dstack guest agent: `path` is its Unix
+/// that the server runs on, bound to the session: what atls_http_connect_start and its like ask for. It comes from a dstack guest agent: `path` is its Unix
 /// socket, NULL looks where it usually is. The host does not see these requests. Needs a certificate; its fingerprint is put into the guest's log,
 /// where the agent can. docs/protocol.md has both protocols. Quotes are made one at a time; if 64 requests wait, or more than ATLS_SERVER_LIMIT_QUOTES_PER_SECOND come, further ones are
 /// answered with 503 and Retry-After: clients of this library then ask again, within their deadlines. Statuses: NULL_ARGUMENT, INVALID_UTF8,
@@ -183,8 +184,8 @@ pub unsafe extern "C" fn atls_server_config_add_name(
 /// bytes. Statuses: NULL_ARGUMENT.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn atls_compute_binder(
-    nonce: *const u8,
-    exporter: *const u8,
+    nonce: atls_bytes,
+    exporter: atls_bytes,
     binder: *mut u8,
     error: *mut *mut atls_error,
 ) -> atls_status {
@@ -201,21 +202,17 @@ pub unsafe extern "C" fn atls_compute_binder(
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn atls_compute_exporter_binder(
     attester: u32,
-    nonce: *const u8,
-    exporter: *const u8,
-    server_leaf: *const u8,
-    server_leaf_len: usize,
-    client_leaf: *const u8,
-    client_leaf_len: usize,
+    nonce: atls_bytes,
+    exporter: atls_bytes,
+    server_leaf: atls_bytes,
+    client_leaf: atls_bytes,
     server_name: *const c_char,
     binder: *mut u8,
     error: *mut *mut atls_error,
 ) -> atls_status {
     guard(error, || {
         let (nonce, exporter) = unsafe { (of_32(nonce, "nonce")?, of_32(exporter, "exporter")?) };
-        let leaves = unsafe {
-            (bytes(server_leaf, server_leaf_len, "server_leaf")?, bytes(client_leaf, client_leaf_len, "client_leaf")?)
-        };
+        let leaves = unsafe { (bytes(server_leaf, "server_leaf")?, bytes(client_leaf, "client_leaf")?) };
         let name = unsafe { optional_text(server_name, "server_name") }?;
         let session = session(attester, (nonce, exporter), leaves, name)?;
         let made = session.report_data().map_err(|why| Error::new(Status::InvalidArgument, why))?;
@@ -254,9 +251,9 @@ unsafe fn kernel(path: *const c_char) -> Result<Source> {
     Ok(Source::Kernel(Tsm::at(path.map(Path::new))?))
 }
 
-pub(in crate::capi) unsafe fn of_32(data: *const u8, what: &str) -> Result<[u8; 32]> {
-    require(data.cast_mut(), what)?;
-    fixed(unsafe { bytes(data, 32, what) }?, what)
+pub(in crate::capi) unsafe fn of_32(data: atls_bytes, what: &str) -> Result<[u8; 32]> {
+    require(data.ptr.cast_mut(), what)?;
+    fixed(unsafe { bytes(data, what) }?, what)
 }
 
 unsafe fn put_binder(made: [u8; 64], binder: *mut u8) -> Result<()> {

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use crate::attest::Policy;
+use crate::capi::base::bytes::atls_bytes;
 use crate::capi::base::error::atls_error;
 use crate::capi::base::guard::{guard, guard_free};
 use crate::capi::base::handle::{another, bytes, put, release, require};
@@ -19,14 +20,13 @@ pub struct atls_policy {
 /// UNSUPPORTED for what this version would not enforce.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn atls_policy_new(
-    json: *const u8,
-    len: usize,
+    json: atls_bytes,
     policy: *mut *mut atls_policy,
     error: *mut *mut atls_error,
 ) -> atls_status {
     guard(error, || {
         require(policy, "policy")?;
-        let parsed = Policy::from_json(unsafe { bytes(json, len, "json") }?)?;
+        let parsed = Policy::from_json(unsafe { bytes(json, "json") }?)?;
         let shared = Arc::into_raw(Arc::new(atls_policy { policy: parsed }));
         unsafe { put(policy, shared.cast_mut(), "policy") }
     })

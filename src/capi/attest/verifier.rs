@@ -6,8 +6,9 @@ use std::sync::Arc;
 
 use crate::attest::TrustAnchors;
 use crate::capi::base::bytes::atls_buf;
+use crate::capi::base::bytes::atls_bytes;
 use crate::capi::base::error::atls_error;
-use crate::capi::base::guard::{guard, guard_free, guard_value};
+use crate::capi::base::guard::{guard, guard_free};
 use crate::capi::base::handle::{
     another, borrow_mut, bytes, destroy, optional_text, put, release, require, share, text,
 };
@@ -36,10 +37,16 @@ pub struct atls_verifier {
     pub(crate) verifier: Arc<Verifier>,
 }
 
-/// A configuration with the vendor's own root and the built-in web roots; NULL in a forked child only.
+/// A configuration with the vendor's own root and the built-in web roots. Statuses: NULL_ARGUMENT.
 #[unsafe(no_mangle)]
-pub extern "C" fn atls_verifier_config_new() -> *mut atls_verifier_config {
-    guard_value(std::ptr::null_mut(), || Box::into_raw(Box::default()))
+pub unsafe extern "C" fn atls_verifier_config_new(
+    config: *mut *mut atls_verifier_config,
+    error: *mut *mut atls_error,
+) -> atls_status {
+    guard(error, || {
+        require(config, "config")?;
+        unsafe { put(config, Box::into_raw(Box::default()), "config") }
+    })
 }
 
 /// Frees the builder.
@@ -67,12 +74,11 @@ pub unsafe extern "C" fn atls_verifier_config_add_root_pem(
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn atls_verifier_config_set_simulated_root(
     config: *mut atls_verifier_config,
-    root_der: *const u8,
-    root_der_len: usize,
+    root_der: atls_bytes,
     error: *mut *mut atls_error,
 ) -> atls_status {
     guard(error, || {
-        let root = unsafe { bytes(root_der, root_der_len, "root_der") }?;
+        let root = unsafe { bytes(root_der, "root_der") }?;
         if root.is_empty() {
             return Err(Error::new(Status::InvalidArgument, "root_der is empty"));
         }
@@ -165,13 +171,12 @@ pub unsafe extern "C" fn atls_verifier_export(
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn atls_verifier_import(
     verifier: *const atls_verifier,
-    bundle: *const u8,
-    bundle_len: usize,
+    bundle: atls_bytes,
     taken: *mut usize,
     error: *mut *mut atls_error,
 ) -> atls_status {
     guard(error, || {
-        let text = unsafe { bytes(bundle, bundle_len, "bundle") }?;
+        let text = unsafe { bytes(bundle, "bundle") }?;
         let count = unsafe { share(verifier, "verifier") }?.verifier.import(text)?;
         if !taken.is_null() {
             unsafe { put(taken, count, "taken") }?;

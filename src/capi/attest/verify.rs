@@ -7,8 +7,9 @@ use super::evidence;
 use super::policy::atls_policy;
 use super::verdict::atls_verdict;
 use crate::attest::{Binding, Collateral, Evidence, Policy, Request, TrustAnchors, appraise};
+use crate::capi::base::bytes::atls_bytes;
 use crate::capi::base::error::atls_error;
-use crate::capi::base::guard::{guard, guard_free, guard_value};
+use crate::capi::base::guard::{guard, guard_free};
 use crate::capi::base::handle::{borrow, borrow_mut, bytes, destroy, optional_text, put, require};
 use crate::capi::base::status::atls_status;
 use crate::error::{Error, Phase, Result, Status};
@@ -24,10 +25,16 @@ pub struct atls_verification {
     time: Option<u64>,
 }
 
-/// An empty question; NULL in a forked child only.
+/// An empty question. Statuses: NULL_ARGUMENT.
 #[unsafe(no_mangle)]
-pub extern "C" fn atls_verification_new() -> *mut atls_verification {
-    guard_value(std::ptr::null_mut(), || Box::into_raw(Box::default()))
+pub unsafe extern "C" fn atls_verification_new(
+    verification: *mut *mut atls_verification,
+    error: *mut *mut atls_error,
+) -> atls_status {
+    guard(error, || {
+        require(verification, "verification")?;
+        unsafe { put(verification, Box::into_raw(Box::default()), "verification") }
+    })
 }
 
 /// Frees the builder.
@@ -41,13 +48,12 @@ pub unsafe extern "C" fn atls_verification_free(verification: *mut atls_verifica
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn atls_verification_set_evidence_json(
     verification: *mut atls_verification,
-    json: *const u8,
-    len: usize,
+    json: atls_bytes,
     error: *mut *mut atls_error,
 ) -> atls_status {
     guard(error, || {
         let target = unsafe { borrow_mut(verification, "verification") }?;
-        let evidence = Evidence::from_json(unsafe { bytes(json, len, "json") }?);
+        let evidence = Evidence::from_json(unsafe { bytes(json, "json") }?);
         target.evidence = Some(evidence.map_err(|why| invalid(Status::EvidenceInvalid, "evidence", why))?);
         Ok(())
     })
@@ -59,19 +65,17 @@ pub unsafe extern "C" fn atls_verification_set_evidence_json(
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn atls_verification_set_quote(
     verification: *mut atls_verification,
-    quote: *const u8,
-    quote_len: usize,
-    event_log: *const u8,
-    event_log_len: usize,
+    quote: atls_bytes,
+    event_log: atls_bytes,
     error: *mut *mut atls_error,
 ) -> atls_status {
     guard(error, || {
         let target = unsafe { borrow_mut(verification, "verification") }?;
-        let log = unsafe { bytes(event_log, event_log_len, "event_log") }?;
+        let log = unsafe { bytes(event_log, "event_log") }?;
         let log = std::str::from_utf8(log).map_err(|e| Error::new(Status::InvalidUtf8, format!("event_log: {e}")))?;
         target.evidence = Some(Evidence {
-            quote: unsafe { bytes(quote, quote_len, "quote") }?.to_vec(),
-            event_log: (!event_log.is_null()).then(|| log.to_owned()),
+            quote: unsafe { bytes(quote, "quote") }?.to_vec(),
+            event_log: (!event_log.ptr.is_null()).then(|| log.to_owned()),
         });
         Ok(())
     })
@@ -82,13 +86,12 @@ pub unsafe extern "C" fn atls_verification_set_quote(
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn atls_verification_set_collateral_json(
     verification: *mut atls_verification,
-    json: *const u8,
-    len: usize,
+    json: atls_bytes,
     error: *mut *mut atls_error,
 ) -> atls_status {
     guard(error, || {
         let target = unsafe { borrow_mut(verification, "verification") }?;
-        let collateral = Collateral::from_json(unsafe { bytes(json, len, "json") }?);
+        let collateral = Collateral::from_json(unsafe { bytes(json, "json") }?);
         target.collateral = Some(collateral.map_err(|why| invalid(Status::CollateralInvalid, "collateral", why))?);
         Ok(())
     })
@@ -127,23 +130,20 @@ pub unsafe extern "C" fn atls_verification_set_time(
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn atls_verification_set_session(
     verification: *mut atls_verification,
-    nonce: *const u8,
-    nonce_len: usize,
-    exporter: *const u8,
-    exporter_len: usize,
-    leaf_der: *const u8,
-    leaf_der_len: usize,
+    nonce: atls_bytes,
+    exporter: atls_bytes,
+    leaf_der: atls_bytes,
     error: *mut *mut atls_error,
 ) -> atls_status {
     guard(error, || {
         let target = unsafe { borrow_mut(verification, "verification") }?;
-        let leaf = unsafe { bytes(leaf_der, leaf_der_len, "leaf_der") }?;
+        let leaf = unsafe { bytes(leaf_der, "leaf_der") }?;
         if leaf.is_empty() {
             return Err(Error::new(Status::InvalidArgument, "leaf_der is empty"));
         }
         target.binding = Some(Binding::Session {
-            nonce: fixed(unsafe { bytes(nonce, nonce_len, "nonce") }?, "nonce")?,
-            exporter: fixed(unsafe { bytes(exporter, exporter_len, "exporter") }?, "exporter")?,
+            nonce: fixed(unsafe { bytes(nonce, "nonce") }?, "nonce")?,
+            exporter: fixed(unsafe { bytes(exporter, "exporter") }?, "exporter")?,
             leaf_certificate: leaf.to_vec(),
         });
         Ok(())
@@ -156,21 +156,17 @@ pub unsafe extern "C" fn atls_verification_set_session(
 pub unsafe extern "C" fn atls_verification_set_exporter_session(
     verification: *mut atls_verification,
     attester: u32,
-    nonce: *const u8,
-    exporter: *const u8,
-    server_leaf: *const u8,
-    server_leaf_len: usize,
-    client_leaf: *const u8,
-    client_leaf_len: usize,
+    nonce: atls_bytes,
+    exporter: atls_bytes,
+    server_leaf: atls_bytes,
+    client_leaf: atls_bytes,
     server_name: *const c_char,
     error: *mut *mut atls_error,
 ) -> atls_status {
     guard(error, || {
         let target = unsafe { borrow_mut(verification, "verification") }?;
         let values = unsafe { (evidence::of_32(nonce, "nonce")?, evidence::of_32(exporter, "exporter")?) };
-        let leaves = unsafe {
-            (bytes(server_leaf, server_leaf_len, "server_leaf")?, bytes(client_leaf, client_leaf_len, "client_leaf")?)
-        };
+        let leaves = unsafe { (bytes(server_leaf, "server_leaf")?, bytes(client_leaf, "client_leaf")?) };
         let name = unsafe { optional_text(server_name, "server_name") }?;
         target.binding = Some(Binding::Exporter(evidence::session(attester, values, leaves, name)?));
         Ok(())
@@ -195,13 +191,12 @@ pub unsafe extern "C" fn atls_verification_skip_binding(
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn atls_verification_set_simulated_root(
     verification: *mut atls_verification,
-    root_der: *const u8,
-    root_der_len: usize,
+    root_der: atls_bytes,
     error: *mut *mut atls_error,
 ) -> atls_status {
     guard(error, || {
         let target = unsafe { borrow_mut(verification, "verification") }?;
-        let root = unsafe { bytes(root_der, root_der_len, "root_der") }?;
+        let root = unsafe { bytes(root_der, "root_der") }?;
         if root.is_empty() {
             return Err(Error::new(Status::InvalidArgument, "root_der is empty"));
         }

@@ -9,6 +9,7 @@ use super::error::atls_error;
 use super::guard::{guard, guard_free, guard_value};
 use super::handle::{another, borrow, put, release, require};
 use super::status::atls_status;
+use crate::error::Result;
 
 /// Borrowed text. `ptr` is never NULL and is followed by a NUL byte; `len` does not count it. Valid as long as the object that it
 /// came from, which the function that returns it names.
@@ -30,6 +31,26 @@ impl atls_str {
 
     pub(crate) const fn empty() -> atls_str {
         atls_str::from_static(c"")
+    }
+}
+
+/// Borrowed bytes, not NUL-terminated. As an input: NULL is allowed with length 0. As an output: `ptr` is never NULL.
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub struct atls_bytes {
+    pub ptr: *const u8,
+    pub len: usize,
+}
+
+impl atls_bytes {
+    pub(crate) fn of(bytes: &[u8]) -> atls_bytes {
+        atls_bytes { ptr: bytes.as_ptr(), len: bytes.len() }
+    }
+
+    /// # Safety
+    /// As the comment of the type says, and the bytes outlive `'a`.
+    pub(crate) unsafe fn get<'a>(self, what: &str) -> Result<&'a [u8]> {
+        unsafe { crate::capi::base::handle::bytes(self, what) }
     }
 }
 
@@ -65,17 +86,16 @@ pub unsafe extern "C" fn atls_buf_len(buf: *const atls_buf) -> usize {
     guard_value(0, || unsafe { borrow(buf, "buf") }.map_or(0, |buf| buf.bytes.len()))
 }
 
-/// Copies `len` bytes into a new buffer. Statuses: NULL_ARGUMENT.
+/// Copies `data` into a new buffer. Statuses: NULL_ARGUMENT.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn atls_buf_copy(
-    data: *const u8,
-    len: usize,
+    data: atls_bytes,
     buf: *mut *mut atls_buf,
     error: *mut *mut atls_error,
 ) -> atls_status {
     guard(error, || {
         require(buf, "buf")?;
-        let data = unsafe { super::handle::bytes(data, len, "data") }?;
+        let data = unsafe { super::handle::bytes(data, "data") }?;
         unsafe { put(buf, atls_buf::into_raw(Bytes::copy_from_slice(data)), "buf") }
     })
 }
@@ -84,8 +104,7 @@ pub unsafe extern "C" fn atls_buf_copy(
 /// `release(user_data)` once, on whichever thread that happens. Statuses: NULL_ARGUMENT, and then `release` is not called.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn atls_buf_wrap(
-    data: *const u8,
-    len: usize,
+    data: atls_bytes,
     release: Option<unsafe extern "C" fn(user_data: *mut c_void)>,
     user_data: *mut c_void,
     buf: *mut *mut atls_buf,
@@ -93,8 +112,9 @@ pub unsafe extern "C" fn atls_buf_wrap(
 ) -> atls_status {
     guard(error, || {
         require(buf, "buf")?;
-        unsafe { super::handle::bytes(data, len, "data") }?;
-        let owner = Foreign { data: if len == 0 { c"".as_ptr().cast() } else { data }, len, release, user_data };
+        unsafe { super::handle::bytes(data, "data") }?;
+        let (ptr, len) = if data.len == 0 { (c"".as_ptr().cast(), 0) } else { (data.ptr, data.len) };
+        let owner = Foreign { data: ptr, len, release, user_data };
         unsafe { put(buf, atls_buf::into_raw(Bytes::from_owner(owner)), "buf") }
     })
 }

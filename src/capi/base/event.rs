@@ -34,7 +34,7 @@ pub const ATLS_EVENT_WRITABLE: u32 = 7;
 /// A streamed request body must be written again from its beginning (atls_request_set_body_rewind). Until atls_exchange_rewind is called, writes take
 /// nothing.
 pub const ATLS_EVENT_REWIND: u32 = 20;
-/// After atls_stream_close_write: everything written has been sent, and so has the end of this direction.
+/// After atls_stream_finish: everything written has been sent, and so has the end of this direction.
 pub const ATLS_EVENT_SENT: u32 = 21;
 /// The last event. `status` and `error` say why it ended; OK after a regular end.
 pub const ATLS_EVENT_CLOSED: u32 = 8;
@@ -43,7 +43,7 @@ pub const ATLS_EVENT_CLOSED: u32 = 8;
 pub const ATLS_EVENT_REQUEST: u32 = 9;
 
 /// A server refuses a peer, or a request that it does not show: `error` says why, with atls_error_detail and atls_error_peer. Or a TLS handshake has
-/// failed (atls_server_config_set_tell_handshakes; the phase is "tls"). When the host is done with the event, at most a second later, the peer is
+/// failed (atls_server_config_set_handshake_events; the phase is "tls"). When the host is done with the event, at most a second later, the peer is
 /// answered with atls_error_http_status.
 pub const ATLS_EVENT_REFUSED: u32 = 10;
 
@@ -79,7 +79,7 @@ pub struct atls_sink {
     pub queue: *mut super::queue::atls_queue,
     /// Returned in every event.
     pub token: u64,
-    /// Dispatching and inline queues: receives the events. Polled queues ignore it.
+    /// Dispatching and inline queues: receives the events; NULL if none is wanted. Polled queues ignore it.
     pub call: Option<unsafe extern "C" fn(user_data: *mut c_void, event: *const atls_event)>,
     pub user_data: *mut c_void,
     /// Optional. Runs once, after CLOSED was delivered: the place to free user_data.

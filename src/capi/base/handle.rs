@@ -3,6 +3,7 @@
 use std::ffi::{CStr, c_char};
 use std::sync::Arc;
 
+use super::bytes::atls_bytes;
 use super::poison;
 use crate::error::{Error, Result, Status};
 
@@ -141,16 +142,16 @@ pub unsafe fn optional_text<'a>(pointer: *const c_char, what: &str) -> Result<Op
 /// Bytes from C. With a length of 0 the pointer is ignored.
 ///
 /// # Safety
-/// `pointer` is valid for `length` bytes that outlive `'a`, or `length` is 0.
-pub unsafe fn bytes<'a>(pointer: *const u8, length: usize, what: &str) -> Result<&'a [u8]> {
-    if length == 0 {
+/// `given.ptr` is valid for `given.len` bytes that outlive `'a`, or `given.len` is 0.
+pub unsafe fn bytes<'a>(given: atls_bytes, what: &str) -> Result<&'a [u8]> {
+    if given.len == 0 {
         return Ok(&[]);
     }
-    if pointer.is_null() {
+    if given.ptr.is_null() {
         return Err(null(what));
     }
-    if length > isize::MAX as usize {
-        return Err(Error::new(Status::InvalidArgument, format!("{what}: length {length} is impossible")));
+    if given.len > isize::MAX as usize {
+        return Err(Error::new(Status::InvalidArgument, format!("{what}: length {} is impossible", given.len)));
     }
-    Ok(unsafe { std::slice::from_raw_parts(pointer, length) })
+    Ok(unsafe { std::slice::from_raw_parts(given.ptr, given.len) })
 }

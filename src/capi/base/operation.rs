@@ -11,7 +11,7 @@ use super::queue::EventInbox;
 use crate::error::{Error, Result, Status};
 use crate::io::blocking::mark_thread;
 use crate::operation::gate::Gate;
-use crate::operation::{Observer, Outlet, QueueKind, Registry, Running, new_id};
+use crate::operation::{Observer, Outlet, Registry, Running, new_id};
 
 /// One operation: where its events go, how to cancel it.
 pub struct Operation {
@@ -40,9 +40,6 @@ impl Operation {
     pub unsafe fn new(sink: *const atls_sink, runtime: &Arc<Registry>) -> Result<Arc<Operation>> {
         let sink = unsafe { super::handle::borrow(sink, "sink") }?;
         let inbox = unsafe { super::handle::share_hub(sink.queue, "sink.queue") }?.inbox().clone();
-        if inbox.kind() != QueueKind::Polled && sink.call.is_none() {
-            return Err(Error::new(Status::NullArgument, "sink.call is NULL, and the queue is not a polled one"));
-        }
         let registries = [inbox.registry().clone(), runtime.clone()];
         Ok(Arc::new(Operation {
             id: new_id(),

@@ -77,7 +77,7 @@ mod tests {
         // SAFETY: the handles are valid until they are freed, also those that are spoiled.
         unsafe {
             for place in [&mut buf, &mut other] {
-                assert_eq!(atls_buf_copy(b"abc".as_ptr(), 3, place, null_mut()), 0);
+                assert_eq!(atls_buf_copy(atls_bytes { ptr: b"abc".as_ptr(), len: 3 }, place, null_mut()), 0);
             }
             assert_eq!(atls_headers_new(false.into(), &mut headers, null_mut()), 0);
             let panicked = guard(null_mut(), || {
@@ -106,7 +106,7 @@ mod tests {
             atls_headers_free(headers);
             for _ in 0..100 {
                 let mut fresh = null_mut();
-                assert_eq!(atls_buf_copy(b"abc".as_ptr(), 3, &mut fresh, null_mut()), 0);
+                assert_eq!(atls_buf_copy(atls_bytes { ptr: b"abc".as_ptr(), len: 3 }, &mut fresh, null_mut()), 0);
                 assert_eq!(atls_buf_len(fresh), 3);
                 atls_buf_free(fresh);
             }

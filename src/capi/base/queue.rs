@@ -135,7 +135,7 @@ pub unsafe extern "C" fn atls_queue_next(
     })
 }
 
-/// As atls_queue_next, waiting up to `timeout_ms` for the first event (0: not at all; UINT32_MAX: for ever). `*count` is 0 when the
+/// As atls_queue_next, waiting up to `timeout_ms` for the first event (0: 60 seconds; UINT32_MAX: for ever). `*count` is 0 when the
 /// time is up, or the queue was stopped. Statuses: those of atls_queue_next, at once; WOULD_DEADLOCK.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn atls_queue_wait(
@@ -152,7 +152,7 @@ pub unsafe extern "C" fn atls_queue_wait(
         let places = Places::new(&queue, events, event_size, max, count)?;
         check_may_block()?;
         let inbox = &queue.inbox;
-        let deadline = (timeout_ms != u32::MAX).then(|| Instant::now() + Duration::from_millis(timeout_ms.into()));
+        let deadline = crate::capi::base::limit(timeout_ms, DEFAULT_WAIT).map(|limit| Instant::now() + limit);
         let mut taken = 0;
         // Another thread may be faster with what has come: then the wait goes on.
         while taken == 0 && max > 0 && inbox.wait(deadline) {
@@ -161,6 +161,9 @@ pub unsafe extern "C" fn atls_queue_wait(
         unsafe { put(count, taken, "count") }
     })
 }
+
+/// Default of atls_queue_wait, as of every blocking call.
+const DEFAULT_WAIT: Duration = Duration::from_secs(60);
 
 /// The host's room for events.
 struct Places {

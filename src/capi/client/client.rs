@@ -125,7 +125,8 @@ pub unsafe extern "C" fn atls_client_limits_set_times(
     })
 }
 
-/// A client with the configuration's roots, verifier, timeouts, tunnel and credit; its host, port and server name are ignored. Its policy holds for
+/// A client with the configuration's roots, verifier, timeouts, tunnel and credit, or with the defaults if `config` is NULL; host, port and server name
+/// are ignored. Its policy holds for
 /// every host that none of atls_client_set_policy covers; without one such hosts are refused, unless it was set to unattested. `runtime`: where
 /// event-driven requests run; NULL makes a blocking client, whose I/O runs on the threads that call. `limits` may be NULL. Both builders are copied.
 /// Statuses: NULL_ARGUMENT, INVALID_ARGUMENT (roots, tunnel), TRUST_ANCHOR, IO.
@@ -139,7 +140,8 @@ pub unsafe extern "C" fn atls_client_new(
 ) -> atls_status {
     guard(error, || {
         require(client, "client")?;
-        let config = unsafe { borrow(config, "config") }?;
+        let default = atls_config::anywhere();
+        let config = if config.is_null() { &default } else { unsafe { borrow(config, "config") }? };
         let limits = unsafe { limits.as_ref() }.map_or(Limits::default(), |limits| limits.limits);
         let made = Client::new(config.connector()?, limits)?;
         check_random()?;
@@ -177,9 +179,9 @@ pub unsafe extern "C" fn atls_client_set_policy(
 /// first: the request has its connection, and may be written from then on. The request's timeout covers waiting for a turn, connecting, attestation
 /// and redirects, up to the response head. A connection that the server closed while it was idle is replaced once if the method is idempotent and the
 /// body is not a stream. Copied. Statuses: NULL_ARGUMENT, INVALID_ARGUMENT, INVALID_STATE (blocking client; queue stopped), HTTP_HEADER_INVALID,
-/// UNSUPPORTED. On CLOSED also: POLICY_REQUIRED, REDIRECT_REFUSED, CONTENT_CODING, BODY_TOO_LARGE, and as atls_http_connect.
+/// UNSUPPORTED. On CLOSED also: POLICY_REQUIRED, REDIRECT_REFUSED, CONTENT_CODING, BODY_TOO_LARGE, and as atls_http_connect_start.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn atls_client_send(
+pub unsafe extern "C" fn atls_client_start(
     client: *const atls_client,
     request: *const atls_request,
     sink: *const atls_sink,
@@ -201,8 +203,8 @@ pub unsafe extern "C" fn atls_client_send(
 }
 
 /// Blocking: sends a request and, unless its body is streamed, waits for the response head; then as atls_http_fetch. Several threads may do so
-/// at a time. Statuses: as atls_client_send, and WOULD_DEADLOCK, TIMED_OUT, IO, TRUNCATED, HTTP_PROTOCOL, POLICY_REQUIRED, REDIRECT_REFUSED,
-/// and as atls_http_open.
+/// at a time. Statuses: as atls_client_start, and WOULD_DEADLOCK, TIMED_OUT, IO, TRUNCATED, HTTP_PROTOCOL, POLICY_REQUIRED, REDIRECT_REFUSED,
+/// and as atls_http_connect.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn atls_client_fetch(
     client: *const atls_client,
@@ -214,9 +216,9 @@ pub unsafe extern "C" fn atls_client_fetch(
 }
 
 /// Blocking: as atls_client_fetch, but returns at once, with an exchange that another thread can cancel. It makes progress while a thread is in a
-/// blocking call on it or on this client, such as atls_exchange_head. Statuses: as atls_client_send, and WOULD_DEADLOCK.
+/// blocking call on it or on this client, such as atls_exchange_head. Statuses: as atls_client_start, and WOULD_DEADLOCK.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn atls_client_begin(
+pub unsafe extern "C" fn atls_client_open(
     client: *const atls_client,
     request: *const atls_request,
     exchange: *mut *mut atls_exchange,

@@ -114,8 +114,8 @@ impl atls_exchange {
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn atls_exchange_head(
     exchange: *const atls_exchange,
-    head: *mut *mut atls_head,
     timeout_ms: u32,
+    head: *mut *mut atls_head,
     error: *mut *mut atls_error,
 ) -> atls_status {
     guard(error, || {
@@ -130,8 +130,8 @@ pub unsafe extern "C" fn atls_exchange_head(
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn atls_exchange_next_informational(
     exchange: *const atls_exchange,
-    head: *mut *mut atls_head,
     timeout_ms: u32,
+    head: *mut *mut atls_head,
     error: *mut *mut atls_error,
 ) -> atls_status {
     guard(error, || {
@@ -150,8 +150,8 @@ pub unsafe extern "C" fn atls_exchange_read(
     exchange: *const atls_exchange,
     buf: *mut u8,
     cap: usize,
-    n: *mut usize,
     timeout_ms: u32,
+    n: *mut usize,
     error: *mut *mut atls_error,
 ) -> atls_status {
     guard(error, || {
@@ -176,8 +176,8 @@ pub unsafe extern "C" fn atls_exchange_read(
 pub unsafe extern "C" fn atls_exchange_read_all(
     exchange: *const atls_exchange,
     max: usize,
-    body: *mut *mut atls_buf,
     timeout_ms: u32,
+    body: *mut *mut atls_buf,
     error: *mut *mut atls_error,
 ) -> atls_status {
     guard(error, || {

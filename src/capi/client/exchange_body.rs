@@ -1,6 +1,7 @@
 //! `atls_exchange`, its request's body where that is a stream.
 
 use super::exchange::atls_exchange;
+use crate::capi::base::bytes::atls_bytes;
 use crate::capi::base::error::atls_error;
 use crate::capi::base::guard::guard;
 use crate::capi::base::handle::{bytes, share};
@@ -16,12 +17,11 @@ use crate::io::buffers;
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn atls_exchange_write(
     exchange: *const atls_exchange,
-    data: *const u8,
-    len: usize,
+    data: atls_bytes,
     error: *mut *mut atls_error,
 ) -> atls_status {
     guard(error, || {
-        let data = unsafe { bytes(data, len, "data") }?;
+        let data = unsafe { bytes(data, "data") }?;
         let exchange = unsafe { share(exchange, "exchange") }?;
         exchange.events()?;
         exchange.outgoing()?.write(buffers::copy(data))
@@ -35,13 +35,12 @@ pub unsafe extern "C" fn atls_exchange_write(
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn atls_exchange_write_all(
     exchange: *const atls_exchange,
-    data: *const u8,
-    len: usize,
+    data: atls_bytes,
     timeout_ms: u32,
     error: *mut *mut atls_error,
 ) -> atls_status {
     guard(error, || {
-        let data = unsafe { bytes(data, len, "data") }?;
+        let data = unsafe { bytes(data, "data") }?;
         let exchange = unsafe { share(exchange, "exchange") }?;
         exchange.blocking()?.write_all(buffers::copy(data), limit(timeout_ms, CALL_TIMEOUT))
     })

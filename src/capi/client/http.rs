@@ -22,7 +22,7 @@ use crate::io::blocking::Driver;
 use crate::operation::Credit;
 
 /// An attested HTTP/1.1 connection: requests one after the other, each response read to its end before the next. Event-driven
-/// (atls_http_connect) or blocking (atls_http_open). Reference-counted, safe to share between threads; dropping the last reference
+/// (atls_http_connect_start) or blocking (atls_http_connect). Reference-counted, safe to share between threads; dropping the last reference
 /// closes it once its exchange is over.
 pub struct atls_http {
     pub(crate) mode: Mode,
@@ -63,9 +63,9 @@ impl Drop for atls_http {
 }
 
 /// Connects, and attests as the configuration's policy says, on the runtime. Events: CONNECTED, and CLOSED when the connection has
-/// ended, for whatever reason. The configuration is copied; its credit is that of each exchange. Statuses: as atls_stream_connect.
+/// ended, for whatever reason. The configuration is copied; its credit is that of each exchange. Statuses: as atls_stream_connect_start.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn atls_http_connect(
+pub unsafe extern "C" fn atls_http_connect_start(
     runtime: *const atls_runtime,
     config: *const atls_config,
     sink: *const atls_sink,
@@ -92,9 +92,9 @@ pub unsafe extern "C" fn atls_http_connect(
 }
 
 /// Connects and attests on the calling thread, and waits. Requests are then made with atls_http_fetch; I/O runs on whichever thread
-/// calls. Statuses: as atls_stream_open.
+/// calls. Statuses: as atls_stream_connect.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn atls_http_open(
+pub unsafe extern "C" fn atls_http_connect(
     config: *const atls_config,
     http: *mut *mut atls_http,
     error: *mut *mut atls_error,
@@ -176,7 +176,7 @@ pub unsafe extern "C" fn atls_http_fetch(
 /// Blocking: as atls_http_fetch, but returns at once. The exchange makes progress while a thread is in a blocking call on it or on this connection;
 /// another thread can cancel it. Statuses: as atls_http_start, and WOULD_DEADLOCK.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn atls_http_begin(
+pub unsafe extern "C" fn atls_http_open(
     http: *const atls_http,
     request: *const atls_request,
     exchange: *mut *mut atls_exchange,

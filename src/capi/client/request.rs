@@ -2,6 +2,7 @@
 
 use std::ffi::c_char;
 
+use crate::capi::base::bytes::atls_bytes;
 use crate::capi::base::error::atls_error;
 use crate::capi::base::guard::{guard, guard_free};
 use crate::capi::base::handle::{borrow_mut, bytes, destroy, put, require, text};
@@ -32,7 +33,7 @@ pub unsafe extern "C" fn atls_request_new(
     })
 }
 
-/// A request for a client (atls_client_send, atls_client_fetch). `url` begins with `https://`, or with `http://` for hosts that no policy
+/// A request for a client (atls_client_start, atls_client_fetch). `url` begins with `https://`, or with `http://` for hosts that no policy
 /// covers; its path goes on the wire as it is written, its fragment does not. `user:password@` in it, percent-decoded, is as
 /// atls_request_set_auth with ATLS_AUTH_BASIC. Statuses: NULL_ARGUMENT, INVALID_UTF8, INVALID_ARGUMENT, UNSUPPORTED (another scheme).
 #[unsafe(no_mangle)]
@@ -77,13 +78,12 @@ pub unsafe extern "C" fn atls_request_set_host(
 pub unsafe extern "C" fn atls_request_add_header(
     request: *mut atls_request,
     name: *const c_char,
-    value: *const u8,
-    value_len: usize,
+    value: atls_bytes,
     error: *mut *mut atls_error,
 ) -> atls_status {
     guard(error, || {
         let name = unsafe { text(name, "name") }?;
-        let value = unsafe { bytes(value, value_len, "value") }?;
+        let value = unsafe { bytes(value, "value") }?;
         unsafe { borrow_mut(request, "request") }?.request.add_header(name, value)
     })
 }

@@ -8,6 +8,7 @@ use bytes::Bytes;
 
 use super::request::atls_request;
 use crate::capi::base::bytes::atls_buf;
+use crate::capi::base::bytes::atls_bytes;
 use crate::capi::base::c_bool::c_bool;
 use crate::capi::base::error::atls_error;
 use crate::capi::base::guard::guard;
@@ -108,12 +109,11 @@ unsafe fn replace(request: *mut atls_request, body: ClientBody) -> Result<()> {
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn atls_request_set_body(
     request: *mut atls_request,
-    data: *const u8,
-    len: usize,
+    data: atls_bytes,
     error: *mut *mut atls_error,
 ) -> atls_status {
     guard(error, || {
-        let data = Bytes::copy_from_slice(unsafe { bytes(data, len, "data") }?);
+        let data = Bytes::copy_from_slice(unsafe { bytes(data, "data") }?);
         unsafe { replace(request, ClientBody::Full(data)) }
     })
 }
@@ -184,8 +184,7 @@ pub unsafe extern "C" fn atls_request_set_body_source(
 pub unsafe extern "C" fn atls_request_add_field(
     request: *mut atls_request,
     name: *const c_char,
-    value: *const u8,
-    value_len: usize,
+    value: atls_bytes,
     file_name: *const c_char,
     content_type: *const c_char,
     error: *mut *mut atls_error,
@@ -194,7 +193,7 @@ pub unsafe extern "C" fn atls_request_add_field(
         let owned = |text: Option<&str>| text.map(str::to_owned);
         let field = Field {
             name: unsafe { text(name, "name") }?.to_owned(),
-            value: unsafe { bytes(value, value_len, "value") }?.to_vec(),
+            value: unsafe { bytes(value, "value") }?.to_vec(),
             file_name: owned(unsafe { optional_text(file_name, "file_name") }?),
             content_type: owned(unsafe { optional_text(content_type, "content_type") }?),
         };

@@ -9,7 +9,7 @@ use crate::capi::attest::verifier::atls_verifier;
 use crate::capi::base::c_bool::c_bool;
 use crate::capi::base::error::atls_error;
 use crate::capi::base::guard::{guard, guard_free};
-use crate::capi::base::handle::{borrow, borrow_mut, destroy, put, require, text};
+use crate::capi::base::handle::{borrow, borrow_mut, destroy, optional_text, put, require};
 use crate::capi::base::status::atls_status;
 use crate::collateral::Verifier;
 use crate::connect::{Connector, Settings, Target, Timeouts};
@@ -44,7 +44,35 @@ impl atls_config {
             let message = "no policy was set (atls_config_set_unattested connects without attestation)";
             return Err(Error::new(Status::InvalidState, message));
         }
+        if self.host.is_empty() {
+            return Err(Error::new(Status::InvalidState, "the configuration names no host (atls_config_new)"));
+        }
         self.connector()?.target((&self.host, self.port, false), self.settings.policy.clone(), None)
+    }
+
+    /// The defaults, without a host.
+    pub(in crate::capi) fn anywhere() -> atls_config {
+        let timeouts =
+            Timeouts { connect: Some(DEFAULT_TIMEOUT), tls: Some(DEFAULT_TIMEOUT), whole: Some(DEFAULT_WHOLE) };
+        atls_config {
+            host: String::new(),
+            port: 0,
+            settings: Settings {
+                server_name: None,
+                tunnel: None,
+                proxy: None,
+                dial: Dial::default(),
+                trust: Trust::default(),
+                timeouts,
+                policy: None,
+                unattested: false,
+                attester: None,
+            },
+            verifier: None,
+            credit: DEFAULT_CREDIT,
+            automatic_credit: true,
+            frozen: Mutex::default(),
+        }
     }
 
     /// The settings as they are now, the same object until one changes: connections that share it are alike.
@@ -69,8 +97,20 @@ impl atls_config {
     }
 }
 
-/// A configuration for `host` (name or address) and `port`. Without a policy connecting answers INVALID_STATE. Statuses:
-/// NULL_ARGUMENT, INVALID_UTF8, INVALID_ARGUMENT.
+fn address(host: &str, port: u16) -> Result<(String, u16)> {
+    let bad = |byte: u8| byte <= b' ' || byte == 0x7f || b"/@?#,\\".contains(&byte);
+    if host.is_empty() || host.bytes().any(bad) {
+        return Err(Error::new(Status::InvalidArgument, format!("host \"{}\" is not one", host.escape_debug())));
+    }
+    if port == 0 {
+        return Err(Error::new(Status::InvalidArgument, "port is 0"));
+    }
+    Ok((host.to_owned(), port))
+}
+
+/// A configuration for `host` (name or address) and `port`. `host` may be NULL, with a `port` of 0, for what needs none: a client, whose requests name
+/// their hosts, and the way of a verifier. Without a policy connecting answers INVALID_STATE, as it does without a host. Statuses: NULL_ARGUMENT,
+/// INVALID_UTF8, INVALID_ARGUMENT.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn atls_config_new(
     host: *const c_char,
@@ -80,37 +120,14 @@ pub unsafe extern "C" fn atls_config_new(
 ) -> atls_status {
     guard(error, || {
         require(config, "config")?;
-        let host = unsafe { text(host, "host") }?;
-        let bad = |byte: u8| byte <= b' ' || byte == 0x7f || b"/@?#,\\".contains(&byte);
-        if host.is_empty() || host.bytes().any(bad) {
-            return Err(Error::new(Status::InvalidArgument, format!("host \"{}\" is not one", host.escape_debug())));
+        let mut made = atls_config::anywhere();
+        match unsafe { optional_text(host, "host") }? {
+            Some(host) => (made.host, made.port) = address(host, port)?,
+            None if port != 0 => {
+                return Err(Error::new(Status::InvalidArgument, format!("port is {port}, and host is NULL")));
+            }
+            None => {}
         }
-        if port == 0 {
-            return Err(Error::new(Status::InvalidArgument, "port is 0"));
-        }
-        let made = atls_config {
-            host: host.to_owned(),
-            port,
-            settings: Settings {
-                server_name: None,
-                tunnel: None,
-                proxy: None,
-                dial: Dial::default(),
-                trust: Trust::default(),
-                timeouts: Timeouts {
-                    connect: Some(DEFAULT_TIMEOUT),
-                    tls: Some(DEFAULT_TIMEOUT),
-                    whole: Some(DEFAULT_WHOLE),
-                },
-                policy: None,
-                unattested: false,
-                attester: None,
-            },
-            verifier: None,
-            credit: DEFAULT_CREDIT,
-            automatic_credit: true,
-            frozen: Mutex::default(),
-        };
         unsafe { put(config, Box::into_raw(Box::new(made)), "config") }
     })
 }

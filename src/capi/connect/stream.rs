@@ -8,6 +8,7 @@ use tokio::io::{AsyncWriteExt, ReadHalf, WriteHalf};
 use super::config::atls_config;
 use crate::capi::attest::verdict::atls_verdict;
 use crate::capi::base::bytes::atls_buf;
+use crate::capi::base::bytes::atls_bytes;
 use crate::capi::base::error::atls_error;
 use crate::capi::base::event::atls_sink;
 use crate::capi::base::guard::{check_random, guard, guard_free, guard_value, watch_forks};
@@ -28,7 +29,7 @@ use crate::verdict::Verdict;
 /// Default deadline of a blocking read or write.
 const DEFAULT_TIMEOUT: Duration = Duration::from_secs(60);
 
-/// An attested byte stream. Event-driven (atls_stream_connect) or blocking (atls_stream_open); both directions are independent.
+/// An attested byte stream. Event-driven (atls_stream_connect_start) or blocking (atls_stream_connect); both directions are independent.
 /// Reference-counted, safe to share between threads; dropping the last reference cancels it.
 pub struct atls_stream {
     mode: Mode,
@@ -107,7 +108,7 @@ impl atls_stream {
 /// NULL_ARGUMENT, INVALID_ARGUMENT, INVALID_STATE (no policy; queue or runtime stopped), TRUST_ANCHOR; after OK all failures come with
 /// CLOSED.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn atls_stream_connect(
+pub unsafe extern "C" fn atls_stream_connect_start(
     runtime: *const atls_runtime,
     config: *const atls_config,
     sink: *const atls_sink,
@@ -129,9 +130,9 @@ pub unsafe extern "C" fn atls_stream_connect(
 
 /// Connects and attests on the calling thread, and waits. The stream is then used with atls_stream_read and atls_stream_write_all; its
 /// I/O runs on whichever thread calls those, and no other thread is involved. Statuses: those of the arguments as for
-/// atls_stream_connect, WOULD_DEADLOCK, and every way in which connecting and attesting fail (2xx to 5xx).
+/// atls_stream_connect_start, WOULD_DEADLOCK, and every way in which connecting and attesting fail (2xx to 5xx).
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn atls_stream_open(
+pub unsafe extern "C" fn atls_stream_connect(
     config: *const atls_config,
     stream: *mut *mut atls_stream,
     error: *mut *mut atls_error,
@@ -184,16 +185,15 @@ pub unsafe extern "C" fn atls_stream_grant(
 
 /// Event-driven: copies all of the bytes for sending, or answers AGAIN and takes nothing; one WRITABLE event follows each AGAIN, after CONNECTED if
 /// the write came before it. Nothing is sent before the server is attested. At most 256 KiB wait, counted as by atls_server_request_write. Statuses:
-/// NULL_ARGUMENT, AGAIN, INVALID_STATE (blocking stream; after atls_stream_close_write), or why the stream is closed.
+/// NULL_ARGUMENT, AGAIN, INVALID_STATE (blocking stream; after atls_stream_finish), or why the stream is closed.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn atls_stream_write(
     stream: *const atls_stream,
-    data: *const u8,
-    len: usize,
+    data: atls_bytes,
     error: *mut *mut atls_error,
 ) -> atls_status {
     guard(error, || {
-        let data = unsafe { bytes(data, len, "data") }?;
+        let data = unsafe { bytes(data, "data") }?;
         unsafe { share(stream, "stream") }?.events()?.outgoing.write(buffers::copy(data))
     })
 }
@@ -215,10 +215,7 @@ pub unsafe extern "C" fn atls_stream_write_buf(
 /// Nothing more will be written: what was written is sent, then close_notify, and then comes SENT. Receiving goes on. On a blocking stream it waits,
 /// up to 60 seconds. Statuses: NULL_ARGUMENT, INVALID_STATE (already closed), IO, TIMED_OUT, or why the stream is closed.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn atls_stream_close_write(
-    stream: *const atls_stream,
-    error: *mut *mut atls_error,
-) -> atls_status {
+pub unsafe extern "C" fn atls_stream_finish(stream: *const atls_stream, error: *mut *mut atls_error) -> atls_status {
     guard(error, || match &unsafe { share(stream, "stream") }?.mode {
         Mode::Events(shared) => shared.outgoing.finish(),
         Mode::Blocking(blocking) => {
@@ -239,8 +236,8 @@ pub unsafe extern "C" fn atls_stream_read(
     stream: *const atls_stream,
     buf: *mut u8,
     cap: usize,
-    n: *mut usize,
     timeout_ms: u32,
+    n: *mut usize,
     error: *mut *mut atls_error,
 ) -> atls_status {
     guard(error, || {
@@ -276,13 +273,12 @@ pub unsafe extern "C" fn atls_stream_read(
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn atls_stream_write_all(
     stream: *const atls_stream,
-    data: *const u8,
-    len: usize,
+    data: atls_bytes,
     timeout_ms: u32,
     error: *mut *mut atls_error,
 ) -> atls_status {
     guard(error, || {
-        let data = unsafe { bytes(data, len, "data") }?;
+        let data = unsafe { bytes(data, "data") }?;
         let stream = unsafe { share(stream, "stream") }?;
         let blocking = stream.blocking()?;
         crate::io::blocking::check_may_block()?;

@@ -2,7 +2,8 @@
 
 use std::ptr::NonNull;
 
-use super::types::{ATLS_H1_ERROR, atls_bytes, atls_h1_event, atls_h1_header, refused, role};
+use super::types::{ATLS_H1_ERROR, atls_h1_event, atls_h1_header, refused, role};
+use crate::capi::base::bytes::atls_bytes;
 use crate::capi::base::bytes::atls_str;
 use crate::capi::base::error::atls_error;
 use crate::capi::base::guard::{guard, guard_free, guard_value};
@@ -128,12 +129,11 @@ pub unsafe extern "C" fn atls_h1_conn_free(conn: *mut atls_h1_conn) {
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn atls_h1_conn_receive(
     conn: *mut atls_h1_conn,
-    data: *const u8,
-    len: usize,
+    data: atls_bytes,
     error: *mut *mut atls_error,
 ) -> atls_status {
     guard(error, || {
-        let data = unsafe { bytes(data, len, "data") }?;
+        let data = unsafe { bytes(data, "data") }?;
         unsafe { atls_h1_conn::enter(conn, |conn| if conn.receive(data) { Ok(()) } else { Err(after_eof()) }) }
     })
 }
@@ -157,7 +157,7 @@ pub unsafe extern "C" fn atls_h1_conn_receive_eof(conn: *mut atls_h1_conn, error
 /// Room for at least `least` bytes inside the receive buffer, to read(2) or SSL_read into; then commit how many came. Receiving domain.
 /// Statuses: NULL_ARGUMENT, INVALID_ARGUMENT over 2^30 bytes, INVALID_STATE after the end.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn atls_h1_conn_recv_reserve(
+pub unsafe extern "C" fn atls_h1_conn_receive_reserve(
     conn: *mut atls_h1_conn,
     least: usize,
     room: *mut *mut u8,
@@ -184,7 +184,7 @@ pub unsafe extern "C" fn atls_h1_conn_recv_reserve(
 /// The first `len` bytes of the room that was reserved last have come. Receiving domain. Statuses: NULL_ARGUMENT, INVALID_ARGUMENT for
 /// more than was reserved, INVALID_STATE after the end.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn atls_h1_conn_recv_commit(
+pub unsafe extern "C" fn atls_h1_conn_receive_commit(
     conn: *mut atls_h1_conn,
     len: usize,
     error: *mut *mut atls_error,

@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex};
 
 use super::driver_config::{atls_h1_driver_config, invalid};
 use crate::capi::attest::verdict::atls_verdict;
+use crate::capi::base::bytes::atls_bytes;
 use crate::capi::base::bytes::atls_str;
 use crate::capi::base::error::atls_error;
 use crate::capi::base::event::atls_sink;
@@ -50,7 +51,7 @@ impl Drop for atls_h1_driver {
 /// Drives a connected socket, TCP or Unix. After OK the descriptor is the library's; else it stays the caller's. Statuses: NULL_ARGUMENT, INVALID_ARGUMENT (no such
 /// socket), INVALID_STATE (queue or runtime stopped), IO.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn atls_h1_driver_adopt(
+pub unsafe extern "C" fn atls_h1_driver_adopt_start(
     runtime: *const atls_runtime,
     config: *const atls_h1_driver_config,
     fd: i32,
@@ -76,10 +77,10 @@ pub unsafe extern "C" fn atls_h1_driver_adopt(
     })
 }
 
-/// Connects, and attests as the connection's configuration says, as atls_stream_connect does; then drives the stream. CONNECTED comes first. Statuses:
+/// Connects, and attests as the connection's configuration says, as atls_stream_connect_start does; then drives the stream. CONNECTED comes first. Statuses:
 /// NULL_ARGUMENT, INVALID_ARGUMENT, INVALID_STATE (no policy; a driver for servers; queue or runtime stopped), TRUST_ANCHOR.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn atls_h1_driver_connect(
+pub unsafe extern "C" fn atls_h1_driver_connect_start(
     runtime: *const atls_runtime,
     config: *const atls_h1_driver_config,
     connection: *const atls_config,
@@ -172,12 +173,11 @@ pub unsafe extern "C" fn atls_h1_driver_send_response(
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn atls_h1_driver_write(
     driver: *const atls_h1_driver,
-    data: *const u8,
-    len: usize,
+    data: atls_bytes,
     error: *mut *mut atls_error,
 ) -> atls_status {
     guard(error, || {
-        let data = unsafe { bytes(data, len, "data") }?;
+        let data = unsafe { bytes(data, "data") }?;
         unsafe { share(driver, "driver") }?.driver.write(data)
     })
 }
@@ -208,7 +208,7 @@ pub unsafe extern "C" fn atls_h1_driver_grant(
     })
 }
 
-/// The verdict on the server (atls_h1_driver_connect); NULL before CONNECTED and for an unattested connection. A new reference: free it.
+/// The verdict on the server (atls_h1_driver_connect_start); NULL before CONNECTED and for an unattested connection. A new reference: free it.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn atls_h1_driver_verdict(driver: *const atls_h1_driver) -> *mut atls_verdict {
     guard_value(std::ptr::null_mut(), || {
@@ -280,7 +280,7 @@ fn kept(place: &Mutex<Vec<u8>>, mut text: Vec<u8>) -> atls_str {
 /// that came beyond HTTP come before any others. The driver ends with CLOSED and OK. Statuses: NULL_ARGUMENT, INVALID_STATE (a message is under way;
 /// closed or detached before; queue or runtime stopped), CLOSED.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn atls_h1_driver_detach(
+pub unsafe extern "C" fn atls_h1_driver_detach_start(
     driver: *const atls_h1_driver,
     runtime: *const atls_runtime,
     sink: *const atls_sink,

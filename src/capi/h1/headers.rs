@@ -1,7 +1,8 @@
 //! `atls_h1_header_list`: an owned list of headers, for languages that cannot hand C an array of pointers.
 
 use super::conn::known_flags;
-use super::types::{Headers, atls_bytes, atls_h1_header, refused};
+use super::types::{Headers, atls_h1_header, refused};
+use crate::capi::base::bytes::atls_bytes;
 use crate::capi::base::error::atls_error;
 use crate::capi::base::guard::{guard, guard_free, guard_value};
 use crate::capi::base::handle::{borrow_mut, bytes, destroy, put, require};
@@ -100,15 +101,14 @@ pub unsafe extern "C" fn atls_h1_header_list_add(
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn atls_h1_header_list_add_packed(
     list: *mut atls_h1_header_list,
-    data: *const u8,
-    data_len: usize,
+    data: atls_bytes,
     lens: *const u32,
     count: usize,
     error: *mut *mut atls_error,
 ) -> atls_status {
     guard(error, || {
         let list = unsafe { borrow_mut(list, "list") }?;
-        let mut rest = unsafe { bytes(data, data_len, "data") }?;
+        let mut rest = unsafe { bytes(data, "data") }?;
         if lens.is_null() && count > 0 {
             return Err(Error::new(Status::NullArgument, "lens is NULL"));
         }
@@ -120,7 +120,10 @@ pub unsafe extern "C" fn atls_h1_header_list_add_packed(
             _ => unsafe { std::slice::from_raw_parts(lens, 2 * count) },
         };
         if lens.iter().map(|len| u128::from(*len)).sum::<u128>() != rest.len() as u128 {
-            return Err(Error::new(Status::InvalidArgument, format!("lens do not add up to data_len {data_len}")));
+            return Err(Error::new(
+                Status::InvalidArgument,
+                format!("lens do not add up to the {} bytes of data", data.len),
+            ));
         }
         for pair in lens.chunks_exact(2) {
             let (name, after) = rest.split_at(pair[0] as usize);

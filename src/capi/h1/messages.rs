@@ -3,8 +3,9 @@
 use super::headers::rules;
 use super::types::{
     ATLS_H1_FRAMING_CHUNKED, ATLS_H1_FRAMING_CONTENT_LENGTH, ATLS_H1_FRAMING_UNTIL_CLOSE,
-    ATLS_H1_INFORMATIONAL_RESPONSE, ATLS_H1_RESPONSE, Headers, atls_bytes, atls_h1_header, refused,
+    ATLS_H1_INFORMATIONAL_RESPONSE, ATLS_H1_RESPONSE, Headers, atls_h1_header, refused,
 };
+use crate::capi::base::bytes::atls_bytes;
 use crate::capi::base::error::atls_error;
 use crate::capi::base::guard::{guard, guard_value};
 use crate::capi::base::handle::{put, require};

@@ -1,7 +1,8 @@
 //! Sending on an `atls_h1_conn`: calls that check, move the state machines and give the bytes to write.
 
 use super::conn::atls_h1_conn;
-use super::types::{Headers, atls_bytes, atls_h1_header, refused};
+use super::types::{Headers, atls_h1_header, refused};
+use crate::capi::base::bytes::atls_bytes;
 use crate::capi::base::error::atls_error;
 use crate::capi::base::guard::guard;
 use crate::capi::base::handle::{put, require};

@@ -1,27 +1,8 @@
 //! The plain values of `atls_h1_*`: bytes, headers, events, and the numbers in them.
 
+use crate::capi::base::bytes::atls_bytes;
 use crate::error::{Error, Result, Status};
 use crate::h1::{Event, ProtocolError, Role, Side};
-
-/// Borrowed bytes, not NUL-terminated. As an input: NULL is allowed with length 0. As an output: `ptr` is never NULL.
-#[repr(C)]
-#[derive(Clone, Copy)]
-pub struct atls_bytes {
-    pub ptr: *const u8,
-    pub len: usize,
-}
-
-impl atls_bytes {
-    pub(crate) fn of(bytes: &[u8]) -> atls_bytes {
-        atls_bytes { ptr: bytes.as_ptr(), len: bytes.len() }
-    }
-
-    /// # Safety
-    /// As the comment of the type says, and the bytes outlive `'a`.
-    pub(crate) unsafe fn get<'a>(self, what: &str) -> Result<&'a [u8]> {
-        unsafe { crate::capi::base::handle::bytes(self.ptr, self.len, what) }
-    }
-}
 
 /// The role of our side.
 pub const ATLS_H1_CLIENT: u32 = 0;

@@ -165,7 +165,7 @@ pub unsafe extern "C" fn atls_server_config_set_flags(
 /// they like; failed handshakes are always counted (ATLS_SERVER_COUNT_HANDSHAKES_FAILED), and only counted while 1,024 of these events wait for the host.
 /// Statuses: NULL_ARGUMENT.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn atls_server_config_set_tell_handshakes(
+pub unsafe extern "C" fn atls_server_config_set_handshake_events(
     config: *mut atls_server_config,
     told: c_bool,
     error: *mut *mut atls_error,

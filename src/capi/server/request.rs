@@ -4,6 +4,7 @@ use std::ffi::CString;
 use std::sync::{Arc, OnceLock};
 
 use crate::capi::attest::verdict::atls_verdict;
+use crate::capi::base::bytes::atls_bytes;
 use crate::capi::base::bytes::{atls_buf, atls_str, c_string};
 use crate::capi::base::error::atls_error;
 use crate::capi::base::event::atls_sink;
@@ -98,7 +99,7 @@ pub unsafe extern "C" fn atls_server_request_method(request: *const atls_server_
 }
 
 /// Target, as it was sent; bytes. Mostly path and query; `*` with OPTIONS for the server as a whole; host and port with CONNECT, which
-/// atls_server_request_upgrade accepts; or an absolute URL, as to a proxy: its path is the resource, and its authority counts instead of Host (RFC
+/// atls_server_request_upgrade_start accepts; or an absolute URL, as to a proxy: its path is the resource, and its authority counts instead of Host (RFC
 /// 9112 section 3.2). Valid as long as the request.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn atls_server_request_target(request: *const atls_server_request) -> atls_str {
@@ -221,14 +222,13 @@ pub unsafe extern "C" fn atls_server_request_respond(
     request: *const atls_server_request,
     status: u32,
     headers: *const atls_headers,
-    body: *const u8,
-    len: usize,
+    body: atls_bytes,
     error: *mut *mut atls_error,
 ) -> atls_status {
     guard(error, || {
         let this = unsafe { share(request, "request") }?;
-        let body = unsafe { bytes(body, len, "body") }?;
-        let message = unsafe { message(status, std::ptr::null(), headers, len as u64) }?;
+        let body = unsafe { bytes(body, "body") }?;
+        let message = unsafe { message(status, std::ptr::null(), headers, body.len() as u64) }?;
         if message.status < 200 {
             return Err(Error::new(Status::InvalidArgument, format!("status {status} is not final")));
         }
@@ -243,12 +243,11 @@ pub unsafe extern "C" fn atls_server_request_respond(
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn atls_server_request_write(
     request: *const atls_server_request,
-    data: *const u8,
-    len: usize,
+    data: atls_bytes,
     error: *mut *mut atls_error,
 ) -> atls_status {
     guard(error, || {
-        let data = unsafe { bytes(data, len, "data") }?;
+        let data = unsafe { bytes(data, "data") }?;
         unsafe { share(request, "request") }?.served.write(buffers::copy(data))
     })
 }

@@ -50,7 +50,7 @@ impl HostEvent for ServerEvent {
 /// A server that listens nowhere yet. The configuration is copied. Statuses: NULL_ARGUMENT, INVALID_STATE (queue or
 /// runtime stopped; evidence, and no certificate).
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn atls_server_new(
+pub unsafe extern "C" fn atls_server_start(
     runtime: *const atls_runtime,
     config: *const atls_server_config,
     sink: *const atls_sink,

@@ -155,10 +155,10 @@ pub unsafe extern "C" fn atls_tunnel_config_set_deadline(
 /// frame from a client may have 1 MiB, and a message any number of frames; neither is held as a whole: a tunnel takes 40 KiB, beside its two sockets
 /// and its TLS session, whether it is idle or in the middle of a frame. A client that violates the protocol gets a Close frame: 1002, or 1007 for
 /// text that is not UTF-8, or 1009 for a longer frame. Limits, deadlines and TLS are those of `server_config`; everything else is as with
-/// atls_server_new, but for REQUEST, which does not come. Statuses: NULL_ARGUMENT, INVALID_STATE (queue or runtime stopped), INVALID_ARGUMENT
+/// atls_server_start, but for REQUEST, which does not come. Statuses: NULL_ARGUMENT, INVALID_STATE (queue or runtime stopped), INVALID_ARGUMENT
 /// (nothing is allowed, or not the default target), UNSUPPORTED (evidence, or a policy for clients, in `server_config`).
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn atls_tunnel_server_new(
+pub unsafe extern "C" fn atls_tunnel_server_start(
     runtime: *const atls_runtime,
     server_config: *const atls_server_config,
     config: *const atls_tunnel_config,

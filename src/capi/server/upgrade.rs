@@ -22,7 +22,7 @@ use crate::stream::Handover;
 /// NULL_ARGUMENT, INVALID_ARGUMENT (status), HTTP_HEADER_INVALID (Content-Length or Transfer-Encoding, which this answer cannot have), INVALID_STATE
 /// (not started; answered; not asked for; queue or runtime stopped), CLOSED.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn atls_server_request_upgrade(
+pub unsafe extern "C" fn atls_server_request_upgrade_start(
     request: *const atls_server_request,
     runtime: *const atls_runtime,
     status: u32,

@@ -3,6 +3,7 @@
 use std::ffi::c_char;
 
 use super::head::terminated;
+use crate::capi::base::bytes::atls_bytes;
 use crate::capi::base::bytes::atls_str;
 use crate::capi::base::error::atls_error;
 use crate::capi::base::guard::{guard, guard_free, guard_value};
@@ -48,14 +49,13 @@ unsafe fn give(found: Vec<Argument>, form: *mut *mut atls_form) -> Result<()> {
 /// NULL_ARGUMENT, HTTP_PROTOCOL (more than 10,000 pairs).
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn atls_form_parse_query(
-    query: *const u8,
-    len: usize,
+    query: atls_bytes,
     form: *mut *mut atls_form,
     error: *mut *mut atls_error,
 ) -> atls_status {
     guard(error, || {
         require(form, "form")?;
-        let found = query_arguments(unsafe { bytes(query, len, "query") }?)?;
+        let found = query_arguments(unsafe { bytes(query, "query") }?)?;
         unsafe { give(found, form) }
     })
 }
@@ -64,14 +64,13 @@ pub unsafe extern "C" fn atls_form_parse_query(
 /// free. Statuses: NULL_ARGUMENT.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn atls_form_parse_cookies(
-    cookie: *const u8,
-    len: usize,
+    cookie: atls_bytes,
     form: *mut *mut atls_form,
     error: *mut *mut atls_error,
 ) -> atls_status {
     guard(error, || {
         require(form, "form")?;
-        let found = cookies(unsafe { bytes(cookie, len, "cookie") }?);
+        let found = cookies(unsafe { bytes(cookie, "cookie") }?);
         unsafe { give(found, form) }
     })
 }
@@ -84,12 +83,11 @@ pub unsafe extern "C" fn atls_form_parse_cookies(
 pub unsafe extern "C" fn atls_form_parse_body(
     content_type: *const c_char,
     content_encoding: *const c_char,
-    body: *const u8,
-    len: usize,
+    body: atls_bytes,
     form: *mut *mut atls_form,
     error: *mut *mut atls_error,
 ) -> atls_status {
-    guard(error, || unsafe { parse_body((content_type, content_encoding), (body, len), (0, 0, 0), form) })
+    guard(error, || unsafe { parse_body((content_type, content_encoding), body, (0, 0, 0), form) })
 }
 
 /// As atls_form_parse_body, with other limits: `parts` of a multipart form, bytes of the head of each part (`part_head`), and `pairs` of a urlencoded
@@ -98,30 +96,27 @@ pub unsafe extern "C" fn atls_form_parse_body(
 pub unsafe extern "C" fn atls_form_parse_body_within(
     content_type: *const c_char,
     content_encoding: *const c_char,
-    body: *const u8,
-    len: usize,
+    body: atls_bytes,
     parts: usize,
     part_head: usize,
     pairs: usize,
     form: *mut *mut atls_form,
     error: *mut *mut atls_error,
 ) -> atls_status {
-    guard(error, || unsafe {
-        parse_body((content_type, content_encoding), (body, len), (parts, part_head, pairs), form)
-    })
+    guard(error, || unsafe { parse_body((content_type, content_encoding), body, (parts, part_head, pairs), form) })
 }
 
 /// `limits` are those of parts, of a part's head, and of pairs.
 unsafe fn parse_body(
     (content_type, content_encoding): (*const c_char, *const c_char),
-    (body, len): (*const u8, usize),
+    body: atls_bytes,
     (parts, part_head, pairs): (usize, usize, usize),
     form: *mut *mut atls_form,
 ) -> Result<()> {
     require(form, "form")?;
     let content_type = unsafe { text(content_type, "content_type") }?;
     let coding = unsafe { optional_text(content_encoding, "content_encoding") }?;
-    let body = unsafe { bytes(body, len, "body") }?;
+    let body = unsafe { bytes(body, "body") }?;
     let limits = FormLimits::chosen(parts, part_head, pairs);
     unsafe { give(form_arguments(content_type, coding, body, limits)?, form) }
 }

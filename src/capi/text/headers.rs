@@ -4,6 +4,7 @@ use std::ffi::c_char;
 
 use super::head::{atls_head, terminated};
 use super::text::owned_bytes;
+use crate::capi::base::bytes::atls_bytes;
 use crate::capi::base::bytes::{atls_buf, atls_str};
 use crate::capi::base::c_bool::c_bool;
 use crate::capi::base::error::atls_error;
@@ -61,12 +62,11 @@ pub unsafe extern "C" fn atls_headers_free(headers: *mut atls_headers) {
 pub unsafe extern "C" fn atls_headers_add(
     headers: *mut atls_headers,
     name: *const c_char,
-    value: *const u8,
-    value_len: usize,
+    value: atls_bytes,
     error: *mut *mut atls_error,
 ) -> atls_status {
     guard(error, || {
-        let (name, value) = unsafe { (text(name, "name")?, bytes(value, value_len, "value")?) };
+        let (name, value) = unsafe { (text(name, "name")?, bytes(value, "value")?) };
         unsafe { borrow_mut(headers, "headers") }?.headers.add(name.as_bytes(), value)
     })
 }
@@ -76,12 +76,11 @@ pub unsafe extern "C" fn atls_headers_add(
 pub unsafe extern "C" fn atls_headers_set(
     headers: *mut atls_headers,
     name: *const c_char,
-    value: *const u8,
-    value_len: usize,
+    value: atls_bytes,
     error: *mut *mut atls_error,
 ) -> atls_status {
     guard(error, || {
-        let (name, value) = unsafe { (text(name, "name")?, bytes(value, value_len, "value")?) };
+        let (name, value) = unsafe { (text(name, "name")?, bytes(value, "value")?) };
         unsafe { borrow_mut(headers, "headers") }?.headers.set(name.as_bytes(), value)
     })
 }
@@ -105,12 +104,11 @@ pub unsafe extern "C" fn atls_headers_remove(
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn atls_headers_parse_line(
     headers: *mut atls_headers,
-    line: *const u8,
-    len: usize,
+    line: atls_bytes,
     error: *mut *mut atls_error,
 ) -> atls_status {
     guard(error, || {
-        let line = unsafe { bytes(line, len, "line") }?;
+        let line = unsafe { bytes(line, "line") }?;
         unsafe { borrow_mut(headers, "headers") }?.headers.parse_line(line)
     })
 }
@@ -119,12 +117,11 @@ pub unsafe extern "C" fn atls_headers_parse_line(
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn atls_headers_parse(
     headers: *mut atls_headers,
-    block: *const u8,
-    len: usize,
+    block: atls_bytes,
     error: *mut *mut atls_error,
 ) -> atls_status {
     guard(error, || {
-        let block = unsafe { bytes(block, len, "block") }?;
+        let block = unsafe { bytes(block, "block") }?;
         unsafe { borrow_mut(headers, "headers") }?.headers.parse(block)
     })
 }
@@ -167,6 +164,19 @@ pub unsafe extern "C" fn atls_headers_value(headers: *const atls_headers, index:
     })
 }
 
+/// Value of the first header field with this name, in any case; "" if there is none, or if it is empty (atls_headers_find tells which). Valid until the
+/// collection changes.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn atls_headers_get(headers: *const atls_headers, name: *const c_char) -> atls_str {
+    guard_value(atls_str::empty(), || {
+        let (Ok(this), Ok(name)) = (unsafe { borrow(headers, "headers") }, unsafe { text(name, "name") }) else {
+            return atls_str::empty();
+        };
+        let first = this.headers.positions(name.as_bytes(), 0).next();
+        terminated(first.and_then(|index| this.headers.line(index)).map(|(_, value)| value))
+    })
+}
+
 /// Index of the first line with this name, in any case, at or after index `from`; SIZE_MAX if there is none.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn atls_headers_find(headers: *const atls_headers, name: *const c_char, from: usize) -> usize {
@@ -181,7 +191,7 @@ pub unsafe extern "C" fn atls_headers_find(headers: *const atls_headers, name: *
 /// The values of all lines with this name, joined by commas (RFC 9110 section 5.3); NULL in *joined if there is none. The caller's to free, and
 /// NUL-terminated. Statuses: NULL_ARGUMENT, INVALID_UTF8.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn atls_headers_get(
+pub unsafe extern "C" fn atls_headers_joined(
     headers: *const atls_headers,
     name: *const c_char,
     joined: *mut *mut atls_buf,
@@ -227,8 +237,7 @@ pub unsafe extern "C" fn atls_request_add_headers(
 /// NUL-terminated. Statuses: NULL_ARGUMENT, INVALID_ARGUMENT.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn atls_parse_request_line(
-    line: *const u8,
-    len: usize,
+    line: atls_bytes,
     method: *mut atls_str,
     target: *mut atls_str,
     minor_version: *mut u32,
@@ -238,7 +247,7 @@ pub unsafe extern "C" fn atls_parse_request_line(
         require(method, "method")?;
         require(target, "target")?;
         require(minor_version, "minor_version")?;
-        let line = unsafe { bytes(line, len, "line") }?;
+        let line = unsafe { bytes(line, "line") }?;
         let (found, place, minor) = request_line(line).ok_or_else(|| no_line("request", line))?;
         unsafe { put(method, part(found), "method") }?;
         unsafe { put(target, part(place), "target") }?;
@@ -250,8 +259,7 @@ pub unsafe extern "C" fn atls_parse_request_line(
 /// Statuses: NULL_ARGUMENT, INVALID_ARGUMENT.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn atls_parse_status_line(
-    line: *const u8,
-    len: usize,
+    line: atls_bytes,
     minor_version: *mut u32,
     status: *mut u32,
     reason: *mut atls_str,
@@ -261,7 +269,7 @@ pub unsafe extern "C" fn atls_parse_status_line(
         require(minor_version, "minor_version")?;
         require(status, "status")?;
         require(reason, "reason")?;
-        let line = unsafe { bytes(line, len, "line") }?;
+        let line = unsafe { bytes(line, "line") }?;
         let (minor, number, phrase) = status_line(line).ok_or_else(|| no_line("status", line))?;
         unsafe { put(minor_version, minor.into(), "minor_version") }?;
         unsafe { put(status, number.into(), "status") }?;

@@ -5,6 +5,7 @@ use std::ffi::c_char;
 use bytes::Bytes;
 
 use super::head::terminated;
+use crate::capi::base::bytes::atls_bytes;
 use crate::capi::base::bytes::atls_str;
 use crate::capi::base::error::atls_error;
 use crate::capi::base::guard::{guard, guard_free, guard_value};
@@ -60,12 +61,11 @@ pub unsafe extern "C" fn atls_multipart_new(
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn atls_multipart_receive(
     multipart: *mut atls_multipart,
-    data: *const u8,
-    len: usize,
+    data: atls_bytes,
     error: *mut *mut atls_error,
 ) -> atls_status {
     guard(error, || {
-        let data = unsafe { bytes(data, len, "data") }?;
+        let data = unsafe { bytes(data, "data") }?;
         unsafe { borrow_mut(multipart, "multipart") }?.parser.push(data);
         Ok(())
     })
@@ -131,12 +131,11 @@ pub unsafe extern "C" fn atls_multipart_content_type(multipart: *const atls_mult
     part(multipart, |this| &this.content_type)
 }
 
-/// The bytes of the DATA that came last, *len of them. Valid until the next call of atls_multipart_next. Statuses: NULL_ARGUMENT, INVALID_STATE (none).
+/// The bytes of the DATA that came last. Valid until the next call of atls_multipart_next. Statuses: NULL_ARGUMENT, INVALID_STATE (none).
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn atls_multipart_data(
     multipart: *const atls_multipart,
-    data: *mut *const u8,
-    len: *mut usize,
+    data: *mut atls_bytes,
     error: *mut *mut atls_error,
 ) -> atls_status {
     guard(error, || {
@@ -144,10 +143,7 @@ pub unsafe extern "C" fn atls_multipart_data(
         if this.data.is_empty() {
             return Err(Error::new(Status::InvalidState, "the last event was not DATA"));
         }
-        unsafe {
-            put(data, this.data.as_ptr(), "data")?;
-            put(len, this.data.len(), "len")
-        }
+        unsafe { put(data, atls_bytes::of(&this.data), "data") }
     })
 }
 

@@ -40,10 +40,10 @@ static atls_request *request(const char *method, const char *path, int closes)
 {
 	atls_request *r;
 	ok(atls_request_new(method, path, "localhost", &r, &error));
-	ok(atls_request_add_header(r, "user-agent", (const uint8_t *)"bench/1", 7, &error));
-	ok(atls_request_add_header(r, "accept", (const uint8_t *)"*/*", 3, &error));
+	ok(atls_request_add_header(r, "user-agent", atls_bytes_of("bench/1", 7), &error));
+	ok(atls_request_add_header(r, "accept", atls_bytes_of("*/*", 3), &error));
 	if (closes)
-		ok(atls_request_add_header(r, "connection", (const uint8_t *)"close", 5, &error));
+		ok(atls_request_add_header(r, "connection", atls_bytes_of("close", 5), &error));
 	return r;
 }
 
@@ -52,7 +52,7 @@ static uint64_t finish(atls_exchange *x)
 	uint64_t total = 0;
 	size_t n;
 	do {
-		ok(atls_exchange_read(x, window, sizeof window, &n, 0, &error));
+		ok(atls_exchange_read(x, window, sizeof window, 0, &n, &error));
 		__asm__ volatile("" : : "r"(window) : "memory");
 		total += n;
 	} while (n);
@@ -70,7 +70,7 @@ static uint64_t fetch(atls_http *http, atls_request *r)
 static atls_http *open_http(void)
 {
 	atls_http *http;
-	ok(atls_http_open(config, &http, &error));
+	ok(atls_http_connect(config, &http, &error));
 	return http;
 }
 
@@ -124,7 +124,7 @@ static void many(long conns, long total, int idle)
 	m = meter_start();
 	for (long i = 0; i < conns; i++) {
 		atls_sink sink = { queue, 0, on_connection, &pool[i], NULL };
-		ok(atls_http_connect(rt, config, &sink, &pool[i].http, &error));
+		ok(atls_http_connect_start(rt, config, &sink, &pool[i].http, &error));
 		while (connected <= i)
 			usleep(50);
 	}
@@ -163,14 +163,15 @@ static void simulated(int attested)
 		ok(atls_config_set_unattested(config, &error));
 		return;
 	}
-	atls_verifier_config *trust = atls_verifier_config_new();
+	atls_verifier_config *trust = NULL;
+	ok(atls_verifier_config_new(&trust, &error));
 	atls_verifier *verifier;
 	atls_policy *policy;
 	char *root = slurp(folder, "root.der", &len);
-	ok(atls_verifier_config_set_simulated_root(trust, (uint8_t *)root, len, &error));
+	ok(atls_verifier_config_set_simulated_root(trust, atls_bytes_of(root, len), &error));
 	ok(atls_verifier_new(trust, &verifier, &error));
 	char *json = slurp(folder, "policy.json", &len);
-	ok(atls_policy_new((uint8_t *)json, len, &policy, &error));
+	ok(atls_policy_new(atls_bytes_of(json, len), &policy, &error));
 	ok(atls_config_set_policy(config, policy, &error));
 	ok(atls_config_set_verifier(config, verifier, &error));
 }
@@ -225,7 +226,7 @@ static void slow(uint64_t bytes)
 	ok(atls_runtime_new(1, &rt, &error));
 	ok(atls_queue_new_dispatching(&queue, &error));
 	atls_sink sink = { queue, 0, on_connection, NULL, NULL }, body = { queue, 0, on_slow, NULL, NULL };
-	ok(atls_http_connect(rt, config, &sink, &http, &error));
+	ok(atls_http_connect_start(rt, config, &sink, &http, &error));
 	while (!connected)
 		usleep(1000);
 	snprintf(path, sizeof path, "/bytes/%llu", (unsigned long long)bytes);
@@ -274,13 +275,13 @@ int main(int argc, char **argv)
 		const char *get = "GET /256m HTTP/1.1\r\nhost: localhost\r\n\r\n";
 		atls_stream *s;
 		size_t k;
-		ok(atls_stream_open(config, &s, &error));
+		ok(atls_stream_connect(config, &s, &error));
 		m = meter_start();
 		for (uint64_t i = 0; i < n; i++) {
 			uint64_t want = (256u << 20), have = 0;
-			ok(atls_stream_write_all(s, (const uint8_t *)get, strlen(get), 0, &error));
+			ok(atls_stream_write_all(s, atls_bytes_of_text(get), 0, &error));
 			while (have < want) {
-				ok(atls_stream_read(s, window, sizeof window, &k, 0, &error));
+				ok(atls_stream_read(s, window, sizeof window, 0, &k, &error));
 				have += k;
 			}
 		}
@@ -313,7 +314,7 @@ int main(int argc, char **argv)
 			atls_exchange *x;
 			ok(atls_http_fetch(http, post, &x, &error));
 			for (uint64_t sent = 0; sent < size; sent += CHUNK)
-				ok(atls_exchange_write_all(x, window, CHUNK, 0, &error));
+				ok(atls_exchange_write_all(x, atls_bytes_of(window, CHUNK), 0, &error));
 			ok(atls_exchange_finish(x, &error));
 			finish(x);
 			memset(window, 'u', sizeof window);

@@ -64,7 +64,7 @@ static void get(atls_h1_conn *conn, size_t len)
 {
 	const atls_h1_event *event;
 	size_t got = 0;
-	ok(atls_h1_conn_receive(conn, wire, wire_len, NULL));
+	ok(atls_h1_conn_receive(conn, atls_bytes_of(wire, wire_len), NULL));
 	wire_len = 0;
 	do {
 		ok(atls_h1_conn_next_event(conn, &event, NULL));

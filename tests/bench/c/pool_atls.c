@@ -43,10 +43,10 @@ static atls_request *request(const char *method, const char *path, int closes)
 	atls_request *r;
 	snprintf(url, sizeof url, "https://localhost:%s%s", need("BENCH_PORT"), path);
 	ok(atls_request_new_url(method, url, &r, &error));
-	ok(atls_request_add_header(r, "user-agent", (const uint8_t *)"bench/1", 7, &error));
-	ok(atls_request_add_header(r, "accept", (const uint8_t *)"*/*", 3, &error));
+	ok(atls_request_add_header(r, "user-agent", atls_bytes_of("bench/1", 7), &error));
+	ok(atls_request_add_header(r, "accept", atls_bytes_of("*/*", 3), &error));
 	if (closes)
-		ok(atls_request_add_header(r, "connection", (const uint8_t *)"close", 5, &error));
+		ok(atls_request_add_header(r, "connection", atls_bytes_of("close", 5), &error));
 	return r;
 }
 
@@ -55,7 +55,7 @@ static uint64_t finish(atls_exchange *x)
 	uint64_t total = 0;
 	size_t n;
 	do {
-		ok(atls_exchange_read(x, window, sizeof window, &n, 0, &error));
+		ok(atls_exchange_read(x, window, sizeof window, 0, &n, &error));
 		__asm__ volatile("" : : "r"(window) : "memory");
 		total += n;
 	} while (n);
@@ -83,7 +83,7 @@ static void next(atls_exchange **x)
 	atls_sink sink = { queue, 0, on_event, x, NULL };
 	atls_exchange_free(*x);
 	*x = NULL;
-	ok(atls_client_send(client, small, &sink, x, &error));
+	ok(atls_client_start(client, small, &sink, x, &error));
 }
 
 static void on_event(void *user, const atls_event *e)
@@ -132,7 +132,7 @@ static void upload(uint64_t size, uint64_t times)
 		atls_exchange *x;
 		ok(atls_client_fetch(client, post, &x, &error));
 		for (uint64_t sent = 0; sent < size; sent += CHUNK)
-			ok(atls_exchange_write_all(x, window, CHUNK, 0, &error));
+			ok(atls_exchange_write_all(x, atls_bytes_of(window, CHUNK), 0, &error));
 		ok(atls_exchange_finish(x, &error));
 		finish(x);
 		memset(window, 'u', sizeof window);

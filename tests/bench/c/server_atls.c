@@ -27,7 +27,7 @@ static void must(atls_status status, atls_error *error)
 static void send_on(struct download *download)
 {
 	while (download->left > 0) {
-		if (atls_server_request_write(download->request, block, sizeof block, NULL) != ATLS_OK)
+		if (atls_server_request_write(download->request, atls_bytes_of(block, sizeof block), NULL) != ATLS_OK)
 			return;
 		download->left -= sizeof block;
 	}
@@ -55,7 +55,7 @@ static void on_server(void *user_data, const atls_event *event)
 	atls_sink sink = { .queue = queue, .call = on_server };
 	if (strcmp(atls_server_request_target(event->source).ptr, "/256m") != 0) {
 		if (atls_server_request_start(event->source, runtime, &sink, NULL) == ATLS_OK)
-			atls_server_request_respond(event->source, 200, NULL, block, 100, NULL);
+			atls_server_request_respond(event->source, 200, NULL, atls_bytes_of(block, 100), NULL);
 		return;
 	}
 	struct download *download = calloc(1, sizeof *download);
@@ -95,7 +95,7 @@ int main(int argc, char **argv)
 	must(atls_server_config_new(&config, &error), error);
 	must(atls_server_config_set_certificate(config, pem("cert.pem"), pem("key.pem"), &error), error);
 	atls_sink sink = { .queue = queue, .call = on_server };
-	must(atls_server_new(runtime, config, &sink, &server, &error), error);
+	must(atls_server_start(runtime, config, &sink, &server, &error), error);
 	must(atls_server_listen(server, "127.0.0.1", (uint16_t)atoi(argv[1]), false, NULL, &error), error);
 	for (;;)
 		pause();

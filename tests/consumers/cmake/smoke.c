@@ -9,7 +9,7 @@ int main(void)
     atls_error *error = NULL;
     if (atls_version_number() != ATLS_VERSION_NUMBER || !atls_has(ATLS_HAS_TDX))
         return 1;
-    if (atls_policy_new((const uint8_t *)"{}", 2, &policy, &error) != ATLS_POLICY_INVALID)
+    if (atls_policy_new(atls_bytes_of("{}", 2), &policy, &error) != ATLS_POLICY_INVALID)
         return 2;
     int named = strstr(atls_error_message(error).ptr, "policy.type") != NULL;
     atls_error_free(error);

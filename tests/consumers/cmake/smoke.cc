@@ -26,11 +26,14 @@ int main()
     atls_policy *policy_raw = nullptr;
     atls_verifier *verifier_raw = nullptr;
     atls_http *http_raw = nullptr;
-    Handle<atls_verifier_config, atls_verifier_config_free> trust(atls_verifier_config_new());
-    const auto bytes = [](const std::string &text) { return reinterpret_cast<const uint8_t *>(text.data()); };
-    if (atls_verifier_config_set_simulated_root(trust.get(), bytes(root), root.size(), nullptr) != ATLS_OK ||
+    const auto bytes = [](const std::string &text) { return atls_bytes_of(text.data(), text.size()); };
+    atls_verifier_config *trust_raw = nullptr;
+    if (atls_verifier_config_new(&trust_raw, nullptr) != ATLS_OK)
+        return 1;
+    Handle<atls_verifier_config, atls_verifier_config_free> trust(trust_raw);
+    if (atls_verifier_config_set_simulated_root(trust.get(), bytes(root), nullptr) != ATLS_OK ||
         atls_verifier_new(trust.get(), &verifier_raw, nullptr) != ATLS_OK ||
-        atls_policy_new(bytes(json), json.size(), &policy_raw, nullptr) != ATLS_OK ||
+        atls_policy_new(bytes(json), &policy_raw, nullptr) != ATLS_OK ||
         atls_config_new("localhost", port, &config_raw, nullptr) != ATLS_OK)
         return 1;
     Handle<atls_verifier, atls_verifier_free> verifier(verifier_raw);
@@ -39,7 +42,7 @@ int main()
     if (atls_config_set_policy(config.get(), policy.get(), nullptr) != ATLS_OK ||
         atls_config_set_verifier(config.get(), verifier.get(), nullptr) != ATLS_OK ||
         atls_config_add_root_pem(config.get(), pem.c_str(), nullptr) != ATLS_OK ||
-        atls_http_open(config.get(), &http_raw, nullptr) != ATLS_OK)
+        atls_http_connect(config.get(), &http_raw, nullptr) != ATLS_OK)
         return 2;
     Handle<atls_http, atls_http_free> http(http_raw);
     Handle<atls_verdict, atls_verdict_free> verdict(atls_http_verdict(http.get()));

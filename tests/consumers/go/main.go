@@ -44,10 +44,11 @@ func config() *C.atls_config {
 	defer C.free(unsafe.Pointer(host))
 	defer C.free(unsafe.Pointer(pem))
 	json, root := read("policy.json"), read("root.der")
-	trust := C.atls_verifier_config_new()
-	fail(C.atls_verifier_config_set_simulated_root(trust, pointer(root), C.size_t(len(root)), &err), &err)
+	var trust *C.atls_verifier_config
+	fail(C.atls_verifier_config_new(&trust, &err), &err)
+	fail(C.atls_verifier_config_set_simulated_root(trust, C.atls_bytes{ptr: pointer(root), len: C.size_t(len(root))}, &err), &err)
 	fail(C.atls_verifier_new(trust, &verifier, &err), &err)
-	fail(C.atls_policy_new(pointer(json), C.size_t(len(json)), &policy, &err), &err)
+	fail(C.atls_policy_new(C.atls_bytes{ptr: pointer(json), len: C.size_t(len(json))}, &policy, &err), &err)
 	fail(C.atls_config_new(host, C.uint16_t(port), &config, &err), &err)
 	fail(C.atls_config_set_policy(config, policy, &err), &err)
 	fail(C.atls_config_set_verifier(config, verifier, &err), &err)
@@ -74,7 +75,7 @@ func main() {
 	fail(C.atls_queue_new_polled(&queue, &err), &err)
 	settings := config()
 	sink := C.atls_sink{queue: queue, token: connection}
-	fail(C.atls_http_connect(runtime, settings, &sink, &http, &err), &err)
+	fail(C.atls_http_connect_start(runtime, settings, &sink, &http, &err), &err)
 	method, path, host := C.CString("GET"), C.CString("/small"), C.CString("localhost")
 	fail(C.atls_request_new(method, path, host, &request, &err), &err)
 	body := 0

@@ -4,6 +4,7 @@
 pub mod offline;
 pub mod server;
 
+use atls::capi::base::bytes::atls_bytes;
 use std::ffi::CString;
 use std::ptr::null_mut;
 use std::sync::Arc;
@@ -161,8 +162,16 @@ pub fn add_root(config: *mut atls_config, pem: &str) {
 
 pub fn simulated_verifier(root: &[u8]) -> *mut atls_verifier {
     unsafe {
-        let config = atls_verifier_config_new();
-        assert_eq!(atls_verifier_config_set_simulated_root(config, root.as_ptr(), root.len(), null_mut()), 0);
+        let mut config = null_mut();
+        assert_eq!(atls_verifier_config_new(&mut config, null_mut()), 0);
+        assert_eq!(
+            atls_verifier_config_set_simulated_root(
+                config,
+                atls_bytes { ptr: root.as_ptr(), len: root.len() },
+                null_mut()
+            ),
+            0
+        );
         let mut verifier = null_mut();
         assert_eq!(atls_verifier_new(config, &mut verifier, null_mut()), 0);
         atls_verifier_config_free(config);
@@ -181,7 +190,7 @@ pub fn open(
         let mut error = null_mut();
         let json = policy.to_string();
         let mut parsed = null_mut();
-        if atls_policy_new(json.as_ptr(), json.len(), &mut parsed, &mut error) != 0 {
+        if atls_policy_new(atls_bytes { ptr: json.as_ptr(), len: json.len() }, &mut parsed, &mut error) != 0 {
             return Err(refusal(error));
         }
         let mut config = null_mut();
@@ -193,7 +202,7 @@ pub fn open(
         }
         configure(config);
         let mut stream = null_mut();
-        let status = atls_stream_open(config, &mut stream, &mut error);
+        let status = atls_stream_connect(config, &mut stream, &mut error);
         atls_config_free(config);
         if status == 0 { Ok(Stream(stream)) } else { Err(refusal(error)) }
     }
@@ -226,12 +235,15 @@ fn refusal(error: *mut atls_error) -> Refusal {
 #[track_caller]
 pub fn echo(stream: &Stream, data: &[u8]) {
     unsafe {
-        assert_eq!(atls_stream_write_all(stream.0, data.as_ptr(), data.len(), 5000, null_mut()), 0);
+        assert_eq!(
+            atls_stream_write_all(stream.0, atls_bytes { ptr: data.as_ptr(), len: data.len() }, 5000, null_mut()),
+            0
+        );
         let mut back = Vec::new();
         while back.len() < data.len() {
             let mut buffer = [0u8; 4096];
             let mut n = 0;
-            let status = atls_stream_read(stream.0, buffer.as_mut_ptr(), buffer.len(), &mut n, 5000, null_mut());
+            let status = atls_stream_read(stream.0, buffer.as_mut_ptr(), buffer.len(), 5000, &mut n, null_mut());
             assert_eq!(status, 0);
             assert_ne!(n, 0, "the stream ended early");
             back.extend_from_slice(&buffer[..n]);

@@ -1,5 +1,6 @@
 //! Judging evidence of the simulated guest offline, through the C ABI: every piece can be bent before it is asked about.
 
+use atls::capi::base::bytes::atls_bytes;
 use std::ffi::{CString, c_char};
 use std::ptr::{null, null_mut};
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -104,7 +105,8 @@ pub fn of_client(tee: &SimTee, guest: &Guest, change: impl FnOnce(&mut Guest)) -
 impl Question {
     pub fn ask(&self) -> Found {
         unsafe {
-            let question = atls_verification_new();
+            let mut question = null_mut();
+            assert_eq!(atls_verification_new(&mut question, null_mut()), 0);
             let mut error = null_mut();
             let mut verdict = null_mut();
             let status = match self.put(question, &mut error) {
@@ -144,7 +146,9 @@ impl Question {
         let (collateral, collateral_len) = pair(self.collateral.as_bytes());
         let policy = self.policy.to_string();
         let mut parsed = null_mut();
-        let mut done = vec![unsafe { atls_policy_new(policy.as_ptr(), policy.len(), &mut parsed, error) }];
+        let mut done = vec![unsafe {
+            atls_policy_new(atls_bytes { ptr: policy.as_ptr(), len: policy.len() }, &mut parsed, error)
+        }];
         let mut step = |status: i32| {
             if done.iter().all(|earlier| *earlier == 0) {
                 done.push(status);
@@ -157,13 +161,26 @@ impl Question {
             }
             atls_policy_free(parsed);
             if step(0) == 0 {
-                step(atls_verification_set_quote(question, quote, quote_len, log, log_len, error));
+                step(atls_verification_set_quote(
+                    question,
+                    atls_bytes { ptr: quote, len: quote_len },
+                    atls_bytes { ptr: log, len: log_len },
+                    error,
+                ));
             }
             if step(0) == 0 {
-                step(atls_verification_set_collateral_json(question, collateral, collateral_len, error));
+                step(atls_verification_set_collateral_json(
+                    question,
+                    atls_bytes { ptr: collateral, len: collateral_len },
+                    error,
+                ));
             }
             if let (0, Some(root)) = (step(0), &self.root) {
-                step(atls_verification_set_simulated_root(question, root.as_ptr(), root.len(), error));
+                step(atls_verification_set_simulated_root(
+                    question,
+                    atls_bytes { ptr: root.as_ptr(), len: root.len() },
+                    error,
+                ));
             }
             if step(0) == 0 {
                 step(atls_verification_set_time(question, self.now, error));
@@ -181,18 +198,22 @@ impl Question {
             Session::None => unsafe { atls_verification_skip_binding(question, error) },
             Session::Atlas { leaf } => unsafe {
                 let (nonce, exporter) = (NONCE.as_ptr(), EXPORTER.as_ptr());
-                atls_verification_set_session(question, nonce, 32, exporter, 32, leaf.as_ptr(), leaf.len(), error)
+                atls_verification_set_session(
+                    question,
+                    atls_bytes { ptr: nonce, len: 32 },
+                    atls_bytes { ptr: exporter, len: 32 },
+                    atls_bytes { ptr: leaf.as_ptr(), len: leaf.len() },
+                    error,
+                )
             },
             Session::Client { server_leaf, client_leaf } => unsafe {
                 atls_verification_set_exporter_session(
                     question,
                     1,
-                    NONCE.as_ptr(),
-                    EXPORTER.as_ptr(),
-                    server_leaf.as_ptr(),
-                    server_leaf.len(),
-                    client_leaf.as_ptr(),
-                    client_leaf.len(),
+                    atls_bytes { ptr: NONCE.as_ptr(), len: 32 },
+                    atls_bytes { ptr: EXPORTER.as_ptr(), len: 32 },
+                    atls_bytes { ptr: server_leaf.as_ptr(), len: server_leaf.len() },
+                    atls_bytes { ptr: client_leaf.as_ptr(), len: client_leaf.len() },
                     name,
                     error,
                 )
@@ -222,7 +243,11 @@ pub fn policy_refused(policy: &Value) -> Option<(String, String)> {
     let json = CString::new(policy.to_string()).unwrap();
     let (mut parsed, mut error) = (null_mut(), null_mut());
     unsafe {
-        let status = atls_policy_new(json.as_ptr().cast(), json.as_bytes().len(), &mut parsed, &mut error);
+        let status = atls_policy_new(
+            atls_bytes { ptr: json.as_ptr().cast(), len: json.as_bytes().len() },
+            &mut parsed,
+            &mut error,
+        );
         atls_policy_free(parsed);
         let refused = (status != 0).then(|| (text(atls_status_name(status)), text(atls_error_message(error))));
         atls_error_free(error);

@@ -45,7 +45,7 @@ pub fn plain(tee: &SimTee) -> (Served, u16) {
         assert_eq!(atls_server_config_new(&mut config, null_mut()), 0);
         assert_eq!(atls_server_config_set_certificate(config, chain.as_ptr(), key.as_ptr(), null_mut()), 0);
         let sink = atls_sink { queue, token: 0, call: Some(ignore), user_data: null_mut(), drop: None };
-        assert_eq!(atls_server_new(runtime, config, &sink, &mut server, null_mut()), 0);
+        assert_eq!(atls_server_start(runtime, config, &sink, &mut server, null_mut()), 0);
         atls_server_config_free(config);
         assert_eq!(atls_server_listen(server, c"127.0.0.1".as_ptr(), 0, false.into(), &mut port, null_mut()), 0);
     }
