@@ -1,0 +1,190 @@
+//! The pages of the repository are true: each name of the interface exists, and the numbers of docs/operations.md are those of the library. Links are held
+//! by tests/rust/citations.rs.
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+
+const PAGES: [&str; 7] = [
+    "README.md",
+    "CONTRIBUTING.md",
+    "SECURITY.md",
+    "docs/operations.md",
+    "docs/policy.md",
+    "docs/protocol.md",
+    "docs/strictness.md",
+];
+
+fn at(path: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join(path)
+}
+
+fn read(path: &str) -> String {
+    std::fs::read_to_string(at(path)).unwrap_or_else(|error| panic!("{path}: {error}"))
+}
+
+/// Words of letters, digits and underscores.
+fn words(text: &str) -> impl Iterator<Item = &str> {
+    text.split(|c: char| !c.is_ascii_alphanumeric() && c != '_').filter(|word| !word.is_empty())
+}
+
+#[test]
+fn each_name_of_the_interface_is_in_the_header() {
+    let header = read("include/atls.h");
+    let known: BTreeSet<&str> = words(&header).collect();
+    // Variables of the tests, and statuses that are formed with a macro.
+    let others = ["ATLS_SIM", "ATLS_PEERS", "ATLS_TEST_SLOW", "ATLS_BUILD_TESTS", "ATLS_SANITIZE"];
+    let mut seen = 0;
+    for page in PAGES {
+        let text = read(page);
+        for word in words(&text).filter(|word| word.starts_with("atls_") || word.starts_with("ATLS_")) {
+            // `atls_h1_*` is any of a family.
+            let is_family = word.ends_with('_') && known.iter().any(|name| name.starts_with(word));
+            let is_switch =
+                others.contains(&word) || word.starts_with("ATLS_WRITE_") || word.starts_with("ATLS_ROBUST_");
+            assert!(
+                known.contains(word) || is_family || is_switch,
+                "{page} names {word}, which the header does not have"
+            );
+            seen += 1;
+        }
+    }
+    assert!(seen > 100, "{seen}");
+}
+
+/// What an expression of the source comes to: seconds of a duration, or a number; nothing for "none".
+fn value(expression: &str) -> Option<f64> {
+    let text = expression.trim().trim_end_matches(',').replace('_', "");
+    if let Some(inner) = text.strip_prefix("Some(").and_then(|rest| rest.strip_suffix(')')) {
+        return value(inner);
+    }
+    if text == "None" || text.ends_with("::MAX") {
+        return None;
+    }
+    let unit = [("Duration::fromsecs(", 1.0), ("Duration::frommillis(", 0.001)];
+    if let Some((inner, unit)) =
+        unit.iter().find_map(|(name, unit)| Some((text.strip_prefix(name)?.strip_suffix(')')?, unit)))
+    {
+        return value(inner).map(|number| number * unit);
+    }
+    if let Some((left, right)) = text.split_once("<<") {
+        return Some(value(left)? * f64::powf(2.0, value(right)?));
+    }
+    if let Some((left, right)) = text.split_once('*') {
+        return Some(value(left)? * value(right)?);
+    }
+    Some(text.parse().unwrap_or_else(|_| panic!("no number: {expression}")))
+}
+
+/// The value of `const NAME` in a file of src, or of a field in the first block that begins with `from`.
+fn source(file: &str, from: &str, name: &str) -> Option<f64> {
+    let text = read(&format!("src/{file}"));
+    let start = text.find(from).unwrap_or_else(|| panic!("{file} has no {from}"));
+    let rest = &text[start..];
+    let mark = if from.starts_with("const ") { from.to_owned() } else { format!("{name}: ") };
+    let after = &rest[rest.find(&mark).unwrap_or_else(|| panic!("{file}: {from} has no {name}")) + mark.len()..];
+    let end = if from.starts_with("const ") { ';' } else { '\n' };
+    let expression = after.split(end).next().expect("an end");
+    let expression = expression.rsplit_once(" = ").map_or(expression, |(_, right)| right);
+    value(expression.split(" }").next().expect("a field").split(", ").next().expect("a field"))
+}
+
+/// What the page says: "64 KiB", "10 s", "20 each second", "none".
+fn said(text: &str) -> Option<f64> {
+    if text == "none" {
+        return None;
+    }
+    let (number, unit) = text.split_once(' ').unwrap_or((text, ""));
+    let unit = match unit {
+        "" | "s" | "each second" => 1.0,
+        "KiB" => 1024.0,
+        "MiB" => 1024.0 * 1024.0,
+        other => panic!("unknown unit {other}"),
+    };
+    Some(number.parse::<f64>().unwrap_or_else(|_| panic!("no number: {text}")) * unit)
+}
+
+/// Where in src each number of the page's tables stands: title of the row, file, block or constant, field.
+#[rustfmt::skip]
+const NUMBERS: &[(&str, &str, &str, &str)] = &[
+    ("Requests to one service, in the long run", "collateral/service.rs", "const RATE", ""),
+    ("Requests to one service at once", "collateral/service.rs", "const BURST", ""),
+    ("Longest wait for a turn before the next source is asked", "collateral/service.rs", "const LONGEST_WAIT", ""),
+    ("Deadline of one request", "collateral/fetch.rs", "const TIMEOUT", ""),
+    ("Bytes of one answer", "collateral/fetch.rs", "const MAX_BYTES", ""),
+    ("A bad answer is remembered for", "collateral/shelf.rs", "const BAD_ANSWER", ""),
+    ("Pause after 429 without Retry-After", "collateral/service.rs", "const USUAL_REST", ""),
+    ("Longest pause that Retry-After can ask for", "collateral/service.rs", "const LONGEST_REST", ""),
+    ("Bytes of documents that are loaded from disk", "collateral/disk.rs", "const ROOM", ""),
+    ("Files that are looked at on disk", "collateral/disk.rs", "const MOST", ""),
+    ("A connection waits for the disk", "collateral/mod.rs", "const DISK_WAIT", ""),
+    ("Connections", "server/mod.rs", "Limits {\n            ", "connections"),
+    ("Connections from one address", "server/mod.rs", "Limits {\n            ", "connections_per_address"),
+    ("Bytes of a request head", "server/mod.rs", "Limits {\n            ", "head"),
+    ("Header fields of a request", "server/mod.rs", "Limits {\n            ", "fields"),
+    ("Bytes of a request body", "server/mod.rs", "Limits {\n            ", "body"),
+    ("Bytes of a body in one event", "server/mod.rs", "Limits {\n            ", "piece"),
+    ("Quotes", "attester/mod.rs", "const USUAL_PACE", ""),
+    ("Connections that wait to be accepted", "server/mod.rs", "Limits {\n            ", "backlog"),
+    ("Requests under way", "client/pool.rs", "Limits { requests", "requests"),
+    ("Connections to one host", "client/pool.rs", "Limits { requests", "connections"),
+    ("Idle connections", "client/pool.rs", "Limits { requests", "waiting"),
+    ("Bytes of a response head", "client/options.rs", "HeadLimits { bytes", "bytes"),
+    ("Header fields of a response", "client/options.rs", "HeadLimits { bytes", "lines"),
+    ("Informational heads", "client/options.rs", "informational: 64", "informational"),
+    ("Bytes of a response body", "client/options.rs", "Options {\n            ", "max_body"),
+    ("Redirects", "client/options.rs", "Options {\n            ", "redirects"),
+    ("Cookies of one host", "client/cookies.rs", "const PER_HOST", ""),
+    ("Cookies of all hosts", "client/cookies.rs", "const IN_ALL", ""),
+    ("Bytes of a Set-Cookie", "client/cookies.rs", "const MAX_COOKIE", ""),
+    ("Bytes of a head", "h1_driver/mod.rs", "Parameters {\n            ", "head"),
+    ("Header fields", "h1/mod.rs", "const MAX_FIELDS", ""),
+    ("Bytes of a body", "h1_driver/mod.rs", "Parameters {\n            ", "body"),
+    ("Bytes received and not yet taken by the host", "capi/connect/config.rs", "const DEFAULT_CREDIT", ""),
+    ("Bytes written and not yet taken by the peer", "operation/outgoing.rs", "const HIGH", ""),
+    ("Names, TCP and tunnel", "capi/connect/config.rs", "const DEFAULT_TIMEOUT", ""),
+    ("TLS handshake", "capi/connect/config.rs", "const DEFAULT_TIMEOUT", ""),
+    ("A connection as a whole", "capi/connect/config.rs", "const DEFAULT_WHOLE", ""),
+    ("Request: to the response head", "client/options.rs", "const HEAD", ""),
+    ("Request: waiting for its turn", "client/options.rs", "Deadlines { head", "queue"),
+    ("Request: connecting", "client/options.rs", "Deadlines { head", "connect"),
+    ("Request: to the first byte", "client/options.rs", "Deadlines { head", "first_byte"),
+    ("Request: between pieces of the body", "client/options.rs", "Deadlines { head", "idle"),
+    ("Request: as a whole", "client/options.rs", "Deadlines { head", "total"),
+    ("Waiting for 100 Continue", "client/options.rs", "const EXPECT", ""),
+    ("Idle connection of a client", "client/pool.rs", "Limits { requests", "idle"),
+    ("Server: TLS handshake", "server/mod.rs", "Limits {\n            ", "handshake"),
+    ("Server: request head", "server/mod.rs", "Limits {\n            ", "receive_head"),
+    ("Server: between requests", "server/mod.rs", "Limits {\n            ", "idle"),
+    ("Server: request body", "server/mod.rs", "Limits {\n            ", "receive_body"),
+    ("Server: peer takes nothing", "server/mod.rs", "Limits {\n            ", "send"),
+    ("Server: silence before TCP asks", "server/mod.rs", "Limits {\n            ", "probe"),
+    ("Driver: head", "h1_driver/mod.rs", "Parameters {\n            ", "head_within"),
+    ("Driver: body", "h1_driver/mod.rs", "Parameters {\n            ", "body_within"),
+    ("Driver: silence before TCP asks", "h1_driver/mod.rs", "Parameters {\n            ", "probe"),
+    ("Forwarder: reaching the target", "tunnel/forwarder.rs", "Rules {\n            ", "connect"),
+    ("Forwarder: no byte either way", "tunnel/forwarder.rs", "Rules {\n            ", "idle"),
+    ("Forwarder: as a whole", "tunnel/forwarder.rs", "Rules {\n            ", "total"),
+    ("Answer of the guest agent", "attester/guest_agent.rs", "const TIMEOUT", ""),
+];
+
+#[test]
+fn the_numbers_of_operations_are_those_of_the_library() {
+    let page = read("docs/operations.md");
+    let mut rows = 0;
+    for table in page.split("\n\n").filter(|part| ["| Limit |", "| Deadline |"].iter().any(|head| part.contains(head)))
+    {
+        let mut lines = table.lines().filter(|line| line.starts_with('|')).map(|line| line.split('|').map(str::trim));
+        let place =
+            lines.next().expect("a head").position(|title| title == "Default" || title == "Value").expect("a number");
+        for mut row in lines.skip(1) {
+            let (title, said_there) = (row.nth(1).expect("a title"), row.nth(place - 2).expect("a number"));
+            rows += 1;
+            let is_policy = title == "One exchange of evidence";
+            let found = NUMBERS.iter().find(|(name, ..)| *name == title);
+            assert!(found.is_some() || is_policy, "no source is known for \"{title}\"");
+            let wanted = found.map_or(Some(30.0), |(_, file, from, name)| source(file, from, name));
+            assert_eq!(said(said_there), wanted, "{title}");
+        }
+    }
+    assert!(rows >= NUMBERS.len(), "{rows} rows");
+}
