@@ -1,4 +1,5 @@
-//! What comments and documents refer to is in the repository: files, headings of docs/, and nothing that only some people can read.
+//! What comments and documents refer to is in the repository: files, headings of docs/, names of the header, and nothing that only some people can
+//! read.
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -93,6 +94,20 @@ fn faults(path: &Path, text: &str) -> Vec<String> {
     faults
 }
 
+/// Names of the C interface in a document that the header does not have, as a whole or as the beginning of several (`atls_h1_*`).
+fn unknown_names(text: &str, header: &str) -> Vec<String> {
+    let words = |text: &str| -> BTreeSet<String> {
+        let words = text.split(|c: char| !(c.is_ascii_alphanumeric() || c == '_'));
+        words.filter(|word| word.starts_with("atls_") || word.starts_with("ATLS_")).map(str::to_owned).collect()
+    };
+    let known = words(header);
+    let is_known = |word: &String| {
+        let beginning = format!("{}_", word.trim_end_matches('_'));
+        known.contains(word) || known.iter().any(|known| known.starts_with(&beginning))
+    };
+    words(text).into_iter().filter(|word| !is_known(word)).collect()
+}
+
 /// Links of a document that lead nowhere in the repository.
 fn dead_links(path: &Path, text: &str) -> Vec<String> {
     let links = text.match_indices("](").filter_map(|(at, mark)| text[at + mark.len()..].split_once(')'));
@@ -111,6 +126,7 @@ fn dead_links(path: &Path, text: &str) -> Vec<String> {
 
 #[test]
 fn nothing_is_cited_that_is_not_here() {
+    let header = std::fs::read_to_string(root().join("include/atls.h")).unwrap();
     let mut found = Vec::new();
     // This file has samples of what is wrong.
     for path in files().into_iter().filter(|path| !path.ends_with(file!())) {
@@ -118,6 +134,7 @@ fn nothing_is_cited_that_is_not_here() {
         let mut faults = faults(&path, &text);
         if path.extension().is_some_and(|extension| extension == "md") {
             faults.extend(dead_links(&path, &text));
+            faults.extend(unknown_names(&text, &header));
         }
         found.extend(faults.into_iter().map(|fault| format!("{}: {fault}", path.display())));
     }
@@ -147,4 +164,9 @@ fn citations_of_what_is_not_here_are_noticed() {
     let page = root().join("docs/policy.md");
     assert_eq!(dead_links(&page, "[a](protocol.md#the-binder) [b](#examples) [c](https://example.com/x)").len(), 0);
     assert_eq!(dead_links(&page, "[a](protocol.md#the-bender) [b](#no) [c](nothing.md)").len(), 3);
+    let header = "atls_status atls_h1_conn_new(void);\n#define ATLS_OK 0";
+    assert_eq!(
+        unknown_names("`ATLS_OK`, atls_h1_*, atls_h1_conn_new, ATLS_OKAY, atls_h1_con", header),
+        ["ATLS_OKAY", "atls_h1_con"]
+    );
 }
