@@ -44,6 +44,8 @@ impl Drop for atls_runtime {
 /// our stacks. Faults stay where they arise.
 pub(crate) fn prepare_thread() {
     mark_thread(true);
+    // Miri has no signals, and runs everything else here.
+    #[cfg(not(miri))]
     // SAFETY: the set is initialised by sigfillset before use.
     unsafe {
         let mut set = std::mem::zeroed();
