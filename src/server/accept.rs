@@ -10,9 +10,10 @@ use tokio::net::{TcpListener, UnixListener};
 use tokio::time::Instant;
 use tokio_rustls::TlsAcceptor;
 
+use super::attestation::TlsSession;
+use super::connection_task::connection_task;
 use super::listener::Listener;
-use super::show::Session;
-use super::{Server, connection, place_of};
+use super::{Server, place_of};
 use crate::error::{Error, Phase, Result, Status};
 use crate::io::Socket;
 use crate::io::deadline::{Wait, within};
@@ -26,7 +27,7 @@ const REST: Duration = Duration::from_millis(50);
 const SAYING: Duration = Duration::from_secs(10);
 
 /// Accepts until the server stops. Must run on the runtime.
-pub async fn accept(server: Arc<Server>, listener: Listener) -> Result<()> {
+pub async fn accept_task(server: Arc<Server>, listener: Listener) -> Result<()> {
     let listening = Listening::new(listener)?;
     let mut said: Option<Instant> = None;
     loop {
@@ -36,7 +37,7 @@ pub async fn accept(server: Arc<Server>, listener: Listener) -> Result<()> {
             accepted = listening.next() => accepted,
         };
         match accepted {
-            Ok((socket, peer)) => take(&server, socket, peer),
+            Ok((socket, peer)) => start_connection(&server, socket, peer),
             // A fault of one connection, or a passing shortage: the listener goes on.
             Err(error) => {
                 if !is_want(&error) {
@@ -90,13 +91,13 @@ impl Listening {
 
 /// What a connection was good for, as the log says it when it has ended.
 #[derive(Default)]
-pub(super) struct Account {
+pub(super) struct ConnectionSummary {
     /// How long the handshake took.
     pub tls: OnceLock<Duration>,
     pub requests: AtomicU64,
 }
 
-impl Account {
+impl ConnectionSummary {
     fn line(&self, peer: Option<SocketAddr>, took: Duration, ended: &Result<()>) -> String {
         let outcome = ended.as_ref().err().map_or_else(|| "closed".into(), log::reason);
         let tls = self.tls.get().map_or(String::new(), |tls| format!(" tls={}", tls.as_millis()));
@@ -106,15 +107,15 @@ impl Account {
 }
 
 /// Serves a connection, if there is a place for it. Must run on the runtime.
-pub fn take(server: &Arc<Server>, socket: Socket, peer: Option<SocketAddr>) {
+pub fn start_connection(server: &Arc<Server>, socket: Socket, peer: Option<SocketAddr>) {
     let Some(place) = server.admit(peer.map(|peer| peer.ip().to_canonical())) else { return };
     let server = server.clone();
     tokio::spawn(async move {
-        let (account, began) = (Account::default(), Instant::now());
+        let (account, began) = (ConnectionSummary::default(), Instant::now());
         let serving = async {
             let socket = socket.prepared()?;
             socket.probe(server.settings.limits.probe)?;
-            serve(&server, socket, peer, &account).await
+            handshake_and_serve(&server, socket, peer, &account).await
         };
         let served = server.closing.guard(Box::pin(serving)).await;
         log::emit(log::INFO, || account.line(peer, began.elapsed(), &served));
@@ -122,9 +123,14 @@ pub fn take(server: &Arc<Server>, socket: Socket, peer: Option<SocketAddr>) {
     });
 }
 
-async fn serve(server: &Arc<Server>, socket: Socket, peer: Option<SocketAddr>, account: &Account) -> Result<()> {
+async fn handshake_and_serve(
+    server: &Arc<Server>,
+    socket: Socket,
+    peer: Option<SocketAddr>,
+    account: &ConnectionSummary,
+) -> Result<()> {
     let Some(shown) = server.tls() else {
-        return connection::serve(socket, server, peer, None, account).await;
+        return connection_task(socket, server, peer, None, account).await;
     };
     let began = Instant::now();
     // Boxed, as is what follows it: what the handshake needs is many times what the connection keeps.
@@ -136,10 +142,10 @@ async fn serve(server: &Arc<Server>, socket: Socket, peer: Option<SocketAddr>, a
         }
     };
     let _ = account.tls.set(began.elapsed());
-    connection::serve(stream, server, peer, Some(session), account).await
+    connection_task(stream, server, peer, Some(session), account).await
 }
 
-async fn shake_hands(server: &Server, socket: Socket, shown: &Shown) -> Result<(ServerStream<Socket>, Session)> {
+async fn shake_hands(server: &Server, socket: Socket, shown: &Shown) -> Result<(ServerStream<Socket>, TlsSession)> {
     let handshake = async {
         let accepted = TlsAcceptor::from(shown.config.clone()).accept(socket).await;
         accepted.map_err(|error| Error::from_io(error, Phase::Tls))
@@ -152,6 +158,6 @@ async fn shake_hands(server: &Server, socket: Socket, shown: &Shown) -> Result<(
     }
     let name = tls.server_name();
     let leaf = shown.leaf(name).ok_or_else(|| Error::new(Status::Internal, "no certificate was shown"))?;
-    let session = Session::new(leaf.to_vec(), tls::peer_leaf(tls), name);
+    let session = TlsSession::new(leaf.to_vec(), tls::peer_leaf(tls), name);
     Ok((stream, session))
 }

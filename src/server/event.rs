@@ -2,13 +2,13 @@
 
 use std::sync::Arc;
 
-use super::Served;
+use super::ServerRequest;
 use crate::error::{Detail, Error, Status};
 use crate::operation::OperationEvent;
 
 pub enum ServerEvent {
     /// A request has come.
-    Request(Arc<Served>),
+    Request(Arc<ServerRequest>),
     /// A peer is refused; once the host is done with the event, the peer is told.
     Refused(Error),
     /// The server has stopped, and its last connection has ended.

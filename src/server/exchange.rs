@@ -8,11 +8,11 @@ use std::time::Duration;
 use bytes::{Buf, Bytes};
 use tokio::time::Instant;
 
-use super::connection::{IDLE, READ, Serving, host, late, protocol};
+use super::connection_task::{IDLE, READ, ServerConnection, host, late, protocol};
 use super::place_of;
-use super::served::{Answer, Switch};
-use super::wire::Wire;
-use super::{Served, ServerEvent};
+use super::request::{ResponsePart, Switch};
+use super::transport::ServerTransport;
+use super::{ServerEvent, ServerRequest};
 use crate::error::{Detail, Error, Phase, Result, Status};
 use crate::h1::{EventKind, State};
 use crate::io::duplex::{Moved, advance};
@@ -27,25 +27,25 @@ const OUTBOX: usize = 64 << 10;
 const CHECK: Duration = Duration::from_secs(1);
 
 /// What a connection does after a request.
-pub(super) enum Done {
+pub(super) enum AfterExchange {
     /// It may serve another, or not.
     Again(bool),
     Switched(Switch),
 }
 
 /// Ends a request that is thrown away with its connection's task: the host must not start, or go on writing to, what nobody reads.
-struct Ending<'a>(Option<&'a Served>);
+struct Ending<'a>(Option<&'a ServerRequest>);
 
 impl Drop for Ending<'_> {
     fn drop(&mut self) {
-        if let Some(served) = self.0 {
-            served.end_with_server();
+        if let Some(request) = self.0 {
+            request.end_with_server();
         }
     }
 }
 
 /// How far one request has come.
-struct Course {
+struct ExchangeState {
     intake: Intake,
     body_over: bool,
     answer_over: bool,
@@ -64,7 +64,7 @@ struct Course {
     trailers: bool,
 }
 
-impl Course {
+impl ExchangeState {
     /// Whether there is room for more of the host's answer.
     fn takes(&self, outbox: usize) -> bool {
         !self.answer_over && self.switch.is_none() && self.rest.is_empty() && outbox < OUTBOX
@@ -72,12 +72,12 @@ impl Course {
 
     /// Whether the body must come, from a peer that waits to be asked for it: not if the host has answered before, except with a switch, which comes behind
     /// the end of the request.
-    fn wants_the_body(&self, served: &Served) -> bool {
-        self.switch.is_some() || !served.is_answered()
+    fn wants_the_body(&self, request: &ServerRequest) -> bool {
+        self.switch.is_some() || !request.is_answered()
     }
 
     /// The peer's time to take something of the answer runs as long as there is something to take.
-    fn mind_sending(&mut self, sends: bool, limit: Option<Duration>) {
+    fn watch_sending(&mut self, sends: bool, limit: Option<Duration>) {
         match (sends, self.send_until) {
             (false, _) => self.send_until = None,
             (true, None) => self.send_until = limit.map(|limit| Instant::now() + limit),
@@ -86,7 +86,7 @@ impl Course {
     }
 
     /// If nothing is sent or read, only a check shows that the peer is gone.
-    fn mind_the_peer(&mut self, idle: bool) {
+    fn watch_peer(&mut self, idle: bool) {
         self.check_at = match idle {
             true => self.check_at.or_else(|| Some(Instant::now() + CHECK)),
             false => None,
@@ -108,23 +108,23 @@ impl Course {
     }
 }
 
-impl<S: Wire> Serving<'_, S> {
+impl<S: ServerTransport> ServerConnection<'_, S> {
     /// Shows the request to the host and sees it through.
-    pub(super) async fn serve_one(&mut self, served: Arc<Served>) -> Result<Done> {
+    pub(super) async fn run_exchange(&mut self, request: Arc<ServerRequest>) -> Result<AfterExchange> {
         self.server.counts.requests.fetch_add(1, Ordering::Relaxed);
         self.account.requests.fetch_add(1, Ordering::Relaxed);
-        self.server.observer.post(ServerEvent::Request(served.clone()), None);
-        let mut ending = Ending(Some(&served));
-        let taken = self.taken(&served).await.map_err(|error| error.peer(self.peer));
-        let taken = taken.inspect_err(|error| served.end(Some(error)));
-        let Some(outlet) = taken? else {
+        self.server.observer.post(ServerEvent::Request(request.clone()), None);
+        let mut ending = Ending(Some(&request));
+        let outlet = self.started(&request).await.map_err(|error| error.peer(self.peer));
+        let outlet = outlet.inspect_err(|error| request.end(Some(error)));
+        let Some(outlet) = outlet? else {
             let error = Error::new(Status::Internal, "the host let go of the request");
             self.refuse(&error.http_status(500)).await?;
-            return Ok(Done::Again(false));
+            return Ok(AfterExchange::Again(false));
         };
-        let done = served.cancel.guard(pin!(self.exchange(&served, &outlet))).await;
+        let done = request.cancel.guard(pin!(self.exchange(&request, &outlet))).await;
         let error = done.as_ref().err().map(|error| error.clone().peer(self.peer));
-        served.end(error.as_ref());
+        request.end(error.as_ref());
         ending.0 = None;
         if let Some(error) = error.as_ref().filter(|error| error.status != Status::Canceled) {
             if error.detail != Detail::PeerGone {
@@ -138,7 +138,7 @@ impl<S: Wire> Serving<'_, S> {
     }
 
     /// Waits for the host to take the request, as long as the peer is there.
-    async fn taken(&mut self, served: &Served) -> Result<Option<Outlet>> {
+    async fn started(&mut self, request: &ServerRequest) -> Result<Option<Outlet>> {
         loop {
             // Of all the requests of a second the first one sets the clock, and no other moves it.
             let (now, next) = (Instant::now(), self.check_at);
@@ -146,20 +146,20 @@ impl<S: Wire> Serving<'_, S> {
             self.check_at = Some(check_at);
             tokio::select! {
                 biased;
-                outlet = served.taken() => return Ok(outlet),
+                outlet = request.started() => return Ok(outlet),
                 () = self.alarm.rings(Some(check_at), None) => self.wire.check().map_err(Error::from_peer)?,
             }
         }
     }
 
-    async fn exchange(&mut self, served: &Served, outlet: &Outlet) -> Result<Done> {
-        let (body_limit, body_deadline) = served.body_limits(&self.server.settings.limits);
+    async fn exchange(&mut self, request: &ServerRequest, outlet: &Outlet) -> Result<AfterExchange> {
+        let (body_limit, body_deadline) = request.body_limits(&self.server.settings.limits);
         // Before a byte of it is read, and before it is asked for.
         if self.conn.their_body_length().is_some_and(|length| length > body_limit) {
             return Err(too_large(body_limit));
         }
-        let decoded = self.server.settings.decode.then_some(&*served.head);
-        let mut course = Course {
+        let decoded = self.server.settings.decode.then_some(&*request.head);
+        let mut state = ExchangeState {
             intake: Intake::new(body_limit, decoded)?,
             body_over: false,
             answer_over: false,
@@ -172,28 +172,28 @@ impl<S: Wire> Serving<'_, S> {
             trailers: false,
         };
         loop {
-            let wants_bytes = self.take_body(served, outlet, &mut course).await?;
-            if let Some(switch) = course.switch.take_if(|_| course.body_over && !course.answer_over) {
+            let wants_bytes = self.take_body(request, outlet, &mut state).await?;
+            if let Some(switch) = state.switch.take_if(|_| state.body_over && !state.answer_over) {
                 self.put_switch(&switch.message)?;
-                (course.answer_over, course.switch) = (true, Some(switch));
+                (state.answer_over, state.switch) = (true, Some(switch));
             }
-            if course.answer_over && self.outbox.is_empty() && !self.unflushed {
+            if state.answer_over && self.outbox.is_empty() && !self.unflushed {
                 // What is left of a request that was answered before its end is nobody's: the connection closes.
                 let again = self.conn.our_state() == State::Done && self.conn.their_state() == State::Done;
-                return Ok(course.switch.map_or(Done::Again(again), Done::Switched));
+                return Ok(state.switch.map_or(AfterExchange::Again(again), AfterExchange::Switched));
             }
-            self.step(served, outlet, &mut course, wants_bytes).await?;
+            self.step(request, outlet, &mut state, wants_bytes).await?;
         }
     }
 
     /// Takes from the machine what it has of the body. Whether it needs more from the network.
-    async fn take_body(&mut self, served: &Served, outlet: &Outlet, course: &mut Course) -> Result<bool> {
-        while !course.body_over {
-            match course.intake.proceed()? {
+    async fn take_body(&mut self, request: &ServerRequest, outlet: &Outlet, state: &mut ExchangeState) -> Result<bool> {
+        while !state.body_over {
+            match state.intake.proceed()? {
                 Next::Bytes => return Ok(false),
                 Next::End(trailers) => {
-                    course.body_over = true;
-                    course.body_until = None;
+                    state.body_over = true;
+                    state.body_until = None;
                     if let Some(trailers) = trailers {
                         outlet.post(TransferEvent::Trailers(trailers)).await;
                     }
@@ -204,114 +204,120 @@ impl<S: Wire> Serving<'_, S> {
             }
             let gathered = gather(&mut self.conn, self.server.settings.limits.piece).map_err(protocol)?;
             match gathered.kind {
-                EventKind::Data | EventKind::EndOfMessage => course.intake.take_in(gathered)?,
+                EventKind::Data | EventKind::EndOfMessage => state.intake.take_in(gathered)?,
                 EventKind::NeedData => {
                     // The peer may wait to be asked for its body, and is, once the host has a use for it.
-                    let wanted = served.credit.available() > 0 && course.wants_the_body(served);
+                    let wanted = request.credit.available() > 0 && state.wants_the_body(request);
                     if wanted && self.conn.they_are_waiting_for_100_continue() {
                         let head = self.conn.send_response(100, b"Continue", std::iter::empty()).map_err(protocol)?;
                         self.outbox.extend_from_slice(head);
                     }
                     return Ok(true);
                 }
-                _ => course.body_over = true,
+                _ => state.body_over = true,
             }
         }
         Ok(false)
     }
 
     /// One thing of all that can happen now.
-    async fn step(&mut self, served: &Served, outlet: &Outlet, course: &mut Course, wants_bytes: bool) -> Result<()> {
+    async fn step(
+        &mut self,
+        request: &ServerRequest,
+        outlet: &Outlet,
+        state: &mut ExchangeState,
+        wants_bytes: bool,
+    ) -> Result<()> {
         // A peer that is never quiet has the same time for its body, and to take our answer.
-        if course.is_overdue() {
-            return Err(course.overdue());
+        if state.is_overdue() {
+            return Err(state.overdue());
         }
-        self.put_rest(course)?;
+        self.put_rest(state)?;
         let waits = self.conn.they_are_waiting_for_100_continue();
         let sends = !self.outbox.is_empty() || self.unflushed;
-        course.mind_sending(sends, self.server.settings.limits.send);
+        state.watch_sending(sends, self.server.settings.limits.send);
         // Beyond the request as well: a connection that is reset ends what is done for it. Not beyond an answer that is all there: its reader may leave.
-        let answering = !course.answer_over && !self.conn.our_body_is_sent();
-        let watches = course.body_over && !course.ended && answering && self.conn.trailing_data().0.len() < READ;
+        let answering = !state.answer_over && !self.conn.our_body_is_sent();
+        let watches = state.body_over && !state.ended && answering && self.conn.trailing_data().0.len() < READ;
         let reads = (wants_bytes && !waits) || watches;
-        course.mind_the_peer(!reads && !sends);
+        state.watch_peer(!reads && !sends);
         // A peer that is only watched is not expected to send much.
         let room_for_bytes = reads.then(|| self.conn.reserve(if wants_bytes { READ } else { IDLE }));
         tokio::select! {
             // What the host has said goes out together, as far as there is room; then the network; a clock only where nothing moves.
             biased;
-            answer = served.answer(), if course.takes(self.outbox.len()) => {
-                self.put(served, course, answer?)?;
-                while course.takes(self.outbox.len()) {
-                    let Some(answer) = served.answer_now() else { break };
-                    self.put(served, course, answer?)?;
+            answer = request.next_part(), if state.takes(self.outbox.len()) => {
+                self.put_part(request, state, answer?)?;
+                while state.takes(self.outbox.len()) {
+                    let Some(answer) = request.next_part_now() else { break };
+                    self.put_part(request, state, answer?)?;
                 }
             }
             moved = advance(&mut self.wire, &self.outbox, self.unflushed, room_for_bytes), if sends || reads => {
                 match moved {
                     // A peer that ended TLS without close_notify has ended its direction, like one that sent it.
                     Err(error) if watches && error.kind() == std::io::ErrorKind::UnexpectedEof => {
-                        self.moved(Moved::Received(0), course);
+                        self.moved(Moved::Received(0), state);
                     }
-                    Err(error) => return Err(self.breaks(error)),
-                    Ok(moved) => self.moved(moved, course),
+                    Err(error) => return Err(self.broken_by(error)),
+                    Ok(moved) => self.moved(moved, state),
                 }
             }
-            permit = room(&served.credit, outlet), if course.intake.waits() => {
-                let piece = self.next_piece(served, course);
-                outlet.post_now(TransferEvent::Data(piece, served.credit.clone()), permit);
+            permit = room(&request.credit, outlet), if state.intake.waits() => {
+                let piece = self.next_piece(request, state);
+                outlet.post_now(TransferEvent::Data(piece, request.credit.clone()), permit);
             }
-            _ = served.credit.wait(), if wants_bytes && waits && course.wants_the_body(served) => {}
-            () = given_up(course.switch.as_ref()) => {
+            _ = request.credit.wait(), if wants_bytes && waits && state.wants_the_body(request) => {}
+            () = given_up(state.switch.as_ref()) => {
                 return Err(Error::new(Status::Canceled, "the stream that the connection was to become was given up"));
             }
-            () = self.alarm.rings(course.body_until, course.send_until.into_iter().chain(course.check_at).min()) => {
-                self.rung(course)?;
+            () = self.alarm.rings(state.body_until, state.send_until.into_iter().chain(state.check_at).min()) => {
+                self.deadline_passed(state)?;
             }
         }
         Ok(())
     }
 
     /// A piece of the body for the host, within its credit.
-    fn next_piece(&self, served: &Served, course: &mut Course) -> Bytes {
-        let allowed = usize::try_from(served.credit.available()).unwrap_or(usize::MAX);
-        let piece = course.intake.take(allowed.min(self.server.settings.limits.piece));
-        served.credit.take(piece.len() as u64);
+    fn next_piece(&self, request: &ServerRequest, state: &mut ExchangeState) -> Bytes {
+        let allowed = usize::try_from(request.credit.available()).unwrap_or(usize::MAX);
+        let piece = state.intake.take(allowed.min(self.server.settings.limits.piece));
+        request.credit.take(piece.len() as u64);
         piece
     }
 
     /// A deadline has passed, or it is time to check whether the peer is still there.
-    fn rung(&mut self, course: &mut Course) -> Result<()> {
-        if course.is_overdue() {
-            return Err(course.overdue());
+    fn deadline_passed(&mut self, state: &mut ExchangeState) -> Result<()> {
+        if state.is_overdue() {
+            return Err(state.overdue());
         }
         self.wire.check().map_err(Error::from_peer)?;
-        course.check_at = None;
+        state.check_at = None;
         Ok(())
     }
 
-    fn moved(&mut self, moved: Moved, course: &mut Course) {
+    fn moved(&mut self, moved: Moved, state: &mut ExchangeState) {
         match moved {
             Moved::Sent { count, flushed } => {
                 self.outbox.advance(count);
                 self.unflushed = !flushed;
-                course.send_until = None;
+                state.send_until = None;
             }
             Moved::Received(count) => {
-                course.ended = count == 0;
+                state.ended = count == 0;
                 // One that has ended its direction may have left altogether: a Unix socket says so at once.
-                course.check_at = course.ended.then(Instant::now);
+                state.check_at = state.ended.then(Instant::now);
                 self.received(count);
             }
         }
     }
 
     /// Puts some of the host's last piece into the outbox, if there is any left and there is room.
-    fn put_rest(&mut self, course: &mut Course) -> Result<()> {
-        if course.rest.is_empty() || self.outbox.len() >= OUTBOX {
+    fn put_rest(&mut self, state: &mut ExchangeState) -> Result<()> {
+        if state.rest.is_empty() || self.outbox.len() >= OUTBOX {
             return Ok(());
         }
-        let part = course.rest.split_to(course.rest.len().min(OUTBOX));
+        let part = state.rest.split_to(state.rest.len().min(OUTBOX));
         let (before, after) = self.conn.send_data(part.len() as u64).map_err(host)?;
         self.outbox.extend_from_slice(before);
         self.outbox.extend_from_slice(&part);
@@ -320,31 +326,31 @@ impl<S: Wire> Serving<'_, S> {
     }
 
     /// Puts what the host says into the outbox.
-    fn put(&mut self, served: &Served, course: &mut Course, answer: Answer) -> Result<()> {
+    fn put_part(&mut self, request: &ServerRequest, state: &mut ExchangeState, answer: ResponsePart) -> Result<()> {
         match answer {
             // HTTP/1.0 knows no informational heads (RFC 9110 section 15.2).
-            Answer::Head(message) if message.status < 200 && self.conn.their_http_version() < 0x0101 => {}
-            Answer::Head(message) => {
+            ResponsePart::Head(message) if message.status < 200 && self.conn.their_http_version() < 0x0101 => {}
+            ResponsePart::Head(message) => {
                 self.put_head(&message)?;
-                let discards = message.status >= 200 && !served.has_body(&message);
-                if let Some(outgoing) = served.outgoing.get().filter(|_| discards) {
+                let discards = message.status >= 200 && !request.has_body(&message);
+                if let Some(outgoing) = request.outgoing.get().filter(|_| discards) {
                     outgoing.discard();
                 }
-                course.trailers = !discards && message.length.is_none() && self.conn.their_http_version() >= 0x0101;
+                state.trailers = !discards && message.length.is_none() && self.conn.their_http_version() >= 0x0101;
             }
-            Answer::Piece(piece) => {
-                course.rest = piece;
-                self.put_rest(course)?;
+            ResponsePart::Piece(piece) => {
+                state.rest = piece;
+                self.put_rest(state)?;
             }
-            Answer::Switch(switch) => course.switch = Some(switch),
-            Answer::End => {
-                let mut trailers = served.trailers();
-                if !course.trailers {
+            ResponsePart::Switch(switch) => state.switch = Some(switch),
+            ResponsePart::End => {
+                let mut trailers = request.trailers();
+                if !state.trailers {
                     trailers.clear();
                 }
                 let lines = trailers.iter().map(|(name, value)| (&name[..], &value[..]));
                 self.outbox.extend_from_slice(self.conn.send_end_of_message(lines).map_err(host)?);
-                course.answer_over = true;
+                state.answer_over = true;
             }
         }
         Ok(())

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use tokio::runtime::Handle;
 
-use super::{Message, Served};
+use super::{ResponseHead, ServerRequest};
 use crate::error::{Error, Phase, Result, Status};
 use crate::io::offload::offload;
 use crate::log;
@@ -16,15 +16,15 @@ use crate::log;
 const PIECE: u64 = 64 << 10;
 
 /// A part of a file.
-pub struct Part {
+pub struct FilePart {
     file: Arc<File>,
     offset: u64,
     pub length: u64,
 }
 
-impl Part {
+impl FilePart {
     /// From `offset`, so many bytes, or to the end. Errors: Io, InvalidArgument (no regular file; beyond its end).
-    pub fn open(path: &Path, offset: u64, length: Option<u64>) -> Result<Part> {
+    pub fn open(path: &Path, offset: u64, length: Option<u64>) -> Result<FilePart> {
         let failed = |error| Error::from_io(error, Phase::Call).context(format!("{}", path.display()));
         let refuse = |why: String| Error::new(Status::InvalidArgument, format!("{}: {why}", path.display()));
         let file = File::open(path).map_err(failed)?;
@@ -35,37 +35,37 @@ impl Part {
         let rest = known.len().checked_sub(offset);
         let rest = rest.ok_or_else(|| refuse(format!("{} bytes, and none at {offset}", known.len())))?;
         match length.unwrap_or(rest) {
-            length if length <= rest => Ok(Part { file: Arc::new(file), offset, length }),
+            length if length <= rest => Ok(FilePart { file: Arc::new(file), offset, length }),
             length => Err(refuse(format!("{rest} bytes from {offset}, not {length}"))),
         }
     }
 }
 
-/// Answers with the part. Errors: as `Served::say`.
-pub fn send(served: &Arc<Served>, message: Message, mut part: Part, runtime: &Handle) -> Result<()> {
-    if !served.has_body(&message) {
+/// Answers with the part. Errors: as `ServerRequest::send_head`.
+pub fn send(request: &Arc<ServerRequest>, message: ResponseHead, mut part: FilePart, runtime: &Handle) -> Result<()> {
+    if !request.has_body(&message) {
         part.length = 0;
     } else if let Some(length) = message.length.filter(|length| *length != part.length) {
         let why = format!("Content-Length says {length} bytes, the part of the file has {}", part.length);
         return Err(Error::new(Status::HttpHeaderInvalid, why));
     }
-    served.say(message)?;
-    let served = served.clone();
+    request.send_head(message)?;
+    let request = request.clone();
     runtime.spawn(async move {
-        if let Err(error) = copy(&served, part).await {
+        if let Err(error) = copy(&request, part).await {
             log::emit(log::DEBUG, || format!("file: {error}"));
             // What the head has promised will not come; CLOSED says why.
-            match served.outgoing.get() {
+            match request.outgoing.get() {
                 Some(outgoing) => outgoing.end(error),
-                None => served.cancel.cancel(),
+                None => request.cancel.cancel(),
             }
         }
     });
     Ok(())
 }
 
-async fn copy(served: &Arc<Served>, part: Part) -> Result<()> {
-    let Part { file, mut offset, mut length } = part;
+async fn copy(request: &Arc<ServerRequest>, part: FilePart) -> Result<()> {
+    let FilePart { file, mut offset, mut length } = part;
     while length > 0 {
         let (of, count) = (file.clone(), length.min(PIECE) as usize);
         let read = offload(move || {
@@ -75,10 +75,10 @@ async fn copy(served: &Arc<Served>, part: Part) -> Result<()> {
         let piece = read.await?.map_err(|error| Error::from_io(error, Phase::Transfer))?;
         (offset, length) = (offset + count as u64, length - count as u64);
         // Where the request has ended otherwise its own events say so.
-        if served.write_all(Bytes::from(piece)).await.is_err() {
+        if request.write_all(Bytes::from(piece)).await.is_err() {
             return Ok(());
         }
     }
-    let _ = served.finish(Vec::new());
+    let _ = request.finish(Vec::new());
     Ok(())
 }

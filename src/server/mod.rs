@@ -2,20 +2,20 @@
 //! by the sans-I/O machine of `h1`, so that what it refuses is refused here. May touch the network and the clock.
 
 mod accept;
-mod connection;
+mod attestation;
+mod connection_task;
 mod event;
 mod exchange;
 pub mod file;
 mod forwarded;
-mod line;
 mod listener;
-mod message;
-mod served;
-mod show;
+mod request;
+mod request_line;
+mod response_head;
 #[cfg(test)]
 mod tests;
+mod transport;
 mod upgrade;
-mod wire;
 
 use std::collections::HashMap;
 use std::net::{IpAddr, SocketAddr};
@@ -26,13 +26,13 @@ use std::time::{Duration, UNIX_EPOCH};
 
 use tokio::sync::{Notify, Semaphore};
 
-pub use accept::{accept, take};
+pub use accept::{accept_task, start_connection};
 pub use event::ServerEvent;
 pub use forwarded::Forwarded;
-pub use line::Line;
 pub use listener::{Listener, bind, bind_unix, is_address, take_over};
-pub use message::Message;
-pub use served::{Served, Switch};
+pub use request::{ServerRequest, Switch};
+pub use request_line::RequestLine;
+pub use response_head::ResponseHead;
 
 use crate::attest::Policy;
 use crate::attester::{Attester, Source};
@@ -53,7 +53,7 @@ const HANDSHAKES_TOLD: usize = 1024;
 
 /// What a server bears with.
 #[derive(Clone, Debug)]
-pub struct Limits {
+pub struct ServerLimits {
     pub connections: usize,
     pub connections_per_address: usize,
     /// Bytes of a request head, and its lines.
@@ -80,9 +80,9 @@ pub struct Limits {
     pub backlog: i32,
 }
 
-impl Default for Limits {
+impl Default for ServerLimits {
     fn default() -> Self {
-        Limits {
+        ServerLimits {
             connections: 10_000,
             connections_per_address: usize::MAX,
             head: 64 << 10,
@@ -103,8 +103,8 @@ impl Default for Limits {
 
 /// How a server is to be.
 #[derive(Clone, Default)]
-pub struct Settings {
-    pub limits: Limits,
+pub struct ServerSettings {
+    pub limits: ServerLimits,
     /// `None` serves in the clear.
     pub tls: Option<Serves>,
     /// Where evidence of this side comes from; not without TLS.
@@ -112,7 +112,7 @@ pub struct Settings {
     /// Quotes a second that strangers may ask for; 0 is what usual hardware can do.
     pub quotes_per_second: u32,
     /// What clients must prove before they are served; not without TLS.
-    pub judge: Option<Judge>,
+    pub client_policy: Option<ClientPolicy>,
     /// Names for which the server proves itself by exporter-v1; none for any.
     pub names: Vec<String>,
     /// Leniency in what clients send, as bits of `h1::flags`.
@@ -131,14 +131,14 @@ pub struct Settings {
 
 /// By what clients are judged.
 #[derive(Clone)]
-pub struct Judge {
+pub struct ClientPolicy {
     pub policy: Arc<Policy>,
     pub verifier: Arc<Verifier>,
 }
 
 /// What the host, the listeners and the connections share.
 pub struct Server {
-    pub settings: Settings,
+    pub settings: ServerSettings,
     observer: Arc<dyn Observer<ServerEvent>>,
     /// No new connections, and none waits for another request.
     pub stopping: Cancel,
@@ -154,12 +154,12 @@ pub struct Server {
     by_address: Mutex<HashMap<IpAddr, usize>>,
     /// Room for events about handshakes.
     handshakes: Arc<Semaphore>,
-    pub counts: Counts,
+    pub counts: ServerCounts,
 }
 
 /// Since the server was made.
 #[derive(Default)]
-pub struct Counts {
+pub struct ServerCounts {
     pub accepted: AtomicU64,
     /// Connections turned away at a limit.
     pub turned_away: AtomicU64,
@@ -177,8 +177,8 @@ pub struct Counts {
 
 impl Server {
     /// Errors: InvalidState (evidence without TLS), InvalidArgument (certificates).
-    pub fn new(settings: Settings, observer: Arc<dyn Observer<ServerEvent>>) -> Result<Server> {
-        if settings.tls.is_none() && (settings.source.is_some() || settings.judge.is_some()) {
+    pub fn new(settings: ServerSettings, observer: Arc<dyn Observer<ServerEvent>>) -> Result<Server> {
+        if settings.tls.is_none() && (settings.source.is_some() || settings.client_policy.is_some()) {
             return Err(Error::new(Status::InvalidState, "evidence needs TLS (atls_server_config_set_certificate)"));
         }
         let tls = settings.tls.clone().map(|serves| server_config(&serves).map(|shown| (serves, shown))).transpose()?;
@@ -195,7 +195,7 @@ impl Server {
             connections: AtomicUsize::new(0),
             by_address: Mutex::default(),
             handshakes: Arc::new(Semaphore::new(HANDSHAKES_TOLD)),
-            counts: Counts::default(),
+            counts: ServerCounts::default(),
         })
     }
 
@@ -232,7 +232,7 @@ impl Server {
     }
 
     /// Tells the host, and waits until it has taken note, but not for long.
-    async fn refuses(&self, error: &Error) {
+    async fn report_refusal(&self, error: &Error) {
         self.counts.refused.fetch_add(1, Ordering::Relaxed);
         log::emit(log::WARNING, || format!("server: {}: refused: {}", place_of(error.peer), log::reason(error)));
         let noted = Arc::new(Semaphore::new(1));
@@ -257,7 +257,7 @@ impl Server {
     }
 
     /// A place for one more connection from there, if there is one.
-    fn admit(self: &Arc<Self>, address: Option<IpAddr>) -> Option<Place> {
+    fn admit(self: &Arc<Self>, address: Option<IpAddr>) -> Option<ConnectionSlot> {
         let limits = &self.settings.limits;
         let mut by_address = lock(&self.by_address);
         let here = address.and_then(|address| by_address.get(&address).copied()).unwrap_or(0);
@@ -276,7 +276,7 @@ impl Server {
         }
         self.connections.fetch_add(1, Ordering::AcqRel);
         self.counts.accepted.fetch_add(1, Ordering::Relaxed);
-        Some(Place { server: self.clone(), address })
+        Some(ConnectionSlot { server: self.clone(), address })
     }
 }
 
@@ -286,12 +286,12 @@ fn place_of(peer: Option<SocketAddr>) -> String {
 }
 
 /// Held by a connection as long as it lives.
-struct Place {
+struct ConnectionSlot {
     server: Arc<Server>,
     address: Option<IpAddr>,
 }
 
-impl Drop for Place {
+impl Drop for ConnectionSlot {
     fn drop(&mut self) {
         let mut by_address = lock(&self.server.by_address);
         if let Some(address) = self.address
@@ -308,7 +308,7 @@ impl Drop for Place {
 }
 
 /// Waits until the server was stopped and its last connection has ended. Posts exactly one `Closed`.
-pub async fn supervise(server: Arc<Server>, outlet: Outlet<ServerEvent>) {
+pub async fn server_task(server: Arc<Server>, outlet: Outlet<ServerEvent>) {
     server.stopping.thrown().await;
     loop {
         let mut ended = pin!(server.ended.notified());

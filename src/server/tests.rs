@@ -9,10 +9,10 @@ use bytes::Bytes;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::sync::OwnedSemaphorePermit;
 
-use super::accept::Account;
-use super::connection::serve;
-use super::wire::Wire;
-use super::{Message, Server, ServerEvent, Settings};
+use super::accept::ConnectionSummary;
+use super::connection_task::connection_task;
+use super::transport::ServerTransport;
+use super::{ResponseHead, Server, ServerEvent, ServerSettings};
 use crate::attest::EXPORTER_LENGTH;
 use crate::error::{Error, Result, Status};
 use crate::io::Living;
@@ -30,13 +30,13 @@ impl Observer for Deaf {
 
 impl Observer<ServerEvent> for Host {
     fn post(&self, event: ServerEvent, _: Option<OwnedSemaphorePermit>) {
-        let ServerEvent::Request(served) = event else { return };
-        served.start(|| Outlet::new(Arc::new(Deaf)), Outgoing::new(Box::new(|| ()))).expect("started");
-        if served.line.target() == b"/1xx" {
-            served.say(Message::new(103, None, None, None).expect("a hint")).expect("said");
+        let ServerEvent::Request(request) = event else { return };
+        request.start(|| Outlet::new(Arc::new(Deaf)), Outgoing::new(Box::new(|| ()))).expect("started");
+        if request.line.target() == b"/1xx" {
+            request.send_head(ResponseHead::new(103, None, None, None).expect("a hint")).expect("said");
         }
-        let message = Message::new(200, None, None, Some(6)).expect("a head");
-        served.respond(message, Bytes::from_static(b"ANSWER")).expect("answered");
+        let message = ResponseHead::new(200, None, None, Some(6)).expect("a head");
+        request.respond(message, Bytes::from_static(b"ANSWER")).expect("answered");
     }
 }
 
@@ -88,18 +88,18 @@ impl Living for Failing {
     }
 }
 
-impl Wire for Failing {
+impl ServerTransport for Failing {
     fn export(&self, _: &[u8], _: Option<&[u8]>) -> Result<[u8; EXPORTER_LENGTH]> {
         Err(Error::new(Status::InvalidState, "no keys"))
     }
 }
 
 async fn sent(request: &'static [u8], fails: (Option<usize>, bool)) -> String {
-    let settings = Settings { credit: 1 << 20, automatic_credit: true, ..Settings::default() };
+    let settings = ServerSettings { credit: 1 << 20, automatic_credit: true, ..ServerSettings::default() };
     let server = Arc::new(Server::new(settings, Arc::new(Host)).expect("a server"));
     let sent = Arc::new(Mutex::new(Vec::new()));
     let wire = Failing { request, sent: sent.clone(), fails, writes: 0 };
-    let _ = serve(wire, &server, None, None, &Account::default()).await;
+    let _ = connection_task(wire, &server, None, None, &ConnectionSummary::default()).await;
     let sent = lock(&sent);
     String::from_utf8_lossy(&sent).into_owned()
 }
@@ -150,7 +150,8 @@ impl Observer<ServerEvent> for Asleep {
 #[test]
 fn handshakes_that_fail_do_not_fill_the_memory_of_a_host_that_sleeps() {
     let host = Arc::new(Asleep::default());
-    let server = Server::new(Settings { tells_handshakes: true, ..Settings::default() }, host.clone()).expect("made");
+    let server = Server::new(ServerSettings { tells_handshakes: true, ..ServerSettings::default() }, host.clone())
+        .expect("made");
     let fail = |count| (0..count).for_each(|_| server.handshake_failed(Error::new(Status::TlsHandshake, "no")));
     fail(5000);
     assert_eq!(lock(&host.0).drain(..).count(), 1024);

@@ -5,10 +5,10 @@ use std::sync::atomic::Ordering;
 use bytes::Bytes;
 use tokio::io::AsyncWriteExt;
 
-use super::Served;
-use super::connection::{Serving, host};
-use super::message::Message;
-use super::wire::Wire;
+use super::ServerRequest;
+use super::connection_task::{ServerConnection, host};
+use super::response_head::ResponseHead;
+use super::transport::ServerTransport;
 use crate::error::{Error, Phase, Result, Status};
 use crate::io::Socket;
 use crate::io::deadline::{Wait, within};
@@ -19,20 +19,20 @@ use crate::tunnel::{Refusal, Rules, accept_key};
 /// What answers who asks whether the forwarder lives.
 const HEALTH: &[u8] = b"/healthz";
 
-impl<S: Wire> Serving<'_, S> {
+impl<S: ServerTransport> ServerConnection<'_, S> {
     /// Serves one request as a forwarder. An upgrade is the last thing on its connection.
-    pub(super) async fn forward(mut self, served: &Served, rules: &Rules) -> Result<()> {
-        let target = served.line.target();
+    pub(super) async fn forward(mut self, request: &ServerRequest, rules: &Rules) -> Result<()> {
+        let target = request.line.target();
         let (path, query) = match target.iter().position(|byte| *byte == b'?') {
             Some(at) => (&target[..at], &target[at + 1..]),
             None => (target, &b""[..]),
         };
-        let is_upgrade = served.head.find("upgrade").is_some();
+        let is_upgrade = request.head.find("upgrade").is_some();
         if path == HEALTH && !is_upgrade {
-            return self.answer_and_close(served, 200, b"ok\n").await;
+            return self.answer_and_close(request, 200, b"ok\n").await;
         }
         let query = String::from_utf8_lossy(query);
-        match self.open(served, &query, rules).await {
+        match self.open(request, &query, rules).await {
             Ok((target, accept)) => {
                 self.switch(&accept).await?;
                 let server = self.server;
@@ -42,8 +42,8 @@ impl<S: Wire> Serving<'_, S> {
             }
             Err(refusal) => {
                 let error = Error::new(Status::TunnelRefused, refusal.reason.escape_debug().to_string());
-                self.tell(&error.phase(Phase::Tunnel).http_status(refusal.status)).await;
-                self.answer_and_close(served, refusal.status, format!("{}\n", refusal.reason).as_bytes()).await
+                self.report(&error.phase(Phase::Tunnel).http_status(refusal.status)).await;
+                self.answer_and_close(request, refusal.status, format!("{}\n", refusal.reason).as_bytes()).await
             }
         }
     }
@@ -51,25 +51,25 @@ impl<S: Wire> Serving<'_, S> {
     /// The way to the target, before the client hears of any.
     async fn open(
         &self,
-        served: &Served,
+        request: &ServerRequest,
         query: &str,
         rules: &Rules,
     ) -> std::result::Result<(Socket, String), Refusal> {
         let minor_version = (self.conn.their_http_version() & 1) as u8;
-        let accept = accept_key(served.line.method(), &served.head, minor_version)?;
-        let target = rules.check(&served.head, query)?;
+        let accept = accept_key(request.line.method(), &request.head, minor_version)?;
+        let target = rules.check(&request.head, query)?;
         Ok((rules.reach(&target).await?, accept))
     }
 
     /// Puts the head that ends HTTP into the outbox.
-    pub(super) fn put_switch(&mut self, message: &Message) -> Result<()> {
+    pub(super) fn put_switch(&mut self, message: &ResponseHead) -> Result<()> {
         let head = self.conn.send_response(message.status, &message.reason, message.lines()).map_err(host)?;
         self.outbox.extend_from_slice(head);
         Ok(())
     }
 
     async fn switch(&mut self, accept: &str) -> Result<()> {
-        let mut message = Message::switching(101, None)?;
+        let mut message = ResponseHead::switching(101, None)?;
         message.add("Upgrade", "websocket");
         message.add("Sec-WebSocket-Accept", accept);
         self.put_switch(&message)?;
@@ -87,8 +87,8 @@ impl<S: Wire> Serving<'_, S> {
         Prefixed { unread: Bytes::copy_from_slice(unread), wire: self.wire }
     }
 
-    async fn answer_and_close(mut self, served: &Served, status: u16, body: &[u8]) -> Result<()> {
-        let mut message = Message::new(status, None, None, Some(body.len() as u64))?;
+    async fn answer_and_close(mut self, request: &ServerRequest, status: u16, body: &[u8]) -> Result<()> {
+        let mut message = ResponseHead::new(status, None, None, Some(body.len() as u64))?;
         let lines = [("Content-Type", "text/plain"), ("Connection", "close")].into_iter();
         let wants = match status {
             // RFC 9110 section 15.5.22: what to upgrade to.
@@ -101,7 +101,7 @@ impl<S: Wire> Serving<'_, S> {
         }
         self.put_head(&message)?;
         // The length is said to HEAD as well, and the body is not.
-        if served.line.method() != b"HEAD" {
+        if request.line.method() != b"HEAD" {
             let _ = self.conn.send_data(body.len() as u64).map_err(host)?;
             self.outbox.extend_from_slice(body);
         }

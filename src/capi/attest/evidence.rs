@@ -20,7 +20,7 @@ use crate::capi::connect::config::atls_config;
 use crate::capi::server::config::atls_server_config;
 use crate::connect::check_anchors;
 use crate::error::{Error, Phase, Result, Status};
-use crate::server::Judge;
+use crate::server::ClientPolicy;
 
 /// The host's function that gets a quote over `report_data` (64 bytes). On OK *evidence is the JSON text of a guest agent's answer,
 /// `{"quote":"<hex>","event_log":"<JSON>"}`, without the log if the machine is not a dstack guest; the library frees it. Anything but OK means that
@@ -159,7 +159,7 @@ pub unsafe extern "C" fn atls_server_config_set_client_policy(
         let policy = Arc::new(unsafe { borrow(policy, "policy") }?.policy.clone());
         let verifier = unsafe { borrow(verifier, "verifier") }?.verifier.clone();
         check_anchors(&policy, &verifier)?;
-        unsafe { borrow_mut(config, "config") }?.settings.judge = Some(Judge { policy, verifier });
+        unsafe { borrow_mut(config, "config") }?.settings.client_policy = Some(ClientPolicy { policy, verifier });
         Ok(())
     })
 }

@@ -10,11 +10,11 @@ use crate::capi::base::handle::{borrow_mut, destroy, put, require, text};
 use crate::capi::base::status::atls_status;
 use crate::capi::h1::conn::known_flags;
 use crate::error::{Error, Status};
-use crate::server::{Limits, Settings};
+use crate::server::{ServerLimits, ServerSettings};
 
 /// How a server is to be. A builder: one thread at a time; copied when used.
 pub struct atls_server_config {
-    pub(in crate::capi) settings: Settings,
+    pub(in crate::capi) settings: ServerSettings,
 }
 
 /// Connections at a time; 10,000 by default. More are closed as they come.
@@ -59,7 +59,7 @@ pub unsafe extern "C" fn atls_server_config_new(
 ) -> atls_status {
     guard(error, || {
         require(config, "config")?;
-        let settings = Settings { credit: 256 << 10, automatic_credit: true, ..Settings::default() };
+        let settings = ServerSettings { credit: 256 << 10, automatic_credit: true, ..ServerSettings::default() };
         unsafe { put(config, Box::into_raw(Box::new(atls_server_config { settings })), "config") }
     })
 }
@@ -112,7 +112,7 @@ pub unsafe extern "C" fn atls_server_config_set_deadline(
 ) -> atls_status {
     guard(error, || {
         let limits = &mut unsafe { borrow_mut(config, "config") }?.settings.limits;
-        let default = Limits::default();
+        let default = ServerLimits::default();
         let (place, default) = match which {
             ATLS_SERVER_DEADLINE_HANDSHAKE => (&mut limits.handshake, default.handshake),
             ATLS_SERVER_DEADLINE_HEAD => (&mut limits.receive_head, default.receive_head),

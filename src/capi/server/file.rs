@@ -12,7 +12,7 @@ use crate::capi::base::status::atls_status;
 use crate::capi::client::request_body::ATLS_LENGTH_UNKNOWN;
 use crate::capi::text::headers::atls_headers;
 use crate::error::{Error, Status};
-use crate::server::file::{Part, send};
+use crate::server::file::{FilePart, send};
 
 /// Answers with `length` bytes of the file at `path` from `offset` on; ATLS_LENGTH_UNKNOWN takes it to its end. Read as fast as the peer takes it, on a thread
 /// of the library's. Content-Length is added; a range's other lines, and what keeps the path where it should be, are the host's matter. A file
@@ -33,7 +33,7 @@ pub unsafe extern "C" fn atls_server_request_respond_file(
         let this = unsafe { share(request, "request") }?;
         let runtime = unsafe { share_hub(runtime, "runtime") }?;
         let path = Path::new(unsafe { text(path, "path") }?);
-        let part = Part::open(path, offset, (length != ATLS_LENGTH_UNKNOWN).then_some(length))?;
+        let part = FilePart::open(path, offset, (length != ATLS_LENGTH_UNKNOWN).then_some(length))?;
         let message = unsafe { message(status, std::ptr::null(), headers, part.length) }?;
         if message.status < 200 {
             return Err(Error::new(Status::InvalidArgument, format!("status {status} is not final")));

@@ -12,11 +12,11 @@ use crate::capi::base::handle::{share, text};
 use crate::capi::base::status::atls_status;
 use crate::error::{Error, Phase, Result, Status};
 use crate::io;
-use crate::server::{Listener, accept, bind_unix, take, take_over};
+use crate::server::{Listener, accept_task, bind_unix, start_connection, take_over};
 
 impl atls_server {
     pub(in crate::capi) fn start_accepting(&self, listener: Listener) {
-        self.runtime.handle().spawn(accept(self.server.clone(), listener));
+        self.runtime.handle().spawn(accept_task(self.server.clone(), listener));
     }
 
     pub(in crate::capi) fn check_running(&self) -> Result<()> {
@@ -78,7 +78,7 @@ pub unsafe extern "C" fn atls_server_adopt_connection(
         let _entered = this.runtime.handle().enter();
         let socket = io::Socket::take_over(socket)?;
         let peer = socket.peer();
-        take(&this.server, socket, peer);
+        start_connection(&this.server, socket, peer);
         unsafe { close(fd) };
         Ok(())
     })

@@ -19,25 +19,25 @@ use crate::capi::text::headers::atls_headers;
 use crate::error::{Error, Result, Status};
 use crate::io::buffers;
 use crate::operation::{Outgoing, TransferEvent};
-use crate::server::{Line, Message, Served};
+use crate::server::{RequestLine, ResponseHead, ServerRequest};
 
 /// A request, and the way back for its answer. Comes with REQUEST; to answer it, start it. Reference-counted, safe to share between threads.
 /// Dropping the last reference before the answer was finished gives the request up: never started it is answered with 500, else its
 /// connection ends. It ends too after an answer that was finished before the request had come to its END, what is left of which is discarded.
 pub struct atls_server_request {
-    pub(in crate::capi) served: Arc<Served>,
+    pub(in crate::capi) served: Arc<ServerRequest>,
     peer: OnceLock<CString>,
     remote: OnceLock<CString>,
 }
 
 impl Drop for atls_server_request {
     fn drop(&mut self) {
-        self.served.give_up();
+        self.served.abandon();
     }
 }
 
 impl atls_server_request {
-    pub(in crate::capi) fn new(served: Arc<Served>) -> atls_server_request {
+    pub(in crate::capi) fn new(served: Arc<ServerRequest>) -> atls_server_request {
         atls_server_request { served, peer: OnceLock::new(), remote: OnceLock::new() }
     }
 
@@ -95,7 +95,7 @@ pub unsafe extern "C" fn atls_server_request_set_body_deadline(
 /// Method, as it was sent. Valid as long as the request.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn atls_server_request_method(request: *const atls_server_request) -> atls_str {
-    text_of(request, Line::method_terminated)
+    text_of(request, RequestLine::method_terminated)
 }
 
 /// Target, as it was sent; bytes. Mostly path and query; `*` with OPTIONS for the server as a whole; host and port with CONNECT, which
@@ -103,14 +103,14 @@ pub unsafe extern "C" fn atls_server_request_method(request: *const atls_server_
 /// 9112 section 3.2). Valid as long as the request.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn atls_server_request_target(request: *const atls_server_request) -> atls_str {
-    text_of(request, Line::target_terminated)
+    text_of(request, RequestLine::target_terminated)
 }
 
 /// The host that the request is for, with the port if there is one, whatever form its target has (atls_http_authority); as it was sent. Empty if an
 /// HTTP/1.0 request names none, or if what counts is not a valid authority. Valid as long as the request.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn atls_server_request_authority(request: *const atls_server_request) -> atls_str {
-    text_of(request, Line::authority_terminated)
+    text_of(request, RequestLine::authority_terminated)
 }
 
 /// The lines of its head (its status is 0). A new reference: free it.
@@ -198,7 +198,7 @@ pub unsafe extern "C" fn atls_server_request_send_head(
     guard(error, || {
         let this = unsafe { share(request, "request") }?;
         let message = unsafe { message(status, reason, headers, length) }?;
-        this.served.say(message)
+        this.served.send_head(message)
     })
 }
 
@@ -207,12 +207,12 @@ pub(in crate::capi) unsafe fn message(
     reason: *const std::ffi::c_char,
     headers: *const atls_headers,
     length: u64,
-) -> Result<Message> {
+) -> Result<ResponseHead> {
     let status = u16::try_from(status).map_err(|_| Error::new(Status::InvalidArgument, format!("status {status}")))?;
     let reason = unsafe { crate::capi::base::handle::optional_text(reason, "reason") }?;
     let headers = unsafe { headers.as_ref() }.map(|headers| &headers.headers);
     let length = (length != ATLS_LENGTH_UNKNOWN).then_some(length);
-    Message::new(status, reason.map(str::as_bytes), headers, length)
+    ResponseHead::new(status, reason.map(str::as_bytes), headers, length)
 }
 
 /// Head, body and end of an answer in one call. Copied. Statuses: as atls_server_request_send_head, and HTTP_HEADER_INVALID if a Content-Length among
@@ -290,7 +290,7 @@ pub unsafe extern "C" fn atls_server_request_cancel(
 ) -> atls_status {
     guard(error, || {
         let served = &unsafe { share(request, "request") }?.served;
-        served.let_go();
+        served.drop_unstarted();
         served.cancel.cancel();
         Ok(())
     })
@@ -308,7 +308,7 @@ pub unsafe extern "C" fn atls_server_request_free(request: *mut atls_server_requ
     guard_free(|| unsafe { release(request) });
 }
 
-fn text_of(request: *const atls_server_request, text: fn(&Line) -> &[u8]) -> atls_str {
+fn text_of(request: *const atls_server_request, text: fn(&RequestLine) -> &[u8]) -> atls_str {
     guard_value(atls_str::empty(), || match unsafe { borrow(request, "request") } {
         Ok(this) => crate::capi::text::head::terminated(Some(text(&this.served.line))),
         Err(_) => atls_str::empty(),

@@ -18,7 +18,7 @@ use crate::capi::base::runtime::atls_runtime;
 use crate::capi::base::status::atls_status;
 use crate::error::Result;
 use crate::io::blocking::check_may_block;
-use crate::server::{Server, ServerEvent, Settings, bind, is_address, supervise};
+use crate::server::{Server, ServerEvent, ServerSettings, bind, is_address, server_task};
 
 /// An HTTP server, in TLS or in the clear. Its sink is told of each request with REQUEST, and with CLOSED once the server has stopped and its
 /// last connection has ended. Reference-counted, safe to share between threads; dropping the last reference closes it.
@@ -68,7 +68,7 @@ pub unsafe extern "C" fn atls_server_start(
 /// A server that listens nowhere yet.
 pub(in crate::capi) unsafe fn start(
     runtime: Arc<atls_runtime>,
-    settings: Settings,
+    settings: ServerSettings,
     sink: *const atls_sink,
     place: *mut *mut atls_server,
 ) -> Result<()> {
@@ -79,7 +79,7 @@ pub(in crate::capi) unsafe fn start(
     let registration = operation.register(&made, &shared, Server::close)?;
     // In its place before the first event can run, which a stopped runtime brings at once.
     unsafe { put(place, Arc::into_raw(made).cast_mut(), "server") }?;
-    runtime.handle().spawn(supervise(shared, registration.begin()));
+    runtime.handle().spawn(server_task(shared, registration.begin()));
     Ok(())
 }
 

@@ -172,7 +172,7 @@ pub unsafe extern "C" fn atls_tunnel_server_start(
         let mut settings = unsafe { borrow(server_config, "server_config") }?.settings.clone();
         let rules = unsafe { borrow(config, "config") }?.rules.clone();
         // Nobody is asked for evidence before an upgrade, so a configuration that says so must not be taken for one that does.
-        if settings.judge.is_some() || settings.source.is_some() {
+        if settings.client_policy.is_some() || settings.source.is_some() {
             return Err(Error::new(Status::Unsupported, "a forwarder neither shows evidence nor asks for any"));
         }
         if rules.allowed.is_empty() {

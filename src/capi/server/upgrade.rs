@@ -12,7 +12,7 @@ use crate::capi::base::status::atls_status;
 use crate::capi::connect::stream::atls_stream;
 use crate::capi::text::headers::atls_headers;
 use crate::error::{Error, Status};
-use crate::server::{Message, Switch};
+use crate::server::{ResponseHead, Switch};
 use crate::stream::Handover;
 
 /// Answers with 101 and `headers`, among which must be Upgrade, or to a CONNECT with a 2xx, and takes the connection out of HTTP: it becomes an
@@ -37,7 +37,7 @@ pub unsafe extern "C" fn atls_server_request_upgrade_start(
         let runtime = unsafe { share_hub(runtime, "runtime") }?;
         let invalid = |_| Error::new(Status::InvalidArgument, format!("status {status}"));
         let status = u16::try_from(status).map_err(invalid)?;
-        let message = Message::switching(status, unsafe { headers.as_ref() }.map(|headers| &headers.headers))?;
+        let message = ResponseHead::switching(status, unsafe { headers.as_ref() }.map(|headers| &headers.headers))?;
         served.check_switch(status)?;
         let handle = runtime.handle().clone();
         let verdict = served.origin.client.verdict.clone();

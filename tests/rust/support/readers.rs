@@ -21,7 +21,7 @@ use atls::message::credentials::{Login, Scheme, is_stale};
 use atls::message::decode::Decoder;
 use atls::message::{Head, Request};
 use atls::operation::{Observer, Outgoing, Outlet, TransferEvent};
-use atls::server::{Message, Server, ServerEvent, Settings, take};
+use atls::server::{ResponseHead, Server, ServerEvent, ServerSettings, start_connection};
 use atls::tls::{Identity, Roots, Trust, client_config};
 use atls::tunnel::TunnelUrl;
 use atls::tunnel::relay;
@@ -105,10 +105,11 @@ impl Observer for Deaf {
 
 impl Observer<ServerEvent> for Host {
     fn post(&self, event: ServerEvent, _: Option<OwnedSemaphorePermit>) {
-        let ServerEvent::Request(served) = event else { return };
-        if served.start(|| Outlet::new(Arc::new(Deaf)), Outgoing::new(Box::new(|| ()))).is_ok() {
-            let _ = served.say(Message::new(103, None, None, None).expect("a hint"));
-            let _ = served.respond(Message::new(200, None, None, Some(2)).expect("a head"), Bytes::from_static(b"ok"));
+        let ServerEvent::Request(request) = event else { return };
+        if request.start(|| Outlet::new(Arc::new(Deaf)), Outgoing::new(Box::new(|| ()))).is_ok() {
+            let _ = request.send_head(ResponseHead::new(103, None, None, None).expect("a hint"));
+            let _ = request
+                .respond(ResponseHead::new(200, None, None, Some(2)).expect("a head"), Bytes::from_static(b"ok"));
         }
     }
 }
@@ -117,12 +118,16 @@ impl Observer<ServerEvent> for Host {
 pub fn server(data: &[u8]) {
     let [how, data @ ..] = data else { return };
     run(async {
-        let mut settings =
-            Settings { decode: how & 1 != 0, credit: 1 << 20, automatic_credit: true, ..Settings::default() };
+        let mut settings = ServerSettings {
+            decode: how & 1 != 0,
+            credit: 1 << 20,
+            automatic_credit: true,
+            ..ServerSettings::default()
+        };
         settings.forward = (how & 2 != 0).then(Rules::default);
         let server = Arc::new(Server::new(settings, Arc::new(Host)).expect("a server"));
         let (socket, theirs) = told(data);
-        take(&server, socket, None);
+        start_connection(&server, socket, None);
         while server.connections() > 0 {
             let _ = (&theirs).read(&mut [0; 4096]);
             tokio::task::yield_now().await;

@@ -2,11 +2,11 @@
 
 use std::net::{IpAddr, SocketAddr};
 
-use super::show::Client;
+use super::attestation::ClientIdentity;
 use crate::message::target::authority;
 
 /// Where a request came from.
-pub struct Origin {
+pub struct RequestContext {
     /// The other end of the socket; none for a Unix one.
     pub peer: Option<SocketAddr>,
     /// Whether the connection is in TLS.
@@ -14,24 +14,24 @@ pub struct Origin {
     /// Who asks, and in what scheme, as far as the server's settings let a proxy say.
     pub remote: Option<IpAddr>,
     pub https: bool,
-    pub client: Client,
+    pub client: ClientIdentity,
 }
 
 /// Method, target, and the authority that counts, each followed by a NUL: what C is shown, in one piece of memory.
-pub struct Line {
+pub struct RequestLine {
     text: Vec<u8>,
     /// Where the target begins, and the authority.
     target: usize,
     authority: usize,
 }
 
-impl Line {
+impl RequestLine {
     /// `host` is the value of that line.
-    pub fn new(method: &[u8], target: &[u8], host: Option<&[u8]>) -> Line {
+    pub fn new(method: &[u8], target: &[u8], host: Option<&[u8]>) -> RequestLine {
         let authority = authority(method, target, host).unwrap_or_default();
         let text = [method, b"\0", target, b"\0", authority, b"\0"].concat();
         let target_at = method.len() + 1;
-        Line { text, target: target_at, authority: target_at + target.len() + 1 }
+        RequestLine { text, target: target_at, authority: target_at + target.len() + 1 }
     }
 
     /// With its NUL, as are the others.

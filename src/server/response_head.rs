@@ -8,7 +8,7 @@ use crate::message::headers::Headers;
 
 /// An informational or final response head.
 #[derive(Clone, Debug)]
-pub struct Message {
+pub struct ResponseHead {
     pub status: u16,
     pub reason: Cow<'static, [u8]>,
     pub headers: Vec<(Cow<'static, [u8]>, Vec<u8>)>,
@@ -16,9 +16,14 @@ pub struct Message {
     pub length: Option<u64>,
 }
 
-impl Message {
+impl ResponseHead {
     /// `length` is that of the body, where it is known; where it is not the machine chooses the framing. Errors: InvalidArgument, HttpHeaderInvalid.
-    pub fn new(status: u16, reason: Option<&[u8]>, headers: Option<&Headers>, length: Option<u64>) -> Result<Message> {
+    pub fn new(
+        status: u16,
+        reason: Option<&[u8]>,
+        headers: Option<&Headers>,
+        length: Option<u64>,
+    ) -> Result<ResponseHead> {
         if !(100..=999).contains(&status) || status == 101 {
             return Err(Error::new(Status::InvalidArgument, format!("status {status}")));
         }
@@ -49,11 +54,11 @@ impl Message {
             headers.push((Cow::Borrowed(b"Content-Length"), length.to_string().into_bytes()));
         }
         let length = facts.content_length().or(length).filter(|_| !informational && status != 204);
-        Ok(Message { status, reason, headers, length })
+        Ok(ResponseHead { status, reason, headers, length })
     }
 
     /// The head that ends HTTP on a connection: 101, or a 2xx to CONNECT. Errors: InvalidArgument, HttpHeaderInvalid.
-    pub fn switching(status: u16, headers: Option<&Headers>) -> Result<Message> {
+    pub fn switching(status: u16, headers: Option<&Headers>) -> Result<ResponseHead> {
         if status != 101 && !(200..300).contains(&status) {
             return Err(Error::new(Status::InvalidArgument, format!("status {status} switches no protocol")));
         }
@@ -66,7 +71,7 @@ impl Message {
         if status == 101 && !headers.iter().any(|(name, _)| name.eq_ignore_ascii_case(b"connection")) {
             headers.push((Cow::Borrowed(b"Connection"), b"Upgrade".to_vec()));
         }
-        Ok(Message { status, reason: Cow::Borrowed(usual_reason(status)), headers, length: None })
+        Ok(ResponseHead { status, reason: Cow::Borrowed(usual_reason(status)), headers, length: None })
     }
 
     /// One more line, which is the library's own.
@@ -98,10 +103,10 @@ fn usual_reason(status: u16) -> &'static [u8] {
 mod tests {
     use super::*;
 
-    fn made(status: u16, lines: &[(&str, &str)], length: Option<u64>) -> Result<Message> {
+    fn made(status: u16, lines: &[(&str, &str)], length: Option<u64>) -> Result<ResponseHead> {
         let mut headers = Headers::new(true);
         lines.iter().try_for_each(|(name, value)| headers.add(name.as_bytes(), value.as_bytes()))?;
-        Message::new(status, None, Some(&headers), length)
+        ResponseHead::new(status, None, Some(&headers), length)
     }
 
     #[test]

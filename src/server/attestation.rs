@@ -7,10 +7,10 @@ use std::sync::atomic::Ordering;
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
-use super::connection::{READ, Serving, host, protocol};
-use super::message::Message;
-use super::wire::Wire;
-use super::{Judge, Served};
+use super::connection_task::{READ, ServerConnection, host, protocol};
+use super::response_head::ResponseHead;
+use super::transport::ServerTransport;
+use super::{ClientPolicy, ServerRequest};
 use crate::attest::challenge::{CHALLENGE_PATH, CLIENT_PATH, Challenge, MAX_CHALLENGE, answer_json, read_answer};
 use crate::attest::hash::unhex_array;
 use crate::attest::{Binding, EXPORTER_LABEL, EXPORTER_V1_LABEL, Exporter, Protocol, Role, report_data};
@@ -29,7 +29,7 @@ const SMALL: usize = 4096;
 const TRIES: u32 = 8;
 
 /// What a session in TLS was opened with, and what has been proved in it.
-pub struct Session {
+pub struct TlsSession {
     /// DER of the certificate that the server has shown.
     pub leaf: Vec<u8>,
     /// DER of the client's, if it has shown one.
@@ -44,14 +44,14 @@ pub struct Session {
 
 /// What is known of a client besides its address.
 #[derive(Clone, Default)]
-pub struct Client {
+pub struct ClientIdentity {
     pub leaf: Option<Arc<[u8]>>,
     pub verdict: Option<Arc<Verdict>>,
 }
 
-impl Session {
-    pub fn new(leaf: Vec<u8>, client_leaf: Option<Vec<u8>>, server_name: Option<&str>) -> Session {
-        Session {
+impl TlsSession {
+    pub fn new(leaf: Vec<u8>, client_leaf: Option<Vec<u8>>, server_name: Option<&str>) -> TlsSession {
+        TlsSession {
             leaf,
             client_leaf: client_leaf.map(Into::into),
             server_name: server_name.map(str::to_owned),
@@ -61,77 +61,77 @@ impl Session {
         }
     }
 
-    pub fn client(&self) -> Client {
-        Client { leaf: self.client_leaf.clone(), verdict: self.verdict.clone() }
+    pub fn client(&self) -> ClientIdentity {
+        ClientIdentity { leaf: self.client_leaf.clone(), verdict: self.verdict.clone() }
     }
 }
 
 /// What a request of attestation asks for.
 #[derive(Clone, Copy)]
-pub(super) enum Asked {
+pub(super) enum EvidenceRequest {
     /// The server's evidence.
-    Server(Protocol),
+    OfServer(Protocol),
     /// A verdict on the client's.
-    Client,
+    OfClient,
 }
 
 /// Status and body.
-type Said = (u16, String);
+type JsonResponse = (u16, String);
 
-impl<S: Wire> Serving<'_, S> {
-    pub(super) fn asks(&self, served: &Served) -> Option<Asked> {
-        let (attests, judges) = (self.server.attester.is_some(), self.server.settings.judge.is_some());
-        if self.session.is_none() || served.line.method() != b"POST" {
+impl<S: ServerTransport> ServerConnection<'_, S> {
+    pub(super) fn evidence_request(&self, request: &ServerRequest) -> Option<EvidenceRequest> {
+        let (attests, judges) = (self.server.attester.is_some(), self.server.settings.client_policy.is_some());
+        if self.session.is_none() || request.line.method() != b"POST" {
             return None;
         }
-        match resource(served.line.target()).split(|byte| *byte == b'?').next() {
-            Some(b"/tdx_quote") if attests => Some(Asked::Server(Protocol::AtlasV1)),
+        match resource(request.line.target()).split(|byte| *byte == b'?').next() {
+            Some(b"/tdx_quote") if attests => Some(EvidenceRequest::OfServer(Protocol::AtlasV1)),
             Some(path) if (attests || judges) && path == CHALLENGE_PATH.as_bytes() => {
-                Some(Asked::Server(Protocol::ExporterV1))
+                Some(EvidenceRequest::OfServer(Protocol::ExporterV1))
             }
-            Some(path) if judges && path == CLIENT_PATH.as_bytes() => Some(Asked::Client),
+            Some(path) if judges && path == CLIENT_PATH.as_bytes() => Some(EvidenceRequest::OfClient),
             _ => None,
         }
     }
 
-    /// Whether the client must prove itself before it is served.
-    pub(super) fn owes_evidence(&self) -> bool {
+    /// Whether the client must attest before anything else is served.
+    pub(super) fn must_attest_first(&self) -> bool {
         let proved = self.session.as_ref().is_some_and(|session| session.verdict.is_some());
-        self.server.settings.judge.is_some() && !proved
+        self.server.settings.client_policy.is_some() && !proved
     }
 
     /// Answers. Whether the connection may serve another request.
-    pub(super) async fn attest(&mut self, asked: Asked, served: &Served) -> Result<bool> {
+    pub(super) async fn attest(&mut self, asked: EvidenceRequest, request: &ServerRequest) -> Result<bool> {
         let settings = &self.server.settings;
-        let limit = match (asked, &settings.judge) {
-            (Asked::Server(Protocol::AtlasV1), _) => SMALL,
-            (Asked::Client, Some(judge)) => judge.policy.max_evidence_bytes,
+        let limit = match (asked, &settings.client_policy) {
+            (EvidenceRequest::OfServer(Protocol::AtlasV1), _) => SMALL,
+            (EvidenceRequest::OfClient, Some(judge)) => judge.policy.max_evidence_bytes,
             _ => MAX_CHALLENGE,
         };
         let announced: Option<u64> =
-            served.head.find("content-length").and_then(|value| std::str::from_utf8(value).ok()?.parse().ok());
+            request.head.find("content-length").and_then(|value| std::str::from_utf8(value).ok()?.parse().ok());
         let received = match announced {
             Some(length) if length > limit as u64 => Err(too_large(limit as u64)),
-            _ => within(settings.limits.receive_head, Wait::Evidence, self.small_body(limit)).await,
+            _ => within(settings.limits.receive_head, Wait::Evidence, self.read_small_body(limit)).await,
         };
         let body = match received {
             Ok(body) => body,
             Err(error) => return self.refuse(&error).await.map(|()| false),
         };
-        let said = match asked {
-            Asked::Server(protocol) => {
+        let response = match asked {
+            EvidenceRequest::OfServer(protocol) => {
                 self.server.counts.quotes.fetch_add(1, Ordering::Relaxed);
                 match protocol {
-                    Protocol::AtlasV1 => self.show_by_atlas(&body).await,
-                    Protocol::ExporterV1 => self.show_by_exporter(&body).await,
+                    Protocol::AtlasV1 => self.answer_atlas_v1(&body).await,
+                    Protocol::ExporterV1 => self.answer_exporter_v1(&body).await,
                 }
             }
-            Asked::Client => self.see_client(&body).await,
+            EvidenceRequest::OfClient => self.check_client_evidence(&body).await,
         };
-        self.say(said).await
+        self.respond_json(response).await
     }
 
-    async fn show_by_atlas(&self, body: &[u8]) -> Said {
+    async fn answer_atlas_v1(&self, body: &[u8]) -> JsonResponse {
         let Some(nonce) = nonce(body) else {
             let detail = "nonce_hex must be 64 hexadecimal digits";
             return (422, json!({"detail": [{"loc": ["body", "nonce_hex"], "msg": detail}]}).to_string());
@@ -155,22 +155,22 @@ impl<S: Wire> Serving<'_, S> {
         }
     }
 
-    async fn show_by_exporter(&mut self, body: &[u8]) -> Said {
+    async fn answer_exporter_v1(&mut self, body: &[u8]) -> JsonResponse {
         let challenge = match Challenge::parse(body, Role::Server) {
             Ok(challenge) => challenge,
             Err(why) => return (422, json!({"error": why}).to_string()),
         };
-        if let Some(name) = self.another_name() {
+        if let Some(name) = self.foreign_name() {
             return (421, json!({"error": format!("this is not {name:?}")}).to_string());
         }
-        match self.answer(&challenge).await {
+        match self.challenge_response(&challenge).await {
             Ok(answer) => (200, answer),
             Err(error) => (no_quote(&error), json!({"error": "no quote"}).to_string()),
         }
     }
 
     /// The name that the session was opened for, where it is none of this server's.
-    fn another_name(&self) -> Option<&str> {
+    fn foreign_name(&self) -> Option<&str> {
         let names = &self.server.settings.names;
         let asked = self.session.as_ref()?.server_name.as_deref();
         let is_asked = |name: &String| asked.is_some_and(|asked| name.eq_ignore_ascii_case(asked));
@@ -178,7 +178,7 @@ impl<S: Wire> Serving<'_, S> {
         (!known).then_some(asked.unwrap_or("a server without a name"))
     }
 
-    async fn answer(&mut self, challenge: &Challenge) -> Result<String> {
+    async fn challenge_response(&mut self, challenge: &Challenge) -> Result<String> {
         let evidence = match self.server.attester.is_some() {
             true => {
                 let report_data = self.binding(challenge)?.report_data();
@@ -187,8 +187,12 @@ impl<S: Wire> Serving<'_, S> {
             }
             false => None,
         };
-        let next =
-            self.server.settings.judge.is_some().then(|| Ok::<_, Error>(Challenge::new(Role::Client, tls::nonce()?)));
+        let next = self
+            .server
+            .settings
+            .client_policy
+            .is_some()
+            .then(|| Ok::<_, Error>(Challenge::new(Role::Client, tls::nonce()?)));
         let next = next.transpose()?;
         let text = answer_json(Role::Server, evidence.as_ref(), next.as_ref());
         if let Some(session) = &mut self.session {
@@ -198,28 +202,28 @@ impl<S: Wire> Serving<'_, S> {
     }
 
     /// The peer is told only the name of the check that failed: what the policy wants is for the host alone, which gets all of it.
-    async fn see_client(&mut self, body: &[u8]) -> Said {
+    async fn check_client_evidence(&mut self, body: &[u8]) -> JsonResponse {
         match self.judge_client(body).await {
             Ok(verdict) => {
                 let Some(session) = &mut self.session else { return (403, String::new()) };
                 session.verdict = Some(Arc::new(verdict));
                 (200, json!({"accepted": true}).to_string())
             }
-            Err(Refused { check, error }) => {
+            Err(ClientRefusal { check, error }) => {
                 if let Some(session) = &mut self.session {
                     session.refusals += 1;
                 }
                 log::emit(log::WARNING, || {
                     format!("evidence: {}: client refused: {}", self.place(), log::reason(&error))
                 });
-                self.server.refuses(&error.http_status(403)).await;
+                self.server.report_refusal(&error.http_status(403)).await;
                 (403, json!({"error": check}).to_string())
             }
         }
     }
 
-    async fn judge_client(&mut self, body: &[u8]) -> std::result::Result<Verdict, Refused> {
-        let broken = |check: &str, why: String| Refused {
+    async fn judge_client(&mut self, body: &[u8]) -> std::result::Result<Verdict, ClientRefusal> {
+        let broken = |check: &str, why: String| ClientRefusal {
             check: check.into(),
             error: Error::new(Status::EvidenceInvalid, why).phase(Phase::Evidence),
         };
@@ -229,7 +233,7 @@ impl<S: Wire> Serving<'_, S> {
         let (evidence, _) = read_answer(body, Role::Client).map_err(|why| broken("answer", why))?;
         let evidence = evidence.ok_or_else(|| broken("evidence", "there is no evidence".into()))?;
         let binding = Binding::Exporter(self.binding(&challenge)?);
-        let Some(Judge { policy, verifier }) = &self.server.settings.judge else {
+        let Some(ClientPolicy { policy, verifier }) = &self.server.settings.client_policy else {
             return Err(Error::new(Status::Internal, "no policy to judge by").into());
         };
         let verdict = verifier.judge(&evidence, policy, &binding, &Dial::default()).await?;
@@ -257,8 +261,8 @@ impl<S: Wire> Serving<'_, S> {
         attester.evidence(report_data, is_current.then_some(&session.leaf)).await
     }
 
-    async fn say(&mut self, (status, answer): Said) -> Result<bool> {
-        let mut message = Message::new(status, None, None, Some(answer.len() as u64))?;
+    async fn respond_json(&mut self, (status, answer): JsonResponse) -> Result<bool> {
+        let mut message = ResponseHead::new(status, None, None, Some(answer.len() as u64))?;
         message.add("Content-Type", "application/json");
         if status == 503 {
             message.add("Retry-After", "1");
@@ -280,7 +284,7 @@ impl<S: Wire> Serving<'_, S> {
     }
 
     /// Sends 100 (Continue) to a client that waits for it (RFC 9110 section 10.1.1).
-    async fn go_on(&mut self) -> Result<()> {
+    async fn send_continue(&mut self) -> Result<()> {
         let head = self.conn.send_response(100, b"Continue", std::iter::empty()).map_err(host)?.to_vec();
         let io = |error| Error::from_io(error, Phase::Transfer);
         self.wire.write_all(&head).await.map_err(io)?;
@@ -288,7 +292,7 @@ impl<S: Wire> Serving<'_, S> {
     }
 
     /// All of a body that should be short.
-    async fn small_body(&mut self, limit: usize) -> Result<Vec<u8>> {
+    async fn read_small_body(&mut self, limit: usize) -> Result<Vec<u8>> {
         let mut body = Vec::new();
         loop {
             let event = self.conn.next_event().map_err(protocol)?;
@@ -297,10 +301,10 @@ impl<S: Wire> Serving<'_, S> {
                 EventKind::Data => return Err(too_large(limit as u64)),
                 EventKind::NeedData => {
                     if self.conn.they_are_waiting_for_100_continue() {
-                        self.go_on().await?;
+                        self.send_continue().await?;
                     }
                     let read = self.wire.read(self.conn.reserve(READ)).await;
-                    let count = read.map_err(|error| self.breaks(error))?;
+                    let count = read.map_err(|error| self.broken_by(error))?;
                     self.received(count);
                 }
                 _ => return Ok(body),
@@ -310,19 +314,19 @@ impl<S: Wire> Serving<'_, S> {
 }
 
 /// Why a client is refused: the name of what failed, and all of it.
-struct Refused {
+struct ClientRefusal {
     check: String,
     error: Error,
 }
 
-impl From<Error> for Refused {
-    fn from(error: Error) -> Refused {
+impl From<Error> for ClientRefusal {
+    fn from(error: Error) -> ClientRefusal {
         let failed = error.verdict.as_ref().and_then(|verdict| verdict.first_failure());
         let check = failed.map_or_else(
             || error.phase.name().into(),
             |check| check.id.to_string().split(':').next().unwrap_or_default().to_owned(),
         );
-        Refused { check, error }
+        ClientRefusal { check, error }
     }
 }
 

@@ -10,7 +10,7 @@ use crate::io::{Living, Socket};
 use crate::tls;
 use crate::tls::ServerStream;
 
-pub trait Wire: AsyncRead + AsyncWrite + Living + Unpin + Send {
+pub trait ServerTransport: AsyncRead + AsyncWrite + Living + Unpin + Send {
     /// An exporter value of the session. Errors: InvalidState (there is none).
     fn export(&self, label: &[u8], context: Option<&[u8]>) -> Result<[u8; EXPORTER_LENGTH]>;
 }
@@ -21,13 +21,13 @@ impl<S: Living> Living for ServerStream<S> {
     }
 }
 
-impl<S: AsyncRead + AsyncWrite + Living + Unpin + Send> Wire for ServerStream<S> {
+impl<S: AsyncRead + AsyncWrite + Living + Unpin + Send> ServerTransport for ServerStream<S> {
     fn export(&self, label: &[u8], context: Option<&[u8]>) -> Result<[u8; EXPORTER_LENGTH]> {
         tls::export(self.get_ref().1, label, context)
     }
 }
 
-impl Wire for Socket {
+impl ServerTransport for Socket {
     fn export(&self, _: &[u8], _: Option<&[u8]>) -> Result<[u8; EXPORTER_LENGTH]> {
         Err(Error::new(Status::InvalidState, "a session in the clear has no keys"))
     }

@@ -9,13 +9,13 @@ use bytes::BytesMut;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::time::Instant;
 
-use super::accept::Account;
-use super::exchange::Done;
-use super::line::{Line, Origin};
-use super::message::Message;
-use super::show::Session;
-use super::wire::Wire;
-use super::{Served, Server};
+use super::accept::ConnectionSummary;
+use super::attestation::TlsSession;
+use super::exchange::AfterExchange;
+use super::request_line::{RequestContext, RequestLine};
+use super::response_head::ResponseHead;
+use super::transport::ServerTransport;
+use super::{Server, ServerRequest};
 use crate::error::{Detail, Error, Phase, Result, Status};
 use crate::h1::{Connection, EventKind, ProtocolError, Role, Rules, State};
 use crate::io::alarm::Alarm;
@@ -30,16 +30,16 @@ pub(super) const READ: usize = 16 << 10;
 const LINGER: (usize, Duration) = (256 << 10, Duration::from_secs(1));
 
 /// Serves until either side has enough. What is not always at work is boxed: a connection that waits for its next request holds none of it.
-pub async fn serve<S: Wire>(
+pub async fn connection_task<S: ServerTransport>(
     wire: S,
     server: &Arc<Server>,
     peer: Option<SocketAddr>,
-    session: Option<Session>,
-    account: &Account,
+    session: Option<TlsSession>,
+    account: &ConnectionSummary,
 ) -> Result<()> {
     let limits = &server.settings.limits;
     let rules = Rules { flags: server.settings.flags, max_incomplete: limits.head, max_fields: limits.fields };
-    let mut this = Serving {
+    let mut this = ServerConnection {
         wire,
         conn: Connection::new(Role::Server, rules),
         server,
@@ -55,20 +55,20 @@ pub async fn serve<S: Wire>(
     // One for all requests: to enlist takes longer than to look.
     let mut stopping = pin!(server.stopping.thrown());
     loop {
-        let served = match this.next_request(stopping.as_mut()).await {
-            Ok(Some(served)) => served,
+        let request = match this.next_request(stopping.as_mut()).await {
+            Ok(Some(request)) => request,
             Ok(None) => return Box::pin(this.close()).await,
-            Err(error) => return Box::pin(this.turn_away(&error)).await,
+            Err(error) => return Box::pin(this.refuse_and_report(&error)).await,
         };
         if let Some(rules) = &server.settings.forward {
-            return Box::pin(this.forward(&served, rules)).await;
+            return Box::pin(this.forward(&request, rules)).await;
         }
-        let done = match this.asks(&served) {
-            Some(asked) => Box::pin(this.attest(asked, &served)).await,
-            None if this.owes_evidence() => return Box::pin(this.turn_away(&unproved())).await,
-            None => match Box::pin(this.serve_one(served)).await? {
-                Done::Again(again) => Ok(again),
-                Done::Switched(switch) => {
+        let done = match this.evidence_request(&request) {
+            Some(asked) => Box::pin(this.attest(asked, &request)).await,
+            None if this.must_attest_first() => return Box::pin(this.refuse_and_report(&evidence_required())).await,
+            None => match Box::pin(this.run_exchange(request)).await? {
+                AfterExchange::Again(again) => Ok(again),
+                AfterExchange::Switched(switch) => {
                     Box::pin(switch.handover.run(this.into_upgraded())).await;
                     return Ok(());
                 }
@@ -81,14 +81,14 @@ pub async fn serve<S: Wire>(
     }
 }
 
-pub(super) struct Serving<'a, S> {
+pub(super) struct ServerConnection<'a, S> {
     pub(super) wire: S,
     pub(super) conn: Connection,
     pub(super) server: &'a Arc<Server>,
     pub(super) peer: Option<SocketAddr>,
     /// In TLS only.
-    pub(super) session: Option<Session>,
-    pub(super) account: &'a Account,
+    pub(super) session: Option<TlsSession>,
+    pub(super) account: &'a ConnectionSummary,
     pub(super) outbox: BytesMut,
     pub(super) alarm: Alarm,
     /// When to ask next whether the peer is there, of a request that the host has not taken.
@@ -99,9 +99,12 @@ pub(super) struct Serving<'a, S> {
     pub(super) broken: bool,
 }
 
-impl<S: Wire> Serving<'_, S> {
+impl<S: ServerTransport> ServerConnection<'_, S> {
     /// Reads the next request's head; `None` where there is none to come, or, with nothing of it there, `stopping` is done.
-    async fn next_request(&mut self, mut stopping: Pin<&mut impl Future<Output = ()>>) -> Result<Option<Arc<Served>>> {
+    async fn next_request(
+        &mut self,
+        mut stopping: Pin<&mut impl Future<Output = ()>>,
+    ) -> Result<Option<Arc<ServerRequest>>> {
         let limits = &self.server.settings.limits;
         let now = Instant::now();
         self.conn.rest(IDLE);
@@ -115,8 +118,8 @@ impl<S: Wire> Serving<'_, S> {
                 EventKind::Request => {
                     let mut head = Head::new(0, (event.version & 1) as u8, b"");
                     event.fields.iter().for_each(|(_, name, value)| head.add(name, value));
-                    let line = Line::new(event.method, event.target, head.find("host"));
-                    return Ok(Some(Arc::new(self.served(line, head))));
+                    let line = RequestLine::new(event.method, event.target, head.find("host"));
+                    return Ok(Some(Arc::new(self.request(line, head))));
                 }
                 EventKind::ConnectionClosed => return Ok(None),
                 _ => {}
@@ -134,27 +137,27 @@ impl<S: Wire> Serving<'_, S> {
                     true => return Err(late("no complete request head in time")),
                 },
             };
-            let count = read.map_err(|error| self.breaks(error))?;
+            let count = read.map_err(|error| self.broken_by(error))?;
             self.received(count);
         }
     }
 
     /// The wire has failed.
-    pub(super) fn breaks(&mut self, error: std::io::Error) -> Error {
+    pub(super) fn broken_by(&mut self, error: std::io::Error) -> Error {
         self.broken = true;
         self.outbox.clear();
         Error::from_peer(error)
     }
 
-    pub(super) fn served(&self, line: Line, head: Head) -> Served {
+    pub(super) fn request(&self, line: RequestLine, head: Head) -> ServerRequest {
         let settings = &self.server.settings;
         let credit = Credit::new(settings.credit, settings.automatic_credit);
         let secure = settings.tls.is_some();
         let address = self.peer.map(|peer| peer.ip().to_canonical());
         let (remote, https) = settings.forwarded.read(&head, address, secure);
-        let client = self.session.as_ref().map(Session::client).unwrap_or_default();
-        let origin = Origin { peer: self.peer, secure, remote, https, client };
-        Served::new(line, head, origin, credit, self.server.closing.clone())
+        let client = self.session.as_ref().map(TlsSession::client).unwrap_or_default();
+        let origin = RequestContext { peer: self.peer, secure, remote, https, client };
+        ServerRequest::new(line, head, origin, credit, self.server.closing.clone())
     }
 
     /// Who is at the other end, for the log.
@@ -169,7 +172,7 @@ impl<S: Wire> Serving<'_, S> {
         }
     }
 
-    pub(super) fn put_head(&mut self, message: &Message) -> Result<()> {
+    pub(super) fn put_head(&mut self, message: &ResponseHead) -> Result<()> {
         let last =
             message.status >= 200 && (!self.server.settings.limits.keep_alive || self.server.stopping.is_canceled());
         let close = last.then_some((&b"Connection"[..], &b"close"[..]));
@@ -183,16 +186,16 @@ impl<S: Wire> Serving<'_, S> {
     }
 
     /// Tells the host who is refused and why, and then the peer.
-    async fn turn_away(&mut self, error: &Error) -> Result<()> {
+    async fn refuse_and_report(&mut self, error: &Error) -> Result<()> {
         // A peer that is gone is nobody to refuse.
         if !matches!(error.status, Status::Io | Status::Truncated) {
-            self.tell(error).await;
+            self.report(error).await;
         }
         self.refuse(error).await
     }
 
-    pub(super) async fn tell(&self, error: &Error) {
-        self.server.refuses(&error.clone().peer(self.peer)).await;
+    pub(super) async fn report(&self, error: &Error) {
+        self.server.report_refusal(&error.clone().peer(self.peer)).await;
     }
 
     /// Answers with an error's status where nothing of an answer has begun, and closes.
@@ -206,7 +209,7 @@ impl<S: Wire> Serving<'_, S> {
             (status, _) => status,
         };
         let silent = !self.broken && matches!(self.conn.our_state(), State::Idle | State::SendResponse);
-        if let Some(mut message) = silent.then(|| Message::new(status, None, None, Some(0)).ok()).flatten() {
+        if let Some(mut message) = silent.then(|| ResponseHead::new(status, None, None, Some(0)).ok()).flatten() {
             message.add("Connection", "close");
             self.outbox.clear();
             if self.put_head(&message).is_ok() {
@@ -239,7 +242,7 @@ impl<S: Wire> Serving<'_, S> {
 }
 
 /// The client has to prove itself first.
-fn unproved() -> Error {
+fn evidence_required() -> Error {
     Error::new(Status::NoEvidence, "this server asks its clients for evidence").http_status(403)
 }
 
