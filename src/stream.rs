@@ -1,5 +1,7 @@
 //! An attested byte stream, driven by the runtime and seen through events. (Blocking streams are in `blocking`.)
 
+pub mod blocking;
+
 use std::net::SocketAddr;
 use std::pin::{Pin, pin};
 use std::sync::{Arc, Mutex, OnceLock};
@@ -24,6 +26,29 @@ pub struct Shared {
     /// Thrown by a graceful close: what was written still goes out.
     pub closing: Cancel,
     pub verdict: OnceLock<Arc<Verdict>>,
+}
+
+impl Shared {
+    /// Of a stream that is to be; `on_writable` is told when it takes more again.
+    pub fn new(
+        (credit, automatic): (u64, bool),
+        verdict: Option<Arc<Verdict>>,
+        on_writable: Box<dyn Fn() + Send + Sync>,
+    ) -> Shared {
+        Shared {
+            credit: Arc::new(Credit::new(credit, automatic)),
+            outgoing: Outgoing::new(on_writable),
+            cancel: Cancel::default(),
+            closing: Cancel::default(),
+            verdict: verdict.map(OnceLock::from).unwrap_or_default(),
+        }
+    }
+
+    /// Closes politely: what was written still goes out.
+    pub fn close(&self) {
+        let _ = self.outgoing.finish();
+        self.closing.cancel();
+    }
 }
 
 /// Connects and moves bytes until both directions have ended, something fails, or the host cancels. Posts exactly one `Closed`.

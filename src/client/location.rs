@@ -4,6 +4,7 @@ use percent_encoding::percent_decode_str;
 use url::{Host, Url};
 
 use crate::error::{Error, Result, Status};
+use crate::message::host::normal_host;
 
 /// An https or http URL. The path goes on the wire as it was written: no dot segments are removed and nothing is percent-encoded.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -124,17 +125,6 @@ fn shown(url: &Url) -> String {
     let _ = url.set_username("");
     let _ = url.set_password(None);
     url.to_string()
-}
-
-/// A name or an address, with brackets or without, in the form in which hosts are compared; and whether it is an address.
-pub fn normal_host(host: &str) -> Option<(String, bool)> {
-    let bare = host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host);
-    if let Ok(address) = bare.parse::<std::net::IpAddr>() {
-        return Some((address.to_string(), true));
-    }
-    let Ok(Host::Domain(name)) = Host::parse(host) else { return None };
-    let name = name.trim_end_matches('.');
-    (!name.is_empty() && !name.contains('*')).then(|| (name.to_owned(), false))
 }
 
 /// Which hosts a policy covers.

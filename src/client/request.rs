@@ -13,8 +13,9 @@ use crate::io::random::random;
 use crate::message::credentials::{Login, Scheme};
 use crate::message::form::Field;
 use crate::message::headers::Headers;
+use crate::message::host::check_host;
 use crate::message::text::http_date;
-use crate::message::{Request, check_header, check_host, form};
+use crate::message::{Request, check_header, form};
 use crate::operation::Outgoing;
 
 /// One request, to be used as often as its caller likes. Head and options are shared with the exchanges that were made with it.

@@ -3,6 +3,7 @@
 //! Evidence is asked for in `attest`, and judged by the verifier.
 
 mod attest;
+mod config;
 mod exchange;
 #[doc(hidden)]
 pub mod http_proxy;
@@ -18,6 +19,7 @@ use std::time::Duration;
 use rustls::ClientConfig;
 
 use crate::tunnel::{Transport, TunnelUrl};
+pub use config::ConnectConfig;
 use progress::{Progress, report};
 pub use proxy::{Login, Proxy};
 pub use settings::{Connector, Settings, check_anchors};
@@ -70,6 +72,17 @@ impl Timeouts {
     pub fn and(self, limit: Option<Duration>) -> Timeouts {
         let whole = [self.whole, limit].into_iter().flatten().min();
         Timeouts { whole, ..self }
+    }
+}
+
+/// Of connecting and of TLS, each.
+pub const PHASE_TIMEOUT: Duration = Duration::from_secs(20);
+/// Of a connection as a whole.
+pub const WHOLE_TIMEOUT: Duration = Duration::from_secs(90);
+
+impl Default for Timeouts {
+    fn default() -> Self {
+        Timeouts { connect: Some(PHASE_TIMEOUT), tls: Some(PHASE_TIMEOUT), whole: Some(WHOLE_TIMEOUT) }
     }
 }
 

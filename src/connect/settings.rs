@@ -15,7 +15,7 @@ use crate::tls::{Trust, client_config};
 use crate::tunnel::TunnelUrl;
 
 /// What a caller sets.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct Settings {
     /// Name to check the certificate against and to send as SNI, where it is not the host.
     pub server_name: Option<String>,

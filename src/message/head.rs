@@ -1,5 +1,6 @@
 //! Message heads: what the host asks for, checked before a byte is sent, and what the server answered, as it spelled it.
 
+use super::host::check_host;
 use crate::error::{Error, Result, Status};
 
 /// A response head (or trailers: then status is 0). Order, case and repetition of the lines are the server's own.
@@ -173,16 +174,6 @@ impl Request {
         }
         [Some(&self.host), self.host_line.as_ref()].into_iter().flatten().try_for_each(|host| check_host(host))
     }
-}
-
-/// What may stand in a `Host` line. Errors: InvalidArgument.
-pub fn check_host(host: &str) -> Result<()> {
-    let clean = host.bytes().all(|byte| byte > b' ' && byte != 0x7f);
-    if host.is_empty() || !clean || host.contains(['/', '@', ',', '?', '#', '\\']) {
-        let message = format!("host \"{}\" is not one", host.escape_debug());
-        return Err(Error::new(Status::InvalidArgument, message));
-    }
-    Ok(())
 }
 
 /// A field line that a host may send (RFC 9110 section 5): nothing that could end the line or the head, or frame the body twice.

@@ -8,6 +8,7 @@ mod disposition;
 pub mod form;
 mod head;
 pub mod headers;
+pub mod host;
 pub mod intake;
 pub mod multipart;
 pub mod start_line;
@@ -15,4 +16,4 @@ pub(crate) mod steps;
 pub mod target;
 pub mod text;
 
-pub use head::{Head, Request, check_header, check_host};
+pub use head::{Head, Request, check_header};

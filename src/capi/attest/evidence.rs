@@ -102,7 +102,7 @@ pub unsafe extern "C" fn atls_config_set_dstack_agent(
     guard(error, || {
         let source = unsafe { agent(path) }?;
         let attester = Arc::new(Attester::own(source));
-        let before = unsafe { borrow_mut(config, "config") }?.change().attester.replace(attester);
+        let before = unsafe { borrow_mut(config, "config") }?.config.set_attester(attester);
         drop_last(before);
         Ok(())
     })
@@ -118,7 +118,7 @@ pub unsafe extern "C" fn atls_config_set_tsm(
     guard(error, || {
         let source = unsafe { kernel(path) }?;
         let attester = Arc::new(Attester::own(source));
-        let before = unsafe { borrow_mut(config, "config") }?.change().attester.replace(attester);
+        let before = unsafe { borrow_mut(config, "config") }?.config.set_attester(attester);
         drop_last(before);
         Ok(())
     })
@@ -137,7 +137,7 @@ pub unsafe extern "C" fn atls_config_set_quote_source(
     guard(error, || {
         let source = host_source(quote, user_data, drop)?;
         let attester = Arc::new(Attester::own(source));
-        let before = unsafe { borrow_mut(config, "config") }?.change().attester.replace(attester);
+        let before = unsafe { borrow_mut(config, "config") }?.config.set_attester(attester);
         drop_last(before);
         Ok(())
     })

@@ -101,7 +101,7 @@ pub unsafe extern "C" fn atls_verifier_config_set_route(
     guard(error, || {
         // SAFETY: NULL or a configuration that was not freed yet.
         let way = match unsafe { route.as_ref() } {
-            Some(route) => Some(Arc::new(route.connector()?.way()?)),
+            Some(route) => Some(Arc::new(route.config.connector()?.way()?)),
             None => None,
         };
         unsafe { borrow_mut(config, "config") }?.way = way;

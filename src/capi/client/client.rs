@@ -143,7 +143,7 @@ pub unsafe extern "C" fn atls_client_new(
         let default = atls_config::anywhere();
         let config = if config.is_null() { &default } else { unsafe { borrow(config, "config") }? };
         let limits = unsafe { limits.as_ref() }.map_or(Limits::default(), |limits| limits.limits);
-        let made = Client::new(config.connector()?, limits)?;
+        let made = Client::new(config.config.connector()?, limits)?;
         check_random()?;
         watch_forks();
         let mode = match runtime.is_null() {

@@ -76,7 +76,7 @@ pub unsafe extern "C" fn atls_http_connect_start(
         require(http, "http")?;
         let runtime = unsafe { share_hub(runtime, "runtime") }?;
         let config = unsafe { borrow(config, "config") }?;
-        let target = config.target()?;
+        let target = config.config.target()?;
         let operation = unsafe { Operation::new(sink, &runtime.registry) }?;
         let shared = Arc::new(SharedConnection::default());
         let made = Arc::new(atls_http {
@@ -102,7 +102,7 @@ pub unsafe extern "C" fn atls_http_connect(
     guard(error, || {
         require(http, "http")?;
         let config = unsafe { borrow(config, "config") }?;
-        let target = config.target()?;
+        let target = config.config.target()?;
         check_random()?;
         watch_forks();
         let driver = Driver::new(prepare_thread)?;

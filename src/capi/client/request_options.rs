@@ -225,7 +225,7 @@ pub unsafe extern "C" fn atls_request_set_config(
     error: *mut *mut atls_error,
 ) -> atls_status {
     guard(error, || {
-        let connector = unsafe { borrow(config, "config") }?.connector()?;
+        let connector = unsafe { borrow(config, "config") }?.config.connector()?;
         unsafe { borrow_mut(request, "request") }?.request.options_mut().connector = Some(connector);
         Ok(())
     })

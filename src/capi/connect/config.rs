@@ -1,8 +1,7 @@
 //! `atls_config`: where to connect, and what must hold there.
 
 use std::ffi::c_char;
-use std::sync::{Arc, Mutex};
-use std::time::Duration;
+use std::sync::Arc;
 
 use crate::capi::attest::policy::atls_policy;
 use crate::capi::attest::verifier::atls_verifier;
@@ -11,101 +10,29 @@ use crate::capi::base::error::atls_error;
 use crate::capi::base::guard::{guard, guard_free};
 use crate::capi::base::handle::{borrow, borrow_mut, destroy, optional_text, put, require};
 use crate::capi::base::status::atls_status;
-use crate::collateral::Verifier;
-use crate::connect::{Connector, Settings, Target, Timeouts};
-use crate::error::{Error, Result, Status};
-use crate::io::net::Dial;
-use crate::io::sync::lock;
-use crate::tls::Trust;
+use crate::connect::{ConnectConfig, PHASE_TIMEOUT, WHOLE_TIMEOUT};
+use crate::error::{Error, Status};
 
-/// Default of the connect and TLS deadlines.
-const DEFAULT_TIMEOUT: Duration = Duration::from_secs(20);
-/// Default of the deadline for a connection as a whole.
-const DEFAULT_WHOLE: Duration = Duration::from_secs(90);
 /// Default receive credit, in bytes.
 const DEFAULT_CREDIT: u64 = 256 << 10;
 
 /// Where to connect, and what must hold there. A builder: one thread at a time. Use one for all connections to a server: what is
 /// costly to make (the TLS configuration) is then made once.
 pub struct atls_config {
-    pub(in crate::capi) host: String,
-    pub(in crate::capi) port: u16,
-    settings: Settings,
-    verifier: Option<Arc<Verifier>>,
+    pub(in crate::capi) config: ConnectConfig,
     pub(crate) credit: u64,
     pub(crate) automatic_credit: bool,
-    frozen: Mutex<Option<Arc<Connector>>>,
 }
 
 impl atls_config {
-    /// Checks and freezes. No socket is opened before this has succeeded.
-    pub(crate) fn target(&self) -> Result<Target> {
-        if self.settings.policy.is_none() && !self.settings.unattested {
-            let message = "no policy was set (atls_config_set_unattested connects without attestation)";
-            return Err(Error::new(Status::InvalidState, message));
-        }
-        if self.host.is_empty() {
-            return Err(Error::new(Status::InvalidState, "the configuration names no host (atls_config_new)"));
-        }
-        self.connector()?.target((&self.host, self.port, false), self.settings.policy.clone(), None)
+    fn with(config: ConnectConfig) -> atls_config {
+        atls_config { config, credit: DEFAULT_CREDIT, automatic_credit: true }
     }
 
     /// The defaults, without a host.
     pub(in crate::capi) fn anywhere() -> atls_config {
-        let timeouts =
-            Timeouts { connect: Some(DEFAULT_TIMEOUT), tls: Some(DEFAULT_TIMEOUT), whole: Some(DEFAULT_WHOLE) };
-        atls_config {
-            host: String::new(),
-            port: 0,
-            settings: Settings {
-                server_name: None,
-                tunnel: None,
-                proxy: None,
-                dial: Dial::default(),
-                trust: Trust::default(),
-                timeouts,
-                policy: None,
-                unattested: false,
-                attester: None,
-            },
-            verifier: None,
-            credit: DEFAULT_CREDIT,
-            automatic_credit: true,
-            frozen: Mutex::default(),
-        }
+        atls_config::with(ConnectConfig::anywhere())
     }
-
-    /// The settings as they are now, the same object until one changes: connections that share it are alike.
-    pub(crate) fn connector(&self) -> Result<Arc<Connector>> {
-        let mut frozen = lock(&self.frozen);
-        if let Some(connector) = &*frozen {
-            return Ok(connector.clone());
-        }
-        let made = Arc::new(Connector::new(self.settings.clone(), self.verifier.clone())?);
-        *frozen = Some(made.clone());
-        Ok(made)
-    }
-
-    pub(in crate::capi) fn settings(&self) -> &Settings {
-        &self.settings
-    }
-
-    /// To change them.
-    pub(in crate::capi) fn change(&mut self) -> &mut Settings {
-        *lock(&self.frozen) = None;
-        &mut self.settings
-    }
-}
-
-fn address(host: &str, port: u16) -> Result<(String, u16)> {
-    let bad = |byte: u8| byte <= b' ' || byte == 0x7f || b"/@?#,\\".contains(&byte);
-    if host.is_empty() || host.bytes().any(bad) {
-        return Err(Error::new(Status::InvalidArgument, format!("host \"{}\" is not one", host.escape_debug())));
-    }
-    if port == 0 {
-        return Err(Error::new(Status::InvalidArgument, "port is 0"));
-    }
-    Ok((host.to_owned(), port))
 }
 
 /// A configuration for `host` (name or address) and `port`. `host` may be NULL, with a `port` of 0, for what needs none: a client, whose requests name
@@ -120,14 +47,14 @@ pub unsafe extern "C" fn atls_config_new(
 ) -> atls_status {
     guard(error, || {
         require(config, "config")?;
-        let mut made = atls_config::anywhere();
-        match unsafe { optional_text(host, "host") }? {
-            Some(host) => (made.host, made.port) = address(host, port)?,
+        let made = match unsafe { optional_text(host, "host") }? {
+            Some(host) => ConnectConfig::new(host, port)?,
             None if port != 0 => {
                 return Err(Error::new(Status::InvalidArgument, format!("port is {port}, and host is NULL")));
             }
-            None => {}
-        }
+            None => ConnectConfig::anywhere(),
+        };
+        let made = atls_config::with(made);
         unsafe { put(config, Box::into_raw(Box::new(made)), "config") }
     })
 }
@@ -147,9 +74,7 @@ pub unsafe extern "C" fn atls_config_set_policy(
 ) -> atls_status {
     guard(error, || {
         let policy = Arc::new(unsafe { borrow(policy, "policy") }?.policy.clone());
-        let config = unsafe { borrow_mut(config, "config") }?.change();
-        config.policy = Some(policy);
-        config.unattested = false;
+        unsafe { borrow_mut(config, "config") }?.config.set_policy(policy);
         Ok(())
     })
 }
@@ -162,9 +87,7 @@ pub unsafe extern "C" fn atls_config_clear_policy(
     error: *mut *mut atls_error,
 ) -> atls_status {
     guard(error, || {
-        let config = unsafe { borrow_mut(config, "config") }?.change();
-        config.policy = None;
-        config.unattested = false;
+        unsafe { borrow_mut(config, "config") }?.config.clear_policy();
         Ok(())
     })
 }
@@ -177,9 +100,7 @@ pub unsafe extern "C" fn atls_config_set_unattested(
     error: *mut *mut atls_error,
 ) -> atls_status {
     guard(error, || {
-        let config = unsafe { borrow_mut(config, "config") }?.change();
-        config.policy = None;
-        config.unattested = true;
+        unsafe { borrow_mut(config, "config") }?.config.set_unattested();
         Ok(())
     })
 }
@@ -194,9 +115,7 @@ pub unsafe extern "C" fn atls_config_set_verifier(
 ) -> atls_status {
     guard(error, || {
         let verifier = unsafe { borrow(verifier, "verifier") }?.verifier.clone();
-        let config = unsafe { borrow_mut(config, "config") }?;
-        config.change();
-        config.verifier = Some(verifier);
+        unsafe { borrow_mut(config, "config") }?.config.set_verifier(verifier);
         Ok(())
     })
 }
@@ -211,9 +130,9 @@ pub unsafe extern "C" fn atls_config_set_timeouts(
     error: *mut *mut atls_error,
 ) -> atls_status {
     guard(error, || {
-        let timeouts = &mut unsafe { borrow_mut(config, "config") }?.change().timeouts;
-        timeouts.connect = crate::capi::base::limit(connect_ms, DEFAULT_TIMEOUT);
-        timeouts.tls = crate::capi::base::limit(tls_ms, DEFAULT_TIMEOUT);
+        let timeouts = &mut unsafe { borrow_mut(config, "config") }?.config.change().timeouts;
+        timeouts.connect = crate::capi::base::limit(connect_ms, PHASE_TIMEOUT);
+        timeouts.tls = crate::capi::base::limit(tls_ms, PHASE_TIMEOUT);
         Ok(())
     })
 }
@@ -228,8 +147,8 @@ pub unsafe extern "C" fn atls_config_set_deadline(
     error: *mut *mut atls_error,
 ) -> atls_status {
     guard(error, || {
-        unsafe { borrow_mut(config, "config") }?.change().timeouts.whole =
-            crate::capi::base::limit(whole_ms, DEFAULT_WHOLE);
+        unsafe { borrow_mut(config, "config") }?.config.change().timeouts.whole =
+            crate::capi::base::limit(whole_ms, WHOLE_TIMEOUT);
         Ok(())
     })
 }

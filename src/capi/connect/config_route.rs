@@ -1,20 +1,17 @@
 //! `atls_config`, the way there: tunnel, proxy, own address, family, names that are not looked up.
 
 use std::ffi::c_char;
-use std::sync::Arc;
 
 use super::config::atls_config;
 use crate::capi::base::error::atls_error;
 use crate::capi::base::guard::guard;
 use crate::capi::base::handle::{borrow_mut, optional_text, text};
 use crate::capi::base::status::atls_status;
-use crate::client::location::normal_host;
 use crate::connect::Proxy;
 use crate::error::{Error, Result, Status};
-use crate::io::net::{Family, From};
+use crate::io::net::Family;
 use crate::message::credentials::Login;
 use crate::message::credentials::Scheme;
-use crate::tunnel::TunnelUrl;
 
 /// User and password are sent unasked (RFC 7617).
 pub const ATLS_AUTH_BASIC: u32 = 0;
@@ -45,16 +42,8 @@ pub unsafe extern "C" fn atls_config_set_tunnel(
     error: *mut *mut atls_error,
 ) -> atls_status {
     guard(error, || {
-        let url = unsafe { optional_text(url, "url") }?.map(str::to_owned);
-        let config = unsafe { borrow_mut(config, "config") }?;
-        if let Some(url) = &url {
-            TunnelUrl::parse(url, &config.host, config.port)?;
-        }
-        if url.is_some() && config.settings().proxy.is_some() {
-            return Err(Error::new(Status::Unsupported, "a tunnel through a proxy"));
-        }
-        config.change().tunnel = url;
-        Ok(())
+        let url = unsafe { optional_text(url, "url") }?;
+        unsafe { borrow_mut(config, "config") }?.config.set_tunnel(url)
     })
 }
 
@@ -81,13 +70,8 @@ pub unsafe extern "C" fn atls_config_set_proxy(
                 Some(Login::new(user.unwrap_or_default(), password.unwrap_or_default(), scheme(auth)?)?)
             }
         };
-        let proxy = url.map(|url| Proxy::parse(url, login).map(Arc::new)).transpose()?;
-        let config = unsafe { borrow_mut(config, "config") }?;
-        if proxy.is_some() && config.settings().tunnel.is_some() {
-            return Err(Error::new(Status::Unsupported, "a tunnel through a proxy"));
-        }
-        config.change().proxy = proxy;
-        Ok(())
+        let proxy = url.map(|url| Proxy::parse(url, login)).transpose()?;
+        unsafe { borrow_mut(config, "config") }?.config.set_proxy(proxy)
     })
 }
 
@@ -100,13 +84,8 @@ pub unsafe extern "C" fn atls_config_set_bind(
     error: *mut *mut atls_error,
 ) -> atls_status {
     guard(error, || {
-        let from = match unsafe { optional_text(address_or_interface, "address_or_interface") }? {
-            None => None,
-            Some("") => return Err(Error::new(Status::InvalidArgument, "address_or_interface is empty")),
-            Some(text) => Some(text.parse().map_or_else(|_| From::Interface(text.to_owned()), From::Address)),
-        };
-        unsafe { borrow_mut(config, "config") }?.change().dial.from = from;
-        Ok(())
+        let from = unsafe { optional_text(address_or_interface, "address_or_interface") }?;
+        unsafe { borrow_mut(config, "config") }?.config.set_bind(from)
     })
 }
 
@@ -126,7 +105,7 @@ pub unsafe extern "C" fn atls_config_set_family(
                 return Err(Error::new(Status::InvalidArgument, format!("family {other} is none of ATLS_FAMILY_*")));
             }
         };
-        unsafe { borrow_mut(config, "config") }?.change().dial.family = family;
+        unsafe { borrow_mut(config, "config") }?.config.change().dial.family = family;
         Ok(())
     })
 }
@@ -145,13 +124,6 @@ pub unsafe extern "C" fn atls_config_map_host(
 ) -> atls_status {
     guard(error, || {
         let (host, other) = unsafe { (text(host, "host")?, text(other_host, "other_host")?) };
-        if host.is_empty() || other.is_empty() || port == 0 || other_port == 0 {
-            return Err(Error::new(Status::InvalidArgument, "an empty name, or a port of 0"));
-        }
-        let unusable = || Error::new(Status::InvalidArgument, format!("host \"{}\" is not one", host.escape_debug()));
-        let (host, _) = normal_host(host).ok_or_else(unusable)?;
-        let pair = ((host, port), (other.to_owned(), other_port));
-        unsafe { borrow_mut(config, "config") }?.change().dial.instead.push(pair);
-        Ok(())
+        unsafe { borrow_mut(config, "config") }?.config.map_host((host, port), (other, other_port))
     })
 }

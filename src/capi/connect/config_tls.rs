@@ -11,7 +11,7 @@ use crate::capi::base::error::atls_error;
 use crate::capi::base::guard::guard;
 use crate::capi::base::handle::{borrow_mut, optional_text, text};
 use crate::capi::base::status::atls_status;
-use crate::error::{Error, Status};
+use crate::connect::ConnectConfig;
 use crate::tls::{Identity, KeyLines};
 
 /// The name to check the certificate against and to send as SNI, if it differs from the host; NULL for the host. Statuses: NULL_ARGUMENT,
@@ -24,7 +24,7 @@ pub unsafe extern "C" fn atls_config_set_server_name(
 ) -> atls_status {
     guard(error, || {
         let name = unsafe { optional_text(server_name, "server_name") }?.map(str::to_owned);
-        unsafe { borrow_mut(config, "config") }?.change().server_name = name;
+        unsafe { borrow_mut(config, "config") }?.config.change().server_name = name;
         Ok(())
     })
 }
@@ -38,7 +38,7 @@ pub unsafe extern "C" fn atls_config_add_root_pem(
 ) -> atls_status {
     guard(error, || {
         let pem = unsafe { text(pem, "pem") }?.to_owned();
-        unsafe { borrow_mut(config, "config") }?.change().trust.roots.extra_pem.push(pem);
+        unsafe { borrow_mut(config, "config") }?.config.change().trust.roots.extra_pem.push(pem);
         Ok(())
     })
 }
@@ -53,7 +53,7 @@ pub unsafe extern "C" fn atls_config_set_roots(
     error: *mut *mut atls_error,
 ) -> atls_status {
     guard(error, || {
-        let roots = &mut unsafe { borrow_mut(config, "config") }?.change().trust.roots;
+        let roots = &mut unsafe { borrow_mut(config, "config") }?.config.change().trust.roots;
         roots.webpki = Some(webpki.get());
         roots.platform = platform.get();
         Ok(())
@@ -77,7 +77,7 @@ pub unsafe extern "C" fn atls_config_set_client_certificate(
                 Some(Identity { chain_pem: chain.to_owned(), key_pem: key.to_owned() })
             }
         };
-        unsafe { borrow_mut(config, "config") }?.change().trust.identity = identity;
+        unsafe { borrow_mut(config, "config") }?.config.change().trust.identity = identity;
         Ok(())
     })
 }
@@ -90,22 +90,12 @@ pub unsafe extern "C" fn atls_config_set_certificate_check(
     check: c_bool,
     error: *mut *mut atls_error,
 ) -> atls_status {
-    guard(error, || {
-        let config = unsafe { borrow_mut(config, "config") }?;
-        if !check.get() && config.settings().policy.is_some() {
-            return Err(Error::new(Status::InvalidState, "a policy needs the certificate check"));
-        }
-        config.change().trust.unchecked = !check.get();
-        Ok(())
-    })
+    guard(error, || unsafe { borrow_mut(config, "config") }?.config.set_certificate_check(check.get()))
 }
 
 /// Receives one line in the format of SSLKEYLOGFILE, without the line's end: a label, the client random and a secret of the session, both in
 /// hexadecimal. `line` is valid during the call only. Runs on any thread, several at once; must not call `atls_*`.
 pub type atls_key_log_fn = Option<unsafe extern "C" fn(user_data: *mut c_void, line: atls_str)>;
-
-/// The words by which atls_config_set_key_log is told that the host knows what it does.
-const CONSENT: &str = "secrets may leave";
 
 /// Passes the secrets of each TLS session to `callback`: anyone who has them and the recorded traffic can read all of it. For analysing protocols;
 /// off by default, and NULL turns it off. With a policy, connecting answers INVALID_STATE unless `words` is "secrets may leave"; NULL for no words.
@@ -122,19 +112,13 @@ pub unsafe extern "C" fn atls_config_set_key_log(
 ) -> atls_status {
     guard(error, || {
         let kept = Kept { user_data, drop };
-        let words = unsafe { optional_text(words, "words") }?;
-        if words.is_some_and(|words| words != CONSENT) {
-            let message = format!("words must be \"{CONSENT}\" or NULL");
-            return Err(Error::new(Status::InvalidArgument, message));
-        }
+        let consent = ConnectConfig::consent(unsafe { optional_text(words, "words") }?)?;
         let lines = match callback {
             Some(callback) => Ok(KeyLines(Arc::new(move |line| tell(callback, &kept, line)))),
             None => Err(kept),
         };
-        let trust = &mut unsafe { borrow_mut(config, "config") }?.change().trust;
-        trust.secrets_may_leave = words.is_some();
         let (new, unused) = lines.map_or_else(|kept| (None, Some(kept)), |lines| (Some(lines), None));
-        let before = std::mem::replace(&mut trust.key_log, new);
+        let before = unsafe { borrow_mut(config, "config") }?.config.set_key_log(new, consent);
         drop_last(before);
         drop_last(unused);
         Ok(())

@@ -93,13 +93,13 @@ pub unsafe extern "C" fn atls_config_set_resolver(
     guard(error, || {
         let config = unsafe { borrow_mut(config, "config") }?;
         let before = match resolver.is_null() {
-            true => config.change().dial.resolver.take(),
+            true => config.config.change().dial.resolver.take(),
             false => {
                 let resolver = *unsafe { borrow(resolver, "resolver") }?;
                 if resolver.resolve.is_none() {
                     return Err(Error::new(Status::NullArgument, "resolver.resolve is NULL"));
                 }
-                config.change().dial.resolver.replace(Resolver(Arc::new(HostResolver(resolver))))
+                config.config.change().dial.resolver.replace(Resolver(Arc::new(HostResolver(resolver))))
             }
         };
         // After all else: with it goes a call into the host.

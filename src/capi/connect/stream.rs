@@ -1,9 +1,6 @@
 //! `atls_stream`: an attested byte stream.
 
-use std::sync::{Arc, OnceLock};
-use std::time::Duration;
-
-use tokio::io::{AsyncWriteExt, ReadHalf, WriteHalf};
+use std::sync::Arc;
 
 use super::config::atls_config;
 use crate::capi::attest::verdict::atls_verdict;
@@ -13,21 +10,17 @@ use crate::capi::base::error::atls_error;
 use crate::capi::base::event::atls_sink;
 use crate::capi::base::guard::{check_random, guard, guard_free, guard_value, watch_forks};
 use crate::capi::base::handle::{another, borrow, bytes, put, release, require, share, share_hub};
+use crate::capi::base::limit;
 use crate::capi::base::operation::Operation;
 use crate::capi::base::runtime::{atls_runtime, prepare_thread};
 use crate::capi::base::status::atls_status;
-use crate::connect;
-use crate::connect::Stream;
-use crate::error::{Error, Phase, Result, Status};
+use crate::error::{Error, Result, Status};
 use crate::io::blocking::Driver;
 use crate::io::buffers;
-use crate::io::deadline::Wait;
-use crate::operation::{Cancel, Credit, Outgoing, Outlet, TransferEvent};
+use crate::operation::{Outlet, TransferEvent};
+use crate::stream::blocking::{BlockingStream, CALL_TIMEOUT};
 use crate::stream::{Shared, drive};
 use crate::verdict::Verdict;
-
-/// Default deadline of a blocking read or write.
-const DEFAULT_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// An attested byte stream. Event-driven (atls_stream_connect_start) or blocking (atls_stream_connect); both directions are independent.
 /// Reference-counted, safe to share between threads; dropping the last reference cancels it.
@@ -38,16 +31,7 @@ pub struct atls_stream {
 
 enum Mode {
     Events(Arc<Shared>),
-    Blocking(Box<Blocking>),
-}
-
-struct Blocking {
-    driver: Driver,
-    /// Each is held by the call that has its turn; other calls wait for it under their own deadlines.
-    reader: tokio::sync::Mutex<ReadHalf<Stream>>,
-    writer: tokio::sync::Mutex<WriteHalf<Stream>>,
-    cancel: Cancel,
-    verdict: Option<Arc<Verdict>>,
+    Blocking(Box<BlockingStream>),
 }
 
 impl Drop for atls_stream {
@@ -64,18 +48,13 @@ impl atls_stream {
     pub(in crate::capi) unsafe fn waiting(
         runtime: Arc<atls_runtime>,
         sink: *const atls_sink,
-        (credit, automatic): (u64, bool),
+        credit: (u64, bool),
         verdict: Option<Arc<Verdict>>,
     ) -> Result<(Arc<atls_stream>, Arc<Shared>, Outlet)> {
         let operation = unsafe { Operation::new(sink, &runtime.registry) }?;
         let writable = operation.observer();
-        let shared = Arc::new(Shared {
-            credit: Arc::new(Credit::new(credit, automatic)),
-            outgoing: Outgoing::new(Box::new(move || writable.post(TransferEvent::Writable, None))),
-            cancel: Cancel::default(),
-            closing: Cancel::default(),
-            verdict: verdict.map(OnceLock::from).unwrap_or_default(),
-        });
+        let on_writable = Box::new(move || writable.post(TransferEvent::Writable, None));
+        let shared = Arc::new(Shared::new(credit, verdict, on_writable));
         let made = Arc::new(atls_stream { mode: Mode::Events(shared.clone()), _runtime: Some(runtime) });
         let registration = operation.register(&made, &shared, |shared| shared.cancel.cancel())?;
         Ok((made, shared, registration.begin()))
@@ -84,7 +63,7 @@ impl atls_stream {
     fn cancel(&self) {
         match &self.mode {
             Mode::Events(shared) => shared.cancel.cancel(),
-            Mode::Blocking(blocking) => blocking.cancel.cancel(),
+            Mode::Blocking(blocking) => blocking.cancel(),
         }
     }
 
@@ -95,7 +74,7 @@ impl atls_stream {
         }
     }
 
-    fn blocking(&self) -> Result<&Blocking> {
+    fn blocking(&self) -> Result<&BlockingStream> {
         match &self.mode {
             Mode::Blocking(blocking) => Ok(blocking),
             Mode::Events(_) => Err(Error::new(Status::InvalidState, "the stream is event-driven")),
@@ -119,7 +98,7 @@ pub unsafe extern "C" fn atls_stream_connect_start(
         require(stream, "stream")?;
         let runtime = unsafe { share_hub(runtime, "runtime") }?;
         let config = unsafe { borrow(config, "config") }?;
-        let target = config.target()?;
+        let target = config.config.target()?;
         let credit = (config.credit, config.automatic_credit);
         let (made, shared, outlet) = unsafe { atls_stream::waiting(runtime.clone(), sink, credit, None) }?;
         unsafe { put(stream, Arc::into_raw(made).cast_mut(), "stream") }?;
@@ -139,19 +118,10 @@ pub unsafe extern "C" fn atls_stream_connect(
 ) -> atls_status {
     guard(error, || {
         require(stream, "stream")?;
-        let target = unsafe { borrow(config, "config") }?.target()?;
+        let target = unsafe { borrow(config, "config") }?.config.target()?;
         check_random()?;
         watch_forks();
-        let driver = Driver::new(prepare_thread)?;
-        let connected = driver.run(None, Wait::Connecting, connect::connect(&target))?;
-        let (reader, writer) = tokio::io::split(connected.stream);
-        let blocking = Blocking {
-            driver,
-            reader: reader.into(),
-            writer: writer.into(),
-            cancel: Cancel::default(),
-            verdict: connected.verdict,
-        };
+        let blocking = BlockingStream::open(Driver::new(prepare_thread)?, &target)?;
         let made = atls_stream { mode: Mode::Blocking(Box::new(blocking)), _runtime: None };
         unsafe { put(stream, Arc::into_raw(Arc::new(made)).cast_mut(), "stream") }
     })
@@ -163,7 +133,7 @@ pub unsafe extern "C" fn atls_stream_verdict(stream: *const atls_stream) -> *mut
     guard_value(std::ptr::null_mut(), || {
         let verdict = match unsafe { borrow(stream, "stream") }.map(|stream| &stream.mode) {
             Ok(Mode::Events(shared)) => shared.verdict.get(),
-            Ok(Mode::Blocking(blocking)) => blocking.verdict.as_ref(),
+            Ok(Mode::Blocking(blocking)) => blocking.verdict(),
             Err(_) => None,
         };
         verdict.map_or(std::ptr::null_mut(), |verdict| atls_verdict::into_raw(verdict.clone()))
@@ -218,13 +188,7 @@ pub unsafe extern "C" fn atls_stream_write_buf(
 pub unsafe extern "C" fn atls_stream_finish(stream: *const atls_stream, error: *mut *mut atls_error) -> atls_status {
     guard(error, || match &unsafe { share(stream, "stream") }?.mode {
         Mode::Events(shared) => shared.outgoing.finish(),
-        Mode::Blocking(blocking) => {
-            let work = async {
-                let mut writer = blocking.writer.lock().await;
-                writer.shutdown().await.map_err(|error| Error::from_io(error, Phase::Transfer))
-            };
-            blocking.driver.run(Some(DEFAULT_TIMEOUT), Wait::Call("closing"), blocking.cancel.guard(work))
-        }
+        Mode::Blocking(blocking) => blocking.close_write(),
     })
 }
 
@@ -248,21 +212,13 @@ pub unsafe extern "C" fn atls_stream_read(
         if cap == 0 {
             return Err(Error::new(Status::InvalidArgument, "cap is 0"));
         }
-        crate::io::blocking::check_may_block()?;
         if cap > isize::MAX as usize {
             return Err(Error::new(Status::InvalidArgument, format!("cap is {cap}: impossible")));
         }
         // SAFETY: the host says that `buf` has room for `cap` bytes; they are written before they are read.
         let place = unsafe { std::slice::from_raw_parts_mut(buf.cast::<std::mem::MaybeUninit<u8>>(), cap) };
         let mut view = tokio::io::ReadBuf::uninit(place);
-        let work = async {
-            let mut reader = blocking.reader.lock().await;
-            std::future::poll_fn(|cx| tokio::io::AsyncRead::poll_read(std::pin::Pin::new(&mut *reader), cx, &mut view))
-                .await
-                .map_err(|error| Error::from_io(error, Phase::Transfer).context("receiving"))
-        };
-        let limit = crate::capi::base::limit(timeout_ms, DEFAULT_TIMEOUT);
-        blocking.driver.run(limit, Wait::Call("receiving"), blocking.cancel.guard(work))?;
+        blocking.read(&mut view, limit(timeout_ms, CALL_TIMEOUT))?;
         unsafe { put(n, view.filled().len(), "n") }
     })
 }
@@ -279,25 +235,7 @@ pub unsafe extern "C" fn atls_stream_write_all(
 ) -> atls_status {
     guard(error, || {
         let data = unsafe { bytes(data, "data") }?;
-        let stream = unsafe { share(stream, "stream") }?;
-        let blocking = stream.blocking()?;
-        crate::io::blocking::check_may_block()?;
-        let mut begun = false;
-        let work = async {
-            let mut writer = blocking.writer.lock().await;
-            begun = true;
-            let sent = async {
-                writer.write_all(data).await?;
-                writer.flush().await
-            };
-            sent.await.map_err(|error| Error::from_io(error, Phase::Transfer).context("sending"))
-        };
-        let limit = crate::capi::base::limit(timeout_ms, DEFAULT_TIMEOUT);
-        let done = blocking.driver.run(limit, Wait::Call("sending"), blocking.cancel.guard(work));
-        if done.is_err() && begun {
-            blocking.cancel.cancel();
-        }
-        done
+        unsafe { share(stream, "stream") }?.blocking()?.write_all(data, limit(timeout_ms, CALL_TIMEOUT))
     })
 }
 
@@ -307,22 +245,8 @@ pub unsafe extern "C" fn atls_stream_write_all(
 pub unsafe extern "C" fn atls_stream_close(stream: *const atls_stream, error: *mut *mut atls_error) -> atls_status {
     guard(error, || {
         match &unsafe { share(stream, "stream") }?.mode {
-            Mode::Events(shared) => {
-                let _ = shared.outgoing.finish();
-                shared.closing.cancel();
-            }
-            Mode::Blocking(blocking) => {
-                if let Ok(mut writer) = blocking.writer.try_lock() {
-                    let work =
-                        async { writer.shutdown().await.map_err(|error| Error::from_io(error, Phase::Transfer)) };
-                    let _ = blocking.driver.run(
-                        Some(Duration::from_secs(1)),
-                        Wait::Call("closing"),
-                        blocking.cancel.guard(work),
-                    );
-                }
-                blocking.cancel.cancel();
-            }
+            Mode::Events(shared) => shared.close(),
+            Mode::Blocking(blocking) => blocking.close(),
         }
         Ok(())
     })

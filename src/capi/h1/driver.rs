@@ -95,7 +95,7 @@ pub unsafe extern "C" fn atls_h1_driver_connect_start(
         if parameters.role != Role::Client {
             return Err(Error::new(Status::InvalidState, "a server does not connect"));
         }
-        let target = unsafe { borrow(connection, "connection") }?.target()?;
+        let target = unsafe { borrow(connection, "connection") }?.config.target()?;
         let (made, running, outlet) = unsafe { start(&runtime, parameters, sink) }?;
         unsafe { put(driver, made, "driver") }?;
         runtime.handle().spawn(async move {

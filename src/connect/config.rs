@@ -1,0 +1,172 @@
+//! What a caller has set for its connections so far. Touches nothing: it is checked and frozen when a connection is to be made.
+
+use std::sync::{Arc, Mutex};
+
+use super::{Connector, Proxy, Settings, Target};
+use crate::attest::Policy;
+use crate::attester::Attester;
+use crate::collateral::Verifier;
+use crate::error::{Error, Result, Status};
+use crate::io::net::From;
+use crate::io::sync::lock;
+use crate::message::host::{check_host, normal_host, unusable_host};
+use crate::tls::KeyLines;
+use crate::tunnel::TunnelUrl;
+
+/// Host, port and settings. What is costly to make of them is made once, and again only after a change.
+#[derive(Default)]
+pub struct ConnectConfig {
+    host: String,
+    port: u16,
+    settings: Settings,
+    verifier: Option<Arc<Verifier>>,
+    frozen: Mutex<Option<Arc<Connector>>>,
+}
+
+/// The words by which `ConnectConfig::consent` is told that the caller knows what it does.
+const CONSENT: &str = "secrets may leave";
+
+impl ConnectConfig {
+    /// Errors: InvalidArgument.
+    pub fn new(host: &str, port: u16) -> Result<ConnectConfig> {
+        check_host(host)?;
+        if port == 0 {
+            return Err(Error::new(Status::InvalidArgument, "port is 0"));
+        }
+        Ok(ConnectConfig { host: host.to_owned(), port, ..ConnectConfig::anywhere() })
+    }
+
+    /// Without a host: for what needs none.
+    pub fn anywhere() -> ConnectConfig {
+        ConnectConfig::default()
+    }
+
+    /// Checks and freezes. No socket is opened before this has succeeded. Errors: InvalidState (neither a policy nor unattested; no host), and as `Connector::new`.
+    pub fn target(&self) -> Result<Target> {
+        if self.settings.policy.is_none() && !self.settings.unattested {
+            let message = "no policy was set (atls_config_set_unattested connects without attestation)";
+            return Err(Error::new(Status::InvalidState, message));
+        }
+        if self.host.is_empty() {
+            return Err(Error::new(Status::InvalidState, "the configuration names no host (atls_config_new)"));
+        }
+        self.connector()?.target((&self.host, self.port, false), self.settings.policy.clone(), None)
+    }
+
+    /// The settings as they are now, the same object until one changes: connections that share it are alike. Errors: as `Connector::new`.
+    pub fn connector(&self) -> Result<Arc<Connector>> {
+        let mut frozen = lock(&self.frozen);
+        if let Some(connector) = &*frozen {
+            return Ok(connector.clone());
+        }
+        let made = Arc::new(Connector::new(self.settings.clone(), self.verifier.clone())?);
+        *frozen = Some(made.clone());
+        Ok(made)
+    }
+
+    /// To change what the methods below do not.
+    pub fn change(&mut self) -> &mut Settings {
+        *lock(&self.frozen) = None;
+        &mut self.settings
+    }
+
+    /// The policy that the server must satisfy.
+    pub fn set_policy(&mut self, policy: Arc<Policy>) {
+        let settings = self.change();
+        (settings.policy, settings.unattested) = (Some(policy), false);
+    }
+
+    /// Neither a policy nor unattested connections: for a client whose policies are set host by host.
+    pub fn clear_policy(&mut self) {
+        let settings = self.change();
+        (settings.policy, settings.unattested) = (None, false);
+    }
+
+    /// No policy, and connections all the same.
+    pub fn set_unattested(&mut self) {
+        let settings = self.change();
+        (settings.policy, settings.unattested) = (None, true);
+    }
+
+    pub fn set_verifier(&mut self, verifier: Arc<Verifier>) {
+        self.change();
+        self.verifier = Some(verifier);
+    }
+
+    /// Evidence of this side. What was there is the caller's to drop: with it may go a call into the host.
+    #[must_use]
+    pub fn set_attester(&mut self, attester: Arc<Attester>) -> Option<Arc<Attester>> {
+        self.change().attester.replace(attester)
+    }
+
+    /// Errors: InvalidArgument, Unsupported (beside a proxy).
+    pub fn set_tunnel(&mut self, url: Option<&str>) -> Result<()> {
+        if let Some(url) = url {
+            TunnelUrl::parse(url, &self.host, self.port)?;
+        }
+        not_both(url.is_some() && self.settings.proxy.is_some())?;
+        self.change().tunnel = url.map(str::to_owned);
+        Ok(())
+    }
+
+    /// Errors: Unsupported (beside a tunnel).
+    pub fn set_proxy(&mut self, proxy: Option<Proxy>) -> Result<()> {
+        not_both(proxy.is_some() && self.settings.tunnel.is_some())?;
+        self.change().proxy = proxy.map(Arc::new);
+        Ok(())
+    }
+
+    /// An address of this machine, or the name of an interface. Errors: InvalidArgument (empty).
+    pub fn set_bind(&mut self, from: Option<&str>) -> Result<()> {
+        if from == Some("") {
+            return Err(Error::new(Status::InvalidArgument, "address_or_interface is empty"));
+        }
+        let from = from.map(|text| text.parse().map_or_else(|_| From::Interface(text.to_owned()), From::Address));
+        self.change().dial.from = from;
+        Ok(())
+    }
+
+    /// Connections to the first host and port go to the other. Errors: InvalidArgument.
+    pub fn map_host(&mut self, (host, port): (&str, u16), (other_host, other_port): (&str, u16)) -> Result<()> {
+        if host.is_empty() || other_host.is_empty() || port == 0 || other_port == 0 {
+            return Err(Error::new(Status::InvalidArgument, "an empty name, or a port of 0"));
+        }
+        let (host, _) = normal_host(host).ok_or_else(|| unusable_host(host))?;
+        self.change().dial.instead.push(((host, port), (other_host.to_owned(), other_port)));
+        Ok(())
+    }
+
+    /// Whether certificate and name are checked. Errors: InvalidState (they must be: a policy is set).
+    pub fn set_certificate_check(&mut self, check: bool) -> Result<()> {
+        if !check && self.settings.policy.is_some() {
+            return Err(Error::new(Status::InvalidState, "a policy needs the certificate check"));
+        }
+        self.change().trust.unchecked = !check;
+        Ok(())
+    }
+
+    /// Whether the caller has said that secrets may leave beside a policy. Errors: InvalidArgument (other words than those).
+    pub fn consent(words: Option<&str>) -> Result<bool> {
+        match words {
+            None => Ok(false),
+            Some(words) if words == CONSENT => Ok(true),
+            Some(_) => Err(Error::new(Status::InvalidArgument, format!("words must be \"{CONSENT}\" or NULL"))),
+        }
+    }
+
+    /// Where the secrets of each session go; `consent` as `ConnectConfig::consent` found it. What was there is the caller's to drop, as with
+    /// `set_attester`.
+    #[must_use]
+    pub fn set_key_log(&mut self, lines: Option<KeyLines>, consent: bool) -> Option<KeyLines> {
+        let trust = &mut self.change().trust;
+        trust.secrets_may_leave = consent;
+        std::mem::replace(&mut trust.key_log, lines)
+    }
+}
+
+fn not_both(both: bool) -> Result<()> {
+    match both {
+        true => Err(Error::new(Status::Unsupported, "a tunnel through a proxy")),
+        false => Ok(()),
+    }
+}

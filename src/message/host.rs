@@ -1,0 +1,31 @@
+//! Hosts, as names and as addresses: what the Host field may hold, and the form in which they are compared. Pure.
+
+use std::net::IpAddr;
+
+use url::Host;
+
+use crate::error::{Error, Result, Status};
+
+/// What the value of a Host field may be. Errors: InvalidArgument.
+pub fn check_host(host: &str) -> Result<()> {
+    let clean = host.bytes().all(|byte| byte > b' ' && byte != 0x7f);
+    if host.is_empty() || !clean || host.contains(['/', '@', ',', '?', '#', '\\']) {
+        return Err(unusable_host(host));
+    }
+    Ok(())
+}
+
+pub fn unusable_host(host: &str) -> Error {
+    Error::new(Status::InvalidArgument, format!("host \"{}\" is not one", host.escape_debug()))
+}
+
+/// A name or an address, with brackets or without, in the form in which hosts are compared; and whether it is an address.
+pub fn normal_host(host: &str) -> Option<(String, bool)> {
+    let bare = host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host);
+    if let Ok(address) = bare.parse::<IpAddr>() {
+        return Some((address.to_string(), true));
+    }
+    let Ok(Host::Domain(name)) = Host::parse(host) else { return None };
+    let name = name.trim_end_matches('.');
+    (!name.is_empty() && !name.contains('*')).then(|| (name.to_owned(), false))
+}

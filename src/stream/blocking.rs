@@ -1,0 +1,106 @@
+//! An attested byte stream whose I/O runs on the threads that call. May touch the runtime of the blocking handle that it belongs to.
+
+use std::future::poll_fn;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::io::{AsyncRead, AsyncWriteExt, ReadBuf, ReadHalf, WriteHalf};
+
+use crate::connect;
+use crate::connect::{Stream, Target};
+use crate::error::{Error, Phase, Result};
+use crate::io::blocking::{Driver, check_may_block};
+use crate::io::deadline::Wait;
+use crate::operation::Cancel;
+use crate::verdict::Verdict;
+
+/// Default deadline of a call that waits.
+pub const CALL_TIMEOUT: Duration = Duration::from_secs(60);
+/// How long a polite end may take.
+const CLOSE_TIMEOUT: Duration = Duration::from_secs(1);
+
+/// Both directions are independent; calls of several threads in one direction take turns.
+pub struct BlockingStream {
+    driver: Driver,
+    /// Each is held by the call that has its turn; other calls wait for it under their own deadlines.
+    reader: tokio::sync::Mutex<ReadHalf<Stream>>,
+    writer: tokio::sync::Mutex<WriteHalf<Stream>>,
+    cancel: Cancel,
+    verdict: Option<Arc<Verdict>>,
+}
+
+impl BlockingStream {
+    /// Connects and attests on the calling thread.
+    pub fn open(driver: Driver, target: &Target) -> Result<BlockingStream> {
+        let connected = driver.run(None, Wait::Connecting, connect::connect(target))?;
+        let (reader, writer) = tokio::io::split(connected.stream);
+        Ok(BlockingStream {
+            driver,
+            reader: reader.into(),
+            writer: writer.into(),
+            cancel: Cancel::default(),
+            verdict: connected.verdict,
+        })
+    }
+
+    pub fn verdict(&self) -> Option<&Arc<Verdict>> {
+        self.verdict.as_ref()
+    }
+
+    /// Ends the stream at once; calls of other threads return Canceled.
+    pub fn cancel(&self) {
+        self.cancel.cancel();
+    }
+
+    /// Waits for bytes and puts them into `room`, which must not be empty; none at the end of the stream. If the time is up, nothing is lost.
+    pub fn read(&self, room: &mut ReadBuf<'_>, limit: Option<Duration>) -> Result<()> {
+        check_may_block()?;
+        let work = async {
+            let mut reader = self.reader.lock().await;
+            poll_fn(|cx| Pin::new(&mut *reader).poll_read(cx, room))
+                .await
+                .map_err(|error| Error::from_io(error, Phase::Transfer).context("receiving"))
+        };
+        self.driver.run(limit, Wait::Call("receiving"), self.cancel.guard(work))
+    }
+
+    /// Sends all of the bytes, after those of earlier calls. If it fails once it has begun, how much was sent is unknown, and the stream is canceled.
+    pub fn write_all(&self, data: &[u8], limit: Option<Duration>) -> Result<()> {
+        check_may_block()?;
+        let mut begun = false;
+        let work = async {
+            let mut writer = self.writer.lock().await;
+            begun = true;
+            let sent = async {
+                writer.write_all(data).await?;
+                writer.flush().await
+            };
+            sent.await.map_err(|error| Error::from_io(error, Phase::Transfer).context("sending"))
+        };
+        let done = self.driver.run(limit, Wait::Call("sending"), self.cancel.guard(work));
+        if done.is_err() && begun {
+            self.cancel.cancel();
+        }
+        done
+    }
+
+    /// Nothing more will be written. Waits for the writes before it.
+    pub fn close_write(&self) -> Result<()> {
+        let work = async { shut_down(&mut *self.writer.lock().await).await };
+        self.driver.run(Some(CALL_TIMEOUT), Wait::Call("closing"), self.cancel.guard(work))
+    }
+
+    /// Closes politely, but for a writer that is still busy, and cancels what remains.
+    pub fn close(&self) {
+        if let Ok(mut writer) = self.writer.try_lock() {
+            let work = self.cancel.guard(shut_down(&mut writer));
+            let _ = self.driver.run(Some(CLOSE_TIMEOUT), Wait::Call("closing"), work);
+        }
+        self.cancel.cancel();
+    }
+}
+
+async fn shut_down(writer: &mut WriteHalf<Stream>) -> Result<()> {
+    writer.shutdown().await.map_err(|error| Error::from_io(error, Phase::Transfer))
+}
