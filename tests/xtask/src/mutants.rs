@@ -157,3 +157,18 @@ impl Mutant {
         })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What the list names may have been moved or renamed since.
+    #[test]
+    fn every_check_of_the_list_is_where_the_list_has_it() {
+        let text = fs::read_to_string(root().join("tests/mutants.txt")).unwrap();
+        let mutants = parse(&text).unwrap();
+        assert!(mutants.len() > 100);
+        let stale: Vec<String> = mutants.iter().filter_map(|mutant| mutant.apply(&root()).err()).collect();
+        assert!(stale.is_empty(), "{}", stale.join("\n"));
+    }
+}
