@@ -19,8 +19,8 @@ static void fetch(atls_client *client, const char *url)
         atls_verdict *verdict = atls_exchange_verdict(exchange);
         printf("%zu bytes, %s, trusted: %s, attested in %llu us, all in %llu us\n", atls_buf_len(body),
                atls_exchange_reused(exchange) ? "on a connection that was judged" : "on a new connection",
-               atls_verdict_trusted(verdict) ? "yes" : "no", (unsigned long long)atls_exchange_time_us(exchange, ATLS_TIME_ATTEST),
-               (unsigned long long)atls_exchange_time_us(exchange, ATLS_TIME_TOTAL));
+               atls_verdict_trusted(verdict) ? "yes" : "no", (unsigned long long)atls_exchange_time_us(exchange, ATLS_EXCHANGE_TIME_ATTEST),
+               (unsigned long long)atls_exchange_time_us(exchange, ATLS_EXCHANGE_TIME_TOTAL));
         atls_verdict_free(verdict);
     } else {
         printf("refused: %s: %s\n", atls_status_name(atls_error_status(error)).ptr, atls_error_message(error).ptr);
@@ -70,7 +70,7 @@ int main(int argc, char **argv)
     nanosleep(&pause, NULL);
     fetch(client, url);
     fetch(client, other);
-    printf("%zu connections wait\n", atls_client_idle(client));
+    printf("%zu connections wait\n", atls_client_idle_connections(client));
     atls_client_free(client);
     return 0;
 }

@@ -57,11 +57,11 @@ int main(void)
     }
     check(atls_tunnel_config_new(&config, &error), &error);
     if (target)
-        check(atls_tunnel_config_set_target(config, target, &error), &error);
-    each(list ? list : target, atls_tunnel_config_allow, config);
+        check(atls_tunnel_config_set_default_target(config, target, &error), &error);
+    each(list ? list : target, atls_tunnel_config_add_target, config);
     each(getenv("ATLS_PROXY_ORIGINS"), atls_tunnel_config_add_origin, config);
     check(atls_tunnel_config_set_token(config, getenv("ATLS_PROXY_TOKEN"), &error), &error);
-    check(atls_tunnel_config_set_private(config, getenv("ATLS_PROXY_PRIVATE") != NULL, &error), &error);
+    check(atls_tunnel_config_set_allow_private(config, getenv("ATLS_PROXY_PRIVATE") != NULL, &error), &error);
 
     check(atls_runtime_new(0, &runtime, &error), &error);
     check(atls_queue_new_dispatching(&queue, &error), &error);
@@ -75,7 +75,7 @@ int main(void)
     while (getchar() != EOF)
         ;
     printf("%llu tunnels, %llu bytes up, %llu bytes down, %llu refused\n", count(server, ATLS_SERVER_COUNT_TUNNELS),
-           count(server, ATLS_SERVER_COUNT_BYTES_UP), count(server, ATLS_SERVER_COUNT_BYTES_DOWN), count(server, ATLS_SERVER_COUNT_REFUSED));
+           count(server, ATLS_SERVER_COUNT_BYTES_UP), count(server, ATLS_SERVER_COUNT_BYTES_DOWN), count(server, ATLS_SERVER_COUNT_REQUESTS_REFUSED));
     stop_server(server, runtime, queue);
     atls_server_config_free(limits);
     atls_tunnel_config_free(config);

@@ -18,7 +18,7 @@ static atls_request *make_request(const char *url, uint64_t size)
     check(atls_request_set_body_stream(request, size, &error), &error);
     check(atls_request_set_expect_continue(request, 1000, &error), &error);
     /* The time until the answer holds all of the upload: no limit for that, but for each piece below. */
-    check(atls_request_set_deadline(request, ATLS_DEADLINE_HEAD, UINT32_MAX, &error), &error);
+    check(atls_request_set_deadline(request, ATLS_REQUEST_DEADLINE_HEAD, UINT32_MAX, &error), &error);
     return request;
 }
 

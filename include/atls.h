@@ -36,12 +36,12 @@
 
 
 /*
- TIMED_OUT: no turn in time (ATLS_DEADLINE_QUEUE).
+ TIMED_OUT: no turn in time (ATLS_REQUEST_DEADLINE_QUEUE).
  */
 #define ATLS_DETAIL_QUEUE_TIMEOUT 1
 
 /*
- TIMED_OUT: connecting (atls_config_set_timeouts, ATLS_DEADLINE_CONNECT).
+ TIMED_OUT: connecting (atls_config_set_timeouts, ATLS_REQUEST_DEADLINE_CONNECT).
  */
 #define ATLS_DETAIL_CONNECT_TIMEOUT 2
 
@@ -56,22 +56,22 @@
 #define ATLS_DETAIL_EVIDENCE_TIMEOUT 4
 
 /*
- TIMED_OUT: no response head in time (ATLS_DEADLINE_HEAD).
+ TIMED_OUT: no response head in time (ATLS_REQUEST_DEADLINE_HEAD).
  */
 #define ATLS_DETAIL_HEAD_TIMEOUT 5
 
 /*
- TIMED_OUT: no answer to one request of a chain (ATLS_DEADLINE_FIRST_BYTE).
+ TIMED_OUT: no answer to one request of a chain (ATLS_REQUEST_DEADLINE_FIRST_BYTE).
  */
 #define ATLS_DETAIL_FIRST_BYTE_TIMEOUT 6
 
 /*
- TIMED_OUT: nothing more of the body (ATLS_DEADLINE_IDLE).
+ TIMED_OUT: nothing more of the body (ATLS_REQUEST_DEADLINE_IDLE).
  */
 #define ATLS_DETAIL_IDLE_TIMEOUT 7
 
 /*
- TIMED_OUT: the exchange as a whole (ATLS_DEADLINE_TOTAL).
+ TIMED_OUT: the exchange as a whole (ATLS_REQUEST_DEADLINE_TOTAL).
  */
 #define ATLS_DETAIL_TOTAL_TIMEOUT 8
 
@@ -309,7 +309,7 @@
 #define ATLS_EVENT_WRITABLE 7
 
 /*
- A streamed request body must be written again from its beginning (atls_request_set_body_rewind). Until atls_exchange_rewind is called, writes take
+ A streamed request body must be written again from its beginning (atls_request_set_body_rewindable). Until atls_exchange_rewind is called, writes take
  nothing.
  */
 #define ATLS_EVENT_REWIND 20
@@ -364,77 +364,77 @@
 /*
  From the call to the response head, redirects and all; 60 seconds by default.
  */
-#define ATLS_DEADLINE_HEAD 601
+#define ATLS_REQUEST_DEADLINE_HEAD 601
 
 /*
  Waiting for a turn, if the client has as many requests under way as it may.
  */
-#define ATLS_DEADLINE_QUEUE 602
+#define ATLS_REQUEST_DEADLINE_QUEUE 602
 
 /*
  From dialling to the end of TLS and of the evidence exchange.
  */
-#define ATLS_DEADLINE_CONNECT 603
+#define ATLS_REQUEST_DEADLINE_CONNECT 603
 
 /*
  From sending the request to its response head, for each request of a chain of redirects.
  */
-#define ATLS_DEADLINE_FIRST_BYTE 604
+#define ATLS_REQUEST_DEADLINE_FIRST_BYTE 604
 
 /*
  Between pieces of the response body; event-driven exchanges only (blocking reads have one of their own).
  */
-#define ATLS_DEADLINE_IDLE 605
+#define ATLS_REQUEST_DEADLINE_IDLE 605
 
 /*
  From the call to the end of the response body.
  */
-#define ATLS_DEADLINE_TOTAL 606
+#define ATLS_REQUEST_DEADLINE_TOTAL 606
 
 /*
  A redirect may lead away from an origin that was attested; the policy of the new origin then holds.
  */
-#define ATLS_REDIRECT_MAY_LEAVE 1
+#define ATLS_REDIRECT_ALLOW_OTHER_ORIGIN 1
 
 /*
  A redirect may lead from https: to http:, to a host that no policy covers.
  */
-#define ATLS_REDIRECT_MAY_DOWNGRADE 2
+#define ATLS_REDIRECT_ALLOW_DOWNGRADE 2
 
 /*
  Waiting for a turn.
  */
-#define ATLS_TIME_QUEUE 1
+#define ATLS_EXCHANGE_TIME_QUEUE 1
 
 /*
  Looking the name up; 0 if a proxy or tunnel does it.
  */
-#define ATLS_TIME_DNS 2
+#define ATLS_EXCHANGE_TIME_DNS 2
 
 /*
  TCP, and setting up the proxy or tunnel.
  */
-#define ATLS_TIME_CONNECT 3
+#define ATLS_EXCHANGE_TIME_CONNECT 3
 
 /*
  The TLS handshake.
  */
-#define ATLS_TIME_TLS 4
+#define ATLS_EXCHANGE_TIME_TLS 4
 
 /*
  Evidence, collateral and appraisal.
  */
-#define ATLS_TIME_ATTEST 5
+#define ATLS_EXCHANGE_TIME_ATTEST 5
 
 /*
  From sending the request to the response head.
  */
-#define ATLS_TIME_FIRST_BYTE 6
+#define ATLS_EXCHANGE_TIME_FIRST_BYTE 6
 
 /*
  From the call to the end of the body, redirects and all.
  */
-#define ATLS_TIME_TOTAL 7
+#define ATLS_EXCHANGE_TIME_TOTAL 7
 
 /*
  Connections at a time; 10,000 by default. More are closed as they come.
@@ -465,12 +465,12 @@
 /*
  Requests for evidence in a second; 50 by default, which is more than usual hardware makes. More are answered with 503.
  */
-#define ATLS_SERVER_LIMIT_QUOTES_PER_SECOND 106
+#define ATLS_SERVER_LIMIT_EVIDENCE_PER_SECOND 106
 
 /*
  Most bytes of a request body in one DATA event; 65,536 by default. The borders of chunks divide as well.
  */
-#define ATLS_SERVER_LIMIT_PIECE_BYTES 107
+#define ATLS_SERVER_LIMIT_DATA_BYTES 107
 
 /*
  Connections that the system queues until they are accepted; 1,024 by default, and no more than the system allows.
@@ -508,7 +508,7 @@
  that has only closed its sending direction, and that gets its answer. The probes find it out as soon as the client's system no longer knows the
  connection (Linux: a minute after the close).
  */
-#define ATLS_SERVER_DEADLINE_PROBE 206
+#define ATLS_SERVER_DEADLINE_TCP_KEEPALIVE 206
 
 /*
  The server proves itself.
@@ -528,12 +528,12 @@
 /*
  Connections there ever were.
  */
-#define ATLS_SERVER_COUNT_ACCEPTED 302
+#define ATLS_SERVER_COUNT_CONNECTIONS_ACCEPTED 302
 
 /*
  Connections that were turned away at a limit.
  */
-#define ATLS_SERVER_COUNT_TURNED_AWAY 303
+#define ATLS_SERVER_COUNT_CONNECTIONS_REFUSED 303
 
 /*
  Requests that the host was shown.
@@ -543,12 +543,12 @@
 /*
  Requests that were refused before that.
  */
-#define ATLS_SERVER_COUNT_REFUSED 305
+#define ATLS_SERVER_COUNT_REQUESTS_REFUSED 305
 
 /*
  Requests for evidence.
  */
-#define ATLS_SERVER_COUNT_QUOTES 306
+#define ATLS_SERVER_COUNT_EVIDENCE 306
 
 /*
  Of a tunnel server: connections that were forwarded.
@@ -769,7 +769,7 @@
 /*
  Most bytes of a body in one DATA event; 65,536 by default. The borders of chunks divide as well.
  */
-#define ATLS_H1_DRIVER_LIMIT_PIECE_BYTES 402
+#define ATLS_H1_DRIVER_LIMIT_DATA_BYTES 402
 
 /*
  Bytes of a body that comes, as it is on the wire and decoded; 104,857,600 by default.
@@ -793,9 +793,9 @@
 #define ATLS_H1_DRIVER_DEADLINE_BODY 502
 
 /*
- As ATLS_SERVER_DEADLINE_PROBE, for an adopted TCP socket: silence of the peer until TCP probes whether it is still there. 15 seconds by default.
+ As ATLS_SERVER_DEADLINE_TCP_KEEPALIVE, for an adopted TCP socket: silence of the peer until TCP probes whether it is still there. 15 seconds by default.
  */
-#define ATLS_H1_DRIVER_DEADLINE_PROBE 503
+#define ATLS_H1_DRIVER_DEADLINE_TCP_KEEPALIVE 503
 
 /*
  The addresses of one name. Valid while `resolve` of an atls_resolver runs, and on its thread.
@@ -2290,7 +2290,7 @@ struct atls_verdict *atls_http_verdict(const struct atls_http *http);
 /*
  Whether a request may be started now: connected, open, and no exchange under way.
  */
-bool atls_http_is_ready(const struct atls_http *http);
+bool atls_http_ready(const struct atls_http *http);
 
 /*
  Event-driven: starts a request; its events go to `sink`: INFORMATIONAL, HEAD, DATA as credit allows, TRAILERS, END, WRITABLE for a
@@ -2406,9 +2406,9 @@ atls_status atls_request_set_body_stream(struct atls_request *request,
  atls_exchange_head. Nothing is taken until it has called atls_exchange_rewind; then it writes from the beginning. Statuses: NULL_ARGUMENT,
  INVALID_STATE (the body is not a stream).
  */
-atls_status atls_request_set_body_rewind(struct atls_request *request,
-                                         bool may_rewind,
-                                         struct atls_error **error);
+atls_status atls_request_set_body_rewindable(struct atls_request *request,
+                                             bool may_rewind,
+                                             struct atls_error **error);
 
 /*
  The body comes from `source`, which is copied: `length` bytes, or ATLS_LENGTH_UNKNOWN. Exchanges made with this request share it: one at a
@@ -2423,21 +2423,21 @@ atls_status atls_request_set_body_source(struct atls_request *request,
  Adds a field to the request's form, which is its body, and sets Content-Type: urlencoded, or multipart/form-data once a field has a
  `file_name` or `content_type` (both may be NULL). Copied. Statuses: NULL_ARGUMENT, INVALID_UTF8, HTTP_HEADER_INVALID (`content_type`).
  */
-atls_status atls_request_add_field(struct atls_request *request,
-                                   const char *name,
-                                   struct atls_bytes value,
-                                   const char *file_name,
-                                   const char *content_type,
-                                   struct atls_error **error);
+atls_status atls_request_add_form_field(struct atls_request *request,
+                                        const char *name,
+                                        struct atls_bytes value,
+                                        const char *file_name,
+                                        const char *content_type,
+                                        struct atls_error **error);
 
 /*
- How long to wait for the response head, as ATLS_DEADLINE_HEAD. Statuses: NULL_ARGUMENT.
+ How long to wait for the response head, as ATLS_REQUEST_DEADLINE_HEAD. Statuses: NULL_ARGUMENT.
  */
 atls_status atls_request_set_timeout(struct atls_request *request, uint32_t timeout_ms, struct atls_error **error);
 
 /*
- Sets one of the deadlines ATLS_DEADLINE_*; past it the exchange ends with TIMED_OUT, and its message and atls_error_phase say which it was.
- None of those but ATLS_DEADLINE_HEAD is set by default. Those for a turn and for connecting need a client. Statuses: NULL_ARGUMENT,
+ Sets one of the deadlines ATLS_REQUEST_DEADLINE_*; past it the exchange ends with TIMED_OUT, and its message and atls_error_phase say which it was.
+ None of those but ATLS_REQUEST_DEADLINE_HEAD is set by default. Those for a turn and for connecting need a client. Statuses: NULL_ARGUMENT,
  INVALID_ARGUMENT.
  */
 atls_status atls_request_set_deadline(struct atls_request *request,
@@ -2488,9 +2488,9 @@ atls_status atls_request_set_decode(struct atls_request *request,
  Bytes of the response body, after decoding, beyond which the exchange fails with BODY_TOO_LARGE; UINT64_MAX, the default, is no limit. Statuses:
  NULL_ARGUMENT.
  */
-atls_status atls_request_set_max_body(struct atls_request *request,
-                                      uint64_t bytes,
-                                      struct atls_error **error);
+atls_status atls_request_set_max_response_body(struct atls_request *request,
+                                               uint64_t bytes,
+                                               struct atls_error **error);
 
 /*
  Limits on what a response has before its body; beyond them the exchange fails with HTTP_PROTOCOL. `bytes` and `lines` of each head: 262144 and 256
@@ -2504,7 +2504,7 @@ atls_status atls_request_set_head_limits(struct atls_request *request,
                                          struct atls_error **error);
 
 /*
- Event-driven: the response body comes as one DATA event, however large, and no credit is taken; set atls_request_set_max_body too. An empty
+ Event-driven: the response body comes as one DATA event, however large, and no credit is taken; set atls_request_set_max_response_body too. An empty
  body comes as an empty one. Statuses: NULL_ARGUMENT.
  */
 atls_status atls_request_set_buffered(struct atls_request *request,
@@ -2675,7 +2675,7 @@ struct atls_str atls_exchange_peer(const struct atls_exchange *exchange);
 struct atls_buf *atls_exchange_certificate(const struct atls_exchange *exchange);
 
 /*
- Of a client's exchange: how long a phase (ATLS_TIME_*) took, in microseconds; of the last request of a chain of redirects, except for the total.
+ Of a client's exchange: how long a phase (ATLS_EXCHANGE_TIME_*) took, in microseconds; of the last request of a chain of redirects, except for the total.
  UINT64_MAX if that is not known (yet). The phases of connecting are 0 if an idle connection was used.
  */
 uint64_t atls_exchange_time_us(const struct atls_exchange *exchange,
@@ -2777,17 +2777,17 @@ atls_status atls_client_open(const struct atls_client *client,
 /*
  Requests under way.
  */
-size_t atls_client_active(const struct atls_client *client);
+size_t atls_client_active_requests(const struct atls_client *client);
 
 /*
  Requests that wait for their turn.
  */
-size_t atls_client_queued(const struct atls_client *client);
+size_t atls_client_queued_requests(const struct atls_client *client);
 
 /*
  How many connections are idle.
  */
-size_t atls_client_idle(const struct atls_client *client);
+size_t atls_client_idle_connections(const struct atls_client *client);
 
 /*
  Keeps the cookies that answers set, and sends them back to the same host, and to no other (RFC 6265, without Domain); a request with a Cookie
@@ -3013,17 +3013,17 @@ atls_status atls_server_config_set_decode(struct atls_server_config *config,
  only a proxy can reach, since anybody can write such lines. Lines of one name are one list, whose last item counts: the proxy must write or remove
  each of the four, or the last item may come from the client. Off by default. Statuses: NULL_ARGUMENT.
  */
-atls_status atls_server_config_set_forwarded(struct atls_server_config *config,
-                                             bool believed,
-                                             struct atls_error **error);
+atls_status atls_server_config_set_trust_forwarded(struct atls_server_config *config,
+                                                   bool believed,
+                                                   struct atls_error **error);
 
 /*
  The address of a trusted proxy: the last address in X-Forwarded-For that is not one of these counts. Statuses: NULL_ARGUMENT, INVALID_UTF8,
  INVALID_ARGUMENT.
  */
-atls_status atls_server_config_add_proxy(struct atls_server_config *config,
-                                         const char *address,
-                                         struct atls_error **error);
+atls_status atls_server_config_add_trusted_proxy(struct atls_server_config *config,
+                                                 const char *address,
+                                                 struct atls_error **error);
 
 /*
  Receive credit of each request, as atls_config_set_credit. Default: 256 KiB, automatic. Statuses: NULL_ARGUMENT.
@@ -3065,7 +3065,7 @@ atls_status atls_server_config_set_client_roots(struct atls_server_config *confi
  Proves the server to whoever asks: `POST /tdx_quote` (protocol atlas-v1) and `POST /atls/exporter-v1` are answered with evidence of the machine
  that the server runs on, bound to the session: what atls_http_connect_start and its like ask for. It comes from a dstack guest agent: `path` is its Unix
  socket, NULL looks where it usually is. The host does not see these requests. Needs a certificate; its fingerprint is put into the guest's log,
- where the agent can. docs/protocol.md has both protocols. Quotes are made one at a time; if 64 requests wait, or more than ATLS_SERVER_LIMIT_QUOTES_PER_SECOND come, further ones are
+ where the agent can. docs/protocol.md has both protocols. Quotes are made one at a time; if 64 requests wait, or more than ATLS_SERVER_LIMIT_EVIDENCE_PER_SECOND come, further ones are
  answered with 503 and Retry-After: clients of this library then ask again, within their deadlines. Statuses: NULL_ARGUMENT, INVALID_UTF8,
  INVALID_ARGUMENT (no agent found).
  */
@@ -3295,7 +3295,7 @@ struct atls_str atls_server_request_method(const struct atls_server_request *req
 struct atls_str atls_server_request_target(const struct atls_server_request *request);
 
 /*
- The host that the request is for, with the port if there is one, whatever form its target has (atls_http_authority); as it was sent. Empty if an
+ The host that the request is for, with the port if there is one, whatever form its target has (atls_effective_authority); as it was sent. Empty if an
  HTTP/1.0 request names none, or if what counts is not a valid authority. Valid as long as the request.
  */
 struct atls_str atls_server_request_authority(const struct atls_server_request *request);
@@ -3311,7 +3311,7 @@ struct atls_head *atls_server_request_head(const struct atls_server_request *req
 struct atls_str atls_server_request_peer(const struct atls_server_request *request);
 
 /*
- The client's address: that of the other end of the socket, or what a proxy says (atls_server_config_set_forwarded); empty if neither is known.
+ The client's address: that of the other end of the socket, or what a proxy says (atls_server_config_set_trust_forwarded); empty if neither is known.
  Valid as long as the request.
  */
 struct atls_str atls_server_request_remote(const struct atls_server_request *request);
@@ -3463,14 +3463,14 @@ atls_status atls_form_parse_body(const char *content_type,
  As atls_form_parse_body, with other limits: `parts` of a multipart form, bytes of the head of each part (`part_head`), and `pairs` of a urlencoded
  form; 0 is 100 parts, 10,240 bytes, and 10,000 pairs. Statuses: as atls_form_parse_body.
  */
-atls_status atls_form_parse_body_within(const char *content_type,
-                                        const char *content_encoding,
-                                        struct atls_bytes body,
-                                        size_t parts,
-                                        size_t part_head,
-                                        size_t pairs,
-                                        struct atls_form **form,
-                                        struct atls_error **error);
+atls_status atls_form_parse_body_with_limits(const char *content_type,
+                                             const char *content_encoding,
+                                             struct atls_bytes body,
+                                             size_t parts,
+                                             size_t part_head,
+                                             size_t pairs,
+                                             struct atls_form **form,
+                                             struct atls_error **error);
 
 /*
  How many there are; 0 for NULL.
@@ -3575,26 +3575,26 @@ void atls_tunnel_config_free(struct atls_tunnel_config *config);
  Lets clients through to `entry`: `host:port`, or `*.suffix:port` for every name below one. Names match in either case. Statuses: NULL_ARGUMENT,
  INVALID_UTF8, INVALID_ARGUMENT.
  */
-atls_status atls_tunnel_config_allow(struct atls_tunnel_config *config,
-                                     const char *entry,
-                                     struct atls_error **error);
+atls_status atls_tunnel_config_add_target(struct atls_tunnel_config *config,
+                                          const char *entry,
+                                          struct atls_error **error);
 
 /*
  Where clients go that name no target, `host:port`; it has to be allowed as well. Without it they are answered with 400. Statuses:
  NULL_ARGUMENT, INVALID_UTF8, INVALID_ARGUMENT.
  */
-atls_status atls_tunnel_config_set_target(struct atls_tunnel_config *config,
-                                          const char *target,
-                                          struct atls_error **error);
+atls_status atls_tunnel_config_set_default_target(struct atls_tunnel_config *config,
+                                                  const char *target,
+                                                  struct atls_error **error);
 
 /*
  Whether a name may lead to an address that is not public (loopback, private, link-local and the like); by default it may not, whatever the list
  says of the name, since whoever controls the name chooses the address. Addresses in the list, and "localhost", are not concerned. Statuses:
  NULL_ARGUMENT.
  */
-atls_status atls_tunnel_config_set_private(struct atls_tunnel_config *config,
-                                           bool allowed,
-                                           struct atls_error **error);
+atls_status atls_tunnel_config_set_allow_private(struct atls_tunnel_config *config,
+                                                 bool allowed,
+                                                 struct atls_error **error);
 
 /*
  Lets web pages of `origin` (`https://app.example`) through; `*` for those of any. Whoever sends an Origin that was not added is answered with 403; programs
@@ -3640,14 +3640,14 @@ atls_status atls_tunnel_server_start(const struct atls_runtime *runtime,
  An HTTP date such as "Sun, 06 Nov 1994 08:49:37 GMT" (RFC 9110 section 5.6.7) of a time in seconds since 1970. *date is the caller's to free,
  and NUL-terminated. Statuses: NULL_ARGUMENT, INVALID_ARGUMENT outside the years 1 to 9999.
  */
-atls_status atls_http_date_format(int64_t seconds,
+atls_status atls_format_http_date(int64_t seconds,
                                   struct atls_buf **date,
                                   struct atls_error **error);
 
 /*
  The time, in seconds since 1970, of an HTTP date in any of its three forms. Statuses: NULL_ARGUMENT, INVALID_UTF8, INVALID_ARGUMENT.
  */
-atls_status atls_http_date_parse(const char *date,
+atls_status atls_parse_http_date(const char *date,
                                  int64_t *seconds,
                                  struct atls_error **error);
 
@@ -3656,11 +3656,11 @@ atls_status atls_http_date_parse(const char *date,
  written in the same way: "+" for a blank, %XX for all but letters, digits and "_.-~". *result is the caller's to free, and NUL-terminated.
  Statuses: NULL_ARGUMENT, INVALID_UTF8.
  */
-atls_status atls_url_concat(const char *url,
-                            const char *const *pairs,
-                            size_t count,
-                            struct atls_buf **result,
-                            struct atls_error **error);
+atls_status atls_url_add_query(const char *url,
+                               const char *const *pairs,
+                               size_t count,
+                               struct atls_buf **result,
+                               struct atls_error **error);
 
 /*
  The value of an Authorization header for user and password (RFC 7617). *value is the caller's to free, and NUL-terminated. Statuses:
@@ -3686,11 +3686,11 @@ atls_status atls_split_host_port(const char *authority,
  NUL-terminated, is the host, with the port if there is one; empty if what counts is not a valid authority, or has user information. Statuses:
  NULL_ARGUMENT, INVALID_UTF8.
  */
-atls_status atls_http_authority(const char *method,
-                                const char *target,
-                                const char *host,
-                                struct atls_buf **authority,
-                                struct atls_error **error);
+atls_status atls_effective_authority(const char *method,
+                                     const char *target,
+                                     const char *host,
+                                     struct atls_buf **authority,
+                                     struct atls_error **error);
 
 /*
  `role`: ATLS_H1_CLIENT or ATLS_H1_SERVER. `flags`: ATLS_H1_ALLOW_* and its like, 0 for none. *conn is the caller's to free.
@@ -4061,7 +4061,7 @@ atls_status atls_h1_driver_config_set_limit(struct atls_h1_driver_config *config
                                             struct atls_error **error);
 
 /*
- One of the deadlines ATLS_H1_DRIVER_DEADLINE_HEAD to ATLS_H1_DRIVER_DEADLINE_PROBE; 0 and UINT32_MAX are none. Statuses: NULL_ARGUMENT, INVALID_ARGUMENT.
+ One of the deadlines ATLS_H1_DRIVER_DEADLINE_HEAD to ATLS_H1_DRIVER_DEADLINE_TCP_KEEPALIVE; 0 and UINT32_MAX are none. Statuses: NULL_ARGUMENT, INVALID_ARGUMENT.
  */
 atls_status atls_h1_driver_config_set_deadline(struct atls_h1_driver_config *config,
                                                uint32_t which,

@@ -27,7 +27,7 @@ static atls_server *serve(const char *client_policy, uint64_t quotes)
     OK(atls_server_config_set_certificate(config, chain, key, &error));
     OK(atls_server_config_set_dstack_agent(config, path, &error));
     if (quotes)
-        OK(atls_server_config_set_limit(config, ATLS_SERVER_LIMIT_QUOTES_PER_SECOND, quotes, &error));
+        OK(atls_server_config_set_limit(config, ATLS_SERVER_LIMIT_EVIDENCE_PER_SECOND, quotes, &error));
     if (client_policy) {
         atls_policy *policy = NULL;
         atls_verifier *verifier = NULL;
@@ -133,7 +133,7 @@ static void each_form_of_a_target_names_the_same_route(void)
         CHECK(strncmp(hear(stream, "\"quote_type\":\"tdx\""), "HTTP/1.1 200 ", 13) == 0);
         atls_stream_free(stream);
     }
-    CHECK(shown == 0 && atls_server_count(server, ATLS_SERVER_COUNT_QUOTES) == 4);
+    CHECK(shown == 0 && atls_server_count(server, ATLS_SERVER_COUNT_EVIDENCE) == 4);
     end(server);
 }
 
@@ -213,8 +213,8 @@ static void clients_beyond_the_rate_of_quotes_wait_and_are_served(void)
         CHECK(pthread_join(threads[i], NULL) == 0);
     CHECK(opened == many);
     /* Some were turned away, and asked again on the connection that they had. */
-    CHECK(many < MANY || atls_server_count(server, ATLS_SERVER_COUNT_QUOTES) > (uint64_t)many);
-    CHECK(atls_server_count(server, ATLS_SERVER_COUNT_ACCEPTED) == (uint64_t)many);
+    CHECK(many < MANY || atls_server_count(server, ATLS_SERVER_COUNT_EVIDENCE) > (uint64_t)many);
+    CHECK(atls_server_count(server, ATLS_SERVER_COUNT_CONNECTIONS_ACCEPTED) == (uint64_t)many);
     atls_config_free(shared);
     end(server);
 }

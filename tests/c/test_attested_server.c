@@ -131,7 +131,7 @@ static void each_session_has_a_quote_of_its_own(void)
         CHECK(pthread_create(&threads[i], NULL, many, NULL) == 0);
     for (int i = 0; i < 4; i++)
         CHECK(pthread_join(threads[i], NULL) == 0);
-    CHECK(served == 21 && atls_server_count(server, ATLS_SERVER_COUNT_QUOTES) == 21);
+    CHECK(served == 21 && atls_server_count(server, ATLS_SERVER_COUNT_EVIDENCE) == 21);
     end(server);
 }
 

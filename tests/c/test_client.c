@@ -95,14 +95,14 @@ static void connections_are_reused_within_their_limit(void)
     CHECK(fetch(client, request("GET", url("/small")), text, sizeof text, &reused) == 200 && !reused && strlen(text) == 100);
     for (int i = 0; i < 20; i++)
         CHECK(fetch(client, request("GET", url("/small")), text, sizeof text, &reused) == 200 && reused);
-    CHECK(atls_client_idle(client) == 1 && atls_client_active(client) == 0 && atls_client_queued(client) == 0);
+    CHECK(atls_client_idle_connections(client) == 1 && atls_client_active_requests(client) == 0 && atls_client_queued_requests(client) == 0);
 
     /* Two at a time need two connections, and the third waits for its turn until its time is up. */
     atls_exchange *one = NULL, *two = NULL, *three = NULL;
     atls_request *big = request("GET", url("/bytes/300000")), *hasty = request("GET", url("/small"));
     OK(atls_client_fetch(client, big, &one, &error));
     OK(atls_client_fetch(client, big, &two, &error));
-    CHECK(atls_client_active(client) == 2 && atls_client_idle(client) == 0);
+    CHECK(atls_client_active_requests(client) == 2 && atls_client_idle_connections(client) == 0);
     OK(atls_request_set_timeout(hasty, 100, &error));
     EXPECT(ATLS_TIMED_OUT, "100 ms", atls_client_fetch(client, hasty, &three, &error));
     OK(atls_request_set_timeout(hasty, 10000, &error));
@@ -111,7 +111,7 @@ static void connections_are_reused_within_their_limit(void)
     OK(atls_client_fetch(client, hasty, &three, &error));
     CHECK(atls_exchange_reused(three) && body(three, text, sizeof text) == 100);
     atls_exchange_free(two);
-    CHECK(atls_client_idle(client) == 1 && atls_client_active(client) == 0);
+    CHECK(atls_client_idle_connections(client) == 1 && atls_client_active_requests(client) == 0);
     atls_exchange_free(one);
     atls_exchange_free(three);
     atls_request_free(big);
@@ -121,10 +121,10 @@ static void connections_are_reused_within_their_limit(void)
     atls_request *head = request("GET", url("/headers?0"));
     OK(atls_client_fetch(client, head, &one, &error));
     atls_exchange_free(one);
-    CHECK(atls_client_idle(client) == 1);
+    CHECK(atls_client_idle_connections(client) == 1);
     atls_request_free(head);
     OK(atls_client_close_idle(client, &error));
-    CHECK(atls_client_idle(client) == 0);
+    CHECK(atls_client_idle_connections(client) == 0);
     CHECK(fetch(client, request("GET", url("/small")), text, sizeof text, &reused) == 200 && !reused);
     atls_client_free(client);
 }
@@ -177,7 +177,7 @@ static void the_closest_policy_of_a_host_holds(void)
     OK(atls_client_new(NULL, config, NULL, &client, &error));
     CHECK(fetch(client, request("GET", url("/small")), text, sizeof text, NULL) == 200);
     OK(atls_client_set_policy(client, "localhost", bad, &error));
-    CHECK(atls_client_idle(client) == 1);
+    CHECK(atls_client_idle_connections(client) == 1);
     atls_request *small = request("GET", url("/small"));
     CHECK(atls_client_fetch(client, small, &exchange, &error) == ATLS_MEASUREMENT_MISMATCH);
     CHECK(strstr(atls_error_report_json(error).ptr, "bootchain") && exchange == NULL);
@@ -274,17 +274,17 @@ static void redirects_keep_the_method_and_the_attested_origin(void)
     atls_error_free(error);
     error = NULL;
     atls_request_free(leaving);
-    leaving = redirecting("GET", "307", other, 5, ATLS_REDIRECT_MAY_LEAVE);
+    leaving = redirecting("GET", "307", other, 5, ATLS_REDIRECT_ALLOW_OTHER_ORIGIN);
     EXPECT(ATLS_BINDING_MISMATCH, "report_data", atls_client_fetch(client, leaving, &exchange, &error));
     atls_request_free(leaving);
-    leaving = redirecting("GET", "307", "http://localhost/", 5, ATLS_REDIRECT_MAY_LEAVE);
+    leaving = redirecting("GET", "307", "http://localhost/", 5, ATLS_REDIRECT_ALLOW_OTHER_ORIGIN);
     EXPECT(ATLS_REDIRECT_REFUSED, "from https: to http:", atls_client_fetch(client, leaving, &exchange, &error));
     /* Allowed, it meets the policy, which http: cannot satisfy. */
-    OK(atls_request_set_redirects(leaving, 5, ATLS_REDIRECT_MAY_LEAVE | ATLS_REDIRECT_MAY_DOWNGRADE, &error));
+    OK(atls_request_set_redirects(leaving, 5, ATLS_REDIRECT_ALLOW_OTHER_ORIGIN | ATLS_REDIRECT_ALLOW_DOWNGRADE, &error));
     EXPECT(ATLS_POLICY_REQUIRED, "cannot be attested", atls_client_fetch(client, leaving, &exchange, &error));
     EXPECT(ATLS_INVALID_ARGUMENT, "0x4", atls_request_set_redirects(leaving, 5, 4, &error));
     atls_request_free(leaving);
-    CHECK(atls_client_active(client) == 0);
+    CHECK(atls_client_active_requests(client) == 0);
     atls_client_free(client);
 }
 
@@ -331,7 +331,7 @@ static void requests_through_a_forwarder_have_connections_of_their_own(void)
             OK(atls_request_set_config(small, config, &error));
         CHECK(fetch(client, small, text, sizeof text, &reused) == 200 && strlen(text) == 100 && reused == (i > 1));
     }
-    CHECK(atls_client_idle(client) == 2);
+    CHECK(atls_client_idle_connections(client) == 2);
     atls_config_free(config);
     atls_client_free(client);
 }
@@ -342,7 +342,7 @@ static atls_client *shared;
 static void on_event(void *user_data, const atls_event *event)
 {
     (void)user_data;
-    int active = (int)atls_client_active(shared), seen = atomic_load(&most);
+    int active = (int)atls_client_active_requests(shared), seen = atomic_load(&most);
     if (active > seen)
         atomic_store(&most, active);
     if (event->kind == ATLS_EVENT_HEAD)
@@ -380,8 +380,8 @@ static void many_exchanges_share_few_connections(void)
     while (atomic_load(&dropped) < COUNT)
         usleep(1000);
     CHECK(atomic_load(&failed) >= 1 && atomic_load(&failed) <= 5 && atomic_load(&ended) + atomic_load(&failed) == COUNT);
-    CHECK(atomic_load(&most) <= 4 && atls_client_active(shared) == 0 && atls_client_queued(shared) == 0);
-    CHECK(atls_client_idle(shared) >= 1 && atls_client_idle(shared) <= 4);
+    CHECK(atomic_load(&most) <= 4 && atls_client_active_requests(shared) == 0 && atls_client_queued_requests(shared) == 0);
+    CHECK(atls_client_idle_connections(shared) >= 1 && atls_client_idle_connections(shared) <= 4);
     for (int i = 0; i < COUNT; i++)
         atls_exchange_free(exchanges[i]);
     atls_client_free(shared);
@@ -409,7 +409,7 @@ static void null_arguments_are_refused(void)
     EXPECT(ATLS_NULL_ARGUMENT, "client", atls_client_set_policy(NULL, "a", NULL, &error));
     EXPECT(ATLS_NULL_ARGUMENT, "limits", atls_client_limits_set_requests(NULL, 1, &error));
     EXPECT(ATLS_NULL_ARGUMENT, "url", atls_request_new_url("GET", NULL, (atls_request **)&exchange, &error));
-    CHECK(atls_client_idle(NULL) == 0 && atls_client_ref(NULL) == NULL && atls_exchange_url(NULL).len == 0);
+    CHECK(atls_client_idle_connections(NULL) == 0 && atls_client_ref(NULL) == NULL && atls_exchange_url(NULL).len == 0);
     CHECK(!atls_exchange_reused(NULL) && atls_exchange_verdict(NULL) == NULL && atls_exchange_redirects(NULL) == 0);
     client = new_client(NULL, 1, 0, 0);
     atls_request *no_url = NULL;

@@ -230,14 +230,14 @@ static void connections_stay_within_their_limits(void)
         usleep(1000);
     open_most = 0;
     send_all(client, 12, "127.0.0.1", "/slow");
-    CHECK(open_most == 2 && atls_client_idle(client) == 2);
+    CHECK(open_most == 2 && atls_client_idle_connections(client) == 2);
     atls_client_free(client);
 
     /* Those that wait, over all hosts. */
     client = client_with(true, 20, UINT32_MAX, 3);
     send_all(client, 3, "127.0.0.1", "/slow");
     send_all(client, 2, "localhost", "/slow");
-    CHECK(atls_client_idle(client) == 3);
+    CHECK(atls_client_idle_connections(client) == 3);
     atls_client_free(client);
 }
 
@@ -258,7 +258,7 @@ static void informational_heads_are_bounded_in_count_bytes_and_time(void)
     DETAIL(ATLS_HTTP_PROTOCOL, ATLS_DETAIL_TOO_MANY_INFORMATIONAL, request);
     request = at("/drops");
     OK(atls_request_set_head_limits(request, 0, 0, UINT32_MAX, &error));
-    OK(atls_request_set_deadline(request, ATLS_DEADLINE_HEAD, 300, &error));
+    OK(atls_request_set_deadline(request, ATLS_REQUEST_DEADLINE_HEAD, 300, &error));
     DETAIL(ATLS_TIMED_OUT, ATLS_DETAIL_HEAD_TIMEOUT, request);
     atls_client_free(client);
 
@@ -269,9 +269,9 @@ static void informational_heads_are_bounded_in_count_bytes_and_time(void)
     atls_event events[64];
     request = at("/endless");
     OK(atls_request_set_head_limits(request, 0, 0, 10000, &error));
-    OK(atls_request_set_deadline(request, ATLS_DEADLINE_HEAD, 200, &error));
+    OK(atls_request_set_deadline(request, ATLS_REQUEST_DEADLINE_HEAD, 200, &error));
     OK(atls_client_start(client, request, &(atls_sink){.queue = queue}, &exchange, &error));
-    while (atls_client_active(client))
+    while (atls_client_active_requests(client))
         usleep(1000);
     for (bool over = false; !over;) {
         OK(atls_queue_wait(queue, events, sizeof events[0], 64, 20000, &n, &error));
@@ -369,7 +369,7 @@ static void an_answer_that_leads_to_another_request_is_followed(void)
 
     /* The limit is for the body that is shown, and so is the coding; the fragment goes along. */
     request = at("/away#part");
-    OK(atls_request_set_max_body(request, 1000, &error));
+    OK(atls_request_set_max_response_body(request, 1000, &error));
     OK(atls_request_set_decode(request, true, &error));
     answer = get(client, request);
     char url[100];
@@ -439,7 +439,7 @@ static void the_hosts_resolver_and_map_give_the_address(void)
     /* The phase of the deadline for connecting is the one that was on. */
     atls_request *request = ask("GET", "http://wait.example:%u/", port);
     atls_exchange *exchange = NULL;
-    OK(atls_request_set_deadline(request, ATLS_DEADLINE_CONNECT, 50, &error));
+    OK(atls_request_set_deadline(request, ATLS_REQUEST_DEADLINE_CONNECT, 50, &error));
     CHECK(atls_client_fetch(client, request, &exchange, &error) == ATLS_TIMED_OUT);
     CHECK(strcmp(atls_error_phase(error).ptr, "dns") == 0 && atls_error_detail(error) == ATLS_DETAIL_CONNECT_TIMEOUT);
     atls_error_free(error);

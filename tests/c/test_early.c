@@ -237,7 +237,7 @@ static void by_client(bool tls, bool events, int kind, const char *how, bool ask
         if (round == 1)
             break;
         check(&it, how, kind);
-        CHECK(atls_client_idle(client) == 0);
+        CHECK(atls_client_idle_connections(client) == 0);
         first = ask("GET", tls ? "https://localhost:%u/small" : "http://127.0.0.1:%u/second", tls ? sim_start().http : clear_port);
         it = (struct upload){0};
     }
@@ -257,19 +257,19 @@ static void by_connection(bool tls, bool events, int kind, const char *how, bool
     OK(atls_request_new("GET", "/second", "localhost", &second, &error));
     if (!events) {
         OK(atls_http_connect(config, &http, &error));
-        CHECK(atls_http_is_ready(http));
+        CHECK(atls_http_ready(http));
         OK(atls_http_fetch(http, request, &it.exchange, &error));
-        CHECK(!atls_http_is_ready(http));
+        CHECK(!atls_http_ready(http));
         run_blocking(&it, streamed(kind));
-        CHECK(!atls_http_is_ready(http));
+        CHECK(!atls_http_ready(http));
         EXPECT(ATLS_CLOSED, NULL, atls_http_fetch(http, second, &none, &error));
     } else {
         OK(atls_http_connect_start(runtime, config, &(atls_sink){.queue = queue}, &http, &error));
-        while (!atls_http_is_ready(http))
+        while (!atls_http_ready(http))
             usleep(1000);
         OK(atls_http_start(http, request, &(atls_sink){.queue = queue, .token = 7}, &it.exchange, &error));
         run_events(&it, streamed(kind));
-        CHECK(!atls_http_is_ready(http));
+        CHECK(!atls_http_ready(http));
         EXPECT(ATLS_CLOSED, NULL, atls_http_start(http, second, &(atls_sink){.queue = queue}, &none, &error));
     }
     check(&it, how, kind);

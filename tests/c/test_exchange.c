@@ -118,7 +118,7 @@ static void a_buffered_body_comes_in_one_piece(void)
     request = ask("GET", "https://localhost:%u/encoded?coding=zstd&tens=100000", peer("TLS"));
     OK(atls_request_set_decode(request, true, &error));
     OK(atls_request_set_buffered(request, true, &error));
-    OK(atls_request_set_max_body(request, 999999, &error));
+    OK(atls_request_set_max_response_body(request, 999999, &error));
     record = run(client, request);
     CHECK(record.status == ATLS_BODY_TOO_LARGE && record.pieces == 0 && record.ends == 0);
     atls_client_free(client);
@@ -215,11 +215,11 @@ static void each_deadline_ends_the_exchange_with_its_detail(void)
         uint32_t which, detail;
         int heads;
     } cases[] = {
-        {"head=10000", ATLS_DEADLINE_HEAD, ATLS_DETAIL_HEAD_TIMEOUT, 0},
-        {"head=10000", ATLS_DEADLINE_FIRST_BYTE, ATLS_DETAIL_FIRST_BYTE_TIMEOUT, 0},
-        {"head=10000", ATLS_DEADLINE_TOTAL, ATLS_DETAIL_TOTAL_TIMEOUT, 0},
-        {"pieces=3&gap=10000", ATLS_DEADLINE_IDLE, ATLS_DETAIL_IDLE_TIMEOUT, 1},
-        {"pieces=1000&gap=20", ATLS_DEADLINE_TOTAL, ATLS_DETAIL_TOTAL_TIMEOUT, 1},
+        {"head=10000", ATLS_REQUEST_DEADLINE_HEAD, ATLS_DETAIL_HEAD_TIMEOUT, 0},
+        {"head=10000", ATLS_REQUEST_DEADLINE_FIRST_BYTE, ATLS_DETAIL_FIRST_BYTE_TIMEOUT, 0},
+        {"head=10000", ATLS_REQUEST_DEADLINE_TOTAL, ATLS_DETAIL_TOTAL_TIMEOUT, 0},
+        {"pieces=3&gap=10000", ATLS_REQUEST_DEADLINE_IDLE, ATLS_DETAIL_IDLE_TIMEOUT, 1},
+        {"pieces=1000&gap=20", ATLS_REQUEST_DEADLINE_TOTAL, ATLS_DETAIL_TOTAL_TIMEOUT, 1},
     };
     atls_client *client = new_client(4, 65536);
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
@@ -229,7 +229,7 @@ static void each_deadline_ends_the_exchange_with_its_detail(void)
         CHECK(record.status == ATLS_TIMED_OUT && record.detail == cases[i].detail && record.heads == cases[i].heads);
         CHECK(strcmp(record.phase, "transfer") == 0 && record.ends == 0);
     }
-    CHECK(atls_client_active(client) == 0 && atls_client_idle(client) == 0);
+    CHECK(atls_client_active_requests(client) == 0 && atls_client_idle_connections(client) == 0);
     atls_client_free(client);
 }
 
@@ -272,7 +272,7 @@ static void an_exchange_can_be_canceled_in_each_phase(void)
             wait_for(&first);
             atls_exchange_free(before);
         }
-        CHECK(atls_client_queued(client) == 0);
+        CHECK(atls_client_queued_requests(client) == 0);
     }
     /* Its one place is free again. */
     struct record record = run(client, ask("GET", "http://127.0.0.1:%u/echo", peer("PLAIN")));

@@ -71,15 +71,15 @@ static void a_form_is_parsed_as_a_whole(void)
     atls_form_free(form);
     form = NULL;
     /* Within limits of one's own. */
-    EXPECT(ATLS_HTTP_PROTOCOL, "more than 1 pairs", atls_form_parse_body_within("application/x-www-form-urlencoded", NULL, atls_bytes_of("a=b&c", 5), 0, 0, 1, &form, &error));
-    OK(atls_form_parse_body_within("application/x-www-form-urlencoded", NULL, atls_bytes_of("a=b&c", 5), 0, 0, 2, &form, &error));
+    EXPECT(ATLS_HTTP_PROTOCOL, "more than 1 pairs", atls_form_parse_body_with_limits("application/x-www-form-urlencoded", NULL, atls_bytes_of("a=b&c", 5), 0, 0, 1, &form, &error));
+    OK(atls_form_parse_body_with_limits("application/x-www-form-urlencoded", NULL, atls_bytes_of("a=b&c", 5), 0, 0, 2, &form, &error));
     CHECK(atls_form_count(form) == 2);
     atls_form_free(form);
     form = NULL;
-    CHECK(atls_form_parse_body_within(TYPE, NULL, atls_bytes_of(bytes, sizeof body - 1), 1, 0, 0, &form, &error) == ATLS_HTTP_PROTOCOL);
+    CHECK(atls_form_parse_body_with_limits(TYPE, NULL, atls_bytes_of(bytes, sizeof body - 1), 1, 0, 0, &form, &error) == ATLS_HTTP_PROTOCOL);
     atls_error_free(error);
     error = NULL;
-    CHECK(atls_form_parse_body_within(TYPE, NULL, atls_bytes_of(bytes, sizeof body - 1), 0, 10, 0, &form, &error) == ATLS_HTTP_PROTOCOL);
+    CHECK(atls_form_parse_body_with_limits(TYPE, NULL, atls_bytes_of(bytes, sizeof body - 1), 0, 10, 0, &form, &error) == ATLS_HTTP_PROTOCOL);
     atls_error_free(error);
     error = NULL;
     CHECK(atls_form_parse_body(TYPE, "gzip", atls_bytes_of(bytes, sizeof body - 1), &form, &error) == ATLS_HTTP_PROTOCOL && atls_error_http_status(error) == 415);

@@ -307,7 +307,7 @@ static void a_fault_of_the_peer_or_the_host_ends_the_connection(void)
     atls_h1_driver_config *usual = config(ATLS_H1_SERVER);
     EXPECT(ATLS_INVALID_ARGUMENT, "no socket", atls_h1_driver_adopt_start(runtime, usual, null, &sink, &none, &error));
     EXPECT(ATLS_INVALID_ARGUMENT, "role 2", atls_h1_driver_config_new(2, &usual, &error));
-    EXPECT(ATLS_INVALID_ARGUMENT, "limit 402 cannot be 0", atls_h1_driver_config_set_limit(usual, ATLS_H1_DRIVER_LIMIT_PIECE_BYTES, 0, &error));
+    EXPECT(ATLS_INVALID_ARGUMENT, "limit 402 cannot be 0", atls_h1_driver_config_set_limit(usual, ATLS_H1_DRIVER_LIMIT_DATA_BYTES, 0, &error));
     EXPECT(ATLS_INVALID_ARGUMENT, "deadline 4", atls_h1_driver_config_set_deadline(usual, 4, 0, &error));
     EXPECT(ATLS_INVALID_ARGUMENT, "flags", atls_h1_driver_config_set_flags(usual, 1 << 30, &error));
     atls_h1_driver_config_free(usual);
@@ -470,7 +470,7 @@ static void a_large_body_flows_under_credit(void)
     CHECK(socketpair(AF_UNIX, SOCK_STREAM, 0, pair) == 0);
     start(&client, config(ATLS_H1_CLIENT), pair[0]);
     atls_h1_driver_config *small = config(ATLS_H1_SERVER);
-    OK(atls_h1_driver_config_set_limit(small, ATLS_H1_DRIVER_LIMIT_PIECE_BYTES, 1000, &error));
+    OK(atls_h1_driver_config_set_limit(small, ATLS_H1_DRIVER_LIMIT_DATA_BYTES, 1000, &error));
     OK(atls_h1_driver_config_set_credit(small, 5000, false, &error));
     start(&server, small, pair[1]);
     snprintf(length, sizeof length, "%d", TOTAL);

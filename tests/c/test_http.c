@@ -50,23 +50,23 @@ static void a_connection_serves_one_exchange_at_a_time(void)
     atls_http *http = open_http();
     atls_request *small = request("GET", "/small"), *big = request("GET", "/bytes/300000");
     for (int i = 0; i < 50; i++) {
-        CHECK(atls_http_is_ready(http));
+        CHECK(atls_http_ready(http));
         CHECK(get(http, small, text, sizeof text) == 100);
     }
     atls_exchange *exchange = NULL, *second = NULL;
     OK(atls_http_fetch(http, big, &exchange, &error));
-    CHECK(!atls_http_is_ready(http));
+    CHECK(!atls_http_ready(http));
     EXPECT(ATLS_BUSY, "previous response", atls_http_fetch(http, small, &second, &error));
     CHECK(second == NULL);
     CHECK(body(exchange, text, 0) == 300000);
-    CHECK(atls_http_is_ready(http));
+    CHECK(atls_http_ready(http));
     atls_exchange_free(exchange);
     CHECK(get(http, small, text, sizeof text) == 100);
 
     /* Giving a response up in the middle gives the connection up. */
     OK(atls_http_fetch(http, big, &exchange, &error));
     atls_exchange_free(exchange);
-    CHECK(!atls_http_is_ready(http));
+    CHECK(!atls_http_ready(http));
     EXPECT(ATLS_CLOSED, "closed", atls_http_fetch(http, small, &exchange, &error));
     atls_request_free(small);
     atls_request_free(big);
@@ -110,7 +110,7 @@ static void header_fields_keep_their_spelling_and_order(void)
     atls_request_free(mine);
     atls_request *bad = request("GET", "/a b");
     EXPECT(ATLS_INVALID_ARGUMENT, "path", atls_http_fetch(http, bad, &exchange, &error));
-    CHECK(atls_http_is_ready(http));
+    CHECK(atls_http_ready(http));
     atls_request_free(bad);
     atls_http_free(http);
 }
@@ -171,7 +171,7 @@ static void fails(const char *path, atls_status wanted)
                 atls_error_message(error).ptr);
         exit(1);
     }
-    CHECK(status == ATLS_OK || !atls_http_is_ready(http));
+    CHECK(status == ATLS_OK || !atls_http_ready(http));
     atls_error_free(error);
     error = NULL;
     atls_exchange_free(exchange);

@@ -68,7 +68,7 @@ static void a_freed_connection_lets_its_exchange_end(void)
     OK(atls_runtime_new(1, &runtime, &error));
     OK(atls_queue_new_polled(&queue, &error));
     OK(atls_http_connect_start(runtime, config, &(atls_sink){.queue = queue, .token = 1}, &http, &error));
-    while (!atls_http_is_ready(http))
+    while (!atls_http_ready(http))
         take(queue, &record, 0);
     OK(atls_http_start(http, request, &(atls_sink){.queue = queue, .token = 2}, &exchange, &error));
     while (!take(queue, &record, ATLS_EVENT_HEAD))
@@ -161,7 +161,7 @@ static void another_thread_can_cancel_a_blocking_exchange(void)
         CHECK(pthread_join(thread, NULL) == 0);
         atls_exchange_free(exchange);
     }
-    CHECK(!atls_http_is_ready(http) && atls_client_active(client) == 0);
+    CHECK(!atls_http_ready(http) && atls_client_active_requests(client) == 0);
     atls_http_free(http);
     atls_client_free(client);
     atls_request_free(request);
@@ -201,7 +201,7 @@ static atls_request *redirected(bool may_rewind, uint32_t status)
 {
     atls_request *request = ask("POST", "https://localhost:%u/redirect?%u,/echo", sim.http, status);
     OK(atls_request_set_body_stream(request, ATLS_LENGTH_UNKNOWN, &error));
-    OK(atls_request_set_body_rewind(request, may_rewind, &error));
+    OK(atls_request_set_body_rewindable(request, may_rewind, &error));
     return request;
 }
 

@@ -343,7 +343,7 @@ static void the_hosts_own_source_gives_the_quotes(void)
     OK(atls_server_config_set_quote_source(config, quote, &source, dropped, &error));
     EXPECT(ATLS_INVALID_STATE, "TLS", atls_server_start(runtime, config, &sink, &server, &error));
     certificate(config);
-    OK(atls_server_config_set_limit(config, ATLS_SERVER_LIMIT_QUOTES_PER_SECOND, 2, &error));
+    OK(atls_server_config_set_limit(config, ATLS_SERVER_LIMIT_EVIDENCE_PER_SECOND, 2, &error));
     OK(atls_server_start(runtime, config, &sink, &server, &error));
     OK(atls_server_listen(server, "127.0.0.1", 0, false, &port, &error));
     atls_server_config_free(config);

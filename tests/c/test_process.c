@@ -79,7 +79,7 @@ static void a_forked_child_is_refused_and_the_parent_goes_on(void)
     int status = -1;
     CHECK(waitpid(child, &status, 0) == child);
     CHECK(WIFEXITED(status) && WEXITSTATUS(status) == 0);
-    CHECK(atls_http_is_ready(http)); /* the parent is as it was */
+    CHECK(atls_http_ready(http)); /* the parent is as it was */
     atls_http_free(http);
     OK(atls_runtime_shutdown(runtime, 0, &error));
     atls_runtime_free(runtime);

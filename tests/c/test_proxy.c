@@ -121,7 +121,7 @@ static void per_request(int way)
         CHECK(strcmp(peer_text.ptr, wanted) == 0 && atls_exchange_peer(answer.exchange).ptr == peer_text.ptr);
         forget(answer);
     }
-    CHECK(atls_client_idle(client) == 2);
+    CHECK(atls_client_idle_connections(client) == 2);
     /* Changed in between, it is another configuration. */
     OK(atls_config_set_timeouts(config, 1000, 1000, &error));
     atls_request *request = ask("GET", "https://localhost:%u/echo", peer("TLS"));

@@ -58,7 +58,7 @@ static void a_malformed_response_is_refused_at_once(void)
         DETAIL(ATLS_HTTP_PROTOCOL, cases[i].detail, says_to("GET", false, cases[i].text, strlen(cases[i].text), "keep"));
         DETAIL(ATLS_HTTP_PROTOCOL, cases[i].detail, says_to("GET", true, cases[i].text, strlen(cases[i].text), ""));
     }
-    CHECK(atls_client_idle(client) == 0 && atls_client_active(client) == 0);
+    CHECK(atls_client_idle_connections(client) == 0 && atls_client_active_requests(client) == 0);
 }
 
 static void what_the_rfc_allows_is_read(void)
@@ -136,17 +136,17 @@ static unsigned full_listener(int waiting[4])
 
 static void each_deadline_has_its_detail(void)
 {
-    DETAIL(ATLS_TIMED_OUT, ATLS_DETAIL_HEAD_TIMEOUT, slow(5000, 1, 0, ATLS_DEADLINE_HEAD, 100));
-    DETAIL(ATLS_TIMED_OUT, ATLS_DETAIL_FIRST_BYTE_TIMEOUT, slow(5000, 1, 0, ATLS_DEADLINE_FIRST_BYTE, 100));
-    DETAIL(ATLS_TIMED_OUT, ATLS_DETAIL_TOTAL_TIMEOUT, slow(0, 100, 50, ATLS_DEADLINE_TOTAL, 300));
-    DETAIL(ATLS_OK, 0, slow(50, 2, 20, ATLS_DEADLINE_TOTAL, 10000));
+    DETAIL(ATLS_TIMED_OUT, ATLS_DETAIL_HEAD_TIMEOUT, slow(5000, 1, 0, ATLS_REQUEST_DEADLINE_HEAD, 100));
+    DETAIL(ATLS_TIMED_OUT, ATLS_DETAIL_FIRST_BYTE_TIMEOUT, slow(5000, 1, 0, ATLS_REQUEST_DEADLINE_FIRST_BYTE, 100));
+    DETAIL(ATLS_TIMED_OUT, ATLS_DETAIL_TOTAL_TIMEOUT, slow(0, 100, 50, ATLS_REQUEST_DEADLINE_TOTAL, 300));
+    DETAIL(ATLS_OK, 0, slow(50, 2, 20, ATLS_REQUEST_DEADLINE_TOTAL, 10000));
     /* For each request of a chain anew. */
     atls_request *request = ask("GET", "http://127.0.0.1:%u/redirect?to=/slow?head=300", peer("PLAIN"));
-    OK(atls_request_set_deadline(request, ATLS_DEADLINE_FIRST_BYTE, 15000, &error));
+    OK(atls_request_set_deadline(request, ATLS_REQUEST_DEADLINE_FIRST_BYTE, 15000, &error));
     DETAIL(ATLS_OK, 0, request);
     int waiting[4];
     request = ask("GET", "http://127.0.0.1:%u/", full_listener(waiting));
-    OK(atls_request_set_deadline(request, ATLS_DEADLINE_CONNECT, 100, &error));
+    OK(atls_request_set_deadline(request, ATLS_REQUEST_DEADLINE_CONNECT, 100, &error));
     DETAIL(ATLS_TIMED_OUT, ATLS_DETAIL_CONNECT_TIMEOUT, request);
     for (int i = 0; i < 4; i++)
         close(waiting[i]);
@@ -158,7 +158,7 @@ static void each_deadline_has_its_detail(void)
     DETAIL(ATLS_TIMED_OUT, ATLS_DETAIL_TLS_TIMEOUT, request);
     atls_config_free(config);
     EXPECT(ATLS_NULL_ARGUMENT, "request", atls_request_set_deadline(NULL, 1, 1, &error));
-    request = slow(0, 1, 0, ATLS_DEADLINE_IDLE, 100);
+    request = slow(0, 1, 0, ATLS_REQUEST_DEADLINE_IDLE, 100);
     EXPECT(ATLS_INVALID_ARGUMENT, "which 7", atls_request_set_deadline(request, 7, 1, &error));
     atls_request_free(request);
 }
@@ -172,7 +172,7 @@ static void a_request_waits_for_its_turn(void)
     OK(atls_client_limits_new(&limits, &error));
     OK(atls_client_limits_set_requests(limits, 1, &error));
     OK(atls_client_new(NULL, config, limits, &one, &error));
-    atls_request *request = slow(0, 2, 50, ATLS_DEADLINE_QUEUE, 100);
+    atls_request *request = slow(0, 2, 50, ATLS_REQUEST_DEADLINE_QUEUE, 100);
     OK(atls_client_fetch(one, request, &first, &error));
     CHECK(atls_client_fetch(one, request, &second, &error) == ATLS_TIMED_OUT && atls_error_detail(error) == ATLS_DETAIL_QUEUE_TIMEOUT);
     CHECK(strcmp(atls_error_phase(error).ptr, "queue") == 0);
@@ -196,7 +196,7 @@ static void a_read_that_times_out_loses_nothing(void)
     atls_buf *body = NULL;
     uint8_t buffer[4];
     size_t n = 0;
-    atls_request *request = slow(0, 4, 100, ATLS_DEADLINE_TOTAL, 20000);
+    atls_request *request = slow(0, 4, 100, ATLS_REQUEST_DEADLINE_TOTAL, 20000);
     OK(atls_client_fetch(client, request, &exchange, &error));
     /* When the time is up nothing is lost, for either way of reading on. */
     CHECK(atls_exchange_read_all(exchange, 100, 150, &body, &error) == ATLS_TIMED_OUT && atls_error_detail(error) == ATLS_DETAIL_CALL_TIMEOUT);

@@ -113,21 +113,21 @@ static void times_and_certificate_of_an_exchange_are_known(void)
     for (int i = 0; i < 2; i++) {
         struct answer answer = get(own, ask("GET", "https://localhost:%u/slow?head=50", peer("TLS")));
         atls_exchange *exchange = answer.exchange;
-        uint64_t connect = atls_exchange_time_us(exchange, ATLS_TIME_CONNECT), tls = atls_exchange_time_us(exchange, ATLS_TIME_TLS);
-        uint64_t first = atls_exchange_time_us(exchange, ATLS_TIME_FIRST_BYTE), total = atls_exchange_time_us(exchange, ATLS_TIME_TOTAL);
+        uint64_t connect = atls_exchange_time_us(exchange, ATLS_EXCHANGE_TIME_CONNECT), tls = atls_exchange_time_us(exchange, ATLS_EXCHANGE_TIME_TLS);
+        uint64_t first = atls_exchange_time_us(exchange, ATLS_EXCHANGE_TIME_FIRST_BYTE), total = atls_exchange_time_us(exchange, ATLS_EXCHANGE_TIME_TOTAL);
         CHECK(i == 0 ? connect > 0 && tls > 0 : connect == 0 && tls == 0);
-        CHECK(atls_exchange_time_us(exchange, ATLS_TIME_ATTEST) == 0 && atls_exchange_time_us(exchange, ATLS_TIME_DNS) < 1000000);
+        CHECK(atls_exchange_time_us(exchange, ATLS_EXCHANGE_TIME_ATTEST) == 0 && atls_exchange_time_us(exchange, ATLS_EXCHANGE_TIME_DNS) < 1000000);
         CHECK(first >= 50000 && total >= first + connect + tls && total < 20000000);
-        CHECK(atls_exchange_time_us(exchange, ATLS_TIME_QUEUE) < 1000000 && atls_exchange_time_us(exchange, 99) == UINT64_MAX);
+        CHECK(atls_exchange_time_us(exchange, ATLS_EXCHANGE_TIME_QUEUE) < 1000000 && atls_exchange_time_us(exchange, 99) == UINT64_MAX);
         atls_buf *certificate = atls_exchange_certificate(exchange);
         CHECK(atls_buf_len(certificate) > 200 && atls_buf_data(certificate)[0] == 0x30);
         atls_buf_free(certificate);
         forget(answer);
     }
     struct answer answer = get(own, ask("GET", "http://127.0.0.1:%u/echo", peer("PLAIN")));
-    CHECK(atls_exchange_certificate(answer.exchange) == NULL && atls_exchange_time_us(answer.exchange, ATLS_TIME_TLS) == 0);
+    CHECK(atls_exchange_certificate(answer.exchange) == NULL && atls_exchange_time_us(answer.exchange, ATLS_EXCHANGE_TIME_TLS) == 0);
     forget(answer);
-    CHECK(atls_exchange_peer(NULL).len == 0 && atls_exchange_time_us(NULL, ATLS_TIME_TOTAL) == UINT64_MAX);
+    CHECK(atls_exchange_peer(NULL).len == 0 && atls_exchange_time_us(NULL, ATLS_EXCHANGE_TIME_TOTAL) == UINT64_MAX);
     atls_client_free(own);
 }
 

@@ -229,7 +229,7 @@ static void what_is_not_http_never_reaches_the_host(void)
             exit(1);
         }
     }
-    CHECK(seen == 0 && atls_server_count(server, ATLS_SERVER_COUNT_REFUSED) == sizeof cases / sizeof *cases && refusals == sizeof cases / sizeof *cases);
+    CHECK(seen == 0 && atls_server_count(server, ATLS_SERVER_COUNT_REQUESTS_REFUSED) == sizeof cases / sizeof *cases && refusals == sizeof cases / sizeof *cases);
     /* A body that breaks once the host has the request: the host hears of it, and so does the peer. */
     static const char *bodies[] = {"x\r\n", "5\r\nhelloworld\r\n", "-1\r\n", "1\nx\n0\n\n", "fffffffffffffffff\r\n"};
     for (size_t i = 0; i < sizeof bodies / sizeof *bodies; i++) {
@@ -311,7 +311,7 @@ static void each_limit_has_its_answer(void)
     CHECK(strstr(say(POST "Content-Length: 10\r\nConnection: close\r\n\r\nabcdefghij"), "POST 10"));
     end(server, true);
     CHECK(failed == 1);
-    server = serve(ATLS_SERVER_LIMIT_PIECE_BYTES, 16, 0, 0);
+    server = serve(ATLS_SERVER_LIMIT_DATA_BYTES, 16, 0, 0);
     CHECK(strstr(say("POST /pieces HTTP/1.1\r\nHost: a\r\nConnection: close\r\nTransfer-Encoding: chunked\r\n\r\n"
                      "14\r\n01234567890123456789\r\n1e\r\n012345678901234567890123456789\r\n0\r\n\r\n"),
                  "POST 4"));
@@ -322,7 +322,7 @@ static void each_limit_has_its_answer(void)
     CHECK(send(b, GET "\r\n", strlen(GET "\r\n"), 0) > 0 && recv(b, text, 100, 0) > 0);
     int c = dial();
     ssize_t n = recv(c, text, 100, 0);
-    CHECK(n <= 0 && atls_server_count(server, ATLS_SERVER_COUNT_TURNED_AWAY) == 1);
+    CHECK(n <= 0 && atls_server_count(server, ATLS_SERVER_COUNT_CONNECTIONS_REFUSED) == 1);
     close(c);
     CHECK(atls_server_count(server, ATLS_SERVER_COUNT_CONNECTIONS) == 2);
     end(server, true);

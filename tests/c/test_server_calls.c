@@ -237,13 +237,13 @@ static void a_wrong_call_leaves_the_request_usable(void)
     CHECK(strstr(say("GET / HTTP/1.0\r\n\r\n"), "fine") && strcmp(authority, "") == 0);
     end(server);
     atls_buf *found = NULL;
-    OK(atls_http_authority("CONNECT", "b.example:443", "a", &found, &error));
+    OK(atls_effective_authority("CONNECT", "b.example:443", "a", &found, &error));
     CHECK(strcmp((const char *)atls_buf_data(found), "b.example:443") == 0);
     atls_buf_free(found);
-    OK(atls_http_authority("GET", "https://me@b.example/", "a", &found, &error));
+    OK(atls_effective_authority("GET", "https://me@b.example/", "a", &found, &error));
     CHECK(atls_buf_len(found) == 0);
     atls_buf_free(found);
-    EXPECT(ATLS_NULL_ARGUMENT, "target", atls_http_authority("GET", NULL, "a", &found, &error));
+    EXPECT(ATLS_NULL_ARGUMENT, "target", atls_effective_authority("GET", NULL, "a", &found, &error));
 }
 
 static void a_body_beyond_its_limit_is_never_asked_for(void)

@@ -104,7 +104,7 @@ static atls_server *serve(uint32_t probe)
     memset(streams, 0, sizeof streams);
     seen = server_closed = 0;
     OK(atls_server_config_new(&config, &error));
-    OK(atls_server_config_set_deadline(config, ATLS_SERVER_DEADLINE_PROBE, probe, &error));
+    OK(atls_server_config_set_deadline(config, ATLS_SERVER_DEADLINE_TCP_KEEPALIVE, probe, &error));
     OK(atls_server_start(runtime, config, &sink, &server, &error));
     OK(atls_server_listen(server, "127.0.0.1", 0, false, &port, &error));
     atls_server_config_free(config);

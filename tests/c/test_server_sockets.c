@@ -146,9 +146,9 @@ static void serve(bool forwarded)
     seen = streams_closed = requests_closed = 0;
     OK(atls_server_config_new(&config, &error));
     if (forwarded) {
-        OK(atls_server_config_set_forwarded(config, true, &error));
-        OK(atls_server_config_add_proxy(config, "3.3.3.3", &error));
-        EXPECT(ATLS_INVALID_ARGUMENT, "no address", atls_server_config_add_proxy(config, "proxy", &error));
+        OK(atls_server_config_set_trust_forwarded(config, true, &error));
+        OK(atls_server_config_add_trusted_proxy(config, "3.3.3.3", &error));
+        EXPECT(ATLS_INVALID_ARGUMENT, "no address", atls_server_config_add_trusted_proxy(config, "proxy", &error));
     }
     OK(atls_server_start(runtime, config, &sink, &server, &error));
     OK(atls_server_listen(server, "127.0.0.1", 0, false, &port, &error));

@@ -186,7 +186,7 @@ static void failed_handshakes_are_counted_and_told(void)
                 CHECK(told_status == (i == 0 ? ATLS_TLS_HANDSHAKE : ATLS_TRUNCATED) && strcmp(told_phase, "tls") == 0 && strncmp(told_peer, "127.0.0.1:", 10) == 0);
         }
         CHECK(shown("localhost", NULL) != 0 && atls_server_count(server, ATLS_SERVER_COUNT_HANDSHAKES_FAILED) == 2);
-        CHECK(atls_server_count(server, ATLS_SERVER_COUNT_REFUSED) == 0);
+        CHECK(atls_server_count(server, ATLS_SERVER_COUNT_REQUESTS_REFUSED) == 0);
         OK(atls_server_close(server, &error));
         atls_server_free(server);
     }

@@ -81,25 +81,25 @@ static void dates_are_formatted_and_parsed(void)
 {
     atls_buf *buf = NULL;
     int64_t seconds = 0;
-    OK(atls_http_date_format(784111777, &buf, &error));
+    OK(atls_format_http_date(784111777, &buf, &error));
     is(buf, "Sun, 06 Nov 1994 08:49:37 GMT");
-    EXPECT(ATLS_INVALID_ARGUMENT, "years 1 to 9999", atls_http_date_format(INT64_MAX, &buf, &error));
-    OK(atls_http_date_parse("Sun Nov  6 08:49:37 1994", &seconds, &error));
+    EXPECT(ATLS_INVALID_ARGUMENT, "years 1 to 9999", atls_format_http_date(INT64_MAX, &buf, &error));
+    OK(atls_parse_http_date("Sun Nov  6 08:49:37 1994", &seconds, &error));
     CHECK(seconds == 784111777);
-    EXPECT(ATLS_INVALID_ARGUMENT, "\"yesterday\"", atls_http_date_parse("yesterday", &seconds, &error));
+    EXPECT(ATLS_INVALID_ARGUMENT, "\"yesterday\"", atls_parse_http_date("yesterday", &seconds, &error));
 }
 
 static void pairs_are_appended_to_a_url(void)
 {
     atls_buf *buf = NULL;
     const char *pairs[] = {"q", "a b", "r", "\xc3\xbc"};
-    OK(atls_url_concat("https://a/?x#f", pairs, 2, &buf, &error));
+    OK(atls_url_add_query("https://a/?x#f", pairs, 2, &buf, &error));
     is(buf, "https://a/?x=&q=a+b&r=%C3%BC#f");
-    OK(atls_url_concat("https://a/", NULL, 0, &buf, &error));
+    OK(atls_url_add_query("https://a/", NULL, 0, &buf, &error));
     is(buf, "https://a/");
     pairs[3] = "\xff";
-    EXPECT(ATLS_INVALID_UTF8, "pairs", atls_url_concat("https://a/", pairs, 2, &buf, &error));
-    EXPECT(ATLS_NULL_ARGUMENT, "pairs", atls_url_concat("https://a/", NULL, 1, &buf, &error));
+    EXPECT(ATLS_INVALID_UTF8, "pairs", atls_url_add_query("https://a/", pairs, 2, &buf, &error));
+    EXPECT(ATLS_NULL_ARGUMENT, "pairs", atls_url_add_query("https://a/", NULL, 1, &buf, &error));
 }
 
 static void basic_credentials_are_encoded(void)

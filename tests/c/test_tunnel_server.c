@@ -29,7 +29,7 @@ static atls_tunnel_config *tunnel_config(const char *format, unsigned number)
     atls_tunnel_config *config = NULL;
     snprintf(entry, sizeof entry, format, number);
     OK(atls_tunnel_config_new(&config, &error));
-    OK(atls_tunnel_config_allow(config, entry, &error));
+    OK(atls_tunnel_config_add_target(config, entry, &error));
     return config;
 }
 
@@ -114,7 +114,7 @@ static void allowed_targets_alone_are_reached(void)
     refused("", sim.http, 403, "is not allowed");
     refused("?target=", sim.raw, 400, "is not host:port");
     refused("?target=localhost", sim.raw, 400, "is not host:port");
-    CHECK(atls_server_count(server, ATLS_SERVER_COUNT_REFUSED) == 3 && refusals == 3);
+    CHECK(atls_server_count(server, ATLS_SERVER_COUNT_REQUESTS_REFUSED) == 3 && refusals == 3);
     end(server, config);
 
     /* Nobody there. Then a name that leads to this machine: `127.1` is looked up as one. */
@@ -129,7 +129,7 @@ static void allowed_targets_alone_are_reached(void)
     refused(query, sim.raw, 403, "private address");
     end(server, config);
     config = tunnel_config("127.1:%u", sim.raw);
-    OK(atls_tunnel_config_set_private(config, true, &error));
+    OK(atls_tunnel_config_set_allow_private(config, true, &error));
     server = serve(config);
     OK(through(query, sim.raw, &stream));
     echo(stream, 10);
@@ -190,7 +190,7 @@ static void a_wrong_handshake_has_its_status(void)
     char target[60];
     atls_tunnel_config *config = tunnel_config("localhost:%u", sim.raw);
     snprintf(target, sizeof target, "localhost:%u", sim.raw);
-    OK(atls_tunnel_config_set_target(config, target, &error));
+    OK(atls_tunnel_config_set_default_target(config, target, &error));
     OK(atls_tunnel_config_add_origin(config, "https://app.example", &error));
     atls_server *server = serve(config);
     CHECK(raw("GET / HTTP/1.1\r\n" HANDSHAKE KEY "\r\n") == 101);
@@ -263,7 +263,7 @@ static void a_broken_frame_has_its_code(void)
     char target[60];
     atls_tunnel_config *config = tunnel_config("localhost:%u", sim.raw);
     snprintf(target, sizeof target, "localhost:%u", sim.raw);
-    OK(atls_tunnel_config_set_target(config, target, &error));
+    OK(atls_tunnel_config_set_default_target(config, target, &error));
     atls_server *server = serve(config);
     VIOLATED(1002, "\x83\x80\0\0\0\0");                                 /* no such opcode */
     VIOLATED(1002, "\xc2\x80\0\0\0\0");                                 /* a reserved bit */
@@ -324,12 +324,12 @@ static void settings_of_a_forwarder_are_checked(void)
     OK(atls_server_config_new(&limits, &error));
     OK(atls_tunnel_config_new(&config, &error));
     EXPECT(ATLS_INVALID_ARGUMENT, "nothing is allowed", atls_tunnel_server_start(runtime, limits, config, &sink, &server, &error));
-    EXPECT(ATLS_INVALID_ARGUMENT, "a b", atls_tunnel_config_allow(config, "a b", &error));
-    EXPECT(ATLS_INVALID_ARGUMENT, "below an address", atls_tunnel_config_allow(config, "*.127.0.0.1:1", &error));
+    EXPECT(ATLS_INVALID_ARGUMENT, "a b", atls_tunnel_config_add_target(config, "a b", &error));
+    EXPECT(ATLS_INVALID_ARGUMENT, "below an address", atls_tunnel_config_add_target(config, "*.127.0.0.1:1", &error));
     EXPECT(ATLS_INVALID_ARGUMENT, "empty", atls_tunnel_config_set_token(config, "", &error));
     EXPECT(ATLS_INVALID_ARGUMENT, "deadline 9", atls_tunnel_config_set_deadline(config, 9, 1, &error));
-    OK(atls_tunnel_config_allow(config, "*.example:1", &error));
-    OK(atls_tunnel_config_set_target(config, "localhost:1", &error));
+    OK(atls_tunnel_config_add_target(config, "*.example:1", &error));
+    OK(atls_tunnel_config_set_default_target(config, "localhost:1", &error));
     EXPECT(ATLS_INVALID_ARGUMENT, "localhost:1", atls_tunnel_server_start(runtime, limits, config, &sink, &server, &error));
     /* What a forwarder would not enforce it does not take. */
     atls_policy *policy = NULL;

@@ -151,7 +151,7 @@ static void a_body_waits_for_100_continue(void)
 
 static void add_field(atls_request *request, const char *name, const char *value, const char *file, const char *type)
 {
-    OK(atls_request_add_field(request, name, atls_bytes_of_text(value), file, type, &error));
+    OK(atls_request_add_form_field(request, name, atls_bytes_of_text(value), file, type, &error));
 }
 
 static void forms_are_encoded_and_sent(void)
@@ -171,7 +171,7 @@ static void forms_are_encoded_and_sent(void)
     CHECK(strstr(answer.body, "\"typed\": [[\"x.html\", \"text/html\", \"<p>\"]]"));
     forget(answer);
     request = ask("POST", HERE "/echo", plain);
-    EXPECT(ATLS_HTTP_HEADER_INVALID, "control", atls_request_add_field(request, "a", atls_bytes_of(NULL, 0), NULL, "a/b\r\nX: y", &error));
+    EXPECT(ATLS_HTTP_HEADER_INVALID, "control", atls_request_add_form_field(request, "a", atls_bytes_of(NULL, 0), NULL, "a/b\r\nX: y", &error));
     atls_request_free(request);
 }
 
@@ -260,10 +260,10 @@ static void each_coding_is_decoded_within_its_limit(void)
         /* What is written beyond the limit is not. */
         snprintf(query, sizeof query, "coding=%s&tens=1000000", codings[i]);
         atls_request *request = encoded(query);
-        OK(atls_request_set_max_body(request, 9999999, &error));
+        OK(atls_request_set_max_response_body(request, 9999999, &error));
         FAILS(ATLS_BODY_TOO_LARGE, "larger than the request allows", request);
         request = encoded(query);
-        OK(atls_request_set_max_body(request, 10000000, &error));
+        OK(atls_request_set_max_response_body(request, 10000000, &error));
         answer = get(client, request);
         CHECK(answer.len == 10000000);
         forget(answer);
@@ -277,7 +277,7 @@ static void each_coding_is_decoded_within_its_limit(void)
     forget(answer);
     FAILS(ATLS_OK, NULL, encoded("coding=gzip&tens=0"));
     atls_request *limited = ask("GET", SAFE "/encoded?coding=identity", tls);
-    OK(atls_request_set_max_body(limited, 9999, &error));
+    OK(atls_request_set_max_response_body(limited, 9999, &error));
     FAILS(ATLS_BODY_TOO_LARGE, "larger", limited);
 }
 
@@ -312,7 +312,7 @@ static void redirects_change_method_and_body_as_the_rfc_says(void)
     WANT(200, "\"uri\": \"/echo\"", ask("GET", HERE "/redirect?to=" SAFE "/echo", plain, tls));
     FAILS(ATLS_REDIRECT_REFUSED, "from https: to http:", ask("GET", SAFE "/redirect?to=" HERE "/echo", tls, plain));
     atls_request *request = ask("GET", SAFE "/redirect?to=" HERE "/echo", tls, plain);
-    OK(atls_request_set_redirects(request, 5, ATLS_REDIRECT_MAY_DOWNGRADE, &error));
+    OK(atls_request_set_redirects(request, 5, ATLS_REDIRECT_ALLOW_DOWNGRADE, &error));
     WANT(200, "/echo", request);
     /* For ever is five times, and the last answer is shown. */
     struct answer answer = get(client, ask("GET", HERE "/redirect?to=?to=?to=?to=?to=?to=?to=/echo", plain));

@@ -10,21 +10,21 @@ use super::status::{ATLS_OK, atls_status};
 use crate::capi::attest::verdict::atls_verdict;
 use crate::error::Error;
 
-/// TIMED_OUT: no turn in time (ATLS_DEADLINE_QUEUE).
+/// TIMED_OUT: no turn in time (ATLS_REQUEST_DEADLINE_QUEUE).
 pub const ATLS_DETAIL_QUEUE_TIMEOUT: u32 = 1;
-/// TIMED_OUT: connecting (atls_config_set_timeouts, ATLS_DEADLINE_CONNECT).
+/// TIMED_OUT: connecting (atls_config_set_timeouts, ATLS_REQUEST_DEADLINE_CONNECT).
 pub const ATLS_DETAIL_CONNECT_TIMEOUT: u32 = 2;
 /// TIMED_OUT: the TLS handshake.
 pub const ATLS_DETAIL_TLS_TIMEOUT: u32 = 3;
 /// TIMED_OUT: the evidence exchange.
 pub const ATLS_DETAIL_EVIDENCE_TIMEOUT: u32 = 4;
-/// TIMED_OUT: no response head in time (ATLS_DEADLINE_HEAD).
+/// TIMED_OUT: no response head in time (ATLS_REQUEST_DEADLINE_HEAD).
 pub const ATLS_DETAIL_HEAD_TIMEOUT: u32 = 5;
-/// TIMED_OUT: no answer to one request of a chain (ATLS_DEADLINE_FIRST_BYTE).
+/// TIMED_OUT: no answer to one request of a chain (ATLS_REQUEST_DEADLINE_FIRST_BYTE).
 pub const ATLS_DETAIL_FIRST_BYTE_TIMEOUT: u32 = 6;
-/// TIMED_OUT: nothing more of the body (ATLS_DEADLINE_IDLE).
+/// TIMED_OUT: nothing more of the body (ATLS_REQUEST_DEADLINE_IDLE).
 pub const ATLS_DETAIL_IDLE_TIMEOUT: u32 = 7;
-/// TIMED_OUT: the exchange as a whole (ATLS_DEADLINE_TOTAL).
+/// TIMED_OUT: the exchange as a whole (ATLS_REQUEST_DEADLINE_TOTAL).
 pub const ATLS_DETAIL_TOTAL_TIMEOUT: u32 = 8;
 /// TIMED_OUT: the call's own limit; the operation goes on.
 pub const ATLS_DETAIL_CALL_TIMEOUT: u32 = 9;

@@ -31,7 +31,7 @@ pub const ATLS_EVENT_TRAILERS: u32 = 5;
 pub const ATLS_EVENT_END: u32 = 6;
 /// There is room again after a write that answered AGAIN.
 pub const ATLS_EVENT_WRITABLE: u32 = 7;
-/// A streamed request body must be written again from its beginning (atls_request_set_body_rewind). Until atls_exchange_rewind is called, writes take
+/// A streamed request body must be written again from its beginning (atls_request_set_body_rewindable). Until atls_exchange_rewind is called, writes take
 /// nothing.
 pub const ATLS_EVENT_REWIND: u32 = 20;
 /// After atls_stream_finish: everything written has been sent, and so has the end of this direction.

@@ -247,19 +247,19 @@ unsafe fn fetch(
 
 /// Requests under way.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn atls_client_active(client: *const atls_client) -> usize {
+pub unsafe extern "C" fn atls_client_active_requests(client: *const atls_client) -> usize {
     count(client, |counts| counts.active)
 }
 
 /// Requests that wait for their turn.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn atls_client_queued(client: *const atls_client) -> usize {
+pub unsafe extern "C" fn atls_client_queued_requests(client: *const atls_client) -> usize {
     count(client, |counts| counts.queued)
 }
 
 /// How many connections are idle.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn atls_client_idle(client: *const atls_client) -> usize {
+pub unsafe extern "C" fn atls_client_idle_connections(client: *const atls_client) -> usize {
     count(client, |counts| counts.idle)
 }
 

@@ -71,21 +71,21 @@ pub unsafe extern "C" fn atls_exchange_certificate(exchange: *const atls_exchang
 }
 
 /// Waiting for a turn.
-pub const ATLS_TIME_QUEUE: u32 = 1;
+pub const ATLS_EXCHANGE_TIME_QUEUE: u32 = 1;
 /// Looking the name up; 0 if a proxy or tunnel does it.
-pub const ATLS_TIME_DNS: u32 = 2;
+pub const ATLS_EXCHANGE_TIME_DNS: u32 = 2;
 /// TCP, and setting up the proxy or tunnel.
-pub const ATLS_TIME_CONNECT: u32 = 3;
+pub const ATLS_EXCHANGE_TIME_CONNECT: u32 = 3;
 /// The TLS handshake.
-pub const ATLS_TIME_TLS: u32 = 4;
+pub const ATLS_EXCHANGE_TIME_TLS: u32 = 4;
 /// Evidence, collateral and appraisal.
-pub const ATLS_TIME_ATTEST: u32 = 5;
+pub const ATLS_EXCHANGE_TIME_ATTEST: u32 = 5;
 /// From sending the request to the response head.
-pub const ATLS_TIME_FIRST_BYTE: u32 = 6;
+pub const ATLS_EXCHANGE_TIME_FIRST_BYTE: u32 = 6;
 /// From the call to the end of the body, redirects and all.
-pub const ATLS_TIME_TOTAL: u32 = 7;
+pub const ATLS_EXCHANGE_TIME_TOTAL: u32 = 7;
 
-/// Of a client's exchange: how long a phase (ATLS_TIME_*) took, in microseconds; of the last request of a chain of redirects, except for the total.
+/// Of a client's exchange: how long a phase (ATLS_EXCHANGE_TIME_*) took, in microseconds; of the last request of a chain of redirects, except for the total.
 /// UINT64_MAX if that is not known (yet). The phases of connecting are 0 if an idle connection was used.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn atls_exchange_time_us(exchange: *const atls_exchange, which: u32) -> u64 {
@@ -95,13 +95,13 @@ pub unsafe extern "C" fn atls_exchange_time_us(exchange: *const atls_exchange, w
         };
         let times = route.connecting();
         let time = match which {
-            ATLS_TIME_QUEUE => Some(route.queue),
-            ATLS_TIME_DNS => Some(times.dns),
-            ATLS_TIME_CONNECT => Some(times.connect),
-            ATLS_TIME_TLS => Some(times.tls),
-            ATLS_TIME_ATTEST => Some(times.attest),
-            ATLS_TIME_FIRST_BYTE => Some(route.first_byte),
-            ATLS_TIME_TOTAL => route.total.get().copied(),
+            ATLS_EXCHANGE_TIME_QUEUE => Some(route.queue),
+            ATLS_EXCHANGE_TIME_DNS => Some(times.dns),
+            ATLS_EXCHANGE_TIME_CONNECT => Some(times.connect),
+            ATLS_EXCHANGE_TIME_TLS => Some(times.tls),
+            ATLS_EXCHANGE_TIME_ATTEST => Some(times.attest),
+            ATLS_EXCHANGE_TIME_FIRST_BYTE => Some(route.first_byte),
+            ATLS_EXCHANGE_TIME_TOTAL => route.total.get().copied(),
             _ => None,
         };
         time.map_or(u64::MAX, |time| time.as_micros().try_into().unwrap_or(u64::MAX))

@@ -128,7 +128,7 @@ pub unsafe extern "C" fn atls_http_verdict(http: *const atls_http) -> *mut atls_
 
 /// Whether a request may be started now: connected, open, and no exchange under way.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn atls_http_is_ready(http: *const atls_http) -> bool {
+pub unsafe extern "C" fn atls_http_ready(http: *const atls_http) -> bool {
     guard_value(false, || {
         let connection = unsafe { borrow(http, "http") }.ok().and_then(|http| http.connection().ok());
         connection.is_some_and(|connection| connection.is_ready())

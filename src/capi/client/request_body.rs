@@ -150,7 +150,7 @@ pub unsafe extern "C" fn atls_request_set_body_stream(
 /// atls_exchange_head. Nothing is taken until it has called atls_exchange_rewind; then it writes from the beginning. Statuses: NULL_ARGUMENT,
 /// INVALID_STATE (the body is not a stream).
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn atls_request_set_body_rewind(
+pub unsafe extern "C" fn atls_request_set_body_rewindable(
     request: *mut atls_request,
     may_rewind: c_bool,
     error: *mut *mut atls_error,
@@ -181,7 +181,7 @@ pub unsafe extern "C" fn atls_request_set_body_source(
 /// Adds a field to the request's form, which is its body, and sets Content-Type: urlencoded, or multipart/form-data once a field has a
 /// `file_name` or `content_type` (both may be NULL). Copied. Statuses: NULL_ARGUMENT, INVALID_UTF8, HTTP_HEADER_INVALID (`content_type`).
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn atls_request_add_field(
+pub unsafe extern "C" fn atls_request_add_form_field(
     request: *mut atls_request,
     name: *const c_char,
     value: atls_bytes,

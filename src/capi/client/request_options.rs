@@ -16,24 +16,24 @@ use crate::error::{Error, Status};
 use crate::message::credentials::Login;
 
 /// From the call to the response head, redirects and all; 60 seconds by default.
-pub const ATLS_DEADLINE_HEAD: u32 = 601;
+pub const ATLS_REQUEST_DEADLINE_HEAD: u32 = 601;
 /// Waiting for a turn, if the client has as many requests under way as it may.
-pub const ATLS_DEADLINE_QUEUE: u32 = 602;
+pub const ATLS_REQUEST_DEADLINE_QUEUE: u32 = 602;
 /// From dialling to the end of TLS and of the evidence exchange.
-pub const ATLS_DEADLINE_CONNECT: u32 = 603;
+pub const ATLS_REQUEST_DEADLINE_CONNECT: u32 = 603;
 /// From sending the request to its response head, for each request of a chain of redirects.
-pub const ATLS_DEADLINE_FIRST_BYTE: u32 = 604;
+pub const ATLS_REQUEST_DEADLINE_FIRST_BYTE: u32 = 604;
 /// Between pieces of the response body; event-driven exchanges only (blocking reads have one of their own).
-pub const ATLS_DEADLINE_IDLE: u32 = 605;
+pub const ATLS_REQUEST_DEADLINE_IDLE: u32 = 605;
 /// From the call to the end of the response body.
-pub const ATLS_DEADLINE_TOTAL: u32 = 606;
+pub const ATLS_REQUEST_DEADLINE_TOTAL: u32 = 606;
 
 /// A redirect may lead away from an origin that was attested; the policy of the new origin then holds.
-pub const ATLS_REDIRECT_MAY_LEAVE: u32 = 1;
+pub const ATLS_REDIRECT_ALLOW_OTHER_ORIGIN: u32 = 1;
 /// A redirect may lead from https: to http:, to a host that no policy covers.
-pub const ATLS_REDIRECT_MAY_DOWNGRADE: u32 = 2;
+pub const ATLS_REDIRECT_ALLOW_DOWNGRADE: u32 = 2;
 
-/// How long to wait for the response head, as ATLS_DEADLINE_HEAD. Statuses: NULL_ARGUMENT.
+/// How long to wait for the response head, as ATLS_REQUEST_DEADLINE_HEAD. Statuses: NULL_ARGUMENT.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn atls_request_set_timeout(
     request: *mut atls_request,
@@ -47,8 +47,8 @@ pub unsafe extern "C" fn atls_request_set_timeout(
     })
 }
 
-/// Sets one of the deadlines ATLS_DEADLINE_*; past it the exchange ends with TIMED_OUT, and its message and atls_error_phase say which it was.
-/// None of those but ATLS_DEADLINE_HEAD is set by default. Those for a turn and for connecting need a client. Statuses: NULL_ARGUMENT,
+/// Sets one of the deadlines ATLS_REQUEST_DEADLINE_*; past it the exchange ends with TIMED_OUT, and its message and atls_error_phase say which it was.
+/// None of those but ATLS_REQUEST_DEADLINE_HEAD is set by default. Those for a turn and for connecting need a client. Statuses: NULL_ARGUMENT,
 /// INVALID_ARGUMENT.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn atls_request_set_deadline(
@@ -62,14 +62,17 @@ pub unsafe extern "C" fn atls_request_set_deadline(
         let limit = Some(milliseconds).filter(|some| !matches!(some, 0 | &u32::MAX));
         let limit = limit.map(|some| Duration::from_millis(some.into()));
         match which {
-            ATLS_DEADLINE_HEAD => deadlines.head = crate::capi::base::limit(milliseconds, Deadlines::HEAD),
-            ATLS_DEADLINE_QUEUE => deadlines.queue = limit,
-            ATLS_DEADLINE_CONNECT => deadlines.connect = limit,
-            ATLS_DEADLINE_FIRST_BYTE => deadlines.first_byte = limit,
-            ATLS_DEADLINE_IDLE => deadlines.idle = limit,
-            ATLS_DEADLINE_TOTAL => deadlines.total = limit,
+            ATLS_REQUEST_DEADLINE_HEAD => deadlines.head = crate::capi::base::limit(milliseconds, Deadlines::HEAD),
+            ATLS_REQUEST_DEADLINE_QUEUE => deadlines.queue = limit,
+            ATLS_REQUEST_DEADLINE_CONNECT => deadlines.connect = limit,
+            ATLS_REQUEST_DEADLINE_FIRST_BYTE => deadlines.first_byte = limit,
+            ATLS_REQUEST_DEADLINE_IDLE => deadlines.idle = limit,
+            ATLS_REQUEST_DEADLINE_TOTAL => deadlines.total = limit,
             other => {
-                return Err(Error::new(Status::InvalidArgument, format!("which {other} is none of ATLS_DEADLINE_*")));
+                return Err(Error::new(
+                    Status::InvalidArgument,
+                    format!("which {other} is none of ATLS_REQUEST_DEADLINE_*"),
+                ));
             }
         }
         Ok(())
@@ -123,15 +126,15 @@ pub unsafe extern "C" fn atls_request_set_redirects(
 ) -> atls_status {
     guard(error, || {
         let options = unsafe { borrow_mut(request, "request") }?.request.options_mut();
-        if allowed & !(ATLS_REDIRECT_MAY_LEAVE | ATLS_REDIRECT_MAY_DOWNGRADE) != 0 {
+        if allowed & !(ATLS_REDIRECT_ALLOW_OTHER_ORIGIN | ATLS_REDIRECT_ALLOW_DOWNGRADE) != 0 {
             return Err(Error::new(
                 Status::InvalidArgument,
                 format!("allowed {allowed:#x} has bits that mean nothing"),
             ));
         }
         options.redirects = most;
-        options.may_leave = allowed & ATLS_REDIRECT_MAY_LEAVE != 0;
-        options.may_downgrade = allowed & ATLS_REDIRECT_MAY_DOWNGRADE != 0;
+        options.may_leave = allowed & ATLS_REDIRECT_ALLOW_OTHER_ORIGIN != 0;
+        options.may_downgrade = allowed & ATLS_REDIRECT_ALLOW_DOWNGRADE != 0;
         Ok(())
     })
 }
@@ -155,7 +158,7 @@ pub unsafe extern "C" fn atls_request_set_decode(
 /// Bytes of the response body, after decoding, beyond which the exchange fails with BODY_TOO_LARGE; UINT64_MAX, the default, is no limit. Statuses:
 /// NULL_ARGUMENT.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn atls_request_set_max_body(
+pub unsafe extern "C" fn atls_request_set_max_response_body(
     request: *mut atls_request,
     bytes: u64,
     error: *mut *mut atls_error,
@@ -184,7 +187,7 @@ pub unsafe extern "C" fn atls_request_set_head_limits(
     })
 }
 
-/// Event-driven: the response body comes as one DATA event, however large, and no credit is taken; set atls_request_set_max_body too. An empty
+/// Event-driven: the response body comes as one DATA event, however large, and no credit is taken; set atls_request_set_max_response_body too. An empty
 /// body comes as an empty one. Statuses: NULL_ARGUMENT.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn atls_request_set_buffered(

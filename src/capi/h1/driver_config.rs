@@ -21,7 +21,7 @@ pub struct atls_h1_driver_config {
 /// Bytes of a head; 65,536 by default.
 pub const ATLS_H1_DRIVER_LIMIT_HEAD_BYTES: u32 = 401;
 /// Most bytes of a body in one DATA event; 65,536 by default. The borders of chunks divide as well.
-pub const ATLS_H1_DRIVER_LIMIT_PIECE_BYTES: u32 = 402;
+pub const ATLS_H1_DRIVER_LIMIT_DATA_BYTES: u32 = 402;
 /// Bytes of a body that comes, as it is on the wire and decoded; 104,857,600 by default.
 pub const ATLS_H1_DRIVER_LIMIT_BODY_BYTES: u32 = 403;
 /// Lines of a head, or of trailers; 256 by default.
@@ -32,8 +32,8 @@ pub const ATLS_H1_DRIVER_LIMIT_HEADERS: u32 = 404;
 pub const ATLS_H1_DRIVER_DEADLINE_HEAD: u32 = 501;
 /// From a head to the end of its body. None by default.
 pub const ATLS_H1_DRIVER_DEADLINE_BODY: u32 = 502;
-/// As ATLS_SERVER_DEADLINE_PROBE, for an adopted TCP socket: silence of the peer until TCP probes whether it is still there. 15 seconds by default.
-pub const ATLS_H1_DRIVER_DEADLINE_PROBE: u32 = 503;
+/// As ATLS_SERVER_DEADLINE_TCP_KEEPALIVE, for an adopted TCP socket: silence of the peer until TCP probes whether it is still there. 15 seconds by default.
+pub const ATLS_H1_DRIVER_DEADLINE_TCP_KEEPALIVE: u32 = 503;
 
 /// A configuration for a connection in `role` (ATLS_H1_CLIENT, ATLS_H1_SERVER). The caller's to free. Statuses: NULL_ARGUMENT, INVALID_ARGUMENT.
 #[unsafe(no_mangle)]
@@ -74,7 +74,7 @@ pub unsafe extern "C" fn atls_h1_driver_config_set_limit(
         let size = size.ok_or_else(|| invalid(format!("limit {which} cannot be {value}")));
         match which {
             ATLS_H1_DRIVER_LIMIT_HEAD_BYTES => parameters.head = size?,
-            ATLS_H1_DRIVER_LIMIT_PIECE_BYTES => parameters.piece = size?,
+            ATLS_H1_DRIVER_LIMIT_DATA_BYTES => parameters.piece = size?,
             ATLS_H1_DRIVER_LIMIT_BODY_BYTES => parameters.body = value,
             ATLS_H1_DRIVER_LIMIT_HEADERS => parameters.fields = size?,
             other => return Err(invalid(format!("limit {other} is none that is known"))),
@@ -83,7 +83,7 @@ pub unsafe extern "C" fn atls_h1_driver_config_set_limit(
     })
 }
 
-/// One of the deadlines ATLS_H1_DRIVER_DEADLINE_HEAD to ATLS_H1_DRIVER_DEADLINE_PROBE; 0 and UINT32_MAX are none. Statuses: NULL_ARGUMENT, INVALID_ARGUMENT.
+/// One of the deadlines ATLS_H1_DRIVER_DEADLINE_HEAD to ATLS_H1_DRIVER_DEADLINE_TCP_KEEPALIVE; 0 and UINT32_MAX are none. Statuses: NULL_ARGUMENT, INVALID_ARGUMENT.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn atls_h1_driver_config_set_deadline(
     config: *mut atls_h1_driver_config,
@@ -96,12 +96,14 @@ pub unsafe extern "C" fn atls_h1_driver_config_set_deadline(
         let place = match which {
             ATLS_H1_DRIVER_DEADLINE_HEAD => &mut parameters.head_within,
             ATLS_H1_DRIVER_DEADLINE_BODY => &mut parameters.body_within,
-            ATLS_H1_DRIVER_DEADLINE_PROBE => &mut parameters.probe,
+            ATLS_H1_DRIVER_DEADLINE_TCP_KEEPALIVE => &mut parameters.probe,
             other => return Err(invalid(format!("deadline {other} is none that is known"))),
         };
         let some = milliseconds != 0 && milliseconds != u32::MAX;
         *place = match which {
-            ATLS_H1_DRIVER_DEADLINE_PROBE => some.then(|| Duration::from_secs(u64::from(milliseconds).div_ceil(1000))),
+            ATLS_H1_DRIVER_DEADLINE_TCP_KEEPALIVE => {
+                some.then(|| Duration::from_secs(u64::from(milliseconds).div_ceil(1000)))
+            }
             _ => some.then(|| Duration::from_millis(milliseconds.into())),
         };
         Ok(())

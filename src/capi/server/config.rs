@@ -29,9 +29,9 @@ pub const ATLS_SERVER_LIMIT_HEADERS: u32 = 104;
 /// starts the request, before any of the body is read or asked for (atls_server_request_set_body_limit).
 pub const ATLS_SERVER_LIMIT_BODY_BYTES: u32 = 105;
 /// Requests for evidence in a second; 50 by default, which is more than usual hardware makes. More are answered with 503.
-pub const ATLS_SERVER_LIMIT_QUOTES_PER_SECOND: u32 = 106;
+pub const ATLS_SERVER_LIMIT_EVIDENCE_PER_SECOND: u32 = 106;
 /// Most bytes of a request body in one DATA event; 65,536 by default. The borders of chunks divide as well.
-pub const ATLS_SERVER_LIMIT_PIECE_BYTES: u32 = 107;
+pub const ATLS_SERVER_LIMIT_DATA_BYTES: u32 = 107;
 /// Connections that the system queues until they are accepted; 1,024 by default, and no more than the system allows.
 pub const ATLS_SERVER_LIMIT_BACKLOG: u32 = 108;
 
@@ -49,7 +49,7 @@ pub const ATLS_SERVER_DEADLINE_SEND: u32 = 205;
 /// After three probes without an answer the peer is gone. A client that closes its connection while the host has its request looks at first like one
 /// that has only closed its sending direction, and that gets its answer. The probes find it out as soon as the client's system no longer knows the
 /// connection (Linux: a minute after the close).
-pub const ATLS_SERVER_DEADLINE_PROBE: u32 = 206;
+pub const ATLS_SERVER_DEADLINE_TCP_KEEPALIVE: u32 = 206;
 
 /// A configuration that serves in the clear, with the limits that are given here as defaults. The caller's to free. Statuses: NULL_ARGUMENT.
 #[unsafe(no_mangle)]
@@ -91,9 +91,9 @@ pub unsafe extern "C" fn atls_server_config_set_limit(
             ATLS_SERVER_LIMIT_CONNECTIONS_PER_ADDRESS => limits.connections_per_address = count,
             ATLS_SERVER_LIMIT_HEAD_BYTES if value <= 1 << 30 => limits.head = count,
             ATLS_SERVER_LIMIT_HEADERS => limits.fields = count,
-            ATLS_SERVER_LIMIT_PIECE_BYTES => limits.piece = count,
+            ATLS_SERVER_LIMIT_DATA_BYTES => limits.piece = count,
             ATLS_SERVER_LIMIT_BACKLOG => limits.backlog = i32::try_from(value).map_err(|_| wrong())?,
-            ATLS_SERVER_LIMIT_QUOTES_PER_SECOND => {
+            ATLS_SERVER_LIMIT_EVIDENCE_PER_SECOND => {
                 settings.quotes_per_second = u32::try_from(value).map_err(|_| wrong())?
             }
             _ => return Err(wrong()),
@@ -119,7 +119,7 @@ pub unsafe extern "C" fn atls_server_config_set_deadline(
             ATLS_SERVER_DEADLINE_IDLE => (&mut limits.idle, default.idle),
             ATLS_SERVER_DEADLINE_BODY => (&mut limits.receive_body, default.receive_body),
             ATLS_SERVER_DEADLINE_SEND => (&mut limits.send, default.send),
-            ATLS_SERVER_DEADLINE_PROBE => (&mut limits.probe, default.probe),
+            ATLS_SERVER_DEADLINE_TCP_KEEPALIVE => (&mut limits.probe, default.probe),
             other => {
                 return Err(Error::new(Status::InvalidArgument, format!("deadline {other} is none that is known")));
             }
@@ -127,7 +127,9 @@ pub unsafe extern "C" fn atls_server_config_set_deadline(
         *place = match milliseconds {
             0 => default,
             u32::MAX => None,
-            some if which == ATLS_SERVER_DEADLINE_PROBE => Some(Duration::from_secs(u64::from(some).div_ceil(1000))),
+            some if which == ATLS_SERVER_DEADLINE_TCP_KEEPALIVE => {
+                Some(Duration::from_secs(u64::from(some).div_ceil(1000)))
+            }
             some => Some(Duration::from_millis(some.into())),
         };
         Ok(())
@@ -195,7 +197,7 @@ pub unsafe extern "C" fn atls_server_config_set_decode(
 /// only a proxy can reach, since anybody can write such lines. Lines of one name are one list, whose last item counts: the proxy must write or remove
 /// each of the four, or the last item may come from the client. Off by default. Statuses: NULL_ARGUMENT.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn atls_server_config_set_forwarded(
+pub unsafe extern "C" fn atls_server_config_set_trust_forwarded(
     config: *mut atls_server_config,
     believed: c_bool,
     error: *mut *mut atls_error,
@@ -209,7 +211,7 @@ pub unsafe extern "C" fn atls_server_config_set_forwarded(
 /// The address of a trusted proxy: the last address in X-Forwarded-For that is not one of these counts. Statuses: NULL_ARGUMENT, INVALID_UTF8,
 /// INVALID_ARGUMENT.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn atls_server_config_add_proxy(
+pub unsafe extern "C" fn atls_server_config_add_trusted_proxy(
     config: *mut atls_server_config,
     address: *const c_char,
     error: *mut *mut atls_error,

@@ -106,7 +106,7 @@ pub unsafe extern "C" fn atls_server_request_target(request: *const atls_server_
     text_of(request, RequestLine::target_terminated)
 }
 
-/// The host that the request is for, with the port if there is one, whatever form its target has (atls_http_authority); as it was sent. Empty if an
+/// The host that the request is for, with the port if there is one, whatever form its target has (atls_effective_authority); as it was sent. Empty if an
 /// HTTP/1.0 request names none, or if what counts is not a valid authority. Valid as long as the request.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn atls_server_request_authority(request: *const atls_server_request) -> atls_str {
@@ -131,7 +131,7 @@ pub unsafe extern "C" fn atls_server_request_peer(request: *const atls_server_re
     })
 }
 
-/// The client's address: that of the other end of the socket, or what a proxy says (atls_server_config_set_forwarded); empty if neither is known.
+/// The client's address: that of the other end of the socket, or what a proxy says (atls_server_config_set_trust_forwarded); empty if neither is known.
 /// Valid as long as the request.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn atls_server_request_remote(request: *const atls_server_request) -> atls_str {

@@ -173,15 +173,15 @@ pub unsafe extern "C" fn atls_server_close(server: *const atls_server, error: *m
 /// Connections there are now.
 pub const ATLS_SERVER_COUNT_CONNECTIONS: u32 = 301;
 /// Connections there ever were.
-pub const ATLS_SERVER_COUNT_ACCEPTED: u32 = 302;
+pub const ATLS_SERVER_COUNT_CONNECTIONS_ACCEPTED: u32 = 302;
 /// Connections that were turned away at a limit.
-pub const ATLS_SERVER_COUNT_TURNED_AWAY: u32 = 303;
+pub const ATLS_SERVER_COUNT_CONNECTIONS_REFUSED: u32 = 303;
 /// Requests that the host was shown.
 pub const ATLS_SERVER_COUNT_REQUESTS: u32 = 304;
 /// Requests that were refused before that.
-pub const ATLS_SERVER_COUNT_REFUSED: u32 = 305;
+pub const ATLS_SERVER_COUNT_REQUESTS_REFUSED: u32 = 305;
 /// Requests for evidence.
-pub const ATLS_SERVER_COUNT_QUOTES: u32 = 306;
+pub const ATLS_SERVER_COUNT_EVIDENCE: u32 = 306;
 /// Of a tunnel server: connections that were forwarded.
 pub const ATLS_SERVER_COUNT_TUNNELS: u32 = 307;
 /// Of a tunnel server: bytes from clients to targets.
@@ -199,15 +199,15 @@ pub unsafe extern "C" fn atls_server_count(server: *const atls_server, which: u3
         let counts = &this.server.counts;
         match which {
             ATLS_SERVER_COUNT_CONNECTIONS => this.server.connections() as u64,
-            ATLS_SERVER_COUNT_ACCEPTED => counts.accepted.load(Ordering::Relaxed),
-            ATLS_SERVER_COUNT_TURNED_AWAY => counts.turned_away.load(Ordering::Relaxed),
+            ATLS_SERVER_COUNT_CONNECTIONS_ACCEPTED => counts.accepted.load(Ordering::Relaxed),
+            ATLS_SERVER_COUNT_CONNECTIONS_REFUSED => counts.turned_away.load(Ordering::Relaxed),
             ATLS_SERVER_COUNT_REQUESTS => counts.requests.load(Ordering::Relaxed),
-            ATLS_SERVER_COUNT_REFUSED => counts.refused.load(Ordering::Relaxed),
+            ATLS_SERVER_COUNT_REQUESTS_REFUSED => counts.refused.load(Ordering::Relaxed),
             ATLS_SERVER_COUNT_HANDSHAKES_FAILED => counts.handshakes_failed.load(Ordering::Relaxed),
             ATLS_SERVER_COUNT_TUNNELS => counts.tunnels.load(Ordering::Relaxed),
             ATLS_SERVER_COUNT_BYTES_UP => counts.flow.up.load(Ordering::Relaxed),
             ATLS_SERVER_COUNT_BYTES_DOWN => counts.flow.down.load(Ordering::Relaxed),
-            ATLS_SERVER_COUNT_QUOTES => counts.quotes.load(Ordering::Relaxed),
+            ATLS_SERVER_COUNT_EVIDENCE => counts.quotes.load(Ordering::Relaxed),
             _ => 0,
         }
     })

@@ -49,7 +49,7 @@ pub unsafe extern "C" fn atls_tunnel_config_free(config: *mut atls_tunnel_config
 /// Lets clients through to `entry`: `host:port`, or `*.suffix:port` for every name below one. Names match in either case. Statuses: NULL_ARGUMENT,
 /// INVALID_UTF8, INVALID_ARGUMENT.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn atls_tunnel_config_allow(
+pub unsafe extern "C" fn atls_tunnel_config_add_target(
     config: *mut atls_tunnel_config,
     entry: *const c_char,
     error: *mut *mut atls_error,
@@ -64,7 +64,7 @@ pub unsafe extern "C" fn atls_tunnel_config_allow(
 /// Where clients go that name no target, `host:port`; it has to be allowed as well. Without it they are answered with 400. Statuses:
 /// NULL_ARGUMENT, INVALID_UTF8, INVALID_ARGUMENT.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn atls_tunnel_config_set_target(
+pub unsafe extern "C" fn atls_tunnel_config_set_default_target(
     config: *mut atls_tunnel_config,
     target: *const c_char,
     error: *mut *mut atls_error,
@@ -80,7 +80,7 @@ pub unsafe extern "C" fn atls_tunnel_config_set_target(
 /// says of the name, since whoever controls the name chooses the address. Addresses in the list, and "localhost", are not concerned. Statuses:
 /// NULL_ARGUMENT.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn atls_tunnel_config_set_private(
+pub unsafe extern "C" fn atls_tunnel_config_set_allow_private(
     config: *mut atls_tunnel_config,
     allowed: c_bool,
     error: *mut *mut atls_error,
@@ -176,10 +176,10 @@ pub unsafe extern "C" fn atls_tunnel_server_start(
             return Err(Error::new(Status::Unsupported, "a forwarder neither shows evidence nor asks for any"));
         }
         if rules.allowed.is_empty() {
-            return Err(invalid("nothing is allowed (atls_tunnel_config_allow)".into()));
+            return Err(invalid("nothing is allowed (atls_tunnel_config_add_target)".into()));
         }
         if let Some(target) = rules.default_target.as_ref().filter(|target| !rules.allows(target)) {
-            return Err(invalid(format!("the default target {target} is not allowed (atls_tunnel_config_allow)")));
+            return Err(invalid(format!("the default target {target} is not allowed (atls_tunnel_config_add_target)")));
         }
         settings.forward = Some(rules);
         unsafe { start(runtime, settings, sink, server) }

@@ -93,7 +93,7 @@ pub unsafe extern "C" fn atls_form_parse_body(
 /// As atls_form_parse_body, with other limits: `parts` of a multipart form, bytes of the head of each part (`part_head`), and `pairs` of a urlencoded
 /// form; 0 is 100 parts, 10,240 bytes, and 10,000 pairs. Statuses: as atls_form_parse_body.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn atls_form_parse_body_within(
+pub unsafe extern "C" fn atls_form_parse_body_with_limits(
     content_type: *const c_char,
     content_encoding: *const c_char,
     body: atls_bytes,

@@ -27,7 +27,7 @@ pub(in crate::capi) fn owned_bytes(mut text: Vec<u8>) -> *mut atls_buf {
 /// An HTTP date such as "Sun, 06 Nov 1994 08:49:37 GMT" (RFC 9110 section 5.6.7) of a time in seconds since 1970. *date is the caller's to free,
 /// and NUL-terminated. Statuses: NULL_ARGUMENT, INVALID_ARGUMENT outside the years 1 to 9999.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn atls_http_date_format(
+pub unsafe extern "C" fn atls_format_http_date(
     seconds: i64,
     date: *mut *mut atls_buf,
     error: *mut *mut atls_error,
@@ -40,7 +40,7 @@ pub unsafe extern "C" fn atls_http_date_format(
 
 /// The time, in seconds since 1970, of an HTTP date in any of its three forms. Statuses: NULL_ARGUMENT, INVALID_UTF8, INVALID_ARGUMENT.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn atls_http_date_parse(
+pub unsafe extern "C" fn atls_parse_http_date(
     date: *const c_char,
     seconds: *mut i64,
     error: *mut *mut atls_error,
@@ -57,7 +57,7 @@ pub unsafe extern "C" fn atls_http_date_parse(
 /// written in the same way: "+" for a blank, %XX for all but letters, digits and "_.-~". *result is the caller's to free, and NUL-terminated.
 /// Statuses: NULL_ARGUMENT, INVALID_UTF8.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn atls_url_concat(
+pub unsafe extern "C" fn atls_url_add_query(
     url: *const c_char,
     pairs: *const *const c_char,
     count: usize,
@@ -120,7 +120,7 @@ pub unsafe extern "C" fn atls_split_host_port(
 /// NUL-terminated, is the host, with the port if there is one; empty if what counts is not a valid authority, or has user information. Statuses:
 /// NULL_ARGUMENT, INVALID_UTF8.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn atls_http_authority(
+pub unsafe extern "C" fn atls_effective_authority(
     method: *const c_char,
     target: *const c_char,
     host: *const c_char,
