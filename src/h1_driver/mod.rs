@@ -2,6 +2,8 @@
 //! what comes is told by events. May touch the network and the clock.
 
 mod connection_task;
+#[cfg(test)]
+mod tests;
 
 use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;

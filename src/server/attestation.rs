@@ -67,7 +67,7 @@ impl TlsSession {
 }
 
 /// What a request of attestation asks for.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum EvidenceRequest {
     /// The server's evidence.
     OfServer(Protocol),
@@ -81,17 +81,8 @@ type JsonResponse = (u16, String);
 impl<S: ServerTransport> ServerConnection<'_, S> {
     pub(super) fn evidence_request(&self, request: &ServerRequest) -> Option<EvidenceRequest> {
         let (attests, judges) = (self.server.attester.is_some(), self.server.settings.client_policy.is_some());
-        if self.session.is_none() || request.line.method() != b"POST" {
-            return None;
-        }
-        match resource(request.line.target()).split(|byte| *byte == b'?').next() {
-            Some(b"/tdx_quote") if attests => Some(EvidenceRequest::OfServer(Protocol::AtlasV1)),
-            Some(path) if (attests || judges) && path == CHALLENGE_PATH.as_bytes() => {
-                Some(EvidenceRequest::OfServer(Protocol::ExporterV1))
-            }
-            Some(path) if judges && path == CLIENT_PATH.as_bytes() => Some(EvidenceRequest::OfClient),
-            _ => None,
-        }
+        self.session.as_ref()?;
+        evidence_route(request.line.method(), request.line.target(), attests, judges)
     }
 
     /// Whether the client must attest before anything else is served.
@@ -341,6 +332,21 @@ fn resource(target: &[u8]) -> &[u8] {
     path.map_or(b"/", |at| &rest[at..])
 }
 
+/// What a request in TLS asks for, on a server that proves itself (`attests`) or wants its clients to (`judges`); nothing if it is the host's to answer.
+fn evidence_route(method: &[u8], target: &[u8], attests: bool, judges: bool) -> Option<EvidenceRequest> {
+    if method != b"POST" {
+        return None;
+    }
+    match resource(target).split(|byte| *byte == b'?').next()? {
+        b"/tdx_quote" if attests => Some(EvidenceRequest::OfServer(Protocol::AtlasV1)),
+        path if (attests || judges) && path == CHALLENGE_PATH.as_bytes() => {
+            Some(EvidenceRequest::OfServer(Protocol::ExporterV1))
+        }
+        path if judges && path == CLIENT_PATH.as_bytes() => Some(EvidenceRequest::OfClient),
+        _ => None,
+    }
+}
+
 /// The status of an answer without a quote. Why is for the operator's log: it may name paths.
 fn no_quote(error: &Error) -> u16 {
     log::emit(log::WARNING, || format!("evidence: this server: no quote: {}", log::reason(error)));
@@ -353,33 +359,4 @@ fn nonce(body: &[u8]) -> Option<[u8; 32]> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_target_in_absolute_form_is_the_same_resource() {
-        for (target, path) in [
-            ("/tdx_quote", "/tdx_quote"),
-            ("https://a.test/tdx_quote?x", "/tdx_quote?x"),
-            ("HTTPS://a.test:1/tdx_quote", "/tdx_quote"),
-            ("http://[::1]/a", "/a"),
-            ("https://a.test", "/"),
-            ("https://a.test?/tdx_quote", "?/tdx_quote"),
-            ("ftp://a.test/tdx_quote", "ftp://a.test/tdx_quote"),
-            ("*", "*"),
-            ("", ""),
-        ] {
-            assert_eq!(resource(target.as_bytes()), path.as_bytes(), "{target}");
-        }
-    }
-
-    #[test]
-    fn nonces() {
-        let of = |text: &str| nonce(text.as_bytes());
-        assert_eq!(of(&format!(r#"{{"nonce_hex":"{}","x":1}}"#, "0a".repeat(32))), Some([10; 32]));
-        for bad in ["", "{}", r#"{"nonce_hex":""}"#, r#"{"nonce_hex":"0a"}"#, r#"{"nonce_hex":1}"#, r#"["nonce_hex"]"#]
-        {
-            assert_eq!(of(bad), None, "{bad}");
-        }
-    }
-}
+mod tests;

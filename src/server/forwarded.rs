@@ -69,7 +69,7 @@ mod tests {
     }
 
     #[test]
-    fn who_is_named() {
+    fn the_last_address_that_is_no_trusted_proxy_counts() {
         for (lines, trusted, wanted) in [
             (&[][..], &[][..], "9.9.9.9"),
             (&[("X-Forwarded-For", "1.1.1.1")], &[], "1.1.1.1"),
@@ -79,6 +79,8 @@ mod tests {
             (&[("X-Forwarded-For", "1.1.1.1"), ("x-forwarded-for", "2.2.2.2")], &[], "2.2.2.2"),
             (&[("X-Forwarded-For", "1.1.1.1"), ("X-Real-Ip", "4.4.4.4")], &[], "4.4.4.4"),
             (&[("X-Real-Ip", "2001:db8::1")], &[], "2001:db8::1"),
+            (&[("X-Real-Ip", "::ffff:1.1.1.1")], &[], "1.1.1.1"),
+            (&[("X-Forwarded-For", "1.1.1.1, ::ffff:3.3.3.3")], &["3.3.3.3"], "1.1.1.1"),
             (&[("X-Real-Ip", "6.6.6.6"), ("x-real-ip", "4.4.4.4")], &[], "4.4.4.4"),
             (&[("X-Real-Ip", "6.6.6.6, 4.4.4.4")], &[], "4.4.4.4"),
             (&[("X-Real-Ip", "4.4.4.4"), ("X-Real-Ip", "")], &[], "9.9.9.9"),
@@ -91,7 +93,7 @@ mod tests {
     }
 
     #[test]
-    fn what_scheme() {
+    fn the_last_scheme_counts_if_it_is_known() {
         for (lines, wanted) in [
             (&[("X-Scheme", "https")][..], true),
             (&[("X-Forwarded-Proto", "https")], true),
@@ -105,5 +107,20 @@ mod tests {
         ] {
             assert_eq!(read(lines, &[]).1, wanted, "{lines:?}");
         }
+    }
+    #[test]
+    fn nothing_is_believed_unless_the_host_says_so() {
+        let mut head = Head::new(0, 1, b"");
+        [
+            ("X-Forwarded-For", "1.1.1.1"),
+            ("X-Real-Ip", "1.1.1.1"),
+            ("X-Scheme", "https"),
+            ("X-Forwarded-Proto", "https"),
+        ]
+        .iter()
+        .for_each(|(name, value)| head.add(name.as_bytes(), value.as_bytes()));
+        let peer = Some("9.9.9.9".parse().unwrap());
+        assert_eq!(Forwarded::default().read(&head, peer, false), (peer, false));
+        assert_eq!(Forwarded::default().read(&head, None, true), (None, true));
     }
 }

@@ -152,3 +152,67 @@ pub fn take_over(socket: Socket) -> Result<Listener> {
         _ => Err(refuse("the socket is neither TCP nor Unix")),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn place(listener: &Listener) -> SocketAddr {
+        match listener {
+            Listener::Tcp(listener) => listener.local_addr().expect("a place"),
+            Listener::Unix(_) => panic!("a Unix socket"),
+        }
+    }
+
+    #[test]
+    fn an_address_needs_no_look_up_and_a_name_does() {
+        for address in ["127.0.0.1", "::1", "2001:db8::1"] {
+            assert!(is_address(address), "{address}");
+        }
+        for name in ["localhost", "127.1", "[::1]", "127.0.0.1:80", ""] {
+            assert!(!is_address(name), "{name}");
+        }
+        assert_eq!(addresses_of("LocalHost").unwrap(), [IpAddr::from(Ipv4Addr::LOCALHOST), Ipv6Addr::LOCALHOST.into()]);
+    }
+
+    #[test]
+    fn a_name_is_bound_at_all_of_its_addresses_and_at_one_port() {
+        let bound = bind(Some("localhost"), 0, false, 5).expect("a port");
+        let port = bound[0].port().unwrap();
+        assert!(port != 0 && bound.iter().all(|listener| listener.port().unwrap() == port));
+        assert!(bound.iter().all(|listener| place(listener).ip().is_loopback()));
+        // The port is taken, and a port that is asked for is not exchanged for another.
+        let taken = bind(Some("127.0.0.1"), port, false, 5).unwrap_err();
+        assert_eq!((taken.status, taken.os_errno), (Status::Io, libc::EADDRINUSE));
+        assert!(taken.message.contains(&format!("listen on 127.0.0.1:{port}")), "{}", taken.message);
+    }
+
+    #[test]
+    fn without_a_name_every_address_is_bound() {
+        let bound = bind(None, 0, false, 5).expect("a port");
+        assert!(bound.len() == 1 && place(&bound[0]).ip().is_unspecified());
+    }
+
+    #[test]
+    fn a_socket_that_does_not_listen_is_not_taken_over() {
+        let socket = Socket::new(Domain::IPV4, Type::STREAM, None).expect("a socket");
+        assert_eq!(take_over(socket).unwrap_err().status, Status::InvalidArgument);
+        let Listener::Tcp(listener) = bind(Some("127.0.0.1"), 0, false, 5).expect("a port").remove(0) else {
+            panic!("not TCP")
+        };
+        let port = listener.local_addr().unwrap().port();
+        assert_eq!(take_over(listener.into()).expect("it listens").port().unwrap(), port);
+    }
+
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn an_abstract_unix_socket_has_no_file_and_no_port() {
+        let path = format!("@atls-listener-{}", std::process::id());
+        let listener = bind_unix(&path, 5).expect("bound");
+        assert_eq!(listener.port().unwrap(), 0);
+        assert!(!std::path::Path::new(&path).exists());
+        assert_eq!(bind_unix(&path, 5).unwrap_err().os_errno, libc::EADDRINUSE);
+        let long = format!("/tmp/{}", "x".repeat(200));
+        assert!(bind_unix(&long, 5).unwrap_err().message.contains("listen on"));
+    }
+}

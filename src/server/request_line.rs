@@ -55,3 +55,34 @@ impl RequestLine {
         &self.text[self.target..self.authority - 1]
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_part_is_there_with_its_nul_and_without() {
+        let line = RequestLine::new(b"GET", b"/a?b", Some(b"h.example:1"));
+        assert_eq!((line.method(), line.target()), (&b"GET"[..], &b"/a?b"[..]));
+        assert_eq!(line.method_terminated(), b"GET\0");
+        assert_eq!(line.target_terminated(), b"/a?b\0");
+        assert_eq!(line.authority_terminated(), b"h.example:1\0");
+    }
+
+    #[test]
+    fn the_authority_that_counts_is_shown_or_none() {
+        for (method, target, host, wanted) in [
+            ("GET", "/", Some("a.example"), "a.example"),
+            ("GET", "/", None, ""),
+            ("GET", "http://b.example:1/x", Some("a.example"), "b.example:1"),
+            ("GET", "http://me@b.example/", Some("a.example"), ""),
+            ("OPTIONS", "*", Some("a.example"), "a.example"),
+            ("CONNECT", "b.example:443", Some("a.example"), "b.example:443"),
+        ] {
+            let line = RequestLine::new(method.as_bytes(), target.as_bytes(), host.map(str::as_bytes));
+            let shown = line.authority_terminated().strip_suffix(b"\0").expect("a NUL");
+            assert_eq!(shown, wanted.as_bytes(), "{method} {target} {host:?}");
+            assert_eq!(line.target(), target.as_bytes());
+        }
+    }
+}

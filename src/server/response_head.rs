@@ -137,4 +137,47 @@ mod tests {
             assert!(facts.upgrade && facts.connection_upgrade && message.headers.len() == lines, "{connection:?}");
         }
     }
+    #[test]
+    fn a_status_or_reason_that_no_head_can_have_is_refused() {
+        for status in [0, 99, 101, 1000] {
+            assert_eq!(made(status, &[], None).unwrap_err().status, Status::InvalidArgument, "{status}");
+        }
+        for reason in ["a\r\nSet-Cookie: b", "\0", "\x7f"] {
+            let refused = ResponseHead::new(200, Some(reason.as_bytes()), None, None).unwrap_err();
+            assert_eq!(refused.status, Status::InvalidArgument, "{reason:?}");
+        }
+        assert_eq!(
+            &*ResponseHead::new(200, Some("S\u{e9}\t".as_bytes()), None, None).unwrap().reason,
+            "S\u{e9}\t".as_bytes()
+        );
+    }
+
+    #[test]
+    fn the_usual_reason_is_said_if_the_host_gives_none() {
+        for (status, reason) in [(200, "OK"), (404, "Not Found"), (299, ""), (999, "")] {
+            assert_eq!(&*made(status, &[], None).unwrap().reason, reason.as_bytes(), "{status}");
+        }
+    }
+
+    #[test]
+    fn a_head_that_ends_http_has_no_length_and_names_upgrade() {
+        let switching = |status, name: Option<(&str, &str)>| {
+            let mut headers = Headers::new(true);
+            name.iter().for_each(|(name, value)| headers.add(name.as_bytes(), value.as_bytes()).expect("a line"));
+            ResponseHead::switching(status, Some(&headers))
+        };
+        let said = |head: ResponseHead| head.lines().any(|(name, value)| (name, value) == (b"Connection", b"Upgrade"));
+        assert!(said(switching(101, None).unwrap()) && !said(switching(200, None).unwrap()));
+        assert!(!said(switching(101, Some(("connection", "upgrade"))).unwrap()), "the host has said it");
+        for status in [100, 199, 300, 404] {
+            assert_eq!(switching(status, None).unwrap_err().status, Status::InvalidArgument, "{status}");
+        }
+        for framing in ["Content-Length", "transfer-encoding"] {
+            assert_eq!(
+                switching(200, Some((framing, "0"))).unwrap_err().status,
+                Status::HttpHeaderInvalid,
+                "{framing}"
+            );
+        }
+    }
 }
