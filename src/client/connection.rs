@@ -11,8 +11,8 @@ use hyper::client::conn::http1::{Builder, SendRequest};
 use hyper_util::rt::TokioIo;
 
 use super::engine::faults::http_error;
-use super::engine::spelling::Spelling;
 use super::engine::tap::Tap;
+use super::engine::wire_state::WireState;
 use super::request_body::RequestBody;
 use crate::connect::{Connected, Stream, Target, Times, connect};
 use crate::error::{Error, Result, Status};
@@ -32,7 +32,7 @@ const MAX_BUFFER: usize = 256 << 10;
 /// An attested connection that speaks HTTP. Shared by the host's handle, the driver and the exchange under way.
 pub struct HttpConnection {
     sender: Mutex<Option<Sender>>,
-    pub(super) spelling: Spelling,
+    pub(super) wire: WireState,
     /// An exchange has it. It and `retired` are each set before the other is read: so at least one of the ending exchange and the call that retires
     /// the connection sees both, and closes it.
     busy: AtomicBool,
@@ -88,17 +88,17 @@ impl HttpConnection {
         let (peer, watch, certificate) =
             (stream.peer(), Arc::new(stream.watch()), stream.certificate().map(Bytes::from));
         let true_end = matches!(stream, Stream::Tls(_));
-        let (tap, spelling) = Tap::new(stream, true_end, watch.clone());
+        let (tap, wire) = Tap::new(stream, true_end, watch.clone());
         let (hyper, driver) = Builder::new()
             .max_buf_size(MAX_BUFFER)
             .max_headers(MAX_HEADERS)
             .allow_obsolete_multiline_headers_in_responses(true)
             .handshake::<_, RequestBody>(TokioIo::new(tap))
             .await
-            .map_err(|error| http_error(error, Vec::new))?;
+            .map_err(|error| http_error(error, false))?;
         let connection = Arc::new(HttpConnection {
             sender: Mutex::new(Some(Sender { hyper, fresh: true })),
-            spelling,
+            wire,
             busy: AtomicBool::new(false),
             retired: AtomicBool::new(false),
             closing: Cancel::default(),
@@ -113,8 +113,10 @@ impl HttpConnection {
         let driver = Box::pin(driver);
         let shared = connection.clone();
         let drive = async move {
-            let received = || shared.spelling.received();
-            let ended = shared.closing.guard(async { driver.await.map_err(|error| http_error(error, received)) }).await;
+            let ended = shared
+                .closing
+                .guard(async { driver.await.map_err(|error| http_error(error, shared.wire.head_is_due())) })
+                .await;
             let error = ended.err().filter(|error| error.status != Status::Canceled);
             let closed = || Error::new(Status::Closed, "the connection is closed");
             let _ = shared.ended.set(error.clone().unwrap_or_else(closed));
@@ -160,7 +162,7 @@ impl HttpConnection {
     /// Once the response was read to its end: whether another request can follow. Not where the answer came before all of the request had been
     /// sent: a server that answers early may never read the rest, nor what follows it.
     pub(super) fn poll_free(&self, cx: &mut Context<'_>) -> Poll<bool> {
-        if self.spelling.is_unsent(cx) {
+        if self.wire.is_unsent(cx) {
             return Poll::Ready(false);
         }
         match &mut *lock(&self.sender) {

@@ -12,7 +12,7 @@ use hyper::body::{Body, Incoming};
 
 use super::connection::Reservation;
 use super::engine::faults::{http_error, unasked_upgrade};
-use super::engine::spelling::Spelling;
+use super::engine::wire_state::WireState;
 use super::options::Options;
 use super::request_body::{Progress, RequestBody};
 use crate::error::{Error, Phase, Result, Status};
@@ -63,23 +63,22 @@ pub fn exchange<'a, 'b: 'a>(
     let (options, bodiless) = (options.clone(), request.method == "HEAD");
     async move {
         let connection = reservation.connection.clone();
-        let answered = answer(sent?, &connection.spelling, &progress, &options, tell);
+        let answered = answer(sent?, &connection.wire, &progress, &options, tell);
         let response = match within(options.deadlines.first_byte, Wait::FirstByte, answered).await? {
             Ok(response) => response,
             Err(error) => {
                 // The driver has the better reason, if it ended for one.
                 tokio::task::yield_now().await;
                 let reason = connection.ended.get().filter(|reason| reason.status != Status::Closed);
-                let received = || connection.spelling.received();
-                let reason = connection.spelling.fault().or_else(|| reason.cloned());
-                return Err(reason.unwrap_or_else(|| http_error(error, received)));
+                let reason = connection.wire.fault().or_else(|| reason.cloned());
+                return Err(reason.unwrap_or_else(|| http_error(error, connection.wire.head_is_due())));
             }
         };
-        let head = connection.spelling.final_head(response.status().as_u16());
+        let head = connection.wire.final_head(response.status().as_u16());
         let head = head.and_then(|head| match head {
             Some(head) if head.status == 101 => Err(unasked_upgrade()),
             Some(head) => Ok(head),
-            None => Err(Error::new(Status::Internal, "the response head was not recorded")),
+            None => Err(Error::new(Status::Internal, "hyper shows another response head than the one that came")),
         });
         let head = head.inspect_err(|_| connection.closing.cancel())?;
         if !progress.is_complete() && (progress.is_held() || (head.status >= 400 && closes(&head))) {
@@ -111,26 +110,19 @@ fn send(
     if options.expect.is_some() && !progress.is_complete() {
         progress.hold();
     }
-    let mut outgoing = hyper_request(request, body)?;
-    let spelling = reservation.connection.spelling.clone();
-    let (told, held) = (spelling.clone(), progress.clone());
-    hyper::ext::on_informational(&mut outgoing, move |response| {
-        if response.status() == http::StatusCode::CONTINUE {
-            held.let_go();
-        }
-        told.informed();
-    });
+    let outgoing = hyper_request(request, body)?;
+    let wire = reservation.connection.wire.clone();
     reservation.send(|sender| {
-        spelling.begin(head, options.head, progress);
-        sender.send_request(outgoing)
-    })
+        wire.begin(head, options.head, progress)?;
+        Ok(sender.send_request(outgoing))
+    })?
 }
 
 /// The answer, after the informational ones. Where the body is held back, until it comes or a while has gone: a server that does not know the
 /// word keeps silent (RFC 9110 section 10.1.1), and then the body goes unasked.
 async fn answer(
     sent: impl Future<Output = Sent>,
-    spelling: &Spelling,
+    wire: &WireState,
     progress: &Progress,
     options: &Options,
     tell: &Tell<'_>,
@@ -139,7 +131,7 @@ async fn answer(
     let mut sent = pin!(sent);
     let mut next = async || {
         poll_fn(|cx| {
-            if let Poll::Ready(head) = spelling.poll_informational(cx) {
+            if let Poll::Ready(head) = wire.poll_informational(cx) {
                 return Poll::Ready(Err(head));
             }
             if patience.as_mut().is_some_and(|patience| patience.as_mut().poll(cx).is_ready()) {
@@ -155,7 +147,7 @@ async fn answer(
             Err(head) => tell(News::Informational(head)).await,
             Ok(answered) => {
                 // Those that came with it are told first.
-                while let Some(head) = spelling.informational() {
+                while let Some(head) = wire.informational() {
                     tell(News::Informational(head)).await;
                 }
                 return Ok(answered);
@@ -232,7 +224,7 @@ impl Exchange {
                 }
                 Some(Err(error)) => {
                     self.body = None;
-                    return Err(http_error(error, Vec::new));
+                    return Err(http_error(error, false));
                 }
                 Some(Ok(frame)) => match frame.into_data() {
                     Ok(data) if data.is_empty() => {}

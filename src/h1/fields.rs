@@ -175,10 +175,18 @@ impl Facts {
         let merge = rules.allow(flags::MERGE_EQUAL_CONTENT_LENGTH);
         let end = if merge { value.iter().position(|&b| b == b',') } else { None };
         let piece = syntax::trimmed(&value[..end.unwrap_or(value.len())]);
-        if end.is_some() && value.split(|&b| b == b',').any(|other| syntax::trimmed(other) != piece) {
-            return Err(Refusal::of("contradictory Content-Length", value).about(Detail::UnequalContentLength));
-        }
         let length = decimal(piece).ok_or_else(|| Refusal::of("illegal Content-Length", value))?;
+        if end.is_some() {
+            let mut others = value.split(|&b| b == b',').map(syntax::trimmed).filter(|other| *other != piece);
+            match others.next() {
+                None => {}
+                Some(other) if decimal(other).is_none() => return Err(Refusal::of("illegal Content-Length", value)),
+                Some(_) => {
+                    let refusal = Refusal::of("contradictory Content-Length", value);
+                    return Err(refusal.about(Detail::UnequalContentLength));
+                }
+            }
+        }
         let found = Some((piece.len(), length));
         if self.length.is_some() {
             return match merge && self.length == found {

@@ -36,6 +36,8 @@ pub struct Head {
     fields: Vec<Field>,
     /// Lines without their ends.
     lines: Vec<Line>,
+    /// Index of the first line that is a field.
+    first: usize,
 }
 
 struct Field {
@@ -45,6 +47,7 @@ struct Field {
     known: Known,
 }
 
+/// Of a block whose continued lines have been joined.
 struct Line {
     bytes: Span,
     folded: bool,
@@ -54,17 +57,18 @@ struct Line {
 #[derive(Clone, Copy)]
 pub struct Fields<'a> {
     fields: &'a [Field],
+    lines: &'a [Line],
     names: &'a [u8],
     block: &'a [u8],
 }
 
 impl<'a> Fields<'a> {
     pub(super) fn new(head: &'a Head, block: &'a [u8]) -> Fields<'a> {
-        Fields { fields: &head.fields, names: &head.names, block }
+        Fields { fields: &head.fields, lines: &head.lines[head.first..], names: &head.names, block }
     }
 
     pub(super) fn none() -> Fields<'a> {
-        Fields { fields: &[], names: &[], block: &[] }
+        Fields { fields: &[], lines: &[], names: &[], block: &[] }
     }
 
     pub fn len(&self) -> usize {
@@ -79,9 +83,21 @@ impl<'a> Fields<'a> {
     pub fn iter(&self) -> impl ExactSizeIterator<Item = (&'a [u8], &'a [u8], &'a [u8])> + use<'a> {
         let (names, block) = (self.names, self.block);
         let of = |span: &Span, bytes: &'a [u8]| &bytes[span.start as usize..span.end as usize];
-        self.fields
-            .iter()
-            .map(move |field| (of(&field.name, names), of(&field.raw_name, block), of(&field.value, block)))
+        self.fields.iter().map(move |field| {
+            // In whatever case it came, this is what was accepted.
+            let value = if field.known == Known::TransferEncoding { b"chunked" } else { of(&field.value, block) };
+            (of(&field.name, names), of(&field.raw_name, block), value)
+        })
+    }
+
+    /// Name and value of each line as it came, continued lines joined: also of those that were merged or removed.
+    pub fn as_spelled(&self) -> impl Iterator<Item = (&'a [u8], &'a [u8])> + use<'a> {
+        let block = self.block;
+        self.lines.iter().map(move |line| {
+            let line = &block[line.bytes.start as usize..line.bytes.end as usize];
+            let (name, value) = line.split_at(syntax::token_len(line));
+            (name, syntax::trimmed(value.get(1..).unwrap_or_default()))
+        })
     }
 }
 
@@ -107,6 +123,7 @@ impl Head {
             BlockKind::Trailers => 0,
             _ => 1,
         };
+        self.first = first;
         if self.lines.iter().skip(first).any(|line| starts_blank(block, line)) {
             self.unfold(block, first, kind, rules)?;
         }
@@ -222,7 +239,7 @@ impl Head {
     }
 
     /// name ":" OWS value OWS (RFC 9112 section 5)
-    fn field(&mut self, block: &mut [u8], index: usize, kind: BlockKind, rules: &Rules) -> Checked<()> {
+    fn field(&mut self, block: &[u8], index: usize, kind: BlockKind, rules: &Rules) -> Checked<()> {
         let Line { bytes, folded } = &self.lines[index];
         let (start, folded) = (bytes.start as usize, *folded);
         let line = &block[start..bytes.end as usize];
@@ -252,9 +269,6 @@ impl Head {
             Kept::Chunked => {}
         }
         self.names_len += length;
-        if kept == Kept::Chunked {
-            block[at..at + size].make_ascii_lowercase();
-        }
         let span = |from: usize, length: usize| from as u32..(from + length) as u32;
         self.fields.push(Field {
             name: span(lower, length),
@@ -268,7 +282,8 @@ impl Head {
     /// What can be said only of the whole list.
     fn judge(&mut self, kind: BlockKind, rules: &Rules) -> Checked<()> {
         if self.facts.chunked && self.version < 0x0101 {
-            return Err(Refusal::new("Transfer-Encoding in an HTTP/1.0 message"));
+            let refusal = Refusal::new("Transfer-Encoding in an HTTP/1.0 message");
+            return Err(refusal.about(Detail::BadTransferEncoding));
         }
         if self.facts.chunked && self.facts.content_length().is_some() {
             if !rules.allow(flags::ALLOW_CL_WITH_TE) {

@@ -1,46 +1,11 @@
-//! What is wrong with a response: the framing that hyper forgives and we do not, and what hyper's errors mean.
+//! What is wrong with a response: what `h1` refuses in it, limits, and what hyper's errors mean.
 
 use crate::client::options::HeadLimits;
-use crate::error::{Detail, Error, Phase, Result, Status, chain};
+use crate::error::{Detail, Error, Phase, Status, chain};
 use crate::h1::ProtocolError;
-use crate::message::Head;
 
-/// Framing that two readers could read in two ways (RFC 9112 section 6).
-pub fn check_framing(head: &Head) -> Result<()> {
-    let fault = |detail, why: &str| Err(protocol(format!("response {}: {why}", head.status)).detail(detail));
-    let (mut length, mut coded) = (None::<&[u8]>, false);
-    for (name, value) in head.lines() {
-        if name.eq_ignore_ascii_case(b"content-length") {
-            for value in value.split(|byte| *byte == b',').map(<[u8]>::trim_ascii) {
-                let number = std::str::from_utf8(value).ok().filter(|text| text.bytes().all(|b| b.is_ascii_digit()));
-                if number.and_then(|text| text.parse::<i64>().ok()).is_none() {
-                    return fault(Detail::BadContentLength, &format!("Content-Length \"{}\"", value.escape_ascii()));
-                }
-                if length.replace(value).is_some_and(|before| before != value) {
-                    return fault(Detail::UnequalContentLength, "Content-Length twice, and different");
-                }
-            }
-        } else if name.eq_ignore_ascii_case(b"transfer-encoding") {
-            if coded || !value.eq_ignore_ascii_case(b"chunked") || head.minor_version == 0 {
-                let why = format!("Transfer-Encoding \"{}\"", value.escape_ascii());
-                return fault(Detail::BadTransferEncoding, &why);
-            }
-            coded = true;
-        }
-    }
-    if coded && length.is_some() {
-        return fault(Detail::BothLengths, "Transfer-Encoding and Content-Length");
-    }
-    match head.status {
-        100..200 | 204 if coded || length.is_some_and(|length| length.iter().any(|digit| *digit != b'0')) => {
-            fault(Detail::UnexpectedBody, "a body where there can be none")
-        }
-        _ => Ok(()),
-    }
-}
-
-/// Sorts a hyper failure, and finds the I/O or TLS error inside. `received`: what has come of a head that hyper did not show.
-pub fn http_error(error: hyper::Error, received: impl FnOnce() -> Vec<u8>) -> Error {
+/// Sorts a hyper failure, and finds the I/O or TLS error inside. `head_is_due`: the response head has not come to its end.
+pub fn http_error(error: hyper::Error, head_is_due: bool) -> Error {
     let mut cause = std::error::Error::source(&error);
     while let Some(inner) = cause {
         if let Some(ours) = inner.downcast_ref::<Error>() {
@@ -52,7 +17,9 @@ pub fn http_error(error: hyper::Error, received: impl FnOnce() -> Vec<u8>) -> Er
         cause = inner.source();
     }
     if error.is_parse() {
-        return protocol(chain(&error)).detail(detail_of(&received()));
+        // `h1` has taken what came so far: hyper is the stricter one, of a head that is not whole only in its length.
+        let detail = if head_is_due { Detail::HeadTooLarge } else { Detail::BadHeader };
+        return protocol(chain(&error)).detail(detail);
     }
     let status = if error.is_incomplete_message() || error.is_body_write_aborted() {
         Status::Truncated
@@ -84,38 +51,14 @@ fn io_error(io: &std::io::Error) -> Error {
     }
 }
 
-/// What the judge refuses. `received` is the head that it was in, if it was in one.
-pub fn judged(error: &ProtocolError, in_body: bool, received: &[u8]) -> Error {
-    let detail = match error.detail {
-        Detail::None if in_body => Detail::BadChunk,
-        Detail::None => detail_of(received),
-        known => known,
-    };
-    protocol(format!("response: {}", error.message)).detail(detail)
+/// What `h1` refuses.
+pub fn refused(error: &ProtocolError) -> Error {
+    protocol(format!("response: {}", error.message)).detail(error.detail)
 }
 
-/// How heads are read: lines that are continued may come in responses (RFC 9112 section 5.2).
-pub fn parser() -> httparse::ParserConfig {
-    let mut config = httparse::ParserConfig::default();
-    config.allow_obsolete_multiline_headers_in_responses(true);
-    config
-}
-
-/// What in a head offends, as far as it has come.
-fn detail_of(received: &[u8]) -> Detail {
-    let mut lines = vec![httparse::EMPTY_HEADER; crate::client::connection::MAX_HEADERS];
-    let mut response = httparse::Response::new(&mut lines);
-    match parser().parse_response(&mut response, received) {
-        Err(httparse::Error::Version | httparse::Error::Status | httparse::Error::Token) => Detail::BadStartLine,
-        // One that is not whole offends by its length alone.
-        Err(httparse::Error::TooManyHeaders) | Ok(httparse::Status::Partial) => Detail::HeadTooLarge,
-        Err(_) => Detail::BadHeader,
-        Ok(httparse::Status::Complete(_)) => {
-            let mut head = Head::new(response.code.unwrap_or(0), 1, b"");
-            response.headers.iter().for_each(|line| head.add(line.name.as_bytes(), line.value));
-            check_framing(&head).err().map_or(Detail::BadHeader, |error| error.detail)
-        }
-    }
+/// A head that announces a body where there can be none.
+pub fn unexpected_body(status: u16) -> Error {
+    protocol(format!("response {status}: a body where there can be none")).detail(Detail::UnexpectedBody)
 }
 
 pub fn too_large(limits: &HeadLimits) -> Error {
@@ -136,45 +79,4 @@ pub fn unasked_upgrade() -> Error {
 
 fn protocol(message: String) -> Error {
     Error::new(Status::HttpProtocol, message).phase(Phase::Transfer)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn framing() {
-        let check = |status, lines: &[(&str, &str)]| {
-            let mut head = Head::new(status, 1, b"");
-            lines.iter().for_each(|(name, value)| head.add(name.as_bytes(), value.as_bytes()));
-            check_framing(&head).err().map(|error| error.detail)
-        };
-        let (length, coding) = ("Content-LENGTH", "transfer-encoding");
-        for good in [
-            &[][..],
-            &[(length, "5")],
-            &[(length, "5, 5"), (length, "5")],
-            &[(coding, "Chunked")],
-            &[("content-lengths", "x"), ("te", "gzip")],
-        ] {
-            assert_eq!(check(200, good), None, "{good:?}");
-        }
-        for (bad, detail) in [
-            (&[(length, "+5")][..], Detail::BadContentLength),
-            (&[(length, "")], Detail::BadContentLength),
-            (&[(length, "99999999999999999999999")], Detail::BadContentLength),
-            (&[(length, "5"), (length, "6")], Detail::UnequalContentLength),
-            (&[(coding, "gzip, chunked")], Detail::BadTransferEncoding),
-            (&[(coding, "chunked"), (coding, "chunked")], Detail::BadTransferEncoding),
-            (&[(coding, "chunked"), (length, "5")], Detail::BothLengths),
-        ] {
-            assert_eq!(check(200, bad), Some(detail), "{bad:?}");
-        }
-        for status in [100, 103, 204] {
-            assert_eq!(check(status, &[(length, "0")]), None);
-            assert_eq!(check(status, &[(length, "1")]), Some(Detail::UnexpectedBody));
-            assert_eq!(check(status, &[(coding, "chunked")]), Some(Detail::UnexpectedBody));
-        }
-        assert_eq!(check(304, &[(length, "1")]), None);
-    }
 }

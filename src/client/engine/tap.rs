@@ -1,6 +1,6 @@
-//! Between hyper and the connection: keeps header lines as they are spelled. hyper folds names to lower case and groups repeats;
-//! so the head that it writes is replaced by ours (same framing), and the heads that it reads are recorded as they pass. Here it also shows whether
-//! what was written has left.
+//! Between hyper and the connection: keeps header fields as they are spelled. hyper folds names to lower case and groups repeats;
+//! so the head that it writes is replaced by ours (same framing), and what it reads is read by `h1` first. Here it also shows whether what was written
+//! has left.
 
 use std::io;
 use std::pin::{Pin, pin};
@@ -9,13 +9,13 @@ use std::task::{Context, Poll, ready};
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
-use super::spelling::{Spelling, State};
+use super::wire_state::{State, WireState};
 use crate::error::{Error, Phase};
 use crate::io::Watch;
 
 pub struct Tap<S> {
     io: S,
-    spelling: Spelling,
+    wire: WireState,
     /// The end of what is read is the other side's word, and not only the network's.
     true_end: bool,
     watch: Arc<Watch>,
@@ -29,30 +29,28 @@ const BURST: usize = 64 << 10;
 const OFFER: usize = 256 << 10;
 
 impl<S> Tap<S> {
-    pub fn new(io: S, true_end: bool, watch: Arc<Watch>) -> (Tap<S>, Spelling) {
-        let spelling = Spelling::default();
-        (Tap { io, spelling: spelling.clone(), true_end, watch, burst: 0 }, spelling)
+    pub fn new(io: S, true_end: bool, watch: Arc<Watch>) -> (Tap<S>, WireState) {
+        let wire = WireState::default();
+        (Tap { io, wire: wire.clone(), true_end, watch, burst: 0 }, wire)
     }
 }
 
 impl<S: AsyncRead + Unpin> AsyncRead for Tap<S> {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        if let Some(fault) = &self.spelling.state().fault {
+        if let Some(fault) = &self.wire.state().fault {
             return Poll::Ready(Err(fault.clone().into_io()));
         }
         let before = buf.filled().len();
         let done = ready!(Pin::new(&mut self.io).poll_read(cx, buf));
         self.burst = 0;
-        let mut state = self.spelling.state();
         let came = &buf.filled()[before..];
-        if !state.record(came)
-            && let Some(fault) = &state.fault
-        {
-            return Poll::Ready(Err(fault.clone().into_io()));
+        if let Err(fault) = self.wire.receive(came) {
+            return Poll::Ready(Err(fault.into_io()));
         }
+        let state = self.wire.state();
         match &state.broken {
             // The writer got the error; what follows looks like an end.
-            Some(error) if came.is_empty() && done.is_ok() && (state.recording || !self.true_end) => {
+            Some(error) if came.is_empty() && done.is_ok() && (state.head_is_due || !self.true_end) => {
                 Poll::Ready(Err(error.clone().into_io()))
             }
             _ => Poll::Ready(done),
@@ -63,7 +61,7 @@ impl<S: AsyncRead + Unpin> AsyncRead for Tap<S> {
 impl<S: AsyncWrite + Unpin> Tap<S> {
     /// Writes our head where hyper writes its own; `Some(n)` once all of ours is out, where `n` is the length of hyper's.
     fn poll_head(&mut self, cx: &mut Context<'_>, theirs: &[u8]) -> Poll<io::Result<Option<usize>>> {
-        let mut state = self.spelling.state();
+        let mut state = self.wire.state();
         let Some((head, sent)) = &mut state.outgoing else { return Poll::Ready(Ok(None)) };
         let method = head.split_inclusive(|byte| *byte == b' ').next().unwrap_or_default();
         let end = theirs.windows(4).position(|window| window == b"\r\n\r\n");
@@ -81,7 +79,7 @@ impl<S: AsyncWrite + Unpin> Tap<S> {
     /// hyper's business until it has read all that came.
     fn written(&mut self, done: Poll<io::Result<usize>>, length: usize) -> Poll<io::Result<usize>> {
         use io::ErrorKind::{BrokenPipe, ConnectionAborted, ConnectionReset};
-        let mut state = self.spelling.state();
+        let mut state = self.wire.state();
         let error = match done {
             Poll::Ready(Ok(count)) => {
                 state.stuck = false;
@@ -109,7 +107,7 @@ impl<S: AsyncWrite + Unpin> Tap<S> {
 
     /// Whether something has come that hyper must read before it writes on; it does, for until the final head is there it reads whatever comes.
     fn must_read(&mut self, cx: &mut Context<'_>) -> bool {
-        if self.burst < BURST || self.spelling.state().early.is_some() {
+        if self.burst < BURST || self.wire.state().early.is_some() {
             return false;
         }
         if self.watch.is_quiet() {
@@ -122,7 +120,7 @@ impl<S: AsyncWrite + Unpin> Tap<S> {
     }
 
     fn is_broken(&self) -> bool {
-        self.spelling.state().broken.is_some()
+        self.wire.state().broken.is_some()
     }
 }
 

@@ -6,8 +6,6 @@ use atls::error::Detail;
 /// Where the client names another detail than the machine.
 pub const CLIENT_DETAILS: &[(&str, Detail)] = &[
     ("rs-unasked-101", Detail::UnaskedUpgrade),
-    ("rs-te-1.0", Detail::BadTransferEncoding),
-    ("rs-cl-trailing-comma", Detail::BadContentLength),
     ("rs-204-te", Detail::UnexpectedBody),
     ("rs-204-cl", Detail::UnexpectedBody),
     ("rs-103-te", Detail::UnexpectedBody),

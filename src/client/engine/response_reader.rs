@@ -1,0 +1,214 @@
+//! Reads responses with the state machine of `h1`, beside hyper and before it: so both of the library's engines agree on what a message is. No I/O.
+
+use super::faults::{refused, too_large, too_many, unexpected_body};
+use crate::client::options::HeadLimits;
+use crate::error::{Detail, Result};
+use crate::h1::{Connection, Event, EventKind, Role, Rules, flags};
+use crate::message::Head;
+
+/// The leniency that RFC 9112 allows a recipient, in sections 2.2 and 6.3.
+const LENIENCY: u32 = flags::ALLOW_BARE_LF | flags::MERGE_EQUAL_CONTENT_LENGTH;
+/// Bytes that are read at a time: heads and chunk sizes are short, and the bytes of a body are skipped.
+const PIECE: usize = 1 << 10;
+
+/// Of the response to one request, with the informational ones before it.
+pub struct ResponseReader {
+    conn: Connection,
+    limits: HeadLimits,
+    /// Informational heads that have come, and their bytes.
+    informational: (u32, usize),
+    final_head_seen: bool,
+    over: bool,
+}
+
+impl ResponseReader {
+    /// `request` is the head of what is answered. Errors: those of `h1` for a request that cannot be sent.
+    pub fn new(request: &[u8], limits: HeadLimits) -> Result<ResponseReader> {
+        let rules = Rules { flags: LENIENCY, max_incomplete: limits.bytes, max_fields: limits.lines };
+        let mut conn = Connection::new(Role::Client, rules);
+        let method = request.split(|byte| *byte == b' ').next().unwrap_or_default();
+        // Whether a switch of protocols was asked for is checked by the exchange.
+        let fields = [(&b"Host"[..], &b"a"[..]), (b"Connection", b"upgrade"), (b"Upgrade", b"any")];
+        conn.send_request(method, b"/", fields.into_iter()).map_err(|error| refused(&error))?;
+        conn.send_end_of_message(std::iter::empty()).map_err(|error| refused(&error))?;
+        Ok(ResponseReader { conn, limits, informational: (0, 0), final_head_seen: false, over: false })
+    }
+
+    /// Whether there is nothing more to read.
+    pub fn is_over(&self) -> bool {
+        self.over
+    }
+
+    /// Some more of the response, or what comes after it. Each head goes to `found`, as it is spelled. Errors: HttpProtocol, once and for good.
+    pub fn read(&mut self, mut came: &[u8], mut found: impl FnMut(Head)) -> Result<()> {
+        while !self.over && !came.is_empty() {
+            came = &came[self.conn.pass_over(came)..];
+            let (piece, rest) = came.split_at(came.len().min(PIECE));
+            came = rest;
+            self.conn.receive(piece);
+            self.read_events(&mut found).inspect_err(|_| self.over = true)?;
+        }
+        Ok(())
+    }
+
+    fn read_events(&mut self, found: &mut impl FnMut(Head)) -> Result<()> {
+        loop {
+            let before = self.conn.trailing_data().0.len();
+            let event = match self.conn.next_event() {
+                Ok(event) => event,
+                Err(error) if error.detail == Detail::HeadTooLarge && !self.final_head_seen => {
+                    return Err(too_large(&self.limits));
+                }
+                Err(error) => return Err(refused(&error)),
+            };
+            let head = match event.kind {
+                EventKind::NeedData => return Ok(()),
+                EventKind::Data => continue,
+                EventKind::InformationalResponse | EventKind::Response => checked(&event)?,
+                _ => {
+                    self.over = true;
+                    return Ok(());
+                }
+            };
+            // With 101 (Switching Protocols) the connection is no longer HTTP: it is the last head.
+            self.final_head_seen = event.kind == EventKind::Response || head.status == 101;
+            if !self.final_head_seen {
+                self.count_informational(before - self.conn.trailing_data().0.len())?;
+            }
+            found(head);
+        }
+    }
+
+    fn count_informational(&mut self, bytes: usize) -> Result<()> {
+        self.informational = (self.informational.0 + 1, self.informational.1 + bytes);
+        match self.informational.0 > self.limits.informational || self.informational.1 > self.limits.bytes {
+            true => Err(too_many(&self.limits)),
+            false => Ok(()),
+        }
+    }
+
+    /// Whether the final head has come, or begun to: its first bytes are those of a status of 200 or more.
+    pub fn final_head_has_begun(&self) -> bool {
+        let line = self.conn.trailing_data().0.strip_prefix(b"HTTP/1.").and_then(|line| line.get(..3));
+        self.final_head_seen || matches!(line, Some([_, b' ', b'2'..=b'9']))
+    }
+}
+
+/// The head as it is spelled, unless it announces a body where there can be none (RFC 9110 sections 8.6 and 15.3.5, RFC 9112 section 6.1).
+fn checked(event: &Event<'_>) -> Result<Head> {
+    let version = (event.version & 0xff) as u8;
+    let mut head = Head::new(event.status, version, event.reason);
+    event.fields.as_spelled().for_each(|(name, value)| head.add(name, value));
+    let announces = || {
+        let nonzero = |value: &[u8]| value.iter().any(|byte| matches!(byte, b'1'..=b'9'));
+        head.find("transfer-encoding").is_some() || head.all("content-length").any(nonzero)
+    };
+    match event.status {
+        100..200 | 204 if announces() => Err(unexpected_body(event.status)),
+        _ => Ok(head),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What a reader says of a response that comes in pieces of any size: the heads, the detail of its refusal, whether it is over.
+    fn read(request: &str, response: &[u8], limits: HeadLimits) -> (Vec<Head>, Option<Detail>, bool) {
+        let mut all = Vec::new();
+        for piece in [1, 3, 5000] {
+            let mut reader = ResponseReader::new(request.as_bytes(), limits).unwrap();
+            let mut heads = Vec::new();
+            let fault = response.chunks(piece).find_map(|came| reader.read(came, |head| heads.push(head)).err());
+            all.push((heads, fault.map(|fault| fault.detail), reader.is_over()));
+        }
+        let shown = |(heads, fault, over): &(Vec<Head>, _, _)| format!("{heads:?} {fault:?} {over}");
+        assert!(all.iter().all(|one| shown(one) == shown(&all[0])), "{}: {all:?}", response.escape_ascii());
+        all.swap_remove(0)
+    }
+
+    #[test]
+    fn it_reads_as_far_as_the_response_goes() {
+        let judged = |request: &str, response: &str| {
+            let (_, fault, over) = read(request, response.as_bytes(), HeadLimits::default());
+            (fault, over)
+        };
+        let chunked = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n";
+        let long = format!("HTTP/1.1 200 OK\r\nContent-Length: 9000\r\n\r\n{}", "x".repeat(9000));
+        let early = "HTTP/1.1 103 Early\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\nx";
+        assert_eq!(judged("GET ", early), (None, true));
+        assert_eq!(judged("GET ", &long), (None, true));
+        assert_eq!(judged("GET ", &format!("{long} and what is nobody's")), (None, true));
+        assert_eq!(judged("GET ", &long[..8000]), (None, false));
+        assert_eq!(judged("HEAD ", chunked), (None, true));
+        assert_eq!(judged("GET ", &format!("{chunked}1388\r\n{}\r\n0\r\n\r\n", "x".repeat(5000))), (None, true));
+        assert_eq!(judged("GET ", &format!("{chunked}5\r\nhello\n")), (Some(Detail::BadChunk), true));
+        let old = "HTTP/1.0 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n";
+        assert_eq!(judged("GET ", old), (Some(Detail::BadTransferEncoding), true));
+        assert_eq!(judged("GET ", "HTTP/1.1 101 Switching\r\n\r\n"), (None, true));
+    }
+
+    #[test]
+    fn heads_come_as_they_are_spelled() {
+        let response = b"HTTP/1.1 103 \xe9\r\nlInK:  a\t\r\n b \r\nLink: c\r\n\r\nHTTP/1.0 200\nContent-LENGTH: 1, 1\ncontent-length: 1\nX:\r\n\r\n!";
+        let (heads, fault, over) = read("GET ", response, HeadLimits::default());
+        assert_eq!((heads.len(), fault, over), (2, None, true));
+        let shown = |head: &Head| {
+            let lines: Vec<_> = head.lines().map(|(name, value)| [name, b"=", value].concat()).collect();
+            let start = format!("{} 1.{} {}", head.status, head.minor_version, head.reason().escape_ascii());
+            (start, lines.join(&b"|"[..]).escape_ascii().to_string())
+        };
+        assert_eq!(shown(&heads[0]), (r"103 1.1 \xe9\x00".into(), r"lInK=a\t b|Link=c".into()));
+        assert_eq!(shown(&heads[1]), (r"200 1.0 \x00".into(), "Content-LENGTH=1, 1|content-length=1|X=".into()));
+        let coded = b"HTTP/1.1 200 OK\r\nTRANSFER-encoding: ChunkED\r\n\r\n0\r\n\r\n";
+        let (heads, ..) = read("GET ", coded, HeadLimits::default());
+        assert_eq!(shown(&heads[0]).1, "TRANSFER-encoding=ChunkED");
+    }
+
+    #[test]
+    fn limits_hold_for_each_head_and_for_informational_ones_together() {
+        let fault = |response: &str, limits: HeadLimits| read("GET ", response.as_bytes(), limits).1;
+        let (hint, end) = ("HTTP/1.1 103 Early\r\nA: b\r\n\r\n", "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n");
+        let limits = HeadLimits { bytes: end.len(), lines: 1, informational: 1 };
+        assert_eq!(fault(&format!("{hint}{end}"), limits), None);
+        assert_eq!(fault(&format!("{hint}{hint}{end}"), limits), Some(Detail::TooManyInformational));
+        let many = HeadLimits { informational: u32::MAX, ..limits };
+        assert_eq!(fault(&format!("{hint}{hint}{end}"), many), Some(Detail::TooManyInformational));
+        let short = HeadLimits { bytes: end.len() - 1, ..limits };
+        assert_eq!(fault(end, short), Some(Detail::HeadTooLarge));
+        assert_eq!(fault(&end.replace("\r\n\r\n", "\r\nB: c\r\n\r\n"), HeadLimits::default()), None);
+        assert_eq!(fault("HTTP/1.1 200 OK\r\nA: b\r\nB: c\r\n\r\n", limits), Some(Detail::HeadTooLarge));
+    }
+
+    #[test]
+    fn no_body_is_announced_where_there_can_be_none() {
+        for status in [100, 103, 204] {
+            let fault = |field: &str| {
+                let response = format!("HTTP/1.1 {status} X\r\n{field}\r\n\r\n");
+                read("GET ", response.as_bytes(), HeadLimits::default()).1
+            };
+            assert_eq!(fault("Content-Length: 0"), None);
+            assert_eq!(fault("Content-Length: 10"), Some(Detail::UnexpectedBody));
+            assert_eq!(fault("transfer-encoding: chunked"), Some(Detail::UnexpectedBody));
+        }
+    }
+
+    #[test]
+    fn a_final_head_shows_by_its_first_bytes() {
+        let begun = |came: &str| {
+            let mut reader = ResponseReader::new(b"GET ", HeadLimits::default()).unwrap();
+            reader.read(came.as_bytes(), |_| ()).unwrap();
+            reader.final_head_has_begun()
+        };
+        for (came, wanted) in [
+            ("", false),
+            ("HTTP/1.1 1", false),
+            ("HTTP/1.1 103 X\r\n\r\nHTTP/1.1 ", false),
+            ("HTTP/1.1 103 X\r\n\r\nHTTP/1.1 4", true),
+            ("HTTP/1.0 2", true),
+            ("HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\n", true),
+        ] {
+            assert_eq!(begun(came), wanted, "{came}");
+        }
+    }
+}

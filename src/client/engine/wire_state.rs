@@ -1,0 +1,145 @@
+//! How far an exchange has come on the wire: what `tap` sees, and the exchange asks for. No I/O.
+
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex, MutexGuard};
+use std::task::{Context, Poll, Waker};
+
+use super::response_reader::ResponseReader;
+use crate::client::options::HeadLimits;
+use crate::client::request_body::Progress;
+use crate::error::{Error, Result};
+use crate::io::sync::lock;
+use crate::message::Head;
+
+/// The state of one exchange, shared between the tap and the exchange.
+#[derive(Clone, Default)]
+pub struct WireState(Arc<Mutex<State>>);
+
+#[derive(Default)]
+pub(super) struct State {
+    /// Head to send in place of hyper's, and how much of it has gone.
+    pub(super) outgoing: Option<(Vec<u8>, usize)>,
+    /// To the end of the response.
+    reader: Option<ResponseReader>,
+    /// Informational heads that have not been delivered yet, and the task that waits for the next.
+    informational: VecDeque<Head>,
+    listener: Option<Waker>,
+    /// Until the exchange takes it.
+    final_head: Option<Head>,
+    /// An exchange has begun whose final head has not come yet.
+    pub(super) head_is_due: bool,
+    /// What the server did wrong. hyper gets the error in place of the bytes.
+    pub(super) fault: Option<Error>,
+    /// Whether the final head came before all of the request had left, once it comes.
+    pub(super) early: Option<bool>,
+    /// Some of what hyper has handed over waits in here, or in TLS, for a socket that takes no more now.
+    pub(super) stuck: bool,
+    /// Sending failed. What hyper sends from now on is taken and forgotten, so that it reads what the server said before it went.
+    pub(super) broken: Option<Error>,
+    waiting: Option<Waker>,
+    pub(super) progress: Option<Arc<Progress>>,
+}
+
+impl WireState {
+    pub(super) fn state(&self) -> MutexGuard<'_, State> {
+        lock(&self.0)
+    }
+
+    /// An exchange begins: send `head`, and read what comes back. hyper must have said that it is ready: then all that was written before has left it, and
+    /// the next that it writes is a head. Errors: those of `ResponseReader::new`.
+    pub fn begin(&self, head: Vec<u8>, limits: HeadLimits, progress: Arc<Progress>) -> Result<()> {
+        let reader = Some(ResponseReader::new(&head, limits)?);
+        let (outgoing, progress) = (Some((head, 0)), Some(progress));
+        *lock(&self.0) = State { outgoing, reader, head_is_due: true, progress, ..State::default() };
+        Ok(())
+    }
+
+    /// Reads what has come, before hyper does. Errors: HttpProtocol; then hyper must not see it: it might take for complete what is not.
+    pub(super) fn receive(&self, came: &[u8]) -> Result<()> {
+        let mut state = lock(&self.0);
+        let done = state.receive(came);
+        let listener = if state.informational.is_empty() { None } else { state.listener.take() };
+        drop(state);
+        if let Some(listener) = listener {
+            listener.wake();
+        }
+        done
+    }
+
+    /// The next informational head, in the order in which they came.
+    pub fn poll_informational(&self, cx: &Context<'_>) -> Poll<Head> {
+        let mut state = lock(&self.0);
+        match state.informational.pop_front() {
+            Some(head) => Poll::Ready(head),
+            None => {
+                state.listener = Some(cx.waker().clone());
+                Poll::Pending
+            }
+        }
+    }
+
+    pub fn informational(&self) -> Option<Head> {
+        lock(&self.0).informational.pop_front()
+    }
+
+    /// The final head, which hyper has shown as this status; `None` if that is not what came. Errors: what the server did wrong.
+    pub fn final_head(&self, status: u16) -> Result<Option<Head>> {
+        let mut state = lock(&self.0);
+        match &state.fault {
+            Some(fault) => Err(fault.clone()),
+            None => Ok(state.final_head.take().filter(|head| head.status == status)),
+        }
+    }
+
+    pub fn head_is_due(&self) -> bool {
+        lock(&self.0).head_is_due
+    }
+
+    pub fn fault(&self) -> Option<Error> {
+        lock(&self.0).fault.clone()
+    }
+
+    /// Whether the answer came before all of the request was sent, or part of it still waits, or sending failed. The caller is woken if that becomes
+    /// true.
+    pub fn is_unsent(&self, cx: &Context<'_>) -> bool {
+        let mut state = lock(&self.0);
+        state.waiting = Some(cx.waker().clone());
+        state.early == Some(true) || state.stuck || state.broken.is_some()
+    }
+}
+
+impl State {
+    fn receive(&mut self, came: &[u8]) -> Result<()> {
+        let Some(mut reader) = self.reader.take() else { return Ok(()) };
+        let done = reader.read(came, |head| self.take_head(head));
+        // Asked before anything more is written: a moment later the rest of the request may have left.
+        if self.early.is_none() && reader.final_head_has_begun() {
+            self.early = Some(self.stuck || self.progress.as_ref().is_some_and(|progress| !progress.is_complete()));
+        }
+        if !reader.is_over() {
+            self.reader = Some(reader);
+        }
+        done.inspect_err(|fault| self.fault = Some(fault.clone()))
+    }
+
+    fn take_head(&mut self, head: Head) {
+        match head.status {
+            // The last of this connection that is HTTP, for which hyper shows it as final.
+            101 | 200.. => {
+                (self.final_head, self.head_is_due) = (Some(head), false);
+                return;
+            }
+            100 => self.progress.iter().for_each(|progress| progress.let_go()),
+            _ => {}
+        }
+        self.informational.push_back(head);
+    }
+
+    pub(super) fn wake(mut state: MutexGuard<'_, State>) {
+        let waiting = state.waiting.take();
+        drop(state);
+        if let Some(waiting) = waiting {
+            waiting.wake();
+        }
+    }
+}
