@@ -97,11 +97,11 @@ impl HeadLimits {
         let chosen = |what, given: u32, default: usize, most: usize| match given as usize {
             0 => Ok(default),
             some if some <= most => Ok(some),
-            more => Err(Error::new(Status::InvalidArgument, format!("{what} is {more}, at most {most} are possible"))),
+            more => Err(Error::new(Status::InvalidArgument, format!("{what} is {more}, above its maximum of {most}"))),
         };
         Ok(HeadLimits {
             bytes: chosen("bytes", bytes, default.bytes, most.bytes)?,
-            lines: chosen("lines", lines, default.lines, most.lines)?,
+            lines: chosen("fields", lines, default.lines, most.lines)?,
             informational: if informational == 0 { default.informational } else { informational },
         })
     }

@@ -96,7 +96,7 @@ static void bodies_arrive_with_their_announced_length(void)
     atls_body_source source = {give_up, NULL, NULL, NULL};
     request = ask("POST", HERE "/upload", plain);
     OK(atls_request_set_body_source(request, &source, ATLS_LENGTH_UNKNOWN, &error));
-    FAILS(ATLS_CANCELED, "gave up", request);
+    FAILS(ATLS_CANCELED, "reported a failure", request);
     source.read = NULL;
     request = ask("POST", HERE "/", plain);
     EXPECT(ATLS_NULL_ARGUMENT, "read", atls_request_set_body_source(request, &source, 1, &error));

@@ -1,4 +1,4 @@
-//! `atls_client`: many requests, pooled connections, a policy for each host.
+//! `atls_client`: requests by URL over pooled connections, and a policy for each host.
 
 use std::ffi::c_char;
 use std::sync::Arc;
@@ -25,9 +25,12 @@ use crate::error::{Error, Result, Status};
 use crate::io::blocking::Driver;
 use crate::operation::Credit;
 
-/// An HTTP client: requests by URL, connections kept for the next request to the same origin under the same policy, redirects. A host that
-/// a policy covers is contacted attested or not at all. Reference-counted, safe to share between threads; dropping the last reference
-/// closes the connections that wait, and lets requests under way finish.
+/// An HTTP client: requests by URL over pooled connections, with redirects, cookies and a policy
+/// for each host. A connection is reused only for the same origin under the same policy. A host
+/// that a policy covers is contacted attested or not at all.
+///
+/// Reference-counted, safe to share between threads. Dropping the last reference closes the idle
+/// connections; requests under way run to their end.
 pub struct atls_client {
     client: Arc<Client>,
     mode: Mode,
@@ -40,12 +43,13 @@ enum Mode {
     Blocking(Arc<Driver>),
 }
 
-/// Limits of a client. A builder: one thread at a time.
+/// Limits of a client. A builder: one thread at a time; copied when used.
 pub struct atls_client_limits {
     limits: Limits,
 }
 
-/// Limits with their defaults; the caller's to free. Statuses: NULL_ARGUMENT.
+/// Creates limits that have their default values. Free them with atls_client_limits_free.
+/// Statuses: NULL_ARGUMENT.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn atls_client_limits_new(
     limits: *mut *mut atls_client_limits,
@@ -64,49 +68,58 @@ pub unsafe extern "C" fn atls_client_limits_free(limits: *mut atls_client_limits
     guard_free(|| unsafe { destroy(limits) });
 }
 
-/// Requests under way at a time, from sending to the end of the response; 10 by default. More wait in the order in which they came.
-/// Statuses: NULL_ARGUMENT, INVALID_ARGUMENT (0).
+/// Limits how many requests are under way at a time. A request counts from sending to the end of
+/// its response; further requests wait in the order in which they were started.
+/// `max`: 10 by default.
+/// Statuses: NULL_ARGUMENT, INVALID_ARGUMENT (`max` is 0).
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn atls_client_limits_set_requests(
     limits: *mut atls_client_limits,
-    most: u32,
+    max: u32,
     error: *mut *mut atls_error,
 ) -> atls_status {
     guard(error, || {
         let limits = unsafe { borrow_mut(limits, "limits") }?;
-        if most == 0 {
-            return Err(Error::new(Status::InvalidArgument, "most is 0: no request could ever be made"));
+        if max == 0 {
+            return Err(Error::new(Status::InvalidArgument, "max is 0: no request could ever be sent"));
         }
-        limits.limits.requests = most as usize;
+        limits.limits.requests = max as usize;
         Ok(())
     })
 }
 
-/// `to_one_host`: connections to one host and port at a time, idle ones included; no limit by default. A request beyond it waits for its turn, and
-/// does not hold up requests to other hosts. `idle`: idle connections to all hosts together, 100 by default; beyond that the one that was idle
-/// longest is closed. 0 is the default, UINT32_MAX no limit. Statuses: NULL_ARGUMENT.
+/// Limits how many connections are kept open. For both limits, 0 is the default and UINT32_MAX no
+/// limit.
+/// `per_host`: connections to one host and port, idle ones included; no limit by default. A request
+/// beyond it waits, without holding up requests to other hosts.
+/// `idle`: idle connections to all hosts together; 100 by default. Beyond it, the connection that
+/// has been idle longest is closed.
+/// Statuses: NULL_ARGUMENT.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn atls_client_limits_set_connections(
     limits: *mut atls_client_limits,
-    to_one_host: u32,
+    per_host: u32,
     idle: u32,
     error: *mut *mut atls_error,
 ) -> atls_status {
     guard(error, || {
         let limits = &mut unsafe { borrow_mut(limits, "limits") }?.limits;
-        let chosen = |most, default| match most {
+        let chosen = |max, default| match max {
             0 => default,
             u32::MAX => usize::MAX,
             some => some as usize,
         };
-        limits.connections = chosen(to_one_host, Limits::default().connections);
+        limits.connections = chosen(per_host, Limits::default().connections);
         limits.waiting = chosen(idle, Limits::default().waiting);
         Ok(())
     })
 }
 
-/// How long a connection may wait for its next request (90 seconds by default), and how old a connection may become before a new one, newly
-/// attested, takes its place (for ever by default; so UINT32_MAX and 0). Statuses: NULL_ARGUMENT.
+/// Limits how long connections are kept.
+/// `idle_ms`: how long a connection may wait for its next request; 90 seconds by default.
+/// `age_ms`: how old a connection may become before a new one, attested anew, takes its place; no
+/// limit by default.
+/// Statuses: NULL_ARGUMENT.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn atls_client_limits_set_times(
     limits: *mut atls_client_limits,
@@ -125,10 +138,14 @@ pub unsafe extern "C" fn atls_client_limits_set_times(
     })
 }
 
-/// A client with the configuration's roots, verifier, timeouts, tunnel and credit, or with the defaults if `config` is NULL; host, port and server name
-/// are ignored. Its policy holds for
-/// every host that none of atls_client_set_policy covers; without one such hosts are refused, unless it was set to unattested. `runtime`: where
-/// event-driven requests run; NULL makes a blocking client, whose I/O runs on the threads that call. `limits` may be NULL. Both builders are copied.
+/// Creates a client. `config` and `limits` are copied.
+/// `runtime`: runs the requests of an event-driven client. It may be NULL: the client is then a
+/// blocking one, and I/O runs on the threads that call it.
+/// `config`: supplies roots, verifier, timeouts, tunnel and credit; it may be NULL, for the
+/// defaults. Its host, port and server name are ignored. Its policy applies to every host that no
+/// pattern of atls_client_set_policy matches. Without a policy such hosts are refused, unless the
+/// configuration allows unattested connections (atls_config_set_unattested).
+/// `limits`: may be NULL, for the defaults.
 /// Statuses: NULL_ARGUMENT, INVALID_ARGUMENT (roots, tunnel), TRUST_ANCHOR, IO.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn atls_client_new(
@@ -156,10 +173,12 @@ pub unsafe extern "C" fn atls_client_new(
     })
 }
 
-/// Hosts that match `pattern` are contacted only under this policy. A pattern is a host name, an address, or `*.` and a name, which covers every name
-/// below that one; names are compared without regard to case, a dot at the end, and the form of international names. The closest pattern wins;
-/// setting the same pattern again replaces the former policy, and connections judged by it are not used any more. Statuses: NULL_ARGUMENT,
-/// INVALID_UTF8, INVALID_ARGUMENT, TRUST_ANCHOR.
+/// Contacts hosts that match `pattern` only under this policy. If several patterns match, the
+/// closest one wins. Setting a pattern again replaces its policy, and connections that were judged
+/// by the former policy are not reused.
+/// `pattern`: a host name, an address, or `*.` followed by a name, which covers every name below
+/// that one. Case, a trailing dot and the form of international names make no difference.
+/// Statuses: NULL_ARGUMENT, INVALID_UTF8, INVALID_ARGUMENT (`pattern`), TRUST_ANCHOR.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn atls_client_set_policy(
     client: *const atls_client,
@@ -175,11 +194,18 @@ pub unsafe extern "C" fn atls_client_set_policy(
     })
 }
 
-/// Event-driven: sends a request made by atls_request_new_url. Its events go to `sink`, as with atls_http_start; for a streamed body CONNECTED comes
-/// first: the request has its connection, and may be written from then on. The request's timeout covers waiting for a turn, connecting, attestation
-/// and redirects, up to the response head. A connection that the server closed while it was idle is replaced once if the method is idempotent and the
-/// body is not a stream. Copied. Statuses: NULL_ARGUMENT, INVALID_ARGUMENT, INVALID_STATE (blocking client; queue stopped), HTTP_HEADER_INVALID,
-/// UNSUPPORTED. On CLOSED also: POLICY_REQUIRED, REDIRECT_REFUSED, CONTENT_CODING, BODY_TOO_LARGE, and as atls_http_connect_start.
+/// Event-driven: sends a request created by atls_request_new_url, which is copied. Its events go to
+/// `sink`, as with atls_http_start. For a streamed body, CONNECTED comes first; the body may be
+/// written from then on.
+///
+/// The request's timeout covers waiting for its turn, connecting, attestation and redirects, up to
+/// the response head. If the server has closed an idle connection, the request is sent once more on
+/// another one, provided that its method is idempotent and its body is not a stream.
+/// Statuses: NULL_ARGUMENT, INVALID_ARGUMENT, INVALID_STATE (blocking client; queue stopped),
+/// HTTP_HEADER_INVALID, UNSUPPORTED.
+///
+/// The CLOSED event may also carry POLICY_REQUIRED, REDIRECT_REFUSED, CONTENT_CODING,
+/// BODY_TOO_LARGE, and the statuses of atls_http_connect_start.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn atls_client_start(
     client: *const atls_client,
@@ -193,7 +219,7 @@ pub unsafe extern "C" fn atls_client_start(
         let this = &*unsafe { share(client, "client") }?;
         let request = unsafe { borrow(request, "request") }?;
         let Mode::Events(runtime) = &this.mode else {
-            return Err(Error::new(Status::InvalidState, "the client is a blocking one"));
+            return Err(Error::new(Status::InvalidState, "the client is blocking"));
         };
         let operation = unsafe { Operation::new(sink, &runtime.registry) }?;
         let credit = Credit::new(this.credit, this.automatic_credit);
@@ -202,9 +228,10 @@ pub unsafe extern "C" fn atls_client_start(
     })
 }
 
-/// Blocking: sends a request and, unless its body is streamed, waits for the response head; then as atls_http_fetch. Several threads may do so
-/// at a time. Statuses: as atls_client_start, and WOULD_DEADLOCK, TIMED_OUT, IO, TRUNCATED, HTTP_PROTOCOL, POLICY_REQUIRED, REDIRECT_REFUSED,
-/// and as atls_http_connect.
+/// Blocking: sends a request and, unless its body is a stream, waits for the response head.
+/// Continue as after atls_http_fetch. Several threads may do so at the same time.
+/// Statuses: as atls_client_start, WOULD_DEADLOCK, TIMED_OUT, IO, TRUNCATED, HTTP_PROTOCOL,
+/// POLICY_REQUIRED, REDIRECT_REFUSED, and as atls_http_connect.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn atls_client_fetch(
     client: *const atls_client,
@@ -215,8 +242,10 @@ pub unsafe extern "C" fn atls_client_fetch(
     guard(error, || unsafe { fetch(client, request, exchange, true) })
 }
 
-/// Blocking: as atls_client_fetch, but returns at once, with an exchange that another thread can cancel. It makes progress while a thread is in a
-/// blocking call on it or on this client, such as atls_exchange_head. Statuses: as atls_client_start, and WOULD_DEADLOCK.
+/// Blocking: like atls_client_fetch, but returns at once. Another thread can cancel the exchange.
+/// It makes progress while a thread is in a blocking call on it or on this client, such as
+/// atls_exchange_head.
+/// Statuses: as atls_client_start, and WOULD_DEADLOCK.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn atls_client_open(
     client: *const atls_client,
@@ -245,19 +274,19 @@ unsafe fn fetch(
     unsafe { put(exchange, made, "exchange") }
 }
 
-/// Requests under way.
+/// Number of requests under way; 0 for NULL.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn atls_client_active_requests(client: *const atls_client) -> usize {
     count(client, |counts| counts.active)
 }
 
-/// Requests that wait for their turn.
+/// Number of requests that wait for their turn; 0 for NULL.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn atls_client_queued_requests(client: *const atls_client) -> usize {
     count(client, |counts| counts.queued)
 }
 
-/// How many connections are idle.
+/// Number of idle connections; 0 for NULL.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn atls_client_idle_connections(client: *const atls_client) -> usize {
     count(client, |counts| counts.idle)
@@ -267,10 +296,14 @@ fn count(client: *const atls_client, which: impl Fn(Counts) -> usize) -> usize {
     guard_value(0, || unsafe { borrow(client, "client") }.map_or(0, |this| which(this.client.counts())))
 }
 
-/// Keeps the cookies that answers set, and sends them back to the same host, and to no other (RFC 6265, without Domain); a request with a Cookie
-/// header of its own is left alone. At most 100 cookies of a host are kept and 3,000 in all: a new one replaces the one that was unused longest. A
-/// Set-Cookie line beyond 4,096 bytes is ignored; of cookies beyond 8,192 bytes in one request those set last are sent. Off by default; off empties
-/// the jar. Statuses: NULL_ARGUMENT.
+/// Keeps the cookies that responses set, and sends them back to the same host and no other (RFC
+/// 6265, without the Domain attribute). Off by default; turning it off discards all cookies. A
+/// request that has its own Cookie header field is left alone.
+///
+/// At most 100 cookies of a host and 3,000 in all are kept; a new one replaces the one that was
+/// unused longest. A Set-Cookie field longer than 4,096 bytes is ignored. If the cookies for one
+/// request exceed 8,192 bytes, those set last are sent.
+/// Statuses: NULL_ARGUMENT.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn atls_client_set_cookies(
     client: *const atls_client,
@@ -283,7 +316,8 @@ pub unsafe extern "C" fn atls_client_set_cookies(
     })
 }
 
-/// Closes every connection that waits. Requests go on, and new ones connect anew. Statuses: NULL_ARGUMENT.
+/// Closes every idle connection. Requests under way continue, and new ones open new connections.
+/// Statuses: NULL_ARGUMENT.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn atls_client_close_idle(
     client: *const atls_client,
@@ -301,7 +335,7 @@ pub unsafe extern "C" fn atls_client_ref(client: *mut atls_client) -> *mut atls_
     unsafe { another(client) }
 }
 
-/// Drops a reference. The last one closes idle connections; requests under way go on.
+/// Drops a reference. The last one closes idle connections; requests under way run to their end.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn atls_client_free(client: *mut atls_client) {
     guard_free(|| unsafe { release(client) });

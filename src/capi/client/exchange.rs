@@ -19,13 +19,14 @@ use crate::client::exchange_task::{OnWritable, Prepared, SharedExchange, run_exc
 use crate::error::{Error, Result, Status};
 use crate::operation::{Outgoing, TransferEvent};
 
-/// One request and its response. Reference-counted, safe to share between threads; dropping the last reference before the response was read to its
-/// end gives up the connection. It keeps what it needs: its atls_http or atls_client, and the runtime, may be freed first.
+/// One request and its response. Reference-counted, safe to share between threads. Dropping the
+/// last reference before the response was read to its end closes the connection. The exchange keeps
+/// what it needs: its atls_http or atls_client, and the runtime, may be freed first.
 pub struct atls_exchange {
     mode: Mode,
-    /// What atls_exchange_peer shows, once it was asked.
+    /// What atls_exchange_peer returns, written at its first call.
     pub(in crate::capi) peer: OnceLock<CString>,
-    /// Kept: without it the exchange could not go on.
+    /// Keeps the runtime alive that the exchange runs on.
     _runtime: Option<Arc<atls_runtime>>,
 }
 
@@ -43,8 +44,8 @@ impl Drop for atls_exchange {
 }
 
 impl atls_exchange {
-    /// Event-driven. `prepare` gets what a streamed body is to call when it takes more again; `hand_over` writes the handle to its place, before the
-    /// first event can run.
+    /// Event-driven. `prepare` gets what a streamed body calls when it can take more again; `hand_over` writes the handle to
+    /// its place before the first event can run.
     pub(crate) fn start(
         runtime: &Arc<atls_runtime>,
         operation: Arc<Operation>,
@@ -61,7 +62,7 @@ impl atls_exchange {
         Ok(())
     }
 
-    /// Blocking, sent already.
+    /// Blocking; the request was sent already.
     pub(crate) fn sent(blocking: BlockingExchange) -> *mut atls_exchange {
         Arc::into_raw(atls_exchange::new(Mode::Blocking(Box::new(blocking)), None)).cast_mut()
     }
@@ -87,11 +88,11 @@ impl atls_exchange {
     pub(in crate::capi) fn events(&self) -> Result<&SharedExchange> {
         match &self.mode {
             Mode::Events(shared) => Ok(shared),
-            Mode::Blocking(_) => Err(Error::new(Status::InvalidState, "the exchange is a blocking one")),
+            Mode::Blocking(_) => Err(Error::new(Status::InvalidState, "the exchange is blocking")),
         }
     }
 
-    /// Of either mode.
+    /// The request body, if it is a stream, in either mode.
     pub(in crate::capi) fn outgoing(&self) -> Result<&Arc<Outgoing>> {
         let outgoing = match &self.mode {
             Mode::Events(shared) => shared.outgoing.as_ref(),
@@ -108,9 +109,10 @@ impl atls_exchange {
     }
 }
 
-/// Blocking: waits for the response head. A new reference: free it. `timeout_ms` 0 means 60 seconds. Statuses: NULL_ARGUMENT, INVALID_STATE
-/// (event-driven exchange), WOULD_DEADLOCK, TIMED_OUT, CANCELED, AGAIN (the body must be written again: atls_exchange_rewind), and as
-/// atls_http_fetch.
+/// Blocking: waits for the response head. The head is a new reference: free it.
+/// `timeout_ms`: 60 seconds by default.
+/// Statuses: NULL_ARGUMENT, INVALID_STATE (event-driven exchange), WOULD_DEADLOCK, TIMED_OUT,
+/// CANCELED, AGAIN (the body must be written again: atls_exchange_rewind), and as atls_http_fetch.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn atls_exchange_head(
     exchange: *const atls_exchange,
@@ -125,8 +127,11 @@ pub unsafe extern "C" fn atls_exchange_head(
     })
 }
 
-/// Blocking: the next informational (1xx) head; waits until one is there, or until the final head is; then `*head` is NULL. At most 64 are kept until
-/// they are asked for; later ones are discarded. A new reference: free it. `timeout_ms` 0 means 60 seconds. Statuses: as atls_exchange_head.
+/// Blocking: waits for the next informational (1xx) head, or for the final head, in which case
+/// *head is NULL. At most 64 informational heads are kept until they are taken; later ones are
+/// discarded. The head is a new reference: free it.
+/// `timeout_ms`: 60 seconds by default.
+/// Statuses: as atls_exchange_head.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn atls_exchange_next_informational(
     exchange: *const atls_exchange,
@@ -142,9 +147,12 @@ pub unsafe extern "C" fn atls_exchange_next_informational(
     })
 }
 
-/// Blocking: waits for bytes of the response body and copies up to `cap` of them; `*n` is 0 only at its end, and then the connection is free for the
-/// next request. If the time is up, nothing is lost. `timeout_ms` 0 means 60 seconds. Statuses: NULL_ARGUMENT, INVALID_ARGUMENT (`cap` is 0),
-/// INVALID_STATE (event-driven exchange), WOULD_DEADLOCK, TIMED_OUT, CANCELED, IO, TRUNCATED, HTTP_PROTOCOL.
+/// Blocking: waits for bytes of the response body and copies up to `cap` of them into `buf`. *n is
+/// 0 only at the end of the body; the connection is then free for the next request. After TIMED_OUT
+/// nothing is lost: call again.
+/// `timeout_ms`: 60 seconds by default.
+/// Statuses: NULL_ARGUMENT, INVALID_ARGUMENT (`cap` is 0), INVALID_STATE (event-driven exchange),
+/// WOULD_DEADLOCK, TIMED_OUT, CANCELED, IO, TRUNCATED, HTTP_PROTOCOL.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn atls_exchange_read(
     exchange: *const atls_exchange,
@@ -169,9 +177,13 @@ pub unsafe extern "C" fn atls_exchange_read(
     })
 }
 
-/// Blocking: waits for the rest of the response body and gives all of it, NUL-terminated (its length does not count that); more than `max` bytes
-/// are BODY_TOO_LARGE. *body is the caller's to free. `timeout_ms`, for all of it, 0 means 60 seconds; when the time is up nothing is lost, and
-/// what came is there for the next call. Statuses: as atls_exchange_read, and BODY_TOO_LARGE.
+/// Blocking: waits for the rest of the response body and returns all of it, followed by a NUL that
+/// its length does not count. After TIMED_OUT nothing is lost: the next call includes what has
+/// arrived.
+/// `max`: most bytes to accept; a longer body is BODY_TOO_LARGE.
+/// `timeout_ms`: for the whole body; 60 seconds by default.
+/// `body`: the caller's to free.
+/// Statuses: as atls_exchange_read, and BODY_TOO_LARGE.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn atls_exchange_read_all(
     exchange: *const atls_exchange,
@@ -188,8 +200,10 @@ pub unsafe extern "C" fn atls_exchange_read_all(
     })
 }
 
-/// Blocking: the trailers, once the body was read to its end; NULL in `*trailers` if there were none. Does not wait. A new reference: free it.
-/// Statuses: NULL_ARGUMENT, INVALID_STATE (event-driven exchange; the body is not at its end; another call on the exchange is under way).
+/// Blocking: the trailers, once the body was read to its end; *trailers is NULL if there were none.
+/// Does not wait. The trailers are a new reference: free it.
+/// Statuses: NULL_ARGUMENT, INVALID_STATE (event-driven exchange; the body is not at its end;
+/// another call on the exchange is under way).
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn atls_exchange_trailers(
     exchange: *const atls_exchange,
@@ -204,8 +218,9 @@ pub unsafe extern "C" fn atls_exchange_trailers(
     })
 }
 
-/// Event-driven: lets `bytes` more of the response body be received. Adds up, saturating. Statuses: NULL_ARGUMENT, INVALID_STATE
-/// (blocking exchange).
+/// Event-driven: allows `bytes` more of the response body to be received. Grants add up; the sum
+/// saturates.
+/// Statuses: NULL_ARGUMENT, INVALID_STATE (blocking exchange).
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn atls_exchange_grant(
     exchange: *const atls_exchange,
@@ -218,8 +233,9 @@ pub unsafe extern "C" fn atls_exchange_grant(
     })
 }
 
-/// Gives the exchange up, and with it the connection, unless it was over. Event-driven: CLOSED follows, with CANCELED. Blocking: calls of
-/// other threads on this exchange return CANCELED. Statuses: NULL_ARGUMENT.
+/// Cancels the exchange and, unless it was over, closes its connection. Event-driven: CLOSED
+/// follows, with CANCELED. Blocking: calls of other threads on this exchange return CANCELED.
+/// Statuses: NULL_ARGUMENT.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn atls_exchange_cancel(
     exchange: *const atls_exchange,
@@ -237,7 +253,8 @@ pub unsafe extern "C" fn atls_exchange_ref(exchange: *mut atls_exchange) -> *mut
     unsafe { another(exchange) }
 }
 
-/// Drops a reference. The last one gives the exchange up, as atls_exchange_cancel; CLOSED still comes.
+/// Drops a reference. The last one cancels the exchange, like atls_exchange_cancel; CLOSED still
+/// comes.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn atls_exchange_free(exchange: *mut atls_exchange) {
     guard_free(|| unsafe { release(exchange) });

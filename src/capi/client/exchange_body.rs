@@ -1,4 +1,4 @@
-//! `atls_exchange`, its request's body where that is a stream.
+//! `atls_exchange`: writing a request body that is a stream.
 
 use super::exchange::atls_exchange;
 use crate::capi::base::bytes::atls_bytes;
@@ -10,10 +10,12 @@ use crate::capi::base::status::atls_status;
 use crate::client::blocking_exchange::CALL_TIMEOUT;
 use crate::io::buffers;
 
-/// Event-driven: copies all of the bytes for the request body, or answers AGAIN and takes nothing; one WRITABLE event follows each AGAIN. At most 256
-/// KiB wait, counted as by atls_server_request_write. Statuses: NULL_ARGUMENT, AGAIN, INVALID_STATE (the body is not a stream; already finished;
-/// blocking exchange), or why the exchange is over; CLOSED if the server has answered, or gone, before it had all of the body: the answer still
-/// comes.
+/// Event-driven: copies all of `data` for the request body, or returns AGAIN and takes nothing; one
+/// WRITABLE event follows each AGAIN. At most 256 KiB are queued, counted as by
+/// atls_server_request_write.
+/// Statuses: NULL_ARGUMENT, AGAIN, INVALID_STATE (the body is not a stream; already finished;
+/// blocking exchange), CLOSED (the server responded, or closed the connection, before it had the
+/// whole body; the response still comes), or why the exchange ended.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn atls_exchange_write(
     exchange: *const atls_exchange,
@@ -28,10 +30,14 @@ pub unsafe extern "C" fn atls_exchange_write(
     })
 }
 
-/// Blocking: sends a piece of the request body; waits until the library has taken all of it. Pieces from several threads are sent in the order of the
-/// calls, and the time covers the wait for earlier ones. `timeout_ms` 0 means 60 seconds. Statuses: NULL_ARGUMENT, INVALID_STATE (the body is not a
-/// stream; already finished; event-driven exchange), WOULD_DEADLOCK, TIMED_OUT (nothing was taken), CANCELED, AGAIN (atls_exchange_rewind), or why
-/// the exchange is over; CLOSED if the server has answered, or gone, before it had all of the body: the answer can still be read.
+/// Blocking: writes a piece of the request body, and waits until the library has taken all of it.
+/// Pieces from several threads are sent in the order of the calls; the timeout includes waiting for
+/// earlier pieces.
+/// `timeout_ms`: 60 seconds by default.
+/// Statuses: NULL_ARGUMENT, INVALID_STATE (the body is not a stream; already finished; event-driven
+/// exchange), WOULD_DEADLOCK, TIMED_OUT (nothing was taken), CANCELED, AGAIN (the body must be
+/// written again: atls_exchange_rewind), CLOSED (the server responded, or closed the connection,
+/// before it had the whole body; the response can still be read), or why the exchange ended.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn atls_exchange_write_all(
     exchange: *const atls_exchange,
@@ -46,9 +52,10 @@ pub unsafe extern "C" fn atls_exchange_write_all(
     })
 }
 
-/// Ends a streamed request body. If the exchange is already over without an error, since the server had all of an announced length or answered early,
-/// there is nothing to do. Statuses: NULL_ARGUMENT, INVALID_STATE (the body is not a stream; already finished), AGAIN (atls_exchange_rewind), or why
-/// the exchange failed.
+/// Ends a streamed request body. Does nothing if the exchange is already over without an error,
+/// because the server has all bytes of an announced length or responded early.
+/// Statuses: NULL_ARGUMENT, INVALID_STATE (the body is not a stream; already finished), AGAIN (the
+/// body must be written again: atls_exchange_rewind), or why the exchange failed.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn atls_exchange_finish(
     exchange: *const atls_exchange,
@@ -57,8 +64,10 @@ pub unsafe extern "C" fn atls_exchange_finish(
     guard(error, || unsafe { share(exchange, "exchange") }?.outgoing()?.finish())
 }
 
-/// Starts a streamed body again, after ATLS_EVENT_REWIND or AGAIN with ATLS_DETAIL_REWIND: the next bytes written are its beginning. Statuses:
-/// NULL_ARGUMENT, INVALID_STATE (the body is not a stream; no rewind was asked for), or why the exchange is over.
+/// Starts a streamed body again, after ATLS_EVENT_REWIND, or AGAIN with ATLS_DETAIL_REWIND. The
+/// next bytes written are its beginning.
+/// Statuses: NULL_ARGUMENT, INVALID_STATE (the body is not a stream; no rewind was requested), or
+/// why the exchange ended.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn atls_exchange_rewind(
     exchange: *const atls_exchange,

@@ -1,4 +1,4 @@
-//! `atls_exchange`, through a client: how the response came about.
+//! `atls_exchange` of a client: where the response came from, and how long it took.
 
 use bytes::Bytes;
 
@@ -8,8 +8,8 @@ use crate::capi::base::bytes::{atls_buf, atls_str, c_string};
 use crate::capi::base::guard::guard_value;
 use crate::capi::base::handle::borrow;
 
-/// Of a client's exchange: the URL that the response came from, after redirects. Valid as long as the exchange; "" before the response
-/// head is there, and for an exchange of an atls_http.
+/// The URL that the response came from, after redirects. Valid as long as the exchange. "" before
+/// the response head has arrived, and for an exchange of an atls_http.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn atls_exchange_url(exchange: *const atls_exchange) -> atls_str {
     guard_value(atls_str::empty(), || {
@@ -18,7 +18,7 @@ pub unsafe extern "C" fn atls_exchange_url(exchange: *const atls_exchange) -> at
     })
 }
 
-/// Of a client's exchange: how many redirects were followed.
+/// How many redirects were followed. 0 for an exchange of an atls_http.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn atls_exchange_redirects(exchange: *const atls_exchange) -> u32 {
     guard_value(0, || {
@@ -27,7 +27,7 @@ pub unsafe extern "C" fn atls_exchange_redirects(exchange: *const atls_exchange)
     })
 }
 
-/// Of a client's exchange: whether its connection had carried a request before.
+/// Whether the connection had carried an earlier request. False for an exchange of an atls_http.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn atls_exchange_reused(exchange: *const atls_exchange) -> bool {
     guard_value(false, || {
@@ -36,8 +36,8 @@ pub unsafe extern "C" fn atls_exchange_reused(exchange: *const atls_exchange) ->
     })
 }
 
-/// Of a client's exchange: the verdict on the server that answered; NULL before the response head is there, and for an unattested one. A
-/// new reference: free it.
+/// The verdict on the server that responded, as a new reference: free it. NULL before the response
+/// head has arrived, for an unattested server, and for an exchange of an atls_http.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn atls_exchange_verdict(exchange: *const atls_exchange) -> *mut atls_verdict {
     guard_value(std::ptr::null_mut(), || {
@@ -47,8 +47,9 @@ pub unsafe extern "C" fn atls_exchange_verdict(exchange: *const atls_exchange) -
     })
 }
 
-/// Of a client's exchange: address and port of the other end of the socket, such as "192.0.2.1:443" or "[2001:db8::1]:443": the server, or what
-/// leads to it. Valid as long as the exchange; "" before the response head is there.
+/// Address and port of the other end of the socket, such as "192.0.2.1:443" or "[2001:db8::1]:443":
+/// the server, or the proxy or forwarder that leads to it. Valid as long as the exchange. "" before
+/// the response head has arrived, and for an exchange of an atls_http.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn atls_exchange_peer(exchange: *const atls_exchange) -> atls_str {
     guard_value(atls_str::empty(), || {
@@ -60,7 +61,8 @@ pub unsafe extern "C" fn atls_exchange_peer(exchange: *const atls_exchange) -> a
     })
 }
 
-/// Of a client's exchange: the server's own certificate, DER. NULL before the response head is there, and without TLS. The caller's to free.
+/// The server's own certificate, DER; the caller's to free. NULL before the response head has
+/// arrived, without TLS, and for an exchange of an atls_http.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn atls_exchange_certificate(exchange: *const atls_exchange) -> *mut atls_buf {
     guard_value(std::ptr::null_mut(), || {
@@ -70,11 +72,11 @@ pub unsafe extern "C" fn atls_exchange_certificate(exchange: *const atls_exchang
     })
 }
 
-/// Waiting for a turn.
+/// Waiting for the request's turn.
 pub const ATLS_EXCHANGE_TIME_QUEUE: u32 = 1;
-/// Looking the name up; 0 if a proxy or tunnel does it.
+/// Resolving the name; 0 if a proxy or tunnel does it.
 pub const ATLS_EXCHANGE_TIME_DNS: u32 = 2;
-/// TCP, and setting up the proxy or tunnel.
+/// Opening the TCP connection, and setting up the proxy or tunnel.
 pub const ATLS_EXCHANGE_TIME_CONNECT: u32 = 3;
 /// The TLS handshake.
 pub const ATLS_EXCHANGE_TIME_TLS: u32 = 4;
@@ -82,11 +84,13 @@ pub const ATLS_EXCHANGE_TIME_TLS: u32 = 4;
 pub const ATLS_EXCHANGE_TIME_ATTEST: u32 = 5;
 /// From sending the request to the response head.
 pub const ATLS_EXCHANGE_TIME_FIRST_BYTE: u32 = 6;
-/// From the call to the end of the body, redirects and all.
+/// From the call to the end of the body, including redirects.
 pub const ATLS_EXCHANGE_TIME_TOTAL: u32 = 7;
 
-/// Of a client's exchange: how long a phase (ATLS_EXCHANGE_TIME_*) took, in microseconds; of the last request of a chain of redirects, except for the total.
-/// UINT64_MAX if that is not known (yet). The phases of connecting are 0 if an idle connection was used.
+/// How long a phase of the exchange took, in microseconds. Except for the total, it is that of the
+/// last request of a chain of redirects. The phases of connecting are 0 if an idle connection was
+/// used. UINT64_MAX if the time is unknown, or not known yet, and for an exchange of an atls_http.
+/// `which`: ATLS_EXCHANGE_TIME_*.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn atls_exchange_time_us(exchange: *const atls_exchange, which: u32) -> u64 {
     guard_value(u64::MAX, || {

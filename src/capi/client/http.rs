@@ -21,9 +21,10 @@ use crate::error::{Error, Result, Status};
 use crate::io::blocking::Driver;
 use crate::operation::Credit;
 
-/// An attested HTTP/1.1 connection: requests one after the other, each response read to its end before the next. Event-driven
-/// (atls_http_connect_start) or blocking (atls_http_connect). Reference-counted, safe to share between threads; dropping the last reference
-/// closes it once its exchange is over.
+/// An attested HTTP/1.1 connection with keep-alive. Requests are made one after the other; each
+/// response is read to its end before the next request. Event-driven (atls_http_connect_start) or
+/// blocking (atls_http_connect). Reference-counted, safe to share between threads. Dropping the
+/// last reference closes the connection once its exchange is over.
 pub struct atls_http {
     pub(crate) mode: Mode,
     pub(crate) credit: u64,
@@ -62,8 +63,10 @@ impl Drop for atls_http {
     }
 }
 
-/// Connects, and attests as the configuration's policy says, on the runtime. Events: CONNECTED, and CLOSED when the connection has
-/// ended, for whatever reason. The configuration is copied; its credit is that of each exchange. Statuses: as atls_stream_connect_start.
+/// Event-driven: connects, and attests the server as the configuration's policy requires. Events:
+/// CONNECTED, and CLOSED when the connection has ended, for whatever reason.
+/// `config`: copied. Its credit is the initial credit of each exchange.
+/// Statuses: as atls_stream_connect_start.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn atls_http_connect_start(
     runtime: *const atls_runtime,
@@ -91,8 +94,9 @@ pub unsafe extern "C" fn atls_http_connect_start(
     })
 }
 
-/// Connects and attests on the calling thread, and waits. Requests are then made with atls_http_fetch; I/O runs on whichever thread
-/// calls. Statuses: as atls_stream_connect.
+/// Blocking: connects and attests the server. Requests are then made with atls_http_fetch; I/O runs
+/// on the threads that call.
+/// Statuses: as atls_stream_connect.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn atls_http_connect(
     config: *const atls_config,
@@ -116,7 +120,8 @@ pub unsafe extern "C" fn atls_http_connect(
     })
 }
 
-/// The verdict on the server; NULL before CONNECTED and for an unattested connection. A new reference: free it.
+/// The verdict on the server, as a new reference: free it. NULL before CONNECTED, and for an
+/// unattested connection.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn atls_http_verdict(http: *const atls_http) -> *mut atls_verdict {
     guard_value(std::ptr::null_mut(), || {
@@ -126,7 +131,8 @@ pub unsafe extern "C" fn atls_http_verdict(http: *const atls_http) -> *mut atls_
     })
 }
 
-/// Whether a request may be started now: connected, open, and no exchange under way.
+/// Whether a request can be started now: the connection is established and open, and no exchange is
+/// under way.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn atls_http_ready(http: *const atls_http) -> bool {
     guard_value(false, || {
@@ -135,9 +141,11 @@ pub unsafe extern "C" fn atls_http_ready(http: *const atls_http) -> bool {
     })
 }
 
-/// Event-driven: starts a request; its events go to `sink`: INFORMATIONAL, HEAD, DATA as credit allows, TRAILERS, END, WRITABLE for a
-/// streamed body, and CLOSED. The request is copied. Statuses: NULL_ARGUMENT, INVALID_ARGUMENT, INVALID_STATE (blocking connection; not
-/// connected yet; queue stopped), HTTP_HEADER_INVALID, UNSUPPORTED (CONNECT), BUSY (the previous exchange is not over), CLOSED.
+/// Event-driven: starts a request, which is copied. Its events go to `sink`: INFORMATIONAL, HEAD,
+/// DATA as credit allows, TRAILERS, END, WRITABLE for a streamed body, and CLOSED.
+/// Statuses: NULL_ARGUMENT, INVALID_ARGUMENT, INVALID_STATE (blocking connection; not connected
+/// yet; queue stopped), HTTP_HEADER_INVALID, UNSUPPORTED (CONNECT), BUSY (the previous exchange is
+/// not over), CLOSED.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn atls_http_start(
     http: *const atls_http,
@@ -151,7 +159,7 @@ pub unsafe extern "C" fn atls_http_start(
         let http = &*unsafe { share(http, "http") }?;
         let request = unsafe { borrow(request, "request") }?;
         let Mode::Events { runtime, .. } = &http.mode else {
-            return Err(Error::new(Status::InvalidState, "the connection is a blocking one"));
+            return Err(Error::new(Status::InvalidState, "the connection is blocking"));
         };
         let operation = unsafe { Operation::new(sink, &runtime.registry) }?;
         let credit = Credit::new(http.credit, http.automatic_credit);
@@ -160,9 +168,11 @@ pub unsafe extern "C" fn atls_http_start(
     })
 }
 
-/// Blocking: sends a request and, unless its body is streamed, waits for the response head. With a streamed body it returns at once:
-/// write the body with atls_exchange_write_all, end it with atls_exchange_finish, then take the head. Statuses: as atls_http_start, and
-/// WOULD_DEADLOCK, TIMED_OUT (the request's timeout), IO, TRUNCATED, HTTP_PROTOCOL, TLS_HANDSHAKE.
+/// Blocking: sends a request and waits for the response head. If the body is a stream, it returns
+/// at once instead: write the body with atls_exchange_write_all, end it with atls_exchange_finish,
+/// then call atls_exchange_head.
+/// Statuses: as atls_http_start, WOULD_DEADLOCK, TIMED_OUT (the request's timeout), IO, TRUNCATED,
+/// HTTP_PROTOCOL, TLS_HANDSHAKE.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn atls_http_fetch(
     http: *const atls_http,
@@ -173,8 +183,9 @@ pub unsafe extern "C" fn atls_http_fetch(
     guard(error, || unsafe { fetch(http, request, exchange, true) })
 }
 
-/// Blocking: as atls_http_fetch, but returns at once. The exchange makes progress while a thread is in a blocking call on it or on this connection;
-/// another thread can cancel it. Statuses: as atls_http_start, and WOULD_DEADLOCK.
+/// Blocking: like atls_http_fetch, but returns at once. Another thread can cancel the exchange. It
+/// makes progress while a thread is in a blocking call on it or on this connection.
+/// Statuses: as atls_http_start, and WOULD_DEADLOCK.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn atls_http_open(
     http: *const atls_http,
@@ -203,7 +214,8 @@ unsafe fn fetch(
     unsafe { put(exchange, made, "exchange") }
 }
 
-/// Closes the connection; an exchange under way fails. Event-driven: CLOSED follows, with CANCELED. Statuses: NULL_ARGUMENT.
+/// Closes the connection; an exchange under way fails. Event-driven: CLOSED follows, with CANCELED.
+/// Statuses: NULL_ARGUMENT.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn atls_http_close(http: *const atls_http, error: *mut *mut atls_error) -> atls_status {
     guard(error, || {
@@ -218,7 +230,8 @@ pub unsafe extern "C" fn atls_http_ref(http: *mut atls_http) -> *mut atls_http {
     unsafe { another(http) }
 }
 
-/// Drops a reference. The last one closes the connection, once an exchange under way is over; event-driven: CLOSED follows, with CANCELED.
+/// Drops a reference. The last one closes the connection once an exchange under way is over.
+/// Event-driven: CLOSED follows, with CANCELED.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn atls_http_free(http: *mut atls_http) {
     guard_free(|| unsafe { release(http) });

@@ -1,4 +1,4 @@
-//! `atls_request`: one HTTP request, put together. Its body is in `request_body`, how it is carried out in `request_options`.
+//! `atls_request`: builds one HTTP request. Its body is in `request_body`, its options in `request_options`.
 
 use std::ffi::c_char;
 
@@ -9,14 +9,17 @@ use crate::capi::base::handle::{borrow_mut, bytes, destroy, put, require, text};
 use crate::capi::base::status::atls_status;
 use crate::client::ClientRequest;
 
-/// A request: method, path, host, header lines in the caller's order and case, body. A builder: one thread at a time; copied when
-/// used, and may be used again.
+/// A request: method, target, host, body, and header fields in the caller's order and case. A
+/// builder: one thread at a time; copied when used, and may be used again.
 pub struct atls_request {
     pub(in crate::capi) request: ClientRequest,
 }
 
-/// `method` is a token such as "GET"; `path` is the origin form, path and query; `host` goes into the Host header. Statuses:
-/// NULL_ARGUMENT, INVALID_UTF8; what they hold is checked when the request is used.
+/// Creates a request for an atls_http. Its parts are checked when it is used.
+/// `method`: a token such as "GET".
+/// `path`: path and query, the origin form of RFC 9112 section 3.2.1.
+/// `host`: the value of the Host header field.
+/// Statuses: NULL_ARGUMENT, INVALID_UTF8.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn atls_request_new(
     method: *const c_char,
@@ -33,9 +36,12 @@ pub unsafe extern "C" fn atls_request_new(
     })
 }
 
-/// A request for a client (atls_client_start, atls_client_fetch). `url` begins with `https://`, or with `http://` for hosts that no policy
-/// covers; its path goes on the wire as it is written, its fragment does not. `user:password@` in it, percent-decoded, is as
-/// atls_request_set_auth with ATLS_AUTH_BASIC. Statuses: NULL_ARGUMENT, INVALID_UTF8, INVALID_ARGUMENT, UNSUPPORTED (another scheme).
+/// Creates a request for an atls_client.
+/// `method`: a token such as "GET".
+/// `url`: begins with `https://`, or with `http://` for hosts that no policy covers. Its path is
+/// sent as it is written; its fragment is not sent. `user:password@` in it, percent-decoded, has
+/// the effect of atls_request_set_auth with ATLS_AUTH_BASIC.
+/// Statuses: NULL_ARGUMENT, INVALID_UTF8, INVALID_ARGUMENT, UNSUPPORTED (another scheme).
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn atls_request_new_url(
     method: *const c_char,
@@ -57,9 +63,10 @@ pub unsafe extern "C" fn atls_request_free(request: *mut atls_request) {
     guard_free(|| unsafe { destroy(request) });
 }
 
-/// The value of Host in place of the URL's host and port, for a server that is reached by another name than its own. Certificate, policy, cookies and
-/// the choice of a connection still go by the URL, and the request after a redirect has the Host of its new URL. Statuses: NULL_ARGUMENT,
-/// INVALID_UTF8, INVALID_ARGUMENT.
+/// Sets the value of the Host header field, in place of the URL's host and port, for a server that
+/// is reached by a name that is not its own. Certificate, policy, cookies and the choice of a
+/// connection still go by the URL. After a redirect, Host is that of the new URL.
+/// Statuses: NULL_ARGUMENT, INVALID_UTF8, INVALID_ARGUMENT.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn atls_request_set_host(
     request: *mut atls_request,
@@ -72,8 +79,10 @@ pub unsafe extern "C" fn atls_request_set_host(
     })
 }
 
-/// Adds a header line. Host, Transfer-Encoding, Upgrade and Trailer are the library's to set; Content-Length may be given if it is
-/// right. Statuses: NULL_ARGUMENT, INVALID_UTF8 (name), HTTP_HEADER_INVALID (not a token, CR, LF or another control character).
+/// Adds a header field. Host, Transfer-Encoding, Upgrade and Trailer are set by the library and
+/// refused here. Content-Length is accepted if it is correct.
+/// Statuses: NULL_ARGUMENT, INVALID_UTF8 (`name`), HTTP_HEADER_INVALID (the name is not a token;
+/// CR, LF or another control character in the value).
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn atls_request_add_header(
     request: *mut atls_request,

@@ -1,4 +1,4 @@
-//! `atls_request`, its body: bytes, a buffer, a stream that is written to the exchange, a source that is asked, a form.
+//! `atls_request`: its body, which is bytes, a buffer, a stream that the host writes, a source that the library reads, or a form.
 
 use std::ffi::{c_char, c_void};
 use std::sync::Arc;
@@ -19,26 +19,29 @@ use crate::error::{Error, Result, Status};
 use crate::io::blocking::mark_thread;
 use crate::message::form::Field;
 
-/// Where a request's body comes from, piece by piece, when the library asks. Its functions run on the thread that drives the connection: a
-/// thread of the library, or with blocking handles the one that calls; never two at a time.
+/// Functions of the host that supply a request body when the library asks for it. They run on the
+/// thread that drives the connection: a thread of the library or, with blocking handles, the
+/// calling thread; never two at a time.
 #[repr(C)]
 #[derive(Clone, Copy)]
 pub struct atls_body_source {
-    /// Puts up to `cap` bytes into `buf` and returns how many; 0 at the end, less to end the exchange with CANCELED. Must not block for long.
+    /// Required. Writes up to `cap` bytes to `buf` and returns how many; 0 at the end of the body;
+    /// a negative number ends the exchange with CANCELED. Must not block for long.
     pub read: Option<unsafe extern "C" fn(user_data: *mut c_void, buf: *mut u8, cap: usize) -> i64>,
-    /// Optional. Starts again from the beginning, for a redirect, a retry or an answer to a challenge; false if that is impossible.
+    /// Optional. Starts again from the beginning, for a redirect, a retry or an authentication
+    /// challenge. Returns false if that is impossible.
     pub rewind: Option<unsafe extern "C" fn(user_data: *mut c_void) -> c_bool>,
     /// Optional. Runs once, when neither the request nor an exchange uses the source any more.
     pub drop: Option<unsafe extern "C" fn(user_data: *mut c_void)>,
     pub user_data: *mut c_void,
 }
 
-/// Bytes that a source is asked for at a time.
+/// Most bytes that a source is asked for at a time.
 const PIECE: usize = 64 << 10;
 
 pub(crate) struct HostSource {
     source: atls_body_source,
-    /// A function of the host's is running. No lock: nobody waits for it.
+    /// Set while a function of the host runs. Not a lock: a second caller gets an error and does not wait.
     busy: AtomicBool,
 }
 
@@ -51,10 +54,13 @@ impl HostSource {
         HostSource { source, busy: AtomicBool::new(false) }
     }
 
-    /// Runs a function of the host's, unless one is running. Errors: InvalidState.
+    /// Runs a function of the host, unless one is running. Errors: InvalidState.
     fn ask<T>(&self, call: impl FnOnce(&atls_body_source) -> T) -> Result<T> {
         if self.busy.swap(true, Ordering::Acquire) {
-            return Err(Error::new(Status::InvalidState, "two exchanges read from one body source at a time"));
+            return Err(Error::new(
+                Status::InvalidState,
+                "two exchanges read from the same body source at the same time",
+            ));
         }
         let mark = mark_thread(true);
         let answer = call(&self.source);
@@ -77,8 +83,11 @@ impl Source for HostSource {
                 piece.truncate(some);
                 Ok(Some(piece.into()))
             }
-            Ok(more) => Err(Error::new(Status::InvalidState, format!("the source returned {more} for {PIECE} bytes"))),
-            Err(_) => Err(Error::new(Status::Canceled, "the source of the body gave up")),
+            Ok(more) => Err(Error::new(
+                Status::InvalidState,
+                format!("source.read returned {more}, more than the {PIECE} bytes of its buffer"),
+            )),
+            Err(_) => Err(Error::new(Status::Canceled, "source.read reported a failure")),
         }
     }
 
@@ -105,7 +114,8 @@ unsafe fn replace(request: *mut atls_request, body: ClientBody) -> Result<()> {
     Ok(())
 }
 
-/// Gives the request a body of `len` bytes; copied. Statuses: NULL_ARGUMENT.
+/// Sets the request's body; copied.
+/// Statuses: NULL_ARGUMENT.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn atls_request_set_body(
     request: *mut atls_request,
@@ -118,7 +128,8 @@ pub unsafe extern "C" fn atls_request_set_body(
     })
 }
 
-/// As atls_request_set_body, without a copy: the request takes a reference to the buffer. Statuses: NULL_ARGUMENT.
+/// Like atls_request_set_body, without a copy: the request keeps a reference to the buffer.
+/// Statuses: NULL_ARGUMENT.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn atls_request_set_body_buf(
     request: *mut atls_request,
@@ -131,10 +142,12 @@ pub unsafe extern "C" fn atls_request_set_body_buf(
     })
 }
 
-/// The length of a body that is not known beforehand: it is sent in chunks.
+/// The length of a body that is not known in advance. The body is sent in chunks.
 pub const ATLS_LENGTH_UNKNOWN: u64 = u64::MAX;
 
-/// The body will be written to the exchange, piece by piece: `length` bytes, or ATLS_LENGTH_UNKNOWN. Statuses: NULL_ARGUMENT.
+/// Makes the body a stream that is written to the exchange piece by piece.
+/// `length`: in bytes, or ATLS_LENGTH_UNKNOWN.
+/// Statuses: NULL_ARGUMENT.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn atls_request_set_body_stream(
     request: *mut atls_request,
@@ -145,21 +158,26 @@ pub unsafe extern "C" fn atls_request_set_body_stream(
     guard(error, || unsafe { replace(request, ClientBody::Stream { length, may_rewind: false }) })
 }
 
-/// The streamed body can be written again, for a redirect (307, 308) or an answer to a challenge. The host is then asked for it: by
-/// ATLS_EVENT_REWIND, or with blocking handles by AGAIN with ATLS_DETAIL_REWIND from atls_exchange_write_all, atls_exchange_finish and
-/// atls_exchange_head. Nothing is taken until it has called atls_exchange_rewind; then it writes from the beginning. Statuses: NULL_ARGUMENT,
-/// INVALID_STATE (the body is not a stream).
+/// Says whether a streamed body can be written again, for a redirect (307, 308) or an
+/// authentication challenge. When that is needed, the host gets ATLS_EVENT_REWIND; with blocking
+/// handles, atls_exchange_write_all, atls_exchange_finish and atls_exchange_head return AGAIN with
+/// ATLS_DETAIL_REWIND. The host then calls atls_exchange_rewind and writes the body from its
+/// beginning; until then nothing is taken.
+/// Statuses: NULL_ARGUMENT, INVALID_STATE (the body is not a stream).
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn atls_request_set_body_rewindable(
     request: *mut atls_request,
-    may_rewind: c_bool,
+    rewindable: c_bool,
     error: *mut *mut atls_error,
 ) -> atls_status {
-    guard(error, || unsafe { borrow_mut(request, "request") }?.request.set_may_rewind(may_rewind.get()))
+    guard(error, || unsafe { borrow_mut(request, "request") }?.request.set_may_rewind(rewindable.get()))
 }
 
-/// The body comes from `source`, which is copied: `length` bytes, or ATLS_LENGTH_UNKNOWN. Exchanges made with this request share it: one at a
-/// time, and the host sees to it that the next begins at the beginning. Statuses: NULL_ARGUMENT; then `drop` does not run.
+/// Takes the body from `source`, which is copied. Exchanges of this request share the source: make
+/// one at a time, and see to it that the source is at its beginning when the next one starts. If
+/// the call fails, `drop` does not run.
+/// `length`: in bytes, or ATLS_LENGTH_UNKNOWN.
+/// Statuses: NULL_ARGUMENT.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn atls_request_set_body_source(
     request: *mut atls_request,
@@ -178,8 +196,12 @@ pub unsafe extern "C" fn atls_request_set_body_source(
     })
 }
 
-/// Adds a field to the request's form, which is its body, and sets Content-Type: urlencoded, or multipart/form-data once a field has a
-/// `file_name` or `content_type` (both may be NULL). Copied. Statuses: NULL_ARGUMENT, INVALID_UTF8, HTTP_HEADER_INVALID (`content_type`).
+/// Adds a field to the form that is the request's body, and sets Content-Type:
+/// application/x-www-form-urlencoded or, once a field has a file name or a content type,
+/// multipart/form-data. Copied.
+/// `file_name`: may be NULL, for a field that is not a file.
+/// `content_type`: may be NULL.
+/// Statuses: NULL_ARGUMENT, INVALID_UTF8, HTTP_HEADER_INVALID (`content_type`).
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn atls_request_add_form_field(
     request: *mut atls_request,

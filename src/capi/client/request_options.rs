@@ -1,4 +1,4 @@
-//! `atls_request`, how it is carried out: deadlines, who we are, redirects, decoding, limits.
+//! `atls_request`: options: deadlines, authentication, redirects, decoding, limits.
 
 use std::ffi::c_char;
 use std::time::Duration;
@@ -15,25 +15,29 @@ use crate::client::options::{Deadlines, HeadLimits, Options};
 use crate::error::{Error, Status};
 use crate::message::credentials::Login;
 
-/// From the call to the response head, redirects and all; 60 seconds by default.
+/// From the call to the response head, including redirects; 60 seconds by default.
 pub const ATLS_REQUEST_DEADLINE_HEAD: u32 = 601;
-/// Waiting for a turn, if the client has as many requests under way as it may.
+/// Waiting for the request's turn, if the client has as many requests under way as it may.
 pub const ATLS_REQUEST_DEADLINE_QUEUE: u32 = 602;
-/// From dialling to the end of TLS and of the evidence exchange.
+/// From connecting to the end of the TLS handshake and the evidence exchange.
 pub const ATLS_REQUEST_DEADLINE_CONNECT: u32 = 603;
 /// From sending the request to its response head, for each request of a chain of redirects.
 pub const ATLS_REQUEST_DEADLINE_FIRST_BYTE: u32 = 604;
-/// Between pieces of the response body; event-driven exchanges only (blocking reads have one of their own).
+/// Between pieces of the response body. Event-driven exchanges only: blocking reads have a timeout
+/// of their own.
 pub const ATLS_REQUEST_DEADLINE_IDLE: u32 = 605;
 /// From the call to the end of the response body.
 pub const ATLS_REQUEST_DEADLINE_TOTAL: u32 = 606;
 
-/// A redirect may lead away from an origin that was attested; the policy of the new origin then holds.
+/// A redirect may lead from an attested origin to another one. The policy of the new origin
+/// applies.
 pub const ATLS_REDIRECT_ALLOW_OTHER_ORIGIN: u32 = 1;
 /// A redirect may lead from https: to http:, to a host that no policy covers.
 pub const ATLS_REDIRECT_ALLOW_DOWNGRADE: u32 = 2;
 
-/// How long to wait for the response head, as ATLS_REQUEST_DEADLINE_HEAD. Statuses: NULL_ARGUMENT.
+/// Sets the deadline for the response head: atls_request_set_deadline with
+/// ATLS_REQUEST_DEADLINE_HEAD.
+/// Statuses: NULL_ARGUMENT.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn atls_request_set_timeout(
     request: *mut atls_request,
@@ -47,9 +51,11 @@ pub unsafe extern "C" fn atls_request_set_timeout(
     })
 }
 
-/// Sets one of the deadlines ATLS_REQUEST_DEADLINE_*; past it the exchange ends with TIMED_OUT, and its message and atls_error_phase say which it was.
-/// None of those but ATLS_REQUEST_DEADLINE_HEAD is set by default. Those for a turn and for connecting need a client. Statuses: NULL_ARGUMENT,
-/// INVALID_ARGUMENT.
+/// Sets a deadline. If it passes, the exchange ends with TIMED_OUT; the error's message and
+/// atls_error_phase say which deadline it was. By default only ATLS_REQUEST_DEADLINE_HEAD is set.
+/// Those for the queue and for connecting have no effect without a client.
+/// `which`: ATLS_REQUEST_DEADLINE_*.
+/// Statuses: NULL_ARGUMENT, INVALID_ARGUMENT (`which`).
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn atls_request_set_deadline(
     request: *mut atls_request,
@@ -69,19 +75,21 @@ pub unsafe extern "C" fn atls_request_set_deadline(
             ATLS_REQUEST_DEADLINE_IDLE => deadlines.idle = limit,
             ATLS_REQUEST_DEADLINE_TOTAL => deadlines.total = limit,
             other => {
-                return Err(Error::new(
-                    Status::InvalidArgument,
-                    format!("which {other} is none of ATLS_REQUEST_DEADLINE_*"),
-                ));
+                return Err(Error::new(Status::InvalidArgument, format!("unknown deadline {other}")));
             }
         }
         Ok(())
     })
 }
 
-/// User and password for the server: `auth` is ATLS_AUTH_BASIC, or ATLS_AUTH_DIGEST, which needs a client and a body that can be sent twice. Takes
-/// the place of an Authorization header; goes along with redirects at the same origin only. NULL for both takes it away. Statuses: NULL_ARGUMENT,
-/// INVALID_UTF8, INVALID_ARGUMENT (a colon in the user, a control character, an unknown `auth`).
+/// Sets user and password for the server. They replace an Authorization header field, and follow
+/// redirects within the same origin only. NULL for both removes them.
+/// `user`: may be NULL, together with `password`.
+/// `password`: may be NULL, together with `user`.
+/// `auth`: ATLS_AUTH_BASIC, or ATLS_AUTH_DIGEST, which needs a client and a body that can be sent
+/// twice.
+/// Statuses: NULL_ARGUMENT, INVALID_UTF8, INVALID_ARGUMENT (a colon in the user; a control
+/// character; unknown `auth`).
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn atls_request_set_auth(
     request: *mut atls_request,
@@ -103,8 +111,11 @@ pub unsafe extern "C" fn atls_request_set_auth(
     })
 }
 
-/// Adds If-Modified-Since with a time in seconds since 1970; if nothing has changed since, the answer is a 304. Statuses: NULL_ARGUMENT,
-/// INVALID_ARGUMENT (outside the years 1 to 9999), INVALID_STATE (the request has such a header).
+/// Adds an If-Modified-Since header field. If nothing has changed since then, the response is a
+/// 304.
+/// `seconds`: since 1970-01-01 00:00:00 UTC.
+/// Statuses: NULL_ARGUMENT, INVALID_ARGUMENT (outside the years 1 to 9999), INVALID_STATE (the
+/// request already has this field).
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn atls_request_set_if_modified_since(
     request: *mut atls_request,
@@ -114,35 +125,39 @@ pub unsafe extern "C" fn atls_request_set_if_modified_since(
     guard(error, || unsafe { borrow_mut(request, "request") }?.request.set_if_modified_since(seconds))
 }
 
-/// With a client: how many redirects to follow (5 by default, 0 for none), and what one may do otherwise refused (ATLS_REDIRECT_*, none by
-/// default). 303 becomes a GET, as do 301 and 302 of a POST; at another origin Authorization and Cookie are left out. Where a body must be sent
-/// again and cannot, or the limit is reached, the redirecting response itself is shown. Statuses: NULL_ARGUMENT, INVALID_ARGUMENT.
+/// Sets how an atls_client follows redirects. 303 becomes a GET, as do 301 and 302 in response to a
+/// POST. Authorization and Cookie are not sent to another origin. If the limit is reached, or a
+/// body would have to be sent again and cannot be, the host gets the redirecting response itself.
+/// `max`: how many redirects to follow; 5 by default, 0 for none.
+/// `allowed`: what is otherwise refused, a combination of ATLS_REDIRECT_ALLOW_*; none by default.
+/// Statuses: NULL_ARGUMENT, INVALID_ARGUMENT (`allowed`).
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn atls_request_set_redirects(
     request: *mut atls_request,
-    most: u32,
+    max: u32,
     allowed: u32,
     error: *mut *mut atls_error,
 ) -> atls_status {
     guard(error, || {
         let options = unsafe { borrow_mut(request, "request") }?.request.options_mut();
         if allowed & !(ATLS_REDIRECT_ALLOW_OTHER_ORIGIN | ATLS_REDIRECT_ALLOW_DOWNGRADE) != 0 {
-            return Err(Error::new(
-                Status::InvalidArgument,
-                format!("allowed {allowed:#x} has bits that mean nothing"),
-            ));
+            return Err(Error::new(Status::InvalidArgument, format!("unknown bits in allowed: {allowed:#x}")));
         }
-        options.redirects = most;
+        options.redirects = max;
         options.may_leave = allowed & ATLS_REDIRECT_ALLOW_OTHER_ORIGIN != 0;
         options.may_downgrade = allowed & ATLS_REDIRECT_ALLOW_DOWNGRADE != 0;
         Ok(())
     })
 }
 
-/// Accepts gzip, deflate, br and zstd, and decodes them as the bytes come; an Accept-Encoding header of the caller's is replaced. The head that is
-/// shown stays the server's. A coding that was not asked for, or broken, is CONTENT_CODING; one that ends too early is TRUNCATED. Several gzip
-/// members or zstd frames in a row are one body (RFC 1952, RFC 8878); any other byte after the end, even a zero, is CONTENT_CODING. Statuses:
-/// NULL_ARGUMENT.
+/// Accepts gzip, deflate, br and zstd, and decodes them as the bytes arrive. An Accept-Encoding
+/// header field of the caller is replaced. The response head stays as the server sent it. Off by
+/// default.
+///
+/// A coding that was not requested, or is malformed, is CONTENT_CODING; one that ends too early is
+/// TRUNCATED. Consecutive gzip members or zstd frames form one body (RFC 1952, RFC 8878); any other
+/// byte after the end, even a zero, is CONTENT_CODING.
+/// Statuses: NULL_ARGUMENT.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn atls_request_set_decode(
     request: *mut atls_request,
@@ -155,8 +170,10 @@ pub unsafe extern "C" fn atls_request_set_decode(
     })
 }
 
-/// Bytes of the response body, after decoding, beyond which the exchange fails with BODY_TOO_LARGE; UINT64_MAX, the default, is no limit. Statuses:
-/// NULL_ARGUMENT.
+/// Limits the response body, counted after decoding. A longer one ends the exchange with
+/// BODY_TOO_LARGE.
+/// `bytes`: UINT64_MAX, the default, is no limit.
+/// Statuses: NULL_ARGUMENT.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn atls_request_set_max_response_body(
     request: *mut atls_request,
@@ -169,26 +186,32 @@ pub unsafe extern "C" fn atls_request_set_max_response_body(
     })
 }
 
-/// Limits on what a response has before its body; beyond them the exchange fails with HTTP_PROTOCOL. `bytes` and `lines` of each head: 262144 and 256
-/// by default, and at most. `informational` (1xx) heads: 64 by default; together they may not have more bytes than one head, and UINT32_MAX allows as
-/// many as fit. 0 is the default. Statuses: NULL_ARGUMENT, INVALID_ARGUMENT.
+/// Limits what may come before a response body. A response beyond a limit ends the exchange with
+/// HTTP_PROTOCOL. 0 is the default of each limit.
+/// `bytes`: bytes of each head; 262,144 by default and at most.
+/// `fields`: header fields of each head; 256 by default and at most.
+/// `informational`: informational (1xx) heads; 64 by default. Together they may have no more bytes
+/// than one head; UINT32_MAX allows as many as fit.
+/// Statuses: NULL_ARGUMENT, INVALID_ARGUMENT (`bytes` or `fields` above its maximum).
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn atls_request_set_head_limits(
     request: *mut atls_request,
     bytes: u32,
-    lines: u32,
+    fields: u32,
     informational: u32,
     error: *mut *mut atls_error,
 ) -> atls_status {
     guard(error, || {
-        let limits = HeadLimits::chosen(bytes, lines, informational)?;
+        let limits = HeadLimits::chosen(bytes, fields, informational)?;
         unsafe { borrow_mut(request, "request") }?.request.options_mut().head = limits;
         Ok(())
     })
 }
 
-/// Event-driven: the response body comes as one DATA event, however large, and no credit is taken; set atls_request_set_max_response_body too. An empty
-/// body comes as an empty one. Statuses: NULL_ARGUMENT.
+/// Event-driven: delivers the response body as one DATA event, whatever its size, without using
+/// credit; an empty body is an empty DATA. Off by default. Also set
+/// atls_request_set_max_response_body.
+/// Statuses: NULL_ARGUMENT.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn atls_request_set_buffered(
     request: *mut atls_request,
@@ -201,9 +224,11 @@ pub unsafe extern "C" fn atls_request_set_buffered(
     })
 }
 
-/// Asks with `Expect: 100-continue` before the body is sent; after `wait_ms` without an answer (0: one second, UINT32_MAX: never) it is sent
-/// unasked. A final answer is shown, and then the body stays here (RFC 9110 section 10.1.1). Has no effect without a body. Statuses:
-/// NULL_ARGUMENT.
+/// Sends `Expect: 100-continue` and waits for a response before sending the body. If a final
+/// response comes first, the body is not sent (RFC 9110 section 10.1.1). No effect without a body.
+/// `wait_ms`: how long to wait before the body is sent anyway; 1 second by default,
+/// UINT32_MAX waits for a response however long it takes.
+/// Statuses: NULL_ARGUMENT.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn atls_request_set_expect_continue(
     request: *mut atls_request,
@@ -217,10 +242,13 @@ pub unsafe extern "C" fn atls_request_set_expect_continue(
     })
 }
 
-/// With a client: what this request's connections are like, in place of the client's own configuration: roots, client certificate, tunnel, proxy, own
-/// address, timeouts, and the policy for hosts that none of atls_client_set_policy covers; where it has neither a policy nor is unattested, the
-/// client's own holds. Host, port and credit are ignored. Copied; connections are shared by requests that were given the same configuration,
-/// unchanged in between. Statuses: NULL_ARGUMENT, INVALID_ARGUMENT, INVALID_STATE, TRUST_ANCHOR, IO.
+/// Sets the configuration of this request's connections, in place of the client's: roots, client
+/// certificate, tunnel, proxy, local address, timeouts, and the policy for hosts that no pattern of
+/// atls_client_set_policy matches. If it neither has a policy nor allows unattested connections,
+/// the client's own applies. Host, port and credit are ignored. Requests share connections if they
+/// were given the same configuration, unchanged in between.
+/// `config`: copied.
+/// Statuses: NULL_ARGUMENT, INVALID_ARGUMENT, INVALID_STATE, TRUST_ANCHOR, IO.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn atls_request_set_config(
     request: *mut atls_request,
