@@ -357,22 +357,22 @@
 #define ATLS_FAMILY_IPV6 6
 
 /*
- The length of a body that is not known beforehand: it is sent in chunks.
+ The length of a body that is not known in advance. The body is sent in chunks.
  */
 #define ATLS_LENGTH_UNKNOWN UINT64_MAX
 
 /*
- From the call to the response head, redirects and all; 60 seconds by default.
+ From the call to the response head, including redirects; 60 seconds by default.
  */
 #define ATLS_REQUEST_DEADLINE_HEAD 601
 
 /*
- Waiting for a turn, if the client has as many requests under way as it may.
+ Waiting for the request's turn, if the client has as many requests under way as it may.
  */
 #define ATLS_REQUEST_DEADLINE_QUEUE 602
 
 /*
- From dialling to the end of TLS and of the evidence exchange.
+ From connecting to the end of the TLS handshake and the evidence exchange.
  */
 #define ATLS_REQUEST_DEADLINE_CONNECT 603
 
@@ -382,7 +382,8 @@
 #define ATLS_REQUEST_DEADLINE_FIRST_BYTE 604
 
 /*
- Between pieces of the response body; event-driven exchanges only (blocking reads have one of their own).
+ Between pieces of the response body. Event-driven exchanges only: blocking reads have a timeout
+ of their own.
  */
 #define ATLS_REQUEST_DEADLINE_IDLE 605
 
@@ -392,7 +393,8 @@
 #define ATLS_REQUEST_DEADLINE_TOTAL 606
 
 /*
- A redirect may lead away from an origin that was attested; the policy of the new origin then holds.
+ A redirect may lead from an attested origin to another one. The policy of the new origin
+ applies.
  */
 #define ATLS_REDIRECT_ALLOW_OTHER_ORIGIN 1
 
@@ -402,17 +404,17 @@
 #define ATLS_REDIRECT_ALLOW_DOWNGRADE 2
 
 /*
- Waiting for a turn.
+ Waiting for the request's turn.
  */
 #define ATLS_EXCHANGE_TIME_QUEUE 1
 
 /*
- Looking the name up; 0 if a proxy or tunnel does it.
+ Resolving the name; 0 if a proxy or tunnel does it.
  */
 #define ATLS_EXCHANGE_TIME_DNS 2
 
 /*
- TCP, and setting up the proxy or tunnel.
+ Opening the TCP connection, and setting up the proxy or tunnel.
  */
 #define ATLS_EXCHANGE_TIME_CONNECT 3
 
@@ -432,17 +434,17 @@
 #define ATLS_EXCHANGE_TIME_FIRST_BYTE 6
 
 /*
- From the call to the end of the body, redirects and all.
+ From the call to the end of the body, including redirects.
  */
 #define ATLS_EXCHANGE_TIME_TOTAL 7
 
 /*
- Connections at a time; 10,000 by default. More are closed as they come.
+ Open connections; 10,000 by default. Further ones are closed as they arrive.
  */
 #define ATLS_SERVER_LIMIT_CONNECTIONS 101
 
 /*
- Connections at a time from one address; no limit by default.
+ Open connections from one address; no limit by default.
  */
 #define ATLS_SERVER_LIMIT_CONNECTIONS_PER_ADDRESS 102
 
@@ -452,61 +454,70 @@
 #define ATLS_SERVER_LIMIT_HEAD_BYTES 103
 
 /*
- Header lines of a request; 256 by default.
+ Header fields of a request; 256 by default.
  */
 #define ATLS_SERVER_LIMIT_HEADERS 104
 
 /*
- Bytes of a request body; 104,857,600 by default. A larger one is answered with 413. If its Content-Length says so, that happens when the host
- starts the request, before any of the body is read or asked for (atls_server_request_set_body_limit).
+ Bytes of a request body; 104,857,600 by default. A larger one is answered with 413. If the
+ Content-Length is already too large, that happens when the host starts the request, before any
+ of the body is read or requested (atls_server_request_set_body_limit).
  */
 #define ATLS_SERVER_LIMIT_BODY_BYTES 105
 
 /*
- Requests for evidence in a second; 50 by default, which is more than usual hardware makes. More are answered with 503.
+ Requests for evidence per second; 50 by default, which is more than usual hardware produces.
+ Further ones are answered with 503.
  */
 #define ATLS_SERVER_LIMIT_EVIDENCE_PER_SECOND 106
 
 /*
- Most bytes of a request body in one DATA event; 65,536 by default. The borders of chunks divide as well.
+ Most bytes of a request body in one DATA event; 65,536 by default. An event never spans two
+ chunks.
  */
 #define ATLS_SERVER_LIMIT_DATA_BYTES 107
 
 /*
- Connections that the system queues until they are accepted; 1,024 by default, and no more than the system allows.
+ Connections that the system queues until they are accepted; 1,024 by default. The system may
+ allow fewer.
  */
 #define ATLS_SERVER_LIMIT_BACKLOG 108
 
 /*
- Until TLS stands; 10 seconds by default.
+ Deadline for the TLS handshake; 10 seconds by default.
  */
 #define ATLS_SERVER_DEADLINE_HANDSHAKE 201
 
 /*
- From the first byte of a request head to its last; 30 seconds by default, then 408.
+ From the first byte of a request head to its last; 30 seconds by default. A slower client gets a
+ 408.
  */
 #define ATLS_SERVER_DEADLINE_HEAD 202
 
 /*
- Between requests, and before the first; 60 seconds by default.
+ Between requests, and before the first one; 60 seconds by default.
  */
 #define ATLS_SERVER_DEADLINE_IDLE 203
 
 /*
- For all of a request body; none by default.
+ For a whole request body; none by default.
  */
 #define ATLS_SERVER_DEADLINE_BODY 204
 
 /*
- Without the peer taking a byte of an answer; 60 seconds by default.
+ While the peer does not read anything of a response; 60 seconds by default.
  */
 #define ATLS_SERVER_DEADLINE_SEND 205
 
 /*
- Silence of the peer until TCP probes whether it is still there (keepalive), and the time between probes; 15 seconds by default, in whole seconds.
- After three probes without an answer the peer is gone. A client that closes its connection while the host has its request looks at first like one
- that has only closed its sending direction, and that gets its answer. The probes find it out as soon as the client's system no longer knows the
- connection (Linux: a minute after the close).
+ How long the peer may be silent before TCP probes whether it is still there, and the time
+ between probes; 15 seconds by default, in whole seconds. After three unanswered probes the peer
+ is gone.
+
+ A client that closes its connection while the host handles its request looks at first like one
+ that has only closed its sending direction, and that is to get its response. The probes tell the
+ difference as soon as the client's system has forgotten the connection (Linux: one minute after
+ the close).
  */
 #define ATLS_SERVER_DEADLINE_TCP_KEEPALIVE 206
 
@@ -521,27 +532,27 @@
 #define ATLS_ATTESTER_CLIENT 1
 
 /*
- Connections there are now.
+ Connections that are open now.
  */
 #define ATLS_SERVER_COUNT_CONNECTIONS 301
 
 /*
- Connections there ever were.
+ Connections accepted since the server was started.
  */
 #define ATLS_SERVER_COUNT_CONNECTIONS_ACCEPTED 302
 
 /*
- Connections that were turned away at a limit.
+ Connections closed because of a limit.
  */
 #define ATLS_SERVER_COUNT_CONNECTIONS_REFUSED 303
 
 /*
- Requests that the host was shown.
+ Requests delivered to the host.
  */
 #define ATLS_SERVER_COUNT_REQUESTS 304
 
 /*
- Requests that were refused before that.
+ Requests refused before they were delivered.
  */
 #define ATLS_SERVER_COUNT_REQUESTS_REFUSED 305
 
@@ -551,52 +562,53 @@
 #define ATLS_SERVER_COUNT_EVIDENCE 306
 
 /*
- Of a tunnel server: connections that were forwarded.
+ Tunnel servers only: connections that were forwarded.
  */
 #define ATLS_SERVER_COUNT_TUNNELS 307
 
 /*
- Of a tunnel server: bytes from clients to targets.
+ Tunnel servers only: bytes from clients to targets.
  */
 #define ATLS_SERVER_COUNT_BYTES_UP 308
 
 /*
- Of a tunnel server: bytes from targets to clients.
+ Tunnel servers only: bytes from targets to clients.
  */
 #define ATLS_SERVER_COUNT_BYTES_DOWN 309
 
 /*
- TLS handshakes that failed: refused by either side, given up, or too slow.
+ TLS handshakes that failed: refused by either side, abandoned, or too slow.
  */
 #define ATLS_SERVER_COUNT_HANDSHAKES_FAILED 310
 
 /*
- Nothing until more is received.
+ Nothing, until more is received.
  */
 #define ATLS_MULTIPART_NEED_DATA 0
 
 /*
- A part begins: atls_multipart_name and its like say which.
+ A part begins: see atls_multipart_name, atls_multipart_file_name and
+ atls_multipart_content_type.
  */
 #define ATLS_MULTIPART_PART 1
 
 /*
- Some of its bytes, in atls_multipart_data.
+ Some bytes of the part: see atls_multipart_data.
  */
 #define ATLS_MULTIPART_DATA 2
 
 /*
- It is complete.
+ The part is complete.
  */
 #define ATLS_MULTIPART_PART_END 3
 
 /*
- So is the form.
+ The form is complete.
  */
 #define ATLS_MULTIPART_END 4
 
 /*
- Until the target is reached; 10 seconds by default, then 504.
+ For connecting to the target; 10 seconds by default. After it the client gets a 504.
  */
 #define ATLS_TUNNEL_DEADLINE_CONNECT 701
 
@@ -606,7 +618,7 @@
 #define ATLS_TUNNEL_DEADLINE_IDLE 702
 
 /*
- From upgrade to end; none by default.
+ From the upgrade to the end of the tunnel; none by default.
  */
 #define ATLS_TUNNEL_DEADLINE_TOTAL 703
 
@@ -809,14 +821,17 @@ typedef struct atls_addresses atls_addresses;
 typedef struct atls_buf atls_buf;
 
 /*
- An HTTP client: requests by URL, connections kept for the next request to the same origin under the same policy, redirects. A host that
- a policy covers is contacted attested or not at all. Reference-counted, safe to share between threads; dropping the last reference
- closes the connections that wait, and lets requests under way finish.
+ An HTTP client: requests by URL over pooled connections, with redirects, cookies and a policy
+ for each host. A connection is reused only for the same origin under the same policy. A host
+ that a policy covers is contacted attested or not at all.
+
+ Reference-counted, safe to share between threads. Dropping the last reference closes the idle
+ connections; requests under way run to their end.
  */
 typedef struct atls_client atls_client;
 
 /*
- Limits of a client. A builder: one thread at a time.
+ Limits of a client. A builder: one thread at a time; copied when used.
  */
 typedef struct atls_client_limits atls_client_limits;
 
@@ -832,13 +847,15 @@ typedef struct atls_config atls_config;
 typedef struct atls_error atls_error;
 
 /*
- One request and its response. Reference-counted, safe to share between threads; dropping the last reference before the response was read to its
- end gives up the connection. It keeps what it needs: its atls_http or atls_client, and the runtime, may be freed first.
+ One request and its response. Reference-counted, safe to share between threads. Dropping the
+ last reference before the response was read to its end closes the connection. The exchange keeps
+ what it needs: its atls_http or atls_client, and the runtime, may be freed first.
  */
 typedef struct atls_exchange atls_exchange;
 
 /*
- Names with values, and files, in the order in which they came. Immutable; to be freed by its owner.
+ The names and values of a query, of cookies, or of a form in a body, and its files, in the order
+ in which they came. Immutable.
  */
 typedef struct atls_form atls_form;
 
@@ -872,26 +889,33 @@ typedef struct atls_h1_driver_config atls_h1_driver_config;
 typedef struct atls_h1_header_list atls_h1_header_list;
 
 /*
- A response head, or trailers. Immutable, reference-counted, safe to share between threads.
+ A response head, a request's header fields, or trailers. Immutable, reference-counted, safe to
+ share between threads.
  */
 typedef struct atls_head atls_head;
 
 /*
- A collection of header lines: order kept, values bytes, names found in any case. A builder: one thread at a time.
+ A list of header fields. Keeps their order; values are bytes; names are found in any case. A
+ builder: one thread at a time.
  */
 typedef struct atls_headers atls_headers;
 
 /*
- An attested HTTP/1.1 connection: requests one after the other, each response read to its end before the next. Event-driven
- (atls_http_connect_start) or blocking (atls_http_connect). Reference-counted, safe to share between threads; dropping the last reference
- closes it once its exchange is over.
+ An attested HTTP/1.1 connection with keep-alive. Requests are made one after the other; each
+ response is read to its end before the next request. Event-driven (atls_http_connect_start) or
+ blocking (atls_http_connect). Reference-counted, safe to share between threads. Dropping the
+ last reference closes the connection once its exchange is over.
  */
 typedef struct atls_http atls_http;
 
 /*
- A multipart/form-data body, piece by piece (RFC 7578): bytes go in with atls_multipart_receive, atls_multipart_next says what they are. Text
- before the first boundary and after the last is ignored (RFC 2046 section 5.1.1); a part may end with its head. `name*` and `filename*` count only
- if the plain parameter is absent, `boundary*` never. Holds at most a part's head and the length of a boundary. One thread at a time.
+ A parser of multipart/form-data bodies (RFC 7578), without I/O. Give it the body piece by piece
+ with atls_multipart_receive; atls_multipart_next returns what it contains. It holds at most the
+ head of one part and the length of a boundary. One thread at a time.
+
+ Text before the first boundary and after the last is ignored (RFC 2046 section 5.1.1). A part
+ may end with its head. `name*` and `filename*` count only if the plain parameter is absent,
+ `boundary*` never.
  */
 typedef struct atls_multipart atls_multipart;
 
@@ -906,8 +930,8 @@ typedef struct atls_policy atls_policy;
 typedef struct atls_queue atls_queue;
 
 /*
- A request: method, path, host, header lines in the caller's order and case, body. A builder: one thread at a time; copied when
- used, and may be used again.
+ A request: method, target, host, body, and header fields in the caller's order and case. A
+ builder: one thread at a time; copied when used, and may be used again.
  */
 typedef struct atls_request atls_request;
 
@@ -918,20 +942,25 @@ typedef struct atls_request atls_request;
 typedef struct atls_runtime atls_runtime;
 
 /*
- An HTTP server, in TLS or in the clear. Its sink is told of each request with REQUEST, and with CLOSED once the server has stopped and its
- last connection has ended. Reference-counted, safe to share between threads; dropping the last reference closes it.
+ An HTTP server, with or without TLS. Its sink gets a REQUEST event for each request, and CLOSED
+ once the server has stopped and its last connection has ended. Reference-counted, safe to share
+ between threads. Dropping the last reference closes the server.
  */
 typedef struct atls_server atls_server;
 
 /*
- How a server is to be. A builder: one thread at a time; copied when used.
+ The configuration of a server. A builder: one thread at a time; copied when used.
  */
 typedef struct atls_server_config atls_server_config;
 
 /*
- A request, and the way back for its answer. Comes with REQUEST; to answer it, start it. Reference-counted, safe to share between threads.
- Dropping the last reference before the answer was finished gives the request up: never started it is answered with 500, else its
- connection ends. It ends too after an answer that was finished before the request had come to its END, what is left of which is discarded.
+ A request to a server, through which the host responds. It comes with a REQUEST event; start it
+ to respond. Reference-counted, safe to share between threads.
+
+ Dropping the last reference before the response was finished gives the request up: if it was
+ never started, it is answered with 500; otherwise its connection is closed. The connection is
+ also closed after a response that was finished before the request's END; the rest of the request
+ is discarded.
  */
 typedef struct atls_server_request atls_server_request;
 
@@ -942,7 +971,7 @@ typedef struct atls_server_request atls_server_request;
 typedef struct atls_stream atls_stream;
 
 /*
- What a forwarder lets through. A builder: one thread at a time; copied when used.
+ What a tunnel server forwards. A builder: one thread at a time; copied when used.
  */
 typedef struct atls_tunnel_config atls_tunnel_config;
 
@@ -1086,16 +1115,19 @@ typedef struct atls_sink {
 } atls_sink;
 
 /*
- Where a request's body comes from, piece by piece, when the library asks. Its functions run on the thread that drives the connection: a
- thread of the library, or with blocking handles the one that calls; never two at a time.
+ Functions of the host that supply a request body when the library asks for it. They run on the
+ thread that drives the connection: a thread of the library or, with blocking handles, the
+ calling thread; never two at a time.
  */
 typedef struct atls_body_source {
     /*
-     Puts up to `cap` bytes into `buf` and returns how many; 0 at the end, less to end the exchange with CANCELED. Must not block for long.
+     Required. Writes up to `cap` bytes to `buf` and returns how many; 0 at the end of the body;
+     a negative number ends the exchange with CANCELED. Must not block for long.
      */
     int64_t (*read)(void *user_data, uint8_t *buf, size_t cap);
     /*
-     Optional. Starts again from the beginning, for a redirect, a retry or an answer to a challenge; false if that is impossible.
+     Optional. Starts again from the beginning, for a redirect, a retry or an authentication
+     challenge. Returns false if that is impossible.
      */
     bool (*rewind)(void *user_data);
     /*
@@ -1839,45 +1871,46 @@ struct atls_queue *atls_queue_ref(struct atls_queue *queue);
 void atls_queue_free(struct atls_queue *queue);
 
 /*
- Status code; 0 for trailers.
+ Status code; 0 for a request or trailers.
  */
 uint32_t atls_head_status(const struct atls_head *head);
 
 /*
- Reason phrase as sent. Valid as long as the head.
+ Reason phrase as it was sent. Valid as long as the head.
  */
 struct atls_str atls_head_reason(const struct atls_head *head);
 
 /*
- 0 or 1, of HTTP/1.x.
+ Minor version of HTTP/1.x: 0 or 1.
  */
 uint32_t atls_head_minor_version(const struct atls_head *head);
 
 /*
- Number of header lines.
+ Number of header fields.
  */
 size_t atls_head_count(const struct atls_head *head);
 
 /*
- Name of the line at `index`, in the order and case of the wire (trailers: lower case); "" past the end. Valid as long as the head.
+ Name of the header field at `index`, in the order and case in which it was sent (trailers: lower
+ case); "" past the end. Valid as long as the head.
  */
-struct atls_str atls_head_name(const struct atls_head *head,
-                               size_t index);
+struct atls_str atls_head_name(const struct atls_head *head, size_t index);
 
 /*
- Value of the line at `index`, without the spaces and tabs around it; bytes, usually ASCII. Valid as long as the head.
+ Value of the header field at `index`, without the spaces and tabs around it; bytes, usually
+ ASCII. "" past the end. Valid as long as the head.
  */
 struct atls_str atls_head_value(const struct atls_head *head, size_t index);
 
 /*
- Value of the first line with this name, in any case; `ptr` is never NULL, and an absent line gives "" as an empty one does
- (atls_head_find tells which it is). Valid as long as the head.
+ Value of the first header field with this name, in any case. "" if there is none, or if its
+ value is empty; atls_head_find tells which. Valid as long as the head.
  */
-struct atls_str atls_head_get(const struct atls_head *head,
-                              const char *name);
+struct atls_str atls_head_get(const struct atls_head *head, const char *name);
 
 /*
- Index of the first line with this name, in any case, at or after index `from`; SIZE_MAX if there is none.
+ Index of the first header field with this name, in any case, at or after index `from`; SIZE_MAX
+ if there is none.
  */
 size_t atls_head_find(const struct atls_head *head, const char *name, size_t from);
 
@@ -2265,8 +2298,10 @@ struct atls_stream *atls_stream_ref(struct atls_stream *stream);
 void atls_stream_free(struct atls_stream *stream);
 
 /*
- Connects, and attests as the configuration's policy says, on the runtime. Events: CONNECTED, and CLOSED when the connection has
- ended, for whatever reason. The configuration is copied; its credit is that of each exchange. Statuses: as atls_stream_connect_start.
+ Event-driven: connects, and attests the server as the configuration's policy requires. Events:
+ CONNECTED, and CLOSED when the connection has ended, for whatever reason.
+ `config`: copied. Its credit is the initial credit of each exchange.
+ Statuses: as atls_stream_connect_start.
  */
 atls_status atls_http_connect_start(const struct atls_runtime *runtime,
                                     const struct atls_config *config,
@@ -2275,27 +2310,30 @@ atls_status atls_http_connect_start(const struct atls_runtime *runtime,
                                     struct atls_error **error);
 
 /*
- Connects and attests on the calling thread, and waits. Requests are then made with atls_http_fetch; I/O runs on whichever thread
- calls. Statuses: as atls_stream_connect.
+ Blocking: connects and attests the server. Requests are then made with atls_http_fetch; I/O runs
+ on the threads that call.
+ Statuses: as atls_stream_connect.
  */
-atls_status atls_http_connect(const struct atls_config *config,
-                              struct atls_http **http,
-                              struct atls_error **error);
+atls_status atls_http_connect(const struct atls_config *config, struct atls_http **http, struct atls_error **error);
 
 /*
- The verdict on the server; NULL before CONNECTED and for an unattested connection. A new reference: free it.
+ The verdict on the server, as a new reference: free it. NULL before CONNECTED, and for an
+ unattested connection.
  */
 struct atls_verdict *atls_http_verdict(const struct atls_http *http);
 
 /*
- Whether a request may be started now: connected, open, and no exchange under way.
+ Whether a request can be started now: the connection is established and open, and no exchange is
+ under way.
  */
 bool atls_http_ready(const struct atls_http *http);
 
 /*
- Event-driven: starts a request; its events go to `sink`: INFORMATIONAL, HEAD, DATA as credit allows, TRAILERS, END, WRITABLE for a
- streamed body, and CLOSED. The request is copied. Statuses: NULL_ARGUMENT, INVALID_ARGUMENT, INVALID_STATE (blocking connection; not
- connected yet; queue stopped), HTTP_HEADER_INVALID, UNSUPPORTED (CONNECT), BUSY (the previous exchange is not over), CLOSED.
+ Event-driven: starts a request, which is copied. Its events go to `sink`: INFORMATIONAL, HEAD,
+ DATA as credit allows, TRAILERS, END, WRITABLE for a streamed body, and CLOSED.
+ Statuses: NULL_ARGUMENT, INVALID_ARGUMENT, INVALID_STATE (blocking connection; not connected
+ yet; queue stopped), HTTP_HEADER_INVALID, UNSUPPORTED (CONNECT), BUSY (the previous exchange is
+ not over), CLOSED.
  */
 atls_status atls_http_start(const struct atls_http *http,
                             const struct atls_request *request,
@@ -2304,9 +2342,11 @@ atls_status atls_http_start(const struct atls_http *http,
                             struct atls_error **error);
 
 /*
- Blocking: sends a request and, unless its body is streamed, waits for the response head. With a streamed body it returns at once:
- write the body with atls_exchange_write_all, end it with atls_exchange_finish, then take the head. Statuses: as atls_http_start, and
- WOULD_DEADLOCK, TIMED_OUT (the request's timeout), IO, TRUNCATED, HTTP_PROTOCOL, TLS_HANDSHAKE.
+ Blocking: sends a request and waits for the response head. If the body is a stream, it returns
+ at once instead: write the body with atls_exchange_write_all, end it with atls_exchange_finish,
+ then call atls_exchange_head.
+ Statuses: as atls_http_start, WOULD_DEADLOCK, TIMED_OUT (the request's timeout), IO, TRUNCATED,
+ HTTP_PROTOCOL, TLS_HANDSHAKE.
  */
 atls_status atls_http_fetch(const struct atls_http *http,
                             const struct atls_request *request,
@@ -2314,8 +2354,9 @@ atls_status atls_http_fetch(const struct atls_http *http,
                             struct atls_error **error);
 
 /*
- Blocking: as atls_http_fetch, but returns at once. The exchange makes progress while a thread is in a blocking call on it or on this connection;
- another thread can cancel it. Statuses: as atls_http_start, and WOULD_DEADLOCK.
+ Blocking: like atls_http_fetch, but returns at once. Another thread can cancel the exchange. It
+ makes progress while a thread is in a blocking call on it or on this connection.
+ Statuses: as atls_http_start, and WOULD_DEADLOCK.
  */
 atls_status atls_http_open(const struct atls_http *http,
                            const struct atls_request *request,
@@ -2323,10 +2364,10 @@ atls_status atls_http_open(const struct atls_http *http,
                            struct atls_error **error);
 
 /*
- Closes the connection; an exchange under way fails. Event-driven: CLOSED follows, with CANCELED. Statuses: NULL_ARGUMENT.
+ Closes the connection; an exchange under way fails. Event-driven: CLOSED follows, with CANCELED.
+ Statuses: NULL_ARGUMENT.
  */
-atls_status atls_http_close(const struct atls_http *http,
-                            struct atls_error **error);
+atls_status atls_http_close(const struct atls_http *http, struct atls_error **error);
 
 /*
  Adds a reference; returns `http`.
@@ -2334,13 +2375,17 @@ atls_status atls_http_close(const struct atls_http *http,
 struct atls_http *atls_http_ref(struct atls_http *http);
 
 /*
- Drops a reference. The last one closes the connection, once an exchange under way is over; event-driven: CLOSED follows, with CANCELED.
+ Drops a reference. The last one closes the connection once an exchange under way is over.
+ Event-driven: CLOSED follows, with CANCELED.
  */
 void atls_http_free(struct atls_http *http);
 
 /*
- `method` is a token such as "GET"; `path` is the origin form, path and query; `host` goes into the Host header. Statuses:
- NULL_ARGUMENT, INVALID_UTF8; what they hold is checked when the request is used.
+ Creates a request for an atls_http. Its parts are checked when it is used.
+ `method`: a token such as "GET".
+ `path`: path and query, the origin form of RFC 9112 section 3.2.1.
+ `host`: the value of the Host header field.
+ Statuses: NULL_ARGUMENT, INVALID_UTF8.
  */
 atls_status atls_request_new(const char *method,
                              const char *path,
@@ -2349,9 +2394,12 @@ atls_status atls_request_new(const char *method,
                              struct atls_error **error);
 
 /*
- A request for a client (atls_client_start, atls_client_fetch). `url` begins with `https://`, or with `http://` for hosts that no policy
- covers; its path goes on the wire as it is written, its fragment does not. `user:password@` in it, percent-decoded, is as
- atls_request_set_auth with ATLS_AUTH_BASIC. Statuses: NULL_ARGUMENT, INVALID_UTF8, INVALID_ARGUMENT, UNSUPPORTED (another scheme).
+ Creates a request for an atls_client.
+ `method`: a token such as "GET".
+ `url`: begins with `https://`, or with `http://` for hosts that no policy covers. Its path is
+ sent as it is written; its fragment is not sent. `user:password@` in it, percent-decoded, has
+ the effect of atls_request_set_auth with ATLS_AUTH_BASIC.
+ Statuses: NULL_ARGUMENT, INVALID_UTF8, INVALID_ARGUMENT, UNSUPPORTED (another scheme).
  */
 atls_status atls_request_new_url(const char *method,
                                  const char *url,
@@ -2364,17 +2412,18 @@ atls_status atls_request_new_url(const char *method,
 void atls_request_free(struct atls_request *request);
 
 /*
- The value of Host in place of the URL's host and port, for a server that is reached by another name than its own. Certificate, policy, cookies and
- the choice of a connection still go by the URL, and the request after a redirect has the Host of its new URL. Statuses: NULL_ARGUMENT,
- INVALID_UTF8, INVALID_ARGUMENT.
+ Sets the value of the Host header field, in place of the URL's host and port, for a server that
+ is reached by a name that is not its own. Certificate, policy, cookies and the choice of a
+ connection still go by the URL. After a redirect, Host is that of the new URL.
+ Statuses: NULL_ARGUMENT, INVALID_UTF8, INVALID_ARGUMENT.
  */
-atls_status atls_request_set_host(struct atls_request *request,
-                                  const char *host,
-                                  struct atls_error **error);
+atls_status atls_request_set_host(struct atls_request *request, const char *host, struct atls_error **error);
 
 /*
- Adds a header line. Host, Transfer-Encoding, Upgrade and Trailer are the library's to set; Content-Length may be given if it is
- right. Statuses: NULL_ARGUMENT, INVALID_UTF8 (name), HTTP_HEADER_INVALID (not a token, CR, LF or another control character).
+ Adds a header field. Host, Transfer-Encoding, Upgrade and Trailer are set by the library and
+ refused here. Content-Length is accepted if it is correct.
+ Statuses: NULL_ARGUMENT, INVALID_UTF8 (`name`), HTTP_HEADER_INVALID (the name is not a token;
+ CR, LF or another control character in the value).
  */
 atls_status atls_request_add_header(struct atls_request *request,
                                     const char *name,
@@ -2382,37 +2431,42 @@ atls_status atls_request_add_header(struct atls_request *request,
                                     struct atls_error **error);
 
 /*
- Gives the request a body of `len` bytes; copied. Statuses: NULL_ARGUMENT.
+ Sets the request's body; copied.
+ Statuses: NULL_ARGUMENT.
  */
 atls_status atls_request_set_body(struct atls_request *request, struct atls_bytes data, struct atls_error **error);
 
 /*
- As atls_request_set_body, without a copy: the request takes a reference to the buffer. Statuses: NULL_ARGUMENT.
+ Like atls_request_set_body, without a copy: the request keeps a reference to the buffer.
+ Statuses: NULL_ARGUMENT.
  */
 atls_status atls_request_set_body_buf(struct atls_request *request,
                                       const struct atls_buf *buf,
                                       struct atls_error **error);
 
 /*
- The body will be written to the exchange, piece by piece: `length` bytes, or ATLS_LENGTH_UNKNOWN. Statuses: NULL_ARGUMENT.
+ Makes the body a stream that is written to the exchange piece by piece.
+ `length`: in bytes, or ATLS_LENGTH_UNKNOWN.
+ Statuses: NULL_ARGUMENT.
  */
-atls_status atls_request_set_body_stream(struct atls_request *request,
-                                         uint64_t length,
-                                         struct atls_error **error);
+atls_status atls_request_set_body_stream(struct atls_request *request, uint64_t length, struct atls_error **error);
 
 /*
- The streamed body can be written again, for a redirect (307, 308) or an answer to a challenge. The host is then asked for it: by
- ATLS_EVENT_REWIND, or with blocking handles by AGAIN with ATLS_DETAIL_REWIND from atls_exchange_write_all, atls_exchange_finish and
- atls_exchange_head. Nothing is taken until it has called atls_exchange_rewind; then it writes from the beginning. Statuses: NULL_ARGUMENT,
- INVALID_STATE (the body is not a stream).
+ Says whether a streamed body can be written again, for a redirect (307, 308) or an
+ authentication challenge. When that is needed, the host gets ATLS_EVENT_REWIND; with blocking
+ handles, atls_exchange_write_all, atls_exchange_finish and atls_exchange_head return AGAIN with
+ ATLS_DETAIL_REWIND. The host then calls atls_exchange_rewind and writes the body from its
+ beginning; until then nothing is taken.
+ Statuses: NULL_ARGUMENT, INVALID_STATE (the body is not a stream).
  */
-atls_status atls_request_set_body_rewindable(struct atls_request *request,
-                                             bool may_rewind,
-                                             struct atls_error **error);
+atls_status atls_request_set_body_rewindable(struct atls_request *request, bool rewindable, struct atls_error **error);
 
 /*
- The body comes from `source`, which is copied: `length` bytes, or ATLS_LENGTH_UNKNOWN. Exchanges made with this request share it: one at a
- time, and the host sees to it that the next begins at the beginning. Statuses: NULL_ARGUMENT; then `drop` does not run.
+ Takes the body from `source`, which is copied. Exchanges of this request share the source: make
+ one at a time, and see to it that the source is at its beginning when the next one starts. If
+ the call fails, `drop` does not run.
+ `length`: in bytes, or ATLS_LENGTH_UNKNOWN.
+ Statuses: NULL_ARGUMENT.
  */
 atls_status atls_request_set_body_source(struct atls_request *request,
                                          const struct atls_body_source *source,
@@ -2420,8 +2474,12 @@ atls_status atls_request_set_body_source(struct atls_request *request,
                                          struct atls_error **error);
 
 /*
- Adds a field to the request's form, which is its body, and sets Content-Type: urlencoded, or multipart/form-data once a field has a
- `file_name` or `content_type` (both may be NULL). Copied. Statuses: NULL_ARGUMENT, INVALID_UTF8, HTTP_HEADER_INVALID (`content_type`).
+ Adds a field to the form that is the request's body, and sets Content-Type:
+ application/x-www-form-urlencoded or, once a field has a file name or a content type,
+ multipart/form-data. Copied.
+ `file_name`: may be NULL, for a field that is not a file.
+ `content_type`: may be NULL.
+ Statuses: NULL_ARGUMENT, INVALID_UTF8, HTTP_HEADER_INVALID (`content_type`).
  */
 atls_status atls_request_add_form_field(struct atls_request *request,
                                         const char *name,
@@ -2431,14 +2489,18 @@ atls_status atls_request_add_form_field(struct atls_request *request,
                                         struct atls_error **error);
 
 /*
- How long to wait for the response head, as ATLS_REQUEST_DEADLINE_HEAD. Statuses: NULL_ARGUMENT.
+ Sets the deadline for the response head: atls_request_set_deadline with
+ ATLS_REQUEST_DEADLINE_HEAD.
+ Statuses: NULL_ARGUMENT.
  */
 atls_status atls_request_set_timeout(struct atls_request *request, uint32_t timeout_ms, struct atls_error **error);
 
 /*
- Sets one of the deadlines ATLS_REQUEST_DEADLINE_*; past it the exchange ends with TIMED_OUT, and its message and atls_error_phase say which it was.
- None of those but ATLS_REQUEST_DEADLINE_HEAD is set by default. Those for a turn and for connecting need a client. Statuses: NULL_ARGUMENT,
- INVALID_ARGUMENT.
+ Sets a deadline. If it passes, the exchange ends with TIMED_OUT; the error's message and
+ atls_error_phase say which deadline it was. By default only ATLS_REQUEST_DEADLINE_HEAD is set.
+ Those for the queue and for connecting have no effect without a client.
+ `which`: ATLS_REQUEST_DEADLINE_*.
+ Statuses: NULL_ARGUMENT, INVALID_ARGUMENT (`which`).
  */
 atls_status atls_request_set_deadline(struct atls_request *request,
                                       uint32_t which,
@@ -2446,9 +2508,14 @@ atls_status atls_request_set_deadline(struct atls_request *request,
                                       struct atls_error **error);
 
 /*
- User and password for the server: `auth` is ATLS_AUTH_BASIC, or ATLS_AUTH_DIGEST, which needs a client and a body that can be sent twice. Takes
- the place of an Authorization header; goes along with redirects at the same origin only. NULL for both takes it away. Statuses: NULL_ARGUMENT,
- INVALID_UTF8, INVALID_ARGUMENT (a colon in the user, a control character, an unknown `auth`).
+ Sets user and password for the server. They replace an Authorization header field, and follow
+ redirects within the same origin only. NULL for both removes them.
+ `user`: may be NULL, together with `password`.
+ `password`: may be NULL, together with `user`.
+ `auth`: ATLS_AUTH_BASIC, or ATLS_AUTH_DIGEST, which needs a client and a body that can be sent
+ twice.
+ Statuses: NULL_ARGUMENT, INVALID_UTF8, INVALID_ARGUMENT (a colon in the user; a control
+ character; unknown `auth`).
  */
 atls_status atls_request_set_auth(struct atls_request *request,
                                   const char *user,
@@ -2457,83 +2524,99 @@ atls_status atls_request_set_auth(struct atls_request *request,
                                   struct atls_error **error);
 
 /*
- Adds If-Modified-Since with a time in seconds since 1970; if nothing has changed since, the answer is a 304. Statuses: NULL_ARGUMENT,
- INVALID_ARGUMENT (outside the years 1 to 9999), INVALID_STATE (the request has such a header).
+ Adds an If-Modified-Since header field. If nothing has changed since then, the response is a
+ 304.
+ `seconds`: since 1970-01-01 00:00:00 UTC.
+ Statuses: NULL_ARGUMENT, INVALID_ARGUMENT (outside the years 1 to 9999), INVALID_STATE (the
+ request already has this field).
  */
 atls_status atls_request_set_if_modified_since(struct atls_request *request,
                                                int64_t seconds,
                                                struct atls_error **error);
 
 /*
- With a client: how many redirects to follow (5 by default, 0 for none), and what one may do otherwise refused (ATLS_REDIRECT_*, none by
- default). 303 becomes a GET, as do 301 and 302 of a POST; at another origin Authorization and Cookie are left out. Where a body must be sent
- again and cannot, or the limit is reached, the redirecting response itself is shown. Statuses: NULL_ARGUMENT, INVALID_ARGUMENT.
+ Sets how an atls_client follows redirects. 303 becomes a GET, as do 301 and 302 in response to a
+ POST. Authorization and Cookie are not sent to another origin. If the limit is reached, or a
+ body would have to be sent again and cannot be, the host gets the redirecting response itself.
+ `max`: how many redirects to follow; 5 by default, 0 for none.
+ `allowed`: what is otherwise refused, a combination of ATLS_REDIRECT_ALLOW_*; none by default.
+ Statuses: NULL_ARGUMENT, INVALID_ARGUMENT (`allowed`).
  */
 atls_status atls_request_set_redirects(struct atls_request *request,
-                                       uint32_t most,
+                                       uint32_t max,
                                        uint32_t allowed,
                                        struct atls_error **error);
 
 /*
- Accepts gzip, deflate, br and zstd, and decodes them as the bytes come; an Accept-Encoding header of the caller's is replaced. The head that is
- shown stays the server's. A coding that was not asked for, or broken, is CONTENT_CODING; one that ends too early is TRUNCATED. Several gzip
- members or zstd frames in a row are one body (RFC 1952, RFC 8878); any other byte after the end, even a zero, is CONTENT_CODING. Statuses:
- NULL_ARGUMENT.
+ Accepts gzip, deflate, br and zstd, and decodes them as the bytes arrive. An Accept-Encoding
+ header field of the caller is replaced. The response head stays as the server sent it. Off by
+ default.
+
+ A coding that was not requested, or is malformed, is CONTENT_CODING; one that ends too early is
+ TRUNCATED. Consecutive gzip members or zstd frames form one body (RFC 1952, RFC 8878); any other
+ byte after the end, even a zero, is CONTENT_CODING.
+ Statuses: NULL_ARGUMENT.
  */
-atls_status atls_request_set_decode(struct atls_request *request,
-                                    bool decode,
-                                    struct atls_error **error);
+atls_status atls_request_set_decode(struct atls_request *request, bool decode, struct atls_error **error);
 
 /*
- Bytes of the response body, after decoding, beyond which the exchange fails with BODY_TOO_LARGE; UINT64_MAX, the default, is no limit. Statuses:
- NULL_ARGUMENT.
+ Limits the response body, counted after decoding. A longer one ends the exchange with
+ BODY_TOO_LARGE.
+ `bytes`: UINT64_MAX, the default, is no limit.
+ Statuses: NULL_ARGUMENT.
  */
-atls_status atls_request_set_max_response_body(struct atls_request *request,
-                                               uint64_t bytes,
-                                               struct atls_error **error);
+atls_status atls_request_set_max_response_body(struct atls_request *request, uint64_t bytes, struct atls_error **error);
 
 /*
- Limits on what a response has before its body; beyond them the exchange fails with HTTP_PROTOCOL. `bytes` and `lines` of each head: 262144 and 256
- by default, and at most. `informational` (1xx) heads: 64 by default; together they may not have more bytes than one head, and UINT32_MAX allows as
- many as fit. 0 is the default. Statuses: NULL_ARGUMENT, INVALID_ARGUMENT.
+ Limits what may come before a response body. A response beyond a limit ends the exchange with
+ HTTP_PROTOCOL. 0 is the default of each limit.
+ `bytes`: bytes of each head; 262,144 by default and at most.
+ `fields`: header fields of each head; 256 by default and at most.
+ `informational`: informational (1xx) heads; 64 by default. Together they may have no more bytes
+ than one head; UINT32_MAX allows as many as fit.
+ Statuses: NULL_ARGUMENT, INVALID_ARGUMENT (`bytes` or `fields` above its maximum).
  */
 atls_status atls_request_set_head_limits(struct atls_request *request,
                                          uint32_t bytes,
-                                         uint32_t lines,
+                                         uint32_t fields,
                                          uint32_t informational,
                                          struct atls_error **error);
 
 /*
- Event-driven: the response body comes as one DATA event, however large, and no credit is taken; set atls_request_set_max_response_body too. An empty
- body comes as an empty one. Statuses: NULL_ARGUMENT.
+ Event-driven: delivers the response body as one DATA event, whatever its size, without using
+ credit; an empty body is an empty DATA. Off by default. Also set
+ atls_request_set_max_response_body.
+ Statuses: NULL_ARGUMENT.
  */
-atls_status atls_request_set_buffered(struct atls_request *request,
-                                      bool buffered,
-                                      struct atls_error **error);
+atls_status atls_request_set_buffered(struct atls_request *request, bool buffered, struct atls_error **error);
 
 /*
- Asks with `Expect: 100-continue` before the body is sent; after `wait_ms` without an answer (0: one second, UINT32_MAX: never) it is sent
- unasked. A final answer is shown, and then the body stays here (RFC 9110 section 10.1.1). Has no effect without a body. Statuses:
- NULL_ARGUMENT.
+ Sends `Expect: 100-continue` and waits for a response before sending the body. If a final
+ response comes first, the body is not sent (RFC 9110 section 10.1.1). No effect without a body.
+ `wait_ms`: how long to wait before the body is sent anyway; 1 second by default,
+ UINT32_MAX waits for a response however long it takes.
+ Statuses: NULL_ARGUMENT.
  */
-atls_status atls_request_set_expect_continue(struct atls_request *request,
-                                             uint32_t wait_ms,
-                                             struct atls_error **error);
+atls_status atls_request_set_expect_continue(struct atls_request *request, uint32_t wait_ms, struct atls_error **error);
 
 /*
- With a client: what this request's connections are like, in place of the client's own configuration: roots, client certificate, tunnel, proxy, own
- address, timeouts, and the policy for hosts that none of atls_client_set_policy covers; where it has neither a policy nor is unattested, the
- client's own holds. Host, port and credit are ignored. Copied; connections are shared by requests that were given the same configuration,
- unchanged in between. Statuses: NULL_ARGUMENT, INVALID_ARGUMENT, INVALID_STATE, TRUST_ANCHOR, IO.
+ Sets the configuration of this request's connections, in place of the client's: roots, client
+ certificate, tunnel, proxy, local address, timeouts, and the policy for hosts that no pattern of
+ atls_client_set_policy matches. If it neither has a policy nor allows unattested connections,
+ the client's own applies. Host, port and credit are ignored. Requests share connections if they
+ were given the same configuration, unchanged in between.
+ `config`: copied.
+ Statuses: NULL_ARGUMENT, INVALID_ARGUMENT, INVALID_STATE, TRUST_ANCHOR, IO.
  */
 atls_status atls_request_set_config(struct atls_request *request,
                                     const struct atls_config *config,
                                     struct atls_error **error);
 
 /*
- Blocking: waits for the response head. A new reference: free it. `timeout_ms` 0 means 60 seconds. Statuses: NULL_ARGUMENT, INVALID_STATE
- (event-driven exchange), WOULD_DEADLOCK, TIMED_OUT, CANCELED, AGAIN (the body must be written again: atls_exchange_rewind), and as
- atls_http_fetch.
+ Blocking: waits for the response head. The head is a new reference: free it.
+ `timeout_ms`: 60 seconds by default.
+ Statuses: NULL_ARGUMENT, INVALID_STATE (event-driven exchange), WOULD_DEADLOCK, TIMED_OUT,
+ CANCELED, AGAIN (the body must be written again: atls_exchange_rewind), and as atls_http_fetch.
  */
 atls_status atls_exchange_head(const struct atls_exchange *exchange,
                                uint32_t timeout_ms,
@@ -2541,8 +2624,11 @@ atls_status atls_exchange_head(const struct atls_exchange *exchange,
                                struct atls_error **error);
 
 /*
- Blocking: the next informational (1xx) head; waits until one is there, or until the final head is; then `*head` is NULL. At most 64 are kept until
- they are asked for; later ones are discarded. A new reference: free it. `timeout_ms` 0 means 60 seconds. Statuses: as atls_exchange_head.
+ Blocking: waits for the next informational (1xx) head, or for the final head, in which case
+ *head is NULL. At most 64 informational heads are kept until they are taken; later ones are
+ discarded. The head is a new reference: free it.
+ `timeout_ms`: 60 seconds by default.
+ Statuses: as atls_exchange_head.
  */
 atls_status atls_exchange_next_informational(const struct atls_exchange *exchange,
                                              uint32_t timeout_ms,
@@ -2550,9 +2636,12 @@ atls_status atls_exchange_next_informational(const struct atls_exchange *exchang
                                              struct atls_error **error);
 
 /*
- Blocking: waits for bytes of the response body and copies up to `cap` of them; `*n` is 0 only at its end, and then the connection is free for the
- next request. If the time is up, nothing is lost. `timeout_ms` 0 means 60 seconds. Statuses: NULL_ARGUMENT, INVALID_ARGUMENT (`cap` is 0),
- INVALID_STATE (event-driven exchange), WOULD_DEADLOCK, TIMED_OUT, CANCELED, IO, TRUNCATED, HTTP_PROTOCOL.
+ Blocking: waits for bytes of the response body and copies up to `cap` of them into `buf`. *n is
+ 0 only at the end of the body; the connection is then free for the next request. After TIMED_OUT
+ nothing is lost: call again.
+ `timeout_ms`: 60 seconds by default.
+ Statuses: NULL_ARGUMENT, INVALID_ARGUMENT (`cap` is 0), INVALID_STATE (event-driven exchange),
+ WOULD_DEADLOCK, TIMED_OUT, CANCELED, IO, TRUNCATED, HTTP_PROTOCOL.
  */
 atls_status atls_exchange_read(const struct atls_exchange *exchange,
                                uint8_t *buf,
@@ -2562,9 +2651,13 @@ atls_status atls_exchange_read(const struct atls_exchange *exchange,
                                struct atls_error **error);
 
 /*
- Blocking: waits for the rest of the response body and gives all of it, NUL-terminated (its length does not count that); more than `max` bytes
- are BODY_TOO_LARGE. *body is the caller's to free. `timeout_ms`, for all of it, 0 means 60 seconds; when the time is up nothing is lost, and
- what came is there for the next call. Statuses: as atls_exchange_read, and BODY_TOO_LARGE.
+ Blocking: waits for the rest of the response body and returns all of it, followed by a NUL that
+ its length does not count. After TIMED_OUT nothing is lost: the next call includes what has
+ arrived.
+ `max`: most bytes to accept; a longer body is BODY_TOO_LARGE.
+ `timeout_ms`: for the whole body; 60 seconds by default.
+ `body`: the caller's to free.
+ Statuses: as atls_exchange_read, and BODY_TOO_LARGE.
  */
 atls_status atls_exchange_read_all(const struct atls_exchange *exchange,
                                    size_t max,
@@ -2573,27 +2666,28 @@ atls_status atls_exchange_read_all(const struct atls_exchange *exchange,
                                    struct atls_error **error);
 
 /*
- Blocking: the trailers, once the body was read to its end; NULL in `*trailers` if there were none. Does not wait. A new reference: free it.
- Statuses: NULL_ARGUMENT, INVALID_STATE (event-driven exchange; the body is not at its end; another call on the exchange is under way).
+ Blocking: the trailers, once the body was read to its end; *trailers is NULL if there were none.
+ Does not wait. The trailers are a new reference: free it.
+ Statuses: NULL_ARGUMENT, INVALID_STATE (event-driven exchange; the body is not at its end;
+ another call on the exchange is under way).
  */
 atls_status atls_exchange_trailers(const struct atls_exchange *exchange,
                                    struct atls_head **trailers,
                                    struct atls_error **error);
 
 /*
- Event-driven: lets `bytes` more of the response body be received. Adds up, saturating. Statuses: NULL_ARGUMENT, INVALID_STATE
- (blocking exchange).
+ Event-driven: allows `bytes` more of the response body to be received. Grants add up; the sum
+ saturates.
+ Statuses: NULL_ARGUMENT, INVALID_STATE (blocking exchange).
  */
-atls_status atls_exchange_grant(const struct atls_exchange *exchange,
-                                uint64_t bytes,
-                                struct atls_error **error);
+atls_status atls_exchange_grant(const struct atls_exchange *exchange, uint64_t bytes, struct atls_error **error);
 
 /*
- Gives the exchange up, and with it the connection, unless it was over. Event-driven: CLOSED follows, with CANCELED. Blocking: calls of
- other threads on this exchange return CANCELED. Statuses: NULL_ARGUMENT.
+ Cancels the exchange and, unless it was over, closes its connection. Event-driven: CLOSED
+ follows, with CANCELED. Blocking: calls of other threads on this exchange return CANCELED.
+ Statuses: NULL_ARGUMENT.
  */
-atls_status atls_exchange_cancel(const struct atls_exchange *exchange,
-                                 struct atls_error **error);
+atls_status atls_exchange_cancel(const struct atls_exchange *exchange, struct atls_error **error);
 
 /*
  Adds a reference; returns `exchange`.
@@ -2601,25 +2695,32 @@ atls_status atls_exchange_cancel(const struct atls_exchange *exchange,
 struct atls_exchange *atls_exchange_ref(struct atls_exchange *exchange);
 
 /*
- Drops a reference. The last one gives the exchange up, as atls_exchange_cancel; CLOSED still comes.
+ Drops a reference. The last one cancels the exchange, like atls_exchange_cancel; CLOSED still
+ comes.
  */
 void atls_exchange_free(struct atls_exchange *exchange);
 
 /*
- Event-driven: copies all of the bytes for the request body, or answers AGAIN and takes nothing; one WRITABLE event follows each AGAIN. At most 256
- KiB wait, counted as by atls_server_request_write. Statuses: NULL_ARGUMENT, AGAIN, INVALID_STATE (the body is not a stream; already finished;
- blocking exchange), or why the exchange is over; CLOSED if the server has answered, or gone, before it had all of the body: the answer still
- comes.
+ Event-driven: copies all of `data` for the request body, or returns AGAIN and takes nothing; one
+ WRITABLE event follows each AGAIN. At most 256 KiB are queued, counted as by
+ atls_server_request_write.
+ Statuses: NULL_ARGUMENT, AGAIN, INVALID_STATE (the body is not a stream; already finished;
+ blocking exchange), CLOSED (the server responded, or closed the connection, before it had the
+ whole body; the response still comes), or why the exchange ended.
  */
 atls_status atls_exchange_write(const struct atls_exchange *exchange,
                                 struct atls_bytes data,
                                 struct atls_error **error);
 
 /*
- Blocking: sends a piece of the request body; waits until the library has taken all of it. Pieces from several threads are sent in the order of the
- calls, and the time covers the wait for earlier ones. `timeout_ms` 0 means 60 seconds. Statuses: NULL_ARGUMENT, INVALID_STATE (the body is not a
- stream; already finished; event-driven exchange), WOULD_DEADLOCK, TIMED_OUT (nothing was taken), CANCELED, AGAIN (atls_exchange_rewind), or why
- the exchange is over; CLOSED if the server has answered, or gone, before it had all of the body: the answer can still be read.
+ Blocking: writes a piece of the request body, and waits until the library has taken all of it.
+ Pieces from several threads are sent in the order of the calls; the timeout includes waiting for
+ earlier pieces.
+ `timeout_ms`: 60 seconds by default.
+ Statuses: NULL_ARGUMENT, INVALID_STATE (the body is not a stream; already finished; event-driven
+ exchange), WOULD_DEADLOCK, TIMED_OUT (nothing was taken), CANCELED, AGAIN (the body must be
+ written again: atls_exchange_rewind), CLOSED (the server responded, or closed the connection,
+ before it had the whole body; the response can still be read), or why the exchange ended.
  */
 atls_status atls_exchange_write_all(const struct atls_exchange *exchange,
                                     struct atls_bytes data,
@@ -2627,62 +2728,67 @@ atls_status atls_exchange_write_all(const struct atls_exchange *exchange,
                                     struct atls_error **error);
 
 /*
- Ends a streamed request body. If the exchange is already over without an error, since the server had all of an announced length or answered early,
- there is nothing to do. Statuses: NULL_ARGUMENT, INVALID_STATE (the body is not a stream; already finished), AGAIN (atls_exchange_rewind), or why
- the exchange failed.
+ Ends a streamed request body. Does nothing if the exchange is already over without an error,
+ because the server has all bytes of an announced length or responded early.
+ Statuses: NULL_ARGUMENT, INVALID_STATE (the body is not a stream; already finished), AGAIN (the
+ body must be written again: atls_exchange_rewind), or why the exchange failed.
  */
-atls_status atls_exchange_finish(const struct atls_exchange *exchange,
-                                 struct atls_error **error);
+atls_status atls_exchange_finish(const struct atls_exchange *exchange, struct atls_error **error);
 
 /*
- Starts a streamed body again, after ATLS_EVENT_REWIND or AGAIN with ATLS_DETAIL_REWIND: the next bytes written are its beginning. Statuses:
- NULL_ARGUMENT, INVALID_STATE (the body is not a stream; no rewind was asked for), or why the exchange is over.
+ Starts a streamed body again, after ATLS_EVENT_REWIND, or AGAIN with ATLS_DETAIL_REWIND. The
+ next bytes written are its beginning.
+ Statuses: NULL_ARGUMENT, INVALID_STATE (the body is not a stream; no rewind was requested), or
+ why the exchange ended.
  */
-atls_status atls_exchange_rewind(const struct atls_exchange *exchange,
-                                 struct atls_error **error);
+atls_status atls_exchange_rewind(const struct atls_exchange *exchange, struct atls_error **error);
 
 /*
- Of a client's exchange: the URL that the response came from, after redirects. Valid as long as the exchange; "" before the response
- head is there, and for an exchange of an atls_http.
+ The URL that the response came from, after redirects. Valid as long as the exchange. "" before
+ the response head has arrived, and for an exchange of an atls_http.
  */
 struct atls_str atls_exchange_url(const struct atls_exchange *exchange);
 
 /*
- Of a client's exchange: how many redirects were followed.
+ How many redirects were followed. 0 for an exchange of an atls_http.
  */
 uint32_t atls_exchange_redirects(const struct atls_exchange *exchange);
 
 /*
- Of a client's exchange: whether its connection had carried a request before.
+ Whether the connection had carried an earlier request. False for an exchange of an atls_http.
  */
 bool atls_exchange_reused(const struct atls_exchange *exchange);
 
 /*
- Of a client's exchange: the verdict on the server that answered; NULL before the response head is there, and for an unattested one. A
- new reference: free it.
+ The verdict on the server that responded, as a new reference: free it. NULL before the response
+ head has arrived, for an unattested server, and for an exchange of an atls_http.
  */
 struct atls_verdict *atls_exchange_verdict(const struct atls_exchange *exchange);
 
 /*
- Of a client's exchange: address and port of the other end of the socket, such as "192.0.2.1:443" or "[2001:db8::1]:443": the server, or what
- leads to it. Valid as long as the exchange; "" before the response head is there.
+ Address and port of the other end of the socket, such as "192.0.2.1:443" or "[2001:db8::1]:443":
+ the server, or the proxy or forwarder that leads to it. Valid as long as the exchange. "" before
+ the response head has arrived, and for an exchange of an atls_http.
  */
 struct atls_str atls_exchange_peer(const struct atls_exchange *exchange);
 
 /*
- Of a client's exchange: the server's own certificate, DER. NULL before the response head is there, and without TLS. The caller's to free.
+ The server's own certificate, DER; the caller's to free. NULL before the response head has
+ arrived, without TLS, and for an exchange of an atls_http.
  */
 struct atls_buf *atls_exchange_certificate(const struct atls_exchange *exchange);
 
 /*
- Of a client's exchange: how long a phase (ATLS_EXCHANGE_TIME_*) took, in microseconds; of the last request of a chain of redirects, except for the total.
- UINT64_MAX if that is not known (yet). The phases of connecting are 0 if an idle connection was used.
+ How long a phase of the exchange took, in microseconds. Except for the total, it is that of the
+ last request of a chain of redirects. The phases of connecting are 0 if an idle connection was
+ used. UINT64_MAX if the time is unknown, or not known yet, and for an exchange of an atls_http.
+ `which`: ATLS_EXCHANGE_TIME_*.
  */
-uint64_t atls_exchange_time_us(const struct atls_exchange *exchange,
-                               uint32_t which);
+uint64_t atls_exchange_time_us(const struct atls_exchange *exchange, uint32_t which);
 
 /*
- Limits with their defaults; the caller's to free. Statuses: NULL_ARGUMENT.
+ Creates limits that have their default values. Free them with atls_client_limits_free.
+ Statuses: NULL_ARGUMENT.
  */
 atls_status atls_client_limits_new(struct atls_client_limits **limits, struct atls_error **error);
 
@@ -2692,26 +2798,33 @@ atls_status atls_client_limits_new(struct atls_client_limits **limits, struct at
 void atls_client_limits_free(struct atls_client_limits *limits);
 
 /*
- Requests under way at a time, from sending to the end of the response; 10 by default. More wait in the order in which they came.
- Statuses: NULL_ARGUMENT, INVALID_ARGUMENT (0).
+ Limits how many requests are under way at a time. A request counts from sending to the end of
+ its response; further requests wait in the order in which they were started.
+ `max`: 10 by default.
+ Statuses: NULL_ARGUMENT, INVALID_ARGUMENT (`max` is 0).
  */
-atls_status atls_client_limits_set_requests(struct atls_client_limits *limits,
-                                            uint32_t most,
-                                            struct atls_error **error);
+atls_status atls_client_limits_set_requests(struct atls_client_limits *limits, uint32_t max, struct atls_error **error);
 
 /*
- `to_one_host`: connections to one host and port at a time, idle ones included; no limit by default. A request beyond it waits for its turn, and
- does not hold up requests to other hosts. `idle`: idle connections to all hosts together, 100 by default; beyond that the one that was idle
- longest is closed. 0 is the default, UINT32_MAX no limit. Statuses: NULL_ARGUMENT.
+ Limits how many connections are kept open. For both limits, 0 is the default and UINT32_MAX no
+ limit.
+ `per_host`: connections to one host and port, idle ones included; no limit by default. A request
+ beyond it waits, without holding up requests to other hosts.
+ `idle`: idle connections to all hosts together; 100 by default. Beyond it, the connection that
+ has been idle longest is closed.
+ Statuses: NULL_ARGUMENT.
  */
 atls_status atls_client_limits_set_connections(struct atls_client_limits *limits,
-                                               uint32_t to_one_host,
+                                               uint32_t per_host,
                                                uint32_t idle,
                                                struct atls_error **error);
 
 /*
- How long a connection may wait for its next request (90 seconds by default), and how old a connection may become before a new one, newly
- attested, takes its place (for ever by default; so UINT32_MAX and 0). Statuses: NULL_ARGUMENT.
+ Limits how long connections are kept.
+ `idle_ms`: how long a connection may wait for its next request; 90 seconds by default.
+ `age_ms`: how old a connection may become before a new one, attested anew, takes its place; no
+ limit by default.
+ Statuses: NULL_ARGUMENT.
  */
 atls_status atls_client_limits_set_times(struct atls_client_limits *limits,
                                          uint32_t idle_ms,
@@ -2719,10 +2832,14 @@ atls_status atls_client_limits_set_times(struct atls_client_limits *limits,
                                          struct atls_error **error);
 
 /*
- A client with the configuration's roots, verifier, timeouts, tunnel and credit, or with the defaults if `config` is NULL; host, port and server name
- are ignored. Its policy holds for
- every host that none of atls_client_set_policy covers; without one such hosts are refused, unless it was set to unattested. `runtime`: where
- event-driven requests run; NULL makes a blocking client, whose I/O runs on the threads that call. `limits` may be NULL. Both builders are copied.
+ Creates a client. `config` and `limits` are copied.
+ `runtime`: runs the requests of an event-driven client. It may be NULL: the client is then a
+ blocking one, and I/O runs on the threads that call it.
+ `config`: supplies roots, verifier, timeouts, tunnel and credit; it may be NULL, for the
+ defaults. Its host, port and server name are ignored. Its policy applies to every host that no
+ pattern of atls_client_set_policy matches. Without a policy such hosts are refused, unless the
+ configuration allows unattested connections (atls_config_set_unattested).
+ `limits`: may be NULL, for the defaults.
  Statuses: NULL_ARGUMENT, INVALID_ARGUMENT (roots, tunnel), TRUST_ANCHOR, IO.
  */
 atls_status atls_client_new(const struct atls_runtime *runtime,
@@ -2732,10 +2849,12 @@ atls_status atls_client_new(const struct atls_runtime *runtime,
                             struct atls_error **error);
 
 /*
- Hosts that match `pattern` are contacted only under this policy. A pattern is a host name, an address, or `*.` and a name, which covers every name
- below that one; names are compared without regard to case, a dot at the end, and the form of international names. The closest pattern wins;
- setting the same pattern again replaces the former policy, and connections judged by it are not used any more. Statuses: NULL_ARGUMENT,
- INVALID_UTF8, INVALID_ARGUMENT, TRUST_ANCHOR.
+ Contacts hosts that match `pattern` only under this policy. If several patterns match, the
+ closest one wins. Setting a pattern again replaces its policy, and connections that were judged
+ by the former policy are not reused.
+ `pattern`: a host name, an address, or `*.` followed by a name, which covers every name below
+ that one. Case, a trailing dot and the form of international names make no difference.
+ Statuses: NULL_ARGUMENT, INVALID_UTF8, INVALID_ARGUMENT (`pattern`), TRUST_ANCHOR.
  */
 atls_status atls_client_set_policy(const struct atls_client *client,
                                    const char *pattern,
@@ -2743,11 +2862,18 @@ atls_status atls_client_set_policy(const struct atls_client *client,
                                    struct atls_error **error);
 
 /*
- Event-driven: sends a request made by atls_request_new_url. Its events go to `sink`, as with atls_http_start; for a streamed body CONNECTED comes
- first: the request has its connection, and may be written from then on. The request's timeout covers waiting for a turn, connecting, attestation
- and redirects, up to the response head. A connection that the server closed while it was idle is replaced once if the method is idempotent and the
- body is not a stream. Copied. Statuses: NULL_ARGUMENT, INVALID_ARGUMENT, INVALID_STATE (blocking client; queue stopped), HTTP_HEADER_INVALID,
- UNSUPPORTED. On CLOSED also: POLICY_REQUIRED, REDIRECT_REFUSED, CONTENT_CODING, BODY_TOO_LARGE, and as atls_http_connect_start.
+ Event-driven: sends a request created by atls_request_new_url, which is copied. Its events go to
+ `sink`, as with atls_http_start. For a streamed body, CONNECTED comes first; the body may be
+ written from then on.
+
+ The request's timeout covers waiting for its turn, connecting, attestation and redirects, up to
+ the response head. If the server has closed an idle connection, the request is sent once more on
+ another one, provided that its method is idempotent and its body is not a stream.
+ Statuses: NULL_ARGUMENT, INVALID_ARGUMENT, INVALID_STATE (blocking client; queue stopped),
+ HTTP_HEADER_INVALID, UNSUPPORTED.
+
+ The CLOSED event may also carry POLICY_REQUIRED, REDIRECT_REFUSED, CONTENT_CODING,
+ BODY_TOO_LARGE, and the statuses of atls_http_connect_start.
  */
 atls_status atls_client_start(const struct atls_client *client,
                               const struct atls_request *request,
@@ -2756,9 +2882,10 @@ atls_status atls_client_start(const struct atls_client *client,
                               struct atls_error **error);
 
 /*
- Blocking: sends a request and, unless its body is streamed, waits for the response head; then as atls_http_fetch. Several threads may do so
- at a time. Statuses: as atls_client_start, and WOULD_DEADLOCK, TIMED_OUT, IO, TRUNCATED, HTTP_PROTOCOL, POLICY_REQUIRED, REDIRECT_REFUSED,
- and as atls_http_connect.
+ Blocking: sends a request and, unless its body is a stream, waits for the response head.
+ Continue as after atls_http_fetch. Several threads may do so at the same time.
+ Statuses: as atls_client_start, WOULD_DEADLOCK, TIMED_OUT, IO, TRUNCATED, HTTP_PROTOCOL,
+ POLICY_REQUIRED, REDIRECT_REFUSED, and as atls_http_connect.
  */
 atls_status atls_client_fetch(const struct atls_client *client,
                               const struct atls_request *request,
@@ -2766,8 +2893,10 @@ atls_status atls_client_fetch(const struct atls_client *client,
                               struct atls_error **error);
 
 /*
- Blocking: as atls_client_fetch, but returns at once, with an exchange that another thread can cancel. It makes progress while a thread is in a
- blocking call on it or on this client, such as atls_exchange_head. Statuses: as atls_client_start, and WOULD_DEADLOCK.
+ Blocking: like atls_client_fetch, but returns at once. Another thread can cancel the exchange.
+ It makes progress while a thread is in a blocking call on it or on this client, such as
+ atls_exchange_head.
+ Statuses: as atls_client_start, and WOULD_DEADLOCK.
  */
 atls_status atls_client_open(const struct atls_client *client,
                              const struct atls_request *request,
@@ -2775,32 +2904,35 @@ atls_status atls_client_open(const struct atls_client *client,
                              struct atls_error **error);
 
 /*
- Requests under way.
+ Number of requests under way; 0 for NULL.
  */
 size_t atls_client_active_requests(const struct atls_client *client);
 
 /*
- Requests that wait for their turn.
+ Number of requests that wait for their turn; 0 for NULL.
  */
 size_t atls_client_queued_requests(const struct atls_client *client);
 
 /*
- How many connections are idle.
+ Number of idle connections; 0 for NULL.
  */
 size_t atls_client_idle_connections(const struct atls_client *client);
 
 /*
- Keeps the cookies that answers set, and sends them back to the same host, and to no other (RFC 6265, without Domain); a request with a Cookie
- header of its own is left alone. At most 100 cookies of a host are kept and 3,000 in all: a new one replaces the one that was unused longest. A
- Set-Cookie line beyond 4,096 bytes is ignored; of cookies beyond 8,192 bytes in one request those set last are sent. Off by default; off empties
- the jar. Statuses: NULL_ARGUMENT.
+ Keeps the cookies that responses set, and sends them back to the same host and no other (RFC
+ 6265, without the Domain attribute). Off by default; turning it off discards all cookies. A
+ request that has its own Cookie header field is left alone.
+
+ At most 100 cookies of a host and 3,000 in all are kept; a new one replaces the one that was
+ unused longest. A Set-Cookie field longer than 4,096 bytes is ignored. If the cookies for one
+ request exceed 8,192 bytes, those set last are sent.
+ Statuses: NULL_ARGUMENT.
  */
-atls_status atls_client_set_cookies(const struct atls_client *client,
-                                    bool keep,
-                                    struct atls_error **error);
+atls_status atls_client_set_cookies(const struct atls_client *client, bool keep, struct atls_error **error);
 
 /*
- Closes every connection that waits. Requests go on, and new ones connect anew. Statuses: NULL_ARGUMENT.
+ Closes every idle connection. Requests under way continue, and new ones open new connections.
+ Statuses: NULL_ARGUMENT.
  */
 atls_status atls_client_close_idle(const struct atls_client *client, struct atls_error **error);
 
@@ -2810,33 +2942,34 @@ atls_status atls_client_close_idle(const struct atls_client *client, struct atls
 struct atls_client *atls_client_ref(struct atls_client *client);
 
 /*
- Drops a reference. The last one closes idle connections; requests under way go on.
+ Drops a reference. The last one closes idle connections; requests under way run to their end.
  */
 void atls_client_free(struct atls_client *client);
 
 /*
- An empty collection; `preserve_case` keeps names as they are written, else they become `Http-Header-Case`. The caller's to free. Statuses:
- NULL_ARGUMENT.
+ Creates an empty list. Free it with atls_headers_free.
+ `preserve_case`: keeps names as they are written; otherwise they become `Http-Header-Case`.
+ Statuses: NULL_ARGUMENT.
  */
-atls_status atls_headers_new(bool preserve_case,
-                             struct atls_headers **headers,
-                             struct atls_error **error);
+atls_status atls_headers_new(bool preserve_case, struct atls_headers **headers, struct atls_error **error);
 
 /*
- A collection of its own with the same lines. Statuses: NULL_ARGUMENT.
+ Creates a list with the same fields. Free it with atls_headers_free.
+ Statuses: NULL_ARGUMENT.
  */
 atls_status atls_headers_copy(const struct atls_headers *headers,
                               struct atls_headers **copy,
                               struct atls_error **error);
 
 /*
- Frees the collection.
+ Frees the list.
  */
 void atls_headers_free(struct atls_headers *headers);
 
 /*
- Adds a line behind the others. Statuses: NULL_ARGUMENT, INVALID_UTF8, HTTP_HEADER_INVALID (the name is no token; a control character in the value,
- or spaces or tabs around it).
+ Appends a field. Both are copied.
+ Statuses: NULL_ARGUMENT, INVALID_UTF8, HTTP_HEADER_INVALID (the name is not a token; the value
+ has a control character, or spaces or tabs around it).
  */
 atls_status atls_headers_add(struct atls_headers *headers,
                              const char *name,
@@ -2844,7 +2977,8 @@ atls_status atls_headers_add(struct atls_headers *headers,
                              struct atls_error **error);
 
 /*
- As atls_headers_add, in place of all lines with this name. Statuses: as atls_headers_add.
+ Like atls_headers_add, but replaces all fields with this name.
+ Statuses: as atls_headers_add.
  */
 atls_status atls_headers_set(struct atls_headers *headers,
                              const char *name,
@@ -2852,60 +2986,63 @@ atls_status atls_headers_set(struct atls_headers *headers,
                              struct atls_error **error);
 
 /*
- Removes all lines with this name, if there are any. Statuses: NULL_ARGUMENT, INVALID_UTF8.
+ Removes all fields with this name, if there are any.
+ Statuses: NULL_ARGUMENT, INVALID_UTF8.
  */
 atls_status atls_headers_remove(struct atls_headers *headers, const char *name, struct atls_error **error);
 
 /*
- Adds a line as it stands on the wire, with or without its end; one that begins with a space or tab continues the line before, an empty one says
- nothing. Statuses: NULL_ARGUMENT, HTTP_HEADER_INVALID.
+ Adds a field from its line on the wire, with or without the line end. A line that begins with a
+ space or tab continues the field before; an empty line adds nothing.
+ Statuses: NULL_ARGUMENT, HTTP_HEADER_INVALID.
  */
-atls_status atls_headers_parse_line(struct atls_headers *headers,
-                                    struct atls_bytes line,
-                                    struct atls_error **error);
+atls_status atls_headers_parse_line(struct atls_headers *headers, struct atls_bytes line, struct atls_error **error);
 
 /*
- Adds all lines of a block or, if one is not allowed, none. Statuses: NULL_ARGUMENT, HTTP_HEADER_INVALID.
+ Adds the fields of all lines of `block` or, if one is invalid, none.
+ Statuses: NULL_ARGUMENT, HTTP_HEADER_INVALID.
  */
 atls_status atls_headers_parse(struct atls_headers *headers, struct atls_bytes block, struct atls_error **error);
 
 /*
- Adds the lines of a response head, or of trailers. Statuses: NULL_ARGUMENT, HTTP_HEADER_INVALID.
+ Adds the fields of a head, or of trailers.
+ Statuses: NULL_ARGUMENT, HTTP_HEADER_INVALID.
  */
 atls_status atls_headers_add_head(struct atls_headers *headers,
                                   const struct atls_head *head,
                                   struct atls_error **error);
 
 /*
- Number of lines.
+ Number of fields; 0 for NULL.
  */
 size_t atls_headers_count(const struct atls_headers *headers);
 
 /*
- Name of the line at `index`; "" past the end. Valid until the collection changes.
+ Name of the field at `index`; "" past the end. Valid until the list changes.
  */
 struct atls_str atls_headers_name(const struct atls_headers *headers, size_t index);
 
 /*
- Value of the line at `index`; "" past the end. Valid until the collection changes.
+ Value of the field at `index`; "" past the end. Valid until the list changes.
  */
 struct atls_str atls_headers_value(const struct atls_headers *headers, size_t index);
 
 /*
- Value of the first header field with this name, in any case; "" if there is none, or if it is empty (atls_headers_find tells which). Valid until the
- collection changes.
+ Value of the first field with this name, in any case. "" if there is none, or if its value is
+ empty; atls_headers_find tells which. Valid until the list changes.
  */
-struct atls_str atls_headers_get(const struct atls_headers *headers,
-                                 const char *name);
+struct atls_str atls_headers_get(const struct atls_headers *headers, const char *name);
 
 /*
- Index of the first line with this name, in any case, at or after index `from`; SIZE_MAX if there is none.
+ Index of the first field with this name, in any case, at or after index `from`; SIZE_MAX if
+ there is none.
  */
 size_t atls_headers_find(const struct atls_headers *headers, const char *name, size_t from);
 
 /*
- The values of all lines with this name, joined by commas (RFC 9110 section 5.3); NULL in *joined if there is none. The caller's to free, and
- NUL-terminated. Statuses: NULL_ARGUMENT, INVALID_UTF8.
+ Joins the values of all fields with this name by commas (RFC 9110 section 5.3). *joined is NULL
+ if there is none; otherwise it is NUL-terminated, and the caller's to free.
+ Statuses: NULL_ARGUMENT, INVALID_UTF8.
  */
 atls_status atls_headers_joined(const struct atls_headers *headers,
                                 const char *name,
@@ -2913,23 +3050,28 @@ atls_status atls_headers_joined(const struct atls_headers *headers,
                                 struct atls_error **error);
 
 /*
- All lines as they stand on the wire. The caller's to free, and NUL-terminated. Statuses: NULL_ARGUMENT.
+ Writes all fields as they appear on the wire.
+ `block`: NUL-terminated; the caller's to free.
+ Statuses: NULL_ARGUMENT.
  */
 atls_status atls_headers_serialize(const struct atls_headers *headers,
                                    struct atls_buf **block,
                                    struct atls_error **error);
 
 /*
- Adds each of these lines to the request, as atls_request_add_header does; all of them or, if one is not allowed, none. Statuses: NULL_ARGUMENT,
- HTTP_HEADER_INVALID.
+ Adds each field to the request, as atls_request_add_header does: all of them or, if one is not
+ allowed, none.
+ Statuses: NULL_ARGUMENT, HTTP_HEADER_INVALID.
  */
 atls_status atls_request_add_headers(struct atls_request *request,
                                      const struct atls_headers *headers,
                                      struct atls_error **error);
 
 /*
- Takes `METHOD SP target SP HTTP/1.d` apart, without its line end (RFC 9112 section 3). *method and *target point into `line` and are not
- NUL-terminated. Statuses: NULL_ARGUMENT, INVALID_ARGUMENT.
+ Parses a request line, `METHOD SP target SP HTTP/1.d`, without its line end (RFC 9112 section
+ 3).
+ `method`, `target`: point into `line` and are not NUL-terminated.
+ Statuses: NULL_ARGUMENT, INVALID_ARGUMENT.
  */
 atls_status atls_parse_request_line(struct atls_bytes line,
                                     struct atls_str *method,
@@ -2938,7 +3080,9 @@ atls_status atls_parse_request_line(struct atls_bytes line,
                                     struct atls_error **error);
 
 /*
- Takes `HTTP/1.d SP status SP [reason]` apart, without its line end (RFC 9112 section 4). *reason points into `line` and is not NUL-terminated.
+ Parses a status line, `HTTP/1.d SP status SP [reason]`, without its line end (RFC 9112 section
+ 4).
+ `reason`: points into `line` and is not NUL-terminated.
  Statuses: NULL_ARGUMENT, INVALID_ARGUMENT.
  */
 atls_status atls_parse_status_line(struct atls_bytes line,
@@ -2948,10 +3092,11 @@ atls_status atls_parse_status_line(struct atls_bytes line,
                                    struct atls_error **error);
 
 /*
- A configuration that serves in the clear, with the limits that are given here as defaults. The caller's to free. Statuses: NULL_ARGUMENT.
+ Creates a configuration without TLS and with the default limits and deadlines. Free it with
+ atls_server_config_free.
+ Statuses: NULL_ARGUMENT.
  */
-atls_status atls_server_config_new(struct atls_server_config **config,
-                                   struct atls_error **error);
+atls_status atls_server_config_new(struct atls_server_config **config, struct atls_error **error);
 
 /*
  Frees the builder.
@@ -2959,8 +3104,10 @@ atls_status atls_server_config_new(struct atls_server_config **config,
 void atls_server_config_free(struct atls_server_config *config);
 
 /*
- One of the limits ATLS_SERVER_LIMIT_*. Statuses: NULL_ARGUMENT, INVALID_ARGUMENT (unknown; 0 but for the body; a head
- beyond 2^30, a backlog beyond 2^31 - 1).
+ Sets a limit.
+ `which`: ATLS_SERVER_LIMIT_*.
+ `value`: 0 is allowed for the body only; at most 2^30 for a head and 2^31 - 1 for the backlog.
+ Statuses: NULL_ARGUMENT, INVALID_ARGUMENT (unknown limit; `value` out of range).
  */
 atls_status atls_server_config_set_limit(struct atls_server_config *config,
                                          uint32_t which,
@@ -2968,7 +3115,9 @@ atls_status atls_server_config_set_limit(struct atls_server_config *config,
                                          struct atls_error **error);
 
 /*
- One of the deadlines ATLS_SERVER_DEADLINE_*; 0 is the default, UINT32_MAX none. Statuses: NULL_ARGUMENT, INVALID_ARGUMENT.
+ Sets a deadline.
+ `which`: ATLS_SERVER_DEADLINE_*.
+ Statuses: NULL_ARGUMENT, INVALID_ARGUMENT (unknown deadline).
  */
 atls_status atls_server_config_set_deadline(struct atls_server_config *config,
                                             uint32_t which,
@@ -2976,57 +3125,66 @@ atls_status atls_server_config_set_deadline(struct atls_server_config *config,
                                             struct atls_error **error);
 
 /*
- Whether a connection may serve another request (by default). Statuses: NULL_ARGUMENT.
+ Says whether a connection may serve more than one request. On by default.
+ Statuses: NULL_ARGUMENT.
  */
 atls_status atls_server_config_set_keep_alive(struct atls_server_config *config,
                                               bool keep_alive,
                                               struct atls_error **error);
 
 /*
- Accepts requests that deviate from the RFCs: the leniency flags from ATLS_H1_ALLOW_BARE_LF on, each of which says what it risks; 0 by default.
- Statuses: NULL_ARGUMENT, INVALID_ARGUMENT (unknown).
+ Accepts requests that deviate from the RFCs.
+ `flags`: the leniency flags from ATLS_H1_ALLOW_BARE_LF on, each of which says what it risks; 0
+ by default.
+ Statuses: NULL_ARGUMENT, INVALID_ARGUMENT (unknown flag).
  */
-atls_status atls_server_config_set_flags(struct atls_server_config *config,
-                                         uint32_t flags,
-                                         struct atls_error **error);
+atls_status atls_server_config_set_flags(struct atls_server_config *config, uint32_t flags, struct atls_error **error);
 
 /*
- Whether a TLS handshake that fails is reported with REFUSED: from whom, and what was wrong. Off by default, since anyone can cause it as often as
- they like; failed handshakes are always counted (ATLS_SERVER_COUNT_HANDSHAKES_FAILED), and only counted while 1,024 of these events wait for the host.
+ Reports each failed TLS handshake with a REFUSED event: who the peer was and what went wrong.
+ Off by default, because anyone can cause such failures at will. Failed handshakes are always
+ counted (ATLS_SERVER_COUNT_HANDSHAKES_FAILED), and only counted while 1,024 of these events wait
+ for the host.
  Statuses: NULL_ARGUMENT.
  */
 atls_status atls_server_config_set_handshake_events(struct atls_server_config *config,
-                                                    bool told,
+                                                    bool enabled,
                                                     struct atls_error **error);
 
 /*
- Decodes bodies of requests by their Content-Encoding: gzip, deflate, br and zstd; another coding is answered with 415; a body that cannot be
- decoded, or has bytes after its end other than a further gzip member or zstd frame, with 400. The limit of a body counts decoded bytes. The head
- is shown unchanged. Off by default. Statuses: NULL_ARGUMENT.
+ Decodes request bodies by their Content-Encoding: gzip, deflate, br and zstd. Another coding is
+ answered with 415. A body that cannot be decoded, or has bytes after its end that are not a
+ further gzip member or zstd frame, is answered with 400. The body limit counts decoded bytes.
+ The head stays as it was sent. Off by default.
+ Statuses: NULL_ARGUMENT.
  */
-atls_status atls_server_config_set_decode(struct atls_server_config *config,
-                                          bool decode,
-                                          struct atls_error **error);
+atls_status atls_server_config_set_decode(struct atls_server_config *config, bool decode, struct atls_error **error);
 
 /*
- Believes X-Real-Ip, X-Forwarded-For, X-Scheme and X-Forwarded-Proto (atls_server_request_remote, atls_server_request_scheme): for servers that
- only a proxy can reach, since anybody can write such lines. Lines of one name are one list, whose last item counts: the proxy must write or remove
- each of the four, or the last item may come from the client. Off by default. Statuses: NULL_ARGUMENT.
+ Trusts the header fields X-Real-Ip, X-Forwarded-For, X-Scheme and X-Forwarded-Proto
+ (atls_server_request_remote, atls_server_request_scheme). Turn it on only if nobody but a proxy
+ can reach the server, because anyone can write such fields. Fields of the same name form one
+ list, whose last item counts. The proxy must therefore write or remove each of the four;
+ otherwise the last item may come from the client. Off by default.
+ Statuses: NULL_ARGUMENT.
  */
 atls_status atls_server_config_set_trust_forwarded(struct atls_server_config *config,
-                                                   bool believed,
+                                                   bool trust,
                                                    struct atls_error **error);
 
 /*
- The address of a trusted proxy: the last address in X-Forwarded-For that is not one of these counts. Statuses: NULL_ARGUMENT, INVALID_UTF8,
- INVALID_ARGUMENT.
+ Adds the address of a trusted proxy. The last address in X-Forwarded-For that is not a trusted
+ proxy is the client's.
+ Statuses: NULL_ARGUMENT, INVALID_UTF8, INVALID_ARGUMENT (not an IP address).
  */
 atls_status atls_server_config_add_trusted_proxy(struct atls_server_config *config,
                                                  const char *address,
                                                  struct atls_error **error);
 
 /*
- Receive credit of each request, as atls_config_set_credit. Default: 256 KiB, automatic. Statuses: NULL_ARGUMENT.
+ Sets the receive credit of each request, like atls_config_set_credit. 256 KiB and automatic by
+ default.
+ Statuses: NULL_ARGUMENT.
  */
 atls_status atls_server_config_set_credit(struct atls_server_config *config,
                                           uint64_t initial,
@@ -3034,7 +3192,10 @@ atls_status atls_server_config_set_credit(struct atls_server_config *config,
                                           struct atls_error **error);
 
 /*
- Serves in TLS 1.3, and nothing older, with this chain (leaf first) and its key, PEM both. Statuses: NULL_ARGUMENT, INVALID_UTF8, INVALID_ARGUMENT.
+ Serves TLS 1.3, and nothing older, with this certificate.
+ `chain_pem`: the certificate chain, leaf first.
+ `key_pem`: the private key of the leaf.
+ Statuses: NULL_ARGUMENT, INVALID_UTF8, INVALID_ARGUMENT.
  */
 atls_status atls_server_config_set_certificate(struct atls_server_config *config,
                                                const char *chain_pem,
@@ -3042,8 +3203,11 @@ atls_status atls_server_config_set_certificate(struct atls_server_config *config
                                                struct atls_error **error);
 
 /*
- For sessions that are opened for `name` (SNI), this chain and key instead. After atls_server_config_set_certificate. Statuses: NULL_ARGUMENT,
- INVALID_UTF8, INVALID_ARGUMENT, INVALID_STATE (no certificate was set).
+ Uses another certificate for sessions that ask for `name` (SNI). Call
+ atls_server_config_set_certificate first.
+ `chain_pem`: the certificate chain, leaf first.
+ `key_pem`: the private key of the leaf.
+ Statuses: NULL_ARGUMENT, INVALID_UTF8, INVALID_ARGUMENT, INVALID_STATE (no certificate was set).
  */
 atls_status atls_server_config_add_certificate(struct atls_server_config *config,
                                                const char *name,
@@ -3052,9 +3216,11 @@ atls_status atls_server_config_add_certificate(struct atls_server_config *config
                                                struct atls_error **error);
 
 /*
- Asks clients for a certificate that leads to one of `roots_pem`. With `required` a handshake without one fails; otherwise
- atls_server_request_certificate returns what a client has shown. After atls_server_config_set_certificate. Statuses: NULL_ARGUMENT, INVALID_UTF8,
- INVALID_ARGUMENT, INVALID_STATE (no certificate was set).
+ Asks clients for a certificate; atls_server_request_certificate returns it. Call
+ atls_server_config_set_certificate first.
+ `roots_pem`: the roots, one of which must have issued the certificate's chain.
+ `required`: whether the handshake fails if the client has no certificate.
+ Statuses: NULL_ARGUMENT, INVALID_UTF8, INVALID_ARGUMENT, INVALID_STATE (no certificate was set).
  */
 atls_status atls_server_config_set_client_roots(struct atls_server_config *config,
                                                 const char *roots_pem,
@@ -3165,8 +3331,11 @@ atls_status atls_compute_exporter_binder(uint32_t attester,
                                          struct atls_error **error);
 
 /*
- A server that listens nowhere yet. The configuration is copied. Statuses: NULL_ARGUMENT, INVALID_STATE (queue or
- runtime stopped; evidence, and no certificate).
+ Creates a server that does not listen yet: call atls_server_listen and its like next. Its events
+ go to `sink`.
+ `config`: copied.
+ Statuses: NULL_ARGUMENT, INVALID_STATE (queue or runtime stopped; evidence without a
+ certificate).
  */
 atls_status atls_server_start(const struct atls_runtime *runtime,
                               const struct atls_server_config *config,
@@ -3175,10 +3344,15 @@ atls_status atls_server_start(const struct atls_runtime *runtime,
                               struct atls_error **error);
 
 /*
- Listens on `address`: an IPv4 or IPv6 address; a name, for those of its addresses that this machine has; or NULL, for every address of this
- machine. Port 0 lets the system choose one, the same for all. *bound, which may be NULL, is the port. May be called several times. `reuse_port`
- shares the port with other processes that set it too. The calling thread waits while a name is looked up. Statuses: NULL_ARGUMENT, INVALID_UTF8,
- INVALID_STATE (stopped), WOULD_DEADLOCK (a name, on a thread of the library), DNS, IO.
+ Listens on a TCP port. May be called several times. The calling thread blocks while a name is
+ resolved.
+ `address`: an IPv4 or IPv6 address; or a name, for those of its addresses that this machine has.
+ It may be NULL, for all addresses of this machine.
+ `port`: 0 lets the system choose a port, the same for all addresses.
+ `reuse_port`: shares the port with other processes that set it too.
+ `bound`: the port; may be NULL.
+ Statuses: NULL_ARGUMENT, INVALID_UTF8, INVALID_STATE (the server was stopped), WOULD_DEADLOCK (a
+ name, on a thread of the library), DNS, IO.
  */
 atls_status atls_server_listen(const struct atls_server *server,
                                const char *address,
@@ -3188,8 +3362,11 @@ atls_status atls_server_listen(const struct atls_server *server,
                                struct atls_error **error);
 
 /*
- Shows this certificate to new connections, except for names that have one of their own; open connections are not affected. Statuses:
- NULL_ARGUMENT, INVALID_UTF8, INVALID_ARGUMENT, INVALID_STATE (the server serves in the clear).
+ Uses this certificate for new connections, except for names that have one of their own. Open
+ connections are not affected.
+ `chain_pem`: the certificate chain, leaf first.
+ `key_pem`: the private key of the leaf.
+ Statuses: NULL_ARGUMENT, INVALID_UTF8, INVALID_ARGUMENT, INVALID_STATE (the server has no TLS).
  */
 atls_status atls_server_set_certificate(const struct atls_server *server,
                                         const char *chain_pem,
@@ -3197,28 +3374,30 @@ atls_status atls_server_set_certificate(const struct atls_server *server,
                                         struct atls_error **error);
 
 /*
- Listens no more; connections that wait for a request end, and requests under way go on to their end. Then comes CLOSED. Statuses:
- NULL_ARGUMENT.
+ Stops listening and closes idle connections; requests under way run to their end. Then comes
+ CLOSED.
+ Statuses: NULL_ARGUMENT.
  */
-atls_status atls_server_stop(const struct atls_server *server,
-                             struct atls_error **error);
+atls_status atls_server_stop(const struct atls_server *server, struct atls_error **error);
 
 /*
- As atls_server_stop; what is not over after `timeout_ms` (0: 30 seconds) is ended as by atls_server_close. Returns at once: answers under way need
- the runtime until CLOSED. Statuses: NULL_ARGUMENT.
+ Like atls_server_stop; whatever is left after the timeout is ended as by atls_server_close.
+ Returns at once: keep the runtime until CLOSED.
+ `timeout_ms`: 30 seconds by default.
+ Statuses: NULL_ARGUMENT.
  */
-atls_status atls_server_drain(const struct atls_server *server,
-                              uint32_t timeout_ms,
-                              struct atls_error **error);
+atls_status atls_server_drain(const struct atls_server *server, uint32_t timeout_ms, struct atls_error **error);
 
 /*
- Ends everything now; requests under way end with CANCELED and ATLS_DETAIL_SERVER_CLOSED. Then comes CLOSED. Statuses: NULL_ARGUMENT.
+ Closes the server now. Requests under way end with CANCELED and ATLS_DETAIL_SERVER_CLOSED. Then
+ comes CLOSED.
+ Statuses: NULL_ARGUMENT.
  */
-atls_status atls_server_close(const struct atls_server *server,
-                              struct atls_error **error);
+atls_status atls_server_close(const struct atls_server *server, struct atls_error **error);
 
 /*
- One of the counts ATLS_SERVER_COUNT_*; 0 for what is not known.
+ Reads a counter; 0 for NULL, or if the counter is unknown.
+ `which`: ATLS_SERVER_COUNT_*.
  */
 uint64_t atls_server_count(const struct atls_server *server, uint32_t which);
 
@@ -3233,33 +3412,36 @@ struct atls_server *atls_server_ref(struct atls_server *server);
 void atls_server_free(struct atls_server *server);
 
 /*
- Listens on a Unix socket at `path`; on Linux one that begins with '@' is an abstract one. The file must not be there before, and is the
- host's to remove. Statuses: NULL_ARGUMENT, INVALID_UTF8, INVALID_STATE (stopped), IO.
+ Listens on a Unix socket.
+ `path`: must not exist yet; removing the file afterwards is up to the host. On Linux, a path
+ that begins with '@' is an abstract socket.
+ Statuses: NULL_ARGUMENT, INVALID_UTF8, INVALID_STATE (the server was stopped), IO.
  */
-atls_status atls_server_listen_unix(const struct atls_server *server,
-                                    const char *path,
-                                    struct atls_error **error);
+atls_status atls_server_listen_unix(const struct atls_server *server, const char *path, struct atls_error **error);
 
 /*
- Accepts connections of a socket, TCP or Unix, that listens already: one from a service manager, or one that worker processes share. After OK the
- descriptor is the library's, which closes it when the server stops; else it stays the caller's. Statuses: NULL_ARGUMENT, INVALID_ARGUMENT
- (no such socket), INVALID_STATE (stopped), IO.
+ Accepts connections from a TCP or Unix socket that already listens, such as one from a service
+ manager, or one that worker processes share.
+ `fd`: belongs to the library after success, which closes it when the server stops; after a
+ failure it is still the caller's.
+ Statuses: NULL_ARGUMENT, INVALID_ARGUMENT (not a listening socket), INVALID_STATE (the server
+ was stopped), IO.
  */
-atls_status atls_server_adopt_listener(const struct atls_server *server,
-                                       int32_t fd,
-                                       struct atls_error **error);
+atls_status atls_server_adopt_listener(const struct atls_server *server, int32_t fd, struct atls_error **error);
 
 /*
- Serves a connected socket, TCP or Unix, as if it had been accepted. After OK the descriptor is the library's; else it stays the caller's. Statuses:
- NULL_ARGUMENT, INVALID_ARGUMENT (no such socket), INVALID_STATE (stopped), IO.
+ Serves a connected TCP or Unix socket as if the server had accepted it.
+ `fd`: belongs to the library after success; after a failure it is still the caller's.
+ Statuses: NULL_ARGUMENT, INVALID_ARGUMENT (not a connected socket), INVALID_STATE (the server
+ was stopped), IO.
  */
-atls_status atls_server_adopt_connection(const struct atls_server *server,
-                                         int32_t fd,
-                                         struct atls_error **error);
+atls_status atls_server_adopt_connection(const struct atls_server *server, int32_t fd, struct atls_error **error);
 
 /*
- Takes the request. Its events go to `sink`: DATA as credit allows, TRAILERS, END, WRITABLE after a write that was refused, and CLOSED, with OK
- once the answer is sent. `runtime` is the server's. Statuses: NULL_ARGUMENT, INVALID_STATE (started already; queue stopped), CLOSED.
+ Accepts the request. Its events go to `sink`: DATA as credit allows, TRAILERS, END, WRITABLE
+ after a write that returned AGAIN, and CLOSED, with OK once the response is sent.
+ `runtime`: the server's.
+ Statuses: NULL_ARGUMENT, INVALID_STATE (already started; queue stopped), CLOSED.
  */
 atls_status atls_server_request_start(struct atls_server_request *request,
                                       const struct atls_runtime *runtime,
@@ -3267,80 +3449,93 @@ atls_status atls_server_request_start(struct atls_server_request *request,
                                       struct atls_error **error);
 
 /*
- The limit of this request's body, in place of ATLS_SERVER_LIMIT_BODY_BYTES. To be set before the request is started. Statuses: NULL_ARGUMENT,
- INVALID_STATE (started already), CLOSED.
+ Sets the limit of this request's body, in place of ATLS_SERVER_LIMIT_BODY_BYTES. Call it before
+ the request is started.
+ Statuses: NULL_ARGUMENT, INVALID_STATE (already started), CLOSED.
  */
 atls_status atls_server_request_set_body_limit(const struct atls_server_request *request,
                                                uint64_t bytes,
                                                struct atls_error **error);
 
 /*
- The deadline for all of this request's body, in place of ATLS_SERVER_DEADLINE_BODY; 0 and UINT32_MAX are none. To be set before the request is
- started. Statuses: NULL_ARGUMENT, INVALID_STATE (started already), CLOSED.
+ Sets the deadline for this request's whole body, in place of ATLS_SERVER_DEADLINE_BODY; none by
+ default. Call it before the request is started.
+ Statuses: NULL_ARGUMENT, INVALID_STATE (already started), CLOSED.
  */
 atls_status atls_server_request_set_body_deadline(const struct atls_server_request *request,
                                                   uint32_t milliseconds,
                                                   struct atls_error **error);
 
 /*
- Method, as it was sent. Valid as long as the request.
+ The method as it was sent. Valid as long as the request.
  */
 struct atls_str atls_server_request_method(const struct atls_server_request *request);
 
 /*
- Target, as it was sent; bytes. Mostly path and query; `*` with OPTIONS for the server as a whole; host and port with CONNECT, which
- atls_server_request_upgrade_start accepts; or an absolute URL, as to a proxy: its path is the resource, and its authority counts instead of Host (RFC
- 9112 section 3.2). Valid as long as the request.
+ The target as it was sent; bytes. Usually path and query. Otherwise `*`, with OPTIONS, for the
+ server as a whole; or host and port, with CONNECT, which atls_server_request_upgrade_start
+ accepts; or an absolute URL, as sent to a proxy: its path is the resource, and its authority
+ counts instead of Host (RFC 9112 section 3.2). Valid as long as the request.
  */
 struct atls_str atls_server_request_target(const struct atls_server_request *request);
 
 /*
- The host that the request is for, with the port if there is one, whatever form its target has (atls_effective_authority); as it was sent. Empty if an
- HTTP/1.0 request names none, or if what counts is not a valid authority. Valid as long as the request.
+ The host that the request is for, as it was sent, with the port if there is one, whatever form
+ the target has (atls_effective_authority). Valid as long as the request. Empty if an HTTP/1.0
+ request names no host, or the authority is invalid.
  */
 struct atls_str atls_server_request_authority(const struct atls_server_request *request);
 
 /*
- The lines of its head (its status is 0). A new reference: free it.
+ The request's header fields, as a head whose status is 0. A new reference: free it.
  */
 struct atls_head *atls_server_request_head(const struct atls_server_request *request);
 
 /*
- Address and port of the other end of the socket; empty for a Unix socket. Valid as long as the request.
+ Address and port of the other end of the socket; empty for a Unix socket. Valid as long as the
+ request.
  */
 struct atls_str atls_server_request_peer(const struct atls_server_request *request);
 
 /*
- The client's address: that of the other end of the socket, or what a proxy says (atls_server_config_set_trust_forwarded); empty if neither is known.
- Valid as long as the request.
+ The client's address: that of the other end of the socket, or what a proxy reported
+ (atls_server_config_set_trust_forwarded); empty if neither is known. Valid as long as the
+ request.
  */
 struct atls_str atls_server_request_remote(const struct atls_server_request *request);
 
 /*
- "https" or "http": what the client speaks, to the server or, as it says, to the proxy before it. Static.
+ "https" or "http": what the client speaks to the server or, according to a trusted proxy, to the
+ proxy. Static.
  */
 struct atls_str atls_server_request_scheme(const struct atls_server_request *request);
 
 /*
- Whether it came in TLS.
+ Whether the request came over TLS.
  */
 bool atls_server_request_secure(const struct atls_server_request *request);
 
 /*
- The certificate that the client has shown, DER; NULL for none (atls_server_config_set_client_roots). The caller's to free.
+ The client's certificate, DER; NULL if there is none (atls_server_config_set_client_roots). The
+ caller's to free.
  */
 struct atls_buf *atls_server_request_certificate(const struct atls_server_request *request);
 
 /*
- The verdict on the client's evidence; NULL if it was not asked for any (atls_server_config_set_client_policy). The caller's to free.
+ The verdict on the client's evidence, as a new reference: free it. NULL if the client was not
+ asked for evidence (atls_server_config_set_client_policy).
  */
 struct atls_verdict *atls_server_request_verdict(const struct atls_server_request *request);
 
 /*
- The head of the answer, or with a status below 200 an informational one before it. `reason` NULL is the usual one; `headers` may be NULL; `length`
- is that of the body that will be written, or ATLS_LENGTH_UNKNOWN. Date and framing are added, as the peer's version needs them; with Upgrade, so
- is `Connection: Upgrade`. Informational heads are not sent to an HTTP/1.0 peer. Statuses: NULL_ARGUMENT, INVALID_ARGUMENT (status, reason),
- HTTP_HEADER_INVALID, INVALID_STATE (not started; sent already), CLOSED.
+ Sends the head of the response or, with a status below 200, an informational head before it.
+ Date and the framing that the peer's HTTP version needs are added; if there is an Upgrade field,
+ so is `Connection: Upgrade`. Informational heads are not sent to an HTTP/1.0 peer.
+ `reason`: may be NULL, for the usual phrase.
+ `headers`: may be NULL.
+ `length`: of the body that will be written, in bytes, or ATLS_LENGTH_UNKNOWN.
+ Statuses: NULL_ARGUMENT, INVALID_ARGUMENT (`status`, `reason`), HTTP_HEADER_INVALID,
+ INVALID_STATE (not started; already sent), CLOSED.
  */
 atls_status atls_server_request_send_head(const struct atls_server_request *request,
                                           uint32_t status,
@@ -3350,8 +3545,10 @@ atls_status atls_server_request_send_head(const struct atls_server_request *requ
                                           struct atls_error **error);
 
 /*
- Head, body and end of an answer in one call. Copied. Statuses: as atls_server_request_send_head, and HTTP_HEADER_INVALID if a Content-Length among
- the lines differs from `len`, except for a HEAD or a 304.
+ Sends the head, the body and the end of a response in one call. Everything is copied.
+ `headers`: may be NULL. If it has a Content-Length, that must be the length of `body`, except in
+ response to HEAD or with 304.
+ Statuses: as atls_server_request_send_head, and HTTP_HEADER_INVALID (wrong Content-Length).
  */
 atls_status atls_server_request_respond(const struct atls_server_request *request,
                                         uint32_t status,
@@ -3360,33 +3557,42 @@ atls_status atls_server_request_respond(const struct atls_server_request *reques
                                         struct atls_error **error);
 
 /*
- Copies all of the bytes for the answer's body, or answers AGAIN and takes nothing; one WRITABLE event follows each AGAIN. At most 256 KiB wait for
- a peer that does not read; each piece counts with 128 bytes of overhead and with its buffer, at most twice its length. Beside them, at most 128
- KiB and the last piece begun are on their way. What is written for a HEAD, or with a 204 or 304, is not sent. Statuses: NULL_ARGUMENT, AGAIN,
- INVALID_STATE (no head yet; finished; more than the head has announced), CLOSED, or why the request ended.
+ Copies all of `data` for the response body, or returns AGAIN and takes nothing; one WRITABLE
+ event follows each AGAIN. What is written in response to HEAD, or with 204 or 304, is not sent.
+
+ At most 256 KiB are queued for a peer that does not read. Each piece counts with its buffer, at
+ most twice its length, and 128 bytes of overhead. In addition, at most 128 KiB and the last
+ piece begun are on their way.
+ Statuses: NULL_ARGUMENT, AGAIN, INVALID_STATE (no head yet; already finished; more than the
+ announced length), CLOSED, or why the request ended.
  */
 atls_status atls_server_request_write(const struct atls_server_request *request,
                                       struct atls_bytes data,
                                       struct atls_error **error);
 
 /*
- Ends the answer; `trailers`, which go only with a body of unknown length, may be NULL; an HTTP/1.0 peer does not get them. A body shorter than its
- head said is INVALID_STATE and ends the connection, since the peer waits for the rest; CLOSED says so too. Statuses: NULL_ARGUMENT, INVALID_STATE
- (no head yet; finished; bytes are missing), HTTP_HEADER_INVALID (trailers; the answer is not ended), or why the request ended.
+ Ends the response. A body shorter than the announced length is INVALID_STATE and closes the
+ connection, because the peer waits for the rest; CLOSED reports it too.
+ `trailers`: may be NULL. Allowed only with a body of unknown length; not sent to an HTTP/1.0
+ peer.
+ Statuses: NULL_ARGUMENT, INVALID_STATE (no head yet; already finished; bytes are missing),
+ HTTP_HEADER_INVALID (trailers; the response is not ended), or why the request ended.
  */
 atls_status atls_server_request_finish(const struct atls_server_request *request,
                                        const struct atls_headers *trailers,
                                        struct atls_error **error);
 
 /*
- Lets `bytes` more of the request's body be received. Adds up, saturating. Statuses: NULL_ARGUMENT.
+ Allows `bytes` more of the request's body to be received. Grants add up; the sum saturates.
+ Statuses: NULL_ARGUMENT.
  */
 atls_status atls_server_request_grant(const struct atls_server_request *request,
                                       uint64_t bytes,
                                       struct atls_error **error);
 
 /*
- Gives the request up, and with it the connection; CLOSED follows, with CANCELED. Statuses: NULL_ARGUMENT.
+ Gives the request up and closes its connection. CLOSED follows, with CANCELED.
+ Statuses: NULL_ARGUMENT.
  */
 atls_status atls_server_request_cancel(const struct atls_server_request *request, struct atls_error **error);
 
@@ -3396,15 +3602,22 @@ atls_status atls_server_request_cancel(const struct atls_server_request *request
 struct atls_server_request *atls_server_request_ref(struct atls_server_request *request);
 
 /*
- Drops a reference.
+ Drops a reference. The last one gives up a request whose response is not finished.
  */
 void atls_server_request_free(struct atls_server_request *request);
 
 /*
- Answers with `length` bytes of the file at `path` from `offset` on; ATLS_LENGTH_UNKNOWN takes it to its end. Read as fast as the peer takes it, on a thread
- of the library's. Content-Length is added; a range's other lines, and what keeps the path where it should be, are the host's matter. A file
- that becomes shorter meanwhile ends the connection. `runtime` is the server's. Statuses: NULL_ARGUMENT, INVALID_UTF8, INVALID_ARGUMENT (no regular
- file; not so many bytes; status), HTTP_HEADER_INVALID, IO, INVALID_STATE (not started; answered), CLOSED.
+ Responds with a part of a file. The file is read on a thread of the library, as fast as the peer
+ takes it. Content-Length is added; the other header fields of a range, and which paths may be
+ served, are up to the host. If the file becomes shorter while it is sent, the connection is
+ closed.
+ `runtime`: the server's.
+ `headers`: may be NULL.
+ `offset`: where in the file to start, in bytes.
+ `length`: in bytes; ATLS_LENGTH_UNKNOWN sends the file to its end.
+ Statuses: NULL_ARGUMENT, INVALID_UTF8, INVALID_ARGUMENT (not a regular file; the file is too
+ short; `status` not final), HTTP_HEADER_INVALID, IO, INVALID_STATE (not started; already
+ answered), CLOSED.
  */
 atls_status atls_server_request_respond_file(const struct atls_server_request *request,
                                              const struct atls_runtime *runtime,
@@ -3416,12 +3629,19 @@ atls_status atls_server_request_respond_file(const struct atls_server_request *r
                                              struct atls_error **error);
 
 /*
- Answers with 101 and `headers`, among which must be Upgrade, or to a CONNECT with a 2xx, and takes the connection out of HTTP: it becomes an
- event-driven atls_stream with events for `sink`, CONNECTED once the answer is on its way; bytes that the peer has sent ahead come first. The
- request must have been started; it ends with CLOSED and OK. The stream has the credit of the server's requests (atls_server_config_set_credit). If
- the connection ends before that, or the host cancels the stream, the stream is CLOSED at once; cancelling also ends the connection. Statuses:
- NULL_ARGUMENT, INVALID_ARGUMENT (status), HTTP_HEADER_INVALID (Content-Length or Transfer-Encoding, which this answer cannot have), INVALID_STATE
- (not started; answered; not asked for; queue or runtime stopped), CLOSED.
+ Answers with 101 and `headers`, which must include Upgrade, or answers a CONNECT with a 2xx, and
+ takes the connection out of HTTP. It becomes an event-driven atls_stream with events for `sink`:
+ CONNECTED once the response is on its way, then DATA, starting with bytes that the peer has sent
+ ahead.
+
+ The request must have been started; it ends with CLOSED and OK. The stream has the credit of the
+ server's requests (atls_server_config_set_credit). If the connection ends first, or the host
+ cancels the stream, the stream is CLOSED at once; canceling also closes the connection.
+ `runtime`: the server's.
+ `headers`: may be NULL.
+ Statuses: NULL_ARGUMENT, INVALID_ARGUMENT (`status`), HTTP_HEADER_INVALID (Content-Length or
+ Transfer-Encoding, which this response cannot have), INVALID_STATE (not started; already
+ answered; the client did not ask for it; queue or runtime stopped), CLOSED.
  */
 atls_status atls_server_request_upgrade_start(const struct atls_server_request *request,
                                               const struct atls_runtime *runtime,
@@ -3432,26 +3652,29 @@ atls_status atls_server_request_upgrade_start(const struct atls_server_request *
                                               struct atls_error **error);
 
 /*
- Reads a query (what follows the '?' of a target) or text like it: pairs between '&', '+' for a blank, %XX for a byte. The caller's to free. Statuses:
- NULL_ARGUMENT, HTTP_PROTOCOL (more than 10,000 pairs).
+ Parses a query (what follows the '?' of a target) or text of the same form: pairs separated by
+ '&', '+' for a space, %XX for a byte.
+ `form`: the caller's to free.
+ Statuses: NULL_ARGUMENT, HTTP_PROTOCOL (more than 10,000 pairs).
  */
-atls_status atls_form_parse_query(struct atls_bytes query,
-                                  struct atls_form **form,
-                                  struct atls_error **error);
+atls_status atls_form_parse_query(struct atls_bytes query, struct atls_form **form, struct atls_error **error);
 
 /*
- Reads the value of a Cookie line: the last of a name counts, what has no '=' is a value without a name, and quotes are taken away. The caller's to
- free. Statuses: NULL_ARGUMENT.
+ Parses the value of a Cookie header field. If a name is duplicated, the last one counts; text
+ without a '=' is a value without a name; quotes around a value are removed.
+ `form`: the caller's to free.
+ Statuses: NULL_ARGUMENT.
  */
-atls_status atls_form_parse_cookies(struct atls_bytes cookie,
-                                    struct atls_form **form,
-                                    struct atls_error **error);
+atls_status atls_form_parse_cookies(struct atls_bytes cookie, struct atls_form **form, struct atls_error **error);
 
 /*
- Reads a whole body as its Content-Type says: application/x-www-form-urlencoded or multipart/form-data. Another type has no pairs and is no fault.
- `content_encoding`, which may be NULL, is that line's value, and must be "identity": a coded body has to be decoded before
- (atls_server_config_set_decode). The caller's to free. Statuses: NULL_ARGUMENT, INVALID_UTF8, HTTP_PROTOCOL with an atls_error_http_status that a server
- may answer with.
+ Parses a whole body as its Content-Type says: application/x-www-form-urlencoded or
+ multipart/form-data. A body of another type gives an empty form, which is not an error.
+ `content_encoding`: the value of that header field; may be NULL. Anything but "identity" is an
+ error: decode the body first (atls_server_config_set_decode).
+ `form`: the caller's to free.
+ Statuses: NULL_ARGUMENT, INVALID_UTF8, HTTP_PROTOCOL (atls_error_http_status is the status that
+ a server may respond with).
  */
 atls_status atls_form_parse_body(const char *content_type,
                                  const char *content_encoding,
@@ -3460,8 +3683,13 @@ atls_status atls_form_parse_body(const char *content_type,
                                  struct atls_error **error);
 
 /*
- As atls_form_parse_body, with other limits: `parts` of a multipart form, bytes of the head of each part (`part_head`), and `pairs` of a urlencoded
- form; 0 is 100 parts, 10,240 bytes, and 10,000 pairs. Statuses: as atls_form_parse_body.
+ Like atls_form_parse_body, with other limits. 0 is the default of each limit.
+ `content_encoding`: may be NULL.
+ `parts`: parts of a multipart form; 100 by default.
+ `part_head`: bytes of the head of each part; 10,240 by default.
+ `pairs`: pairs of a urlencoded form; 10,000 by default.
+ `form`: the caller's to free.
+ Statuses: as atls_form_parse_body.
  */
 atls_status atls_form_parse_body_with_limits(const char *content_type,
                                              const char *content_encoding,
@@ -3473,32 +3701,35 @@ atls_status atls_form_parse_body_with_limits(const char *content_type,
                                              struct atls_error **error);
 
 /*
- How many there are; 0 for NULL.
+ Number of entries; 0 for NULL.
  */
 size_t atls_form_count(const struct atls_form *form);
 
 /*
- Index of the first with this name, at or after index `from`; SIZE_MAX if there is none.
+ Index of the first entry with this name, at or after index `from`; SIZE_MAX if there is none.
  */
 size_t atls_form_find(const struct atls_form *form, const char *name, size_t from);
 
 /*
- A name: bytes, mostly UTF-8. Empty beyond the end. Valid as long as the form, as are the others.
+ Name of the entry at `index`: bytes, usually UTF-8. "" past the end. Valid as long as the form.
  */
 struct atls_str atls_form_name(const struct atls_form *form, size_t index);
 
 /*
- A value, or the bytes of a file.
+ Value of the entry at `index`, or the bytes of its file. "" past the end. Valid as long as the
+ form.
  */
 struct atls_str atls_form_value(const struct atls_form *form, size_t index);
 
 /*
- The name of a file, as the client has it: never to be used as a path. Empty for what is no file.
+ File name of the entry at `index`, as the client sent it: never use it as a path. "" if the
+ entry is not a file. Valid as long as the form.
  */
 struct atls_str atls_form_file_name(const struct atls_form *form, size_t index);
 
 /*
- The type of a part, as the client states it; empty if it states none.
+ Content type of the entry at `index`, as the client sent it; "" if it sent none. Valid as long
+ as the form.
  */
 struct atls_str atls_form_content_type(const struct atls_form *form, size_t index);
 
@@ -3508,8 +3739,11 @@ struct atls_str atls_form_content_type(const struct atls_form *form, size_t inde
 void atls_form_free(struct atls_form *form);
 
 /*
- `content_type` is the value of the body's Content-Type line. `parts` and `part_head` limit the number of parts, and the bytes of a part's head; 0 is 100 parts, and
- 10,240 bytes. The caller's to free. Statuses: NULL_ARGUMENT, INVALID_UTF8, HTTP_PROTOCOL (no form, no boundary).
+ Creates a parser. Free it with atls_multipart_free. 0 is the default of each limit.
+ `content_type`: the value of the body's Content-Type header field.
+ `parts`: most parts; 100 by default.
+ `part_head`: most bytes of the head of each part; 10,240 by default.
+ Statuses: NULL_ARGUMENT, INVALID_UTF8, HTTP_PROTOCOL (not multipart/form-data; no boundary).
  */
 atls_status atls_multipart_new(const char *content_type,
                                size_t parts,
@@ -3518,51 +3752,58 @@ atls_status atls_multipart_new(const char *content_type,
                                struct atls_error **error);
 
 /*
- More of the body. Copied. Statuses: NULL_ARGUMENT.
+ Receives more of the body; copied.
+ Statuses: NULL_ARGUMENT.
  */
 atls_status atls_multipart_receive(struct atls_multipart *multipart, struct atls_bytes data, struct atls_error **error);
 
 /*
- The body is over: from here on a form that is not complete is an error. Statuses: NULL_ARGUMENT.
+ Says that the body is complete. From now on a form that is not complete is an error.
+ Statuses: NULL_ARGUMENT.
  */
 atls_status atls_multipart_receive_eof(struct atls_multipart *multipart, struct atls_error **error);
 
 /*
- What comes next, ATLS_MULTIPART_*. Statuses: NULL_ARGUMENT, HTTP_PROTOCOL (for good), with an atls_error_http_status that a server may answer with.
+ Returns what comes next in the body.
+ `event`: ATLS_MULTIPART_*.
+ Statuses: NULL_ARGUMENT, HTTP_PROTOCOL (permanent; atls_error_http_status is the status that a
+ server may respond with).
  */
-atls_status atls_multipart_next(struct atls_multipart *multipart,
-                                uint32_t *event,
-                                struct atls_error **error);
+atls_status atls_multipart_next(struct atls_multipart *multipart, uint32_t *event, struct atls_error **error);
 
 /*
- The name of the part that began last. Valid until the next part, as are the others.
+ Name of the part that began last. Valid until the next part.
  */
 struct atls_str atls_multipart_name(const struct atls_multipart *multipart);
 
 /*
- Its file's name, as the client has it: never to be used as a path. Empty for what is no file.
+ File name of the part that began last, as the client sent it: never use it as a path. "" if the
+ part is not a file. Valid until the next part.
  */
 struct atls_str atls_multipart_file_name(const struct atls_multipart *multipart);
 
 /*
- Its type, as the client states it; empty if it states none.
+ Content type of the part that began last, as the client sent it; "" if it sent none. Valid until
+ the next part.
  */
 struct atls_str atls_multipart_content_type(const struct atls_multipart *multipart);
 
 /*
- The bytes of the DATA that came last. Valid until the next call of atls_multipart_next. Statuses: NULL_ARGUMENT, INVALID_STATE (none).
+ The bytes of an ATLS_MULTIPART_DATA event. Valid until the next call of atls_multipart_next.
+ Statuses: NULL_ARGUMENT, INVALID_STATE (the last event was another one).
  */
 atls_status atls_multipart_data(const struct atls_multipart *multipart,
                                 struct atls_bytes *data,
                                 struct atls_error **error);
 
 /*
- Frees it.
+ Frees the parser.
  */
 void atls_multipart_free(struct atls_multipart *multipart);
 
 /*
- A configuration that lets nothing through. The caller's to free. Statuses: NULL_ARGUMENT.
+ Creates a configuration that forwards nothing. Free it with atls_tunnel_config_free.
+ Statuses: NULL_ARGUMENT.
  */
 atls_status atls_tunnel_config_new(struct atls_tunnel_config **config, struct atls_error **error);
 
@@ -3572,48 +3813,59 @@ atls_status atls_tunnel_config_new(struct atls_tunnel_config **config, struct at
 void atls_tunnel_config_free(struct atls_tunnel_config *config);
 
 /*
- Lets clients through to `entry`: `host:port`, or `*.suffix:port` for every name below one. Names match in either case. Statuses: NULL_ARGUMENT,
- INVALID_UTF8, INVALID_ARGUMENT.
+ Allows clients to reach a target.
+ `entry`: `host:port`, or `*.suffix:port` for every name below `suffix`. Case makes no
+ difference.
+ Statuses: NULL_ARGUMENT, INVALID_UTF8, INVALID_ARGUMENT.
  */
 atls_status atls_tunnel_config_add_target(struct atls_tunnel_config *config,
                                           const char *entry,
                                           struct atls_error **error);
 
 /*
- Where clients go that name no target, `host:port`; it has to be allowed as well. Without it they are answered with 400. Statuses:
- NULL_ARGUMENT, INVALID_UTF8, INVALID_ARGUMENT.
+ Sets the target of clients that name none; otherwise they get a 400. The target must be allowed
+ too (atls_tunnel_config_add_target).
+ `target`: `host:port`.
+ Statuses: NULL_ARGUMENT, INVALID_UTF8, INVALID_ARGUMENT.
  */
 atls_status atls_tunnel_config_set_default_target(struct atls_tunnel_config *config,
                                                   const char *target,
                                                   struct atls_error **error);
 
 /*
- Whether a name may lead to an address that is not public (loopback, private, link-local and the like); by default it may not, whatever the list
- says of the name, since whoever controls the name chooses the address. Addresses in the list, and "localhost", are not concerned. Statuses:
- NULL_ARGUMENT.
+ Says whether a name may resolve to an address that is not public (loopback, private, link-local
+ and the like). Off by default, even if the name is an allowed target, because whoever controls
+ the name chooses the address. Does not affect targets that are addresses, nor "localhost".
+ Statuses: NULL_ARGUMENT.
  */
 atls_status atls_tunnel_config_set_allow_private(struct atls_tunnel_config *config,
-                                                 bool allowed,
+                                                 bool allow,
                                                  struct atls_error **error);
 
 /*
- Lets web pages of `origin` (`https://app.example`) through; `*` for those of any. Whoever sends an Origin that was not added is answered with 403; programs
- that are no browsers send none. Statuses: NULL_ARGUMENT, INVALID_UTF8.
+ Allows web pages of an origin. A client that sends any other Origin gets a 403. Programs that
+ are not browsers do not send one.
+ `origin`: such as `https://app.example`; `*` allows all.
+ Statuses: NULL_ARGUMENT, INVALID_UTF8.
  */
 atls_status atls_tunnel_config_add_origin(struct atls_tunnel_config *config,
                                           const char *origin,
                                           struct atls_error **error);
 
 /*
- Wants `Authorization: Bearer token`, or for browsers, which cannot send that, `token=` in the query; else 401. NULL takes it away. Statuses:
- NULL_ARGUMENT, INVALID_UTF8, INVALID_ARGUMENT (empty).
+ Requires `Authorization: Bearer token` or, for browsers, which cannot send that, `token=` in the
+ query. A client without it gets a 401.
+ `token`: may be NULL, which removes the requirement.
+ Statuses: NULL_ARGUMENT, INVALID_UTF8, INVALID_ARGUMENT (empty).
  */
 atls_status atls_tunnel_config_set_token(struct atls_tunnel_config *config,
                                          const char *token,
                                          struct atls_error **error);
 
 /*
- One of the deadlines ATLS_TUNNEL_DEADLINE_*, in milliseconds; 0 is the default, UINT32_MAX none. Statuses: NULL_ARGUMENT, INVALID_ARGUMENT.
+ Sets a deadline.
+ `which`: ATLS_TUNNEL_DEADLINE_*.
+ Statuses: NULL_ARGUMENT, INVALID_ARGUMENT (unknown deadline).
  */
 atls_status atls_tunnel_config_set_deadline(struct atls_tunnel_config *config,
                                             uint32_t which,
@@ -3621,13 +3873,21 @@ atls_status atls_tunnel_config_set_deadline(struct atls_tunnel_config *config,
                                             struct atls_error **error);
 
 /*
- A server that forwards: a WebSocket on any path with `target=host:port` in its query becomes a TCP connection to there, whose bytes go in binary
- frames. What is not allowed is answered with 400, 401, 403, 426, 502 or 504 and a reason, before anything is upgraded; `GET /healthz` with 200. A
- frame from a client may have 1 MiB, and a message any number of frames; neither is held as a whole: a tunnel takes 40 KiB, beside its two sockets
- and its TLS session, whether it is idle or in the middle of a frame. A client that violates the protocol gets a Close frame: 1002, or 1007 for
- text that is not UTF-8, or 1009 for a longer frame. Limits, deadlines and TLS are those of `server_config`; everything else is as with
- atls_server_start, but for REQUEST, which does not come. Statuses: NULL_ARGUMENT, INVALID_STATE (queue or runtime stopped), INVALID_ARGUMENT
- (nothing is allowed, or not the default target), UNSUPPORTED (evidence, or a policy for clients, in `server_config`).
+ Creates a server that forwards WebSockets to TCP. A WebSocket on any path, with
+ `target=host:port` in its query, becomes a TCP connection to that target, whose bytes travel in
+ binary frames. A request that is not allowed is answered with 400, 401, 403, 426, 502 or 504 and
+ a reason, before anything is upgraded. `GET /healthz` is answered with 200. No REQUEST events
+ come; everything else is as with atls_server_start.
+
+ A frame from a client may have 1 MiB, and a message any number of frames. Neither is held as a
+ whole: a tunnel takes 40 KiB, besides its two sockets and its TLS session, whether it is idle or
+ in the middle of a frame. A client that violates the protocol gets a Close frame: 1009 for a
+ frame that is too long, 1007 for text that is not UTF-8, otherwise 1002.
+ `server_config`: limits, deadlines and TLS; copied.
+ `config`: copied.
+ Statuses: NULL_ARGUMENT, INVALID_STATE (queue or runtime stopped), INVALID_ARGUMENT (no target
+ is allowed, or the default target is not), UNSUPPORTED (`server_config` has evidence, or a
+ policy for clients).
  */
 atls_status atls_tunnel_server_start(const struct atls_runtime *runtime,
                                      const struct atls_server_config *server_config,
@@ -3637,23 +3897,26 @@ atls_status atls_tunnel_server_start(const struct atls_runtime *runtime,
                                      struct atls_error **error);
 
 /*
- An HTTP date such as "Sun, 06 Nov 1994 08:49:37 GMT" (RFC 9110 section 5.6.7) of a time in seconds since 1970. *date is the caller's to free,
- and NUL-terminated. Statuses: NULL_ARGUMENT, INVALID_ARGUMENT outside the years 1 to 9999.
+ Formats a time as an HTTP date such as "Sun, 06 Nov 1994 08:49:37 GMT" (RFC 9110 section 5.6.7).
+ `seconds`: since 1970-01-01 00:00:00 UTC.
+ `date`: NUL-terminated; the caller's to free.
+ Statuses: NULL_ARGUMENT, INVALID_ARGUMENT (outside the years 1 to 9999).
  */
-atls_status atls_format_http_date(int64_t seconds,
-                                  struct atls_buf **date,
-                                  struct atls_error **error);
+atls_status atls_format_http_date(int64_t seconds, struct atls_buf **date, struct atls_error **error);
 
 /*
- The time, in seconds since 1970, of an HTTP date in any of its three forms. Statuses: NULL_ARGUMENT, INVALID_UTF8, INVALID_ARGUMENT.
+ Parses an HTTP date in any of its three forms (RFC 9110 section 5.6.7).
+ `seconds`: since 1970-01-01 00:00:00 UTC.
+ Statuses: NULL_ARGUMENT, INVALID_UTF8, INVALID_ARGUMENT.
  */
-atls_status atls_parse_http_date(const char *date,
-                                 int64_t *seconds,
-                                 struct atls_error **error);
+atls_status atls_parse_http_date(const char *date, int64_t *seconds, struct atls_error **error);
 
 /*
- `url` with further pairs in its query: `pairs` are `count` names and values in turn, 2 * count strings. What the query has is kept, and
- written in the same way: "+" for a blank, %XX for all but letters, digits and "_.-~". *result is the caller's to free, and NUL-terminated.
+ Adds pairs to the query of a URL. The query that the URL already has is kept and written in the
+ same way: "+" for a space, %XX for everything but letters, digits and "_.-~".
+ `pairs`: names and values in turn, 2 * `count` strings.
+ `count`: number of pairs.
+ `result`: NUL-terminated; the caller's to free.
  Statuses: NULL_ARGUMENT, INVALID_UTF8.
  */
 atls_status atls_url_add_query(const char *url,
@@ -3663,8 +3926,10 @@ atls_status atls_url_add_query(const char *url,
                                struct atls_error **error);
 
 /*
- The value of an Authorization header for user and password (RFC 7617). *value is the caller's to free, and NUL-terminated. Statuses:
- NULL_ARGUMENT, INVALID_UTF8, INVALID_ARGUMENT (a colon in the user, a control character).
+ Formats the value of an Authorization header field for basic authentication (RFC 7617).
+ `value`: NUL-terminated; the caller's to free.
+ Statuses: NULL_ARGUMENT, INVALID_UTF8, INVALID_ARGUMENT (a colon in the user; a control
+ character).
  */
 atls_status atls_basic_credentials(const char *user,
                                    const char *password,
@@ -3672,8 +3937,10 @@ atls_status atls_basic_credentials(const char *user,
                                    struct atls_error **error);
 
 /*
- Splits `host:port` at its last colon. *port is 0 if there is none, and then *host is all of it. *host points into `authority` and is not
- NUL-terminated. Statuses: NULL_ARGUMENT, INVALID_UTF8.
+ Splits `host:port` at its last colon.
+ `host`: points into `authority` and is not NUL-terminated. All of it if there is no port.
+ `port`: 0 if there is none.
+ Statuses: NULL_ARGUMENT, INVALID_UTF8.
  */
 atls_status atls_split_host_port(const char *authority,
                                  struct atls_str *host,
@@ -3681,10 +3948,13 @@ atls_status atls_split_host_port(const char *authority,
                                  struct atls_error **error);
 
 /*
- The authority that a request is for, for servers on atls_h1_driver or atls_h1_conn (RFC 9112 section 3.3): that of a target in absolute form,
- whatever Host says; the target of a CONNECT; else `host`, the value of the Host line, which may be NULL. *authority, the caller's to free and
- NUL-terminated, is the host, with the port if there is one; empty if what counts is not a valid authority, or has user information. Statuses:
- NULL_ARGUMENT, INVALID_UTF8.
+ The authority that a request is for, for servers built on atls_h1_driver or atls_h1_conn (RFC
+ 9112 section 3.3): that of a target in absolute form, whatever Host says; the target of a
+ CONNECT; else that of Host.
+ `host`: the value of the Host header field; may be NULL.
+ `authority`: the host, with the port if there is one; empty if the authority is invalid or has
+ user information. NUL-terminated; the caller's to free.
+ Statuses: NULL_ARGUMENT, INVALID_UTF8.
  */
 atls_status atls_effective_authority(const char *method,
                                      const char *target,

@@ -305,7 +305,7 @@ static void a_fault_of_the_peer_or_the_host_ends_the_connection(void)
     atls_h1_driver *none = NULL;
     atls_sink sink = {.queue = queue, .call = on_event};
     atls_h1_driver_config *usual = config(ATLS_H1_SERVER);
-    EXPECT(ATLS_INVALID_ARGUMENT, "no socket", atls_h1_driver_adopt_start(runtime, usual, null, &sink, &none, &error));
+    EXPECT(ATLS_INVALID_ARGUMENT, "not a socket", atls_h1_driver_adopt_start(runtime, usual, null, &sink, &none, &error));
     EXPECT(ATLS_INVALID_ARGUMENT, "role 2", atls_h1_driver_config_new(2, &usual, &error));
     EXPECT(ATLS_INVALID_ARGUMENT, "limit 402 cannot be 0", atls_h1_driver_config_set_limit(usual, ATLS_H1_DRIVER_LIMIT_DATA_BYTES, 0, &error));
     EXPECT(ATLS_INVALID_ARGUMENT, "deadline 4", atls_h1_driver_config_set_deadline(usual, 4, 0, &error));

@@ -148,7 +148,7 @@ static void serve(bool forwarded)
     if (forwarded) {
         OK(atls_server_config_set_trust_forwarded(config, true, &error));
         OK(atls_server_config_add_trusted_proxy(config, "3.3.3.3", &error));
-        EXPECT(ATLS_INVALID_ARGUMENT, "no address", atls_server_config_add_trusted_proxy(config, "proxy", &error));
+        EXPECT(ATLS_INVALID_ARGUMENT, "not an IP address", atls_server_config_add_trusted_proxy(config, "proxy", &error));
     }
     OK(atls_server_start(runtime, config, &sink, &server, &error));
     OK(atls_server_listen(server, "127.0.0.1", 0, false, &port, &error));
@@ -199,7 +199,7 @@ static void sockets_of_the_host_are_adopted(void)
     close(fd);
 
     EXPECT(ATLS_INVALID_ARGUMENT, "descriptor -1", atls_server_adopt_connection(server, -1, &error));
-    EXPECT(ATLS_INVALID_ARGUMENT, "no socket", atls_server_adopt_listener(server, STDIN_FILENO, &error));
+    EXPECT(ATLS_INVALID_ARGUMENT, "not a socket", atls_server_adopt_listener(server, STDIN_FILENO, &error));
     CHECK(socketpair(AF_UNIX, SOCK_STREAM, 0, pair) == 0);
     OK(atls_server_adopt_connection(server, pair[0], &error));
     CHECK(strstr(say(pair[1], GET("/", ""), NULL), "[] [] http"));

@@ -323,7 +323,7 @@ static void settings_of_a_forwarder_are_checked(void)
     atls_sink sink = {.queue = queue, .call = on_server};
     OK(atls_server_config_new(&limits, &error));
     OK(atls_tunnel_config_new(&config, &error));
-    EXPECT(ATLS_INVALID_ARGUMENT, "nothing is allowed", atls_tunnel_server_start(runtime, limits, config, &sink, &server, &error));
+    EXPECT(ATLS_INVALID_ARGUMENT, "no target is allowed", atls_tunnel_server_start(runtime, limits, config, &sink, &server, &error));
     EXPECT(ATLS_INVALID_ARGUMENT, "a b", atls_tunnel_config_add_target(config, "a b", &error));
     EXPECT(ATLS_INVALID_ARGUMENT, "below an address", atls_tunnel_config_add_target(config, "*.127.0.0.1:1", &error));
     EXPECT(ATLS_INVALID_ARGUMENT, "empty", atls_tunnel_config_set_token(config, "", &error));

@@ -1,4 +1,4 @@
-//! `atls_server_config`: what a server shows, and what it accepts.
+//! `atls_server_config`: limits, deadlines, and what a server accepts.
 
 use std::ffi::c_char;
 use std::time::Duration;
@@ -12,46 +12,57 @@ use crate::capi::h1::conn::known_flags;
 use crate::error::{Error, Status};
 use crate::server::{ServerLimits, ServerSettings};
 
-/// How a server is to be. A builder: one thread at a time; copied when used.
+/// The configuration of a server. A builder: one thread at a time; copied when used.
 pub struct atls_server_config {
     pub(in crate::capi) settings: ServerSettings,
 }
 
-/// Connections at a time; 10,000 by default. More are closed as they come.
+/// Open connections; 10,000 by default. Further ones are closed as they arrive.
 pub const ATLS_SERVER_LIMIT_CONNECTIONS: u32 = 101;
-/// Connections at a time from one address; no limit by default.
+/// Open connections from one address; no limit by default.
 pub const ATLS_SERVER_LIMIT_CONNECTIONS_PER_ADDRESS: u32 = 102;
 /// Bytes of a request head; 65,536 by default. A larger one is answered with 431.
 pub const ATLS_SERVER_LIMIT_HEAD_BYTES: u32 = 103;
-/// Header lines of a request; 256 by default.
+/// Header fields of a request; 256 by default.
 pub const ATLS_SERVER_LIMIT_HEADERS: u32 = 104;
-/// Bytes of a request body; 104,857,600 by default. A larger one is answered with 413. If its Content-Length says so, that happens when the host
-/// starts the request, before any of the body is read or asked for (atls_server_request_set_body_limit).
+/// Bytes of a request body; 104,857,600 by default. A larger one is answered with 413. If the
+/// Content-Length is already too large, that happens when the host starts the request, before any
+/// of the body is read or requested (atls_server_request_set_body_limit).
 pub const ATLS_SERVER_LIMIT_BODY_BYTES: u32 = 105;
-/// Requests for evidence in a second; 50 by default, which is more than usual hardware makes. More are answered with 503.
+/// Requests for evidence per second; 50 by default, which is more than usual hardware produces.
+/// Further ones are answered with 503.
 pub const ATLS_SERVER_LIMIT_EVIDENCE_PER_SECOND: u32 = 106;
-/// Most bytes of a request body in one DATA event; 65,536 by default. The borders of chunks divide as well.
+/// Most bytes of a request body in one DATA event; 65,536 by default. An event never spans two
+/// chunks.
 pub const ATLS_SERVER_LIMIT_DATA_BYTES: u32 = 107;
-/// Connections that the system queues until they are accepted; 1,024 by default, and no more than the system allows.
+/// Connections that the system queues until they are accepted; 1,024 by default. The system may
+/// allow fewer.
 pub const ATLS_SERVER_LIMIT_BACKLOG: u32 = 108;
 
-/// Until TLS stands; 10 seconds by default.
+/// Deadline for the TLS handshake; 10 seconds by default.
 pub const ATLS_SERVER_DEADLINE_HANDSHAKE: u32 = 201;
-/// From the first byte of a request head to its last; 30 seconds by default, then 408.
+/// From the first byte of a request head to its last; 30 seconds by default. A slower client gets a
+/// 408.
 pub const ATLS_SERVER_DEADLINE_HEAD: u32 = 202;
-/// Between requests, and before the first; 60 seconds by default.
+/// Between requests, and before the first one; 60 seconds by default.
 pub const ATLS_SERVER_DEADLINE_IDLE: u32 = 203;
-/// For all of a request body; none by default.
+/// For a whole request body; none by default.
 pub const ATLS_SERVER_DEADLINE_BODY: u32 = 204;
-/// Without the peer taking a byte of an answer; 60 seconds by default.
+/// While the peer does not read anything of a response; 60 seconds by default.
 pub const ATLS_SERVER_DEADLINE_SEND: u32 = 205;
-/// Silence of the peer until TCP probes whether it is still there (keepalive), and the time between probes; 15 seconds by default, in whole seconds.
-/// After three probes without an answer the peer is gone. A client that closes its connection while the host has its request looks at first like one
-/// that has only closed its sending direction, and that gets its answer. The probes find it out as soon as the client's system no longer knows the
-/// connection (Linux: a minute after the close).
+/// How long the peer may be silent before TCP probes whether it is still there, and the time
+/// between probes; 15 seconds by default, in whole seconds. After three unanswered probes the peer
+/// is gone.
+///
+/// A client that closes its connection while the host handles its request looks at first like one
+/// that has only closed its sending direction, and that is to get its response. The probes tell the
+/// difference as soon as the client's system has forgotten the connection (Linux: one minute after
+/// the close).
 pub const ATLS_SERVER_DEADLINE_TCP_KEEPALIVE: u32 = 206;
 
-/// A configuration that serves in the clear, with the limits that are given here as defaults. The caller's to free. Statuses: NULL_ARGUMENT.
+/// Creates a configuration without TLS and with the default limits and deadlines. Free it with
+/// atls_server_config_free.
+/// Statuses: NULL_ARGUMENT.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn atls_server_config_new(
     config: *mut *mut atls_server_config,
@@ -70,8 +81,10 @@ pub unsafe extern "C" fn atls_server_config_free(config: *mut atls_server_config
     guard_free(|| unsafe { destroy(config) });
 }
 
-/// One of the limits ATLS_SERVER_LIMIT_*. Statuses: NULL_ARGUMENT, INVALID_ARGUMENT (unknown; 0 but for the body; a head
-/// beyond 2^30, a backlog beyond 2^31 - 1).
+/// Sets a limit.
+/// `which`: ATLS_SERVER_LIMIT_*.
+/// `value`: 0 is allowed for the body only; at most 2^30 for a head and 2^31 - 1 for the backlog.
+/// Statuses: NULL_ARGUMENT, INVALID_ARGUMENT (unknown limit; `value` out of range).
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn atls_server_config_set_limit(
     config: *mut atls_server_config,
@@ -102,7 +115,9 @@ pub unsafe extern "C" fn atls_server_config_set_limit(
     })
 }
 
-/// One of the deadlines ATLS_SERVER_DEADLINE_*; 0 is the default, UINT32_MAX none. Statuses: NULL_ARGUMENT, INVALID_ARGUMENT.
+/// Sets a deadline.
+/// `which`: ATLS_SERVER_DEADLINE_*.
+/// Statuses: NULL_ARGUMENT, INVALID_ARGUMENT (unknown deadline).
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn atls_server_config_set_deadline(
     config: *mut atls_server_config,
@@ -121,7 +136,7 @@ pub unsafe extern "C" fn atls_server_config_set_deadline(
             ATLS_SERVER_DEADLINE_SEND => (&mut limits.send, default.send),
             ATLS_SERVER_DEADLINE_TCP_KEEPALIVE => (&mut limits.probe, default.probe),
             other => {
-                return Err(Error::new(Status::InvalidArgument, format!("deadline {other} is none that is known")));
+                return Err(Error::new(Status::InvalidArgument, format!("unknown deadline {other}")));
             }
         };
         *place = match milliseconds {
@@ -136,7 +151,8 @@ pub unsafe extern "C" fn atls_server_config_set_deadline(
     })
 }
 
-/// Whether a connection may serve another request (by default). Statuses: NULL_ARGUMENT.
+/// Says whether a connection may serve more than one request. On by default.
+/// Statuses: NULL_ARGUMENT.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn atls_server_config_set_keep_alive(
     config: *mut atls_server_config,
@@ -149,8 +165,10 @@ pub unsafe extern "C" fn atls_server_config_set_keep_alive(
     })
 }
 
-/// Accepts requests that deviate from the RFCs: the leniency flags from ATLS_H1_ALLOW_BARE_LF on, each of which says what it risks; 0 by default.
-/// Statuses: NULL_ARGUMENT, INVALID_ARGUMENT (unknown).
+/// Accepts requests that deviate from the RFCs.
+/// `flags`: the leniency flags from ATLS_H1_ALLOW_BARE_LF on, each of which says what it risks; 0
+/// by default.
+/// Statuses: NULL_ARGUMENT, INVALID_ARGUMENT (unknown flag).
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn atls_server_config_set_flags(
     config: *mut atls_server_config,
@@ -163,24 +181,28 @@ pub unsafe extern "C" fn atls_server_config_set_flags(
     })
 }
 
-/// Whether a TLS handshake that fails is reported with REFUSED: from whom, and what was wrong. Off by default, since anyone can cause it as often as
-/// they like; failed handshakes are always counted (ATLS_SERVER_COUNT_HANDSHAKES_FAILED), and only counted while 1,024 of these events wait for the host.
+/// Reports each failed TLS handshake with a REFUSED event: who the peer was and what went wrong.
+/// Off by default, because anyone can cause such failures at will. Failed handshakes are always
+/// counted (ATLS_SERVER_COUNT_HANDSHAKES_FAILED), and only counted while 1,024 of these events wait
+/// for the host.
 /// Statuses: NULL_ARGUMENT.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn atls_server_config_set_handshake_events(
     config: *mut atls_server_config,
-    told: c_bool,
+    enabled: c_bool,
     error: *mut *mut atls_error,
 ) -> atls_status {
     guard(error, || {
-        unsafe { borrow_mut(config, "config") }?.settings.tells_handshakes = told.get();
+        unsafe { borrow_mut(config, "config") }?.settings.tells_handshakes = enabled.get();
         Ok(())
     })
 }
 
-/// Decodes bodies of requests by their Content-Encoding: gzip, deflate, br and zstd; another coding is answered with 415; a body that cannot be
-/// decoded, or has bytes after its end other than a further gzip member or zstd frame, with 400. The limit of a body counts decoded bytes. The head
-/// is shown unchanged. Off by default. Statuses: NULL_ARGUMENT.
+/// Decodes request bodies by their Content-Encoding: gzip, deflate, br and zstd. Another coding is
+/// answered with 415. A body that cannot be decoded, or has bytes after its end that are not a
+/// further gzip member or zstd frame, is answered with 400. The body limit counts decoded bytes.
+/// The head stays as it was sent. Off by default.
+/// Statuses: NULL_ARGUMENT.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn atls_server_config_set_decode(
     config: *mut atls_server_config,
@@ -193,23 +215,27 @@ pub unsafe extern "C" fn atls_server_config_set_decode(
     })
 }
 
-/// Believes X-Real-Ip, X-Forwarded-For, X-Scheme and X-Forwarded-Proto (atls_server_request_remote, atls_server_request_scheme): for servers that
-/// only a proxy can reach, since anybody can write such lines. Lines of one name are one list, whose last item counts: the proxy must write or remove
-/// each of the four, or the last item may come from the client. Off by default. Statuses: NULL_ARGUMENT.
+/// Trusts the header fields X-Real-Ip, X-Forwarded-For, X-Scheme and X-Forwarded-Proto
+/// (atls_server_request_remote, atls_server_request_scheme). Turn it on only if nobody but a proxy
+/// can reach the server, because anyone can write such fields. Fields of the same name form one
+/// list, whose last item counts. The proxy must therefore write or remove each of the four;
+/// otherwise the last item may come from the client. Off by default.
+/// Statuses: NULL_ARGUMENT.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn atls_server_config_set_trust_forwarded(
     config: *mut atls_server_config,
-    believed: c_bool,
+    trust: c_bool,
     error: *mut *mut atls_error,
 ) -> atls_status {
     guard(error, || {
-        unsafe { borrow_mut(config, "config") }?.settings.forwarded.enabled = believed.get();
+        unsafe { borrow_mut(config, "config") }?.settings.forwarded.enabled = trust.get();
         Ok(())
     })
 }
 
-/// The address of a trusted proxy: the last address in X-Forwarded-For that is not one of these counts. Statuses: NULL_ARGUMENT, INVALID_UTF8,
-/// INVALID_ARGUMENT.
+/// Adds the address of a trusted proxy. The last address in X-Forwarded-For that is not a trusted
+/// proxy is the client's.
+/// Statuses: NULL_ARGUMENT, INVALID_UTF8, INVALID_ARGUMENT (not an IP address).
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn atls_server_config_add_trusted_proxy(
     config: *mut atls_server_config,
@@ -218,14 +244,17 @@ pub unsafe extern "C" fn atls_server_config_add_trusted_proxy(
 ) -> atls_status {
     guard(error, || {
         let text = unsafe { text(address, "address") }?;
-        let invalid = |_| Error::new(Status::InvalidArgument, format!("\"{}\" is no address", text.escape_debug()));
+        let invalid =
+            |_| Error::new(Status::InvalidArgument, format!("\"{}\" is not an IP address", text.escape_debug()));
         let address: std::net::IpAddr = text.parse().map_err(invalid)?;
         unsafe { borrow_mut(config, "config") }?.settings.forwarded.trusted.push(address.to_canonical());
         Ok(())
     })
 }
 
-/// Receive credit of each request, as atls_config_set_credit. Default: 256 KiB, automatic. Statuses: NULL_ARGUMENT.
+/// Sets the receive credit of each request, like atls_config_set_credit. 256 KiB and automatic by
+/// default.
+/// Statuses: NULL_ARGUMENT.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn atls_server_config_set_credit(
     config: *mut atls_server_config,

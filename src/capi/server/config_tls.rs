@@ -1,4 +1,4 @@
-//! `atls_server_config`, TLS: the certificates that a server shows, and those that it asks for.
+//! `atls_server_config`: the certificates that a server presents, and those that it asks clients for.
 
 use std::ffi::c_char;
 
@@ -11,7 +11,10 @@ use crate::capi::base::status::atls_status;
 use crate::error::{Error, Result, Status};
 use crate::tls::{Clients, Identity, Serves, server_config};
 
-/// Serves in TLS 1.3, and nothing older, with this chain (leaf first) and its key, PEM both. Statuses: NULL_ARGUMENT, INVALID_UTF8, INVALID_ARGUMENT.
+/// Serves TLS 1.3, and nothing older, with this certificate.
+/// `chain_pem`: the certificate chain, leaf first.
+/// `key_pem`: the private key of the leaf.
+/// Statuses: NULL_ARGUMENT, INVALID_UTF8, INVALID_ARGUMENT.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn atls_server_config_set_certificate(
     config: *mut atls_server_config,
@@ -32,8 +35,11 @@ pub unsafe extern "C" fn atls_server_config_set_certificate(
     })
 }
 
-/// For sessions that are opened for `name` (SNI), this chain and key instead. After atls_server_config_set_certificate. Statuses: NULL_ARGUMENT,
-/// INVALID_UTF8, INVALID_ARGUMENT, INVALID_STATE (no certificate was set).
+/// Uses another certificate for sessions that ask for `name` (SNI). Call
+/// atls_server_config_set_certificate first.
+/// `chain_pem`: the certificate chain, leaf first.
+/// `key_pem`: the private key of the leaf.
+/// Statuses: NULL_ARGUMENT, INVALID_UTF8, INVALID_ARGUMENT, INVALID_STATE (no certificate was set).
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn atls_server_config_add_certificate(
     config: *mut atls_server_config,
@@ -52,9 +58,11 @@ pub unsafe extern "C" fn atls_server_config_add_certificate(
     })
 }
 
-/// Asks clients for a certificate that leads to one of `roots_pem`. With `required` a handshake without one fails; otherwise
-/// atls_server_request_certificate returns what a client has shown. After atls_server_config_set_certificate. Statuses: NULL_ARGUMENT, INVALID_UTF8,
-/// INVALID_ARGUMENT, INVALID_STATE (no certificate was set).
+/// Asks clients for a certificate; atls_server_request_certificate returns it. Call
+/// atls_server_config_set_certificate first.
+/// `roots_pem`: the roots, one of which must have issued the certificate's chain.
+/// `required`: whether the handshake fails if the client has no certificate.
+/// Statuses: NULL_ARGUMENT, INVALID_UTF8, INVALID_ARGUMENT, INVALID_STATE (no certificate was set).
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn atls_server_config_set_client_roots(
     config: *mut atls_server_config,
@@ -70,7 +78,7 @@ pub unsafe extern "C" fn atls_server_config_set_client_roots(
     })
 }
 
-/// Changes what is shown, if all of it can be.
+/// Changes the TLS settings, if the result can be used.
 fn change(config: &mut atls_server_config, change: impl FnOnce(&mut Serves)) -> Result<()> {
     let Some(serves) = &config.settings.tls else {
         return Err(Error::new(Status::InvalidState, "no certificate was set (atls_server_config_set_certificate)"));

@@ -1,4 +1,4 @@
-//! `atls_server_request`, answered from a file.
+//! `atls_server_request`: a response from a file.
 
 use std::ffi::c_char;
 use std::path::Path;
@@ -14,10 +14,17 @@ use crate::capi::text::headers::atls_headers;
 use crate::error::{Error, Status};
 use crate::server::file::{FilePart, send};
 
-/// Answers with `length` bytes of the file at `path` from `offset` on; ATLS_LENGTH_UNKNOWN takes it to its end. Read as fast as the peer takes it, on a thread
-/// of the library's. Content-Length is added; a range's other lines, and what keeps the path where it should be, are the host's matter. A file
-/// that becomes shorter meanwhile ends the connection. `runtime` is the server's. Statuses: NULL_ARGUMENT, INVALID_UTF8, INVALID_ARGUMENT (no regular
-/// file; not so many bytes; status), HTTP_HEADER_INVALID, IO, INVALID_STATE (not started; answered), CLOSED.
+/// Responds with a part of a file. The file is read on a thread of the library, as fast as the peer
+/// takes it. Content-Length is added; the other header fields of a range, and which paths may be
+/// served, are up to the host. If the file becomes shorter while it is sent, the connection is
+/// closed.
+/// `runtime`: the server's.
+/// `headers`: may be NULL.
+/// `offset`: where in the file to start, in bytes.
+/// `length`: in bytes; ATLS_LENGTH_UNKNOWN sends the file to its end.
+/// Statuses: NULL_ARGUMENT, INVALID_UTF8, INVALID_ARGUMENT (not a regular file; the file is too
+/// short; `status` not final), HTTP_HEADER_INVALID, IO, INVALID_STATE (not started; already
+/// answered), CLOSED.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn atls_server_request_respond_file(
     request: *const atls_server_request,

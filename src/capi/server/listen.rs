@@ -1,4 +1,4 @@
-//! `atls_server`, where connections come from: Unix sockets, and sockets of the host's own making.
+//! `atls_server`: connections from Unix sockets, and from sockets that the host made.
 
 use std::ffi::c_char;
 use std::os::fd::{BorrowedFd, FromRawFd};
@@ -27,8 +27,10 @@ impl atls_server {
     }
 }
 
-/// Listens on a Unix socket at `path`; on Linux one that begins with '@' is an abstract one. The file must not be there before, and is the
-/// host's to remove. Statuses: NULL_ARGUMENT, INVALID_UTF8, INVALID_STATE (stopped), IO.
+/// Listens on a Unix socket.
+/// `path`: must not exist yet; removing the file afterwards is up to the host. On Linux, a path
+/// that begins with '@' is an abstract socket.
+/// Statuses: NULL_ARGUMENT, INVALID_UTF8, INVALID_STATE (the server was stopped), IO.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn atls_server_listen_unix(
     server: *const atls_server,
@@ -44,9 +46,12 @@ pub unsafe extern "C" fn atls_server_listen_unix(
     })
 }
 
-/// Accepts connections of a socket, TCP or Unix, that listens already: one from a service manager, or one that worker processes share. After OK the
-/// descriptor is the library's, which closes it when the server stops; else it stays the caller's. Statuses: NULL_ARGUMENT, INVALID_ARGUMENT
-/// (no such socket), INVALID_STATE (stopped), IO.
+/// Accepts connections from a TCP or Unix socket that already listens, such as one from a service
+/// manager, or one that worker processes share.
+/// `fd`: belongs to the library after success, which closes it when the server stops; after a
+/// failure it is still the caller's.
+/// Statuses: NULL_ARGUMENT, INVALID_ARGUMENT (not a listening socket), INVALID_STATE (the server
+/// was stopped), IO.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn atls_server_adopt_listener(
     server: *const atls_server,
@@ -63,8 +68,10 @@ pub unsafe extern "C" fn atls_server_adopt_listener(
     })
 }
 
-/// Serves a connected socket, TCP or Unix, as if it had been accepted. After OK the descriptor is the library's; else it stays the caller's. Statuses:
-/// NULL_ARGUMENT, INVALID_ARGUMENT (no such socket), INVALID_STATE (stopped), IO.
+/// Serves a connected TCP or Unix socket as if the server had accepted it.
+/// `fd`: belongs to the library after success; after a failure it is still the caller's.
+/// Statuses: NULL_ARGUMENT, INVALID_ARGUMENT (not a connected socket), INVALID_STATE (the server
+/// was stopped), IO.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn atls_server_adopt_connection(
     server: *const atls_server,
@@ -84,9 +91,9 @@ pub unsafe extern "C" fn atls_server_adopt_connection(
     })
 }
 
-/// A descriptor of our own for the same socket, so that on failure the caller's is as it was.
+/// A second descriptor for the same socket, so that the caller's is unchanged if the call fails.
 pub(in crate::capi) unsafe fn own_copy(fd: i32) -> Result<Socket> {
-    let invalid = || Error::new(Status::InvalidArgument, format!("descriptor {fd} is no socket"));
+    let invalid = || Error::new(Status::InvalidArgument, format!("descriptor {fd} is not a socket"));
     if fd < 0 {
         return Err(invalid());
     }
@@ -98,6 +105,6 @@ pub(in crate::capi) unsafe fn own_copy(fd: i32) -> Result<Socket> {
 }
 
 pub(in crate::capi) unsafe fn close(fd: i32) {
-    // SAFETY: the host gave it to us.
+    // SAFETY: the host gave it to the library.
     drop(unsafe { std::os::fd::OwnedFd::from_raw_fd(fd) });
 }

@@ -1,4 +1,4 @@
-//! The HTTP server.
+//! HTTP servers and tunnel servers.
 
 pub mod config;
 pub mod config_tls;

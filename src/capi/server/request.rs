@@ -1,4 +1,4 @@
-//! `atls_server_request`: what a server was asked, and the way back for the answer.
+//! `atls_server_request`: a request to a server, and its response.
 
 use std::ffi::CString;
 use std::sync::{Arc, OnceLock};
@@ -21,9 +21,13 @@ use crate::io::buffers;
 use crate::operation::{Outgoing, TransferEvent};
 use crate::server::{RequestLine, ResponseHead, ServerRequest};
 
-/// A request, and the way back for its answer. Comes with REQUEST; to answer it, start it. Reference-counted, safe to share between threads.
-/// Dropping the last reference before the answer was finished gives the request up: never started it is answered with 500, else its
-/// connection ends. It ends too after an answer that was finished before the request had come to its END, what is left of which is discarded.
+/// A request to a server, through which the host responds. It comes with a REQUEST event; start it
+/// to respond. Reference-counted, safe to share between threads.
+///
+/// Dropping the last reference before the response was finished gives the request up: if it was
+/// never started, it is answered with 500; otherwise its connection is closed. The connection is
+/// also closed after a response that was finished before the request's END; the rest of the request
+/// is discarded.
 pub struct atls_server_request {
     pub(in crate::capi) served: Arc<ServerRequest>,
     peer: OnceLock<CString>,
@@ -46,8 +50,10 @@ impl atls_server_request {
     }
 }
 
-/// Takes the request. Its events go to `sink`: DATA as credit allows, TRAILERS, END, WRITABLE after a write that was refused, and CLOSED, with OK
-/// once the answer is sent. `runtime` is the server's. Statuses: NULL_ARGUMENT, INVALID_STATE (started already; queue stopped), CLOSED.
+/// Accepts the request. Its events go to `sink`: DATA as credit allows, TRAILERS, END, WRITABLE
+/// after a write that returned AGAIN, and CLOSED, with OK once the response is sent.
+/// `runtime`: the server's.
+/// Statuses: NULL_ARGUMENT, INVALID_STATE (already started; queue stopped), CLOSED.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn atls_server_request_start(
     request: *mut atls_server_request,
@@ -66,8 +72,9 @@ pub unsafe extern "C" fn atls_server_request_start(
     })
 }
 
-/// The limit of this request's body, in place of ATLS_SERVER_LIMIT_BODY_BYTES. To be set before the request is started. Statuses: NULL_ARGUMENT,
-/// INVALID_STATE (started already), CLOSED.
+/// Sets the limit of this request's body, in place of ATLS_SERVER_LIMIT_BODY_BYTES. Call it before
+/// the request is started.
+/// Statuses: NULL_ARGUMENT, INVALID_STATE (already started), CLOSED.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn atls_server_request_set_body_limit(
     request: *const atls_server_request,
@@ -77,8 +84,9 @@ pub unsafe extern "C" fn atls_server_request_set_body_limit(
     guard(error, || unsafe { share(request, "request") }?.served.set_body_limit(bytes))
 }
 
-/// The deadline for all of this request's body, in place of ATLS_SERVER_DEADLINE_BODY; 0 and UINT32_MAX are none. To be set before the request is
-/// started. Statuses: NULL_ARGUMENT, INVALID_STATE (started already), CLOSED.
+/// Sets the deadline for this request's whole body, in place of ATLS_SERVER_DEADLINE_BODY; none by
+/// default. Call it before the request is started.
+/// Statuses: NULL_ARGUMENT, INVALID_STATE (already started), CLOSED.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn atls_server_request_set_body_deadline(
     request: *const atls_server_request,
@@ -92,28 +100,30 @@ pub unsafe extern "C" fn atls_server_request_set_body_deadline(
     })
 }
 
-/// Method, as it was sent. Valid as long as the request.
+/// The method as it was sent. Valid as long as the request.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn atls_server_request_method(request: *const atls_server_request) -> atls_str {
     text_of(request, RequestLine::method_terminated)
 }
 
-/// Target, as it was sent; bytes. Mostly path and query; `*` with OPTIONS for the server as a whole; host and port with CONNECT, which
-/// atls_server_request_upgrade_start accepts; or an absolute URL, as to a proxy: its path is the resource, and its authority counts instead of Host (RFC
-/// 9112 section 3.2). Valid as long as the request.
+/// The target as it was sent; bytes. Usually path and query. Otherwise `*`, with OPTIONS, for the
+/// server as a whole; or host and port, with CONNECT, which atls_server_request_upgrade_start
+/// accepts; or an absolute URL, as sent to a proxy: its path is the resource, and its authority
+/// counts instead of Host (RFC 9112 section 3.2). Valid as long as the request.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn atls_server_request_target(request: *const atls_server_request) -> atls_str {
     text_of(request, RequestLine::target_terminated)
 }
 
-/// The host that the request is for, with the port if there is one, whatever form its target has (atls_effective_authority); as it was sent. Empty if an
-/// HTTP/1.0 request names none, or if what counts is not a valid authority. Valid as long as the request.
+/// The host that the request is for, as it was sent, with the port if there is one, whatever form
+/// the target has (atls_effective_authority). Valid as long as the request. Empty if an HTTP/1.0
+/// request names no host, or the authority is invalid.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn atls_server_request_authority(request: *const atls_server_request) -> atls_str {
     text_of(request, RequestLine::authority_terminated)
 }
 
-/// The lines of its head (its status is 0). A new reference: free it.
+/// The request's header fields, as a head whose status is 0. A new reference: free it.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn atls_server_request_head(request: *const atls_server_request) -> *mut atls_head {
     guard_value(std::ptr::null_mut(), || match unsafe { borrow(request, "request") } {
@@ -122,7 +132,8 @@ pub unsafe extern "C" fn atls_server_request_head(request: *const atls_server_re
     })
 }
 
-/// Address and port of the other end of the socket; empty for a Unix socket. Valid as long as the request.
+/// Address and port of the other end of the socket; empty for a Unix socket. Valid as long as the
+/// request.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn atls_server_request_peer(request: *const atls_server_request) -> atls_str {
     guard_value(atls_str::empty(), || {
@@ -131,8 +142,9 @@ pub unsafe extern "C" fn atls_server_request_peer(request: *const atls_server_re
     })
 }
 
-/// The client's address: that of the other end of the socket, or what a proxy says (atls_server_config_set_trust_forwarded); empty if neither is known.
-/// Valid as long as the request.
+/// The client's address: that of the other end of the socket, or what a proxy reported
+/// (atls_server_config_set_trust_forwarded); empty if neither is known. Valid as long as the
+/// request.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn atls_server_request_remote(request: *const atls_server_request) -> atls_str {
     guard_value(atls_str::empty(), || {
@@ -141,13 +153,14 @@ pub unsafe extern "C" fn atls_server_request_remote(request: *const atls_server_
     })
 }
 
-/// Written when it is asked for: few hosts do.
+/// Formatted at the first call, since few hosts ask for it.
 fn shown(place: &OnceLock<CString>, address: Option<impl ToString>) -> atls_str {
     let text = || address.map_or_else(CString::default, |address| c_string(&address.to_string()));
     atls_str::from_cstring(place.get_or_init(text))
 }
 
-/// "https" or "http": what the client speaks, to the server or, as it says, to the proxy before it. Static.
+/// "https" or "http": what the client speaks to the server or, according to a trusted proxy, to the
+/// proxy. Static.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn atls_server_request_scheme(request: *const atls_server_request) -> atls_str {
     guard_value(atls_str::empty(), || match unsafe { borrow(request, "request") } {
@@ -157,13 +170,14 @@ pub unsafe extern "C" fn atls_server_request_scheme(request: *const atls_server_
     })
 }
 
-/// Whether it came in TLS.
+/// Whether the request came over TLS.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn atls_server_request_secure(request: *const atls_server_request) -> bool {
     guard_value(false, || unsafe { borrow(request, "request") }.is_ok_and(|this| this.served.origin.secure))
 }
 
-/// The certificate that the client has shown, DER; NULL for none (atls_server_config_set_client_roots). The caller's to free.
+/// The client's certificate, DER; NULL if there is none (atls_server_config_set_client_roots). The
+/// caller's to free.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn atls_server_request_certificate(request: *const atls_server_request) -> *mut atls_buf {
     guard_value(std::ptr::null_mut(), || {
@@ -172,7 +186,8 @@ pub unsafe extern "C" fn atls_server_request_certificate(request: *const atls_se
     })
 }
 
-/// The verdict on the client's evidence; NULL if it was not asked for any (atls_server_config_set_client_policy). The caller's to free.
+/// The verdict on the client's evidence, as a new reference: free it. NULL if the client was not
+/// asked for evidence (atls_server_config_set_client_policy).
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn atls_server_request_verdict(request: *const atls_server_request) -> *mut atls_verdict {
     guard_value(std::ptr::null_mut(), || {
@@ -182,10 +197,14 @@ pub unsafe extern "C" fn atls_server_request_verdict(request: *const atls_server
     })
 }
 
-/// The head of the answer, or with a status below 200 an informational one before it. `reason` NULL is the usual one; `headers` may be NULL; `length`
-/// is that of the body that will be written, or ATLS_LENGTH_UNKNOWN. Date and framing are added, as the peer's version needs them; with Upgrade, so
-/// is `Connection: Upgrade`. Informational heads are not sent to an HTTP/1.0 peer. Statuses: NULL_ARGUMENT, INVALID_ARGUMENT (status, reason),
-/// HTTP_HEADER_INVALID, INVALID_STATE (not started; sent already), CLOSED.
+/// Sends the head of the response or, with a status below 200, an informational head before it.
+/// Date and the framing that the peer's HTTP version needs are added; if there is an Upgrade field,
+/// so is `Connection: Upgrade`. Informational heads are not sent to an HTTP/1.0 peer.
+/// `reason`: may be NULL, for the usual phrase.
+/// `headers`: may be NULL.
+/// `length`: of the body that will be written, in bytes, or ATLS_LENGTH_UNKNOWN.
+/// Statuses: NULL_ARGUMENT, INVALID_ARGUMENT (`status`, `reason`), HTTP_HEADER_INVALID,
+/// INVALID_STATE (not started; already sent), CLOSED.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn atls_server_request_send_head(
     request: *const atls_server_request,
@@ -215,8 +234,10 @@ pub(in crate::capi) unsafe fn message(
     ResponseHead::new(status, reason.map(str::as_bytes), headers, length)
 }
 
-/// Head, body and end of an answer in one call. Copied. Statuses: as atls_server_request_send_head, and HTTP_HEADER_INVALID if a Content-Length among
-/// the lines differs from `len`, except for a HEAD or a 304.
+/// Sends the head, the body and the end of a response in one call. Everything is copied.
+/// `headers`: may be NULL. If it has a Content-Length, that must be the length of `body`, except in
+/// response to HEAD or with 304.
+/// Statuses: as atls_server_request_send_head, and HTTP_HEADER_INVALID (wrong Content-Length).
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn atls_server_request_respond(
     request: *const atls_server_request,
@@ -236,10 +257,14 @@ pub unsafe extern "C" fn atls_server_request_respond(
     })
 }
 
-/// Copies all of the bytes for the answer's body, or answers AGAIN and takes nothing; one WRITABLE event follows each AGAIN. At most 256 KiB wait for
-/// a peer that does not read; each piece counts with 128 bytes of overhead and with its buffer, at most twice its length. Beside them, at most 128
-/// KiB and the last piece begun are on their way. What is written for a HEAD, or with a 204 or 304, is not sent. Statuses: NULL_ARGUMENT, AGAIN,
-/// INVALID_STATE (no head yet; finished; more than the head has announced), CLOSED, or why the request ended.
+/// Copies all of `data` for the response body, or returns AGAIN and takes nothing; one WRITABLE
+/// event follows each AGAIN. What is written in response to HEAD, or with 204 or 304, is not sent.
+///
+/// At most 256 KiB are queued for a peer that does not read. Each piece counts with its buffer, at
+/// most twice its length, and 128 bytes of overhead. In addition, at most 128 KiB and the last
+/// piece begun are on their way.
+/// Statuses: NULL_ARGUMENT, AGAIN, INVALID_STATE (no head yet; already finished; more than the
+/// announced length), CLOSED, or why the request ended.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn atls_server_request_write(
     request: *const atls_server_request,
@@ -252,9 +277,12 @@ pub unsafe extern "C" fn atls_server_request_write(
     })
 }
 
-/// Ends the answer; `trailers`, which go only with a body of unknown length, may be NULL; an HTTP/1.0 peer does not get them. A body shorter than its
-/// head said is INVALID_STATE and ends the connection, since the peer waits for the rest; CLOSED says so too. Statuses: NULL_ARGUMENT, INVALID_STATE
-/// (no head yet; finished; bytes are missing), HTTP_HEADER_INVALID (trailers; the answer is not ended), or why the request ended.
+/// Ends the response. A body shorter than the announced length is INVALID_STATE and closes the
+/// connection, because the peer waits for the rest; CLOSED reports it too.
+/// `trailers`: may be NULL. Allowed only with a body of unknown length; not sent to an HTTP/1.0
+/// peer.
+/// Statuses: NULL_ARGUMENT, INVALID_STATE (no head yet; already finished; bytes are missing),
+/// HTTP_HEADER_INVALID (trailers; the response is not ended), or why the request ended.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn atls_server_request_finish(
     request: *const atls_server_request,
@@ -269,7 +297,8 @@ pub unsafe extern "C" fn atls_server_request_finish(
     })
 }
 
-/// Lets `bytes` more of the request's body be received. Adds up, saturating. Statuses: NULL_ARGUMENT.
+/// Allows `bytes` more of the request's body to be received. Grants add up; the sum saturates.
+/// Statuses: NULL_ARGUMENT.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn atls_server_request_grant(
     request: *const atls_server_request,
@@ -282,7 +311,8 @@ pub unsafe extern "C" fn atls_server_request_grant(
     })
 }
 
-/// Gives the request up, and with it the connection; CLOSED follows, with CANCELED. Statuses: NULL_ARGUMENT.
+/// Gives the request up and closes its connection. CLOSED follows, with CANCELED.
+/// Statuses: NULL_ARGUMENT.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn atls_server_request_cancel(
     request: *const atls_server_request,
@@ -302,7 +332,7 @@ pub unsafe extern "C" fn atls_server_request_ref(request: *mut atls_server_reque
     unsafe { another(request) }
 }
 
-/// Drops a reference.
+/// Drops a reference. The last one gives up a request whose response is not finished.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn atls_server_request_free(request: *mut atls_server_request) {
     guard_free(|| unsafe { release(request) });

@@ -1,4 +1,4 @@
-//! `atls_server`: an HTTP server.
+//! `atls_server`: an HTTP server that listens, stops and counts.
 
 use std::ffi::c_char;
 use std::sync::Arc;
@@ -20,8 +20,9 @@ use crate::error::Result;
 use crate::io::blocking::check_may_block;
 use crate::server::{Server, ServerEvent, ServerSettings, bind, is_address, server_task};
 
-/// An HTTP server, in TLS or in the clear. Its sink is told of each request with REQUEST, and with CLOSED once the server has stopped and its
-/// last connection has ended. Reference-counted, safe to share between threads; dropping the last reference closes it.
+/// An HTTP server, with or without TLS. Its sink gets a REQUEST event for each request, and CLOSED
+/// once the server has stopped and its last connection has ended. Reference-counted, safe to share
+/// between threads. Dropping the last reference closes the server.
 pub struct atls_server {
     pub(in crate::capi) server: Arc<Server>,
     pub(in crate::capi) runtime: Arc<atls_runtime>,
@@ -47,8 +48,11 @@ impl HostEvent for ServerEvent {
     }
 }
 
-/// A server that listens nowhere yet. The configuration is copied. Statuses: NULL_ARGUMENT, INVALID_STATE (queue or
-/// runtime stopped; evidence, and no certificate).
+/// Creates a server that does not listen yet: call atls_server_listen and its like next. Its events
+/// go to `sink`.
+/// `config`: copied.
+/// Statuses: NULL_ARGUMENT, INVALID_STATE (queue or runtime stopped; evidence without a
+/// certificate).
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn atls_server_start(
     runtime: *const atls_runtime,
@@ -65,7 +69,7 @@ pub unsafe extern "C" fn atls_server_start(
     })
 }
 
-/// A server that listens nowhere yet.
+/// Starts a server that does not listen yet.
 pub(in crate::capi) unsafe fn start(
     runtime: Arc<atls_runtime>,
     settings: ServerSettings,
@@ -77,16 +81,21 @@ pub(in crate::capi) unsafe fn start(
     let shared = Arc::new(Server::new(settings, operation.observer())?);
     let made = Arc::new(atls_server { server: shared.clone(), runtime: runtime.clone() });
     let registration = operation.register(&made, &shared, Server::close)?;
-    // In its place before the first event can run, which a stopped runtime brings at once.
+    // Written before the first event can run, which happens at once if the runtime is stopped.
     unsafe { put(place, Arc::into_raw(made).cast_mut(), "server") }?;
     runtime.handle().spawn(server_task(shared, registration.begin()));
     Ok(())
 }
 
-/// Listens on `address`: an IPv4 or IPv6 address; a name, for those of its addresses that this machine has; or NULL, for every address of this
-/// machine. Port 0 lets the system choose one, the same for all. *bound, which may be NULL, is the port. May be called several times. `reuse_port`
-/// shares the port with other processes that set it too. The calling thread waits while a name is looked up. Statuses: NULL_ARGUMENT, INVALID_UTF8,
-/// INVALID_STATE (stopped), WOULD_DEADLOCK (a name, on a thread of the library), DNS, IO.
+/// Listens on a TCP port. May be called several times. The calling thread blocks while a name is
+/// resolved.
+/// `address`: an IPv4 or IPv6 address; or a name, for those of its addresses that this machine has.
+/// It may be NULL, for all addresses of this machine.
+/// `port`: 0 lets the system choose a port, the same for all addresses.
+/// `reuse_port`: shares the port with other processes that set it too.
+/// `bound`: the port; may be NULL.
+/// Statuses: NULL_ARGUMENT, INVALID_UTF8, INVALID_STATE (the server was stopped), WOULD_DEADLOCK (a
+/// name, on a thread of the library), DNS, IO.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn atls_server_listen(
     server: *const atls_server,
@@ -112,8 +121,11 @@ pub unsafe extern "C" fn atls_server_listen(
     })
 }
 
-/// Shows this certificate to new connections, except for names that have one of their own; open connections are not affected. Statuses:
-/// NULL_ARGUMENT, INVALID_UTF8, INVALID_ARGUMENT, INVALID_STATE (the server serves in the clear).
+/// Uses this certificate for new connections, except for names that have one of their own. Open
+/// connections are not affected.
+/// `chain_pem`: the certificate chain, leaf first.
+/// `key_pem`: the private key of the leaf.
+/// Statuses: NULL_ARGUMENT, INVALID_UTF8, INVALID_ARGUMENT, INVALID_STATE (the server has no TLS).
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn atls_server_set_certificate(
     server: *const atls_server,
@@ -127,8 +139,9 @@ pub unsafe extern "C" fn atls_server_set_certificate(
     })
 }
 
-/// Listens no more; connections that wait for a request end, and requests under way go on to their end. Then comes CLOSED. Statuses:
-/// NULL_ARGUMENT.
+/// Stops listening and closes idle connections; requests under way run to their end. Then comes
+/// CLOSED.
+/// Statuses: NULL_ARGUMENT.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn atls_server_stop(server: *const atls_server, error: *mut *mut atls_error) -> atls_status {
     guard(error, || {
@@ -137,8 +150,10 @@ pub unsafe extern "C" fn atls_server_stop(server: *const atls_server, error: *mu
     })
 }
 
-/// As atls_server_stop; what is not over after `timeout_ms` (0: 30 seconds) is ended as by atls_server_close. Returns at once: answers under way need
-/// the runtime until CLOSED. Statuses: NULL_ARGUMENT.
+/// Like atls_server_stop; whatever is left after the timeout is ended as by atls_server_close.
+/// Returns at once: keep the runtime until CLOSED.
+/// `timeout_ms`: 30 seconds by default.
+/// Statuses: NULL_ARGUMENT.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn atls_server_drain(
     server: *const atls_server,
@@ -161,7 +176,9 @@ pub unsafe extern "C" fn atls_server_drain(
     })
 }
 
-/// Ends everything now; requests under way end with CANCELED and ATLS_DETAIL_SERVER_CLOSED. Then comes CLOSED. Statuses: NULL_ARGUMENT.
+/// Closes the server now. Requests under way end with CANCELED and ATLS_DETAIL_SERVER_CLOSED. Then
+/// comes CLOSED.
+/// Statuses: NULL_ARGUMENT.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn atls_server_close(server: *const atls_server, error: *mut *mut atls_error) -> atls_status {
     guard(error, || {
@@ -170,28 +187,29 @@ pub unsafe extern "C" fn atls_server_close(server: *const atls_server, error: *m
     })
 }
 
-/// Connections there are now.
+/// Connections that are open now.
 pub const ATLS_SERVER_COUNT_CONNECTIONS: u32 = 301;
-/// Connections there ever were.
+/// Connections accepted since the server was started.
 pub const ATLS_SERVER_COUNT_CONNECTIONS_ACCEPTED: u32 = 302;
-/// Connections that were turned away at a limit.
+/// Connections closed because of a limit.
 pub const ATLS_SERVER_COUNT_CONNECTIONS_REFUSED: u32 = 303;
-/// Requests that the host was shown.
+/// Requests delivered to the host.
 pub const ATLS_SERVER_COUNT_REQUESTS: u32 = 304;
-/// Requests that were refused before that.
+/// Requests refused before they were delivered.
 pub const ATLS_SERVER_COUNT_REQUESTS_REFUSED: u32 = 305;
 /// Requests for evidence.
 pub const ATLS_SERVER_COUNT_EVIDENCE: u32 = 306;
-/// Of a tunnel server: connections that were forwarded.
+/// Tunnel servers only: connections that were forwarded.
 pub const ATLS_SERVER_COUNT_TUNNELS: u32 = 307;
-/// Of a tunnel server: bytes from clients to targets.
+/// Tunnel servers only: bytes from clients to targets.
 pub const ATLS_SERVER_COUNT_BYTES_UP: u32 = 308;
-/// Of a tunnel server: bytes from targets to clients.
+/// Tunnel servers only: bytes from targets to clients.
 pub const ATLS_SERVER_COUNT_BYTES_DOWN: u32 = 309;
-/// TLS handshakes that failed: refused by either side, given up, or too slow.
+/// TLS handshakes that failed: refused by either side, abandoned, or too slow.
 pub const ATLS_SERVER_COUNT_HANDSHAKES_FAILED: u32 = 310;
 
-/// One of the counts ATLS_SERVER_COUNT_*; 0 for what is not known.
+/// Reads a counter; 0 for NULL, or if the counter is unknown.
+/// `which`: ATLS_SERVER_COUNT_*.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn atls_server_count(server: *const atls_server, which: u32) -> u64 {
     guard_value(0, || {

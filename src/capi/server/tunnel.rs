@@ -1,4 +1,4 @@
-//! `atls_tunnel_config`, and a server that forwards WebSockets to TCP.
+//! `atls_tunnel_config`, and servers that forward WebSockets to TCP.
 
 use std::ffi::c_char;
 use std::time::Duration;
@@ -15,19 +15,20 @@ use crate::capi::base::status::atls_status;
 use crate::error::{Error, Status};
 use crate::tunnel::{Entry, Rules, Target};
 
-/// What a forwarder lets through. A builder: one thread at a time; copied when used.
+/// What a tunnel server forwards. A builder: one thread at a time; copied when used.
 pub struct atls_tunnel_config {
     rules: Rules,
 }
 
-/// Until the target is reached; 10 seconds by default, then 504.
+/// For connecting to the target; 10 seconds by default. After it the client gets a 504.
 pub const ATLS_TUNNEL_DEADLINE_CONNECT: u32 = 701;
 /// Without a byte in either direction; 300 seconds by default.
 pub const ATLS_TUNNEL_DEADLINE_IDLE: u32 = 702;
-/// From upgrade to end; none by default.
+/// From the upgrade to the end of the tunnel; none by default.
 pub const ATLS_TUNNEL_DEADLINE_TOTAL: u32 = 703;
 
-/// A configuration that lets nothing through. The caller's to free. Statuses: NULL_ARGUMENT.
+/// Creates a configuration that forwards nothing. Free it with atls_tunnel_config_free.
+/// Statuses: NULL_ARGUMENT.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn atls_tunnel_config_new(
     config: *mut *mut atls_tunnel_config,
@@ -46,8 +47,10 @@ pub unsafe extern "C" fn atls_tunnel_config_free(config: *mut atls_tunnel_config
     guard_free(|| unsafe { destroy(config) });
 }
 
-/// Lets clients through to `entry`: `host:port`, or `*.suffix:port` for every name below one. Names match in either case. Statuses: NULL_ARGUMENT,
-/// INVALID_UTF8, INVALID_ARGUMENT.
+/// Allows clients to reach a target.
+/// `entry`: `host:port`, or `*.suffix:port` for every name below `suffix`. Case makes no
+/// difference.
+/// Statuses: NULL_ARGUMENT, INVALID_UTF8, INVALID_ARGUMENT.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn atls_tunnel_config_add_target(
     config: *mut atls_tunnel_config,
@@ -61,8 +64,10 @@ pub unsafe extern "C" fn atls_tunnel_config_add_target(
     })
 }
 
-/// Where clients go that name no target, `host:port`; it has to be allowed as well. Without it they are answered with 400. Statuses:
-/// NULL_ARGUMENT, INVALID_UTF8, INVALID_ARGUMENT.
+/// Sets the target of clients that name none; otherwise they get a 400. The target must be allowed
+/// too (atls_tunnel_config_add_target).
+/// `target`: `host:port`.
+/// Statuses: NULL_ARGUMENT, INVALID_UTF8, INVALID_ARGUMENT.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn atls_tunnel_config_set_default_target(
     config: *mut atls_tunnel_config,
@@ -76,23 +81,26 @@ pub unsafe extern "C" fn atls_tunnel_config_set_default_target(
     })
 }
 
-/// Whether a name may lead to an address that is not public (loopback, private, link-local and the like); by default it may not, whatever the list
-/// says of the name, since whoever controls the name chooses the address. Addresses in the list, and "localhost", are not concerned. Statuses:
-/// NULL_ARGUMENT.
+/// Says whether a name may resolve to an address that is not public (loopback, private, link-local
+/// and the like). Off by default, even if the name is an allowed target, because whoever controls
+/// the name chooses the address. Does not affect targets that are addresses, nor "localhost".
+/// Statuses: NULL_ARGUMENT.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn atls_tunnel_config_set_allow_private(
     config: *mut atls_tunnel_config,
-    allowed: c_bool,
+    allow: c_bool,
     error: *mut *mut atls_error,
 ) -> atls_status {
     guard(error, || {
-        unsafe { borrow_mut(config, "config") }?.rules.private = allowed.get();
+        unsafe { borrow_mut(config, "config") }?.rules.private = allow.get();
         Ok(())
     })
 }
 
-/// Lets web pages of `origin` (`https://app.example`) through; `*` for those of any. Whoever sends an Origin that was not added is answered with 403; programs
-/// that are no browsers send none. Statuses: NULL_ARGUMENT, INVALID_UTF8.
+/// Allows web pages of an origin. A client that sends any other Origin gets a 403. Programs that
+/// are not browsers do not send one.
+/// `origin`: such as `https://app.example`; `*` allows all.
+/// Statuses: NULL_ARGUMENT, INVALID_UTF8.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn atls_tunnel_config_add_origin(
     config: *mut atls_tunnel_config,
@@ -106,8 +114,10 @@ pub unsafe extern "C" fn atls_tunnel_config_add_origin(
     })
 }
 
-/// Wants `Authorization: Bearer token`, or for browsers, which cannot send that, `token=` in the query; else 401. NULL takes it away. Statuses:
-/// NULL_ARGUMENT, INVALID_UTF8, INVALID_ARGUMENT (empty).
+/// Requires `Authorization: Bearer token` or, for browsers, which cannot send that, `token=` in the
+/// query. A client without it gets a 401.
+/// `token`: may be NULL, which removes the requirement.
+/// Statuses: NULL_ARGUMENT, INVALID_UTF8, INVALID_ARGUMENT (empty).
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn atls_tunnel_config_set_token(
     config: *mut atls_tunnel_config,
@@ -124,7 +134,9 @@ pub unsafe extern "C" fn atls_tunnel_config_set_token(
     })
 }
 
-/// One of the deadlines ATLS_TUNNEL_DEADLINE_*, in milliseconds; 0 is the default, UINT32_MAX none. Statuses: NULL_ARGUMENT, INVALID_ARGUMENT.
+/// Sets a deadline.
+/// `which`: ATLS_TUNNEL_DEADLINE_*.
+/// Statuses: NULL_ARGUMENT, INVALID_ARGUMENT (unknown deadline).
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn atls_tunnel_config_set_deadline(
     config: *mut atls_tunnel_config,
@@ -139,7 +151,7 @@ pub unsafe extern "C" fn atls_tunnel_config_set_deadline(
             ATLS_TUNNEL_DEADLINE_CONNECT => (&mut rules.connect, default.connect),
             ATLS_TUNNEL_DEADLINE_IDLE => (&mut rules.idle, default.idle),
             ATLS_TUNNEL_DEADLINE_TOTAL => (&mut rules.total, default.total),
-            other => return Err(invalid(format!("deadline {other} is none that is known"))),
+            other => return Err(invalid(format!("unknown deadline {other}"))),
         };
         *place = match milliseconds {
             0 => default,
@@ -150,13 +162,21 @@ pub unsafe extern "C" fn atls_tunnel_config_set_deadline(
     })
 }
 
-/// A server that forwards: a WebSocket on any path with `target=host:port` in its query becomes a TCP connection to there, whose bytes go in binary
-/// frames. What is not allowed is answered with 400, 401, 403, 426, 502 or 504 and a reason, before anything is upgraded; `GET /healthz` with 200. A
-/// frame from a client may have 1 MiB, and a message any number of frames; neither is held as a whole: a tunnel takes 40 KiB, beside its two sockets
-/// and its TLS session, whether it is idle or in the middle of a frame. A client that violates the protocol gets a Close frame: 1002, or 1007 for
-/// text that is not UTF-8, or 1009 for a longer frame. Limits, deadlines and TLS are those of `server_config`; everything else is as with
-/// atls_server_start, but for REQUEST, which does not come. Statuses: NULL_ARGUMENT, INVALID_STATE (queue or runtime stopped), INVALID_ARGUMENT
-/// (nothing is allowed, or not the default target), UNSUPPORTED (evidence, or a policy for clients, in `server_config`).
+/// Creates a server that forwards WebSockets to TCP. A WebSocket on any path, with
+/// `target=host:port` in its query, becomes a TCP connection to that target, whose bytes travel in
+/// binary frames. A request that is not allowed is answered with 400, 401, 403, 426, 502 or 504 and
+/// a reason, before anything is upgraded. `GET /healthz` is answered with 200. No REQUEST events
+/// come; everything else is as with atls_server_start.
+///
+/// A frame from a client may have 1 MiB, and a message any number of frames. Neither is held as a
+/// whole: a tunnel takes 40 KiB, besides its two sockets and its TLS session, whether it is idle or
+/// in the middle of a frame. A client that violates the protocol gets a Close frame: 1009 for a
+/// frame that is too long, 1007 for text that is not UTF-8, otherwise 1002.
+/// `server_config`: limits, deadlines and TLS; copied.
+/// `config`: copied.
+/// Statuses: NULL_ARGUMENT, INVALID_STATE (queue or runtime stopped), INVALID_ARGUMENT (no target
+/// is allowed, or the default target is not), UNSUPPORTED (`server_config` has evidence, or a
+/// policy for clients).
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn atls_tunnel_server_start(
     runtime: *const atls_runtime,
@@ -171,12 +191,15 @@ pub unsafe extern "C" fn atls_tunnel_server_start(
         let runtime = unsafe { share_hub(runtime, "runtime") }?;
         let mut settings = unsafe { borrow(server_config, "server_config") }?.settings.clone();
         let rules = unsafe { borrow(config, "config") }?.rules.clone();
-        // Nobody is asked for evidence before an upgrade, so a configuration that says so must not be taken for one that does.
+        // No evidence is exchanged before an upgrade, so a configuration that asks for it must not be accepted in silence.
         if settings.client_policy.is_some() || settings.source.is_some() {
-            return Err(Error::new(Status::Unsupported, "a forwarder neither shows evidence nor asks for any"));
+            return Err(Error::new(
+                Status::Unsupported,
+                "a tunnel server can neither provide evidence nor ask clients for it",
+            ));
         }
         if rules.allowed.is_empty() {
-            return Err(invalid("nothing is allowed (atls_tunnel_config_add_target)".into()));
+            return Err(invalid("no target is allowed (atls_tunnel_config_add_target)".into()));
         }
         if let Some(target) = rules.default_target.as_ref().filter(|target| !rules.allows(target)) {
             return Err(invalid(format!("the default target {target} is not allowed (atls_tunnel_config_add_target)")));

@@ -1,4 +1,4 @@
-//! `atls_server_request`, left behind: a connection that becomes a stream of the host's.
+//! `atls_server_request`: a connection that leaves HTTP and becomes a stream.
 
 use std::sync::Arc;
 
@@ -15,12 +15,19 @@ use crate::error::{Error, Status};
 use crate::server::{ResponseHead, Switch};
 use crate::stream::Handover;
 
-/// Answers with 101 and `headers`, among which must be Upgrade, or to a CONNECT with a 2xx, and takes the connection out of HTTP: it becomes an
-/// event-driven atls_stream with events for `sink`, CONNECTED once the answer is on its way; bytes that the peer has sent ahead come first. The
-/// request must have been started; it ends with CLOSED and OK. The stream has the credit of the server's requests (atls_server_config_set_credit). If
-/// the connection ends before that, or the host cancels the stream, the stream is CLOSED at once; cancelling also ends the connection. Statuses:
-/// NULL_ARGUMENT, INVALID_ARGUMENT (status), HTTP_HEADER_INVALID (Content-Length or Transfer-Encoding, which this answer cannot have), INVALID_STATE
-/// (not started; answered; not asked for; queue or runtime stopped), CLOSED.
+/// Answers with 101 and `headers`, which must include Upgrade, or answers a CONNECT with a 2xx, and
+/// takes the connection out of HTTP. It becomes an event-driven atls_stream with events for `sink`:
+/// CONNECTED once the response is on its way, then DATA, starting with bytes that the peer has sent
+/// ahead.
+///
+/// The request must have been started; it ends with CLOSED and OK. The stream has the credit of the
+/// server's requests (atls_server_config_set_credit). If the connection ends first, or the host
+/// cancels the stream, the stream is CLOSED at once; canceling also closes the connection.
+/// `runtime`: the server's.
+/// `headers`: may be NULL.
+/// Statuses: NULL_ARGUMENT, INVALID_ARGUMENT (`status`), HTTP_HEADER_INVALID (Content-Length or
+/// Transfer-Encoding, which this response cannot have), INVALID_STATE (not started; already
+/// answered; the client did not ask for it; queue or runtime stopped), CLOSED.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn atls_server_request_upgrade_start(
     request: *const atls_server_request,
@@ -43,7 +50,7 @@ pub unsafe extern "C" fn atls_server_request_upgrade_start(
         let verdict = served.origin.client.verdict.clone();
         let (made, shared, outlet) = unsafe { atls_stream::waiting(runtime, sink, served.switch_credit, verdict) }?;
         unsafe { put(stream, Arc::into_raw(made).cast_mut(), "stream") }?;
-        // Refused in between, the stream says so with CLOSED.
+        // If the request has ended in the meantime, the stream's CLOSED says so.
         let handover = Handover::new(shared, outlet);
         handle.spawn(handover.watch());
         let _ = served.switch(Switch { message, handover });

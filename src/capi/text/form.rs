@@ -1,4 +1,4 @@
-//! `atls_form`: what a request carries as names and values: its query, its cookies, a form in its body.
+//! `atls_form`: names and values of a query, of cookies, or of a form in a body.
 
 use std::ffi::c_char;
 
@@ -12,12 +12,13 @@ use crate::capi::base::status::atls_status;
 use crate::error::Result;
 use crate::message::arguments::{Argument, FormLimits, cookies, form_arguments, query_arguments};
 
-/// Names with values, and files, in the order in which they came. Immutable; to be freed by its owner.
+/// The names and values of a query, of cookies, or of a form in a body, and its files, in the order
+/// in which they came. Immutable.
 pub struct atls_form {
     lines: Vec<Line>,
 }
 
-/// Each, the value included, is followed by a NUL that is not part of it.
+/// Each part, the value included, ends with a NUL that does not belong to it.
 struct Line {
     name: Vec<u8>,
     value: Vec<u8>,
@@ -45,8 +46,10 @@ unsafe fn give(found: Vec<Argument>, form: *mut *mut atls_form) -> Result<()> {
     unsafe { put(form, Box::into_raw(Box::new(made)), "form") }
 }
 
-/// Reads a query (what follows the '?' of a target) or text like it: pairs between '&', '+' for a blank, %XX for a byte. The caller's to free. Statuses:
-/// NULL_ARGUMENT, HTTP_PROTOCOL (more than 10,000 pairs).
+/// Parses a query (what follows the '?' of a target) or text of the same form: pairs separated by
+/// '&', '+' for a space, %XX for a byte.
+/// `form`: the caller's to free.
+/// Statuses: NULL_ARGUMENT, HTTP_PROTOCOL (more than 10,000 pairs).
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn atls_form_parse_query(
     query: atls_bytes,
@@ -60,8 +63,10 @@ pub unsafe extern "C" fn atls_form_parse_query(
     })
 }
 
-/// Reads the value of a Cookie line: the last of a name counts, what has no '=' is a value without a name, and quotes are taken away. The caller's to
-/// free. Statuses: NULL_ARGUMENT.
+/// Parses the value of a Cookie header field. If a name is duplicated, the last one counts; text
+/// without a '=' is a value without a name; quotes around a value are removed.
+/// `form`: the caller's to free.
+/// Statuses: NULL_ARGUMENT.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn atls_form_parse_cookies(
     cookie: atls_bytes,
@@ -75,10 +80,13 @@ pub unsafe extern "C" fn atls_form_parse_cookies(
     })
 }
 
-/// Reads a whole body as its Content-Type says: application/x-www-form-urlencoded or multipart/form-data. Another type has no pairs and is no fault.
-/// `content_encoding`, which may be NULL, is that line's value, and must be "identity": a coded body has to be decoded before
-/// (atls_server_config_set_decode). The caller's to free. Statuses: NULL_ARGUMENT, INVALID_UTF8, HTTP_PROTOCOL with an atls_error_http_status that a server
-/// may answer with.
+/// Parses a whole body as its Content-Type says: application/x-www-form-urlencoded or
+/// multipart/form-data. A body of another type gives an empty form, which is not an error.
+/// `content_encoding`: the value of that header field; may be NULL. Anything but "identity" is an
+/// error: decode the body first (atls_server_config_set_decode).
+/// `form`: the caller's to free.
+/// Statuses: NULL_ARGUMENT, INVALID_UTF8, HTTP_PROTOCOL (atls_error_http_status is the status that
+/// a server may respond with).
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn atls_form_parse_body(
     content_type: *const c_char,
@@ -90,8 +98,13 @@ pub unsafe extern "C" fn atls_form_parse_body(
     guard(error, || unsafe { parse_body((content_type, content_encoding), body, (0, 0, 0), form) })
 }
 
-/// As atls_form_parse_body, with other limits: `parts` of a multipart form, bytes of the head of each part (`part_head`), and `pairs` of a urlencoded
-/// form; 0 is 100 parts, 10,240 bytes, and 10,000 pairs. Statuses: as atls_form_parse_body.
+/// Like atls_form_parse_body, with other limits. 0 is the default of each limit.
+/// `content_encoding`: may be NULL.
+/// `parts`: parts of a multipart form; 100 by default.
+/// `part_head`: bytes of the head of each part; 10,240 by default.
+/// `pairs`: pairs of a urlencoded form; 10,000 by default.
+/// `form`: the caller's to free.
+/// Statuses: as atls_form_parse_body.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn atls_form_parse_body_with_limits(
     content_type: *const c_char,
@@ -106,7 +119,7 @@ pub unsafe extern "C" fn atls_form_parse_body_with_limits(
     guard(error, || unsafe { parse_body((content_type, content_encoding), body, (parts, part_head, pairs), form) })
 }
 
-/// `limits` are those of parts, of a part's head, and of pairs.
+/// The limits are those of parts, of a part's head, and of pairs.
 unsafe fn parse_body(
     (content_type, content_encoding): (*const c_char, *const c_char),
     body: atls_bytes,
@@ -121,13 +134,13 @@ unsafe fn parse_body(
     unsafe { give(form_arguments(content_type, coding, body, limits)?, form) }
 }
 
-/// How many there are; 0 for NULL.
+/// Number of entries; 0 for NULL.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn atls_form_count(form: *const atls_form) -> usize {
     guard_value(0, || unsafe { borrow(form, "form") }.map_or(0, |form| form.lines.len()))
 }
 
-/// Index of the first with this name, at or after index `from`; SIZE_MAX if there is none.
+/// Index of the first entry with this name, at or after index `from`; SIZE_MAX if there is none.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn atls_form_find(form: *const atls_form, name: *const c_char, from: usize) -> usize {
     guard_value(usize::MAX, || {
@@ -140,25 +153,28 @@ pub unsafe extern "C" fn atls_form_find(form: *const atls_form, name: *const c_c
     })
 }
 
-/// A name: bytes, mostly UTF-8. Empty beyond the end. Valid as long as the form, as are the others.
+/// Name of the entry at `index`: bytes, usually UTF-8. "" past the end. Valid as long as the form.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn atls_form_name(form: *const atls_form, index: usize) -> atls_str {
     line(form, index, |line| Some(&line.name))
 }
 
-/// A value, or the bytes of a file.
+/// Value of the entry at `index`, or the bytes of its file. "" past the end. Valid as long as the
+/// form.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn atls_form_value(form: *const atls_form, index: usize) -> atls_str {
     line(form, index, |line| Some(&line.value))
 }
 
-/// The name of a file, as the client has it: never to be used as a path. Empty for what is no file.
+/// File name of the entry at `index`, as the client sent it: never use it as a path. "" if the
+/// entry is not a file. Valid as long as the form.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn atls_form_file_name(form: *const atls_form, index: usize) -> atls_str {
     line(form, index, |line| line.file_name.as_ref())
 }
 
-/// The type of a part, as the client states it; empty if it states none.
+/// Content type of the entry at `index`, as the client sent it; "" if it sent none. Valid as long
+/// as the form.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn atls_form_content_type(form: *const atls_form, index: usize) -> atls_str {
     line(form, index, |line| line.content_type.as_ref())

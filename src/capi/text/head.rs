@@ -1,4 +1,4 @@
-//! `atls_head`: a response head or trailers.
+//! `atls_head`: received header fields, of a response or a request, or trailers.
 
 use std::ffi::c_char;
 use std::sync::Arc;
@@ -8,7 +8,8 @@ use crate::capi::base::guard::{guard_free, guard_value};
 use crate::capi::base::handle::{another, borrow, release, text};
 use crate::message::Head;
 
-/// A response head, or trailers. Immutable, reference-counted, safe to share between threads.
+/// A response head, a request's header fields, or trailers. Immutable, reference-counted, safe to
+/// share between threads.
 pub struct atls_head {
     pub(in crate::capi) head: Arc<Head>,
 }
@@ -23,13 +24,13 @@ impl atls_head {
     }
 }
 
-/// Status code; 0 for trailers.
+/// Status code; 0 for a request or trailers.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn atls_head_status(head: *const atls_head) -> u32 {
     guard_value(0, || unsafe { borrow(head, "head") }.map_or(0, |head| head.head.status.into()))
 }
 
-/// Reason phrase as sent. Valid as long as the head.
+/// Reason phrase as it was sent. Valid as long as the head.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn atls_head_reason(head: *const atls_head) -> atls_str {
     guard_value(atls_str::empty(), || {
@@ -37,32 +38,34 @@ pub unsafe extern "C" fn atls_head_reason(head: *const atls_head) -> atls_str {
     })
 }
 
-/// 0 or 1, of HTTP/1.x.
+/// Minor version of HTTP/1.x: 0 or 1.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn atls_head_minor_version(head: *const atls_head) -> u32 {
     guard_value(1, || unsafe { borrow(head, "head") }.map_or(1, |head| head.head.minor_version.into()))
 }
 
-/// Number of header lines.
+/// Number of header fields.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn atls_head_count(head: *const atls_head) -> usize {
     guard_value(0, || unsafe { borrow(head, "head") }.map_or(0, |head| head.head.count()))
 }
 
-/// Name of the line at `index`, in the order and case of the wire (trailers: lower case); "" past the end. Valid as long as the head.
+/// Name of the header field at `index`, in the order and case in which it was sent (trailers: lower
+/// case); "" past the end. Valid as long as the head.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn atls_head_name(head: *const atls_head, index: usize) -> atls_str {
     part(head, |head| head.name(index))
 }
 
-/// Value of the line at `index`, without the spaces and tabs around it; bytes, usually ASCII. Valid as long as the head.
+/// Value of the header field at `index`, without the spaces and tabs around it; bytes, usually
+/// ASCII. "" past the end. Valid as long as the head.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn atls_head_value(head: *const atls_head, index: usize) -> atls_str {
     part(head, |head| head.value(index))
 }
 
-/// Value of the first line with this name, in any case; `ptr` is never NULL, and an absent line gives "" as an empty one does
-/// (atls_head_find tells which it is). Valid as long as the head.
+/// Value of the first header field with this name, in any case. "" if there is none, or if its
+/// value is empty; atls_head_find tells which. Valid as long as the head.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn atls_head_get(head: *const atls_head, name: *const c_char) -> atls_str {
     guard_value(atls_str::empty(), || {
@@ -73,7 +76,8 @@ pub unsafe extern "C" fn atls_head_get(head: *const atls_head, name: *const c_ch
     })
 }
 
-/// Index of the first line with this name, in any case, at or after index `from`; SIZE_MAX if there is none.
+/// Index of the first header field with this name, in any case, at or after index `from`; SIZE_MAX
+/// if there is none.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn atls_head_find(head: *const atls_head, name: *const c_char, from: usize) -> usize {
     guard_value(usize::MAX, || unsafe { find(head, name, from) }.unwrap_or(usize::MAX))
@@ -105,7 +109,7 @@ fn part<'a>(head: *const atls_head, part: impl Fn(&'a Head) -> Option<&'a [u8]>)
     })
 }
 
-/// A part of a head, whose last byte is its NUL.
+/// Text whose last byte is a NUL, without that NUL; "" for none.
 pub(in crate::capi) fn terminated(part: Option<&[u8]>) -> atls_str {
     match part.and_then(|part| part.split_last()) {
         Some((0, bare)) => atls_str { ptr: bare.as_ptr().cast(), len: bare.len() },

@@ -1,4 +1,4 @@
-//! `atls_headers`: header lines to fill, look up and write.
+//! `atls_headers`: a list of header fields to build, search and write.
 
 use std::ffi::c_char;
 
@@ -16,13 +16,15 @@ use crate::error::{Error, Status};
 use crate::message::headers::Headers;
 use crate::message::start_line::{request_line, status_line};
 
-/// A collection of header lines: order kept, values bytes, names found in any case. A builder: one thread at a time.
+/// A list of header fields. Keeps their order; values are bytes; names are found in any case. A
+/// builder: one thread at a time.
 pub struct atls_headers {
     pub(in crate::capi) headers: Headers,
 }
 
-/// An empty collection; `preserve_case` keeps names as they are written, else they become `Http-Header-Case`. The caller's to free. Statuses:
-/// NULL_ARGUMENT.
+/// Creates an empty list. Free it with atls_headers_free.
+/// `preserve_case`: keeps names as they are written; otherwise they become `Http-Header-Case`.
+/// Statuses: NULL_ARGUMENT.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn atls_headers_new(
     preserve_case: c_bool,
@@ -36,7 +38,8 @@ pub unsafe extern "C" fn atls_headers_new(
     })
 }
 
-/// A collection of its own with the same lines. Statuses: NULL_ARGUMENT.
+/// Creates a list with the same fields. Free it with atls_headers_free.
+/// Statuses: NULL_ARGUMENT.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn atls_headers_copy(
     headers: *const atls_headers,
@@ -50,14 +53,15 @@ pub unsafe extern "C" fn atls_headers_copy(
     })
 }
 
-/// Frees the collection.
+/// Frees the list.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn atls_headers_free(headers: *mut atls_headers) {
     guard_free(|| unsafe { destroy(headers) });
 }
 
-/// Adds a line behind the others. Statuses: NULL_ARGUMENT, INVALID_UTF8, HTTP_HEADER_INVALID (the name is no token; a control character in the value,
-/// or spaces or tabs around it).
+/// Appends a field. Both are copied.
+/// Statuses: NULL_ARGUMENT, INVALID_UTF8, HTTP_HEADER_INVALID (the name is not a token; the value
+/// has a control character, or spaces or tabs around it).
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn atls_headers_add(
     headers: *mut atls_headers,
@@ -71,7 +75,8 @@ pub unsafe extern "C" fn atls_headers_add(
     })
 }
 
-/// As atls_headers_add, in place of all lines with this name. Statuses: as atls_headers_add.
+/// Like atls_headers_add, but replaces all fields with this name.
+/// Statuses: as atls_headers_add.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn atls_headers_set(
     headers: *mut atls_headers,
@@ -85,7 +90,8 @@ pub unsafe extern "C" fn atls_headers_set(
     })
 }
 
-/// Removes all lines with this name, if there are any. Statuses: NULL_ARGUMENT, INVALID_UTF8.
+/// Removes all fields with this name, if there are any.
+/// Statuses: NULL_ARGUMENT, INVALID_UTF8.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn atls_headers_remove(
     headers: *mut atls_headers,
@@ -99,8 +105,9 @@ pub unsafe extern "C" fn atls_headers_remove(
     })
 }
 
-/// Adds a line as it stands on the wire, with or without its end; one that begins with a space or tab continues the line before, an empty one says
-/// nothing. Statuses: NULL_ARGUMENT, HTTP_HEADER_INVALID.
+/// Adds a field from its line on the wire, with or without the line end. A line that begins with a
+/// space or tab continues the field before; an empty line adds nothing.
+/// Statuses: NULL_ARGUMENT, HTTP_HEADER_INVALID.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn atls_headers_parse_line(
     headers: *mut atls_headers,
@@ -113,7 +120,8 @@ pub unsafe extern "C" fn atls_headers_parse_line(
     })
 }
 
-/// Adds all lines of a block or, if one is not allowed, none. Statuses: NULL_ARGUMENT, HTTP_HEADER_INVALID.
+/// Adds the fields of all lines of `block` or, if one is invalid, none.
+/// Statuses: NULL_ARGUMENT, HTTP_HEADER_INVALID.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn atls_headers_parse(
     headers: *mut atls_headers,
@@ -126,7 +134,8 @@ pub unsafe extern "C" fn atls_headers_parse(
     })
 }
 
-/// Adds the lines of a response head, or of trailers. Statuses: NULL_ARGUMENT, HTTP_HEADER_INVALID.
+/// Adds the fields of a head, or of trailers.
+/// Statuses: NULL_ARGUMENT, HTTP_HEADER_INVALID.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn atls_headers_add_head(
     headers: *mut atls_headers,
@@ -140,13 +149,13 @@ pub unsafe extern "C" fn atls_headers_add_head(
     })
 }
 
-/// Number of lines.
+/// Number of fields; 0 for NULL.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn atls_headers_count(headers: *const atls_headers) -> usize {
     guard_value(0, || unsafe { borrow(headers, "headers") }.map_or(0, |this| this.headers.len()))
 }
 
-/// Name of the line at `index`; "" past the end. Valid until the collection changes.
+/// Name of the field at `index`; "" past the end. Valid until the list changes.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn atls_headers_name(headers: *const atls_headers, index: usize) -> atls_str {
     guard_value(atls_str::empty(), || {
@@ -155,7 +164,7 @@ pub unsafe extern "C" fn atls_headers_name(headers: *const atls_headers, index: 
     })
 }
 
-/// Value of the line at `index`; "" past the end. Valid until the collection changes.
+/// Value of the field at `index`; "" past the end. Valid until the list changes.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn atls_headers_value(headers: *const atls_headers, index: usize) -> atls_str {
     guard_value(atls_str::empty(), || {
@@ -164,8 +173,8 @@ pub unsafe extern "C" fn atls_headers_value(headers: *const atls_headers, index:
     })
 }
 
-/// Value of the first header field with this name, in any case; "" if there is none, or if it is empty (atls_headers_find tells which). Valid until the
-/// collection changes.
+/// Value of the first field with this name, in any case. "" if there is none, or if its value is
+/// empty; atls_headers_find tells which. Valid until the list changes.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn atls_headers_get(headers: *const atls_headers, name: *const c_char) -> atls_str {
     guard_value(atls_str::empty(), || {
@@ -177,7 +186,8 @@ pub unsafe extern "C" fn atls_headers_get(headers: *const atls_headers, name: *c
     })
 }
 
-/// Index of the first line with this name, in any case, at or after index `from`; SIZE_MAX if there is none.
+/// Index of the first field with this name, in any case, at or after index `from`; SIZE_MAX if
+/// there is none.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn atls_headers_find(headers: *const atls_headers, name: *const c_char, from: usize) -> usize {
     guard_value(usize::MAX, || {
@@ -188,8 +198,9 @@ pub unsafe extern "C" fn atls_headers_find(headers: *const atls_headers, name: *
     })
 }
 
-/// The values of all lines with this name, joined by commas (RFC 9110 section 5.3); NULL in *joined if there is none. The caller's to free, and
-/// NUL-terminated. Statuses: NULL_ARGUMENT, INVALID_UTF8.
+/// Joins the values of all fields with this name by commas (RFC 9110 section 5.3). *joined is NULL
+/// if there is none; otherwise it is NUL-terminated, and the caller's to free.
+/// Statuses: NULL_ARGUMENT, INVALID_UTF8.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn atls_headers_joined(
     headers: *const atls_headers,
@@ -205,7 +216,9 @@ pub unsafe extern "C" fn atls_headers_joined(
     })
 }
 
-/// All lines as they stand on the wire. The caller's to free, and NUL-terminated. Statuses: NULL_ARGUMENT.
+/// Writes all fields as they appear on the wire.
+/// `block`: NUL-terminated; the caller's to free.
+/// Statuses: NULL_ARGUMENT.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn atls_headers_serialize(
     headers: *const atls_headers,
@@ -219,8 +232,9 @@ pub unsafe extern "C" fn atls_headers_serialize(
     })
 }
 
-/// Adds each of these lines to the request, as atls_request_add_header does; all of them or, if one is not allowed, none. Statuses: NULL_ARGUMENT,
-/// HTTP_HEADER_INVALID.
+/// Adds each field to the request, as atls_request_add_header does: all of them or, if one is not
+/// allowed, none.
+/// Statuses: NULL_ARGUMENT, HTTP_HEADER_INVALID.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn atls_request_add_headers(
     request: *mut atls_request,
@@ -233,8 +247,10 @@ pub unsafe extern "C" fn atls_request_add_headers(
     })
 }
 
-/// Takes `METHOD SP target SP HTTP/1.d` apart, without its line end (RFC 9112 section 3). *method and *target point into `line` and are not
-/// NUL-terminated. Statuses: NULL_ARGUMENT, INVALID_ARGUMENT.
+/// Parses a request line, `METHOD SP target SP HTTP/1.d`, without its line end (RFC 9112 section
+/// 3).
+/// `method`, `target`: point into `line` and are not NUL-terminated.
+/// Statuses: NULL_ARGUMENT, INVALID_ARGUMENT.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn atls_parse_request_line(
     line: atls_bytes,
@@ -255,7 +271,9 @@ pub unsafe extern "C" fn atls_parse_request_line(
     })
 }
 
-/// Takes `HTTP/1.d SP status SP [reason]` apart, without its line end (RFC 9112 section 4). *reason points into `line` and is not NUL-terminated.
+/// Parses a status line, `HTTP/1.d SP status SP [reason]`, without its line end (RFC 9112 section
+/// 4).
+/// `reason`: points into `line` and is not NUL-terminated.
 /// Statuses: NULL_ARGUMENT, INVALID_ARGUMENT.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn atls_parse_status_line(
@@ -282,5 +300,5 @@ fn part(text: &[u8]) -> atls_str {
 }
 
 fn no_line(what: &str, line: &[u8]) -> Error {
-    Error::new(Status::InvalidArgument, format!("\"{}\" is no {what} line", line.escape_ascii()))
+    Error::new(Status::InvalidArgument, format!("\"{}\" is not a {what} line", line.escape_ascii()))
 }

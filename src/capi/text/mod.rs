@@ -1,4 +1,4 @@
-//! The small change of HTTP, without I/O: heads, header fields, forms, texts.
+//! The texts of HTTP, without I/O: heads, header fields, forms, dates, URLs.
 
 pub mod form;
 pub mod head;

@@ -1,4 +1,4 @@
-//! `atls_multipart`: a form with files as it comes, without I/O.
+//! `atls_multipart`: a streaming parser of multipart/form-data, without I/O.
 
 use std::ffi::c_char;
 
@@ -14,31 +14,39 @@ use crate::capi::base::status::atls_status;
 use crate::error::{Error, Status};
 use crate::message::multipart::{Event, Limits, Parser};
 
-/// Nothing until more is received.
+/// Nothing, until more is received.
 pub const ATLS_MULTIPART_NEED_DATA: u32 = 0;
-/// A part begins: atls_multipart_name and its like say which.
+/// A part begins: see atls_multipart_name, atls_multipart_file_name and
+/// atls_multipart_content_type.
 pub const ATLS_MULTIPART_PART: u32 = 1;
-/// Some of its bytes, in atls_multipart_data.
+/// Some bytes of the part: see atls_multipart_data.
 pub const ATLS_MULTIPART_DATA: u32 = 2;
-/// It is complete.
+/// The part is complete.
 pub const ATLS_MULTIPART_PART_END: u32 = 3;
-/// So is the form.
+/// The form is complete.
 pub const ATLS_MULTIPART_END: u32 = 4;
 
-/// A multipart/form-data body, piece by piece (RFC 7578): bytes go in with atls_multipart_receive, atls_multipart_next says what they are. Text
-/// before the first boundary and after the last is ignored (RFC 2046 section 5.1.1); a part may end with its head. `name*` and `filename*` count only
-/// if the plain parameter is absent, `boundary*` never. Holds at most a part's head and the length of a boundary. One thread at a time.
+/// A parser of multipart/form-data bodies (RFC 7578), without I/O. Give it the body piece by piece
+/// with atls_multipart_receive; atls_multipart_next returns what it contains. It holds at most the
+/// head of one part and the length of a boundary. One thread at a time.
+///
+/// Text before the first boundary and after the last is ignored (RFC 2046 section 5.1.1). A part
+/// may end with its head. `name*` and `filename*` count only if the plain parameter is absent,
+/// `boundary*` never.
 pub struct atls_multipart {
     parser: Parser,
-    /// Of the part that began last, each with its NUL; empty for none.
+    /// Of the part that began last, each with a NUL; empty if there is none.
     name: Vec<u8>,
     file_name: Vec<u8>,
     content_type: Vec<u8>,
     data: Bytes,
 }
 
-/// `content_type` is the value of the body's Content-Type line. `parts` and `part_head` limit the number of parts, and the bytes of a part's head; 0 is 100 parts, and
-/// 10,240 bytes. The caller's to free. Statuses: NULL_ARGUMENT, INVALID_UTF8, HTTP_PROTOCOL (no form, no boundary).
+/// Creates a parser. Free it with atls_multipart_free. 0 is the default of each limit.
+/// `content_type`: the value of the body's Content-Type header field.
+/// `parts`: most parts; 100 by default.
+/// `part_head`: most bytes of the head of each part; 10,240 by default.
+/// Statuses: NULL_ARGUMENT, INVALID_UTF8, HTTP_PROTOCOL (not multipart/form-data; no boundary).
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn atls_multipart_new(
     content_type: *const c_char,
@@ -57,7 +65,8 @@ pub unsafe extern "C" fn atls_multipart_new(
     })
 }
 
-/// More of the body. Copied. Statuses: NULL_ARGUMENT.
+/// Receives more of the body; copied.
+/// Statuses: NULL_ARGUMENT.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn atls_multipart_receive(
     multipart: *mut atls_multipart,
@@ -71,7 +80,8 @@ pub unsafe extern "C" fn atls_multipart_receive(
     })
 }
 
-/// The body is over: from here on a form that is not complete is an error. Statuses: NULL_ARGUMENT.
+/// Says that the body is complete. From now on a form that is not complete is an error.
+/// Statuses: NULL_ARGUMENT.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn atls_multipart_receive_eof(
     multipart: *mut atls_multipart,
@@ -83,7 +93,10 @@ pub unsafe extern "C" fn atls_multipart_receive_eof(
     })
 }
 
-/// What comes next, ATLS_MULTIPART_*. Statuses: NULL_ARGUMENT, HTTP_PROTOCOL (for good), with an atls_error_http_status that a server may answer with.
+/// Returns what comes next in the body.
+/// `event`: ATLS_MULTIPART_*.
+/// Statuses: NULL_ARGUMENT, HTTP_PROTOCOL (permanent; atls_error_http_status is the status that a
+/// server may respond with).
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn atls_multipart_next(
     multipart: *mut atls_multipart,
@@ -113,25 +126,28 @@ pub unsafe extern "C" fn atls_multipart_next(
     })
 }
 
-/// The name of the part that began last. Valid until the next part, as are the others.
+/// Name of the part that began last. Valid until the next part.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn atls_multipart_name(multipart: *const atls_multipart) -> atls_str {
     part(multipart, |this| &this.name)
 }
 
-/// Its file's name, as the client has it: never to be used as a path. Empty for what is no file.
+/// File name of the part that began last, as the client sent it: never use it as a path. "" if the
+/// part is not a file. Valid until the next part.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn atls_multipart_file_name(multipart: *const atls_multipart) -> atls_str {
     part(multipart, |this| &this.file_name)
 }
 
-/// Its type, as the client states it; empty if it states none.
+/// Content type of the part that began last, as the client sent it; "" if it sent none. Valid until
+/// the next part.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn atls_multipart_content_type(multipart: *const atls_multipart) -> atls_str {
     part(multipart, |this| &this.content_type)
 }
 
-/// The bytes of the DATA that came last. Valid until the next call of atls_multipart_next. Statuses: NULL_ARGUMENT, INVALID_STATE (none).
+/// The bytes of an ATLS_MULTIPART_DATA event. Valid until the next call of atls_multipart_next.
+/// Statuses: NULL_ARGUMENT, INVALID_STATE (the last event was another one).
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn atls_multipart_data(
     multipart: *const atls_multipart,
@@ -147,7 +163,7 @@ pub unsafe extern "C" fn atls_multipart_data(
     })
 }
 
-/// Frees it.
+/// Frees the parser.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn atls_multipart_free(multipart: *mut atls_multipart) {
     guard_free(|| unsafe { destroy(multipart) });

@@ -1,4 +1,4 @@
-//! The small change of HTTP: dates, credentials, query strings, host and port.
+//! Small texts of HTTP: dates, credentials, query strings, host and port.
 
 use std::ffi::c_char;
 
@@ -24,8 +24,10 @@ pub(in crate::capi) fn owned_bytes(mut text: Vec<u8>) -> *mut atls_buf {
     atls_buf::into_raw(Bytes::from(text).slice(..length))
 }
 
-/// An HTTP date such as "Sun, 06 Nov 1994 08:49:37 GMT" (RFC 9110 section 5.6.7) of a time in seconds since 1970. *date is the caller's to free,
-/// and NUL-terminated. Statuses: NULL_ARGUMENT, INVALID_ARGUMENT outside the years 1 to 9999.
+/// Formats a time as an HTTP date such as "Sun, 06 Nov 1994 08:49:37 GMT" (RFC 9110 section 5.6.7).
+/// `seconds`: since 1970-01-01 00:00:00 UTC.
+/// `date`: NUL-terminated; the caller's to free.
+/// Statuses: NULL_ARGUMENT, INVALID_ARGUMENT (outside the years 1 to 9999).
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn atls_format_http_date(
     seconds: i64,
@@ -38,7 +40,9 @@ pub unsafe extern "C" fn atls_format_http_date(
     })
 }
 
-/// The time, in seconds since 1970, of an HTTP date in any of its three forms. Statuses: NULL_ARGUMENT, INVALID_UTF8, INVALID_ARGUMENT.
+/// Parses an HTTP date in any of its three forms (RFC 9110 section 5.6.7).
+/// `seconds`: since 1970-01-01 00:00:00 UTC.
+/// Statuses: NULL_ARGUMENT, INVALID_UTF8, INVALID_ARGUMENT.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn atls_parse_http_date(
     date: *const c_char,
@@ -48,13 +52,16 @@ pub unsafe extern "C" fn atls_parse_http_date(
     guard(error, || {
         require(seconds, "seconds")?;
         let date = unsafe { text(date, "date") }?;
-        let wrong = || Error::new(Status::InvalidArgument, format!("\"{}\" is no HTTP date", date.escape_debug()));
+        let wrong = || Error::new(Status::InvalidArgument, format!("\"{}\" is not an HTTP date", date.escape_debug()));
         unsafe { put(seconds, small::parse_http_date(date).ok_or_else(wrong)?, "seconds") }
     })
 }
 
-/// `url` with further pairs in its query: `pairs` are `count` names and values in turn, 2 * count strings. What the query has is kept, and
-/// written in the same way: "+" for a blank, %XX for all but letters, digits and "_.-~". *result is the caller's to free, and NUL-terminated.
+/// Adds pairs to the query of a URL. The query that the URL already has is kept and written in the
+/// same way: "+" for a space, %XX for everything but letters, digits and "_.-~".
+/// `pairs`: names and values in turn, 2 * `count` strings.
+/// `count`: number of pairs.
+/// `result`: NUL-terminated; the caller's to free.
 /// Statuses: NULL_ARGUMENT, INVALID_UTF8.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn atls_url_add_query(
@@ -72,7 +79,7 @@ pub unsafe extern "C" fn atls_url_add_query(
         }
         let mut list = Vec::new();
         for index in 0..count {
-            // SAFETY: the caller says that there are 2 * count strings.
+            // SAFETY: the header requires 2 * count strings.
             let (name, value) = unsafe { (*pairs.add(2 * index), *pairs.add(2 * index + 1)) };
             list.push(unsafe { (text(name, "pairs")?, text(value, "pairs")?) });
         }
@@ -80,8 +87,10 @@ pub unsafe extern "C" fn atls_url_add_query(
     })
 }
 
-/// The value of an Authorization header for user and password (RFC 7617). *value is the caller's to free, and NUL-terminated. Statuses:
-/// NULL_ARGUMENT, INVALID_UTF8, INVALID_ARGUMENT (a colon in the user, a control character).
+/// Formats the value of an Authorization header field for basic authentication (RFC 7617).
+/// `value`: NUL-terminated; the caller's to free.
+/// Statuses: NULL_ARGUMENT, INVALID_UTF8, INVALID_ARGUMENT (a colon in the user; a control
+/// character).
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn atls_basic_credentials(
     user: *const c_char,
@@ -92,13 +101,16 @@ pub unsafe extern "C" fn atls_basic_credentials(
     guard(error, || {
         require(value, "value")?;
         let (user, password) = unsafe { (text(user, "user")?, text(password, "password")?) };
-        let wrong = || Error::new(Status::InvalidArgument, "a colon in the user, or a control character");
+        let wrong =
+            || Error::new(Status::InvalidArgument, "the user has a colon, or user or password a control character");
         unsafe { put(value, owned(small::basic_credentials(user, password).ok_or_else(wrong)?), "value") }
     })
 }
 
-/// Splits `host:port` at its last colon. *port is 0 if there is none, and then *host is all of it. *host points into `authority` and is not
-/// NUL-terminated. Statuses: NULL_ARGUMENT, INVALID_UTF8.
+/// Splits `host:port` at its last colon.
+/// `host`: points into `authority` and is not NUL-terminated. All of it if there is no port.
+/// `port`: 0 if there is none.
+/// Statuses: NULL_ARGUMENT, INVALID_UTF8.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn atls_split_host_port(
     authority: *const c_char,
@@ -115,10 +127,13 @@ pub unsafe extern "C" fn atls_split_host_port(
     })
 }
 
-/// The authority that a request is for, for servers on atls_h1_driver or atls_h1_conn (RFC 9112 section 3.3): that of a target in absolute form,
-/// whatever Host says; the target of a CONNECT; else `host`, the value of the Host line, which may be NULL. *authority, the caller's to free and
-/// NUL-terminated, is the host, with the port if there is one; empty if what counts is not a valid authority, or has user information. Statuses:
-/// NULL_ARGUMENT, INVALID_UTF8.
+/// The authority that a request is for, for servers built on atls_h1_driver or atls_h1_conn (RFC
+/// 9112 section 3.3): that of a target in absolute form, whatever Host says; the target of a
+/// CONNECT; else that of Host.
+/// `host`: the value of the Host header field; may be NULL.
+/// `authority`: the host, with the port if there is one; empty if the authority is invalid or has
+/// user information. NUL-terminated; the caller's to free.
+/// Statuses: NULL_ARGUMENT, INVALID_UTF8.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn atls_effective_authority(
     method: *const c_char,
