@@ -19,7 +19,7 @@ use crate::verdict::Verdict;
 const BATCH: usize = 256 << 10;
 
 /// What the host and the driving task share.
-pub struct Shared {
+pub struct StreamState {
     pub credit: Arc<Credit>,
     pub outgoing: Outgoing,
     pub cancel: Cancel,
@@ -28,14 +28,14 @@ pub struct Shared {
     pub verdict: OnceLock<Arc<Verdict>>,
 }
 
-impl Shared {
+impl StreamState {
     /// Of a stream that is to be; `on_writable` is told when it takes more again.
     pub fn new(
         (credit, automatic): (u64, bool),
         verdict: Option<Arc<Verdict>>,
         on_writable: Box<dyn Fn() + Send + Sync>,
-    ) -> Shared {
-        Shared {
+    ) -> StreamState {
+        StreamState {
             credit: Arc::new(Credit::new(credit, automatic)),
             outgoing: Outgoing::new(on_writable),
             cancel: Cancel::default(),
@@ -52,15 +52,15 @@ impl Shared {
 }
 
 /// Connects and moves bytes until both directions have ended, something fails, or the host cancels. Posts exactly one `Closed`.
-pub async fn drive(target: Target, shared: Arc<Shared>, outlet: Outlet) {
+pub async fn stream_task(target: Target, shared: Arc<StreamState>, outlet: Outlet) {
     let ended = shared.cancel.guard(Box::pin(run(&target, &shared, &outlet))).await.err();
     let gone = ended.clone().unwrap_or_else(|| Error::new(Status::Closed, "the stream is closed"));
     shared.outgoing.end(gone);
     outlet.close(ended);
 }
 
-/// As `drive`, on a connection that is there already.
-async fn drive_upgraded<S: AsyncRead + AsyncWrite>(io: S, shared: Arc<Shared>, outlet: Outlet) {
+/// As `stream_task`, on a connection that is there already.
+async fn upgraded_stream_task<S: AsyncRead + AsyncWrite>(io: S, shared: Arc<StreamState>, outlet: Outlet) {
     let ended = shared.cancel.guard(Box::pin(converse(io, &shared, &outlet))).await.err();
     let gone = ended.clone().unwrap_or_else(|| Error::new(Status::Closed, "the stream is closed"));
     shared.outgoing.end(gone);
@@ -69,19 +69,19 @@ async fn drive_upgraded<S: AsyncRead + AsyncWrite>(io: S, shared: Arc<Shared>, o
 
 /// A stream of the host's that waits for its connection. Dropped without one, it is closed; canceled or closed by its host, it waits no longer, whatever
 /// the connection is doing.
-pub struct Handover(Arc<Waiting>);
+pub struct PendingStream(Arc<Waiting>);
 
 /// Invariant: whoever takes the outlet out of its lock, and nobody else, sees to its CLOSED.
 struct Waiting {
-    stream: Arc<Shared>,
+    stream: Arc<StreamState>,
     outlet: Mutex<Option<Outlet>>,
     /// Thrown once there is nothing to wait for: the connection came, or the host has given the stream up.
     over: Arc<Cancel>,
 }
 
-impl Handover {
-    pub fn new(stream: Arc<Shared>, outlet: Outlet) -> Handover {
-        Handover(Arc::new(Waiting { stream, outlet: Mutex::new(Some(outlet)), over: Arc::default() }))
+impl PendingStream {
+    pub fn new(stream: Arc<StreamState>, outlet: Outlet) -> PendingStream {
+        PendingStream(Arc::new(Waiting { stream, outlet: Mutex::new(Some(outlet)), over: Arc::default() }))
     }
 
     /// Closes the stream where its host gives it up. To be run beside what the stream waits for.
@@ -113,12 +113,12 @@ impl Handover {
         let outlet = lock(&self.0.outlet).take();
         if let Some(outlet) = outlet {
             self.0.over.cancel();
-            drive_upgraded(io, self.0.stream.clone(), outlet).await;
+            upgraded_stream_task(io, self.0.stream.clone(), outlet).await;
         }
     }
 }
 
-impl Drop for Handover {
+impl Drop for PendingStream {
     fn drop(&mut self) {
         self.0.close(Some(Error::new(Status::Closed, "the connection ended before it was upgraded")));
     }
@@ -136,7 +136,7 @@ impl Waiting {
     }
 }
 
-async fn run(target: &Target, shared: &Shared, outlet: &Outlet) -> Result<()> {
+async fn run(target: &Target, shared: &StreamState, outlet: &Outlet) -> Result<()> {
     // Boxed: what connecting needs is many times what the connection keeps.
     let connected = Box::pin(connect(target)).await?;
     if let Some(verdict) = connected.verdict {
@@ -145,7 +145,7 @@ async fn run(target: &Target, shared: &Shared, outlet: &Outlet) -> Result<()> {
     converse(connected.stream, shared, outlet).await
 }
 
-async fn converse<S: AsyncRead + AsyncWrite>(io: S, shared: &Shared, outlet: &Outlet) -> Result<()> {
+async fn converse<S: AsyncRead + AsyncWrite>(io: S, shared: &StreamState, outlet: &Outlet) -> Result<()> {
     shared.outgoing.open();
     outlet.post(TransferEvent::Connected).await;
     shared.outgoing.announce_open();

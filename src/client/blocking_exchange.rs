@@ -16,7 +16,8 @@ use super::call::CallBody;
 use super::client::{Client, Route};
 use super::{ClientRequest, Exchange, HttpConnection, News, exchange};
 use crate::error::{Detail, Error, Result, Status};
-use crate::io::blocking::{Driver, check_may_block};
+use crate::io::CallerRuntime;
+use crate::io::blocking::check_may_block;
 use crate::io::deadline::{Wait, exceeded, within};
 use crate::io::sync::lock;
 use crate::message::Head;
@@ -27,7 +28,7 @@ pub const CALL_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// One request and its response, for callers that wait. Calls of several threads take turns.
 pub struct BlockingExchange {
-    driver: Arc<Driver>,
+    driver: Arc<CallerRuntime>,
     /// The host's own connection; a client's goes with the response.
     connection: Option<Arc<HttpConnection>>,
     outgoing: Option<Arc<Outgoing>>,
@@ -81,7 +82,7 @@ struct State {
 impl BlockingExchange {
     /// Starts an exchange on a connection of the host's own. With `waits`, and a body that is not streamed, it waits for the response head.
     pub fn on_connection(
-        driver: &Arc<Driver>,
+        driver: &Arc<CallerRuntime>,
         connection: &Arc<HttpConnection>,
         request: &ClientRequest,
         waits: bool,
@@ -106,7 +107,7 @@ impl BlockingExchange {
 
     /// As `on_connection`, through a client.
     pub fn through_client(
-        driver: &Arc<Driver>,
+        driver: &Arc<CallerRuntime>,
         client: &Arc<Client>,
         request: &ClientRequest,
         waits: bool,
@@ -130,7 +131,7 @@ impl BlockingExchange {
 
     /// If the body is streamed, or the caller does not wait, the exchange runs alongside; else the response head is waited for.
     fn start(
-        driver: &Arc<Driver>,
+        driver: &Arc<CallerRuntime>,
         connection: Option<Arc<HttpConnection>>,
         request: &ClientRequest,
         body: &CallBody,

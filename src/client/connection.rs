@@ -16,10 +16,10 @@ use super::engine::wire_state::WireState;
 use super::request_body::RequestBody;
 use crate::connect::{Connected, Stream, Target, Times, connect};
 use crate::error::{Error, Result, Status};
-use crate::io::blocking::Driver;
+use crate::io::CallerRuntime;
 use crate::io::deadline::Wait;
 use crate::io::sync::lock;
-use crate::io::{Socket, Watch};
+use crate::io::{Socket, SocketWatch};
 use crate::operation::Cancel;
 use crate::tunnel::Transport;
 use crate::verdict::Verdict;
@@ -44,7 +44,7 @@ pub struct HttpConnection {
     pub verdict: Option<Arc<Verdict>>,
     pub times: Times,
     pub peer: Option<SocketAddr>,
-    pub watch: Arc<Watch>,
+    pub watch: Arc<SocketWatch>,
     /// The server's, DER.
     pub certificate: Option<Bytes>,
 }
@@ -66,7 +66,7 @@ impl HttpConnection {
     }
 
     /// As `open`, on the calling thread, which waits. The connection is driven whenever a thread waits on `driver`.
-    pub fn open_blocking(driver: &Driver, target: &Target) -> Result<Arc<HttpConnection>> {
+    pub fn open_blocking(driver: &CallerRuntime, target: &Target) -> Result<Arc<HttpConnection>> {
         let (connection, work) = driver.run(None, Wait::Connecting, HttpConnection::open(target))?;
         driver.spawn(work.map(|_| ()));
         Ok(connection)

@@ -7,7 +7,7 @@ use std::task::{Context, Poll};
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
-use crate::io::{Living, Watch};
+use crate::io::{Liveness, SocketWatch};
 use crate::tls::TlsStream;
 use crate::tunnel::Transport;
 
@@ -31,7 +31,7 @@ impl Stream {
         self.transport().socket().peer()
     }
 
-    pub fn watch(&self) -> Watch {
+    pub fn watch(&self) -> SocketWatch {
         self.transport().socket().watch()
     }
 
@@ -44,7 +44,7 @@ impl Stream {
     }
 }
 
-impl Living for Stream {
+impl Liveness for Stream {
     fn check(&self) -> io::Result<()> {
         self.transport().socket().check()
     }

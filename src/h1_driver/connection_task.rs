@@ -8,10 +8,10 @@ use bytes::{Buf, Bytes};
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
 use tokio::time::Instant;
 
-use super::{Driver, LOW, Shared};
+use super::{DriverState, H1Driver, LOW};
 use crate::error::{Error, Phase, Result, Status};
 use crate::h1::{EventKind, ProtocolError, Role, State};
-use crate::io::Living;
+use crate::io::Liveness;
 use crate::io::alarm::Alarm;
 use crate::io::deadline::{Wait, exceeded};
 use crate::io::duplex::{Moved, Prefixed, advance};
@@ -20,7 +20,7 @@ use crate::log;
 use crate::message::Head;
 use crate::message::intake::{Gathered, Intake, Next, gather, too_large};
 use crate::operation::{Cancel, Outlet, TransferEvent};
-use crate::stream::Handover;
+use crate::stream::PendingStream;
 
 /// Bytes that are read at a time.
 const READ: usize = 16 << 10;
@@ -34,11 +34,11 @@ const CHECK: Duration = Duration::from_secs(1);
 const LAST_WORDS: Duration = Duration::from_secs(1);
 
 /// Runs the connection, which `peer` is at the other end of, to its end; posts exactly one `Closed`.
-pub async fn drive<S>(wire: S, driver: Arc<Driver>, outlet: Outlet, peer: Option<SocketAddr>)
+pub async fn connection_task<S>(wire: S, driver: Arc<H1Driver>, outlet: Outlet, peer: Option<SocketAddr>)
 where
-    S: AsyncRead + AsyncWrite + Living + Unpin + Send,
+    S: AsyncRead + AsyncWrite + Liveness + Unpin + Send,
 {
-    let mut driving = Driving {
+    let mut driving = DriverTask {
         wire,
         driver: &driver,
         outlet: &outlet,
@@ -72,8 +72,8 @@ where
 }
 
 /// Logs the end of a connection that a peer has opened; as client the host knows its server.
-fn account(driver: &Driver, peer: Option<SocketAddr>, began: Instant, error: Option<&Error>) {
-    if driver.parameters.role == Role::Client {
+fn account(driver: &H1Driver, peer: Option<SocketAddr>, began: Instant, error: Option<&Error>) {
+    if driver.settings.role == Role::Client {
         return;
     }
     let whom = || peer.map_or_else(|| "unix".to_owned(), |peer| peer.to_string());
@@ -88,9 +88,9 @@ fn account(driver: &Driver, peer: Option<SocketAddr>, began: Instant, error: Opt
     });
 }
 
-struct Driving<'a, S> {
+struct DriverTask<'a, S> {
     wire: S,
-    driver: &'a Driver,
+    driver: &'a H1Driver,
     outlet: &'a Outlet,
     /// Taken from the outbox, and on its way.
     sending: Bytes,
@@ -118,9 +118,9 @@ enum Step {
     Over,
 }
 
-type Detached = Option<(Handover, Bytes)>;
+type Detached = Option<(PendingStream, Bytes)>;
 
-impl<S: AsyncRead + AsyncWrite + Living + Unpin> Driving<'_, S> {
+impl<S: AsyncRead + AsyncWrite + Liveness + Unpin> DriverTask<'_, S> {
     async fn run(&mut self) -> Result<Detached> {
         loop {
             let needs = match self.parse().await {
@@ -179,18 +179,18 @@ impl<S: AsyncRead + AsyncWrite + Living + Unpin> Driving<'_, S> {
     }
 
     fn next_step(&mut self) -> Result<Step> {
-        let parameters = &self.driver.parameters;
+        let settings = &self.driver.settings;
         let mut shared = lock(&self.driver.state);
         shared.go_on();
-        let awaits_head = match parameters.role {
+        let awaits_head = match settings.role {
             Role::Server => shared.conn.their_state() == State::Idle,
             Role::Client => shared.conn.their_state() == State::SendResponse,
         };
         if awaits_head && self.due.is_none() {
-            self.due = parameters.head_within.map(|limit| (Instant::now() + limit, limit, Wait::Head));
+            self.due = settings.head_within.map(|limit| (Instant::now() + limit, limit, Wait::Head));
         }
         if shared.conn.their_state() == State::SendBody {
-            let gathered = gather(&mut shared.conn, parameters.piece).map_err(remote)?;
+            let gathered = gather(&mut shared.conn, settings.piece).map_err(remote)?;
             return Ok(match gathered.kind {
                 EventKind::Data | EventKind::EndOfMessage => Step::Body(gathered),
                 kind => Step::Need { bytes: kind == EventKind::NeedData },
@@ -212,7 +212,7 @@ impl<S: AsyncRead + AsyncWrite + Living + Unpin> Driving<'_, S> {
                 Step::Head(lines(Head::new(event.status, (event.version & 1) as u8, event.reason)))
             }
             // A client that has ended its own direction still gets its answer.
-            EventKind::ConnectionClosed if shared.owes_an_answer(parameters.role) => Step::Need { bytes: false },
+            EventKind::ConnectionClosed if shared.owes_an_answer(settings.role) => Step::Need { bytes: false },
             EventKind::ConnectionClosed => Step::Over,
             EventKind::NeedData => Step::Need { bytes: true },
             _ => Step::Need { bytes: false },
@@ -220,7 +220,7 @@ impl<S: AsyncRead + AsyncWrite + Living + Unpin> Driving<'_, S> {
     }
 
     async fn begin(&mut self, head: Head) -> Result<()> {
-        let parameters = &self.driver.parameters;
+        let settings = &self.driver.settings;
         let informational = (100..200).contains(&head.status);
         if informational && head.status != 101 {
             // The final one has no more time for it.
@@ -228,7 +228,7 @@ impl<S: AsyncRead + AsyncWrite + Living + Unpin> Driving<'_, S> {
             return Ok(());
         }
         self.due = None;
-        self.intake = Intake::new(parameters.body, parameters.decode.then_some(&head))?;
+        self.intake = Intake::new(settings.body, settings.decode.then_some(&head))?;
         self.body_since = Some(Instant::now());
         self.heed();
         let event = if informational { TransferEvent::Informational(head) } else { TransferEvent::Head(head) };
@@ -248,9 +248,9 @@ impl<S: AsyncRead + AsyncWrite + Living + Unpin> Driving<'_, S> {
     /// Takes up what the host has set for the message that comes.
     fn heed(&mut self) {
         let Some(since) = self.body_since else { return };
-        let (own, parameters) = (lock(&self.driver.state).own, &self.driver.parameters);
-        self.intake.set_limit(own.body.unwrap_or(parameters.body));
-        let within = own.body_within.unwrap_or(parameters.body_within);
+        let (own, settings) = (lock(&self.driver.state).own, &self.driver.settings);
+        self.intake.set_limit(own.body.unwrap_or(settings.body));
+        let within = own.body_within.unwrap_or(settings.body_within);
         self.due = within.map(|limit| (since + limit, limit, Wait::MoreBody));
     }
 
@@ -260,10 +260,10 @@ impl<S: AsyncRead + AsyncWrite + Living + Unpin> Driving<'_, S> {
         self.heed();
     }
 
-    /// One piece of a body, as large as credit and parameters allow.
+    /// One piece of a body, as large as credit and settings allow.
     async fn tell(&mut self) {
         let credit = &self.driver.credit;
-        let allowed = usize::try_from(credit.available()).unwrap_or(usize::MAX).min(self.driver.parameters.piece);
+        let allowed = usize::try_from(credit.available()).unwrap_or(usize::MAX).min(self.driver.settings.piece);
         let piece = self.intake.take(allowed);
         credit.take(piece.len() as u64);
         self.outlet.post(TransferEvent::Data(piece, credit.clone())).await;
@@ -294,7 +294,7 @@ impl<S: AsyncRead + AsyncWrite + Living + Unpin> Driving<'_, S> {
             true => None,
             false => self.check_at.or_else(|| Some(Instant::now() + CHECK)),
         };
-        let given_up = lock(&self.driver.state).handover.as_ref().map(Handover::given_up);
+        let given_up = lock(&self.driver.state).handover.as_ref().map(PendingStream::given_up);
         tokio::select! {
             biased;
             () = self.driver.spoke.notified() => {}
@@ -352,7 +352,7 @@ impl<S: AsyncRead + AsyncWrite + Living + Unpin> Driving<'_, S> {
             (0, _) => 400,
             (status, _) => status,
         };
-        if self.driver.parameters.role == Role::Server && silent {
+        if self.driver.settings.role == Role::Server && silent {
             put_refusal(&mut shared, status);
         }
     }
@@ -379,7 +379,7 @@ async fn thrown(given_up: Option<Arc<Cancel>>) {
     }
 }
 
-fn put_refusal(shared: &mut Shared, status: u16) {
+fn put_refusal(shared: &mut DriverState, status: u16) {
     let reason = http::StatusCode::from_u16(status).ok().and_then(|status| status.canonical_reason());
     let lines = [(&b"Content-Length"[..], &b"0"[..]), (b"Connection", b"close")];
     let Ok(head) = shared.conn.send_response(status, reason.unwrap_or_default().as_bytes(), lines.into_iter()) else {

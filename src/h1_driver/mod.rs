@@ -11,13 +11,13 @@ use std::time::Duration;
 use bytes::BytesMut;
 use tokio::sync::Notify;
 
-pub use connection_task::drive;
+pub use connection_task::connection_task;
 
 use crate::error::{Error, Phase, Result, Status};
 use crate::h1::{Connection, ProtocolError, Role, Rules, State};
 use crate::io::sync::lock;
 use crate::operation::{Cancel, Credit, Observer, TransferEvent};
-use crate::stream::Handover;
+use crate::stream::PendingStream;
 use crate::verdict::Verdict;
 
 /// Beyond the high mark writes answer AGAIN; below the low mark a WRITABLE follows.
@@ -25,7 +25,7 @@ const HIGH: usize = 256 << 10;
 const LOW: usize = 64 << 10;
 
 #[derive(Clone, Debug)]
-pub struct Parameters {
+pub struct DriverSettings {
     pub role: Role,
     /// Leniency, as bits of `h1::flags`.
     pub flags: u32,
@@ -49,10 +49,10 @@ pub struct Parameters {
     pub automatic_credit: bool,
 }
 
-impl Parameters {
+impl DriverSettings {
     /// The defaults.
-    pub fn new(role: Role) -> Parameters {
-        Parameters {
+    pub fn new(role: Role) -> DriverSettings {
+        DriverSettings {
             role,
             flags: 0,
             head: 64 << 10,
@@ -71,28 +71,28 @@ impl Parameters {
 }
 
 /// A header line.
-pub type Line<'a> = (&'a [u8], &'a [u8]);
+pub type FieldLine<'a> = (&'a [u8], &'a [u8]);
 
 /// What the host and the driving task share.
-pub struct Driver {
-    pub parameters: Parameters,
+pub struct H1Driver {
+    pub settings: DriverSettings,
     pub credit: Arc<Credit>,
     pub cancel: Cancel,
     /// On the server, where the connection was attested.
     pub verdict: OnceLock<Arc<Verdict>>,
-    state: Mutex<Shared>,
+    state: Mutex<DriverState>,
     /// The host has said something.
     spoke: Notify,
     observer: Arc<dyn Observer>,
 }
 
-struct Shared {
+struct DriverState {
     conn: Connection,
     outbox: BytesMut,
     wants_writable: bool,
     /// The host has said the last that it will.
     closing: bool,
-    handover: Option<Handover>,
+    handover: Option<PendingStream>,
     /// What the host has set for the message that comes in, or, between messages, for the next one.
     own: Own,
     /// The host was shown the end of the message that came last: once both ends are done, its next request may follow at once.
@@ -103,18 +103,18 @@ struct Shared {
     ended: Option<Error>,
 }
 
-/// Of one message, in place of the parameters'.
+/// Of one message, in place of the settings'.
 #[derive(Clone, Copy, Default)]
 struct Own {
     body: Option<u64>,
     body_within: Option<Option<Duration>>,
 }
 
-impl Driver {
-    pub fn new(parameters: Parameters, observer: Arc<dyn Observer>) -> Driver {
-        let rules = Rules { flags: parameters.flags, max_incomplete: parameters.head, max_fields: parameters.fields };
-        let shared = Shared {
-            conn: Connection::new(parameters.role, rules),
+impl H1Driver {
+    pub fn new(settings: DriverSettings, observer: Arc<dyn Observer>) -> H1Driver {
+        let rules = Rules { flags: settings.flags, max_incomplete: settings.head, max_fields: settings.fields };
+        let shared = DriverState {
+            conn: Connection::new(settings.role, rules),
             outbox: BytesMut::new(),
             wants_writable: false,
             closing: false,
@@ -125,14 +125,14 @@ impl Driver {
             target: Vec::new(),
             ended: None,
         };
-        Driver {
-            credit: Arc::new(Credit::new(parameters.credit, parameters.automatic_credit)),
+        H1Driver {
+            credit: Arc::new(Credit::new(settings.credit, settings.automatic_credit)),
             cancel: Cancel::default(),
             verdict: OnceLock::new(),
             state: Mutex::new(shared),
             spoke: Notify::new(),
             observer,
-            parameters,
+            settings,
         }
     }
 
@@ -141,7 +141,7 @@ impl Driver {
         &self,
         method: &[u8],
         target: &[u8],
-        lines: impl Iterator<Item = Line<'a>> + Clone,
+        lines: impl Iterator<Item = FieldLine<'a>> + Clone,
     ) -> Result<()> {
         let close = self.close_line(lines.clone());
         self.say(|shared| {
@@ -165,7 +165,7 @@ impl Driver {
         &self,
         status: u16,
         reason: &[u8],
-        lines: impl Iterator<Item = Line<'a>> + Clone,
+        lines: impl Iterator<Item = FieldLine<'a>> + Clone,
     ) -> Result<()> {
         let close = self.close_line(lines.clone()).filter(|_| status >= 200);
         self.say(|shared| {
@@ -176,9 +176,9 @@ impl Driver {
     }
 
     /// What is added to a final head where the connection serves one message only.
-    fn close_line<'a>(&self, mut lines: impl Iterator<Item = Line<'a>>) -> Option<Line<'static>> {
+    fn close_line<'a>(&self, mut lines: impl Iterator<Item = FieldLine<'a>>) -> Option<FieldLine<'static>> {
         let said = lines.any(|(name, _)| name.eq_ignore_ascii_case(b"connection"));
-        (!self.parameters.keep_alive && !said).then_some((&b"Connection"[..], &b"close"[..]))
+        (!self.settings.keep_alive && !said).then_some((&b"Connection"[..], &b"close"[..]))
     }
 
     /// Some of our body, all of it or nothing. Errors: Again, and as `send_request`.
@@ -196,7 +196,7 @@ impl Driver {
     }
 
     /// The end of our message. Errors: as `send_request`.
-    pub fn finish<'a>(&self, trailers: impl Iterator<Item = Line<'a>> + Clone) -> Result<()> {
+    pub fn finish<'a>(&self, trailers: impl Iterator<Item = FieldLine<'a>> + Clone) -> Result<()> {
         self.say(|shared| {
             let end = shared.conn.send_end_of_message(trailers).map_err(local)?;
             shared.outbox.extend_from_slice(end);
@@ -204,7 +204,7 @@ impl Driver {
         })
     }
 
-    /// Another limit for the body that comes, or comes next, and another time for all of it, than the parameters'.
+    /// Another limit for the body that comes, or comes next, and another time for all of it, than the settings'.
     pub fn set_body_limit(&self, bytes: u64) {
         lock(&self.state).own.body = Some(bytes);
         self.spoke.notify_one();
@@ -222,7 +222,7 @@ impl Driver {
     }
 
     /// Takes the connection out of HTTP, with what has come beyond it. Errors: InvalidState (a message is under way), and as `send_request`.
-    pub fn detach(&self, handover: Handover) -> Result<()> {
+    pub fn detach(&self, handover: PendingStream) -> Result<()> {
         self.say(|shared| {
             shared.check_detachable()?;
             shared.handover = Some(handover);
@@ -240,7 +240,7 @@ impl Driver {
         (shared.method.clone(), shared.target.clone())
     }
 
-    fn say(&self, say: impl FnOnce(&mut Shared) -> Result<()>) -> Result<()> {
+    fn say(&self, say: impl FnOnce(&mut DriverState) -> Result<()>) -> Result<()> {
         let mut shared = lock(&self.state);
         if let Some(error) = &shared.ended {
             return Err(error.clone());
@@ -262,7 +262,7 @@ impl Driver {
     }
 }
 
-impl Shared {
+impl DriverState {
     /// On to the next message, if both ends are done with this one.
     fn go_on(&mut self) {
         if (self.conn.our_state(), self.conn.their_state()) == (State::Done, State::Done) {

@@ -9,10 +9,10 @@ use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, DuplexStream, ReadBuf};
 use tokio::sync::OwnedSemaphorePermit;
 
-use super::{Driver, HIGH, Parameters, drive};
+use super::{DriverSettings, H1Driver, HIGH, connection_task};
 use crate::error::{Detail, Status};
 use crate::h1::Role;
-use crate::io::Living;
+use crate::io::Liveness;
 use crate::io::sync::lock;
 use crate::operation::{Observer, Outlet, TransferEvent};
 
@@ -38,7 +38,7 @@ impl AsyncWrite for Pipe {
     }
 }
 
-impl Living for Pipe {
+impl Liveness for Pipe {
     fn check(&self) -> io::Result<()> {
         Ok(())
     }
@@ -66,22 +66,22 @@ impl Observer for Diary {
 }
 
 struct Driven {
-    driver: Arc<Driver>,
+    driver: Arc<H1Driver>,
     diary: Arc<Diary>,
     peer: DuplexStream,
 }
 
 impl Driven {
-    fn start(parameters: Parameters) -> Driven {
+    fn start(parameters: DriverSettings) -> Driven {
         let (ours, peer) = tokio::io::duplex(1000);
         let diary = Arc::new(Diary::default());
-        let driver = Arc::new(Driver::new(parameters, diary.clone()));
-        tokio::spawn(drive(Pipe(ours), driver.clone(), Outlet::new(diary.clone()), None));
+        let driver = Arc::new(H1Driver::new(parameters, diary.clone()));
+        tokio::spawn(connection_task(Pipe(ours), driver.clone(), Outlet::new(diary.clone()), None));
         Driven { driver, diary, peer }
     }
 
     fn server() -> Driven {
-        Driven::start(Parameters::new(Role::Server))
+        Driven::start(DriverSettings::new(Role::Server))
     }
 
     async fn hears(&mut self, bytes: &str) {
@@ -136,7 +136,7 @@ async fn messages_follow_each_other_and_a_close_ends_the_connection() {
 
 #[tokio::test(start_paused = true)]
 async fn a_message_says_close_if_there_is_no_keep_alive() {
-    let mut server = Driven::start(Parameters { keep_alive: false, ..Parameters::new(Role::Server) });
+    let mut server = Driven::start(DriverSettings { keep_alive: false, ..DriverSettings::new(Role::Server) });
     server.hears(GET).await;
     server.driver.send_response(103, b"", std::iter::empty()).expect("a hint");
     server.answer("one");
@@ -164,7 +164,7 @@ async fn a_fault_is_answered_unless_an_answer_has_begun() {
 
 #[tokio::test(start_paused = true)]
 async fn a_body_beyond_its_limit_is_refused_before_it_comes() {
-    let limited = Parameters { body: 3, ..Parameters::new(Role::Server) };
+    let limited = DriverSettings { body: 3, ..DriverSettings::new(Role::Server) };
     let mut server = Driven::start(limited.clone());
     server.hears(&format!("{POST}Content-Length: 4\r\n\r\n")).await;
     assert!(server.said().await.starts_with("HTTP/1.1 413 "));
@@ -184,12 +184,12 @@ async fn a_body_beyond_its_limit_is_refused_before_it_comes() {
 #[tokio::test(start_paused = true)]
 async fn a_head_that_is_late_ends_the_connection_and_a_hint_makes_it_no_later() {
     let late = Duration::from_secs(5);
-    let mut server = Driven::start(Parameters { head_within: Some(late), ..Parameters::new(Role::Server) });
+    let mut server = Driven::start(DriverSettings { head_within: Some(late), ..DriverSettings::new(Role::Server) });
     server.hears("GET / HT").await;
     tokio::time::sleep(late).await;
     assert!(server.told().starts_with("closed: TIMED_OUT"), "{}", server.told());
 
-    let mut client = Driven::start(Parameters { head_within: Some(late), ..Parameters::new(Role::Client) });
+    let mut client = Driven::start(DriverSettings { head_within: Some(late), ..DriverSettings::new(Role::Client) });
     client.driver.send_request(b"GET", b"/", [(&b"Host"[..], &b"a"[..])].into_iter()).expect("said");
     client.driver.finish(std::iter::empty()).expect("finished");
     for _ in 0..2 {
@@ -202,7 +202,7 @@ async fn a_head_that_is_late_ends_the_connection_and_a_hint_makes_it_no_later() 
 
 #[tokio::test(start_paused = true)]
 async fn no_more_of_a_body_is_told_than_there_is_credit() {
-    let frugal = Parameters { credit: 3, automatic_credit: false, piece: 2, ..Parameters::new(Role::Server) };
+    let frugal = DriverSettings { credit: 3, automatic_credit: false, piece: 2, ..DriverSettings::new(Role::Server) };
     let mut server = Driven::start(frugal);
     server.hears(&format!("{POST}Content-Length: 6\r\n\r\n123456")).await;
     assert_eq!(server.told(), "[0]123");
@@ -216,7 +216,7 @@ async fn no_more_of_a_body_is_told_than_there_is_credit() {
 
 #[tokio::test(start_paused = true)]
 async fn a_write_without_room_is_followed_by_one_writable() {
-    let mut client = Driven::start(Parameters::new(Role::Client));
+    let mut client = Driven::start(DriverSettings::new(Role::Client));
     let lines = [(&b"Host"[..], &b"a"[..]), (b"Transfer-Encoding", b"chunked")];
     client.driver.send_request(b"POST", b"/", lines.into_iter()).expect("said");
     let block = vec![b'x'; 50_000];

@@ -1,15 +1,8 @@
-//! Blocking handles: a runtime of their own, driven on the thread that calls. No thread is woken and none is waited for, which is
-//! what makes small requests cheap.
+//! Which threads may block: the library's own, and any thread in a callback, must not wait for what they themselves have to do. No I/O.
 
 use std::cell::Cell;
-use std::future::Future;
-use std::time::Duration;
 
-use tokio::runtime::{Builder, Runtime};
-
-use super::deadline::{Wait, within};
-use super::offload::prepare_threads_with;
-use crate::error::{Detail, Error, Phase, Result, Status};
+use crate::error::{Detail, Error, Result, Status};
 
 thread_local! {
     /// Set on the library's own threads and during callbacks: waiting there could wait for itself.
@@ -43,43 +36,5 @@ pub fn check_thread_is_whole() -> Result<()> {
             Err(Error::new(Status::InvalidState, message).detail(Detail::ThreadEnding))
         }
         _ => Ok(()),
-    }
-}
-
-/// A single-threaded runtime that runs only while somebody waits in [`run`](Driver::run). Several threads may: one drives, the
-/// others are served.
-pub struct Driver(Option<Runtime>);
-
-impl Driver {
-    /// `on_thread_start` prepares the helper threads (name resolution).
-    pub fn new(on_thread_start: fn()) -> Result<Driver> {
-        prepare_threads_with(on_thread_start);
-        let built = Builder::new_current_thread().enable_io().enable_time().build();
-        built.map(|runtime| Driver(Some(runtime))).map_err(|error| Error::from_io(error, Phase::Call))
-    }
-
-    /// Drives `work` to its end, or to the deadline. Work that is given up must be safe to drop.
-    pub fn run<T>(&self, limit: Option<Duration>, wait: Wait, work: impl Future<Output = Result<T>>) -> Result<T> {
-        check_may_block()?;
-        check_thread_is_whole()?;
-        let Some(runtime) = &self.0 else { return Err(Error::new(Status::Closed, "closed")) };
-        let _entered = runtime.enter();
-        runtime.block_on(within(limit, wait, work))
-    }
-
-    /// Runs alongside, whenever somebody waits.
-    pub fn spawn(&self, work: impl Future<Output = ()> + Send + 'static) {
-        if let Some(runtime) = &self.0 {
-            runtime.spawn(work);
-        }
-    }
-}
-
-impl Drop for Driver {
-    fn drop(&mut self) {
-        // An ordinary drop waits for helper threads, and panics in asynchronous context.
-        if let Some(runtime) = self.0.take() {
-            runtime.shutdown_background();
-        }
     }
 }

@@ -3,6 +3,7 @@
 pub mod alarm;
 pub mod blocking;
 pub mod buffers;
+mod caller_runtime;
 pub mod clock;
 pub mod deadline;
 pub mod duplex;
@@ -12,4 +13,5 @@ pub mod random;
 mod socket;
 pub mod sync;
 
-pub use socket::{Living, Socket, Watch};
+pub use caller_runtime::CallerRuntime;
+pub use socket::{Liveness, Socket, SocketWatch};

@@ -30,9 +30,9 @@ enum Kind {
 
 /// Looks at a socket that somebody else has, without keeping it open.
 #[derive(Debug)]
-pub struct Watch(Weak<Kind>);
+pub struct SocketWatch(Weak<Kind>);
 
-impl Watch {
+impl SocketWatch {
     /// Whether the socket is open and nothing has come: neither bytes nor the end. One system call.
     pub fn is_quiet(&self) -> bool {
         let mut byte = [MaybeUninit::uninit()];
@@ -43,12 +43,12 @@ impl Watch {
 
 /// A connection that can be checked for a peer that is gone, without reading from it: only a reset, or silence after TCP's keepalive probes, tells a
 /// peer that has left from one that has only closed its sending direction, as it may.
-pub trait Living {
+pub trait Liveness {
     /// What the system has heard of the connection's end; OK where that is nothing. One system call.
     fn check(&self) -> io::Result<()>;
 }
 
-impl Living for Socket {
+impl Liveness for Socket {
     fn check(&self) -> io::Result<()> {
         // An empty send has no effect but to report what is wrong.
         match SockRef::from(&*self.0).send_with_flags(&[], SEND_FLAGS) {
@@ -110,8 +110,8 @@ impl Socket {
         SockRef::from(stream).set_tcp_keepalive(&keepalive).map_err(|error| Error::from_io(error, Phase::Connect))
     }
 
-    pub fn watch(&self) -> Watch {
-        Watch(Arc::downgrade(&self.0))
+    pub fn watch(&self) -> SocketWatch {
+        SocketWatch(Arc::downgrade(&self.0))
     }
 
     /// None of a Unix socket.

@@ -43,7 +43,7 @@ use crate::io::sync::lock;
 use crate::log;
 use crate::operation::{Cancel, Observer, Outlet};
 use crate::tls::{Identity, Serves, Shown, server_config};
-use crate::tunnel::{Flow, Rules};
+use crate::tunnel::{ForwarderRules, TunnelTraffic};
 
 /// How long a host that is told of a refusal may keep the peer waiting.
 const TAKING_NOTE: Duration = Duration::from_secs(1);
@@ -123,7 +123,7 @@ pub struct ServerSettings {
     pub decode: bool,
     pub forwarded: Forwarded,
     /// A forwarder, and nothing else.
-    pub forward: Option<Rules>,
+    pub forward: Option<ForwarderRules>,
     /// Receive credit of each request, in bytes, and whether what the host is done with is granted again.
     pub credit: u64,
     pub automatic_credit: bool,
@@ -172,7 +172,7 @@ pub struct ServerCounts {
     pub quotes: AtomicU64,
     /// Connections that were forwarded, and what went through them.
     pub tunnels: AtomicU64,
-    pub flow: Flow,
+    pub flow: TunnelTraffic,
 }
 
 impl Server {

@@ -17,7 +17,7 @@ use crate::h1::{Rules, validate_trailers};
 use crate::io::sync::lock;
 use crate::message::Head;
 use crate::operation::{Cancel, Credit, Outgoing, Outlet};
-use crate::stream::Handover;
+use crate::stream::PendingStream;
 
 /// A request, and the way back for its answer. Shared by the host and the connection.
 pub struct ServerRequest {
@@ -69,7 +69,7 @@ pub enum ResponsePart {
 /// The connection leaves HTTP with this head, and becomes a stream of the host's.
 pub struct Switch {
     pub message: ResponseHead,
-    pub handover: Handover,
+    pub handover: PendingStream,
 }
 
 impl ServerRequest {

@@ -15,7 +15,7 @@ use super::transport::ServerTransport;
 use super::{ResponseHead, Server, ServerEvent, ServerSettings};
 use crate::attest::EXPORTER_LENGTH;
 use crate::error::{Error, Result, Status};
-use crate::io::Living;
+use crate::io::Liveness;
 use crate::io::sync::lock;
 use crate::operation::{Observer, Outgoing, Outlet, TransferEvent};
 
@@ -82,7 +82,7 @@ impl AsyncWrite for Failing {
     }
 }
 
-impl Living for Failing {
+impl Liveness for Failing {
     fn check(&self) -> io::Result<()> {
         Ok(())
     }

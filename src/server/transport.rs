@@ -6,22 +6,22 @@ use tokio::io::{AsyncRead, AsyncWrite};
 
 use crate::attest::EXPORTER_LENGTH;
 use crate::error::{Error, Result, Status};
-use crate::io::{Living, Socket};
+use crate::io::{Liveness, Socket};
 use crate::tls;
 use crate::tls::ServerStream;
 
-pub trait ServerTransport: AsyncRead + AsyncWrite + Living + Unpin + Send {
+pub trait ServerTransport: AsyncRead + AsyncWrite + Liveness + Unpin + Send {
     /// An exporter value of the session. Errors: InvalidState (there is none).
     fn export(&self, label: &[u8], context: Option<&[u8]>) -> Result<[u8; EXPORTER_LENGTH]>;
 }
 
-impl<S: Living> Living for ServerStream<S> {
+impl<S: Liveness> Liveness for ServerStream<S> {
     fn check(&self) -> io::Result<()> {
         self.get_ref().0.check()
     }
 }
 
-impl<S: AsyncRead + AsyncWrite + Living + Unpin + Send> ServerTransport for ServerStream<S> {
+impl<S: AsyncRead + AsyncWrite + Liveness + Unpin + Send> ServerTransport for ServerStream<S> {
     fn export(&self, label: &[u8], context: Option<&[u8]>) -> Result<[u8; EXPORTER_LENGTH]> {
         tls::export(self.get_ref().1, label, context)
     }

@@ -14,14 +14,14 @@ use crate::io::Socket;
 use crate::io::deadline::{Wait, within};
 use crate::io::duplex::Prefixed;
 use crate::tunnel::relay;
-use crate::tunnel::{Refusal, Rules, accept_key};
+use crate::tunnel::{ForwarderRules, TunnelRefusal, accept_key};
 
 /// What answers who asks whether the forwarder lives.
 const HEALTH: &[u8] = b"/healthz";
 
 impl<S: ServerTransport> ServerConnection<'_, S> {
     /// Serves one request as a forwarder. An upgrade is the last thing on its connection.
-    pub(super) async fn forward(mut self, request: &ServerRequest, rules: &Rules) -> Result<()> {
+    pub(super) async fn forward(mut self, request: &ServerRequest, rules: &ForwarderRules) -> Result<()> {
         let target = request.line.target();
         let (path, query) = match target.iter().position(|byte| *byte == b'?') {
             Some(at) => (&target[..at], &target[at + 1..]),
@@ -53,8 +53,8 @@ impl<S: ServerTransport> ServerConnection<'_, S> {
         &self,
         request: &ServerRequest,
         query: &str,
-        rules: &Rules,
-    ) -> std::result::Result<(Socket, String), Refusal> {
+        rules: &ForwarderRules,
+    ) -> std::result::Result<(Socket, String), TunnelRefusal> {
         let minor_version = (self.conn.their_http_version() & 1) as u8;
         let accept = accept_key(request.line.method(), &request.head, minor_version)?;
         let target = rules.check(&request.head, query)?;

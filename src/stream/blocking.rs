@@ -10,7 +10,8 @@ use tokio::io::{AsyncRead, AsyncWriteExt, ReadBuf, ReadHalf, WriteHalf};
 use crate::connect;
 use crate::connect::{Stream, Target};
 use crate::error::{Error, Phase, Result};
-use crate::io::blocking::{Driver, check_may_block};
+use crate::io::CallerRuntime;
+use crate::io::blocking::check_may_block;
 use crate::io::deadline::Wait;
 use crate::operation::Cancel;
 use crate::verdict::Verdict;
@@ -22,7 +23,7 @@ const CLOSE_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// Both directions are independent; calls of several threads in one direction take turns.
 pub struct BlockingStream {
-    driver: Driver,
+    driver: CallerRuntime,
     /// Each is held by the call that has its turn; other calls wait for it under their own deadlines.
     reader: tokio::sync::Mutex<ReadHalf<Stream>>,
     writer: tokio::sync::Mutex<WriteHalf<Stream>>,
@@ -32,7 +33,7 @@ pub struct BlockingStream {
 
 impl BlockingStream {
     /// Connects and attests on the calling thread.
-    pub fn open(driver: Driver, target: &Target) -> Result<BlockingStream> {
+    pub fn open(driver: CallerRuntime, target: &Target) -> Result<BlockingStream> {
         let connected = driver.run(None, Wait::Connecting, connect::connect(target))?;
         let (reader, writer) = tokio::io::split(connected.stream);
         Ok(BlockingStream {

@@ -3,8 +3,8 @@
 
 use std::time::Duration;
 
-use super::allow::{self, Entry, Target};
 use super::handshake;
+use super::target::{self, AllowedTarget, TunnelTarget};
 
 use crate::error::{Error, Status};
 use crate::io::net::Dial;
@@ -13,10 +13,10 @@ use crate::message::Head;
 
 /// What is let through, and for how long.
 #[derive(Clone, Debug)]
-pub struct Rules {
+pub struct ForwarderRules {
     /// For who names none.
-    pub default_target: Option<Target>,
-    pub allowed: Vec<Entry>,
+    pub default_target: Option<TunnelTarget>,
+    pub allowed: Vec<AllowedTarget>,
     /// Names may lead to addresses that are not public.
     pub private: bool,
     /// What an `Origin` may be, where there is one; `*` for anything.
@@ -30,9 +30,9 @@ pub struct Rules {
     pub total: Option<Duration>,
 }
 
-impl Default for Rules {
+impl Default for ForwarderRules {
     fn default() -> Self {
-        Rules {
+        ForwarderRules {
             default_target: None,
             allowed: Vec::new(),
             private: false,
@@ -47,38 +47,38 @@ impl Default for Rules {
 
 /// Why somebody is not let through: an HTTP status and a reason that may be told.
 #[derive(Debug, PartialEq, Eq)]
-pub struct Refusal {
+pub struct TunnelRefusal {
     pub status: u16,
     pub reason: String,
 }
 
-impl Refusal {
-    pub(super) fn new(status: u16, reason: impl Into<String>) -> Refusal {
-        Refusal { status, reason: reason.into() }
+impl TunnelRefusal {
+    pub(super) fn new(status: u16, reason: impl Into<String>) -> TunnelRefusal {
+        TunnelRefusal { status, reason: reason.into() }
     }
 }
 
-impl Rules {
+impl ForwarderRules {
     /// Where a request for an upgrade leads, if it may. `query` is that of its target.
-    pub fn check(&self, head: &Head, query: &str) -> Result<Target, Refusal> {
+    pub fn check(&self, head: &Head, query: &str) -> Result<TunnelTarget, TunnelRefusal> {
         self.check_origin(head)?;
         self.check_token(head, query)?;
         let target = match handshake::target_of(query) {
-            Some(text) => Target::parse(&text).map_err(|why| Refusal::new(400, why))?,
-            None => self.default_target.clone().ok_or_else(|| Refusal::new(400, "no target was named"))?,
+            Some(text) => TunnelTarget::parse(&text).map_err(|why| TunnelRefusal::new(400, why))?,
+            None => self.default_target.clone().ok_or_else(|| TunnelRefusal::new(400, "no target was named"))?,
         };
         match self.allows(&target) {
             true => Ok(target),
-            false => Err(Refusal::new(403, format!("target {target} is not allowed"))),
+            false => Err(TunnelRefusal::new(403, format!("target {target} is not allowed"))),
         }
     }
 
-    pub fn allows(&self, target: &Target) -> bool {
+    pub fn allows(&self, target: &TunnelTarget) -> bool {
         self.allowed.iter().any(|entry| entry.covers(target))
     }
 
     /// Browsers say on whose behalf they ask, and users do not know that they do.
-    fn check_origin(&self, head: &Head) -> Result<(), Refusal> {
+    fn check_origin(&self, head: &Head) -> Result<(), TunnelRefusal> {
         let mut origins = head.all("origin");
         let Some(origin) = origins.next() else { return Ok(()) };
         let known = |origin: &[u8]| {
@@ -86,11 +86,11 @@ impl Rules {
         };
         match origins.next() {
             None if known(origin) => Ok(()),
-            _ => Err(Refusal::new(403, "origin is not allowed")),
+            _ => Err(TunnelRefusal::new(403, "origin is not allowed")),
         }
     }
 
-    fn check_token(&self, head: &Head, query: &str) -> Result<(), Refusal> {
+    fn check_token(&self, head: &Head, query: &str) -> Result<(), TunnelRefusal> {
         let Some(token) = &self.token else { return Ok(()) };
         let same = |shown: &[u8]| aws_lc_rs::constant_time::verify_slices_are_equal(shown, token.as_bytes()).is_ok();
         let bearer = head.find("authorization").and_then(|value| {
@@ -100,18 +100,18 @@ impl Rules {
         let in_query = handshake::parameter(query, "token");
         match bearer.is_some_and(same) || in_query.is_some_and(|shown| same(shown.as_bytes())) {
             true => Ok(()),
-            false => Err(Refusal::new(401, "a token is wanted")),
+            false => Err(TunnelRefusal::new(401, "a token is wanted")),
         }
     }
 
     /// Connects. A name that leads into the operator's own network is refused whatever the list says of it (unless `private`): who controls
     /// the name chose the address. An address that the list names is what the operator wants.
-    pub async fn reach(&self, target: &Target) -> Result<Socket, Refusal> {
+    pub async fn reach(&self, target: &TunnelTarget) -> Result<Socket, TunnelRefusal> {
         let how = Dial::default();
         let connecting = async {
             let mut addresses = net::resolve(&target.host, target.port, &how).await?;
             if !self.private && !target.is_literal() {
-                addresses.retain(|address| !allow::is_private(address.ip()));
+                addresses.retain(|address| !target::is_private(address.ip()));
                 if addresses.is_empty() {
                     return Err(Error::new(Status::InvalidArgument, "target leads to a private address"));
                 }
@@ -124,10 +124,10 @@ impl Rules {
         };
         match connected {
             Ok(Ok(socket)) => Ok(socket),
-            Ok(Err(error)) if error.status == Status::InvalidArgument => Err(Refusal::new(403, error.message)),
-            Ok(Err(error)) if error.status == Status::Dns => Err(Refusal::new(502, "target cannot be resolved")),
-            Ok(Err(_)) => Err(Refusal::new(502, "target cannot be reached")),
-            Err(_) => Err(Refusal::new(504, "target does not answer")),
+            Ok(Err(error)) if error.status == Status::InvalidArgument => Err(TunnelRefusal::new(403, error.message)),
+            Ok(Err(error)) if error.status == Status::Dns => Err(TunnelRefusal::new(502, "target cannot be resolved")),
+            Ok(Err(_)) => Err(TunnelRefusal::new(502, "target cannot be reached")),
+            Err(_) => Err(TunnelRefusal::new(504, "target does not answer")),
         }
     }
 }
@@ -142,9 +142,10 @@ mod tests {
         head
     }
 
-    fn rules() -> Rules {
-        let allowed = ["tee.example:443", "*.fleet.example:8443", "[::1]:1"].map(|text| Entry::parse(text).unwrap());
-        Rules { allowed: allowed.to_vec(), ..Rules::default() }
+    fn rules() -> ForwarderRules {
+        let allowed =
+            ["tee.example:443", "*.fleet.example:8443", "[::1]:1"].map(|text| AllowedTarget::parse(text).unwrap());
+        ForwarderRules { allowed: allowed.to_vec(), ..ForwarderRules::default() }
     }
 
     #[test]
@@ -169,18 +170,18 @@ mod tests {
     #[test]
     fn origins_and_tokens() {
         let mut rules = rules();
-        let mut status = |lines: &[(&str, &str)], query: &str, change: fn(&mut Rules)| {
+        let mut status = |lines: &[(&str, &str)], query: &str, change: fn(&mut ForwarderRules)| {
             change(&mut rules);
             let query = format!("target=tee.example:443{query}");
             rules.check(&head(lines), &query).map_or_else(|refusal| refusal.status, |_| 101)
         };
         assert_eq!(status(&[("Origin", "https://evil.example")], "", |_| ()), 403);
-        let own = |rules: &mut Rules| rules.origins = vec!["https://app.example".into()];
+        let own = |rules: &mut ForwarderRules| rules.origins = vec!["https://app.example".into()];
         assert_eq!(status(&[("Origin", "https://app.example")], "", own), 101);
         assert_eq!(status(&[("Origin", "https://evil.example")], "", |_| ()), 403);
         assert_eq!(status(&[("Origin", "https://app.example"), ("Origin", "https://evil.example")], "", |_| ()), 403);
         assert_eq!(status(&[("Origin", "null")], "", |rules| rules.origins = vec!["*".into()]), 101);
-        let with_token = |rules: &mut Rules| rules.token = Some("s3cret".into());
+        let with_token = |rules: &mut ForwarderRules| rules.token = Some("s3cret".into());
         assert_eq!(status(&[], "", with_token), 401);
         assert_eq!(status(&[("Authorization", "bearer s3cret")], "", |_| ()), 101);
         assert_eq!(status(&[("Authorization", "Bearer s3cre")], "", |_| ()), 401);

@@ -1,6 +1,6 @@
 //! What a WebSocket handshake asks for (RFC 6455 section 4.2), and where to. Pure.
 
-use super::forwarder::Refusal;
+use super::forwarder::TunnelRefusal;
 use super::websocket::accept_of;
 use crate::message::Head;
 
@@ -14,22 +14,22 @@ pub(super) fn parameter(query: &str, name: &str) -> Option<String> {
 }
 
 /// What `Sec-WebSocket-Accept` must be in the answer. `minor_version` is that of the request's HTTP/1.
-pub fn accept_key(method: &[u8], head: &Head, minor_version: u8) -> Result<String, Refusal> {
+pub fn accept_key(method: &[u8], head: &Head, minor_version: u8) -> Result<String, TunnelRefusal> {
     let lists = |name: &'static str, wanted: &[u8]| {
         head.all(name)
             .any(|value| value.split(|byte| *byte == b',').any(|item| item.trim_ascii().eq_ignore_ascii_case(wanted)))
     };
     if method != b"GET" || minor_version == 0 || !lists("upgrade", b"websocket") || !lists("connection", b"upgrade") {
-        return Err(Refusal::new(426, "this is a WebSocket server"));
+        return Err(TunnelRefusal::new(426, "this is a WebSocket server"));
     }
     if head.find("sec-websocket-version") != Some(b"13") {
-        return Err(Refusal::new(426, "WebSocket version 13 is wanted"));
+        return Err(TunnelRefusal::new(426, "WebSocket version 13 is wanted"));
     }
     let mut keys = head.all("sec-websocket-key");
     let key = keys.next().filter(|_| keys.next().is_none());
     // 16 bytes in base64.
     let good = |key: &&[u8]| key.len() == 24 && key.ends_with(b"==") && key[..22].iter().all(|byte| is_base64(*byte));
-    let key = key.filter(good).ok_or_else(|| Refusal::new(400, "Sec-WebSocket-Key is not one"))?;
+    let key = key.filter(good).ok_or_else(|| TunnelRefusal::new(400, "Sec-WebSocket-Key is not one"))?;
     Ok(accept_of(key))
 }
 

@@ -10,9 +10,10 @@ use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadHalf, Wr
 use tokio::sync::Notify;
 use tokio::time::{Instant, sleep, sleep_until};
 
-use super::forwarder::Rules;
+use super::forwarder::ForwarderRules;
 use super::websocket::frames;
-use super::websocket::frames::{BINARY, CLOSE, Event, HEADER, PONG, Reader, Role, Violation};
+use super::websocket::frames::{BINARY, CLOSE, FrameEvent, FrameReader, FrameViolation, HEADER, PONG};
+use crate::h1::Role;
 use crate::io::sync::lock;
 
 /// A client's frame may be this long; none of it is held.
@@ -24,13 +25,13 @@ const GOODBYE: Duration = Duration::from_secs(5);
 
 /// Bytes that went through, in both directions; may be shared by many.
 #[derive(Debug, Default)]
-pub struct Flow {
+pub struct TunnelTraffic {
     pub up: AtomicU64,
     pub down: AtomicU64,
 }
 
 /// Until both directions have ended, one fails, or time is up. `client` has been upgraded.
-pub async fn relay<S, T>(client: S, target: T, rules: &Rules, flow: &Flow)
+pub async fn relay<S, T>(client: S, target: T, rules: &ForwarderRules, flow: &TunnelTraffic)
 where
     S: AsyncRead + AsyncWrite + Unpin,
     T: AsyncRead + AsyncWrite + Unpin,
@@ -74,10 +75,10 @@ async fn upward<S: AsyncRead + AsyncWrite>(
     client: &mut ReadHalf<S>,
     mut target: impl AsyncWrite + Unpin,
     pongs: &Pongs,
-    flow: &Flow,
+    flow: &TunnelTraffic,
     alive: &Alive,
 ) -> Result<(), End> {
-    let mut frames = Reader::new(Role::Server, MAX_FRAME);
+    let mut frames = FrameReader::new(Role::Server, MAX_FRAME);
     let mut buffer = vec![0; PIECE];
     loop {
         let count = client.read(&mut buffer).await.map_err(|_| End::Failed)?;
@@ -89,15 +90,15 @@ async fn upward<S: AsyncRead + AsyncWrite>(
         while !rest.is_empty() {
             let (taken, event) = frames.next(rest).map_err(End::Violated)?;
             match event {
-                Event::Data(range) => {
+                FrameEvent::Data(range) => {
                     let data = &rest[range];
                     target.write_all(data).await.map_err(|_| End::Target)?;
                     flow.up.fetch_add(data.len() as u64, Ordering::Relaxed);
                     alive.sign();
                 }
-                Event::Ping => pongs.ring(frames.control()),
-                Event::More | Event::Pong => {}
-                Event::Close(code) => {
+                FrameEvent::Ping => pongs.ring(frames.control()),
+                FrameEvent::More | FrameEvent::Pong => {}
+                FrameEvent::Close(code) => {
                     let _ = target.shutdown().await;
                     return Err(End::Closed(code));
                 }
@@ -112,7 +113,7 @@ async fn downward<S: AsyncRead + AsyncWrite>(
     mut target: impl AsyncRead + Unpin,
     out: &mut Outward<S>,
     pongs: &Pongs,
-    flow: &Flow,
+    flow: &TunnelTraffic,
     alive: &Alive,
 ) -> Result<(), End> {
     loop {
@@ -217,7 +218,7 @@ enum End {
     /// The client broke off: there is nobody to tell.
     Failed,
     /// The client broke the protocol.
-    Violated(Violation),
+    Violated(FrameViolation),
     Target,
     Idle,
     Late,
@@ -229,7 +230,7 @@ impl End {
         match self {
             End::Failed => None,
             End::Closed(code) => Some((code, "")),
-            End::Violated(Violation { code, why }) => Some((code, why)),
+            End::Violated(FrameViolation { code, why }) => Some((code, why)),
             End::Target => Some((1011, "target failed")),
             End::Idle => Some((1001, "idle")),
             End::Late => Some((1001, "time is up")),

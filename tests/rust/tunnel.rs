@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use atls::tunnel::relay;
 use atls::tunnel::websocket::TunnelStream;
-use atls::tunnel::{Flow, Rules};
+use atls::tunnel::{ForwarderRules, TunnelTraffic};
 use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream, duplex};
 
 struct Counting;
@@ -40,7 +40,9 @@ const PIPE: usize = 64;
 /// The client's and the target's end of a tunnel that runs.
 fn tunnel() -> (DuplexStream, DuplexStream) {
     let ((client, inner_client), (target, inner_target)) = (duplex(PIPE), duplex(PIPE));
-    tokio::spawn(async move { relay(inner_client, inner_target, &Rules::default(), &Arc::new(Flow::default())).await });
+    tokio::spawn(async move {
+        relay(inner_client, inner_target, &ForwarderRules::default(), &Arc::new(TunnelTraffic::default())).await
+    });
     (client, target)
 }
 

@@ -22,7 +22,7 @@ use crate::client::client::Client;
 use crate::client::exchange_task::Prepared;
 use crate::client::pool::{Counts, Limits};
 use crate::error::{Error, Result, Status};
-use crate::io::blocking::Driver;
+use crate::io::CallerRuntime;
 use crate::operation::Credit;
 
 /// An HTTP client: requests by URL over pooled connections, with redirects, cookies and a policy
@@ -40,7 +40,7 @@ pub struct atls_client {
 
 enum Mode {
     Events(Arc<atls_runtime>),
-    Blocking(Arc<Driver>),
+    Blocking(Arc<CallerRuntime>),
 }
 
 /// Limits of a client. A builder: one thread at a time; copied when used.
@@ -164,7 +164,7 @@ pub unsafe extern "C" fn atls_client_new(
         check_random()?;
         watch_forks();
         let mode = match runtime.is_null() {
-            true => Mode::Blocking(Arc::new(Driver::new(prepare_thread)?)),
+            true => Mode::Blocking(Arc::new(CallerRuntime::new(prepare_thread)?)),
             false => Mode::Events(unsafe { share_hub(runtime, "runtime") }?),
         };
         let (credit, automatic_credit) = (config.credit, config.automatic_credit);

@@ -18,7 +18,7 @@ use crate::client::blocking_exchange::BlockingExchange;
 use crate::client::connection_task::{SharedConnection, run_connection};
 use crate::client::exchange_task::Prepared;
 use crate::error::{Error, Result, Status};
-use crate::io::blocking::Driver;
+use crate::io::CallerRuntime;
 use crate::operation::Credit;
 
 /// An attested HTTP/1.1 connection with keep-alive. Requests are made one after the other; each
@@ -33,7 +33,7 @@ pub struct atls_http {
 
 pub(crate) enum Mode {
     Events { shared: Arc<SharedConnection>, runtime: Arc<atls_runtime> },
-    Blocking { driver: Arc<Driver>, connection: Arc<HttpConnection> },
+    Blocking { driver: Arc<CallerRuntime>, connection: Arc<HttpConnection> },
 }
 
 impl atls_http {
@@ -109,7 +109,7 @@ pub unsafe extern "C" fn atls_http_connect(
         let target = config.config.target()?;
         check_random()?;
         watch_forks();
-        let driver = Driver::new(prepare_thread)?;
+        let driver = CallerRuntime::new(prepare_thread)?;
         let connection = HttpConnection::open_blocking(&driver, &target)?;
         let made = atls_http {
             mode: Mode::Blocking { driver: Arc::new(driver), connection },

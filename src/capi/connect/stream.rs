@@ -15,11 +15,11 @@ use crate::capi::base::operation::Operation;
 use crate::capi::base::runtime::{atls_runtime, prepare_thread};
 use crate::capi::base::status::atls_status;
 use crate::error::{Error, Result, Status};
-use crate::io::blocking::Driver;
+use crate::io::CallerRuntime;
 use crate::io::buffers;
 use crate::operation::{Outlet, TransferEvent};
 use crate::stream::blocking::{BlockingStream, CALL_TIMEOUT};
-use crate::stream::{Shared, drive};
+use crate::stream::{StreamState, stream_task};
 use crate::verdict::Verdict;
 
 /// An attested byte stream. Event-driven (atls_stream_connect_start) or blocking (atls_stream_connect); both directions are independent.
@@ -30,7 +30,7 @@ pub struct atls_stream {
 }
 
 enum Mode {
-    Events(Arc<Shared>),
+    Events(Arc<StreamState>),
     Blocking(Box<BlockingStream>),
 }
 
@@ -50,11 +50,11 @@ impl atls_stream {
         sink: *const atls_sink,
         credit: (u64, bool),
         verdict: Option<Arc<Verdict>>,
-    ) -> Result<(Arc<atls_stream>, Arc<Shared>, Outlet)> {
+    ) -> Result<(Arc<atls_stream>, Arc<StreamState>, Outlet)> {
         let operation = unsafe { Operation::new(sink, &runtime.registry) }?;
         let writable = operation.observer();
         let on_writable = Box::new(move || writable.post(TransferEvent::Writable, None));
-        let shared = Arc::new(Shared::new(credit, verdict, on_writable));
+        let shared = Arc::new(StreamState::new(credit, verdict, on_writable));
         let made = Arc::new(atls_stream { mode: Mode::Events(shared.clone()), _runtime: Some(runtime) });
         let registration = operation.register(&made, &shared, |shared| shared.cancel.cancel())?;
         Ok((made, shared, registration.begin()))
@@ -67,7 +67,7 @@ impl atls_stream {
         }
     }
 
-    fn events(&self) -> Result<&Arc<Shared>> {
+    fn events(&self) -> Result<&Arc<StreamState>> {
         match &self.mode {
             Mode::Events(shared) => Ok(shared),
             Mode::Blocking(_) => Err(Error::new(Status::InvalidState, "the stream is a blocking one")),
@@ -102,7 +102,7 @@ pub unsafe extern "C" fn atls_stream_connect_start(
         let credit = (config.credit, config.automatic_credit);
         let (made, shared, outlet) = unsafe { atls_stream::waiting(runtime.clone(), sink, credit, None) }?;
         unsafe { put(stream, Arc::into_raw(made).cast_mut(), "stream") }?;
-        runtime.handle().spawn(drive(target, shared, outlet));
+        runtime.handle().spawn(stream_task(target, shared, outlet));
         Ok(())
     })
 }
@@ -121,7 +121,7 @@ pub unsafe extern "C" fn atls_stream_connect(
         let target = unsafe { borrow(config, "config") }?.config.target()?;
         check_random()?;
         watch_forks();
-        let blocking = BlockingStream::open(Driver::new(prepare_thread)?, &target)?;
+        let blocking = BlockingStream::open(CallerRuntime::new(prepare_thread)?, &target)?;
         let made = atls_stream { mode: Mode::Blocking(Box::new(blocking)), _runtime: None };
         unsafe { put(stream, Arc::into_raw(Arc::new(made)).cast_mut(), "stream") }
     })

@@ -22,11 +22,11 @@ use crate::capi::text::headers::atls_headers;
 use crate::connect::connect;
 use crate::error::{Error, Result, Status};
 use crate::h1::Role;
-use crate::h1_driver::{Driver, Line, Parameters, drive};
+use crate::h1_driver::{DriverSettings, FieldLine, H1Driver, connection_task};
 use crate::io::Socket;
 use crate::io::sync::lock;
 use crate::operation::{Outlet, TransferEvent};
-use crate::stream::Handover;
+use crate::stream::PendingStream;
 
 /// A connection. Its sink is told of what comes: INFORMATIONAL and HEAD (of a request its status is 0, and atls_h1_driver_method and
 /// atls_h1_driver_target have the rest), DATA as credit allows, TRAILERS, END; WRITABLE after a write that was refused; CLOSED at last, with OK after
@@ -35,7 +35,7 @@ use crate::stream::Handover;
 /// CLOSED comes with IO and ATLS_DETAIL_PEER_GONE. At most 320 KiB wait for a peer that does not read. Reference-counted, safe to share between
 /// threads; dropping the last reference cancels it.
 pub struct atls_h1_driver {
-    driver: Arc<Driver>,
+    driver: Arc<H1Driver>,
     /// What the host was shown last, each with its NUL.
     method: Mutex<Vec<u8>>,
     target: Mutex<Vec<u8>>,
@@ -62,16 +62,16 @@ pub unsafe extern "C" fn atls_h1_driver_adopt_start(
     guard(error, || {
         require(driver, "driver")?;
         let runtime = unsafe { share_hub(runtime, "runtime") }?;
-        let parameters = unsafe { borrow(config, "config") }?.parameters.clone();
+        let settings = unsafe { borrow(config, "config") }?.settings.clone();
         let socket = unsafe { own_copy(fd) }?;
         let entered = runtime.handle().enter();
         let socket = Socket::take_over(socket)?;
         drop(entered);
-        socket.probe(parameters.probe)?;
+        socket.probe(settings.probe)?;
         let peer = socket.peer();
-        let (made, running, outlet) = unsafe { start(&runtime, parameters, sink) }?;
+        let (made, running, outlet) = unsafe { start(&runtime, settings, sink) }?;
         unsafe { put(driver, made, "driver") }?;
-        runtime.handle().spawn(drive(socket, running, outlet, peer));
+        runtime.handle().spawn(connection_task(socket, running, outlet, peer));
         unsafe { crate::capi::server::listen::close(fd) };
         Ok(())
     })
@@ -91,12 +91,12 @@ pub unsafe extern "C" fn atls_h1_driver_connect_start(
     guard(error, || {
         require(driver, "driver")?;
         let runtime = unsafe { share_hub(runtime, "runtime") }?;
-        let parameters = unsafe { borrow(config, "config") }?.parameters.clone();
-        if parameters.role != Role::Client {
+        let settings = unsafe { borrow(config, "config") }?.settings.clone();
+        if settings.role != Role::Client {
             return Err(Error::new(Status::InvalidState, "a server does not connect"));
         }
         let target = unsafe { borrow(connection, "connection") }?.config.target()?;
-        let (made, running, outlet) = unsafe { start(&runtime, parameters, sink) }?;
+        let (made, running, outlet) = unsafe { start(&runtime, settings, sink) }?;
         unsafe { put(driver, made, "driver") }?;
         runtime.handle().spawn(async move {
             match running.cancel.guard(Box::pin(connect(&target))).await {
@@ -106,7 +106,7 @@ pub unsafe extern "C" fn atls_h1_driver_connect_start(
                     }
                     outlet.post(TransferEvent::Connected).await;
                     let peer = connected.stream.peer();
-                    drive(connected.stream, running, outlet, peer).await;
+                    connection_task(connected.stream, running, outlet, peer).await;
                 }
                 Err(error) => outlet.close(Some(error)),
             }
@@ -117,12 +117,12 @@ pub unsafe extern "C" fn atls_h1_driver_connect_start(
 
 unsafe fn start(
     runtime: &Arc<atls_runtime>,
-    parameters: Parameters,
+    settings: DriverSettings,
     sink: *const atls_sink,
-) -> Result<(*mut atls_h1_driver, Arc<Driver>, Outlet)> {
+) -> Result<(*mut atls_h1_driver, Arc<H1Driver>, Outlet)> {
     watch_forks();
     let operation = unsafe { Operation::new(sink, &runtime.registry) }?;
-    let driver = Arc::new(Driver::new(parameters, operation.observer()));
+    let driver = Arc::new(H1Driver::new(settings, operation.observer()));
     let made = Arc::new(atls_h1_driver {
         driver: driver.clone(),
         method: Mutex::default(),
@@ -292,13 +292,13 @@ pub unsafe extern "C" fn atls_h1_driver_detach_start(
         let driver = &unsafe { share(driver, "driver") }?.driver;
         let runtime = unsafe { share_hub(runtime, "runtime") }?;
         driver.check_detachable()?;
-        let credit = (driver.parameters.credit, driver.parameters.automatic_credit);
+        let credit = (driver.settings.credit, driver.settings.automatic_credit);
         let handle = runtime.handle().clone();
         let (made, shared, outlet) =
             unsafe { atls_stream::waiting(runtime, sink, credit, driver.verdict.get().cloned()) }?;
         unsafe { put(stream, Arc::into_raw(made).cast_mut(), "stream") }?;
         // Refused in between, the stream says so with CLOSED.
-        let handover = Handover::new(shared, outlet);
+        let handover = PendingStream::new(shared, outlet);
         handle.spawn(handover.watch());
         let _ = driver.detach(handover);
         Ok(())
@@ -329,9 +329,9 @@ pub unsafe extern "C" fn atls_h1_driver_free(driver: *mut atls_h1_driver) {
     guard_free(|| unsafe { release(driver) });
 }
 
-unsafe fn lines<'a>(headers: *const atls_headers) -> impl Iterator<Item = Line<'a>> + Clone {
+unsafe fn lines<'a>(headers: *const atls_headers) -> impl Iterator<Item = FieldLine<'a>> + Clone {
     // SAFETY: NULL, or the host's own collection, which outlives the call.
     let headers = unsafe { headers.as_ref() };
-    let lines: Vec<Line<'a>> = headers.iter().flat_map(|headers| headers.headers.iter()).collect();
+    let lines: Vec<FieldLine<'a>> = headers.iter().flat_map(|headers| headers.headers.iter()).collect();
     lines.into_iter()
 }

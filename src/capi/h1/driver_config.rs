@@ -11,11 +11,11 @@ use crate::capi::base::handle::{borrow_mut, destroy, put, require};
 use crate::capi::base::status::atls_status;
 use crate::error::{Error, Status};
 use crate::h1::Role;
-use crate::h1_driver::Parameters;
+use crate::h1_driver::DriverSettings;
 
 /// How a connection is to be driven. A builder: one thread at a time; copied when used.
 pub struct atls_h1_driver_config {
-    pub(in crate::capi) parameters: Parameters,
+    pub(in crate::capi) settings: DriverSettings,
 }
 
 /// Bytes of a head; 65,536 by default.
@@ -49,7 +49,7 @@ pub unsafe extern "C" fn atls_h1_driver_config_new(
             ATLS_H1_SERVER => Role::Server,
             other => return Err(invalid(format!("role {other} is neither client nor server"))),
         };
-        let made = Box::new(atls_h1_driver_config { parameters: Parameters::new(role) });
+        let made = Box::new(atls_h1_driver_config { settings: DriverSettings::new(role) });
         unsafe { put(config, Box::into_raw(made), "config") }
     })
 }
@@ -69,14 +69,14 @@ pub unsafe extern "C" fn atls_h1_driver_config_set_limit(
     error: *mut *mut atls_error,
 ) -> atls_status {
     guard(error, || {
-        let parameters = &mut unsafe { borrow_mut(config, "config") }?.parameters;
+        let settings = &mut unsafe { borrow_mut(config, "config") }?.settings;
         let size = usize::try_from(value).ok().filter(|size| (1..=1 << 30).contains(size));
         let size = size.ok_or_else(|| invalid(format!("limit {which} cannot be {value}")));
         match which {
-            ATLS_H1_DRIVER_LIMIT_HEAD_BYTES => parameters.head = size?,
-            ATLS_H1_DRIVER_LIMIT_DATA_BYTES => parameters.piece = size?,
-            ATLS_H1_DRIVER_LIMIT_BODY_BYTES => parameters.body = value,
-            ATLS_H1_DRIVER_LIMIT_HEADERS => parameters.fields = size?,
+            ATLS_H1_DRIVER_LIMIT_HEAD_BYTES => settings.head = size?,
+            ATLS_H1_DRIVER_LIMIT_DATA_BYTES => settings.piece = size?,
+            ATLS_H1_DRIVER_LIMIT_BODY_BYTES => settings.body = value,
+            ATLS_H1_DRIVER_LIMIT_HEADERS => settings.fields = size?,
             other => return Err(invalid(format!("limit {other} is none that is known"))),
         }
         Ok(())
@@ -92,11 +92,11 @@ pub unsafe extern "C" fn atls_h1_driver_config_set_deadline(
     error: *mut *mut atls_error,
 ) -> atls_status {
     guard(error, || {
-        let parameters = &mut unsafe { borrow_mut(config, "config") }?.parameters;
+        let settings = &mut unsafe { borrow_mut(config, "config") }?.settings;
         let place = match which {
-            ATLS_H1_DRIVER_DEADLINE_HEAD => &mut parameters.head_within,
-            ATLS_H1_DRIVER_DEADLINE_BODY => &mut parameters.body_within,
-            ATLS_H1_DRIVER_DEADLINE_TCP_KEEPALIVE => &mut parameters.probe,
+            ATLS_H1_DRIVER_DEADLINE_HEAD => &mut settings.head_within,
+            ATLS_H1_DRIVER_DEADLINE_BODY => &mut settings.body_within,
+            ATLS_H1_DRIVER_DEADLINE_TCP_KEEPALIVE => &mut settings.probe,
             other => return Err(invalid(format!("deadline {other} is none that is known"))),
         };
         let some = milliseconds != 0 && milliseconds != u32::MAX;
@@ -119,7 +119,7 @@ pub unsafe extern "C" fn atls_h1_driver_config_set_keep_alive(
     error: *mut *mut atls_error,
 ) -> atls_status {
     guard(error, || {
-        unsafe { borrow_mut(config, "config") }?.parameters.keep_alive = keep_alive.get();
+        unsafe { borrow_mut(config, "config") }?.settings.keep_alive = keep_alive.get();
         Ok(())
     })
 }
@@ -133,7 +133,7 @@ pub unsafe extern "C" fn atls_h1_driver_config_set_flags(
     error: *mut *mut atls_error,
 ) -> atls_status {
     guard(error, || {
-        unsafe { borrow_mut(config, "config") }?.parameters.flags = known_flags(flags)?;
+        unsafe { borrow_mut(config, "config") }?.settings.flags = known_flags(flags)?;
         Ok(())
     })
 }
@@ -146,7 +146,7 @@ pub unsafe extern "C" fn atls_h1_driver_config_set_decode(
     error: *mut *mut atls_error,
 ) -> atls_status {
     guard(error, || {
-        unsafe { borrow_mut(config, "config") }?.parameters.decode = decode.get();
+        unsafe { borrow_mut(config, "config") }?.settings.decode = decode.get();
         Ok(())
     })
 }
@@ -160,8 +160,8 @@ pub unsafe extern "C" fn atls_h1_driver_config_set_credit(
     error: *mut *mut atls_error,
 ) -> atls_status {
     guard(error, || {
-        let parameters = &mut unsafe { borrow_mut(config, "config") }?.parameters;
-        (parameters.credit, parameters.automatic_credit) = (initial, automatic.get());
+        let settings = &mut unsafe { borrow_mut(config, "config") }?.settings;
+        (settings.credit, settings.automatic_credit) = (initial, automatic.get());
         Ok(())
     })
 }

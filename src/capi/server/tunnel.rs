@@ -13,11 +13,11 @@ use crate::capi::base::handle::{borrow, borrow_mut, destroy, optional_text, put,
 use crate::capi::base::runtime::atls_runtime;
 use crate::capi::base::status::atls_status;
 use crate::error::{Error, Status};
-use crate::tunnel::{Entry, Rules, Target};
+use crate::tunnel::{AllowedTarget, ForwarderRules, TunnelTarget};
 
 /// What a tunnel server forwards. A builder: one thread at a time; copied when used.
 pub struct atls_tunnel_config {
-    rules: Rules,
+    rules: ForwarderRules,
 }
 
 /// For connecting to the target; 10 seconds by default. After it the client gets a 504.
@@ -36,7 +36,7 @@ pub unsafe extern "C" fn atls_tunnel_config_new(
 ) -> atls_status {
     guard(error, || {
         require(config, "config")?;
-        let made = Box::new(atls_tunnel_config { rules: Rules::default() });
+        let made = Box::new(atls_tunnel_config { rules: ForwarderRules::default() });
         unsafe { put(config, Box::into_raw(made), "config") }
     })
 }
@@ -58,7 +58,7 @@ pub unsafe extern "C" fn atls_tunnel_config_add_target(
     error: *mut *mut atls_error,
 ) -> atls_status {
     guard(error, || {
-        let entry = Entry::parse(unsafe { text(entry, "entry") }?).map_err(invalid)?;
+        let entry = AllowedTarget::parse(unsafe { text(entry, "entry") }?).map_err(invalid)?;
         unsafe { borrow_mut(config, "config") }?.rules.allowed.push(entry);
         Ok(())
     })
@@ -75,7 +75,7 @@ pub unsafe extern "C" fn atls_tunnel_config_set_default_target(
     error: *mut *mut atls_error,
 ) -> atls_status {
     guard(error, || {
-        let target = Target::parse(unsafe { text(target, "target") }?).map_err(invalid)?;
+        let target = TunnelTarget::parse(unsafe { text(target, "target") }?).map_err(invalid)?;
         unsafe { borrow_mut(config, "config") }?.rules.default_target = Some(target);
         Ok(())
     })
@@ -146,7 +146,7 @@ pub unsafe extern "C" fn atls_tunnel_config_set_deadline(
 ) -> atls_status {
     guard(error, || {
         let rules = &mut unsafe { borrow_mut(config, "config") }?.rules;
-        let default = Rules::default();
+        let default = ForwarderRules::default();
         let (place, default) = match which {
             ATLS_TUNNEL_DEADLINE_CONNECT => (&mut rules.connect, default.connect),
             ATLS_TUNNEL_DEADLINE_IDLE => (&mut rules.idle, default.idle),

@@ -13,7 +13,7 @@ use crate::capi::connect::stream::atls_stream;
 use crate::capi::text::headers::atls_headers;
 use crate::error::{Error, Status};
 use crate::server::{ResponseHead, Switch};
-use crate::stream::Handover;
+use crate::stream::PendingStream;
 
 /// Answers with 101 and `headers`, which must include Upgrade, or answers a CONNECT with a 2xx, and
 /// takes the connection out of HTTP. It becomes an event-driven atls_stream with events for `sink`:
@@ -51,7 +51,7 @@ pub unsafe extern "C" fn atls_server_request_upgrade_start(
         let (made, shared, outlet) = unsafe { atls_stream::waiting(runtime, sink, served.switch_credit, verdict) }?;
         unsafe { put(stream, Arc::into_raw(made).cast_mut(), "stream") }?;
         // If the request has ended in the meantime, the stream's CLOSED says so.
-        let handover = Handover::new(shared, outlet);
+        let handover = PendingStream::new(shared, outlet);
         handle.spawn(handover.watch());
         let _ = served.switch(Switch { message, handover });
         Ok(())

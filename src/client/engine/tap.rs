@@ -11,14 +11,14 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use super::wire_state::{State, WireState};
 use crate::error::{Error, Phase};
-use crate::io::Watch;
+use crate::io::SocketWatch;
 
 pub struct Tap<S> {
     io: S,
     wire: WireState,
     /// The end of what is read is the other side's word, and not only the network's.
     true_end: bool,
-    watch: Arc<Watch>,
+    watch: Arc<SocketWatch>,
     /// Bytes written since the last look at what has come.
     burst: usize,
 }
@@ -29,7 +29,7 @@ const BURST: usize = 64 << 10;
 const OFFER: usize = 256 << 10;
 
 impl<S> Tap<S> {
-    pub fn new(io: S, true_end: bool, watch: Arc<Watch>) -> (Tap<S>, WireState) {
+    pub fn new(io: S, true_end: bool, watch: Arc<SocketWatch>) -> (Tap<S>, WireState) {
         let wire = WireState::default();
         (Tap { io, wire: wire.clone(), true_end, watch, burst: 0 }, wire)
     }

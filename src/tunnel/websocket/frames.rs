@@ -2,6 +2,8 @@
 
 use std::ops::Range;
 
+use crate::h1::Role;
+
 pub const BINARY: u8 = 2;
 pub const CLOSE: u8 = 8;
 pub const PING: u8 = 9;
@@ -14,28 +16,21 @@ pub const HEADER: usize = 14;
 /// Bytes of the largest payload of a control frame.
 pub const CONTROL: usize = 125;
 
-/// Who reads: what clients send is masked, and what servers send is not.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Role {
-    Client,
-    Server,
-}
-
 /// A violation that ends a connection, with the Close code sent to the peer (section 7.4.1).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Violation {
+pub struct FrameViolation {
     pub code: u16,
     pub why: &'static str,
 }
 
-const fn protocol(why: &'static str) -> Violation {
-    Violation { code: 1002, why }
+const fn protocol(why: &'static str) -> FrameViolation {
+    FrameViolation { code: 1002, why }
 }
 
-const NOT_UTF8: Violation = Violation { code: 1007, why: "text that is not UTF-8" };
+const NOT_UTF8: FrameViolation = FrameViolation { code: 1007, why: "text that is not UTF-8" };
 
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Event {
+pub enum FrameEvent {
     /// All was taken in, and more is needed.
     More,
     /// This part of the input, unmasked where it is; never empty.
@@ -47,8 +42,8 @@ pub enum Event {
     Close(u16),
 }
 
-/// Reads what one peer sends. After a violation it must not be asked again.
-pub struct Reader {
+/// Reads, as the side `role`, what the other side sends: frames of a client are masked, and frames of a server are not. After a violation it must not be asked again.
+pub struct FrameReader {
     role: Role,
     max_frame: u64,
     header: [u8; HEADER],
@@ -72,10 +67,10 @@ struct Frame {
     at: usize,
 }
 
-impl Reader {
+impl FrameReader {
     /// A frame beyond `max_frame` bytes is refused: no ping and no close could come before its end.
-    pub fn new(role: Role, max_frame: u64) -> Reader {
-        Reader {
+    pub fn new(role: Role, max_frame: u64) -> FrameReader {
+        FrameReader {
             role,
             max_frame,
             header: [0; HEADER],
@@ -89,14 +84,14 @@ impl Reader {
     }
 
     /// Takes from the beginning of `input`; how many bytes, and what they were.
-    pub fn next(&mut self, input: &mut [u8]) -> Result<(usize, Event), Violation> {
+    pub fn next(&mut self, input: &mut [u8]) -> Result<(usize, FrameEvent), FrameViolation> {
         let mut taken = 0;
         loop {
             let mut frame = match self.frame.take() {
                 Some(frame) => frame,
                 None => match self.head(input, &mut taken)? {
                     Some(frame) => frame,
-                    None => return Ok((taken, Event::More)),
+                    None => return Ok((taken, FrameEvent::More)),
                 },
             };
             let count = usize::try_from(frame.left).unwrap_or(usize::MAX).min(input.len() - taken);
@@ -118,8 +113,8 @@ impl Reader {
             }
             match opcode {
                 CLOSE.. if whole => return Ok((taken, self.control_event(opcode)?)),
-                ..CLOSE if count > 0 => return Ok((taken, Event::Data(range))),
-                _ if !whole => return Ok((taken, Event::More)),
+                ..CLOSE if count > 0 => return Ok((taken, FrameEvent::Data(range))),
+                _ if !whole => return Ok((taken, FrameEvent::More)),
                 // An empty frame says nothing.
                 _ => {}
             }
@@ -137,7 +132,7 @@ impl Reader {
     }
 
     /// More of a header; the frame when it is complete.
-    fn head(&mut self, input: &[u8], taken: &mut usize) -> Result<Option<Frame>, Violation> {
+    fn head(&mut self, input: &[u8], taken: &mut usize) -> Result<Option<Frame>, FrameViolation> {
         while self.have < self.wanted() {
             let Some(byte) = input.get(*taken) else { return Ok(None) };
             self.header[self.have] = *byte;
@@ -161,7 +156,7 @@ impl Reader {
     }
 
     /// What the first two bytes must not say.
-    fn check_start(&self) -> Result<(), Violation> {
+    fn check_start(&self) -> Result<(), FrameViolation> {
         let (first, second) = (self.header[0], self.header[1]);
         let (opcode, last) = (first & 0x0f, first & 0x80 != 0);
         if first & 0x70 != 0 {
@@ -182,7 +177,7 @@ impl Reader {
     }
 
     /// The header is complete.
-    fn begin(&mut self) -> Result<Frame, Violation> {
+    fn begin(&mut self) -> Result<Frame, FrameViolation> {
         let header = &self.header[..std::mem::take(&mut self.have)];
         let (short, rest) = (header[1] & 0x7f, &header[2..]);
         let (length, rest, least) = match (short, rest) {
@@ -196,7 +191,7 @@ impl Reader {
             return Err(protocol("a length in the wrong form"));
         }
         if length > self.max_frame {
-            return Err(Violation { code: 1009, why: "a frame that is too long" });
+            return Err(FrameViolation { code: 1009, why: "a frame that is too long" });
         }
         let key = rest.try_into().unwrap_or_default();
         let (opcode, last) = (header[0] & 0x0f, header[0] & 0x80 != 0);
@@ -209,7 +204,7 @@ impl Reader {
     }
 
     /// Some of a message, perhaps its end.
-    fn data(&mut self, piece: &[u8], end: bool) -> Result<(), Violation> {
+    fn data(&mut self, piece: &[u8], end: bool) -> Result<(), FrameViolation> {
         if self.message == Some(true) && (!self.text.feed(piece) || (end && !self.text.is_whole())) {
             return Err(NOT_UTF8);
         }
@@ -219,14 +214,14 @@ impl Reader {
         Ok(())
     }
 
-    fn control_event(&self, opcode: u8) -> Result<Event, Violation> {
+    fn control_event(&self, opcode: u8) -> Result<FrameEvent, FrameViolation> {
         match (opcode, self.control()) {
-            (PING, _) => Ok(Event::Ping),
-            (PONG, _) => Ok(Event::Pong),
-            (_, []) => Ok(Event::Close(1005)),
+            (PING, _) => Ok(FrameEvent::Ping),
+            (PONG, _) => Ok(FrameEvent::Pong),
+            (_, []) => Ok(FrameEvent::Close(1005)),
             (_, [high, low, reason @ ..]) => match u16::from_be_bytes([*high, *low]) {
                 code @ (1000..=1003 | 1007..=1014 | 3000..=4999) => match std::str::from_utf8(reason) {
-                    Ok(_) => Ok(Event::Close(code)),
+                    Ok(_) => Ok(FrameEvent::Close(code)),
                     Err(_) => Err(NOT_UTF8),
                 },
                 _ => Err(protocol("a Close code that must not be sent")),

@@ -8,8 +8,9 @@ use std::task::{Context, Poll, Waker, ready};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use super::frames;
-use super::frames::{BINARY, CLOSE, Event, PONG, Reader, Role, Violation};
+use super::frames::{BINARY, CLOSE, FrameEvent, FrameReader, FrameViolation, PONG};
 use crate::error::{Error, Phase, Status};
+use crate::h1::Role;
 
 /// A peer's frame may be this long; none of it is held.
 const MAX_FRAME: u64 = 16 << 20;
@@ -18,7 +19,7 @@ const PIECE: usize = 16 << 10;
 
 pub struct TunnelStream<S> {
     io: S,
-    frames: Reader,
+    frames: FrameReader,
     input: Vec<u8>,
     /// What of the input is still to be read as frames, and, before it, what of it is payload that nobody has taken.
     unread: std::ops::Range<usize>,
@@ -47,7 +48,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> TunnelStream<S> {
         place.copy_from_slice(received);
         Ok(TunnelStream {
             io,
-            frames: Reader::new(Role::Client, MAX_FRAME),
+            frames: FrameReader::new(Role::Client, MAX_FRAME),
             input,
             unread: 0..received.len(),
             payload: 0..0,
@@ -70,20 +71,20 @@ impl<S: AsyncRead + AsyncWrite + Unpin> TunnelStream<S> {
         let at = self.unread.start;
         let (taken, event) = match self.frames.next(&mut self.input[self.unread.clone()]) {
             Ok(found) => found,
-            Err(Violation { code, why }) => {
+            Err(FrameViolation { code, why }) => {
                 self.say_goodbye(cx, code, why);
                 return Err(broken(format!("the peer sent {why} (Close code {code})")));
             }
         };
         self.unread.start += taken;
         match event {
-            Event::More | Event::Pong => {}
-            Event::Data(range) => {
+            FrameEvent::More | FrameEvent::Pong => {}
+            FrameEvent::Data(range) => {
                 self.used = true;
                 self.payload = at + range.start..at + range.end;
             }
-            Event::Ping => self.pong = Some(self.frames.control().to_vec()),
-            Event::Close(code) => {
+            FrameEvent::Ping => self.pong = Some(self.frames.control().to_vec()),
+            FrameEvent::Close(code) => {
                 let reason = self.frames.control().get(2..).unwrap_or_default();
                 let reason = String::from_utf8_lossy(reason).escape_debug().to_string();
                 self.say_goodbye(cx, code, "");

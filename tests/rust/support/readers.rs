@@ -16,6 +16,7 @@ use atls::client::{Exchange, HttpConnection, Location, RequestBody, exchange, re
 use atls::collateral::Verifier;
 use atls::connect::http_proxy;
 use atls::error::{Detail, Error, Status};
+use atls::h1::Role;
 use atls::io::Socket;
 use atls::message::credentials::{Login, Scheme, is_stale};
 use atls::message::decode::Decoder;
@@ -26,8 +27,8 @@ use atls::tls::{Identity, Roots, Trust, client_config};
 use atls::tunnel::TunnelUrl;
 use atls::tunnel::relay;
 use atls::tunnel::websocket::TunnelStream;
-use atls::tunnel::websocket::frames::{Event as Frame, Reader, Role};
-use atls::tunnel::{Flow, Rules};
+use atls::tunnel::websocket::frames::{FrameEvent, FrameReader};
+use atls::tunnel::{ForwarderRules, TunnelTraffic};
 use bytes::Bytes;
 use tokio::io::{AsyncReadExt, AsyncWriteExt, duplex};
 use tokio::sync::OwnedSemaphorePermit;
@@ -124,7 +125,7 @@ pub fn server(data: &[u8]) {
             automatic_credit: true,
             ..ServerSettings::default()
         };
-        settings.forward = (how & 2 != 0).then(Rules::default);
+        settings.forward = (how & 2 != 0).then(ForwarderRules::default);
         let server = Arc::new(Server::new(settings, Arc::new(Host)).expect("a server"));
         let (socket, theirs) = told(data);
         start_connection(&server, socket, None);
@@ -136,8 +137,8 @@ pub fn server(data: &[u8]) {
 }
 
 /// What one side of a WebSocket says, data joined, and how it ended.
-fn frames(role: Role, data: &[u8], step: usize) -> (Vec<u8>, Vec<Frame>, Option<u16>) {
-    let mut reader = Reader::new(role, 1 << 20);
+fn frames(role: Role, data: &[u8], step: usize) -> (Vec<u8>, Vec<FrameEvent>, Option<u16>) {
+    let mut reader = FrameReader::new(role, 1 << 20);
     let (mut bytes, mut said) = (Vec::new(), Vec::new());
     for piece in data.chunks(step.max(1)) {
         let mut piece = piece.to_vec();
@@ -148,8 +149,8 @@ fn frames(role: Role, data: &[u8], step: usize) -> (Vec<u8>, Vec<Frame>, Option<
                 Err(violation) => return (bytes, said, Some(violation.code)),
             };
             match event {
-                Frame::Data(range) => bytes.extend_from_slice(&rest[range]),
-                Frame::More => assert_eq!(taken, rest.len()),
+                FrameEvent::Data(range) => bytes.extend_from_slice(&rest[range]),
+                FrameEvent::More => assert_eq!(taken, rest.len()),
                 other => said.push(other),
             }
             rest = &mut rest[taken..];
@@ -182,7 +183,7 @@ pub fn tunnel(data: &[u8]) {
             let _ = target.shutdown().await;
             let _ = target.read_to_end(&mut Vec::new()).await;
         };
-        let (flow, rules) = (Flow::default(), Rules::default());
+        let (flow, rules) = (TunnelTraffic::default(), ForwarderRules::default());
         tokio::join!(relay(ours, theirs, &rules, &flow), echo);
     });
 }

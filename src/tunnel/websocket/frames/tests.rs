@@ -2,7 +2,7 @@ use super::*;
 
 /// What was said, data joined; the violation's code, if there was one.
 fn read(role: Role, wire: &[u8], step: usize) -> (Vec<String>, Option<u16>) {
-    let mut reader = Reader::new(role, 100_000);
+    let mut reader = FrameReader::new(role, 100_000);
     let (mut said, mut data) = (Vec::new(), Vec::new());
     for piece in wire.chunks(step) {
         let mut piece = piece.to_vec();
@@ -13,8 +13,8 @@ fn read(role: Role, wire: &[u8], step: usize) -> (Vec<String>, Option<u16>) {
                 Err(violation) => return (said, Some(violation.code)),
             };
             match event {
-                Event::More => {}
-                Event::Data(range) => data.extend_from_slice(&rest[range]),
+                FrameEvent::More => {}
+                FrameEvent::Data(range) => data.extend_from_slice(&rest[range]),
                 other => said.push(format!("{other:?} {}", reader.control().escape_ascii())),
             }
             rest = &mut rest[taken..];

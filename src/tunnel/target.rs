@@ -5,14 +5,14 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 /// `host:port`; the host is a name in lower case, or an address.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Target {
+pub struct TunnelTarget {
     /// Without brackets.
     pub host: String,
     pub port: u16,
 }
 
-impl Target {
-    pub fn parse(text: &str) -> Result<Target, String> {
+impl TunnelTarget {
+    pub fn parse(text: &str) -> Result<TunnelTarget, String> {
         let invalid = || format!("target {:?} is not host:port", text.chars().take(100).collect::<String>());
         let (host, port) = text.rsplit_once(':').ok_or_else(invalid)?;
         let port = match port.bytes().all(|byte| byte.is_ascii_digit()) {
@@ -31,7 +31,7 @@ impl Target {
         {
             return Err(invalid());
         }
-        Ok(Target { host, port })
+        Ok(TunnelTarget { host, port })
     }
 
     /// Whether it is an address, in the usual notation; the unusual ones (`127.1`) are names to us, and lead where names may.
@@ -40,7 +40,7 @@ impl Target {
     }
 }
 
-impl fmt::Display for Target {
+impl fmt::Display for TunnelTarget {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.host.contains(':') {
             true => write!(f, "[{}]:{}", self.host, self.port),
@@ -51,23 +51,23 @@ impl fmt::Display for Target {
 
 /// One line of the list: a target, or every name below one (`*.example.com:443`).
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Entry {
+pub struct AllowedTarget {
     below: bool,
-    target: Target,
+    target: TunnelTarget,
 }
 
-impl Entry {
-    pub fn parse(text: &str) -> Result<Entry, String> {
+impl AllowedTarget {
+    pub fn parse(text: &str) -> Result<AllowedTarget, String> {
         let (below, rest) = text.strip_prefix("*.").map_or((false, text), |rest| (true, rest));
         let target =
-            Target::parse(rest).map_err(|_| format!("entry {text:?} is neither host:port nor *.suffix:port"))?;
+            TunnelTarget::parse(rest).map_err(|_| format!("entry {text:?} is neither host:port nor *.suffix:port"))?;
         if below && target.is_literal() {
             return Err(format!("entry {text:?}: there is nothing below an address"));
         }
-        Ok(Entry { below, target })
+        Ok(AllowedTarget { below, target })
     }
 
-    pub fn covers(&self, target: &Target) -> bool {
+    pub fn covers(&self, target: &TunnelTarget) -> bool {
         let host = match self.below {
             false => target.host == self.target.host,
             true => {
@@ -166,10 +166,10 @@ mod tests {
     #[test]
     fn entries() {
         for bad in ["", "*", "*.", "a", "a:", "*.127.0.0.1:1", "a b:1", "*.*.a:1", "a:99999", "a:+1"] {
-            assert!(Entry::parse(bad).is_err(), "{bad}");
+            assert!(AllowedTarget::parse(bad).is_err(), "{bad}");
         }
-        let target = |text| Target::parse(text).unwrap();
-        assert!(Entry::parse("A.example.:1").unwrap().covers(&target("a.EXAMPLE:1")));
-        assert!(!Entry::parse("*.example:1").unwrap().covers(&target(".example:1")));
+        let target = |text| TunnelTarget::parse(text).unwrap();
+        assert!(AllowedTarget::parse("A.example.:1").unwrap().covers(&target("a.EXAMPLE:1")));
+        assert!(!AllowedTarget::parse("*.example:1").unwrap().covers(&target(".example:1")));
     }
 }

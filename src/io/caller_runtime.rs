@@ -1,0 +1,50 @@
+//! The runtime of a blocking handle, driven on the thread that calls. No thread is woken and none is waited for, which is what makes small requests
+//! cheap. May touch whatever the work that it runs touches.
+
+use std::future::Future;
+use std::time::Duration;
+
+use tokio::runtime::{Builder, Runtime};
+
+use super::blocking::{check_may_block, check_thread_is_whole};
+use super::deadline::{Wait, within};
+use super::offload::prepare_threads_with;
+use crate::error::{Error, Phase, Result, Status};
+
+/// A single-threaded runtime that runs only while somebody waits in [`run`](CallerRuntime::run). Several threads may: one drives, the
+/// others are served.
+pub struct CallerRuntime(Option<Runtime>);
+
+impl CallerRuntime {
+    /// `on_thread_start` prepares the helper threads (name resolution).
+    pub fn new(on_thread_start: fn()) -> Result<CallerRuntime> {
+        prepare_threads_with(on_thread_start);
+        let built = Builder::new_current_thread().enable_io().enable_time().build();
+        built.map(|runtime| CallerRuntime(Some(runtime))).map_err(|error| Error::from_io(error, Phase::Call))
+    }
+
+    /// Drives `work` to its end, or to the deadline. Work that is given up must be safe to drop.
+    pub fn run<T>(&self, limit: Option<Duration>, wait: Wait, work: impl Future<Output = Result<T>>) -> Result<T> {
+        check_may_block()?;
+        check_thread_is_whole()?;
+        let Some(runtime) = &self.0 else { return Err(Error::new(Status::Closed, "closed")) };
+        let _entered = runtime.enter();
+        runtime.block_on(within(limit, wait, work))
+    }
+
+    /// Runs alongside, whenever somebody waits.
+    pub fn spawn(&self, work: impl Future<Output = ()> + Send + 'static) {
+        if let Some(runtime) = &self.0 {
+            runtime.spawn(work);
+        }
+    }
+}
+
+impl Drop for CallerRuntime {
+    fn drop(&mut self) {
+        // An ordinary drop waits for helper threads, and panics in asynchronous context.
+        if let Some(runtime) = self.0.take() {
+            runtime.shutdown_background();
+        }
+    }
+}
