@@ -1,30 +1,98 @@
-/* atls.h - attested TLS for C. Generated from src/capi by `cargo xtask header`: edit there.
+/**
+ * \file atls.h
+ * Attested TLS for C: prove that a server runs inside a TEE, then talk to it.
  *
- * Licence: MIT OR Apache-2.0.
+ * Generated from src/capi by `cargo xtask header`: edit there. Licence: MIT OR Apache-2.0.
  *
- * Rules that hold for every function, so that comments need not repeat them:
+ * \par Contents
+ * Rules come first, then chapters. Each has its types, constants and functions together.
  *
- * - `_new` and successful starting calls give one reference, `_ref` adds one, `_free` drops one. `_free` takes NULL, never blocks
- *   and may be called on any thread, in callbacks too.
- * - A call that fails took nothing and wrote nothing but *error, which may be NULL and else is the caller's to free.
- * - Reference-counted handles may be used from any thread. Builders (atls_*_config, atls_request, atls_verification) belong to one
- *   thread at a time and are copied when used. So do atls_h1_conn and atls_h1_header_list, which are not copied.
- * - A NULL where a value is needed answers ATLS_NULL_ARGUMENT.
- * - Names, hosts, paths and PEM are NUL-terminated UTF-8. A binding whose strings may hold a NUL refuses such a string itself: the
- *   library sees it end there. Bytes are an atls_bytes (atls_bytes_of); with length 0 the pointer may be NULL.
+ * \verbatim
+ *   1. Statuses
+ *   2. Buffers
+ *   3. Errors
+ *   4. Versions
+ *   5. Policy and verdict
+ *   6. Events
+ *   7. Configuration
+ *   8. Streams
+ *   9. Heads and header fields
+ *  10. Requests
+ *  11. HTTP connections
+ *  12. Exchanges
+ *  13. Client
+ *  14. Server
+ *  15. Evidence
+ *  16. Forms
+ *  17. Tunnel server
+ *  18. Verification
+ *  19. HTTP/1.1 without I/O
+ *  20. HTTP/1.1 driver
+ *  21. Texts
+ *  22. Log
+ * \endverbatim
+ *
+ * \par Example
+ * A request to a server that must satisfy a policy. Blocking, so no runtime and no queue is needed.
+ *
+ * \code{.c}
+ * int fetch(atls_config *config, const atls_policy *policy, const char *host, const char *path)
+ * {
+ *     atls_error *error = NULL;
+ *     atls_http *http = NULL;
+ *     atls_request *request = NULL;
+ *     atls_exchange *exchange = NULL;
+ *     atls_buf *body = NULL;
+ *     atls_status status = atls_config_set_policy(config, policy, &error);
+ *     if (status == ATLS_OK) status = atls_http_connect(config, &http, &error);
+ *     if (status == ATLS_OK) status = atls_request_new("GET", path, host, &request, &error);
+ *     if (status == ATLS_OK) status = atls_http_fetch(http, request, &exchange, &error);
+ *     if (status == ATLS_OK) status = atls_exchange_read_all(exchange, 1 << 20, 0, &body, &error);
+ *     if (status == ATLS_OK) fwrite(atls_buf_data(body), 1, atls_buf_len(body), stdout);
+ *     else fprintf(stderr, "%s\n", atls_error_message(error).ptr);
+ *     atls_buf_free(body);
+ *     atls_exchange_free(exchange);
+ *     atls_request_free(request);
+ *     atls_http_free(http);
+ *     atls_error_free(error);
+ *     return status == ATLS_OK ? 0 : 1;
+ * }
+ * \endcode
+ *
+ * \par Rules for every function
+ * Comments below do not repeat them.
+ *
+ * - `_new` and successful starting calls give one reference, `_ref` adds one, `_free` drops one.
+ *   `_free` takes NULL, never blocks and may be called on any thread, in callbacks too.
+ * - A call that fails took nothing and wrote nothing but `*error`. That argument may be NULL; the
+ *   error is the caller's to free.
+ * - Reference-counted handles may be used from any thread. Builders (`atls_*_config`, atls_request,
+ *   atls_verification) belong to one thread at a time and are copied when used. So do atls_h1_conn
+ *   and atls_h1_header_list, which are not copied.
+ * - A pointer may be NULL only if it is marked ATLS_NULLABLE. NULL elsewhere answers
+ *   ATLS_NULL_ARGUMENT and does no harm.
+ * - Names, hosts, paths and PEM are NUL-terminated UTF-8. A binding whose strings may hold a NUL
+ *   refuses such a string itself: the library sees it end there.
+ * - Bytes are an atls_bytes (atls_bytes_of()); with length 0 the pointer may be NULL.
  * - A function that starts events has `_start` in its name; the same name without it blocks.
- * - Text that a getter returns is an atls_str: borrowed, NUL-terminated, "" for none. Bytes that a getter returns, and what a call makes
- *   and puts into its output, are an atls_buf, and the caller's to free.
+ * - Outputs come last, before `error`.
+ * - Text that a getter returns is an atls_str: borrowed, NUL-terminated, "" for none. Bytes that a
+ *   getter returns, and what a call makes and puts into its output, are an atls_buf, and the
+ *   caller's to free.
  * - Durations are milliseconds; 0 is the default, UINT32_MAX is none.
+ * - Enumerations are open: later versions add values, so expect some that you do not know.
  * - In the child of a fork calls answer ATLS_FORKED and `_free` leaks.
- * - Callbacks must not throw, longjmp or block for long. Those of a dispatching queue run one at a time, on a thread of the library.
+ * - Callbacks must not throw, longjmp or block for long. Those of a dispatching queue run one at a
+ *   time, on a thread of the library.
  *
- * Events (atls_event, atls_sink), for every operation that takes a sink:
+ * \par Rules for events
+ * They hold for every operation that takes an atls_sink.
  *
  * - Events of one source come in order and never at the same time.
- * - After a successful start exactly one CLOSED comes, last, whatever happens. Then sink.drop(user_data) runs, once.
- * - After a failed start nothing comes and drop does not run.
- * - Unknown event kinds are to be ignored: minor versions may add some.
+ * - After a successful start exactly one ATLS_EVENT_CLOSED comes, last, whatever happens. Then
+ *   `sink.drop(user_data)` runs, once.
+ * - After a failed start nothing comes and `drop` does not run.
+ * - Event kinds that you do not know are to be ignored.
  */
 #ifndef ATLS_H
 #define ATLS_H
@@ -34,191 +102,491 @@
 #include <stdint.h>
 #include <string.h>
 
+#if defined(__has_feature)
+#if __has_feature(nullability)
+#define ATLS_NULLABLE _Nullable
+#define ATLS_NONNULL _Nonnull
+#define ATLS_BEGIN                                                                                 \
+    _Pragma("clang diagnostic push")                                                               \
+    _Pragma("clang diagnostic ignored \"-Wnullability-extension\"")                                \
+    _Pragma("clang diagnostic ignored \"-Wfixed-enum-extension\"")                                 \
+    _Pragma("clang assume_nonnull begin")
+#define ATLS_END _Pragma("clang assume_nonnull end") _Pragma("clang diagnostic pop")
+#endif
+#endif
+#ifndef ATLS_NULLABLE
+/** A pointer that may be NULL. A pointer without a mark is not. */
+#define ATLS_NULLABLE
+/** A pointer that is not NULL, where the mark cannot be left out. */
+#define ATLS_NONNULL
+#define ATLS_BEGIN
+#define ATLS_END
+#endif
 
 /*
- TIMED_OUT: no turn in time (ATLS_REQUEST_DEADLINE_QUEUE).
+ * An enumeration whose values are of a known type, so that the ABI does not depend on the compiler.
+ * Languages without such enumerations see the type and constants.
  */
+#if defined(__clang__)
+#if __has_attribute(enum_extensibility)
+#define ATLS_OPEN __attribute__((enum_extensibility(open)))
+#endif
+#endif
+#ifndef ATLS_OPEN
+#define ATLS_OPEN
+#endif
+#if defined(__clang__) || (defined(__cplusplus) && __cplusplus >= 201103L)                         \
+    || (defined(__STDC_VERSION__) && __STDC_VERSION__ >= 202311L)
+#define ATLS_ENUM(name, type)                                                                      \
+    enum ATLS_OPEN name : type;                                                                    \
+    typedef enum name name;                                                                        \
+    enum ATLS_OPEN name : type
+#else
+#define ATLS_ENUM(name, type)                                                                      \
+    typedef type name;                                                                             \
+    enum
+#endif
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+ATLS_BEGIN
+
+/* 1. Statuses ---------------------------------------------------------------------------------- */
+
+/**
+ * \defgroup atls_statuses Statuses
+ *
+ * Every call that can fail answers a status. Its number says what kind of failure it was, and
+ * programs decide by it. What exactly went wrong is in the error that comes with it.
+ *
+ * \{
+ */
+
+/**
+ * What a call answers, or why an operation ended. Numbers never change or get reused; new ones are
+ * added. A program that meets one it does not know should go by its hundred: 1xx the call was
+ * wrong, 2xx system or time, 3xx TLS, 4xx attestation, 5xx HTTP or tunnel, 9xx a defect of the
+ * library.
+ */
+ATLS_ENUM(atls_status, int32_t) {
+    /** Success. */
+    ATLS_OK = 0,
+    /** A pointer that must not be NULL is. */
+    ATLS_NULL_ARGUMENT = 101,
+    /** An argument has an impossible value; the message names it. */
+    ATLS_INVALID_ARGUMENT = 102,
+    /** Text that must be UTF-8 is not. */
+    ATLS_INVALID_UTF8 = 103,
+    /** The object is not in a state in which the call makes sense. */
+    ATLS_INVALID_STATE = 104,
+    /** Nothing was taken; try again after the next WRITABLE event (or when data has come). */
+    ATLS_AGAIN = 105,
+    /** The stream or connection is closed. */
+    ATLS_CLOSED = 106,
+    /** The process forked after the library was started; the child cannot use it. */
+    ATLS_FORKED = 107,
+    /** A blocking call from a callback or a thread of the library would wait for itself. */
+    ATLS_WOULD_DEADLOCK = 108,
+    /** Known, but not part of this version. */
+    ATLS_UNSUPPORTED = 109,
+    /** The connection still carries the previous exchange. */
+    ATLS_BUSY = 110,
+    /** The policy document does not say what it must; the message has the path of the field. */
+    ATLS_POLICY_INVALID = 111,
+    /** A system call on a socket failed; see atls_error_os_errno(). */
+    ATLS_IO = 201,
+    /** The host name could not be resolved. */
+    ATLS_DNS = 202,
+    /** A deadline passed; the message names the phase. */
+    ATLS_TIMED_OUT = 203,
+    /** Canceled by the caller or by a shutdown. */
+    ATLS_CANCELED = 204,
+    /** The peer ended in the middle of a message. */
+    ATLS_TRUNCATED = 205,
+    /**
+     * The system gave no thread, or no random numbers. The object on which the call was made is
+     * unchanged.
+     */
+    ATLS_NO_RESOURCES = 206,
+    /** The TLS handshake or record layer failed; see atls_error_tls_alert(). */
+    ATLS_TLS_HANDSHAKE = 301,
+    /** The server's certificate is not acceptable: chain, dates or name. */
+    ATLS_TLS_CERTIFICATE = 302,
+    /** The server does not speak TLS 1.3. */
+    ATLS_TLS_VERSION = 303,
+    /** The server gave no evidence. */
+    ATLS_NO_EVIDENCE = 401,
+    /** What the server sent as evidence cannot be read. */
+    ATLS_EVIDENCE_INVALID = 402,
+    /** The quote is malformed, or its signatures do not lead to the trust anchor. */
+    ATLS_QUOTE_INVALID = 403,
+    /**
+     * The platform is revoked, or older than anything the vendor's documents vouch for, or the
+     * policy does not accept its TCB.
+     */
+    ATLS_TCB_REJECTED = 404,
+    /**
+     * What runs there is not what the policy names, or is a TD that its host can inspect, disturb
+     * or migrate.
+     */
+    ATLS_MEASUREMENT_MISMATCH = 405,
+    /** The evidence does not belong to this session. */
+    ATLS_BINDING_MISMATCH = 406,
+    /** The event log contradicts itself or the quote. */
+    ATLS_EVENT_LOG_INVALID = 407,
+    /** No collateral source answered. */
+    ATLS_COLLATERAL_UNAVAILABLE = 408,
+    /**
+     * One of the vendor's documents is expired, not yet valid, rolled back, for another platform or
+     * not signed by the vendor: the message names it.
+     */
+    ATLS_COLLATERAL_INVALID = 409,
+    /** A simulated root without both opt-ins. */
+    ATLS_TRUST_ANCHOR = 410,
+    /** No policy covers the host, and the client does not allow unattested connections. */
+    ATLS_POLICY_REQUIRED = 411,
+    /**
+     * The server refused the evidence of this side, or asks for some that this side does not have.
+     */
+    ATLS_EVIDENCE_REFUSED = 412,
+    /**
+     * The other side was at its limit of quotes until the deadline passed. It can give evidence:
+     * another try may succeed.
+     */
+    ATLS_EVIDENCE_BUSY = 413,
+    /** The peer's HTTP/1.1 is malformed. */
+    ATLS_HTTP_PROTOCOL = 501,
+    /** A header that the caller gave is not allowed. */
+    ATLS_HTTP_HEADER_INVALID = 502,
+    /** A redirect would leave an attested origin, and the request does not allow that. */
+    ATLS_REDIRECT_REFUSED = 503,
+    /** A content coding that was not asked for, or that cannot be decoded. */
+    ATLS_CONTENT_CODING = 504,
+    /** The response body is larger than the request allows. */
+    ATLS_BODY_TOO_LARGE = 505,
+    /** The tunnel server or proxy refused the target; see atls_error_http_status(). */
+    ATLS_TUNNEL_REFUSED = 510,
+    /** The WebSocket under a tunnel broke its protocol. */
+    ATLS_WEBSOCKET = 511,
+    /** What the caller wants to send on an atls_h1_conn is not HTTP, or not possible now. */
+    ATLS_H1_LOCAL = 520,
+    /**
+     * The peer of an atls_h1_conn broke the protocol; atls_error_http_status() is what a server
+     * might answer.
+     */
+    ATLS_H1_REMOTE = 521,
+    /** The library failed inside and caught itself. The handle involved cannot be used any more. */
+    ATLS_PANIC = 901,
+    /** Something impossible was noticed. */
+    ATLS_INTERNAL = 902,
+};
+
+/** \} */
+
+/* 2. Buffers ----------------------------------------------------------------------------------- */
+
+/**
+ * \defgroup atls_buffers Buffers
+ *
+ * Text and bytes cross the boundary in three types. atls_str and atls_bytes are borrowed: they
+ * belong to somebody else, and their comments say how long they are valid. An atls_buf is owned,
+ * shared by reference and never copied.
+ *
+ * \{
+ */
+
+/* Described below. */
+typedef struct atls_error atls_error;
+
+/**
+ * Borrowed text. `ptr` is never NULL and is followed by a NUL byte; `len` does not count it. Valid
+ * as long as the object that it came from, which the function that returns it names.
+ */
+typedef struct atls_str {
+    const char *ptr;
+    size_t len;
+} atls_str;
+
+/**
+ * Borrowed bytes, not NUL-terminated. As an input: NULL is allowed with length 0. As an output:
+ * `ptr` is never NULL.
+ */
+typedef struct atls_bytes {
+    const uint8_t *ATLS_NULLABLE ptr;
+    size_t len;
+} atls_bytes;
+
+/**
+ * Immutable bytes, reference-counted and safe to share between threads. Buffers of DATA events are
+ * views of what the network layer received: keeping one costs no copy, and keeps the memory.
+ */
+typedef struct atls_buf atls_buf;
+
+/** First byte; never NULL, valid as long as the caller holds the buffer. */
+const uint8_t *atls_buf_data(const atls_buf *buf);
+
+/** Number of bytes; 0 for NULL. */
+size_t atls_buf_len(const atls_buf *ATLS_NULLABLE buf);
+
+/**
+ * Copies `data` into a new buffer.
+ *
+ * \return ATLS_OK or ATLS_NULL_ARGUMENT.
+ */
+atls_status atls_buf_copy(atls_bytes data,
+                          atls_buf *ATLS_NULLABLE *ATLS_NONNULL buf,
+                          atls_error *ATLS_NULLABLE *ATLS_NULLABLE error);
+
+/**
+ * Wraps the caller's memory without copying. The library reads it until the last reference is gone,
+ * then calls `release(user_data)` once, on whichever thread that happens.
+ *
+ * \return ATLS_OK, or
+ * \retval ATLS_NULL_ARGUMENT and then `release` is not called
+ */
+atls_status atls_buf_wrap(atls_bytes data,
+                          void (*release)(void *ATLS_NULLABLE user_data),
+                          void *ATLS_NULLABLE user_data,
+                          atls_buf *ATLS_NULLABLE *ATLS_NONNULL buf,
+                          atls_error *ATLS_NULLABLE *ATLS_NULLABLE error);
+
+/** Adds a reference; returns `buf` for convenience, NULL for NULL. */
+atls_buf *ATLS_NULLABLE atls_buf_ref(atls_buf *ATLS_NULLABLE buf);
+
+/** Drops a reference. */
+void atls_buf_free(atls_buf *ATLS_NULLABLE buf);
+
+/** `len` bytes at `data`, which may be NULL with a length of 0. */
+static inline atls_bytes atls_bytes_of(const void *ATLS_NULLABLE data, size_t len)
+{
+    atls_bytes bytes;
+    bytes.ptr = (const uint8_t *)data;
+    bytes.len = len;
+    return bytes;
+}
+
+/** The bytes of a string, without its NUL. NULL is no bytes. */
+static inline atls_bytes atls_bytes_of_text(const char *ATLS_NULLABLE text)
+{
+    return atls_bytes_of(text, text ? strlen(text) : 0);
+}
+
+/** \} */
+
+/* 3. Errors ------------------------------------------------------------------------------------ */
+
+/**
+ * \defgroup atls_errors Errors
+ *
+ * An error holds everything that is known about a failure: a sentence for people, and fields for
+ * programs. A call that fails puts one into its last argument, unless that is NULL. Connections
+ * that fail later bring one with their last event.
+ *
+ * \{
+ */
+
+/* Described below. */
+typedef struct atls_verdict atls_verdict;
+
+/** TIMED_OUT: no turn in time (ATLS_REQUEST_DEADLINE_QUEUE). */
 #define ATLS_DETAIL_QUEUE_TIMEOUT 1
 
-/*
- TIMED_OUT: connecting (atls_config_set_timeouts, ATLS_REQUEST_DEADLINE_CONNECT).
- */
+/** TIMED_OUT: connecting (atls_config_set_timeouts(), ATLS_REQUEST_DEADLINE_CONNECT). */
 #define ATLS_DETAIL_CONNECT_TIMEOUT 2
 
-/*
- TIMED_OUT: the TLS handshake.
- */
+/** TIMED_OUT: the TLS handshake. */
 #define ATLS_DETAIL_TLS_TIMEOUT 3
 
-/*
- TIMED_OUT: the evidence exchange.
- */
+/** TIMED_OUT: the evidence exchange. */
 #define ATLS_DETAIL_EVIDENCE_TIMEOUT 4
 
-/*
- TIMED_OUT: no response head in time (ATLS_REQUEST_DEADLINE_HEAD).
- */
+/** TIMED_OUT: no response head in time (ATLS_REQUEST_DEADLINE_HEAD). */
 #define ATLS_DETAIL_HEAD_TIMEOUT 5
 
-/*
- TIMED_OUT: no answer to one request of a chain (ATLS_REQUEST_DEADLINE_FIRST_BYTE).
- */
+/** TIMED_OUT: no answer to one request of a chain (ATLS_REQUEST_DEADLINE_FIRST_BYTE). */
 #define ATLS_DETAIL_FIRST_BYTE_TIMEOUT 6
 
-/*
- TIMED_OUT: nothing more of the body (ATLS_REQUEST_DEADLINE_IDLE).
- */
+/** TIMED_OUT: nothing more of the body (ATLS_REQUEST_DEADLINE_IDLE). */
 #define ATLS_DETAIL_IDLE_TIMEOUT 7
 
-/*
- TIMED_OUT: the exchange as a whole (ATLS_REQUEST_DEADLINE_TOTAL).
- */
+/** TIMED_OUT: the exchange as a whole (ATLS_REQUEST_DEADLINE_TOTAL). */
 #define ATLS_DETAIL_TOTAL_TIMEOUT 8
 
-/*
- TIMED_OUT: the call's own limit; the operation goes on.
- */
+/** TIMED_OUT: the call's own limit; the operation goes on. */
 #define ATLS_DETAIL_CALL_TIMEOUT 9
 
-/*
- HTTP_PROTOCOL or H1_REMOTE, like the details that follow: the status line or, on a server, the request line.
+/**
+ * HTTP_PROTOCOL or H1_REMOTE, like the details that follow: the status line or, on a server, the
+ * request line.
  */
 #define ATLS_DETAIL_BAD_START_LINE 20
 
-/*
- HTTP_PROTOCOL: a header line.
- */
+/** HTTP_PROTOCOL: a header line. */
 #define ATLS_DETAIL_BAD_HEADER 21
 
-/*
- HTTP_PROTOCOL: too many header lines, or too long.
- */
+/** HTTP_PROTOCOL: too many header lines, or too long. */
 #define ATLS_DETAIL_HEAD_TOO_LARGE 22
 
-/*
- HTTP_PROTOCOL: a Content-Length that is no number.
- */
+/** HTTP_PROTOCOL: a Content-Length that is no number. */
 #define ATLS_DETAIL_BAD_CONTENT_LENGTH 23
 
-/*
- HTTP_PROTOCOL: several of them, and different.
- */
+/** HTTP_PROTOCOL: several of them, and different. */
 #define ATLS_DETAIL_UNEQUAL_CONTENT_LENGTH 24
 
-/*
- HTTP_PROTOCOL: a Transfer-Encoding that is not "chunked".
- */
+/** HTTP_PROTOCOL: a Transfer-Encoding that is not "chunked". */
 #define ATLS_DETAIL_BAD_TRANSFER_ENCODING 25
 
-/*
- HTTP_PROTOCOL: Transfer-Encoding and Content-Length.
- */
+/** HTTP_PROTOCOL: Transfer-Encoding and Content-Length. */
 #define ATLS_DETAIL_BOTH_LENGTHS 26
 
-/*
- HTTP_PROTOCOL: a 1xx or 204 that announces a body.
- */
+/** HTTP_PROTOCOL: a 1xx or 204 that announces a body. */
 #define ATLS_DETAIL_UNEXPECTED_BODY 27
 
-/*
- HTTP_PROTOCOL: the frame of a chunk.
- */
+/** HTTP_PROTOCOL: the frame of a chunk. */
 #define ATLS_DETAIL_BAD_CHUNK 28
 
-/*
- TRUNCATED: TLS ended without close_notify, so that anybody may have cut the body.
- */
+/** TRUNCATED: TLS ended without close_notify, so that anybody may have cut the body. */
 #define ATLS_DETAIL_NO_CLOSE_NOTIFY 29
 
-/*
- REDIRECT_REFUSED: away from an attested origin.
- */
+/** REDIRECT_REFUSED: away from an attested origin. */
 #define ATLS_DETAIL_REDIRECT_LEAVES 40
 
-/*
- REDIRECT_REFUSED: from https: to http:.
- */
+/** REDIRECT_REFUSED: from https: to http:. */
 #define ATLS_DETAIL_REDIRECT_DOWNGRADES 41
 
-/*
- HTTP_PROTOCOL or UNSUPPORTED: a redirect to what is no URL for us.
- */
+/** HTTP_PROTOCOL or UNSUPPORTED: a redirect to what is no URL for us. */
 #define ATLS_DETAIL_BAD_LOCATION 42
 
-/*
- TUNNEL_REFUSED: the proxy does not know us.
- */
+/** TUNNEL_REFUSED: the proxy does not know us. */
 #define ATLS_DETAIL_PROXY_LOGIN 50
 
-/*
- TUNNEL_REFUSED: the proxy does not lead there.
- */
+/** TUNNEL_REFUSED: the proxy does not lead there. */
 #define ATLS_DETAIL_PROXY_REFUSED 51
 
-/*
- CONTENT_CODING: one that was not asked for.
- */
+/** CONTENT_CODING: one that was not asked for. */
 #define ATLS_DETAIL_UNKNOWN_CODING 60
 
-/*
- CONTENT_CODING: what came is not in the coding.
- */
+/** CONTENT_CODING: what came is not in the coding. */
 #define ATLS_DETAIL_BAD_CODING 61
 
-/*
- TRUNCATED: the body ended, and its coding did not.
- */
+/** TRUNCATED: the body ended, and its coding did not. */
 #define ATLS_DETAIL_TRUNCATED_CODING 62
 
-/*
- More informational (1xx) heads than the request allows.
- */
+/** More informational (1xx) heads than the request allows. */
 #define ATLS_DETAIL_TOO_MANY_INFORMATIONAL 70
 
-/*
- A 101 (Switching Protocols) to a request that did not ask for it.
- */
+/** A 101 (Switching Protocols) to a request that did not ask for it. */
 #define ATLS_DETAIL_UNASKED_UPGRADE 71
 
-/*
- AGAIN: a streamed body must be written again from its beginning; see atls_exchange_rewind.
- */
+/** AGAIN: a streamed body must be written again from its beginning; see atls_exchange_rewind(). */
 #define ATLS_DETAIL_REWIND 72
 
-/*
- IO: the peer is gone: it reset the connection, or no longer answers TCP keepalive probes.
- */
+/** IO: the peer is gone: it reset the connection, or no longer answers TCP keepalive probes. */
 #define ATLS_DETAIL_PEER_GONE 80
 
-/*
- CANCELED: the server was closed, or its drain took too long.
- */
+/** CANCELED: the server was closed, or its drain took too long. */
 #define ATLS_DETAIL_SERVER_CLOSED 81
 
-/*
- HTTP_PROTOCOL or H1_REMOTE: the peer closed its sending direction in the middle of a message.
- */
+/** HTTP_PROTOCOL or H1_REMOTE: the peer closed its sending direction in the middle of a message. */
 #define ATLS_DETAIL_MESSAGE_CUT 82
 
-/*
- INVALID_STATE: the clock of this machine is before 1970 or after 9999.
- */
+/** INVALID_STATE: the clock of this machine is before 1970 or after 9999. */
 #define ATLS_DETAIL_CLOCK 110
 
-/*
- NO_RESOURCES: no thread could be started.
- */
+/** NO_RESOURCES: no thread could be started. */
 #define ATLS_DETAIL_NO_THREAD 130
 
-/*
- NO_RESOURCES: the system gave no random numbers.
- */
+/** NO_RESOURCES: the system gave no random numbers. */
 #define ATLS_DETAIL_NO_RANDOM 131
 
-/*
- INVALID_STATE: a blocking call in an exit handler, or in a destructor of thread-local storage, where I/O can no longer run.
+/**
+ * INVALID_STATE: a blocking call in an exit handler, or in a destructor of thread-local storage,
+ * where I/O can no longer run.
  */
 #define ATLS_DETAIL_THREAD_ENDING 132
+
+/** A failure. Immutable, reference-counted, safe to share between threads. */
+struct atls_error;
+
+/** The status that goes with the error; OK for NULL. */
+atls_status atls_error_status(const atls_error *ATLS_NULLABLE error);
+
+/**
+ * One sentence in English with all causes, joined by ": ". Valid as long as the error; "" for NULL.
+ */
+atls_str atls_error_message(const atls_error *ATLS_NULLABLE error);
+
+/**
+ * Where it happened: "call", "queue", "dns", "connect", "tunnel", "tls", "evidence", "collateral",
+ * "verify" or "transfer". Valid as long as the error; "" for NULL.
+ */
+atls_str atls_error_phase(const atls_error *ATLS_NULLABLE error);
+
+/**
+ * What exactly it was, if one status covers several causes: ATLS_DETAIL_*, or 0. Ignore values that
+ * you do not know.
+ */
+uint32_t atls_error_detail(const atls_error *ATLS_NULLABLE error);
+
+/** `errno` of the system call that failed, 0 if none did. */
+int32_t atls_error_os_errno(const atls_error *ATLS_NULLABLE error);
+
+/** TLS alert number (RFC 8446 section 6), -1 if none was sent or received. */
+int32_t atls_error_tls_alert(const atls_error *ATLS_NULLABLE error);
+
+/**
+ * HTTP status that caused the error (evidence exchange, tunnel, collateral), 0 if none did. With
+ * H1_REMOTE: the status with which a server might answer, 400, 431, 501 or 505.
+ */
+uint32_t atls_error_http_status(const atls_error *ATLS_NULLABLE error);
+
+/**
+ * For the error of REFUSED, of a server request's CLOSED and of an adopted driver's CLOSED: address
+ * and port of the other end of the connection. Valid as long as the error; "" if there is none.
+ */
+atls_str atls_error_peer(const atls_error *ATLS_NULLABLE error);
+
+/** Whether the same call may succeed later without a change on the caller's side. */
+bool atls_error_retryable(const atls_error *ATLS_NULLABLE error);
+
+/**
+ * The verdict that refused the server as JSON, "" if no judgement was reached. Valid as long as the
+ * error.
+ */
+atls_str atls_error_report_json(const atls_error *ATLS_NULLABLE error);
+
+/**
+ * The verdict that refused the server, NULL if no judgement was reached. Borrowed: valid as long as
+ * the error.
+ */
+const atls_verdict *ATLS_NULLABLE atls_error_verdict(const atls_error *ATLS_NULLABLE error);
+
+/** Adds a reference; returns `error`. */
+atls_error *atls_error_ref(atls_error *ATLS_NULLABLE error);
+
+/** Drops a reference. */
+void atls_error_free(atls_error *ATLS_NULLABLE error);
+
+/**
+ * The name of a status without its prefix, for example "TIMED_OUT"; "UNKNOWN" for numbers of later
+ * versions. Static.
+ */
+atls_str atls_status_name(atls_status status);
+
+/** \} */
+
+/* 4. Versions ---------------------------------------------------------------------------------- */
+
+/**
+ * \defgroup atls_versions Versions
+ *
+ * The header has a version, and so has the library that is loaded: they need not be the same. A
+ * program may ask for both. It may also ask whether the library was built with a part.
+ *
+ * \{
+ */
 
 #define ATLS_VERSION_MAJOR 0
 
@@ -226,978 +594,4232 @@
 
 #define ATLS_VERSION_PATCH 0
 
-/*
- Of the header: major * 1000000 + minor * 1000 + patch. Compare with atls_version_number, which is of the library in use.
+/**
+ * Of the header: major * 1000000 + minor * 1000 + patch. Compare with atls_version_number(), which
+ * is of the library in use.
  */
 #define ATLS_VERSION_NUMBER 1000
 
-/*
- Evidence of TDX guests under dstack, protocol atlas-v1.
- */
+/** Evidence of TDX guests under dstack, protocol atlas-v1. */
 #define ATLS_HAS_TDX 1
 
-/*
- Connections through a WebSocket tunnel.
- */
+/** Connections through a WebSocket tunnel. */
 #define ATLS_HAS_TUNNEL 2
 
-#define ATLS_LOG_OFF 0
+/** Version of the library in use, for example "0.1.0". Static. */
+atls_str atls_version(void);
 
-/*
- What the host must act on: no descriptors are left, no thread can start.
- */
-#define ATLS_LOG_ERROR 1
+/** Version of the library in use, as ATLS_VERSION_NUMBER. */
+uint32_t atls_version_number(void);
 
-/*
- Also each peer whose evidence or request was refused, and each source that failed while others still serve.
+/**
+ * Whether this build has a part (ATLS_HAS_*). Functions of an absent part exist and answer
+ * UNSUPPORTED.
  */
-#define ATLS_LOG_WARNING 2
+bool atls_has(uint32_t part);
 
-/*
- Also one line for each connection attempt: its outcome, and how long each phase took.
- */
-#define ATLS_LOG_INFO 3
+/** \} */
 
-/*
- Also each step of a connection: dns, proxy, tunnel, tls, evidence, collateral, pool, redirect.
+/* 5. Policy and verdict ------------------------------------------------------------------------ */
+
+/**
+ * \defgroup atls_policy_and_verdict Policy and verdict
+ *
+ * A policy says what a server must prove about its hardware and its software. The verdict says,
+ * check by check, what its evidence showed. Without a policy that is satisfied no byte of the
+ * program's leaves the machine.
+ *
+ * \{
  */
-#define ATLS_LOG_DEBUG 4
+
+/** A policy. Immutable, reference-counted, safe to share between threads and connections. */
+typedef struct atls_policy atls_policy;
+
+/**
+ * Parses and validates a policy, JSON of `len` bytes: a `dstack_tdx` document, or `any_of` with
+ * several; docs/policy.md has every field. Unknown fields, empty lists and wrong lengths are
+ * errors. Unless the document names collateral services, the vendor's documents are fetched from
+ * https://pccs.phala.network.
+ *
+ * \return ATLS_OK, or
+ * \retval ATLS_NULL_ARGUMENT
+ * \retval ATLS_POLICY_INVALID with the path of the field and the bad value
+ * \retval ATLS_UNSUPPORTED for what this version would not enforce
+ */
+atls_status atls_policy_new(atls_bytes json,
+                            atls_policy *ATLS_NULLABLE *ATLS_NONNULL policy,
+                            atls_error *ATLS_NULLABLE *ATLS_NULLABLE error);
+
+/** Adds a reference; returns `policy`. */
+atls_policy *atls_policy_ref(atls_policy *policy);
+
+/** Drops a reference. */
+void atls_policy_free(atls_policy *ATLS_NULLABLE policy);
+
+/**
+ * The judgement of one server's or one file's evidence. Immutable, reference-counted, safe to share
+ * between threads.
+ */
+struct atls_verdict;
 
 #define ATLS_CHECK_PASS 0
 
 #define ATLS_CHECK_FAIL 1
 
-/*
- Not judged: the policy does not ask, or an earlier failure left nothing to judge. `actual` says which.
+/**
+ * Not judged: the policy does not ask, or an earlier failure left nothing to judge. `actual` says
+ * which.
  */
 #define ATLS_CHECK_SKIPPED 2
 
-/*
- Connected, and attested if a policy was given; the verdict is available. For a client's exchange with a streamed body: it has its connection, and
- the body may be written.
+/** Whether every check that ran passed and the mandatory ones ran. False for NULL. */
+bool atls_verdict_trusted(const atls_verdict *ATLS_NULLABLE verdict);
+
+/** OK if trusted, else the status of the first check that failed. */
+atls_status atls_verdict_status(const atls_verdict *verdict);
+
+/** Kind of TEE that the evidence speaks of: "tdx". Valid as long as the verdict. */
+atls_str atls_verdict_tee_type(const atls_verdict *verdict);
+
+/**
+ * Status of the platform's TCB, for example "UpToDate"; "" if the quote is not valid. Valid as long
+ * as the verdict.
+ */
+atls_str atls_verdict_tcb_status(const atls_verdict *verdict);
+
+/**
+ * Which root the quote leads to: "intel", or "simulated" for tests. Valid as long as the verdict.
+ */
+atls_str atls_verdict_trust_anchor(const atls_verdict *verdict);
+
+/**
+ * Whether the evidence was checked to belong to a TLS session; false if the caller asked to skip
+ * that.
+ */
+bool atls_verdict_bound_to_session(const atls_verdict *verdict);
+
+/** Number of security advisories that apply to the platform. */
+size_t atls_verdict_advisory_count(const atls_verdict *verdict);
+
+/**
+ * The advisory at `index`, for example "INTEL-SA-00960"; "" past the end. Valid as long as the
+ * verdict.
+ */
+atls_str atls_verdict_advisory(const atls_verdict *verdict, size_t index);
+
+/** Number of checks. */
+size_t atls_verdict_check_count(const atls_verdict *verdict);
+
+/**
+ * Stable name of the check at `index`, for example "report_data"; "" past the end. Valid as long as
+ * the verdict.
+ */
+atls_str atls_verdict_check_name(const atls_verdict *verdict, size_t index);
+
+/** What the policy or the session asked for. Valid as long as the verdict. */
+atls_str atls_verdict_check_expected(const atls_verdict *verdict, size_t index);
+
+/** What the evidence shows. Valid as long as the verdict. */
+atls_str atls_verdict_check_actual(const atls_verdict *verdict, size_t index);
+
+/** ATLS_CHECK_PASS, _FAIL or _SKIPPED; FAIL past the end. */
+uint32_t atls_verdict_check_outcome(const atls_verdict *verdict, size_t index);
+
+/**
+ * The whole verdict as one JSON object: trusted, tee_type, tcb_status, advisory_ids, trust_anchor,
+ * bound_to_session, checks, application, measurements, platform and collateral dates. Valid as long
+ * as the verdict.
+ */
+atls_str atls_verdict_json(const atls_verdict *verdict);
+
+/** Adds a reference; returns `verdict`. */
+atls_verdict *atls_verdict_ref(const atls_verdict *verdict);
+
+/** Drops a reference. */
+void atls_verdict_free(atls_verdict *ATLS_NULLABLE verdict);
+
+/** \} */
+
+/* 6. Events ------------------------------------------------------------------------------------ */
+
+/**
+ * \defgroup atls_events Events
+ *
+ * An event-driven operation runs on the threads of a runtime and tells what happens through a
+ * queue. The host chooses how events arrive: in a callback, or when it asks. Blocking calls need
+ * none of this.
+ *
+ * \{
+ */
+
+/* Described below. */
+typedef struct atls_event atls_event;
+typedef struct atls_head atls_head;
+
+/**
+ * Worker threads on which event-driven connections live. Handles started on it keep it alive; the
+ * last reference to go shuts it down without waiting. Reference-counted; safe to share between
+ * threads.
+ */
+typedef struct atls_runtime atls_runtime;
+
+/**
+ * Starts a runtime with `workers` threads, named atls-0 and so on; 0 for the default, the number of
+ * processors but at most 4.
+ *
+ * \return ATLS_OK, or
+ * \retval ATLS_NULL_ARGUMENT
+ * \retval ATLS_INVALID_ARGUMENT more than 1024
+ * \retval ATLS_NO_RESOURCES not all of the threads can be started; then none is
+ * \retval ATLS_IO
+ */
+atls_status atls_runtime_new(uint32_t workers,
+                             atls_runtime *ATLS_NULLABLE *ATLS_NONNULL runtime,
+                             atls_error *ATLS_NULLABLE *ATLS_NULLABLE error);
+
+/**
+ * Cancels every operation of the runtime, waits until all CLOSED events have been delivered and
+ * released, and ends the threads. Afterwards nothing can be started on it.
+ *
+ * \return ATLS_OK, or
+ * \retval ATLS_NULL_ARGUMENT
+ * \retval ATLS_WOULD_DEADLOCK
+ * \retval ATLS_TIMED_OUT when `timeout_ms` (0: 10 seconds) was too short, for instance because
+ *     nobody takes events from a polled queue; then the threads are left to end by themselves
+ */
+atls_status atls_runtime_shutdown(atls_runtime *runtime,
+                                  uint32_t timeout_ms,
+                                  atls_error *ATLS_NULLABLE *ATLS_NULLABLE error);
+
+/** Adds a reference; returns `runtime`. */
+atls_runtime *atls_runtime_ref(atls_runtime *runtime);
+
+/** Drops a reference. */
+void atls_runtime_free(atls_runtime *ATLS_NULLABLE runtime);
+
+/** Events wait here for the host. Reference-counted; safe to share between threads. */
+typedef struct atls_queue atls_queue;
+
+/**
+ * A queue whose events are delivered to `sink.call` one after the other, on a thread of the
+ * library.
+ *
+ * \return ATLS_OK, or
+ * \retval ATLS_NULL_ARGUMENT
+ * \retval ATLS_NO_RESOURCES
+ */
+atls_status atls_queue_new_dispatching(atls_queue *ATLS_NULLABLE *ATLS_NONNULL queue,
+                                       atls_error *ATLS_NULLABLE *ATLS_NULLABLE error);
+
+/**
+ * A queue that the host asks for events, and that tells it through a file descriptor when there are
+ * some.
+ *
+ * \return ATLS_OK, or
+ * \retval ATLS_NULL_ARGUMENT
+ * \retval ATLS_IO
+ */
+atls_status atls_queue_new_polled(atls_queue *ATLS_NULLABLE *ATLS_NONNULL queue,
+                                  atls_error *ATLS_NULLABLE *ATLS_NULLABLE error);
+
+/**
+ * A queue whose events are delivered at once on whichever thread of the library they arise: the
+ * fastest, for hosts that never block in a callback. Events of one source stay in order; those of
+ * different sources may come at the same time.
+ *
+ * \return ATLS_OK or ATLS_NULL_ARGUMENT.
+ */
+atls_status atls_queue_new_inline(atls_queue *ATLS_NULLABLE *ATLS_NONNULL queue,
+                                  atls_error *ATLS_NULLABLE *ATLS_NULLABLE error);
+
+/**
+ * Descriptor that is readable while events wait, for poll, epoll, libuv or Go's netpoller: a hint,
+ * level-triggered. Never read from it. -1 for queues that are not polled. Valid as long as the
+ * queue.
+ */
+int32_t atls_queue_fd(const atls_queue *queue);
+
+/**
+ * Takes up to `max` events from a polled queue without waiting; `*count` says how many (0 is not an
+ * error). `event_size` is sizeof(atls_event) as the host was compiled, and the distance from one
+ * event to the next: fields that a host of another version does not know are left out, and fields
+ * that the library does not know are zero. Each event must be released with atls_event_release().
+ *
+ * \return ATLS_OK, or
+ * \retval ATLS_NULL_ARGUMENT
+ * \retval ATLS_INVALID_ARGUMENT `event_size` is smaller than in version 0.1
+ * \retval ATLS_INVALID_STATE not a polled queue
+ */
+atls_status atls_queue_next(const atls_queue *queue,
+                            atls_event *events,
+                            size_t event_size,
+                            size_t max,
+                            size_t *count,
+                            atls_error *ATLS_NULLABLE *ATLS_NULLABLE error);
+
+/**
+ * As atls_queue_next(), waiting up to `timeout_ms` for the first event (0: 60 seconds; UINT32_MAX:
+ * for ever). `*count` is 0 when the time is up, or the queue was stopped.
+ *
+ * \return ATLS_OK, those of atls_queue_next(), at once, or
+ * \retval ATLS_WOULD_DEADLOCK
+ */
+atls_status atls_queue_wait(const atls_queue *queue,
+                            atls_event *events,
+                            size_t event_size,
+                            size_t max,
+                            uint32_t timeout_ms,
+                            size_t *count,
+                            atls_error *ATLS_NULLABLE *ATLS_NULLABLE error);
+
+/**
+ * Gives back an event of a polled queue: its buffer, and its credit if that is automatic. After
+ * CLOSED it runs `sink.drop`. The second time it does nothing.
+ */
+void atls_event_release(atls_event *event);
+
+/**
+ * The barrier: cancels what is left, waits until every CLOSED and every `sink.drop` has run, and
+ * nothing runs after it returns. The queue takes no new operations. Of a polled queue it discards
+ * the events that wait; no other thread may take events meanwhile, and those taken before must have
+ * been released.
+ *
+ * \return ATLS_OK, or
+ * \retval ATLS_NULL_ARGUMENT
+ * \retval ATLS_WOULD_DEADLOCK in a callback
+ */
+atls_status atls_queue_stop(atls_queue *queue, atls_error *ATLS_NULLABLE *ATLS_NULLABLE error);
+
+/** Adds a reference; returns `queue`. */
+atls_queue *atls_queue_ref(atls_queue *queue);
+
+/**
+ * Drops a reference. Operations that run keep what they need and go on, with their callbacks; only
+ * atls_queue_stop() waits for them. With the last reference to a polled queue its events are
+ * discarded, those that wait and those still to come; `sink.drop` then runs in this call, or on a
+ * thread of the library.
+ */
+void atls_queue_free(atls_queue *ATLS_NULLABLE queue);
+
+/**
+ * Connected, and attested if a policy was given; the verdict is available. For a client's exchange
+ * with a streamed body: it has its connection, and the body may be written.
  */
 #define ATLS_EVENT_CONNECTED 1
 
-/*
- An informational (1xx) response head, in `head`.
- */
+/** An informational (1xx) response head, in `head`. */
 #define ATLS_EVENT_INFORMATIONAL 2
 
-/*
- The final response head, in `head`.
- */
+/** The final response head, in `head`. */
 #define ATLS_EVENT_HEAD 3
 
-/*
- Bytes in `buf`, taken from the credit.
- */
+/** Bytes in `buf`, taken from the credit. */
 #define ATLS_EVENT_DATA 4
 
-/*
- Trailers after the body, in `head` (its status is 0).
- */
+/** Trailers after the body, in `head` (its status is 0). */
 #define ATLS_EVENT_TRAILERS 5
 
-/*
- The peer will send no more. On a stream our direction may go on.
- */
+/** The peer will send no more. On a stream our direction may go on. */
 #define ATLS_EVENT_END 6
 
-/*
- There is room again after a write that answered AGAIN.
- */
+/** There is room again after a write that answered AGAIN. */
 #define ATLS_EVENT_WRITABLE 7
 
-/*
- A streamed request body must be written again from its beginning (atls_request_set_body_rewindable). Until atls_exchange_rewind is called, writes take
- nothing.
+/**
+ * A streamed request body must be written again from its beginning
+ * (atls_request_set_body_rewindable()). Until atls_exchange_rewind() is called, writes take
+ * nothing.
  */
 #define ATLS_EVENT_REWIND 20
 
-/*
- After atls_stream_finish: everything written has been sent, and so has the end of this direction.
+/**
+ * After atls_stream_finish(): everything written has been sent, and so has the end of this
+ * direction.
  */
 #define ATLS_EVENT_SENT 21
 
-/*
- The last event. `status` and `error` say why it ended; OK after a regular end.
- */
+/** The last event. `status` and `error` say why it ended; OK after a regular end. */
 #define ATLS_EVENT_CLOSED 8
 
-/*
- A request has come to a server: `source` is the atls_server_request, `head` has its header fields (the status is 0). It is dropped if the host
- neither takes a reference to it nor starts it.
+/**
+ * A request has come to a server: `source` is the atls_server_request, `head` has its header fields
+ * (the status is 0). It is dropped if the host neither takes a reference to it nor starts it.
  */
 #define ATLS_EVENT_REQUEST 9
 
-/*
- A server refuses a peer, or a request that it does not show: `error` says why, with atls_error_detail and atls_error_peer. Or a TLS handshake has
- failed (atls_server_config_set_handshake_events; the phase is "tls"). When the host is done with the event, at most a second later, the peer is
- answered with atls_error_http_status.
+/**
+ * A server refuses a peer, or a request that it does not show: `error` says why, with
+ * atls_error_detail() and atls_error_peer(). Or a TLS handshake has failed
+ * (atls_server_config_set_handshake_events(); the phase is "tls"). When the host is done with the
+ * event, at most a second later, the peer is answered with atls_error_http_status().
  */
 #define ATLS_EVENT_REFUSED 10
 
-/*
- User and password are sent unasked (RFC 7617).
+/**
+ * Something that happened. Owned by the library and valid during the callback, or until
+ * atls_event_release() on a polled queue. May grow at the end in minor versions.
  */
+struct atls_event {
+    /** ATLS_EVENT_*; ignore what you do not know. */
+    uint32_t kind;
+    /** On CLOSED: why it ended. On REFUSED: why. OK otherwise. */
+    atls_status status;
+    /** From the sink. */
+    uint64_t token;
+    /**
+     * The handle that the event is about (atls_stream, atls_http, atls_exchange, atls_server or
+     * atls_server_request); borrowed. NULL once the host has freed it.
+     */
+    void *ATLS_NULLABLE source;
+    /** DATA: borrowed; atls_buf_ref() keeps it, without a copy. NULL otherwise. */
+    atls_buf *ATLS_NULLABLE buf;
+    /** REFUSED, and CLOSED with a failure: borrowed; atls_error_ref() keeps it. NULL otherwise. */
+    atls_error *ATLS_NULLABLE error;
+    /**
+     * INFORMATIONAL, HEAD, TRAILERS, REQUEST: borrowed; atls_head_ref() keeps it. NULL otherwise.
+     */
+    atls_head *ATLS_NULLABLE head;
+    /** The library's own. */
+    void *ATLS_NULLABLE opaque;
+};
+
+/**
+ * Where the events of one operation go. Copied when the operation starts; its layout never changes.
+ */
+typedef struct atls_sink {
+    /** Required; kept alive by the operation. */
+    atls_queue *queue;
+    /** Returned in every event. */
+    uint64_t token;
+    /**
+     * Dispatching and inline queues: receives the events; NULL if none is wanted. Polled queues
+     * ignore it.
+     */
+    void (*ATLS_NULLABLE call)(void *ATLS_NULLABLE user_data, const atls_event *event);
+    void *ATLS_NULLABLE user_data;
+    /** Optional. Runs once, after CLOSED was delivered: the place to free user_data. */
+    void (*ATLS_NULLABLE drop)(void *ATLS_NULLABLE user_data);
+} atls_sink;
+
+/** \} */
+
+/* 7. Configuration ----------------------------------------------------------------------------- */
+
+/**
+ * \defgroup atls_configuration Configuration
+ *
+ * A configuration says where to connect, what must hold there, and which way to go. It is made
+ * once, used for any number of connections and copied by each. Everything but the host and the
+ * policy has a default.
+ *
+ * \{
+ */
+
+/* Described below. */
+typedef struct atls_verifier atls_verifier;
+
+/**
+ * Where to connect, and what must hold there. A builder: one thread at a time. Use one for all
+ * connections to a server: what is costly to make (the TLS configuration) is then made once.
+ */
+typedef struct atls_config atls_config;
+
+/**
+ * A configuration for `host` (name or address) and `port`. `host` may be NULL, with a `port` of 0,
+ * for what needs none: a client, whose requests name their hosts, and the way of a verifier.
+ * Without a policy connecting answers INVALID_STATE, as it does without a host.
+ *
+ * \return ATLS_OK, or
+ * \retval ATLS_NULL_ARGUMENT
+ * \retval ATLS_INVALID_UTF8
+ * \retval ATLS_INVALID_ARGUMENT
+ */
+atls_status atls_config_new(const char *ATLS_NULLABLE host,
+                            uint16_t port,
+                            atls_config *ATLS_NULLABLE *ATLS_NONNULL config,
+                            atls_error *ATLS_NULLABLE *ATLS_NULLABLE error);
+
+/** Frees the builder. */
+void atls_config_free(atls_config *ATLS_NULLABLE config);
+
+/**
+ * The policy that the server must satisfy.
+ *
+ * \return ATLS_OK or ATLS_NULL_ARGUMENT.
+ */
+atls_status atls_config_set_policy(atls_config *config,
+                                   const atls_policy *policy,
+                                   atls_error *ATLS_NULLABLE *ATLS_NULLABLE error);
+
+/**
+ * Takes the policy away, and does not allow unattested connections either: for a client whose
+ * policies are set host by host, with atls_client_set_policy(), so that it speaks to no other.
+ *
+ * \return ATLS_OK or ATLS_NULL_ARGUMENT.
+ */
+atls_status atls_config_clear_policy(atls_config *config,
+                                     atls_error *ATLS_NULLABLE *ATLS_NULLABLE error);
+
+/**
+ * Connects with ordinary TLS and no attestation: such a connection proves nothing about what runs
+ * at its other end, and its verdict is NULL. Drops the policy.
+ *
+ * \return ATLS_OK or ATLS_NULL_ARGUMENT.
+ */
+atls_status atls_config_set_unattested(atls_config *config,
+                                       atls_error *ATLS_NULLABLE *ATLS_NULLABLE error);
+
+/**
+ * The collateral store to share; the configuration keeps a reference. Without one each connection
+ * fetches for itself.
+ *
+ * \return ATLS_OK or ATLS_NULL_ARGUMENT.
+ */
+atls_status atls_config_set_verifier(atls_config *config,
+                                     const atls_verifier *verifier,
+                                     atls_error *ATLS_NULLABLE *ATLS_NULLABLE error);
+
+/**
+ * Deadlines for connecting (names, TCP, tunnel) and for the TLS handshake, 20 seconds each by
+ * default. Each evidence exchange has its own in the policy, and atls_config_set_deadline() bounds
+ * all of them together.
+ *
+ * \return ATLS_OK or ATLS_NULL_ARGUMENT.
+ */
+atls_status atls_config_set_timeouts(atls_config *config,
+                                     uint32_t connect_ms,
+                                     uint32_t tls_ms,
+                                     atls_error *ATLS_NULLABLE *ATLS_NULLABLE error);
+
+/**
+ * One deadline for a connection as a whole, 90 seconds by default: names, TCP, tunnel or proxy,
+ * TLS, the evidence exchanges and the waits in them, the collateral, and a second attempt if the
+ * server has just renewed its certificate. 0 for the default. When it passes, connecting ends with
+ * TIMED_OUT and ATLS_DETAIL_CONNECT_TIMEOUT, and atls_error_phase() is the phase it was in.
+ *
+ * \return ATLS_OK or ATLS_NULL_ARGUMENT.
+ */
+atls_status atls_config_set_deadline(atls_config *config,
+                                     uint32_t whole_ms,
+                                     atls_error *ATLS_NULLABLE *ATLS_NULLABLE error);
+
+/**
+ * Receive credit of event-driven handles, in bytes: `initial` to begin with (0 holds everything
+ * back), and whether what an event took is granted again once the host is done with it. Default:
+ * 256 KiB, automatic.
+ *
+ * \return ATLS_OK or ATLS_NULL_ARGUMENT.
+ */
+atls_status atls_config_set_credit(atls_config *config,
+                                   uint64_t initial,
+                                   bool automatic,
+                                   atls_error *ATLS_NULLABLE *ATLS_NULLABLE error);
+
+/**
+ * The name to check the certificate against and to send as SNI, if it differs from the host; NULL
+ * for the host.
+ *
+ * \return ATLS_OK, or
+ * \retval ATLS_NULL_ARGUMENT
+ * \retval ATLS_INVALID_UTF8
+ */
+atls_status atls_config_set_server_name(atls_config *config,
+                                        const char *server_name,
+                                        atls_error *ATLS_NULLABLE *ATLS_NULLABLE error);
+
+/**
+ * Also trusts these root certificates (PEM, one or more) for the server's chain.
+ *
+ * \return ATLS_OK, or
+ * \retval ATLS_NULL_ARGUMENT
+ * \retval ATLS_INVALID_UTF8
+ */
+atls_status atls_config_add_root_pem(atls_config *config,
+                                     const char *pem,
+                                     atls_error *ATLS_NULLABLE *ATLS_NULLABLE error);
+
+/**
+ * Which sets of roots to trust besides added ones: `webpki` is the built-in Mozilla set (on by
+ * default), `platform` the operating system's store (off by default).
+ *
+ * \return ATLS_OK or ATLS_NULL_ARGUMENT.
+ */
+atls_status atls_config_set_roots(atls_config *config,
+                                  bool webpki,
+                                  bool platform,
+                                  atls_error *ATLS_NULLABLE *ATLS_NULLABLE error);
+
+/**
+ * Shows a client certificate to servers that ask for one: the chain (leaf first) and its key as
+ * PEM. NULL for both takes it away. What they hold is checked when the configuration is used.
+ *
+ * \return ATLS_OK, or
+ * \retval ATLS_NULL_ARGUMENT one of them
+ * \retval ATLS_INVALID_UTF8
+ */
+atls_status atls_config_set_client_certificate(atls_config *config,
+                                               const char *chain_pem,
+                                               const char *key_pem,
+                                               atls_error *ATLS_NULLABLE *ATLS_NULLABLE error);
+
+/**
+ * With false, any certificate and name are accepted: such a connection may end anywhere. For
+ * unattested connections only; with a policy connecting answers INVALID_STATE.
+ *
+ * \return ATLS_OK, or
+ * \retval ATLS_NULL_ARGUMENT
+ * \retval ATLS_INVALID_STATE a policy is set
+ */
+atls_status atls_config_set_certificate_check(atls_config *config,
+                                              bool check,
+                                              atls_error *ATLS_NULLABLE *ATLS_NULLABLE error);
+
+/**
+ * Receives one line in the format of SSLKEYLOGFILE, without the line's end: a label, the client
+ * random and a secret of the session, both in hexadecimal. `line` is valid during the call only.
+ * Runs on any thread, several at once; must not call `atls_*`.
+ */
+typedef void (*atls_key_log_fn)(void *ATLS_NULLABLE user_data, atls_str line);
+
+/**
+ * Passes the secrets of each TLS session to `callback`: anyone who has them and the recorded
+ * traffic can read all of it. For analysing protocols; off by default, and NULL turns it off. With
+ * a policy, connecting answers INVALID_STATE unless `words` is "secrets may leave"; NULL for no
+ * words. `drop`, which may be NULL, runs once, after the last use of `user_data`, and also if this
+ * call fails.
+ *
+ * \return ATLS_OK, or
+ * \retval ATLS_NULL_ARGUMENT
+ * \retval ATLS_INVALID_UTF8
+ * \retval ATLS_INVALID_ARGUMENT other words
+ */
+atls_status atls_config_set_key_log(atls_config *config,
+                                    atls_key_log_fn callback,
+                                    void *ATLS_NULLABLE user_data,
+                                    void (*ATLS_NULLABLE drop)(void *ATLS_NULLABLE user_data),
+                                    const char *words,
+                                    atls_error *ATLS_NULLABLE *ATLS_NULLABLE error);
+
+/** User and password are sent unasked (RFC 7617). */
 #define ATLS_AUTH_BASIC 0
 
-/*
- User and password never leave; the answer to the other side's challenge does (RFC 7616). Where it asks for anything else, nothing is sent.
+/**
+ * User and password never leave; the answer to the other side's challenge does (RFC 7616). Where it
+ * asks for anything else, nothing is sent.
  */
 #define ATLS_AUTH_DIGEST 1
 
-/*
- IPv4 and IPv6, whichever answers first.
- */
+/** IPv4 and IPv6, whichever answers first. */
 #define ATLS_FAMILY_ANY 0
 
 #define ATLS_FAMILY_IPV4 4
 
 #define ATLS_FAMILY_IPV6 6
 
-/*
- The length of a body that is not known in advance. The body is sent in chunks.
+/**
+ * Goes through a WebSocket forwarder, `ws://` or `wss://`; the query parameter `target=host:port`
+ * is added unless it is there. NULL for a direct connection. A frame from the forwarder may have 16
+ * MiB; at most 32 KiB are held, whatever length it announces. A forwarder that violates the
+ * protocol, or ends before anything came through it, is WEBSOCKET. Collateral takes the same route,
+ * unless atls_verifier_config_set_route() sets another.
+ *
+ * \return ATLS_OK, or
+ * \retval ATLS_NULL_ARGUMENT
+ * \retval ATLS_INVALID_UTF8
+ * \retval ATLS_INVALID_ARGUMENT
  */
+atls_status atls_config_set_tunnel(atls_config *config,
+                                   const char *url,
+                                   atls_error *ATLS_NULLABLE *ATLS_NULLABLE error);
+
+/**
+ * Goes through a proxy: `http://host:port`, by CONNECT, which for http: URLs of a client takes the
+ * requests themselves; `socks5://host:port`, or `socks5h://host:port`, which looks names up itself.
+ * What goes to the server over TLS is ciphertext to the proxy. `user` and `password` are how it
+ * knows us, by `auth` (ATLS_AUTH_*; SOCKS has a way of its own); NULL for neither. NULL for `url`
+ * takes the proxy away. A refusal is TUNNEL_REFUSED, with an HTTP proxy's status in
+ * atls_error_http_status().
+ *
+ * \return ATLS_OK, or
+ * \retval ATLS_NULL_ARGUMENT
+ * \retval ATLS_INVALID_UTF8
+ * \retval ATLS_INVALID_ARGUMENT
+ * \retval ATLS_UNSUPPORTED another scheme; beside a tunnel
+ */
+atls_status atls_config_set_proxy(atls_config *config,
+                                  const char *url,
+                                  const char *user,
+                                  const char *password,
+                                  uint32_t auth,
+                                  atls_error *ATLS_NULLABLE *ATLS_NULLABLE error);
+
+/**
+ * Where connections leave from: an address of this machine, or (Linux) the name of an interface.
+ * NULL leaves it to the system. What cannot be bound to fails when connecting, with IO.
+ *
+ * \return ATLS_OK, or
+ * \retval ATLS_NULL_ARGUMENT
+ * \retval ATLS_INVALID_UTF8
+ * \retval ATLS_INVALID_ARGUMENT empty
+ */
+atls_status atls_config_set_bind(atls_config *config,
+                                 const char *address_or_interface,
+                                 atls_error *ATLS_NULLABLE *ATLS_NULLABLE error);
+
+/**
+ * Which addresses are tried: ATLS_FAMILY_*. A host without one fails with DNS.
+ *
+ * \return ATLS_OK, or
+ * \retval ATLS_NULL_ARGUMENT
+ * \retval ATLS_INVALID_ARGUMENT
+ */
+atls_status atls_config_set_family(atls_config *config,
+                                   uint32_t family,
+                                   atls_error *ATLS_NULLABLE *ATLS_NULLABLE error);
+
+/**
+ * Connections to `host` and `port` go to `other_host` and `other_port` instead; TLS and HTTP still
+ * name the former. Names are compared as in atls_client_set_policy(). May be called several times;
+ * the first that matches counts.
+ *
+ * \return ATLS_OK, or
+ * \retval ATLS_NULL_ARGUMENT
+ * \retval ATLS_INVALID_UTF8
+ * \retval ATLS_INVALID_ARGUMENT an empty name or none, a port of 0
+ */
+atls_status atls_config_map_host(atls_config *config,
+                                 const char *host,
+                                 uint16_t port,
+                                 const char *other_host,
+                                 uint16_t other_port,
+                                 atls_error *ATLS_NULLABLE *ATLS_NULLABLE error);
+
+/** The addresses of one name. Valid while `resolve` of an atls_resolver runs, and on its thread. */
+typedef struct atls_addresses atls_addresses;
+
+/**
+ * Looks names up, in place of the system. Its functions run on helper threads of the library,
+ * several at a time.
+ */
+typedef struct atls_resolver {
+    /**
+     * Adds the addresses of `host` to `addresses` (atls_addresses_add()), in the order in which to
+     * try them, and returns 0. Another number, or no address, ends the attempt with DNS. May wait;
+     * deadlines are kept meanwhile, and an answer that comes too late is discarded.
+     */
+    int32_t (*ATLS_NULLABLE resolve)(
+        void *ATLS_NULLABLE user_data, const char *host, atls_addresses *addresses);
+    /** Optional. Runs once, when nothing uses the resolver any more. */
+    void (*ATLS_NULLABLE drop)(void *ATLS_NULLABLE user_data);
+    void *ATLS_NULLABLE user_data;
+} atls_resolver;
+
+/**
+ * Adds an address in text form, such as "192.0.2.1" or "2001:db8::1"; the port is that of the
+ * connection.
+ *
+ * \return ATLS_OK, or
+ * \retval ATLS_NULL_ARGUMENT
+ * \retval ATLS_INVALID_UTF8
+ * \retval ATLS_INVALID_ARGUMENT
+ */
+atls_status atls_addresses_add(atls_addresses *addresses,
+                               const char *address,
+                               atls_error *ATLS_NULLABLE *ATLS_NULLABLE error);
+
+/**
+ * Names are looked up by `resolver`, which is copied, and not by the system: those of servers,
+ * proxies, tunnels and collateral services that this configuration uses; addresses need no look-up.
+ * Requests with different resolvers do not share connections. NULL removes it.
+ *
+ * \return ATLS_OK, or
+ * \retval ATLS_NULL_ARGUMENT (`config`, `resolver->resolve`); then `drop` does not run
+ */
+atls_status atls_config_set_resolver(atls_config *config,
+                                     const atls_resolver *resolver,
+                                     atls_error *ATLS_NULLABLE *ATLS_NULLABLE error);
+
+/** \} */
+
+/* 8. Streams ----------------------------------------------------------------------------------- */
+
+/**
+ * \defgroup atls_streams Streams
+ *
+ * A stream is an attested connection that carries bytes, for protocols other than HTTP. It is open
+ * once the server has satisfied the policy. Both directions are independent, and credit bounds what
+ * is received.
+ *
+ * \{
+ */
+
+/**
+ * An attested byte stream. Event-driven (atls_stream_connect_start()) or blocking
+ * (atls_stream_connect()); both directions are independent. Reference-counted, safe to share
+ * between threads; dropping the last reference cancels it.
+ */
+typedef struct atls_stream atls_stream;
+
+/**
+ * Connects, and attests as the configuration's policy says, on the runtime. Events: CONNECTED; then
+ * DATA as credit allows, END when the peer will send no more, WRITABLE after a write that answered
+ * AGAIN; CLOSED at last. The configuration is copied.
+ *
+ * \return ATLS_OK, or
+ * \retval ATLS_NULL_ARGUMENT
+ * \retval ATLS_INVALID_ARGUMENT
+ * \retval ATLS_INVALID_STATE no policy; queue or runtime stopped
+ * \retval ATLS_TRUST_ANCHOR after OK all failures come with CLOSED
+ */
+atls_status atls_stream_connect_start(const atls_runtime *runtime,
+                                      const atls_config *config,
+                                      const atls_sink *sink,
+                                      atls_stream *ATLS_NULLABLE *ATLS_NONNULL stream,
+                                      atls_error *ATLS_NULLABLE *ATLS_NULLABLE error);
+
+/**
+ * Connects and attests on the calling thread, and waits. The stream is then used with
+ * atls_stream_read() and atls_stream_write_all(); its I/O runs on whichever thread calls those, and
+ * no other thread is involved.
+ *
+ * \return ATLS_OK, those of the arguments as for atls_stream_connect_start(), every way in which
+ *     connecting and attesting fail (2xx to 5xx), or
+ * \retval ATLS_WOULD_DEADLOCK
+ */
+atls_status atls_stream_connect(const atls_config *config,
+                                atls_stream *ATLS_NULLABLE *ATLS_NONNULL stream,
+                                atls_error *ATLS_NULLABLE *ATLS_NULLABLE error);
+
+/**
+ * The verdict on the server; NULL before CONNECTED and for an unattested stream. A new reference:
+ * free it.
+ */
+atls_verdict *ATLS_NULLABLE atls_stream_verdict(const atls_stream *stream);
+
+/**
+ * Event-driven: lets `bytes` more be received. Adds up, saturating.
+ *
+ * \return ATLS_OK, or
+ * \retval ATLS_NULL_ARGUMENT
+ * \retval ATLS_INVALID_STATE blocking stream
+ */
+atls_status atls_stream_grant(const atls_stream *stream,
+                              uint64_t bytes,
+                              atls_error *ATLS_NULLABLE *ATLS_NULLABLE error);
+
+/**
+ * Event-driven: copies all of the bytes for sending, or answers AGAIN and takes nothing; one
+ * WRITABLE event follows each AGAIN, after CONNECTED if the write came before it. Nothing is sent
+ * before the server is attested. At most 256 KiB wait, counted as by atls_server_request_write().
+ *
+ * \return ATLS_OK, why the stream is closed, or
+ * \retval ATLS_NULL_ARGUMENT
+ * \retval ATLS_AGAIN
+ * \retval ATLS_INVALID_STATE blocking stream; after atls_stream_finish()
+ */
+atls_status atls_stream_write(const atls_stream *stream,
+                              atls_bytes data,
+                              atls_error *ATLS_NULLABLE *ATLS_NULLABLE error);
+
+/**
+ * As atls_stream_write(), without a copy: the stream takes a reference to the buffer, and drops it
+ * when the bytes are out.
+ *
+ * \return ATLS_OK, or as atls_stream_write().
+ */
+atls_status atls_stream_write_buf(const atls_stream *stream,
+                                  const atls_buf *buf,
+                                  atls_error *ATLS_NULLABLE *ATLS_NULLABLE error);
+
+/**
+ * Nothing more will be written: what was written is sent, then close_notify, and then comes SENT.
+ * Receiving goes on. On a blocking stream it waits, up to 60 seconds.
+ *
+ * \return ATLS_OK, why the stream is closed, or
+ * \retval ATLS_NULL_ARGUMENT
+ * \retval ATLS_INVALID_STATE already closed
+ * \retval ATLS_IO
+ * \retval ATLS_TIMED_OUT
+ */
+atls_status atls_stream_finish(const atls_stream *stream,
+                               atls_error *ATLS_NULLABLE *ATLS_NULLABLE error);
+
+/**
+ * Blocking: waits for bytes and copies up to `cap` of them; `*n` is 0 only at the end of the
+ * stream. When the time is up nothing is lost. `timeout_ms` 0 means 60 seconds.
+ *
+ * \return ATLS_OK, or
+ * \retval ATLS_NULL_ARGUMENT
+ * \retval ATLS_INVALID_ARGUMENT `cap` is 0
+ * \retval ATLS_INVALID_STATE event-driven stream
+ * \retval ATLS_WOULD_DEADLOCK
+ * \retval ATLS_TIMED_OUT
+ * \retval ATLS_CANCELED
+ * \retval ATLS_IO
+ * \retval ATLS_TRUNCATED ended without close_notify
+ * \retval ATLS_TLS_HANDSHAKE
+ */
+atls_status atls_stream_read(const atls_stream *stream,
+                             uint8_t *buf,
+                             size_t cap,
+                             uint32_t timeout_ms,
+                             size_t *n,
+                             atls_error *ATLS_NULLABLE *ATLS_NULLABLE error);
+
+/**
+ * Blocking: sends all of the bytes, after those of earlier calls on other threads. If it fails, how
+ * much was sent is unknown, and the stream is canceled; but if the time was up before its turn
+ * came, nothing was sent and the stream goes on. `timeout_ms` 0 means 60 seconds.
+ *
+ * \return ATLS_OK, or
+ * \retval ATLS_NULL_ARGUMENT
+ * \retval ATLS_INVALID_STATE event-driven stream
+ * \retval ATLS_WOULD_DEADLOCK
+ * \retval ATLS_TIMED_OUT
+ * \retval ATLS_CANCELED
+ * \retval ATLS_IO
+ */
+atls_status atls_stream_write_all(const atls_stream *stream,
+                                  atls_bytes data,
+                                  uint32_t timeout_ms,
+                                  atls_error *ATLS_NULLABLE *ATLS_NULLABLE error);
+
+/**
+ * Closes politely: what was written goes out, then close_notify and the socket; what was not
+ * received is dropped. Event-driven: CLOSED follows, with OK. Blocking: waits, at most a second.
+ *
+ * \return ATLS_OK or ATLS_NULL_ARGUMENT.
+ */
+atls_status atls_stream_close(const atls_stream *stream,
+                              atls_error *ATLS_NULLABLE *ATLS_NULLABLE error);
+
+/**
+ * Ends the stream at once, whatever it is doing: connecting, attesting, sending, receiving.
+ * Event-driven: CLOSED follows, with CANCELED; DATA may still come before it. Blocking: calls of
+ * other threads on this stream return CANCELED.
+ *
+ * \return ATLS_OK or ATLS_NULL_ARGUMENT.
+ */
+atls_status atls_stream_cancel(const atls_stream *stream,
+                               atls_error *ATLS_NULLABLE *ATLS_NULLABLE error);
+
+/** Adds a reference; returns `stream`. */
+atls_stream *atls_stream_ref(atls_stream *stream);
+
+/** Drops a reference. The last one cancels the stream; CLOSED still comes. */
+void atls_stream_free(atls_stream *ATLS_NULLABLE stream);
+
+/** \} */
+
+/* 9. Heads and header fields ------------------------------------------------------------------- */
+
+/**
+ * \defgroup atls_heads_and_header_fields Heads and header fields
+ *
+ * A head is what came: a status and header fields, as they were spelled. A collection of header
+ * fields is what the program makes or changes. Both keep order and case, and find names in any
+ * case.
+ *
+ * \{
+ */
+
+/* Described below. */
+typedef struct atls_request atls_request;
+
+/**
+ * A response head, a request's header fields, or trailers. Immutable, reference-counted, safe to
+ * share between threads.
+ */
+struct atls_head;
+
+/** Status code; 0 for a request or trailers. */
+uint32_t atls_head_status(const atls_head *head);
+
+/** Reason phrase as it was sent. Valid as long as the head. */
+atls_str atls_head_reason(const atls_head *head);
+
+/** Minor version of HTTP/1.x: 0 or 1. */
+uint32_t atls_head_minor_version(const atls_head *head);
+
+/** Number of header fields. */
+size_t atls_head_count(const atls_head *head);
+
+/**
+ * Name of the header field at `index`, in the order and case in which it was sent (trailers: lower
+ * case); "" past the end. Valid as long as the head.
+ */
+atls_str atls_head_name(const atls_head *head, size_t index);
+
+/**
+ * Value of the header field at `index`, without the spaces and tabs around it; bytes, usually
+ * ASCII. "" past the end. Valid as long as the head.
+ */
+atls_str atls_head_value(const atls_head *head, size_t index);
+
+/**
+ * Value of the first header field with this name, in any case. "" if there is none, or if its value
+ * is empty; atls_head_find() tells which. Valid as long as the head.
+ */
+atls_str atls_head_get(const atls_head *head, const char *name);
+
+/**
+ * Index of the first header field with this name, in any case, at or after index `from`; SIZE_MAX
+ * if there is none.
+ */
+size_t atls_head_find(const atls_head *head, const char *name, size_t from);
+
+/** Adds a reference; returns `head`. */
+atls_head *atls_head_ref(atls_head *head);
+
+/** Drops a reference. */
+void atls_head_free(atls_head *ATLS_NULLABLE head);
+
+/**
+ * A list of header fields. Keeps their order; values are bytes; names are found in any case. A
+ * builder: one thread at a time.
+ */
+typedef struct atls_headers atls_headers;
+
+/**
+ * Creates an empty list. Free it with atls_headers_free().
+ *
+ * \param preserve_case keeps names as they are written; otherwise they become `Http-Header-Case`.
+ * \return ATLS_OK or ATLS_NULL_ARGUMENT.
+ */
+atls_status atls_headers_new(bool preserve_case,
+                             atls_headers *ATLS_NULLABLE *ATLS_NONNULL headers,
+                             atls_error *ATLS_NULLABLE *ATLS_NULLABLE error);
+
+/**
+ * Creates a list with the same fields. Free it with atls_headers_free().
+ *
+ * \return ATLS_OK or ATLS_NULL_ARGUMENT.
+ */
+atls_status atls_headers_copy(const atls_headers *headers,
+                              atls_headers *ATLS_NULLABLE *ATLS_NONNULL copy,
+                              atls_error *ATLS_NULLABLE *ATLS_NULLABLE error);
+
+/** Frees the list. */
+void atls_headers_free(atls_headers *ATLS_NULLABLE headers);
+
+/**
+ * Appends a field. Both are copied.
+ *
+ * \return ATLS_OK, or
+ * \retval ATLS_NULL_ARGUMENT
+ * \retval ATLS_INVALID_UTF8
+ * \retval ATLS_HTTP_HEADER_INVALID the name is not a token; the value has a control character, or
+ *     spaces or tabs around it
+ */
+atls_status atls_headers_add(atls_headers *headers,
+                             const char *name,
+                             atls_bytes value,
+                             atls_error *ATLS_NULLABLE *ATLS_NULLABLE error);
+
+/**
+ * Like atls_headers_add(), but replaces all fields with this name.
+ *
+ * \return ATLS_OK, or as atls_headers_add().
+ */
+atls_status atls_headers_set(atls_headers *headers,
+                             const char *name,
+                             atls_bytes value,
+                             atls_error *ATLS_NULLABLE *ATLS_NULLABLE error);
+
+/**
+ * Removes all fields with this name, if there are any.
+ *
+ * \return ATLS_OK, or
+ * \retval ATLS_NULL_ARGUMENT
+ * \retval ATLS_INVALID_UTF8
+ */
+atls_status atls_headers_remove(atls_headers *headers,
+                                const char *name,
+                                atls_error *ATLS_NULLABLE *ATLS_NULLABLE error);
+
+/**
+ * Adds a field from its line on the wire, with or without the line end. A line that begins with a
+ * space or tab continues the field before; an empty line adds nothing.
+ *
+ * \return ATLS_OK, or
+ * \retval ATLS_NULL_ARGUMENT
+ * \retval ATLS_HTTP_HEADER_INVALID
+ */
+atls_status atls_headers_parse_line(atls_headers *headers,
+                                    atls_bytes line,
+                                    atls_error *ATLS_NULLABLE *ATLS_NULLABLE error);
+
+/**
+ * Adds the fields of all lines of `block` or, if one is invalid, none.
+ *
+ * \return ATLS_OK, or
+ * \retval ATLS_NULL_ARGUMENT
+ * \retval ATLS_HTTP_HEADER_INVALID
+ */
+atls_status atls_headers_parse(atls_headers *headers,
+                               atls_bytes block,
+                               atls_error *ATLS_NULLABLE *ATLS_NULLABLE error);
+
+/**
+ * Adds the fields of a head, or of trailers.
+ *
+ * \return ATLS_OK, or
+ * \retval ATLS_NULL_ARGUMENT
+ * \retval ATLS_HTTP_HEADER_INVALID
+ */
+atls_status atls_headers_add_head(atls_headers *headers,
+                                  const atls_head *head,
+                                  atls_error *ATLS_NULLABLE *ATLS_NULLABLE error);
+
+/** Number of fields; 0 for NULL. */
+size_t atls_headers_count(const atls_headers *ATLS_NULLABLE headers);
+
+/** Name of the field at `index`; "" past the end. Valid until the list changes. */
+atls_str atls_headers_name(const atls_headers *headers, size_t index);
+
+/** Value of the field at `index`; "" past the end. Valid until the list changes. */
+atls_str atls_headers_value(const atls_headers *headers, size_t index);
+
+/**
+ * Value of the first field with this name, in any case. "" if there is none, or if its value is
+ * empty; atls_headers_find() tells which. Valid until the list changes.
+ */
+atls_str atls_headers_get(const atls_headers *headers, const char *name);
+
+/**
+ * Index of the first field with this name, in any case, at or after index `from`; SIZE_MAX if there
+ * is none.
+ */
+size_t atls_headers_find(const atls_headers *headers, const char *name, size_t from);
+
+/**
+ * Joins the values of all fields with this name by commas (RFC 9110 section 5.3). `*joined` is NULL
+ * if there is none; otherwise it is NUL-terminated, and the caller's to free.
+ *
+ * \return ATLS_OK, or
+ * \retval ATLS_NULL_ARGUMENT
+ * \retval ATLS_INVALID_UTF8
+ */
+atls_status atls_headers_joined(const atls_headers *headers,
+                                const char *name,
+                                atls_buf *ATLS_NULLABLE *ATLS_NONNULL joined,
+                                atls_error *ATLS_NULLABLE *ATLS_NULLABLE error);
+
+/**
+ * Writes all fields as they appear on the wire.
+ *
+ * \param block NUL-terminated; the caller's to free.
+ * \return ATLS_OK or ATLS_NULL_ARGUMENT.
+ */
+atls_status atls_headers_serialize(const atls_headers *headers,
+                                   atls_buf *ATLS_NULLABLE *ATLS_NONNULL block,
+                                   atls_error *ATLS_NULLABLE *ATLS_NULLABLE error);
+
+/**
+ * Adds each field to the request, as atls_request_add_header() does: all of them or, if one is not
+ * allowed, none.
+ *
+ * \return ATLS_OK, or
+ * \retval ATLS_NULL_ARGUMENT
+ * \retval ATLS_HTTP_HEADER_INVALID
+ */
+atls_status atls_request_add_headers(atls_request *request,
+                                     const atls_headers *headers,
+                                     atls_error *ATLS_NULLABLE *ATLS_NULLABLE error);
+
+/**
+ * Parses a request line, `METHOD SP target SP HTTP/1.d`, without its line end (RFC 9112 section 3).
+ *
+ * \param method,target point into `line` and are not NUL-terminated.
+ * \return ATLS_OK, or
+ * \retval ATLS_NULL_ARGUMENT
+ * \retval ATLS_INVALID_ARGUMENT
+ */
+atls_status atls_parse_request_line(atls_bytes line,
+                                    atls_str *method,
+                                    atls_str *target,
+                                    uint32_t *minor_version,
+                                    atls_error *ATLS_NULLABLE *ATLS_NULLABLE error);
+
+/**
+ * Parses a status line, `HTTP/1.d SP status SP [reason]`, without its line end (RFC 9112 section
+ * 4).
+ *
+ * \param reason points into `line` and is not NUL-terminated.
+ * \return ATLS_OK, or
+ * \retval ATLS_NULL_ARGUMENT
+ * \retval ATLS_INVALID_ARGUMENT
+ */
+atls_status atls_parse_status_line(atls_bytes line,
+                                   uint32_t *minor_version,
+                                   uint32_t *status,
+                                   atls_str *reason,
+                                   atls_error *ATLS_NULLABLE *ATLS_NULLABLE error);
+
+/** \} */
+
+/* 10. Requests --------------------------------------------------------------------------------- */
+
+/**
+ * \defgroup atls_requests Requests
+ *
+ * A request is made piece by piece: method, target, header fields and a body. It is copied when it
+ * is sent, and can be sent again. It goes through one connection (HTTP connections) or through a
+ * client.
+ *
+ * \{
+ */
+
+/**
+ * A request: method, target, host, body, and header fields in the caller's order and case. A
+ * builder: one thread at a time; copied when used, and may be used again.
+ */
+struct atls_request;
+
+/**
+ * Creates a request for an atls_http. Its parts are checked when it is used.
+ *
+ * \param method a token such as "GET".
+ * \param path path and query, the origin form of RFC 9112 section 3.2.1.
+ * \param host the value of the Host header field.
+ * \return ATLS_OK, or
+ * \retval ATLS_NULL_ARGUMENT
+ * \retval ATLS_INVALID_UTF8
+ */
+atls_status atls_request_new(const char *method,
+                             const char *path,
+                             const char *host,
+                             atls_request *ATLS_NULLABLE *ATLS_NONNULL request,
+                             atls_error *ATLS_NULLABLE *ATLS_NULLABLE error);
+
+/**
+ * Creates a request for an atls_client.
+ *
+ * \param method a token such as "GET".
+ * \param url begins with `https://`, or with `http://` for hosts that no policy covers. Its path is
+ *     sent as it is written; its fragment is not sent. `user:password@` in it, percent-decoded, has
+ *     the effect of atls_request_set_auth() with ATLS_AUTH_BASIC.
+ * \return ATLS_OK, or
+ * \retval ATLS_NULL_ARGUMENT
+ * \retval ATLS_INVALID_UTF8
+ * \retval ATLS_INVALID_ARGUMENT
+ * \retval ATLS_UNSUPPORTED another scheme
+ */
+atls_status atls_request_new_url(const char *method,
+                                 const char *url,
+                                 atls_request *ATLS_NULLABLE *ATLS_NONNULL request,
+                                 atls_error *ATLS_NULLABLE *ATLS_NULLABLE error);
+
+/** Frees the builder. */
+void atls_request_free(atls_request *ATLS_NULLABLE request);
+
+/**
+ * Sets the value of the Host header field, in place of the URL's host and port, for a server that
+ * is reached by a name that is not its own. Certificate, policy, cookies and the choice of a
+ * connection still go by the URL. After a redirect, Host is that of the new URL.
+ *
+ * \return ATLS_OK, or
+ * \retval ATLS_NULL_ARGUMENT
+ * \retval ATLS_INVALID_UTF8
+ * \retval ATLS_INVALID_ARGUMENT
+ */
+atls_status atls_request_set_host(atls_request *request,
+                                  const char *host,
+                                  atls_error *ATLS_NULLABLE *ATLS_NULLABLE error);
+
+/**
+ * Adds a header field. Host, Transfer-Encoding, Upgrade and Trailer are set by the library and
+ * refused here. Content-Length is accepted if it is correct.
+ *
+ * \return ATLS_OK, or
+ * \retval ATLS_NULL_ARGUMENT
+ * \retval ATLS_INVALID_UTF8 `name`
+ * \retval ATLS_HTTP_HEADER_INVALID the name is not a token; CR, LF or another control character in
+ *     the value
+ */
+atls_status atls_request_add_header(atls_request *request,
+                                    const char *name,
+                                    atls_bytes value,
+                                    atls_error *ATLS_NULLABLE *ATLS_NULLABLE error);
+
+/**
+ * Functions of the host that supply a request body when the library asks for it. They run on the
+ * thread that drives the connection: a thread of the library or, with blocking handles, the calling
+ * thread; never two at a time.
+ */
+typedef struct atls_body_source {
+    /**
+     * Required. Writes up to `cap` bytes to `buf` and returns how many; 0 at the end of the body; a
+     * negative number ends the exchange with CANCELED. Must not block for long.
+     */
+    int64_t (*read)(void *ATLS_NULLABLE user_data, uint8_t *buf, size_t cap);
+    /**
+     * Optional. Starts again from the beginning, for a redirect, a retry or an authentication
+     * challenge. Returns false if that is impossible.
+     */
+    bool (*ATLS_NULLABLE rewind)(void *ATLS_NULLABLE user_data);
+    /** Optional. Runs once, when neither the request nor an exchange uses the source any more. */
+    void (*ATLS_NULLABLE drop)(void *ATLS_NULLABLE user_data);
+    void *ATLS_NULLABLE user_data;
+} atls_body_source;
+
+/**
+ * Sets the request's body; copied.
+ *
+ * \return ATLS_OK or ATLS_NULL_ARGUMENT.
+ */
+atls_status atls_request_set_body(atls_request *request,
+                                  atls_bytes data,
+                                  atls_error *ATLS_NULLABLE *ATLS_NULLABLE error);
+
+/**
+ * Like atls_request_set_body(), without a copy: the request keeps a reference to the buffer.
+ *
+ * \return ATLS_OK or ATLS_NULL_ARGUMENT.
+ */
+atls_status atls_request_set_body_buf(atls_request *request,
+                                      const atls_buf *buf,
+                                      atls_error *ATLS_NULLABLE *ATLS_NULLABLE error);
+
+/** The length of a body that is not known in advance. The body is sent in chunks. */
 #define ATLS_LENGTH_UNKNOWN UINT64_MAX
 
-/*
- From the call to the response head, including redirects; 60 seconds by default.
+/**
+ * Makes the body a stream that is written to the exchange piece by piece.
+ *
+ * \param length in bytes, or ATLS_LENGTH_UNKNOWN.
+ * \return ATLS_OK or ATLS_NULL_ARGUMENT.
  */
+atls_status atls_request_set_body_stream(atls_request *request,
+                                         uint64_t length,
+                                         atls_error *ATLS_NULLABLE *ATLS_NULLABLE error);
+
+/**
+ * Says whether a streamed body can be written again, for a redirect (307, 308) or an authentication
+ * challenge. When that is needed, the host gets ATLS_EVENT_REWIND; with blocking handles,
+ * atls_exchange_write_all(), atls_exchange_finish() and atls_exchange_head() return AGAIN with
+ * ATLS_DETAIL_REWIND. The host then calls atls_exchange_rewind() and writes the body from its
+ * beginning; until then nothing is taken.
+ *
+ * \return ATLS_OK, or
+ * \retval ATLS_NULL_ARGUMENT
+ * \retval ATLS_INVALID_STATE the body is not a stream
+ */
+atls_status atls_request_set_body_rewindable(atls_request *request,
+                                             bool rewindable,
+                                             atls_error *ATLS_NULLABLE *ATLS_NULLABLE error);
+
+/**
+ * Takes the body from `source`, which is copied. Exchanges of this request share the source: make
+ * one at a time, and see to it that the source is at its beginning when the next one starts. If the
+ * call fails, `drop` does not run.
+ *
+ * \param length in bytes, or ATLS_LENGTH_UNKNOWN.
+ * \return ATLS_OK or ATLS_NULL_ARGUMENT.
+ */
+atls_status atls_request_set_body_source(atls_request *request,
+                                         const atls_body_source *source,
+                                         uint64_t length,
+                                         atls_error *ATLS_NULLABLE *ATLS_NULLABLE error);
+
+/**
+ * Adds a field to the form that is the request's body, and sets Content-Type:
+ * application/x-www-form-urlencoded or, once a field has a file name or a content type,
+ * multipart/form-data. Copied.
+ *
+ * \param file_name may be NULL, for a field that is not a file.
+ * \param content_type may be NULL.
+ * \return ATLS_OK, or
+ * \retval ATLS_NULL_ARGUMENT
+ * \retval ATLS_INVALID_UTF8
+ * \retval ATLS_HTTP_HEADER_INVALID `content_type`
+ */
+atls_status atls_request_add_form_field(atls_request *request,
+                                        const char *name,
+                                        atls_bytes value,
+                                        const char *ATLS_NULLABLE file_name,
+                                        const char *ATLS_NULLABLE content_type,
+                                        atls_error *ATLS_NULLABLE *ATLS_NULLABLE error);
+
+/** From the call to the response head, including redirects; 60 seconds by default. */
 #define ATLS_REQUEST_DEADLINE_HEAD 601
 
-/*
- Waiting for the request's turn, if the client has as many requests under way as it may.
- */
+/** Waiting for the request's turn, if the client has as many requests under way as it may. */
 #define ATLS_REQUEST_DEADLINE_QUEUE 602
 
-/*
- From connecting to the end of the TLS handshake and the evidence exchange.
- */
+/** From connecting to the end of the TLS handshake and the evidence exchange. */
 #define ATLS_REQUEST_DEADLINE_CONNECT 603
 
-/*
- From sending the request to its response head, for each request of a chain of redirects.
- */
+/** From sending the request to its response head, for each request of a chain of redirects. */
 #define ATLS_REQUEST_DEADLINE_FIRST_BYTE 604
 
-/*
- Between pieces of the response body. Event-driven exchanges only: blocking reads have a timeout
- of their own.
+/**
+ * Between pieces of the response body. Event-driven exchanges only: blocking reads have a timeout
+ * of their own.
  */
 #define ATLS_REQUEST_DEADLINE_IDLE 605
 
-/*
- From the call to the end of the response body.
- */
+/** From the call to the end of the response body. */
 #define ATLS_REQUEST_DEADLINE_TOTAL 606
 
-/*
- A redirect may lead from an attested origin to another one. The policy of the new origin
- applies.
+/**
+ * A redirect may lead from an attested origin to another one. The policy of the new origin applies.
  */
 #define ATLS_REDIRECT_ALLOW_OTHER_ORIGIN 1
 
-/*
- A redirect may lead from https: to http:, to a host that no policy covers.
- */
+/** A redirect may lead from https: to http:, to a host that no policy covers. */
 #define ATLS_REDIRECT_ALLOW_DOWNGRADE 2
 
-/*
- Waiting for the request's turn.
+/**
+ * Sets the deadline for the response head: atls_request_set_deadline() with
+ * ATLS_REQUEST_DEADLINE_HEAD.
+ *
+ * \return ATLS_OK or ATLS_NULL_ARGUMENT.
  */
+atls_status atls_request_set_timeout(atls_request *request,
+                                     uint32_t timeout_ms,
+                                     atls_error *ATLS_NULLABLE *ATLS_NULLABLE error);
+
+/**
+ * Sets a deadline. If it passes, the exchange ends with TIMED_OUT; the error's message and
+ * atls_error_phase() say which deadline it was. By default only ATLS_REQUEST_DEADLINE_HEAD is set.
+ * Those for the queue and for connecting have no effect without a client.
+ *
+ * \param which ATLS_REQUEST_DEADLINE_*.
+ * \return ATLS_OK, or
+ * \retval ATLS_NULL_ARGUMENT
+ * \retval ATLS_INVALID_ARGUMENT `which`
+ */
+atls_status atls_request_set_deadline(atls_request *request,
+                                      uint32_t which,
+                                      uint32_t milliseconds,
+                                      atls_error *ATLS_NULLABLE *ATLS_NULLABLE error);
+
+/**
+ * Sets user and password for the server. They replace an Authorization header field, and follow
+ * redirects within the same origin only. NULL for both removes them.
+ *
+ * \param user may be NULL, together with `password`.
+ * \param password may be NULL, together with `user`.
+ * \param auth ATLS_AUTH_BASIC, or ATLS_AUTH_DIGEST, which needs a client and a body that can be
+ *     sent twice.
+ * \return ATLS_OK, or
+ * \retval ATLS_NULL_ARGUMENT
+ * \retval ATLS_INVALID_UTF8
+ * \retval ATLS_INVALID_ARGUMENT a colon in the user; a control character; unknown `auth`
+ */
+atls_status atls_request_set_auth(atls_request *request,
+                                  const char *ATLS_NULLABLE user,
+                                  const char *ATLS_NULLABLE password,
+                                  uint32_t auth,
+                                  atls_error *ATLS_NULLABLE *ATLS_NULLABLE error);
+
+/**
+ * Adds an If-Modified-Since header field. If nothing has changed since then, the response is a 304.
+ *
+ * \param seconds since 1970-01-01 00:00:00 UTC.
+ * \return ATLS_OK, or
+ * \retval ATLS_NULL_ARGUMENT
+ * \retval ATLS_INVALID_ARGUMENT outside the years 1 to 9999
+ * \retval ATLS_INVALID_STATE the request already has this field
+ */
+atls_status atls_request_set_if_modified_since(atls_request *request,
+                                               int64_t seconds,
+                                               atls_error *ATLS_NULLABLE *ATLS_NULLABLE error);
+
+/**
+ * Sets how an atls_client follows redirects. 303 becomes a GET, as do 301 and 302 in response to a
+ * POST. Authorization and Cookie are not sent to another origin. If the limit is reached, or a body
+ * would have to be sent again and cannot be, the host gets the redirecting response itself.
+ *
+ * \param max how many redirects to follow; 5 by default, 0 for none.
+ * \param allowed what is otherwise refused, a combination of ATLS_REDIRECT_ALLOW_*; none by
+ *     default.
+ * \return ATLS_OK, or
+ * \retval ATLS_NULL_ARGUMENT
+ * \retval ATLS_INVALID_ARGUMENT `allowed`
+ */
+atls_status atls_request_set_redirects(atls_request *request,
+                                       uint32_t max,
+                                       uint32_t allowed,
+                                       atls_error *ATLS_NULLABLE *ATLS_NULLABLE error);
+
+/**
+ * Accepts gzip, deflate, br and zstd, and decodes them as the bytes arrive. An Accept-Encoding
+ * header field of the caller is replaced. The response head stays as the server sent it. Off by
+ * default.
+ *
+ * A coding that was not requested, or is malformed, is CONTENT_CODING; one that ends too early is
+ * TRUNCATED. Consecutive gzip members or zstd frames form one body (RFC 1952, RFC 8878); any other
+ * byte after the end, even a zero, is CONTENT_CODING.
+ *
+ * \return ATLS_OK or ATLS_NULL_ARGUMENT.
+ */
+atls_status atls_request_set_decode(atls_request *request,
+                                    bool decode,
+                                    atls_error *ATLS_NULLABLE *ATLS_NULLABLE error);
+
+/**
+ * Limits the response body, counted after decoding. A longer one ends the exchange with
+ * BODY_TOO_LARGE.
+ *
+ * \param bytes UINT64_MAX, the default, is no limit.
+ * \return ATLS_OK or ATLS_NULL_ARGUMENT.
+ */
+atls_status atls_request_set_max_response_body(atls_request *request,
+                                               uint64_t bytes,
+                                               atls_error *ATLS_NULLABLE *ATLS_NULLABLE error);
+
+/**
+ * Limits what may come before a response body. A response beyond a limit ends the exchange with
+ * HTTP_PROTOCOL. 0 is the default of each limit.
+ *
+ * \param bytes bytes of each head; 262,144 by default and at most.
+ * \param fields header fields of each head; 256 by default and at most.
+ * \param informational informational (1xx) heads; 64 by default. Together they may have no more
+ *     bytes than one head; UINT32_MAX allows as many as fit.
+ * \return ATLS_OK, or
+ * \retval ATLS_NULL_ARGUMENT
+ * \retval ATLS_INVALID_ARGUMENT `bytes` or `fields` above its maximum
+ */
+atls_status atls_request_set_head_limits(atls_request *request,
+                                         uint32_t bytes,
+                                         uint32_t fields,
+                                         uint32_t informational,
+                                         atls_error *ATLS_NULLABLE *ATLS_NULLABLE error);
+
+/**
+ * Event-driven: delivers the response body as one DATA event, whatever its size, without using
+ * credit; an empty body is an empty DATA. Off by default. Also set
+ * atls_request_set_max_response_body().
+ *
+ * \return ATLS_OK or ATLS_NULL_ARGUMENT.
+ */
+atls_status atls_request_set_buffered(atls_request *request,
+                                      bool buffered,
+                                      atls_error *ATLS_NULLABLE *ATLS_NULLABLE error);
+
+/**
+ * Sends `Expect: 100-continue` and waits for a response before sending the body. If a final
+ * response comes first, the body is not sent (RFC 9110 section 10.1.1). No effect without a body.
+ *
+ * \param wait_ms how long to wait before the body is sent anyway; 1 second by default, UINT32_MAX
+ *     waits for a response however long it takes.
+ * \return ATLS_OK or ATLS_NULL_ARGUMENT.
+ */
+atls_status atls_request_set_expect_continue(atls_request *request,
+                                             uint32_t wait_ms,
+                                             atls_error *ATLS_NULLABLE *ATLS_NULLABLE error);
+
+/**
+ * Sets the configuration of this request's connections, in place of the client's: roots, client
+ * certificate, tunnel, proxy, local address, timeouts, and the policy for hosts that no pattern of
+ * atls_client_set_policy() matches. If it neither has a policy nor allows unattested connections,
+ * the client's own applies. Host, port and credit are ignored. Requests share connections if they
+ * were given the same configuration, unchanged in between.
+ *
+ * \param config copied.
+ * \return ATLS_OK, or
+ * \retval ATLS_NULL_ARGUMENT
+ * \retval ATLS_INVALID_ARGUMENT
+ * \retval ATLS_INVALID_STATE
+ * \retval ATLS_TRUST_ANCHOR
+ * \retval ATLS_IO
+ */
+atls_status atls_request_set_config(atls_request *request,
+                                    const atls_config *config,
+                                    atls_error *ATLS_NULLABLE *ATLS_NULLABLE error);
+
+/** \} */
+
+/* 11. HTTP connections ------------------------------------------------------------------------- */
+
+/**
+ * \defgroup atls_http_connections HTTP connections
+ *
+ * One attested connection that carries requests one after the other. The program opens it, sees the
+ * verdict and closes it. For requests by URL, pools and redirects there is the client.
+ *
+ * \{
+ */
+
+/* Described below. */
+typedef struct atls_exchange atls_exchange;
+
+/**
+ * An attested HTTP/1.1 connection with keep-alive. Requests are made one after the other; each
+ * response is read to its end before the next request. Event-driven (atls_http_connect_start()) or
+ * blocking (atls_http_connect()). Reference-counted, safe to share between threads. Dropping the
+ * last reference closes the connection once its exchange is over.
+ */
+typedef struct atls_http atls_http;
+
+/**
+ * Event-driven: connects, and attests the server as the configuration's policy requires. Events:
+ * CONNECTED, and CLOSED when the connection has ended, for whatever reason.
+ *
+ * \param config copied. Its credit is the initial credit of each exchange.
+ * \return ATLS_OK, or as atls_stream_connect_start().
+ */
+atls_status atls_http_connect_start(const atls_runtime *runtime,
+                                    const atls_config *config,
+                                    const atls_sink *sink,
+                                    atls_http *ATLS_NULLABLE *ATLS_NONNULL http,
+                                    atls_error *ATLS_NULLABLE *ATLS_NULLABLE error);
+
+/**
+ * Blocking: connects and attests the server. Requests are then made with atls_http_fetch(); I/O
+ * runs on the threads that call.
+ *
+ * \return ATLS_OK, or as atls_stream_connect().
+ */
+atls_status atls_http_connect(const atls_config *config,
+                              atls_http *ATLS_NULLABLE *ATLS_NONNULL http,
+                              atls_error *ATLS_NULLABLE *ATLS_NULLABLE error);
+
+/**
+ * The verdict on the server, as a new reference: free it. NULL before CONNECTED, and for an
+ * unattested connection.
+ */
+atls_verdict *ATLS_NULLABLE atls_http_verdict(const atls_http *http);
+
+/**
+ * Whether a request can be started now: the connection is established and open, and no exchange is
+ * under way.
+ */
+bool atls_http_ready(const atls_http *http);
+
+/**
+ * Event-driven: starts a request, which is copied. Its events go to `sink`: INFORMATIONAL, HEAD,
+ * DATA as credit allows, TRAILERS, END, WRITABLE for a streamed body, and CLOSED.
+ *
+ * \return ATLS_OK, or
+ * \retval ATLS_NULL_ARGUMENT
+ * \retval ATLS_INVALID_ARGUMENT
+ * \retval ATLS_INVALID_STATE blocking connection; not connected yet; queue stopped
+ * \retval ATLS_HTTP_HEADER_INVALID
+ * \retval ATLS_UNSUPPORTED CONNECT
+ * \retval ATLS_BUSY the previous exchange is not over
+ * \retval ATLS_CLOSED
+ */
+atls_status atls_http_start(const atls_http *http,
+                            const atls_request *request,
+                            const atls_sink *sink,
+                            atls_exchange *ATLS_NULLABLE *ATLS_NONNULL exchange,
+                            atls_error *ATLS_NULLABLE *ATLS_NULLABLE error);
+
+/**
+ * Blocking: sends a request and waits for the response head. If the body is a stream, it returns at
+ * once instead: write the body with atls_exchange_write_all(), end it with atls_exchange_finish(),
+ * then call atls_exchange_head().
+ *
+ * \return ATLS_OK, as atls_http_start(), or
+ * \retval ATLS_WOULD_DEADLOCK
+ * \retval ATLS_TIMED_OUT the request's timeout
+ * \retval ATLS_IO
+ * \retval ATLS_TRUNCATED
+ * \retval ATLS_HTTP_PROTOCOL
+ * \retval ATLS_TLS_HANDSHAKE
+ */
+atls_status atls_http_fetch(const atls_http *http,
+                            const atls_request *request,
+                            atls_exchange *ATLS_NULLABLE *ATLS_NONNULL exchange,
+                            atls_error *ATLS_NULLABLE *ATLS_NULLABLE error);
+
+/**
+ * Blocking: like atls_http_fetch(), but returns at once. Another thread can cancel the exchange. It
+ * makes progress while a thread is in a blocking call on it or on this connection.
+ *
+ * \return ATLS_OK, as atls_http_start(), or
+ * \retval ATLS_WOULD_DEADLOCK
+ */
+atls_status atls_http_open(const atls_http *http,
+                           const atls_request *request,
+                           atls_exchange *ATLS_NULLABLE *ATLS_NONNULL exchange,
+                           atls_error *ATLS_NULLABLE *ATLS_NULLABLE error);
+
+/**
+ * Closes the connection; an exchange under way fails. Event-driven: CLOSED follows, with CANCELED.
+ *
+ * \return ATLS_OK or ATLS_NULL_ARGUMENT.
+ */
+atls_status atls_http_close(const atls_http *http, atls_error *ATLS_NULLABLE *ATLS_NULLABLE error);
+
+/** Adds a reference; returns `http`. */
+atls_http *atls_http_ref(atls_http *http);
+
+/**
+ * Drops a reference. The last one closes the connection once an exchange under way is over.
+ * Event-driven: CLOSED follows, with CANCELED.
+ */
+void atls_http_free(atls_http *ATLS_NULLABLE http);
+
+/** \} */
+
+/* 12. Exchanges -------------------------------------------------------------------------------- */
+
+/**
+ * \defgroup atls_exchanges Exchanges
+ *
+ * An exchange is one request under way and its response. Bodies stream in both directions and are
+ * never held as a whole, unless the program asks for it. It is the same for an HTTP connection and
+ * for a client.
+ *
+ * \{
+ */
+
+/**
+ * One request and its response. Reference-counted, safe to share between threads. Dropping the last
+ * reference before the response was read to its end closes the connection. The exchange keeps what
+ * it needs: its atls_http or atls_client, and the runtime, may be freed first.
+ */
+struct atls_exchange;
+
+/**
+ * Blocking: waits for the response head. The head is a new reference: free it.
+ *
+ * \param timeout_ms 60 seconds by default.
+ * \return ATLS_OK, as atls_http_fetch(), or
+ * \retval ATLS_NULL_ARGUMENT
+ * \retval ATLS_INVALID_STATE event-driven exchange
+ * \retval ATLS_WOULD_DEADLOCK
+ * \retval ATLS_TIMED_OUT
+ * \retval ATLS_CANCELED
+ * \retval ATLS_AGAIN the body must be written again: atls_exchange_rewind()
+ */
+atls_status atls_exchange_head(const atls_exchange *exchange,
+                               uint32_t timeout_ms,
+                               atls_head *ATLS_NULLABLE *ATLS_NONNULL head,
+                               atls_error *ATLS_NULLABLE *ATLS_NULLABLE error);
+
+/**
+ * Blocking: waits for the next informational (1xx) head, or for the final head, in which case
+ * `*head` is NULL. At most 64 informational heads are kept until they are taken; later ones are
+ * discarded. The head is a new reference: free it.
+ *
+ * \param timeout_ms 60 seconds by default.
+ * \return ATLS_OK, or as atls_exchange_head().
+ */
+atls_status atls_exchange_next_informational(const atls_exchange *exchange,
+                                             uint32_t timeout_ms,
+                                             atls_head *ATLS_NULLABLE *ATLS_NONNULL head,
+                                             atls_error *ATLS_NULLABLE *ATLS_NULLABLE error);
+
+/**
+ * Blocking: waits for bytes of the response body and copies up to `cap` of them into `buf`. `*n` is
+ * 0 only at the end of the body; the connection is then free for the next request. After TIMED_OUT
+ * nothing is lost: call again.
+ *
+ * \param timeout_ms 60 seconds by default.
+ * \return ATLS_OK, or
+ * \retval ATLS_NULL_ARGUMENT
+ * \retval ATLS_INVALID_ARGUMENT `cap` is 0
+ * \retval ATLS_INVALID_STATE event-driven exchange
+ * \retval ATLS_WOULD_DEADLOCK
+ * \retval ATLS_TIMED_OUT
+ * \retval ATLS_CANCELED
+ * \retval ATLS_IO
+ * \retval ATLS_TRUNCATED
+ * \retval ATLS_HTTP_PROTOCOL
+ */
+atls_status atls_exchange_read(const atls_exchange *exchange,
+                               uint8_t *buf,
+                               size_t cap,
+                               uint32_t timeout_ms,
+                               size_t *n,
+                               atls_error *ATLS_NULLABLE *ATLS_NULLABLE error);
+
+/**
+ * Blocking: waits for the rest of the response body and returns all of it, followed by a NUL that
+ * its length does not count. After TIMED_OUT nothing is lost: the next call includes what has
+ * arrived.
+ *
+ * \param max most bytes to accept; a longer body is BODY_TOO_LARGE.
+ * \param timeout_ms for the whole body; 60 seconds by default.
+ * \param body the caller's to free.
+ * \return ATLS_OK, as atls_exchange_read(), or
+ * \retval ATLS_BODY_TOO_LARGE
+ */
+atls_status atls_exchange_read_all(const atls_exchange *exchange,
+                                   size_t max,
+                                   uint32_t timeout_ms,
+                                   atls_buf *ATLS_NULLABLE *ATLS_NONNULL body,
+                                   atls_error *ATLS_NULLABLE *ATLS_NULLABLE error);
+
+/**
+ * Blocking: the trailers, once the body was read to its end; `*trailers` is NULL if there were
+ * none. Does not wait. The trailers are a new reference: free it.
+ *
+ * \return ATLS_OK, or
+ * \retval ATLS_NULL_ARGUMENT
+ * \retval ATLS_INVALID_STATE event-driven exchange; the body is not at its end; another call on the
+ *     exchange is under way
+ */
+atls_status atls_exchange_trailers(const atls_exchange *exchange,
+                                   atls_head *ATLS_NULLABLE *ATLS_NONNULL trailers,
+                                   atls_error *ATLS_NULLABLE *ATLS_NULLABLE error);
+
+/**
+ * Event-driven: allows `bytes` more of the response body to be received. Grants add up; the sum
+ * saturates.
+ *
+ * \return ATLS_OK, or
+ * \retval ATLS_NULL_ARGUMENT
+ * \retval ATLS_INVALID_STATE blocking exchange
+ */
+atls_status atls_exchange_grant(const atls_exchange *exchange,
+                                uint64_t bytes,
+                                atls_error *ATLS_NULLABLE *ATLS_NULLABLE error);
+
+/**
+ * Cancels the exchange and, unless it was over, closes its connection. Event-driven: CLOSED
+ * follows, with CANCELED. Blocking: calls of other threads on this exchange return CANCELED.
+ *
+ * \return ATLS_OK or ATLS_NULL_ARGUMENT.
+ */
+atls_status atls_exchange_cancel(const atls_exchange *exchange,
+                                 atls_error *ATLS_NULLABLE *ATLS_NULLABLE error);
+
+/** Adds a reference; returns `exchange`. */
+atls_exchange *atls_exchange_ref(atls_exchange *exchange);
+
+/**
+ * Drops a reference. The last one cancels the exchange, like atls_exchange_cancel(); CLOSED still
+ * comes.
+ */
+void atls_exchange_free(atls_exchange *ATLS_NULLABLE exchange);
+
+/**
+ * Event-driven: copies all of `data` for the request body, or returns AGAIN and takes nothing; one
+ * WRITABLE event follows each AGAIN. At most 256 KiB are queued, counted as by
+ * atls_server_request_write().
+ *
+ * \return ATLS_OK, why the exchange ended, or
+ * \retval ATLS_NULL_ARGUMENT
+ * \retval ATLS_AGAIN
+ * \retval ATLS_INVALID_STATE the body is not a stream; already finished; blocking exchange
+ * \retval ATLS_CLOSED the server responded, or closed the connection, before it had the whole body;
+ *     the response still comes
+ */
+atls_status atls_exchange_write(const atls_exchange *exchange,
+                                atls_bytes data,
+                                atls_error *ATLS_NULLABLE *ATLS_NULLABLE error);
+
+/**
+ * Blocking: writes a piece of the request body, and waits until the library has taken all of it.
+ * Pieces from several threads are sent in the order of the calls; the timeout includes waiting for
+ * earlier pieces.
+ *
+ * \param timeout_ms 60 seconds by default.
+ * \return ATLS_OK, why the exchange ended, or
+ * \retval ATLS_NULL_ARGUMENT
+ * \retval ATLS_INVALID_STATE the body is not a stream; already finished; event-driven exchange
+ * \retval ATLS_WOULD_DEADLOCK
+ * \retval ATLS_TIMED_OUT nothing was taken
+ * \retval ATLS_CANCELED
+ * \retval ATLS_AGAIN the body must be written again: atls_exchange_rewind()
+ * \retval ATLS_CLOSED the server responded, or closed the connection, before it had the whole body;
+ *     the response can still be read
+ */
+atls_status atls_exchange_write_all(const atls_exchange *exchange,
+                                    atls_bytes data,
+                                    uint32_t timeout_ms,
+                                    atls_error *ATLS_NULLABLE *ATLS_NULLABLE error);
+
+/**
+ * Ends a streamed request body. Does nothing if the exchange is already over without an error,
+ * because the server has all bytes of an announced length or responded early.
+ *
+ * \return ATLS_OK, why the exchange failed, or
+ * \retval ATLS_NULL_ARGUMENT
+ * \retval ATLS_INVALID_STATE the body is not a stream; already finished
+ * \retval ATLS_AGAIN the body must be written again: atls_exchange_rewind()
+ */
+atls_status atls_exchange_finish(const atls_exchange *exchange,
+                                 atls_error *ATLS_NULLABLE *ATLS_NULLABLE error);
+
+/**
+ * Starts a streamed body again, after ATLS_EVENT_REWIND, or AGAIN with ATLS_DETAIL_REWIND. The next
+ * bytes written are its beginning.
+ *
+ * \return ATLS_OK, why the exchange ended, or
+ * \retval ATLS_NULL_ARGUMENT
+ * \retval ATLS_INVALID_STATE the body is not a stream; no rewind was requested
+ */
+atls_status atls_exchange_rewind(const atls_exchange *exchange,
+                                 atls_error *ATLS_NULLABLE *ATLS_NULLABLE error);
+
+/**
+ * The URL that the response came from, after redirects. Valid as long as the exchange. "" before
+ * the response head has arrived, and for an exchange of an atls_http.
+ */
+atls_str atls_exchange_url(const atls_exchange *exchange);
+
+/** How many redirects were followed. 0 for an exchange of an atls_http. */
+uint32_t atls_exchange_redirects(const atls_exchange *exchange);
+
+/** Whether the connection had carried an earlier request. False for an exchange of an atls_http. */
+bool atls_exchange_reused(const atls_exchange *exchange);
+
+/**
+ * The verdict on the server that responded, as a new reference: free it. NULL before the response
+ * head has arrived, for an unattested server, and for an exchange of an atls_http.
+ */
+atls_verdict *ATLS_NULLABLE atls_exchange_verdict(const atls_exchange *exchange);
+
+/**
+ * Address and port of the other end of the socket, such as "192.0.2.1:443" or "[2001:db8::1]:443":
+ * the server, or the proxy or forwarder that leads to it. Valid as long as the exchange. "" before
+ * the response head has arrived, and for an exchange of an atls_http.
+ */
+atls_str atls_exchange_peer(const atls_exchange *exchange);
+
+/**
+ * The server's own certificate, DER; the caller's to free. NULL before the response head has
+ * arrived, without TLS, and for an exchange of an atls_http.
+ */
+atls_buf *ATLS_NULLABLE atls_exchange_certificate(const atls_exchange *exchange);
+
+/** Waiting for the request's turn. */
 #define ATLS_EXCHANGE_TIME_QUEUE 1
 
-/*
- Resolving the name; 0 if a proxy or tunnel does it.
- */
+/** Resolving the name; 0 if a proxy or tunnel does it. */
 #define ATLS_EXCHANGE_TIME_DNS 2
 
-/*
- Opening the TCP connection, and setting up the proxy or tunnel.
- */
+/** Opening the TCP connection, and setting up the proxy or tunnel. */
 #define ATLS_EXCHANGE_TIME_CONNECT 3
 
-/*
- The TLS handshake.
- */
+/** The TLS handshake. */
 #define ATLS_EXCHANGE_TIME_TLS 4
 
-/*
- Evidence, collateral and appraisal.
- */
+/** Evidence, collateral and appraisal. */
 #define ATLS_EXCHANGE_TIME_ATTEST 5
 
-/*
- From sending the request to the response head.
- */
+/** From sending the request to the response head. */
 #define ATLS_EXCHANGE_TIME_FIRST_BYTE 6
 
-/*
- From the call to the end of the body, including redirects.
- */
+/** From the call to the end of the body, including redirects. */
 #define ATLS_EXCHANGE_TIME_TOTAL 7
 
-/*
- Open connections; 10,000 by default. Further ones are closed as they arrive.
+/**
+ * How long a phase of the exchange took, in microseconds. Except for the total, it is that of the
+ * last request of a chain of redirects. The phases of connecting are 0 if an idle connection was
+ * used. UINT64_MAX if the time is unknown, or not known yet, and for an exchange of an atls_http.
+ *
+ * \param which ATLS_EXCHANGE_TIME_*.
  */
+uint64_t atls_exchange_time_us(const atls_exchange *exchange, uint32_t which);
+
+/** \} */
+
+/* 13. Client ----------------------------------------------------------------------------------- */
+
+/**
+ * \defgroup atls_client Client
+ *
+ * A client takes requests by URL. It keeps connections for later requests, follows redirects and
+ * attests every host that a policy covers. One serves a whole program, from any of its threads.
+ *
+ * \{
+ */
+
+/**
+ * An HTTP client: requests by URL over pooled connections, with redirects, cookies and a policy for
+ * each host. A connection is reused only for the same origin under the same policy. A host that a
+ * policy covers is contacted attested or not at all.
+ *
+ * Reference-counted, safe to share between threads. Dropping the last reference closes the idle
+ * connections; requests under way run to their end.
+ */
+typedef struct atls_client atls_client;
+
+/** Limits of a client. A builder: one thread at a time; copied when used. */
+typedef struct atls_client_limits atls_client_limits;
+
+/**
+ * Creates limits that have their default values. Free them with atls_client_limits_free().
+ *
+ * \return ATLS_OK or ATLS_NULL_ARGUMENT.
+ */
+atls_status atls_client_limits_new(atls_client_limits *ATLS_NULLABLE *ATLS_NONNULL limits,
+                                   atls_error *ATLS_NULLABLE *ATLS_NULLABLE error);
+
+/** Frees the builder. */
+void atls_client_limits_free(atls_client_limits *ATLS_NULLABLE limits);
+
+/**
+ * Limits how many requests are under way at a time. A request counts from sending to the end of its
+ * response; further requests wait in the order in which they were started.
+ *
+ * \param max 10 by default.
+ * \return ATLS_OK, or
+ * \retval ATLS_NULL_ARGUMENT
+ * \retval ATLS_INVALID_ARGUMENT `max` is 0
+ */
+atls_status atls_client_limits_set_requests(atls_client_limits *limits,
+                                            uint32_t max,
+                                            atls_error *ATLS_NULLABLE *ATLS_NULLABLE error);
+
+/**
+ * Limits how many connections are kept open. For both limits, 0 is the default and UINT32_MAX no
+ * limit.
+ *
+ * \param per_host connections to one host and port, idle ones included; no limit by default. A
+ *     request beyond it waits, without holding up requests to other hosts.
+ * \param idle idle connections to all hosts together; 100 by default. Beyond it, the connection
+ *     that has been idle longest is closed.
+ * \return ATLS_OK or ATLS_NULL_ARGUMENT.
+ */
+atls_status atls_client_limits_set_connections(atls_client_limits *limits,
+                                               uint32_t per_host,
+                                               uint32_t idle,
+                                               atls_error *ATLS_NULLABLE *ATLS_NULLABLE error);
+
+/**
+ * Limits how long connections are kept.
+ *
+ * \param idle_ms how long a connection may wait for its next request; 90 seconds by default.
+ * \param age_ms how old a connection may become before a new one, attested anew, takes its place;
+ *     no limit by default.
+ * \return ATLS_OK or ATLS_NULL_ARGUMENT.
+ */
+atls_status atls_client_limits_set_times(atls_client_limits *limits,
+                                         uint32_t idle_ms,
+                                         uint32_t age_ms,
+                                         atls_error *ATLS_NULLABLE *ATLS_NULLABLE error);
+
+/**
+ * Creates a client. `config` and `limits` are copied.
+ *
+ * \param runtime runs the requests of an event-driven client. It may be NULL: the client is then a
+ *     blocking one, and I/O runs on the threads that call it.
+ * \param config supplies roots, verifier, timeouts, tunnel and credit; it may be NULL, for the
+ *     defaults. Its host, port and server name are ignored. Its policy applies to every host that
+ *     no pattern of atls_client_set_policy() matches. Without a policy such hosts are refused,
+ *     unless the configuration allows unattested connections (atls_config_set_unattested()).
+ * \param limits may be NULL, for the defaults.
+ * \return ATLS_OK, or
+ * \retval ATLS_NULL_ARGUMENT
+ * \retval ATLS_INVALID_ARGUMENT roots, tunnel
+ * \retval ATLS_TRUST_ANCHOR
+ * \retval ATLS_IO
+ */
+atls_status atls_client_new(const atls_runtime *ATLS_NULLABLE runtime,
+                            const atls_config *ATLS_NULLABLE config,
+                            const atls_client_limits *ATLS_NULLABLE limits,
+                            atls_client *ATLS_NULLABLE *ATLS_NONNULL client,
+                            atls_error *ATLS_NULLABLE *ATLS_NULLABLE error);
+
+/**
+ * Contacts hosts that match `pattern` only under this policy. If several patterns match, the
+ * closest one wins. Setting a pattern again replaces its policy, and connections that were judged
+ * by the former policy are not reused.
+ *
+ * \param pattern a host name, an address, or `*.` followed by a name, which covers every name below
+ *     that one. Case, a trailing dot and the form of international names make no difference.
+ * \return ATLS_OK, or
+ * \retval ATLS_NULL_ARGUMENT
+ * \retval ATLS_INVALID_UTF8
+ * \retval ATLS_INVALID_ARGUMENT `pattern`
+ * \retval ATLS_TRUST_ANCHOR
+ */
+atls_status atls_client_set_policy(const atls_client *client,
+                                   const char *pattern,
+                                   const atls_policy *policy,
+                                   atls_error *ATLS_NULLABLE *ATLS_NULLABLE error);
+
+/**
+ * Event-driven: sends a request created by atls_request_new_url(), which is copied. Its events go
+ * to `sink`, as with atls_http_start(). For a streamed body, CONNECTED comes first; the body may be
+ * written from then on.
+ *
+ * The request's timeout covers waiting for its turn, connecting, attestation and redirects, up to
+ * the response head. If the server has closed an idle connection, the request is sent once more on
+ * another one, provided that its method is idempotent and its body is not a stream.
+ *
+ * The CLOSED event may also carry POLICY_REQUIRED, REDIRECT_REFUSED, CONTENT_CODING,
+ * BODY_TOO_LARGE, and the statuses of atls_http_connect_start().
+ *
+ * \return ATLS_OK, or
+ * \retval ATLS_NULL_ARGUMENT
+ * \retval ATLS_INVALID_ARGUMENT
+ * \retval ATLS_INVALID_STATE blocking client; queue stopped
+ * \retval ATLS_HTTP_HEADER_INVALID
+ * \retval ATLS_UNSUPPORTED
+ */
+atls_status atls_client_start(const atls_client *client,
+                              const atls_request *request,
+                              const atls_sink *sink,
+                              atls_exchange *ATLS_NULLABLE *ATLS_NONNULL exchange,
+                              atls_error *ATLS_NULLABLE *ATLS_NULLABLE error);
+
+/**
+ * Blocking: sends a request and, unless its body is a stream, waits for the response head. Continue
+ * as after atls_http_fetch(). Several threads may do so at the same time.
+ *
+ * \return ATLS_OK, as atls_client_start(), as atls_http_connect(), or
+ * \retval ATLS_WOULD_DEADLOCK
+ * \retval ATLS_TIMED_OUT
+ * \retval ATLS_IO
+ * \retval ATLS_TRUNCATED
+ * \retval ATLS_HTTP_PROTOCOL
+ * \retval ATLS_POLICY_REQUIRED
+ * \retval ATLS_REDIRECT_REFUSED
+ */
+atls_status atls_client_fetch(const atls_client *client,
+                              const atls_request *request,
+                              atls_exchange *ATLS_NULLABLE *ATLS_NONNULL exchange,
+                              atls_error *ATLS_NULLABLE *ATLS_NULLABLE error);
+
+/**
+ * Blocking: like atls_client_fetch(), but returns at once. Another thread can cancel the exchange.
+ * It makes progress while a thread is in a blocking call on it or on this client, such as
+ * atls_exchange_head().
+ *
+ * \return ATLS_OK, as atls_client_start(), or
+ * \retval ATLS_WOULD_DEADLOCK
+ */
+atls_status atls_client_open(const atls_client *client,
+                             const atls_request *request,
+                             atls_exchange *ATLS_NULLABLE *ATLS_NONNULL exchange,
+                             atls_error *ATLS_NULLABLE *ATLS_NULLABLE error);
+
+/** Number of requests under way; 0 for NULL. */
+size_t atls_client_active_requests(const atls_client *ATLS_NULLABLE client);
+
+/** Number of requests that wait for their turn; 0 for NULL. */
+size_t atls_client_queued_requests(const atls_client *ATLS_NULLABLE client);
+
+/** Number of idle connections; 0 for NULL. */
+size_t atls_client_idle_connections(const atls_client *ATLS_NULLABLE client);
+
+/**
+ * Keeps the cookies that responses set, and sends them back to the same host and no other (RFC
+ * 6265, without the Domain attribute). Off by default; turning it off discards all cookies. A
+ * request that has its own Cookie header field is left alone.
+ *
+ * At most 100 cookies of a host and 3,000 in all are kept; a new one replaces the one that was
+ * unused longest. A Set-Cookie field longer than 4,096 bytes is ignored. If the cookies for one
+ * request exceed 8,192 bytes, those set last are sent.
+ *
+ * \return ATLS_OK or ATLS_NULL_ARGUMENT.
+ */
+atls_status atls_client_set_cookies(const atls_client *client,
+                                    bool keep,
+                                    atls_error *ATLS_NULLABLE *ATLS_NULLABLE error);
+
+/**
+ * Closes every idle connection. Requests under way continue, and new ones open new connections.
+ *
+ * \return ATLS_OK or ATLS_NULL_ARGUMENT.
+ */
+atls_status atls_client_close_idle(const atls_client *client,
+                                   atls_error *ATLS_NULLABLE *ATLS_NULLABLE error);
+
+/** Adds a reference; returns `client`. */
+atls_client *atls_client_ref(atls_client *client);
+
+/** Drops a reference. The last one closes idle connections; requests under way run to their end. */
+void atls_client_free(atls_client *ATLS_NULLABLE client);
+
+/** \} */
+
+/* 14. Server ----------------------------------------------------------------------------------- */
+
+/**
+ * \defgroup atls_server Server
+ *
+ * A server for HTTP/1.1, in TLS or in the clear. Requests come as events, and answers stream. With
+ * a source of evidence it proves itself to clients that ask.
+ *
+ * \{
+ */
+
+/** The configuration of a server. A builder: one thread at a time; copied when used. */
+typedef struct atls_server_config atls_server_config;
+
+/** Open connections; 10,000 by default. Further ones are closed as they arrive. */
 #define ATLS_SERVER_LIMIT_CONNECTIONS 101
 
-/*
- Open connections from one address; no limit by default.
- */
+/** Open connections from one address; no limit by default. */
 #define ATLS_SERVER_LIMIT_CONNECTIONS_PER_ADDRESS 102
 
-/*
- Bytes of a request head; 65,536 by default. A larger one is answered with 431.
- */
+/** Bytes of a request head; 65,536 by default. A larger one is answered with 431. */
 #define ATLS_SERVER_LIMIT_HEAD_BYTES 103
 
-/*
- Header fields of a request; 256 by default.
- */
+/** Header fields of a request; 256 by default. */
 #define ATLS_SERVER_LIMIT_HEADERS 104
 
-/*
- Bytes of a request body; 104,857,600 by default. A larger one is answered with 413. If the
- Content-Length is already too large, that happens when the host starts the request, before any
- of the body is read or requested (atls_server_request_set_body_limit).
+/**
+ * Bytes of a request body; 104,857,600 by default. A larger one is answered with 413. If the
+ * Content-Length is already too large, that happens when the host starts the request, before any of
+ * the body is read or requested (atls_server_request_set_body_limit()).
  */
 #define ATLS_SERVER_LIMIT_BODY_BYTES 105
 
-/*
- Requests for evidence per second; 50 by default, which is more than usual hardware produces.
- Further ones are answered with 503.
+/**
+ * Requests for evidence per second; 50 by default, which is more than usual hardware produces.
+ * Further ones are answered with 503.
  */
 #define ATLS_SERVER_LIMIT_EVIDENCE_PER_SECOND 106
 
-/*
- Most bytes of a request body in one DATA event; 65,536 by default. An event never spans two
- chunks.
+/**
+ * Most bytes of a request body in one DATA event; 65,536 by default. An event never spans two
+ * chunks.
  */
 #define ATLS_SERVER_LIMIT_DATA_BYTES 107
 
-/*
- Connections that the system queues until they are accepted; 1,024 by default. The system may
- allow fewer.
+/**
+ * Connections that the system queues until they are accepted; 1,024 by default. The system may
+ * allow fewer.
  */
 #define ATLS_SERVER_LIMIT_BACKLOG 108
 
-/*
- Deadline for the TLS handshake; 10 seconds by default.
- */
+/** Deadline for the TLS handshake; 10 seconds by default. */
 #define ATLS_SERVER_DEADLINE_HANDSHAKE 201
 
-/*
- From the first byte of a request head to its last; 30 seconds by default. A slower client gets a
- 408.
+/**
+ * From the first byte of a request head to its last; 30 seconds by default. A slower client gets
+ * a 408.
  */
 #define ATLS_SERVER_DEADLINE_HEAD 202
 
-/*
- Between requests, and before the first one; 60 seconds by default.
- */
+/** Between requests, and before the first one; 60 seconds by default. */
 #define ATLS_SERVER_DEADLINE_IDLE 203
 
-/*
- For a whole request body; none by default.
- */
+/** For a whole request body; none by default. */
 #define ATLS_SERVER_DEADLINE_BODY 204
 
-/*
- While the peer does not read anything of a response; 60 seconds by default.
- */
+/** While the peer does not read anything of a response; 60 seconds by default. */
 #define ATLS_SERVER_DEADLINE_SEND 205
 
-/*
- How long the peer may be silent before TCP probes whether it is still there, and the time
- between probes; 15 seconds by default, in whole seconds. After three unanswered probes the peer
- is gone.
-
- A client that closes its connection while the host handles its request looks at first like one
- that has only closed its sending direction, and that is to get its response. The probes tell the
- difference as soon as the client's system has forgotten the connection (Linux: one minute after
- the close).
+/**
+ * How long the peer may be silent before TCP probes whether it is still there, and the time between
+ * probes; 15 seconds by default, in whole seconds. After three unanswered probes the peer is gone.
+ *
+ * A client that closes its connection while the host handles its request looks at first like one
+ * that has only closed its sending direction, and that is to get its response. The probes tell the
+ * difference as soon as the client's system has forgotten the connection (Linux: one minute after
+ * the close).
  */
 #define ATLS_SERVER_DEADLINE_TCP_KEEPALIVE 206
 
-/*
- The server proves itself.
+/**
+ * Creates a configuration without TLS and with the default limits and deadlines. Free it with
+ * atls_server_config_free().
+ *
+ * \return ATLS_OK or ATLS_NULL_ARGUMENT.
  */
-#define ATLS_ATTESTER_SERVER 0
+atls_status atls_server_config_new(atls_server_config *ATLS_NULLABLE *ATLS_NONNULL config,
+                                   atls_error *ATLS_NULLABLE *ATLS_NULLABLE error);
 
-/*
- The client does.
- */
-#define ATLS_ATTESTER_CLIENT 1
+/** Frees the builder. */
+void atls_server_config_free(atls_server_config *ATLS_NULLABLE config);
 
-/*
- Connections that are open now.
+/**
+ * Sets a limit.
+ *
+ * \param which ATLS_SERVER_LIMIT_*.
+ * \param value 0 is allowed for the body only; at most 2^30 for a head and 2^31 - 1 for the
+ *     backlog.
+ * \return ATLS_OK, or
+ * \retval ATLS_NULL_ARGUMENT
+ * \retval ATLS_INVALID_ARGUMENT unknown limit; `value` out of range
  */
+atls_status atls_server_config_set_limit(atls_server_config *config,
+                                         uint32_t which,
+                                         uint64_t value,
+                                         atls_error *ATLS_NULLABLE *ATLS_NULLABLE error);
+
+/**
+ * Sets a deadline.
+ *
+ * \param which ATLS_SERVER_DEADLINE_*.
+ * \return ATLS_OK, or
+ * \retval ATLS_NULL_ARGUMENT
+ * \retval ATLS_INVALID_ARGUMENT unknown deadline
+ */
+atls_status atls_server_config_set_deadline(atls_server_config *config,
+                                            uint32_t which,
+                                            uint32_t milliseconds,
+                                            atls_error *ATLS_NULLABLE *ATLS_NULLABLE error);
+
+/**
+ * Says whether a connection may serve more than one request. On by default.
+ *
+ * \return ATLS_OK or ATLS_NULL_ARGUMENT.
+ */
+atls_status atls_server_config_set_keep_alive(atls_server_config *config,
+                                              bool keep_alive,
+                                              atls_error *ATLS_NULLABLE *ATLS_NULLABLE error);
+
+/**
+ * Accepts requests that deviate from the RFCs.
+ *
+ * \param flags the leniency flags from ATLS_H1_ALLOW_BARE_LF on, each of which says what it risks;
+ *     0 by default.
+ * \return ATLS_OK, or
+ * \retval ATLS_NULL_ARGUMENT
+ * \retval ATLS_INVALID_ARGUMENT unknown flag
+ */
+atls_status atls_server_config_set_flags(atls_server_config *config,
+                                         uint32_t flags,
+                                         atls_error *ATLS_NULLABLE *ATLS_NULLABLE error);
+
+/**
+ * Reports each failed TLS handshake with a REFUSED event: who the peer was and what went wrong. Off
+ * by default, because anyone can cause such failures at will. Failed handshakes are always counted
+ * (ATLS_SERVER_COUNT_HANDSHAKES_FAILED), and only counted while 1,024 of these events wait for the
+ * host.
+ *
+ * \return ATLS_OK or ATLS_NULL_ARGUMENT.
+ */
+atls_status atls_server_config_set_handshake_events(atls_server_config *config,
+                                                    bool enabled,
+                                                    atls_error *ATLS_NULLABLE *ATLS_NULLABLE error);
+
+/**
+ * Decodes request bodies by their Content-Encoding: gzip, deflate, br and zstd. Another coding is
+ * answered with 415. A body that cannot be decoded, or has bytes after its end that are not a
+ * further gzip member or zstd frame, is answered with 400. The body limit counts decoded bytes. The
+ * head stays as it was sent. Off by default.
+ *
+ * \return ATLS_OK or ATLS_NULL_ARGUMENT.
+ */
+atls_status atls_server_config_set_decode(atls_server_config *config,
+                                          bool decode,
+                                          atls_error *ATLS_NULLABLE *ATLS_NULLABLE error);
+
+/**
+ * Trusts the header fields X-Real-Ip, X-Forwarded-For, X-Scheme and X-Forwarded-Proto
+ * (atls_server_request_remote(), atls_server_request_scheme()). Turn it on only if nobody but a
+ * proxy can reach the server, because anyone can write such fields. Fields of the same name form
+ * one list, whose last item counts. The proxy must therefore write or remove each of the four;
+ * otherwise the last item may come from the client. Off by default.
+ *
+ * \return ATLS_OK or ATLS_NULL_ARGUMENT.
+ */
+atls_status atls_server_config_set_trust_forwarded(atls_server_config *config,
+                                                   bool trust,
+                                                   atls_error *ATLS_NULLABLE *ATLS_NULLABLE error);
+
+/**
+ * Adds the address of a trusted proxy. The last address in X-Forwarded-For that is not a trusted
+ * proxy is the client's.
+ *
+ * \return ATLS_OK, or
+ * \retval ATLS_NULL_ARGUMENT
+ * \retval ATLS_INVALID_UTF8
+ * \retval ATLS_INVALID_ARGUMENT not an IP address
+ */
+atls_status atls_server_config_add_trusted_proxy(atls_server_config *config,
+                                                 const char *address,
+                                                 atls_error *ATLS_NULLABLE *ATLS_NULLABLE error);
+
+/**
+ * Sets the receive credit of each request, like atls_config_set_credit(). 256 KiB and automatic by
+ * default.
+ *
+ * \return ATLS_OK or ATLS_NULL_ARGUMENT.
+ */
+atls_status atls_server_config_set_credit(atls_server_config *config,
+                                          uint64_t initial,
+                                          bool automatic,
+                                          atls_error *ATLS_NULLABLE *ATLS_NULLABLE error);
+
+/**
+ * Serves TLS 1.3, and nothing older, with this certificate.
+ *
+ * \param chain_pem the certificate chain, leaf first.
+ * \param key_pem the private key of the leaf.
+ * \return ATLS_OK, or
+ * \retval ATLS_NULL_ARGUMENT
+ * \retval ATLS_INVALID_UTF8
+ * \retval ATLS_INVALID_ARGUMENT
+ */
+atls_status atls_server_config_set_certificate(atls_server_config *config,
+                                               const char *chain_pem,
+                                               const char *key_pem,
+                                               atls_error *ATLS_NULLABLE *ATLS_NULLABLE error);
+
+/**
+ * Uses another certificate for sessions that ask for `name` (SNI). Call
+ * atls_server_config_set_certificate() first.
+ *
+ * \param chain_pem the certificate chain, leaf first.
+ * \param key_pem the private key of the leaf.
+ * \return ATLS_OK, or
+ * \retval ATLS_NULL_ARGUMENT
+ * \retval ATLS_INVALID_UTF8
+ * \retval ATLS_INVALID_ARGUMENT
+ * \retval ATLS_INVALID_STATE no certificate was set
+ */
+atls_status atls_server_config_add_certificate(atls_server_config *config,
+                                               const char *name,
+                                               const char *chain_pem,
+                                               const char *key_pem,
+                                               atls_error *ATLS_NULLABLE *ATLS_NULLABLE error);
+
+/**
+ * Asks clients for a certificate; atls_server_request_certificate() returns it. Call
+ * atls_server_config_set_certificate() first.
+ *
+ * \param roots_pem the roots, one of which must have issued the certificate's chain.
+ * \param required whether the handshake fails if the client has no certificate.
+ * \return ATLS_OK, or
+ * \retval ATLS_NULL_ARGUMENT
+ * \retval ATLS_INVALID_UTF8
+ * \retval ATLS_INVALID_ARGUMENT
+ * \retval ATLS_INVALID_STATE no certificate was set
+ */
+atls_status atls_server_config_set_client_roots(atls_server_config *config,
+                                                const char *roots_pem,
+                                                bool required,
+                                                atls_error *ATLS_NULLABLE *ATLS_NULLABLE error);
+
+/**
+ * An HTTP server, with or without TLS. Its sink gets a REQUEST event for each request, and CLOSED
+ * once the server has stopped and its last connection has ended. Reference-counted, safe to share
+ * between threads. Dropping the last reference closes the server.
+ */
+typedef struct atls_server atls_server;
+
+/**
+ * Creates a server that does not listen yet: call atls_server_listen() and its like next. Its
+ * events go to `sink`.
+ *
+ * \param config copied.
+ * \return ATLS_OK, or
+ * \retval ATLS_NULL_ARGUMENT
+ * \retval ATLS_INVALID_STATE queue or runtime stopped; evidence without a certificate
+ */
+atls_status atls_server_start(const atls_runtime *runtime,
+                              const atls_server_config *config,
+                              const atls_sink *sink,
+                              atls_server *ATLS_NULLABLE *ATLS_NONNULL server,
+                              atls_error *ATLS_NULLABLE *ATLS_NULLABLE error);
+
+/**
+ * Listens on a TCP port. May be called several times. The calling thread blocks while a name is
+ * resolved.
+ *
+ * \param address an IPv4 or IPv6 address; or a name, for those of its addresses that this machine
+ *     has. It may be NULL, for all addresses of this machine.
+ * \param port 0 lets the system choose a port, the same for all addresses.
+ * \param reuse_port shares the port with other processes that set it too.
+ * \param bound the port; may be NULL.
+ * \return ATLS_OK, or
+ * \retval ATLS_NULL_ARGUMENT
+ * \retval ATLS_INVALID_UTF8
+ * \retval ATLS_INVALID_STATE the server was stopped
+ * \retval ATLS_WOULD_DEADLOCK a name, on a thread of the library
+ * \retval ATLS_DNS
+ * \retval ATLS_IO
+ */
+atls_status atls_server_listen(const atls_server *server,
+                               const char *ATLS_NULLABLE address,
+                               uint16_t port,
+                               bool reuse_port,
+                               uint16_t *ATLS_NULLABLE bound,
+                               atls_error *ATLS_NULLABLE *ATLS_NULLABLE error);
+
+/**
+ * Uses this certificate for new connections, except for names that have one of their own. Open
+ * connections are not affected.
+ *
+ * \param chain_pem the certificate chain, leaf first.
+ * \param key_pem the private key of the leaf.
+ * \return ATLS_OK, or
+ * \retval ATLS_NULL_ARGUMENT
+ * \retval ATLS_INVALID_UTF8
+ * \retval ATLS_INVALID_ARGUMENT
+ * \retval ATLS_INVALID_STATE the server has no TLS
+ */
+atls_status atls_server_set_certificate(const atls_server *server,
+                                        const char *chain_pem,
+                                        const char *key_pem,
+                                        atls_error *ATLS_NULLABLE *ATLS_NULLABLE error);
+
+/**
+ * Stops listening and closes idle connections; requests under way run to their end. Then comes
+ * CLOSED.
+ *
+ * \return ATLS_OK or ATLS_NULL_ARGUMENT.
+ */
+atls_status atls_server_stop(const atls_server *server,
+                             atls_error *ATLS_NULLABLE *ATLS_NULLABLE error);
+
+/**
+ * Like atls_server_stop(); whatever is left after the timeout is ended as by atls_server_close().
+ * Returns at once: keep the runtime until CLOSED.
+ *
+ * \param timeout_ms 30 seconds by default.
+ * \return ATLS_OK or ATLS_NULL_ARGUMENT.
+ */
+atls_status atls_server_drain(const atls_server *server,
+                              uint32_t timeout_ms,
+                              atls_error *ATLS_NULLABLE *ATLS_NULLABLE error);
+
+/**
+ * Closes the server now. Requests under way end with CANCELED and ATLS_DETAIL_SERVER_CLOSED. Then
+ * comes CLOSED.
+ *
+ * \return ATLS_OK or ATLS_NULL_ARGUMENT.
+ */
+atls_status atls_server_close(const atls_server *server,
+                              atls_error *ATLS_NULLABLE *ATLS_NULLABLE error);
+
+/** Connections that are open now. */
 #define ATLS_SERVER_COUNT_CONNECTIONS 301
 
-/*
- Connections accepted since the server was started.
- */
+/** Connections accepted since the server was started. */
 #define ATLS_SERVER_COUNT_CONNECTIONS_ACCEPTED 302
 
-/*
- Connections closed because of a limit.
- */
+/** Connections closed because of a limit. */
 #define ATLS_SERVER_COUNT_CONNECTIONS_REFUSED 303
 
-/*
- Requests delivered to the host.
- */
+/** Requests delivered to the host. */
 #define ATLS_SERVER_COUNT_REQUESTS 304
 
-/*
- Requests refused before they were delivered.
- */
+/** Requests refused before they were delivered. */
 #define ATLS_SERVER_COUNT_REQUESTS_REFUSED 305
 
-/*
- Requests for evidence.
- */
+/** Requests for evidence. */
 #define ATLS_SERVER_COUNT_EVIDENCE 306
 
-/*
- Tunnel servers only: connections that were forwarded.
- */
+/** Tunnel servers only: connections that were forwarded. */
 #define ATLS_SERVER_COUNT_TUNNELS 307
 
-/*
- Tunnel servers only: bytes from clients to targets.
- */
+/** Tunnel servers only: bytes from clients to targets. */
 #define ATLS_SERVER_COUNT_BYTES_UP 308
 
-/*
- Tunnel servers only: bytes from targets to clients.
- */
+/** Tunnel servers only: bytes from targets to clients. */
 #define ATLS_SERVER_COUNT_BYTES_DOWN 309
 
-/*
- TLS handshakes that failed: refused by either side, abandoned, or too slow.
- */
+/** TLS handshakes that failed: refused by either side, abandoned, or too slow. */
 #define ATLS_SERVER_COUNT_HANDSHAKES_FAILED 310
 
-/*
- Nothing, until more is received.
+/**
+ * Reads a counter; 0 for NULL, or if the counter is unknown.
+ *
+ * \param which ATLS_SERVER_COUNT_*.
  */
+uint64_t atls_server_count(const atls_server *ATLS_NULLABLE server, uint32_t which);
+
+/** Adds a reference; returns `server`. */
+atls_server *atls_server_ref(atls_server *server);
+
+/** Drops a reference. The last one closes the server. */
+void atls_server_free(atls_server *ATLS_NULLABLE server);
+
+/**
+ * Listens on a Unix socket.
+ *
+ * \param path must not exist yet; removing the file afterwards is up to the host. On Linux, a path
+ *     that begins with '@' is an abstract socket.
+ * \return ATLS_OK, or
+ * \retval ATLS_NULL_ARGUMENT
+ * \retval ATLS_INVALID_UTF8
+ * \retval ATLS_INVALID_STATE the server was stopped
+ * \retval ATLS_IO
+ */
+atls_status atls_server_listen_unix(const atls_server *server,
+                                    const char *path,
+                                    atls_error *ATLS_NULLABLE *ATLS_NULLABLE error);
+
+/**
+ * Accepts connections from a TCP or Unix socket that already listens, such as one from a service
+ * manager, or one that worker processes share.
+ *
+ * \param fd belongs to the library after success, which closes it when the server stops; after a
+ *     failure it is still the caller's.
+ * \return ATLS_OK, or
+ * \retval ATLS_NULL_ARGUMENT
+ * \retval ATLS_INVALID_ARGUMENT not a listening socket
+ * \retval ATLS_INVALID_STATE the server was stopped
+ * \retval ATLS_IO
+ */
+atls_status atls_server_adopt_listener(const atls_server *server,
+                                       int32_t fd,
+                                       atls_error *ATLS_NULLABLE *ATLS_NULLABLE error);
+
+/**
+ * Serves a connected TCP or Unix socket as if the server had accepted it.
+ *
+ * \param fd belongs to the library after success; after a failure it is still the caller's.
+ * \return ATLS_OK, or
+ * \retval ATLS_NULL_ARGUMENT
+ * \retval ATLS_INVALID_ARGUMENT not a connected socket
+ * \retval ATLS_INVALID_STATE the server was stopped
+ * \retval ATLS_IO
+ */
+atls_status atls_server_adopt_connection(const atls_server *server,
+                                         int32_t fd,
+                                         atls_error *ATLS_NULLABLE *ATLS_NULLABLE error);
+
+/**
+ * A request to a server, through which the host responds. It comes with a REQUEST event; start it
+ * to respond. Reference-counted, safe to share between threads.
+ *
+ * Dropping the last reference before the response was finished gives the request up: if it was
+ * never started, it is answered with 500; otherwise its connection is closed. The connection is
+ * also closed after a response that was finished before the request's END; the rest of the request
+ * is discarded.
+ */
+typedef struct atls_server_request atls_server_request;
+
+/**
+ * Accepts the request. Its events go to `sink`: DATA as credit allows, TRAILERS, END, WRITABLE
+ * after a write that returned AGAIN, and CLOSED, with OK once the response is sent.
+ *
+ * \param runtime the server's.
+ * \return ATLS_OK, or
+ * \retval ATLS_NULL_ARGUMENT
+ * \retval ATLS_INVALID_STATE already started; queue stopped
+ * \retval ATLS_CLOSED
+ */
+atls_status atls_server_request_start(atls_server_request *request,
+                                      const atls_runtime *runtime,
+                                      const atls_sink *sink,
+                                      atls_error *ATLS_NULLABLE *ATLS_NULLABLE error);
+
+/**
+ * Sets the limit of this request's body, in place of ATLS_SERVER_LIMIT_BODY_BYTES. Call it before
+ * the request is started.
+ *
+ * \return ATLS_OK, or
+ * \retval ATLS_NULL_ARGUMENT
+ * \retval ATLS_INVALID_STATE already started
+ * \retval ATLS_CLOSED
+ */
+atls_status atls_server_request_set_body_limit(const atls_server_request *request,
+                                               uint64_t bytes,
+                                               atls_error *ATLS_NULLABLE *ATLS_NULLABLE error);
+
+/**
+ * Sets the deadline for this request's whole body, in place of ATLS_SERVER_DEADLINE_BODY; none by
+ * default. Call it before the request is started.
+ *
+ * \return ATLS_OK, or
+ * \retval ATLS_NULL_ARGUMENT
+ * \retval ATLS_INVALID_STATE already started
+ * \retval ATLS_CLOSED
+ */
+atls_status atls_server_request_set_body_deadline(const atls_server_request *request,
+                                                  uint32_t milliseconds,
+                                                  atls_error *ATLS_NULLABLE *ATLS_NULLABLE error);
+
+/** The method as it was sent. Valid as long as the request. */
+atls_str atls_server_request_method(const atls_server_request *request);
+
+/**
+ * The target as it was sent; bytes. Usually path and query. Otherwise `*`, with OPTIONS, for the
+ * server as a whole; or host and port, with CONNECT, which atls_server_request_upgrade_start()
+ * accepts; or an absolute URL, as sent to a proxy: its path is the resource, and its authority
+ * counts instead of Host (RFC 9112 section 3.2). Valid as long as the request.
+ */
+atls_str atls_server_request_target(const atls_server_request *request);
+
+/**
+ * The host that the request is for, as it was sent, with the port if there is one, whatever form
+ * the target has (atls_effective_authority()). Valid as long as the request. Empty if an HTTP/1.0
+ * request names no host, or the authority is invalid.
+ */
+atls_str atls_server_request_authority(const atls_server_request *request);
+
+/** The request's header fields, as a head whose status is 0. A new reference: free it. */
+atls_head *atls_server_request_head(const atls_server_request *request);
+
+/**
+ * Address and port of the other end of the socket; empty for a Unix socket. Valid as long as the
+ * request.
+ */
+atls_str atls_server_request_peer(const atls_server_request *request);
+
+/**
+ * The client's address: that of the other end of the socket, or what a proxy reported
+ * (atls_server_config_set_trust_forwarded()); empty if neither is known. Valid as long as the
+ * request.
+ */
+atls_str atls_server_request_remote(const atls_server_request *request);
+
+/**
+ * "https" or "http": what the client speaks to the server or, according to a trusted proxy, to the
+ * proxy. Static.
+ */
+atls_str atls_server_request_scheme(const atls_server_request *request);
+
+/** Whether the request came over TLS. */
+bool atls_server_request_secure(const atls_server_request *request);
+
+/**
+ * The client's certificate, DER; NULL if there is none (atls_server_config_set_client_roots()). The
+ * caller's to free.
+ */
+atls_buf *ATLS_NULLABLE atls_server_request_certificate(const atls_server_request *request);
+
+/**
+ * The verdict on the client's evidence, as a new reference: free it. NULL if the client was not
+ * asked for evidence (atls_server_config_set_client_policy()).
+ */
+atls_verdict *ATLS_NULLABLE atls_server_request_verdict(const atls_server_request *request);
+
+/**
+ * Sends the head of the response or, with a status below 200, an informational head before it. Date
+ * and the framing that the peer's HTTP version needs are added; if there is an Upgrade field, so is
+ * `Connection: Upgrade`. Informational heads are not sent to an HTTP/1.0 peer.
+ *
+ * \param reason may be NULL, for the usual phrase.
+ * \param headers may be NULL.
+ * \param length of the body that will be written, in bytes, or ATLS_LENGTH_UNKNOWN.
+ * \return ATLS_OK, or
+ * \retval ATLS_NULL_ARGUMENT
+ * \retval ATLS_INVALID_ARGUMENT `status`, `reason`
+ * \retval ATLS_HTTP_HEADER_INVALID
+ * \retval ATLS_INVALID_STATE not started; already sent
+ * \retval ATLS_CLOSED
+ */
+atls_status atls_server_request_send_head(const atls_server_request *request,
+                                          uint32_t status,
+                                          const char *ATLS_NULLABLE reason,
+                                          const atls_headers *ATLS_NULLABLE headers,
+                                          uint64_t length,
+                                          atls_error *ATLS_NULLABLE *ATLS_NULLABLE error);
+
+/**
+ * Sends the head, the body and the end of a response in one call. Everything is copied.
+ *
+ * \param headers may be NULL. If it has a Content-Length, that must be the length of `body`, except
+ *     in response to HEAD or with 304.
+ * \return ATLS_OK, as atls_server_request_send_head(), or
+ * \retval ATLS_HTTP_HEADER_INVALID wrong Content-Length
+ */
+atls_status atls_server_request_respond(const atls_server_request *request,
+                                        uint32_t status,
+                                        const atls_headers *ATLS_NULLABLE headers,
+                                        atls_bytes body,
+                                        atls_error *ATLS_NULLABLE *ATLS_NULLABLE error);
+
+/**
+ * Copies all of `data` for the response body, or returns AGAIN and takes nothing; one WRITABLE
+ * event follows each AGAIN. What is written in response to HEAD, or with 204 or 304, is not sent.
+ *
+ * At most 256 KiB are queued for a peer that does not read. Each piece counts with its buffer, at
+ * most twice its length, and 128 bytes of overhead. In addition, at most 128 KiB and the last piece
+ * begun are on their way.
+ *
+ * \return ATLS_OK, why the request ended, or
+ * \retval ATLS_NULL_ARGUMENT
+ * \retval ATLS_AGAIN
+ * \retval ATLS_INVALID_STATE no head yet; already finished; more than the announced length
+ * \retval ATLS_CLOSED
+ */
+atls_status atls_server_request_write(const atls_server_request *request,
+                                      atls_bytes data,
+                                      atls_error *ATLS_NULLABLE *ATLS_NULLABLE error);
+
+/**
+ * Ends the response. A body shorter than the announced length is INVALID_STATE and closes the
+ * connection, because the peer waits for the rest; CLOSED reports it too.
+ *
+ * \param trailers may be NULL. Allowed only with a body of unknown length; not sent to an HTTP/1.0
+ *     peer.
+ * \return ATLS_OK, why the request ended, or
+ * \retval ATLS_NULL_ARGUMENT
+ * \retval ATLS_INVALID_STATE no head yet; already finished; bytes are missing
+ * \retval ATLS_HTTP_HEADER_INVALID trailers; the response is not ended
+ */
+atls_status atls_server_request_finish(const atls_server_request *request,
+                                       const atls_headers *ATLS_NULLABLE trailers,
+                                       atls_error *ATLS_NULLABLE *ATLS_NULLABLE error);
+
+/**
+ * Allows `bytes` more of the request's body to be received. Grants add up; the sum saturates.
+ *
+ * \return ATLS_OK or ATLS_NULL_ARGUMENT.
+ */
+atls_status atls_server_request_grant(const atls_server_request *request,
+                                      uint64_t bytes,
+                                      atls_error *ATLS_NULLABLE *ATLS_NULLABLE error);
+
+/**
+ * Gives the request up and closes its connection. CLOSED follows, with CANCELED.
+ *
+ * \return ATLS_OK or ATLS_NULL_ARGUMENT.
+ */
+atls_status atls_server_request_cancel(const atls_server_request *request,
+                                       atls_error *ATLS_NULLABLE *ATLS_NULLABLE error);
+
+/** Adds a reference; returns `request`. */
+atls_server_request *atls_server_request_ref(atls_server_request *request);
+
+/** Drops a reference. The last one gives up a request whose response is not finished. */
+void atls_server_request_free(atls_server_request *ATLS_NULLABLE request);
+
+/**
+ * Responds with a part of a file. The file is read on a thread of the library, as fast as the peer
+ * takes it. Content-Length is added; the other header fields of a range, and which paths may be
+ * served, are up to the host. If the file becomes shorter while it is sent, the connection is
+ * closed.
+ *
+ * \param runtime the server's.
+ * \param headers may be NULL.
+ * \param offset where in the file to start, in bytes.
+ * \param length in bytes; ATLS_LENGTH_UNKNOWN sends the file to its end.
+ * \return ATLS_OK, or
+ * \retval ATLS_NULL_ARGUMENT
+ * \retval ATLS_INVALID_UTF8
+ * \retval ATLS_INVALID_ARGUMENT not a regular file; the file is too short; `status` not final
+ * \retval ATLS_HTTP_HEADER_INVALID
+ * \retval ATLS_IO
+ * \retval ATLS_INVALID_STATE not started; already answered
+ * \retval ATLS_CLOSED
+ */
+atls_status atls_server_request_respond_file(const atls_server_request *request,
+                                             const atls_runtime *runtime,
+                                             uint32_t status,
+                                             const atls_headers *ATLS_NULLABLE headers,
+                                             const char *path,
+                                             uint64_t offset,
+                                             uint64_t length,
+                                             atls_error *ATLS_NULLABLE *ATLS_NULLABLE error);
+
+/**
+ * Answers with 101 and `headers`, which must include Upgrade, or answers a CONNECT with a 2xx, and
+ * takes the connection out of HTTP. It becomes an event-driven atls_stream with events for `sink`:
+ * CONNECTED once the response is on its way, then DATA, starting with bytes that the peer has sent
+ * ahead.
+ *
+ * The request must have been started; it ends with CLOSED and OK. The stream has the credit of the
+ * server's requests (atls_server_config_set_credit()). If the connection ends first, or the host
+ * cancels the stream, the stream is CLOSED at once; canceling also closes the connection.
+ *
+ * \param runtime the server's.
+ * \param headers may be NULL.
+ * \return ATLS_OK, or
+ * \retval ATLS_NULL_ARGUMENT
+ * \retval ATLS_INVALID_ARGUMENT `status`
+ * \retval ATLS_HTTP_HEADER_INVALID Content-Length or Transfer-Encoding, which this response cannot
+ *     have
+ * \retval ATLS_INVALID_STATE not started; already answered; the client did not ask for it; queue or
+ *     runtime stopped
+ * \retval ATLS_CLOSED
+ */
+atls_status atls_server_request_upgrade_start(const atls_server_request *request,
+                                              const atls_runtime *runtime,
+                                              uint32_t status,
+                                              const atls_headers *ATLS_NULLABLE headers,
+                                              const atls_sink *sink,
+                                              atls_stream *ATLS_NULLABLE *ATLS_NONNULL stream,
+                                              atls_error *ATLS_NULLABLE *ATLS_NULLABLE error);
+
+/** \} */
+
+/* 15. Evidence --------------------------------------------------------------------------------- */
+
+/**
+ * \defgroup atls_evidence Evidence
+ *
+ * How this side proves itself, as a server or as a client. Evidence comes from a guest agent, from
+ * the kernel or from the program. What it must be bound to can be computed, for programs that
+ * terminate TLS themselves.
+ *
+ * \{
+ */
+
+/**
+ * The host's function that gets a quote over `report_data` (64 bytes). On OK `*evidence` is the
+ * JSON text of a guest agent's answer, `{"quote":"<hex>","event_log":"<JSON>"}`, without the log if
+ * the machine is not a dstack guest; the library frees it. Anything but OK means that there is no
+ * quote. Runs on a thread of the library's, one call at a time for each configuration; may block.
+ */
+typedef atls_status (*atls_quote_fn)(void *ATLS_NULLABLE user_data,
+                                     const uint8_t *report_data,
+                                     atls_buf *ATLS_NULLABLE *ATLS_NONNULL evidence);
+
+/** The server proves itself. */
+#define ATLS_ATTESTER_SERVER 0
+
+/** The client does. */
+#define ATLS_ATTESTER_CLIENT 1
+
+/**
+ * Proves the server to whoever asks: `POST /tdx_quote` (protocol atlas-v1) and `POST
+ * /atls/exporter-v1` are answered with evidence of the machine that the server runs on, bound to
+ * the session: what atls_http_connect_start() and its like ask for. It comes from a dstack guest
+ * agent: `path` is its Unix socket, NULL looks where it usually is. The host does not see these
+ * requests. Needs a certificate; its fingerprint is put into the guest's log, where the agent can.
+ * docs/protocol.md has both protocols. Quotes are made one at a time; if 64 requests wait, or more
+ * than ATLS_SERVER_LIMIT_EVIDENCE_PER_SECOND come, further ones are answered with 503 and
+ * Retry-After: clients of this library then ask again, within their deadlines.
+ *
+ * \return ATLS_OK, or
+ * \retval ATLS_NULL_ARGUMENT
+ * \retval ATLS_INVALID_UTF8
+ * \retval ATLS_INVALID_ARGUMENT no agent found
+ */
+atls_status atls_server_config_set_dstack_agent(atls_server_config *config,
+                                                const char *path,
+                                                atls_error *ATLS_NULLABLE *ATLS_NULLABLE error);
+
+/**
+ * As atls_server_config_set_dstack_agent(), with TDX quotes by way of the Linux kernel's
+ * configfs-tsm: for machines that are no dstack guests. `path` is its folder, NULL the usual one.
+ * There is no event log, so only policies are satisfied that ask for exporter-v1, name no
+ * application, and say `"require_key_event": false`.
+ *
+ * \return ATLS_OK, or
+ * \retval ATLS_NULL_ARGUMENT
+ * \retval ATLS_INVALID_UTF8
+ * \retval ATLS_INVALID_ARGUMENT there is none
+ */
+atls_status atls_server_config_set_tsm(atls_server_config *config,
+                                       const char *path,
+                                       atls_error *ATLS_NULLABLE *ATLS_NULLABLE error);
+
+/**
+ * As atls_server_config_set_dstack_agent(), with quotes that the host makes. That the guest's log
+ * names the certificate is then the host's matter too. `drop`, which may be NULL, runs once, after
+ * the last use of `user_data`; also where this call fails.
+ *
+ * \return ATLS_OK or ATLS_NULL_ARGUMENT.
+ */
+atls_status atls_server_config_set_quote_source(
+    atls_server_config *config,
+    atls_quote_fn quote,
+    void *ATLS_NULLABLE user_data,
+    void (*ATLS_NULLABLE drop)(void *ATLS_NULLABLE user_data),
+    atls_error *ATLS_NULLABLE *ATLS_NULLABLE error);
+
+/**
+ * Proves this side to servers that ask for it, by protocol exporter-v1, with evidence from a dstack
+ * guest agent: `path` is its Unix socket, NULL looks where it usually is. Where the configuration
+ * has a policy, the server's evidence is judged first, and the policy must name exporter-v1.
+ * Without one, a server that knows no exporter-v1 is shown nothing and is used as it is. A server
+ * that refuses is EVIDENCE_REFUSED.
+ *
+ * \return ATLS_OK, or
+ * \retval ATLS_NULL_ARGUMENT
+ * \retval ATLS_INVALID_UTF8
+ * \retval ATLS_INVALID_ARGUMENT no agent found
+ */
+atls_status atls_config_set_dstack_agent(atls_config *config,
+                                         const char *path,
+                                         atls_error *ATLS_NULLABLE *ATLS_NULLABLE error);
+
+/**
+ * As atls_config_set_dstack_agent(), with quotes as atls_server_config_set_tsm() has them.
+ *
+ * \return ATLS_OK, or
+ * \retval ATLS_NULL_ARGUMENT
+ * \retval ATLS_INVALID_UTF8
+ * \retval ATLS_INVALID_ARGUMENT there is none
+ */
+atls_status atls_config_set_tsm(atls_config *config,
+                                const char *path,
+                                atls_error *ATLS_NULLABLE *ATLS_NULLABLE error);
+
+/**
+ * As atls_config_set_dstack_agent(), with quotes that the host makes. `drop`, which may be NULL,
+ * runs once, after the last use of `user_data`; also where this call fails.
+ *
+ * \return ATLS_OK or ATLS_NULL_ARGUMENT.
+ */
+atls_status atls_config_set_quote_source(atls_config *config,
+                                         atls_quote_fn quote,
+                                         void *ATLS_NULLABLE user_data,
+                                         void (*ATLS_NULLABLE drop)(void *ATLS_NULLABLE user_data),
+                                         atls_error *ATLS_NULLABLE *ATLS_NULLABLE error);
+
+/**
+ * Serves only clients that prove themselves by exporter-v1: their evidence must satisfy `policy`,
+ * by the collateral and trust anchors of `verifier`. Other requests before that are answered with
+ * 403, which ends the connection. Refused evidence is answered with 403 too, and tells the client
+ * only the name of the check that failed; the reason and the verdict (atls_error_verdict()) are in
+ * the host's ATLS_EVENT_REFUSED. A client has one try for each challenge, and eight on a
+ * connection, which then ends; a proof holds for as long as its connection
+ * (atls_server_request_verdict()). Needs a certificate.
+ *
+ * \return ATLS_OK, or
+ * \retval ATLS_NULL_ARGUMENT
+ * \retval ATLS_TRUST_ANCHOR
+ */
+atls_status atls_server_config_set_client_policy(atls_server_config *config,
+                                                 const atls_policy *policy,
+                                                 const atls_verifier *verifier,
+                                                 atls_error *ATLS_NULLABLE *ATLS_NULLABLE error);
+
+/**
+ * A name that this server goes by. With one or more of them the server does not prove itself by
+ * exporter-v1 in sessions that were opened for another name (SNI): so a client that was led astray
+ * to a sibling with a certificate for both names notices.
+ *
+ * \return ATLS_OK, or
+ * \retval ATLS_NULL_ARGUMENT
+ * \retval ATLS_INVALID_UTF8
+ */
+atls_status atls_server_config_add_name(atls_server_config *config,
+                                        const char *name,
+                                        atls_error *ATLS_NULLABLE *ATLS_NULLABLE error);
+
+/**
+ * For hosts that terminate TLS elsewhere: what a quote must hold as its report data in protocol
+ * atlas-v1, SHA-512 of `nonce` (32 bytes, from the request) and `exporter` (32 bytes: the TLS
+ * exporter value for the label "EXPORTER-Channel-Binding" without context). `binder` has room for
+ * 64 bytes.
+ *
+ * \return ATLS_OK or ATLS_NULL_ARGUMENT.
+ */
+atls_status atls_compute_binder(atls_bytes nonce,
+                                atls_bytes exporter,
+                                uint8_t *binder,
+                                atls_error *ATLS_NULLABLE *ATLS_NULLABLE error);
+
+/**
+ * The same for protocol exporter-v1 (docs/protocol.md, "The binder"). `attester` is the side that
+ * proves itself (ATLS_ATTESTER_*); `nonce` (32 bytes) is from the challenge, `exporter` (32 bytes)
+ * the TLS exporter value for the label "EXPERIMENTAL-atls-exporter-v1" with the SHA-384 of the
+ * challenge's bytes as context; then the certificates that server and client have shown, DER, where
+ * the client's may be NULL for none; `server_name` is the name in the handshake (SNI), NULL for
+ * none. `binder` has room for 64 bytes.
+ *
+ * \return ATLS_OK, or
+ * \retval ATLS_NULL_ARGUMENT
+ * \retval ATLS_INVALID_ARGUMENT
+ * \retval ATLS_INVALID_UTF8
+ */
+atls_status atls_compute_exporter_binder(uint32_t attester,
+                                         atls_bytes nonce,
+                                         atls_bytes exporter,
+                                         atls_bytes server_leaf,
+                                         atls_bytes client_leaf,
+                                         const char *server_name,
+                                         uint8_t *binder,
+                                         atls_error *ATLS_NULLABLE *ATLS_NULLABLE error);
+
+/** \} */
+
+/* 16. Forms ------------------------------------------------------------------------------------ */
+
+/**
+ * \defgroup atls_forms Forms
+ *
+ * What a browser sends: query strings, cookies, and bodies of forms with or without files. A form
+ * is read as a whole, or, if it has files, piece by piece. Both have limits.
+ *
+ * \{
+ */
+
+/**
+ * The names and values of a query, of cookies, or of a form in a body, and its files, in the order
+ * in which they came. Immutable.
+ */
+typedef struct atls_form atls_form;
+
+/**
+ * Parses a query (what follows the '?' of a target) or text of the same form: pairs separated by
+ * '&', '+' for a space, %XX for a byte.
+ *
+ * \param form the caller's to free.
+ * \return ATLS_OK, or
+ * \retval ATLS_NULL_ARGUMENT
+ * \retval ATLS_HTTP_PROTOCOL more than 10,000 pairs
+ */
+atls_status atls_form_parse_query(atls_bytes query,
+                                  atls_form *ATLS_NULLABLE *ATLS_NONNULL form,
+                                  atls_error *ATLS_NULLABLE *ATLS_NULLABLE error);
+
+/**
+ * Parses the value of a Cookie header field. If a name is duplicated, the last one counts; text
+ * without a '=' is a value without a name; quotes around a value are removed.
+ *
+ * \param form the caller's to free.
+ * \return ATLS_OK or ATLS_NULL_ARGUMENT.
+ */
+atls_status atls_form_parse_cookies(atls_bytes cookie,
+                                    atls_form *ATLS_NULLABLE *ATLS_NONNULL form,
+                                    atls_error *ATLS_NULLABLE *ATLS_NULLABLE error);
+
+/**
+ * Parses a whole body as its Content-Type says: application/x-www-form-urlencoded or
+ * multipart/form-data. A body of another type gives an empty form, which is not an error.
+ *
+ * \param content_encoding the value of that header field; may be NULL. Anything but "identity" is
+ *     an error: decode the body first (atls_server_config_set_decode()).
+ * \param form the caller's to free.
+ * \return ATLS_OK, or
+ * \retval ATLS_NULL_ARGUMENT
+ * \retval ATLS_INVALID_UTF8
+ * \retval ATLS_HTTP_PROTOCOL atls_error_http_status() is the status that a server may respond with
+ */
+atls_status atls_form_parse_body(const char *content_type,
+                                 const char *ATLS_NULLABLE content_encoding,
+                                 atls_bytes body,
+                                 atls_form *ATLS_NULLABLE *ATLS_NONNULL form,
+                                 atls_error *ATLS_NULLABLE *ATLS_NULLABLE error);
+
+/**
+ * Like atls_form_parse_body(), with other limits. 0 is the default of each limit.
+ *
+ * \param content_encoding may be NULL.
+ * \param parts parts of a multipart form; 100 by default.
+ * \param part_head bytes of the head of each part; 10,240 by default.
+ * \param pairs pairs of a urlencoded form; 10,000 by default.
+ * \param form the caller's to free.
+ * \return ATLS_OK, or as atls_form_parse_body().
+ */
+atls_status atls_form_parse_body_with_limits(const char *content_type,
+                                             const char *ATLS_NULLABLE content_encoding,
+                                             atls_bytes body,
+                                             size_t parts,
+                                             size_t part_head,
+                                             size_t pairs,
+                                             atls_form *ATLS_NULLABLE *ATLS_NONNULL form,
+                                             atls_error *ATLS_NULLABLE *ATLS_NULLABLE error);
+
+/** Number of entries; 0 for NULL. */
+size_t atls_form_count(const atls_form *ATLS_NULLABLE form);
+
+/** Index of the first entry with this name, at or after index `from`; SIZE_MAX if there is none. */
+size_t atls_form_find(const atls_form *form, const char *name, size_t from);
+
+/**
+ * Name of the entry at `index`: bytes, usually UTF-8. "" past the end. Valid as long as the form.
+ */
+atls_str atls_form_name(const atls_form *form, size_t index);
+
+/**
+ * Value of the entry at `index`, or the bytes of its file. "" past the end. Valid as long as the
+ * form.
+ */
+atls_str atls_form_value(const atls_form *form, size_t index);
+
+/**
+ * File name of the entry at `index`, as the client sent it: never use it as a path. "" if the entry
+ * is not a file. Valid as long as the form.
+ */
+atls_str atls_form_file_name(const atls_form *form, size_t index);
+
+/**
+ * Content type of the entry at `index`, as the client sent it; "" if it sent none. Valid as long as
+ * the form.
+ */
+atls_str atls_form_content_type(const atls_form *form, size_t index);
+
+/** Frees the form. */
+void atls_form_free(atls_form *ATLS_NULLABLE form);
+
+/** Nothing, until more is received. */
 #define ATLS_MULTIPART_NEED_DATA 0
 
-/*
- A part begins: see atls_multipart_name, atls_multipart_file_name and
- atls_multipart_content_type.
+/**
+ * A part begins: see atls_multipart_name(), atls_multipart_file_name() and
+ * atls_multipart_content_type().
  */
 #define ATLS_MULTIPART_PART 1
 
-/*
- Some bytes of the part: see atls_multipart_data.
- */
+/** Some bytes of the part: see atls_multipart_data(). */
 #define ATLS_MULTIPART_DATA 2
 
-/*
- The part is complete.
- */
+/** The part is complete. */
 #define ATLS_MULTIPART_PART_END 3
 
-/*
- The form is complete.
- */
+/** The form is complete. */
 #define ATLS_MULTIPART_END 4
 
-/*
- For connecting to the target; 10 seconds by default. After it the client gets a 504.
+/**
+ * A parser of multipart/form-data bodies (RFC 7578), without I/O. Give it the body piece by piece
+ * with atls_multipart_receive(); atls_multipart_next() returns what it contains. It holds at most
+ * the head of one part and the length of a boundary. One thread at a time.
+ *
+ * Text before the first boundary and after the last is ignored (RFC 2046 section 5.1.1). A part may
+ * end with its head. `name*` and `filename*` count only if the plain parameter is absent,
+ * `boundary*` never.
  */
+typedef struct atls_multipart atls_multipart;
+
+/**
+ * Creates a parser. Free it with atls_multipart_free(). 0 is the default of each limit.
+ *
+ * \param content_type the value of the body's Content-Type header field.
+ * \param parts most parts; 100 by default.
+ * \param part_head most bytes of the head of each part; 10,240 by default.
+ * \return ATLS_OK, or
+ * \retval ATLS_NULL_ARGUMENT
+ * \retval ATLS_INVALID_UTF8
+ * \retval ATLS_HTTP_PROTOCOL not multipart/form-data; no boundary
+ */
+atls_status atls_multipart_new(const char *content_type,
+                               size_t parts,
+                               size_t part_head,
+                               atls_multipart *ATLS_NULLABLE *ATLS_NONNULL multipart,
+                               atls_error *ATLS_NULLABLE *ATLS_NULLABLE error);
+
+/**
+ * Receives more of the body; copied.
+ *
+ * \return ATLS_OK or ATLS_NULL_ARGUMENT.
+ */
+atls_status atls_multipart_receive(atls_multipart *multipart,
+                                   atls_bytes data,
+                                   atls_error *ATLS_NULLABLE *ATLS_NULLABLE error);
+
+/**
+ * Says that the body is complete. From now on a form that is not complete is an error.
+ *
+ * \return ATLS_OK or ATLS_NULL_ARGUMENT.
+ */
+atls_status atls_multipart_receive_eof(atls_multipart *multipart,
+                                       atls_error *ATLS_NULLABLE *ATLS_NULLABLE error);
+
+/**
+ * Returns what comes next in the body.
+ *
+ * \param event ATLS_MULTIPART_*.
+ * \return ATLS_OK, or
+ * \retval ATLS_NULL_ARGUMENT
+ * \retval ATLS_HTTP_PROTOCOL permanent; atls_error_http_status() is the status that a server may
+ *     respond with
+ */
+atls_status atls_multipart_next(atls_multipart *multipart,
+                                uint32_t *event,
+                                atls_error *ATLS_NULLABLE *ATLS_NULLABLE error);
+
+/** Name of the part that began last. Valid until the next part. */
+atls_str atls_multipart_name(const atls_multipart *multipart);
+
+/**
+ * File name of the part that began last, as the client sent it: never use it as a path. "" if the
+ * part is not a file. Valid until the next part.
+ */
+atls_str atls_multipart_file_name(const atls_multipart *multipart);
+
+/**
+ * Content type of the part that began last, as the client sent it; "" if it sent none. Valid until
+ * the next part.
+ */
+atls_str atls_multipart_content_type(const atls_multipart *multipart);
+
+/**
+ * The bytes of an ATLS_MULTIPART_DATA event. Valid until the next call of atls_multipart_next().
+ *
+ * \return ATLS_OK, or
+ * \retval ATLS_NULL_ARGUMENT
+ * \retval ATLS_INVALID_STATE the last event was another one
+ */
+atls_status atls_multipart_data(const atls_multipart *multipart,
+                                atls_bytes *data,
+                                atls_error *ATLS_NULLABLE *ATLS_NULLABLE error);
+
+/** Frees the parser. */
+void atls_multipart_free(atls_multipart *ATLS_NULLABLE multipart);
+
+/** \} */
+
+/* 17. Tunnel server ---------------------------------------------------------------------------- */
+
+/**
+ * \defgroup atls_tunnel_server Tunnel server
+ *
+ * A forwarder from WebSockets to TCP, the other end of atls_config_set_tunnel. It lets through what
+ * it was told to allow, and nothing else. It sees only what TLS leaves visible.
+ *
+ * \{
+ */
+
+/** What a tunnel server forwards. A builder: one thread at a time; copied when used. */
+typedef struct atls_tunnel_config atls_tunnel_config;
+
+/** For connecting to the target; 10 seconds by default. After it the client gets a 504. */
 #define ATLS_TUNNEL_DEADLINE_CONNECT 701
 
-/*
- Without a byte in either direction; 300 seconds by default.
- */
+/** Without a byte in either direction; 300 seconds by default. */
 #define ATLS_TUNNEL_DEADLINE_IDLE 702
 
-/*
- From the upgrade to the end of the tunnel; none by default.
- */
+/** From the upgrade to the end of the tunnel; none by default. */
 #define ATLS_TUNNEL_DEADLINE_TOTAL 703
 
-/*
- The role of our side.
+/**
+ * Creates a configuration that forwards nothing. Free it with atls_tunnel_config_free().
+ *
+ * \return ATLS_OK or ATLS_NULL_ARGUMENT.
  */
+atls_status atls_tunnel_config_new(atls_tunnel_config *ATLS_NULLABLE *ATLS_NONNULL config,
+                                   atls_error *ATLS_NULLABLE *ATLS_NULLABLE error);
+
+/** Frees the builder. */
+void atls_tunnel_config_free(atls_tunnel_config *ATLS_NULLABLE config);
+
+/**
+ * Allows clients to reach a target.
+ *
+ * \param entry `host:port`, or `*.suffix:port` for every name below `suffix`. Case makes no
+ *     difference.
+ * \return ATLS_OK, or
+ * \retval ATLS_NULL_ARGUMENT
+ * \retval ATLS_INVALID_UTF8
+ * \retval ATLS_INVALID_ARGUMENT
+ */
+atls_status atls_tunnel_config_add_target(atls_tunnel_config *config,
+                                          const char *entry,
+                                          atls_error *ATLS_NULLABLE *ATLS_NULLABLE error);
+
+/**
+ * Sets the target of clients that name none; otherwise they get a 400. The target must be allowed
+ * too (atls_tunnel_config_add_target()).
+ *
+ * \param target `host:port`.
+ * \return ATLS_OK, or
+ * \retval ATLS_NULL_ARGUMENT
+ * \retval ATLS_INVALID_UTF8
+ * \retval ATLS_INVALID_ARGUMENT
+ */
+atls_status atls_tunnel_config_set_default_target(atls_tunnel_config *config,
+                                                  const char *target,
+                                                  atls_error *ATLS_NULLABLE *ATLS_NULLABLE error);
+
+/**
+ * Says whether a name may resolve to an address that is not public (loopback, private, link-local
+ * and the like). Off by default, even if the name is an allowed target, because whoever controls
+ * the name chooses the address. Does not affect targets that are addresses, nor "localhost".
+ *
+ * \return ATLS_OK or ATLS_NULL_ARGUMENT.
+ */
+atls_status atls_tunnel_config_set_allow_private(atls_tunnel_config *config,
+                                                 bool allow,
+                                                 atls_error *ATLS_NULLABLE *ATLS_NULLABLE error);
+
+/**
+ * Allows web pages of an origin. A client that sends any other Origin gets a 403. Programs that are
+ * not browsers do not send one.
+ *
+ * \param origin such as `https://app.example`; `*` allows all.
+ * \return ATLS_OK, or
+ * \retval ATLS_NULL_ARGUMENT
+ * \retval ATLS_INVALID_UTF8
+ */
+atls_status atls_tunnel_config_add_origin(atls_tunnel_config *config,
+                                          const char *origin,
+                                          atls_error *ATLS_NULLABLE *ATLS_NULLABLE error);
+
+/**
+ * Requires `Authorization: Bearer token` or, for browsers, which cannot send that, `token=` in the
+ * query. A client without it gets a 401.
+ *
+ * \param token may be NULL, which removes the requirement.
+ * \return ATLS_OK, or
+ * \retval ATLS_NULL_ARGUMENT
+ * \retval ATLS_INVALID_UTF8
+ * \retval ATLS_INVALID_ARGUMENT empty
+ */
+atls_status atls_tunnel_config_set_token(atls_tunnel_config *config,
+                                         const char *ATLS_NULLABLE token,
+                                         atls_error *ATLS_NULLABLE *ATLS_NULLABLE error);
+
+/**
+ * Sets a deadline.
+ *
+ * \param which ATLS_TUNNEL_DEADLINE_*.
+ * \return ATLS_OK, or
+ * \retval ATLS_NULL_ARGUMENT
+ * \retval ATLS_INVALID_ARGUMENT unknown deadline
+ */
+atls_status atls_tunnel_config_set_deadline(atls_tunnel_config *config,
+                                            uint32_t which,
+                                            uint32_t milliseconds,
+                                            atls_error *ATLS_NULLABLE *ATLS_NULLABLE error);
+
+/**
+ * Creates a server that forwards WebSockets to TCP. A WebSocket on any path, with
+ * `target=host:port` in its query, becomes a TCP connection to that target, whose bytes travel in
+ * binary frames. A request that is not allowed is answered with 400, 401, 403, 426, 502 or 504 and
+ * a reason, before anything is upgraded. `GET /healthz` is answered with 200. No REQUEST events
+ * come; everything else is as with atls_server_start().
+ *
+ * A frame from a client may have 1 MiB, and a message any number of frames. Neither is held as a
+ * whole: a tunnel takes 40 KiB, besides its two sockets and its TLS session, whether it is idle or
+ * in the middle of a frame. A client that violates the protocol gets a Close frame: 1009 for a
+ * frame that is too long, 1007 for text that is not UTF-8, otherwise 1002.
+ *
+ * \param server_config limits, deadlines and TLS; copied.
+ * \param config copied.
+ * \return ATLS_OK, or
+ * \retval ATLS_NULL_ARGUMENT
+ * \retval ATLS_INVALID_STATE queue or runtime stopped
+ * \retval ATLS_INVALID_ARGUMENT no target is allowed, or the default target is not
+ * \retval ATLS_UNSUPPORTED `server_config` has evidence, or a policy for clients
+ */
+atls_status atls_tunnel_server_start(const atls_runtime *runtime,
+                                     const atls_server_config *server_config,
+                                     const atls_tunnel_config *config,
+                                     const atls_sink *sink,
+                                     atls_server *ATLS_NULLABLE *ATLS_NONNULL server,
+                                     atls_error *ATLS_NULLABLE *ATLS_NULLABLE error);
+
+/** \} */
+
+/* 18. Verification ----------------------------------------------------------------------------- */
+
+/**
+ * \defgroup atls_verification Verification
+ *
+ * For evidence that did not come over a connection of this library, and for the vendor's documents
+ * that judging takes. Verifying a file is pure: no network, no clock. A verifier keeps the vendor's
+ * documents and is shared by connections.
+ *
+ * \{
+ */
+
+/** A question for the verifier, put together piece by piece. A builder: one thread at a time. */
+typedef struct atls_verification atls_verification;
+
+/**
+ * An empty question.
+ *
+ * \return ATLS_OK or ATLS_NULL_ARGUMENT.
+ */
+atls_status atls_verification_new(atls_verification *ATLS_NULLABLE *ATLS_NONNULL verification,
+                                  atls_error *ATLS_NULLABLE *ATLS_NULLABLE error);
+
+/** Frees the builder. */
+void atls_verification_free(atls_verification *ATLS_NULLABLE verification);
+
+/**
+ * The evidence, as JSON: an answer of `POST /tdx_quote` or the guest agent's object with `quote`
+ * (hex) and `event_log`. Copied.
+ *
+ * \return ATLS_OK, or
+ * \retval ATLS_NULL_ARGUMENT
+ * \retval ATLS_EVIDENCE_INVALID
+ */
+atls_status atls_verification_set_evidence_json(atls_verification *verification,
+                                                atls_bytes json,
+                                                atls_error *ATLS_NULLABLE *ATLS_NULLABLE error);
+
+/**
+ * The evidence, as a binary quote and the JSON text of its event log. NULL for a stored quote of
+ * which there is no log: that is judged only without session binding and under a policy that names
+ * no application. Copied.
+ *
+ * \return ATLS_OK, or
+ * \retval ATLS_NULL_ARGUMENT
+ * \retval ATLS_INVALID_UTF8
+ */
+atls_status atls_verification_set_quote(atls_verification *verification,
+                                        atls_bytes quote,
+                                        atls_bytes event_log,
+                                        atls_error *ATLS_NULLABLE *ATLS_NULLABLE error);
+
+/**
+ * The vendor's collateral, as JSON (the form that atls_verifier_export_collateral and dcap-qvl
+ * write). Copied; a PCK chain in it is ignored, the one in the quote counts.
+ *
+ * \return ATLS_OK, or
+ * \retval ATLS_NULL_ARGUMENT
+ * \retval ATLS_COLLATERAL_INVALID
+ */
+atls_status atls_verification_set_collateral_json(atls_verification *verification,
+                                                  atls_bytes json,
+                                                  atls_error *ATLS_NULLABLE *ATLS_NULLABLE error);
+
+/**
+ * The policy to judge by.
+ *
+ * \return ATLS_OK or ATLS_NULL_ARGUMENT.
+ */
+atls_status atls_verification_set_policy(atls_verification *verification,
+                                         const atls_policy *policy,
+                                         atls_error *ATLS_NULLABLE *ATLS_NULLABLE error);
+
+/**
+ * The time to judge for, in seconds since 1970-01-01 UTC: certificates, CRLs and TCB documents must
+ * be valid then.
+ *
+ * \return ATLS_OK or ATLS_NULL_ARGUMENT.
+ */
+atls_status atls_verification_set_time(atls_verification *verification,
+                                       uint64_t unix_seconds,
+                                       atls_error *ATLS_NULLABLE *ATLS_NULLABLE error);
+
+/**
+ * The session that the evidence must belong to: the verifier's 32-byte nonce, the 32-byte TLS
+ * exporter value (label "EXPORTER-Channel-Binding", no context) and the DER of the server's leaf
+ * certificate.
+ *
+ * \return ATLS_OK, or
+ * \retval ATLS_NULL_ARGUMENT
+ * \retval ATLS_INVALID_ARGUMENT
+ */
+atls_status atls_verification_set_session(atls_verification *verification,
+                                          atls_bytes nonce,
+                                          atls_bytes exporter,
+                                          atls_bytes leaf_der,
+                                          atls_error *ATLS_NULLABLE *ATLS_NULLABLE error);
+
+/**
+ * As atls_verification_set_session(), for protocol exporter-v1; the arguments are those of
+ * atls_compute_exporter_binder().
+ *
+ * \return ATLS_OK, or
+ * \retval ATLS_NULL_ARGUMENT
+ * \retval ATLS_INVALID_ARGUMENT
+ * \retval ATLS_INVALID_UTF8
+ */
+atls_status atls_verification_set_exporter_session(atls_verification *verification,
+                                                   uint32_t attester,
+                                                   atls_bytes nonce,
+                                                   atls_bytes exporter,
+                                                   atls_bytes server_leaf,
+                                                   atls_bytes client_leaf,
+                                                   const char *server_name,
+                                                   atls_error *ATLS_NULLABLE *ATLS_NULLABLE error);
+
+/**
+ * Judges the evidence alone, whatever session it came from. Never right for deciding whether to
+ * talk to a server: anybody can replay evidence. The verdict then says that it is not bound to a
+ * session.
+ *
+ * \return ATLS_OK or ATLS_NULL_ARGUMENT.
+ */
+atls_status atls_verification_skip_binding(atls_verification *verification,
+                                           atls_error *ATLS_NULLABLE *ATLS_NULLABLE error);
+
+/**
+ * For tests: quotes must lead to this simulator's root (DER) instead of the vendor's. The policy
+ * must consent with `"allow_simulated": true`, else atls_verify() answers TRUST_ANCHOR.
+ *
+ * \return ATLS_OK, or
+ * \retval ATLS_NULL_ARGUMENT
+ * \retval ATLS_INVALID_ARGUMENT
+ */
+atls_status atls_verification_set_simulated_root(atls_verification *verification,
+                                                 atls_bytes root_der,
+                                                 atls_error *ATLS_NULLABLE *ATLS_NULLABLE error);
+
+/**
+ * Judges. Pure: the same question has the same answer at any time on any machine; about a
+ * millisecond of CPU. OK means that a verdict was reached, not that it is favourable: ask
+ * atls_verdict_trusted().
+ *
+ * \return ATLS_OK, or
+ * \retval ATLS_NULL_ARGUMENT
+ * \retval ATLS_INVALID_STATE a piece is missing: evidence, collateral, policy, time, or session or
+ *     the wish to skip it
+ * \retval ATLS_TRUST_ANCHOR
+ * \retval ATLS_UNSUPPORTED the quote of an SGX enclave
+ */
+atls_status atls_verify(const atls_verification *verification,
+                        atls_verdict *ATLS_NULLABLE *ATLS_NONNULL verdict,
+                        atls_error *ATLS_NULLABLE *ATLS_NULLABLE error);
+
+/** How a verifier is to be made. A builder: one thread at a time. */
+typedef struct atls_verifier_config atls_verifier_config;
+
+/**
+ * Keeps the vendor's documents for the connections that share it: each is fetched once, refreshed
+ * ahead of its date, and never used after it. A policy's sources (https://pccs.phala.network if it
+ * names none) are asked in order until one has a document that the vendor signed and that is valid
+ * now; if the search fails, the error says what was wrong with each source. Documents are fetched
+ * only for evidence that a genuine platform signed for the session in question: at most 20 requests
+ * a second to one source, after 100 at once. A bad answer is remembered for 30 seconds; a source
+ * that answers 429, or 503 with Retry-After, is not asked again for as long as it says, at most a
+ * day. Reference-counted; safe to share between threads and runtimes.
+ */
+struct atls_verifier;
+
+/**
+ * A configuration with the vendor's own root and the built-in web roots.
+ *
+ * \return ATLS_OK or ATLS_NULL_ARGUMENT.
+ */
+atls_status atls_verifier_config_new(atls_verifier_config *ATLS_NULLABLE *ATLS_NONNULL config,
+                                     atls_error *ATLS_NULLABLE *ATLS_NULLABLE error);
+
+/** Frees the builder. */
+void atls_verifier_config_free(atls_verifier_config *ATLS_NULLABLE config);
+
+/**
+ * Also trusts these roots (PEM) for the HTTPS of collateral services.
+ *
+ * \return ATLS_OK, or
+ * \retval ATLS_NULL_ARGUMENT
+ * \retval ATLS_INVALID_UTF8
+ */
+atls_status atls_verifier_config_add_root_pem(atls_verifier_config *config,
+                                              const char *pem,
+                                              atls_error *ATLS_NULLABLE *ATLS_NULLABLE error);
+
+/**
+ * For tests: quotes must lead to this simulator's root (DER) instead of the vendor's, and each
+ * policy must consent with `"allow_simulated": true`.
+ *
+ * \return ATLS_OK, or
+ * \retval ATLS_NULL_ARGUMENT
+ * \retval ATLS_INVALID_ARGUMENT
+ */
+atls_status atls_verifier_config_set_simulated_root(atls_verifier_config *config,
+                                                    atls_bytes root_der,
+                                                    atls_error *ATLS_NULLABLE *ATLS_NULLABLE error);
+
+/**
+ * How collateral services are reached: as `route`'s connections are, through its tunnel or proxy,
+ * from its own address, with its family and mapped hosts; its host, port, policy and roots are
+ * ignored. Copied: later changes to `route` have no effect. If `route` has none of these, services
+ * are dialled directly. NULL, the default, takes the route of the connection whose evidence is
+ * judged; servers, which have none, dial directly. A proxy is asked to CONNECT, a tunnel gets the
+ * service as its target; if they refuse, that is COLLATERAL_UNAVAILABLE, as is a tunnel whose URL
+ * names a target itself.
+ *
+ * \return ATLS_OK, or
+ * \retval ATLS_NULL_ARGUMENT
+ * \retval ATLS_INVALID_ARGUMENT
+ * \retval ATLS_INVALID_STATE as when connecting
+ */
+atls_status atls_verifier_config_set_route(atls_verifier_config *config,
+                                           const atls_config *route,
+                                           atls_error *ATLS_NULLABLE *ATLS_NULLABLE error);
+
+/**
+ * Keeps documents in this folder too, one file for each document and source, for other processes
+ * and later runs: policies with `cache_collateral` then need no fetch at the start, and a document
+ * older than one that was seen is not used again. Several processes may share a folder: a document
+ * is never replaced by an older one. A damaged file counts as missing, and is replaced. The folder
+ * is made if it is missing. NULL for none.
+ *
+ * \return ATLS_OK, or
+ * \retval ATLS_NULL_ARGUMENT
+ * \retval ATLS_INVALID_UTF8
+ */
+atls_status atls_verifier_config_set_disk_cache(atls_verifier_config *config,
+                                                const char *folder,
+                                                atls_error *ATLS_NULLABLE *ATLS_NULLABLE error);
+
+/**
+ * Makes a verifier; `config` may be NULL for the defaults.
+ *
+ * \return ATLS_OK, or
+ * \retval ATLS_NULL_ARGUMENT
+ * \retval ATLS_INVALID_ARGUMENT a root that cannot be read
+ * \retval ATLS_IO the disk cache
+ */
+atls_status atls_verifier_new(const atls_verifier_config *ATLS_NULLABLE config,
+                              atls_verifier *ATLS_NULLABLE *ATLS_NONNULL verifier,
+                              atls_error *ATLS_NULLABLE *ATLS_NULLABLE error);
+
+/**
+ * Everything kept, as one JSON object in a new buffer, for a machine that cannot reach the vendor.
+ *
+ * \return ATLS_OK or ATLS_NULL_ARGUMENT.
+ */
+atls_status atls_verifier_export(const atls_verifier *verifier,
+                                 atls_buf *ATLS_NULLABLE *ATLS_NONNULL bundle,
+                                 atls_error *ATLS_NULLABLE *ATLS_NULLABLE error);
+
+/**
+ * Takes the documents of a bundle that are newer than those kept; `*taken` (may be NULL) says how
+ * many. They count for every policy, whichever sources it names. A bundle with one bad entry, such
+ * as a document that the vendor did not sign, changes nothing.
+ *
+ * \return ATLS_OK, or
+ * \retval ATLS_NULL_ARGUMENT
+ * \retval ATLS_COLLATERAL_INVALID
+ */
+atls_status atls_verifier_import(const atls_verifier *verifier,
+                                 atls_bytes bundle,
+                                 size_t *ATLS_NULLABLE taken,
+                                 atls_error *ATLS_NULLABLE *ATLS_NULLABLE error);
+
+/** Adds a reference; returns `verifier`. */
+atls_verifier *atls_verifier_ref(atls_verifier *verifier);
+
+/** Drops a reference. */
+void atls_verifier_free(atls_verifier *ATLS_NULLABLE verifier);
+
+/** \} */
+
+/* 19. HTTP/1.1 without I/O --------------------------------------------------------------------- */
+
+/**
+ * \defgroup atls_http_1_1_without_i_o HTTP/1.1 without I/O
+ *
+ * The protocol alone, for programs with sockets of their own. Bytes that were received go in and
+ * events come out; messages go in and bytes to send come out. It never blocks, starts no thread and
+ * does not know the time.
+ *
+ * \{
+ */
+
+/** The role of our side. */
 #define ATLS_H1_CLIENT 0
 
 #define ATLS_H1_SERVER 1
 
-/*
- States of a side of a connection.
- */
+/** States of a side of a connection. */
 #define ATLS_H1_IDLE 0
 
-/*
- Server only: a request's head has come, the final response not yet begun.
- */
+/** Server only: a request's head has come, the final response not yet begun. */
 #define ATLS_H1_SEND_RESPONSE 1
 
 #define ATLS_H1_SEND_BODY 2
 
 #define ATLS_H1_DONE 3
 
-/*
- Nothing more may be sent but the end of the connection.
- */
+/** Nothing more may be sent but the end of the connection. */
 #define ATLS_H1_MUST_CLOSE 4
 
 #define ATLS_H1_CLOSED 5
 
-/*
- Client only: its message is done, and a switch of protocol that it proposed is undecided.
- */
+/** Client only: its message is done, and a switch of protocol that it proposed is undecided. */
 #define ATLS_H1_MIGHT_SWITCH_PROTOCOL 6
 
 #define ATLS_H1_SWITCHED_PROTOCOL 7
 
-/*
- For good.
- */
+/** For good. */
 #define ATLS_H1_ERROR 8
 
-/*
- Kinds of atls_h1_event: method, target, http_version, headers.
- */
+/** Kinds of atls_h1_event: method, target, http_version, headers. */
 #define ATLS_H1_REQUEST 1
 
-/*
- 100-199: status, reason, http_version, headers.
- */
+/** 100-199: status, reason, http_version, headers. */
 #define ATLS_H1_INFORMATIONAL_RESPONSE 2
 
-/*
- 200-999: status, reason, http_version, headers. A response to HEAD, a 204, a 304, and a 2xx to CONNECT have no body; their Content-Length or
- Transfer-Encoding is shown as received (RFC 9112 section 6.3). A message with both is refused here too, unless ATLS_H1_ALLOW_CL_WITH_TE removes
- the Content-Length.
+/**
+ * 200-999: status, reason, http_version, headers. A response to HEAD, a 204, a 304, and a 2xx to
+ * CONNECT have no body; their Content-Length or Transfer-Encoding is shown as received (RFC 9112
+ * section 6.3). A message with both is refused here too, unless ATLS_H1_ALLOW_CL_WITH_TE removes
+ * the Content-Length.
  */
 #define ATLS_H1_RESPONSE 3
 
-/*
- data, chunk_start, chunk_end.
- */
+/** data, chunk_start, chunk_end. */
 #define ATLS_H1_DATA 4
 
-/*
- headers: the trailers.
- */
+/** headers: the trailers. */
 #define ATLS_H1_END_OF_MESSAGE 5
 
-/*
- The peer closed its sending side where it may. Returned again each time.
- */
+/** The peer closed its sending side where it may. Returned again each time. */
 #define ATLS_H1_CONNECTION_CLOSED 6
 
-/*
- Receive more, or the end, then ask again.
- */
+/** Receive more, or the end, then ask again. */
 #define ATLS_H1_NEED_DATA 7
 
-/*
- Nothing is read on until the next cycle begins (the peer is DONE), the server has decided (MIGHT_SWITCH_PROTOCOL), or ever
- (SWITCHED_PROTOCOL: take atls_h1_conn_trailing_data).
+/**
+ * Nothing is read on until the next cycle begins (the peer is DONE), the server has decided
+ * (MIGHT_SWITCH_PROTOCOL), or ever (SWITCHED_PROTOCOL: take atls_h1_conn_trailing_data()).
  */
 #define ATLS_H1_PAUSED 8
 
-/*
- How the end of a body is found.
- */
+/** How the end of a body is found. */
 #define ATLS_H1_FRAMING_CONTENT_LENGTH 0
 
 #define ATLS_H1_FRAMING_CHUNKED 1
 
 #define ATLS_H1_FRAMING_UNTIL_CLOSE 2
 
-/*
- Leniency, 0 by default. Each accepts something that another program on the path may read differently, which is how requests are smuggled. A lone
- LF ends a line of a message head; never in chunk lines or trailers.
+/**
+ * Leniency, 0 by default. Each accepts something that another program on the path may read
+ * differently, which is how requests are smuggled. A lone LF ends a line of a message head; never
+ * in chunk lines or trailers.
  */
 #define ATLS_H1_ALLOW_BARE_LF 1
 
-/*
- Unfold continued header lines in requests too; responses always are (RFC 9112 section 5.2). Never Content-Length,
- Transfer-Encoding or Host.
+/**
+ * Unfold continued header lines in requests too; responses always are (RFC 9112 section 5.2). Never
+ * Content-Length, Transfer-Encoding or Host.
  */
 #define ATLS_H1_ALLOW_OBS_FOLD 2
 
-/*
- Spaces or tabs at the end of a chunk-size line.
- */
+/** Spaces or tabs at the end of a chunk-size line. */
 #define ATLS_H1_ALLOW_CHUNK_SIZE_OWS 4
 
-/*
- 01-08, 0E-1F and 7F in field values and reason phrases.
- */
+/** 01-08, 0E-1F and 7F in field values and reason phrases. */
 #define ATLS_H1_ALLOW_CTL_IN_VALUE 8
 
-/*
- "5, 5" and equal repetitions become one Content-Length.
- */
+/** "5, 5" and equal repetitions become one Content-Length. */
 #define ATLS_H1_MERGE_EQUAL_CONTENT_LENGTH 16
 
-/*
- Upgrade proposes a switch of protocol without `Connection: upgrade`.
- */
+/** Upgrade proposes a switch of protocol without `Connection: upgrade`. */
 #define ATLS_H1_UPGRADE_WITHOUT_CONNECTION 32
 
-/*
- Received Content-Length together with Transfer-Encoding: the latter wins, the former is removed, and the connection closes afterwards.
+/**
+ * Received Content-Length together with Transfer-Encoding: the latter wins, the former is removed,
+ * and the connection closes afterwards.
  */
 #define ATLS_H1_ALLOW_CL_WITH_TE 64
 
-/*
- What h11 0.16 accepts, except what is always refused. With all of these flags set, some rules of the RFCs that h11 does not follow are off as
- well: skipping one empty line before a request line, keep-alive for an HTTP/1.0 peer that asks for it, bytes beyond ASCII in a target, checking
- the grammar of chunk extensions, no 1xx to an HTTP/1.0 peer, and no Content-Length or Transfer-Encoding in a 2xx to CONNECT.
+/**
+ * What h11 0.16 accepts, except what is always refused. With all of these flags set, some rules of
+ * the RFCs that h11 does not follow are off as well: skipping one empty line before a request line,
+ * keep-alive for an HTTP/1.0 peer that asks for it, bytes beyond ASCII in a target, checking the
+ * grammar of chunk extensions, no 1xx to an HTTP/1.0 peer, and no Content-Length or
+ * Transfer-Encoding in a 2xx to CONNECT.
  */
 #define ATLS_H1_COMPAT_H11 63
 
-/*
- A switch of protocol that was proposed or is accepted.
- */
-#define ATLS_H1_SWITCH_NONE 0
-
-/*
- By the method CONNECT.
- */
-#define ATLS_H1_SWITCH_CONNECT 1
-
-/*
- By `Upgrade`.
- */
-#define ATLS_H1_SWITCH_UPGRADE 2
-
-/*
- Bytes of a head; 65,536 by default.
- */
-#define ATLS_H1_DRIVER_LIMIT_HEAD_BYTES 401
-
-/*
- Most bytes of a body in one DATA event; 65,536 by default. The borders of chunks divide as well.
- */
-#define ATLS_H1_DRIVER_LIMIT_DATA_BYTES 402
-
-/*
- Bytes of a body that comes, as it is on the wire and decoded; 104,857,600 by default.
- */
-#define ATLS_H1_DRIVER_LIMIT_BODY_BYTES 403
-
-/*
- Lines of a head, or of trailers; 256 by default.
- */
-#define ATLS_H1_DRIVER_LIMIT_HEADERS 404
-
-/*
- When a deadline passes, the connection ends and the peer gets no answer. This one is for a head, up to its last byte: as server from the end of
- the message before, as client from the end of its own request; informational responses do not prolong it. None by default.
- */
-#define ATLS_H1_DRIVER_DEADLINE_HEAD 501
-
-/*
- From a head to the end of its body. None by default.
- */
-#define ATLS_H1_DRIVER_DEADLINE_BODY 502
-
-/*
- As ATLS_SERVER_DEADLINE_TCP_KEEPALIVE, for an adopted TCP socket: silence of the peer until TCP probes whether it is still there. 15 seconds by default.
- */
-#define ATLS_H1_DRIVER_DEADLINE_TCP_KEEPALIVE 503
-
-/*
- The addresses of one name. Valid while `resolve` of an atls_resolver runs, and on its thread.
- */
-typedef struct atls_addresses atls_addresses;
-
-/*
- Immutable bytes, reference-counted and safe to share between threads. Buffers of DATA events are views of what the network
- layer received: keeping one costs no copy, and keeps the memory.
- */
-typedef struct atls_buf atls_buf;
-
-/*
- An HTTP client: requests by URL over pooled connections, with redirects, cookies and a policy
- for each host. A connection is reused only for the same origin under the same policy. A host
- that a policy covers is contacted attested or not at all.
-
- Reference-counted, safe to share between threads. Dropping the last reference closes the idle
- connections; requests under way run to their end.
- */
-typedef struct atls_client atls_client;
-
-/*
- Limits of a client. A builder: one thread at a time; copied when used.
- */
-typedef struct atls_client_limits atls_client_limits;
-
-/*
- Where to connect, and what must hold there. A builder: one thread at a time. Use one for all connections to a server: what is
- costly to make (the TLS configuration) is then made once.
- */
-typedef struct atls_config atls_config;
-
-/*
- A failure. Immutable, reference-counted, safe to share between threads.
- */
-typedef struct atls_error atls_error;
-
-/*
- One request and its response. Reference-counted, safe to share between threads. Dropping the
- last reference before the response was read to its end closes the connection. The exchange keeps
- what it needs: its atls_http or atls_client, and the runtime, may be freed first.
- */
-typedef struct atls_exchange atls_exchange;
-
-/*
- The names and values of a query, of cookies, or of a form in a body, and its files, in the order
- in which they came. Immutable.
- */
-typedef struct atls_form atls_form;
-
-/*
- A connection without I/O, in either role. Belongs to one thread at a time.
-
- What it hands out is borrowed in two domains: what receiving calls gave is valid until the next receiving call (`receive*`, `recv_*`,
- `next_event`), what sending calls gave until the next sending call (`send_*`); each also until `start_next_cycle` or `free`. A server may
- thus answer while it holds the request's event.
- */
-typedef struct atls_h1_conn atls_h1_conn;
-
-/*
- A connection. Its sink is told of what comes: INFORMATIONAL and HEAD (of a request its status is 0, and atls_h1_driver_method and
- atls_h1_driver_target have the rest), DATA as credit allows, TRAILERS, END; WRITABLE after a write that was refused; CLOSED at last, with OK after
- a regular end. Once both sides are done with their messages the next may begin, without a call. What the peer does wrong is H1_REMOTE; a server
- that has not begun its answer gives one itself, and closes. A client that has closed its sending direction still gets its answer; if it goes away,
- CLOSED comes with IO and ATLS_DETAIL_PEER_GONE. At most 320 KiB wait for a peer that does not read. Reference-counted, safe to share between
- threads; dropping the last reference cancels it.
- */
-typedef struct atls_h1_driver atls_h1_driver;
-
-/*
- How a connection is to be driven. A builder: one thread at a time; copied when used.
- */
-typedef struct atls_h1_driver_config atls_h1_driver_config;
-
-/*
- A growable list of headers that owns its bytes. Belongs to one thread at a time; used again after `clear` it allocates nothing.
- */
-typedef struct atls_h1_header_list atls_h1_header_list;
-
-/*
- A response head, a request's header fields, or trailers. Immutable, reference-counted, safe to
- share between threads.
- */
-typedef struct atls_head atls_head;
-
-/*
- A list of header fields. Keeps their order; values are bytes; names are found in any case. A
- builder: one thread at a time.
- */
-typedef struct atls_headers atls_headers;
-
-/*
- An attested HTTP/1.1 connection with keep-alive. Requests are made one after the other; each
- response is read to its end before the next request. Event-driven (atls_http_connect_start) or
- blocking (atls_http_connect). Reference-counted, safe to share between threads. Dropping the
- last reference closes the connection once its exchange is over.
- */
-typedef struct atls_http atls_http;
-
-/*
- A parser of multipart/form-data bodies (RFC 7578), without I/O. Give it the body piece by piece
- with atls_multipart_receive; atls_multipart_next returns what it contains. It holds at most the
- head of one part and the length of a boundary. One thread at a time.
-
- Text before the first boundary and after the last is ignored (RFC 2046 section 5.1.1). A part
- may end with its head. `name*` and `filename*` count only if the plain parameter is absent,
- `boundary*` never.
- */
-typedef struct atls_multipart atls_multipart;
-
-/*
- A policy. Immutable, reference-counted, safe to share between threads and connections.
- */
-typedef struct atls_policy atls_policy;
-
-/*
- Events wait here for the host. Reference-counted; safe to share between threads.
- */
-typedef struct atls_queue atls_queue;
-
-/*
- A request: method, target, host, body, and header fields in the caller's order and case. A
- builder: one thread at a time; copied when used, and may be used again.
- */
-typedef struct atls_request atls_request;
-
-/*
- Worker threads on which event-driven connections live. Handles started on it keep it alive; the last reference to go shuts it
- down without waiting. Reference-counted; safe to share between threads.
- */
-typedef struct atls_runtime atls_runtime;
-
-/*
- An HTTP server, with or without TLS. Its sink gets a REQUEST event for each request, and CLOSED
- once the server has stopped and its last connection has ended. Reference-counted, safe to share
- between threads. Dropping the last reference closes the server.
- */
-typedef struct atls_server atls_server;
-
-/*
- The configuration of a server. A builder: one thread at a time; copied when used.
- */
-typedef struct atls_server_config atls_server_config;
-
-/*
- A request to a server, through which the host responds. It comes with a REQUEST event; start it
- to respond. Reference-counted, safe to share between threads.
-
- Dropping the last reference before the response was finished gives the request up: if it was
- never started, it is answered with 500; otherwise its connection is closed. The connection is
- also closed after a response that was finished before the request's END; the rest of the request
- is discarded.
- */
-typedef struct atls_server_request atls_server_request;
-
-/*
- An attested byte stream. Event-driven (atls_stream_connect_start) or blocking (atls_stream_connect); both directions are independent.
- Reference-counted, safe to share between threads; dropping the last reference cancels it.
- */
-typedef struct atls_stream atls_stream;
-
-/*
- What a tunnel server forwards. A builder: one thread at a time; copied when used.
- */
-typedef struct atls_tunnel_config atls_tunnel_config;
-
-/*
- The judgement of one server's or one file's evidence. Immutable, reference-counted, safe to share between threads.
- */
-typedef struct atls_verdict atls_verdict;
-
-/*
- A question for the verifier, put together piece by piece. A builder: one thread at a time.
- */
-typedef struct atls_verification atls_verification;
-
-/*
- Keeps the vendor's documents for the connections that share it: each is fetched once, refreshed ahead of its date, and never used after it. A
- policy's sources (https://pccs.phala.network if it names none) are asked in order until one has a document that the vendor signed and that is
- valid now; if the search fails, the error says what was wrong with each source. Documents are fetched only for evidence that a genuine platform signed for the session in question: at most 20
- requests a second to one source, after 100 at once. A bad answer is remembered for 30 seconds; a source that answers 429, or 503 with Retry-After,
- is not asked again for as long as it says, at most a day. Reference-counted; safe to share between threads and runtimes.
- */
-typedef struct atls_verifier atls_verifier;
-
-/*
- How a verifier is to be made. A builder: one thread at a time.
- */
-typedef struct atls_verifier_config atls_verifier_config;
-
-/*
- Borrowed text. `ptr` is never NULL and is followed by a NUL byte; `len` does not count it. Valid as long as the object that it
- came from, which the function that returns it names.
- */
-typedef struct atls_str {
-    const char *ptr;
-    size_t len;
-} atls_str;
-
-/*
- What a call answers, or why an operation ended. Numbers never change or get reused; new ones are added. A program that meets
- one it does not know should go by its hundred: 1xx the call was wrong, 2xx system or time, 3xx TLS, 4xx attestation, 5xx HTTP
- or tunnel, 9xx a defect of the library.
- */
-typedef int32_t atls_status;
-
-/*
- Borrowed bytes, not NUL-terminated. As an input: NULL is allowed with length 0. As an output: `ptr` is never NULL.
- */
-typedef struct atls_bytes {
-    const uint8_t *ptr;
-    size_t len;
-} atls_bytes;
-
-/*
- Receives one line, `<step>: <whom it concerns>: <what happened>`, without control characters. `message` is valid during the call only. Runs on any
- thread, several at once; must not call `atls_*`.
- */
-typedef void (*atls_log_fn)(void *user_data, uint32_t level, struct atls_str message);
-
-/*
- Something that happened. Owned by the library and valid during the callback, or until atls_event_release on a polled queue. May
- grow at the end in minor versions.
- */
-typedef struct atls_event {
-    /*
-     ATLS_EVENT_*; ignore what you do not know.
-     */
-    uint32_t kind;
-    /*
-     On CLOSED: why it ended. On REFUSED: why. OK otherwise.
-     */
-    atls_status status;
-    /*
-     From the sink.
-     */
-    uint64_t token;
-    /*
-     The handle that the event is about (atls_stream, atls_http, atls_exchange, atls_server or atls_server_request); borrowed. NULL once
-     the host has freed it.
-     */
-    void *source;
-    /*
-     DATA: borrowed; atls_buf_ref keeps it, without a copy. NULL otherwise.
-     */
-    struct atls_buf *buf;
-    /*
-     REFUSED, and CLOSED with a failure: borrowed; atls_error_ref keeps it. NULL otherwise.
-     */
-    struct atls_error *error;
-    /*
-     INFORMATIONAL, HEAD, TRAILERS, REQUEST: borrowed; atls_head_ref keeps it. NULL otherwise.
-     */
-    struct atls_head *head;
-    /*
-     The library's own.
-     */
-    void *opaque;
-} atls_event;
-
-/*
- Receives one line in the format of SSLKEYLOGFILE, without the line's end: a label, the client random and a secret of the session, both in
- hexadecimal. `line` is valid during the call only. Runs on any thread, several at once; must not call `atls_*`.
- */
-typedef void (*atls_key_log_fn)(void *user_data, struct atls_str line);
-
-/*
- Looks names up, in place of the system. Its functions run on helper threads of the library, several at a time.
- */
-typedef struct atls_resolver {
-    /*
-     Adds the addresses of `host` to `addresses` (atls_addresses_add), in the order in which to try them, and returns 0. Another number, or no
-     address, ends the attempt with DNS. May wait; deadlines are kept meanwhile, and an answer that comes too late is discarded.
-     */
-    int32_t (*resolve)(void *user_data, const char *host, struct atls_addresses *addresses);
-    /*
-     Optional. Runs once, when nothing uses the resolver any more.
-     */
-    void (*drop)(void *user_data);
-    void *user_data;
-} atls_resolver;
-
-/*
- Where the events of one operation go. Copied when the operation starts; its layout never changes.
- */
-typedef struct atls_sink {
-    /*
-     Required; kept alive by the operation.
-     */
-    struct atls_queue *queue;
-    /*
-     Returned in every event.
-     */
-    uint64_t token;
-    /*
-     Dispatching and inline queues: receives the events; NULL if none is wanted. Polled queues ignore it.
-     */
-    void (*call)(void *user_data, const struct atls_event *event);
-    void *user_data;
-    /*
-     Optional. Runs once, after CLOSED was delivered: the place to free user_data.
-     */
-    void (*drop)(void *user_data);
-} atls_sink;
-
-/*
- Functions of the host that supply a request body when the library asks for it. They run on the
- thread that drives the connection: a thread of the library or, with blocking handles, the
- calling thread; never two at a time.
- */
-typedef struct atls_body_source {
-    /*
-     Required. Writes up to `cap` bytes to `buf` and returns how many; 0 at the end of the body;
-     a negative number ends the exchange with CANCELED. Must not block for long.
-     */
-    int64_t (*read)(void *user_data, uint8_t *buf, size_t cap);
-    /*
-     Optional. Starts again from the beginning, for a redirect, a retry or an authentication
-     challenge. Returns false if that is impossible.
-     */
-    bool (*rewind)(void *user_data);
-    /*
-     Optional. Runs once, when neither the request nor an exchange uses the source any more.
-     */
-    void (*drop)(void *user_data);
-    void *user_data;
-} atls_body_source;
-
-/*
- The host's function that gets a quote over `report_data` (64 bytes). On OK *evidence is the JSON text of a guest agent's answer,
- `{"quote":"<hex>","event_log":"<JSON>"}`, without the log if the machine is not a dstack guest; the library frees it. Anything but OK means that
- there is no quote. Runs on a thread of the library's, one call at a time for each configuration; may block.
- */
-typedef atls_status (*atls_quote_fn)(void *user_data, const uint8_t *report_data, struct atls_buf **evidence);
-
-/*
- One header line.
- */
+/** One header line. */
 typedef struct atls_h1_header {
-    /*
-     Output: in lower case. Input: in any case.
+    /** Output: in lower case. Input: in any case. */
+    atls_bytes name;
+    /**
+     * Output: without spaces and tabs around it, unfolded; Content-Length and Transfer-Encoding
+     * normalised.
      */
-    struct atls_bytes name;
-    /*
-     Output: without spaces and tabs around it, unfolded; Content-Length and Transfer-Encoding normalised.
-     */
-    struct atls_bytes value;
-    /*
-     The name as it is on the wire, `name.len` bytes. Input: NULL to use `name`.
-     */
-    const uint8_t *raw_name;
+    atls_bytes value;
+    /** The name as it is on the wire, `name.len` bytes. Input: NULL to use `name`. */
+    const uint8_t *ATLS_NULLABLE raw_name;
 } atls_h1_header;
 
-/*
- What came. Owned by the connection, and valid, with all that it points to, until the next receiving call on it: sending leaves it
- alone. Later versions may append fields: never copy it by its size.
+/**
+ * What came. Owned by the connection, and valid, with all that it points to, until the next
+ * receiving call on it: sending leaves it alone. Later versions may append fields: never copy it by
+ * its size.
  */
 typedef struct atls_h1_event {
-    /*
-     ATLS_H1_REQUEST and so on; which fields each has stands there, the others are 0 or empty.
-     */
+    /** ATLS_H1_REQUEST and so on; which fields each has stands there, the others are 0 or empty. */
     uint32_t kind;
     uint32_t status;
-    /*
-     Major << 8 | minor.
-     */
+    /** Major << 8 | minor. */
     uint32_t http_version;
-    struct atls_bytes method;
-    struct atls_bytes target;
-    struct atls_bytes reason;
-    const struct atls_h1_header *headers;
+    atls_bytes method;
+    atls_bytes target;
+    atls_bytes reason;
+    const atls_h1_header *ATLS_NULLABLE headers;
     size_t headers_len;
-    /*
-     A view into the receive buffer, never empty.
-     */
-    struct atls_bytes data;
-    /*
-     The data begins a chunk of a chunked body.
-     */
+    /** A view into the receive buffer, never empty. */
+    atls_bytes data;
+    /** The data begins a chunk of a chunked body. */
     bool chunk_start;
-    /*
-     The data ends a chunk; its CRLF may be still to come.
-     */
+    /** The data ends a chunk; its CRLF may be still to come. */
     bool chunk_end;
 } atls_h1_event;
 
-/*
- Both state machines of a connection; a plain value that may be copied. Numbers as of ATLS_H1_IDLE and so on; `keep_alive` is 1 until the
- connection is known to end; `proposals` are ATLS_H1_SWITCH_* bits.
+/**
+ * A connection without I/O, in either role. Belongs to one thread at a time.
+ *
+ * What it hands out is borrowed in two domains: what receiving calls gave is valid until the next
+ * receiving call (`receive*`, `recv_*`, `next_event`), what sending calls gave until the next
+ * sending call (`send_*`); each also until `start_next_cycle` or `free`. A server may thus answer
+ * while it holds the request's event.
+ */
+typedef struct atls_h1_conn atls_h1_conn;
+
+/**
+ * \param role ATLS_H1_CLIENT or ATLS_H1_SERVER. `flags`: ATLS_H1_ALLOW_* and its like, 0 for none.
+ *     `*conn` is the caller's to free.
+ * \return ATLS_OK, or
+ * \retval ATLS_NULL_ARGUMENT
+ * \retval ATLS_INVALID_ARGUMENT
+ */
+atls_status atls_h1_conn_new(uint32_t role,
+                             uint32_t flags,
+                             atls_h1_conn *ATLS_NULLABLE *ATLS_NONNULL conn,
+                             atls_error *ATLS_NULLABLE *ATLS_NULLABLE error);
+
+/**
+ * Limits, 0 for the default. `max_incomplete`: bytes of a head, of trailers or of a chunk-size
+ * line, default 16384, at most 2^30; more than that is refused with 431. `max_headers`: fields of a
+ * head or of trailers, default 256. To be set before anything is received or sent.
+ *
+ * \return ATLS_OK, or
+ * \retval ATLS_NULL_ARGUMENT
+ * \retval ATLS_INVALID_ARGUMENT
+ * \retval ATLS_INVALID_STATE
+ */
+atls_status atls_h1_conn_set_limits(atls_h1_conn *conn,
+                                    uint64_t max_incomplete,
+                                    uint32_t max_headers,
+                                    atls_error *ATLS_NULLABLE *ATLS_NULLABLE error);
+
+/** Frees the connection and all that it handed out. */
+void atls_h1_conn_free(atls_h1_conn *ATLS_NULLABLE conn);
+
+/**
+ * Copies bytes into the receive buffer and parses nothing. Without a limit: stop reading from the
+ * network while the connection is PAUSED. Length 0 does nothing, and is not the end. Receiving
+ * domain.
+ *
+ * \return ATLS_OK, or
+ * \retval ATLS_NULL_ARGUMENT
+ * \retval ATLS_INVALID_STATE after the end
+ */
+atls_status atls_h1_conn_receive(atls_h1_conn *conn,
+                                 atls_bytes data,
+                                 atls_error *ATLS_NULLABLE *ATLS_NULLABLE error);
+
+/**
+ * The peer closed its sending side. Doing it again changes nothing. Receiving domain.
+ *
+ * \return ATLS_OK or ATLS_NULL_ARGUMENT.
+ */
+atls_status atls_h1_conn_receive_eof(atls_h1_conn *conn,
+                                     atls_error *ATLS_NULLABLE *ATLS_NULLABLE error);
+
+/**
+ * Room for at least `least` bytes inside the receive buffer, to read(2) or SSL_read into; then
+ * commit how many came. Receiving domain.
+ *
+ * \return ATLS_OK, or
+ * \retval ATLS_NULL_ARGUMENT
+ * \retval ATLS_INVALID_ARGUMENT over 2^30 bytes
+ * \retval ATLS_INVALID_STATE after the end
+ */
+atls_status atls_h1_conn_receive_reserve(atls_h1_conn *conn,
+                                         size_t least,
+                                         uint8_t *ATLS_NULLABLE *ATLS_NULLABLE room,
+                                         size_t *room_len,
+                                         atls_error *ATLS_NULLABLE *ATLS_NULLABLE error);
+
+/**
+ * The first `len` bytes of the room that was reserved last have come. Receiving domain.
+ *
+ * \return ATLS_OK, or
+ * \retval ATLS_NULL_ARGUMENT
+ * \retval ATLS_INVALID_ARGUMENT for more than was reserved
+ * \retval ATLS_INVALID_STATE after the end
+ */
+atls_status atls_h1_conn_receive_commit(atls_h1_conn *conn,
+                                        size_t len,
+                                        atls_error *ATLS_NULLABLE *ATLS_NULLABLE error);
+
+/**
+ * The next event; of kind NEED_DATA if there is none. Receiving domain.
+ *
+ * Asking again gives the same error.
+ *
+ * \return ATLS_OK, or
+ * \retval ATLS_NULL_ARGUMENT
+ * \retval ATLS_H1_REMOTE the peer broke the protocol, its side is in state ERROR for good, and
+ *     atls_error_http_status() is what a server might answer; sending still works
+ */
+atls_status atls_h1_conn_next_event(atls_h1_conn *conn,
+                                    const atls_h1_event *ATLS_NULLABLE *ATLS_NONNULL event,
+                                    atls_error *ATLS_NULLABLE *ATLS_NULLABLE error);
+
+/**
+ * Bytes that were received and not parsed, and whether the end follows them. Any time; what a
+ * switch of protocol goes on with. Receiving domain, except that it ends nothing that was given
+ * before.
+ *
+ * \return ATLS_OK or ATLS_NULL_ARGUMENT.
+ */
+atls_status atls_h1_conn_trailing_data(const atls_h1_conn *conn,
+                                       atls_bytes *data,
+                                       bool *eof,
+                                       atls_error *ATLS_NULLABLE *ATLS_NULLABLE error);
+
+/**
+ * Frees memory that is not in use now, except about `keep` bytes in each of the connection's
+ * buffers: for use after a large message, or before a long wait. Bytes that were not parsed stay.
+ * Ends what was handed out in both domains.
+ *
+ * \return ATLS_OK or ATLS_NULL_ARGUMENT.
+ */
+atls_status atls_h1_conn_shrink(atls_h1_conn *conn,
+                                size_t keep,
+                                atls_error *ATLS_NULLABLE *ATLS_NULLABLE error);
+
+/**
+ * Both sides are DONE: back to IDLE, with what was received beyond the message.
+ *
+ * \return ATLS_OK, or
+ * \retval ATLS_NULL_ARGUMENT
+ * \retval ATLS_H1_LOCAL in any other state, and for a client that has received more than its
+ *     answer; then nothing changes
+ */
+atls_status atls_h1_conn_start_next_cycle(atls_h1_conn *conn,
+                                          atls_error *ATLS_NULLABLE *ATLS_NULLABLE error);
+
+/**
+ * The states of both sides: ATLS_H1_IDLE and so on.
+ *
+ * \return ATLS_OK or ATLS_NULL_ARGUMENT.
+ */
+atls_status atls_h1_conn_states(const atls_h1_conn *conn,
+                                uint32_t *client,
+                                uint32_t *server,
+                                atls_error *ATLS_NULLABLE *ATLS_NULLABLE error);
+
+/** ATLS_H1_CLIENT or ATLS_H1_SERVER. */
+uint32_t atls_h1_conn_our_role(const atls_h1_conn *conn);
+
+/** Our side's state; ATLS_H1_ERROR for NULL. */
+uint32_t atls_h1_conn_our_state(const atls_h1_conn *ATLS_NULLABLE conn);
+
+/** The peer's state; ATLS_H1_ERROR for NULL. */
+uint32_t atls_h1_conn_their_state(const atls_h1_conn *ATLS_NULLABLE conn);
+
+/** Major << 8 | minor of the peer's last head; 0 before the first. */
+uint32_t atls_h1_conn_their_http_version(const atls_h1_conn *conn);
+
+/**
+ * Whether the client's request asked for 100-continue and neither an answer nor body came since
+ * (RFC 9110 section 10.1.1).
+ */
+bool atls_h1_conn_client_is_waiting_for_100_continue(const atls_h1_conn *conn);
+
+/**
+ * The same, on the server's side only: whether we should send a 100 before we wait for the body.
+ */
+bool atls_h1_conn_they_are_waiting_for_100_continue(const atls_h1_conn *conn);
+
+/** The name of a state, such as "SEND_BODY"; "" for any other number. Static. */
+atls_str atls_h1_state_name(uint32_t state);
+
+/**
+ * A request's head. Needs exactly one Host; is sent as HTTP/1.1, `Host` first. A body follows only
+ * with Content-Length or `Transfer-Encoding: chunked`, not both; end the message with
+ * atls_h1_conn_send_end_of_message(), even without a body. `*out`: the bytes to write. Sending
+ * domain.
+ *
+ * \return ATLS_OK, or
+ * \retval ATLS_NULL_ARGUMENT
+ * \retval ATLS_INVALID_ARGUMENT
+ * \retval ATLS_H1_LOCAL and then our side is in state ERROR for good (RFC 9112 section 3)
+ */
+atls_status atls_h1_conn_send_request(atls_h1_conn *conn,
+                                      atls_bytes method,
+                                      atls_bytes target,
+                                      const atls_h1_header *ATLS_NULLABLE headers,
+                                      size_t headers_len,
+                                      atls_bytes *out,
+                                      atls_error *ATLS_NULLABLE *ATLS_NULLABLE error);
+
+/**
+ * A response's head, as HTTP/1.1. 100-199 is sent as given and may not have Content-Length or
+ * Transfer-Encoding. 200-999 is brought in line: without Content-Length the body is chunked, or
+ * lasts until the connection closes if the peer speaks HTTP/1.0; `Connection: close` is added if
+ * the connection ends, `Connection: Keep-Alive` if it stays open for an HTTP/1.0 peer;
+ * Content-Length and Transfer-Encoding are removed from a 204; a 304 keeps the one that it is
+ * given, and may not have both; a 2xx to CONNECT may have neither. HTTP/1.0 peers get no 1xx.
+ * `reason` may be empty. `*out`: the bytes to write. Sending domain.
+ *
+ * \return ATLS_OK, or
+ * \retval ATLS_NULL_ARGUMENT
+ * \retval ATLS_INVALID_ARGUMENT
+ * \retval ATLS_H1_LOCAL and then our side is in state ERROR for good (RFC 9112 sections 4 and 6)
+ */
+atls_status atls_h1_conn_send_response(atls_h1_conn *conn,
+                                       uint32_t status,
+                                       atls_bytes reason,
+                                       const atls_h1_header *ATLS_NULLABLE headers,
+                                       size_t headers_len,
+                                       atls_bytes *out,
+                                       atls_error *ATLS_NULLABLE *ATLS_NULLABLE error);
+
+/**
+ * Accounts for `len` bytes of body. The bytes themselves are not seen: write `before`, them, and
+ * `after`, with writev, sendfile or as you like. Both are empty unless the body is chunked, and
+ * with `len` 0, for which nothing is to be written. Sending domain.
+ *
+ * \return ATLS_OK, or
+ * \retval ATLS_NULL_ARGUMENT
+ * \retval ATLS_H1_LOCAL also for more bytes than Content-Length said and for 2^63 or more, and then
+ *     our side is in state ERROR for good (RFC 9112 section 7.1)
+ */
+atls_status atls_h1_conn_send_data(atls_h1_conn *conn,
+                                   uint64_t len,
+                                   atls_bytes *before,
+                                   atls_bytes *after,
+                                   atls_error *ATLS_NULLABLE *ATLS_NULLABLE error);
+
+/**
+ * Ends the message. Trailers are possible only if it is chunked, and may not be Host,
+ * Content-Length or Transfer-Encoding. `*out`: the bytes to write, maybe none. Sending domain.
+ *
+ * \return ATLS_OK, or
+ * \retval ATLS_NULL_ARGUMENT
+ * \retval ATLS_INVALID_ARGUMENT
+ * \retval ATLS_H1_LOCAL also if Content-Length announced more, and then our side is in state ERROR
+ *     for good (RFC 9112 section 7.1.2)
+ */
+atls_status atls_h1_conn_send_end_of_message(atls_h1_conn *conn,
+                                             const atls_h1_header *ATLS_NULLABLE trailers,
+                                             size_t trailers_len,
+                                             atls_bytes *out,
+                                             atls_error *ATLS_NULLABLE *ATLS_NULLABLE error);
+
+/**
+ * Says that we are about to close the connection, or our half of it. Sending domain.
+ *
+ * \return ATLS_OK, or
+ * \retval ATLS_NULL_ARGUMENT
+ * \retval ATLS_H1_LOCAL within a message, and then our side is in state ERROR for good
+ */
+atls_status atls_h1_conn_send_connection_closed(atls_h1_conn *conn,
+                                                atls_error *ATLS_NULLABLE *ATLS_NULLABLE error);
+
+/**
+ * Says that bytes which were given to be written could not be: our side is in state ERROR for good.
+ * Doing it again changes nothing.
+ *
+ * \return ATLS_OK or ATLS_NULL_ARGUMENT.
+ */
+atls_status atls_h1_conn_send_failed(atls_h1_conn *conn,
+                                     atls_error *ATLS_NULLABLE *ATLS_NULLABLE error);
+
+/**
+ * A growable list of headers that owns its bytes. Belongs to one thread at a time; used again after
+ * `clear` it allocates nothing.
+ */
+typedef struct atls_h1_header_list atls_h1_header_list;
+
+/**
+ * An empty list; the caller's to free.
+ *
+ * \return ATLS_OK or ATLS_NULL_ARGUMENT.
+ */
+atls_status atls_h1_header_list_new(atls_h1_header_list *ATLS_NULLABLE *ATLS_NONNULL list,
+                                    atls_error *ATLS_NULLABLE *ATLS_NULLABLE error);
+
+/** Frees the list and the array that it gave. */
+void atls_h1_header_list_free(atls_h1_header_list *ATLS_NULLABLE list);
+
+/** Empties the list and keeps its memory. */
+void atls_h1_header_list_clear(atls_h1_header_list *list);
+
+/**
+ * Copies one header to the end, unchecked: what is sent is checked when it is sent.
+ *
+ * \return ATLS_OK or ATLS_NULL_ARGUMENT.
+ */
+atls_status atls_h1_header_list_add(atls_h1_header_list *list,
+                                    atls_bytes name,
+                                    atls_bytes value,
+                                    atls_error *ATLS_NULLABLE *ATLS_NULLABLE error);
+
+/**
+ * Copies `count` headers in one call: `data` is name, value, name, value, without anything between;
+ * `lens` are the 2 * count lengths in the same order and must add up to `data_len`.
+ *
+ * \return ATLS_OK, or
+ * \retval ATLS_NULL_ARGUMENT
+ * \retval ATLS_INVALID_ARGUMENT
+ */
+atls_status atls_h1_header_list_add_packed(atls_h1_header_list *list,
+                                           atls_bytes data,
+                                           const uint32_t *lens,
+                                           size_t count,
+                                           atls_error *ATLS_NULLABLE *ATLS_NULLABLE error);
+
+/**
+ * The list as an array, `*len` elements, for the sending calls. Valid until the list is changed or
+ * freed. NULL for NULL.
+ */
+const atls_h1_header *ATLS_NULLABLE atls_h1_header_list_items(
+    atls_h1_header_list *ATLS_NULLABLE list,
+    size_t *len);
+
+/**
+ * Checks headers as the sending calls do and puts them, normalised, in `out`, whose former contents
+ * are gone: repeated equal Content-Length lines become one where `flags` allow them,
+ * Transfer-Encoding is in lower case. `out` must not be where `headers` come from.
+ *
+ * \return ATLS_OK, or
+ * \retval ATLS_NULL_ARGUMENT
+ * \retval ATLS_INVALID_ARGUMENT
+ * \retval ATLS_H1_LOCAL on failure `out` is as it was
+ */
+atls_status atls_h1_headers_normalize(const atls_h1_header *ATLS_NULLABLE headers,
+                                      size_t headers_len,
+                                      uint32_t flags,
+                                      atls_h1_header_list *out,
+                                      atls_error *ATLS_NULLABLE *ATLS_NULLABLE error);
+
+/**
+ * Whether this is a request that may be sent or, with `http_version` (major << 8 | minor),
+ * received.
+ *
+ * \return ATLS_OK, or
+ * \retval ATLS_NULL_ARGUMENT
+ * \retval ATLS_INVALID_ARGUMENT
+ * \retval ATLS_H1_LOCAL with an atls_error_http_status()
+ */
+atls_status atls_h1_request_validate(atls_bytes method,
+                                     atls_bytes target,
+                                     uint32_t http_version,
+                                     const atls_h1_header *ATLS_NULLABLE headers,
+                                     size_t headers_len,
+                                     uint32_t flags,
+                                     atls_error *ATLS_NULLABLE *ATLS_NULLABLE error);
+
+/**
+ * Whether this is a response of that kind: ATLS_H1_INFORMATIONAL_RESPONSE, 100-199 and without
+ * Content-Length and Transfer-Encoding, or ATLS_H1_RESPONSE, 200-999.
+ *
+ * \return ATLS_OK, or
+ * \retval ATLS_NULL_ARGUMENT
+ * \retval ATLS_INVALID_ARGUMENT
+ * \retval ATLS_H1_LOCAL with an atls_error_http_status()
+ */
+atls_status atls_h1_response_validate(uint32_t kind,
+                                      uint32_t status,
+                                      atls_bytes reason,
+                                      const atls_h1_header *ATLS_NULLABLE headers,
+                                      size_t headers_len,
+                                      uint32_t flags,
+                                      atls_error *ATLS_NULLABLE *ATLS_NULLABLE error);
+
+/**
+ * The next member of the comma-separated lists in all headers called `name`, in any case: without
+ * spaces and tabs around it, as it is written, empty ones left out. Begin with `*cursor` = 0, and
+ * leave it alone between calls. False at the end, and for what is no list of headers.
+ */
+bool atls_h1_header_token_next(const atls_h1_header *ATLS_NULLABLE headers,
+                               size_t headers_len,
+                               atls_bytes name,
+                               uint64_t *cursor,
+                               atls_bytes *token);
+
+/** Whether one of these members is `token`, in any case. */
+bool atls_h1_header_has_token(const atls_h1_header *ATLS_NULLABLE headers,
+                              size_t headers_len,
+                              atls_bytes name,
+                              atls_bytes token);
+
+/**
+ * Whether the connection may be used again after a message with these headers: HTTP/1.1 (0x0101)
+ * and no `Connection: close`. False for headers that are not valid, and for HTTP/1.0, where it
+ * depends on both messages: ask an atls_h1_conn.
+ */
+bool atls_h1_keep_alive(uint32_t http_version,
+                        const atls_h1_header *ATLS_NULLABLE headers,
+                        size_t headers_len);
+
+/** Whether a request with these headers asks for 100-continue (RFC 9110 section 10.1.1). */
+bool atls_h1_expects_100_continue(uint32_t http_version,
+                                  const atls_h1_header *ATLS_NULLABLE headers,
+                                  size_t headers_len);
+
+/**
+ * How the body is framed of a response to `request_method` (which may be empty), or of a request,
+ * with `status` 0. `*length` is written only for ATLS_H1_FRAMING_CONTENT_LENGTH.
+ *
+ * \return ATLS_OK, or
+ * \retval ATLS_NULL_ARGUMENT
+ * \retval ATLS_INVALID_ARGUMENT
+ * \retval ATLS_H1_LOCAL for headers that are not valid (RFC 9112 section 6.3)
+ */
+atls_status atls_h1_body_framing(atls_bytes request_method,
+                                 uint32_t status,
+                                 const atls_h1_header *ATLS_NULLABLE headers,
+                                 size_t headers_len,
+                                 uint32_t *framing,
+                                 uint64_t *length,
+                                 atls_error *ATLS_NULLABLE *ATLS_NULLABLE error);
+
+/** A switch of protocol that was proposed or is accepted. */
+#define ATLS_H1_SWITCH_NONE 0
+
+/** By the method CONNECT. */
+#define ATLS_H1_SWITCH_CONNECT 1
+
+/** By `Upgrade`. */
+#define ATLS_H1_SWITCH_UPGRADE 2
+
+/**
+ * Both state machines of a connection; a plain value that may be copied. Numbers as of ATLS_H1_IDLE
+ * and so on; `keep_alive` is 1 until the connection is known to end; `proposals` are
+ * ATLS_H1_SWITCH_* bits.
  */
 typedef struct atls_h1_states {
     uint8_t client;
@@ -1206,3306 +4828,529 @@ typedef struct atls_h1_states {
     uint8_t proposals;
 } atls_h1_states;
 
-/*
- Success.
- */
-#define ATLS_OK 0
-
-/*
- A pointer that must not be NULL is.
- */
-#define ATLS_NULL_ARGUMENT 101
-
-/*
- An argument has an impossible value; the message names it.
- */
-#define ATLS_INVALID_ARGUMENT 102
-
-/*
- Text that must be UTF-8 is not.
- */
-#define ATLS_INVALID_UTF8 103
-
-/*
- The object is not in a state in which the call makes sense.
- */
-#define ATLS_INVALID_STATE 104
-
-/*
- Nothing was taken; try again after the next WRITABLE event (or when data has come).
- */
-#define ATLS_AGAIN 105
-
-/*
- The stream or connection is closed.
- */
-#define ATLS_CLOSED 106
-
-/*
- The process forked after the library was started; the child cannot use it.
- */
-#define ATLS_FORKED 107
-
-/*
- A blocking call from a callback or a thread of the library would wait for itself.
- */
-#define ATLS_WOULD_DEADLOCK 108
-
-/*
- Known, but not part of this version.
- */
-#define ATLS_UNSUPPORTED 109
-
-/*
- The connection still carries the previous exchange.
- */
-#define ATLS_BUSY 110
-
-/*
- The policy document does not say what it must; the message has the path of the field.
- */
-#define ATLS_POLICY_INVALID 111
-
-/*
- A system call on a socket failed; see atls_error_os_errno.
- */
-#define ATLS_IO 201
-
-/*
- The host name could not be resolved.
- */
-#define ATLS_DNS 202
-
-/*
- A deadline passed; the message names the phase.
- */
-#define ATLS_TIMED_OUT 203
-
-/*
- Canceled by the caller or by a shutdown.
- */
-#define ATLS_CANCELED 204
-
-/*
- The peer ended in the middle of a message.
- */
-#define ATLS_TRUNCATED 205
-
-/*
- The system gave no thread, or no random numbers. The object on which the call was made is unchanged.
- */
-#define ATLS_NO_RESOURCES 206
-
-/*
- The TLS handshake or record layer failed; see atls_error_tls_alert.
- */
-#define ATLS_TLS_HANDSHAKE 301
-
-/*
- The server's certificate is not acceptable: chain, dates or name.
- */
-#define ATLS_TLS_CERTIFICATE 302
-
-/*
- The server does not speak TLS 1.3.
- */
-#define ATLS_TLS_VERSION 303
-
-/*
- The server gave no evidence.
- */
-#define ATLS_NO_EVIDENCE 401
-
-/*
- What the server sent as evidence cannot be read.
- */
-#define ATLS_EVIDENCE_INVALID 402
-
-/*
- The quote is malformed, or its signatures do not lead to the trust anchor.
- */
-#define ATLS_QUOTE_INVALID 403
-
-/*
- The platform is revoked, or older than anything the vendor's documents vouch for, or the policy does not accept its TCB.
- */
-#define ATLS_TCB_REJECTED 404
-
-/*
- What runs there is not what the policy names, or is a TD that its host can inspect, disturb or migrate.
- */
-#define ATLS_MEASUREMENT_MISMATCH 405
-
-/*
- The evidence does not belong to this session.
- */
-#define ATLS_BINDING_MISMATCH 406
-
-/*
- The event log contradicts itself or the quote.
- */
-#define ATLS_EVENT_LOG_INVALID 407
-
-/*
- No collateral source answered.
- */
-#define ATLS_COLLATERAL_UNAVAILABLE 408
-
-/*
- One of the vendor's documents is expired, not yet valid, rolled back, for another platform or not signed by the vendor: the message names it.
- */
-#define ATLS_COLLATERAL_INVALID 409
-
-/*
- A simulated root without both opt-ins.
- */
-#define ATLS_TRUST_ANCHOR 410
-
-/*
- No policy covers the host, and the client does not allow unattested connections.
- */
-#define ATLS_POLICY_REQUIRED 411
-
-/*
- The server refused the evidence of this side, or asks for some that this side does not have.
- */
-#define ATLS_EVIDENCE_REFUSED 412
-
-/*
- The other side was at its limit of quotes until the deadline passed. It can give evidence: another try may succeed.
- */
-#define ATLS_EVIDENCE_BUSY 413
-
-/*
- The peer's HTTP/1.1 is malformed.
- */
-#define ATLS_HTTP_PROTOCOL 501
-
-/*
- A header that the caller gave is not allowed.
- */
-#define ATLS_HTTP_HEADER_INVALID 502
-
-/*
- A redirect would leave an attested origin, and the request does not allow that.
- */
-#define ATLS_REDIRECT_REFUSED 503
-
-/*
- A content coding that was not asked for, or that cannot be decoded.
- */
-#define ATLS_CONTENT_CODING 504
-
-/*
- The response body is larger than the request allows.
- */
-#define ATLS_BODY_TOO_LARGE 505
-
-/*
- The tunnel server or proxy refused the target; see atls_error_http_status.
- */
-#define ATLS_TUNNEL_REFUSED 510
-
-/*
- The WebSocket under a tunnel broke its protocol.
- */
-#define ATLS_WEBSOCKET 511
-
-/*
- What the caller wants to send on an atls_h1_conn is not HTTP, or not possible now.
- */
-#define ATLS_H1_LOCAL 520
-
-/*
- The peer of an atls_h1_conn broke the protocol; atls_error_http_status is what a server might answer.
- */
-#define ATLS_H1_REMOTE 521
-
-/*
- The library failed inside and caught itself. The handle involved cannot be used any more.
- */
-#define ATLS_PANIC 901
-
-/*
- Something impossible was noticed.
- */
-#define ATLS_INTERNAL 902
-
-#ifdef __cplusplus
-extern "C" {
-#endif // __cplusplus
-
-/*
- The name of a status without its prefix, for example "TIMED_OUT"; "UNKNOWN" for numbers of later versions. Static.
- */
-struct atls_str atls_status_name(atls_status status);
-
-/*
- First byte; never NULL, valid as long as the caller holds the buffer.
- */
-const uint8_t *atls_buf_data(const struct atls_buf *buf);
-
-/*
- Number of bytes; 0 for NULL.
- */
-size_t atls_buf_len(const struct atls_buf *buf);
-
-/*
- Copies `data` into a new buffer. Statuses: NULL_ARGUMENT.
- */
-atls_status atls_buf_copy(struct atls_bytes data, struct atls_buf **buf, struct atls_error **error);
-
-/*
- Wraps the caller's memory without copying. The library reads it until the last reference is gone, then calls
- `release(user_data)` once, on whichever thread that happens. Statuses: NULL_ARGUMENT, and then `release` is not called.
- */
-atls_status atls_buf_wrap(struct atls_bytes data,
-                          void (*release)(void *user_data),
-                          void *user_data,
-                          struct atls_buf **buf,
-                          struct atls_error **error);
-
-/*
- Adds a reference; returns `buf` for convenience, NULL for NULL.
- */
-struct atls_buf *atls_buf_ref(struct atls_buf *buf);
-
-/*
- Drops a reference.
- */
-void atls_buf_free(struct atls_buf *buf);
-
-/*
- The status that goes with the error; OK for NULL.
- */
-atls_status atls_error_status(const struct atls_error *error);
-
-/*
- One sentence in English with all causes, joined by ": ". Valid as long as the error; "" for NULL.
- */
-struct atls_str atls_error_message(const struct atls_error *error);
-
-/*
- Where it happened: "call", "queue", "dns", "connect", "tunnel", "tls", "evidence", "collateral", "verify" or "transfer". Valid as long as
- the error; "" for NULL.
- */
-struct atls_str atls_error_phase(const struct atls_error *error);
-
-/*
- What exactly it was, if one status covers several causes: ATLS_DETAIL_*, or 0. Ignore values that you do not know.
- */
-uint32_t atls_error_detail(const struct atls_error *error);
-
-/*
- `errno` of the system call that failed, 0 if none did.
- */
-int32_t atls_error_os_errno(const struct atls_error *error);
-
-/*
- TLS alert number (RFC 8446 section 6), -1 if none was sent or received.
- */
-int32_t atls_error_tls_alert(const struct atls_error *error);
-
-/*
- HTTP status that caused the error (evidence exchange, tunnel, collateral), 0 if none did. With H1_REMOTE: the status with which a server might
- answer, 400, 431, 501 or 505.
- */
-uint32_t atls_error_http_status(const struct atls_error *error);
-
-/*
- For the error of REFUSED, of a server request's CLOSED and of an adopted driver's CLOSED: address and port of the other end of the connection.
- Valid as long as the error; "" if there is none.
- */
-struct atls_str atls_error_peer(const struct atls_error *error);
-
-/*
- Whether the same call may succeed later without a change on the caller's side.
- */
-bool atls_error_retryable(const struct atls_error *error);
-
-/*
- The verdict that refused the server as JSON, "" if no judgement was reached. Valid as long as the error.
- */
-struct atls_str atls_error_report_json(const struct atls_error *error);
-
-/*
- The verdict that refused the server, NULL if no judgement was reached. Borrowed: valid as long as the error.
- */
-const struct atls_verdict *atls_error_verdict(const struct atls_error *error);
-
-/*
- Adds a reference; returns `error`.
- */
-struct atls_error *atls_error_ref(struct atls_error *error);
-
-/*
- Drops a reference.
- */
-void atls_error_free(struct atls_error *error);
-
-/*
- Version of the library in use, for example "0.1.0". Static.
- */
-struct atls_str atls_version(void);
-
-/*
- Version of the library in use, as ATLS_VERSION_NUMBER.
- */
-uint32_t atls_version_number(void);
-
-/*
- Whether this build has a part (ATLS_HAS_*). Functions of an absent part exist and answer UNSUPPORTED.
- */
-bool atls_has(uint32_t part);
-
-/*
- Sends the library's log lines up to `level` to `callback`, for the whole process. Without a callback the library is silent; it
- never writes to stdout or stderr. With NULL this is a barrier: when it returns no call is running. Lines hold host names, ports and addresses,
- but no payload and no secrets: no bodies, values of header fields, paths or queries of URLs, user names, passwords or keys.
- */
-void atls_log_set(uint32_t level,
-                  atls_log_fn callback,
-                  void *user_data);
-
-/*
- Parses and validates a policy, JSON of `len` bytes: a `dstack_tdx` document, or `any_of` with several; docs/policy.md has every field.
- Unknown fields, empty lists and wrong lengths are errors. Unless the document names collateral services, the vendor's documents are
- fetched from https://pccs.phala.network. Statuses: NULL_ARGUMENT; POLICY_INVALID with the path of the field and the bad value;
- UNSUPPORTED for what this version would not enforce.
- */
-atls_status atls_policy_new(struct atls_bytes json,
-                            struct atls_policy **policy,
-                            struct atls_error **error);
-
-/*
- Adds a reference; returns `policy`.
- */
-struct atls_policy *atls_policy_ref(struct atls_policy *policy);
-
-/*
- Drops a reference.
- */
-void atls_policy_free(struct atls_policy *policy);
-
-/*
- Whether every check that ran passed and the mandatory ones ran. False for NULL.
- */
-bool atls_verdict_trusted(const struct atls_verdict *verdict);
-
-/*
- OK if trusted, else the status of the first check that failed.
- */
-atls_status atls_verdict_status(const struct atls_verdict *verdict);
-
-/*
- Kind of TEE that the evidence speaks of: "tdx". Valid as long as the verdict.
- */
-struct atls_str atls_verdict_tee_type(const struct atls_verdict *verdict);
-
-/*
- Status of the platform's TCB, for example "UpToDate"; "" if the quote is not valid. Valid as long as the verdict.
- */
-struct atls_str atls_verdict_tcb_status(const struct atls_verdict *verdict);
-
-/*
- Which root the quote leads to: "intel", or "simulated" for tests. Valid as long as the verdict.
- */
-struct atls_str atls_verdict_trust_anchor(const struct atls_verdict *verdict);
-
-/*
- Whether the evidence was checked to belong to a TLS session; false if the caller asked to skip that.
- */
-bool atls_verdict_bound_to_session(const struct atls_verdict *verdict);
-
-/*
- Number of security advisories that apply to the platform.
- */
-size_t atls_verdict_advisory_count(const struct atls_verdict *verdict);
-
-/*
- The advisory at `index`, for example "INTEL-SA-00960"; "" past the end. Valid as long as the verdict.
- */
-struct atls_str atls_verdict_advisory(const struct atls_verdict *verdict, size_t index);
-
-/*
- Number of checks.
- */
-size_t atls_verdict_check_count(const struct atls_verdict *verdict);
-
-/*
- Stable name of the check at `index`, for example "report_data"; "" past the end. Valid as long as the verdict.
- */
-struct atls_str atls_verdict_check_name(const struct atls_verdict *verdict, size_t index);
-
-/*
- What the policy or the session asked for. Valid as long as the verdict.
- */
-struct atls_str atls_verdict_check_expected(const struct atls_verdict *verdict, size_t index);
-
-/*
- What the evidence shows. Valid as long as the verdict.
- */
-struct atls_str atls_verdict_check_actual(const struct atls_verdict *verdict, size_t index);
-
-/*
- ATLS_CHECK_PASS, _FAIL or _SKIPPED; FAIL past the end.
- */
-uint32_t atls_verdict_check_outcome(const struct atls_verdict *verdict, size_t index);
-
-/*
- The whole verdict as one JSON object: trusted, tee_type, tcb_status, advisory_ids, trust_anchor, bound_to_session, checks,
- application, measurements, platform and collateral dates. Valid as long as the verdict.
- */
-struct atls_str atls_verdict_json(const struct atls_verdict *verdict);
-
-/*
- Adds a reference; returns `verdict`.
- */
-struct atls_verdict *atls_verdict_ref(const struct atls_verdict *verdict);
-
-/*
- Drops a reference.
- */
-void atls_verdict_free(struct atls_verdict *verdict);
-
-/*
- An empty question. Statuses: NULL_ARGUMENT.
- */
-atls_status atls_verification_new(struct atls_verification **verification, struct atls_error **error);
-
-/*
- Frees the builder.
- */
-void atls_verification_free(struct atls_verification *verification);
-
-/*
- The evidence, as JSON: an answer of `POST /tdx_quote` or the guest agent's object with `quote` (hex) and `event_log`. Copied.
- Statuses: NULL_ARGUMENT, EVIDENCE_INVALID.
- */
-atls_status atls_verification_set_evidence_json(struct atls_verification *verification,
-                                                struct atls_bytes json,
-                                                struct atls_error **error);
-
-/*
- The evidence, as a binary quote and the JSON text of its event log. NULL for a stored quote of which there is no log: that is
- judged only without session binding and under a policy that names no application. Copied. Statuses: NULL_ARGUMENT,
- INVALID_UTF8.
- */
-atls_status atls_verification_set_quote(struct atls_verification *verification,
-                                        struct atls_bytes quote,
-                                        struct atls_bytes event_log,
-                                        struct atls_error **error);
-
-/*
- The vendor's collateral, as JSON (the form that atls_verifier_export_collateral and dcap-qvl write). Copied; a PCK chain in it
- is ignored, the one in the quote counts. Statuses: NULL_ARGUMENT, COLLATERAL_INVALID.
- */
-atls_status atls_verification_set_collateral_json(struct atls_verification *verification,
-                                                  struct atls_bytes json,
-                                                  struct atls_error **error);
-
-/*
- The policy to judge by. Statuses: NULL_ARGUMENT.
- */
-atls_status atls_verification_set_policy(struct atls_verification *verification,
-                                         const struct atls_policy *policy,
-                                         struct atls_error **error);
-
-/*
- The time to judge for, in seconds since 1970-01-01 UTC: certificates, CRLs and TCB documents must be valid then. Statuses:
- NULL_ARGUMENT.
- */
-atls_status atls_verification_set_time(struct atls_verification *verification,
-                                       uint64_t unix_seconds,
-                                       struct atls_error **error);
-
-/*
- The session that the evidence must belong to: the verifier's 32-byte nonce, the 32-byte TLS exporter value (label
- "EXPORTER-Channel-Binding", no context) and the DER of the server's leaf certificate. Statuses: NULL_ARGUMENT, INVALID_ARGUMENT.
- */
-atls_status atls_verification_set_session(struct atls_verification *verification,
-                                          struct atls_bytes nonce,
-                                          struct atls_bytes exporter,
-                                          struct atls_bytes leaf_der,
-                                          struct atls_error **error);
-
-/*
- As atls_verification_set_session, for protocol exporter-v1; the arguments are those of atls_compute_exporter_binder. Statuses: NULL_ARGUMENT,
- INVALID_ARGUMENT, INVALID_UTF8.
- */
-atls_status atls_verification_set_exporter_session(struct atls_verification *verification,
-                                                   uint32_t attester,
-                                                   struct atls_bytes nonce,
-                                                   struct atls_bytes exporter,
-                                                   struct atls_bytes server_leaf,
-                                                   struct atls_bytes client_leaf,
-                                                   const char *server_name,
-                                                   struct atls_error **error);
-
-/*
- Judges the evidence alone, whatever session it came from. Never right for deciding whether to talk to a server: anybody can
- replay evidence. The verdict then says that it is not bound to a session. Statuses: NULL_ARGUMENT.
- */
-atls_status atls_verification_skip_binding(struct atls_verification *verification,
-                                           struct atls_error **error);
-
-/*
- For tests: quotes must lead to this simulator's root (DER) instead of the vendor's. The policy must consent with
- `"allow_simulated": true`, else atls_verify answers TRUST_ANCHOR. Statuses: NULL_ARGUMENT, INVALID_ARGUMENT.
- */
-atls_status atls_verification_set_simulated_root(struct atls_verification *verification,
-                                                 struct atls_bytes root_der,
-                                                 struct atls_error **error);
-
-/*
- Judges. Pure: the same question has the same answer at any time on any machine; about a millisecond of CPU. OK means that a
- verdict was reached, not that it is favourable: ask atls_verdict_trusted. Statuses: NULL_ARGUMENT, INVALID_STATE (a piece is
- missing: evidence, collateral, policy, time, or session or the wish to skip it), TRUST_ANCHOR, UNSUPPORTED (the quote of an SGX enclave).
- */
-atls_status atls_verify(const struct atls_verification *verification,
-                        struct atls_verdict **verdict,
-                        struct atls_error **error);
-
-/*
- Starts a runtime with `workers` threads, named atls-0 and so on; 0 for the default, the number of processors but at most 4. Statuses:
- NULL_ARGUMENT, INVALID_ARGUMENT (more than 1024), NO_RESOURCES (not all of the threads can be started; then none is), IO.
- */
-atls_status atls_runtime_new(uint32_t workers,
-                             struct atls_runtime **runtime,
-                             struct atls_error **error);
-
-/*
- Cancels every operation of the runtime, waits until all CLOSED events have been delivered and released, and ends the threads.
- Afterwards nothing can be started on it. Statuses: NULL_ARGUMENT; WOULD_DEADLOCK; TIMED_OUT when `timeout_ms` (0: 10 seconds) was
- too short, for instance because nobody takes events from a polled queue; then the threads are left to end by themselves.
- */
-atls_status atls_runtime_shutdown(struct atls_runtime *runtime,
-                                  uint32_t timeout_ms,
-                                  struct atls_error **error);
-
-/*
- Adds a reference; returns `runtime`.
- */
-struct atls_runtime *atls_runtime_ref(struct atls_runtime *runtime);
-
-/*
- Drops a reference.
- */
-void atls_runtime_free(struct atls_runtime *runtime);
-
-/*
- A queue whose events are delivered to `sink.call` one after the other, on a thread of the library. Statuses: NULL_ARGUMENT, NO_RESOURCES.
- */
-atls_status atls_queue_new_dispatching(struct atls_queue **queue,
-                                       struct atls_error **error);
-
-/*
- A queue that the host asks for events, and that tells it through a file descriptor when there are some. Statuses:
- NULL_ARGUMENT, IO.
- */
-atls_status atls_queue_new_polled(struct atls_queue **queue, struct atls_error **error);
-
-/*
- A queue whose events are delivered at once on whichever thread of the library they arise: the fastest, for hosts that never
- block in a callback. Events of one source stay in order; those of different sources may come at the same time. Statuses:
- NULL_ARGUMENT.
- */
-atls_status atls_queue_new_inline(struct atls_queue **queue,
-                                  struct atls_error **error);
-
-/*
- Descriptor that is readable while events wait, for poll, epoll, libuv or Go's netpoller: a hint, level-triggered. Never read
- from it. -1 for queues that are not polled. Valid as long as the queue.
- */
-int32_t atls_queue_fd(const struct atls_queue *queue);
-
-/*
- Takes up to `max` events from a polled queue without waiting; `*count` says how many (0 is not an error). `event_size` is sizeof(atls_event) as
- the host was compiled, and the distance from one event to the next: fields that a host of another version does not know are left out, and fields
- that the library does not know are zero. Each event must be released with atls_event_release. Statuses: NULL_ARGUMENT, INVALID_ARGUMENT
- (`event_size` is smaller than in version 0.1), INVALID_STATE (not a polled queue).
- */
-atls_status atls_queue_next(const struct atls_queue *queue,
-                            struct atls_event *events,
-                            size_t event_size,
-                            size_t max,
-                            size_t *count,
-                            struct atls_error **error);
-
-/*
- As atls_queue_next, waiting up to `timeout_ms` for the first event (0: 60 seconds; UINT32_MAX: for ever). `*count` is 0 when the
- time is up, or the queue was stopped. Statuses: those of atls_queue_next, at once; WOULD_DEADLOCK.
- */
-atls_status atls_queue_wait(const struct atls_queue *queue,
-                            struct atls_event *events,
-                            size_t event_size,
-                            size_t max,
-                            uint32_t timeout_ms,
-                            size_t *count,
-                            struct atls_error **error);
-
-/*
- Gives back an event of a polled queue: its buffer, and its credit if that is automatic. After CLOSED it runs `sink.drop`. The second time it does
- nothing.
- */
-void atls_event_release(struct atls_event *event);
-
-/*
- The barrier: cancels what is left, waits until every CLOSED and every `sink.drop` has run, and nothing runs after it returns. The
- queue takes no new operations. Of a polled queue it discards the events that wait; no other thread may take events meanwhile,
- and those taken before must have been released. Statuses: NULL_ARGUMENT, WOULD_DEADLOCK (in a callback).
- */
-atls_status atls_queue_stop(struct atls_queue *queue,
-                            struct atls_error **error);
-
-/*
- Adds a reference; returns `queue`.
- */
-struct atls_queue *atls_queue_ref(struct atls_queue *queue);
-
-/*
- Drops a reference. Operations that run keep what they need and go on, with their callbacks; only atls_queue_stop waits for them. With the last
- reference to a polled queue its events are discarded, those that wait and those still to come; `sink.drop` then runs in this call, or on a thread
- of the library.
- */
-void atls_queue_free(struct atls_queue *queue);
-
-/*
- Status code; 0 for a request or trailers.
- */
-uint32_t atls_head_status(const struct atls_head *head);
-
-/*
- Reason phrase as it was sent. Valid as long as the head.
- */
-struct atls_str atls_head_reason(const struct atls_head *head);
-
-/*
- Minor version of HTTP/1.x: 0 or 1.
- */
-uint32_t atls_head_minor_version(const struct atls_head *head);
-
-/*
- Number of header fields.
- */
-size_t atls_head_count(const struct atls_head *head);
-
-/*
- Name of the header field at `index`, in the order and case in which it was sent (trailers: lower
- case); "" past the end. Valid as long as the head.
- */
-struct atls_str atls_head_name(const struct atls_head *head, size_t index);
-
-/*
- Value of the header field at `index`, without the spaces and tabs around it; bytes, usually
- ASCII. "" past the end. Valid as long as the head.
- */
-struct atls_str atls_head_value(const struct atls_head *head, size_t index);
-
-/*
- Value of the first header field with this name, in any case. "" if there is none, or if its
- value is empty; atls_head_find tells which. Valid as long as the head.
- */
-struct atls_str atls_head_get(const struct atls_head *head, const char *name);
-
-/*
- Index of the first header field with this name, in any case, at or after index `from`; SIZE_MAX
- if there is none.
- */
-size_t atls_head_find(const struct atls_head *head, const char *name, size_t from);
-
-/*
- Adds a reference; returns `head`.
- */
-struct atls_head *atls_head_ref(struct atls_head *head);
-
-/*
- Drops a reference.
- */
-void atls_head_free(struct atls_head *head);
-
-/*
- A configuration with the vendor's own root and the built-in web roots. Statuses: NULL_ARGUMENT.
- */
-atls_status atls_verifier_config_new(struct atls_verifier_config **config, struct atls_error **error);
-
-/*
- Frees the builder.
- */
-void atls_verifier_config_free(struct atls_verifier_config *config);
-
-/*
- Also trusts these roots (PEM) for the HTTPS of collateral services. Statuses: NULL_ARGUMENT, INVALID_UTF8.
- */
-atls_status atls_verifier_config_add_root_pem(struct atls_verifier_config *config,
-                                              const char *pem,
-                                              struct atls_error **error);
-
-/*
- For tests: quotes must lead to this simulator's root (DER) instead of the vendor's, and each policy must consent with
- `"allow_simulated": true`. Statuses: NULL_ARGUMENT, INVALID_ARGUMENT.
- */
-atls_status atls_verifier_config_set_simulated_root(struct atls_verifier_config *config,
-                                                    struct atls_bytes root_der,
-                                                    struct atls_error **error);
-
-/*
- How collateral services are reached: as `route`'s connections are, through its tunnel or proxy, from its own address, with its family and mapped
- hosts; its host, port, policy and roots are ignored. Copied: later changes to `route` have no effect. If `route` has none of these, services are
- dialled directly. NULL, the default, takes the route of the connection whose evidence is judged; servers, which have none, dial directly. A proxy
- is asked to CONNECT, a tunnel gets the service as its target; if they refuse, that is COLLATERAL_UNAVAILABLE, as is a tunnel whose URL names a
- target itself. Statuses: NULL_ARGUMENT, INVALID_ARGUMENT and INVALID_STATE as when connecting.
- */
-atls_status atls_verifier_config_set_route(struct atls_verifier_config *config,
-                                           const struct atls_config *route,
-                                           struct atls_error **error);
-
-/*
- Keeps documents in this folder too, one file for each document and source, for other processes and later runs: policies with `cache_collateral`
- then need no fetch at the start, and a document older than one that was seen is not used again. Several processes may share a folder: a document
- is never replaced by an older one. A damaged file counts as missing, and is replaced. The folder is made if it is missing. NULL for none.
- Statuses: NULL_ARGUMENT, INVALID_UTF8.
- */
-atls_status atls_verifier_config_set_disk_cache(struct atls_verifier_config *config,
-                                                const char *folder,
-                                                struct atls_error **error);
-
-/*
- Makes a verifier; `config` may be NULL for the defaults. Statuses: NULL_ARGUMENT, INVALID_ARGUMENT (a root that cannot be
- read), IO (the disk cache).
- */
-atls_status atls_verifier_new(const struct atls_verifier_config *config,
-                              struct atls_verifier **verifier,
-                              struct atls_error **error);
-
-/*
- Everything kept, as one JSON object in a new buffer, for a machine that cannot reach the vendor. Statuses: NULL_ARGUMENT.
- */
-atls_status atls_verifier_export(const struct atls_verifier *verifier,
-                                 struct atls_buf **bundle,
-                                 struct atls_error **error);
-
-/*
- Takes the documents of a bundle that are newer than those kept; `*taken` (may be NULL) says how many. They count for every policy, whichever sources
- it names. A bundle with one bad entry, such as a document that the vendor did not sign, changes nothing. Statuses: NULL_ARGUMENT,
- COLLATERAL_INVALID.
- */
-atls_status atls_verifier_import(const struct atls_verifier *verifier,
-                                 struct atls_bytes bundle,
-                                 size_t *taken,
-                                 struct atls_error **error);
-
-/*
- Adds a reference; returns `verifier`.
- */
-struct atls_verifier *atls_verifier_ref(struct atls_verifier *verifier);
-
-/*
- Drops a reference.
- */
-void atls_verifier_free(struct atls_verifier *verifier);
-
-/*
- A configuration for `host` (name or address) and `port`. `host` may be NULL, with a `port` of 0, for what needs none: a client, whose requests name
- their hosts, and the way of a verifier. Without a policy connecting answers INVALID_STATE, as it does without a host. Statuses: NULL_ARGUMENT,
- INVALID_UTF8, INVALID_ARGUMENT.
- */
-atls_status atls_config_new(const char *host,
-                            uint16_t port,
-                            struct atls_config **config,
-                            struct atls_error **error);
-
-/*
- Frees the builder.
- */
-void atls_config_free(struct atls_config *config);
-
-/*
- The policy that the server must satisfy. Statuses: NULL_ARGUMENT.
- */
-atls_status atls_config_set_policy(struct atls_config *config,
-                                   const struct atls_policy *policy,
-                                   struct atls_error **error);
-
-/*
- Takes the policy away, and does not allow unattested connections either: for a client whose policies are set host by host, with
- atls_client_set_policy, so that it speaks to no other. Statuses: NULL_ARGUMENT.
- */
-atls_status atls_config_clear_policy(struct atls_config *config,
-                                     struct atls_error **error);
-
-/*
- Connects with ordinary TLS and no attestation: such a connection proves nothing about what runs at its other end, and its
- verdict is NULL. Drops the policy. Statuses: NULL_ARGUMENT.
- */
-atls_status atls_config_set_unattested(struct atls_config *config,
-                                       struct atls_error **error);
-
-/*
- The collateral store to share; the configuration keeps a reference. Without one each connection fetches for itself. Statuses:
- NULL_ARGUMENT.
- */
-atls_status atls_config_set_verifier(struct atls_config *config,
-                                     const struct atls_verifier *verifier,
-                                     struct atls_error **error);
-
-/*
- Deadlines for connecting (names, TCP, tunnel) and for the TLS handshake, 20 seconds each by default. Each evidence exchange has its
- own in the policy, and atls_config_set_deadline bounds all of them together. Statuses: NULL_ARGUMENT.
- */
-atls_status atls_config_set_timeouts(struct atls_config *config,
-                                     uint32_t connect_ms,
-                                     uint32_t tls_ms,
-                                     struct atls_error **error);
-
-/*
- One deadline for a connection as a whole, 90 seconds by default: names, TCP, tunnel or proxy, TLS, the evidence exchanges and the waits in them,
- the collateral, and a second attempt if the server has just renewed its certificate. 0 for the default. When it passes, connecting ends with
- TIMED_OUT and ATLS_DETAIL_CONNECT_TIMEOUT, and atls_error_phase is the phase it was in. Statuses: NULL_ARGUMENT.
- */
-atls_status atls_config_set_deadline(struct atls_config *config,
-                                     uint32_t whole_ms,
-                                     struct atls_error **error);
-
-/*
- Receive credit of event-driven handles, in bytes: `initial` to begin with (0 holds everything back), and whether what an event took
- is granted again once the host is done with it. Default: 256 KiB, automatic. Statuses: NULL_ARGUMENT.
- */
-atls_status atls_config_set_credit(struct atls_config *config,
-                                   uint64_t initial,
-                                   bool automatic,
-                                   struct atls_error **error);
-
-/*
- The name to check the certificate against and to send as SNI, if it differs from the host; NULL for the host. Statuses: NULL_ARGUMENT,
- INVALID_UTF8.
- */
-atls_status atls_config_set_server_name(struct atls_config *config,
-                                        const char *server_name,
-                                        struct atls_error **error);
-
-/*
- Also trusts these root certificates (PEM, one or more) for the server's chain. Statuses: NULL_ARGUMENT, INVALID_UTF8.
- */
-atls_status atls_config_add_root_pem(struct atls_config *config, const char *pem, struct atls_error **error);
-
-/*
- Which sets of roots to trust besides added ones: `webpki` is the built-in Mozilla set (on by default), `platform` the operating
- system's store (off by default). Statuses: NULL_ARGUMENT.
- */
-atls_status atls_config_set_roots(struct atls_config *config,
-                                  bool webpki,
-                                  bool platform,
-                                  struct atls_error **error);
-
-/*
- Shows a client certificate to servers that ask for one: the chain (leaf first) and its key as PEM. NULL for both takes it away. What they
- hold is checked when the configuration is used. Statuses: NULL_ARGUMENT (one of them), INVALID_UTF8.
- */
-atls_status atls_config_set_client_certificate(struct atls_config *config,
-                                               const char *chain_pem,
-                                               const char *key_pem,
-                                               struct atls_error **error);
-
-/*
- With false, any certificate and name are accepted: such a connection may end anywhere. For unattested connections only; with a policy connecting
- answers INVALID_STATE. Statuses: NULL_ARGUMENT, INVALID_STATE (a policy is set).
- */
-atls_status atls_config_set_certificate_check(struct atls_config *config,
-                                              bool check,
-                                              struct atls_error **error);
-
-/*
- Passes the secrets of each TLS session to `callback`: anyone who has them and the recorded traffic can read all of it. For analysing protocols;
- off by default, and NULL turns it off. With a policy, connecting answers INVALID_STATE unless `words` is "secrets may leave"; NULL for no words.
- `drop`, which may be NULL, runs once, after the last use of `user_data`, and also if this call fails. Statuses: NULL_ARGUMENT, INVALID_UTF8,
- INVALID_ARGUMENT (other words).
- */
-atls_status atls_config_set_key_log(struct atls_config *config,
-                                    atls_key_log_fn callback,
-                                    void *user_data,
-                                    void (*drop)(void *user_data),
-                                    const char *words,
-                                    struct atls_error **error);
-
-/*
- Goes through a WebSocket forwarder, `ws://` or `wss://`; the query parameter `target=host:port` is added unless it is there. NULL for a direct
- connection. A frame from the forwarder may have 16 MiB; at most 32 KiB are held, whatever length it announces. A forwarder that violates the
- protocol, or ends before anything came through it, is WEBSOCKET. Collateral takes the same route, unless atls_verifier_config_set_route sets
- another. Statuses: NULL_ARGUMENT, INVALID_UTF8, INVALID_ARGUMENT.
- */
-atls_status atls_config_set_tunnel(struct atls_config *config,
-                                   const char *url,
-                                   struct atls_error **error);
-
-/*
- Goes through a proxy: `http://host:port`, by CONNECT, which for http: URLs of a client takes the requests themselves; `socks5://host:port`,
- or `socks5h://host:port`, which looks names up itself. What goes to the server over TLS is ciphertext to the proxy. `user` and `password`
- are how it knows us, by `auth` (ATLS_AUTH_*; SOCKS has a way of its own); NULL for neither. NULL for `url` takes the proxy away. A refusal is
- TUNNEL_REFUSED, with an HTTP proxy's status in atls_error_http_status. Statuses: NULL_ARGUMENT, INVALID_UTF8, INVALID_ARGUMENT,
- UNSUPPORTED (another scheme; beside a tunnel).
- */
-atls_status atls_config_set_proxy(struct atls_config *config,
-                                  const char *url,
-                                  const char *user,
-                                  const char *password,
-                                  uint32_t auth,
-                                  struct atls_error **error);
-
-/*
- Where connections leave from: an address of this machine, or (Linux) the name of an interface. NULL leaves it to the system. What cannot be
- bound to fails when connecting, with IO. Statuses: NULL_ARGUMENT, INVALID_UTF8, INVALID_ARGUMENT (empty).
- */
-atls_status atls_config_set_bind(struct atls_config *config,
-                                 const char *address_or_interface,
-                                 struct atls_error **error);
-
-/*
- Which addresses are tried: ATLS_FAMILY_*. A host without one fails with DNS. Statuses: NULL_ARGUMENT, INVALID_ARGUMENT.
- */
-atls_status atls_config_set_family(struct atls_config *config, uint32_t family, struct atls_error **error);
-
-/*
- Connections to `host` and `port` go to `other_host` and `other_port` instead; TLS and HTTP still name the former. Names are compared as in
- atls_client_set_policy. May be called several times; the first that matches counts. Statuses: NULL_ARGUMENT, INVALID_UTF8, INVALID_ARGUMENT (an
- empty name or none, a port of 0).
- */
-atls_status atls_config_map_host(struct atls_config *config,
-                                 const char *host,
-                                 uint16_t port,
-                                 const char *other_host,
-                                 uint16_t other_port,
-                                 struct atls_error **error);
-
-/*
- Adds an address in text form, such as "192.0.2.1" or "2001:db8::1"; the port is that of the connection. Statuses: NULL_ARGUMENT, INVALID_UTF8,
- INVALID_ARGUMENT.
- */
-atls_status atls_addresses_add(struct atls_addresses *addresses,
-                               const char *address,
-                               struct atls_error **error);
-
-/*
- Names are looked up by `resolver`, which is copied, and not by the system: those of servers, proxies, tunnels and collateral services that this
- configuration uses; addresses need no look-up. Requests with different resolvers do not share connections. NULL removes it. Statuses:
- NULL_ARGUMENT (`config`, `resolver->resolve`); then `drop` does not run.
- */
-atls_status atls_config_set_resolver(struct atls_config *config,
-                                     const struct atls_resolver *resolver,
-                                     struct atls_error **error);
-
-/*
- Connects, and attests as the configuration's policy says, on the runtime. Events: CONNECTED; then DATA as credit allows, END when
- the peer will send no more, WRITABLE after a write that answered AGAIN; CLOSED at last. The configuration is copied. Statuses:
- NULL_ARGUMENT, INVALID_ARGUMENT, INVALID_STATE (no policy; queue or runtime stopped), TRUST_ANCHOR; after OK all failures come with
- CLOSED.
- */
-atls_status atls_stream_connect_start(const struct atls_runtime *runtime,
-                                      const struct atls_config *config,
-                                      const struct atls_sink *sink,
-                                      struct atls_stream **stream,
-                                      struct atls_error **error);
-
-/*
- Connects and attests on the calling thread, and waits. The stream is then used with atls_stream_read and atls_stream_write_all; its
- I/O runs on whichever thread calls those, and no other thread is involved. Statuses: those of the arguments as for
- atls_stream_connect_start, WOULD_DEADLOCK, and every way in which connecting and attesting fail (2xx to 5xx).
- */
-atls_status atls_stream_connect(const struct atls_config *config,
-                                struct atls_stream **stream,
-                                struct atls_error **error);
-
-/*
- The verdict on the server; NULL before CONNECTED and for an unattested stream. A new reference: free it.
- */
-struct atls_verdict *atls_stream_verdict(const struct atls_stream *stream);
-
-/*
- Event-driven: lets `bytes` more be received. Adds up, saturating. Statuses: NULL_ARGUMENT, INVALID_STATE (blocking stream).
- */
-atls_status atls_stream_grant(const struct atls_stream *stream,
-                              uint64_t bytes,
-                              struct atls_error **error);
-
-/*
- Event-driven: copies all of the bytes for sending, or answers AGAIN and takes nothing; one WRITABLE event follows each AGAIN, after CONNECTED if
- the write came before it. Nothing is sent before the server is attested. At most 256 KiB wait, counted as by atls_server_request_write. Statuses:
- NULL_ARGUMENT, AGAIN, INVALID_STATE (blocking stream; after atls_stream_finish), or why the stream is closed.
- */
-atls_status atls_stream_write(const struct atls_stream *stream,
-                              struct atls_bytes data,
-                              struct atls_error **error);
-
-/*
- As atls_stream_write, without a copy: the stream takes a reference to the buffer, and drops it when the bytes are out. Statuses: as
- atls_stream_write.
- */
-atls_status atls_stream_write_buf(const struct atls_stream *stream,
-                                  const struct atls_buf *buf,
-                                  struct atls_error **error);
-
-/*
- Nothing more will be written: what was written is sent, then close_notify, and then comes SENT. Receiving goes on. On a blocking stream it waits,
- up to 60 seconds. Statuses: NULL_ARGUMENT, INVALID_STATE (already closed), IO, TIMED_OUT, or why the stream is closed.
- */
-atls_status atls_stream_finish(const struct atls_stream *stream,
-                               struct atls_error **error);
-
-/*
- Blocking: waits for bytes and copies up to `cap` of them; `*n` is 0 only at the end of the stream. When the time is up nothing is
- lost. `timeout_ms` 0 means 60 seconds. Statuses: NULL_ARGUMENT, INVALID_ARGUMENT (`cap` is 0), INVALID_STATE (event-driven stream),
- WOULD_DEADLOCK, TIMED_OUT, CANCELED, IO, TRUNCATED (ended without close_notify), TLS_HANDSHAKE.
- */
-atls_status atls_stream_read(const struct atls_stream *stream,
-                             uint8_t *buf,
-                             size_t cap,
-                             uint32_t timeout_ms,
-                             size_t *n,
-                             struct atls_error **error);
-
-/*
- Blocking: sends all of the bytes, after those of earlier calls on other threads. If it fails, how much was sent is unknown, and the stream is
- canceled; but if the time was up before its turn came, nothing was sent and the stream goes on. `timeout_ms` 0 means 60 seconds. Statuses:
- NULL_ARGUMENT, INVALID_STATE (event-driven stream), WOULD_DEADLOCK, TIMED_OUT, CANCELED, IO.
- */
-atls_status atls_stream_write_all(const struct atls_stream *stream,
-                                  struct atls_bytes data,
-                                  uint32_t timeout_ms,
-                                  struct atls_error **error);
-
-/*
- Closes politely: what was written goes out, then close_notify and the socket; what was not received is dropped. Event-driven: CLOSED
- follows, with OK. Blocking: waits, at most a second. Statuses: NULL_ARGUMENT.
- */
-atls_status atls_stream_close(const struct atls_stream *stream,
-                              struct atls_error **error);
-
-/*
- Ends the stream at once, whatever it is doing: connecting, attesting, sending, receiving. Event-driven: CLOSED follows, with CANCELED;
- DATA may still come before it. Blocking: calls of other threads on this stream return CANCELED. Statuses: NULL_ARGUMENT.
- */
-atls_status atls_stream_cancel(const struct atls_stream *stream,
-                               struct atls_error **error);
-
-/*
- Adds a reference; returns `stream`.
- */
-struct atls_stream *atls_stream_ref(struct atls_stream *stream);
-
-/*
- Drops a reference. The last one cancels the stream; CLOSED still comes.
- */
-void atls_stream_free(struct atls_stream *stream);
-
-/*
- Event-driven: connects, and attests the server as the configuration's policy requires. Events:
- CONNECTED, and CLOSED when the connection has ended, for whatever reason.
- `config`: copied. Its credit is the initial credit of each exchange.
- Statuses: as atls_stream_connect_start.
- */
-atls_status atls_http_connect_start(const struct atls_runtime *runtime,
-                                    const struct atls_config *config,
-                                    const struct atls_sink *sink,
-                                    struct atls_http **http,
-                                    struct atls_error **error);
-
-/*
- Blocking: connects and attests the server. Requests are then made with atls_http_fetch; I/O runs
- on the threads that call.
- Statuses: as atls_stream_connect.
- */
-atls_status atls_http_connect(const struct atls_config *config, struct atls_http **http, struct atls_error **error);
-
-/*
- The verdict on the server, as a new reference: free it. NULL before CONNECTED, and for an
- unattested connection.
- */
-struct atls_verdict *atls_http_verdict(const struct atls_http *http);
-
-/*
- Whether a request can be started now: the connection is established and open, and no exchange is
- under way.
- */
-bool atls_http_ready(const struct atls_http *http);
-
-/*
- Event-driven: starts a request, which is copied. Its events go to `sink`: INFORMATIONAL, HEAD,
- DATA as credit allows, TRAILERS, END, WRITABLE for a streamed body, and CLOSED.
- Statuses: NULL_ARGUMENT, INVALID_ARGUMENT, INVALID_STATE (blocking connection; not connected
- yet; queue stopped), HTTP_HEADER_INVALID, UNSUPPORTED (CONNECT), BUSY (the previous exchange is
- not over), CLOSED.
- */
-atls_status atls_http_start(const struct atls_http *http,
-                            const struct atls_request *request,
-                            const struct atls_sink *sink,
-                            struct atls_exchange **exchange,
-                            struct atls_error **error);
-
-/*
- Blocking: sends a request and waits for the response head. If the body is a stream, it returns
- at once instead: write the body with atls_exchange_write_all, end it with atls_exchange_finish,
- then call atls_exchange_head.
- Statuses: as atls_http_start, WOULD_DEADLOCK, TIMED_OUT (the request's timeout), IO, TRUNCATED,
- HTTP_PROTOCOL, TLS_HANDSHAKE.
- */
-atls_status atls_http_fetch(const struct atls_http *http,
-                            const struct atls_request *request,
-                            struct atls_exchange **exchange,
-                            struct atls_error **error);
-
-/*
- Blocking: like atls_http_fetch, but returns at once. Another thread can cancel the exchange. It
- makes progress while a thread is in a blocking call on it or on this connection.
- Statuses: as atls_http_start, and WOULD_DEADLOCK.
- */
-atls_status atls_http_open(const struct atls_http *http,
-                           const struct atls_request *request,
-                           struct atls_exchange **exchange,
-                           struct atls_error **error);
-
-/*
- Closes the connection; an exchange under way fails. Event-driven: CLOSED follows, with CANCELED.
- Statuses: NULL_ARGUMENT.
- */
-atls_status atls_http_close(const struct atls_http *http, struct atls_error **error);
-
-/*
- Adds a reference; returns `http`.
- */
-struct atls_http *atls_http_ref(struct atls_http *http);
-
-/*
- Drops a reference. The last one closes the connection once an exchange under way is over.
- Event-driven: CLOSED follows, with CANCELED.
- */
-void atls_http_free(struct atls_http *http);
-
-/*
- Creates a request for an atls_http. Its parts are checked when it is used.
- `method`: a token such as "GET".
- `path`: path and query, the origin form of RFC 9112 section 3.2.1.
- `host`: the value of the Host header field.
- Statuses: NULL_ARGUMENT, INVALID_UTF8.
- */
-atls_status atls_request_new(const char *method,
-                             const char *path,
-                             const char *host,
-                             struct atls_request **request,
-                             struct atls_error **error);
-
-/*
- Creates a request for an atls_client.
- `method`: a token such as "GET".
- `url`: begins with `https://`, or with `http://` for hosts that no policy covers. Its path is
- sent as it is written; its fragment is not sent. `user:password@` in it, percent-decoded, has
- the effect of atls_request_set_auth with ATLS_AUTH_BASIC.
- Statuses: NULL_ARGUMENT, INVALID_UTF8, INVALID_ARGUMENT, UNSUPPORTED (another scheme).
- */
-atls_status atls_request_new_url(const char *method,
-                                 const char *url,
-                                 struct atls_request **request,
-                                 struct atls_error **error);
-
-/*
- Frees the builder.
- */
-void atls_request_free(struct atls_request *request);
-
-/*
- Sets the value of the Host header field, in place of the URL's host and port, for a server that
- is reached by a name that is not its own. Certificate, policy, cookies and the choice of a
- connection still go by the URL. After a redirect, Host is that of the new URL.
- Statuses: NULL_ARGUMENT, INVALID_UTF8, INVALID_ARGUMENT.
- */
-atls_status atls_request_set_host(struct atls_request *request, const char *host, struct atls_error **error);
-
-/*
- Adds a header field. Host, Transfer-Encoding, Upgrade and Trailer are set by the library and
- refused here. Content-Length is accepted if it is correct.
- Statuses: NULL_ARGUMENT, INVALID_UTF8 (`name`), HTTP_HEADER_INVALID (the name is not a token;
- CR, LF or another control character in the value).
- */
-atls_status atls_request_add_header(struct atls_request *request,
-                                    const char *name,
-                                    struct atls_bytes value,
-                                    struct atls_error **error);
-
-/*
- Sets the request's body; copied.
- Statuses: NULL_ARGUMENT.
- */
-atls_status atls_request_set_body(struct atls_request *request, struct atls_bytes data, struct atls_error **error);
-
-/*
- Like atls_request_set_body, without a copy: the request keeps a reference to the buffer.
- Statuses: NULL_ARGUMENT.
- */
-atls_status atls_request_set_body_buf(struct atls_request *request,
-                                      const struct atls_buf *buf,
-                                      struct atls_error **error);
-
-/*
- Makes the body a stream that is written to the exchange piece by piece.
- `length`: in bytes, or ATLS_LENGTH_UNKNOWN.
- Statuses: NULL_ARGUMENT.
- */
-atls_status atls_request_set_body_stream(struct atls_request *request, uint64_t length, struct atls_error **error);
-
-/*
- Says whether a streamed body can be written again, for a redirect (307, 308) or an
- authentication challenge. When that is needed, the host gets ATLS_EVENT_REWIND; with blocking
- handles, atls_exchange_write_all, atls_exchange_finish and atls_exchange_head return AGAIN with
- ATLS_DETAIL_REWIND. The host then calls atls_exchange_rewind and writes the body from its
- beginning; until then nothing is taken.
- Statuses: NULL_ARGUMENT, INVALID_STATE (the body is not a stream).
- */
-atls_status atls_request_set_body_rewindable(struct atls_request *request, bool rewindable, struct atls_error **error);
-
-/*
- Takes the body from `source`, which is copied. Exchanges of this request share the source: make
- one at a time, and see to it that the source is at its beginning when the next one starts. If
- the call fails, `drop` does not run.
- `length`: in bytes, or ATLS_LENGTH_UNKNOWN.
- Statuses: NULL_ARGUMENT.
- */
-atls_status atls_request_set_body_source(struct atls_request *request,
-                                         const struct atls_body_source *source,
-                                         uint64_t length,
-                                         struct atls_error **error);
-
-/*
- Adds a field to the form that is the request's body, and sets Content-Type:
- application/x-www-form-urlencoded or, once a field has a file name or a content type,
- multipart/form-data. Copied.
- `file_name`: may be NULL, for a field that is not a file.
- `content_type`: may be NULL.
- Statuses: NULL_ARGUMENT, INVALID_UTF8, HTTP_HEADER_INVALID (`content_type`).
- */
-atls_status atls_request_add_form_field(struct atls_request *request,
-                                        const char *name,
-                                        struct atls_bytes value,
-                                        const char *file_name,
-                                        const char *content_type,
-                                        struct atls_error **error);
-
-/*
- Sets the deadline for the response head: atls_request_set_deadline with
- ATLS_REQUEST_DEADLINE_HEAD.
- Statuses: NULL_ARGUMENT.
- */
-atls_status atls_request_set_timeout(struct atls_request *request, uint32_t timeout_ms, struct atls_error **error);
-
-/*
- Sets a deadline. If it passes, the exchange ends with TIMED_OUT; the error's message and
- atls_error_phase say which deadline it was. By default only ATLS_REQUEST_DEADLINE_HEAD is set.
- Those for the queue and for connecting have no effect without a client.
- `which`: ATLS_REQUEST_DEADLINE_*.
- Statuses: NULL_ARGUMENT, INVALID_ARGUMENT (`which`).
- */
-atls_status atls_request_set_deadline(struct atls_request *request,
-                                      uint32_t which,
-                                      uint32_t milliseconds,
-                                      struct atls_error **error);
-
-/*
- Sets user and password for the server. They replace an Authorization header field, and follow
- redirects within the same origin only. NULL for both removes them.
- `user`: may be NULL, together with `password`.
- `password`: may be NULL, together with `user`.
- `auth`: ATLS_AUTH_BASIC, or ATLS_AUTH_DIGEST, which needs a client and a body that can be sent
- twice.
- Statuses: NULL_ARGUMENT, INVALID_UTF8, INVALID_ARGUMENT (a colon in the user; a control
- character; unknown `auth`).
- */
-atls_status atls_request_set_auth(struct atls_request *request,
-                                  const char *user,
-                                  const char *password,
-                                  uint32_t auth,
-                                  struct atls_error **error);
-
-/*
- Adds an If-Modified-Since header field. If nothing has changed since then, the response is a
- 304.
- `seconds`: since 1970-01-01 00:00:00 UTC.
- Statuses: NULL_ARGUMENT, INVALID_ARGUMENT (outside the years 1 to 9999), INVALID_STATE (the
- request already has this field).
- */
-atls_status atls_request_set_if_modified_since(struct atls_request *request,
-                                               int64_t seconds,
-                                               struct atls_error **error);
-
-/*
- Sets how an atls_client follows redirects. 303 becomes a GET, as do 301 and 302 in response to a
- POST. Authorization and Cookie are not sent to another origin. If the limit is reached, or a
- body would have to be sent again and cannot be, the host gets the redirecting response itself.
- `max`: how many redirects to follow; 5 by default, 0 for none.
- `allowed`: what is otherwise refused, a combination of ATLS_REDIRECT_ALLOW_*; none by default.
- Statuses: NULL_ARGUMENT, INVALID_ARGUMENT (`allowed`).
- */
-atls_status atls_request_set_redirects(struct atls_request *request,
-                                       uint32_t max,
-                                       uint32_t allowed,
-                                       struct atls_error **error);
-
-/*
- Accepts gzip, deflate, br and zstd, and decodes them as the bytes arrive. An Accept-Encoding
- header field of the caller is replaced. The response head stays as the server sent it. Off by
- default.
-
- A coding that was not requested, or is malformed, is CONTENT_CODING; one that ends too early is
- TRUNCATED. Consecutive gzip members or zstd frames form one body (RFC 1952, RFC 8878); any other
- byte after the end, even a zero, is CONTENT_CODING.
- Statuses: NULL_ARGUMENT.
- */
-atls_status atls_request_set_decode(struct atls_request *request, bool decode, struct atls_error **error);
-
-/*
- Limits the response body, counted after decoding. A longer one ends the exchange with
- BODY_TOO_LARGE.
- `bytes`: UINT64_MAX, the default, is no limit.
- Statuses: NULL_ARGUMENT.
- */
-atls_status atls_request_set_max_response_body(struct atls_request *request, uint64_t bytes, struct atls_error **error);
-
-/*
- Limits what may come before a response body. A response beyond a limit ends the exchange with
- HTTP_PROTOCOL. 0 is the default of each limit.
- `bytes`: bytes of each head; 262,144 by default and at most.
- `fields`: header fields of each head; 256 by default and at most.
- `informational`: informational (1xx) heads; 64 by default. Together they may have no more bytes
- than one head; UINT32_MAX allows as many as fit.
- Statuses: NULL_ARGUMENT, INVALID_ARGUMENT (`bytes` or `fields` above its maximum).
- */
-atls_status atls_request_set_head_limits(struct atls_request *request,
-                                         uint32_t bytes,
-                                         uint32_t fields,
-                                         uint32_t informational,
-                                         struct atls_error **error);
-
-/*
- Event-driven: delivers the response body as one DATA event, whatever its size, without using
- credit; an empty body is an empty DATA. Off by default. Also set
- atls_request_set_max_response_body.
- Statuses: NULL_ARGUMENT.
- */
-atls_status atls_request_set_buffered(struct atls_request *request, bool buffered, struct atls_error **error);
-
-/*
- Sends `Expect: 100-continue` and waits for a response before sending the body. If a final
- response comes first, the body is not sent (RFC 9110 section 10.1.1). No effect without a body.
- `wait_ms`: how long to wait before the body is sent anyway; 1 second by default,
- UINT32_MAX waits for a response however long it takes.
- Statuses: NULL_ARGUMENT.
- */
-atls_status atls_request_set_expect_continue(struct atls_request *request, uint32_t wait_ms, struct atls_error **error);
-
-/*
- Sets the configuration of this request's connections, in place of the client's: roots, client
- certificate, tunnel, proxy, local address, timeouts, and the policy for hosts that no pattern of
- atls_client_set_policy matches. If it neither has a policy nor allows unattested connections,
- the client's own applies. Host, port and credit are ignored. Requests share connections if they
- were given the same configuration, unchanged in between.
- `config`: copied.
- Statuses: NULL_ARGUMENT, INVALID_ARGUMENT, INVALID_STATE, TRUST_ANCHOR, IO.
- */
-atls_status atls_request_set_config(struct atls_request *request,
-                                    const struct atls_config *config,
-                                    struct atls_error **error);
-
-/*
- Blocking: waits for the response head. The head is a new reference: free it.
- `timeout_ms`: 60 seconds by default.
- Statuses: NULL_ARGUMENT, INVALID_STATE (event-driven exchange), WOULD_DEADLOCK, TIMED_OUT,
- CANCELED, AGAIN (the body must be written again: atls_exchange_rewind), and as atls_http_fetch.
- */
-atls_status atls_exchange_head(const struct atls_exchange *exchange,
-                               uint32_t timeout_ms,
-                               struct atls_head **head,
-                               struct atls_error **error);
-
-/*
- Blocking: waits for the next informational (1xx) head, or for the final head, in which case
- *head is NULL. At most 64 informational heads are kept until they are taken; later ones are
- discarded. The head is a new reference: free it.
- `timeout_ms`: 60 seconds by default.
- Statuses: as atls_exchange_head.
- */
-atls_status atls_exchange_next_informational(const struct atls_exchange *exchange,
-                                             uint32_t timeout_ms,
-                                             struct atls_head **head,
-                                             struct atls_error **error);
-
-/*
- Blocking: waits for bytes of the response body and copies up to `cap` of them into `buf`. *n is
- 0 only at the end of the body; the connection is then free for the next request. After TIMED_OUT
- nothing is lost: call again.
- `timeout_ms`: 60 seconds by default.
- Statuses: NULL_ARGUMENT, INVALID_ARGUMENT (`cap` is 0), INVALID_STATE (event-driven exchange),
- WOULD_DEADLOCK, TIMED_OUT, CANCELED, IO, TRUNCATED, HTTP_PROTOCOL.
- */
-atls_status atls_exchange_read(const struct atls_exchange *exchange,
-                               uint8_t *buf,
-                               size_t cap,
-                               uint32_t timeout_ms,
-                               size_t *n,
-                               struct atls_error **error);
-
-/*
- Blocking: waits for the rest of the response body and returns all of it, followed by a NUL that
- its length does not count. After TIMED_OUT nothing is lost: the next call includes what has
- arrived.
- `max`: most bytes to accept; a longer body is BODY_TOO_LARGE.
- `timeout_ms`: for the whole body; 60 seconds by default.
- `body`: the caller's to free.
- Statuses: as atls_exchange_read, and BODY_TOO_LARGE.
- */
-atls_status atls_exchange_read_all(const struct atls_exchange *exchange,
-                                   size_t max,
-                                   uint32_t timeout_ms,
-                                   struct atls_buf **body,
-                                   struct atls_error **error);
-
-/*
- Blocking: the trailers, once the body was read to its end; *trailers is NULL if there were none.
- Does not wait. The trailers are a new reference: free it.
- Statuses: NULL_ARGUMENT, INVALID_STATE (event-driven exchange; the body is not at its end;
- another call on the exchange is under way).
- */
-atls_status atls_exchange_trailers(const struct atls_exchange *exchange,
-                                   struct atls_head **trailers,
-                                   struct atls_error **error);
-
-/*
- Event-driven: allows `bytes` more of the response body to be received. Grants add up; the sum
- saturates.
- Statuses: NULL_ARGUMENT, INVALID_STATE (blocking exchange).
- */
-atls_status atls_exchange_grant(const struct atls_exchange *exchange, uint64_t bytes, struct atls_error **error);
-
-/*
- Cancels the exchange and, unless it was over, closes its connection. Event-driven: CLOSED
- follows, with CANCELED. Blocking: calls of other threads on this exchange return CANCELED.
- Statuses: NULL_ARGUMENT.
- */
-atls_status atls_exchange_cancel(const struct atls_exchange *exchange, struct atls_error **error);
-
-/*
- Adds a reference; returns `exchange`.
- */
-struct atls_exchange *atls_exchange_ref(struct atls_exchange *exchange);
-
-/*
- Drops a reference. The last one cancels the exchange, like atls_exchange_cancel; CLOSED still
- comes.
- */
-void atls_exchange_free(struct atls_exchange *exchange);
-
-/*
- Event-driven: copies all of `data` for the request body, or returns AGAIN and takes nothing; one
- WRITABLE event follows each AGAIN. At most 256 KiB are queued, counted as by
- atls_server_request_write.
- Statuses: NULL_ARGUMENT, AGAIN, INVALID_STATE (the body is not a stream; already finished;
- blocking exchange), CLOSED (the server responded, or closed the connection, before it had the
- whole body; the response still comes), or why the exchange ended.
- */
-atls_status atls_exchange_write(const struct atls_exchange *exchange,
-                                struct atls_bytes data,
-                                struct atls_error **error);
-
-/*
- Blocking: writes a piece of the request body, and waits until the library has taken all of it.
- Pieces from several threads are sent in the order of the calls; the timeout includes waiting for
- earlier pieces.
- `timeout_ms`: 60 seconds by default.
- Statuses: NULL_ARGUMENT, INVALID_STATE (the body is not a stream; already finished; event-driven
- exchange), WOULD_DEADLOCK, TIMED_OUT (nothing was taken), CANCELED, AGAIN (the body must be
- written again: atls_exchange_rewind), CLOSED (the server responded, or closed the connection,
- before it had the whole body; the response can still be read), or why the exchange ended.
- */
-atls_status atls_exchange_write_all(const struct atls_exchange *exchange,
-                                    struct atls_bytes data,
-                                    uint32_t timeout_ms,
-                                    struct atls_error **error);
-
-/*
- Ends a streamed request body. Does nothing if the exchange is already over without an error,
- because the server has all bytes of an announced length or responded early.
- Statuses: NULL_ARGUMENT, INVALID_STATE (the body is not a stream; already finished), AGAIN (the
- body must be written again: atls_exchange_rewind), or why the exchange failed.
- */
-atls_status atls_exchange_finish(const struct atls_exchange *exchange, struct atls_error **error);
-
-/*
- Starts a streamed body again, after ATLS_EVENT_REWIND, or AGAIN with ATLS_DETAIL_REWIND. The
- next bytes written are its beginning.
- Statuses: NULL_ARGUMENT, INVALID_STATE (the body is not a stream; no rewind was requested), or
- why the exchange ended.
- */
-atls_status atls_exchange_rewind(const struct atls_exchange *exchange, struct atls_error **error);
-
-/*
- The URL that the response came from, after redirects. Valid as long as the exchange. "" before
- the response head has arrived, and for an exchange of an atls_http.
- */
-struct atls_str atls_exchange_url(const struct atls_exchange *exchange);
-
-/*
- How many redirects were followed. 0 for an exchange of an atls_http.
- */
-uint32_t atls_exchange_redirects(const struct atls_exchange *exchange);
-
-/*
- Whether the connection had carried an earlier request. False for an exchange of an atls_http.
- */
-bool atls_exchange_reused(const struct atls_exchange *exchange);
-
-/*
- The verdict on the server that responded, as a new reference: free it. NULL before the response
- head has arrived, for an unattested server, and for an exchange of an atls_http.
- */
-struct atls_verdict *atls_exchange_verdict(const struct atls_exchange *exchange);
-
-/*
- Address and port of the other end of the socket, such as "192.0.2.1:443" or "[2001:db8::1]:443":
- the server, or the proxy or forwarder that leads to it. Valid as long as the exchange. "" before
- the response head has arrived, and for an exchange of an atls_http.
- */
-struct atls_str atls_exchange_peer(const struct atls_exchange *exchange);
-
-/*
- The server's own certificate, DER; the caller's to free. NULL before the response head has
- arrived, without TLS, and for an exchange of an atls_http.
- */
-struct atls_buf *atls_exchange_certificate(const struct atls_exchange *exchange);
-
-/*
- How long a phase of the exchange took, in microseconds. Except for the total, it is that of the
- last request of a chain of redirects. The phases of connecting are 0 if an idle connection was
- used. UINT64_MAX if the time is unknown, or not known yet, and for an exchange of an atls_http.
- `which`: ATLS_EXCHANGE_TIME_*.
- */
-uint64_t atls_exchange_time_us(const struct atls_exchange *exchange, uint32_t which);
-
-/*
- Creates limits that have their default values. Free them with atls_client_limits_free.
- Statuses: NULL_ARGUMENT.
- */
-atls_status atls_client_limits_new(struct atls_client_limits **limits, struct atls_error **error);
-
-/*
- Frees the builder.
- */
-void atls_client_limits_free(struct atls_client_limits *limits);
-
-/*
- Limits how many requests are under way at a time. A request counts from sending to the end of
- its response; further requests wait in the order in which they were started.
- `max`: 10 by default.
- Statuses: NULL_ARGUMENT, INVALID_ARGUMENT (`max` is 0).
- */
-atls_status atls_client_limits_set_requests(struct atls_client_limits *limits, uint32_t max, struct atls_error **error);
-
-/*
- Limits how many connections are kept open. For both limits, 0 is the default and UINT32_MAX no
- limit.
- `per_host`: connections to one host and port, idle ones included; no limit by default. A request
- beyond it waits, without holding up requests to other hosts.
- `idle`: idle connections to all hosts together; 100 by default. Beyond it, the connection that
- has been idle longest is closed.
- Statuses: NULL_ARGUMENT.
- */
-atls_status atls_client_limits_set_connections(struct atls_client_limits *limits,
-                                               uint32_t per_host,
-                                               uint32_t idle,
-                                               struct atls_error **error);
-
-/*
- Limits how long connections are kept.
- `idle_ms`: how long a connection may wait for its next request; 90 seconds by default.
- `age_ms`: how old a connection may become before a new one, attested anew, takes its place; no
- limit by default.
- Statuses: NULL_ARGUMENT.
- */
-atls_status atls_client_limits_set_times(struct atls_client_limits *limits,
-                                         uint32_t idle_ms,
-                                         uint32_t age_ms,
-                                         struct atls_error **error);
-
-/*
- Creates a client. `config` and `limits` are copied.
- `runtime`: runs the requests of an event-driven client. It may be NULL: the client is then a
- blocking one, and I/O runs on the threads that call it.
- `config`: supplies roots, verifier, timeouts, tunnel and credit; it may be NULL, for the
- defaults. Its host, port and server name are ignored. Its policy applies to every host that no
- pattern of atls_client_set_policy matches. Without a policy such hosts are refused, unless the
- configuration allows unattested connections (atls_config_set_unattested).
- `limits`: may be NULL, for the defaults.
- Statuses: NULL_ARGUMENT, INVALID_ARGUMENT (roots, tunnel), TRUST_ANCHOR, IO.
- */
-atls_status atls_client_new(const struct atls_runtime *runtime,
-                            const struct atls_config *config,
-                            const struct atls_client_limits *limits,
-                            struct atls_client **client,
-                            struct atls_error **error);
-
-/*
- Contacts hosts that match `pattern` only under this policy. If several patterns match, the
- closest one wins. Setting a pattern again replaces its policy, and connections that were judged
- by the former policy are not reused.
- `pattern`: a host name, an address, or `*.` followed by a name, which covers every name below
- that one. Case, a trailing dot and the form of international names make no difference.
- Statuses: NULL_ARGUMENT, INVALID_UTF8, INVALID_ARGUMENT (`pattern`), TRUST_ANCHOR.
- */
-atls_status atls_client_set_policy(const struct atls_client *client,
-                                   const char *pattern,
-                                   const struct atls_policy *policy,
-                                   struct atls_error **error);
-
-/*
- Event-driven: sends a request created by atls_request_new_url, which is copied. Its events go to
- `sink`, as with atls_http_start. For a streamed body, CONNECTED comes first; the body may be
- written from then on.
-
- The request's timeout covers waiting for its turn, connecting, attestation and redirects, up to
- the response head. If the server has closed an idle connection, the request is sent once more on
- another one, provided that its method is idempotent and its body is not a stream.
- Statuses: NULL_ARGUMENT, INVALID_ARGUMENT, INVALID_STATE (blocking client; queue stopped),
- HTTP_HEADER_INVALID, UNSUPPORTED.
-
- The CLOSED event may also carry POLICY_REQUIRED, REDIRECT_REFUSED, CONTENT_CODING,
- BODY_TOO_LARGE, and the statuses of atls_http_connect_start.
- */
-atls_status atls_client_start(const struct atls_client *client,
-                              const struct atls_request *request,
-                              const struct atls_sink *sink,
-                              struct atls_exchange **exchange,
-                              struct atls_error **error);
-
-/*
- Blocking: sends a request and, unless its body is a stream, waits for the response head.
- Continue as after atls_http_fetch. Several threads may do so at the same time.
- Statuses: as atls_client_start, WOULD_DEADLOCK, TIMED_OUT, IO, TRUNCATED, HTTP_PROTOCOL,
- POLICY_REQUIRED, REDIRECT_REFUSED, and as atls_http_connect.
- */
-atls_status atls_client_fetch(const struct atls_client *client,
-                              const struct atls_request *request,
-                              struct atls_exchange **exchange,
-                              struct atls_error **error);
-
-/*
- Blocking: like atls_client_fetch, but returns at once. Another thread can cancel the exchange.
- It makes progress while a thread is in a blocking call on it or on this client, such as
- atls_exchange_head.
- Statuses: as atls_client_start, and WOULD_DEADLOCK.
- */
-atls_status atls_client_open(const struct atls_client *client,
-                             const struct atls_request *request,
-                             struct atls_exchange **exchange,
-                             struct atls_error **error);
-
-/*
- Number of requests under way; 0 for NULL.
- */
-size_t atls_client_active_requests(const struct atls_client *client);
-
-/*
- Number of requests that wait for their turn; 0 for NULL.
- */
-size_t atls_client_queued_requests(const struct atls_client *client);
-
-/*
- Number of idle connections; 0 for NULL.
- */
-size_t atls_client_idle_connections(const struct atls_client *client);
-
-/*
- Keeps the cookies that responses set, and sends them back to the same host and no other (RFC
- 6265, without the Domain attribute). Off by default; turning it off discards all cookies. A
- request that has its own Cookie header field is left alone.
-
- At most 100 cookies of a host and 3,000 in all are kept; a new one replaces the one that was
- unused longest. A Set-Cookie field longer than 4,096 bytes is ignored. If the cookies for one
- request exceed 8,192 bytes, those set last are sent.
- Statuses: NULL_ARGUMENT.
- */
-atls_status atls_client_set_cookies(const struct atls_client *client, bool keep, struct atls_error **error);
-
-/*
- Closes every idle connection. Requests under way continue, and new ones open new connections.
- Statuses: NULL_ARGUMENT.
- */
-atls_status atls_client_close_idle(const struct atls_client *client, struct atls_error **error);
-
-/*
- Adds a reference; returns `client`.
- */
-struct atls_client *atls_client_ref(struct atls_client *client);
-
-/*
- Drops a reference. The last one closes idle connections; requests under way run to their end.
- */
-void atls_client_free(struct atls_client *client);
-
-/*
- Creates an empty list. Free it with atls_headers_free.
- `preserve_case`: keeps names as they are written; otherwise they become `Http-Header-Case`.
- Statuses: NULL_ARGUMENT.
- */
-atls_status atls_headers_new(bool preserve_case, struct atls_headers **headers, struct atls_error **error);
-
-/*
- Creates a list with the same fields. Free it with atls_headers_free.
- Statuses: NULL_ARGUMENT.
- */
-atls_status atls_headers_copy(const struct atls_headers *headers,
-                              struct atls_headers **copy,
-                              struct atls_error **error);
-
-/*
- Frees the list.
- */
-void atls_headers_free(struct atls_headers *headers);
-
-/*
- Appends a field. Both are copied.
- Statuses: NULL_ARGUMENT, INVALID_UTF8, HTTP_HEADER_INVALID (the name is not a token; the value
- has a control character, or spaces or tabs around it).
- */
-atls_status atls_headers_add(struct atls_headers *headers,
-                             const char *name,
-                             struct atls_bytes value,
-                             struct atls_error **error);
-
-/*
- Like atls_headers_add, but replaces all fields with this name.
- Statuses: as atls_headers_add.
- */
-atls_status atls_headers_set(struct atls_headers *headers,
-                             const char *name,
-                             struct atls_bytes value,
-                             struct atls_error **error);
-
-/*
- Removes all fields with this name, if there are any.
- Statuses: NULL_ARGUMENT, INVALID_UTF8.
- */
-atls_status atls_headers_remove(struct atls_headers *headers, const char *name, struct atls_error **error);
-
-/*
- Adds a field from its line on the wire, with or without the line end. A line that begins with a
- space or tab continues the field before; an empty line adds nothing.
- Statuses: NULL_ARGUMENT, HTTP_HEADER_INVALID.
- */
-atls_status atls_headers_parse_line(struct atls_headers *headers, struct atls_bytes line, struct atls_error **error);
-
-/*
- Adds the fields of all lines of `block` or, if one is invalid, none.
- Statuses: NULL_ARGUMENT, HTTP_HEADER_INVALID.
- */
-atls_status atls_headers_parse(struct atls_headers *headers, struct atls_bytes block, struct atls_error **error);
-
-/*
- Adds the fields of a head, or of trailers.
- Statuses: NULL_ARGUMENT, HTTP_HEADER_INVALID.
- */
-atls_status atls_headers_add_head(struct atls_headers *headers,
-                                  const struct atls_head *head,
-                                  struct atls_error **error);
-
-/*
- Number of fields; 0 for NULL.
- */
-size_t atls_headers_count(const struct atls_headers *headers);
-
-/*
- Name of the field at `index`; "" past the end. Valid until the list changes.
- */
-struct atls_str atls_headers_name(const struct atls_headers *headers, size_t index);
-
-/*
- Value of the field at `index`; "" past the end. Valid until the list changes.
- */
-struct atls_str atls_headers_value(const struct atls_headers *headers, size_t index);
-
-/*
- Value of the first field with this name, in any case. "" if there is none, or if its value is
- empty; atls_headers_find tells which. Valid until the list changes.
- */
-struct atls_str atls_headers_get(const struct atls_headers *headers, const char *name);
-
-/*
- Index of the first field with this name, in any case, at or after index `from`; SIZE_MAX if
- there is none.
- */
-size_t atls_headers_find(const struct atls_headers *headers, const char *name, size_t from);
-
-/*
- Joins the values of all fields with this name by commas (RFC 9110 section 5.3). *joined is NULL
- if there is none; otherwise it is NUL-terminated, and the caller's to free.
- Statuses: NULL_ARGUMENT, INVALID_UTF8.
- */
-atls_status atls_headers_joined(const struct atls_headers *headers,
-                                const char *name,
-                                struct atls_buf **joined,
-                                struct atls_error **error);
-
-/*
- Writes all fields as they appear on the wire.
- `block`: NUL-terminated; the caller's to free.
- Statuses: NULL_ARGUMENT.
- */
-atls_status atls_headers_serialize(const struct atls_headers *headers,
-                                   struct atls_buf **block,
-                                   struct atls_error **error);
-
-/*
- Adds each field to the request, as atls_request_add_header does: all of them or, if one is not
- allowed, none.
- Statuses: NULL_ARGUMENT, HTTP_HEADER_INVALID.
- */
-atls_status atls_request_add_headers(struct atls_request *request,
-                                     const struct atls_headers *headers,
-                                     struct atls_error **error);
-
-/*
- Parses a request line, `METHOD SP target SP HTTP/1.d`, without its line end (RFC 9112 section
- 3).
- `method`, `target`: point into `line` and are not NUL-terminated.
- Statuses: NULL_ARGUMENT, INVALID_ARGUMENT.
- */
-atls_status atls_parse_request_line(struct atls_bytes line,
-                                    struct atls_str *method,
-                                    struct atls_str *target,
-                                    uint32_t *minor_version,
-                                    struct atls_error **error);
-
-/*
- Parses a status line, `HTTP/1.d SP status SP [reason]`, without its line end (RFC 9112 section
- 4).
- `reason`: points into `line` and is not NUL-terminated.
- Statuses: NULL_ARGUMENT, INVALID_ARGUMENT.
- */
-atls_status atls_parse_status_line(struct atls_bytes line,
-                                   uint32_t *minor_version,
-                                   uint32_t *status,
-                                   struct atls_str *reason,
-                                   struct atls_error **error);
-
-/*
- Creates a configuration without TLS and with the default limits and deadlines. Free it with
- atls_server_config_free.
- Statuses: NULL_ARGUMENT.
- */
-atls_status atls_server_config_new(struct atls_server_config **config, struct atls_error **error);
-
-/*
- Frees the builder.
- */
-void atls_server_config_free(struct atls_server_config *config);
-
-/*
- Sets a limit.
- `which`: ATLS_SERVER_LIMIT_*.
- `value`: 0 is allowed for the body only; at most 2^30 for a head and 2^31 - 1 for the backlog.
- Statuses: NULL_ARGUMENT, INVALID_ARGUMENT (unknown limit; `value` out of range).
- */
-atls_status atls_server_config_set_limit(struct atls_server_config *config,
-                                         uint32_t which,
-                                         uint64_t value,
-                                         struct atls_error **error);
-
-/*
- Sets a deadline.
- `which`: ATLS_SERVER_DEADLINE_*.
- Statuses: NULL_ARGUMENT, INVALID_ARGUMENT (unknown deadline).
- */
-atls_status atls_server_config_set_deadline(struct atls_server_config *config,
-                                            uint32_t which,
-                                            uint32_t milliseconds,
-                                            struct atls_error **error);
-
-/*
- Says whether a connection may serve more than one request. On by default.
- Statuses: NULL_ARGUMENT.
- */
-atls_status atls_server_config_set_keep_alive(struct atls_server_config *config,
-                                              bool keep_alive,
-                                              struct atls_error **error);
-
-/*
- Accepts requests that deviate from the RFCs.
- `flags`: the leniency flags from ATLS_H1_ALLOW_BARE_LF on, each of which says what it risks; 0
- by default.
- Statuses: NULL_ARGUMENT, INVALID_ARGUMENT (unknown flag).
- */
-atls_status atls_server_config_set_flags(struct atls_server_config *config, uint32_t flags, struct atls_error **error);
-
-/*
- Reports each failed TLS handshake with a REFUSED event: who the peer was and what went wrong.
- Off by default, because anyone can cause such failures at will. Failed handshakes are always
- counted (ATLS_SERVER_COUNT_HANDSHAKES_FAILED), and only counted while 1,024 of these events wait
- for the host.
- Statuses: NULL_ARGUMENT.
- */
-atls_status atls_server_config_set_handshake_events(struct atls_server_config *config,
-                                                    bool enabled,
-                                                    struct atls_error **error);
-
-/*
- Decodes request bodies by their Content-Encoding: gzip, deflate, br and zstd. Another coding is
- answered with 415. A body that cannot be decoded, or has bytes after its end that are not a
- further gzip member or zstd frame, is answered with 400. The body limit counts decoded bytes.
- The head stays as it was sent. Off by default.
- Statuses: NULL_ARGUMENT.
- */
-atls_status atls_server_config_set_decode(struct atls_server_config *config, bool decode, struct atls_error **error);
-
-/*
- Trusts the header fields X-Real-Ip, X-Forwarded-For, X-Scheme and X-Forwarded-Proto
- (atls_server_request_remote, atls_server_request_scheme). Turn it on only if nobody but a proxy
- can reach the server, because anyone can write such fields. Fields of the same name form one
- list, whose last item counts. The proxy must therefore write or remove each of the four;
- otherwise the last item may come from the client. Off by default.
- Statuses: NULL_ARGUMENT.
- */
-atls_status atls_server_config_set_trust_forwarded(struct atls_server_config *config,
-                                                   bool trust,
-                                                   struct atls_error **error);
-
-/*
- Adds the address of a trusted proxy. The last address in X-Forwarded-For that is not a trusted
- proxy is the client's.
- Statuses: NULL_ARGUMENT, INVALID_UTF8, INVALID_ARGUMENT (not an IP address).
- */
-atls_status atls_server_config_add_trusted_proxy(struct atls_server_config *config,
-                                                 const char *address,
-                                                 struct atls_error **error);
-
-/*
- Sets the receive credit of each request, like atls_config_set_credit. 256 KiB and automatic by
- default.
- Statuses: NULL_ARGUMENT.
- */
-atls_status atls_server_config_set_credit(struct atls_server_config *config,
-                                          uint64_t initial,
-                                          bool automatic,
-                                          struct atls_error **error);
-
-/*
- Serves TLS 1.3, and nothing older, with this certificate.
- `chain_pem`: the certificate chain, leaf first.
- `key_pem`: the private key of the leaf.
- Statuses: NULL_ARGUMENT, INVALID_UTF8, INVALID_ARGUMENT.
- */
-atls_status atls_server_config_set_certificate(struct atls_server_config *config,
-                                               const char *chain_pem,
-                                               const char *key_pem,
-                                               struct atls_error **error);
-
-/*
- Uses another certificate for sessions that ask for `name` (SNI). Call
- atls_server_config_set_certificate first.
- `chain_pem`: the certificate chain, leaf first.
- `key_pem`: the private key of the leaf.
- Statuses: NULL_ARGUMENT, INVALID_UTF8, INVALID_ARGUMENT, INVALID_STATE (no certificate was set).
- */
-atls_status atls_server_config_add_certificate(struct atls_server_config *config,
-                                               const char *name,
-                                               const char *chain_pem,
-                                               const char *key_pem,
-                                               struct atls_error **error);
-
-/*
- Asks clients for a certificate; atls_server_request_certificate returns it. Call
- atls_server_config_set_certificate first.
- `roots_pem`: the roots, one of which must have issued the certificate's chain.
- `required`: whether the handshake fails if the client has no certificate.
- Statuses: NULL_ARGUMENT, INVALID_UTF8, INVALID_ARGUMENT, INVALID_STATE (no certificate was set).
- */
-atls_status atls_server_config_set_client_roots(struct atls_server_config *config,
-                                                const char *roots_pem,
-                                                bool required,
-                                                struct atls_error **error);
-
-/*
- Proves the server to whoever asks: `POST /tdx_quote` (protocol atlas-v1) and `POST /atls/exporter-v1` are answered with evidence of the machine
- that the server runs on, bound to the session: what atls_http_connect_start and its like ask for. It comes from a dstack guest agent: `path` is its Unix
- socket, NULL looks where it usually is. The host does not see these requests. Needs a certificate; its fingerprint is put into the guest's log,
- where the agent can. docs/protocol.md has both protocols. Quotes are made one at a time; if 64 requests wait, or more than ATLS_SERVER_LIMIT_EVIDENCE_PER_SECOND come, further ones are
- answered with 503 and Retry-After: clients of this library then ask again, within their deadlines. Statuses: NULL_ARGUMENT, INVALID_UTF8,
- INVALID_ARGUMENT (no agent found).
- */
-atls_status atls_server_config_set_dstack_agent(struct atls_server_config *config,
-                                                const char *path,
-                                                struct atls_error **error);
-
-/*
- As atls_server_config_set_dstack_agent, with TDX quotes by way of the Linux kernel's configfs-tsm: for machines that are no dstack guests. `path` is its folder, NULL
- the usual one. There is no event log, so only policies are satisfied that ask for exporter-v1, name no application, and say `"require_key_event": false`.
- Statuses: NULL_ARGUMENT, INVALID_UTF8, INVALID_ARGUMENT (there is none).
- */
-atls_status atls_server_config_set_tsm(struct atls_server_config *config,
-                                       const char *path,
-                                       struct atls_error **error);
-
-/*
- As atls_server_config_set_dstack_agent, with quotes that the host makes. That the guest's log names the certificate is then the host's
- matter too. `drop`, which may be NULL, runs once, after the last use of `user_data`; also where this call fails. Statuses: NULL_ARGUMENT.
- */
-atls_status atls_server_config_set_quote_source(struct atls_server_config *config,
-                                                atls_quote_fn quote,
-                                                void *user_data,
-                                                void (*drop)(void *user_data),
-                                                struct atls_error **error);
-
-/*
- Proves this side to servers that ask for it, by protocol exporter-v1, with evidence from a dstack guest agent: `path` is its Unix socket, NULL looks
- where it usually is. Where the configuration has a policy, the server's evidence is judged first, and the policy must name exporter-v1.
- Without one, a server that knows no exporter-v1 is shown nothing and is used as it is. A server that refuses is EVIDENCE_REFUSED. Statuses: NULL_ARGUMENT,
- INVALID_UTF8, INVALID_ARGUMENT (no agent found).
- */
-atls_status atls_config_set_dstack_agent(struct atls_config *config,
-                                         const char *path,
-                                         struct atls_error **error);
-
-/*
- As atls_config_set_dstack_agent, with quotes as atls_server_config_set_tsm has them. Statuses: NULL_ARGUMENT, INVALID_UTF8, INVALID_ARGUMENT (there is none).
- */
-atls_status atls_config_set_tsm(struct atls_config *config,
-                                const char *path,
-                                struct atls_error **error);
-
-/*
- As atls_config_set_dstack_agent, with quotes that the host makes. `drop`, which may be NULL, runs once, after the last use of `user_data`; also where this
- call fails. Statuses: NULL_ARGUMENT.
- */
-atls_status atls_config_set_quote_source(struct atls_config *config,
-                                         atls_quote_fn quote,
-                                         void *user_data,
-                                         void (*drop)(void *user_data),
-                                         struct atls_error **error);
-
-/*
- Serves only clients that prove themselves by exporter-v1: their evidence must satisfy `policy`, by the collateral and trust anchors of `verifier`.
- Other requests before that are answered with 403, which ends the connection. Refused evidence is answered with 403 too, and tells the client only
- the name of the check that failed; the reason and the verdict (atls_error_verdict) are in the host's ATLS_EVENT_REFUSED. A client has one try for
- each challenge, and eight on a connection, which then ends; a proof holds for as long as its connection (atls_server_request_verdict). Needs a
- certificate. Statuses: NULL_ARGUMENT, TRUST_ANCHOR.
- */
-atls_status atls_server_config_set_client_policy(struct atls_server_config *config,
-                                                 const struct atls_policy *policy,
-                                                 const struct atls_verifier *verifier,
-                                                 struct atls_error **error);
-
-/*
- A name that this server goes by. With one or more of them the server does not prove itself by exporter-v1 in sessions that were opened for
- another name (SNI): so a client that was led astray to a sibling with a certificate for both names notices. Statuses: NULL_ARGUMENT, INVALID_UTF8.
- */
-atls_status atls_server_config_add_name(struct atls_server_config *config,
-                                        const char *name,
-                                        struct atls_error **error);
-
-/*
- For hosts that terminate TLS elsewhere: what a quote must hold as its report data in protocol atlas-v1, SHA-512 of `nonce` (32 bytes, from the
- request) and `exporter` (32 bytes: the TLS exporter value for the label "EXPORTER-Channel-Binding" without context). `binder` has room for 64
- bytes. Statuses: NULL_ARGUMENT.
- */
-atls_status atls_compute_binder(struct atls_bytes nonce,
-                                struct atls_bytes exporter,
-                                uint8_t *binder,
-                                struct atls_error **error);
-
-/*
- The same for protocol exporter-v1 (docs/protocol.md, "The binder"). `attester` is the side that proves itself (ATLS_ATTESTER_*); `nonce` (32 bytes) is from the challenge,
- `exporter` (32 bytes) the TLS exporter value for the label "EXPERIMENTAL-atls-exporter-v1" with the SHA-384 of the challenge's bytes as context;
- then the certificates that server and client have shown, DER, where the client's may be NULL for none; `server_name` is the name in the handshake
- (SNI), NULL for none. `binder` has room for 64 bytes. Statuses: NULL_ARGUMENT, INVALID_ARGUMENT, INVALID_UTF8.
- */
-atls_status atls_compute_exporter_binder(uint32_t attester,
-                                         struct atls_bytes nonce,
-                                         struct atls_bytes exporter,
-                                         struct atls_bytes server_leaf,
-                                         struct atls_bytes client_leaf,
-                                         const char *server_name,
-                                         uint8_t *binder,
-                                         struct atls_error **error);
-
-/*
- Creates a server that does not listen yet: call atls_server_listen and its like next. Its events
- go to `sink`.
- `config`: copied.
- Statuses: NULL_ARGUMENT, INVALID_STATE (queue or runtime stopped; evidence without a
- certificate).
- */
-atls_status atls_server_start(const struct atls_runtime *runtime,
-                              const struct atls_server_config *config,
-                              const struct atls_sink *sink,
-                              struct atls_server **server,
-                              struct atls_error **error);
-
-/*
- Listens on a TCP port. May be called several times. The calling thread blocks while a name is
- resolved.
- `address`: an IPv4 or IPv6 address; or a name, for those of its addresses that this machine has.
- It may be NULL, for all addresses of this machine.
- `port`: 0 lets the system choose a port, the same for all addresses.
- `reuse_port`: shares the port with other processes that set it too.
- `bound`: the port; may be NULL.
- Statuses: NULL_ARGUMENT, INVALID_UTF8, INVALID_STATE (the server was stopped), WOULD_DEADLOCK (a
- name, on a thread of the library), DNS, IO.
- */
-atls_status atls_server_listen(const struct atls_server *server,
-                               const char *address,
-                               uint16_t port,
-                               bool reuse_port,
-                               uint16_t *bound,
-                               struct atls_error **error);
-
-/*
- Uses this certificate for new connections, except for names that have one of their own. Open
- connections are not affected.
- `chain_pem`: the certificate chain, leaf first.
- `key_pem`: the private key of the leaf.
- Statuses: NULL_ARGUMENT, INVALID_UTF8, INVALID_ARGUMENT, INVALID_STATE (the server has no TLS).
- */
-atls_status atls_server_set_certificate(const struct atls_server *server,
-                                        const char *chain_pem,
-                                        const char *key_pem,
-                                        struct atls_error **error);
-
-/*
- Stops listening and closes idle connections; requests under way run to their end. Then comes
- CLOSED.
- Statuses: NULL_ARGUMENT.
- */
-atls_status atls_server_stop(const struct atls_server *server, struct atls_error **error);
-
-/*
- Like atls_server_stop; whatever is left after the timeout is ended as by atls_server_close.
- Returns at once: keep the runtime until CLOSED.
- `timeout_ms`: 30 seconds by default.
- Statuses: NULL_ARGUMENT.
- */
-atls_status atls_server_drain(const struct atls_server *server, uint32_t timeout_ms, struct atls_error **error);
-
-/*
- Closes the server now. Requests under way end with CANCELED and ATLS_DETAIL_SERVER_CLOSED. Then
- comes CLOSED.
- Statuses: NULL_ARGUMENT.
- */
-atls_status atls_server_close(const struct atls_server *server, struct atls_error **error);
-
-/*
- Reads a counter; 0 for NULL, or if the counter is unknown.
- `which`: ATLS_SERVER_COUNT_*.
- */
-uint64_t atls_server_count(const struct atls_server *server, uint32_t which);
-
-/*
- Adds a reference; returns `server`.
- */
-struct atls_server *atls_server_ref(struct atls_server *server);
-
-/*
- Drops a reference. The last one closes the server.
- */
-void atls_server_free(struct atls_server *server);
-
-/*
- Listens on a Unix socket.
- `path`: must not exist yet; removing the file afterwards is up to the host. On Linux, a path
- that begins with '@' is an abstract socket.
- Statuses: NULL_ARGUMENT, INVALID_UTF8, INVALID_STATE (the server was stopped), IO.
- */
-atls_status atls_server_listen_unix(const struct atls_server *server, const char *path, struct atls_error **error);
-
-/*
- Accepts connections from a TCP or Unix socket that already listens, such as one from a service
- manager, or one that worker processes share.
- `fd`: belongs to the library after success, which closes it when the server stops; after a
- failure it is still the caller's.
- Statuses: NULL_ARGUMENT, INVALID_ARGUMENT (not a listening socket), INVALID_STATE (the server
- was stopped), IO.
- */
-atls_status atls_server_adopt_listener(const struct atls_server *server, int32_t fd, struct atls_error **error);
-
-/*
- Serves a connected TCP or Unix socket as if the server had accepted it.
- `fd`: belongs to the library after success; after a failure it is still the caller's.
- Statuses: NULL_ARGUMENT, INVALID_ARGUMENT (not a connected socket), INVALID_STATE (the server
- was stopped), IO.
- */
-atls_status atls_server_adopt_connection(const struct atls_server *server, int32_t fd, struct atls_error **error);
-
-/*
- Accepts the request. Its events go to `sink`: DATA as credit allows, TRAILERS, END, WRITABLE
- after a write that returned AGAIN, and CLOSED, with OK once the response is sent.
- `runtime`: the server's.
- Statuses: NULL_ARGUMENT, INVALID_STATE (already started; queue stopped), CLOSED.
- */
-atls_status atls_server_request_start(struct atls_server_request *request,
-                                      const struct atls_runtime *runtime,
-                                      const struct atls_sink *sink,
-                                      struct atls_error **error);
-
-/*
- Sets the limit of this request's body, in place of ATLS_SERVER_LIMIT_BODY_BYTES. Call it before
- the request is started.
- Statuses: NULL_ARGUMENT, INVALID_STATE (already started), CLOSED.
- */
-atls_status atls_server_request_set_body_limit(const struct atls_server_request *request,
-                                               uint64_t bytes,
-                                               struct atls_error **error);
-
-/*
- Sets the deadline for this request's whole body, in place of ATLS_SERVER_DEADLINE_BODY; none by
- default. Call it before the request is started.
- Statuses: NULL_ARGUMENT, INVALID_STATE (already started), CLOSED.
- */
-atls_status atls_server_request_set_body_deadline(const struct atls_server_request *request,
-                                                  uint32_t milliseconds,
-                                                  struct atls_error **error);
-
-/*
- The method as it was sent. Valid as long as the request.
- */
-struct atls_str atls_server_request_method(const struct atls_server_request *request);
-
-/*
- The target as it was sent; bytes. Usually path and query. Otherwise `*`, with OPTIONS, for the
- server as a whole; or host and port, with CONNECT, which atls_server_request_upgrade_start
- accepts; or an absolute URL, as sent to a proxy: its path is the resource, and its authority
- counts instead of Host (RFC 9112 section 3.2). Valid as long as the request.
- */
-struct atls_str atls_server_request_target(const struct atls_server_request *request);
-
-/*
- The host that the request is for, as it was sent, with the port if there is one, whatever form
- the target has (atls_effective_authority). Valid as long as the request. Empty if an HTTP/1.0
- request names no host, or the authority is invalid.
- */
-struct atls_str atls_server_request_authority(const struct atls_server_request *request);
-
-/*
- The request's header fields, as a head whose status is 0. A new reference: free it.
- */
-struct atls_head *atls_server_request_head(const struct atls_server_request *request);
-
-/*
- Address and port of the other end of the socket; empty for a Unix socket. Valid as long as the
- request.
- */
-struct atls_str atls_server_request_peer(const struct atls_server_request *request);
-
-/*
- The client's address: that of the other end of the socket, or what a proxy reported
- (atls_server_config_set_trust_forwarded); empty if neither is known. Valid as long as the
- request.
- */
-struct atls_str atls_server_request_remote(const struct atls_server_request *request);
-
-/*
- "https" or "http": what the client speaks to the server or, according to a trusted proxy, to the
- proxy. Static.
- */
-struct atls_str atls_server_request_scheme(const struct atls_server_request *request);
-
-/*
- Whether the request came over TLS.
- */
-bool atls_server_request_secure(const struct atls_server_request *request);
-
-/*
- The client's certificate, DER; NULL if there is none (atls_server_config_set_client_roots). The
- caller's to free.
- */
-struct atls_buf *atls_server_request_certificate(const struct atls_server_request *request);
-
-/*
- The verdict on the client's evidence, as a new reference: free it. NULL if the client was not
- asked for evidence (atls_server_config_set_client_policy).
- */
-struct atls_verdict *atls_server_request_verdict(const struct atls_server_request *request);
-
-/*
- Sends the head of the response or, with a status below 200, an informational head before it.
- Date and the framing that the peer's HTTP version needs are added; if there is an Upgrade field,
- so is `Connection: Upgrade`. Informational heads are not sent to an HTTP/1.0 peer.
- `reason`: may be NULL, for the usual phrase.
- `headers`: may be NULL.
- `length`: of the body that will be written, in bytes, or ATLS_LENGTH_UNKNOWN.
- Statuses: NULL_ARGUMENT, INVALID_ARGUMENT (`status`, `reason`), HTTP_HEADER_INVALID,
- INVALID_STATE (not started; already sent), CLOSED.
- */
-atls_status atls_server_request_send_head(const struct atls_server_request *request,
-                                          uint32_t status,
-                                          const char *reason,
-                                          const struct atls_headers *headers,
-                                          uint64_t length,
-                                          struct atls_error **error);
-
-/*
- Sends the head, the body and the end of a response in one call. Everything is copied.
- `headers`: may be NULL. If it has a Content-Length, that must be the length of `body`, except in
- response to HEAD or with 304.
- Statuses: as atls_server_request_send_head, and HTTP_HEADER_INVALID (wrong Content-Length).
- */
-atls_status atls_server_request_respond(const struct atls_server_request *request,
-                                        uint32_t status,
-                                        const struct atls_headers *headers,
-                                        struct atls_bytes body,
-                                        struct atls_error **error);
-
-/*
- Copies all of `data` for the response body, or returns AGAIN and takes nothing; one WRITABLE
- event follows each AGAIN. What is written in response to HEAD, or with 204 or 304, is not sent.
-
- At most 256 KiB are queued for a peer that does not read. Each piece counts with its buffer, at
- most twice its length, and 128 bytes of overhead. In addition, at most 128 KiB and the last
- piece begun are on their way.
- Statuses: NULL_ARGUMENT, AGAIN, INVALID_STATE (no head yet; already finished; more than the
- announced length), CLOSED, or why the request ended.
- */
-atls_status atls_server_request_write(const struct atls_server_request *request,
-                                      struct atls_bytes data,
-                                      struct atls_error **error);
-
-/*
- Ends the response. A body shorter than the announced length is INVALID_STATE and closes the
- connection, because the peer waits for the rest; CLOSED reports it too.
- `trailers`: may be NULL. Allowed only with a body of unknown length; not sent to an HTTP/1.0
- peer.
- Statuses: NULL_ARGUMENT, INVALID_STATE (no head yet; already finished; bytes are missing),
- HTTP_HEADER_INVALID (trailers; the response is not ended), or why the request ended.
- */
-atls_status atls_server_request_finish(const struct atls_server_request *request,
-                                       const struct atls_headers *trailers,
-                                       struct atls_error **error);
-
-/*
- Allows `bytes` more of the request's body to be received. Grants add up; the sum saturates.
- Statuses: NULL_ARGUMENT.
- */
-atls_status atls_server_request_grant(const struct atls_server_request *request,
-                                      uint64_t bytes,
-                                      struct atls_error **error);
-
-/*
- Gives the request up and closes its connection. CLOSED follows, with CANCELED.
- Statuses: NULL_ARGUMENT.
- */
-atls_status atls_server_request_cancel(const struct atls_server_request *request, struct atls_error **error);
-
-/*
- Adds a reference; returns `request`.
- */
-struct atls_server_request *atls_server_request_ref(struct atls_server_request *request);
-
-/*
- Drops a reference. The last one gives up a request whose response is not finished.
- */
-void atls_server_request_free(struct atls_server_request *request);
-
-/*
- Responds with a part of a file. The file is read on a thread of the library, as fast as the peer
- takes it. Content-Length is added; the other header fields of a range, and which paths may be
- served, are up to the host. If the file becomes shorter while it is sent, the connection is
- closed.
- `runtime`: the server's.
- `headers`: may be NULL.
- `offset`: where in the file to start, in bytes.
- `length`: in bytes; ATLS_LENGTH_UNKNOWN sends the file to its end.
- Statuses: NULL_ARGUMENT, INVALID_UTF8, INVALID_ARGUMENT (not a regular file; the file is too
- short; `status` not final), HTTP_HEADER_INVALID, IO, INVALID_STATE (not started; already
- answered), CLOSED.
- */
-atls_status atls_server_request_respond_file(const struct atls_server_request *request,
-                                             const struct atls_runtime *runtime,
-                                             uint32_t status,
-                                             const struct atls_headers *headers,
-                                             const char *path,
-                                             uint64_t offset,
-                                             uint64_t length,
-                                             struct atls_error **error);
-
-/*
- Answers with 101 and `headers`, which must include Upgrade, or answers a CONNECT with a 2xx, and
- takes the connection out of HTTP. It becomes an event-driven atls_stream with events for `sink`:
- CONNECTED once the response is on its way, then DATA, starting with bytes that the peer has sent
- ahead.
-
- The request must have been started; it ends with CLOSED and OK. The stream has the credit of the
- server's requests (atls_server_config_set_credit). If the connection ends first, or the host
- cancels the stream, the stream is CLOSED at once; canceling also closes the connection.
- `runtime`: the server's.
- `headers`: may be NULL.
- Statuses: NULL_ARGUMENT, INVALID_ARGUMENT (`status`), HTTP_HEADER_INVALID (Content-Length or
- Transfer-Encoding, which this response cannot have), INVALID_STATE (not started; already
- answered; the client did not ask for it; queue or runtime stopped), CLOSED.
- */
-atls_status atls_server_request_upgrade_start(const struct atls_server_request *request,
-                                              const struct atls_runtime *runtime,
-                                              uint32_t status,
-                                              const struct atls_headers *headers,
-                                              const struct atls_sink *sink,
-                                              struct atls_stream **stream,
-                                              struct atls_error **error);
-
-/*
- Parses a query (what follows the '?' of a target) or text of the same form: pairs separated by
- '&', '+' for a space, %XX for a byte.
- `form`: the caller's to free.
- Statuses: NULL_ARGUMENT, HTTP_PROTOCOL (more than 10,000 pairs).
- */
-atls_status atls_form_parse_query(struct atls_bytes query, struct atls_form **form, struct atls_error **error);
-
-/*
- Parses the value of a Cookie header field. If a name is duplicated, the last one counts; text
- without a '=' is a value without a name; quotes around a value are removed.
- `form`: the caller's to free.
- Statuses: NULL_ARGUMENT.
- */
-atls_status atls_form_parse_cookies(struct atls_bytes cookie, struct atls_form **form, struct atls_error **error);
-
-/*
- Parses a whole body as its Content-Type says: application/x-www-form-urlencoded or
- multipart/form-data. A body of another type gives an empty form, which is not an error.
- `content_encoding`: the value of that header field; may be NULL. Anything but "identity" is an
- error: decode the body first (atls_server_config_set_decode).
- `form`: the caller's to free.
- Statuses: NULL_ARGUMENT, INVALID_UTF8, HTTP_PROTOCOL (atls_error_http_status is the status that
- a server may respond with).
- */
-atls_status atls_form_parse_body(const char *content_type,
-                                 const char *content_encoding,
-                                 struct atls_bytes body,
-                                 struct atls_form **form,
-                                 struct atls_error **error);
-
-/*
- Like atls_form_parse_body, with other limits. 0 is the default of each limit.
- `content_encoding`: may be NULL.
- `parts`: parts of a multipart form; 100 by default.
- `part_head`: bytes of the head of each part; 10,240 by default.
- `pairs`: pairs of a urlencoded form; 10,000 by default.
- `form`: the caller's to free.
- Statuses: as atls_form_parse_body.
- */
-atls_status atls_form_parse_body_with_limits(const char *content_type,
-                                             const char *content_encoding,
-                                             struct atls_bytes body,
-                                             size_t parts,
-                                             size_t part_head,
-                                             size_t pairs,
-                                             struct atls_form **form,
-                                             struct atls_error **error);
-
-/*
- Number of entries; 0 for NULL.
- */
-size_t atls_form_count(const struct atls_form *form);
-
-/*
- Index of the first entry with this name, at or after index `from`; SIZE_MAX if there is none.
- */
-size_t atls_form_find(const struct atls_form *form, const char *name, size_t from);
-
-/*
- Name of the entry at `index`: bytes, usually UTF-8. "" past the end. Valid as long as the form.
- */
-struct atls_str atls_form_name(const struct atls_form *form, size_t index);
-
-/*
- Value of the entry at `index`, or the bytes of its file. "" past the end. Valid as long as the
- form.
- */
-struct atls_str atls_form_value(const struct atls_form *form, size_t index);
-
-/*
- File name of the entry at `index`, as the client sent it: never use it as a path. "" if the
- entry is not a file. Valid as long as the form.
- */
-struct atls_str atls_form_file_name(const struct atls_form *form, size_t index);
-
-/*
- Content type of the entry at `index`, as the client sent it; "" if it sent none. Valid as long
- as the form.
- */
-struct atls_str atls_form_content_type(const struct atls_form *form, size_t index);
-
-/*
- Frees the form.
- */
-void atls_form_free(struct atls_form *form);
-
-/*
- Creates a parser. Free it with atls_multipart_free. 0 is the default of each limit.
- `content_type`: the value of the body's Content-Type header field.
- `parts`: most parts; 100 by default.
- `part_head`: most bytes of the head of each part; 10,240 by default.
- Statuses: NULL_ARGUMENT, INVALID_UTF8, HTTP_PROTOCOL (not multipart/form-data; no boundary).
- */
-atls_status atls_multipart_new(const char *content_type,
-                               size_t parts,
-                               size_t part_head,
-                               struct atls_multipart **multipart,
-                               struct atls_error **error);
-
-/*
- Receives more of the body; copied.
- Statuses: NULL_ARGUMENT.
- */
-atls_status atls_multipart_receive(struct atls_multipart *multipart, struct atls_bytes data, struct atls_error **error);
-
-/*
- Says that the body is complete. From now on a form that is not complete is an error.
- Statuses: NULL_ARGUMENT.
- */
-atls_status atls_multipart_receive_eof(struct atls_multipart *multipart, struct atls_error **error);
-
-/*
- Returns what comes next in the body.
- `event`: ATLS_MULTIPART_*.
- Statuses: NULL_ARGUMENT, HTTP_PROTOCOL (permanent; atls_error_http_status is the status that a
- server may respond with).
- */
-atls_status atls_multipart_next(struct atls_multipart *multipart, uint32_t *event, struct atls_error **error);
-
-/*
- Name of the part that began last. Valid until the next part.
- */
-struct atls_str atls_multipart_name(const struct atls_multipart *multipart);
-
-/*
- File name of the part that began last, as the client sent it: never use it as a path. "" if the
- part is not a file. Valid until the next part.
- */
-struct atls_str atls_multipart_file_name(const struct atls_multipart *multipart);
-
-/*
- Content type of the part that began last, as the client sent it; "" if it sent none. Valid until
- the next part.
- */
-struct atls_str atls_multipart_content_type(const struct atls_multipart *multipart);
-
-/*
- The bytes of an ATLS_MULTIPART_DATA event. Valid until the next call of atls_multipart_next.
- Statuses: NULL_ARGUMENT, INVALID_STATE (the last event was another one).
- */
-atls_status atls_multipart_data(const struct atls_multipart *multipart,
-                                struct atls_bytes *data,
-                                struct atls_error **error);
-
-/*
- Frees the parser.
- */
-void atls_multipart_free(struct atls_multipart *multipart);
-
-/*
- Creates a configuration that forwards nothing. Free it with atls_tunnel_config_free.
- Statuses: NULL_ARGUMENT.
- */
-atls_status atls_tunnel_config_new(struct atls_tunnel_config **config, struct atls_error **error);
-
-/*
- Frees the builder.
- */
-void atls_tunnel_config_free(struct atls_tunnel_config *config);
-
-/*
- Allows clients to reach a target.
- `entry`: `host:port`, or `*.suffix:port` for every name below `suffix`. Case makes no
- difference.
- Statuses: NULL_ARGUMENT, INVALID_UTF8, INVALID_ARGUMENT.
- */
-atls_status atls_tunnel_config_add_target(struct atls_tunnel_config *config,
-                                          const char *entry,
-                                          struct atls_error **error);
-
-/*
- Sets the target of clients that name none; otherwise they get a 400. The target must be allowed
- too (atls_tunnel_config_add_target).
- `target`: `host:port`.
- Statuses: NULL_ARGUMENT, INVALID_UTF8, INVALID_ARGUMENT.
- */
-atls_status atls_tunnel_config_set_default_target(struct atls_tunnel_config *config,
-                                                  const char *target,
-                                                  struct atls_error **error);
-
-/*
- Says whether a name may resolve to an address that is not public (loopback, private, link-local
- and the like). Off by default, even if the name is an allowed target, because whoever controls
- the name chooses the address. Does not affect targets that are addresses, nor "localhost".
- Statuses: NULL_ARGUMENT.
- */
-atls_status atls_tunnel_config_set_allow_private(struct atls_tunnel_config *config,
-                                                 bool allow,
-                                                 struct atls_error **error);
-
-/*
- Allows web pages of an origin. A client that sends any other Origin gets a 403. Programs that
- are not browsers do not send one.
- `origin`: such as `https://app.example`; `*` allows all.
- Statuses: NULL_ARGUMENT, INVALID_UTF8.
- */
-atls_status atls_tunnel_config_add_origin(struct atls_tunnel_config *config,
-                                          const char *origin,
-                                          struct atls_error **error);
-
-/*
- Requires `Authorization: Bearer token` or, for browsers, which cannot send that, `token=` in the
- query. A client without it gets a 401.
- `token`: may be NULL, which removes the requirement.
- Statuses: NULL_ARGUMENT, INVALID_UTF8, INVALID_ARGUMENT (empty).
- */
-atls_status atls_tunnel_config_set_token(struct atls_tunnel_config *config,
-                                         const char *token,
-                                         struct atls_error **error);
-
-/*
- Sets a deadline.
- `which`: ATLS_TUNNEL_DEADLINE_*.
- Statuses: NULL_ARGUMENT, INVALID_ARGUMENT (unknown deadline).
- */
-atls_status atls_tunnel_config_set_deadline(struct atls_tunnel_config *config,
-                                            uint32_t which,
-                                            uint32_t milliseconds,
-                                            struct atls_error **error);
-
-/*
- Creates a server that forwards WebSockets to TCP. A WebSocket on any path, with
- `target=host:port` in its query, becomes a TCP connection to that target, whose bytes travel in
- binary frames. A request that is not allowed is answered with 400, 401, 403, 426, 502 or 504 and
- a reason, before anything is upgraded. `GET /healthz` is answered with 200. No REQUEST events
- come; everything else is as with atls_server_start.
-
- A frame from a client may have 1 MiB, and a message any number of frames. Neither is held as a
- whole: a tunnel takes 40 KiB, besides its two sockets and its TLS session, whether it is idle or
- in the middle of a frame. A client that violates the protocol gets a Close frame: 1009 for a
- frame that is too long, 1007 for text that is not UTF-8, otherwise 1002.
- `server_config`: limits, deadlines and TLS; copied.
- `config`: copied.
- Statuses: NULL_ARGUMENT, INVALID_STATE (queue or runtime stopped), INVALID_ARGUMENT (no target
- is allowed, or the default target is not), UNSUPPORTED (`server_config` has evidence, or a
- policy for clients).
- */
-atls_status atls_tunnel_server_start(const struct atls_runtime *runtime,
-                                     const struct atls_server_config *server_config,
-                                     const struct atls_tunnel_config *config,
-                                     const struct atls_sink *sink,
-                                     struct atls_server **server,
-                                     struct atls_error **error);
-
-/*
- Formats a time as an HTTP date such as "Sun, 06 Nov 1994 08:49:37 GMT" (RFC 9110 section 5.6.7).
- `seconds`: since 1970-01-01 00:00:00 UTC.
- `date`: NUL-terminated; the caller's to free.
- Statuses: NULL_ARGUMENT, INVALID_ARGUMENT (outside the years 1 to 9999).
- */
-atls_status atls_format_http_date(int64_t seconds, struct atls_buf **date, struct atls_error **error);
-
-/*
- Parses an HTTP date in any of its three forms (RFC 9110 section 5.6.7).
- `seconds`: since 1970-01-01 00:00:00 UTC.
- Statuses: NULL_ARGUMENT, INVALID_UTF8, INVALID_ARGUMENT.
- */
-atls_status atls_parse_http_date(const char *date, int64_t *seconds, struct atls_error **error);
-
-/*
- Adds pairs to the query of a URL. The query that the URL already has is kept and written in the
- same way: "+" for a space, %XX for everything but letters, digits and "_.-~".
- `pairs`: names and values in turn, 2 * `count` strings.
- `count`: number of pairs.
- `result`: NUL-terminated; the caller's to free.
- Statuses: NULL_ARGUMENT, INVALID_UTF8.
- */
-atls_status atls_url_add_query(const char *url,
-                               const char *const *pairs,
-                               size_t count,
-                               struct atls_buf **result,
-                               struct atls_error **error);
-
-/*
- Formats the value of an Authorization header field for basic authentication (RFC 7617).
- `value`: NUL-terminated; the caller's to free.
- Statuses: NULL_ARGUMENT, INVALID_UTF8, INVALID_ARGUMENT (a colon in the user; a control
- character).
- */
-atls_status atls_basic_credentials(const char *user,
-                                   const char *password,
-                                   struct atls_buf **value,
-                                   struct atls_error **error);
-
-/*
- Splits `host:port` at its last colon.
- `host`: points into `authority` and is not NUL-terminated. All of it if there is no port.
- `port`: 0 if there is none.
- Statuses: NULL_ARGUMENT, INVALID_UTF8.
- */
-atls_status atls_split_host_port(const char *authority,
-                                 struct atls_str *host,
-                                 uint32_t *port,
-                                 struct atls_error **error);
-
-/*
- The authority that a request is for, for servers built on atls_h1_driver or atls_h1_conn (RFC
- 9112 section 3.3): that of a target in absolute form, whatever Host says; the target of a
- CONNECT; else that of Host.
- `host`: the value of the Host header field; may be NULL.
- `authority`: the host, with the port if there is one; empty if the authority is invalid or has
- user information. NUL-terminated; the caller's to free.
- Statuses: NULL_ARGUMENT, INVALID_UTF8.
- */
-atls_status atls_effective_authority(const char *method,
-                                     const char *target,
-                                     const char *host,
-                                     struct atls_buf **authority,
-                                     struct atls_error **error);
-
-/*
- `role`: ATLS_H1_CLIENT or ATLS_H1_SERVER. `flags`: ATLS_H1_ALLOW_* and its like, 0 for none. *conn is the caller's to free.
- Statuses: NULL_ARGUMENT, INVALID_ARGUMENT.
- */
-atls_status atls_h1_conn_new(uint32_t role,
-                             uint32_t flags,
-                             struct atls_h1_conn **conn,
-                             struct atls_error **error);
-
-/*
- Limits, 0 for the default. `max_incomplete`: bytes of a head, of trailers or of a chunk-size line, default 16384, at most 2^30;
- more than that is refused with 431. `max_headers`: fields of a head or of trailers, default 256. To be set before anything is
- received or sent. Statuses: NULL_ARGUMENT, INVALID_ARGUMENT, INVALID_STATE.
- */
-atls_status atls_h1_conn_set_limits(struct atls_h1_conn *conn,
-                                    uint64_t max_incomplete,
-                                    uint32_t max_headers,
-                                    struct atls_error **error);
-
-/*
- Frees the connection and all that it handed out.
- */
-void atls_h1_conn_free(struct atls_h1_conn *conn);
-
-/*
- Copies bytes into the receive buffer and parses nothing. Without a limit: stop reading from the network while the connection is
- PAUSED. Length 0 does nothing, and is not the end. Receiving domain. Statuses: NULL_ARGUMENT, INVALID_STATE after the end.
- */
-atls_status atls_h1_conn_receive(struct atls_h1_conn *conn,
-                                 struct atls_bytes data,
-                                 struct atls_error **error);
-
-/*
- The peer closed its sending side. Doing it again changes nothing. Receiving domain. Statuses: NULL_ARGUMENT.
- */
-atls_status atls_h1_conn_receive_eof(struct atls_h1_conn *conn, struct atls_error **error);
-
-/*
- Room for at least `least` bytes inside the receive buffer, to read(2) or SSL_read into; then commit how many came. Receiving domain.
- Statuses: NULL_ARGUMENT, INVALID_ARGUMENT over 2^30 bytes, INVALID_STATE after the end.
- */
-atls_status atls_h1_conn_receive_reserve(struct atls_h1_conn *conn,
-                                         size_t least,
-                                         uint8_t **room,
-                                         size_t *room_len,
-                                         struct atls_error **error);
-
-/*
- The first `len` bytes of the room that was reserved last have come. Receiving domain. Statuses: NULL_ARGUMENT, INVALID_ARGUMENT for
- more than was reserved, INVALID_STATE after the end.
- */
-atls_status atls_h1_conn_receive_commit(struct atls_h1_conn *conn,
-                                        size_t len,
-                                        struct atls_error **error);
-
-/*
- The next event; of kind NEED_DATA if there is none. Receiving domain. Statuses: NULL_ARGUMENT, H1_REMOTE: the peer broke the protocol, its side is
- in state ERROR for good, and atls_error_http_status is what a server might answer; sending still works. Asking again gives the same error.
- */
-atls_status atls_h1_conn_next_event(struct atls_h1_conn *conn,
-                                    const struct atls_h1_event **event,
-                                    struct atls_error **error);
-
-/*
- Bytes that were received and not parsed, and whether the end follows them. Any time; what a switch of protocol goes on with.
- Receiving domain, except that it ends nothing that was given before. Statuses: NULL_ARGUMENT.
- */
-atls_status atls_h1_conn_trailing_data(const struct atls_h1_conn *conn,
-                                       struct atls_bytes *data,
-                                       bool *eof,
-                                       struct atls_error **error);
-
-/*
- Frees memory that is not in use now, except about `keep` bytes in each of the connection's buffers: for use after a large message, or before a
- long wait. Bytes that were not parsed stay. Ends what was handed out in both domains. Statuses: NULL_ARGUMENT.
- */
-atls_status atls_h1_conn_shrink(struct atls_h1_conn *conn,
-                                size_t keep,
-                                struct atls_error **error);
-
-/*
- Both sides are DONE: back to IDLE, with what was received beyond the message. Statuses: NULL_ARGUMENT, H1_LOCAL in any other state, and
- for a client that has received more than its answer; then nothing changes.
- */
-atls_status atls_h1_conn_start_next_cycle(struct atls_h1_conn *conn,
-                                          struct atls_error **error);
-
-/*
- The states of both sides: ATLS_H1_IDLE and so on. Statuses: NULL_ARGUMENT.
- */
-atls_status atls_h1_conn_states(const struct atls_h1_conn *conn,
-                                uint32_t *client,
-                                uint32_t *server,
-                                struct atls_error **error);
-
-/*
- ATLS_H1_CLIENT or ATLS_H1_SERVER.
- */
-uint32_t atls_h1_conn_our_role(const struct atls_h1_conn *conn);
-
-/*
- Our side's state; ATLS_H1_ERROR for NULL.
- */
-uint32_t atls_h1_conn_our_state(const struct atls_h1_conn *conn);
-
-/*
- The peer's state; ATLS_H1_ERROR for NULL.
- */
-uint32_t atls_h1_conn_their_state(const struct atls_h1_conn *conn);
-
-/*
- Major << 8 | minor of the peer's last head; 0 before the first.
- */
-uint32_t atls_h1_conn_their_http_version(const struct atls_h1_conn *conn);
-
-/*
- Whether the client's request asked for 100-continue and neither an answer nor body came since (RFC 9110 section 10.1.1).
- */
-bool atls_h1_conn_client_is_waiting_for_100_continue(const struct atls_h1_conn *conn);
-
-/*
- The same, on the server's side only: whether we should send a 100 before we wait for the body.
- */
-bool atls_h1_conn_they_are_waiting_for_100_continue(const struct atls_h1_conn *conn);
-
-/*
- The name of a state, such as "SEND_BODY"; "" for any other number. Static.
- */
-struct atls_str atls_h1_state_name(uint32_t state);
-
-/*
- A request's head. Needs exactly one Host; is sent as HTTP/1.1, `Host` first. A body follows only with Content-Length or `Transfer-Encoding:
- chunked`, not both; end the message with atls_h1_conn_send_end_of_message, even without a body. *out: the bytes to write. Sending domain.
- Statuses: NULL_ARGUMENT, INVALID_ARGUMENT; H1_LOCAL, and then our side is in state ERROR for good (RFC 9112 section 3).
- */
-atls_status atls_h1_conn_send_request(struct atls_h1_conn *conn,
-                                      struct atls_bytes method,
-                                      struct atls_bytes target,
-                                      const struct atls_h1_header *headers,
-                                      size_t headers_len,
-                                      struct atls_bytes *out,
-                                      struct atls_error **error);
-
-/*
- A response's head, as HTTP/1.1. 100-199 is sent as given and may not have Content-Length or Transfer-Encoding. 200-999 is brought in line: without
- Content-Length the body is chunked, or lasts until the connection closes if the peer speaks HTTP/1.0; `Connection: close` is added if the
- connection ends, `Connection: Keep-Alive` if it stays open for an HTTP/1.0 peer; Content-Length and Transfer-Encoding are removed from a 204; a
- 304 keeps the one that it is given, and may not have both; a 2xx to CONNECT may have neither. HTTP/1.0 peers get no 1xx. `reason` may be empty.
- *out: the bytes to write. Sending domain. Statuses: NULL_ARGUMENT, INVALID_ARGUMENT; H1_LOCAL, and then our side is in state ERROR for good (RFC
- 9112 sections 4 and 6).
- */
-atls_status atls_h1_conn_send_response(struct atls_h1_conn *conn,
-                                       uint32_t status,
-                                       struct atls_bytes reason,
-                                       const struct atls_h1_header *headers,
-                                       size_t headers_len,
-                                       struct atls_bytes *out,
-                                       struct atls_error **error);
-
-/*
- Accounts for `len` bytes of body. The bytes themselves are not seen: write `before`, them, and `after`, with writev, sendfile or as you like. Both
- are empty unless the body is chunked, and with `len` 0, for which nothing is to be written. Sending domain. Statuses: NULL_ARGUMENT; H1_LOCAL,
- also for more bytes than Content-Length said and for 2^63 or more, and then our side is in state ERROR for good (RFC 9112 section 7.1).
- */
-atls_status atls_h1_conn_send_data(struct atls_h1_conn *conn,
-                                   uint64_t len,
-                                   struct atls_bytes *before,
-                                   struct atls_bytes *after,
-                                   struct atls_error **error);
-
-/*
- Ends the message. Trailers are possible only if it is chunked, and may not be Host, Content-Length or Transfer-Encoding. *out: the bytes to write,
- maybe none. Sending domain. Statuses: NULL_ARGUMENT, INVALID_ARGUMENT; H1_LOCAL, also if Content-Length announced more, and then our side is in
- state ERROR for good (RFC 9112 section 7.1.2).
- */
-atls_status atls_h1_conn_send_end_of_message(struct atls_h1_conn *conn,
-                                             const struct atls_h1_header *trailers,
-                                             size_t trailers_len,
-                                             struct atls_bytes *out,
-                                             struct atls_error **error);
-
-/*
- Says that we are about to close the connection, or our half of it. Sending domain. Statuses: NULL_ARGUMENT; H1_LOCAL within a message,
- and then our side is in state ERROR for good.
- */
-atls_status atls_h1_conn_send_connection_closed(struct atls_h1_conn *conn,
-                                                struct atls_error **error);
-
-/*
- Says that bytes which were given to be written could not be: our side is in state ERROR for good. Doing it again changes nothing.
- Statuses: NULL_ARGUMENT.
- */
-atls_status atls_h1_conn_send_failed(struct atls_h1_conn *conn,
-                                     struct atls_error **error);
-
-/*
- An empty list; the caller's to free. Statuses: NULL_ARGUMENT.
- */
-atls_status atls_h1_header_list_new(struct atls_h1_header_list **list, struct atls_error **error);
-
-/*
- Frees the list and the array that it gave.
- */
-void atls_h1_header_list_free(struct atls_h1_header_list *list);
-
-/*
- Empties the list and keeps its memory.
- */
-void atls_h1_header_list_clear(struct atls_h1_header_list *list);
-
-/*
- Copies one header to the end, unchecked: what is sent is checked when it is sent. Statuses: NULL_ARGUMENT.
- */
-atls_status atls_h1_header_list_add(struct atls_h1_header_list *list,
-                                    struct atls_bytes name,
-                                    struct atls_bytes value,
-                                    struct atls_error **error);
-
-/*
- Copies `count` headers in one call: `data` is name, value, name, value, without anything between; `lens` are the 2 * count lengths in the
- same order and must add up to `data_len`. Statuses: NULL_ARGUMENT, INVALID_ARGUMENT.
- */
-atls_status atls_h1_header_list_add_packed(struct atls_h1_header_list *list,
-                                           struct atls_bytes data,
-                                           const uint32_t *lens,
-                                           size_t count,
-                                           struct atls_error **error);
-
-/*
- The list as an array, *len elements, for the sending calls. Valid until the list is changed or freed. NULL for NULL.
- */
-const struct atls_h1_header *atls_h1_header_list_items(struct atls_h1_header_list *list, size_t *len);
-
-/*
- Checks headers as the sending calls do and puts them, normalised, in `out`, whose former contents are gone: repeated equal
- Content-Length lines become one where `flags` allow them, Transfer-Encoding is in lower case. `out` must not be where `headers` come
- from. Statuses: NULL_ARGUMENT, INVALID_ARGUMENT, H1_LOCAL; on failure `out` is as it was.
- */
-atls_status atls_h1_headers_normalize(const struct atls_h1_header *headers,
-                                      size_t headers_len,
-                                      uint32_t flags,
-                                      struct atls_h1_header_list *out,
-                                      struct atls_error **error);
-
-/*
- Whether this is a request that may be sent or, with `http_version` (major << 8 | minor), received. Statuses: NULL_ARGUMENT, INVALID_ARGUMENT,
- H1_LOCAL with an atls_error_http_status.
- */
-atls_status atls_h1_request_validate(struct atls_bytes method,
-                                     struct atls_bytes target,
-                                     uint32_t http_version,
-                                     const struct atls_h1_header *headers,
-                                     size_t headers_len,
-                                     uint32_t flags,
-                                     struct atls_error **error);
-
-/*
- Whether this is a response of that kind: ATLS_H1_INFORMATIONAL_RESPONSE, 100-199 and without Content-Length and Transfer-Encoding, or
- ATLS_H1_RESPONSE, 200-999. Statuses: NULL_ARGUMENT, INVALID_ARGUMENT, H1_LOCAL with an atls_error_http_status.
- */
-atls_status atls_h1_response_validate(uint32_t kind,
-                                      uint32_t status,
-                                      struct atls_bytes reason,
-                                      const struct atls_h1_header *headers,
-                                      size_t headers_len,
-                                      uint32_t flags,
-                                      struct atls_error **error);
-
-/*
- The next member of the comma-separated lists in all headers called `name`, in any case: without spaces and tabs around it, as it is written, empty
- ones left out. Begin with *cursor = 0, and leave it alone between calls. False at the end, and for what is no list of headers.
- */
-bool atls_h1_header_token_next(const struct atls_h1_header *headers,
-                               size_t headers_len,
-                               struct atls_bytes name,
-                               uint64_t *cursor,
-                               struct atls_bytes *token);
-
-/*
- Whether one of these members is `token`, in any case.
- */
-bool atls_h1_header_has_token(const struct atls_h1_header *headers,
-                              size_t headers_len,
-                              struct atls_bytes name,
-                              struct atls_bytes token);
-
-/*
- Whether the connection may be used again after a message with these headers: HTTP/1.1 (0x0101) and no `Connection: close`. False for headers that
- are not valid, and for HTTP/1.0, where it depends on both messages: ask an atls_h1_conn.
- */
-bool atls_h1_keep_alive(uint32_t http_version,
-                        const struct atls_h1_header *headers,
-                        size_t headers_len);
-
-/*
- Whether a request with these headers asks for 100-continue (RFC 9110 section 10.1.1).
- */
-bool atls_h1_expects_100_continue(uint32_t http_version, const struct atls_h1_header *headers, size_t headers_len);
-
-/*
- How the body is framed of a response to `request_method` (which may be empty), or of a request, with `status` 0. *length is written only
- for ATLS_H1_FRAMING_CONTENT_LENGTH. Statuses: NULL_ARGUMENT, INVALID_ARGUMENT, H1_LOCAL for headers that are not valid (RFC 9112
- section 6.3).
- */
-atls_status atls_h1_body_framing(struct atls_bytes request_method,
-                                 uint32_t status,
-                                 const struct atls_h1_header *headers,
-                                 size_t headers_len,
-                                 uint32_t *framing,
-                                 uint64_t *length,
-                                 struct atls_error **error);
-
-/*
- Sets *states to the beginning of a connection. Statuses: NULL_ARGUMENT.
- */
-atls_status atls_h1_states_init(struct atls_h1_states *states, struct atls_error **error);
-
-/*
- `role` sends an event of `kind`. `accepted`: the proposal that a server's event accepts, ATLS_H1_SWITCH_NONE mostly. Statuses: NULL_ARGUMENT,
- INVALID_ARGUMENT, H1_LOCAL if the event is impossible; then *states is unchanged.
- */
-atls_status atls_h1_states_event(struct atls_h1_states *states,
+/**
+ * Sets `*states` to the beginning of a connection.
+ *
+ * \return ATLS_OK or ATLS_NULL_ARGUMENT.
+ */
+atls_status atls_h1_states_init(atls_h1_states *states,
+                                atls_error *ATLS_NULLABLE *ATLS_NULLABLE error);
+
+/**
+ * `role` sends an event of `kind`. `accepted`: the proposal that a server's event accepts,
+ * ATLS_H1_SWITCH_NONE mostly.
+ *
+ * \return ATLS_OK, or
+ * \retval ATLS_NULL_ARGUMENT
+ * \retval ATLS_INVALID_ARGUMENT
+ * \retval ATLS_H1_LOCAL if the event is impossible; then `*states` is unchanged
+ */
+atls_status atls_h1_states_event(atls_h1_states *states,
                                  uint32_t role,
                                  uint32_t kind,
                                  uint32_t accepted,
-                                 struct atls_error **error);
+                                 atls_error *ATLS_NULLABLE *ATLS_NULLABLE error);
 
-/*
- The client proposes a switch: call it before the event of the request. Statuses: NULL_ARGUMENT, INVALID_ARGUMENT.
+/**
+ * The client proposes a switch: call it before the event of the request.
+ *
+ * \return ATLS_OK, or
+ * \retval ATLS_NULL_ARGUMENT
+ * \retval ATLS_INVALID_ARGUMENT
  */
-atls_status atls_h1_states_propose_switch(struct atls_h1_states *states, uint32_t proposal, struct atls_error **error);
+atls_status atls_h1_states_propose_switch(atls_h1_states *states,
+                                          uint32_t proposal,
+                                          atls_error *ATLS_NULLABLE *ATLS_NULLABLE error);
 
-/*
- The connection ends with this cycle. Statuses: NULL_ARGUMENT, INVALID_ARGUMENT.
+/**
+ * The connection ends with this cycle.
+ *
+ * \return ATLS_OK, or
+ * \retval ATLS_NULL_ARGUMENT
+ * \retval ATLS_INVALID_ARGUMENT
  */
-atls_status atls_h1_states_disable_keep_alive(struct atls_h1_states *states, struct atls_error **error);
+atls_status atls_h1_states_disable_keep_alive(atls_h1_states *states,
+                                              atls_error *ATLS_NULLABLE *ATLS_NULLABLE error);
 
-/*
- `role` is in error, for good. Statuses: NULL_ARGUMENT, INVALID_ARGUMENT.
+/**
+ * `role` is in error, for good.
+ *
+ * \return ATLS_OK, or
+ * \retval ATLS_NULL_ARGUMENT
+ * \retval ATLS_INVALID_ARGUMENT
  */
-atls_status atls_h1_states_error(struct atls_h1_states *states, uint32_t role, struct atls_error **error);
+atls_status atls_h1_states_error(atls_h1_states *states,
+                                 uint32_t role,
+                                 atls_error *ATLS_NULLABLE *ATLS_NULLABLE error);
 
-/*
- Both sides are DONE: back to IDLE. Statuses: NULL_ARGUMENT, INVALID_ARGUMENT, H1_LOCAL in any other state; then *states is as it was.
+/**
+ * Both sides are DONE: back to IDLE.
+ *
+ * \return ATLS_OK, or
+ * \retval ATLS_NULL_ARGUMENT
+ * \retval ATLS_INVALID_ARGUMENT
+ * \retval ATLS_H1_LOCAL in any other state; then `*states` is as it was
  */
-atls_status atls_h1_states_start_next_cycle(struct atls_h1_states *states,
-                                            struct atls_error **error);
+atls_status atls_h1_states_start_next_cycle(atls_h1_states *states,
+                                            atls_error *ATLS_NULLABLE *ATLS_NULLABLE error);
 
-/*
- A configuration for a connection in `role` (ATLS_H1_CLIENT, ATLS_H1_SERVER). The caller's to free. Statuses: NULL_ARGUMENT, INVALID_ARGUMENT.
+/** \} */
+
+/* 20. HTTP/1.1 driver -------------------------------------------------------------------------- */
+
+/**
+ * \defgroup atls_http_1_1_driver HTTP/1.1 driver
+ *
+ * One HTTP/1.1 connection whose messages the program makes itself, in either role. The library does
+ * the I/O and keeps to the rules. The socket is the program's, or an attested connection.
+ *
+ * \{
+ */
+
+/** How a connection is to be driven. A builder: one thread at a time; copied when used. */
+typedef struct atls_h1_driver_config atls_h1_driver_config;
+
+/** Bytes of a head; 65,536 by default. */
+#define ATLS_H1_DRIVER_LIMIT_HEAD_BYTES 401
+
+/**
+ * Most bytes of a body in one DATA event; 65,536 by default. The borders of chunks divide as well.
+ */
+#define ATLS_H1_DRIVER_LIMIT_DATA_BYTES 402
+
+/** Bytes of a body that comes, as it is on the wire and decoded; 104,857,600 by default. */
+#define ATLS_H1_DRIVER_LIMIT_BODY_BYTES 403
+
+/** Lines of a head, or of trailers; 256 by default. */
+#define ATLS_H1_DRIVER_LIMIT_HEADERS 404
+
+/**
+ * When a deadline passes, the connection ends and the peer gets no answer. This one is for a head,
+ * up to its last byte: as server from the end of the message before, as client from the end of its
+ * own request; informational responses do not prolong it. None by default.
+ */
+#define ATLS_H1_DRIVER_DEADLINE_HEAD 501
+
+/** From a head to the end of its body. None by default. */
+#define ATLS_H1_DRIVER_DEADLINE_BODY 502
+
+/**
+ * As ATLS_SERVER_DEADLINE_TCP_KEEPALIVE, for an adopted TCP socket: silence of the peer until TCP
+ * probes whether it is still there. 15 seconds by default.
+ */
+#define ATLS_H1_DRIVER_DEADLINE_TCP_KEEPALIVE 503
+
+/**
+ * A configuration for a connection in `role` (ATLS_H1_CLIENT, ATLS_H1_SERVER). The caller's to
+ * free.
+ *
+ * \return ATLS_OK, or
+ * \retval ATLS_NULL_ARGUMENT
+ * \retval ATLS_INVALID_ARGUMENT
  */
 atls_status atls_h1_driver_config_new(uint32_t role,
-                                      struct atls_h1_driver_config **config,
-                                      struct atls_error **error);
+                                      atls_h1_driver_config *ATLS_NULLABLE *ATLS_NONNULL config,
+                                      atls_error *ATLS_NULLABLE *ATLS_NULLABLE error);
 
-/*
- Frees the builder.
- */
-void atls_h1_driver_config_free(struct atls_h1_driver_config *config);
+/** Frees the builder. */
+void atls_h1_driver_config_free(atls_h1_driver_config *ATLS_NULLABLE config);
 
-/*
- One of the limits ATLS_H1_DRIVER_LIMIT_*. Statuses: NULL_ARGUMENT, INVALID_ARGUMENT (unknown; 0 but for the body; others beyond 2^30).
+/**
+ * One of the limits ATLS_H1_DRIVER_LIMIT_*.
+ *
+ * \return ATLS_OK, or
+ * \retval ATLS_NULL_ARGUMENT
+ * \retval ATLS_INVALID_ARGUMENT unknown; 0 but for the body; others beyond 2^30
  */
-atls_status atls_h1_driver_config_set_limit(struct atls_h1_driver_config *config,
+atls_status atls_h1_driver_config_set_limit(atls_h1_driver_config *config,
                                             uint32_t which,
                                             uint64_t value,
-                                            struct atls_error **error);
+                                            atls_error *ATLS_NULLABLE *ATLS_NULLABLE error);
 
-/*
- One of the deadlines ATLS_H1_DRIVER_DEADLINE_HEAD to ATLS_H1_DRIVER_DEADLINE_TCP_KEEPALIVE; 0 and UINT32_MAX are none. Statuses: NULL_ARGUMENT, INVALID_ARGUMENT.
+/**
+ * One of the deadlines ATLS_H1_DRIVER_DEADLINE_HEAD to ATLS_H1_DRIVER_DEADLINE_TCP_KEEPALIVE; 0 and
+ * UINT32_MAX are none.
+ *
+ * \return ATLS_OK, or
+ * \retval ATLS_NULL_ARGUMENT
+ * \retval ATLS_INVALID_ARGUMENT
  */
-atls_status atls_h1_driver_config_set_deadline(struct atls_h1_driver_config *config,
+atls_status atls_h1_driver_config_set_deadline(atls_h1_driver_config *config,
                                                uint32_t which,
                                                uint32_t milliseconds,
-                                               struct atls_error **error);
+                                               atls_error *ATLS_NULLABLE *ATLS_NULLABLE error);
 
-/*
- Whether the connection may carry another message (by default): without, `Connection: close` is added to our heads that say nothing of it. Statuses:
- NULL_ARGUMENT.
+/**
+ * Whether the connection may carry another message (by default): without, `Connection: close` is
+ * added to our heads that say nothing of it.
+ *
+ * \return ATLS_OK or ATLS_NULL_ARGUMENT.
  */
-atls_status atls_h1_driver_config_set_keep_alive(struct atls_h1_driver_config *config,
+atls_status atls_h1_driver_config_set_keep_alive(atls_h1_driver_config *config,
                                                  bool keep_alive,
-                                                 struct atls_error **error);
+                                                 atls_error *ATLS_NULLABLE *ATLS_NULLABLE error);
 
-/*
- Accepts messages that deviate from the RFCs: the leniency flags from ATLS_H1_ALLOW_BARE_LF on, each of which says what it risks; 0 by default.
- Statuses: NULL_ARGUMENT, INVALID_ARGUMENT (unknown).
+/**
+ * Accepts messages that deviate from the RFCs: the leniency flags from ATLS_H1_ALLOW_BARE_LF on,
+ * each of which says what it risks; 0 by default.
+ *
+ * \return ATLS_OK, or
+ * \retval ATLS_NULL_ARGUMENT
+ * \retval ATLS_INVALID_ARGUMENT unknown
  */
-atls_status atls_h1_driver_config_set_flags(struct atls_h1_driver_config *config,
+atls_status atls_h1_driver_config_set_flags(atls_h1_driver_config *config,
                                             uint32_t flags,
-                                            struct atls_error **error);
+                                            atls_error *ATLS_NULLABLE *ATLS_NULLABLE error);
 
-/*
- Whether bodies are decoded by their Content-Encoding (gzip, deflate, br, zstd); not by default. Statuses: NULL_ARGUMENT.
+/**
+ * Whether bodies are decoded by their Content-Encoding (gzip, deflate, br, zstd); not by default.
+ *
+ * \return ATLS_OK or ATLS_NULL_ARGUMENT.
  */
-atls_status atls_h1_driver_config_set_decode(struct atls_h1_driver_config *config,
+atls_status atls_h1_driver_config_set_decode(atls_h1_driver_config *config,
                                              bool decode,
-                                             struct atls_error **error);
+                                             atls_error *ATLS_NULLABLE *ATLS_NULLABLE error);
 
-/*
- Receive credit for bodies, and of a detached stream, as atls_config_set_credit. Default: 256 KiB, automatic. Statuses: NULL_ARGUMENT.
+/**
+ * Receive credit for bodies, and of a detached stream, as atls_config_set_credit(). Default: 256
+ * KiB, automatic.
+ *
+ * \return ATLS_OK or ATLS_NULL_ARGUMENT.
  */
-atls_status atls_h1_driver_config_set_credit(struct atls_h1_driver_config *config,
+atls_status atls_h1_driver_config_set_credit(atls_h1_driver_config *config,
                                              uint64_t initial,
                                              bool automatic,
-                                             struct atls_error **error);
+                                             atls_error *ATLS_NULLABLE *ATLS_NULLABLE error);
 
-/*
- Drives a connected socket, TCP or Unix. After OK the descriptor is the library's; else it stays the caller's. Statuses: NULL_ARGUMENT, INVALID_ARGUMENT (no such
- socket), INVALID_STATE (queue or runtime stopped), IO.
+/**
+ * A connection. Its sink is told of what comes: INFORMATIONAL and HEAD (of a request its status is
+ * 0, and atls_h1_driver_method() and atls_h1_driver_target() have the rest), DATA as credit allows,
+ * TRAILERS, END; WRITABLE after a write that was refused; CLOSED at last, with OK after a regular
+ * end. Once both sides are done with their messages the next may begin, without a call. What the
+ * peer does wrong is H1_REMOTE; a server that has not begun its answer gives one itself, and
+ * closes. A client that has closed its sending direction still gets its answer; if it goes away,
+ * CLOSED comes with IO and ATLS_DETAIL_PEER_GONE. At most 320 KiB wait for a peer that does not
+ * read. Reference-counted, safe to share between threads; dropping the last reference cancels it.
  */
-atls_status atls_h1_driver_adopt_start(const struct atls_runtime *runtime,
-                                       const struct atls_h1_driver_config *config,
+typedef struct atls_h1_driver atls_h1_driver;
+
+/**
+ * Drives a connected socket, TCP or Unix. After OK the descriptor is the library's; else it stays
+ * the caller's.
+ *
+ * \return ATLS_OK, or
+ * \retval ATLS_NULL_ARGUMENT
+ * \retval ATLS_INVALID_ARGUMENT no such socket
+ * \retval ATLS_INVALID_STATE queue or runtime stopped
+ * \retval ATLS_IO
+ */
+atls_status atls_h1_driver_adopt_start(const atls_runtime *runtime,
+                                       const atls_h1_driver_config *config,
                                        int32_t fd,
-                                       const struct atls_sink *sink,
-                                       struct atls_h1_driver **driver,
-                                       struct atls_error **error);
+                                       const atls_sink *sink,
+                                       atls_h1_driver *ATLS_NULLABLE *ATLS_NONNULL driver,
+                                       atls_error *ATLS_NULLABLE *ATLS_NULLABLE error);
 
-/*
- Connects, and attests as the connection's configuration says, as atls_stream_connect_start does; then drives the stream. CONNECTED comes first. Statuses:
- NULL_ARGUMENT, INVALID_ARGUMENT, INVALID_STATE (no policy; a driver for servers; queue or runtime stopped), TRUST_ANCHOR.
+/**
+ * Connects, and attests as the connection's configuration says, as atls_stream_connect_start()
+ * does; then drives the stream. CONNECTED comes first.
+ *
+ * \return ATLS_OK, or
+ * \retval ATLS_NULL_ARGUMENT
+ * \retval ATLS_INVALID_ARGUMENT
+ * \retval ATLS_INVALID_STATE no policy; a driver for servers; queue or runtime stopped
+ * \retval ATLS_TRUST_ANCHOR
  */
-atls_status atls_h1_driver_connect_start(const struct atls_runtime *runtime,
-                                         const struct atls_h1_driver_config *config,
-                                         const struct atls_config *connection,
-                                         const struct atls_sink *sink,
-                                         struct atls_h1_driver **driver,
-                                         struct atls_error **error);
+atls_status atls_h1_driver_connect_start(const atls_runtime *runtime,
+                                         const atls_h1_driver_config *config,
+                                         const atls_config *connection,
+                                         const atls_sink *sink,
+                                         atls_h1_driver *ATLS_NULLABLE *ATLS_NONNULL driver,
+                                         atls_error *ATLS_NULLABLE *ATLS_NULLABLE error);
 
-/*
- A request's head, as client: `method`, `target` and `headers`, among which must be one Host, and Content-Length or `Transfer-Encoding: chunked` if
- there will be a body. Statuses: NULL_ARGUMENT, INVALID_UTF8, H1_LOCAL (for good), INVALID_STATE (closed, detached), or why the connection ended.
+/**
+ * A request's head, as client: `method`, `target` and `headers`, among which must be one Host, and
+ * Content-Length or `Transfer-Encoding: chunked` if there will be a body.
+ *
+ * \return ATLS_OK, why the connection ended, or
+ * \retval ATLS_NULL_ARGUMENT
+ * \retval ATLS_INVALID_UTF8
+ * \retval ATLS_H1_LOCAL for good
+ * \retval ATLS_INVALID_STATE closed, detached
  */
-atls_status atls_h1_driver_send_request(const struct atls_h1_driver *driver,
+atls_status atls_h1_driver_send_request(const atls_h1_driver *driver,
                                         const char *method,
                                         const char *target,
-                                        const struct atls_headers *headers,
-                                        struct atls_error **error);
+                                        const atls_headers *headers,
+                                        atls_error *ATLS_NULLABLE *ATLS_NULLABLE error);
 
-/*
- A response's head, as server; an informational one before it, or the final one. `reason` may be NULL, `headers` too. Without Content-Length the
- body is chunked, or ends with the connection if the peer speaks HTTP/1.0. Statuses: as atls_h1_driver_send_request, and INVALID_ARGUMENT (status).
+/**
+ * A response's head, as server; an informational one before it, or the final one. `reason` may be
+ * NULL, `headers` too. Without Content-Length the body is chunked, or ends with the connection if
+ * the peer speaks HTTP/1.0.
+ *
+ * \return ATLS_OK, as atls_h1_driver_send_request(), or
+ * \retval ATLS_INVALID_ARGUMENT status
  */
-atls_status atls_h1_driver_send_response(const struct atls_h1_driver *driver,
+atls_status atls_h1_driver_send_response(const atls_h1_driver *driver,
                                          uint32_t status,
-                                         const char *reason,
-                                         const struct atls_headers *headers,
-                                         struct atls_error **error);
+                                         const char *ATLS_NULLABLE reason,
+                                         const atls_headers *headers,
+                                         atls_error *ATLS_NULLABLE *ATLS_NULLABLE error);
 
-/*
- Copies all of the bytes for our message's body, or answers AGAIN and takes nothing; one WRITABLE follows each time it did. Statuses: as
- atls_h1_driver_send_request, and AGAIN.
+/**
+ * Copies all of the bytes for our message's body, or answers AGAIN and takes nothing; one WRITABLE
+ * follows each time it did.
+ *
+ * \return ATLS_OK, as atls_h1_driver_send_request(), or
+ * \retval ATLS_AGAIN
  */
-atls_status atls_h1_driver_write(const struct atls_h1_driver *driver,
-                                 struct atls_bytes data,
-                                 struct atls_error **error);
+atls_status atls_h1_driver_write(const atls_h1_driver *driver,
+                                 atls_bytes data,
+                                 atls_error *ATLS_NULLABLE *ATLS_NULLABLE error);
 
-/*
- Ends our message, even without a body. `trailers`, which go only with a chunked one, may be NULL. Statuses: as atls_h1_driver_send_request.
+/**
+ * Ends our message, even without a body. `trailers`, which go only with a chunked one, may be NULL.
+ *
+ * \return ATLS_OK, or as atls_h1_driver_send_request().
  */
-atls_status atls_h1_driver_finish(const struct atls_h1_driver *driver,
-                                  const struct atls_headers *trailers,
-                                  struct atls_error **error);
+atls_status atls_h1_driver_finish(const atls_h1_driver *driver,
+                                  const atls_headers *trailers,
+                                  atls_error *ATLS_NULLABLE *ATLS_NULLABLE error);
 
-/*
- Lets `bytes` more of bodies be received. Adds up, saturating. Statuses: NULL_ARGUMENT.
+/**
+ * Lets `bytes` more of bodies be received. Adds up, saturating.
+ *
+ * \return ATLS_OK or ATLS_NULL_ARGUMENT.
  */
-atls_status atls_h1_driver_grant(const struct atls_h1_driver *driver, uint64_t bytes, struct atls_error **error);
+atls_status atls_h1_driver_grant(const atls_h1_driver *driver,
+                                 uint64_t bytes,
+                                 atls_error *ATLS_NULLABLE *ATLS_NULLABLE error);
 
-/*
- The verdict on the server (atls_h1_driver_connect_start); NULL before CONNECTED and for an unattested connection. A new reference: free it.
+/**
+ * The verdict on the server (atls_h1_driver_connect_start()); NULL before CONNECTED and for an
+ * unattested connection. A new reference: free it.
  */
-struct atls_verdict *atls_h1_driver_verdict(const struct atls_h1_driver *driver);
+atls_verdict *ATLS_NULLABLE atls_h1_driver_verdict(const atls_h1_driver *driver);
 
-/*
- The limit of one body, in place of ATLS_H1_DRIVER_LIMIT_BODY_BYTES: of the message that is coming in or, before its HEAD, of the next one. Set
- before the host is done with the HEAD event, it covers the whole body. Statuses: NULL_ARGUMENT.
+/**
+ * The limit of one body, in place of ATLS_H1_DRIVER_LIMIT_BODY_BYTES: of the message that is coming
+ * in or, before its HEAD, of the next one. Set before the host is done with the HEAD event, it
+ * covers the whole body.
+ *
+ * \return ATLS_OK or ATLS_NULL_ARGUMENT.
  */
-atls_status atls_h1_driver_set_body_limit(const struct atls_h1_driver *driver,
+atls_status atls_h1_driver_set_body_limit(const atls_h1_driver *driver,
                                           uint64_t bytes,
-                                          struct atls_error **error);
+                                          atls_error *ATLS_NULLABLE *ATLS_NULLABLE error);
 
-/*
- The deadline of one body, from its head to its end, in place of ATLS_H1_DRIVER_DEADLINE_BODY; which body that is, and when to call, is as with
- atls_h1_driver_set_body_limit. In milliseconds; 0 and UINT32_MAX are none. Statuses: NULL_ARGUMENT.
+/**
+ * The deadline of one body, from its head to its end, in place of ATLS_H1_DRIVER_DEADLINE_BODY;
+ * which body that is, and when to call, is as with atls_h1_driver_set_body_limit(). In
+ * milliseconds; 0 and UINT32_MAX are none.
+ *
+ * \return ATLS_OK or ATLS_NULL_ARGUMENT.
  */
-atls_status atls_h1_driver_set_body_deadline(const struct atls_h1_driver *driver,
+atls_status atls_h1_driver_set_body_deadline(const atls_h1_driver *driver,
                                              uint32_t milliseconds,
-                                             struct atls_error **error);
+                                             atls_error *ATLS_NULLABLE *ATLS_NULLABLE error);
 
-/*
- Method of the request that came last, as server; empty before. Valid until this is called after the HEAD of another request, at most as long as
- the driver.
+/**
+ * Method of the request that came last, as server; empty before. Valid until this is called after
+ * the HEAD of another request, at most as long as the driver.
  */
-struct atls_str atls_h1_driver_method(const struct atls_h1_driver *driver);
+atls_str atls_h1_driver_method(const atls_h1_driver *driver);
 
-/*
- Its target. Valid as atls_h1_driver_method.
- */
-struct atls_str atls_h1_driver_target(const struct atls_h1_driver *driver);
+/** Its target. Valid as atls_h1_driver_method(). */
+atls_str atls_h1_driver_target(const atls_h1_driver *driver);
 
-/*
- Takes the connection out of HTTP: after a switch of protocol, or between messages. It becomes an event-driven atls_stream with events for `sink`, CONNECTED first; bytes
- that came beyond HTTP come before any others. The driver ends with CLOSED and OK. Statuses: NULL_ARGUMENT, INVALID_STATE (a message is under way;
- closed or detached before; queue or runtime stopped), CLOSED.
+/**
+ * Takes the connection out of HTTP: after a switch of protocol, or between messages. It becomes an
+ * event-driven atls_stream with events for `sink`, CONNECTED first; bytes that came beyond HTTP
+ * come before any others. The driver ends with CLOSED and OK.
+ *
+ * \return ATLS_OK, or
+ * \retval ATLS_NULL_ARGUMENT
+ * \retval ATLS_INVALID_STATE a message is under way; closed or detached before; queue or runtime
+ *     stopped
+ * \retval ATLS_CLOSED
  */
-atls_status atls_h1_driver_detach_start(const struct atls_h1_driver *driver,
-                                        const struct atls_runtime *runtime,
-                                        const struct atls_sink *sink,
-                                        struct atls_stream **stream,
-                                        struct atls_error **error);
+atls_status atls_h1_driver_detach_start(const atls_h1_driver *driver,
+                                        const atls_runtime *runtime,
+                                        const atls_sink *sink,
+                                        atls_stream *ATLS_NULLABLE *ATLS_NONNULL stream,
+                                        atls_error *ATLS_NULLABLE *ATLS_NULLABLE error);
 
-/*
- No more messages: what was said still goes out, then the connection ends, and CLOSED comes. Statuses: NULL_ARGUMENT.
+/**
+ * No more messages: what was said still goes out, then the connection ends, and CLOSED comes.
+ *
+ * \return ATLS_OK or ATLS_NULL_ARGUMENT.
  */
-atls_status atls_h1_driver_close(const struct atls_h1_driver *driver, struct atls_error **error);
+atls_status atls_h1_driver_close(const atls_h1_driver *driver,
+                                 atls_error *ATLS_NULLABLE *ATLS_NULLABLE error);
 
-/*
- Adds a reference; returns `driver`.
- */
-struct atls_h1_driver *atls_h1_driver_ref(struct atls_h1_driver *driver);
+/** Adds a reference; returns `driver`. */
+atls_h1_driver *atls_h1_driver_ref(atls_h1_driver *driver);
 
-/*
- Drops a reference. The last one cancels the connection, and CLOSED comes with CANCELED.
+/** Drops a reference. The last one cancels the connection, and CLOSED comes with CANCELED. */
+void atls_h1_driver_free(atls_h1_driver *ATLS_NULLABLE driver);
+
+/** \} */
+
+/* 21. Texts ------------------------------------------------------------------------------------ */
+
+/**
+ * \defgroup atls_texts Texts
+ *
+ * Small pieces of text that HTTP programs need: dates, URLs, credentials, authorities. They do no
+ * I/O. What they return is the caller's to free.
+ *
+ * \{
  */
-void atls_h1_driver_free(struct atls_h1_driver *driver);
+
+/**
+ * Formats a time as an HTTP date such as "Sun, 06 Nov 1994 08:49:37 GMT" (RFC 9110 section 5.6.7).
+ *
+ * \param seconds since 1970-01-01 00:00:00 UTC.
+ * \param date NUL-terminated; the caller's to free.
+ * \return ATLS_OK, or
+ * \retval ATLS_NULL_ARGUMENT
+ * \retval ATLS_INVALID_ARGUMENT outside the years 1 to 9999
+ */
+atls_status atls_format_http_date(int64_t seconds,
+                                  atls_buf *ATLS_NULLABLE *ATLS_NONNULL date,
+                                  atls_error *ATLS_NULLABLE *ATLS_NULLABLE error);
+
+/**
+ * Parses an HTTP date in any of its three forms (RFC 9110 section 5.6.7).
+ *
+ * \param seconds since 1970-01-01 00:00:00 UTC.
+ * \return ATLS_OK, or
+ * \retval ATLS_NULL_ARGUMENT
+ * \retval ATLS_INVALID_UTF8
+ * \retval ATLS_INVALID_ARGUMENT
+ */
+atls_status atls_parse_http_date(const char *date,
+                                 int64_t *seconds,
+                                 atls_error *ATLS_NULLABLE *ATLS_NULLABLE error);
+
+/**
+ * Adds pairs to the query of a URL. The query that the URL already has is kept and written in the
+ * same way: "+" for a space, %XX for everything but letters, digits and "_.-~".
+ *
+ * \param pairs names and values in turn, 2 * `count` strings.
+ * \param count number of pairs.
+ * \param result NUL-terminated; the caller's to free.
+ * \return ATLS_OK, or
+ * \retval ATLS_NULL_ARGUMENT
+ * \retval ATLS_INVALID_UTF8
+ */
+atls_status atls_url_add_query(const char *url,
+                               const char *ATLS_NULLABLE *ATLS_NONNULL pairs,
+                               size_t count,
+                               atls_buf *ATLS_NULLABLE *ATLS_NONNULL result,
+                               atls_error *ATLS_NULLABLE *ATLS_NULLABLE error);
+
+/**
+ * Formats the value of an Authorization header field for basic authentication (RFC 7617).
+ *
+ * \param value NUL-terminated; the caller's to free.
+ * \return ATLS_OK, or
+ * \retval ATLS_NULL_ARGUMENT
+ * \retval ATLS_INVALID_UTF8
+ * \retval ATLS_INVALID_ARGUMENT a colon in the user; a control character
+ */
+atls_status atls_basic_credentials(const char *user,
+                                   const char *password,
+                                   atls_buf *ATLS_NULLABLE *ATLS_NONNULL value,
+                                   atls_error *ATLS_NULLABLE *ATLS_NULLABLE error);
+
+/**
+ * Splits `host:port` at its last colon.
+ *
+ * \param host points into `authority` and is not NUL-terminated. All of it if there is no port.
+ * \param port 0 if there is none.
+ * \return ATLS_OK, or
+ * \retval ATLS_NULL_ARGUMENT
+ * \retval ATLS_INVALID_UTF8
+ */
+atls_status atls_split_host_port(const char *authority,
+                                 atls_str *host,
+                                 uint32_t *port,
+                                 atls_error *ATLS_NULLABLE *ATLS_NULLABLE error);
+
+/**
+ * The authority that a request is for, for servers built on atls_h1_driver or atls_h1_conn (RFC
+ * 9112 section 3.3): that of a target in absolute form, whatever Host says; the target of a
+ * CONNECT; else that of Host.
+ *
+ * \param host the value of the Host header field; may be NULL.
+ * \param authority the host, with the port if there is one; empty if the authority is invalid or
+ *     has user information. NUL-terminated; the caller's to free.
+ * \return ATLS_OK, or
+ * \retval ATLS_NULL_ARGUMENT
+ * \retval ATLS_INVALID_UTF8
+ */
+atls_status atls_effective_authority(const char *method,
+                                     const char *target,
+                                     const char *ATLS_NULLABLE host,
+                                     atls_buf *ATLS_NULLABLE *ATLS_NONNULL authority,
+                                     atls_error *ATLS_NULLABLE *ATLS_NULLABLE error);
+
+/** \} */
+
+/* 22. Log -------------------------------------------------------------------------------------- */
+
+/**
+ * \defgroup atls_log Log
+ *
+ * The library is silent unless it is given a place for its log. Lines say what happened to which
+ * peer. They hold no payload and no secrets.
+ *
+ * \{
+ */
+
+/**
+ * Receives one line, `<step>: <whom it concerns>: <what happened>`, without control characters.
+ * `message` is valid during the call only. Runs on any thread, several at once; must not call
+ * `atls_*`.
+ */
+typedef void (*atls_log_fn)(void *ATLS_NULLABLE user_data, uint32_t level, atls_str message);
+
+#define ATLS_LOG_OFF 0
+
+/** What the host must act on: no descriptors are left, no thread can start. */
+#define ATLS_LOG_ERROR 1
+
+/**
+ * Also each peer whose evidence or request was refused, and each source that failed while others
+ * still serve.
+ */
+#define ATLS_LOG_WARNING 2
+
+/** Also one line for each connection attempt: its outcome, and how long each phase took. */
+#define ATLS_LOG_INFO 3
+
+/**
+ * Also each step of a connection: dns, proxy, tunnel, tls, evidence, collateral, pool, redirect.
+ */
+#define ATLS_LOG_DEBUG 4
+
+/**
+ * Sends the library's log lines up to `level` to `callback`, for the whole process. Without a
+ * callback the library is silent; it never writes to stdout or stderr. With NULL this is a barrier:
+ * when it returns no call is running. Lines hold host names, ports and addresses, but no payload
+ * and no secrets: no bodies, values of header fields, paths or queries of URLs, user names,
+ * passwords or keys.
+ */
+void atls_log_set(uint32_t level, atls_log_fn callback, void *ATLS_NULLABLE user_data);
+
+/** \} */
+
+ATLS_END
 
 #ifdef __cplusplus
-}  // extern "C"
-#endif  // __cplusplus
-
-/* `len` bytes at `data`, which may be NULL with a length of 0. */
-static inline atls_bytes atls_bytes_of(const void *data, size_t len)
-{
-    atls_bytes bytes;
-    bytes.ptr = (const uint8_t *)data;
-    bytes.len = len;
-    return bytes;
 }
-
-/* The bytes of a string, without its NUL. NULL is no bytes. */
-static inline atls_bytes atls_bytes_of_text(const char *text)
-{
-    return atls_bytes_of(text, text ? strlen(text) : 0);
-}
+#endif
 
 #endif /* ATLS_H */

@@ -1,92 +1,235 @@
-//! include/atls.h is what cbindgen makes of src/capi. `cargo xtask header` writes it; this test compares.
+//! include/atls.h is made of src/capi: cbindgen reads the declarations, `book` puts them into chapters and shape. `cargo xtask header` writes it.
+//!
+//! # Doc comments in src/capi
+//!
+//! They are the header's text. Write plain text, short sentences, and this:
+//!
+//! - Nothing that the rules at the top of the header say already.
+//! - A parameter that needs a few words has a line of its own (as many as it takes), which begins with its name in backticks and a colon:
+//!   "`host`: name or address." Several at once: "`chain`, `key`: PEM." In the header that is `\param`.
+//! - An argument that may be NULL is said to be, in these words: "`config` may be NULL." or "`host`, which may be NULL, .." or, in the line of a
+//!   parameter, ".. may be NULL". In the header it becomes ATLS_NULLABLE; all others must not be NULL and answer NULL_ARGUMENT.
+//!   By rule, without words: `error`, `user_data`, what `_free` takes, an array with its length in `<name>_len`; and the first argument of a function
+//!   that says what it answers "for NULL".
+//! - A function that returns a pointer and says "NULL .." of it returns ATLS_NULLABLE.
+//! - A function with `error` ends its text with one sentence: "Statuses: NULL_ARGUMENT, INVALID_STATE (already closed; blocking), IO." Members are
+//!   parted by commas or semicolons. Each is the name of a status, without `ATLS_`, and may say why, in parentheses or without; or it begins with
+//!   "as atls_http_start" (all that one answers), "or why the stream is closed", "every ..". In the header that is `\return` and a list of `\retval`.
+//!   What comes after its full stop is text again.
+//! - Functions are named without parentheses (atls_stream_read), statuses in the text and events without prefix where it is clear (CLOSED), else with.
+//! - A field of a struct may be NULL unless its comment begins with "Required" or the struct's says "`ptr` is never NULL".
+//! - Lists are lines that begin with "- ".
+//!
+//! Constants with a type of their own (`pub type atls_family = u32;`) become an enumeration of that name.
 
-use std::path::Path;
+mod book;
 
-/// The order of the header's chapters.
-const SOURCES: [&str; 47] = [
-    "base/status.rs",
-    "base/bytes.rs",
-    "base/error.rs",
-    "base/version.rs",
-    "base/log.rs",
-    "attest/policy.rs",
-    "attest/verdict.rs",
-    "attest/verify.rs",
-    "base/runtime.rs",
-    "base/queue.rs",
-    "text/head.rs",
-    "base/event.rs",
-    "attest/verifier.rs",
-    "connect/config.rs",
-    "connect/config_tls.rs",
-    "connect/config_route.rs",
-    "connect/resolver.rs",
-    "connect/stream.rs",
-    "client/http.rs",
-    "client/request.rs",
-    "client/request_body.rs",
-    "client/request_options.rs",
-    "client/exchange.rs",
-    "client/exchange_body.rs",
-    "client/exchange_route.rs",
-    "client/client.rs",
-    "text/headers.rs",
-    "server/config.rs",
-    "server/config_tls.rs",
-    "attest/evidence.rs",
-    "server/server.rs",
-    "server/listen.rs",
-    "server/request.rs",
-    "server/file.rs",
-    "server/upgrade.rs",
-    "text/form.rs",
-    "text/multipart.rs",
-    "server/tunnel.rs",
-    "text/text.rs",
-    "h1/types.rs",
-    "h1/conn.rs",
-    "h1/send.rs",
-    "h1/headers.rs",
-    "h1/messages.rs",
-    "h1/states.rs",
-    "h1/driver_config.rs",
-    "h1/driver.rs",
-];
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::OnceLock;
 
-fn made() -> String {
-    let capi = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/capi");
-    let config = cbindgen::Config::from_file(capi.join("cbindgen.toml")).expect("cbindgen.toml");
-    let mut builder = cbindgen::Builder::new().with_config(config);
-    for source in SOURCES {
-        builder = builder.with_src(capi.join(source));
-    }
-    let mut made = Vec::new();
-    builder.generate().expect("cbindgen").write(&mut made);
-    String::from_utf8(made).expect("UTF-8")
+use book::comment::{Answer, Comment, WIDTH, Words};
+use book::items::Kind;
+use book::{Book, root};
+
+/// The header as the sources have it now.
+fn made() -> &'static String {
+    static MADE: OnceLock<String> = OnceLock::new();
+    MADE.get_or_init(|| {
+        let made = Book::open().write();
+        // For the compilers: include/atls.h itself may be under the pen of another test.
+        program("atls.h", &made);
+        made
+    })
 }
 
 #[test]
 fn header_is_current() {
     let made = made();
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("include/atls.h");
+    let path = root().join("include/atls.h");
     if std::env::var_os("ATLS_WRITE_HEADER").is_some() {
-        std::fs::write(&path, &made).expect("write include/atls.h");
+        std::fs::write(&path, made).expect("write include/atls.h");
     }
     let committed = std::fs::read_to_string(&path).unwrap_or_default();
-    assert!(committed == made, "include/atls.h is out of date: run `cargo xtask header`");
+    assert!(committed == *made, "include/atls.h is out of date: run `cargo xtask header`");
 }
 
 /// A constant of one family, given where another is meant, is refused: no two of them have the same number.
 #[test]
 fn limits_deadlines_and_counts_are_disjoint() {
-    let header = made();
     let is_one = |name: &str| ["_LIMIT_", "_DEADLINE_", "_COUNT_"].iter().any(|kind| name.contains(kind));
-    let constants = header.lines().filter_map(|line| line.strip_prefix("#define ")?.split_once(' '));
+    let items = book::items::parse(&book::from_cbindgen());
     let mut seen = std::collections::HashMap::new();
-    for (name, number) in constants.filter(|(name, number)| is_one(name) && number.parse::<u32>().is_ok()) {
-        if let Some(other) = seen.insert(number, name) {
-            panic!("{name} and {other} are both {number}");
+    for item in items.iter().filter(|item| is_one(&item.name)) {
+        let Kind::Constant { value } = &item.kind else { continue };
+        if let Some(other) = seen.insert(value.clone(), &item.name) {
+            panic!("{} and {other} are both {value}", item.name);
         }
     }
     assert!(seen.len() > 30, "{seen:?}");
+}
+
+#[test]
+fn every_exported_symbol_is_declared_once() {
+    let code = book::without_comments(made());
+    let mut seen: BTreeMap<&str, usize> = BTreeMap::new();
+    let calls = code.split('(').filter_map(|before| before.rsplit([' ', '*', '\n']).next());
+    calls.for_each(|name| *seen.entry(name).or_default() += 1);
+    let symbols = std::fs::read_to_string(root().join("tests/symbols.txt")).expect("symbols.txt");
+    assert!(symbols.lines().count() > 200);
+    for symbol in symbols.lines() {
+        assert_eq!(seen.get(symbol), Some(&1), "{symbol}");
+    }
+}
+
+#[test]
+fn nothing_that_cbindgen_finds_is_lost() {
+    let code = book::without_comments(made());
+    let words: Vec<&str> = code.split(|c: char| !c.is_ascii_alphanumeric() && c != '_').collect();
+    for item in book::items::parse(&book::from_cbindgen()) {
+        assert!(words.contains(&item.name.as_str()), "{} is not in the header", item.name);
+    }
+}
+
+#[test]
+fn no_line_is_longer_than_a_window() {
+    let header = made();
+    let long: Vec<_> = header.lines().filter(|line| line.chars().count() > WIDTH).collect();
+    assert!(long.is_empty(), "{long:#?}");
+}
+
+/// A program of its own folder, below target.
+fn program(name: &str, text: &str) -> PathBuf {
+    let folder = root().join("target/header");
+    std::fs::create_dir_all(&folder).expect("target/header");
+    let path = folder.join(name);
+    std::fs::write(&path, text).expect("a program");
+    path
+}
+
+fn has(compiler: &str) -> bool {
+    std::process::Command::new(compiler).arg("--version").output().is_ok_and(|done| done.status.success())
+}
+
+#[test]
+fn header_compiles_alone_in_every_language_that_it_promises() {
+    made();
+    let text = "#include <atls.h>\n#include <atls.h>\nsize_t length(void);\nsize_t length(void) { return atls_bytes_of_text(\"x\").len; }\n";
+    let (c, cc) = (program("alone.c", text), program("alone.cc", text));
+    for compiler in ["gcc", "clang"].into_iter().filter(|compiler| *compiler == "gcc" || has(compiler)) {
+        for standard in ["c99", "c11", "c2x"] {
+            book::compiles(compiler, standard, &[], &c);
+        }
+    }
+    for compiler in ["g++", "clang++"].into_iter().filter(|compiler| *compiler == "g++" || has(compiler)) {
+        for standard in ["c++11", "c++17", "c++20"] {
+            book::compiles(compiler, standard, &[], &cc);
+        }
+    }
+    if has("clang") {
+        book::compiles("clang", "c11", &["-Wnullability-completeness", "-Wnullability"], &c);
+    }
+}
+
+#[test]
+fn example_at_the_top_compiles() {
+    let header = made();
+    let example =
+        header.split_once("\\code{.c}\n").expect("an example").1.split_once(" * \\endcode").expect("its end").0;
+    let lines: Vec<_> = example.lines().map(|line| line.trim_start_matches(" *").trim_end()).collect();
+    assert!(lines.len() < 25, "{} lines", lines.len());
+    let declared = "int fetch(atls_config *, const atls_policy *, const char *, const char *);";
+    let text = format!("#include <atls.h>\n#include <stdio.h>\n{declared}\n{}\n", lines.join("\n"));
+    book::compiles("gcc", "c99", &[], &program("example.c", &text));
+}
+
+#[test]
+fn each_function_with_an_error_names_its_statuses() {
+    let book = Book::open();
+    let mut wrong = Vec::new();
+    let mut seen = 0;
+    for item in &book.items {
+        let comment = book.comment(item);
+        wrong.extend(comment.as_ref().err().cloned());
+        let (Kind::Function(signature), Ok(comment)) = (&item.kind, comment) else { continue };
+        let has_error = signature.names().last() == Some(&"error")
+            && item.name != "atls_error_status"
+            && signature.returns.trim() == "atls_status";
+        seen += usize::from(has_error);
+        if has_error != comment.statuses.is_some() {
+            wrong.push(format!("{}: has an error, and no statuses, or the other way round", item.name));
+        }
+    }
+    assert!(wrong.is_empty(), "{wrong:#?}");
+    assert!(seen > 150, "{seen}");
+}
+
+fn words() -> Words {
+    let owned = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect();
+    Words { statuses: owned(&["NULL_ARGUMENT", "INVALID_STATE", "IO"]), functions: owned(&["atls_stream_read"]) }
+}
+
+fn comment(text: &str, params: &[&str]) -> Result<Comment, String> {
+    let lines: Vec<_> = text.lines().map(str::to_owned).collect();
+    Comment::parse(&lines, params, &words())
+}
+
+#[test]
+fn sentence_of_statuses_becomes_a_list() {
+    let text = "Reads. Statuses: NULL_ARGUMENT; INVALID_STATE (closed, or blocking; twice), IO with an errno, and as atls_stream_read. Later.";
+    let read = comment(text, &[]).expect("good");
+    let status = |name: &str, why: &str| Answer::Status { name: name.into(), why: why.into() };
+    let wanted = [
+        status("NULL_ARGUMENT", ""),
+        status("INVALID_STATE", "closed, or blocking; twice"),
+        status("IO", "with an errno"),
+        Answer::Other("as atls_stream_read".into()),
+    ];
+    assert_eq!(read.statuses.as_deref(), Some(&wanted[..]));
+    assert_eq!(read.text, ["Reads.", "Later."]);
+    let rendered = read.render(&[], &words(), 0);
+    for line in [
+        " * \\return ATLS_OK, as atls_stream_read(), or",
+        " * \\retval ATLS_NULL_ARGUMENT",
+        " * \\retval ATLS_INVALID_STATE closed, or blocking; twice",
+        " * \\retval ATLS_IO with an errno",
+    ] {
+        assert!(rendered.lines().any(|one| one == line), "{line}\n{rendered}");
+    }
+    let alone = comment("Statuses: NULL_ARGUMENT.", &[]).expect("good");
+    assert_eq!(alone.render(&[], &words(), 0), "/** \\return ATLS_OK or ATLS_NULL_ARGUMENT. */\n");
+}
+
+#[test]
+fn faults_in_statuses_are_found() {
+    for (text, fault) in [
+        ("Statuses: NUL_ARGUMENT.", "unknown status NUL_ARGUMENT"),
+        ("Statuses: NULL_ARGUMENT, IOO (why).", "unknown status IOO"),
+        ("Statuses: sometimes.", "no status"),
+        ("Statuses: IO. Statuses: IO.", "two sentences"),
+        ("A.\n\nStatuses: IO.\n\nStatuses: IO.", "two sentences"),
+    ] {
+        let why = comment(text, &[]).err().unwrap_or_default();
+        assert!(why.contains(fault), "{text}: {why}");
+    }
+}
+
+#[test]
+fn lines_that_begin_with_a_parameter_become_its_own() {
+    let read = comment("Reads.\n`buf`, `cap`: where to,\nand how much.\n`other`: no parameter.", &["buf", "cap"])
+        .expect("good");
+    assert_eq!(
+        read.params,
+        [(vec!["buf".to_owned(), "cap".to_owned()], "where to, and how much. `other`: no parameter.".to_owned())]
+    );
+    assert!(read.render(&["buf", "cap"], &words(), 0).contains("\n * \\param buf,cap where to, and how much."));
+}
+
+#[test]
+fn what_may_be_null_is_said_in_words() {
+    let params = ["a", "b", "c", "d", "e", "out"];
+    let text = "Takes `a`, which may be NULL. `b` and `c` may be NULL; `d` may not be. `*out` (may be NULL) says.\n`e`: may be NULL, for none.";
+    let read = comment(text, &params).expect("good");
+    let found: Vec<_> = params.into_iter().filter(|param| read.may_be_null(param)).collect();
+    assert_eq!(found, ["a", "b", "c", "e", "out"]);
 }

@@ -1,0 +1,8 @@
+
+ATLS_END
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif /* ATLS_H */
