@@ -678,7 +678,10 @@ bool atls_verdict_trusted(const atls_verdict *ATLS_NULLABLE verdict);
 /** OK if trusted, else the status of the first check that failed. */
 atls_status atls_verdict_status(const atls_verdict *verdict);
 
-/** Kind of TEE that the evidence speaks of: "tdx". Valid as long as the verdict. */
+/**
+ * Kind of TEE that the evidence speaks of, by its name on the wire: tdx. Valid as long as the
+ * verdict.
+ */
 atls_str atls_verdict_tee_type(const atls_verdict *verdict);
 
 /**

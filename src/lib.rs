@@ -6,13 +6,13 @@
 //! - `verdict`: what an appraisal found, line by line. Plain data.
 //! - `error`: what can go wrong.
 //! - `log`: where log lines go.
-//! - `attest`: evidence, policy, verdict: the judgement. Pure.
+//! - `attest`: evidence, policy, judgement; a folder for each kind of TEE. Pure.
 //! - `h1`: HTTP/1.1 without I/O. Pure.
 //! - `io`: sockets, deadlines, the clock, helper threads: all that touches the machine.
 //! - `message`: the pieces of HTTP messages: heads, header fields, forms, codings. Pure.
 //! - `operation`: what a host's operation is made of: events, credit, what goes out, cancellation. No I/O.
 //! - `tls`: TLS 1.3. No attestation.
-//! - `attester`: evidence of this side.
+//! - `attester`: evidence of this side, by a provider for each way to it.
 //! - `collateral`: the vendors' documents, fetched and kept.
 //! - `verifier`: evidence that has just come, judged.
 //! - `tunnel`: TCP through WebSockets, both ends.

@@ -4,6 +4,7 @@
 use rustls_pki_types::CertificateDer;
 
 use super::hash::{hex, sha256, sha384, sha512};
+use super::tee::Tee;
 
 /// RFC 9266's label for channel bindings from the TLS 1.3 exporter; the context is absent.
 pub const EXPORTER_LABEL: &[u8] = b"EXPORTER-Channel-Binding";
@@ -12,8 +13,6 @@ pub const EXPORTER_V1_LABEL: &[u8] = b"EXPERIMENTAL-atls-exporter-v1";
 pub const EXPORTER_LENGTH: usize = 32;
 
 const TAG: &[u8] = b"atls-exporter-v1\0";
-/// The kind of the TEE, as exporter-v1 has it in its binder.
-const TDX: [u8; 2] = [0, 1];
 
 /// How evidence is asked for, and what it is bound to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -69,11 +68,11 @@ pub enum Binding {
 }
 
 impl Binding {
-    /// What the guest must have put into its report; `None` for a binding that was skipped.
-    pub fn report_data(&self) -> Option<Result<[u8; 64], String>> {
+    /// What evidence of that kind must hold of the session; `None` for a binding that was skipped.
+    pub fn report_data(&self, tee: Tee) -> Option<Result<[u8; 64], String>> {
         match self {
             Binding::Session { nonce, exporter, .. } => Some(Ok(report_data(nonce, exporter))),
-            Binding::Exporter(session) => Some(session.report_data()),
+            Binding::Exporter(session) => Some(session.report_data(tee)),
             Binding::Skip => None,
         }
     }
@@ -129,11 +128,11 @@ impl Exporter {
 
     /// `SHA-512(tag || role || TEE kind || nonce || exporter || SHA-384(SPKI) of attester and verifier, zero for none || SHA-384(name))`.
     /// Errors: a certificate that is none.
-    pub fn report_data(&self) -> Result<[u8; 64], String> {
+    pub fn report_data(&self, tee: Tee) -> Result<[u8; 64], String> {
         let role = [self.attester.letter() as u8];
         let (attester, verifier) = (key_digest(&self.attester_leaf)?, key_digest(&self.verifier_leaf)?);
         let name = sha384(normal_name(&self.server_name).as_bytes());
-        Ok(sha512(&[TAG, &role, &TDX, &self.nonce, &self.exporter, &attester, &verifier, &name]))
+        Ok(sha512(&[TAG, &role, &tee.code(), &self.nonce, &self.exporter, &attester, &verifier, &name]))
     }
 }
 
@@ -184,7 +183,7 @@ mod tests {
         let of = |change: fn(&mut Exporter)| {
             let mut changed = session();
             change(&mut changed);
-            changed.report_data()
+            changed.report_data(Tee::Tdx)
         };
         let changes: [fn(&mut Exporter); 6] = [
             |session| session.attester = Role::Client,
@@ -194,13 +193,13 @@ mod tests {
             |session| session.verifier_leaf = session.attester_leaf.take(),
             |session| session.server_name = "sibling.example".into(),
         ];
-        let mut seen = vec![base.report_data().unwrap()];
+        let mut seen = vec![base.report_data(Tee::Tdx).unwrap()];
         for change in changes {
             let other = of(change).unwrap();
             assert!(!seen.contains(&other));
             seen.push(other);
         }
-        assert_eq!(of(|session| session.server_name = "TEE.example.".into()), base.report_data());
+        assert_eq!(of(|session| session.server_name = "TEE.example.".into()), base.report_data(Tee::Tdx));
         assert!(of(|session| session.verifier_leaf = Some(vec![0x30])).is_err());
     }
 
@@ -229,6 +228,6 @@ mod tests {
         text.extend_from_slice(&sha384(&key));
         text.extend_from_slice(&[0; 48]);
         text.extend_from_slice(&sha384(b"tee.example"));
-        assert_eq!(base.report_data().unwrap(), sha512(&[&text]));
+        assert_eq!(base.report_data(Tee::Tdx).unwrap(), sha512(&[&text]));
     }
 }

@@ -7,6 +7,7 @@ use super::Evidence;
 use super::binding::{Protocol, Role};
 use super::hash::{hex, sha384, unhex_array};
 use super::json;
+use super::tee::Tee;
 
 /// Where a server is asked to prove itself.
 pub const CHALLENGE_PATH: &str = "/atls/exporter-v1";
@@ -20,19 +21,23 @@ pub const MAX_CHALLENGE: usize = 1024;
 pub struct Challenge {
     pub role: Role,
     pub nonce: [u8; 32],
+    /// Kinds of evidence that the verifier can judge, in its order of preference; others that it names are passed over.
+    pub kinds: Vec<Tee>,
     /// As it is sent.
     text: String,
 }
 
 impl Challenge {
-    pub fn new(role: Role, nonce: [u8; 32]) -> Challenge {
+    pub fn new(role: Role, nonce: [u8; 32], kinds: &[Tee]) -> Challenge {
+        let names: Vec<_> = kinds.iter().map(|kind| kind.name()).collect();
         let text = format!(
-            r#"{{"protocol":"{}","role":"{}","nonce":"{}","tee":["tdx"]}}"#,
+            r#"{{"protocol":"{}","role":"{}","nonce":"{}","tee":["{}"]}}"#,
             Protocol::ExporterV1.name(),
             role.letter(),
-            hex(&nonce)
+            hex(&nonce),
+            names.join(r#"",""#)
         );
-        Challenge { role, nonce, text }
+        Challenge { role, nonce, kinds: kinds.to_vec(), text }
     }
 
     /// A challenge to the side in `role`; one to the other side is refused.
@@ -49,10 +54,17 @@ impl Challenge {
             return Err(format!("role must be \"{}\"", role.letter()));
         }
         let nonce = document["nonce"].as_str().and_then(unhex_array).ok_or("nonce must be 64 hexadecimal digits")?;
-        if !document["tee"].as_array().is_some_and(|kinds| kinds.iter().any(|kind| kind == "tdx")) {
-            return Err("tee must list \"tdx\"".into());
+        let names = document["tee"].as_array().into_iter().flatten().filter_map(Value::as_str);
+        let kinds: Vec<Tee> = names.filter_map(Tee::from_name).collect();
+        if kinds.is_empty() {
+            return Err(must_list(Tee::ALL));
         }
-        Ok(Challenge { role, nonce, text: exact.to_owned() })
+        Ok(Challenge { role, nonce, kinds, text: exact.to_owned() })
+    }
+
+    /// Whether evidence of that kind is an answer to it.
+    pub fn check_kind(&self, tee: Tee) -> Result<(), String> {
+        if self.kinds.contains(&tee) { Ok(()) } else { Err(must_list(&[tee])) }
     }
 
     pub fn text(&self) -> &str {
@@ -65,31 +77,38 @@ impl Challenge {
     }
 }
 
-/// What a side shows of itself: a guest agent's object, or nothing, of a server that only wants to see the client's. `next` is a challenge to the other side, which a server may add to its own answer.
-pub fn answer_json(role: Role, evidence: Option<&Value>, next: Option<&Challenge>) -> String {
+fn must_list(kinds: &[Tee]) -> String {
+    let names: Vec<_> = kinds.iter().map(|kind| format!("{:?}", kind.name())).collect();
+    format!("tee must list {}", names.join(" or "))
+}
+
+/// What a side shows of itself: evidence of kind `tee`, or nothing, of a server that only wants to see the client's. `next` is a challenge to the other
+/// side, which a server may add to its own answer.
+pub fn answer_json(role: Role, tee: Tee, evidence: Option<&Value>, next: Option<&Challenge>) -> String {
     json!({
-        "protocol": Protocol::ExporterV1.name(), "role": role.letter().to_string(), "tee": "tdx", "evidence": evidence,
+        "protocol": Protocol::ExporterV1.name(), "role": role.letter().to_string(), "tee": tee.name(), "evidence": evidence,
         "challenge": next.map(Challenge::text),
     })
     .to_string()
 }
 
-/// The evidence of the side in `role`, if it gave any, and the challenge that came with it.
-pub fn read_answer(text: &[u8], role: Role) -> Result<(Option<Evidence>, Option<Challenge>), String> {
+/// The evidence of the side in `role`, if it gave any, and the challenge that came with it. `asked`: kinds that there may be an answer of.
+pub fn read_answer(text: &[u8], role: Role, asked: &[Tee]) -> Result<(Option<Evidence>, Option<Challenge>), String> {
     let document = json::parse(text)?;
-    let expected = [
-        ("protocol", Protocol::ExporterV1.name().to_owned()),
-        ("role", role.letter().to_string()),
-        ("tee", "tdx".into()),
-    ];
+    let expected = [("protocol", Protocol::ExporterV1.name().to_owned()), ("role", role.letter().to_string())];
     for (member, expected) in expected {
         if document[member] != expected {
             return Err(format!("{member} must be \"{expected}\", and is {}", document[member]));
         }
     }
+    let tee = document["tee"].as_str().and_then(Tee::from_name).filter(|tee| asked.contains(tee));
+    let Some(tee) = tee else {
+        let names: Vec<_> = asked.iter().map(|kind| format!("\"{}\"", kind.name())).collect();
+        return Err(format!("tee must be {}, and is {}", names.join(" or "), document["tee"]));
+    };
     let evidence = match &document["evidence"] {
         Value::Null if role == Role::Server => None,
-        evidence => Some(Evidence::from_agent(evidence)?),
+        evidence => Some(Evidence::read(tee, evidence)?),
     };
     let next = match &document["challenge"] {
         Value::Null => None,
@@ -102,10 +121,17 @@ pub fn read_answer(text: &[u8], role: Role) -> Result<(Option<Evidence>, Option<
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::attest::dstack::DstackTdx;
+
+    const KINDS: &[Tee] = &[Tee::Tdx];
+
+    fn quote(evidence: &Option<Evidence>) -> Vec<u8> {
+        evidence.as_ref().unwrap().get::<DstackTdx>().unwrap().quote.clone()
+    }
 
     #[test]
     fn a_challenge_goes_to_one_side() {
-        let challenge = Challenge::new(Role::Server, [7; 32]);
+        let challenge = Challenge::new(Role::Server, [7; 32], &[Tee::Tdx]);
         assert_eq!(Challenge::parse(challenge.text().as_bytes(), Role::Server).unwrap(), challenge);
         assert!(Challenge::parse(challenge.text().as_bytes(), Role::Client).unwrap_err().contains("role"));
         let nonce = "00".repeat(32);
@@ -142,22 +168,34 @@ mod tests {
     #[test]
     fn answers() {
         let evidence = json!({"quote": "00ff", "event_log": "[]"});
-        let next = Challenge::new(Role::Client, [9; 32]);
-        let text = answer_json(Role::Server, Some(&evidence), Some(&next));
-        let (found, challenge) = read_answer(text.as_bytes(), Role::Server).unwrap();
-        assert_eq!((&found.unwrap().quote[..], challenge), (&[0, 0xff][..], Some(next.clone())));
-        assert!(read_answer(text.as_bytes(), Role::Client).unwrap_err().contains("role"));
+        let next = Challenge::new(Role::Client, [9; 32], &[Tee::Tdx]);
+        let text = answer_json(Role::Server, Tee::Tdx, Some(&evidence), Some(&next));
+        let (found, challenge) = read_answer(text.as_bytes(), Role::Server, KINDS).unwrap();
+        assert_eq!((&quote(&found)[..], challenge), (&[0, 0xff][..], Some(next.clone())));
+        assert!(read_answer(text.as_bytes(), Role::Client, KINDS).unwrap_err().contains("role"));
         // A client has nothing to ask.
-        let text = answer_json(Role::Client, Some(&evidence), Some(&next));
-        assert!(read_answer(text.as_bytes(), Role::Client).unwrap_err().contains("challenge"));
+        let text = answer_json(Role::Client, Tee::Tdx, Some(&evidence), Some(&next));
+        assert!(read_answer(text.as_bytes(), Role::Client, KINDS).unwrap_err().contains("challenge"));
         // A quote on its own has no log.
-        let text = answer_json(Role::Client, Some(&json!({"quote": "00"})), None);
-        assert!(read_answer(text.as_bytes(), Role::Client).unwrap().0.unwrap().event_log.is_none());
+        let text = answer_json(Role::Client, Tee::Tdx, Some(&json!({"quote": "00"})), None);
         assert!(
-            read_answer(br#"{"protocol":"exporter-v1","role":"S","tee":"tdx"}"#, Role::Server).unwrap().0.is_none()
+            read_answer(text.as_bytes(), Role::Client, KINDS)
+                .unwrap()
+                .0
+                .unwrap()
+                .get::<DstackTdx>()
+                .unwrap()
+                .event_log
+                .is_none()
+        );
+        assert!(
+            read_answer(br#"{"protocol":"exporter-v1","role":"S","tee":"tdx"}"#, Role::Server, KINDS)
+                .unwrap()
+                .0
+                .is_none()
         );
         for bad in ["", "{}", r#"{"protocol":"exporter-v1","role":"C","tee":"tdx"}"#] {
-            assert!(read_answer(bad.as_bytes(), Role::Client).is_err(), "{bad}");
+            assert!(read_answer(bad.as_bytes(), Role::Client, KINDS).is_err(), "{bad}");
         }
     }
 }

@@ -1,26 +1,35 @@
 //! Judging evidence: the pure heart of the library.
 //!
-//! [`appraise`] turns (evidence, collateral, policy, expected binding, time) into a [`Verdict`] with one line per check. In this
-//! folder there is no I/O, no clock and no thread; the one piece of shared memory is `tdx::crypto`'s bounded set of signatures
-//! known to be good, which can change how long an answer takes but never what it is.
-//! Terms follow RFC 9334: evidence, endorsements (here: collateral), reference values (the policy), appraisal.
+//! [`appraise`] turns (evidence, documents, policy, expected binding, time) into a verdict with one line per check. What each kind of TEE brings to that
+//! is a [`Family`], in a folder of its own; the rest is the same for all. In this room there is no I/O, no clock and no thread; the one piece of shared
+//! memory is `tdx::crypto`'s bounded set of signatures known to be good, which can change how long an answer takes but never what it is. Terms follow
+//! RFC 9334: evidence, endorsements (here: documents, or collateral), reference values (the policy), appraisal.
 
+mod anchors;
 mod appraise;
 mod binding;
 pub mod challenge;
-pub mod collateral;
+mod documents;
 pub mod dstack;
 mod evidence;
+mod family;
 mod fault;
 pub mod hash;
 mod json;
+mod lines;
 pub mod policy;
 pub mod tdx;
+mod tee;
+#[cfg(test)]
+mod toy;
 
-pub use appraise::{Request, TrustAnchors, appraise, refuse, refuse_unbound};
+pub use anchors::{TrustAnchors, Vendor};
+pub use appraise::{AppraisalRequest, appraise, is_bound, needs, refuse_unbound};
 pub use binding::{Binding, EXPORTER_LABEL, EXPORTER_LENGTH, EXPORTER_V1_LABEL, Exporter, Protocol, Role, report_data};
 pub use challenge::Challenge;
-pub use collateral::Collateral;
+pub use documents::{Document, DocumentId, Documents};
 pub use evidence::Evidence;
+pub use family::{Family, Need, Question};
 pub use fault::{Fault, Result};
 pub use policy::Policy;
+pub use tee::Tee;

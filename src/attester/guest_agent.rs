@@ -3,12 +3,16 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use futures_util::FutureExt;
+use futures_util::future::BoxFuture;
 use http_body_util::{BodyExt, Full, Limited};
 use hyper::body::Bytes;
 use hyper_util::rt::TokioIo;
 use serde_json::{Value, json};
 
 use super::check_framing;
+use super::provider::Provider;
+use crate::attest::Tee;
 use crate::attest::hash::hex;
 use crate::error::{Error, Phase, Result, Status, chain};
 use crate::io::Socket;
@@ -34,25 +38,6 @@ impl Agent {
         match found {
             Some(socket) => Ok(Agent { socket }),
             None => Err(Error::new(Status::InvalidArgument, format!("no guest agent at {}", USUAL.join(" or ")))),
-        }
-    }
-
-    /// Quote and log; what the agent says, unjudged.
-    pub async fn quote(&self, report_data: &[u8; 64]) -> Result<Value> {
-        let (status, answer) = self.call("/GetQuote", &json!({"report_data": hex(report_data)})).await?;
-        match status {
-            200 => serde_json::from_slice(&answer).map_err(|error| failed(format!("/GetQuote: {error}"))),
-            other => Err(failed(format!("/GetQuote: status {other}: {}", shown(&answer)))),
-        }
-    }
-
-    /// Records an event. False where the agent does not know how.
-    pub async fn emit(&self, name: &str, payload: &[u8]) -> Result<bool> {
-        let (status, answer) = self.call("/EmitEvent", &json!({"event": name, "payload": hex(payload)})).await?;
-        match status {
-            200..300 => Ok(true),
-            404 | 405 | 501 => Ok(false),
-            other => Err(failed(format!("/EmitEvent: status {other}: {}", shown(&answer)))),
         }
     }
 
@@ -88,6 +73,40 @@ impl Agent {
             done = &mut answer => done,
             _ = &mut connection => answer.await,
         }
+    }
+}
+
+impl Provider for Agent {
+    fn tee(&self) -> Tee {
+        Tee::Tdx
+    }
+
+    /// Quote and log; what the agent says, unjudged.
+    fn evidence<'a>(&'a self, report_data: &'a [u8; 64]) -> BoxFuture<'a, Result<Value>> {
+        async move {
+            let (status, answer) = self.call("/GetQuote", &json!({"report_data": hex(report_data)})).await?;
+            match status {
+                200 => serde_json::from_slice(&answer).map_err(|error| failed(format!("/GetQuote: {error}"))),
+                other => Err(failed(format!("/GetQuote: status {other}: {}", shown(&answer)))),
+            }
+        }
+        .boxed()
+    }
+
+    fn has_log(&self) -> bool {
+        true
+    }
+
+    fn record<'a>(&'a self, name: &'a str, payload: &'a [u8]) -> BoxFuture<'a, Result<bool>> {
+        async move {
+            let (status, answer) = self.call("/EmitEvent", &json!({"event": name, "payload": hex(payload)})).await?;
+            match status {
+                200..300 => Ok(true),
+                404 | 405 | 501 => Ok(false),
+                other => Err(failed(format!("/EmitEvent: status {other}: {}", shown(&answer)))),
+            }
+        }
+        .boxed()
     }
 }
 

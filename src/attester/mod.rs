@@ -3,9 +3,10 @@
 
 mod framing;
 mod guest_agent;
+mod host;
+mod provider;
 mod tsm;
 
-use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
@@ -16,8 +17,11 @@ use tokio::time::Instant;
 
 pub use framing::check_framing;
 pub use guest_agent::Agent;
+pub use host::{Host, HostQuote};
+pub use provider::Provider;
 pub use tsm::Tsm;
 
+use crate::attest::Tee;
 use crate::attest::dstack::event_log::{EventLog, RUNTIME_EVENT, TLS_CERTIFICATE, digest_v1, preimage_v2};
 use crate::attest::hash::{hex, sha256, sha384, unhex};
 use crate::error::{Error, Phase, Result, Status};
@@ -29,32 +33,11 @@ const WAITING: usize = 64;
 /// Quotes a second that may be asked for, unless something else is said.
 const USUAL_PACE: u32 = 50;
 
-/// The host's own way to a quote: report data in, the JSON of a guest agent's answer out. May take its time: it has a thread of its own.
-pub type HostQuote = Arc<dyn Fn(&[u8; 64]) -> Result<Vec<u8>> + Send + Sync>;
-
-/// Where quotes come from.
-#[derive(Clone)]
-pub enum Source {
-    Agent(Agent),
-    Kernel(Tsm),
-    Host(HostQuote),
-}
-
-impl fmt::Debug for Source {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Source::Agent(_) => "Agent",
-            Source::Kernel(_) => "Kernel",
-            Source::Host(_) => "Host",
-        })
-    }
-}
-
 /// Makes evidence, one piece at a time.
 #[derive(Debug)]
 pub struct Attester {
-    source: Source,
-    /// One quote at a time; and the certificate that the log named last.
+    provider: Arc<dyn Provider>,
+    /// One piece of evidence at a time; and the certificate that the log named last.
     turn: Mutex<Option<[u8; 32]>>,
     waiting: AtomicUsize,
     /// What strangers may ask for; none where this side asks for itself.
@@ -63,17 +46,22 @@ pub struct Attester {
 
 impl Attester {
     /// `per_second`: quotes that may be asked for; 0 is what usual hardware can do.
-    pub fn new(source: Source, per_second: u32) -> Attester {
+    pub fn new(provider: Arc<dyn Provider>, per_second: u32) -> Attester {
         let pace = Some(Pace::new(per_second));
-        Attester { source, turn: Mutex::new(None), waiting: AtomicUsize::new(0), pace }
+        Attester { provider, turn: Mutex::new(None), waiting: AtomicUsize::new(0), pace }
     }
 
     /// For a client, which asks its own machine as often as it connects: nobody is turned away, each waits within its deadline.
-    pub fn own(source: Source) -> Attester {
-        Attester { source, turn: Mutex::new(None), waiting: AtomicUsize::new(0), pace: None }
+    pub fn own(provider: Arc<dyn Provider>) -> Attester {
+        Attester { provider, turn: Mutex::new(None), waiting: AtomicUsize::new(0), pace: None }
     }
 
-    /// The agent's object, with the digests that newer agents leave out. `certificate`, DER, is put into the log first, unless it was the last one
+    /// The kind of evidence that it makes.
+    pub fn tee(&self) -> Tee {
+        self.provider.tee()
+    }
+
+    /// The evidence object, with the digests that newer agents leave out. `certificate`, DER, is put into the log first, unless it was the last one
     /// that was. Errors: Busy (too many wait, or too many were asked for), NoEvidence, EvidenceInvalid.
     pub async fn evidence(&self, report_data: &[u8; 64], certificate: Option<&[u8]>) -> Result<Value> {
         let _waiting = match &self.pace {
@@ -86,66 +74,45 @@ impl Attester {
         };
         let mut named = self.turn.lock().await;
         let mut made = None;
+        let certificate = certificate.filter(|_| self.provider.has_log());
         if let Some(fingerprint) = certificate.map(sha256).filter(|fingerprint| *named != Some(*fingerprint)) {
-            // The log only grows, and outlives this process: who has not named any certificate yet looks first.
+            // The log only grows, and outlives this process: an attester that has not named any certificate yet looks first.
             if named.is_none() {
-                made = self.quote_naming(&fingerprint, report_data).await?;
+                made = self.naming(&fingerprint, report_data).await?;
             }
             if made.is_none() {
                 self.record(&fingerprint).await?;
             }
             *named = Some(fingerprint);
         }
-        let mut quote = match made {
-            Some(quote) => quote,
-            None => self.quote(report_data).await?,
+        let mut evidence = match made {
+            Some(evidence) => evidence,
+            None => self.provider.evidence(report_data).await?,
         };
         drop(named);
         let broken = |why: String| Error::new(Status::EvidenceInvalid, why).phase(Phase::Evidence);
-        if let Some(log) = quote.get("event_log") {
+        if let Some(log) = evidence.get("event_log") {
             let text = log.as_str().ok_or_else(|| broken("event_log is not a string".into()))?;
-            quote["event_log"] = with_digests(text).map_err(broken)?.into();
+            evidence["event_log"] = with_digests(text).map_err(broken)?.into();
         }
-        Ok(quote)
+        Ok(evidence)
     }
 
-    /// A quote, if the certificate is what its log names last.
-    async fn quote_naming(&self, fingerprint: &[u8; 32], report_data: &[u8; 64]) -> Result<Option<Value>> {
-        let Source::Agent(agent) = &self.source else { return Ok(None) };
-        let quote = agent.quote(report_data).await?;
-        let log = quote.get("event_log").and_then(Value::as_str).and_then(|text| EventLog::parse(text).ok());
+    /// Evidence, if the certificate is what its log names last.
+    async fn naming(&self, fingerprint: &[u8; 32], report_data: &[u8; 64]) -> Result<Option<Value>> {
+        let evidence = self.provider.evidence(report_data).await?;
+        let log = evidence.get("event_log").and_then(Value::as_str).and_then(|text| EventLog::parse(text).ok());
         let names = log.is_some_and(|log| log.newest_certificate() == Some(hex(fingerprint).as_bytes()));
-        Ok(names.then_some(quote))
+        Ok(names.then_some(evidence))
     }
 
     async fn record(&self, fingerprint: &[u8; 32]) -> Result<()> {
-        let Source::Agent(agent) = &self.source else { return Ok(()) };
-        if !agent.emit(TLS_CERTIFICATE, hex(fingerprint).as_bytes()).await? {
+        if !self.provider.record(TLS_CERTIFICATE, hex(fingerprint).as_bytes()).await? {
             log::emit(log::WARNING, || {
                 "evidence: guest agent: it cannot record the certificate, so key events cannot be proved".into()
             });
         }
         Ok(())
-    }
-
-    async fn quote(&self, report_data: &[u8; 64]) -> Result<Value> {
-        let ask = match &self.source {
-            Source::Agent(agent) => return agent.quote(report_data).await,
-            Source::Kernel(tsm) => {
-                let (tsm, report_data) = (tsm.clone(), *report_data);
-                return blocking(move || tsm.quote(&report_data)).await?;
-            }
-            Source::Host(ask) => ask.clone(),
-        };
-        let report_data = *report_data;
-        let failed = |why: String| Error::new(Status::NoEvidence, why).phase(Phase::Evidence);
-        let text = blocking(move || ask(&report_data)).await??;
-        let quote: Value =
-            serde_json::from_slice(&text).map_err(|error| failed(format!("the host's quote: {error}")))?;
-        match quote {
-            Value::Object(_) => Ok(quote),
-            _ => Err(failed("the host's quote is no object".into())),
-        }
     }
 }
 

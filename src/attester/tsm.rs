@@ -6,8 +6,13 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
+use futures_util::FutureExt;
+use futures_util::future::BoxFuture;
 use serde_json::{Value, json};
 
+use super::blocking;
+use super::provider::Provider;
+use crate::attest::Tee;
 use crate::attest::hash::hex;
 use crate::error::{Error, Phase, Result, Status};
 
@@ -44,6 +49,17 @@ impl Tsm {
         // The kernel takes its files away with it.
         let _ = fs::remove_dir(&report);
         made
+    }
+}
+
+impl Provider for Tsm {
+    fn tee(&self) -> Tee {
+        Tee::Tdx
+    }
+
+    fn evidence<'a>(&'a self, report_data: &'a [u8; 64]) -> BoxFuture<'a, Result<Value>> {
+        let (tsm, report_data) = (self.clone(), *report_data);
+        async move { blocking(move || tsm.quote(&report_data)).await? }.boxed()
     }
 }
 

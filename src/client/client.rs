@@ -12,7 +12,6 @@ use super::pool::{Counts, Key, Lease, Limits, Pool};
 use super::turns::Waiting;
 use super::{Exchange, HttpConnection, News, Tell, exchange, redirect};
 use crate::attest::Policy;
-use crate::collateral::Verifier;
 use crate::connect::{Connector, Target, Times};
 use crate::error::{Error, Result, Status};
 use crate::io::deadline::{Wait, within};
@@ -20,6 +19,7 @@ use crate::log;
 use crate::message::credentials::is_stale;
 use crate::message::{Head, Request};
 use crate::verdict::Verdict;
+use crate::verifier::Verifier;
 
 /// Bytes of the body of an answer that is not shown which are read to keep the connection.
 const DRAINED: usize = 64 << 10;

@@ -1,20 +1,21 @@
-//! Export and import of a verifier's documents as one JSON object, for machines without a way to the vendor.
+//! Export and import of a store's documents as one JSON object, for machines without a way to the vendor.
 
 use std::sync::Arc;
 
 use serde_json::{Value, json};
 
-use super::object::{Key, Object, Source};
-use super::{Verifier, lock};
+use super::object::{Object, Source};
+use super::store::Store;
+use super::vendor::{from_name, module};
+use crate::attest::DocumentId;
 use crate::attest::hash::{hex, unhex};
 use crate::error::{Error, Phase, Result, Status};
 
-impl Verifier {
+impl Store {
     /// `{"atls_collateral_bundle":1,"objects":[{"name","body" (hex),"chain","fetched"}]}` of the newest that is kept.
     pub fn export(&self) -> String {
-        let keys: Vec<Key> = lock(&self.shelves).keys().cloned().collect();
-        let newest = |key: Key| Some(object_json(&key.name(), &*self.newest(&key)?));
-        let mut objects: Vec<Value> = keys.into_iter().filter_map(newest).collect();
+        let newest = |id: DocumentId| Some(object_json(&id, &*self.newest(&id)?));
+        let mut objects: Vec<Value> = self.ids().into_iter().filter_map(newest).collect();
         objects.sort_by_key(|object| object["name"].as_str().map(str::to_owned));
         json!({"atls_collateral_bundle": 1, "objects": objects}).to_string()
     }
@@ -31,42 +32,44 @@ impl Verifier {
         let entries = document["objects"].as_array().ok_or_else(|| invalid("objects is not a list".into()))?;
         let mut read = Vec::new();
         for (index, entry) in entries.iter().enumerate() {
-            let checked = read_entry(entry, Source::Bundle).and_then(|(key, object)| {
-                key.authenticate(&object, &self.vendor(), object.window.issued)?;
-                Ok((key, object))
+            let checked = read_entry(entry, Source::Bundle).and_then(|(id, object)| {
+                let by = self.authority(id.vendor);
+                module(id.vendor).authenticate(&id, &object, by, object.window.issued)?;
+                Ok((id, object))
             });
             read.push(checked.map_err(|why| invalid(format!("objects[{index}]: {why}")))?);
         }
         let mut taken = 0;
-        for (key, object) in read {
+        for (id, object) in read {
             let is_news = self
-                .newest(&key)
+                .newest(&id)
                 .is_none_or(|kept| !object.window.is_older_than(&kept.window) && object.window != kept.window);
-            let (place, object) = (self.place(&key, &Source::Bundle), Arc::new(object));
+            let (place, object) = (self.place(&id, &Source::Bundle), Arc::new(object));
             if is_news && place.keep(&object) {
                 taken += 1;
-                self.write_to_disk(&key, &place, &object);
+                self.write_to_disk(&id, &place, &object);
             }
         }
         Ok(taken)
     }
 
-    fn newest(&self, key: &Key) -> Option<Arc<Object>> {
-        let objects = self.places(key).into_iter().filter_map(|place| place.newest());
+    fn newest(&self, id: &DocumentId) -> Option<Arc<Object>> {
+        let objects = self.places(id).into_iter().filter_map(|place| place.newest());
         objects.max_by_key(|object| (object.window.number, object.window.issued))
     }
 }
 
-pub(super) fn object_json(name: &str, object: &Object) -> Value {
-    json!({"name": name, "body": hex(&object.body), "chain": object.chain, "fetched": object.fetched})
+pub(super) fn object_json(id: &DocumentId, object: &Object) -> Value {
+    json!({"name": id.to_string(), "body": hex(&object.body), "chain": object.chain, "fetched": object.fetched})
 }
 
-pub(super) fn read_entry(entry: &Value, source: Source) -> std::result::Result<(Key, Object), String> {
+pub(super) fn read_entry(entry: &Value, source: Source) -> std::result::Result<(DocumentId, Object), String> {
     let text = |field: &str| entry[field].as_str().ok_or_else(|| format!("{field} is not a string"));
     let name = text("name")?;
-    let key = Key::from_name(name).ok_or_else(|| format!("name {name:?} is unknown"))?;
+    let id = from_name(name).ok_or_else(|| format!("name {name:?} is unknown"))?;
     let body = unhex(text("body")?).ok_or("body is not hex")?;
     let fetched = entry["fetched"].as_u64().ok_or("fetched is not a time")?;
-    let object = key.object(body, text("chain")?.to_owned(), fetched, source)?;
-    Ok((key, object))
+    let chain = text("chain")?.to_owned();
+    let (body, window) = module(id.vendor).read(&id, body, &chain)?;
+    Ok((id, Object { body, chain, window, fetched, source }))
 }

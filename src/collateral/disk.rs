@@ -1,4 +1,4 @@
-//! The verifier's documents on disk: one file for each document and source, so that a fresh process neither asks the vendor again nor forgets what it
+//! A store's documents on disk: one file for each document and source, so that a fresh process neither asks the vendor again nor forgets what it
 //! has seen (a document older than that is a roll-back). May touch the disk and waits for it, so not on a thread that drives connections.
 //!
 //! A file is as untrusted as any source: its document counts only if it is authentic, and one that is damaged is as if it were not there. Invariant, over
@@ -13,7 +13,8 @@ use std::time::{Duration, Instant};
 use serde_json::{Value, json};
 
 use super::bundle::{object_json, read_entry};
-use super::object::{Key, Object, Source};
+use super::object::{Object, Source};
+use crate::attest::DocumentId;
 use crate::attest::hash::{hex, sha256};
 use crate::error::{Error, Phase, Result};
 use crate::log;
@@ -43,11 +44,11 @@ impl Disk {
     }
 
     /// What is there. Files that cannot be read are skipped, and logged; leavings of a process that died while it wrote are removed.
-    pub fn load(&self) -> Result<Vec<(Key, Object)>> {
+    pub fn load(&self) -> Result<Vec<(DocumentId, Object)>> {
         self.load_up_to(ROOM)
     }
 
-    fn load_up_to(&self, mut room: usize) -> Result<Vec<(Key, Object)>> {
+    fn load_up_to(&self, mut room: usize) -> Result<Vec<(DocumentId, Object)>> {
         let entries = fs::read_dir(&self.folder);
         let entries = entries.map_err(|error| Error::from_io(error, Phase::Call).context(self.folder.display()))?;
         let mut loaded = Vec::new();
@@ -69,14 +70,14 @@ impl Disk {
     /// Writes an authentic document, unless one that is newer and `is_authentic` is there: then that is returned.
     pub fn keep(
         &self,
-        key: &Key,
+        id: &DocumentId,
         object: &Object,
         is_authentic: impl Fn(&Object) -> bool,
     ) -> io::Result<Option<Object>> {
-        let path = self.path(key, &object.source);
+        let path = self.path(id, &object.source);
         let _lock = self.lock(LOCK_WAIT)?;
         let there =
-            read(&path).ok().filter(|(of, there)| of == key && there.source == object.source && is_authentic(there));
+            read(&path).ok().filter(|(of, there)| of == id && there.source == object.source && is_authentic(there));
         if let Some((_, there)) = there {
             if object.window.is_older_than(&there.window) {
                 return Ok(Some(there));
@@ -85,7 +86,7 @@ impl Disk {
                 return Ok(None);
             }
         }
-        let mut entry = object_json(&key.name(), object);
+        let mut entry = object_json(id, object);
         entry["source"] = object.source.name().into();
         entry["sha256"] = sum(&entry).into();
         let temporary = path.with_extension("json.tmp");
@@ -95,9 +96,9 @@ impl Disk {
         })
     }
 
-    fn path(&self, key: &Key, source: &Source) -> PathBuf {
+    fn path(&self, id: &DocumentId, source: &Source) -> PathBuf {
         let tag = hex(&sha256(source.name().as_bytes())[..8]);
-        self.folder.join(format!("{}.{tag}.json", key.name().replace('/', "-")))
+        self.folder.join(format!("{}.{tag}.json", id.to_string().replace('/', "-")))
     }
 
     /// Alone among processes and threads, until the file is dropped.
@@ -127,7 +128,7 @@ fn open(path: &Path, how: &mut fs::OpenOptions) -> io::Result<File> {
 }
 
 /// Nobody has so many documents that they do not fit; a folder that others write to may hold anything.
-fn fits(read: (Key, Object), room: &mut usize) -> std::result::Result<(Key, Object), String> {
+fn fits(read: (DocumentId, Object), room: &mut usize) -> std::result::Result<(DocumentId, Object), String> {
     let left = room.checked_sub(read.1.body.len() + read.1.chain.len());
     *room = left.ok_or("more than is loaded of one folder")?;
     Ok(read)
@@ -141,7 +142,7 @@ fn write(path: &Path, text: &[u8]) -> io::Result<()> {
     file.sync_all()
 }
 
-fn read(path: &Path) -> std::result::Result<(Key, Object), String> {
+fn read(path: &Path) -> std::result::Result<(DocumentId, Object), String> {
     let mut text = Vec::new();
     let file = open(path, File::options().read(true)).map_err(|error| error.to_string())?;
     file.take(LARGEST).read_to_end(&mut text).map_err(|error| error.to_string())?;
@@ -162,21 +163,23 @@ fn sum(entry: &Value) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::collateral::vendor::{from_name, module};
 
     #[test]
     fn a_folder_may_hold_more_than_is_loaded() {
         let folder = std::env::temp_dir().join(format!("atls-disk-{}", std::process::id()));
         let disk = Disk::open(&folder).unwrap();
-        let key = Key::from_name("qe_identity/standard").unwrap();
+        let id = from_name("qe_identity/standard").unwrap();
         let dates = r#""issueDate":"2025-01-01T00:00:00Z","nextUpdate":"2025-02-01T00:00:00Z""#;
         let body = format!(
             r#"{{"enclaveIdentity":{{{dates},"tcbEvaluationDataNumber":1}},"signature":"","x":"{}"}}"#,
             "x".repeat(9000)
         );
         for source in ["http://a", "http://b", "http://c"] {
-            let chain = "-----BEGIN CERTIFICATE-----".into();
-            let object = key.object(body.clone().into_bytes(), chain, 1, Source::from_name(source)).unwrap();
-            assert!(disk.keep(&key, &object, |_| true).unwrap().is_none());
+            let chain = "-----BEGIN CERTIFICATE-----".to_owned();
+            let (body, window) = module(id.vendor).read(&id, body.clone().into_bytes(), &chain).unwrap();
+            let object = Object { body, chain, window, fetched: 1, source: Source::from_name(source) };
+            assert!(disk.keep(&id, &object, |_| true).unwrap().is_none());
         }
         let loaded = |room| disk.load_up_to(room).unwrap().len();
         assert_eq!((loaded(ROOM), loaded(25_000), loaded(9000)), (3, 2, 0));

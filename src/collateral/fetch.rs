@@ -11,10 +11,12 @@ use percent_encoding::percent_decode_str;
 use rustls::ClientConfig;
 use tokio::io::{AsyncRead, AsyncWrite};
 
-use super::object::{Key, Object, Source};
+use super::object::{Object, Source};
 use super::service::USUAL_REST;
-use super::unavailable;
+use super::vendor::module;
 use super::way::WayOut;
+use super::{invalid, unavailable};
+use crate::attest::DocumentId;
 use crate::error::{Error, Phase, Status, chain};
 use crate::tls;
 
@@ -39,41 +41,35 @@ impl From<Error> for Failure {
 /// Gets one object from one service, by its base URL.
 pub async fn fetch(
     base: &str,
-    key: &Key,
+    id: &DocumentId,
     (way, tls): (&dyn WayOut, &Arc<ClientConfig>),
     now: u64,
 ) -> Result<Object, Failure> {
-    let url = match key {
-        // Intel serves the root CRL in one place only, as DER.
-        Key::RootCrl if base == crate::attest::policy::INTEL_PCS => {
-            "https://certificates.trustedservices.intel.com/IntelSGXRootCA.der".into()
-        }
-        _ => format!("{base}{}", key.path()),
-    };
-    let fetched = tokio::time::timeout(TIMEOUT, get(&url, key, (way, tls)));
+    let vendor = module(id.vendor);
+    let url = vendor.url(id, base).map_err(unavailable)?;
+    let fetched = tokio::time::timeout(TIMEOUT, get(&url, id, (way, tls)));
     let late = |_| Failure::from(unavailable(format!("no answer within {} s", TIMEOUT.as_secs())));
     let (headers, body) = fetched.await.map_err(late)??;
-    let chain = key.chain_headers().iter().find_map(|name| headers.get(*name));
+    let chain = vendor.chain_headers(id).iter().find_map(|name| headers.get(*name));
     let chain =
         chain.map(|value| percent_decode_str(value.to_str().unwrap_or_default()).decode_utf8_lossy().into_owned());
-    let source = Source::Service(base.to_owned());
-    let read = key.object(body.to_vec(), chain.unwrap_or_default(), now, source);
-    read.map_err(|why| {
-        let error = Error::new(Status::CollateralInvalid, why).phase(Phase::Collateral);
-        Failure { error, is_answer: true, rest: None }
-    })
+    let (chain, source) = (chain.unwrap_or_default(), Source::Service(base.to_owned()));
+    match vendor.read(id, body.to_vec(), &chain) {
+        Ok((body, window)) => Ok(Object { body, chain, window, fetched: now, source }),
+        Err(why) => Err(Failure { error: invalid(why), is_answer: true, rest: None }),
+    }
 }
 
 async fn get(
     url: &str,
-    key: &Key,
+    id: &DocumentId,
     (way, tls): (&dyn WayOut, &Arc<ClientConfig>),
 ) -> Result<(HeaderMap, Bytes), Failure> {
     let uri: http::Uri = url.parse().map_err(|error| unavailable(format!("not a URL: {error}")))?;
     let (host, port) = place(&uri).ok_or_else(|| unavailable("no host".into()))?;
     let https = uri.scheme_str() == Some("https");
     let wire = way.open(host, port).await.map_err(as_unavailable)?;
-    super::step(url, || format!("connected, asking for {}", key.name()));
+    super::step(url, || format!("connected, asking for {id}"));
     if https {
         let stream = tls::handshake(tls.clone(), host, wire).await.map_err(as_unavailable)?;
         exchange(stream, &uri).await

@@ -5,14 +5,15 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::object::{Key, Object, Source};
-use super::shelf::Place;
+use super::object::{Object, Source};
+use super::place::Place;
+use super::store::Store;
+use super::vendor::{Authority, module};
 use super::way::WayOut;
-use super::{Verifier, fetch, step, unavailable, whom};
-use crate::attest::Policy;
+use super::{fetch, invalid, step, unavailable, whom};
 use crate::attest::hash::sha256;
-use crate::attest::tdx::Vendor;
-use crate::error::{Error, Phase, Result, Status};
+use crate::attest::{DocumentId, Policy};
+use crate::error::{Error, Result, Status};
 use crate::log;
 
 /// Refresh ahead of expiry by this much, or a fifth of the lifetime where that is less.
@@ -22,7 +23,7 @@ const REFRESH_BACKOFF: Duration = Duration::from_secs(60);
 
 /// One appraisal's search.
 pub struct Search<'a> {
-    pub verifier: &'a Verifier,
+    pub store: &'a Store,
     pub policy: &'a Policy,
     /// Without one nobody is asked, as if the policy said offline.
     pub way: Option<&'a dyn WayOut>,
@@ -33,78 +34,95 @@ pub struct Search<'a> {
 }
 
 impl Search<'_> {
-    /// `root_crl` is what was found for that key, for all others.
-    pub async fn object(&self, key: &Key, root_crl: Option<&Object>) -> Result<Arc<Object>> {
+    /// The document, with its name. `lists` is what was found of revocation lists, for all others.
+    pub async fn with_id(
+        &self,
+        id: &DocumentId,
+        lists: Option<&Vec<(DocumentId, Arc<Object>)>>,
+    ) -> Result<(DocumentId, Arc<Object>)> {
+        let by = module(id.vendor).revoked_by(id);
+        let known = by.as_ref().and_then(|by| lists?.iter().find(|(known, _)| known == by));
+        let list = match (by, known) {
+            (_, Some((_, list))) => Some(list.clone()),
+            (Some(by), None) => Some(self.object(&by, None).await?),
+            (None, None) => None,
+        };
+        Ok((id.clone(), self.object(id, list.as_deref()).await?))
+    }
+
+    /// `root_crl` is what was found for that list, for all others.
+    async fn object(&self, id: &DocumentId, root_crl: Option<&Object>) -> Result<Arc<Object>> {
         let policy = self.policy;
         let way = self.way.filter(|_| !policy.collateral_offline);
         if policy.cache_collateral || way.is_none() {
             let settled = |(_, object): &(Arc<Place>, Arc<Object>)| {
-                way.is_none() || self.now < refresh_at(object) || self.is_backing_off(key)
+                way.is_none() || self.now < refresh_at(object) || self.is_backing_off(id)
             };
-            if let Some((place, object)) = self.kept(key, root_crl).filter(settled) {
-                step(place.source.name(), || format!("{}: kept, issued at {}", key.name(), object.window.issued));
+            if let Some((place, object)) = self.kept(id, root_crl).filter(settled) {
+                step(place.source.name(), || format!("{}: kept, issued at {}", id, object.window.issued));
                 return Ok(object);
             }
         }
         let Some(way) = way else {
             let why = "not in the verifier's store (or past its date, or of another policy's source), and the policy says offline";
-            return Err(unavailable(format!("{}: {why}", key.name())));
+            return Err(unavailable(format!("{}: {why}", id)));
         };
         let mut failures = Vec::new();
         for base in &policy.collateral_sources {
             // Boxed: a connection's memory should not have the shape of its rarest moment.
-            let asked = Box::pin(self.ask(key, base, way, root_crl)).await;
-            match asked.and_then(|object| self.or_newer(key, object, root_crl)) {
+            let asked = Box::pin(self.ask(id, base, way, root_crl)).await;
+            match asked.and_then(|object| self.or_newer(id, object, root_crl)) {
                 Ok(object) => {
                     if self.now >= refresh_at(&object) {
                         // The source has nothing newer yet.
-                        self.verifier.place(key, &object.source).back_off(REFRESH_BACKOFF);
+                        self.store.place(id, &object.source).back_off(REFRESH_BACKOFF);
                     }
                     return Ok(object);
                 }
                 Err(error) => {
-                    log::emit(log::WARNING, || {
-                        format!("collateral: {}: {}: {}", whom(base), key.name(), log::reason(&error))
-                    });
+                    log::emit(log::WARNING, || format!("collateral: {}: {}: {}", whom(base), id, log::reason(&error)));
                     failures.push((base, error));
                 }
             }
         }
-        self.fall_back(key, root_crl, failures)
+        self.fall_back(id, root_crl, failures)
     }
 
     /// No source had anything.
-    fn fall_back(&self, key: &Key, root_crl: Option<&Object>, failures: Vec<(&String, Error)>) -> Result<Arc<Object>> {
-        let kept = self.kept(key, root_crl).filter(|_| self.policy.cache_collateral);
-        let Some((place, object)) = kept else { return Err(all_failed(key, failures)) };
-        log::emit(log::WARNING, || {
-            format!("collateral: {}: no source refreshed it, what is kept still holds", key.name())
-        });
+    fn fall_back(
+        &self,
+        id: &DocumentId,
+        root_crl: Option<&Object>,
+        failures: Vec<(&String, Error)>,
+    ) -> Result<Arc<Object>> {
+        let kept = self.kept(id, root_crl).filter(|_| self.policy.cache_collateral);
+        let Some((place, object)) = kept else { return Err(all_failed(id, failures)) };
+        log::emit(log::WARNING, || format!("collateral: {}: no source refreshed it, what is kept still holds", id));
         place.back_off(REFRESH_BACKOFF);
         Ok(object)
     }
 
     /// The newest document at hand, if it may be used now.
-    fn kept(&self, key: &Key, root_crl: Option<&Object>) -> Option<(Arc<Place>, Arc<Object>)> {
-        let seen = self.seen(key);
+    fn kept(&self, id: &DocumentId, root_crl: Option<&Object>) -> Option<(Arc<Place>, Arc<Object>)> {
+        let seen = self.seen(id);
         let is_newest = |object: &Object| !seen.iter().any(|(_, other)| object.window.is_older_than(&other.window));
         let is_usable = |(place, object): &&(Arc<Place>, Arc<Object>)| {
-            is_newest(object) && self.may_be_used(key, place, object, root_crl)
+            is_newest(object) && self.may_be_used(id, place, object, root_crl)
         };
         seen.iter().find(is_usable).cloned()
     }
 
     /// The newest of each source that counts, past its date or not.
-    fn seen(&self, key: &Key) -> Vec<(Arc<Place>, Arc<Object>)> {
-        let places = self.verifier.places(key).into_iter().filter(|place| self.counts(&place.source));
+    fn seen(&self, id: &DocumentId) -> Vec<(Arc<Place>, Arc<Object>)> {
+        let places = self.store.places(id).into_iter().filter(|place| self.counts(&place.source));
         places.filter_map(|place| place.newest().map(|object| (place, object))).collect()
     }
 
-    fn is_backing_off(&self, key: &Key) -> bool {
-        self.verifier.places(key).iter().any(|place| self.counts(&place.source) && place.is_backing_off())
+    fn is_backing_off(&self, id: &DocumentId) -> bool {
+        self.store.places(id).iter().any(|place| self.counts(&place.source) && place.is_backing_off())
     }
 
-    fn may_be_used(&self, key: &Key, place: &Place, object: &Object, root_crl: Option<&Object>) -> bool {
+    fn may_be_used(&self, id: &DocumentId, place: &Place, object: &Object, root_crl: Option<&Object>) -> bool {
         // Only a wrong clock, or a wrong file, has it fetched in the future.
         let is_young = |limit: u64| self.now.checked_sub(object.fetched).is_some_and(|age| age <= limit);
         if object.window.check(self.now).is_err() || !self.policy.collateral_max_age_s.is_none_or(is_young) {
@@ -114,10 +132,10 @@ impl Search<'_> {
         if place.was_held_against(object, &list) {
             return true;
         }
-        match key.authenticate(object, &self.vendor(root_crl), self.now) {
+        match module(id.vendor).authenticate(id, object, self.authority(id, root_crl), self.now) {
             Ok(()) => place.mark_held_against(object, list),
             Err(why) => {
-                step(place.source.name(), || format!("{} that is kept: {why}", key.name()));
+                step(place.source.name(), || format!("{} that is kept: {why}", id));
                 return false;
             }
         }
@@ -133,13 +151,13 @@ impl Search<'_> {
     }
 
     /// Never a document older than one that was seen: the newer one is used instead, if it is still valid. An honest mirror may lag behind another.
-    fn or_newer(&self, key: &Key, object: Arc<Object>, root_crl: Option<&Object>) -> Result<Arc<Object>> {
-        let seen = self.seen(key);
+    fn or_newer(&self, id: &DocumentId, object: Arc<Object>, root_crl: Option<&Object>) -> Result<Arc<Object>> {
+        let seen = self.seen(id);
         let Some((_, seen)) = seen.iter().find(|(_, seen)| object.window.is_older_than(&seen.window)) else {
             return Ok(object);
         };
-        if let Some((_, kept)) = self.kept(key, root_crl) {
-            step(object.source.name(), || format!("{}: older than what is kept, which is used", key.name()));
+        if let Some((_, kept)) = self.kept(id, root_crl) {
+            step(object.source.name(), || format!("{}: older than what is kept, which is used", id));
             return Ok(kept);
         }
         let (old, new) = (object.window, seen.window);
@@ -150,20 +168,26 @@ impl Search<'_> {
     }
 
     /// One source's document: authentic, and it holds now.
-    async fn ask(&self, key: &Key, base: &str, way: &dyn WayOut, root_crl: Option<&Object>) -> Result<Arc<Object>> {
-        let verifier = self.verifier;
-        let place = verifier.place(key, &Source::Service(base.to_owned()));
-        let way = verifier.way.as_deref().unwrap_or(way);
+    async fn ask(
+        &self,
+        id: &DocumentId,
+        base: &str,
+        way: &dyn WayOut,
+        root_crl: Option<&Object>,
+    ) -> Result<Arc<Object>> {
+        let store = self.store;
+        let place = store.place(id, &Source::Service(base.to_owned()));
+        let way = store.way.as_deref().unwrap_or(way);
         let one_at_a_time = place.fetching.lock().await;
         if let Some(done) = place.answer_since(self.begun, &way.name()) {
-            step(base, || format!("{}: asked already", key.name()));
+            step(base, || format!("{}: asked already", id));
             return done;
         }
-        let service = verifier.service(base);
+        let service = store.service(base);
         service.turn().await?;
-        step(base, || format!("asking for {}", key.name()));
-        let (done, is_answer) = match fetch::fetch(base, key, (way, &verifier.tls), self.now).await {
-            Ok(object) => (self.check(key, object, root_crl), true),
+        step(base, || format!("asking for {}", id));
+        let (done, is_answer) = match fetch::fetch(base, id, (way, &store.tls), self.now).await {
+            Ok(object) => (self.check(id, object, root_crl), true),
             Err(failure) => {
                 failure.rest.into_iter().for_each(|time| service.rest(time));
                 (Err(failure.error), failure.is_answer && failure.rest.is_none())
@@ -174,36 +198,34 @@ impl Search<'_> {
         // Nobody else waits for the disk.
         drop(one_at_a_time);
         if let (Ok(object), true) = (&done, taken) {
-            step(base, || format!("{}: taken, {} bytes", key.name(), object.body.len()));
-            verifier.keep_on_disk(key, &place, object).await;
+            step(base, || format!("{}: taken, {} bytes", id, object.body.len()));
+            store.keep_on_disk(id, &place, object).await;
         }
         done
     }
 
-    fn check(&self, key: &Key, object: Object, root_crl: Option<&Object>) -> Result<Arc<Object>> {
+    fn check(&self, id: &DocumentId, object: Object, root_crl: Option<&Object>) -> Result<Arc<Object>> {
         let holds = object.window.check(self.now);
-        holds.and_then(|()| key.authenticate(&object, &self.vendor(root_crl), self.now)).map_err(invalid)?;
+        holds
+            .and_then(|()| module(id.vendor).authenticate(id, &object, self.authority(id, root_crl), self.now))
+            .map_err(invalid)?;
         Ok(Arc::new(object))
     }
 
-    fn vendor<'a>(&'a self, root_crl: Option<&'a Object>) -> Vendor<'a> {
-        Vendor { root_crl: root_crl.map(|list| &list.body[..]), ..self.verifier.vendor() }
+    fn authority<'a>(&'a self, id: &DocumentId, root_crl: Option<&'a Object>) -> Authority<'a> {
+        Authority { revoked: root_crl.map(|list| &list.body[..]), ..self.store.authority(id.vendor) }
     }
 }
 
 /// One error for all sources, each with what was wrong with it. As long as one could not be asked, asking again may help.
-fn all_failed(key: &Key, failures: Vec<(&String, Error)>) -> Error {
+fn all_failed(id: &DocumentId, failures: Vec<(&String, Error)>) -> Error {
     let text = |(base, error): &(&String, Error)| format!("{}: {error}", Source::Service((*base).clone()).shown());
     let texts: Vec<_> = failures.iter().map(text).collect();
     let unreachable = failures.iter().find(|(_, error)| error.status == Status::CollateralUnavailable);
     let Some((_, worst)) = unreachable.or(failures.first()) else {
         return unavailable("no source is configured".into());
     };
-    Error { message: format!("collateral {}: {}", key.name(), texts.join("; ")), ..worst.clone() }
-}
-
-fn invalid(why: String) -> Error {
-    Error::new(Status::CollateralInvalid, why).phase(Phase::Collateral)
+    Error { message: format!("collateral {}: {}", id, texts.join("; ")), ..worst.clone() }
 }
 
 fn refresh_at(object: &Object) -> u64 {
@@ -215,12 +237,13 @@ fn refresh_at(object: &Object) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::attest::tdx::DocumentKind;
 
     #[test]
     fn an_error_names_sources_without_the_keys_in_their_paths() {
         let (one, other) = ("https://p.example/key-1".to_owned(), "http://q.example:8081/key-2".to_owned());
         let failures = vec![(&one, invalid("bad".into())), (&other, unavailable("status 500".into()))];
-        let error = all_failed(&Key::RootCrl, failures);
+        let error = all_failed(&DocumentKind::RootCrl.id(""), failures);
         let message = "collateral root_crl: https://p.example: bad; http://q.example:8081: status 500";
         assert_eq!((error.message.as_str(), error.status), (message, Status::CollateralUnavailable));
     }

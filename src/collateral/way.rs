@@ -10,9 +10,9 @@ use crate::io::net;
 use crate::io::net::Dial;
 
 /// A connected byte stream.
-pub trait Wire: AsyncRead + AsyncWrite + Send + Unpin {}
+pub trait ByteStream: AsyncRead + AsyncWrite + Send + Unpin {}
 
-impl<S: AsyncRead + AsyncWrite + Send + Unpin> Wire for S {}
+impl<S: AsyncRead + AsyncWrite + Send + Unpin> ByteStream for S {}
 
 /// A way out.
 pub trait WayOut: Send + Sync {
@@ -20,7 +20,7 @@ pub trait WayOut: Send + Sync {
     fn name(&self) -> String;
 
     /// A connection to `host:port`, without TLS.
-    fn open<'a>(&'a self, host: &'a str, port: u16) -> BoxFuture<'a, Result<Box<dyn Wire>>>;
+    fn open<'a>(&'a self, host: &'a str, port: u16) -> BoxFuture<'a, Result<Box<dyn ByteStream>>>;
 }
 
 /// Without any intermediary.
@@ -29,7 +29,7 @@ impl WayOut for Dial {
         format!("{self:?}")
     }
 
-    fn open<'a>(&'a self, host: &'a str, port: u16) -> BoxFuture<'a, Result<Box<dyn Wire>>> {
-        async move { net::dial(host, port, self).await.map(|socket| Box::new(socket) as Box<dyn Wire>) }.boxed()
+    fn open<'a>(&'a self, host: &'a str, port: u16) -> BoxFuture<'a, Result<Box<dyn ByteStream>>> {
+        async move { net::dial(host, port, self).await.map(|socket| Box::new(socket) as Box<dyn ByteStream>) }.boxed()
     }
 }

@@ -8,7 +8,8 @@ use super::exchange::{Answer, Question, post};
 use super::progress::Progress;
 use crate::attest::challenge::{CHALLENGE_PATH, CLIENT_PATH, Challenge, answer_json, read_answer};
 use crate::attest::hash::hex;
-use crate::attest::{Binding, EXPORTER_LABEL, EXPORTER_V1_LABEL, Evidence, Exporter, Policy, Protocol, Role};
+use crate::attest::tdx::TdxEvidence;
+use crate::attest::{Binding, EXPORTER_LABEL, EXPORTER_V1_LABEL, Evidence, Exporter, Policy, Protocol, Role, Tee};
 use crate::error::{Error, Phase, Result, Status};
 use crate::io::deadline::{Wait, within};
 use crate::log;
@@ -71,14 +72,15 @@ impl Session<'_> {
         if answer.is_unknown() && !is_last {
             return Ok(Done::Unknown);
         }
-        let evidence = Evidence::from_json(answer.success("/tdx_quote", Status::NoEvidence)?);
-        let evidence = evidence.map_err(|why| unreadable("/tdx_quote", &why))?;
+        let evidence = TdxEvidence::from_json(answer.success("/tdx_quote", Status::NoEvidence)?);
+        let evidence = Evidence::from(evidence.map_err(|why| unreadable("/tdx_quote", &why))?);
         let binding = Binding::Session { nonce, exporter, leaf_certificate: self.leaf.clone() };
         self.judge(policy, &evidence, &binding).await
     }
 
     async fn exporter_v1(&mut self, policy: Option<&Policy>, is_last: bool) -> Result<Done> {
-        let challenge = Challenge::new(Role::Server, tls::nonce()?);
+        let kinds = policy.map_or_else(|| Tee::ALL.to_vec(), Policy::kinds);
+        let challenge = Challenge::new(Role::Server, tls::nonce()?, &kinds);
         let binding = self.binding(&challenge)?;
         let answer = self.post(CHALLENGE_PATH, challenge.text().to_owned(), Status::NoEvidence).await?;
         if answer.is_unknown() {
@@ -89,7 +91,7 @@ impl Session<'_> {
                 Some(_) => {}
             }
         }
-        let read = read_answer(answer.success(CHALLENGE_PATH, Status::NoEvidence)?, Role::Server);
+        let read = read_answer(answer.success(CHALLENGE_PATH, Status::NoEvidence)?, Role::Server, &kinds);
         let (evidence, next) = read.map_err(|why| unreadable(CHALLENGE_PATH, &why))?;
         let done = match (policy, evidence) {
             (None, _) => Done::Attested(None),
@@ -124,11 +126,13 @@ impl Session<'_> {
             let message = "the server asks for evidence of this side, and the configuration names no source of any";
             return Err(Error::new(Status::EvidenceRefused, message).phase(Phase::Evidence));
         };
-        let report_data = self.binding(challenge)?.report_data();
-        let report_data = report_data.map_err(|why| Error::new(Status::EvidenceInvalid, why).phase(Phase::Evidence))?;
+        let evidence = |why| Error::new(Status::EvidenceInvalid, why).phase(Phase::Evidence);
+        challenge.check_kind(attester.tee()).map_err(evidence)?;
+        let report_data = self.binding(challenge)?.report_data(attester.tee());
+        let report_data = report_data.map_err(evidence)?;
         let made = attester.evidence(&report_data, self.own_leaf.as_deref());
         let evidence = within(Some(self.limits.1), Wait::Evidence, made).await?;
-        let body = answer_json(Role::Client, Some(&evidence), None);
+        let body = answer_json(Role::Client, attester.tee(), Some(&evidence), None);
         let answer = self.post(CLIENT_PATH, body, Status::EvidenceRefused).await?;
         answer.success(CLIENT_PATH, Status::EvidenceRefused).map(|_| ())
     }

@@ -5,13 +5,13 @@ use std::sync::{Arc, Mutex};
 use super::{Connector, Proxy, Settings, Target};
 use crate::attest::Policy;
 use crate::attester::Attester;
-use crate::collateral::Verifier;
 use crate::error::{Error, Result, Status};
 use crate::io::net::From;
 use crate::io::sync::lock;
 use crate::message::host::{check_host, normal_host, unusable_host};
 use crate::tls::KeyLines;
 use crate::tunnel::TunnelUrl;
+use crate::verifier::Verifier;
 
 /// Host, port and settings. What is costly to make of them is made once, and again only after a change.
 #[derive(Default)]

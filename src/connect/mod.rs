@@ -28,13 +28,13 @@ pub use way::Way;
 
 use crate::attest::Policy;
 use crate::attester::Attester;
-use crate::collateral::Verifier;
 use crate::error::{Error, Phase, Result, Status};
 use crate::io::deadline::{Wait, within};
 use crate::io::net;
 use crate::log;
 use crate::tls;
 use crate::verdict::Verdict;
+use crate::verifier::Verifier;
 
 /// Where to connect and what must hold there.
 #[derive(Clone)]

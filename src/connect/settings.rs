@@ -7,12 +7,12 @@ use rustls::ClientConfig;
 use super::{Proxy, Target, Timeouts, Way};
 use crate::attest::{Policy, Protocol, TrustAnchors};
 use crate::attester::Attester;
-use crate::collateral::Verifier;
 use crate::error::{Error, Result, Status};
 use crate::io::net::Dial;
 use crate::io::sync::lock;
 use crate::tls::{Trust, client_config};
 use crate::tunnel::TunnelUrl;
+use crate::verifier::Verifier;
 
 /// What a caller sets.
 #[derive(Clone, Debug, Default)]
@@ -145,7 +145,7 @@ impl Connector {
 
 /// A simulator's evidence counts only where verifier and policy both say so.
 pub fn check_anchors(policy: &Policy, verifier: &Verifier) -> Result<()> {
-    match verifier.anchors.simulated.is_some() && !policy.allow_simulated {
+    match verifier.anchors.is_simulated() && !policy.allow_simulated {
         true => {
             let message = "the verifier has a simulated root, but the policy does not say \"allow_simulated\": true";
             Err(Error::new(Status::TrustAnchor, message))

@@ -7,7 +7,7 @@ use futures_util::future::BoxFuture;
 use rustls::ClientConfig;
 
 use super::{Proxy, Target};
-use crate::collateral::{WayOut, Wire};
+use crate::collateral::{ByteStream, WayOut};
 use crate::error::Result;
 use crate::io::net;
 use crate::io::net::Dial;
@@ -37,9 +37,9 @@ impl WayOut for Way {
         format!("{tunnel:?} {:?} {:?}", self.proxy.as_ref().map(Arc::as_ptr), self.dial)
     }
 
-    fn open<'a>(&'a self, host: &'a str, port: u16) -> BoxFuture<'a, Result<Box<dyn Wire>>> {
+    fn open<'a>(&'a self, host: &'a str, port: u16) -> BoxFuture<'a, Result<Box<dyn ByteStream>>> {
         async move {
-            let wire: Box<dyn Wire> = match (&self.tunnel, &self.proxy) {
+            let wire: Box<dyn ByteStream> = match (&self.tunnel, &self.proxy) {
                 (Some(tunnel), _) => Box::new(tunnel.to(host, port)?.open(&self.tls, &self.dial).await?),
                 (None, Some(proxy)) => Box::new(proxy.open(host, port, &self.dial).await?),
                 (None, None) => Box::new(net::dial(host, port, &self.dial).await?),

@@ -13,7 +13,7 @@ use super::transport::ServerTransport;
 use super::{ClientPolicy, ServerRequest};
 use crate::attest::challenge::{CHALLENGE_PATH, CLIENT_PATH, Challenge, MAX_CHALLENGE, answer_json, read_answer};
 use crate::attest::hash::unhex_array;
-use crate::attest::{Binding, EXPORTER_LABEL, EXPORTER_V1_LABEL, Exporter, Protocol, Role, report_data};
+use crate::attest::{Binding, EXPORTER_LABEL, EXPORTER_V1_LABEL, Exporter, Protocol, Role, Tee, report_data};
 use crate::error::{Error, Phase, Result, Status};
 use crate::h1::{EventKind, State};
 use crate::io::clock;
@@ -135,12 +135,12 @@ impl<S: ServerTransport> ServerConnection<'_, S> {
             Ok(quote) => {
                 let now = clock::now().map_or_else(|_| String::new(), |now| now.to_string());
                 let answer = json!({
-                    "success": true, "quote": quote, "tcb_info": null, "timestamp": now, "quote_type": "tdx", "error": null,
+                    "success": true, "quote": quote, "tcb_info": null, "timestamp": now, "quote_type": Tee::Tdx.name(), "error": null,
                 });
                 (200, answer.to_string())
             }
             Err(error) => {
-                let detail = json!({"success": false, "error": "no quote", "quote_type": "tdx"});
+                let detail = json!({"success": false, "error": "no quote", "quote_type": Tee::Tdx.name()});
                 (no_quote(&error), json!({"detail": detail}).to_string())
             }
         }
@@ -151,6 +151,9 @@ impl<S: ServerTransport> ServerConnection<'_, S> {
             Ok(challenge) => challenge,
             Err(why) => return (422, json!({"error": why}).to_string()),
         };
+        if let Some(Err(why)) = self.server.attester.as_ref().map(|attester| challenge.check_kind(attester.tee())) {
+            return (422, json!({"error": why}).to_string());
+        }
         if let Some(name) = self.foreign_name() {
             return (421, json!({"error": format!("this is not {name:?}")}).to_string());
         }
@@ -170,22 +173,22 @@ impl<S: ServerTransport> ServerConnection<'_, S> {
     }
 
     async fn challenge_response(&mut self, challenge: &Challenge) -> Result<String> {
-        let evidence = match self.server.attester.is_some() {
-            true => {
-                let report_data = self.binding(challenge)?.report_data();
+        let tee = self.server.attester.as_ref().map(|attester| attester.tee());
+        let evidence = match tee {
+            Some(tee) => {
+                let report_data = self.binding(challenge)?.report_data(tee);
                 let broken = |why| Error::new(Status::EvidenceInvalid, why).phase(Phase::Evidence);
                 Some(self.evidence(&report_data.map_err(broken)?).await?)
             }
-            false => None,
+            None => None,
         };
-        let next = self
-            .server
-            .settings
-            .client_policy
-            .is_some()
-            .then(|| Ok::<_, Error>(Challenge::new(Role::Client, tls::nonce()?)));
-        let next = next.transpose()?;
-        let text = answer_json(Role::Server, evidence.as_ref(), next.as_ref());
+        let next = match &self.server.settings.client_policy {
+            Some(clients) => Some(Challenge::new(Role::Client, tls::nonce()?, &clients.policy.kinds())),
+            None => None,
+        };
+        // A server without evidence names one of the kinds all the same.
+        let tee = tee.or(challenge.kinds.first().copied()).unwrap_or(Tee::Tdx);
+        let text = answer_json(Role::Server, tee, evidence.as_ref(), next.as_ref());
         if let Some(session) = &mut self.session {
             session.challenge = next;
         }
@@ -221,7 +224,7 @@ impl<S: ServerTransport> ServerConnection<'_, S> {
         // Taken: a challenge has one answer.
         let challenge = self.session.as_mut().and_then(|session| session.challenge.take());
         let challenge = challenge.ok_or_else(|| broken("challenge", "no challenge is open in this session".into()))?;
-        let (evidence, _) = read_answer(body, Role::Client).map_err(|why| broken("answer", why))?;
+        let (evidence, _) = read_answer(body, Role::Client, &challenge.kinds).map_err(|why| broken("answer", why))?;
         let evidence = evidence.ok_or_else(|| broken("evidence", "there is no evidence".into()))?;
         let binding = Binding::Exporter(self.binding(&challenge)?);
         let Some(ClientPolicy { policy, verifier }) = &self.server.settings.client_policy else {

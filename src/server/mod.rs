@@ -35,8 +35,7 @@ pub use request_line::RequestLine;
 pub use response_head::ResponseHead;
 
 use crate::attest::Policy;
-use crate::attester::{Attester, Source};
-use crate::collateral::Verifier;
+use crate::attester::{Attester, Provider};
 use crate::error::{Error, Result, Status};
 use crate::io::clock;
 use crate::io::sync::lock;
@@ -44,6 +43,7 @@ use crate::log;
 use crate::operation::{Cancel, Observer, Outlet};
 use crate::tls::{Identity, Serves, Shown, server_config};
 use crate::tunnel::{ForwarderRules, TunnelTraffic};
+use crate::verifier::Verifier;
 
 /// How long a host that is told of a refusal may keep the peer waiting.
 const TAKING_NOTE: Duration = Duration::from_secs(1);
@@ -108,7 +108,7 @@ pub struct ServerSettings {
     /// `None` serves in the clear.
     pub tls: Option<Serves>,
     /// Where evidence of this side comes from; not without TLS.
-    pub source: Option<Source>,
+    pub source: Option<Arc<dyn Provider>>,
     /// Quotes a second that strangers may ask for; 0 is what usual hardware can do.
     pub quotes_per_second: u32,
     /// What clients must prove before they are served; not without TLS.

@@ -22,81 +22,29 @@ impl Outcome {
     }
 }
 
-/// Which rule was applied.
+/// Which rule was applied. Each family of evidence has its own rules, as constants of this type beside the code that applies them.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum CheckId {
-    Quote,
-    Debug,
-    ServiceTd,
-    TcbStatus,
-    TcbGracePeriod,
-    QeGracePeriod,
-    TcbEvaluation,
-    TcbAdvisories,
-    Smt,
-    CachedKeys,
-    DynamicPlatform,
-    HardwarePpid,
-    HardwareDenied,
-    HardwareInstance,
-    TdAttributes,
-    Xfam,
-    MrSeam,
-    MrOwner,
-    TdMrConfigId,
-    ReportData,
-    EventLog,
-    /// A runtime measurement register, 0 to 3.
-    Rtmr(usize),
-    EventOrder,
-    CertificateEvent,
-    Spki,
-    Bootchain,
-    AppCompose,
-    AppId,
-    OsImageHash,
-    KeyProvider,
-    MrConfigId,
-    /// A rule of the policy's `events`, by the event's name.
-    Event(String),
+pub struct CheckId {
+    rule: &'static str,
+    /// What the rule is about, if there is one such rule for each of several things.
+    subject: Option<String>,
+}
+
+impl CheckId {
+    pub const fn new(rule: &'static str) -> CheckId {
+        CheckId { rule, subject: None }
+    }
+
+    /// `rule:subject`.
+    pub fn about(rule: &'static str, subject: impl Into<String>) -> CheckId {
+        CheckId { rule, subject: Some(subject.into()) }
+    }
 }
 
 impl fmt::Display for CheckId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            CheckId::Quote => "quote",
-            CheckId::Debug => "debug",
-            CheckId::ServiceTd => "service_td",
-            CheckId::TcbStatus => "tcb_status",
-            CheckId::TcbGracePeriod => "tcb_grace_period",
-            CheckId::QeGracePeriod => "qe_grace_period",
-            CheckId::TcbEvaluation => "tcb_evaluation",
-            CheckId::TcbAdvisories => "tcb_advisories",
-            CheckId::Smt => "smt",
-            CheckId::CachedKeys => "cached_keys",
-            CheckId::DynamicPlatform => "dynamic_platform",
-            CheckId::HardwarePpid => "hardware_ppid",
-            CheckId::HardwareDenied => "hardware_denied",
-            CheckId::HardwareInstance => "hardware_instance",
-            CheckId::TdAttributes => "td_attributes",
-            CheckId::Xfam => "xfam",
-            CheckId::MrSeam => "mr_seam",
-            CheckId::MrOwner => "mr_owner",
-            CheckId::TdMrConfigId => "td_mr_config_id",
-            CheckId::ReportData => "report_data",
-            CheckId::EventLog => "event_log",
-            CheckId::Rtmr(register) => return write!(f, "rtmr{register}"),
-            CheckId::EventOrder => "event_order",
-            CheckId::CertificateEvent => "certificate_event",
-            CheckId::Spki => "spki",
-            CheckId::Bootchain => "bootchain",
-            CheckId::AppCompose => "app_compose",
-            CheckId::AppId => "app_id",
-            CheckId::OsImageHash => "os_image_hash",
-            CheckId::KeyProvider => "key_provider",
-            CheckId::MrConfigId => "mr_config_id",
-            CheckId::Event(name) => return write!(f, "event:{name}"),
-        })
+        f.write_str(self.rule)?;
+        self.subject.as_ref().map_or(Ok(()), |subject| write!(f, ":{subject}"))
     }
 }
 

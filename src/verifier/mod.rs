@@ -1,3 +1,60 @@
-//! Evidence that has just come, judged: which documents it needs, the time, and then `attest::appraise`.
+//! Evidence that has just come, judged: which documents it needs, the time, and then `attest::appraise`. May touch what `collateral` does.
 
-mod judge;
+use std::path::Path;
+use std::sync::Arc;
+
+use rustls::ClientConfig;
+
+use crate::attest::{
+    AppraisalRequest, Binding, Documents, Evidence, Policy, TrustAnchors, appraise, is_bound, needs, refuse_unbound,
+};
+use crate::collateral::{Store, WayOut};
+use crate::error::Result;
+use crate::io::clock;
+use crate::verdict::Verdict;
+
+/// Shared by the connections of one client: trust anchors, and the documents that are at hand.
+pub struct Verifier {
+    pub anchors: TrustAnchors,
+    pub store: Store,
+}
+
+impl Verifier {
+    /// `tls` has the roots of HTTPS collateral services.
+    pub fn new(anchors: TrustAnchors, tls: Arc<ClientConfig>) -> Verifier {
+        Verifier { store: Store::new(anchors.clone(), tls), anchors }
+    }
+
+    /// Asks services by this way, whatever that of a connection is.
+    pub fn by_way(self, way: Arc<dyn WayOut>) -> Verifier {
+        Verifier { store: self.store.by_way(way), ..self }
+    }
+
+    /// Takes the documents that `folder` holds, and keeps there what is fetched.
+    pub fn with_disk(self, folder: &Path) -> Result<Verifier> {
+        Ok(Verifier { store: self.store.with_disk(folder)?, ..self })
+    }
+
+    /// The verdict, which need not be favourable; `way` leads to collateral services, unless the verifier has one of its own. Errors: what keeps
+    /// from reaching one.
+    pub async fn judge(
+        &self,
+        evidence: &Evidence,
+        policy: &Policy,
+        binding: &Binding,
+        way: &dyn WayOut,
+    ) -> Result<Verdict> {
+        let (now, none, anchors) = (clock::now()?, Documents::none(), &self.anchors);
+        let request = |documents| AppraisalRequest { evidence, documents, policy, anchors, binding, now };
+        // First what needs no document: whoever shows evidence chooses what is looked up for it, and a stranger is to choose nothing.
+        let Some(needs) = needs(&request(&none))? else { return Ok(appraise(&request(&none))?) };
+        // Genuine evidence may be anybody's, recorded anywhere: for what belongs to another session nobody is asked either. It is refused in any
+        // case; with the documents that are kept the verdict says more.
+        let is_bound = is_bound(&request(&none));
+        match self.store.find(&needs, policy, is_bound.then_some(way), now).await {
+            Ok(documents) => Ok(appraise(&request(&documents))?),
+            Err(_) if !is_bound => Ok(refuse_unbound(&request(&none))?),
+            Err(error) => Err(error),
+        }
+    }
+}

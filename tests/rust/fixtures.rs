@@ -4,9 +4,8 @@
 
 use std::path::PathBuf;
 
-use atls::attest::collateral::Document;
-use atls::attest::tdx::Culprit;
-use atls::attest::{Binding, Collateral, Evidence, Policy, Request, TrustAnchors, appraise, tdx};
+use atls::attest::tdx::{Culprit, DocumentKind, TdxEvidence};
+use atls::attest::{AppraisalRequest, Binding, Document, Documents, Policy, TrustAnchors, appraise, tdx};
 use atls::error::Status;
 use atls::verdict::Outcome;
 use serde_json::{Value, json};
@@ -46,13 +45,13 @@ fn yaml_to_json(text: &str) -> Value {
     Value::Object(map)
 }
 
-fn collateral(path: &str) -> Collateral {
+fn collateral(path: &str) -> Documents {
     let bytes = read(path);
     if path.ends_with(".yaml") {
         let value = yaml_to_json(std::str::from_utf8(&bytes).unwrap());
-        return Collateral::from_json(value.to_string().as_bytes()).unwrap();
+        return tdx::documents::from_json(value.to_string().as_bytes()).unwrap();
     }
-    Collateral::from_json(&bytes).unwrap()
+    tdx::documents::from_json(&bytes).unwrap()
 }
 
 fn quote(spec: &Value) -> Vec<u8> {
@@ -94,7 +93,7 @@ fn outcomes_of_quote_verification() {
                 let culprit = match name {
                     "tdx v5, TCB below every level" => Culprit::Platform,
                     "dstack 0.6, PCK not yet valid" => Culprit::Quote,
-                    _ => Culprit::Document(Document::PckCrl),
+                    _ => Culprit::Document(DocumentKind::PckCrl),
                 };
                 assert_eq!(fault.culprit, culprit, "{name}: {fault:?}");
             }
@@ -105,7 +104,7 @@ fn outcomes_of_quote_verification() {
 /// A whole guest, judged under a policy that pins what it measured.
 fn guest(file: &str, collateral_file: &str, now: u64, extra: Value) -> atls::verdict::Verdict {
     let document: Value = serde_json::from_slice(&read(file)).unwrap();
-    let evidence = Evidence::from_json(document.to_string().as_bytes()).unwrap();
+    let evidence = TdxEvidence::from_json(document.to_string().as_bytes()).unwrap();
     let collateral = collateral(collateral_file);
     let claims = tdx::verify_quote(&evidence.quote, &collateral, tdx::INTEL_ROOT_DER, now).unwrap();
     let hex = atls::attest::hash::hex;
@@ -117,9 +116,9 @@ fn guest(file: &str, collateral_file: &str, now: u64, extra: Value) -> atls::ver
         "app_compose_hash": [hex(log.system_event("compose-hash").unwrap())],
     });
     policy.as_object_mut().unwrap().extend(extra.as_object().unwrap().clone());
-    appraise(&Request {
-        evidence: &evidence,
-        collateral: &collateral,
+    appraise(&AppraisalRequest {
+        evidence: &evidence.into(),
+        documents: &collateral,
         policy: &Policy::from_json(policy.to_string().as_bytes()).unwrap(),
         anchors: &TrustAnchors::default(),
         binding: &Binding::Skip,
@@ -137,26 +136,27 @@ fn real_documents_are_authentic_each_by_itself() {
     let mut seen = 0;
     for case in expected["dcap"].as_array().unwrap() {
         let (name, now) = (case["name"].as_str().unwrap(), case["now"].as_u64().unwrap());
-        let set = collateral(case["collateral"].as_str().unwrap()).to_json();
-        let set: Value = serde_json::from_str(&set).unwrap();
-        let text = |field: &str| set[field].as_str().unwrap().to_owned();
-        let bytes = |field: &str| atls::attest::hash::unhex(&text(field)).unwrap();
-        let list = bytes("root_ca_crl");
-        let vendor = tdx::Vendor { root: tdx::INTEL_ROOT_DER, root_crl: Some(&list) };
+        let set = collateral(case["collateral"].as_str().unwrap());
+        let of = |kind: DocumentKind| kind.of(&set).unwrap().clone();
+        let text = |document: &Document| String::from_utf8(document.body.clone()).unwrap();
+        let list = of(DocumentKind::RootCrl).body;
+        let vendor = tdx::Issuer { root: tdx::INTEL_ROOT_DER, root_crl: Some(&list) };
         assert_eq!(vendor.root_crl(&list), Ok(()), "{name}");
-        let (chain, crl) = (text("pck_crl_issuer_chain"), bytes("pck_crl"));
-        let of = |ca: &str| vendor.pck_crl(&crl, &chain, ca, now);
-        assert!(of("platform").is_ok() != of("processor").is_ok(), "{name}: {:?}", of("platform"));
-        let (info, chain) = (text("tcb_info"), text("tcb_info_issuer_chain"));
-        let signed = (&*info, &*bytes("tcb_info_signature"));
+        let crl = of(DocumentKind::PckCrl);
+        let by = |ca: &str| vendor.pck_crl(&crl.body, &crl.chain, ca, now);
+        assert!(by("platform").is_ok() != by("processor").is_ok(), "{name}: {:?}", by("platform"));
+        let tcb_info = of(DocumentKind::TcbInfo);
+        let (info, chain) = (text(&tcb_info), tcb_info.chain);
+        let signed = (&*info, &*tcb_info.signature);
         let fmspc = serde_json::from_str::<Value>(&info).unwrap()["fmspc"].as_str().unwrap().to_owned();
         assert_eq!(vendor.tcb_info(signed, &chain, &fmspc, now), Ok(()), "{name}");
         assert!(vendor.tcb_info(signed, &chain, "000000000001", now).is_err());
         assert!(vendor.qe_identity(signed, &chain, now).is_err());
-        let (identity, chain) = (text("qe_identity"), text("qe_identity_issuer_chain"));
-        let signed = (&*identity, &*bytes("qe_identity_signature"));
+        let qe_identity = of(DocumentKind::QeIdentity);
+        let (identity, chain) = (text(&qe_identity), qe_identity.chain);
+        let signed = (&*identity, &*qe_identity.signature);
         assert_eq!(vendor.qe_identity(signed, &chain, now), Ok(()), "{name}");
-        let stranger = tdx::Vendor { root: &simtee::SimTee::new().root_der, root_crl: None };
+        let stranger = tdx::Issuer { root: &simtee::SimTee::new().root_der, root_crl: None };
         assert!(stranger.root_crl(&list).is_err() && stranger.qe_identity(signed, &chain, now).is_err());
         seen += 1;
     }
@@ -198,7 +198,7 @@ fn a_newer_guest_with_empty_digests_and_mr_config_id() {
 }
 
 /// A published quote, its collateral and a time at which both hold.
-fn published() -> (Vec<u8>, Collateral, u64) {
+fn published() -> (Vec<u8>, Documents, u64) {
     (read("tdx/dcap-qvl/tdx_quote"), collateral("tdx/dcap-qvl/tdx_quote_collateral.json"), 1752919234)
 }
 
@@ -207,9 +207,9 @@ fn alone(quote: Vec<u8>, policy: Value) -> atls::attest::Result<atls::verdict::V
     let (_, collateral, now) = published();
     let mut members = json!({"type": "dstack_tdx", "disable_runtime_verification": true});
     members.as_object_mut().unwrap().extend(policy.as_object().unwrap().clone());
-    appraise(&Request {
-        evidence: &Evidence { quote, event_log: None },
-        collateral: &collateral,
+    appraise(&AppraisalRequest {
+        evidence: &TdxEvidence { quote, event_log: None }.into(),
+        documents: &collateral,
         policy: &Policy::from_json(members.to_string().as_bytes()).unwrap(),
         anchors: &TrustAnchors::default(),
         binding: &Binding::Skip,

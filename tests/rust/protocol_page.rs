@@ -2,7 +2,9 @@
 //! A peer that speaks the page's protocols is tests/peers/attested.py.
 
 use atls::attest::dstack::event_log::{EventLog, digest_v1, preimage_v2};
-use atls::attest::{Binding, Challenge, EXPORTER_LABEL, EXPORTER_V1_LABEL, Exporter, Role, challenge, report_data};
+use atls::attest::{
+    Binding, Challenge, EXPORTER_LABEL, EXPORTER_V1_LABEL, Exporter, Role, Tee, challenge, report_data,
+};
 use aws_lc_rs::digest::{Algorithm, SHA256, SHA384, SHA512, digest};
 use aws_lc_rs::hmac;
 
@@ -97,7 +99,10 @@ fn by_the_library(name: &str, role: Role, client: Option<Vec<u8>>) -> [u8; 64] {
     assert_eq!(challenge.context(), fixed(&format!("{name}-context")));
     let session = (challenge.nonce, fixed(&format!("{name}-exporter")));
     let leaves = (bytes("server-certificate"), client);
-    Binding::Exporter(Exporter::new(role, session, leaves, "TEE.example.".into())).report_data().unwrap().unwrap()
+    Binding::Exporter(Exporter::new(role, session, leaves, "TEE.example.".into()))
+        .report_data(Tee::Tdx)
+        .unwrap()
+        .unwrap()
 }
 
 #[test]
@@ -125,12 +130,12 @@ fn exporter_v1() {
 #[test]
 fn a_challenge_in_an_answer_is_a_string() {
     let answer = format!(r#"{{"protocol":"exporter-v1","role":"S","tee":"tdx",{}}}"#, text("challenge-member"));
-    let (evidence, asked) = challenge::read_answer(answer.as_bytes(), Role::Server).unwrap();
+    let (evidence, asked) = challenge::read_answer(answer.as_bytes(), Role::Server, &[Tee::Tdx]).unwrap();
     assert!(evidence.is_none());
     assert_eq!(asked.unwrap().text(), text("client-challenge"));
     // What the library sends is spelled as the page has it.
     for (name, role, nonce) in [("server", Role::Server, nonce(0)), ("client", Role::Client, nonce(32))] {
-        assert_eq!(Challenge::new(role, nonce).text(), text(&format!("{name}-challenge")));
+        assert_eq!(Challenge::new(role, nonce, &[Tee::Tdx]).text(), text(&format!("{name}-challenge")));
     }
 }
 

@@ -3,7 +3,8 @@
 //! The generator is seeded, so a failure repeats; ATLS_ROBUST_ROUNDS makes it longer.
 
 use atls::attest::dstack::event_log::EventLog;
-use atls::attest::{Binding, Collateral, Evidence, Policy, Request, TrustAnchors, appraise, tdx};
+use atls::attest::tdx::TdxEvidence;
+use atls::attest::{AppraisalRequest, Binding, Policy, TrustAnchors, Vendor, appraise, tdx};
 use simtee::collateral::Issue;
 use simtee::guest::answer;
 use simtee::{Guest, SimTee};
@@ -56,9 +57,9 @@ fn documents() {
     let mut random = Random(0x9e37_79b9_7f4a_7c15);
     for _ in 0..rounds(3000) {
         let _ = Policy::from_json(&random.mutate(policy.as_bytes()));
-        let _ = Evidence::from_json(&random.mutate(evidence.as_bytes()));
+        let _ = TdxEvidence::from_json(&random.mutate(evidence.as_bytes()));
         let _ = EventLog::parse(&String::from_utf8_lossy(&random.mutate(log.as_bytes())));
-        let _ = Collateral::from_json(&random.mutate(collateral.as_bytes()));
+        let _ = tdx::documents::from_json(&random.mutate(collateral.as_bytes()));
     }
 }
 
@@ -66,17 +67,17 @@ fn documents() {
 fn no_mutated_quote_or_log_is_trusted_for_what_it_is_not() {
     let tee = SimTee::new();
     let guest = Guest::booted(1);
-    let collateral = Collateral::from_json(tee.collateral_json(&Issue::default()).as_bytes()).unwrap();
+    let collateral = tdx::documents::from_json(tee.collateral_json(&Issue::default()).as_bytes()).unwrap();
     let policy = Policy::from_json(guest.policy("https://pccs.example").to_string().as_bytes()).unwrap();
-    let anchors = TrustAnchors { simulated: Some(tee.root_der.clone()) };
+    let anchors = TrustAnchors::simulated(Vendor::Intel, tee.root_der.clone());
     let quote = guest.quote(&tee, &[0; 64]);
     let log = guest.log().to_string();
     let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_secs();
     let judge = |quote: Vec<u8>, log: String| {
-        let evidence = Evidence { quote, event_log: Some(log) };
-        let request = Request {
+        let evidence = TdxEvidence { quote, event_log: Some(log) }.into();
+        let request = AppraisalRequest {
             evidence: &evidence,
-            collateral: &collateral,
+            documents: &collateral,
             policy: &policy,
             anchors: &anchors,
             binding: &Binding::Skip,

@@ -11,7 +11,10 @@ use std::path::{Path, PathBuf};
 use std::ptr::null_mut;
 
 use atls::attest::hash::unhex;
-use atls::attest::{Binding, Collateral, Evidence, Policy, Request, TrustAnchors, refuse, refuse_unbound, tdx};
+use atls::attest::tdx::TdxEvidence;
+use atls::attest::{
+    AppraisalRequest, Binding, Documents, Policy, TrustAnchors, Vendor, appraise, is_bound, needs, refuse_unbound,
+};
 use atls::capi::attest::verifier::*;
 use atls::capi::base::bytes::{atls_buf_data, atls_buf_free, atls_buf_len};
 use serde_json::Value;
@@ -70,19 +73,18 @@ fn verdicts_before_any_collateral_are_the_same_too() {
         let question = question(&document, case);
         let Session::Atlas { leaf } = question.session else { panic!("{case}") };
         let exporter = bytes(&case["exporter"]).try_into().unwrap();
-        let root = question.root.unwrap();
-        let request = Request {
-            evidence: &Evidence { quote: question.quote.clone(), event_log: question.log },
-            collateral: &Collateral::none(),
+        let request = AppraisalRequest {
+            evidence: &TdxEvidence { quote: question.quote, event_log: question.log }.into(),
+            documents: &Documents::none(),
             policy: &Policy::from_json(question.policy.to_string().as_bytes()).unwrap(),
-            anchors: &TrustAnchors { simulated: Some(root.clone()) },
+            anchors: &TrustAnchors::simulated(Vendor::Intel, question.root.unwrap()),
             binding: &Binding::Session { nonce: NONCE, exporter, leaf_certificate: leaf },
             now: question.now,
         };
-        let found = match tdx::genuine(&question.quote, &root, question.now) {
-            Err(fault) => refuse(&request, &fault).unwrap(),
-            Ok(_) => {
-                assert_ne!(exporter, EXPORTER);
+        let found = match needs(&request).unwrap() {
+            None => appraise(&request).unwrap(),
+            Some(needs) => {
+                assert_eq!((needs.len(), is_bound(&request), exporter == EXPORTER), (4, false, false));
                 refuse_unbound(&request).unwrap()
             }
         };

@@ -1,6 +1,148 @@
-//! What dstack guests measure: the runtime event log, the app-compose manifest and MRCONFIGID.
+//! dstack guests in TDX trust domains: the policy type `dstack_tdx`. What they measure: the runtime event log, the app-compose manifest and MRCONFIGID.
 
 pub mod app_compose;
+pub mod checks;
 pub mod event_log;
+pub mod event_rules;
 pub mod key_provider;
 pub mod mr_config;
+pub mod policy;
+
+use std::ops::ControlFlow;
+
+use serde_json::Value;
+
+use super::anchors::{TrustAnchors, Vendor};
+use super::binding::Binding;
+use super::family::{Family, Need, Question};
+use super::lines::{Lines, REPORT_DATA};
+use super::policy::fields::Fields;
+use super::policy::{Policy, SourceRules};
+use super::tdx::checks::{DEBUG, QUOTE, QuoteChecks, SERVICE_TD, TCB_STATUS};
+use super::tdx::{TdxClaims, TdxEvidence, genuine, needs_of, other_kind, report_data};
+use super::tee::Tee;
+use super::{Fault, Result};
+use crate::status::Status;
+use crate::verdict::{CheckId, ClaimsReport};
+use checks::{CERTIFICATE_EVENT, EVENT_LOG, EVENT_ORDER, GuestChecks, RTMR};
+use event_log::EventLog;
+use policy::GuestReference;
+
+/// A guest of dstack, in a TDX trust domain.
+pub struct DstackTdx;
+
+/// What the quote claims, and the log that it explains, or why there is none.
+pub struct GuestClaims {
+    pub td: TdxClaims,
+    pub log: std::result::Result<EventLog, String>,
+}
+
+impl Family for DstackTdx {
+    const TEE: Tee = Tee::Tdx;
+    const TYPE: &'static str = "dstack_tdx";
+    const MANDATORY: &'static [CheckId] = &[QUOTE, DEBUG, SERVICE_TD, TCB_STATUS];
+    const BOUND: &'static [CheckId] = &[REPORT_DATA];
+    type Evidence = TdxEvidence;
+    type Reference = GuestReference;
+    type Claims = GuestClaims;
+
+    fn read(object: &Value) -> std::result::Result<TdxEvidence, String> {
+        TdxEvidence::from_agent(object)
+    }
+
+    fn policy(fields: Fields) -> Result<GuestReference> {
+        GuestReference::read(fields)
+    }
+
+    fn sources(reference: &GuestReference) -> Option<SourceRules> {
+        Some(reference.tdx.sources.clone())
+    }
+
+    fn anchor(evidence: &TdxEvidence, anchors: &TrustAnchors, policy: &Policy) -> Result<&'static str> {
+        if let Some(other) = other_kind(&evidence.quote) {
+            return Err(Fault::of_question(Status::Unsupported, format!("quote: {other}")));
+        }
+        anchors.root(Vendor::Intel, policy).map(|(_, name)| name)
+    }
+
+    fn needs(of: &Question<'_, DstackTdx>) -> Option<Vec<Need>> {
+        let (root, _) = of.anchors.root(Vendor::Intel, of.policy).ok()?;
+        let platform = genuine(&of.evidence.quote, root, of.now).ok()?;
+        Some(needs_of(&platform, &of.member.tdx.sources.evaluation_set))
+    }
+
+    fn glance(lines: &mut Lines, of: &Question<'_, DstackTdx>) {
+        lines.report_data(of.binding, Tee::Tdx, report_data(&of.evidence.quote));
+    }
+
+    fn verify(lines: &mut Lines, of: &Question<'_, DstackTdx>) -> Option<GuestClaims> {
+        let rules = &of.member.tdx;
+        let anchor = of.anchors.root(Vendor::Intel, of.policy);
+        let (root, limit) = (anchor.map_or(&[][..], |(root, _)| root), of.policy.max_evidence_bytes);
+        let mut checks = QuoteChecks { lines, rules, now: of.now };
+        let Some(td) = checks.quote(of.evidence, of.documents, (root, limit)) else {
+            lines.skip(EVENT_LOG, "the quote does not hold");
+            return None;
+        };
+        checks.all(&td);
+        let text = of.evidence.event_log.as_deref();
+        let log = text.ok_or_else(|| "there is none".to_owned()).and_then(EventLog::parse);
+        Some(GuestClaims { td, log })
+    }
+
+    fn bound(lines: &mut Lines, claims: &GuestClaims, of: &Question<'_, DstackTdx>) -> ControlFlow<()> {
+        lines.report_data(of.binding, Tee::Tdx, Some(claims.td.report_data));
+        if is_quote_alone(of) {
+            lines.skip(EVENT_LOG, "a quote on its own, without its log");
+            return ControlFlow::Continue(());
+        }
+        let mut checks = GuestChecks { lines, of };
+        let Some(log) = checks.event_log(&claims.log) else { return ControlFlow::Break(()) };
+        checks.registers(&claims.td, log);
+        checks.event_order(log);
+        checks.certificate(log);
+        ControlFlow::Continue(())
+    }
+
+    fn appraise(lines: &mut Lines, claims: &GuestClaims, of: &Question<'_, DstackTdx>) {
+        let mut checks = GuestChecks { lines, of };
+        checks.bootchain(&claims.td);
+        if let (Ok(log), false) = (&claims.log, is_quote_alone(of)) {
+            checks.application(&claims.td, log);
+            checks.event_rules(log);
+        }
+    }
+
+    fn further(of: &Question<'_, DstackTdx>) -> Vec<CheckId> {
+        let [.., rtmr3] = RTMR;
+        let logged = if is_quote_alone(of) { vec![] } else { vec![EVENT_LOG, rtmr3, EVENT_ORDER] };
+        let certified = needs_key_event(of).then_some(CERTIFICATE_EVENT);
+        logged.into_iter().chain(certified).collect()
+    }
+
+    fn report(claims: &GuestClaims) -> ClaimsReport {
+        claims.td.report()
+    }
+}
+
+/// Whether the log must name the certificate of the side that proves itself. atlas-v1 binds evidence to a key in no other way.
+fn needs_key_event(of: &Question<'_, DstackTdx>) -> bool {
+    match of.binding {
+        Binding::Skip => false,
+        Binding::Session { .. } => true,
+        Binding::Exporter(_) => of.policy.require_key_event,
+    }
+}
+
+/// Whether there is a quote and no log, and nothing that was asked for depends on one.
+fn is_quote_alone(of: &Question<'_, DstackTdx>) -> bool {
+    let member = of.member;
+    of.evidence.event_log.is_none()
+        && !needs_key_event(of)
+        && member.applications.is_empty()
+        && member.os_image_hash.is_none()
+        && member.app_id.is_none()
+        && member.key_provider.is_none()
+        && member.events.is_empty()
+        && !member.require_mr_config_id
+}

@@ -3,14 +3,11 @@
 //! A policy that says less than it seems to is the worst kind, so an unknown field, an empty list, a wrong length or a member
 //! given twice is an error that names it, and what this version cannot enforce is UNSUPPORTED rather than ignored.
 
-mod dstack_tdx;
-mod events;
-mod fields;
-mod outside;
+pub(in crate::attest) mod fields;
+pub(in crate::attest) mod outside;
 
-pub use dstack_tdx::{Bootchain, DstackTdx, MaskedValue};
-pub use events::EventRule;
-
+use super::family::{Member, family, known_types};
+use super::tee::Tee;
 use super::{Protocol, json};
 use crate::attest::{Fault, Result};
 use crate::status::Status;
@@ -26,7 +23,7 @@ pub const INTEL_PCS: &str = "https://api.trustedservices.intel.com";
 #[derive(Clone, Debug)]
 pub struct Policy {
     /// Alternatives; evidence must satisfy one of them whole.
-    pub any_of: Vec<DstackTdx>,
+    pub any_of: Vec<Member>,
     /// How evidence may be asked for, best first.
     pub protocols: Vec<Protocol>,
     /// The log must name the certificate that the other side has shown.
@@ -47,8 +44,19 @@ pub struct Policy {
     pub cache_collateral: bool,
     /// Refuse collateral fetched longer ago than this.
     pub collateral_max_age_s: Option<u64>,
-    pub evaluation_set: String,
     pub allow_simulated: bool,
+}
+
+/// What a member says of its vendor's documents.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SourceRules {
+    /// Base URL of the service.
+    pub base: String,
+    /// Whether the document itself names it.
+    pub is_named: bool,
+    pub cache: bool,
+    /// Which of the vendor's sets of TCB levels counts: `standard` or `early`.
+    pub evaluation_set: String,
 }
 
 impl Policy {
@@ -90,19 +98,29 @@ impl Policy {
             collateral_offline: false,
             cache_collateral: false,
             collateral_max_age_s: None,
-            evaluation_set: "standard".into(),
             allow_simulated: false,
         }
     }
 
     fn read_members(&mut self, mut top: Fields) -> Result<()> {
         let Some(members) = top.objects("any_of")? else {
-            self.any_of = vec![DstackTdx::read(top)?];
+            self.any_of = vec![read_member(top)?];
             return Ok(());
         };
         top.finish()?;
-        self.any_of = members.into_iter().map(DstackTdx::read).collect::<Result<_>>()?;
+        self.any_of = members.into_iter().map(read_member).collect::<Result<_>>()?;
         Ok(())
+    }
+
+    /// The kinds of evidence that some member is about, in the order of preference.
+    pub fn kinds(&self) -> Vec<Tee> {
+        let mut kinds = Vec::new();
+        for kind in self.any_of.iter().map(|member| member.family.tee()) {
+            if !kinds.contains(&kind) {
+                kinds.push(kind);
+            }
+        }
+        kinds
     }
 
     fn read_binding(&mut self, top: &mut Fields) -> Result<()> {
@@ -172,25 +190,39 @@ impl Policy {
 
     /// Folds the per-member collateral fields of the reference's own documents into the policy's.
     fn settle_collateral(&mut self) -> Result<()> {
-        self.cache_collateral = self.any_of.iter().any(|member| member.cache_collateral);
-        self.evaluation_set = self.any_of[0].evaluation_set.clone();
-        if self.any_of.iter().any(|member| member.evaluation_set != self.evaluation_set) {
+        let of_members: Vec<_> = self.any_of.iter().filter_map(|member| member.family.sources(member)).collect();
+        self.cache_collateral = of_members.iter().any(|rules| rules.cache);
+        if of_members.windows(2).any(|pair| pair[0].evaluation_set != pair[1].evaluation_set) {
             return Err(Fault::of_policy(
                 Status::Unsupported,
                 "policy.any_of: members with different tcb.evaluation_set are not supported",
             ));
         }
-        let named = self.any_of.iter().any(|member| member.pccs_named);
-        self.names_sources = named || !self.collateral_sources.is_empty();
-        for member in &self.any_of {
-            if self.collateral_sources.is_empty() || member.pccs_named {
-                let base = member.pccs_url.clone();
-                if !self.collateral_sources.contains(&base) {
-                    self.collateral_sources.push(base);
-                }
+        let is_named = of_members.iter().any(|rules| rules.is_named);
+        self.names_sources = is_named || !self.collateral_sources.is_empty();
+        for rules in of_members {
+            let counts = self.collateral_sources.is_empty() || rules.is_named;
+            if counts && !self.collateral_sources.contains(&rules.base) {
+                self.collateral_sources.push(rules.base);
             }
         }
         Ok(())
+    }
+}
+
+/// Types of evidence that other versions judge.
+const LATER: [&str; 6] = ["snp", "azure_tdx_vtpm", "azure_snp_vtpm", "gcp_tdx", "nitro", "sgx"];
+
+fn read_member(mut fields: Fields) -> Result<Member> {
+    let Some(kind) = fields.string("type")? else {
+        return Err(fields.invalid("type", "missing field `type`".into()));
+    };
+    match family(&kind) {
+        Some(family) => family.policy(fields),
+        None if LATER.contains(&kind.as_str()) => {
+            Err(fields.unsupported("type", &format!("{kind:?} is not supported by this version")))
+        }
+        None => Err(fields.invalid("type", format!("unknown variant `{kind}`, expected {}", known_types()))),
     }
 }
 

@@ -1,7 +1,14 @@
 use super::*;
+use crate::attest::dstack::DstackTdx;
+use crate::attest::tdx::policy::TdxRules;
 
 fn refused(document: &str) -> Fault {
     Policy::from_json(document.as_bytes()).expect_err(document)
+}
+
+/// Of the first member.
+fn rules(policy: &Policy) -> &TdxRules {
+    &policy.any_of[0].get::<DstackTdx>().unwrap().tdx
 }
 
 const REGISTER: &str = "ab";
@@ -19,7 +26,7 @@ fn full(extra: &str) -> String {
 fn the_references_own_document_loads_with_its_defaults() {
     let policy = Policy::from_json(full("").as_bytes()).unwrap();
     assert_eq!(policy.any_of.len(), 1);
-    assert_eq!(policy.any_of[0].tcb.allowed, ["UpToDate"]);
+    assert_eq!(rules(&policy).tcb.allowed, ["UpToDate"]);
     assert_eq!(policy.collateral_sources, [DEFAULT_PCCS]);
     assert!(!policy.cache_collateral && !policy.allow_simulated);
     let with = |extra: &str| Policy::from_json(full(extra).as_bytes()).unwrap();
@@ -31,7 +38,7 @@ fn the_references_own_document_loads_with_its_defaults() {
     );
     assert!(with(r#","cache_collateral":true,"grace_period":null"#).cache_collateral);
     let dev = r#"{"type":"dstack_tdx","disable_runtime_verification":true,"allowed_tcb_status":["UpToDate","OutOfDate"],"grace_period":60}"#;
-    assert_eq!(Policy::from_json(dev.as_bytes()).unwrap().any_of[0].tcb.grace_period, Some(60));
+    assert_eq!(rules(&Policy::from_json(dev.as_bytes()).unwrap()).tcb.grace_period, Some(60));
 }
 
 #[test]

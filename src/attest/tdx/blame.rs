@@ -5,43 +5,42 @@ use std::time::Duration;
 
 use dcap_qvl::config::CryptoProvider;
 use dcap_qvl::quote::TDAttributes;
-use dcap_qvl::{QeIdentity, TcbInfo};
+use dcap_qvl::{QeIdentity, QuoteCollateralV3, TcbInfo};
 use rustls_pki_types::{CertificateDer, UnixTime};
 use webpki::{EndEntityCert, KeyUsage, OwnedCertRevocationList, RevocationOptionsBuilder, anchor_from_trusted_cert};
 
 use super::crypto::AwsLc;
+use super::documents::DocumentKind;
 use super::genuine::pck_chain;
 use super::unverified::{Culprit, Unverified};
-use super::{PlatformId, Vendor, dates, genuine, layout};
-use crate::attest::collateral::{Collateral, Document};
+use super::{Issuer, PlatformId, dates, genuine, layout};
 use crate::attest::hash::hex;
 
 /// `said` is the verifying crate's message; it is used if every step holds, since then the fault is the platform's firmware.
-pub fn find(quote: &[u8], collateral: &Collateral, (root, now): (&[u8], u64), said: String) -> Unverified {
+pub fn find(quote: &[u8], set: &QuoteCollateralV3, (root, now): (&[u8], u64), said: String) -> Unverified {
     let steps = || {
         let platform = genuine(quote, root, now)?;
-        documents(collateral, &platform, root, now)?;
-        revocation(quote, collateral, root, now)?;
+        documents(set, &platform, root, now)?;
+        revocation(quote, set, root, now)?;
         trust_domain(quote)
     };
     steps().err().unwrap_or_else(|| Unverified::new(Culprit::Platform, said))
 }
 
-fn documents(collateral: &Collateral, platform: &PlatformId, root: &[u8], now: u64) -> Result<(), Unverified> {
-    let set = collateral.set();
+fn documents(set: &QuoteCollateralV3, platform: &PlatformId, root: &[u8], now: u64) -> Result<(), Unverified> {
     let of = |document| move |why: String| Unverified::new(Culprit::Document(document), why);
-    let vendor = Vendor { root, root_crl: None };
-    let step = vendor.root_crl(&set.root_ca_crl).and_then(|()| dates::of_crl(&set.root_ca_crl, now));
-    step.map_err(of(Document::RootCrl))?;
-    let vendor = Vendor { root, root_crl: Some(&set.root_ca_crl) };
-    let step = vendor.pck_crl(&set.pck_crl, &set.pck_crl_issuer_chain, platform.ca, now);
-    step.and_then(|()| dates::of_crl(&set.pck_crl, now)).map_err(of(Document::PckCrl))?;
+    let issuer = Issuer { root, root_crl: None };
+    let step = issuer.root_crl(&set.root_ca_crl).and_then(|()| dates::of_crl(&set.root_ca_crl, now));
+    step.map_err(of(DocumentKind::RootCrl))?;
+    let issuer = Issuer { root, root_crl: Some(&set.root_ca_crl) };
+    let step = issuer.pck_crl(&set.pck_crl, &set.pck_crl_issuer_chain, platform.ca, now);
+    step.and_then(|()| dates::of_crl(&set.pck_crl, now)).map_err(of(DocumentKind::PckCrl))?;
     let signed = (&*set.tcb_info, &*set.tcb_info_signature);
-    let step = vendor.tcb_info(signed, &set.tcb_info_issuer_chain, &platform.fmspc, now);
-    step.and_then(|()| tcb_info(&set.tcb_info, now)).map_err(of(Document::TcbInfo))?;
+    let step = issuer.tcb_info(signed, &set.tcb_info_issuer_chain, &platform.fmspc, now);
+    step.and_then(|()| tcb_info(&set.tcb_info, now)).map_err(of(DocumentKind::TcbInfo))?;
     let signed = (&*set.qe_identity, &*set.qe_identity_signature);
-    let step = vendor.qe_identity(signed, &set.qe_identity_issuer_chain, now);
-    step.and_then(|()| qe_identity(&set.qe_identity, now)).map_err(of(Document::QeIdentity))
+    let step = issuer.qe_identity(signed, &set.qe_identity_issuer_chain, now);
+    step.and_then(|()| qe_identity(&set.qe_identity, now)).map_err(of(DocumentKind::QeIdentity))
 }
 
 fn tcb_info(text: &str, now: u64) -> Result<(), String> {
@@ -64,15 +63,15 @@ fn qe_identity(text: &str, now: u64) -> Result<(), String> {
 }
 
 /// Whether the lists, each valid by itself, cover the platform's chain and contain none of its certificates.
-fn revocation(quote: &[u8], collateral: &Collateral, root: &[u8], now: u64) -> Result<(), Unverified> {
-    let set = collateral.set();
+fn revocation(quote: &[u8], set: &QuoteCollateralV3, root: &[u8], now: u64) -> Result<(), Unverified> {
     let list = |der: &[u8], document| {
         let parsed = OwnedCertRevocationList::from_der(der);
         parsed.map_err(|error| Unverified::new(Culprit::Document(document), error.to_string()))
     };
-    let lists = [list(&set.root_ca_crl, Document::RootCrl)?.into(), list(&set.pck_crl, Document::PckCrl)?.into()];
+    let lists =
+        [list(&set.root_ca_crl, DocumentKind::RootCrl)?.into(), list(&set.pck_crl, DocumentKind::PckCrl)?.into()];
     let lists: Vec<_> = lists.iter().collect();
-    let uncovered = |why: String| Unverified::new(Culprit::Document(Document::PckCrl), why);
+    let uncovered = |why: String| Unverified::new(Culprit::Document(DocumentKind::PckCrl), why);
     let options = RevocationOptionsBuilder::new(&lists).map_err(|_| uncovered("there is no list".into()))?.build();
     let chain = pck_chain(quote).map_err(Unverified::quote)?;
     let (leaf, issuers) = chain.split_first().ok_or_else(|| Unverified::quote("the quote holds no PCK certificate"))?;

@@ -4,9 +4,9 @@ use dcap_qvl::quote::TDAttributes;
 use dcap_qvl::{PckCertFlag, QuoteClaims, TcbStatus};
 use serde_json::{Value, json};
 
+use super::documents::DocumentKind;
 use super::rfc3339;
 use super::unverified::{Culprit, Unverified};
-use crate::attest::collateral::Document;
 use crate::attest::hash::hex;
 use crate::verdict::ClaimsReport;
 
@@ -16,7 +16,7 @@ const PROFILING: u8 = 0x70;
 
 /// Authentic claims of a trust domain.
 #[derive(Clone, Debug)]
-pub struct Claims {
+pub struct TdxClaims {
     pub tcb_status: String,
     pub advisory_ids: Vec<String>,
     /// Unix time of the platform's TCB level, and of the quoting enclave's where that one is out of date.
@@ -51,8 +51,8 @@ pub struct Claims {
     pub service_td: bool,
 }
 
-impl Claims {
-    pub(super) fn new(claims: QuoteClaims) -> Result<Claims, Unverified> {
+impl TdxClaims {
+    pub(super) fn new(claims: QuoteClaims) -> Result<TdxClaims, Unverified> {
         let td = claims.report.as_td10().ok_or_else(|| Unverified::quote("not the report of a trust domain"))?;
         let attributes = TDAttributes::parse(td.td_attributes).map_err(|error| Unverified::quote(error.to_string()))?;
         let mr_service_td = claims.report.as_td15().map(|td| td.mr_service_td);
@@ -62,11 +62,11 @@ impl Claims {
         let qe_out_of_date_since = match out_of_date(qe.tcb_status) {
             true => Some(rfc3339::parse(&qe.tcb_date).ok_or_else(|| {
                 let why = format!("tcbDate {:?} is not YYYY-MM-DDThh:mm:ssZ", qe.tcb_date);
-                Unverified::new(Culprit::Document(Document::QeIdentity), why)
+                Unverified::new(Culprit::Document(DocumentKind::QeIdentity), why)
             })?),
             false => None,
         };
-        Ok(Claims {
+        Ok(TdxClaims {
             tcb_status: claims.tcb.status.to_string(),
             advisory_ids: claims.tcb.advisory_ids.clone(),
             tcb_date: claims.platform.tcb_date_tag,

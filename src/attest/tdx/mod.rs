@@ -4,26 +4,33 @@
 //! or cross-checked here. It yields authentic claims; whether they are acceptable is decided in `attest::appraise`.
 
 mod blame;
+pub mod checks;
 mod claims;
 mod crypto;
 mod dates;
-mod endorsement;
+pub mod documents;
+mod evidence;
 mod genuine;
+mod issuer;
 mod layout;
+pub mod policy;
 pub mod rfc3339;
 mod unverified;
 
-pub use claims::Claims;
+pub use claims::TdxClaims;
 pub(crate) use claims::is_out_of_date;
-pub use endorsement::Vendor;
+pub use documents::DocumentKind;
+pub use evidence::TdxEvidence;
 pub use genuine::genuine;
+pub use issuer::Issuer;
 pub use layout::{other_kind, report_data};
 pub use unverified::{Culprit, Unverified};
 
 use dcap_qvl::verify::QuoteVerifier;
-use dcap_qvl::{QuoteClaims, QuotePolicy};
+use dcap_qvl::{QuoteClaims, QuoteCollateralV3, QuotePolicy};
 
-use super::collateral::{Collateral, Document};
+use super::documents::Documents;
+use super::family::Need;
 use super::hash::{hex, unhex};
 use crypto::AwsLc;
 
@@ -40,33 +47,46 @@ pub struct PlatformId {
     pub ca: &'static str,
 }
 
+/// What it takes to judge a quote of that platform, by TCB info of that evaluation set. First who was revoked: what such a signer signed is no document.
+pub fn needs_of(platform: &PlatformId, evaluation_set: &str) -> Vec<Need> {
+    let (fmspc, ca) = (&platform.fmspc, platform.ca);
+    let ids = [
+        DocumentKind::RootCrl.id(""),
+        DocumentKind::TcbInfo.id(format!("{fmspc}/{evaluation_set}")),
+        DocumentKind::QeIdentity.id(evaluation_set),
+        DocumentKind::PckCrl.id(ca),
+    ];
+    ids.into_iter().map(|document| Need { document }).collect()
+}
+
 /// Checks every signature from `root` down to the quote's body, the dates at `now`, and that a TCB level fits. A TD under debug or with a service TD
 /// is verified as any other: its claims say so.
-pub fn verify_quote(quote: &[u8], collateral: &Collateral, root: &[u8], now: u64) -> Result<Claims, Unverified> {
+pub fn verify_quote(quote: &[u8], documents: &Documents, root: &[u8], now: u64) -> Result<TdxClaims, Unverified> {
     layout::check(quote)?;
+    let set = documents::set(documents);
     let verifier = QuoteVerifier::<AwsLc>::new_with_config(root.to_vec()).allow_debug(true).allow_service_td(true);
-    let verified = verifier.verify_with_policy(quote, collateral.set(), now, &QuotePolicy::claims_only(now));
-    let claims = verified.map_err(|error| blame::find(quote, collateral, (root, now), format!("{error:#}")))?;
-    not_looked_at(collateral, &claims, now)?;
-    Claims::new(claims)
+    let verified = verifier.verify_with_policy(quote, &set, now, &QuotePolicy::claims_only(now));
+    let claims = verified.map_err(|error| blame::find(quote, &set, (root, now), format!("{error:#}")))?;
+    not_looked_at(&set, &claims, now)?;
+    TdxClaims::new(claims)
 }
 
 /// What dcap-qvl does not check: that revocation lists are valid already, and the PCEID of TCB info, of which it compares only the FMSPC.
-fn not_looked_at(collateral: &Collateral, claims: &QuoteClaims, now: u64) -> Result<(), Unverified> {
+fn not_looked_at(set: &QuoteCollateralV3, claims: &QuoteClaims, now: u64) -> Result<(), Unverified> {
     #[derive(serde::Deserialize)]
     struct Info<'a> {
         #[serde(rename = "pceId")]
         pce_id: &'a str,
     }
     let of = |document| move |why: String| Unverified::new(Culprit::Document(document), why);
-    let set = collateral.set();
-    dates::of_crl(&set.root_ca_crl, now).map_err(of(Document::RootCrl))?;
-    dates::of_crl(&set.pck_crl, now).map_err(of(Document::PckCrl))?;
-    let info = serde_json::from_str::<Info>(&set.tcb_info).map_err(|error| of(Document::TcbInfo)(error.to_string()))?;
+    dates::of_crl(&set.root_ca_crl, now).map_err(of(DocumentKind::RootCrl))?;
+    dates::of_crl(&set.pck_crl, now).map_err(of(DocumentKind::PckCrl))?;
+    let info =
+        serde_json::from_str::<Info>(&set.tcb_info).map_err(|error| of(DocumentKind::TcbInfo)(error.to_string()))?;
     let platform = &claims.platform.pck.pce_id;
     match unhex(info.pce_id) {
         Some(known) if known == *platform => Ok(()),
-        _ => Err(of(Document::TcbInfo)(format!("for PCEID {:?}, the platform has {}", info.pce_id, hex(platform)))),
+        _ => Err(of(DocumentKind::TcbInfo)(format!("for PCEID {:?}, the platform has {}", info.pce_id, hex(platform)))),
     }
 }
 

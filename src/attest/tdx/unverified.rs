@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use crate::attest::collateral::Document;
+use super::documents::DocumentKind;
 use crate::status::Status;
 
 /// Whom or what a failure speaks against.
@@ -15,7 +15,7 @@ pub enum Culprit {
     /// A trust domain with a valid quote that cannot be trusted: it can be inspected or changed from outside.
     TrustDomain,
     /// One of the vendor's documents.
-    Document(Document),
+    Document(DocumentKind),
     /// The machine: revoked, or with firmware that no document vouches for.
     Platform,
 }

@@ -8,8 +8,8 @@ use std::sync::Arc;
 use super::policy::atls_policy;
 use super::verifier::atls_verifier;
 use super::verify::fixed;
-use crate::attest::{Exporter, Role, report_data};
-use crate::attester::{Agent, Attester, HostQuote, Source, Tsm};
+use crate::attest::{Exporter, Role, Tee, report_data};
+use crate::attester::{Agent, Attester, Host, HostQuote, Provider, Tsm};
 use crate::capi::base::bytes::atls_buf;
 use crate::capi::base::bytes::atls_bytes;
 use crate::capi::base::error::atls_error;
@@ -215,7 +215,7 @@ pub unsafe extern "C" fn atls_compute_exporter_binder(
         let leaves = unsafe { (bytes(server_leaf, "server_leaf")?, bytes(client_leaf, "client_leaf")?) };
         let name = unsafe { optional_text(server_name, "server_name") }?;
         let session = session(attester, (nonce, exporter), leaves, name)?;
-        let made = session.report_data().map_err(|why| Error::new(Status::InvalidArgument, why))?;
+        let made = session.report_data(Tee::Tdx).map_err(|why| Error::new(Status::InvalidArgument, why))?;
         unsafe { put_binder(made, binder) }
     })
 }
@@ -241,14 +241,14 @@ pub(in crate::capi) fn session(
     Ok(Exporter::new(attester, values, leaves, server_name.unwrap_or_default().to_owned()))
 }
 
-unsafe fn agent(path: *const c_char) -> Result<Source> {
+unsafe fn agent(path: *const c_char) -> Result<Arc<dyn Provider>> {
     let path = unsafe { optional_text(path, "path") }?;
-    Ok(Source::Agent(Agent::at(path.map(Path::new))?))
+    Ok(Arc::new(Agent::at(path.map(Path::new))?))
 }
 
-unsafe fn kernel(path: *const c_char) -> Result<Source> {
+unsafe fn kernel(path: *const c_char) -> Result<Arc<dyn Provider>> {
     let path = unsafe { optional_text(path, "path") }?;
-    Ok(Source::Kernel(Tsm::at(path.map(Path::new))?))
+    Ok(Arc::new(Tsm::at(path.map(Path::new))?))
 }
 
 pub(in crate::capi) unsafe fn of_32(data: atls_bytes, what: &str) -> Result<[u8; 32]> {
@@ -297,12 +297,12 @@ fn host_source(
     quote: atls_quote_fn,
     user_data: *mut c_void,
     drop: Option<unsafe extern "C" fn(*mut c_void)>,
-) -> Result<Source> {
+) -> Result<Arc<dyn Provider>> {
     let kept = Kept { user_data, drop };
     let quote = quote.ok_or_else(|| Error::new(Status::NullArgument, "quote is NULL"))?;
     let callback = Callback { quote, kept };
     let ask: HostQuote = Arc::new(move |report_data| callback.ask(report_data));
-    Ok(Source::Host(ask))
+    Ok(Arc::new(Host(ask)))
 }
 
 impl Callback {

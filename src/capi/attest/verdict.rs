@@ -69,7 +69,7 @@ pub unsafe extern "C" fn atls_verdict_status(verdict: *const atls_verdict) -> at
     })
 }
 
-/// Kind of TEE that the evidence speaks of: "tdx". Valid as long as the verdict.
+/// Kind of TEE that the evidence speaks of, by its name on the wire: tdx. Valid as long as the verdict.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn atls_verdict_tee_type(verdict: *const atls_verdict) -> atls_str {
     guard_value(atls_str::empty(), || {

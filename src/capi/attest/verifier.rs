@@ -4,7 +4,7 @@ use std::ffi::c_char;
 use std::path::Path;
 use std::sync::Arc;
 
-use crate::attest::TrustAnchors;
+use crate::attest::{TrustAnchors, Vendor};
 use crate::capi::base::bytes::atls_buf;
 use crate::capi::base::bytes::atls_bytes;
 use crate::capi::base::error::atls_error;
@@ -14,10 +14,10 @@ use crate::capi::base::handle::{
 };
 use crate::capi::base::status::atls_status;
 use crate::capi::connect::config::atls_config;
-use crate::collateral::Verifier;
 use crate::connect::Way;
 use crate::error::{Error, Status};
 use crate::tls::{Trust, client_config};
+use crate::verifier::Verifier;
 
 /// How a verifier is to be made. A builder: one thread at a time.
 #[derive(Default)]
@@ -82,7 +82,7 @@ pub unsafe extern "C" fn atls_verifier_config_set_simulated_root(
         if root.is_empty() {
             return Err(Error::new(Status::InvalidArgument, "root_der is empty"));
         }
-        unsafe { borrow_mut(config, "config") }?.anchors.simulated = Some(root.to_vec());
+        unsafe { borrow_mut(config, "config") }?.anchors = TrustAnchors::simulated(Vendor::Intel, root.to_vec());
         Ok(())
     })
 }
@@ -160,7 +160,7 @@ pub unsafe extern "C" fn atls_verifier_export(
 ) -> atls_status {
     guard(error, || {
         require(bundle, "bundle")?;
-        let text = unsafe { share(verifier, "verifier") }?.verifier.export();
+        let text = unsafe { share(verifier, "verifier") }?.verifier.store.export();
         unsafe { put(bundle, atls_buf::into_raw(text.into()), "bundle") }
     })
 }
@@ -177,7 +177,7 @@ pub unsafe extern "C" fn atls_verifier_import(
 ) -> atls_status {
     guard(error, || {
         let text = unsafe { bytes(bundle, "bundle") }?;
-        let count = unsafe { share(verifier, "verifier") }?.verifier.import(text)?;
+        let count = unsafe { share(verifier, "verifier") }?.verifier.store.import(text)?;
         if !taken.is_null() {
             unsafe { put(taken, count, "taken") }?;
         }

@@ -6,7 +6,8 @@ use std::sync::Arc;
 use super::evidence;
 use super::policy::atls_policy;
 use super::verdict::atls_verdict;
-use crate::attest::{Binding, Collateral, Evidence, Policy, Request, TrustAnchors, appraise};
+use crate::attest::tdx::TdxEvidence;
+use crate::attest::{AppraisalRequest, Binding, Documents, Evidence, Policy, TrustAnchors, Vendor, appraise, tdx};
 use crate::capi::base::bytes::atls_bytes;
 use crate::capi::base::error::atls_error;
 use crate::capi::base::guard::{guard, guard_free};
@@ -18,7 +19,7 @@ use crate::error::{Error, Phase, Result, Status};
 #[derive(Default)]
 pub struct atls_verification {
     evidence: Option<Evidence>,
-    collateral: Option<Collateral>,
+    documents: Option<Documents>,
     policy: Option<Policy>,
     anchors: TrustAnchors,
     binding: Option<Binding>,
@@ -53,8 +54,9 @@ pub unsafe extern "C" fn atls_verification_set_evidence_json(
 ) -> atls_status {
     guard(error, || {
         let target = unsafe { borrow_mut(verification, "verification") }?;
-        let evidence = Evidence::from_json(unsafe { bytes(json, "json") }?);
-        target.evidence = Some(evidence.map_err(|why| invalid(Status::EvidenceInvalid, "evidence", why))?);
+        let evidence = TdxEvidence::from_json(unsafe { bytes(json, "json") }?);
+        let evidence = evidence.map_err(|why| invalid(Status::EvidenceInvalid, "evidence", why))?;
+        target.evidence = Some(evidence.into());
         Ok(())
     })
 }
@@ -73,10 +75,11 @@ pub unsafe extern "C" fn atls_verification_set_quote(
         let target = unsafe { borrow_mut(verification, "verification") }?;
         let log = unsafe { bytes(event_log, "event_log") }?;
         let log = std::str::from_utf8(log).map_err(|e| Error::new(Status::InvalidUtf8, format!("event_log: {e}")))?;
-        target.evidence = Some(Evidence {
+        let evidence = TdxEvidence {
             quote: unsafe { bytes(quote, "quote") }?.to_vec(),
             event_log: (!event_log.ptr.is_null()).then(|| log.to_owned()),
-        });
+        };
+        target.evidence = Some(evidence.into());
         Ok(())
     })
 }
@@ -91,8 +94,8 @@ pub unsafe extern "C" fn atls_verification_set_collateral_json(
 ) -> atls_status {
     guard(error, || {
         let target = unsafe { borrow_mut(verification, "verification") }?;
-        let collateral = Collateral::from_json(unsafe { bytes(json, "json") }?);
-        target.collateral = Some(collateral.map_err(|why| invalid(Status::CollateralInvalid, "collateral", why))?);
+        let documents = tdx::documents::from_json(unsafe { bytes(json, "json") }?);
+        target.documents = Some(documents.map_err(|why| invalid(Status::CollateralInvalid, "collateral", why))?);
         Ok(())
     })
 }
@@ -200,7 +203,7 @@ pub unsafe extern "C" fn atls_verification_set_simulated_root(
         if root.is_empty() {
             return Err(Error::new(Status::InvalidArgument, "root_der is empty"));
         }
-        target.anchors.simulated = Some(root.to_vec());
+        target.anchors = TrustAnchors::simulated(Vendor::Intel, root.to_vec());
         Ok(())
     })
 }
@@ -217,9 +220,9 @@ pub unsafe extern "C" fn atls_verify(
     guard(error, || {
         require(verdict, "verdict")?;
         let question = unsafe { borrow(verification, "verification") }?;
-        let reached = appraise(&Request {
+        let reached = appraise(&AppraisalRequest {
             evidence: piece(&question.evidence, "evidence")?,
-            collateral: piece(&question.collateral, "collateral")?,
+            documents: piece(&question.documents, "collateral")?,
             policy: piece(&question.policy, "policy")?,
             anchors: &question.anchors,
             binding: piece(&question.binding, "session (or the wish to skip the binding)")?,

@@ -2,14 +2,15 @@
 #![no_main]
 
 use atls::attest::dstack::event_log::EventLog;
-use atls::attest::{Collateral, Evidence, Policy};
+use atls::attest::tdx::TdxEvidence;
+use atls::attest::{Policy, tdx};
 
 libfuzzer_sys::fuzz_target!(|data: &[u8]| {
     let [kind, text @ ..] = data else { return };
     match kind % 4 {
         0 => drop(Policy::from_json(text)),
-        1 => drop(Evidence::from_json(text)),
+        1 => drop(TdxEvidence::from_json(text)),
         2 => drop(EventLog::parse(&String::from_utf8_lossy(text))),
-        _ => drop(Collateral::from_json(text)),
+        _ => drop(tdx::documents::from_json(text)),
     }
 });

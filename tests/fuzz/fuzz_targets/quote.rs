@@ -3,14 +3,15 @@
 
 use std::sync::OnceLock;
 
-use atls::attest::{Binding, Collateral, Evidence, Policy, Request, TrustAnchors, appraise, tdx};
+use atls::attest::tdx::TdxEvidence;
+use atls::attest::{AppraisalRequest, Binding, Documents, Policy, TrustAnchors, Vendor, appraise, tdx};
 use simtee::collateral::Issue;
 use simtee::{Guest, SimTee};
 
 struct World {
     quote: Vec<u8>,
     log: String,
-    collateral: Collateral,
+    documents: Documents,
     policy: Policy,
     anchors: TrustAnchors,
 }
@@ -24,9 +25,9 @@ fn world() -> &'static World {
         World {
             quote: guest.quote(&tee, &[0; 64]),
             log: guest.log().to_string(),
-            collateral: Collateral::from_json(tee.collateral_json(&Issue::default()).as_bytes()).unwrap(),
+            documents: tdx::documents::from_json(tee.collateral_json(&Issue::default()).as_bytes()).unwrap(),
             policy: Policy::from_json(guest.policy("https://pccs.example").to_string().as_bytes()).unwrap(),
-            anchors: TrustAnchors { simulated: Some(tee.root_der.clone()) },
+            anchors: TrustAnchors::simulated(Vendor::Intel, tee.root_der.clone()),
         }
     })
 }
@@ -38,12 +39,12 @@ libfuzzer_sys::fuzz_target!(|data: &[u8]| {
     let at = usize::from(u16::from_le_bytes([*low, *high])) % quote.len();
     quote[at..].iter_mut().zip(edits).for_each(|(byte, edit)| *byte ^= edit);
     let signed = quote[..1258] != world.quote[..1258];
-    let evidence = Evidence { quote, event_log: Some(world.log.clone()) };
     let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_secs();
-    let made = tdx::genuine(&evidence.quote, world.anchors.simulated.as_deref().unwrap(), now);
+    let made = tdx::genuine(&quote, world.anchors.of(Vendor::Intel), now);
     assert!(!(signed && made.is_ok()));
-    let (collateral, policy, anchors) = (&world.collateral, &world.policy, &world.anchors);
-    let request = Request { evidence: &evidence, collateral, policy, anchors, binding: &Binding::Skip, now };
+    let evidence = TdxEvidence { quote, event_log: Some(world.log.clone()) }.into();
+    let (documents, policy, anchors) = (&world.documents, &world.policy, &world.anchors);
+    let request = AppraisalRequest { evidence: &evidence, documents, policy, anchors, binding: &Binding::Skip, now };
     // A quote of another kind has no verdict.
     let trusted = appraise(&request).is_ok_and(|verdict| verdict.trusted);
     assert!(!(signed && trusted));

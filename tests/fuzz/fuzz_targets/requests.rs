@@ -2,7 +2,7 @@
 #![no_main]
 
 use atls::attest::challenge::{Challenge, read_answer};
-use atls::attest::Role;
+use atls::attest::{Role, Tee};
 use atls::message::arguments::{cookies, urlencoded};
 use atls::message::multipart::{Event, Limits, Parser};
 use libfuzzer_sys::fuzz_target;
@@ -38,6 +38,6 @@ fuzz_target!(|data: &[u8]| {
         if let Ok(challenge) = Challenge::parse(data, role) {
             assert_eq!(challenge.text().as_bytes(), data);
         }
-        let _ = read_answer(data, role);
+        let _ = read_answer(data, role, Tee::ALL);
     }
 });

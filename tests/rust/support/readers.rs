@@ -8,12 +8,11 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use atls::attest::TrustAnchors;
-use atls::attester::{Agent, Attester, Source};
+use atls::attester::{Agent, Attester};
 use atls::client::call::{Call, CallBody};
 use atls::client::cookies::Jar;
 use atls::client::options::Options;
 use atls::client::{Exchange, HttpConnection, Location, RequestBody, exchange, redirect};
-use atls::collateral::Verifier;
 use atls::connect::http_proxy;
 use atls::error::{Detail, Error, Status};
 use atls::h1::Role;
@@ -29,6 +28,7 @@ use atls::tunnel::relay;
 use atls::tunnel::websocket::TunnelStream;
 use atls::tunnel::websocket::frames::{FrameEvent, FrameReader};
 use atls::tunnel::{ForwarderRules, TunnelTraffic};
+use atls::verifier::Verifier;
 use bytes::Bytes;
 use tokio::io::{AsyncReadExt, AsyncWriteExt, duplex};
 use tokio::sync::OwnedSemaphorePermit;
@@ -209,12 +209,9 @@ pub fn answers(data: &[u8]) {
         _ => {
             static VERIFIER: OnceLock<Verifier> = OnceLock::new();
             let verifier = VERIFIER.get_or_init(|| {
-                Verifier::new(
-                    TrustAnchors { simulated: None },
-                    client_config(&Trust::default()).expect("a configuration"),
-                )
+                Verifier::new(TrustAnchors::default(), client_config(&Trust::default()).expect("a configuration"))
             });
-            let _ = verifier.import(data);
+            let _ = verifier.store.import(data);
         }
     }
 }
@@ -225,7 +222,7 @@ fn agent(data: &[u8]) {
         std::env::temp_dir().join(format!("atls-agent-{}-{:?}", std::process::id(), std::thread::current().id()));
     let _ = std::fs::remove_file(&path);
     let listener = UnixListener::bind(&path).expect("a socket");
-    let source = Source::Agent(Agent::at(Some(&path)).expect("an agent"));
+    let source = Arc::new(Agent::at(Some(&path)).expect("an agent"));
     std::thread::scope(|scope| {
         let asked = scope.spawn(|| run(async { Attester::own(source).evidence(&[7; 64], None).await.is_ok() }));
         let (mut socket, _) = listener.accept().expect("a question");

@@ -4,7 +4,7 @@
 
 use std::sync::Arc;
 
-use atls::attest::{Collateral, tdx};
+use atls::attest::tdx;
 use bench::Meter;
 use dcap_qvl::config::{Config, CryptoProvider};
 use dcap_qvl::verify::QuoteVerifier;
@@ -57,7 +57,8 @@ fn main() {
 
     // Each platform is met once: nothing is remembered of it.
     let strangers: Vec<_> = (0..count / 4).map(|_| world(&SimTee::new())).collect();
-    let parsed: Vec<_> = strangers.iter().map(|(text, _, _)| Collateral::from_json(text.as_bytes()).unwrap()).collect();
+    let parsed: Vec<_> =
+        strangers.iter().map(|(text, _, _)| tdx::documents::from_json(text.as_bytes()).unwrap()).collect();
     print!("cold ");
     let meter = Meter::start();
     for ((_, quotes, root), collateral) in strangers.iter().zip(&parsed) {
@@ -72,7 +73,7 @@ fn main() {
         guest.quote(&tee, &report)
     };
     let fresh: Vec<_> = (0..count).map(another).collect();
-    let collateral = Collateral::from_json(text.as_bytes()).unwrap();
+    let collateral = tdx::documents::from_json(text.as_bytes()).unwrap();
     tdx::verify_quote(&quotes[0], &collateral, &root, now).unwrap();
     print!("known ");
     let meter = Meter::start();

@@ -21,14 +21,14 @@ const ECDSA_WITH_SHA256: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.84
 
 /// Whom documents must come from.
 #[derive(Clone, Copy)]
-pub struct Vendor<'a> {
+pub struct Issuer<'a> {
     /// DER.
     pub root: &'a [u8],
     /// The root's revocation list (DER), authentic itself; signers on it do not count. `None` where it is not at hand.
     pub root_crl: Option<&'a [u8]>,
 }
 
-impl Vendor<'_> {
+impl Issuer<'_> {
     pub fn root_crl(&self, list: &[u8]) -> Result<(), String> {
         let root = certificate(self.root).map_err(|why| format!("root: {why}"))?;
         signed_list(list, &root)

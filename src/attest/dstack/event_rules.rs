@@ -1,7 +1,7 @@
 //! The policy's `events`: rules for what a guest's application records in its log.
 
-use super::fields::Fields;
 use crate::attest::Result;
+use crate::attest::policy::fields::Fields;
 
 #[derive(Clone, Debug)]
 pub struct EventRule {

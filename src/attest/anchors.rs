@@ -1,0 +1,65 @@
+//! Roots that evidence may end in, one for each vendor of TEEs.
+
+use super::policy::Policy;
+use super::{Fault, Result, tdx};
+use crate::status::Status;
+
+/// Who makes the hardware, and signs documents about it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Vendor {
+    Intel,
+}
+
+impl Vendor {
+    /// As verdicts call it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Vendor::Intel => "intel",
+        }
+    }
+
+    /// The root that is built in, DER.
+    fn production(self) -> &'static [u8] {
+        match self {
+            Vendor::Intel => tdx::INTEL_ROOT_DER,
+        }
+    }
+}
+
+/// Production roots are built in; a simulator's replaces the one of its vendor, and needs the policy's consent too.
+#[derive(Clone, Debug, Default)]
+pub struct TrustAnchors {
+    /// DER certificates of simulators' roots.
+    simulated: Vec<(Vendor, Vec<u8>)>,
+}
+
+impl TrustAnchors {
+    /// With a simulator's root (DER) in place of the vendor's.
+    pub fn simulated(vendor: Vendor, root: Vec<u8>) -> TrustAnchors {
+        TrustAnchors { simulated: vec![(vendor, root)] }
+    }
+
+    /// Whether some root is a simulator's.
+    pub fn is_simulated(&self) -> bool {
+        !self.simulated.is_empty()
+    }
+
+    /// The vendor's root (DER), whether or not a policy consents to it: for what is judged again before it is used.
+    pub fn of(&self, vendor: Vendor) -> &[u8] {
+        let simulated = self.simulated.iter().find(|(known, _)| *known == vendor);
+        simulated.map_or(vendor.production(), |(_, root)| root)
+    }
+
+    /// The root (DER) that evidence must lead to under `policy`, and what verdicts call it. Errors: TrustAnchor.
+    pub fn root(&self, vendor: Vendor, policy: &Policy) -> Result<(&[u8], &'static str)> {
+        let is_simulated = self.simulated.iter().any(|(known, _)| *known == vendor);
+        match is_simulated {
+            false => Ok((self.of(vendor), vendor.name())),
+            true if policy.allow_simulated => Ok((self.of(vendor), "simulated")),
+            true => {
+                let message = "a simulated root was given, but the policy does not say \"allow_simulated\": true";
+                Err(Fault::of_question(Status::TrustAnchor, message))
+            }
+        }
+    }
+}

@@ -1,0 +1,119 @@
+//! The appraisal itself: each member of the policy that is about the evidence's kind is asked, in order, until one trusts it.
+
+use super::anchors::TrustAnchors;
+use super::binding::{Binding, Protocol};
+use super::documents::Documents;
+use super::evidence::Evidence;
+use super::family::{AnyFamily, Judged, Member, Need, reader};
+use super::lines::{Lines, TEE};
+use super::policy::Policy;
+use super::{Fault, Result};
+use crate::status::Status;
+use crate::verdict::{Check, Verdict};
+
+/// Everything that an appraisal depends on.
+pub struct AppraisalRequest<'a> {
+    pub evidence: &'a Evidence,
+    pub documents: &'a Documents,
+    pub policy: &'a Policy,
+    pub anchors: &'a TrustAnchors,
+    pub binding: &'a Binding,
+    /// Unix seconds.
+    pub now: u64,
+}
+
+/// Judges evidence. An error means that the question itself was wrong; a refusal is a verdict with `trusted == false`.
+pub fn appraise(request: &AppraisalRequest<'_>) -> Result<Verdict> {
+    judge(request, |family, member| family.judge(member, request))
+}
+
+/// The verdict on evidence that is genuine but belongs to something else (`is_bound`): no document is used.
+pub fn refuse_unbound(request: &AppraisalRequest<'_>) -> Result<Verdict> {
+    judge(request, |family, member| family.refuse_unbound(member, request))
+}
+
+/// The documents that judging this evidence takes; `None` if it is not genuine, which `appraise` says without any. `request.documents` is ignored.
+/// Errors: as of `appraise`.
+pub fn needs(request: &AppraisalRequest<'_>) -> Result<Option<Vec<Need>>> {
+    reading(request)?.anchor(request)?;
+    let mut all: Vec<Need> = Vec::new();
+    for member in fitting(request) {
+        let Some(needs) = member.family.needs(member, request) else { return Ok(None) };
+        all.extend(needs.into_iter().filter(|need| !all.contains(need)).collect::<Vec<_>>());
+    }
+    Ok(Some(all))
+}
+
+/// Whether evidence that turns out to be genuine would belong to the session at hand.
+pub fn is_bound(request: &AppraisalRequest<'_>) -> bool {
+    fitting(request).all(|member| member.family.is_bound(member, request))
+}
+
+fn reading(request: &AppraisalRequest<'_>) -> Result<&'static dyn AnyFamily> {
+    let tee = request.evidence.tee();
+    reader(tee).ok_or_else(|| Fault::of_question(Status::Unsupported, format!("evidence of kind {}", tee.name())))
+}
+
+/// The members that are about evidence of this kind.
+fn fitting<'a>(request: &AppraisalRequest<'a>) -> impl Iterator<Item = &'a Member> {
+    let tee = request.evidence.tee();
+    request.policy.any_of.iter().filter(move |member| member.family.tee() == tee)
+}
+
+fn judge(request: &AppraisalRequest<'_>, ask: impl Fn(&'static dyn AnyFamily, &Member) -> Judged) -> Result<Verdict> {
+    let trust_anchor = reading(request)?.anchor(request)?;
+    let (members, kind) = (&request.policy.any_of, request.evidence.tee());
+    let several = members.len() > 1;
+    let mut checks = Vec::new();
+    let mut last = Verdict {
+        trusted: false,
+        tee: kind.name(),
+        checks: Vec::new(),
+        claims: None,
+        trust_anchor,
+        accepted_member: None,
+        protocol: request.binding.protocol().map(Protocol::name),
+        application: Vec::new(),
+        only_certificate_differs: false,
+        time: request.now,
+    };
+    for (index, member) in members.iter().enumerate() {
+        let judged = match member.family.tee() == kind {
+            true => ask(member.family, member),
+            false => of_another_kind(member),
+        };
+        let Judged { lines, claims, trusted } = judged;
+        if trusted {
+            let Lines { checks, application, .. } = lines;
+            let accepted_member = Some(index);
+            let only_certificate_differs = false;
+            return Ok(Verdict {
+                trusted,
+                checks,
+                claims,
+                application,
+                accepted_member,
+                only_certificate_differs,
+                ..last
+            });
+        }
+        last.only_certificate_differs |= lines.only_certificate_differs();
+        if member.family.tee() == kind {
+            (last.claims, last.application) = (claims, lines.application);
+        }
+        checks.extend(lines.checks.into_iter().map(|check| Check { member: several.then_some(index), ..check }));
+    }
+    if fitting(request).next().is_none() {
+        let mut lines = Lines::default();
+        let kinds: Vec<_> = request.policy.kinds().iter().map(|kind| kind.name()).collect();
+        lines.judge(TEE, false, Status::EvidenceInvalid, kinds.join(" or "), kind.name());
+        checks.extend(lines.checks);
+    }
+    Ok(Verdict { checks, ..last })
+}
+
+fn of_another_kind(member: &Member) -> Judged {
+    let mut lines = Lines::default();
+    lines.skip(TEE, &format!("this member is about evidence of kind {}", member.family.tee().name()));
+    Judged { lines, claims: None, trusted: false }
+}

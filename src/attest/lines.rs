@@ -1,0 +1,96 @@
+//! The lines of a verdict, as the families write them.
+
+use super::binding::{Binding, public_key};
+use super::hash::{hex, sha256};
+use super::policy::Policy;
+use super::tee::Tee;
+use crate::status::Status;
+use crate::verdict::{Check, CheckId, Outcome};
+
+/// Whether the evidence is of a kind that the policy is about.
+pub const TEE: CheckId = CheckId::new("tee");
+/// Whether the evidence belongs to the session.
+pub const REPORT_DATA: CheckId = CheckId::new("report_data");
+/// Whether the key of the other side is one that the policy names.
+pub const SPKI: CheckId = CheckId::new("spki");
+
+pub const UNBOUND: &str = "the caller asked for no session binding";
+
+/// What one member of a policy makes of evidence, line by line.
+#[derive(Debug, Default)]
+pub struct Lines {
+    pub checks: Vec<Check>,
+    /// Identity that the evidence shows, for readers: name and text.
+    pub application: Vec<(String, String)>,
+    /// The check that failed because the evidence names another certificate than the session has shown.
+    pub other_certificate: Option<CheckId>,
+}
+
+impl Lines {
+    pub fn judge(
+        &mut self,
+        id: CheckId,
+        ok: bool,
+        status: Status,
+        expected: impl Into<String>,
+        actual: impl Into<String>,
+    ) {
+        let outcome = if ok { Outcome::Pass } else { Outcome::Fail };
+        let (expected, actual) = (expected.into(), actual.into());
+        self.checks.push(Check { id, member: None, outcome, expected, actual, status });
+    }
+
+    pub fn skip(&mut self, id: CheckId, why: &str) {
+        let (outcome, status) = (Outcome::Skipped, Status::Ok);
+        self.checks.push(Check { id, member: None, outcome, expected: String::new(), actual: why.into(), status });
+    }
+
+    pub fn passed(&self, id: &CheckId) -> bool {
+        self.checks.iter().any(|check| check.id == *id && check.outcome == Outcome::Pass)
+    }
+
+    pub fn failures(&self) -> impl Iterator<Item = &Check> {
+        self.checks.iter().filter(|check| check.outcome == Outcome::Fail)
+    }
+
+    /// Whether nothing else is wrong than that the evidence names another certificate.
+    pub fn only_certificate_differs(&self) -> bool {
+        let mut failures = self.failures();
+        self.other_certificate.is_some()
+            && failures.next().is_some_and(|check| Some(&check.id) == self.other_certificate.as_ref())
+            && failures.next().is_none()
+    }
+
+    /// Whether what the evidence holds of the session is what `binding` asks for; `None` if it holds nothing.
+    pub fn report_data(&mut self, binding: &Binding, tee: Tee, actual: Option<[u8; 64]>) {
+        match binding.report_data(tee) {
+            None => self.skip(REPORT_DATA, UNBOUND),
+            Some(Ok(expected)) => {
+                let (ok, actual) = (actual == Some(expected), actual.map_or_else(|| "none".into(), |data| hex(&data)));
+                self.judge(REPORT_DATA, ok, Status::BindingMismatch, hex(&expected), actual);
+            }
+            Some(Err(why)) => self.judge(REPORT_DATA, false, Status::BindingMismatch, "a binding", why),
+        }
+    }
+
+    /// The policy's pins of the other side's key, which are the same for all families.
+    pub fn spki(&mut self, policy: &Policy, binding: &Binding) {
+        let pins = &policy.spki_sha256;
+        if pins.is_empty() {
+            return;
+        }
+        if matches!(binding, Binding::Skip) {
+            return self.skip(SPKI, UNBOUND);
+        }
+        let (ok, actual) = match binding.leaf().map(public_key) {
+            Some(Ok(key)) => (pins.contains(&sha256(&key)), hex(&sha256(&key))),
+            Some(Err(why)) => (false, why),
+            None => (false, "no certificate was shown".into()),
+        };
+        self.judge(SPKI, ok, Status::BindingMismatch, one_of(pins), actual);
+    }
+}
+
+pub fn one_of<const N: usize>(values: &[[u8; N]]) -> String {
+    values.iter().map(|value| hex(value)).collect::<Vec<_>>().join(" or ")
+}

@@ -1,0 +1,38 @@
+//! The kinds of TEE: their names on the wire, in policies' challenges and in verdicts, and the two bytes that a binder has of them.
+
+/// A kind of evidence. Names and codes are never reused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Tee {
+    Tdx,
+    #[cfg(test)]
+    Toy,
+}
+
+impl Tee {
+    pub const ALL: &'static [Tee] = &[
+        Tee::Tdx,
+        #[cfg(test)]
+        Tee::Toy,
+    ];
+
+    pub fn name(self) -> &'static str {
+        match self {
+            Tee::Tdx => "tdx",
+            #[cfg(test)]
+            Tee::Toy => "toy",
+        }
+    }
+
+    pub fn from_name(name: &str) -> Option<Tee> {
+        Tee::ALL.iter().copied().find(|kind| kind.name() == name)
+    }
+
+    /// As protocol exporter-v1 has it in its binder.
+    pub fn code(self) -> [u8; 2] {
+        match self {
+            Tee::Tdx => [0, 1],
+            #[cfg(test)]
+            Tee::Toy => [0xff, 0xfe],
+        }
+    }
+}

@@ -1,0 +1,152 @@
+//! The store: what is known of each document from each source, and the search for those that a judgement needs. May touch the disk, and the network by
+//! the way that it is given.
+
+use std::collections::HashMap;
+use std::path::Path;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use futures_util::future::try_join_all;
+use rustls::ClientConfig;
+use tokio::time::Instant;
+
+use super::disk::Disk;
+use super::object::{Object, Source};
+use super::place::Place;
+use super::search::Search;
+use super::service::Service;
+use super::vendor::{Authority, module};
+use super::way::WayOut;
+use super::{invalid, lock};
+use crate::attest::{DocumentId, Documents, Need, Policy, TrustAnchors, Vendor};
+use crate::error::Result;
+use crate::io::offload::offload;
+use crate::log;
+
+/// How long a connection waits for the disk. A slow one is no reason to refuse a server: what is being written then goes on.
+const DISK_WAIT: Duration = Duration::from_secs(1);
+/// How many documents there may be places for before those of which nothing is kept are removed.
+const PLACES: usize = 1024;
+
+/// The vendors' documents that are at hand, shared by the connections of one client, and the way to more of them.
+pub struct Store {
+    /// What documents must be signed by.
+    anchors: TrustAnchors,
+    /// With the roots of HTTPS services.
+    pub(super) tls: Arc<ClientConfig>,
+    /// The way to collateral services; that of the connection where there is none.
+    pub(super) way: Option<Arc<dyn WayOut>>,
+    disk: Option<Arc<Disk>>,
+    places: Mutex<HashMap<DocumentId, Vec<Arc<Place>>>>,
+    services: Mutex<HashMap<String, Arc<Service>>>,
+}
+
+impl Store {
+    pub fn new(anchors: TrustAnchors, tls: Arc<ClientConfig>) -> Store {
+        Store { anchors, tls, way: None, disk: None, places: Mutex::default(), services: Mutex::default() }
+    }
+
+    /// Asks services by this way, whatever that of a connection is.
+    pub fn by_way(mut self, way: Arc<dyn WayOut>) -> Store {
+        self.way = Some(way);
+        self
+    }
+
+    /// Takes what `folder` holds, and keeps there what is fetched.
+    pub fn with_disk(mut self, folder: &Path) -> Result<Store> {
+        let disk = Disk::open(folder)?;
+        for (id, object) in disk.load()? {
+            // Even expired it still records what was seen.
+            let by = self.authority(id.vendor);
+            match module(id.vendor).authenticate(&id, &object, by, object.window.issued) {
+                Ok(()) => drop(self.place(&id, &object.source).keep(&Arc::new(object))),
+                Err(why) => log::emit(log::WARNING, || format!("collateral: {id}: skipped: {why}")),
+            }
+        }
+        self.disk = Some(Arc::new(disk));
+        Ok(self)
+    }
+
+    /// The documents that are needed, as they hold at `now`. `way` is the connection's; without one no service is asked. Errors:
+    /// CollateralUnavailable, CollateralInvalid.
+    pub async fn find(&self, needs: &[Need], policy: &Policy, way: Option<&dyn WayOut>, now: u64) -> Result<Documents> {
+        let search = Search { store: self, policy, way, now, begun: Instant::now() };
+        let ids = needs.iter().map(|need| &need.document);
+        let (lists, others): (Vec<_>, Vec<_>) = ids.partition(|id| module(id.vendor).revoked_by(id).is_none());
+        // First who was revoked: what such a signer signed is no document, and another source may have a good one.
+        let mut found = try_join_all(lists.into_iter().map(|id| search.with_id(id, None))).await?;
+        let of_others = try_join_all(others.into_iter().map(|id| search.with_id(id, Some(&found)))).await?;
+        found.extend(of_others);
+        let mut documents = Documents::none();
+        for (id, object) in found {
+            let document = module(id.vendor).document(&id, &object).map_err(invalid)?;
+            documents.add(id, document);
+        }
+        Ok(documents)
+    }
+
+    pub(super) fn authority(&self, vendor: Vendor) -> Authority<'_> {
+        Authority { root: self.anchors.of(vendor), revoked: None }
+    }
+
+    /// What is kept, by name.
+    pub(super) fn ids(&self) -> Vec<DocumentId> {
+        lock(&self.places).keys().cloned().collect()
+    }
+
+    pub(super) fn places(&self, id: &DocumentId) -> Vec<Arc<Place>> {
+        lock(&self.places).get(id).cloned().unwrap_or_default()
+    }
+
+    pub(super) fn place(&self, id: &DocumentId, source: &Source) -> Arc<Place> {
+        let mut all = lock(&self.places);
+        if all.len() >= PLACES {
+            // Only genuine platforms are looked up, but sources may have nothing for some of them.
+            all.retain(|_, places| places.iter().any(|place| Arc::strong_count(place) > 1 || !place.is_empty()));
+        }
+        let places = all.entry(id.clone()).or_default();
+        if let Some(place) = places.iter().find(|place| place.source == *source) {
+            return place.clone();
+        }
+        let place = Arc::new(Place::new(source.clone()));
+        places.push(place.clone());
+        place
+    }
+
+    pub(super) fn service(&self, base: &str) -> Arc<Service> {
+        lock(&self.services).entry(base.to_owned()).or_default().clone()
+    }
+
+    /// On a thread that may wait. Failing to is no reason to refuse a server: it is logged.
+    pub(super) async fn keep_on_disk(&self, id: &DocumentId, place: &Arc<Place>, object: &Arc<Object>) {
+        let Some(disk) = self.disk.clone() else { return };
+        let (id, place, object) = (id.clone(), place.clone(), object.clone());
+        let root = self.authority(id.vendor).root.to_vec();
+        let work = move || write(&disk, &root, &id, &place, &object);
+        match tokio::time::timeout(DISK_WAIT, offload(work)).await {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => log::emit(log::WARNING, || format!("collateral: not kept on disk: {error}")),
+            Err(_) => log::emit(log::WARNING, || "collateral: the disk is slow, not waited for".into()),
+        }
+    }
+
+    /// As `keep_on_disk`, on this thread.
+    pub(super) fn write_to_disk(&self, id: &DocumentId, place: &Place, object: &Object) {
+        if let Some(disk) = &self.disk {
+            write(disk, self.authority(id.vendor).root, id, place, object);
+        }
+    }
+}
+
+/// Writes a document, or takes the newer one that another process has left.
+fn write(disk: &Disk, root: &[u8], id: &DocumentId, place: &Place, object: &Object) {
+    let by = Authority { root, revoked: None };
+    let is_authentic = |there: &Object| module(id.vendor).authenticate(id, there, by, there.window.issued).is_ok();
+    match disk.keep(id, object, is_authentic) {
+        Ok(None) => {}
+        Ok(Some(newer)) => _ = place.keep(&Arc::new(newer)),
+        Err(error) => {
+            log::emit(log::WARNING, || format!("collateral: {id}: not kept on disk: {error}"));
+        }
+    }
+}

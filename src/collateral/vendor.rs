@@ -1,0 +1,52 @@
+//! What is particular about the documents of one vendor. The store, its files and its bundles are the same for all.
+
+use super::intel::Intel;
+use super::object::{Object, Window};
+use crate::attest::{Document, DocumentId, Vendor};
+
+/// Whom documents must come from.
+#[derive(Clone, Copy)]
+pub struct Authority<'a> {
+    /// The vendor's root, DER.
+    pub root: &'a [u8],
+    /// Its revocation list, authentic itself; `None` if it is not at hand.
+    pub revoked: Option<&'a [u8]>,
+}
+
+/// One vendor's documents.
+pub trait VendorModule: Sync {
+    /// A document by its name in bundles and files, which is `DocumentId` as text.
+    fn id(&self, name: &str) -> Option<DocumentId>;
+
+    /// Where a service has it, by the service's base URL.
+    fn url(&self, id: &DocumentId, base: &str) -> Result<String, String>;
+
+    /// Response headers that may carry the issuer chain, as URL-encoded PEM.
+    fn chain_headers(&self, id: &DocumentId) -> &'static [&'static str];
+
+    /// Reads a document's own dates, and brings it into the form in which it is kept.
+    fn read(&self, id: &DocumentId, body: Vec<u8>, chain: &str) -> Result<(Vec<u8>, Window), String>;
+
+    /// The list of those who may not sign it any more; `None` for that list itself.
+    fn revoked_by(&self, id: &DocumentId) -> Option<DocumentId>;
+
+    /// Whether the document is about what its name says, and signed by the vendor; its signer's certificate must hold at `at`.
+    fn authenticate(&self, id: &DocumentId, object: &Object, by: Authority<'_>, at: u64) -> Result<(), String>;
+
+    /// As appraisal takes it.
+    fn document(&self, id: &DocumentId, object: &Object) -> Result<Document, String>;
+}
+
+/// All vendors that have documents.
+const VENDORS: [Vendor; 1] = [Vendor::Intel];
+
+pub fn module(vendor: Vendor) -> &'static dyn VendorModule {
+    match vendor {
+        Vendor::Intel => &Intel,
+    }
+}
+
+/// A document of any vendor, by its name in bundles and files.
+pub fn from_name(name: &str) -> Option<DocumentId> {
+    VENDORS.into_iter().find_map(|vendor| module(vendor).id(name))
+}
