@@ -1,5 +1,5 @@
-/* attested_peer.c - mutual attestation: a server that serves only clients of which it knows what they are, and a client that proves itself once the server
- * has done so. Two enclaves that exchange a secret would do it like this. The policy must name the protocol exporter-v1.
+/* attested_peer.c - mutual attestation: the client proves itself once the server has done so, and the server serves nobody else. Two
+ * enclaves that exchange a secret would do it like this. The policies must name the protocol exporter-v1.
  *
  * usage: attested_peer serve PORT CHAIN.pem KEY.pem CLIENT_POLICY.json AGENT_SOCKET [CLIENT_CA.pem]   (until standard input ends)
  *        attested_peer ask HOST PORT SERVER_POLICY.json AGENT_SOCKET
@@ -15,7 +15,7 @@ static void on_server(void *user_data, const atls_event *event)
     (void)user_data;
     if (event->kind != ATLS_EVENT_REQUEST)
         return;
-    /* Never NULL here: the library lets nobody through without. */
+    /* Never NULL here: the library refuses clients without evidence. */
     atls_verdict *verdict = atls_server_request_verdict(event->source);
     int len = snprintf(text, sizeof text, "the client is trusted: %s, TCB %s, by %s\n", atls_verdict_trusted(verdict) ? "yes" : "no",
                        atls_verdict_tcb_status(verdict).ptr, atls_verdict_trust_anchor(verdict).ptr);
@@ -39,7 +39,7 @@ static int serve(char **argv)
     set_certificate(config, argv[1], argv[2]);
     check(atls_server_config_set_dstack_agent(config, argv[4], &error), &error);
     check(atls_server_config_set_client_policy(config, policy, verifier, &error), &error);
-    if (argv[5]) { /* clients may show a certificate besides, which the policy can require their log to name */
+    if (argv[5]) { /* clients may also have a certificate, which a policy can require in their event log */
         struct file pem = read_file(argv[5]);
         check(atls_server_config_set_client_roots(config, (char *)pem.data, false, &error), &error);
         free(pem.data);
@@ -63,7 +63,7 @@ static int ask(char **argv)
     atls_http *http = NULL;
     atls_request *request = NULL;
     atls_exchange *exchange = NULL;
-    atls_config *config = make_config(argv);
+    atls_config *config = make_config(argv[0], argv[1], argv[2]);
     check(atls_config_set_dstack_agent(config, argv[3], &error), &error);
     check(atls_http_connect(config, &http, &error), &error);
     atls_verdict *verdict = atls_http_verdict(http);
@@ -88,7 +88,7 @@ int main(int argc, char **argv)
         return serve(argv + 2);
     if (argc == 6 && strcmp(argv[1], "ask") == 0)
         return ask(argv + 2);
-    fprintf(stderr, "usage: %s serve PORT CHAIN.pem KEY.pem CLIENT_POLICY.json AGENT_SOCKET [CLIENT_CA.pem]\n       %s ask HOST PORT SERVER_POLICY.json AGENT_SOCKET\n",
-            argv[0], argv[0]);
+    fprintf(stderr, "usage: %s serve PORT CHAIN.pem KEY.pem CLIENT_POLICY.json AGENT_SOCKET [CLIENT_CA.pem]\n"
+                    "       %s ask HOST PORT SERVER_POLICY.json AGENT_SOCKET\n", argv[0], argv[0]);
     return 2;
 }

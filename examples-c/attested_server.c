@@ -1,5 +1,5 @@
-/* attested_server.c - a confidential LLM, or what looks like one: a server inside a TEE that proves itself. A client that uses
- * libatls with a policy that this machine satisfies knows where its prompt goes, and gets tokens as they are made. Evidence comes from the dstack guest agent.
+/* attested_server.c - a server inside a TEE that proves itself, with evidence from the dstack guest agent. It plays a confidential LLM:
+ * a client with a policy that this machine satisfies knows where its prompt goes, and gets the tokens one by one.
  *
  * usage: attested_server PORT CHAIN.pem KEY.pem [AGENT_SOCKET]     (serves until standard input ends)
  */
@@ -11,14 +11,14 @@
 static atls_queue *queue;
 static atls_runtime *runtime;
 
-/* One request on its way. */
+/* One request. */
 struct talk {
     atls_server_request *request;
     char prompt[4096];
     size_t len;
 };
 
-/* What stands in the last "content":"...". A real server would use a JSON parser. */
+/* The text of the last "content":"...". A real server would use a JSON parser. */
 static const char *content(char *json)
 {
     char *text = json, *next;
@@ -28,7 +28,7 @@ static const char *content(char *json)
     return text == json ? "nothing" : text;
 }
 
-/* Speaks at the pace of a model, on a thread of its own. */
+/* Responds at the pace of a model, on its own thread. */
 static void *speak(void *user_data)
 {
     struct talk *talk = user_data;
@@ -68,7 +68,7 @@ static void on_talk(void *user_data, const atls_event *event)
     }
 }
 
-/* After CLOSED, whichever way it came. */
+/* Runs after CLOSED. */
 static void on_drop(void *user_data)
 {
     struct talk *talk = user_data;
@@ -81,7 +81,7 @@ static void on_server(void *user_data, const atls_event *event)
     struct talk *talk = event->kind == ATLS_EVENT_REQUEST ? calloc(1, sizeof *talk) : NULL;
     (void)user_data;
     if (!talk)
-        return; /* nobody takes the request: the peer gets a 500 */
+        return; /* a request that is not started is answered with 500 */
     talk->request = atls_server_request_ref(event->source);
     atls_sink sink = {.queue = queue, .call = on_talk, .user_data = talk, .drop = on_drop};
     if (atls_server_request_start(talk->request, runtime, &sink, NULL) != ATLS_OK)

@@ -1,5 +1,5 @@
-/* chat.c - send prompts to a confidential LLM and print its tokens as they arrive. The verdict comes first: nothing of the prompt leaves
- * this machine before the server has proved what it is. One connection, one request a prompt; events on a dispatching queue.
+/* chat.c - sends prompts to a confidential LLM and prints its tokens as they arrive. The verdict comes first: no part of a prompt leaves
+ * this machine before the server has proved what it is. One connection, one request per prompt, events on a dispatching queue.
  *
  * usage: chat HOST PORT POLICY.json PROMPT...
  */
@@ -11,7 +11,7 @@ struct chat {
     pthread_mutex_t lock;
     pthread_cond_t changed;
     int connected, done, failed;
-    char line[8192]; /* of the event stream, as far as it has come */
+    char line[8192]; /* the current line of the event stream, as far as it has arrived */
     size_t len;
 };
 
@@ -23,7 +23,7 @@ static void signal_change(struct chat *chat, int *flag)
     pthread_mutex_unlock(&chat->lock);
 }
 
-/* Prints what stands in "content":"..." of one server-sent event. A real client would use a JSON parser. */
+/* Prints the "content":"..." of one server-sent event. A real client would use a JSON parser. */
 static void print_token(char *line)
 {
     char *text = strstr(line, "\"content\":\"");
@@ -83,7 +83,7 @@ int main(int argc, char **argv)
     atls_runtime *runtime = NULL;
     atls_queue *queue = NULL;
     atls_http *http = NULL;
-    atls_config *config = make_config(argv + 1);
+    atls_config *config = make_config(argv[1], argv[2], argv[3]);
     check(atls_runtime_new(1, &runtime, &error), &error);
     check(atls_queue_new_dispatching(&queue, &error), &error);
     atls_sink sink = {queue, 0, on_event, &chat, NULL};

@@ -1,6 +1,6 @@
-/* common.h - what every example needs and none is about: reading files, giving up, showing a verdict, and a configuration.
+/* common.h - helpers that all examples share: files, errors, verdicts, configurations.
  *
- * The server's root certificate and the trust anchor come from the environment, so that the examples run against the simulator too:
+ * Two variables of the environment let the examples run against the simulator:
  *   ATLS_ROOT_PEM        file with further root certificates for TLS
  *   ATLS_SIMULATED_ROOT  file with a simulator's root (DER): for tests, and only if the policy allows it
  */
@@ -14,7 +14,7 @@
 #include <atls.h>
 
 struct file {
-    unsigned char *data; /* with a NUL after the end */
+    unsigned char *data; /* followed by a NUL */
     size_t len;
 };
 
@@ -50,8 +50,8 @@ static inline void print_verdict(const atls_verdict *verdict, FILE *out)
             atls_verdict_bound_to_session(verdict) ? "" : " (not bound to a session)");
 }
 
-/* Ends the program on failure; where the server was refused, with the checks that say why. Takes the place of the error, not its value:
- * in check(call(&error), error) the value might be read before the call. */
+/* Ends the program if the call failed. If the server was refused, prints the checks that say why. Takes a pointer to the error: in
+ * check(call(&error), error), C may read `error` before the call. */
 static inline void check(atls_status status, atls_error **error)
 {
     if (status == ATLS_OK)
@@ -79,15 +79,15 @@ static inline atls_verifier *make_verifier(void)
     return verifier;
 }
 
-/* A configuration for HOST PORT POLICY.json. */
-static inline atls_config *make_config(char **argv)
+/* A configuration for a server, under the policy in a file. Clients leave host and port NULL: their requests have URLs. */
+static inline atls_config *make_config(const char *host, const char *port, const char *policy_file)
 {
     atls_error *error = NULL;
     atls_config *config = NULL;
     atls_policy *policy = NULL;
     atls_verifier *verifier = make_verifier();
-    struct file json = read_file(argv[2]);
-    check(atls_config_new(argv[0], (uint16_t)atoi(argv[1]), &config, &error), &error);
+    struct file json = read_file(policy_file);
+    check(atls_config_new(host, port ? (uint16_t)atoi(port) : 0, &config, &error), &error);
     check(atls_policy_new(atls_bytes_of(json.data, json.len), &policy, &error), &error);
     check(atls_config_set_policy(config, policy, &error), &error);
     if (getenv("ATLS_ROOT_PEM")) {

@@ -1,6 +1,6 @@
-/* download.c - fetches into a file at the pace of a slow reader, with a progress bar, and goes on where an earlier run broke off.
+/* download.c - downloads to a file at a limited rate, with a progress bar, and resumes where an earlier run stopped.
  *
- * usage: download HOST PORT POLICY.json URL FILE [KIB_PER_SECOND]     (HOST and PORT fill the configuration)
+ * usage: download POLICY.json URL FILE [KIB_PER_SECOND]
  */
 #include <time.h>
 
@@ -25,7 +25,7 @@ static atls_request *make_request(const char *url, uint64_t have)
     return request;
 }
 
-/* Reads as fast as `rate` allows. What is not read stays in the socket, and the server's TCP waits. */
+/* Reads as fast as `rate` allows. Unread bytes stay in the socket, so the server has to wait. */
 static uint64_t receive(atls_exchange *exchange, FILE *out, uint64_t done, uint64_t total, unsigned rate)
 {
     static unsigned char buffer[16384];
@@ -50,30 +50,30 @@ static uint64_t receive(atls_exchange *exchange, FILE *out, uint64_t done, uint6
 
 int main(int argc, char **argv)
 {
-    if (argc < 6) {
-        fprintf(stderr, "usage: %s HOST PORT POLICY.json URL FILE [KIB_PER_SECOND]\n", argv[0]);
+    if (argc < 4) {
+        fprintf(stderr, "usage: %s POLICY.json URL FILE [KIB_PER_SECOND]\n", argv[0]);
         return 2;
     }
     atls_error *error = NULL;
     atls_client *client = NULL;
     atls_exchange *exchange = NULL;
     atls_head *head = NULL;
-    FILE *out = fopen(argv[5], "ab");
+    FILE *out = fopen(argv[3], "ab");
     if (!out || fseek(out, 0, SEEK_END) != 0) {
-        perror(argv[5]);
+        perror(argv[3]);
         return 2;
     }
     uint64_t have = (uint64_t)ftell(out);
 
-    atls_config *config = make_config(argv + 1);
+    atls_config *config = make_config(NULL, NULL, argv[1]);
     check(atls_client_new(NULL, config, NULL, &client, &error), &error);
-    atls_request *request = make_request(argv[4], have);
+    atls_request *request = make_request(argv[2], have);
     check(atls_client_fetch(client, request, &exchange, &error), &error);
     check(atls_exchange_head(exchange, 0, &head, &error), &error);
     uint32_t status = atls_head_status(head);
     if (status == 200 && have > 0) {
-        /* The server knows no ranges: from the beginning. */
-        out = freopen(argv[5], "wb", out);
+        /* The server does not support ranges: start again. */
+        out = freopen(argv[3], "wb", out);
         have = 0;
     }
     if (!out || (status != 200 && status != 206)) {
@@ -81,8 +81,8 @@ int main(int argc, char **argv)
         return status == 416 ? 0 : 1;
     }
     uint64_t left = strtoull(atls_head_get(head, "Content-Length").ptr, NULL, 10);
-    uint64_t done = receive(exchange, out, have, have + left, argc > 6 ? (unsigned)atoi(argv[6]) : 0);
-    printf("%s: %llu bytes, %llu of them new\n", argv[5], (unsigned long long)done, (unsigned long long)(done - have));
+    uint64_t done = receive(exchange, out, have, have + left, argc > 4 ? (unsigned)atoi(argv[4]) : 0);
+    printf("%s: %llu bytes, %llu of them new\n", argv[3], (unsigned long long)done, (unsigned long long)(done - have));
 
     atls_head_free(head);
     atls_exchange_free(exchange);

@@ -1,5 +1,5 @@
-/* epoll.c - the library inside a host's own event loop: one thread, one epoll, a polled queue beside whatever else the host waits for.
- * Streams a file in a loop that also has a timer, as a stand-in for the host's other work.
+/* epoll.c - the library in a host's own event loop: one thread, one epoll, and a polled queue among the other descriptors. The timer
+ * stands for the host's other work.
  *
  * usage: epoll HOST PORT POLICY.json PATH
  */
@@ -23,7 +23,7 @@ int main(int argc, char **argv)
     atls_http *http = NULL;
     atls_request *request = NULL;
     atls_exchange *exchange = NULL;
-    atls_config *config = make_config(argv + 1);
+    atls_config *config = make_config(argv[1], argv[2], argv[3]);
     check(atls_runtime_new(1, &runtime, &error), &error);
     check(atls_queue_new_polled(&queue, &error), &error);
     check(atls_request_new("GET", argv[4], argv[1], &request, &error), &error);
@@ -73,7 +73,7 @@ int main(int argc, char **argv)
             }
         }
     }
-    fprintf(stderr, "%llu bytes, %llu ticks of the host's own timer meanwhile\n", bytes, ticks);
+    fprintf(stderr, "%llu bytes, %llu ticks of the host's timer in the meantime\n", bytes, ticks);
     atls_exchange_free(exchange);
     atls_request_free(request);
     atls_http_free(http);

@@ -1,7 +1,7 @@
-/* fetch.c - one client, one blocking call a URL: connections are kept for the next request, redirects followed, and no host is spoken to
- * that does not satisfy the policy.
+/* fetch.c - a blocking client: one call per URL. Connections are reused, redirects are followed, and no request goes to a host that
+ * does not satisfy the policy.
  *
- * usage: fetch HOST PORT POLICY.json URL...        (a client ignores HOST and PORT; the configuration needs them)
+ * usage: fetch POLICY.json URL...
  */
 #include "common.h"
 
@@ -30,15 +30,15 @@ static void fetch(atls_client *client, const char *url)
 
 int main(int argc, char **argv)
 {
-    if (argc < 5) {
-        fprintf(stderr, "usage: %s HOST PORT POLICY.json URL...\n", argv[0]);
+    if (argc < 3) {
+        fprintf(stderr, "usage: %s POLICY.json URL...\n", argv[0]);
         return 2;
     }
     atls_error *error = NULL;
     atls_client *client = NULL;
-    atls_config *config = make_config(argv + 1);
+    atls_config *config = make_config(NULL, NULL, argv[1]);
     check(atls_client_new(NULL, config, NULL, &client, &error), &error);
-    for (int i = 4; i < argc; i++)
+    for (int i = 2; i < argc; i++)
         fetch(client, argv[i]);
     atls_client_free(client);
     atls_config_free(config);

@@ -1,4 +1,4 @@
-/* get.c - the shortest attested request: prove the server, GET a path, copy the body to stdout. Blocking.
+/* get.c - the shortest attested request: verify the server, GET a path, copy the body to stdout. Blocking.
  *
  * usage: get HOST PORT POLICY.json PATH
  */
@@ -15,7 +15,7 @@ int main(int argc, char **argv)
     atls_request *request = NULL;
     atls_exchange *exchange = NULL;
     atls_head *head = NULL;
-    atls_config *config = make_config(argv + 1);
+    atls_config *config = make_config(argv[1], argv[2], argv[3]);
 
     check(atls_http_connect(config, &http, &error), &error);
     check(atls_request_new("GET", argv[4], argv[1], &request, &error), &error);

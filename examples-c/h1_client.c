@@ -1,9 +1,9 @@
-/* h1_client.c - HTTP/1.1 without the library's I/O: a GET over a plain socket, the body to stdout as it comes.
+/* h1_client.c - HTTP/1.1 without I/O: a GET over a plain socket, the body to stdout as it arrives.
  *
  * usage: h1_client HOST PORT PATH
  *
- * The connection says what to write and what came; reading and writing are ours. Here that is a blocking socket. It could as well be
- * io_uring, a TLS library, or a test.
+ * The connection object says what to write and what was received; the program reads and writes. Here it uses a blocking socket; it
+ * could as well be io_uring, a TLS library, or a test.
  */
 #include "common.h"
 #include "sockets.h"
@@ -21,7 +21,7 @@ int main(int argc, char **argv)
     check(atls_h1_conn_new(ATLS_H1_CLIENT, 0, &conn, &error), &error);
 
     const atls_h1_header headers[] = {header("Host", argv[1]), header("Connection", "close")};
-    check(atls_h1_conn_send_request(conn, text("GET"), text(argv[3]), headers, 2, &out, &error), &error);
+    check(atls_h1_conn_send_request(conn, atls_bytes_of_text("GET"), atls_bytes_of_text(argv[3]), headers, 2, &out, &error), &error);
     if (!put(fd, out))
         give_up("send");
     check(atls_h1_conn_send_end_of_message(conn, NULL, 0, &out, &error), &error);

@@ -1,9 +1,9 @@
-/* h1_server.c - HTTP/1.1 without the library's I/O: a server over plain sockets that answers what it was sent.
+/* h1_server.c - HTTP/1.1 without I/O: an echo server over plain sockets.
  *
- * usage: h1_server [CONNECTIONS]      prints its port, serves so many connections one after the other (default 1), then ends
+ * usage: h1_server [CONNECTIONS]      prints its port, serves that many connections one after the other (default 1), then ends
  *
- * A POST is answered with its own body, chunk by chunk; any other request with a greeting. A client that waits for 100-continue gets it,
- * one that breaks the protocol gets the status that the error names, and the connection is used again as long as both sides allow it.
+ * A POST is answered with its own body, chunk by chunk, any other request with a greeting. A client that waits for 100-continue gets
+ * it; a client that violates the protocol gets the status that the error names. Connections are reused if both sides allow it.
  */
 #include "common.h"
 #include "sockets.h"
@@ -17,7 +17,7 @@ struct server {
 static bool respond(struct server *s, uint32_t status, const char *reason, const atls_h1_header *headers, size_t n)
 {
     atls_bytes out;
-    return atls_h1_conn_send_response(s->conn, status, text(reason), headers, n, &out, NULL) == ATLS_OK && put(s->fd, out);
+    return atls_h1_conn_send_response(s->conn, status, atls_bytes_of_text(reason), headers, n, &out, NULL) == ATLS_OK && put(s->fd, out);
 }
 
 static bool send_body(struct server *s, atls_bytes data)
@@ -33,20 +33,20 @@ static bool finish(struct server *s)
     return atls_h1_conn_send_end_of_message(s->conn, NULL, 0, &out, NULL) == ATLS_OK && put(s->fd, out);
 }
 
-/* The peer broke the protocol. Its side of the connection is lost, ours may still say so. */
+/* The peer violated the protocol. Nothing more can be received, but we may still be able to tell it. */
 static bool complain(struct server *s, atls_error *error)
 {
     const atls_h1_header headers[] = {header("Content-Type", "text/plain")};
     atls_str message = atls_error_message(error);
     uint32_t status = atls_error_http_status(error);
     if (atls_h1_conn_our_state(s->conn) <= ATLS_H1_SEND_RESPONSE && status != 0 && respond(s, status, "", headers, 1) &&
-        send_body(s, text(message.ptr)))
+        send_body(s, atls_bytes_of_text(message.ptr)))
         finish(s);
     atls_error_free(error);
     return false;
 }
 
-/* Waits for the next event and acts on it. False where the connection is over. */
+/* Waits for the next event and acts on it. False if the connection is over. */
 static bool serve_event(struct server *s)
 {
     const atls_h1_event *event;
@@ -66,7 +66,10 @@ static bool serve_event(struct server *s)
     case ATLS_H1_END_OF_MESSAGE:
         if (!s->echo) {
             const atls_h1_header headers[] = {header("Content-Length", "6"), header("Content-Type", "text/plain")};
-            if (!respond(s, 200, "OK", headers, 2) || (atls_h1_conn_our_state(s->conn) == ATLS_H1_SEND_BODY && !send_body(s, text("hello\n"))))
+            if (!respond(s, 200, "OK", headers, 2))
+                return false;
+            /* No body after HEAD. */
+            if (atls_h1_conn_our_state(s->conn) == ATLS_H1_SEND_BODY && !send_body(s, atls_bytes_of_text("hello\n")))
                 return false;
         }
         return finish(s) && atls_h1_conn_start_next_cycle(s->conn, NULL) == ATLS_OK;
@@ -88,7 +91,7 @@ int main(int argc, char **argv)
             ;
         atls_h1_conn_free(s.conn);
         shutdown(s.fd, SHUT_WR);
-        /* What the client is still sending is read, or the kernel would reset the connection and with it our answer. */
+        /* Read what the client still sends; otherwise the kernel would reset the connection, and our response with it. */
         for (char rest[4096]; read(s.fd, rest, sizeof rest) > 0;)
             ;
         close(s.fd);

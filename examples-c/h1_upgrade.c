@@ -1,9 +1,9 @@
-/* h1_upgrade.c - HTTP/1.1 without the library's I/O: a switch of protocol, and the bytes that came with it.
+/* h1_upgrade.c - HTTP/1.1 without I/O: a protocol switch, and the bytes that arrived with it.
  *
  * usage: h1_upgrade      prints its port, serves one connection, then ends
  *
- * A request with `Connection: Upgrade` and `Upgrade: echo` is answered with 101. From then on the bytes are no HTTP: what had been received
- * behind the request is the connection's trailing data, and belongs to the new protocol. That protocol sends back what it gets.
+ * A request with `Connection: Upgrade` and `Upgrade: echo` is answered with 101. From then on the bytes are not HTTP. What was received
+ * after the request is the connection's trailing data and belongs to the new protocol, which echoes what it gets.
  */
 #include "common.h"
 #include "sockets.h"
@@ -19,7 +19,7 @@ static void echo(int fd, atls_h1_conn *conn)
     static uint8_t buffer[4096];
     ssize_t n;
     while (alive && (n = read(fd, buffer, sizeof buffer)) > 0)
-        alive = put(fd, (atls_bytes){buffer, (size_t)n});
+        alive = put(fd, atls_bytes_of(buffer, (size_t)n));
 }
 
 static void answer(int fd, atls_h1_conn *conn, bool wanted)
@@ -28,7 +28,7 @@ static void answer(int fd, atls_h1_conn *conn, bool wanted)
     const atls_h1_header no[] = {header("Content-Length", "0"), header("Connection", "close")};
     atls_error *error = NULL;
     atls_bytes out;
-    check(atls_h1_conn_send_response(conn, wanted ? 101 : 426, text(""), wanted ? yes : no, 2, &out, &error), &error);
+    check(atls_h1_conn_send_response(conn, wanted ? 101 : 426, atls_bytes_of_text(""), wanted ? yes : no, 2, &out, &error), &error);
     if (put(fd, out) && wanted)
         echo(fd, conn);
 }
@@ -48,10 +48,11 @@ int main(void)
                 give_up("read");
             break;
         case ATLS_H1_REQUEST:
-            wanted = atls_h1_header_has_token(event->headers, event->headers_len, text("upgrade"), text("echo"));
+            wanted = atls_h1_header_has_token(event->headers, event->headers_len, atls_bytes_of_text("upgrade"),
+                                              atls_bytes_of_text("echo"));
             break;
         case ATLS_H1_END_OF_MESSAGE:
-            /* Without `Connection: Upgrade` nothing was proposed, and the connection would refuse to send a 101. */
+            /* Without `Connection: Upgrade` the client proposed no switch, and sending a 101 would fail. */
             wanted = wanted && atls_h1_conn_their_state(conn) == ATLS_H1_MIGHT_SWITCH_PROTOCOL;
             answer(fd, conn, wanted);
             over = true;

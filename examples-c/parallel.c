@@ -1,6 +1,6 @@
-/* parallel.c - 64 requests at once on one queue: the client sends as many as its limit allows, the others wait their turn.
+/* parallel.c - 64 concurrent requests on one queue: the client sends as many as its limit allows, and the others wait their turn.
  *
- * usage: parallel HOST PORT POLICY.json URL
+ * usage: parallel POLICY.json URL
  */
 #include <pthread.h>
 
@@ -36,8 +36,8 @@ static void on_event(void *user_data, const atls_event *event)
 
 int main(int argc, char **argv)
 {
-    if (argc < 5) {
-        fprintf(stderr, "usage: %s HOST PORT POLICY.json URL\n", argv[0]);
+    if (argc < 3) {
+        fprintf(stderr, "usage: %s POLICY.json URL\n", argv[0]);
         return 2;
     }
     struct tally tally = {PTHREAD_MUTEX_INITIALIZER, PTHREAD_COND_INITIALIZER, 0, 0, 0, 0};
@@ -48,13 +48,13 @@ int main(int argc, char **argv)
     atls_client_limits *limits = NULL;
     atls_request *request = NULL;
     atls_exchange *exchanges[REQUESTS];
-    atls_config *config = make_config(argv + 1);
+    atls_config *config = make_config(NULL, NULL, argv[1]);
     check(atls_runtime_new(0, &runtime, &error), &error);
     check(atls_queue_new_dispatching(&queue, &error), &error);
     check(atls_client_limits_new(&limits, &error), &error);
     check(atls_client_limits_set_requests(limits, 8, &error), &error);
     check(atls_client_new(runtime, config, limits, &client, &error), &error);
-    check(atls_request_new_url("GET", argv[4], &request, &error), &error);
+    check(atls_request_new_url("GET", argv[2], &request, &error), &error);
 
     atls_sink sink = {.queue = queue, .call = on_event, .user_data = &tally};
     for (int i = 0; i < REQUESTS; i++)

@@ -1,5 +1,5 @@
-/* pool_attested.c - a policy for each host: one server judged once for many requests and again when its verdict is old, and a host that no
- * policy covers, which is not spoken to.
+/* pool_attested.c - a policy for each host. A server is attested once for many requests, and again when its connection is too old. A host
+ * without a policy gets no request.
  *
  * usage: pool_attested HOST PORT POLICY.json PATH
  */
@@ -31,22 +31,22 @@ static void fetch(atls_client *client, const char *url)
     atls_request_free(request);
 }
 
-/* A client whose policies are set host by host: nothing holds for all the others, and so they are refused. */
-static atls_client *make_client(char **argv)
+/* A client with a policy for one host. It refuses all others, because there is no policy for them. */
+static atls_client *make_client(const char *host, const char *policy_file)
 {
     atls_error *error = NULL;
     atls_client *client = NULL;
     atls_client_limits *limits = NULL;
     atls_policy *policy = NULL;
-    atls_config *config = make_config(argv);
-    struct file json = read_file(argv[2]);
+    atls_config *config = make_config(NULL, NULL, policy_file);
+    struct file json = read_file(policy_file);
     check(atls_client_limits_new(&limits, &error), &error);
-    /* Connections may wait for a minute; a verdict is good for one second, so that one sees it renewed. */
+    /* Idle connections are kept for a minute, but none longer than a second: so the last request below attests anew. */
     check(atls_client_limits_set_times(limits, 60000, 1000, &error), &error);
     check(atls_config_clear_policy(config, &error), &error);
     check(atls_client_new(NULL, config, limits, &client, &error), &error);
     check(atls_policy_new(atls_bytes_of(json.data, json.len), &policy, &error), &error);
-    check(atls_client_set_policy(client, argv[0], policy, &error), &error);
+    check(atls_client_set_policy(client, host, policy, &error), &error);
     atls_policy_free(policy);
     atls_config_free(config);
     atls_client_limits_free(limits);
@@ -63,14 +63,14 @@ int main(int argc, char **argv)
     char url[1000], other[1000];
     snprintf(url, sizeof url, "https://%s:%s%s", argv[1], argv[2], argv[4]);
     snprintf(other, sizeof other, "https://127.0.0.1:%s%s", argv[2], argv[4]);
-    atls_client *client = make_client(argv + 1);
+    atls_client *client = make_client(argv[1], argv[3]);
     for (int i = 0; i < 3; i++)
         fetch(client, url);
     struct timespec pause = {1, 100000000};
     nanosleep(&pause, NULL);
     fetch(client, url);
     fetch(client, other);
-    printf("%zu connections wait\n", atls_client_idle_connections(client));
+    printf("%zu idle connections\n", atls_client_idle_connections(client));
     atls_client_free(client);
     return 0;
 }

@@ -1,8 +1,8 @@
-/* raw_stream.c - an attested byte stream, blocking: what stdin holds goes to the server, what the server sends goes to stdout.
+/* raw_stream.c - an attested byte stream, blocking: stdin goes to the server, what the server sends goes to stdout.
  *
  * usage: raw_stream HOST PORT POLICY.json < request > response
  *
- * Both directions at once: a thread sends, then closes its direction; the main thread receives until the server has closed the other.
+ * Both directions at once: a thread sends, then ends its direction; the main thread receives until the server has ended the other.
  */
 #include <pthread.h>
 
@@ -28,7 +28,7 @@ int main(int argc, char **argv)
     }
     atls_error *error = NULL;
     atls_stream *stream = NULL;
-    atls_config *config = make_config(argv + 1);
+    atls_config *config = make_config(argv[1], argv[2], argv[3]);
     check(atls_stream_connect(config, &stream, &error), &error);
 
     atls_verdict *verdict = atls_stream_verdict(stream);

@@ -1,4 +1,4 @@
-/* server.c - an HTTP server: a greeting, an answer that comes bit by bit, and an upload that is counted as it comes.
+/* server.c - an HTTP server: a greeting, a streamed response, and an upload that is counted as it arrives.
  *
  * usage: server PORT [CHAIN.pem KEY.pem]       (port 0 lets the system choose; serves until standard input ends)
  */
@@ -9,11 +9,11 @@
 static atls_queue *queue;
 static atls_runtime *runtime;
 
-/* One request on its way. */
+/* One request. */
 struct visit {
     atls_server_request *request;
     uint64_t received;
-    int lines; /* that are still to be sent */
+    int lines; /* still to be sent */
 };
 
 static void send_lines(struct visit *visit)
@@ -24,7 +24,7 @@ static void send_lines(struct visit *visit)
         int len = snprintf(line, sizeof line, "%d to go\n", visit->lines);
         if (atls_server_request_write(visit->request, atls_bytes_of(line, (size_t)len), &error) != ATLS_OK) {
             atls_error_free(error);
-            return; /* WRITABLE comes when there is room, CLOSED when there is nobody */
+            return; /* WRITABLE comes when there is room again, CLOSED if the peer is gone */
         }
         visit->lines--;
     }
@@ -48,7 +48,7 @@ static void on_body(void *user_data, const atls_event *event)
             int len = snprintf(text, sizeof text, "%llu bytes\n", (unsigned long long)visit->received);
             atls_server_request_respond(visit->request, 200, NULL, atls_bytes_of(text, (size_t)len), NULL);
         } else {
-            atls_server_request_respond(visit->request, 200, NULL, atls_bytes_of("hello\n", 6), NULL);
+            atls_server_request_respond(visit->request, 200, NULL, atls_bytes_of_text("hello\n"), NULL);
         }
         break;
     case ATLS_EVENT_WRITABLE:
@@ -57,7 +57,7 @@ static void on_body(void *user_data, const atls_event *event)
     }
 }
 
-/* After CLOSED, whichever way it came. */
+/* Runs after CLOSED. */
 static void on_drop(void *user_data)
 {
     struct visit *visit = user_data;
@@ -72,7 +72,7 @@ static void on_server(void *user_data, const atls_event *event)
         return;
     struct visit *visit = calloc(1, sizeof *visit);
     if (!visit)
-        return; /* nobody takes the request: the peer gets a 500 */
+        return; /* a request that is not started is answered with 500 */
     visit->request = atls_server_request_ref(event->source);
     atls_sink sink = {.queue = queue, .call = on_body, .user_data = visit, .drop = on_drop};
     if (atls_server_request_start(visit->request, runtime, &sink, NULL) != ATLS_OK)

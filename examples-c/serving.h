@@ -1,4 +1,4 @@
-/* serving.h - what the example servers share: a certificate from files, a listening address, an orderly shutdown. */
+/* serving.h - helpers that the example servers share: certificate files, listening, an orderly shutdown. */
 #ifndef SERVING_H
 #define SERVING_H
 
@@ -6,14 +6,14 @@
 
 #include "common.h"
 
-/* Whether the server has come to its end. */
+/* Whether the server has ended. */
 static struct {
     pthread_mutex_t lock;
     pthread_cond_t changed;
     bool over;
 } end_of_server = {PTHREAD_MUTEX_INITIALIZER, PTHREAD_COND_INITIALIZER, false};
 
-/* The drop function of a server's sink: it runs after CLOSED. */
+/* The drop function of the server's sink, which runs after CLOSED. */
 static inline void server_is_over(void *user_data)
 {
     (void)user_data;
@@ -33,7 +33,7 @@ static inline void set_certificate(atls_server_config *config, const char *chain
     free(key.data);
 }
 
-/* A server that listens on the loopback address only; prints where. */
+/* Starts a server on the loopback address and prints its port. */
 static inline atls_server *listen_on(atls_runtime *runtime, atls_queue *queue, const atls_server_config *config,
                                      void (*on_event)(void *, const atls_event *), const char *port)
 {
@@ -48,8 +48,8 @@ static inline atls_server *listen_on(atls_runtime *runtime, atls_queue *queue, c
     return server;
 }
 
-/* Requests under way have five seconds to finish; then everything is freed. A drain returns at once, and shutting the runtime down ends what runs on it:
- * so this waits for the server's CLOSED first. */
+/* Gives requests under way five seconds to finish, then frees everything. A drain returns at once, and shutting down the runtime ends
+ * what runs on it: so this waits for the server's CLOSED first. */
 static inline void stop_server(atls_server *server, atls_runtime *runtime, atls_queue *queue)
 {
     atls_error *error = NULL;

@@ -1,4 +1,4 @@
-/* sockets.h - plain sockets for the examples of the sans-I/O connection, which bring their own. */
+/* sockets.h - plain sockets for the examples of HTTP/1.1 without I/O. */
 #ifndef SOCKETS_H
 #define SOCKETS_H
 
@@ -12,7 +12,7 @@
 
 #include <atls.h>
 
-#ifndef MSG_NOSIGNAL /* where it is missing, a host ignores SIGPIPE */
+#ifndef MSG_NOSIGNAL /* on systems without it, ignore SIGPIPE */
 #define MSG_NOSIGNAL 0
 #endif
 
@@ -48,7 +48,7 @@ static inline int listen_here(void)
     return fd;
 }
 
-/* False where the peer is gone. */
+/* False if the peer is gone. */
 static inline bool put(int fd, atls_bytes bytes)
 {
     while (bytes.len > 0) {
@@ -61,7 +61,7 @@ static inline bool put(int fd, atls_bytes bytes)
     return true;
 }
 
-/* Reads once, straight into the connection's receive buffer. False where the peer is gone. */
+/* Reads once, straight into the connection's receive buffer. False if the peer is gone. */
 static inline bool fill(int fd, atls_h1_conn *conn)
 {
     uint8_t *room;
@@ -76,14 +76,9 @@ static inline bool fill(int fd, atls_h1_conn *conn)
     return atls_h1_conn_receive_commit(conn, (size_t)n, NULL) == ATLS_OK;
 }
 
-static inline atls_bytes text(const char *text)
-{
-    return (atls_bytes){(const uint8_t *)text, strlen(text)};
-}
-
 static inline atls_h1_header header(const char *name, const char *value)
 {
-    return (atls_h1_header){text(name), text(value), NULL};
+    return (atls_h1_header){atls_bytes_of_text(name), atls_bytes_of_text(value), NULL};
 }
 
 static inline bool is(atls_bytes bytes, const char *text)

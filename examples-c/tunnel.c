@@ -1,6 +1,6 @@
-/* tunnel.c - an attested request through a WebSocket forwarder, for clients that cannot reach the server directly. TLS and the evidence
- * run end to end: the forwarder sees neither, and cannot fake either. It must reach the collateral service too, unless the verifier has a
- * route of its own (atls_verifier_config_set_route).
+/* tunnel.c - an attested request through a WebSocket forwarder, for clients that cannot reach the server directly. TLS and evidence are
+ * end to end: the forwarder can neither read nor fake them. Collateral is fetched through the forwarder too, unless the verifier has its
+ * own route (atls_verifier_config_set_route).
  *
  * usage: tunnel HOST PORT POLICY.json ws://FORWARDER/ PATH
  */
@@ -16,8 +16,8 @@ int main(int argc, char **argv)
     atls_http *http = NULL;
     atls_request *request = NULL;
     atls_exchange *exchange = NULL;
-    atls_config *config = make_config(argv + 1);
-    /* Adds ?target=HOST:PORT. */
+    atls_config *config = make_config(argv[1], argv[2], argv[3]);
+    /* The library adds ?target=HOST:PORT. */
     check(atls_config_set_tunnel(config, argv[4], &error), &error);
     check(atls_http_connect(config, &http, &error), &error);
 

@@ -1,20 +1,20 @@
-/* tunnel_server.c - a forwarder for clients that can open WebSockets only, browsers above all: what they send goes on over TCP to a server of the list. It
- * sees ciphertext: TLS and the evidence run through it from end to end. From the environment:
+/* tunnel_server.c - a forwarder from WebSockets to TCP, for clients such as browsers that have nothing but WebSockets. It sees ciphertext
+ * only: TLS and evidence are end to end. Settings come from the environment:
  *
  *   ATLS_PROXY_LISTEN      address:port to listen on (127.0.0.1:9000)
- *   ATLS_PROXY_TARGET      host:port for clients that name none in ?target= (none)
- *   ATLS_PROXY_ALLOWLIST   host:port or *.suffix:port, with commas between; the target above, where this is not there
- *   ATLS_PROXY_ORIGINS     origins of web pages that may use it, with commas between (none)
- *   ATLS_PROXY_TOKEN       what clients must show (nothing)
- *   ATLS_PROXY_PRIVATE     1: names may lead to private addresses
+ *   ATLS_PROXY_TARGET      host:port for clients without ?target= (none)
+ *   ATLS_PROXY_ALLOWLIST   allowed targets, host:port or *.suffix:port, separated by commas (the target above)
+ *   ATLS_PROXY_ORIGINS     allowed origins of web pages, separated by commas (none)
+ *   ATLS_PROXY_TOKEN       token that clients must send (none)
+ *   ATLS_PROXY_PRIVATE     1: names may resolve to private addresses
  *
- * Serves until standard input ends; then tunnels have five seconds to come to their end.
+ * Serves until standard input ends; then tunnels have five seconds to finish.
  */
 #include "serving.h"
 
 typedef atls_status add_fn(atls_tunnel_config *, const char *, atls_error **);
 
-/* Adds each item of a list with commas. */
+/* Adds each item of a list separated by commas. */
 static void each(char *list, add_fn *add, atls_tunnel_config *config)
 {
     atls_error *error = NULL;
@@ -24,13 +24,6 @@ static void each(char *list, add_fn *add, atls_tunnel_config *config)
         if (*item)
             check(add(config, item, &error), &error);
     }
-}
-
-/* A forwarder has nothing to tell. */
-static void ignore(void *user_data, const atls_event *event)
-{
-    (void)user_data;
-    (void)event;
 }
 
 static unsigned long long count(const atls_server *server, uint32_t which)
@@ -67,7 +60,7 @@ int main(void)
     check(atls_queue_new_dispatching(&queue, &error), &error);
     check(atls_server_config_new(&limits, &error), &error);
     check(atls_server_config_set_limit(limits, ATLS_SERVER_LIMIT_CONNECTIONS_PER_ADDRESS, 1000, &error), &error);
-    atls_sink sink = {.queue = queue, .call = ignore, .drop = server_is_over};
+    atls_sink sink = {.queue = queue, .drop = server_is_over};
     check(atls_tunnel_server_start(runtime, limits, config, &sink, &server, &error), &error);
     check(atls_server_listen(server, listen, port, false, &port, &error), &error);
     printf("listening on %s:%u\n", listen, port);
@@ -75,7 +68,8 @@ int main(void)
     while (getchar() != EOF)
         ;
     printf("%llu tunnels, %llu bytes up, %llu bytes down, %llu refused\n", count(server, ATLS_SERVER_COUNT_TUNNELS),
-           count(server, ATLS_SERVER_COUNT_BYTES_UP), count(server, ATLS_SERVER_COUNT_BYTES_DOWN), count(server, ATLS_SERVER_COUNT_REQUESTS_REFUSED));
+           count(server, ATLS_SERVER_COUNT_BYTES_UP), count(server, ATLS_SERVER_COUNT_BYTES_DOWN),
+           count(server, ATLS_SERVER_COUNT_REQUESTS_REFUSED));
     stop_server(server, runtime, queue);
     atls_server_config_free(limits);
     atls_tunnel_config_free(config);

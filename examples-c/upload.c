@@ -1,6 +1,6 @@
-/* upload.c - streams a file into a request, piece by piece, with a progress bar. The server says first whether it wants the body at all.
+/* upload.c - streams a file as a request body, with a progress bar. Asks the server first whether it wants the body at all.
  *
- * usage: upload HOST PORT POLICY.json URL FILE     (a client ignores HOST and PORT; the configuration needs them)
+ * usage: upload POLICY.json URL FILE
  */
 #include "common.h"
 
@@ -17,15 +17,15 @@ static atls_request *make_request(const char *url, uint64_t size)
     check(atls_request_new_url("POST", url, &request, &error), &error);
     check(atls_request_set_body_stream(request, size, &error), &error);
     check(atls_request_set_expect_continue(request, 1000, &error), &error);
-    /* The time until the answer holds all of the upload: no limit for that, but for each piece below. */
+    /* The deadline for the response head would include the whole upload: none here, but one for each piece below. */
     check(atls_request_set_deadline(request, ATLS_REQUEST_DEADLINE_HEAD, UINT32_MAX, &error), &error);
     return request;
 }
 
 int main(int argc, char **argv)
 {
-    if (argc < 6) {
-        fprintf(stderr, "usage: %s HOST PORT POLICY.json URL FILE\n", argv[0]);
+    if (argc < 4) {
+        fprintf(stderr, "usage: %s POLICY.json URL FILE\n", argv[0]);
         return 2;
     }
     atls_error *error = NULL;
@@ -33,27 +33,27 @@ int main(int argc, char **argv)
     atls_exchange *exchange = NULL;
     atls_head *head = NULL;
     atls_buf *answer = NULL;
-    FILE *in = fopen(argv[5], "rb");
+    FILE *in = fopen(argv[3], "rb");
     if (!in || fseek(in, 0, SEEK_END) != 0) {
-        perror(argv[5]);
+        perror(argv[3]);
         return 2;
     }
     uint64_t size = (uint64_t)ftell(in), sent = 0;
     rewind(in);
     if (size == 0) {
-        fprintf(stderr, "%s is empty\n", argv[5]);
+        fprintf(stderr, "%s is empty\n", argv[3]);
         return 2;
     }
 
-    atls_config *config = make_config(argv + 1);
+    atls_config *config = make_config(NULL, NULL, argv[1]);
     check(atls_client_new(NULL, config, NULL, &client, &error), &error);
-    atls_request *request = make_request(argv[4], size);
+    atls_request *request = make_request(argv[2], size);
     check(atls_client_fetch(client, request, &exchange, &error), &error);
 
     static unsigned char piece[65536];
     size_t n;
     while ((n = fread(piece, 1, sizeof piece, in)) > 0) {
-        /* Waits where the server is slower than the file; fails where it has answered already, and then the answer says why. */
+        /* Waits if the server is slower than the file. Fails if the server has already responded: the response says why. */
         if (atls_exchange_write_all(exchange, atls_bytes_of(piece, n), 30000, &error) != ATLS_OK) {
             atls_error_free(error);
             error = NULL;

@@ -1,8 +1,8 @@
-/* verify.c - judge stored evidence offline: a quote, its collateral, a policy and a time in, a verdict out. No network.
+/* verify.c - verifies stored evidence offline: quote, collateral, policy and time in, a verdict out. No network.
  *
  * usage: verify QUOTE COLLATERAL.json POLICY.json UNIX_TIME [EVENT_LOG.json]
  *
- * Exit status: 0 trusted, 1 not trusted or the question could not be asked.
+ * Exit status: 0 trusted, 1 not trusted, or an error.
  */
 #include "common.h"
 

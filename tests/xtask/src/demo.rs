@@ -41,6 +41,10 @@ pub fn examples(simulator: &Simulator) -> Done {
         println!("{name} {}", arguments.join(" "));
         output(example(simulator, name, &http, "policy.json").args(arguments))
     };
+    let run_client = |name: &str, arguments: &[&str]| {
+        println!("{name} {}", arguments.join(" "));
+        output(client_example(simulator, name).args(arguments))
+    };
     holds(&run_example("get", &["/early"])?, "body")?;
     let chat = run_example("chat", &["one", "two"])?;
     holds(&chat, "trusted: TCB UpToDate, trust anchor simulated")?;
@@ -50,11 +54,11 @@ pub fn examples(simulator: &Simulator) -> Done {
         return Err("epoll did not print 1000000 bytes".into());
     }
     let url = |path: &str| format!("https://localhost:{http}{path}");
-    holds(&run_example("fetch", &[&url("/small"), &url("/redirect?302,/small")])?, &"x".repeat(200))?;
-    let parallel = run_example("parallel", &[&url("/bytes/20000")])?;
+    holds(&run_client("fetch", &[&url("/small"), &url("/redirect?302,/small")])?, &"x".repeat(200))?;
+    let parallel = run_client("parallel", &[&url("/bytes/20000")])?;
     holds(&parallel, "64 requests, 0 failed")?;
     holds(&parallel, "1280000 bytes")?;
-    files(&run_example, &url)?;
+    files(&run_client, &url)?;
     let pool = run_example("pool_attested", &["/small"])?;
     for part in ["on a new connection, trusted: yes", "on a connection that was judged", "refused: POLICY_REQUIRED"] {
         holds(&pool, part)?;
@@ -66,19 +70,19 @@ pub fn examples(simulator: &Simulator) -> Done {
 }
 
 /// A download that broke off goes on, one that is whole is left alone, and what was downloaded can be sent back.
-fn files(run_example: &impl Fn(&str, &[&str]) -> Result<String, String>, url: &impl Fn(&str) -> String) -> Done {
+fn files(run_client: &impl Fn(&str, &[&str]) -> Result<String, String>, url: &impl Fn(&str) -> String) -> Done {
     let file = root().join("target/numbers.txt");
     let path = file.display().to_string();
     let whole: String = (0..20_000).map(|number| format!("{number:07}\n")).collect();
     std::fs::write(&file, &whole[..70_003]).map_err(|error| error.to_string())?;
-    holds(&run_example("download", &[&url("/numbers"), &path, "2000"])?, "160000 bytes, 89997 of them new")?;
+    holds(&run_client("download", &[&url("/numbers"), &path, "2000"])?, "160000 bytes, 89997 of them new")?;
     if std::fs::read(&file).map_err(|error| error.to_string())? != whole.as_bytes() {
         return Err("download did not put the parts together".into());
     }
-    run_example("download", &[&url("/numbers"), &path])?;
+    run_client("download", &[&url("/numbers"), &path])?;
     std::fs::remove_file(&file).map_err(|error| error.to_string())?;
-    holds(&run_example("download", &[&url("/numbers"), &path])?, "160000 bytes, 160000 of them new")?;
-    holds(&run_example("upload", &[&url("/sink"), &path])?, "200: 160000")
+    holds(&run_client("download", &[&url("/numbers"), &path])?, "160000 bytes, 160000 of them new")?;
+    holds(&run_client("upload", &[&url("/sink"), &path])?, "200: 160000")
 }
 
 /// The client's example, by way of a forwarder on this port.
@@ -112,6 +116,14 @@ fn raw_stream(simulator: &Simulator) -> Done {
 fn example(simulator: &Simulator, name: &str, port: &str, policy: &str) -> Command {
     let mut example = command(build::tree("plain").join("examples-c").join(name));
     example.args(["localhost", port]).arg(simulator.file(policy));
+    simulator.introduce(&mut example);
+    example
+}
+
+/// An example with a client, which takes URLs in place of a host.
+fn client_example(simulator: &Simulator, name: &str) -> Command {
+    let mut example = command(build::tree("plain").join("examples-c").join(name));
+    example.arg(simulator.file("policy.json"));
     simulator.introduce(&mut example);
     example
 }
