@@ -125,7 +125,7 @@ static void a_head_beyond_its_limits_is_refused(void)
     OK(atls_request_set_head_limits(request, 500, 0, 0, &error));
     DETAIL(ATLS_HTTP_PROTOCOL, ATLS_DETAIL_HEAD_TOO_LARGE, request);
     request = at("/");
-    EXPECT(ATLS_INVALID_ARGUMENT, "lines", atls_request_set_head_limits(request, 0, 257, 0, &error));
+    EXPECT(ATLS_INVALID_ARGUMENT, "fields", atls_request_set_head_limits(request, 0, 257, 0, &error));
     EXPECT(ATLS_INVALID_ARGUMENT, "bytes", atls_request_set_head_limits(request, 262145, 0, 0, &error));
     atls_request_free(request);
     DETAIL(ATLS_HTTP_PROTOCOL, ATLS_DETAIL_UNASKED_UPGRADE, at("/switch"));

@@ -159,7 +159,7 @@ static void each_deadline_has_its_detail(void)
     atls_config_free(config);
     EXPECT(ATLS_NULL_ARGUMENT, "request", atls_request_set_deadline(NULL, 1, 1, &error));
     request = slow(0, 1, 0, ATLS_REQUEST_DEADLINE_IDLE, 100);
-    EXPECT(ATLS_INVALID_ARGUMENT, "which 7", atls_request_set_deadline(request, 7, 1, &error));
+    EXPECT(ATLS_INVALID_ARGUMENT, "unknown deadline 7", atls_request_set_deadline(request, 7, 1, &error));
     atls_request_free(request);
 }
 

@@ -70,10 +70,10 @@ static void start_lines_are_parsed(void)
     const char *line = "GET /a HTTP/1.0", *answer = "HTTP/1.1 404 Not Found";
     OK(atls_parse_request_line(atls_bytes_of(line, 15), &method, &target, &minor, &error));
     CHECK(method.len == 3 && target.len == 2 && target.ptr == line + 4 && minor == 0);
-    EXPECT(ATLS_INVALID_ARGUMENT, "no request line", atls_parse_request_line(atls_bytes_of(line, 14), &method, &target, &minor, &error));
+    EXPECT(ATLS_INVALID_ARGUMENT, "is not a request line", atls_parse_request_line(atls_bytes_of(line, 14), &method, &target, &minor, &error));
     OK(atls_parse_status_line(atls_bytes_of(answer, 22), &minor, &status, &reason, &error));
     CHECK(minor == 1 && status == 404 && reason.len == 9);
-    EXPECT(ATLS_INVALID_ARGUMENT, "no status line", atls_parse_status_line(atls_bytes_of(answer, 12), &minor, &status, &reason, &error));
+    EXPECT(ATLS_INVALID_ARGUMENT, "is not a status line", atls_parse_status_line(atls_bytes_of(answer, 12), &minor, &status, &reason, &error));
     EXPECT(ATLS_NULL_ARGUMENT, "reason", atls_parse_status_line(atls_bytes_of(answer, 22), &minor, &status, NULL, &error));
 }
 

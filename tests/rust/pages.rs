@@ -50,41 +50,45 @@ fn each_name_of_the_interface_is_in_the_header() {
     assert!(seen > 100, "{seen}");
 }
 
-/// What an expression of the source comes to: seconds of a duration, or a number; nothing for "none".
-fn value(expression: &str) -> Option<f64> {
+/// What an expression of the source comes to, if it is a value: seconds of a duration or a number; the inner none is "no limit".
+fn value(expression: &str) -> Option<Option<f64>> {
     let text = expression.trim().trim_end_matches(',').replace('_', "");
     if let Some(inner) = text.strip_prefix("Some(").and_then(|rest| rest.strip_suffix(')')) {
         return value(inner);
     }
     if text == "None" || text.ends_with("::MAX") {
-        return None;
+        return Some(None);
     }
-    let unit = [("Duration::fromsecs(", 1.0), ("Duration::frommillis(", 0.001)];
-    if let Some((inner, unit)) =
-        unit.iter().find_map(|(name, unit)| Some((text.strip_prefix(name)?.strip_suffix(')')?, unit)))
-    {
-        return value(inner).map(|number| number * unit);
+    for (name, unit) in [("Duration::fromsecs(", 1.0), ("Duration::frommillis(", 0.001)] {
+        if let Some(inner) = text.strip_prefix(name).and_then(|rest| rest.strip_suffix(')')) {
+            return Some(Some(value(inner)?? * unit));
+        }
     }
     if let Some((left, right)) = text.split_once("<<") {
-        return Some(value(left)? * f64::powf(2.0, value(right)?));
+        return Some(Some(value(left)?? * f64::powf(2.0, value(right)??)));
     }
     if let Some((left, right)) = text.split_once('*') {
-        return Some(value(left)? * value(right)?);
+        return Some(Some(value(left)?? * value(right)??));
     }
-    Some(text.parse().unwrap_or_else(|_| panic!("no number: {expression}")))
+    text.parse().ok().map(Some)
 }
 
-/// The value of `const NAME` in a file of src, or of a field in the first block that begins with `from`.
-fn source(file: &str, from: &str, name: &str) -> Option<f64> {
+/// The value of `const NAME` in a file of src, or the only one that a field is given there.
+fn source(file: &str, name: &str) -> Option<f64> {
     let text = read(&format!("src/{file}"));
-    let start = text.find(from).unwrap_or_else(|| panic!("{file} has no {from}"));
-    let rest = &text[start..];
-    let mark = if from.starts_with("const ") { from.to_owned() } else { format!("{name}: ") };
-    let after = &rest[rest.find(&mark).unwrap_or_else(|| panic!("{file}: {from} has no {name}")) + mark.len()..];
-    let end = if from.starts_with("const ") { ';' } else { '\n' };
-    let expression = after.split(end).next().expect("an end");
-    let expression = expression.rsplit_once(" = ").map_or(expression, |(_, right)| right);
-    value(expression.split(" }").next().expect("a field").split(", ").next().expect("a field"))
+    let mut found: Vec<Option<f64>> = Vec::new();
+    let mark = format!("{name}: ");
+    for (at, _) in text.match_indices(&mark).filter(|(at, _)| text[..*at].ends_with([' ', '{', '\n'])) {
+        let rest = &text[at + mark.len()..];
+        let expression = match name.starts_with("const ") {
+            true => rest.split(';').next().and_then(|rest| rest.split_once(" = ")).map_or("", |(_, right)| right),
+            false => rest.split(['\n', ',', '}']).next().unwrap_or_default(),
+        };
+        found.extend(value(expression));
+    }
+    found.dedup();
+    assert_eq!(found.len(), 1, "{file}: {name}: {found:?}");
+    found[0]
 }
 
 /// What the page says: "64 KiB", "10 s", "20 each second", "none".
@@ -102,68 +106,68 @@ fn said(text: &str) -> Option<f64> {
     Some(number.parse::<f64>().unwrap_or_else(|_| panic!("no number: {text}")) * unit)
 }
 
-/// Where in src each number of the page's tables stands: title of the row, file, block or constant, field.
+/// Where in src each number of the page's tables stands: title of the row, file, constant or field.
 #[rustfmt::skip]
-const NUMBERS: &[(&str, &str, &str, &str)] = &[
-    ("Requests to one service, in the long run", "collateral/service.rs", "const RATE", ""),
-    ("Requests to one service at once", "collateral/service.rs", "const BURST", ""),
-    ("Longest wait for a turn before the next source is asked", "collateral/service.rs", "const LONGEST_WAIT", ""),
-    ("Deadline of one request", "collateral/fetch.rs", "const TIMEOUT", ""),
-    ("Bytes of one answer", "collateral/fetch.rs", "const MAX_BYTES", ""),
-    ("A bad answer is remembered for", "collateral/shelf.rs", "const BAD_ANSWER", ""),
-    ("Pause after 429 without Retry-After", "collateral/service.rs", "const USUAL_REST", ""),
-    ("Longest pause that Retry-After can ask for", "collateral/service.rs", "const LONGEST_REST", ""),
-    ("Bytes of documents that are loaded from disk", "collateral/disk.rs", "const ROOM", ""),
-    ("Files that are looked at on disk", "collateral/disk.rs", "const MOST", ""),
-    ("A connection waits for the disk", "collateral/mod.rs", "const DISK_WAIT", ""),
-    ("Connections", "server/mod.rs", "Limits {\n            ", "connections"),
-    ("Connections from one address", "server/mod.rs", "Limits {\n            ", "connections_per_address"),
-    ("Bytes of a request head", "server/mod.rs", "Limits {\n            ", "head"),
-    ("Header fields of a request", "server/mod.rs", "Limits {\n            ", "fields"),
-    ("Bytes of a request body", "server/mod.rs", "Limits {\n            ", "body"),
-    ("Bytes of a body in one event", "server/mod.rs", "Limits {\n            ", "piece"),
-    ("Quotes", "attester/mod.rs", "const USUAL_PACE", ""),
-    ("Connections that wait to be accepted", "server/mod.rs", "Limits {\n            ", "backlog"),
-    ("Requests under way", "client/pool.rs", "Limits { requests", "requests"),
-    ("Connections to one host", "client/pool.rs", "Limits { requests", "connections"),
-    ("Idle connections", "client/pool.rs", "Limits { requests", "waiting"),
-    ("Bytes of a response head", "client/options.rs", "HeadLimits { bytes", "bytes"),
-    ("Header fields of a response", "client/options.rs", "HeadLimits { bytes", "lines"),
-    ("Informational heads", "client/options.rs", "informational: 64", "informational"),
-    ("Bytes of a response body", "client/options.rs", "Options {\n            ", "max_body"),
-    ("Redirects", "client/options.rs", "Options {\n            ", "redirects"),
-    ("Cookies of one host", "client/cookies.rs", "const PER_HOST", ""),
-    ("Cookies of all hosts", "client/cookies.rs", "const IN_ALL", ""),
-    ("Bytes of a Set-Cookie", "client/cookies.rs", "const MAX_COOKIE", ""),
-    ("Bytes of a head", "h1_driver/mod.rs", "Parameters {\n            ", "head"),
-    ("Header fields", "h1/mod.rs", "const MAX_FIELDS", ""),
-    ("Bytes of a body", "h1_driver/mod.rs", "Parameters {\n            ", "body"),
-    ("Bytes received and not yet taken by the host", "capi/connect/config.rs", "const DEFAULT_CREDIT", ""),
-    ("Bytes written and not yet taken by the peer", "operation/outgoing.rs", "const HIGH", ""),
-    ("Names, TCP and tunnel", "capi/connect/config.rs", "const DEFAULT_TIMEOUT", ""),
-    ("TLS handshake", "capi/connect/config.rs", "const DEFAULT_TIMEOUT", ""),
-    ("A connection as a whole", "capi/connect/config.rs", "const DEFAULT_WHOLE", ""),
-    ("Request: to the response head", "client/options.rs", "const HEAD", ""),
-    ("Request: waiting for its turn", "client/options.rs", "Deadlines { head", "queue"),
-    ("Request: connecting", "client/options.rs", "Deadlines { head", "connect"),
-    ("Request: to the first byte", "client/options.rs", "Deadlines { head", "first_byte"),
-    ("Request: between pieces of the body", "client/options.rs", "Deadlines { head", "idle"),
-    ("Request: as a whole", "client/options.rs", "Deadlines { head", "total"),
-    ("Waiting for 100 Continue", "client/options.rs", "const EXPECT", ""),
-    ("Idle connection of a client", "client/pool.rs", "Limits { requests", "idle"),
-    ("Server: TLS handshake", "server/mod.rs", "Limits {\n            ", "handshake"),
-    ("Server: request head", "server/mod.rs", "Limits {\n            ", "receive_head"),
-    ("Server: between requests", "server/mod.rs", "Limits {\n            ", "idle"),
-    ("Server: request body", "server/mod.rs", "Limits {\n            ", "receive_body"),
-    ("Server: peer takes nothing", "server/mod.rs", "Limits {\n            ", "send"),
-    ("Server: silence before TCP asks", "server/mod.rs", "Limits {\n            ", "probe"),
-    ("Driver: head", "h1_driver/mod.rs", "Parameters {\n            ", "head_within"),
-    ("Driver: body", "h1_driver/mod.rs", "Parameters {\n            ", "body_within"),
-    ("Driver: silence before TCP asks", "h1_driver/mod.rs", "Parameters {\n            ", "probe"),
-    ("Forwarder: reaching the target", "tunnel/forwarder.rs", "Rules {\n            ", "connect"),
-    ("Forwarder: no byte either way", "tunnel/forwarder.rs", "Rules {\n            ", "idle"),
-    ("Forwarder: as a whole", "tunnel/forwarder.rs", "Rules {\n            ", "total"),
-    ("Answer of the guest agent", "attester/guest_agent.rs", "const TIMEOUT", ""),
+const NUMBERS: &[(&str, &str, &str)] = &[
+    ("Requests to one service, in the long run", "collateral/service.rs", "const RATE"),
+    ("Requests to one service at once", "collateral/service.rs", "const BURST"),
+    ("Longest wait for a turn before the next source is asked", "collateral/service.rs", "const LONGEST_WAIT"),
+    ("Deadline of one request", "collateral/fetch.rs", "const TIMEOUT"),
+    ("Bytes of one answer", "collateral/fetch.rs", "const MAX_BYTES"),
+    ("A bad answer is remembered for", "collateral/shelf.rs", "const BAD_ANSWER"),
+    ("Pause after 429 without Retry-After", "collateral/service.rs", "const USUAL_REST"),
+    ("Longest pause that Retry-After can ask for", "collateral/service.rs", "const LONGEST_REST"),
+    ("Bytes of documents that are loaded from disk", "collateral/disk.rs", "const ROOM"),
+    ("Files that are looked at on disk", "collateral/disk.rs", "const MOST"),
+    ("A connection waits for the disk", "collateral/mod.rs", "const DISK_WAIT"),
+    ("Connections", "server/mod.rs", "connections"),
+    ("Connections from one address", "server/mod.rs", "connections_per_address"),
+    ("Bytes of a request head", "server/mod.rs", "head"),
+    ("Header fields of a request", "server/mod.rs", "fields"),
+    ("Bytes of a request body", "server/mod.rs", "body"),
+    ("Bytes of a body in one event", "server/mod.rs", "piece"),
+    ("Quotes", "attester/mod.rs", "const USUAL_PACE"),
+    ("Connections that wait to be accepted", "server/mod.rs", "backlog"),
+    ("Requests under way", "client/pool.rs", "requests"),
+    ("Connections to one host", "client/pool.rs", "connections"),
+    ("Idle connections", "client/pool.rs", "waiting"),
+    ("Bytes of a response head", "client/options.rs", "bytes"),
+    ("Header fields of a response", "client/options.rs", "lines"),
+    ("Informational heads", "client/options.rs", "HeadLimits { informational"),
+    ("Bytes of a response body", "client/options.rs", "max_body"),
+    ("Redirects", "client/options.rs", "redirects"),
+    ("Cookies of one host", "client/cookies.rs", "const PER_HOST"),
+    ("Cookies of all hosts", "client/cookies.rs", "const IN_ALL"),
+    ("Bytes of a Set-Cookie", "client/cookies.rs", "const MAX_COOKIE"),
+    ("Bytes of a head", "h1_driver/mod.rs", "head"),
+    ("Header fields", "h1/mod.rs", "const MAX_FIELDS"),
+    ("Bytes of a body", "h1_driver/mod.rs", "body"),
+    ("Bytes received and not yet taken by the host", "capi/connect/config.rs", "const DEFAULT_CREDIT"),
+    ("Bytes written and not yet taken by the peer", "operation/outgoing.rs", "const HIGH"),
+    ("Names, TCP and tunnel", "connect/mod.rs", "const PHASE_TIMEOUT"),
+    ("TLS handshake", "connect/mod.rs", "const PHASE_TIMEOUT"),
+    ("A connection as a whole", "connect/mod.rs", "const WHOLE_TIMEOUT"),
+    ("Request: to the response head", "client/options.rs", "const HEAD"),
+    ("Request: waiting for its turn", "client/options.rs", "queue"),
+    ("Request: connecting", "client/options.rs", "connect"),
+    ("Request: to the first byte", "client/options.rs", "first_byte"),
+    ("Request: between pieces of the body", "client/options.rs", "idle"),
+    ("Request: as a whole", "client/options.rs", "total"),
+    ("Waiting for 100 Continue", "client/options.rs", "const EXPECT"),
+    ("Idle connection of a client", "client/pool.rs", "idle"),
+    ("Server: TLS handshake", "server/mod.rs", "handshake"),
+    ("Server: request head", "server/mod.rs", "receive_head"),
+    ("Server: between requests", "server/mod.rs", "idle"),
+    ("Server: request body", "server/mod.rs", "receive_body"),
+    ("Server: peer takes nothing", "server/mod.rs", "send"),
+    ("Server: silence before TCP asks", "server/mod.rs", "probe"),
+    ("Driver: head", "h1_driver/mod.rs", "head_within"),
+    ("Driver: body", "h1_driver/mod.rs", "body_within"),
+    ("Driver: silence before TCP asks", "h1_driver/mod.rs", "probe"),
+    ("Forwarder: reaching the target", "tunnel/forwarder.rs", "connect"),
+    ("Forwarder: no byte either way", "tunnel/forwarder.rs", "idle"),
+    ("Forwarder: as a whole", "tunnel/forwarder.rs", "total"),
+    ("Answer of the guest agent", "attester/guest_agent.rs", "const TIMEOUT"),
 ];
 
 #[test]
@@ -181,7 +185,7 @@ fn the_numbers_of_operations_are_those_of_the_library() {
             let is_policy = title == "One exchange of evidence";
             let found = NUMBERS.iter().find(|(name, ..)| *name == title);
             assert!(found.is_some() || is_policy, "no source is known for \"{title}\"");
-            let wanted = found.map_or(Some(30.0), |(_, file, from, name)| source(file, from, name));
+            let wanted = found.map_or(Some(30.0), |(_, file, name)| source(file, name));
             assert_eq!(said(said_there), wanted, "{title}");
         }
     }
