@@ -203,25 +203,26 @@ impl<S: ServerTransport> ServerConnection<'_, S> {
                 session.verdict = Some(Arc::new(verdict));
                 (200, json!({"accepted": true}).to_string())
             }
-            Err(ClientRefusal { check, error }) => {
+            Err(ClientRefusal { status, check, error }) => {
                 if let Some(session) = &mut self.session {
                     session.refusals += 1;
                 }
                 log::emit(log::WARNING, || {
                     format!("evidence: {}: client refused: {}", self.place(), log::reason(&error))
                 });
-                self.server.report_refusal(&error.http_status(403)).await;
-                (403, json!({"error": check}).to_string())
+                self.server.report_refusal(&error.http_status(status)).await;
+                (status, json!({"error": check}).to_string())
             }
         }
     }
 
     async fn judge_client(&mut self, body: &[u8]) -> std::result::Result<Verdict, ClientRefusal> {
         let broken = |check: &str, why: String| ClientRefusal {
+            status: 403,
             check: check.into(),
             error: Error::new(Status::EvidenceInvalid, why).phase(Phase::Evidence),
         };
-        // Taken: a challenge has one answer.
+        // Taken: a challenge has one answer that is judged.
         let challenge = self.session.as_mut().and_then(|session| session.challenge.take());
         let challenge = challenge.ok_or_else(|| broken("challenge", "no challenge is open in this session".into()))?;
         let (evidence, _) = read_answer(body, Role::Client, &challenge.kinds).map_err(|why| broken("answer", why))?;
@@ -230,8 +231,17 @@ impl<S: ServerTransport> ServerConnection<'_, S> {
         let Some(ClientPolicy { policy, verifier }) = &self.server.settings.client_policy else {
             return Err(Error::new(Status::Internal, "no policy to judge by").into());
         };
-        let verdict = verifier.judge(&evidence, policy, &binding, &Dial::default()).await?;
-        verdict.error().map_or(Ok(verdict), |error| Err(error.into()))
+        match verifier.judge(&evidence, policy, &binding, &Dial::default()).await {
+            Ok(verdict) => verdict.error().map_or(Ok(verdict), |error| Err(error.into())),
+            // No fault of the client's, and nothing was judged: the client may show the same evidence again.
+            Err(error) if error.phase == Phase::Collateral => {
+                if let Some(session) = &mut self.session {
+                    session.challenge = Some(challenge);
+                }
+                Err(ClientRefusal { status: 503, ..error.into() })
+            }
+            Err(error) => Err(error.into()),
+        }
     }
 
     /// What an answer to `challenge` must be bound to, as this side of the session knows it.
@@ -309,6 +319,7 @@ impl<S: ServerTransport> ServerConnection<'_, S> {
 
 /// Why a client is refused: the name of what failed, and all of it.
 struct ClientRefusal {
+    status: u16,
     check: String,
     error: Error,
 }
@@ -320,7 +331,7 @@ impl From<Error> for ClientRefusal {
             || error.phase.name().into(),
             |check| check.id.to_string().split(':').next().unwrap_or_default().to_owned(),
         );
-        ClientRefusal { check, error }
+        ClientRefusal { status: 403, check, error }
     }
 }
 

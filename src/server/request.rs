@@ -234,8 +234,9 @@ impl ServerRequest {
         if state.announced && !trailers.is_empty() {
             return Err(Error::new(Status::HttpHeaderInvalid, "trailers after a body of announced length"));
         }
-        state.trailers = trailers;
+        // Only of the call that ends the answer. The connection asks for them under the lock that is held here.
         outgoing.finish()?;
+        state.trailers = trailers;
         match state.missing {
             None | Some(0) => Ok(()),
             Some(missing) => {

@@ -35,6 +35,13 @@ impl Observer<ServerEvent> for Host {
         if request.line.target() == b"/1xx" {
             request.send_head(ResponseHead::new(103, None, None, None).expect("a hint")).expect("said");
         }
+        if request.line.target() == b"/trailers" {
+            request.send_head(ResponseHead::new(200, None, None, None).expect("a head")).expect("said");
+            request.finish(vec![(b"First".to_vec(), b"1".to_vec())]).expect("ended");
+            let again = request.finish(vec![(b"Second".to_vec(), b"2".to_vec())]).expect_err("it is ended");
+            assert_eq!(again.status, Status::InvalidState);
+            return;
+        }
         let message = ResponseHead::new(200, None, None, Some(6)).expect("a head");
         request.respond(message, Bytes::from_static(b"ANSWER")).expect("answered");
     }
@@ -129,6 +136,12 @@ async fn nothing_goes_out_again_after_an_error() {
         sent(b"POST / HTTP/1.1\r\nHost: a\r\nExpect: 100-continue\r\nContent-Length: 1\r\n\r\n", (Some(1), false))
             .await;
     assert_eq!(count(&asked, "HTTP/1.1 "), 1, "{asked}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn ending_an_answer_a_second_time_leaves_its_trailers_alone() {
+    let answer = sent(b"GET /trailers HTTP/1.1\r\nHost: a\r\n\r\n", (None, false)).await;
+    assert!(answer.ends_with("\r\n\r\n0\r\nFirst: 1\r\n\r\n"), "{answer}");
 }
 
 /// A request that breaks off in the middle gets no answer: its connection is gone.

@@ -1,11 +1,15 @@
 /* Both ends prove themselves by exporter-v1: a server that serves only clients of which it knows what they are, and clients that try without. */
 #include "loop.h"
 #include "sim.h"
+#include "tcp.h"
+
+#include <poll.h>
 
 static _Thread_local atls_error *error;
 static uint16_t port;
 static int served, with_certificate;
 static _Atomic int told_host;
+static _Atomic bool vendor_is_reachable;
 static bool judges = true;
 
 static void on_request(void *request, const atls_event *event)
@@ -29,6 +33,10 @@ static void on_server(void *user_data, const atls_event *event)
     if (event->kind == ATLS_EVENT_REFUSED) {
         bool whole = strstr(atls_error_message(event->error).ptr, "expected") != NULL;
         told_host += whole && atls_error_verdict(event->error) && atls_error_http_status(event->error) == 403;
+    }
+    if (event->kind == ATLS_EVENT_REFUSED && atls_error_http_status(event->error) == 503) {
+        CHECK(event->status == ATLS_COLLATERAL_UNAVAILABLE);
+        vendor_is_reachable = true;
     }
     if (event->kind != ATLS_EVENT_REQUEST)
         return;
@@ -72,11 +80,39 @@ static atls_verifier *verifier(void)
     return verifier;
 }
 
+/* Of what leads to the simulator's collateral service; 0 for nothing in between. */
+static unsigned gateway_port;
+
+static unsigned vendor_port(void)
+{
+    size_t len;
+    unsigned port;
+    char *ports = sim_file("ports", &len), *line = strstr(ports, "PCCS=");
+    CHECK(line && sscanf(line, "PCCS=%u", &port) == 1);
+    free(ports);
+    return port;
+}
+
+/* With a gateway, documents are asked for there. */
+static void lead_through_the_gateway(char *json, size_t *len)
+{
+    char place[16];
+    int digits = snprintf(place, sizeof place, ":%u\"", vendor_port());
+    char *at = strstr(json, place);
+    CHECK(at);
+    char *rest = strdup(at + digits);
+    CHECK(rest);
+    *len = (size_t)(at - json) + (size_t)sprintf(at, ":%u\"%s", gateway_port, rest);
+    free(rest);
+}
+
 static atls_policy *policy(const char *name)
 {
     size_t len;
     atls_policy *policy = NULL;
     char *json = sim_file(name, &len);
+    if (gateway_port)
+        lead_through_the_gateway(json, &len);
     OK(atls_policy_new(atls_bytes_of(json, len), &policy, &error));
     free(json);
     return policy;
@@ -242,6 +278,39 @@ static uint32_t post(atls_http *http, const char *path, const char *body, char *
     return status;
 }
 
+/* What leads to the vendor's service: nowhere, at first. */
+static void gateway(int fd)
+{
+    char buffer[16384];
+    if (!vendor_is_reachable)
+        return;
+    int vendor = tcp_dial((uint16_t)vendor_port());
+    struct pollfd ends[2] = {{.fd = fd, .events = POLLIN}, {.fd = vendor, .events = POLLIN}};
+    for (bool open = true; open && poll(ends, 2, 20000) > 0;) {
+        for (int i = 0; i < 2; i++) {
+            ssize_t n = ends[i].revents ? recv(ends[i].fd, buffer, sizeof buffer, 0) : -1;
+            if (ends[i].revents)
+                open = open && n > 0 && tcp_send(ends[1 - i].fd, buffer, (size_t)n);
+        }
+    }
+    close(vendor);
+}
+
+static void a_server_that_cannot_judge_asks_to_be_asked_again(void)
+{
+    struct tcp way;
+    vendor_is_reachable = false;
+    tcp_start(&way, gateway);
+    gateway_port = way.port;
+    atls_server *server = serve("agent.sock", "peer-policy.json", NULL);
+    gateway_port = 0;
+    /* Answered with 503 and Retry-After, the client shows the same evidence again: its challenge is still open. */
+    OK(get(client("strict-policy.json", "peer-agent.sock")));
+    CHECK(vendor_is_reachable && served == 1);
+    end(server);
+    tcp_stop(&way);
+}
+
 #define CHALLENGE "{\"protocol\":\"exporter-v1\",\"role\":\"S\",\"nonce\":\"" NONCE "\",\"tee\":[\"tdx\"]}"
 #define NONCE "000102030405060708090a0b0c0d0e0f000102030405060708090a0b0c0d0e0f"
 
@@ -367,5 +436,6 @@ static void set_up(void)
 }
 
 TESTS(set_up, loop_end, CASE(both_sides_prove_themselves), CASE(a_refused_client_reaches_no_host),
-      CASE(reflected_and_replayed_evidence_is_refused), CASE(a_server_answers_for_its_own_names_alone),
+      CASE(reflected_and_replayed_evidence_is_refused), CASE(a_server_that_cannot_judge_asks_to_be_asked_again),
+      CASE(a_server_answers_for_its_own_names_alone),
       CASE(the_hosts_own_source_gives_the_quotes))
