@@ -12,15 +12,15 @@ use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use tokio::sync::{Notify, oneshot};
 
-use super::call::CallBody;
-use super::client::{Client, Route};
-use super::{ClientRequest, Exchange, HttpConnection, News, exchange};
+use super::http_client::{HttpClient, ResponseRoute};
+use super::pending_request::PendingBody;
+use super::{ClientRequest, Exchange, HttpConnection, InterimEvent, start_exchange};
 use crate::error::{Detail, Error, Result, Status};
 use crate::io::CallerRuntime;
 use crate::io::blocking::check_may_block;
 use crate::io::deadline::{Wait, exceeded, within};
 use crate::io::sync::lock;
-use crate::message::Head;
+use crate::message::ReceivedHead;
 use crate::operation::{Cancel, Outgoing};
 
 /// Default deadline of a call that waits.
@@ -38,22 +38,22 @@ pub struct BlockingExchange {
     /// What ended the exchange; later calls say the same.
     failed: OnceLock<Error>,
     total: TotalDeadline,
-    route: Arc<OnceLock<Route>>,
+    route: Arc<OnceLock<ResponseRoute>>,
     informational: Arc<InformationalHeads>,
 }
 
 /// Informational heads that the host has not asked for yet; beyond so many, those that come are forgotten.
 #[derive(Default)]
 struct InformationalHeads {
-    heads: Mutex<VecDeque<Arc<Head>>>,
+    heads: Mutex<VecDeque<Arc<ReceivedHead>>>,
     came: Notify,
 }
 
 const MOST_INFORMATIONAL: usize = 64;
 
 impl InformationalHeads {
-    fn tell(&self, news: News) -> BoxFuture<'static, ()> {
-        if let News::Informational(head) = news {
+    fn tell(&self, news: InterimEvent) -> BoxFuture<'static, ()> {
+        if let InterimEvent::Informational(head) = news {
             let mut heads = lock(&self.heads);
             if heads.len() < MOST_INFORMATIONAL {
                 heads.push_back(Arc::new(head));
@@ -72,7 +72,7 @@ struct State {
     pending: Option<oneshot::Receiver<Result<Exchange>>>,
     sending: Option<Arc<Outgoing>>,
     answer: Option<Exchange>,
-    head: Option<Arc<Head>>,
+    head: Option<Arc<ReceivedHead>>,
     unread: Bytes,
     /// What a call that ran out of time had got.
     gathered: Vec<u8>,
@@ -97,7 +97,7 @@ impl BlockingExchange {
         let told = informational.clone();
         let work = Box::pin(async move {
             let told = |news| told.tell(news);
-            let mut answer = exchange(reservation, &complete, head, sent, &options, &told).await?;
+            let mut answer = start_exchange(reservation, &complete, head, sent, &options, &told).await?;
             answer.show(&options)?;
             Ok(answer)
         });
@@ -108,14 +108,14 @@ impl BlockingExchange {
     /// As `on_connection`, through a client.
     pub fn through_client(
         driver: &Arc<CallerRuntime>,
-        client: &Arc<Client>,
+        client: &Arc<HttpClient>,
         request: &ClientRequest,
         waits: bool,
     ) -> Result<BlockingExchange> {
         check_may_block()?;
         let body = request.begin_body(Box::new(|| ()));
         let call = request.call(body.clone())?;
-        let route: Arc<OnceLock<Route>> = Arc::default();
+        let route: Arc<OnceLock<ResponseRoute>> = Arc::default();
         let (client, found, turn) = (client.clone(), route.clone(), client.queue(&call));
         // Boxed: this is large, and moved about.
         let informational = Arc::<InformationalHeads>::default();
@@ -134,9 +134,9 @@ impl BlockingExchange {
         driver: &Arc<CallerRuntime>,
         connection: Option<Arc<HttpConnection>>,
         request: &ClientRequest,
-        body: &CallBody,
+        body: &PendingBody,
         waits: bool,
-        (route, informational): (Arc<OnceLock<Route>>, Arc<InformationalHeads>),
+        (route, informational): (Arc<OnceLock<ResponseRoute>>, Arc<InformationalHeads>),
         work: impl Future<Output = Result<Exchange>> + Send + 'static,
     ) -> Result<BlockingExchange> {
         let (mut state, cancel, deadlines) =
@@ -182,7 +182,7 @@ impl BlockingExchange {
     }
 
     /// How a client's response came about, once its head is there.
-    pub fn route(&self) -> Option<&Route> {
+    pub fn route(&self) -> Option<&ResponseRoute> {
         self.route.get()
     }
 
@@ -192,7 +192,7 @@ impl BlockingExchange {
     }
 
     /// Waits for the response head.
-    pub fn head(&self, limit: Option<Duration>) -> Result<Arc<Head>> {
+    pub fn head(&self, limit: Option<Duration>) -> Result<Arc<ReceivedHead>> {
         self.run(limit, "waiting for the response head", async |state| {
             state.await_answer().await?;
             state.head.clone().ok_or_else(|| Error::new(Status::Internal, "no response head"))
@@ -200,7 +200,7 @@ impl BlockingExchange {
     }
 
     /// The next informational head; `None` once the final one has come and all before it were asked for.
-    pub fn next_informational(&self, limit: Option<Duration>) -> Result<Option<Arc<Head>>> {
+    pub fn next_informational(&self, limit: Option<Duration>) -> Result<Option<Arc<ReceivedHead>>> {
         self.run(limit, "waiting for an informational response", async |state| {
             loop {
                 let came = self.informational.came.notified();
@@ -245,7 +245,7 @@ impl BlockingExchange {
     }
 
     /// The trailers, once the body was read to its end. Errors: InvalidState.
-    pub fn trailers(&self) -> Result<Option<Head>> {
+    pub fn trailers(&self) -> Result<Option<ReceivedHead>> {
         // Not waited for: this is also called while a body source is asked, by the call that has the turn.
         let under_way = |_| Error::new(Status::InvalidState, "another call on this exchange is under way");
         let state = self.state.try_lock().map_err(under_way)?;

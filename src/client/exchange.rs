@@ -13,50 +13,50 @@ use hyper::body::{Body, Incoming};
 use super::connection::Reservation;
 use super::engine::faults::{http_error, unasked_upgrade};
 use super::engine::wire_state::WireState;
-use super::options::Options;
-use super::request_body::{Progress, RequestBody};
+use super::request_body::{BodyProgress, RequestBody};
+use super::request_options::RequestOptions;
 use crate::error::{Error, Phase, Result, Status};
 use crate::io::deadline::{Wait, within};
 use crate::message::decode::Decoder;
-use crate::message::{Head, Request};
+use crate::message::{ReceivedHead, RequestHead};
 
 /// A response whose body is being read.
 pub struct Exchange {
-    pub head: Head,
+    pub head: ReceivedHead,
     body: Option<Incoming>,
-    pub trailers: Option<Head>,
+    pub trailers: Option<ReceivedHead>,
     decoder: Option<Box<Decoder>>,
     /// There is no body, whatever the head says.
     bodiless: bool,
     /// Bytes that may still come.
     left: u64,
     /// Of the request's body.
-    progress: Arc<Progress>,
+    progress: Arc<BodyProgress>,
     reservation: Option<Reservation>,
     when_over: Option<Box<dyn FnOnce() + Send>>,
 }
 
 /// What happens before the response head.
-pub enum News {
+pub enum InterimEvent {
     /// The request has its connection: from now on a streamed body is sent.
     Connected,
-    Informational(Head),
+    Informational(ReceivedHead),
     /// A streamed body is to be written once more, from its beginning.
     Rewind,
 }
 
 /// Told of each as it comes; the next waits until it has been told.
-pub type Tell<'a> = dyn Fn(News) -> BoxFuture<'a, ()> + Send + Sync + 'a;
+pub type OnInterim<'a> = dyn Fn(InterimEvent) -> BoxFuture<'a, ()> + Send + Sync + 'a;
 
 /// Sends a request, whose head is spelled `head`; the future waits for the response head. Not an async function: what is waited with should be
 /// small, for it is moved about.
-pub fn exchange<'a, 'b: 'a>(
+pub fn start_exchange<'a, 'b: 'a>(
     reservation: Reservation,
-    request: &Request,
+    request: &RequestHead,
     head: Vec<u8>,
     body: RequestBody,
-    options: &Arc<Options>,
-    tell: &'a Tell<'b>,
+    options: &Arc<RequestOptions>,
+    tell: &'a OnInterim<'b>,
 ) -> impl Future<Output = Result<Exchange>> + Send + use<'a, 'b> {
     let progress = body.progress();
     let sent = send(&reservation, request, head, body, options);
@@ -92,7 +92,7 @@ pub fn exchange<'a, 'b: 'a>(
 }
 
 /// Whether the connection ends with the response that has this head.
-fn closes(head: &Head) -> bool {
+fn closes(head: &ReceivedHead) -> bool {
     let mut options = head.all("connection").flat_map(|value| value.split(|byte| *byte == b','));
     options.any(|option| option.trim_ascii().eq_ignore_ascii_case(b"close"))
 }
@@ -101,10 +101,10 @@ type Sent = hyper::Result<http::Response<Incoming>>;
 
 fn send(
     reservation: &Reservation,
-    request: &Request,
+    request: &RequestHead,
     head: Vec<u8>,
     body: RequestBody,
-    options: &Options,
+    options: &RequestOptions,
 ) -> Result<impl Future<Output = Sent> + Send + use<>> {
     let progress = body.progress();
     if options.expect.is_some() && !progress.is_complete() {
@@ -123,9 +123,9 @@ fn send(
 async fn answer(
     sent: impl Future<Output = Sent>,
     wire: &WireState,
-    progress: &Progress,
-    options: &Options,
-    tell: &Tell<'_>,
+    progress: &BodyProgress,
+    options: &RequestOptions,
+    tell: &OnInterim<'_>,
 ) -> Result<Sent> {
     let mut patience = options.expect.filter(|_| progress.is_held()).map(|wait| Box::pin(tokio::time::sleep(wait)));
     let mut sent = pin!(sent);
@@ -144,11 +144,11 @@ async fn answer(
     };
     loop {
         match next().await {
-            Err(head) => tell(News::Informational(head)).await,
+            Err(head) => tell(InterimEvent::Informational(head)).await,
             Ok(answered) => {
                 // Those that came with it are told first.
                 while let Some(head) = wire.informational() {
-                    tell(News::Informational(head)).await;
+                    tell(InterimEvent::Informational(head)).await;
                 }
                 return Ok(answered);
             }
@@ -170,7 +170,7 @@ impl Exchange {
     }
 
     /// The body will be shown: it is handled as `options` say. The body of an answer that leads to another request is not.
-    pub fn show(&mut self, options: &Options) -> Result<()> {
+    pub fn show(&mut self, options: &RequestOptions) -> Result<()> {
         self.left = options.max_body;
         if self.bodiless || matches!(self.head.status, 204 | 304) {
             return Ok(());
@@ -191,7 +191,7 @@ impl Exchange {
     }
 
     /// Of the request's body.
-    pub fn progress(&self) -> &Progress {
+    pub fn progress(&self) -> &BodyProgress {
         &self.progress
     }
 
@@ -271,8 +271,8 @@ impl Drop for Exchange {
     }
 }
 
-fn trailer_head(trailers: &http::HeaderMap) -> Head {
-    let mut head = Head::new(0, 1, b"");
+fn trailer_head(trailers: &http::HeaderMap) -> ReceivedHead {
+    let mut head = ReceivedHead::new(0, 1, b"");
     for (name, value) in trailers {
         head.add(name.as_str().as_bytes(), value.as_bytes());
     }
@@ -280,7 +280,7 @@ fn trailer_head(trailers: &http::HeaderMap) -> Head {
 }
 
 /// The request as hyper must see it for framing and connection management; what stands on the wire is our own head.
-fn hyper_request(request: &Request, body: RequestBody) -> Result<http::Request<RequestBody>> {
+fn hyper_request(request: &RequestHead, body: RequestBody) -> Result<http::Request<RequestBody>> {
     let mut out = http::Request::builder().method(request.method.as_str()).uri(&request.path);
     match body.length() {
         _ if body.is_full() => {}

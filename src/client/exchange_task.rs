@@ -5,16 +5,16 @@ use std::sync::{Arc, OnceLock};
 use bytes::{Bytes, BytesMut};
 use futures_util::FutureExt;
 
-use super::call::{Call, CallBody};
-use super::client::{Client, Route};
 use super::connection::Reservation;
-use super::exchange::{Exchange, News, exchange};
-use super::options::Options;
-use super::turns::Waiting;
+use super::exchange::{Exchange, InterimEvent, start_exchange};
+use super::http_client::{HttpClient, ResponseRoute};
+use super::pending_request::{PendingBody, PendingRequest};
+use super::request_options::RequestOptions;
+use super::turn_queue::QueuedTurn;
 use super::{ClientRequest, HttpConnection, RequestBody};
 use crate::error::Result;
 use crate::io::deadline::{Wait, within};
-use crate::message::Request;
+use crate::message::RequestHead;
 use crate::operation::{Cancel, Credit, Outgoing, Outlet, TransferEvent};
 
 /// What the host and the driving task share.
@@ -25,9 +25,9 @@ pub struct SharedExchange {
     pub cancel: Cancel,
     /// The host's own connection; a client's goes its own ways.
     pub connection: Option<Arc<HttpConnection>>,
-    pub options: Arc<Options>,
+    pub options: Arc<RequestOptions>,
     /// How a client's response came about, before its head is shown.
-    pub route: OnceLock<Route>,
+    pub route: OnceLock<ResponseRoute>,
 }
 
 /// Told when a streamed body takes more again.
@@ -57,7 +57,7 @@ impl Prepared {
 
     /// Through a client, in whose queue it takes its place. Errors: those of the request.
     pub fn through_client(
-        client: &Arc<Client>,
+        client: &Arc<HttpClient>,
         request: &ClientRequest,
         credit: Credit,
         on_writable: OnWritable,
@@ -74,7 +74,7 @@ impl Prepared {
 impl SharedExchange {
     fn new(
         credit: Credit,
-        body: &CallBody,
+        body: &PendingBody,
         request: &ClientRequest,
         connection: Option<Arc<HttpConnection>>,
     ) -> Arc<SharedExchange> {
@@ -94,14 +94,14 @@ enum Carrier {
     /// One connection; the head as spelled.
     Connection {
         reservation: Reservation,
-        request: Arc<Request>,
+        request: Arc<RequestHead>,
         head: Vec<u8>,
         body: RequestBody,
     },
     Client {
-        client: Arc<Client>,
-        call: Box<Call>,
-        turn: Waiting,
+        client: Arc<HttpClient>,
+        call: Box<PendingRequest>,
+        turn: QueuedTurn,
     },
 }
 
@@ -131,7 +131,7 @@ async fn run(carrier: Carrier, shared: &SharedExchange, outlet: &Outlet) -> Resu
     let mut answer = match carrier {
         Carrier::Connection { reservation, request, head, body } => {
             open(shared);
-            let answered = exchange(reservation, &request, head, body, &shared.options, &tell);
+            let answered = start_exchange(reservation, &request, head, body, &shared.options, &tell);
             let mut answer = within(shared.options.deadlines.head, Wait::Head, answered).await?;
             answer.show(&shared.options)?;
             answer
@@ -166,16 +166,16 @@ fn open(shared: &SharedExchange) {
     }
 }
 
-async fn tell(news: News, shared: &SharedExchange, outlet: &Outlet) {
+async fn tell(news: InterimEvent, shared: &SharedExchange, outlet: &Outlet) {
     match news {
-        News::Connected => {
+        InterimEvent::Connected => {
             let Some(outgoing) = shared.outgoing.as_ref().filter(|outgoing| !outgoing.is_open()) else { return };
             outgoing.open();
             outlet.post(TransferEvent::Connected).await;
             outgoing.announce_open();
         }
-        News::Informational(head) => outlet.post(TransferEvent::Informational(head)).await,
-        News::Rewind => outlet.post(TransferEvent::Rewind).await,
+        InterimEvent::Informational(head) => outlet.post(TransferEvent::Informational(head)).await,
+        InterimEvent::Rewind => outlet.post(TransferEvent::Rewind).await,
     }
 }
 

@@ -2,26 +2,26 @@
 //! protocol; what it does not keep (case and order of header lines) is kept by `engine`.
 
 pub mod blocking_exchange;
-pub mod call;
-#[allow(clippy::module_inception)]
-pub mod client;
 mod connection;
 pub mod connection_task;
-pub mod cookies;
+pub mod cookie_jar;
 mod engine;
 mod exchange;
 pub mod exchange_task;
+#[allow(clippy::module_inception)]
+pub mod http_client;
 pub mod location;
-pub mod options;
+pub mod pending_request;
 pub mod pool;
 #[doc(hidden)]
 pub mod redirect;
 mod request;
 mod request_body;
-pub mod turns;
+pub mod request_options;
+pub mod turn_queue;
 
 pub use connection::{HttpConnection, Reservation};
-pub use exchange::{Exchange, News, Tell, exchange};
+pub use exchange::{Exchange, InterimEvent, OnInterim, start_exchange};
 pub use location::{HostPattern, Location};
 pub use request::{ClientBody, ClientRequest};
-pub use request_body::{RequestBody, Source};
+pub use request_body::{BodySource, RequestBody};

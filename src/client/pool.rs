@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use super::HttpConnection;
-use super::turns::{Place, Turn, Turns, Waiting};
+use super::turn_queue::{HostAndPort, QueuedTurn, Turn, TurnQueue};
 use crate::attest::Policy;
 use crate::connect::Connector;
 use crate::io::sync::lock;
@@ -15,7 +15,7 @@ use crate::log;
 
 /// What two requests must share to share a connection: everything that decided how it was made and judged.
 #[derive(Clone)]
-pub struct Key {
+pub struct ConnectionKey {
     pub host: String,
     pub port: u16,
     pub plain: bool,
@@ -27,8 +27,8 @@ pub struct Key {
 
 type Identity = (String, u16, bool, usize, usize);
 
-impl Key {
-    pub fn place(&self) -> Place {
+impl ConnectionKey {
+    pub fn place(&self) -> HostAndPort {
         (self.host.clone(), self.port)
     }
 
@@ -44,7 +44,7 @@ impl Key {
 }
 
 #[derive(Clone, Copy, Debug)]
-pub struct Limits {
+pub struct ClientLimits {
     /// Requests under way at a time; more wait in the order in which they came.
     pub requests: usize,
     /// Connections to one host and port at a time, those that wait included.
@@ -57,13 +57,13 @@ pub struct Limits {
     pub age: Option<Duration>,
 }
 
-impl Default for Limits {
+impl Default for ClientLimits {
     fn default() -> Self {
-        Limits { requests: 10, connections: usize::MAX, waiting: 100, idle: Duration::from_secs(90), age: None }
+        ClientLimits { requests: 10, connections: usize::MAX, waiting: 100, idle: Duration::from_secs(90), age: None }
     }
 }
 
-struct Idle {
+struct IdleConnection {
     connection: Arc<HttpConnection>,
     /// Keeps the addresses, which are the identity, from being used again.
     _key: (Option<Arc<Policy>>, Arc<Connector>),
@@ -71,38 +71,38 @@ struct Idle {
     since: Instant,
 }
 
-pub struct Pool {
-    limits: Limits,
-    turns: Arc<Turns>,
-    idle: Mutex<HashMap<Identity, Vec<Idle>>>,
+pub struct ConnectionPool {
+    limits: ClientLimits,
+    turns: Arc<TurnQueue>,
+    idle: Mutex<HashMap<Identity, Vec<IdleConnection>>>,
     sweeping: AtomicBool,
 }
 
 /// Requests under way and waiting, and connections without one.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct Counts {
+pub struct ClientCounts {
     pub active: usize,
     pub queued: usize,
     pub idle: usize,
 }
 
-impl Pool {
-    pub fn new(limits: Limits) -> Pool {
-        Pool {
+impl ConnectionPool {
+    pub fn new(limits: ClientLimits) -> ConnectionPool {
+        ConnectionPool {
             limits,
-            turns: Arc::new(Turns::new(limits.requests, limits.connections)),
+            turns: Arc::new(TurnQueue::new(limits.requests, limits.connections)),
             idle: Mutex::default(),
             sweeping: AtomicBool::new(false),
         }
     }
 
     /// Takes a place in the queue for a turn; first come, first served.
-    pub fn queue(&self, place: Place) -> Waiting {
+    pub fn queue(&self, place: HostAndPort) -> QueuedTurn {
         self.turns.queue(place)
     }
 
     /// A connection that may carry a request with this key, the one that was used last.
-    pub fn take(self: &Arc<Self>, key: &Key) -> Option<Lease> {
+    pub fn take(self: &Arc<Self>, key: &ConnectionKey) -> Option<Lease> {
         let mut gone = 0;
         let found = loop {
             let Some(found) = lock(&self.idle).get_mut(&key.identity()).and_then(Vec::pop) else { break None };
@@ -119,7 +119,7 @@ impl Pool {
     }
 
     /// Makes room for a new connection, where the place has as many as it may have and some of them wait, for other policies or settings.
-    pub fn make_room(&self, key: &Key) {
+    pub fn make_room(&self, key: &ConnectionKey) {
         let place = key.place();
         let active = self.turns.active_at(&place);
         let mut idle = lock(&self.idle);
@@ -130,7 +130,7 @@ impl Pool {
         }
     }
 
-    fn is_good(&self, idle: &Idle) -> bool {
+    fn is_good(&self, idle: &IdleConnection) -> bool {
         idle.connection.is_ready() && idle.since.elapsed() < self.limits.idle && self.young(idle.born)
     }
 
@@ -139,7 +139,7 @@ impl Pool {
     }
 
     /// Takes a connection back whose exchange is over, and sees to it that it does not wait for ever.
-    fn put(self: &Arc<Self>, key: &Key, connection: Arc<HttpConnection>, born: Instant) {
+    fn take_back(self: &Arc<Self>, key: &ConnectionKey, connection: Arc<HttpConnection>, born: Instant) {
         let keeps = connection.is_ready() && self.young(born);
         let what = if keeps { "waits for the next request" } else { "ends with its response" };
         log::emit(log::DEBUG, || format!("pool: {}: the connection {what}", key.shown()));
@@ -147,7 +147,12 @@ impl Pool {
             connection.closing.cancel();
             return;
         }
-        let idle = Idle { connection, _key: (key.policy.clone(), key.connector.clone()), born, since: Instant::now() };
+        let idle = IdleConnection {
+            connection,
+            _key: (key.policy.clone(), key.connector.clone()),
+            born,
+            since: Instant::now(),
+        };
         let mut waiting = lock(&self.idle);
         waiting.entry(key.identity()).or_default().push(idle);
         if waiting.values().map(Vec::len).sum::<usize>() > self.limits.waiting {
@@ -193,16 +198,17 @@ impl Pool {
         }
     }
 
-    pub fn counts(&self) -> Counts {
+    pub fn counts(&self) -> ClientCounts {
         let (active, queued) = self.turns.counts();
-        Counts { active, queued, idle: lock(&self.idle).values().map(Vec::len).sum() }
+        ClientCounts { active, queued, idle: lock(&self.idle).values().map(Vec::len).sum() }
     }
 }
 
 /// Closes the one that has waited longest, of those that `which` names.
-fn close_oldest(idle: &mut HashMap<Identity, Vec<Idle>>, which: impl Fn(&Identity) -> bool) {
+fn close_oldest(idle: &mut HashMap<Identity, Vec<IdleConnection>>, which: impl Fn(&Identity) -> bool) {
     // Of one kind, the first has waited longest.
-    let first = |(identity, waiting): (&Identity, &Vec<Idle>)| Some((waiting.first()?.since, identity.clone()));
+    let first =
+        |(identity, waiting): (&Identity, &Vec<IdleConnection>)| Some((waiting.first()?.since, identity.clone()));
     let Some((_, identity)) = idle.iter().filter(|(identity, _)| which(identity)).filter_map(first).min() else {
         return;
     };
@@ -216,8 +222,8 @@ fn close_oldest(idle: &mut HashMap<Identity, Vec<Idle>>, which: impl Fn(&Identit
 /// A connection that carries a request, and the turn that goes with it. Given back after the response's end; dropped before, the
 /// connection is closed, for what is left of the response has no reader.
 pub struct Lease {
-    pool: Arc<Pool>,
-    key: Key,
+    pool: Arc<ConnectionPool>,
+    key: ConnectionKey,
     pub connection: Arc<HttpConnection>,
     born: Instant,
     pub turn: Option<Turn>,
@@ -225,13 +231,13 @@ pub struct Lease {
 }
 
 impl Lease {
-    pub fn new(pool: Arc<Pool>, key: Key, connection: Arc<HttpConnection>, born: Instant) -> Lease {
+    pub fn new(pool: Arc<ConnectionPool>, key: ConnectionKey, connection: Arc<HttpConnection>, born: Instant) -> Lease {
         Lease { pool, key, connection, born, turn: None, over: false }
     }
 
     pub fn give_back(mut self) {
         self.over = true;
-        self.pool.put(&self.key, self.connection.clone(), self.born);
+        self.pool.take_back(&self.key, self.connection.clone(), self.born);
     }
 }
 
@@ -243,7 +249,7 @@ impl Drop for Lease {
     }
 }
 
-impl Drop for Pool {
+impl Drop for ConnectionPool {
     fn drop(&mut self) {
         self.close_idle();
     }

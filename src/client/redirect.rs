@@ -4,12 +4,12 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
-use super::call::{Call, CallBody, Next};
+use super::pending_request::{FollowUp, PendingBody, PendingRequest};
 use crate::error::{Detail, Error, Phase, Result, Status};
-use crate::message::Head;
+use crate::message::ReceivedHead;
 
 /// The request that a response asks for instead, if it does and we follow. `attested`: whether the server that answered was.
-pub fn next(call: &Call, head: &Head, attested: bool) -> Result<Option<Next>> {
+pub fn follow_up(call: &PendingRequest, head: &ReceivedHead, attested: bool) -> Result<Option<FollowUp>> {
     let (301 | 302 | 303 | 307 | 308, 1..) = (head.status, call.options.redirects) else { return Ok(None) };
     let Some(reference) = head.find("location") else { return Ok(None) };
     let to_get = match (head.status, &*call.request.method) {
@@ -41,10 +41,10 @@ pub fn next(call: &Call, head: &Head, attested: bool) -> Result<Option<Next>> {
     let request = Arc::make_mut(&mut next.request);
     if to_get {
         request.method = "GET".into();
-        if let CallBody::Stream(pieces, _) = &call.body {
+        if let PendingBody::Stream(pieces, _) = &call.body {
             pieces.discard();
         }
-        next.body = CallBody::Full(Bytes::new());
+        next.body = PendingBody::Full(Bytes::new());
         request.remove(&["content-length", "content-type", "content-encoding"]);
     }
     if !stays {
@@ -54,5 +54,5 @@ pub fn next(call: &Call, head: &Head, attested: bool) -> Result<Option<Next>> {
     (request.host, request.host_line) = (location.authority.clone(), None);
     request.path = location.path.clone();
     next.location = location;
-    Ok(Some(Next { call: next, again: !to_get, followed: true }))
+    Ok(Some(FollowUp { call: next, again: !to_get, followed: true }))
 }

@@ -4,25 +4,25 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
-use super::Source;
-use super::call::{Call, CallBody};
+use super::BodySource;
 use super::location::{Location, credentials};
-use super::options::Options;
+use super::pending_request::{PendingBody, PendingRequest};
+use super::request_options::RequestOptions;
 use crate::error::{Error, Result, Status};
 use crate::io::random::random;
-use crate::message::credentials::{Login, Scheme};
+use crate::message::credentials::{AuthScheme, Login};
+use crate::message::date::http_date;
 use crate::message::form::Field;
 use crate::message::headers::Headers;
 use crate::message::host::check_host;
-use crate::message::text::http_date;
-use crate::message::{Request, check_header, form};
+use crate::message::{RequestHead, check_header, form};
 use crate::operation::Outgoing;
 
 /// One request, to be used as often as its caller likes. Head and options are shared with the exchanges that were made with it.
 pub struct ClientRequest {
-    head: Arc<Request>,
+    head: Arc<RequestHead>,
     body: ClientBody,
-    options: Arc<Options>,
+    options: Arc<RequestOptions>,
     /// For a client: where to.
     location: Option<Location>,
 }
@@ -35,7 +35,7 @@ pub enum ClientBody {
         length: Option<u64>,
         may_rewind: bool,
     },
-    Source(Arc<dyn Source>, Option<u64>),
+    Source(Arc<dyn BodySource>, Option<u64>),
     /// With the boundary between its fields.
     Form(Vec<Field>, String),
 }
@@ -43,22 +43,26 @@ pub enum ClientBody {
 impl ClientRequest {
     /// For a connection of the caller's own. What it is given is checked when the request is used.
     pub fn new(method: &str, path: &str, host: &str) -> ClientRequest {
-        ClientRequest::with((method, path, host), None, Options::default())
+        ClientRequest::with((method, path, host), None, RequestOptions::default())
     }
 
     /// For a client. Credentials in the URL are those of Basic. Errors: InvalidArgument, Unsupported (another scheme).
     pub fn for_url(method: &str, url: &str) -> Result<ClientRequest> {
         let location = Location::parse(url)?;
-        let mut options = Options::default();
+        let mut options = RequestOptions::default();
         if let Some((user, password)) = credentials(url) {
-            options.login = Some(Login::new(&user, &password, Scheme::Basic)?);
+            options.login = Some(Login::new(&user, &password, AuthScheme::Basic)?);
         }
         let (path, host) = (location.path.clone(), location.authority.clone());
         Ok(ClientRequest::with((method, &path, &host), Some(location), options))
     }
 
-    fn with((method, path, host): (&str, &str, &str), location: Option<Location>, options: Options) -> ClientRequest {
-        let head = Request {
+    fn with(
+        (method, path, host): (&str, &str, &str),
+        location: Option<Location>,
+        options: RequestOptions,
+    ) -> ClientRequest {
+        let head = RequestHead {
             method: method.to_owned(),
             path: path.to_owned(),
             host: host.to_owned(),
@@ -74,11 +78,11 @@ impl ClientRequest {
         }
     }
 
-    pub fn options(&self) -> &Arc<Options> {
+    pub fn options(&self) -> &Arc<RequestOptions> {
         &self.options
     }
 
-    pub fn options_mut(&mut self) -> &mut Options {
+    pub fn options_mut(&mut self) -> &mut RequestOptions {
         Arc::make_mut(&mut self.options)
     }
 
@@ -156,25 +160,25 @@ impl ClientRequest {
         Ok(before)
     }
 
-    fn head_mut(&mut self) -> &mut Request {
+    fn head_mut(&mut self) -> &mut RequestHead {
         Arc::make_mut(&mut self.head)
     }
 
     /// The body as it is sent; `on_writable` is told when a stream takes more again.
-    pub(super) fn begin_body(&self, on_writable: Box<dyn Fn() + Send + Sync>) -> CallBody {
+    pub(super) fn begin_body(&self, on_writable: Box<dyn Fn() + Send + Sync>) -> PendingBody {
         self.body.begin(on_writable)
     }
 
     /// The request as a client takes it. Errors: InvalidArgument.
-    pub(super) fn call(&self, body: CallBody) -> Result<Call> {
+    pub(super) fn call(&self, body: PendingBody) -> Result<PendingRequest> {
         let missing = || Error::new(Status::InvalidArgument, "the request has no URL (atls_request_new_url)");
         let location = self.location.clone().ok_or_else(missing)?;
-        Ok(Call::new(self.head.clone(), location, body, self.options.clone()))
+        Ok(PendingRequest::new(self.head.clone(), location, body, self.options.clone()))
     }
 
     /// The request with all its header fields, and its head as it is written on a connection of the caller's own. Refuses what cannot be sent, before
     /// anything is reserved for it.
-    pub(super) fn complete(&self) -> Result<(Arc<Request>, Vec<u8>)> {
+    pub(super) fn complete(&self) -> Result<(Arc<RequestHead>, Vec<u8>)> {
         let length = self.body.length()?;
         let mut head = self.head.clone();
         if let Some(value) = self.options.login.as_ref().and_then(Login::unasked) {
@@ -200,18 +204,18 @@ impl ClientBody {
         }
     }
 
-    fn begin(&self, on_writable: Box<dyn Fn() + Send + Sync>) -> CallBody {
+    fn begin(&self, on_writable: Box<dyn Fn() + Send + Sync>) -> PendingBody {
         match self {
-            ClientBody::Full(data) => CallBody::Full(data.clone()),
+            ClientBody::Full(data) => PendingBody::Full(data.clone()),
             ClientBody::Stream { length, may_rewind } => {
                 let outgoing = Outgoing::new(on_writable);
                 if *may_rewind {
                     outgoing.allow_rewind();
                 }
-                CallBody::Stream(Arc::new(outgoing), *length)
+                PendingBody::Stream(Arc::new(outgoing), *length)
             }
-            ClientBody::Source(source, length) => CallBody::Source(source.clone(), *length),
-            ClientBody::Form(fields, boundary) => CallBody::Full(form::body(fields, boundary).into()),
+            ClientBody::Source(source, length) => PendingBody::Source(source.clone(), *length),
+            ClientBody::Form(fields, boundary) => PendingBody::Full(form::body(fields, boundary).into()),
         }
     }
 }

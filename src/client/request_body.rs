@@ -14,7 +14,7 @@ use crate::io::sync::lock;
 use crate::operation::Outgoing;
 
 /// Where a body comes from that is made as it is sent.
-pub trait Source: Send + Sync {
+pub trait BodySource: Send + Sync {
     /// The next bytes; `None` at the end. Called by whichever thread drives the connection.
     fn next(&self) -> Result<Option<Bytes>>;
     /// Begins anew; false where that cannot be.
@@ -26,18 +26,18 @@ pub struct RequestBody {
     /// Length that was announced; `None` sends chunks.
     length: Option<u64>,
     sent: u64,
-    progress: Arc<Progress>,
+    progress: Arc<BodyProgress>,
 }
 
 enum Kind {
     Full(Option<Bytes>),
     Stream(Arc<Outgoing>, u32),
-    Source(Arc<dyn Source>),
+    Source(Arc<dyn BodySource>),
 }
 
 /// What the exchange knows of its body, which hyper has.
 #[derive(Default)]
-pub struct Progress {
+pub struct BodyProgress {
     /// Nothing of the body goes out while this is set.
     held: AtomicBool,
     waiting: Mutex<Option<Waker>>,
@@ -50,7 +50,7 @@ pub struct Progress {
     outgoing: Option<(Arc<Outgoing>, u32)>,
 }
 
-impl Progress {
+impl BodyProgress {
     /// Keeps the body back (RFC 9110 section 10.1.1).
     pub fn hold(&self) {
         self.held.store(true, Ordering::Release);
@@ -122,7 +122,8 @@ impl RequestBody {
             Kind::Stream(pieces, reader) => Some((pieces.clone(), *reader)),
             _ => None,
         };
-        let progress = Progress { complete: AtomicBool::new(length == Some(0)), outgoing, ..Progress::default() };
+        let progress =
+            BodyProgress { complete: AtomicBool::new(length == Some(0)), outgoing, ..BodyProgress::default() };
         RequestBody { kind, length, sent: 0, progress: Arc::new(progress) }
     }
 
@@ -136,7 +137,7 @@ impl RequestBody {
         RequestBody::new(Kind::Stream(pieces, reader), length)
     }
 
-    pub fn source(source: Arc<dyn Source>, length: Option<u64>) -> RequestBody {
+    pub fn source(source: Arc<dyn BodySource>, length: Option<u64>) -> RequestBody {
         RequestBody::new(Kind::Source(source), length)
     }
 
@@ -149,7 +150,7 @@ impl RequestBody {
         matches!(self.kind, Kind::Full(_))
     }
 
-    pub fn progress(&self) -> Arc<Progress> {
+    pub fn progress(&self) -> Arc<BodyProgress> {
         self.progress.clone()
     }
 
@@ -236,7 +237,7 @@ mod tests {
 
     struct Counting(std::sync::atomic::AtomicU32);
 
-    impl Source for Counting {
+    impl BodySource for Counting {
         fn next(&self) -> Result<Option<Bytes>> {
             self.0.fetch_add(1, Ordering::SeqCst);
             Ok(Some(Bytes::from_static(b"more")))
@@ -250,7 +251,7 @@ mod tests {
     #[tokio::test]
     async fn a_source_that_begins_anew_is_not_asked_for_the_request_before() {
         let source = Arc::new(Counting(0.into()));
-        let call = super::super::call::CallBody::Source(source.clone(), None);
+        let call = super::super::pending_request::PendingBody::Source(source.clone(), None);
         let mut before = call.begin();
         let tell = |_| -> futures_util::future::BoxFuture<'static, ()> { Box::pin(std::future::ready(())) };
         assert!(next(&mut before).is_ready());

@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use super::error::{Checked, Refusal};
 use super::fields::{Facts, Kept, Known};
-use super::{Rules, flags, syntax};
+use super::{Rules, flags, start_line, syntax};
 use crate::error::Detail;
 
 /// Bytes of the block, or of `names`.
@@ -194,40 +194,22 @@ impl Head {
         Ok(())
     }
 
-    /// method SP target SP HTTP/d.d (RFC 9112 section 3)
     fn request_line(&mut self, block: &[u8], rules: &Rules) -> Checked<()> {
         let line = self.start_line(block)?;
-        let illegal = || Refusal::of("illegal request line", line);
-        let method = syntax::token_len(line);
-        let target = method + 1;
-        let end = memchr::memchr(b' ', line.get(target..).ok_or_else(illegal)?).ok_or_else(illegal)? + target;
-        let sane = if rules.as_h11() { syntax::is_target } else { syntax::is_raw_target };
-        if method == 0 || line[method] != b' ' || !sane(&line[target..end]) {
-            return Err(illegal());
-        }
-        self.version = version(&line[end + 1..]).ok_or_else(illegal)?;
-        (self.method, self.target) = (0..method, target..end);
-        supported(self.version, line)
+        let is_target = if rules.as_h11() { syntax::is_target } else { syntax::is_raw_target };
+        let (method, target, version) =
+            start_line::request_line(line, is_target).ok_or_else(|| Refusal::of("illegal request line", line))?;
+        let from = method.len() + 1;
+        (self.method, self.target, self.version) = (0..method.len(), from..from + target.len(), version);
+        supported(version, line)
     }
 
-    /// HTTP/d.d SP ddd \[SP reason] (RFC 9112 section 4)
     fn status_line(&mut self, block: &[u8], rules: &Rules) -> Checked<()> {
         let line = self.start_line(block)?;
-        let illegal = || Refusal::of("illegal status line", line);
-        self.version = line.get(..8).and_then(version).ok_or_else(illegal)?;
-        let (code, reason) = match &line[8..] {
-            [b' ', code @ ..] if code.len() >= 3 => code.split_at(3),
-            _ => return Err(illegal()),
-        };
-        if !code.iter().all(u8::is_ascii_digit) || code[0] == b'0' || !(reason.is_empty() || reason[0] == b' ') {
-            return Err(illegal());
-        }
-        self.status = code.iter().fold(0, |status, digit| status * 10 + u16::from(digit - b'0'));
-        if !syntax::is_text(reason, rules.allow(flags::ALLOW_CTL_IN_VALUE)) {
-            return Err(illegal());
-        }
-        self.reason = line.len().min(13)..line.len();
-        supported(self.version, line)
+        let (version, status, reason) = start_line::status_line(line, rules.allow(flags::ALLOW_CTL_IN_VALUE))
+            .ok_or_else(|| Refusal::of("illegal status line", line))?;
+        (self.version, self.status, self.reason) = (version, status, line.len() - reason.len()..line.len());
+        supported(version, line)
     }
 
     /// The first line; it begins where the block does.
@@ -302,16 +284,6 @@ impl Head {
 
 fn starts_blank(block: &[u8], line: &Line) -> bool {
     line.bytes.start < line.bytes.end && syntax::is_blank(block[line.bytes.start as usize])
-}
-
-/// HTTP/d.d
-fn version(text: &[u8]) -> Option<u16> {
-    match text {
-        [b'H', b'T', b'T', b'P', b'/', major @ b'0'..=b'9', b'.', minor @ b'0'..=b'9'] => {
-            Some(u16::from(major - b'0') << 8 | u16::from(minor - b'0'))
-        }
-        _ => None,
-    }
 }
 
 fn supported(version: u16, line: &[u8]) -> Checked<()> {

@@ -11,6 +11,7 @@ mod fields;
 mod head;
 mod receiving;
 mod sending;
+pub mod start_line;
 mod state;
 pub mod syntax;
 mod validate;

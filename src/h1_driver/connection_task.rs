@@ -17,8 +17,8 @@ use crate::io::deadline::{Wait, exceeded};
 use crate::io::duplex::{Moved, Prefixed, advance};
 use crate::io::sync::lock;
 use crate::log;
-use crate::message::Head;
-use crate::message::intake::{Gathered, Intake, Next, gather, too_large};
+use crate::message::ReceivedHead;
+use crate::message::body_reader::{BodyReader, BodyStep, GatheredBody, gather, too_large};
 use crate::operation::{Cancel, Outlet, TransferEvent};
 use crate::stream::PendingStream;
 
@@ -44,7 +44,7 @@ where
         outlet: &outlet,
         sending: Bytes::new(),
         unflushed: false,
-        intake: Intake::default(),
+        intake: BodyReader::default(),
         body_since: None,
         due: None,
         check_at: None,
@@ -95,7 +95,7 @@ struct DriverTask<'a, S> {
     /// Taken from the outbox, and on its way.
     sending: Bytes,
     unflushed: bool,
-    intake: Intake,
+    intake: BodyReader,
     /// When the head came whose body is coming.
     body_since: Option<Instant>,
     /// Until when what is waited for must have come, how long that was, and what it is.
@@ -108,9 +108,9 @@ struct DriverTask<'a, S> {
 
 /// What was parsed, out of the lock.
 enum Step {
-    Head(Head),
+    Head(ReceivedHead),
     /// More of a body, or its end.
-    Body(Gathered),
+    Body(GatheredBody),
     /// Bytes are needed, or the host must say something first.
     Need {
         bytes: bool,
@@ -147,12 +147,12 @@ impl<S: AsyncRead + AsyncWrite + Liveness + Unpin> DriverTask<'_, S> {
         self.heed();
         loop {
             match self.intake.proceed()? {
-                Next::Bytes if self.driver.credit.available() == 0 => return Ok(Some(false)),
-                Next::Bytes => {
+                BodyStep::Bytes if self.driver.credit.available() == 0 => return Ok(Some(false)),
+                BodyStep::Bytes => {
                     self.tell().await;
                     continue;
                 }
-                Next::End(trailers) => {
+                BodyStep::End(trailers) => {
                     (self.due, self.body_since) = (None, None);
                     self.driver.tell_end();
                     if let Some(trailers) = trailers {
@@ -161,7 +161,7 @@ impl<S: AsyncRead + AsyncWrite + Liveness + Unpin> DriverTask<'_, S> {
                     self.outlet.post(TransferEvent::End).await;
                     continue;
                 }
-                Next::Nothing => {}
+                BodyStep::Nothing => {}
             }
             let step = self.next_step()?;
             match step {
@@ -197,19 +197,19 @@ impl<S: AsyncRead + AsyncWrite + Liveness + Unpin> DriverTask<'_, S> {
             });
         }
         let event = shared.conn.next_event().map_err(remote)?;
-        let lines = |mut head: Head| {
+        let lines = |mut head: ReceivedHead| {
             event.fields.iter().for_each(|(_, name, value)| head.add(name, value));
             head
         };
         Ok(match event.kind {
             EventKind::Request => {
                 let (method, target) = (event.method.to_vec(), event.target.to_vec());
-                let head = lines(Head::new(0, (event.version & 1) as u8, b""));
+                let head = lines(ReceivedHead::new(0, (event.version & 1) as u8, b""));
                 (shared.method, shared.target) = (method, target);
                 Step::Head(head)
             }
             EventKind::InformationalResponse | EventKind::Response => {
-                Step::Head(lines(Head::new(event.status, (event.version & 1) as u8, event.reason)))
+                Step::Head(lines(ReceivedHead::new(event.status, (event.version & 1) as u8, event.reason)))
             }
             // A client that has ended its own direction still gets its answer.
             EventKind::ConnectionClosed if shared.owes_an_answer(settings.role) => Step::Need { bytes: false },
@@ -219,7 +219,7 @@ impl<S: AsyncRead + AsyncWrite + Liveness + Unpin> DriverTask<'_, S> {
         })
     }
 
-    async fn begin(&mut self, head: Head) -> Result<()> {
+    async fn begin(&mut self, head: ReceivedHead) -> Result<()> {
         let settings = &self.driver.settings;
         let informational = (100..200).contains(&head.status);
         if informational && head.status != 101 {
@@ -228,7 +228,7 @@ impl<S: AsyncRead + AsyncWrite + Liveness + Unpin> DriverTask<'_, S> {
             return Ok(());
         }
         self.due = None;
-        self.intake = Intake::new(settings.body, settings.decode.then_some(&head))?;
+        self.intake = BodyReader::new(settings.body, settings.decode.then_some(&head))?;
         self.body_since = Some(Instant::now());
         self.heed();
         let event = if informational { TransferEvent::Informational(head) } else { TransferEvent::Head(head) };

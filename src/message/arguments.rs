@@ -5,8 +5,8 @@ use std::collections::hash_map::Entry;
 
 use percent_encoding::percent_decode;
 
-use super::multipart::{Event, Limits, Parser, Part, malformed, or_default};
-use super::steps::Key;
+use super::comparisons::CountedKey;
+use super::multipart::{MultipartLimits, MultipartParser, Part, PartEvent, malformed, or_default};
 use crate::error::Result;
 
 /// A name with its value, or a file.
@@ -32,7 +32,7 @@ impl Argument {
 /// What a form may have.
 #[derive(Clone, Copy, Debug)]
 pub struct FormLimits {
-    pub multipart: Limits,
+    pub multipart: MultipartLimits,
     /// Of a query, or an urlencoded form.
     pub pairs: usize,
 }
@@ -42,7 +42,7 @@ impl FormLimits {
 
     /// As a caller chooses them; 0 is the default of each.
     pub fn chosen(parts: usize, part_head: usize, pairs: usize) -> FormLimits {
-        FormLimits { multipart: Limits::chosen(parts, part_head), pairs: or_default(pairs, FormLimits::PAIRS) }
+        FormLimits { multipart: MultipartLimits::chosen(parts, part_head), pairs: or_default(pairs, FormLimits::PAIRS) }
     }
 }
 
@@ -71,17 +71,17 @@ pub fn form_arguments(
     }
 }
 
-fn parts(content_type: &str, body: &[u8], limits: Limits) -> Result<Vec<Argument>> {
-    let mut parser = Parser::new(content_type.as_bytes(), limits)?;
+fn parts(content_type: &str, body: &[u8], limits: MultipartLimits) -> Result<Vec<Argument>> {
+    let mut parser = MultipartParser::new(content_type.as_bytes(), limits)?;
     parser.push(body);
     parser.end();
     let (mut found, mut open): (Vec<Argument>, Option<(Part, Vec<u8>)>) = (Vec::new(), None);
     loop {
         match parser.next_event()? {
-            Some(Event::Part(part)) => open = Some((part, Vec::new())),
-            Some(Event::Data(data)) => open.iter_mut().for_each(|(_, value)| value.extend_from_slice(&data)),
-            Some(Event::PartEnd) => found.extend(open.take().map(|(part, value)| Argument::of_part(part, value))),
-            Some(Event::End) | None => return Ok(found),
+            Some(PartEvent::Part(part)) => open = Some((part, Vec::new())),
+            Some(PartEvent::Data(data)) => open.iter_mut().for_each(|(_, value)| value.extend_from_slice(&data)),
+            Some(PartEvent::PartEnd) => found.extend(open.take().map(|(part, value)| Argument::of_part(part, value))),
+            Some(PartEvent::End) | None => return Ok(found),
         }
     }
 }
@@ -112,11 +112,11 @@ pub fn urlencoded(text: &[u8], most: usize) -> std::result::Result<Vec<Argument>
 /// the last of a name counts.
 pub fn cookies(text: &[u8]) -> Vec<Argument> {
     let mut found: Vec<Argument> = Vec::new();
-    let mut places: HashMap<Key<Vec<u8>>, usize> = HashMap::new();
+    let mut places: HashMap<CountedKey<Vec<u8>>, usize> = HashMap::new();
     for piece in text.split(|byte| *byte == b';').map(<[u8]>::trim_ascii).filter(|piece| !piece.is_empty()) {
         let (name, value) = halves(piece).unwrap_or((b"", piece));
         let (name, value) = (name.trim_ascii().to_vec(), unquoted(value.trim_ascii()));
-        match places.entry(Key(name.clone())) {
+        match places.entry(CountedKey(name.clone())) {
             Entry::Occupied(place) => found[*place.get()].value = value,
             Entry::Vacant(place) => {
                 place.insert(found.len());
@@ -152,7 +152,7 @@ fn unquoted(value: &[u8]) -> Vec<u8> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::message::steps::taken;
+    use crate::message::comparisons::count_of;
 
     fn shown(found: Vec<Argument>) -> Vec<(String, String)> {
         let text = |bytes: &[u8]| bytes.escape_ascii().to_string();
@@ -204,7 +204,7 @@ mod tests {
         }
         for count in [10_000, 20_000, 40_000] {
             let many: String = (0..count).map(|number| format!("n{number}=\"{}\"; ", "\\".repeat(5))).collect();
-            let cost = taken(|| assert_eq!(cookies(many.as_bytes()).len(), count));
+            let cost = count_of(|| assert_eq!(cookies(many.as_bytes()).len(), count));
             assert!(cost <= 4 * count as u64, "{count} cookies: {cost} comparisons");
         }
     }

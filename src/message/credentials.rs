@@ -14,11 +14,11 @@ use crate::error::{Error, Result, Status};
 pub struct Login {
     user: String,
     password: String,
-    pub scheme: Scheme,
+    pub scheme: AuthScheme,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Scheme {
+pub enum AuthScheme {
     /// Sent unasked.
     Basic,
     /// Sent once the other side has asked for it, and nothing else instead.
@@ -34,7 +34,7 @@ impl fmt::Debug for Login {
 
 impl Login {
     /// Errors: InvalidArgument (a colon in the user, which would move the border; a control character).
-    pub fn new(user: &str, password: &str, scheme: Scheme) -> Result<Login> {
+    pub fn new(user: &str, password: &str, scheme: AuthScheme) -> Result<Login> {
         match user.contains(':') || user.chars().chain(password.chars()).any(char::is_control) {
             true => Err(Error::new(Status::InvalidArgument, "a colon in the user, or a control character")),
             false => Ok(Login { user: user.nfc().collect(), password: password.nfc().collect(), scheme }),
@@ -51,7 +51,7 @@ impl Login {
 
     /// The field value to begin with, if there is one before a challenge.
     pub fn unasked(&self) -> Option<String> {
-        (self.scheme == Scheme::Basic).then(|| basic_credentials(&self.user, &self.password)).flatten()
+        (self.scheme == AuthScheme::Basic).then(|| basic_credentials(&self.user, &self.password)).flatten()
     }
 
     /// The field value that answers a challenge; `None` where none of `challenges` (field values) is for our scheme, or it cannot be
@@ -63,7 +63,7 @@ impl Login {
         uri: &str,
         body: Option<&[u8]>,
     ) -> Option<String> {
-        if self.scheme != Scheme::Digest {
+        if self.scheme != AuthScheme::Digest {
             return None;
         }
         let params = PasswordParams { username: &self.user, password: &self.password, uri, method, body };
@@ -108,7 +108,7 @@ mod tests {
 
     #[test]
     fn a_digest_is_only_an_answer_to_a_digest() {
-        let login = Login::new("Mufasa", "Circle of Life", Scheme::Digest).unwrap();
+        let login = Login::new("Mufasa", "Circle of Life", AuthScheme::Digest).unwrap();
         assert_eq!(login.unasked(), None);
         let answer = |challenge: &str| login.answer([challenge.as_bytes()].into_iter(), "GET", "/dir/index.html", None);
         for other in ["Basic realm=\"x\"", "", "Digest", "Bearer a, Basic realm=\"digest\"", "Digest realm=\"x\""] {
@@ -136,11 +136,20 @@ mod tests {
     }
 
     #[test]
+    fn basic_credentials_are_base64_of_the_composed_form() {
+        assert_eq!(basic_credentials("Aladdin", "open sesame").unwrap(), "Basic QWxhZGRpbjpvcGVuIHNlc2FtZQ==");
+        assert_eq!(basic_credentials("u", "e\u{301}"), basic_credentials("u", "\u{e9}"));
+        assert!(basic_credentials("a:b", "c").is_none() && basic_credentials("a", "b\n").is_none());
+    }
+
+    #[test]
     fn a_basic_login_never_answers_a_digest() {
-        let login = Login::new("u", "p", Scheme::Basic).unwrap();
+        let login = Login::new("u", "p", AuthScheme::Basic).unwrap();
         assert_eq!(login.unasked().as_deref(), Some("Basic dTpw"));
         let challenge = &b"Digest realm=\"r\", nonce=\"n\""[..];
         assert_eq!(login.answer([challenge].into_iter(), "GET", "/", None), None);
-        assert!(Login::new("a:b", "", Scheme::Basic).is_err() && Login::new("a", "\n", Scheme::Digest).is_err());
+        assert!(
+            Login::new("a:b", "", AuthScheme::Basic).is_err() && Login::new("a", "\n", AuthScheme::Digest).is_err()
+        );
     }
 }

@@ -2,6 +2,7 @@
 //! in the usual case.
 
 use crate::error::{Error, Result, Status};
+use crate::h1::syntax::{is_token, trimmed};
 
 #[derive(Clone, Debug, Default)]
 pub struct Headers {
@@ -80,19 +81,19 @@ impl Headers {
     /// section 5.2); an empty one says nothing. Errors: HttpHeaderInvalid.
     pub fn parse_line(&mut self, line: &[u8]) -> Result<()> {
         let line = line.strip_suffix(b"\n").map_or(line, |line| line.strip_suffix(b"\r").unwrap_or(line));
-        let (Some(first), trimmed) = (line.first(), trim(line)) else { return Ok(()) };
+        let (Some(first), content) = (line.first(), trimmed(line)) else { return Ok(()) };
         if matches!(first, b' ' | b'\t') {
             let (_, value) = self.lines.last_mut().ok_or_else(|| invalid("a continuation without a line before it"))?;
-            check(b"x", trimmed)?;
+            check(b"x", content)?;
             value.pop();
             value.push(b' ');
-            value.extend_from_slice(trimmed);
+            value.extend_from_slice(content);
             value.push(0);
             return Ok(());
         }
         let colon = line.iter().position(|byte| *byte == b':');
         let colon = colon.ok_or_else(|| invalid(&format!("no colon in \"{}\"", line.escape_ascii())))?;
-        self.add(&line[..colon], trim(&line[colon + 1..]))
+        self.add(&line[..colon], trimmed(&line[colon + 1..]))
     }
 
     /// Lines, each ended by a line feed, with or without a carriage return before it. On an error nothing is added.
@@ -121,15 +122,8 @@ fn bare(text: &[u8]) -> &[u8] {
 }
 
 fn is(stored: &[u8], name: &[u8]) -> bool {
-    super::steps::step();
+    super::comparisons::count_one();
     bare(stored).eq_ignore_ascii_case(name)
-}
-
-fn trim(text: &[u8]) -> &[u8] {
-    let is_blank = |byte: &u8| matches!(byte, b' ' | b'\t');
-    let start = text.iter().position(|byte| !is_blank(byte)).unwrap_or(text.len());
-    let end = text.iter().rposition(|byte| !is_blank(byte)).map_or(start, |last| last + 1);
-    &text[start..end]
 }
 
 /// `content-TYPE` becomes `Content-Type`.
@@ -145,13 +139,13 @@ fn usual_case(name: &[u8]) -> Vec<u8> {
 }
 
 fn check(name: &[u8], value: &[u8]) -> Result<()> {
-    if name.is_empty() || !name.iter().all(|byte| super::head::is_token(*byte)) {
+    if !is_token(name) {
         return Err(invalid(&format!("name \"{}\" is not a token", name.escape_ascii())));
     }
     if value.iter().any(|byte| (*byte < b' ' && *byte != b'\t') || *byte == 0x7f) {
         return Err(invalid(&format!("value \"{}\" holds a control character", value.escape_ascii())));
     }
-    if trim(value).len() != value.len() {
+    if trimmed(value).len() != value.len() {
         return Err(invalid(&format!("blanks around value \"{}\"", value.escape_ascii())));
     }
     Ok(())
@@ -221,7 +215,7 @@ mod tests {
         let cost = |count: usize| {
             let mut headers = Headers::new(true);
             (0..count).for_each(|_| headers.add(b"x", b"y").unwrap());
-            crate::message::steps::taken(|| {
+            crate::message::comparisons::count_of(|| {
                 let (mut found, mut from) = (0, 0);
                 while let Some(at) = headers.positions(b"X", from).next() {
                     (found, from) = (found + 1, at + 1);

@@ -29,3 +29,33 @@ pub fn normal_host(host: &str) -> Option<(String, bool)> {
     let name = name.trim_end_matches('.');
     (!name.is_empty() && !name.contains('*')).then(|| (name.to_owned(), false))
 }
+
+/// Host and port of `host:port`; without digits after a last colon all of it is the host.
+pub fn split_host_port(text: &str) -> (&str, Option<u16>) {
+    let Some((host, port)) = text.rsplit_once(':') else { return (text, None) };
+    let digits = !port.is_empty() && port.bytes().all(|byte| byte.is_ascii_digit());
+    match port.parse() {
+        Ok(port) if digits && !host.is_empty() => (host, Some(port)),
+        _ => (text, None),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_port_is_digits_behind_the_last_colon() {
+        for (text, host, port) in [
+            ("a:80", "a", Some(80)),
+            ("[::1]:80", "[::1]", Some(80)),
+            ("a", "a", None),
+            ("a:", "a:", None),
+            (":80", ":80", None),
+            ("a:+80", "a:+80", None),
+            ("a:65536", "a:65536", None),
+        ] {
+            assert_eq!(split_host_port(text), (host, port));
+        }
+    }
+}

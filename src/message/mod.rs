@@ -2,18 +2,21 @@
 //! the business of `h1`.
 
 pub mod arguments;
+pub mod body_reader;
+pub(crate) mod comparisons;
 pub mod credentials;
+pub mod date;
 pub mod decode;
-mod disposition;
 pub mod form;
-mod head;
 pub mod headers;
 pub mod host;
-pub mod intake;
 pub mod multipart;
+mod parameters;
+pub mod query;
+mod received_head;
+mod request_head;
 pub mod start_line;
-pub(crate) mod steps;
 pub mod target;
-pub mod text;
 
-pub use head::{Head, Request, check_header};
+pub use received_head::ReceivedHead;
+pub use request_head::{RequestHead, check_header};

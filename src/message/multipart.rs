@@ -3,23 +3,24 @@
 
 use bytes::{Buf, Bytes, BytesMut};
 
-use super::disposition;
-use super::disposition::Parameters;
+use super::parameters;
+use super::parameters::FieldParameters;
 use crate::error::{Error, Phase, Result, Status};
+use crate::h1::syntax::is_token;
 
 /// What is borne with.
 #[derive(Clone, Copy, Debug)]
-pub struct Limits {
+pub struct MultipartLimits {
     pub parts: usize,
     /// Bytes of a part's head.
     pub part_head: usize,
 }
 
-impl Limits {
+impl MultipartLimits {
     /// As a caller chooses them; 0 is the default of each.
-    pub fn chosen(parts: usize, part_head: usize) -> Limits {
-        let default = Limits::default();
-        Limits { parts: or_default(parts, default.parts), part_head: or_default(part_head, default.part_head) }
+    pub fn chosen(parts: usize, part_head: usize) -> MultipartLimits {
+        let default = MultipartLimits::default();
+        MultipartLimits { parts: or_default(parts, default.parts), part_head: or_default(part_head, default.part_head) }
     }
 }
 
@@ -28,9 +29,9 @@ pub(super) fn or_default(chosen: usize, default: usize) -> usize {
     if chosen == 0 { default } else { chosen.min(1 << 30) }
 }
 
-impl Default for Limits {
+impl Default for MultipartLimits {
     fn default() -> Self {
-        Limits { parts: 100, part_head: 10 << 10 }
+        MultipartLimits { parts: 100, part_head: 10 << 10 }
     }
 }
 
@@ -44,7 +45,7 @@ pub struct Part {
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Event {
+pub enum PartEvent {
     Part(Part),
     /// Of the part before; never empty.
     Data(Bytes),
@@ -67,10 +68,10 @@ enum State {
 }
 
 /// Takes bytes with `push`, gives what they mean with `next_event`.
-pub struct Parser {
+pub struct MultipartParser {
     /// CRLF, two dashes, and the boundary. A part's end is this, and CRLF or two more dashes.
     delimiter: Vec<u8>,
-    limits: Limits,
+    limits: MultipartLimits,
     buffer: BytesMut,
     state: State,
     parts: usize,
@@ -80,10 +81,10 @@ pub struct Parser {
     ended: bool,
 }
 
-impl Parser {
+impl MultipartParser {
     /// `content_type` is the field's value. Errors: HttpProtocol (it is no form, or has no boundary).
-    pub fn new(content_type: &[u8], limits: Limits) -> Result<Parser> {
-        let (kind, parameters) = disposition::parse(content_type).map_err(malformed)?;
+    pub fn new(content_type: &[u8], limits: MultipartLimits) -> Result<MultipartParser> {
+        let (kind, parameters) = parameters::parse(content_type).map_err(malformed)?;
         if kind != "multipart/form-data" {
             return Err(malformed(format!("content type {kind:?} is not multipart/form-data")));
         }
@@ -91,7 +92,7 @@ impl Parser {
         let boundary = boundary.ok_or_else(|| malformed("no boundary".into()))?;
         let delimiter = [b"\r\n--", boundary.as_bytes()].concat();
         let (buffer, state) = (BytesMut::new(), State::Begin);
-        Ok(Parser { delimiter, limits, buffer, state, parts: 0, searched: 0, ended: false })
+        Ok(MultipartParser { delimiter, limits, buffer, state, parts: 0, searched: 0, ended: false })
     }
 
     pub fn push(&mut self, data: &[u8]) {
@@ -105,7 +106,7 @@ impl Parser {
     }
 
     /// `None` where more is needed; after `end`, never. Errors: HttpProtocol, for good.
-    pub fn next_event(&mut self) -> Result<Option<Event>> {
+    pub fn next_event(&mut self) -> Result<Option<PartEvent>> {
         let found = loop {
             let before = self.state;
             let found = match before {
@@ -114,7 +115,7 @@ impl Parser {
                 State::Head => self.head()?,
                 State::Body => self.first_line(State::Data),
                 State::Data => self.data()?,
-                State::End => Some(Event::End),
+                State::End => Some(PartEvent::End),
             };
             if found.is_some() || self.state == before {
                 break found;
@@ -127,7 +128,7 @@ impl Parser {
     }
 
     /// A boundary without a line end before it, at the beginning of the form and of a part's body; or else what comes is `otherwise`.
-    fn first_line(&mut self, otherwise: State) -> Option<Event> {
+    fn first_line(&mut self, otherwise: State) -> Option<PartEvent> {
         let first = &self.delimiter[2..];
         let there = self.buffer.len().min(first.len());
         if self.buffer[..there] != first[..there] {
@@ -139,7 +140,7 @@ impl Parser {
                 let part = self.state == State::Body;
                 self.buffer.advance(first.len() + 2);
                 self.state = state;
-                part.then_some(Event::PartEnd)
+                part.then_some(PartEvent::PartEnd)
             }
             None if !self.ended => None,
             _ => {
@@ -150,7 +151,7 @@ impl Parser {
     }
 
     /// Steps over text that belongs to no part, and the boundary behind it.
-    fn preamble(&mut self) -> Option<Event> {
+    fn preamble(&mut self) -> Option<PartEvent> {
         loop {
             let (at, after) = self.delimiter_from(0);
             self.buffer.advance(at);
@@ -179,7 +180,7 @@ impl Parser {
         }
     }
 
-    fn head(&mut self) -> Result<Option<Event>> {
+    fn head(&mut self) -> Result<Option<PartEvent>> {
         let limit = self.limits.part_head;
         let room = self.buffer.len().min(limit + 4);
         let from = self.searched.min(room);
@@ -199,10 +200,10 @@ impl Parser {
         let part = read_part(&self.buffer[..length])?;
         self.buffer.advance(length + 4);
         self.state = State::Body;
-        Ok(Some(Event::Part(part)))
+        Ok(Some(PartEvent::Part(part)))
     }
 
-    fn data(&mut self) -> Result<Option<Event>> {
+    fn data(&mut self) -> Result<Option<PartEvent>> {
         let mut from = 0;
         loop {
             let (at, after) = self.delimiter_from(from);
@@ -217,12 +218,12 @@ impl Parser {
             }
             self.buffer.advance(self.delimiter.len() + 2);
             self.state = state;
-            return Ok(Some(Event::PartEnd));
+            return Ok(Some(PartEvent::PartEnd));
         }
     }
 
-    fn take(&mut self, count: usize) -> Option<Event> {
-        (count > 0).then(|| Event::Data(self.buffer.split_to(count).freeze()))
+    fn take(&mut self, count: usize) -> Option<PartEvent> {
+        (count > 0).then(|| PartEvent::Data(self.buffer.split_to(count).freeze()))
     }
 }
 
@@ -240,15 +241,14 @@ fn read_part(head: &[u8]) -> Result<Part> {
     for line in head.split("\r\n") {
         let (name, value) = line.split_once(':').ok_or_else(|| malformed(format!("no colon in {line:?}")))?;
         let value = value.trim_matches([' ', '\t']);
-        let is_token = |byte: u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte);
-        if name.is_empty() || !name.bytes().all(is_token) {
+        if !is_token(name.as_bytes()) {
             return Err(malformed(format!("header name {name:?}")));
         }
         if value.bytes().any(|byte| (byte < b' ' && byte != b'\t') || byte == 0x7f) {
             return Err(malformed(format!("a control character in {name}")));
         }
         if name.eq_ignore_ascii_case("content-disposition") {
-            let parsed = disposition::parse(value.as_bytes()).map_err(malformed)?;
+            let parsed = parameters::parse(value.as_bytes()).map_err(malformed)?;
             if found.replace(parsed).is_some() {
                 return Err(malformed("a part with two Content-Disposition".into()));
             }
@@ -256,7 +256,7 @@ fn read_part(head: &[u8]) -> Result<Part> {
             content_type = Some(value.to_owned());
         }
     }
-    let (kind, parameters): (String, Parameters) =
+    let (kind, parameters): (String, FieldParameters) =
         found.ok_or_else(|| malformed("a part without Content-Disposition".into()))?;
     if kind != "form-data" {
         return Err(malformed(format!("disposition {kind:?} is not form-data")));

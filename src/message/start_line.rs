@@ -1,33 +1,21 @@
-//! Start lines on their own (RFC 9112 sections 3 and 4).
+//! Start lines on their own, for callers that read messages themselves (RFC 9112 sections 3 and 4). Pure.
 
-use super::head::is_token;
+use crate::h1::{start_line, syntax};
 
 /// Method, target and minor version of `METHOD SP target SP HTTP/1.d`.
 pub fn request_line(line: &[u8]) -> Option<(&[u8], &[u8], u8)> {
-    let mut parts = line.split(|byte| *byte == b' ');
-    let (method, target, version) = (parts.next()?, parts.next()?, parts.next()?);
-    let whole = parts.next().is_none() && !method.is_empty() && method.iter().all(|byte| is_token(*byte));
-    let sane = !target.is_empty() && target.iter().all(|byte| *byte > b' ' && *byte != 0x7f);
-    (whole && sane).then_some((method, target, minor(version)?))
+    let (method, target, version) = start_line::request_line(line, syntax::is_raw_target)?;
+    Some((method, target, minor(version)?))
 }
 
-/// Minor version, status and reason phrase of `HTTP/1.d SP 3DIGIT SP [reason]`.
+/// Minor version, status and reason phrase of `HTTP/1.d SP 3DIGIT SP [reason]`: with the last space, which the machine does not insist on.
 pub fn status_line(line: &[u8]) -> Option<(u8, u16, &[u8])> {
-    let (version, rest) = line.split_at_checked(8)?;
-    let [b' ', digits @ .., b' '] = rest.get(..5)? else { return None };
-    let reason = &rest[5..];
-    let number =
-        digits.iter().all(u8::is_ascii_digit).then(|| digits.iter().fold(0, |n, d| n * 10 + u16::from(d - b'0')));
-    let sane = reason.iter().all(|byte| *byte >= b' ' && *byte != 0x7f || *byte == b'\t');
-    let (version, number) = (minor(version)?, number?);
-    (sane && number >= 100).then_some((version, number, reason))
+    let (version, status, reason) = start_line::status_line(line, false)?;
+    (line.get(12) == Some(&b' ')).then_some((minor(version)?, status, reason))
 }
 
-fn minor(version: &[u8]) -> Option<u8> {
-    match version.strip_prefix(b"HTTP/1.")? {
-        [digit @ b'0'..=b'9'] => Some(digit - b'0'),
-        _ => None,
-    }
+fn minor(version: u16) -> Option<u8> {
+    (version >> 8 == 1).then_some((version & 0xff) as u8)
 }
 
 #[cfg(test)]

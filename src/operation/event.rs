@@ -6,7 +6,7 @@ use bytes::Bytes;
 
 use super::Credit;
 use crate::error::Error;
-use crate::message::Head;
+use crate::message::ReceivedHead;
 
 /// What an operation of one kind reports. An operation's events are in order, and one of them is always the last.
 pub trait OperationEvent: Send + 'static {
@@ -19,11 +19,11 @@ pub trait OperationEvent: Send + 'static {
 /// What a transfer reports: a stream, an HTTP connection, a request with its response.
 pub enum TransferEvent {
     Connected,
-    Informational(Head),
-    Head(Head),
+    Informational(ReceivedHead),
+    Head(ReceivedHead),
     /// Bytes, taken from the credit; if that is automatic, they are granted again when the host is done with the event.
     Data(Bytes, Arc<Credit>),
-    Trailers(Head),
+    Trailers(ReceivedHead),
     /// The peer will send no more; our direction may still be open.
     End,
     Writable,

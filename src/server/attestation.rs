@@ -19,7 +19,7 @@ use crate::h1::{EventKind, State};
 use crate::io::clock;
 use crate::io::deadline::{Wait, within};
 use crate::io::net::Dial;
-use crate::message::intake::too_large;
+use crate::message::body_reader::too_large;
 use crate::verdict::Verdict;
 use crate::{log, tls};
 

@@ -19,7 +19,7 @@ use super::{Server, ServerRequest};
 use crate::error::{Detail, Error, Phase, Result, Status};
 use crate::h1::{Connection, EventKind, ProtocolError, Role, Rules, State};
 use crate::io::alarm::Alarm;
-use crate::message::Head;
+use crate::message::ReceivedHead;
 use crate::operation::Credit;
 
 /// Bytes that a connection keeps for itself between requests, and with which it waits for the next.
@@ -116,7 +116,7 @@ impl<S: ServerTransport> ServerConnection<'_, S> {
             let event = self.conn.next_event().map_err(protocol)?;
             match event.kind {
                 EventKind::Request => {
-                    let mut head = Head::new(0, (event.version & 1) as u8, b"");
+                    let mut head = ReceivedHead::new(0, (event.version & 1) as u8, b"");
                     event.fields.iter().for_each(|(_, name, value)| head.add(name, value));
                     let line = RequestLine::new(event.method, event.target, head.find("host"));
                     return Ok(Some(Arc::new(self.request(line, head))));
@@ -149,7 +149,7 @@ impl<S: ServerTransport> ServerConnection<'_, S> {
         Error::from_peer(error)
     }
 
-    pub(super) fn request(&self, line: RequestLine, head: Head) -> ServerRequest {
+    pub(super) fn request(&self, line: RequestLine, head: ReceivedHead) -> ServerRequest {
         let settings = &self.server.settings;
         let credit = Credit::new(settings.credit, settings.automatic_credit);
         let secure = settings.tls.is_some();

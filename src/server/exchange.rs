@@ -17,7 +17,7 @@ use crate::error::{Detail, Error, Phase, Result, Status};
 use crate::h1::{EventKind, State};
 use crate::io::duplex::{Moved, advance};
 use crate::log;
-use crate::message::intake::{Intake, Next, gather, too_large};
+use crate::message::body_reader::{BodyReader, BodyStep, gather, too_large};
 use crate::operation::{Credit, Outlet, TransferEvent};
 
 /// Bytes of an answer that wait for the network; with more, nothing is taken from the host. Nor is more than this taken of it at once, so that there are never
@@ -46,7 +46,7 @@ impl Drop for Ending<'_> {
 
 /// How far one request has come.
 struct ExchangeState {
-    intake: Intake,
+    intake: BodyReader,
     body_over: bool,
     answer_over: bool,
     /// What the answer is instead of one; waits for the end of the request.
@@ -160,7 +160,7 @@ impl<S: ServerTransport> ServerConnection<'_, S> {
         }
         let decoded = self.server.settings.decode.then_some(&*request.head);
         let mut state = ExchangeState {
-            intake: Intake::new(body_limit, decoded)?,
+            intake: BodyReader::new(body_limit, decoded)?,
             body_over: false,
             answer_over: false,
             switch: None,
@@ -190,8 +190,8 @@ impl<S: ServerTransport> ServerConnection<'_, S> {
     async fn take_body(&mut self, request: &ServerRequest, outlet: &Outlet, state: &mut ExchangeState) -> Result<bool> {
         while !state.body_over {
             match state.intake.proceed()? {
-                Next::Bytes => return Ok(false),
-                Next::End(trailers) => {
+                BodyStep::Bytes => return Ok(false),
+                BodyStep::End(trailers) => {
                     state.body_over = true;
                     state.body_until = None;
                     if let Some(trailers) = trailers {
@@ -200,7 +200,7 @@ impl<S: ServerTransport> ServerConnection<'_, S> {
                     outlet.post(TransferEvent::End).await;
                     return Ok(false);
                 }
-                Next::Nothing => {}
+                BodyStep::Nothing => {}
             }
             let gathered = gather(&mut self.conn, self.server.settings.limits.piece).map_err(protocol)?;
             match gathered.kind {

@@ -2,7 +2,7 @@
 
 use std::net::IpAddr;
 
-use crate::message::Head;
+use crate::message::ReceivedHead;
 
 /// Whose word counts.
 #[derive(Clone, Debug, Default)]
@@ -14,14 +14,14 @@ pub struct Forwarded {
 
 impl Forwarded {
     /// Address and scheme, from the peer's own where the head says nothing that can be used.
-    pub fn read(&self, head: &Head, peer: Option<IpAddr>, secure: bool) -> (Option<IpAddr>, bool) {
+    pub fn read(&self, head: &ReceivedHead, peer: Option<IpAddr>, secure: bool) -> (Option<IpAddr>, bool) {
         if !self.enabled {
             return (peer, secure);
         }
         (self.address(head).or(peer), scheme(head).unwrap_or(secure))
     }
 
-    fn address(&self, head: &Head) -> Option<IpAddr> {
+    fn address(&self, head: &ReceivedHead) -> Option<IpAddr> {
         let named = last(head, "x-real-ip").or_else(|| {
             let trusted = |item: &[u8]| parse(item).is_some_and(|address| self.trusted.contains(&address));
             items(head, "x-forwarded-for")
@@ -34,12 +34,12 @@ impl Forwarded {
 }
 
 /// The items of a list, over all lines of this name. A proxy appends to what it was sent: earlier items may come from the client.
-fn items<'h>(head: &'h Head, name: &'h str) -> impl DoubleEndedIterator<Item = &'h [u8]> {
+fn items<'h>(head: &'h ReceivedHead, name: &'h str) -> impl DoubleEndedIterator<Item = &'h [u8]> {
     let lines: Vec<&[u8]> = head.all(name).collect();
     lines.into_iter().flat_map(|line| line.split(|byte| *byte == b',')).map(<[u8]>::trim_ascii)
 }
 
-fn last<'h>(head: &'h Head, name: &'h str) -> Option<&'h [u8]> {
+fn last<'h>(head: &'h ReceivedHead, name: &'h str) -> Option<&'h [u8]> {
     items(head, name).next_back()
 }
 
@@ -47,7 +47,7 @@ fn parse(text: &[u8]) -> Option<IpAddr> {
     Some(std::str::from_utf8(text).ok()?.trim().parse::<IpAddr>().ok()?.to_canonical())
 }
 
-fn scheme(head: &Head) -> Option<bool> {
+fn scheme(head: &ReceivedHead) -> Option<bool> {
     match last(head, "x-scheme").or_else(|| last(head, "x-forwarded-proto"))? {
         b"https" => Some(true),
         b"http" => Some(false),
@@ -60,7 +60,7 @@ mod tests {
     use super::*;
 
     fn read(lines: &[(&str, &str)], trusted: &[&str]) -> (String, bool) {
-        let mut head = Head::new(0, 1, b"");
+        let mut head = ReceivedHead::new(0, 1, b"");
         lines.iter().for_each(|(name, value)| head.add(name.as_bytes(), value.as_bytes()));
         let trusted = trusted.iter().map(|text| text.parse().unwrap()).collect();
         let (address, secure) =
@@ -110,7 +110,7 @@ mod tests {
     }
     #[test]
     fn nothing_is_believed_unless_the_host_says_so() {
-        let mut head = Head::new(0, 1, b"");
+        let mut head = ReceivedHead::new(0, 1, b"");
         [
             ("X-Forwarded-For", "1.1.1.1"),
             ("X-Real-Ip", "1.1.1.1"),

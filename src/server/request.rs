@@ -15,7 +15,7 @@ use super::response_head::ResponseHead;
 use crate::error::{Detail, Error, Result, Status};
 use crate::h1::{Rules, validate_trailers};
 use crate::io::sync::lock;
-use crate::message::Head;
+use crate::message::ReceivedHead;
 use crate::operation::{Cancel, Credit, Outgoing, Outlet};
 use crate::stream::PendingStream;
 
@@ -23,7 +23,7 @@ use crate::stream::PendingStream;
 pub struct ServerRequest {
     pub line: RequestLine,
     /// Its status is 0.
-    pub head: Arc<Head>,
+    pub head: Arc<ReceivedHead>,
     pub origin: RequestContext,
     pub credit: Arc<Credit>,
     /// What a stream that comes of the request starts with, and whether it is granted again.
@@ -75,7 +75,7 @@ pub struct Switch {
 impl ServerRequest {
     pub fn new(
         line: RequestLine,
-        head: Head,
+        head: ReceivedHead,
         origin: RequestContext,
         credit: Credit,
         closing: Arc<Cancel>,

@@ -9,7 +9,7 @@ use super::target::{self, AllowedTarget, TunnelTarget};
 use crate::error::{Error, Status};
 use crate::io::net::Dial;
 use crate::io::{Socket, net};
-use crate::message::Head;
+use crate::message::ReceivedHead;
 
 /// What is let through, and for how long.
 #[derive(Clone, Debug)]
@@ -60,7 +60,7 @@ impl TunnelRefusal {
 
 impl ForwarderRules {
     /// Where a request for an upgrade leads, if it may. `query` is that of its target.
-    pub fn check(&self, head: &Head, query: &str) -> Result<TunnelTarget, TunnelRefusal> {
+    pub fn check(&self, head: &ReceivedHead, query: &str) -> Result<TunnelTarget, TunnelRefusal> {
         self.check_origin(head)?;
         self.check_token(head, query)?;
         let target = match handshake::target_of(query) {
@@ -78,7 +78,7 @@ impl ForwarderRules {
     }
 
     /// Browsers say on whose behalf they ask, and users do not know that they do.
-    fn check_origin(&self, head: &Head) -> Result<(), TunnelRefusal> {
+    fn check_origin(&self, head: &ReceivedHead) -> Result<(), TunnelRefusal> {
         let mut origins = head.all("origin");
         let Some(origin) = origins.next() else { return Ok(()) };
         let known = |origin: &[u8]| {
@@ -90,7 +90,7 @@ impl ForwarderRules {
         }
     }
 
-    fn check_token(&self, head: &Head, query: &str) -> Result<(), TunnelRefusal> {
+    fn check_token(&self, head: &ReceivedHead, query: &str) -> Result<(), TunnelRefusal> {
         let Some(token) = &self.token else { return Ok(()) };
         let same = |shown: &[u8]| aws_lc_rs::constant_time::verify_slices_are_equal(shown, token.as_bytes()).is_ok();
         let bearer = head.find("authorization").and_then(|value| {
@@ -136,8 +136,8 @@ impl ForwarderRules {
 mod tests {
     use super::*;
 
-    fn head(lines: &[(&str, &str)]) -> Head {
-        let mut head = Head::new(0, 1, b"");
+    fn head(lines: &[(&str, &str)]) -> ReceivedHead {
+        let mut head = ReceivedHead::new(0, 1, b"");
         lines.iter().for_each(|(name, value)| head.add(name.as_bytes(), value.as_bytes()));
         head
     }

@@ -2,7 +2,7 @@
 
 use super::forwarder::TunnelRefusal;
 use super::websocket::accept_of;
-use crate::message::Head;
+use crate::message::ReceivedHead;
 
 /// The first `target` in a query.
 pub fn target_of(query: &str) -> Option<String> {
@@ -14,7 +14,7 @@ pub(super) fn parameter(query: &str, name: &str) -> Option<String> {
 }
 
 /// What `Sec-WebSocket-Accept` must be in the answer. `minor_version` is that of the request's HTTP/1.
-pub fn accept_key(method: &[u8], head: &Head, minor_version: u8) -> Result<String, TunnelRefusal> {
+pub fn accept_key(method: &[u8], head: &ReceivedHead, minor_version: u8) -> Result<String, TunnelRefusal> {
     let lists = |name: &'static str, wanted: &[u8]| {
         head.all(name)
             .any(|value| value.split(|byte| *byte == b',').any(|item| item.trim_ascii().eq_ignore_ascii_case(wanted)))
@@ -42,7 +42,7 @@ mod tests {
     use super::*;
 
     fn ask(lines: &[(&str, &str)]) -> Result<String, u16> {
-        let mut head = Head::new(0, 1, b"");
+        let mut head = ReceivedHead::new(0, 1, b"");
         lines.iter().for_each(|(name, value)| head.add(name.as_bytes(), value.as_bytes()));
         accept_key(b"GET", &head, 1).map_err(|refusal| refusal.status)
     }
@@ -70,7 +70,7 @@ mod tests {
             lines[3].1 = bad;
             assert_eq!(ask(&lines), Err(400), "{bad}");
         }
-        let mut head = Head::new(0, 0, b"");
+        let mut head = ReceivedHead::new(0, 0, b"");
         good.iter().for_each(|(name, value)| head.add(name.as_bytes(), value.as_bytes()));
         assert!(accept_key(b"GET", &head, 0).is_err() && accept_key(b"POST", &head, 1).is_err());
     }

@@ -13,7 +13,7 @@ use super::poison;
 use super::status::{ATLS_OK, ATLS_PANIC, atls_status};
 use crate::capi::text::head::atls_head;
 use crate::error::Error;
-use crate::message::Head;
+use crate::message::ReceivedHead;
 use crate::operation::{Credit, Delivery, OperationEvent, TransferEvent};
 
 /// Connected, and attested if a policy was given; the verdict is available. For a client's exchange with a streamed body: it has its connection, and
@@ -147,7 +147,7 @@ impl Posted {
         posted
     }
 
-    fn show_head(&mut self, kind: u32, head: Head) -> u32 {
+    fn show_head(&mut self, kind: u32, head: ReceivedHead) -> u32 {
         self.head = Some(Arc::new(atls_head::new(head)));
         kind
     }

@@ -167,7 +167,7 @@ mod tests {
     use super::*;
     use crate::capi::base::queue::*;
     use crate::io::sync::lock;
-    use crate::message::Head;
+    use crate::message::ReceivedHead;
     use crate::operation::{Credit, TransferEvent};
     use std::ptr::null_mut;
     use std::sync::Mutex;
@@ -188,10 +188,10 @@ mod tests {
         let data = || TransferEvent::Data(vec![1].into(), Arc::new(Credit::new(0, true)));
         vec![
             TransferEvent::Connected,
-            TransferEvent::Informational(Head::default()),
-            TransferEvent::Head(Head::default()),
+            TransferEvent::Informational(ReceivedHead::default()),
+            TransferEvent::Head(ReceivedHead::default()),
             data(),
-            TransferEvent::Trailers(Head::default()),
+            TransferEvent::Trailers(ReceivedHead::default()),
             TransferEvent::End,
             TransferEvent::Writable,
             TransferEvent::Closed(None),

@@ -18,9 +18,9 @@ use crate::capi::base::status::atls_status;
 use crate::capi::connect::config::atls_config;
 use crate::client::HostPattern;
 use crate::client::blocking_exchange::BlockingExchange;
-use crate::client::client::Client;
 use crate::client::exchange_task::Prepared;
-use crate::client::pool::{Counts, Limits};
+use crate::client::http_client::HttpClient;
+use crate::client::pool::{ClientCounts, ClientLimits};
 use crate::error::{Error, Result, Status};
 use crate::io::CallerRuntime;
 use crate::operation::Credit;
@@ -32,7 +32,7 @@ use crate::operation::Credit;
 /// Reference-counted, safe to share between threads. Dropping the last reference closes the idle
 /// connections; requests under way run to their end.
 pub struct atls_client {
-    client: Arc<Client>,
+    client: Arc<HttpClient>,
     mode: Mode,
     credit: u64,
     automatic_credit: bool,
@@ -45,7 +45,7 @@ enum Mode {
 
 /// Limits of a client. A builder: one thread at a time; copied when used.
 pub struct atls_client_limits {
-    limits: Limits,
+    limits: ClientLimits,
 }
 
 /// Creates limits that have their default values. Free them with atls_client_limits_free.
@@ -57,7 +57,7 @@ pub unsafe extern "C" fn atls_client_limits_new(
 ) -> atls_status {
     guard(error, || {
         require(limits, "limits")?;
-        let made = atls_client_limits { limits: Limits::default() };
+        let made = atls_client_limits { limits: ClientLimits::default() };
         unsafe { put(limits, Box::into_raw(Box::new(made)), "limits") }
     })
 }
@@ -109,8 +109,8 @@ pub unsafe extern "C" fn atls_client_limits_set_connections(
             u32::MAX => usize::MAX,
             some => some as usize,
         };
-        limits.connections = chosen(per_host, Limits::default().connections);
-        limits.waiting = chosen(idle, Limits::default().waiting);
+        limits.connections = chosen(per_host, ClientLimits::default().connections);
+        limits.waiting = chosen(idle, ClientLimits::default().waiting);
         Ok(())
     })
 }
@@ -129,7 +129,7 @@ pub unsafe extern "C" fn atls_client_limits_set_times(
 ) -> atls_status {
     guard(error, || {
         let limits = &mut unsafe { borrow_mut(limits, "limits") }?.limits;
-        limits.idle = crate::capi::base::limit(idle_ms, Limits::default().idle).unwrap_or(Duration::MAX);
+        limits.idle = crate::capi::base::limit(idle_ms, ClientLimits::default().idle).unwrap_or(Duration::MAX);
         limits.age = match age_ms {
             0 | u32::MAX => None,
             some => Some(Duration::from_millis(some.into())),
@@ -159,8 +159,8 @@ pub unsafe extern "C" fn atls_client_new(
         require(client, "client")?;
         let default = atls_config::anywhere();
         let config = if config.is_null() { &default } else { unsafe { borrow(config, "config") }? };
-        let limits = unsafe { limits.as_ref() }.map_or(Limits::default(), |limits| limits.limits);
-        let made = Client::new(config.config.connector()?, limits)?;
+        let limits = unsafe { limits.as_ref() }.map_or(ClientLimits::default(), |limits| limits.limits);
+        let made = HttpClient::new(config.config.connector()?, limits)?;
         check_random()?;
         watch_forks();
         let mode = match runtime.is_null() {
@@ -292,7 +292,7 @@ pub unsafe extern "C" fn atls_client_idle_connections(client: *const atls_client
     count(client, |counts| counts.idle)
 }
 
-fn count(client: *const atls_client, which: impl Fn(Counts) -> usize) -> usize {
+fn count(client: *const atls_client, which: impl Fn(ClientCounts) -> usize) -> usize {
     guard_value(0, || unsafe { borrow(client, "client") }.map_or(0, |this| which(this.client.counts())))
 }
 

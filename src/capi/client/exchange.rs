@@ -14,8 +14,8 @@ use crate::capi::base::status::atls_status;
 use crate::capi::text::head::atls_head;
 use crate::capi::text::text::owned_bytes;
 use crate::client::blocking_exchange::{BlockingExchange, CALL_TIMEOUT};
-use crate::client::client::Route;
 use crate::client::exchange_task::{OnWritable, Prepared, SharedExchange, run_exchange};
+use crate::client::http_client::ResponseRoute;
 use crate::error::{Error, Result, Status};
 use crate::operation::{Outgoing, TransferEvent};
 
@@ -71,7 +71,7 @@ impl atls_exchange {
         Arc::new(atls_exchange { mode, peer: OnceLock::new(), _runtime: runtime })
     }
 
-    pub(in crate::capi) fn route(&self) -> Option<&Route> {
+    pub(in crate::capi) fn route(&self) -> Option<&ResponseRoute> {
         match &self.mode {
             Mode::Events(shared) => shared.route.get(),
             Mode::Blocking(blocking) => blocking.route(),

@@ -14,7 +14,7 @@ use crate::capi::base::error::atls_error;
 use crate::capi::base::guard::guard;
 use crate::capi::base::handle::{borrow, borrow_mut, bytes, optional_text, text};
 use crate::capi::base::status::atls_status;
-use crate::client::{ClientBody, Source};
+use crate::client::{BodySource, ClientBody};
 use crate::error::{Error, Result, Status};
 use crate::io::blocking::mark_thread;
 use crate::message::form::Field;
@@ -70,7 +70,7 @@ impl HostSource {
     }
 }
 
-impl Source for HostSource {
+impl BodySource for HostSource {
     fn next(&self) -> Result<Option<Bytes>> {
         let mut piece = vec![0; PIECE];
         let count = self.ask(|source| {

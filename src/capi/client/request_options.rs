@@ -11,7 +11,7 @@ use crate::capi::base::handle::{borrow, borrow_mut, text};
 use crate::capi::base::status::atls_status;
 use crate::capi::connect::config::atls_config;
 use crate::capi::connect::config_route::scheme;
-use crate::client::options::{Deadlines, HeadLimits, Options};
+use crate::client::request_options::{Deadlines, HeadLimits, RequestOptions};
 use crate::error::{Error, Status};
 use crate::message::credentials::Login;
 
@@ -236,7 +236,7 @@ pub unsafe extern "C" fn atls_request_set_expect_continue(
     error: *mut *mut atls_error,
 ) -> atls_status {
     guard(error, || {
-        let wait = crate::capi::base::limit(wait_ms, Options::EXPECT);
+        let wait = crate::capi::base::limit(wait_ms, RequestOptions::EXPECT);
         unsafe { borrow_mut(request, "request") }?.request.options_mut().expect_continue(wait);
         Ok(())
     })

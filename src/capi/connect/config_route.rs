@@ -10,8 +10,8 @@ use crate::capi::base::status::atls_status;
 use crate::connect::Proxy;
 use crate::error::{Error, Result, Status};
 use crate::io::net::Family;
+use crate::message::credentials::AuthScheme;
 use crate::message::credentials::Login;
-use crate::message::credentials::Scheme;
 
 /// User and password are sent unasked (RFC 7617).
 pub const ATLS_AUTH_BASIC: u32 = 0;
@@ -23,10 +23,10 @@ pub const ATLS_FAMILY_ANY: u32 = 0;
 pub const ATLS_FAMILY_IPV4: u32 = 4;
 pub const ATLS_FAMILY_IPV6: u32 = 6;
 
-pub(in crate::capi) fn scheme(auth: u32) -> Result<Scheme> {
+pub(in crate::capi) fn scheme(auth: u32) -> Result<AuthScheme> {
     match auth {
-        ATLS_AUTH_BASIC => Ok(Scheme::Basic),
-        ATLS_AUTH_DIGEST => Ok(Scheme::Digest),
+        ATLS_AUTH_BASIC => Ok(AuthScheme::Basic),
+        ATLS_AUTH_DIGEST => Ok(AuthScheme::Digest),
         other => Err(Error::new(Status::InvalidArgument, format!("auth {other} is none of ATLS_AUTH_*"))),
     }
 }

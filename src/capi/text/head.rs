@@ -6,20 +6,20 @@ use std::sync::Arc;
 use crate::capi::base::bytes::atls_str;
 use crate::capi::base::guard::{guard_free, guard_value};
 use crate::capi::base::handle::{another, borrow, release, text};
-use crate::message::Head;
+use crate::message::ReceivedHead;
 
 /// A response head, a request's header fields, or trailers. Immutable, reference-counted, safe to
 /// share between threads.
 pub struct atls_head {
-    pub(in crate::capi) head: Arc<Head>,
+    pub(in crate::capi) head: Arc<ReceivedHead>,
 }
 
 impl atls_head {
-    pub(crate) fn new(head: impl Into<Arc<Head>>) -> atls_head {
+    pub(crate) fn new(head: impl Into<Arc<ReceivedHead>>) -> atls_head {
         atls_head { head: head.into() }
     }
 
-    pub(in crate::capi) fn into_raw(head: impl Into<Arc<Head>>) -> *mut atls_head {
+    pub(in crate::capi) fn into_raw(head: impl Into<Arc<ReceivedHead>>) -> *mut atls_head {
         Arc::into_raw(Arc::new(atls_head::new(head))).cast_mut()
     }
 }
@@ -102,7 +102,7 @@ pub unsafe extern "C" fn atls_head_free(head: *mut atls_head) {
     guard_free(|| unsafe { release(head) });
 }
 
-fn part<'a>(head: *const atls_head, part: impl Fn(&'a Head) -> Option<&'a [u8]>) -> atls_str {
+fn part<'a>(head: *const atls_head, part: impl Fn(&'a ReceivedHead) -> Option<&'a [u8]>) -> atls_str {
     guard_value(atls_str::empty(), || match unsafe { borrow(head, "head") } {
         Ok(head) => terminated(part(&head.head)),
         Err(_) => atls_str::empty(),

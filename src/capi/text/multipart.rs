@@ -12,7 +12,7 @@ use crate::capi::base::guard::{guard, guard_free, guard_value};
 use crate::capi::base::handle::{borrow, borrow_mut, bytes, destroy, put, require, text};
 use crate::capi::base::status::atls_status;
 use crate::error::{Error, Status};
-use crate::message::multipart::{Event, Limits, Parser};
+use crate::message::multipart::{MultipartLimits, MultipartParser, PartEvent};
 
 /// Nothing, until more is received.
 pub const ATLS_MULTIPART_NEED_DATA: u32 = 0;
@@ -34,7 +34,7 @@ pub const ATLS_MULTIPART_END: u32 = 4;
 /// may end with its head. `name*` and `filename*` count only if the plain parameter is absent,
 /// `boundary*` never.
 pub struct atls_multipart {
-    parser: Parser,
+    parser: MultipartParser,
     /// Of the part that began last, each with a NUL; empty if there is none.
     name: Vec<u8>,
     file_name: Vec<u8>,
@@ -57,8 +57,8 @@ pub unsafe extern "C" fn atls_multipart_new(
 ) -> atls_status {
     guard(error, || {
         require(multipart, "multipart")?;
-        let limits = Limits::chosen(parts, part_head);
-        let parser = Parser::new(unsafe { text(content_type, "content_type") }?.as_bytes(), limits)?;
+        let limits = MultipartLimits::chosen(parts, part_head);
+        let parser = MultipartParser::new(unsafe { text(content_type, "content_type") }?.as_bytes(), limits)?;
         let (name, file_name, content_type) = Default::default();
         let made = Box::new(atls_multipart { parser, name, file_name, content_type, data: Bytes::new() });
         unsafe { put(multipart, Box::into_raw(made), "multipart") }
@@ -109,18 +109,18 @@ pub unsafe extern "C" fn atls_multipart_next(
         this.data = Bytes::new();
         let kind = match this.parser.next_event()? {
             None => ATLS_MULTIPART_NEED_DATA,
-            Some(Event::Part(part)) => {
+            Some(PartEvent::Part(part)) => {
                 this.name = ended(&part.name);
                 this.file_name = part.file_name.as_deref().map(ended).unwrap_or_default();
                 this.content_type = part.content_type.as_deref().map(ended).unwrap_or_default();
                 ATLS_MULTIPART_PART
             }
-            Some(Event::Data(data)) => {
+            Some(PartEvent::Data(data)) => {
                 this.data = data;
                 ATLS_MULTIPART_DATA
             }
-            Some(Event::PartEnd) => ATLS_MULTIPART_PART_END,
-            Some(Event::End) => ATLS_MULTIPART_END,
+            Some(PartEvent::PartEnd) => ATLS_MULTIPART_PART_END,
+            Some(PartEvent::End) => ATLS_MULTIPART_END,
         };
         unsafe { put(event, kind, "event") }
     })

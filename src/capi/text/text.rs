@@ -10,7 +10,10 @@ use crate::capi::base::guard::guard;
 use crate::capi::base::handle::{optional_text, put, require, text};
 use crate::capi::base::status::atls_status;
 use crate::error::{Error, Status};
-use crate::message::text as small;
+use crate::message::credentials::basic_credentials;
+use crate::message::date::{http_date, parse_http_date};
+use crate::message::host::split_host_port;
+use crate::message::query::url_concat;
 
 /// A buffer that holds `text`, followed by a NUL that its length does not count.
 pub(in crate::capi) fn owned(text: String) -> *mut atls_buf {
@@ -36,7 +39,7 @@ pub unsafe extern "C" fn atls_format_http_date(
 ) -> atls_status {
     guard(error, || {
         require(date, "date")?;
-        unsafe { put(date, owned(small::http_date(seconds)?), "date") }
+        unsafe { put(date, owned(http_date(seconds)?), "date") }
     })
 }
 
@@ -53,7 +56,7 @@ pub unsafe extern "C" fn atls_parse_http_date(
         require(seconds, "seconds")?;
         let date = unsafe { text(date, "date") }?;
         let wrong = || Error::new(Status::InvalidArgument, format!("\"{}\" is not an HTTP date", date.escape_debug()));
-        unsafe { put(seconds, small::parse_http_date(date).ok_or_else(wrong)?, "seconds") }
+        unsafe { put(seconds, parse_http_date(date).ok_or_else(wrong)?, "seconds") }
     })
 }
 
@@ -83,7 +86,7 @@ pub unsafe extern "C" fn atls_url_add_query(
             let (name, value) = unsafe { (*pairs.add(2 * index), *pairs.add(2 * index + 1)) };
             list.push(unsafe { (text(name, "pairs")?, text(value, "pairs")?) });
         }
-        unsafe { put(result, owned(small::url_concat(url, list.into_iter())), "result") }
+        unsafe { put(result, owned(url_concat(url, list.into_iter())), "result") }
     })
 }
 
@@ -103,7 +106,7 @@ pub unsafe extern "C" fn atls_basic_credentials(
         let (user, password) = unsafe { (text(user, "user")?, text(password, "password")?) };
         let wrong =
             || Error::new(Status::InvalidArgument, "the user has a colon, or user or password a control character");
-        unsafe { put(value, owned(small::basic_credentials(user, password).ok_or_else(wrong)?), "value") }
+        unsafe { put(value, owned(basic_credentials(user, password).ok_or_else(wrong)?), "value") }
     })
 }
 
@@ -121,7 +124,7 @@ pub unsafe extern "C" fn atls_split_host_port(
     guard(error, || {
         require(host, "host")?;
         require(port, "port")?;
-        let (name, number) = small::split_host_port(unsafe { text(authority, "authority") }?);
+        let (name, number) = split_host_port(unsafe { text(authority, "authority") }?);
         unsafe { put(host, atls_str { ptr: name.as_ptr().cast(), len: name.len() }, "host") }?;
         unsafe { put(port, number.unwrap_or(0).into(), "port") }
     })

@@ -1,6 +1,6 @@
 //! What is wrong with a response: what `h1` refuses in it, limits, and what hyper's errors mean.
 
-use crate::client::options::HeadLimits;
+use crate::client::request_options::HeadLimits;
 use crate::error::{Detail, Error, Phase, Status, chain};
 use crate::h1::ProtocolError;
 

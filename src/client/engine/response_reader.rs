@@ -1,10 +1,10 @@
 //! Reads responses with the state machine of `h1`, beside hyper and before it: so both of the library's engines agree on what a message is. No I/O.
 
 use super::faults::{refused, too_large, too_many, unexpected_body};
-use crate::client::options::HeadLimits;
+use crate::client::request_options::HeadLimits;
 use crate::error::{Detail, Result};
 use crate::h1::{Connection, Event, EventKind, Role, Rules, flags};
-use crate::message::Head;
+use crate::message::ReceivedHead;
 
 /// The leniency that RFC 9112 allows a recipient, in sections 2.2 and 6.3.
 const LENIENCY: u32 = flags::ALLOW_BARE_LF | flags::MERGE_EQUAL_CONTENT_LENGTH;
@@ -40,7 +40,7 @@ impl ResponseReader {
     }
 
     /// Some more of the response, or what comes after it. Each head goes to `found`, as it is spelled. Errors: HttpProtocol, once and for good.
-    pub fn read(&mut self, mut came: &[u8], mut found: impl FnMut(Head)) -> Result<()> {
+    pub fn read(&mut self, mut came: &[u8], mut found: impl FnMut(ReceivedHead)) -> Result<()> {
         while !self.over && !came.is_empty() {
             came = &came[self.conn.pass_over(came)..];
             let (piece, rest) = came.split_at(came.len().min(PIECE));
@@ -51,7 +51,7 @@ impl ResponseReader {
         Ok(())
     }
 
-    fn read_events(&mut self, found: &mut impl FnMut(Head)) -> Result<()> {
+    fn read_events(&mut self, found: &mut impl FnMut(ReceivedHead)) -> Result<()> {
         loop {
             let before = self.conn.trailing_data().0.len();
             let event = match self.conn.next_event() {
@@ -95,9 +95,9 @@ impl ResponseReader {
 }
 
 /// The head as it is spelled, unless it announces a body where there can be none (RFC 9110 sections 8.6 and 15.3.5, RFC 9112 section 6.1).
-fn checked(event: &Event<'_>) -> Result<Head> {
+fn checked(event: &Event<'_>) -> Result<ReceivedHead> {
     let version = (event.version & 0xff) as u8;
-    let mut head = Head::new(event.status, version, event.reason);
+    let mut head = ReceivedHead::new(event.status, version, event.reason);
     event.fields.as_spelled().for_each(|(name, value)| head.add(name, value));
     let announces = || {
         let nonzero = |value: &[u8]| value.iter().any(|byte| matches!(byte, b'1'..=b'9'));
@@ -114,7 +114,7 @@ mod tests {
     use super::*;
 
     /// What a reader says of a response that comes in pieces of any size: the heads, the detail of its refusal, whether it is over.
-    fn read(request: &str, response: &[u8], limits: HeadLimits) -> (Vec<Head>, Option<Detail>, bool) {
+    fn read(request: &str, response: &[u8], limits: HeadLimits) -> (Vec<ReceivedHead>, Option<Detail>, bool) {
         let mut all = Vec::new();
         for piece in [1, 3, 5000] {
             let mut reader = ResponseReader::new(request.as_bytes(), limits).unwrap();
@@ -122,7 +122,7 @@ mod tests {
             let fault = response.chunks(piece).find_map(|came| reader.read(came, |head| heads.push(head)).err());
             all.push((heads, fault.map(|fault| fault.detail), reader.is_over()));
         }
-        let shown = |(heads, fault, over): &(Vec<Head>, _, _)| format!("{heads:?} {fault:?} {over}");
+        let shown = |(heads, fault, over): &(Vec<ReceivedHead>, _, _)| format!("{heads:?} {fault:?} {over}");
         assert!(all.iter().all(|one| shown(one) == shown(&all[0])), "{}: {all:?}", response.escape_ascii());
         all.swap_remove(0)
     }
@@ -153,7 +153,7 @@ mod tests {
         let response = b"HTTP/1.1 103 \xe9\r\nlInK:  a\t\r\n b \r\nLink: c\r\n\r\nHTTP/1.0 200\nContent-LENGTH: 1, 1\ncontent-length: 1\nX:\r\n\r\n!";
         let (heads, fault, over) = read("GET ", response, HeadLimits::default());
         assert_eq!((heads.len(), fault, over), (2, None, true));
-        let shown = |head: &Head| {
+        let shown = |head: &ReceivedHead| {
             let lines: Vec<_> = head.lines().map(|(name, value)| [name, b"=", value].concat()).collect();
             let start = format!("{} 1.{} {}", head.status, head.minor_version, head.reason().escape_ascii());
             (start, lines.join(&b"|"[..]).escape_ascii().to_string())

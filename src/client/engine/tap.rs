@@ -9,7 +9,7 @@ use std::task::{Context, Poll, ready};
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
-use super::wire_state::{State, WireState};
+use super::wire_state::{ExchangeWire, WireState};
 use crate::error::{Error, Phase};
 use crate::io::SocketWatch;
 
@@ -88,7 +88,7 @@ impl<S: AsyncWrite + Unpin> Tap<S> {
             }
             Poll::Pending => {
                 state.stuck = true;
-                State::wake(state);
+                ExchangeWire::wake(state);
                 return Poll::Pending;
             }
             Poll::Ready(Err(error)) => error,
@@ -98,7 +98,7 @@ impl<S: AsyncWrite + Unpin> Tap<S> {
         }
         state.broken = Some(Error::from_io(error, Phase::Transfer));
         let progress = state.progress.clone();
-        State::wake(state);
+        ExchangeWire::wake(state);
         if let Some(progress) = progress {
             progress.stop();
         }

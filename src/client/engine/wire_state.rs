@@ -5,27 +5,27 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use std::task::{Context, Poll, Waker};
 
 use super::response_reader::ResponseReader;
-use crate::client::options::HeadLimits;
-use crate::client::request_body::Progress;
+use crate::client::request_body::BodyProgress;
+use crate::client::request_options::HeadLimits;
 use crate::error::{Error, Result};
 use crate::io::sync::lock;
-use crate::message::Head;
+use crate::message::ReceivedHead;
 
 /// The state of one exchange, shared between the tap and the exchange.
 #[derive(Clone, Default)]
-pub struct WireState(Arc<Mutex<State>>);
+pub struct WireState(Arc<Mutex<ExchangeWire>>);
 
 #[derive(Default)]
-pub(super) struct State {
+pub(super) struct ExchangeWire {
     /// Head to send in place of hyper's, and how much of it has gone.
     pub(super) outgoing: Option<(Vec<u8>, usize)>,
     /// To the end of the response.
     reader: Option<ResponseReader>,
     /// Informational heads that have not been delivered yet, and the task that waits for the next.
-    informational: VecDeque<Head>,
+    informational: VecDeque<ReceivedHead>,
     listener: Option<Waker>,
     /// Until the exchange takes it.
-    final_head: Option<Head>,
+    final_head: Option<ReceivedHead>,
     /// An exchange has begun whose final head has not come yet.
     pub(super) head_is_due: bool,
     /// What the server did wrong. hyper gets the error in place of the bytes.
@@ -37,20 +37,20 @@ pub(super) struct State {
     /// Sending failed. What hyper sends from now on is taken and forgotten, so that it reads what the server said before it went.
     pub(super) broken: Option<Error>,
     waiting: Option<Waker>,
-    pub(super) progress: Option<Arc<Progress>>,
+    pub(super) progress: Option<Arc<BodyProgress>>,
 }
 
 impl WireState {
-    pub(super) fn state(&self) -> MutexGuard<'_, State> {
+    pub(super) fn state(&self) -> MutexGuard<'_, ExchangeWire> {
         lock(&self.0)
     }
 
     /// An exchange begins: send `head`, and read what comes back. hyper must have said that it is ready: then all that was written before has left it, and
     /// the next that it writes is a head. Errors: those of `ResponseReader::new`.
-    pub fn begin(&self, head: Vec<u8>, limits: HeadLimits, progress: Arc<Progress>) -> Result<()> {
+    pub fn begin(&self, head: Vec<u8>, limits: HeadLimits, progress: Arc<BodyProgress>) -> Result<()> {
         let reader = Some(ResponseReader::new(&head, limits)?);
         let (outgoing, progress) = (Some((head, 0)), Some(progress));
-        *lock(&self.0) = State { outgoing, reader, head_is_due: true, progress, ..State::default() };
+        *lock(&self.0) = ExchangeWire { outgoing, reader, head_is_due: true, progress, ..ExchangeWire::default() };
         Ok(())
     }
 
@@ -67,7 +67,7 @@ impl WireState {
     }
 
     /// The next informational head, in the order in which they came.
-    pub fn poll_informational(&self, cx: &Context<'_>) -> Poll<Head> {
+    pub fn poll_informational(&self, cx: &Context<'_>) -> Poll<ReceivedHead> {
         let mut state = lock(&self.0);
         match state.informational.pop_front() {
             Some(head) => Poll::Ready(head),
@@ -78,12 +78,12 @@ impl WireState {
         }
     }
 
-    pub fn informational(&self) -> Option<Head> {
+    pub fn informational(&self) -> Option<ReceivedHead> {
         lock(&self.0).informational.pop_front()
     }
 
     /// The final head, which hyper has shown as this status; `None` if that is not what came. Errors: what the server did wrong.
-    pub fn final_head(&self, status: u16) -> Result<Option<Head>> {
+    pub fn final_head(&self, status: u16) -> Result<Option<ReceivedHead>> {
         let mut state = lock(&self.0);
         match &state.fault {
             Some(fault) => Err(fault.clone()),
@@ -108,7 +108,7 @@ impl WireState {
     }
 }
 
-impl State {
+impl ExchangeWire {
     fn receive(&mut self, came: &[u8]) -> Result<()> {
         let Some(mut reader) = self.reader.take() else { return Ok(()) };
         let done = reader.read(came, |head| self.take_head(head));
@@ -122,7 +122,7 @@ impl State {
         done.inspect_err(|fault| self.fault = Some(fault.clone()))
     }
 
-    fn take_head(&mut self, head: Head) {
+    fn take_head(&mut self, head: ReceivedHead) {
         match head.status {
             // The last of this connection that is HTTP, for which hyper shows it as final.
             101 | 200.. => {
@@ -135,7 +135,7 @@ impl State {
         self.informational.push_back(head);
     }
 
-    pub(super) fn wake(mut state: MutexGuard<'_, State>) {
+    pub(super) fn wake(mut state: MutexGuard<'_, ExchangeWire>) {
         let waiting = state.waiting.take();
         drop(state);
         if let Some(waiting) = waiting {

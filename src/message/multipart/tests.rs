@@ -4,15 +4,15 @@ const TYPE: &[u8] = b"multipart/form-data; boundary=1234";
 
 /// All parts with their bytes, fed in pieces of `step`.
 fn read(content_type: &[u8], body: &[u8], step: usize) -> Result<Vec<(Part, Vec<u8>)>> {
-    let mut parser = Parser::new(content_type, Limits::default())?;
+    let mut parser = MultipartParser::new(content_type, MultipartLimits::default())?;
     let mut parts = Vec::new();
     let mut pieces = body.chunks(step.max(1));
     loop {
         match parser.next_event()? {
-            Some(Event::Part(part)) => parts.push((part, Vec::new())),
-            Some(Event::Data(data)) => parts.last_mut().unwrap().1.extend_from_slice(&data),
-            Some(Event::PartEnd) => {}
-            Some(Event::End) => return Ok(parts),
+            Some(PartEvent::Part(part)) => parts.push((part, Vec::new())),
+            Some(PartEvent::Data(data)) => parts.last_mut().unwrap().1.extend_from_slice(&data),
+            Some(PartEvent::PartEnd) => {}
+            Some(PartEvent::End) => return Ok(parts),
             None => match pieces.next() {
                 Some(piece) => parser.push(piece),
                 None => parser.end(),
@@ -100,7 +100,7 @@ fn what_is_refused() {
         "multipart/form-data; boundary*=utf-8''1234",
         "multipart/form-dataxyz; boundary=1",
     ] {
-        assert!(Parser::new(content_type.as_bytes(), Limits::default()).is_err(), "{content_type}");
+        assert!(MultipartParser::new(content_type.as_bytes(), MultipartLimits::default()).is_err(), "{content_type}");
     }
 }
 

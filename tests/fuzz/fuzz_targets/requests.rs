@@ -4,22 +4,22 @@
 use atls::attest::challenge::{Challenge, read_answer};
 use atls::attest::{Role, Tee};
 use atls::message::arguments::{cookies, urlencoded};
-use atls::message::multipart::{Event, Limits, Parser};
+use atls::message::multipart::{PartEvent, MultipartLimits, MultipartParser};
 use libfuzzer_sys::fuzz_target;
 
 /// Names and bytes of the parts, or nothing where it is no form.
 fn form(body: &[u8], step: usize) -> Option<Vec<(String, Vec<u8>)>> {
-    let mut parser = Parser::new(b"multipart/form-data; boundary=b", Limits::default()).expect("a form");
+    let mut parser = MultipartParser::new(b"multipart/form-data; boundary=b", MultipartLimits::default()).expect("a form");
     let (mut pieces, mut parts) = (body.chunks(step), Vec::new());
     loop {
         match parser.next_event().ok()? {
-            Some(Event::Part(part)) => parts.push((part.name, Vec::new())),
-            Some(Event::Data(data)) => {
+            Some(PartEvent::Part(part)) => parts.push((part.name, Vec::new())),
+            Some(PartEvent::Data(data)) => {
                 assert!(!data.is_empty());
                 parts.last_mut().expect("a part").1.extend_from_slice(&data);
             }
-            Some(Event::PartEnd) => {}
-            Some(Event::End) => return Some(parts),
+            Some(PartEvent::PartEnd) => {}
+            Some(PartEvent::End) => return Some(parts),
             None => match pieces.next() {
                 Some(piece) => parser.push(piece),
                 None => parser.end(),
@@ -31,7 +31,7 @@ fn form(body: &[u8], step: usize) -> Option<Vec<(String, Vec<u8>)>> {
 fuzz_target!(|data: &[u8]| {
     let Some((step, data)) = data.split_first() else { return };
     assert_eq!(form(data, usize::from(*step).max(1)), form(data, data.len().max(1)));
-    let _ = Parser::new(data, Limits::default());
+    let _ = MultipartParser::new(data, MultipartLimits::default());
     let _ = urlencoded(data, 100);
     let _ = cookies(data);
     for role in [Role::Server, Role::Client] {

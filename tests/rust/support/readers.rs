@@ -9,17 +9,17 @@ use std::time::Duration;
 
 use atls::attest::TrustAnchors;
 use atls::attester::{Agent, Attester};
-use atls::client::call::{Call, CallBody};
-use atls::client::cookies::Jar;
-use atls::client::options::Options;
-use atls::client::{Exchange, HttpConnection, Location, RequestBody, exchange, redirect};
+use atls::client::cookie_jar::CookieJar;
+use atls::client::pending_request::{PendingBody, PendingRequest};
+use atls::client::request_options::RequestOptions;
+use atls::client::{Exchange, HttpConnection, Location, RequestBody, redirect, start_exchange};
 use atls::connect::http_proxy;
 use atls::error::{Detail, Error, Status};
 use atls::h1::Role;
 use atls::io::Socket;
-use atls::message::credentials::{Login, Scheme, is_stale};
+use atls::message::credentials::{AuthScheme, Login, is_stale};
 use atls::message::decode::Decoder;
-use atls::message::{Head, Request};
+use atls::message::{ReceivedHead, RequestHead};
 use atls::operation::{Observer, Outgoing, Outlet, TransferEvent};
 use atls::server::{ResponseHead, Server, ServerEvent, ServerSettings, start_connection};
 use atls::tls::{Identity, Roots, Trust, client_config};
@@ -61,7 +61,7 @@ pub fn client(data: &[u8]) {
         let (socket, _theirs) = told(data);
         let Ok((connection, driver)) = HttpConnection::over(socket).await else { return };
         let driver = tokio::spawn(driver);
-        let request = Request {
+        let request = RequestHead {
             method: ["GET", "HEAD", "POST", "OPTIONS"][usize::from(how % 4)].into(),
             path: "/".into(),
             host: "a.example".into(),
@@ -69,12 +69,13 @@ pub fn client(data: &[u8]) {
             absolute: false,
             headers: Vec::new(),
         };
-        let options = Arc::new(Options { decode: how & 4 != 0, max_body: 100_000, ..Options::default() });
+        let options = Arc::new(RequestOptions { decode: how & 4 != 0, max_body: 100_000, ..RequestOptions::default() });
         for _ in 0..3 {
             let Ok(reservation) = connection.reserve() else { break };
             let head = request.head(Some(0)).expect("a head");
             let tell = |_| -> futures_util::future::BoxFuture<'static, ()> { Box::pin(async {}) };
-            let asked = exchange(reservation, &request, head, RequestBody::full(Bytes::new()), &options, &tell).await;
+            let asked =
+                start_exchange(reservation, &request, head, RequestBody::full(Bytes::new()), &options, &tell).await;
             let Ok(mut answer) = asked else { break };
             if read_body(&mut answer).await.is_err() {
                 break;
@@ -194,7 +195,7 @@ pub fn answers(data: &[u8]) {
     match who % 4 {
         0 => run(async {
             let (socket, _theirs) = told(data);
-            let login = Login::new("user", "password", Scheme::Digest).expect("a login");
+            let login = Login::new("user", "password", AuthScheme::Digest).expect("a login");
             if let Ok((_, again)) = http_proxy::open(socket, "a.example", 443, Some(&login), None).await {
                 assert!(again.is_none_or(|answer| answer.starts_with("Digest ")));
             }
@@ -248,7 +249,7 @@ pub fn fields(data: &[u8]) {
     match which % 4 {
         0 => cookies(data),
         1 => {
-            let login = Login::new("user", "password", Scheme::Digest).expect("a login");
+            let login = Login::new("user", "password", AuthScheme::Digest).expect("a login");
             let fields = || data.split(|byte| *byte == b'\n');
             if let Some(answer) = login.answer(fields(), "GET", "/a", Some(b"")) {
                 assert!(
@@ -270,12 +271,12 @@ pub fn fields(data: &[u8]) {
 
 /// Each line is set by one host or another, and asked for.
 fn cookies(data: &[u8]) {
-    let jar = Jar::default();
+    let jar = CookieJar::default();
     jar.enable(true);
     let places = ["https://a.example/x/y", "http://a.example/", "https://b.example/"];
     let places = places.map(|place| Location::parse(place).expect("a URL"));
     for (index, line) in data.split(|byte| *byte == b'\n').enumerate() {
-        let mut head = Head::new(200, 1, b"");
+        let mut head = ReceivedHead::new(200, 1, b"");
         head.add(b"set-cookie", line);
         jar.store(&head, &places[index % 3]);
         let sent = jar.field(&places[(index + line.len()) % 3]).unwrap_or_default();
@@ -286,7 +287,7 @@ fn cookies(data: &[u8]) {
 /// A chain of them from an attested origin never leaves it, and comes to an end.
 fn redirects(data: &[u8]) {
     let location = Location::parse("https://a.example/x?y#z").expect("a URL");
-    let request = Request {
+    let request = RequestHead {
         method: "POST".into(),
         path: location.path.clone(),
         host: location.authority.clone(),
@@ -294,16 +295,16 @@ fn redirects(data: &[u8]) {
         absolute: false,
         headers: vec![("Authorization".into(), b"secret".to_vec())],
     };
-    let body = CallBody::Full(Bytes::from_static(b"x"));
-    let first = Call::new(Arc::new(request), location, body, Arc::new(Options::default()));
+    let body = PendingBody::Full(Bytes::from_static(b"x"));
+    let first = PendingRequest::new(Arc::new(request), location, body, Arc::new(RequestOptions::default()));
     for attested in [true, false] {
         let mut call = first.clone();
         let mut followed = 0;
         for line in data.split(|byte| *byte == b'\n') {
             let status = [301, 302, 303, 307, 308][line.len() % 5];
-            let mut head = Head::new(status, 1, b"");
+            let mut head = ReceivedHead::new(status, 1, b"");
             head.add(b"Location", line);
-            match redirect::next(&call, &head, attested) {
+            match redirect::follow_up(&call, &head, attested) {
                 Ok(Some(next)) => call = next.call,
                 _ => break,
             }

@@ -8,14 +8,14 @@ thread_local! {
 }
 
 /// One comparison.
-pub fn step() {
+pub fn count_one() {
     #[cfg(test)]
     TAKEN.set(TAKEN.get() + 1);
 }
 
 /// How many `work` takes, on this thread.
 #[cfg(test)]
-pub fn taken(work: impl FnOnce()) -> u64 {
+pub fn count_of(work: impl FnOnce()) -> u64 {
     let before = TAKEN.get();
     work();
     TAKEN.get() - before
@@ -23,16 +23,16 @@ pub fn taken(work: impl FnOnce()) -> u64 {
 
 /// A key of a map, whose comparisons are counted.
 #[derive(Clone, Debug, Eq)]
-pub struct Key<T>(pub T);
+pub struct CountedKey<T>(pub T);
 
-impl<T: PartialEq> PartialEq for Key<T> {
-    fn eq(&self, other: &Key<T>) -> bool {
-        step();
+impl<T: PartialEq> PartialEq for CountedKey<T> {
+    fn eq(&self, other: &CountedKey<T>) -> bool {
+        count_one();
         self.0 == other.0
     }
 }
 
-impl<T: Hash> Hash for Key<T> {
+impl<T: Hash> Hash for CountedKey<T> {
     fn hash<H: Hasher>(&self, state: &mut H) {
         self.0.hash(state);
     }

@@ -5,19 +5,19 @@ use std::ffi::CString;
 use std::sync::{Arc, OnceLock, PoisonError, RwLock};
 use std::time::{Duration, Instant};
 
-use super::call::{Call, CallBody, Next};
-use super::cookies::Jar;
+use super::cookie_jar::CookieJar;
 use super::location::{HostPattern, Location};
-use super::pool::{Counts, Key, Lease, Limits, Pool};
-use super::turns::Waiting;
-use super::{Exchange, HttpConnection, News, Tell, exchange, redirect};
+use super::pending_request::{FollowUp, PendingBody, PendingRequest};
+use super::pool::{ClientCounts, ClientLimits, ConnectionKey, ConnectionPool, Lease};
+use super::turn_queue::QueuedTurn;
+use super::{Exchange, HttpConnection, InterimEvent, OnInterim, redirect, start_exchange};
 use crate::attest::Policy;
 use crate::connect::{Connector, Target, Times};
 use crate::error::{Error, Result, Status};
 use crate::io::deadline::{Wait, within};
 use crate::log;
 use crate::message::credentials::is_stale;
-use crate::message::{Head, Request};
+use crate::message::{ReceivedHead, RequestHead};
 use crate::verdict::Verdict;
 use crate::verifier::Verifier;
 
@@ -25,18 +25,18 @@ use crate::verifier::Verifier;
 const DRAINED: usize = 64 << 10;
 
 /// What is the same for all requests of a client.
-pub struct Client {
-    pool: Arc<Pool>,
+pub struct HttpClient {
+    pool: Arc<ConnectionPool>,
     connector: Arc<Connector>,
     /// For connectors without one of their own.
     verifier: Arc<Verifier>,
     policies: RwLock<Vec<(HostPattern, Arc<Policy>)>>,
-    pub cookies: Jar,
+    pub cookies: CookieJar,
 }
 
 /// How the response came about.
 #[derive(Clone)]
-pub struct Route {
+pub struct ResponseRoute {
     /// Where the response came from; as C is shown it.
     pub url: CString,
     pub redirects: u32,
@@ -50,7 +50,7 @@ pub struct Route {
     pub total: Arc<OnceLock<Duration>>,
 }
 
-impl Route {
+impl ResponseRoute {
     pub fn verdict(&self) -> Option<&Arc<Verdict>> {
         self.connection.verdict.as_ref()
     }
@@ -63,20 +63,20 @@ impl Route {
 
 /// Where a hop goes, and with what.
 struct Hop {
-    key: Key,
-    request: Arc<Request>,
+    key: ConnectionKey,
+    request: Arc<RequestHead>,
     head: Vec<u8>,
 }
 
-impl Client {
+impl HttpClient {
     /// Errors: InvalidArgument (the connector's roots).
-    pub fn new(connector: Arc<Connector>, limits: Limits) -> Result<Client> {
-        Ok(Client {
-            pool: Arc::new(Pool::new(limits)),
+    pub fn new(connector: Arc<Connector>, limits: ClientLimits) -> Result<HttpClient> {
+        Ok(HttpClient {
+            pool: Arc::new(ConnectionPool::new(limits)),
             verifier: connector.verifier()?,
             connector,
             policies: RwLock::default(),
-            cookies: Jar::default(),
+            cookies: CookieJar::default(),
         })
     }
 
@@ -90,7 +90,7 @@ impl Client {
         Ok(())
     }
 
-    pub fn counts(&self) -> Counts {
+    pub fn counts(&self) -> ClientCounts {
         self.pool.counts()
     }
 
@@ -120,13 +120,18 @@ impl Client {
     }
 
     /// Takes a place in the queue for a turn.
-    pub fn queue(&self, call: &Call) -> Waiting {
+    pub fn queue(&self, call: &PendingRequest) -> QueuedTurn {
         self.pool.queue((call.location.host.clone(), call.location.port))
     }
 
     /// Sends the request, when its turn has come, and follows redirects, until a response head is there that is to be shown. Must run on the
     /// runtime on which the pool's connections live.
-    pub async fn fetch(&self, mut call: Call, turn: Waiting, tell: &Tell<'_>) -> Result<(Exchange, Route)> {
+    pub async fn fetch(
+        &self,
+        mut call: PendingRequest,
+        turn: QueuedTurn,
+        tell: &OnInterim<'_>,
+    ) -> Result<(Exchange, ResponseRoute)> {
         let (start, total) = (Instant::now(), Arc::new(OnceLock::new()));
         let (mut followed, mut turn) = (0, Some(turn));
         loop {
@@ -153,21 +158,21 @@ impl Client {
     }
 
     /// What this answer leads to, if not to the caller.
-    fn next(&self, call: &Call, head: &Head, attested: bool) -> Result<Option<Next>> {
+    fn next(&self, call: &PendingRequest, head: &ReceivedHead, attested: bool) -> Result<Option<FollowUp>> {
         let place = || log::place(&call.location.host, call.location.port);
         if let Some(next) = self.answer_challenge(call, head) {
             log::emit(log::DEBUG, || {
                 format!("redirect: {}: response {}, which is answered with a login", place(), head.status)
             });
-            return Ok(Some(Next { call: next, again: true, followed: false }));
+            return Ok(Some(FollowUp { call: next, again: true, followed: false }));
         }
         if head.status == 417 && call.options.expect.is_some() {
             log::emit(log::DEBUG, || format!("redirect: {}: response 417, once more without Expect", place()));
             let mut next = call.clone();
             Arc::make_mut(&mut next.options).expect = None;
-            return Ok(Some(Next { call: next, again: true, followed: false }));
+            return Ok(Some(FollowUp { call: next, again: true, followed: false }));
         }
-        let next = redirect::next(call, head, attested)?;
+        let next = redirect::follow_up(call, head, attested)?;
         if let Some(next) = &next {
             let to = &next.call.location;
             let to = || log::place(&to.host, to.port);
@@ -177,7 +182,12 @@ impl Client {
     }
 
     /// One request and its response, on a connection that waits or a new one.
-    async fn hop(&self, call: &Call, turn: Waiting, tell: &Tell<'_>) -> Result<(Exchange, Route)> {
+    async fn hop(
+        &self,
+        call: &PendingRequest,
+        turn: QueuedTurn,
+        tell: &OnInterim<'_>,
+    ) -> Result<(Exchange, ResponseRoute)> {
         let hop = self.prepare(call)?;
         let deadlines = &call.options.deadlines;
         let start = Instant::now();
@@ -203,7 +213,7 @@ impl Client {
             };
             lease.turn = turn.take();
             if call.body.outgoing().is_some() {
-                tell(News::Connected).await;
+                tell(InterimEvent::Connected).await;
             }
             let start = Instant::now();
             match send(&hop, call, &lease, tell).await {
@@ -212,7 +222,10 @@ impl Client {
                     answer.when_over(move || lease.give_back());
                     let url = CString::new(call.location.on_the_wire()).unwrap_or_default();
                     let (first_byte, total) = (start.elapsed(), Arc::default());
-                    return Ok((answer, Route { url, redirects: 0, reused, connection, queue, first_byte, total }));
+                    return Ok((
+                        answer,
+                        ResponseRoute { url, redirects: 0, reused, connection, queue, first_byte, total },
+                    ));
                 }
                 // The server may close a connection that waits at any time. Once more, on a new one, and only where twice is as good as once.
                 Err(error) if reused && call.is_idempotent() && was_stale(&error) && call.body.rewind() => {
@@ -228,12 +241,12 @@ impl Client {
     }
 
     /// Where the request goes, and how it stands on the wire.
-    fn prepare(&self, call: &Call) -> Result<Hop> {
+    fn prepare(&self, call: &PendingRequest) -> Result<Hop> {
         let (location, options) = (&call.location, &call.options);
         let connector = options.connector.as_ref().unwrap_or(&self.connector);
         let policy = self.covered(location, connector)?;
         let (host, port, plain) = (location.host.clone(), location.port, location.plain);
-        let key = Key { host, port, plain, policy, connector: connector.clone() };
+        let key = ConnectionKey { host, port, plain, policy, connector: connector.clone() };
         let mut request = call.request.clone();
         if let Some(value) = call.authorization.clone().or_else(|| options.login.as_ref()?.unasked()) {
             let request = Arc::make_mut(&mut request);
@@ -256,14 +269,14 @@ impl Client {
         Ok(Hop { key, request, head })
     }
 
-    fn target(&self, key: &Key) -> Result<Target> {
+    fn target(&self, key: &ConnectionKey) -> Result<Target> {
         let place = (key.host.as_str(), key.port, key.plain);
         key.connector.target(place, key.policy.clone(), Some(&self.verifier))
     }
 
     /// A connection that waits. What the network has to say of it is heard first, which matters where nobody drives it in between. Mostly that
     /// is nothing; else one turn lets the runtime look at the sockets, and the next lets the connection act on it.
-    async fn waiting(&self, key: &Key) -> Option<Lease> {
+    async fn waiting(&self, key: &ConnectionKey) -> Option<Lease> {
         loop {
             let lease = self.pool.take(key)?;
             if lease.connection.watch.is_quiet() {
@@ -279,7 +292,7 @@ impl Client {
     }
 
     /// The same request with the answer to a challenge (RFC 9110 section 11.3), where we have one and have not given it before.
-    fn answer_challenge(&self, call: &Call, head: &Head) -> Option<Call> {
+    fn answer_challenge(&self, call: &PendingRequest, head: &ReceivedHead) -> Option<PendingRequest> {
         let connector = call.options.connector.as_ref().unwrap_or(&self.connector);
         let absolute;
         // A correct answer to a stale nonce: the server asks for it again with a new one (RFC 7616 section 3.3).
@@ -295,7 +308,7 @@ impl Client {
             _ => return None,
         };
         let body = match &call.body {
-            CallBody::Full(data) => Some(&data[..]),
+            PendingBody::Full(data) => Some(&data[..]),
             _ => None,
         };
         let answer = login.answer(head.all(field), &call.request.method, path, body)?;
@@ -310,9 +323,9 @@ impl Client {
     }
 }
 
-async fn send(hop: &Hop, call: &Call, lease: &Lease, tell: &Tell<'_>) -> Result<Exchange> {
+async fn send(hop: &Hop, call: &PendingRequest, lease: &Lease, tell: &OnInterim<'_>) -> Result<Exchange> {
     let (head, body) = (hop.head.clone(), call.body.begin());
-    exchange(lease.connection.reserve()?, &hop.request, head, body, &call.options, tell).await
+    start_exchange(lease.connection.reserve()?, &hop.request, head, body, &call.options, tell).await
 }
 
 fn was_stale(error: &Error) -> bool {

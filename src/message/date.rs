@@ -1,12 +1,6 @@
-//! The small change of HTTP: dates, credentials, query strings, host and port. Pure functions of their arguments.
+//! HTTP dates (RFC 9110 section 5.6.7). Pure.
 
-use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
-
-pub use super::credentials::basic_credentials;
 use crate::error::{Error, Result, Status};
-
-/// What stays as it is in a query: the unreserved characters of RFC 3986.
-const QUERY: &AsciiSet = &NON_ALPHANUMERIC.remove(b'_').remove(b'.').remove(b'-').remove(b'~');
 
 /// IMF-fixdate (RFC 9110 section 5.6.7) of a time in seconds since 1970. Our own, because httpdate panics before 1970. Errors: InvalidArgument (outside
 /// the years 1 to 9999).
@@ -40,44 +34,6 @@ pub fn parse_http_date(text: &str) -> Option<i64> {
     i64::try_from(since.as_secs()).ok()
 }
 
-/// `url` with `pairs` at the end of its query, which is written anew; all else stays as it is.
-pub fn url_concat<'a>(url: &str, pairs: impl Iterator<Item = (&'a str, &'a str)>) -> String {
-    let (rest, fragment) = match url.split_once('#') {
-        Some((rest, fragment)) => (rest, format!("#{fragment}")),
-        None => (url, String::new()),
-    };
-    let (base, query) = rest.split_once('?').unwrap_or((rest, ""));
-    let mut written = String::new();
-    let mut write = |name: &str, value: &str| {
-        if !written.is_empty() {
-            written.push('&');
-        }
-        written.extend([&*encoded(name), "=", &encoded(value)]);
-    };
-    for (name, value) in form_urlencoded::parse(query.as_bytes()) {
-        write(&name, &value);
-    }
-    for (name, value) in pairs {
-        write(name, value);
-    }
-    let mark = if written.is_empty() { "" } else { "?" };
-    format!("{base}{mark}{written}{fragment}")
-}
-
-fn encoded(text: &str) -> String {
-    utf8_percent_encode(text, QUERY).to_string().replace("%20", "+")
-}
-
-/// Host and port of `host:port`; without digits after a last colon all of it is the host.
-pub fn split_host_port(text: &str) -> (&str, Option<u16>) {
-    let Some((host, port)) = text.rsplit_once(':') else { return (text, None) };
-    let digits = !port.is_empty() && port.bytes().all(|byte| byte.is_ascii_digit());
-    match port.parse() {
-        Ok(port) if digits && !host.is_empty() => (host, Some(port)),
-        _ => (text, None),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -107,32 +63,5 @@ mod tests {
             assert_eq!(parse_http_date(text), Some(784_111_777));
         }
         assert_eq!(parse_http_date("Sun, 31 Feb 1994 08:49:37 GMT"), None);
-    }
-
-    #[test]
-    fn query_strings() {
-        let concat = |url, pairs: &[(&'static str, &'static str)]| url_concat(url, pairs.iter().copied());
-        assert_eq!(concat("https://a/b", &[]), "https://a/b");
-        assert_eq!(concat("https://a/b", &[("c", "d e&*~")]), "https://a/b?c=d+e%26%2A~");
-        assert_eq!(concat("https://a/b?x=1&y#f?g", &[("z", "\u{fc}")]), "https://a/b?x=1&y=&z=%C3%BC#f?g");
-        assert_eq!(concat("/?a=%2f+%20", &[("a", "")]), "/?a=%2F++&a=");
-    }
-
-    #[test]
-    fn credentials_and_ports() {
-        assert_eq!(basic_credentials("Aladdin", "open sesame").unwrap(), "Basic QWxhZGRpbjpvcGVuIHNlc2FtZQ==");
-        assert_eq!(basic_credentials("u", "e\u{301}"), basic_credentials("u", "\u{e9}"));
-        assert!(basic_credentials("a:b", "c").is_none() && basic_credentials("a", "b\n").is_none());
-        for (text, host, port) in [
-            ("a:80", "a", Some(80)),
-            ("[::1]:80", "[::1]", Some(80)),
-            ("a", "a", None),
-            ("a:", "a:", None),
-            (":80", ":80", None),
-            ("a:+80", "a:+80", None),
-            ("a:65536", "a:65536", None),
-        ] {
-            assert_eq!(split_host_port(text), (host, port));
-        }
     }
 }

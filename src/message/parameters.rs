@@ -6,21 +6,21 @@ use std::collections::hash_map::Entry;
 
 use percent_encoding::percent_decode_str;
 
-use super::steps::Key;
+use super::comparisons::CountedKey;
 
 /// By name, in lower case; each is there once. What cannot be read is `None`.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Parameters(HashMap<Key<String>, Option<String>>);
+pub struct FieldParameters(HashMap<CountedKey<String>, Option<String>>);
 
-impl Parameters {
+impl FieldParameters {
     /// The plain form, and no other.
     pub fn get(&self, name: &str) -> Option<&str> {
-        self.0.get(&Key(name.to_owned()))?.as_deref()
+        self.0.get(&CountedKey(name.to_owned()))?.as_deref()
     }
 
     /// `name*` only where `name` is absent: a form must not have it at all (RFC 7578 section 4.2), and a reader that follows this sees the plain one.
     pub fn get_or_extended(&self, name: &str) -> Option<&str> {
-        match self.0.contains_key(&Key(name.to_owned())) {
+        match self.0.contains_key(&CountedKey(name.to_owned())) {
             true => self.get(name),
             false => self.get(&format!("{name}*")),
         }
@@ -28,16 +28,16 @@ impl Parameters {
 }
 
 /// The value in lower case, and its parameters.
-pub fn parse(text: &[u8]) -> Result<(String, Parameters), String> {
+pub fn parse(text: &[u8]) -> Result<(String, FieldParameters), String> {
     let text = std::str::from_utf8(text).map_err(|_| "a value that is not UTF-8")?;
     let mut pieces = split(text).into_iter();
     let value = pieces.next().unwrap_or_default().trim().to_ascii_lowercase();
-    let mut parameters = Parameters::default();
+    let mut parameters = FieldParameters::default();
     for piece in pieces.map(str::trim).filter(|piece| !piece.is_empty()) {
         let (name, value) = piece.split_once('=').ok_or_else(|| format!("parameter {piece:?} without a value"))?;
         let (name, value) = (name.trim().to_ascii_lowercase(), unquoted(value.trim()));
         let value = if name.ends_with('*') { extended(&value) } else { Some(value) };
-        match parameters.0.entry(Key(name)) {
+        match parameters.0.entry(CountedKey(name)) {
             Entry::Occupied(other) => return Err(format!("parameter {:?} is duplicated", other.key().0)),
             Entry::Vacant(place) => drop(place.insert(value)),
         }
@@ -96,13 +96,13 @@ fn extended(text: &str) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::message::steps::taken;
+    use crate::message::comparisons::count_of;
 
     #[test]
     fn parameters_cost_what_they_are() {
         let cost = |count: usize| {
             let text: String = (0..count).map(|number| format!("; p{number}=v")).collect();
-            taken(|| assert_eq!(parse(format!("form-data{text}").as_bytes()).unwrap().1.0.len(), count))
+            count_of(|| assert_eq!(parse(format!("form-data{text}").as_bytes()).unwrap().1.0.len(), count))
         };
         for count in [1000, 2000, 4000] {
             assert!(cost(count) <= 4 * count as u64, "{count} parameters: {} comparisons", cost(count));

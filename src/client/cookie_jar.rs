@@ -11,7 +11,7 @@ use cookie_store::{Cookie, RawCookie};
 use super::Location;
 use crate::io::clock;
 use crate::io::sync::lock;
-use crate::message::Head;
+use crate::message::ReceivedHead;
 
 /// Bytes of a Set-Cookie line that is not ignored, and cookies of one host and of all (RFC 6265 section 6.1 asks for 4,096, 50 and 3,000).
 const MAX_COOKIE: usize = 4096;
@@ -22,7 +22,7 @@ const MAX_LINE: usize = 8 << 10;
 
 /// Off until it is enabled.
 #[derive(Default)]
-pub struct Jar {
+pub struct CookieJar {
     enabled: AtomicBool,
     kept: Mutex<Kept>,
 }
@@ -44,9 +44,9 @@ struct Entry {
     used: u64,
 }
 
-impl Jar {
+impl CookieJar {
     /// Takes what an answer from `location` sets.
-    pub fn store(&self, head: &Head, location: &Location) {
+    pub fn store(&self, head: &ReceivedHead, location: &Location) {
         let mut fields = head.all("set-cookie").filter(|field| field.len() <= MAX_COOKIE).peekable();
         if !self.enabled() || fields.peek().is_none() {
             return;
@@ -107,7 +107,7 @@ impl Kept {
         let now = self.clock;
         let entries = self.hosts.get_mut(host);
         let same = |entry: &Entry| {
-            crate::message::steps::step();
+            crate::message::comparisons::count_one();
             entry.cookie.name() == cookie.name() && *entry.cookie.path == *cookie.path
         };
         let place = entries.as_ref().and_then(|entries| entries.iter().position(same));
@@ -192,15 +192,15 @@ mod tests {
         Location::parse(url).unwrap()
     }
 
-    fn set(jar: &Jar, url: &str, cookies: &[&str]) {
-        let mut head = Head::new(200, 1, b"OK");
+    fn set(jar: &CookieJar, url: &str, cookies: &[&str]) {
+        let mut head = ReceivedHead::new(200, 1, b"OK");
         cookies.iter().for_each(|cookie| head.add(b"Set-Cookie", cookie.as_bytes()));
         jar.store(&head, &at(url));
     }
 
     #[test]
     fn cookies_go_back_to_their_host_only() {
-        let jar = Jar::default();
+        let jar = CookieJar::default();
         jar.enable(true);
         set(&jar, "https://a.example/x/y", &["one=1", "two=2; Domain=example; Path=/", "three=3; Secure; Path=/x"]);
         assert_eq!(jar.field(&at("https://a.example/x/z")).as_deref(), Some("one=1; three=3; two=2"));
@@ -215,7 +215,7 @@ mod tests {
 
     #[test]
     fn what_ends_or_lies_is_not_kept() {
-        let jar = Jar::default();
+        let jar = CookieJar::default();
         jar.enable(true);
         set(&jar, "https://a.example/", &["gone=1; Max-Age=0", "old=1; Expires=Thu, 01 Jan 1970 00:00:01 GMT"]);
         set(&jar, "https://a.example/", &["__Host-x=1; Path=/", "__Secure-y=1", "=", ""]);
@@ -229,7 +229,7 @@ mod tests {
 
     #[test]
     fn a_full_jar_keeps_what_others_need() {
-        let jar = Jar::default();
+        let jar = CookieJar::default();
         jar.enable(true);
         set(&jar, "https://b.example/", &["session=1", "theme=dark"]);
         let big: Vec<String> = (0..500).map(|number| format!("c{number}={}", "x".repeat(4000))).collect();
@@ -256,7 +256,7 @@ mod tests {
 
     #[test]
     fn of_all_hosts_the_longest_unused_goes() {
-        let jar = Jar::default();
+        let jar = CookieJar::default();
         jar.enable(true);
         set(&jar, "https://old.example/", &["unused=1"]);
         set(&jar, "https://b.example/", &["session=1"]);
@@ -275,11 +275,11 @@ mod tests {
     #[test]
     fn an_answer_costs_what_it_sets() {
         for count in [400, 800, 1600] {
-            let jar = Jar::default();
+            let jar = CookieJar::default();
             jar.enable(true);
             let many: Vec<String> = (0..count).map(|number| format!("n{number}=1")).collect();
             let many: Vec<&str> = many.iter().map(String::as_str).collect();
-            let cost = crate::message::steps::taken(|| set(&jar, "https://a.example/", &many));
+            let cost = crate::message::comparisons::count_of(|| set(&jar, "https://a.example/", &many));
             assert!(cost <= (count * PER_HOST) as u64, "{count} cookies: {cost} comparisons");
         }
     }

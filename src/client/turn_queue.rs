@@ -10,9 +10,9 @@ use crate::error::{Error, Result, Status};
 use crate::io::sync::lock;
 
 /// Host and port.
-pub type Place = (String, u16);
+pub type HostAndPort = (String, u16);
 
-pub struct Turns {
+pub struct TurnQueue {
     most: usize,
     most_at_one_place: usize,
     state: Mutex<State>,
@@ -24,8 +24,8 @@ pub struct Turns {
 struct State {
     active: usize,
     came: u64,
-    places: HashMap<Place, Queue>,
-    next: BTreeMap<u64, Place>,
+    places: HashMap<HostAndPort, Queue>,
+    next: BTreeMap<u64, HostAndPort>,
 }
 
 #[derive(Default)]
@@ -37,26 +37,26 @@ struct Queue {
 /// The right to have a request under way; given back when dropped.
 pub struct Turn {
     /// None for one that was granted to nobody, and is not counted any more.
-    turns: Option<Arc<Turns>>,
-    place: Place,
+    turns: Option<Arc<TurnQueue>>,
+    place: HostAndPort,
 }
 
 /// A place in the queue, held since the call that made it.
-pub struct Waiting(oneshot::Receiver<Turn>);
+pub struct QueuedTurn(oneshot::Receiver<Turn>);
 
-impl Waiting {
+impl QueuedTurn {
     pub async fn turn(self) -> Result<Turn> {
         self.0.await.map_err(|_| Error::new(Status::Closed, "the client is closed"))
     }
 }
 
-impl Turns {
-    pub fn new(most: usize, most_at_one_place: usize) -> Turns {
-        Turns { most, most_at_one_place, state: Mutex::default() }
+impl TurnQueue {
+    pub fn new(most: usize, most_at_one_place: usize) -> TurnQueue {
+        TurnQueue { most, most_at_one_place, state: Mutex::default() }
     }
 
     /// Takes a place in the queue, which those that come later do not get before this one, unless this one waits for its host and they do not.
-    pub fn queue(self: &Arc<Self>, place: Place) -> Waiting {
+    pub fn queue(self: &Arc<Self>, place: HostAndPort) -> QueuedTurn {
         let (sender, receiver) = oneshot::channel();
         let mut state = lock(&self.state);
         state.came += 1;
@@ -64,7 +64,7 @@ impl Turns {
         state.places.entry(place.clone()).or_default().waiting.push_back((number, sender));
         self.list(&mut state, &place);
         self.admit(&mut state);
-        Waiting(receiver)
+        QueuedTurn(receiver)
     }
 
     /// Under way, and waiting.
@@ -75,12 +75,12 @@ impl Turns {
     }
 
     /// Under way at this place.
-    pub fn active_at(&self, place: &Place) -> usize {
+    pub fn active_at(&self, place: &HostAndPort) -> usize {
         lock(&self.state).places.get(place).map_or(0, |queue| queue.active)
     }
 
     /// Puts the first that waits at a place in its right place among those that may go.
-    fn list(&self, state: &mut State, place: &Place) {
+    fn list(&self, state: &mut State, place: &HostAndPort) {
         let Some(queue) = state.places.get_mut(place) else { return };
         while queue.waiting.front().is_some_and(|(number, sender)| {
             let gone = sender.is_closed();
@@ -144,17 +144,17 @@ mod tests {
     use super::*;
     use futures_util::FutureExt;
 
-    fn place(name: &str) -> Place {
+    fn place(name: &str) -> HostAndPort {
         (name.into(), 443)
     }
 
-    fn granted(waiting: &mut Waiting) -> Option<Turn> {
+    fn granted(waiting: &mut QueuedTurn) -> Option<Turn> {
         (&mut waiting.0).now_or_never().and_then(|granted| granted.ok())
     }
 
     #[test]
     fn first_come_first_served() {
-        let turns = Arc::new(Turns::new(2, usize::MAX));
+        let turns = Arc::new(TurnQueue::new(2, usize::MAX));
         let mut all: Vec<_> = (0..100).map(|n| turns.queue(place(["a", "b", "c"][n % 3]))).collect();
         assert_eq!(turns.counts(), (2, 98));
         let mut held = VecDeque::from([granted(&mut all[0]).unwrap(), granted(&mut all[1]).unwrap()]);
@@ -170,7 +170,7 @@ mod tests {
 
     #[test]
     fn one_place_does_not_keep_the_others_waiting() {
-        let turns = Arc::new(Turns::new(10, 1));
+        let turns = Arc::new(TurnQueue::new(10, 1));
         let mut all: Vec<_> = ["a", "a", "b", "a", "b"].map(|name| turns.queue(place(name))).into();
         let (first, other) = (granted(&mut all[0]).unwrap(), granted(&mut all[2]).unwrap());
         assert!(granted(&mut all[1]).is_none() && granted(&mut all[3]).is_none() && granted(&mut all[4]).is_none());
@@ -189,7 +189,7 @@ mod tests {
     #[test]
     fn any_number_that_have_gone_are_passed_over_on_a_small_stack() {
         let give_up = || {
-            let turns = Arc::new(Turns::new(1, usize::MAX));
+            let turns = Arc::new(TurnQueue::new(1, usize::MAX));
             let first = turns.queue(place("a"));
             for number in 0..20_000 {
                 drop(turns.queue(place(&format!("{number}"))));
@@ -204,7 +204,7 @@ mod tests {
 
     #[test]
     fn a_turn_that_nobody_takes_goes_on() {
-        let turns = Arc::new(Turns::new(1, usize::MAX));
+        let turns = Arc::new(TurnQueue::new(1, usize::MAX));
         let first = turns.queue(place("a"));
         let mut second = turns.queue(place("a"));
         // Granted, and dropped unseen.

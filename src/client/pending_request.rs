@@ -5,19 +5,19 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use super::location::Location;
-use super::options::Options;
-use super::request_body::{Progress, Source};
-use super::{News, RequestBody, Tell};
-use crate::message::Request;
+use super::request_body::{BodyProgress, BodySource};
+use super::request_options::RequestOptions;
+use super::{InterimEvent, OnInterim, RequestBody};
+use crate::message::RequestHead;
 use crate::operation::Outgoing;
 
 /// A request on its way through redirects.
 #[derive(Clone)]
-pub struct Call {
-    pub request: Arc<Request>,
+pub struct PendingRequest {
+    pub request: Arc<RequestHead>,
     pub location: Location,
-    pub body: CallBody,
-    pub options: Arc<Options>,
+    pub body: PendingBody,
+    pub options: Arc<RequestOptions>,
     /// The answers to the server's and the proxy's challenge.
     pub authorization: Option<String>,
     pub proxy_authorization: Option<String>,
@@ -26,24 +26,37 @@ pub struct Call {
 }
 
 /// A call that another one leads to.
-pub struct Next {
-    pub call: Call,
+pub struct FollowUp {
+    pub call: PendingRequest,
     /// Its body is that of the call before, and must be sent once more.
     pub again: bool,
     pub followed: bool,
 }
 
 #[derive(Clone)]
-pub enum CallBody {
+pub enum PendingBody {
     Full(Bytes),
     /// Cannot be sent twice.
     Stream(Arc<Outgoing>, Option<u64>),
-    Source(Arc<dyn Source>, Option<u64>),
+    Source(Arc<dyn BodySource>, Option<u64>),
 }
 
-impl Call {
-    pub fn new(request: Arc<Request>, location: Location, body: CallBody, options: Arc<Options>) -> Call {
-        Call { request, location, body, options, authorization: None, proxy_authorization: None, answered_anew: false }
+impl PendingRequest {
+    pub fn new(
+        request: Arc<RequestHead>,
+        location: Location,
+        body: PendingBody,
+        options: Arc<RequestOptions>,
+    ) -> PendingRequest {
+        PendingRequest {
+            request,
+            location,
+            body,
+            options,
+            authorization: None,
+            proxy_authorization: None,
+            answered_anew: false,
+        }
     }
 
     /// RFC 9110 section 9.2.2.
@@ -52,40 +65,40 @@ impl Call {
     }
 }
 
-impl CallBody {
+impl PendingBody {
     /// Where the host writes to.
     pub fn outgoing(&self) -> Option<Arc<Outgoing>> {
         match self {
-            CallBody::Full(_) | CallBody::Source(..) => None,
-            CallBody::Stream(pieces, _) => Some(pieces.clone()),
+            PendingBody::Full(_) | PendingBody::Source(..) => None,
+            PendingBody::Stream(pieces, _) => Some(pieces.clone()),
         }
     }
 
     pub fn length(&self) -> Option<u64> {
         match self {
-            CallBody::Full(data) => Some(data.len() as u64),
-            CallBody::Stream(_, length) | CallBody::Source(_, length) => *length,
+            PendingBody::Full(data) => Some(data.len() as u64),
+            PendingBody::Stream(_, length) | PendingBody::Source(_, length) => *length,
         }
     }
 
     pub fn begin(&self) -> RequestBody {
         match self {
-            CallBody::Full(data) => RequestBody::full(data.clone()),
-            CallBody::Stream(pieces, length) => RequestBody::stream(pieces.clone(), *length),
-            CallBody::Source(source, length) => RequestBody::source(source.clone(), *length),
+            PendingBody::Full(data) => RequestBody::full(data.clone()),
+            PendingBody::Stream(pieces, length) => RequestBody::stream(pieces.clone(), *length),
+            PendingBody::Source(source, length) => RequestBody::source(source.clone(), *length),
         }
     }
 
     /// As `rewind`; the host is asked where it writes the body. `before` is how far it has come, in a request that may not be over: from now on that one takes
     /// nothing more of it.
-    pub async fn begins_anew(&self, before: &Progress, tell: &Tell<'_>) -> bool {
+    pub async fn begins_anew(&self, before: &BodyProgress, tell: &OnInterim<'_>) -> bool {
         match self {
-            CallBody::Stream(pieces, _) if pieces.unwind() => {
-                tell(News::Rewind).await;
+            PendingBody::Stream(pieces, _) if pieces.unwind() => {
+                tell(InterimEvent::Rewind).await;
                 pieces.rewound().await;
                 true
             }
-            CallBody::Source(source, _) => {
+            PendingBody::Source(source, _) => {
                 let went_on = before.pause().await;
                 let again = source.rewind();
                 if !again && went_on {
@@ -100,9 +113,9 @@ impl CallBody {
     /// Makes it ready to be sent once more; false where that cannot be, or not at once.
     pub fn rewind(&self) -> bool {
         match self {
-            CallBody::Full(_) => true,
-            CallBody::Stream(..) => false,
-            CallBody::Source(source, _) => source.rewind(),
+            PendingBody::Full(_) => true,
+            PendingBody::Stream(..) => false,
+            PendingBody::Source(source, _) => source.rewind(),
         }
     }
 }

@@ -1,101 +1,12 @@
-//! Message heads: what the host asks for, checked before a byte is sent, and what the server answered, as it spelled it.
+//! The head of a request that is to be sent: what the host asks for, checked before a byte goes out. Pure.
 
 use super::host::check_host;
 use crate::error::{Error, Result, Status};
-
-/// A response head (or trailers: then status is 0). Order, case and repetition of the lines are the server's own.
-#[derive(Clone, Debug, Default)]
-pub struct Head {
-    pub status: u16,
-    /// 0 or 1, of HTTP/1.x.
-    pub minor_version: u8,
-    /// Reason phrase, then names and values in turn, each followed by a NUL: what C is shown, in one piece of memory.
-    text: Vec<u8>,
-    /// Where each of them begins; the reason first.
-    starts: Vec<u32>,
-}
-
-impl Head {
-    pub fn new(status: u16, minor_version: u8, reason: &[u8]) -> Head {
-        let mut head = Head { status, minor_version, text: Vec::with_capacity(512), starts: Vec::with_capacity(24) };
-        head.push(reason);
-        head
-    }
-
-    /// The lines after a body, where there are any.
-    pub fn trailers<'a>(lines: impl Iterator<Item = (&'a [u8], &'a [u8])>) -> Option<Head> {
-        let mut lines = lines.peekable();
-        lines.peek()?;
-        let mut head = Head::new(0, 1, b"");
-        lines.for_each(|(name, value)| head.add(name, value));
-        Some(head)
-    }
-
-    /// Adds a line. Neither part can hold a NUL: HTTP parsers refuse it.
-    pub fn add(&mut self, name: &[u8], value: &[u8]) {
-        self.push(name);
-        self.push(value);
-    }
-
-    fn push(&mut self, part: &[u8]) {
-        self.starts.push(u32::try_from(self.text.len()).unwrap_or(u32::MAX));
-        self.text.extend_from_slice(part);
-        self.text.push(0);
-    }
-
-    fn part(&self, index: usize) -> Option<&[u8]> {
-        let start = *self.starts.get(index)? as usize;
-        let end = self.starts.get(index + 1).map_or(self.text.len(), |next| *next as usize);
-        self.text.get(start..end)
-    }
-
-    fn bare(&self, index: usize) -> &[u8] {
-        self.part(index).and_then(|part| part.split_last()).map_or(&[], |(_, bare)| bare)
-    }
-
-    /// With its NUL, as are `name` and `value`.
-    pub fn reason(&self) -> &[u8] {
-        self.part(0).unwrap_or(b"\0")
-    }
-
-    pub fn name(&self, line: usize) -> Option<&[u8]> {
-        self.part(1 + 2 * line)
-    }
-
-    pub fn value(&self, line: usize) -> Option<&[u8]> {
-        self.part(2 + 2 * line)
-    }
-
-    /// Value of the first line with this name.
-    pub fn find<'a>(&'a self, name: &'a str) -> Option<&'a [u8]> {
-        self.all(name).next()
-    }
-
-    /// Values of the lines with this name, in any case.
-    pub fn all<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a [u8]> {
-        let named = |line: &(&[u8], &[u8])| line.0.eq_ignore_ascii_case(name.as_bytes());
-        self.lines().filter(named).map(|(_, value)| value)
-    }
-
-    /// The first line with this name, in any case, at or after line `from`.
-    pub fn position(&self, name: &str, from: usize) -> Option<usize> {
-        (from..self.count()).find(|line| self.bare(1 + 2 * line).eq_ignore_ascii_case(name.as_bytes()))
-    }
-
-    /// Names and values, without their NULs.
-    pub fn lines(&self) -> impl Iterator<Item = (&[u8], &[u8])> {
-        (0..self.count()).map(|line| (self.bare(1 + 2 * line), self.bare(2 + 2 * line)))
-    }
-
-    /// Number of lines.
-    pub fn count(&self) -> usize {
-        self.starts.len() / 2
-    }
-}
+use crate::h1::syntax::is_token;
 
 /// A request as the host describes it.
 #[derive(Clone, Debug)]
-pub struct Request {
+pub struct RequestHead {
     pub method: String,
     /// Origin form: path and query, as they go on the wire.
     pub path: String,
@@ -107,7 +18,7 @@ pub struct Request {
     pub headers: Vec<(String, Vec<u8>)>,
 }
 
-impl Request {
+impl RequestHead {
     /// The head in the host's own order and case, with `Host` first and the framing of a body of `length` bytes (`None`: chunks).
     /// Errors: InvalidArgument, HttpHeaderInvalid, Unsupported.
     pub fn head(&self, length: Option<u64>) -> Result<Vec<u8>> {
@@ -158,7 +69,7 @@ impl Request {
     }
 
     fn check(&self) -> Result<()> {
-        if self.method.is_empty() || !self.method.bytes().all(is_token) {
+        if !is_token(self.method.as_bytes()) {
             return Err(Error::new(Status::InvalidArgument, format!("method {:?} is not a token", self.method)));
         }
         if self.method == "CONNECT" {
@@ -178,7 +89,7 @@ impl Request {
 
 /// A field line that a host may send (RFC 9110 section 5): nothing that could end the line or the head, or frame the body twice.
 pub fn check_header(name: &str, value: &[u8]) -> Result<()> {
-    if name.is_empty() || !name.bytes().all(is_token) {
+    if !is_token(name.as_bytes()) {
         return Err(invalid(format!("header name \"{}\" is not a token", name.escape_debug())));
     }
     let forbidden = |byte: &u8| (*byte < b' ' && *byte != b'\t') || *byte == 0x7f;
@@ -207,17 +118,13 @@ fn invalid(message: String) -> Error {
     Error::new(Status::HttpHeaderInvalid, message)
 }
 
-pub(super) fn is_token(byte: u8) -> bool {
-    byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn request(headers: &[(&str, &str)]) -> Request {
+    fn request(headers: &[(&str, &str)]) -> RequestHead {
         let pair = |(name, value): &(&str, &str)| (name.to_string(), value.as_bytes().to_vec());
-        Request {
+        RequestHead {
             method: "POST".into(),
             path: "/p?q".into(),
             host: "h".into(),
@@ -252,7 +159,7 @@ mod tests {
             let error = request(&[(name, value)]).head(Some(0)).unwrap_err();
             assert_eq!(error.status, Status::HttpHeaderInvalid, "{name:?}: {value:?}");
         }
-        let refuse = |change: fn(&mut Request)| {
+        let refuse = |change: fn(&mut RequestHead)| {
             let mut request = request(&[]);
             change(&mut request);
             request.head(Some(0)).unwrap_err().status

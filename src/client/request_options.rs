@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use crate::connect::Connector;
 use crate::error::{Error, Result, Status};
-use crate::message::Request;
+use crate::message::RequestHead;
 use crate::message::credentials::Login;
 use crate::message::decode::ACCEPTED;
 
@@ -13,7 +13,7 @@ use crate::message::decode::ACCEPTED;
 const FOR_EVER: Duration = Duration::from_secs(1 << 32);
 
 #[derive(Clone)]
-pub struct Options {
+pub struct RequestOptions {
     pub deadlines: Deadlines,
     /// Accept the codings that we know, and decode.
     pub decode: bool,
@@ -35,7 +35,7 @@ pub struct Options {
     pub connector: Option<Arc<Connector>>,
 }
 
-impl Options {
+impl RequestOptions {
     /// How long a body waits for the answer to `Expect: 100-continue`.
     pub const EXPECT: Duration = Duration::from_secs(1);
 
@@ -45,7 +45,7 @@ impl Options {
     }
 
     /// The lines of the head that go with these options.
-    pub fn complete(&self, request: &mut Arc<Request>, length: Option<u64>) {
+    pub fn complete(&self, request: &mut Arc<RequestHead>, length: Option<u64>) {
         if self.decode {
             let request = Arc::make_mut(request);
             request.remove(&["accept-encoding"]);
@@ -59,9 +59,9 @@ impl Options {
     }
 }
 
-impl Default for Options {
+impl Default for RequestOptions {
     fn default() -> Self {
-        Options {
+        RequestOptions {
             deadlines: Deadlines::default(),
             decode: false,
             max_body: u64::MAX,

@@ -2,14 +2,14 @@
 
 use bytes::{Bytes, BytesMut};
 
-use super::Head;
+use super::ReceivedHead;
 use super::decode::Decoder;
 use crate::error::{Error, Phase, Result, Status};
 use crate::h1::{Connection, EventKind, ProtocolError};
 
 /// A body on its way in.
 #[derive(Default)]
-pub struct Intake {
+pub struct BodyReader {
     /// Bytes that the host has no credit for yet.
     pending: Bytes,
     decoder: Option<Decoder>,
@@ -17,26 +17,26 @@ pub struct Intake {
     /// How much may still come as it is on the wire, and decoded.
     left: (u64, u64),
     /// The end has come, with these trailers.
-    end: Option<Option<Head>>,
+    end: Option<Option<ReceivedHead>>,
     /// More came than the limit allows.
     excess: bool,
 }
 
 /// What the host is to be told next.
-pub enum Next {
+pub enum BodyStep {
     /// Bytes wait to be taken.
     Bytes,
-    End(Option<Head>),
+    End(Option<ReceivedHead>),
     /// Nothing, until more has come.
     Nothing,
 }
 
-impl Intake {
+impl BodyReader {
     /// For a body of at most `limit` bytes; `head` is that of the message whose body is to be decoded. Errors: ContentCoding, with 415.
-    pub fn new(limit: u64, head: Option<&Head>) -> Result<Intake> {
+    pub fn new(limit: u64, head: Option<&ReceivedHead>) -> Result<BodyReader> {
         let decoder = head.map_or(Ok(None), |head| Decoder::new(head.all("content-encoding")));
         let decoder = decoder.map_err(|error| error.http_status(415))?;
-        Ok(Intake { decoder, limit, left: (limit, limit), ..Intake::default() })
+        Ok(BodyReader { decoder, limit, left: (limit, limit), ..BodyReader::default() })
     }
 
     /// Another limit, also for what has come already.
@@ -68,7 +68,7 @@ impl Intake {
 
     /// Some of the body, or its end, as `gather` gives it. What is within the limit is told before what is beyond it is an error of `proceed`, in whatever
     /// pieces it came. Errors: as `push`.
-    pub fn take_in(&mut self, mut gathered: Gathered) -> Result<()> {
+    pub fn take_in(&mut self, mut gathered: GatheredBody) -> Result<()> {
         if !self.takes(gathered.data.len()) {
             gathered.data.truncate(usize::try_from(self.left.0).unwrap_or(usize::MAX));
             self.excess = true;
@@ -83,13 +83,13 @@ impl Intake {
     }
 
     /// Its end.
-    pub fn end(&mut self, trailers: Option<Head>) {
+    pub fn end(&mut self, trailers: Option<ReceivedHead>) {
         self.decoder.iter_mut().for_each(Decoder::end);
         self.end = Some(trailers);
     }
 
     /// What is next. Errors: BodyTooLarge; ContentCoding and Truncated, with 400.
-    pub fn proceed(&mut self) -> Result<Next> {
+    pub fn proceed(&mut self) -> Result<BodyStep> {
         if self.pending.is_empty()
             && let Some(decoder) = &mut self.decoder
             && let Some(data) = decoder.take().map_err(|error| error.http_status(400))?
@@ -98,12 +98,12 @@ impl Intake {
             self.pending = data;
         }
         if self.waits() {
-            return Ok(Next::Bytes);
+            return Ok(BodyStep::Bytes);
         }
         if self.excess {
             return Err(too_large(self.limit));
         }
-        Ok(self.end.take().map_or(Next::Nothing, Next::End))
+        Ok(self.end.take().map_or(BodyStep::Nothing, BodyStep::End))
     }
 
     /// Whether there are bytes to be taken.
@@ -122,16 +122,16 @@ impl Intake {
 }
 
 /// What had been received of a body.
-pub struct Gathered {
+pub struct GatheredBody {
     /// With what it ended: Data where more may be at hand, EndOfMessage, or what the machine says where there is nothing of a body.
     pub kind: EventKind,
     pub data: Bytes,
-    pub trailers: Option<Head>,
+    pub trailers: Option<ReceivedHead>,
 }
 
 /// Takes what `conn` has received of a body, joined up to `most` bytes, or all that there is of one chunk: a body that comes in single bytes makes no more
 /// events than another.
-pub fn gather(conn: &mut Connection, most: usize) -> std::result::Result<Gathered, ProtocolError> {
+pub fn gather(conn: &mut Connection, most: usize) -> std::result::Result<GatheredBody, ProtocolError> {
     let (mut data, mut trailers) = (BytesMut::new(), None);
     let kind = loop {
         let event = match conn.next_event() {
@@ -143,7 +143,7 @@ pub fn gather(conn: &mut Connection, most: usize) -> std::result::Result<Gathere
         match event.kind {
             EventKind::Data => data.extend_from_slice(event.data),
             EventKind::EndOfMessage => {
-                trailers = Head::trailers(event.fields.iter().map(|(_, name, value)| (name, value)));
+                trailers = ReceivedHead::trailers(event.fields.iter().map(|(_, name, value)| (name, value)));
                 break EventKind::EndOfMessage;
             }
             kind => break if data.is_empty() { kind } else { EventKind::Data },
@@ -152,7 +152,7 @@ pub fn gather(conn: &mut Connection, most: usize) -> std::result::Result<Gathere
             break EventKind::Data;
         }
     };
-    Ok(Gathered { kind, data: data.freeze(), trailers })
+    Ok(GatheredBody { kind, data: data.freeze(), trailers })
 }
 
 /// A body beyond its limit.
@@ -164,10 +164,10 @@ pub fn too_large(limit: u64) -> Error {
 mod tests {
     use super::*;
 
-    fn told(intake: &mut Intake, most: usize) -> Result<Vec<u8>> {
+    fn told(reader: &mut BodyReader, most: usize) -> Result<Vec<u8>> {
         let mut all = Vec::new();
-        while let Next::Bytes = intake.proceed()? {
-            let piece = intake.take(most);
+        while let BodyStep::Bytes = reader.proceed()? {
+            let piece = reader.take(most);
             assert!(!piece.is_empty() && piece.len() <= most);
             all.extend_from_slice(&piece);
         }
@@ -176,32 +176,32 @@ mod tests {
 
     #[test]
     fn a_body_is_told_in_pieces_and_ends_once() {
-        let mut intake = Intake::new(10, None).unwrap();
-        assert!(matches!(intake.proceed().unwrap(), Next::Nothing));
-        intake.push(Bytes::from_static(b"0123456")).unwrap();
-        assert_eq!(told(&mut intake, 3).unwrap(), b"0123456");
-        intake.push(Bytes::from_static(b"789")).unwrap();
-        intake.end(None);
-        assert_eq!(told(&mut intake, 100).unwrap(), b"789");
+        let mut reader = BodyReader::new(10, None).unwrap();
+        assert!(matches!(reader.proceed().unwrap(), BodyStep::Nothing));
+        reader.push(Bytes::from_static(b"0123456")).unwrap();
+        assert_eq!(told(&mut reader, 3).unwrap(), b"0123456");
+        reader.push(Bytes::from_static(b"789")).unwrap();
+        reader.end(None);
+        assert_eq!(told(&mut reader, 100).unwrap(), b"789");
         // `told` has met the end.
-        assert!(matches!(intake.proceed().unwrap(), Next::Nothing));
-        assert_eq!(intake.push(Bytes::from_static(b"x")).unwrap_err().status, Status::BodyTooLarge);
+        assert!(matches!(reader.proceed().unwrap(), BodyStep::Nothing));
+        assert_eq!(reader.push(Bytes::from_static(b"x")).unwrap_err().status, Status::BodyTooLarge);
     }
 
     #[test]
     fn a_limit_that_changes_counts_what_has_come() {
-        let mut intake = Intake::new(10, None).unwrap();
-        intake.push(Bytes::from_static(b"0123456")).unwrap();
-        told(&mut intake, 100).unwrap();
-        intake.set_limit(8);
-        assert!(intake.takes(1) && !intake.takes(2));
-        intake.set_limit(3);
-        assert!(!intake.takes(1));
-        intake.set_limit(9);
-        assert!(intake.takes(2) && !intake.takes(3));
-        intake.push(Bytes::from_static(b"78")).unwrap();
-        told(&mut intake, 100).unwrap();
-        assert_eq!(intake.push(Bytes::from_static(b"9")).unwrap_err().status, Status::BodyTooLarge);
+        let mut reader = BodyReader::new(10, None).unwrap();
+        reader.push(Bytes::from_static(b"0123456")).unwrap();
+        told(&mut reader, 100).unwrap();
+        reader.set_limit(8);
+        assert!(reader.takes(1) && !reader.takes(2));
+        reader.set_limit(3);
+        assert!(!reader.takes(1));
+        reader.set_limit(9);
+        assert!(reader.takes(2) && !reader.takes(3));
+        reader.push(Bytes::from_static(b"78")).unwrap();
+        told(&mut reader, 100).unwrap();
+        assert_eq!(reader.push(Bytes::from_static(b"9")).unwrap_err().status, Status::BodyTooLarge);
     }
 
     /// However a body is cut into chunks, and however they arrive: the same bytes, the same trailers or the same error.
@@ -211,19 +211,19 @@ mod tests {
             let mut conn = Connection::new(crate::h1::Role::Server, crate::h1::Rules::default());
             conn.receive(b"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n");
             assert_eq!(conn.next_event().unwrap().kind, EventKind::Request);
-            let (mut intake, mut all, mut events) = (Intake::new(limit, None).unwrap(), Vec::new(), 0);
+            let (mut reader, mut all, mut events) = (BodyReader::new(limit, None).unwrap(), Vec::new(), 0);
             for part in wire.chunks(piece) {
                 conn.receive(part);
                 loop {
-                    match intake.proceed() {
+                    match reader.proceed() {
                         Err(error) => return (all, events, Some(error.status), false),
-                        Ok(Next::End(trailers)) => return (all, events, None, trailers.is_some()),
-                        Ok(Next::Bytes) => {
+                        Ok(BodyStep::End(trailers)) => return (all, events, None, trailers.is_some()),
+                        Ok(BodyStep::Bytes) => {
                             events += 1;
-                            all.extend_from_slice(&intake.take(usize::MAX));
+                            all.extend_from_slice(&reader.take(usize::MAX));
                             continue;
                         }
-                        Ok(Next::Nothing) => {}
+                        Ok(BodyStep::Nothing) => {}
                     }
                     let gathered = match gather(&mut conn, 64 << 10) {
                         Ok(gathered) => gathered,
@@ -232,7 +232,7 @@ mod tests {
                     if gathered.kind == EventKind::NeedData {
                         break;
                     }
-                    intake.take_in(gathered).unwrap();
+                    reader.take_in(gathered).unwrap();
                 }
             }
             (all, events, Some(Status::Truncated), false)
@@ -259,15 +259,15 @@ mod tests {
         const ZEROS: &[u8] =
             b"\x1f\x8b\x08\0\0\0\0\0\x02\x03\x63\x60\x18\x05\xa3\x60\x14\x0c\x77\0\0\x80\x17\x0b\x06\xe8\x03\0\0";
         let coded = |coding: &[u8]| {
-            let mut head = Head::new(0, 1, b"");
+            let mut head = ReceivedHead::new(0, 1, b"");
             head.add(b"Content-Encoding", coding);
             head
         };
         let read = |limit: u64, wire: &'static [u8]| {
-            let mut intake = Intake::new(limit, Some(&coded(b"gzip"))).unwrap();
-            intake.push(Bytes::from_static(wire))?;
-            intake.end(None);
-            told(&mut intake, 100)
+            let mut reader = BodyReader::new(limit, Some(&coded(b"gzip"))).unwrap();
+            reader.push(Bytes::from_static(wire))?;
+            reader.end(None);
+            told(&mut reader, 100)
         };
         assert_eq!(read(1000, ZEROS).unwrap(), [0; 1000]);
         for limit in [999, ZEROS.len() as u64 - 1] {
@@ -275,6 +275,6 @@ mod tests {
         }
         let cut = read(5000, &ZEROS[..ZEROS.len() - 1]).unwrap_err();
         assert_eq!((cut.status, cut.http_status), (Status::Truncated, 400));
-        assert_eq!(Intake::new(1, Some(&coded(b"rot13"))).err().map(|error| error.http_status), Some(415));
+        assert_eq!(BodyReader::new(1, Some(&coded(b"rot13"))).err().map(|error| error.http_status), Some(415));
     }
 }
