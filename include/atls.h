@@ -390,122 +390,96 @@ static inline atls_bytes atls_bytes_of_text(const char *ATLS_NULLABLE text)
 /* Described below. */
 typedef struct atls_verdict atls_verdict;
 
-/** TIMED_OUT: no turn in time (ATLS_REQUEST_DEADLINE_QUEUE). */
-#define ATLS_DETAIL_QUEUE_TIMEOUT 1
-
-/** TIMED_OUT: connecting (atls_config_set_timeouts(), ATLS_REQUEST_DEADLINE_CONNECT). */
-#define ATLS_DETAIL_CONNECT_TIMEOUT 2
-
-/** TIMED_OUT: the TLS handshake. */
-#define ATLS_DETAIL_TLS_TIMEOUT 3
-
-/** TIMED_OUT: the evidence exchange. */
-#define ATLS_DETAIL_EVIDENCE_TIMEOUT 4
-
-/** TIMED_OUT: no response head in time (ATLS_REQUEST_DEADLINE_HEAD). */
-#define ATLS_DETAIL_HEAD_TIMEOUT 5
-
-/** TIMED_OUT: no answer to one request of a chain (ATLS_REQUEST_DEADLINE_FIRST_BYTE). */
-#define ATLS_DETAIL_FIRST_BYTE_TIMEOUT 6
-
-/** TIMED_OUT: nothing more of the body (ATLS_REQUEST_DEADLINE_IDLE). */
-#define ATLS_DETAIL_IDLE_TIMEOUT 7
-
-/** TIMED_OUT: the exchange as a whole (ATLS_REQUEST_DEADLINE_TOTAL). */
-#define ATLS_DETAIL_TOTAL_TIMEOUT 8
-
-/** TIMED_OUT: the call's own limit; the operation goes on. */
-#define ATLS_DETAIL_CALL_TIMEOUT 9
-
 /**
- * HTTP_PROTOCOL or H1_REMOTE, like the details that follow: the status line or, on a server, the
- * request line.
+ * What exactly went wrong, if one status covers several causes (atls_error_detail()). Each names
+ * the statuses that it comes with.
  */
-#define ATLS_DETAIL_BAD_START_LINE 20
-
-/** HTTP_PROTOCOL: a header line. */
-#define ATLS_DETAIL_BAD_HEADER 21
-
-/** HTTP_PROTOCOL: too many header lines, or too long. */
-#define ATLS_DETAIL_HEAD_TOO_LARGE 22
-
-/** HTTP_PROTOCOL: a Content-Length that is no number. */
-#define ATLS_DETAIL_BAD_CONTENT_LENGTH 23
-
-/** HTTP_PROTOCOL: several of them, and different. */
-#define ATLS_DETAIL_UNEQUAL_CONTENT_LENGTH 24
-
-/** HTTP_PROTOCOL: a Transfer-Encoding that is not "chunked". */
-#define ATLS_DETAIL_BAD_TRANSFER_ENCODING 25
-
-/** HTTP_PROTOCOL: Transfer-Encoding and Content-Length. */
-#define ATLS_DETAIL_BOTH_LENGTHS 26
-
-/** HTTP_PROTOCOL: a 1xx or 204 that announces a body. */
-#define ATLS_DETAIL_UNEXPECTED_BODY 27
-
-/** HTTP_PROTOCOL: the frame of a chunk. */
-#define ATLS_DETAIL_BAD_CHUNK 28
-
-/** TRUNCATED: TLS ended without close_notify, so that anybody may have cut the body. */
-#define ATLS_DETAIL_NO_CLOSE_NOTIFY 29
-
-/** REDIRECT_REFUSED: away from an attested origin. */
-#define ATLS_DETAIL_REDIRECT_LEAVES 40
-
-/** REDIRECT_REFUSED: from https: to http:. */
-#define ATLS_DETAIL_REDIRECT_DOWNGRADES 41
-
-/** HTTP_PROTOCOL or UNSUPPORTED: a redirect to what is no URL for us. */
-#define ATLS_DETAIL_BAD_LOCATION 42
-
-/** TUNNEL_REFUSED: the proxy does not know us. */
-#define ATLS_DETAIL_PROXY_LOGIN 50
-
-/** TUNNEL_REFUSED: the proxy does not lead there. */
-#define ATLS_DETAIL_PROXY_REFUSED 51
-
-/** CONTENT_CODING: one that was not asked for. */
-#define ATLS_DETAIL_UNKNOWN_CODING 60
-
-/** CONTENT_CODING: what came is not in the coding. */
-#define ATLS_DETAIL_BAD_CODING 61
-
-/** TRUNCATED: the body ended, and its coding did not. */
-#define ATLS_DETAIL_TRUNCATED_CODING 62
-
-/** More informational (1xx) heads than the request allows. */
-#define ATLS_DETAIL_TOO_MANY_INFORMATIONAL 70
-
-/** A 101 (Switching Protocols) to a request that did not ask for it. */
-#define ATLS_DETAIL_UNASKED_UPGRADE 71
-
-/** AGAIN: a streamed body must be written again from its beginning; see atls_exchange_rewind(). */
-#define ATLS_DETAIL_REWIND 72
-
-/** IO: the peer is gone: it reset the connection, or no longer answers TCP keepalive probes. */
-#define ATLS_DETAIL_PEER_GONE 80
-
-/** CANCELED: the server was closed, or its drain took too long. */
-#define ATLS_DETAIL_SERVER_CLOSED 81
-
-/** HTTP_PROTOCOL or H1_REMOTE: the peer closed its sending direction in the middle of a message. */
-#define ATLS_DETAIL_MESSAGE_CUT 82
-
-/** INVALID_STATE: the clock of this machine is before 1970 or after 9999. */
-#define ATLS_DETAIL_CLOCK 110
-
-/** NO_RESOURCES: no thread could be started. */
-#define ATLS_DETAIL_NO_THREAD 130
-
-/** NO_RESOURCES: the system gave no random numbers. */
-#define ATLS_DETAIL_NO_RANDOM 131
-
-/**
- * INVALID_STATE: a blocking call in an exit handler, or in a destructor of thread-local storage,
- * where I/O can no longer run.
- */
-#define ATLS_DETAIL_THREAD_ENDING 132
+ATLS_ENUM(atls_detail, uint32_t) {
+    /** TIMED_OUT: no turn in time (ATLS_REQUEST_DEADLINE_QUEUE). */
+    ATLS_DETAIL_QUEUE_TIMEOUT = 1,
+    /** TIMED_OUT: connecting (atls_config_set_timeouts(), ATLS_REQUEST_DEADLINE_CONNECT). */
+    ATLS_DETAIL_CONNECT_TIMEOUT = 2,
+    /** TIMED_OUT: the TLS handshake. */
+    ATLS_DETAIL_TLS_TIMEOUT = 3,
+    /** TIMED_OUT: the evidence exchange. */
+    ATLS_DETAIL_EVIDENCE_TIMEOUT = 4,
+    /** TIMED_OUT: no response head in time (ATLS_REQUEST_DEADLINE_HEAD). */
+    ATLS_DETAIL_HEAD_TIMEOUT = 5,
+    /** TIMED_OUT: no answer to one request of a chain (ATLS_REQUEST_DEADLINE_FIRST_BYTE). */
+    ATLS_DETAIL_FIRST_BYTE_TIMEOUT = 6,
+    /** TIMED_OUT: nothing more of the body (ATLS_REQUEST_DEADLINE_IDLE). */
+    ATLS_DETAIL_IDLE_TIMEOUT = 7,
+    /** TIMED_OUT: the exchange as a whole (ATLS_REQUEST_DEADLINE_TOTAL). */
+    ATLS_DETAIL_TOTAL_TIMEOUT = 8,
+    /** TIMED_OUT: the call's own limit; the operation goes on. */
+    ATLS_DETAIL_CALL_TIMEOUT = 9,
+    /**
+     * HTTP_PROTOCOL or H1_REMOTE, like the details that follow: the status line or, on a server,
+     * the request line.
+     */
+    ATLS_DETAIL_BAD_START_LINE = 20,
+    /** HTTP_PROTOCOL: a header line. */
+    ATLS_DETAIL_BAD_HEADER = 21,
+    /** HTTP_PROTOCOL: too many header lines, or too long. */
+    ATLS_DETAIL_HEAD_TOO_LARGE = 22,
+    /** HTTP_PROTOCOL: a Content-Length that is no number. */
+    ATLS_DETAIL_BAD_CONTENT_LENGTH = 23,
+    /** HTTP_PROTOCOL: several of them, and different. */
+    ATLS_DETAIL_UNEQUAL_CONTENT_LENGTH = 24,
+    /** HTTP_PROTOCOL: a Transfer-Encoding that is not "chunked". */
+    ATLS_DETAIL_BAD_TRANSFER_ENCODING = 25,
+    /** HTTP_PROTOCOL: Transfer-Encoding and Content-Length. */
+    ATLS_DETAIL_BOTH_LENGTHS = 26,
+    /** HTTP_PROTOCOL: a 1xx or 204 that announces a body. */
+    ATLS_DETAIL_UNEXPECTED_BODY = 27,
+    /** HTTP_PROTOCOL: the frame of a chunk. */
+    ATLS_DETAIL_BAD_CHUNK = 28,
+    /** TRUNCATED: TLS ended without close_notify, so that anybody may have cut the body. */
+    ATLS_DETAIL_NO_CLOSE_NOTIFY = 29,
+    /** REDIRECT_REFUSED: away from an attested origin. */
+    ATLS_DETAIL_REDIRECT_LEAVES = 40,
+    /** REDIRECT_REFUSED: from https: to http:. */
+    ATLS_DETAIL_REDIRECT_DOWNGRADES = 41,
+    /** HTTP_PROTOCOL or UNSUPPORTED: a redirect to what is no URL for us. */
+    ATLS_DETAIL_BAD_LOCATION = 42,
+    /** TUNNEL_REFUSED: the proxy does not know us. */
+    ATLS_DETAIL_PROXY_LOGIN = 50,
+    /** TUNNEL_REFUSED: the proxy does not lead there. */
+    ATLS_DETAIL_PROXY_REFUSED = 51,
+    /** CONTENT_CODING: one that was not asked for. */
+    ATLS_DETAIL_UNKNOWN_CODING = 60,
+    /** CONTENT_CODING: what came is not in the coding. */
+    ATLS_DETAIL_BAD_CODING = 61,
+    /** TRUNCATED: the body ended, and its coding did not. */
+    ATLS_DETAIL_TRUNCATED_CODING = 62,
+    /** More informational (1xx) heads than the request allows. */
+    ATLS_DETAIL_TOO_MANY_INFORMATIONAL = 70,
+    /** A 101 (Switching Protocols) to a request that did not ask for it. */
+    ATLS_DETAIL_UNASKED_UPGRADE = 71,
+    /**
+     * AGAIN: a streamed body must be written again from its beginning; see atls_exchange_rewind().
+     */
+    ATLS_DETAIL_REWIND = 72,
+    /** IO: the peer is gone: it reset the connection, or no longer answers TCP keepalive probes. */
+    ATLS_DETAIL_PEER_GONE = 80,
+    /** CANCELED: the server was closed, or its drain took too long. */
+    ATLS_DETAIL_SERVER_CLOSED = 81,
+    /**
+     * HTTP_PROTOCOL or H1_REMOTE: the peer closed its sending direction in the middle of a message.
+     */
+    ATLS_DETAIL_MESSAGE_CUT = 82,
+    /** INVALID_STATE: the clock of this machine is before 1970 or after 9999. */
+    ATLS_DETAIL_CLOCK = 110,
+    /** NO_RESOURCES: no thread could be started. */
+    ATLS_DETAIL_NO_THREAD = 130,
+    /** NO_RESOURCES: the system gave no random numbers. */
+    ATLS_DETAIL_NO_RANDOM = 131,
+    /**
+     * INVALID_STATE: a blocking call in an exit handler, or in a destructor of thread-local
+     * storage, where I/O can no longer run.
+     */
+    ATLS_DETAIL_THREAD_ENDING = 132,
+};
 
 /** A failure. Immutable, reference-counted, safe to share between threads. */
 struct atls_error;
@@ -528,7 +502,7 @@ atls_str atls_error_phase(const atls_error *ATLS_NULLABLE error);
  * What exactly it was, if one status covers several causes: ATLS_DETAIL_*, or 0. Ignore values that
  * you do not know.
  */
-uint32_t atls_error_detail(const atls_error *ATLS_NULLABLE error);
+atls_detail atls_error_detail(const atls_error *ATLS_NULLABLE error);
 
 /** `errno` of the system call that failed, 0 if none did. */
 int32_t atls_error_os_errno(const atls_error *ATLS_NULLABLE error);
@@ -588,10 +562,13 @@ atls_str atls_status_name(atls_status status);
  * \{
  */
 
+/** Of the header. */
 #define ATLS_VERSION_MAJOR 0
 
+/** Of the header. */
 #define ATLS_VERSION_MINOR 1
 
+/** Of the header. */
 #define ATLS_VERSION_PATCH 0
 
 /**
@@ -600,11 +577,13 @@ atls_str atls_status_name(atls_status status);
  */
 #define ATLS_VERSION_NUMBER 1000
 
-/** Evidence of TDX guests under dstack, protocol atlas-v1. */
-#define ATLS_HAS_TDX 1
-
-/** Connections through a WebSocket tunnel. */
-#define ATLS_HAS_TUNNEL 2
+/** Parts that a build may leave out (atls_has()). */
+ATLS_ENUM(atls_part, uint32_t) {
+    /** Evidence of TDX guests under dstack, protocol atlas-v1. */
+    ATLS_HAS_TDX = 1,
+    /** Connections through a WebSocket tunnel. */
+    ATLS_HAS_TUNNEL = 2,
+};
 
 /** Version of the library in use, for example "0.1.0". Static. */
 atls_str atls_version(void);
@@ -616,7 +595,7 @@ uint32_t atls_version_number(void);
  * Whether this build has a part (ATLS_HAS_*). Functions of an absent part exist and answer
  * UNSUPPORTED.
  */
-bool atls_has(uint32_t part);
+bool atls_has(atls_part part);
 
 /** \} */
 
@@ -662,15 +641,18 @@ void atls_policy_free(atls_policy *ATLS_NULLABLE policy);
  */
 struct atls_verdict;
 
-#define ATLS_CHECK_PASS 0
-
-#define ATLS_CHECK_FAIL 1
-
-/**
- * Not judged: the policy does not ask, or an earlier failure left nothing to judge. `actual` says
- * which.
- */
-#define ATLS_CHECK_SKIPPED 2
+/** How a check of a verdict came out. */
+ATLS_ENUM(atls_check, uint32_t) {
+    /** The evidence satisfies it. */
+    ATLS_CHECK_PASS = 0,
+    /** It does not. */
+    ATLS_CHECK_FAIL = 1,
+    /**
+     * Not judged: the policy does not ask, or an earlier failure left nothing to judge. `actual`
+     * says which.
+     */
+    ATLS_CHECK_SKIPPED = 2,
+};
 
 /** Whether every check that ran passed and the mandatory ones ran. False for NULL. */
 bool atls_verdict_trusted(const atls_verdict *ATLS_NULLABLE verdict);
@@ -726,7 +708,7 @@ atls_str atls_verdict_check_expected(const atls_verdict *verdict, size_t index);
 atls_str atls_verdict_check_actual(const atls_verdict *verdict, size_t index);
 
 /** ATLS_CHECK_PASS, _FAIL or _SKIPPED; FAIL past the end. */
-uint32_t atls_verdict_check_outcome(const atls_verdict *verdict, size_t index);
+atls_check atls_verdict_check_outcome(const atls_verdict *verdict, size_t index);
 
 /**
  * The whole verdict as one JSON object: trusted, tee_type, tcb_status, advisory_ids, trust_anchor,
@@ -904,59 +886,52 @@ atls_queue *atls_queue_ref(atls_queue *queue);
  */
 void atls_queue_free(atls_queue *ATLS_NULLABLE queue);
 
-/**
- * Connected, and attested if a policy was given; the verdict is available. For a client's exchange
- * with a streamed body: it has its connection, and the body may be written.
- */
-#define ATLS_EVENT_CONNECTED 1
-
-/** An informational (1xx) response head, in `head`. */
-#define ATLS_EVENT_INFORMATIONAL 2
-
-/** The final response head, in `head`. */
-#define ATLS_EVENT_HEAD 3
-
-/** Bytes in `buf`, taken from the credit. */
-#define ATLS_EVENT_DATA 4
-
-/** Trailers after the body, in `head` (its status is 0). */
-#define ATLS_EVENT_TRAILERS 5
-
-/** The peer will send no more. On a stream our direction may go on. */
-#define ATLS_EVENT_END 6
-
-/** There is room again after a write that answered AGAIN. */
-#define ATLS_EVENT_WRITABLE 7
-
-/**
- * A streamed request body must be written again from its beginning
- * (atls_request_set_body_rewindable()). Until atls_exchange_rewind() is called, writes take
- * nothing.
- */
-#define ATLS_EVENT_REWIND 20
-
-/**
- * After atls_stream_finish(): everything written has been sent, and so has the end of this
- * direction.
- */
-#define ATLS_EVENT_SENT 21
-
-/** The last event. `status` and `error` say why it ended; OK after a regular end. */
-#define ATLS_EVENT_CLOSED 8
-
-/**
- * A request has come to a server: `source` is the atls_server_request, `head` has its header fields
- * (the status is 0). It is dropped if the host neither takes a reference to it nor starts it.
- */
-#define ATLS_EVENT_REQUEST 9
-
-/**
- * A server refuses a peer, or a request that it does not show: `error` says why, with
- * atls_error_detail() and atls_error_peer(). Or a TLS handshake has failed
- * (atls_server_config_set_handshake_events(); the phase is "tls"). When the host is done with the
- * event, at most a second later, the peer is answered with atls_error_http_status().
- */
-#define ATLS_EVENT_REFUSED 10
+/** Kinds of events. Later versions add some: ignore what you do not know. */
+ATLS_ENUM(atls_event_kind, uint32_t) {
+    /**
+     * Connected, and attested if a policy was given; the verdict is available. For a client's
+     * exchange with a streamed body: it has its connection, and the body may be written.
+     */
+    ATLS_EVENT_CONNECTED = 1,
+    /** An informational (1xx) response head, in `head`. */
+    ATLS_EVENT_INFORMATIONAL = 2,
+    /** The final response head, in `head`. */
+    ATLS_EVENT_HEAD = 3,
+    /** Bytes in `buf`, taken from the credit. */
+    ATLS_EVENT_DATA = 4,
+    /** Trailers after the body, in `head` (its status is 0). */
+    ATLS_EVENT_TRAILERS = 5,
+    /** The peer will send no more. On a stream our direction may go on. */
+    ATLS_EVENT_END = 6,
+    /** There is room again after a write that answered AGAIN. */
+    ATLS_EVENT_WRITABLE = 7,
+    /**
+     * A streamed request body must be written again from its beginning
+     * (atls_request_set_body_rewindable()). Until atls_exchange_rewind() is called, writes take
+     * nothing.
+     */
+    ATLS_EVENT_REWIND = 20,
+    /**
+     * After atls_stream_finish(): everything written has been sent, and so has the end of this
+     * direction.
+     */
+    ATLS_EVENT_SENT = 21,
+    /** The last event. `status` and `error` say why it ended; OK after a regular end. */
+    ATLS_EVENT_CLOSED = 8,
+    /**
+     * A request has come to a server: `source` is the atls_server_request, `head` has its header
+     * fields (the status is 0). It is dropped if the host neither takes a reference to it nor
+     * starts it.
+     */
+    ATLS_EVENT_REQUEST = 9,
+    /**
+     * A server refuses a peer, or a request that it does not show: `error` says why, with
+     * atls_error_detail() and atls_error_peer(). Or a TLS handshake has failed
+     * (atls_server_config_set_handshake_events(); the phase is "tls"). When the host is done with
+     * the event, at most a second later, the peer is answered with atls_error_http_status().
+     */
+    ATLS_EVENT_REFUSED = 10,
+};
 
 /**
  * Something that happened. Owned by the library and valid during the callback, or until
@@ -964,7 +939,7 @@ void atls_queue_free(atls_queue *ATLS_NULLABLE queue);
  */
 struct atls_event {
     /** ATLS_EVENT_*; ignore what you do not know. */
-    uint32_t kind;
+    atls_event_kind kind;
     /** On CLOSED: why it ended. On REFUSED: why. OK otherwise. */
     atls_status status;
     /** From the sink. */
@@ -1203,21 +1178,26 @@ atls_status atls_config_set_key_log(atls_config *config,
                                     const char *words,
                                     atls_error *ATLS_NULLABLE *ATLS_NULLABLE error);
 
-/** User and password are sent unasked (RFC 7617). */
-#define ATLS_AUTH_BASIC 0
+/** How user and password are shown. */
+ATLS_ENUM(atls_auth, uint32_t) {
+    /** User and password are sent unasked (RFC 7617). */
+    ATLS_AUTH_BASIC = 0,
+    /**
+     * User and password never leave; the answer to the other side's challenge does (RFC 7616).
+     * Where it asks for anything else, nothing is sent.
+     */
+    ATLS_AUTH_DIGEST = 1,
+};
 
-/**
- * User and password never leave; the answer to the other side's challenge does (RFC 7616). Where it
- * asks for anything else, nothing is sent.
- */
-#define ATLS_AUTH_DIGEST 1
-
-/** IPv4 and IPv6, whichever answers first. */
-#define ATLS_FAMILY_ANY 0
-
-#define ATLS_FAMILY_IPV4 4
-
-#define ATLS_FAMILY_IPV6 6
+/** Families of addresses. */
+ATLS_ENUM(atls_family, uint32_t) {
+    /** IPv4 and IPv6, whichever answers first. */
+    ATLS_FAMILY_ANY = 0,
+    /** IPv4 only. */
+    ATLS_FAMILY_IPV4 = 4,
+    /** IPv6 only. */
+    ATLS_FAMILY_IPV6 = 6,
+};
 
 /**
  * Goes through a WebSocket forwarder, `ws://` or `wss://`; the query parameter `target=host:port`
@@ -1253,7 +1233,7 @@ atls_status atls_config_set_proxy(atls_config *config,
                                   const char *url,
                                   const char *user,
                                   const char *password,
-                                  uint32_t auth,
+                                  atls_auth auth,
                                   atls_error *ATLS_NULLABLE *ATLS_NULLABLE error);
 
 /**
@@ -1277,7 +1257,7 @@ atls_status atls_config_set_bind(atls_config *config,
  * \retval ATLS_INVALID_ARGUMENT
  */
 atls_status atls_config_set_family(atls_config *config,
-                                   uint32_t family,
+                                   atls_family family,
                                    atls_error *ATLS_NULLABLE *ATLS_NULLABLE error);
 
 /**
@@ -1944,34 +1924,35 @@ atls_status atls_request_add_form_field(atls_request *request,
                                         const char *ATLS_NULLABLE content_type,
                                         atls_error *ATLS_NULLABLE *ATLS_NULLABLE error);
 
-/** From the call to the response head, including redirects; 60 seconds by default. */
-#define ATLS_REQUEST_DEADLINE_HEAD 601
+/** Deadlines of a request (atls_request_set_deadline()). */
+ATLS_ENUM(atls_request_deadline, uint32_t) {
+    /** From the call to the response head, including redirects; 60 seconds by default. */
+    ATLS_REQUEST_DEADLINE_HEAD = 601,
+    /** Waiting for the request's turn, if the client has as many requests under way as it may. */
+    ATLS_REQUEST_DEADLINE_QUEUE = 602,
+    /** From connecting to the end of the TLS handshake and the evidence exchange. */
+    ATLS_REQUEST_DEADLINE_CONNECT = 603,
+    /** From sending the request to its response head, for each request of a chain of redirects. */
+    ATLS_REQUEST_DEADLINE_FIRST_BYTE = 604,
+    /**
+     * Between pieces of the response body. Event-driven exchanges only: blocking reads have a
+     * timeout of their own.
+     */
+    ATLS_REQUEST_DEADLINE_IDLE = 605,
+    /** From the call to the end of the response body. */
+    ATLS_REQUEST_DEADLINE_TOTAL = 606,
+};
 
-/** Waiting for the request's turn, if the client has as many requests under way as it may. */
-#define ATLS_REQUEST_DEADLINE_QUEUE 602
-
-/** From connecting to the end of the TLS handshake and the evidence exchange. */
-#define ATLS_REQUEST_DEADLINE_CONNECT 603
-
-/** From sending the request to its response head, for each request of a chain of redirects. */
-#define ATLS_REQUEST_DEADLINE_FIRST_BYTE 604
-
-/**
- * Between pieces of the response body. Event-driven exchanges only: blocking reads have a timeout
- * of their own.
- */
-#define ATLS_REQUEST_DEADLINE_IDLE 605
-
-/** From the call to the end of the response body. */
-#define ATLS_REQUEST_DEADLINE_TOTAL 606
-
-/**
- * A redirect may lead from an attested origin to another one. The policy of the new origin applies.
- */
-#define ATLS_REDIRECT_ALLOW_OTHER_ORIGIN 1
-
-/** A redirect may lead from https: to http:, to a host that no policy covers. */
-#define ATLS_REDIRECT_ALLOW_DOWNGRADE 2
+/** What redirects may do (atls_request_set_redirects()). */
+ATLS_ENUM(atls_redirect_flag, uint32_t) {
+    /**
+     * A redirect may lead from an attested origin to another one. The policy of the new origin
+     * applies.
+     */
+    ATLS_REDIRECT_ALLOW_OTHER_ORIGIN = 1,
+    /** A redirect may lead from https: to http:, to a host that no policy covers. */
+    ATLS_REDIRECT_ALLOW_DOWNGRADE = 2,
+};
 
 /**
  * Sets the deadline for the response head: atls_request_set_deadline() with
@@ -1994,7 +1975,7 @@ atls_status atls_request_set_timeout(atls_request *request,
  * \retval ATLS_INVALID_ARGUMENT `which`
  */
 atls_status atls_request_set_deadline(atls_request *request,
-                                      uint32_t which,
+                                      atls_request_deadline which,
                                       uint32_t milliseconds,
                                       atls_error *ATLS_NULLABLE *ATLS_NULLABLE error);
 
@@ -2014,7 +1995,7 @@ atls_status atls_request_set_deadline(atls_request *request,
 atls_status atls_request_set_auth(atls_request *request,
                                   const char *ATLS_NULLABLE user,
                                   const char *ATLS_NULLABLE password,
-                                  uint32_t auth,
+                                  atls_auth auth,
                                   atls_error *ATLS_NULLABLE *ATLS_NULLABLE error);
 
 /**
@@ -2483,26 +2464,23 @@ atls_str atls_exchange_peer(const atls_exchange *exchange);
  */
 atls_buf *ATLS_NULLABLE atls_exchange_certificate(const atls_exchange *exchange);
 
-/** Waiting for the request's turn. */
-#define ATLS_EXCHANGE_TIME_QUEUE 1
-
-/** Resolving the name; 0 if a proxy or tunnel does it. */
-#define ATLS_EXCHANGE_TIME_DNS 2
-
-/** Opening the TCP connection, and setting up the proxy or tunnel. */
-#define ATLS_EXCHANGE_TIME_CONNECT 3
-
-/** The TLS handshake. */
-#define ATLS_EXCHANGE_TIME_TLS 4
-
-/** Evidence, collateral and appraisal. */
-#define ATLS_EXCHANGE_TIME_ATTEST 5
-
-/** From sending the request to the response head. */
-#define ATLS_EXCHANGE_TIME_FIRST_BYTE 6
-
-/** From the call to the end of the body, including redirects. */
-#define ATLS_EXCHANGE_TIME_TOTAL 7
+/** Phases of an exchange (atls_exchange_time_us()). */
+ATLS_ENUM(atls_exchange_time, uint32_t) {
+    /** Waiting for the request's turn. */
+    ATLS_EXCHANGE_TIME_QUEUE = 1,
+    /** Resolving the name; 0 if a proxy or tunnel does it. */
+    ATLS_EXCHANGE_TIME_DNS = 2,
+    /** Opening the TCP connection, and setting up the proxy or tunnel. */
+    ATLS_EXCHANGE_TIME_CONNECT = 3,
+    /** The TLS handshake. */
+    ATLS_EXCHANGE_TIME_TLS = 4,
+    /** Evidence, collateral and appraisal. */
+    ATLS_EXCHANGE_TIME_ATTEST = 5,
+    /** From sending the request to the response head. */
+    ATLS_EXCHANGE_TIME_FIRST_BYTE = 6,
+    /** From the call to the end of the body, including redirects. */
+    ATLS_EXCHANGE_TIME_TOTAL = 7,
+};
 
 /**
  * How long a phase of the exchange took, in microseconds. Except for the total, it is that of the
@@ -2511,7 +2489,7 @@ atls_buf *ATLS_NULLABLE atls_exchange_certificate(const atls_exchange *exchange)
  *
  * \param which ATLS_EXCHANGE_TIME_*.
  */
-uint64_t atls_exchange_time_us(const atls_exchange *exchange, uint32_t which);
+uint64_t atls_exchange_time_us(const atls_exchange *exchange, atls_exchange_time which);
 
 /** \} */
 
@@ -2741,71 +2719,66 @@ void atls_client_free(atls_client *ATLS_NULLABLE client);
 /** The configuration of a server. A builder: one thread at a time; copied when used. */
 typedef struct atls_server_config atls_server_config;
 
-/** Open connections; 10,000 by default. Further ones are closed as they arrive. */
-#define ATLS_SERVER_LIMIT_CONNECTIONS 101
+/** Limits of a server (atls_server_config_set_limit()). */
+ATLS_ENUM(atls_server_limit, uint32_t) {
+    /** Open connections; 10,000 by default. Further ones are closed as they arrive. */
+    ATLS_SERVER_LIMIT_CONNECTIONS = 101,
+    /** Open connections from one address; no limit by default. */
+    ATLS_SERVER_LIMIT_CONNECTIONS_PER_ADDRESS = 102,
+    /** Bytes of a request head; 65,536 by default. A larger one is answered with 431. */
+    ATLS_SERVER_LIMIT_HEAD_BYTES = 103,
+    /** Header fields of a request; 256 by default. */
+    ATLS_SERVER_LIMIT_HEADERS = 104,
+    /**
+     * Bytes of a request body; 104,857,600 by default. A larger one is answered with 413. If the
+     * Content-Length is already too large, that happens when the host starts the request, before
+     * any of the body is read or requested (atls_server_request_set_body_limit()).
+     */
+    ATLS_SERVER_LIMIT_BODY_BYTES = 105,
+    /**
+     * Requests for evidence per second; 50 by default, which is more than usual hardware produces.
+     * Further ones are answered with 503.
+     */
+    ATLS_SERVER_LIMIT_EVIDENCE_PER_SECOND = 106,
+    /**
+     * Most bytes of a request body in one DATA event; 65,536 by default. An event never spans two
+     * chunks.
+     */
+    ATLS_SERVER_LIMIT_DATA_BYTES = 107,
+    /**
+     * Connections that the system queues until they are accepted; 1,024 by default. The system may
+     * allow fewer.
+     */
+    ATLS_SERVER_LIMIT_BACKLOG = 108,
+};
 
-/** Open connections from one address; no limit by default. */
-#define ATLS_SERVER_LIMIT_CONNECTIONS_PER_ADDRESS 102
-
-/** Bytes of a request head; 65,536 by default. A larger one is answered with 431. */
-#define ATLS_SERVER_LIMIT_HEAD_BYTES 103
-
-/** Header fields of a request; 256 by default. */
-#define ATLS_SERVER_LIMIT_HEADERS 104
-
-/**
- * Bytes of a request body; 104,857,600 by default. A larger one is answered with 413. If the
- * Content-Length is already too large, that happens when the host starts the request, before any of
- * the body is read or requested (atls_server_request_set_body_limit()).
- */
-#define ATLS_SERVER_LIMIT_BODY_BYTES 105
-
-/**
- * Requests for evidence per second; 50 by default, which is more than usual hardware produces.
- * Further ones are answered with 503.
- */
-#define ATLS_SERVER_LIMIT_EVIDENCE_PER_SECOND 106
-
-/**
- * Most bytes of a request body in one DATA event; 65,536 by default. An event never spans two
- * chunks.
- */
-#define ATLS_SERVER_LIMIT_DATA_BYTES 107
-
-/**
- * Connections that the system queues until they are accepted; 1,024 by default. The system may
- * allow fewer.
- */
-#define ATLS_SERVER_LIMIT_BACKLOG 108
-
-/** Deadline for the TLS handshake; 10 seconds by default. */
-#define ATLS_SERVER_DEADLINE_HANDSHAKE 201
-
-/**
- * From the first byte of a request head to its last; 30 seconds by default. A slower client gets
- * a 408.
- */
-#define ATLS_SERVER_DEADLINE_HEAD 202
-
-/** Between requests, and before the first one; 60 seconds by default. */
-#define ATLS_SERVER_DEADLINE_IDLE 203
-
-/** For a whole request body; none by default. */
-#define ATLS_SERVER_DEADLINE_BODY 204
-
-/** While the peer does not read anything of a response; 60 seconds by default. */
-#define ATLS_SERVER_DEADLINE_SEND 205
-
-/**
- * How long the peer may be silent before TCP probes whether it is still there, and the time between
- * probes; 15 seconds by default, in whole seconds. After three unanswered probes the peer is gone.
- *
- * A client that closes its connection while the host handles its request looks at first like one
- * that has only closed its sending direction, and that is to get its response. The probes tell the
- * difference as soon as the client's system has forgotten the connection (Linux: one minute after
- * the close).
- */
-#define ATLS_SERVER_DEADLINE_TCP_KEEPALIVE 206
+/** Deadlines of a server (atls_server_config_set_deadline()). */
+ATLS_ENUM(atls_server_deadline, uint32_t) {
+    /** Deadline for the TLS handshake; 10 seconds by default. */
+    ATLS_SERVER_DEADLINE_HANDSHAKE = 201,
+    /**
+     * From the first byte of a request head to its last; 30 seconds by default. A slower client
+     * gets a 408.
+     */
+    ATLS_SERVER_DEADLINE_HEAD = 202,
+    /** Between requests, and before the first one; 60 seconds by default. */
+    ATLS_SERVER_DEADLINE_IDLE = 203,
+    /** For a whole request body; none by default. */
+    ATLS_SERVER_DEADLINE_BODY = 204,
+    /** While the peer does not read anything of a response; 60 seconds by default. */
+    ATLS_SERVER_DEADLINE_SEND = 205,
+    /**
+     * How long the peer may be silent before TCP probes whether it is still there, and the time
+     * between probes; 15 seconds by default, in whole seconds. After three unanswered probes the
+     * peer is gone.
+     *
+     * A client that closes its connection while the host handles its request looks at first like
+     * one that has only closed its sending direction, and that is to get its response. The probes
+     * tell the difference as soon as the client's system has forgotten the connection (Linux: one
+     * minute after the close).
+     */
+    ATLS_SERVER_DEADLINE_TCP_KEEPALIVE = 206,
+};
 
 /**
  * Creates a configuration without TLS and with the default limits and deadlines. Free it with
@@ -2830,7 +2803,7 @@ void atls_server_config_free(atls_server_config *ATLS_NULLABLE config);
  * \retval ATLS_INVALID_ARGUMENT unknown limit; `value` out of range
  */
 atls_status atls_server_config_set_limit(atls_server_config *config,
-                                         uint32_t which,
+                                         atls_server_limit which,
                                          uint64_t value,
                                          atls_error *ATLS_NULLABLE *ATLS_NULLABLE error);
 
@@ -2843,7 +2816,7 @@ atls_status atls_server_config_set_limit(atls_server_config *config,
  * \retval ATLS_INVALID_ARGUMENT unknown deadline
  */
 atls_status atls_server_config_set_deadline(atls_server_config *config,
-                                            uint32_t which,
+                                            atls_server_deadline which,
                                             uint32_t milliseconds,
                                             atls_error *ATLS_NULLABLE *ATLS_NULLABLE error);
 
@@ -3072,42 +3045,36 @@ atls_status atls_server_drain(const atls_server *server,
 atls_status atls_server_close(const atls_server *server,
                               atls_error *ATLS_NULLABLE *ATLS_NULLABLE error);
 
-/** Connections that are open now. */
-#define ATLS_SERVER_COUNT_CONNECTIONS 301
-
-/** Connections accepted since the server was started. */
-#define ATLS_SERVER_COUNT_CONNECTIONS_ACCEPTED 302
-
-/** Connections closed because of a limit. */
-#define ATLS_SERVER_COUNT_CONNECTIONS_REFUSED 303
-
-/** Requests delivered to the host. */
-#define ATLS_SERVER_COUNT_REQUESTS 304
-
-/** Requests refused before they were delivered. */
-#define ATLS_SERVER_COUNT_REQUESTS_REFUSED 305
-
-/** Requests for evidence. */
-#define ATLS_SERVER_COUNT_EVIDENCE 306
-
-/** Tunnel servers only: connections that were forwarded. */
-#define ATLS_SERVER_COUNT_TUNNELS 307
-
-/** Tunnel servers only: bytes from clients to targets. */
-#define ATLS_SERVER_COUNT_BYTES_UP 308
-
-/** Tunnel servers only: bytes from targets to clients. */
-#define ATLS_SERVER_COUNT_BYTES_DOWN 309
-
-/** TLS handshakes that failed: refused by either side, abandoned, or too slow. */
-#define ATLS_SERVER_COUNT_HANDSHAKES_FAILED 310
+/** What a server counts (atls_server_count()). */
+ATLS_ENUM(atls_server_counter, uint32_t) {
+    /** Connections that are open now. */
+    ATLS_SERVER_COUNT_CONNECTIONS = 301,
+    /** Connections accepted since the server was started. */
+    ATLS_SERVER_COUNT_CONNECTIONS_ACCEPTED = 302,
+    /** Connections closed because of a limit. */
+    ATLS_SERVER_COUNT_CONNECTIONS_REFUSED = 303,
+    /** Requests delivered to the host. */
+    ATLS_SERVER_COUNT_REQUESTS = 304,
+    /** Requests refused before they were delivered. */
+    ATLS_SERVER_COUNT_REQUESTS_REFUSED = 305,
+    /** Requests for evidence. */
+    ATLS_SERVER_COUNT_EVIDENCE = 306,
+    /** Tunnel servers only: connections that were forwarded. */
+    ATLS_SERVER_COUNT_TUNNELS = 307,
+    /** Tunnel servers only: bytes from clients to targets. */
+    ATLS_SERVER_COUNT_BYTES_UP = 308,
+    /** Tunnel servers only: bytes from targets to clients. */
+    ATLS_SERVER_COUNT_BYTES_DOWN = 309,
+    /** TLS handshakes that failed: refused by either side, abandoned, or too slow. */
+    ATLS_SERVER_COUNT_HANDSHAKES_FAILED = 310,
+};
 
 /**
  * Reads a counter; 0 for NULL, or if the counter is unknown.
  *
  * \param which ATLS_SERVER_COUNT_*.
  */
-uint64_t atls_server_count(const atls_server *ATLS_NULLABLE server, uint32_t which);
+uint64_t atls_server_count(const atls_server *ATLS_NULLABLE server, atls_server_counter which);
 
 /** Adds a reference; returns `server`. */
 atls_server *atls_server_ref(atls_server *server);
@@ -3440,11 +3407,13 @@ typedef atls_status (*atls_quote_fn)(void *ATLS_NULLABLE user_data,
                                      const uint8_t *report_data,
                                      atls_buf *ATLS_NULLABLE *ATLS_NONNULL evidence);
 
-/** The server proves itself. */
-#define ATLS_ATTESTER_SERVER 0
-
-/** The client does. */
-#define ATLS_ATTESTER_CLIENT 1
+/** The side that proves itself. */
+ATLS_ENUM(atls_attester, uint32_t) {
+    /** The server proves itself. */
+    ATLS_ATTESTER_SERVER = 0,
+    /** The client does. */
+    ATLS_ATTESTER_CLIENT = 1,
+};
 
 /**
  * Proves the server to whoever asks: `POST /tdx_quote` (protocol atlas-v1) and `POST
@@ -3591,7 +3560,7 @@ atls_status atls_compute_binder(atls_bytes nonce,
  * \retval ATLS_INVALID_ARGUMENT
  * \retval ATLS_INVALID_UTF8
  */
-atls_status atls_compute_exporter_binder(uint32_t attester,
+atls_status atls_compute_exporter_binder(atls_attester attester,
                                          atls_bytes nonce,
                                          atls_bytes exporter,
                                          atls_bytes server_leaf,
@@ -3712,23 +3681,22 @@ atls_str atls_form_content_type(const atls_form *form, size_t index);
 /** Frees the form. */
 void atls_form_free(atls_form *ATLS_NULLABLE form);
 
-/** Nothing, until more is received. */
-#define ATLS_MULTIPART_NEED_DATA 0
-
-/**
- * A part begins: see atls_multipart_name(), atls_multipart_file_name() and
- * atls_multipart_content_type().
- */
-#define ATLS_MULTIPART_PART 1
-
-/** Some bytes of the part: see atls_multipart_data(). */
-#define ATLS_MULTIPART_DATA 2
-
-/** The part is complete. */
-#define ATLS_MULTIPART_PART_END 3
-
-/** The form is complete. */
-#define ATLS_MULTIPART_END 4
+/** What comes next in a form (atls_multipart_next()). */
+ATLS_ENUM(atls_multipart_event, uint32_t) {
+    /** Nothing, until more is received. */
+    ATLS_MULTIPART_NEED_DATA = 0,
+    /**
+     * A part begins: see atls_multipart_name(), atls_multipart_file_name() and
+     * atls_multipart_content_type().
+     */
+    ATLS_MULTIPART_PART = 1,
+    /** Some bytes of the part: see atls_multipart_data(). */
+    ATLS_MULTIPART_DATA = 2,
+    /** The part is complete. */
+    ATLS_MULTIPART_PART_END = 3,
+    /** The form is complete. */
+    ATLS_MULTIPART_END = 4,
+};
 
 /**
  * A parser of multipart/form-data bodies (RFC 7578), without I/O. Give it the body piece by piece
@@ -3785,7 +3753,7 @@ atls_status atls_multipart_receive_eof(atls_multipart *multipart,
  *     respond with
  */
 atls_status atls_multipart_next(atls_multipart *multipart,
-                                uint32_t *event,
+                                atls_multipart_event *event,
                                 atls_error *ATLS_NULLABLE *ATLS_NULLABLE error);
 
 /** Name of the part that began last. Valid until the next part. */
@@ -3833,14 +3801,15 @@ void atls_multipart_free(atls_multipart *ATLS_NULLABLE multipart);
 /** What a tunnel server forwards. A builder: one thread at a time; copied when used. */
 typedef struct atls_tunnel_config atls_tunnel_config;
 
-/** For connecting to the target; 10 seconds by default. After it the client gets a 504. */
-#define ATLS_TUNNEL_DEADLINE_CONNECT 701
-
-/** Without a byte in either direction; 300 seconds by default. */
-#define ATLS_TUNNEL_DEADLINE_IDLE 702
-
-/** From the upgrade to the end of the tunnel; none by default. */
-#define ATLS_TUNNEL_DEADLINE_TOTAL 703
+/** Deadlines of a forwarder (atls_tunnel_config_set_deadline()). */
+ATLS_ENUM(atls_tunnel_deadline, uint32_t) {
+    /** For connecting to the target; 10 seconds by default. After it the client gets a 504. */
+    ATLS_TUNNEL_DEADLINE_CONNECT = 701,
+    /** Without a byte in either direction; 300 seconds by default. */
+    ATLS_TUNNEL_DEADLINE_IDLE = 702,
+    /** From the upgrade to the end of the tunnel; none by default. */
+    ATLS_TUNNEL_DEADLINE_TOTAL = 703,
+};
 
 /**
  * Creates a configuration that forwards nothing. Free it with atls_tunnel_config_free().
@@ -3928,7 +3897,7 @@ atls_status atls_tunnel_config_set_token(atls_tunnel_config *config,
  * \retval ATLS_INVALID_ARGUMENT unknown deadline
  */
 atls_status atls_tunnel_config_set_deadline(atls_tunnel_config *config,
-                                            uint32_t which,
+                                            atls_tunnel_deadline which,
                                             uint32_t milliseconds,
                                             atls_error *ATLS_NULLABLE *ATLS_NULLABLE error);
 
@@ -4069,7 +4038,7 @@ atls_status atls_verification_set_session(atls_verification *verification,
  * \retval ATLS_INVALID_UTF8
  */
 atls_status atls_verification_set_exporter_session(atls_verification *verification,
-                                                   uint32_t attester,
+                                                   atls_attester attester,
                                                    atls_bytes nonce,
                                                    atls_bytes exporter,
                                                    atls_bytes server_leaf,
@@ -4252,112 +4221,110 @@ void atls_verifier_free(atls_verifier *ATLS_NULLABLE verifier);
  * \{
  */
 
-/** The role of our side. */
-#define ATLS_H1_CLIENT 0
-
-#define ATLS_H1_SERVER 1
+/**
+ * A side of a connection: this one where a call takes the role, either one where it takes a side.
+ */
+ATLS_ENUM(atls_h1_role, uint32_t) {
+    /** The side that sends requests. */
+    ATLS_H1_CLIENT = 0,
+    /** The side that answers them. */
+    ATLS_H1_SERVER = 1,
+};
 
 /** States of a side of a connection. */
-#define ATLS_H1_IDLE 0
+ATLS_ENUM(atls_h1_state, uint32_t) {
+    /** Nothing of a message has been sent. */
+    ATLS_H1_IDLE = 0,
+    /** Server only: a request's head has come, the final response not yet begun. */
+    ATLS_H1_SEND_RESPONSE = 1,
+    /** Its head is sent, and the body is under way. */
+    ATLS_H1_SEND_BODY = 2,
+    /** Its message is complete. */
+    ATLS_H1_DONE = 3,
+    /** Nothing more may be sent but the end of the connection. */
+    ATLS_H1_MUST_CLOSE = 4,
+    /** It has closed its sending direction. */
+    ATLS_H1_CLOSED = 5,
+    /** Client only: its message is done, and a switch of protocol that it proposed is undecided. */
+    ATLS_H1_MIGHT_SWITCH_PROTOCOL = 6,
+    /** The connection now speaks another protocol. */
+    ATLS_H1_SWITCHED_PROTOCOL = 7,
+    /** It broke the protocol, for good. */
+    ATLS_H1_ERROR = 8,
+};
 
-/** Server only: a request's head has come, the final response not yet begun. */
-#define ATLS_H1_SEND_RESPONSE 1
-
-#define ATLS_H1_SEND_BODY 2
-
-#define ATLS_H1_DONE 3
-
-/** Nothing more may be sent but the end of the connection. */
-#define ATLS_H1_MUST_CLOSE 4
-
-#define ATLS_H1_CLOSED 5
-
-/** Client only: its message is done, and a switch of protocol that it proposed is undecided. */
-#define ATLS_H1_MIGHT_SWITCH_PROTOCOL 6
-
-#define ATLS_H1_SWITCHED_PROTOCOL 7
-
-/** For good. */
-#define ATLS_H1_ERROR 8
-
-/** Kinds of atls_h1_event: method, target, http_version, headers. */
-#define ATLS_H1_REQUEST 1
-
-/** 100-199: status, reason, http_version, headers. */
-#define ATLS_H1_INFORMATIONAL_RESPONSE 2
-
-/**
- * 200-999: status, reason, http_version, headers. A response to HEAD, a 204, a 304, and a 2xx to
- * CONNECT have no body; their Content-Length or Transfer-Encoding is shown as received (RFC 9112
- * section 6.3). A message with both is refused here too, unless ATLS_H1_ALLOW_CL_WITH_TE removes
- * the Content-Length.
- */
-#define ATLS_H1_RESPONSE 3
-
-/** data, chunk_start, chunk_end. */
-#define ATLS_H1_DATA 4
-
-/** headers: the trailers. */
-#define ATLS_H1_END_OF_MESSAGE 5
-
-/** The peer closed its sending side where it may. Returned again each time. */
-#define ATLS_H1_CONNECTION_CLOSED 6
-
-/** Receive more, or the end, then ask again. */
-#define ATLS_H1_NEED_DATA 7
-
-/**
- * Nothing is read on until the next cycle begins (the peer is DONE), the server has decided
- * (MIGHT_SWITCH_PROTOCOL), or ever (SWITCHED_PROTOCOL: take atls_h1_conn_trailing_data()).
- */
-#define ATLS_H1_PAUSED 8
+/** Kinds of atls_h1_event, with the fields that each has; the others are 0 or empty. */
+ATLS_ENUM(atls_h1_event_kind, uint32_t) {
+    /** Fields: method, target, http_version, headers. */
+    ATLS_H1_REQUEST = 1,
+    /** Status 100 to 199. Fields: status, reason, http_version, headers. */
+    ATLS_H1_INFORMATIONAL_RESPONSE = 2,
+    /**
+     * Status 200 to 999. Fields: status, reason, http_version, headers. A response to HEAD, a 204,
+     * a 304, and a 2xx to CONNECT have no body; their Content-Length or Transfer-Encoding is shown
+     * as received (RFC 9112 section 6.3). A message with both is refused here too, unless
+     * ATLS_H1_ALLOW_CL_WITH_TE removes the Content-Length.
+     */
+    ATLS_H1_RESPONSE = 3,
+    /** A piece of the body. Fields: data, chunk_start, chunk_end. */
+    ATLS_H1_DATA = 4,
+    /** The message is complete. Fields: headers, which are the trailers. */
+    ATLS_H1_END_OF_MESSAGE = 5,
+    /** The peer closed its sending side where it may. Returned again each time. */
+    ATLS_H1_CONNECTION_CLOSED = 6,
+    /** Receive more, or the end, then ask again. */
+    ATLS_H1_NEED_DATA = 7,
+    /**
+     * Nothing is read on until the next cycle begins (the peer is DONE), the server has decided
+     * (MIGHT_SWITCH_PROTOCOL), or ever (SWITCHED_PROTOCOL: take atls_h1_conn_trailing_data()).
+     */
+    ATLS_H1_PAUSED = 8,
+};
 
 /** How the end of a body is found. */
-#define ATLS_H1_FRAMING_CONTENT_LENGTH 0
-
-#define ATLS_H1_FRAMING_CHUNKED 1
-
-#define ATLS_H1_FRAMING_UNTIL_CLOSE 2
-
-/**
- * Leniency, 0 by default. Each accepts something that another program on the path may read
- * differently, which is how requests are smuggled. A lone LF ends a line of a message head; never
- * in chunk lines or trailers.
- */
-#define ATLS_H1_ALLOW_BARE_LF 1
+ATLS_ENUM(atls_h1_framing, uint32_t) {
+    /** By Content-Length. */
+    ATLS_H1_FRAMING_CONTENT_LENGTH = 0,
+    /** By the last chunk. */
+    ATLS_H1_FRAMING_CHUNKED = 1,
+    /** By the end of the connection. */
+    ATLS_H1_FRAMING_UNTIL_CLOSE = 2,
+};
 
 /**
- * Unfold continued header lines in requests too; responses always are (RFC 9112 section 5.2). Never
- * Content-Length, Transfer-Encoding or Host.
+ * Leniency, 0 by default. Each flag accepts something that another program on the path may read
+ * differently, which is how requests are smuggled.
  */
-#define ATLS_H1_ALLOW_OBS_FOLD 2
-
-/** Spaces or tabs at the end of a chunk-size line. */
-#define ATLS_H1_ALLOW_CHUNK_SIZE_OWS 4
-
-/** 01-08, 0E-1F and 7F in field values and reason phrases. */
-#define ATLS_H1_ALLOW_CTL_IN_VALUE 8
-
-/** "5, 5" and equal repetitions become one Content-Length. */
-#define ATLS_H1_MERGE_EQUAL_CONTENT_LENGTH 16
-
-/** Upgrade proposes a switch of protocol without `Connection: upgrade`. */
-#define ATLS_H1_UPGRADE_WITHOUT_CONNECTION 32
-
-/**
- * Received Content-Length together with Transfer-Encoding: the latter wins, the former is removed,
- * and the connection closes afterwards.
- */
-#define ATLS_H1_ALLOW_CL_WITH_TE 64
-
-/**
- * What h11 0.16 accepts, except what is always refused. With all of these flags set, some rules of
- * the RFCs that h11 does not follow are off as well: skipping one empty line before a request line,
- * keep-alive for an HTTP/1.0 peer that asks for it, bytes beyond ASCII in a target, checking the
- * grammar of chunk extensions, no 1xx to an HTTP/1.0 peer, and no Content-Length or
- * Transfer-Encoding in a 2xx to CONNECT.
- */
-#define ATLS_H1_COMPAT_H11 63
+ATLS_ENUM(atls_h1_flag, uint32_t) {
+    /** A lone LF ends a line of a message head; never in chunk lines or trailers. */
+    ATLS_H1_ALLOW_BARE_LF = 1,
+    /**
+     * Unfold continued header lines in requests too; responses always are (RFC 9112 section 5.2).
+     * Never Content-Length, Transfer-Encoding or Host.
+     */
+    ATLS_H1_ALLOW_OBS_FOLD = 2,
+    /** Spaces or tabs at the end of a chunk-size line. */
+    ATLS_H1_ALLOW_CHUNK_SIZE_OWS = 4,
+    /** 01-08, 0E-1F and 7F in field values and reason phrases. */
+    ATLS_H1_ALLOW_CTL_IN_VALUE = 8,
+    /** "5, 5" and equal repetitions become one Content-Length. */
+    ATLS_H1_MERGE_EQUAL_CONTENT_LENGTH = 16,
+    /** Upgrade proposes a switch of protocol without `Connection: upgrade`. */
+    ATLS_H1_UPGRADE_WITHOUT_CONNECTION = 32,
+    /**
+     * Received Content-Length together with Transfer-Encoding: the latter wins, the former is
+     * removed, and the connection closes afterwards.
+     */
+    ATLS_H1_ALLOW_CL_WITH_TE = 64,
+    /**
+     * What h11 0.16 accepts, except what is always refused. With all of these flags set, some rules
+     * of the RFCs that h11 does not follow are off as well: skipping one empty line before a
+     * request line, keep-alive for an HTTP/1.0 peer that asks for it, bytes beyond ASCII in a
+     * target, checking the grammar of chunk extensions, no 1xx to an HTTP/1.0 peer, and no
+     * Content-Length or Transfer-Encoding in a 2xx to CONNECT.
+     */
+    ATLS_H1_COMPAT_H11 = 63,
+};
 
 /** One header line. */
 typedef struct atls_h1_header {
@@ -4378,15 +4345,21 @@ typedef struct atls_h1_header {
  * its size.
  */
 typedef struct atls_h1_event {
-    /** ATLS_H1_REQUEST and so on; which fields each has stands there, the others are 0 or empty. */
-    uint32_t kind;
+    /** What came, and so which of the other fields count. */
+    atls_h1_event_kind kind;
+    /** Of a response. */
     uint32_t status;
     /** Major << 8 | minor. */
     uint32_t http_version;
+    /** Of a request. */
     atls_bytes method;
+    /** Of a request, as it is on the wire. */
     atls_bytes target;
+    /** Of a response; may be empty. */
     atls_bytes reason;
+    /** Of a head, or trailers. */
     const atls_h1_header *ATLS_NULLABLE headers;
+    /** How many they are. */
     size_t headers_len;
     /** A view into the receive buffer, never empty. */
     atls_bytes data;
@@ -4413,7 +4386,7 @@ typedef struct atls_h1_conn atls_h1_conn;
  * \retval ATLS_NULL_ARGUMENT
  * \retval ATLS_INVALID_ARGUMENT
  */
-atls_status atls_h1_conn_new(uint32_t role,
+atls_status atls_h1_conn_new(atls_h1_role role,
                              uint32_t flags,
                              atls_h1_conn *ATLS_NULLABLE *ATLS_NONNULL conn,
                              atls_error *ATLS_NULLABLE *ATLS_NULLABLE error);
@@ -4538,18 +4511,18 @@ atls_status atls_h1_conn_start_next_cycle(atls_h1_conn *conn,
  * \return ATLS_OK or ATLS_NULL_ARGUMENT.
  */
 atls_status atls_h1_conn_states(const atls_h1_conn *conn,
-                                uint32_t *client,
-                                uint32_t *server,
+                                atls_h1_state *client,
+                                atls_h1_state *server,
                                 atls_error *ATLS_NULLABLE *ATLS_NULLABLE error);
 
 /** ATLS_H1_CLIENT or ATLS_H1_SERVER. */
-uint32_t atls_h1_conn_our_role(const atls_h1_conn *conn);
+atls_h1_role atls_h1_conn_our_role(const atls_h1_conn *conn);
 
 /** Our side's state; ATLS_H1_ERROR for NULL. */
-uint32_t atls_h1_conn_our_state(const atls_h1_conn *ATLS_NULLABLE conn);
+atls_h1_state atls_h1_conn_our_state(const atls_h1_conn *ATLS_NULLABLE conn);
 
 /** The peer's state; ATLS_H1_ERROR for NULL. */
-uint32_t atls_h1_conn_their_state(const atls_h1_conn *ATLS_NULLABLE conn);
+atls_h1_state atls_h1_conn_their_state(const atls_h1_conn *ATLS_NULLABLE conn);
 
 /** Major << 8 | minor of the peer's last head; 0 before the first. */
 uint32_t atls_h1_conn_their_http_version(const atls_h1_conn *conn);
@@ -4566,7 +4539,7 @@ bool atls_h1_conn_client_is_waiting_for_100_continue(const atls_h1_conn *conn);
 bool atls_h1_conn_they_are_waiting_for_100_continue(const atls_h1_conn *conn);
 
 /** The name of a state, such as "SEND_BODY"; "" for any other number. Static. */
-atls_str atls_h1_state_name(uint32_t state);
+atls_str atls_h1_state_name(atls_h1_state state);
 
 /**
  * A request's head. Needs exactly one Host; is sent as HTTP/1.1, `Host` first. A body follows only
@@ -4754,7 +4727,7 @@ atls_status atls_h1_request_validate(atls_bytes method,
  * \retval ATLS_INVALID_ARGUMENT
  * \retval ATLS_H1_LOCAL with an atls_error_http_status()
  */
-atls_status atls_h1_response_validate(uint32_t kind,
+atls_status atls_h1_response_validate(atls_h1_event_kind kind,
                                       uint32_t status,
                                       atls_bytes reason,
                                       const atls_h1_header *ATLS_NULLABLE headers,
@@ -4806,28 +4779,29 @@ atls_status atls_h1_body_framing(atls_bytes request_method,
                                  uint32_t status,
                                  const atls_h1_header *ATLS_NULLABLE headers,
                                  size_t headers_len,
-                                 uint32_t *framing,
+                                 atls_h1_framing *framing,
                                  uint64_t *length,
                                  atls_error *ATLS_NULLABLE *ATLS_NULLABLE error);
 
 /** A switch of protocol that was proposed or is accepted. */
-#define ATLS_H1_SWITCH_NONE 0
+ATLS_ENUM(atls_h1_switch, uint32_t) {
+    /** None. */
+    ATLS_H1_SWITCH_NONE = 0,
+    /** By the method CONNECT. */
+    ATLS_H1_SWITCH_CONNECT = 1,
+    /** By `Upgrade`. */
+    ATLS_H1_SWITCH_UPGRADE = 2,
+};
 
-/** By the method CONNECT. */
-#define ATLS_H1_SWITCH_CONNECT 1
-
-/** By `Upgrade`. */
-#define ATLS_H1_SWITCH_UPGRADE 2
-
-/**
- * Both state machines of a connection; a plain value that may be copied. Numbers as of ATLS_H1_IDLE
- * and so on; `keep_alive` is 1 until the connection is known to end; `proposals` are
- * ATLS_H1_SWITCH_* bits.
- */
+/** Both state machines of a connection; a plain value that may be copied. */
 typedef struct atls_h1_states {
+    /** State of the client: an atls_h1_state. */
     uint8_t client;
+    /** State of the server: an atls_h1_state. */
     uint8_t server;
+    /** 1 until the connection is known to end. */
     uint8_t keep_alive;
+    /** Bits of atls_h1_switch. */
     uint8_t proposals;
 } atls_h1_states;
 
@@ -4849,9 +4823,9 @@ atls_status atls_h1_states_init(atls_h1_states *states,
  * \retval ATLS_H1_LOCAL if the event is impossible; then `*states` is unchanged
  */
 atls_status atls_h1_states_event(atls_h1_states *states,
-                                 uint32_t role,
-                                 uint32_t kind,
-                                 uint32_t accepted,
+                                 atls_h1_role role,
+                                 atls_h1_event_kind kind,
+                                 atls_h1_switch accepted,
                                  atls_error *ATLS_NULLABLE *ATLS_NULLABLE error);
 
 /**
@@ -4862,7 +4836,7 @@ atls_status atls_h1_states_event(atls_h1_states *states,
  * \retval ATLS_INVALID_ARGUMENT
  */
 atls_status atls_h1_states_propose_switch(atls_h1_states *states,
-                                          uint32_t proposal,
+                                          atls_h1_switch proposal,
                                           atls_error *ATLS_NULLABLE *ATLS_NULLABLE error);
 
 /**
@@ -4883,7 +4857,7 @@ atls_status atls_h1_states_disable_keep_alive(atls_h1_states *states,
  * \retval ATLS_INVALID_ARGUMENT
  */
 atls_status atls_h1_states_error(atls_h1_states *states,
-                                 uint32_t role,
+                                 atls_h1_role role,
                                  atls_error *ATLS_NULLABLE *ATLS_NULLABLE error);
 
 /**
@@ -4913,35 +4887,37 @@ atls_status atls_h1_states_start_next_cycle(atls_h1_states *states,
 /** How a connection is to be driven. A builder: one thread at a time; copied when used. */
 typedef struct atls_h1_driver_config atls_h1_driver_config;
 
-/** Bytes of a head; 65,536 by default. */
-#define ATLS_H1_DRIVER_LIMIT_HEAD_BYTES 401
+/** Limits of a driver (atls_h1_driver_config_set_limit()). */
+ATLS_ENUM(atls_h1_driver_limit, uint32_t) {
+    /** Bytes of a head; 65,536 by default. */
+    ATLS_H1_DRIVER_LIMIT_HEAD_BYTES = 401,
+    /**
+     * Most bytes of a body in one DATA event; 65,536 by default. The borders of chunks divide as
+     * well.
+     */
+    ATLS_H1_DRIVER_LIMIT_DATA_BYTES = 402,
+    /** Bytes of a body that comes, as it is on the wire and decoded; 104,857,600 by default. */
+    ATLS_H1_DRIVER_LIMIT_BODY_BYTES = 403,
+    /** Lines of a head, or of trailers; 256 by default. */
+    ATLS_H1_DRIVER_LIMIT_HEADERS = 404,
+};
 
-/**
- * Most bytes of a body in one DATA event; 65,536 by default. The borders of chunks divide as well.
- */
-#define ATLS_H1_DRIVER_LIMIT_DATA_BYTES 402
-
-/** Bytes of a body that comes, as it is on the wire and decoded; 104,857,600 by default. */
-#define ATLS_H1_DRIVER_LIMIT_BODY_BYTES 403
-
-/** Lines of a head, or of trailers; 256 by default. */
-#define ATLS_H1_DRIVER_LIMIT_HEADERS 404
-
-/**
- * When a deadline passes, the connection ends and the peer gets no answer. This one is for a head,
- * up to its last byte: as server from the end of the message before, as client from the end of its
- * own request; informational responses do not prolong it. None by default.
- */
-#define ATLS_H1_DRIVER_DEADLINE_HEAD 501
-
-/** From a head to the end of its body. None by default. */
-#define ATLS_H1_DRIVER_DEADLINE_BODY 502
-
-/**
- * As ATLS_SERVER_DEADLINE_TCP_KEEPALIVE, for an adopted TCP socket: silence of the peer until TCP
- * probes whether it is still there. 15 seconds by default.
- */
-#define ATLS_H1_DRIVER_DEADLINE_TCP_KEEPALIVE 503
+/** Deadlines of a driver (atls_h1_driver_config_set_deadline()). */
+ATLS_ENUM(atls_h1_driver_deadline, uint32_t) {
+    /**
+     * When a deadline passes, the connection ends and the peer gets no answer. This one is for a
+     * head, up to its last byte: as server from the end of the message before, as client from the
+     * end of its own request; informational responses do not prolong it. None by default.
+     */
+    ATLS_H1_DRIVER_DEADLINE_HEAD = 501,
+    /** From a head to the end of its body. None by default. */
+    ATLS_H1_DRIVER_DEADLINE_BODY = 502,
+    /**
+     * As ATLS_SERVER_DEADLINE_TCP_KEEPALIVE, for an adopted TCP socket: silence of the peer until
+     * TCP probes whether it is still there. 15 seconds by default.
+     */
+    ATLS_H1_DRIVER_DEADLINE_TCP_KEEPALIVE = 503,
+};
 
 /**
  * A configuration for a connection in `role` (ATLS_H1_CLIENT, ATLS_H1_SERVER). The caller's to
@@ -4951,7 +4927,7 @@ typedef struct atls_h1_driver_config atls_h1_driver_config;
  * \retval ATLS_NULL_ARGUMENT
  * \retval ATLS_INVALID_ARGUMENT
  */
-atls_status atls_h1_driver_config_new(uint32_t role,
+atls_status atls_h1_driver_config_new(atls_h1_role role,
                                       atls_h1_driver_config *ATLS_NULLABLE *ATLS_NONNULL config,
                                       atls_error *ATLS_NULLABLE *ATLS_NULLABLE error);
 
@@ -4966,7 +4942,7 @@ void atls_h1_driver_config_free(atls_h1_driver_config *ATLS_NULLABLE config);
  * \retval ATLS_INVALID_ARGUMENT unknown; 0 but for the body; others beyond 2^30
  */
 atls_status atls_h1_driver_config_set_limit(atls_h1_driver_config *config,
-                                            uint32_t which,
+                                            atls_h1_driver_limit which,
                                             uint64_t value,
                                             atls_error *ATLS_NULLABLE *ATLS_NULLABLE error);
 
@@ -4979,7 +4955,7 @@ atls_status atls_h1_driver_config_set_limit(atls_h1_driver_config *config,
  * \retval ATLS_INVALID_ARGUMENT
  */
 atls_status atls_h1_driver_config_set_deadline(atls_h1_driver_config *config,
-                                               uint32_t which,
+                                               atls_h1_driver_deadline which,
                                                uint32_t milliseconds,
                                                atls_error *ATLS_NULLABLE *ATLS_NULLABLE error);
 
@@ -5313,31 +5289,32 @@ atls_status atls_effective_authority(const char *method,
  * \{
  */
 
+/** How much is logged; each level includes those before it. */
+ATLS_ENUM(atls_log_level, uint32_t) {
+    /** Nothing. */
+    ATLS_LOG_OFF = 0,
+    /** What the host must act on: no descriptors are left, no thread can start. */
+    ATLS_LOG_ERROR = 1,
+    /**
+     * Also each peer whose evidence or request was refused, and each source that failed while
+     * others still serve.
+     */
+    ATLS_LOG_WARNING = 2,
+    /** Also one line for each connection attempt: its outcome, and how long each phase took. */
+    ATLS_LOG_INFO = 3,
+    /**
+     * Also each step of a connection: dns, proxy, tunnel, tls, evidence, collateral, pool,
+     * redirect.
+     */
+    ATLS_LOG_DEBUG = 4,
+};
+
 /**
  * Receives one line, `<step>: <whom it concerns>: <what happened>`, without control characters.
  * `message` is valid during the call only. Runs on any thread, several at once; must not call
  * `atls_*`.
  */
-typedef void (*atls_log_fn)(void *ATLS_NULLABLE user_data, uint32_t level, atls_str message);
-
-#define ATLS_LOG_OFF 0
-
-/** What the host must act on: no descriptors are left, no thread can start. */
-#define ATLS_LOG_ERROR 1
-
-/**
- * Also each peer whose evidence or request was refused, and each source that failed while others
- * still serve.
- */
-#define ATLS_LOG_WARNING 2
-
-/** Also one line for each connection attempt: its outcome, and how long each phase took. */
-#define ATLS_LOG_INFO 3
-
-/**
- * Also each step of a connection: dns, proxy, tunnel, tls, evidence, collateral, pool, redirect.
- */
-#define ATLS_LOG_DEBUG 4
+typedef void (*atls_log_fn)(void *ATLS_NULLABLE user_data, atls_log_level level, atls_str message);
 
 /**
  * Sends the library's log lines up to `level` to `callback`, for the whole process. Without a
@@ -5346,7 +5323,7 @@ typedef void (*atls_log_fn)(void *ATLS_NULLABLE user_data, uint32_t level, atls_
  * and no secrets: no bodies, values of header fields, paths or queries of URLs, user names,
  * passwords or keys.
  */
-void atls_log_set(uint32_t level, atls_log_fn callback, void *ATLS_NULLABLE user_data);
+void atls_log_set(atls_log_level level, atls_log_fn callback, void *ATLS_NULLABLE user_data);
 
 /** \} */
 

@@ -29,10 +29,13 @@ pub type atls_quote_fn = Option<
     unsafe extern "C" fn(user_data: *mut c_void, report_data: *const u8, evidence: *mut *mut atls_buf) -> atls_status,
 >;
 
+/// The side that proves itself.
+pub type atls_attester = u32;
+
 /// The server proves itself.
-pub const ATLS_ATTESTER_SERVER: u32 = 0;
+pub const ATLS_ATTESTER_SERVER: atls_attester = 0;
 /// The client does.
-pub const ATLS_ATTESTER_CLIENT: u32 = 1;
+pub const ATLS_ATTESTER_CLIENT: atls_attester = 1;
 
 /// Proves the server to whoever asks: `POST /tdx_quote` (protocol atlas-v1) and `POST /atls/exporter-v1` are answered with evidence of the machine
 /// that the server runs on, bound to the session: what atls_http_connect_start and its like ask for. It comes from a dstack guest agent: `path` is its Unix
@@ -201,7 +204,7 @@ pub unsafe extern "C" fn atls_compute_binder(
 /// (SNI), NULL for none. `binder` has room for 64 bytes. Statuses: NULL_ARGUMENT, INVALID_ARGUMENT, INVALID_UTF8.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn atls_compute_exporter_binder(
-    attester: u32,
+    attester: atls_attester,
     nonce: atls_bytes,
     exporter: atls_bytes,
     server_leaf: atls_bytes,

@@ -49,10 +49,15 @@ impl atls_verdict {
     }
 }
 
-pub const ATLS_CHECK_PASS: u32 = 0;
-pub const ATLS_CHECK_FAIL: u32 = 1;
+/// How a check of a verdict came out.
+pub type atls_check = u32;
+
+/// The evidence satisfies it.
+pub const ATLS_CHECK_PASS: atls_check = 0;
+/// It does not.
+pub const ATLS_CHECK_FAIL: atls_check = 1;
 /// Not judged: the policy does not ask, or an earlier failure left nothing to judge. `actual` says which.
-pub const ATLS_CHECK_SKIPPED: u32 = 2;
+pub const ATLS_CHECK_SKIPPED: atls_check = 2;
 
 /// Whether every check that ran passed and the mandatory ones ran. False for NULL.
 #[unsafe(no_mangle)]
@@ -140,7 +145,7 @@ pub unsafe extern "C" fn atls_verdict_check_actual(verdict: *const atls_verdict,
 
 /// ATLS_CHECK_PASS, _FAIL or _SKIPPED; FAIL past the end.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn atls_verdict_check_outcome(verdict: *const atls_verdict, index: usize) -> u32 {
+pub unsafe extern "C" fn atls_verdict_check_outcome(verdict: *const atls_verdict, index: usize) -> atls_check {
     guard_value(ATLS_CHECK_FAIL, || {
         let check = unsafe { borrow(verdict, "verdict") }.ok().and_then(|v| v.verdict.checks.get(index));
         match check.map(|check| check.outcome) {

@@ -4,6 +4,7 @@ use std::ffi::c_char;
 use std::sync::Arc;
 
 use super::evidence;
+use super::evidence::atls_attester;
 use super::policy::atls_policy;
 use super::verdict::atls_verdict;
 use crate::attest::tdx::TdxEvidence;
@@ -158,7 +159,7 @@ pub unsafe extern "C" fn atls_verification_set_session(
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn atls_verification_set_exporter_session(
     verification: *mut atls_verification,
-    attester: u32,
+    attester: atls_attester,
     nonce: atls_bytes,
     exporter: atls_bytes,
     server_leaf: atls_bytes,

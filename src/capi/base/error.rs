@@ -10,80 +10,83 @@ use super::status::{ATLS_OK, atls_status};
 use crate::capi::attest::verdict::atls_verdict;
 use crate::error::Error;
 
+/// What exactly went wrong, if one status covers several causes (atls_error_detail). Each names the statuses that it comes with.
+pub type atls_detail = u32;
+
 /// TIMED_OUT: no turn in time (ATLS_REQUEST_DEADLINE_QUEUE).
-pub const ATLS_DETAIL_QUEUE_TIMEOUT: u32 = 1;
+pub const ATLS_DETAIL_QUEUE_TIMEOUT: atls_detail = 1;
 /// TIMED_OUT: connecting (atls_config_set_timeouts, ATLS_REQUEST_DEADLINE_CONNECT).
-pub const ATLS_DETAIL_CONNECT_TIMEOUT: u32 = 2;
+pub const ATLS_DETAIL_CONNECT_TIMEOUT: atls_detail = 2;
 /// TIMED_OUT: the TLS handshake.
-pub const ATLS_DETAIL_TLS_TIMEOUT: u32 = 3;
+pub const ATLS_DETAIL_TLS_TIMEOUT: atls_detail = 3;
 /// TIMED_OUT: the evidence exchange.
-pub const ATLS_DETAIL_EVIDENCE_TIMEOUT: u32 = 4;
+pub const ATLS_DETAIL_EVIDENCE_TIMEOUT: atls_detail = 4;
 /// TIMED_OUT: no response head in time (ATLS_REQUEST_DEADLINE_HEAD).
-pub const ATLS_DETAIL_HEAD_TIMEOUT: u32 = 5;
+pub const ATLS_DETAIL_HEAD_TIMEOUT: atls_detail = 5;
 /// TIMED_OUT: no answer to one request of a chain (ATLS_REQUEST_DEADLINE_FIRST_BYTE).
-pub const ATLS_DETAIL_FIRST_BYTE_TIMEOUT: u32 = 6;
+pub const ATLS_DETAIL_FIRST_BYTE_TIMEOUT: atls_detail = 6;
 /// TIMED_OUT: nothing more of the body (ATLS_REQUEST_DEADLINE_IDLE).
-pub const ATLS_DETAIL_IDLE_TIMEOUT: u32 = 7;
+pub const ATLS_DETAIL_IDLE_TIMEOUT: atls_detail = 7;
 /// TIMED_OUT: the exchange as a whole (ATLS_REQUEST_DEADLINE_TOTAL).
-pub const ATLS_DETAIL_TOTAL_TIMEOUT: u32 = 8;
+pub const ATLS_DETAIL_TOTAL_TIMEOUT: atls_detail = 8;
 /// TIMED_OUT: the call's own limit; the operation goes on.
-pub const ATLS_DETAIL_CALL_TIMEOUT: u32 = 9;
+pub const ATLS_DETAIL_CALL_TIMEOUT: atls_detail = 9;
 /// HTTP_PROTOCOL or H1_REMOTE, like the details that follow: the status line or, on a server, the request line.
-pub const ATLS_DETAIL_BAD_START_LINE: u32 = 20;
+pub const ATLS_DETAIL_BAD_START_LINE: atls_detail = 20;
 /// HTTP_PROTOCOL: a header line.
-pub const ATLS_DETAIL_BAD_HEADER: u32 = 21;
+pub const ATLS_DETAIL_BAD_HEADER: atls_detail = 21;
 /// HTTP_PROTOCOL: too many header lines, or too long.
-pub const ATLS_DETAIL_HEAD_TOO_LARGE: u32 = 22;
+pub const ATLS_DETAIL_HEAD_TOO_LARGE: atls_detail = 22;
 /// HTTP_PROTOCOL: a Content-Length that is no number.
-pub const ATLS_DETAIL_BAD_CONTENT_LENGTH: u32 = 23;
+pub const ATLS_DETAIL_BAD_CONTENT_LENGTH: atls_detail = 23;
 /// HTTP_PROTOCOL: several of them, and different.
-pub const ATLS_DETAIL_UNEQUAL_CONTENT_LENGTH: u32 = 24;
+pub const ATLS_DETAIL_UNEQUAL_CONTENT_LENGTH: atls_detail = 24;
 /// HTTP_PROTOCOL: a Transfer-Encoding that is not "chunked".
-pub const ATLS_DETAIL_BAD_TRANSFER_ENCODING: u32 = 25;
+pub const ATLS_DETAIL_BAD_TRANSFER_ENCODING: atls_detail = 25;
 /// HTTP_PROTOCOL: Transfer-Encoding and Content-Length.
-pub const ATLS_DETAIL_BOTH_LENGTHS: u32 = 26;
+pub const ATLS_DETAIL_BOTH_LENGTHS: atls_detail = 26;
 /// HTTP_PROTOCOL: a 1xx or 204 that announces a body.
-pub const ATLS_DETAIL_UNEXPECTED_BODY: u32 = 27;
+pub const ATLS_DETAIL_UNEXPECTED_BODY: atls_detail = 27;
 /// HTTP_PROTOCOL: the frame of a chunk.
-pub const ATLS_DETAIL_BAD_CHUNK: u32 = 28;
+pub const ATLS_DETAIL_BAD_CHUNK: atls_detail = 28;
 /// TRUNCATED: TLS ended without close_notify, so that anybody may have cut the body.
-pub const ATLS_DETAIL_NO_CLOSE_NOTIFY: u32 = 29;
+pub const ATLS_DETAIL_NO_CLOSE_NOTIFY: atls_detail = 29;
 /// REDIRECT_REFUSED: away from an attested origin.
-pub const ATLS_DETAIL_REDIRECT_LEAVES: u32 = 40;
+pub const ATLS_DETAIL_REDIRECT_LEAVES: atls_detail = 40;
 /// REDIRECT_REFUSED: from https: to http:.
-pub const ATLS_DETAIL_REDIRECT_DOWNGRADES: u32 = 41;
+pub const ATLS_DETAIL_REDIRECT_DOWNGRADES: atls_detail = 41;
 /// HTTP_PROTOCOL or UNSUPPORTED: a redirect to what is no URL for us.
-pub const ATLS_DETAIL_BAD_LOCATION: u32 = 42;
+pub const ATLS_DETAIL_BAD_LOCATION: atls_detail = 42;
 /// TUNNEL_REFUSED: the proxy does not know us.
-pub const ATLS_DETAIL_PROXY_LOGIN: u32 = 50;
+pub const ATLS_DETAIL_PROXY_LOGIN: atls_detail = 50;
 /// TUNNEL_REFUSED: the proxy does not lead there.
-pub const ATLS_DETAIL_PROXY_REFUSED: u32 = 51;
+pub const ATLS_DETAIL_PROXY_REFUSED: atls_detail = 51;
 /// CONTENT_CODING: one that was not asked for.
-pub const ATLS_DETAIL_UNKNOWN_CODING: u32 = 60;
+pub const ATLS_DETAIL_UNKNOWN_CODING: atls_detail = 60;
 /// CONTENT_CODING: what came is not in the coding.
-pub const ATLS_DETAIL_BAD_CODING: u32 = 61;
+pub const ATLS_DETAIL_BAD_CODING: atls_detail = 61;
 /// TRUNCATED: the body ended, and its coding did not.
-pub const ATLS_DETAIL_TRUNCATED_CODING: u32 = 62;
+pub const ATLS_DETAIL_TRUNCATED_CODING: atls_detail = 62;
 /// More informational (1xx) heads than the request allows.
-pub const ATLS_DETAIL_TOO_MANY_INFORMATIONAL: u32 = 70;
+pub const ATLS_DETAIL_TOO_MANY_INFORMATIONAL: atls_detail = 70;
 /// A 101 (Switching Protocols) to a request that did not ask for it.
-pub const ATLS_DETAIL_UNASKED_UPGRADE: u32 = 71;
+pub const ATLS_DETAIL_UNASKED_UPGRADE: atls_detail = 71;
 /// AGAIN: a streamed body must be written again from its beginning; see atls_exchange_rewind.
-pub const ATLS_DETAIL_REWIND: u32 = 72;
+pub const ATLS_DETAIL_REWIND: atls_detail = 72;
 /// IO: the peer is gone: it reset the connection, or no longer answers TCP keepalive probes.
-pub const ATLS_DETAIL_PEER_GONE: u32 = 80;
+pub const ATLS_DETAIL_PEER_GONE: atls_detail = 80;
 /// CANCELED: the server was closed, or its drain took too long.
-pub const ATLS_DETAIL_SERVER_CLOSED: u32 = 81;
+pub const ATLS_DETAIL_SERVER_CLOSED: atls_detail = 81;
 /// HTTP_PROTOCOL or H1_REMOTE: the peer closed its sending direction in the middle of a message.
-pub const ATLS_DETAIL_MESSAGE_CUT: u32 = 82;
+pub const ATLS_DETAIL_MESSAGE_CUT: atls_detail = 82;
 /// INVALID_STATE: the clock of this machine is before 1970 or after 9999.
-pub const ATLS_DETAIL_CLOCK: u32 = 110;
+pub const ATLS_DETAIL_CLOCK: atls_detail = 110;
 /// NO_RESOURCES: no thread could be started.
-pub const ATLS_DETAIL_NO_THREAD: u32 = 130;
+pub const ATLS_DETAIL_NO_THREAD: atls_detail = 130;
 /// NO_RESOURCES: the system gave no random numbers.
-pub const ATLS_DETAIL_NO_RANDOM: u32 = 131;
+pub const ATLS_DETAIL_NO_RANDOM: atls_detail = 131;
 /// INVALID_STATE: a blocking call in an exit handler, or in a destructor of thread-local storage, where I/O can no longer run.
-pub const ATLS_DETAIL_THREAD_ENDING: u32 = 132;
+pub const ATLS_DETAIL_THREAD_ENDING: atls_detail = 132;
 
 /// A failure. Immutable, reference-counted, safe to share between threads.
 pub struct atls_error {
@@ -134,7 +137,7 @@ pub unsafe extern "C" fn atls_error_phase(error: *const atls_error) -> atls_str 
 
 /// What exactly it was, if one status covers several causes: ATLS_DETAIL_*, or 0. Ignore values that you do not know.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn atls_error_detail(error: *const atls_error) -> u32 {
+pub unsafe extern "C" fn atls_error_detail(error: *const atls_error) -> atls_detail {
     guard_pure(0, || unsafe { borrow(error, "error") }.map_or(0, |e| e.error.detail as u32))
 }
 
@@ -216,7 +219,7 @@ mod tests {
                 .chars()
                 .flat_map(|c| c.is_uppercase().then_some('_').into_iter().chain([c.to_ascii_uppercase()]))
                 .collect();
-            let line = format!("pub const ATLS_DETAIL{name}: u32 = {};", *detail as u32);
+            let line = format!("pub const ATLS_DETAIL{name}: atls_detail = {};", *detail as u32);
             assert!(source.contains(&line), "{line}");
         }
         let constants = source.lines().filter(|line| line.starts_with("pub const ATLS_DETAIL_")).count();

@@ -2,16 +2,22 @@
 
 use super::bytes::atls_str;
 
+/// Of the header.
 pub const ATLS_VERSION_MAJOR: u32 = 0;
+/// Of the header.
 pub const ATLS_VERSION_MINOR: u32 = 1;
+/// Of the header.
 pub const ATLS_VERSION_PATCH: u32 = 0;
 /// Of the header: major * 1000000 + minor * 1000 + patch. Compare with atls_version_number, which is of the library in use.
 pub const ATLS_VERSION_NUMBER: u32 = 1000;
 
+/// Parts that a build may leave out (atls_has).
+pub type atls_part = u32;
+
 /// Evidence of TDX guests under dstack, protocol atlas-v1.
-pub const ATLS_HAS_TDX: u32 = 1;
+pub const ATLS_HAS_TDX: atls_part = 1;
 /// Connections through a WebSocket tunnel.
-pub const ATLS_HAS_TUNNEL: u32 = 2;
+pub const ATLS_HAS_TUNNEL: atls_part = 2;
 
 /// Version of the library in use, for example "0.1.0". Static.
 #[unsafe(no_mangle)]
@@ -31,7 +37,7 @@ pub extern "C" fn atls_version_number() -> u32 {
 
 /// Whether this build has a part (ATLS_HAS_*). Functions of an absent part exist and answer UNSUPPORTED.
 #[unsafe(no_mangle)]
-pub extern "C" fn atls_has(part: u32) -> bool {
+pub extern "C" fn atls_has(part: atls_part) -> bool {
     matches!(part, ATLS_HAS_TDX | ATLS_HAS_TUNNEL)
 }
 

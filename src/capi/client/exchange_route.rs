@@ -72,27 +72,30 @@ pub unsafe extern "C" fn atls_exchange_certificate(exchange: *const atls_exchang
     })
 }
 
+/// Phases of an exchange (atls_exchange_time_us).
+pub type atls_exchange_time = u32;
+
 /// Waiting for the request's turn.
-pub const ATLS_EXCHANGE_TIME_QUEUE: u32 = 1;
+pub const ATLS_EXCHANGE_TIME_QUEUE: atls_exchange_time = 1;
 /// Resolving the name; 0 if a proxy or tunnel does it.
-pub const ATLS_EXCHANGE_TIME_DNS: u32 = 2;
+pub const ATLS_EXCHANGE_TIME_DNS: atls_exchange_time = 2;
 /// Opening the TCP connection, and setting up the proxy or tunnel.
-pub const ATLS_EXCHANGE_TIME_CONNECT: u32 = 3;
+pub const ATLS_EXCHANGE_TIME_CONNECT: atls_exchange_time = 3;
 /// The TLS handshake.
-pub const ATLS_EXCHANGE_TIME_TLS: u32 = 4;
+pub const ATLS_EXCHANGE_TIME_TLS: atls_exchange_time = 4;
 /// Evidence, collateral and appraisal.
-pub const ATLS_EXCHANGE_TIME_ATTEST: u32 = 5;
+pub const ATLS_EXCHANGE_TIME_ATTEST: atls_exchange_time = 5;
 /// From sending the request to the response head.
-pub const ATLS_EXCHANGE_TIME_FIRST_BYTE: u32 = 6;
+pub const ATLS_EXCHANGE_TIME_FIRST_BYTE: atls_exchange_time = 6;
 /// From the call to the end of the body, including redirects.
-pub const ATLS_EXCHANGE_TIME_TOTAL: u32 = 7;
+pub const ATLS_EXCHANGE_TIME_TOTAL: atls_exchange_time = 7;
 
 /// How long a phase of the exchange took, in microseconds. Except for the total, it is that of the
 /// last request of a chain of redirects. The phases of connecting are 0 if an idle connection was
 /// used. UINT64_MAX if the time is unknown, or not known yet, and for an exchange of an atls_http.
 /// `which`: ATLS_EXCHANGE_TIME_*.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn atls_exchange_time_us(exchange: *const atls_exchange, which: u32) -> u64 {
+pub unsafe extern "C" fn atls_exchange_time_us(exchange: *const atls_exchange, which: atls_exchange_time) -> u64 {
     guard_value(u64::MAX, || {
         let Some(route) = unsafe { borrow(exchange, "exchange") }.ok().and_then(atls_exchange::route) else {
             return u64::MAX;

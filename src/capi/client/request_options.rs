@@ -10,30 +10,37 @@ use crate::capi::base::guard::guard;
 use crate::capi::base::handle::{borrow, borrow_mut, text};
 use crate::capi::base::status::atls_status;
 use crate::capi::connect::config::atls_config;
+use crate::capi::connect::config_route::atls_auth;
 use crate::capi::connect::config_route::scheme;
 use crate::client::request_options::{Deadlines, HeadLimits, RequestOptions};
 use crate::error::{Error, Status};
 use crate::message::credentials::Login;
 
+/// Deadlines of a request (atls_request_set_deadline).
+pub type atls_request_deadline = u32;
+
 /// From the call to the response head, including redirects; 60 seconds by default.
-pub const ATLS_REQUEST_DEADLINE_HEAD: u32 = 601;
+pub const ATLS_REQUEST_DEADLINE_HEAD: atls_request_deadline = 601;
 /// Waiting for the request's turn, if the client has as many requests under way as it may.
-pub const ATLS_REQUEST_DEADLINE_QUEUE: u32 = 602;
+pub const ATLS_REQUEST_DEADLINE_QUEUE: atls_request_deadline = 602;
 /// From connecting to the end of the TLS handshake and the evidence exchange.
-pub const ATLS_REQUEST_DEADLINE_CONNECT: u32 = 603;
+pub const ATLS_REQUEST_DEADLINE_CONNECT: atls_request_deadline = 603;
 /// From sending the request to its response head, for each request of a chain of redirects.
-pub const ATLS_REQUEST_DEADLINE_FIRST_BYTE: u32 = 604;
+pub const ATLS_REQUEST_DEADLINE_FIRST_BYTE: atls_request_deadline = 604;
 /// Between pieces of the response body. Event-driven exchanges only: blocking reads have a timeout
 /// of their own.
-pub const ATLS_REQUEST_DEADLINE_IDLE: u32 = 605;
+pub const ATLS_REQUEST_DEADLINE_IDLE: atls_request_deadline = 605;
 /// From the call to the end of the response body.
-pub const ATLS_REQUEST_DEADLINE_TOTAL: u32 = 606;
+pub const ATLS_REQUEST_DEADLINE_TOTAL: atls_request_deadline = 606;
+
+/// What redirects may do (atls_request_set_redirects).
+pub type atls_redirect_flag = u32;
 
 /// A redirect may lead from an attested origin to another one. The policy of the new origin
 /// applies.
-pub const ATLS_REDIRECT_ALLOW_OTHER_ORIGIN: u32 = 1;
+pub const ATLS_REDIRECT_ALLOW_OTHER_ORIGIN: atls_redirect_flag = 1;
 /// A redirect may lead from https: to http:, to a host that no policy covers.
-pub const ATLS_REDIRECT_ALLOW_DOWNGRADE: u32 = 2;
+pub const ATLS_REDIRECT_ALLOW_DOWNGRADE: atls_redirect_flag = 2;
 
 /// Sets the deadline for the response head: atls_request_set_deadline with
 /// ATLS_REQUEST_DEADLINE_HEAD.
@@ -59,7 +66,7 @@ pub unsafe extern "C" fn atls_request_set_timeout(
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn atls_request_set_deadline(
     request: *mut atls_request,
-    which: u32,
+    which: atls_request_deadline,
     milliseconds: u32,
     error: *mut *mut atls_error,
 ) -> atls_status {
@@ -95,7 +102,7 @@ pub unsafe extern "C" fn atls_request_set_auth(
     request: *mut atls_request,
     user: *const c_char,
     password: *const c_char,
-    auth: u32,
+    auth: atls_auth,
     error: *mut *mut atls_error,
 ) -> atls_status {
     guard(error, || {

@@ -13,15 +13,23 @@ use crate::io::net::Family;
 use crate::message::credentials::AuthScheme;
 use crate::message::credentials::Login;
 
+/// How user and password are shown.
+pub type atls_auth = u32;
+
 /// User and password are sent unasked (RFC 7617).
-pub const ATLS_AUTH_BASIC: u32 = 0;
+pub const ATLS_AUTH_BASIC: atls_auth = 0;
 /// User and password never leave; the answer to the other side's challenge does (RFC 7616). Where it asks for anything else, nothing is sent.
-pub const ATLS_AUTH_DIGEST: u32 = 1;
+pub const ATLS_AUTH_DIGEST: atls_auth = 1;
+
+/// Families of addresses.
+pub type atls_family = u32;
 
 /// IPv4 and IPv6, whichever answers first.
-pub const ATLS_FAMILY_ANY: u32 = 0;
-pub const ATLS_FAMILY_IPV4: u32 = 4;
-pub const ATLS_FAMILY_IPV6: u32 = 6;
+pub const ATLS_FAMILY_ANY: atls_family = 0;
+/// IPv4 only.
+pub const ATLS_FAMILY_IPV4: atls_family = 4;
+/// IPv6 only.
+pub const ATLS_FAMILY_IPV6: atls_family = 6;
 
 pub(in crate::capi) fn scheme(auth: u32) -> Result<AuthScheme> {
     match auth {
@@ -58,7 +66,7 @@ pub unsafe extern "C" fn atls_config_set_proxy(
     url: *const c_char,
     user: *const c_char,
     password: *const c_char,
-    auth: u32,
+    auth: atls_auth,
     error: *mut *mut atls_error,
 ) -> atls_status {
     guard(error, || {
@@ -93,7 +101,7 @@ pub unsafe extern "C" fn atls_config_set_bind(
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn atls_config_set_family(
     config: *mut atls_config,
-    family: u32,
+    family: atls_family,
     error: *mut *mut atls_error,
 ) -> atls_status {
     guard(error, || {

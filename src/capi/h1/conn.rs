@@ -2,7 +2,7 @@
 
 use std::ptr::NonNull;
 
-use super::types::{ATLS_H1_ERROR, atls_h1_event, atls_h1_header, refused, role};
+use super::types::{ATLS_H1_ERROR, atls_h1_event, atls_h1_header, atls_h1_role, atls_h1_state, refused, role};
 use crate::capi::base::bytes::atls_bytes;
 use crate::capi::base::bytes::atls_str;
 use crate::capi::base::error::atls_error;
@@ -60,7 +60,7 @@ impl atls_h1_conn {
 /// Statuses: NULL_ARGUMENT, INVALID_ARGUMENT.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn atls_h1_conn_new(
-    role: u32,
+    role: atls_h1_role,
     flags: u32,
     conn: *mut *mut atls_h1_conn,
     error: *mut *mut atls_error,
@@ -271,8 +271,8 @@ pub unsafe extern "C" fn atls_h1_conn_start_next_cycle(
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn atls_h1_conn_states(
     conn: *const atls_h1_conn,
-    client: *mut u32,
-    server: *mut u32,
+    client: *mut atls_h1_state,
+    server: *mut atls_h1_state,
     error: *mut *mut atls_error,
 ) -> atls_status {
     guard(error, || {
@@ -286,19 +286,19 @@ pub unsafe extern "C" fn atls_h1_conn_states(
 
 /// ATLS_H1_CLIENT or ATLS_H1_SERVER.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn atls_h1_conn_our_role(conn: *const atls_h1_conn) -> u32 {
+pub unsafe extern "C" fn atls_h1_conn_our_role(conn: *const atls_h1_conn) -> atls_h1_role {
     query(conn, 0, |conn| conn.role() as u32)
 }
 
 /// Our side's state; ATLS_H1_ERROR for NULL.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn atls_h1_conn_our_state(conn: *const atls_h1_conn) -> u32 {
+pub unsafe extern "C" fn atls_h1_conn_our_state(conn: *const atls_h1_conn) -> atls_h1_state {
     query(conn, ATLS_H1_ERROR, |conn| conn.our_state() as u32)
 }
 
 /// The peer's state; ATLS_H1_ERROR for NULL.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn atls_h1_conn_their_state(conn: *const atls_h1_conn) -> u32 {
+pub unsafe extern "C" fn atls_h1_conn_their_state(conn: *const atls_h1_conn) -> atls_h1_state {
     query(conn, ATLS_H1_ERROR, |conn| conn.their_state() as u32)
 }
 
@@ -322,7 +322,7 @@ pub unsafe extern "C" fn atls_h1_conn_they_are_waiting_for_100_continue(conn: *c
 
 /// The name of a state, such as "SEND_BODY"; "" for any other number. Static.
 #[unsafe(no_mangle)]
-pub extern "C" fn atls_h1_state_name(state: u32) -> atls_str {
+pub extern "C" fn atls_h1_state_name(state: atls_h1_state) -> atls_str {
     const NAMES: [&std::ffi::CStr; 9] = [
         c"IDLE",
         c"SEND_RESPONSE",

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::conn::known_flags;
-use super::types::{ATLS_H1_CLIENT, ATLS_H1_SERVER};
+use super::types::{ATLS_H1_CLIENT, ATLS_H1_SERVER, atls_h1_role};
 use crate::capi::base::c_bool::c_bool;
 use crate::capi::base::error::atls_error;
 use crate::capi::base::guard::{guard, guard_free};
@@ -18,27 +18,33 @@ pub struct atls_h1_driver_config {
     pub(in crate::capi) settings: DriverSettings,
 }
 
+/// Limits of a driver (atls_h1_driver_config_set_limit).
+pub type atls_h1_driver_limit = u32;
+
 /// Bytes of a head; 65,536 by default.
-pub const ATLS_H1_DRIVER_LIMIT_HEAD_BYTES: u32 = 401;
+pub const ATLS_H1_DRIVER_LIMIT_HEAD_BYTES: atls_h1_driver_limit = 401;
 /// Most bytes of a body in one DATA event; 65,536 by default. The borders of chunks divide as well.
-pub const ATLS_H1_DRIVER_LIMIT_DATA_BYTES: u32 = 402;
+pub const ATLS_H1_DRIVER_LIMIT_DATA_BYTES: atls_h1_driver_limit = 402;
 /// Bytes of a body that comes, as it is on the wire and decoded; 104,857,600 by default.
-pub const ATLS_H1_DRIVER_LIMIT_BODY_BYTES: u32 = 403;
+pub const ATLS_H1_DRIVER_LIMIT_BODY_BYTES: atls_h1_driver_limit = 403;
 /// Lines of a head, or of trailers; 256 by default.
-pub const ATLS_H1_DRIVER_LIMIT_HEADERS: u32 = 404;
+pub const ATLS_H1_DRIVER_LIMIT_HEADERS: atls_h1_driver_limit = 404;
+
+/// Deadlines of a driver (atls_h1_driver_config_set_deadline).
+pub type atls_h1_driver_deadline = u32;
 
 /// When a deadline passes, the connection ends and the peer gets no answer. This one is for a head, up to its last byte: as server from the end of
 /// the message before, as client from the end of its own request; informational responses do not prolong it. None by default.
-pub const ATLS_H1_DRIVER_DEADLINE_HEAD: u32 = 501;
+pub const ATLS_H1_DRIVER_DEADLINE_HEAD: atls_h1_driver_deadline = 501;
 /// From a head to the end of its body. None by default.
-pub const ATLS_H1_DRIVER_DEADLINE_BODY: u32 = 502;
+pub const ATLS_H1_DRIVER_DEADLINE_BODY: atls_h1_driver_deadline = 502;
 /// As ATLS_SERVER_DEADLINE_TCP_KEEPALIVE, for an adopted TCP socket: silence of the peer until TCP probes whether it is still there. 15 seconds by default.
-pub const ATLS_H1_DRIVER_DEADLINE_TCP_KEEPALIVE: u32 = 503;
+pub const ATLS_H1_DRIVER_DEADLINE_TCP_KEEPALIVE: atls_h1_driver_deadline = 503;
 
 /// A configuration for a connection in `role` (ATLS_H1_CLIENT, ATLS_H1_SERVER). The caller's to free. Statuses: NULL_ARGUMENT, INVALID_ARGUMENT.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn atls_h1_driver_config_new(
-    role: u32,
+    role: atls_h1_role,
     config: *mut *mut atls_h1_driver_config,
     error: *mut *mut atls_error,
 ) -> atls_status {
@@ -64,7 +70,7 @@ pub unsafe extern "C" fn atls_h1_driver_config_free(config: *mut atls_h1_driver_
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn atls_h1_driver_config_set_limit(
     config: *mut atls_h1_driver_config,
-    which: u32,
+    which: atls_h1_driver_limit,
     value: u64,
     error: *mut *mut atls_error,
 ) -> atls_status {
@@ -87,7 +93,7 @@ pub unsafe extern "C" fn atls_h1_driver_config_set_limit(
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn atls_h1_driver_config_set_deadline(
     config: *mut atls_h1_driver_config,
-    which: u32,
+    which: atls_h1_driver_deadline,
     milliseconds: u32,
     error: *mut *mut atls_error,
 ) -> atls_status {

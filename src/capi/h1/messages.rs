@@ -3,7 +3,8 @@
 use super::headers::rules;
 use super::types::{
     ATLS_H1_FRAMING_CHUNKED, ATLS_H1_FRAMING_CONTENT_LENGTH, ATLS_H1_FRAMING_UNTIL_CLOSE,
-    ATLS_H1_INFORMATIONAL_RESPONSE, ATLS_H1_RESPONSE, Headers, atls_h1_header, refused,
+    ATLS_H1_INFORMATIONAL_RESPONSE, ATLS_H1_RESPONSE, Headers, atls_h1_event_kind, atls_h1_framing, atls_h1_header,
+    refused,
 };
 use crate::capi::base::bytes::atls_bytes;
 use crate::capi::base::error::atls_error;
@@ -38,7 +39,7 @@ pub unsafe extern "C" fn atls_h1_request_validate(
 /// ATLS_H1_RESPONSE, 200-999. Statuses: NULL_ARGUMENT, INVALID_ARGUMENT, H1_LOCAL with an atls_error_http_status.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn atls_h1_response_validate(
-    kind: u32,
+    kind: atls_h1_event_kind,
     status: u32,
     reason: atls_bytes,
     headers: *const atls_h1_header,
@@ -161,7 +162,7 @@ pub unsafe extern "C" fn atls_h1_body_framing(
     status: u32,
     headers: *const atls_h1_header,
     headers_len: usize,
-    framing: *mut u32,
+    framing: *mut atls_h1_framing,
     length: *mut u64,
     error: *mut *mut atls_error,
 ) -> atls_status {

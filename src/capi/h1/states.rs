@@ -1,6 +1,6 @@
 //! `atls_h1_states`: the two state machines alone, for proxies and test tools that parse by other means.
 
-use super::types::role;
+use super::types::{atls_h1_event_kind, atls_h1_role, role};
 use crate::capi::base::error::atls_error;
 use crate::capi::base::guard::guard;
 use crate::capi::base::handle::{borrow_mut, require};
@@ -9,20 +9,26 @@ use crate::error::{Error, Result, Status};
 use crate::h1::{EventKind, State, States, switch};
 
 /// A switch of protocol that was proposed or is accepted.
-pub const ATLS_H1_SWITCH_NONE: u32 = 0;
-/// By the method CONNECT.
-pub const ATLS_H1_SWITCH_CONNECT: u32 = 1;
-/// By `Upgrade`.
-pub const ATLS_H1_SWITCH_UPGRADE: u32 = 2;
+pub type atls_h1_switch = u32;
 
-/// Both state machines of a connection; a plain value that may be copied. Numbers as of ATLS_H1_IDLE and so on; `keep_alive` is 1 until the
-/// connection is known to end; `proposals` are ATLS_H1_SWITCH_* bits.
+/// None.
+pub const ATLS_H1_SWITCH_NONE: atls_h1_switch = 0;
+/// By the method CONNECT.
+pub const ATLS_H1_SWITCH_CONNECT: atls_h1_switch = 1;
+/// By `Upgrade`.
+pub const ATLS_H1_SWITCH_UPGRADE: atls_h1_switch = 2;
+
+/// Both state machines of a connection; a plain value that may be copied.
 #[repr(C)]
 #[derive(Clone, Copy)]
 pub struct atls_h1_states {
+    /// State of the client: an atls_h1_state.
     pub client: u8,
+    /// State of the server: an atls_h1_state.
     pub server: u8,
+    /// 1 until the connection is known to end.
     pub keep_alive: u8,
+    /// Bits of atls_h1_switch.
     pub proposals: u8,
 }
 
@@ -41,9 +47,9 @@ pub unsafe extern "C" fn atls_h1_states_init(states: *mut atls_h1_states, error:
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn atls_h1_states_event(
     states: *mut atls_h1_states,
-    role: u32,
-    kind: u32,
-    accepted: u32,
+    role: atls_h1_role,
+    kind: atls_h1_event_kind,
+    accepted: atls_h1_switch,
     error: *mut *mut atls_error,
 ) -> atls_status {
     let kind = match kind {
@@ -70,7 +76,7 @@ pub unsafe extern "C" fn atls_h1_states_event(
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn atls_h1_states_propose_switch(
     states: *mut atls_h1_states,
-    proposal: u32,
+    proposal: atls_h1_switch,
     error: *mut *mut atls_error,
 ) -> atls_status {
     unsafe {
@@ -102,7 +108,7 @@ pub unsafe extern "C" fn atls_h1_states_disable_keep_alive(
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn atls_h1_states_error(
     states: *mut atls_h1_states,
-    role: u32,
+    role: atls_h1_role,
     error: *mut *mut atls_error,
 ) -> atls_status {
     unsafe {

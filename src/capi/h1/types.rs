@@ -4,70 +4,92 @@ use crate::capi::base::bytes::atls_bytes;
 use crate::error::{Error, Result, Status};
 use crate::h1::{Event, ProtocolError, Role, Side};
 
-/// The role of our side.
-pub const ATLS_H1_CLIENT: u32 = 0;
-pub const ATLS_H1_SERVER: u32 = 1;
+/// A side of a connection: this one where a call takes the role, either one where it takes a side.
+pub type atls_h1_role = u32;
+
+/// The side that sends requests.
+pub const ATLS_H1_CLIENT: atls_h1_role = 0;
+/// The side that answers them.
+pub const ATLS_H1_SERVER: atls_h1_role = 1;
 
 /// States of a side of a connection.
-pub const ATLS_H1_IDLE: u32 = 0;
-/// Server only: a request's head has come, the final response not yet begun.
-pub const ATLS_H1_SEND_RESPONSE: u32 = 1;
-pub const ATLS_H1_SEND_BODY: u32 = 2;
-pub const ATLS_H1_DONE: u32 = 3;
-/// Nothing more may be sent but the end of the connection.
-pub const ATLS_H1_MUST_CLOSE: u32 = 4;
-pub const ATLS_H1_CLOSED: u32 = 5;
-/// Client only: its message is done, and a switch of protocol that it proposed is undecided.
-pub const ATLS_H1_MIGHT_SWITCH_PROTOCOL: u32 = 6;
-pub const ATLS_H1_SWITCHED_PROTOCOL: u32 = 7;
-/// For good.
-pub const ATLS_H1_ERROR: u32 = 8;
+pub type atls_h1_state = u32;
 
-/// Kinds of atls_h1_event: method, target, http_version, headers.
-pub const ATLS_H1_REQUEST: u32 = 1;
-/// 100-199: status, reason, http_version, headers.
-pub const ATLS_H1_INFORMATIONAL_RESPONSE: u32 = 2;
-/// 200-999: status, reason, http_version, headers. A response to HEAD, a 204, a 304, and a 2xx to CONNECT have no body; their Content-Length or
+/// Nothing of a message has been sent.
+pub const ATLS_H1_IDLE: atls_h1_state = 0;
+/// Server only: a request's head has come, the final response not yet begun.
+pub const ATLS_H1_SEND_RESPONSE: atls_h1_state = 1;
+/// Its head is sent, and the body is under way.
+pub const ATLS_H1_SEND_BODY: atls_h1_state = 2;
+/// Its message is complete.
+pub const ATLS_H1_DONE: atls_h1_state = 3;
+/// Nothing more may be sent but the end of the connection.
+pub const ATLS_H1_MUST_CLOSE: atls_h1_state = 4;
+/// It has closed its sending direction.
+pub const ATLS_H1_CLOSED: atls_h1_state = 5;
+/// Client only: its message is done, and a switch of protocol that it proposed is undecided.
+pub const ATLS_H1_MIGHT_SWITCH_PROTOCOL: atls_h1_state = 6;
+/// The connection now speaks another protocol.
+pub const ATLS_H1_SWITCHED_PROTOCOL: atls_h1_state = 7;
+/// It broke the protocol, for good.
+pub const ATLS_H1_ERROR: atls_h1_state = 8;
+
+/// Kinds of atls_h1_event, with the fields that each has; the others are 0 or empty.
+pub type atls_h1_event_kind = u32;
+
+/// Fields: method, target, http_version, headers.
+pub const ATLS_H1_REQUEST: atls_h1_event_kind = 1;
+/// Status 100 to 199. Fields: status, reason, http_version, headers.
+pub const ATLS_H1_INFORMATIONAL_RESPONSE: atls_h1_event_kind = 2;
+/// Status 200 to 999. Fields: status, reason, http_version, headers. A response to HEAD, a 204, a 304, and a 2xx to CONNECT have no body; their Content-Length or
 /// Transfer-Encoding is shown as received (RFC 9112 section 6.3). A message with both is refused here too, unless ATLS_H1_ALLOW_CL_WITH_TE removes
 /// the Content-Length.
-pub const ATLS_H1_RESPONSE: u32 = 3;
-/// data, chunk_start, chunk_end.
-pub const ATLS_H1_DATA: u32 = 4;
-/// headers: the trailers.
-pub const ATLS_H1_END_OF_MESSAGE: u32 = 5;
+pub const ATLS_H1_RESPONSE: atls_h1_event_kind = 3;
+/// A piece of the body. Fields: data, chunk_start, chunk_end.
+pub const ATLS_H1_DATA: atls_h1_event_kind = 4;
+/// The message is complete. Fields: headers, which are the trailers.
+pub const ATLS_H1_END_OF_MESSAGE: atls_h1_event_kind = 5;
 /// The peer closed its sending side where it may. Returned again each time.
-pub const ATLS_H1_CONNECTION_CLOSED: u32 = 6;
+pub const ATLS_H1_CONNECTION_CLOSED: atls_h1_event_kind = 6;
 /// Receive more, or the end, then ask again.
-pub const ATLS_H1_NEED_DATA: u32 = 7;
+pub const ATLS_H1_NEED_DATA: atls_h1_event_kind = 7;
 /// Nothing is read on until the next cycle begins (the peer is DONE), the server has decided (MIGHT_SWITCH_PROTOCOL), or ever
 /// (SWITCHED_PROTOCOL: take atls_h1_conn_trailing_data).
-pub const ATLS_H1_PAUSED: u32 = 8;
+pub const ATLS_H1_PAUSED: atls_h1_event_kind = 8;
 
 /// How the end of a body is found.
-pub const ATLS_H1_FRAMING_CONTENT_LENGTH: u32 = 0;
-pub const ATLS_H1_FRAMING_CHUNKED: u32 = 1;
-pub const ATLS_H1_FRAMING_UNTIL_CLOSE: u32 = 2;
+pub type atls_h1_framing = u32;
 
-/// Leniency, 0 by default. Each accepts something that another program on the path may read differently, which is how requests are smuggled. A lone
-/// LF ends a line of a message head; never in chunk lines or trailers.
-pub const ATLS_H1_ALLOW_BARE_LF: u32 = 1;
+/// By Content-Length.
+pub const ATLS_H1_FRAMING_CONTENT_LENGTH: atls_h1_framing = 0;
+/// By the last chunk.
+pub const ATLS_H1_FRAMING_CHUNKED: atls_h1_framing = 1;
+/// By the end of the connection.
+pub const ATLS_H1_FRAMING_UNTIL_CLOSE: atls_h1_framing = 2;
+
+/// Leniency, 0 by default. Each flag accepts something that another program on the path may read differently, which is how requests are
+/// smuggled.
+pub type atls_h1_flag = u32;
+
+/// A lone LF ends a line of a message head; never in chunk lines or trailers.
+pub const ATLS_H1_ALLOW_BARE_LF: atls_h1_flag = 1;
 /// Unfold continued header lines in requests too; responses always are (RFC 9112 section 5.2). Never Content-Length,
 /// Transfer-Encoding or Host.
-pub const ATLS_H1_ALLOW_OBS_FOLD: u32 = 2;
+pub const ATLS_H1_ALLOW_OBS_FOLD: atls_h1_flag = 2;
 /// Spaces or tabs at the end of a chunk-size line.
-pub const ATLS_H1_ALLOW_CHUNK_SIZE_OWS: u32 = 4;
+pub const ATLS_H1_ALLOW_CHUNK_SIZE_OWS: atls_h1_flag = 4;
 /// 01-08, 0E-1F and 7F in field values and reason phrases.
-pub const ATLS_H1_ALLOW_CTL_IN_VALUE: u32 = 8;
+pub const ATLS_H1_ALLOW_CTL_IN_VALUE: atls_h1_flag = 8;
 /// "5, 5" and equal repetitions become one Content-Length.
-pub const ATLS_H1_MERGE_EQUAL_CONTENT_LENGTH: u32 = 16;
+pub const ATLS_H1_MERGE_EQUAL_CONTENT_LENGTH: atls_h1_flag = 16;
 /// Upgrade proposes a switch of protocol without `Connection: upgrade`.
-pub const ATLS_H1_UPGRADE_WITHOUT_CONNECTION: u32 = 32;
+pub const ATLS_H1_UPGRADE_WITHOUT_CONNECTION: atls_h1_flag = 32;
 /// Received Content-Length together with Transfer-Encoding: the latter wins, the former is removed, and the connection closes afterwards.
-pub const ATLS_H1_ALLOW_CL_WITH_TE: u32 = 64;
+pub const ATLS_H1_ALLOW_CL_WITH_TE: atls_h1_flag = 64;
 /// What h11 0.16 accepts, except what is always refused. With all of these flags set, some rules of the RFCs that h11 does not follow are off as
 /// well: skipping one empty line before a request line, keep-alive for an HTTP/1.0 peer that asks for it, bytes beyond ASCII in a target, checking
 /// the grammar of chunk extensions, no 1xx to an HTTP/1.0 peer, and no Content-Length or Transfer-Encoding in a 2xx to CONNECT.
-pub const ATLS_H1_COMPAT_H11: u32 = 63;
+pub const ATLS_H1_COMPAT_H11: atls_h1_flag = 63;
 
 /// One header line.
 #[repr(C)]
@@ -85,15 +107,21 @@ pub struct atls_h1_header {
 /// alone. Later versions may append fields: never copy it by its size.
 #[repr(C)]
 pub struct atls_h1_event {
-    /// ATLS_H1_REQUEST and so on; which fields each has stands there, the others are 0 or empty.
-    pub kind: u32,
+    /// What came, and so which of the other fields count.
+    pub kind: atls_h1_event_kind,
+    /// Of a response.
     pub status: u32,
     /// Major << 8 | minor.
     pub http_version: u32,
+    /// Of a request.
     pub method: atls_bytes,
+    /// Of a request, as it is on the wire.
     pub target: atls_bytes,
+    /// Of a response; may be empty.
     pub reason: atls_bytes,
+    /// Of a head, or trailers.
     pub headers: *const atls_h1_header,
+    /// How many they are.
     pub headers_len: usize,
     /// A view into the receive buffer, never empty.
     pub data: atls_bytes,

@@ -17,39 +17,45 @@ pub struct atls_server_config {
     pub(in crate::capi) settings: ServerSettings,
 }
 
+/// Limits of a server (atls_server_config_set_limit).
+pub type atls_server_limit = u32;
+
 /// Open connections; 10,000 by default. Further ones are closed as they arrive.
-pub const ATLS_SERVER_LIMIT_CONNECTIONS: u32 = 101;
+pub const ATLS_SERVER_LIMIT_CONNECTIONS: atls_server_limit = 101;
 /// Open connections from one address; no limit by default.
-pub const ATLS_SERVER_LIMIT_CONNECTIONS_PER_ADDRESS: u32 = 102;
+pub const ATLS_SERVER_LIMIT_CONNECTIONS_PER_ADDRESS: atls_server_limit = 102;
 /// Bytes of a request head; 65,536 by default. A larger one is answered with 431.
-pub const ATLS_SERVER_LIMIT_HEAD_BYTES: u32 = 103;
+pub const ATLS_SERVER_LIMIT_HEAD_BYTES: atls_server_limit = 103;
 /// Header fields of a request; 256 by default.
-pub const ATLS_SERVER_LIMIT_HEADERS: u32 = 104;
+pub const ATLS_SERVER_LIMIT_HEADERS: atls_server_limit = 104;
 /// Bytes of a request body; 104,857,600 by default. A larger one is answered with 413. If the
 /// Content-Length is already too large, that happens when the host starts the request, before any
 /// of the body is read or requested (atls_server_request_set_body_limit).
-pub const ATLS_SERVER_LIMIT_BODY_BYTES: u32 = 105;
+pub const ATLS_SERVER_LIMIT_BODY_BYTES: atls_server_limit = 105;
 /// Requests for evidence per second; 50 by default, which is more than usual hardware produces.
 /// Further ones are answered with 503.
-pub const ATLS_SERVER_LIMIT_EVIDENCE_PER_SECOND: u32 = 106;
+pub const ATLS_SERVER_LIMIT_EVIDENCE_PER_SECOND: atls_server_limit = 106;
 /// Most bytes of a request body in one DATA event; 65,536 by default. An event never spans two
 /// chunks.
-pub const ATLS_SERVER_LIMIT_DATA_BYTES: u32 = 107;
+pub const ATLS_SERVER_LIMIT_DATA_BYTES: atls_server_limit = 107;
 /// Connections that the system queues until they are accepted; 1,024 by default. The system may
 /// allow fewer.
-pub const ATLS_SERVER_LIMIT_BACKLOG: u32 = 108;
+pub const ATLS_SERVER_LIMIT_BACKLOG: atls_server_limit = 108;
+
+/// Deadlines of a server (atls_server_config_set_deadline).
+pub type atls_server_deadline = u32;
 
 /// Deadline for the TLS handshake; 10 seconds by default.
-pub const ATLS_SERVER_DEADLINE_HANDSHAKE: u32 = 201;
+pub const ATLS_SERVER_DEADLINE_HANDSHAKE: atls_server_deadline = 201;
 /// From the first byte of a request head to its last; 30 seconds by default. A slower client gets a
 /// 408.
-pub const ATLS_SERVER_DEADLINE_HEAD: u32 = 202;
+pub const ATLS_SERVER_DEADLINE_HEAD: atls_server_deadline = 202;
 /// Between requests, and before the first one; 60 seconds by default.
-pub const ATLS_SERVER_DEADLINE_IDLE: u32 = 203;
+pub const ATLS_SERVER_DEADLINE_IDLE: atls_server_deadline = 203;
 /// For a whole request body; none by default.
-pub const ATLS_SERVER_DEADLINE_BODY: u32 = 204;
+pub const ATLS_SERVER_DEADLINE_BODY: atls_server_deadline = 204;
 /// While the peer does not read anything of a response; 60 seconds by default.
-pub const ATLS_SERVER_DEADLINE_SEND: u32 = 205;
+pub const ATLS_SERVER_DEADLINE_SEND: atls_server_deadline = 205;
 /// How long the peer may be silent before TCP probes whether it is still there, and the time
 /// between probes; 15 seconds by default, in whole seconds. After three unanswered probes the peer
 /// is gone.
@@ -58,7 +64,7 @@ pub const ATLS_SERVER_DEADLINE_SEND: u32 = 205;
 /// that has only closed its sending direction, and that is to get its response. The probes tell the
 /// difference as soon as the client's system has forgotten the connection (Linux: one minute after
 /// the close).
-pub const ATLS_SERVER_DEADLINE_TCP_KEEPALIVE: u32 = 206;
+pub const ATLS_SERVER_DEADLINE_TCP_KEEPALIVE: atls_server_deadline = 206;
 
 /// Creates a configuration without TLS and with the default limits and deadlines. Free it with
 /// atls_server_config_free.
@@ -88,7 +94,7 @@ pub unsafe extern "C" fn atls_server_config_free(config: *mut atls_server_config
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn atls_server_config_set_limit(
     config: *mut atls_server_config,
-    which: u32,
+    which: atls_server_limit,
     value: u64,
     error: *mut *mut atls_error,
 ) -> atls_status {
@@ -121,7 +127,7 @@ pub unsafe extern "C" fn atls_server_config_set_limit(
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn atls_server_config_set_deadline(
     config: *mut atls_server_config,
-    which: u32,
+    which: atls_server_deadline,
     milliseconds: u32,
     error: *mut *mut atls_error,
 ) -> atls_status {

@@ -187,31 +187,34 @@ pub unsafe extern "C" fn atls_server_close(server: *const atls_server, error: *m
     })
 }
 
+/// What a server counts (atls_server_count).
+pub type atls_server_counter = u32;
+
 /// Connections that are open now.
-pub const ATLS_SERVER_COUNT_CONNECTIONS: u32 = 301;
+pub const ATLS_SERVER_COUNT_CONNECTIONS: atls_server_counter = 301;
 /// Connections accepted since the server was started.
-pub const ATLS_SERVER_COUNT_CONNECTIONS_ACCEPTED: u32 = 302;
+pub const ATLS_SERVER_COUNT_CONNECTIONS_ACCEPTED: atls_server_counter = 302;
 /// Connections closed because of a limit.
-pub const ATLS_SERVER_COUNT_CONNECTIONS_REFUSED: u32 = 303;
+pub const ATLS_SERVER_COUNT_CONNECTIONS_REFUSED: atls_server_counter = 303;
 /// Requests delivered to the host.
-pub const ATLS_SERVER_COUNT_REQUESTS: u32 = 304;
+pub const ATLS_SERVER_COUNT_REQUESTS: atls_server_counter = 304;
 /// Requests refused before they were delivered.
-pub const ATLS_SERVER_COUNT_REQUESTS_REFUSED: u32 = 305;
+pub const ATLS_SERVER_COUNT_REQUESTS_REFUSED: atls_server_counter = 305;
 /// Requests for evidence.
-pub const ATLS_SERVER_COUNT_EVIDENCE: u32 = 306;
+pub const ATLS_SERVER_COUNT_EVIDENCE: atls_server_counter = 306;
 /// Tunnel servers only: connections that were forwarded.
-pub const ATLS_SERVER_COUNT_TUNNELS: u32 = 307;
+pub const ATLS_SERVER_COUNT_TUNNELS: atls_server_counter = 307;
 /// Tunnel servers only: bytes from clients to targets.
-pub const ATLS_SERVER_COUNT_BYTES_UP: u32 = 308;
+pub const ATLS_SERVER_COUNT_BYTES_UP: atls_server_counter = 308;
 /// Tunnel servers only: bytes from targets to clients.
-pub const ATLS_SERVER_COUNT_BYTES_DOWN: u32 = 309;
+pub const ATLS_SERVER_COUNT_BYTES_DOWN: atls_server_counter = 309;
 /// TLS handshakes that failed: refused by either side, abandoned, or too slow.
-pub const ATLS_SERVER_COUNT_HANDSHAKES_FAILED: u32 = 310;
+pub const ATLS_SERVER_COUNT_HANDSHAKES_FAILED: atls_server_counter = 310;
 
 /// Reads a counter; 0 for NULL, or if the counter is unknown.
 /// `which`: ATLS_SERVER_COUNT_*.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn atls_server_count(server: *const atls_server, which: u32) -> u64 {
+pub unsafe extern "C" fn atls_server_count(server: *const atls_server, which: atls_server_counter) -> u64 {
     guard_value(0, || {
         let Ok(this) = (unsafe { borrow(server, "server") }) else { return 0 };
         let counts = &this.server.counts;

@@ -20,12 +20,15 @@ pub struct atls_tunnel_config {
     rules: ForwarderRules,
 }
 
+/// Deadlines of a forwarder (atls_tunnel_config_set_deadline).
+pub type atls_tunnel_deadline = u32;
+
 /// For connecting to the target; 10 seconds by default. After it the client gets a 504.
-pub const ATLS_TUNNEL_DEADLINE_CONNECT: u32 = 701;
+pub const ATLS_TUNNEL_DEADLINE_CONNECT: atls_tunnel_deadline = 701;
 /// Without a byte in either direction; 300 seconds by default.
-pub const ATLS_TUNNEL_DEADLINE_IDLE: u32 = 702;
+pub const ATLS_TUNNEL_DEADLINE_IDLE: atls_tunnel_deadline = 702;
 /// From the upgrade to the end of the tunnel; none by default.
-pub const ATLS_TUNNEL_DEADLINE_TOTAL: u32 = 703;
+pub const ATLS_TUNNEL_DEADLINE_TOTAL: atls_tunnel_deadline = 703;
 
 /// Creates a configuration that forwards nothing. Free it with atls_tunnel_config_free.
 /// Statuses: NULL_ARGUMENT.
@@ -140,7 +143,7 @@ pub unsafe extern "C" fn atls_tunnel_config_set_token(
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn atls_tunnel_config_set_deadline(
     config: *mut atls_tunnel_config,
-    which: u32,
+    which: atls_tunnel_deadline,
     milliseconds: u32,
     error: *mut *mut atls_error,
 ) -> atls_status {

@@ -14,17 +14,20 @@ use crate::capi::base::status::atls_status;
 use crate::error::{Error, Status};
 use crate::message::multipart::{MultipartLimits, MultipartParser, PartEvent};
 
+/// What comes next in a form (atls_multipart_next).
+pub type atls_multipart_event = u32;
+
 /// Nothing, until more is received.
-pub const ATLS_MULTIPART_NEED_DATA: u32 = 0;
+pub const ATLS_MULTIPART_NEED_DATA: atls_multipart_event = 0;
 /// A part begins: see atls_multipart_name, atls_multipart_file_name and
 /// atls_multipart_content_type.
-pub const ATLS_MULTIPART_PART: u32 = 1;
+pub const ATLS_MULTIPART_PART: atls_multipart_event = 1;
 /// Some bytes of the part: see atls_multipart_data.
-pub const ATLS_MULTIPART_DATA: u32 = 2;
+pub const ATLS_MULTIPART_DATA: atls_multipart_event = 2;
 /// The part is complete.
-pub const ATLS_MULTIPART_PART_END: u32 = 3;
+pub const ATLS_MULTIPART_PART_END: atls_multipart_event = 3;
 /// The form is complete.
-pub const ATLS_MULTIPART_END: u32 = 4;
+pub const ATLS_MULTIPART_END: atls_multipart_event = 4;
 
 /// A parser of multipart/form-data bodies (RFC 7578), without I/O. Give it the body piece by piece
 /// with atls_multipart_receive; atls_multipart_next returns what it contains. It holds at most the
@@ -100,7 +103,7 @@ pub unsafe extern "C" fn atls_multipart_receive_eof(
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn atls_multipart_next(
     multipart: *mut atls_multipart,
-    event: *mut u32,
+    event: *mut atls_multipart_event,
     error: *mut *mut atls_error,
 ) -> atls_status {
     guard(error, || {
