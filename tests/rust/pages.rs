@@ -1,4 +1,4 @@
-//! The pages of the repository are true: each name of the interface exists, and the numbers of docs/operations.md are those of the library. Links are held
+//! The pages of the repository are true: each name of the interface and each path exists, and the numbers of docs/operations.md are those of the library. Links are held
 //! by tests/rust/citations.rs.
 
 use std::collections::BTreeSet;
@@ -50,6 +50,26 @@ fn each_name_of_the_interface_is_in_the_header() {
     assert!(seen > 100, "{seen}");
 }
 
+/// Paths in backticks, from the top of the repository.
+#[test]
+fn each_path_that_is_named_is_there() {
+    let mut wrong = Vec::new();
+    let mut seen = 0;
+    for page in PAGES {
+        let text = read(page);
+        for path in text.split('`').skip(1).step_by(2) {
+            let is_path =
+                ["src/", "tests/", "docs/", "include/", "examples-c/"].iter().any(|room| path.starts_with(room));
+            if is_path && !path.contains(['*', ' ', '\n']) {
+                seen += 1;
+                wrong.extend((!at(path).exists()).then(|| format!("{page}: {path}")));
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "named, and not there:\n{}", wrong.join("\n"));
+    assert!(seen > 15, "{seen}");
+}
+
 /// What an expression of the source comes to, if it is a value: seconds of a duration or a number; the inner none is "no limit".
 fn value(expression: &str) -> Option<Option<f64>> {
     let text = expression.trim().trim_end_matches(',').replace('_', "");
@@ -73,11 +93,29 @@ fn value(expression: &str) -> Option<Option<f64>> {
     text.parse().ok().map(Some)
 }
 
-/// The value of `const NAME` in a file of src, or the only one that a field is given there.
-fn source(file: &str, name: &str) -> Option<f64> {
-    let text = read(&format!("src/{file}"));
-    let mut found: Vec<Option<f64>> = Vec::new();
+/// The value of `const NAME`, or the only one that a field is given, in a room of src or in one file of it.
+fn source(place: &str, name: &str) -> Option<f64> {
+    let mut found: Vec<Option<f64>> =
+        files(&at("src").join(place)).iter().flat_map(|text| values(text, name)).collect();
+    found.dedup();
+    assert_eq!(found.len(), 1, "src/{place}: {name}: {found:?}");
+    found[0]
+}
+
+/// The text of a file, or of all files below a folder, without their tests.
+fn files(place: &Path) -> Vec<String> {
+    if place.is_file() {
+        let text = std::fs::read_to_string(place).expect("UTF-8");
+        let code = text.split("#[cfg(test)]\nmod tests {").next().unwrap_or_default().to_owned();
+        return if place.ends_with("tests.rs") { Vec::new() } else { vec![code] };
+    }
+    let entries = std::fs::read_dir(place).unwrap_or_else(|error| panic!("{}: {error}", place.display()));
+    entries.flatten().flat_map(|entry| files(&entry.path())).collect()
+}
+
+fn values(text: &str, name: &str) -> Vec<Option<f64>> {
     let mark = format!("{name}: ");
+    let mut found = Vec::new();
     for (at, _) in text.match_indices(&mark).filter(|(at, _)| text[..*at].ends_with([' ', '{', '\n'])) {
         let rest = &text[at + mark.len()..];
         let expression = match name.starts_with("const ") {
@@ -86,9 +124,7 @@ fn source(file: &str, name: &str) -> Option<f64> {
         };
         found.extend(value(expression));
     }
-    found.dedup();
-    assert_eq!(found.len(), 1, "{file}: {name}: {found:?}");
-    found[0]
+    found
 }
 
 /// What the page says: "64 KiB", "10 s", "20 each second", "none".
@@ -106,27 +142,27 @@ fn said(text: &str) -> Option<f64> {
     Some(number.parse::<f64>().unwrap_or_else(|_| panic!("no number: {text}")) * unit)
 }
 
-/// Where in src each number of the page's tables stands: title of the row, file, constant or field.
+/// Where each number of the page's tables comes from: title of the row, room of src (or a file, if a name is used twice), constant or field.
 #[rustfmt::skip]
 const NUMBERS: &[(&str, &str, &str)] = &[
-    ("Requests to one service, in the long run", "collateral/service.rs", "const RATE"),
-    ("Requests to one service at once", "collateral/service.rs", "const BURST"),
-    ("Longest wait for a turn before the next source is asked", "collateral/service.rs", "const LONGEST_WAIT"),
-    ("Deadline of one request", "collateral/fetch.rs", "const TIMEOUT"),
-    ("Bytes of one answer", "collateral/fetch.rs", "const MAX_BYTES"),
-    ("A bad answer is remembered for", "collateral/shelf.rs", "const BAD_ANSWER"),
-    ("Pause after 429 without Retry-After", "collateral/service.rs", "const USUAL_REST"),
-    ("Longest pause that Retry-After can ask for", "collateral/service.rs", "const LONGEST_REST"),
-    ("Bytes of documents that are loaded from disk", "collateral/disk.rs", "const ROOM"),
-    ("Files that are looked at on disk", "collateral/disk.rs", "const MOST"),
-    ("A connection waits for the disk", "collateral/mod.rs", "const DISK_WAIT"),
+    ("Requests to one service, in the long run", "collateral", "const RATE"),
+    ("Requests to one service at once", "collateral", "const BURST"),
+    ("Longest wait for a turn before the next source is asked", "collateral", "const LONGEST_WAIT"),
+    ("Deadline of one request", "collateral", "const TIMEOUT"),
+    ("Bytes of one answer", "collateral", "const MAX_BYTES"),
+    ("A bad answer is remembered for", "collateral", "const BAD_ANSWER"),
+    ("Pause after 429 without Retry-After", "collateral", "const USUAL_REST"),
+    ("Longest pause that Retry-After can ask for", "collateral", "const LONGEST_REST"),
+    ("Bytes of documents that are loaded from disk", "collateral", "const ROOM"),
+    ("Files that are looked at on disk", "collateral", "const MOST"),
+    ("A connection waits for the disk", "collateral", "const DISK_WAIT"),
     ("Connections", "server/mod.rs", "connections"),
     ("Connections from one address", "server/mod.rs", "connections_per_address"),
     ("Bytes of a request head", "server/mod.rs", "head"),
     ("Header fields of a request", "server/mod.rs", "fields"),
     ("Bytes of a request body", "server/mod.rs", "body"),
     ("Bytes of a body in one event", "server/mod.rs", "piece"),
-    ("Quotes", "attester/mod.rs", "const USUAL_PACE"),
+    ("Quotes", "attester", "const USUAL_PACE"),
     ("Connections that wait to be accepted", "server/mod.rs", "backlog"),
     ("Requests under way", "client/pool.rs", "requests"),
     ("Connections to one host", "client/pool.rs", "connections"),
@@ -136,17 +172,17 @@ const NUMBERS: &[(&str, &str, &str)] = &[
     ("Informational heads", "client/options.rs", "HeadLimits { informational"),
     ("Bytes of a response body", "client/options.rs", "max_body"),
     ("Redirects", "client/options.rs", "redirects"),
-    ("Cookies of one host", "client/cookies.rs", "const PER_HOST"),
-    ("Cookies of all hosts", "client/cookies.rs", "const IN_ALL"),
-    ("Bytes of a Set-Cookie", "client/cookies.rs", "const MAX_COOKIE"),
-    ("Bytes of a head", "h1_driver/mod.rs", "head"),
-    ("Header fields", "h1/mod.rs", "const MAX_FIELDS"),
-    ("Bytes of a body", "h1_driver/mod.rs", "body"),
-    ("Bytes received and not yet taken by the host", "capi/connect/config.rs", "const DEFAULT_CREDIT"),
-    ("Bytes written and not yet taken by the peer", "operation/outgoing.rs", "const HIGH"),
-    ("Names, TCP and tunnel", "connect/mod.rs", "const PHASE_TIMEOUT"),
-    ("TLS handshake", "connect/mod.rs", "const PHASE_TIMEOUT"),
-    ("A connection as a whole", "connect/mod.rs", "const WHOLE_TIMEOUT"),
+    ("Cookies of one host", "client", "const PER_HOST"),
+    ("Cookies of all hosts", "client", "const IN_ALL"),
+    ("Bytes of a Set-Cookie", "client", "const MAX_COOKIE"),
+    ("Bytes of a head", "h1_driver", "head"),
+    ("Header fields", "h1", "const MAX_FIELDS"),
+    ("Bytes of a body", "h1_driver", "body"),
+    ("Bytes received and not yet taken by the host", "capi/connect", "const DEFAULT_CREDIT"),
+    ("Bytes written and not yet taken by the peer", "operation", "const HIGH"),
+    ("Names, TCP and tunnel", "connect", "const PHASE_TIMEOUT"),
+    ("TLS handshake", "connect", "const PHASE_TIMEOUT"),
+    ("A connection as a whole", "connect", "const WHOLE_TIMEOUT"),
     ("Request: to the response head", "client/options.rs", "const HEAD"),
     ("Request: waiting for its turn", "client/options.rs", "queue"),
     ("Request: connecting", "client/options.rs", "connect"),
@@ -161,13 +197,13 @@ const NUMBERS: &[(&str, &str, &str)] = &[
     ("Server: request body", "server/mod.rs", "receive_body"),
     ("Server: peer takes nothing", "server/mod.rs", "send"),
     ("Server: silence before TCP asks", "server/mod.rs", "probe"),
-    ("Driver: head", "h1_driver/mod.rs", "head_within"),
-    ("Driver: body", "h1_driver/mod.rs", "body_within"),
-    ("Driver: silence before TCP asks", "h1_driver/mod.rs", "probe"),
+    ("Driver: head", "h1_driver", "head_within"),
+    ("Driver: body", "h1_driver", "body_within"),
+    ("Driver: silence before TCP asks", "h1_driver", "probe"),
     ("Forwarder: reaching the target", "tunnel/forwarder.rs", "connect"),
     ("Forwarder: no byte either way", "tunnel/forwarder.rs", "idle"),
     ("Forwarder: as a whole", "tunnel/forwarder.rs", "total"),
-    ("Answer of the guest agent", "attester/guest_agent.rs", "const TIMEOUT"),
+    ("Answer of the guest agent", "attester", "const TIMEOUT"),
 ];
 
 #[test]
