@@ -93,10 +93,19 @@ fn value(expression: &str) -> Option<Option<f64>> {
     text.parse().ok().map(Some)
 }
 
-/// The value of `const NAME`, or the only one that a field is given, in a room of src or in one file of it.
+/// The value of `const NAME`, or the only one that a field is given, in a room of src. "idle of waiting" is the field `idle` in the defaults that have a
+/// field `waiting`.
 fn source(place: &str, name: &str) -> Option<f64> {
-    let mut found: Vec<Option<f64>> =
-        files(&at("src").join(place)).iter().flat_map(|text| values(text, name)).collect();
+    let texts = files(&at("src").join(place));
+    let mut found: Vec<Option<f64>> = match name.split_once(" of ") {
+        None => texts.iter().flat_map(|text| values(text, name)).collect(),
+        Some((name, sibling)) => {
+            let impls = texts.iter().flat_map(|text| text.split("impl Default for ").skip(1));
+            let defaults = impls.map(|text| text.split("\n}\n").next().unwrap_or_default());
+            let beside = defaults.filter(|text| text.contains(&format!("{sibling}: ")));
+            beside.flat_map(|text| values(text, name)).collect()
+        }
+    };
     found.dedup();
     assert_eq!(found.len(), 1, "src/{place}: {name}: {found:?}");
     found[0]
@@ -142,7 +151,7 @@ fn said(text: &str) -> Option<f64> {
     Some(number.parse::<f64>().unwrap_or_else(|_| panic!("no number: {text}")) * unit)
 }
 
-/// Where each number of the page's tables comes from: title of the row, room of src (or a file, if a name is used twice), constant or field.
+/// Where each number of the page's tables comes from: title of the row, room of src, constant or field.
 #[rustfmt::skip]
 const NUMBERS: &[(&str, &str, &str)] = &[
     ("Requests to one service, in the long run", "collateral", "const RATE"),
@@ -156,22 +165,22 @@ const NUMBERS: &[(&str, &str, &str)] = &[
     ("Bytes of documents that are loaded from disk", "collateral", "const ROOM"),
     ("Files that are looked at on disk", "collateral", "const MOST"),
     ("A connection waits for the disk", "collateral", "const DISK_WAIT"),
-    ("Connections", "server/mod.rs", "connections"),
-    ("Connections from one address", "server/mod.rs", "connections_per_address"),
-    ("Bytes of a request head", "server/mod.rs", "head"),
-    ("Header fields of a request", "server/mod.rs", "fields"),
-    ("Bytes of a request body", "server/mod.rs", "body"),
-    ("Bytes of a body in one event", "server/mod.rs", "piece"),
+    ("Connections", "server", "connections of backlog"),
+    ("Connections from one address", "server", "connections_per_address"),
+    ("Bytes of a request head", "server", "head of backlog"),
+    ("Header fields of a request", "server", "fields of backlog"),
+    ("Bytes of a request body", "server", "body of backlog"),
+    ("Bytes of a body in one event", "server", "piece of backlog"),
     ("Quotes", "attester", "const USUAL_PACE"),
-    ("Connections that wait to be accepted", "server/mod.rs", "backlog"),
-    ("Requests under way", "client/pool.rs", "requests"),
-    ("Connections to one host", "client/pool.rs", "connections"),
-    ("Idle connections", "client/pool.rs", "waiting"),
-    ("Bytes of a response head", "client/options.rs", "bytes"),
-    ("Header fields of a response", "client/options.rs", "lines"),
-    ("Informational heads", "client/options.rs", "HeadLimits { informational"),
-    ("Bytes of a response body", "client/options.rs", "max_body"),
-    ("Redirects", "client/options.rs", "redirects"),
+    ("Connections that wait to be accepted", "server", "backlog"),
+    ("Requests under way", "client", "requests of waiting"),
+    ("Connections to one host", "client", "connections of waiting"),
+    ("Idle connections", "client", "waiting"),
+    ("Bytes of a response head", "client", "bytes"),
+    ("Header fields of a response", "client", "lines"),
+    ("Informational heads", "client", "HeadLimits { informational"),
+    ("Bytes of a response body", "client", "max_body"),
+    ("Redirects", "client", "redirects of max_body"),
     ("Cookies of one host", "client", "const PER_HOST"),
     ("Cookies of all hosts", "client", "const IN_ALL"),
     ("Bytes of a Set-Cookie", "client", "const MAX_COOKIE"),
@@ -183,26 +192,26 @@ const NUMBERS: &[(&str, &str, &str)] = &[
     ("Names, TCP and tunnel", "connect", "const PHASE_TIMEOUT"),
     ("TLS handshake", "connect", "const PHASE_TIMEOUT"),
     ("A connection as a whole", "connect", "const WHOLE_TIMEOUT"),
-    ("Request: to the response head", "client/options.rs", "const HEAD"),
-    ("Request: waiting for its turn", "client/options.rs", "queue"),
-    ("Request: connecting", "client/options.rs", "connect"),
-    ("Request: to the first byte", "client/options.rs", "first_byte"),
-    ("Request: between pieces of the body", "client/options.rs", "idle"),
-    ("Request: as a whole", "client/options.rs", "total"),
-    ("Waiting for 100 Continue", "client/options.rs", "const EXPECT"),
-    ("Idle connection of a client", "client/pool.rs", "idle"),
-    ("Server: TLS handshake", "server/mod.rs", "handshake"),
-    ("Server: request head", "server/mod.rs", "receive_head"),
-    ("Server: between requests", "server/mod.rs", "idle"),
-    ("Server: request body", "server/mod.rs", "receive_body"),
-    ("Server: peer takes nothing", "server/mod.rs", "send"),
-    ("Server: silence before TCP asks", "server/mod.rs", "probe"),
+    ("Request: to the response head", "client", "const HEAD"),
+    ("Request: waiting for its turn", "client", "queue of first_byte"),
+    ("Request: connecting", "client", "connect of first_byte"),
+    ("Request: to the first byte", "client", "first_byte"),
+    ("Request: between pieces of the body", "client", "idle of first_byte"),
+    ("Request: as a whole", "client", "total of first_byte"),
+    ("Waiting for 100 Continue", "client", "const EXPECT"),
+    ("Idle connection of a client", "client", "idle of waiting"),
+    ("Server: TLS handshake", "server", "handshake of backlog"),
+    ("Server: request head", "server", "receive_head of backlog"),
+    ("Server: between requests", "server", "idle of backlog"),
+    ("Server: request body", "server", "receive_body of backlog"),
+    ("Server: peer takes nothing", "server", "send of backlog"),
+    ("Server: silence before TCP asks", "server", "probe of backlog"),
     ("Driver: head", "h1_driver", "head_within"),
     ("Driver: body", "h1_driver", "body_within"),
     ("Driver: silence before TCP asks", "h1_driver", "probe"),
-    ("Forwarder: reaching the target", "tunnel/forwarder.rs", "connect"),
-    ("Forwarder: no byte either way", "tunnel/forwarder.rs", "idle"),
-    ("Forwarder: as a whole", "tunnel/forwarder.rs", "total"),
+    ("Forwarder: reaching the target", "tunnel", "connect of default_target"),
+    ("Forwarder: no byte either way", "tunnel", "idle of default_target"),
+    ("Forwarder: as a whole", "tunnel", "total of default_target"),
     ("Answer of the guest agent", "attester", "const TIMEOUT"),
 ];
 
