@@ -2904,7 +2904,7 @@ atls_status atls_server_config_set_credit(atls_server_config *config,
                                           atls_error *ATLS_NULLABLE *ATLS_NULLABLE error);
 
 /**
- * Serves TLS 1.3, and nothing older, with this certificate.
+ * ServerTlsSettings TLS 1.3, and nothing older, with this certificate.
  *
  * \param chain_pem the certificate chain, leaf first.
  * \param key_pem the private key of the leaf.

@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex, OnceLock};
 use bytes::{Bytes, BytesMut};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf};
 
-use crate::connect::{Target, connect};
+use crate::connect::{ConnectTarget, connect};
 use crate::error::{Error, Phase, Result, Status};
 use crate::io::sync::lock;
 use crate::operation::{Cancel, Credit, Outgoing, Outlet, TransferEvent};
@@ -52,7 +52,7 @@ impl StreamState {
 }
 
 /// Connects and moves bytes until both directions have ended, something fails, or the host cancels. Posts exactly one `Closed`.
-pub async fn stream_task(target: Target, shared: Arc<StreamState>, outlet: Outlet) {
+pub async fn stream_task(target: ConnectTarget, shared: Arc<StreamState>, outlet: Outlet) {
     let ended = shared.cancel.guard(Box::pin(run(&target, &shared, &outlet))).await.err();
     let gone = ended.clone().unwrap_or_else(|| Error::new(Status::Closed, "the stream is closed"));
     shared.outgoing.end(gone);
@@ -136,7 +136,7 @@ impl Waiting {
     }
 }
 
-async fn run(target: &Target, shared: &StreamState, outlet: &Outlet) -> Result<()> {
+async fn run(target: &ConnectTarget, shared: &StreamState, outlet: &Outlet) -> Result<()> {
     // Boxed: what connecting needs is many times what the connection keeps.
     let connected = Box::pin(connect(target)).await?;
     if let Some(verdict) = connected.verdict {

@@ -14,7 +14,7 @@ use super::engine::faults::http_error;
 use super::engine::tap::Tap;
 use super::engine::wire_state::WireState;
 use super::request_body::RequestBody;
-use crate::connect::{Connected, Stream, Target, Times, connect};
+use crate::connect::{ConnectTarget, ConnectTimes, Connected, ConnectedStream, connect};
 use crate::error::{Error, Result, Status};
 use crate::io::CallerRuntime;
 use crate::io::deadline::Wait;
@@ -42,7 +42,7 @@ pub struct HttpConnection {
     /// Why the connection ended, once it did.
     pub(super) ended: OnceLock<Error>,
     pub verdict: Option<Arc<Verdict>>,
-    pub times: Times,
+    pub times: ConnectTimes,
     pub peer: Option<SocketAddr>,
     pub watch: Arc<SocketWatch>,
     /// The server's, DER.
@@ -58,7 +58,7 @@ struct Sender {
 impl HttpConnection {
     /// Connects, attests, and puts HTTP on the stream. The future drives the connection until it ends, and must be run for anything to happen.
     pub async fn open(
-        target: &Target,
+        target: &ConnectTarget,
     ) -> Result<(Arc<HttpConnection>, impl Future<Output = Option<Error>> + Send + 'static)> {
         // Boxed: what connecting needs is many times what the connection keeps. Both in one box, so that what is kept does not settle in the memory that
         // connecting gives back, but leaves it to the next one.
@@ -66,7 +66,7 @@ impl HttpConnection {
     }
 
     /// As `open`, on the calling thread, which waits. The connection is driven whenever a thread waits on `driver`.
-    pub fn open_blocking(driver: &CallerRuntime, target: &Target) -> Result<Arc<HttpConnection>> {
+    pub fn open_blocking(driver: &CallerRuntime, target: &ConnectTarget) -> Result<Arc<HttpConnection>> {
         let (connection, work) = driver.run(None, Wait::Connecting, HttpConnection::open(target))?;
         driver.spawn(work.map(|_| ()));
         Ok(connection)
@@ -77,8 +77,8 @@ impl HttpConnection {
     pub async fn over(
         socket: Socket,
     ) -> Result<(Arc<HttpConnection>, impl Future<Output = Option<Error>> + Send + 'static)> {
-        let stream = Stream::Plain(Transport::Tcp(socket));
-        HttpConnection::start(Connected { stream, verdict: None, times: Times::default() }).await
+        let stream = ConnectedStream::Plain(Transport::Tcp(socket));
+        HttpConnection::start(Connected { stream, verdict: None, times: ConnectTimes::default() }).await
     }
 
     async fn start(
@@ -87,7 +87,7 @@ impl HttpConnection {
         let Connected { stream, verdict, times } = connected;
         let (peer, watch, certificate) =
             (stream.peer(), Arc::new(stream.watch()), stream.certificate().map(Bytes::from));
-        let true_end = matches!(stream, Stream::Tls(_));
+        let true_end = matches!(stream, ConnectedStream::Tls(_));
         let (tap, wire) = Tap::new(stream, true_end, watch.clone());
         let (hyper, driver) = Builder::new()
             .max_buf_size(MAX_BUFFER)

@@ -3,7 +3,7 @@
 use std::sync::{Arc, OnceLock};
 
 use super::HttpConnection;
-use crate::connect::Target;
+use crate::connect::ConnectTarget;
 use crate::error::{Error, Result, Status};
 use crate::operation::{Cancel, Outlet, TransferEvent, canceled};
 
@@ -30,7 +30,7 @@ impl SharedConnection {
 }
 
 /// Connects and drives until the connection ends. Posts exactly one `Closed`.
-pub async fn run_connection(target: Target, shared: Arc<SharedConnection>, outlet: Outlet) {
+pub async fn run_connection(target: ConnectTarget, shared: Arc<SharedConnection>, outlet: Outlet) {
     let ended = shared.cancel.guard(Box::pin(run(&target, &shared, &outlet))).await.err();
     let connection = shared.connection.get();
     connection.inspect(|connection| connection.closing.cancel());
@@ -38,7 +38,7 @@ pub async fn run_connection(target: Target, shared: Arc<SharedConnection>, outle
     outlet.close(ended.or_else(given_up));
 }
 
-async fn run(target: &Target, shared: &SharedConnection, outlet: &Outlet) -> Result<()> {
+async fn run(target: &ConnectTarget, shared: &SharedConnection, outlet: &Outlet) -> Result<()> {
     let (connection, driver) = HttpConnection::open(target).await?;
     let _ = shared.connection.set(connection);
     outlet.post(TransferEvent::Connected).await;

@@ -12,7 +12,7 @@ use super::pool::{ClientCounts, ClientLimits, ConnectionKey, ConnectionPool, Lea
 use super::turn_queue::QueuedTurn;
 use super::{Exchange, HttpConnection, InterimEvent, OnInterim, redirect, start_exchange};
 use crate::attest::Policy;
-use crate::connect::{Connector, Target, Times};
+use crate::connect::{ConnectTarget, ConnectTimes, Connector};
 use crate::error::{Error, Result, Status};
 use crate::io::deadline::{Wait, within};
 use crate::log;
@@ -56,8 +56,8 @@ impl ResponseRoute {
     }
 
     /// How long the phases of connecting took; zero for a connection that had waited.
-    pub fn connecting(&self) -> Times {
-        if self.reused { Times::default() } else { self.connection.times }
+    pub fn connecting(&self) -> ConnectTimes {
+        if self.reused { ConnectTimes::default() } else { self.connection.times }
     }
 }
 
@@ -269,7 +269,7 @@ impl HttpClient {
         Ok(Hop { key, request, head })
     }
 
-    fn target(&self, key: &ConnectionKey) -> Result<Target> {
+    fn target(&self, key: &ConnectionKey) -> Result<ConnectTarget> {
         let place = (key.host.as_str(), key.port, key.plain);
         key.connector.target(place, key.policy.clone(), Some(&self.verifier))
     }
@@ -333,7 +333,7 @@ fn was_stale(error: &Error) -> bool {
 }
 
 /// Connects, attests, and leaves the connection to a task of its own.
-async fn open(target: &Target) -> Result<Arc<HttpConnection>> {
+async fn open(target: &ConnectTarget) -> Result<Arc<HttpConnection>> {
     let (connection, driver) = HttpConnection::open(target).await?;
     tokio::spawn(async move {
         driver.await;

@@ -2,14 +2,14 @@
 
 use std::sync::{Arc, Mutex};
 
-use super::{Connector, Proxy, Settings, Target};
+use super::{ConnectSettings, ConnectTarget, Connector, Proxy};
 use crate::attest::Policy;
 use crate::attester::Attester;
 use crate::error::{Error, Result, Status};
 use crate::io::net::From;
 use crate::io::sync::lock;
 use crate::message::host::{check_host, normal_host, unusable_host};
-use crate::tls::KeyLines;
+use crate::tls::KeyLogSink;
 use crate::tunnel::TunnelUrl;
 use crate::verifier::Verifier;
 
@@ -18,7 +18,7 @@ use crate::verifier::Verifier;
 pub struct ConnectConfig {
     host: String,
     port: u16,
-    settings: Settings,
+    settings: ConnectSettings,
     verifier: Option<Arc<Verifier>>,
     frozen: Mutex<Option<Arc<Connector>>>,
 }
@@ -42,7 +42,7 @@ impl ConnectConfig {
     }
 
     /// Checks and freezes. No socket is opened before this has succeeded. Errors: InvalidState (neither a policy nor unattested; no host), and as `Connector::new`.
-    pub fn target(&self) -> Result<Target> {
+    pub fn target(&self) -> Result<ConnectTarget> {
         if self.settings.policy.is_none() && !self.settings.unattested {
             let message = "no policy was set (atls_config_set_unattested connects without attestation)";
             return Err(Error::new(Status::InvalidState, message));
@@ -65,7 +65,7 @@ impl ConnectConfig {
     }
 
     /// To change what the methods below do not.
-    pub fn change(&mut self) -> &mut Settings {
+    pub fn change(&mut self) -> &mut ConnectSettings {
         *lock(&self.frozen) = None;
         &mut self.settings
     }
@@ -157,7 +157,7 @@ impl ConnectConfig {
     /// Where the secrets of each session go; `consent` as `ConnectConfig::consent` found it. What was there is the caller's to drop, as with
     /// `set_attester`.
     #[must_use]
-    pub fn set_key_log(&mut self, lines: Option<KeyLines>, consent: bool) -> Option<KeyLines> {
+    pub fn set_key_log(&mut self, lines: Option<KeyLogSink>, consent: bool) -> Option<KeyLogSink> {
         let trust = &mut self.change().trust;
         trust.secrets_may_leave = consent;
         std::mem::replace(&mut trust.key_log, lines)

@@ -2,16 +2,16 @@
 //!
 //! Evidence is asked for in `attest`, and judged by the verifier.
 
-mod attest;
+mod attestation;
 mod config;
-mod exchange;
+mod connected_stream;
+mod evidence_query;
 #[doc(hidden)]
 pub mod http_proxy;
 mod progress;
 mod proxy;
+mod route;
 mod settings;
-mod stream;
-mod way;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -20,11 +20,11 @@ use rustls::ClientConfig;
 
 use crate::tunnel::{Transport, TunnelUrl};
 pub use config::ConnectConfig;
-use progress::{Progress, report};
+pub use connected_stream::ConnectedStream;
+use progress::{ConnectProgress, report};
 pub use proxy::{Login, Proxy};
-pub use settings::{Connector, Settings, check_anchors};
-pub use stream::Stream;
-pub use way::Way;
+pub use route::Route;
+pub use settings::{ConnectSettings, Connector, check_anchors};
 
 use crate::attest::Policy;
 use crate::attester::Attester;
@@ -38,7 +38,7 @@ use crate::verifier::Verifier;
 
 /// Where to connect and what must hold there.
 #[derive(Clone)]
-pub struct Target {
+pub struct ConnectTarget {
     pub host: String,
     pub port: u16,
     /// Name to check the certificate against and to send as SNI.
@@ -55,23 +55,23 @@ pub struct Target {
     /// What this side shows of itself where the server asks for it.
     pub attester: Option<Arc<Attester>>,
     pub tls: Arc<ClientConfig>,
-    pub timeouts: Timeouts,
+    pub timeouts: ConnectTimeouts,
 }
 
 /// Deadlines of the phases; `None` is no deadline.
 #[derive(Clone, Copy, Debug)]
-pub struct Timeouts {
+pub struct ConnectTimeouts {
     pub connect: Option<Duration>,
     pub tls: Option<Duration>,
     /// All of them together: a second attempt, the way there, TLS, evidence and the collateral for it.
     pub whole: Option<Duration>,
 }
 
-impl Timeouts {
+impl ConnectTimeouts {
     /// As they are, with a closer limit on the whole.
-    pub fn and(self, limit: Option<Duration>) -> Timeouts {
+    pub fn and(self, limit: Option<Duration>) -> ConnectTimeouts {
         let whole = [self.whole, limit].into_iter().flatten().min();
-        Timeouts { whole, ..self }
+        ConnectTimeouts { whole, ..self }
     }
 }
 
@@ -80,15 +80,15 @@ pub const PHASE_TIMEOUT: Duration = Duration::from_secs(20);
 /// Of a connection as a whole.
 pub const WHOLE_TIMEOUT: Duration = Duration::from_secs(90);
 
-impl Default for Timeouts {
+impl Default for ConnectTimeouts {
     fn default() -> Self {
-        Timeouts { connect: Some(PHASE_TIMEOUT), tls: Some(PHASE_TIMEOUT), whole: Some(WHOLE_TIMEOUT) }
+        ConnectTimeouts { connect: Some(PHASE_TIMEOUT), tls: Some(PHASE_TIMEOUT), whole: Some(WHOLE_TIMEOUT) }
     }
 }
 
 /// How long the phases took; zero for one that there was none of.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct Times {
+pub struct ConnectTimes {
     pub dns: Duration,
     /// TCP, and the way through a proxy or tunnel.
     pub connect: Duration,
@@ -98,21 +98,21 @@ pub struct Times {
 
 /// A connection that may be used.
 pub struct Connected {
-    pub stream: Stream,
+    pub stream: ConnectedStream,
     /// `None` for a connection that the caller asked to be unattested.
     pub verdict: Option<Arc<Verdict>>,
-    pub times: Times,
+    pub times: ConnectTimes,
 }
 
 /// Connects. An error leaves no connection behind, and the caller's data was never sent.
-pub async fn connect(target: &Target) -> Result<Connected> {
-    let progress = Progress::begin(target.timeouts.whole);
+pub async fn connect(target: &ConnectTarget) -> Result<Connected> {
+    let progress = ConnectProgress::begin(target.timeouts.whole);
     let done = progress.within(target.timeouts.whole, attempts(target, &progress)).await;
     report(target, &progress.times(), &done);
     done
 }
 
-async fn attempts(target: &Target, progress: &Progress) -> Result<Connected> {
+async fn attempts(target: &ConnectTarget, progress: &ConnectProgress) -> Result<Connected> {
     match attempt(target, progress).await {
         // The server may have changed its certificate between handshake and quote; then a new session shows the new one.
         Err(error) if only_the_certificate_differs(&error) => {
@@ -127,34 +127,34 @@ async fn attempts(target: &Target, progress: &Progress) -> Result<Connected> {
     }
 }
 
-async fn attempt(target: &Target, progress: &Progress) -> Result<Connected> {
+async fn attempt(target: &ConnectTarget, progress: &ConnectProgress) -> Result<Connected> {
     let timeouts = &target.timeouts;
     let transport = progress.within(timeouts.connect, transport(target, progress)).await?;
     match (target.plain, &target.policy) {
         (false, _) => {}
         (true, None) => {
-            return Ok(Connected { stream: Stream::Plain(transport), verdict: None, times: progress.times() });
+            return Ok(Connected { stream: ConnectedStream::Plain(transport), verdict: None, times: progress.times() });
         }
         // Nothing upstream lets this happen; it must not depend on that.
         (true, Some(_)) => return Err(Error::new(Status::PolicyRequired, "a policy, and a connection without TLS")),
     }
     progress.enter(Phase::Tls);
-    let handshake = tls::handshake_showing(&target.tls, &target.server_name, transport);
+    let handshake = tls::client_handshake(&target.tls, &target.server_name, transport);
     let showing = within(timeouts.tls, Wait::Handshake, handshake).await.map_err(|error| on_the_way(error, target))?;
     let place = || log::place(&target.host, target.port);
     log::emit(log::DEBUG, || format!("tls: {}: {}", place(), tls::describe(showing.stream.get_ref().1)));
     if target.policy.is_none() && target.attester.is_none() {
-        let stream = Stream::Tls(showing.stream);
+        let stream = ConnectedStream::Tls(showing.stream);
         return Ok(Connected { stream, verdict: None, times: progress.times() });
     }
     progress.enter(Phase::Evidence);
     // Boxed, as is each fetch of collateral: a connection's memory should not have the shape of its rarest moment.
-    let (stream, verdict) = Box::pin(attest::attest(showing, target, progress)).await?;
-    Ok(Connected { stream: Stream::Tls(stream), verdict: verdict.map(Arc::new), times: progress.times() })
+    let (stream, verdict) = Box::pin(attestation::attest(showing, target, progress)).await?;
+    Ok(Connected { stream: ConnectedStream::Tls(stream), verdict: verdict.map(Arc::new), times: progress.times() })
 }
 
 /// A proxy or tunnel may have cut the handshake, and not the server.
-fn on_the_way(error: Error, target: &Target) -> Error {
+fn on_the_way(error: Error, target: &ConnectTarget) -> Error {
     match (error.status, &target.tunnel, &target.proxy) {
         (Status::Truncated, Some(_), _) => error.context("the tunnel ended the connection"),
         (Status::Truncated, _, Some(_)) => error.context("the proxy ended the connection"),
@@ -163,7 +163,7 @@ fn on_the_way(error: Error, target: &Target) -> Error {
 }
 
 /// The way there.
-async fn transport(target: &Target, progress: &Progress) -> Result<Transport> {
+async fn transport(target: &ConnectTarget, progress: &ConnectProgress) -> Result<Transport> {
     match (&target.tunnel, &target.proxy) {
         (None, None) => {
             let addresses = net::resolve(&target.host, target.port, &target.dial).await?;

@@ -4,7 +4,7 @@ use std::fmt::Write;
 use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
-use super::{Connected, Target, Times};
+use super::{ConnectTarget, ConnectTimes, Connected};
 use crate::error::{Error, Phase, Result, Status};
 use crate::io::deadline::{Wait, within};
 use crate::io::sync::lock;
@@ -12,7 +12,7 @@ use crate::log;
 
 /// Shared between the connecting task and its deadline.
 #[derive(Debug)]
-pub struct Progress {
+pub struct ConnectProgress {
     /// When all of it must be over.
     pub until: Option<Instant>,
     state: Mutex<State>,
@@ -22,14 +22,14 @@ pub struct Progress {
 struct State {
     phase: Phase,
     since: Instant,
-    times: Times,
+    times: ConnectTimes,
 }
 
-impl Progress {
-    pub fn begin(limit: Option<Duration>) -> Progress {
+impl ConnectProgress {
+    pub fn begin(limit: Option<Duration>) -> ConnectProgress {
         // What is too long for a clock is no limit.
         let until = limit.and_then(|limit| Instant::now().checked_add(limit));
-        Progress { until, state: Mutex::new(State::begin()) }
+        ConnectProgress { until, state: Mutex::new(State::begin()) }
     }
 
     /// The phase that starts now.
@@ -44,7 +44,7 @@ impl Progress {
         *lock(&self.state) = State::begin();
     }
 
-    pub fn times(&self) -> Times {
+    pub fn times(&self) -> ConnectTimes {
         let mut state = lock(&self.state);
         state.settle();
         state.times
@@ -68,7 +68,7 @@ impl Progress {
 
 impl State {
     fn begin() -> State {
-        State { phase: Phase::Dns, since: Instant::now(), times: Times::default() }
+        State { phase: Phase::Dns, since: Instant::now(), times: ConnectTimes::default() }
     }
 
     fn settle(&mut self) {
@@ -85,7 +85,7 @@ impl State {
 }
 
 /// The line about an attempt, and the one about a refusal.
-pub fn report(target: &Target, times: &Times, done: &Result<Connected>) {
+pub fn report(target: &ConnectTarget, times: &ConnectTimes, done: &Result<Connected>) {
     let place = || log::place(&target.host, target.port);
     if let Err(error) = done
         && is_refusal(error)
@@ -119,7 +119,7 @@ fn is_refusal(error: &Error) -> bool {
         )
 }
 
-fn shown(times: &Times) -> String {
+fn shown(times: &ConnectTimes) -> String {
     let mut text = String::new();
     let phases = [("dns", times.dns), ("connect", times.connect), ("tls", times.tls), ("evidence", times.attest)];
     for (name, spent) in phases {

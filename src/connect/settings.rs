@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex};
 
 use rustls::ClientConfig;
 
-use super::{Proxy, Target, Timeouts, Way};
+use super::{ConnectTarget, ConnectTimeouts, Proxy, Route};
 use crate::attest::{Policy, Protocol, TrustAnchors};
 use crate::attester::Attester;
 use crate::error::{Error, Result, Status};
@@ -16,7 +16,7 @@ use crate::verifier::Verifier;
 
 /// What a caller sets.
 #[derive(Clone, Debug, Default)]
-pub struct Settings {
+pub struct ConnectSettings {
     /// Name to check the certificate against and to send as SNI, where it is not the host.
     pub server_name: Option<String>,
     /// `ws(s)://` URL of a forwarder. Not beside a proxy.
@@ -24,7 +24,7 @@ pub struct Settings {
     pub proxy: Option<Arc<Proxy>>,
     pub dial: Dial,
     pub trust: Trust,
-    pub timeouts: Timeouts,
+    pub timeouts: ConnectTimeouts,
     /// For hosts that no closer rule covers.
     pub policy: Option<Arc<Policy>>,
     /// Hosts without any policy are contacted all the same.
@@ -35,7 +35,7 @@ pub struct Settings {
 
 /// Frozen settings, and what is costly to make of them. Two connections are alike where they share one of these.
 pub struct Connector {
-    pub settings: Settings,
+    pub settings: ConnectSettings,
     verifier: Option<Arc<Verifier>>,
     /// TLS configurations made so far, by the policy whose roots they have.
     tls: Mutex<Vec<Made>>,
@@ -45,7 +45,7 @@ type Made = (Option<Arc<Policy>>, Arc<ClientConfig>);
 
 impl Connector {
     /// Errors: InvalidArgument (roots, client certificate, tunnel URL), InvalidState (a policy without certificate check, or beside a key log), TrustAnchor.
-    pub fn new(settings: Settings, verifier: Option<Arc<Verifier>>) -> Result<Connector> {
+    pub fn new(settings: ConnectSettings, verifier: Option<Arc<Verifier>>) -> Result<Connector> {
         let connector = Connector { settings, verifier, tls: Mutex::default() };
         if let Some(tunnel) = &connector.settings.tunnel {
             TunnelUrl::parse(tunnel, "host", 443)?;
@@ -85,10 +85,10 @@ impl Connector {
     }
 
     /// The way that connections go.
-    pub fn way(&self) -> Result<Way> {
+    pub fn route(&self) -> Result<Route> {
         let settings = &self.settings;
         let tunnel = settings.tunnel.as_deref().map(|url| TunnelUrl::parse(url, "host", 443)).transpose()?;
-        Ok(Way { tunnel, proxy: settings.proxy.clone(), dial: settings.dial.clone(), tls: self.tls(None)? })
+        Ok(Route { tunnel, proxy: settings.proxy.clone(), dial: settings.dial.clone(), tls: self.tls(None)? })
     }
 
     /// Where to, `plain` being without TLS; `verifier` serves where the settings have none. Errors: as `new`.
@@ -97,7 +97,7 @@ impl Connector {
         (host, port, plain): (&str, u16, bool),
         policy: Option<Arc<Policy>>,
         verifier: Option<&Arc<Verifier>>,
-    ) -> Result<Target> {
+    ) -> Result<ConnectTarget> {
         let tls = self.check(policy.as_ref())?;
         let settings = &self.settings;
         let verifier = match self.verifier.as_ref().or(verifier) {
@@ -107,7 +107,7 @@ impl Connector {
         if let Some(policy) = &policy {
             check_anchors(policy, &verifier)?;
         }
-        Ok(Target {
+        Ok(ConnectTarget {
             host: host.to_owned(),
             port,
             server_name: settings.server_name.clone().unwrap_or_else(|| host.to_owned()),

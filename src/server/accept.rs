@@ -19,7 +19,7 @@ use crate::io::Socket;
 use crate::io::deadline::{Wait, within};
 use crate::log;
 use crate::tls;
-use crate::tls::{ServerStream, Shown};
+use crate::tls::{ServerStream, ServerTls};
 
 /// How long nothing is accepted where the process is out of file descriptors or memory.
 const REST: Duration = Duration::from_millis(50);
@@ -145,7 +145,7 @@ async fn handshake_and_serve(
     connection_task(stream, server, peer, Some(session), account).await
 }
 
-async fn shake_hands(server: &Server, socket: Socket, shown: &Shown) -> Result<(ServerStream<Socket>, TlsSession)> {
+async fn shake_hands(server: &Server, socket: Socket, shown: &ServerTls) -> Result<(ServerStream<Socket>, TlsSession)> {
     let handshake = async {
         let accepted = TlsAcceptor::from(shown.config.clone()).accept(socket).await;
         accepted.map_err(|error| Error::from_io(error, Phase::Tls))

@@ -19,9 +19,10 @@ use crate::h1::{EventKind, State};
 use crate::io::clock;
 use crate::io::deadline::{Wait, within};
 use crate::io::net::Dial;
+use crate::io::random::random;
+use crate::log;
 use crate::message::body_reader::too_large;
 use crate::verdict::Verdict;
-use crate::{log, tls};
 
 /// Bytes of a request for evidence by atlas-v1.
 const SMALL: usize = 4096;
@@ -183,7 +184,7 @@ impl<S: ServerTransport> ServerConnection<'_, S> {
             None => None,
         };
         let next = match &self.server.settings.client_policy {
-            Some(clients) => Some(Challenge::new(Role::Client, tls::nonce()?, &clients.policy.kinds())),
+            Some(clients) => Some(Challenge::new(Role::Client, random()?, &clients.policy.kinds())),
             None => None,
         };
         // A server without evidence names one of the kinds all the same.

@@ -41,7 +41,7 @@ use crate::io::clock;
 use crate::io::sync::lock;
 use crate::log;
 use crate::operation::{Cancel, Observer, Outlet};
-use crate::tls::{Identity, Serves, Shown, server_config};
+use crate::tls::{Identity, ServerTls, ServerTlsSettings, server_config};
 use crate::tunnel::{ForwarderRules, TunnelTraffic};
 use crate::verifier::Verifier;
 
@@ -106,7 +106,7 @@ impl Default for ServerLimits {
 pub struct ServerSettings {
     pub limits: ServerLimits,
     /// `None` serves in the clear.
-    pub tls: Option<Serves>,
+    pub tls: Option<ServerTlsSettings>,
     /// Where evidence of this side comes from; not without TLS.
     pub source: Option<Arc<dyn Provider>>,
     /// Quotes a second that strangers may ask for; 0 is what usual hardware can do.
@@ -144,7 +144,7 @@ pub struct Server {
     pub stopping: Cancel,
     /// Everything ends now.
     pub closing: Arc<Cancel>,
-    tls: RwLock<Option<(Serves, Shown)>>,
+    tls: RwLock<Option<(ServerTlsSettings, ServerTls)>>,
     attester: Option<Attester>,
     /// The second that was written last, and as what.
     date: Mutex<(u64, String)>,
@@ -211,13 +211,13 @@ impl Server {
         let Some((serves, shown)) = &mut *tls else {
             return Err(Error::new(Status::InvalidState, "the server serves in the clear"));
         };
-        let serves_now = Serves { identity, ..serves.clone() };
+        let serves_now = ServerTlsSettings { identity, ..serves.clone() };
         *shown = server_config(&serves_now)?;
         *serves = serves_now;
         Ok(())
     }
 
-    fn tls(&self) -> Option<Shown> {
+    fn tls(&self) -> Option<ServerTls> {
         self.tls.read().unwrap_or_else(PoisonError::into_inner).as_ref().map(|(_, shown)| shown.clone())
     }
 

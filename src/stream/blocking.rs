@@ -8,7 +8,7 @@ use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWriteExt, ReadBuf, ReadHalf, WriteHalf};
 
 use crate::connect;
-use crate::connect::{Stream, Target};
+use crate::connect::{ConnectTarget, ConnectedStream};
 use crate::error::{Error, Phase, Result};
 use crate::io::CallerRuntime;
 use crate::io::blocking::check_may_block;
@@ -25,15 +25,15 @@ const CLOSE_TIMEOUT: Duration = Duration::from_secs(1);
 pub struct BlockingStream {
     driver: CallerRuntime,
     /// Each is held by the call that has its turn; other calls wait for it under their own deadlines.
-    reader: tokio::sync::Mutex<ReadHalf<Stream>>,
-    writer: tokio::sync::Mutex<WriteHalf<Stream>>,
+    reader: tokio::sync::Mutex<ReadHalf<ConnectedStream>>,
+    writer: tokio::sync::Mutex<WriteHalf<ConnectedStream>>,
     cancel: Cancel,
     verdict: Option<Arc<Verdict>>,
 }
 
 impl BlockingStream {
     /// Connects and attests on the calling thread.
-    pub fn open(driver: CallerRuntime, target: &Target) -> Result<BlockingStream> {
+    pub fn open(driver: CallerRuntime, target: &ConnectTarget) -> Result<BlockingStream> {
         let connected = driver.run(None, Wait::Connecting, connect::connect(target))?;
         let (reader, writer) = tokio::io::split(connected.stream);
         Ok(BlockingStream {
@@ -102,6 +102,6 @@ impl BlockingStream {
     }
 }
 
-async fn shut_down(writer: &mut WriteHalf<Stream>) -> Result<()> {
+async fn shut_down(writer: &mut WriteHalf<ConnectedStream>) -> Result<()> {
     writer.shutdown().await.map_err(|error| Error::from_io(error, Phase::Transfer))
 }

@@ -1,24 +1,23 @@
 //! TLS 1.3 over any transport: one client configuration for many connections, exporter, nonce and peer certificate. No attestation here.
 
+mod client;
 mod key_log;
 mod server;
-mod showing;
 mod trust;
 
 use std::sync::Arc;
 
-pub use key_log::KeyLines;
+pub use client::{ClientHandshake, client_handshake};
+pub use key_log::KeyLogSink;
 use rustls::{ClientConfig, ConnectionCommon};
 use rustls_pki_types::ServerName;
-pub use server::{Clients, Serves, Shown, server_config};
-pub use showing::{Showing, handshake_showing};
+pub use server::{ClientCertificates, ServerTls, ServerTlsSettings, server_config};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio_rustls::TlsConnector;
 pub use tokio_rustls::client::TlsStream;
 pub use tokio_rustls::server::TlsStream as ServerStream;
 pub use trust::{Identity, Roots, Trust, client_config};
 
-use crate::attest::EXPORTER_LENGTH;
 use crate::error::{Error, Phase, Result, Status};
 
 /// The handshake. The server's name is checked against its certificate, always.
@@ -58,16 +57,11 @@ pub fn describe<Data>(session: &ConnectionCommon<Data>) -> String {
 }
 
 /// An exporter value of this session (RFC 8446 section 7.5).
-pub fn export<Data>(
+pub fn export<Data, const N: usize>(
     session: &ConnectionCommon<Data>,
     label: &[u8],
     context: Option<&[u8]>,
-) -> Result<[u8; EXPORTER_LENGTH]> {
-    let value = session.export_keying_material([0; EXPORTER_LENGTH], label, context);
+) -> Result<[u8; N]> {
+    let value = session.export_keying_material([0; N], label, context);
     value.map_err(|error| Error::from_rustls(&error, Phase::Tls))
-}
-
-/// What a verifier asks with: 32 random bytes.
-pub fn nonce() -> Result<[u8; 32]> {
-    crate::io::random::random()
 }

@@ -14,55 +14,55 @@ use crate::io::clock::TlsClock;
 
 /// What a server shows and asks for.
 #[derive(Clone, Debug)]
-pub struct Serves {
+pub struct ServerTlsSettings {
     /// For every name that has none of its own.
     pub identity: Identity,
     /// By SNI, in lower case.
     pub named: Vec<(String, Identity)>,
-    pub clients: Option<Clients>,
+    pub clients: Option<ClientCertificates>,
 }
 
 /// Clients may, or must, show a certificate.
 #[derive(Clone, Debug)]
-pub struct Clients {
+pub struct ClientCertificates {
     pub roots_pem: String,
     pub required: bool,
 }
 
 /// A configuration, and the certificates that it shows.
 #[derive(Clone, Debug)]
-pub struct Shown {
+pub struct ServerTls {
     pub config: Arc<ServerConfig>,
-    shelf: Arc<Shelf>,
+    store: Arc<CertStore>,
 }
 
-impl Shown {
+impl ServerTls {
     /// DER of what a session with this SNI was shown.
     pub fn leaf(&self, name: Option<&str>) -> Option<&[u8]> {
-        self.shelf.find(name).cert.first().map(|leaf| &leaf[..])
+        self.store.find(name).cert.first().map(|leaf| &leaf[..])
     }
 }
 
 #[derive(Debug)]
-struct Shelf {
+struct CertStore {
     default: Arc<CertifiedKey>,
     named: HashMap<String, Arc<CertifiedKey>>,
 }
 
-impl Shelf {
+impl CertStore {
     fn find(&self, name: Option<&str>) -> &Arc<CertifiedKey> {
         name.and_then(|name| self.named.get(&name.to_ascii_lowercase())).unwrap_or(&self.default)
     }
 }
 
-impl ResolvesServerCert for Shelf {
+impl ResolvesServerCert for CertStore {
     fn resolve(&self, hello: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
         Some(self.find(hello.server_name()).clone())
     }
 }
 
 /// TLS 1.3 only, no tickets or early data: every session is fresh. Errors: InvalidArgument.
-pub fn server_config(serves: &Serves) -> Result<Shown> {
+pub fn server_config(serves: &ServerTlsSettings) -> Result<ServerTls> {
     let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
     let made = |identity: &Identity| {
         let (chain, key) = identity.read()?;
@@ -70,7 +70,7 @@ pub fn server_config(serves: &Serves) -> Result<Shown> {
         made.map(Arc::new).map_err(|error| Error::new(Status::InvalidArgument, format!("certificate: {error}")))
     };
     let named = serves.named.iter().map(|(name, identity)| Ok((name.to_ascii_lowercase(), made(identity)?)));
-    let shelf = Arc::new(Shelf { default: made(&serves.identity)?, named: named.collect::<Result<_>>()? });
+    let store = Arc::new(CertStore { default: made(&serves.identity)?, named: named.collect::<Result<_>>()? });
     let builder = ServerConfig::builder_with_details(provider.clone(), Arc::new(TlsClock))
         .with_protocol_versions(&[&rustls::version::TLS13])
         .map_err(|error| Error::new(Status::Internal, error.to_string()))?;
@@ -85,8 +85,8 @@ pub fn server_config(serves: &Serves) -> Result<Shown> {
             builder.with_client_cert_verifier(verifier.build().map_err(refused)?)
         }
     };
-    let mut config = builder.with_cert_resolver(shelf.clone());
+    let mut config = builder.with_cert_resolver(store.clone());
     config.alpn_protocols = vec![b"http/1.1".to_vec()];
     config.send_tls13_tickets = 0;
-    Ok(Shown { config: Arc::new(config), shelf })
+    Ok(ServerTls { config: Arc::new(config), store })
 }

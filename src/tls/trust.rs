@@ -10,7 +10,7 @@ use rustls::{ClientConfig, DigitallySignedStruct, PeerIncompatible, RootCertStor
 use rustls_pki_types::pem::PemObject;
 use rustls_pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
 
-use super::KeyLines;
+use super::KeyLogSink;
 use crate::error::{Error, Result, Status};
 use crate::io::clock::TlsClock;
 
@@ -33,7 +33,7 @@ pub struct Trust {
     /// Any certificate will do. Never together with a policy.
     pub unchecked: bool,
     /// The secrets of each session go there. Together with a policy only where `secrets_may_leave`.
-    pub key_log: Option<KeyLines>,
+    pub key_log: Option<KeyLogSink>,
     pub secrets_may_leave: bool,
 }
 

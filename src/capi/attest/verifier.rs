@@ -14,7 +14,7 @@ use crate::capi::base::handle::{
 };
 use crate::capi::base::status::atls_status;
 use crate::capi::connect::config::atls_config;
-use crate::connect::Way;
+use crate::connect::Route;
 use crate::error::{Error, Status};
 use crate::tls::{Trust, client_config};
 use crate::verifier::Verifier;
@@ -25,7 +25,7 @@ pub struct atls_verifier_config {
     anchors: TrustAnchors,
     trust: Trust,
     disk: Option<String>,
-    way: Option<Arc<Way>>,
+    way: Option<Arc<Route>>,
 }
 
 /// Keeps the vendor's documents for the connections that share it: each is fetched once, refreshed ahead of its date, and never used after it. A
@@ -101,7 +101,7 @@ pub unsafe extern "C" fn atls_verifier_config_set_route(
     guard(error, || {
         // SAFETY: NULL or a configuration that was not freed yet.
         let way = match unsafe { route.as_ref() } {
-            Some(route) => Some(Arc::new(route.config.connector()?.way()?)),
+            Some(route) => Some(Arc::new(route.config.connector()?.route()?)),
             None => None,
         };
         unsafe { borrow_mut(config, "config") }?.way = way;

@@ -12,7 +12,7 @@ use crate::capi::base::guard::guard;
 use crate::capi::base::handle::{borrow_mut, optional_text, text};
 use crate::capi::base::status::atls_status;
 use crate::connect::ConnectConfig;
-use crate::tls::{Identity, KeyLines};
+use crate::tls::{Identity, KeyLogSink};
 
 /// The name to check the certificate against and to send as SNI, if it differs from the host; NULL for the host. Statuses: NULL_ARGUMENT,
 /// INVALID_UTF8.
@@ -114,7 +114,7 @@ pub unsafe extern "C" fn atls_config_set_key_log(
         let kept = Kept { user_data, drop };
         let consent = ConnectConfig::consent(unsafe { optional_text(words, "words") }?)?;
         let lines = match callback {
-            Some(callback) => Ok(KeyLines(Arc::new(move |line| tell(callback, &kept, line)))),
+            Some(callback) => Ok(KeyLogSink(Arc::new(move |line| tell(callback, &kept, line)))),
             None => Err(kept),
         };
         let (new, unused) = lines.map_or_else(|kept| (None, Some(kept)), |lines| (Some(lines), None));

@@ -9,9 +9,9 @@ use crate::capi::base::guard::guard;
 use crate::capi::base::handle::{borrow_mut, text};
 use crate::capi::base::status::atls_status;
 use crate::error::{Error, Result, Status};
-use crate::tls::{Clients, Identity, Serves, server_config};
+use crate::tls::{ClientCertificates, Identity, ServerTlsSettings, server_config};
 
-/// Serves TLS 1.3, and nothing older, with this certificate.
+/// ServerTlsSettings TLS 1.3, and nothing older, with this certificate.
 /// `chain_pem`: the certificate chain, leaf first.
 /// `key_pem`: the private key of the leaf.
 /// Statuses: NULL_ARGUMENT, INVALID_UTF8, INVALID_ARGUMENT.
@@ -26,8 +26,8 @@ pub unsafe extern "C" fn atls_server_config_set_certificate(
         let identity = unsafe { identity(chain_pem, key_pem) }?;
         let tls = &mut unsafe { borrow_mut(config, "config") }?.settings.tls;
         let serves = match tls {
-            Some(serves) => Serves { identity, ..serves.clone() },
-            None => Serves { identity, named: Vec::new(), clients: None },
+            Some(serves) => ServerTlsSettings { identity, ..serves.clone() },
+            None => ServerTlsSettings { identity, named: Vec::new(), clients: None },
         };
         server_config(&serves)?;
         *tls = Some(serves);
@@ -73,13 +73,13 @@ pub unsafe extern "C" fn atls_server_config_set_client_roots(
     guard(error, || {
         let roots_pem = unsafe { text(roots_pem, "roots_pem") }?.to_owned();
         change(unsafe { borrow_mut(config, "config") }?, |serves| {
-            serves.clients = Some(Clients { roots_pem, required: required.get() })
+            serves.clients = Some(ClientCertificates { roots_pem, required: required.get() })
         })
     })
 }
 
 /// Changes the TLS settings, if the result can be used.
-fn change(config: &mut atls_server_config, change: impl FnOnce(&mut Serves)) -> Result<()> {
+fn change(config: &mut atls_server_config, change: impl FnOnce(&mut ServerTlsSettings)) -> Result<()> {
     let Some(serves) = &config.settings.tls else {
         return Err(Error::new(Status::InvalidState, "no certificate was set (atls_server_config_set_certificate)"));
     };

@@ -15,7 +15,7 @@ use crate::io::clock;
 const MAX_HEAD: usize = 64 << 10;
 
 /// What is asked, and how a refusal is reported.
-pub struct Question<'a> {
+pub struct EvidenceQuery<'a> {
     pub host: &'a str,
     pub path: &'a str,
     pub body: String,
@@ -25,14 +25,14 @@ pub struct Question<'a> {
 }
 
 /// What the server said.
-pub struct Answer {
+pub struct EvidenceAnswer {
     pub status: u16,
     pub body: Bytes,
     /// 503, and when to ask again, if the connection stays.
     pub again: Option<Duration>,
 }
 
-impl Answer {
+impl EvidenceAnswer {
     /// A server that knows no such thing: another protocol may be tried.
     pub fn is_unknown(&self) -> bool {
         matches!(self.status, 404 | 405 | 501)
@@ -54,7 +54,7 @@ impl Answer {
 
 /// Asks, and gives the stream back, at the first byte after the answer. Bytes that the server sent beyond its answer are refused: nobody asked
 /// for them, and they must not pass for an answer to what the caller sends next.
-pub async fn post<S>(io: S, question: Question<'_>) -> Result<(S, Answer)>
+pub async fn post<S>(io: S, question: EvidenceQuery<'_>) -> Result<(S, EvidenceAnswer)>
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
@@ -64,7 +64,7 @@ where
         .handshake(TokioIo::new(io))
         .await
         .map_err(broken)?;
-    let Question { path, max_bytes, otherwise, .. } = question;
+    let EvidenceQuery { path, max_bytes, otherwise, .. } = question;
     let request = request(question)?;
     let answer = async move {
         let response = sender.send_request(request).await.map_err(broken)?;
@@ -78,7 +78,7 @@ where
             }
             Err(error) => evidence(error.to_string()),
         })?;
-        Ok::<_, Error>((Answer { status, body: body.to_bytes(), again }, framed))
+        Ok::<_, Error>((EvidenceAnswer { status, body: body.to_bytes(), again }, framed))
     };
     let stream = connection.without_shutdown();
     tokio::pin!(answer, stream);
@@ -87,7 +87,7 @@ where
         answered = &mut answer => (answered, None),
         parts = &mut stream => (answer.await, Some(parts)),
     };
-    let (found, framed): (Answer, Result<()>) = answered?;
+    let (found, framed): (EvidenceAnswer, Result<()>) = answered?;
     // Of a refusal the reason counts, and not whether the server leaves in good order after it.
     if !found.is_unknown() && found.again.is_none() {
         found.success(path, otherwise)?;
@@ -120,7 +120,7 @@ fn retry_after(version: http::Version, headers: &http::HeaderMap) -> Option<Dura
 }
 
 /// Byte for byte what docs/protocol.md, "HTTP" shows: peers may know no other.
-fn request(Question { host, path, body, .. }: Question<'_>) -> Result<http::Request<Full<Bytes>>> {
+fn request(EvidenceQuery { host, path, body, .. }: EvidenceQuery<'_>) -> Result<http::Request<Full<Bytes>>> {
     http::Request::post(path)
         .header("Host", host)
         .header("Content-Type", "application/json")

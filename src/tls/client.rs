@@ -11,34 +11,34 @@ use super::{TlsStream, handshake};
 use crate::error::Result;
 
 /// A stream, and the DER of our own certificate where it was shown.
-pub struct Showing<S> {
+pub struct ClientHandshake<S> {
     pub stream: TlsStream<S>,
     pub own_leaf: Option<Vec<u8>>,
 }
 
 /// As `handshake`.
-pub async fn handshake_showing<S>(config: &Arc<ClientConfig>, server_name: &str, io: S) -> Result<Showing<S>>
+pub async fn client_handshake<S>(config: &Arc<ClientConfig>, server_name: &str, io: S) -> Result<ClientHandshake<S>>
 where
     S: AsyncRead + AsyncWrite + Unpin,
 {
     if !config.client_auth_cert_resolver.has_certs() {
         let stream = handshake(config.clone(), server_name, io).await?;
-        return Ok(Showing { stream, own_leaf: None });
+        return Ok(ClientHandshake { stream, own_leaf: None });
     }
-    let watch = Arc::new(Watch { inner: config.client_auth_cert_resolver.clone(), shown: OnceLock::new() });
+    let shown = Arc::new(ShownCertificate { inner: config.client_auth_cert_resolver.clone(), shown: OnceLock::new() });
     let mut config = ClientConfig::clone(config);
-    config.client_auth_cert_resolver = watch.clone();
+    config.client_auth_cert_resolver = shown.clone();
     let stream = handshake(Arc::new(config), server_name, io).await?;
-    Ok(Showing { stream, own_leaf: watch.shown.get().cloned() })
+    Ok(ClientHandshake { stream, own_leaf: shown.shown.get().cloned() })
 }
 
 #[derive(Debug)]
-struct Watch {
+struct ShownCertificate {
     inner: Arc<dyn ResolvesClientCert>,
     shown: OnceLock<Vec<u8>>,
 }
 
-impl ResolvesClientCert for Watch {
+impl ResolvesClientCert for ShownCertificate {
     fn resolve(&self, hints: &[&[u8]], schemes: &[SignatureScheme]) -> Option<Arc<CertifiedKey>> {
         let found = self.inner.resolve(hints, schemes)?;
         // rustls shows nothing where none of the server's schemes fits the key.

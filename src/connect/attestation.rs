@@ -3,18 +3,19 @@
 
 use std::time::{Duration, Instant};
 
-use super::Target;
-use super::exchange::{Answer, Question, post};
-use super::progress::Progress;
+use super::ConnectTarget;
+use super::evidence_query::{EvidenceAnswer, EvidenceQuery, post};
+use super::progress::ConnectProgress;
 use crate::attest::challenge::{CHALLENGE_PATH, CLIENT_PATH, Challenge, answer_json, read_answer};
 use crate::attest::hash::hex;
 use crate::attest::tdx::TdxEvidence;
 use crate::attest::{Binding, EXPORTER_LABEL, EXPORTER_V1_LABEL, Evidence, Exporter, Policy, Protocol, Role, Tee};
 use crate::error::{Error, Phase, Result, Status};
 use crate::io::deadline::{Wait, within};
+use crate::io::random::random;
 use crate::log;
 use crate::tls;
-use crate::tls::{Showing, TlsStream};
+use crate::tls::{ClientHandshake, TlsStream};
 use crate::tunnel::Transport;
 use crate::verdict::Verdict;
 
@@ -24,8 +25,12 @@ const USUAL_LIMITS: (usize, Duration) = (1 << 20, Duration::from_secs(30));
 type Attested = (TlsStream<Transport>, Option<Verdict>);
 
 /// The stream, once all that has to be proved was. An error ends the session.
-pub async fn attest(showing: Showing<Transport>, target: &Target, progress: &Progress) -> Result<Attested> {
-    let Showing { stream, own_leaf } = showing;
+pub async fn attest(
+    showing: ClientHandshake<Transport>,
+    target: &ConnectTarget,
+    progress: &ConnectProgress,
+) -> Result<Attested> {
+    let ClientHandshake { stream, own_leaf } = showing;
     let leaf = tls::peer_leaf(stream.get_ref().1);
     let leaf = leaf.ok_or_else(|| Error::new(Status::TlsCertificate, "no server certificate").phase(Phase::Tls))?;
     let policy = target.policy.as_deref();
@@ -57,15 +62,15 @@ struct Session<'a> {
     stream: Option<TlsStream<Transport>>,
     own_leaf: Option<Vec<u8>>,
     leaf: Vec<u8>,
-    target: &'a Target,
-    progress: &'a Progress,
+    target: &'a ConnectTarget,
+    progress: &'a ConnectProgress,
     /// Bytes of evidence, and the time for each exchange.
     limits: (usize, Duration),
 }
 
 impl Session<'_> {
     async fn atlas_v1(&mut self, policy: Option<&Policy>, is_last: bool) -> Result<Done> {
-        let nonce = tls::nonce()?;
+        let nonce = random()?;
         let exporter = self.export(EXPORTER_LABEL, None)?;
         let body = format!(r#"{{"nonce_hex":"{}"}}"#, hex(&nonce));
         let answer = self.post("/tdx_quote", body, Status::NoEvidence).await?;
@@ -80,7 +85,7 @@ impl Session<'_> {
 
     async fn exporter_v1(&mut self, policy: Option<&Policy>, is_last: bool) -> Result<Done> {
         let kinds = policy.map_or_else(|| Tee::ALL.to_vec(), Policy::kinds);
-        let challenge = Challenge::new(Role::Server, tls::nonce()?, &kinds);
+        let challenge = Challenge::new(Role::Server, random()?, &kinds);
         let binding = self.binding(&challenge)?;
         let answer = self.post(CHALLENGE_PATH, challenge.text().to_owned(), Status::NoEvidence).await?;
         if answer.is_unknown() {
@@ -111,7 +116,7 @@ impl Session<'_> {
         // The only caller without a policy asks for nothing to be judged.
         let policy = policy.ok_or_else(|| Error::new(Status::Internal, "no policy to judge by"))?;
         self.progress.enter(Phase::Collateral);
-        let verdict = self.target.verifier.judge(evidence, policy, binding, &self.target.way()).await?;
+        let verdict = self.target.verifier.judge(evidence, policy, binding, &self.target.route()).await?;
         self.progress.enter(Phase::Evidence);
         self.log(|| format!("judged, trusted={}", verdict.trusted));
         match verdict.error() {
@@ -150,7 +155,7 @@ impl Session<'_> {
         tls::export(stream.get_ref().1, label, context)
     }
 
-    async fn post(&mut self, path: &str, body: String, otherwise: Status) -> Result<Answer> {
+    async fn post(&mut self, path: &str, body: String, otherwise: Status) -> Result<EvidenceAnswer> {
         let (_, timeout) = self.limits;
         let end = Instant::now() + timeout;
         let until = self.progress.until.map_or(end, |whole| whole.min(end));
@@ -158,12 +163,12 @@ impl Session<'_> {
     }
 
     /// Asks, and asks again on the same session while the server is busy and says when it will not be, as long as that is in time.
-    async fn ask(&mut self, path: &str, body: String, otherwise: Status, until: Instant) -> Result<Answer> {
+    async fn ask(&mut self, path: &str, body: String, otherwise: Status, until: Instant) -> Result<EvidenceAnswer> {
         loop {
             let stream = self.stream.take().ok_or_else(lost)?;
             let (host, max_bytes) = (&self.target.server_name, self.limits.0);
             let (stream, answer) =
-                post(stream, Question { host, path, body: body.clone(), max_bytes, otherwise }).await?;
+                post(stream, EvidenceQuery { host, path, body: body.clone(), max_bytes, otherwise }).await?;
             self.log(|| format!("{path} answered with status {}, {} bytes", answer.status, answer.body.len()));
             self.stream = Some(stream);
             let Some(pause) = answer.again else { return Ok(answer) };
@@ -183,7 +188,7 @@ impl Session<'_> {
 
 /// Clients that were turned away together must not come back together: the wait grows by up to a quarter, and is never zero.
 fn spread(pause: Duration) -> Result<Duration> {
-    let random = u32::from(tls::nonce()?[0]);
+    let random = u32::from(random::<1>()?[0]);
     let pause = pause.clamp(Duration::from_millis(100), Duration::from_secs(3600));
     Ok(pause + pause / 4 * random / 256)
 }

@@ -6,7 +6,7 @@ use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use rustls::ClientConfig;
 
-use super::{Proxy, Target};
+use super::{ConnectTarget, Proxy};
 use crate::collateral::{ByteStream, WayOut};
 use crate::error::Result;
 use crate::io::net;
@@ -15,7 +15,7 @@ use crate::tunnel::TunnelUrl;
 
 /// Tunnel or proxy, own address, family, and names that are not looked up.
 #[derive(Clone)]
-pub struct Way {
+pub struct Route {
     pub tunnel: Option<TunnelUrl>,
     pub proxy: Option<Arc<Proxy>>,
     pub dial: Dial,
@@ -23,14 +23,14 @@ pub struct Way {
     pub tls: Arc<ClientConfig>,
 }
 
-impl Target {
-    pub fn way(&self) -> Way {
+impl ConnectTarget {
+    pub fn route(&self) -> Route {
         let (tunnel, proxy) = (self.tunnel.clone(), self.proxy.clone());
-        Way { tunnel, proxy, dial: self.dial.clone(), tls: self.tls.clone() }
+        Route { tunnel, proxy, dial: self.dial.clone(), tls: self.tls.clone() }
     }
 }
 
-impl WayOut for Way {
+impl WayOut for Route {
     fn name(&self) -> String {
         // A proxy by its address: its login is not shown.
         let tunnel = self.tunnel.as_ref().map(TunnelUrl::given);

@@ -13,16 +13,16 @@ use crate::tunnel::Transport;
 
 // The usual case is the large one, and is kept in place.
 #[allow(clippy::large_enum_variant)]
-pub enum Stream {
+pub enum ConnectedStream {
     Tls(TlsStream<Transport>),
     Plain(Transport),
 }
 
-impl Stream {
+impl ConnectedStream {
     fn transport(&self) -> &Transport {
         match self {
-            Stream::Tls(stream) => stream.get_ref().0,
-            Stream::Plain(transport) => transport,
+            ConnectedStream::Tls(stream) => stream.get_ref().0,
+            ConnectedStream::Plain(transport) => transport,
         }
     }
 
@@ -38,13 +38,13 @@ impl Stream {
     /// The server's own certificate, DER.
     pub fn certificate(&self) -> Option<Vec<u8>> {
         match self {
-            Stream::Tls(stream) => Some(stream.get_ref().1.peer_certificates()?.first()?.to_vec()),
-            Stream::Plain(_) => None,
+            ConnectedStream::Tls(stream) => Some(stream.get_ref().1.peer_certificates()?.first()?.to_vec()),
+            ConnectedStream::Plain(_) => None,
         }
     }
 }
 
-impl Liveness for Stream {
+impl Liveness for ConnectedStream {
     fn check(&self) -> io::Result<()> {
         self.transport().socket().check()
     }
@@ -53,19 +53,19 @@ impl Liveness for Stream {
 macro_rules! delegate {
     ($self:ident, $io:ident => $call:expr) => {
         match $self.get_mut() {
-            Stream::Tls($io) => $call,
-            Stream::Plain($io) => $call,
+            ConnectedStream::Tls($io) => $call,
+            ConnectedStream::Plain($io) => $call,
         }
     };
 }
 
-impl AsyncRead for Stream {
+impl AsyncRead for ConnectedStream {
     fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         delegate!(self, io => Pin::new(io).poll_read(cx, buf))
     }
 }
 
-impl AsyncWrite for Stream {
+impl AsyncWrite for ConnectedStream {
     fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
         delegate!(self, io => Pin::new(io).poll_write(cx, buf))
     }
@@ -80,8 +80,8 @@ impl AsyncWrite for Stream {
 
     fn is_write_vectored(&self) -> bool {
         match self {
-            Stream::Tls(io) => io.is_write_vectored(),
-            Stream::Plain(io) => io.is_write_vectored(),
+            ConnectedStream::Tls(io) => io.is_write_vectored(),
+            ConnectedStream::Plain(io) => io.is_write_vectored(),
         }
     }
 
