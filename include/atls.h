@@ -7,30 +7,28 @@
  * \par Contents
  * Rules come first, then chapters. Each has its types, constants and functions together.
  *
- * \verbatim
- *   1. Statuses
- *   2. Buffers
- *   3. Errors
- *   4. Versions
- *   5. Policy and verdict
- *   6. Events
- *   7. Configuration
- *   8. Streams
- *   9. Heads and header fields
- *  10. Requests
- *  11. HTTP connections
- *  12. Exchanges
- *  13. Client
- *  14. Server
- *  15. Evidence
- *  16. Forms
- *  17. Tunnel server
- *  18. Verification
- *  19. HTTP/1.1 without I/O
- *  20. HTTP/1.1 driver
- *  21. Texts
- *  22. Log
- * \endverbatim
+ * 1. Statuses
+ * 2. Buffers
+ * 3. Errors
+ * 4. Versions
+ * 5. Policy and verdict
+ * 6. Events
+ * 7. Configuration
+ * 8. Streams
+ * 9. Heads and header fields
+ * 10. Requests
+ * 11. HTTP connections
+ * 12. Exchanges
+ * 13. Client
+ * 14. Server
+ * 15. Evidence
+ * 16. Forms
+ * 17. Tunnel server
+ * 18. Verification
+ * 19. HTTP/1.1 without I/O
+ * 20. HTTP/1.1 driver
+ * 21. Texts
+ * 22. Log
  *
  * \par Example
  * A request to a server that must satisfy a policy. Blocking, so no runtime and no queue is needed.
@@ -123,28 +121,29 @@
 #define ATLS_END
 #endif
 
-/*
- * An enumeration whose values are of a known type, so that the ABI does not depend on the compiler.
- * Languages without such enumerations see the type and constants.
- */
 #if defined(__clang__)
 #if __has_attribute(enum_extensibility)
 #define ATLS_OPEN __attribute__((enum_extensibility(open)))
 #endif
 #endif
 #ifndef ATLS_OPEN
+/** Marks an enumeration that may have values which the header does not list. */
 #define ATLS_OPEN
 #endif
-#if defined(__clang__) || (defined(__cplusplus) && __cplusplus >= 201103L)                         \
-    || (defined(__STDC_VERSION__) && __STDC_VERSION__ >= 202311L)
+#if !defined(__clang__) && !(defined(__cplusplus) && __cplusplus >= 201103L)                       \
+    && !(defined(__STDC_VERSION__) && __STDC_VERSION__ >= 202311L)
+/**
+ * An enumeration whose values are of a known type, so that the ABI does not depend on the compiler.
+ * C++11, C23 and clang (and so Swift) see an enumeration, others the type and constants.
+ */
+#define ATLS_ENUM(name, type)                                                                      \
+    typedef type name;                                                                             \
+    enum
+#else
 #define ATLS_ENUM(name, type)                                                                      \
     enum ATLS_OPEN name : type;                                                                    \
     typedef enum name name;                                                                        \
     enum ATLS_OPEN name : type
-#else
-#define ATLS_ENUM(name, type)                                                                      \
-    typedef type name;                                                                             \
-    enum
 #endif
 
 #ifdef __cplusplus
@@ -297,15 +296,16 @@ ATLS_ENUM(atls_status, int32_t) {
  * \{
  */
 
-/* Described below. */
-typedef struct atls_error atls_error;
+typedef struct atls_error atls_error; /**< Described in "Errors". */
 
 /**
  * Borrowed text. `ptr` is never NULL and is followed by a NUL byte; `len` does not count it. Valid
  * as long as the object that it came from, which the function that returns it names.
  */
 typedef struct atls_str {
+    /** Never NULL. */
     const char *ptr;
+    /** Bytes, without the NUL. */
     size_t len;
 } atls_str;
 
@@ -314,7 +314,9 @@ typedef struct atls_str {
  * `ptr` is never NULL.
  */
 typedef struct atls_bytes {
+    /** The first byte. */
     const uint8_t *ATLS_NULLABLE ptr;
+    /** How many there are. */
     size_t len;
 } atls_bytes;
 
@@ -387,8 +389,7 @@ static inline atls_bytes atls_bytes_of_text(const char *ATLS_NULLABLE text)
  * \{
  */
 
-/* Described below. */
-typedef struct atls_verdict atls_verdict;
+typedef struct atls_verdict atls_verdict; /**< Described in "Policy and verdict". */
 
 /**
  * What exactly went wrong, if one status covers several causes (atls_error_detail()). Each names
@@ -737,9 +738,8 @@ void atls_verdict_free(atls_verdict *ATLS_NULLABLE verdict);
  * \{
  */
 
-/* Described below. */
-typedef struct atls_event atls_event;
-typedef struct atls_head atls_head;
+typedef struct atls_event atls_event; /**< Described in "Events". */
+typedef struct atls_head atls_head; /**< Described in "Heads and header fields". */
 
 /**
  * Worker threads on which event-driven connections live. Handles started on it keep it alive; the
@@ -974,6 +974,7 @@ typedef struct atls_sink {
      * ignore it.
      */
     void (*ATLS_NULLABLE call)(void *ATLS_NULLABLE user_data, const atls_event *event);
+    /** The host's own: what its functions are given. */
     void *ATLS_NULLABLE user_data;
     /** Optional. Runs once, after CLOSED was delivered: the place to free user_data. */
     void (*ATLS_NULLABLE drop)(void *ATLS_NULLABLE user_data);
@@ -993,8 +994,7 @@ typedef struct atls_sink {
  * \{
  */
 
-/* Described below. */
-typedef struct atls_verifier atls_verifier;
+typedef struct atls_verifier atls_verifier; /**< Described in "Verification". */
 
 /**
  * Where to connect, and what must hold there. A builder: one thread at a time. Use one for all
@@ -1294,6 +1294,7 @@ typedef struct atls_resolver {
         void *ATLS_NULLABLE user_data, const char *host, atls_addresses *addresses);
     /** Optional. Runs once, when nothing uses the resolver any more. */
     void (*ATLS_NULLABLE drop)(void *ATLS_NULLABLE user_data);
+    /** The host's own: what its functions are given. */
     void *ATLS_NULLABLE user_data;
 } atls_resolver;
 
@@ -1506,8 +1507,7 @@ void atls_stream_free(atls_stream *ATLS_NULLABLE stream);
  * \{
  */
 
-/* Described below. */
-typedef struct atls_request atls_request;
+typedef struct atls_request atls_request; /**< Described in "Requests". */
 
 /**
  * A response head, a request's header fields, or trailers. Immutable, reference-counted, safe to
@@ -1843,6 +1843,7 @@ typedef struct atls_body_source {
     bool (*ATLS_NULLABLE rewind)(void *ATLS_NULLABLE user_data);
     /** Optional. Runs once, when neither the request nor an exchange uses the source any more. */
     void (*ATLS_NULLABLE drop)(void *ATLS_NULLABLE user_data);
+    /** The host's own: what its functions are given. */
     void *ATLS_NULLABLE user_data;
 } atls_body_source;
 
@@ -2127,8 +2128,7 @@ atls_status atls_request_set_config(atls_request *request,
  * \{
  */
 
-/* Described below. */
-typedef struct atls_exchange atls_exchange;
+typedef struct atls_exchange atls_exchange; /**< Described in "Exchanges". */
 
 /**
  * An attested HTTP/1.1 connection with keep-alive. Requests are made one after the other; each

@@ -17,7 +17,7 @@
 //!   "as atls_http_start" (all that one answers), "or why the stream is closed", "every ..". In the header that is `\return` and a list of `\retval`.
 //!   What comes after its full stop is text again.
 //! - Functions are named without parentheses (atls_stream_read), statuses in the text and events without prefix where it is clear (CLOSED), else with.
-//! - A field of a struct may be NULL unless its comment begins with "Required" or the struct's says "`ptr` is never NULL".
+//! - A field of a struct may be NULL unless its comment begins with "Required" or "Never NULL".
 //! - Lists are lines that begin with "- ".
 //!
 //! Constants with a type of their own (`pub type atls_family = u32;`) become an enumeration of that name.

@@ -16,7 +16,9 @@ use crate::error::Result;
 #[repr(C)]
 #[derive(Clone, Copy)]
 pub struct atls_str {
+    /// Never NULL.
     pub ptr: *const c_char,
+    /// Bytes, without the NUL.
     pub len: usize,
 }
 
@@ -38,7 +40,9 @@ impl atls_str {
 #[repr(C)]
 #[derive(Clone, Copy)]
 pub struct atls_bytes {
+    /// The first byte.
     pub ptr: *const u8,
+    /// How many there are.
     pub len: usize,
 }
 

@@ -84,6 +84,7 @@ pub struct atls_sink {
     pub token: u64,
     /// Dispatching and inline queues: receives the events; NULL if none is wanted. Polled queues ignore it.
     pub call: Option<unsafe extern "C" fn(user_data: *mut c_void, event: *const atls_event)>,
+    /// The host's own: what its functions are given.
     pub user_data: *mut c_void,
     /// Optional. Runs once, after CLOSED was delivered: the place to free user_data.
     pub drop: Option<unsafe extern "C" fn(user_data: *mut c_void)>,

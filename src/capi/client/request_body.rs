@@ -33,6 +33,7 @@ pub struct atls_body_source {
     pub rewind: Option<unsafe extern "C" fn(user_data: *mut c_void) -> c_bool>,
     /// Optional. Runs once, when neither the request nor an exchange uses the source any more.
     pub drop: Option<unsafe extern "C" fn(user_data: *mut c_void)>,
+    /// The host's own: what its functions are given.
     pub user_data: *mut c_void,
 }
 

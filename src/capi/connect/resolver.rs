@@ -29,6 +29,7 @@ pub struct atls_resolver {
     >,
     /// Optional. Runs once, when nothing uses the resolver any more.
     pub drop: Option<unsafe extern "C" fn(user_data: *mut c_void)>,
+    /// The host's own: what its functions are given.
     pub user_data: *mut c_void,
 }
 

@@ -7,9 +7,7 @@
  * \par Contents
  * Rules come first, then chapters. Each has its types, constants and functions together.
  *
- * \verbatim
 @CONTENTS@
- * \endverbatim
  *
  * \par Example
  * A request to a server that must satisfy a policy. Blocking, so no runtime and no queue is needed.
@@ -102,28 +100,29 @@
 #define ATLS_END
 #endif
 
-/*
- * An enumeration whose values are of a known type, so that the ABI does not depend on the compiler.
- * Languages without such enumerations see the type and constants.
- */
 #if defined(__clang__)
 #if __has_attribute(enum_extensibility)
 #define ATLS_OPEN __attribute__((enum_extensibility(open)))
 #endif
 #endif
 #ifndef ATLS_OPEN
+/** Marks an enumeration that may have values which the header does not list. */
 #define ATLS_OPEN
 #endif
-#if defined(__clang__) || (defined(__cplusplus) && __cplusplus >= 201103L)                         \
-    || (defined(__STDC_VERSION__) && __STDC_VERSION__ >= 202311L)
+#if !defined(__clang__) && !(defined(__cplusplus) && __cplusplus >= 201103L)                       \
+    && !(defined(__STDC_VERSION__) && __STDC_VERSION__ >= 202311L)
+/**
+ * An enumeration whose values are of a known type, so that the ABI does not depend on the compiler.
+ * C++11, C23 and clang (and so Swift) see an enumeration, others the type and constants.
+ */
+#define ATLS_ENUM(name, type)                                                                      \
+    typedef type name;                                                                             \
+    enum
+#else
 #define ATLS_ENUM(name, type)                                                                      \
     enum ATLS_OPEN name : type;                                                                    \
     typedef enum name name;                                                                        \
     enum ATLS_OPEN name : type
-#else
-#define ATLS_ENUM(name, type)                                                                      \
-    typedef type name;                                                                             \
-    enum
 #endif
 
 #ifdef __cplusplus

@@ -91,8 +91,8 @@ fn laid_out(head: &str, params: &[String], tail: &str) -> String {
     format!("{head}\n    {}{tail}\n", params.join(",\n    "))
 }
 
-/// A struct, whose name was `forwarded` or not. A field may be NULL unless its comment says that it is required or never NULL.
-pub fn structure(name: &str, forwarded: bool, about: &Comment, fields: &[Field], words: &Words) -> String {
+/// A struct, whose name was `forwarded` or not. A field may be NULL unless its comment begins with "Required" or "Never NULL".
+pub fn structure(name: &str, forwarded: bool, fields: &[Field], words: &Words) -> String {
     let names: Vec<_> = fields.iter().map(|field| field.decl.name()).collect();
     let start = if forwarded { "" } else { "typedef " };
     let mut out = format!("{start}struct {name} {{\n");
@@ -101,10 +101,7 @@ pub fn structure(name: &str, forwarded: bool, about: &Comment, fields: &[Field],
         if !comment.text.is_empty() {
             out += &comment.render(&names, words, 4);
         }
-        let never = format!("`{}` is never NULL", field.decl.name());
-        let required = comment.text.iter().any(|text| text.starts_with("Required"));
-        let nonnull =
-            required || about.text.iter().any(|text| text.contains(&never) && !text.contains("NULL is allowed"));
+        let nonnull = comment.text.iter().any(|text| text.starts_with("Required") || text.starts_with("Never NULL"));
         out += &in_struct(&field.decl, !nonnull);
     }
     out + &if forwarded { "};\n".to_owned() } else { format!("}} {name};\n") }

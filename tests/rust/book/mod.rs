@@ -142,12 +142,13 @@ impl Book {
             for name in used(item).into_iter().filter(|name| can_wait(name)) {
                 if described.insert(name.clone()) {
                     known.insert(name.clone());
-                    lines += &format!("typedef struct {name} {name};\n");
+                    let chapter = CHAPTERS[self.chapters[&name]].title;
+                    lines += &format!("typedef struct {name} {name}; /**< Described in \"{chapter}\". */\n");
                 }
             }
             described.insert(item.name.clone());
         }
-        if lines.is_empty() { lines } else { format!("\n/* Described below. */\n{lines}") }
+        if lines.is_empty() { lines } else { format!("\n{lines}") }
     }
 
     fn item(&self, item: &Item, known: &mut BTreeSet<String>) -> String {
@@ -167,7 +168,7 @@ impl Book {
             Kind::Constant { value } => format!("#define {name} {value}\n"),
             Kind::Handle if known.contains(name) => format!("struct {name};\n"),
             Kind::Handle => format!("typedef struct {name} {name};\n"),
-            Kind::Struct { fields } => code::structure(name, known.contains(name), &comment, fields, &self.words),
+            Kind::Struct { fields } => code::structure(name, known.contains(name), fields, &self.words),
             Kind::Alias { target } => self.enumeration(name, target),
             Kind::Callback(signature) => code::callback(name, signature),
             Kind::Function(signature) => code::function(name, signature, &comment),
@@ -217,7 +218,7 @@ fn all_types(signature: &Signature, found: &mut Vec<String>) {
 
 /// The table of contents.
 fn contents() -> String {
-    let line = |(index, chapter): (usize, &Chapter)| format!(" * {:>3}. {}\n", index + 1, chapter.title);
+    let line = |(index, chapter): (usize, &Chapter)| format!(" * {}. {}\n", index + 1, chapter.title);
     CHAPTERS.iter().enumerate().map(line).collect()
 }
 

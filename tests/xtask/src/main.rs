@@ -1,9 +1,10 @@
-//! `cargo xtask demo|test|serve|header|bench|mutants|fuzz`: the project's chores, without dependencies so that it builds in seconds.
+//! `cargo xtask demo|test|serve|header|docs|bench|mutants|fuzz`: the project's chores, without dependencies so that it builds in seconds.
 
 mod bench;
 mod build;
 mod consumers;
 mod demo;
+mod docs;
 mod fuzz;
 mod h1;
 mod mutants;
@@ -23,6 +24,7 @@ const USAGE: &str = "usage: cargo xtask COMMAND
   test     every test: Rust, C (plain, sanitized, valgrind), consumers
   serve    the simulator and the servers of others that the C tests use, until standard input ends
   header   write include/atls.h from src/capi
+  docs     the header and the pages as HTML, into target/docs
   bench    the library beside its peers
   mutants  [NAME] switch each check off once, in a copy, and see that a test notices
   fuzz     [SECONDS] each fuzz target for so long (60), with cargo-fuzz and a nightly toolchain";
@@ -34,6 +36,7 @@ fn main() -> ExitCode {
         "test" => suite::run_all(),
         "serve" => suite::serve(),
         "header" => build::header(),
+        "docs" => docs::build(),
         "bench" => bench::run_bench(),
         "mutants" => mutants::run_all(std::env::args().nth(2)),
         "fuzz" => fuzz::run_all(std::env::args().nth(2)),

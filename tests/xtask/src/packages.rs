@@ -7,6 +7,7 @@ use crate::shell::{Done, output, run};
 
 /// A program and the Debian package that has it.
 pub const BUILD: &[(&str, &str)] = &[("cmake", "cmake"), ("make", "make"), ("cc", "gcc")];
+pub const DOCS: &[(&str, &str)] = &[("doxygen", "doxygen")];
 pub const TEST: &[(&str, &str)] = &[
     ("cmake", "cmake"),
     ("make", "make"),
@@ -23,6 +24,8 @@ pub const TEST: &[(&str, &str)] = &[
     ("nginx", "nginx-light"),
     ("squid", "squid"),
     ("microsocks", "microsocks"),
+    ("doxygen", "doxygen"),
+    ("clang", "clang"),
 ];
 
 pub fn ensure(wanted: &[(&str, &str)]) -> Done {

@@ -6,12 +6,14 @@ use std::path::PathBuf;
 
 use crate::shell::{Done, cargo, command, output, root, run, step};
 use crate::simulator::Simulator;
-use crate::{build, consumers, demo, h1, packages, peers, server};
+use crate::{build, consumers, demo, docs, h1, packages, peers, server};
 
 pub fn run_all() -> Done {
     packages::ensure(packages::TEST)?;
     step("Rust tests");
     run(cargo().args(["test", "--workspace", "--locked", "--quiet"]))?;
+    step("the documents as HTML");
+    docs::build()?;
     step("the sans-I/O connection beside h11");
     h1::oracle()?;
     step("the shipped library, examples and C tests");
