@@ -17,8 +17,8 @@ use crate::io::deadline::{Wait, exceeded};
 use crate::io::duplex::{Moved, Prefixed, advance};
 use crate::io::sync::lock;
 use crate::log;
-use crate::message::ReceivedHead;
 use crate::message::body_reader::{BodyReader, BodyStep, GatheredBody, gather, too_large};
+use crate::message::{ReceivedHead, refusal_status};
 use crate::operation::{Cancel, Outlet, TransferEvent};
 use crate::stream::PendingStream;
 
@@ -197,20 +197,13 @@ impl<S: AsyncRead + AsyncWrite + Liveness + Unpin> DriverTask<'_, S> {
             });
         }
         let event = shared.conn.next_event().map_err(remote)?;
-        let lines = |mut head: ReceivedHead| {
-            event.fields.iter().for_each(|(_, name, value)| head.add(name, value));
-            head
-        };
         Ok(match event.kind {
             EventKind::Request => {
-                let (method, target) = (event.method.to_vec(), event.target.to_vec());
-                let head = lines(ReceivedHead::new(0, (event.version & 1) as u8, b""));
-                (shared.method, shared.target) = (method, target);
+                let head = ReceivedHead::of(&event);
+                (shared.method, shared.target) = (event.method.to_vec(), event.target.to_vec());
                 Step::Head(head)
             }
-            EventKind::InformationalResponse | EventKind::Response => {
-                Step::Head(lines(ReceivedHead::new(event.status, (event.version & 1) as u8, event.reason)))
-            }
+            EventKind::InformationalResponse | EventKind::Response => Step::Head(ReceivedHead::of(&event)),
             // A client that has ended its own direction still gets its answer.
             EventKind::ConnectionClosed if shared.owes_an_answer(settings.role) => Step::Need { bytes: false },
             EventKind::ConnectionClosed => Step::Over,
@@ -347,12 +340,7 @@ impl<S: AsyncRead + AsyncWrite + Liveness + Unpin> DriverTask<'_, S> {
     fn refuse(&mut self, error: &Error) {
         let mut shared = lock(&self.driver.state);
         let silent = matches!(shared.conn.our_state(), State::Idle | State::SendResponse);
-        let status = match (error.http_status, error.status) {
-            (0, Status::BodyTooLarge) => 413,
-            (0, _) => 400,
-            (status, _) => status,
-        };
-        if self.driver.settings.role == Role::Server && silent {
+        if let Some(status) = refusal_status(error).filter(|_| self.driver.settings.role == Role::Server && silent) {
             put_refusal(&mut shared, status);
         }
     }

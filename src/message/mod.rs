@@ -14,9 +14,11 @@ pub mod multipart;
 mod parameters;
 pub mod query;
 mod received_head;
+mod refusal;
 mod request_head;
 pub mod start_line;
 pub mod target;
 
 pub use received_head::ReceivedHead;
+pub use refusal::refusal_status;
 pub use request_head::{RequestHead, check_header};

@@ -1,5 +1,7 @@
 //! The head of a message that was received, or its trailers, as it was spelled. Pure.
 
+use crate::h1::Event;
+
 /// The head of a response, of a request (status 0), or trailers (status 0 too). Order, case and repetition of the fields are the sender's own.
 #[derive(Clone, Debug, Default)]
 pub struct ReceivedHead {
@@ -17,6 +19,13 @@ impl ReceivedHead {
         let mut head =
             ReceivedHead { status, minor_version, text: Vec::with_capacity(512), starts: Vec::with_capacity(24) };
         head.push(reason);
+        head
+    }
+
+    /// Of a request or response that has just come.
+    pub fn of(event: &Event<'_>) -> ReceivedHead {
+        let mut head = ReceivedHead::new(event.status, (event.version & 1) as u8, event.reason);
+        event.fields.iter().for_each(|(_, name, value)| head.add(name, value));
         head
     }
 

@@ -19,7 +19,7 @@ use super::{Server, ServerRequest};
 use crate::error::{Detail, Error, Phase, Result, Status};
 use crate::h1::{Connection, EventKind, ProtocolError, Role, Rules, State};
 use crate::io::alarm::Alarm;
-use crate::message::ReceivedHead;
+use crate::message::{ReceivedHead, refusal_status};
 use crate::operation::Credit;
 
 /// Bytes that a connection keeps for itself between requests, and with which it waits for the next.
@@ -116,8 +116,7 @@ impl<S: ServerTransport> ServerConnection<'_, S> {
             let event = self.conn.next_event().map_err(protocol)?;
             match event.kind {
                 EventKind::Request => {
-                    let mut head = ReceivedHead::new(0, (event.version & 1) as u8, b"");
-                    event.fields.iter().for_each(|(_, name, value)| head.add(name, value));
+                    let head = ReceivedHead::of(&event);
                     let line = RequestLine::new(event.method, event.target, head.find("host"));
                     return Ok(Some(Arc::new(self.request(line, head))));
                 }
@@ -200,14 +199,7 @@ impl<S: ServerTransport> ServerConnection<'_, S> {
 
     /// Answers with an error's status where nothing of an answer has begun, and closes.
     pub(super) async fn refuse(&mut self, error: &Error) -> Result<()> {
-        let status = match (error.http_status, error.status) {
-            (0, Status::TimedOut) => 408,
-            (0, Status::BodyTooLarge) => 413,
-            (0, Status::HttpProtocol) => 400,
-            (0, Status::Io | Status::Truncated) => return self.close().await,
-            (0, _) => 500,
-            (status, _) => status,
-        };
+        let Some(status) = refusal_status(error) else { return self.close().await };
         let silent = !self.broken && matches!(self.conn.our_state(), State::Idle | State::SendResponse);
         if let Some(mut message) = silent.then(|| ResponseHead::new(status, None, None, Some(0)).ok()).flatten() {
             message.add("Connection", "close");

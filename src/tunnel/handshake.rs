@@ -1,11 +1,12 @@
-//! What a WebSocket handshake asks for (RFC 6455 section 4.2), and where to. Pure.
+//! Both sides of the WebSocket handshake: what a forwarder checks in the request (RFC 6455 section 4.2), and a client in the response (section 4.1). Pure.
 
 use super::forwarder::TunnelRefusal;
 use super::websocket::accept_of;
+use crate::h1::Fields;
 use crate::message::ReceivedHead;
 
 /// The first `target` in a query.
-pub fn target_of(query: &str) -> Option<String> {
+pub(super) fn target_of(query: &str) -> Option<String> {
     parameter(query, "target")
 }
 
@@ -13,12 +14,15 @@ pub(super) fn parameter(query: &str, name: &str) -> Option<String> {
     form_urlencoded::parse(query.as_bytes()).find(|(key, _)| key == name).map(|(_, value)| value.into_owned())
 }
 
-/// What `Sec-WebSocket-Accept` must be in the answer. `minor_version` is that of the request's HTTP/1.
+/// Whether one of these values, which are lists, has the item `wanted`.
+fn any_lists<'v>(mut values: impl Iterator<Item = &'v [u8]>, wanted: &[u8]) -> bool {
+    values.any(|value| value.split(|byte| *byte == b',').any(|item| item.trim_ascii().eq_ignore_ascii_case(wanted)))
+}
+
+/// The forwarder's side: checks the request, and answers what `Sec-WebSocket-Accept` must be in the response. `minor_version` is that of the request's
+/// HTTP/1.
 pub fn accept_key(method: &[u8], head: &ReceivedHead, minor_version: u8) -> Result<String, TunnelRefusal> {
-    let lists = |name: &'static str, wanted: &[u8]| {
-        head.all(name)
-            .any(|value| value.split(|byte| *byte == b',').any(|item| item.trim_ascii().eq_ignore_ascii_case(wanted)))
-    };
+    let lists = |name: &'static str, wanted: &[u8]| any_lists(head.all(name), wanted);
     if method != b"GET" || minor_version == 0 || !lists("upgrade", b"websocket") || !lists("connection", b"upgrade") {
         return Err(TunnelRefusal::new(426, "this is a WebSocket server"));
     }
@@ -31,6 +35,19 @@ pub fn accept_key(method: &[u8], head: &ReceivedHead, minor_version: u8) -> Resu
     let good = |key: &&[u8]| key.len() == 24 && key.ends_with(b"==") && key[..22].iter().all(|byte| is_base64(*byte));
     let key = key.filter(good).ok_or_else(|| TunnelRefusal::new(400, "Sec-WebSocket-Key is not one"))?;
     Ok(accept_of(key))
+}
+
+/// The client's side: checks the 101 to a request with `key`. Errors: what is wrong with it.
+pub(super) fn check_answer(fields: &Fields, key: &str) -> Result<(), &'static str> {
+    let all = |name: &'static [u8]| fields.iter().filter(move |(found, ..)| *found == name).map(|(.., value)| value);
+    if !any_lists(all(b"upgrade"), b"websocket") || !any_lists(all(b"connection"), b"upgrade") {
+        return Err("the switch is not to WebSocket");
+    }
+    let mut accepts = all(b"sec-websocket-accept");
+    match (accepts.next(), accepts.next()) {
+        (Some(accept), None) if accept == accept_of(key.as_bytes()).as_bytes() => Ok(()),
+        _ => Err("Sec-WebSocket-Accept is not what the key makes of it"),
+    }
 }
 
 fn is_base64(byte: u8) -> bool {

@@ -9,10 +9,11 @@ use base64::engine::general_purpose::STANDARD;
 use rustls::ClientConfig;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 
+use super::handshake::check_answer;
 use super::transport::Transport;
-use super::websocket::{TunnelStream, accept_of};
+use super::websocket::TunnelStream;
 use crate::error::{Error, Phase, Result, Status};
-use crate::h1::{Connection, EventKind, Fields, ProtocolError, Role, Rules};
+use crate::h1::{Connection, EventKind, ProtocolError, Role, Rules};
 use crate::io::net;
 use crate::{log, tls};
 
@@ -139,7 +140,9 @@ async fn answer<S: AsyncRead + Unpin>(conn: &mut Connection, io: &mut S, key: &s
         let event = conn.next_event().map_err(|error| protocol(&error.message))?;
         match event.kind {
             EventKind::NeedData => read_more(conn, io).await?,
-            EventKind::InformationalResponse if event.status == 101 => return check(&event.fields, key).map(|()| 101),
+            EventKind::InformationalResponse if event.status == 101 => {
+                return check_answer(&event.fields, key).map_err(protocol).map(|()| 101);
+            }
             EventKind::InformationalResponse | EventKind::Response => return Ok(event.status),
             _ => return Err(protocol("the connection ended before an answer")),
         }
@@ -152,23 +155,6 @@ async fn read_more<S: AsyncRead + Unpin>(conn: &mut Connection, io: &mut S) -> R
         count => drop(conn.commit(count)),
     }
     Ok(())
-}
-
-/// What the answer to a handshake must say (RFC 6455 section 4.1).
-fn check(fields: &Fields, key: &str) -> Result<()> {
-    let lists = |name: &[u8], wanted: &[u8]| {
-        let mut values =
-            fields.iter().filter(|(found, ..)| *found == name).flat_map(|(.., value)| value.split(|b| *b == b','));
-        values.any(|item| item.trim_ascii().eq_ignore_ascii_case(wanted))
-    };
-    if !lists(b"upgrade", b"websocket") || !lists(b"connection", b"upgrade") {
-        return Err(protocol("the switch is not to WebSocket"));
-    }
-    let mut accepts = fields.iter().filter(|(name, ..)| *name == b"sec-websocket-accept").map(|(.., value)| value);
-    match (accepts.next(), accepts.next()) {
-        (Some(accept), None) if accept == accept_of(key.as_bytes()).as_bytes() => Ok(()),
-        _ => Err(protocol("Sec-WebSocket-Accept is not what the key makes of it")),
-    }
 }
 
 async fn refused<S: AsyncRead + Unpin>(conn: &mut Connection, io: &mut S, status: u16) -> Error {
