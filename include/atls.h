@@ -355,7 +355,7 @@ atls_status atls_buf_wrap(atls_bytes data,
                           atls_error *ATLS_NULLABLE *ATLS_NULLABLE error);
 
 /** Adds a reference; returns `buf` for convenience, NULL for NULL. */
-atls_buf *ATLS_NULLABLE atls_buf_ref(atls_buf *ATLS_NULLABLE buf);
+atls_buf *ATLS_NULLABLE atls_buf_ref(const atls_buf *ATLS_NULLABLE buf);
 
 /** Drops a reference. */
 void atls_buf_free(atls_buf *ATLS_NULLABLE buf);
@@ -539,7 +539,7 @@ atls_str atls_error_report_json(const atls_error *ATLS_NULLABLE error);
 const atls_verdict *ATLS_NULLABLE atls_error_verdict(const atls_error *ATLS_NULLABLE error);
 
 /** Adds a reference; returns `error`. */
-atls_error *atls_error_ref(atls_error *ATLS_NULLABLE error);
+atls_error *atls_error_ref(const atls_error *ATLS_NULLABLE error);
 
 /** Drops a reference. */
 void atls_error_free(atls_error *ATLS_NULLABLE error);
@@ -631,7 +631,7 @@ atls_status atls_policy_new(atls_bytes json,
                             atls_error *ATLS_NULLABLE *ATLS_NULLABLE error);
 
 /** Adds a reference; returns `policy`. */
-atls_policy *atls_policy_ref(atls_policy *policy);
+atls_policy *atls_policy_ref(const atls_policy *policy);
 
 /** Drops a reference. */
 void atls_policy_free(atls_policy *ATLS_NULLABLE policy);
@@ -772,12 +772,12 @@ atls_status atls_runtime_new(uint32_t workers,
  * \retval ATLS_TIMED_OUT when `timeout_ms` (0: 10 seconds) was too short, for instance because
  *     nobody takes events from a polled queue; then the threads are left to end by themselves
  */
-atls_status atls_runtime_shutdown(atls_runtime *runtime,
+atls_status atls_runtime_shutdown(const atls_runtime *runtime,
                                   uint32_t timeout_ms,
                                   atls_error *ATLS_NULLABLE *ATLS_NULLABLE error);
 
 /** Adds a reference; returns `runtime`. */
-atls_runtime *atls_runtime_ref(atls_runtime *runtime);
+atls_runtime *atls_runtime_ref(const atls_runtime *runtime);
 
 /** Drops a reference. */
 void atls_runtime_free(atls_runtime *ATLS_NULLABLE runtime);
@@ -873,10 +873,11 @@ void atls_event_release(atls_event *event);
  * \retval ATLS_NULL_ARGUMENT
  * \retval ATLS_WOULD_DEADLOCK in a callback
  */
-atls_status atls_queue_stop(atls_queue *queue, atls_error *ATLS_NULLABLE *ATLS_NULLABLE error);
+atls_status atls_queue_stop(const atls_queue *queue,
+                            atls_error *ATLS_NULLABLE *ATLS_NULLABLE error);
 
 /** Adds a reference; returns `queue`. */
-atls_queue *atls_queue_ref(atls_queue *queue);
+atls_queue *atls_queue_ref(const atls_queue *queue);
 
 /**
  * Drops a reference. Operations that run keep what they need and go on, with their callbacks; only
@@ -1488,7 +1489,7 @@ atls_status atls_stream_cancel(const atls_stream *stream,
                                atls_error *ATLS_NULLABLE *ATLS_NULLABLE error);
 
 /** Adds a reference; returns `stream`. */
-atls_stream *atls_stream_ref(atls_stream *stream);
+atls_stream *atls_stream_ref(const atls_stream *stream);
 
 /** Drops a reference. The last one cancels the stream; CLOSED still comes. */
 void atls_stream_free(atls_stream *ATLS_NULLABLE stream);
@@ -4202,7 +4203,7 @@ atls_status atls_verifier_import(const atls_verifier *verifier,
                                  atls_error *ATLS_NULLABLE *ATLS_NULLABLE error);
 
 /** Adds a reference; returns `verifier`. */
-atls_verifier *atls_verifier_ref(atls_verifier *verifier);
+atls_verifier *atls_verifier_ref(const atls_verifier *verifier);
 
 /** Drops a reference. */
 void atls_verifier_free(atls_verifier *ATLS_NULLABLE verifier);
@@ -5169,7 +5170,7 @@ atls_status atls_h1_driver_close(const atls_h1_driver *driver,
                                  atls_error *ATLS_NULLABLE *ATLS_NULLABLE error);
 
 /** Adds a reference; returns `driver`. */
-atls_h1_driver *atls_h1_driver_ref(atls_h1_driver *driver);
+atls_h1_driver *atls_h1_driver_ref(const atls_h1_driver *driver);
 
 /** Drops a reference. The last one cancels the connection, and CLOSED comes with CANCELED. */
 void atls_h1_driver_free(atls_h1_driver *ATLS_NULLABLE driver);

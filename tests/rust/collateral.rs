@@ -4,10 +4,10 @@
 
 mod support;
 
-use atls::capi::base::bytes::atls_bytes;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
+use support::abi::*;
 
 use hostile::{Options, Reply};
 use simtee::guest::{answer, report_data};
@@ -117,7 +117,7 @@ fn fresh(world: &World, policy: &serde_json::Value) -> Result<Stream, Refusal> {
     let verifier = support::simulated_verifier(&world.tee.root_der);
     let add_root = |config| support::add_root(config, &world.tee.web_ca_pem);
     let done = support::open(world.server.port(), policy, verifier, add_root);
-    unsafe { atls::capi::attest::verifier::atls_verifier_free(verifier) };
+    unsafe { support::abi::atls_verifier_free(verifier) };
     done
 }
 
@@ -212,7 +212,7 @@ fn a_document_is_not_used_after_a_newer_one_was_seen() {
     let bundle = serde_json::json!({"atls_collateral_bundle": 1, "objects": [object]}).to_string();
     let mut taken = 0;
     let done = unsafe {
-        use atls::capi::attest::verifier::atls_verifier_import as import;
+        use support::abi::atls_verifier_import as import;
         import(world.verifier, atls_bytes { ptr: bundle.as_ptr(), len: bundle.len() }, &mut taken, std::ptr::null_mut())
     };
     assert_eq!((done, taken), (0, 1));

@@ -4,14 +4,13 @@
 
 mod support;
 
-use atls::capi::base::bytes::atls_bytes;
 use std::ffi::CString;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command};
 use std::ptr::null_mut;
+use support::abi::*;
 
-use atls::capi::attest::verifier::*;
 use serde_json::{Value, json};
 use support::{Refusal, Stream, World};
 
@@ -252,7 +251,7 @@ fn a_disk_that_is_slow_is_no_reason_to_refuse_a_server() {
     let within = |ms| {
         support::open(world.server.port(), &world.policy, verifier, |config| {
             support::add_root(config, &world.tee.web_ca_pem);
-            assert_eq!(unsafe { atls::capi::connect::config::atls_config_set_deadline(config, ms, null_mut()) }, 0);
+            assert_eq!(unsafe { support::abi::atls_config_set_deadline(config, ms, null_mut()) }, 0);
         })
     };
     let done = within(3800);

@@ -7,9 +7,8 @@ mod support;
 use std::ptr::null_mut;
 use std::time::Duration;
 
-use atls::capi::attest::verifier::*;
-use atls::capi::base::bytes::*;
 use serde_json::{Value, json};
+use support::abi::*;
 use support::{Refusal, Stream, World};
 
 #[test]

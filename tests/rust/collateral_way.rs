@@ -4,16 +4,13 @@
 
 mod support;
 
-use atls::capi::base::bytes::atls_bytes;
 use std::ffi::CString;
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::ptr::{null, null_mut};
 use std::sync::{Arc, Mutex};
+use support::abi::*;
 
-use atls::capi::attest::verifier::*;
-use atls::capi::connect::config::*;
-use atls::capi::connect::config_route::*;
 use support::{Refusal, Stream, World};
 
 /// A name that no resolver knows (RFC 6761).

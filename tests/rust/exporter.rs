@@ -3,8 +3,8 @@
 
 mod support;
 
-use atls::capi::base::bytes::atls_bytes;
 use std::sync::{Arc, Mutex};
+use support::abi::*;
 
 use hostile::server::Then;
 use hostile::{Reply, Session};
@@ -125,7 +125,7 @@ fn who_terminates_tls_elsewhere_computes_the_same() {
         let (nonce, exporter) = ([3u8; 32], [4u8; 32]);
         #[allow(unsafe_code)]
         let status = unsafe {
-            atls::capi::attest::evidence::atls_compute_exporter_binder(
+            support::abi::atls_compute_exporter_binder(
                 attester,
                 atls_bytes { ptr: nonce.as_ptr(), len: 32 },
                 atls_bytes { ptr: exporter.as_ptr(), len: 32 },

@@ -4,8 +4,9 @@
 
 mod support;
 
-use atls::capi::base::bytes::atls_bytes;
 use std::time::{Duration, Instant};
+
+use support::abi::*;
 
 use hostile::server::{Stall, Then};
 use hostile::{Options, Reply};
@@ -67,16 +68,7 @@ fn odd_but_correct_answers_are_accepted() {
     });
     let stream = world.connect().unwrap();
     let (mut buffer, mut n) = ([0u8; 8], 9);
-    let status = unsafe {
-        atls::capi::connect::stream::atls_stream_read(
-            stream.0,
-            buffer.as_mut_ptr(),
-            8,
-            1000,
-            &mut n,
-            std::ptr::null_mut(),
-        )
-    };
+    let status = unsafe { atls_stream_read(stream.0, buffer.as_mut_ptr(), 8, 1000, &mut n, std::ptr::null_mut()) };
     assert_eq!((status, n), (0, 0), "a clean end");
 }
 
@@ -187,7 +179,7 @@ fn tls_faults() {
     stalled(Stall::ResetBeforeTls).refused("IO");
     let silent = stalled(Stall::BeforeTls);
     let refusal = silent.connect_with(&silent.policy, |config| unsafe {
-        atls::capi::connect::config::atls_config_set_timeouts(config, 0, 200, std::ptr::null_mut());
+        atls_config_set_timeouts(config, 0, 200, std::ptr::null_mut());
     });
     let refusal = refusal.err().unwrap();
     assert_eq!((refusal.name.as_str(), refusal.phase.as_str()), ("TIMED_OUT", "tls"));
@@ -225,9 +217,6 @@ fn addresses_of_both_families() {
     echo(&world.connect_to(server.port(), &world.policy, |_| ()).unwrap(), b"by name");
     for host in [c"::1", c"[::1]"] {
         unsafe {
-            use atls::capi::attest::policy::*;
-            use atls::capi::connect::config::*;
-            use atls::capi::connect::stream::*;
             let (mut config, mut policy, mut stream) =
                 (std::ptr::null_mut(), std::ptr::null_mut(), std::ptr::null_mut());
             let json = world.policy.to_string();
@@ -238,14 +227,7 @@ fn addresses_of_both_families() {
             assert_eq!(atls_config_new(host.as_ptr(), server.port(), &mut config, std::ptr::null_mut()), 0);
             assert_eq!(atls_config_set_policy(config, policy, std::ptr::null_mut()), 0);
             assert_eq!(atls_config_set_verifier(config, world.verifier, std::ptr::null_mut()), 0);
-            assert_eq!(
-                atls::capi::connect::config_tls::atls_config_set_server_name(
-                    config,
-                    c"tee.test".as_ptr(),
-                    std::ptr::null_mut()
-                ),
-                0
-            );
+            assert_eq!(atls_config_set_server_name(config, c"tee.test".as_ptr(), std::ptr::null_mut()), 0);
             support::add_root(config, &world.tee.web_ca_pem);
             assert_eq!(atls_stream_connect(config, &mut stream, std::ptr::null_mut()), 0);
             echo(&support::Stream(stream), b"by address");
@@ -265,9 +247,7 @@ fn tunnels() {
     let through = |url: String| {
         world.connect_with(&world.policy, move |config| {
             let url = std::ffi::CString::new(url).unwrap();
-            let status = unsafe {
-                atls::capi::connect::config_route::atls_config_set_tunnel(config, url.as_ptr(), std::ptr::null_mut())
-            };
+            let status = unsafe { atls_config_set_tunnel(config, url.as_ptr(), std::ptr::null_mut()) };
             assert_eq!(status, 0);
         })
     };
@@ -317,7 +297,7 @@ fn a_forwarder_that_closes_after_the_upgrade_is_named() {
     let through = |url: String| {
         let refusal = world.connect_with(&world.policy, move |config| {
             let url = std::ffi::CString::new(url).unwrap();
-            let set = atls::capi::connect::config_route::atls_config_set_tunnel;
+            let set = atls_config_set_tunnel;
             assert_eq!(unsafe { set(config, url.as_ptr(), std::ptr::null_mut()) }, 0);
         });
         refusal.err().expect("it leads nowhere")

@@ -1,14 +1,13 @@
 //! In steady state a connection allocates nothing, and what a large message took can be given back; seen through the C interface.
 #![allow(unsafe_code)]
 
-use atls::capi::base::bytes::atls_bytes;
+#[rustfmt::skip]
+#[path = "support/abi.rs"]
+mod abi;
+use abi::*;
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
 use std::ptr::null_mut;
-
-use atls::capi::h1::conn::*;
-use atls::capi::h1::send::*;
-use atls::capi::h1::types::*;
 
 struct Counting;
 

@@ -2,6 +2,9 @@
 //! but for the differences that are meant, which the table lists with their reasons.
 #![allow(unsafe_code)]
 
+#[rustfmt::skip]
+#[path = "support/abi.rs"]
+mod abi;
 #[path = "support/h1_rules.rs"]
 mod rules;
 #[path = "support/h1.rs"]
@@ -15,19 +18,7 @@ use std::net::{Shutdown, TcpListener, TcpStream};
 use std::ptr::null_mut;
 use std::time::Duration;
 
-use atls::capi::base::bytes::*;
-use atls::capi::base::error::*;
-use atls::capi::base::event::*;
-use atls::capi::base::queue::*;
-use atls::capi::base::runtime::*;
-use atls::capi::base::status::{ATLS_HTTP_PROTOCOL, ATLS_TRUNCATED};
-use atls::capi::client::client::*;
-use atls::capi::client::exchange::*;
-use atls::capi::client::request::*;
-use atls::capi::connect::config::*;
-use atls::capi::server::config::*;
-use atls::capi::server::request::*;
-use atls::capi::server::server::*;
+use abi::*;
 use atls::error::Detail;
 use atls::h1::{EventKind, flags};
 use rules::CLIENT_DETAILS;

@@ -54,6 +54,17 @@ fn header_is_current() {
     assert!(committed == *made, "include/atls.h is out of date: run `cargo xtask header`");
 }
 
+#[test]
+fn declarations_for_the_tests_are_current() {
+    let made = book::declarations::abi();
+    let path = root().join("tests/rust/support/abi.rs");
+    if std::env::var_os("ATLS_WRITE_HEADER").is_some() {
+        std::fs::write(&path, &made).expect("write tests/rust/support/abi.rs");
+    }
+    let committed = std::fs::read_to_string(&path).unwrap_or_default();
+    assert!(committed == made, "tests/rust/support/abi.rs is out of date: run `cargo xtask header`");
+}
+
 /// A constant of one family, given where another is meant, is refused: no two of them have the same number.
 #[test]
 fn limits_deadlines_and_counts_are_disjoint() {

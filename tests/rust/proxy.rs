@@ -10,9 +10,8 @@ use std::net::{TcpListener, TcpStream};
 use std::ptr::{null, null_mut};
 use std::time::Duration;
 
-use atls::capi::connect::config::atls_config_set_timeouts;
-use atls::capi::connect::config_route::atls_config_set_proxy;
 use hostile::Options;
+use support::abi::*;
 use support::{Refusal, Stream, World, echo};
 
 /// What a proxy does with the request head that it has read.

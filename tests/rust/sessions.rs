@@ -4,15 +4,11 @@
 
 mod support;
 
-use atls::capi::base::bytes::atls_bytes;
 use std::ptr::null_mut;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
+use support::abi::*;
 
-use atls::capi::base::error::*;
-use atls::capi::connect::config::*;
-use atls::capi::connect::config_tls::atls_config_set_certificate_check;
-use atls::capi::connect::stream::*;
 use hostile::server::Then;
 use hostile::{Reply, Session};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
@@ -143,11 +139,7 @@ fn no_policy_without_the_check_of_the_certificate() {
         let (mut error, mut policy, mut config, mut stream) = (null_mut(), null_mut(), null_mut(), null_mut());
         let json = world.policy.to_string();
         assert_eq!(
-            atls::capi::attest::policy::atls_policy_new(
-                atls_bytes { ptr: json.as_ptr(), len: json.len() },
-                &mut policy,
-                &mut error
-            ),
+            support::abi::atls_policy_new(atls_bytes { ptr: json.as_ptr(), len: json.len() }, &mut policy, &mut error),
             0
         );
         assert_eq!(atls_config_new(c"localhost".as_ptr(), world.server.port(), &mut config, &mut error), 0);
@@ -159,7 +151,7 @@ fn no_policy_without_the_check_of_the_certificate() {
         assert!(text(atls_error_message(error)).contains("certificates are not checked"));
         atls_error_free(error);
         atls_config_free(config);
-        atls::capi::attest::policy::atls_policy_free(policy);
+        support::abi::atls_policy_free(policy);
     }
     assert_eq!(world.server.application_bytes.load(std::sync::atomic::Ordering::SeqCst), 0);
 }
@@ -347,7 +339,7 @@ fn one_deadline_covers_all_of_a_connection() {
     assert_eq!((&*late.name, late.detail), ("TIMED_OUT", ATLS_DETAIL_CONNECT_TIMEOUT), "{late:?}");
 }
 
-unsafe extern "C" fn no_key(_: *mut std::ffi::c_void, _: atls::capi::base::bytes::atls_str) {
+unsafe extern "C" fn no_key(_: *mut std::ffi::c_void, _: support::abi::atls_str) {
     std::process::abort();
 }
 
@@ -355,7 +347,7 @@ unsafe extern "C" fn no_key(_: *mut std::ffi::c_void, _: atls::capi::base::bytes
 fn no_policy_beside_a_key_log_without_the_words_for_it() {
     let world = World::honest();
     let logging = |config| {
-        let set = atls::capi::connect::config_tls::atls_config_set_key_log;
+        let set = support::abi::atls_config_set_key_log;
         let (nothing, none) = (std::ptr::null(), null_mut());
         assert_eq!(unsafe { set(config, Some(no_key), none, None, nothing, null_mut()) }, 0);
     };

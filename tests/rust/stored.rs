@@ -5,18 +5,16 @@
 
 mod support;
 
-use atls::capi::base::bytes::atls_bytes;
 use std::ffi::CString;
 use std::path::{Path, PathBuf};
 use std::ptr::null_mut;
+use support::abi::*;
 
 use atls::attest::hash::unhex;
 use atls::attest::tdx::TdxEvidence;
 use atls::attest::{
     AppraisalRequest, Binding, Documents, Policy, TrustAnchors, Vendor, appraise, is_bound, needs, refuse_unbound,
 };
-use atls::capi::attest::verifier::*;
-use atls::capi::base::bytes::{atls_buf_data, atls_buf_free, atls_buf_len};
 use serde_json::Value;
 use support::offline::{EXPORTER, NONCE, Question, Session};
 

@@ -1,7 +1,7 @@
 //! Evidence of this side, for servers and for clients: where it comes from, what clients of a server must prove, and what a quote must hold for who
 //! terminates TLS elsewhere.
 
-use std::ffi::{c_char, c_void};
+use std::ffi::c_void;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -10,11 +10,11 @@ use super::verifier::atls_verifier;
 use super::verify::fixed;
 use crate::attest::{Exporter, Role, Tee, report_data};
 use crate::attester::{Agent, Attester, Host, HostQuote, Provider, Tsm};
+use crate::capi::base::arguments::{Builder, Out, Owned, bytes, c_bytes, c_text, change, optional_text, require, text};
 use crate::capi::base::bytes::atls_buf;
-use crate::capi::base::bytes::atls_bytes;
 use crate::capi::base::error::atls_error;
 use crate::capi::base::guard::guard;
-use crate::capi::base::handle::{borrow, borrow_mut, bytes, optional_text, release, require, text};
+use crate::capi::base::handle::{borrow, borrow_mut, take};
 use crate::capi::base::status::{ATLS_OK, atls_status};
 use crate::capi::connect::config::atls_config;
 use crate::capi::server::config::atls_server_config;
@@ -44,16 +44,14 @@ pub const ATLS_ATTESTER_CLIENT: atls_attester = 1;
 /// answered with 503 and Retry-After: clients of this library then ask again, within their deadlines. Statuses: NULL_ARGUMENT, INVALID_UTF8,
 /// INVALID_ARGUMENT (no agent found).
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn atls_server_config_set_dstack_agent(
-    config: *mut atls_server_config,
-    path: *const c_char,
-    error: *mut *mut atls_error,
+pub extern "C" fn atls_server_config_set_dstack_agent(
+    config: Builder<atls_server_config>,
+    path: c_text,
+    error: Out<*mut atls_error>,
 ) -> atls_status {
     guard(error, || {
-        let source = unsafe { agent(path) }?;
-        let before = unsafe { borrow_mut(config, "config") }?.settings.source.replace(source);
-        drop_last(before);
-        Ok(())
+        let source = agent(path)?;
+        change(config, "config", |config| config.settings.source.replace(source)).map(|_| ())
     })
 }
 
@@ -61,16 +59,14 @@ pub unsafe extern "C" fn atls_server_config_set_dstack_agent(
 /// the usual one. There is no event log, so only policies are satisfied that ask for exporter-v1, name no application, and say `"require_key_event": false`.
 /// Statuses: NULL_ARGUMENT, INVALID_UTF8, INVALID_ARGUMENT (there is none).
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn atls_server_config_set_tsm(
-    config: *mut atls_server_config,
-    path: *const c_char,
-    error: *mut *mut atls_error,
+pub extern "C" fn atls_server_config_set_tsm(
+    config: Builder<atls_server_config>,
+    path: c_text,
+    error: Out<*mut atls_error>,
 ) -> atls_status {
     guard(error, || {
-        let source = unsafe { kernel(path) }?;
-        let before = unsafe { borrow_mut(config, "config") }?.settings.source.replace(source);
-        drop_last(before);
-        Ok(())
+        let source = kernel(path)?;
+        change(config, "config", |config| config.settings.source.replace(source)).map(|_| ())
     })
 }
 
@@ -78,17 +74,15 @@ pub unsafe extern "C" fn atls_server_config_set_tsm(
 /// matter too. `drop`, which may be NULL, runs once, after the last use of `user_data`; also where this call fails. Statuses: NULL_ARGUMENT.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn atls_server_config_set_quote_source(
-    config: *mut atls_server_config,
+    config: Builder<atls_server_config>,
     quote: atls_quote_fn,
     user_data: *mut c_void,
     drop: Option<unsafe extern "C" fn(user_data: *mut c_void)>,
-    error: *mut *mut atls_error,
+    error: Out<*mut atls_error>,
 ) -> atls_status {
     guard(error, || {
         let source = host_source(quote, user_data, drop)?;
-        let before = unsafe { borrow_mut(config, "config") }?.settings.source.replace(source);
-        drop_last(before);
-        Ok(())
+        change(config, "config", |config| config.settings.source.replace(source)).map(|_| ())
     })
 }
 
@@ -97,33 +91,29 @@ pub unsafe extern "C" fn atls_server_config_set_quote_source(
 /// Without one, a server that knows no exporter-v1 is shown nothing and is used as it is. A server that refuses is EVIDENCE_REFUSED. Statuses: NULL_ARGUMENT,
 /// INVALID_UTF8, INVALID_ARGUMENT (no agent found).
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn atls_config_set_dstack_agent(
-    config: *mut atls_config,
-    path: *const c_char,
-    error: *mut *mut atls_error,
+pub extern "C" fn atls_config_set_dstack_agent(
+    config: Builder<atls_config>,
+    path: c_text,
+    error: Out<*mut atls_error>,
 ) -> atls_status {
     guard(error, || {
-        let source = unsafe { agent(path) }?;
+        let source = agent(path)?;
         let attester = Arc::new(Attester::own(source));
-        let before = unsafe { borrow_mut(config, "config") }?.config.set_attester(attester);
-        drop_last(before);
-        Ok(())
+        change(config, "config", |config| config.config.set_attester(attester)).map(|_| ())
     })
 }
 
 /// As atls_config_set_dstack_agent, with quotes as atls_server_config_set_tsm has them. Statuses: NULL_ARGUMENT, INVALID_UTF8, INVALID_ARGUMENT (there is none).
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn atls_config_set_tsm(
-    config: *mut atls_config,
-    path: *const c_char,
-    error: *mut *mut atls_error,
+pub extern "C" fn atls_config_set_tsm(
+    config: Builder<atls_config>,
+    path: c_text,
+    error: Out<*mut atls_error>,
 ) -> atls_status {
     guard(error, || {
-        let source = unsafe { kernel(path) }?;
+        let source = kernel(path)?;
         let attester = Arc::new(Attester::own(source));
-        let before = unsafe { borrow_mut(config, "config") }?.config.set_attester(attester);
-        drop_last(before);
-        Ok(())
+        change(config, "config", |config| config.config.set_attester(attester)).map(|_| ())
     })
 }
 
@@ -131,18 +121,16 @@ pub unsafe extern "C" fn atls_config_set_tsm(
 /// call fails. Statuses: NULL_ARGUMENT.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn atls_config_set_quote_source(
-    config: *mut atls_config,
+    config: Builder<atls_config>,
     quote: atls_quote_fn,
     user_data: *mut c_void,
     drop: Option<unsafe extern "C" fn(user_data: *mut c_void)>,
-    error: *mut *mut atls_error,
+    error: Out<*mut atls_error>,
 ) -> atls_status {
     guard(error, || {
         let source = host_source(quote, user_data, drop)?;
         let attester = Arc::new(Attester::own(source));
-        let before = unsafe { borrow_mut(config, "config") }?.config.set_attester(attester);
-        drop_last(before);
-        Ok(())
+        change(config, "config", |config| config.config.set_attester(attester)).map(|_| ())
     })
 }
 
@@ -152,17 +140,17 @@ pub unsafe extern "C" fn atls_config_set_quote_source(
 /// each challenge, and eight on a connection, which then ends; a proof holds for as long as its connection (atls_server_request_verdict). Needs a
 /// certificate. Statuses: NULL_ARGUMENT, TRUST_ANCHOR.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn atls_server_config_set_client_policy(
-    config: *mut atls_server_config,
-    policy: *const atls_policy,
-    verifier: *const atls_verifier,
-    error: *mut *mut atls_error,
+pub extern "C" fn atls_server_config_set_client_policy(
+    config: Option<&mut atls_server_config>,
+    policy: Option<&atls_policy>,
+    verifier: Option<&atls_verifier>,
+    error: Out<*mut atls_error>,
 ) -> atls_status {
     guard(error, || {
-        let policy = Arc::new(unsafe { borrow(policy, "policy") }?.policy.clone());
-        let verifier = unsafe { borrow(verifier, "verifier") }?.verifier.clone();
+        let policy = Arc::new(borrow(policy, "policy")?.policy.clone());
+        let verifier = borrow(verifier, "verifier")?.verifier.clone();
         check_anchors(&policy, &verifier)?;
-        unsafe { borrow_mut(config, "config") }?.settings.client_policy = Some(ClientPolicy { policy, verifier });
+        borrow_mut(config, "config")?.settings.client_policy = Some(ClientPolicy { policy, verifier });
         Ok(())
     })
 }
@@ -170,14 +158,14 @@ pub unsafe extern "C" fn atls_server_config_set_client_policy(
 /// A name that this server goes by. With one or more of them the server does not prove itself by exporter-v1 in sessions that were opened for
 /// another name (SNI): so a client that was led astray to a sibling with a certificate for both names notices. Statuses: NULL_ARGUMENT, INVALID_UTF8.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn atls_server_config_add_name(
-    config: *mut atls_server_config,
-    name: *const c_char,
-    error: *mut *mut atls_error,
+pub extern "C" fn atls_server_config_add_name(
+    config: Option<&mut atls_server_config>,
+    name: c_text,
+    error: Out<*mut atls_error>,
 ) -> atls_status {
     guard(error, || {
-        let name = unsafe { text(name, "name") }?.to_owned();
-        unsafe { borrow_mut(config, "config") }?.settings.names.push(name);
+        let name = text(name, "name")?.to_owned();
+        borrow_mut(config, "config")?.settings.names.push(name);
         Ok(())
     })
 }
@@ -186,15 +174,17 @@ pub unsafe extern "C" fn atls_server_config_add_name(
 /// request) and `exporter` (32 bytes: the TLS exporter value for the label "EXPORTER-Channel-Binding" without context). `binder` has room for 64
 /// bytes. Statuses: NULL_ARGUMENT.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn atls_compute_binder(
-    nonce: atls_bytes,
-    exporter: atls_bytes,
-    binder: *mut u8,
-    error: *mut *mut atls_error,
+pub extern "C" fn atls_compute_binder(
+    nonce: c_bytes,
+    exporter: c_bytes,
+    binder: Out<[u8; 64]>,
+    error: Out<*mut atls_error>,
 ) -> atls_status {
     guard(error, || {
-        let (nonce, exporter) = unsafe { (of_32(nonce, "nonce")?, of_32(exporter, "exporter")?) };
-        unsafe { put_binder(report_data(&nonce, &exporter), binder) }
+        let binder = require(binder, "binder")?;
+        let (nonce, exporter) = (of_32(nonce, "nonce")?, of_32(exporter, "exporter")?);
+        binder.write(report_data(&nonce, &exporter));
+        Ok(())
     })
 }
 
@@ -203,23 +193,25 @@ pub unsafe extern "C" fn atls_compute_binder(
 /// then the certificates that server and client have shown, DER, where the client's may be NULL for none; `server_name` is the name in the handshake
 /// (SNI), NULL for none. `binder` has room for 64 bytes. Statuses: NULL_ARGUMENT, INVALID_ARGUMENT, INVALID_UTF8.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn atls_compute_exporter_binder(
+pub extern "C" fn atls_compute_exporter_binder(
     attester: atls_attester,
-    nonce: atls_bytes,
-    exporter: atls_bytes,
-    server_leaf: atls_bytes,
-    client_leaf: atls_bytes,
-    server_name: *const c_char,
-    binder: *mut u8,
-    error: *mut *mut atls_error,
+    nonce: c_bytes,
+    exporter: c_bytes,
+    server_leaf: c_bytes,
+    client_leaf: c_bytes,
+    server_name: c_text,
+    binder: Out<[u8; 64]>,
+    error: Out<*mut atls_error>,
 ) -> atls_status {
     guard(error, || {
-        let (nonce, exporter) = unsafe { (of_32(nonce, "nonce")?, of_32(exporter, "exporter")?) };
-        let leaves = unsafe { (bytes(server_leaf, "server_leaf")?, bytes(client_leaf, "client_leaf")?) };
-        let name = unsafe { optional_text(server_name, "server_name") }?;
+        let binder = require(binder, "binder")?;
+        let (nonce, exporter) = (of_32(nonce, "nonce")?, of_32(exporter, "exporter")?);
+        let leaves = (bytes(server_leaf, "server_leaf")?, bytes(client_leaf, "client_leaf")?);
+        let name = optional_text(server_name, "server_name")?;
         let session = session(attester, (nonce, exporter), leaves, name)?;
         let made = session.report_data(Tee::Tdx).map_err(|why| Error::new(Status::InvalidArgument, why))?;
-        unsafe { put_binder(made, binder) }
+        binder.write(made);
+        Ok(())
     })
 }
 
@@ -244,38 +236,27 @@ pub(in crate::capi) fn session(
     Ok(Exporter::new(attester, values, leaves, server_name.unwrap_or_default().to_owned()))
 }
 
-unsafe fn agent(path: *const c_char) -> Result<Arc<dyn Provider>> {
-    let path = unsafe { optional_text(path, "path") }?;
+fn agent(path: c_text) -> Result<Arc<dyn Provider>> {
+    let path = optional_text(path, "path")?;
     Ok(Arc::new(Agent::at(path.map(Path::new))?))
 }
 
-unsafe fn kernel(path: *const c_char) -> Result<Arc<dyn Provider>> {
-    let path = unsafe { optional_text(path, "path") }?;
+fn kernel(path: c_text) -> Result<Arc<dyn Provider>> {
+    let path = optional_text(path, "path")?;
     Ok(Arc::new(Tsm::at(path.map(Path::new))?))
 }
 
-pub(in crate::capi) unsafe fn of_32(data: atls_bytes, what: &str) -> Result<[u8; 32]> {
-    require(data.ptr.cast_mut(), what)?;
-    fixed(unsafe { bytes(data, what) }?, what)
-}
-
-unsafe fn put_binder(made: [u8; 64], binder: *mut u8) -> Result<()> {
-    require(binder, "binder")?;
-    // SAFETY: the host says that there is room for them.
-    unsafe { std::ptr::copy_nonoverlapping(made.as_ptr(), binder, made.len()) };
-    Ok(())
+pub(in crate::capi) fn of_32(data: c_bytes, what: &str) -> Result<[u8; 32]> {
+    if data.is_null() {
+        return Err(Error::new(Status::NullArgument, format!("{what} is NULL")));
+    }
+    fixed(bytes(data, what)?, what)
 }
 
 /// The host's function with what it wants back.
 struct Callback {
     quote: unsafe extern "C" fn(*mut c_void, *const u8, *mut *mut atls_buf) -> atls_status,
     kept: Kept,
-}
-
-/// What was in the place of something new, once nothing of the configuration is held any more: with it may go a call into the host, which may let go of
-/// the configuration.
-pub(in crate::capi) fn drop_last<T>(before: Option<T>) {
-    drop(before);
 }
 
 pub(in crate::capi) struct Kept {
@@ -313,9 +294,11 @@ impl Callback {
         let none = |why: String| Error::new(Status::NoEvidence, why).phase(Phase::Evidence);
         let mut evidence = std::ptr::null_mut();
         // SAFETY: the contract of `atls_quote_fn`.
-        let status = unsafe { (self.quote)(self.kept.user_data, report_data.as_ptr(), &mut evidence) };
-        let text = unsafe { evidence.as_ref() }.map(|evidence| evidence.bytes.to_vec());
-        unsafe { release(evidence) };
+        let (status, evidence) = unsafe {
+            let status = (self.quote)(self.kept.user_data, report_data.as_ptr(), &mut evidence);
+            (status, Owned::from_raw(evidence))
+        };
+        let text = take(evidence).map(|buf| buf.bytes.to_vec());
         match (status, text) {
             (ATLS_OK, Some(text)) => Ok(text),
             (ATLS_OK, None) => Err(none("the host's source of quotes gave nothing".into())),

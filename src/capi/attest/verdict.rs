@@ -3,9 +3,10 @@
 use std::ffi::CString;
 use std::sync::Arc;
 
+use crate::capi::base::arguments::{Counted, Owned};
 use crate::capi::base::bytes::{atls_str, c_string};
 use crate::capi::base::guard::{guard_free, guard_value};
-use crate::capi::base::handle::{another, borrow, release};
+use crate::capi::base::handle::{Handle, add_ref, borrow, release};
 use crate::capi::base::status::{ATLS_OK, atls_status};
 use crate::verdict::{Outcome, Verdict};
 
@@ -18,6 +19,10 @@ pub struct atls_verdict {
     trust_anchor: CString,
     advisories: Vec<CString>,
     checks: Vec<CheckText>,
+}
+
+impl Handle for atls_verdict {
+    type Owner = Arc<atls_verdict>;
 }
 
 struct CheckText {
@@ -61,14 +66,14 @@ pub const ATLS_CHECK_SKIPPED: atls_check = 2;
 
 /// Whether every check that ran passed and the mandatory ones ran. False for NULL.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn atls_verdict_trusted(verdict: *const atls_verdict) -> bool {
-    guard_value(false, || unsafe { borrow(verdict, "verdict") }.is_ok_and(|v| v.verdict.trusted))
+pub extern "C" fn atls_verdict_trusted(verdict: Option<&atls_verdict>) -> bool {
+    guard_value(false, || borrow(verdict, "verdict").is_ok_and(|v| v.verdict.trusted))
 }
 
 /// OK if trusted, else the status of the first check that failed.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn atls_verdict_status(verdict: *const atls_verdict) -> atls_status {
-    guard_value(crate::capi::base::status::ATLS_NULL_ARGUMENT, || match unsafe { borrow(verdict, "verdict") } {
+pub extern "C" fn atls_verdict_status(verdict: Option<&atls_verdict>) -> atls_status {
+    guard_value(crate::capi::base::status::ATLS_NULL_ARGUMENT, || match borrow(verdict, "verdict") {
         Ok(v) => v.verdict.error().map_or(ATLS_OK, |error| error.status as atls_status),
         Err(error) => error.status as atls_status,
     })
@@ -76,78 +81,78 @@ pub unsafe extern "C" fn atls_verdict_status(verdict: *const atls_verdict) -> at
 
 /// Kind of TEE that the evidence speaks of, by its name on the wire: tdx. Valid as long as the verdict.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn atls_verdict_tee_type(verdict: *const atls_verdict) -> atls_str {
+pub extern "C" fn atls_verdict_tee_type(verdict: Option<&atls_verdict>) -> atls_str {
     guard_value(atls_str::empty(), || {
-        unsafe { borrow(verdict, "verdict") }.map_or(atls_str::empty(), |v| atls_str::from_cstring(&v.tee))
+        borrow(verdict, "verdict").map_or(atls_str::empty(), |v| atls_str::from_cstring(&v.tee))
     })
 }
 
 /// Status of the platform's TCB, for example "UpToDate"; "" if the quote is not valid. Valid as long as the verdict.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn atls_verdict_tcb_status(verdict: *const atls_verdict) -> atls_str {
+pub extern "C" fn atls_verdict_tcb_status(verdict: Option<&atls_verdict>) -> atls_str {
     guard_value(atls_str::empty(), || {
-        unsafe { borrow(verdict, "verdict") }.map_or(atls_str::empty(), |v| atls_str::from_cstring(&v.tcb_status))
+        borrow(verdict, "verdict").map_or(atls_str::empty(), |v| atls_str::from_cstring(&v.tcb_status))
     })
 }
 
 /// Which root the quote leads to: "intel", or "simulated" for tests. Valid as long as the verdict.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn atls_verdict_trust_anchor(verdict: *const atls_verdict) -> atls_str {
+pub extern "C" fn atls_verdict_trust_anchor(verdict: Option<&atls_verdict>) -> atls_str {
     guard_value(atls_str::empty(), || {
-        unsafe { borrow(verdict, "verdict") }.map_or(atls_str::empty(), |v| atls_str::from_cstring(&v.trust_anchor))
+        borrow(verdict, "verdict").map_or(atls_str::empty(), |v| atls_str::from_cstring(&v.trust_anchor))
     })
 }
 
 /// Whether the evidence was checked to belong to a TLS session; false if the caller asked to skip that.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn atls_verdict_bound_to_session(verdict: *const atls_verdict) -> bool {
-    guard_value(false, || unsafe { borrow(verdict, "verdict") }.is_ok_and(|v| v.verdict.protocol.is_some()))
+pub extern "C" fn atls_verdict_bound_to_session(verdict: Option<&atls_verdict>) -> bool {
+    guard_value(false, || borrow(verdict, "verdict").is_ok_and(|v| v.verdict.protocol.is_some()))
 }
 
 /// Number of security advisories that apply to the platform.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn atls_verdict_advisory_count(verdict: *const atls_verdict) -> usize {
-    guard_value(0, || unsafe { borrow(verdict, "verdict") }.map_or(0, |v| v.advisories.len()))
+pub extern "C" fn atls_verdict_advisory_count(verdict: Option<&atls_verdict>) -> usize {
+    guard_value(0, || borrow(verdict, "verdict").map_or(0, |v| v.advisories.len()))
 }
 
 /// The advisory at `index`, for example "INTEL-SA-00960"; "" past the end. Valid as long as the verdict.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn atls_verdict_advisory(verdict: *const atls_verdict, index: usize) -> atls_str {
+pub extern "C" fn atls_verdict_advisory(verdict: Option<&atls_verdict>, index: usize) -> atls_str {
     guard_value(atls_str::empty(), || {
-        let id = unsafe { borrow(verdict, "verdict") }.ok().and_then(|v| v.advisories.get(index));
+        let id = borrow(verdict, "verdict").ok().and_then(|v| v.advisories.get(index));
         id.map_or(atls_str::empty(), atls_str::from_cstring)
     })
 }
 
 /// Number of checks.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn atls_verdict_check_count(verdict: *const atls_verdict) -> usize {
-    guard_value(0, || unsafe { borrow(verdict, "verdict") }.map_or(0, |v| v.checks.len()))
+pub extern "C" fn atls_verdict_check_count(verdict: Option<&atls_verdict>) -> usize {
+    guard_value(0, || borrow(verdict, "verdict").map_or(0, |v| v.checks.len()))
 }
 
 /// Stable name of the check at `index`, for example "report_data"; "" past the end. Valid as long as the verdict.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn atls_verdict_check_name(verdict: *const atls_verdict, index: usize) -> atls_str {
+pub extern "C" fn atls_verdict_check_name(verdict: Option<&atls_verdict>, index: usize) -> atls_str {
     check_text(verdict, index, |check| &check.name)
 }
 
 /// What the policy or the session asked for. Valid as long as the verdict.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn atls_verdict_check_expected(verdict: *const atls_verdict, index: usize) -> atls_str {
+pub extern "C" fn atls_verdict_check_expected(verdict: Option<&atls_verdict>, index: usize) -> atls_str {
     check_text(verdict, index, |check| &check.expected)
 }
 
 /// What the evidence shows. Valid as long as the verdict.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn atls_verdict_check_actual(verdict: *const atls_verdict, index: usize) -> atls_str {
+pub extern "C" fn atls_verdict_check_actual(verdict: Option<&atls_verdict>, index: usize) -> atls_str {
     check_text(verdict, index, |check| &check.actual)
 }
 
 /// ATLS_CHECK_PASS, _FAIL or _SKIPPED; FAIL past the end.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn atls_verdict_check_outcome(verdict: *const atls_verdict, index: usize) -> atls_check {
+pub extern "C" fn atls_verdict_check_outcome(verdict: Option<&atls_verdict>, index: usize) -> atls_check {
     guard_value(ATLS_CHECK_FAIL, || {
-        let check = unsafe { borrow(verdict, "verdict") }.ok().and_then(|v| v.verdict.checks.get(index));
+        let check = borrow(verdict, "verdict").ok().and_then(|v| v.verdict.checks.get(index));
         match check.map(|check| check.outcome) {
             Some(Outcome::Pass) => ATLS_CHECK_PASS,
             Some(Outcome::Skipped) => ATLS_CHECK_SKIPPED,
@@ -159,27 +164,27 @@ pub unsafe extern "C" fn atls_verdict_check_outcome(verdict: *const atls_verdict
 /// The whole verdict as one JSON object: trusted, tee_type, tcb_status, advisory_ids, trust_anchor, bound_to_session, checks,
 /// application, measurements, platform and collateral dates. Valid as long as the verdict.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn atls_verdict_json(verdict: *const atls_verdict) -> atls_str {
+pub extern "C" fn atls_verdict_json(verdict: Option<&atls_verdict>) -> atls_str {
     guard_value(atls_str::empty(), || {
-        unsafe { borrow(verdict, "verdict") }.map_or(atls_str::empty(), |v| atls_str::from_cstring(&v.json))
+        borrow(verdict, "verdict").map_or(atls_str::empty(), |v| atls_str::from_cstring(&v.json))
     })
 }
 
 /// Adds a reference; returns `verdict`.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn atls_verdict_ref(verdict: *const atls_verdict) -> *mut atls_verdict {
-    unsafe { another(verdict) }
+pub extern "C" fn atls_verdict_ref(verdict: Counted<atls_verdict>) -> *mut atls_verdict {
+    add_ref(verdict)
 }
 
 /// Drops a reference.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn atls_verdict_free(verdict: *mut atls_verdict) {
-    guard_free(|| unsafe { release(verdict) });
+pub extern "C" fn atls_verdict_free(verdict: Owned<atls_verdict>) {
+    guard_free(|| release(verdict));
 }
 
-fn check_text(verdict: *const atls_verdict, index: usize, field: impl Fn(&CheckText) -> &CString) -> atls_str {
+fn check_text(verdict: Option<&atls_verdict>, index: usize, field: impl Fn(&CheckText) -> &CString) -> atls_str {
     guard_value(atls_str::empty(), || {
-        let check = unsafe { borrow(verdict, "verdict") }.ok().and_then(|v| v.checks.get(index));
+        let check = borrow(verdict, "verdict").ok().and_then(|v| v.checks.get(index));
         check.map_or(atls_str::empty(), |check| atls_str::from_cstring(field(check)))
     })
 }

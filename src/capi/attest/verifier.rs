@@ -1,17 +1,14 @@
 //! `atls_verifier`: the collateral store and trust anchors that connections share.
 
-use std::ffi::c_char;
 use std::path::Path;
 use std::sync::Arc;
 
 use crate::attest::{TrustAnchors, Vendor};
+use crate::capi::base::arguments::{Counted, Out, Owned, bytes, c_bytes, c_text, optional_text, require, text};
 use crate::capi::base::bytes::atls_buf;
-use crate::capi::base::bytes::atls_bytes;
 use crate::capi::base::error::atls_error;
 use crate::capi::base::guard::{guard, guard_free};
-use crate::capi::base::handle::{
-    another, borrow_mut, bytes, destroy, optional_text, put, release, require, share, text,
-};
+use crate::capi::base::handle::{Handle, add_ref, borrow_mut, destroy, release, share};
 use crate::capi::base::status::atls_status;
 use crate::capi::connect::config::atls_config;
 use crate::connect::Route;
@@ -28,6 +25,10 @@ pub struct atls_verifier_config {
     way: Option<Arc<Route>>,
 }
 
+impl Handle for atls_verifier_config {
+    type Owner = Box<atls_verifier_config>;
+}
+
 /// Keeps the vendor's documents for the connections that share it: each is fetched once, refreshed ahead of its date, and never used after it. A
 /// policy's sources (https://pccs.phala.network if it names none) are asked in order until one has a document that the vendor signed and that is
 /// valid now; if the search fails, the error says what was wrong with each source. Documents are fetched only for evidence that a genuine platform signed for the session in question: at most 20
@@ -37,34 +38,39 @@ pub struct atls_verifier {
     pub(crate) verifier: Arc<Verifier>,
 }
 
+impl Handle for atls_verifier {
+    type Owner = Arc<atls_verifier>;
+}
+
 /// A configuration with the vendor's own root and the built-in web roots. Statuses: NULL_ARGUMENT.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn atls_verifier_config_new(
-    config: *mut *mut atls_verifier_config,
-    error: *mut *mut atls_error,
+pub extern "C" fn atls_verifier_config_new(
+    config: Out<*mut atls_verifier_config>,
+    error: Out<*mut atls_error>,
 ) -> atls_status {
     guard(error, || {
-        require(config, "config")?;
-        unsafe { put(config, Box::into_raw(Box::default()), "config") }
+        let config = require(config, "config")?;
+        config.give(Box::default());
+        Ok(())
     })
 }
 
 /// Frees the builder.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn atls_verifier_config_free(config: *mut atls_verifier_config) {
-    guard_free(|| unsafe { destroy(config) });
+pub extern "C" fn atls_verifier_config_free(config: Owned<atls_verifier_config>) {
+    guard_free(|| destroy(config));
 }
 
 /// Also trusts these roots (PEM) for the HTTPS of collateral services. Statuses: NULL_ARGUMENT, INVALID_UTF8.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn atls_verifier_config_add_root_pem(
-    config: *mut atls_verifier_config,
-    pem: *const c_char,
-    error: *mut *mut atls_error,
+pub extern "C" fn atls_verifier_config_add_root_pem(
+    config: Option<&mut atls_verifier_config>,
+    pem: c_text,
+    error: Out<*mut atls_error>,
 ) -> atls_status {
     guard(error, || {
-        let pem = unsafe { text(pem, "pem") }?.to_owned();
-        unsafe { borrow_mut(config, "config") }?.trust.roots.extra_pem.push(pem);
+        let pem = text(pem, "pem")?.to_owned();
+        borrow_mut(config, "config")?.trust.roots.extra_pem.push(pem);
         Ok(())
     })
 }
@@ -72,17 +78,17 @@ pub unsafe extern "C" fn atls_verifier_config_add_root_pem(
 /// For tests: quotes must lead to this simulator's root (DER) instead of the vendor's, and each policy must consent with
 /// `"allow_simulated": true`. Statuses: NULL_ARGUMENT, INVALID_ARGUMENT.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn atls_verifier_config_set_simulated_root(
-    config: *mut atls_verifier_config,
-    root_der: atls_bytes,
-    error: *mut *mut atls_error,
+pub extern "C" fn atls_verifier_config_set_simulated_root(
+    config: Option<&mut atls_verifier_config>,
+    root_der: c_bytes,
+    error: Out<*mut atls_error>,
 ) -> atls_status {
     guard(error, || {
-        let root = unsafe { bytes(root_der, "root_der") }?;
+        let root = bytes(root_der, "root_der")?;
         if root.is_empty() {
             return Err(Error::new(Status::InvalidArgument, "root_der is empty"));
         }
-        unsafe { borrow_mut(config, "config") }?.anchors = TrustAnchors::simulated(Vendor::Intel, root.to_vec());
+        borrow_mut(config, "config")?.anchors = TrustAnchors::simulated(Vendor::Intel, root.to_vec());
         Ok(())
     })
 }
@@ -93,18 +99,17 @@ pub unsafe extern "C" fn atls_verifier_config_set_simulated_root(
 /// is asked to CONNECT, a tunnel gets the service as its target; if they refuse, that is COLLATERAL_UNAVAILABLE, as is a tunnel whose URL names a
 /// target itself. Statuses: NULL_ARGUMENT, INVALID_ARGUMENT and INVALID_STATE as when connecting.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn atls_verifier_config_set_route(
-    config: *mut atls_verifier_config,
-    route: *const atls_config,
-    error: *mut *mut atls_error,
+pub extern "C" fn atls_verifier_config_set_route(
+    config: Option<&mut atls_verifier_config>,
+    route: Option<&atls_config>,
+    error: Out<*mut atls_error>,
 ) -> atls_status {
     guard(error, || {
-        // SAFETY: NULL or a configuration that was not freed yet.
-        let way = match unsafe { route.as_ref() } {
+        let way = match route {
             Some(route) => Some(Arc::new(route.config.connector()?.route()?)),
             None => None,
         };
-        unsafe { borrow_mut(config, "config") }?.way = way;
+        borrow_mut(config, "config")?.way = way;
         Ok(())
     })
 }
@@ -114,14 +119,14 @@ pub unsafe extern "C" fn atls_verifier_config_set_route(
 /// is never replaced by an older one. A damaged file counts as missing, and is replaced. The folder is made if it is missing. NULL for none.
 /// Statuses: NULL_ARGUMENT, INVALID_UTF8.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn atls_verifier_config_set_disk_cache(
-    config: *mut atls_verifier_config,
-    folder: *const c_char,
-    error: *mut *mut atls_error,
+pub extern "C" fn atls_verifier_config_set_disk_cache(
+    config: Option<&mut atls_verifier_config>,
+    folder: c_text,
+    error: Out<*mut atls_error>,
 ) -> atls_status {
     guard(error, || {
-        let folder = unsafe { optional_text(folder, "folder") }?.map(str::to_owned);
-        unsafe { borrow_mut(config, "config") }?.disk = folder;
+        let folder = optional_text(folder, "folder")?.map(str::to_owned);
+        borrow_mut(config, "config")?.disk = folder;
         Ok(())
     })
 }
@@ -129,15 +134,15 @@ pub unsafe extern "C" fn atls_verifier_config_set_disk_cache(
 /// Makes a verifier; `config` may be NULL for the defaults. Statuses: NULL_ARGUMENT, INVALID_ARGUMENT (a root that cannot be
 /// read), IO (the disk cache).
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn atls_verifier_new(
-    config: *const atls_verifier_config,
-    verifier: *mut *mut atls_verifier,
-    error: *mut *mut atls_error,
+pub extern "C" fn atls_verifier_new(
+    config: Option<&atls_verifier_config>,
+    verifier: Out<*mut atls_verifier>,
+    error: Out<*mut atls_error>,
 ) -> atls_status {
     guard(error, || {
-        require(verifier, "verifier")?;
+        let verifier = require(verifier, "verifier")?;
         let defaults = atls_verifier_config::default();
-        let config = unsafe { config.as_ref() }.unwrap_or(&defaults);
+        let config = config.unwrap_or(&defaults);
         let (anchors, tls) = (config.anchors.clone(), client_config(&config.trust)?);
         let mut made = Verifier::new(anchors, tls);
         if let Some(way) = &config.way {
@@ -146,22 +151,23 @@ pub unsafe extern "C" fn atls_verifier_new(
         if let Some(folder) = &config.disk {
             made = made.with_disk(Path::new(folder))?;
         }
-        let handle = Arc::into_raw(Arc::new(atls_verifier { verifier: Arc::new(made) }));
-        unsafe { put(verifier, handle.cast_mut(), "verifier") }
+        verifier.give(Arc::new(atls_verifier { verifier: Arc::new(made) }));
+        Ok(())
     })
 }
 
 /// Everything kept, as one JSON object in a new buffer, for a machine that cannot reach the vendor. Statuses: NULL_ARGUMENT.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn atls_verifier_export(
-    verifier: *const atls_verifier,
-    bundle: *mut *mut atls_buf,
-    error: *mut *mut atls_error,
+pub extern "C" fn atls_verifier_export(
+    verifier: Counted<atls_verifier>,
+    bundle: Out<*mut atls_buf>,
+    error: Out<*mut atls_error>,
 ) -> atls_status {
     guard(error, || {
-        require(bundle, "bundle")?;
-        let text = unsafe { share(verifier, "verifier") }?.verifier.store.export();
-        unsafe { put(bundle, atls_buf::into_raw(text.into()), "bundle") }
+        let bundle = require(bundle, "bundle")?;
+        let text = share(verifier, "verifier")?.verifier.store.export();
+        bundle.write(atls_buf::into_raw(text.into()));
+        Ok(())
     })
 }
 
@@ -169,17 +175,17 @@ pub unsafe extern "C" fn atls_verifier_export(
 /// it names. A bundle with one bad entry, such as a document that the vendor did not sign, changes nothing. Statuses: NULL_ARGUMENT,
 /// COLLATERAL_INVALID.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn atls_verifier_import(
-    verifier: *const atls_verifier,
-    bundle: atls_bytes,
-    taken: *mut usize,
-    error: *mut *mut atls_error,
+pub extern "C" fn atls_verifier_import(
+    verifier: Counted<atls_verifier>,
+    bundle: c_bytes,
+    taken: Out<usize>,
+    error: Out<*mut atls_error>,
 ) -> atls_status {
     guard(error, || {
-        let text = unsafe { bytes(bundle, "bundle") }?;
-        let count = unsafe { share(verifier, "verifier") }?.verifier.store.import(text)?;
-        if !taken.is_null() {
-            unsafe { put(taken, count, "taken") }?;
+        let text = bytes(bundle, "bundle")?;
+        let count = share(verifier, "verifier")?.verifier.store.import(text)?;
+        if let Some(taken) = taken.get() {
+            taken.write(count);
         }
         Ok(())
     })
@@ -187,12 +193,12 @@ pub unsafe extern "C" fn atls_verifier_import(
 
 /// Adds a reference; returns `verifier`.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn atls_verifier_ref(verifier: *mut atls_verifier) -> *mut atls_verifier {
-    unsafe { another(verifier) }
+pub extern "C" fn atls_verifier_ref(verifier: Counted<atls_verifier>) -> *mut atls_verifier {
+    add_ref(verifier)
 }
 
 /// Drops a reference.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn atls_verifier_free(verifier: *mut atls_verifier) {
-    guard_free(|| unsafe { release(verifier) });
+pub extern "C" fn atls_verifier_free(verifier: Owned<atls_verifier>) {
+    guard_free(|| release(verifier));
 }

@@ -7,9 +7,9 @@ use bytes::Bytes;
 
 use super::error::atls_error;
 use super::guard::{guard, guard_free, guard_value};
-use super::handle::{another, borrow, put, release, require};
 use super::status::atls_status;
-use crate::error::Result;
+use crate::capi::base::arguments::{self, Counted, Out, Owned, c_bytes, require};
+use crate::capi::base::handle::{Handle, add_ref, borrow, release};
 
 /// Borrowed text. `ptr` is never NULL and is followed by a NUL byte; `len` does not count it. Valid as long as the object that it
 /// came from, which the function that returns it names.
@@ -50,12 +50,6 @@ impl atls_bytes {
     pub(crate) fn of(bytes: &[u8]) -> atls_bytes {
         atls_bytes { ptr: bytes.as_ptr(), len: bytes.len() }
     }
-
-    /// # Safety
-    /// As the comment of the type says, and the bytes outlive `'a`.
-    pub(crate) unsafe fn get<'a>(self, what: &str) -> Result<&'a [u8]> {
-        unsafe { crate::capi::base::handle::bytes(self, what) }
-    }
 }
 
 /// A C string of `text`; a NUL inside, which C could not see past, is shown as U+FFFD.
@@ -69,6 +63,10 @@ pub struct atls_buf {
     pub(crate) bytes: Bytes,
 }
 
+impl Handle for atls_buf {
+    type Owner = Arc<atls_buf>;
+}
+
 impl atls_buf {
     pub(crate) fn into_raw(bytes: Bytes) -> *mut atls_buf {
         Arc::into_raw(Arc::new(atls_buf { bytes })).cast_mut()
@@ -77,8 +75,8 @@ impl atls_buf {
 
 /// First byte; never NULL, valid as long as the caller holds the buffer.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn atls_buf_data(buf: *const atls_buf) -> *const u8 {
-    guard_value(c"".as_ptr().cast(), || match unsafe { borrow(buf, "buf") } {
+pub extern "C" fn atls_buf_data(buf: Option<&atls_buf>) -> *const u8 {
+    guard_value(c"".as_ptr().cast(), || match borrow(buf, "buf") {
         Ok(buf) if !buf.bytes.is_empty() => buf.bytes.as_ptr(),
         _ => c"".as_ptr().cast(),
     })
@@ -86,21 +84,18 @@ pub unsafe extern "C" fn atls_buf_data(buf: *const atls_buf) -> *const u8 {
 
 /// Number of bytes; 0 for NULL.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn atls_buf_len(buf: *const atls_buf) -> usize {
-    guard_value(0, || unsafe { borrow(buf, "buf") }.map_or(0, |buf| buf.bytes.len()))
+pub extern "C" fn atls_buf_len(buf: Option<&atls_buf>) -> usize {
+    guard_value(0, || borrow(buf, "buf").map_or(0, |buf| buf.bytes.len()))
 }
 
 /// Copies `data` into a new buffer. Statuses: NULL_ARGUMENT.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn atls_buf_copy(
-    data: atls_bytes,
-    buf: *mut *mut atls_buf,
-    error: *mut *mut atls_error,
-) -> atls_status {
+pub extern "C" fn atls_buf_copy(data: c_bytes, buf: Out<*mut atls_buf>, error: Out<*mut atls_error>) -> atls_status {
     guard(error, || {
-        require(buf, "buf")?;
-        let data = unsafe { super::handle::bytes(data, "data") }?;
-        unsafe { put(buf, atls_buf::into_raw(Bytes::copy_from_slice(data)), "buf") }
+        let buf = require(buf, "buf")?;
+        let data = arguments::bytes(data, "data")?;
+        buf.write(atls_buf::into_raw(Bytes::copy_from_slice(data)));
+        Ok(())
     })
 }
 
@@ -111,28 +106,30 @@ pub unsafe extern "C" fn atls_buf_wrap(
     data: atls_bytes,
     release: Option<unsafe extern "C" fn(user_data: *mut c_void)>,
     user_data: *mut c_void,
-    buf: *mut *mut atls_buf,
-    error: *mut *mut atls_error,
+    buf: Out<*mut atls_buf>,
+    error: Out<*mut atls_error>,
 ) -> atls_status {
     guard(error, || {
-        require(buf, "buf")?;
-        unsafe { super::handle::bytes(data, "data") }?;
+        let buf = require(buf, "buf")?;
+        // SAFETY: the host says that there are as many bytes, until `release` is called.
+        arguments::bytes(unsafe { c_bytes::from_raw(data) }, "data")?;
         let (ptr, len) = if data.len == 0 { (c"".as_ptr().cast(), 0) } else { (data.ptr, data.len) };
         let owner = Foreign { data: ptr, len, release, user_data };
-        unsafe { put(buf, atls_buf::into_raw(Bytes::from_owner(owner)), "buf") }
+        buf.write(atls_buf::into_raw(Bytes::from_owner(owner)));
+        Ok(())
     })
 }
 
 /// Adds a reference; returns `buf` for convenience, NULL for NULL.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn atls_buf_ref(buf: *mut atls_buf) -> *mut atls_buf {
-    unsafe { another(buf) }
+pub extern "C" fn atls_buf_ref(buf: Counted<atls_buf>) -> *mut atls_buf {
+    add_ref(buf)
 }
 
 /// Drops a reference.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn atls_buf_free(buf: *mut atls_buf) {
-    guard_free(|| unsafe { release(buf) });
+pub extern "C" fn atls_buf_free(buf: Owned<atls_buf>) {
+    guard_free(|| release(buf));
 }
 
 /// Memory of the host with its destructor.

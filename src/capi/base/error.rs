@@ -5,9 +5,10 @@ use std::sync::Arc;
 
 use super::bytes::{atls_str, c_string};
 use super::guard::guard_pure;
-use super::handle::{another, borrow, release};
 use super::status::{ATLS_OK, atls_status};
 use crate::capi::attest::verdict::atls_verdict;
+use crate::capi::base::arguments::{Counted, Owned};
+use crate::capi::base::handle::{Handle, add_ref, borrow, release};
 use crate::error::Error;
 
 /// What exactly went wrong, if one status covers several causes (atls_error_detail). Each names the statuses that it comes with.
@@ -98,6 +99,10 @@ pub struct atls_error {
     verdict: Option<Arc<atls_verdict>>,
 }
 
+impl Handle for atls_error {
+    type Owner = Arc<atls_error>;
+}
+
 impl atls_error {
     pub(crate) fn new(error: Error) -> atls_error {
         let verdict = error.verdict.as_ref().map(|verdict| Arc::new(atls_verdict::new(verdict.clone())));
@@ -110,98 +115,94 @@ impl atls_error {
             error,
         }
     }
-
-    pub(crate) fn into_raw(error: Error) -> *mut atls_error {
-        Arc::into_raw(Arc::new(atls_error::new(error))).cast_mut()
-    }
 }
 
 /// The status that goes with the error; OK for NULL.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn atls_error_status(error: *const atls_error) -> atls_status {
-    guard_pure(ATLS_OK, || unsafe { borrow(error, "error") }.map_or(ATLS_OK, |e| e.error.status as atls_status))
+pub extern "C" fn atls_error_status(error: Option<&atls_error>) -> atls_status {
+    guard_pure(ATLS_OK, || borrow(error, "error").map_or(ATLS_OK, |e| e.error.status as atls_status))
 }
 
 /// One sentence in English with all causes, joined by ": ". Valid as long as the error; "" for NULL.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn atls_error_message(error: *const atls_error) -> atls_str {
+pub extern "C" fn atls_error_message(error: Option<&atls_error>) -> atls_str {
     text_of(error, |e| &e.message)
 }
 
 /// Where it happened: "call", "queue", "dns", "connect", "tunnel", "tls", "evidence", "collateral", "verify" or "transfer". Valid as long as
 /// the error; "" for NULL.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn atls_error_phase(error: *const atls_error) -> atls_str {
+pub extern "C" fn atls_error_phase(error: Option<&atls_error>) -> atls_str {
     text_of(error, |e| &e.phase)
 }
 
 /// What exactly it was, if one status covers several causes: ATLS_DETAIL_*, or 0. Ignore values that you do not know.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn atls_error_detail(error: *const atls_error) -> atls_detail {
-    guard_pure(0, || unsafe { borrow(error, "error") }.map_or(0, |e| e.error.detail as u32))
+pub extern "C" fn atls_error_detail(error: Option<&atls_error>) -> atls_detail {
+    guard_pure(0, || borrow(error, "error").map_or(0, |e| e.error.detail as u32))
 }
 
 /// `errno` of the system call that failed, 0 if none did.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn atls_error_os_errno(error: *const atls_error) -> i32 {
-    guard_pure(0, || unsafe { borrow(error, "error") }.map_or(0, |e| e.error.os_errno))
+pub extern "C" fn atls_error_os_errno(error: Option<&atls_error>) -> i32 {
+    guard_pure(0, || borrow(error, "error").map_or(0, |e| e.error.os_errno))
 }
 
 /// TLS alert number (RFC 8446 section 6), -1 if none was sent or received.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn atls_error_tls_alert(error: *const atls_error) -> i32 {
-    guard_pure(-1, || unsafe { borrow(error, "error") }.map_or(-1, |e| e.error.tls_alert))
+pub extern "C" fn atls_error_tls_alert(error: Option<&atls_error>) -> i32 {
+    guard_pure(-1, || borrow(error, "error").map_or(-1, |e| e.error.tls_alert))
 }
 
 /// HTTP status that caused the error (evidence exchange, tunnel, collateral), 0 if none did. With H1_REMOTE: the status with which a server might
 /// answer, 400, 431, 501 or 505.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn atls_error_http_status(error: *const atls_error) -> u32 {
-    guard_pure(0, || unsafe { borrow(error, "error") }.map_or(0, |e| e.error.http_status.into()))
+pub extern "C" fn atls_error_http_status(error: Option<&atls_error>) -> u32 {
+    guard_pure(0, || borrow(error, "error").map_or(0, |e| e.error.http_status.into()))
 }
 
 /// For the error of REFUSED, of a server request's CLOSED and of an adopted driver's CLOSED: address and port of the other end of the connection.
 /// Valid as long as the error; "" if there is none.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn atls_error_peer(error: *const atls_error) -> atls_str {
+pub extern "C" fn atls_error_peer(error: Option<&atls_error>) -> atls_str {
     text_of(error, |e| &e.peer)
 }
 
 /// Whether the same call may succeed later without a change on the caller's side.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn atls_error_retryable(error: *const atls_error) -> bool {
-    guard_pure(false, || unsafe { borrow(error, "error") }.is_ok_and(|e| e.error.retryable()))
+pub extern "C" fn atls_error_retryable(error: Option<&atls_error>) -> bool {
+    guard_pure(false, || borrow(error, "error").is_ok_and(|e| e.error.retryable()))
 }
 
 /// The verdict that refused the server as JSON, "" if no judgement was reached. Valid as long as the error.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn atls_error_report_json(error: *const atls_error) -> atls_str {
+pub extern "C" fn atls_error_report_json(error: Option<&atls_error>) -> atls_str {
     text_of(error, |e| &e.report)
 }
 
 /// The verdict that refused the server, NULL if no judgement was reached. Borrowed: valid as long as the error.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn atls_error_verdict(error: *const atls_error) -> *const atls_verdict {
+pub extern "C" fn atls_error_verdict(error: Option<&atls_error>) -> *const atls_verdict {
     guard_pure(std::ptr::null(), || {
-        let verdict = unsafe { borrow(error, "error") }.ok().and_then(|e| e.verdict.as_ref());
+        let verdict = borrow(error, "error").ok().and_then(|e| e.verdict.as_ref());
         verdict.map_or(std::ptr::null(), Arc::as_ptr)
     })
 }
 
 /// Adds a reference; returns `error`.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn atls_error_ref(error: *mut atls_error) -> *mut atls_error {
-    unsafe { another(error) }
+pub extern "C" fn atls_error_ref(error: Counted<atls_error>) -> *mut atls_error {
+    add_ref(error)
 }
 
 /// Drops a reference.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn atls_error_free(error: *mut atls_error) {
-    guard_pure((), || unsafe { release(error) });
+pub extern "C" fn atls_error_free(error: Owned<atls_error>) {
+    guard_pure((), || release(error));
 }
 
-fn text_of(error: *const atls_error, field: impl Fn(&atls_error) -> &CString) -> atls_str {
-    guard_pure(atls_str::empty(), || match unsafe { borrow(error, "error") } {
+fn text_of(error: Option<&atls_error>, field: impl Fn(&atls_error) -> &CString) -> atls_str {
+    guard_pure(atls_str::empty(), || match borrow(error, "error") {
         Ok(e) => atls_str::from_cstring(field(e)),
         Err(_) => atls_str::empty(),
     })

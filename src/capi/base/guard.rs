@@ -2,9 +2,10 @@
 
 use std::cell::Cell;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::Once;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Once};
 
+use super::arguments::Out;
 use super::error::atls_error;
 use super::poison;
 use super::status::atls_status;
@@ -14,7 +15,7 @@ use crate::error::{Detail, Error, Result, Status};
 static FORKED: AtomicBool = AtomicBool::new(false);
 
 /// Runs `body`. On failure the error is written to `error`, where that is not NULL.
-pub fn guard(error: *mut *mut atls_error, body: impl FnOnce() -> Result<()>) -> atls_status {
+pub fn guard(error: Out<*mut atls_error>, body: impl FnOnce() -> Result<()>) -> atls_status {
     silence_panics();
     if forked() {
         return fail(error, Error::new(Status::Forked, "called in the child of a fork"));
@@ -93,11 +94,10 @@ pub fn panic_error(payload: &(dyn std::any::Any + Send)) -> Error {
     Error::new(Status::Panic, format!("internal error: {text}"))
 }
 
-fn fail(out: *mut *mut atls_error, failure: Error) -> atls_status {
+fn fail(out: Out<*mut atls_error>, failure: Error) -> atls_status {
     let status = failure.status as atls_status;
-    if !out.is_null() {
-        // SAFETY: the contract of every `error` parameter: NULL or a valid place for one pointer.
-        unsafe { *out = atls_error::into_raw(failure) };
+    if let Some(place) = out.get() {
+        place.give(Arc::new(atls_error::new(failure)));
     }
     status
 }
@@ -136,7 +136,7 @@ mod tests {
     #[test]
     fn a_panic_becomes_a_status() {
         let mut error = std::ptr::null_mut();
-        let status = guard(&mut error, || panic!("on purpose"));
+        let status = guard(Out::from(&mut error), || panic!("on purpose"));
         assert_eq!(status, Status::Panic as atls_status);
         // SAFETY: `guard` wrote it.
         let failure = unsafe { std::sync::Arc::from_raw(error) };

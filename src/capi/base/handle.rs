@@ -1,57 +1,101 @@
-//! Pointers in and out: `Arc` and `Box` behind opaque handles, slices and strings from C.
+//! Handles: an `Arc` or a `Box` behind an opaque pointer. Which of the two it is stands in one line beside the type, and whatever treats it as the other does not
+//! compile.
 
-use std::ffi::{CStr, c_char};
 use std::sync::Arc;
 
-use super::bytes::atls_bytes;
+use super::arguments::{Counted, Owned};
 use super::poison;
 use crate::error::{Error, Result, Status};
 
-fn null(what: &str) -> Error {
+/// What C has a pointer to. `Owner = Arc<Self>`: shared, reference-counted, usable from any thread. `Owner = Box<Self>`: a builder, or what else belongs to
+/// one thread at a time.
+///
+/// A builder is destroyed, a shared handle released:
+/// ```
+/// use atls::capi::{attest::policy::atls_policy, base::{arguments::Owned, handle::*}, connect::config::atls_config};
+/// let (config, policy): (fn(Owned<atls_config>), fn(Owned<atls_policy>)) = (destroy, release);
+/// ```
+/// and not the other way round:
+/// ```compile_fail,E0271
+/// use atls::capi::{base::{arguments::Owned, handle::*}, connect::config::atls_config};
+/// let config: fn(Owned<atls_config>) = release;
+/// ```
+/// ```compile_fail,E0271
+/// use atls::capi::{attest::policy::atls_policy, base::{arguments::Owned, handle::*}};
+/// let policy: fn(Owned<atls_policy>) = destroy;
+/// ```
+/// A builder has no references to add:
+/// ```compile_fail,E0271
+/// use atls::capi::{base::{arguments::Counted, handle::*}, connect::config::atls_config};
+/// let config: fn(Counted<'_, atls_config>) -> *mut atls_config = add_ref;
+/// ```
+/// And what can neither be sent to another thread nor shared with one is no shared handle:
+/// ```compile_fail,E0277
+/// struct Local(std::rc::Rc<()>);
+/// impl atls::capi::base::handle::Handle for Local {
+///     type Owner = std::sync::Arc<Local>;
+/// }
+/// ```
+pub trait Handle: Sized {
+    type Owner: Owner<Self>;
+}
+
+/// `Arc` or `Box`.
+pub trait Owner<T> {
+    fn into_raw(self) -> *mut T;
+}
+
+impl<T: Send + Sync> Owner<T> for Arc<T> {
+    fn into_raw(self) -> *mut T {
+        Arc::into_raw(self).cast_mut()
+    }
+}
+
+impl<T> Owner<T> for Box<T> {
+    fn into_raw(self) -> *mut T {
+        Box::into_raw(self)
+    }
+}
+
+/// A handle for the host.
+pub fn into_raw<T: Handle>(owner: T::Owner) -> *mut T {
+    owner.into_raw()
+}
+
+pub(super) fn null(what: &str) -> Error {
     Error::new(Status::NullArgument, format!("{what} is NULL"))
 }
 
-/// Borrows what a handle points to.
-///
-/// # Safety
-/// `pointer` is NULL or came from this library and was not freed yet.
-pub unsafe fn borrow<'a, T>(pointer: *const T, what: &str) -> Result<&'a T> {
-    poison::enter(pointer.cast(), what)?;
-    unsafe { pointer.as_ref() }.ok_or_else(|| null(what))
+/// What a handle points to, unless it is NULL or met a panic.
+pub fn borrow<'a, T>(handle: Option<&'a T>, what: &str) -> Result<&'a T> {
+    let handle = handle.ok_or_else(|| null(what))?;
+    poison::enter(std::ptr::from_ref(handle).cast(), what)?;
+    Ok(handle)
 }
 
 /// As [`borrow`], exclusively: for builders, which belong to one thread at a time.
-///
-/// # Safety
-/// As for [`borrow`], and nobody else uses the object meanwhile.
-pub unsafe fn borrow_mut<'a, T>(pointer: *mut T, what: &str) -> Result<&'a mut T> {
-    poison::enter(pointer.cast_const().cast(), what)?;
-    unsafe { pointer.as_mut() }.ok_or_else(|| null(what))
+pub fn borrow_mut<'a, T>(handle: Option<&'a mut T>, what: &str) -> Result<&'a mut T> {
+    let handle = handle.ok_or_else(|| null(what))?;
+    poison::enter(std::ptr::from_ref(handle).cast(), what)?;
+    Ok(handle)
 }
 
-/// Another strong reference to the `Arc` behind a handle.
-///
-/// # Safety
-/// `pointer` is NULL or came from `Arc::into_raw` and still owns a reference.
-pub unsafe fn share<T>(pointer: *const T, what: &str) -> Result<Arc<T>> {
-    if pointer.is_null() {
-        return Err(null(what));
+/// A reference of the call's own.
+pub fn share<T: Handle<Owner = Arc<T>>>(handle: Counted<T>, what: &str) -> Result<Arc<T>> {
+    let pointer = handle.as_ptr();
+    if !pointer.is_null() {
+        poison::enter(pointer.cast(), what)?;
     }
-    poison::enter(pointer.cast(), what)?;
-    unsafe {
-        Arc::increment_strong_count(pointer);
-        Ok(Arc::from_raw(pointer))
-    }
+    share_hub(handle, what)
 }
 
 /// As [`share`], for runtimes and queues: what they hold stands under locks that no call leaves half-changed, and after a panic they have to be stopped.
-///
-/// # Safety
-/// As for [`share`].
-pub unsafe fn share_hub<T>(pointer: *const T, what: &str) -> Result<Arc<T>> {
+pub fn share_hub<T: Handle<Owner = Arc<T>>>(handle: Counted<T>, what: &str) -> Result<Arc<T>> {
+    let pointer = handle.as_ptr();
     if pointer.is_null() {
         return Err(null(what));
     }
+    // SAFETY: not NULL, so from `Arc::into_raw`, with a reference of the caller's; the one that is added is ours.
     unsafe {
         Arc::increment_strong_count(pointer);
         Ok(Arc::from_raw(pointer))
@@ -59,99 +103,45 @@ pub unsafe fn share_hub<T>(pointer: *const T, what: &str) -> Result<Arc<T>> {
 }
 
 /// The body of every `_ref`: one more reference, or NULL for NULL.
-///
-/// # Safety
-/// As for [`share`].
-pub unsafe fn another<T>(pointer: *const T) -> *mut T {
+pub fn add_ref<T: Handle<Owner = Arc<T>>>(handle: Counted<T>) -> *mut T {
     super::guard::guard_value(std::ptr::null_mut(), || {
+        let pointer = handle.as_ptr();
         if !pointer.is_null() {
+            // SAFETY: as in `share_hub`; the one that is added is the host's.
             unsafe { Arc::increment_strong_count(pointer) };
         }
         pointer.cast_mut()
     })
 }
 
+/// The reference that the host gives up.
+pub fn take<T: Handle<Owner = Arc<T>>>(handle: Owned<T>) -> Option<Arc<T>> {
+    let pointer = handle.into_raw();
+    // SAFETY: not NULL, so from `Arc::into_raw`, and the caller gives up its reference.
+    (!pointer.is_null()).then(|| unsafe { Arc::from_raw(pointer) })
+}
+
 /// Drops one reference of a shared handle.
-///
-/// # Safety
-/// As for [`share`]; the reference is gone afterwards.
-pub unsafe fn release<T>(pointer: *const T) {
-    if !pointer.is_null() {
-        let shared = unsafe { Arc::from_raw(pointer) };
-        if poison::is_spoiled(pointer.cast()) {
-            // Keeps the address, and not what was there.
-            std::mem::forget(Arc::downgrade(&shared));
-        }
-        drop(shared);
+pub fn release<T: Handle<Owner = Arc<T>>>(handle: Owned<T>) {
+    if let Some(shared) = take(handle)
+        && poison::is_spoiled(Arc::as_ptr(&shared).cast())
+    {
+        // Keeps the address, and not what was there.
+        std::mem::forget(Arc::downgrade(&shared));
     }
 }
 
 /// Drops a builder.
-///
-/// # Safety
-/// `pointer` is NULL or came from `Box::into_raw`.
-pub unsafe fn destroy<T>(pointer: *mut T) {
+pub fn destroy<T: Handle<Owner = Box<T>>>(handle: Owned<T>) {
+    let pointer = handle.into_raw();
     if pointer.is_null() {
         return;
     }
-    match poison::is_spoiled(pointer.cast_const().cast()) {
-        // Keeps the address, and not what was there.
-        true => unsafe { pointer.drop_in_place() },
-        false => drop(unsafe { Box::from_raw(pointer) }),
+    if poison::is_spoiled(pointer.cast_const().cast()) {
+        // SAFETY: from `Box::into_raw`, and the caller gives it up. Keeps the address, and not what was there.
+        unsafe { pointer.drop_in_place() };
+    } else {
+        // SAFETY: as above.
+        drop(unsafe { Box::from_raw(pointer) });
     }
-}
-
-/// Writes an output. Outputs are written only when everything else succeeded.
-///
-/// # Safety
-/// `place` is valid for writing, or NULL.
-pub unsafe fn put<T>(place: *mut T, value: T, what: &str) -> Result<()> {
-    if place.is_null() {
-        return Err(null(what));
-    }
-    unsafe { place.write(value) };
-    Ok(())
-}
-
-/// Refuses a NULL output before work is done for it.
-pub fn require<T>(place: *mut T, what: &str) -> Result<()> {
-    if place.is_null() { Err(null(what)) } else { Ok(()) }
-}
-
-/// A C string that must be there and be UTF-8.
-///
-/// # Safety
-/// `pointer` is NULL or a NUL-terminated string that outlives `'a`.
-pub unsafe fn text<'a>(pointer: *const c_char, what: &str) -> Result<&'a str> {
-    if pointer.is_null() {
-        return Err(null(what));
-    }
-    unsafe { CStr::from_ptr(pointer) }
-        .to_str()
-        .map_err(|error| Error::new(Status::InvalidUtf8, format!("{what}: {error}")))
-}
-
-/// As [`text`], where NULL means that there is none.
-///
-/// # Safety
-/// As for [`text`].
-pub unsafe fn optional_text<'a>(pointer: *const c_char, what: &str) -> Result<Option<&'a str>> {
-    if pointer.is_null() { Ok(None) } else { unsafe { text(pointer, what) }.map(Some) }
-}
-
-/// Bytes from C. With a length of 0 the pointer is ignored.
-///
-/// # Safety
-/// `given.ptr` is valid for `given.len` bytes that outlive `'a`, or `given.len` is 0.
-pub unsafe fn bytes<'a>(given: atls_bytes, what: &str) -> Result<&'a [u8]> {
-    if given.len == 0 {
-        return Ok(&[]);
-    }
-    if given.ptr.is_null() {
-        return Err(null(what));
-    }
-    if given.len > isize::MAX as usize {
-        return Err(Error::new(Status::InvalidArgument, format!("{what}: length {} is impossible", given.len)));
-    }
-    Ok(unsafe { std::slice::from_raw_parts(given.ptr, given.len) })
 }

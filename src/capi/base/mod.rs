@@ -1,5 +1,6 @@
 //! What every part of the boundary stands on: statuses, errors, buffers, handles, the guard around each call, queues and events.
 
+pub mod arguments;
 pub mod bytes;
 pub mod c_bool;
 pub mod error;
@@ -10,6 +11,7 @@ pub mod log;
 pub mod operation;
 pub mod poison;
 pub mod queue;
+pub mod raw;
 pub mod runtime;
 pub mod status;
 pub mod version;

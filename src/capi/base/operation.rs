@@ -6,6 +6,7 @@ use std::sync::{Arc, OnceLock, Weak};
 
 use tokio::sync::OwnedSemaphorePermit;
 
+use super::arguments::Counted;
 use super::event::{HostEvent, Posted, atls_event, atls_sink};
 use super::queue::EventInbox;
 use crate::error::{Error, Result, Status};
@@ -34,12 +35,11 @@ unsafe impl Sync for Operation {}
 
 impl Operation {
     /// Prepares an operation for `sink`. Nothing has happened to the host's side yet. Statuses: NullArgument, InvalidState.
-    ///
-    /// # Safety
-    /// `sink` is NULL or valid, and so is its queue.
-    pub unsafe fn new(sink: *const atls_sink, runtime: &Arc<Registry>) -> Result<Arc<Operation>> {
-        let sink = unsafe { super::handle::borrow(sink, "sink") }?;
-        let inbox = unsafe { super::handle::share_hub(sink.queue, "sink.queue") }?.inbox().clone();
+    pub fn new(sink: Option<&atls_sink>, runtime: &Arc<Registry>) -> Result<Arc<Operation>> {
+        let sink = super::handle::borrow(sink, "sink")?;
+        // SAFETY: a sink is made by the host, whose queue is NULL or one to which it has a reference.
+        let queue = unsafe { Counted::from_raw(sink.queue) };
+        let inbox = super::handle::share_hub(queue, "sink.queue")?.inbox().clone();
         let registries = [inbox.registry().clone(), runtime.clone()];
         Ok(Arc::new(Operation {
             id: new_id(),
@@ -165,6 +165,8 @@ impl<E: HostEvent> Observer<E> for Poster {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::capi::base::arguments::{Out, Owned};
+    use crate::capi::base::error::atls_error;
     use crate::capi::base::queue::*;
     use crate::io::sync::lock;
     use crate::message::ReceivedHead;
@@ -201,10 +203,12 @@ mod tests {
 
     /// Takes and releases all that a polled queue has.
     unsafe fn empty(queue: *const atls_queue, log: &Log) {
+        let counted = || unsafe { Counted::from_raw(queue) };
         let mut event = std::mem::MaybeUninit::<atls_event>::uninit();
         loop {
             let (mut count, size) = (0, size_of::<atls_event>());
-            let status = unsafe { atls_queue_next(queue, event.as_mut_ptr(), size, 1, &mut count, null_mut()) };
+            let status =
+                unsafe { atls_queue_next(counted(), event.as_mut_ptr(), size, 1, Out::from(&mut count), Out::null()) };
             if status != 0 || count == 0 {
                 return;
             }
@@ -213,7 +217,7 @@ mod tests {
         }
     }
 
-    type Make = unsafe extern "C" fn(*mut *mut atls_queue, *mut *mut super::super::error::atls_error) -> i32;
+    type Make = extern "C" fn(Out<*mut atls_queue>, Out<*mut atls_error>) -> i32;
 
     /// Starts an operation on a queue of this kind, ends it, and tries to post after that; what the host saw.
     fn run(make: Make, end: impl FnOnce(Registration)) -> Vec<u32> {
@@ -222,20 +226,20 @@ mod tests {
         let runtime = Arc::<Registry>::default();
         // SAFETY: the queue is valid until it is freed, and the log outlives the operation.
         unsafe {
-            assert_eq!(make(&mut queue, null_mut()), 0);
+            assert_eq!(make(Out::from(&mut queue), Out::null()), 0);
             let user_data = (&raw const *log).cast_mut().cast();
             let sink = atls_sink { queue, token: 0, call: Some(note), user_data, drop: Some(dropped) };
-            let operation = Operation::new(&sink, &runtime).unwrap();
+            let operation = Operation::new(Some(&sink), &runtime).unwrap();
             let observer = operation.observer::<TransferEvent>();
             let registration = operation.register(&Arc::new(()), &Arc::new(()), |()| ()).unwrap();
             every_kind().into_iter().for_each(|event| observer.post(event, None));
             end(registration);
             every_kind().into_iter().for_each(|event| observer.post(event, None));
             empty(queue, &log);
-            assert_eq!(atls_queue_stop(queue, null_mut()), 0);
+            assert_eq!(atls_queue_stop(Counted::from_raw(queue), Out::null()), 0);
             every_kind().into_iter().for_each(|event| observer.post(event, None));
             assert!(runtime.is_empty());
-            atls_queue_free(queue);
+            atls_queue_free(Owned::from_raw(queue));
         }
         std::mem::take(&mut *lock(&log))
     }
@@ -246,18 +250,18 @@ mod tests {
         let source = Arc::new(7);
         // SAFETY: the queue is valid until it is freed.
         unsafe {
-            assert_eq!(atls_queue_new_polled(&mut queue, null_mut()), 0);
+            assert_eq!(atls_queue_new_polled(Out::from(&mut queue), Out::null()), 0);
             let sink = atls_sink { queue, token: 0, call: None, user_data: null_mut(), drop: None };
-            let operation = Operation::new(&sink, &runtime).unwrap();
+            let operation = Operation::new(Some(&sink), &runtime).unwrap();
             let outlet = operation.register(&source, &Arc::new(()), |()| ()).unwrap().begin::<TransferEvent>();
             let task = std::thread::spawn(move || {
                 let _outlet = outlet;
                 std::panic::resume_unwind(Box::new("on purpose"));
             });
             assert!(task.join().is_err());
-            let refused = super::super::handle::borrow(Arc::as_ptr(&source), "source").unwrap_err();
+            let refused = super::super::handle::borrow(Some(&*source), "source").unwrap_err();
             assert_eq!(refused.status, Status::Panic);
-            atls_queue_free(queue);
+            atls_queue_free(Owned::from_raw(queue));
         }
         assert!(runtime.is_empty());
     }

@@ -66,51 +66,57 @@ mod tests {
     use std::ptr::null_mut;
 
     use super::*;
+    use crate::capi::base::arguments::{Counted, Out, Owned};
     use crate::capi::base::bytes::*;
+    use crate::capi::base::error::{atls_error, atls_error_free, atls_error_message};
     use crate::capi::base::guard::{guard, guard_value};
-    use crate::capi::base::handle::{borrow, borrow_mut, share};
-    use crate::capi::text::headers::*;
+    use crate::capi::base::handle::{Handle, borrow, borrow_mut, destroy, into_raw, share};
+
+    struct Setting(u32);
+
+    impl Handle for Setting {
+        type Owner = Box<Setting>;
+    }
+
+    fn copy_of_abc() -> *mut atls_buf {
+        let mut buf = null_mut();
+        assert_eq!(atls_buf_copy(b"abc"[..].into(), Out::from(&mut buf), Out::null()), 0);
+        buf
+    }
 
     #[test]
     fn a_handle_that_met_a_panic_answers_panic_from_then_on() {
-        let (mut buf, mut other, mut headers) = (null_mut(), null_mut(), null_mut());
+        let (buf, other, setting) = (copy_of_abc(), copy_of_abc(), into_raw::<Setting>(Box::new(Setting(1))));
         // SAFETY: the handles are valid until they are freed, also those that are spoiled.
         unsafe {
-            for place in [&mut buf, &mut other] {
-                assert_eq!(atls_buf_copy(atls_bytes { ptr: b"abc".as_ptr(), len: 3 }, place, null_mut()), 0);
-            }
-            assert_eq!(atls_headers_new(false.into(), &mut headers, null_mut()), 0);
-            let panicked = guard(null_mut(), || {
-                share(buf, "buf")?;
-                borrow_mut(headers, "headers")?;
+            let panicked = guard(Out::null(), || {
+                share(Counted::from_raw(buf), "buf")?;
+                borrow_mut(setting.as_mut(), "setting")?.0 = 2;
                 panic!("on purpose");
             });
             assert_eq!(panicked, Status::Panic as i32);
-            let mut error = null_mut();
-            assert_eq!(guard(&mut error, || borrow(buf, "buf").map(drop)), Status::Panic as i32);
-            assert!(
-                std::ffi::CStr::from_ptr(super::super::error::atls_error_message(error).ptr)
-                    .to_str()
-                    .unwrap()
-                    .contains("buf")
-            );
-            super::super::error::atls_error_free(error);
-            assert_eq!(guard(null_mut(), || borrow_mut(headers, "headers").map(drop)), Status::Panic as i32);
-            assert_eq!((atls_buf_len(buf), atls_buf_len(other)), (0, 3), "the other was not part of it");
+            let mut error: *mut atls_error = null_mut();
+            assert_eq!(guard(Out::from(&mut error), || borrow(buf.as_ref(), "buf").map(drop)), Status::Panic as i32);
+            let message = std::ffi::CStr::from_ptr(atls_error_message(error.as_ref()).ptr);
+            assert!(message.to_str().unwrap().contains("buf"));
+            atls_error_free(Owned::from_raw(error));
+            let refused = |setting: *mut Setting| borrow_mut(setting.as_mut(), "setting").map(drop);
+            assert_eq!(guard(Out::null(), || refused(setting)), Status::Panic as i32);
+            let lengths = (atls_buf_len(buf.as_ref()), atls_buf_len(other.as_ref()));
+            assert_eq!(lengths, (0, 3), "the other was not part of it");
             assert_eq!(guard_value(7, || panic!("on purpose, with no handle")), 7);
             // References and the end are as ever; the address does not come back as another handle.
-            let again = atls_buf_ref(buf);
+            let again = atls_buf_ref(Counted::from_raw(buf));
             assert_eq!(again, buf);
-            atls_buf_free(again);
-            atls_buf_free(buf);
-            atls_headers_free(headers);
+            atls_buf_free(Owned::from_raw(again));
+            atls_buf_free(Owned::from_raw(buf));
+            destroy(Owned::from_raw(setting));
             for _ in 0..100 {
-                let mut fresh = null_mut();
-                assert_eq!(atls_buf_copy(atls_bytes { ptr: b"abc".as_ptr(), len: 3 }, &mut fresh, null_mut()), 0);
-                assert_eq!(atls_buf_len(fresh), 3);
-                atls_buf_free(fresh);
+                let fresh = copy_of_abc();
+                assert_eq!(atls_buf_len(fresh.as_ref()), 3);
+                atls_buf_free(Owned::from_raw(fresh));
             }
-            atls_buf_free(other);
+            atls_buf_free(Owned::from_raw(other));
         }
     }
 }

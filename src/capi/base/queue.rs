@@ -6,10 +6,11 @@ use std::time::{Duration, Instant};
 use super::error::atls_error;
 use super::event::{Posted, atls_event};
 use super::guard::{guard, guard_free, guard_value, watch_forks};
-use super::handle::{another, put, release, require, share_hub};
 use super::runtime::prepare_thread;
 use super::status::atls_status;
 use super::wakeup::Wakeup;
+use crate::capi::base::arguments::{Counted, Out, Owned, require};
+use crate::capi::base::handle::{Handle, add_ref, release, share_hub};
 use crate::error::{Error, Phase, Result, Status};
 use crate::io::blocking::check_may_block;
 use crate::io::offload::no_thread;
@@ -20,6 +21,10 @@ use crate::operation::{Delivery, Inbox, QueueKind};
 pub struct atls_queue {
     inbox: Arc<EventInbox>,
     thread: Mutex<Option<std::thread::JoinHandle<()>>>,
+}
+
+impl Handle for atls_queue {
+    type Owner = Arc<atls_queue>;
 }
 
 /// The queue proper; it outlives the host's handle for as long as operations run.
@@ -71,46 +76,37 @@ impl Drop for atls_queue {
 
 /// A queue whose events are delivered to `sink.call` one after the other, on a thread of the library. Statuses: NULL_ARGUMENT, NO_RESOURCES.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn atls_queue_new_dispatching(
-    queue: *mut *mut atls_queue,
-    error: *mut *mut atls_error,
-) -> atls_status {
-    guard(error, || unsafe { create(QueueKind::Dispatching, queue) })
+pub extern "C" fn atls_queue_new_dispatching(queue: Out<*mut atls_queue>, error: Out<*mut atls_error>) -> atls_status {
+    guard(error, || create(QueueKind::Dispatching, queue))
 }
 
 /// A queue that the host asks for events, and that tells it through a file descriptor when there are some. Statuses:
 /// NULL_ARGUMENT, IO.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn atls_queue_new_polled(
-    queue: *mut *mut atls_queue,
-    error: *mut *mut atls_error,
-) -> atls_status {
-    guard(error, || unsafe { create(QueueKind::Polled, queue) })
+pub extern "C" fn atls_queue_new_polled(queue: Out<*mut atls_queue>, error: Out<*mut atls_error>) -> atls_status {
+    guard(error, || create(QueueKind::Polled, queue))
 }
 
 /// A queue whose events are delivered at once on whichever thread of the library they arise: the fastest, for hosts that never
 /// block in a callback. Events of one source stay in order; those of different sources may come at the same time. Statuses:
 /// NULL_ARGUMENT.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn atls_queue_new_inline(
-    queue: *mut *mut atls_queue,
-    error: *mut *mut atls_error,
-) -> atls_status {
-    guard(error, || unsafe { create(QueueKind::Inline, queue) })
+pub extern "C" fn atls_queue_new_inline(queue: Out<*mut atls_queue>, error: Out<*mut atls_error>) -> atls_status {
+    guard(error, || create(QueueKind::Inline, queue))
 }
 
-unsafe fn create(kind: QueueKind, queue: *mut *mut atls_queue) -> Result<()> {
-    require(queue, "queue")?;
-    let made = Arc::into_raw(atls_queue::new(kind)?).cast_mut();
-    unsafe { put(queue, made, "queue") }
+fn create(kind: QueueKind, queue: Out<*mut atls_queue>) -> Result<()> {
+    let queue = require(queue, "queue")?;
+    queue.give(atls_queue::new(kind)?);
+    Ok(())
 }
 
 /// Descriptor that is readable while events wait, for poll, epoll, libuv or Go's netpoller: a hint, level-triggered. Never read
 /// from it. -1 for queues that are not polled. Valid as long as the queue.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn atls_queue_fd(queue: *const atls_queue) -> i32 {
+pub extern "C" fn atls_queue_fd(queue: Counted<atls_queue>) -> i32 {
     guard_value(-1, || {
-        let queue = unsafe { share_hub(queue, "queue") }.ok();
+        let queue = share_hub(queue, "queue").ok();
         queue.and_then(|queue| queue.inbox.bell().map(Wakeup::fd)).unwrap_or(-1)
     })
 }
@@ -121,17 +117,19 @@ pub unsafe extern "C" fn atls_queue_fd(queue: *const atls_queue) -> i32 {
 /// (`event_size` is smaller than in version 0.1), INVALID_STATE (not a polled queue).
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn atls_queue_next(
-    queue: *const atls_queue,
+    queue: Counted<atls_queue>,
     events: *mut atls_event,
     event_size: usize,
     max: usize,
-    count: *mut usize,
-    error: *mut *mut atls_error,
+    count: Out<usize>,
+    error: Out<*mut atls_error>,
 ) -> atls_status {
     guard(error, || {
-        let queue = unsafe { share_hub(queue, "queue") }?;
-        let places = Places::new(&queue, events, event_size, max, count)?;
-        unsafe { put(count, places.fill(&queue.inbox), "count") }
+        let queue = share_hub(queue, "queue")?;
+        let count = require(count, "count")?;
+        let places = Places::new(&queue, events, event_size, max)?;
+        count.write(places.fill(&queue.inbox));
+        Ok(())
     })
 }
 
@@ -139,17 +137,18 @@ pub unsafe extern "C" fn atls_queue_next(
 /// time is up, or the queue was stopped. Statuses: those of atls_queue_next, at once; WOULD_DEADLOCK.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn atls_queue_wait(
-    queue: *const atls_queue,
+    queue: Counted<atls_queue>,
     events: *mut atls_event,
     event_size: usize,
     max: usize,
     timeout_ms: u32,
-    count: *mut usize,
-    error: *mut *mut atls_error,
+    count: Out<usize>,
+    error: Out<*mut atls_error>,
 ) -> atls_status {
     guard(error, || {
-        let queue = unsafe { share_hub(queue, "queue") }?;
-        let places = Places::new(&queue, events, event_size, max, count)?;
+        let queue = share_hub(queue, "queue")?;
+        let count = require(count, "count")?;
+        let places = Places::new(&queue, events, event_size, max)?;
         check_may_block()?;
         let inbox = &queue.inbox;
         let deadline = crate::capi::base::limit(timeout_ms, DEFAULT_WAIT).map(|limit| Instant::now() + limit);
@@ -158,7 +157,8 @@ pub unsafe extern "C" fn atls_queue_wait(
         while taken == 0 && max > 0 && inbox.wait(deadline) {
             taken = places.fill(inbox);
         }
-        unsafe { put(count, taken, "count") }
+        count.write(taken);
+        Ok(())
     })
 }
 
@@ -176,15 +176,10 @@ struct Places {
 const FIRST_EVENT_SIZE: usize = std::mem::offset_of!(atls_event, opaque) + size_of::<*mut std::ffi::c_void>();
 
 impl Places {
-    fn new(
-        queue: &atls_queue,
-        events: *mut atls_event,
-        stride: usize,
-        max: usize,
-        count: *mut usize,
-    ) -> Result<Places> {
-        require(events, "events")?;
-        require(count, "count")?;
+    fn new(queue: &atls_queue, events: *mut atls_event, stride: usize, max: usize) -> Result<Places> {
+        if events.is_null() {
+            return Err(Error::new(Status::NullArgument, "events is NULL"));
+        }
         if queue.inbox.kind() != QueueKind::Polled {
             return Err(Error::new(Status::InvalidState, "the queue is not a polled one"));
         }
@@ -219,12 +214,12 @@ impl Places {
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn atls_event_release(event: *mut atls_event) {
     guard_free(|| {
-        if let Ok(event) = unsafe { super::handle::borrow_mut(event, "event") } {
-            let posted = std::mem::replace(&mut event.opaque, std::ptr::null_mut()).cast::<Posted>();
-            if !posted.is_null() {
-                // SAFETY: `opaque` came from `take`, and is taken out above.
-                unsafe { Box::from_raw(posted) }.release();
-            }
+        // SAFETY: NULL, or an event that the host has from `atls_queue_next`. The borrow ends here: `sink.drop` may free the host's event.
+        let posted = unsafe { event.as_mut() }.map(|event| std::mem::replace(&mut event.opaque, std::ptr::null_mut()));
+        let posted = posted.unwrap_or_default().cast::<Posted>();
+        if !posted.is_null() {
+            // SAFETY: `opaque` came from `fill`, and was taken out above.
+            unsafe { Box::from_raw(posted) }.release();
         }
     });
 }
@@ -233,20 +228,20 @@ pub unsafe extern "C" fn atls_event_release(event: *mut atls_event) {
 /// queue takes no new operations. Of a polled queue it discards the events that wait; no other thread may take events meanwhile,
 /// and those taken before must have been released. Statuses: NULL_ARGUMENT, WOULD_DEADLOCK (in a callback).
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn atls_queue_stop(queue: *mut atls_queue, error: *mut *mut atls_error) -> atls_status {
-    guard(error, || unsafe { share_hub(queue, "queue") }?.stop())
+pub extern "C" fn atls_queue_stop(queue: Counted<atls_queue>, error: Out<*mut atls_error>) -> atls_status {
+    guard(error, || share_hub(queue, "queue")?.stop())
 }
 
 /// Adds a reference; returns `queue`.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn atls_queue_ref(queue: *mut atls_queue) -> *mut atls_queue {
-    unsafe { another(queue) }
+pub extern "C" fn atls_queue_ref(queue: Counted<atls_queue>) -> *mut atls_queue {
+    add_ref(queue)
 }
 
 /// Drops a reference. Operations that run keep what they need and go on, with their callbacks; only atls_queue_stop waits for them. With the last
 /// reference to a polled queue its events are discarded, those that wait and those still to come; `sink.drop` then runs in this call, or on a thread
 /// of the library.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn atls_queue_free(queue: *mut atls_queue) {
-    guard_free(|| unsafe { release(queue) });
+pub extern "C" fn atls_queue_free(queue: Owned<atls_queue>) {
+    guard_free(|| release(queue));
 }

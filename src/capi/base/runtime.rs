@@ -5,12 +5,13 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::time::Duration;
 
-use tokio::runtime::{Builder, Handle, Runtime};
+use tokio::runtime::{Builder, Runtime};
 
 use super::error::atls_error;
 use super::guard::{check_random, guard, guard_free, watch_forks};
-use super::handle::{another, put, release, require, share_hub};
 use super::status::atls_status;
+use crate::capi::base::arguments::{Counted, Out, Owned, require};
+use crate::capi::base::handle::{Handle, add_ref, release, share_hub};
 use crate::error::{Detail, Error, Phase, Result, Status};
 use crate::io::blocking::{check_may_block, check_thread_is_whole, mark_thread};
 use crate::io::offload::{no_thread, prepare_threads_with};
@@ -21,12 +22,16 @@ use crate::operation::Registry;
 /// down without waiting. Reference-counted; safe to share between threads.
 pub struct atls_runtime {
     runtime: Mutex<Option<Runtime>>,
-    handle: Handle,
+    handle: tokio::runtime::Handle,
     pub(crate) registry: Arc<Registry>,
 }
 
+impl Handle for atls_runtime {
+    type Owner = Arc<atls_runtime>;
+}
+
 impl atls_runtime {
-    pub(crate) fn handle(&self) -> &Handle {
+    pub(crate) fn handle(&self) -> &tokio::runtime::Handle {
         &self.handle
     }
 }
@@ -117,13 +122,13 @@ fn try_threads(count: usize) -> Result<()> {
 /// Starts a runtime with `workers` threads, named atls-0 and so on; 0 for the default, the number of processors but at most 4. Statuses:
 /// NULL_ARGUMENT, INVALID_ARGUMENT (more than 1024), NO_RESOURCES (not all of the threads can be started; then none is), IO.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn atls_runtime_new(
+pub extern "C" fn atls_runtime_new(
     workers: u32,
-    runtime: *mut *mut atls_runtime,
-    error: *mut *mut atls_error,
+    runtime: Out<*mut atls_runtime>,
+    error: Out<*mut atls_error>,
 ) -> atls_status {
     guard(error, || {
-        require(runtime, "runtime")?;
+        let runtime = require(runtime, "runtime")?;
         if workers > 1024 {
             return Err(Error::new(
                 Status::InvalidArgument,
@@ -138,7 +143,8 @@ pub unsafe extern "C" fn atls_runtime_new(
         let built = start_workers(if workers == 0 { processors } else { workers as usize })?;
         let handle = built.handle().clone();
         let made = atls_runtime { runtime: Mutex::new(Some(built)), handle, registry: Arc::default() };
-        unsafe { put(runtime, Arc::into_raw(Arc::new(made)).cast_mut(), "runtime") }
+        runtime.give(Arc::new(made));
+        Ok(())
     })
 }
 
@@ -146,13 +152,13 @@ pub unsafe extern "C" fn atls_runtime_new(
 /// Afterwards nothing can be started on it. Statuses: NULL_ARGUMENT; WOULD_DEADLOCK; TIMED_OUT when `timeout_ms` (0: 10 seconds) was
 /// too short, for instance because nobody takes events from a polled queue; then the threads are left to end by themselves.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn atls_runtime_shutdown(
-    runtime: *mut atls_runtime,
+pub extern "C" fn atls_runtime_shutdown(
+    runtime: Counted<atls_runtime>,
     timeout_ms: u32,
-    error: *mut *mut atls_error,
+    error: Out<*mut atls_error>,
 ) -> atls_status {
     guard(error, || {
-        let shared = unsafe { share_hub(runtime, "runtime") }?;
+        let shared = share_hub(runtime, "runtime")?;
         check_may_block()?;
         shared.registry.stop();
         let limit = super::limit(timeout_ms, Duration::from_secs(10));
@@ -166,12 +172,12 @@ pub unsafe extern "C" fn atls_runtime_shutdown(
 
 /// Adds a reference; returns `runtime`.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn atls_runtime_ref(runtime: *mut atls_runtime) -> *mut atls_runtime {
-    unsafe { another(runtime) }
+pub extern "C" fn atls_runtime_ref(runtime: Counted<atls_runtime>) -> *mut atls_runtime {
+    add_ref(runtime)
 }
 
 /// Drops a reference.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn atls_runtime_free(runtime: *mut atls_runtime) {
-    guard_free(|| unsafe { release(runtime) });
+pub extern "C" fn atls_runtime_free(runtime: Owned<atls_runtime>) {
+    guard_free(|| release(runtime));
 }

@@ -10,9 +10,10 @@ use crate::capi::attest::policy::atls_policy;
 use crate::capi::base::c_bool::c_bool;
 use crate::capi::base::error::atls_error;
 use crate::capi::base::event::atls_sink;
-use crate::capi::base::guard::{check_random, guard, guard_free, guard_value, watch_forks};
-use crate::capi::base::handle::{another, borrow, borrow_mut, destroy, put, release, require, share, share_hub, text};
+use crate::capi::base::guard::{check_random, guard_free, guard_value, watch_forks};
 use crate::capi::base::operation::Operation;
+use crate::capi::base::raw::guard;
+use crate::capi::base::raw::{another, borrow, borrow_mut, destroy, put, release, require, share, share_hub, text};
 use crate::capi::base::runtime::{atls_runtime, prepare_thread};
 use crate::capi::base::status::atls_status;
 use crate::capi::connect::config::atls_config;
@@ -38,6 +39,10 @@ pub struct atls_client {
     automatic_credit: bool,
 }
 
+impl crate::capi::base::handle::Handle for atls_client {
+    type Owner = std::sync::Arc<atls_client>;
+}
+
 enum Mode {
     Events(Arc<atls_runtime>),
     Blocking(Arc<CallerRuntime>),
@@ -46,6 +51,10 @@ enum Mode {
 /// Limits of a client. A builder: one thread at a time; copied when used.
 pub struct atls_client_limits {
     limits: ClientLimits,
+}
+
+impl crate::capi::base::handle::Handle for atls_client_limits {
+    type Owner = Box<atls_client_limits>;
 }
 
 /// Creates limits that have their default values. Free them with atls_client_limits_free.
@@ -221,7 +230,7 @@ pub unsafe extern "C" fn atls_client_start(
         let Mode::Events(runtime) = &this.mode else {
             return Err(Error::new(Status::InvalidState, "the client is blocking"));
         };
-        let operation = unsafe { Operation::new(sink, &runtime.registry) }?;
+        let operation = Operation::new(unsafe { sink.as_ref() }, &runtime.registry)?;
         let credit = Credit::new(this.credit, this.automatic_credit);
         let prepare = |on_writable| Prepared::through_client(&this.client, &request.request, credit, on_writable);
         atls_exchange::start(runtime, operation, prepare, |made| unsafe { put(exchange, made, "exchange") })

@@ -5,10 +5,11 @@ use std::sync::{Arc, OnceLock};
 
 use crate::capi::base::bytes::atls_buf;
 use crate::capi::base::error::atls_error;
-use crate::capi::base::guard::{guard, guard_free};
-use crate::capi::base::handle::{another, put, release, require, share};
+use crate::capi::base::guard::guard_free;
 use crate::capi::base::limit;
 use crate::capi::base::operation::Operation;
+use crate::capi::base::raw::guard;
+use crate::capi::base::raw::{another, put, release, require, share};
 use crate::capi::base::runtime::atls_runtime;
 use crate::capi::base::status::atls_status;
 use crate::capi::text::head::atls_head;
@@ -28,6 +29,10 @@ pub struct atls_exchange {
     pub(in crate::capi) peer: OnceLock<CString>,
     /// Keeps the runtime alive that the exchange runs on.
     _runtime: Option<Arc<atls_runtime>>,
+}
+
+impl crate::capi::base::handle::Handle for atls_exchange {
+    type Owner = std::sync::Arc<atls_exchange>;
 }
 
 enum Mode {

@@ -3,9 +3,9 @@
 use super::exchange::atls_exchange;
 use crate::capi::base::bytes::atls_bytes;
 use crate::capi::base::error::atls_error;
-use crate::capi::base::guard::guard;
-use crate::capi::base::handle::{bytes, share};
 use crate::capi::base::limit;
+use crate::capi::base::raw::guard;
+use crate::capi::base::raw::{bytes, share};
 use crate::capi::base::status::atls_status;
 use crate::client::blocking_exchange::CALL_TIMEOUT;
 use crate::io::buffers;

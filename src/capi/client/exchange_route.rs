@@ -6,7 +6,7 @@ use super::exchange::atls_exchange;
 use crate::capi::attest::verdict::atls_verdict;
 use crate::capi::base::bytes::{atls_buf, atls_str, c_string};
 use crate::capi::base::guard::guard_value;
-use crate::capi::base::handle::borrow;
+use crate::capi::base::raw::borrow;
 
 /// The URL that the response came from, after redirects. Valid as long as the exchange. "" before
 /// the response head has arrived, and for an exchange of an atls_http.

@@ -7,9 +7,10 @@ use super::request::atls_request;
 use crate::capi::attest::verdict::atls_verdict;
 use crate::capi::base::error::atls_error;
 use crate::capi::base::event::atls_sink;
-use crate::capi::base::guard::{check_random, guard, guard_free, guard_value, watch_forks};
-use crate::capi::base::handle::{another, borrow, put, release, require, share, share_hub};
+use crate::capi::base::guard::{check_random, guard_free, guard_value, watch_forks};
 use crate::capi::base::operation::Operation;
+use crate::capi::base::raw::guard;
+use crate::capi::base::raw::{another, borrow, put, release, require, share, share_hub};
 use crate::capi::base::runtime::{atls_runtime, prepare_thread};
 use crate::capi::base::status::atls_status;
 use crate::capi::connect::config::atls_config;
@@ -29,6 +30,10 @@ pub struct atls_http {
     pub(crate) mode: Mode,
     pub(crate) credit: u64,
     pub(crate) automatic_credit: bool,
+}
+
+impl crate::capi::base::handle::Handle for atls_http {
+    type Owner = std::sync::Arc<atls_http>;
 }
 
 pub(crate) enum Mode {
@@ -80,7 +85,7 @@ pub unsafe extern "C" fn atls_http_connect_start(
         let runtime = unsafe { share_hub(runtime, "runtime") }?;
         let config = unsafe { borrow(config, "config") }?;
         let target = config.config.target()?;
-        let operation = unsafe { Operation::new(sink, &runtime.registry) }?;
+        let operation = Operation::new(unsafe { sink.as_ref() }, &runtime.registry)?;
         let shared = Arc::new(SharedConnection::default());
         let made = Arc::new(atls_http {
             mode: Mode::Events { shared: shared.clone(), runtime: runtime.clone() },
@@ -161,7 +166,7 @@ pub unsafe extern "C" fn atls_http_start(
         let Mode::Events { runtime, .. } = &http.mode else {
             return Err(Error::new(Status::InvalidState, "the connection is blocking"));
         };
-        let operation = unsafe { Operation::new(sink, &runtime.registry) }?;
+        let operation = Operation::new(unsafe { sink.as_ref() }, &runtime.registry)?;
         let credit = Credit::new(http.credit, http.automatic_credit);
         let prepare = |on_writable| Prepared::on_connection(http.connection()?, &request.request, credit, on_writable);
         atls_exchange::start(runtime, operation, prepare, |made| unsafe { put(exchange, made, "exchange") })

@@ -4,8 +4,9 @@ use std::ffi::c_char;
 
 use crate::capi::base::bytes::atls_bytes;
 use crate::capi::base::error::atls_error;
-use crate::capi::base::guard::{guard, guard_free};
-use crate::capi::base::handle::{borrow_mut, bytes, destroy, put, require, text};
+use crate::capi::base::guard::guard_free;
+use crate::capi::base::raw::guard;
+use crate::capi::base::raw::{borrow_mut, bytes, destroy, put, require, text};
 use crate::capi::base::status::atls_status;
 use crate::client::ClientRequest;
 
@@ -13,6 +14,10 @@ use crate::client::ClientRequest;
 /// builder: one thread at a time; copied when used, and may be used again.
 pub struct atls_request {
     pub(in crate::capi) request: ClientRequest,
+}
+
+impl crate::capi::base::handle::Handle for atls_request {
+    type Owner = Box<atls_request>;
 }
 
 /// Creates a request for an atls_http. Its parts are checked when it is used.

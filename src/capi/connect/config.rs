@@ -1,14 +1,14 @@
 //! `atls_config`: where to connect, and what must hold there.
 
-use std::ffi::c_char;
 use std::sync::Arc;
 
 use crate::capi::attest::policy::atls_policy;
 use crate::capi::attest::verifier::atls_verifier;
+use crate::capi::base::arguments::{Out, Owned, c_text, optional_text, require};
 use crate::capi::base::c_bool::c_bool;
 use crate::capi::base::error::atls_error;
 use crate::capi::base::guard::{guard, guard_free};
-use crate::capi::base::handle::{borrow, borrow_mut, destroy, optional_text, put, require};
+use crate::capi::base::handle::{Handle, borrow, borrow_mut, destroy};
 use crate::capi::base::status::atls_status;
 use crate::connect::{ConnectConfig, PHASE_TIMEOUT, WHOLE_TIMEOUT};
 use crate::error::{Error, Status};
@@ -22,6 +22,10 @@ pub struct atls_config {
     pub(in crate::capi) config: ConnectConfig,
     pub(crate) credit: u64,
     pub(crate) automatic_credit: bool,
+}
+
+impl Handle for atls_config {
+    type Owner = Box<atls_config>;
 }
 
 impl atls_config {
@@ -39,15 +43,15 @@ impl atls_config {
 /// their hosts, and the way of a verifier. Without a policy connecting answers INVALID_STATE, as it does without a host. Statuses: NULL_ARGUMENT,
 /// INVALID_UTF8, INVALID_ARGUMENT.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn atls_config_new(
-    host: *const c_char,
+pub extern "C" fn atls_config_new(
+    host: c_text,
     port: u16,
-    config: *mut *mut atls_config,
-    error: *mut *mut atls_error,
+    config: Out<*mut atls_config>,
+    error: Out<*mut atls_error>,
 ) -> atls_status {
     guard(error, || {
-        require(config, "config")?;
-        let made = match unsafe { optional_text(host, "host") }? {
+        let config = require(config, "config")?;
+        let made = match optional_text(host, "host")? {
             Some(host) => ConnectConfig::new(host, port)?,
             None if port != 0 => {
                 return Err(Error::new(Status::InvalidArgument, format!("port is {port}, and host is NULL")));
@@ -55,26 +59,27 @@ pub unsafe extern "C" fn atls_config_new(
             None => ConnectConfig::anywhere(),
         };
         let made = atls_config::with(made);
-        unsafe { put(config, Box::into_raw(Box::new(made)), "config") }
+        config.give(Box::new(made));
+        Ok(())
     })
 }
 
 /// Frees the builder.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn atls_config_free(config: *mut atls_config) {
-    guard_free(|| unsafe { destroy(config) });
+pub extern "C" fn atls_config_free(config: Owned<atls_config>) {
+    guard_free(|| destroy(config));
 }
 
 /// The policy that the server must satisfy. Statuses: NULL_ARGUMENT.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn atls_config_set_policy(
-    config: *mut atls_config,
-    policy: *const atls_policy,
-    error: *mut *mut atls_error,
+pub extern "C" fn atls_config_set_policy(
+    config: Option<&mut atls_config>,
+    policy: Option<&atls_policy>,
+    error: Out<*mut atls_error>,
 ) -> atls_status {
     guard(error, || {
-        let policy = Arc::new(unsafe { borrow(policy, "policy") }?.policy.clone());
-        unsafe { borrow_mut(config, "config") }?.config.set_policy(policy);
+        let policy = Arc::new(borrow(policy, "policy")?.policy.clone());
+        borrow_mut(config, "config")?.config.set_policy(policy);
         Ok(())
     })
 }
@@ -82,12 +87,12 @@ pub unsafe extern "C" fn atls_config_set_policy(
 /// Takes the policy away, and does not allow unattested connections either: for a client whose policies are set host by host, with
 /// atls_client_set_policy, so that it speaks to no other. Statuses: NULL_ARGUMENT.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn atls_config_clear_policy(
-    config: *mut atls_config,
-    error: *mut *mut atls_error,
+pub extern "C" fn atls_config_clear_policy(
+    config: Option<&mut atls_config>,
+    error: Out<*mut atls_error>,
 ) -> atls_status {
     guard(error, || {
-        unsafe { borrow_mut(config, "config") }?.config.clear_policy();
+        borrow_mut(config, "config")?.config.clear_policy();
         Ok(())
     })
 }
@@ -95,12 +100,12 @@ pub unsafe extern "C" fn atls_config_clear_policy(
 /// Connects with ordinary TLS and no attestation: such a connection proves nothing about what runs at its other end, and its
 /// verdict is NULL. Drops the policy. Statuses: NULL_ARGUMENT.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn atls_config_set_unattested(
-    config: *mut atls_config,
-    error: *mut *mut atls_error,
+pub extern "C" fn atls_config_set_unattested(
+    config: Option<&mut atls_config>,
+    error: Out<*mut atls_error>,
 ) -> atls_status {
     guard(error, || {
-        unsafe { borrow_mut(config, "config") }?.config.set_unattested();
+        borrow_mut(config, "config")?.config.set_unattested();
         Ok(())
     })
 }
@@ -108,14 +113,14 @@ pub unsafe extern "C" fn atls_config_set_unattested(
 /// The collateral store to share; the configuration keeps a reference. Without one each connection fetches for itself. Statuses:
 /// NULL_ARGUMENT.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn atls_config_set_verifier(
-    config: *mut atls_config,
-    verifier: *const atls_verifier,
-    error: *mut *mut atls_error,
+pub extern "C" fn atls_config_set_verifier(
+    config: Option<&mut atls_config>,
+    verifier: Option<&atls_verifier>,
+    error: Out<*mut atls_error>,
 ) -> atls_status {
     guard(error, || {
-        let verifier = unsafe { borrow(verifier, "verifier") }?.verifier.clone();
-        unsafe { borrow_mut(config, "config") }?.config.set_verifier(verifier);
+        let verifier = borrow(verifier, "verifier")?.verifier.clone();
+        borrow_mut(config, "config")?.config.set_verifier(verifier);
         Ok(())
     })
 }
@@ -123,14 +128,14 @@ pub unsafe extern "C" fn atls_config_set_verifier(
 /// Deadlines for connecting (names, TCP, tunnel) and for the TLS handshake, 20 seconds each by default. Each evidence exchange has its
 /// own in the policy, and atls_config_set_deadline bounds all of them together. Statuses: NULL_ARGUMENT.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn atls_config_set_timeouts(
-    config: *mut atls_config,
+pub extern "C" fn atls_config_set_timeouts(
+    config: Option<&mut atls_config>,
     connect_ms: u32,
     tls_ms: u32,
-    error: *mut *mut atls_error,
+    error: Out<*mut atls_error>,
 ) -> atls_status {
     guard(error, || {
-        let timeouts = &mut unsafe { borrow_mut(config, "config") }?.config.change().timeouts;
+        let timeouts = &mut borrow_mut(config, "config")?.config.change().timeouts;
         timeouts.connect = crate::capi::base::limit(connect_ms, PHASE_TIMEOUT);
         timeouts.tls = crate::capi::base::limit(tls_ms, PHASE_TIMEOUT);
         Ok(())
@@ -141,13 +146,13 @@ pub unsafe extern "C" fn atls_config_set_timeouts(
 /// the collateral, and a second attempt if the server has just renewed its certificate. 0 for the default. When it passes, connecting ends with
 /// TIMED_OUT and ATLS_DETAIL_CONNECT_TIMEOUT, and atls_error_phase is the phase it was in. Statuses: NULL_ARGUMENT.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn atls_config_set_deadline(
-    config: *mut atls_config,
+pub extern "C" fn atls_config_set_deadline(
+    config: Option<&mut atls_config>,
     whole_ms: u32,
-    error: *mut *mut atls_error,
+    error: Out<*mut atls_error>,
 ) -> atls_status {
     guard(error, || {
-        unsafe { borrow_mut(config, "config") }?.config.change().timeouts.whole =
+        borrow_mut(config, "config")?.config.change().timeouts.whole =
             crate::capi::base::limit(whole_ms, WHOLE_TIMEOUT);
         Ok(())
     })
@@ -156,14 +161,14 @@ pub unsafe extern "C" fn atls_config_set_deadline(
 /// Receive credit of event-driven handles, in bytes: `initial` to begin with (0 holds everything back), and whether what an event took
 /// is granted again once the host is done with it. Default: 256 KiB, automatic. Statuses: NULL_ARGUMENT.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn atls_config_set_credit(
-    config: *mut atls_config,
+pub extern "C" fn atls_config_set_credit(
+    config: Option<&mut atls_config>,
     initial: u64,
     automatic: c_bool,
-    error: *mut *mut atls_error,
+    error: Out<*mut atls_error>,
 ) -> atls_status {
     guard(error, || {
-        let config = unsafe { borrow_mut(config, "config") }?;
+        let config = borrow_mut(config, "config")?;
         config.credit = initial;
         config.automatic_credit = automatic.get();
         Ok(())

@@ -1,11 +1,10 @@
 //! `atls_config`, the way there: tunnel, proxy, own address, family, names that are not looked up.
 
-use std::ffi::c_char;
-
 use super::config::atls_config;
+use crate::capi::base::arguments::{Out, c_text, optional_text, text};
 use crate::capi::base::error::atls_error;
 use crate::capi::base::guard::guard;
-use crate::capi::base::handle::{borrow_mut, optional_text, text};
+use crate::capi::base::handle::borrow_mut;
 use crate::capi::base::status::atls_status;
 use crate::connect::Proxy;
 use crate::error::{Error, Result, Status};
@@ -44,14 +43,14 @@ pub(in crate::capi) fn scheme(auth: u32) -> Result<AuthScheme> {
 /// protocol, or ends before anything came through it, is WEBSOCKET. Collateral takes the same route, unless atls_verifier_config_set_route sets
 /// another. Statuses: NULL_ARGUMENT, INVALID_UTF8, INVALID_ARGUMENT.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn atls_config_set_tunnel(
-    config: *mut atls_config,
-    url: *const c_char,
-    error: *mut *mut atls_error,
+pub extern "C" fn atls_config_set_tunnel(
+    config: Option<&mut atls_config>,
+    url: c_text,
+    error: Out<*mut atls_error>,
 ) -> atls_status {
     guard(error, || {
-        let url = unsafe { optional_text(url, "url") }?;
-        unsafe { borrow_mut(config, "config") }?.config.set_tunnel(url)
+        let url = optional_text(url, "url")?;
+        borrow_mut(config, "config")?.config.set_tunnel(url)
     })
 }
 
@@ -61,17 +60,17 @@ pub unsafe extern "C" fn atls_config_set_tunnel(
 /// TUNNEL_REFUSED, with an HTTP proxy's status in atls_error_http_status. Statuses: NULL_ARGUMENT, INVALID_UTF8, INVALID_ARGUMENT,
 /// UNSUPPORTED (another scheme; beside a tunnel).
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn atls_config_set_proxy(
-    config: *mut atls_config,
-    url: *const c_char,
-    user: *const c_char,
-    password: *const c_char,
+pub extern "C" fn atls_config_set_proxy(
+    config: Option<&mut atls_config>,
+    url: c_text,
+    user: c_text,
+    password: c_text,
     auth: atls_auth,
-    error: *mut *mut atls_error,
+    error: Out<*mut atls_error>,
 ) -> atls_status {
     guard(error, || {
-        let url = unsafe { optional_text(url, "url") }?;
-        let (user, password) = unsafe { (optional_text(user, "user")?, optional_text(password, "password")?) };
+        let url = optional_text(url, "url")?;
+        let (user, password) = (optional_text(user, "user")?, optional_text(password, "password")?);
         let login = match (user, password) {
             (None, None) => None,
             (user, password) => {
@@ -79,30 +78,30 @@ pub unsafe extern "C" fn atls_config_set_proxy(
             }
         };
         let proxy = url.map(|url| Proxy::parse(url, login)).transpose()?;
-        unsafe { borrow_mut(config, "config") }?.config.set_proxy(proxy)
+        borrow_mut(config, "config")?.config.set_proxy(proxy)
     })
 }
 
 /// Where connections leave from: an address of this machine, or (Linux) the name of an interface. NULL leaves it to the system. What cannot be
 /// bound to fails when connecting, with IO. Statuses: NULL_ARGUMENT, INVALID_UTF8, INVALID_ARGUMENT (empty).
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn atls_config_set_bind(
-    config: *mut atls_config,
-    address_or_interface: *const c_char,
-    error: *mut *mut atls_error,
+pub extern "C" fn atls_config_set_bind(
+    config: Option<&mut atls_config>,
+    address_or_interface: c_text,
+    error: Out<*mut atls_error>,
 ) -> atls_status {
     guard(error, || {
-        let from = unsafe { optional_text(address_or_interface, "address_or_interface") }?;
-        unsafe { borrow_mut(config, "config") }?.config.set_bind(from)
+        let from = optional_text(address_or_interface, "address_or_interface")?;
+        borrow_mut(config, "config")?.config.set_bind(from)
     })
 }
 
 /// Which addresses are tried: ATLS_FAMILY_*. A host without one fails with DNS. Statuses: NULL_ARGUMENT, INVALID_ARGUMENT.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn atls_config_set_family(
-    config: *mut atls_config,
+pub extern "C" fn atls_config_set_family(
+    config: Option<&mut atls_config>,
     family: atls_family,
-    error: *mut *mut atls_error,
+    error: Out<*mut atls_error>,
 ) -> atls_status {
     guard(error, || {
         let family = match family {
@@ -113,7 +112,7 @@ pub unsafe extern "C" fn atls_config_set_family(
                 return Err(Error::new(Status::InvalidArgument, format!("family {other} is none of ATLS_FAMILY_*")));
             }
         };
-        unsafe { borrow_mut(config, "config") }?.config.change().dial.family = family;
+        borrow_mut(config, "config")?.config.change().dial.family = family;
         Ok(())
     })
 }
@@ -122,16 +121,16 @@ pub unsafe extern "C" fn atls_config_set_family(
 /// atls_client_set_policy. May be called several times; the first that matches counts. Statuses: NULL_ARGUMENT, INVALID_UTF8, INVALID_ARGUMENT (an
 /// empty name or none, a port of 0).
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn atls_config_map_host(
-    config: *mut atls_config,
-    host: *const c_char,
+pub extern "C" fn atls_config_map_host(
+    config: Option<&mut atls_config>,
+    host: c_text,
     port: u16,
-    other_host: *const c_char,
+    other_host: c_text,
     other_port: u16,
-    error: *mut *mut atls_error,
+    error: Out<*mut atls_error>,
 ) -> atls_status {
     guard(error, || {
-        let (host, other) = unsafe { (text(host, "host")?, text(other_host, "other_host")?) };
-        unsafe { borrow_mut(config, "config") }?.config.map_host((host, port), (other, other_port))
+        let (host, other) = (text(host, "host")?, text(other_host, "other_host")?);
+        borrow_mut(config, "config")?.config.map_host((host, port), (other, other_port))
     })
 }

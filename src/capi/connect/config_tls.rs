@@ -1,15 +1,16 @@
 //! `atls_config`, TLS: whom to trust, and who we are.
 
-use std::ffi::{c_char, c_void};
+use std::ffi::c_void;
 use std::sync::Arc;
 
 use super::config::atls_config;
-use crate::capi::attest::evidence::{Kept, drop_last};
+use crate::capi::attest::evidence::Kept;
+use crate::capi::base::arguments::{Builder, Out, c_text, change, optional_text, text};
 use crate::capi::base::bytes::{atls_str, c_string};
 use crate::capi::base::c_bool::c_bool;
 use crate::capi::base::error::atls_error;
 use crate::capi::base::guard::guard;
-use crate::capi::base::handle::{borrow_mut, optional_text, text};
+use crate::capi::base::handle::borrow_mut;
 use crate::capi::base::status::atls_status;
 use crate::connect::ConnectConfig;
 use crate::tls::{Identity, KeyLogSink};
@@ -17,28 +18,28 @@ use crate::tls::{Identity, KeyLogSink};
 /// The name to check the certificate against and to send as SNI, if it differs from the host; NULL for the host. Statuses: NULL_ARGUMENT,
 /// INVALID_UTF8.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn atls_config_set_server_name(
-    config: *mut atls_config,
-    server_name: *const c_char,
-    error: *mut *mut atls_error,
+pub extern "C" fn atls_config_set_server_name(
+    config: Option<&mut atls_config>,
+    server_name: c_text,
+    error: Out<*mut atls_error>,
 ) -> atls_status {
     guard(error, || {
-        let name = unsafe { optional_text(server_name, "server_name") }?.map(str::to_owned);
-        unsafe { borrow_mut(config, "config") }?.config.change().server_name = name;
+        let name = optional_text(server_name, "server_name")?.map(str::to_owned);
+        borrow_mut(config, "config")?.config.change().server_name = name;
         Ok(())
     })
 }
 
 /// Also trusts these root certificates (PEM, one or more) for the server's chain. Statuses: NULL_ARGUMENT, INVALID_UTF8.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn atls_config_add_root_pem(
-    config: *mut atls_config,
-    pem: *const c_char,
-    error: *mut *mut atls_error,
+pub extern "C" fn atls_config_add_root_pem(
+    config: Option<&mut atls_config>,
+    pem: c_text,
+    error: Out<*mut atls_error>,
 ) -> atls_status {
     guard(error, || {
-        let pem = unsafe { text(pem, "pem") }?.to_owned();
-        unsafe { borrow_mut(config, "config") }?.config.change().trust.roots.extra_pem.push(pem);
+        let pem = text(pem, "pem")?.to_owned();
+        borrow_mut(config, "config")?.config.change().trust.roots.extra_pem.push(pem);
         Ok(())
     })
 }
@@ -46,14 +47,14 @@ pub unsafe extern "C" fn atls_config_add_root_pem(
 /// Which sets of roots to trust besides added ones: `webpki` is the built-in Mozilla set (on by default), `platform` the operating
 /// system's store (off by default). Statuses: NULL_ARGUMENT.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn atls_config_set_roots(
-    config: *mut atls_config,
+pub extern "C" fn atls_config_set_roots(
+    config: Option<&mut atls_config>,
     webpki: c_bool,
     platform: c_bool,
-    error: *mut *mut atls_error,
+    error: Out<*mut atls_error>,
 ) -> atls_status {
     guard(error, || {
-        let roots = &mut unsafe { borrow_mut(config, "config") }?.config.change().trust.roots;
+        let roots = &mut borrow_mut(config, "config")?.config.change().trust.roots;
         roots.webpki = Some(webpki.get());
         roots.platform = platform.get();
         Ok(())
@@ -63,21 +64,21 @@ pub unsafe extern "C" fn atls_config_set_roots(
 /// Shows a client certificate to servers that ask for one: the chain (leaf first) and its key as PEM. NULL for both takes it away. What they
 /// hold is checked when the configuration is used. Statuses: NULL_ARGUMENT (one of them), INVALID_UTF8.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn atls_config_set_client_certificate(
-    config: *mut atls_config,
-    chain_pem: *const c_char,
-    key_pem: *const c_char,
-    error: *mut *mut atls_error,
+pub extern "C" fn atls_config_set_client_certificate(
+    config: Option<&mut atls_config>,
+    chain_pem: c_text,
+    key_pem: c_text,
+    error: Out<*mut atls_error>,
 ) -> atls_status {
     guard(error, || {
         let identity = match (chain_pem.is_null(), key_pem.is_null()) {
             (true, true) => None,
             _ => {
-                let (chain, key) = unsafe { (text(chain_pem, "chain_pem")?, text(key_pem, "key_pem")?) };
+                let (chain, key) = (text(chain_pem, "chain_pem")?, text(key_pem, "key_pem")?);
                 Some(Identity { chain_pem: chain.to_owned(), key_pem: key.to_owned() })
             }
         };
-        unsafe { borrow_mut(config, "config") }?.config.change().trust.identity = identity;
+        borrow_mut(config, "config")?.config.change().trust.identity = identity;
         Ok(())
     })
 }
@@ -85,12 +86,12 @@ pub unsafe extern "C" fn atls_config_set_client_certificate(
 /// With false, any certificate and name are accepted: such a connection may end anywhere. For unattested connections only; with a policy connecting
 /// answers INVALID_STATE. Statuses: NULL_ARGUMENT, INVALID_STATE (a policy is set).
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn atls_config_set_certificate_check(
-    config: *mut atls_config,
+pub extern "C" fn atls_config_set_certificate_check(
+    config: Option<&mut atls_config>,
     check: c_bool,
-    error: *mut *mut atls_error,
+    error: Out<*mut atls_error>,
 ) -> atls_status {
-    guard(error, || unsafe { borrow_mut(config, "config") }?.config.set_certificate_check(check.get()))
+    guard(error, || borrow_mut(config, "config")?.config.set_certificate_check(check.get()))
 }
 
 /// Receives one line in the format of SSLKEYLOGFILE, without the line's end: a label, the client random and a secret of the session, both in
@@ -103,24 +104,24 @@ pub type atls_key_log_fn = Option<unsafe extern "C" fn(user_data: *mut c_void, l
 /// INVALID_ARGUMENT (other words).
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn atls_config_set_key_log(
-    config: *mut atls_config,
+    config: Builder<atls_config>,
     callback: atls_key_log_fn,
     user_data: *mut c_void,
     drop: Option<unsafe extern "C" fn(user_data: *mut c_void)>,
-    words: *const c_char,
-    error: *mut *mut atls_error,
+    words: c_text,
+    error: Out<*mut atls_error>,
 ) -> atls_status {
     guard(error, || {
         let kept = Kept { user_data, drop };
-        let consent = ConnectConfig::consent(unsafe { optional_text(words, "words") }?)?;
+        let consent = ConnectConfig::consent(optional_text(words, "words")?)?;
         let lines = match callback {
             Some(callback) => Ok(KeyLogSink(Arc::new(move |line| tell(callback, &kept, line)))),
             None => Err(kept),
         };
         let (new, unused) = lines.map_or_else(|kept| (None, Some(kept)), |lines| (Some(lines), None));
-        let before = unsafe { borrow_mut(config, "config") }?.config.set_key_log(new, consent);
-        drop_last(before);
-        drop_last(unused);
+        let before = change(config, "config", |config| config.config.set_key_log(new, consent))?;
+        // Whatever is not in use any more goes here, with a call into the host.
+        std::mem::drop((before, unused));
         Ok(())
     })
 }

@@ -5,9 +5,10 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use super::config::atls_config;
+use crate::capi::base::arguments::{Builder, Out, c_text, change, text};
 use crate::capi::base::error::atls_error;
 use crate::capi::base::guard::guard;
-use crate::capi::base::handle::{borrow, borrow_mut, text};
+use crate::capi::base::handle::borrow_mut;
 use crate::capi::base::status::atls_status;
 use crate::error::{Error, Phase, Result, Status};
 use crate::io::blocking::mark_thread;
@@ -68,16 +69,16 @@ impl Drop for HostResolver {
 /// Adds an address in text form, such as "192.0.2.1" or "2001:db8::1"; the port is that of the connection. Statuses: NULL_ARGUMENT, INVALID_UTF8,
 /// INVALID_ARGUMENT.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn atls_addresses_add(
-    addresses: *mut atls_addresses,
-    address: *const c_char,
-    error: *mut *mut atls_error,
+pub extern "C" fn atls_addresses_add(
+    addresses: Option<&mut atls_addresses>,
+    address: c_text,
+    error: Out<*mut atls_error>,
 ) -> atls_status {
     guard(error, || {
-        let given = unsafe { text(address, "address") }?;
+        let given = text(address, "address")?;
         let unusable = |_| Error::new(Status::InvalidArgument, format!("address \"{}\"", given.escape_debug()));
         let address = given.parse().map_err(unusable)?;
-        unsafe { borrow_mut(addresses, "addresses") }?.found.push(address);
+        borrow_mut(addresses, "addresses")?.found.push(address);
         Ok(())
     })
 }
@@ -86,25 +87,20 @@ pub unsafe extern "C" fn atls_addresses_add(
 /// configuration uses; addresses need no look-up. Requests with different resolvers do not share connections. NULL removes it. Statuses:
 /// NULL_ARGUMENT (`config`, `resolver->resolve`); then `drop` does not run.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn atls_config_set_resolver(
-    config: *mut atls_config,
-    resolver: *const atls_resolver,
-    error: *mut *mut atls_error,
+pub extern "C" fn atls_config_set_resolver(
+    config: Builder<atls_config>,
+    resolver: Option<&atls_resolver>,
+    error: Out<*mut atls_error>,
 ) -> atls_status {
     guard(error, || {
-        let config = unsafe { borrow_mut(config, "config") }?;
-        let before = match resolver.is_null() {
-            true => config.config.change().dial.resolver.take(),
-            false => {
-                let resolver = *unsafe { borrow(resolver, "resolver") }?;
-                if resolver.resolve.is_none() {
-                    return Err(Error::new(Status::NullArgument, "resolver.resolve is NULL"));
-                }
-                config.config.change().dial.resolver.replace(Resolver(Arc::new(HostResolver(resolver))))
-            }
+        if resolver.is_some_and(|resolver| resolver.resolve.is_none()) {
+            return Err(Error::new(Status::NullArgument, "resolver.resolve is NULL"));
+        }
+        let set = |config: &mut atls_config| {
+            let new = resolver.map(|resolver| Resolver(Arc::new(HostResolver(*resolver))));
+            std::mem::replace(&mut config.config.change().dial.resolver, new)
         };
-        // After all else: with it goes a call into the host.
-        drop(before);
-        Ok(())
+        // What was set before is dropped here, with a call into the host.
+        change(config, "config", set).map(drop)
     })
 }

@@ -4,12 +4,12 @@ use std::sync::Arc;
 
 use super::config::atls_config;
 use crate::capi::attest::verdict::atls_verdict;
+use crate::capi::base::arguments::{Counted, Out, Owned, bytes, c_bytes, require};
 use crate::capi::base::bytes::atls_buf;
-use crate::capi::base::bytes::atls_bytes;
 use crate::capi::base::error::atls_error;
 use crate::capi::base::event::atls_sink;
 use crate::capi::base::guard::{check_random, guard, guard_free, guard_value, watch_forks};
-use crate::capi::base::handle::{another, borrow, bytes, put, release, require, share, share_hub};
+use crate::capi::base::handle::{Handle, add_ref, borrow, release, share, share_hub};
 use crate::capi::base::limit;
 use crate::capi::base::operation::Operation;
 use crate::capi::base::runtime::{atls_runtime, prepare_thread};
@@ -29,6 +29,10 @@ pub struct atls_stream {
     _runtime: Option<Arc<atls_runtime>>,
 }
 
+impl Handle for atls_stream {
+    type Owner = Arc<atls_stream>;
+}
+
 enum Mode {
     Events(Arc<StreamState>),
     Blocking(Box<BlockingStream>),
@@ -42,16 +46,13 @@ impl Drop for atls_stream {
 
 impl atls_stream {
     /// One that has its operation, and waits for its connection; `credit` is that of its host to begin with, and whether it is granted again. Errors: those of the sink.
-    ///
-    /// # Safety
-    /// As `Operation::new`.
-    pub(in crate::capi) unsafe fn waiting(
+    pub(in crate::capi) fn waiting(
         runtime: Arc<atls_runtime>,
-        sink: *const atls_sink,
+        sink: Option<&atls_sink>,
         credit: (u64, bool),
         verdict: Option<Arc<Verdict>>,
     ) -> Result<(Arc<atls_stream>, Arc<StreamState>, Outlet)> {
-        let operation = unsafe { Operation::new(sink, &runtime.registry) }?;
+        let operation = Operation::new(sink, &runtime.registry)?;
         let writable = operation.observer();
         let on_writable = Box::new(move || writable.post(TransferEvent::Writable, None));
         let shared = Arc::new(StreamState::new(credit, verdict, on_writable));
@@ -87,21 +88,21 @@ impl atls_stream {
 /// NULL_ARGUMENT, INVALID_ARGUMENT, INVALID_STATE (no policy; queue or runtime stopped), TRUST_ANCHOR; after OK all failures come with
 /// CLOSED.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn atls_stream_connect_start(
-    runtime: *const atls_runtime,
-    config: *const atls_config,
-    sink: *const atls_sink,
-    stream: *mut *mut atls_stream,
-    error: *mut *mut atls_error,
+pub extern "C" fn atls_stream_connect_start(
+    runtime: Counted<atls_runtime>,
+    config: Option<&atls_config>,
+    sink: Option<&atls_sink>,
+    stream: Out<*mut atls_stream>,
+    error: Out<*mut atls_error>,
 ) -> atls_status {
     guard(error, || {
-        require(stream, "stream")?;
-        let runtime = unsafe { share_hub(runtime, "runtime") }?;
-        let config = unsafe { borrow(config, "config") }?;
+        let stream = require(stream, "stream")?;
+        let runtime = share_hub(runtime, "runtime")?;
+        let config = borrow(config, "config")?;
         let target = config.config.target()?;
         let credit = (config.credit, config.automatic_credit);
-        let (made, shared, outlet) = unsafe { atls_stream::waiting(runtime.clone(), sink, credit, None) }?;
-        unsafe { put(stream, Arc::into_raw(made).cast_mut(), "stream") }?;
+        let (made, shared, outlet) = atls_stream::waiting(runtime.clone(), sink, credit, None)?;
+        stream.give(made);
         runtime.handle().spawn(stream_task(target, shared, outlet));
         Ok(())
     })
@@ -111,27 +112,28 @@ pub unsafe extern "C" fn atls_stream_connect_start(
 /// I/O runs on whichever thread calls those, and no other thread is involved. Statuses: those of the arguments as for
 /// atls_stream_connect_start, WOULD_DEADLOCK, and every way in which connecting and attesting fail (2xx to 5xx).
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn atls_stream_connect(
-    config: *const atls_config,
-    stream: *mut *mut atls_stream,
-    error: *mut *mut atls_error,
+pub extern "C" fn atls_stream_connect(
+    config: Option<&atls_config>,
+    stream: Out<*mut atls_stream>,
+    error: Out<*mut atls_error>,
 ) -> atls_status {
     guard(error, || {
-        require(stream, "stream")?;
-        let target = unsafe { borrow(config, "config") }?.config.target()?;
+        let stream = require(stream, "stream")?;
+        let target = borrow(config, "config")?.config.target()?;
         check_random()?;
         watch_forks();
         let blocking = BlockingStream::open(CallerRuntime::new(prepare_thread)?, &target)?;
         let made = atls_stream { mode: Mode::Blocking(Box::new(blocking)), _runtime: None };
-        unsafe { put(stream, Arc::into_raw(Arc::new(made)).cast_mut(), "stream") }
+        stream.give(Arc::new(made));
+        Ok(())
     })
 }
 
 /// The verdict on the server; NULL before CONNECTED and for an unattested stream. A new reference: free it.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn atls_stream_verdict(stream: *const atls_stream) -> *mut atls_verdict {
+pub extern "C" fn atls_stream_verdict(stream: Option<&atls_stream>) -> *mut atls_verdict {
     guard_value(std::ptr::null_mut(), || {
-        let verdict = match unsafe { borrow(stream, "stream") }.map(|stream| &stream.mode) {
+        let verdict = match borrow(stream, "stream").map(|stream| &stream.mode) {
             Ok(Mode::Events(shared)) => shared.verdict.get(),
             Ok(Mode::Blocking(blocking)) => blocking.verdict(),
             Err(_) => None,
@@ -142,13 +144,13 @@ pub unsafe extern "C" fn atls_stream_verdict(stream: *const atls_stream) -> *mut
 
 /// Event-driven: lets `bytes` more be received. Adds up, saturating. Statuses: NULL_ARGUMENT, INVALID_STATE (blocking stream).
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn atls_stream_grant(
-    stream: *const atls_stream,
+pub extern "C" fn atls_stream_grant(
+    stream: Counted<atls_stream>,
     bytes: u64,
-    error: *mut *mut atls_error,
+    error: Out<*mut atls_error>,
 ) -> atls_status {
     guard(error, || {
-        unsafe { share(stream, "stream") }?.events()?.credit.grant(bytes);
+        share(stream, "stream")?.events()?.credit.grant(bytes);
         Ok(())
     })
 }
@@ -157,36 +159,36 @@ pub unsafe extern "C" fn atls_stream_grant(
 /// the write came before it. Nothing is sent before the server is attested. At most 256 KiB wait, counted as by atls_server_request_write. Statuses:
 /// NULL_ARGUMENT, AGAIN, INVALID_STATE (blocking stream; after atls_stream_finish), or why the stream is closed.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn atls_stream_write(
-    stream: *const atls_stream,
-    data: atls_bytes,
-    error: *mut *mut atls_error,
+pub extern "C" fn atls_stream_write(
+    stream: Counted<atls_stream>,
+    data: c_bytes,
+    error: Out<*mut atls_error>,
 ) -> atls_status {
     guard(error, || {
-        let data = unsafe { bytes(data, "data") }?;
-        unsafe { share(stream, "stream") }?.events()?.outgoing.write(buffers::copy(data))
+        let data = bytes(data, "data")?;
+        share(stream, "stream")?.events()?.outgoing.write(buffers::copy(data))
     })
 }
 
 /// As atls_stream_write, without a copy: the stream takes a reference to the buffer, and drops it when the bytes are out. Statuses: as
 /// atls_stream_write.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn atls_stream_write_buf(
-    stream: *const atls_stream,
-    buf: *const atls_buf,
-    error: *mut *mut atls_error,
+pub extern "C" fn atls_stream_write_buf(
+    stream: Counted<atls_stream>,
+    buf: Option<&atls_buf>,
+    error: Out<*mut atls_error>,
 ) -> atls_status {
     guard(error, || {
-        let data = unsafe { borrow(buf, "buf") }?.bytes.clone();
-        unsafe { share(stream, "stream") }?.events()?.outgoing.write(data)
+        let data = borrow(buf, "buf")?.bytes.clone();
+        share(stream, "stream")?.events()?.outgoing.write(data)
     })
 }
 
 /// Nothing more will be written: what was written is sent, then close_notify, and then comes SENT. Receiving goes on. On a blocking stream it waits,
 /// up to 60 seconds. Statuses: NULL_ARGUMENT, INVALID_STATE (already closed), IO, TIMED_OUT, or why the stream is closed.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn atls_stream_finish(stream: *const atls_stream, error: *mut *mut atls_error) -> atls_status {
-    guard(error, || match &unsafe { share(stream, "stream") }?.mode {
+pub extern "C" fn atls_stream_finish(stream: Counted<atls_stream>, error: Out<*mut atls_error>) -> atls_status {
+    guard(error, || match &share(stream, "stream")?.mode {
         Mode::Events(shared) => shared.outgoing.finish(),
         Mode::Blocking(blocking) => blocking.close_write(),
     })
@@ -197,17 +199,19 @@ pub unsafe extern "C" fn atls_stream_finish(stream: *const atls_stream, error: *
 /// WOULD_DEADLOCK, TIMED_OUT, CANCELED, IO, TRUNCATED (ended without close_notify), TLS_HANDSHAKE.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn atls_stream_read(
-    stream: *const atls_stream,
+    stream: Counted<atls_stream>,
     buf: *mut u8,
     cap: usize,
     timeout_ms: u32,
-    n: *mut usize,
-    error: *mut *mut atls_error,
+    n: Out<usize>,
+    error: Out<*mut atls_error>,
 ) -> atls_status {
     guard(error, || {
-        require(n, "n")?;
-        require(buf, "buf")?;
-        let stream = unsafe { share(stream, "stream") }?;
+        let n = require(n, "n")?;
+        if buf.is_null() {
+            return Err(Error::new(Status::NullArgument, "buf is NULL"));
+        }
+        let stream = share(stream, "stream")?;
         let blocking = stream.blocking()?;
         if cap == 0 {
             return Err(Error::new(Status::InvalidArgument, "cap is 0"));
@@ -219,7 +223,8 @@ pub unsafe extern "C" fn atls_stream_read(
         let place = unsafe { std::slice::from_raw_parts_mut(buf.cast::<std::mem::MaybeUninit<u8>>(), cap) };
         let mut view = tokio::io::ReadBuf::uninit(place);
         blocking.read(&mut view, limit(timeout_ms, CALL_TIMEOUT))?;
-        unsafe { put(n, view.filled().len(), "n") }
+        n.write(view.filled().len());
+        Ok(())
     })
 }
 
@@ -227,24 +232,24 @@ pub unsafe extern "C" fn atls_stream_read(
 /// canceled; but if the time was up before its turn came, nothing was sent and the stream goes on. `timeout_ms` 0 means 60 seconds. Statuses:
 /// NULL_ARGUMENT, INVALID_STATE (event-driven stream), WOULD_DEADLOCK, TIMED_OUT, CANCELED, IO.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn atls_stream_write_all(
-    stream: *const atls_stream,
-    data: atls_bytes,
+pub extern "C" fn atls_stream_write_all(
+    stream: Counted<atls_stream>,
+    data: c_bytes,
     timeout_ms: u32,
-    error: *mut *mut atls_error,
+    error: Out<*mut atls_error>,
 ) -> atls_status {
     guard(error, || {
-        let data = unsafe { bytes(data, "data") }?;
-        unsafe { share(stream, "stream") }?.blocking()?.write_all(data, limit(timeout_ms, CALL_TIMEOUT))
+        let data = bytes(data, "data")?;
+        share(stream, "stream")?.blocking()?.write_all(data, limit(timeout_ms, CALL_TIMEOUT))
     })
 }
 
 /// Closes politely: what was written goes out, then close_notify and the socket; what was not received is dropped. Event-driven: CLOSED
 /// follows, with OK. Blocking: waits, at most a second. Statuses: NULL_ARGUMENT.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn atls_stream_close(stream: *const atls_stream, error: *mut *mut atls_error) -> atls_status {
+pub extern "C" fn atls_stream_close(stream: Counted<atls_stream>, error: Out<*mut atls_error>) -> atls_status {
     guard(error, || {
-        match &unsafe { share(stream, "stream") }?.mode {
+        match &share(stream, "stream")?.mode {
             Mode::Events(shared) => shared.close(),
             Mode::Blocking(blocking) => blocking.close(),
         }
@@ -255,21 +260,21 @@ pub unsafe extern "C" fn atls_stream_close(stream: *const atls_stream, error: *m
 /// Ends the stream at once, whatever it is doing: connecting, attesting, sending, receiving. Event-driven: CLOSED follows, with CANCELED;
 /// DATA may still come before it. Blocking: calls of other threads on this stream return CANCELED. Statuses: NULL_ARGUMENT.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn atls_stream_cancel(stream: *const atls_stream, error: *mut *mut atls_error) -> atls_status {
+pub extern "C" fn atls_stream_cancel(stream: Counted<atls_stream>, error: Out<*mut atls_error>) -> atls_status {
     guard(error, || {
-        unsafe { share(stream, "stream") }?.cancel();
+        share(stream, "stream")?.cancel();
         Ok(())
     })
 }
 
 /// Adds a reference; returns `stream`.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn atls_stream_ref(stream: *mut atls_stream) -> *mut atls_stream {
-    unsafe { another(stream) }
+pub extern "C" fn atls_stream_ref(stream: Counted<atls_stream>) -> *mut atls_stream {
+    add_ref(stream)
 }
 
 /// Drops a reference. The last one cancels the stream; CLOSED still comes.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn atls_stream_free(stream: *mut atls_stream) {
-    guard_free(|| unsafe { release(stream) });
+pub extern "C" fn atls_stream_free(stream: Owned<atls_stream>) {
+    guard_free(|| release(stream));
 }

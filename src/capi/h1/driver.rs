@@ -1,16 +1,15 @@
 //! `atls_h1_driver`: an HTTP/1.1 connection in either role, over a connected socket or an attested stream, by events.
 
-use std::ffi::c_char;
 use std::sync::{Arc, Mutex};
 
 use super::driver_config::{atls_h1_driver_config, invalid};
 use crate::capi::attest::verdict::atls_verdict;
-use crate::capi::base::bytes::atls_bytes;
+use crate::capi::base::arguments::{Counted, Out, Owned, bytes, c_bytes, c_text, optional_text, require, text};
 use crate::capi::base::bytes::atls_str;
 use crate::capi::base::error::atls_error;
 use crate::capi::base::event::atls_sink;
 use crate::capi::base::guard::{guard, guard_free, guard_value, watch_forks};
-use crate::capi::base::handle::{another, borrow, bytes, optional_text, put, release, require, share, share_hub, text};
+use crate::capi::base::handle::{Handle, add_ref, borrow, release, share, share_hub};
 use crate::capi::base::operation::Operation;
 use crate::capi::base::runtime::atls_runtime;
 use crate::capi::base::status::atls_status;
@@ -42,6 +41,10 @@ pub struct atls_h1_driver {
     _runtime: Arc<atls_runtime>,
 }
 
+impl Handle for atls_h1_driver {
+    type Owner = Arc<atls_h1_driver>;
+}
+
 impl Drop for atls_h1_driver {
     fn drop(&mut self) {
         self.driver.cancel.cancel();
@@ -51,26 +54,26 @@ impl Drop for atls_h1_driver {
 /// Drives a connected socket, TCP or Unix. After OK the descriptor is the library's; else it stays the caller's. Statuses: NULL_ARGUMENT, INVALID_ARGUMENT (no such
 /// socket), INVALID_STATE (queue or runtime stopped), IO.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn atls_h1_driver_adopt_start(
-    runtime: *const atls_runtime,
-    config: *const atls_h1_driver_config,
+pub extern "C" fn atls_h1_driver_adopt_start(
+    runtime: Counted<atls_runtime>,
+    config: Option<&atls_h1_driver_config>,
     fd: i32,
-    sink: *const atls_sink,
-    driver: *mut *mut atls_h1_driver,
-    error: *mut *mut atls_error,
+    sink: Option<&atls_sink>,
+    driver: Out<*mut atls_h1_driver>,
+    error: Out<*mut atls_error>,
 ) -> atls_status {
     guard(error, || {
-        require(driver, "driver")?;
-        let runtime = unsafe { share_hub(runtime, "runtime") }?;
-        let settings = unsafe { borrow(config, "config") }?.settings.clone();
+        let driver = require(driver, "driver")?;
+        let runtime = share_hub(runtime, "runtime")?;
+        let settings = borrow(config, "config")?.settings.clone();
         let socket = unsafe { own_copy(fd) }?;
         let entered = runtime.handle().enter();
         let socket = Socket::take_over(socket)?;
         drop(entered);
         socket.probe(settings.probe)?;
         let peer = socket.peer();
-        let (made, running, outlet) = unsafe { start(&runtime, settings, sink) }?;
-        unsafe { put(driver, made, "driver") }?;
+        let (made, running, outlet) = start(&runtime, settings, sink)?;
+        driver.write(made);
         runtime.handle().spawn(connection_task(socket, running, outlet, peer));
         unsafe { crate::capi::server::listen::close(fd) };
         Ok(())
@@ -80,24 +83,24 @@ pub unsafe extern "C" fn atls_h1_driver_adopt_start(
 /// Connects, and attests as the connection's configuration says, as atls_stream_connect_start does; then drives the stream. CONNECTED comes first. Statuses:
 /// NULL_ARGUMENT, INVALID_ARGUMENT, INVALID_STATE (no policy; a driver for servers; queue or runtime stopped), TRUST_ANCHOR.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn atls_h1_driver_connect_start(
-    runtime: *const atls_runtime,
-    config: *const atls_h1_driver_config,
-    connection: *const atls_config,
-    sink: *const atls_sink,
-    driver: *mut *mut atls_h1_driver,
-    error: *mut *mut atls_error,
+pub extern "C" fn atls_h1_driver_connect_start(
+    runtime: Counted<atls_runtime>,
+    config: Option<&atls_h1_driver_config>,
+    connection: Option<&atls_config>,
+    sink: Option<&atls_sink>,
+    driver: Out<*mut atls_h1_driver>,
+    error: Out<*mut atls_error>,
 ) -> atls_status {
     guard(error, || {
-        require(driver, "driver")?;
-        let runtime = unsafe { share_hub(runtime, "runtime") }?;
-        let settings = unsafe { borrow(config, "config") }?.settings.clone();
+        let driver = require(driver, "driver")?;
+        let runtime = share_hub(runtime, "runtime")?;
+        let settings = borrow(config, "config")?.settings.clone();
         if settings.role != Role::Client {
             return Err(Error::new(Status::InvalidState, "a server does not connect"));
         }
-        let target = unsafe { borrow(connection, "connection") }?.config.target()?;
-        let (made, running, outlet) = unsafe { start(&runtime, settings, sink) }?;
-        unsafe { put(driver, made, "driver") }?;
+        let target = borrow(connection, "connection")?.config.target()?;
+        let (made, running, outlet) = start(&runtime, settings, sink)?;
+        driver.write(made);
         runtime.handle().spawn(async move {
             match running.cancel.guard(Box::pin(connect(&target))).await {
                 Ok(connected) => {
@@ -115,13 +118,13 @@ pub unsafe extern "C" fn atls_h1_driver_connect_start(
     })
 }
 
-unsafe fn start(
+fn start(
     runtime: &Arc<atls_runtime>,
     settings: DriverSettings,
-    sink: *const atls_sink,
+    sink: Option<&atls_sink>,
 ) -> Result<(*mut atls_h1_driver, Arc<H1Driver>, Outlet)> {
     watch_forks();
-    let operation = unsafe { Operation::new(sink, &runtime.registry) }?;
+    let operation = Operation::new(sink, &runtime.registry)?;
     let driver = Arc::new(H1Driver::new(settings, operation.observer()));
     let made = Arc::new(atls_h1_driver {
         driver: driver.clone(),
@@ -136,83 +139,83 @@ unsafe fn start(
 /// A request's head, as client: `method`, `target` and `headers`, among which must be one Host, and Content-Length or `Transfer-Encoding: chunked` if
 /// there will be a body. Statuses: NULL_ARGUMENT, INVALID_UTF8, H1_LOCAL (for good), INVALID_STATE (closed, detached), or why the connection ended.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn atls_h1_driver_send_request(
-    driver: *const atls_h1_driver,
-    method: *const c_char,
-    target: *const c_char,
-    headers: *const atls_headers,
-    error: *mut *mut atls_error,
+pub extern "C" fn atls_h1_driver_send_request(
+    driver: Counted<atls_h1_driver>,
+    method: c_text,
+    target: c_text,
+    headers: Option<&atls_headers>,
+    error: Out<*mut atls_error>,
 ) -> atls_status {
     guard(error, || {
-        let (method, target) = unsafe { (text(method, "method")?, text(target, "target")?) };
-        let lines = unsafe { lines(headers) };
-        unsafe { share(driver, "driver") }?.driver.send_request(method.as_bytes(), target.as_bytes(), lines)
+        let (method, target) = (text(method, "method")?, text(target, "target")?);
+        let lines = lines(headers);
+        share(driver, "driver")?.driver.send_request(method.as_bytes(), target.as_bytes(), lines)
     })
 }
 
 /// A response's head, as server; an informational one before it, or the final one. `reason` may be NULL, `headers` too. Without Content-Length the
 /// body is chunked, or ends with the connection if the peer speaks HTTP/1.0. Statuses: as atls_h1_driver_send_request, and INVALID_ARGUMENT (status).
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn atls_h1_driver_send_response(
-    driver: *const atls_h1_driver,
+pub extern "C" fn atls_h1_driver_send_response(
+    driver: Counted<atls_h1_driver>,
     status: u32,
-    reason: *const c_char,
-    headers: *const atls_headers,
-    error: *mut *mut atls_error,
+    reason: c_text,
+    headers: Option<&atls_headers>,
+    error: Out<*mut atls_error>,
 ) -> atls_status {
     guard(error, || {
         let status = u16::try_from(status).map_err(|_| invalid(format!("status {status}")))?;
-        let reason = unsafe { optional_text(reason, "reason") }?.unwrap_or_default();
-        let lines = unsafe { lines(headers) };
-        unsafe { share(driver, "driver") }?.driver.send_response(status, reason.as_bytes(), lines)
+        let reason = optional_text(reason, "reason")?.unwrap_or_default();
+        let lines = lines(headers);
+        share(driver, "driver")?.driver.send_response(status, reason.as_bytes(), lines)
     })
 }
 
 /// Copies all of the bytes for our message's body, or answers AGAIN and takes nothing; one WRITABLE follows each time it did. Statuses: as
 /// atls_h1_driver_send_request, and AGAIN.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn atls_h1_driver_write(
-    driver: *const atls_h1_driver,
-    data: atls_bytes,
-    error: *mut *mut atls_error,
+pub extern "C" fn atls_h1_driver_write(
+    driver: Counted<atls_h1_driver>,
+    data: c_bytes,
+    error: Out<*mut atls_error>,
 ) -> atls_status {
     guard(error, || {
-        let data = unsafe { bytes(data, "data") }?;
-        unsafe { share(driver, "driver") }?.driver.write(data)
+        let data = bytes(data, "data")?;
+        share(driver, "driver")?.driver.write(data)
     })
 }
 
 /// Ends our message, even without a body. `trailers`, which go only with a chunked one, may be NULL. Statuses: as atls_h1_driver_send_request.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn atls_h1_driver_finish(
-    driver: *const atls_h1_driver,
-    trailers: *const atls_headers,
-    error: *mut *mut atls_error,
+pub extern "C" fn atls_h1_driver_finish(
+    driver: Counted<atls_h1_driver>,
+    trailers: Option<&atls_headers>,
+    error: Out<*mut atls_error>,
 ) -> atls_status {
     guard(error, || {
-        let lines = unsafe { lines(trailers) };
-        unsafe { share(driver, "driver") }?.driver.finish(lines)
+        let lines = lines(trailers);
+        share(driver, "driver")?.driver.finish(lines)
     })
 }
 
 /// Lets `bytes` more of bodies be received. Adds up, saturating. Statuses: NULL_ARGUMENT.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn atls_h1_driver_grant(
-    driver: *const atls_h1_driver,
+pub extern "C" fn atls_h1_driver_grant(
+    driver: Counted<atls_h1_driver>,
     bytes: u64,
-    error: *mut *mut atls_error,
+    error: Out<*mut atls_error>,
 ) -> atls_status {
     guard(error, || {
-        unsafe { share(driver, "driver") }?.driver.credit.grant(bytes);
+        share(driver, "driver")?.driver.credit.grant(bytes);
         Ok(())
     })
 }
 
 /// The verdict on the server (atls_h1_driver_connect_start); NULL before CONNECTED and for an unattested connection. A new reference: free it.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn atls_h1_driver_verdict(driver: *const atls_h1_driver) -> *mut atls_verdict {
+pub extern "C" fn atls_h1_driver_verdict(driver: Option<&atls_h1_driver>) -> *mut atls_verdict {
     guard_value(std::ptr::null_mut(), || {
-        let verdict = unsafe { borrow(driver, "driver") }.ok().and_then(|this| this.driver.verdict.get());
+        let verdict = borrow(driver, "driver").ok().and_then(|this| this.driver.verdict.get());
         verdict.map_or(std::ptr::null_mut(), |verdict| atls_verdict::into_raw(verdict.clone()))
     })
 }
@@ -220,13 +223,13 @@ pub unsafe extern "C" fn atls_h1_driver_verdict(driver: *const atls_h1_driver) -
 /// The limit of one body, in place of ATLS_H1_DRIVER_LIMIT_BODY_BYTES: of the message that is coming in or, before its HEAD, of the next one. Set
 /// before the host is done with the HEAD event, it covers the whole body. Statuses: NULL_ARGUMENT.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn atls_h1_driver_set_body_limit(
-    driver: *const atls_h1_driver,
+pub extern "C" fn atls_h1_driver_set_body_limit(
+    driver: Counted<atls_h1_driver>,
     bytes: u64,
-    error: *mut *mut atls_error,
+    error: Out<*mut atls_error>,
 ) -> atls_status {
     guard(error, || {
-        unsafe { share(driver, "driver") }?.driver.set_body_limit(bytes);
+        share(driver, "driver")?.driver.set_body_limit(bytes);
         Ok(())
     })
 }
@@ -234,15 +237,15 @@ pub unsafe extern "C" fn atls_h1_driver_set_body_limit(
 /// The deadline of one body, from its head to its end, in place of ATLS_H1_DRIVER_DEADLINE_BODY; which body that is, and when to call, is as with
 /// atls_h1_driver_set_body_limit. In milliseconds; 0 and UINT32_MAX are none. Statuses: NULL_ARGUMENT.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn atls_h1_driver_set_body_deadline(
-    driver: *const atls_h1_driver,
+pub extern "C" fn atls_h1_driver_set_body_deadline(
+    driver: Counted<atls_h1_driver>,
     milliseconds: u32,
-    error: *mut *mut atls_error,
+    error: Out<*mut atls_error>,
 ) -> atls_status {
     guard(error, || {
         let some = milliseconds != 0 && milliseconds != u32::MAX;
         let deadline = some.then(|| std::time::Duration::from_millis(milliseconds.into()));
-        unsafe { share(driver, "driver") }?.driver.set_body_deadline(deadline);
+        share(driver, "driver")?.driver.set_body_deadline(deadline);
         Ok(())
     })
 }
@@ -250,18 +253,18 @@ pub unsafe extern "C" fn atls_h1_driver_set_body_deadline(
 /// Method of the request that came last, as server; empty before. Valid until this is called after the HEAD of another request, at most as long as
 /// the driver.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn atls_h1_driver_method(driver: *const atls_h1_driver) -> atls_str {
+pub extern "C" fn atls_h1_driver_method(driver: Option<&atls_h1_driver>) -> atls_str {
     guard_value(atls_str::empty(), || {
-        let Ok(this) = (unsafe { borrow(driver, "driver") }) else { return atls_str::empty() };
+        let Ok(this) = borrow(driver, "driver") else { return atls_str::empty() };
         kept(&this.method, this.driver.request().0)
     })
 }
 
 /// Its target. Valid as atls_h1_driver_method.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn atls_h1_driver_target(driver: *const atls_h1_driver) -> atls_str {
+pub extern "C" fn atls_h1_driver_target(driver: Option<&atls_h1_driver>) -> atls_str {
     guard_value(atls_str::empty(), || {
-        let Ok(this) = (unsafe { borrow(driver, "driver") }) else { return atls_str::empty() };
+        let Ok(this) = borrow(driver, "driver") else { return atls_str::empty() };
         kept(&this.target, this.driver.request().1)
     })
 }
@@ -280,23 +283,22 @@ fn kept(place: &Mutex<Vec<u8>>, mut text: Vec<u8>) -> atls_str {
 /// that came beyond HTTP come before any others. The driver ends with CLOSED and OK. Statuses: NULL_ARGUMENT, INVALID_STATE (a message is under way;
 /// closed or detached before; queue or runtime stopped), CLOSED.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn atls_h1_driver_detach_start(
-    driver: *const atls_h1_driver,
-    runtime: *const atls_runtime,
-    sink: *const atls_sink,
-    stream: *mut *mut atls_stream,
-    error: *mut *mut atls_error,
+pub extern "C" fn atls_h1_driver_detach_start(
+    driver: Counted<atls_h1_driver>,
+    runtime: Counted<atls_runtime>,
+    sink: Option<&atls_sink>,
+    stream: Out<*mut atls_stream>,
+    error: Out<*mut atls_error>,
 ) -> atls_status {
     guard(error, || {
-        require(stream, "stream")?;
-        let driver = &unsafe { share(driver, "driver") }?.driver;
-        let runtime = unsafe { share_hub(runtime, "runtime") }?;
+        let stream = require(stream, "stream")?;
+        let driver = &share(driver, "driver")?.driver;
+        let runtime = share_hub(runtime, "runtime")?;
         driver.check_detachable()?;
         let credit = (driver.settings.credit, driver.settings.automatic_credit);
         let handle = runtime.handle().clone();
-        let (made, shared, outlet) =
-            unsafe { atls_stream::waiting(runtime, sink, credit, driver.verdict.get().cloned()) }?;
-        unsafe { put(stream, Arc::into_raw(made).cast_mut(), "stream") }?;
+        let (made, shared, outlet) = atls_stream::waiting(runtime, sink, credit, driver.verdict.get().cloned())?;
+        stream.give(made);
         // Refused in between, the stream says so with CLOSED.
         let handover = PendingStream::new(shared, outlet);
         handle.spawn(handover.watch());
@@ -307,31 +309,26 @@ pub unsafe extern "C" fn atls_h1_driver_detach_start(
 
 /// No more messages: what was said still goes out, then the connection ends, and CLOSED comes. Statuses: NULL_ARGUMENT.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn atls_h1_driver_close(
-    driver: *const atls_h1_driver,
-    error: *mut *mut atls_error,
-) -> atls_status {
+pub extern "C" fn atls_h1_driver_close(driver: Counted<atls_h1_driver>, error: Out<*mut atls_error>) -> atls_status {
     guard(error, || {
-        unsafe { share(driver, "driver") }?.driver.close();
+        share(driver, "driver")?.driver.close();
         Ok(())
     })
 }
 
 /// Adds a reference; returns `driver`.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn atls_h1_driver_ref(driver: *mut atls_h1_driver) -> *mut atls_h1_driver {
-    unsafe { another(driver) }
+pub extern "C" fn atls_h1_driver_ref(driver: Counted<atls_h1_driver>) -> *mut atls_h1_driver {
+    add_ref(driver)
 }
 
 /// Drops a reference. The last one cancels the connection, and CLOSED comes with CANCELED.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn atls_h1_driver_free(driver: *mut atls_h1_driver) {
-    guard_free(|| unsafe { release(driver) });
+pub extern "C" fn atls_h1_driver_free(driver: Owned<atls_h1_driver>) {
+    guard_free(|| release(driver));
 }
 
-unsafe fn lines<'a>(headers: *const atls_headers) -> impl Iterator<Item = FieldLine<'a>> + Clone {
-    // SAFETY: NULL, or the host's own collection, which outlives the call.
-    let headers = unsafe { headers.as_ref() };
+fn lines<'a>(headers: Option<&'a atls_headers>) -> impl Iterator<Item = FieldLine<'a>> + Clone {
     let lines: Vec<FieldLine<'a>> = headers.iter().flat_map(|headers| headers.headers.iter()).collect();
     lines.into_iter()
 }

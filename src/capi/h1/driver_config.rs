@@ -4,10 +4,11 @@ use std::time::Duration;
 
 use super::conn::known_flags;
 use super::types::{ATLS_H1_CLIENT, ATLS_H1_SERVER, atls_h1_role};
+use crate::capi::base::arguments::{Out, Owned, require};
 use crate::capi::base::c_bool::c_bool;
 use crate::capi::base::error::atls_error;
 use crate::capi::base::guard::{guard, guard_free};
-use crate::capi::base::handle::{borrow_mut, destroy, put, require};
+use crate::capi::base::handle::{Handle, borrow_mut, destroy};
 use crate::capi::base::status::atls_status;
 use crate::error::{Error, Status};
 use crate::h1::Role;
@@ -16,6 +17,10 @@ use crate::h1_driver::DriverSettings;
 /// How a connection is to be driven. A builder: one thread at a time; copied when used.
 pub struct atls_h1_driver_config {
     pub(in crate::capi) settings: DriverSettings,
+}
+
+impl Handle for atls_h1_driver_config {
+    type Owner = Box<atls_h1_driver_config>;
 }
 
 /// Limits of a driver (atls_h1_driver_config_set_limit).
@@ -43,39 +48,40 @@ pub const ATLS_H1_DRIVER_DEADLINE_TCP_KEEPALIVE: atls_h1_driver_deadline = 503;
 
 /// A configuration for a connection in `role` (ATLS_H1_CLIENT, ATLS_H1_SERVER). The caller's to free. Statuses: NULL_ARGUMENT, INVALID_ARGUMENT.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn atls_h1_driver_config_new(
+pub extern "C" fn atls_h1_driver_config_new(
     role: atls_h1_role,
-    config: *mut *mut atls_h1_driver_config,
-    error: *mut *mut atls_error,
+    config: Out<*mut atls_h1_driver_config>,
+    error: Out<*mut atls_error>,
 ) -> atls_status {
     guard(error, || {
-        require(config, "config")?;
+        let config = require(config, "config")?;
         let role = match role {
             ATLS_H1_CLIENT => Role::Client,
             ATLS_H1_SERVER => Role::Server,
             other => return Err(invalid(format!("role {other} is neither client nor server"))),
         };
         let made = Box::new(atls_h1_driver_config { settings: DriverSettings::new(role) });
-        unsafe { put(config, Box::into_raw(made), "config") }
+        config.give(made);
+        Ok(())
     })
 }
 
 /// Frees the builder.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn atls_h1_driver_config_free(config: *mut atls_h1_driver_config) {
-    guard_free(|| unsafe { destroy(config) });
+pub extern "C" fn atls_h1_driver_config_free(config: Owned<atls_h1_driver_config>) {
+    guard_free(|| destroy(config));
 }
 
 /// One of the limits ATLS_H1_DRIVER_LIMIT_*. Statuses: NULL_ARGUMENT, INVALID_ARGUMENT (unknown; 0 but for the body; others beyond 2^30).
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn atls_h1_driver_config_set_limit(
-    config: *mut atls_h1_driver_config,
+pub extern "C" fn atls_h1_driver_config_set_limit(
+    config: Option<&mut atls_h1_driver_config>,
     which: atls_h1_driver_limit,
     value: u64,
-    error: *mut *mut atls_error,
+    error: Out<*mut atls_error>,
 ) -> atls_status {
     guard(error, || {
-        let settings = &mut unsafe { borrow_mut(config, "config") }?.settings;
+        let settings = &mut borrow_mut(config, "config")?.settings;
         let size = usize::try_from(value).ok().filter(|size| (1..=1 << 30).contains(size));
         let size = size.ok_or_else(|| invalid(format!("limit {which} cannot be {value}")));
         match which {
@@ -91,14 +97,14 @@ pub unsafe extern "C" fn atls_h1_driver_config_set_limit(
 
 /// One of the deadlines ATLS_H1_DRIVER_DEADLINE_HEAD to ATLS_H1_DRIVER_DEADLINE_TCP_KEEPALIVE; 0 and UINT32_MAX are none. Statuses: NULL_ARGUMENT, INVALID_ARGUMENT.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn atls_h1_driver_config_set_deadline(
-    config: *mut atls_h1_driver_config,
+pub extern "C" fn atls_h1_driver_config_set_deadline(
+    config: Option<&mut atls_h1_driver_config>,
     which: atls_h1_driver_deadline,
     milliseconds: u32,
-    error: *mut *mut atls_error,
+    error: Out<*mut atls_error>,
 ) -> atls_status {
     guard(error, || {
-        let settings = &mut unsafe { borrow_mut(config, "config") }?.settings;
+        let settings = &mut borrow_mut(config, "config")?.settings;
         let place = match which {
             ATLS_H1_DRIVER_DEADLINE_HEAD => &mut settings.head_within,
             ATLS_H1_DRIVER_DEADLINE_BODY => &mut settings.body_within,
@@ -119,13 +125,13 @@ pub unsafe extern "C" fn atls_h1_driver_config_set_deadline(
 /// Whether the connection may carry another message (by default): without, `Connection: close` is added to our heads that say nothing of it. Statuses:
 /// NULL_ARGUMENT.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn atls_h1_driver_config_set_keep_alive(
-    config: *mut atls_h1_driver_config,
+pub extern "C" fn atls_h1_driver_config_set_keep_alive(
+    config: Option<&mut atls_h1_driver_config>,
     keep_alive: c_bool,
-    error: *mut *mut atls_error,
+    error: Out<*mut atls_error>,
 ) -> atls_status {
     guard(error, || {
-        unsafe { borrow_mut(config, "config") }?.settings.keep_alive = keep_alive.get();
+        borrow_mut(config, "config")?.settings.keep_alive = keep_alive.get();
         Ok(())
     })
 }
@@ -133,40 +139,40 @@ pub unsafe extern "C" fn atls_h1_driver_config_set_keep_alive(
 /// Accepts messages that deviate from the RFCs: the leniency flags from ATLS_H1_ALLOW_BARE_LF on, each of which says what it risks; 0 by default.
 /// Statuses: NULL_ARGUMENT, INVALID_ARGUMENT (unknown).
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn atls_h1_driver_config_set_flags(
-    config: *mut atls_h1_driver_config,
+pub extern "C" fn atls_h1_driver_config_set_flags(
+    config: Option<&mut atls_h1_driver_config>,
     flags: u32,
-    error: *mut *mut atls_error,
+    error: Out<*mut atls_error>,
 ) -> atls_status {
     guard(error, || {
-        unsafe { borrow_mut(config, "config") }?.settings.flags = known_flags(flags)?;
+        borrow_mut(config, "config")?.settings.flags = known_flags(flags)?;
         Ok(())
     })
 }
 
 /// Whether bodies are decoded by their Content-Encoding (gzip, deflate, br, zstd); not by default. Statuses: NULL_ARGUMENT.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn atls_h1_driver_config_set_decode(
-    config: *mut atls_h1_driver_config,
+pub extern "C" fn atls_h1_driver_config_set_decode(
+    config: Option<&mut atls_h1_driver_config>,
     decode: c_bool,
-    error: *mut *mut atls_error,
+    error: Out<*mut atls_error>,
 ) -> atls_status {
     guard(error, || {
-        unsafe { borrow_mut(config, "config") }?.settings.decode = decode.get();
+        borrow_mut(config, "config")?.settings.decode = decode.get();
         Ok(())
     })
 }
 
 /// Receive credit for bodies, and of a detached stream, as atls_config_set_credit. Default: 256 KiB, automatic. Statuses: NULL_ARGUMENT.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn atls_h1_driver_config_set_credit(
-    config: *mut atls_h1_driver_config,
+pub extern "C" fn atls_h1_driver_config_set_credit(
+    config: Option<&mut atls_h1_driver_config>,
     initial: u64,
     automatic: c_bool,
-    error: *mut *mut atls_error,
+    error: Out<*mut atls_error>,
 ) -> atls_status {
     guard(error, || {
-        let settings = &mut unsafe { borrow_mut(config, "config") }?.settings;
+        let settings = &mut borrow_mut(config, "config")?.settings;
         (settings.credit, settings.automatic_credit) = (initial, automatic.get());
         Ok(())
     })

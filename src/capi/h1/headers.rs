@@ -2,10 +2,11 @@
 
 use super::conn::known_flags;
 use super::types::{Headers, atls_h1_header, refused};
+use crate::capi::base::arguments::{Out, Owned, bytes, c_bytes, require};
 use crate::capi::base::bytes::atls_bytes;
 use crate::capi::base::error::atls_error;
 use crate::capi::base::guard::{guard, guard_free, guard_value};
-use crate::capi::base::handle::{borrow_mut, bytes, destroy, put, require};
+use crate::capi::base::handle::{Handle, borrow_mut, destroy};
 use crate::capi::base::status::atls_status;
 use crate::error::{Error, Result, Status};
 use crate::h1::{Rules, normalized};
@@ -17,6 +18,10 @@ pub struct atls_h1_header_list {
     /// Lengths of a name and its value.
     lens: Vec<(usize, usize)>,
     items: Vec<atls_h1_header>,
+}
+
+impl Handle for atls_h1_header_list {
+    type Owner = Box<atls_h1_header_list>;
 }
 
 impl atls_h1_header_list {
@@ -53,28 +58,29 @@ impl atls_h1_header_list {
 
 /// An empty list; the caller's to free. Statuses: NULL_ARGUMENT.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn atls_h1_header_list_new(
-    list: *mut *mut atls_h1_header_list,
-    error: *mut *mut atls_error,
+pub extern "C" fn atls_h1_header_list_new(
+    list: Out<*mut atls_h1_header_list>,
+    error: Out<*mut atls_error>,
 ) -> atls_status {
     guard(error, || {
-        require(list, "list")?;
+        let list = require(list, "list")?;
         let made = atls_h1_header_list { bytes: Vec::new(), lens: Vec::new(), items: Vec::new() };
-        unsafe { put(list, Box::into_raw(Box::new(made)), "list") }
+        list.give(Box::new(made));
+        Ok(())
     })
 }
 
 /// Frees the list and the array that it gave.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn atls_h1_header_list_free(list: *mut atls_h1_header_list) {
-    guard_free(|| unsafe { destroy(list) });
+pub extern "C" fn atls_h1_header_list_free(list: Owned<atls_h1_header_list>) {
+    guard_free(|| destroy(list));
 }
 
 /// Empties the list and keeps its memory.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn atls_h1_header_list_clear(list: *mut atls_h1_header_list) {
+pub extern "C" fn atls_h1_header_list_clear(list: Option<&mut atls_h1_header_list>) {
     guard_free(|| {
-        if let Ok(list) = unsafe { borrow_mut(list, "list") } {
+        if let Ok(list) = borrow_mut(list, "list") {
             list.clear();
         }
     });
@@ -82,15 +88,15 @@ pub unsafe extern "C" fn atls_h1_header_list_clear(list: *mut atls_h1_header_lis
 
 /// Copies one header to the end, unchecked: what is sent is checked when it is sent. Statuses: NULL_ARGUMENT.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn atls_h1_header_list_add(
-    list: *mut atls_h1_header_list,
-    name: atls_bytes,
-    value: atls_bytes,
-    error: *mut *mut atls_error,
+pub extern "C" fn atls_h1_header_list_add(
+    list: Option<&mut atls_h1_header_list>,
+    name: c_bytes,
+    value: c_bytes,
+    error: Out<*mut atls_error>,
 ) -> atls_status {
     guard(error, || {
-        let list = unsafe { borrow_mut(list, "list") }?;
-        let (name, value) = unsafe { (name.get("name")?, value.get("value")?) };
+        let list = borrow_mut(list, "list")?;
+        let (name, value) = (bytes(name, "name")?, bytes(value, "value")?);
         list.add(name, value);
         Ok(())
     })
@@ -100,15 +106,15 @@ pub unsafe extern "C" fn atls_h1_header_list_add(
 /// same order and must add up to `data_len`. Statuses: NULL_ARGUMENT, INVALID_ARGUMENT.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn atls_h1_header_list_add_packed(
-    list: *mut atls_h1_header_list,
-    data: atls_bytes,
+    list: Option<&mut atls_h1_header_list>,
+    data: c_bytes,
     lens: *const u32,
     count: usize,
-    error: *mut *mut atls_error,
+    error: Out<*mut atls_error>,
 ) -> atls_status {
     guard(error, || {
-        let list = unsafe { borrow_mut(list, "list") }?;
-        let mut rest = unsafe { bytes(data, "data") }?;
+        let list = borrow_mut(list, "list")?;
+        let mut rest = bytes(data, "data")?;
         if lens.is_null() && count > 0 {
             return Err(Error::new(Status::NullArgument, "lens is NULL"));
         }
@@ -122,7 +128,7 @@ pub unsafe extern "C" fn atls_h1_header_list_add_packed(
         if lens.iter().map(|len| u128::from(*len)).sum::<u128>() != rest.len() as u128 {
             return Err(Error::new(
                 Status::InvalidArgument,
-                format!("lens do not add up to the {} bytes of data", data.len),
+                format!("lens do not add up to the {} bytes of data", rest.len()),
             ));
         }
         for pair in lens.chunks_exact(2) {
@@ -137,15 +143,15 @@ pub unsafe extern "C" fn atls_h1_header_list_add_packed(
 
 /// The list as an array, *len elements, for the sending calls. Valid until the list is changed or freed. NULL for NULL.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn atls_h1_header_list_items(
-    list: *mut atls_h1_header_list,
-    len: *mut usize,
+pub extern "C" fn atls_h1_header_list_items(
+    list: Option<&mut atls_h1_header_list>,
+    len: Out<usize>,
 ) -> *const atls_h1_header {
     guard_value(std::ptr::null(), || {
-        let items = unsafe { borrow_mut(list, "list") }.map(atls_h1_header_list::items);
+        let items = borrow_mut(list, "list").map(atls_h1_header_list::items);
         let count = items.as_ref().map_or(0, |items| items.len());
-        if !len.is_null() {
-            unsafe { len.write(count) };
+        if let Some(len) = len.get() {
+            len.write(count);
         }
         items.map_or(std::ptr::null(), <[_]>::as_ptr)
     })
@@ -159,13 +165,13 @@ pub unsafe extern "C" fn atls_h1_headers_normalize(
     headers: *const atls_h1_header,
     headers_len: usize,
     flags: u32,
-    out: *mut atls_h1_header_list,
-    error: *mut *mut atls_error,
+    out: Option<&mut atls_h1_header_list>,
+    error: Out<*mut atls_error>,
 ) -> atls_status {
     guard(error, || {
         let rules = rules(flags)?;
         let headers = unsafe { Headers::new(headers, headers_len) }?;
-        let out = unsafe { borrow_mut(out, "out") }?;
+        let out = borrow_mut(out, "out")?;
         normalized(headers.iter(), &rules, |_, _| ()).map_err(refused)?;
         out.clear();
         normalized(headers.iter(), &rules, |name, value| out.add(name, value)).map(drop).map_err(refused)

@@ -6,10 +6,10 @@ use super::types::{
     ATLS_H1_INFORMATIONAL_RESPONSE, ATLS_H1_RESPONSE, Headers, atls_h1_event_kind, atls_h1_framing, atls_h1_header,
     refused,
 };
+use crate::capi::base::arguments::{Out, bytes, c_bytes, require};
 use crate::capi::base::bytes::atls_bytes;
 use crate::capi::base::error::atls_error;
 use crate::capi::base::guard::{guard, guard_value};
-use crate::capi::base::handle::{put, require};
 use crate::capi::base::status::atls_status;
 use crate::error::{Error, Result, Status};
 use crate::h1;
@@ -19,16 +19,16 @@ use crate::h1::{Facts, Framing, Method, Rules, syntax};
 /// H1_LOCAL with an atls_error_http_status.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn atls_h1_request_validate(
-    method: atls_bytes,
-    target: atls_bytes,
+    method: c_bytes,
+    target: c_bytes,
     http_version: u32,
     headers: *const atls_h1_header,
     headers_len: usize,
     flags: u32,
-    error: *mut *mut atls_error,
+    error: Out<*mut atls_error>,
 ) -> atls_status {
     guard(error, || {
-        let (method, target) = unsafe { (method.get("method")?, target.get("target")?) };
+        let (method, target) = (bytes(method, "method")?, bytes(target, "target")?);
         let version = version(http_version)?;
         let headers = unsafe { Headers::new(headers, headers_len) }?;
         h1::validate_request(method, target, version, headers.iter(), &rules(flags)?).map(drop).map_err(refused)
@@ -41,11 +41,11 @@ pub unsafe extern "C" fn atls_h1_request_validate(
 pub unsafe extern "C" fn atls_h1_response_validate(
     kind: atls_h1_event_kind,
     status: u32,
-    reason: atls_bytes,
+    reason: c_bytes,
     headers: *const atls_h1_header,
     headers_len: usize,
     flags: u32,
-    error: *mut *mut atls_error,
+    error: Out<*mut atls_error>,
 ) -> atls_status {
     guard(error, || {
         let informational = match kind {
@@ -54,7 +54,7 @@ pub unsafe extern "C" fn atls_h1_response_validate(
             _ => return Err(Error::new(Status::InvalidArgument, format!("kind {kind} is no response"))),
         };
         let status = u16::try_from(status).unwrap_or(u16::MAX);
-        let reason = unsafe { reason.get("reason") }?;
+        let reason = bytes(reason, "reason")?;
         let headers = unsafe { Headers::new(headers, headers_len) }?;
         h1::validate_response(informational, status, reason, headers.iter(), &rules(flags)?).map(drop).map_err(refused)
     })
@@ -66,19 +66,19 @@ pub unsafe extern "C" fn atls_h1_response_validate(
 pub unsafe extern "C" fn atls_h1_header_token_next(
     headers: *const atls_h1_header,
     headers_len: usize,
-    name: atls_bytes,
-    cursor: *mut u64,
-    token: *mut atls_bytes,
+    name: c_bytes,
+    cursor: Option<&mut u64>,
+    token: Out<atls_bytes>,
 ) -> bool {
     guard_value(false, || {
         let next = || -> Option<()> {
-            require(cursor, "cursor").ok()?;
-            require(token, "token").ok()?;
-            let name = unsafe { name.get("name") }.ok()?;
+            let cursor = cursor?;
+            let token = token.get()?;
+            let name = bytes(name, "name").ok()?;
             let headers = unsafe { Headers::new(headers, headers_len) }.ok()?;
-            let (found, after) = token_after(headers, name, unsafe { cursor.read() })?;
-            unsafe { cursor.write(after) };
-            unsafe { token.write(atls_bytes::of(found)) };
+            let (found, after) = token_after(headers, name, *cursor)?;
+            *cursor = after;
+            token.write(atls_bytes::of(found));
             Some(())
         };
         next().is_some()
@@ -113,12 +113,12 @@ fn tokens<'a>(headers: Headers<'a>, name: &'a [u8]) -> impl Iterator<Item = &'a 
 pub unsafe extern "C" fn atls_h1_header_has_token(
     headers: *const atls_h1_header,
     headers_len: usize,
-    name: atls_bytes,
-    token: atls_bytes,
+    name: c_bytes,
+    token: c_bytes,
 ) -> bool {
     guard_value(false, || {
         let found = || -> Result<bool> {
-            let (name, token) = unsafe { (name.get("name")?, token.get("token")?) };
+            let (name, token) = (bytes(name, "name")?, bytes(token, "token")?);
             let headers = unsafe { Headers::new(headers, headers_len) }?;
             Ok(tokens(headers, name).any(|member| member.eq_ignore_ascii_case(token)))
         };
@@ -158,18 +158,18 @@ pub unsafe extern "C" fn atls_h1_expects_100_continue(
 /// section 6.3).
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn atls_h1_body_framing(
-    request_method: atls_bytes,
+    request_method: c_bytes,
     status: u32,
     headers: *const atls_h1_header,
     headers_len: usize,
-    framing: *mut atls_h1_framing,
-    length: *mut u64,
-    error: *mut *mut atls_error,
+    framing: Out<atls_h1_framing>,
+    length: Out<u64>,
+    error: Out<*mut atls_error>,
 ) -> atls_status {
     guard(error, || {
-        require(framing, "framing")?;
-        require(length, "length")?;
-        let method = Method::of(unsafe { request_method.get("request_method") }?);
+        let framing = require(framing, "framing")?;
+        let length = require(length, "length")?;
+        let method = Method::of(bytes(request_method, "request_method")?);
         let facts = unsafe { facts(headers, headers_len) }?;
         let found = match u16::try_from(status) {
             Ok(0) => Framing::of_request(&facts),
@@ -178,13 +178,14 @@ pub unsafe extern "C" fn atls_h1_body_framing(
         };
         let number = match found {
             Framing::ContentLength(bytes) => {
-                unsafe { put(length, bytes, "length") }?;
+                length.write(bytes);
                 ATLS_H1_FRAMING_CONTENT_LENGTH
             }
             Framing::Chunked => ATLS_H1_FRAMING_CHUNKED,
             Framing::UntilClose => ATLS_H1_FRAMING_UNTIL_CLOSE,
         };
-        unsafe { put(framing, number, "framing") }
+        framing.write(number);
+        Ok(())
     })
 }
 

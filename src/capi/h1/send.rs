@@ -2,10 +2,10 @@
 
 use super::conn::atls_h1_conn;
 use super::types::{Headers, atls_h1_header, refused};
+use crate::capi::base::arguments::{Out, bytes, c_bytes, require};
 use crate::capi::base::bytes::atls_bytes;
 use crate::capi::base::error::atls_error;
 use crate::capi::base::guard::guard;
-use crate::capi::base::handle::{put, require};
 use crate::capi::base::status::atls_status;
 use crate::error::{Error, Status};
 
@@ -14,24 +14,23 @@ use crate::error::{Error, Status};
 /// Statuses: NULL_ARGUMENT, INVALID_ARGUMENT; H1_LOCAL, and then our side is in state ERROR for good (RFC 9112 section 3).
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn atls_h1_conn_send_request(
-    conn: *mut atls_h1_conn,
-    method: atls_bytes,
-    target: atls_bytes,
+    conn: Option<&mut atls_h1_conn>,
+    method: c_bytes,
+    target: c_bytes,
     headers: *const atls_h1_header,
     headers_len: usize,
-    out: *mut atls_bytes,
-    error: *mut *mut atls_error,
+    out: Out<atls_bytes>,
+    error: Out<*mut atls_error>,
 ) -> atls_status {
     guard(error, || {
-        require(out, "out")?;
-        let (method, target) = unsafe { (method.get("method")?, target.get("target")?) };
+        let out = require(out, "out")?;
+        let (method, target) = (bytes(method, "method")?, bytes(target, "target")?);
         let headers = unsafe { Headers::new(headers, headers_len) }?;
-        let bytes = unsafe {
-            atls_h1_conn::enter(conn, |conn| {
-                conn.send_request(method, target, headers.iter()).map(atls_bytes::of).map_err(refused)
-            })
-        }?;
-        unsafe { put(out, bytes, "out") }
+        let bytes = atls_h1_conn::enter(conn, |conn| {
+            conn.send_request(method, target, headers.iter()).map(atls_bytes::of).map_err(refused)
+        })?;
+        out.write(bytes);
+        Ok(())
     })
 }
 
@@ -43,26 +42,25 @@ pub unsafe extern "C" fn atls_h1_conn_send_request(
 /// 9112 sections 4 and 6).
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn atls_h1_conn_send_response(
-    conn: *mut atls_h1_conn,
+    conn: Option<&mut atls_h1_conn>,
     status: u32,
-    reason: atls_bytes,
+    reason: c_bytes,
     headers: *const atls_h1_header,
     headers_len: usize,
-    out: *mut atls_bytes,
-    error: *mut *mut atls_error,
+    out: Out<atls_bytes>,
+    error: Out<*mut atls_error>,
 ) -> atls_status {
     guard(error, || {
-        require(out, "out")?;
+        let out = require(out, "out")?;
         let status = u16::try_from(status)
             .map_err(|_| Error::new(Status::InvalidArgument, format!("status {status} is impossible")))?;
-        let reason = unsafe { reason.get("reason") }?;
+        let reason = bytes(reason, "reason")?;
         let headers = unsafe { Headers::new(headers, headers_len) }?;
-        let bytes = unsafe {
-            atls_h1_conn::enter(conn, |conn| {
-                conn.send_response(status, reason, headers.iter()).map(atls_bytes::of).map_err(refused)
-            })
-        }?;
-        unsafe { put(out, bytes, "out") }
+        let bytes = atls_h1_conn::enter(conn, |conn| {
+            conn.send_response(status, reason, headers.iter()).map(atls_bytes::of).map_err(refused)
+        })?;
+        out.write(bytes);
+        Ok(())
     })
 }
 
@@ -70,24 +68,23 @@ pub unsafe extern "C" fn atls_h1_conn_send_response(
 /// are empty unless the body is chunked, and with `len` 0, for which nothing is to be written. Sending domain. Statuses: NULL_ARGUMENT; H1_LOCAL,
 /// also for more bytes than Content-Length said and for 2^63 or more, and then our side is in state ERROR for good (RFC 9112 section 7.1).
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn atls_h1_conn_send_data(
-    conn: *mut atls_h1_conn,
+pub extern "C" fn atls_h1_conn_send_data(
+    conn: Option<&mut atls_h1_conn>,
     len: u64,
-    before: *mut atls_bytes,
-    after: *mut atls_bytes,
-    error: *mut *mut atls_error,
+    before: Out<atls_bytes>,
+    after: Out<atls_bytes>,
+    error: Out<*mut atls_error>,
 ) -> atls_status {
     guard(error, || {
-        require(before, "before")?;
-        require(after, "after")?;
-        let (front, back) = unsafe {
-            atls_h1_conn::enter(conn, |conn| {
-                let around = conn.send_data(len).map_err(refused)?;
-                Ok((atls_bytes::of(around.0), atls_bytes::of(around.1)))
-            })
-        }?;
-        unsafe { put(before, front, "before") }?;
-        unsafe { put(after, back, "after") }
+        let before = require(before, "before")?;
+        let after = require(after, "after")?;
+        let (front, back) = atls_h1_conn::enter(conn, |conn| {
+            let around = conn.send_data(len).map_err(refused)?;
+            Ok((atls_bytes::of(around.0), atls_bytes::of(around.1)))
+        })?;
+        before.write(front);
+        after.write(back);
+        Ok(())
     })
 }
 
@@ -96,43 +93,45 @@ pub unsafe extern "C" fn atls_h1_conn_send_data(
 /// state ERROR for good (RFC 9112 section 7.1.2).
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn atls_h1_conn_send_end_of_message(
-    conn: *mut atls_h1_conn,
+    conn: Option<&mut atls_h1_conn>,
     trailers: *const atls_h1_header,
     trailers_len: usize,
-    out: *mut atls_bytes,
-    error: *mut *mut atls_error,
+    out: Out<atls_bytes>,
+    error: Out<*mut atls_error>,
 ) -> atls_status {
     guard(error, || {
-        require(out, "out")?;
+        let out = require(out, "out")?;
         let trailers = unsafe { Headers::new(trailers, trailers_len) }?;
-        let bytes = unsafe {
-            atls_h1_conn::enter(conn, |conn| {
-                conn.send_end_of_message(trailers.iter()).map(atls_bytes::of).map_err(refused)
-            })
-        }?;
-        unsafe { put(out, bytes, "out") }
+        let bytes = atls_h1_conn::enter(conn, |conn| {
+            conn.send_end_of_message(trailers.iter()).map(atls_bytes::of).map_err(refused)
+        })?;
+        out.write(bytes);
+        Ok(())
     })
 }
 
 /// Says that we are about to close the connection, or our half of it. Sending domain. Statuses: NULL_ARGUMENT; H1_LOCAL within a message,
 /// and then our side is in state ERROR for good.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn atls_h1_conn_send_connection_closed(
-    conn: *mut atls_h1_conn,
-    error: *mut *mut atls_error,
+pub extern "C" fn atls_h1_conn_send_connection_closed(
+    conn: Option<&mut atls_h1_conn>,
+    error: Out<*mut atls_error>,
 ) -> atls_status {
-    guard(error, || unsafe { atls_h1_conn::enter(conn, |conn| conn.send_connection_closed().map_err(refused)) })
+    guard(error, || atls_h1_conn::enter(conn, |conn| conn.send_connection_closed().map_err(refused)))
 }
 
 /// Says that bytes which were given to be written could not be: our side is in state ERROR for good. Doing it again changes nothing.
 /// Statuses: NULL_ARGUMENT.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn atls_h1_conn_send_failed(conn: *mut atls_h1_conn, error: *mut *mut atls_error) -> atls_status {
+pub extern "C" fn atls_h1_conn_send_failed(
+    conn: Option<&mut atls_h1_conn>,
+    error: Out<*mut atls_error>,
+) -> atls_status {
     guard(error, || {
         let failed = |conn: &mut crate::h1::Connection| {
             conn.send_failed();
             Ok(())
         };
-        unsafe { atls_h1_conn::enter(conn, failed) }
+        atls_h1_conn::enter(conn, failed)
     })
 }

@@ -1,9 +1,10 @@
 //! `atls_h1_states`: the two state machines alone, for proxies and test tools that parse by other means.
 
 use super::types::{atls_h1_event_kind, atls_h1_role, role};
+use crate::capi::base::arguments::{Out, require};
 use crate::capi::base::error::atls_error;
 use crate::capi::base::guard::guard;
-use crate::capi::base::handle::{borrow_mut, require};
+use crate::capi::base::handle::borrow_mut;
 use crate::capi::base::status::atls_status;
 use crate::error::{Error, Result, Status};
 use crate::h1::{EventKind, State, States, switch};
@@ -34,10 +35,10 @@ pub struct atls_h1_states {
 
 /// Sets *states to the beginning of a connection. Statuses: NULL_ARGUMENT.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn atls_h1_states_init(states: *mut atls_h1_states, error: *mut *mut atls_error) -> atls_status {
+pub extern "C" fn atls_h1_states_init(states: Out<atls_h1_states>, error: Out<*mut atls_error>) -> atls_status {
     guard(error, || {
-        require(states, "states")?;
-        unsafe { states.write(from(&States::default())) };
+        let states = require(states, "states")?;
+        states.write(from(&States::default()));
         Ok(())
     })
 }
@@ -45,12 +46,12 @@ pub unsafe extern "C" fn atls_h1_states_init(states: *mut atls_h1_states, error:
 /// `role` sends an event of `kind`. `accepted`: the proposal that a server's event accepts, ATLS_H1_SWITCH_NONE mostly. Statuses: NULL_ARGUMENT,
 /// INVALID_ARGUMENT, H1_LOCAL if the event is impossible; then *states is unchanged.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn atls_h1_states_event(
-    states: *mut atls_h1_states,
+pub extern "C" fn atls_h1_states_event(
+    states: Option<&mut atls_h1_states>,
     role: atls_h1_role,
     kind: atls_h1_event_kind,
     accepted: atls_h1_switch,
-    error: *mut *mut atls_error,
+    error: Out<*mut atls_error>,
 ) -> atls_status {
     let kind = match kind {
         1 => Ok(EventKind::Request),
@@ -65,80 +66,72 @@ pub unsafe extern "C" fn atls_h1_states_event(
         0..=2 => Ok(accepted as u8),
         other => Err(invalid(format!("accepted {other} is no switch"))),
     };
-    unsafe {
-        change(states, error, |states| {
-            states.event(self::role(role)?, kind?, accepted?).map_err(|why| Error::new(Status::H1Local, why))
-        })
-    }
+    change(states, error, |states| {
+        states.event(self::role(role)?, kind?, accepted?).map_err(|why| Error::new(Status::H1Local, why))
+    })
 }
 
 /// The client proposes a switch: call it before the event of the request. Statuses: NULL_ARGUMENT, INVALID_ARGUMENT.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn atls_h1_states_propose_switch(
-    states: *mut atls_h1_states,
+pub extern "C" fn atls_h1_states_propose_switch(
+    states: Option<&mut atls_h1_states>,
     proposal: atls_h1_switch,
-    error: *mut *mut atls_error,
+    error: Out<*mut atls_error>,
 ) -> atls_status {
-    unsafe {
-        change(states, error, |states| match proposal {
-            0..=3 => {
-                states.propose(proposal as u8);
-                Ok(())
-            }
-            other => Err(invalid(format!("proposal {other} is no switch"))),
-        })
-    }
+    change(states, error, |states| match proposal {
+        0..=3 => {
+            states.propose(proposal as u8);
+            Ok(())
+        }
+        other => Err(invalid(format!("proposal {other} is no switch"))),
+    })
 }
 
 /// The connection ends with this cycle. Statuses: NULL_ARGUMENT, INVALID_ARGUMENT.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn atls_h1_states_disable_keep_alive(
-    states: *mut atls_h1_states,
-    error: *mut *mut atls_error,
+pub extern "C" fn atls_h1_states_disable_keep_alive(
+    states: Option<&mut atls_h1_states>,
+    error: Out<*mut atls_error>,
 ) -> atls_status {
-    unsafe {
-        change(states, error, |states| {
-            states.disable_keep_alive();
-            Ok(())
-        })
-    }
+    change(states, error, |states| {
+        states.disable_keep_alive();
+        Ok(())
+    })
 }
 
 /// `role` is in error, for good. Statuses: NULL_ARGUMENT, INVALID_ARGUMENT.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn atls_h1_states_error(
-    states: *mut atls_h1_states,
+pub extern "C" fn atls_h1_states_error(
+    states: Option<&mut atls_h1_states>,
     role: atls_h1_role,
-    error: *mut *mut atls_error,
+    error: Out<*mut atls_error>,
 ) -> atls_status {
-    unsafe {
-        change(states, error, |states| {
-            states.fail(self::role(role)?);
-            Ok(())
-        })
-    }
+    change(states, error, |states| {
+        states.fail(self::role(role)?);
+        Ok(())
+    })
 }
 
 /// Both sides are DONE: back to IDLE. Statuses: NULL_ARGUMENT, INVALID_ARGUMENT, H1_LOCAL in any other state; then *states is as it was.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn atls_h1_states_start_next_cycle(
-    states: *mut atls_h1_states,
-    error: *mut *mut atls_error,
+pub extern "C" fn atls_h1_states_start_next_cycle(
+    states: Option<&mut atls_h1_states>,
+    error: Out<*mut atls_error>,
 ) -> atls_status {
-    unsafe { change(states, error, |states| states.start_next_cycle().map_err(|why| Error::new(Status::H1Local, why))) }
+    change(states, error, |states| states.start_next_cycle().map_err(|why| Error::new(Status::H1Local, why)))
 }
 
 fn invalid(message: String) -> Error {
     Error::new(Status::InvalidArgument, message)
 }
 
-unsafe fn change(
-    place: *mut atls_h1_states,
-    error: *mut *mut atls_error,
+fn change(
+    place: Option<&mut atls_h1_states>,
+    error: Out<*mut atls_error>,
     body: impl FnOnce(&mut States) -> Result<()>,
 ) -> atls_status {
     guard(error, || {
-        let place = unsafe { borrow_mut(place, "states") }?;
+        let place = borrow_mut(place, "states")?;
         let state = |number: u8| {
             State::ALL.get(usize::from(number)).copied().ok_or_else(|| invalid(format!("{number} is no state")))
         };

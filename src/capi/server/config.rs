@@ -5,8 +5,9 @@ use std::time::Duration;
 
 use crate::capi::base::c_bool::c_bool;
 use crate::capi::base::error::atls_error;
-use crate::capi::base::guard::{guard, guard_free};
-use crate::capi::base::handle::{borrow_mut, destroy, put, require, text};
+use crate::capi::base::guard::guard_free;
+use crate::capi::base::raw::guard;
+use crate::capi::base::raw::{borrow_mut, destroy, put, require, text};
 use crate::capi::base::status::atls_status;
 use crate::capi::h1::conn::known_flags;
 use crate::error::{Error, Status};
@@ -15,6 +16,10 @@ use crate::server::{ServerLimits, ServerSettings};
 /// The configuration of a server. A builder: one thread at a time; copied when used.
 pub struct atls_server_config {
     pub(in crate::capi) settings: ServerSettings,
+}
+
+impl crate::capi::base::handle::Handle for atls_server_config {
+    type Owner = Box<atls_server_config>;
 }
 
 /// Limits of a server (atls_server_config_set_limit).

@@ -5,8 +5,8 @@ use std::path::Path;
 
 use super::request::{atls_server_request, message};
 use crate::capi::base::error::atls_error;
-use crate::capi::base::guard::guard;
-use crate::capi::base::handle::{share, share_hub, text};
+use crate::capi::base::raw::guard;
+use crate::capi::base::raw::{share, share_hub, text};
 use crate::capi::base::runtime::atls_runtime;
 use crate::capi::base::status::atls_status;
 use crate::capi::client::request_body::ATLS_LENGTH_UNKNOWN;

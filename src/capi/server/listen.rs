@@ -7,8 +7,8 @@ use socket2::Socket;
 
 use super::server::atls_server;
 use crate::capi::base::error::atls_error;
-use crate::capi::base::guard::guard;
-use crate::capi::base::handle::{share, text};
+use crate::capi::base::raw::guard;
+use crate::capi::base::raw::{share, text};
 use crate::capi::base::status::atls_status;
 use crate::error::{Error, Phase, Result, Status};
 use crate::io;

@@ -8,9 +8,10 @@ use crate::capi::base::bytes::atls_bytes;
 use crate::capi::base::bytes::{atls_buf, atls_str, c_string};
 use crate::capi::base::error::atls_error;
 use crate::capi::base::event::atls_sink;
-use crate::capi::base::guard::{guard, guard_free, guard_value};
-use crate::capi::base::handle::{another, borrow, bytes, release, share, share_hub};
+use crate::capi::base::guard::{guard_free, guard_value};
 use crate::capi::base::operation::Operation;
+use crate::capi::base::raw::guard;
+use crate::capi::base::raw::{another, borrow, bytes, release, share, share_hub};
 use crate::capi::base::runtime::atls_runtime;
 use crate::capi::base::status::atls_status;
 use crate::capi::client::request_body::ATLS_LENGTH_UNKNOWN;
@@ -32,6 +33,10 @@ pub struct atls_server_request {
     pub(in crate::capi) served: Arc<ServerRequest>,
     peer: OnceLock<CString>,
     remote: OnceLock<CString>,
+}
+
+impl crate::capi::base::handle::Handle for atls_server_request {
+    type Owner = std::sync::Arc<atls_server_request>;
 }
 
 impl Drop for atls_server_request {
@@ -64,7 +69,7 @@ pub unsafe extern "C" fn atls_server_request_start(
     guard(error, || {
         let this = unsafe { share(request.cast_const(), "request") }?;
         let runtime = unsafe { share_hub(runtime, "runtime") }?;
-        let operation = unsafe { Operation::new(sink, &runtime.registry) }?;
+        let operation = Operation::new(unsafe { sink.as_ref() }, &runtime.registry)?;
         let registration = operation.register(&this, &this.served, |served| served.cancel.cancel())?;
         let writable = operation.observer();
         let outgoing = Outgoing::new(Box::new(move || writable.post(TransferEvent::Writable, None)));
@@ -228,7 +233,7 @@ pub(in crate::capi) unsafe fn message(
     length: u64,
 ) -> Result<ResponseHead> {
     let status = u16::try_from(status).map_err(|_| Error::new(Status::InvalidArgument, format!("status {status}")))?;
-    let reason = unsafe { crate::capi::base::handle::optional_text(reason, "reason") }?;
+    let reason = unsafe { crate::capi::base::raw::optional_text(reason, "reason") }?;
     let headers = unsafe { headers.as_ref() }.map(|headers| &headers.headers);
     let length = (length != ATLS_LENGTH_UNKNOWN).then_some(length);
     ResponseHead::new(status, reason.map(str::as_bytes), headers, length)

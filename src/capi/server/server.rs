@@ -11,9 +11,10 @@ use super::request::atls_server_request;
 use crate::capi::base::c_bool::c_bool;
 use crate::capi::base::error::atls_error;
 use crate::capi::base::event::{HostEvent, Posted, atls_sink};
-use crate::capi::base::guard::{guard, guard_free, guard_value, watch_forks};
-use crate::capi::base::handle::{another, borrow, optional_text, put, release, require, share, share_hub};
+use crate::capi::base::guard::{guard_free, guard_value, watch_forks};
 use crate::capi::base::operation::Operation;
+use crate::capi::base::raw::guard;
+use crate::capi::base::raw::{another, borrow, optional_text, put, release, require, share, share_hub};
 use crate::capi::base::runtime::atls_runtime;
 use crate::capi::base::status::atls_status;
 use crate::error::Result;
@@ -26,6 +27,10 @@ use crate::server::{Server, ServerEvent, ServerSettings, bind, is_address, serve
 pub struct atls_server {
     pub(in crate::capi) server: Arc<Server>,
     pub(in crate::capi) runtime: Arc<atls_runtime>,
+}
+
+impl crate::capi::base::handle::Handle for atls_server {
+    type Owner = std::sync::Arc<atls_server>;
 }
 
 impl Drop for atls_server {
@@ -77,7 +82,7 @@ pub(in crate::capi) unsafe fn start(
     place: *mut *mut atls_server,
 ) -> Result<()> {
     watch_forks();
-    let operation = unsafe { Operation::new(sink, &runtime.registry) }?;
+    let operation = Operation::new(unsafe { sink.as_ref() }, &runtime.registry)?;
     let shared = Arc::new(Server::new(settings, operation.observer())?);
     let made = Arc::new(atls_server { server: shared.clone(), runtime: runtime.clone() });
     let registration = operation.register(&made, &shared, Server::close)?;

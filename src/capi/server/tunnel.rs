@@ -8,8 +8,9 @@ use super::server::{atls_server, start};
 use crate::capi::base::c_bool::c_bool;
 use crate::capi::base::error::atls_error;
 use crate::capi::base::event::atls_sink;
-use crate::capi::base::guard::{guard, guard_free};
-use crate::capi::base::handle::{borrow, borrow_mut, destroy, optional_text, put, require, share_hub, text};
+use crate::capi::base::guard::guard_free;
+use crate::capi::base::raw::guard;
+use crate::capi::base::raw::{borrow, borrow_mut, destroy, optional_text, put, require, share_hub, text};
 use crate::capi::base::runtime::atls_runtime;
 use crate::capi::base::status::atls_status;
 use crate::error::{Error, Status};
@@ -18,6 +19,10 @@ use crate::tunnel::{AllowedTarget, ForwarderRules, TunnelTarget};
 /// What a tunnel server forwards. A builder: one thread at a time; copied when used.
 pub struct atls_tunnel_config {
     rules: ForwarderRules,
+}
+
+impl crate::capi::base::handle::Handle for atls_tunnel_config {
+    type Owner = Box<atls_tunnel_config>;
 }
 
 /// Deadlines of a forwarder (atls_tunnel_config_set_deadline).

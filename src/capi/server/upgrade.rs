@@ -5,8 +5,8 @@ use std::sync::Arc;
 use super::request::atls_server_request;
 use crate::capi::base::error::atls_error;
 use crate::capi::base::event::atls_sink;
-use crate::capi::base::guard::guard;
-use crate::capi::base::handle::{put, require, share, share_hub};
+use crate::capi::base::raw::guard;
+use crate::capi::base::raw::{put, require, share, share_hub};
 use crate::capi::base::runtime::atls_runtime;
 use crate::capi::base::status::atls_status;
 use crate::capi::connect::stream::atls_stream;
@@ -48,7 +48,8 @@ pub unsafe extern "C" fn atls_server_request_upgrade_start(
         served.check_switch(status)?;
         let handle = runtime.handle().clone();
         let verdict = served.origin.client.verdict.clone();
-        let (made, shared, outlet) = unsafe { atls_stream::waiting(runtime, sink, served.switch_credit, verdict) }?;
+        let (made, shared, outlet) =
+            atls_stream::waiting(runtime, unsafe { sink.as_ref() }, served.switch_credit, verdict)?;
         unsafe { put(stream, Arc::into_raw(made).cast_mut(), "stream") }?;
         // If the request has ended in the meantime, the stream's CLOSED says so.
         let handover = PendingStream::new(shared, outlet);

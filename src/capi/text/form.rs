@@ -6,8 +6,9 @@ use super::head::terminated;
 use crate::capi::base::bytes::atls_bytes;
 use crate::capi::base::bytes::atls_str;
 use crate::capi::base::error::atls_error;
-use crate::capi::base::guard::{guard, guard_free, guard_value};
-use crate::capi::base::handle::{borrow, bytes, destroy, optional_text, put, require, text};
+use crate::capi::base::guard::{guard_free, guard_value};
+use crate::capi::base::raw::guard;
+use crate::capi::base::raw::{borrow, bytes, destroy, optional_text, put, require, text};
 use crate::capi::base::status::atls_status;
 use crate::error::Result;
 use crate::message::arguments::{Argument, FormLimits, cookies, form_arguments, query_arguments};
@@ -16,6 +17,10 @@ use crate::message::arguments::{Argument, FormLimits, cookies, form_arguments, q
 /// in which they came. Immutable.
 pub struct atls_form {
     lines: Vec<Line>,
+}
+
+impl crate::capi::base::handle::Handle for atls_form {
+    type Owner = Box<atls_form>;
 }
 
 /// Each part, the value included, ends with a NUL that does not belong to it.

@@ -5,13 +5,17 @@ use std::sync::Arc;
 
 use crate::capi::base::bytes::atls_str;
 use crate::capi::base::guard::{guard_free, guard_value};
-use crate::capi::base::handle::{another, borrow, release, text};
+use crate::capi::base::raw::{another, borrow, release, text};
 use crate::message::ReceivedHead;
 
 /// A response head, a request's header fields, or trailers. Immutable, reference-counted, safe to
 /// share between threads.
 pub struct atls_head {
     pub(in crate::capi) head: Arc<ReceivedHead>,
+}
+
+impl crate::capi::base::handle::Handle for atls_head {
+    type Owner = std::sync::Arc<atls_head>;
 }
 
 impl atls_head {

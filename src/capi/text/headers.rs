@@ -8,8 +8,9 @@ use crate::capi::base::bytes::atls_bytes;
 use crate::capi::base::bytes::{atls_buf, atls_str};
 use crate::capi::base::c_bool::c_bool;
 use crate::capi::base::error::atls_error;
-use crate::capi::base::guard::{guard, guard_free, guard_value};
-use crate::capi::base::handle::{borrow, borrow_mut, bytes, destroy, put, require, text};
+use crate::capi::base::guard::{guard_free, guard_value};
+use crate::capi::base::raw::guard;
+use crate::capi::base::raw::{borrow, borrow_mut, bytes, destroy, put, require, text};
 use crate::capi::base::status::atls_status;
 use crate::capi::client::request::atls_request;
 use crate::error::{Error, Status};
@@ -20,6 +21,10 @@ use crate::message::start_line::{request_line, status_line};
 /// builder: one thread at a time.
 pub struct atls_headers {
     pub(in crate::capi) headers: Headers,
+}
+
+impl crate::capi::base::handle::Handle for atls_headers {
+    type Owner = Box<atls_headers>;
 }
 
 /// Creates an empty list. Free it with atls_headers_free.

@@ -8,8 +8,9 @@ use super::head::terminated;
 use crate::capi::base::bytes::atls_bytes;
 use crate::capi::base::bytes::atls_str;
 use crate::capi::base::error::atls_error;
-use crate::capi::base::guard::{guard, guard_free, guard_value};
-use crate::capi::base::handle::{borrow, borrow_mut, bytes, destroy, put, require, text};
+use crate::capi::base::guard::{guard_free, guard_value};
+use crate::capi::base::raw::guard;
+use crate::capi::base::raw::{borrow, borrow_mut, bytes, destroy, put, require, text};
 use crate::capi::base::status::atls_status;
 use crate::error::{Error, Status};
 use crate::message::multipart::{MultipartLimits, MultipartParser, PartEvent};
@@ -43,6 +44,10 @@ pub struct atls_multipart {
     file_name: Vec<u8>,
     content_type: Vec<u8>,
     data: Bytes,
+}
+
+impl crate::capi::base::handle::Handle for atls_multipart {
+    type Owner = Box<atls_multipart>;
 }
 
 /// Creates a parser. Free it with atls_multipart_free. 0 is the default of each limit.

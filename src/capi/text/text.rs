@@ -6,8 +6,8 @@ use bytes::Bytes;
 
 use crate::capi::base::bytes::{atls_buf, atls_str};
 use crate::capi::base::error::atls_error;
-use crate::capi::base::guard::guard;
-use crate::capi::base::handle::{optional_text, put, require, text};
+use crate::capi::base::raw::guard;
+use crate::capi::base::raw::{optional_text, put, require, text};
 use crate::capi::base::status::atls_status;
 use crate::error::{Error, Status};
 use crate::message::credentials::basic_credentials;

@@ -3,6 +3,7 @@
 pub mod chapters;
 pub mod code;
 pub mod comment;
+pub mod declarations;
 pub mod items;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -27,8 +28,8 @@ pub fn from_cbindgen() -> String {
     let capi = root().join("src/capi");
     let config = cbindgen::Config::from_file(capi.join("cbindgen.toml")).expect("cbindgen.toml");
     let mut builder = cbindgen::Builder::new().with_config(config);
-    for (_, source) in sources() {
-        builder = builder.with_src(capi.join(source));
+    for source in declarations::sources_in_c() {
+        builder = builder.with_src(source);
     }
     let mut made = Vec::new();
     builder.generate().expect("cbindgen").write(&mut made);

@@ -1,22 +1,16 @@
 //! Connecting to the simulator through the C ABI, as a host would.
 #![allow(dead_code, unsafe_code)]
 
+#[rustfmt::skip]
+pub mod abi;
 pub mod offline;
 pub mod server;
 
-use atls::capi::base::bytes::atls_bytes;
+use abi::*;
 use std::ffi::CString;
 use std::ptr::null_mut;
 use std::sync::Arc;
 
-use atls::capi::attest::policy::*;
-use atls::capi::attest::verdict::*;
-use atls::capi::attest::verifier::*;
-use atls::capi::base::bytes::atls_str;
-use atls::capi::base::error::*;
-use atls::capi::connect::config::*;
-use atls::capi::connect::config_tls::atls_config_add_root_pem;
-use atls::capi::connect::stream::*;
 use hostile::{Options, Server};
 use serde_json::Value;
 use simtee::pccs::Pccs;
@@ -217,7 +211,7 @@ fn refusal(error: *mut atls_error) -> Refusal {
             .map(|index| text(atls_verdict_check_name(verdict, index)));
         let out = Refusal {
             status,
-            name: text(atls::capi::base::status::atls_status_name(status)),
+            name: text(abi::atls_status_name(status)),
             message: text(atls_error_message(error)),
             phase: text(atls_error_phase(error)),
             http_status: atls_error_http_status(error),

@@ -1,15 +1,10 @@
 //! Judging evidence of the simulated guest offline, through the C ABI: every piece can be bent before it is asked about.
 
-use atls::capi::base::bytes::atls_bytes;
+use super::abi::*;
 use std::ffi::{CString, c_char};
 use std::ptr::{null, null_mut};
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use atls::capi::attest::policy::*;
-use atls::capi::attest::verdict::*;
-use atls::capi::attest::verify::*;
-use atls::capi::base::error::*;
-use atls::capi::base::status::atls_status_name;
 use serde_json::Value;
 use simtee::collateral::Issue;
 use simtee::exporter::Binder;

@@ -3,12 +3,7 @@
 use std::ffi::CString;
 use std::ptr::null_mut;
 
-use atls::capi::base::event::atls_sink;
-use atls::capi::base::queue::*;
-use atls::capi::base::runtime::*;
-use atls::capi::server::config::*;
-use atls::capi::server::config_tls::atls_server_config_set_certificate;
-use atls::capi::server::server::*;
+use super::abi::*;
 use base64::Engine;
 use simtee::SimTee;
 
@@ -52,4 +47,4 @@ pub fn plain(tee: &SimTee) -> (Served, u16) {
     (Served { runtime, queue, server }, port)
 }
 
-unsafe extern "C" fn ignore(_: *mut std::ffi::c_void, _: *const atls::capi::base::event::atls_event) {}
+unsafe extern "C" fn ignore(_: *mut std::ffi::c_void, _: *const super::abi::atls_event) {}
