@@ -4442,7 +4442,7 @@ atls_status atls_h1_conn_receive_eof(atls_h1_conn *conn,
  */
 atls_status atls_h1_conn_receive_reserve(atls_h1_conn *conn,
                                          size_t least,
-                                         uint8_t *ATLS_NULLABLE *ATLS_NULLABLE room,
+                                         uint8_t *ATLS_NULLABLE *ATLS_NONNULL room,
                                          size_t *room_len,
                                          atls_error *ATLS_NULLABLE *ATLS_NULLABLE error);
 

@@ -244,3 +244,37 @@ fn what_may_be_null_is_said_in_words() {
     let found: Vec<_> = params.into_iter().filter(|param| read.may_be_null(param)).collect();
     assert_eq!(found, ["a", "b", "c", "e", "out"]);
 }
+
+#[test]
+fn each_function_keeps_to_the_conventions() {
+    let book = Book::open();
+    let is_type = |kind: &Kind| matches!(kind, Kind::Handle | Kind::Struct { .. });
+    let types: Vec<_> = book.items.iter().filter(|item| is_type(&item.kind)).map(|item| item.name.as_str()).collect();
+    let faults: Vec<_> = book.items.iter().flat_map(|item| book::names::faults(item, &types)).collect();
+    assert!(faults.is_empty(), "{faults:#?}");
+}
+
+#[test]
+fn departures_from_the_conventions_are_noticed() {
+    let types = ["atls_queue", "atls_sink", "atls_error"];
+    for (declaration, fault) in [
+        ("atls_status atls_queue_next(atls_queue *queue, size_t *count, atls_error **error);", ""),
+        ("atls_status atls_queue_new(atls_queue **queue, atls_error **error);", ""),
+        ("atls_status atls_queue_next(size_t max, atls_queue *queue, atls_error **error);", "object"),
+        ("atls_status atls_queue_next(atls_queue *queue, size_t *count, size_t max, atls_error **error);", "outputs"),
+        ("atls_status atls_queue_next(atls_queue *queue, atls_error **error, size_t *count);", "outputs"),
+        ("atls_status atls_queue_watch(atls_queue *queue, const atls_sink *sink, atls_error **error);", "_start"),
+        ("atls_status atls_queue_start(atls_queue *queue, atls_error **error);", "_start"),
+        ("atls_status atls_queue_send(atls_queue *queue, atls_error **error);", "_send"),
+        ("atls_queue *atls_queue_new(size_t max);", "constructor"),
+        (
+            "atls_status atls_queue_put(atls_queue *queue, const uint8_t *data, size_t len, atls_error **error);",
+            "atls_bytes",
+        ),
+        ("atls_status atls_queue_free(atls_queue *queue);", "returns nothing"),
+    ] {
+        let item = &book::items::parse(declaration)[0];
+        let found = book::names::faults(item, &types).join("; ");
+        assert!(found.contains(fault) && found.is_empty() == fault.is_empty(), "{declaration} {found}");
+    }
+}

@@ -8,10 +8,12 @@ const NONNULL: &str = "ATLS_NONNULL ";
 
 /// Which pointers of a function may be NULL: what its comment says "may be NULL" of, and by rule the place of the error, the host's own pointer,
 /// what a `_free` takes, and the first argument of a function that says what it answers "for NULL".
-pub fn may_be_null(function: &str, comment: &Comment, names: &[&str], index: usize) -> bool {
+pub fn may_be_null(function: &str, comment: &Comment, signature: &Signature, index: usize) -> bool {
+    let names = signature.names();
     let name = names[index];
+    let is_array = matches!(&signature.params[index], Decl::Plain { before, .. } if before.starts_with("const "));
     let says = comment.text.iter().any(|text| text.contains("for NULL"));
-    let counted = names.contains(&format!("{name}_len").as_str());
+    let counted = is_array && names.contains(&format!("{name}_len").as_str());
     let by_rule =
         name == "error" || name == "user_data" || counted || function.ends_with("_free") || (says && index == 0);
     by_rule || comment.may_be_null(name)
@@ -55,19 +57,15 @@ fn list(params: &[String]) -> String {
 }
 
 pub fn function(name: &str, signature: &Signature, comment: &Comment) -> String {
-    let names = signature.names();
-    let params: Vec<_> = signature
-        .params
-        .iter()
-        .enumerate()
-        .map(|(index, param)| match param {
-            // A callback without a mark would be one that must be there.
-            Decl::Plain { before, name } if before.ends_with("_fn ") && may_be_null(name, comment, &names, index) => {
-                format!("{before}{NULLABLE}{name}")
-            }
-            _ => decl(param, may_be_null(name, comment, &names, index)),
-        })
-        .collect();
+    let given = |(index, param): (usize, &Decl)| {
+        let nullable = may_be_null(name, comment, signature, index);
+        match param {
+            // A type whose star is in its own declaration.
+            Decl::Plain { before, name } if before.ends_with("_fn ") && nullable => format!("{before}{NULLABLE}{name}"),
+            _ => decl(param, nullable),
+        }
+    };
+    let params: Vec<_> = signature.params.iter().enumerate().map(given).collect();
     let returns = marked(&signature.returns, returns_null(comment));
     laid_out(&format!("{returns}{name}("), &params, ");")
 }

@@ -5,6 +5,7 @@ pub mod code;
 pub mod comment;
 pub mod declarations;
 pub mod items;
+pub mod names;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;

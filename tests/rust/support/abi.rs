@@ -106,6 +106,7 @@ unsafe extern "C" {
     pub fn atls_queue_free(queue: *mut atls_queue);
     pub fn atls_queue_new_dispatching(queue: *mut *mut atls_queue, error: *mut *mut atls_error) -> atls_status;
     pub fn atls_queue_new_inline(queue: *mut *mut atls_queue, error: *mut *mut atls_error) -> atls_status;
+    pub fn atls_queue_next(queue: *const atls_queue, events: *mut atls_event, event_size: usize, max: usize, count: *mut usize, error: *mut *mut atls_error) -> atls_status;
     pub fn atls_queue_stop(queue: *const atls_queue, error: *mut *mut atls_error) -> atls_status;
     pub fn atls_request_free(request: *mut atls_request);
     pub fn atls_request_new_url(method: *const c_char, url: *const c_char, request: *mut *mut atls_request, error: *mut *mut atls_error) -> atls_status;
