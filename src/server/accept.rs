@@ -1,4 +1,5 @@
-//! Accepting, and going on where that fails; the life of a connection up to its first request, and what the log says of it.
+//! Accepts connections, and goes on if that fails; a connection's life up to its first request, and what is logged about it. May touch the network
+//! and the clock.
 
 use std::io;
 use std::net::SocketAddr;
@@ -21,9 +22,9 @@ use crate::log;
 use crate::tls;
 use crate::tls::{ServerStream, ServerTls};
 
-/// How long nothing is accepted where the process is out of file descriptors or memory.
+/// How long accepting pauses when the process is out of file descriptors or memory.
 const REST: Duration = Duration::from_millis(50);
-/// How often the log says so, at most.
+/// Such a shortage is logged at most this often.
 const SAYING: Duration = Duration::from_secs(10);
 
 /// Accepts until the server stops. Must run on the runtime.
@@ -38,7 +39,7 @@ pub async fn accept_task(server: Arc<Server>, listener: Listener) -> Result<()> 
         };
         match accepted {
             Ok((socket, peer)) => start_connection(&server, socket, peer),
-            // A fault of one connection, or a passing shortage: the listener goes on.
+            // A fault of one connection, or a passing shortage: listening goes on.
             Err(error) => {
                 if !is_want(&error) {
                     log::emit(log::DEBUG, || format!("server: {}: accept: {error}", listening.place()));
@@ -54,7 +55,7 @@ pub async fn accept_task(server: Arc<Server>, listener: Listener) -> Result<()> 
     }
 }
 
-/// What only the host can mend.
+/// Whether the process or the system is short of something, which only the host can change.
 fn is_want(error: &io::Error) -> bool {
     let wants = [libc::EMFILE, libc::ENFILE, libc::ENOBUFS, libc::ENOMEM];
     error.raw_os_error().is_some_and(|errno| wants.contains(&errno))
@@ -89,7 +90,7 @@ impl Listening {
     }
 }
 
-/// What a connection was good for, as the log says it when it has ended.
+/// What is logged about a connection when it has ended.
 #[derive(Default)]
 pub(super) struct ConnectionSummary {
     /// How long the handshake took.
@@ -106,7 +107,7 @@ impl ConnectionSummary {
     }
 }
 
-/// Serves a connection, if there is a place for it. Must run on the runtime.
+/// Serves a connection, unless a limit turns it away. Must run on the runtime.
 pub fn start_connection(server: &Arc<Server>, socket: Socket, peer: Option<SocketAddr>) {
     let Some(place) = server.admit(peer.map(|peer| peer.ip().to_canonical())) else { return };
     let server = server.clone();
@@ -133,7 +134,7 @@ async fn handshake_and_serve(
         return connection_task(socket, server, peer, None, account).await;
     };
     let began = Instant::now();
-    // Boxed, as is what follows it: what the handshake needs is many times what the connection keeps.
+    // Boxed, as is what follows: the handshake needs many times the memory that the connection keeps.
     let (stream, session) = match Box::pin(shake_hands(server, socket, &shown)).await {
         Ok(done) => done,
         Err(error) => {

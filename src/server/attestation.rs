@@ -1,5 +1,5 @@
-//! Attestation on a connection of the server: requests for evidence are read and answered here, and the host hears nothing of them. By atlas-v1
-//! the server proves itself, by exporter-v1 either side may (docs/protocol.md).
+//! Attestation on a connection of the server: requests for evidence are read and answered here, and the host does not see them. With atlas-v1 the
+//! server attests; with exporter-v1 either side may (docs/protocol.md). May touch the network and the clock.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -26,18 +26,18 @@ use crate::verdict::Verdict;
 
 /// Bytes of a request for evidence by atlas-v1.
 const SMALL: usize = 4096;
-/// How often a client may fail to prove itself on one connection: each time costs the server a judgement.
+/// How often a client may fail to attest on one connection: each time the server has evidence to judge.
 const TRIES: u32 = 8;
 
-/// What a session in TLS was opened with, and what has been proved in it.
+/// What a TLS session was opened with, and what has been attested in it.
 pub struct TlsSession {
-    /// DER of the certificate that the server has shown.
+    /// DER of the certificate that the server has presented.
     pub leaf: Vec<u8>,
-    /// DER of the client's, if it has shown one.
+    /// DER of the client's certificate, if it has presented one.
     pub client_leaf: Option<Arc<[u8]>>,
     /// SNI.
     pub server_name: Option<String>,
-    /// What the client was asked last, until it answers.
+    /// The open challenge to the client.
     challenge: Option<Challenge>,
     refusals: u32,
     verdict: Option<Arc<Verdict>>,
@@ -67,12 +67,12 @@ impl TlsSession {
     }
 }
 
-/// What a request of attestation asks for.
+/// What a request of the attestation protocols asks for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum EvidenceRequest {
     /// The server's evidence.
     OfServer(Protocol),
-    /// A verdict on the client's.
+    /// A verdict on the client's evidence, which it sends.
     OfClient,
 }
 
@@ -92,7 +92,7 @@ impl<S: ServerTransport> ServerConnection<'_, S> {
         self.server.settings.client_policy.is_some() && !proved
     }
 
-    /// Answers. Whether the connection may serve another request.
+    /// Answers the request. Whether the connection may serve another one.
     pub(super) async fn attest(&mut self, asked: EvidenceRequest, request: &ServerRequest) -> Result<bool> {
         let settings = &self.server.settings;
         let limit = match (asked, &settings.client_policy) {
@@ -164,7 +164,7 @@ impl<S: ServerTransport> ServerConnection<'_, S> {
         }
     }
 
-    /// The name that the session was opened for, where it is none of this server's.
+    /// The name that the session was opened for, if it is not one of this server's.
     fn foreign_name(&self) -> Option<&str> {
         let names = &self.server.settings.names;
         let asked = self.session.as_ref()?.server_name.as_deref();
@@ -187,7 +187,7 @@ impl<S: ServerTransport> ServerConnection<'_, S> {
             Some(clients) => Some(Challenge::new(Role::Client, random()?, &clients.policy.kinds())),
             None => None,
         };
-        // A server without evidence names one of the kinds all the same.
+        // A server without evidence names one of the kinds nevertheless.
         let tee = tee.or(challenge.kinds.first().copied()).unwrap_or(Tee::Tdx);
         let text = answer_json(Role::Server, tee, evidence.as_ref(), next.as_ref());
         if let Some(session) = &mut self.session {
@@ -196,7 +196,7 @@ impl<S: ServerTransport> ServerConnection<'_, S> {
         Ok(text)
     }
 
-    /// The peer is told only the name of the check that failed: what the policy wants is for the host alone, which gets all of it.
+    /// The client is told only the name of the check that failed. The host gets everything: what its policy requires is nobody else's business.
     async fn check_client_evidence(&mut self, body: &[u8]) -> JsonResponse {
         match self.judge_client(body).await {
             Ok(verdict) => {
@@ -223,7 +223,7 @@ impl<S: ServerTransport> ServerConnection<'_, S> {
             check: check.into(),
             error: Error::new(Status::EvidenceInvalid, why).phase(Phase::Evidence),
         };
-        // Taken: a challenge has one answer that is judged.
+        // Taken out: only one answer to a challenge is judged.
         let challenge = self.session.as_mut().and_then(|session| session.challenge.take());
         let challenge = challenge.ok_or_else(|| broken("challenge", "no challenge is open in this session".into()))?;
         let (evidence, _) = read_answer(body, Role::Client, &challenge.kinds).map_err(|why| broken("answer", why))?;
@@ -234,7 +234,7 @@ impl<S: ServerTransport> ServerConnection<'_, S> {
         };
         match verifier.judge(&evidence, policy, &binding, &Dial::default()).await {
             Ok(verdict) => verdict.error().map_or(Ok(verdict), |error| Err(error.into())),
-            // No fault of the client's, and nothing was judged: the client may show the same evidence again.
+            // Not the client's fault, and nothing was judged: it may send the same evidence again.
             Err(error) if error.phase == Phase::Collateral => {
                 if let Some(session) = &mut self.session {
                     session.challenge = Some(challenge);
@@ -251,7 +251,7 @@ impl<S: ServerTransport> ServerConnection<'_, S> {
         let session = self.session.as_ref();
         let session = session.ok_or_else(|| Error::new(Status::InvalidState, "a session in the clear"))?;
         let leaves = (session.leaf.clone(), session.client_leaf.as_deref().map(<[u8]>::to_vec));
-        // The binder has the empty name where there is none.
+        // Without SNI the binder has the empty name.
         let name = session.server_name.clone().unwrap_or_default();
         Ok(Exporter::new(challenge.role, (challenge.nonce, exporter), leaves, name))
     }
@@ -260,7 +260,7 @@ impl<S: ServerTransport> ServerConnection<'_, S> {
         let (Some(attester), Some(session)) = (&self.server.attester, &self.session) else {
             return Err(Error::new(Status::Internal, "no source of evidence"));
         };
-        // Only what new connections see too is put into the log, where the last one counts.
+        // The event log names the current certificate; a connection that still has an older one must not put that back.
         let name = session.server_name.as_deref();
         let is_current = self.server.tls().is_some_and(|shown| shown.leaf(name) == Some(&session.leaf[..]));
         attester.evidence(report_data, is_current.then_some(&session.leaf)).await
@@ -296,7 +296,7 @@ impl<S: ServerTransport> ServerConnection<'_, S> {
         self.wire.flush().await.map_err(io)
     }
 
-    /// All of a body that should be short.
+    /// Reads a whole body, of at most `limit` bytes.
     async fn read_small_body(&mut self, limit: usize) -> Result<Vec<u8>> {
         let mut body = Vec::new();
         loop {
@@ -318,7 +318,7 @@ impl<S: ServerTransport> ServerConnection<'_, S> {
     }
 }
 
-/// Why a client is refused: the name of what failed, and all of it.
+/// Why a client is refused: the status, the name of the check that failed, and the error for the host.
 struct ClientRefusal {
     status: u16,
     check: String,
@@ -336,7 +336,7 @@ impl From<Error> for ClientRefusal {
     }
 }
 
-/// The path and query of a target: what one in absolute form names is the same resource (RFC 9112 section 3.2.2).
+/// Path and query of a target. A target in absolute form names the same resource (RFC 9112 section 3.2.2).
 fn resource(target: &[u8]) -> &[u8] {
     let after = |scheme: &[u8]| match target.split_at_checked(scheme.len()) {
         Some((start, rest)) if start.eq_ignore_ascii_case(scheme) => Some(rest),
@@ -362,7 +362,7 @@ fn evidence_route(method: &[u8], target: &[u8], attests: bool, judges: bool) -> 
     }
 }
 
-/// The status of an answer without a quote. Why is for the operator's log: it may name paths.
+/// The status of an answer without a quote. The reason goes to the log only: it may name paths of the server.
 fn no_quote(error: &Error) -> u16 {
     log::emit(log::WARNING, || format!("evidence: this server: no quote: {}", log::reason(error)));
     if error.status == Status::Busy { 503 } else { 500 }

@@ -1,4 +1,5 @@
-//! One connection of a server: requests one after another, each with its body going to the host while its answer comes back.
+//! The task of one connection: requests one after another, and between them the wait for the next one. Parses and writes with `h1`. May touch the
+//! clock, and reads and writes the transport that it is given.
 
 use std::net::SocketAddr;
 use std::pin::{Pin, pin};
@@ -22,14 +23,16 @@ use crate::io::alarm::Alarm;
 use crate::message::{ReceivedHead, refusal_status};
 use crate::operation::Credit;
 
-/// Bytes that a connection keeps for itself between requests, and with which it waits for the next.
+/// Bytes of buffer that a connection keeps while it waits for its next request.
 pub(super) const IDLE: usize = 1 << 10;
 /// Bytes that are read at a time.
 pub(super) const READ: usize = 16 << 10;
-/// What is still read, and for how long, from a peer that is told to go: closing with bytes unread would discard what we sent last.
+/// How much is still read, and for how long, from a peer whose connection is about to be closed: closing a socket with bytes unread would discard what was
+/// sent last.
 const LINGER: (usize, Duration) = (256 << 10, Duration::from_secs(1));
 
-/// Serves until either side has enough. What is not always at work is boxed: a connection that waits for its next request holds none of it.
+/// Serves until either side closes. Futures that are needed only at times are boxed: a connection that waits for its next request holds none of their
+/// memory.
 pub async fn connection_task<S: ServerTransport>(
     wire: S,
     server: &Arc<Server>,
@@ -52,7 +55,7 @@ pub async fn connection_task<S: ServerTransport>(
         unflushed: false,
         broken: false,
     };
-    // One for all requests: to enlist takes longer than to look.
+    // One future for all requests: registering it takes longer than polling it.
     let mut stopping = pin!(server.stopping.thrown());
     loop {
         let request = match this.next_request(stopping.as_mut()).await {
@@ -86,21 +89,21 @@ pub(super) struct ServerConnection<'a, S> {
     pub(super) conn: Connection,
     pub(super) server: &'a Arc<Server>,
     pub(super) peer: Option<SocketAddr>,
-    /// In TLS only.
+    /// Only with TLS.
     pub(super) session: Option<TlsSession>,
     pub(super) account: &'a ConnectionSummary,
     pub(super) outbox: BytesMut,
     pub(super) alarm: Alarm,
-    /// When to ask next whether the peer is there, of a request that the host has not taken.
+    /// When to check next whether the peer is still there, while the host has not taken the request.
     pub(super) check_at: Option<Instant>,
-    /// Something was written that may not have left.
+    /// Something was written that the transport may still hold.
     pub(super) unflushed: bool,
-    /// Reading or writing failed. How much the wire had taken of the outbox by then, nobody knows: nothing is written any more.
+    /// Reading or writing failed. How much of the outbox the transport had taken by then is unknown, so nothing more is written.
     pub(super) broken: bool,
 }
 
 impl<S: ServerTransport> ServerConnection<'_, S> {
-    /// Reads the next request's head; `None` where there is none to come, or, with nothing of it there, `stopping` is done.
+    /// Reads the next request's head; `None` if none will come, or if `stopping` is done and nothing of a head has been received.
     async fn next_request(
         &mut self,
         mut stopping: Pin<&mut impl Future<Output = ()>>,
@@ -141,7 +144,7 @@ impl<S: ServerTransport> ServerConnection<'_, S> {
         }
     }
 
-    /// The wire has failed.
+    /// Takes note that the transport has failed.
     pub(super) fn broken_by(&mut self, error: std::io::Error) -> Error {
         self.broken = true;
         self.outbox.clear();
@@ -184,9 +187,9 @@ impl<S: ServerTransport> ServerConnection<'_, S> {
         Ok(())
     }
 
-    /// Tells the host who is refused and why, and then the peer.
+    /// Reports the refusal to the host, then answers the peer.
     async fn refuse_and_report(&mut self, error: &Error) -> Result<()> {
-        // A peer that is gone is nobody to refuse.
+        // If the peer is gone, nobody is refused.
         if !matches!(error.status, Status::Io | Status::Truncated) {
             self.report(error).await;
         }
@@ -197,7 +200,7 @@ impl<S: ServerTransport> ServerConnection<'_, S> {
         self.server.report_refusal(&error.clone().peer(self.peer)).await;
     }
 
-    /// Answers with an error's status where nothing of an answer has begun, and closes.
+    /// Answers with the error's status, unless a response has begun, and closes.
     pub(super) async fn refuse(&mut self, error: &Error) -> Result<()> {
         let Some(status) = refusal_status(error) else { return self.close().await };
         let silent = !self.broken && matches!(self.conn.our_state(), State::Idle | State::SendResponse);
@@ -211,7 +214,7 @@ impl<S: ServerTransport> ServerConnection<'_, S> {
         self.close().await
     }
 
-    /// Sends what is left, says goodbye, and listens for a moment; on a broken wire none of it.
+    /// Sends what is left, closes the sending direction, and reads for a moment (`LINGER`). Does nothing if the transport is broken.
     pub(super) async fn close(&mut self) -> Result<()> {
         if self.broken {
             return Ok(());
@@ -233,17 +236,17 @@ impl<S: ServerTransport> ServerConnection<'_, S> {
     }
 }
 
-/// The client has to prove itself first.
+/// The client must attest first.
 fn evidence_required() -> Error {
     Error::new(Status::NoEvidence, "this server asks its clients for evidence").http_status(403)
 }
 
-/// The peer broke the protocol.
+/// The peer violated HTTP.
 pub(super) fn protocol(error: ProtocolError) -> Error {
     Error::new(Status::HttpProtocol, error.message).detail(error.detail).phase(Phase::Transfer).http_status(error.hint)
 }
 
-/// The host did.
+/// The host asked for something that HTTP does not allow.
 pub(super) fn host(error: ProtocolError) -> Error {
     Error::new(Status::InvalidState, error.message).phase(Phase::Transfer)
 }

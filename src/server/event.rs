@@ -9,13 +9,13 @@ use crate::operation::OperationEvent;
 pub enum ServerEvent {
     /// A request has come.
     Request(Arc<ServerRequest>),
-    /// A peer is refused; once the host is done with the event, the peer is told.
+    /// A peer is refused; it is answered once the host is done with the event.
     Refused(Error),
     /// The server has stopped, and its last connection has ended.
     Closed(Option<Error>),
 }
 
-/// Why a request or stream of the server ended that was dropped by `Server::close`.
+/// Why a request or stream ended that was dropped by `Server::close`.
 pub fn server_closed() -> Error {
     Error::new(Status::Canceled, "the server was closed").detail(Detail::ServerClosed)
 }

@@ -1,4 +1,4 @@
-//! One request of a connection: its body goes to the host while the answer comes back.
+//! One request and its response: the body goes to the host while the response comes back. May touch the clock, and reads and writes the transport.
 
 use std::pin::pin;
 use std::sync::Arc;
@@ -20,20 +20,20 @@ use crate::log;
 use crate::message::body_reader::{BodyReader, BodyStep, gather, too_large};
 use crate::operation::{Credit, Outlet, TransferEvent};
 
-/// Bytes of an answer that wait for the network; with more, nothing is taken from the host. Nor is more than this taken of it at once, so that there are never
-/// more than twice as many.
+/// While more bytes of a response than this wait for the network, nothing is taken from the host. Nor is more than this taken at once, so that at most
+/// twice as many wait.
 const OUTBOX: usize = 64 << 10;
-/// How often a connection that is not read is asked whether it is still there.
+/// How often a connection that is not being read is checked for a peer that is gone.
 const CHECK: Duration = Duration::from_secs(1);
 
 /// What a connection does after a request.
 pub(super) enum AfterExchange {
-    /// It may serve another, or not.
+    /// It stays in HTTP; whether it may serve another request.
     Again(bool),
     Switched(Switch),
 }
 
-/// Ends a request that is thrown away with its connection's task: the host must not start, or go on writing to, what nobody reads.
+/// Ends a request that is dropped with its connection's task: the host must not start it, or go on writing to it, when nobody reads.
 struct Ending<'a>(Option<&'a ServerRequest>);
 
 impl Drop for Ending<'_> {
@@ -49,34 +49,34 @@ struct ExchangeState {
     intake: BodyReader,
     body_over: bool,
     answer_over: bool,
-    /// What the answer is instead of one; waits for the end of the request.
+    /// Sent instead of a response, once the request has been received to its end.
     switch: Option<Switch>,
-    /// The peer sends no more.
+    /// The peer will send no more.
     ended: bool,
     body_until: Option<Instant>,
-    /// Until when the peer must have taken something of the answer.
+    /// Deadline for the peer to take more of the response.
     send_until: Option<Instant>,
-    /// Of the host's last piece, what the outbox had no room for.
+    /// The part of the host's last piece for which the outbox had no room.
     rest: Bytes,
-    /// When to ask whether the peer is there, where nothing is read that would say so.
+    /// When to check whether the peer is still there, while nothing is read that would show it.
     check_at: Option<Instant>,
-    /// The answer's framing has a place for them.
+    /// The response's framing allows trailers.
     trailers: bool,
 }
 
 impl ExchangeState {
-    /// Whether there is room for more of the host's answer.
+    /// Whether there is room for more of the response.
     fn takes(&self, outbox: usize) -> bool {
         !self.answer_over && self.switch.is_none() && self.rest.is_empty() && outbox < OUTBOX
     }
 
-    /// Whether the body must come, from a peer that waits to be asked for it: not if the host has answered before, except with a switch, which comes behind
-    /// the end of the request.
+    /// Whether a peer that waits for 100 (Continue) must be asked for the body: not if the host has responded already, unless with a switch, which is sent
+    /// after the end of the request.
     fn wants_the_body(&self, request: &ServerRequest) -> bool {
         self.switch.is_some() || !request.is_answered()
     }
 
-    /// The peer's time to take something of the answer runs as long as there is something to take.
+    /// The deadline for the peer to take more runs only while there is something to take.
     fn watch_sending(&mut self, sends: bool, limit: Option<Duration>) {
         match (sends, self.send_until) {
             (false, _) => self.send_until = None,
@@ -130,7 +130,7 @@ impl<S: ServerTransport> ServerConnection<'_, S> {
             if error.detail != Detail::PeerGone {
                 log::emit(log::WARNING, || format!("server: {}: refused: {}", place_of(self.peer), log::reason(error)));
             }
-            // Where no answer has begun the peer is told why there is none.
+            // If no response has begun, the peer is told why there is none.
             let _ = self.refuse(error).await;
         }
         outlet.close(error);
@@ -140,7 +140,7 @@ impl<S: ServerTransport> ServerConnection<'_, S> {
     /// Waits for the host to take the request, as long as the peer is there.
     async fn started(&mut self, request: &ServerRequest) -> Result<Option<Outlet>> {
         loop {
-            // Of all the requests of a second the first one sets the clock, and no other moves it.
+            // The first request of a second sets the timer, and the others leave it alone.
             let (now, next) = (Instant::now(), self.check_at);
             let check_at = next.filter(|next| *next > now).unwrap_or(now + CHECK);
             self.check_at = Some(check_at);
@@ -178,7 +178,7 @@ impl<S: ServerTransport> ServerConnection<'_, S> {
                 (state.answer_over, state.switch) = (true, Some(switch));
             }
             if state.answer_over && self.outbox.is_empty() && !self.unflushed {
-                // What is left of a request that was answered before its end is nobody's: the connection closes.
+                // If the response was complete before the request, the rest of the request is not read: the connection closes.
                 let again = self.conn.our_state() == State::Done && self.conn.their_state() == State::Done;
                 return Ok(state.switch.map_or(AfterExchange::Again(again), AfterExchange::Switched));
             }
@@ -186,7 +186,7 @@ impl<S: ServerTransport> ServerConnection<'_, S> {
         }
     }
 
-    /// Takes from the machine what it has of the body. Whether it needs more from the network.
+    /// Takes what `h1` has of the body. Whether it needs more from the network.
     async fn take_body(&mut self, request: &ServerRequest, outlet: &Outlet, state: &mut ExchangeState) -> Result<bool> {
         while !state.body_over {
             match state.intake.proceed()? {
@@ -206,7 +206,7 @@ impl<S: ServerTransport> ServerConnection<'_, S> {
             match gathered.kind {
                 EventKind::Data | EventKind::EndOfMessage => state.intake.take_in(gathered)?,
                 EventKind::NeedData => {
-                    // The peer may wait to be asked for its body, and is, once the host has a use for it.
+                    // A peer that waits for 100 (Continue) is sent it once the host has credit for the body.
                     let wanted = request.credit.available() > 0 && state.wants_the_body(request);
                     if wanted && self.conn.they_are_waiting_for_100_continue() {
                         let head = self.conn.send_response(100, b"Continue", std::iter::empty()).map_err(protocol)?;
@@ -220,7 +220,7 @@ impl<S: ServerTransport> ServerConnection<'_, S> {
         Ok(false)
     }
 
-    /// One thing of all that can happen now.
+    /// Waits for the next thing to happen, and handles it.
     async fn step(
         &mut self,
         request: &ServerRequest,
@@ -228,7 +228,7 @@ impl<S: ServerTransport> ServerConnection<'_, S> {
         state: &mut ExchangeState,
         wants_bytes: bool,
     ) -> Result<()> {
-        // A peer that is never quiet has the same time for its body, and to take our answer.
+        // Deadlines hold also for a peer that keeps the connection busy.
         if state.is_overdue() {
             return Err(state.overdue());
         }
@@ -236,15 +236,15 @@ impl<S: ServerTransport> ServerConnection<'_, S> {
         let waits = self.conn.they_are_waiting_for_100_continue();
         let sends = !self.outbox.is_empty() || self.unflushed;
         state.watch_sending(sends, self.server.settings.limits.send);
-        // Beyond the request as well: a connection that is reset ends what is done for it. Not beyond an answer that is all there: its reader may leave.
+        // Read on after the request has ended, so that a reset ends the work for it; but not once the response is complete, since its reader may leave then.
         let answering = !state.answer_over && !self.conn.our_body_is_sent();
         let watches = state.body_over && !state.ended && answering && self.conn.trailing_data().0.len() < READ;
         let reads = (wants_bytes && !waits) || watches;
         state.watch_peer(!reads && !sends);
-        // A peer that is only watched is not expected to send much.
+        // After the request only little is expected.
         let room_for_bytes = reads.then(|| self.conn.reserve(if wants_bytes { READ } else { IDLE }));
         tokio::select! {
-            // What the host has said goes out together, as far as there is room; then the network; a clock only where nothing moves.
+            // First all that the host has for the outbox, so that it leaves together; then the network; the clock only if nothing else moves.
             biased;
             answer = request.next_part(), if state.takes(self.outbox.len()) => {
                 self.put_part(request, state, answer?)?;
@@ -255,7 +255,7 @@ impl<S: ServerTransport> ServerConnection<'_, S> {
             }
             moved = advance(&mut self.wire, &self.outbox, self.unflushed, room_for_bytes), if sends || reads => {
                 match moved {
-                    // A peer that ended TLS without close_notify has ended its direction, like one that sent it.
+                    // A TLS stream that ends without close_notify has ended, like one that ends with it.
                     Err(error) if watches && error.kind() == std::io::ErrorKind::UnexpectedEof => {
                         self.moved(Moved::Received(0), state);
                     }
@@ -305,14 +305,14 @@ impl<S: ServerTransport> ServerConnection<'_, S> {
             }
             Moved::Received(count) => {
                 state.ended = count == 0;
-                // One that has ended its direction may have left altogether: a Unix socket says so at once.
+                // A peer that has ended its direction may be gone altogether, which a Unix socket shows at once.
                 state.check_at = state.ended.then(Instant::now);
                 self.received(count);
             }
         }
     }
 
-    /// Puts some of the host's last piece into the outbox, if there is any left and there is room.
+    /// Puts more of the host's last piece into the outbox, as far as there is room.
     fn put_rest(&mut self, state: &mut ExchangeState) -> Result<()> {
         if state.rest.is_empty() || self.outbox.len() >= OUTBOX {
             return Ok(());
@@ -325,10 +325,10 @@ impl<S: ServerTransport> ServerConnection<'_, S> {
         Ok(())
     }
 
-    /// Puts what the host says into the outbox.
+    /// Puts a part of the response into the outbox.
     fn put_part(&mut self, request: &ServerRequest, state: &mut ExchangeState, answer: ResponsePart) -> Result<()> {
         match answer {
-            // HTTP/1.0 knows no informational heads (RFC 9110 section 15.2).
+            // HTTP/1.0 has no informational responses (RFC 9110 section 15.2).
             ResponsePart::Head(message) if message.status < 200 && self.conn.their_http_version() < 0x0101 => {}
             ResponsePart::Head(message) => {
                 self.put_head(&message)?;

@@ -1,4 +1,4 @@
-//! Bodies of answers that come from a file: read on threads for such work, as fast as the peer takes them.
+//! Response bodies from a file, read on helper threads as fast as the peer takes them. May touch files.
 
 use std::fs::File;
 use std::os::unix::fs::FileExt;
@@ -41,7 +41,7 @@ impl FilePart {
     }
 }
 
-/// Answers with the part. Errors: as `ServerRequest::send_head`.
+/// Responds with the part. Errors: as `ServerRequest::send_head`.
 pub fn send(request: &Arc<ServerRequest>, message: ResponseHead, mut part: FilePart, runtime: &Handle) -> Result<()> {
     if !request.has_body(&message) {
         part.length = 0;
@@ -54,7 +54,7 @@ pub fn send(request: &Arc<ServerRequest>, message: ResponseHead, mut part: FileP
     runtime.spawn(async move {
         if let Err(error) = copy(&request, part).await {
             log::emit(log::DEBUG, || format!("file: {error}"));
-            // What the head has promised will not come; CLOSED says why.
+            // The rest of the announced length will not come; CLOSED says why.
             match request.outgoing.get() {
                 Some(outgoing) => outgoing.end(error),
                 None => request.cancel.cancel(),
@@ -74,7 +74,7 @@ async fn copy(request: &Arc<ServerRequest>, part: FilePart) -> Result<()> {
         });
         let piece = read.await?.map_err(|error| Error::from_io(error, Phase::Transfer))?;
         (offset, length) = (offset + count as u64, length - count as u64);
-        // Where the request has ended otherwise its own events say so.
+        // If the request has ended in another way, its own events say so.
         if request.write_all(Bytes::from(piece)).await.is_err() {
             return Ok(());
         }

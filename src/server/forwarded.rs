@@ -1,19 +1,19 @@
-//! Who asks, where a proxy says so: X-Forwarded-For, X-Real-Ip, X-Scheme, X-Forwarded-Proto. Pure.
+//! The client's address and scheme as a proxy states them: X-Forwarded-For, X-Real-Ip, X-Scheme, X-Forwarded-Proto. Pure.
 
 use std::net::IpAddr;
 
 use crate::message::ReceivedHead;
 
-/// Whose word counts.
+/// Whether these fields count, and which proxies are trusted.
 #[derive(Clone, Debug, Default)]
 pub struct Forwarded {
     pub enabled: bool,
-    /// Proxies of one's own, which are not whom a list of forwarders is read for.
+    /// The operator's own proxies: skipped when the client is looked for in X-Forwarded-For.
     pub trusted: Vec<IpAddr>,
 }
 
 impl Forwarded {
-    /// Address and scheme, from the peer's own where the head says nothing that can be used.
+    /// The client's address, and whether its scheme is https; those of the peer if the head states nothing usable.
     pub fn read(&self, head: &ReceivedHead, peer: Option<IpAddr>, secure: bool) -> (Option<IpAddr>, bool) {
         if !self.enabled {
             return (peer, secure);
@@ -33,7 +33,7 @@ impl Forwarded {
     }
 }
 
-/// The items of a list, over all lines of this name. A proxy appends to what it was sent: earlier items may come from the client.
+/// The items of a list, over all fields of this name. A proxy appends to what it received: earlier items may come from the client.
 fn items<'h>(head: &'h ReceivedHead, name: &'h str) -> impl DoubleEndedIterator<Item = &'h [u8]> {
     let lines: Vec<&[u8]> = head.all(name).collect();
     lines.into_iter().flat_map(|line| line.split(|byte| *byte == b',')).map(<[u8]>::trim_ascii)

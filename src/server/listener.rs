@@ -1,4 +1,4 @@
-//! Listening sockets: bound here, or of somebody else's making.
+//! Listening sockets, bound here or handed over by the host. May touch the network.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, ToSocketAddrs};
 
@@ -26,11 +26,11 @@ impl Listener {
     }
 }
 
-/// How often a name with several addresses is tried for a port that is free at all of them.
+/// How many ports are tried to find one that is free at every address of a name.
 const PORTS: u32 = 8;
 
-/// Bound and listening sockets, one for each address of the name, all at one port. Without a name it is every address of this machine, IPv4 and IPv6. Blocks
-/// while a name is looked up. Errors: Dns, Io.
+/// Listening sockets, one for each address of the name, all at one port. Without a name: every address of this machine, IPv4 and IPv6. Blocks while a name
+/// is resolved. Errors: Dns, Io.
 pub fn bind(name: Option<&str>, port: u16, reuse_port: bool, backlog: i32) -> Result<Vec<Listener>> {
     let how = (reuse_port, backlog);
     let Some(name) = name else { return bind_everywhere(port, how).map(|listener| vec![listener]) };
@@ -55,7 +55,7 @@ fn addresses_of(name: &str) -> Result<Vec<IpAddr>> {
     if let Ok(address) = name.parse() {
         return Ok(vec![address]);
     }
-    // Loopback whatever a resolver says (RFC 6761 section 6.3).
+    // Always loopback (RFC 6761 section 6.3).
     if name.eq_ignore_ascii_case("localhost") {
         return Ok(vec![Ipv4Addr::LOCALHOST.into(), Ipv6Addr::LOCALHOST.into()]);
     }
@@ -84,12 +84,12 @@ fn bind_everywhere(port: u16, how: How) -> Result<Listener> {
     }
 }
 
-/// The family, or the address, is none of this machine's.
+/// Whether this machine does not have the address, or its family.
 fn is_absent(error: &Error) -> bool {
     matches!(error.os_errno, libc::EAFNOSUPPORT | libc::EADDRNOTAVAIL)
 }
 
-/// All that this machine has of them, and one at least.
+/// Binds those of the addresses that this machine has, at least one.
 fn bind_all(addresses: &[IpAddr], mut port: u16, how: How) -> Result<Vec<Listener>> {
     let (mut bound, mut absent) = (Vec::new(), None);
     for address in addresses {
@@ -124,7 +124,7 @@ fn bind_one(place: SocketAddr, one_family: bool, (reuse_port, backlog): How) -> 
     Ok(Listener::Tcp(socket.into()))
 }
 
-/// As `bind`, a Unix socket at `path`; on Linux one that begins with `@` is an abstract one.
+/// As `bind`, for a Unix socket at `path`; on Linux `@` at the beginning means an abstract name.
 pub fn bind_unix(path: &str, backlog: i32) -> Result<Listener> {
     let failed = |error| Error::from_io(error, Phase::Call).context(format!("listen on {path:?}"));
     let address = match path.strip_prefix('@') {
@@ -138,7 +138,7 @@ pub fn bind_unix(path: &str, backlog: i32) -> Result<Listener> {
     Ok(Listener::Unix(socket.into()))
 }
 
-/// A listening socket of somebody else's making. Errors: InvalidArgument (it does not listen, or is neither TCP nor Unix).
+/// A listening socket that the host has made. Errors: InvalidArgument (it does not listen, or is neither TCP nor Unix).
 pub fn take_over(socket: Socket) -> Result<Listener> {
     let failed = |error| Error::from_io(error, Phase::Call);
     let refuse = |why: &str| Error::new(Status::InvalidArgument, why);

@@ -1,5 +1,5 @@
-//! The HTTP server: listeners, connections in TLS or without, requests to the host and answers back. What is on the wire is read and written
-//! by the sans-I/O machine of `h1`, so that what it refuses is refused here. May touch the network and the clock.
+//! The HTTP server: listeners, connections with or without TLS, requests to the host and its responses back. HTTP is read and written by `h1`, and what that
+//! refuses is refused here. May touch the network and the clock.
 
 mod accept;
 mod attestation;
@@ -45,38 +45,38 @@ use crate::tls::{Identity, ServerTls, ServerTlsSettings, server_config};
 use crate::tunnel::{ForwarderRules, TunnelTraffic};
 use crate::verifier::Verifier;
 
-/// How long a host that is told of a refusal may keep the peer waiting.
+/// How long a refused peer waits at most for the host to take note.
 const TAKING_NOTE: Duration = Duration::from_secs(1);
 
-/// How many events about failed handshakes may wait for the host: anyone can cause them, so further ones are only counted.
+/// At most this many events about failed handshakes wait for the host. Anyone can cause them, so further ones are only counted.
 const HANDSHAKES_TOLD: usize = 1024;
 
-/// What a server bears with.
+/// Limits and deadlines of a server; `None` for a deadline is none.
 #[derive(Clone, Debug)]
 pub struct ServerLimits {
     pub connections: usize,
     pub connections_per_address: usize,
-    /// Bytes of a request head, and its lines.
+    /// Bytes of a request head, and its header fields.
     pub head: usize,
     pub fields: usize,
     /// Bytes of a request body.
     pub body: u64,
-    /// Most bytes of a body that the host is told at once.
+    /// Most bytes of a body in one event.
     pub piece: usize,
-    /// Until TLS stands.
+    /// Deadline for the TLS handshake.
     pub handshake: Option<Duration>,
-    /// From the first byte of a head to its last.
+    /// Deadline for a request head, from its first byte.
     pub receive_head: Option<Duration>,
-    /// Between requests.
+    /// How long a connection may wait for its next request.
     pub idle: Option<Duration>,
-    /// For all of a request body.
+    /// Deadline for a whole request body.
     pub receive_body: Option<Duration>,
-    /// Without the peer taking a byte of an answer.
+    /// How long the peer may take nothing of a response.
     pub send: Option<Duration>,
-    /// Silence of the peer until TCP probes whether it is there.
+    /// After this long without traffic TCP probes whether the peer is there.
     pub probe: Option<Duration>,
     pub keep_alive: bool,
-    /// Connections that the system keeps until they are accepted.
+    /// Connections that the system queues until they are accepted.
     pub backlog: i32,
 }
 
@@ -101,35 +101,35 @@ impl Default for ServerLimits {
     }
 }
 
-/// How a server is to be.
+/// The configuration of a server.
 #[derive(Clone, Default)]
 pub struct ServerSettings {
     pub limits: ServerLimits,
-    /// `None` serves in the clear.
+    /// `None` serves without TLS.
     pub tls: Option<ServerTlsSettings>,
-    /// Where evidence of this side comes from; not without TLS.
+    /// Where the server's evidence comes from; needs TLS.
     pub source: Option<Arc<dyn Provider>>,
-    /// Quotes a second that strangers may ask for; 0 is what usual hardware can do.
+    /// Quotes a second at most; 0 is the default, what usual hardware can do.
     pub quotes_per_second: u32,
-    /// What clients must prove before they are served; not without TLS.
+    /// What clients must attest before they are served; needs TLS.
     pub client_policy: Option<ClientPolicy>,
-    /// Names for which the server proves itself by exporter-v1; none for any.
+    /// Names for which the server attests by exporter-v1; empty for any name.
     pub names: Vec<String>,
-    /// Leniency in what clients send, as bits of `h1::flags`.
+    /// Leniency towards clients, as bits of `h1::flags`.
     pub flags: u32,
-    /// Handshakes that fail are told too.
+    /// Failed handshakes are reported too.
     pub tells_handshakes: bool,
     /// Bodies of requests are decoded as their Content-Encoding says.
     pub decode: bool,
     pub forwarded: Forwarded,
-    /// A forwarder, and nothing else.
+    /// The server is a forwarder and nothing else.
     pub forward: Option<ForwarderRules>,
     /// Receive credit of each request, in bytes, and whether what the host is done with is granted again.
     pub credit: u64,
     pub automatic_credit: bool,
 }
 
-/// By what clients are judged.
+/// What clients' evidence is judged by.
 #[derive(Clone)]
 pub struct ClientPolicy {
     pub policy: Arc<Policy>,
@@ -140,24 +140,24 @@ pub struct ClientPolicy {
 pub struct Server {
     pub settings: ServerSettings,
     observer: Arc<dyn Observer<ServerEvent>>,
-    /// No new connections, and none waits for another request.
+    /// No new connections are accepted, and none waits for another request.
     pub stopping: Cancel,
     /// Everything ends now.
     pub closing: Arc<Cancel>,
     tls: RwLock<Option<(ServerTlsSettings, ServerTls)>>,
     attester: Option<Attester>,
-    /// The second that was written last, and as what.
+    /// The text of the Date field for the second that was asked for last.
     date: Mutex<(u64, String)>,
     connections: AtomicUsize,
     /// A connection has ended.
     ended: Notify,
     by_address: Mutex<HashMap<IpAddr, usize>>,
-    /// Room for events about handshakes.
+    /// Permits for events about handshakes.
     handshakes: Arc<Semaphore>,
     pub counts: ServerCounts,
 }
 
-/// Since the server was made.
+/// Counts since the server was made.
 #[derive(Default)]
 pub struct ServerCounts {
     pub accepted: AtomicU64,
@@ -205,7 +205,7 @@ impl Server {
         self.closing.cancel();
     }
 
-    /// Another certificate, from the next connection on. Errors: InvalidState, InvalidArgument.
+    /// Presents another certificate from the next connection on. Errors: InvalidState, InvalidArgument.
     pub fn set_identity(&self, identity: Identity) -> Result<()> {
         let mut tls = self.tls.write().unwrap_or_else(PoisonError::into_inner);
         let Some((serves, shown)) = &mut *tls else {
@@ -221,7 +221,7 @@ impl Server {
         self.tls.read().unwrap_or_else(PoisonError::into_inner).as_ref().map(|(_, shown)| shown.clone())
     }
 
-    /// A handshake has failed; the host is told where it wants to be. Nobody waits: there is nothing to say to the peer.
+    /// Reports a failed handshake to the host, if it wants that. Does not wait: the peer gets no answer.
     fn handshake_failed(&self, error: Error) {
         self.counts.handshakes_failed.fetch_add(1, Ordering::Relaxed);
         if self.settings.tells_handshakes
@@ -231,7 +231,7 @@ impl Server {
         }
     }
 
-    /// Tells the host, and waits until it has taken note, but not for long.
+    /// Reports to the host, and waits a moment until it has taken note.
     async fn report_refusal(&self, error: &Error) {
         self.counts.refused.fetch_add(1, Ordering::Relaxed);
         log::emit(log::WARNING, || format!("server: {}: refused: {}", place_of(error.peer), log::reason(error)));
@@ -241,7 +241,7 @@ impl Server {
         let _ = tokio::time::timeout(TAKING_NOTE, noted.acquire()).await;
     }
 
-    /// What the field Date says now: written once a second, not for each answer. None without a usable clock (RFC 9110 section 6.6.1).
+    /// The value of the Date field, formatted once a second and not for each response. None without a usable clock (RFC 9110 section 6.6.1).
     fn date(&self) -> Option<String> {
         let now = clock::system_time().ok()?;
         let second = now.duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
@@ -256,7 +256,7 @@ impl Server {
         self.connections.load(Ordering::Acquire)
     }
 
-    /// A place for one more connection from there, if there is one.
+    /// Admits one more connection from this address, unless a limit forbids it.
     fn admit(self: &Arc<Self>, address: Option<IpAddr>) -> Option<ConnectionSlot> {
         let limits = &self.settings.limits;
         let mut by_address = lock(&self.by_address);
@@ -280,7 +280,7 @@ impl Server {
     }
 }
 
-/// Whom a line of the log concerns.
+/// The peer, as the log names it.
 fn place_of(peer: Option<SocketAddr>) -> String {
     peer.map_or_else(|| "unix".to_owned(), |peer| peer.to_string())
 }
@@ -312,7 +312,7 @@ pub async fn server_task(server: Arc<Server>, outlet: Outlet<ServerEvent>) {
     server.stopping.thrown().await;
     loop {
         let mut ended = pin!(server.ended.notified());
-        // Enlisted before the count is looked at: an end in between is not missed.
+        // Enabled before the count is read, so that an end in between is not missed.
         ended.as_mut().enable();
         if server.connections() == 0 {
             break;

@@ -1,4 +1,4 @@
-//! One request as the host has it: what it was asked, what it answers, piece by piece.
+//! One request as the host has it: what was asked, and the response, part by part. No I/O.
 
 use std::collections::VecDeque;
 use std::future::poll_fn;
@@ -19,17 +19,17 @@ use crate::message::ReceivedHead;
 use crate::operation::{Cancel, Credit, Outgoing, Outlet};
 use crate::stream::PendingStream;
 
-/// A request, and the way back for its answer. Shared by the host and the connection.
+/// A request, and the way back for its response. Shared by the host and the connection.
 pub struct ServerRequest {
     pub line: RequestLine,
     /// Its status is 0.
     pub head: Arc<ReceivedHead>,
     pub origin: RequestContext,
     pub credit: Arc<Credit>,
-    /// What a stream that comes of the request starts with, and whether it is granted again.
+    /// Credit with which a stream that the request becomes starts, and whether it is automatic.
     pub switch_credit: (u64, bool),
     pub cancel: Cancel,
-    /// The server's, which ends its requests with it.
+    /// The server's own: its requests end with it.
     closing: Arc<Cancel>,
     state: Mutex<ResponseState>,
     pub outgoing: OnceLock<Arc<Outgoing>>,
@@ -37,15 +37,15 @@ pub struct ServerRequest {
 
 #[derive(Default)]
 struct ResponseState {
-    /// Where its events go, once the host has said so and until the connection takes it.
+    /// Where the events go: set when the host starts the request, until the connection takes it.
     outlet: Option<Outlet>,
-    /// The connection's task, where it waits for the host.
+    /// The connection's task, if it waits for the host.
     reader: Option<Waker>,
     informational: VecDeque<ResponseHead>,
     head: Option<ResponseHead>,
     /// The final head was sent, or a switch.
     answered: bool,
-    /// Bytes that are missing from what the final head has announced; none where it has not, or where no body is sent.
+    /// Bytes that are missing from the length that the final head announced; none if it announced none, or if no body is sent.
     missing: Option<u64>,
     announced: bool,
     trailers: Vec<(Vec<u8>, Vec<u8>)>,
@@ -54,11 +54,11 @@ struct ResponseState {
     body_limit: Option<u64>,
     body_deadline: Option<Option<Duration>>,
     started: bool,
-    /// The host let go of the request, or its connection ended.
+    /// The host dropped the request, or its connection ended.
     over: bool,
 }
 
-/// What the host says next.
+/// A part of the response, in the order in which the host sends them.
 pub enum ResponsePart {
     Head(ResponseHead),
     Piece(Bytes),
@@ -66,7 +66,7 @@ pub enum ResponsePart {
     Switch(Switch),
 }
 
-/// The connection leaves HTTP with this head, and becomes a stream of the host's.
+/// The connection leaves HTTP with this head, and becomes a stream of the host.
 pub struct Switch {
     pub message: ResponseHead,
     pub handover: PendingStream,
@@ -93,8 +93,8 @@ impl ServerRequest {
         }
     }
 
-    /// The host takes the request: its events go to what `begin` gives, which is asked only when nothing can fail any more; the answer's body comes through
-    /// `outgoing`. Errors: InvalidState, Closed.
+    /// The host starts the request. Events go to the outlet that `begin` gives, which is called only when nothing can fail any more; the response's body comes
+    /// through `outgoing`. Errors: InvalidState, Closed.
     pub fn start(&self, begin: impl FnOnce() -> Outlet, outgoing: Outgoing) -> Result<()> {
         let mut state = lock(&self.state);
         state.check_startable()?;
@@ -106,7 +106,7 @@ impl ServerRequest {
         Ok(())
     }
 
-    /// Another limit for the body, and another time for all of it, than the server's. Errors: InvalidState (started already), Closed.
+    /// A limit for the body in place of the server's. Errors: InvalidState (started already), Closed.
     pub fn set_body_limit(&self, bytes: u64) -> Result<()> {
         let mut state = lock(&self.state);
         state.check_startable()?;
@@ -121,13 +121,13 @@ impl ServerRequest {
         Ok(())
     }
 
-    /// What holds for the body, `limits` being the server's.
+    /// Limit and deadline of the body; `limits` are the server's.
     pub(super) fn body_limits(&self, limits: &ServerLimits) -> (u64, Option<Duration>) {
         let state = lock(&self.state);
         (state.body_limit.unwrap_or(limits.body), state.body_deadline.unwrap_or(limits.receive_body))
     }
 
-    /// The host has no handle any more: what it has not finished it will not.
+    /// The host has freed its last handle: a response that is not finished never will be.
     pub fn abandon(&self) {
         self.drop_unstarted();
         if self.outgoing.get().is_some_and(|outgoing| !outgoing.is_finished()) {
@@ -135,7 +135,7 @@ impl ServerRequest {
         }
     }
 
-    /// The host lets go of a request that it never took.
+    /// The host drops a request that it has not started.
     pub fn drop_unstarted(&self) {
         let mut state = lock(&self.state);
         if !state.started {
@@ -144,7 +144,7 @@ impl ServerRequest {
         }
     }
 
-    /// Waits until the host has taken the request; `None` where it let go of it.
+    /// Waits until the host has started the request; `None` if it dropped it.
     pub(super) async fn started(&self) -> Option<Outlet> {
         poll_fn(|cx| {
             let mut state = lock(&self.state);
@@ -159,7 +159,7 @@ impl ServerRequest {
         .await
     }
 
-    /// An informational head, or the final one. Errors: InvalidState (a final one was there already), Closed.
+    /// An informational head, or the final one. Errors: InvalidState (the final one was sent already), Closed.
     pub fn send_head(&self, message: ResponseHead) -> Result<()> {
         let mut state = lock(&self.state);
         state.check_open()?;
@@ -177,12 +177,12 @@ impl ServerRequest {
         (state.answered, state.head) = (true, Some(message));
     }
 
-    /// Whether what is written after this final head is sent (RFC 9112 section 6.3).
+    /// Whether a body is sent after this final head (RFC 9112 section 6.3).
     pub(super) fn has_body(&self, message: &ResponseHead) -> bool {
         self.line.method() != b"HEAD" && !matches!(message.status, 204 | 304)
     }
 
-    /// Head, body and end of an answer, which the connection sees at once. Errors: as `send_head`; HttpHeaderInvalid where the head announces another length.
+    /// Head, body and end of the response, which the connection sees at once. Errors: as `send_head`; HttpHeaderInvalid if the head announces another length.
     pub fn respond(&self, message: ResponseHead, body: Bytes) -> Result<()> {
         let mut state = lock(&self.state);
         state.check_open()?;
@@ -203,7 +203,7 @@ impl ServerRequest {
         Ok(())
     }
 
-    /// More of the answer's body. Errors: Again, InvalidState (no head yet; finished; more than was announced), Closed, or why the request ended.
+    /// More of the response's body. Errors: Again, InvalidState (no head yet; finished; more than was announced), Closed, or why the request ended.
     pub fn write(&self, data: Bytes) -> Result<()> {
         let mut state = lock(&self.state);
         let outgoing = self.answer_outgoing(&state)?;
@@ -223,7 +223,7 @@ impl ServerRequest {
         outgoing.write_all(data).await
     }
 
-    /// The end of the answer. Errors: as `write`; HttpHeaderInvalid (trailers), which ends nothing; InvalidState also where bytes are missing, which ends the
+    /// The end of the response. Errors: as `write`; HttpHeaderInvalid (trailers), which ends nothing; InvalidState also if bytes are missing, which ends the
     /// connection, since the peer waits for them.
     pub fn finish(&self, trailers: Vec<(Vec<u8>, Vec<u8>)>) -> Result<()> {
         let mut state = lock(&self.state);
@@ -234,7 +234,7 @@ impl ServerRequest {
         if state.announced && !trailers.is_empty() {
             return Err(Error::new(Status::HttpHeaderInvalid, "trailers after a body of announced length"));
         }
-        // Only of the call that ends the answer. The connection asks for them under the lock that is held here.
+        // Only those of the call that ends the response. The connection takes them under the lock that is held here, so not before they are set.
         outgoing.finish()?;
         state.trailers = trailers;
         match state.missing {
@@ -246,7 +246,7 @@ impl ServerRequest {
         }
     }
 
-    /// Whether the peer has asked to leave HTTP with this status. Errors: as `send_head`; InvalidState also where it has not.
+    /// Checks that the peer has asked to leave HTTP with this status. Errors: as `send_head`; InvalidState also if it has not.
     pub fn check_switch(&self, status: u16) -> Result<()> {
         let asked = if status == 101 { self.head.find("upgrade").is_some() } else { self.line.method() == b"CONNECT" };
         if !asked {
@@ -255,7 +255,7 @@ impl ServerRequest {
         lock(&self.state).check_open()
     }
 
-    /// Instead of an answer. Errors: as `check_switch`.
+    /// Leaves HTTP, instead of a response. Errors: as `check_switch`.
     pub fn switch(&self, switch: Switch) -> Result<()> {
         self.check_switch(switch.message.status)?;
         let mut state = lock(&self.state);
@@ -280,14 +280,14 @@ impl ServerRequest {
         self.outgoing.get().ok_or_else(|| Error::new(Status::InvalidState, "the request was not started"))
     }
 
-    /// What the host says next; waits for it.
+    /// Waits for the next part of the response.
     pub(super) async fn next_part(&self) -> Result<ResponsePart> {
         poll_fn(|cx| self.poll_part(cx)).await
     }
 
     /// The next part if it is there already.
     pub(super) fn next_part_now(&self) -> Option<Result<ResponsePart>> {
-        // Nobody is woken by this one: `next_part` comes before anything waits.
+        // No waker: `next_part` is polled before anything waits.
         match self.poll_part(&mut Context::from_waker(Waker::noop())) {
             Poll::Ready(answer) => Some(answer),
             Poll::Pending => None,
@@ -317,7 +317,7 @@ impl ServerRequest {
         std::mem::take(&mut lock(&self.state).trailers)
     }
 
-    /// The connection's task was thrown away: the server was closed, or its runtime shut down.
+    /// The connection's task was dropped: the server was closed, or its runtime shut down.
     pub(super) fn end_with_server(&self) {
         let error = match self.closing.is_canceled() {
             true => Error::new(Status::Canceled, "the server was closed").detail(Detail::ServerClosed),
@@ -330,7 +330,7 @@ impl ServerRequest {
     pub(super) fn end(&self, error: Option<&Error>) {
         let mut state = lock(&self.state);
         state.over = true;
-        // Started, and nobody was there any more to take it.
+        // Started, but the connection has not taken it and will not.
         let (switch, outlet) = (state.switch.take(), state.outlet.take());
         drop(state);
         drop(switch);

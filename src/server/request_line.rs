@@ -1,4 +1,4 @@
-//! A request's first line, and where it came from. Pure.
+//! A request's first line, and what is known of where it came from. Pure.
 
 use std::net::{IpAddr, SocketAddr};
 
@@ -7,17 +7,17 @@ use crate::message::target::authority;
 
 /// Where a request came from.
 pub struct RequestContext {
-    /// The other end of the socket; none for a Unix one.
+    /// The other end of the socket; none for a Unix socket.
     pub peer: Option<SocketAddr>,
     /// Whether the connection is in TLS.
     pub secure: bool,
-    /// Who asks, and in what scheme, as far as the server's settings let a proxy say.
+    /// Address of the client, and whether its scheme is https; as a trusted proxy states them, if the server's settings allow that.
     pub remote: Option<IpAddr>,
     pub https: bool,
     pub client: ClientIdentity,
 }
 
-/// Method, target, and the authority that counts, each followed by a NUL: what C is shown, in one piece of memory.
+/// Method, target, and the effective authority, each followed by a NUL: what C is shown, in one piece of memory.
 pub struct RequestLine {
     text: Vec<u8>,
     /// Where the target begins, and the authority.
@@ -26,7 +26,7 @@ pub struct RequestLine {
 }
 
 impl RequestLine {
-    /// `host` is the value of that line.
+    /// `host` is the value of the Host field.
     pub fn new(method: &[u8], target: &[u8], host: Option<&[u8]>) -> RequestLine {
         let authority = authority(method, target, host).unwrap_or_default();
         let text = [method, b"\0", target, b"\0", authority, b"\0"].concat();

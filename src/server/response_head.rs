@@ -1,4 +1,4 @@
-//! Response heads as the host gives them, checked before any of it is sent.
+//! Response heads as the host gives them, checked before any of it is sent. Pure.
 
 use std::borrow::Cow;
 
@@ -12,12 +12,12 @@ pub struct ResponseHead {
     pub status: u16,
     pub reason: Cow<'static, [u8]>,
     pub headers: Vec<(Cow<'static, [u8]>, Vec<u8>)>,
-    /// The length that the head says the body has, of a final head that says one.
+    /// The length of the body that a final head announces, if it does.
     pub length: Option<u64>,
 }
 
 impl ResponseHead {
-    /// `length` is that of the body, where it is known; where it is not the machine chooses the framing. Errors: InvalidArgument, HttpHeaderInvalid.
+    /// `length` is that of the body, if it is known; otherwise `h1` chooses the framing. Errors: InvalidArgument, HttpHeaderInvalid.
     pub fn new(
         status: u16,
         reason: Option<&[u8]>,
@@ -46,7 +46,7 @@ impl ResponseHead {
         }
         let lines = headers.iter().map(|(name, value)| (&name[..], &value[..]));
         let facts = facts_of(lines, &Rules::default()).map_err(|error| invalid(&error.message))?;
-        // Who sends Upgrade says so (RFC 9110 section 7.8).
+        // A sender of Upgrade must also send a Connection field that names it (RFC 9110 section 7.8).
         if facts.upgrade && !facts.connection_upgrade {
             headers.push((Cow::Borrowed(b"Connection"), b"Upgrade".to_vec()));
         }
@@ -74,7 +74,7 @@ impl ResponseHead {
         Ok(ResponseHead { status, reason: Cow::Borrowed(usual_reason(status)), headers, length: None })
     }
 
-    /// One more line, which is the library's own.
+    /// Adds a field of the library's own.
     pub fn add(&mut self, name: &'static str, value: &str) {
         self.headers.push((Cow::Borrowed(name.as_bytes()), value.as_bytes().to_vec()));
     }
@@ -93,7 +93,7 @@ fn copied(headers: Option<&Headers>) -> Vec<(Cow<'static, [u8]>, Vec<u8>)> {
     lines.map(|(name, value)| (Cow::Owned(name.to_vec()), value.to_vec())).collect()
 }
 
-/// What is usually said (RFC 9110 section 15).
+/// The usual reason phrase (RFC 9110 section 15).
 fn usual_reason(status: u16) -> &'static [u8] {
     let known = http::StatusCode::from_u16(status).ok().and_then(|status| status.canonical_reason());
     known.unwrap_or_default().as_bytes()

@@ -1,4 +1,4 @@
-//! What a connection of the server runs over: TLS, or a socket in the clear.
+//! What a connection of the server runs over: TLS, or a plain socket. May touch the network.
 
 use std::io;
 
@@ -29,6 +29,6 @@ impl<S: AsyncRead + AsyncWrite + Liveness + Unpin + Send> ServerTransport for Se
 
 impl ServerTransport for Socket {
     fn export(&self, _: &[u8], _: Option<&[u8]>) -> Result<[u8; EXPORTER_LENGTH]> {
-        Err(Error::new(Status::InvalidState, "a session in the clear has no keys"))
+        Err(Error::new(Status::InvalidState, "a connection without TLS has no keys"))
     }
 }

@@ -1,4 +1,4 @@
-//! Connections that leave HTTP: for a stream of the host's, or to a forwarder's target.
+//! Connections that leave HTTP, for a stream of the host or to a forwarder's target. May touch the network and the clock.
 
 use std::sync::atomic::Ordering;
 
@@ -16,11 +16,11 @@ use crate::io::duplex::Prefixed;
 use crate::tunnel::relay;
 use crate::tunnel::{ForwarderRules, TunnelRefusal, accept_key};
 
-/// What answers who asks whether the forwarder lives.
+/// Answered with 200, so that a monitor can check the forwarder.
 const HEALTH: &[u8] = b"/healthz";
 
 impl<S: ServerTransport> ServerConnection<'_, S> {
-    /// Serves one request as a forwarder. An upgrade is the last thing on its connection.
+    /// Serves one request as a forwarder. Its connection serves no other.
     pub(super) async fn forward(mut self, request: &ServerRequest, rules: &ForwarderRules) -> Result<()> {
         let target = request.line.target();
         let (path, query) = match target.iter().position(|byte| *byte == b'?') {
@@ -48,7 +48,7 @@ impl<S: ServerTransport> ServerConnection<'_, S> {
         }
     }
 
-    /// The way to the target, before the client hears of any.
+    /// Connects to the target before the client is answered.
     async fn open(
         &self,
         request: &ServerRequest,
@@ -81,7 +81,7 @@ impl<S: ServerTransport> ServerConnection<'_, S> {
         within(self.server.settings.limits.send, Wait::Call("the upgrade"), sending).await
     }
 
-    /// What comes after the head of a request that has switched protocols.
+    /// The connection after the switch, with what was received beyond the request.
     pub(super) fn into_upgraded(self) -> Prefixed<S> {
         let (unread, _) = self.conn.trailing_data();
         Prefixed { unread: Bytes::copy_from_slice(unread), wire: self.wire }
@@ -100,7 +100,7 @@ impl<S: ServerTransport> ServerConnection<'_, S> {
             message.add(name, value);
         }
         self.put_head(&message)?;
-        // The length is said to HEAD as well, and the body is not.
+        // The response to HEAD has the length, but not the body.
         if request.line.method() != b"HEAD" {
             let _ = self.conn.send_data(body.len() as u64).map_err(host)?;
             self.outbox.extend_from_slice(body);
