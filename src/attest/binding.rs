@@ -29,6 +29,14 @@ impl Protocol {
         }
     }
 
+    /// Kinds of evidence that its messages have a place for.
+    pub fn carries(self) -> &'static [Tee] {
+        match self {
+            Protocol::AtlasV1 => &[Tee::Tdx],
+            Protocol::ExporterV1 => Tee::ALL,
+        }
+    }
+
     pub fn from_name(name: &str) -> Option<Protocol> {
         [Protocol::AtlasV1, Protocol::ExporterV1].into_iter().find(|protocol| protocol.name() == name)
     }

@@ -70,7 +70,7 @@ impl Policy {
             return Err(top.invalid("version", format!("{version} is unknown, this is version 1")));
         }
         let mut policy = Policy::defaults();
-        policy.read_binding(&mut top)?;
+        let names_protocols = policy.read_binding(&mut top)?;
         policy.read_identity(&mut top)?;
         policy.read_collateral(&mut top)?;
         policy.allow_simulated = top.bool("allow_simulated")?.unwrap_or(false);
@@ -80,6 +80,7 @@ impl Policy {
             }
         }
         policy.read_members(top)?;
+        policy.settle_protocols(names_protocols)?;
         policy.settle_collateral()?;
         Ok(policy)
     }
@@ -123,9 +124,12 @@ impl Policy {
         kinds
     }
 
-    fn read_binding(&mut self, top: &mut Fields) -> Result<()> {
-        let Some(mut binding) = top.object("binding")? else { return Ok(()) };
-        if let Some(protocols) = binding.strings("protocols")? {
+    /// Whether it names protocols.
+    fn read_binding(&mut self, top: &mut Fields) -> Result<bool> {
+        let Some(mut binding) = top.object("binding")? else { return Ok(false) };
+        let protocols = binding.strings("protocols")?;
+        let names_protocols = protocols.is_some();
+        if let Some(protocols) = protocols {
             self.protocols.clear();
             for name in &protocols {
                 match Protocol::from_name(name) {
@@ -149,7 +153,8 @@ impl Policy {
             }
             self.evidence_timeout_ms = timeout;
         }
-        binding.finish()
+        binding.finish()?;
+        Ok(names_protocols)
     }
 
     fn read_identity(&mut self, top: &mut Fields) -> Result<()> {
@@ -186,6 +191,24 @@ impl Policy {
             }
         }
         collateral.finish()
+    }
+
+    /// atlas-v1 carries evidence of one kind only. It is what a policy about that kind alone means if it names no protocol.
+    fn settle_protocols(&mut self, are_named: bool) -> Result<()> {
+        let (kinds, carried) = (self.kinds(), Protocol::AtlasV1.carries());
+        if kinds.iter().all(|kind| carried.contains(kind)) {
+            return Ok(());
+        }
+        if !are_named {
+            self.protocols = vec![Protocol::ExporterV1];
+        } else if self.protocols == [Protocol::AtlasV1] {
+            let why =
+                "policy.binding.protocols: atlas-v1 does not carry evidence of every kind that the policy is about";
+            return Err(Fault::of_policy(Status::PolicyInvalid, why));
+        } else if !kinds.iter().any(|kind| carried.contains(kind)) {
+            self.protocols.retain(|protocol| *protocol != Protocol::AtlasV1);
+        }
+        Ok(())
     }
 
     /// Folds the per-member collateral fields of the reference's own documents into the policy's.

@@ -4,8 +4,8 @@ use serde_json::{Value, json};
 
 use super::super::challenge::{Challenge, answer_json, read_answer};
 use super::super::{
-    AppraisalRequest, Binding, Documents, Evidence, Exporter, Policy, Role, Tee, TrustAnchors, appraise, is_bound,
-    needs, refuse_unbound,
+    AppraisalRequest, Binding, Documents, Evidence, Exporter, Policy, Protocol, Role, Tee, TrustAnchors, appraise,
+    is_bound, needs, refuse_unbound,
 };
 use super::{Toy, ToyEvidence};
 use crate::status::Status;
@@ -137,6 +137,23 @@ fn the_wire_carries_it_by_its_name() {
     assert_eq!(only.check_kind(Tee::Toy), Err(r#"tee must list "toy""#.into()));
     let unknown = challenge.text().replace("tdx", "abacus").replace("toy", "dice");
     assert!(Challenge::parse(unknown.as_bytes(), Role::Server).unwrap_err().contains("tee must list"));
+}
+
+#[test]
+fn atlas_v1_is_only_for_the_kind_that_it_carries() {
+    let read = |members: &str, binding: &str| {
+        Policy::from_json(format!(r#"{{"any_of":[{members}]{binding}}}"#).as_bytes()).map(|policy| policy.protocols)
+    };
+    let (exporter, atlas) = (Protocol::ExporterV1, Protocol::AtlasV1);
+    let both = format!("{OTHER},{TOY}");
+    assert_eq!(read(OTHER, "").unwrap(), [atlas]);
+    for members in [TOY, &both] {
+        assert_eq!(read(members, "").unwrap(), [exporter]);
+        let error = read(members, r#","binding":{"protocols":["atlas-v1"]}"#).unwrap_err();
+        assert!(error.status == Status::PolicyInvalid && error.message.starts_with("policy.binding.protocols"));
+    }
+    let named = r#","binding":{"protocols":["atlas-v1","exporter-v1"]}"#;
+    assert_eq!((read(TOY, named).unwrap(), read(&both, named).unwrap()), (vec![exporter], vec![atlas, exporter]));
 }
 
 #[test]
