@@ -44,17 +44,17 @@ impl Protocol {
 
 /// Which end of the connection proves itself.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Role {
+pub enum ProvingSide {
     Server,
     Client,
 }
 
-impl Role {
+impl ProvingSide {
     /// As it stands in binder and challenge.
     pub fn letter(self) -> char {
         match self {
-            Role::Server => 'S',
-            Role::Client => 'C',
+            ProvingSide::Server => 'S',
+            ProvingSide::Client => 'C',
         }
     }
 }
@@ -107,7 +107,7 @@ impl Binding {
 #[derive(Clone, Debug)]
 pub struct Exporter {
     /// Who proves itself. Without it one side's evidence could be reflected to it as the other's.
-    pub attester: Role,
+    pub attester: ProvingSide,
     /// The verifier's.
     pub nonce: [u8; 32],
     /// Of this very session, for `EXPORTER_V1_LABEL` and the digest of the challenge.
@@ -122,14 +122,14 @@ pub struct Exporter {
 impl Exporter {
     /// `server_leaf` and `client_leaf` are DER of the certificates that the two ends have shown in the session.
     pub fn new(
-        attester: Role,
+        attester: ProvingSide,
         (nonce, exporter): ([u8; 32], [u8; EXPORTER_LENGTH]),
         (server_leaf, client_leaf): (Vec<u8>, Option<Vec<u8>>),
         server_name: String,
     ) -> Exporter {
         let (attester_leaf, verifier_leaf) = match attester {
-            Role::Server => (Some(server_leaf), client_leaf),
-            Role::Client => (client_leaf, Some(server_leaf)),
+            ProvingSide::Server => (Some(server_leaf), client_leaf),
+            ProvingSide::Client => (client_leaf, Some(server_leaf)),
         };
         Exporter { attester, nonce, exporter, attester_leaf, verifier_leaf, server_name }
     }
@@ -176,7 +176,7 @@ mod tests {
 
     fn session() -> Exporter {
         Exporter {
-            attester: Role::Server,
+            attester: ProvingSide::Server,
             nonce: [1; 32],
             exporter: [2; 32],
             attester_leaf: Some(super::super::tdx::INTEL_ROOT_DER.to_vec()),
@@ -194,7 +194,7 @@ mod tests {
             changed.report_data(Tee::Tdx)
         };
         let changes: [fn(&mut Exporter); 6] = [
-            |session| session.attester = Role::Client,
+            |session| session.attester = ProvingSide::Client,
             |session| session.nonce[31] = 0,
             |session| session.exporter[0] = 0,
             |session| session.attester_leaf = None,
@@ -214,13 +214,13 @@ mod tests {
     #[test]
     fn who_proves_itself_says_whose_certificate_is_which() {
         for (attester, of_attester, of_verifier) in
-            [(Role::Server, Some(vec![3]), Some(vec![4])), (Role::Client, Some(vec![4]), Some(vec![3]))]
+            [(ProvingSide::Server, Some(vec![3]), Some(vec![4])), (ProvingSide::Client, Some(vec![4]), Some(vec![3]))]
         {
             let made = Exporter::new(attester, ([1; 32], [2; 32]), (vec![3], Some(vec![4])), "name".into());
             assert_eq!((made.attester, made.attester_leaf, made.verifier_leaf), (attester, of_attester, of_verifier));
             assert_eq!((made.nonce, made.exporter, &*made.server_name), ([1; 32], [2; 32], "name"));
         }
-        let bare = Exporter::new(Role::Client, ([1; 32], [2; 32]), (vec![3], None), String::new());
+        let bare = Exporter::new(ProvingSide::Client, ([1; 32], [2; 32]), (vec![3], None), String::new());
         assert_eq!((bare.attester_leaf, bare.verifier_leaf), (None, Some(vec![3])));
     }
 

@@ -4,7 +4,7 @@
 use serde_json::{Value, json};
 
 use super::Evidence;
-use super::binding::{Protocol, Role};
+use super::binding::{Protocol, ProvingSide};
 use super::hash::{hex, sha384, unhex_array};
 use super::json;
 use super::tee::Tee;
@@ -19,7 +19,7 @@ pub const MAX_CHALLENGE: usize = 1024;
 /// "Prove yourself": by the verifier, to the side in `role`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Challenge {
-    pub role: Role,
+    pub role: ProvingSide,
     pub nonce: [u8; 32],
     /// Kinds of evidence that the verifier can judge, in its order of preference; others that it names are passed over.
     pub kinds: Vec<Tee>,
@@ -28,7 +28,7 @@ pub struct Challenge {
 }
 
 impl Challenge {
-    pub fn new(role: Role, nonce: [u8; 32], kinds: &[Tee]) -> Challenge {
+    pub fn new(role: ProvingSide, nonce: [u8; 32], kinds: &[Tee]) -> Challenge {
         let names: Vec<_> = kinds.iter().map(|kind| kind.name()).collect();
         let text = format!(
             r#"{{"protocol":"{}","role":"{}","nonce":"{}","tee":["{}"]}}"#,
@@ -41,7 +41,7 @@ impl Challenge {
     }
 
     /// A challenge to the side in `role`; one to the other side is refused.
-    pub fn parse(text: &[u8], role: Role) -> Result<Challenge, String> {
+    pub fn parse(text: &[u8], role: ProvingSide) -> Result<Challenge, String> {
         let exact = std::str::from_utf8(text).map_err(|_| "the challenge is not UTF-8")?;
         if text.len() > MAX_CHALLENGE {
             return Err(format!("the challenge has more than {MAX_CHALLENGE} bytes"));
@@ -84,7 +84,7 @@ fn must_list(kinds: &[Tee]) -> String {
 
 /// What a side shows of itself: evidence of kind `tee`, or nothing, of a server that only wants to see the client's. `next` is a challenge to the other
 /// side, which a server may add to its own answer.
-pub fn answer_json(role: Role, tee: Tee, evidence: Option<&Value>, next: Option<&Challenge>) -> String {
+pub fn answer_json(role: ProvingSide, tee: Tee, evidence: Option<&Value>, next: Option<&Challenge>) -> String {
     json!({
         "protocol": Protocol::ExporterV1.name(), "role": role.letter().to_string(), "tee": tee.name(), "evidence": evidence,
         "challenge": next.map(Challenge::text),
@@ -93,7 +93,11 @@ pub fn answer_json(role: Role, tee: Tee, evidence: Option<&Value>, next: Option<
 }
 
 /// The evidence of the side in `role`, if it gave any, and the challenge that came with it. `asked`: kinds that there may be an answer of.
-pub fn read_answer(text: &[u8], role: Role, asked: &[Tee]) -> Result<(Option<Evidence>, Option<Challenge>), String> {
+pub fn read_answer(
+    text: &[u8],
+    role: ProvingSide,
+    asked: &[Tee],
+) -> Result<(Option<Evidence>, Option<Challenge>), String> {
     let document = json::parse(text)?;
     let expected = [("protocol", Protocol::ExporterV1.name().to_owned()), ("role", role.letter().to_string())];
     for (member, expected) in expected {
@@ -107,12 +111,14 @@ pub fn read_answer(text: &[u8], role: Role, asked: &[Tee]) -> Result<(Option<Evi
         return Err(format!("tee must be {}, and is {}", names.join(" or "), document["tee"]));
     };
     let evidence = match &document["evidence"] {
-        Value::Null if role == Role::Server => None,
+        Value::Null if role == ProvingSide::Server => None,
         evidence => Some(Evidence::read(tee, evidence)?),
     };
     let next = match &document["challenge"] {
         Value::Null => None,
-        Value::String(text) if role == Role::Server => Some(Challenge::parse(text.as_bytes(), Role::Client)?),
+        Value::String(text) if role == ProvingSide::Server => {
+            Some(Challenge::parse(text.as_bytes(), ProvingSide::Client)?)
+        }
         other => return Err(format!("challenge is {other}")),
     };
     Ok((evidence, next))
@@ -131,9 +137,9 @@ mod tests {
 
     #[test]
     fn a_challenge_goes_to_one_side() {
-        let challenge = Challenge::new(Role::Server, [7; 32], &[Tee::Tdx]);
-        assert_eq!(Challenge::parse(challenge.text().as_bytes(), Role::Server).unwrap(), challenge);
-        assert!(Challenge::parse(challenge.text().as_bytes(), Role::Client).unwrap_err().contains("role"));
+        let challenge = Challenge::new(ProvingSide::Server, [7; 32], &[Tee::Tdx]);
+        assert_eq!(Challenge::parse(challenge.text().as_bytes(), ProvingSide::Server).unwrap(), challenge);
+        assert!(Challenge::parse(challenge.text().as_bytes(), ProvingSide::Client).unwrap_err().contains("role"));
         let nonce = "00".repeat(32);
         for (bad, why) in [
             (String::new(), "EOF"),
@@ -150,7 +156,7 @@ mod tests {
                 "more than",
             ),
         ] {
-            let error = Challenge::parse(bad.as_bytes(), Role::Server).unwrap_err();
+            let error = Challenge::parse(bad.as_bytes(), ProvingSide::Server).unwrap_err();
             assert!(error.contains(why), "{bad}: {error}");
         }
     }
@@ -160,7 +166,7 @@ mod tests {
         let nonce = "00".repeat(32);
         let of = |blank: &str| {
             let text = format!(r#"{{{blank}"protocol":"exporter-v1","role":"S","nonce":"{nonce}","tee":["tdx"]}}"#);
-            Challenge::parse(text.as_bytes(), Role::Server).unwrap().context()
+            Challenge::parse(text.as_bytes(), ProvingSide::Server).unwrap().context()
         };
         assert_ne!(of(""), of(" "));
     }
@@ -168,18 +174,18 @@ mod tests {
     #[test]
     fn answers() {
         let evidence = json!({"quote": "00ff", "event_log": "[]"});
-        let next = Challenge::new(Role::Client, [9; 32], &[Tee::Tdx]);
-        let text = answer_json(Role::Server, Tee::Tdx, Some(&evidence), Some(&next));
-        let (found, challenge) = read_answer(text.as_bytes(), Role::Server, KINDS).unwrap();
+        let next = Challenge::new(ProvingSide::Client, [9; 32], &[Tee::Tdx]);
+        let text = answer_json(ProvingSide::Server, Tee::Tdx, Some(&evidence), Some(&next));
+        let (found, challenge) = read_answer(text.as_bytes(), ProvingSide::Server, KINDS).unwrap();
         assert_eq!((&quote(&found)[..], challenge), (&[0, 0xff][..], Some(next.clone())));
-        assert!(read_answer(text.as_bytes(), Role::Client, KINDS).unwrap_err().contains("role"));
+        assert!(read_answer(text.as_bytes(), ProvingSide::Client, KINDS).unwrap_err().contains("role"));
         // A client has nothing to ask.
-        let text = answer_json(Role::Client, Tee::Tdx, Some(&evidence), Some(&next));
-        assert!(read_answer(text.as_bytes(), Role::Client, KINDS).unwrap_err().contains("challenge"));
+        let text = answer_json(ProvingSide::Client, Tee::Tdx, Some(&evidence), Some(&next));
+        assert!(read_answer(text.as_bytes(), ProvingSide::Client, KINDS).unwrap_err().contains("challenge"));
         // A quote on its own has no log.
-        let text = answer_json(Role::Client, Tee::Tdx, Some(&json!({"quote": "00"})), None);
+        let text = answer_json(ProvingSide::Client, Tee::Tdx, Some(&json!({"quote": "00"})), None);
         assert!(
-            read_answer(text.as_bytes(), Role::Client, KINDS)
+            read_answer(text.as_bytes(), ProvingSide::Client, KINDS)
                 .unwrap()
                 .0
                 .unwrap()
@@ -189,13 +195,13 @@ mod tests {
                 .is_none()
         );
         assert!(
-            read_answer(br#"{"protocol":"exporter-v1","role":"S","tee":"tdx"}"#, Role::Server, KINDS)
+            read_answer(br#"{"protocol":"exporter-v1","role":"S","tee":"tdx"}"#, ProvingSide::Server, KINDS)
                 .unwrap()
                 .0
                 .is_none()
         );
         for bad in ["", "{}", r#"{"protocol":"exporter-v1","role":"C","tee":"tdx"}"#] {
-            assert!(read_answer(bad.as_bytes(), Role::Client, KINDS).is_err(), "{bad}");
+            assert!(read_answer(bad.as_bytes(), ProvingSide::Client, KINDS).is_err(), "{bad}");
         }
     }
 }

@@ -18,7 +18,7 @@ use super::documents::{DocumentId, Documents};
 use super::dstack::DstackTdx;
 use super::evidence::Evidence;
 use super::lines::{Lines, TEE};
-use super::policy::fields::Fields;
+use super::policy::policy_fields::PolicyFields;
 use super::policy::{Policy, SourceRules};
 use super::tee::Tee;
 use super::{Fault, Result};
@@ -46,7 +46,7 @@ pub trait Family: Sized + Send + Sync + 'static {
     fn read(object: &Value) -> std::result::Result<Self::Evidence, String>;
 
     /// Errors: PolicyInvalid, Unsupported.
-    fn policy(fields: Fields) -> Result<Self::Reference>;
+    fn policy(fields: PolicyFields) -> Result<Self::Reference>;
 
     /// What a member says of the vendor's documents, if there are any.
     fn sources(reference: &Self::Reference) -> Option<SourceRules>;
@@ -130,7 +130,7 @@ pub trait AnyFamily: Send + Sync {
     /// `type` in a policy.
     fn kind(&self) -> &'static str;
     fn read(&self, object: &Value) -> std::result::Result<Evidence, String>;
-    fn policy(&self, fields: Fields) -> Result<Member>;
+    fn policy(&self, fields: PolicyFields) -> Result<Member>;
     fn sources(&self, member: &Member) -> Option<SourceRules>;
     fn anchor(&self, request: &AppraisalRequest<'_>) -> Result<&'static str>;
     fn needs(&self, member: &Member, request: &AppraisalRequest<'_>) -> Option<Vec<Need>>;
@@ -204,7 +204,7 @@ impl<F: Family> AnyFamily for Erased<F> {
         F::read(object).map(Evidence::of::<F>)
     }
 
-    fn policy(&self, fields: Fields) -> Result<Member> {
+    fn policy(&self, fields: PolicyFields) -> Result<Member> {
         let family =
             family(F::TYPE).ok_or_else(|| Fault::of_policy(Status::Internal, "a family that is not listed"))?;
         F::policy(fields).map(|reference| Member { family, reference: Arc::new(reference) })

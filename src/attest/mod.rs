@@ -25,7 +25,9 @@ mod toy;
 
 pub use anchors::{TrustAnchors, Vendor};
 pub use appraise::{AppraisalRequest, appraise, is_bound, needs, refuse_unbound};
-pub use binding::{Binding, EXPORTER_LABEL, EXPORTER_LENGTH, EXPORTER_V1_LABEL, Exporter, Protocol, Role, report_data};
+pub use binding::{
+    Binding, EXPORTER_LABEL, EXPORTER_LENGTH, EXPORTER_V1_LABEL, Exporter, Protocol, ProvingSide, report_data,
+};
 pub use challenge::Challenge;
 pub use documents::{Document, DocumentId, Documents};
 pub use evidence::Evidence;

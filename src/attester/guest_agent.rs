@@ -24,19 +24,19 @@ const TIMEOUT: Duration = Duration::from_secs(20);
 const MAX_ANSWER: usize = 4 << 20;
 
 #[derive(Clone, Debug)]
-pub struct Agent {
+pub struct GuestAgent {
     socket: PathBuf,
 }
 
-impl Agent {
+impl GuestAgent {
     /// At `path`, or where agents usually are. Errors: InvalidArgument (there is none).
-    pub fn at(path: Option<&Path>) -> Result<Agent> {
+    pub fn at(path: Option<&Path>) -> Result<GuestAgent> {
         let found = match path {
             Some(path) => Some(path.to_owned()),
             None => USUAL.iter().map(PathBuf::from).find(|path| path.exists()),
         };
         match found {
-            Some(socket) => Ok(Agent { socket }),
+            Some(socket) => Ok(GuestAgent { socket }),
             None => Err(Error::new(Status::InvalidArgument, format!("no guest agent at {}", USUAL.join(" or ")))),
         }
     }
@@ -76,7 +76,7 @@ impl Agent {
     }
 }
 
-impl Provider for Agent {
+impl Provider for GuestAgent {
     fn tee(&self) -> Tee {
         Tee::Tdx
     }

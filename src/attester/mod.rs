@@ -3,7 +3,7 @@
 
 mod framing;
 mod guest_agent;
-mod host;
+mod host_function;
 mod provider;
 mod tsm;
 
@@ -16,8 +16,8 @@ use tokio::sync::Mutex;
 use tokio::time::Instant;
 
 pub use framing::check_framing;
-pub use guest_agent::Agent;
-pub use host::{Host, HostQuote};
+pub use guest_agent::GuestAgent;
+pub use host_function::{HostFunction, HostQuote};
 pub use provider::Provider;
 pub use tsm::Tsm;
 

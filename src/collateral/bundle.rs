@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use serde_json::{Value, json};
 
-use super::object::{Object, Source};
+use super::kept_document::{DocumentSource, KeptDocument};
 use super::store::Store;
 use super::vendor::{from_name, module};
 use crate::attest::DocumentId;
@@ -32,7 +32,7 @@ impl Store {
         let entries = document["objects"].as_array().ok_or_else(|| invalid("objects is not a list".into()))?;
         let mut read = Vec::new();
         for (index, entry) in entries.iter().enumerate() {
-            let checked = read_entry(entry, Source::Bundle).and_then(|(id, object)| {
+            let checked = read_entry(entry, DocumentSource::Bundle).and_then(|(id, object)| {
                 let by = self.authority(id.vendor);
                 module(id.vendor).authenticate(&id, &object, by, object.window.issued)?;
                 Ok((id, object))
@@ -44,7 +44,7 @@ impl Store {
             let is_news = self
                 .newest(&id)
                 .is_none_or(|kept| !object.window.is_older_than(&kept.window) && object.window != kept.window);
-            let (place, object) = (self.place(&id, &Source::Bundle), Arc::new(object));
+            let (place, object) = (self.place(&id, &DocumentSource::Bundle), Arc::new(object));
             if is_news && place.keep(&object) {
                 taken += 1;
                 self.write_to_disk(&id, &place, &object);
@@ -53,17 +53,20 @@ impl Store {
         Ok(taken)
     }
 
-    fn newest(&self, id: &DocumentId) -> Option<Arc<Object>> {
+    fn newest(&self, id: &DocumentId) -> Option<Arc<KeptDocument>> {
         let objects = self.places(id).into_iter().filter_map(|place| place.newest());
         objects.max_by_key(|object| (object.window.number, object.window.issued))
     }
 }
 
-pub(super) fn object_json(id: &DocumentId, object: &Object) -> Value {
+pub(super) fn object_json(id: &DocumentId, object: &KeptDocument) -> Value {
     json!({"name": id.to_string(), "body": hex(&object.body), "chain": object.chain, "fetched": object.fetched})
 }
 
-pub(super) fn read_entry(entry: &Value, source: Source) -> std::result::Result<(DocumentId, Object), String> {
+pub(super) fn read_entry(
+    entry: &Value,
+    source: DocumentSource,
+) -> std::result::Result<(DocumentId, KeptDocument), String> {
     let text = |field: &str| entry[field].as_str().ok_or_else(|| format!("{field} is not a string"));
     let name = text("name")?;
     let id = from_name(name).ok_or_else(|| format!("name {name:?} is unknown"))?;
@@ -71,5 +74,5 @@ pub(super) fn read_entry(entry: &Value, source: Source) -> std::result::Result<(
     let fetched = entry["fetched"].as_u64().ok_or("fetched is not a time")?;
     let chain = text("chain")?.to_owned();
     let (body, window) = module(id.vendor).read(&id, body, &chain)?;
-    Ok((id, Object { body, chain, window, fetched, source }))
+    Ok((id, KeptDocument { body, chain, window, fetched, source }))
 }

@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 use serde_json::{Value, json};
 
 use super::bundle::{object_json, read_entry};
-use super::object::{Object, Source};
+use super::kept_document::{DocumentSource, KeptDocument};
 use crate::attest::DocumentId;
 use crate::attest::hash::{hex, sha256};
 use crate::error::{Error, Phase, Result};
@@ -44,11 +44,11 @@ impl Disk {
     }
 
     /// What is there. Files that cannot be read are skipped, and logged; leavings of a process that died while it wrote are removed.
-    pub fn load(&self) -> Result<Vec<(DocumentId, Object)>> {
+    pub fn load(&self) -> Result<Vec<(DocumentId, KeptDocument)>> {
         self.load_up_to(ROOM)
     }
 
-    fn load_up_to(&self, mut room: usize) -> Result<Vec<(DocumentId, Object)>> {
+    fn load_up_to(&self, mut room: usize) -> Result<Vec<(DocumentId, KeptDocument)>> {
         let entries = fs::read_dir(&self.folder);
         let entries = entries.map_err(|error| Error::from_io(error, Phase::Call).context(self.folder.display()))?;
         let mut loaded = Vec::new();
@@ -71,9 +71,9 @@ impl Disk {
     pub fn keep(
         &self,
         id: &DocumentId,
-        object: &Object,
-        is_authentic: impl Fn(&Object) -> bool,
-    ) -> io::Result<Option<Object>> {
+        object: &KeptDocument,
+        is_authentic: impl Fn(&KeptDocument) -> bool,
+    ) -> io::Result<Option<KeptDocument>> {
         let path = self.path(id, &object.source);
         let _lock = self.lock(LOCK_WAIT)?;
         let there =
@@ -96,7 +96,7 @@ impl Disk {
         })
     }
 
-    fn path(&self, id: &DocumentId, source: &Source) -> PathBuf {
+    fn path(&self, id: &DocumentId, source: &DocumentSource) -> PathBuf {
         let tag = hex(&sha256(source.name().as_bytes())[..8]);
         self.folder.join(format!("{}.{tag}.json", id.to_string().replace('/', "-")))
     }
@@ -128,7 +128,7 @@ fn open(path: &Path, how: &mut fs::OpenOptions) -> io::Result<File> {
 }
 
 /// Nobody has so many documents that they do not fit; a folder that others write to may hold anything.
-fn fits(read: (DocumentId, Object), room: &mut usize) -> std::result::Result<(DocumentId, Object), String> {
+fn fits(read: (DocumentId, KeptDocument), room: &mut usize) -> std::result::Result<(DocumentId, KeptDocument), String> {
     let left = room.checked_sub(read.1.body.len() + read.1.chain.len());
     *room = left.ok_or("more than is loaded of one folder")?;
     Ok(read)
@@ -142,7 +142,7 @@ fn write(path: &Path, text: &[u8]) -> io::Result<()> {
     file.sync_all()
 }
 
-fn read(path: &Path) -> std::result::Result<(DocumentId, Object), String> {
+fn read(path: &Path) -> std::result::Result<(DocumentId, KeptDocument), String> {
     let mut text = Vec::new();
     let file = open(path, File::options().read(true)).map_err(|error| error.to_string())?;
     file.take(LARGEST).read_to_end(&mut text).map_err(|error| error.to_string())?;
@@ -150,7 +150,7 @@ fn read(path: &Path) -> std::result::Result<(DocumentId, Object), String> {
     if entry["sha256"] != sum(&entry) {
         return Err("damaged".into());
     }
-    let source = Source::from_name(entry["source"].as_str().unwrap_or_default());
+    let source = DocumentSource::from_name(entry["source"].as_str().unwrap_or_default());
     read_entry(&entry, source)
 }
 
@@ -178,7 +178,7 @@ mod tests {
         for source in ["http://a", "http://b", "http://c"] {
             let chain = "-----BEGIN CERTIFICATE-----".to_owned();
             let (body, window) = module(id.vendor).read(&id, body.clone().into_bytes(), &chain).unwrap();
-            let object = Object { body, chain, window, fetched: 1, source: Source::from_name(source) };
+            let object = KeptDocument { body, chain, window, fetched: 1, source: DocumentSource::from_name(source) };
             assert!(disk.keep(&id, &object, |_| true).unwrap().is_none());
         }
         let loaded = |room| disk.load_up_to(room).unwrap().len();

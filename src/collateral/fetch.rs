@@ -11,10 +11,10 @@ use percent_encoding::percent_decode_str;
 use rustls::ClientConfig;
 use tokio::io::{AsyncRead, AsyncWrite};
 
-use super::object::{Object, Source};
+use super::kept_document::{DocumentSource, KeptDocument};
 use super::service::USUAL_REST;
+use super::service_route::ServiceRoute;
 use super::vendor::module;
-use super::way::WayOut;
 use super::{invalid, unavailable};
 use crate::attest::DocumentId;
 use crate::error::{Error, Phase, Status, chain};
@@ -42,9 +42,9 @@ impl From<Error> for Failure {
 pub async fn fetch(
     base: &str,
     id: &DocumentId,
-    (way, tls): (&dyn WayOut, &Arc<ClientConfig>),
+    (way, tls): (&dyn ServiceRoute, &Arc<ClientConfig>),
     now: u64,
-) -> Result<Object, Failure> {
+) -> Result<KeptDocument, Failure> {
     let vendor = module(id.vendor);
     let url = vendor.url(id, base).map_err(unavailable)?;
     let fetched = tokio::time::timeout(TIMEOUT, get(&url, id, (way, tls)));
@@ -53,9 +53,9 @@ pub async fn fetch(
     let chain = vendor.chain_headers(id).iter().find_map(|name| headers.get(*name));
     let chain =
         chain.map(|value| percent_decode_str(value.to_str().unwrap_or_default()).decode_utf8_lossy().into_owned());
-    let (chain, source) = (chain.unwrap_or_default(), Source::Service(base.to_owned()));
+    let (chain, source) = (chain.unwrap_or_default(), DocumentSource::Service(base.to_owned()));
     match vendor.read(id, body.to_vec(), &chain) {
-        Ok((body, window)) => Ok(Object { body, chain, window, fetched: now, source }),
+        Ok((body, window)) => Ok(KeptDocument { body, chain, window, fetched: now, source }),
         Err(why) => Err(Failure { error: invalid(why), is_answer: true, rest: None }),
     }
 }
@@ -63,7 +63,7 @@ pub async fn fetch(
 async fn get(
     url: &str,
     id: &DocumentId,
-    (way, tls): (&dyn WayOut, &Arc<ClientConfig>),
+    (way, tls): (&dyn ServiceRoute, &Arc<ClientConfig>),
 ) -> Result<(HeaderMap, Bytes), Failure> {
     let uri: http::Uri = url.parse().map_err(|error| unavailable(format!("not a URL: {error}")))?;
     let (host, port) = place(&uri).ok_or_else(|| unavailable("no host".into()))?;

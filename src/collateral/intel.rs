@@ -5,7 +5,7 @@ use serde_json::value::RawValue;
 use x509_cert::crl::CertificateList;
 use x509_cert::der::{Decode, asn1::UintRef, oid::ObjectIdentifier};
 
-use super::object::{Object, Window};
+use super::kept_document::{KeptDocument, Window};
 use super::vendor::{Authority, VendorModule};
 use crate::attest::hash::unhex;
 use crate::attest::policy::INTEL_PCS;
@@ -80,7 +80,7 @@ impl VendorModule for Intel {
         (id.kind != DocumentKind::RootCrl.name()).then(|| DocumentKind::RootCrl.id(""))
     }
 
-    fn authenticate(&self, id: &DocumentId, object: &Object, by: Authority<'_>, at: u64) -> Result<(), String> {
+    fn authenticate(&self, id: &DocumentId, object: &KeptDocument, by: Authority<'_>, at: u64) -> Result<(), String> {
         let issuer = Issuer { root: by.root, root_crl: by.revoked };
         let (body, chain) = (&object.body, object.chain.as_str());
         match kind(id)? {
@@ -97,7 +97,7 @@ impl VendorModule for Intel {
         }
     }
 
-    fn document(&self, id: &DocumentId, object: &Object) -> Result<Document, String> {
+    fn document(&self, id: &DocumentId, object: &KeptDocument) -> Result<Document, String> {
         let (body, signature) = match kind(id)? {
             DocumentKind::RootCrl | DocumentKind::PckCrl => (object.body.clone(), Vec::new()),
             DocumentKind::TcbInfo => signed_tcb_info(&object.body).map(|(text, signature)| (text.into(), signature))?,

@@ -5,18 +5,18 @@ mod bundle;
 mod disk;
 mod fetch;
 mod intel;
-mod object;
-mod place;
+mod kept_document;
 mod search;
 mod service;
+mod service_route;
+mod slot;
 mod store;
 mod vendor;
-mod way;
 
 use std::sync::{Mutex, MutexGuard};
 
+pub use service_route::{ByteStream, ServiceRoute};
 pub use store::Store;
-pub use way::{ByteStream, WayOut};
 
 use crate::error::{Error, Phase, Status};
 use crate::log;

@@ -5,11 +5,11 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::object::{Object, Source};
-use super::place::Place;
+use super::kept_document::{DocumentSource, KeptDocument};
+use super::service_route::ServiceRoute;
+use super::slot::DocumentSlot;
 use super::store::Store;
 use super::vendor::{Authority, module};
-use super::way::WayOut;
 use super::{fetch, invalid, step, unavailable, whom};
 use crate::attest::hash::sha256;
 use crate::attest::{DocumentId, Policy};
@@ -26,7 +26,7 @@ pub struct Search<'a> {
     pub store: &'a Store,
     pub policy: &'a Policy,
     /// Without one nobody is asked, as if the policy said offline.
-    pub way: Option<&'a dyn WayOut>,
+    pub way: Option<&'a dyn ServiceRoute>,
     /// Unix seconds.
     pub now: u64,
     /// What was answered since counts as an answer to this one.
@@ -38,8 +38,8 @@ impl Search<'_> {
     pub async fn with_id(
         &self,
         id: &DocumentId,
-        lists: Option<&Vec<(DocumentId, Arc<Object>)>>,
-    ) -> Result<(DocumentId, Arc<Object>)> {
+        lists: Option<&Vec<(DocumentId, Arc<KeptDocument>)>>,
+    ) -> Result<(DocumentId, Arc<KeptDocument>)> {
         let by = module(id.vendor).revoked_by(id);
         let known = by.as_ref().and_then(|by| lists?.iter().find(|(known, _)| known == by));
         let list = match (by, known) {
@@ -51,11 +51,11 @@ impl Search<'_> {
     }
 
     /// `root_crl` is what was found for that list, for all others.
-    async fn object(&self, id: &DocumentId, root_crl: Option<&Object>) -> Result<Arc<Object>> {
+    async fn object(&self, id: &DocumentId, root_crl: Option<&KeptDocument>) -> Result<Arc<KeptDocument>> {
         let policy = self.policy;
         let way = self.way.filter(|_| !policy.collateral_offline);
         if policy.cache_collateral || way.is_none() {
-            let settled = |(_, object): &(Arc<Place>, Arc<Object>)| {
+            let settled = |(_, object): &(Arc<DocumentSlot>, Arc<KeptDocument>)| {
                 way.is_none() || self.now < refresh_at(object) || self.is_backing_off(id)
             };
             if let Some((place, object)) = self.kept(id, root_crl).filter(settled) {
@@ -92,9 +92,9 @@ impl Search<'_> {
     fn fall_back(
         &self,
         id: &DocumentId,
-        root_crl: Option<&Object>,
+        root_crl: Option<&KeptDocument>,
         failures: Vec<(&String, Error)>,
-    ) -> Result<Arc<Object>> {
+    ) -> Result<Arc<KeptDocument>> {
         let kept = self.kept(id, root_crl).filter(|_| self.policy.cache_collateral);
         let Some((place, object)) = kept else { return Err(all_failed(id, failures)) };
         log::emit(log::WARNING, || format!("collateral: {}: no source refreshed it, what is kept still holds", id));
@@ -103,17 +103,18 @@ impl Search<'_> {
     }
 
     /// The newest document at hand, if it may be used now.
-    fn kept(&self, id: &DocumentId, root_crl: Option<&Object>) -> Option<(Arc<Place>, Arc<Object>)> {
+    fn kept(&self, id: &DocumentId, root_crl: Option<&KeptDocument>) -> Option<(Arc<DocumentSlot>, Arc<KeptDocument>)> {
         let seen = self.seen(id);
-        let is_newest = |object: &Object| !seen.iter().any(|(_, other)| object.window.is_older_than(&other.window));
-        let is_usable = |(place, object): &&(Arc<Place>, Arc<Object>)| {
+        let is_newest =
+            |object: &KeptDocument| !seen.iter().any(|(_, other)| object.window.is_older_than(&other.window));
+        let is_usable = |(place, object): &&(Arc<DocumentSlot>, Arc<KeptDocument>)| {
             is_newest(object) && self.may_be_used(id, place, object, root_crl)
         };
         seen.iter().find(is_usable).cloned()
     }
 
     /// The newest of each source that counts, past its date or not.
-    fn seen(&self, id: &DocumentId) -> Vec<(Arc<Place>, Arc<Object>)> {
+    fn seen(&self, id: &DocumentId) -> Vec<(Arc<DocumentSlot>, Arc<KeptDocument>)> {
         let places = self.store.places(id).into_iter().filter(|place| self.counts(&place.source));
         places.filter_map(|place| place.newest().map(|object| (place, object))).collect()
     }
@@ -122,7 +123,13 @@ impl Search<'_> {
         self.store.places(id).iter().any(|place| self.counts(&place.source) && place.is_backing_off())
     }
 
-    fn may_be_used(&self, id: &DocumentId, place: &Place, object: &Object, root_crl: Option<&Object>) -> bool {
+    fn may_be_used(
+        &self,
+        id: &DocumentId,
+        place: &DocumentSlot,
+        object: &KeptDocument,
+        root_crl: Option<&KeptDocument>,
+    ) -> bool {
         // Only a wrong clock, or a wrong file, has it fetched in the future.
         let is_young = |limit: u64| self.now.checked_sub(object.fetched).is_some_and(|age| age <= limit);
         if object.window.check(self.now).is_err() || !self.policy.collateral_max_age_s.is_none_or(is_young) {
@@ -143,15 +150,22 @@ impl Search<'_> {
     }
 
     /// Whether what a source said counts under this policy.
-    fn counts(&self, source: &Source) -> bool {
+    fn counts(&self, source: &DocumentSource) -> bool {
         match source {
-            Source::Bundle => true,
-            Source::Service(base) => !self.policy.names_sources || self.policy.collateral_sources.contains(base),
+            DocumentSource::Bundle => true,
+            DocumentSource::Service(base) => {
+                !self.policy.names_sources || self.policy.collateral_sources.contains(base)
+            }
         }
     }
 
     /// Never a document older than one that was seen: the newer one is used instead, if it is still valid. An honest mirror may lag behind another.
-    fn or_newer(&self, id: &DocumentId, object: Arc<Object>, root_crl: Option<&Object>) -> Result<Arc<Object>> {
+    fn or_newer(
+        &self,
+        id: &DocumentId,
+        object: Arc<KeptDocument>,
+        root_crl: Option<&KeptDocument>,
+    ) -> Result<Arc<KeptDocument>> {
         let seen = self.seen(id);
         let Some((_, seen)) = seen.iter().find(|(_, seen)| object.window.is_older_than(&seen.window)) else {
             return Ok(object);
@@ -172,11 +186,11 @@ impl Search<'_> {
         &self,
         id: &DocumentId,
         base: &str,
-        way: &dyn WayOut,
-        root_crl: Option<&Object>,
-    ) -> Result<Arc<Object>> {
+        way: &dyn ServiceRoute,
+        root_crl: Option<&KeptDocument>,
+    ) -> Result<Arc<KeptDocument>> {
         let store = self.store;
-        let place = store.place(id, &Source::Service(base.to_owned()));
+        let place = store.place(id, &DocumentSource::Service(base.to_owned()));
         let way = store.way.as_deref().unwrap_or(way);
         let one_at_a_time = place.fetching.lock().await;
         if let Some(done) = place.answer_since(self.begun, &way.name()) {
@@ -204,7 +218,12 @@ impl Search<'_> {
         done
     }
 
-    fn check(&self, id: &DocumentId, object: Object, root_crl: Option<&Object>) -> Result<Arc<Object>> {
+    fn check(
+        &self,
+        id: &DocumentId,
+        object: KeptDocument,
+        root_crl: Option<&KeptDocument>,
+    ) -> Result<Arc<KeptDocument>> {
         let holds = object.window.check(self.now);
         holds
             .and_then(|()| module(id.vendor).authenticate(id, &object, self.authority(id, root_crl), self.now))
@@ -212,14 +231,15 @@ impl Search<'_> {
         Ok(Arc::new(object))
     }
 
-    fn authority<'a>(&'a self, id: &DocumentId, root_crl: Option<&'a Object>) -> Authority<'a> {
+    fn authority<'a>(&'a self, id: &DocumentId, root_crl: Option<&'a KeptDocument>) -> Authority<'a> {
         Authority { revoked: root_crl.map(|list| &list.body[..]), ..self.store.authority(id.vendor) }
     }
 }
 
 /// One error for all sources, each with what was wrong with it. As long as one could not be asked, asking again may help.
 fn all_failed(id: &DocumentId, failures: Vec<(&String, Error)>) -> Error {
-    let text = |(base, error): &(&String, Error)| format!("{}: {error}", Source::Service((*base).clone()).shown());
+    let text =
+        |(base, error): &(&String, Error)| format!("{}: {error}", DocumentSource::Service((*base).clone()).shown());
     let texts: Vec<_> = failures.iter().map(text).collect();
     let unreachable = failures.iter().find(|(_, error)| error.status == Status::CollateralUnavailable);
     let Some((_, worst)) = unreachable.or(failures.first()) else {
@@ -228,7 +248,7 @@ fn all_failed(id: &DocumentId, failures: Vec<(&String, Error)>) -> Error {
     Error { message: format!("collateral {}: {}", id, texts.join("; ")), ..worst.clone() }
 }
 
-fn refresh_at(object: &Object) -> u64 {
+fn refresh_at(object: &KeptDocument) -> u64 {
     let window = &object.window;
     let lifetime = window.expires.saturating_sub(window.issued);
     window.expires - (lifetime / 5).min(REFRESH_AHEAD_S)

@@ -11,12 +11,12 @@ use rustls::ClientConfig;
 use tokio::time::Instant;
 
 use super::disk::Disk;
-use super::object::{Object, Source};
-use super::place::Place;
+use super::kept_document::{DocumentSource, KeptDocument};
 use super::search::Search;
 use super::service::Service;
+use super::service_route::ServiceRoute;
+use super::slot::DocumentSlot;
 use super::vendor::{Authority, module};
-use super::way::WayOut;
 use super::{invalid, lock};
 use crate::attest::{DocumentId, Documents, Need, Policy, TrustAnchors, Vendor};
 use crate::error::Result;
@@ -35,9 +35,9 @@ pub struct Store {
     /// With the roots of HTTPS services.
     pub(super) tls: Arc<ClientConfig>,
     /// The way to collateral services; that of the connection where there is none.
-    pub(super) way: Option<Arc<dyn WayOut>>,
+    pub(super) way: Option<Arc<dyn ServiceRoute>>,
     disk: Option<Arc<Disk>>,
-    places: Mutex<HashMap<DocumentId, Vec<Arc<Place>>>>,
+    places: Mutex<HashMap<DocumentId, Vec<Arc<DocumentSlot>>>>,
     services: Mutex<HashMap<String, Arc<Service>>>,
 }
 
@@ -47,7 +47,7 @@ impl Store {
     }
 
     /// Asks services by this way, whatever that of a connection is.
-    pub fn by_way(mut self, way: Arc<dyn WayOut>) -> Store {
+    pub fn by_way(mut self, way: Arc<dyn ServiceRoute>) -> Store {
         self.way = Some(way);
         self
     }
@@ -69,7 +69,13 @@ impl Store {
 
     /// The documents that are needed, as they hold at `now`. `way` is the connection's; without one no service is asked. Errors:
     /// CollateralUnavailable, CollateralInvalid.
-    pub async fn find(&self, needs: &[Need], policy: &Policy, way: Option<&dyn WayOut>, now: u64) -> Result<Documents> {
+    pub async fn find(
+        &self,
+        needs: &[Need],
+        policy: &Policy,
+        way: Option<&dyn ServiceRoute>,
+        now: u64,
+    ) -> Result<Documents> {
         let search = Search { store: self, policy, way, now, begun: Instant::now() };
         let ids = needs.iter().map(|need| &need.document);
         let (lists, others): (Vec<_>, Vec<_>) = ids.partition(|id| module(id.vendor).revoked_by(id).is_none());
@@ -94,11 +100,11 @@ impl Store {
         lock(&self.places).keys().cloned().collect()
     }
 
-    pub(super) fn places(&self, id: &DocumentId) -> Vec<Arc<Place>> {
+    pub(super) fn places(&self, id: &DocumentId) -> Vec<Arc<DocumentSlot>> {
         lock(&self.places).get(id).cloned().unwrap_or_default()
     }
 
-    pub(super) fn place(&self, id: &DocumentId, source: &Source) -> Arc<Place> {
+    pub(super) fn place(&self, id: &DocumentId, source: &DocumentSource) -> Arc<DocumentSlot> {
         let mut all = lock(&self.places);
         if all.len() >= PLACES {
             // Only genuine platforms are looked up, but sources may have nothing for some of them.
@@ -108,7 +114,7 @@ impl Store {
         if let Some(place) = places.iter().find(|place| place.source == *source) {
             return place.clone();
         }
-        let place = Arc::new(Place::new(source.clone()));
+        let place = Arc::new(DocumentSlot::new(source.clone()));
         places.push(place.clone());
         place
     }
@@ -118,7 +124,7 @@ impl Store {
     }
 
     /// On a thread that may wait. Failing to is no reason to refuse a server: it is logged.
-    pub(super) async fn keep_on_disk(&self, id: &DocumentId, place: &Arc<Place>, object: &Arc<Object>) {
+    pub(super) async fn keep_on_disk(&self, id: &DocumentId, place: &Arc<DocumentSlot>, object: &Arc<KeptDocument>) {
         let Some(disk) = self.disk.clone() else { return };
         let (id, place, object) = (id.clone(), place.clone(), object.clone());
         let root = self.authority(id.vendor).root.to_vec();
@@ -131,7 +137,7 @@ impl Store {
     }
 
     /// As `keep_on_disk`, on this thread.
-    pub(super) fn write_to_disk(&self, id: &DocumentId, place: &Place, object: &Object) {
+    pub(super) fn write_to_disk(&self, id: &DocumentId, place: &DocumentSlot, object: &KeptDocument) {
         if let Some(disk) = &self.disk {
             write(disk, self.authority(id.vendor).root, id, place, object);
         }
@@ -139,9 +145,10 @@ impl Store {
 }
 
 /// Writes a document, or takes the newer one that another process has left.
-fn write(disk: &Disk, root: &[u8], id: &DocumentId, place: &Place, object: &Object) {
+fn write(disk: &Disk, root: &[u8], id: &DocumentId, place: &DocumentSlot, object: &KeptDocument) {
     let by = Authority { root, revoked: None };
-    let is_authentic = |there: &Object| module(id.vendor).authenticate(id, there, by, there.window.issued).is_ok();
+    let is_authentic =
+        |there: &KeptDocument| module(id.vendor).authenticate(id, there, by, there.window.issued).is_ok();
     match disk.keep(id, object, is_authentic) {
         Ok(None) => {}
         Ok(Some(newer)) => _ = place.keep(&Arc::new(newer)),

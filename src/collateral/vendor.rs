@@ -1,7 +1,7 @@
 //! What is particular about the documents of one vendor. The store, its files and its bundles are the same for all.
 
 use super::intel::Intel;
-use super::object::{Object, Window};
+use super::kept_document::{KeptDocument, Window};
 use crate::attest::{Document, DocumentId, Vendor};
 
 /// Whom documents must come from.
@@ -31,10 +31,10 @@ pub trait VendorModule: Sync {
     fn revoked_by(&self, id: &DocumentId) -> Option<DocumentId>;
 
     /// Whether the document is about what its name says, and signed by the vendor; its signer's certificate must hold at `at`.
-    fn authenticate(&self, id: &DocumentId, object: &Object, by: Authority<'_>, at: u64) -> Result<(), String>;
+    fn authenticate(&self, id: &DocumentId, object: &KeptDocument, by: Authority<'_>, at: u64) -> Result<(), String>;
 
     /// As appraisal takes it.
-    fn document(&self, id: &DocumentId, object: &Object) -> Result<Document, String>;
+    fn document(&self, id: &DocumentId, object: &KeptDocument) -> Result<Document, String>;
 }
 
 /// All vendors that have documents.

@@ -9,7 +9,9 @@ use super::progress::ConnectProgress;
 use crate::attest::challenge::{CHALLENGE_PATH, CLIENT_PATH, Challenge, answer_json, read_answer};
 use crate::attest::hash::hex;
 use crate::attest::tdx::TdxEvidence;
-use crate::attest::{Binding, EXPORTER_LABEL, EXPORTER_V1_LABEL, Evidence, Exporter, Policy, Protocol, Role, Tee};
+use crate::attest::{
+    Binding, EXPORTER_LABEL, EXPORTER_V1_LABEL, Evidence, Exporter, Policy, Protocol, ProvingSide, Tee,
+};
 use crate::error::{Error, Phase, Result, Status};
 use crate::io::deadline::{Wait, within};
 use crate::io::random::random;
@@ -85,7 +87,7 @@ impl Session<'_> {
 
     async fn exporter_v1(&mut self, policy: Option<&Policy>, is_last: bool) -> Result<Done> {
         let kinds = policy.map_or_else(|| Tee::ALL.to_vec(), Policy::kinds);
-        let challenge = Challenge::new(Role::Server, random()?, &kinds);
+        let challenge = Challenge::new(ProvingSide::Server, random()?, &kinds);
         let binding = self.binding(&challenge)?;
         let answer = self.post(CHALLENGE_PATH, challenge.text().to_owned(), Status::NoEvidence).await?;
         if answer.is_unknown() {
@@ -96,7 +98,7 @@ impl Session<'_> {
                 Some(_) => {}
             }
         }
-        let read = read_answer(answer.success(CHALLENGE_PATH, Status::NoEvidence)?, Role::Server, &kinds);
+        let read = read_answer(answer.success(CHALLENGE_PATH, Status::NoEvidence)?, ProvingSide::Server, &kinds);
         let (evidence, next) = read.map_err(|why| unreadable(CHALLENGE_PATH, &why))?;
         let done = match (policy, evidence) {
             (None, _) => Done::Attested(None),
@@ -137,7 +139,7 @@ impl Session<'_> {
         let report_data = report_data.map_err(evidence)?;
         let made = attester.evidence(&report_data, self.own_leaf.as_deref());
         let evidence = within(Some(self.limits.1), Wait::Evidence, made).await?;
-        let body = answer_json(Role::Client, attester.tee(), Some(&evidence), None);
+        let body = answer_json(ProvingSide::Client, attester.tee(), Some(&evidence), None);
         let answer = self.post(CLIENT_PATH, body, Status::EvidenceRefused).await?;
         answer.success(CLIENT_PATH, Status::EvidenceRefused).map(|_| ())
     }

@@ -7,7 +7,7 @@ use futures_util::future::BoxFuture;
 use rustls::ClientConfig;
 
 use super::{ConnectTarget, Proxy};
-use crate::collateral::{ByteStream, WayOut};
+use crate::collateral::{ByteStream, ServiceRoute};
 use crate::error::Result;
 use crate::io::net;
 use crate::io::net::Dial;
@@ -30,7 +30,7 @@ impl ConnectTarget {
     }
 }
 
-impl WayOut for Route {
+impl ServiceRoute for Route {
     fn name(&self) -> String {
         // A proxy by its address: its login is not shown.
         let tunnel = self.tunnel.as_ref().map(TunnelUrl::given);

@@ -23,7 +23,7 @@ const ATTEMPT_DELAY: Duration = Duration::from_millis(250);
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Dial {
     pub from: Option<From>,
-    pub family: Family,
+    pub family: AddressFamily,
     /// Names that are not looked up: where the first two match, the second two are dialled. The first of them are in normal form.
     pub instead: Vec<((String, u16), (String, u16))>,
     /// Asked in place of the system's.
@@ -62,7 +62,7 @@ pub enum From {
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Family {
+pub enum AddressFamily {
     #[default]
     Any,
     V4,
@@ -72,8 +72,8 @@ pub enum Family {
 impl Dial {
     fn takes(&self, address: &SocketAddr) -> bool {
         let v6 = match (self.family, &self.from) {
-            (Family::V4, _) | (_, Some(From::Address(IpAddr::V4(_)))) => false,
-            (Family::V6, _) | (_, Some(From::Address(IpAddr::V6(_)))) => true,
+            (AddressFamily::V4, _) | (_, Some(From::Address(IpAddr::V4(_)))) => false,
+            (AddressFamily::V6, _) | (_, Some(From::Address(IpAddr::V6(_)))) => true,
             _ => return true,
         };
         address.is_ipv6() == v6

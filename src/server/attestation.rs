@@ -13,7 +13,7 @@ use super::transport::ServerTransport;
 use super::{ClientPolicy, ServerRequest};
 use crate::attest::challenge::{CHALLENGE_PATH, CLIENT_PATH, Challenge, MAX_CHALLENGE, answer_json, read_answer};
 use crate::attest::hash::unhex_array;
-use crate::attest::{Binding, EXPORTER_LABEL, EXPORTER_V1_LABEL, Exporter, Protocol, Role, Tee, report_data};
+use crate::attest::{Binding, EXPORTER_LABEL, EXPORTER_V1_LABEL, Exporter, Protocol, ProvingSide, Tee, report_data};
 use crate::error::{Error, Phase, Result, Status};
 use crate::h1::{EventKind, State};
 use crate::io::clock;
@@ -148,7 +148,7 @@ impl<S: ServerTransport> ServerConnection<'_, S> {
     }
 
     async fn answer_exporter_v1(&mut self, body: &[u8]) -> JsonResponse {
-        let challenge = match Challenge::parse(body, Role::Server) {
+        let challenge = match Challenge::parse(body, ProvingSide::Server) {
             Ok(challenge) => challenge,
             Err(why) => return (422, json!({"error": why}).to_string()),
         };
@@ -184,12 +184,12 @@ impl<S: ServerTransport> ServerConnection<'_, S> {
             None => None,
         };
         let next = match &self.server.settings.client_policy {
-            Some(clients) => Some(Challenge::new(Role::Client, random()?, &clients.policy.kinds())),
+            Some(clients) => Some(Challenge::new(ProvingSide::Client, random()?, &clients.policy.kinds())),
             None => None,
         };
         // A server without evidence names one of the kinds nevertheless.
         let tee = tee.or(challenge.kinds.first().copied()).unwrap_or(Tee::Tdx);
-        let text = answer_json(Role::Server, tee, evidence.as_ref(), next.as_ref());
+        let text = answer_json(ProvingSide::Server, tee, evidence.as_ref(), next.as_ref());
         if let Some(session) = &mut self.session {
             session.challenge = next;
         }
@@ -226,7 +226,8 @@ impl<S: ServerTransport> ServerConnection<'_, S> {
         // Taken out: only one answer to a challenge is judged.
         let challenge = self.session.as_mut().and_then(|session| session.challenge.take());
         let challenge = challenge.ok_or_else(|| broken("challenge", "no challenge is open in this session".into()))?;
-        let (evidence, _) = read_answer(body, Role::Client, &challenge.kinds).map_err(|why| broken("answer", why))?;
+        let (evidence, _) =
+            read_answer(body, ProvingSide::Client, &challenge.kinds).map_err(|why| broken("answer", why))?;
         let evidence = evidence.ok_or_else(|| broken("evidence", "there is no evidence".into()))?;
         let binding = Binding::Exporter(self.binding(&challenge)?);
         let Some(ClientPolicy { policy, verifier }) = &self.server.settings.client_policy else {

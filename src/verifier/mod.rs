@@ -8,7 +8,7 @@ use rustls::ClientConfig;
 use crate::attest::{
     AppraisalRequest, Binding, Documents, Evidence, Policy, TrustAnchors, appraise, is_bound, needs, refuse_unbound,
 };
-use crate::collateral::{Store, WayOut};
+use crate::collateral::{ServiceRoute, Store};
 use crate::error::Result;
 use crate::io::clock;
 use crate::verdict::Verdict;
@@ -26,7 +26,7 @@ impl Verifier {
     }
 
     /// Asks services by this way, whatever that of a connection is.
-    pub fn by_way(self, way: Arc<dyn WayOut>) -> Verifier {
+    pub fn by_way(self, way: Arc<dyn ServiceRoute>) -> Verifier {
         Verifier { store: self.store.by_way(way), ..self }
     }
 
@@ -42,7 +42,7 @@ impl Verifier {
         evidence: &Evidence,
         policy: &Policy,
         binding: &Binding,
-        way: &dyn WayOut,
+        way: &dyn ServiceRoute,
     ) -> Result<Verdict> {
         let (now, none, anchors) = (clock::now()?, Documents::none(), &self.anchors);
         let request = |documents| AppraisalRequest { evidence, documents, policy, anchors, binding, now };

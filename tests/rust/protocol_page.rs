@@ -3,7 +3,7 @@
 
 use atls::attest::dstack::event_log::{EventLog, digest_v1, preimage_v2};
 use atls::attest::{
-    Binding, Challenge, EXPORTER_LABEL, EXPORTER_V1_LABEL, Exporter, Role, Tee, challenge, report_data,
+    Binding, Challenge, EXPORTER_LABEL, EXPORTER_V1_LABEL, Exporter, ProvingSide, Tee, challenge, report_data,
 };
 use aws_lc_rs::digest::{Algorithm, SHA256, SHA384, SHA512, digest};
 use aws_lc_rs::hmac;
@@ -94,7 +94,7 @@ fn by_the_page(name: &str, letter: u8, nonce: [u8; 32]) {
 }
 
 /// The same by the library, which is given certificates and a name.
-fn by_the_library(name: &str, role: Role, client: Option<Vec<u8>>) -> [u8; 64] {
+fn by_the_library(name: &str, role: ProvingSide, client: Option<Vec<u8>>) -> [u8; 64] {
     let challenge = Challenge::parse(text(&format!("{name}-challenge")).as_bytes(), role).unwrap();
     assert_eq!(challenge.context(), fixed(&format!("{name}-context")));
     let session = (challenge.nonce, fixed(&format!("{name}-exporter")));
@@ -110,13 +110,13 @@ fn exporter_v1() {
     assert_eq!(EXPORTER_V1_LABEL, b"EXPERIMENTAL-atls-exporter-v1");
     let client = || Some(bytes("client-certificate"));
     for (name, role, letter, nonce) in
-        [("server", Role::Server, b'S', nonce(0)), ("client", Role::Client, b'C', nonce(32))]
+        [("server", ProvingSide::Server, b'S', nonce(0)), ("client", ProvingSide::Client, b'C', nonce(32))]
     {
         by_the_page(name, letter, nonce);
         assert_eq!(by_the_library(name, role, client()), fixed(&format!("{name}-report-data")));
     }
     let bare = fixed("server-report-data-without-client-certificate");
-    assert_eq!(by_the_library("server", Role::Server, None), bare);
+    assert_eq!(by_the_library("server", ProvingSide::Server, None), bare);
     let mut binder = bytes("server-binder");
     binder[132..180].fill(0);
     assert_eq!(hash(&SHA512, &binder), bare);
@@ -130,11 +130,11 @@ fn exporter_v1() {
 #[test]
 fn a_challenge_in_an_answer_is_a_string() {
     let answer = format!(r#"{{"protocol":"exporter-v1","role":"S","tee":"tdx",{}}}"#, text("challenge-member"));
-    let (evidence, asked) = challenge::read_answer(answer.as_bytes(), Role::Server, &[Tee::Tdx]).unwrap();
+    let (evidence, asked) = challenge::read_answer(answer.as_bytes(), ProvingSide::Server, &[Tee::Tdx]).unwrap();
     assert!(evidence.is_none());
     assert_eq!(asked.unwrap().text(), text("client-challenge"));
     // What the library sends is spelled as the page has it.
-    for (name, role, nonce) in [("server", Role::Server, nonce(0)), ("client", Role::Client, nonce(32))] {
+    for (name, role, nonce) in [("server", ProvingSide::Server, nonce(0)), ("client", ProvingSide::Client, nonce(32))] {
         assert_eq!(Challenge::new(role, nonce, &[Tee::Tdx]).text(), text(&format!("{name}-challenge")));
     }
 }

@@ -1,7 +1,7 @@
 //! The policy's `events`: rules for what a guest's application records in its log.
 
 use crate::attest::Result;
-use crate::attest::policy::fields::Fields;
+use crate::attest::policy::policy_fields::PolicyFields;
 
 #[derive(Clone, Debug)]
 pub struct EventRule {
@@ -14,11 +14,11 @@ pub struct EventRule {
 }
 
 impl EventRule {
-    pub(super) fn read(fields: &mut Fields) -> Result<Vec<EventRule>> {
+    pub(super) fn read(fields: &mut PolicyFields) -> Result<Vec<EventRule>> {
         fields.objects("events")?.unwrap_or_default().into_iter().map(EventRule::read_one).collect()
     }
 
-    fn read_one(mut rule: Fields) -> Result<EventRule> {
+    fn read_one(mut rule: PolicyFields) -> Result<EventRule> {
         let Some(name) = event_name(&mut rule, "name")? else {
             return Err(rule.invalid("name", "missing field `name`".into()));
         };
@@ -40,7 +40,7 @@ impl EventRule {
 }
 
 /// A name that an event of a log can have.
-fn event_name(rule: &mut Fields, field: &str) -> Result<Option<String>> {
+fn event_name(rule: &mut PolicyFields, field: &str) -> Result<Option<String>> {
     let Some(name) = rule.string(field)? else { return Ok(None) };
     if name.is_empty() || name.contains(':') {
         return Err(

@@ -16,7 +16,7 @@ use super::anchors::{TrustAnchors, Vendor};
 use super::binding::Binding;
 use super::family::{Family, Need, Question};
 use super::lines::{Lines, REPORT_DATA};
-use super::policy::fields::Fields;
+use super::policy::policy_fields::PolicyFields;
 use super::policy::{Policy, SourceRules};
 use super::tdx::checks::{DEBUG, QUOTE, QuoteChecks, SERVICE_TD, TCB_STATUS};
 use super::tdx::{TdxClaims, TdxEvidence, genuine, needs_of, other_kind, report_data};
@@ -50,7 +50,7 @@ impl Family for DstackTdx {
         TdxEvidence::from_agent(object)
     }
 
-    fn policy(fields: Fields) -> Result<GuestReference> {
+    fn policy(fields: PolicyFields) -> Result<GuestReference> {
         GuestReference::read(fields)
     }
 

@@ -6,7 +6,7 @@ use super::app_compose::{ComposeHash, candidates};
 use super::event_rules::EventRule;
 use super::key_provider::KeyProvider;
 use crate::attest::Result;
-use crate::attest::policy::fields::Fields;
+use crate::attest::policy::policy_fields::PolicyFields;
 use crate::attest::tdx::policy::TdxRules;
 
 /// What a guest must be: one member of a policy.
@@ -32,7 +32,7 @@ pub struct Bootchain {
 }
 
 impl GuestReference {
-    pub fn read(mut fields: Fields) -> Result<GuestReference> {
+    pub fn read(mut fields: PolicyFields) -> Result<GuestReference> {
         let disabled = fields.bool("disable_runtime_verification")?.unwrap_or(false);
         let member = GuestReference {
             bootchains: read_bootchains(&mut fields)?,
@@ -53,7 +53,7 @@ impl GuestReference {
 
     /// The reference's document needs all three; with `bootchains`, where rtmr1 and rtmr2 measure the image already,
     /// `os_image_hash` may be left out, because guests without a key management service never record it.
-    fn require_reference_values(&self, fields: &Fields) -> Result<()> {
+    fn require_reference_values(&self, fields: &PolicyFields) -> Result<()> {
         let single = self.bootchains.iter().any(|chain| chain.label == "expected_bootchain");
         if self.bootchains.is_empty() || (single && self.os_image_hash.is_none()) {
             let why = "expected_bootchain and os_image_hash must be provided together (or bootchains)";
@@ -66,7 +66,7 @@ impl GuestReference {
     }
 }
 
-fn read_bootchains(fields: &mut Fields) -> Result<Vec<Bootchain>> {
+fn read_bootchains(fields: &mut PolicyFields) -> Result<Vec<Bootchain>> {
     let mut chains = Vec::new();
     if let Some(chain) = fields.object("expected_bootchain")? {
         chains.push(Bootchain::read(chain, "expected_bootchain")?);
@@ -78,7 +78,7 @@ fn read_bootchains(fields: &mut Fields) -> Result<Vec<Bootchain>> {
 }
 
 impl Bootchain {
-    fn read(mut fields: Fields, default_label: &str) -> Result<Bootchain> {
+    fn read(mut fields: PolicyFields, default_label: &str) -> Result<Bootchain> {
         let mut register = |name: &str| -> Result<[u8; 48]> {
             fields.hex(name)?.ok_or_else(|| fields.invalid(name, format!("missing field `{name}`")))
         };
@@ -90,7 +90,7 @@ impl Bootchain {
     }
 }
 
-fn read_applications(fields: &mut Fields) -> Result<Vec<ComposeHash>> {
+fn read_applications(fields: &mut PolicyFields) -> Result<Vec<ComposeHash>> {
     let mut found = match fields.take("app_compose") {
         None => Vec::new(),
         Some(Value::String(text)) if text.trim().is_empty() => {
@@ -107,7 +107,7 @@ fn read_applications(fields: &mut Fields) -> Result<Vec<ComposeHash>> {
     Ok(found)
 }
 
-fn read_key_provider(fields: &mut Fields) -> Result<Option<KeyProvider>> {
+fn read_key_provider(fields: &mut PolicyFields) -> Result<Option<KeyProvider>> {
     let Some(mut provider) = fields.object("key_provider")? else { return Ok(None) };
     let Some(name) = provider.string("name")? else {
         return Err(provider.invalid("name", "missing field `name`".into()));

@@ -3,16 +3,16 @@
 //! A policy that says less than it seems to is the worst kind, so an unknown field, an empty list, a wrong length or a member
 //! given twice is an error that names it, and what this version cannot enforce is UNSUPPORTED rather than ignored.
 
-pub(in crate::attest) mod fields;
 pub(in crate::attest) mod outside;
+pub(in crate::attest) mod policy_fields;
 
 use super::family::{Member, family, known_types};
 use super::tee::Tee;
 use super::{Protocol, json};
 use crate::attest::{Fault, Result};
 use crate::status::Status;
-use fields::Fields;
 use outside::{base_url, roots};
+use policy_fields::PolicyFields;
 
 /// Default collateral service of `dstack_tdx` policies that name none.
 pub const DEFAULT_PCCS: &str = "https://pccs.phala.network";
@@ -62,8 +62,8 @@ pub struct SourceRules {
 impl Policy {
     /// Parses and validates; `PolicyInvalid` or `Unsupported`, with the path of the field and the bad value.
     pub fn from_json(text: &[u8]) -> Result<Policy> {
-        let document = json::parse(text).map_err(|why| fields::invalid("policy", why))?;
-        let mut top = Fields::new("policy", document)?;
+        let document = json::parse(text).map_err(|why| policy_fields::invalid("policy", why))?;
+        let mut top = PolicyFields::new("policy", document)?;
         if let Some(version) = top.u64("version")?
             && version != 1
         {
@@ -103,7 +103,7 @@ impl Policy {
         }
     }
 
-    fn read_members(&mut self, mut top: Fields) -> Result<()> {
+    fn read_members(&mut self, mut top: PolicyFields) -> Result<()> {
         let Some(members) = top.objects("any_of")? else {
             self.any_of = vec![read_member(top)?];
             return Ok(());
@@ -125,7 +125,7 @@ impl Policy {
     }
 
     /// Whether it names protocols.
-    fn read_binding(&mut self, top: &mut Fields) -> Result<bool> {
+    fn read_binding(&mut self, top: &mut PolicyFields) -> Result<bool> {
         let Some(mut binding) = top.object("binding")? else { return Ok(false) };
         let protocols = binding.strings("protocols")?;
         let names_protocols = protocols.is_some();
@@ -157,7 +157,7 @@ impl Policy {
         Ok(names_protocols)
     }
 
-    fn read_identity(&mut self, top: &mut Fields) -> Result<()> {
+    fn read_identity(&mut self, top: &mut PolicyFields) -> Result<()> {
         let Some(mut identity) = top.object("identity")? else { return Ok(()) };
         if identity.bool("webpki")? == Some(false) {
             return Err(identity.unsupported("webpki", "false: the certificate chain and name are always checked"));
@@ -175,7 +175,7 @@ impl Policy {
         identity.finish()
     }
 
-    fn read_collateral(&mut self, top: &mut Fields) -> Result<()> {
+    fn read_collateral(&mut self, top: &mut PolicyFields) -> Result<()> {
         let Some(mut collateral) = top.object("collateral")? else { return Ok(()) };
         for (index, source) in collateral.strings("sources")?.unwrap_or_default().iter().enumerate() {
             let base = base_url(source).map_err(|why| collateral.invalid(&format!("sources[{index}]"), why))?;
@@ -236,7 +236,7 @@ impl Policy {
 /// Types of evidence that other versions judge.
 const LATER: [&str; 6] = ["snp", "azure_tdx_vtpm", "azure_snp_vtpm", "gcp_tdx", "nitro", "sgx"];
 
-fn read_member(mut fields: Fields) -> Result<Member> {
+fn read_member(mut fields: PolicyFields) -> Result<Member> {
     let Some(kind) = fields.string("type")? else {
         return Err(fields.invalid("type", "missing field `type`".into()));
     };

@@ -4,8 +4,8 @@ use serde_json::Value;
 
 use super::is_out_of_date;
 use crate::attest::Result;
-use crate::attest::policy::fields::Fields;
 use crate::attest::policy::outside::base_url;
+use crate::attest::policy::policy_fields::PolicyFields;
 use crate::attest::policy::{DEFAULT_PCCS, INTEL_PCS, SourceRules};
 
 const TCB_STATUSES: [&str; 9] = [
@@ -67,7 +67,7 @@ pub struct Hardware {
 
 impl TdxRules {
     /// The fields that policies about TDX have in common.
-    pub fn read(fields: &mut Fields) -> Result<TdxRules> {
+    pub fn read(fields: &mut PolicyFields) -> Result<TdxRules> {
         let pccs = fields.take_nullable("pccs_url");
         let mut td = fields.object("td")?;
         let mut tcb = fields.object("tcb")?;
@@ -90,7 +90,7 @@ impl TdxRules {
     }
 }
 
-fn read_pccs(fields: &Fields, value: Option<Value>) -> Result<String> {
+fn read_pccs(fields: &PolicyFields, value: Option<Value>) -> Result<String> {
     match value {
         None => Ok(DEFAULT_PCCS.into()),
         Some(Value::Null) => Ok(INTEL_PCS.into()),
@@ -99,7 +99,7 @@ fn read_pccs(fields: &Fields, value: Option<Value>) -> Result<String> {
     }
 }
 
-fn read_evaluation_set(tcb: Option<&mut Fields>) -> Result<String> {
+fn read_evaluation_set(tcb: Option<&mut PolicyFields>) -> Result<String> {
     let Some(tcb) = tcb else { return Ok("standard".into()) };
     match tcb.string("evaluation_set")?.as_deref() {
         None | Some("standard") => Ok("standard".into()),
@@ -109,7 +109,7 @@ fn read_evaluation_set(tcb: Option<&mut Fields>) -> Result<String> {
 }
 
 impl Tcb {
-    fn read(fields: &mut Fields, tcb: Option<Fields>) -> Result<Tcb> {
+    fn read(fields: &mut PolicyFields, tcb: Option<PolicyFields>) -> Result<Tcb> {
         let allowed = fields.strings("allowed_tcb_status")?.unwrap_or_else(|| vec!["UpToDate".into()]);
         for status in &allowed {
             if !TCB_STATUSES.contains(&status.as_str()) {
@@ -157,7 +157,7 @@ impl Tcb {
 }
 
 impl Td {
-    fn read(td: &mut Fields) -> Result<Td> {
+    fn read(td: &mut PolicyFields) -> Result<Td> {
         Ok(Td {
             attributes: MaskedValue::read(td, "attributes")?,
             xfam: MaskedValue::read(td, "xfam")?,
@@ -171,7 +171,7 @@ impl Td {
 }
 
 impl MaskedValue {
-    fn read(fields: &mut Fields, name: &str) -> Result<Option<MaskedValue>> {
+    fn read(fields: &mut PolicyFields, name: &str) -> Result<Option<MaskedValue>> {
         let Some(mut object) = fields.object(name)? else { return Ok(None) };
         let mut part = |part: &str| -> Result<[u8; 8]> {
             object.hex(part)?.ok_or_else(|| object.invalid(part, format!("missing field `{part}`")))
@@ -193,7 +193,7 @@ fn is_number(text: &str) -> bool {
 }
 
 impl Hardware {
-    fn read(fields: &mut Fields) -> Result<Hardware> {
+    fn read(fields: &mut PolicyFields) -> Result<Hardware> {
         let Some(mut hardware) = fields.object("hardware")? else { return Ok(Hardware::default()) };
         let out = Hardware {
             allowed_ppid: hardware.hexes("allowed_ppid")?,

@@ -11,7 +11,7 @@ use super::anchors::TrustAnchors;
 use super::family::{Family, Need, Question};
 use super::hash::{hex, sha256, unhex_array};
 use super::lines::{Lines, REPORT_DATA, one_of};
-use super::policy::fields::Fields;
+use super::policy::policy_fields::PolicyFields;
 use super::policy::{Policy, SourceRules};
 use super::tee::Tee;
 use super::{Fault, Result};
@@ -63,7 +63,7 @@ impl Family for Toy {
         Ok(ToyEvidence { colour: text("colour")?.to_owned(), report_data, seal })
     }
 
-    fn policy(mut fields: Fields) -> Result<Vec<String>> {
+    fn policy(mut fields: PolicyFields) -> Result<Vec<String>> {
         let colours = fields.strings("colours")?;
         let colours = colours.ok_or_else(|| fields.invalid("colours", "missing field `colours`".into()))?;
         fields.finish()?;

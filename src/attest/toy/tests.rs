@@ -4,8 +4,8 @@ use serde_json::{Value, json};
 
 use super::super::challenge::{Challenge, answer_json, read_answer};
 use super::super::{
-    AppraisalRequest, Binding, Documents, Evidence, Exporter, Policy, Protocol, Role, Tee, TrustAnchors, appraise,
-    is_bound, needs, refuse_unbound,
+    AppraisalRequest, Binding, Documents, Evidence, Exporter, Policy, Protocol, ProvingSide, Tee, TrustAnchors,
+    appraise, is_bound, needs, refuse_unbound,
 };
 use super::{Toy, ToyEvidence};
 use crate::status::Status;
@@ -18,7 +18,7 @@ const OTHER: &str = r#"{"type":"dstack_tdx","disable_runtime_verification":true}
 
 fn session() -> Exporter {
     let leaf = crate::attest::tdx::INTEL_ROOT_DER.to_vec();
-    Exporter::new(Role::Server, ([1; 32], [2; 32]), (leaf, None), "toy.example".into())
+    Exporter::new(ProvingSide::Server, ([1; 32], [2; 32]), (leaf, None), "toy.example".into())
 }
 
 fn bound(colour: &str) -> ToyEvidence {
@@ -121,22 +121,22 @@ fn nothing_is_needed_for_evidence_that_is_forged_or_of_another_session() {
 #[test]
 fn the_wire_carries_it_by_its_name() {
     let kinds = Policy::from_json(BOTH.as_bytes()).unwrap().kinds();
-    let challenge = Challenge::new(Role::Server, [7; 32], &kinds);
+    let challenge = Challenge::new(ProvingSide::Server, [7; 32], &kinds);
     assert!(challenge.text().ends_with(r#""tee":["tdx","toy"]}"#), "{}", challenge.text());
-    let parsed = Challenge::parse(challenge.text().as_bytes(), Role::Server).unwrap();
+    let parsed = Challenge::parse(challenge.text().as_bytes(), ProvingSide::Server).unwrap();
     assert_eq!(parsed.kinds, [Tee::Tdx, Tee::Toy]);
     assert_eq!((parsed.check_kind(Tee::Toy), parsed.check_kind(Tee::Tdx)), (Ok(()), Ok(())));
-    let answer = answer_json(Role::Server, Tee::Toy, Some(&bound("red").to_json()), None);
-    let (evidence, _) = read_answer(answer.as_bytes(), Role::Server, &kinds).unwrap();
+    let answer = answer_json(ProvingSide::Server, Tee::Toy, Some(&bound("red").to_json()), None);
+    let (evidence, _) = read_answer(answer.as_bytes(), ProvingSide::Server, &kinds).unwrap();
     let evidence = evidence.unwrap();
     assert_eq!((evidence.tee(), evidence.get::<Toy>().unwrap().colour.as_str()), (Tee::Toy, "red"));
     // Only what was asked for is an answer.
-    let error = read_answer(answer.as_bytes(), Role::Server, &[Tee::Tdx]).unwrap_err();
+    let error = read_answer(answer.as_bytes(), ProvingSide::Server, &[Tee::Tdx]).unwrap_err();
     assert_eq!(error, r#"tee must be "tdx", and is "toy""#);
-    let only = Challenge::new(Role::Server, [7; 32], &[Tee::Tdx]);
+    let only = Challenge::new(ProvingSide::Server, [7; 32], &[Tee::Tdx]);
     assert_eq!(only.check_kind(Tee::Toy), Err(r#"tee must list "toy""#.into()));
     let unknown = challenge.text().replace("tdx", "abacus").replace("toy", "dice");
-    assert!(Challenge::parse(unknown.as_bytes(), Role::Server).unwrap_err().contains("tee must list"));
+    assert!(Challenge::parse(unknown.as_bytes(), ProvingSide::Server).unwrap_err().contains("tee must list"));
 }
 
 #[test]

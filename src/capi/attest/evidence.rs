@@ -8,8 +8,8 @@ use std::sync::Arc;
 use super::policy::atls_policy;
 use super::verifier::atls_verifier;
 use super::verify::fixed;
-use crate::attest::{Exporter, Role, Tee, report_data};
-use crate::attester::{Agent, Attester, Host, HostQuote, Provider, Tsm};
+use crate::attest::{Exporter, ProvingSide, Tee, report_data};
+use crate::attester::{Attester, GuestAgent, HostFunction, HostQuote, Provider, Tsm};
 use crate::capi::base::arguments::{Builder, Out, Owned, bytes, c_bytes, c_text, change, optional_text, require, text};
 use crate::capi::base::bytes::atls_buf;
 use crate::capi::base::error::atls_error;
@@ -223,8 +223,8 @@ pub(in crate::capi) fn session(
     server_name: Option<&str>,
 ) -> Result<Exporter> {
     let attester = match attester {
-        ATLS_ATTESTER_SERVER => Role::Server,
-        ATLS_ATTESTER_CLIENT => Role::Client,
+        ATLS_ATTESTER_SERVER => ProvingSide::Server,
+        ATLS_ATTESTER_CLIENT => ProvingSide::Client,
         other => {
             return Err(Error::new(Status::InvalidArgument, format!("attester {other} is none of ATLS_ATTESTER_*")));
         }
@@ -238,7 +238,7 @@ pub(in crate::capi) fn session(
 
 fn agent(path: c_text) -> Result<Arc<dyn Provider>> {
     let path = optional_text(path, "path")?;
-    Ok(Arc::new(Agent::at(path.map(Path::new))?))
+    Ok(Arc::new(GuestAgent::at(path.map(Path::new))?))
 }
 
 fn kernel(path: c_text) -> Result<Arc<dyn Provider>> {
@@ -286,7 +286,7 @@ fn host_source(
     let quote = quote.ok_or_else(|| Error::new(Status::NullArgument, "quote is NULL"))?;
     let callback = Callback { quote, kept };
     let ask: HostQuote = Arc::new(move |report_data| callback.ask(report_data));
-    Ok(Arc::new(Host(ask)))
+    Ok(Arc::new(HostFunction(ask)))
 }
 
 impl Callback {

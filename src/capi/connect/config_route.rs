@@ -8,7 +8,7 @@ use crate::capi::base::handle::borrow_mut;
 use crate::capi::base::status::atls_status;
 use crate::connect::Proxy;
 use crate::error::{Error, Result, Status};
-use crate::io::net::Family;
+use crate::io::net::AddressFamily;
 use crate::message::credentials::AuthScheme;
 use crate::message::credentials::Login;
 
@@ -105,9 +105,9 @@ pub extern "C" fn atls_config_set_family(
 ) -> atls_status {
     guard(error, || {
         let family = match family {
-            ATLS_FAMILY_ANY => Family::Any,
-            ATLS_FAMILY_IPV4 => Family::V4,
-            ATLS_FAMILY_IPV6 => Family::V6,
+            ATLS_FAMILY_ANY => AddressFamily::Any,
+            ATLS_FAMILY_IPV4 => AddressFamily::V4,
+            ATLS_FAMILY_IPV6 => AddressFamily::V6,
             other => {
                 return Err(Error::new(Status::InvalidArgument, format!("family {other} is none of ATLS_FAMILY_*")));
             }

@@ -2,7 +2,7 @@
 #![no_main]
 
 use atls::attest::challenge::{Challenge, read_answer};
-use atls::attest::{Role, Tee};
+use atls::attest::{ProvingSide, Tee};
 use atls::message::arguments::{cookies, urlencoded};
 use atls::message::multipart::{PartEvent, MultipartLimits, MultipartParser};
 use libfuzzer_sys::fuzz_target;
@@ -34,7 +34,7 @@ fuzz_target!(|data: &[u8]| {
     let _ = MultipartParser::new(data, MultipartLimits::default());
     let _ = urlencoded(data, 100);
     let _ = cookies(data);
-    for role in [Role::Server, Role::Client] {
+    for role in [ProvingSide::Server, ProvingSide::Client] {
         if let Ok(challenge) = Challenge::parse(data, role) {
             assert_eq!(challenge.text().as_bytes(), data);
         }

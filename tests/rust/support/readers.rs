@@ -8,7 +8,7 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use atls::attest::TrustAnchors;
-use atls::attester::{Agent, Attester};
+use atls::attester::{Attester, GuestAgent};
 use atls::client::cookie_jar::CookieJar;
 use atls::client::pending_request::{PendingBody, PendingRequest};
 use atls::client::request_options::RequestOptions;
@@ -223,7 +223,7 @@ fn agent(data: &[u8]) {
         std::env::temp_dir().join(format!("atls-agent-{}-{:?}", std::process::id(), std::thread::current().id()));
     let _ = std::fs::remove_file(&path);
     let listener = UnixListener::bind(&path).expect("a socket");
-    let source = Arc::new(Agent::at(Some(&path)).expect("an agent"));
+    let source = Arc::new(GuestAgent::at(Some(&path)).expect("an agent"));
     std::thread::scope(|scope| {
         let asked = scope.spawn(|| run(async { Attester::own(source).evidence(&[7; 64], None).await.is_ok() }));
         let (mut socket, _) = listener.accept().expect("a question");

@@ -2,19 +2,19 @@
 
 /// Where a document came from. What only another policy's service said does not count for a policy that names its own.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub enum Source {
+pub enum DocumentSource {
     /// Base URL of a service.
     Service(String),
     /// A bundle that the host imported: counts for every policy.
     Bundle,
 }
 
-impl Source {
+impl DocumentSource {
     /// For files.
     pub fn name(&self) -> &str {
         match self {
-            Source::Service(base) => base,
-            Source::Bundle => "bundle",
+            DocumentSource::Service(base) => base,
+            DocumentSource::Bundle => "bundle",
         }
     }
 
@@ -25,24 +25,24 @@ impl Source {
         name[host..].find('/').map_or(name, |path| &name[..host + path])
     }
 
-    pub fn from_name(name: &str) -> Source {
+    pub fn from_name(name: &str) -> DocumentSource {
         match name {
-            "bundle" => Source::Bundle,
-            base => Source::Service(base.to_owned()),
+            "bundle" => DocumentSource::Bundle,
+            base => DocumentSource::Service(base.to_owned()),
         }
     }
 }
 
 /// One document as fetched, with what it says about its own validity. Authentic only once its vendor's module said so.
 #[derive(Clone, Debug)]
-pub struct Object {
+pub struct KeptDocument {
     pub body: Vec<u8>,
     /// PEM chain of the issuer; empty if none belongs to it.
     pub chain: String,
     pub window: Window,
     /// Unix seconds.
     pub fetched: u64,
-    pub source: Source,
+    pub source: DocumentSource,
 }
 
 /// Unix seconds from and to which a document holds, and the number that grows from issue to issue.
@@ -90,7 +90,7 @@ mod tests {
             ("http://[::1]:8081", "http://[::1]:8081"),
             ("bundle", "bundle"),
         ] {
-            assert_eq!(Source::from_name(base).shown(), shown);
+            assert_eq!(DocumentSource::from_name(base).shown(), shown);
         }
     }
 }

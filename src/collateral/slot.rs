@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
+use super::kept_document::{DocumentSource, KeptDocument};
 use super::lock;
-use super::object::{Object, Source};
 use crate::error::{Error, Result};
 
 /// How long a bad answer is remembered: asking for what a service does not have then reaches it once, not each time.
@@ -14,8 +14,8 @@ pub const BAD_ANSWER: Duration = Duration::from_secs(30);
 
 /// The place of one document of one source.
 #[derive(Debug)]
-pub struct Place {
-    pub source: Source,
+pub struct DocumentSlot {
+    pub source: DocumentSource,
     /// Held by whoever asks the source: it is asked once for all that wait.
     pub fetching: tokio::sync::Mutex<()>,
     state: Mutex<State>,
@@ -24,7 +24,7 @@ pub struct Place {
 /// Invariant: `newest` is authentic, and never replaced by an older one. So it is the memory of what was seen as well, past its date too.
 #[derive(Debug, Default)]
 struct State {
-    newest: Option<Arc<Object>>,
+    newest: Option<Arc<KeptDocument>>,
     /// SHA-256 of the root's revocation list that `newest` was last held against.
     held_against: Option<[u8; 32]>,
     last: Option<Last>,
@@ -36,17 +36,17 @@ struct State {
 #[derive(Debug)]
 struct Last {
     at: Instant,
-    done: Result<Arc<Object>>,
+    done: Result<Arc<KeptDocument>>,
     /// The way on which there was no answer at all.
     lost_on: Option<String>,
 }
 
-impl Place {
-    pub fn new(source: Source) -> Place {
-        Place { source, fetching: tokio::sync::Mutex::default(), state: Mutex::default() }
+impl DocumentSlot {
+    pub fn new(source: DocumentSource) -> DocumentSlot {
+        DocumentSlot { source, fetching: tokio::sync::Mutex::default(), state: Mutex::default() }
     }
 
-    pub fn newest(&self) -> Option<Arc<Object>> {
+    pub fn newest(&self) -> Option<Arc<KeptDocument>> {
         lock(&self.state).newest.clone()
     }
 
@@ -55,7 +55,7 @@ impl Place {
     }
 
     /// Keeps an authentic document unless a newer one is kept already; says whether it was taken.
-    pub fn keep(&self, object: &Arc<Object>) -> bool {
+    pub fn keep(&self, object: &Arc<KeptDocument>) -> bool {
         let mut state = lock(&self.state);
         let goes_back = state.newest.as_ref().is_some_and(|kept| object.window.is_older_than(&kept.window));
         if !goes_back {
@@ -66,13 +66,13 @@ impl Place {
     }
 
     /// Whether this document was held against this list.
-    pub fn was_held_against(&self, object: &Object, list: &[u8; 32]) -> bool {
+    pub fn was_held_against(&self, object: &KeptDocument, list: &[u8; 32]) -> bool {
         let state = lock(&self.state);
         state.is_newest(object) && state.held_against.as_ref() == Some(list)
     }
 
     /// Nothing, if a newer document has come meanwhile: that one was not.
-    pub fn mark_held_against(&self, object: &Object, list: [u8; 32]) {
+    pub fn mark_held_against(&self, object: &KeptDocument, list: [u8; 32]) {
         let mut state = lock(&self.state);
         if state.is_newest(object) {
             state.held_against = Some(list);
@@ -81,7 +81,7 @@ impl Place {
 
     /// What a question led to that was answered after `arrived`: who waited for it need not ask again, unless another way failed than the own one.
     /// Else a bad answer of late.
-    pub fn answer_since(&self, arrived: Instant, way: &str) -> Option<Result<Arc<Object>>> {
+    pub fn answer_since(&self, arrived: Instant, way: &str) -> Option<Result<Arc<KeptDocument>>> {
         let state = lock(&self.state);
         let says = |last: &&Last| last.at >= arrived && last.lost_on.as_deref().is_none_or(|lost| lost == way);
         if let Some(last) = state.last.as_ref().filter(says) {
@@ -93,7 +93,7 @@ impl Place {
     }
 
     /// `lost_on`: the way there, if that failed, and not the source itself said so.
-    pub fn answered(&self, done: &Result<Arc<Object>>, lost_on: Option<String>) {
+    pub fn answered(&self, done: &Result<Arc<KeptDocument>>, lost_on: Option<String>) {
         let mut state = lock(&self.state);
         let at = Instant::now();
         state.bad_answer = done.as_ref().err().filter(|_| lost_on.is_none()).map(|error| (at, error.clone()));
@@ -111,7 +111,7 @@ impl Place {
 }
 
 impl State {
-    fn is_newest(&self, object: &Object) -> bool {
+    fn is_newest(&self, object: &KeptDocument) -> bool {
         self.newest.as_deref().is_some_and(|newest| std::ptr::eq(newest, object))
     }
 }
@@ -119,17 +119,23 @@ impl State {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::collateral::object::Window;
+    use crate::collateral::kept_document::Window;
     use crate::collateral::unavailable;
 
-    fn object(number: u64) -> Arc<Object> {
+    fn object(number: u64) -> Arc<KeptDocument> {
         let window = Window { issued: 1, expires: 2, number };
-        Arc::new(Object { body: Vec::new(), chain: String::new(), window, fetched: 1, source: Source::Bundle })
+        Arc::new(KeptDocument {
+            body: Vec::new(),
+            chain: String::new(),
+            window,
+            fetched: 1,
+            source: DocumentSource::Bundle,
+        })
     }
 
     #[tokio::test(start_paused = true)]
     async fn a_way_that_failed_is_no_answer_to_who_has_another() {
-        let place = Place::new(Source::Bundle);
+        let place = DocumentSlot::new(DocumentSource::Bundle);
         let begun = Instant::now();
         place.answered(&Err(unavailable("refused".into())), Some("one".into()));
         assert!(place.answer_since(begun, "one").is_some_and(|done| done.is_err()));
@@ -148,7 +154,7 @@ mod tests {
 
     #[test]
     fn a_document_that_came_meanwhile_was_not_held_against_the_list() {
-        let (place, old, new) = (Place::new(Source::Bundle), object(1), object(2));
+        let (place, old, new) = (DocumentSlot::new(DocumentSource::Bundle), object(1), object(2));
         assert!(place.keep(&old));
         place.mark_held_against(&old, [7; 32]);
         assert!(place.was_held_against(&old, &[7; 32]) && !place.was_held_against(&old, &[8; 32]));

@@ -17,15 +17,15 @@ pub type HostQuote = Arc<dyn Fn(&[u8; 64]) -> Result<Vec<u8>> + Send + Sync>;
 
 /// The host's own way to a TDX quote.
 #[derive(Clone)]
-pub struct Host(pub HostQuote);
+pub struct HostFunction(pub HostQuote);
 
-impl fmt::Debug for Host {
+impl fmt::Debug for HostFunction {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Host")
     }
 }
 
-impl Provider for Host {
+impl Provider for HostFunction {
     fn tee(&self) -> Tee {
         Tee::Tdx
     }

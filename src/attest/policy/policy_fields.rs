@@ -11,17 +11,17 @@ pub fn invalid(path: &str, why: String) -> Fault {
 }
 
 /// The members of one object that have not been read yet. `null` counts as absent everywhere.
-pub struct Fields {
+pub struct PolicyFields {
     path: String,
     members: Map<String, Value>,
     /// What was asked for so far: in the end, every field that this object may have.
     known: Vec<String>,
 }
 
-impl Fields {
-    pub fn new(path: &str, value: Value) -> Result<Fields> {
+impl PolicyFields {
+    pub fn new(path: &str, value: Value) -> Result<PolicyFields> {
         match value {
-            Value::Object(members) => Ok(Fields { path: path.into(), members, known: Vec::new() }),
+            Value::Object(members) => Ok(PolicyFields { path: path.into(), members, known: Vec::new() }),
             other => Err(invalid(path, format!("{} is not an object", shown(&other)))),
         }
     }
@@ -72,9 +72,9 @@ impl Fields {
         }
     }
 
-    pub fn object(&mut self, field: &str) -> Result<Option<Fields>> {
+    pub fn object(&mut self, field: &str) -> Result<Option<PolicyFields>> {
         let path = format!("{}.{field}", self.path);
-        self.take(field).map(|value| Fields::new(&path, value)).transpose()
+        self.take(field).map(|value| PolicyFields::new(&path, value)).transpose()
     }
 
     fn array(&mut self, field: &str) -> Result<Option<Vec<Value>>> {
@@ -88,9 +88,9 @@ impl Fields {
         }
     }
 
-    pub fn objects(&mut self, field: &str) -> Result<Option<Vec<Fields>>> {
+    pub fn objects(&mut self, field: &str) -> Result<Option<Vec<PolicyFields>>> {
         let Some(items) = self.array(field)? else { return Ok(None) };
-        let read = |(index, item)| Fields::new(&format!("{}.{field}[{index}]", self.path), item);
+        let read = |(index, item)| PolicyFields::new(&format!("{}.{field}[{index}]", self.path), item);
         items.into_iter().enumerate().map(read).collect::<Result<_>>().map(Some)
     }
 

@@ -15,7 +15,7 @@ pub trait ByteStream: AsyncRead + AsyncWrite + Send + Unpin {}
 impl<S: AsyncRead + AsyncWrite + Send + Unpin> ByteStream for S {}
 
 /// A way out.
-pub trait WayOut: Send + Sync {
+pub trait ServiceRoute: Send + Sync {
     /// Which way it is: what fails on one may work on another.
     fn name(&self) -> String;
 
@@ -24,7 +24,7 @@ pub trait WayOut: Send + Sync {
 }
 
 /// Without any intermediary.
-impl WayOut for Dial {
+impl ServiceRoute for Dial {
     fn name(&self) -> String {
         format!("{self:?}")
     }
