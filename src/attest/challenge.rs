@@ -172,7 +172,7 @@ mod tests {
     }
 
     #[test]
-    fn answers() {
+    fn an_answer_is_read_in_its_role_and_with_its_challenge() {
         let evidence = json!({"quote": "00ff", "event_log": "[]"});
         let next = Challenge::new(ProvingSide::Client, [9; 32], &[Tee::Tdx]);
         let text = answer_json(ProvingSide::Server, Tee::Tdx, Some(&evidence), Some(&next));

@@ -29,7 +29,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn one_framing() {
+    fn a_message_has_one_length_or_is_refused() {
         let check = |lines: &[(&'static str, &str)]| {
             let mut headers = HeaderMap::new();
             for (name, value) in lines {

@@ -167,7 +167,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn urls() {
+    fn a_url_is_taken_apart_and_its_host_brought_to_one_form() {
         for (text, host, port, authority, path) in [
             ("https://Example.COM", "example.com", 443, "example.com", "/"),
             ("https://example.com.:8443/a/../b?c#d", "example.com", 8443, "example.com.:8443", "/a/../b?c"),
@@ -207,7 +207,7 @@ mod tests {
     }
 
     #[test]
-    fn references() {
+    fn a_reference_is_resolved_against_where_it_stands() {
         let here = Location::parse("https://a.example:8443/x/y?z").unwrap();
         for (reference, host, port, path) in [
             ("/n?m", "a.example", 8443, "/n?m"),

@@ -184,7 +184,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn names_of_documents() {
+    fn documents_have_names_that_no_path_can_be() {
         for name in ["tcb_info/00906ED50000/standard", "qe_identity/early", "pck_crl/platform", "root_crl"] {
             assert_eq!(Intel.id(name).unwrap().to_string(), name);
         }

@@ -143,7 +143,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn urls_of_proxies() {
+    fn the_url_of_a_proxy_is_scheme_host_and_port() {
         for (text, kind, host, port) in [
             ("http://Proxy.example", Kind::Http, "proxy.example", 80),
             ("http://[::1]:8080/", Kind::Http, "::1", 8080),

@@ -160,7 +160,7 @@ mod tests {
     }
 
     #[test]
-    fn pairs() {
+    fn pairs_are_decoded_within_their_limit() {
         let of = |text: &str| shown(urlencoded(text.as_bytes(), 100).unwrap());
         let wanted = [("a", "b c"), ("d", ""), ("e", ""), ("", "f"), ("a", "="), ("\\xe4", "\\x00%zz")];
         assert_eq!(of("a=b+c&d=&e&=f&&a==&%e4=%00%zz"), wanted.map(|(name, value)| (name.into(), value.into())));
@@ -189,7 +189,7 @@ mod tests {
     }
 
     #[test]
-    fn cookie_lines() {
+    fn cookies_are_parsed_and_the_last_of_a_name_counts() {
         for (text, wanted) in [
             ("a=b; c=d", &[("a", "b"), ("c", "d")][..]),
             ("a=b=c; d", &[("a", "b=c"), ("", "d")]),

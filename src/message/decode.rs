@@ -349,7 +349,7 @@ mod tests {
     }
 
     #[test]
-    fn the_field() {
+    fn codings_that_are_unknown_or_broken_are_refused() {
         let made = |field: &str| Decoder::new([field.as_bytes()].into_iter());
         assert!(made("").unwrap().is_none() && made("identity, ,").unwrap().is_none());
         assert!(made("GZip").unwrap().is_some());

@@ -82,7 +82,7 @@ mod tests {
     }
 
     #[test]
-    fn forms() {
+    fn a_form_with_a_file_is_multipart_and_else_urlencoded() {
         let plain = [field("a b", b"1&2=3", None), field("\u{e9}", b"\xff", None)];
         assert_eq!(content_type(&plain, "B"), "application/x-www-form-urlencoded");
         assert_eq!(body(&plain, "B"), b"a+b=1%262%3D3&%C3%A9=%FF");

@@ -182,7 +182,7 @@ mod tests {
     }
 
     #[test]
-    fn blocks() {
+    fn a_block_of_fields_is_read_whole_or_not_at_all() {
         let mut headers = Headers::new(false);
         headers.parse(b"a: 1\r\nb:2 \n\tthree\nc:\t\x80 x\r\n\r\n").unwrap();
         assert_eq!(headers.serialize(), b"A: 1\r\nB: 2 three\r\nC: \x80 x\r\n");

@@ -38,7 +38,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn query_strings() {
+    fn pairs_are_appended_to_the_query_that_is_there() {
         let concat = |url, pairs: &[(&'static str, &'static str)]| url_concat(url, pairs.iter().copied());
         assert_eq!(concat("https://a/b", &[]), "https://a/b");
         assert_eq!(concat("https://a/b", &[("c", "d e&*~")]), "https://a/b?c=d+e%26%2A~");

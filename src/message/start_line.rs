@@ -23,7 +23,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn start_lines() {
+    fn start_lines_are_taken_apart_or_refused() {
         assert_eq!(request_line(b"GET /a?b HTTP/1.1"), Some((&b"GET"[..], &b"/a?b"[..], 1)));
         assert_eq!(request_line(b"x-Y \xff<> HTTP/1.0"), Some((&b"x-Y"[..], &b"\xff<>"[..], 0)));
         for bad in [

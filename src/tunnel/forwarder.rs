@@ -149,7 +149,7 @@ mod tests {
     }
 
     #[test]
-    fn targets() {
+    fn targets_that_are_not_allowed_are_refused() {
         let to = |query: &str| rules().check(&head(&[]), query).map(|target| target.to_string());
         assert_eq!(to("target=tee.example%3A443").unwrap(), "tee.example:443");
         assert_eq!(to("a=b&target=TEE.example:443&target=evil:1").unwrap(), "tee.example:443");
@@ -168,7 +168,7 @@ mod tests {
     }
 
     #[test]
-    fn origins_and_tokens() {
+    fn an_origin_and_a_token_must_be_the_ones_that_are_allowed() {
         let mut rules = rules();
         let mut status = |lines: &[(&str, &str)], query: &str, change: fn(&mut ForwarderRules)| {
             change(&mut rules);

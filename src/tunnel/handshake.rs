@@ -65,7 +65,7 @@ mod tests {
     }
 
     #[test]
-    fn handshakes() {
+    fn a_handshake_without_a_part_has_its_status() {
         // The example of RFC 6455 section 1.3.
         let good = [
             ("Upgrade", "WebSocket"),

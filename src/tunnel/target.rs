@@ -125,7 +125,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_private() {
+    fn private_addresses_are_told_from_public_ones() {
         for text in [
             "127.0.0.1",
             "10.1.2.3",
@@ -164,7 +164,7 @@ mod tests {
     }
 
     #[test]
-    fn entries() {
+    fn an_allowed_target_covers_its_name_and_no_other() {
         for bad in ["", "*", "*.", "a", "a:", "*.127.0.0.1:1", "a b:1", "*.*.a:1", "a:99999", "a:+1"] {
             assert!(AllowedTarget::parse(bad).is_err(), "{bad}");
         }

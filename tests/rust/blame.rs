@@ -101,7 +101,7 @@ fn a_signer_on_the_roots_list() {
 }
 
 #[test]
-fn the_platform() {
+fn a_revoked_or_outdated_platform_is_what_is_blamed() {
     let tee = SimTee::new();
     blames(&with(&tee, |issue| issue.qe_status = "Revoked"), "TCB_REJECTED", "Revoked");
     blames(&with(&tee, |issue| issue.qe_isvsvn = 9), "TCB_REJECTED", "ISVSVN");
@@ -110,7 +110,7 @@ fn the_platform() {
 }
 
 #[test]
-fn the_quote() {
+fn a_quote_that_was_changed_is_what_is_blamed() {
     let tee = SimTee::new();
     let honest = |guest: &Guest| honest(&tee, guest);
     for at in [50, 300, 640, 700, 800, 1200] {

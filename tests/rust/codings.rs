@@ -90,7 +90,7 @@ const CODINGS: [(&str, &str); 5] =
 const STRAY: [&[u8]; 6] = [b"\0", &[0; 10], b"\x1f", b"\x1f\x8b\x08\x00", b"(\xb5/\xfd", b"text\r\n"];
 
 #[test]
-fn one_coding() {
+fn bytes_behind_one_coding_are_refused_wherever_it_is_cut() {
     let random = &mut Random(7);
     for (encoder, field) in CODINGS {
         let member = encode(encoder, b"abc");

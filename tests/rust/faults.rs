@@ -73,7 +73,7 @@ fn odd_but_correct_answers_are_accepted() {
 }
 
 #[test]
-fn historical_answers() {
+fn answers_in_older_forms_are_still_evidence() {
     // success:false with a quote, unknown members, an event log as an array: all still evidence.
     let world = World::lying(|session| {
         let mut document: serde_json::Value = serde_json::from_slice(&session.honest()).unwrap();
@@ -108,7 +108,7 @@ fn historical_answers() {
 }
 
 #[test]
-fn broken_exchanges() {
+fn an_evidence_exchange_that_breaks_says_how() {
     let oversized = World::replying(|_| Reply::json(&vec![b' '; (1 << 20) + 1]));
     assert!(oversized.refused("EVIDENCE_INVALID").message.contains("1048576"));
 
@@ -171,7 +171,7 @@ fn slow_exchanges_end_at_their_deadline() {
 }
 
 #[test]
-fn tls_faults() {
+fn each_fault_of_tls_has_its_status() {
     let stalled = |stall| World::new(Options { stall: Some(stall), ..Options::default() });
     let old = stalled(Stall::OldTls).refused("TLS_VERSION");
     assert_eq!(old.tls_alert, 70, "{old:?}");
@@ -197,7 +197,7 @@ fn tls_faults() {
 }
 
 #[test]
-fn nobody_there() {
+fn a_port_where_nobody_listens_is_an_io_error() {
     let world = World::honest();
     let port = {
         let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
@@ -238,7 +238,7 @@ fn addresses_of_both_families() {
 }
 
 #[test]
-fn tunnels() {
+fn each_fault_of_a_tunnel_has_its_status() {
     let world = World::replying(|session| Reply::json(&session.honest()));
     let target = format!("localhost:{}", world.server.port());
     let allowed = vec![target, world.pccs.url.strip_prefix("http://").unwrap().to_owned()];

@@ -21,7 +21,7 @@ fn body(seen: &str) -> &str {
 }
 
 #[test]
-fn every_vector_in_all_pieces() {
+fn every_vector_is_judged_alike_in_all_pieces() {
     for vector in VECTORS {
         let bytes = vector.bytes();
         let seen = in_all_pieces(|| make(vector.from, vector.flags), &bytes, true);
@@ -151,7 +151,7 @@ fn round_trips_of_every_framing() {
 }
 
 #[test]
-fn expect_100_continue() {
+fn expect_100_continue_is_told_until_it_is_answered() {
     let mut pair = Pair::new();
     let headers = [HOST, ("Content-Length", "1"), ("Expect", "100-continue")];
     let out = pair.client.send_request(b"POST", b"/", pairs(&headers)).expect("request").to_vec();

@@ -162,7 +162,7 @@ fn the_certificate_event() {
 }
 
 #[test]
-fn limits_and_paths() {
+fn the_page_has_the_limits_and_paths_of_the_library() {
     for part in [challenge::CHALLENGE_PATH, challenge::CLIENT_PATH] {
         assert!(PAGE.contains(&format!("`{part}`")), "{part}");
     }

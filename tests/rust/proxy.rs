@@ -94,7 +94,7 @@ fn what_a_proxy_is_asked_and_may_answer() {
 }
 
 #[test]
-fn faults() {
+fn each_fault_of_a_proxy_has_its_status() {
     let world = World::honest();
     let target = world.server.port();
     let waits: &'static [u8] = b"HTTP/1.1 100 Wait\r\n\r\n".repeat(17).leak();

@@ -33,7 +33,7 @@ fn bent(seeds: &[&[u8]], rounds: usize, play: impl Fn(&[u8])) {
 }
 
 #[test]
-fn a_clients_reading() {
+fn bent_responses_end_in_an_error_or_a_body() {
     let seeds: [&[u8]; 7] = [
         b"\0HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nabHTTP/1.1 204 No Content\r\n\r\n",
         b"\0HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\nHTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nTrailer: x\r\n\r\n3;a=b\r\nabc\r\n0\r\nX: y\r\n\r\n",
@@ -47,7 +47,7 @@ fn a_clients_reading() {
 }
 
 #[test]
-fn a_servers_connection() {
+fn bent_requests_end_in_an_error_or_an_answer() {
     let seeds: [&[u8]; 5] = [
         b"\0GET / HTTP/1.1\r\nHost: a\r\n\r\nGET /b HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n",
         b"\0POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\nExpect: 100-continue\r\n\r\n3\r\nabc\r\n0\r\nX: y\r\n\r\nHEAD / HTTP/1.0\r\n\r\n",
@@ -102,7 +102,7 @@ fn cookies_challenges_redirects_and_pem() {
 }
 
 #[test]
-fn coded_bodies() {
+fn bent_codings_end_in_an_error_or_a_body() {
     let seeds: [&[u8]; 4] = [
         b"\0\x01\x1f\x8b\x08\0\0\0\0\0\x02\x03\x4b\x4c\x4a\x06\0\xc2\x41\x24\x35\x03\0\0\0\0\0\0",
         b"\x01\x02\x78\x9c\x4b\x4c\x4a\x06\0\x02\x4d\x01\x27",

@@ -47,7 +47,7 @@ fn rounds(default: usize) -> usize {
 }
 
 #[test]
-fn documents() {
+fn bent_documents_are_read_or_refused() {
     let tee = SimTee::new();
     let guest = Guest::booted(2);
     let policy = guest.policy("https://pccs.example").to_string();

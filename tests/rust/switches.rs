@@ -216,7 +216,7 @@ fn a_quote_without_its_log_where_the_policy_asks_for_what_only_the_log_has() {
 }
 
 #[test]
-fn a_service_td() {
+fn a_service_td_is_refused_unless_the_policy_allows_it() {
     let bound: [fn(&mut Guest); 2] = [|guest| guest.mr_service_td = [7; 48], |guest| guest.td_attributes[2] |= 2];
     for change in bound {
         let world = World::with_guest(|guest| {
@@ -284,7 +284,7 @@ fn members_that_are_given_twice() {
 }
 
 #[test]
-fn numbers_as_text() {
+fn numbers_written_as_text_are_refused() {
     for (from, to) in [
         (r#""imr":3"#, r#""imr":"3""#),
         (r#""imr":0"#, r#""imr":"0""#),

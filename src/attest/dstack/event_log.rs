@@ -216,7 +216,7 @@ mod tests {
     }
 
     #[test]
-    fn order_rules() {
+    fn system_events_come_once_and_before_system_ready() {
         let ready = entry(3, SYSTEM_READY, "", "");
         let compose = entry(3, "compose-hash", "01", "");
         let order = |entries: &[&String]| {
@@ -246,7 +246,7 @@ mod tests {
     }
 
     #[test]
-    fn bounds() {
+    fn a_log_beyond_its_bounds_is_refused() {
         let many = vec![entry(3, "x", "", ""); MAX_EVENTS + 1];
         assert!(log(&many).unwrap_err().contains("4097 events"));
         assert!(EventLog::parse(&" ".repeat(MAX_BYTES + 1)).unwrap_err().contains("bytes"));

@@ -96,7 +96,7 @@ mod tests {
     }
 
     #[test]
-    fn versions() {
+    fn each_version_of_the_register_is_compared_with_the_log() {
         assert_eq!(check(&[0; 48], &log()), MrConfig::Unset);
         assert_eq!(check(&register(1, &[9; 32]), &log()), MrConfig::Matches("version 1"));
         assert!(matches!(check(&register(1, &[8; 32]), &log()), MrConfig::Differs(_)));

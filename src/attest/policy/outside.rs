@@ -51,7 +51,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn urls_of_services() {
+    fn the_url_of_a_service_is_brought_to_its_base() {
         assert_eq!(base_url("").unwrap(), INTEL_PCS);
         for (given, base) in [
             ("https://p.example", "https://p.example"),

@@ -31,7 +31,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn known_times() {
+    fn times_are_read_in_utc_only() {
         assert_eq!(parse("1970-01-01T00:00:00Z"), Some(0));
         assert_eq!(parse("2000-02-29T12:00:00Z"), Some(951_825_600));
         assert_eq!(parse("2025-06-19T10:16:03Z"), Some(1_750_328_163));

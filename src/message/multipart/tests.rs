@@ -28,7 +28,7 @@ fn part(name: &str, file_name: Option<&str>, content_type: Option<&str>) -> Part
 const DISPOSITION: &str = "Content-Disposition: form-data; name=";
 
 #[test]
-fn in_whatever_pieces() {
+fn a_form_is_the_same_in_whatever_pieces_it_comes() {
     let body = format!(
         "--1234\r\n{DISPOSITION}\"a\"\r\n\r\n\r\n--1234\r\n{DISPOSITION}b; filename=\"x;\\\"y\\\\.txt\"\r\nContent-Type: text/plain\r\n\r\n\
          one\r\n--12345\r\n\r\n--123\r\n--1234\r\n{DISPOSITION}c\r\n\r\n\r\n\r\n--1234--\r\nand so on"
@@ -62,7 +62,7 @@ fn names_in_other_spellings() {
 }
 
 #[test]
-fn what_is_refused() {
+fn what_is_no_form_is_refused_with_the_reason() {
     let one = |head: &str| format!("--1234\r\n{head}\r\n\r\nx\r\n--1234--\r\n");
     let many = format!("--1234\r\n{DISPOSITION}a\r\n\r\nx\r\n",).repeat(101) + "--1234--";
     for (body, why) in [

@@ -111,7 +111,7 @@ fn violations_have_their_codes() {
 }
 
 #[test]
-fn headers_and_masks() {
+fn frames_have_the_shortest_length_and_the_mask_of_their_side() {
     let mut wire = Vec::new();
     put(&mut wire, TEXT, b"Hello", Some([0x37, 0xfa, 0x21, 0x3d]));
     // The example of section 5.7.
