@@ -22,6 +22,8 @@
 //! - `server`: the HTTP server.
 //! - `h1_driver`: `h1` over a socket, by events.
 //! - `capi`: the C ABI, and the only place with `unsafe`.
+// Each unsafe block says why it holds.
+#![deny(clippy::undocumented_unsafe_blocks)]
 
 pub mod attest;
 pub mod attester;

@@ -266,6 +266,7 @@ pub(in crate::capi) struct Kept {
 
 // SAFETY: `user_data` is only handed back to the host's own functions, and the header tells on which threads they run.
 unsafe impl Send for Kept {}
+// SAFETY: as above.
 unsafe impl Sync for Kept {}
 
 impl Drop for Kept {

@@ -15,6 +15,7 @@ use std::cell::Cell;
 use std::ffi::{CStr, c_char};
 use std::marker::PhantomData;
 use std::mem::MaybeUninit;
+use std::sync::Arc;
 
 use super::bytes::atls_bytes;
 use super::handle::{Handle, null};
@@ -23,6 +24,12 @@ use crate::error::{Error, Result, Status};
 /// `const T *`: NULL, or a shared handle to which the caller has a reference when the call begins.
 #[repr(transparent)]
 pub struct Counted<'a, T>(*const T, PhantomData<&'a T>);
+
+impl<'a, T: Handle<Owner = Arc<T>>> From<&'a Arc<T>> for Counted<'a, T> {
+    fn from(handle: &'a Arc<T>) -> Self {
+        Counted(Arc::as_ptr(handle), PhantomData)
+    }
+}
 
 impl<T> Counted<'_, T> {
     /// # Safety

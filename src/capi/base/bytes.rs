@@ -142,6 +142,7 @@ struct Foreign {
 
 // SAFETY: `atls_buf_wrap` tells the host that the memory is only read and may be released on any thread.
 unsafe impl Send for Foreign {}
+// SAFETY: as above; nothing writes to it.
 unsafe impl Sync for Foreign {}
 
 impl AsRef<[u8]> for Foreign {

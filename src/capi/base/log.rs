@@ -46,4 +46,5 @@ pub unsafe extern "C" fn atls_log_set(level: atls_log_level, callback: atls_log_
 struct Host(*mut c_void);
 // SAFETY: the callback is documented to run on any thread.
 unsafe impl Send for Host {}
+// SAFETY: and on several at once.
 unsafe impl Sync for Host {}

@@ -31,6 +31,7 @@ pub struct Operation {
 // SAFETY: `user_data` is only handed back to the host's own functions; the queue serialises those per operation, and the
 // header tells the host on which threads they run.
 unsafe impl Send for Operation {}
+// SAFETY: as above; all else in it is `Sync`.
 unsafe impl Sync for Operation {}
 
 impl Operation {
@@ -167,6 +168,7 @@ mod tests {
     use super::*;
     use crate::capi::base::arguments::{Out, Owned};
     use crate::capi::base::error::atls_error;
+    use crate::capi::base::handle::take;
     use crate::capi::base::queue::*;
     use crate::io::sync::lock;
     use crate::message::ReceivedHead;
@@ -178,10 +180,12 @@ mod tests {
     type Log = Mutex<Vec<u32>>;
 
     unsafe extern "C" fn note(log: *mut c_void, event: *const atls_event) {
+        // SAFETY: `user_data` is the log of `run`, which outlives the operation; events are valid during the call.
         unsafe { lock(&*log.cast::<Log>()).push((*event).kind) };
     }
 
     unsafe extern "C" fn dropped(log: *mut c_void) {
+        // SAFETY: as in `note`.
         unsafe { lock(&*log.cast::<Log>()).push(100) };
     }
 
@@ -202,67 +206,69 @@ mod tests {
     }
 
     /// Takes and releases all that a polled queue has.
-    unsafe fn empty(queue: *const atls_queue, log: &Log) {
-        let counted = || unsafe { Counted::from_raw(queue) };
+    fn empty(queue: &Arc<atls_queue>, log: &Log) {
         let mut event = std::mem::MaybeUninit::<atls_event>::uninit();
         loop {
             let (mut count, size) = (0, size_of::<atls_event>());
-            let status =
-                unsafe { atls_queue_next(counted(), event.as_mut_ptr(), size, 1, Out::from(&mut count), Out::null()) };
+            let (counted, out) = (Counted::from(queue), Out::from(&mut count));
+            // SAFETY: there is room for one event.
+            let status = unsafe { atls_queue_next(counted, event.as_mut_ptr(), size, 1, out, Out::null()) };
             if status != 0 || count == 0 {
                 return;
             }
+            // SAFETY: one was written.
             lock(log).push(unsafe { event.assume_init_ref() }.kind);
+            // SAFETY: it was not released yet.
             unsafe { atls_event_release(event.as_mut_ptr()) };
         }
     }
 
     type Make = extern "C" fn(Out<*mut atls_queue>, Out<*mut atls_error>) -> i32;
 
+    fn made(make: Make) -> Arc<atls_queue> {
+        let mut queue = null_mut();
+        assert_eq!(make(Out::from(&mut queue), Out::null()), 0);
+        // SAFETY: the reference is in no other hands.
+        take(unsafe { Owned::from_raw(queue) }).unwrap()
+    }
+
     /// Starts an operation on a queue of this kind, ends it, and tries to post after that; what the host saw.
     fn run(make: Make, end: impl FnOnce(Registration)) -> Vec<u32> {
         let log = Box::new(Log::default());
-        let mut queue = null_mut();
-        let runtime = Arc::<Registry>::default();
-        // SAFETY: the queue is valid until it is freed, and the log outlives the operation.
-        unsafe {
-            assert_eq!(make(Out::from(&mut queue), Out::null()), 0);
-            let user_data = (&raw const *log).cast_mut().cast();
-            let sink = atls_sink { queue, token: 0, call: Some(note), user_data, drop: Some(dropped) };
-            let operation = Operation::new(Some(&sink), &runtime).unwrap();
-            let observer = operation.observer::<TransferEvent>();
-            let registration = operation.register(&Arc::new(()), &Arc::new(()), |()| ()).unwrap();
-            every_kind().into_iter().for_each(|event| observer.post(event, None));
-            end(registration);
-            every_kind().into_iter().for_each(|event| observer.post(event, None));
-            empty(queue, &log);
-            assert_eq!(atls_queue_stop(Counted::from_raw(queue), Out::null()), 0);
-            every_kind().into_iter().for_each(|event| observer.post(event, None));
-            assert!(runtime.is_empty());
-            atls_queue_free(Owned::from_raw(queue));
-        }
+        let (queue, runtime) = (made(make), Arc::<Registry>::default());
+        let user_data = (&raw const *log).cast_mut().cast();
+        let place = Arc::as_ptr(&queue).cast_mut();
+        let sink = atls_sink { queue: place, token: 0, call: Some(note), user_data, drop: Some(dropped) };
+        let operation = Operation::new(Some(&sink), &runtime).unwrap();
+        let observer = operation.observer::<TransferEvent>();
+        let registration = operation.register(&Arc::new(()), &Arc::new(()), |()| ()).unwrap();
+        every_kind().into_iter().for_each(|event| observer.post(event, None));
+        end(registration);
+        every_kind().into_iter().for_each(|event| observer.post(event, None));
+        empty(&queue, &log);
+        assert_eq!(atls_queue_stop(Counted::from(&queue), Out::null()), 0);
+        every_kind().into_iter().for_each(|event| observer.post(event, None));
+        assert!(runtime.is_empty());
+        drop(queue);
         std::mem::take(&mut *lock(&log))
     }
 
     #[test]
     fn an_operation_that_panics_spoils_its_handle() {
-        let (mut queue, runtime) = (null_mut(), Arc::<Registry>::default());
+        let (queue, runtime) = (made(atls_queue_new_polled), Arc::<Registry>::default());
         let source = Arc::new(7);
-        // SAFETY: the queue is valid until it is freed.
-        unsafe {
-            assert_eq!(atls_queue_new_polled(Out::from(&mut queue), Out::null()), 0);
-            let sink = atls_sink { queue, token: 0, call: None, user_data: null_mut(), drop: None };
-            let operation = Operation::new(Some(&sink), &runtime).unwrap();
-            let outlet = operation.register(&source, &Arc::new(()), |()| ()).unwrap().begin::<TransferEvent>();
-            let task = std::thread::spawn(move || {
-                let _outlet = outlet;
-                std::panic::resume_unwind(Box::new("on purpose"));
-            });
-            assert!(task.join().is_err());
-            let refused = super::super::handle::borrow(Some(&*source), "source").unwrap_err();
-            assert_eq!(refused.status, Status::Panic);
-            atls_queue_free(Owned::from_raw(queue));
-        }
+        let place = Arc::as_ptr(&queue).cast_mut();
+        let sink = atls_sink { queue: place, token: 0, call: None, user_data: null_mut(), drop: None };
+        let operation = Operation::new(Some(&sink), &runtime).unwrap();
+        let outlet = operation.register(&source, &Arc::new(()), |()| ()).unwrap().begin::<TransferEvent>();
+        let task = std::thread::spawn(move || {
+            let _outlet = outlet;
+            std::panic::resume_unwind(Box::new("on purpose"));
+        });
+        assert!(task.join().is_err());
+        let refused = super::super::handle::borrow(Some(&*source), "source").unwrap_err();
+        assert_eq!(refused.status, Status::Panic);
+        drop((queue, operation));
         assert!(runtime.is_empty());
     }
 

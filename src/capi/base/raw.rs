@@ -1,6 +1,6 @@
 //! The helpers of handle.rs for functions that still take raw pointers.
 
-#![allow(clippy::not_unsafe_ptr_arg_deref)]
+#![allow(clippy::not_unsafe_ptr_arg_deref, clippy::undocumented_unsafe_blocks)]
 
 use std::ffi::c_char;
 use std::sync::Arc;

@@ -19,6 +19,7 @@ impl Wakeup {
         if fd < 0 {
             return Err(io::Error::last_os_error());
         }
+        // SAFETY: it was just made, and is in no other hands.
         Ok(Wakeup { read: unsafe { OwnedFd::from_raw_fd(fd) }, write: None })
     }
 
@@ -36,6 +37,7 @@ impl Wakeup {
                 libc::fcntl(fd, libc::F_SETFL, libc::O_NONBLOCK);
             }
         }
+        // SAFETY: as above.
         let (read, write) = unsafe { (OwnedFd::from_raw_fd(fds[0]), OwnedFd::from_raw_fd(fds[1])) };
         Ok(Wakeup { read, write: Some(write) })
     }

@@ -1,4 +1,5 @@
 //! HTTP requests: on a connection of their own, or through a client that pools.
+#![allow(clippy::undocumented_unsafe_blocks)]
 
 #[allow(clippy::module_inception)]
 pub mod client;

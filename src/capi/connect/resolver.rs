@@ -38,6 +38,7 @@ struct HostResolver(atls_resolver);
 
 // SAFETY: the header tells the host on which threads its functions run.
 unsafe impl Send for HostResolver {}
+// SAFETY: it says that they run several at a time.
 unsafe impl Sync for HostResolver {}
 
 impl Resolve for HostResolver {

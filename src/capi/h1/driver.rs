@@ -54,7 +54,7 @@ impl Drop for atls_h1_driver {
 /// Drives a connected socket, TCP or Unix. After OK the descriptor is the library's; else it stays the caller's. Statuses: NULL_ARGUMENT, INVALID_ARGUMENT (no such
 /// socket), INVALID_STATE (queue or runtime stopped), IO.
 #[unsafe(no_mangle)]
-pub extern "C" fn atls_h1_driver_adopt_start(
+pub unsafe extern "C" fn atls_h1_driver_adopt_start(
     runtime: Counted<atls_runtime>,
     config: Option<&atls_h1_driver_config>,
     fd: i32,
@@ -66,6 +66,7 @@ pub extern "C" fn atls_h1_driver_adopt_start(
         let driver = require(driver, "driver")?;
         let runtime = share_hub(runtime, "runtime")?;
         let settings = borrow(config, "config")?.settings.clone();
+        // SAFETY: the host says that the descriptor is open.
         let socket = unsafe { own_copy(fd) }?;
         let entered = runtime.handle().enter();
         let socket = Socket::take_over(socket)?;
@@ -73,8 +74,9 @@ pub extern "C" fn atls_h1_driver_adopt_start(
         socket.probe(settings.probe)?;
         let peer = socket.peer();
         let (made, running, outlet) = start(&runtime, settings, sink)?;
-        driver.write(made);
+        driver.give(made);
         runtime.handle().spawn(connection_task(socket, running, outlet, peer));
+        // SAFETY: it is ours from here on, as the header says of OK.
         unsafe { crate::capi::server::listen::close(fd) };
         Ok(())
     })
@@ -100,7 +102,7 @@ pub extern "C" fn atls_h1_driver_connect_start(
         }
         let target = borrow(connection, "connection")?.config.target()?;
         let (made, running, outlet) = start(&runtime, settings, sink)?;
-        driver.write(made);
+        driver.give(made);
         runtime.handle().spawn(async move {
             match running.cancel.guard(Box::pin(connect(&target))).await {
                 Ok(connected) => {
@@ -122,7 +124,7 @@ fn start(
     runtime: &Arc<atls_runtime>,
     settings: DriverSettings,
     sink: Option<&atls_sink>,
-) -> Result<(*mut atls_h1_driver, Arc<H1Driver>, Outlet)> {
+) -> Result<(Arc<atls_h1_driver>, Arc<H1Driver>, Outlet)> {
     watch_forks();
     let operation = Operation::new(sink, &runtime.registry)?;
     let driver = Arc::new(H1Driver::new(settings, operation.observer()));
@@ -133,7 +135,7 @@ fn start(
         _runtime: runtime.clone(),
     });
     let registration = operation.register(&made, &driver, |driver| driver.cancel.cancel())?;
-    Ok((Arc::into_raw(made).cast_mut(), driver, registration.begin()))
+    Ok((made, driver, registration.begin()))
 }
 
 /// A request's head, as client: `method`, `target` and `headers`, among which must be one Host, and Content-Length or `Transfer-Encoding: chunked` if

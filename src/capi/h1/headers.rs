@@ -123,6 +123,7 @@ pub unsafe extern "C" fn atls_h1_header_list_add_packed(
         }
         let lens = match count {
             0 => &[][..],
+            // SAFETY: the host says that there are twice `count`, which was looked at above.
             _ => unsafe { std::slice::from_raw_parts(lens, 2 * count) },
         };
         if lens.iter().map(|len| u128::from(*len)).sum::<u128>() != rest.len() as u128 {
@@ -170,6 +171,7 @@ pub unsafe extern "C" fn atls_h1_headers_normalize(
 ) -> atls_status {
     guard(error, || {
         let rules = rules(flags)?;
+        // SAFETY: the host says that there are `headers_len`; they are not used after the call.
         let headers = unsafe { Headers::new(headers, headers_len) }?;
         let out = borrow_mut(out, "out")?;
         normalized(headers.iter(), &rules, |_, _| ()).map_err(refused)?;

@@ -30,6 +30,7 @@ pub unsafe extern "C" fn atls_h1_request_validate(
     guard(error, || {
         let (method, target) = (bytes(method, "method")?, bytes(target, "target")?);
         let version = version(http_version)?;
+        // SAFETY: the host says that there are as many; they are not used after the call.
         let headers = unsafe { Headers::new(headers, headers_len) }?;
         h1::validate_request(method, target, version, headers.iter(), &rules(flags)?).map(drop).map_err(refused)
     })
@@ -55,6 +56,7 @@ pub unsafe extern "C" fn atls_h1_response_validate(
         };
         let status = u16::try_from(status).unwrap_or(u16::MAX);
         let reason = bytes(reason, "reason")?;
+        // SAFETY: the host says that there are as many; they are not used after the call.
         let headers = unsafe { Headers::new(headers, headers_len) }?;
         h1::validate_response(informational, status, reason, headers.iter(), &rules(flags)?).map(drop).map_err(refused)
     })
@@ -75,6 +77,7 @@ pub unsafe extern "C" fn atls_h1_header_token_next(
             let cursor = cursor?;
             let token = token.get()?;
             let name = bytes(name, "name").ok()?;
+            // SAFETY: the host says that there are as many; they are not used after the call.
             let headers = unsafe { Headers::new(headers, headers_len) }.ok()?;
             let (found, after) = token_after(headers, name, *cursor)?;
             *cursor = after;
@@ -119,6 +122,7 @@ pub unsafe extern "C" fn atls_h1_header_has_token(
     guard_value(false, || {
         let found = || -> Result<bool> {
             let (name, token) = (bytes(name, "name")?, bytes(token, "token")?);
+            // SAFETY: the host says that there are as many; they are not used after the call.
             let headers = unsafe { Headers::new(headers, headers_len) }?;
             Ok(tokens(headers, name).any(|member| member.eq_ignore_ascii_case(token)))
         };
@@ -135,6 +139,7 @@ pub unsafe extern "C" fn atls_h1_keep_alive(
     headers_len: usize,
 ) -> bool {
     guard_value(false, || {
+        // SAFETY: the host says that there are as many; they are not used after the call.
         let facts = unsafe { facts(headers, headers_len) };
         facts.is_ok_and(|facts| http_version >= 0x0101 && !facts.close)
     })
@@ -148,6 +153,7 @@ pub unsafe extern "C" fn atls_h1_expects_100_continue(
     headers_len: usize,
 ) -> bool {
     guard_value(false, || {
+        // SAFETY: the host says that there are as many; they are not used after the call.
         let facts = unsafe { facts(headers, headers_len) };
         facts.is_ok_and(|facts| http_version >= 0x0101 && facts.expects_continue)
     })
@@ -170,6 +176,7 @@ pub unsafe extern "C" fn atls_h1_body_framing(
         let framing = require(framing, "framing")?;
         let length = require(length, "length")?;
         let method = Method::of(bytes(request_method, "request_method")?);
+        // SAFETY: the host says that there are as many; they are not used after the call.
         let facts = unsafe { facts(headers, headers_len) }?;
         let found = match u16::try_from(status) {
             Ok(0) => Framing::of_request(&facts),
@@ -189,8 +196,11 @@ pub unsafe extern "C" fn atls_h1_body_framing(
     })
 }
 
+/// # Safety
+/// As `Headers::new`.
 unsafe fn facts(headers: *const atls_h1_header, count: usize) -> Result<Facts> {
     let rules = Rules { flags: h1::flags::ALL, ..Rules::default() };
+    // SAFETY: the caller's promise.
     h1::facts_of(unsafe { Headers::new(headers, count) }?.iter(), &rules).map_err(refused)
 }
 

@@ -25,6 +25,7 @@ pub unsafe extern "C" fn atls_h1_conn_send_request(
     guard(error, || {
         let out = require(out, "out")?;
         let (method, target) = (bytes(method, "method")?, bytes(target, "target")?);
+        // SAFETY: the host says that there are as many; they are not used after the call.
         let headers = unsafe { Headers::new(headers, headers_len) }?;
         let bytes = atls_h1_conn::enter(conn, |conn| {
             conn.send_request(method, target, headers.iter()).map(atls_bytes::of).map_err(refused)
@@ -55,6 +56,7 @@ pub unsafe extern "C" fn atls_h1_conn_send_response(
         let status = u16::try_from(status)
             .map_err(|_| Error::new(Status::InvalidArgument, format!("status {status} is impossible")))?;
         let reason = bytes(reason, "reason")?;
+        // SAFETY: the host says that there are as many; they are not used after the call.
         let headers = unsafe { Headers::new(headers, headers_len) }?;
         let bytes = atls_h1_conn::enter(conn, |conn| {
             conn.send_response(status, reason, headers.iter()).map(atls_bytes::of).map_err(refused)
@@ -101,6 +103,7 @@ pub unsafe extern "C" fn atls_h1_conn_send_end_of_message(
 ) -> atls_status {
     guard(error, || {
         let out = require(out, "out")?;
+        // SAFETY: the host says that there are as many; they are not used after the call.
         let trailers = unsafe { Headers::new(trailers, trailers_len) }?;
         let bytes = atls_h1_conn::enter(conn, |conn| {
             conn.send_end_of_message(trailers.iter()).map(atls_bytes::of).map_err(refused)

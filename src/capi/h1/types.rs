@@ -195,7 +195,8 @@ pub(crate) fn role(number: u32) -> Result<Role> {
 pub(crate) struct Headers<'a>(&'a [atls_h1_header]);
 
 impl<'a> Headers<'a> {
-    /// # Safety `headers` are `count` headers whose bytes outlive `'a`; with a count of 0 the pointer is ignored.
+    /// # Safety
+    /// `headers` are `count` headers whose bytes outlive `'a`; with a count of 0 the pointer is ignored.
     pub(crate) unsafe fn new(headers: *const atls_h1_header, count: usize) -> Result<Headers<'a>> {
         if count == 0 {
             return Ok(Headers(&[]));
@@ -206,6 +207,7 @@ impl<'a> Headers<'a> {
         if count > isize::MAX as usize / size_of::<atls_h1_header>() {
             return Err(Error::new(Status::InvalidArgument, format!("headers_len {count} is impossible")));
         }
+        // SAFETY: the caller's promise; neither NULL nor longer than memory.
         let headers = unsafe { std::slice::from_raw_parts(headers, count) };
         let bad = |part: &atls_bytes| part.len > isize::MAX as usize || (part.ptr.is_null() && part.len > 0);
         if let Some(index) = headers.iter().position(|header| bad(&header.name) || bad(&header.value)) {

@@ -1,4 +1,5 @@
 //! HTTP servers and tunnel servers.
+#![allow(clippy::undocumented_unsafe_blocks)]
 
 pub mod config;
 pub mod config_tls;
