@@ -22,8 +22,13 @@ pub struct Binder {
 
 impl Binder {
     pub fn report_data(&self) -> [u8; 64] {
+        self.report_data_of([0, 1])
+    }
+
+    /// For evidence of the kind with this code.
+    pub fn report_data_of(&self, code: [u8; 2]) -> [u8; 64] {
         let mut text = b"atls-exporter-v1\0".to_vec();
-        text.extend_from_slice(&[self.role, 0, 1]);
+        text.extend_from_slice(&[self.role, code[0], code[1]]);
         text.extend_from_slice(&self.nonce);
         text.extend_from_slice(&self.exporter);
         for leaf in [&self.attester, &self.verifier] {

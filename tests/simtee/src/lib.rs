@@ -10,6 +10,7 @@ pub mod guest;
 pub mod http;
 pub mod pccs;
 pub mod pki;
+pub mod snp;
 pub mod world;
 
 pub use guest::Guest;
