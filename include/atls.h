@@ -3958,8 +3958,9 @@ atls_status atls_verification_new(atls_verification *ATLS_NULLABLE *ATLS_NONNULL
 void atls_verification_free(atls_verification *ATLS_NULLABLE verification);
 
 /**
- * The evidence, as JSON: an answer of `POST /tdx_quote` or the guest agent's object with `quote`
- * (hex) and `event_log`. Copied.
+ * The evidence, as JSON: `{"tee":"snp","evidence":{..}}` with the kind's evidence object of
+ * protocol exporter-v1; or, of a TDX guest, an answer of `POST /tdx_quote` or the guest agent's
+ * object with `quote` (hex) and `event_log`. Copied.
  *
  * \return ATLS_OK, or
  * \retval ATLS_NULL_ARGUMENT
@@ -3984,8 +3985,9 @@ atls_status atls_verification_set_quote(atls_verification *verification,
                                         atls_error *ATLS_NULLABLE *ATLS_NULLABLE error);
 
 /**
- * The vendor's collateral, as JSON (the form that atls_verifier_export_collateral and dcap-qvl
- * write). Copied; a PCK chain in it is ignored, the one in the quote counts.
+ * The vendors' collateral, as JSON: a bundle (the form that atls_verifier_export() writes), or of a
+ * TDX platform one set in the form of dcap-qvl. Copied; a PCK chain in it is ignored, the one in
+ * the quote counts.
  *
  * \return ATLS_OK, or
  * \retval ATLS_NULL_ARGUMENT
@@ -4070,14 +4072,30 @@ atls_status atls_verification_set_simulated_root(atls_verification *verification
                                                  atls_error *ATLS_NULLABLE *ATLS_NULLABLE error);
 
 /**
+ * For tests, as atls_verification_set_simulated_root() for any vendor: "intel" or "amd", one root
+ * each. `pem`: the root certificate; of AMD the ARK, the ASK and the ASVK of a product, in this
+ * order, and more products likewise. The common name of an ARK ends in `ARK-` and the product's
+ * name.
+ *
+ * \return ATLS_OK, or
+ * \retval ATLS_NULL_ARGUMENT
+ * \retval ATLS_INVALID_UTF8
+ * \retval ATLS_INVALID_ARGUMENT
+ */
+atls_status atls_verification_add_simulated_root(atls_verification *verification,
+                                                 const char *vendor,
+                                                 atls_bytes pem,
+                                                 atls_error *ATLS_NULLABLE *ATLS_NULLABLE error);
+
+/**
  * Judges. Pure: the same question has the same answer at any time on any machine; about a
  * millisecond of CPU. OK means that a verdict was reached, not that it is favourable: ask
  * atls_verdict_trusted().
  *
  * \return ATLS_OK, or
  * \retval ATLS_NULL_ARGUMENT
- * \retval ATLS_INVALID_STATE a piece is missing: evidence, collateral, policy, time, or session or
- *     the wish to skip it
+ * \retval ATLS_INVALID_STATE a piece is missing: evidence, collateral unless the evidence is an
+ *     SEV-SNP guest's, policy, time, or session or the wish to skip it
  * \retval ATLS_TRUST_ANCHOR
  * \retval ATLS_UNSUPPORTED the quote of an SGX enclave
  */
@@ -4132,6 +4150,20 @@ atls_status atls_verifier_config_add_root_pem(atls_verifier_config *config,
  */
 atls_status atls_verifier_config_set_simulated_root(atls_verifier_config *config,
                                                     atls_bytes root_der,
+                                                    atls_error *ATLS_NULLABLE *ATLS_NULLABLE error);
+
+/**
+ * For tests, as atls_verifier_config_set_simulated_root() for any vendor; the arguments are those
+ * of atls_verification_add_simulated_root().
+ *
+ * \return ATLS_OK, or
+ * \retval ATLS_NULL_ARGUMENT
+ * \retval ATLS_INVALID_UTF8
+ * \retval ATLS_INVALID_ARGUMENT
+ */
+atls_status atls_verifier_config_add_simulated_root(atls_verifier_config *config,
+                                                    const char *vendor,
+                                                    atls_bytes pem,
                                                     atls_error *ATLS_NULLABLE *ATLS_NULLABLE error);
 
 /**

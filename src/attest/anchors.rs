@@ -1,13 +1,17 @@
 //! Roots that evidence may end in, one for each vendor of TEEs.
 
+use rustls_pki_types::CertificateDer;
+use rustls_pki_types::pem::PemObject;
+
 use super::policy::Policy;
-use super::{Fault, Result, tdx};
+use super::{Fault, Result, snp, tdx};
 use crate::status::Status;
 
 /// Who makes the hardware, and signs documents about it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Vendor {
     Intel,
+    Amd,
 }
 
 impl Vendor {
@@ -15,13 +19,35 @@ impl Vendor {
     pub fn name(self) -> &'static str {
         match self {
             Vendor::Intel => "intel",
+            Vendor::Amd => "amd",
         }
     }
 
-    /// The root that is built in, DER.
+    pub fn from_name(name: &str) -> Option<Vendor> {
+        [Vendor::Intel, Vendor::Amd].into_iter().find(|vendor| vendor.name() == name)
+    }
+
+    /// Reads a simulator's root for this vendor, as it takes the place of the one that is built in: PEM certificates.
+    pub fn read_root(self, pem: &[u8]) -> std::result::Result<Vec<u8>, String> {
+        let read: std::result::Result<Vec<_>, _> = CertificateDer::pem_slice_iter(pem).collect();
+        let parts = read.map_err(|error| error.to_string())?;
+        let root = parts.iter().flat_map(|part| part.iter().copied()).collect::<Vec<u8>>();
+        match self {
+            Vendor::Intel if parts.len() == 1 => Ok(root),
+            Vendor::Intel => Err(format!("{} certificates, there must be one", parts.len())),
+            Vendor::Amd if parts.is_empty() => Err("no certificate".into()),
+            Vendor::Amd => {
+                snp::Roots::read(&root)?;
+                Ok(root)
+            }
+        }
+    }
+
+    /// The root that is built in, DER. AMD's are several certificates one after another (`snp::Roots`).
     fn production(self) -> &'static [u8] {
         match self {
             Vendor::Intel => tdx::INTEL_ROOT_DER,
+            Vendor::Amd => snp::AMD_ROOTS_DER,
         }
     }
 }
@@ -37,6 +63,12 @@ impl TrustAnchors {
     /// With a simulator's root (DER) in place of the vendor's.
     pub fn simulated(vendor: Vendor, root: Vec<u8>) -> TrustAnchors {
         TrustAnchors { simulated: vec![(vendor, root)] }
+    }
+
+    /// Another simulator's, in place of an earlier one of that vendor.
+    pub fn add_simulated(&mut self, vendor: Vendor, root: Vec<u8>) {
+        self.simulated.retain(|(known, _)| *known != vendor);
+        self.simulated.push((vendor, root));
     }
 
     /// Whether some root is a simulator's.

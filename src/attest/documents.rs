@@ -50,6 +50,11 @@ impl Documents {
         self.known.push((id, document));
     }
 
+    /// The one of that name, where documents of several platforms may be at hand.
+    pub fn find(&self, id: &DocumentId) -> Option<&Document> {
+        self.known.iter().find(|(known, _)| known == id).map(|(_, document)| document)
+    }
+
     /// The first of that kind. Documents are gathered for one platform, which needs one of each kind.
     pub fn get(&self, vendor: Vendor, kind: &str) -> Option<&Document> {
         let is_it = |(id, _): &&(DocumentId, Document)| id.vendor == vendor && id.kind == kind;

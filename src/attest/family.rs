@@ -20,6 +20,7 @@ use super::evidence::Evidence;
 use super::lines::{Lines, TEE};
 use super::policy::policy_fields::PolicyFields;
 use super::policy::{Policy, SourceRules};
+use super::snp::Snp;
 use super::tee::Tee;
 use super::{Fault, Result};
 use crate::status::Status;
@@ -143,6 +144,7 @@ pub trait AnyFamily: Send + Sync {
 /// All families, the first of a kind being the one that reads its evidence.
 static FAMILIES: &[&dyn AnyFamily] = &[
     &Erased::<DstackTdx>(PhantomData),
+    &Erased::<Snp>(PhantomData),
     #[cfg(test)]
     &Erased::<super::toy::Toy>(PhantomData),
 ];

@@ -18,6 +18,7 @@ pub mod hash;
 mod json;
 mod lines;
 pub mod policy;
+pub mod snp;
 pub mod tdx;
 mod tee;
 #[cfg(test)]

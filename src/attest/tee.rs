@@ -4,6 +4,7 @@
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Tee {
     Tdx,
+    Snp,
     #[cfg(test)]
     Toy,
 }
@@ -11,6 +12,7 @@ pub enum Tee {
 impl Tee {
     pub const ALL: &'static [Tee] = &[
         Tee::Tdx,
+        Tee::Snp,
         #[cfg(test)]
         Tee::Toy,
     ];
@@ -18,6 +20,7 @@ impl Tee {
     pub fn name(self) -> &'static str {
         match self {
             Tee::Tdx => "tdx",
+            Tee::Snp => "snp",
             #[cfg(test)]
             Tee::Toy => "toy",
         }
@@ -31,6 +34,7 @@ impl Tee {
     pub fn code(self) -> [u8; 2] {
         match self {
             Tee::Tdx => [0, 1],
+            Tee::Snp => [0, 2],
             #[cfg(test)]
             Tee::Toy => [0xff, 0xfe],
         }

@@ -7,8 +7,8 @@ use serde_json::{Value, json};
 use super::kept_document::{DocumentSource, KeptDocument};
 use super::store::Store;
 use super::vendor::{from_name, module};
-use crate::attest::DocumentId;
 use crate::attest::hash::{hex, unhex};
+use crate::attest::{DocumentId, Documents, tdx};
 use crate::error::{Error, Phase, Result, Status};
 
 impl Store {
@@ -26,12 +26,8 @@ impl Store {
             Error::new(Status::CollateralInvalid, format!("collateral bundle: {why}")).phase(Phase::Collateral)
         };
         let document: Value = serde_json::from_slice(text).map_err(|error| invalid(error.to_string()))?;
-        if document["atls_collateral_bundle"] != 1 {
-            return Err(invalid("atls_collateral_bundle is not 1".into()));
-        }
-        let entries = document["objects"].as_array().ok_or_else(|| invalid("objects is not a list".into()))?;
         let mut read = Vec::new();
-        for (index, entry) in entries.iter().enumerate() {
+        for (index, entry) in entries(&document).map_err(invalid)?.iter().enumerate() {
             let checked = read_entry(entry, DocumentSource::Bundle).and_then(|(id, object)| {
                 let by = self.authority(id.vendor);
                 module(id.vendor).authenticate(&id, &object, by, object.window.issued)?;
@@ -57,6 +53,29 @@ impl Store {
         let objects = self.places(id).into_iter().filter_map(|place| place.newest());
         objects.max_by_key(|object| (object.window.number, object.window.issued))
     }
+}
+
+/// Documents for an appraisal without a store, not judged: a bundle, or one set for a TDX platform as dcap-qvl has it.
+pub fn documents(text: &[u8]) -> std::result::Result<Documents, String> {
+    let bundle: Value = serde_json::from_slice(text).map_err(|error| error.to_string())?;
+    if bundle.get("atls_collateral_bundle").is_none() {
+        return tdx::documents::from_json(text);
+    }
+    let mut documents = Documents::none();
+    for (index, entry) in entries(&bundle)?.iter().enumerate() {
+        let read = read_entry(entry, DocumentSource::Bundle);
+        let read = read.and_then(|(id, object)| Ok((module(id.vendor).document(&id, &object)?, id)));
+        let (document, id) = read.map_err(|why| format!("objects[{index}]: {why}"))?;
+        documents.add(id, document);
+    }
+    Ok(documents)
+}
+
+fn entries(bundle: &Value) -> std::result::Result<&Vec<Value>, String> {
+    if bundle["atls_collateral_bundle"] != 1 {
+        return Err("atls_collateral_bundle is not 1".into());
+    }
+    bundle["objects"].as_array().ok_or_else(|| "objects is not a list".into())
 }
 
 pub(super) fn object_json(id: &DocumentId, object: &KeptDocument) -> Value {

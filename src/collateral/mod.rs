@@ -1,6 +1,7 @@
 //! The vendors' documents that judge evidence: found, kept for the connections that share them, and never served past their own date. Transport is untrusted: every document is signed, which is checked before it is kept, and by appraisal again on each use. May
 //! touch the network and the disk; the time comes from the caller.
 
+mod amd;
 mod bundle;
 mod disk;
 mod fetch;
@@ -15,6 +16,7 @@ mod vendor;
 
 use std::sync::{Mutex, MutexGuard};
 
+pub use bundle::documents as documents_from_json;
 pub use service_route::{ByteStream, ServiceRoute};
 pub use store::Store;
 

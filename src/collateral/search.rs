@@ -54,7 +54,7 @@ impl Search<'_> {
     async fn object(&self, id: &DocumentId, root_crl: Option<&KeptDocument>) -> Result<Arc<KeptDocument>> {
         let policy = self.policy;
         let way = self.way.filter(|_| !policy.collateral_offline);
-        if policy.cache_collateral || way.is_none() {
+        if self.is_cached(id) || way.is_none() {
             let settled = |(_, object): &(Arc<DocumentSlot>, Arc<KeptDocument>)| {
                 way.is_none() || self.now < refresh_at(object) || self.is_backing_off(id)
             };
@@ -68,7 +68,7 @@ impl Search<'_> {
             return Err(unavailable(format!("{}: {why}", id)));
         };
         let mut failures = Vec::new();
-        for base in &policy.collateral_sources {
+        for base in policy.sources(id.vendor) {
             // Boxed: a connection's memory should not have the shape of its rarest moment.
             let asked = Box::pin(self.ask(id, base, way, root_crl)).await;
             match asked.and_then(|object| self.or_newer(id, object, root_crl)) {
@@ -88,6 +88,11 @@ impl Search<'_> {
         self.fall_back(id, root_crl, failures)
     }
 
+    /// Whether what is kept is used instead of asking each time.
+    fn is_cached(&self, id: &DocumentId) -> bool {
+        self.policy.cache_collateral || module(id.vendor).is_cached()
+    }
+
     /// No source had anything.
     fn fall_back(
         &self,
@@ -95,7 +100,7 @@ impl Search<'_> {
         root_crl: Option<&KeptDocument>,
         failures: Vec<(&String, Error)>,
     ) -> Result<Arc<KeptDocument>> {
-        let kept = self.kept(id, root_crl).filter(|_| self.policy.cache_collateral);
+        let kept = self.kept(id, root_crl).filter(|_| self.is_cached(id));
         let Some((place, object)) = kept else { return Err(all_failed(id, failures)) };
         log::emit(log::WARNING, || format!("collateral: {}: no source refreshed it, what is kept still holds", id));
         place.back_off(REFRESH_BACKOFF);
@@ -115,12 +120,12 @@ impl Search<'_> {
 
     /// The newest of each source that counts, past its date or not.
     fn seen(&self, id: &DocumentId) -> Vec<(Arc<DocumentSlot>, Arc<KeptDocument>)> {
-        let places = self.store.places(id).into_iter().filter(|place| self.counts(&place.source));
+        let places = self.store.places(id).into_iter().filter(|place| self.counts(id, &place.source));
         places.filter_map(|place| place.newest().map(|object| (place, object))).collect()
     }
 
     fn is_backing_off(&self, id: &DocumentId) -> bool {
-        self.store.places(id).iter().any(|place| self.counts(&place.source) && place.is_backing_off())
+        self.store.places(id).iter().any(|place| self.counts(id, &place.source) && place.is_backing_off())
     }
 
     fn may_be_used(
@@ -150,11 +155,11 @@ impl Search<'_> {
     }
 
     /// Whether what a source said counts under this policy.
-    fn counts(&self, source: &DocumentSource) -> bool {
+    fn counts(&self, id: &DocumentId, source: &DocumentSource) -> bool {
         match source {
             DocumentSource::Bundle => true,
             DocumentSource::Service(base) => {
-                !self.policy.names_sources || self.policy.collateral_sources.contains(base)
+                !self.policy.names_sources(id.vendor) || self.policy.sources(id.vendor).contains(base)
             }
         }
     }

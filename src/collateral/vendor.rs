@@ -1,5 +1,6 @@
 //! What is particular about the documents of one vendor. The store, its files and its bundles are the same for all.
 
+use super::amd::Amd;
 use super::intel::Intel;
 use super::kept_document::{KeptDocument, Window};
 use crate::attest::{Document, DocumentId, Vendor};
@@ -33,16 +34,22 @@ pub trait VendorModule: Sync {
     /// Whether the document is about what its name says, and signed by the vendor; its signer's certificate must hold at `at`.
     fn authenticate(&self, id: &DocumentId, object: &KeptDocument, by: Authority<'_>, at: u64) -> Result<(), String>;
 
+    /// Whether what is kept is used, as long as it holds, whatever a policy says of caching.
+    fn is_cached(&self) -> bool {
+        false
+    }
+
     /// As appraisal takes it.
     fn document(&self, id: &DocumentId, object: &KeptDocument) -> Result<Document, String>;
 }
 
 /// All vendors that have documents.
-const VENDORS: [Vendor; 1] = [Vendor::Intel];
+const VENDORS: [Vendor; 2] = [Vendor::Intel, Vendor::Amd];
 
 pub fn module(vendor: Vendor) -> &'static dyn VendorModule {
     match vendor {
         Vendor::Intel => &Intel,
+        Vendor::Amd => &Amd,
     }
 }
 

@@ -51,6 +51,14 @@ impl Verdict {
         self.claims.as_ref().map_or("", |claims| &claims.tcb_status)
     }
 
+    /// Null for a vendor that publishes none.
+    fn tcb_status_json(&self) -> Value {
+        match &self.claims {
+            Some(claims) if claims.tcb_status.is_empty() => Value::Null,
+            _ => self.tcb_status().into(),
+        }
+    }
+
     pub fn advisory_ids(&self) -> &[String] {
         self.claims.as_ref().map_or(&[], |claims| &claims.advisory_ids)
     }
@@ -64,7 +72,7 @@ impl Verdict {
         json!({
             "trusted": self.trusted,
             "tee_type": self.tee,
-            "tcb_status": self.tcb_status(),
+            "tcb_status": self.tcb_status_json(),
             "advisory_ids": self.advisory_ids(),
             "trust_anchor": self.trust_anchor,
             "bound_to_session": self.protocol.is_some(),

@@ -84,6 +84,8 @@ fn objects(value: &Value, path: &str, visit: &mut impl FnMut(&str, &Map<String, 
 }
 
 fn below(path: &str, name: &str) -> String {
+    // The page writes the fields of each product in the same way.
+    let name = if ["Milan", "Genoa", "Turin"].contains(&name) { "PRODUCT" } else { name };
     if path.is_empty() { name.to_owned() } else { format!("{path}.{name}") }
 }
 
@@ -131,6 +133,7 @@ fn known(document: &Value) -> BTreeSet<String> {
         let (path, list) = error.message.split_once(".no such field: unknown field, known are ").expect(&error.message);
         let path: String = path.split_inclusive(['[', ']']).filter(|part| !part.ends_with(']')).collect();
         let path = path.replace('[', "[]").replace("policy.any_of[]", "policy").replacen("policy", "", 1);
+        let path = ["Milan", "Genoa", "Turin"].iter().fold(path, |path, product| path.replace(product, "PRODUCT"));
         known.extend(list.split(", ").map(|field| below(path.trim_start_matches('.'), field)));
     }
     known

@@ -2,6 +2,7 @@
 
 pub mod app_compose;
 pub mod checks;
+pub mod config_document;
 pub mod event_log;
 pub mod event_rules;
 pub mod key_provider;

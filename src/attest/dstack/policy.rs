@@ -107,7 +107,7 @@ fn read_applications(fields: &mut PolicyFields) -> Result<Vec<ComposeHash>> {
     Ok(found)
 }
 
-fn read_key_provider(fields: &mut PolicyFields) -> Result<Option<KeyProvider>> {
+pub fn read_key_provider(fields: &mut PolicyFields) -> Result<Option<KeyProvider>> {
     let Some(mut provider) = fields.object("key_provider")? else { return Ok(None) };
     let Some(name) = provider.string("name")? else {
         return Err(provider.invalid("name", "missing field `name`".into()));

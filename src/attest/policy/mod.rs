@@ -6,6 +6,7 @@
 pub(in crate::attest) mod outside;
 pub(in crate::attest) mod policy_fields;
 
+use super::anchors::Vendor;
 use super::family::{Member, family, known_types};
 use super::tee::Tee;
 use super::{Protocol, json};
@@ -18,6 +19,8 @@ use policy_fields::PolicyFields;
 pub const DEFAULT_PCCS: &str = "https://pccs.phala.network";
 /// Where `pccs_url` of `null` or `""` points.
 pub const INTEL_PCS: &str = "https://api.trustedservices.intel.com";
+/// AMD's key distribution service.
+pub const AMD_KDS: &str = "https://kdsintf.amd.com";
 
 /// A validated policy. Immutable, so that one can serve any number of connections.
 #[derive(Clone, Debug)]
@@ -38,6 +41,10 @@ pub struct Policy {
     pub collateral_sources: Vec<String>,
     /// The document itself names them.
     pub names_sources: bool,
+    /// AMD's key distribution service, or mirrors of it, in the order to ask them.
+    pub amd_sources: Vec<String>,
+    /// The document itself names them.
+    pub names_amd_sources: bool,
     /// Use what the verifier already holds and ask nobody.
     pub collateral_offline: bool,
     /// Keep what was fetched for the verifier's other connections.
@@ -71,7 +78,7 @@ impl Policy {
         }
         let mut policy = Policy::defaults();
         let names_protocols = policy.read_binding(&mut top)?;
-        policy.read_identity(&mut top)?;
+        let key_event = policy.read_identity(&mut top)?;
         policy.read_collateral(&mut top)?;
         policy.allow_simulated = top.bool("allow_simulated")?.unwrap_or(false);
         for later in ["gpu", "reattest", "client_evidence"] {
@@ -81,6 +88,7 @@ impl Policy {
         }
         policy.read_members(top)?;
         policy.settle_protocols(names_protocols)?;
+        policy.settle_key_event(key_event)?;
         policy.settle_collateral()?;
         Ok(policy)
     }
@@ -96,6 +104,8 @@ impl Policy {
             spki_sha256: Vec::new(),
             collateral_sources: Vec::new(),
             names_sources: false,
+            amd_sources: vec![AMD_KDS.into()],
+            names_amd_sources: false,
             collateral_offline: false,
             cache_collateral: false,
             collateral_max_age_s: None,
@@ -111,6 +121,28 @@ impl Policy {
         top.finish()?;
         self.any_of = members.into_iter().map(read_member).collect::<Result<_>>()?;
         Ok(())
+    }
+
+    /// Whether evidence of this kind cannot be judged without documents of its vendor.
+    pub fn takes_collateral(&self, kind: Tee) -> bool {
+        let mut members = self.any_of.iter().filter(|member| member.family.tee() == kind);
+        members.any(|member| member.family.sources(member).is_some())
+    }
+
+    /// Services that have the vendor's documents, in the order to ask them, without the path of the API.
+    pub fn sources(&self, vendor: Vendor) -> &[String] {
+        match vendor {
+            Vendor::Intel => &self.collateral_sources,
+            Vendor::Amd => &self.amd_sources,
+        }
+    }
+
+    /// Whether the document itself names them.
+    pub fn names_sources(&self, vendor: Vendor) -> bool {
+        match vendor {
+            Vendor::Intel => self.names_sources,
+            Vendor::Amd => self.names_amd_sources,
+        }
     }
 
     /// The kinds of evidence that some member is about, in the order of preference.
@@ -157,22 +189,20 @@ impl Policy {
         Ok(names_protocols)
     }
 
-    fn read_identity(&mut self, top: &mut PolicyFields) -> Result<()> {
-        let Some(mut identity) = top.object("identity")? else { return Ok(()) };
+    /// Answers `require_key_event`, if it is there: what it may say depends on the members.
+    fn read_identity(&mut self, top: &mut PolicyFields) -> Result<Option<bool>> {
+        let Some(mut identity) = top.object("identity")? else { return Ok(None) };
         if identity.bool("webpki")? == Some(false) {
             return Err(identity.unsupported("webpki", "false: the certificate chain and name are always checked"));
         }
-        self.require_key_event = identity.bool("require_key_event")?.unwrap_or(true);
-        if !self.require_key_event && self.protocols.contains(&Protocol::AtlasV1) {
-            let why = "false: atlas-v1 needs the certificate event, and the policy allows atlas-v1";
-            return Err(identity.invalid("require_key_event", why.into()));
-        }
+        let key_event = identity.bool("require_key_event")?;
         self.extra_roots_pem = identity.strings("extra_roots_pem")?.unwrap_or_default();
         for (index, pem) in self.extra_roots_pem.iter().enumerate() {
             roots(pem).map_err(|why| identity.invalid(&format!("extra_roots_pem[{index}]"), why))?;
         }
         self.spki_sha256 = identity.digests("spki_sha256")?.unwrap_or_default();
-        identity.finish()
+        identity.finish()?;
+        Ok(key_event)
     }
 
     fn read_collateral(&mut self, top: &mut PolicyFields) -> Result<()> {
@@ -180,6 +210,13 @@ impl Policy {
         for (index, source) in collateral.strings("sources")?.unwrap_or_default().iter().enumerate() {
             let base = base_url(source).map_err(|why| collateral.invalid(&format!("sources[{index}]"), why))?;
             self.collateral_sources.push(base);
+        }
+        if let Some(sources) = collateral.strings("amd_sources")? {
+            let read = |(index, source): (usize, &String)| {
+                base_url(source).map_err(|why| collateral.invalid(&format!("amd_sources[{index}]"), why))
+            };
+            self.amd_sources = sources.iter().enumerate().map(read).collect::<Result<_>>()?;
+            self.names_amd_sources = true;
         }
         self.collateral_offline = collateral.bool("offline")?.unwrap_or(false);
         self.collateral_max_age_s = collateral.u64("max_age_s")?;
@@ -211,6 +248,22 @@ impl Policy {
         Ok(())
     }
 
+    /// Only evidence that atlas-v1 carries has a log with a certificate event; and atlas-v1 needs that event.
+    fn settle_key_event(&mut self, named: Option<bool>) -> Result<()> {
+        const FIELD: &str = "policy.identity.require_key_event";
+        let (kinds, carried) = (self.kinds(), Protocol::AtlasV1.carries());
+        if let (Some(true), Some(other)) = (named, kinds.iter().find(|kind| !carried.contains(kind))) {
+            let why = format!("true: there is no event log in evidence of kind {}", other.name());
+            return Err(policy_fields::invalid(FIELD, why));
+        }
+        if named == Some(false) && self.protocols.contains(&Protocol::AtlasV1) {
+            let why = "false: atlas-v1 needs the certificate event, and the policy allows atlas-v1";
+            return Err(policy_fields::invalid(FIELD, why.into()));
+        }
+        self.require_key_event = named.unwrap_or(true);
+        Ok(())
+    }
+
     /// Folds the per-member collateral fields of the reference's own documents into the policy's.
     fn settle_collateral(&mut self) -> Result<()> {
         let of_members: Vec<_> = self.any_of.iter().filter_map(|member| member.family.sources(member)).collect();
@@ -234,7 +287,7 @@ impl Policy {
 }
 
 /// Types of evidence that other versions judge.
-const LATER: [&str; 6] = ["snp", "azure_tdx_vtpm", "azure_snp_vtpm", "gcp_tdx", "nitro", "sgx"];
+const LATER: [&str; 5] = ["azure_tdx_vtpm", "azure_snp_vtpm", "gcp_tdx", "nitro", "sgx"];
 
 fn read_member(mut fields: PolicyFields) -> Result<Member> {
     let Some(kind) = fields.string("type")? else {

@@ -100,7 +100,7 @@ fn what_is_not_enforced_is_refused_as_unsupported() {
     ] {
         assert_eq!(refused(&full(extra)).status, Status::Unsupported, "{extra}");
     }
-    assert_eq!(refused(r#"{"any_of":[{"type":"snp"}]}"#).status, Status::Unsupported);
+    assert_eq!(refused(r#"{"any_of":[{"type":"nitro"}]}"#).status, Status::Unsupported);
 }
 
 #[test]
@@ -111,6 +111,83 @@ fn protocols_are_what_the_policy_names() {
     assert_eq!((both.protocols, both.require_key_event), (vec![Protocol::ExporterV1, Protocol::AtlasV1], true));
     let only = r#","binding":{"protocols":["exporter-v1"]},"identity":{"require_key_event":false}"#;
     assert!(!read(only).require_key_event);
+}
+
+/// A policy about SEV-SNP with these members more, or others.
+fn snp(extra: &str) -> String {
+    let measurement = "ab".repeat(48);
+    format!(
+        r#"{{"type":"snp","measurement":["{measurement}"],"products":["Genoa"],
+            "min_tcb":{{"Genoa":{{"bootloader":1,"tee":2,"snp":3,"microcode":255}}}}{extra}}}"#
+    )
+}
+
+#[test]
+fn evidence_that_atlas_cannot_carry() {
+    let read = |text: &str| Policy::from_json(text.as_bytes()).unwrap();
+    assert_eq!(read(&snp("")).protocols, [Protocol::ExporterV1]);
+    let both =
+        format!(r#"{{"any_of":[{},{}]}}"#, r#"{"type":"dstack_tdx","disable_runtime_verification":true}"#, snp(""));
+    assert_eq!((read(&both).protocols, read(&both).require_key_event), (vec![Protocol::ExporterV1], true));
+    read(&snp(r#","binding":{"protocols":["atlas-v1","exporter-v1"]}"#));
+    for (text, path) in [
+        (snp(r#","binding":{"protocols":["atlas-v1"]}"#), "policy.binding.protocols: atlas-v1"),
+        (snp(r#","identity":{"require_key_event":true}"#), "policy.identity.require_key_event: true"),
+        (both.replace("]}", r#"],"identity":{"require_key_event":true}}"#), "policy.identity.require_key_event: true"),
+    ] {
+        assert!(refused(&text).message.starts_with(path), "{text}: {}", refused(&text));
+    }
+}
+
+#[test]
+fn rules_about_snp_that_check_less_than_they_say() {
+    for (from, to, path) in [
+        ("\"measurement\"", "\"measurements\"", "policy.measurement: missing"),
+        (r#""products":["Genoa"],"#, "", "policy.products: missing"),
+        (r#"["Genoa"]"#, r#"["Genoa","Rome"]"#, "policy.products[1]"),
+        (r#"["Genoa"]"#, r#"["Genoa","Genoa"]"#, "policy.products[1]"),
+        (r#"["Genoa"]"#, r#"["Genoa","Milan"]"#, "policy.min_tcb.Milan: missing"),
+        (r#"["Genoa"]"#, r#"["Milan"]"#, "policy.min_tcb.Milan: missing"),
+        ("\"tee\":2,", "", "policy.min_tcb.Genoa.tee: missing"),
+        ("\"tee\":2", "\"tee\":128", "policy.min_tcb.Genoa.tee: 128"),
+        ("\"microcode\":255", "\"microcode\":256", "policy.min_tcb.Genoa.microcode: 256"),
+        ("\"tee\":2", "\"fmc\":1,\"tee\":2", "policy.min_tcb.Genoa.fmc: unknown field"),
+        ("}}", r#"},"Milan":{}}"#, "policy.min_tcb.Milan: unknown field"),
+    ] {
+        let text = snp("").replacen(from, to, 1);
+        assert!(refused(&text).message.starts_with(path), "{text}: {}", refused(&text));
+    }
+    let many = vec!["\"".to_owned() + &"ab".repeat(48) + "\""; 65].join(",");
+    for (extra, path) in [
+        (r#","signing_key":["vlek"]"#, "policy.csp_id: missing"),
+        (r#","csp_id":["CN=x"]"#, "policy.csp_id: is about"),
+        (r#","signing_key":["ask"]"#, "policy.signing_key[0]"),
+        (r#","vmpl":[4]"#, "policy.vmpl[0]"),
+        (r#","vmpl":[]"#, "policy.vmpl"),
+        (r#","vmpl":0"#, "policy.vmpl"),
+        (r#","min_abi":"1""#, "policy.min_abi"),
+        (r#","min_abi":"1.+5""#, "policy.min_abi"),
+        (r#","min_abi":"1.256""#, "policy.min_abi"),
+        (r#","min_abi":"1.2.3.4""#, "policy.min_abi"),
+        (r#","required_mitigations":"0000000000000000""#, "policy.required_mitigations"),
+        (r#","required_mitigations":"01""#, "policy.required_mitigations"),
+        (r#","crl":"no""#, "policy.crl"),
+        (r#","min_report_version":1"#, "policy.min_report_version"),
+        (r#","min_report_version":6"#, "policy.min_report_version"),
+        (r#","mr_config":{}"#, "policy.mr_config: is empty"),
+        (r#","mr_config":{"compose":1}"#, "policy.mr_config"),
+        (r#","mr_config":{"init_script_hashes":[["AB"]]}"#, "policy.mr_config.init_script_hashes[0]"),
+        (r#","guest_policy":{"allow_all":true}"#, "policy.guest_policy.allow_all"),
+        (r#","platform":{"require_all":true}"#, "policy.platform.require_all"),
+        (r#","min_launch_tcb":{}"#, "policy.min_launch_tcb.Genoa: missing"),
+        (r#","cache_collateral":true"#, "policy.cache_collateral: unknown field"),
+        (r#","collateral":{"amd_sources":[]}"#, "policy.collateral.amd_sources"),
+        (r#","collateral":{"amd_sources":["ftp://x"]}"#, "policy.collateral.amd_sources[0]"),
+    ] {
+        assert!(refused(&snp(extra)).message.starts_with(path), "{extra}: {}", refused(&snp(extra)));
+    }
+    let text = snp("").replacen(&format!("\"{}\"", "ab".repeat(48)), &many, 1);
+    assert!(refused(&text).message.starts_with("policy.measurement: 65"), "{}", refused(&text));
 }
 
 #[test]

@@ -3,6 +3,7 @@
 use std::path::Path;
 use std::sync::Arc;
 
+use super::verify::add_simulated;
 use crate::attest::{TrustAnchors, Vendor};
 use crate::capi::base::arguments::{Counted, Out, Owned, bytes, c_bytes, c_text, optional_text, require, text};
 use crate::capi::base::bytes::atls_buf;
@@ -88,8 +89,23 @@ pub extern "C" fn atls_verifier_config_set_simulated_root(
         if root.is_empty() {
             return Err(Error::new(Status::InvalidArgument, "root_der is empty"));
         }
-        borrow_mut(config, "config")?.anchors = TrustAnchors::simulated(Vendor::Intel, root.to_vec());
+        borrow_mut(config, "config")?.anchors.add_simulated(Vendor::Intel, root.to_vec());
         Ok(())
+    })
+}
+
+/// For tests, as atls_verifier_config_set_simulated_root for any vendor; the arguments are those of atls_verification_add_simulated_root. Statuses:
+/// NULL_ARGUMENT, INVALID_UTF8, INVALID_ARGUMENT.
+#[unsafe(no_mangle)]
+pub extern "C" fn atls_verifier_config_add_simulated_root(
+    config: Option<&mut atls_verifier_config>,
+    vendor: c_text,
+    pem: c_bytes,
+    error: Out<*mut atls_error>,
+) -> atls_status {
+    guard(error, || {
+        let (vendor, root) = (text(vendor, "vendor")?, bytes(pem, "pem")?);
+        add_simulated(&mut borrow_mut(config, "config")?.anchors, vendor, root)
     })
 }
 

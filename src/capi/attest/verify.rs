@@ -7,12 +7,13 @@ use super::evidence::atls_attester;
 use super::policy::atls_policy;
 use super::verdict::atls_verdict;
 use crate::attest::tdx::TdxEvidence;
-use crate::attest::{AppraisalRequest, Binding, Documents, Evidence, Policy, TrustAnchors, Vendor, appraise, tdx};
-use crate::capi::base::arguments::{Out, Owned, bytes, c_bytes, c_text, optional_text, require};
+use crate::attest::{AppraisalRequest, Binding, Documents, Evidence, Policy, TrustAnchors, Vendor, appraise};
+use crate::capi::base::arguments::{Out, Owned, bytes, c_bytes, c_text, optional_text, require, text};
 use crate::capi::base::error::atls_error;
 use crate::capi::base::guard::{guard, guard_free};
 use crate::capi::base::handle::{Handle, borrow, borrow_mut, destroy};
 use crate::capi::base::status::atls_status;
+use crate::collateral::documents_from_json;
 use crate::error::{Error, Phase, Result, Status};
 
 /// A question for the verifier, put together piece by piece. A builder: one thread at a time.
@@ -49,7 +50,8 @@ pub extern "C" fn atls_verification_free(verification: Owned<atls_verification>)
     guard_free(|| destroy(verification));
 }
 
-/// The evidence, as JSON: an answer of `POST /tdx_quote` or the guest agent's object with `quote` (hex) and `event_log`. Copied.
+/// The evidence, as JSON: `{"tee":"snp","evidence":{..}}` with the kind's evidence object of protocol exporter-v1; or, of a TDX guest, an answer of
+/// `POST /tdx_quote` or the guest agent's object with `quote` (hex) and `event_log`. Copied.
 /// Statuses: NULL_ARGUMENT, EVIDENCE_INVALID.
 #[unsafe(no_mangle)]
 pub extern "C" fn atls_verification_set_evidence_json(
@@ -59,9 +61,8 @@ pub extern "C" fn atls_verification_set_evidence_json(
 ) -> atls_status {
     guard(error, || {
         let target = borrow_mut(verification, "verification")?;
-        let evidence = TdxEvidence::from_json(bytes(json, "json")?);
-        let evidence = evidence.map_err(|why| invalid(Status::EvidenceInvalid, "evidence", why))?;
-        target.evidence = Some(evidence.into());
+        let evidence = Evidence::from_json(bytes(json, "json")?);
+        target.evidence = Some(evidence.map_err(|why| invalid(Status::EvidenceInvalid, "evidence", why))?);
         Ok(())
     })
 }
@@ -88,8 +89,8 @@ pub extern "C" fn atls_verification_set_quote(
     })
 }
 
-/// The vendor's collateral, as JSON (the form that atls_verifier_export_collateral and dcap-qvl write). Copied; a PCK chain in it
-/// is ignored, the one in the quote counts. Statuses: NULL_ARGUMENT, COLLATERAL_INVALID.
+/// The vendors' collateral, as JSON: a bundle (the form that atls_verifier_export writes), or of a TDX platform one set in the form of dcap-qvl. Copied; a
+/// PCK chain in it is ignored, the one in the quote counts. Statuses: NULL_ARGUMENT, COLLATERAL_INVALID.
 #[unsafe(no_mangle)]
 pub extern "C" fn atls_verification_set_collateral_json(
     verification: Option<&mut atls_verification>,
@@ -98,7 +99,7 @@ pub extern "C" fn atls_verification_set_collateral_json(
 ) -> atls_status {
     guard(error, || {
         let target = borrow_mut(verification, "verification")?;
-        let documents = tdx::documents::from_json(bytes(json, "json")?);
+        let documents = documents_from_json(bytes(json, "json")?);
         target.documents = Some(documents.map_err(|why| invalid(Status::CollateralInvalid, "collateral", why))?);
         Ok(())
     })
@@ -207,14 +208,39 @@ pub extern "C" fn atls_verification_set_simulated_root(
         if root.is_empty() {
             return Err(Error::new(Status::InvalidArgument, "root_der is empty"));
         }
-        target.anchors = TrustAnchors::simulated(Vendor::Intel, root.to_vec());
+        target.anchors.add_simulated(Vendor::Intel, root.to_vec());
         Ok(())
     })
 }
 
+/// For tests, as atls_verification_set_simulated_root for any vendor: "intel" or "amd", one root each. `pem`: the root certificate; of AMD the ARK, the
+/// ASK and the ASVK of a product, in this order, and more products likewise. The common name of an ARK ends in `ARK-` and the product's name.
+/// Statuses: NULL_ARGUMENT, INVALID_UTF8, INVALID_ARGUMENT.
+#[unsafe(no_mangle)]
+pub extern "C" fn atls_verification_add_simulated_root(
+    verification: Option<&mut atls_verification>,
+    vendor: c_text,
+    pem: c_bytes,
+    error: Out<*mut atls_error>,
+) -> atls_status {
+    guard(error, || {
+        let target = borrow_mut(verification, "verification")?;
+        add_simulated(&mut target.anchors, text(vendor, "vendor")?, bytes(pem, "pem")?)
+    })
+}
+
+pub(in crate::capi) fn add_simulated(anchors: &mut TrustAnchors, vendor: &str, pem: &[u8]) -> Result<()> {
+    let wrong = |why: String| Error::new(Status::InvalidArgument, why);
+    let vendor = Vendor::from_name(vendor).ok_or_else(|| wrong(format!("vendor {vendor:?} is not known")))?;
+    let root = vendor.read_root(pem).map_err(|why| wrong(format!("pem: {why}")))?;
+    anchors.add_simulated(vendor, root);
+    Ok(())
+}
+
 /// Judges. Pure: the same question has the same answer at any time on any machine; about a millisecond of CPU. OK means that a
 /// verdict was reached, not that it is favourable: ask atls_verdict_trusted. Statuses: NULL_ARGUMENT, INVALID_STATE (a piece is
-/// missing: evidence, collateral, policy, time, or session or the wish to skip it), TRUST_ANCHOR, UNSUPPORTED (the quote of an SGX enclave).
+/// missing: evidence, collateral unless the evidence is an SEV-SNP guest's, policy, time, or session or the wish to skip it), TRUST_ANCHOR, UNSUPPORTED
+/// (the quote of an SGX enclave).
 #[unsafe(no_mangle)]
 pub extern "C" fn atls_verify(
     verification: Option<&atls_verification>,
@@ -224,10 +250,16 @@ pub extern "C" fn atls_verify(
     guard(error, || {
         let verdict = require(verdict, "verdict")?;
         let question = borrow(verification, "verification")?;
+        let (evidence, none) = (piece(&question.evidence, "evidence")?, Documents::none());
+        let policy = piece(&question.policy, "policy")?;
+        let documents = match &question.documents {
+            None if !policy.takes_collateral(evidence.tee()) => &none,
+            given => piece(given, "collateral")?,
+        };
         let reached = appraise(&AppraisalRequest {
-            evidence: piece(&question.evidence, "evidence")?,
-            documents: piece(&question.documents, "collateral")?,
-            policy: piece(&question.policy, "policy")?,
+            evidence,
+            documents,
+            policy,
             anchors: &question.anchors,
             binding: piece(&question.binding, "session (or the wish to skip the binding)")?,
             now: *piece(&question.time, "time")?,

@@ -137,9 +137,11 @@ unsafe extern "C" {
     pub fn atls_verdict_free(verdict: *mut atls_verdict);
     pub fn atls_verdict_json(verdict: *const atls_verdict) -> atls_str;
     pub fn atls_verdict_status(verdict: *const atls_verdict) -> atls_status;
+    pub fn atls_verification_add_simulated_root(verification: *mut atls_verification, vendor: *const c_char, pem: atls_bytes, error: *mut *mut atls_error) -> atls_status;
     pub fn atls_verification_free(verification: *mut atls_verification);
     pub fn atls_verification_new(verification: *mut *mut atls_verification, error: *mut *mut atls_error) -> atls_status;
     pub fn atls_verification_set_collateral_json(verification: *mut atls_verification, json: atls_bytes, error: *mut *mut atls_error) -> atls_status;
+    pub fn atls_verification_set_evidence_json(verification: *mut atls_verification, json: atls_bytes, error: *mut *mut atls_error) -> atls_status;
     pub fn atls_verification_set_exporter_session(verification: *mut atls_verification, attester: atls_attester, nonce: atls_bytes, exporter: atls_bytes, server_leaf: atls_bytes, client_leaf: atls_bytes, server_name: *const c_char, error: *mut *mut atls_error) -> atls_status;
     pub fn atls_verification_set_policy(verification: *mut atls_verification, policy: *const atls_policy, error: *mut *mut atls_error) -> atls_status;
     pub fn atls_verification_set_quote(verification: *mut atls_verification, quote: atls_bytes, event_log: atls_bytes, error: *mut *mut atls_error) -> atls_status;
@@ -147,6 +149,7 @@ unsafe extern "C" {
     pub fn atls_verification_set_simulated_root(verification: *mut atls_verification, root_der: atls_bytes, error: *mut *mut atls_error) -> atls_status;
     pub fn atls_verification_set_time(verification: *mut atls_verification, unix_seconds: u64, error: *mut *mut atls_error) -> atls_status;
     pub fn atls_verification_skip_binding(verification: *mut atls_verification, error: *mut *mut atls_error) -> atls_status;
+    pub fn atls_verifier_config_add_simulated_root(config: *mut atls_verifier_config, vendor: *const c_char, pem: atls_bytes, error: *mut *mut atls_error) -> atls_status;
     pub fn atls_verifier_config_free(config: *mut atls_verifier_config);
     pub fn atls_verifier_config_new(config: *mut *mut atls_verifier_config, error: *mut *mut atls_error) -> atls_status;
     pub fn atls_verifier_config_set_disk_cache(config: *mut atls_verifier_config, folder: *const c_char, error: *mut *mut atls_error) -> atls_status;

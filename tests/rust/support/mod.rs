@@ -5,6 +5,8 @@
 pub mod abi;
 pub mod offline;
 pub mod server;
+pub mod snp;
+pub mod snp_guest;
 
 use abi::*;
 use std::ffi::CString;

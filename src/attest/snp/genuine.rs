@@ -1,0 +1,241 @@
+//! Who made a report: the checks whose success makes what it says authentic, in the order in which they are made, each as one line of the verdict.
+
+use super::Snp;
+use super::checks::{CHAIN, CHIP_ID, CRL, LEAF, LEAF_TCB, PRODUCTS, REPORT, SIGNATURE, SIGNING_KEY};
+use super::claims::SnpClaims;
+use super::crl::{Crl, CrlDates};
+use super::documents::DocumentKind;
+use super::layout::{Report, TcbOf};
+use super::leaf::{Facts, Holder, Leaf};
+use super::policy::CrlRule;
+use super::product::{Product, SigningKey};
+use super::roots::Roots;
+use crate::attest::anchors::Vendor;
+use crate::attest::documents::Document;
+use crate::attest::family::{Need, Question};
+use crate::attest::hash::hex;
+use crate::attest::lines::Lines;
+use crate::status::Status;
+
+/// The claims, if all of them hold; else the line of the first that does not says why.
+pub fn verify(lines: &mut Lines, of: &Question<'_, Snp>) -> Option<SnpClaims> {
+    let mut checks = Genuine { lines, of };
+    let report = checks.report()?;
+    checks.product(report.product)?;
+    checks.signing_key(&report)?;
+    let leaf = checks.leaf(&report)?;
+    let product = match report.product {
+        Some(product) => product,
+        // Version 2 does not say what the processor is; its key's issuer does.
+        None => checks.product_of(&leaf)?,
+    };
+    let (all, _) = of.anchors.root(Vendor::Amd, of.policy).ok()?;
+    let roots = checks.chain(&report, &leaf, Roots::of(all, product))?;
+    let crl = checks.crl(&roots, product, report.signing_key)?;
+    checks.signature(&report, &leaf)?;
+    let facts = checks.leaf_tcb(&report, &leaf, product)?;
+    checks.chip_id(&report, &facts, product)?;
+    let Leaf { not_before, not_after, .. } = leaf;
+    Some(SnpClaims { report, product, leaf: facts, not_before, not_after, crl })
+}
+
+/// The documents that the verdict takes. `None` if the evidence is not genuine, which can be told without any.
+pub fn needs(of: &Question<'_, Snp>) -> Option<Vec<Need>> {
+    let report = Report::read(&of.evidence.report).ok()?;
+    let issuer = of.evidence.leaf.as_ref().and_then(|leaf| leaf.issuer);
+    let product = report.product.or(issuer.map(|(product, _)| product))?;
+    let key = report.signing_key;
+    if let Some(leaf) = &of.evidence.leaf {
+        let (all, _) = of.anchors.root(Vendor::Amd, of.policy).ok()?;
+        let roots = Roots::of(all, product).ok()?;
+        leaf.leads_to(&roots, key, of.now).ok()?;
+        if !leaf.has_signed(&report) {
+            return None;
+        }
+    }
+    let member = of.member;
+    let is_wanted = member.products.contains(&product)
+        && member.signing_key.contains(&key)
+        && report.version >= member.min_report_version;
+    let mut needs = Vec::new();
+    if !is_wanted {
+        return Some(needs);
+    }
+    if member.crl != CrlRule::Off {
+        needs.push(Need { document: DocumentKind::crl(product, key) });
+    }
+    if of.evidence.leaf.is_none() && can_be_asked_for(&report) {
+        needs.push(Need { document: DocumentKind::leaf(product, &report) });
+    }
+    Some(needs)
+}
+
+/// Whether AMD's service has the certificate of the key that signed: by the chip's identity, which must be there.
+fn can_be_asked_for(report: &Report) -> bool {
+    report.product.is_some() && report.signing_key == SigningKey::Vcek && report.chip_id() != [0; 64]
+}
+
+struct Genuine<'a, 'q> {
+    lines: &'a mut Lines,
+    of: &'a Question<'q, Snp>,
+}
+
+impl Genuine<'_, '_> {
+    fn report(&mut self) -> Option<Report> {
+        let least = self.of.member.min_report_version;
+        let expected = format!("a guest's report of version {least} or later, of a known processor");
+        let read = Report::read(&self.of.evidence.report);
+        match read {
+            Ok(report) => {
+                let (ok, actual) = (report.version >= least, format!("version {}", report.version));
+                self.lines.judge(REPORT, ok, Status::QuoteInvalid, expected, actual);
+                ok.then_some(report)
+            }
+            Err(why) => {
+                self.lines.judge(REPORT, false, Status::QuoteInvalid, expected, why);
+                None
+            }
+        }
+    }
+
+    /// Nothing is judged of a product that is not known yet.
+    fn product(&mut self, product: Option<Product>) -> Option<()> {
+        let Some(product) = product else { return Some(()) };
+        let allowed = &self.of.member.products;
+        let expected = allowed.iter().map(|product| product.name()).collect::<Vec<_>>().join(" or ");
+        let ok = allowed.contains(&product);
+        self.lines.judge(PRODUCTS, ok, Status::TcbRejected, expected, product.name());
+        ok.then_some(())
+    }
+
+    fn product_of(&mut self, leaf: &Leaf) -> Option<Product> {
+        match leaf.issuer {
+            Some((product, _)) => self.product(Some(product)).map(|()| product),
+            None => {
+                self.lines.judge(CHAIN, false, Status::QuoteInvalid, "issued by AMD", "by another, or for no product");
+                None
+            }
+        }
+    }
+
+    fn signing_key(&mut self, report: &Report) -> Option<()> {
+        let allowed = &self.of.member.signing_key;
+        let expected = allowed.iter().map(|key| key.name()).collect::<Vec<_>>().join(" or ");
+        let ok = allowed.contains(&report.signing_key);
+        self.lines.judge(SIGNING_KEY, ok, Status::TcbRejected, expected, report.signing_key.name());
+        ok.then_some(())
+    }
+
+    fn leaf(&mut self, report: &Report) -> Option<Leaf> {
+        const EXPECTED: &str = "the certificate of the key that signed";
+        let refused = |lines: &mut Lines, status: Status, why: String| {
+            lines.judge(LEAF, false, status, EXPECTED, why);
+            None
+        };
+        if let Some(leaf) = &self.of.evidence.leaf {
+            self.lines.judge(LEAF, true, Status::Ok, EXPECTED, "came with the evidence");
+            return Some(leaf.clone());
+        }
+        if !can_be_asked_for(report) {
+            let why = "none came with the evidence, and nobody can be asked for this one";
+            return refused(self.lines, Status::EvidenceInvalid, why.into());
+        }
+        let Some(document) = self.known_leaf(report) else {
+            let why = "none came with the evidence, and none is at hand";
+            return refused(self.lines, Status::CollateralUnavailable, why.into());
+        };
+        match Leaf::read(&document.body) {
+            Ok(leaf) => {
+                self.lines.judge(LEAF, true, Status::Ok, EXPECTED, "from the vendor's service");
+                Some(leaf)
+            }
+            Err(why) => refused(self.lines, Status::CollateralInvalid, why),
+        }
+    }
+
+    fn known_leaf(&self, report: &Report) -> Option<&Document> {
+        self.of.documents.find(&DocumentKind::leaf(report.product?, report))
+    }
+
+    fn chain<'r>(&mut self, report: &Report, leaf: &Leaf, roots: Result<Roots<'r>, String>) -> Option<Roots<'r>> {
+        let key = report.signing_key;
+        let held = roots.and_then(|roots| leaf.leads_to(&roots, key, self.of.now).map(|()| roots));
+        let expected = format!("a {} that leads to AMD's root of its product now", key.name());
+        let (ok, actual) = (held.is_ok(), held.as_ref().err().map_or("it does", |why| why));
+        self.lines.judge(CHAIN, ok, Status::QuoteInvalid, expected, actual);
+        held.ok()
+    }
+
+    /// `Some(None)` if none is used.
+    fn crl(&mut self, roots: &Roots<'_>, product: Product, key: SigningKey) -> Option<Option<CrlDates>> {
+        const EXPECTED: &str = "the root's list holds now, and the intermediate is not on it";
+        let document = self.of.documents.find(&DocumentKind::crl(product, key));
+        let document = match (self.of.member.crl, document) {
+            (CrlRule::Off, _) => {
+                self.lines.skip(CRL, "the policy says \"crl\": \"off\"");
+                return Some(None);
+            }
+            (CrlRule::IfAvailable, None) => {
+                self.lines.skip(CRL, "none is at hand, and the policy says \"crl\": \"if_available\"");
+                return Some(None);
+            }
+            (CrlRule::Require, None) => {
+                self.lines.judge(CRL, false, Status::CollateralUnavailable, EXPECTED, "none is at hand");
+                return None;
+            }
+            (_, Some(document)) => document,
+        };
+        let read = Crl::read(&document.body, roots.ark);
+        let read = read.and_then(|list| list.check_dates(self.of.now).map(|()| list));
+        let judged = read.and_then(|list| Ok((list.revokes(roots.issuer_of(key))?, list.dates)));
+        let (status, actual) = match &judged {
+            Ok((false, dates)) => (Status::Ok, format!("number {}, holds until {}", dates.number, dates.expires)),
+            Ok((true, _)) => (Status::QuoteInvalid, "the intermediate is revoked".into()),
+            Err(why) => (Status::CollateralInvalid, why.clone()),
+        };
+        self.lines.judge(CRL, status == Status::Ok, status, EXPECTED, actual);
+        judged.ok().filter(|(revoked, _)| !revoked).map(|(_, dates)| Some(dates))
+    }
+
+    fn signature(&mut self, report: &Report, leaf: &Leaf) -> Option<()> {
+        let ok = leaf.has_signed(report);
+        let actual = if ok { "it is" } else { "it is not" };
+        self.lines.judge(SIGNATURE, ok, Status::QuoteInvalid, "signed by the certificate's key", actual);
+        ok.then_some(())
+    }
+
+    fn leaf_tcb(&mut self, report: &Report, leaf: &Leaf, product: Product) -> Option<Facts> {
+        let reported = report.tcb(TcbOf::Reported, product);
+        let expected = format!("a certificate for {}, {reported}", product.name());
+        let (ok, actual) = match &leaf.facts {
+            Ok(facts) => (facts.tcb == reported && facts.is_of(product), format!("{}, {}", facts.product, facts.tcb)),
+            Err(why) => (false, why.clone()),
+        };
+        self.lines.judge(LEAF_TCB, ok, Status::QuoteInvalid, expected, actual);
+        leaf.facts.clone().ok().filter(|_| ok)
+    }
+
+    fn chip_id(&mut self, report: &Report, facts: &Facts, product: Product) -> Option<()> {
+        let chip_id = report.chip_id();
+        match (report.signing_key, &facts.holder) {
+            (SigningKey::Vlek, Holder::Provider(_)) => {
+                self.lines.skip(CHIP_ID, "a provider's key is of no chip");
+                Some(())
+            }
+            (SigningKey::Vcek, Holder::Chip(id)) => {
+                let masked = chip_id == [0; 64];
+                let (ok, expected) = match self.of.member.allow_masked_chip_id && masked {
+                    true => (true, format!("{}, or masked by allow_masked_chip_id", hex(id))),
+                    false => (!masked && facts.is_of_chip(&chip_id, product), hex(id)),
+                };
+                self.lines.judge(CHIP_ID, ok, Status::QuoteInvalid, expected, hex(&chip_id));
+                ok.then_some(())
+            }
+            (key, _) => {
+                let expected = format!("the holder of a {}", key.name());
+                self.lines.judge(CHIP_ID, false, Status::QuoteInvalid, expected, "the other kind of holder");
+                None
+            }
+        }
+    }
+}

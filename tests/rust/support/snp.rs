@@ -1,0 +1,157 @@
+//! Judging evidence of SEV-SNP guests offline, through the C ABI: every piece can be bent before it is asked about.
+
+use std::ffi::CString;
+use std::ptr::null_mut;
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use serde_json::{Value, json};
+
+use super::abi::*;
+use super::text;
+
+/// One question for the verifier.
+#[derive(Clone, Debug)]
+pub struct Question {
+    pub report: Vec<u8>,
+    /// DER.
+    pub leaf: Option<Vec<u8>>,
+    pub mr_config: Option<String>,
+    /// Names and bodies; `None` for no collateral at all.
+    pub bundle: Option<Vec<(String, Vec<u8>)>>,
+    pub policy: Value,
+    /// PEM of a simulator's ARK, ASK and ASVK.
+    pub roots: Option<String>,
+    /// `server_leaf` of an exporter-v1 session with nonce 3.. and exporter value 4.., in which the client proves itself; else no binding.
+    pub session: Option<Vec<u8>>,
+    pub now: u64,
+}
+
+/// Its answer.
+#[derive(Debug)]
+pub struct Found {
+    /// Of the call that failed, else of the verdict.
+    pub status: String,
+    pub message: String,
+    /// Name of the first check that failed.
+    pub check: String,
+    pub verdict: Value,
+}
+
+fn raw(bytes: &[u8]) -> atls_bytes {
+    atls_bytes { ptr: bytes.as_ptr(), len: bytes.len() }
+}
+
+impl Question {
+    pub fn evidence(&self) -> Value {
+        let mut evidence = json!({"report": STANDARD.encode(&self.report)});
+        if let Some(leaf) = &self.leaf {
+            evidence["leaf"] = STANDARD.encode(leaf).into();
+        }
+        if let Some(document) = &self.mr_config {
+            evidence["mr_config"] = document.as_str().into();
+        }
+        json!({"tee": "snp", "evidence": evidence})
+    }
+
+    fn collateral(&self) -> Option<String> {
+        let entry = |(name, body): &(String, Vec<u8>)| json!({"name": name, "body": atls::attest::hash::hex(body), "chain": "", "fetched": 1});
+        let objects: Vec<Value> = self.bundle.as_ref()?.iter().map(entry).collect();
+        Some(json!({"atls_collateral_bundle": 1, "objects": objects}).to_string())
+    }
+
+    pub fn ask(&self) -> Found {
+        self.ask_with(&self.evidence().to_string())
+    }
+
+    /// As `ask`, with evidence as it is stored.
+    pub fn ask_with(&self, evidence: &str) -> Found {
+        let mut error = null_mut();
+        let mut verdict = null_mut();
+        unsafe {
+            let mut question = null_mut();
+            assert_eq!(atls_verification_new(&mut question, null_mut()), 0);
+            let status = match self.put(question, evidence, &mut error) {
+                0 => atls_verify(question, &mut verdict, &mut error),
+                refused => refused,
+            };
+            atls_verification_free(question);
+            let mut failed = (0..atls_verdict_check_count(verdict))
+                .filter(|index| atls_verdict_check_outcome(verdict, *index) == ATLS_CHECK_FAIL)
+                .map(|at| (text(atls_verdict_check_name(verdict, at)), text(atls_verdict_check_actual(verdict, at))));
+            let found = match (status, failed.next()) {
+                (0, failed) => {
+                    let (check, message) = failed.unwrap_or_default();
+                    let status = text(atls_status_name(atls_verdict_status(verdict)));
+                    let verdict = serde_json::from_str(&text(atls_verdict_json(verdict))).unwrap();
+                    Found { status, message, check, verdict }
+                }
+                _ => Found {
+                    status: text(atls_status_name(status)),
+                    message: text(atls_error_message(error)),
+                    check: String::new(),
+                    verdict: Value::Null,
+                },
+            };
+            atls_verdict_free(verdict);
+            atls_error_free(error);
+            found
+        }
+    }
+
+    unsafe fn put(&self, question: *mut atls_verification, evidence: &str, error: &mut *mut atls_error) -> i32 {
+        let policy = self.policy.to_string();
+        let mut parsed = null_mut();
+        unsafe {
+            let mut status = atls_policy_new(raw(policy.as_bytes()), &mut parsed, error);
+            let mut step = |call: &dyn Fn(&mut *mut atls_error) -> i32| {
+                if status == 0 {
+                    status = call(error);
+                }
+            };
+            step(&|error| atls_verification_set_policy(question, parsed, error));
+            step(&|error| atls_verification_set_evidence_json(question, raw(evidence.as_bytes()), error));
+            if let Some(bundle) = self.collateral() {
+                step(&|error| atls_verification_set_collateral_json(question, raw(bundle.as_bytes()), error));
+            }
+            if let Some(roots) = &self.roots {
+                let vendor = CString::new("amd").unwrap();
+                step(&|error| {
+                    atls_verification_add_simulated_root(question, vendor.as_ptr(), raw(roots.as_bytes()), error)
+                });
+            }
+            step(&|error| atls_verification_set_time(question, self.now, error));
+            step(&|error| match &self.session {
+                None => atls_verification_skip_binding(question, error),
+                Some(leaf) => atls_verification_set_exporter_session(
+                    question,
+                    1,
+                    raw(&[3; 32]),
+                    raw(&[4; 32]),
+                    raw(leaf),
+                    raw(b""),
+                    c"localhost".as_ptr(),
+                    error,
+                ),
+            });
+            atls_policy_free(parsed);
+            status
+        }
+    }
+
+    #[track_caller]
+    pub fn trusted(&self) -> Found {
+        let found = self.ask();
+        assert_eq!(found.status, "OK", "{found:?}");
+        assert_eq!(found.verdict["trusted"], true);
+        found
+    }
+
+    /// Refused with this status, by this check.
+    #[track_caller]
+    pub fn refused(&self, status: &str, check: &str) -> Found {
+        let found = self.ask();
+        assert_eq!((found.status.as_str(), found.check.as_str()), (status, check), "{found:?}");
+        found
+    }
+}
