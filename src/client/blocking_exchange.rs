@@ -5,7 +5,7 @@ use std::future::Future;
 use std::pin::pin;
 use std::sync::{Arc, Mutex, OnceLock};
 use std::task::{Context, Poll, Waker};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::FutureExt;
@@ -18,7 +18,7 @@ use super::{ClientRequest, Exchange, HttpConnection, InterimEvent, start_exchang
 use crate::error::{Detail, Error, Result, Status};
 use crate::io::CallerRuntime;
 use crate::io::blocking::check_may_block;
-use crate::io::deadline::{Wait, exceeded, within};
+use crate::io::deadline::{TotalDeadline, Wait, within};
 use crate::io::sync::lock;
 use crate::message::ReceivedHead;
 use crate::operation::{Cancel, Outgoing};
@@ -144,7 +144,7 @@ impl BlockingExchange {
         let total = TotalDeadline::new(deadlines.total);
         let (outgoing, limit, wait) = (body.outgoing(), total.shorten(deadlines.head), Wait::Head);
         if outgoing.is_none() && waits {
-            let answered = total.judge(driver.run(limit, wait, work));
+            let answered = total.judge(Wait::Exchange, driver.run(limit, wait, work));
             let close = |_: &Error| connection.iter().for_each(|connection| connection.closing.cancel());
             state.take_answer(answered.inspect_err(close)?);
         } else {
@@ -152,7 +152,7 @@ impl BlockingExchange {
             let (sending, cancel) = (outgoing.clone(), cancel.clone());
             sending.iter().for_each(|sending| sending.open());
             driver.spawn(async move {
-                let answered = total.judge(cancel.guard(within(limit, wait, Box::pin(work))).await);
+                let answered = total.judge(Wait::Exchange, cancel.guard(within(limit, wait, Box::pin(work))).await);
                 match (sending, &answered) {
                     (Some(sending), Ok(_)) => sending.answered(),
                     (Some(sending), Err(error)) => sending.end(error.clone()),
@@ -316,7 +316,7 @@ impl BlockingExchange {
             }
             done
         };
-        let done = self.total.judge(self.driver.run(limit, Wait::Call(what), work));
+        let done = self.total.judge(Wait::Exchange, self.driver.run(limit, Wait::Call(what), work));
         if let Err(error) = &done
             && !matches!(error.detail, Detail::CallTimeout | Detail::Rewind)
         {
@@ -332,35 +332,6 @@ impl Drop for BlockingExchange {
         if !self.state.get_mut().done {
             self.cancel.cancel();
             self.close();
-        }
-    }
-}
-
-/// The deadline of the exchange as a whole: how long, and so until when.
-#[derive(Clone, Copy)]
-struct TotalDeadline(Option<(Duration, Instant)>);
-
-impl TotalDeadline {
-    fn new(limit: Option<Duration>) -> TotalDeadline {
-        TotalDeadline(limit.and_then(|limit| Some((limit, Instant::now().checked_add(limit)?))))
-    }
-
-    fn shorten(self, limit: Option<Duration>) -> Option<Duration> {
-        let left = self.0.map(|(_, until)| until.saturating_duration_since(Instant::now()));
-        limit.into_iter().chain(left).min()
-    }
-
-    fn is_over(self) -> bool {
-        self.0.is_some_and(|(_, until)| until <= Instant::now())
-    }
-
-    /// Says so if it was this deadline that passed.
-    fn judge<T>(self, done: Result<T>) -> Result<T> {
-        match (done, self.0) {
-            (Err(error), Some((limit, _))) if error.status == Status::TimedOut && self.is_over() => {
-                Err(exceeded(limit, Wait::Exchange))
-            }
-            (done, _) => done,
         }
     }
 }

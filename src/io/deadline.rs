@@ -1,7 +1,7 @@
 //! What may take only so long. May touch the clock.
 
 use std::future::Future;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use futures_util::FutureExt;
 use futures_util::future::Either;
@@ -58,4 +58,55 @@ pub fn exceeded(limit: Duration, wait: Wait) -> Error {
     let (what, phase, detail) = wait.describe();
     let message = format!("{what} took longer than {} ms", limit.as_millis());
     Error::new(Status::TimedOut, message).phase(phase).detail(detail)
+}
+
+/// The deadline of several steps as a whole: how long, and so until when.
+#[derive(Clone, Copy)]
+pub struct TotalDeadline(Option<(Duration, Instant)>);
+
+impl TotalDeadline {
+    pub fn new(limit: Option<Duration>) -> TotalDeadline {
+        TotalDeadline(limit.and_then(|limit| Some((limit, Instant::now().checked_add(limit)?))))
+    }
+
+    /// The deadline of one step: its own, or what is left if that is less.
+    pub fn shorten(self, limit: Option<Duration>) -> Option<Duration> {
+        let left = self.0.map(|(_, until)| until.saturating_duration_since(Instant::now()));
+        limit.into_iter().chain(left).min()
+    }
+
+    pub fn is_over(self) -> bool {
+        self.0.is_some_and(|(_, until)| until <= Instant::now())
+    }
+
+    /// Says so, if a step ended because this deadline passed.
+    pub fn judge<T>(self, wait: Wait, done: Result<T>) -> Result<T> {
+        match (done, self.0) {
+            (Err(error), Some((limit, _))) if error.status == Status::TimedOut && self.is_over() => {
+                Err(exceeded(limit, wait))
+            }
+            (done, _) => done,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_step_has_no_more_time_than_is_left_and_the_whole_is_what_is_blamed() {
+        let late = || Err::<(), _>(exceeded(Duration::from_secs(1), Wait::Head));
+        let none = TotalDeadline::new(None);
+        assert!(none.shorten(None).is_none() && !none.is_over());
+        assert_eq!(none.judge(Wait::Exchange, late()).unwrap_err().detail, Detail::HeadTimeout);
+        let long = TotalDeadline::new(Some(Duration::from_secs(1000)));
+        assert_eq!(long.shorten(Some(Duration::from_secs(1))), Some(Duration::from_secs(1)));
+        assert!(long.shorten(None).is_some_and(|left| left > Duration::from_secs(900)) && !long.is_over());
+        assert_eq!(long.judge(Wait::Exchange, late()).unwrap_err().detail, Detail::HeadTimeout);
+        let over = TotalDeadline::new(Some(Duration::ZERO));
+        assert!(over.is_over() && over.shorten(Some(Duration::from_secs(1))) == Some(Duration::ZERO));
+        assert_eq!(over.judge(Wait::Exchange, late()).unwrap_err().detail, Detail::TotalTimeout);
+        assert!(over.judge(Wait::Exchange, Ok(())).is_ok(), "what was done in time stays done");
+    }
 }
