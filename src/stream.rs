@@ -1,4 +1,4 @@
-//! An attested byte stream, driven by the runtime and seen through events. (Blocking streams are in `blocking`.)
+//! An attested byte stream that reports by events. (Blocking streams are in `blocking`.) Connects through `connect`, and reads and writes what that gives.
 
 pub mod blocking;
 
@@ -18,12 +18,12 @@ use crate::verdict::Verdict;
 /// Most bytes handed over at once: waking the host for each TLS record would cost a fifth of the rate.
 const BATCH: usize = 256 << 10;
 
-/// What the host and the driving task share.
+/// What the host and the stream's task share.
 pub struct StreamState {
     pub credit: Arc<Credit>,
     pub outgoing: Outgoing,
     pub cancel: Cancel,
-    /// Thrown by a graceful close: what was written still goes out.
+    /// Thrown by a graceful close: what was written is still sent.
     pub closing: Cancel,
     pub verdict: OnceLock<Arc<Verdict>>,
 }
@@ -44,7 +44,7 @@ impl StreamState {
         }
     }
 
-    /// Closes politely: what was written still goes out.
+    /// Closes gracefully: what was written is still sent.
     pub fn close(&self) {
         let _ = self.outgoing.finish();
         self.closing.cancel();
@@ -67,15 +67,15 @@ async fn upgraded_stream_task<S: AsyncRead + AsyncWrite>(io: S, shared: Arc<Stre
     outlet.close(ended);
 }
 
-/// A stream of the host's that waits for its connection. Dropped without one, it is closed; canceled or closed by its host, it waits no longer, whatever
-/// the connection is doing.
+/// A stream that waits for a connection to become its own. If that never happens, the stream is closed; if its host cancels or closes it, it is closed at
+/// once, whatever the connection is doing.
 pub struct PendingStream(Arc<Waiting>);
 
-/// Invariant: whoever takes the outlet out of its lock, and nobody else, sees to its CLOSED.
+/// Invariant: only the thread that takes the outlet out of its lock closes it.
 struct Waiting {
     stream: Arc<StreamState>,
     outlet: Mutex<Option<Outlet>>,
-    /// Thrown once there is nothing to wait for: the connection came, or the host has given the stream up.
+    /// Thrown once the wait is over: the connection came, or the host has given the stream up.
     over: Arc<Cancel>,
 }
 
@@ -84,7 +84,7 @@ impl PendingStream {
         PendingStream(Arc::new(Waiting { stream, outlet: Mutex::new(Some(outlet)), over: Arc::default() }))
     }
 
-    /// Closes the stream where its host gives it up. To be run beside what the stream waits for.
+    /// Closes the stream if its host gives it up. Runs beside what the stream waits for.
     pub fn watch(&self) -> impl Future<Output = ()> + Send + use<> {
         let waiting = self.0.clone();
         async move {
@@ -159,7 +159,7 @@ async fn converse<S: AsyncRead + AsyncWrite>(io: S, shared: &StreamState, outlet
             done = &mut receive, if !received => received = done.map(|()| true)?,
             done = &mut send, if !sent => {
                 sent = done.map(|()| true)?;
-                // Without waiting for room, and so for a host that is slow to take what is received.
+                // Posted without waiting for room: the host may be slow to take what is received.
                 outlet.post_now(TransferEvent::Sent, None);
             }
             () = shared.closing.thrown(), if !closing => closing = true,
@@ -171,7 +171,7 @@ async fn converse<S: AsyncRead + AsyncWrite>(io: S, shared: &StreamState, outlet
 async fn receive(reader: &mut (impl AsyncRead + Unpin), credit: &Arc<Credit>, outlet: &Outlet) -> Result<()> {
     let mut buffer = BytesMut::new();
     loop {
-        // Without credit a single byte is read ahead, so that the end shows; the rest stays in the socket.
+        // Without credit a single byte is read ahead, to notice the end; the rest stays in the socket.
         let limit = usize::try_from(credit.available()).unwrap_or(usize::MAX).clamp(1, BATCH);
         let piece = read_batch(reader, &mut buffer, limit).await?;
         if piece.is_empty() {
@@ -202,7 +202,7 @@ pub async fn read_batch(reader: &mut (impl AsyncRead + Unpin), buffer: &mut Byte
             let polled = Pin::new(&mut *reader).poll_read(&mut cx, &mut view);
             let filled = view.filled().len();
             buffer.truncate(before + filled);
-            // An error is met again, with nothing lost, by the read after this batch.
+            // The read after this batch meets the error again; nothing is lost.
             if filled == 0 || !matches!(polled, std::task::Poll::Ready(Ok(()))) {
                 break;
             }

@@ -1,4 +1,5 @@
-//! The task of a driver: parses what comes and tells it, writes what was said, minds the clock.
+//! The task of a driver: parses what is received and reports it, writes what the host has sent, and watches deadlines. Touches the clock, and reads and
+//! writes the connection that it is given.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -19,21 +20,21 @@ use crate::io::sync::lock;
 use crate::log;
 use crate::message::body_reader::{BodyReader, BodyStep, GatheredBody, gather, too_large};
 use crate::message::{ReceivedHead, refusal_status};
-use crate::operation::{Cancel, Outlet, TransferEvent};
+use crate::operation::{Outlet, TransferEvent, thrown_or_never};
 use crate::stream::PendingStream;
 
 /// Bytes that are read at a time.
 const READ: usize = 16 << 10;
 /// Bytes that are taken from the outbox at a time: as many may be held beyond its high mark.
 const SENT: usize = 64 << 10;
-/// How long the refusal of a body waits for the host, which may set another limit once it sees the head.
-const TAKING_NOTE: Duration = Duration::from_secs(1);
-/// How often a connection that is not read is asked whether it is still there.
+/// How long the refusal of a body waits for the host, which may set another limit when it sees the head.
+const HOST_TIME: Duration = Duration::from_secs(1);
+/// How often a connection that is not being read is checked for a peer that is gone.
 const CHECK: Duration = Duration::from_secs(1);
-/// How long a peer has to take what it is told last.
+/// How long a peer has to take the last response.
 const LAST_WORDS: Duration = Duration::from_secs(1);
 
-/// Runs the connection, which `peer` is at the other end of, to its end; posts exactly one `Closed`.
+/// Runs the connection with `peer` to its end; posts exactly one `Closed`.
 pub async fn connection_task<S>(wire: S, driver: Arc<H1Driver>, outlet: Outlet, peer: Option<SocketAddr>)
 where
     S: AsyncRead + AsyncWrite + Liveness + Unpin + Send,
@@ -71,7 +72,7 @@ where
     }
 }
 
-/// Logs the end of a connection that a peer has opened; as client the host knows its server.
+/// Logs the end of a connection that a peer has opened. (As a client the host knows whom it called.)
 fn account(driver: &H1Driver, peer: Option<SocketAddr>, began: Instant, error: Option<&Error>) {
     if driver.settings.role == Role::Client {
         return;
@@ -96,22 +97,22 @@ struct DriverTask<'a, S> {
     sending: Bytes,
     unflushed: bool,
     intake: BodyReader,
-    /// When the head came whose body is coming.
+    /// When the head came, while its body is being received.
     body_since: Option<Instant>,
-    /// Until when what is waited for must have come, how long that was, and what it is.
+    /// The current deadline: when, how long it was, and for what.
     due: Option<(Instant, Duration, Wait)>,
-    /// When to check whether the peer is there, while no traffic shows it.
+    /// When to check whether the peer is still there, while no traffic shows it.
     check_at: Option<Instant>,
     alarm: Alarm,
     buffer: Vec<u8>,
 }
 
-/// What was parsed, out of the lock.
+/// What was parsed, as handled after the lock is released.
 enum Step {
     Head(ReceivedHead),
     /// More of a body, or its end.
     Body(GatheredBody),
-    /// Bytes are needed, or the host must say something first.
+    /// More bytes are needed, or the host must send something first.
     Need {
         bytes: bool,
     },
@@ -125,36 +126,36 @@ impl<S: AsyncRead + AsyncWrite + Liveness + Unpin> DriverTask<'_, S> {
         loop {
             let needs = match self.parse().await {
                 Ok(Some(needs)) => needs,
-                Ok(None) => return self.finish().await.map(|()| None),
+                Ok(None) => return self.send_rest().await.map(|()| None),
                 Err(error) => {
                     self.refuse(&error);
-                    let _ = tokio::time::timeout(LAST_WORDS, self.finish()).await;
+                    let _ = tokio::time::timeout(LAST_WORDS, self.send_rest()).await;
                     return Err(error);
                 }
             };
-            if let Some(detached) = self.settled() {
+            if let Some(detached) = self.over_for_host() {
                 return match detached {
                     Some(detached) => Ok(Some(detached)),
-                    None => self.finish().await.map(|()| None),
+                    None => self.send_rest().await.map(|()| None),
                 };
             }
             self.step(needs).await?;
         }
     }
 
-    /// Tells what has come, as far as there is credit. Whether bytes are needed; `None` at the end.
+    /// Reports what has been received, as far as there is credit. Whether more bytes are needed; `None` at the end.
     async fn parse(&mut self) -> Result<Option<bool>> {
-        self.heed();
+        self.apply_host_limits();
         loop {
             match self.intake.proceed()? {
                 BodyStep::Bytes if self.driver.credit.available() == 0 => return Ok(Some(false)),
                 BodyStep::Bytes => {
-                    self.tell().await;
+                    self.post_piece().await;
                     continue;
                 }
                 BodyStep::End(trailers) => {
                     (self.due, self.body_since) = (None, None);
-                    self.driver.tell_end();
+                    self.driver.end_of_message();
                     if let Some(trailers) = trailers {
                         self.outlet.post(TransferEvent::Trailers(trailers)).await;
                     }
@@ -168,7 +169,7 @@ impl<S: AsyncRead + AsyncWrite + Liveness + Unpin> DriverTask<'_, S> {
                 Step::Head(head) => self.begin(head).await?,
                 Step::Body(gathered) => {
                     if !self.intake.takes(gathered.data.len()) {
-                        self.hear().await;
+                        self.wait_for_host().await;
                     }
                     self.intake.take_in(gathered)?;
                 }
@@ -181,7 +182,7 @@ impl<S: AsyncRead + AsyncWrite + Liveness + Unpin> DriverTask<'_, S> {
     fn next_step(&mut self) -> Result<Step> {
         let settings = &self.driver.settings;
         let mut shared = lock(&self.driver.state);
-        shared.go_on();
+        shared.start_next();
         let awaits_head = match settings.role {
             Role::Server => shared.conn.their_state() == State::Idle,
             Role::Client => shared.conn.their_state() == State::SendResponse,
@@ -205,7 +206,7 @@ impl<S: AsyncRead + AsyncWrite + Liveness + Unpin> DriverTask<'_, S> {
             }
             EventKind::InformationalResponse | EventKind::Response => Step::Head(ReceivedHead::of(&event)),
             // A client that has ended its own direction still gets its answer.
-            EventKind::ConnectionClosed if shared.owes_an_answer(settings.role) => Step::Need { bytes: false },
+            EventKind::ConnectionClosed if shared.owes_response(settings.role) => Step::Need { bytes: false },
             EventKind::ConnectionClosed => Step::Over,
             EventKind::NeedData => Step::Need { bytes: true },
             _ => Step::Need { bytes: false },
@@ -216,20 +217,20 @@ impl<S: AsyncRead + AsyncWrite + Liveness + Unpin> DriverTask<'_, S> {
         let settings = &self.driver.settings;
         let informational = (100..200).contains(&head.status);
         if informational && head.status != 101 {
-            // The final one has no more time for it.
+            // The deadline for the final head stays as it is.
             self.outlet.post(TransferEvent::Informational(head)).await;
             return Ok(());
         }
         self.due = None;
         self.intake = BodyReader::new(settings.body, settings.decode.then_some(&head))?;
         self.body_since = Some(Instant::now());
-        self.heed();
+        self.apply_host_limits();
         let event = if informational { TransferEvent::Informational(head) } else { TransferEvent::Head(head) };
         self.outlet.post(event).await;
         let length = lock(&self.driver.state).conn.their_body_length().unwrap_or(0);
         let length = usize::try_from(length).unwrap_or(usize::MAX);
         if !self.intake.takes(length) {
-            self.hear().await;
+            self.wait_for_host().await;
         }
         // Before a byte of it is read.
         match self.intake.takes(length) {
@@ -238,23 +239,23 @@ impl<S: AsyncRead + AsyncWrite + Liveness + Unpin> DriverTask<'_, S> {
         }
     }
 
-    /// Takes up what the host has set for the message that comes.
-    fn heed(&mut self) {
+    /// Applies the limits that the host has set for the message that is being received.
+    fn apply_host_limits(&mut self) {
         let Some(since) = self.body_since else { return };
-        let (own, settings) = (lock(&self.driver.state).own, &self.driver.settings);
+        let (own, settings) = (lock(&self.driver.state).limits, &self.driver.settings);
         self.intake.set_limit(own.body.unwrap_or(settings.body));
         let within = own.body_within.unwrap_or(settings.body_within);
         self.due = within.map(|limit| (since + limit, limit, Wait::MoreBody));
     }
 
     /// Gives the host time to set its own limits first.
-    async fn hear(&mut self) {
-        let _ = tokio::time::timeout(TAKING_NOTE, self.outlet.quiet()).await;
-        self.heed();
+    async fn wait_for_host(&mut self) {
+        let _ = tokio::time::timeout(HOST_TIME, self.outlet.quiet()).await;
+        self.apply_host_limits();
     }
 
-    /// One piece of a body, as large as credit and settings allow.
-    async fn tell(&mut self) {
+    /// Posts one piece of a body, as large as credit and settings allow.
+    async fn post_piece(&mut self) {
         let credit = &self.driver.credit;
         let allowed = usize::try_from(credit.available()).unwrap_or(usize::MAX).min(self.driver.settings.piece);
         let piece = self.intake.take(allowed);
@@ -262,8 +263,8 @@ impl<S: AsyncRead + AsyncWrite + Liveness + Unpin> DriverTask<'_, S> {
         self.outlet.post(TransferEvent::Data(piece, credit.clone())).await;
     }
 
-    /// Whether the host is through with the connection: `Some(None)` where it closed it.
-    fn settled(&mut self) -> Option<Detached> {
+    /// Whether the connection is over for the host: detached, or (`Some(None)`) closed.
+    fn over_for_host(&mut self) -> Option<Detached> {
         let mut shared = lock(&self.driver.state);
         let sent = self.sending.is_empty() && shared.outbox.is_empty() && !self.unflushed;
         if sent && let Some(handover) = shared.handover.take() {
@@ -275,9 +276,9 @@ impl<S: AsyncRead + AsyncWrite + Liveness + Unpin> DriverTask<'_, S> {
         (sent && (shared.closing || must_close)).then_some(None)
     }
 
-    /// One thing of all that can happen now.
+    /// Waits for the next thing to happen, and handles it.
     async fn step(&mut self, needs_bytes: bool) -> Result<()> {
-        // A peer that is never quiet has no more time than another.
+        // Deadlines hold also for a peer that keeps the connection busy.
         self.check_due()?;
         self.refill();
         let room = needs_bytes.then_some(&mut self.buffer[..]);
@@ -290,7 +291,7 @@ impl<S: AsyncRead + AsyncWrite + Liveness + Unpin> DriverTask<'_, S> {
         let given_up = lock(&self.driver.state).handover.as_ref().map(PendingStream::given_up);
         tokio::select! {
             biased;
-            () = self.driver.spoke.notified() => {}
+            () = self.driver.host_acted.notified() => {}
             moved = advance(&mut self.wire, &self.sending, self.unflushed, room), if sends || needs_bytes => {
                 match moved.map_err(Error::from_peer)? {
                     Moved::Sent { count, flushed } => {
@@ -304,7 +305,7 @@ impl<S: AsyncRead + AsyncWrite + Liveness + Unpin> DriverTask<'_, S> {
                 }
             }
             _ = self.driver.credit.wait(), if self.intake.waits() => {}
-            () = thrown(given_up) => {
+            () = thrown_or_never(given_up) => {
                 return Err(Error::new(Status::Canceled, "the stream that the connection was to become was given up"));
             }
             () = self.alarm.rings(due.map(|(until, ..)| until), self.check_at) => {
@@ -323,7 +324,7 @@ impl<S: AsyncRead + AsyncWrite + Liveness + Unpin> DriverTask<'_, S> {
         }
     }
 
-    /// Takes what was said, and tells the host where there is room again.
+    /// Takes what the host has sent, and reports to the host if there is room again.
     fn refill(&mut self) {
         if !self.sending.is_empty() {
             return;
@@ -336,7 +337,7 @@ impl<S: AsyncRead + AsyncWrite + Liveness + Unpin> DriverTask<'_, S> {
         self.driver.announce(writable);
     }
 
-    /// A server says what was wrong where it has not begun an answer.
+    /// As server, answers with the error's status, unless a response has begun.
     fn refuse(&mut self, error: &Error) {
         let mut shared = lock(&self.driver.state);
         let silent = matches!(shared.conn.our_state(), State::Idle | State::SendResponse);
@@ -345,8 +346,8 @@ impl<S: AsyncRead + AsyncWrite + Liveness + Unpin> DriverTask<'_, S> {
         }
     }
 
-    /// Sends what is left, and ends our direction.
-    async fn finish(&mut self) -> Result<()> {
+    /// Sends what is left, and ends the sending direction.
+    async fn send_rest(&mut self) -> Result<()> {
         let io = |error| Error::from_io(error, Phase::Transfer);
         loop {
             self.refill();
@@ -356,14 +357,6 @@ impl<S: AsyncRead + AsyncWrite + Liveness + Unpin> DriverTask<'_, S> {
             let mut sending = std::mem::take(&mut self.sending);
             self.wire.write_all_buf(&mut sending).await.map_err(io)?;
         }
-    }
-}
-
-/// Done once the host has given up the stream that the connection is to become.
-async fn thrown(given_up: Option<Arc<Cancel>>) {
-    match given_up {
-        Some(given_up) => given_up.thrown().await,
-        None => std::future::pending().await,
     }
 }
 

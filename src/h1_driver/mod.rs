@@ -1,5 +1,5 @@
-//! The sans-I/O connection of `h1`, in either role, run over a connected socket: what the host sends is checked at once and written as the peer takes it,
-//! what comes is told by events. May touch the network and the clock.
+//! The connection of `h1`, in either role, run over a connected socket: what the host sends is checked at once and written as the peer takes it, what is
+//! received is reported by events. May touch the network and the clock.
 
 mod connection_task;
 #[cfg(test)]
@@ -29,18 +29,18 @@ pub struct DriverSettings {
     pub role: Role,
     /// Leniency, as bits of `h1::flags`.
     pub flags: u32,
-    /// Bytes of a head, and its lines.
+    /// Bytes of a head, and its header fields.
     pub head: usize,
     pub fields: usize,
-    /// Most bytes of a body that are told at once.
+    /// Most bytes of a body in one event.
     pub piece: usize,
-    /// Of each message that comes.
+    /// Most bytes of a received body.
     pub body: u64,
-    /// From when a head is due to its last byte.
+    /// Deadline for a whole head, from when it is due.
     pub head_within: Option<Duration>,
-    /// From head to end.
+    /// Deadline for a whole body, from its head.
     pub body_within: Option<Duration>,
-    /// Silence of the peer until TCP probes whether it is there.
+    /// After this long without traffic TCP probes whether the peer is there.
     pub probe: Option<Duration>,
     pub keep_alive: bool,
     /// Bodies are decoded as their Content-Encoding says.
@@ -70,19 +70,19 @@ impl DriverSettings {
     }
 }
 
-/// A header line.
+/// Name and value of a header field.
 pub type FieldLine<'a> = (&'a [u8], &'a [u8]);
 
-/// What the host and the driving task share.
+/// What the host and the connection's task share.
 pub struct H1Driver {
     pub settings: DriverSettings,
     pub credit: Arc<Credit>,
     pub cancel: Cancel,
-    /// On the server, where the connection was attested.
+    /// The verdict on the server, if the connection was attested.
     pub verdict: OnceLock<Arc<Verdict>>,
     state: Mutex<DriverState>,
-    /// The host has said something.
-    spoke: Notify,
+    /// The host has sent or set something.
+    host_acted: Notify,
     observer: Arc<dyn Observer>,
 }
 
@@ -90,22 +90,22 @@ struct DriverState {
     conn: Connection,
     outbox: BytesMut,
     wants_writable: bool,
-    /// The host has said the last that it will.
+    /// The host will send nothing more.
     closing: bool,
     handover: Option<PendingStream>,
-    /// What the host has set for the message that comes in, or, between messages, for the next one.
-    own: Own,
-    /// The host was shown the end of the message that came last: once both ends are done, its next request may follow at once.
+    /// The host's own limits for the message that is being received, or, between messages, for the next one.
+    limits: MessageLimits,
+    /// The host was told the end of the last message: once both sides are done, its next request may follow at once.
     told_end: bool,
-    /// Of the request that came last.
+    /// Of the last request received.
     method: Vec<u8>,
     target: Vec<u8>,
     ended: Option<Error>,
 }
 
-/// Of one message, in place of the settings'.
+/// Limits of one message in place of those of the settings.
 #[derive(Clone, Copy, Default)]
-struct Own {
+struct MessageLimits {
     body: Option<u64>,
     body_within: Option<Option<Duration>>,
 }
@@ -119,7 +119,7 @@ impl H1Driver {
             wants_writable: false,
             closing: false,
             handover: None,
-            own: Own::default(),
+            limits: MessageLimits::default(),
             told_end: false,
             method: Vec::new(),
             target: Vec::new(),
@@ -130,23 +130,23 @@ impl H1Driver {
             cancel: Cancel::default(),
             verdict: OnceLock::new(),
             state: Mutex::new(shared),
-            spoke: Notify::new(),
+            host_acted: Notify::new(),
             observer,
             settings,
         }
     }
 
-    /// A request's head, as client. Errors: H1Local, and why the connection ended.
+    /// Sends a request's head, as client. Errors: H1Local, and why the connection ended.
     pub fn send_request<'a>(
         &self,
         method: &[u8],
         target: &[u8],
         lines: impl Iterator<Item = FieldLine<'a>> + Clone,
     ) -> Result<()> {
-        let close = self.close_line(lines.clone());
-        self.say(|shared| {
+        let close = self.close_field(lines.clone());
+        self.send(|shared| {
             if shared.told_end {
-                shared.go_on();
+                shared.start_next();
             }
             let head = shared.conn.send_request(method, target, lines.chain(close)).map_err(local)?;
             shared.outbox.extend_from_slice(head);
@@ -154,36 +154,36 @@ impl H1Driver {
         })
     }
 
-    /// The host is about to be shown the end of a message.
-    fn tell_end(&self) {
+    /// The host is about to be told the end of a message.
+    fn end_of_message(&self) {
         let mut shared = lock(&self.state);
-        (shared.own, shared.told_end) = (Own::default(), true);
+        (shared.limits, shared.told_end) = (MessageLimits::default(), true);
     }
 
-    /// A response's head, as server. Errors: as `send_request`.
+    /// Sends a response's head, as server. Errors: as `send_request`.
     pub fn send_response<'a>(
         &self,
         status: u16,
         reason: &[u8],
         lines: impl Iterator<Item = FieldLine<'a>> + Clone,
     ) -> Result<()> {
-        let close = self.close_line(lines.clone()).filter(|_| status >= 200);
-        self.say(|shared| {
+        let close = self.close_field(lines.clone()).filter(|_| status >= 200);
+        self.send(|shared| {
             let head = shared.conn.send_response(status, reason, lines.chain(close)).map_err(local)?;
             shared.outbox.extend_from_slice(head);
             Ok(())
         })
     }
 
-    /// What is added to a final head where the connection serves one message only.
-    fn close_line<'a>(&self, mut lines: impl Iterator<Item = FieldLine<'a>>) -> Option<FieldLine<'static>> {
+    /// What is added to a final head if the connection serves one message only.
+    fn close_field<'a>(&self, mut lines: impl Iterator<Item = FieldLine<'a>>) -> Option<FieldLine<'static>> {
         let said = lines.any(|(name, _)| name.eq_ignore_ascii_case(b"connection"));
         (!self.settings.keep_alive && !said).then_some((&b"Connection"[..], &b"close"[..]))
     }
 
-    /// Some of our body, all of it or nothing. Errors: Again, and as `send_request`.
+    /// Sends a piece of the body, all of it or nothing. Errors: Again, and as `send_request`.
     pub fn write(&self, data: &[u8]) -> Result<()> {
-        self.say(|shared| {
+        self.send(|shared| {
             let waiting = shared.outbox.len();
             if waiting > 0 && waiting + data.len() > HIGH {
                 shared.wants_writable = true;
@@ -195,35 +195,35 @@ impl H1Driver {
         })
     }
 
-    /// The end of our message. Errors: as `send_request`.
+    /// Ends the message that is being sent. Errors: as `send_request`.
     pub fn finish<'a>(&self, trailers: impl Iterator<Item = FieldLine<'a>> + Clone) -> Result<()> {
-        self.say(|shared| {
+        self.send(|shared| {
             let end = shared.conn.send_end_of_message(trailers).map_err(local)?;
             shared.outbox.extend_from_slice(end);
             Ok(())
         })
     }
 
-    /// Another limit for the body that comes, or comes next, and another time for all of it, than the settings'.
+    /// Limits the body that is being received, or is received next, in place of the settings.
     pub fn set_body_limit(&self, bytes: u64) {
-        lock(&self.state).own.body = Some(bytes);
-        self.spoke.notify_one();
+        lock(&self.state).limits.body = Some(bytes);
+        self.host_acted.notify_one();
     }
 
     pub fn set_body_deadline(&self, deadline: Option<Duration>) {
-        lock(&self.state).own.body_within = Some(deadline);
-        self.spoke.notify_one();
+        lock(&self.state).limits.body_within = Some(deadline);
+        self.host_acted.notify_one();
     }
 
-    /// No more messages: what was said still goes out, then the connection ends.
+    /// Sends no more messages: what was sent before still goes out, then the connection ends.
     pub fn close(&self) {
         lock(&self.state).closing = true;
-        self.spoke.notify_one();
+        self.host_acted.notify_one();
     }
 
-    /// Takes the connection out of HTTP, with what has come beyond it. Errors: InvalidState (a message is under way), and as `send_request`.
+    /// Takes the connection out of HTTP, with what was received beyond it. Errors: InvalidState (a message is under way), and as `send_request`.
     pub fn detach(&self, handover: PendingStream) -> Result<()> {
-        self.say(|shared| {
+        self.send(|shared| {
             shared.check_detachable()?;
             shared.handover = Some(handover);
             Ok(())
@@ -234,13 +234,13 @@ impl H1Driver {
         lock(&self.state).check_detachable()
     }
 
-    /// Method and target of the request that came last.
+    /// Method and target of the last request received.
     pub fn request(&self) -> (Vec<u8>, Vec<u8>) {
         let shared = lock(&self.state);
         (shared.method.clone(), shared.target.clone())
     }
 
-    fn say(&self, say: impl FnOnce(&mut DriverState) -> Result<()>) -> Result<()> {
+    fn send(&self, act: impl FnOnce(&mut DriverState) -> Result<()>) -> Result<()> {
         let mut shared = lock(&self.state);
         if let Some(error) = &shared.ended {
             return Err(error.clone());
@@ -248,11 +248,11 @@ impl H1Driver {
         if shared.closing || shared.handover.is_some() {
             return Err(Error::new(Status::InvalidState, "the connection was closed or detached"));
         }
-        let said = say(&mut shared);
+        let done = act(&mut shared);
         drop(shared);
-        // Also where it may not be said: that breaks the connection, which the task has to end.
-        self.spoke.notify_one();
-        said
+        // Also if it was refused: that breaks the connection, and the task must end it.
+        self.host_acted.notify_one();
+        done
     }
 
     fn announce(&self, wanted: bool) {
@@ -263,22 +263,22 @@ impl H1Driver {
 }
 
 impl DriverState {
-    /// On to the next message, if both ends are done with this one.
-    fn go_on(&mut self) {
+    /// Starts the next message, if both sides are done with this one.
+    fn start_next(&mut self) {
         if (self.conn.our_state(), self.conn.their_state()) == (State::Done, State::Done) {
             self.told_end = false;
             let _ = self.conn.start_next_cycle();
         }
     }
 
-    /// As server: the peer has asked, and has no whole answer yet.
-    fn owes_an_answer(&self, role: Role) -> bool {
+    /// As server: a request was received that has no complete response yet.
+    fn owes_response(&self, role: Role) -> bool {
         role == Role::Server && matches!(self.conn.our_state(), State::SendResponse | State::SendBody)
     }
 
     fn check_detachable(&mut self) -> Result<()> {
         if self.told_end {
-            self.go_on();
+            self.start_next();
         }
         let state = (self.conn.our_state(), self.conn.their_state());
         match state {
@@ -289,7 +289,7 @@ impl DriverState {
     }
 }
 
-/// The host may not say that now.
+/// The host asked for something that HTTP does not allow now.
 fn local(error: ProtocolError) -> Error {
     Error::new(Status::H1Local, error.message).phase(Phase::Transfer).http_status(error.hint)
 }

@@ -1,5 +1,5 @@
-//! One timer for a connection's many deadlines. A deadline that moves away, as they mostly do, costs nothing: the timer rings when it was set for, and is
-//! set again.
+//! One timer for a connection's many deadlines. Moving a deadline to a later time, as most are, costs nothing: the timer goes off at the old time and is set
+//! again. Touches the clock.
 
 use std::pin::Pin;
 
@@ -11,7 +11,7 @@ pub struct Alarm {
 }
 
 impl Alarm {
-    /// Until the earlier of two deadlines, whether or not there are any.
+    /// Waits for the earlier of two deadlines; for ever without any.
     pub async fn rings(&mut self, one: Option<Instant>, other: Option<Instant>) {
         let Some(deadline) = one.into_iter().chain(other).min() else { return std::future::pending().await };
         let sleep = self.sleep.get_or_insert_with(|| Box::pin(sleep_until(deadline)));

@@ -1,11 +1,11 @@
-//! Which threads may block: the library's own, and any thread in a callback, must not wait for what they themselves have to do. No I/O.
+//! Which threads may block: the library's own threads, and any thread in a callback, must not wait for work that only they can do. No I/O.
 
 use std::cell::Cell;
 
 use crate::error::{Detail, Error, Result, Status};
 
 thread_local! {
-    /// Set on the library's own threads and during callbacks: waiting there could wait for itself.
+    /// Set on the library's own threads and during callbacks, where a thread could wait for itself.
     static MUST_NOT_BLOCK: Cell<bool> = const { Cell::new(false) };
 }
 
@@ -18,7 +18,7 @@ pub fn is_library_thread() -> bool {
     MUST_NOT_BLOCK.get()
 }
 
-/// Refuses blocking calls where they would deadlock.
+/// Refuses a blocking call that would deadlock.
 pub fn check_may_block() -> Result<()> {
     if MUST_NOT_BLOCK.get() || tokio::runtime::Handle::try_current().is_ok() {
         let message = "a blocking call in a callback or on a thread of the library";

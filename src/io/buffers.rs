@@ -1,5 +1,5 @@
-//! Buffers for what hosts send. An upload copies each piece once; without re-use the general allocator returns the memory to the system
-//! and fetches it again for every piece, which costs more than the copy.
+//! Buffers for what hosts send, used again. An upload copies each piece once; the general allocator would return the memory to the system and fetch it again
+//! for every piece, which costs more than the copy. Touches memory only.
 
 use std::sync::Mutex;
 
@@ -7,7 +7,7 @@ use bytes::Bytes;
 
 use super::sync::lock;
 
-/// Above this, and below `LEAST`, the allocator is as good.
+/// Above this, and below `LEAST`, the general allocator is as fast.
 const SIZE: usize = 64 << 10;
 const LEAST: usize = 4 << 10;
 /// Buffers come in powers of two, so that none is more than twice what it holds: 4, 8, 16, 32 and 64 KiB.
@@ -22,7 +22,7 @@ struct Idle {
     bytes: usize,
 }
 
-/// A copy of `data` that gives its memory back for the next one.
+/// A copy of `data`, whose memory is used again for the next one.
 pub fn copy(data: &[u8]) -> Bytes {
     if !is_pooled(data.len()) {
         return Bytes::copy_from_slice(data);
@@ -33,7 +33,7 @@ pub fn copy(data: &[u8]) -> Bytes {
     Bytes::from_owner(Lent { buffer, size })
 }
 
-/// Bytes of memory that a copy of so many takes.
+/// Bytes of memory that a copy of so many bytes occupies.
 pub fn held(length: usize) -> usize {
     if is_pooled(length) { length.next_power_of_two() } else { length }
 }

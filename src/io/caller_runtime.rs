@@ -11,8 +11,8 @@ use super::deadline::{Wait, within};
 use super::offload::prepare_threads_with;
 use crate::error::{Error, Phase, Result, Status};
 
-/// A single-threaded runtime that runs only while somebody waits in [`run`](CallerRuntime::run). Several threads may: one drives, the
-/// others are served.
+/// A single-threaded runtime that runs only while a thread waits in [`run`](CallerRuntime::run). Several threads may wait: one drives the runtime for
+/// all of them.
 pub struct CallerRuntime(Option<Runtime>);
 
 impl CallerRuntime {
@@ -32,7 +32,7 @@ impl CallerRuntime {
         runtime.block_on(within(limit, wait, work))
     }
 
-    /// Runs alongside, whenever somebody waits.
+    /// Runs `work` beside, whenever a thread waits in `run`.
     pub fn spawn(&self, work: impl Future<Output = ()> + Send + 'static) {
         if let Some(runtime) = &self.0 {
             runtime.spawn(work);
@@ -42,7 +42,7 @@ impl CallerRuntime {
 
 impl Drop for CallerRuntime {
     fn drop(&mut self) {
-        // An ordinary drop waits for helper threads, and panics in asynchronous context.
+        // The runtime's own drop would wait for helper threads, and panic in an asynchronous context.
         if let Some(runtime) = self.0.take() {
             runtime.shutdown_background();
         }

@@ -1,4 +1,4 @@
-//! The time of day. A machine's clock may be wrong, which no call below this one survives: `httpdate` and `rustls` panic. So it is asked here only.
+//! The time of day. The machine's clock may be wrong, and then `httpdate` and `rustls` panic; so it is read here only, and checked. Touches the clock.
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -7,7 +7,7 @@ use rustls_pki_types::UnixTime;
 
 use crate::error::{Error, Result};
 
-/// The first second of the year 10000: what no date of HTTP or X.509 can say.
+/// The first second of the year 10000, which no date of HTTP or X.509 can express.
 const END: u64 = 253_402_300_800;
 
 /// Seconds since 1970. Errors: InvalidState with `Detail::Clock`, if the clock is before 1970 or after 9999.
@@ -15,7 +15,7 @@ pub fn now() -> Result<u64> {
     seconds(SystemTime::now())
 }
 
-/// As `now`, for what can only take a `SystemTime`: one that `httpdate` can write.
+/// As `now`, as a `SystemTime` that `httpdate` can format.
 pub fn system_time() -> Result<SystemTime> {
     now().map(|seconds| UNIX_EPOCH + Duration::from_secs(seconds))
 }
@@ -26,7 +26,7 @@ fn seconds(time: SystemTime) -> Result<u64> {
     usable.ok_or_else(Error::of_clock)
 }
 
-/// The clock for TLS: without a usable time a handshake fails, as one whose certificates cannot be judged.
+/// The clock for TLS. Without a usable time a handshake fails, since certificates cannot be judged.
 #[derive(Debug)]
 pub struct TlsClock;
 

@@ -1,4 +1,4 @@
-//! What may take only so long. May touch the clock.
+//! Deadlines, and the errors when they pass. Touches the clock.
 
 use std::future::Future;
 use std::time::{Duration, Instant};
@@ -8,7 +8,7 @@ use futures_util::future::Either;
 
 use crate::error::{Detail, Error, Phase, Result, Status};
 
-/// What is waited for.
+/// What a deadline is for.
 #[derive(Clone, Copy, Debug)]
 pub enum Wait {
     Turn,
@@ -39,7 +39,7 @@ impl Wait {
     }
 }
 
-/// Runs `work` under its deadline. Must be called on a runtime. Not an async function: one keeps what it is given twice, and these are nested.
+/// Runs `work` under a deadline. Must be called on a runtime. Not an async function: that would hold `work` twice, and these calls are nested.
 pub fn within<T>(
     limit: Option<Duration>,
     wait: Wait,
@@ -53,7 +53,7 @@ pub fn within<T>(
     }
 }
 
-/// What `within` says when the time is up.
+/// The error when the deadline has passed.
 pub fn exceeded(limit: Duration, wait: Wait) -> Error {
     let (what, phase, detail) = wait.describe();
     let message = format!("{what} took longer than {} ms", limit.as_millis());

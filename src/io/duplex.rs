@@ -1,4 +1,4 @@
-//! Reading and writing at the same time, by one task and without splitting what is read and written.
+//! Reading and writing at the same time, by one task and without splitting the stream. Reads and writes what it is given.
 
 use std::future::poll_fn;
 use std::io;
@@ -10,14 +10,14 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 /// What has happened.
 pub enum Moved {
-    /// So many bytes, none where only what was written before was to be flushed; and whether they have all left.
+    /// So many bytes were written (0 after a flush alone), and whether everything has been flushed.
     Sent { count: usize, flushed: bool },
-    /// So many bytes; none at the end.
+    /// So many bytes were read; 0 at the end of the stream.
     Received(usize),
 }
 
-/// Writes some of `outbox`, or flushes where it is empty and `flushes` says so, and reads into `room`: whichever can be done first. Given up in
-/// between, it has done nothing.
+/// Writes some of `outbox`, or flushes if that is empty and `flushes` is set, or reads into `room`: whichever is possible first. If the future is dropped
+/// before that, nothing was done.
 pub async fn advance<S: AsyncRead + AsyncWrite + Unpin>(
     wire: &mut S,
     outbox: &[u8],
@@ -44,7 +44,7 @@ pub async fn advance<S: AsyncRead + AsyncWrite + Unpin>(
     .await
 }
 
-/// A wire, and what was read from it already.
+/// A stream, and what was read from it already.
 pub struct Prefixed<S> {
     pub unread: Bytes,
     pub wire: S,

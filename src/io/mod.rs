@@ -1,4 +1,11 @@
-//! All that touches the machine: sockets, timers, the clock, random numbers, helper threads, memory for what is sent. Knows neither TLS nor HTTP.
+//! All that touches the machine. Knows neither TLS nor HTTP.
+//!
+//! - `socket`: connected sockets, TCP and Unix: the only place that sends. `net`: names, and dialling.
+//! - `duplex`: reading and writing at once, on what it is given.
+//! - `alarm`, `deadline`: timers. `clock`: the time of day. `random`: random numbers.
+//! - `offload`: helper threads for work that must wait. `blocking`: which threads may block.
+//! - `caller_runtime`: the runtime of blocking calls, on the caller's own thread.
+//! - `buffers`: memory for what is sent. `sync`: locks. These two touch nothing else.
 
 pub mod alarm;
 pub mod blocking;

@@ -1,4 +1,4 @@
-//! TCP: dialling by happy eyeballs (RFC 8305). What comes of it never raises SIGPIPE. May touch the network and the clock.
+//! Resolves names and dials TCP by happy eyeballs (RFC 8305). Touches the network and the clock.
 
 use std::fmt;
 #[cfg(not(target_os = "linux"))]
@@ -24,13 +24,13 @@ const ATTEMPT_DELAY: Duration = Duration::from_millis(250);
 pub struct Dial {
     pub from: Option<From>,
     pub family: AddressFamily,
-    /// Names that are not looked up: where the first two match, the second two are dialled. The first of them are in normal form.
+    /// Names that are not resolved: instead of the first host and port, the second are dialled. The first host is in normal form.
     pub instead: Vec<((String, u16), (String, u16))>,
-    /// Asked in place of the system's.
+    /// Asked instead of the system's resolver.
     pub resolver: Option<Resolver>,
 }
 
-/// Where the addresses of a name come from. Runs on a helper thread, and may wait.
+/// Resolves names. Runs on a helper thread, and may wait.
 pub trait Resolve: Send + Sync {
     fn resolve(&self, host: &str) -> Result<Vec<IpAddr>>;
 }
@@ -38,7 +38,7 @@ pub trait Resolve: Send + Sync {
 #[derive(Clone)]
 pub struct Resolver(pub Arc<dyn Resolve>);
 
-/// By identity.
+/// The same resolver, not an equal one.
 impl PartialEq for Resolver {
     fn eq(&self, other: &Resolver) -> bool {
         Arc::ptr_eq(&self.0, &other.0)
@@ -53,7 +53,7 @@ impl fmt::Debug for Resolver {
     }
 }
 
-/// Where connections leave from.
+/// The local end of connections.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum From {
     Address(IpAddr),
@@ -141,7 +141,7 @@ async fn open(address: SocketAddr, from: Option<&From>) -> Result<TcpStream> {
     socket.connect(address).await.map_err(failed)
 }
 
-/// Addresses in the order to try them: families alternate, beginning with the resolver's first choice. Never none.
+/// Addresses in the order in which they are tried: families alternate, beginning with the resolver's first choice. Never empty.
 pub async fn resolve(host: &str, port: u16, how: &Dial) -> Result<Vec<SocketAddr>> {
     let plain = host.trim_end_matches('.');
     let instead = how.instead.iter().find(|((name, number), _)| name.eq_ignore_ascii_case(plain) && *number == port);

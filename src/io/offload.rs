@@ -1,5 +1,5 @@
-//! Work that must wait, on helper threads: name resolution, files, quotes. tokio's own pool panics or waits for ever if the system gives no more threads;
-//! this one says so. Touches threads only.
+//! Helper threads for work that must wait: name resolution, files, quotes. If the system gives no more threads, tokio's own pool panics or waits for ever;
+//! this one returns an error. Touches threads only.
 
 use std::collections::VecDeque;
 use std::io;
@@ -13,7 +13,7 @@ use tokio::sync::oneshot;
 use super::sync::lock;
 use crate::error::{Detail, Error, Phase, Result, Status};
 
-/// As many as tokio's pool has.
+/// As many as in tokio's pool.
 const MOST: usize = 512;
 /// How long a thread waits for more work. Short: a host that is done with the library keeps none of its threads.
 const IDLE: Duration = Duration::from_millis(100);
@@ -43,7 +43,7 @@ pub fn prepare_threads_with(prepare: fn()) {
     let _ = PREPARE.set(prepare);
 }
 
-/// Runs `work` on a helper thread. Given up, the work still goes on to its end. Errors: NoResources, and Panic if `work` panics.
+/// Runs `work` on a helper thread, to its end even if the future is dropped. Errors: NoResources, and Panic if `work` panics.
 pub async fn offload<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T> {
     let (sender, receiver) = oneshot::channel();
     let job = move || {
@@ -53,7 +53,7 @@ pub async fn offload<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'stati
     receiver.await.map_err(|_| Error::new(Status::Panic, "internal error on a helper thread"))
 }
 
-/// What it means that a thread could not be started.
+/// The error for a thread that could not be started.
 pub fn no_thread(error: io::Error) -> Error {
     let mut error =
         Error::from_io(error, Phase::Call).context("the system gives no more threads").detail(Detail::NoThread);
@@ -68,7 +68,7 @@ impl Pool {
             match Builder::new().name("atls-helper".into()).spawn(|| self.serve()) {
                 Ok(_) => state.threads += 1,
                 Err(error) if state.threads == 0 => return Err(no_thread(error)),
-                // Those that there are will come to it.
+                // The threads that there are will take the job.
                 Err(_) => (),
             }
         }

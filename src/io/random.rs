@@ -1,4 +1,4 @@
-//! Unpredictable numbers, from the system's source.
+//! Unpredictable numbers. Touches the system's source of them.
 
 use crate::error::{Detail, Error, Result, Status};
 

@@ -1,5 +1,5 @@
-//! A connected socket, TCP or Unix. All that the library writes to a peer passes here, whatever runs over it and whoever made the descriptor, so that
-//! nothing but this file sends: a write to a peer that is gone raises SIGPIPE, which ends a program that has not said otherwise. May touch the network.
+//! Connected sockets, TCP or Unix. Everything that the library sends to a peer passes through this file: a plain write to a peer that is gone raises SIGPIPE,
+//! which by default ends the program. Touches the network.
 
 use std::io::{self, Read};
 use std::mem::MaybeUninit;
@@ -17,8 +17,7 @@ use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
 
 use crate::error::{Error, Phase, Result, Status};
 
-/// Sends carry MSG_NOSIGNAL, so that a reset by the peer is an error code on whichever thread drives the connection, also where that thread is the
-/// host's own. (Apple has an option of the socket for it.)
+/// Sends carry MSG_NOSIGNAL, so that a reset by the peer is an error code, on the host's own threads too. (Apple has an option of the socket for it.)
 #[derive(Debug)]
 pub struct Socket(Arc<Kind>);
 
@@ -28,7 +27,7 @@ enum Kind {
     Unix(UnixStream),
 }
 
-/// Looks at a socket that somebody else has, without keeping it open.
+/// Looks at a socket that another object owns, without keeping it open.
 #[derive(Debug)]
 pub struct SocketWatch(Weak<Kind>);
 
@@ -41,16 +40,16 @@ impl SocketWatch {
     }
 }
 
-/// A connection that can be checked for a peer that is gone, without reading from it: only a reset, or silence after TCP's keepalive probes, tells a
-/// peer that has left from one that has only closed its sending direction, as it may.
+/// A connection that can be checked for a peer that is gone, without reading from it. A peer that has only ended its sending direction, as it may, is still
+/// there: only a reset, or silence after TCP's keepalive probes, shows that it is gone.
 pub trait Liveness {
-    /// What the system has heard of the connection's end; OK where that is nothing. One system call.
+    /// The error that the system has noticed on the connection, if any. One system call.
     fn check(&self) -> io::Result<()>;
 }
 
 impl Liveness for Socket {
     fn check(&self) -> io::Result<()> {
-        // An empty send has no effect but to report what is wrong.
+        // An empty send only reports what is wrong.
         match SockRef::from(&*self.0).send_with_flags(&[], SEND_FLAGS) {
             Err(error) if !passes(&error) => Err(error),
             _ => Ok(()),
@@ -58,7 +57,7 @@ impl Liveness for Socket {
     }
 }
 
-/// How often TCP asks a peer that does not answer before it gives it up.
+/// How many probes TCP sends before it gives up a peer that does not answer.
 const PROBES: u32 = 3;
 
 impl Socket {
@@ -83,7 +82,7 @@ impl Socket {
         Ok(Socket(Arc::new(Kind::Unix(stream))))
     }
 
-    /// What somebody else has connected. Must run on the runtime. Errors: InvalidArgument (it is neither TCP nor Unix, or not connected), Io.
+    /// A socket that the host has connected. Must run on the runtime. Errors: InvalidArgument (it is neither TCP nor Unix, or not connected), Io.
     pub fn take_over(socket: socket2::Socket) -> Result<Socket> {
         let failed = |error| Error::from_io(error, Phase::Call);
         let refuse = |why: &str| Error::new(Status::InvalidArgument, why);
@@ -102,8 +101,8 @@ impl Socket {
         prepare(&self.0).map(|()| self)
     }
 
-    /// After this long without traffic from the peer, and at the same interval afterwards, TCP probes whether it is there (keepalive). Whole seconds.
-    /// A Unix socket needs no probes.
+    /// After this long without traffic from the peer, and then at the same interval, TCP probes whether it is there (keepalive). Whole seconds. Does
+    /// nothing for a Unix socket, which needs no probes.
     pub fn probe(&self, every: Option<Duration>) -> Result<()> {
         let (Some(every), Kind::Tcp(stream)) = (every, &*self.0) else { return Ok(()) };
         let keepalive = TcpKeepalive::new().with_time(every).with_interval(every).with_retries(PROBES);
@@ -114,7 +113,7 @@ impl Socket {
         SocketWatch(Arc::downgrade(&self.0))
     }
 
-    /// None of a Unix socket.
+    /// None for a Unix socket.
     pub fn peer(&self) -> Option<SocketAddr> {
         match &*self.0 {
             Kind::Tcp(stream) => stream.peer_addr().ok(),
@@ -126,7 +125,7 @@ impl Socket {
         loop {
             ready!(self.0.poll_write_ready(cx))?;
             match self.0.try_io(Interest::WRITABLE, || send(SockRef::from(&*self.0))) {
-                // Here, below TLS: whoever is told of an error cannot know what TLS had taken already.
+                // Tried again here, below TLS: above it nobody knows how much TLS had taken already.
                 Err(error) if passes(&error) => {}
                 done => return Poll::Ready(done),
             }
@@ -181,7 +180,7 @@ fn prepare(kind: &Kind) -> Result<()> {
     Ok(())
 }
 
-/// Whether the same call may simply be made again, once there is something to do.
+/// Whether the same call may simply be made again, once the socket is ready.
 fn passes(error: &io::Error) -> bool {
     matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted)
 }
@@ -199,7 +198,7 @@ impl AsyncRead for Socket {
             let mut short = None;
             let done = self.0.try_io(Interest::READABLE, || {
                 let count = (&*SockRef::from(&*self.0)).read(room)?;
-                // The socket has no more: said here, that saves asking it once more, for nothing.
+                // The socket is empty: reported here, this saves a system call that would only say so.
                 if count > 0 && count < room.len() {
                     short = Some(count);
                     return Err(io::ErrorKind::WouldBlock.into());
@@ -247,7 +246,7 @@ impl AsyncWrite for Socket {
 mod tests {
     use std::fs;
 
-    /// What sends by itself would send without the flag.
+    /// Other code that sends would do so without the flag.
     #[test]
     fn nothing_else_in_the_library_has_a_stream_of_the_system() {
         fn sources(folder: &std::path::Path, found: &mut Vec<std::path::PathBuf>) {

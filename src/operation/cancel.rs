@@ -2,6 +2,7 @@
 
 use std::future::Future;
 use std::pin::pin;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use tokio::sync::Notify;
@@ -27,7 +28,7 @@ impl Cancel {
 
     pub async fn thrown(&self) {
         let mut notified = pin!(self.notify.notified());
-        // Enlisted before the flag is looked at: a throw in between is not missed.
+        // Enabled before the flag is read, so that a throw in between is not missed.
         notified.as_mut().enable();
         if !self.is_canceled() {
             notified.await;
@@ -41,6 +42,14 @@ impl Cancel {
             () = self.thrown() => Err(canceled()),
             done = work => done,
         }
+    }
+}
+
+/// Waits until `cancel` is thrown; for ever without one.
+pub async fn thrown_or_never(cancel: Option<Arc<Cancel>>) {
+    match cancel {
+        Some(cancel) => cancel.thrown().await,
+        None => std::future::pending().await,
     }
 }
 

@@ -11,7 +11,7 @@ use crate::io::sync::lock;
 pub struct Credit {
     available: Mutex<u64>,
     granted: Notify,
-    /// Grant again what the host is done with.
+    /// Bytes that the host is done with are granted again.
     pub automatic: bool,
 }
 
@@ -31,7 +31,7 @@ impl Credit {
         *lock(&self.available)
     }
 
-    /// Waits until there is some; returns how much, without taking it.
+    /// Waits for credit; returns how much there is, without taking it.
     pub async fn wait(&self) -> u64 {
         loop {
             let granted = self.granted.notified();

@@ -15,7 +15,7 @@ pub struct Gate<T> {
 struct State<T> {
     phase: Phase,
     waiting: VecDeque<T>,
-    /// A thread is delivering: others leave what they have to it, and so does a callback that posts itself.
+    /// A thread is delivering: other threads, and callbacks that post, leave their items to it.
     delivering: bool,
 }
 

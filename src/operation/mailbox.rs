@@ -1,11 +1,11 @@
-//! Where items wait to be taken, and what tells the taker. Pure; the model test runs it through every interleaving.
+//! Where items wait to be taken, and what wakes the taker. Pure; the model test runs it through every interleaving.
 
 use std::collections::VecDeque;
 use std::time::Instant;
 
 use super::sync::{Condvar, Mutex, lock};
 
-/// Something that shows, outside, that items wait.
+/// Shows to the outside that items wait.
 pub trait Bell {
     fn ring(&self);
     fn silence(&self);
@@ -17,8 +17,8 @@ pub struct Mailbox<T, B> {
     bell: Option<B>,
 }
 
-/// Invariant, whenever the lock is free: the bell rings exactly if there are items. It is rung and silenced under the lock, or a ring and a silence
-/// that cross would leave it the other way round for good.
+/// Invariant, whenever the lock is free: the bell rings exactly if there are items. It is rung and silenced under the lock; otherwise a ring and a silence
+/// that overtake each other would leave it wrong for good.
 struct State<T> {
     items: VecDeque<T>,
     /// Nobody takes items any more.
@@ -34,7 +34,7 @@ impl<T, B: Bell> Mailbox<T, B> {
         self.bell.as_ref()
     }
 
-    /// Gives `item` back where nobody will take it.
+    /// Gives `item` back if nobody will take it.
     pub fn push(&self, item: T) -> Option<T> {
         let mut state = lock(&self.state);
         if state.abandoned {
@@ -49,7 +49,7 @@ impl<T, B: Bell> Mailbox<T, B> {
         None
     }
 
-    /// Hands up to `max` items to `each`, which runs under the lock; how many.
+    /// Hands up to `max` items to `each`, which runs under the lock; returns how many.
     pub fn take(&self, max: usize, mut each: impl FnMut(T)) -> usize {
         let mut state = lock(&self.state);
         let count = state.items.len().min(max);
@@ -66,7 +66,8 @@ impl<T, B: Bell> Mailbox<T, B> {
         count
     }
 
-    /// Waits until there is an item, `enough` says so, or the time is up; whether there is one. `enough` runs under the lock; after it has changed, `nudge`.
+    /// Waits until there is an item, `enough` is true, or the deadline passes; whether there is an item. `enough` runs under the lock; call `nudge` after
+    /// its answer has changed.
     pub fn wait(&self, deadline: Option<Instant>, enough: impl Fn() -> bool) -> bool {
         let mut state = lock(&self.state);
         while state.items.is_empty() && !enough() {
@@ -90,7 +91,7 @@ impl<T, B: Bell> Mailbox<T, B> {
         self.filled.notify_all();
     }
 
-    /// From now on nothing is taken in; what waits is given back.
+    /// From now on no items are accepted; those that wait are given back.
     pub fn abandon(&self) -> VecDeque<T> {
         let mut state = lock(&self.state);
         state.abandoned = true;

@@ -13,7 +13,7 @@ mod outlet;
 mod registry;
 mod sync;
 
-pub use cancel::{Cancel, canceled};
+pub use cancel::{Cancel, canceled, thrown_or_never};
 pub use credit::Credit;
 pub use event::{OperationEvent, TransferEvent};
 pub use inbox::{Delivery, Inbox, QueueKind};

@@ -20,12 +20,12 @@ use crate::io::sync::lock;
 pub struct Outgoing {
     state: Mutex<OutgoingState>,
     on_writable: Box<dyn Fn() + Send + Sync>,
-    /// For the one writer that has the turn.
+    /// Wakes the writer that has the turn.
     room: Notify,
-    /// Writers that wait, in the order in which they came. Only the one whose turn it is waits for room: so none is overtaken, however large its
+    /// Writers wait for their turn in the order in which they came. Only the one that has it waits for room, so that none is overtaken, however large its
     /// piece.
     turn: tokio::sync::Mutex<()>,
-    /// The host is asked to begin anew, and does.
+    /// The host is asked to start the body again; and it does.
     unwound: Notify,
     rewound: Notify,
 }
@@ -37,16 +37,16 @@ struct OutgoingState {
     open: bool,
     finished: bool,
     discarding: bool,
-    /// Something that was written never went out.
+    /// Something that was written was never sent.
     lost: bool,
-    /// The request that takes what is written. One before it, whose connection may still be there, gets nothing of what was written for this one, and what
-    /// becomes of it says nothing of this one.
+    /// The number of the request that takes what is written. An earlier one, whose connection may still be there, gets nothing of what was written for this
+    /// one, and its end does not concern this one.
     reading: u32,
-    /// Nobody takes what is written: the request that did so is over, and another has not begun.
+    /// Nobody takes what is written: the request that did is over, and no other has begun.
     unread: bool,
     /// No other request will follow.
     answered: bool,
-    /// The host can begin anew; is asked to.
+    /// The host can start the body again; and it has been asked to.
     may_rewind: bool,
     rewinding: bool,
     /// How often the body started again: a write that has waited since before that is not part of it.
@@ -57,14 +57,14 @@ struct OutgoingState {
     reader: Option<Waker>,
 }
 
-/// Beyond the high mark writes answer AGAIN; below the low mark a WRITABLE follows. Both are of what is held: of the pieces' memory, and of what it takes to keep
-/// each of them, or a host of small pieces would hold many times as much for a peer that does not read.
+/// Beyond the high mark writes answer AGAIN; below the low mark a WRITABLE follows. Both count the memory of the pieces, and what it takes to keep each of
+/// them: otherwise many small pieces would occupy many times as much for a peer that does not read.
 const HIGH: usize = 256 << 10;
 const LOW: usize = 64 << 10;
-/// What a piece takes besides its bytes: its place in the queue, which grows by doubling, and the smallest piece of memory that there is.
+/// What a piece occupies besides its bytes: its place in the queue, which grows by doubling, and the smallest allocation.
 const KEEPING: usize = 128;
 
-/// What holding a piece takes.
+/// The memory that a piece occupies.
 fn weight(piece: &Bytes) -> usize {
     buffers::held(piece.len()).saturating_add(KEEPING)
 }
@@ -100,7 +100,7 @@ impl Outgoing {
         }
     }
 
-    /// From now on writes are taken. Writers refused before are told by `announce_open`, so that the caller can first announce the connection.
+    /// From now on writes are accepted. Writers that were refused before are told by `announce_open`, so that the caller can first report the connection.
     pub fn open(&self) {
         lock(&self.state).open = true;
     }
@@ -135,7 +135,7 @@ impl Outgoing {
         Ok(())
     }
 
-    /// As `write`, waiting for room; several may, and come one after the other.
+    /// As `write`, but waits for room. Several writers may wait; they are served in order.
     pub async fn write_all(&self, data: Bytes) -> Result<()> {
         let begun = lock(&self.state).begun;
         let _turn = self.turn.lock().await;
@@ -174,7 +174,7 @@ impl Outgoing {
         });
     }
 
-    /// The exchange is over without an error. Later writes fail, but `finish` does not: the other end may already have had all of it.
+    /// The exchange is over without an error. Later writes fail, but `finish` does not: the peer may already have received everything.
     pub fn be_over(&self) {
         self.stop(|state| state.over = true);
     }
@@ -190,7 +190,7 @@ impl Outgoing {
         self.room.notify_one();
     }
 
-    /// A request takes what is written, and is known by this number.
+    /// A request begins to take what is written; returns its number.
     pub fn is_read(&self) -> u32 {
         let mut state = lock(&self.state);
         state.unread = false;
@@ -208,13 +208,13 @@ impl Outgoing {
         }
     }
 
-    /// The answer is there, and so no other request will follow.
+    /// The response is there, so that no other request will follow.
     pub fn answered(&self) {
         lock(&self.state).answered = true;
         self.room.notify_waiters();
     }
 
-    /// As `poll_next`, for a request, which waits for ever once another has taken its place.
+    /// As `poll_next`, for one request, which waits for ever once another has taken its place.
     pub fn poll_read(&self, reader: u32, cx: &mut Context<'_>) -> Poll<Option<Bytes>> {
         let state = lock(&self.state);
         if state.reading == reader { self.poll_piece(state, cx) } else { Poll::Pending }
@@ -244,14 +244,13 @@ impl Outgoing {
         poll_fn(|cx| self.poll_next(cx)).await
     }
 
-    /// Why nothing more comes, unless the writer finished.
+    /// Why nothing more will come, unless the writer has finished.
     pub fn given_up(&self) -> Option<Error> {
         let state = lock(&self.state);
         state.why_ended().filter(|_| state.lost || !state.finished)
     }
 
-    /// Nobody reads any more, and that is not an error: what is written is accepted and discarded. A request that read some of it has not had all,
-    /// and does not complete.
+    /// Nobody reads any more, which is not an error: what is written is accepted and discarded. A request that has read some of it does not complete.
     pub fn discard(&self) {
         let mut state = lock(&self.state);
         state.discarding = true;
@@ -293,7 +292,7 @@ impl OutgoingState {
         self.ended.clone().or_else(over)
     }
 
-    /// The server has answered, or gone, before it had all.
+    /// The server has responded, or gone, before it received everything.
     fn is_unwanted(&self) -> bool {
         self.unread && self.answered && !self.discarding
     }

@@ -72,7 +72,7 @@ pub async fn connection_task<S: ServerTransport>(
             None => match Box::pin(this.run_exchange(request)).await? {
                 AfterExchange::Again(again) => Ok(again),
                 AfterExchange::Switched(switch) => {
-                    Box::pin(switch.handover.run(this.into_upgraded())).await;
+                    Box::pin(switch.stream.run(this.into_upgraded())).await;
                     return Ok(());
                 }
             },

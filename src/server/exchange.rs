@@ -18,7 +18,7 @@ use crate::h1::{EventKind, State};
 use crate::io::duplex::{Moved, advance};
 use crate::log;
 use crate::message::body_reader::{BodyReader, BodyStep, gather, too_large};
-use crate::operation::{Credit, Outlet, TransferEvent};
+use crate::operation::{Credit, Outlet, TransferEvent, thrown_or_never};
 
 /// While more bytes of a response than this wait for the network, nothing is taken from the host. Nor is more than this taken at once, so that at most
 /// twice as many wait.
@@ -174,7 +174,7 @@ impl<S: ServerTransport> ServerConnection<'_, S> {
         loop {
             let wants_bytes = self.take_body(request, outlet, &mut state).await?;
             if let Some(switch) = state.switch.take_if(|_| state.body_over && !state.answer_over) {
-                self.put_switch(&switch.message)?;
+                self.put_switch(&switch.head)?;
                 (state.answer_over, state.switch) = (true, Some(switch));
             }
             if state.answer_over && self.outbox.is_empty() && !self.unflushed {
@@ -268,7 +268,7 @@ impl<S: ServerTransport> ServerConnection<'_, S> {
                 outlet.post_now(TransferEvent::Data(piece, request.credit.clone()), permit);
             }
             _ = request.credit.wait(), if wants_bytes && waits && state.wants_the_body(request) => {}
-            () = given_up(state.switch.as_ref()) => {
+            () = thrown_or_never(state.switch.as_ref().map(|switch| switch.stream.given_up())) => {
                 return Err(Error::new(Status::Canceled, "the stream that the connection was to become was given up"));
             }
             () = self.alarm.rings(state.body_until, state.send_until.into_iter().chain(state.check_at).min()) => {
@@ -354,14 +354,6 @@ impl<S: ServerTransport> ServerConnection<'_, S> {
             }
         }
         Ok(())
-    }
-}
-
-/// Done once the host has given up the stream that the connection is to become.
-async fn given_up(switch: Option<&Switch>) {
-    match switch {
-        Some(switch) => switch.handover.given_up().thrown().await,
-        None => std::future::pending().await,
     }
 }
 

@@ -68,8 +68,8 @@ pub enum ResponsePart {
 
 /// The connection leaves HTTP with this head, and becomes a stream of the host.
 pub struct Switch {
-    pub message: ResponseHead,
-    pub handover: PendingStream,
+    pub head: ResponseHead,
+    pub stream: PendingStream,
 }
 
 impl ServerRequest {
@@ -257,10 +257,10 @@ impl ServerRequest {
 
     /// Leaves HTTP, instead of a response. Errors: as `check_switch`.
     pub fn switch(&self, switch: Switch) -> Result<()> {
-        self.check_switch(switch.message.status)?;
+        self.check_switch(switch.head.status)?;
         let mut state = lock(&self.state);
         state.check_open()?;
-        switch.handover.owned(&self.closing, self.origin.peer, server_closed);
+        switch.stream.owned(&self.closing, self.origin.peer, server_closed);
         state.answered = true;
         state.switch = Some(switch);
         wake(state);

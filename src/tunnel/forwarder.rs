@@ -1,5 +1,5 @@
-//! A forwarder from WebSockets to TCP, for clients that can open nothing else: what it lets through, decided before anything is upgraded, and the
-//! way there (docs/protocol.md, "The tunnel"). It sees ciphertext only. May resolve names and connect.
+//! The server's end: a forwarder from WebSockets to TCP, for clients that can open nothing else. What it lets through is decided before anything is
+//! upgraded (docs/protocol.md, "The tunnel"). It sees ciphertext only. May resolve names and connect.
 
 use std::time::Duration;
 
@@ -14,19 +14,19 @@ use crate::message::ReceivedHead;
 /// What is let through, and for how long.
 #[derive(Clone, Debug)]
 pub struct ForwarderRules {
-    /// For who names none.
+    /// For clients that name no target.
     pub default_target: Option<TunnelTarget>,
     pub allowed: Vec<AllowedTarget>,
     /// Names may lead to addresses that are not public.
     pub private: bool,
-    /// What an `Origin` may be, where there is one; `*` for anything.
+    /// Allowed values of `Origin`, if a client sends one; `*` for any.
     pub origins: Vec<String>,
-    /// What must be shown, as bearer or in the query.
+    /// What a client must present, as bearer token or in the query.
     pub token: Option<String>,
     pub connect: Option<Duration>,
-    /// Without a byte in either direction.
+    /// How long a tunnel may be without a byte in either direction.
     pub idle: Option<Duration>,
-    /// From upgrade to end.
+    /// Deadline for a whole tunnel, from the upgrade.
     pub total: Option<Duration>,
 }
 
@@ -45,7 +45,7 @@ impl Default for ForwarderRules {
     }
 }
 
-/// Why somebody is not let through: an HTTP status and a reason that may be told.
+/// Why a client is not let through: an HTTP status, and a reason that the client may know.
 #[derive(Debug, PartialEq, Eq)]
 pub struct TunnelRefusal {
     pub status: u16,
@@ -77,7 +77,7 @@ impl ForwarderRules {
         self.allowed.iter().any(|entry| entry.covers(target))
     }
 
-    /// Browsers say on whose behalf they ask, and users do not know that they do.
+    /// A browser names the page on whose behalf it connects, without its user's knowledge.
     fn check_origin(&self, head: &ReceivedHead) -> Result<(), TunnelRefusal> {
         let mut origins = head.all("origin");
         let Some(origin) = origins.next() else { return Ok(()) };
@@ -104,8 +104,8 @@ impl ForwarderRules {
         }
     }
 
-    /// Connects. A name that leads into the operator's own network is refused whatever the list says of it (unless `private`): who controls
-    /// the name chose the address. An address that the list names is what the operator wants.
+    /// Connects. A name that leads into the operator's own network is refused even if it is allowed (unless `private`): whoever controls the name chose the
+    /// address. An address that is allowed by itself is what the operator wants.
     pub async fn reach(&self, target: &TunnelTarget) -> Result<Socket, TunnelRefusal> {
         let how = Dial::default();
         let connecting = async {

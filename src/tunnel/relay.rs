@@ -1,5 +1,5 @@
-//! Bytes between a WebSocket and a TCP connection, both ways at once: neither direction waits for the other, and each goes only as fast as it is read.
-//! A tunnel holds two pieces, whatever its peers announce.
+//! Relays bytes between a WebSocket and a TCP connection, both ways at once: neither direction waits for the other, and each goes only as fast as it is
+//! read. A tunnel holds two pieces, whatever its peers announce. Reads and writes what it is given; may touch the clock.
 
 use std::io;
 use std::sync::Mutex;
@@ -20,17 +20,17 @@ use crate::io::sync::lock;
 const MAX_FRAME: u64 = 1 << 20;
 /// What is read from either side at a time, and sent to the client in one frame.
 const PIECE: usize = 16 << 10;
-/// How long a goodbye may take.
+/// How long the end of a tunnel may take, with its Close frame.
 const GOODBYE: Duration = Duration::from_secs(5);
 
-/// Bytes that went through, in both directions; may be shared by many.
+/// Bytes that went through, in both directions; tunnels may share one.
 #[derive(Debug, Default)]
 pub struct TunnelTraffic {
     pub up: AtomicU64,
     pub down: AtomicU64,
 }
 
-/// Until both directions have ended, one fails, or time is up. `client` has been upgraded.
+/// Relays until both directions have ended, one fails, or a deadline passes. `client` has been upgraded.
 pub async fn relay<S, T>(client: S, target: T, rules: &ForwarderRules, flow: &TunnelTraffic)
 where
     S: AsyncRead + AsyncWrite + Unpin,
@@ -55,7 +55,7 @@ where
     }
 }
 
-/// What was begun is finished, then the Close frame goes out. Closing with bytes unread would discard what we sent last.
+/// Finishes the frame that was begun, then sends the Close frame. Reads to the end: closing with bytes unread would discard what was sent last.
 async fn goodbye<S: AsyncRead + AsyncWrite>(
     mut out: Outward<S>,
     mut from_client: ReadHalf<S>,
@@ -70,7 +70,7 @@ async fn goodbye<S: AsyncRead + AsyncWrite>(
     Ok(())
 }
 
-/// From the client to the target. Ends with why: a client that has said goodbye takes nothing more, so its end is that of both directions.
+/// From the client to the target. Returns why it ended. A client that has sent a Close frame takes nothing more, so its end ends both directions.
 async fn upward<S: AsyncRead + AsyncWrite>(
     client: &mut ReadHalf<S>,
     mut target: impl AsyncWrite + Unpin,
@@ -108,7 +108,7 @@ async fn upward<S: AsyncRead + AsyncWrite>(
     }
 }
 
-/// From the target to the client, until the target has said all. The client may still send then; its own close frame ends that direction.
+/// From the target to the client, until the target has sent everything. The client may still send then; its own Close frame ends that direction.
 async fn downward<S: AsyncRead + AsyncWrite>(
     mut target: impl AsyncRead + Unpin,
     out: &mut Outward<S>,
@@ -140,7 +140,7 @@ async fn downward<S: AsyncRead + AsyncWrite>(
     }
 }
 
-/// The write side towards the client, used by both directions. If a write is dropped half-way, it knows how much was sent.
+/// The write side towards the client, used by both directions. It knows how much was sent even if a write is dropped half-way.
 struct Outward<S> {
     writer: WriteHalf<S>,
     /// A frame is put together here: its header right before its payload.
@@ -152,7 +152,7 @@ struct Outward<S> {
 }
 
 impl<S: AsyncRead + AsyncWrite> Outward<S> {
-    /// A frame of the bytes behind the room for the longest header.
+    /// Sends a frame of the bytes that follow the room for the longest header.
     async fn data(&mut self, count: usize) -> io::Result<()> {
         let mut header = Vec::with_capacity(HEADER);
         frames::put_header(&mut header, BINARY, count, None);
@@ -188,7 +188,7 @@ impl<S: AsyncRead + AsyncWrite> Outward<S> {
     }
 }
 
-/// The answer to the last ping; the ones before need none (RFC 6455 section 5.5.3). So reading never waits for writing.
+/// The pong for the last ping; earlier ones need none (RFC 6455 section 5.5.3). So reading never waits for writing.
 #[derive(Default)]
 struct Pongs {
     last: Mutex<Option<Vec<u8>>>,
@@ -211,13 +211,13 @@ impl Pongs {
     }
 }
 
-/// How it ended.
+/// Why a tunnel ended.
 enum End {
-    /// The client said so.
+    /// The client sent a Close frame with this code.
     Closed(u16),
-    /// The client broke off: there is nobody to tell.
+    /// The client's connection broke: it cannot be told.
     Failed,
-    /// The client broke the protocol.
+    /// The client violated the protocol.
     Violated(FrameViolation),
     Target,
     Idle,
@@ -225,7 +225,7 @@ enum End {
 }
 
 impl End {
-    /// What the client is told (RFC 6455 section 7.4.1); its own goodbye is given back.
+    /// The Close code for the client (RFC 6455 section 7.4.1); its own code is returned to it.
     fn code(self) -> Option<(u16, &'static str)> {
         match self {
             End::Failed => None,

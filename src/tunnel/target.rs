@@ -1,4 +1,4 @@
-//! Targets of a forwarder, the entries of its list, and the addresses that a name must not lead to. Pure.
+//! Where a tunnel leads, what a forwarder allows, and the addresses to which a name must not lead. Pure.
 
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
@@ -34,7 +34,7 @@ impl TunnelTarget {
         Ok(TunnelTarget { host, port })
     }
 
-    /// Whether it is an address, in the usual notation; the unusual ones (`127.1`) are names to us, and lead where names may.
+    /// Whether it is an address in the usual notation. Unusual ones (`127.1`) are treated as names, with the rules of names.
     pub fn is_literal(&self) -> bool {
         self.host.parse::<IpAddr>().is_ok() || self.host == "localhost"
     }
@@ -49,7 +49,7 @@ impl fmt::Display for TunnelTarget {
     }
 }
 
-/// One line of the list: a target, or every name below one (`*.example.com:443`).
+/// An entry of the list of allowed targets: a target, or every name below one (`*.example.com:443`).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct AllowedTarget {
     below: bool,
@@ -78,7 +78,7 @@ impl AllowedTarget {
     }
 }
 
-/// Whether an address is none of the public internet: loopback, private, link-local, shared, multicast and the like (RFC 6890).
+/// Whether an address is not of the public internet: loopback, private, link-local, shared, multicast and the like (RFC 6890).
 pub fn is_private(address: IpAddr) -> bool {
     match address.to_canonical() {
         IpAddr::V4(v4) => is_private_v4(v4),
@@ -103,7 +103,7 @@ fn is_private_v4(v4: Ipv4Addr) -> bool {
         || (a, b, c) == (192, 0, 0)
 }
 
-/// An IPv4 address that the packet goes to in the end: 6to4 (RFC 3056), NAT64 (RFC 6052), and what is compatible.
+/// The IPv4 address that packets to this address reach in the end: 6to4 (RFC 3056), NAT64 (RFC 6052), IPv4-compatible.
 fn embedded(v6: Ipv6Addr) -> Option<Ipv4Addr> {
     let [a, b, c, d, e, f, g, h] = v6.segments();
     let of = |high: u16, low: u16| Ipv4Addr::from((u32::from(high) << 16) | u32::from(low));

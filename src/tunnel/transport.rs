@@ -1,4 +1,4 @@
-//! What TLS runs over: a TCP socket, or a WebSocket tunnel on one (itself perhaps in TLS).
+//! What a connection's TLS runs over: a socket, or a WebSocket tunnel over one, perhaps in TLS itself. Reads and writes what it holds.
 
 use std::io;
 use std::pin::Pin;
@@ -18,7 +18,7 @@ pub enum Transport {
 }
 
 impl Transport {
-    /// What everything runs over in the end.
+    /// The socket below everything.
     pub fn socket(&self) -> &Socket {
         match self {
             Transport::Tcp(socket) => socket,

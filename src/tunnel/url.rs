@@ -1,5 +1,5 @@
-//! The way through a WebSocket forwarder that takes `?target=host:port` (docs/protocol.md, "The tunnel"): its URL, and the upgrade, which is read
-//! by our own state machine. The tunnel is untrusted: TLS and the evidence run end to end through it.
+//! The client's end: the URL of a WebSocket forwarder that takes `?target=host:port` (docs/protocol.md, "The tunnel"), and the upgrade, read by `h1`. May
+//! touch the network and the clock.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -17,9 +17,9 @@ use crate::h1::{Connection, EventKind, ProtocolError, Role, Rules};
 use crate::io::net;
 use crate::{log, tls};
 
-/// How much of a refusal's body is shown, and how long it is waited for.
+/// How much of a refusal's body an error shows, and how long reading it may take.
 const REASON: (usize, Duration) = (200, Duration::from_secs(1));
-/// Informational answers before the one that counts.
+/// How many informational responses may precede the final one.
 const INFORMATIONAL: usize = 16;
 
 /// A parsed tunnel URL, with `target` filled in.
@@ -31,7 +31,7 @@ pub struct TunnelUrl {
     host: String,
     port: u16,
     secure: bool,
-    /// As it was given.
+    /// As the caller gave it.
     given: String,
     names_target: bool,
 }
@@ -72,7 +72,7 @@ impl TunnelUrl {
         })
     }
 
-    /// The same forwarder, to somewhere else. Errors: TunnelRefused, if the URL itself names a target.
+    /// The same forwarder with another target. Errors: TunnelRefused, if the URL itself names a target.
     pub fn to(&self, host: &str, port: u16) -> Result<TunnelUrl> {
         if self.names_target {
             let message = "the tunnel's URL names its own target, so that it leads nowhere else";
@@ -98,7 +98,7 @@ impl TunnelUrl {
         }
     }
 
-    /// On a connection to the forwarder.
+    /// Upgrades a connection to the forwarder.
     #[doc(hidden)]
     pub async fn upgrade<S: AsyncRead + AsyncWrite + Unpin>(&self, mut io: S) -> Result<TunnelStream<S>> {
         let mut key = [0; 16];
@@ -134,7 +134,7 @@ impl TunnelUrl {
     }
 }
 
-/// The status of the next answer; of a switch all of it is checked.
+/// The status of the next response; if it is 101, all of it is checked.
 async fn answer<S: AsyncRead + Unpin>(conn: &mut Connection, io: &mut S, key: &str) -> Result<u16> {
     loop {
         let event = conn.next_event().map_err(|error| protocol(&error.message))?;
@@ -171,7 +171,7 @@ async fn refused<S: AsyncRead + Unpin>(conn: &mut Connection, io: &mut S, status
         }
         Ok::<_, Error>(())
     };
-    // Without a reason it is a refusal all the same.
+    // The reason is optional.
     let _ = tokio::time::timeout(REASON.1, reading).await;
     let reason = String::from_utf8_lossy(&body[..body.len().min(REASON.0)]).escape_debug().to_string();
     let message = format!("the tunnel answered with status {status}: {reason}");

@@ -44,7 +44,7 @@ pub unsafe extern "C" fn atls_server_request_upgrade_start(
         let runtime = unsafe { share_hub(runtime, "runtime") }?;
         let invalid = |_| Error::new(Status::InvalidArgument, format!("status {status}"));
         let status = u16::try_from(status).map_err(invalid)?;
-        let message = ResponseHead::switching(status, unsafe { headers.as_ref() }.map(|headers| &headers.headers))?;
+        let head = ResponseHead::switching(status, unsafe { headers.as_ref() }.map(|headers| &headers.headers))?;
         served.check_switch(status)?;
         let handle = runtime.handle().clone();
         let verdict = served.origin.client.verdict.clone();
@@ -52,9 +52,9 @@ pub unsafe extern "C" fn atls_server_request_upgrade_start(
             atls_stream::waiting(runtime, unsafe { sink.as_ref() }, served.switch_credit, verdict)?;
         unsafe { put(stream, Arc::into_raw(made).cast_mut(), "stream") }?;
         // If the request has ended in the meantime, the stream's CLOSED says so.
-        let handover = PendingStream::new(shared, outlet);
-        handle.spawn(handover.watch());
-        let _ = served.switch(Switch { message, handover });
+        let pending = PendingStream::new(shared, outlet);
+        handle.spawn(pending.watch());
+        let _ = served.switch(Switch { head, stream: pending });
         Ok(())
     })
 }

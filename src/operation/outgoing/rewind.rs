@@ -4,7 +4,7 @@ use super::{Outgoing, lock};
 use crate::error::{Detail, Error, Result, Status};
 
 impl Outgoing {
-    /// The host says that it can write all of it once more.
+    /// The host can write all of the body again.
     pub fn allow_rewind(&self) {
         lock(&self.state).may_rewind = true;
     }
@@ -26,7 +26,7 @@ impl Outgoing {
         true
     }
 
-    /// Waits until the host is asked to; says so.
+    /// Waits until the host is asked to start again; returns the error that asks it.
     pub async fn unwound(&self) -> Error {
         loop {
             let asked = self.unwound.notified();

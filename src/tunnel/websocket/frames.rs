@@ -1,4 +1,5 @@
-//! Frames as they come (RFC 6455 section 5): what messages carry, without their borders. Pure. Holds a header or a control frame and never a payload.
+//! Frames as they come (RFC 6455 section 5): the payload of messages, without their boundaries. Holds a header or a control frame, but no other payload.
+//! Pure.
 
 use std::ops::Range;
 
@@ -31,14 +32,14 @@ const NOT_UTF8: FrameViolation = FrameViolation { code: 1007, why: "text that is
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum FrameEvent {
-    /// All was taken in, and more is needed.
+    /// All of the input was taken, and more is needed.
     More,
-    /// This part of the input, unmasked where it is; never empty.
+    /// This part of the input, unmasked in place; never empty.
     Data(Range<usize>),
-    /// With `control` as its payload, as the others.
+    /// `control` is its payload, as of the other control frames.
     Ping,
     Pong,
-    /// Its code, 1005 for none; the reason is in `control`, behind two bytes.
+    /// The code, 1005 for none; the reason is in `control`, after two bytes.
     Close(u16),
 }
 
@@ -51,7 +52,7 @@ pub struct FrameReader {
     have: usize,
     /// The frame whose payload is coming.
     frame: Option<Frame>,
-    /// A message has begun that has not ended; whether it is text.
+    /// Set within a message; whether it is text.
     message: Option<bool>,
     text: Utf8,
     control: [u8; CONTROL],
@@ -83,7 +84,7 @@ impl FrameReader {
         }
     }
 
-    /// Takes from the beginning of `input`; how many bytes, and what they were.
+    /// Takes bytes from the beginning of `input`; returns how many, and what they were.
     pub fn next(&mut self, input: &mut [u8]) -> Result<(usize, FrameEvent), FrameViolation> {
         let mut taken = 0;
         loop {
@@ -115,7 +116,7 @@ impl FrameReader {
                 CLOSE.. if whole => return Ok((taken, self.control_event(opcode)?)),
                 ..CLOSE if count > 0 => return Ok((taken, FrameEvent::Data(range))),
                 _ if !whole => return Ok((taken, FrameEvent::More)),
-                // An empty frame says nothing.
+                // An empty frame carries nothing.
                 _ => {}
             }
         }
@@ -126,12 +127,12 @@ impl FrameReader {
         &self.control[..self.control_len]
     }
 
-    /// Whether nothing of a message, or of a frame, is still to come.
+    /// Whether no frame or message is incomplete.
     pub fn is_between(&self) -> bool {
         self.frame.is_none() && self.have == 0 && self.message.is_none()
     }
 
-    /// More of a header; the frame when it is complete.
+    /// Takes more of a header; returns the frame once it is complete.
     fn head(&mut self, input: &[u8], taken: &mut usize) -> Result<Option<Frame>, FrameViolation> {
         while self.have < self.wanted() {
             let Some(byte) = input.get(*taken) else { return Ok(None) };
@@ -155,7 +156,7 @@ impl FrameReader {
         2 + length + if self.role == Role::Server { 4 } else { 0 }
     }
 
-    /// What the first two bytes must not say.
+    /// Checks the first two bytes.
     fn check_start(&self) -> Result<(), FrameViolation> {
         let (first, second) = (self.header[0], self.header[1]);
         let (opcode, last) = (first & 0x0f, first & 0x80 != 0);
@@ -203,7 +204,7 @@ impl FrameReader {
         Ok(Frame { opcode, last, left: length, key, at: 0 })
     }
 
-    /// Some of a message, perhaps its end.
+    /// Checks a part of a message, perhaps its last.
     fn data(&mut self, piece: &[u8], end: bool) -> Result<(), FrameViolation> {
         if self.message == Some(true) && (!self.text.feed(piece) || (end && !self.text.is_whole())) {
             return Err(NOT_UTF8);
@@ -231,10 +232,10 @@ impl FrameReader {
     }
 }
 
-/// Text that comes in pieces.
+/// Checks text that comes in pieces.
 #[derive(Default)]
 struct Utf8 {
-    /// The beginning of a character.
+    /// The beginning of an incomplete character.
     held: [u8; 4],
     len: usize,
 }
@@ -285,7 +286,7 @@ pub fn mask(piece: &mut [u8], mut key: [u8; 4], at: usize) {
     words.into_remainder().iter_mut().zip(key).for_each(|(byte, key)| *byte ^= key);
 }
 
-/// The header of a frame that is a message of its own, or a control frame, at the end of `out`; the payload is the caller's to mask and add.
+/// Appends the header of a frame that is a message of its own, or a control frame; the caller masks and appends the payload.
 pub fn put_header(out: &mut Vec<u8>, opcode: u8, length: usize, key: Option<[u8; 4]>) {
     let masked = if key.is_some() { 0x80 } else { 0 };
     out.push(0x80 | opcode);
@@ -303,7 +304,7 @@ pub fn put_header(out: &mut Vec<u8>, opcode: u8, length: usize, key: Option<[u8;
     out.extend_from_slice(&key.unwrap_or_default()[..if key.is_some() { 4 } else { 0 }]);
 }
 
-/// A whole frame at the end of `out`.
+/// Appends a whole frame.
 pub fn put(out: &mut Vec<u8>, opcode: u8, payload: &[u8], key: Option<[u8; 4]>) {
     put_header(out, opcode, payload.len(), key);
     let from = out.len();

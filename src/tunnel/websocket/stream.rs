@@ -1,5 +1,5 @@
-//! A client's end of a tunnel: a WebSocket as a stream of bytes. Bytes travel in binary frames; a Close frame ends the stream, anything that breaks
-//! the protocol is an error, and the peer is told its code. Reads and writes what it is given, and no more than a piece of it is held.
+//! The client's side of a WebSocket as a stream of bytes. Bytes travel in binary frames; a Close frame ends the stream; a violation of the protocol is an
+//! error, and the peer is sent its code. Holds at most one piece. Reads and writes what it is given.
 
 use std::io;
 use std::pin::Pin;
@@ -21,26 +21,26 @@ pub struct TunnelStream<S> {
     io: S,
     frames: FrameReader,
     input: Vec<u8>,
-    /// What of the input is still to be read as frames, and, before it, what of it is payload that nobody has taken.
+    /// The part of the input that is still to be read as frames, and, before it, the payload that has not been taken.
     unread: std::ops::Range<usize>,
     payload: std::ops::Range<usize>,
-    /// What goes out, and how much of it has gone.
+    /// What is to be written, and how much of it has been.
     out: Vec<u8>,
     gone: usize,
     /// The answer to the last ping, which goes out between frames.
     pong: Option<Vec<u8>>,
     /// The waker of a waiting write. A socket wakes only the last task that polled it for writing, so a read that writes polls with this one.
     writer: Option<Waker>,
-    /// The server has said all.
+    /// The server will send nothing more.
     ended: bool,
-    /// Something has come through.
+    /// At least one byte has come through.
     used: bool,
     /// A Close frame was put into `out`.
     closed: bool,
 }
 
 impl<S: AsyncRead + AsyncWrite + Unpin> TunnelStream<S> {
-    /// `io` has been upgraded; `received` came behind the answer. Errors: WebSocket where that is more than anybody sends unasked.
+    /// `io` has been upgraded; `received` came after the response. Errors: WebSocket, if that is too much.
     pub fn new(io: S, received: &[u8]) -> Result<TunnelStream<S>, Error> {
         let mut input = vec![0; PIECE];
         let place = input.get_mut(..received.len());
@@ -66,7 +66,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> TunnelStream<S> {
         &self.io
     }
 
-    /// One event of what was read.
+    /// Handles one event of the input.
     fn advance(&mut self, cx: &mut Context<'_>) -> Result<(), Error> {
         let at = self.unread.start;
         let (taken, event) = match self.frames.next(&mut self.input[self.unread.clone()]) {
@@ -97,7 +97,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> TunnelStream<S> {
         Ok(())
     }
 
-    /// Nothing comes after this. A tunnel that let nothing through failed itself: its end is not the server's.
+    /// The stream has ended. If nothing came through, the tunnel failed: this is not the end of the server's stream.
     fn end(&mut self, code: u16, reason: &str) -> Result<(), Error> {
         self.ended = true;
         match self.used {
@@ -106,7 +106,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> TunnelStream<S> {
         }
     }
 
-    /// Sends as much as the peer takes now: a peer that violates the protocol is not waited for.
+    /// Sends a Close frame, or as much of it as the peer takes now: a peer that violates the protocol is not waited for.
     fn say_goodbye(&mut self, cx: &mut Context<'_>, code: u16, why: &str) {
         self.pong = None;
         if !std::mem::replace(&mut self.closed, true)
@@ -117,7 +117,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> TunnelStream<S> {
         self.send_beside(cx);
     }
 
-    /// Sends as much as possible now, on behalf of a read: a waiting write is still woken.
+    /// Writes as much as possible during a read; a write that waits is still woken.
     fn send_beside(&mut self, cx: &mut Context<'_>) {
         let waker = self.writer.clone();
         let mut cx = Context::from_waker(waker.as_ref().unwrap_or(cx.waker()));
@@ -133,7 +133,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> TunnelStream<S> {
         done
     }
 
-    /// Writes what waits, the answer to a ping as well.
+    /// Writes what waits, also the pong.
     fn poll_out(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         loop {
             while self.gone < self.out.len() {
@@ -167,7 +167,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncRead for TunnelStream<S> {
                 this.advance(cx).map_err(Error::into_io)?;
                 continue;
             }
-            // Reading does not wait for the answer to a ping.
+            // Reading does not wait until the pong is written.
             if this.pong.is_some() {
                 this.send_beside(cx);
             }
@@ -184,7 +184,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncRead for TunnelStream<S> {
 
 impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for TunnelStream<S> {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
-        // The frame before has left: at most one waits here, which is the back-pressure.
+        // Waits until the frame before is written: at most one waits here, which is the back-pressure.
         ready!(self.poll_own(cx))?;
         if self.closed {
             return Poll::Ready(Err(broken("it is closed".into()).into_io()));
@@ -206,8 +206,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for TunnelStream<S> {
     }
 
     fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        // A WebSocket cannot be half closed: TLS has said its close_notify, and what the server still sends must arrive. So only
-        // what was written is flushed; the socket closes when it is dropped.
+        // A WebSocket cannot be half closed: TLS has sent its close_notify, and what the server still sends must arrive. So this only flushes; the
+        // socket closes when it is dropped.
         self.poll_flush(cx)
     }
 }
