@@ -47,6 +47,8 @@ int main(int argc, char **argv)
             atls_h1_conn_free(conn);
             close(fd);
             return 0;
+        default:
+            break;
         }
     }
 }

@@ -59,6 +59,8 @@ int main(void)
             break;
         case ATLS_H1_CONNECTION_CLOSED:
             over = true;
+        default:
+            break;
         }
     }
     atls_h1_conn_free(conn);

@@ -54,6 +54,8 @@ static void on_body(void *user_data, const atls_event *event)
     case ATLS_EVENT_WRITABLE:
         send_lines(visit);
         break;
+    default:
+        break;
     }
 }
 

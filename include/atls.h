@@ -343,13 +343,13 @@ atls_status atls_buf_copy(atls_bytes data,
 
 /**
  * Wraps the caller's memory without copying. The library reads it until the last reference is gone,
- * then calls `release(user_data)` once, on whichever thread that happens.
+ * then calls `release(user_data)` once, on whichever thread that happens; `release` may be NULL.
  *
  * \return ATLS_OK, or
  * \retval ATLS_NULL_ARGUMENT and then `release` is not called
  */
 atls_status atls_buf_wrap(atls_bytes data,
-                          void (*release)(void *ATLS_NULLABLE user_data),
+                          void (*ATLS_NULLABLE release)(void *ATLS_NULLABLE user_data),
                           void *ATLS_NULLABLE user_data,
                           atls_buf *ATLS_NULLABLE *ATLS_NONNULL buf,
                           atls_error *ATLS_NULLABLE *ATLS_NULLABLE error);
@@ -1095,15 +1095,15 @@ atls_status atls_config_set_credit(atls_config *config,
                                    atls_error *ATLS_NULLABLE *ATLS_NULLABLE error);
 
 /**
- * The name to check the certificate against and to send as SNI, if it differs from the host; NULL
- * for the host.
+ * The name to check the certificate against and to send as SNI, if it differs from the host;
+ * `server_name` may be NULL for the host.
  *
  * \return ATLS_OK, or
  * \retval ATLS_NULL_ARGUMENT
  * \retval ATLS_INVALID_UTF8
  */
 atls_status atls_config_set_server_name(atls_config *config,
-                                        const char *server_name,
+                                        const char *ATLS_NULLABLE server_name,
                                         atls_error *ATLS_NULLABLE *ATLS_NULLABLE error);
 
 /**
@@ -1130,15 +1130,16 @@ atls_status atls_config_set_roots(atls_config *config,
 
 /**
  * Shows a client certificate to servers that ask for one: the chain (leaf first) and its key as
- * PEM. NULL for both takes it away. What they hold is checked when the configuration is used.
+ * PEM. `chain_pem` and `key_pem` may be NULL, both of them, which takes it away. What they hold is
+ * checked when the configuration is used.
  *
  * \return ATLS_OK, or
  * \retval ATLS_NULL_ARGUMENT one of them
  * \retval ATLS_INVALID_UTF8
  */
 atls_status atls_config_set_client_certificate(atls_config *config,
-                                               const char *chain_pem,
-                                               const char *key_pem,
+                                               const char *ATLS_NULLABLE chain_pem,
+                                               const char *ATLS_NULLABLE key_pem,
                                                atls_error *ATLS_NULLABLE *ATLS_NULLABLE error);
 
 /**
@@ -1162,10 +1163,10 @@ typedef void (*atls_key_log_fn)(void *ATLS_NULLABLE user_data, atls_str line);
 
 /**
  * Passes the secrets of each TLS session to `callback`: anyone who has them and the recorded
- * traffic can read all of it. For analysing protocols; off by default, and NULL turns it off. With
- * a policy, connecting answers INVALID_STATE unless `words` is "secrets may leave"; NULL for no
- * words. `drop`, which may be NULL, runs once, after the last use of `user_data`, and also if this
- * call fails.
+ * traffic can read all of it. For analysing protocols; off by default, and `callback` may be NULL
+ * to turn it off. With a policy, connecting answers INVALID_STATE unless `words` is "secrets may
+ * leave"; `words` may be NULL for none. `drop`, which may be NULL, runs once, after the last use of
+ * `user_data`, and also if this call fails.
  *
  * \return ATLS_OK, or
  * \retval ATLS_NULL_ARGUMENT
@@ -1173,10 +1174,10 @@ typedef void (*atls_key_log_fn)(void *ATLS_NULLABLE user_data, atls_str line);
  * \retval ATLS_INVALID_ARGUMENT other words
  */
 atls_status atls_config_set_key_log(atls_config *config,
-                                    atls_key_log_fn callback,
+                                    atls_key_log_fn ATLS_NULLABLE callback,
                                     void *ATLS_NULLABLE user_data,
                                     void (*ATLS_NULLABLE drop)(void *ATLS_NULLABLE user_data),
-                                    const char *words,
+                                    const char *ATLS_NULLABLE words,
                                     atls_error *ATLS_NULLABLE *ATLS_NULLABLE error);
 
 /** How user and password are shown. */
@@ -1202,10 +1203,10 @@ ATLS_ENUM(atls_family, uint32_t) {
 
 /**
  * Goes through a WebSocket forwarder, `ws://` or `wss://`; the query parameter `target=host:port`
- * is added unless it is there. NULL for a direct connection. A frame from the forwarder may have 16
- * MiB; at most 32 KiB are held, whatever length it announces. A forwarder that violates the
- * protocol, or ends before anything came through it, is WEBSOCKET. Collateral takes the same route,
- * unless atls_verifier_config_set_route() sets another.
+ * is added unless it is there. `url` may be NULL for a direct connection. A frame from the
+ * forwarder may have 16 MiB; at most 32 KiB are held, whatever length it announces. A forwarder
+ * that violates the protocol, or ends before anything came through it, is WEBSOCKET. Collateral
+ * takes the same route, unless atls_verifier_config_set_route() sets another.
  *
  * \return ATLS_OK, or
  * \retval ATLS_NULL_ARGUMENT
@@ -1213,16 +1214,16 @@ ATLS_ENUM(atls_family, uint32_t) {
  * \retval ATLS_INVALID_ARGUMENT
  */
 atls_status atls_config_set_tunnel(atls_config *config,
-                                   const char *url,
+                                   const char *ATLS_NULLABLE url,
                                    atls_error *ATLS_NULLABLE *ATLS_NULLABLE error);
 
 /**
  * Goes through a proxy: `http://host:port`, by CONNECT, which for http: URLs of a client takes the
  * requests themselves; `socks5://host:port`, or `socks5h://host:port`, which looks names up itself.
  * What goes to the server over TLS is ciphertext to the proxy. `user` and `password` are how it
- * knows us, by `auth` (ATLS_AUTH_*; SOCKS has a way of its own); NULL for neither. NULL for `url`
- * takes the proxy away. A refusal is TUNNEL_REFUSED, with an HTTP proxy's status in
- * atls_error_http_status().
+ * knows us, by `auth` (ATLS_AUTH_*; SOCKS has a way of its own); `user` and `password` may be NULL.
+ * `url` may be NULL, which takes the proxy away. A refusal is TUNNEL_REFUSED, with an HTTP proxy's
+ * status in atls_error_http_status().
  *
  * \return ATLS_OK, or
  * \retval ATLS_NULL_ARGUMENT
@@ -1231,15 +1232,16 @@ atls_status atls_config_set_tunnel(atls_config *config,
  * \retval ATLS_UNSUPPORTED another scheme; beside a tunnel
  */
 atls_status atls_config_set_proxy(atls_config *config,
-                                  const char *url,
-                                  const char *user,
-                                  const char *password,
+                                  const char *ATLS_NULLABLE url,
+                                  const char *ATLS_NULLABLE user,
+                                  const char *ATLS_NULLABLE password,
                                   atls_auth auth,
                                   atls_error *ATLS_NULLABLE *ATLS_NULLABLE error);
 
 /**
  * Where connections leave from: an address of this machine, or (Linux) the name of an interface.
- * NULL leaves it to the system. What cannot be bound to fails when connecting, with IO.
+ * `address_or_interface` may be NULL, which leaves it to the system. What cannot be bound to fails
+ * when connecting, with IO.
  *
  * \return ATLS_OK, or
  * \retval ATLS_NULL_ARGUMENT
@@ -1247,7 +1249,7 @@ atls_status atls_config_set_proxy(atls_config *config,
  * \retval ATLS_INVALID_ARGUMENT empty
  */
 atls_status atls_config_set_bind(atls_config *config,
-                                 const char *address_or_interface,
+                                 const char *ATLS_NULLABLE address_or_interface,
                                  atls_error *ATLS_NULLABLE *ATLS_NULLABLE error);
 
 /**
@@ -1315,13 +1317,14 @@ atls_status atls_addresses_add(atls_addresses *addresses,
 /**
  * Names are looked up by `resolver`, which is copied, and not by the system: those of servers,
  * proxies, tunnels and collateral services that this configuration uses; addresses need no look-up.
- * Requests with different resolvers do not share connections. NULL removes it.
+ * Requests with different resolvers do not share connections. `resolver` may be NULL, which removes
+ * it.
  *
  * \return ATLS_OK, or
  * \retval ATLS_NULL_ARGUMENT (`config`, `resolver->resolve`); then `drop` does not run
  */
 atls_status atls_config_set_resolver(atls_config *config,
-                                     const atls_resolver *resolver,
+                                     const atls_resolver *ATLS_NULLABLE resolver,
                                      atls_error *ATLS_NULLABLE *ATLS_NULLABLE error);
 
 /** \} */
@@ -3420,10 +3423,10 @@ ATLS_ENUM(atls_attester, uint32_t) {
  * Proves the server to whoever asks: `POST /tdx_quote` (protocol atlas-v1) and `POST
  * /atls/exporter-v1` are answered with evidence of the machine that the server runs on, bound to
  * the session: what atls_http_connect_start() and its like ask for. It comes from a dstack guest
- * agent: `path` is its Unix socket, NULL looks where it usually is. The host does not see these
- * requests. Needs a certificate; its fingerprint is put into the guest's log, where the agent can.
- * docs/protocol.md has both protocols. Quotes are made one at a time; if 64 requests wait, or more
- * than ATLS_SERVER_LIMIT_EVIDENCE_PER_SECOND come, further ones are answered with 503 and
+ * agent: `path` is its Unix socket; `path` may be NULL for the usual place. The host does not see
+ * these requests. Needs a certificate; its fingerprint is put into the guest's log, where the agent
+ * can. docs/protocol.md has both protocols. Quotes are made one at a time; if 64 requests wait, or
+ * more than ATLS_SERVER_LIMIT_EVIDENCE_PER_SECOND come, further ones are answered with 503 and
  * Retry-After: clients of this library then ask again, within their deadlines.
  *
  * \return ATLS_OK, or
@@ -3432,14 +3435,14 @@ ATLS_ENUM(atls_attester, uint32_t) {
  * \retval ATLS_INVALID_ARGUMENT no agent found
  */
 atls_status atls_server_config_set_dstack_agent(atls_server_config *config,
-                                                const char *path,
+                                                const char *ATLS_NULLABLE path,
                                                 atls_error *ATLS_NULLABLE *ATLS_NULLABLE error);
 
 /**
  * As atls_server_config_set_dstack_agent(), with TDX quotes by way of the Linux kernel's
- * configfs-tsm: for machines that are no dstack guests. `path` is its folder, NULL the usual one.
- * There is no event log, so only policies are satisfied that ask for exporter-v1, name no
- * application, and say `"require_key_event": false`.
+ * configfs-tsm: for machines that are no dstack guests. `path` is its folder; `path` may be NULL
+ * for the usual one. There is no event log, so only policies are satisfied that ask for
+ * exporter-v1, name no application, and say `"require_key_event": false`.
  *
  * \return ATLS_OK, or
  * \retval ATLS_NULL_ARGUMENT
@@ -3447,7 +3450,7 @@ atls_status atls_server_config_set_dstack_agent(atls_server_config *config,
  * \retval ATLS_INVALID_ARGUMENT there is none
  */
 atls_status atls_server_config_set_tsm(atls_server_config *config,
-                                       const char *path,
+                                       const char *ATLS_NULLABLE path,
                                        atls_error *ATLS_NULLABLE *ATLS_NULLABLE error);
 
 /**
@@ -3466,10 +3469,10 @@ atls_status atls_server_config_set_quote_source(
 
 /**
  * Proves this side to servers that ask for it, by protocol exporter-v1, with evidence from a dstack
- * guest agent: `path` is its Unix socket, NULL looks where it usually is. Where the configuration
- * has a policy, the server's evidence is judged first, and the policy must name exporter-v1.
- * Without one, a server that knows no exporter-v1 is shown nothing and is used as it is. A server
- * that refuses is EVIDENCE_REFUSED.
+ * guest agent: `path` is its Unix socket; `path` may be NULL for the usual place. Where the
+ * configuration has a policy, the server's evidence is judged first, and the policy must name
+ * exporter-v1. Without one, a server that knows no exporter-v1 is shown nothing and is used as it
+ * is. A server that refuses is EVIDENCE_REFUSED.
  *
  * \return ATLS_OK, or
  * \retval ATLS_NULL_ARGUMENT
@@ -3477,11 +3480,12 @@ atls_status atls_server_config_set_quote_source(
  * \retval ATLS_INVALID_ARGUMENT no agent found
  */
 atls_status atls_config_set_dstack_agent(atls_config *config,
-                                         const char *path,
+                                         const char *ATLS_NULLABLE path,
                                          atls_error *ATLS_NULLABLE *ATLS_NULLABLE error);
 
 /**
- * As atls_config_set_dstack_agent(), with quotes as atls_server_config_set_tsm() has them.
+ * As atls_config_set_dstack_agent(), with quotes as atls_server_config_set_tsm() has them; `path`
+ * may be NULL.
  *
  * \return ATLS_OK, or
  * \retval ATLS_NULL_ARGUMENT
@@ -3489,7 +3493,7 @@ atls_status atls_config_set_dstack_agent(atls_config *config,
  * \retval ATLS_INVALID_ARGUMENT there is none
  */
 atls_status atls_config_set_tsm(atls_config *config,
-                                const char *path,
+                                const char *ATLS_NULLABLE path,
                                 atls_error *ATLS_NULLABLE *ATLS_NULLABLE error);
 
 /**
@@ -3553,8 +3557,8 @@ atls_status atls_compute_binder(atls_bytes nonce,
  * proves itself (ATLS_ATTESTER_*); `nonce` (32 bytes) is from the challenge, `exporter` (32 bytes)
  * the TLS exporter value for the label "EXPERIMENTAL-atls-exporter-v1" with the SHA-384 of the
  * challenge's bytes as context; then the certificates that server and client have shown, DER, where
- * the client's may be NULL for none; `server_name` is the name in the handshake (SNI), NULL for
- * none. `binder` has room for 64 bytes.
+ * the client's may be NULL for none; `server_name` is the name in the handshake (SNI);
+ * `server_name` may be NULL for none. `binder` has room for 64 bytes.
  *
  * \return ATLS_OK, or
  * \retval ATLS_NULL_ARGUMENT
@@ -3566,7 +3570,7 @@ atls_status atls_compute_exporter_binder(atls_attester attester,
                                          atls_bytes exporter,
                                          atls_bytes server_leaf,
                                          atls_bytes client_leaf,
-                                         const char *server_name,
+                                         const char *ATLS_NULLABLE server_name,
                                          uint8_t *binder,
                                          atls_error *ATLS_NULLABLE *ATLS_NULLABLE error);
 
@@ -4033,7 +4037,7 @@ atls_status atls_verification_set_session(atls_verification *verification,
 
 /**
  * As atls_verification_set_session(), for protocol exporter-v1; the arguments are those of
- * atls_compute_exporter_binder().
+ * atls_compute_exporter_binder(), and `server_name` may be NULL.
  *
  * \return ATLS_OK, or
  * \retval ATLS_NULL_ARGUMENT
@@ -4046,7 +4050,7 @@ atls_status atls_verification_set_exporter_session(atls_verification *verificati
                                                    atls_bytes exporter,
                                                    atls_bytes server_leaf,
                                                    atls_bytes client_leaf,
-                                                   const char *server_name,
+                                                   const char *ATLS_NULLABLE server_name,
                                                    atls_error *ATLS_NULLABLE *ATLS_NULLABLE error);
 
 /**
@@ -4170,10 +4174,10 @@ atls_status atls_verifier_config_add_simulated_root(atls_verifier_config *config
  * How collateral services are reached: as `route`'s connections are, through its tunnel or proxy,
  * from its own address, with its family and mapped hosts; its host, port, policy and roots are
  * ignored. Copied: later changes to `route` have no effect. If `route` has none of these, services
- * are dialled directly. NULL, the default, takes the route of the connection whose evidence is
- * judged; servers, which have none, dial directly. A proxy is asked to CONNECT, a tunnel gets the
- * service as its target; if they refuse, that is COLLATERAL_UNAVAILABLE, as is a tunnel whose URL
- * names a target itself.
+ * are dialled directly. `route` may be NULL, the default: that takes the route of the connection
+ * whose evidence is judged; servers, which have none, dial directly. A proxy is asked to CONNECT, a
+ * tunnel gets the service as its target; if they refuse, that is COLLATERAL_UNAVAILABLE, as is a
+ * tunnel whose URL names a target itself.
  *
  * \return ATLS_OK, or
  * \retval ATLS_NULL_ARGUMENT
@@ -4181,7 +4185,7 @@ atls_status atls_verifier_config_add_simulated_root(atls_verifier_config *config
  * \retval ATLS_INVALID_STATE as when connecting
  */
 atls_status atls_verifier_config_set_route(atls_verifier_config *config,
-                                           const atls_config *route,
+                                           const atls_config *ATLS_NULLABLE route,
                                            atls_error *ATLS_NULLABLE *ATLS_NULLABLE error);
 
 /**
@@ -4189,14 +4193,14 @@ atls_status atls_verifier_config_set_route(atls_verifier_config *config,
  * and later runs: policies with `cache_collateral` then need no fetch at the start, and a document
  * older than one that was seen is not used again. Several processes may share a folder: a document
  * is never replaced by an older one. A damaged file counts as missing, and is replaced. The folder
- * is made if it is missing. NULL for none.
+ * is made if it is missing. `folder` may be NULL for none.
  *
  * \return ATLS_OK, or
  * \retval ATLS_NULL_ARGUMENT
  * \retval ATLS_INVALID_UTF8
  */
 atls_status atls_verifier_config_set_disk_cache(atls_verifier_config *config,
-                                                const char *folder,
+                                                const char *ATLS_NULLABLE folder,
                                                 atls_error *ATLS_NULLABLE *ATLS_NULLABLE error);
 
 /**
@@ -4711,12 +4715,12 @@ atls_status atls_h1_header_list_add_packed(atls_h1_header_list *list,
                                            atls_error *ATLS_NULLABLE *ATLS_NULLABLE error);
 
 /**
- * The list as an array, `*len` elements, for the sending calls. Valid until the list is changed or
- * freed. NULL for NULL.
+ * The list as an array, `*len` elements (`len` may be NULL), for the sending calls. Valid until the
+ * list is changed or freed. NULL for NULL.
  */
 const atls_h1_header *ATLS_NULLABLE atls_h1_header_list_items(
     atls_h1_header_list *ATLS_NULLABLE list,
-    size_t *len);
+    size_t *ATLS_NULLABLE len);
 
 /**
  * Checks headers as the sending calls do and puts them, normalised, in `out`, whose former contents
@@ -5097,8 +5101,8 @@ atls_status atls_h1_driver_send_request(const atls_h1_driver *driver,
                                         atls_error *ATLS_NULLABLE *ATLS_NULLABLE error);
 
 /**
- * A response's head, as server; an informational one before it, or the final one. `reason` may be
- * NULL, `headers` too. Without Content-Length the body is chunked, or ends with the connection if
+ * A response's head, as server; an informational one before it, or the final one. `reason` and
+ * `headers` may be NULL. Without Content-Length the body is chunked, or ends with the connection if
  * the peer speaks HTTP/1.0.
  *
  * \return ATLS_OK, as atls_h1_driver_send_request(), or
@@ -5107,7 +5111,7 @@ atls_status atls_h1_driver_send_request(const atls_h1_driver *driver,
 atls_status atls_h1_driver_send_response(const atls_h1_driver *driver,
                                          uint32_t status,
                                          const char *ATLS_NULLABLE reason,
-                                         const atls_headers *headers,
+                                         const atls_headers *ATLS_NULLABLE headers,
                                          atls_error *ATLS_NULLABLE *ATLS_NULLABLE error);
 
 /**
@@ -5122,12 +5126,12 @@ atls_status atls_h1_driver_write(const atls_h1_driver *driver,
                                  atls_error *ATLS_NULLABLE *ATLS_NULLABLE error);
 
 /**
- * Ends our message, even without a body. `trailers`, which go only with a chunked one, may be NULL.
+ * Ends our message, even without a body. `trailers` may be NULL; they go only with a chunked one.
  *
  * \return ATLS_OK, or as atls_h1_driver_send_request().
  */
 atls_status atls_h1_driver_finish(const atls_h1_driver *driver,
-                                  const atls_headers *trailers,
+                                  const atls_headers *ATLS_NULLABLE trailers,
                                   atls_error *ATLS_NULLABLE *ATLS_NULLABLE error);
 
 /**
@@ -5250,7 +5254,7 @@ atls_status atls_parse_http_date(const char *date,
  * Adds pairs to the query of a URL. The query that the URL already has is kept and written in the
  * same way: "+" for a space, %XX for everything but letters, digits and "_.-~".
  *
- * \param pairs names and values in turn, 2 * `count` strings.
+ * \param pairs names and values in turn, 2 * `count` strings; may be NULL with a count of 0.
  * \param count number of pairs.
  * \param result NUL-terminated; the caller's to free.
  * \return ATLS_OK, or
@@ -5258,7 +5262,7 @@ atls_status atls_parse_http_date(const char *date,
  * \retval ATLS_INVALID_UTF8
  */
 atls_status atls_url_add_query(const char *url,
-                               const char *ATLS_NULLABLE *ATLS_NONNULL pairs,
+                               const char *ATLS_NONNULL const *ATLS_NULLABLE pairs,
                                size_t count,
                                atls_buf *ATLS_NULLABLE *ATLS_NONNULL result,
                                atls_error *ATLS_NULLABLE *ATLS_NULLABLE error);
@@ -5351,12 +5355,14 @@ typedef void (*atls_log_fn)(void *ATLS_NULLABLE user_data, atls_log_level level,
 
 /**
  * Sends the library's log lines up to `level` to `callback`, for the whole process. Without a
- * callback the library is silent; it never writes to stdout or stderr. With NULL this is a barrier:
- * when it returns no call is running. Lines hold host names, ports and addresses, but no payload
- * and no secrets: no bodies, values of header fields, paths or queries of URLs, user names,
- * passwords or keys.
+ * callback the library is silent; it never writes to stdout or stderr. `callback` may be NULL; then
+ * this is a barrier: when it returns no call is running. Lines hold host names, ports and
+ * addresses, but no payload and no secrets: no bodies, values of header fields, paths or queries of
+ * URLs, user names, passwords or keys.
  */
-void atls_log_set(atls_log_level level, atls_log_fn callback, void *ATLS_NULLABLE user_data);
+void atls_log_set(atls_log_level level,
+                  atls_log_fn ATLS_NULLABLE callback,
+                  void *ATLS_NULLABLE user_data);
 
 /** \} */
 

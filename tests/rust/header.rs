@@ -142,6 +142,35 @@ fn header_compiles_alone_in_every_language_that_it_promises() {
     }
 }
 
+/// What C tests and examples give successfully, the header allows: clang knows where NULL must not be.
+#[test]
+fn no_call_that_succeeds_gives_null_where_the_header_forbids_it() {
+    if !has("clang") {
+        return;
+    }
+    made();
+    let mut clang = std::process::Command::new("clang");
+    clang.args(["-std=gnu11", "-fsyntax-only", "-Wnonnull", "-fno-caret-diagnostics", "-Itarget/header", "-Itests/c"]);
+    for folder in ["tests/c", "examples-c"] {
+        let entries = std::fs::read_dir(root().join(folder)).expect(folder);
+        let paths = entries.map(|entry| entry.expect("entry").path());
+        clang.args(paths.filter(|path| path.extension().is_some_and(|extension| extension == "c")));
+    }
+    let said = clang.current_dir(root()).output().expect("clang").stderr;
+    let said = String::from_utf8_lossy(&said);
+    let warnings: Vec<_> = said.lines().filter(|line| line.contains("-Wnonnull")).collect();
+    assert!(warnings.len() > 50, "the tests give NULL in many places, and clang must see it: {said}");
+    let succeeds = |warning: &&&str| {
+        let mut parts = warning.split(':');
+        let (path, line) = (parts.next().expect("a path"), parts.next().expect("a line"));
+        let text = std::fs::read_to_string(path).expect("a program");
+        let line = text.lines().nth(line.parse::<usize>().expect("a number") - 1).expect("the line");
+        path.contains("examples-c") || line.contains("OK(")
+    };
+    let wrong: Vec<_> = warnings.iter().filter(succeeds).collect();
+    assert!(wrong.is_empty(), "say \"may be NULL\" of these: {wrong:#?}");
+}
+
 #[test]
 fn example_at_the_top_compiles() {
     let header = made();

@@ -37,12 +37,15 @@ pub const ATLS_ATTESTER_SERVER: atls_attester = 0;
 /// The client does.
 pub const ATLS_ATTESTER_CLIENT: atls_attester = 1;
 
-/// Proves the server to whoever asks: `POST /tdx_quote` (protocol atlas-v1) and `POST /atls/exporter-v1` are answered with evidence of the machine
-/// that the server runs on, bound to the session: what atls_http_connect_start and its like ask for. It comes from a dstack guest agent: `path` is its Unix
-/// socket, NULL looks where it usually is. The host does not see these requests. Needs a certificate; its fingerprint is put into the guest's log,
-/// where the agent can. docs/protocol.md has both protocols. Quotes are made one at a time; if 64 requests wait, or more than ATLS_SERVER_LIMIT_EVIDENCE_PER_SECOND come, further ones are
-/// answered with 503 and Retry-After: clients of this library then ask again, within their deadlines. Statuses: NULL_ARGUMENT, INVALID_UTF8,
-/// INVALID_ARGUMENT (no agent found).
+/// Proves the server to whoever asks: `POST /tdx_quote` (protocol atlas-v1) and `POST
+/// /atls/exporter-v1` are answered with evidence of the machine that the server runs on, bound to
+/// the session: what atls_http_connect_start and its like ask for. It comes from a dstack guest
+/// agent: `path` is its Unix socket; `path` may be NULL for the usual place. The host does not see
+/// these requests. Needs a certificate; its fingerprint is put into the guest's log, where the
+/// agent can. docs/protocol.md has both protocols. Quotes are made one at a time; if 64 requests
+/// wait, or more than ATLS_SERVER_LIMIT_EVIDENCE_PER_SECOND come, further ones are answered with
+/// 503 and Retry-After: clients of this library then ask again, within their deadlines. Statuses:
+/// NULL_ARGUMENT, INVALID_UTF8, INVALID_ARGUMENT (no agent found).
 #[unsafe(no_mangle)]
 pub extern "C" fn atls_server_config_set_dstack_agent(
     config: Builder<atls_server_config>,
@@ -55,9 +58,11 @@ pub extern "C" fn atls_server_config_set_dstack_agent(
     })
 }
 
-/// As atls_server_config_set_dstack_agent, with TDX quotes by way of the Linux kernel's configfs-tsm: for machines that are no dstack guests. `path` is its folder, NULL
-/// the usual one. There is no event log, so only policies are satisfied that ask for exporter-v1, name no application, and say `"require_key_event": false`.
-/// Statuses: NULL_ARGUMENT, INVALID_UTF8, INVALID_ARGUMENT (there is none).
+/// As atls_server_config_set_dstack_agent, with TDX quotes by way of the Linux kernel's
+/// configfs-tsm: for machines that are no dstack guests. `path` is its folder; `path` may be NULL
+/// for the usual one. There is no event log, so only policies are satisfied that ask for
+/// exporter-v1, name no application, and say `"require_key_event": false`. Statuses: NULL_ARGUMENT,
+/// INVALID_UTF8, INVALID_ARGUMENT (there is none).
 #[unsafe(no_mangle)]
 pub extern "C" fn atls_server_config_set_tsm(
     config: Builder<atls_server_config>,
@@ -86,10 +91,12 @@ pub unsafe extern "C" fn atls_server_config_set_quote_source(
     })
 }
 
-/// Proves this side to servers that ask for it, by protocol exporter-v1, with evidence from a dstack guest agent: `path` is its Unix socket, NULL looks
-/// where it usually is. Where the configuration has a policy, the server's evidence is judged first, and the policy must name exporter-v1.
-/// Without one, a server that knows no exporter-v1 is shown nothing and is used as it is. A server that refuses is EVIDENCE_REFUSED. Statuses: NULL_ARGUMENT,
-/// INVALID_UTF8, INVALID_ARGUMENT (no agent found).
+/// Proves this side to servers that ask for it, by protocol exporter-v1, with evidence from a
+/// dstack guest agent: `path` is its Unix socket; `path` may be NULL for the usual place. Where the
+/// configuration has a policy, the server's evidence is judged first, and the policy must name
+/// exporter-v1. Without one, a server that knows no exporter-v1 is shown nothing and is used as it
+/// is. A server that refuses is EVIDENCE_REFUSED. Statuses: NULL_ARGUMENT, INVALID_UTF8,
+/// INVALID_ARGUMENT (no agent found).
 #[unsafe(no_mangle)]
 pub extern "C" fn atls_config_set_dstack_agent(
     config: Builder<atls_config>,
@@ -103,7 +110,8 @@ pub extern "C" fn atls_config_set_dstack_agent(
     })
 }
 
-/// As atls_config_set_dstack_agent, with quotes as atls_server_config_set_tsm has them. Statuses: NULL_ARGUMENT, INVALID_UTF8, INVALID_ARGUMENT (there is none).
+/// As atls_config_set_dstack_agent, with quotes as atls_server_config_set_tsm has them; `path` may
+/// be NULL. Statuses: NULL_ARGUMENT, INVALID_UTF8, INVALID_ARGUMENT (there is none).
 #[unsafe(no_mangle)]
 pub extern "C" fn atls_config_set_tsm(
     config: Builder<atls_config>,
@@ -188,10 +196,13 @@ pub extern "C" fn atls_compute_binder(
     })
 }
 
-/// The same for protocol exporter-v1 (docs/protocol.md, "The binder"). `attester` is the side that proves itself (ATLS_ATTESTER_*); `nonce` (32 bytes) is from the challenge,
-/// `exporter` (32 bytes) the TLS exporter value for the label "EXPERIMENTAL-atls-exporter-v1" with the SHA-384 of the challenge's bytes as context;
-/// then the certificates that server and client have shown, DER, where the client's may be NULL for none; `server_name` is the name in the handshake
-/// (SNI), NULL for none. `binder` has room for 64 bytes. Statuses: NULL_ARGUMENT, INVALID_ARGUMENT, INVALID_UTF8.
+/// The same for protocol exporter-v1 (docs/protocol.md, "The binder"). `attester` is the side that
+/// proves itself (ATLS_ATTESTER_*); `nonce` (32 bytes) is from the challenge, `exporter` (32 bytes)
+/// the TLS exporter value for the label "EXPERIMENTAL-atls-exporter-v1" with the SHA-384 of the
+/// challenge's bytes as context; then the certificates that server and client have shown, DER,
+/// where the client's may be NULL for none; `server_name` is the name in the handshake (SNI);
+/// `server_name` may be NULL for none. `binder` has room for 64 bytes. Statuses: NULL_ARGUMENT,
+/// INVALID_ARGUMENT, INVALID_UTF8.
 #[unsafe(no_mangle)]
 pub extern "C" fn atls_compute_exporter_binder(
     attester: atls_attester,

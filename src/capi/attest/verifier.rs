@@ -109,11 +109,14 @@ pub extern "C" fn atls_verifier_config_add_simulated_root(
     })
 }
 
-/// How collateral services are reached: as `route`'s connections are, through its tunnel or proxy, from its own address, with its family and mapped
-/// hosts; its host, port, policy and roots are ignored. Copied: later changes to `route` have no effect. If `route` has none of these, services are
-/// dialled directly. NULL, the default, takes the route of the connection whose evidence is judged; servers, which have none, dial directly. A proxy
-/// is asked to CONNECT, a tunnel gets the service as its target; if they refuse, that is COLLATERAL_UNAVAILABLE, as is a tunnel whose URL names a
-/// target itself. Statuses: NULL_ARGUMENT, INVALID_ARGUMENT and INVALID_STATE as when connecting.
+/// How collateral services are reached: as `route`'s connections are, through its tunnel or proxy,
+/// from its own address, with its family and mapped hosts; its host, port, policy and roots are
+/// ignored. Copied: later changes to `route` have no effect. If `route` has none of these, services
+/// are dialled directly. `route` may be NULL, the default: that takes the route of the connection
+/// whose evidence is judged; servers, which have none, dial directly. A proxy is asked to CONNECT,
+/// a tunnel gets the service as its target; if they refuse, that is COLLATERAL_UNAVAILABLE, as is a
+/// tunnel whose URL names a target itself. Statuses: NULL_ARGUMENT, INVALID_ARGUMENT and
+/// INVALID_STATE as when connecting.
 #[unsafe(no_mangle)]
 pub extern "C" fn atls_verifier_config_set_route(
     config: Option<&mut atls_verifier_config>,
@@ -130,10 +133,11 @@ pub extern "C" fn atls_verifier_config_set_route(
     })
 }
 
-/// Keeps documents in this folder too, one file for each document and source, for other processes and later runs: policies with `cache_collateral`
-/// then need no fetch at the start, and a document older than one that was seen is not used again. Several processes may share a folder: a document
-/// is never replaced by an older one. A damaged file counts as missing, and is replaced. The folder is made if it is missing. NULL for none.
-/// Statuses: NULL_ARGUMENT, INVALID_UTF8.
+/// Keeps documents in this folder too, one file for each document and source, for other processes
+/// and later runs: policies with `cache_collateral` then need no fetch at the start, and a document
+/// older than one that was seen is not used again. Several processes may share a folder: a document
+/// is never replaced by an older one. A damaged file counts as missing, and is replaced. The folder
+/// is made if it is missing. `folder` may be NULL for none. Statuses: NULL_ARGUMENT, INVALID_UTF8.
 #[unsafe(no_mangle)]
 pub extern "C" fn atls_verifier_config_set_disk_cache(
     config: Option<&mut atls_verifier_config>,

@@ -158,7 +158,8 @@ pub extern "C" fn atls_verification_set_session(
     })
 }
 
-/// As atls_verification_set_session, for protocol exporter-v1; the arguments are those of atls_compute_exporter_binder. Statuses: NULL_ARGUMENT,
+/// As atls_verification_set_session, for protocol exporter-v1; the arguments are those of
+/// atls_compute_exporter_binder, and `server_name` may be NULL. Statuses: NULL_ARGUMENT,
 /// INVALID_ARGUMENT, INVALID_UTF8.
 #[unsafe(no_mangle)]
 pub extern "C" fn atls_verification_set_exporter_session(

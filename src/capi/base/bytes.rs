@@ -100,7 +100,7 @@ pub extern "C" fn atls_buf_copy(data: c_bytes, buf: Out<*mut atls_buf>, error: O
 }
 
 /// Wraps the caller's memory without copying. The library reads it until the last reference is gone, then calls
-/// `release(user_data)` once, on whichever thread that happens. Statuses: NULL_ARGUMENT, and then `release` is not called.
+/// `release(user_data)` once, on whichever thread that happens; `release` may be NULL. Statuses: NULL_ARGUMENT, and then `release` is not called.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn atls_buf_wrap(
     data: atls_bytes,

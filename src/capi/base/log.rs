@@ -23,9 +23,11 @@ pub const ATLS_LOG_DEBUG: atls_log_level = 4;
 /// thread, several at once; must not call `atls_*`.
 pub type atls_log_fn = Option<unsafe extern "C" fn(user_data: *mut c_void, level: atls_log_level, message: atls_str)>;
 
-/// Sends the library's log lines up to `level` to `callback`, for the whole process. Without a callback the library is silent; it
-/// never writes to stdout or stderr. With NULL this is a barrier: when it returns no call is running. Lines hold host names, ports and addresses,
-/// but no payload and no secrets: no bodies, values of header fields, paths or queries of URLs, user names, passwords or keys.
+/// Sends the library's log lines up to `level` to `callback`, for the whole process. Without a
+/// callback the library is silent; it never writes to stdout or stderr. `callback` may be NULL;
+/// then this is a barrier: when it returns no call is running. Lines hold host names, ports and
+/// addresses, but no payload and no secrets: no bodies, values of header fields, paths or queries
+/// of URLs, user names, passwords or keys.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn atls_log_set(level: atls_log_level, callback: atls_log_fn, user_data: *mut c_void) {
     guard_value((), || {

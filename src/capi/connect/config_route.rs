@@ -38,10 +38,12 @@ pub(in crate::capi) fn scheme(auth: u32) -> Result<AuthScheme> {
     }
 }
 
-/// Goes through a WebSocket forwarder, `ws://` or `wss://`; the query parameter `target=host:port` is added unless it is there. NULL for a direct
-/// connection. A frame from the forwarder may have 16 MiB; at most 32 KiB are held, whatever length it announces. A forwarder that violates the
-/// protocol, or ends before anything came through it, is WEBSOCKET. Collateral takes the same route, unless atls_verifier_config_set_route sets
-/// another. Statuses: NULL_ARGUMENT, INVALID_UTF8, INVALID_ARGUMENT.
+/// Goes through a WebSocket forwarder, `ws://` or `wss://`; the query parameter `target=host:port`
+/// is added unless it is there. `url` may be NULL for a direct connection. A frame from the
+/// forwarder may have 16 MiB; at most 32 KiB are held, whatever length it announces. A forwarder
+/// that violates the protocol, or ends before anything came through it, is WEBSOCKET. Collateral
+/// takes the same route, unless atls_verifier_config_set_route sets another. Statuses:
+/// NULL_ARGUMENT, INVALID_UTF8, INVALID_ARGUMENT.
 #[unsafe(no_mangle)]
 pub extern "C" fn atls_config_set_tunnel(
     config: Option<&mut atls_config>,
@@ -54,11 +56,13 @@ pub extern "C" fn atls_config_set_tunnel(
     })
 }
 
-/// Goes through a proxy: `http://host:port`, by CONNECT, which for http: URLs of a client takes the requests themselves; `socks5://host:port`,
-/// or `socks5h://host:port`, which looks names up itself. What goes to the server over TLS is ciphertext to the proxy. `user` and `password`
-/// are how it knows us, by `auth` (ATLS_AUTH_*; SOCKS has a way of its own); NULL for neither. NULL for `url` takes the proxy away. A refusal is
-/// TUNNEL_REFUSED, with an HTTP proxy's status in atls_error_http_status. Statuses: NULL_ARGUMENT, INVALID_UTF8, INVALID_ARGUMENT,
-/// UNSUPPORTED (another scheme; beside a tunnel).
+/// Goes through a proxy: `http://host:port`, by CONNECT, which for http: URLs of a client takes the
+/// requests themselves; `socks5://host:port`, or `socks5h://host:port`, which looks names up
+/// itself. What goes to the server over TLS is ciphertext to the proxy. `user` and `password` are
+/// how it knows us, by `auth` (ATLS_AUTH_*; SOCKS has a way of its own); `user` and `password` may
+/// be NULL. `url` may be NULL, which takes the proxy away. A refusal is TUNNEL_REFUSED, with an
+/// HTTP proxy's status in atls_error_http_status. Statuses: NULL_ARGUMENT, INVALID_UTF8,
+/// INVALID_ARGUMENT, UNSUPPORTED (another scheme; beside a tunnel).
 #[unsafe(no_mangle)]
 pub extern "C" fn atls_config_set_proxy(
     config: Option<&mut atls_config>,
@@ -82,8 +86,9 @@ pub extern "C" fn atls_config_set_proxy(
     })
 }
 
-/// Where connections leave from: an address of this machine, or (Linux) the name of an interface. NULL leaves it to the system. What cannot be
-/// bound to fails when connecting, with IO. Statuses: NULL_ARGUMENT, INVALID_UTF8, INVALID_ARGUMENT (empty).
+/// Where connections leave from: an address of this machine, or (Linux) the name of an interface.
+/// `address_or_interface` may be NULL, which leaves it to the system. What cannot be bound to fails
+/// when connecting, with IO. Statuses: NULL_ARGUMENT, INVALID_UTF8, INVALID_ARGUMENT (empty).
 #[unsafe(no_mangle)]
 pub extern "C" fn atls_config_set_bind(
     config: Option<&mut atls_config>,

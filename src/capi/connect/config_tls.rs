@@ -15,8 +15,8 @@ use crate::capi::base::status::atls_status;
 use crate::connect::ConnectConfig;
 use crate::tls::{Identity, KeyLogSink};
 
-/// The name to check the certificate against and to send as SNI, if it differs from the host; NULL for the host. Statuses: NULL_ARGUMENT,
-/// INVALID_UTF8.
+/// The name to check the certificate against and to send as SNI, if it differs from the host;
+/// `server_name` may be NULL for the host. Statuses: NULL_ARGUMENT, INVALID_UTF8.
 #[unsafe(no_mangle)]
 pub extern "C" fn atls_config_set_server_name(
     config: Option<&mut atls_config>,
@@ -61,8 +61,9 @@ pub extern "C" fn atls_config_set_roots(
     })
 }
 
-/// Shows a client certificate to servers that ask for one: the chain (leaf first) and its key as PEM. NULL for both takes it away. What they
-/// hold is checked when the configuration is used. Statuses: NULL_ARGUMENT (one of them), INVALID_UTF8.
+/// Shows a client certificate to servers that ask for one: the chain (leaf first) and its key as
+/// PEM. `chain_pem` and `key_pem` may be NULL, both of them, which takes it away. What they hold is
+/// checked when the configuration is used. Statuses: NULL_ARGUMENT (one of them), INVALID_UTF8.
 #[unsafe(no_mangle)]
 pub extern "C" fn atls_config_set_client_certificate(
     config: Option<&mut atls_config>,
@@ -98,9 +99,11 @@ pub extern "C" fn atls_config_set_certificate_check(
 /// hexadecimal. `line` is valid during the call only. Runs on any thread, several at once; must not call `atls_*`.
 pub type atls_key_log_fn = Option<unsafe extern "C" fn(user_data: *mut c_void, line: atls_str)>;
 
-/// Passes the secrets of each TLS session to `callback`: anyone who has them and the recorded traffic can read all of it. For analysing protocols;
-/// off by default, and NULL turns it off. With a policy, connecting answers INVALID_STATE unless `words` is "secrets may leave"; NULL for no words.
-/// `drop`, which may be NULL, runs once, after the last use of `user_data`, and also if this call fails. Statuses: NULL_ARGUMENT, INVALID_UTF8,
+/// Passes the secrets of each TLS session to `callback`: anyone who has them and the recorded
+/// traffic can read all of it. For analysing protocols; off by default, and `callback` may be NULL
+/// to turn it off. With a policy, connecting answers INVALID_STATE unless `words` is "secrets may
+/// leave"; `words` may be NULL for none. `drop`, which may be NULL, runs once, after the last use of
+/// `user_data`, and also if this call fails. Statuses: NULL_ARGUMENT, INVALID_UTF8,
 /// INVALID_ARGUMENT (other words).
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn atls_config_set_key_log(

@@ -84,9 +84,11 @@ pub extern "C" fn atls_addresses_add(
     })
 }
 
-/// Names are looked up by `resolver`, which is copied, and not by the system: those of servers, proxies, tunnels and collateral services that this
-/// configuration uses; addresses need no look-up. Requests with different resolvers do not share connections. NULL removes it. Statuses:
-/// NULL_ARGUMENT (`config`, `resolver->resolve`); then `drop` does not run.
+/// Names are looked up by `resolver`, which is copied, and not by the system: those of servers,
+/// proxies, tunnels and collateral services that this configuration uses; addresses need no
+/// look-up. Requests with different resolvers do not share connections. `resolver` may be NULL,
+/// which removes it. Statuses: NULL_ARGUMENT (`config`, `resolver->resolve`); then `drop` does not
+/// run.
 #[unsafe(no_mangle)]
 pub extern "C" fn atls_config_set_resolver(
     config: Builder<atls_config>,

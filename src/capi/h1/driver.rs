@@ -155,7 +155,7 @@ pub extern "C" fn atls_h1_driver_send_request(
     })
 }
 
-/// A response's head, as server; an informational one before it, or the final one. `reason` may be NULL, `headers` too. Without Content-Length the
+/// A response's head, as server; an informational one before it, or the final one. `reason` and `headers` may be NULL. Without Content-Length the
 /// body is chunked, or ends with the connection if the peer speaks HTTP/1.0. Statuses: as atls_h1_driver_send_request, and INVALID_ARGUMENT (status).
 #[unsafe(no_mangle)]
 pub extern "C" fn atls_h1_driver_send_response(
@@ -187,7 +187,7 @@ pub extern "C" fn atls_h1_driver_write(
     })
 }
 
-/// Ends our message, even without a body. `trailers`, which go only with a chunked one, may be NULL. Statuses: as atls_h1_driver_send_request.
+/// Ends our message, even without a body. `trailers` may be NULL; they go only with a chunked one. Statuses: as atls_h1_driver_send_request.
 #[unsafe(no_mangle)]
 pub extern "C" fn atls_h1_driver_finish(
     driver: Counted<atls_h1_driver>,

@@ -142,7 +142,7 @@ pub unsafe extern "C" fn atls_h1_header_list_add_packed(
     })
 }
 
-/// The list as an array, *len elements, for the sending calls. Valid until the list is changed or freed. NULL for NULL.
+/// The list as an array, *len elements (`len` may be NULL), for the sending calls. Valid until the list is changed or freed. NULL for NULL.
 #[unsafe(no_mangle)]
 pub extern "C" fn atls_h1_header_list_items(
     list: Option<&mut atls_h1_header_list>,

@@ -62,7 +62,7 @@ pub unsafe extern "C" fn atls_parse_http_date(
 
 /// Adds pairs to the query of a URL. The query that the URL already has is kept and written in the
 /// same way: "+" for a space, %XX for everything but letters, digits and "_.-~".
-/// `pairs`: names and values in turn, 2 * `count` strings.
+/// `pairs`: names and values in turn, 2 * `count` strings; may be NULL with a count of 0.
 /// `count`: number of pairs.
 /// `result`: NUL-terminated; the caller's to free.
 /// Statuses: NULL_ARGUMENT, INVALID_UTF8.

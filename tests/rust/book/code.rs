@@ -34,6 +34,8 @@ fn marked(before: &str, nullable: bool) -> String {
     match stars {
         1 if !nullable => before.to_owned(),
         1 => format!("{}*{outer}", &before[..first]),
+        // An array of pointers that are only read.
+        2 if before.contains("*const *") => format!("{}*{NONNULL}const *{outer}", &before[..first]),
         2 => format!("{}*{NULLABLE}*{outer}", &before[..first]),
         _ => panic!("three stars: {before}"),
     }
