@@ -92,10 +92,12 @@ pub struct Question<'a, F: Family> {
     pub now: u64,
 }
 
-/// A document without which evidence cannot be judged.
+/// A document that a judgement takes.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Need {
     pub document: DocumentId,
+    /// Without it evidence cannot be judged, so services are asked for it. If not, it is used if it is kept.
+    pub required: bool,
 }
 
 /// A member of a policy's `any_of`, and the family that it is of.

@@ -77,12 +77,16 @@ impl Store {
         now: u64,
     ) -> Result<Documents> {
         let search = Search { store: self, policy, way, now, begun: Instant::now() };
-        let ids = needs.iter().map(|need| &need.document);
+        let ids = needs.iter().filter(|need| need.required).map(|need| &need.document);
         let (lists, others): (Vec<_>, Vec<_>) = ids.partition(|id| module(id.vendor).revoked_by(id).is_none());
         // First who was revoked: what such a signer signed is no document, and another source may have a good one.
         let mut found = try_join_all(lists.into_iter().map(|id| search.with_id(id, None))).await?;
         let of_others = try_join_all(others.into_iter().map(|id| search.with_id(id, Some(&found)))).await?;
         found.extend(of_others);
+        let kept = Search { way: None, ..search };
+        for need in needs.iter().filter(|need| !need.required) {
+            found.extend(kept.with_id(&need.document, None).await.ok());
+        }
         let mut documents = Documents::none();
         for (id, object) in found {
             let document = module(id.vendor).document(&id, &object).map_err(invalid)?;

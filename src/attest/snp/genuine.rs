@@ -62,10 +62,10 @@ pub fn needs(of: &Question<'_, Snp>) -> Option<Vec<Need>> {
         return Some(needs);
     }
     if member.crl != CrlRule::Off {
-        needs.push(Need { document: DocumentKind::crl(product, key) });
+        needs.push(Need { document: DocumentKind::crl(product, key), required: member.crl == CrlRule::Require });
     }
     if of.evidence.leaf.is_none() && can_be_asked_for(&report) {
-        needs.push(Need { document: DocumentKind::leaf(product, &report) });
+        needs.push(Need { document: DocumentKind::leaf(product, &report), required: true });
     }
     Some(needs)
 }

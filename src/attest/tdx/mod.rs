@@ -56,7 +56,7 @@ pub fn needs_of(platform: &PlatformId, evaluation_set: &str) -> Vec<Need> {
         DocumentKind::QeIdentity.id(evaluation_set),
         DocumentKind::PckCrl.id(ca),
     ];
-    ids.into_iter().map(|document| Need { document }).collect()
+    ids.into_iter().map(|document| Need { document, required: true }).collect()
 }
 
 /// Checks every signature from `root` down to the quote's body, the dates at `now`, and that a TCB level fits. A TD under debug or with a service TD

@@ -8,6 +8,7 @@ pub mod collateral;
 pub mod exporter;
 pub mod guest;
 pub mod http;
+pub mod kds;
 pub mod pccs;
 pub mod pki;
 pub mod snp;

@@ -1,0 +1,266 @@
+//! SEV-SNP servers, asked by exporter-v1: true ones, ones that lie, and AMD's key service when it is asked, fails or lies.
+
+#![allow(unsafe_code)] // It is a client of the C ABI.
+
+mod support;
+
+use std::ptr::null_mut;
+use std::sync::{Arc, Mutex};
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use hostile::Session;
+use serde_json::{Value, json};
+use simtee::kds::Kds;
+use simtee::snp::{Amd, Ca, Product, REPORT};
+use support::abi::*;
+use support::offline::now;
+use support::snp_guest::floor;
+use support::{Refusal, Stream, World, echo};
+
+/// What a server says: the report before it is signed, and whether its certificate comes along.
+type Lie = Arc<Mutex<dyn FnMut(&Session, &mut [u8; REPORT], &mut Value) + Send>>;
+
+/// A server on a Genoa machine, and AMD's service.
+struct Snp {
+    world: World,
+    amd: &'static Amd,
+    kds: Kds,
+    verifier: *mut atls_verifier,
+    policy: Value,
+}
+
+impl Drop for Snp {
+    fn drop(&mut self) {
+        unsafe { atls_verifier_free(self.verifier) };
+    }
+}
+
+const CRL: &str = "/vcek/v1/Genoa/crl";
+
+fn leaf_path() -> String {
+    format!("/vcek/v1/Genoa/{}{}?blSPL=4&teeSPL=2&snpSPL=24&ucodeSPL=219", "c1".repeat(8), "c2".repeat(56))
+}
+
+impl Snp {
+    fn honest() -> Snp {
+        Snp::lying(|_, _, _| ())
+    }
+
+    /// `change`: of the report before it is signed, and of the answer.
+    fn lying(change: impl FnMut(&Session, &mut [u8; REPORT], &mut Value) + Send + 'static) -> Snp {
+        let amd = Amd::of(Product::Genoa);
+        let change: Lie = Arc::new(Mutex::new(change));
+        let world = World::lying(move |session| {
+            let mut report = amd.report(3, &session.binder().report_data_of([0, 2]));
+            let leaf = STANDARD.encode(amd.leaf(&amd.vcek(&report)));
+            let mut answer = json!({
+                "protocol": "exporter-v1", "role": "S", "tee": "snp", "challenge": null, "evidence": {"leaf": leaf},
+            });
+            (change.lock().unwrap())(session, &mut report, &mut answer);
+            amd.sign(&mut report);
+            answer["evidence"]["report"] = STANDARD.encode(report).into();
+            answer.to_string().into_bytes()
+        });
+        let kds = world.runtime.block_on(Kds::start());
+        kds.put(CRL, amd.list(&amd.clean(now())));
+        let policy = json!({
+            "type": "snp", "products": ["Genoa"], "measurement": ["5a".repeat(48)],
+            "min_tcb": {"Genoa": floor(Product::Genoa)}, "allow_simulated": true,
+            "collateral": {"amd_sources": [kds.url]},
+        });
+        Snp { world, amd, kds, verifier: verifier(amd), policy }
+    }
+
+    fn connect(&self) -> Result<Stream, Refusal> {
+        self.connect_with(&self.policy)
+    }
+
+    fn connect_with(&self, policy: &Value) -> Result<Stream, Refusal> {
+        support::open(self.world.server.port(), policy, self.verifier, |config| {
+            support::add_root(config, &self.world.tee.web_ca_pem);
+        })
+    }
+
+    #[track_caller]
+    fn trusted(&self) {
+        let stream = self.connect().unwrap_or_else(|refusal| panic!("{refusal:?}"));
+        echo(&stream, b"to the guest");
+    }
+
+    #[track_caller]
+    fn refused(&self, status: &str, check: &str) -> Refusal {
+        let refusal = self.connect().err().expect("a refusal");
+        assert_eq!((refusal.name.as_str(), refusal.check.as_str()), (status, check), "{refusal:?}");
+        let sent = self.world.server.application_bytes.load(std::sync::atomic::Ordering::SeqCst);
+        assert_eq!(sent, 0, "application data was sent");
+        refusal
+    }
+}
+
+fn verifier(amd: &Amd) -> *mut atls_verifier {
+    let roots = amd.roots_pem();
+    let roots = atls_bytes { ptr: roots.as_ptr(), len: roots.len() };
+    unsafe {
+        let (mut config, mut verifier) = (null_mut(), null_mut());
+        assert_eq!(atls_verifier_config_new(&mut config, null_mut()), 0);
+        assert_eq!(atls_verifier_config_add_simulated_root(config, c"amd".as_ptr(), roots, null_mut()), 0);
+        assert_eq!(atls_verifier_new(config, &mut verifier, null_mut()), 0);
+        atls_verifier_config_free(config);
+        verifier
+    }
+}
+
+#[test]
+fn a_guest_is_trusted_and_the_service_asked_once() {
+    let snp = Snp::honest();
+    snp.trusted();
+    snp.trusted();
+    assert_eq!((snp.kds.hits(CRL), snp.kds.hits("")), (1, 1));
+    let challenge = snp.world.server.recorded.lock().unwrap()[0].clone();
+    assert!(challenge.starts_with(b"POST /atls/exporter-v1 HTTP/1.1\r\n"));
+}
+
+#[test]
+fn a_certificate_that_did_not_come_along() {
+    let snp = Snp::lying(|_, _, answer| drop(answer["evidence"].as_object_mut().unwrap().remove("leaf")));
+    snp.refused("COLLATERAL_UNAVAILABLE", "");
+    assert_eq!(snp.kds.hits(&leaf_path()), 1);
+    let mut report = snp.amd.report(3, &[0; 64]);
+    let known = |report: &[u8; REPORT]| {
+        let served = Snp::lying(|_, _, answer| drop(answer["evidence"].as_object_mut().unwrap().remove("leaf")));
+        served.kds.put(&leaf_path(), served.amd.leaf(&served.amd.vcek(report)));
+        served
+    };
+    let served = known(&report);
+    served.trusted();
+    served.trusted();
+    assert_eq!((served.kds.hits(&leaf_path()), served.kds.hits(CRL)), (1, 1));
+    // The service has that of another chip, or for another firmware.
+    report[0x1a0] ^= 1;
+    known(&report).refused("COLLATERAL_INVALID", "");
+    report[0x1a0] ^= 1;
+    report[0x187] ^= 1;
+    known(&report).refused("COLLATERAL_INVALID", "");
+}
+
+#[test]
+fn nobody_is_asked_for_evidence_of_another_session_or_kind() {
+    for code in [[0, 1], [0, 3]] {
+        let snp = Snp::lying(move |session, report, _| {
+            report[0x50..0x90].copy_from_slice(&session.binder().report_data_of(code));
+        });
+        snp.refused("BINDING_MISMATCH", "report_data");
+        assert_eq!(snp.kds.hits(""), 0);
+    }
+    let elsewhere = Snp::lying(|_, report, answer| {
+        report[0x50..0x90].fill(7);
+        answer["evidence"].as_object_mut().unwrap().remove("leaf");
+    });
+    elsewhere.refused("BINDING_MISMATCH", "report_data");
+    assert_eq!(elsewhere.kds.hits(""), 0);
+}
+
+#[test]
+fn nobody_is_asked_for_what_is_forged_or_not_wanted() {
+    // The certificate of another chip, so that the signature does not fit.
+    let forged = Snp::lying(|_, report, answer| {
+        let twin = Amd::new(Product::Genoa);
+        answer["evidence"]["leaf"] = STANDARD.encode(twin.leaf(&twin.vcek(report))).into();
+    });
+    forged.refused("QUOTE_INVALID", "chain");
+    let mut other = Snp::honest();
+    other.policy["products"] = json!(["Milan"]);
+    other.policy["min_tcb"] = json!({"Milan": floor(Product::Milan)});
+    other.refused("TCB_REJECTED", "products");
+    assert_eq!((forged.kds.hits(""), other.kds.hits("")), (0, 0));
+}
+
+#[test]
+fn evidence_under_the_name_of_another_kind() {
+    for name in ["tdx", "sgx", "SNP", ""] {
+        let snp = Snp::lying(move |_, _, answer| answer["tee"] = name.into());
+        snp.refused("EVIDENCE_INVALID", "");
+    }
+    // A client that asks for TDX alone.
+    let snp = Snp::honest();
+    let policy = json!({
+        "type": "dstack_tdx", "disable_runtime_verification": true, "binding": {"protocols": ["exporter-v1"]},
+        "allow_simulated": true,
+    });
+    assert_eq!(snp.connect_with(&policy).err().unwrap().name, "EVIDENCE_INVALID");
+}
+
+#[test]
+fn a_fleet_of_two_kinds() {
+    let snp = Snp::honest();
+    let mut member = snp.policy.clone();
+    let collateral = member.as_object_mut().unwrap().remove("collateral");
+    member.as_object_mut().unwrap().remove("allow_simulated");
+    let tdx = json!({"type": "dstack_tdx", "disable_runtime_verification": true});
+    let policy = json!({"any_of": [tdx, member], "allow_simulated": true, "collateral": collateral});
+    let stream = snp.connect_with(&policy).unwrap_or_else(|refusal| panic!("{refusal:?}"));
+    echo(&stream, b"to either");
+    // The member that fits fails; the other says nothing about this machine.
+    let mut strict = policy.clone();
+    strict["any_of"][1]["min_tcb"]["Genoa"]["snp"] = 25.into();
+    let refusal = snp.connect_with(&strict).err().unwrap();
+    assert_eq!((refusal.name.as_str(), refusal.check.as_str()), ("TCB_REJECTED", "any_of[1].tcb_minimum"));
+}
+
+#[test]
+fn revocation_lists_that_do_not_come_or_lie() {
+    let with = |list: Vec<u8>| {
+        let snp = Snp::honest();
+        snp.kds.put(CRL, list);
+        snp
+    };
+    let amd = Amd::of(Product::Genoa);
+    let mut revoked = amd.clean(now());
+    revoked.revoked = vec![Ca::Ask];
+    with(amd.list(&revoked)).refused("QUOTE_INVALID", "crl");
+    let twin = Amd::new(Product::Genoa);
+    with(twin.list(&twin.clean(now()))).refused("COLLATERAL_INVALID", "");
+    let mut expired = amd.clean(now());
+    expired.expires = now() - 1;
+    with(amd.list(&expired)).refused("COLLATERAL_INVALID", "");
+    with(b"no list".to_vec()).refused("COLLATERAL_INVALID", "");
+    let failing = Snp::honest();
+    *failing.kds.fail.lock().unwrap() = Some(500);
+    let refusal = failing.refused("COLLATERAL_UNAVAILABLE", "");
+    assert!(refusal.message.contains("127.0.0.1") && refusal.message.contains("500"), "{refusal:?}");
+}
+
+#[test]
+fn a_revocation_list_if_there_is_one() {
+    let mut snp = Snp::honest();
+    snp.policy["crl"] = "if_available".into();
+    snp.trusted();
+    assert_eq!(snp.kds.hits(""), 0, "nobody is asked for it");
+    // Once it is kept it counts.
+    let mut revoked = snp.amd.clean(now());
+    revoked.revoked = vec![Ca::Ask];
+    snp.kds.put(CRL, snp.amd.list(&revoked));
+    let mut strict = snp.policy.clone();
+    strict["crl"] = "require".into();
+    assert_eq!(snp.connect_with(&strict).err().unwrap().check, "crl");
+    let refusal = snp.connect().err().expect("a refusal");
+    assert_eq!((refusal.name.as_str(), refusal.check.as_str()), ("QUOTE_INVALID", "crl"));
+}
+
+#[test]
+fn a_revocation_list_is_not_taken_back() {
+    let snp = Snp::honest();
+    snp.trusted();
+    let mut older = snp.amd.clean(now());
+    (older.number, older.issued) = (4, older.issued - 3600);
+    snp.kds.put(CRL, snp.amd.list(&older));
+    let mut policy = snp.policy.clone();
+    // What is kept is too old for this policy, so the service is asked.
+    policy["collateral"]["max_age_s"] = 0.into();
+    std::thread::sleep(std::time::Duration::from_millis(1100));
+    let refusal = snp.connect_with(&policy).err().expect("a refusal");
+    assert_eq!(refusal.name, "COLLATERAL_INVALID", "{refusal:?}");
+    assert!(refusal.message.contains("rolled back"), "{refusal:?}");
+    assert_eq!(snp.kds.hits(CRL), 2);
+}
