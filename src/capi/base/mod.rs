@@ -11,7 +11,6 @@ pub mod log;
 pub mod operation;
 pub mod poison;
 pub mod queue;
-pub mod raw;
 pub mod runtime;
 pub mod status;
 pub mod version;

@@ -1,19 +1,18 @@
 //! `atls_client`: requests by URL over pooled connections, and a policy for each host.
 
-use std::ffi::c_char;
 use std::sync::Arc;
 use std::time::Duration;
 
 use super::exchange::atls_exchange;
 use super::request::atls_request;
 use crate::capi::attest::policy::atls_policy;
+use crate::capi::base::arguments::{Counted, Out, Owned, c_text, require, text};
 use crate::capi::base::c_bool::c_bool;
 use crate::capi::base::error::atls_error;
 use crate::capi::base::event::atls_sink;
-use crate::capi::base::guard::{check_random, guard_free, guard_value, watch_forks};
+use crate::capi::base::guard::{check_random, guard, guard_free, guard_value, watch_forks};
+use crate::capi::base::handle::{Handle, add_ref, borrow, borrow_mut, destroy, release, share, share_hub};
 use crate::capi::base::operation::Operation;
-use crate::capi::base::raw::guard;
-use crate::capi::base::raw::{another, borrow, borrow_mut, destroy, put, release, require, share, share_hub, text};
 use crate::capi::base::runtime::{atls_runtime, prepare_thread};
 use crate::capi::base::status::atls_status;
 use crate::capi::connect::config::atls_config;
@@ -39,8 +38,8 @@ pub struct atls_client {
     automatic_credit: bool,
 }
 
-impl crate::capi::base::handle::Handle for atls_client {
-    type Owner = std::sync::Arc<atls_client>;
+impl Handle for atls_client {
+    type Owner = Arc<atls_client>;
 }
 
 enum Mode {
@@ -53,28 +52,29 @@ pub struct atls_client_limits {
     limits: ClientLimits,
 }
 
-impl crate::capi::base::handle::Handle for atls_client_limits {
+impl Handle for atls_client_limits {
     type Owner = Box<atls_client_limits>;
 }
 
 /// Creates limits that have their default values. Free them with atls_client_limits_free.
 /// Statuses: NULL_ARGUMENT.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn atls_client_limits_new(
-    limits: *mut *mut atls_client_limits,
-    error: *mut *mut atls_error,
+pub extern "C" fn atls_client_limits_new(
+    limits: Out<*mut atls_client_limits>,
+    error: Out<*mut atls_error>,
 ) -> atls_status {
     guard(error, || {
-        require(limits, "limits")?;
+        let limits = require(limits, "limits")?;
         let made = atls_client_limits { limits: ClientLimits::default() };
-        unsafe { put(limits, Box::into_raw(Box::new(made)), "limits") }
+        limits.give(Box::new(made));
+        Ok(())
     })
 }
 
 /// Frees the builder.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn atls_client_limits_free(limits: *mut atls_client_limits) {
-    guard_free(|| unsafe { destroy(limits) });
+pub extern "C" fn atls_client_limits_free(limits: Owned<atls_client_limits>) {
+    guard_free(|| destroy(limits));
 }
 
 /// Limits how many requests are under way at a time. A request counts from sending to the end of
@@ -82,13 +82,13 @@ pub unsafe extern "C" fn atls_client_limits_free(limits: *mut atls_client_limits
 /// `max`: 10 by default.
 /// Statuses: NULL_ARGUMENT, INVALID_ARGUMENT (`max` is 0).
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn atls_client_limits_set_requests(
-    limits: *mut atls_client_limits,
+pub extern "C" fn atls_client_limits_set_requests(
+    limits: Option<&mut atls_client_limits>,
     max: u32,
-    error: *mut *mut atls_error,
+    error: Out<*mut atls_error>,
 ) -> atls_status {
     guard(error, || {
-        let limits = unsafe { borrow_mut(limits, "limits") }?;
+        let limits = borrow_mut(limits, "limits")?;
         if max == 0 {
             return Err(Error::new(Status::InvalidArgument, "max is 0: no request could ever be sent"));
         }
@@ -105,14 +105,14 @@ pub unsafe extern "C" fn atls_client_limits_set_requests(
 /// has been idle longest is closed.
 /// Statuses: NULL_ARGUMENT.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn atls_client_limits_set_connections(
-    limits: *mut atls_client_limits,
+pub extern "C" fn atls_client_limits_set_connections(
+    limits: Option<&mut atls_client_limits>,
     per_host: u32,
     idle: u32,
-    error: *mut *mut atls_error,
+    error: Out<*mut atls_error>,
 ) -> atls_status {
     guard(error, || {
-        let limits = &mut unsafe { borrow_mut(limits, "limits") }?.limits;
+        let limits = &mut borrow_mut(limits, "limits")?.limits;
         let chosen = |max, default| match max {
             0 => default,
             u32::MAX => usize::MAX,
@@ -130,14 +130,14 @@ pub unsafe extern "C" fn atls_client_limits_set_connections(
 /// limit by default.
 /// Statuses: NULL_ARGUMENT.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn atls_client_limits_set_times(
-    limits: *mut atls_client_limits,
+pub extern "C" fn atls_client_limits_set_times(
+    limits: Option<&mut atls_client_limits>,
     idle_ms: u32,
     age_ms: u32,
-    error: *mut *mut atls_error,
+    error: Out<*mut atls_error>,
 ) -> atls_status {
     guard(error, || {
-        let limits = &mut unsafe { borrow_mut(limits, "limits") }?.limits;
+        let limits = &mut borrow_mut(limits, "limits")?.limits;
         limits.idle = crate::capi::base::limit(idle_ms, ClientLimits::default().idle).unwrap_or(Duration::MAX);
         limits.age = match age_ms {
             0 | u32::MAX => None,
@@ -157,28 +157,29 @@ pub unsafe extern "C" fn atls_client_limits_set_times(
 /// `limits`: may be NULL, for the defaults.
 /// Statuses: NULL_ARGUMENT, INVALID_ARGUMENT (roots, tunnel), TRUST_ANCHOR, IO.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn atls_client_new(
-    runtime: *const atls_runtime,
-    config: *const atls_config,
-    limits: *const atls_client_limits,
-    client: *mut *mut atls_client,
-    error: *mut *mut atls_error,
+pub extern "C" fn atls_client_new(
+    runtime: Counted<atls_runtime>,
+    config: Option<&atls_config>,
+    limits: Option<&atls_client_limits>,
+    client: Out<*mut atls_client>,
+    error: Out<*mut atls_error>,
 ) -> atls_status {
     guard(error, || {
-        require(client, "client")?;
+        let client = require(client, "client")?;
         let default = atls_config::anywhere();
-        let config = if config.is_null() { &default } else { unsafe { borrow(config, "config") }? };
-        let limits = unsafe { limits.as_ref() }.map_or(ClientLimits::default(), |limits| limits.limits);
+        let config = config.map_or(Ok(&default), |config| borrow(Some(config), "config"))?;
+        let limits = limits.map_or(ClientLimits::default(), |limits| limits.limits);
         let made = HttpClient::new(config.config.connector()?, limits)?;
         check_random()?;
         watch_forks();
-        let mode = match runtime.is_null() {
+        let mode = match runtime.as_ptr().is_null() {
             true => Mode::Blocking(Arc::new(CallerRuntime::new(prepare_thread)?)),
-            false => Mode::Events(unsafe { share_hub(runtime, "runtime") }?),
+            false => Mode::Events(share_hub(runtime, "runtime")?),
         };
         let (credit, automatic_credit) = (config.credit, config.automatic_credit);
         let made = atls_client { client: Arc::new(made), mode, credit, automatic_credit };
-        unsafe { put(client, Arc::into_raw(Arc::new(made)).cast_mut(), "client") }
+        client.give(Arc::new(made));
+        Ok(())
     })
 }
 
@@ -189,16 +190,16 @@ pub unsafe extern "C" fn atls_client_new(
 /// that one. Case, a trailing dot and the form of international names make no difference.
 /// Statuses: NULL_ARGUMENT, INVALID_UTF8, INVALID_ARGUMENT (`pattern`), TRUST_ANCHOR.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn atls_client_set_policy(
-    client: *const atls_client,
-    pattern: *const c_char,
-    policy: *const atls_policy,
-    error: *mut *mut atls_error,
+pub extern "C" fn atls_client_set_policy(
+    client: Counted<atls_client>,
+    pattern: c_text,
+    policy: Option<&atls_policy>,
+    error: Out<*mut atls_error>,
 ) -> atls_status {
     guard(error, || {
-        let this = &*unsafe { share(client, "client") }?;
-        let pattern = HostPattern::parse(unsafe { text(pattern, "pattern") }?)?;
-        let policy = Arc::new(unsafe { borrow(policy, "policy") }?.policy.clone());
+        let this = &*share(client, "client")?;
+        let pattern = HostPattern::parse(text(pattern, "pattern")?)?;
+        let policy = Arc::new(borrow(policy, "policy")?.policy.clone());
         this.client.set_policy(pattern, policy)
     })
 }
@@ -216,24 +217,24 @@ pub unsafe extern "C" fn atls_client_set_policy(
 /// The CLOSED event may also carry POLICY_REQUIRED, REDIRECT_REFUSED, CONTENT_CODING,
 /// BODY_TOO_LARGE, and the statuses of atls_http_connect_start.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn atls_client_start(
-    client: *const atls_client,
-    request: *const atls_request,
-    sink: *const atls_sink,
-    exchange: *mut *mut atls_exchange,
-    error: *mut *mut atls_error,
+pub extern "C" fn atls_client_start(
+    client: Counted<atls_client>,
+    request: Option<&atls_request>,
+    sink: Option<&atls_sink>,
+    exchange: Out<*mut atls_exchange>,
+    error: Out<*mut atls_error>,
 ) -> atls_status {
     guard(error, || {
-        require(exchange, "exchange")?;
-        let this = &*unsafe { share(client, "client") }?;
-        let request = unsafe { borrow(request, "request") }?;
+        let exchange = require(exchange, "exchange")?;
+        let this = &*share(client, "client")?;
+        let request = borrow(request, "request")?;
         let Mode::Events(runtime) = &this.mode else {
             return Err(Error::new(Status::InvalidState, "the client is blocking"));
         };
-        let operation = Operation::new(unsafe { sink.as_ref() }, &runtime.registry)?;
+        let operation = Operation::new(sink, &runtime.registry)?;
         let credit = Credit::new(this.credit, this.automatic_credit);
         let prepare = |on_writable| Prepared::through_client(&this.client, &request.request, credit, on_writable);
-        atls_exchange::start(runtime, operation, prepare, |made| unsafe { put(exchange, made, "exchange") })
+        atls_exchange::start(runtime, operation, prepare, exchange)
     })
 }
 
@@ -242,13 +243,13 @@ pub unsafe extern "C" fn atls_client_start(
 /// Statuses: as atls_client_start, WOULD_DEADLOCK, TIMED_OUT, IO, TRUNCATED, HTTP_PROTOCOL,
 /// POLICY_REQUIRED, REDIRECT_REFUSED, and as atls_http_connect.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn atls_client_fetch(
-    client: *const atls_client,
-    request: *const atls_request,
-    exchange: *mut *mut atls_exchange,
-    error: *mut *mut atls_error,
+pub extern "C" fn atls_client_fetch(
+    client: Counted<atls_client>,
+    request: Option<&atls_request>,
+    exchange: Out<*mut atls_exchange>,
+    error: Out<*mut atls_error>,
 ) -> atls_status {
-    guard(error, || unsafe { fetch(client, request, exchange, true) })
+    guard(error, || fetch(client, request, exchange, true))
 }
 
 /// Blocking: like atls_client_fetch, but returns at once. Another thread can cancel the exchange.
@@ -256,53 +257,52 @@ pub unsafe extern "C" fn atls_client_fetch(
 /// atls_exchange_head.
 /// Statuses: as atls_client_start, and WOULD_DEADLOCK.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn atls_client_open(
-    client: *const atls_client,
-    request: *const atls_request,
-    exchange: *mut *mut atls_exchange,
-    error: *mut *mut atls_error,
+pub extern "C" fn atls_client_open(
+    client: Counted<atls_client>,
+    request: Option<&atls_request>,
+    exchange: Out<*mut atls_exchange>,
+    error: Out<*mut atls_error>,
 ) -> atls_status {
-    guard(error, || unsafe { fetch(client, request, exchange, false) })
+    guard(error, || fetch(client, request, exchange, false))
 }
 
-/// # Safety
-/// As atls_client_fetch.
-unsafe fn fetch(
-    client: *const atls_client,
-    request: *const atls_request,
-    exchange: *mut *mut atls_exchange,
+fn fetch(
+    client: Counted<atls_client>,
+    request: Option<&atls_request>,
+    exchange: Out<*mut atls_exchange>,
     waits: bool,
 ) -> Result<()> {
-    require(exchange, "exchange")?;
-    let this = &*unsafe { share(client, "client") }?;
-    let request = unsafe { borrow(request, "request") }?;
+    let exchange = require(exchange, "exchange")?;
+    let this = &*share(client, "client")?;
+    let request = borrow(request, "request")?;
     let Mode::Blocking(driver) = &this.mode else {
         return Err(Error::new(Status::InvalidState, "the client is event-driven"));
     };
-    let made = atls_exchange::sent(BlockingExchange::through_client(driver, &this.client, &request.request, waits)?);
-    unsafe { put(exchange, made, "exchange") }
+    let blocking = BlockingExchange::through_client(driver, &this.client, &request.request, waits)?;
+    exchange.give(atls_exchange::sent(blocking));
+    Ok(())
 }
 
 /// Number of requests under way; 0 for NULL.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn atls_client_active_requests(client: *const atls_client) -> usize {
+pub extern "C" fn atls_client_active_requests(client: Option<&atls_client>) -> usize {
     count(client, |counts| counts.active)
 }
 
 /// Number of requests that wait for their turn; 0 for NULL.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn atls_client_queued_requests(client: *const atls_client) -> usize {
+pub extern "C" fn atls_client_queued_requests(client: Option<&atls_client>) -> usize {
     count(client, |counts| counts.queued)
 }
 
 /// Number of idle connections; 0 for NULL.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn atls_client_idle_connections(client: *const atls_client) -> usize {
+pub extern "C" fn atls_client_idle_connections(client: Option<&atls_client>) -> usize {
     count(client, |counts| counts.idle)
 }
 
-fn count(client: *const atls_client, which: impl Fn(ClientCounts) -> usize) -> usize {
-    guard_value(0, || unsafe { borrow(client, "client") }.map_or(0, |this| which(this.client.counts())))
+fn count(client: Option<&atls_client>, which: impl Fn(ClientCounts) -> usize) -> usize {
+    guard_value(0, || borrow(client, "client").map_or(0, |this| which(this.client.counts())))
 }
 
 /// Keeps the cookies that responses set, and sends them back to the same host and no other (RFC
@@ -314,13 +314,13 @@ fn count(client: *const atls_client, which: impl Fn(ClientCounts) -> usize) -> u
 /// request exceed 8,192 bytes, those set last are sent.
 /// Statuses: NULL_ARGUMENT.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn atls_client_set_cookies(
-    client: *const atls_client,
+pub extern "C" fn atls_client_set_cookies(
+    client: Option<&atls_client>,
     keep: c_bool,
-    error: *mut *mut atls_error,
+    error: Out<*mut atls_error>,
 ) -> atls_status {
     guard(error, || {
-        unsafe { borrow(client, "client") }?.client.cookies.enable(keep.get());
+        borrow(client, "client")?.client.cookies.enable(keep.get());
         Ok(())
     })
 }
@@ -328,24 +328,21 @@ pub unsafe extern "C" fn atls_client_set_cookies(
 /// Closes every idle connection. Requests under way continue, and new ones open new connections.
 /// Statuses: NULL_ARGUMENT.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn atls_client_close_idle(
-    client: *const atls_client,
-    error: *mut *mut atls_error,
-) -> atls_status {
+pub extern "C" fn atls_client_close_idle(client: Option<&atls_client>, error: Out<*mut atls_error>) -> atls_status {
     guard(error, || {
-        unsafe { borrow(client, "client") }?.client.close_idle();
+        borrow(client, "client")?.client.close_idle();
         Ok(())
     })
 }
 
 /// Adds a reference; returns `client`.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn atls_client_ref(client: *mut atls_client) -> *mut atls_client {
-    unsafe { another(client) }
+pub extern "C" fn atls_client_ref(client: Counted<atls_client>) -> *mut atls_client {
+    add_ref(client)
 }
 
 /// Drops a reference. The last one closes idle connections; requests under way run to their end.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn atls_client_free(client: *mut atls_client) {
-    guard_free(|| unsafe { release(client) });
+pub extern "C" fn atls_client_free(client: Owned<atls_client>) {
+    guard_free(|| release(client));
 }

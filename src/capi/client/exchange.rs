@@ -3,13 +3,13 @@
 use std::ffi::CString;
 use std::sync::{Arc, OnceLock};
 
+use crate::capi::base::arguments::{Counted, Out, Owned, Place, require};
 use crate::capi::base::bytes::atls_buf;
 use crate::capi::base::error::atls_error;
-use crate::capi::base::guard::guard_free;
+use crate::capi::base::guard::{guard, guard_free};
+use crate::capi::base::handle::{Handle, add_ref, release, share};
 use crate::capi::base::limit;
 use crate::capi::base::operation::Operation;
-use crate::capi::base::raw::guard;
-use crate::capi::base::raw::{another, put, release, require, share};
 use crate::capi::base::runtime::atls_runtime;
 use crate::capi::base::status::atls_status;
 use crate::capi::text::head::atls_head;
@@ -31,8 +31,8 @@ pub struct atls_exchange {
     _runtime: Option<Arc<atls_runtime>>,
 }
 
-impl crate::capi::base::handle::Handle for atls_exchange {
-    type Owner = std::sync::Arc<atls_exchange>;
+impl Handle for atls_exchange {
+    type Owner = Arc<atls_exchange>;
 }
 
 enum Mode {
@@ -49,27 +49,27 @@ impl Drop for atls_exchange {
 }
 
 impl atls_exchange {
-    /// Event-driven. `prepare` gets what a streamed body calls when it can take more again; `hand_over` writes the handle to
-    /// its place before the first event can run.
+    /// Event-driven. `prepare` gets what a streamed body calls when it can take more again.
     pub(crate) fn start(
         runtime: &Arc<atls_runtime>,
         operation: Arc<Operation>,
         prepare: impl FnOnce(OnWritable) -> Result<Prepared>,
-        hand_over: impl FnOnce(*mut atls_exchange) -> Result<()>,
+        place: Place<*mut atls_exchange>,
     ) -> Result<()> {
         let observer = operation.observer();
         let prepared = prepare(Box::new(move || observer.post(TransferEvent::Writable, None)))?;
         let shared = prepared.shared.clone();
         let made = atls_exchange::new(Mode::Events(shared.clone()), Some(runtime.clone()));
         let registration = operation.register(&made, &shared, |shared| shared.cancel.cancel())?;
-        hand_over(Arc::into_raw(made).cast_mut())?;
+        // Before the first event can run.
+        place.give(made);
         runtime.handle().spawn(run_exchange(prepared, registration.begin()));
         Ok(())
     }
 
     /// Blocking; the request was sent already.
-    pub(crate) fn sent(blocking: BlockingExchange) -> *mut atls_exchange {
-        Arc::into_raw(atls_exchange::new(Mode::Blocking(Box::new(blocking)), None)).cast_mut()
+    pub(crate) fn sent(blocking: BlockingExchange) -> Arc<atls_exchange> {
+        atls_exchange::new(Mode::Blocking(Box::new(blocking)), None)
     }
 
     fn new(mode: Mode, runtime: Option<Arc<atls_runtime>>) -> Arc<atls_exchange> {
@@ -119,16 +119,17 @@ impl atls_exchange {
 /// Statuses: NULL_ARGUMENT, INVALID_STATE (event-driven exchange), WOULD_DEADLOCK, TIMED_OUT,
 /// CANCELED, AGAIN (the body must be written again: atls_exchange_rewind), and as atls_http_fetch.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn atls_exchange_head(
-    exchange: *const atls_exchange,
+pub extern "C" fn atls_exchange_head(
+    exchange: Counted<atls_exchange>,
     timeout_ms: u32,
-    head: *mut *mut atls_head,
-    error: *mut *mut atls_error,
+    head: Out<*mut atls_head>,
+    error: Out<*mut atls_error>,
 ) -> atls_status {
     guard(error, || {
-        require(head, "head")?;
-        let found = unsafe { share(exchange, "exchange") }?.blocking()?.head(limit(timeout_ms, CALL_TIMEOUT))?;
-        unsafe { put(head, atls_head::into_raw(found), "head") }
+        let head = require(head, "head")?;
+        let found = share(exchange, "exchange")?.blocking()?.head(limit(timeout_ms, CALL_TIMEOUT))?;
+        head.write(atls_head::into_raw(found));
+        Ok(())
     })
 }
 
@@ -138,17 +139,18 @@ pub unsafe extern "C" fn atls_exchange_head(
 /// `timeout_ms`: 60 seconds by default.
 /// Statuses: as atls_exchange_head.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn atls_exchange_next_informational(
-    exchange: *const atls_exchange,
+pub extern "C" fn atls_exchange_next_informational(
+    exchange: Counted<atls_exchange>,
     timeout_ms: u32,
-    head: *mut *mut atls_head,
-    error: *mut *mut atls_error,
+    head: Out<*mut atls_head>,
+    error: Out<*mut atls_error>,
 ) -> atls_status {
     guard(error, || {
-        require(head, "head")?;
-        let exchange = unsafe { share(exchange, "exchange") }?;
+        let head = require(head, "head")?;
+        let exchange = share(exchange, "exchange")?;
         let found = exchange.blocking()?.next_informational(limit(timeout_ms, CALL_TIMEOUT))?;
-        unsafe { put(head, found.map_or(std::ptr::null_mut(), atls_head::into_raw), "head") }
+        head.write(found.map_or(std::ptr::null_mut(), atls_head::into_raw));
+        Ok(())
     })
 }
 
@@ -160,25 +162,28 @@ pub unsafe extern "C" fn atls_exchange_next_informational(
 /// WOULD_DEADLOCK, TIMED_OUT, CANCELED, IO, TRUNCATED, HTTP_PROTOCOL.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn atls_exchange_read(
-    exchange: *const atls_exchange,
+    exchange: Counted<atls_exchange>,
     buf: *mut u8,
     cap: usize,
     timeout_ms: u32,
-    n: *mut usize,
-    error: *mut *mut atls_error,
+    n: Out<usize>,
+    error: Out<*mut atls_error>,
 ) -> atls_status {
     guard(error, || {
-        require(n, "n")?;
-        require(buf, "buf")?;
-        let exchange = unsafe { share(exchange, "exchange") }?;
+        let n = require(n, "n")?;
+        if buf.is_null() {
+            return Err(Error::new(Status::NullArgument, "buf is NULL"));
+        }
+        let exchange = share(exchange, "exchange")?;
         let blocking = exchange.blocking()?;
         if cap == 0 {
             return Err(Error::new(Status::InvalidArgument, "cap is 0"));
         }
         let piece = blocking.read(cap, limit(timeout_ms, CALL_TIMEOUT))?;
-        // SAFETY: the host says that `buf` has room for `cap` bytes, and the piece is no longer.
+        // SAFETY: the header requires room for `cap` bytes, and the piece is no longer than that.
         unsafe { std::ptr::copy_nonoverlapping(piece.as_ptr(), buf, piece.len()) };
-        unsafe { put(n, piece.len(), "n") }
+        n.write(piece.len());
+        Ok(())
     })
 }
 
@@ -190,18 +195,19 @@ pub unsafe extern "C" fn atls_exchange_read(
 /// `body`: the caller's to free.
 /// Statuses: as atls_exchange_read, and BODY_TOO_LARGE.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn atls_exchange_read_all(
-    exchange: *const atls_exchange,
+pub extern "C" fn atls_exchange_read_all(
+    exchange: Counted<atls_exchange>,
     max: usize,
     timeout_ms: u32,
-    body: *mut *mut atls_buf,
-    error: *mut *mut atls_error,
+    body: Out<*mut atls_buf>,
+    error: Out<*mut atls_error>,
 ) -> atls_status {
     guard(error, || {
-        require(body, "body")?;
-        let exchange = unsafe { share(exchange, "exchange") }?;
+        let body = require(body, "body")?;
+        let exchange = share(exchange, "exchange")?;
         let whole = exchange.blocking()?.read_all(max, limit(timeout_ms, CALL_TIMEOUT))?;
-        unsafe { put(body, owned_bytes(whole), "body") }
+        body.write(owned_bytes(whole));
+        Ok(())
     })
 }
 
@@ -210,16 +216,17 @@ pub unsafe extern "C" fn atls_exchange_read_all(
 /// Statuses: NULL_ARGUMENT, INVALID_STATE (event-driven exchange; the body is not at its end;
 /// another call on the exchange is under way).
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn atls_exchange_trailers(
-    exchange: *const atls_exchange,
-    trailers: *mut *mut atls_head,
-    error: *mut *mut atls_error,
+pub extern "C" fn atls_exchange_trailers(
+    exchange: Counted<atls_exchange>,
+    trailers: Out<*mut atls_head>,
+    error: Out<*mut atls_error>,
 ) -> atls_status {
     guard(error, || {
-        require(trailers, "trailers")?;
-        let exchange = unsafe { share(exchange, "exchange") }?;
+        let trailers = require(trailers, "trailers")?;
+        let exchange = share(exchange, "exchange")?;
         let found = exchange.blocking()?.trailers()?;
-        unsafe { put(trailers, found.map_or(std::ptr::null_mut(), atls_head::into_raw), "trailers") }
+        trailers.write(found.map_or(std::ptr::null_mut(), atls_head::into_raw));
+        Ok(())
     })
 }
 
@@ -227,13 +234,13 @@ pub unsafe extern "C" fn atls_exchange_trailers(
 /// saturates.
 /// Statuses: NULL_ARGUMENT, INVALID_STATE (blocking exchange).
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn atls_exchange_grant(
-    exchange: *const atls_exchange,
+pub extern "C" fn atls_exchange_grant(
+    exchange: Counted<atls_exchange>,
     bytes: u64,
-    error: *mut *mut atls_error,
+    error: Out<*mut atls_error>,
 ) -> atls_status {
     guard(error, || {
-        unsafe { share(exchange, "exchange") }?.events()?.credit.grant(bytes);
+        share(exchange, "exchange")?.events()?.credit.grant(bytes);
         Ok(())
     })
 }
@@ -242,25 +249,22 @@ pub unsafe extern "C" fn atls_exchange_grant(
 /// follows, with CANCELED. Blocking: calls of other threads on this exchange return CANCELED.
 /// Statuses: NULL_ARGUMENT.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn atls_exchange_cancel(
-    exchange: *const atls_exchange,
-    error: *mut *mut atls_error,
-) -> atls_status {
+pub extern "C" fn atls_exchange_cancel(exchange: Counted<atls_exchange>, error: Out<*mut atls_error>) -> atls_status {
     guard(error, || {
-        unsafe { share(exchange, "exchange") }?.cancel();
+        share(exchange, "exchange")?.cancel();
         Ok(())
     })
 }
 
 /// Adds a reference; returns `exchange`.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn atls_exchange_ref(exchange: *mut atls_exchange) -> *mut atls_exchange {
-    unsafe { another(exchange) }
+pub extern "C" fn atls_exchange_ref(exchange: Counted<atls_exchange>) -> *mut atls_exchange {
+    add_ref(exchange)
 }
 
 /// Drops a reference. The last one cancels the exchange, like atls_exchange_cancel; CLOSED still
 /// comes.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn atls_exchange_free(exchange: *mut atls_exchange) {
-    guard_free(|| unsafe { release(exchange) });
+pub extern "C" fn atls_exchange_free(exchange: Owned<atls_exchange>) {
+    guard_free(|| release(exchange));
 }

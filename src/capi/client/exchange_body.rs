@@ -1,11 +1,11 @@
 //! `atls_exchange`: writing a request body that is a stream.
 
 use super::exchange::atls_exchange;
-use crate::capi::base::bytes::atls_bytes;
+use crate::capi::base::arguments::{Counted, Out, bytes, c_bytes};
 use crate::capi::base::error::atls_error;
+use crate::capi::base::guard::guard;
+use crate::capi::base::handle::share;
 use crate::capi::base::limit;
-use crate::capi::base::raw::guard;
-use crate::capi::base::raw::{bytes, share};
 use crate::capi::base::status::atls_status;
 use crate::client::blocking_exchange::CALL_TIMEOUT;
 use crate::io::buffers;
@@ -17,14 +17,14 @@ use crate::io::buffers;
 /// blocking exchange), CLOSED (the server responded, or closed the connection, before it had the
 /// whole body; the response still comes), or why the exchange ended.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn atls_exchange_write(
-    exchange: *const atls_exchange,
-    data: atls_bytes,
-    error: *mut *mut atls_error,
+pub extern "C" fn atls_exchange_write(
+    exchange: Counted<atls_exchange>,
+    data: c_bytes,
+    error: Out<*mut atls_error>,
 ) -> atls_status {
     guard(error, || {
-        let data = unsafe { bytes(data, "data") }?;
-        let exchange = unsafe { share(exchange, "exchange") }?;
+        let data = bytes(data, "data")?;
+        let exchange = share(exchange, "exchange")?;
         exchange.events()?;
         exchange.outgoing()?.write(buffers::copy(data))
     })
@@ -39,15 +39,15 @@ pub unsafe extern "C" fn atls_exchange_write(
 /// written again: atls_exchange_rewind), CLOSED (the server responded, or closed the connection,
 /// before it had the whole body; the response can still be read), or why the exchange ended.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn atls_exchange_write_all(
-    exchange: *const atls_exchange,
-    data: atls_bytes,
+pub extern "C" fn atls_exchange_write_all(
+    exchange: Counted<atls_exchange>,
+    data: c_bytes,
     timeout_ms: u32,
-    error: *mut *mut atls_error,
+    error: Out<*mut atls_error>,
 ) -> atls_status {
     guard(error, || {
-        let data = unsafe { bytes(data, "data") }?;
-        let exchange = unsafe { share(exchange, "exchange") }?;
+        let data = bytes(data, "data")?;
+        let exchange = share(exchange, "exchange")?;
         exchange.blocking()?.write_all(buffers::copy(data), limit(timeout_ms, CALL_TIMEOUT))
     })
 }
@@ -57,11 +57,8 @@ pub unsafe extern "C" fn atls_exchange_write_all(
 /// Statuses: NULL_ARGUMENT, INVALID_STATE (the body is not a stream; already finished), AGAIN (the
 /// body must be written again: atls_exchange_rewind), or why the exchange failed.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn atls_exchange_finish(
-    exchange: *const atls_exchange,
-    error: *mut *mut atls_error,
-) -> atls_status {
-    guard(error, || unsafe { share(exchange, "exchange") }?.outgoing()?.finish())
+pub extern "C" fn atls_exchange_finish(exchange: Counted<atls_exchange>, error: Out<*mut atls_error>) -> atls_status {
+    guard(error, || share(exchange, "exchange")?.outgoing()?.finish())
 }
 
 /// Starts a streamed body again, after ATLS_EVENT_REWIND, or AGAIN with ATLS_DETAIL_REWIND. The
@@ -69,9 +66,6 @@ pub unsafe extern "C" fn atls_exchange_finish(
 /// Statuses: NULL_ARGUMENT, INVALID_STATE (the body is not a stream; no rewind was requested), or
 /// why the exchange ended.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn atls_exchange_rewind(
-    exchange: *const atls_exchange,
-    error: *mut *mut atls_error,
-) -> atls_status {
-    guard(error, || unsafe { share(exchange, "exchange") }?.outgoing()?.rewind())
+pub extern "C" fn atls_exchange_rewind(exchange: Counted<atls_exchange>, error: Out<*mut atls_error>) -> atls_status {
+    guard(error, || share(exchange, "exchange")?.outgoing()?.rewind())
 }

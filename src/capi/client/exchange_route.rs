@@ -6,32 +6,32 @@ use super::exchange::atls_exchange;
 use crate::capi::attest::verdict::atls_verdict;
 use crate::capi::base::bytes::{atls_buf, atls_str, c_string};
 use crate::capi::base::guard::guard_value;
-use crate::capi::base::raw::borrow;
+use crate::capi::base::handle::borrow;
 
 /// The URL that the response came from, after redirects. Valid as long as the exchange. "" before
 /// the response head has arrived, and for an exchange of an atls_http.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn atls_exchange_url(exchange: *const atls_exchange) -> atls_str {
+pub extern "C" fn atls_exchange_url(exchange: Option<&atls_exchange>) -> atls_str {
     guard_value(atls_str::empty(), || {
-        let route = unsafe { borrow(exchange, "exchange") }.ok().and_then(atls_exchange::route);
+        let route = borrow(exchange, "exchange").ok().and_then(atls_exchange::route);
         route.map_or(atls_str::empty(), |route| atls_str::from_cstring(&route.url))
     })
 }
 
 /// How many redirects were followed. 0 for an exchange of an atls_http.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn atls_exchange_redirects(exchange: *const atls_exchange) -> u32 {
+pub extern "C" fn atls_exchange_redirects(exchange: Option<&atls_exchange>) -> u32 {
     guard_value(0, || {
-        let route = unsafe { borrow(exchange, "exchange") }.ok().and_then(atls_exchange::route);
+        let route = borrow(exchange, "exchange").ok().and_then(atls_exchange::route);
         route.map_or(0, |route| route.redirects)
     })
 }
 
 /// Whether the connection had carried an earlier request. False for an exchange of an atls_http.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn atls_exchange_reused(exchange: *const atls_exchange) -> bool {
+pub extern "C" fn atls_exchange_reused(exchange: Option<&atls_exchange>) -> bool {
     guard_value(false, || {
-        let route = unsafe { borrow(exchange, "exchange") }.ok().and_then(atls_exchange::route);
+        let route = borrow(exchange, "exchange").ok().and_then(atls_exchange::route);
         route.is_some_and(|route| route.reused)
     })
 }
@@ -39,9 +39,9 @@ pub unsafe extern "C" fn atls_exchange_reused(exchange: *const atls_exchange) ->
 /// The verdict on the server that responded, as a new reference: free it. NULL before the response
 /// head has arrived, for an unattested server, and for an exchange of an atls_http.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn atls_exchange_verdict(exchange: *const atls_exchange) -> *mut atls_verdict {
+pub extern "C" fn atls_exchange_verdict(exchange: Option<&atls_exchange>) -> *mut atls_verdict {
     guard_value(std::ptr::null_mut(), || {
-        let route = unsafe { borrow(exchange, "exchange") }.ok().and_then(atls_exchange::route);
+        let route = borrow(exchange, "exchange").ok().and_then(atls_exchange::route);
         let verdict = route.and_then(|route| route.verdict().cloned());
         verdict.map_or(std::ptr::null_mut(), atls_verdict::into_raw)
     })
@@ -51,9 +51,9 @@ pub unsafe extern "C" fn atls_exchange_verdict(exchange: *const atls_exchange) -
 /// the server, or the proxy or forwarder that leads to it. Valid as long as the exchange. "" before
 /// the response head has arrived, and for an exchange of an atls_http.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn atls_exchange_peer(exchange: *const atls_exchange) -> atls_str {
+pub extern "C" fn atls_exchange_peer(exchange: Option<&atls_exchange>) -> atls_str {
     guard_value(atls_str::empty(), || {
-        let Ok(exchange) = (unsafe { borrow(exchange, "exchange") }) else { return atls_str::empty() };
+        let Ok(exchange) = borrow(exchange, "exchange") else { return atls_str::empty() };
         let peer = exchange.route().and_then(|route| route.connection.peer);
         peer.map_or(atls_str::empty(), |peer| {
             atls_str::from_cstring(exchange.peer.get_or_init(|| c_string(&peer.to_string())))
@@ -64,9 +64,9 @@ pub unsafe extern "C" fn atls_exchange_peer(exchange: *const atls_exchange) -> a
 /// The server's own certificate, DER; the caller's to free. NULL before the response head has
 /// arrived, without TLS, and for an exchange of an atls_http.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn atls_exchange_certificate(exchange: *const atls_exchange) -> *mut atls_buf {
+pub extern "C" fn atls_exchange_certificate(exchange: Option<&atls_exchange>) -> *mut atls_buf {
     guard_value(std::ptr::null_mut(), || {
-        let route = unsafe { borrow(exchange, "exchange") }.ok().and_then(atls_exchange::route);
+        let route = borrow(exchange, "exchange").ok().and_then(atls_exchange::route);
         let certificate: Option<Bytes> = route.and_then(|route| route.connection.certificate.clone());
         certificate.map_or(std::ptr::null_mut(), atls_buf::into_raw)
     })
@@ -95,9 +95,9 @@ pub const ATLS_EXCHANGE_TIME_TOTAL: atls_exchange_time = 7;
 /// used. UINT64_MAX if the time is unknown, or not known yet, and for an exchange of an atls_http.
 /// `which`: ATLS_EXCHANGE_TIME_*.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn atls_exchange_time_us(exchange: *const atls_exchange, which: atls_exchange_time) -> u64 {
+pub extern "C" fn atls_exchange_time_us(exchange: Option<&atls_exchange>, which: atls_exchange_time) -> u64 {
     guard_value(u64::MAX, || {
-        let Some(route) = unsafe { borrow(exchange, "exchange") }.ok().and_then(atls_exchange::route) else {
+        let Some(route) = borrow(exchange, "exchange").ok().and_then(atls_exchange::route) else {
             return u64::MAX;
         };
         let times = route.connecting();

@@ -5,12 +5,12 @@ use std::sync::Arc;
 use super::exchange::atls_exchange;
 use super::request::atls_request;
 use crate::capi::attest::verdict::atls_verdict;
+use crate::capi::base::arguments::{Counted, Out, Owned, require};
 use crate::capi::base::error::atls_error;
 use crate::capi::base::event::atls_sink;
-use crate::capi::base::guard::{check_random, guard_free, guard_value, watch_forks};
+use crate::capi::base::guard::{check_random, guard, guard_free, guard_value, watch_forks};
+use crate::capi::base::handle::{Handle, add_ref, borrow, release, share, share_hub};
 use crate::capi::base::operation::Operation;
-use crate::capi::base::raw::guard;
-use crate::capi::base::raw::{another, borrow, put, release, require, share, share_hub};
 use crate::capi::base::runtime::{atls_runtime, prepare_thread};
 use crate::capi::base::status::atls_status;
 use crate::capi::connect::config::atls_config;
@@ -32,8 +32,8 @@ pub struct atls_http {
     pub(crate) automatic_credit: bool,
 }
 
-impl crate::capi::base::handle::Handle for atls_http {
-    type Owner = std::sync::Arc<atls_http>;
+impl Handle for atls_http {
+    type Owner = Arc<atls_http>;
 }
 
 pub(crate) enum Mode {
@@ -73,19 +73,19 @@ impl Drop for atls_http {
 /// `config`: copied. Its credit is the initial credit of each exchange.
 /// Statuses: as atls_stream_connect_start.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn atls_http_connect_start(
-    runtime: *const atls_runtime,
-    config: *const atls_config,
-    sink: *const atls_sink,
-    http: *mut *mut atls_http,
-    error: *mut *mut atls_error,
+pub extern "C" fn atls_http_connect_start(
+    runtime: Counted<atls_runtime>,
+    config: Option<&atls_config>,
+    sink: Option<&atls_sink>,
+    http: Out<*mut atls_http>,
+    error: Out<*mut atls_error>,
 ) -> atls_status {
     guard(error, || {
-        require(http, "http")?;
-        let runtime = unsafe { share_hub(runtime, "runtime") }?;
-        let config = unsafe { borrow(config, "config") }?;
+        let http = require(http, "http")?;
+        let runtime = share_hub(runtime, "runtime")?;
+        let config = borrow(config, "config")?;
         let target = config.config.target()?;
-        let operation = Operation::new(unsafe { sink.as_ref() }, &runtime.registry)?;
+        let operation = Operation::new(sink, &runtime.registry)?;
         let shared = Arc::new(SharedConnection::default());
         let made = Arc::new(atls_http {
             mode: Mode::Events { shared: shared.clone(), runtime: runtime.clone() },
@@ -93,7 +93,7 @@ pub unsafe extern "C" fn atls_http_connect_start(
             automatic_credit: config.automatic_credit,
         });
         let registration = operation.register(&made, &shared, |shared| shared.cancel.cancel())?;
-        unsafe { put(http, Arc::into_raw(made).cast_mut(), "http") }?;
+        http.give(made);
         runtime.handle().spawn(run_connection(target, shared, registration.begin()));
         Ok(())
     })
@@ -103,14 +103,14 @@ pub unsafe extern "C" fn atls_http_connect_start(
 /// on the threads that call.
 /// Statuses: as atls_stream_connect.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn atls_http_connect(
-    config: *const atls_config,
-    http: *mut *mut atls_http,
-    error: *mut *mut atls_error,
+pub extern "C" fn atls_http_connect(
+    config: Option<&atls_config>,
+    http: Out<*mut atls_http>,
+    error: Out<*mut atls_error>,
 ) -> atls_status {
     guard(error, || {
-        require(http, "http")?;
-        let config = unsafe { borrow(config, "config") }?;
+        let http = require(http, "http")?;
+        let config = borrow(config, "config")?;
         let target = config.config.target()?;
         check_random()?;
         watch_forks();
@@ -121,16 +121,17 @@ pub unsafe extern "C" fn atls_http_connect(
             credit: config.credit,
             automatic_credit: config.automatic_credit,
         };
-        unsafe { put(http, Arc::into_raw(Arc::new(made)).cast_mut(), "http") }
+        http.give(Arc::new(made));
+        Ok(())
     })
 }
 
 /// The verdict on the server, as a new reference: free it. NULL before CONNECTED, and for an
 /// unattested connection.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn atls_http_verdict(http: *const atls_http) -> *mut atls_verdict {
+pub extern "C" fn atls_http_verdict(http: Option<&atls_http>) -> *mut atls_verdict {
     guard_value(std::ptr::null_mut(), || {
-        let connection = unsafe { borrow(http, "http") }.ok().and_then(|http| http.connection().ok());
+        let connection = borrow(http, "http").ok().and_then(|http| http.connection().ok());
         let verdict = connection.and_then(|connection| connection.verdict.clone());
         verdict.map_or(std::ptr::null_mut(), atls_verdict::into_raw)
     })
@@ -139,9 +140,9 @@ pub unsafe extern "C" fn atls_http_verdict(http: *const atls_http) -> *mut atls_
 /// Whether a request can be started now: the connection is established and open, and no exchange is
 /// under way.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn atls_http_ready(http: *const atls_http) -> bool {
+pub extern "C" fn atls_http_ready(http: Option<&atls_http>) -> bool {
     guard_value(false, || {
-        let connection = unsafe { borrow(http, "http") }.ok().and_then(|http| http.connection().ok());
+        let connection = borrow(http, "http").ok().and_then(|http| http.connection().ok());
         connection.is_some_and(|connection| connection.is_ready())
     })
 }
@@ -152,24 +153,24 @@ pub unsafe extern "C" fn atls_http_ready(http: *const atls_http) -> bool {
 /// yet; queue stopped), HTTP_HEADER_INVALID, UNSUPPORTED (CONNECT), BUSY (the previous exchange is
 /// not over), CLOSED.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn atls_http_start(
-    http: *const atls_http,
-    request: *const atls_request,
-    sink: *const atls_sink,
-    exchange: *mut *mut atls_exchange,
-    error: *mut *mut atls_error,
+pub extern "C" fn atls_http_start(
+    http: Counted<atls_http>,
+    request: Option<&atls_request>,
+    sink: Option<&atls_sink>,
+    exchange: Out<*mut atls_exchange>,
+    error: Out<*mut atls_error>,
 ) -> atls_status {
     guard(error, || {
-        require(exchange, "exchange")?;
-        let http = &*unsafe { share(http, "http") }?;
-        let request = unsafe { borrow(request, "request") }?;
+        let exchange = require(exchange, "exchange")?;
+        let http = &*share(http, "http")?;
+        let request = borrow(request, "request")?;
         let Mode::Events { runtime, .. } = &http.mode else {
             return Err(Error::new(Status::InvalidState, "the connection is blocking"));
         };
-        let operation = Operation::new(unsafe { sink.as_ref() }, &runtime.registry)?;
+        let operation = Operation::new(sink, &runtime.registry)?;
         let credit = Credit::new(http.credit, http.automatic_credit);
         let prepare = |on_writable| Prepared::on_connection(http.connection()?, &request.request, credit, on_writable);
-        atls_exchange::start(runtime, operation, prepare, |made| unsafe { put(exchange, made, "exchange") })
+        atls_exchange::start(runtime, operation, prepare, exchange)
     })
 }
 
@@ -179,65 +180,64 @@ pub unsafe extern "C" fn atls_http_start(
 /// Statuses: as atls_http_start, WOULD_DEADLOCK, TIMED_OUT (the request's timeout), IO, TRUNCATED,
 /// HTTP_PROTOCOL, TLS_HANDSHAKE.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn atls_http_fetch(
-    http: *const atls_http,
-    request: *const atls_request,
-    exchange: *mut *mut atls_exchange,
-    error: *mut *mut atls_error,
+pub extern "C" fn atls_http_fetch(
+    http: Counted<atls_http>,
+    request: Option<&atls_request>,
+    exchange: Out<*mut atls_exchange>,
+    error: Out<*mut atls_error>,
 ) -> atls_status {
-    guard(error, || unsafe { fetch(http, request, exchange, true) })
+    guard(error, || fetch(http, request, exchange, true))
 }
 
 /// Blocking: like atls_http_fetch, but returns at once. Another thread can cancel the exchange. It
 /// makes progress while a thread is in a blocking call on it or on this connection.
 /// Statuses: as atls_http_start, and WOULD_DEADLOCK.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn atls_http_open(
-    http: *const atls_http,
-    request: *const atls_request,
-    exchange: *mut *mut atls_exchange,
-    error: *mut *mut atls_error,
+pub extern "C" fn atls_http_open(
+    http: Counted<atls_http>,
+    request: Option<&atls_request>,
+    exchange: Out<*mut atls_exchange>,
+    error: Out<*mut atls_error>,
 ) -> atls_status {
-    guard(error, || unsafe { fetch(http, request, exchange, false) })
+    guard(error, || fetch(http, request, exchange, false))
 }
 
-/// # Safety
-/// As atls_http_fetch.
-unsafe fn fetch(
-    http: *const atls_http,
-    request: *const atls_request,
-    exchange: *mut *mut atls_exchange,
+fn fetch(
+    http: Counted<atls_http>,
+    request: Option<&atls_request>,
+    exchange: Out<*mut atls_exchange>,
     waits: bool,
 ) -> Result<()> {
-    require(exchange, "exchange")?;
-    let http = &*unsafe { share(http, "http") }?;
-    let request = unsafe { borrow(request, "request") }?;
+    let exchange = require(exchange, "exchange")?;
+    let http = &*share(http, "http")?;
+    let request = borrow(request, "request")?;
     let Mode::Blocking { driver, connection } = &http.mode else {
         return Err(Error::new(Status::InvalidState, "the connection is event-driven"));
     };
-    let made = atls_exchange::sent(BlockingExchange::on_connection(driver, connection, &request.request, waits)?);
-    unsafe { put(exchange, made, "exchange") }
+    let blocking = BlockingExchange::on_connection(driver, connection, &request.request, waits)?;
+    exchange.give(atls_exchange::sent(blocking));
+    Ok(())
 }
 
 /// Closes the connection; an exchange under way fails. Event-driven: CLOSED follows, with CANCELED.
 /// Statuses: NULL_ARGUMENT.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn atls_http_close(http: *const atls_http, error: *mut *mut atls_error) -> atls_status {
+pub extern "C" fn atls_http_close(http: Counted<atls_http>, error: Out<*mut atls_error>) -> atls_status {
     guard(error, || {
-        unsafe { share(http, "http") }?.end();
+        share(http, "http")?.end();
         Ok(())
     })
 }
 
 /// Adds a reference; returns `http`.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn atls_http_ref(http: *mut atls_http) -> *mut atls_http {
-    unsafe { another(http) }
+pub extern "C" fn atls_http_ref(http: Counted<atls_http>) -> *mut atls_http {
+    add_ref(http)
 }
 
 /// Drops a reference. The last one closes the connection once an exchange under way is over.
 /// Event-driven: CLOSED follows, with CANCELED.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn atls_http_free(http: *mut atls_http) {
-    guard_free(|| unsafe { release(http) });
+pub extern "C" fn atls_http_free(http: Owned<atls_http>) {
+    guard_free(|| release(http));
 }

@@ -1,5 +1,4 @@
 //! HTTP requests: on a connection of their own, or through a client that pools.
-#![allow(clippy::undocumented_unsafe_blocks)]
 
 #[allow(clippy::module_inception)]
 pub mod client;

@@ -1,12 +1,9 @@
 //! `atls_request`: builds one HTTP request. Its body is in `request_body`, its options in `request_options`.
 
-use std::ffi::c_char;
-
-use crate::capi::base::bytes::atls_bytes;
+use crate::capi::base::arguments::{Out, Owned, bytes, c_bytes, c_text, require, text};
 use crate::capi::base::error::atls_error;
-use crate::capi::base::guard::guard_free;
-use crate::capi::base::raw::guard;
-use crate::capi::base::raw::{borrow_mut, bytes, destroy, put, require, text};
+use crate::capi::base::guard::{guard, guard_free};
+use crate::capi::base::handle::{Handle, borrow_mut, destroy};
 use crate::capi::base::status::atls_status;
 use crate::client::ClientRequest;
 
@@ -16,7 +13,7 @@ pub struct atls_request {
     pub(in crate::capi) request: ClientRequest,
 }
 
-impl crate::capi::base::handle::Handle for atls_request {
+impl Handle for atls_request {
     type Owner = Box<atls_request>;
 }
 
@@ -26,18 +23,19 @@ impl crate::capi::base::handle::Handle for atls_request {
 /// `host`: the value of the Host header field.
 /// Statuses: NULL_ARGUMENT, INVALID_UTF8.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn atls_request_new(
-    method: *const c_char,
-    path: *const c_char,
-    host: *const c_char,
-    request: *mut *mut atls_request,
-    error: *mut *mut atls_error,
+pub extern "C" fn atls_request_new(
+    method: c_text,
+    path: c_text,
+    host: c_text,
+    request: Out<*mut atls_request>,
+    error: Out<*mut atls_error>,
 ) -> atls_status {
     guard(error, || {
-        require(request, "request")?;
-        let (method, path, host) = unsafe { (text(method, "method")?, text(path, "path")?, text(host, "host")?) };
+        let request = require(request, "request")?;
+        let (method, path, host) = (text(method, "method")?, text(path, "path")?, text(host, "host")?);
         let made = atls_request { request: ClientRequest::new(method, path, host) };
-        unsafe { put(request, Box::into_raw(Box::new(made)), "request") }
+        request.give(Box::new(made));
+        Ok(())
     })
 }
 
@@ -48,24 +46,25 @@ pub unsafe extern "C" fn atls_request_new(
 /// the effect of atls_request_set_auth with ATLS_AUTH_BASIC.
 /// Statuses: NULL_ARGUMENT, INVALID_UTF8, INVALID_ARGUMENT, UNSUPPORTED (another scheme).
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn atls_request_new_url(
-    method: *const c_char,
-    url: *const c_char,
-    request: *mut *mut atls_request,
-    error: *mut *mut atls_error,
+pub extern "C" fn atls_request_new_url(
+    method: c_text,
+    url: c_text,
+    request: Out<*mut atls_request>,
+    error: Out<*mut atls_error>,
 ) -> atls_status {
     guard(error, || {
-        require(request, "request")?;
-        let (method, url) = unsafe { (text(method, "method")?, text(url, "url")?) };
+        let request = require(request, "request")?;
+        let (method, url) = (text(method, "method")?, text(url, "url")?);
         let made = atls_request { request: ClientRequest::for_url(method, url)? };
-        unsafe { put(request, Box::into_raw(Box::new(made)), "request") }
+        request.give(Box::new(made));
+        Ok(())
     })
 }
 
 /// Frees the builder.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn atls_request_free(request: *mut atls_request) {
-    guard_free(|| unsafe { destroy(request) });
+pub extern "C" fn atls_request_free(request: Owned<atls_request>) {
+    guard_free(|| destroy(request));
 }
 
 /// Sets the value of the Host header field, in place of the URL's host and port, for a server that
@@ -73,14 +72,14 @@ pub unsafe extern "C" fn atls_request_free(request: *mut atls_request) {
 /// connection still go by the URL. After a redirect, Host is that of the new URL.
 /// Statuses: NULL_ARGUMENT, INVALID_UTF8, INVALID_ARGUMENT.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn atls_request_set_host(
-    request: *mut atls_request,
-    host: *const c_char,
-    error: *mut *mut atls_error,
+pub extern "C" fn atls_request_set_host(
+    request: Option<&mut atls_request>,
+    host: c_text,
+    error: Out<*mut atls_error>,
 ) -> atls_status {
     guard(error, || {
-        let host = unsafe { text(host, "host") }?;
-        unsafe { borrow_mut(request, "request") }?.request.set_host(host)
+        let host = text(host, "host")?;
+        borrow_mut(request, "request")?.request.set_host(host)
     })
 }
 
@@ -89,15 +88,15 @@ pub unsafe extern "C" fn atls_request_set_host(
 /// Statuses: NULL_ARGUMENT, INVALID_UTF8 (`name`), HTTP_HEADER_INVALID (the name is not a token;
 /// CR, LF or another control character in the value).
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn atls_request_add_header(
-    request: *mut atls_request,
-    name: *const c_char,
-    value: atls_bytes,
-    error: *mut *mut atls_error,
+pub extern "C" fn atls_request_add_header(
+    request: Option<&mut atls_request>,
+    name: c_text,
+    value: c_bytes,
+    error: Out<*mut atls_error>,
 ) -> atls_status {
     guard(error, || {
-        let name = unsafe { text(name, "name") }?;
-        let value = unsafe { bytes(value, "value") }?;
-        unsafe { borrow_mut(request, "request") }?.request.add_header(name, value)
+        let name = text(name, "name")?;
+        let value = bytes(value, "value")?;
+        borrow_mut(request, "request")?.request.add_header(name, value)
     })
 }

@@ -1,18 +1,18 @@
 //! `atls_request`: its body, which is bytes, a buffer, a stream that the host writes, a source that the library reads, or a form.
 
-use std::ffi::{c_char, c_void};
+use std::ffi::c_void;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use bytes::Bytes;
 
 use super::request::atls_request;
+use crate::capi::base::arguments::{Builder, Out, bytes, c_bytes, c_text, change, optional_text, text};
 use crate::capi::base::bytes::atls_buf;
-use crate::capi::base::bytes::atls_bytes;
 use crate::capi::base::c_bool::c_bool;
 use crate::capi::base::error::atls_error;
-use crate::capi::base::raw::guard;
-use crate::capi::base::raw::{borrow, borrow_mut, bytes, optional_text, text};
+use crate::capi::base::guard::guard;
+use crate::capi::base::handle::{borrow, borrow_mut};
 use crate::capi::base::status::atls_status;
 use crate::client::{BodySource, ClientBody};
 use crate::error::{Error, Result, Status};
@@ -46,8 +46,9 @@ pub(crate) struct HostSource {
     busy: AtomicBool,
 }
 
-// SAFETY: the header tells the host on which threads its functions run; `busy` keeps them apart.
+// SAFETY: the header tells the host on which threads its functions run.
 unsafe impl Send for HostSource {}
+// SAFETY: `busy` keeps two calls apart.
 unsafe impl Sync for HostSource {}
 
 impl HostSource {
@@ -75,7 +76,7 @@ impl BodySource for HostSource {
     fn next(&self) -> Result<Option<Bytes>> {
         let mut piece = vec![0; PIECE];
         let count = self.ask(|source| {
-            // SAFETY: the host gave this function for this data, and there is room for as much as it is told.
+            // SAFETY: the function and its data are the host's, and `piece` has room for `PIECE` bytes.
             source.read.map_or(-1, |read| unsafe { read(source.user_data, piece.as_mut_ptr(), PIECE) })
         })?;
         match usize::try_from(count) {
@@ -93,7 +94,7 @@ impl BodySource for HostSource {
     }
 
     fn rewind(&self) -> bool {
-        // SAFETY: as in `next`.
+        // SAFETY: the function and its data are the host's.
         self.ask(|source| source.rewind.is_some_and(|rewind| unsafe { rewind(source.user_data) }.get()))
             .unwrap_or(false)
     }
@@ -102,44 +103,43 @@ impl BodySource for HostSource {
 impl Drop for HostSource {
     fn drop(&mut self) {
         if let Some(drop) = self.source.drop {
-            // SAFETY: as in `next`; nothing else holds the source any more.
+            // SAFETY: the function and its data are the host's, and nothing else holds the source any more.
             unsafe { drop(self.source.user_data) };
         }
     }
 }
 
-/// The body before goes once nothing of the request is held any more: with a source of the host's goes a call into the host.
-unsafe fn replace(request: *mut atls_request, body: ClientBody) -> Result<()> {
-    let before = unsafe { borrow_mut(request, "request") }?.request.set_body(body);
-    drop(before);
-    Ok(())
+/// Sets the body that `make` returns. The former body is dropped after the request was let go of, because the `drop` function of a
+/// source may free the request.
+fn replace(request: Builder<atls_request>, make: impl FnOnce() -> ClientBody) -> Result<()> {
+    change(request, "request", |request| request.request.set_body(make())).map(drop)
 }
 
 /// Sets the request's body; copied.
 /// Statuses: NULL_ARGUMENT.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn atls_request_set_body(
-    request: *mut atls_request,
-    data: atls_bytes,
-    error: *mut *mut atls_error,
+pub extern "C" fn atls_request_set_body(
+    request: Builder<atls_request>,
+    data: c_bytes,
+    error: Out<*mut atls_error>,
 ) -> atls_status {
     guard(error, || {
-        let data = Bytes::copy_from_slice(unsafe { bytes(data, "data") }?);
-        unsafe { replace(request, ClientBody::Full(data)) }
+        let data = Bytes::copy_from_slice(bytes(data, "data")?);
+        replace(request, || ClientBody::Full(data))
     })
 }
 
 /// Like atls_request_set_body, without a copy: the request keeps a reference to the buffer.
 /// Statuses: NULL_ARGUMENT.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn atls_request_set_body_buf(
-    request: *mut atls_request,
-    buf: *const atls_buf,
-    error: *mut *mut atls_error,
+pub extern "C" fn atls_request_set_body_buf(
+    request: Builder<atls_request>,
+    buf: Option<&atls_buf>,
+    error: Out<*mut atls_error>,
 ) -> atls_status {
     guard(error, || {
-        let data = unsafe { borrow(buf, "buf") }?.bytes.clone();
-        unsafe { replace(request, ClientBody::Full(data)) }
+        let data = borrow(buf, "buf")?.bytes.clone();
+        replace(request, || ClientBody::Full(data))
     })
 }
 
@@ -150,13 +150,13 @@ pub const ATLS_LENGTH_UNKNOWN: u64 = u64::MAX;
 /// `length`: in bytes, or ATLS_LENGTH_UNKNOWN.
 /// Statuses: NULL_ARGUMENT.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn atls_request_set_body_stream(
-    request: *mut atls_request,
+pub extern "C" fn atls_request_set_body_stream(
+    request: Builder<atls_request>,
     length: u64,
-    error: *mut *mut atls_error,
+    error: Out<*mut atls_error>,
 ) -> atls_status {
     let length = (length != ATLS_LENGTH_UNKNOWN).then_some(length);
-    guard(error, || unsafe { replace(request, ClientBody::Stream { length, may_rewind: false }) })
+    guard(error, || replace(request, || ClientBody::Stream { length, may_rewind: false }))
 }
 
 /// Says whether a streamed body can be written again, for a redirect (307, 308) or an
@@ -166,12 +166,12 @@ pub unsafe extern "C" fn atls_request_set_body_stream(
 /// beginning; until then nothing is taken.
 /// Statuses: NULL_ARGUMENT, INVALID_STATE (the body is not a stream).
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn atls_request_set_body_rewindable(
-    request: *mut atls_request,
+pub extern "C" fn atls_request_set_body_rewindable(
+    request: Option<&mut atls_request>,
     rewindable: c_bool,
-    error: *mut *mut atls_error,
+    error: Out<*mut atls_error>,
 ) -> atls_status {
-    guard(error, || unsafe { borrow_mut(request, "request") }?.request.set_may_rewind(rewindable.get()))
+    guard(error, || borrow_mut(request, "request")?.request.set_may_rewind(rewindable.get()))
 }
 
 /// Takes the body from `source`, which is copied. Exchanges of this request share the source: make
@@ -180,20 +180,20 @@ pub unsafe extern "C" fn atls_request_set_body_rewindable(
 /// `length`: in bytes, or ATLS_LENGTH_UNKNOWN.
 /// Statuses: NULL_ARGUMENT.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn atls_request_set_body_source(
-    request: *mut atls_request,
-    source: *const atls_body_source,
+pub extern "C" fn atls_request_set_body_source(
+    request: Builder<atls_request>,
+    source: Option<&atls_body_source>,
     length: u64,
-    error: *mut *mut atls_error,
+    error: Out<*mut atls_error>,
 ) -> atls_status {
     guard(error, || {
-        unsafe { borrow_mut(request, "request") }?;
-        let source = *unsafe { borrow(source, "source") }?;
+        let source = *borrow(source, "source")?;
         if source.read.is_none() {
             return Err(Error::new(Status::NullArgument, "source.read is NULL"));
         }
         let length = (length != ATLS_LENGTH_UNKNOWN).then_some(length);
-        unsafe { replace(request, ClientBody::Source(Arc::new(HostSource::new(source)), length)) }
+        // Not made if the request is NULL: then `drop` must not run.
+        replace(request, || ClientBody::Source(Arc::new(HostSource::new(source)), length))
     })
 }
 
@@ -204,25 +204,23 @@ pub unsafe extern "C" fn atls_request_set_body_source(
 /// `content_type`: may be NULL.
 /// Statuses: NULL_ARGUMENT, INVALID_UTF8, HTTP_HEADER_INVALID (`content_type`).
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn atls_request_add_form_field(
-    request: *mut atls_request,
-    name: *const c_char,
-    value: atls_bytes,
-    file_name: *const c_char,
-    content_type: *const c_char,
-    error: *mut *mut atls_error,
+pub extern "C" fn atls_request_add_form_field(
+    request: Builder<atls_request>,
+    name: c_text,
+    value: c_bytes,
+    file_name: c_text,
+    content_type: c_text,
+    error: Out<*mut atls_error>,
 ) -> atls_status {
     guard(error, || {
         let owned = |text: Option<&str>| text.map(str::to_owned);
         let field = Field {
-            name: unsafe { text(name, "name") }?.to_owned(),
-            value: unsafe { bytes(value, "value") }?.to_vec(),
-            file_name: owned(unsafe { optional_text(file_name, "file_name") }?),
-            content_type: owned(unsafe { optional_text(content_type, "content_type") }?),
+            name: text(name, "name")?.to_owned(),
+            value: bytes(value, "value")?.to_vec(),
+            file_name: owned(optional_text(file_name, "file_name")?),
+            content_type: owned(optional_text(content_type, "content_type")?),
         };
-        let before = unsafe { borrow_mut(request, "request") }?.request.add_form_field(field)?;
-        // As in `replace`.
-        drop(before);
-        Ok(())
+        // What it replaces is dropped as in `replace`.
+        change(request, "request", |request| request.request.add_form_field(field))?.map(drop)
     })
 }

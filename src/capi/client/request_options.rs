@@ -1,13 +1,13 @@
 //! `atls_request`: options: deadlines, authentication, redirects, decoding, limits.
 
-use std::ffi::c_char;
 use std::time::Duration;
 
 use super::request::atls_request;
+use crate::capi::base::arguments::{Builder, Out, c_text, change, text};
 use crate::capi::base::c_bool::c_bool;
 use crate::capi::base::error::atls_error;
-use crate::capi::base::raw::guard;
-use crate::capi::base::raw::{borrow, borrow_mut, text};
+use crate::capi::base::guard::guard;
+use crate::capi::base::handle::{borrow, borrow_mut};
 use crate::capi::base::status::atls_status;
 use crate::capi::connect::config::atls_config;
 use crate::capi::connect::config_route::atls_auth;
@@ -46,13 +46,13 @@ pub const ATLS_REDIRECT_ALLOW_DOWNGRADE: atls_redirect_flag = 2;
 /// ATLS_REQUEST_DEADLINE_HEAD.
 /// Statuses: NULL_ARGUMENT.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn atls_request_set_timeout(
-    request: *mut atls_request,
+pub extern "C" fn atls_request_set_timeout(
+    request: Option<&mut atls_request>,
     timeout_ms: u32,
-    error: *mut *mut atls_error,
+    error: Out<*mut atls_error>,
 ) -> atls_status {
     guard(error, || {
-        unsafe { borrow_mut(request, "request") }?.request.options_mut().deadlines.head =
+        borrow_mut(request, "request")?.request.options_mut().deadlines.head =
             crate::capi::base::limit(timeout_ms, Deadlines::HEAD);
         Ok(())
     })
@@ -64,14 +64,14 @@ pub unsafe extern "C" fn atls_request_set_timeout(
 /// `which`: ATLS_REQUEST_DEADLINE_*.
 /// Statuses: NULL_ARGUMENT, INVALID_ARGUMENT (`which`).
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn atls_request_set_deadline(
-    request: *mut atls_request,
+pub extern "C" fn atls_request_set_deadline(
+    request: Option<&mut atls_request>,
     which: atls_request_deadline,
     milliseconds: u32,
-    error: *mut *mut atls_error,
+    error: Out<*mut atls_error>,
 ) -> atls_status {
     guard(error, || {
-        let deadlines = &mut unsafe { borrow_mut(request, "request") }?.request.options_mut().deadlines;
+        let deadlines = &mut borrow_mut(request, "request")?.request.options_mut().deadlines;
         let limit = Some(milliseconds).filter(|some| !matches!(some, 0 | &u32::MAX));
         let limit = limit.map(|some| Duration::from_millis(some.into()));
         match which {
@@ -98,22 +98,22 @@ pub unsafe extern "C" fn atls_request_set_deadline(
 /// Statuses: NULL_ARGUMENT, INVALID_UTF8, INVALID_ARGUMENT (a colon in the user; a control
 /// character; unknown `auth`).
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn atls_request_set_auth(
-    request: *mut atls_request,
-    user: *const c_char,
-    password: *const c_char,
+pub extern "C" fn atls_request_set_auth(
+    request: Option<&mut atls_request>,
+    user: c_text,
+    password: c_text,
     auth: atls_auth,
-    error: *mut *mut atls_error,
+    error: Out<*mut atls_error>,
 ) -> atls_status {
     guard(error, || {
         let login = match (user.is_null(), password.is_null()) {
             (true, true) => None,
             _ => {
-                let (user, password) = unsafe { (text(user, "user")?, text(password, "password")?) };
+                let (user, password) = (text(user, "user")?, text(password, "password")?);
                 Some(Login::new(user, password, scheme(auth)?)?)
             }
         };
-        unsafe { borrow_mut(request, "request") }?.request.options_mut().login = login;
+        borrow_mut(request, "request")?.request.options_mut().login = login;
         Ok(())
     })
 }
@@ -124,12 +124,12 @@ pub unsafe extern "C" fn atls_request_set_auth(
 /// Statuses: NULL_ARGUMENT, INVALID_ARGUMENT (outside the years 1 to 9999), INVALID_STATE (the
 /// request already has this field).
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn atls_request_set_if_modified_since(
-    request: *mut atls_request,
+pub extern "C" fn atls_request_set_if_modified_since(
+    request: Option<&mut atls_request>,
     seconds: i64,
-    error: *mut *mut atls_error,
+    error: Out<*mut atls_error>,
 ) -> atls_status {
-    guard(error, || unsafe { borrow_mut(request, "request") }?.request.set_if_modified_since(seconds))
+    guard(error, || borrow_mut(request, "request")?.request.set_if_modified_since(seconds))
 }
 
 /// Sets how an atls_client follows redirects. 303 becomes a GET, as do 301 and 302 in response to a
@@ -139,14 +139,14 @@ pub unsafe extern "C" fn atls_request_set_if_modified_since(
 /// `allowed`: what is otherwise refused, a combination of ATLS_REDIRECT_ALLOW_*; none by default.
 /// Statuses: NULL_ARGUMENT, INVALID_ARGUMENT (`allowed`).
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn atls_request_set_redirects(
-    request: *mut atls_request,
+pub extern "C" fn atls_request_set_redirects(
+    request: Option<&mut atls_request>,
     max: u32,
     allowed: u32,
-    error: *mut *mut atls_error,
+    error: Out<*mut atls_error>,
 ) -> atls_status {
     guard(error, || {
-        let options = unsafe { borrow_mut(request, "request") }?.request.options_mut();
+        let options = borrow_mut(request, "request")?.request.options_mut();
         if allowed & !(ATLS_REDIRECT_ALLOW_OTHER_ORIGIN | ATLS_REDIRECT_ALLOW_DOWNGRADE) != 0 {
             return Err(Error::new(Status::InvalidArgument, format!("unknown bits in allowed: {allowed:#x}")));
         }
@@ -166,13 +166,13 @@ pub unsafe extern "C" fn atls_request_set_redirects(
 /// byte after the end, even a zero, is CONTENT_CODING.
 /// Statuses: NULL_ARGUMENT.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn atls_request_set_decode(
-    request: *mut atls_request,
+pub extern "C" fn atls_request_set_decode(
+    request: Option<&mut atls_request>,
     decode: c_bool,
-    error: *mut *mut atls_error,
+    error: Out<*mut atls_error>,
 ) -> atls_status {
     guard(error, || {
-        unsafe { borrow_mut(request, "request") }?.request.options_mut().decode = decode.get();
+        borrow_mut(request, "request")?.request.options_mut().decode = decode.get();
         Ok(())
     })
 }
@@ -182,13 +182,13 @@ pub unsafe extern "C" fn atls_request_set_decode(
 /// `bytes`: UINT64_MAX, the default, is no limit.
 /// Statuses: NULL_ARGUMENT.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn atls_request_set_max_response_body(
-    request: *mut atls_request,
+pub extern "C" fn atls_request_set_max_response_body(
+    request: Option<&mut atls_request>,
     bytes: u64,
-    error: *mut *mut atls_error,
+    error: Out<*mut atls_error>,
 ) -> atls_status {
     guard(error, || {
-        unsafe { borrow_mut(request, "request") }?.request.options_mut().max_body = bytes;
+        borrow_mut(request, "request")?.request.options_mut().max_body = bytes;
         Ok(())
     })
 }
@@ -201,16 +201,16 @@ pub unsafe extern "C" fn atls_request_set_max_response_body(
 /// than one head; UINT32_MAX allows as many as fit.
 /// Statuses: NULL_ARGUMENT, INVALID_ARGUMENT (`bytes` or `fields` above its maximum).
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn atls_request_set_head_limits(
-    request: *mut atls_request,
+pub extern "C" fn atls_request_set_head_limits(
+    request: Option<&mut atls_request>,
     bytes: u32,
     fields: u32,
     informational: u32,
-    error: *mut *mut atls_error,
+    error: Out<*mut atls_error>,
 ) -> atls_status {
     guard(error, || {
         let limits = HeadLimits::chosen(bytes, fields, informational)?;
-        unsafe { borrow_mut(request, "request") }?.request.options_mut().head = limits;
+        borrow_mut(request, "request")?.request.options_mut().head = limits;
         Ok(())
     })
 }
@@ -220,13 +220,13 @@ pub unsafe extern "C" fn atls_request_set_head_limits(
 /// atls_request_set_max_response_body.
 /// Statuses: NULL_ARGUMENT.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn atls_request_set_buffered(
-    request: *mut atls_request,
+pub extern "C" fn atls_request_set_buffered(
+    request: Option<&mut atls_request>,
     buffered: c_bool,
-    error: *mut *mut atls_error,
+    error: Out<*mut atls_error>,
 ) -> atls_status {
     guard(error, || {
-        unsafe { borrow_mut(request, "request") }?.request.options_mut().buffered = buffered.get();
+        borrow_mut(request, "request")?.request.options_mut().buffered = buffered.get();
         Ok(())
     })
 }
@@ -237,14 +237,14 @@ pub unsafe extern "C" fn atls_request_set_buffered(
 /// UINT32_MAX waits for a response however long it takes.
 /// Statuses: NULL_ARGUMENT.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn atls_request_set_expect_continue(
-    request: *mut atls_request,
+pub extern "C" fn atls_request_set_expect_continue(
+    request: Option<&mut atls_request>,
     wait_ms: u32,
-    error: *mut *mut atls_error,
+    error: Out<*mut atls_error>,
 ) -> atls_status {
     guard(error, || {
         let wait = crate::capi::base::limit(wait_ms, RequestOptions::EXPECT);
-        unsafe { borrow_mut(request, "request") }?.request.options_mut().expect_continue(wait);
+        borrow_mut(request, "request")?.request.options_mut().expect_continue(wait);
         Ok(())
     })
 }
@@ -257,14 +257,14 @@ pub unsafe extern "C" fn atls_request_set_expect_continue(
 /// `config`: copied.
 /// Statuses: NULL_ARGUMENT, INVALID_ARGUMENT, INVALID_STATE, TRUST_ANCHOR, IO.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn atls_request_set_config(
-    request: *mut atls_request,
-    config: *const atls_config,
-    error: *mut *mut atls_error,
+pub extern "C" fn atls_request_set_config(
+    request: Builder<atls_request>,
+    config: Option<&atls_config>,
+    error: Out<*mut atls_error>,
 ) -> atls_status {
     guard(error, || {
-        let connector = unsafe { borrow(config, "config") }?.config.connector()?;
-        unsafe { borrow_mut(request, "request") }?.request.options_mut().connector = Some(connector);
-        Ok(())
+        let connector = borrow(config, "config")?.config.connector()?;
+        // The former connector is dropped after the request was let go of: its resolver may call the host.
+        change(request, "request", |request| request.request.options_mut().connector.replace(connector)).map(drop)
     })
 }

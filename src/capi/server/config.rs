@@ -1,13 +1,12 @@
 //! `atls_server_config`: limits, deadlines, and what a server accepts.
 
-use std::ffi::c_char;
 use std::time::Duration;
 
+use crate::capi::base::arguments::{Out, Owned, c_text, require, text};
 use crate::capi::base::c_bool::c_bool;
 use crate::capi::base::error::atls_error;
-use crate::capi::base::guard::guard_free;
-use crate::capi::base::raw::guard;
-use crate::capi::base::raw::{borrow_mut, destroy, put, require, text};
+use crate::capi::base::guard::{guard, guard_free};
+use crate::capi::base::handle::{Handle, borrow_mut, destroy};
 use crate::capi::base::status::atls_status;
 use crate::capi::h1::conn::known_flags;
 use crate::error::{Error, Status};
@@ -18,7 +17,7 @@ pub struct atls_server_config {
     pub(in crate::capi) settings: ServerSettings,
 }
 
-impl crate::capi::base::handle::Handle for atls_server_config {
+impl Handle for atls_server_config {
     type Owner = Box<atls_server_config>;
 }
 
@@ -75,21 +74,22 @@ pub const ATLS_SERVER_DEADLINE_TCP_KEEPALIVE: atls_server_deadline = 206;
 /// atls_server_config_free.
 /// Statuses: NULL_ARGUMENT.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn atls_server_config_new(
-    config: *mut *mut atls_server_config,
-    error: *mut *mut atls_error,
+pub extern "C" fn atls_server_config_new(
+    config: Out<*mut atls_server_config>,
+    error: Out<*mut atls_error>,
 ) -> atls_status {
     guard(error, || {
-        require(config, "config")?;
+        let config = require(config, "config")?;
         let settings = ServerSettings { credit: 256 << 10, automatic_credit: true, ..ServerSettings::default() };
-        unsafe { put(config, Box::into_raw(Box::new(atls_server_config { settings })), "config") }
+        config.give(Box::new(atls_server_config { settings }));
+        Ok(())
     })
 }
 
 /// Frees the builder.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn atls_server_config_free(config: *mut atls_server_config) {
-    guard_free(|| unsafe { destroy(config) });
+pub extern "C" fn atls_server_config_free(config: Owned<atls_server_config>) {
+    guard_free(|| destroy(config));
 }
 
 /// Sets a limit.
@@ -97,14 +97,14 @@ pub unsafe extern "C" fn atls_server_config_free(config: *mut atls_server_config
 /// `value`: 0 is allowed for the body only; at most 2^30 for a head and 2^31 - 1 for the backlog.
 /// Statuses: NULL_ARGUMENT, INVALID_ARGUMENT (unknown limit; `value` out of range).
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn atls_server_config_set_limit(
-    config: *mut atls_server_config,
+pub extern "C" fn atls_server_config_set_limit(
+    config: Option<&mut atls_server_config>,
     which: atls_server_limit,
     value: u64,
-    error: *mut *mut atls_error,
+    error: Out<*mut atls_error>,
 ) -> atls_status {
     guard(error, || {
-        let settings = &mut unsafe { borrow_mut(config, "config") }?.settings;
+        let settings = &mut borrow_mut(config, "config")?.settings;
         let limits = &mut settings.limits;
         let wrong = || Error::new(Status::InvalidArgument, format!("limit {which} cannot be {value}"));
         let count = usize::try_from(value).unwrap_or(usize::MAX);
@@ -130,14 +130,14 @@ pub unsafe extern "C" fn atls_server_config_set_limit(
 /// `which`: ATLS_SERVER_DEADLINE_*.
 /// Statuses: NULL_ARGUMENT, INVALID_ARGUMENT (unknown deadline).
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn atls_server_config_set_deadline(
-    config: *mut atls_server_config,
+pub extern "C" fn atls_server_config_set_deadline(
+    config: Option<&mut atls_server_config>,
     which: atls_server_deadline,
     milliseconds: u32,
-    error: *mut *mut atls_error,
+    error: Out<*mut atls_error>,
 ) -> atls_status {
     guard(error, || {
-        let limits = &mut unsafe { borrow_mut(config, "config") }?.settings.limits;
+        let limits = &mut borrow_mut(config, "config")?.settings.limits;
         let default = ServerLimits::default();
         let (place, default) = match which {
             ATLS_SERVER_DEADLINE_HANDSHAKE => (&mut limits.handshake, default.handshake),
@@ -165,13 +165,13 @@ pub unsafe extern "C" fn atls_server_config_set_deadline(
 /// Says whether a connection may serve more than one request. On by default.
 /// Statuses: NULL_ARGUMENT.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn atls_server_config_set_keep_alive(
-    config: *mut atls_server_config,
+pub extern "C" fn atls_server_config_set_keep_alive(
+    config: Option<&mut atls_server_config>,
     keep_alive: c_bool,
-    error: *mut *mut atls_error,
+    error: Out<*mut atls_error>,
 ) -> atls_status {
     guard(error, || {
-        unsafe { borrow_mut(config, "config") }?.settings.limits.keep_alive = keep_alive.get();
+        borrow_mut(config, "config")?.settings.limits.keep_alive = keep_alive.get();
         Ok(())
     })
 }
@@ -181,13 +181,13 @@ pub unsafe extern "C" fn atls_server_config_set_keep_alive(
 /// by default.
 /// Statuses: NULL_ARGUMENT, INVALID_ARGUMENT (unknown flag).
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn atls_server_config_set_flags(
-    config: *mut atls_server_config,
+pub extern "C" fn atls_server_config_set_flags(
+    config: Option<&mut atls_server_config>,
     flags: u32,
-    error: *mut *mut atls_error,
+    error: Out<*mut atls_error>,
 ) -> atls_status {
     guard(error, || {
-        unsafe { borrow_mut(config, "config") }?.settings.flags = known_flags(flags)?;
+        borrow_mut(config, "config")?.settings.flags = known_flags(flags)?;
         Ok(())
     })
 }
@@ -198,13 +198,13 @@ pub unsafe extern "C" fn atls_server_config_set_flags(
 /// for the host.
 /// Statuses: NULL_ARGUMENT.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn atls_server_config_set_handshake_events(
-    config: *mut atls_server_config,
+pub extern "C" fn atls_server_config_set_handshake_events(
+    config: Option<&mut atls_server_config>,
     enabled: c_bool,
-    error: *mut *mut atls_error,
+    error: Out<*mut atls_error>,
 ) -> atls_status {
     guard(error, || {
-        unsafe { borrow_mut(config, "config") }?.settings.tells_handshakes = enabled.get();
+        borrow_mut(config, "config")?.settings.tells_handshakes = enabled.get();
         Ok(())
     })
 }
@@ -215,13 +215,13 @@ pub unsafe extern "C" fn atls_server_config_set_handshake_events(
 /// The head stays as it was sent. Off by default.
 /// Statuses: NULL_ARGUMENT.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn atls_server_config_set_decode(
-    config: *mut atls_server_config,
+pub extern "C" fn atls_server_config_set_decode(
+    config: Option<&mut atls_server_config>,
     decode: c_bool,
-    error: *mut *mut atls_error,
+    error: Out<*mut atls_error>,
 ) -> atls_status {
     guard(error, || {
-        unsafe { borrow_mut(config, "config") }?.settings.decode = decode.get();
+        borrow_mut(config, "config")?.settings.decode = decode.get();
         Ok(())
     })
 }
@@ -233,13 +233,13 @@ pub unsafe extern "C" fn atls_server_config_set_decode(
 /// otherwise the last item may come from the client. Off by default.
 /// Statuses: NULL_ARGUMENT.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn atls_server_config_set_trust_forwarded(
-    config: *mut atls_server_config,
+pub extern "C" fn atls_server_config_set_trust_forwarded(
+    config: Option<&mut atls_server_config>,
     trust: c_bool,
-    error: *mut *mut atls_error,
+    error: Out<*mut atls_error>,
 ) -> atls_status {
     guard(error, || {
-        unsafe { borrow_mut(config, "config") }?.settings.forwarded.enabled = trust.get();
+        borrow_mut(config, "config")?.settings.forwarded.enabled = trust.get();
         Ok(())
     })
 }
@@ -248,17 +248,17 @@ pub unsafe extern "C" fn atls_server_config_set_trust_forwarded(
 /// proxy is the client's.
 /// Statuses: NULL_ARGUMENT, INVALID_UTF8, INVALID_ARGUMENT (not an IP address).
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn atls_server_config_add_trusted_proxy(
-    config: *mut atls_server_config,
-    address: *const c_char,
-    error: *mut *mut atls_error,
+pub extern "C" fn atls_server_config_add_trusted_proxy(
+    config: Option<&mut atls_server_config>,
+    address: c_text,
+    error: Out<*mut atls_error>,
 ) -> atls_status {
     guard(error, || {
-        let text = unsafe { text(address, "address") }?;
+        let text = text(address, "address")?;
         let invalid =
             |_| Error::new(Status::InvalidArgument, format!("\"{}\" is not an IP address", text.escape_debug()));
         let address: std::net::IpAddr = text.parse().map_err(invalid)?;
-        unsafe { borrow_mut(config, "config") }?.settings.forwarded.trusted.push(address.to_canonical());
+        borrow_mut(config, "config")?.settings.forwarded.trusted.push(address.to_canonical());
         Ok(())
     })
 }
@@ -267,14 +267,14 @@ pub unsafe extern "C" fn atls_server_config_add_trusted_proxy(
 /// default.
 /// Statuses: NULL_ARGUMENT.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn atls_server_config_set_credit(
-    config: *mut atls_server_config,
+pub extern "C" fn atls_server_config_set_credit(
+    config: Option<&mut atls_server_config>,
     initial: u64,
     automatic: c_bool,
-    error: *mut *mut atls_error,
+    error: Out<*mut atls_error>,
 ) -> atls_status {
     guard(error, || {
-        let settings = &mut unsafe { borrow_mut(config, "config") }?.settings;
+        let settings = &mut borrow_mut(config, "config")?.settings;
         (settings.credit, settings.automatic_credit) = (initial, automatic.get());
         Ok(())
     })

@@ -1,30 +1,29 @@
 //! `atls_server_config`: the certificates that a server presents, and those that it asks clients for.
 
-use std::ffi::c_char;
-
 use super::config::atls_server_config;
+use crate::capi::base::arguments::{Out, c_text, text};
 use crate::capi::base::c_bool::c_bool;
 use crate::capi::base::error::atls_error;
-use crate::capi::base::raw::guard;
-use crate::capi::base::raw::{borrow_mut, text};
+use crate::capi::base::guard::guard;
+use crate::capi::base::handle::borrow_mut;
 use crate::capi::base::status::atls_status;
 use crate::error::{Error, Result, Status};
 use crate::tls::{ClientCertificates, Identity, ServerTlsSettings, server_config};
 
-/// ServerTlsSettings TLS 1.3, and nothing older, with this certificate.
+/// Serves TLS 1.3, and nothing older, with this certificate.
 /// `chain_pem`: the certificate chain, leaf first.
 /// `key_pem`: the private key of the leaf.
 /// Statuses: NULL_ARGUMENT, INVALID_UTF8, INVALID_ARGUMENT.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn atls_server_config_set_certificate(
-    config: *mut atls_server_config,
-    chain_pem: *const c_char,
-    key_pem: *const c_char,
-    error: *mut *mut atls_error,
+pub extern "C" fn atls_server_config_set_certificate(
+    config: Option<&mut atls_server_config>,
+    chain_pem: c_text,
+    key_pem: c_text,
+    error: Out<*mut atls_error>,
 ) -> atls_status {
     guard(error, || {
-        let identity = unsafe { identity(chain_pem, key_pem) }?;
-        let tls = &mut unsafe { borrow_mut(config, "config") }?.settings.tls;
+        let identity = identity(chain_pem, key_pem)?;
+        let tls = &mut borrow_mut(config, "config")?.settings.tls;
         let serves = match tls {
             Some(serves) => ServerTlsSettings { identity, ..serves.clone() },
             None => ServerTlsSettings { identity, named: Vec::new(), clients: None },
@@ -41,17 +40,17 @@ pub unsafe extern "C" fn atls_server_config_set_certificate(
 /// `key_pem`: the private key of the leaf.
 /// Statuses: NULL_ARGUMENT, INVALID_UTF8, INVALID_ARGUMENT, INVALID_STATE (no certificate was set).
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn atls_server_config_add_certificate(
-    config: *mut atls_server_config,
-    name: *const c_char,
-    chain_pem: *const c_char,
-    key_pem: *const c_char,
-    error: *mut *mut atls_error,
+pub extern "C" fn atls_server_config_add_certificate(
+    config: Option<&mut atls_server_config>,
+    name: c_text,
+    chain_pem: c_text,
+    key_pem: c_text,
+    error: Out<*mut atls_error>,
 ) -> atls_status {
     guard(error, || {
-        let name = unsafe { text(name, "name") }?.to_owned();
-        let identity = unsafe { identity(chain_pem, key_pem) }?;
-        change(unsafe { borrow_mut(config, "config") }?, |serves| {
+        let name = text(name, "name")?.to_owned();
+        let identity = identity(chain_pem, key_pem)?;
+        change(borrow_mut(config, "config")?, |serves| {
             serves.named.retain(|(other, _)| !other.eq_ignore_ascii_case(&name));
             serves.named.push((name, identity));
         })
@@ -64,15 +63,15 @@ pub unsafe extern "C" fn atls_server_config_add_certificate(
 /// `required`: whether the handshake fails if the client has no certificate.
 /// Statuses: NULL_ARGUMENT, INVALID_UTF8, INVALID_ARGUMENT, INVALID_STATE (no certificate was set).
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn atls_server_config_set_client_roots(
-    config: *mut atls_server_config,
-    roots_pem: *const c_char,
+pub extern "C" fn atls_server_config_set_client_roots(
+    config: Option<&mut atls_server_config>,
+    roots_pem: c_text,
     required: c_bool,
-    error: *mut *mut atls_error,
+    error: Out<*mut atls_error>,
 ) -> atls_status {
     guard(error, || {
-        let roots_pem = unsafe { text(roots_pem, "roots_pem") }?.to_owned();
-        change(unsafe { borrow_mut(config, "config") }?, |serves| {
+        let roots_pem = text(roots_pem, "roots_pem")?.to_owned();
+        change(borrow_mut(config, "config")?, |serves| {
             serves.clients = Some(ClientCertificates { roots_pem, required: required.get() })
         })
     })
@@ -90,7 +89,7 @@ fn change(config: &mut atls_server_config, change: impl FnOnce(&mut ServerTlsSet
     Ok(())
 }
 
-pub(in crate::capi) unsafe fn identity(chain_pem: *const c_char, key_pem: *const c_char) -> Result<Identity> {
-    let (chain, key) = unsafe { (text(chain_pem, "chain_pem")?, text(key_pem, "key_pem")?) };
+pub(in crate::capi) fn identity(chain_pem: c_text, key_pem: c_text) -> Result<Identity> {
+    let (chain, key) = (text(chain_pem, "chain_pem")?, text(key_pem, "key_pem")?);
     Ok(Identity { chain_pem: chain.to_owned(), key_pem: key.to_owned() })
 }

@@ -1,12 +1,12 @@
 //! `atls_server_request`: a response from a file.
 
-use std::ffi::c_char;
 use std::path::Path;
 
 use super::request::{atls_server_request, message};
+use crate::capi::base::arguments::{Counted, Out, c_text, text};
 use crate::capi::base::error::atls_error;
-use crate::capi::base::raw::guard;
-use crate::capi::base::raw::{share, share_hub, text};
+use crate::capi::base::guard::guard;
+use crate::capi::base::handle::{share, share_hub};
 use crate::capi::base::runtime::atls_runtime;
 use crate::capi::base::status::atls_status;
 use crate::capi::client::request_body::ATLS_LENGTH_UNKNOWN;
@@ -26,22 +26,22 @@ use crate::server::file::{FilePart, send};
 /// short; `status` not final), HTTP_HEADER_INVALID, IO, INVALID_STATE (not started; already
 /// answered), CLOSED.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn atls_server_request_respond_file(
-    request: *const atls_server_request,
-    runtime: *const atls_runtime,
+pub extern "C" fn atls_server_request_respond_file(
+    request: Counted<atls_server_request>,
+    runtime: Counted<atls_runtime>,
     status: u32,
-    headers: *const atls_headers,
-    path: *const c_char,
+    headers: Option<&atls_headers>,
+    path: c_text,
     offset: u64,
     length: u64,
-    error: *mut *mut atls_error,
+    error: Out<*mut atls_error>,
 ) -> atls_status {
     guard(error, || {
-        let this = unsafe { share(request, "request") }?;
-        let runtime = unsafe { share_hub(runtime, "runtime") }?;
-        let path = Path::new(unsafe { text(path, "path") }?);
+        let this = share(request, "request")?;
+        let runtime = share_hub(runtime, "runtime")?;
+        let path = Path::new(text(path, "path")?);
         let part = FilePart::open(path, offset, (length != ATLS_LENGTH_UNKNOWN).then_some(length))?;
-        let message = unsafe { message(status, std::ptr::null(), headers, part.length) }?;
+        let message = message(status, None, headers, part.length)?;
         if message.status < 200 {
             return Err(Error::new(Status::InvalidArgument, format!("status {status} is not final")));
         }

@@ -1,14 +1,14 @@
 //! `atls_server`: connections from Unix sockets, and from sockets that the host made.
 
-use std::ffi::c_char;
 use std::os::fd::{BorrowedFd, FromRawFd};
 
 use socket2::Socket;
 
 use super::server::atls_server;
+use crate::capi::base::arguments::{Counted, Out, c_text, text};
 use crate::capi::base::error::atls_error;
-use crate::capi::base::raw::guard;
-use crate::capi::base::raw::{share, text};
+use crate::capi::base::guard::guard;
+use crate::capi::base::handle::share;
 use crate::capi::base::status::atls_status;
 use crate::error::{Error, Phase, Result, Status};
 use crate::io;
@@ -32,14 +32,14 @@ impl atls_server {
 /// that begins with '@' is an abstract socket.
 /// Statuses: NULL_ARGUMENT, INVALID_UTF8, INVALID_STATE (the server was stopped), IO.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn atls_server_listen_unix(
-    server: *const atls_server,
-    path: *const c_char,
-    error: *mut *mut atls_error,
+pub extern "C" fn atls_server_listen_unix(
+    server: Counted<atls_server>,
+    path: c_text,
+    error: Out<*mut atls_error>,
 ) -> atls_status {
     guard(error, || {
-        let this = unsafe { share(server, "server") }?;
-        let path = unsafe { text(path, "path") }?;
+        let this = share(server, "server")?;
+        let path = text(path, "path")?;
         this.check_running()?;
         this.start_accepting(bind_unix(path, this.server.settings.limits.backlog)?);
         Ok(())
@@ -53,16 +53,18 @@ pub unsafe extern "C" fn atls_server_listen_unix(
 /// Statuses: NULL_ARGUMENT, INVALID_ARGUMENT (not a listening socket), INVALID_STATE (the server
 /// was stopped), IO.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn atls_server_adopt_listener(
-    server: *const atls_server,
+pub extern "C" fn atls_server_adopt_listener(
+    server: Counted<atls_server>,
     fd: i32,
-    error: *mut *mut atls_error,
+    error: Out<*mut atls_error>,
 ) -> atls_status {
     guard(error, || {
-        let this = unsafe { share(server, "server") }?;
+        let this = share(server, "server")?;
         this.check_running()?;
+        // SAFETY: the header says that the descriptor is the caller's, and open.
         let listener = take_over(unsafe { own_copy(fd) }?)?;
         this.start_accepting(listener);
+        // SAFETY: from here on the descriptor is the library's.
         unsafe { close(fd) };
         Ok(())
     })
@@ -73,19 +75,21 @@ pub unsafe extern "C" fn atls_server_adopt_listener(
 /// Statuses: NULL_ARGUMENT, INVALID_ARGUMENT (not a connected socket), INVALID_STATE (the server
 /// was stopped), IO.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn atls_server_adopt_connection(
-    server: *const atls_server,
+pub extern "C" fn atls_server_adopt_connection(
+    server: Counted<atls_server>,
     fd: i32,
-    error: *mut *mut atls_error,
+    error: Out<*mut atls_error>,
 ) -> atls_status {
     guard(error, || {
-        let this = unsafe { share(server, "server") }?;
+        let this = share(server, "server")?;
         this.check_running()?;
+        // SAFETY: the header says that the descriptor is the caller's, and open.
         let socket = unsafe { own_copy(fd) }?;
         let _entered = this.runtime.handle().enter();
         let socket = io::Socket::take_over(socket)?;
         let peer = socket.peer();
         start_connection(&this.server, socket, peer);
+        // SAFETY: from here on the descriptor is the library's.
         unsafe { close(fd) };
         Ok(())
     })

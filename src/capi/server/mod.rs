@@ -1,5 +1,4 @@
 //! HTTP servers and tunnel servers.
-#![allow(clippy::undocumented_unsafe_blocks)]
 
 pub mod config;
 pub mod config_tls;

@@ -4,14 +4,13 @@ use std::ffi::CString;
 use std::sync::{Arc, OnceLock};
 
 use crate::capi::attest::verdict::atls_verdict;
-use crate::capi::base::bytes::atls_bytes;
+use crate::capi::base::arguments::{Counted, Out, Owned, bytes, c_bytes, c_text, optional_text};
 use crate::capi::base::bytes::{atls_buf, atls_str, c_string};
 use crate::capi::base::error::atls_error;
 use crate::capi::base::event::atls_sink;
-use crate::capi::base::guard::{guard_free, guard_value};
+use crate::capi::base::guard::{guard, guard_free, guard_value};
+use crate::capi::base::handle::{Handle, add_ref, borrow, release, share, share_hub};
 use crate::capi::base::operation::Operation;
-use crate::capi::base::raw::guard;
-use crate::capi::base::raw::{another, borrow, bytes, release, share, share_hub};
 use crate::capi::base::runtime::atls_runtime;
 use crate::capi::base::status::atls_status;
 use crate::capi::client::request_body::ATLS_LENGTH_UNKNOWN;
@@ -35,8 +34,8 @@ pub struct atls_server_request {
     remote: OnceLock<CString>,
 }
 
-impl crate::capi::base::handle::Handle for atls_server_request {
-    type Owner = std::sync::Arc<atls_server_request>;
+impl Handle for atls_server_request {
+    type Owner = Arc<atls_server_request>;
 }
 
 impl Drop for atls_server_request {
@@ -60,16 +59,16 @@ impl atls_server_request {
 /// `runtime`: the server's.
 /// Statuses: NULL_ARGUMENT, INVALID_STATE (already started; queue stopped), CLOSED.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn atls_server_request_start(
-    request: *mut atls_server_request,
-    runtime: *const atls_runtime,
-    sink: *const atls_sink,
-    error: *mut *mut atls_error,
+pub extern "C" fn atls_server_request_start(
+    request: Counted<atls_server_request>,
+    runtime: Counted<atls_runtime>,
+    sink: Option<&atls_sink>,
+    error: Out<*mut atls_error>,
 ) -> atls_status {
     guard(error, || {
-        let this = unsafe { share(request.cast_const(), "request") }?;
-        let runtime = unsafe { share_hub(runtime, "runtime") }?;
-        let operation = Operation::new(unsafe { sink.as_ref() }, &runtime.registry)?;
+        let this = share(request, "request")?;
+        let runtime = share_hub(runtime, "runtime")?;
+        let operation = Operation::new(sink, &runtime.registry)?;
         let registration = operation.register(&this, &this.served, |served| served.cancel.cancel())?;
         let writable = operation.observer();
         let outgoing = Outgoing::new(Box::new(move || writable.post(TransferEvent::Writable, None)));
@@ -81,33 +80,33 @@ pub unsafe extern "C" fn atls_server_request_start(
 /// the request is started.
 /// Statuses: NULL_ARGUMENT, INVALID_STATE (already started), CLOSED.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn atls_server_request_set_body_limit(
-    request: *const atls_server_request,
+pub extern "C" fn atls_server_request_set_body_limit(
+    request: Counted<atls_server_request>,
     bytes: u64,
-    error: *mut *mut atls_error,
+    error: Out<*mut atls_error>,
 ) -> atls_status {
-    guard(error, || unsafe { share(request, "request") }?.served.set_body_limit(bytes))
+    guard(error, || share(request, "request")?.served.set_body_limit(bytes))
 }
 
 /// Sets the deadline for this request's whole body, in place of ATLS_SERVER_DEADLINE_BODY; none by
 /// default. Call it before the request is started.
 /// Statuses: NULL_ARGUMENT, INVALID_STATE (already started), CLOSED.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn atls_server_request_set_body_deadline(
-    request: *const atls_server_request,
+pub extern "C" fn atls_server_request_set_body_deadline(
+    request: Counted<atls_server_request>,
     milliseconds: u32,
-    error: *mut *mut atls_error,
+    error: Out<*mut atls_error>,
 ) -> atls_status {
     guard(error, || {
         let deadline = (milliseconds != 0 && milliseconds != u32::MAX)
             .then(|| std::time::Duration::from_millis(milliseconds.into()));
-        unsafe { share(request, "request") }?.served.set_body_deadline(deadline)
+        share(request, "request")?.served.set_body_deadline(deadline)
     })
 }
 
 /// The method as it was sent. Valid as long as the request.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn atls_server_request_method(request: *const atls_server_request) -> atls_str {
+pub extern "C" fn atls_server_request_method(request: Option<&atls_server_request>) -> atls_str {
     text_of(request, RequestLine::method_terminated)
 }
 
@@ -116,7 +115,7 @@ pub unsafe extern "C" fn atls_server_request_method(request: *const atls_server_
 /// accepts; or an absolute URL, as sent to a proxy: its path is the resource, and its authority
 /// counts instead of Host (RFC 9112 section 3.2). Valid as long as the request.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn atls_server_request_target(request: *const atls_server_request) -> atls_str {
+pub extern "C" fn atls_server_request_target(request: Option<&atls_server_request>) -> atls_str {
     text_of(request, RequestLine::target_terminated)
 }
 
@@ -124,14 +123,14 @@ pub unsafe extern "C" fn atls_server_request_target(request: *const atls_server_
 /// the target has (atls_effective_authority). Valid as long as the request. Empty if an HTTP/1.0
 /// request names no host, or the authority is invalid.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn atls_server_request_authority(request: *const atls_server_request) -> atls_str {
+pub extern "C" fn atls_server_request_authority(request: Option<&atls_server_request>) -> atls_str {
     text_of(request, RequestLine::authority_terminated)
 }
 
 /// The request's header fields, as a head whose status is 0. A new reference: free it.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn atls_server_request_head(request: *const atls_server_request) -> *mut atls_head {
-    guard_value(std::ptr::null_mut(), || match unsafe { borrow(request, "request") } {
+pub extern "C" fn atls_server_request_head(request: Option<&atls_server_request>) -> *mut atls_head {
+    guard_value(std::ptr::null_mut(), || match borrow(request, "request") {
         Ok(this) => Arc::into_raw(this.head()).cast_mut(),
         Err(_) => std::ptr::null_mut(),
     })
@@ -140,9 +139,9 @@ pub unsafe extern "C" fn atls_server_request_head(request: *const atls_server_re
 /// Address and port of the other end of the socket; empty for a Unix socket. Valid as long as the
 /// request.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn atls_server_request_peer(request: *const atls_server_request) -> atls_str {
+pub extern "C" fn atls_server_request_peer(request: Option<&atls_server_request>) -> atls_str {
     guard_value(atls_str::empty(), || {
-        let Ok(this) = (unsafe { borrow(request, "request") }) else { return atls_str::empty() };
+        let Ok(this) = borrow(request, "request") else { return atls_str::empty() };
         shown(&this.peer, this.served.origin.peer)
     })
 }
@@ -151,9 +150,9 @@ pub unsafe extern "C" fn atls_server_request_peer(request: *const atls_server_re
 /// (atls_server_config_set_trust_forwarded); empty if neither is known. Valid as long as the
 /// request.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn atls_server_request_remote(request: *const atls_server_request) -> atls_str {
+pub extern "C" fn atls_server_request_remote(request: Option<&atls_server_request>) -> atls_str {
     guard_value(atls_str::empty(), || {
-        let Ok(this) = (unsafe { borrow(request, "request") }) else { return atls_str::empty() };
+        let Ok(this) = borrow(request, "request") else { return atls_str::empty() };
         shown(&this.remote, this.served.origin.remote)
     })
 }
@@ -167,8 +166,8 @@ fn shown(place: &OnceLock<CString>, address: Option<impl ToString>) -> atls_str 
 /// "https" or "http": what the client speaks to the server or, according to a trusted proxy, to the
 /// proxy. Static.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn atls_server_request_scheme(request: *const atls_server_request) -> atls_str {
-    guard_value(atls_str::empty(), || match unsafe { borrow(request, "request") } {
+pub extern "C" fn atls_server_request_scheme(request: Option<&atls_server_request>) -> atls_str {
+    guard_value(atls_str::empty(), || match borrow(request, "request") {
         Ok(this) if this.served.origin.https => atls_str::from_static(c"https"),
         Ok(_) => atls_str::from_static(c"http"),
         Err(_) => atls_str::empty(),
@@ -177,16 +176,16 @@ pub unsafe extern "C" fn atls_server_request_scheme(request: *const atls_server_
 
 /// Whether the request came over TLS.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn atls_server_request_secure(request: *const atls_server_request) -> bool {
-    guard_value(false, || unsafe { borrow(request, "request") }.is_ok_and(|this| this.served.origin.secure))
+pub extern "C" fn atls_server_request_secure(request: Option<&atls_server_request>) -> bool {
+    guard_value(false, || borrow(request, "request").is_ok_and(|this| this.served.origin.secure))
 }
 
 /// The client's certificate, DER; NULL if there is none (atls_server_config_set_client_roots). The
 /// caller's to free.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn atls_server_request_certificate(request: *const atls_server_request) -> *mut atls_buf {
+pub extern "C" fn atls_server_request_certificate(request: Option<&atls_server_request>) -> *mut atls_buf {
     guard_value(std::ptr::null_mut(), || {
-        let leaf = unsafe { borrow(request, "request") }.ok().and_then(|this| this.served.origin.client.leaf.clone());
+        let leaf = borrow(request, "request").ok().and_then(|this| this.served.origin.client.leaf.clone());
         leaf.map_or(std::ptr::null_mut(), |leaf| atls_buf::into_raw(bytes::Bytes::from_owner(leaf)))
     })
 }
@@ -194,10 +193,9 @@ pub unsafe extern "C" fn atls_server_request_certificate(request: *const atls_se
 /// The verdict on the client's evidence, as a new reference: free it. NULL if the client was not
 /// asked for evidence (atls_server_config_set_client_policy).
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn atls_server_request_verdict(request: *const atls_server_request) -> *mut atls_verdict {
+pub extern "C" fn atls_server_request_verdict(request: Option<&atls_server_request>) -> *mut atls_verdict {
     guard_value(std::ptr::null_mut(), || {
-        let verdict =
-            unsafe { borrow(request, "request") }.ok().and_then(|this| this.served.origin.client.verdict.clone());
+        let verdict = borrow(request, "request").ok().and_then(|this| this.served.origin.client.verdict.clone());
         verdict.map_or(std::ptr::null_mut(), atls_verdict::into_raw)
     })
 }
@@ -211,30 +209,29 @@ pub unsafe extern "C" fn atls_server_request_verdict(request: *const atls_server
 /// Statuses: NULL_ARGUMENT, INVALID_ARGUMENT (`status`, `reason`), HTTP_HEADER_INVALID,
 /// INVALID_STATE (not started; already sent), CLOSED.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn atls_server_request_send_head(
-    request: *const atls_server_request,
+pub extern "C" fn atls_server_request_send_head(
+    request: Counted<atls_server_request>,
     status: u32,
-    reason: *const std::ffi::c_char,
-    headers: *const atls_headers,
+    reason: c_text,
+    headers: Option<&atls_headers>,
     length: u64,
-    error: *mut *mut atls_error,
+    error: Out<*mut atls_error>,
 ) -> atls_status {
     guard(error, || {
-        let this = unsafe { share(request, "request") }?;
-        let message = unsafe { message(status, reason, headers, length) }?;
+        let this = share(request, "request")?;
+        let message = message(status, optional_text(reason, "reason")?, headers, length)?;
         this.served.send_head(message)
     })
 }
 
-pub(in crate::capi) unsafe fn message(
+pub(in crate::capi) fn message(
     status: u32,
-    reason: *const std::ffi::c_char,
-    headers: *const atls_headers,
+    reason: Option<&str>,
+    headers: Option<&atls_headers>,
     length: u64,
 ) -> Result<ResponseHead> {
     let status = u16::try_from(status).map_err(|_| Error::new(Status::InvalidArgument, format!("status {status}")))?;
-    let reason = unsafe { crate::capi::base::raw::optional_text(reason, "reason") }?;
-    let headers = unsafe { headers.as_ref() }.map(|headers| &headers.headers);
+    let headers = headers.map(|headers| &headers.headers);
     let length = (length != ATLS_LENGTH_UNKNOWN).then_some(length);
     ResponseHead::new(status, reason.map(str::as_bytes), headers, length)
 }
@@ -244,17 +241,17 @@ pub(in crate::capi) unsafe fn message(
 /// response to HEAD or with 304.
 /// Statuses: as atls_server_request_send_head, and HTTP_HEADER_INVALID (wrong Content-Length).
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn atls_server_request_respond(
-    request: *const atls_server_request,
+pub extern "C" fn atls_server_request_respond(
+    request: Counted<atls_server_request>,
     status: u32,
-    headers: *const atls_headers,
-    body: atls_bytes,
-    error: *mut *mut atls_error,
+    headers: Option<&atls_headers>,
+    body: c_bytes,
+    error: Out<*mut atls_error>,
 ) -> atls_status {
     guard(error, || {
-        let this = unsafe { share(request, "request") }?;
-        let body = unsafe { bytes(body, "body") }?;
-        let message = unsafe { message(status, std::ptr::null(), headers, body.len() as u64) }?;
+        let this = share(request, "request")?;
+        let body = bytes(body, "body")?;
+        let message = message(status, None, headers, body.len() as u64)?;
         if message.status < 200 {
             return Err(Error::new(Status::InvalidArgument, format!("status {status} is not final")));
         }
@@ -271,14 +268,14 @@ pub unsafe extern "C" fn atls_server_request_respond(
 /// Statuses: NULL_ARGUMENT, AGAIN, INVALID_STATE (no head yet; already finished; more than the
 /// announced length), CLOSED, or why the request ended.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn atls_server_request_write(
-    request: *const atls_server_request,
-    data: atls_bytes,
-    error: *mut *mut atls_error,
+pub extern "C" fn atls_server_request_write(
+    request: Counted<atls_server_request>,
+    data: c_bytes,
+    error: Out<*mut atls_error>,
 ) -> atls_status {
     guard(error, || {
-        let data = unsafe { bytes(data, "data") }?;
-        unsafe { share(request, "request") }?.served.write(buffers::copy(data))
+        let data = bytes(data, "data")?;
+        share(request, "request")?.served.write(buffers::copy(data))
     })
 }
 
@@ -289,29 +286,28 @@ pub unsafe extern "C" fn atls_server_request_write(
 /// Statuses: NULL_ARGUMENT, INVALID_STATE (no head yet; already finished; bytes are missing),
 /// HTTP_HEADER_INVALID (trailers; the response is not ended), or why the request ended.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn atls_server_request_finish(
-    request: *const atls_server_request,
-    trailers: *const atls_headers,
-    error: *mut *mut atls_error,
+pub extern "C" fn atls_server_request_finish(
+    request: Counted<atls_server_request>,
+    trailers: Option<&atls_headers>,
+    error: Out<*mut atls_error>,
 ) -> atls_status {
     guard(error, || {
-        let trailers = unsafe { trailers.as_ref() };
         let lines = trailers.iter().flat_map(|trailers| trailers.headers.iter());
         let lines = lines.map(|(name, value)| (name.to_vec(), value.to_vec())).collect();
-        unsafe { share(request, "request") }?.served.finish(lines)
+        share(request, "request")?.served.finish(lines)
     })
 }
 
 /// Allows `bytes` more of the request's body to be received. Grants add up; the sum saturates.
 /// Statuses: NULL_ARGUMENT.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn atls_server_request_grant(
-    request: *const atls_server_request,
+pub extern "C" fn atls_server_request_grant(
+    request: Counted<atls_server_request>,
     bytes: u64,
-    error: *mut *mut atls_error,
+    error: Out<*mut atls_error>,
 ) -> atls_status {
     guard(error, || {
-        unsafe { share(request, "request") }?.served.credit.grant(bytes);
+        share(request, "request")?.served.credit.grant(bytes);
         Ok(())
     })
 }
@@ -319,12 +315,12 @@ pub unsafe extern "C" fn atls_server_request_grant(
 /// Gives the request up and closes its connection. CLOSED follows, with CANCELED.
 /// Statuses: NULL_ARGUMENT.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn atls_server_request_cancel(
-    request: *const atls_server_request,
-    error: *mut *mut atls_error,
+pub extern "C" fn atls_server_request_cancel(
+    request: Counted<atls_server_request>,
+    error: Out<*mut atls_error>,
 ) -> atls_status {
     guard(error, || {
-        let served = &unsafe { share(request, "request") }?.served;
+        let served = &share(request, "request")?.served;
         served.drop_unstarted();
         served.cancel.cancel();
         Ok(())
@@ -333,18 +329,18 @@ pub unsafe extern "C" fn atls_server_request_cancel(
 
 /// Adds a reference; returns `request`.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn atls_server_request_ref(request: *mut atls_server_request) -> *mut atls_server_request {
-    unsafe { another(request) }
+pub extern "C" fn atls_server_request_ref(request: Counted<atls_server_request>) -> *mut atls_server_request {
+    add_ref(request)
 }
 
 /// Drops a reference. The last one gives up a request whose response is not finished.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn atls_server_request_free(request: *mut atls_server_request) {
-    guard_free(|| unsafe { release(request) });
+pub extern "C" fn atls_server_request_free(request: Owned<atls_server_request>) {
+    guard_free(|| release(request));
 }
 
-fn text_of(request: *const atls_server_request, text: fn(&RequestLine) -> &[u8]) -> atls_str {
-    guard_value(atls_str::empty(), || match unsafe { borrow(request, "request") } {
+fn text_of(request: Option<&atls_server_request>, text: fn(&RequestLine) -> &[u8]) -> atls_str {
+    guard_value(atls_str::empty(), || match borrow(request, "request") {
         Ok(this) => crate::capi::text::head::terminated(Some(text(&this.served.line))),
         Err(_) => atls_str::empty(),
     })

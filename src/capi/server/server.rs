@@ -1,6 +1,5 @@
 //! `atls_server`: an HTTP server that listens, stops and counts.
 
-use std::ffi::c_char;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -8,13 +7,13 @@ use std::time::Duration;
 use super::config::atls_server_config;
 use super::config_tls::identity;
 use super::request::atls_server_request;
+use crate::capi::base::arguments::{Counted, Out, Owned, Place, c_text, optional_text, require};
 use crate::capi::base::c_bool::c_bool;
 use crate::capi::base::error::atls_error;
 use crate::capi::base::event::{HostEvent, Posted, atls_sink};
-use crate::capi::base::guard::{guard_free, guard_value, watch_forks};
+use crate::capi::base::guard::{guard, guard_free, guard_value, watch_forks};
+use crate::capi::base::handle::{Handle, add_ref, borrow, release, share, share_hub};
 use crate::capi::base::operation::Operation;
-use crate::capi::base::raw::guard;
-use crate::capi::base::raw::{another, borrow, optional_text, put, release, require, share, share_hub};
 use crate::capi::base::runtime::atls_runtime;
 use crate::capi::base::status::atls_status;
 use crate::error::Result;
@@ -29,8 +28,8 @@ pub struct atls_server {
     pub(in crate::capi) runtime: Arc<atls_runtime>,
 }
 
-impl crate::capi::base::handle::Handle for atls_server {
-    type Owner = std::sync::Arc<atls_server>;
+impl Handle for atls_server {
+    type Owner = Arc<atls_server>;
 }
 
 impl Drop for atls_server {
@@ -59,35 +58,35 @@ impl HostEvent for ServerEvent {
 /// Statuses: NULL_ARGUMENT, INVALID_STATE (queue or runtime stopped; evidence without a
 /// certificate).
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn atls_server_start(
-    runtime: *const atls_runtime,
-    config: *const atls_server_config,
-    sink: *const atls_sink,
-    server: *mut *mut atls_server,
-    error: *mut *mut atls_error,
+pub extern "C" fn atls_server_start(
+    runtime: Counted<atls_runtime>,
+    config: Option<&atls_server_config>,
+    sink: Option<&atls_sink>,
+    server: Out<*mut atls_server>,
+    error: Out<*mut atls_error>,
 ) -> atls_status {
     guard(error, || {
-        require(server, "server")?;
-        let runtime = unsafe { share_hub(runtime, "runtime") }?;
-        let settings = unsafe { borrow(config, "config") }?.settings.clone();
-        unsafe { start(runtime, settings, sink, server) }
+        let server = require(server, "server")?;
+        let runtime = share_hub(runtime, "runtime")?;
+        let settings = borrow(config, "config")?.settings.clone();
+        start(runtime, settings, sink, server)
     })
 }
 
 /// Starts a server that does not listen yet.
-pub(in crate::capi) unsafe fn start(
+pub(in crate::capi) fn start(
     runtime: Arc<atls_runtime>,
     settings: ServerSettings,
-    sink: *const atls_sink,
-    place: *mut *mut atls_server,
+    sink: Option<&atls_sink>,
+    place: Place<*mut atls_server>,
 ) -> Result<()> {
     watch_forks();
-    let operation = Operation::new(unsafe { sink.as_ref() }, &runtime.registry)?;
+    let operation = Operation::new(sink, &runtime.registry)?;
     let shared = Arc::new(Server::new(settings, operation.observer())?);
     let made = Arc::new(atls_server { server: shared.clone(), runtime: runtime.clone() });
     let registration = operation.register(&made, &shared, Server::close)?;
     // Written before the first event can run, which happens at once if the runtime is stopped.
-    unsafe { put(place, Arc::into_raw(made).cast_mut(), "server") }?;
+    place.give(made);
     runtime.handle().spawn(server_task(shared, registration.begin()));
     Ok(())
 }
@@ -102,24 +101,24 @@ pub(in crate::capi) unsafe fn start(
 /// Statuses: NULL_ARGUMENT, INVALID_UTF8, INVALID_STATE (the server was stopped), WOULD_DEADLOCK (a
 /// name, on a thread of the library), DNS, IO.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn atls_server_listen(
-    server: *const atls_server,
-    address: *const c_char,
+pub extern "C" fn atls_server_listen(
+    server: Counted<atls_server>,
+    address: c_text,
     port: u16,
     reuse_port: c_bool,
-    bound: *mut u16,
-    error: *mut *mut atls_error,
+    bound: Out<u16>,
+    error: Out<*mut atls_error>,
 ) -> atls_status {
     guard(error, || {
-        let this = unsafe { share(server, "server") }?;
-        let address = unsafe { optional_text(address, "address") }?;
+        let this = share(server, "server")?;
+        let address = optional_text(address, "address")?;
         this.check_running()?;
         if address.is_some_and(|name| !is_address(name)) {
             check_may_block()?;
         }
         let listeners = bind(address, port, reuse_port.get(), this.server.settings.limits.backlog)?;
-        if let Some(first) = listeners.first().filter(|_| !bound.is_null()) {
-            unsafe { put(bound, first.port()?, "bound") }?;
+        if let (Some(first), Some(bound)) = (listeners.first(), bound.get()) {
+            bound.write(first.port()?);
         }
         listeners.into_iter().for_each(|listener| this.start_accepting(listener));
         Ok(())
@@ -132,15 +131,15 @@ pub unsafe extern "C" fn atls_server_listen(
 /// `key_pem`: the private key of the leaf.
 /// Statuses: NULL_ARGUMENT, INVALID_UTF8, INVALID_ARGUMENT, INVALID_STATE (the server has no TLS).
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn atls_server_set_certificate(
-    server: *const atls_server,
-    chain_pem: *const c_char,
-    key_pem: *const c_char,
-    error: *mut *mut atls_error,
+pub extern "C" fn atls_server_set_certificate(
+    server: Counted<atls_server>,
+    chain_pem: c_text,
+    key_pem: c_text,
+    error: Out<*mut atls_error>,
 ) -> atls_status {
     guard(error, || {
-        let identity = unsafe { identity(chain_pem, key_pem) }?;
-        unsafe { share(server, "server") }?.server.set_identity(identity)
+        let identity = identity(chain_pem, key_pem)?;
+        share(server, "server")?.server.set_identity(identity)
     })
 }
 
@@ -148,9 +147,9 @@ pub unsafe extern "C" fn atls_server_set_certificate(
 /// CLOSED.
 /// Statuses: NULL_ARGUMENT.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn atls_server_stop(server: *const atls_server, error: *mut *mut atls_error) -> atls_status {
+pub extern "C" fn atls_server_stop(server: Counted<atls_server>, error: Out<*mut atls_error>) -> atls_status {
     guard(error, || {
-        unsafe { share(server, "server") }?.server.stopping.cancel();
+        share(server, "server")?.server.stopping.cancel();
         Ok(())
     })
 }
@@ -160,13 +159,13 @@ pub unsafe extern "C" fn atls_server_stop(server: *const atls_server, error: *mu
 /// `timeout_ms`: 30 seconds by default.
 /// Statuses: NULL_ARGUMENT.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn atls_server_drain(
-    server: *const atls_server,
+pub extern "C" fn atls_server_drain(
+    server: Counted<atls_server>,
     timeout_ms: u32,
-    error: *mut *mut atls_error,
+    error: Out<*mut atls_error>,
 ) -> atls_status {
     guard(error, || {
-        let this = unsafe { share(server, "server") }?;
+        let this = share(server, "server")?;
         this.server.stopping.cancel();
         if let Some(limit) = crate::capi::base::limit(timeout_ms, Duration::from_secs(30)) {
             let server = Arc::downgrade(&this.server);
@@ -185,9 +184,9 @@ pub unsafe extern "C" fn atls_server_drain(
 /// comes CLOSED.
 /// Statuses: NULL_ARGUMENT.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn atls_server_close(server: *const atls_server, error: *mut *mut atls_error) -> atls_status {
+pub extern "C" fn atls_server_close(server: Counted<atls_server>, error: Out<*mut atls_error>) -> atls_status {
     guard(error, || {
-        unsafe { share(server, "server") }?.server.close();
+        share(server, "server")?.server.close();
         Ok(())
     })
 }
@@ -219,9 +218,9 @@ pub const ATLS_SERVER_COUNT_HANDSHAKES_FAILED: atls_server_counter = 310;
 /// Reads a counter; 0 for NULL, or if the counter is unknown.
 /// `which`: ATLS_SERVER_COUNT_*.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn atls_server_count(server: *const atls_server, which: atls_server_counter) -> u64 {
+pub extern "C" fn atls_server_count(server: Option<&atls_server>, which: atls_server_counter) -> u64 {
     guard_value(0, || {
-        let Ok(this) = (unsafe { borrow(server, "server") }) else { return 0 };
+        let Ok(this) = borrow(server, "server") else { return 0 };
         let counts = &this.server.counts;
         match which {
             ATLS_SERVER_COUNT_CONNECTIONS => this.server.connections() as u64,
@@ -241,12 +240,12 @@ pub unsafe extern "C" fn atls_server_count(server: *const atls_server, which: at
 
 /// Adds a reference; returns `server`.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn atls_server_ref(server: *mut atls_server) -> *mut atls_server {
-    unsafe { another(server) }
+pub extern "C" fn atls_server_ref(server: Counted<atls_server>) -> *mut atls_server {
+    add_ref(server)
 }
 
 /// Drops a reference. The last one closes the server.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn atls_server_free(server: *mut atls_server) {
-    guard_free(|| unsafe { release(server) });
+pub extern "C" fn atls_server_free(server: Owned<atls_server>) {
+    guard_free(|| release(server));
 }

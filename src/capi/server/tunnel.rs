@@ -1,16 +1,15 @@
 //! `atls_tunnel_config`, and servers that forward WebSockets to TCP.
 
-use std::ffi::c_char;
 use std::time::Duration;
 
 use super::config::atls_server_config;
 use super::server::{atls_server, start};
+use crate::capi::base::arguments::{Counted, Out, Owned, c_text, optional_text, require, text};
 use crate::capi::base::c_bool::c_bool;
 use crate::capi::base::error::atls_error;
 use crate::capi::base::event::atls_sink;
-use crate::capi::base::guard::guard_free;
-use crate::capi::base::raw::guard;
-use crate::capi::base::raw::{borrow, borrow_mut, destroy, optional_text, put, require, share_hub, text};
+use crate::capi::base::guard::{guard, guard_free};
+use crate::capi::base::handle::{Handle, borrow, borrow_mut, destroy, share_hub};
 use crate::capi::base::runtime::atls_runtime;
 use crate::capi::base::status::atls_status;
 use crate::error::{Error, Status};
@@ -21,7 +20,7 @@ pub struct atls_tunnel_config {
     rules: ForwarderRules,
 }
 
-impl crate::capi::base::handle::Handle for atls_tunnel_config {
+impl Handle for atls_tunnel_config {
     type Owner = Box<atls_tunnel_config>;
 }
 
@@ -38,21 +37,22 @@ pub const ATLS_TUNNEL_DEADLINE_TOTAL: atls_tunnel_deadline = 703;
 /// Creates a configuration that forwards nothing. Free it with atls_tunnel_config_free.
 /// Statuses: NULL_ARGUMENT.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn atls_tunnel_config_new(
-    config: *mut *mut atls_tunnel_config,
-    error: *mut *mut atls_error,
+pub extern "C" fn atls_tunnel_config_new(
+    config: Out<*mut atls_tunnel_config>,
+    error: Out<*mut atls_error>,
 ) -> atls_status {
     guard(error, || {
-        require(config, "config")?;
+        let config = require(config, "config")?;
         let made = Box::new(atls_tunnel_config { rules: ForwarderRules::default() });
-        unsafe { put(config, Box::into_raw(made), "config") }
+        config.give(made);
+        Ok(())
     })
 }
 
 /// Frees the builder.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn atls_tunnel_config_free(config: *mut atls_tunnel_config) {
-    guard_free(|| unsafe { destroy(config) });
+pub extern "C" fn atls_tunnel_config_free(config: Owned<atls_tunnel_config>) {
+    guard_free(|| destroy(config));
 }
 
 /// Allows clients to reach a target.
@@ -60,14 +60,14 @@ pub unsafe extern "C" fn atls_tunnel_config_free(config: *mut atls_tunnel_config
 /// difference.
 /// Statuses: NULL_ARGUMENT, INVALID_UTF8, INVALID_ARGUMENT.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn atls_tunnel_config_add_target(
-    config: *mut atls_tunnel_config,
-    entry: *const c_char,
-    error: *mut *mut atls_error,
+pub extern "C" fn atls_tunnel_config_add_target(
+    config: Option<&mut atls_tunnel_config>,
+    entry: c_text,
+    error: Out<*mut atls_error>,
 ) -> atls_status {
     guard(error, || {
-        let entry = AllowedTarget::parse(unsafe { text(entry, "entry") }?).map_err(invalid)?;
-        unsafe { borrow_mut(config, "config") }?.rules.allowed.push(entry);
+        let entry = AllowedTarget::parse(text(entry, "entry")?).map_err(invalid)?;
+        borrow_mut(config, "config")?.rules.allowed.push(entry);
         Ok(())
     })
 }
@@ -77,14 +77,14 @@ pub unsafe extern "C" fn atls_tunnel_config_add_target(
 /// `target`: `host:port`.
 /// Statuses: NULL_ARGUMENT, INVALID_UTF8, INVALID_ARGUMENT.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn atls_tunnel_config_set_default_target(
-    config: *mut atls_tunnel_config,
-    target: *const c_char,
-    error: *mut *mut atls_error,
+pub extern "C" fn atls_tunnel_config_set_default_target(
+    config: Option<&mut atls_tunnel_config>,
+    target: c_text,
+    error: Out<*mut atls_error>,
 ) -> atls_status {
     guard(error, || {
-        let target = TunnelTarget::parse(unsafe { text(target, "target") }?).map_err(invalid)?;
-        unsafe { borrow_mut(config, "config") }?.rules.default_target = Some(target);
+        let target = TunnelTarget::parse(text(target, "target")?).map_err(invalid)?;
+        borrow_mut(config, "config")?.rules.default_target = Some(target);
         Ok(())
     })
 }
@@ -94,13 +94,13 @@ pub unsafe extern "C" fn atls_tunnel_config_set_default_target(
 /// the name chooses the address. Does not affect targets that are addresses, nor "localhost".
 /// Statuses: NULL_ARGUMENT.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn atls_tunnel_config_set_allow_private(
-    config: *mut atls_tunnel_config,
+pub extern "C" fn atls_tunnel_config_set_allow_private(
+    config: Option<&mut atls_tunnel_config>,
     allow: c_bool,
-    error: *mut *mut atls_error,
+    error: Out<*mut atls_error>,
 ) -> atls_status {
     guard(error, || {
-        unsafe { borrow_mut(config, "config") }?.rules.private = allow.get();
+        borrow_mut(config, "config")?.rules.private = allow.get();
         Ok(())
     })
 }
@@ -110,14 +110,14 @@ pub unsafe extern "C" fn atls_tunnel_config_set_allow_private(
 /// `origin`: such as `https://app.example`; `*` allows all.
 /// Statuses: NULL_ARGUMENT, INVALID_UTF8.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn atls_tunnel_config_add_origin(
-    config: *mut atls_tunnel_config,
-    origin: *const c_char,
-    error: *mut *mut atls_error,
+pub extern "C" fn atls_tunnel_config_add_origin(
+    config: Option<&mut atls_tunnel_config>,
+    origin: c_text,
+    error: Out<*mut atls_error>,
 ) -> atls_status {
     guard(error, || {
-        let origin = unsafe { text(origin, "origin") }?.to_owned();
-        unsafe { borrow_mut(config, "config") }?.rules.origins.push(origin);
+        let origin = text(origin, "origin")?.to_owned();
+        borrow_mut(config, "config")?.rules.origins.push(origin);
         Ok(())
     })
 }
@@ -127,17 +127,17 @@ pub unsafe extern "C" fn atls_tunnel_config_add_origin(
 /// `token`: may be NULL, which removes the requirement.
 /// Statuses: NULL_ARGUMENT, INVALID_UTF8, INVALID_ARGUMENT (empty).
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn atls_tunnel_config_set_token(
-    config: *mut atls_tunnel_config,
-    token: *const c_char,
-    error: *mut *mut atls_error,
+pub extern "C" fn atls_tunnel_config_set_token(
+    config: Option<&mut atls_tunnel_config>,
+    token: c_text,
+    error: Out<*mut atls_error>,
 ) -> atls_status {
     guard(error, || {
-        let token = unsafe { optional_text(token, "token") }?.map(str::to_owned);
+        let token = optional_text(token, "token")?.map(str::to_owned);
         if token.as_deref() == Some("") {
             return Err(invalid("the token is empty".into()));
         }
-        unsafe { borrow_mut(config, "config") }?.rules.token = token;
+        borrow_mut(config, "config")?.rules.token = token;
         Ok(())
     })
 }
@@ -146,14 +146,14 @@ pub unsafe extern "C" fn atls_tunnel_config_set_token(
 /// `which`: ATLS_TUNNEL_DEADLINE_*.
 /// Statuses: NULL_ARGUMENT, INVALID_ARGUMENT (unknown deadline).
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn atls_tunnel_config_set_deadline(
-    config: *mut atls_tunnel_config,
+pub extern "C" fn atls_tunnel_config_set_deadline(
+    config: Option<&mut atls_tunnel_config>,
     which: atls_tunnel_deadline,
     milliseconds: u32,
-    error: *mut *mut atls_error,
+    error: Out<*mut atls_error>,
 ) -> atls_status {
     guard(error, || {
-        let rules = &mut unsafe { borrow_mut(config, "config") }?.rules;
+        let rules = &mut borrow_mut(config, "config")?.rules;
         let default = ForwarderRules::default();
         let (place, default) = match which {
             ATLS_TUNNEL_DEADLINE_CONNECT => (&mut rules.connect, default.connect),
@@ -186,19 +186,19 @@ pub unsafe extern "C" fn atls_tunnel_config_set_deadline(
 /// is allowed, or the default target is not), UNSUPPORTED (`server_config` has evidence, or a
 /// policy for clients).
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn atls_tunnel_server_start(
-    runtime: *const atls_runtime,
-    server_config: *const atls_server_config,
-    config: *const atls_tunnel_config,
-    sink: *const atls_sink,
-    server: *mut *mut atls_server,
-    error: *mut *mut atls_error,
+pub extern "C" fn atls_tunnel_server_start(
+    runtime: Counted<atls_runtime>,
+    server_config: Option<&atls_server_config>,
+    config: Option<&atls_tunnel_config>,
+    sink: Option<&atls_sink>,
+    server: Out<*mut atls_server>,
+    error: Out<*mut atls_error>,
 ) -> atls_status {
     guard(error, || {
-        require(server, "server")?;
-        let runtime = unsafe { share_hub(runtime, "runtime") }?;
-        let mut settings = unsafe { borrow(server_config, "server_config") }?.settings.clone();
-        let rules = unsafe { borrow(config, "config") }?.rules.clone();
+        let server = require(server, "server")?;
+        let runtime = share_hub(runtime, "runtime")?;
+        let mut settings = borrow(server_config, "server_config")?.settings.clone();
+        let rules = borrow(config, "config")?.rules.clone();
         // No evidence is exchanged before an upgrade, so a configuration that asks for it must not be accepted in silence.
         if settings.client_policy.is_some() || settings.source.is_some() {
             return Err(Error::new(
@@ -213,7 +213,7 @@ pub unsafe extern "C" fn atls_tunnel_server_start(
             return Err(invalid(format!("the default target {target} is not allowed (atls_tunnel_config_add_target)")));
         }
         settings.forward = Some(rules);
-        unsafe { start(runtime, settings, sink, server) }
+        start(runtime, settings, sink, server)
     })
 }
 

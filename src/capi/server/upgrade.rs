@@ -1,12 +1,11 @@
 //! `atls_server_request`: a connection that leaves HTTP and becomes a stream.
 
-use std::sync::Arc;
-
 use super::request::atls_server_request;
+use crate::capi::base::arguments::{Counted, Out, require};
 use crate::capi::base::error::atls_error;
 use crate::capi::base::event::atls_sink;
-use crate::capi::base::raw::guard;
-use crate::capi::base::raw::{put, require, share, share_hub};
+use crate::capi::base::guard::guard;
+use crate::capi::base::handle::{share, share_hub};
 use crate::capi::base::runtime::atls_runtime;
 use crate::capi::base::status::atls_status;
 use crate::capi::connect::stream::atls_stream;
@@ -29,28 +28,27 @@ use crate::stream::PendingStream;
 /// Transfer-Encoding, which this response cannot have), INVALID_STATE (not started; already
 /// answered; the client did not ask for it; queue or runtime stopped), CLOSED.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn atls_server_request_upgrade_start(
-    request: *const atls_server_request,
-    runtime: *const atls_runtime,
+pub extern "C" fn atls_server_request_upgrade_start(
+    request: Counted<atls_server_request>,
+    runtime: Counted<atls_runtime>,
     status: u32,
-    headers: *const atls_headers,
-    sink: *const atls_sink,
-    stream: *mut *mut atls_stream,
-    error: *mut *mut atls_error,
+    headers: Option<&atls_headers>,
+    sink: Option<&atls_sink>,
+    stream: Out<*mut atls_stream>,
+    error: Out<*mut atls_error>,
 ) -> atls_status {
     guard(error, || {
-        require(stream, "stream")?;
-        let served = &unsafe { share(request, "request") }?.served;
-        let runtime = unsafe { share_hub(runtime, "runtime") }?;
+        let stream = require(stream, "stream")?;
+        let served = &share(request, "request")?.served;
+        let runtime = share_hub(runtime, "runtime")?;
         let invalid = |_| Error::new(Status::InvalidArgument, format!("status {status}"));
         let status = u16::try_from(status).map_err(invalid)?;
-        let head = ResponseHead::switching(status, unsafe { headers.as_ref() }.map(|headers| &headers.headers))?;
+        let head = ResponseHead::switching(status, headers.map(|headers| &headers.headers))?;
         served.check_switch(status)?;
         let handle = runtime.handle().clone();
         let verdict = served.origin.client.verdict.clone();
-        let (made, shared, outlet) =
-            atls_stream::waiting(runtime, unsafe { sink.as_ref() }, served.switch_credit, verdict)?;
-        unsafe { put(stream, Arc::into_raw(made).cast_mut(), "stream") }?;
+        let (made, shared, outlet) = atls_stream::waiting(runtime, sink, served.switch_credit, verdict)?;
+        stream.give(made);
         // If the request has ended in the meantime, the stream's CLOSED says so.
         let pending = PendingStream::new(shared, outlet);
         handle.spawn(pending.watch());

@@ -1,14 +1,11 @@
 //! `atls_form`: names and values of a query, of cookies, or of a form in a body.
 
-use std::ffi::c_char;
-
 use super::head::terminated;
-use crate::capi::base::bytes::atls_bytes;
+use crate::capi::base::arguments::{Out, Owned, bytes, c_bytes, c_text, optional_text, require, text};
 use crate::capi::base::bytes::atls_str;
 use crate::capi::base::error::atls_error;
-use crate::capi::base::guard::{guard_free, guard_value};
-use crate::capi::base::raw::guard;
-use crate::capi::base::raw::{borrow, bytes, destroy, optional_text, put, require, text};
+use crate::capi::base::guard::{guard, guard_free, guard_value};
+use crate::capi::base::handle::{Handle, borrow, destroy};
 use crate::capi::base::status::atls_status;
 use crate::error::Result;
 use crate::message::arguments::{Argument, FormLimits, cookies, form_arguments, query_arguments};
@@ -19,7 +16,7 @@ pub struct atls_form {
     lines: Vec<Line>,
 }
 
-impl crate::capi::base::handle::Handle for atls_form {
+impl Handle for atls_form {
     type Owner = Box<atls_form>;
 }
 
@@ -46,9 +43,10 @@ impl Line {
     }
 }
 
-unsafe fn give(found: Vec<Argument>, form: *mut *mut atls_form) -> Result<()> {
-    let made = atls_form { lines: found.into_iter().map(Line::new).collect() };
-    unsafe { put(form, Box::into_raw(Box::new(made)), "form") }
+impl atls_form {
+    fn new(found: Vec<Argument>) -> Box<atls_form> {
+        Box::new(atls_form { lines: found.into_iter().map(Line::new).collect() })
+    }
 }
 
 /// Parses a query (what follows the '?' of a target) or text of the same form: pairs separated by
@@ -56,15 +54,16 @@ unsafe fn give(found: Vec<Argument>, form: *mut *mut atls_form) -> Result<()> {
 /// `form`: the caller's to free.
 /// Statuses: NULL_ARGUMENT, HTTP_PROTOCOL (more than 10,000 pairs).
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn atls_form_parse_query(
-    query: atls_bytes,
-    form: *mut *mut atls_form,
-    error: *mut *mut atls_error,
+pub extern "C" fn atls_form_parse_query(
+    query: c_bytes,
+    form: Out<*mut atls_form>,
+    error: Out<*mut atls_error>,
 ) -> atls_status {
     guard(error, || {
-        require(form, "form")?;
-        let found = query_arguments(unsafe { bytes(query, "query") }?)?;
-        unsafe { give(found, form) }
+        let form = require(form, "form")?;
+        let found = query_arguments(bytes(query, "query")?)?;
+        form.give(atls_form::new(found));
+        Ok(())
     })
 }
 
@@ -73,15 +72,16 @@ pub unsafe extern "C" fn atls_form_parse_query(
 /// `form`: the caller's to free.
 /// Statuses: NULL_ARGUMENT.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn atls_form_parse_cookies(
-    cookie: atls_bytes,
-    form: *mut *mut atls_form,
-    error: *mut *mut atls_error,
+pub extern "C" fn atls_form_parse_cookies(
+    cookie: c_bytes,
+    form: Out<*mut atls_form>,
+    error: Out<*mut atls_error>,
 ) -> atls_status {
     guard(error, || {
-        require(form, "form")?;
-        let found = cookies(unsafe { bytes(cookie, "cookie") }?);
-        unsafe { give(found, form) }
+        let form = require(form, "form")?;
+        let found = cookies(bytes(cookie, "cookie")?);
+        form.give(atls_form::new(found));
+        Ok(())
     })
 }
 
@@ -93,14 +93,14 @@ pub unsafe extern "C" fn atls_form_parse_cookies(
 /// Statuses: NULL_ARGUMENT, INVALID_UTF8, HTTP_PROTOCOL (atls_error_http_status is the status that
 /// a server may respond with).
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn atls_form_parse_body(
-    content_type: *const c_char,
-    content_encoding: *const c_char,
-    body: atls_bytes,
-    form: *mut *mut atls_form,
-    error: *mut *mut atls_error,
+pub extern "C" fn atls_form_parse_body(
+    content_type: c_text,
+    content_encoding: c_text,
+    body: c_bytes,
+    form: Out<*mut atls_form>,
+    error: Out<*mut atls_error>,
 ) -> atls_status {
-    guard(error, || unsafe { parse_body((content_type, content_encoding), body, (0, 0, 0), form) })
+    guard(error, || parse_body((content_type, content_encoding), body, (0, 0, 0), form))
 }
 
 /// Like atls_form_parse_body, with other limits. 0 is the default of each limit.
@@ -111,45 +111,46 @@ pub unsafe extern "C" fn atls_form_parse_body(
 /// `form`: the caller's to free.
 /// Statuses: as atls_form_parse_body.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn atls_form_parse_body_with_limits(
-    content_type: *const c_char,
-    content_encoding: *const c_char,
-    body: atls_bytes,
+pub extern "C" fn atls_form_parse_body_with_limits(
+    content_type: c_text,
+    content_encoding: c_text,
+    body: c_bytes,
     parts: usize,
     part_head: usize,
     pairs: usize,
-    form: *mut *mut atls_form,
-    error: *mut *mut atls_error,
+    form: Out<*mut atls_form>,
+    error: Out<*mut atls_error>,
 ) -> atls_status {
-    guard(error, || unsafe { parse_body((content_type, content_encoding), body, (parts, part_head, pairs), form) })
+    guard(error, || parse_body((content_type, content_encoding), body, (parts, part_head, pairs), form))
 }
 
 /// The limits are those of parts, of a part's head, and of pairs.
-unsafe fn parse_body(
-    (content_type, content_encoding): (*const c_char, *const c_char),
-    body: atls_bytes,
+fn parse_body(
+    (content_type, content_encoding): (c_text, c_text),
+    body: c_bytes,
     (parts, part_head, pairs): (usize, usize, usize),
-    form: *mut *mut atls_form,
+    form: Out<*mut atls_form>,
 ) -> Result<()> {
-    require(form, "form")?;
-    let content_type = unsafe { text(content_type, "content_type") }?;
-    let coding = unsafe { optional_text(content_encoding, "content_encoding") }?;
-    let body = unsafe { bytes(body, "body") }?;
+    let form = require(form, "form")?;
+    let content_type = text(content_type, "content_type")?;
+    let coding = optional_text(content_encoding, "content_encoding")?;
+    let body = bytes(body, "body")?;
     let limits = FormLimits::chosen(parts, part_head, pairs);
-    unsafe { give(form_arguments(content_type, coding, body, limits)?, form) }
+    form.give(atls_form::new(form_arguments(content_type, coding, body, limits)?));
+    Ok(())
 }
 
 /// Number of entries; 0 for NULL.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn atls_form_count(form: *const atls_form) -> usize {
-    guard_value(0, || unsafe { borrow(form, "form") }.map_or(0, |form| form.lines.len()))
+pub extern "C" fn atls_form_count(form: Option<&atls_form>) -> usize {
+    guard_value(0, || borrow(form, "form").map_or(0, |form| form.lines.len()))
 }
 
 /// Index of the first entry with this name, at or after index `from`; SIZE_MAX if there is none.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn atls_form_find(form: *const atls_form, name: *const c_char, from: usize) -> usize {
+pub extern "C" fn atls_form_find(form: Option<&atls_form>, name: c_text, from: usize) -> usize {
     guard_value(usize::MAX, || {
-        let (Ok(form), Ok(name)) = (unsafe { borrow(form, "form") }, unsafe { text(name, "name") }) else {
+        let (Ok(form), Ok(name)) = (borrow(form, "form"), text(name, "name")) else {
             return usize::MAX;
         };
         let is_it = |line: &&Line| line.name[..line.name.len() - 1] == *name.as_bytes();
@@ -160,40 +161,40 @@ pub unsafe extern "C" fn atls_form_find(form: *const atls_form, name: *const c_c
 
 /// Name of the entry at `index`: bytes, usually UTF-8. "" past the end. Valid as long as the form.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn atls_form_name(form: *const atls_form, index: usize) -> atls_str {
+pub extern "C" fn atls_form_name(form: Option<&atls_form>, index: usize) -> atls_str {
     line(form, index, |line| Some(&line.name))
 }
 
 /// Value of the entry at `index`, or the bytes of its file. "" past the end. Valid as long as the
 /// form.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn atls_form_value(form: *const atls_form, index: usize) -> atls_str {
+pub extern "C" fn atls_form_value(form: Option<&atls_form>, index: usize) -> atls_str {
     line(form, index, |line| Some(&line.value))
 }
 
 /// File name of the entry at `index`, as the client sent it: never use it as a path. "" if the
 /// entry is not a file. Valid as long as the form.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn atls_form_file_name(form: *const atls_form, index: usize) -> atls_str {
+pub extern "C" fn atls_form_file_name(form: Option<&atls_form>, index: usize) -> atls_str {
     line(form, index, |line| line.file_name.as_ref())
 }
 
 /// Content type of the entry at `index`, as the client sent it; "" if it sent none. Valid as long
 /// as the form.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn atls_form_content_type(form: *const atls_form, index: usize) -> atls_str {
+pub extern "C" fn atls_form_content_type(form: Option<&atls_form>, index: usize) -> atls_str {
     line(form, index, |line| line.content_type.as_ref())
 }
 
 /// Frees the form.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn atls_form_free(form: *mut atls_form) {
-    guard_free(|| unsafe { destroy(form) });
+pub extern "C" fn atls_form_free(form: Owned<atls_form>) {
+    guard_free(|| destroy(form));
 }
 
-fn line(form: *const atls_form, index: usize, of: impl Fn(&Line) -> Option<&Vec<u8>>) -> atls_str {
+fn line(form: Option<&atls_form>, index: usize, of: impl Fn(&Line) -> Option<&Vec<u8>>) -> atls_str {
     guard_value(atls_str::empty(), || {
-        let form = unsafe { borrow(form, "form") }.ok();
+        let form = borrow(form, "form").ok();
         let found = form.and_then(|form| form.lines.get(index)).and_then(of);
         terminated(found.map(Vec::as_slice))
     })

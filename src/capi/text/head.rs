@@ -1,11 +1,11 @@
 //! `atls_head`: received header fields, of a response or a request, or trailers.
 
-use std::ffi::c_char;
 use std::sync::Arc;
 
+use crate::capi::base::arguments::{Counted, Owned, c_text, text};
 use crate::capi::base::bytes::atls_str;
 use crate::capi::base::guard::{guard_free, guard_value};
-use crate::capi::base::raw::{another, borrow, release, text};
+use crate::capi::base::handle::{Handle, add_ref, borrow, release};
 use crate::message::ReceivedHead;
 
 /// A response head, a request's header fields, or trailers. Immutable, reference-counted, safe to
@@ -14,8 +14,8 @@ pub struct atls_head {
     pub(in crate::capi) head: Arc<ReceivedHead>,
 }
 
-impl crate::capi::base::handle::Handle for atls_head {
-    type Owner = std::sync::Arc<atls_head>;
+impl Handle for atls_head {
+    type Owner = Arc<atls_head>;
 }
 
 impl atls_head {
@@ -30,84 +30,82 @@ impl atls_head {
 
 /// Status code; 0 for a request or trailers.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn atls_head_status(head: *const atls_head) -> u32 {
-    guard_value(0, || unsafe { borrow(head, "head") }.map_or(0, |head| head.head.status.into()))
+pub extern "C" fn atls_head_status(head: Option<&atls_head>) -> u32 {
+    guard_value(0, || borrow(head, "head").map_or(0, |head| head.head.status.into()))
 }
 
 /// Reason phrase as it was sent. Valid as long as the head.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn atls_head_reason(head: *const atls_head) -> atls_str {
+pub extern "C" fn atls_head_reason(head: Option<&atls_head>) -> atls_str {
     guard_value(atls_str::empty(), || {
-        unsafe { borrow(head, "head") }.map_or(atls_str::empty(), |head| terminated(Some(head.head.reason())))
+        borrow(head, "head").map_or(atls_str::empty(), |head| terminated(Some(head.head.reason())))
     })
 }
 
 /// Minor version of HTTP/1.x: 0 or 1.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn atls_head_minor_version(head: *const atls_head) -> u32 {
-    guard_value(1, || unsafe { borrow(head, "head") }.map_or(1, |head| head.head.minor_version.into()))
+pub extern "C" fn atls_head_minor_version(head: Option<&atls_head>) -> u32 {
+    guard_value(1, || borrow(head, "head").map_or(1, |head| head.head.minor_version.into()))
 }
 
 /// Number of header fields.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn atls_head_count(head: *const atls_head) -> usize {
-    guard_value(0, || unsafe { borrow(head, "head") }.map_or(0, |head| head.head.count()))
+pub extern "C" fn atls_head_count(head: Option<&atls_head>) -> usize {
+    guard_value(0, || borrow(head, "head").map_or(0, |head| head.head.count()))
 }
 
 /// Name of the header field at `index`, in the order and case in which it was sent (trailers: lower
 /// case); "" past the end. Valid as long as the head.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn atls_head_name(head: *const atls_head, index: usize) -> atls_str {
+pub extern "C" fn atls_head_name(head: Option<&atls_head>, index: usize) -> atls_str {
     part(head, |head| head.name(index))
 }
 
 /// Value of the header field at `index`, without the spaces and tabs around it; bytes, usually
 /// ASCII. "" past the end. Valid as long as the head.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn atls_head_value(head: *const atls_head, index: usize) -> atls_str {
+pub extern "C" fn atls_head_value(head: Option<&atls_head>, index: usize) -> atls_str {
     part(head, |head| head.value(index))
 }
 
 /// Value of the first header field with this name, in any case. "" if there is none, or if its
 /// value is empty; atls_head_find tells which. Valid as long as the head.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn atls_head_get(head: *const atls_head, name: *const c_char) -> atls_str {
+pub extern "C" fn atls_head_get(head: Option<&atls_head>, name: c_text) -> atls_str {
     guard_value(atls_str::empty(), || {
-        let (Ok(this), Some(line)) = (unsafe { borrow(head, "head") }, unsafe { find(head, name, 0) }) else {
+        let (Ok(this), Ok(name)) = (borrow(head, "head"), text(name, "name")) else {
             return atls_str::empty();
         };
-        terminated(this.head.value(line))
+        terminated(this.head.position(name, 0).and_then(|line| this.head.value(line)))
     })
 }
 
 /// Index of the first header field with this name, in any case, at or after index `from`; SIZE_MAX
 /// if there is none.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn atls_head_find(head: *const atls_head, name: *const c_char, from: usize) -> usize {
-    guard_value(usize::MAX, || unsafe { find(head, name, from) }.unwrap_or(usize::MAX))
-}
-
-/// # Safety
-/// As for the callers: a head of this library, and a C string.
-unsafe fn find(head: *const atls_head, name: *const c_char, from: usize) -> Option<usize> {
-    let (head, name) = unsafe { (&borrow(head, "head").ok()?.head, text(name, "name").ok()?) };
-    head.position(name, from)
+pub extern "C" fn atls_head_find(head: Option<&atls_head>, name: c_text, from: usize) -> usize {
+    guard_value(usize::MAX, || {
+        let (Ok(this), Ok(name)) = (borrow(head, "head"), text(name, "name")) else {
+            return usize::MAX;
+        };
+        this.head.position(name, from).unwrap_or(usize::MAX)
+    })
 }
 
 /// Adds a reference; returns `head`.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn atls_head_ref(head: *mut atls_head) -> *mut atls_head {
-    unsafe { another(head) }
+pub extern "C" fn atls_head_ref(head: Counted<atls_head>) -> *mut atls_head {
+    add_ref(head)
 }
 
 /// Drops a reference.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn atls_head_free(head: *mut atls_head) {
-    guard_free(|| unsafe { release(head) });
+pub extern "C" fn atls_head_free(head: Owned<atls_head>) {
+    guard_free(|| release(head));
 }
 
-fn part<'a>(head: *const atls_head, part: impl Fn(&'a ReceivedHead) -> Option<&'a [u8]>) -> atls_str {
-    guard_value(atls_str::empty(), || match unsafe { borrow(head, "head") } {
+fn part<'a>(head: Option<&'a atls_head>, part: impl Fn(&'a ReceivedHead) -> Option<&'a [u8]>) -> atls_str {
+    guard_value(atls_str::empty(), || match borrow(head, "head") {
         Ok(head) => terminated(part(&head.head)),
         Err(_) => atls_str::empty(),
     })

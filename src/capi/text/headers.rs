@@ -1,16 +1,13 @@
 //! `atls_headers`: a list of header fields to build, search and write.
 
-use std::ffi::c_char;
-
 use super::head::{atls_head, terminated};
 use super::text::owned_bytes;
-use crate::capi::base::bytes::atls_bytes;
+use crate::capi::base::arguments::{Out, Owned, bytes, c_bytes, c_text, require, text};
 use crate::capi::base::bytes::{atls_buf, atls_str};
 use crate::capi::base::c_bool::c_bool;
 use crate::capi::base::error::atls_error;
-use crate::capi::base::guard::{guard_free, guard_value};
-use crate::capi::base::raw::guard;
-use crate::capi::base::raw::{borrow, borrow_mut, bytes, destroy, put, require, text};
+use crate::capi::base::guard::{guard, guard_free, guard_value};
+use crate::capi::base::handle::{Handle, borrow, borrow_mut, destroy};
 use crate::capi::base::status::atls_status;
 use crate::capi::client::request::atls_request;
 use crate::error::{Error, Status};
@@ -23,7 +20,7 @@ pub struct atls_headers {
     pub(in crate::capi) headers: Headers,
 }
 
-impl crate::capi::base::handle::Handle for atls_headers {
+impl Handle for atls_headers {
     type Owner = Box<atls_headers>;
 }
 
@@ -31,81 +28,83 @@ impl crate::capi::base::handle::Handle for atls_headers {
 /// `preserve_case`: keeps names as they are written; otherwise they become `Http-Header-Case`.
 /// Statuses: NULL_ARGUMENT.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn atls_headers_new(
+pub extern "C" fn atls_headers_new(
     preserve_case: c_bool,
-    headers: *mut *mut atls_headers,
-    error: *mut *mut atls_error,
+    headers: Out<*mut atls_headers>,
+    error: Out<*mut atls_error>,
 ) -> atls_status {
     guard(error, || {
-        require(headers, "headers")?;
+        let headers = require(headers, "headers")?;
         let made = atls_headers { headers: Headers::new(preserve_case.get()) };
-        unsafe { put(headers, Box::into_raw(Box::new(made)), "headers") }
+        headers.give(Box::new(made));
+        Ok(())
     })
 }
 
 /// Creates a list with the same fields. Free it with atls_headers_free.
 /// Statuses: NULL_ARGUMENT.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn atls_headers_copy(
-    headers: *const atls_headers,
-    copy: *mut *mut atls_headers,
-    error: *mut *mut atls_error,
+pub extern "C" fn atls_headers_copy(
+    headers: Option<&atls_headers>,
+    copy: Out<*mut atls_headers>,
+    error: Out<*mut atls_error>,
 ) -> atls_status {
     guard(error, || {
-        require(copy, "copy")?;
-        let made = atls_headers { headers: unsafe { borrow(headers, "headers") }?.headers.clone() };
-        unsafe { put(copy, Box::into_raw(Box::new(made)), "copy") }
+        let copy = require(copy, "copy")?;
+        let made = atls_headers { headers: borrow(headers, "headers")?.headers.clone() };
+        copy.give(Box::new(made));
+        Ok(())
     })
 }
 
 /// Frees the list.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn atls_headers_free(headers: *mut atls_headers) {
-    guard_free(|| unsafe { destroy(headers) });
+pub extern "C" fn atls_headers_free(headers: Owned<atls_headers>) {
+    guard_free(|| destroy(headers));
 }
 
 /// Appends a field. Both are copied.
 /// Statuses: NULL_ARGUMENT, INVALID_UTF8, HTTP_HEADER_INVALID (the name is not a token; the value
 /// has a control character, or spaces or tabs around it).
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn atls_headers_add(
-    headers: *mut atls_headers,
-    name: *const c_char,
-    value: atls_bytes,
-    error: *mut *mut atls_error,
+pub extern "C" fn atls_headers_add(
+    headers: Option<&mut atls_headers>,
+    name: c_text,
+    value: c_bytes,
+    error: Out<*mut atls_error>,
 ) -> atls_status {
     guard(error, || {
-        let (name, value) = unsafe { (text(name, "name")?, bytes(value, "value")?) };
-        unsafe { borrow_mut(headers, "headers") }?.headers.add(name.as_bytes(), value)
+        let (name, value) = (text(name, "name")?, bytes(value, "value")?);
+        borrow_mut(headers, "headers")?.headers.add(name.as_bytes(), value)
     })
 }
 
 /// Like atls_headers_add, but replaces all fields with this name.
 /// Statuses: as atls_headers_add.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn atls_headers_set(
-    headers: *mut atls_headers,
-    name: *const c_char,
-    value: atls_bytes,
-    error: *mut *mut atls_error,
+pub extern "C" fn atls_headers_set(
+    headers: Option<&mut atls_headers>,
+    name: c_text,
+    value: c_bytes,
+    error: Out<*mut atls_error>,
 ) -> atls_status {
     guard(error, || {
-        let (name, value) = unsafe { (text(name, "name")?, bytes(value, "value")?) };
-        unsafe { borrow_mut(headers, "headers") }?.headers.set(name.as_bytes(), value)
+        let (name, value) = (text(name, "name")?, bytes(value, "value")?);
+        borrow_mut(headers, "headers")?.headers.set(name.as_bytes(), value)
     })
 }
 
 /// Removes all fields with this name, if there are any.
 /// Statuses: NULL_ARGUMENT, INVALID_UTF8.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn atls_headers_remove(
-    headers: *mut atls_headers,
-    name: *const c_char,
-    error: *mut *mut atls_error,
+pub extern "C" fn atls_headers_remove(
+    headers: Option<&mut atls_headers>,
+    name: c_text,
+    error: Out<*mut atls_error>,
 ) -> atls_status {
     guard(error, || {
-        let name = unsafe { text(name, "name") }?;
-        unsafe { borrow_mut(headers, "headers") }?.headers.remove(name.as_bytes());
+        let name = text(name, "name")?;
+        borrow_mut(headers, "headers")?.headers.remove(name.as_bytes());
         Ok(())
     })
 }
@@ -114,66 +113,66 @@ pub unsafe extern "C" fn atls_headers_remove(
 /// space or tab continues the field before; an empty line adds nothing.
 /// Statuses: NULL_ARGUMENT, HTTP_HEADER_INVALID.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn atls_headers_parse_line(
-    headers: *mut atls_headers,
-    line: atls_bytes,
-    error: *mut *mut atls_error,
+pub extern "C" fn atls_headers_parse_line(
+    headers: Option<&mut atls_headers>,
+    line: c_bytes,
+    error: Out<*mut atls_error>,
 ) -> atls_status {
     guard(error, || {
-        let line = unsafe { bytes(line, "line") }?;
-        unsafe { borrow_mut(headers, "headers") }?.headers.parse_line(line)
+        let line = bytes(line, "line")?;
+        borrow_mut(headers, "headers")?.headers.parse_line(line)
     })
 }
 
 /// Adds the fields of all lines of `block` or, if one is invalid, none.
 /// Statuses: NULL_ARGUMENT, HTTP_HEADER_INVALID.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn atls_headers_parse(
-    headers: *mut atls_headers,
-    block: atls_bytes,
-    error: *mut *mut atls_error,
+pub extern "C" fn atls_headers_parse(
+    headers: Option<&mut atls_headers>,
+    block: c_bytes,
+    error: Out<*mut atls_error>,
 ) -> atls_status {
     guard(error, || {
-        let block = unsafe { bytes(block, "block") }?;
-        unsafe { borrow_mut(headers, "headers") }?.headers.parse(block)
+        let block = bytes(block, "block")?;
+        borrow_mut(headers, "headers")?.headers.parse(block)
     })
 }
 
 /// Adds the fields of a head, or of trailers.
 /// Statuses: NULL_ARGUMENT, HTTP_HEADER_INVALID.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn atls_headers_add_head(
-    headers: *mut atls_headers,
-    head: *const atls_head,
-    error: *mut *mut atls_error,
+pub extern "C" fn atls_headers_add_head(
+    headers: Option<&mut atls_headers>,
+    head: Option<&atls_head>,
+    error: Out<*mut atls_error>,
 ) -> atls_status {
     guard(error, || {
-        let head = &unsafe { borrow(head, "head") }?.head;
-        let headers = &mut unsafe { borrow_mut(headers, "headers") }?.headers;
+        let head = &borrow(head, "head")?.head;
+        let headers = &mut borrow_mut(headers, "headers")?.headers;
         head.lines().try_for_each(|(name, value)| headers.add(name, value))
     })
 }
 
 /// Number of fields; 0 for NULL.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn atls_headers_count(headers: *const atls_headers) -> usize {
-    guard_value(0, || unsafe { borrow(headers, "headers") }.map_or(0, |this| this.headers.len()))
+pub extern "C" fn atls_headers_count(headers: Option<&atls_headers>) -> usize {
+    guard_value(0, || borrow(headers, "headers").map_or(0, |this| this.headers.len()))
 }
 
 /// Name of the field at `index`; "" past the end. Valid until the list changes.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn atls_headers_name(headers: *const atls_headers, index: usize) -> atls_str {
+pub extern "C" fn atls_headers_name(headers: Option<&atls_headers>, index: usize) -> atls_str {
     guard_value(atls_str::empty(), || {
-        let line = unsafe { borrow(headers, "headers") }.ok().and_then(|this| this.headers.line(index));
+        let line = borrow(headers, "headers").ok().and_then(|this| this.headers.line(index));
         terminated(line.map(|(name, _)| name))
     })
 }
 
 /// Value of the field at `index`; "" past the end. Valid until the list changes.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn atls_headers_value(headers: *const atls_headers, index: usize) -> atls_str {
+pub extern "C" fn atls_headers_value(headers: Option<&atls_headers>, index: usize) -> atls_str {
     guard_value(atls_str::empty(), || {
-        let line = unsafe { borrow(headers, "headers") }.ok().and_then(|this| this.headers.line(index));
+        let line = borrow(headers, "headers").ok().and_then(|this| this.headers.line(index));
         terminated(line.map(|(_, value)| value))
     })
 }
@@ -181,9 +180,9 @@ pub unsafe extern "C" fn atls_headers_value(headers: *const atls_headers, index:
 /// Value of the first field with this name, in any case. "" if there is none, or if its value is
 /// empty; atls_headers_find tells which. Valid until the list changes.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn atls_headers_get(headers: *const atls_headers, name: *const c_char) -> atls_str {
+pub extern "C" fn atls_headers_get(headers: Option<&atls_headers>, name: c_text) -> atls_str {
     guard_value(atls_str::empty(), || {
-        let (Ok(this), Ok(name)) = (unsafe { borrow(headers, "headers") }, unsafe { text(name, "name") }) else {
+        let (Ok(this), Ok(name)) = (borrow(headers, "headers"), text(name, "name")) else {
             return atls_str::empty();
         };
         let first = this.headers.positions(name.as_bytes(), 0).next();
@@ -194,9 +193,9 @@ pub unsafe extern "C" fn atls_headers_get(headers: *const atls_headers, name: *c
 /// Index of the first field with this name, in any case, at or after index `from`; SIZE_MAX if
 /// there is none.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn atls_headers_find(headers: *const atls_headers, name: *const c_char, from: usize) -> usize {
+pub extern "C" fn atls_headers_find(headers: Option<&atls_headers>, name: c_text, from: usize) -> usize {
     guard_value(usize::MAX, || {
-        let (Ok(this), Ok(name)) = (unsafe { borrow(headers, "headers") }, unsafe { text(name, "name") }) else {
+        let (Ok(this), Ok(name)) = (borrow(headers, "headers"), text(name, "name")) else {
             return usize::MAX;
         };
         this.headers.positions(name.as_bytes(), from).next().unwrap_or(usize::MAX)
@@ -207,17 +206,18 @@ pub unsafe extern "C" fn atls_headers_find(headers: *const atls_headers, name: *
 /// if there is none; otherwise it is NUL-terminated, and the caller's to free.
 /// Statuses: NULL_ARGUMENT, INVALID_UTF8.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn atls_headers_joined(
-    headers: *const atls_headers,
-    name: *const c_char,
-    joined: *mut *mut atls_buf,
-    error: *mut *mut atls_error,
+pub extern "C" fn atls_headers_joined(
+    headers: Option<&atls_headers>,
+    name: c_text,
+    joined: Out<*mut atls_buf>,
+    error: Out<*mut atls_error>,
 ) -> atls_status {
     guard(error, || {
-        require(joined, "joined")?;
-        let name = unsafe { text(name, "name") }?;
-        let found = unsafe { borrow(headers, "headers") }?.headers.joined(name.as_bytes());
-        unsafe { put(joined, found.map_or(std::ptr::null_mut(), owned_bytes), "joined") }
+        let joined = require(joined, "joined")?;
+        let name = text(name, "name")?;
+        let found = borrow(headers, "headers")?.headers.joined(name.as_bytes());
+        joined.write(found.map_or(std::ptr::null_mut(), owned_bytes));
+        Ok(())
     })
 }
 
@@ -225,15 +225,16 @@ pub unsafe extern "C" fn atls_headers_joined(
 /// `block`: NUL-terminated; the caller's to free.
 /// Statuses: NULL_ARGUMENT.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn atls_headers_serialize(
-    headers: *const atls_headers,
-    block: *mut *mut atls_buf,
-    error: *mut *mut atls_error,
+pub extern "C" fn atls_headers_serialize(
+    headers: Option<&atls_headers>,
+    block: Out<*mut atls_buf>,
+    error: Out<*mut atls_error>,
 ) -> atls_status {
     guard(error, || {
-        require(block, "block")?;
-        let text = unsafe { borrow(headers, "headers") }?.headers.serialize();
-        unsafe { put(block, owned_bytes(text), "block") }
+        let block = require(block, "block")?;
+        let text = borrow(headers, "headers")?.headers.serialize();
+        block.write(owned_bytes(text));
+        Ok(())
     })
 }
 
@@ -241,14 +242,14 @@ pub unsafe extern "C" fn atls_headers_serialize(
 /// allowed, none.
 /// Statuses: NULL_ARGUMENT, HTTP_HEADER_INVALID.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn atls_request_add_headers(
-    request: *mut atls_request,
-    headers: *const atls_headers,
-    error: *mut *mut atls_error,
+pub extern "C" fn atls_request_add_headers(
+    request: Option<&mut atls_request>,
+    headers: Option<&atls_headers>,
+    error: Out<*mut atls_error>,
 ) -> atls_status {
     guard(error, || {
-        let headers = &unsafe { borrow(headers, "headers") }?.headers;
-        unsafe { borrow_mut(request, "request") }?.request.add_headers(headers)
+        let headers = &borrow(headers, "headers")?.headers;
+        borrow_mut(request, "request")?.request.add_headers(headers)
     })
 }
 
@@ -257,22 +258,23 @@ pub unsafe extern "C" fn atls_request_add_headers(
 /// `method`, `target`: point into `line` and are not NUL-terminated.
 /// Statuses: NULL_ARGUMENT, INVALID_ARGUMENT.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn atls_parse_request_line(
-    line: atls_bytes,
-    method: *mut atls_str,
-    target: *mut atls_str,
-    minor_version: *mut u32,
-    error: *mut *mut atls_error,
+pub extern "C" fn atls_parse_request_line(
+    line: c_bytes,
+    method: Out<atls_str>,
+    target: Out<atls_str>,
+    minor_version: Out<u32>,
+    error: Out<*mut atls_error>,
 ) -> atls_status {
     guard(error, || {
-        require(method, "method")?;
-        require(target, "target")?;
-        require(minor_version, "minor_version")?;
-        let line = unsafe { bytes(line, "line") }?;
+        let method = require(method, "method")?;
+        let target = require(target, "target")?;
+        let minor_version = require(minor_version, "minor_version")?;
+        let line = bytes(line, "line")?;
         let (found, place, minor) = request_line(line).ok_or_else(|| no_line("request", line))?;
-        unsafe { put(method, part(found), "method") }?;
-        unsafe { put(target, part(place), "target") }?;
-        unsafe { put(minor_version, minor.into(), "minor_version") }
+        method.write(part(found));
+        target.write(part(place));
+        minor_version.write(minor.into());
+        Ok(())
     })
 }
 
@@ -281,22 +283,23 @@ pub unsafe extern "C" fn atls_parse_request_line(
 /// `reason`: points into `line` and is not NUL-terminated.
 /// Statuses: NULL_ARGUMENT, INVALID_ARGUMENT.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn atls_parse_status_line(
-    line: atls_bytes,
-    minor_version: *mut u32,
-    status: *mut u32,
-    reason: *mut atls_str,
-    error: *mut *mut atls_error,
+pub extern "C" fn atls_parse_status_line(
+    line: c_bytes,
+    minor_version: Out<u32>,
+    status: Out<u32>,
+    reason: Out<atls_str>,
+    error: Out<*mut atls_error>,
 ) -> atls_status {
     guard(error, || {
-        require(minor_version, "minor_version")?;
-        require(status, "status")?;
-        require(reason, "reason")?;
-        let line = unsafe { bytes(line, "line") }?;
+        let minor_version = require(minor_version, "minor_version")?;
+        let status = require(status, "status")?;
+        let reason = require(reason, "reason")?;
+        let line = bytes(line, "line")?;
         let (minor, number, phrase) = status_line(line).ok_or_else(|| no_line("status", line))?;
-        unsafe { put(minor_version, minor.into(), "minor_version") }?;
-        unsafe { put(status, number.into(), "status") }?;
-        unsafe { put(reason, part(phrase), "reason") }
+        minor_version.write(minor.into());
+        status.write(number.into());
+        reason.write(part(phrase));
+        Ok(())
     })
 }
 

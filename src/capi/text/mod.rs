@@ -1,5 +1,4 @@
 //! The texts of HTTP, without I/O: heads, header fields, forms, dates, URLs.
-#![allow(clippy::undocumented_unsafe_blocks)]
 
 pub mod form;
 pub mod head;

@@ -1,16 +1,14 @@
 //! `atls_multipart`: a streaming parser of multipart/form-data, without I/O.
 
-use std::ffi::c_char;
-
 use bytes::Bytes;
 
 use super::head::terminated;
+use crate::capi::base::arguments::{Out, Owned, bytes, c_bytes, c_text, require, text};
 use crate::capi::base::bytes::atls_bytes;
 use crate::capi::base::bytes::atls_str;
 use crate::capi::base::error::atls_error;
-use crate::capi::base::guard::{guard_free, guard_value};
-use crate::capi::base::raw::guard;
-use crate::capi::base::raw::{borrow, borrow_mut, bytes, destroy, put, require, text};
+use crate::capi::base::guard::{guard, guard_free, guard_value};
+use crate::capi::base::handle::{Handle, borrow, borrow_mut, destroy};
 use crate::capi::base::status::atls_status;
 use crate::error::{Error, Status};
 use crate::message::multipart::{MultipartLimits, MultipartParser, PartEvent};
@@ -46,7 +44,7 @@ pub struct atls_multipart {
     data: Bytes,
 }
 
-impl crate::capi::base::handle::Handle for atls_multipart {
+impl Handle for atls_multipart {
     type Owner = Box<atls_multipart>;
 }
 
@@ -56,34 +54,35 @@ impl crate::capi::base::handle::Handle for atls_multipart {
 /// `part_head`: most bytes of the head of each part; 10,240 by default.
 /// Statuses: NULL_ARGUMENT, INVALID_UTF8, HTTP_PROTOCOL (not multipart/form-data; no boundary).
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn atls_multipart_new(
-    content_type: *const c_char,
+pub extern "C" fn atls_multipart_new(
+    content_type: c_text,
     parts: usize,
     part_head: usize,
-    multipart: *mut *mut atls_multipart,
-    error: *mut *mut atls_error,
+    multipart: Out<*mut atls_multipart>,
+    error: Out<*mut atls_error>,
 ) -> atls_status {
     guard(error, || {
-        require(multipart, "multipart")?;
+        let multipart = require(multipart, "multipart")?;
         let limits = MultipartLimits::chosen(parts, part_head);
-        let parser = MultipartParser::new(unsafe { text(content_type, "content_type") }?.as_bytes(), limits)?;
+        let parser = MultipartParser::new(text(content_type, "content_type")?.as_bytes(), limits)?;
         let (name, file_name, content_type) = Default::default();
         let made = Box::new(atls_multipart { parser, name, file_name, content_type, data: Bytes::new() });
-        unsafe { put(multipart, Box::into_raw(made), "multipart") }
+        multipart.give(made);
+        Ok(())
     })
 }
 
 /// Receives more of the body; copied.
 /// Statuses: NULL_ARGUMENT.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn atls_multipart_receive(
-    multipart: *mut atls_multipart,
-    data: atls_bytes,
-    error: *mut *mut atls_error,
+pub extern "C" fn atls_multipart_receive(
+    multipart: Option<&mut atls_multipart>,
+    data: c_bytes,
+    error: Out<*mut atls_error>,
 ) -> atls_status {
     guard(error, || {
-        let data = unsafe { bytes(data, "data") }?;
-        unsafe { borrow_mut(multipart, "multipart") }?.parser.push(data);
+        let data = bytes(data, "data")?;
+        borrow_mut(multipart, "multipart")?.parser.push(data);
         Ok(())
     })
 }
@@ -91,12 +90,12 @@ pub unsafe extern "C" fn atls_multipart_receive(
 /// Says that the body is complete. From now on a form that is not complete is an error.
 /// Statuses: NULL_ARGUMENT.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn atls_multipart_receive_eof(
-    multipart: *mut atls_multipart,
-    error: *mut *mut atls_error,
+pub extern "C" fn atls_multipart_receive_eof(
+    multipart: Option<&mut atls_multipart>,
+    error: Out<*mut atls_error>,
 ) -> atls_status {
     guard(error, || {
-        unsafe { borrow_mut(multipart, "multipart") }?.parser.end();
+        borrow_mut(multipart, "multipart")?.parser.end();
         Ok(())
     })
 }
@@ -106,14 +105,14 @@ pub unsafe extern "C" fn atls_multipart_receive_eof(
 /// Statuses: NULL_ARGUMENT, HTTP_PROTOCOL (permanent; atls_error_http_status is the status that a
 /// server may respond with).
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn atls_multipart_next(
-    multipart: *mut atls_multipart,
-    event: *mut atls_multipart_event,
-    error: *mut *mut atls_error,
+pub extern "C" fn atls_multipart_next(
+    multipart: Option<&mut atls_multipart>,
+    event: Out<atls_multipart_event>,
+    error: Out<*mut atls_error>,
 ) -> atls_status {
     guard(error, || {
-        require(event, "event")?;
-        let this = unsafe { borrow_mut(multipart, "multipart") }?;
+        let event = require(event, "event")?;
+        let this = borrow_mut(multipart, "multipart")?;
         this.data = Bytes::new();
         let kind = match this.parser.next_event()? {
             None => ATLS_MULTIPART_NEED_DATA,
@@ -130,60 +129,63 @@ pub unsafe extern "C" fn atls_multipart_next(
             Some(PartEvent::PartEnd) => ATLS_MULTIPART_PART_END,
             Some(PartEvent::End) => ATLS_MULTIPART_END,
         };
-        unsafe { put(event, kind, "event") }
+        event.write(kind);
+        Ok(())
     })
 }
 
 /// Name of the part that began last. Valid until the next part.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn atls_multipart_name(multipart: *const atls_multipart) -> atls_str {
+pub extern "C" fn atls_multipart_name(multipart: Option<&atls_multipart>) -> atls_str {
     part(multipart, |this| &this.name)
 }
 
 /// File name of the part that began last, as the client sent it: never use it as a path. "" if the
 /// part is not a file. Valid until the next part.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn atls_multipart_file_name(multipart: *const atls_multipart) -> atls_str {
+pub extern "C" fn atls_multipart_file_name(multipart: Option<&atls_multipart>) -> atls_str {
     part(multipart, |this| &this.file_name)
 }
 
 /// Content type of the part that began last, as the client sent it; "" if it sent none. Valid until
 /// the next part.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn atls_multipart_content_type(multipart: *const atls_multipart) -> atls_str {
+pub extern "C" fn atls_multipart_content_type(multipart: Option<&atls_multipart>) -> atls_str {
     part(multipart, |this| &this.content_type)
 }
 
 /// The bytes of an ATLS_MULTIPART_DATA event. Valid until the next call of atls_multipart_next.
 /// Statuses: NULL_ARGUMENT, INVALID_STATE (the last event was another one).
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn atls_multipart_data(
-    multipart: *const atls_multipart,
-    data: *mut atls_bytes,
-    error: *mut *mut atls_error,
+pub extern "C" fn atls_multipart_data(
+    multipart: Option<&atls_multipart>,
+    data: Out<atls_bytes>,
+    error: Out<*mut atls_error>,
 ) -> atls_status {
     guard(error, || {
-        let this = unsafe { borrow(multipart, "multipart") }?;
+        let data = require(data, "data")?;
+        let this = borrow(multipart, "multipart")?;
         if this.data.is_empty() {
             return Err(Error::new(Status::InvalidState, "the last event was not DATA"));
         }
-        unsafe { put(data, atls_bytes::of(&this.data), "data") }
+        data.write(atls_bytes::of(&this.data));
+        Ok(())
     })
 }
 
 /// Frees the parser.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn atls_multipart_free(multipart: *mut atls_multipart) {
-    guard_free(|| unsafe { destroy(multipart) });
+pub extern "C" fn atls_multipart_free(multipart: Owned<atls_multipart>) {
+    guard_free(|| destroy(multipart));
 }
 
 fn ended(text: &str) -> Vec<u8> {
     [text.as_bytes(), b"\0"].concat()
 }
 
-fn part(multipart: *const atls_multipart, of: impl Fn(&atls_multipart) -> &Vec<u8>) -> atls_str {
+fn part(multipart: Option<&atls_multipart>, of: impl Fn(&atls_multipart) -> &Vec<u8>) -> atls_str {
     guard_value(atls_str::empty(), || {
-        let this = unsafe { borrow(multipart, "multipart") }.ok();
+        let this = borrow(multipart, "multipart").ok();
         terminated(this.map(|this| of(this).as_slice()))
     })
 }

@@ -4,12 +4,12 @@ use std::ffi::c_char;
 
 use bytes::Bytes;
 
+use crate::capi::base::arguments::{Out, c_text, optional_text, require, text};
 use crate::capi::base::bytes::{atls_buf, atls_str};
 use crate::capi::base::error::atls_error;
-use crate::capi::base::raw::guard;
-use crate::capi::base::raw::{optional_text, put, require, text};
+use crate::capi::base::guard::guard;
 use crate::capi::base::status::atls_status;
-use crate::error::{Error, Status};
+use crate::error::{Error, Result, Status};
 use crate::message::credentials::basic_credentials;
 use crate::message::date::{http_date, parse_http_date};
 use crate::message::host::split_host_port;
@@ -32,14 +32,15 @@ pub(in crate::capi) fn owned_bytes(mut text: Vec<u8>) -> *mut atls_buf {
 /// `date`: NUL-terminated; the caller's to free.
 /// Statuses: NULL_ARGUMENT, INVALID_ARGUMENT (outside the years 1 to 9999).
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn atls_format_http_date(
+pub extern "C" fn atls_format_http_date(
     seconds: i64,
-    date: *mut *mut atls_buf,
-    error: *mut *mut atls_error,
+    date: Out<*mut atls_buf>,
+    error: Out<*mut atls_error>,
 ) -> atls_status {
     guard(error, || {
-        require(date, "date")?;
-        unsafe { put(date, owned(http_date(seconds)?), "date") }
+        let date = require(date, "date")?;
+        date.write(owned(http_date(seconds)?));
+        Ok(())
     })
 }
 
@@ -47,16 +48,13 @@ pub unsafe extern "C" fn atls_format_http_date(
 /// `seconds`: since 1970-01-01 00:00:00 UTC.
 /// Statuses: NULL_ARGUMENT, INVALID_UTF8, INVALID_ARGUMENT.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn atls_parse_http_date(
-    date: *const c_char,
-    seconds: *mut i64,
-    error: *mut *mut atls_error,
-) -> atls_status {
+pub extern "C" fn atls_parse_http_date(date: c_text, seconds: Out<i64>, error: Out<*mut atls_error>) -> atls_status {
     guard(error, || {
-        require(seconds, "seconds")?;
-        let date = unsafe { text(date, "date") }?;
+        let seconds = require(seconds, "seconds")?;
+        let date = text(date, "date")?;
         let wrong = || Error::new(Status::InvalidArgument, format!("\"{}\" is not an HTTP date", date.escape_debug()));
-        unsafe { put(seconds, parse_http_date(date).ok_or_else(wrong)?, "seconds") }
+        seconds.write(parse_http_date(date).ok_or_else(wrong)?);
+        Ok(())
     })
 }
 
@@ -68,25 +66,24 @@ pub unsafe extern "C" fn atls_parse_http_date(
 /// Statuses: NULL_ARGUMENT, INVALID_UTF8.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn atls_url_add_query(
-    url: *const c_char,
+    url: c_text,
     pairs: *const *const c_char,
     count: usize,
-    result: *mut *mut atls_buf,
-    error: *mut *mut atls_error,
+    result: Out<*mut atls_buf>,
+    error: Out<*mut atls_error>,
 ) -> atls_status {
     guard(error, || {
-        require(result, "result")?;
-        let url = unsafe { text(url, "url") }?;
-        if count > 0 {
-            require(pairs.cast_mut(), "pairs")?;
+        let result = require(result, "result")?;
+        let url = text(url, "url")?;
+        if count > 0 && pairs.is_null() {
+            return Err(Error::new(Status::NullArgument, "pairs is NULL"));
         }
-        let mut list = Vec::new();
-        for index in 0..count {
-            // SAFETY: the header requires 2 * count strings.
-            let (name, value) = unsafe { (*pairs.add(2 * index), *pairs.add(2 * index + 1)) };
-            list.push(unsafe { (text(name, "pairs")?, text(value, "pairs")?) });
-        }
-        unsafe { put(result, owned(url_concat(url, list.into_iter())), "result") }
+        // SAFETY: the header requires `2 * count` strings, each NUL-terminated or NULL, which is refused.
+        let string = |index| text(unsafe { c_text::from_raw(*pairs.add(index)) }, "pairs");
+        let list: Result<Vec<_>> = (0..count).map(|pair| Ok((string(2 * pair)?, string(2 * pair + 1)?))).collect();
+        let list = list?;
+        result.write(owned(url_concat(url, list.into_iter())));
+        Ok(())
     })
 }
 
@@ -95,18 +92,19 @@ pub unsafe extern "C" fn atls_url_add_query(
 /// Statuses: NULL_ARGUMENT, INVALID_UTF8, INVALID_ARGUMENT (a colon in the user; a control
 /// character).
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn atls_basic_credentials(
-    user: *const c_char,
-    password: *const c_char,
-    value: *mut *mut atls_buf,
-    error: *mut *mut atls_error,
+pub extern "C" fn atls_basic_credentials(
+    user: c_text,
+    password: c_text,
+    value: Out<*mut atls_buf>,
+    error: Out<*mut atls_error>,
 ) -> atls_status {
     guard(error, || {
-        require(value, "value")?;
-        let (user, password) = unsafe { (text(user, "user")?, text(password, "password")?) };
+        let value = require(value, "value")?;
+        let (user, password) = (text(user, "user")?, text(password, "password")?);
         let wrong =
             || Error::new(Status::InvalidArgument, "the user has a colon, or user or password a control character");
-        unsafe { put(value, owned(basic_credentials(user, password).ok_or_else(wrong)?), "value") }
+        value.write(owned(basic_credentials(user, password).ok_or_else(wrong)?));
+        Ok(())
     })
 }
 
@@ -115,18 +113,19 @@ pub unsafe extern "C" fn atls_basic_credentials(
 /// `port`: 0 if there is none.
 /// Statuses: NULL_ARGUMENT, INVALID_UTF8.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn atls_split_host_port(
-    authority: *const c_char,
-    host: *mut atls_str,
-    port: *mut u32,
-    error: *mut *mut atls_error,
+pub extern "C" fn atls_split_host_port(
+    authority: c_text,
+    host: Out<atls_str>,
+    port: Out<u32>,
+    error: Out<*mut atls_error>,
 ) -> atls_status {
     guard(error, || {
-        require(host, "host")?;
-        require(port, "port")?;
-        let (name, number) = split_host_port(unsafe { text(authority, "authority") }?);
-        unsafe { put(host, atls_str { ptr: name.as_ptr().cast(), len: name.len() }, "host") }?;
-        unsafe { put(port, number.unwrap_or(0).into(), "port") }
+        let host = require(host, "host")?;
+        let port = require(port, "port")?;
+        let (name, number) = split_host_port(text(authority, "authority")?);
+        host.write(atls_str { ptr: name.as_ptr().cast(), len: name.len() });
+        port.write(number.unwrap_or(0).into());
+        Ok(())
     })
 }
 
@@ -138,18 +137,19 @@ pub unsafe extern "C" fn atls_split_host_port(
 /// user information. NUL-terminated; the caller's to free.
 /// Statuses: NULL_ARGUMENT, INVALID_UTF8.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn atls_effective_authority(
-    method: *const c_char,
-    target: *const c_char,
-    host: *const c_char,
-    authority: *mut *mut atls_buf,
-    error: *mut *mut atls_error,
+pub extern "C" fn atls_effective_authority(
+    method: c_text,
+    target: c_text,
+    host: c_text,
+    authority: Out<*mut atls_buf>,
+    error: Out<*mut atls_error>,
 ) -> atls_status {
     guard(error, || {
-        require(authority, "authority")?;
-        let (method, target) = unsafe { (text(method, "method")?, text(target, "target")?) };
-        let host = unsafe { optional_text(host, "host") }?.map(str::as_bytes);
+        let authority = require(authority, "authority")?;
+        let (method, target) = (text(method, "method")?, text(target, "target")?);
+        let host = optional_text(host, "host")?.map(str::as_bytes);
         let found = crate::message::target::authority(method.as_bytes(), target.as_bytes(), host);
-        unsafe { put(authority, owned_bytes(found.unwrap_or_default().to_vec()), "authority") }
+        authority.write(owned_bytes(found.unwrap_or_default().to_vec()));
+        Ok(())
     })
 }

@@ -121,9 +121,9 @@ unsafe extern "C" {
     pub fn atls_server_free(server: *mut atls_server);
     pub fn atls_server_listen(server: *const atls_server, address: *const c_char, port: u16, reuse_port: c_bool, bound: *mut u16, error: *mut *mut atls_error) -> atls_status;
     pub fn atls_server_request_free(request: *mut atls_server_request);
-    pub fn atls_server_request_ref(request: *mut atls_server_request) -> *mut atls_server_request;
+    pub fn atls_server_request_ref(request: *const atls_server_request) -> *mut atls_server_request;
     pub fn atls_server_request_respond(request: *const atls_server_request, status: u32, headers: *const atls_headers, body: atls_bytes, error: *mut *mut atls_error) -> atls_status;
-    pub fn atls_server_request_start(request: *mut atls_server_request, runtime: *const atls_runtime, sink: *const atls_sink, error: *mut *mut atls_error) -> atls_status;
+    pub fn atls_server_request_start(request: *const atls_server_request, runtime: *const atls_runtime, sink: *const atls_sink, error: *mut *mut atls_error) -> atls_status;
     pub fn atls_server_start(runtime: *const atls_runtime, config: *const atls_server_config, sink: *const atls_sink, server: *mut *mut atls_server, error: *mut *mut atls_error) -> atls_status;
     pub fn atls_status_name(status: atls_status) -> atls_str;
     pub fn atls_stream_connect(config: *const atls_config, stream: *mut *mut atls_stream, error: *mut *mut atls_error) -> atls_status;
