@@ -1556,7 +1556,7 @@ atls_str atls_head_get(const atls_head *head, const char *name);
 size_t atls_head_find(const atls_head *head, const char *name, size_t from);
 
 /** Adds a reference; returns `head`. */
-atls_head *atls_head_ref(atls_head *head);
+atls_head *atls_head_ref(const atls_head *head);
 
 /** Drops a reference. */
 void atls_head_free(atls_head *ATLS_NULLABLE head);
@@ -2234,7 +2234,7 @@ atls_status atls_http_open(const atls_http *http,
 atls_status atls_http_close(const atls_http *http, atls_error *ATLS_NULLABLE *ATLS_NULLABLE error);
 
 /** Adds a reference; returns `http`. */
-atls_http *atls_http_ref(atls_http *http);
+atls_http *atls_http_ref(const atls_http *http);
 
 /**
  * Drops a reference. The last one closes the connection once an exchange under way is over.
@@ -2369,7 +2369,7 @@ atls_status atls_exchange_cancel(const atls_exchange *exchange,
                                  atls_error *ATLS_NULLABLE *ATLS_NULLABLE error);
 
 /** Adds a reference; returns `exchange`. */
-atls_exchange *atls_exchange_ref(atls_exchange *exchange);
+atls_exchange *atls_exchange_ref(const atls_exchange *exchange);
 
 /**
  * Drops a reference. The last one cancels the exchange, like atls_exchange_cancel(); CLOSED still
@@ -2702,7 +2702,7 @@ atls_status atls_client_close_idle(const atls_client *client,
                                    atls_error *ATLS_NULLABLE *ATLS_NULLABLE error);
 
 /** Adds a reference; returns `client`. */
-atls_client *atls_client_ref(atls_client *client);
+atls_client *atls_client_ref(const atls_client *client);
 
 /** Drops a reference. The last one closes idle connections; requests under way run to their end. */
 void atls_client_free(atls_client *ATLS_NULLABLE client);
@@ -2908,7 +2908,7 @@ atls_status atls_server_config_set_credit(atls_server_config *config,
                                           atls_error *ATLS_NULLABLE *ATLS_NULLABLE error);
 
 /**
- * ServerTlsSettings TLS 1.3, and nothing older, with this certificate.
+ * Serves TLS 1.3, and nothing older, with this certificate.
  *
  * \param chain_pem the certificate chain, leaf first.
  * \param key_pem the private key of the leaf.
@@ -3081,7 +3081,7 @@ ATLS_ENUM(atls_server_counter, uint32_t) {
 uint64_t atls_server_count(const atls_server *ATLS_NULLABLE server, atls_server_counter which);
 
 /** Adds a reference; returns `server`. */
-atls_server *atls_server_ref(atls_server *server);
+atls_server *atls_server_ref(const atls_server *server);
 
 /** Drops a reference. The last one closes the server. */
 void atls_server_free(atls_server *ATLS_NULLABLE server);
@@ -3152,7 +3152,7 @@ typedef struct atls_server_request atls_server_request;
  * \retval ATLS_INVALID_STATE already started; queue stopped
  * \retval ATLS_CLOSED
  */
-atls_status atls_server_request_start(atls_server_request *request,
+atls_status atls_server_request_start(const atls_server_request *request,
                                       const atls_runtime *runtime,
                                       const atls_sink *sink,
                                       atls_error *ATLS_NULLABLE *ATLS_NULLABLE error);
@@ -3325,7 +3325,7 @@ atls_status atls_server_request_cancel(const atls_server_request *request,
                                        atls_error *ATLS_NULLABLE *ATLS_NULLABLE error);
 
 /** Adds a reference; returns `request`. */
-atls_server_request *atls_server_request_ref(atls_server_request *request);
+atls_server_request *atls_server_request_ref(const atls_server_request *request);
 
 /** Drops a reference. The last one gives up a request whose response is not finished. */
 void atls_server_request_free(atls_server_request *ATLS_NULLABLE request);

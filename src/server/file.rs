@@ -41,8 +41,9 @@ impl FilePart {
     }
 }
 
-/// Responds with the part. Errors: as `ServerRequest::send_head`.
+/// Responds with the part. Errors: as `ServerRequest::send_head`; InvalidArgument (not a final head).
 pub fn send(request: &Arc<ServerRequest>, message: ResponseHead, mut part: FilePart, runtime: &Handle) -> Result<()> {
+    message.check_final()?;
     if !request.has_body(&message) {
         part.length = 0;
     } else if let Some(length) = message.length.filter(|length| *length != part.length) {

@@ -5,6 +5,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, ToSocketAddrs};
 use socket2::{Domain, SockAddr, Socket, Type};
 
 use crate::error::{Error, Phase, Result, Status};
+use crate::io::blocking::check_may_block;
 
 /// A socket that listens.
 #[derive(Debug)]
@@ -30,10 +31,13 @@ impl Listener {
 const PORTS: u32 = 8;
 
 /// Listening sockets, one for each address of the name, all at one port. Without a name: every address of this machine, IPv4 and IPv6. Blocks while a name
-/// is resolved. Errors: Dns, Io.
+/// is resolved. Errors: WouldDeadlock (a name, on a thread of the library), Dns, Io.
 pub fn bind(name: Option<&str>, port: u16, reuse_port: bool, backlog: i32) -> Result<Vec<Listener>> {
     let how = (reuse_port, backlog);
     let Some(name) = name else { return bind_everywhere(port, how).map(|listener| vec![listener]) };
+    if !is_address(name) {
+        check_may_block()?;
+    }
     let addresses = addresses_of(name)?;
     let mut tried = 0;
     loop {
@@ -47,7 +51,7 @@ pub fn bind(name: Option<&str>, port: u16, reuse_port: bool, backlog: i32) -> Re
 }
 
 /// Whether a name is an address, which needs no look-up.
-pub fn is_address(name: &str) -> bool {
+fn is_address(name: &str) -> bool {
     name.parse::<IpAddr>().is_ok()
 }
 

@@ -12,6 +12,7 @@ mod listener;
 mod request;
 mod request_line;
 mod response_head;
+mod settings;
 #[cfg(test)]
 mod tests;
 mod transport;
@@ -24,12 +25,13 @@ use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::{Duration, UNIX_EPOCH};
 
+use tokio::runtime::Handle;
 use tokio::sync::{Notify, Semaphore};
 
 pub use accept::{accept_task, start_connection};
 pub use event::ServerEvent;
 pub use forwarded::Forwarded;
-pub use listener::{Listener, bind, bind_unix, is_address, take_over};
+pub use listener::{Listener, bind, bind_unix, take_over};
 pub use request::{ServerRequest, Switch};
 pub use request_line::RequestLine;
 pub use response_head::ResponseHead;
@@ -197,6 +199,27 @@ impl Server {
             handshakes: Arc::new(Semaphore::new(HANDSHAKES_TOLD)),
             counts: ServerCounts::default(),
         })
+    }
+
+    /// Errors: InvalidState (stopped).
+    pub fn check_running(&self) -> Result<()> {
+        match self.stopping.is_canceled() {
+            true => Err(Error::new(Status::InvalidState, "the server was stopped")),
+            false => Ok(()),
+        }
+    }
+
+    /// Accepts nothing more, and ends everything after `limit`, unless that is `None`.
+    pub fn drain(self: &Arc<Self>, limit: Option<Duration>, runtime: &Handle) {
+        self.stopping.cancel();
+        let Some(limit) = limit else { return };
+        let server = Arc::downgrade(self);
+        runtime.spawn(async move {
+            tokio::time::sleep(limit).await;
+            if let Some(server) = server.upgrade() {
+                server.close();
+            }
+        });
     }
 
     /// Ends everything.

@@ -182,8 +182,10 @@ impl ServerRequest {
         self.line.method() != b"HEAD" && !matches!(message.status, 204 | 304)
     }
 
-    /// Head, body and end of the response, which the connection sees at once. Errors: as `send_head`; HttpHeaderInvalid if the head announces another length.
+    /// Head, body and end of the response, which the connection sees at once. Errors: as `send_head`; InvalidArgument (not a final head); HttpHeaderInvalid
+    /// if the head announces another length.
     pub fn respond(&self, message: ResponseHead, body: Bytes) -> Result<()> {
+        message.check_final()?;
         let mut state = lock(&self.state);
         state.check_open()?;
         let outgoing =

@@ -57,6 +57,14 @@ impl ResponseHead {
         Ok(ResponseHead { status, reason, headers, length })
     }
 
+    /// Errors: InvalidArgument (an informational head).
+    pub fn check_final(&self) -> Result<()> {
+        match self.status {
+            ..200 => Err(Error::new(Status::InvalidArgument, format!("status {} is not final", self.status))),
+            _ => Ok(()),
+        }
+    }
+
     /// The head that ends HTTP on a connection: 101, or a 2xx to CONNECT. Errors: InvalidArgument, HttpHeaderInvalid.
     pub fn switching(status: u16, headers: Option<&Headers>) -> Result<ResponseHead> {
         if status != 101 && !(200..300).contains(&status) {

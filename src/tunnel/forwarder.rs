@@ -73,6 +73,29 @@ impl ForwarderRules {
         }
     }
 
+    /// What a client must send. Errors: InvalidArgument (an empty token).
+    pub fn set_token(&mut self, token: Option<&str>) -> Result<(), Error> {
+        if token == Some("") {
+            return Err(Error::new(Status::InvalidArgument, "the token is empty"));
+        }
+        self.token = token.map(str::to_owned);
+        Ok(())
+    }
+
+    /// Errors: InvalidArgument (nothing is allowed, or not the default target).
+    pub fn check_targets(&self) -> Result<(), Error> {
+        let invalid = |why: String| Err(Error::new(Status::InvalidArgument, why));
+        if self.allowed.is_empty() {
+            return invalid("no target is allowed (atls_tunnel_config_add_target)".into());
+        }
+        match self.default_target.as_ref().filter(|target| !self.allows(target)) {
+            Some(target) => {
+                invalid(format!("the default target {target} is not allowed (atls_tunnel_config_add_target)"))
+            }
+            None => Ok(()),
+        }
+    }
+
     pub fn allows(&self, target: &TunnelTarget) -> bool {
         self.allowed.iter().any(|entry| entry.covers(target))
     }

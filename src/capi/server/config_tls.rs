@@ -7,8 +7,8 @@ use crate::capi::base::error::atls_error;
 use crate::capi::base::guard::guard;
 use crate::capi::base::handle::borrow_mut;
 use crate::capi::base::status::atls_status;
-use crate::error::{Error, Result, Status};
-use crate::tls::{ClientCertificates, Identity, ServerTlsSettings, server_config};
+use crate::error::Result;
+use crate::tls::{ClientCertificates, Identity};
 
 /// Serves TLS 1.3, and nothing older, with this certificate.
 /// `chain_pem`: the certificate chain, leaf first.
@@ -23,14 +23,7 @@ pub extern "C" fn atls_server_config_set_certificate(
 ) -> atls_status {
     guard(error, || {
         let identity = identity(chain_pem, key_pem)?;
-        let tls = &mut borrow_mut(config, "config")?.settings.tls;
-        let serves = match tls {
-            Some(serves) => ServerTlsSettings { identity, ..serves.clone() },
-            None => ServerTlsSettings { identity, named: Vec::new(), clients: None },
-        };
-        server_config(&serves)?;
-        *tls = Some(serves);
-        Ok(())
+        borrow_mut(config, "config")?.settings.set_identity(identity)
     })
 }
 
@@ -48,12 +41,9 @@ pub extern "C" fn atls_server_config_add_certificate(
     error: Out<*mut atls_error>,
 ) -> atls_status {
     guard(error, || {
-        let name = text(name, "name")?.to_owned();
+        let name = text(name, "name")?;
         let identity = identity(chain_pem, key_pem)?;
-        change(borrow_mut(config, "config")?, |serves| {
-            serves.named.retain(|(other, _)| !other.eq_ignore_ascii_case(&name));
-            serves.named.push((name, identity));
-        })
+        borrow_mut(config, "config")?.settings.add_identity(name, identity)
     })
 }
 
@@ -71,22 +61,9 @@ pub extern "C" fn atls_server_config_set_client_roots(
 ) -> atls_status {
     guard(error, || {
         let roots_pem = text(roots_pem, "roots_pem")?.to_owned();
-        change(borrow_mut(config, "config")?, |serves| {
-            serves.clients = Some(ClientCertificates { roots_pem, required: required.get() })
-        })
+        let clients = ClientCertificates { roots_pem, required: required.get() };
+        borrow_mut(config, "config")?.settings.ask_clients(clients)
     })
-}
-
-/// Changes the TLS settings, if the result can be used.
-fn change(config: &mut atls_server_config, change: impl FnOnce(&mut ServerTlsSettings)) -> Result<()> {
-    let Some(serves) = &config.settings.tls else {
-        return Err(Error::new(Status::InvalidState, "no certificate was set (atls_server_config_set_certificate)"));
-    };
-    let mut changed = serves.clone();
-    change(&mut changed);
-    server_config(&changed)?;
-    config.settings.tls = Some(changed);
-    Ok(())
 }
 
 pub(in crate::capi) fn identity(chain_pem: c_text, key_pem: c_text) -> Result<Identity> {

@@ -11,7 +11,6 @@ use crate::capi::base::runtime::atls_runtime;
 use crate::capi::base::status::atls_status;
 use crate::capi::client::request_body::ATLS_LENGTH_UNKNOWN;
 use crate::capi::text::headers::atls_headers;
-use crate::error::{Error, Status};
 use crate::server::file::{FilePart, send};
 
 /// Responds with a part of a file. The file is read on a thread of the library, as fast as the peer
@@ -42,9 +41,6 @@ pub extern "C" fn atls_server_request_respond_file(
         let path = Path::new(text(path, "path")?);
         let part = FilePart::open(path, offset, (length != ATLS_LENGTH_UNKNOWN).then_some(length))?;
         let message = message(status, None, headers, part.length)?;
-        if message.status < 200 {
-            return Err(Error::new(Status::InvalidArgument, format!("status {status} is not final")));
-        }
         send(&this.served, message, part, runtime.handle())
     })
 }

@@ -18,13 +18,6 @@ impl atls_server {
     pub(in crate::capi) fn start_accepting(&self, listener: Listener) {
         self.runtime.handle().spawn(accept_task(self.server.clone(), listener));
     }
-
-    pub(in crate::capi) fn check_running(&self) -> Result<()> {
-        match self.server.stopping.is_canceled() {
-            true => Err(Error::new(Status::InvalidState, "the server was stopped")),
-            false => Ok(()),
-        }
-    }
 }
 
 /// Listens on a Unix socket.
@@ -40,7 +33,7 @@ pub extern "C" fn atls_server_listen_unix(
     guard(error, || {
         let this = share(server, "server")?;
         let path = text(path, "path")?;
-        this.check_running()?;
+        this.server.check_running()?;
         this.start_accepting(bind_unix(path, this.server.settings.limits.backlog)?);
         Ok(())
     })
@@ -60,7 +53,7 @@ pub extern "C" fn atls_server_adopt_listener(
 ) -> atls_status {
     guard(error, || {
         let this = share(server, "server")?;
-        this.check_running()?;
+        this.server.check_running()?;
         // SAFETY: the header says that the descriptor is the caller's, and open.
         let listener = take_over(unsafe { own_copy(fd) }?)?;
         this.start_accepting(listener);
@@ -82,7 +75,7 @@ pub extern "C" fn atls_server_adopt_connection(
 ) -> atls_status {
     guard(error, || {
         let this = share(server, "server")?;
-        this.check_running()?;
+        this.server.check_running()?;
         // SAFETY: the header says that the descriptor is the caller's, and open.
         let socket = unsafe { own_copy(fd) }?;
         let _entered = this.runtime.handle().enter();

@@ -252,9 +252,6 @@ pub extern "C" fn atls_server_request_respond(
         let this = share(request, "request")?;
         let body = bytes(body, "body")?;
         let message = message(status, None, headers, body.len() as u64)?;
-        if message.status < 200 {
-            return Err(Error::new(Status::InvalidArgument, format!("status {status} is not final")));
-        }
         this.served.respond(message, buffers::copy(body))
     })
 }

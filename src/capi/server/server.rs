@@ -17,8 +17,7 @@ use crate::capi::base::operation::Operation;
 use crate::capi::base::runtime::atls_runtime;
 use crate::capi::base::status::atls_status;
 use crate::error::Result;
-use crate::io::blocking::check_may_block;
-use crate::server::{Server, ServerEvent, ServerSettings, bind, is_address, server_task};
+use crate::server::{Server, ServerEvent, ServerSettings, bind, server_task};
 
 /// An HTTP server, with or without TLS. Its sink gets a REQUEST event for each request, and CLOSED
 /// once the server has stopped and its last connection has ended. Reference-counted, safe to share
@@ -112,10 +111,7 @@ pub extern "C" fn atls_server_listen(
     guard(error, || {
         let this = share(server, "server")?;
         let address = optional_text(address, "address")?;
-        this.check_running()?;
-        if address.is_some_and(|name| !is_address(name)) {
-            check_may_block()?;
-        }
+        this.server.check_running()?;
         let listeners = bind(address, port, reuse_port.get(), this.server.settings.limits.backlog)?;
         if let (Some(first), Some(bound)) = (listeners.first(), bound.get()) {
             bound.write(first.port()?);
@@ -166,16 +162,8 @@ pub extern "C" fn atls_server_drain(
 ) -> atls_status {
     guard(error, || {
         let this = share(server, "server")?;
-        this.server.stopping.cancel();
-        if let Some(limit) = crate::capi::base::limit(timeout_ms, Duration::from_secs(30)) {
-            let server = Arc::downgrade(&this.server);
-            this.runtime.handle().spawn(async move {
-                tokio::time::sleep(limit).await;
-                if let Some(server) = server.upgrade() {
-                    server.close();
-                }
-            });
-        }
+        let limit = crate::capi::base::limit(timeout_ms, Duration::from_secs(30));
+        this.server.drain(limit, this.runtime.handle());
         Ok(())
     })
 }

@@ -133,12 +133,8 @@ pub extern "C" fn atls_tunnel_config_set_token(
     error: Out<*mut atls_error>,
 ) -> atls_status {
     guard(error, || {
-        let token = optional_text(token, "token")?.map(str::to_owned);
-        if token.as_deref() == Some("") {
-            return Err(invalid("the token is empty".into()));
-        }
-        borrow_mut(config, "config")?.rules.token = token;
-        Ok(())
+        let token = optional_text(token, "token")?;
+        borrow_mut(config, "config")?.rules.set_token(token)
     })
 }
 
@@ -197,22 +193,9 @@ pub extern "C" fn atls_tunnel_server_start(
     guard(error, || {
         let server = require(server, "server")?;
         let runtime = share_hub(runtime, "runtime")?;
-        let mut settings = borrow(server_config, "server_config")?.settings.clone();
+        let settings = borrow(server_config, "server_config")?.settings.clone();
         let rules = borrow(config, "config")?.rules.clone();
-        // No evidence is exchanged before an upgrade, so a configuration that asks for it must not be accepted in silence.
-        if settings.client_policy.is_some() || settings.source.is_some() {
-            return Err(Error::new(
-                Status::Unsupported,
-                "a tunnel server can neither provide evidence nor ask clients for it",
-            ));
-        }
-        if rules.allowed.is_empty() {
-            return Err(invalid("no target is allowed (atls_tunnel_config_add_target)".into()));
-        }
-        if let Some(target) = rules.default_target.as_ref().filter(|target| !rules.allows(target)) {
-            return Err(invalid(format!("the default target {target} is not allowed (atls_tunnel_config_add_target)")));
-        }
-        settings.forward = Some(rules);
+        let settings = settings.forwarding(rules)?;
         start(runtime, settings, sink, server)
     })
 }
