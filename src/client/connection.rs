@@ -1,4 +1,5 @@
-//! One HTTP/1.1 connection. Used by event-driven and blocking handles alike: the caller provides the runtime. Its exchanges are in `exchange`.
+//! One HTTP/1.1 connection, for event-driven and blocking handles alike: the caller provides the runtime. Its exchanges are in `exchange`. Touches the
+//! connection that `connect` makes.
 
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -24,7 +25,7 @@ use crate::operation::Cancel;
 use crate::tunnel::Transport;
 use crate::verdict::Verdict;
 
-/// Header lines of one message; more are refused.
+/// Header fields of one message; more are refused.
 pub const MAX_HEADERS: usize = 256;
 /// Most bytes that hyper gathers before it hands them over.
 const MAX_BUFFER: usize = 256 << 10;
@@ -33,11 +34,11 @@ const MAX_BUFFER: usize = 256 << 10;
 pub struct HttpConnection {
     sender: Mutex<Option<Sender>>,
     pub(super) wire: WireState,
-    /// An exchange has it. It and `retired` are each set before the other is read: so at least one of the ending exchange and the call that retires
-    /// the connection sees both, and closes it.
+    /// An exchange is using it. `busy` and `retired` are each written before the other is read: so either the ending exchange or the call that retires
+    /// the connection sees both, and closes the connection.
     busy: AtomicBool,
     retired: AtomicBool,
-    /// Thrown by `close`: the driver lets go of the socket.
+    /// Set by `close`: the driver then drops the socket.
     pub closing: Cancel,
     /// Why the connection ended, once it did.
     pub(super) ended: OnceLock<Error>,
@@ -49,7 +50,7 @@ pub struct HttpConnection {
     pub certificate: Option<Bytes>,
 }
 
-/// hyper's end. It is ready for a request when it has written the one before and read its response; for the first one, always.
+/// hyper's handle. It is ready for a request once it has written the previous one and read its response; for the first one at once.
 struct Sender {
     hyper: SendRequest<RequestBody>,
     fresh: bool,
@@ -72,7 +73,7 @@ impl HttpConnection {
         Ok(connection)
     }
 
-    /// Over a socket that leads to a server already, without TLS: a door for tests.
+    /// Over a socket that is connected to a server already, without TLS: for tests.
     #[doc(hidden)]
     pub async fn over(
         socket: Socket,
@@ -109,7 +110,7 @@ impl HttpConnection {
             watch,
             certificate,
         });
-        // Boxed: a future that is handed from one to the next is kept once at each step, and this one is large.
+        // Boxed: a future that is passed on is stored once at each step, and this one is large.
         let driver = Box::pin(driver);
         let shared = connection.clone();
         let drive = async move {
@@ -141,7 +142,7 @@ impl HttpConnection {
         Ok(())
     }
 
-    /// Nobody will ask for more: closes the connection, now or once its exchange is over. True where that is now.
+    /// No more requests will follow: closes the connection, now or once its exchange is over. True if it is closed now.
     pub fn retire(&self) -> bool {
         self.retired.store(true, Ordering::SeqCst);
         let now = !self.busy.load(Ordering::SeqCst);
@@ -159,8 +160,8 @@ impl HttpConnection {
         lock(&self.sender).as_ref().is_some_and(|sender| sender.fresh || sender.hyper.is_ready())
     }
 
-    /// Once the response was read to its end: whether another request can follow. Not where the answer came before all of the request had been
-    /// sent: a server that answers early may never read the rest, nor what follows it.
+    /// Once the response was read to its end: whether another request can follow. It cannot if the response came before all of the request had been
+    /// sent: a server that answers early may never read the rest of it, nor what follows.
     pub(super) fn poll_free(&self, cx: &mut Context<'_>) -> Poll<bool> {
         if self.wire.is_unsent(cx) {
             return Poll::Ready(false);
@@ -179,7 +180,7 @@ impl HttpConnection {
             return Err(busy());
         }
         let reservation = Reservation { connection: self.clone() };
-        // Given back by an exchange that was given up, the connection is about to be closed.
+        // If the exchange before was given up, the connection is about to be closed.
         if self.takes_a_request() { Ok(reservation) } else { Err(busy()) }
     }
 }
@@ -190,7 +191,7 @@ pub struct Reservation {
 }
 
 impl Reservation {
-    /// hyper's end, for the request that this is for.
+    /// Calls `send` with hyper's handle. Errors: Closed.
     pub(super) fn send<T>(&self, send: impl FnOnce(&mut SendRequest<RequestBody>) -> T) -> Result<T> {
         let mut sender = lock(&self.connection.sender);
         let sender = sender.as_mut().ok_or_else(|| Error::new(Status::Closed, "the connection is closed"))?;

@@ -1,4 +1,4 @@
-//! An HTTP connection as a task of the runtime, seen through events.
+//! An HTTP connection as a task of the runtime, which reports to its host by events.
 
 use std::sync::{Arc, OnceLock};
 
@@ -15,13 +15,13 @@ pub struct SharedConnection {
 }
 
 impl SharedConnection {
-    /// Errors: InvalidState (it is not there yet).
+    /// Errors: InvalidState (not connected yet).
     pub fn connection(&self) -> Result<&Arc<HttpConnection>> {
         let missing = || Error::new(Status::InvalidState, "not connected (wait for CONNECTED)");
         self.connection.get().ok_or_else(missing)
     }
 
-    /// The host asks for no more: the connection is closed, or given up if it is still being made, once its exchange is over.
+    /// The host will make no more requests: gives up a connection that is still being made, and closes another one once its exchange is over.
     pub fn retire(&self) {
         if self.connection.get().is_none_or(|connection| connection.retire()) {
             self.cancel.cancel();

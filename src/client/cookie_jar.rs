@@ -1,5 +1,5 @@
-//! A jar of cookies (RFC 6265). They go back to the host that set them and to no other: what a Domain attribute says beyond that would
-//! carry them from an attested host to one that is not. No host can fill it for the others, or make requests grow.
+//! A cookie jar (RFC 6265). A cookie goes back only to the host that set it: a Domain attribute could carry it from an attested host to one that is not.
+//! No host can use up the room of the others, or make requests grow. Touches the clock.
 
 use std::cmp::Reverse;
 use std::collections::HashMap;
@@ -13,11 +13,11 @@ use crate::io::clock;
 use crate::io::sync::lock;
 use crate::message::ReceivedHead;
 
-/// Bytes of a Set-Cookie line that is not ignored, and cookies of one host and of all (RFC 6265 section 6.1 asks for 4,096, 50 and 3,000).
+/// Most bytes of a Set-Cookie value; longer ones are ignored. Most cookies of one host, and of all (RFC 6265 section 6.1 asks for 4,096, 50 and 3,000).
 const MAX_COOKIE: usize = 4096;
 const PER_HOST: usize = 100;
 const IN_ALL: usize = 3000;
-/// Bytes of the line that goes out: what servers commonly take of a head. Of what does not fit, the newest goes.
+/// Most bytes of the Cookie field of a request: what servers commonly accept. If not all fit, the newest are sent.
 const MAX_LINE: usize = 8 << 10;
 
 /// Off until it is enabled.
@@ -27,12 +27,12 @@ pub struct CookieJar {
     kept: Mutex<Kept>,
 }
 
-/// Invariants: `count` is that of all entries; no host is without one.
+/// Invariants: `count` is the number of all entries; every host in it has at least one.
 #[derive(Default)]
 struct Kept {
     hosts: HashMap<String, Vec<Entry>>,
     count: usize,
-    /// Goes up by one for each cookie that is taken and each request that is made.
+    /// Grows by one with each cookie that is stored and each request that is made.
     clock: u64,
 }
 
@@ -45,7 +45,7 @@ struct Entry {
 }
 
 impl CookieJar {
-    /// Takes what an answer from `location` sets.
+    /// Stores what a response from `location` sets.
     pub fn store(&self, head: &ReceivedHead, location: &Location) {
         let mut fields = head.all("set-cookie").filter(|field| field.len() <= MAX_COOKIE).peekable();
         if !self.enabled() || fields.peek().is_none() {
@@ -94,14 +94,14 @@ impl CookieJar {
         }
     }
 
-    /// Without a usable clock it is as if it were off: what expires cannot be told, and `cookie_store` panics.
+    /// Without a usable clock the jar counts as off: what has expired is unknown, and `cookie_store` panics.
     fn enabled(&self) -> bool {
         self.enabled.load(Ordering::Acquire) && clock::now().is_ok()
     }
 }
 
 impl Kept {
-    /// Sets, replaces or, where it has expired, removes one. Only what is new needs room.
+    /// Sets or replaces a cookie, or removes it if it has expired. Only a new one needs room.
     fn take(&mut self, host: &str, cookie: Cookie<'static>) {
         self.clock += 1;
         let now = self.clock;
@@ -127,7 +127,7 @@ impl Kept {
         }
     }
 
-    /// Removes what has expired first, then what was unused longest: of this host if it is at its limit, else of all hosts.
+    /// Removes expired cookies first, then the one that was unused longest: of this host if it is at its limit, otherwise of all hosts.
     fn make_room(&mut self, host: &str) {
         let of_host = self.hosts.get(host).map_or(0, Vec::len) >= PER_HOST;
         if !of_host && self.count < IN_ALL {
@@ -171,7 +171,7 @@ fn pair_length(cookie: &Cookie<'_>) -> usize {
 fn acceptable(field: &[u8], location: &Location) -> Option<Cookie<'static>> {
     let mut cookie = RawCookie::parse(std::str::from_utf8(field).ok()?).ok()?;
     cookie.unset_domain();
-    // The prefixes of RFC 6265bis: what such a name promises must hold.
+    // The name prefixes of RFC 6265bis: what they promise must be true.
     let promised = match cookie.name() {
         name if name.starts_with("__Host-") => cookie.secure() == Some(true) && cookie.path() == Some("/"),
         name if name.starts_with("__Secure-") => cookie.secure() == Some(true),

@@ -1,4 +1,4 @@
-//! One request and its response on a connection.
+//! One request and its response on a connection. Touches the connection, through hyper, and the clock, for deadlines.
 
 use std::future::poll_fn;
 use std::pin::pin;
@@ -26,30 +26,30 @@ pub struct Exchange {
     body: Option<Incoming>,
     pub trailers: Option<ReceivedHead>,
     decoder: Option<Box<Decoder>>,
-    /// There is no body, whatever the head says.
+    /// The response has no body, whatever its head announces.
     bodiless: bool,
     /// Bytes that may still come.
     left: u64,
-    /// Of the request's body.
+    /// How far the request's body has come.
     progress: Arc<BodyProgress>,
     reservation: Option<Reservation>,
     when_over: Option<Box<dyn FnOnce() + Send>>,
 }
 
-/// What happens before the response head.
+/// What can happen before the response head arrives.
 pub enum InterimEvent {
-    /// The request has its connection: from now on a streamed body is sent.
+    /// The request has a connection: from now on a streamed body is sent.
     Connected,
     Informational(ReceivedHead),
-    /// A streamed body is to be written once more, from its beginning.
+    /// A streamed body must be written again, from its beginning.
     Rewind,
 }
 
-/// Told of each as it comes; the next waits until it has been told.
+/// Called with each of them; the next one waits until the call has returned.
 pub type OnInterim<'a> = dyn Fn(InterimEvent) -> BoxFuture<'a, ()> + Send + Sync + 'a;
 
-/// Sends a request, whose head is spelled `head`; the future waits for the response head. Not an async function: what is waited with should be
-/// small, for it is moved about.
+/// Sends a request whose head is written as `head`; the future waits for the response head. Not an async function, so that the future stays small: it is
+/// moved several times.
 pub fn start_exchange<'a, 'b: 'a>(
     reservation: Reservation,
     request: &RequestHead,
@@ -67,7 +67,7 @@ pub fn start_exchange<'a, 'b: 'a>(
         let response = match within(options.deadlines.first_byte, Wait::FirstByte, answered).await? {
             Ok(response) => response,
             Err(error) => {
-                // The driver has the better reason, if it ended for one.
+                // If the driver ended with an error, that says more.
                 tokio::task::yield_now().await;
                 let reason = connection.ended.get().filter(|reason| reason.status != Status::Closed);
                 let reason = connection.wire.fault().or_else(|| reason.cloned());
@@ -82,7 +82,7 @@ pub fn start_exchange<'a, 'b: 'a>(
         });
         let head = head.inspect_err(|_| connection.closing.cancel())?;
         if !progress.is_complete() && (progress.is_held() || (head.status >= 400 && closes(&head))) {
-            // The server does not want the rest (RFC 9110 section 10.1.1, RFC 9112 section 9.5).
+            // The server does not want the rest of the body (RFC 9110 section 10.1.1, RFC 9112 section 9.5).
             progress.stop();
         }
         let (body, left) = (Some(response.into_body()), u64::MAX);
@@ -118,8 +118,8 @@ fn send(
     })?
 }
 
-/// The answer, after the informational ones. Where the body is held back, until it comes or a while has gone: a server that does not know the
-/// word keeps silent (RFC 9110 section 10.1.1), and then the body goes unasked.
+/// The final response; informational ones are reported first. A body that is held back is sent when the server asks for it or after a while: a server
+/// that does not know `Expect` says nothing (RFC 9110 section 10.1.1).
 async fn answer(
     sent: impl Future<Output = Sent>,
     wire: &WireState,
@@ -146,7 +146,7 @@ async fn answer(
         match next().await {
             Err(head) => tell(InterimEvent::Informational(head)).await,
             Ok(answered) => {
-                // Those that came with it are told first.
+                // Informational heads that came with it are reported first.
                 while let Some(head) = wire.informational() {
                     tell(InterimEvent::Informational(head)).await;
                 }
@@ -157,8 +157,8 @@ async fn answer(
 }
 
 impl Exchange {
-    /// Runs, after what was given before, once the response has been read to its end and the connection is free; dropped unrun if that
-    /// never comes.
+    /// `run` is called once the response has been read to its end and the connection is free, after those given before. It is dropped if that never
+    /// happens.
     pub fn when_over(&mut self, run: impl FnOnce() + Send + 'static) {
         self.when_over = Some(match self.when_over.take() {
             None => Box::new(run),
@@ -169,7 +169,7 @@ impl Exchange {
         });
     }
 
-    /// The body will be shown: it is handled as `options` say. The body of an answer that leads to another request is not.
+    /// Prepares the body for the caller: limit and decoding, as `options` say. Not called for a response that leads to another request.
     pub fn show(&mut self, options: &RequestOptions) -> Result<()> {
         self.left = options.max_body;
         if self.bodiless || matches!(self.head.status, 204 | 304) {
@@ -185,7 +185,7 @@ impl Exchange {
         }
     }
 
-    /// Whether nothing of the request's body has gone out, and it can be sent as it is by another request.
+    /// Whether none of the request's body has been sent, so that another request can send it as it is.
     pub fn kept_the_body(&self) -> bool {
         self.progress.is_held()
     }
@@ -200,7 +200,7 @@ impl Exchange {
         Error::new(Status::BodyTooLarge, message).phase(Phase::Transfer).http_status(self.head.status)
     }
 
-    /// The next piece of the body, decoded where that was asked for; `None` at its end, when the connection is free again.
+    /// The next piece of the body, decoded if the options say so; `None` at its end, when the connection is free again.
     pub async fn next(&mut self) -> Result<Option<Bytes>> {
         let next = self.next_decoded().await?;
         let length = next.as_ref().map_or(0, |data| data.len() as u64);
@@ -242,8 +242,8 @@ impl Exchange {
         }
     }
 
-    /// The response has been read to its end; ready once it is known what becomes of the connection. With some of the request's body unsent
-    /// that is its end: no other request can follow half of one.
+    /// After the end of the response: ready once it is known whether the connection can be used again. If some of the request's body is unsent it is closed:
+    /// no other request can follow half of one.
     fn poll_over(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         let Some(Reservation { connection }) = &self.reservation else { return Poll::Ready(()) };
         let free = self.progress.is_complete() && ready!(connection.poll_free(cx));
@@ -259,8 +259,8 @@ impl Exchange {
 }
 
 impl Drop for Exchange {
-    /// A response without a body has been read to its end before anybody asked for it. If it is not known yet whether the connection is free, nobody
-    /// would wait for that.
+    /// A response without a body is at its end even if it was never read. If it is not known yet whether the connection is free, it is closed: no caller is left
+    /// to wait for that.
     fn drop(&mut self) {
         if self.body.take().is_some_and(|body| body.is_end_stream())
             && self.poll_over(&mut Context::from_waker(Waker::noop())).is_pending()
@@ -279,7 +279,7 @@ fn trailer_head(trailers: &http::HeaderMap) -> ReceivedHead {
     head
 }
 
-/// The request as hyper must see it for framing and connection management; what stands on the wire is our own head.
+/// The request as hyper needs it for framing and connection management; the head that is sent is our own.
 fn hyper_request(request: &RequestHead, body: RequestBody) -> Result<http::Request<RequestBody>> {
     let mut out = http::Request::builder().method(request.method.as_str()).uri(&request.path);
     match body.length() {

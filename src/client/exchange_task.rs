@@ -1,4 +1,4 @@
-//! An exchange as a task of the runtime, seen through events.
+//! An exchange as a task of the runtime, which reports to its host by events.
 
 use std::sync::{Arc, OnceLock};
 
@@ -23,24 +23,24 @@ pub struct SharedExchange {
     /// The host's end of a streamed request body.
     pub outgoing: Option<Arc<Outgoing>>,
     pub cancel: Cancel,
-    /// The host's own connection; a client's goes its own ways.
+    /// The connection, if the host owns it. With a client the pool has it.
     pub connection: Option<Arc<HttpConnection>>,
     pub options: Arc<RequestOptions>,
     /// How a client's response came about, before its head is shown.
     pub route: OnceLock<ResponseRoute>,
 }
 
-/// Told when a streamed body takes more again.
+/// Called when a streamed body has room again.
 pub type OnWritable = Box<dyn Fn() + Send + Sync>;
 
-/// A request with its place: what carries it, and what host and task share.
+/// A request that is ready to run: what carries it, and what its host and its task share.
 pub struct Prepared {
     carrier: Carrier,
     pub shared: Arc<SharedExchange>,
 }
 
 impl Prepared {
-    /// On a connection of the host's own, which is reserved for it. Errors: those of the request; Busy, Closed.
+    /// On a connection that the host owns, which is reserved for it. Errors: those of the request; Busy, Closed.
     pub fn on_connection(
         connection: &Arc<HttpConnection>,
         request: &ClientRequest,
@@ -55,7 +55,7 @@ impl Prepared {
         Ok(Prepared { carrier, shared })
     }
 
-    /// Through a client, in whose queue it takes its place. Errors: those of the request.
+    /// Through a client; takes a place in its queue. Errors: those of the request.
     pub fn through_client(
         client: &Arc<HttpClient>,
         request: &ClientRequest,
@@ -91,7 +91,7 @@ impl SharedExchange {
 
 /// What carries the request.
 enum Carrier {
-    /// One connection; the head as spelled.
+    /// One connection. `head` is the head as it is sent.
     Connection {
         reservation: Reservation,
         request: Arc<RequestHead>,
@@ -120,7 +120,7 @@ pub async fn run_exchange(prepared: Prepared, outlet: Outlet) {
         }
     }
     if let (Some(_), Some(connection)) = (&ended, &shared.connection) {
-        // In the middle of a message the connection has no further use.
+        // A connection cannot be used again in the middle of a message.
         connection.closing.cancel();
     }
     outlet.close(ended);
@@ -137,7 +137,7 @@ async fn run(carrier: Carrier, shared: &SharedExchange, outlet: &Outlet) -> Resu
             answer
         }
         Carrier::Client { client, call, turn } => {
-            // Boxed: a request on one connection should not have the size of a client's.
+            // Boxed: a request on one connection should not be as large as one through a client.
             let answered = Box::pin(client.fetch(*call, turn, &tell));
             let (answer, route) = within(shared.options.deadlines.head, Wait::Head, answered).await?;
             let _ = shared.route.set(route);
@@ -182,8 +182,8 @@ async fn tell(news: InterimEvent, shared: &SharedExchange, outlet: &Outlet) {
 async fn receive(answer: &mut Exchange, shared: &SharedExchange, outlet: &Outlet) -> Result<()> {
     let credit = &shared.credit;
     loop {
-        // One piece is taken ahead of the credit, so that the end shows without any; then nothing is read until it has gone, which is
-        // TCP's back-pressure.
+        // One piece is read without credit, so that the end is seen without any; then nothing is read until that piece is delivered: so TCP slows the
+        // server down.
         let Some(data) = next(answer, shared).await? else { return Ok(()) };
         let (mut data, end) = join(data, answer).await;
         while !data.is_empty() {
@@ -198,11 +198,11 @@ async fn receive(answer: &mut Exchange, shared: &SharedExchange, outlet: &Outlet
     }
 }
 
-/// Pieces that are shorter than this are joined with those that are there already, up to so much: an event costs more than a short piece.
+/// Pieces shorter than this are joined with others that have arrived, up to `JOINED` bytes: an event costs more than copying a short piece.
 const SHORT: usize = 1 << 10;
 const JOINED: usize = 16 << 10;
 
-/// `data` and what has come with it; and how the body ended, if it did.
+/// `data` joined with what arrived with it; and how the body ended, if it did.
 async fn join(data: Bytes, answer: &mut Exchange) -> (Bytes, Option<Result<()>>) {
     let (mut data, mut joined) = (data, BytesMut::new());
     loop {
@@ -214,7 +214,7 @@ async fn join(data: Bytes, answer: &mut Exchange) -> (Bytes, Option<Result<()>>)
         if long {
             return (joined.freeze(), None);
         }
-        // The connection has its own task, which hands over one piece at a time.
+        // The connection's own task delivers one piece at a time.
         let more = tokio::select! {
             biased;
             more = answer.next() => Some(more),
@@ -229,7 +229,7 @@ async fn join(data: Bytes, answer: &mut Exchange) -> (Bytes, Option<Result<()>>)
     }
 }
 
-/// All of the body as one piece, which no credit counts: the request's limit bounds it.
+/// The whole body as one piece. It takes no credit: the request's limit bounds it.
 async fn collect(answer: &mut Exchange, shared: &SharedExchange, outlet: &Outlet) -> Result<()> {
     let mut whole = BytesMut::new();
     while let Some(data) = next(answer, shared).await? {

@@ -1,5 +1,5 @@
-//! The client: many requests, pooled connections, a policy for each host, redirects. Everything goes out attested where a policy covers the
-//! host, and nowhere else unless the caller said so.
+//! The client: many requests, pooled connections, a policy for each host, redirects. A host that a policy covers is contacted attested or not at all, and
+//! another one only if the caller has allowed that. Touches connections, through `connect`, and the clock.
 
 use std::ffi::CString;
 use std::sync::{Arc, OnceLock, PoisonError, RwLock};
@@ -21,14 +21,14 @@ use crate::message::{ReceivedHead, RequestHead};
 use crate::verdict::Verdict;
 use crate::verifier::Verifier;
 
-/// Bytes of the body of an answer that is not shown which are read to keep the connection.
+/// Most bytes of the body of an intermediate response that are read to keep its connection.
 const DRAINED: usize = 64 << 10;
 
-/// What is the same for all requests of a client.
+/// What all requests of a client share.
 pub struct HttpClient {
     pool: Arc<ConnectionPool>,
     connector: Arc<Connector>,
-    /// For connectors without one of their own.
+    /// For connectors that have no verifier of their own.
     verifier: Arc<Verifier>,
     policies: RwLock<Vec<(HostPattern, Arc<Policy>)>>,
     pub cookies: CookieJar,
@@ -37,13 +37,13 @@ pub struct HttpClient {
 /// How the response came about.
 #[derive(Clone)]
 pub struct ResponseRoute {
-    /// Where the response came from; as C is shown it.
+    /// The URL that the response came from, for C.
     pub url: CString,
     pub redirects: u32,
-    /// Whether the connection had carried a request before.
+    /// Whether the connection had been used before.
     pub reused: bool,
     pub connection: Arc<HttpConnection>,
-    /// Waiting for a turn, and from sending to the head; of the last hop.
+    /// How long the last hop waited for its turn, and from sending to the response head.
     pub queue: Duration,
     pub first_byte: Duration,
     /// From the call to the end of the body, once it is there.
@@ -55,7 +55,7 @@ impl ResponseRoute {
         self.connection.verdict.as_ref()
     }
 
-    /// How long the phases of connecting took; zero for a connection that had waited.
+    /// How long the phases of connecting took; zero for a connection from the pool.
     pub fn connecting(&self) -> ConnectTimes {
         if self.reused { ConnectTimes::default() } else { self.connection.times }
     }
@@ -80,7 +80,7 @@ impl HttpClient {
         })
     }
 
-    /// Hosts that match `pattern` are contacted only under this policy, which takes the place of the one that the pattern had. Errors: those of
+    /// Hosts that match `pattern` are contacted only under this policy; it replaces the policy that the pattern had. Errors: those of
     /// `Connector::check`.
     pub fn set_policy(&self, pattern: HostPattern, policy: Arc<Policy>) -> Result<()> {
         self.connector.check(Some(&policy))?;
@@ -94,15 +94,15 @@ impl HttpClient {
         self.pool.counts()
     }
 
-    /// Closes every connection that waits.
+    /// Closes every idle connection.
     pub fn close_idle(&self) {
         self.pool.close_idle();
     }
 
-    /// The policy for a host in normal form: the closest pattern's, or the connector's own, or the client's. Errors: PolicyRequired.
+    /// The policy for a host in normal form: that of the closest pattern, or the connector's, or the client's. Errors: PolicyRequired.
     fn covered(&self, location: &Location, connector: &Connector) -> Result<Option<Arc<Policy>>> {
         let host = &location.host;
-        // A connector that says nothing of policies leaves it to the client's own.
+        // A connector that has neither a policy nor is unattested uses the client's settings.
         let settings = match &connector.settings {
             settings if settings.policy.is_some() || settings.unattested => settings,
             _ => &self.connector.settings,
@@ -124,8 +124,8 @@ impl HttpClient {
         self.pool.queue((call.location.host.clone(), call.location.port))
     }
 
-    /// Sends the request, when its turn has come, and follows redirects, until a response head is there that is to be shown. Must run on the
-    /// runtime on which the pool's connections live.
+    /// Sends the request when its turn comes, and follows redirects up to the response that the caller gets. Must run on the runtime of the pool's
+    /// connections.
     pub async fn fetch(
         &self,
         mut call: PendingRequest,
@@ -157,7 +157,7 @@ impl HttpClient {
         }
     }
 
-    /// What this answer leads to, if not to the caller.
+    /// The request that this response leads to; `None` if the caller gets the response.
     fn next(&self, call: &PendingRequest, head: &ReceivedHead, attested: bool) -> Result<Option<FollowUp>> {
         let place = || log::place(&call.location.host, call.location.port);
         if let Some(next) = self.answer_challenge(call, head) {
@@ -181,7 +181,7 @@ impl HttpClient {
         Ok(next)
     }
 
-    /// One request and its response, on a connection that waits or a new one.
+    /// One request and its response, on an idle connection or a new one.
     async fn hop(
         &self,
         call: &PendingRequest,
@@ -196,21 +196,7 @@ impl HttpClient {
         let mut turn = Some(turn);
         let mut may_reuse = true;
         loop {
-            let waiting = if may_reuse { self.waiting(&hop.key).await } else { None };
-            let reused = waiting.is_some();
-            let which = if reused { "a connection that waited" } else { "a new connection" };
-            log::emit(log::DEBUG, || format!("pool: {}: {which}", hop.key.shown()));
-            let mut lease = match waiting {
-                Some(lease) => lease,
-                None => {
-                    let mut target = self.target(&hop.key)?;
-                    // The error has the phase in which it passed.
-                    target.timeouts = target.timeouts.and(deadlines.connect);
-                    self.pool.make_room(&hop.key);
-                    let opened = open(&target).await?;
-                    Lease::new(self.pool.clone(), hop.key.clone(), opened, Instant::now())
-                }
-            };
+            let (mut lease, reused) = self.lease(&hop, may_reuse, deadlines.connect).await?;
             lease.turn = turn.take();
             if call.body.outgoing().is_some() {
                 tell(InterimEvent::Connected).await;
@@ -227,7 +213,7 @@ impl HttpClient {
                         ResponseRoute { url, redirects: 0, reused, connection, queue, first_byte, total },
                     ));
                 }
-                // The server may close a connection that waits at any time. Once more, on a new one, and only where twice is as good as once.
+                // The server may close an idle connection at any time. Try again on a new one, but only if sending twice does no harm.
                 Err(error) if reused && call.is_idempotent() && was_stale(&error) && call.body.rewind() => {
                     log::emit(log::DEBUG, || {
                         format!("pool: {}: once more, for {}", hop.key.shown(), log::reason(&error))
@@ -240,7 +226,23 @@ impl HttpClient {
         }
     }
 
-    /// Where the request goes, and how it stands on the wire.
+    /// A connection for the hop, and whether it has been used before: an idle one if that may be, or a new one.
+    async fn lease(&self, hop: &Hop, may_reuse: bool, limit: Option<Duration>) -> Result<(Lease, bool)> {
+        let idle = if may_reuse { self.idle(&hop.key).await } else { None };
+        let which = if idle.is_some() { "a connection that waited" } else { "a new connection" };
+        log::emit(log::DEBUG, || format!("pool: {}: {which}", hop.key.shown()));
+        if let Some(lease) = idle {
+            return Ok((lease, true));
+        }
+        let mut target = self.target(&hop.key)?;
+        // If it passes, the error names the phase.
+        target.timeouts = target.timeouts.and(limit);
+        self.pool.make_room(&hop.key);
+        let opened = open(&target).await?;
+        Ok((Lease::new(self.pool.clone(), hop.key.clone(), opened, Instant::now()), false))
+    }
+
+    /// Where the request goes, and its head as it is sent.
     fn prepare(&self, call: &PendingRequest) -> Result<Hop> {
         let (location, options) = (&call.location, &call.options);
         let connector = options.connector.as_ref().unwrap_or(&self.connector);
@@ -274,9 +276,9 @@ impl HttpClient {
         key.connector.target(place, key.policy.clone(), Some(&self.verifier))
     }
 
-    /// A connection that waits. What the network has to say of it is heard first, which matters where nobody drives it in between. Mostly that
-    /// is nothing; else one turn lets the runtime look at the sockets, and the next lets the connection act on it.
-    async fn waiting(&self, key: &ConnectionKey) -> Option<Lease> {
+    /// An idle connection. Checks first what the network has to say about it, since nothing drives a blocking client's idle connections. Mostly that is nothing;
+    /// otherwise the first yield lets the runtime poll the sockets, and the second lets the connection act on it.
+    async fn idle(&self, key: &ConnectionKey) -> Option<Lease> {
         loop {
             let lease = self.pool.take(key)?;
             if lease.connection.watch.is_quiet() {
@@ -291,7 +293,7 @@ impl HttpClient {
         }
     }
 
-    /// The same request with the answer to a challenge (RFC 9110 section 11.3), where we have one and have not given it before.
+    /// The same request with the answer to a challenge (RFC 9110 section 11.3), if there is one and it was not given before.
     fn answer_challenge(&self, call: &PendingRequest, head: &ReceivedHead) -> Option<PendingRequest> {
         let connector = call.options.connector.as_ref().unwrap_or(&self.connector);
         let absolute;
@@ -332,7 +334,7 @@ fn was_stale(error: &Error) -> bool {
     matches!(error.status, Status::Closed | Status::Truncated | Status::Io)
 }
 
-/// Connects, attests, and leaves the connection to a task of its own.
+/// Connects and attests; a task of its own then drives the connection.
 async fn open(target: &ConnectTarget) -> Result<Arc<HttpConnection>> {
     let (connection, driver) = HttpConnection::open(target).await?;
     tokio::spawn(async move {

@@ -1,4 +1,4 @@
-//! Where a request goes: a URL with its path as it was written, and the normal form of hosts that policies and pools go by.
+//! Where a request goes: a URL with its path as it was written, and the patterns that policies name hosts by. No I/O.
 
 use percent_encoding::percent_decode_str;
 use url::{Host, Url};
@@ -25,12 +25,12 @@ impl Location {
     /// Credentials in the URL are left out; see `credentials`. Errors: InvalidArgument, Unsupported (another scheme).
     pub fn parse(text: &str) -> Result<Location> {
         let bad = |why: &str| Error::new(Status::InvalidArgument, format!("URL \"{}\": {why}", text.escape_debug()));
-        // A parser that forgives these could see another host than a reader does.
+        // A parser that accepts these could see another host than a reader does.
         if text.bytes().any(|b| b <= b' ' || b == 0x7f || b == b'\\') {
-            return Err(bad("a blank, a control character or a backslash"));
+            return Err(bad("a space, a control character or a backslash"));
         }
         let url = Url::parse(text).map_err(|error| bad(&error.to_string()))?;
-        // The path is cut from the text; that is the parser's path only where the authority ends where the parser saw it end.
+        // The path is cut from the text. It is the parser's path only if the authority ends in the same place for both.
         let authority = match text.split_once("://") {
             Some((scheme, after)) if scheme.eq_ignore_ascii_case(url.scheme()) => after,
             _ => return Err(bad("no \"://\" after the scheme")),
@@ -70,7 +70,7 @@ impl Location {
         Ok(Location { plain, host, port, authority, path, url })
     }
 
-    /// What a `Location` field in an answer from here means (RFC 9110 section 10.2.2).
+    /// The URL that a `Location` field in a response from here names (RFC 9110 section 10.2.2).
     pub fn join(&self, reference: &[u8]) -> Result<Location> {
         let bad =
             |why: &str| Error::new(Status::HttpProtocol, format!("Location \"{}\": {why}", reference.escape_ascii()));
@@ -96,7 +96,7 @@ impl Location {
         &self.url
     }
 
-    /// The URL as the request shows it to the server, and the fragment, which it does not.
+    /// The URL as the server gets it, with the fragment, which the server does not get.
     pub fn on_the_wire(&self) -> String {
         let scheme = if self.plain { "http" } else { "https" };
         let fragment = self.url.fragment().map_or(String::new(), |fragment| format!("#{fragment}"));
@@ -109,7 +109,7 @@ impl Location {
     }
 }
 
-/// User and password in a URL, percent-decoded; `None` where there are none, or they are not UTF-8.
+/// User and password in a URL, percent-decoded; `None` if there are none or they are not UTF-8.
 pub fn credentials(url: &str) -> Option<(String, String)> {
     let url = Url::parse(url).ok()?;
     if url.username().is_empty() && url.password().is_none() {
@@ -131,7 +131,7 @@ fn shown(url: &Url) -> String {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum HostPattern {
     Exact(String),
-    /// Every name below this one, however many labels below, but not itself.
+    /// Every name below this one, at any depth, but not this one.
     Below(String),
 }
 
@@ -150,7 +150,7 @@ impl HostPattern {
         Ok(if below { HostPattern::Below(normal) } else { HostPattern::Exact(normal) })
     }
 
-    /// How closely this names `host`, which is in normal form; nothing where it does not cover it.
+    /// How closely this matches `host`, which is in normal form; `None` if it does not match.
     pub fn covers(&self, host: &str) -> Option<usize> {
         match self {
             HostPattern::Exact(name) => (name == host).then_some(usize::MAX),

@@ -1,7 +1,9 @@
-//! HTTP/1.1 over attested connections: one exchange at a time on each, bodies streamed both ways; the client pools them. hyper does the
-//! protocol; what it does not keep (case and order of header lines) is kept by `engine`.
+//! HTTP/1.1 over attested connections: one exchange at a time on each, bodies streamed both ways; the client pools connections. hyper runs the protocol;
+//! `engine` reads every response with `h1` and keeps what hyper does not keep: case and order of header fields. Touches connections (through `connect`), the
+//! clock and the executor.
 
 pub mod blocking_exchange;
+mod blocking_response;
 mod connection;
 pub mod connection_task;
 pub mod cookie_jar;

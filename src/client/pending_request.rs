@@ -1,4 +1,4 @@
-//! A client's request on its way: where to, with which body, and what it leads to.
+//! A client's request on its way: its URL, its body, and the request that follows from its response. No I/O.
 
 use std::sync::Arc;
 
@@ -21,14 +21,14 @@ pub struct PendingRequest {
     /// The answers to the server's and the proxy's challenge.
     pub authorization: Option<String>,
     pub proxy_authorization: Option<String>,
-    /// A challenge was answered again, because only the nonce of the previous answer was stale.
+    /// A challenge was answered a second time, because only the nonce of the first answer was stale.
     pub answered_anew: bool,
 }
 
-/// A call that another one leads to.
+/// The request that follows from a response.
 pub struct FollowUp {
     pub call: PendingRequest,
-    /// Its body is that of the call before, and must be sent once more.
+    /// Its body is that of the request before, and must be sent again.
     pub again: bool,
     pub followed: bool,
 }
@@ -59,7 +59,7 @@ impl PendingRequest {
         }
     }
 
-    /// RFC 9110 section 9.2.2.
+    /// Whether sending it twice does no harm (RFC 9110 section 9.2.2).
     pub fn is_idempotent(&self) -> bool {
         matches!(&*self.request.method, "GET" | "HEAD" | "OPTIONS" | "TRACE" | "PUT" | "DELETE")
     }
@@ -89,8 +89,8 @@ impl PendingBody {
         }
     }
 
-    /// As `rewind`; the host is asked where it writes the body. `before` is how far it has come, in a request that may not be over: from now on that one takes
-    /// nothing more of it.
+    /// As `rewind`; if the host writes the body, it is asked to start again. `before` is the progress of the body in the request before, which may not be over:
+    /// from now on that request takes no more of the body.
     pub async fn begins_anew(&self, before: &BodyProgress, tell: &OnInterim<'_>) -> bool {
         match self {
             PendingBody::Stream(pieces, _) if pieces.unwind() => {
@@ -110,7 +110,7 @@ impl PendingBody {
         }
     }
 
-    /// Makes it ready to be sent once more; false where that cannot be, or not at once.
+    /// Makes the body ready to be sent again; false if that is impossible, or not possible at once.
     pub fn rewind(&self) -> bool {
         match self {
             PendingBody::Full(_) => true,

@@ -1,5 +1,5 @@
-//! Connections that wait for their next request, and the right to have one more. Keyed by all that decided how a connection was made and
-//! judged: a request never rides on one that another policy judged.
+//! Idle connections, and turns for requests. The key has everything that decided how a connection was made and judged: a request never uses a connection
+//! that was judged by another policy. Touches the clock, and the executor to close what was idle too long.
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -13,15 +13,15 @@ use crate::connect::Connector;
 use crate::io::sync::lock;
 use crate::log;
 
-/// What two requests must share to share a connection: everything that decided how it was made and judged.
+/// What two requests must have in common to share a connection: everything that decided how it was made and judged.
 #[derive(Clone)]
 pub struct ConnectionKey {
     pub host: String,
     pub port: u16,
     pub plain: bool,
-    /// Compared by identity: two documents that say the same are two policies.
+    /// Compared by identity: two documents with the same text are two policies.
     pub policy: Option<Arc<Policy>>,
-    /// By identity too.
+    /// Compared by identity too.
     pub connector: Arc<Connector>,
 }
 
@@ -45,13 +45,13 @@ impl ConnectionKey {
 
 #[derive(Clone, Copy, Debug)]
 pub struct ClientLimits {
-    /// Requests under way at a time; more wait in the order in which they came.
+    /// Requests under way at a time; more wait, first come, first served.
     pub requests: usize,
-    /// Connections to one host and port at a time, those that wait included.
+    /// Connections to one host and port at a time, idle ones included.
     pub connections: usize,
-    /// Connections that wait, to all hosts; beyond that the one that has waited longest goes.
+    /// Idle connections to all hosts; beyond that the one that was idle longest is closed.
     pub waiting: usize,
-    /// How long a connection may wait for its next request.
+    /// How long a connection may be idle.
     pub idle: Duration,
     /// How old a connection, and with it its attestation, may become; `None` is no limit.
     pub age: Option<Duration>,
@@ -65,7 +65,7 @@ impl Default for ClientLimits {
 
 struct IdleConnection {
     connection: Arc<HttpConnection>,
-    /// Keeps the addresses, which are the identity, from being used again.
+    /// Keeps these addresses, which are the identity, from being reused.
     _key: (Option<Arc<Policy>>, Arc<Connector>),
     born: Instant,
     since: Instant,
@@ -78,7 +78,7 @@ pub struct ConnectionPool {
     sweeping: AtomicBool,
 }
 
-/// Requests under way and waiting, and connections without one.
+/// Requests under way, requests that wait, and idle connections.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct ClientCounts {
     pub active: usize,
@@ -101,7 +101,7 @@ impl ConnectionPool {
         self.turns.queue(place)
     }
 
-    /// A connection that may carry a request with this key, the one that was used last.
+    /// An idle connection for a request with this key, the one that was used last.
     pub fn take(self: &Arc<Self>, key: &ConnectionKey) -> Option<Lease> {
         let mut gone = 0;
         let found = loop {
@@ -118,7 +118,7 @@ impl ConnectionPool {
         found
     }
 
-    /// Makes room for a new connection, where the place has as many as it may have and some of them wait, for other policies or settings.
+    /// Makes room for a new connection: if the host has as many as it may have, closes idle ones, which have other policies or settings.
     pub fn make_room(&self, key: &ConnectionKey) {
         let place = key.place();
         let active = self.turns.active_at(&place);
@@ -138,7 +138,7 @@ impl ConnectionPool {
         self.limits.age.is_none_or(|age| born.elapsed() < age)
     }
 
-    /// Takes a connection back whose exchange is over, and sees to it that it does not wait for ever.
+    /// Takes back a connection whose exchange is over, and makes sure that it is not idle for ever.
     fn take_back(self: &Arc<Self>, key: &ConnectionKey, connection: Arc<HttpConnection>, born: Instant) {
         let keeps = connection.is_ready() && self.young(born);
         let what = if keeps { "waits for the next request" } else { "ends with its response" };
@@ -159,7 +159,7 @@ impl ConnectionPool {
             close_oldest(&mut waiting, |_| true);
         }
         drop(waiting);
-        // Where no runtime is at hand nobody drives the connections either, and `take` does not trust old ones.
+        // Without a runtime no task can close them; but `take` does not use old ones.
         let Ok(runtime) = tokio::runtime::Handle::try_current() else { return };
         if self.sweeping.swap(true, Ordering::AcqRel) {
             return;
@@ -176,7 +176,7 @@ impl ConnectionPool {
         });
     }
 
-    /// Closes what waited too long. False where nothing waits any more.
+    /// Closes connections that were idle too long. False if none is left.
     fn sweep(&self) -> bool {
         let mut idle = lock(&self.idle);
         idle.retain(|_, waiting| {
@@ -191,7 +191,7 @@ impl ConnectionPool {
         some
     }
 
-    /// Closes every connection that waits.
+    /// Closes every idle connection.
     pub fn close_idle(&self) {
         for idle in lock(&self.idle).drain().flat_map(|(_, waiting)| waiting) {
             idle.connection.closing.cancel();
@@ -204,9 +204,9 @@ impl ConnectionPool {
     }
 }
 
-/// Closes the one that has waited longest, of those that `which` names.
+/// Of the connections that `which` selects, closes the one that was idle longest.
 fn close_oldest(idle: &mut HashMap<Identity, Vec<IdleConnection>>, which: impl Fn(&Identity) -> bool) {
-    // Of one kind, the first has waited longest.
+    // Of those with one key, the first was idle longest.
     let first =
         |(identity, waiting): (&Identity, &Vec<IdleConnection>)| Some((waiting.first()?.since, identity.clone()));
     let Some((_, identity)) = idle.iter().filter(|(identity, _)| which(identity)).filter_map(first).min() else {
@@ -219,8 +219,8 @@ fn close_oldest(idle: &mut HashMap<Identity, Vec<IdleConnection>>, which: impl F
     }
 }
 
-/// A connection that carries a request, and the turn that goes with it. Given back after the response's end; dropped before, the
-/// connection is closed, for what is left of the response has no reader.
+/// A connection that carries a request, and the request's turn. To be given back after the end of the response; dropped before, it closes the connection,
+/// since nothing reads the rest of the response.
 pub struct Lease {
     pool: Arc<ConnectionPool>,
     key: ConnectionKey,

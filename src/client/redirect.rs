@@ -1,4 +1,4 @@
-//! Redirects (RFC 9110 section 15.4): which are followed, where to, and what of the request goes along.
+//! Redirects (RFC 9110 section 15.4): which are followed, where to, and which parts of the request are sent again. No I/O.
 
 use std::sync::Arc;
 
@@ -8,7 +8,7 @@ use super::pending_request::{FollowUp, PendingBody, PendingRequest};
 use crate::error::{Detail, Error, Phase, Result, Status};
 use crate::message::ReceivedHead;
 
-/// The request that a response asks for instead, if it does and we follow. `attested`: whether the server that answered was.
+/// The request that a response redirects to, if it is to be followed. `attested`: whether the server that answered was attested.
 pub fn follow_up(call: &PendingRequest, head: &ReceivedHead, attested: bool) -> Result<Option<FollowUp>> {
     let (301 | 302 | 303 | 307 | 308, 1..) = (head.status, call.options.redirects) else { return Ok(None) };
     let Some(reference) = head.find("location") else { return Ok(None) };

@@ -1,4 +1,4 @@
-//! A request as its caller puts it together: head, body, options, and for a client its URL. May touch nothing but the random numbers for the boundary of a form.
+//! A request as its caller builds it: head, body, options, and for a client its URL. Touches random numbers, for the boundary of a form.
 
 use std::sync::Arc;
 
@@ -18,35 +18,35 @@ use crate::message::host::check_host;
 use crate::message::{RequestHead, check_header, form};
 use crate::operation::Outgoing;
 
-/// One request, to be used as often as its caller likes. Head and options are shared with the exchanges that were made with it.
+/// One request, which may be used several times. Head and options are shared with the exchanges that are made with it.
 pub struct ClientRequest {
     head: Arc<RequestHead>,
     body: ClientBody,
     options: Arc<RequestOptions>,
-    /// For a client: where to.
+    /// For a client: where it goes.
     location: Option<Location>,
 }
 
-/// What a request has as its body.
+/// The body of a request.
 pub enum ClientBody {
     Full(Bytes),
-    /// Written to the exchange; `None` for a length that is not known.
+    /// Written to the exchange, piece by piece; `None` if the length is unknown.
     Stream {
         length: Option<u64>,
         may_rewind: bool,
     },
     Source(Arc<dyn BodySource>, Option<u64>),
-    /// With the boundary between its fields.
+    /// Fields, and the boundary between them.
     Form(Vec<Field>, String),
 }
 
 impl ClientRequest {
-    /// For a connection of the caller's own. What it is given is checked when the request is used.
+    /// For a connection that the caller owns. The arguments are checked when the request is used.
     pub fn new(method: &str, path: &str, host: &str) -> ClientRequest {
         ClientRequest::with((method, path, host), None, RequestOptions::default())
     }
 
-    /// For a client. Credentials in the URL are those of Basic. Errors: InvalidArgument, Unsupported (another scheme).
+    /// For a client. User and password in the URL are sent by the Basic scheme. Errors: InvalidArgument, Unsupported (another scheme).
     pub fn for_url(method: &str, url: &str) -> Result<ClientRequest> {
         let location = Location::parse(url)?;
         let mut options = RequestOptions::default();
@@ -120,7 +120,7 @@ impl ClientRequest {
         Ok(())
     }
 
-    /// The body before is the caller's to drop: with a source goes a call into the host.
+    /// Returns the previous body, which the caller must drop last: dropping a source calls the host.
     #[must_use]
     pub fn set_body(&mut self, body: ClientBody) -> ClientBody {
         std::mem::replace(&mut self.body, body)
@@ -137,7 +137,7 @@ impl ClientRequest {
         }
     }
 
-    /// Adds a field to the form that is the body, and makes it one if it was something else: that is the caller's to drop, as with `set_body`.
+    /// Adds a field to the form that is the body. A body of another kind is replaced by a form and returned, to be dropped as with `set_body`.
     /// Sets Content-Type. Errors: HttpHeaderInvalid (the field's own type).
     pub fn add_form_field(&mut self, field: Field) -> Result<Option<ClientBody>> {
         if let Some(kind) = &field.content_type {
@@ -164,20 +164,20 @@ impl ClientRequest {
         Arc::make_mut(&mut self.head)
     }
 
-    /// The body as it is sent; `on_writable` is told when a stream takes more again.
+    /// The body for one exchange; `on_writable` is called when a stream has room again.
     pub(super) fn begin_body(&self, on_writable: Box<dyn Fn() + Send + Sync>) -> PendingBody {
         self.body.begin(on_writable)
     }
 
-    /// The request as a client takes it. Errors: InvalidArgument.
+    /// The request for a client. Errors: InvalidArgument.
     pub(super) fn call(&self, body: PendingBody) -> Result<PendingRequest> {
         let missing = || Error::new(Status::InvalidArgument, "the request has no URL (atls_request_new_url)");
         let location = self.location.clone().ok_or_else(missing)?;
         Ok(PendingRequest::new(self.head.clone(), location, body, self.options.clone()))
     }
 
-    /// The request with all its header fields, and its head as it is written on a connection of the caller's own. Refuses what cannot be sent, before
-    /// anything is reserved for it.
+    /// The request with all its header fields, and its head as it is sent on a connection that the caller owns. Refuses what cannot be sent before anything is
+    /// reserved.
     pub(super) fn complete(&self) -> Result<(Arc<RequestHead>, Vec<u8>)> {
         let length = self.body.length()?;
         let mut head = self.head.clone();

@@ -1,5 +1,5 @@
-//! Request bodies: none, bytes at hand, a stream that the host writes, or a source that is asked. With what stands between them and the
-//! wire: the wait for a 100 (Continue), and whether all of it has gone.
+//! Request bodies: none, bytes, a stream that the host writes, or a source that is called; and how far a body has come: the wait for a 100 (Continue), and
+//! whether all of it was sent. No I/O.
 
 use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -13,17 +13,17 @@ use crate::error::{Error, Result, Status};
 use crate::io::sync::lock;
 use crate::operation::Outgoing;
 
-/// Where a body comes from that is made as it is sent.
+/// Makes a body piece by piece, as it is sent.
 pub trait BodySource: Send + Sync {
     /// The next bytes; `None` at the end. Called by whichever thread drives the connection.
     fn next(&self) -> Result<Option<Bytes>>;
-    /// Begins anew; false where that cannot be.
+    /// Starts again from the beginning; false if that is impossible.
     fn rewind(&self) -> bool;
 }
 
 pub struct RequestBody {
     kind: Kind,
-    /// Length that was announced; `None` sends chunks.
+    /// The announced length; `None` for chunks.
     length: Option<u64>,
     sent: u64,
     progress: Arc<BodyProgress>,
@@ -35,23 +35,24 @@ enum Kind {
     Source(Arc<dyn BodySource>),
 }
 
-/// What the exchange knows of its body, which hyper has.
+/// What the exchange knows about its body, which hyper owns.
 #[derive(Default)]
 pub struct BodyProgress {
-    /// Nothing of the body goes out while this is set.
+    /// Nothing of the body is sent while this is set.
     held: AtomicBool,
     waiting: Mutex<Option<Waker>>,
     complete: AtomicBool,
-    /// No more of it goes out, though it is not complete; the answer may still come.
+    /// No more of it is sent, although it is not complete; the response may still come.
     stopped: AtomicBool,
-    /// A source is asked for more. It and `stopped` are each set before the other is looked at: so either the source is not asked, or who stops it waits.
+    /// The source is being called. `asking` and `stopped` are each written before the other is read: so either the source is not called, or the task that stops
+    /// the body waits for the call to end.
     asking: AtomicBool,
-    /// Where it is a stream, with the number under which it is read.
+    /// If it is a stream: the stream, and the number of its reader.
     outgoing: Option<(Arc<Outgoing>, u32)>,
 }
 
 impl BodyProgress {
-    /// Keeps the body back (RFC 9110 section 10.1.1).
+    /// Holds the body back (RFC 9110 section 10.1.1).
     pub fn hold(&self) {
         self.held.store(true, Ordering::Release);
     }
@@ -67,7 +68,7 @@ impl BodyProgress {
         self.held.load(Ordering::Acquire)
     }
 
-    /// Sends no more of it: the other end no longer reads. The writer is told.
+    /// Sends no more of it: the server no longer reads. Tells the writer.
     pub fn stop(&self) {
         self.stopped.store(true, Ordering::SeqCst);
         if let Some((outgoing, reader)) = &self.outgoing {
@@ -75,8 +76,8 @@ impl BodyProgress {
         }
     }
 
-    /// Asks no more for it, as long as `resume` does not follow; waits until nobody does. A source that begins anew else loses its beginning to a connection
-    /// whose server has answered early and reads on. False if it was stopped before, and must not be resumed.
+    /// Stops the body until `resume`, and waits until its source is not being called. Otherwise a source that starts again could lose its beginning to a
+    /// connection whose server has answered early and reads on. False if it was stopped before, and must not be resumed.
     pub async fn pause(&self) -> bool {
         let went_on = !self.stopped.swap(true, Ordering::SeqCst);
         while self.asking.load(Ordering::SeqCst) {
@@ -92,7 +93,7 @@ impl BodyProgress {
         }
     }
 
-    /// Runs `ask`, unless the body is stopped; else, where it is resumed, who asks is woken.
+    /// Runs `ask` unless the body is stopped; if it is, the task is woken when the body is resumed.
     fn unless_stopped<T>(&self, cx: &Context<'_>, ask: impl FnOnce() -> Poll<T>) -> Poll<T> {
         *lock(&self.waiting) = Some(cx.waker().clone());
         self.asking.store(true, Ordering::SeqCst);
@@ -111,7 +112,7 @@ impl BodyProgress {
             return Poll::Ready(());
         }
         *lock(&self.waiting) = Some(cx.waker().clone());
-        // Looked at once more: it may have been let go in between.
+        // Checked again: it may have been let go in between.
         if self.held.load(Ordering::Acquire) { Poll::Pending } else { Poll::Ready(()) }
     }
 }
@@ -145,7 +146,7 @@ impl RequestBody {
         self.length
     }
 
-    /// Whether hyper must be told of the framing in so many words.
+    /// Whether all bytes are known, so that hyper finds the framing itself.
     pub fn is_full(&self) -> bool {
         matches!(self.kind, Kind::Full(_))
     }
@@ -160,7 +161,7 @@ impl RequestBody {
             Kind::Source(source) => self.progress.unless_stopped(cx, || Poll::Ready(source.next())),
             Kind::Stream(pieces, reader) => match ready!(pieces.poll_read(*reader, cx)) {
                 Some(piece) => Poll::Ready(Ok(Some(piece))),
-                // An upload that was given up must not look like one that is complete.
+                // An upload that was given up must not look complete.
                 None => Poll::Ready(pieces.given_up().map_or(Ok(None), Err)),
             },
         }
@@ -173,7 +174,7 @@ impl Body for RequestBody {
 
     fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>>>> {
         ready!(self.progress.poll_held(cx));
-        // Stopped, hyper is to read on, and does so until the connection ends.
+        // While the body is stopped hyper goes on reading, until the connection ends.
         let stopped = || self.progress.stopped.load(Ordering::SeqCst);
         if !matches!(self.kind, Kind::Source(_)) && stopped() {
             return Poll::Pending;
@@ -255,12 +256,12 @@ mod tests {
         let mut before = call.begin();
         let tell = |_| -> futures_util::future::BoxFuture<'static, ()> { Box::pin(std::future::ready(())) };
         assert!(next(&mut before).is_ready());
-        // It cannot: then the one before goes on.
+        // It cannot start again: then the request before goes on.
         assert!(!call.begins_anew(&before.progress(), &tell).await);
         assert!(next(&mut before).is_ready() && next(&mut before).is_ready());
         assert!(call.begins_anew(&before.progress(), &tell).await);
         assert_eq!(next(&mut before), Poll::Pending);
-        // It has stopped already, and stays so.
+        // It was stopped already, and stays stopped.
         assert!(!call.begins_anew(&before.progress(), &tell).await);
         assert_eq!(next(&mut before), Poll::Pending);
         let mut after = call.begin();

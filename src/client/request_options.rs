@@ -1,4 +1,4 @@
-//! How a request is to be carried out, beyond what stands in it.
+//! How a request is carried out: deadlines, limits, redirects, login, decoding. No I/O.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -9,20 +9,20 @@ use crate::message::RequestHead;
 use crate::message::credentials::Login;
 use crate::message::decode::ACCEPTED;
 
-/// A timer takes no more than that.
+/// A timer takes no longer duration.
 const FOR_EVER: Duration = Duration::from_secs(1 << 32);
 
 #[derive(Clone)]
 pub struct RequestOptions {
     pub deadlines: Deadlines,
-    /// Accept the codings that we know, and decode.
+    /// Accept content codings, and decode them.
     pub decode: bool,
-    /// Bytes of a response body, decoded, beyond which the exchange fails.
+    /// Most bytes of a response body, decoded; beyond that the exchange fails.
     pub max_body: u64,
     pub head: HeadLimits,
-    /// The body is shown in one piece.
+    /// The body is delivered in one piece.
     pub buffered: bool,
-    /// Ask with `Expect: 100-continue`, and send the body unasked after so long.
+    /// Ask with `Expect: 100-continue`, and send the body after this time if there is no answer.
     pub expect: Option<Duration>,
     /// How many redirects may be followed.
     pub redirects: u32,
@@ -31,7 +31,7 @@ pub struct RequestOptions {
     /// A redirect may lead from https: to http:.
     pub may_downgrade: bool,
     pub login: Option<Login>,
-    /// In place of the client's own.
+    /// Replaces the client's own.
     pub connector: Option<Arc<Connector>>,
 }
 
@@ -44,7 +44,7 @@ impl RequestOptions {
         self.expect = Some(wait.unwrap_or(FOR_EVER));
     }
 
-    /// The lines of the head that go with these options.
+    /// Adds the header fields that these options need.
     pub fn complete(&self, request: &mut Arc<RequestHead>, length: Option<u64>) {
         if self.decode {
             let request = Arc::make_mut(request);
@@ -118,7 +118,7 @@ impl Default for HeadLimits {
 pub struct Deadlines {
     /// From the call to the response head, redirects and all.
     pub head: Option<Duration>,
-    /// For a turn.
+    /// Waiting for a turn.
     pub queue: Option<Duration>,
     /// From dialling to the end of TLS and the evidence exchange.
     pub connect: Option<Duration>,
@@ -131,7 +131,7 @@ pub struct Deadlines {
 }
 
 impl Deadlines {
-    /// Of the head.
+    /// Default of `head`.
     pub const HEAD: Duration = Duration::from_secs(60);
 }
 

@@ -1,5 +1,4 @@
-//! Which request goes next: a client has a limited number under way, in all and to each place; the others wait in the order in which they came. No
-//! I/O.
+//! Which request is next: a limited number is under way, in all and to each host; the others wait, first come, first served. No I/O.
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::{Arc, Mutex};
@@ -18,8 +17,8 @@ pub struct TurnQueue {
     state: Mutex<State>,
 }
 
-/// A place is in `places` while it has a request under way or waiting; in `next`, by the number of the first request that waits there, while that
-/// one may go as far as the place is concerned.
+/// A host is in `places` while it has a request under way or waiting. It is in `next`, by the number of the first request that waits for it, while its own
+/// limit lets that request go.
 #[derive(Default)]
 struct State {
     active: usize,
@@ -36,12 +35,12 @@ struct Queue {
 
 /// The right to have a request under way; given back when dropped.
 pub struct Turn {
-    /// None for one that was granted to nobody, and is not counted any more.
+    /// `None` for a turn that was never taken, and is no longer counted.
     turns: Option<Arc<TurnQueue>>,
     place: HostAndPort,
 }
 
-/// A place in the queue, held since the call that made it.
+/// A place in the queue, from the call of `queue` on.
 pub struct QueuedTurn(oneshot::Receiver<Turn>);
 
 impl QueuedTurn {
@@ -55,7 +54,7 @@ impl TurnQueue {
         TurnQueue { most, most_at_one_place, state: Mutex::default() }
     }
 
-    /// Takes a place in the queue, which those that come later do not get before this one, unless this one waits for its host and they do not.
+    /// Takes a place in the queue. Later requests do not overtake it, unless it must wait for its host and they need not.
     pub fn queue(self: &Arc<Self>, place: HostAndPort) -> QueuedTurn {
         let (sender, receiver) = oneshot::channel();
         let mut state = lock(&self.state);
@@ -67,19 +66,19 @@ impl TurnQueue {
         QueuedTurn(receiver)
     }
 
-    /// Under way, and waiting.
+    /// How many are under way, and how many wait.
     pub fn counts(&self) -> (usize, usize) {
         let state = lock(&self.state);
         let waiting = state.places.values().flat_map(|queue| &queue.waiting);
         (state.active, waiting.filter(|(_, sender)| !sender.is_closed()).count())
     }
 
-    /// Under way at this place.
+    /// How many are under way to this host.
     pub fn active_at(&self, place: &HostAndPort) -> usize {
         lock(&self.state).places.get(place).map_or(0, |queue| queue.active)
     }
 
-    /// Puts the first that waits at a place in its right place among those that may go.
+    /// Brings `next` up to date for one host.
     fn list(&self, state: &mut State, place: &HostAndPort) {
         let Some(queue) = state.places.get_mut(place) else { return };
         while queue.waiting.front().is_some_and(|(number, sender)| {
@@ -105,8 +104,8 @@ impl TurnQueue {
         }
     }
 
-    /// Grants turns to all that may go. Requests given up in the meantime are skipped in this loop, however many there are: dropping their turns
-    /// instead would recurse, each drop admitting the next.
+    /// Grants turns to all requests that may go. Those that were given up in the meantime are skipped in this loop, however many there are: dropping their
+    /// turns instead would recurse, since each drop admits the next.
     fn admit(self: &Arc<Self>, state: &mut State) {
         while state.active < self.most
             && let Some((_, place)) = state.next.pop_first()
@@ -185,7 +184,7 @@ mod tests {
         assert!(lock(&turns.state).places.is_empty() && lock(&turns.state).next.is_empty());
     }
 
-    /// As a crawler leaves them that gives up all that it has begun.
+    /// What a crawler leaves that gives up everything it has begun.
     #[test]
     fn any_number_that_have_gone_are_passed_over_on_a_small_stack() {
         let give_up = || {

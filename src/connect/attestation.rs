@@ -1,5 +1,5 @@
-//! Attestation on a fresh session: the server proves itself by one of the policy's protocols, and then this side, where the server asks for it
-//! (docs/protocol.md).
+//! Attestation on a fresh session: the server proves itself by one of the policy's protocols, and then this side, if the server asks for it
+//! (docs/protocol.md). Touches the session's stream, random numbers and the clock.
 
 use std::time::{Duration, Instant};
 
@@ -21,12 +21,12 @@ use crate::tls::{ClientHandshake, TlsStream};
 use crate::tunnel::Transport;
 use crate::verdict::Verdict;
 
-/// For a connection without a policy, on which only this side proves itself.
+/// Bytes and time for a connection without a policy, on which only this side proves itself.
 const USUAL_LIMITS: (usize, Duration) = (1 << 20, Duration::from_secs(30));
 
 type Attested = (TlsStream<Transport>, Option<Verdict>);
 
-/// The stream, once all that has to be proved was. An error ends the session.
+/// Returns the stream once everything has been proved. An error ends the session.
 pub async fn attest(
     showing: ClientHandshake<Transport>,
     target: &ConnectTarget,
@@ -92,7 +92,7 @@ impl Session<'_> {
         let answer = self.post(CHALLENGE_PATH, challenge.text().to_owned(), Status::NoEvidence).await?;
         if answer.is_unknown() {
             match policy {
-                // Who does not know the protocol asks for nothing by it.
+                // A server that does not know the protocol cannot ask for evidence by it.
                 None => return Ok(Done::Attested(None)),
                 Some(_) if !is_last => return Ok(Done::Unknown),
                 Some(_) => {}
@@ -107,7 +107,7 @@ impl Session<'_> {
                 return Err(Error::new(Status::NoEvidence, "the server gave no evidence").phase(Phase::Evidence));
             }
         };
-        // Only now: what this machine is, is told to nobody of whom the policy's question is open.
+        // Only now: a server that the policy has not accepted learns nothing about this machine.
         if let Some(challenge) = next {
             self.show(&challenge).await?;
         }
@@ -115,7 +115,7 @@ impl Session<'_> {
     }
 
     async fn judge(&mut self, policy: Option<&Policy>, evidence: &Evidence, binding: &Binding) -> Result<Done> {
-        // The only caller without a policy asks for nothing to be judged.
+        // Without a policy nothing is judged.
         let policy = policy.ok_or_else(|| Error::new(Status::Internal, "no policy to judge by"))?;
         self.progress.enter(Phase::Collateral);
         let verdict = self.target.verifier.judge(evidence, policy, binding, &self.target.route()).await?;
@@ -127,10 +127,10 @@ impl Session<'_> {
         }
     }
 
-    /// This side proves itself.
+    /// Proves this side to the server.
     async fn show(&mut self, challenge: &Challenge) -> Result<()> {
         let Some(attester) = &self.target.attester else {
-            let message = "the server asks for evidence of this side, and the configuration names no source of any";
+            let message = "the server asks for evidence of this side, and the configuration has no source of evidence";
             return Err(Error::new(Status::EvidenceRefused, message).phase(Phase::Evidence));
         };
         let evidence = |why| Error::new(Status::EvidenceInvalid, why).phase(Phase::Evidence);
@@ -144,7 +144,7 @@ impl Session<'_> {
         answer.success(CLIENT_PATH, Status::EvidenceRefused).map(|_| ())
     }
 
-    /// What an answer to `challenge` must be bound to, as this side of the session knows it.
+    /// What an answer to `challenge` must be bound to, as seen from this side of the session.
     fn binding(&self, challenge: &Challenge) -> Result<Exporter> {
         let exporter = self.export(EXPORTER_V1_LABEL, Some(&challenge.context()))?;
         let leaves = (self.leaf.clone(), self.own_leaf.clone());
@@ -164,7 +164,7 @@ impl Session<'_> {
         within(Some(timeout), Wait::Evidence, self.ask(path, body, otherwise, until)).await
     }
 
-    /// Asks, and asks again on the same session while the server is busy and says when it will not be, as long as that is in time.
+    /// Asks, and asks again on the same session while the server is busy and says when to retry, as long as there is time.
     async fn ask(&mut self, path: &str, body: String, otherwise: Status, until: Instant) -> Result<EvidenceAnswer> {
         loop {
             let stream = self.stream.take().ok_or_else(lost)?;
@@ -188,7 +188,7 @@ impl Session<'_> {
     }
 }
 
-/// Clients that were turned away together must not come back together: the wait grows by up to a quarter, and is never zero.
+/// Clients that were turned away together must not retry together: adds up to a quarter to the wait, which is never zero.
 fn spread(pause: Duration) -> Result<Duration> {
     let random = u32::from(random::<1>()?[0]);
     let pause = pause.clamp(Duration::from_millis(100), Duration::from_secs(3600));

@@ -1,4 +1,4 @@
-//! What a caller has set for its connections so far. Touches nothing: it is checked and frozen when a connection is to be made.
+//! What a caller has set for its connections so far; checked and frozen when a connection is to be made. Touches nothing.
 
 use std::sync::{Arc, Mutex};
 
@@ -13,7 +13,7 @@ use crate::tls::KeyLogSink;
 use crate::tunnel::TunnelUrl;
 use crate::verifier::Verifier;
 
-/// Host, port and settings. What is costly to make of them is made once, and again only after a change.
+/// Host, port and settings. What is costly to derive from them is made once, and again only after a change.
 #[derive(Default)]
 pub struct ConnectConfig {
     host: String,
@@ -23,7 +23,7 @@ pub struct ConnectConfig {
     frozen: Mutex<Option<Arc<Connector>>>,
 }
 
-/// The words by which `ConnectConfig::consent` is told that the caller knows what it does.
+/// The words by which a caller consents that secrets leave the process.
 const CONSENT: &str = "secrets may leave";
 
 impl ConnectConfig {
@@ -36,7 +36,7 @@ impl ConnectConfig {
         Ok(ConnectConfig { host: host.to_owned(), port, ..ConnectConfig::anywhere() })
     }
 
-    /// Without a host: for what needs none.
+    /// Without a host, for uses that need none.
     pub fn anywhere() -> ConnectConfig {
         ConnectConfig::default()
     }
@@ -48,7 +48,7 @@ impl ConnectConfig {
             return Err(Error::new(Status::InvalidState, message));
         }
         if self.host.is_empty() {
-            return Err(Error::new(Status::InvalidState, "the configuration names no host (atls_config_new)"));
+            return Err(Error::new(Status::InvalidState, "the configuration has no host (atls_config_new)"));
         }
         self.connector()?.target((&self.host, self.port, false), self.settings.policy.clone(), None)
     }
@@ -64,7 +64,7 @@ impl ConnectConfig {
         Ok(made)
     }
 
-    /// To change what the methods below do not.
+    /// For changes that need no check.
     pub fn change(&mut self) -> &mut ConnectSettings {
         *lock(&self.frozen) = None;
         &mut self.settings
@@ -76,13 +76,13 @@ impl ConnectConfig {
         (settings.policy, settings.unattested) = (Some(policy), false);
     }
 
-    /// Neither a policy nor unattested connections: for a client whose policies are set host by host.
+    /// No policy, and no unattested connections: for a client whose policies are set host by host.
     pub fn clear_policy(&mut self) {
         let settings = self.change();
         (settings.policy, settings.unattested) = (None, false);
     }
 
-    /// No policy, and connections all the same.
+    /// No policy: connections are not attested.
     pub fn set_unattested(&mut self) {
         let settings = self.change();
         (settings.policy, settings.unattested) = (None, true);
@@ -93,7 +93,7 @@ impl ConnectConfig {
         self.verifier = Some(verifier);
     }
 
-    /// Evidence of this side. What was there is the caller's to drop: with it may go a call into the host.
+    /// Sets the source of this side's evidence. Returns the previous one, which the caller must drop last: that may call the host.
     #[must_use]
     pub fn set_attester(&mut self, attester: Arc<Attester>) -> Option<Arc<Attester>> {
         self.change().attester.replace(attester)
@@ -116,7 +116,7 @@ impl ConnectConfig {
         Ok(())
     }
 
-    /// An address of this machine, or the name of an interface. Errors: InvalidArgument (empty).
+    /// Where connections leave from: an address of this machine, or the name of an interface. Errors: InvalidArgument (empty).
     pub fn set_bind(&mut self, from: Option<&str>) -> Result<()> {
         if from == Some("") {
             return Err(Error::new(Status::InvalidArgument, "address_or_interface is empty"));
@@ -126,7 +126,7 @@ impl ConnectConfig {
         Ok(())
     }
 
-    /// Connections to the first host and port go to the other. Errors: InvalidArgument.
+    /// Connections to the first host and port go to the second. Errors: InvalidArgument.
     pub fn map_host(&mut self, (host, port): (&str, u16), (other_host, other_port): (&str, u16)) -> Result<()> {
         if host.is_empty() || other_host.is_empty() || port == 0 || other_port == 0 {
             return Err(Error::new(Status::InvalidArgument, "an empty name, or a port of 0"));
@@ -136,7 +136,7 @@ impl ConnectConfig {
         Ok(())
     }
 
-    /// Whether certificate and name are checked. Errors: InvalidState (they must be: a policy is set).
+    /// Whether certificate and name are checked. Errors: InvalidState (a policy is set, which needs the check).
     pub fn set_certificate_check(&mut self, check: bool) -> Result<()> {
         if !check && self.settings.policy.is_some() {
             return Err(Error::new(Status::InvalidState, "a policy needs the certificate check"));
@@ -145,7 +145,7 @@ impl ConnectConfig {
         Ok(())
     }
 
-    /// Whether the caller has said that secrets may leave beside a policy. Errors: InvalidArgument (other words than those).
+    /// Whether the caller consents to a key log beside a policy. Errors: InvalidArgument (other words).
     pub fn consent(words: Option<&str>) -> Result<bool> {
         match words {
             None => Ok(false),
@@ -154,8 +154,7 @@ impl ConnectConfig {
         }
     }
 
-    /// Where the secrets of each session go; `consent` as `ConnectConfig::consent` found it. What was there is the caller's to drop, as with
-    /// `set_attester`.
+    /// Where the secrets of each session go; `consent` is what `ConnectConfig::consent` returned. Returns the previous one, to be dropped as with `set_attester`.
     #[must_use]
     pub fn set_key_log(&mut self, lines: Option<KeyLogSink>, consent: bool) -> Option<KeyLogSink> {
         let trust = &mut self.change().trust;

@@ -1,4 +1,4 @@
-//! What a connection ends up with: TLS, or (only where the caller wants neither attestation nor secrecy) what would be under it.
+//! The stream of a connection: TLS or, only if the caller wants neither attestation nor secrecy, the bare transport.
 
 use std::io;
 use std::net::SocketAddr;
@@ -11,7 +11,7 @@ use crate::io::{Liveness, SocketWatch};
 use crate::tls::TlsStream;
 use crate::tunnel::Transport;
 
-// The usual case is the large one, and is kept in place.
+// The large variant is the usual one: it is not boxed.
 #[allow(clippy::large_enum_variant)]
 pub enum ConnectedStream {
     Tls(TlsStream<Transport>),
@@ -26,7 +26,7 @@ impl ConnectedStream {
         }
     }
 
-    /// The other end of the socket: the server, or what leads to it.
+    /// The other end of the socket: the server, or the proxy or forwarder before it.
     pub fn peer(&self) -> Option<SocketAddr> {
         self.transport().socket().peer()
     }

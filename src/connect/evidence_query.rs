@@ -1,6 +1,6 @@
-//! The exchanges of attestation: a POST and its answer on the TLS stream that the caller will get afterwards.
+//! The exchanges of attestation: a POST and its answer, on the TLS stream that the caller gets afterwards. Touches that stream, and the clock for Retry-After.
 
-use std::time::{Duration, UNIX_EPOCH};
+use std::time::Duration;
 
 use http_body_util::{BodyExt, Full, LengthLimitError, Limited};
 use hyper::body::Bytes;
@@ -10,11 +10,12 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use crate::attester::check_framing;
 use crate::error::{Error, Phase, Result, Status, chain};
 use crate::io::clock;
+use crate::message::date;
 
 /// Heads beyond this are refused; 1xx responses each count on their own.
 const MAX_HEAD: usize = 64 << 10;
 
-/// What is asked, and how a refusal is reported.
+/// A query, and how a refusal of it is reported.
 pub struct EvidenceQuery<'a> {
     pub host: &'a str,
     pub path: &'a str,
@@ -24,22 +25,21 @@ pub struct EvidenceQuery<'a> {
     pub otherwise: Status,
 }
 
-/// What the server said.
+/// The server's answer.
 pub struct EvidenceAnswer {
     pub status: u16,
     pub body: Bytes,
-    /// 503, and when to ask again, if the connection stays.
+    /// With 503: how long to wait before asking again, if the connection stays open.
     pub again: Option<Duration>,
 }
 
 impl EvidenceAnswer {
-    /// A server that knows no such thing: another protocol may be tried.
+    /// The server does not know the path: another protocol may be tried.
     pub fn is_unknown(&self) -> bool {
         matches!(self.status, 404 | 405 | 501)
     }
 
-    /// The body of a success, which is 200 and nothing else: 206 is a part, and 204 nothing. Errors: EvidenceBusy; `otherwise`. With the server's
-    /// status.
+    /// The body of a success, which is 200 only: 206 is a part, and 204 is empty. Errors: EvidenceBusy, `otherwise`, both with the server's status.
     pub fn success(&self, path: &str, otherwise: Status) -> Result<&[u8]> {
         let otherwise = match self.status {
             200 => return Ok(&self.body),
@@ -52,8 +52,8 @@ impl EvidenceAnswer {
     }
 }
 
-/// Asks, and gives the stream back, at the first byte after the answer. Bytes that the server sent beyond its answer are refused: nobody asked
-/// for them, and they must not pass for an answer to what the caller sends next.
+/// Sends the query, reads the answer and returns the stream. Bytes after the answer are refused: they must not pass for an answer to what the caller sends
+/// next.
 pub async fn post<S>(io: S, question: EvidenceQuery<'_>) -> Result<(S, EvidenceAnswer)>
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
@@ -88,7 +88,7 @@ where
         parts = &mut stream => (answer.await, Some(parts)),
     };
     let (found, framed): (EvidenceAnswer, Result<()>) = answered?;
-    // Of a refusal the reason counts, and not whether the server leaves in good order after it.
+    // If it is a refusal, its reason matters, not how the server ends the connection.
     if !found.is_unknown() && found.again.is_none() {
         found.success(path, otherwise)?;
     }
@@ -104,7 +104,7 @@ where
     Ok((parts.io.into_inner(), found))
 }
 
-/// What a server that is busy says about when to ask again on this connection (RFC 9110 section 10.2.3), if it keeps it.
+/// How long a busy server asks to wait (RFC 9110 section 10.2.3), if it keeps the connection open.
 fn retry_after(version: http::Version, headers: &http::HeaderMap) -> Option<Duration> {
     let options = headers.get_all("connection").iter().filter_map(|value| value.to_str().ok());
     let closes = |list: &str| list.split(',').any(|option| option.trim().eq_ignore_ascii_case("close"));
@@ -112,11 +112,7 @@ fn retry_after(version: http::Version, headers: &http::HeaderMap) -> Option<Dura
         return None;
     }
     let text = headers.get("retry-after")?.to_str().ok()?.trim();
-    let until = || {
-        let date = httpdate::parse_http_date(text).ok()?.duration_since(UNIX_EPOCH).ok()?;
-        Some(date.saturating_sub(Duration::from_secs(clock::now().ok()?)))
-    };
-    text.parse().ok().map(Duration::from_secs).or_else(until)
+    date::retry_after(text, clock::now().unwrap_or(0))
 }
 
 /// Byte for byte what docs/protocol.md, "HTTP" shows: peers may know no other.

@@ -1,4 +1,4 @@
-//! CONNECT (RFC 9110 section 9.3.6). What the proxy says is read by our own state machine.
+//! CONNECT (RFC 9110 section 9.3.6). `h1` reads the proxy's answer. Touches the socket to the proxy.
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
@@ -7,17 +7,17 @@ use crate::h1::{Connection, EventKind, ProtocolError, Role, Rules};
 use crate::io::Socket;
 use crate::message::credentials::Login;
 
-/// Informational answers before the one that counts.
+/// Most informational responses before the final one.
 const INFORMATIONAL: usize = 16;
 
 /// What the proxy said.
-enum Said {
+enum ProxyAnswer {
     Nothing,
     Open,
     Refused { status: u16, reason: String, challenges: Vec<Vec<u8>> },
 }
 
-/// Asks for a way to `host:port`. Where the proxy asks who we are and `login` has an answer, the answer is returned, to try again with.
+/// Asks the proxy for a tunnel to `host:port`. If the proxy sends a challenge and `login` can answer it, returns that answer, for another attempt.
 pub async fn open(
     mut socket: Socket,
     host: &str,
@@ -42,19 +42,19 @@ pub async fn open(
     let mut informational = 0;
     loop {
         match next(&mut conn, &mut informational)? {
-            Said::Nothing => {
+            ProxyAnswer::Nothing => {
                 let count = socket.read(conn.reserve(1024)).await.map_err(io)?;
                 match count {
                     0 => conn.receive_eof(),
                     _ => drop(conn.commit(count)),
                 }
             }
-            // A TLS server waits for its client: whatever is here already did not come from there.
-            Said::Open => match conn.trailing_data() {
+            // A TLS server waits for its client: bytes that are here already are not the server's.
+            ProxyAnswer::Open => match conn.trailing_data() {
                 (b"", false) => return Ok((socket, None)),
-                _ => return Err(protocol("bytes, or the end, right behind the answer")),
+                _ => return Err(protocol("bytes, or the end of the connection, directly after the answer")),
             },
-            Said::Refused { status, reason, challenges } => {
+            ProxyAnswer::Refused { status, reason, challenges } => {
                 let challenges = challenges.iter().map(Vec::as_slice);
                 let known = login.filter(|_| status == 407 && !answered);
                 let answer = known.and_then(|login| login.answer(challenges, "CONNECT", &authority, None));
@@ -67,23 +67,23 @@ pub async fn open(
     }
 }
 
-fn next(conn: &mut Connection, informational: &mut usize) -> Result<Said> {
+fn next(conn: &mut Connection, informational: &mut usize) -> Result<ProxyAnswer> {
     loop {
         let event = conn.next_event().map_err(|error| protocol(&error.message))?;
         match event.kind {
-            EventKind::NeedData => return Ok(Said::Nothing),
+            EventKind::NeedData => return Ok(ProxyAnswer::Nothing),
             EventKind::InformationalResponse if *informational < INFORMATIONAL => *informational += 1,
-            EventKind::InformationalResponse => return Err(protocol("informational answers without end")),
-            EventKind::Response if (200..300).contains(&event.status) => return Ok(Said::Open),
+            EventKind::InformationalResponse => return Err(protocol("too many informational responses")),
+            EventKind::Response if (200..300).contains(&event.status) => return Ok(ProxyAnswer::Open),
             EventKind::Response => {
                 let challenges = event.fields.iter().filter(|(name, ..)| *name == b"proxy-authenticate");
-                return Ok(Said::Refused {
+                return Ok(ProxyAnswer::Refused {
                     status: event.status,
                     reason: event.reason.escape_ascii().to_string(),
                     challenges: challenges.map(|(.., value)| value.to_vec()).collect(),
                 });
             }
-            _ => return Err(protocol("the connection ended before an answer")),
+            _ => return Err(protocol("the connection ended before the answer")),
         }
     }
 }

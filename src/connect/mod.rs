@@ -1,6 +1,5 @@
-//! The attested connection: transport, TLS, evidence, judgement, in this order, and only then a stream for the caller.
-//!
-//! Evidence is asked for in `attest`, and judged by the verifier.
+//! The attested connection: transport, TLS, evidence, judgement, in this order, and only then a stream for the caller. Evidence is asked for in
+//! `attestation`, and judged by the verifier. Touches sockets and the clock, both through `io`.
 
 mod attestation;
 mod config;
@@ -47,12 +46,12 @@ pub struct ConnectTarget {
     /// Not beside a tunnel.
     pub proxy: Option<Arc<Proxy>>,
     pub dial: net::Dial,
-    /// Without TLS, and so without policy.
+    /// Without TLS, and so without a policy.
     pub plain: bool,
-    /// `None` only where the caller said in so many words that it wants no attestation.
+    /// `None` only if the caller has explicitly asked for no attestation.
     pub policy: Option<Arc<Policy>>,
     pub verifier: Arc<Verifier>,
-    /// What this side shows of itself where the server asks for it.
+    /// Evidence of this side, for servers that ask for it.
     pub attester: Option<Arc<Attester>>,
     pub tls: Arc<ClientConfig>,
     pub timeouts: ConnectTimeouts,
@@ -63,21 +62,21 @@ pub struct ConnectTarget {
 pub struct ConnectTimeouts {
     pub connect: Option<Duration>,
     pub tls: Option<Duration>,
-    /// All of them together: a second attempt, the way there, TLS, evidence and the collateral for it.
+    /// All of them together: transport, TLS, evidence, collateral, and a second attempt.
     pub whole: Option<Duration>,
 }
 
 impl ConnectTimeouts {
-    /// As they are, with a closer limit on the whole.
+    /// The same, with a shorter limit on the whole if `limit` is shorter.
     pub fn and(self, limit: Option<Duration>) -> ConnectTimeouts {
         let whole = [self.whole, limit].into_iter().flatten().min();
         ConnectTimeouts { whole, ..self }
     }
 }
 
-/// Of connecting and of TLS, each.
+/// Default for connecting, and for TLS.
 pub const PHASE_TIMEOUT: Duration = Duration::from_secs(20);
-/// Of a connection as a whole.
+/// Default for a connection as a whole.
 pub const WHOLE_TIMEOUT: Duration = Duration::from_secs(90);
 
 impl Default for ConnectTimeouts {
@@ -86,11 +85,11 @@ impl Default for ConnectTimeouts {
     }
 }
 
-/// How long the phases took; zero for one that there was none of.
+/// How long the phases took; zero for a phase that was not needed.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct ConnectTimes {
     pub dns: Duration,
-    /// TCP, and the way through a proxy or tunnel.
+    /// TCP, and the proxy or tunnel.
     pub connect: Duration,
     pub tls: Duration,
     pub attest: Duration,
@@ -99,7 +98,7 @@ pub struct ConnectTimes {
 /// A connection that may be used.
 pub struct Connected {
     pub stream: ConnectedStream,
-    /// `None` for a connection that the caller asked to be unattested.
+    /// `None` if the caller asked for an unattested connection.
     pub verdict: Option<Arc<Verdict>>,
     pub times: ConnectTimes,
 }
@@ -114,7 +113,7 @@ pub async fn connect(target: &ConnectTarget) -> Result<Connected> {
 
 async fn attempts(target: &ConnectTarget, progress: &ConnectProgress) -> Result<Connected> {
     match attempt(target, progress).await {
-        // The server may have changed its certificate between handshake and quote; then a new session shows the new one.
+        // The server may have changed its certificate between handshake and quote; a new session then has the new one.
         Err(error) if only_the_certificate_differs(&error) => {
             let place = || log::place(&target.host, target.port);
             log::emit(log::DEBUG, || {
@@ -135,7 +134,7 @@ async fn attempt(target: &ConnectTarget, progress: &ConnectProgress) -> Result<C
         (true, None) => {
             return Ok(Connected { stream: ConnectedStream::Plain(transport), verdict: None, times: progress.times() });
         }
-        // Nothing upstream lets this happen; it must not depend on that.
+        // The callers prevent this; the check must not depend on them.
         (true, Some(_)) => return Err(Error::new(Status::PolicyRequired, "a policy, and a connection without TLS")),
     }
     progress.enter(Phase::Tls);
@@ -148,12 +147,12 @@ async fn attempt(target: &ConnectTarget, progress: &ConnectProgress) -> Result<C
         return Ok(Connected { stream, verdict: None, times: progress.times() });
     }
     progress.enter(Phase::Evidence);
-    // Boxed, as is each fetch of collateral: a connection's memory should not have the shape of its rarest moment.
+    // Boxed, as is each fetch of collateral: a connection should not hold the memory that only its handshake needs.
     let (stream, verdict) = Box::pin(attestation::attest(showing, target, progress)).await?;
     Ok(Connected { stream: ConnectedStream::Tls(stream), verdict: verdict.map(Arc::new), times: progress.times() })
 }
 
-/// A proxy or tunnel may have cut the handshake, and not the server.
+/// The proxy or tunnel, not the server, may have cut the handshake.
 fn on_the_way(error: Error, target: &ConnectTarget) -> Error {
     match (error.status, &target.tunnel, &target.proxy) {
         (Status::Truncated, Some(_), _) => error.context("the tunnel ended the connection"),
@@ -162,7 +161,7 @@ fn on_the_way(error: Error, target: &ConnectTarget) -> Error {
     }
 }
 
-/// The way there.
+/// The transport: a TCP connection to the server, or one through a tunnel or proxy.
 async fn transport(target: &ConnectTarget, progress: &ConnectProgress) -> Result<Transport> {
     match (&target.tunnel, &target.proxy) {
         (None, None) => {
@@ -174,7 +173,7 @@ async fn transport(target: &ConnectTarget, progress: &ConnectProgress) -> Result
             progress.enter(Phase::Tunnel);
             match (tunnel, proxy) {
                 (Some(tunnel), _) => tunnel.open(&target.tls, &target.dial).await,
-                // For http: the proxy takes the requests themselves.
+                // For http: URLs the proxy takes the requests themselves.
                 (None, Some(proxy)) if target.plain && proxy.speaks_http() => proxy.reach(&target.dial).await,
                 (None, Some(proxy)) => proxy.open(&target.host, target.port, &target.dial).await,
                 (None, None) => Err(Error::new(Status::Internal, "no way there")),

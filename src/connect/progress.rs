@@ -13,7 +13,7 @@ use crate::log;
 /// Shared between the connecting task and its deadline.
 #[derive(Debug)]
 pub struct ConnectProgress {
-    /// When all of it must be over.
+    /// When the connection must be ready.
     pub until: Option<Instant>,
     state: Mutex<State>,
 }
@@ -27,7 +27,7 @@ struct State {
 
 impl ConnectProgress {
     pub fn begin(limit: Option<Duration>) -> ConnectProgress {
-        // What is too long for a clock is no limit.
+        // A limit that is too long for the clock is none.
         let until = limit.and_then(|limit| Instant::now().checked_add(limit));
         ConnectProgress { until, state: Mutex::new(State::begin()) }
     }
@@ -84,7 +84,7 @@ impl State {
     }
 }
 
-/// The line about an attempt, and the one about a refusal.
+/// Logs an attempt, and a refusal if it was one.
 pub fn report(target: &ConnectTarget, times: &ConnectTimes, done: &Result<Connected>) {
     let place = || log::place(&target.host, target.port);
     if let Err(error) = done
@@ -103,7 +103,7 @@ pub fn report(target: &ConnectTarget, times: &ConnectTimes, done: &Result<Connec
     });
 }
 
-/// The other side is not what was asked for, or does not want us.
+/// The server is not what was asked for, or refuses this side.
 fn is_refusal(error: &Error) -> bool {
     error.verdict.is_some()
         || matches!(

@@ -1,5 +1,4 @@
-//! A way through a proxy: HTTP by CONNECT, or SOCKS5 (RFC 1928, 1929). The proxy is untrusted, as every network is: TLS and the evidence
-//! run end to end through it.
+//! Proxies: HTTP by CONNECT, or SOCKS5 (RFC 1928, 1929). A proxy is as untrusted as any network: TLS and evidence run end to end through it. Touches sockets.
 
 use tokio_socks::tcp::Socks5Stream;
 use tokio_socks::{Error as SocksError, TargetAddr};
@@ -13,7 +12,7 @@ use crate::log;
 pub use crate::message::credentials::Login;
 use crate::tunnel::Transport;
 
-/// A proxy, and how it knows us.
+/// A proxy, and the login for it.
 #[derive(Clone, Debug)]
 pub struct Proxy {
     kind: Kind,
@@ -32,7 +31,7 @@ enum Kind {
 }
 
 impl Proxy {
-    /// `http://host:port` (port 80), `socks5://host:port` or `socks5h://host:port` (port 1080), without more.
+    /// `http://host:port` (port 80), `socks5://host:port` or `socks5h://host:port` (port 1080), and nothing else.
     pub fn parse(text: &str, login: Option<Login>) -> Result<Proxy> {
         let invalid = |why: &str| Error::new(Status::InvalidArgument, format!("proxy URL: {why}"));
         let url = Url::parse(text).map_err(|error| invalid(&error.to_string()))?;
@@ -48,7 +47,7 @@ impl Proxy {
         if !matches!(url.path(), "/" | "") || url.query().is_some() || url.fragment().is_some() {
             return Err(invalid("more than host and port"));
         }
-        // Only of schemes it knows does the parser take hosts apart.
+        // The parser takes hosts apart only for schemes that it knows.
         let host = match url.host().map(|host| Host::parse(&host.to_string())) {
             Some(Ok(Host::Domain(name))) => name,
             Some(Ok(Host::Ipv4(address))) => address.to_string(),
@@ -67,12 +66,12 @@ impl Proxy {
         self.login.as_ref()
     }
 
-    /// The proxy itself.
+    /// Connects to the proxy only.
     pub async fn reach(&self, dial: &Dial) -> Result<Transport> {
         self.dial(dial).await.map(Transport::Tcp)
     }
 
-    /// A way through to `host:port`.
+    /// Connects to `host:port` through the proxy.
     pub async fn open(&self, host: &str, port: u16, dial: &Dial) -> Result<Transport> {
         let done = self.lead(host, port, dial).await;
         log::emit(log::DEBUG, || {
@@ -88,7 +87,7 @@ impl Proxy {
                 let login = self.login.as_ref();
                 let (socket, refused) = http_proxy::open(self.dial(dial).await?, host, port, login, None).await?;
                 let Some(answer) = refused else { return Ok(Transport::Tcp(socket)) };
-                // The proxy may have closed, and the answer is good for another connection as well.
+                // The proxy may have closed the connection; the answer is good for another one as well.
                 drop(socket);
                 let again = http_proxy::open(self.dial(dial).await?, host, port, login, Some(answer)).await?;
                 return Ok(Transport::Tcp(again.0));

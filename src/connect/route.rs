@@ -1,4 +1,4 @@
-//! The way that a connection goes, for whatever else has to go it: the documents that its evidence is judged by.
+//! The route of a connection, for the collateral of its evidence, which takes the same route. Touches sockets.
 
 use std::sync::Arc;
 
@@ -13,13 +13,13 @@ use crate::io::net;
 use crate::io::net::Dial;
 use crate::tunnel::TunnelUrl;
 
-/// Tunnel or proxy, own address, family, and names that are not looked up.
+/// Tunnel or proxy, own address, address family, and mapped hosts.
 #[derive(Clone)]
 pub struct Route {
     pub tunnel: Option<TunnelUrl>,
     pub proxy: Option<Arc<Proxy>>,
     pub dial: Dial,
-    /// For a tunnel in TLS.
+    /// For a forwarder that is reached by TLS.
     pub tls: Arc<ClientConfig>,
 }
 
@@ -32,7 +32,7 @@ impl ConnectTarget {
 
 impl ServiceRoute for Route {
     fn name(&self) -> String {
-        // A proxy by its address: its login is not shown.
+        // The proxy is named by its address in memory, so that its login is not.
         let tunnel = self.tunnel.as_ref().map(TunnelUrl::given);
         format!("{tunnel:?} {:?} {:?}", self.proxy.as_ref().map(Arc::as_ptr), self.dial)
     }

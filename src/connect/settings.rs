@@ -1,4 +1,5 @@
-//! All that decides about a connection besides where it goes: how to get there, whom TLS trusts, which policy the server must satisfy.
+//! Everything about a connection except its destination: the route, what TLS trusts, the policy that the server must satisfy. No I/O, except that the
+//! system's roots are read if they are wanted.
 
 use std::sync::{Arc, Mutex};
 
@@ -17,23 +18,23 @@ use crate::verifier::Verifier;
 /// What a caller sets.
 #[derive(Clone, Debug, Default)]
 pub struct ConnectSettings {
-    /// Name to check the certificate against and to send as SNI, where it is not the host.
+    /// Name to check the certificate against and to send as SNI, if it is not the host.
     pub server_name: Option<String>,
-    /// `ws(s)://` URL of a forwarder. Not beside a proxy.
+    /// `ws(s)://` URL of a forwarder. Not together with a proxy.
     pub tunnel: Option<String>,
     pub proxy: Option<Arc<Proxy>>,
     pub dial: Dial,
     pub trust: Trust,
     pub timeouts: ConnectTimeouts,
-    /// For hosts that no closer rule covers.
+    /// For hosts that no pattern of a client covers.
     pub policy: Option<Arc<Policy>>,
-    /// Hosts without any policy are contacted all the same.
+    /// Hosts without a policy may be contacted, unattested.
     pub unattested: bool,
     /// Evidence of this side, for servers that ask for it by exporter-v1.
     pub attester: Option<Arc<Attester>>,
 }
 
-/// Frozen settings, and what is costly to make of them. Two connections are alike where they share one of these.
+/// Frozen settings, and what is costly to derive from them. Connections that share one are alike.
 pub struct Connector {
     pub settings: ConnectSettings,
     verifier: Option<Arc<Verifier>>,
@@ -44,7 +45,7 @@ pub struct Connector {
 type Made = (Option<Arc<Policy>>, Arc<ClientConfig>);
 
 impl Connector {
-    /// Errors: InvalidArgument (roots, client certificate, tunnel URL), InvalidState (a policy without certificate check, or beside a key log), TrustAnchor.
+    /// Errors: InvalidArgument (roots, client certificate, tunnel URL), InvalidState (a policy without the certificate check, or with a key log), TrustAnchor.
     pub fn new(settings: ConnectSettings, verifier: Option<Arc<Verifier>>) -> Result<Connector> {
         let connector = Connector { settings, verifier, tls: Mutex::default() };
         if let Some(tunnel) = &connector.settings.tunnel {
@@ -55,22 +56,22 @@ impl Connector {
         Ok(connector)
     }
 
-    /// Whether this policy can be had with these settings; makes what TLS needs for it.
+    /// Checks that this policy is possible with these settings, and makes the TLS configuration for it.
     pub fn check(&self, policy: Option<&Arc<Policy>>) -> Result<Arc<ClientConfig>> {
         if let (Some(policy), Some(verifier)) = (policy, &self.verifier) {
             check_anchors(policy, verifier)?;
         }
         if policy.is_some() && self.settings.trust.unchecked {
-            let message = "certificates are not checked, which no policy allows";
+            let message = "the certificate check is off, which no policy allows";
             return Err(Error::new(Status::InvalidState, message));
         }
         if policy.is_some() && self.settings.trust.key_log.is_some() && !self.settings.trust.secrets_may_leave {
-            let message = "a key log beside a policy, and the configuration does not say that secrets may leave";
+            let message = "a key log together with a policy, and the configuration does not say that secrets may leave";
             return Err(Error::new(Status::InvalidState, message));
         }
         let names = |policy: &Arc<Policy>| policy.protocols.contains(&Protocol::ExporterV1);
         if self.settings.attester.is_some() && !policy.is_none_or(names) {
-            let message = "evidence of this side goes by exporter-v1, which the policy does not name";
+            let message = "evidence of this side needs exporter-v1, which the policy does not name";
             return Err(Error::new(Status::InvalidState, message));
         }
         self.tls(policy)
@@ -84,14 +85,14 @@ impl Connector {
         }
     }
 
-    /// The way that connections go.
+    /// The route of these settings.
     pub fn route(&self) -> Result<Route> {
         let settings = &self.settings;
         let tunnel = settings.tunnel.as_deref().map(|url| TunnelUrl::parse(url, "host", 443)).transpose()?;
         Ok(Route { tunnel, proxy: settings.proxy.clone(), dial: settings.dial.clone(), tls: self.tls(None)? })
     }
 
-    /// Where to, `plain` being without TLS; `verifier` serves where the settings have none. Errors: as `new`.
+    /// A target; `plain` is without TLS. `verifier` is used if the settings have none. Errors: as `new`.
     pub fn target(
         &self,
         (host, port, plain): (&str, u16, bool),
@@ -136,14 +137,14 @@ impl Connector {
         let mut trust = self.settings.trust.clone();
         trust.roots.extra_pem.extend(policy.iter().flat_map(|policy| policy.extra_roots_pem.iter().cloned()));
         let config = client_config(&trust)?;
-        // A policy that only this list still holds was replaced.
+        // A policy that only this list still holds has been replaced.
         made.retain(|(of, _)| of.as_ref().is_none_or(|of| Arc::strong_count(of) > 1));
         made.push((policy.cloned(), config.clone()));
         Ok(config)
     }
 }
 
-/// A simulator's evidence counts only where verifier and policy both say so.
+/// Evidence of a simulator counts only if both the verifier and the policy allow it.
 pub fn check_anchors(policy: &Policy, verifier: &Verifier) -> Result<()> {
     match verifier.anchors.is_simulated() && !policy.allow_simulated {
         true => {

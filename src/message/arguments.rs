@@ -29,11 +29,11 @@ impl Argument {
     }
 }
 
-/// What a form may have.
+/// Limits of a form.
 #[derive(Clone, Copy, Debug)]
 pub struct FormLimits {
     pub multipart: MultipartLimits,
-    /// Of a query, or an urlencoded form.
+    /// Pairs of a query or urlencoded form.
     pub pairs: usize,
 }
 
@@ -51,7 +51,7 @@ pub fn query_arguments(text: &[u8]) -> Result<Vec<Argument>> {
     urlencoded(text, FormLimits::PAIRS).map_err(malformed)
 }
 
-/// A whole body as its Content-Type says; one of another type has no arguments. Errors: HttpProtocol, with 400, or 415 for a body that is still coded.
+/// A whole body, read as its Content-Type says; a body of another type has no arguments. Errors: HttpProtocol, with 400, or 415 for an encoded body.
 pub fn form_arguments(
     content_type: &str,
     content_encoding: Option<&str>,
@@ -86,8 +86,8 @@ fn parts(content_type: &str, body: &[u8], limits: MultipartLimits) -> Result<Vec
     }
 }
 
-/// application/x-www-form-urlencoded; blank values are kept, and what has no `=` is a name with one. Errors: why it is refused. A name with a NUL would
-/// be another one to a host that reads it as a C string.
+/// application/x-www-form-urlencoded. Empty values are kept; a pair without `=` is a name with an empty value. Errors: why it is refused. A name with a NUL
+/// would be another name to a host that reads it as a C string.
 pub fn urlencoded(text: &[u8], most: usize) -> std::result::Result<Vec<Argument>, String> {
     let decode = |part: &[u8]| {
         let spaces: Vec<u8> = part.iter().map(|byte| if *byte == b'+' { b' ' } else { *byte }).collect();
@@ -109,7 +109,7 @@ pub fn urlencoded(text: &[u8], most: usize) -> std::result::Result<Vec<Argument>
 }
 
 /// A Cookie field, read as web servers do and not by the grammar of RFC 6265: split at each `;`, at the first `=`; without one the name is empty;
-/// the last of a name counts.
+/// of several cookies with one name the last counts.
 pub fn cookies(text: &[u8]) -> Vec<Argument> {
     let mut found: Vec<Argument> = Vec::new();
     let mut places: HashMap<CountedKey<Vec<u8>>, usize> = HashMap::new();

@@ -1,4 +1,4 @@
-//! The body of a message as it comes: within its limit, decoded where it is to be, and handed on no faster than there is credit for. Pure.
+//! Reads the body of a message as it arrives: within a limit, decoded if asked for, and delivered no faster than there is credit. Pure.
 
 use bytes::{Bytes, BytesMut};
 
@@ -7,27 +7,27 @@ use super::decode::Decoder;
 use crate::error::{Error, Phase, Result, Status};
 use crate::h1::{Connection, EventKind, ProtocolError};
 
-/// A body on its way in.
+/// A body that is being received.
 #[derive(Default)]
 pub struct BodyReader {
     /// Bytes that the host has no credit for yet.
     pending: Bytes,
     decoder: Option<Decoder>,
     limit: u64,
-    /// How much may still come as it is on the wire, and decoded.
+    /// How many bytes may still arrive, encoded and decoded.
     left: (u64, u64),
-    /// The end has come, with these trailers.
+    /// The end has arrived, with these trailers.
     end: Option<Option<ReceivedHead>>,
-    /// More came than the limit allows.
+    /// More has arrived than the limit allows.
     excess: bool,
 }
 
-/// What the host is to be told next.
+/// What the host gets next.
 pub enum BodyStep {
-    /// Bytes wait to be taken.
+    /// There are bytes to take.
     Bytes,
     End(Option<ReceivedHead>),
-    /// Nothing, until more has come.
+    /// Nothing, until more arrives.
     Nothing,
 }
 
@@ -39,11 +39,11 @@ impl BodyReader {
         Ok(BodyReader { decoder, limit, left: (limit, limit), ..BodyReader::default() })
     }
 
-    /// Another limit, also for what has come already.
+    /// Changes the limit, which includes what has arrived already.
     pub fn set_limit(&mut self, limit: u64) {
         let used = (self.limit - self.left.0, self.limit - self.left.1);
         self.left = (limit.saturating_sub(used.0), limit.saturating_sub(used.1));
-        // Beyond it already: what comes next is too much, if it is anything.
+        // If it is exceeded already, the next byte is too much.
         self.limit = limit.max(used.0).max(used.1);
     }
 
@@ -56,7 +56,7 @@ impl BodyReader {
         count as u64 <= self.left.0
     }
 
-    /// Some of the body, as it came. All before it must have been taken. Errors: BodyTooLarge.
+    /// Takes some of the body, still encoded. Everything before must have been taken out. Errors: BodyTooLarge.
     pub fn push(&mut self, data: Bytes) -> Result<()> {
         self.left.0 = self.less(self.left.0, &data)?;
         match &mut self.decoder {
@@ -66,8 +66,8 @@ impl BodyReader {
         Ok(())
     }
 
-    /// Some of the body, or its end, as `gather` gives it. What is within the limit is told before what is beyond it is an error of `proceed`, in whatever
-    /// pieces it came. Errors: as `push`.
+    /// Takes some of the body, or its end, from `gather`. In whatever pieces it arrives, what is within the limit is delivered first, and then `proceed` fails for
+    /// what is beyond it. Errors: as `push`.
     pub fn take_in(&mut self, mut gathered: GatheredBody) -> Result<()> {
         if !self.takes(gathered.data.len()) {
             gathered.data.truncate(usize::try_from(self.left.0).unwrap_or(usize::MAX));
@@ -82,7 +82,7 @@ impl BodyReader {
         Ok(())
     }
 
-    /// Its end.
+    /// The end of the body.
     pub fn end(&mut self, trailers: Option<ReceivedHead>) {
         self.decoder.iter_mut().for_each(Decoder::end);
         self.end = Some(trailers);
@@ -106,7 +106,7 @@ impl BodyReader {
         Ok(self.end.take().map_or(BodyStep::Nothing, BodyStep::End))
     }
 
-    /// Whether there are bytes to be taken.
+    /// Whether there are bytes to take.
     pub fn waits(&self) -> bool {
         !self.pending.is_empty()
     }
@@ -121,22 +121,22 @@ impl BodyReader {
     }
 }
 
-/// What had been received of a body.
+/// What `gather` has found of a body.
 pub struct GatheredBody {
-    /// With what it ended: Data where more may be at hand, EndOfMessage, or what the machine says where there is nothing of a body.
+    /// What came last: Data if there may be more, EndOfMessage, or another event if there was nothing of a body.
     pub kind: EventKind,
     pub data: Bytes,
     pub trailers: Option<ReceivedHead>,
 }
 
-/// Takes what `conn` has received of a body, joined up to `most` bytes, or all that there is of one chunk: a body that comes in single bytes makes no more
+/// Takes what `conn` has received of a body, joined up to `most` bytes, or all that there is of one chunk: so a body that arrives in single bytes makes no more
 /// events than another.
 pub fn gather(conn: &mut Connection, most: usize) -> std::result::Result<GatheredBody, ProtocolError> {
     let (mut data, mut trailers) = (BytesMut::new(), None);
     let kind = loop {
         let event = match conn.next_event() {
             Ok(event) => event,
-            // It will say so again; what came before is told first.
+            // `conn` will return the error again; what came before it is delivered first.
             Err(_) if !data.is_empty() => break EventKind::Data,
             Err(error) => return Err(error),
         };
@@ -183,7 +183,7 @@ mod tests {
         reader.push(Bytes::from_static(b"789")).unwrap();
         reader.end(None);
         assert_eq!(told(&mut reader, 100).unwrap(), b"789");
-        // `told` has met the end.
+        // `told` has taken the end.
         assert!(matches!(reader.proceed().unwrap(), BodyStep::Nothing));
         assert_eq!(reader.push(Bytes::from_static(b"x")).unwrap_err().status, Status::BodyTooLarge);
     }

@@ -1,4 +1,4 @@
-//! How often names are compared: what grows with the square is found by counting, and not by a clock. Counts in unit tests only.
+//! Counts comparisons of names, so that tests find quadratic growth without a clock. Counts in unit tests only.
 
 use std::hash::{Hash, Hasher};
 
@@ -7,13 +7,13 @@ thread_local! {
     static TAKEN: std::cell::Cell<u64> = const { std::cell::Cell::new(0) };
 }
 
-/// One comparison.
+/// Counts one comparison.
 pub fn count_one() {
     #[cfg(test)]
     TAKEN.set(TAKEN.get() + 1);
 }
 
-/// How many `work` takes, on this thread.
+/// How many comparisons `work` makes, on this thread.
 #[cfg(test)]
 pub fn count_of(work: impl FnOnce()) -> u64 {
     let before = TAKEN.get();
@@ -21,7 +21,7 @@ pub fn count_of(work: impl FnOnce()) -> u64 {
     TAKEN.get() - before
 }
 
-/// A key of a map, whose comparisons are counted.
+/// A key of a map; its comparisons are counted.
 #[derive(Clone, Debug, Eq)]
 pub struct CountedKey<T>(pub T);
 

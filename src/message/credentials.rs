@@ -9,7 +9,7 @@ use unicode_normalization::UnicodeNormalization;
 
 use crate::error::{Error, Result, Status};
 
-/// Who we say we are.
+/// A user and a password.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Login {
     user: String,
@@ -19,9 +19,9 @@ pub struct Login {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum AuthScheme {
-    /// Sent unasked.
+    /// Sent with the first request.
     Basic,
-    /// Sent once the other side has asked for it, and nothing else instead.
+    /// Sent only in answer to a digest challenge.
     Digest,
 }
 
@@ -33,7 +33,7 @@ impl fmt::Debug for Login {
 }
 
 impl Login {
-    /// Errors: InvalidArgument (a colon in the user, which would move the border; a control character).
+    /// Errors: InvalidArgument (a colon in the user, where the password would seem to begin; a control character).
     pub fn new(user: &str, password: &str, scheme: AuthScheme) -> Result<Login> {
         match user.contains(':') || user.chars().chain(password.chars()).any(char::is_control) {
             true => Err(Error::new(Status::InvalidArgument, "a colon in the user, or a control character")),
@@ -49,13 +49,12 @@ impl Login {
         &self.password
     }
 
-    /// The field value to begin with, if there is one before a challenge.
+    /// The field value for a first request, if the scheme needs no challenge.
     pub fn unasked(&self) -> Option<String> {
         (self.scheme == AuthScheme::Basic).then(|| basic_credentials(&self.user, &self.password)).flatten()
     }
 
-    /// The field value that answers a challenge; `None` where none of `challenges` (field values) is for our scheme, or it cannot be
-    /// answered.
+    /// The field value that answers a challenge; `None` if none of `challenges` (field values) is for this scheme or can be answered.
     pub fn answer<'a>(
         &self,
         challenges: impl Iterator<Item = &'a [u8]>,
@@ -81,7 +80,7 @@ impl Login {
     }
 }
 
-/// Whether a digest's answer was refused only because its nonce is stale (RFC 7616 section 3.3).
+/// Whether the answer to a digest challenge was refused only because its nonce is stale (RFC 7616 section 3.3).
 pub fn is_stale<'a>(challenges: impl Iterator<Item = &'a [u8]>) -> bool {
     let stale = |(name, value): &(&str, http_auth::ParamValue<'_>)| {
         name.eq_ignore_ascii_case("stale") && value.to_unescaped().eq_ignore_ascii_case("true")
@@ -92,8 +91,8 @@ pub fn is_stale<'a>(challenges: impl Iterator<Item = &'a [u8]>) -> bool {
     })
 }
 
-/// `user:password`, both in Unicode's composed form, in base64 after `Basic ` (RFC 7617). Nothing where the user has a colon, which would
-/// move the border, or either a control character.
+/// `user:password`, both in Unicode's composed form, in base64 after `Basic ` (RFC 7617). `None` if the user has a colon,
+/// where the password would seem to begin, or either one a control character.
 pub fn basic_credentials(user: &str, password: &str) -> Option<String> {
     if user.contains(':') || user.chars().chain(password.chars()).any(char::is_control) {
         return None;

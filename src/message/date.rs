@@ -1,5 +1,7 @@
 //! HTTP dates (RFC 9110 section 5.6.7). Pure.
 
+use std::time::Duration;
+
 use crate::error::{Error, Result, Status};
 
 /// IMF-fixdate (RFC 9110 section 5.6.7) of a time in seconds since 1970. Our own, because httpdate panics before 1970. Errors: InvalidArgument (outside
@@ -12,6 +14,18 @@ pub fn http_date(seconds: i64) -> Result<String> {
     let month = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"][month];
     let (hour, minute, second) = (time / 3600, time / 60 % 60, time % 60);
     Ok(format!("{weekday}, {day:02} {month} {year:04} {hour:02}:{minute:02}:{second:02} GMT"))
+}
+
+/// How long a Retry-After field asks to wait (RFC 9110 section 10.2.3), with the time now in seconds since 1970: zero for a date that has passed.
+pub fn retry_after(text: &str, now: u64) -> Option<Duration> {
+    let is_number = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+    match is_number {
+        true => Some(Duration::from_secs(text.parse().unwrap_or(u64::MAX))),
+        false => {
+            let until = u64::try_from(parse_http_date(text)?).ok()?;
+            Some(Duration::from_secs(until.saturating_sub(now)))
+        }
+    }
 }
 
 /// Year, month from 0, and day of the Gregorian calendar, counted from 1 March of the year 0 in cycles of 400 years.
@@ -39,6 +53,17 @@ mod tests {
     use super::*;
 
     #[test]
+    fn retry_after_is_a_number_of_seconds_or_a_date() {
+        let wait = |text: &str, now: u64| retry_after(text, now).map(|wait| wait.as_secs());
+        assert_eq!((wait("7", 0), wait("0", 9), wait("99999999999999999999", 0)), (Some(7), Some(0), Some(u64::MAX)));
+        let date = "Sun, 06 Nov 1994 08:49:37 GMT";
+        assert_eq!((wait(date, 784_111_700), wait(date, 784_111_778)), (Some(77), Some(0)));
+        for text in ["", "+7", "7.5", "-1", "soon"] {
+            assert_eq!(wait(text, 0), None, "{text}");
+        }
+    }
+
+    #[test]
     fn dates_are_written_in_one_form_and_read_in_three() {
         for (seconds, text) in [
             (0, "Thu, 01 Jan 1970 00:00:00 GMT"),
@@ -54,7 +79,7 @@ mod tests {
         for seconds in [253_402_300_800, -62_135_596_801, i64::MAX, i64::MIN] {
             assert!(http_date(seconds).is_err());
         }
-        // Every day of 1,000 years, against the crate that knows those after 1970.
+        // Every day of 1,000 years, compared with the crate, which knows the years from 1970 on.
         for day in 0..365_250 {
             let text = http_date(day * 86400 + day % 86400).unwrap();
             assert_eq!(parse_http_date(&text), Some(day * 86400 + day % 86400), "{text}");

@@ -1,4 +1,4 @@
-//! Content codings (RFC 9110 section 8.4.1): gzip, deflate, br and zstd, decoded as the bytes come, in pieces of bounded size.
+//! Content codings (RFC 9110 section 8.4.1): gzip, deflate, br and zstd, decoded as the bytes arrive, in pieces of bounded size. Pure.
 
 use bytes::Bytes;
 use compression_codecs::core::util::{PartialBuffer, WriteBuffer};
@@ -7,9 +7,9 @@ use compression_codecs::{BrotliDecoder, DecodeV2, DeflateDecoder, GzipDecoder, Z
 
 use crate::error::{Detail, Error, Phase, Result, Status};
 
-/// Most bytes that one step gives: little input can hold much output.
+/// Most bytes that one step returns: a little input can become much output.
 const PIECE: usize = 64 << 10;
-/// More codings on top of one another than anybody has a use for.
+/// Most codings on top of each other; more are of no use.
 const MOST: usize = 4;
 /// Window of zstd, as a power of two, beyond which a frame is refused (RFC 8878 section 3.1.1.1.2 recommends 8 MiB).
 const ZSTD_WINDOW: u32 = 23;
@@ -17,7 +17,7 @@ const ZSTD_WINDOW: u32 = 23;
 /// What requests say in Accept-Encoding.
 pub const ACCEPTED: &str = "gzip, deflate, br, zstd";
 
-/// The layers of a body, the outermost, which was applied last, first.
+/// The codings of a body, the one that was applied last first.
 pub struct Decoder {
     layers: Vec<Layer>,
 }
@@ -37,13 +37,13 @@ struct Layer {
 
 enum Codec {
     Boxed(Box<dyn DecodeV2 + Send>),
-    /// zlib's format or, as some servers understand "deflate", the bare one: the first byte tells.
+    /// "deflate": zlib's format or, from some servers, the raw one. The first byte tells which.
     Deflate,
 }
 
 impl Decoder {
-    /// For the codings of a Content-Encoding field in the order of their application; `None` where the body is as it is. Errors: ContentCoding
-    /// for one that was not accepted.
+    /// For the codings of Content-Encoding fields, in the order in which they were applied; `None` if the body is not encoded. Errors: ContentCoding for a coding
+    /// that was not accepted.
     pub fn new<'a>(codings: impl Iterator<Item = &'a [u8]>) -> Result<Option<Decoder>> {
         let mut layers = Vec::new();
         let names = codings.flat_map(|field| field.split(|byte| *byte == b',')).map(<[u8]>::trim_ascii);
@@ -57,7 +57,7 @@ impl Decoder {
         Ok(Some(Decoder { layers }).filter(|decoder| !decoder.layers.is_empty()))
     }
 
-    /// More of the body as it came. Everything before must have been taken.
+    /// Takes more bytes of the encoded body. Everything before must have been taken out.
     pub fn push(&mut self, data: Bytes) {
         self.layers[0].push(data);
     }
@@ -67,7 +67,7 @@ impl Decoder {
         self.layers[0].ended = true;
     }
 
-    /// Decoded bytes; `None` when more is needed, or after the end all was given.
+    /// Decoded bytes; `None` if more input is needed, or at the end.
     pub fn take(&mut self) -> Result<Option<Bytes>> {
         self.take_from(self.layers.len() - 1)
     }
@@ -77,7 +77,7 @@ impl Decoder {
             if let Some(data) = self.layers[layer].step()? {
                 return Ok(Some(data));
             }
-            // The end of a member gives nothing, and the next one may be there.
+            // The end of a member has no output, and the next member may be there already.
             if !self.layers[layer].input.is_empty() {
                 continue;
             }
@@ -141,11 +141,11 @@ impl Layer {
         while !done && !from.unwritten().is_empty() && !to.has_no_spare_space() {
             done = codec.decode(&mut from, &mut to).map_err(failed)?;
         }
-        // What the codec still holds comes out now: a server that flushes wants its bytes to be seen.
+        // Take out what the codec still holds: a server that flushes wants its bytes to be seen.
         if !done && from.unwritten().is_empty() && !to.has_no_spare_space() {
             match name {
                 "gzip" | "deflate" => drop(codec.flush(&mut to).map_err(failed)?),
-                // Of these only decoding tells where a member ends.
+                // Only decoding tells where a member of these formats ends.
                 _ => done = codec.decode(&mut from, &mut to).map_err(failed)?,
             }
             if ended && !done && to.written_len() == 0 {
@@ -163,8 +163,8 @@ impl Layer {
         Ok(piece)
     }
 
-    /// gzip and zstd are sequences of members (RFC 1952 section 2.2, RFC 8878 section 3; skippable frames are frames). What is neither, after the
-    /// end, would be read by some and not by others. The first byte decides, which is there in any cut.
+    /// gzip and zstd bodies are sequences of members (RFC 1952 section 2.2, RFC 8878 section 3; skippable frames are frames). Other bytes after the end would
+    /// be read by some readers and not by others. The first byte decides, so that it does not matter in which pieces they arrive.
     fn between_members(&mut self) -> Result<()> {
         let another = match self.name {
             "gzip" => self.input.starts_with(&[0x1f]),
@@ -172,7 +172,7 @@ impl Layer {
             _ => false,
         };
         if !another {
-            return Err(broken(format!("bytes behind the end of the content coding {}", self.name)));
+            return Err(broken(format!("bytes after the end of the content coding {}", self.name)));
         }
         self.done = false;
         match &mut self.codec {
@@ -214,7 +214,7 @@ mod tests {
 
     const CODINGS: [&str; 5] = ["gzip", "zlib", "raw", "br", "zstd"];
 
-    /// The name in the field: deflate may be either.
+    /// The name in the field; both kinds of deflate have one name.
     fn field(coding: &str) -> &str {
         if matches!(coding, "zlib" | "raw") { "deflate" } else { coding }
     }

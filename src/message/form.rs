@@ -1,21 +1,21 @@
-//! Bodies of forms: application/x-www-form-urlencoded and multipart/form-data (RFC 7578). Pure; the boundary is the caller's.
+//! Writes bodies of forms: application/x-www-form-urlencoded and multipart/form-data (RFC 7578). Pure; the random numbers for the boundary are the caller's.
 
 /// One field of a form.
 #[derive(Clone, Debug)]
 pub struct Field {
     pub name: String,
     pub value: Vec<u8>,
-    /// Makes it a file.
+    /// If there is one, the field is a file.
     pub file_name: Option<String>,
     pub content_type: Option<String>,
 }
 
-/// Without files, or types of their own, fields are urlencoded.
+/// Fields are urlencoded unless one is a file or has a content type.
 fn is_plain(fields: &[Field]) -> bool {
     fields.iter().all(|field| field.file_name.is_none() && field.content_type.is_none())
 }
 
-/// A boundary made of random numbers: nobody can have put it into a value on purpose.
+/// A boundary made of random numbers, so that a value cannot contain it on purpose.
 pub fn boundary(random: [u8; 16]) -> String {
     format!("atls-{:032x}", u128::from_be_bytes(random))
 }

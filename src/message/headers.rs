@@ -1,5 +1,5 @@
-//! A collection of header lines (RFC 9110 section 5) that a program fills, looks up and writes: order kept, values bytes, names as written or
-//! in the usual case.
+//! A collection of header fields (RFC 9110 section 5) that a program fills, searches and writes: order is kept, values are bytes, names are as written or in
+//! the usual case. Pure.
 
 use crate::error::{Error, Result, Status};
 use crate::h1::syntax::{is_token, trimmed};
@@ -8,7 +8,7 @@ use crate::h1::syntax::{is_token, trimmed};
 pub struct Headers {
     /// Names stay as they are written.
     preserve: bool,
-    /// Names and values, each followed by a NUL: what C is shown.
+    /// Names and values, each followed by a NUL, for C.
     lines: Vec<(Vec<u8>, Vec<u8>)>,
 }
 
@@ -25,7 +25,7 @@ impl Headers {
         self.lines.is_empty()
     }
 
-    /// Adds a line behind the others. Errors: HttpHeaderInvalid.
+    /// Adds a field at the end. Errors: HttpHeaderInvalid.
     pub fn add(&mut self, name: &[u8], value: &[u8]) -> Result<()> {
         check(name, value)?;
         let name = if self.preserve { name.to_vec() } else { usual_case(name) };
@@ -33,7 +33,7 @@ impl Headers {
         Ok(())
     }
 
-    /// One line in place of all with this name, where the first of them was. Errors: as `add`.
+    /// Replaces all fields with this name by one, in the place of the first. Errors: as `add`.
     pub fn set(&mut self, name: &[u8], value: &[u8]) -> Result<()> {
         let first = self.positions(name, 0).next();
         self.add(name, value)?;
@@ -49,7 +49,7 @@ impl Headers {
         Ok(())
     }
 
-    /// Removes all lines with this name; how many there were.
+    /// Removes all fields with this name; returns how many there were.
     pub fn remove(&mut self, name: &[u8]) -> usize {
         let before = self.lines.len();
         self.lines.retain(|(other, _)| !is(other, name));
@@ -61,29 +61,30 @@ impl Headers {
         self.lines.get(index).map(|(name, value)| (&name[..], &value[..]))
     }
 
-    /// The same without.
+    /// Names and values without their NULs.
     pub fn iter(&self) -> impl Iterator<Item = (&[u8], &[u8])> {
         self.lines.iter().map(|(name, value)| (bare(name), bare(value)))
     }
 
-    /// Where the lines with this name are, at `from` and behind it.
+    /// Indices of the fields with this name, at or after `from`.
     pub fn positions(&self, name: &[u8], from: usize) -> impl Iterator<Item = usize> {
         (from..self.lines.len()).filter(move |index| is(&self.lines[*index].0, name))
     }
 
-    /// Their values, joined by commas; `None` where there is no such line.
+    /// Their values, joined by commas; `None` if there is no such field.
     pub fn joined(&self, name: &[u8]) -> Option<Vec<u8>> {
         let values: Vec<&[u8]> = self.positions(name, 0).map(|index| bare(&self.lines[index].1)).collect();
         (!values.is_empty()).then(|| values.join(&b","[..]))
     }
 
-    /// A line as it stands on the wire, with or without its end. One that begins with a blank goes on where the line before ended (RFC 9112
-    /// section 5.2); an empty one says nothing. Errors: HttpHeaderInvalid.
+    /// Adds a field line as it is sent, with or without its line end. One that begins with a space or tab continues the line before (RFC 9112 section 5.2); an
+    /// empty one is ignored. Errors: HttpHeaderInvalid.
     pub fn parse_line(&mut self, line: &[u8]) -> Result<()> {
         let line = line.strip_suffix(b"\n").map_or(line, |line| line.strip_suffix(b"\r").unwrap_or(line));
         let (Some(first), content) = (line.first(), trimmed(line)) else { return Ok(()) };
         if matches!(first, b' ' | b'\t') {
-            let (_, value) = self.lines.last_mut().ok_or_else(|| invalid("a continuation without a line before it"))?;
+            let (_, value) =
+                self.lines.last_mut().ok_or_else(|| invalid("a continued line without a line before it"))?;
             check(b"x", content)?;
             value.pop();
             value.push(b' ');
@@ -96,7 +97,7 @@ impl Headers {
         self.add(&line[..colon], trimmed(&line[colon + 1..]))
     }
 
-    /// Lines, each ended by a line feed, with or without a carriage return before it. On an error nothing is added.
+    /// Adds field lines, each ended by a line feed, with or without a carriage return before it. On an error nothing is added.
     pub fn parse(&mut self, block: &[u8]) -> Result<()> {
         let mut parsed = Headers::new(self.preserve);
         block
@@ -106,7 +107,7 @@ impl Headers {
         Ok(())
     }
 
-    /// As they stand on the wire.
+    /// As they are sent.
     pub fn serialize(&self) -> Vec<u8> {
         self.iter().flat_map(|(name, value)| [name, b": ", value, b"\r\n"].concat()).collect()
     }
@@ -146,7 +147,7 @@ fn check(name: &[u8], value: &[u8]) -> Result<()> {
         return Err(invalid(&format!("value \"{}\" holds a control character", value.escape_ascii())));
     }
     if trimmed(value).len() != value.len() {
-        return Err(invalid(&format!("blanks around value \"{}\"", value.escape_ascii())));
+        return Err(invalid(&format!("spaces or tabs around value \"{}\"", value.escape_ascii())));
     }
     Ok(())
 }

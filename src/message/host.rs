@@ -6,7 +6,7 @@ use url::Host;
 
 use crate::error::{Error, Result, Status};
 
-/// What the value of a Host field may be. Errors: InvalidArgument.
+/// Checks the value of a Host field. Errors: InvalidArgument.
 pub fn check_host(host: &str) -> Result<()> {
     let clean = host.bytes().all(|byte| byte > b' ' && byte != 0x7f);
     if host.is_empty() || !clean || host.contains(['/', '@', ',', '?', '#', '\\']) {
@@ -16,7 +16,7 @@ pub fn check_host(host: &str) -> Result<()> {
 }
 
 pub fn unusable_host(host: &str) -> Error {
-    Error::new(Status::InvalidArgument, format!("host \"{}\" is not one", host.escape_debug()))
+    Error::new(Status::InvalidArgument, format!("\"{}\" is not a host", host.escape_debug()))
 }
 
 /// A name or an address, with brackets or without, in the form in which hosts are compared; and whether it is an address.
@@ -30,7 +30,7 @@ pub fn normal_host(host: &str) -> Option<(String, bool)> {
     (!name.is_empty() && !name.contains('*')).then(|| (name.to_owned(), false))
 }
 
-/// Host and port of `host:port`; without digits after a last colon all of it is the host.
+/// Host and port of `host:port`; the whole text is the host unless digits follow its last colon.
 pub fn split_host_port(text: &str) -> (&str, Option<u16>) {
     let Some((host, port)) = text.rsplit_once(':') else { return (text, None) };
     let digits = !port.is_empty() && port.bytes().all(|byte| byte.is_ascii_digit());

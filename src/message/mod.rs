@@ -1,5 +1,5 @@
 //! The pieces of HTTP messages (RFC 9110, RFC 9112): heads, header fields, targets, credentials, forms, content codings. Pure: no I/O and no clock. Framing is
-//! the business of `h1`.
+//! `h1`'s.
 
 pub mod arguments;
 pub mod body_reader;

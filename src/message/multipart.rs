@@ -1,5 +1,5 @@
-//! multipart/form-data as it comes (RFC 7578): parts with their names, and their bytes piece by piece. Pure. Strict where two readers could see different
-//! things: nothing but what a form has. What comes before the first boundary is ignored, as is what comes behind the last (RFC 2046 section 5.1.1).
+//! Reads multipart/form-data as it arrives (RFC 7578): parts with their names, and their bytes piece by piece. Pure. Strict, so that two readers cannot see
+//! different forms. Text before the first boundary and after the last is ignored (RFC 2046 section 5.1.1).
 
 use bytes::{Buf, Bytes, BytesMut};
 
@@ -8,7 +8,7 @@ use super::parameters::FieldParameters;
 use crate::error::{Error, Phase, Result, Status};
 use crate::h1::syntax::is_token;
 
-/// What is borne with.
+/// Limits of a form.
 #[derive(Clone, Copy, Debug)]
 pub struct MultipartLimits {
     pub parts: usize,
@@ -24,7 +24,7 @@ impl MultipartLimits {
     }
 }
 
-/// A limit as a caller chooses it, and never so large that it could not be counted with.
+/// A limit as a caller chooses it, but never so large that sums overflow.
 pub(super) fn or_default(chosen: usize, default: usize) -> usize {
     if chosen == 0 { default } else { chosen.min(1 << 30) }
 }
@@ -35,11 +35,11 @@ impl Default for MultipartLimits {
     }
 }
 
-/// What a part says of itself.
+/// The head of a part.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Part {
     pub name: String,
-    /// Makes it a file.
+    /// If there is one, the part is a file.
     pub file_name: Option<String>,
     pub content_type: Option<String>,
 }
@@ -47,42 +47,42 @@ pub struct Part {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum PartEvent {
     Part(Part),
-    /// Of the part before; never empty.
+    /// Bytes of the current part; never empty.
     Data(Bytes),
-    /// Of that part.
+    /// The end of the current part.
     PartEnd,
-    /// Of the form. What follows is nobody's business.
+    /// The end of the form. What follows is ignored.
     End,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum State {
-    /// Before the first boundary: at the beginning of the body, and behind other text.
+    /// Before the first boundary: at the beginning of the body, and after other text.
     Begin,
     Preamble,
     Head,
-    /// Behind a head: the next boundary may follow at once, for a part without a body.
+    /// After a head: the next boundary may follow at once, if the part has no body.
     Body,
     Data,
     End,
 }
 
-/// Takes bytes with `push`, gives what they mean with `next_event`.
+/// Takes bytes with `push` and returns events with `next_event`.
 pub struct MultipartParser {
-    /// CRLF, two dashes, and the boundary. A part's end is this, and CRLF or two more dashes.
+    /// CRLF, two dashes and the boundary. A part ends with this, followed by CRLF or two more dashes.
     delimiter: Vec<u8>,
     limits: MultipartLimits,
     buffer: BytesMut,
     state: State,
     parts: usize,
-    /// So much of the buffer holds no end of a head.
+    /// The first bytes of the buffer that contain no end of a head.
     searched: usize,
-    /// The body is over: what is not there will not come.
+    /// The body is over: no more bytes will arrive.
     ended: bool,
 }
 
 impl MultipartParser {
-    /// `content_type` is the field's value. Errors: HttpProtocol (it is no form, or has no boundary).
+    /// `content_type` is the field's value. Errors: HttpProtocol (not a form, or no boundary).
     pub fn new(content_type: &[u8], limits: MultipartLimits) -> Result<MultipartParser> {
         let (kind, parameters) = parameters::parse(content_type).map_err(malformed)?;
         if kind != "multipart/form-data" {
@@ -105,7 +105,7 @@ impl MultipartParser {
         self.ended = true;
     }
 
-    /// `None` where more is needed; after `end`, never. Errors: HttpProtocol, for good.
+    /// `None` if more bytes are needed; never after `end`. Errors: HttpProtocol, for good.
     pub fn next_event(&mut self) -> Result<Option<PartEvent>> {
         let found = loop {
             let before = self.state;
@@ -127,7 +127,7 @@ impl MultipartParser {
         }
     }
 
-    /// A boundary without a line end before it, at the beginning of the form and of a part's body; or else what comes is `otherwise`.
+    /// Reads a boundary without a line end before it, as at the beginning of a form or of a part's body. If there is none, the next state is `otherwise`.
     fn first_line(&mut self, otherwise: State) -> Option<PartEvent> {
         let first = &self.delimiter[2..];
         let there = self.buffer.len().min(first.len());
@@ -150,14 +150,14 @@ impl MultipartParser {
         }
     }
 
-    /// Steps over text that belongs to no part, and the boundary behind it.
+    /// Skips text that belongs to no part, and the boundary after it.
     fn preamble(&mut self) -> Option<PartEvent> {
         loop {
             let (at, after) = self.delimiter_from(0);
             self.buffer.advance(at);
             match after {
                 None => return None,
-                // The boundary with more behind it is text.
+                // A boundary that is followed by other bytes is text.
                 Some(None) => self.buffer.advance(1),
                 Some(Some(state)) => {
                     self.buffer.advance(self.delimiter.len() + 2);
@@ -168,14 +168,14 @@ impl MultipartParser {
         }
     }
 
-    /// Where a delimiter may begin, at `from` or behind it, and what follows it if that is there.
+    /// Where a delimiter may begin, at or after `from`, and what follows it if that has arrived.
     fn delimiter_from(&self, from: usize) -> (usize, Option<Option<State>>) {
         match memchr::memmem::find(&self.buffer[from..], &self.delimiter).map(|at| from + at) {
             Some(at) => {
                 let end = at + self.delimiter.len();
                 (at, self.buffer.get(end..end + 2).map(after_boundary))
             }
-            // What may be the beginning of one stays.
+            // Keep what may be the beginning of one.
             None => (self.buffer.len() - (self.delimiter.len() - 1).min(self.buffer.len()), None),
         }
     }
@@ -185,7 +185,7 @@ impl MultipartParser {
         let room = self.buffer.len().min(limit + 4);
         let from = self.searched.min(room);
         let Some(length) = memchr::memmem::find(&self.buffer[from..room], b"\r\n\r\n").map(|at| from + at) else {
-            // So that a head that comes byte by byte is looked at once.
+            // So that a head that arrives byte by byte is searched only once.
             self.searched = room.saturating_sub(3);
             return match self.buffer.len() > limit + 4 {
                 true => Err(malformed(format!("the head of a part is larger than {limit} bytes"))),
@@ -209,7 +209,7 @@ impl MultipartParser {
             let (at, after) = self.delimiter_from(from);
             let Some(after) = after else { return Ok(self.take(at)) };
             let Some(state) = after else {
-                // The boundary with more behind it is data.
+                // A boundary that is followed by other bytes is data.
                 from = at + 1;
                 continue;
             };

@@ -1,4 +1,4 @@
-//! A value with parameters, as in Content-Disposition and Content-Type: quoted strings (RFC 9110 section 5.6), and names in other character sets
+//! Field values with parameters, as in Content-Disposition and Content-Type: quoted strings (RFC 9110 section 5.6), and names in other character sets
 //! (RFC 8187, RFC 2231). Pure.
 
 use std::collections::HashMap;
@@ -8,7 +8,7 @@ use percent_encoding::percent_decode_str;
 
 use super::comparisons::CountedKey;
 
-/// By name, in lower case; each is there once. What cannot be read is `None`.
+/// By name, in lower case; no name is duplicated. A value that cannot be decoded is `None`.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct FieldParameters(HashMap<CountedKey<String>, Option<String>>);
 
@@ -18,7 +18,7 @@ impl FieldParameters {
         self.0.get(&CountedKey(name.to_owned()))?.as_deref()
     }
 
-    /// `name*` only where `name` is absent: a form must not have it at all (RFC 7578 section 4.2), and a reader that follows this sees the plain one.
+    /// `name*` only if `name` is absent: a form must not have it (RFC 7578 section 4.2), and a reader that follows that rule uses the plain one.
     pub fn get_or_extended(&self, name: &str) -> Option<&str> {
         match self.0.contains_key(&CountedKey(name.to_owned())) {
             true => self.get(name),
@@ -45,7 +45,7 @@ pub fn parse(text: &[u8]) -> Result<(String, FieldParameters), String> {
     Ok((value, parameters))
 }
 
-/// At each semicolon outside quotes.
+/// Splits at each semicolon outside quotes.
 fn split(text: &str) -> Vec<&str> {
     let (mut pieces, mut from, mut quoted, mut escaped) = (Vec::new(), 0, false, false);
     for (at, byte) in text.bytes().enumerate() {
@@ -64,7 +64,7 @@ fn split(text: &str) -> Vec<&str> {
     pieces
 }
 
-/// Without quotes and what escapes them; a backslash before anything else is one.
+/// Without the quotes, and without the backslashes before quotes and backslashes; other backslashes stay.
 fn unquoted(text: &str) -> String {
     let Some(inner) = text.strip_prefix('"').and_then(|rest| rest.strip_suffix('"')) else { return text.to_owned() };
     let mut out = String::with_capacity(inner.len());

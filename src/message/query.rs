@@ -5,7 +5,7 @@ use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 /// What stays as it is in a query: the unreserved characters of RFC 3986.
 const QUERY: &AsciiSet = &NON_ALPHANUMERIC.remove(b'_').remove(b'.').remove(b'-').remove(b'~');
 
-/// `url` with `pairs` at the end of its query, which is written anew; all else stays as it is.
+/// `url` with `pairs` added to its query, which is encoded again; the rest stays as it is.
 pub fn url_concat<'a>(url: &str, pairs: impl Iterator<Item = (&'a str, &'a str)>) -> String {
     let (rest, fragment) = match url.split_once('#') {
         Some((rest, fragment)) => (rest, format!("#{fragment}")),

@@ -2,13 +2,13 @@
 
 use crate::h1::Event;
 
-/// The head of a response, of a request (status 0), or trailers (status 0 too). Order, case and repetition of the fields are the sender's own.
+/// The head of a response or request, or trailers; the status is 0 unless it is a response. Order, case and repetition of the fields are the sender's.
 #[derive(Clone, Debug, Default)]
 pub struct ReceivedHead {
     pub status: u16,
     /// 0 or 1, of HTTP/1.x.
     pub minor_version: u8,
-    /// Reason phrase, then names and values in turn, each followed by a NUL: what C is shown, in one piece of memory.
+    /// Reason phrase, then names and values in turn, each followed by a NUL: for C, in one allocation.
     text: Vec<u8>,
     /// Where each of them begins; the reason first.
     starts: Vec<u32>,
@@ -22,14 +22,14 @@ impl ReceivedHead {
         head
     }
 
-    /// Of a request or response that has just come.
+    /// Of a request or response that has just arrived.
     pub fn of(event: &Event<'_>) -> ReceivedHead {
         let mut head = ReceivedHead::new(event.status, (event.version & 1) as u8, event.reason);
         event.fields.iter().for_each(|(_, name, value)| head.add(name, value));
         head
     }
 
-    /// The lines after a body, where there are any.
+    /// The trailers of a body, if there are any.
     pub fn trailers<'a>(lines: impl Iterator<Item = (&'a [u8], &'a [u8])>) -> Option<ReceivedHead> {
         let mut lines = lines.peekable();
         lines.peek()?;
@@ -38,7 +38,7 @@ impl ReceivedHead {
         Some(head)
     }
 
-    /// Adds a line. Neither part can hold a NUL: HTTP parsers refuse it.
+    /// Adds a field. Neither part can contain a NUL: HTTP parsers refuse it.
     pub fn add(&mut self, name: &[u8], value: &[u8]) {
         self.push(name);
         self.push(value);
@@ -73,18 +73,18 @@ impl ReceivedHead {
         self.part(2 + 2 * line)
     }
 
-    /// Value of the first line with this name.
+    /// Value of the first field with this name.
     pub fn find<'a>(&'a self, name: &'a str) -> Option<&'a [u8]> {
         self.all(name).next()
     }
 
-    /// Values of the lines with this name, in any case.
+    /// Values of the fields with this name, in any case.
     pub fn all<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a [u8]> {
         let named = |line: &(&[u8], &[u8])| line.0.eq_ignore_ascii_case(name.as_bytes());
         self.lines().filter(named).map(|(_, value)| value)
     }
 
-    /// The first line with this name, in any case, at or after line `from`.
+    /// Index of the first field with this name, in any case, at or after `from`.
     pub fn position(&self, name: &str, from: usize) -> Option<usize> {
         (from..self.count()).find(|line| self.bare(1 + 2 * line).eq_ignore_ascii_case(name.as_bytes()))
     }
@@ -94,7 +94,7 @@ impl ReceivedHead {
         (0..self.count()).map(|line| (self.bare(1 + 2 * line), self.bare(2 + 2 * line)))
     }
 
-    /// Number of lines.
+    /// Number of fields.
     pub fn count(&self) -> usize {
         self.starts.len() / 2
     }

@@ -1,4 +1,4 @@
-//! The head of a request that is to be sent: what the host asks for, checked before a byte goes out. Pure.
+//! The head of a request to send, checked before a byte is sent. Pure.
 
 use super::host::check_host;
 use crate::error::{Error, Result, Status};
@@ -8,12 +8,12 @@ use crate::h1::syntax::is_token;
 #[derive(Clone, Debug)]
 pub struct RequestHead {
     pub method: String,
-    /// Origin form: path and query, as they go on the wire.
+    /// Origin form: path and query, as they are sent.
     pub path: String,
     pub host: String,
-    /// What the `Host` line says in place of it.
+    /// The value of the Host field, if it is another.
     pub host_line: Option<String>,
-    /// The target is written with scheme and host, for a proxy.
+    /// The target is sent in absolute form, for a proxy.
     pub absolute: bool,
     pub headers: Vec<(String, Vec<u8>)>,
 }
@@ -54,7 +54,7 @@ impl RequestHead {
         Ok(head)
     }
 
-    /// Whether there is a line with this name.
+    /// Whether there is a field with this name.
     pub fn has(&self, name: &str) -> bool {
         self.headers.iter().any(|(given, _)| given.eq_ignore_ascii_case(name))
     }
@@ -63,7 +63,7 @@ impl RequestHead {
         self.headers.push((name.to_owned(), value.into()));
     }
 
-    /// Removes the lines with these names, which are in lower case.
+    /// Removes the fields with these names, which are in lower case.
     pub fn remove(&mut self, names: &[&str]) {
         self.headers.retain(|(name, _)| !names.iter().any(|gone| name.eq_ignore_ascii_case(gone)));
     }
@@ -80,14 +80,14 @@ impl RequestHead {
             let shown = self.path.escape_debug();
             return Err(Error::new(
                 Status::InvalidArgument,
-                format!("path \"{shown}\" must begin with / and hold no blanks"),
+                format!("path \"{shown}\" must begin with / and contain no spaces"),
             ));
         }
         [Some(&self.host), self.host_line.as_ref()].into_iter().flatten().try_for_each(|host| check_host(host))
     }
 }
 
-/// A field line that a host may send (RFC 9110 section 5): nothing that could end the line or the head, or frame the body twice.
+/// Checks a field that a host wants to send (RFC 9110 section 5): it must not end the line or the head, or frame the body a second time.
 pub fn check_header(name: &str, value: &[u8]) -> Result<()> {
     if !is_token(name.as_bytes()) {
         return Err(invalid(format!("header name \"{}\" is not a token", name.escape_debug())));
@@ -95,13 +95,13 @@ pub fn check_header(name: &str, value: &[u8]) -> Result<()> {
     let forbidden = |byte: &u8| (*byte < b' ' && *byte != b'\t') || *byte == 0x7f;
     if value.iter().any(forbidden) {
         let shown = String::from_utf8_lossy(value);
-        return Err(invalid(format!("value of {name} holds a control character: \"{}\"", shown.escape_debug())));
+        return Err(invalid(format!("value of {name} contains a control character: \"{}\"", shown.escape_debug())));
     }
     if name.eq_ignore_ascii_case("host") {
         return Err(invalid("Host comes from the request's host".into()));
     }
     if ["transfer-encoding", "upgrade", "trailer"].iter().any(|taken| name.eq_ignore_ascii_case(taken)) {
-        return Err(invalid(format!("{name} is the library's to set")));
+        return Err(invalid(format!("{name} is set by the library")));
     }
     Ok(())
 }

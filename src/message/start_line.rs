@@ -8,7 +8,7 @@ pub fn request_line(line: &[u8]) -> Option<(&[u8], &[u8], u8)> {
     Some((method, target, minor(version)?))
 }
 
-/// Minor version, status and reason phrase of `HTTP/1.d SP 3DIGIT SP [reason]`: with the last space, which the machine does not insist on.
+/// Minor version, status and reason phrase of `HTTP/1.d SP 3DIGIT SP [reason]`: the last space is required, other than by the machine.
 pub fn status_line(line: &[u8]) -> Option<(u8, u16, &[u8])> {
     let (version, status, reason) = start_line::status_line(line, false)?;
     (line.get(12) == Some(&b' ')).then_some((minor(version)?, status, reason))

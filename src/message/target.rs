@@ -3,7 +3,7 @@
 use crate::h1::syntax::is_host;
 
 /// The authority that counts (RFC 9112 section 3.3): that of a target in absolute form, whatever Host says; the target of a CONNECT; else that of
-/// Host. None if what counts is not an authority, or has user information, which serves only attackers (RFC 9110 section 4.2.4).
+/// Host. `None` if that is not an authority, or has user information, which only attackers use (RFC 9110 section 4.2.4).
 pub fn authority<'a>(method: &[u8], target: &'a [u8], host: Option<&'a [u8]>) -> Option<&'a [u8]> {
     let found = if method == b"CONNECT" { Some(target) } else { of_absolute(target).or(host) };
     found.filter(|authority| !authority.is_empty() && is_host(authority))

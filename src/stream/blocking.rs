@@ -1,4 +1,4 @@
-//! An attested byte stream whose I/O runs on the threads that call. May touch the runtime of the blocking handle that it belongs to.
+//! An attested byte stream whose I/O runs on the calling threads. Touches the runtime of the blocking handle that it belongs to.
 
 use std::future::poll_fn;
 use std::pin::Pin;
@@ -18,7 +18,7 @@ use crate::verdict::Verdict;
 
 /// Default deadline of a call that waits.
 pub const CALL_TIMEOUT: Duration = Duration::from_secs(60);
-/// How long a polite end may take.
+/// How long an orderly close may take.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// Both directions are independent; calls of several threads in one direction take turns.
@@ -54,7 +54,7 @@ impl BlockingStream {
         self.cancel.cancel();
     }
 
-    /// Waits for bytes and puts them into `room`, which must not be empty; none at the end of the stream. If the time is up, nothing is lost.
+    /// Waits for bytes and puts them into `room`, which must have room; none at the end of the stream. If the time is up, nothing is lost.
     pub fn read(&self, room: &mut ReadBuf<'_>, limit: Option<Duration>) -> Result<()> {
         check_may_block()?;
         let work = async {
@@ -92,7 +92,7 @@ impl BlockingStream {
         self.driver.run(Some(CALL_TIMEOUT), Wait::Call("closing"), self.cancel.guard(work))
     }
 
-    /// Closes politely, but for a writer that is still busy, and cancels what remains.
+    /// Closes in an orderly way, unless a write is still under way, and cancels the rest.
     pub fn close(&self) {
         if let Ok(mut writer) = self.writer.try_lock() {
             let work = self.cancel.guard(shut_down(&mut writer));

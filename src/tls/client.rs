@@ -1,4 +1,5 @@
-//! A handshake as client that knows whether it has shown a certificate: the server decides that, and the session itself does not tell.
+//! A client's handshake that records whether it has sent a certificate: the server decides that, and the session does not tell. Touches the stream that it
+//! is given.
 
 use std::sync::{Arc, OnceLock};
 
@@ -10,13 +11,13 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use super::{TlsStream, handshake};
 use crate::error::Result;
 
-/// A stream, and the DER of our own certificate where it was shown.
+/// A stream, and the DER of our own certificate if it was sent.
 pub struct ClientHandshake<S> {
     pub stream: TlsStream<S>,
     pub own_leaf: Option<Vec<u8>>,
 }
 
-/// As `handshake`.
+/// As `handshake`, and records our own certificate.
 pub async fn client_handshake<S>(config: &Arc<ClientConfig>, server_name: &str, io: S) -> Result<ClientHandshake<S>>
 where
     S: AsyncRead + AsyncWrite + Unpin,
@@ -41,7 +42,7 @@ struct ShownCertificate {
 impl ResolvesClientCert for ShownCertificate {
     fn resolve(&self, hints: &[&[u8]], schemes: &[SignatureScheme]) -> Option<Arc<CertifiedKey>> {
         let found = self.inner.resolve(hints, schemes)?;
-        // rustls shows nothing where none of the server's schemes fits the key.
+        // rustls sends none if no scheme of the server fits the key.
         if found.key.choose_scheme(schemes).is_some() {
             let _ = self.shown.set(found.cert.first()?.to_vec());
         }

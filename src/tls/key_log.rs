@@ -1,4 +1,4 @@
-//! The secrets of sessions, for decrypting recorded traffic: lines as browsers and curl write them into the file that SSLKEYLOGFILE names.
+//! The secrets of sessions, for decrypting recorded traffic, in the format of SSLKEYLOGFILE. Touches nothing but the function that gets the lines.
 
 use std::fmt;
 use std::sync::Arc;

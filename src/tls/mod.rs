@@ -1,4 +1,5 @@
-//! TLS 1.3 over any transport: one client configuration for many connections, exporter, nonce and peer certificate. No attestation here.
+//! TLS 1.3 over any transport: configurations for clients and servers, handshakes, exporter values, peer certificates. Knows nothing of attestation. Touches
+//! the stream that it is given, and the clock.
 
 mod client;
 mod key_log;
@@ -20,7 +21,7 @@ pub use trust::{Identity, Roots, Trust, client_config};
 
 use crate::error::{Error, Phase, Result, Status};
 
-/// The handshake. The server's name is checked against its certificate, always.
+/// A client's handshake. The server's name is always checked against its certificate.
 pub async fn handshake<S>(config: Arc<ClientConfig>, server_name: &str, io: S) -> Result<TlsStream<S>>
 where
     S: AsyncRead + AsyncWrite + Unpin,
@@ -35,7 +36,7 @@ fn name(server_name: &str) -> Result<ServerName<'static>> {
         .map_err(|_| Error::new(Status::InvalidArgument, format!("server name {server_name:?} is not a host name")))
 }
 
-/// The name that a handshake for `server_name` carries (RFC 6066 section 3): none for an address.
+/// The name that a handshake for `server_name` sends (RFC 6066 section 3); empty for an address.
 pub fn sni(server_name: &str) -> String {
     match name(server_name) {
         Ok(ServerName::DnsName(name)) => name.as_ref().to_owned(),

@@ -1,4 +1,4 @@
-//! TLS 1.3 for servers: one configuration for many connections, with certificates by name and, where clients are to show one, whom to trust.
+//! TLS 1.3 for servers: one configuration for many connections, with certificates by name and, if clients are to send one, whom to trust. No I/O.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -12,24 +12,24 @@ use super::trust::add_pem;
 use crate::error::{Error, Result, Status};
 use crate::io::clock::TlsClock;
 
-/// What a server shows and asks for.
+/// Which certificates a server has, and whether it asks for one.
 #[derive(Clone, Debug)]
 pub struct ServerTlsSettings {
-    /// For every name that has none of its own.
+    /// For every name that has no certificate of its own.
     pub identity: Identity,
     /// By SNI, in lower case.
     pub named: Vec<(String, Identity)>,
     pub clients: Option<ClientCertificates>,
 }
 
-/// Clients may, or must, show a certificate.
+/// Clients may, or must, send a certificate.
 #[derive(Clone, Debug)]
 pub struct ClientCertificates {
     pub roots_pem: String,
     pub required: bool,
 }
 
-/// A configuration, and the certificates that it shows.
+/// A configuration, and its certificates.
 #[derive(Clone, Debug)]
 pub struct ServerTls {
     pub config: Arc<ServerConfig>,
@@ -37,7 +37,7 @@ pub struct ServerTls {
 }
 
 impl ServerTls {
-    /// DER of what a session with this SNI was shown.
+    /// DER of the certificate that a session with this SNI got.
     pub fn leaf(&self, name: Option<&str>) -> Option<&[u8]> {
         self.store.find(name).cert.first().map(|leaf| &leaf[..])
     }

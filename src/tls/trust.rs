@@ -1,4 +1,5 @@
-//! Whom TLS trusts and who we are in it: roots, client certificate, and the configuration for many connections that comes of them.
+//! What a client trusts and its own certificate, and the configuration for many connections that is made of them. Reads the system's roots if they are
+//! wanted.
 
 use std::fmt;
 use std::sync::Arc;
@@ -14,25 +15,25 @@ use super::KeyLogSink;
 use crate::error::{Error, Result, Status};
 use crate::io::clock::TlsClock;
 
-/// Which roots a server's chain may end in. With nothing chosen: the Mozilla set that is built in.
+/// Which roots a server's chain may end in; by default the built-in Mozilla set.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Roots {
-    /// The built-in Mozilla set. On unless another choice was made.
+    /// The built-in Mozilla set; on unless set otherwise.
     pub webpki: Option<bool>,
     /// The operating system's store.
     pub platform: bool,
-    /// PEM text with one certificate or more each.
+    /// PEM texts, each with one certificate or more.
     pub extra_pem: Vec<String>,
 }
 
-/// Whom we trust, and who we are.
+/// What is trusted, and our own certificate.
 #[derive(Clone, Debug, Default)]
 pub struct Trust {
     pub roots: Roots,
     pub identity: Option<Identity>,
-    /// Any certificate will do. Never together with a policy.
+    /// Accept any certificate. Never together with a policy.
     pub unchecked: bool,
-    /// The secrets of each session go there. Together with a policy only where `secrets_may_leave`.
+    /// Where the secrets of each session go. Together with a policy only if `secrets_may_leave`.
     pub key_log: Option<KeyLogSink>,
     pub secrets_may_leave: bool,
 }
@@ -91,7 +92,7 @@ impl Identity {
     }
 }
 
-/// Accepts every chain and name; the handshake's signatures are checked all the same.
+/// Accepts every chain and name; the signatures of the handshake are still checked.
 #[derive(Debug)]
 struct Unchecked(Arc<CryptoProvider>);
 

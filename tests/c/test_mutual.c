@@ -237,7 +237,7 @@ static void a_refused_client_reaches_no_host(void)
     int before = served;
     atls_server *server = serve("agent.sock", "peer-policy.json", NULL);
     /* Nothing to show; another machine; a quote that is bound to another session; a policy that wants the older protocol. */
-    EXPECT(ATLS_EVIDENCE_REFUSED, "names no source", get(client("strict-policy.json", NULL)));
+    EXPECT(ATLS_EVIDENCE_REFUSED, "has no source of evidence", get(client("strict-policy.json", NULL)));
     /* The client is told the name of what failed, the host what it wanted and got. */
     int told = told_host;
     EXPECT(ATLS_EVIDENCE_REFUSED, "status 403: {\\\"error\\\":\\\"bootchain\\\"}", get(client("strict-policy.json", "agent.sock")));

@@ -151,7 +151,7 @@ static void coded(atls_client *client, uint16_t port, size_t zeros, atls_status 
     wire_len = first + sizeof member;
     for (cut = sizeof member - 1; cut <= wire_len; cut += cut < first ? 1 : 11) {
         atls_buf *body = NULL;
-        EXPECT(wanted, wanted == ATLS_OK ? NULL : "bytes behind the end", fetch(client, "127.0.0.1", port, true, &body));
+        EXPECT(wanted, wanted == ATLS_OK ? NULL : "bytes after the end", fetch(client, "127.0.0.1", port, true, &body));
         CHECK(wanted != ATLS_OK || (atls_buf_len(body) == 6 && memcmp(atls_buf_data(body), "abcabc", 6) == 0));
         atls_buf_free(body);
     }

@@ -256,7 +256,7 @@ static void each_coding_is_decoded_within_its_limit(void)
         FAILS(ATLS_TRUNCATED, codings[i], encoded(query));
         DETAIL(ATLS_TRUNCATED, ATLS_DETAIL_TRUNCATED_CODING, encoded(query));
         snprintf(query, sizeof query, "coding=%s&stray=20", codings[i]);
-        FAILS(ATLS_CONTENT_CODING, "bytes behind the end", encoded(query));
+        FAILS(ATLS_CONTENT_CODING, "bytes after the end", encoded(query));
         /* What is written beyond the limit is not. */
         snprintf(query, sizeof query, "coding=%s&tens=1000000", codings[i]);
         atls_request *request = encoded(query);

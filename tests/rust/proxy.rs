@@ -108,7 +108,7 @@ fn each_fault_of_a_proxy_has_its_status() {
         (Then::Answer(b"HTTP/1.1 302 Elsewhere\r\nLocation: http://x/\r\n\r\n"), "TUNNEL_REFUSED", "302", 302),
         (Then::Answer(b"HTTP/1.1 101 Other\r\nUpgrade: x\r\n\r\n"), "HTTP_PROTOCOL", "did not propose", 0),
         (Then::Answer(b"SSH-2.0-x\r\n\r\n"), "HTTP_PROTOCOL", "illegal status line", 0),
-        (Then::Answer(b"HTTP/1.1 200 OK\r\n\r\n\x16\x03\x03"), "HTTP_PROTOCOL", "right behind the answer", 0),
+        (Then::Answer(b"HTTP/1.1 200 OK\r\n\r\n\x16\x03\x03"), "HTTP_PROTOCOL", "directly after the answer", 0),
         (Then::Close(b"HTTP/1.1 200"), "HTTP_PROTOCOL", "proxy:", 0),
         (Then::Close(b""), "HTTP_PROTOCOL", "proxy:", 0),
         (Then::Answer(waits), "HTTP_PROTOCOL", "without end", 0),

@@ -1,10 +1,10 @@
-//! What is wrong with a response: what `h1` refuses in it, limits, and what hyper's errors mean.
+//! What can be wrong with a response: what `h1` refuses, limits that are exceeded, and what hyper's errors mean. No I/O.
 
 use crate::client::request_options::HeadLimits;
 use crate::error::{Detail, Error, Phase, Status, chain};
 use crate::h1::ProtocolError;
 
-/// Sorts a hyper failure, and finds the I/O or TLS error inside. `head_is_due`: the response head has not come to its end.
+/// Maps an error of hyper, and finds the I/O or TLS error inside it. `head_is_due`: the response head is not complete.
 pub fn http_error(error: hyper::Error, head_is_due: bool) -> Error {
     let mut cause = std::error::Error::source(&error);
     while let Some(inner) = cause {
@@ -17,7 +17,7 @@ pub fn http_error(error: hyper::Error, head_is_due: bool) -> Error {
         cause = inner.source();
     }
     if error.is_parse() {
-        // `h1` has taken what came so far: hyper is the stricter one, of a head that is not whole only in its length.
+        // `h1` has accepted everything so far, so hyper is stricter; an incomplete head it can refuse only for its length.
         let detail = if head_is_due { Detail::HeadTooLarge } else { Detail::BadHeader };
         return protocol(chain(&error)).detail(detail);
     }
@@ -36,7 +36,7 @@ fn io_error(io: &std::io::Error) -> Error {
     if let Some(tls) = io.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>()) {
         return Error::from_rustls(tls, Phase::Transfer);
     }
-    // hyper's own reader of chunks says so of them.
+    // This is how hyper's reader of chunks reports them.
     if matches!(io.kind(), InvalidInput | InvalidData) && io.raw_os_error().is_none() {
         return protocol(chain(io)).detail(Detail::BadChunk);
     }
@@ -56,9 +56,9 @@ pub fn refused(error: &ProtocolError) -> Error {
     protocol(format!("response: {}", error.message)).detail(error.detail)
 }
 
-/// A head that announces a body where there can be none.
+/// A head that announces a body that it cannot have.
 pub fn unexpected_body(status: u16) -> Error {
-    protocol(format!("response {status}: a body where there can be none")).detail(Detail::UnexpectedBody)
+    protocol(format!("response {status}: it announces a body that it cannot have")).detail(Detail::UnexpectedBody)
 }
 
 pub fn too_large(limits: &HeadLimits) -> Error {
@@ -72,7 +72,7 @@ pub fn too_many(limits: &HeadLimits) -> Error {
     protocol(message).detail(Detail::TooManyInformational)
 }
 
-/// A switch of protocols that nobody asked for.
+/// A switch of protocols that was not asked for.
 pub fn unasked_upgrade() -> Error {
     protocol("response 101: no upgrade was asked for".into()).http_status(101).detail(Detail::UnaskedUpgrade)
 }

@@ -11,7 +11,7 @@ const LENIENCY: u32 = flags::ALLOW_BARE_LF | flags::MERGE_EQUAL_CONTENT_LENGTH;
 /// Bytes that are read at a time: heads and chunk sizes are short, and the bytes of a body are skipped.
 const PIECE: usize = 1 << 10;
 
-/// Of the response to one request, with the informational ones before it.
+/// Reads the response to one request, and the informational ones before it.
 pub struct ResponseReader {
     conn: Connection,
     limits: HeadLimits,
@@ -22,12 +22,12 @@ pub struct ResponseReader {
 }
 
 impl ResponseReader {
-    /// `request` is the head of what is answered. Errors: those of `h1` for a request that cannot be sent.
+    /// `request` is the head of the request. Errors: those of `h1` for a request that cannot be sent.
     pub fn new(request: &[u8], limits: HeadLimits) -> Result<ResponseReader> {
         let rules = Rules { flags: LENIENCY, max_incomplete: limits.bytes, max_fields: limits.lines };
         let mut conn = Connection::new(Role::Client, rules);
         let method = request.split(|byte| *byte == b' ').next().unwrap_or_default();
-        // Whether a switch of protocols was asked for is checked by the exchange.
+        // The exchange checks whether a switch of protocols was asked for.
         let fields = [(&b"Host"[..], &b"a"[..]), (b"Connection", b"upgrade"), (b"Upgrade", b"any")];
         conn.send_request(method, b"/", fields.into_iter()).map_err(|error| refused(&error))?;
         conn.send_end_of_message(std::iter::empty()).map_err(|error| refused(&error))?;
@@ -39,7 +39,7 @@ impl ResponseReader {
         self.over
     }
 
-    /// Some more of the response, or what comes after it. Each head goes to `found`, as it is spelled. Errors: HttpProtocol, once and for good.
+    /// Takes more bytes of the response, or of what follows it. Calls `found` with each head, as it is spelled. Errors: HttpProtocol, for good.
     pub fn read(&mut self, mut came: &[u8], mut found: impl FnMut(ReceivedHead)) -> Result<()> {
         while !self.over && !came.is_empty() {
             came = &came[self.conn.pass_over(came)..];
@@ -87,14 +87,14 @@ impl ResponseReader {
         }
     }
 
-    /// Whether the final head has come, or begun to: its first bytes are those of a status of 200 or more.
+    /// Whether the final head has arrived, or its first bytes have: they show a status of 200 or more.
     pub fn final_head_has_begun(&self) -> bool {
         let line = self.conn.trailing_data().0.strip_prefix(b"HTTP/1.").and_then(|line| line.get(..3));
         self.final_head_seen || matches!(line, Some([_, b' ', b'2'..=b'9']))
     }
 }
 
-/// The head as it is spelled, unless it announces a body where there can be none (RFC 9110 sections 8.6 and 15.3.5, RFC 9112 section 6.1).
+/// The head as it is spelled, unless it announces a body that it cannot have (RFC 9110 sections 8.6 and 15.3.5, RFC 9112 section 6.1).
 fn checked(event: &Event<'_>) -> Result<ReceivedHead> {
     let version = (event.version & 0xff) as u8;
     let mut head = ReceivedHead::new(event.status, version, event.reason);
@@ -113,7 +113,7 @@ fn checked(event: &Event<'_>) -> Result<ReceivedHead> {
 mod tests {
     use super::*;
 
-    /// What a reader says of a response that comes in pieces of any size: the heads, the detail of its refusal, whether it is over.
+    /// What the reader makes of a response that arrives in pieces of any size: the heads, the detail of a refusal, whether it is over.
     fn read(request: &str, response: &[u8], limits: HeadLimits) -> (Vec<ReceivedHead>, Option<Detail>, bool) {
         let mut all = Vec::new();
         for piece in [1, 3, 5000] {

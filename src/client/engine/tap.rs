@@ -16,16 +16,16 @@ use crate::io::SocketWatch;
 pub struct Tap<S> {
     io: S,
     wire: WireState,
-    /// The end of what is read is the other side's word, and not only the network's.
+    /// The end of the stream is authenticated: the other side has sent close_notify.
     true_end: bool,
     watch: Arc<SocketWatch>,
-    /// Bytes written since the last look at what has come.
+    /// Bytes written since the last check for an answer.
     burst: usize,
 }
 
-/// At most this much of a request is written before checking for an answer, so that a fast writer does not miss one.
+/// Most bytes of a request that are written before the next check for an answer, so that a fast writer does not miss one.
 const BURST: usize = 64 << 10;
-/// A socket may take megabytes at once, and so is offered no more than this.
+/// Most bytes that are offered to the socket at once: it might take megabytes.
 const OFFER: usize = 256 << 10;
 
 impl<S> Tap<S> {
@@ -49,7 +49,7 @@ impl<S: AsyncRead + Unpin> AsyncRead for Tap<S> {
         }
         let state = self.wire.state();
         match &state.broken {
-            // The writer got the error; what follows looks like an end.
+            // The error was seen when writing; what follows looks like a regular end.
             Some(error) if came.is_empty() && done.is_ok() && (state.head_is_due || !self.true_end) => {
                 Poll::Ready(Err(error.clone().into_io()))
             }
@@ -59,14 +59,14 @@ impl<S: AsyncRead + Unpin> AsyncRead for Tap<S> {
 }
 
 impl<S: AsyncWrite + Unpin> Tap<S> {
-    /// Writes our head where hyper writes its own; `Some(n)` once all of ours is out, where `n` is the length of hyper's.
+    /// Writes our head in place of hyper's; `Some(n)` once all of ours is written, with `n` the length of hyper's.
     fn poll_head(&mut self, cx: &mut Context<'_>, theirs: &[u8]) -> Poll<io::Result<Option<usize>>> {
         let mut state = self.wire.state();
         let Some((head, sent)) = &mut state.outgoing else { return Poll::Ready(Ok(None)) };
         let method = head.split_inclusive(|byte| *byte == b' ').next().unwrap_or_default();
         let end = theirs.windows(4).position(|window| window == b"\r\n\r\n");
         let Some(end) = end.filter(|_| theirs.starts_with(method)) else {
-            return Poll::Ready(Err(io::Error::other("something else was written where a request head belongs")));
+            return Poll::Ready(Err(io::Error::other("something other than a request head was written")));
         };
         while *sent < head.len() {
             *sent += ready!(Pin::new(&mut self.io).poll_write(cx, &head[*sent..]))?;
@@ -75,8 +75,8 @@ impl<S: AsyncWrite + Unpin> Tap<S> {
         Poll::Ready(Ok(Some(end + 4)))
     }
 
-    /// Notes how it went with `length` bytes, none for a flush. A server that has gone may have answered before; that it has gone is therefore not
-    /// hyper's business until it has read all that came.
+    /// Notes the result of writing `length` bytes, 0 for a flush. A server that has closed may have answered before: so hyper does not learn that it has closed
+    /// until it has read everything.
     fn written(&mut self, done: Poll<io::Result<usize>>, length: usize) -> Poll<io::Result<usize>> {
         use io::ErrorKind::{BrokenPipe, ConnectionAborted, ConnectionReset};
         let mut state = self.wire.state();
@@ -105,7 +105,7 @@ impl<S: AsyncWrite + Unpin> Tap<S> {
         Poll::Ready(Ok(length))
     }
 
-    /// Whether something has come that hyper must read before it writes on; it does, for until the final head is there it reads whatever comes.
+    /// Whether something has arrived that hyper must read before it writes on. It will: until the final head is there it reads whatever arrives.
     fn must_read(&mut self, cx: &mut Context<'_>) -> bool {
         if self.burst < BURST || self.wire.state().early.is_some() {
             return false;
@@ -114,7 +114,7 @@ impl<S: AsyncWrite + Unpin> Tap<S> {
             self.burst = 0;
             return false;
         }
-        // Woken once the runtime has asked the network.
+        // Wakes the task once the runtime has polled the network.
         let _ = pin!(tokio::task::yield_now()).poll(cx);
         true
     }
@@ -124,7 +124,7 @@ impl<S: AsyncWrite + Unpin> Tap<S> {
     }
 }
 
-/// As many of them as are offered at once.
+/// The buffers, cut to what is offered at once.
 fn offer<'a>(bufs: &'a [io::IoSlice<'a>]) -> Vec<io::IoSlice<'a>> {
     let mut left = OFFER;
     let cut = |buf: &'a io::IoSlice<'a>| {
@@ -171,7 +171,7 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Tap<S> {
         self.written(done, length)
     }
 
-    /// Always: otherwise hyper appends a head to the rest of a body in one buffer, and its start cannot be found.
+    /// Always true: otherwise hyper may put a head behind the rest of a body into one buffer, and its start cannot be found.
     fn is_write_vectored(&self) -> bool {
         true
     }

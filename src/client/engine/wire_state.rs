@@ -17,24 +17,24 @@ pub struct WireState(Arc<Mutex<ExchangeWire>>);
 
 #[derive(Default)]
 pub(super) struct ExchangeWire {
-    /// Head to send in place of hyper's, and how much of it has gone.
+    /// The head to send in place of hyper's, and how much of it was written.
     pub(super) outgoing: Option<(Vec<u8>, usize)>,
-    /// To the end of the response.
+    /// Until the response has been read to its end.
     reader: Option<ResponseReader>,
     /// Informational heads that have not been delivered yet, and the task that waits for the next.
     informational: VecDeque<ReceivedHead>,
     listener: Option<Waker>,
     /// Until the exchange takes it.
     final_head: Option<ReceivedHead>,
-    /// An exchange has begun whose final head has not come yet.
+    /// An exchange has begun, and its final head has not arrived yet.
     pub(super) head_is_due: bool,
-    /// What the server did wrong. hyper gets the error in place of the bytes.
+    /// What the server did wrong. hyper gets this error instead of the bytes.
     pub(super) fault: Option<Error>,
-    /// Whether the final head came before all of the request had left, once it comes.
+    /// Whether the final head arrived before all of the request was sent; `None` until it arrives.
     pub(super) early: Option<bool>,
-    /// Some of what hyper has handed over waits in here, or in TLS, for a socket that takes no more now.
+    /// Some of what hyper has written is still here or in TLS: the socket takes no more at present.
     pub(super) stuck: bool,
-    /// Sending failed. What hyper sends from now on is taken and forgotten, so that it reads what the server said before it went.
+    /// Sending failed. What hyper writes from now on is discarded, so that hyper reads what the server sent before it closed.
     pub(super) broken: Option<Error>,
     waiting: Option<Waker>,
     pub(super) progress: Option<Arc<BodyProgress>>,
@@ -54,7 +54,7 @@ impl WireState {
         Ok(())
     }
 
-    /// Reads what has come, before hyper does. Errors: HttpProtocol; then hyper must not see it: it might take for complete what is not.
+    /// Reads what has arrived, before hyper does. Errors: HttpProtocol; hyper must then not see it, since it might take an incomplete message for complete.
     pub(super) fn receive(&self, came: &[u8]) -> Result<()> {
         let mut state = lock(&self.0);
         let done = state.receive(came);
@@ -82,7 +82,7 @@ impl WireState {
         lock(&self.0).informational.pop_front()
     }
 
-    /// The final head, which hyper has shown as this status; `None` if that is not what came. Errors: what the server did wrong.
+    /// The final head; `None` unless its status is the one that hyper reports. Errors: what the server did wrong.
     pub fn final_head(&self, status: u16) -> Result<Option<ReceivedHead>> {
         let mut state = lock(&self.0);
         match &state.fault {
@@ -99,7 +99,7 @@ impl WireState {
         lock(&self.0).fault.clone()
     }
 
-    /// Whether the answer came before all of the request was sent, or part of it still waits, or sending failed. The caller is woken if that becomes
+    /// Whether the response arrived before all of the request was sent, some of the request is still unsent, or sending failed. Wakes the caller when that becomes
     /// true.
     pub fn is_unsent(&self, cx: &Context<'_>) -> bool {
         let mut state = lock(&self.0);
@@ -112,7 +112,7 @@ impl ExchangeWire {
     fn receive(&mut self, came: &[u8]) -> Result<()> {
         let Some(mut reader) = self.reader.take() else { return Ok(()) };
         let done = reader.read(came, |head| self.take_head(head));
-        // Asked before anything more is written: a moment later the rest of the request may have left.
+        // Checked before anything more is written: a moment later the rest of the request may have been sent.
         if self.early.is_none() && reader.final_head_has_begun() {
             self.early = Some(self.stuck || self.progress.as_ref().is_some_and(|progress| !progress.is_complete()));
         }
@@ -124,7 +124,7 @@ impl ExchangeWire {
 
     fn take_head(&mut self, head: ReceivedHead) {
         match head.status {
-            // The last of this connection that is HTTP, for which hyper shows it as final.
+            // After a 101 the connection is no longer HTTP: hyper takes it as final.
             101 | 200.. => {
                 (self.final_head, self.head_is_due) = (Some(head), false);
                 return;
