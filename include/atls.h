@@ -1353,11 +1353,13 @@ typedef struct atls_stream atls_stream;
  * DATA as credit allows, END when the peer will send no more, WRITABLE after a write that answered
  * AGAIN; CLOSED at last. The configuration is copied.
  *
+ * After OK all failures come with CLOSED.
+ *
  * \return ATLS_OK, or
  * \retval ATLS_NULL_ARGUMENT
  * \retval ATLS_INVALID_ARGUMENT
  * \retval ATLS_INVALID_STATE no policy; queue or runtime stopped
- * \retval ATLS_TRUST_ANCHOR after OK all failures come with CLOSED
+ * \retval ATLS_TRUST_ANCHOR
  */
 atls_status atls_stream_connect_start(const atls_runtime *runtime,
                                       const atls_config *config,
@@ -1370,8 +1372,8 @@ atls_status atls_stream_connect_start(const atls_runtime *runtime,
  * atls_stream_read() and atls_stream_write_all(); its I/O runs on whichever thread calls those, and
  * no other thread is involved.
  *
- * \return ATLS_OK, those of the arguments as for atls_stream_connect_start(), every way in which
- *     connecting and attesting fail (2xx to 5xx), or
+ * \return ATLS_OK, as atls_stream_connect_start(), every way in which connecting and attesting fail
+ *     (2xx to 5xx), or
  * \retval ATLS_WOULD_DEADLOCK
  */
 atls_status atls_stream_connect(const atls_config *config,
@@ -1400,7 +1402,7 @@ atls_status atls_stream_grant(const atls_stream *stream,
  * WRITABLE event follows each AGAIN, after CONNECTED if the write came before it. Nothing is sent
  * before the server is attested. At most 256 KiB wait, counted as by atls_server_request_write().
  *
- * \return ATLS_OK, why the stream is closed, or
+ * \return ATLS_OK, the status that says why the stream is closed, or
  * \retval ATLS_NULL_ARGUMENT
  * \retval ATLS_AGAIN
  * \retval ATLS_INVALID_STATE blocking stream; after atls_stream_finish()
@@ -1423,7 +1425,7 @@ atls_status atls_stream_write_buf(const atls_stream *stream,
  * Nothing more will be written: what was written is sent, then close_notify, and then comes SENT.
  * Receiving goes on. On a blocking stream it waits, up to 60 seconds.
  *
- * \return ATLS_OK, why the stream is closed, or
+ * \return ATLS_OK, the status that says why the stream is closed, or
  * \retval ATLS_NULL_ARGUMENT
  * \retval ATLS_INVALID_STATE already closed
  * \retval ATLS_IO
@@ -2382,7 +2384,7 @@ void atls_exchange_free(atls_exchange *ATLS_NULLABLE exchange);
  * WRITABLE event follows each AGAIN. At most 256 KiB are queued, counted as by
  * atls_server_request_write().
  *
- * \return ATLS_OK, why the exchange ended, or
+ * \return ATLS_OK, the status that says why the exchange ended, or
  * \retval ATLS_NULL_ARGUMENT
  * \retval ATLS_AGAIN
  * \retval ATLS_INVALID_STATE the body is not a stream; already finished; blocking exchange
@@ -2399,7 +2401,7 @@ atls_status atls_exchange_write(const atls_exchange *exchange,
  * earlier pieces.
  *
  * \param timeout_ms 60 seconds by default.
- * \return ATLS_OK, why the exchange ended, or
+ * \return ATLS_OK, the status that says why the exchange ended, or
  * \retval ATLS_NULL_ARGUMENT
  * \retval ATLS_INVALID_STATE the body is not a stream; already finished; event-driven exchange
  * \retval ATLS_WOULD_DEADLOCK
@@ -2418,7 +2420,7 @@ atls_status atls_exchange_write_all(const atls_exchange *exchange,
  * Ends a streamed request body. Does nothing if the exchange is already over without an error,
  * because the server has all bytes of an announced length or responded early.
  *
- * \return ATLS_OK, why the exchange failed, or
+ * \return ATLS_OK, the status that says why the exchange failed, or
  * \retval ATLS_NULL_ARGUMENT
  * \retval ATLS_INVALID_STATE the body is not a stream; already finished
  * \retval ATLS_AGAIN the body must be written again: atls_exchange_rewind()
@@ -2430,7 +2432,7 @@ atls_status atls_exchange_finish(const atls_exchange *exchange,
  * Starts a streamed body again, after ATLS_EVENT_REWIND, or AGAIN with ATLS_DETAIL_REWIND. The next
  * bytes written are its beginning.
  *
- * \return ATLS_OK, why the exchange ended, or
+ * \return ATLS_OK, the status that says why the exchange ended, or
  * \retval ATLS_NULL_ARGUMENT
  * \retval ATLS_INVALID_STATE the body is not a stream; no rewind was requested
  */
@@ -3282,7 +3284,7 @@ atls_status atls_server_request_respond(const atls_server_request *request,
  * most twice its length, and 128 bytes of overhead. In addition, at most 128 KiB and the last piece
  * begun are on their way.
  *
- * \return ATLS_OK, why the request ended, or
+ * \return ATLS_OK, the status that says why the request ended, or
  * \retval ATLS_NULL_ARGUMENT
  * \retval ATLS_AGAIN
  * \retval ATLS_INVALID_STATE no head yet; already finished; more than the announced length
@@ -3298,7 +3300,7 @@ atls_status atls_server_request_write(const atls_server_request *request,
  *
  * \param trailers may be NULL. Allowed only with a body of unknown length; not sent to an HTTP/1.0
  *     peer.
- * \return ATLS_OK, why the request ended, or
+ * \return ATLS_OK, the status that says why the request ended, or
  * \retval ATLS_NULL_ARGUMENT
  * \retval ATLS_INVALID_STATE no head yet; already finished; bytes are missing
  * \retval ATLS_HTTP_HEADER_INVALID trailers; the response is not ended
@@ -5088,7 +5090,7 @@ atls_status atls_h1_driver_connect_start(const atls_runtime *runtime,
  * A request's head, as client: `method`, `target` and `headers`, among which must be one Host, and
  * Content-Length or `Transfer-Encoding: chunked` if there will be a body.
  *
- * \return ATLS_OK, why the connection ended, or
+ * \return ATLS_OK, the status that says why the connection ended, or
  * \retval ATLS_NULL_ARGUMENT
  * \retval ATLS_INVALID_UTF8
  * \retval ATLS_H1_LOCAL for good

@@ -142,6 +142,38 @@ fn header_compiles_alone_in_every_language_that_it_promises() {
     }
 }
 
+/// Families of constants are types of their own where the language can say so, with the size that they have everywhere, and any value may come.
+#[test]
+fn enumerations_are_typed_in_cpp_and_numbers_in_c() {
+    made();
+    let cpp = |body: &str| {
+        format!(
+            "#include <atls.h>\n#include <type_traits>\n\
+             static_assert(std::is_same<std::underlying_type<atls_status>::type, int32_t>::value, \"\");\n\
+             static_assert(std::is_same<std::underlying_type<atls_event_kind>::type, uint32_t>::value, \"\");\n\
+             static_assert(static_cast<uint32_t>(static_cast<atls_event_kind>(4000000000u)) == 4000000000u, \"\");\n\
+             bool one(const atls_server *server);\n\
+             bool one(const atls_server *server) {{ {body} return atls_bytes_of_text(\"\").len == 0; }}\n"
+        )
+    };
+    let good = cpp("uint64_t n = atls_server_count(server, ATLS_SERVER_COUNT_REQUESTS); if (n > 1) return false;");
+    book::compiles("g++", "c++11", &[], &program("typed.cc", &good));
+    let bad = program("mixed.cc", &cpp("if (atls_server_count(server, ATLS_SERVER_LIMIT_HEADERS) > 1) return false;"));
+    let refused = std::panic::catch_unwind(|| book::compiles("g++", "c++11", &[], &bad));
+    assert!(refused.is_err(), "a limit was taken for a count");
+    let c = "#include <atls.h>\n\
+             typedef char status_size[sizeof(atls_status) == 4 ? 1 : -1];\n\
+             typedef char kind_size[sizeof(atls_event_kind) == 4 ? 1 : -1];\n\
+             int one(atls_status status, const atls_event *event, status_size *a, kind_size *b);\n\
+             int one(atls_status status, const atls_event *event, status_size *a, kind_size *b)\n\
+             { switch (status) { case ATLS_OK: return 0; default: break; }\n\
+               return event->kind == ATLS_EVENT_CLOSED && a && b && atls_bytes_of_text(\"\").len == 0; }\n";
+    let c = program("numbers.c", c);
+    for compiler in ["gcc", "clang"].into_iter().filter(|compiler| *compiler == "gcc" || has(compiler)) {
+        book::compiles(compiler, "c99", &[], &c);
+    }
+}
+
 /// What C tests and examples give successfully, the header allows: clang knows where NULL must not be.
 #[test]
 fn no_call_that_succeeds_gives_null_where_the_header_forbids_it() {

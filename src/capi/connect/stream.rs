@@ -85,7 +85,7 @@ impl atls_stream {
 
 /// Connects, and attests as the configuration's policy says, on the runtime. Events: CONNECTED; then DATA as credit allows, END when
 /// the peer will send no more, WRITABLE after a write that answered AGAIN; CLOSED at last. The configuration is copied. Statuses:
-/// NULL_ARGUMENT, INVALID_ARGUMENT, INVALID_STATE (no policy; queue or runtime stopped), TRUST_ANCHOR; after OK all failures come with
+/// NULL_ARGUMENT, INVALID_ARGUMENT, INVALID_STATE (no policy; queue or runtime stopped), TRUST_ANCHOR. After OK all failures come with
 /// CLOSED.
 #[unsafe(no_mangle)]
 pub extern "C" fn atls_stream_connect_start(
@@ -109,7 +109,7 @@ pub extern "C" fn atls_stream_connect_start(
 }
 
 /// Connects and attests on the calling thread, and waits. The stream is then used with atls_stream_read and atls_stream_write_all; its
-/// I/O runs on whichever thread calls those, and no other thread is involved. Statuses: those of the arguments as for
+/// I/O runs on whichever thread calls those, and no other thread is involved. Statuses: as
 /// atls_stream_connect_start, WOULD_DEADLOCK, and every way in which connecting and attesting fail (2xx to 5xx).
 #[unsafe(no_mangle)]
 pub extern "C" fn atls_stream_connect(

@@ -111,7 +111,9 @@ impl Comment {
         for (index, other) in others.iter().enumerate() {
             let last = named.is_empty() && index + 1 == others.len();
             first += if last { ", or " } else { ", " };
-            first += other.strip_prefix("or ").unwrap_or(other);
+            first += &other
+                .strip_prefix("or why ")
+                .map_or(other.to_string(), |what| format!("the status that says why {what}"));
         }
         first += if named.is_empty() { "." } else { ", or" };
         let mut blocks = vec![("\\return ".to_owned(), first)];
