@@ -70,6 +70,21 @@ fn each_path_that_is_named_is_there() {
     assert!(seen > 15, "{seen}");
 }
 
+/// No host is contacted that the page does not name.
+#[test]
+fn each_host_that_is_built_in_is_named() {
+    let page = read("docs/operations.md");
+    let texts = files(&at("src"));
+    let literals = texts.iter().flat_map(|text| text.split("\"https://").skip(1));
+    let hosts =
+        literals.filter_map(|rest| rest.split(['/', '"', ':', '\\', '{']).next()).filter(|host| host.contains('.'));
+    let hosts: BTreeSet<&str> = hosts.filter(|host| !host.ends_with(".example")).collect();
+    assert!(hosts.len() >= 3, "{hosts:?}");
+    for host in hosts {
+        assert!(page.contains(&format!("`https://{host}`")), "docs/operations.md does not name {host}");
+    }
+}
+
 /// What an expression of the source comes to, if it is a value: seconds of a duration or a number; the inner none is "no limit".
 fn value(expression: &str) -> Option<Option<f64>> {
     let text = expression.trim().trim_end_matches(',').replace('_', "");
@@ -114,9 +129,11 @@ fn source(place: &str, name: &str) -> Option<f64> {
 /// The text of a file, or of all files below a folder, without their tests.
 fn files(place: &Path) -> Vec<String> {
     if place.is_file() {
+        if place.extension().is_none_or(|end| end != "rs") || place.ends_with("tests.rs") {
+            return Vec::new();
+        }
         let text = std::fs::read_to_string(place).expect("UTF-8");
-        let code = text.split("#[cfg(test)]\nmod tests {").next().unwrap_or_default().to_owned();
-        return if place.ends_with("tests.rs") { Vec::new() } else { vec![code] };
+        return text.split("#[cfg(test)]\nmod tests {").next().map(str::to_owned).into_iter().collect();
     }
     let entries = std::fs::read_dir(place).unwrap_or_else(|error| panic!("{}: {error}", place.display()));
     entries.flatten().flat_map(|entry| files(&entry.path())).collect()
