@@ -10,7 +10,7 @@
 //! - `h1`: HTTP/1.1 without I/O. Pure.
 //! - `io`: sockets, deadlines, the clock, helper threads: all that touches the machine.
 //! - `message`: the pieces of HTTP messages: heads, header fields, forms, codings. Pure.
-//! - `operation`: what a host's operation is made of: events, credit, what goes out, cancellation. No I/O.
+//! - `operation`: what a host's operation is made of: events, the queue they wait in, credit, what goes out, cancellation. No I/O.
 //! - `tls`: TLS 1.3. No attestation.
 //! - `attester`: evidence of this side, by a provider for each way to it.
 //! - `collateral`: the vendors' documents, fetched and kept.

@@ -6,7 +6,7 @@ use super::{ConnectSettings, ConnectTarget, Connector, Proxy};
 use crate::attest::Policy;
 use crate::attester::Attester;
 use crate::error::{Error, Result, Status};
-use crate::io::net::From;
+use crate::io::net::LocalEnd;
 use crate::io::sync::lock;
 use crate::message::host::{check_host, normal_host, unusable_host};
 use crate::tls::KeyLogSink;
@@ -121,7 +121,8 @@ impl ConnectConfig {
         if from == Some("") {
             return Err(Error::new(Status::InvalidArgument, "address_or_interface is empty"));
         }
-        let from = from.map(|text| text.parse().map_or_else(|_| From::Interface(text.to_owned()), From::Address));
+        let from =
+            from.map(|text| text.parse().map_or_else(|_| LocalEnd::Interface(text.to_owned()), LocalEnd::Address));
         self.change().dial.from = from;
         Ok(())
     }

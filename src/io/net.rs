@@ -22,7 +22,7 @@ const ATTEMPT_DELAY: Duration = Duration::from_millis(250);
 /// How to dial.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Dial {
-    pub from: Option<From>,
+    pub from: Option<LocalEnd>,
     pub family: AddressFamily,
     /// Names that are not resolved: instead of the first host and port, the second are dialled. The first host is in normal form.
     pub instead: Vec<((String, u16), (String, u16))>,
@@ -55,7 +55,7 @@ impl fmt::Debug for Resolver {
 
 /// The local end of connections.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum From {
+pub enum LocalEnd {
     Address(IpAddr),
     /// By its name; Linux only.
     Interface(String),
@@ -72,8 +72,8 @@ pub enum AddressFamily {
 impl Dial {
     fn takes(&self, address: &SocketAddr) -> bool {
         let v6 = match (self.family, &self.from) {
-            (AddressFamily::V4, _) | (_, Some(From::Address(IpAddr::V4(_)))) => false,
-            (AddressFamily::V6, _) | (_, Some(From::Address(IpAddr::V6(_)))) => true,
+            (AddressFamily::V4, _) | (_, Some(LocalEnd::Address(IpAddr::V4(_)))) => false,
+            (AddressFamily::V6, _) | (_, Some(LocalEnd::Address(IpAddr::V6(_)))) => true,
             _ => return true,
         };
         address.is_ipv6() == v6
@@ -110,7 +110,7 @@ pub async fn reach(addresses: Vec<SocketAddr>, how: &Dial) -> Result<Socket> {
     Err(failure.unwrap_or_else(|| Error::new(Status::Dns, "no address").phase(Phase::Dns)))
 }
 
-async fn attempt(address: SocketAddr, from: Option<&From>) -> Result<TcpStream> {
+async fn attempt(address: SocketAddr, from: Option<&LocalEnd>) -> Result<TcpStream> {
     let begun = Instant::now();
     let done = open(address, from).await;
     log::emit(log::DEBUG, || {
@@ -123,20 +123,20 @@ async fn attempt(address: SocketAddr, from: Option<&From>) -> Result<TcpStream> 
     done
 }
 
-async fn open(address: SocketAddr, from: Option<&From>) -> Result<TcpStream> {
+async fn open(address: SocketAddr, from: Option<&LocalEnd>) -> Result<TcpStream> {
     let failed = |error| Error::from_io(error, Phase::Connect);
     let Some(from) = from else { return TcpStream::connect(address).await.map_err(failed) };
     let socket = if address.is_ipv6() { TcpSocket::new_v6() } else { TcpSocket::new_v4() }.map_err(failed)?;
     let bound = match from {
-        From::Address(own) => socket.bind(SocketAddr::new(*own, 0)),
+        LocalEnd::Address(own) => socket.bind(SocketAddr::new(*own, 0)),
         #[cfg(target_os = "linux")]
-        From::Interface(name) => socket.bind_device(Some(name.as_bytes())),
+        LocalEnd::Interface(name) => socket.bind_device(Some(name.as_bytes())),
         #[cfg(not(target_os = "linux"))]
-        From::Interface(_) => Err(io::ErrorKind::Unsupported.into()),
+        LocalEnd::Interface(_) => Err(io::ErrorKind::Unsupported.into()),
     };
     bound.map_err(|error| match from {
-        From::Address(own) => failed(error).context(format!("binding to {own}")),
-        From::Interface(name) => failed(error).context(format!("binding to interface {name}")),
+        LocalEnd::Address(own) => failed(error).context(format!("binding to {own}")),
+        LocalEnd::Interface(name) => failed(error).context(format!("binding to interface {name}")),
     })?;
     socket.connect(address).await.map_err(failed)
 }

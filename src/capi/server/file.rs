@@ -41,6 +41,6 @@ pub extern "C" fn atls_server_request_respond_file(
         let path = Path::new(text(path, "path")?);
         let part = FilePart::open(path, offset, (length != ATLS_LENGTH_UNKNOWN).then_some(length))?;
         let message = message(status, None, headers, part.length)?;
-        send(&this.served, message, part, runtime.handle())
+        send(&this.inner, message, part, runtime.handle())
     })
 }

@@ -29,7 +29,7 @@ use crate::server::{RequestLine, ResponseHead, ServerRequest};
 /// also closed after a response that was finished before the request's END; the rest of the request
 /// is discarded.
 pub struct atls_server_request {
-    pub(in crate::capi) served: Arc<ServerRequest>,
+    pub(in crate::capi) inner: Arc<ServerRequest>,
     peer: OnceLock<CString>,
     remote: OnceLock<CString>,
 }
@@ -40,17 +40,17 @@ impl Handle for atls_server_request {
 
 impl Drop for atls_server_request {
     fn drop(&mut self) {
-        self.served.abandon();
+        self.inner.abandon();
     }
 }
 
 impl atls_server_request {
-    pub(in crate::capi) fn new(served: Arc<ServerRequest>) -> atls_server_request {
-        atls_server_request { served, peer: OnceLock::new(), remote: OnceLock::new() }
+    pub(in crate::capi) fn new(inner: Arc<ServerRequest>) -> atls_server_request {
+        atls_server_request { inner, peer: OnceLock::new(), remote: OnceLock::new() }
     }
 
     pub(in crate::capi) fn head(&self) -> Arc<atls_head> {
-        Arc::new(atls_head::new(self.served.head.clone()))
+        Arc::new(atls_head::new(self.inner.head.clone()))
     }
 }
 
@@ -69,10 +69,10 @@ pub extern "C" fn atls_server_request_start(
         let this = share(request, "request")?;
         let runtime = share_hub(runtime, "runtime")?;
         let operation = Operation::new(sink, &runtime.registry)?;
-        let registration = operation.register(&this, &this.served, |served| served.cancel.cancel())?;
+        let registration = operation.register(&this, &this.inner, |inner| inner.cancel.cancel())?;
         let writable = operation.observer();
         let outgoing = Outgoing::new(Box::new(move || writable.post(TransferEvent::Writable, None)));
-        this.served.start(|| registration.begin(), outgoing)
+        this.inner.start(|| registration.begin(), outgoing)
     })
 }
 
@@ -85,7 +85,7 @@ pub extern "C" fn atls_server_request_set_body_limit(
     bytes: u64,
     error: Out<*mut atls_error>,
 ) -> atls_status {
-    guard(error, || share(request, "request")?.served.set_body_limit(bytes))
+    guard(error, || share(request, "request")?.inner.set_body_limit(bytes))
 }
 
 /// Sets the deadline for this request's whole body, in place of ATLS_SERVER_DEADLINE_BODY; none by
@@ -100,7 +100,7 @@ pub extern "C" fn atls_server_request_set_body_deadline(
     guard(error, || {
         let deadline = (milliseconds != 0 && milliseconds != u32::MAX)
             .then(|| std::time::Duration::from_millis(milliseconds.into()));
-        share(request, "request")?.served.set_body_deadline(deadline)
+        share(request, "request")?.inner.set_body_deadline(deadline)
     })
 }
 
@@ -142,7 +142,7 @@ pub extern "C" fn atls_server_request_head(request: Option<&atls_server_request>
 pub extern "C" fn atls_server_request_peer(request: Option<&atls_server_request>) -> atls_str {
     guard_value(atls_str::empty(), || {
         let Ok(this) = borrow(request, "request") else { return atls_str::empty() };
-        shown(&this.peer, this.served.origin.peer)
+        shown(&this.peer, this.inner.origin.peer)
     })
 }
 
@@ -153,7 +153,7 @@ pub extern "C" fn atls_server_request_peer(request: Option<&atls_server_request>
 pub extern "C" fn atls_server_request_remote(request: Option<&atls_server_request>) -> atls_str {
     guard_value(atls_str::empty(), || {
         let Ok(this) = borrow(request, "request") else { return atls_str::empty() };
-        shown(&this.remote, this.served.origin.remote)
+        shown(&this.remote, this.inner.origin.remote)
     })
 }
 
@@ -168,7 +168,7 @@ fn shown(place: &OnceLock<CString>, address: Option<impl ToString>) -> atls_str 
 #[unsafe(no_mangle)]
 pub extern "C" fn atls_server_request_scheme(request: Option<&atls_server_request>) -> atls_str {
     guard_value(atls_str::empty(), || match borrow(request, "request") {
-        Ok(this) if this.served.origin.https => atls_str::from_static(c"https"),
+        Ok(this) if this.inner.origin.https => atls_str::from_static(c"https"),
         Ok(_) => atls_str::from_static(c"http"),
         Err(_) => atls_str::empty(),
     })
@@ -177,7 +177,7 @@ pub extern "C" fn atls_server_request_scheme(request: Option<&atls_server_reques
 /// Whether the request came over TLS.
 #[unsafe(no_mangle)]
 pub extern "C" fn atls_server_request_secure(request: Option<&atls_server_request>) -> bool {
-    guard_value(false, || borrow(request, "request").is_ok_and(|this| this.served.origin.secure))
+    guard_value(false, || borrow(request, "request").is_ok_and(|this| this.inner.origin.secure))
 }
 
 /// The client's certificate, DER; NULL if there is none (atls_server_config_set_client_roots). The
@@ -185,7 +185,7 @@ pub extern "C" fn atls_server_request_secure(request: Option<&atls_server_reques
 #[unsafe(no_mangle)]
 pub extern "C" fn atls_server_request_certificate(request: Option<&atls_server_request>) -> *mut atls_buf {
     guard_value(std::ptr::null_mut(), || {
-        let leaf = borrow(request, "request").ok().and_then(|this| this.served.origin.client.leaf.clone());
+        let leaf = borrow(request, "request").ok().and_then(|this| this.inner.origin.client.leaf.clone());
         leaf.map_or(std::ptr::null_mut(), |leaf| atls_buf::into_raw(bytes::Bytes::from_owner(leaf)))
     })
 }
@@ -195,7 +195,7 @@ pub extern "C" fn atls_server_request_certificate(request: Option<&atls_server_r
 #[unsafe(no_mangle)]
 pub extern "C" fn atls_server_request_verdict(request: Option<&atls_server_request>) -> *mut atls_verdict {
     guard_value(std::ptr::null_mut(), || {
-        let verdict = borrow(request, "request").ok().and_then(|this| this.served.origin.client.verdict.clone());
+        let verdict = borrow(request, "request").ok().and_then(|this| this.inner.origin.client.verdict.clone());
         verdict.map_or(std::ptr::null_mut(), atls_verdict::into_raw)
     })
 }
@@ -220,7 +220,7 @@ pub extern "C" fn atls_server_request_send_head(
     guard(error, || {
         let this = share(request, "request")?;
         let message = message(status, optional_text(reason, "reason")?, headers, length)?;
-        this.served.send_head(message)
+        this.inner.send_head(message)
     })
 }
 
@@ -252,7 +252,7 @@ pub extern "C" fn atls_server_request_respond(
         let this = share(request, "request")?;
         let body = bytes(body, "body")?;
         let message = message(status, None, headers, body.len() as u64)?;
-        this.served.respond(message, buffers::copy(body))
+        this.inner.respond(message, buffers::copy(body))
     })
 }
 
@@ -272,7 +272,7 @@ pub extern "C" fn atls_server_request_write(
 ) -> atls_status {
     guard(error, || {
         let data = bytes(data, "data")?;
-        share(request, "request")?.served.write(buffers::copy(data))
+        share(request, "request")?.inner.write(buffers::copy(data))
     })
 }
 
@@ -291,7 +291,7 @@ pub extern "C" fn atls_server_request_finish(
     guard(error, || {
         let lines = trailers.iter().flat_map(|trailers| trailers.headers.iter());
         let lines = lines.map(|(name, value)| (name.to_vec(), value.to_vec())).collect();
-        share(request, "request")?.served.finish(lines)
+        share(request, "request")?.inner.finish(lines)
     })
 }
 
@@ -304,7 +304,7 @@ pub extern "C" fn atls_server_request_grant(
     error: Out<*mut atls_error>,
 ) -> atls_status {
     guard(error, || {
-        share(request, "request")?.served.credit.grant(bytes);
+        share(request, "request")?.inner.credit.grant(bytes);
         Ok(())
     })
 }
@@ -317,9 +317,9 @@ pub extern "C" fn atls_server_request_cancel(
     error: Out<*mut atls_error>,
 ) -> atls_status {
     guard(error, || {
-        let served = &share(request, "request")?.served;
-        served.drop_unstarted();
-        served.cancel.cancel();
+        let inner = &share(request, "request")?.inner;
+        inner.drop_unstarted();
+        inner.cancel.cancel();
         Ok(())
     })
 }
@@ -338,7 +338,7 @@ pub extern "C" fn atls_server_request_free(request: Owned<atls_server_request>) 
 
 fn text_of(request: Option<&atls_server_request>, text: fn(&RequestLine) -> &[u8]) -> atls_str {
     guard_value(atls_str::empty(), || match borrow(request, "request") {
-        Ok(this) => crate::capi::text::head::terminated(Some(text(&this.served.line))),
+        Ok(this) => crate::capi::text::head::terminated(Some(text(&this.inner.line))),
         Err(_) => atls_str::empty(),
     })
 }

@@ -40,8 +40,8 @@ impl Drop for atls_server {
 impl HostEvent for ServerEvent {
     fn show(self, posted: &mut Posted) -> u32 {
         match self {
-            ServerEvent::Request(served) => {
-                let request = atls_server_request::new(served);
+            ServerEvent::Request(inner) => {
+                let request = atls_server_request::new(inner);
                 let head = request.head();
                 posted.show_request(request, head)
             }

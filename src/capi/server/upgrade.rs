@@ -39,20 +39,20 @@ pub extern "C" fn atls_server_request_upgrade_start(
 ) -> atls_status {
     guard(error, || {
         let stream = require(stream, "stream")?;
-        let served = &share(request, "request")?.served;
+        let inner = &share(request, "request")?.inner;
         let runtime = share_hub(runtime, "runtime")?;
         let invalid = |_| Error::new(Status::InvalidArgument, format!("status {status}"));
         let status = u16::try_from(status).map_err(invalid)?;
         let head = ResponseHead::switching(status, headers.map(|headers| &headers.headers))?;
-        served.check_switch(status)?;
+        inner.check_switch(status)?;
         let handle = runtime.handle().clone();
-        let verdict = served.origin.client.verdict.clone();
-        let (made, shared, outlet) = atls_stream::waiting(runtime, sink, served.switch_credit, verdict)?;
+        let verdict = inner.origin.client.verdict.clone();
+        let (made, shared, outlet) = atls_stream::waiting(runtime, sink, inner.switch_credit, verdict)?;
         stream.give(made);
         // If the request has ended in the meantime, the stream's CLOSED says so.
         let pending = PendingStream::new(shared, outlet);
         handle.spawn(pending.watch());
-        let _ = served.switch(Switch { head, stream: pending });
+        let _ = inner.switch(Switch { head, stream: pending });
         Ok(())
     })
 }
