@@ -147,7 +147,10 @@ mod tests {
             (format!(r#"{{"protocol":"atlas-v1","role":"S","nonce":"{nonce}","tee":["tdx"]}}"#), "protocol"),
             (r#"{"protocol":"exporter-v1","role":"S","nonce":"00","tee":["tdx"]}"#.into(), "nonce"),
             (format!(r#"{{"protocol":"exporter-v1","role":"S","nonce":"{nonce}","tee":["nitro"]}}"#), "tee"),
-            (format!(r#"{{"protocol":"exporter-v1","role":"C","role":"S","nonce":"{nonce}","tee":["tdx"]}}"#), "twice"),
+            (
+                format!(r#"{{"protocol":"exporter-v1","role":"C","role":"S","nonce":"{nonce}","tee":["tdx"]}}"#),
+                "is duplicated",
+            ),
             (
                 format!(
                     r#"{{"protocol":"exporter-v1","role":"S","nonce":"{nonce}","tee":["tdx"]{}}}"#,

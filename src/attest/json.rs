@@ -67,7 +67,7 @@ impl<'de> Visitor<'de> for Strict {
         while let Some(key) = access.next_key::<String>()? {
             let value = access.next_value_seed(Strict)?;
             if map.contains_key(&key) {
-                return Err(A::Error::custom(format_args!("member {key:?} stands twice")));
+                return Err(A::Error::custom(format_args!("member {key:?} is duplicated")));
             }
             map.insert(key, value);
         }
@@ -97,7 +97,7 @@ mod tests {
 
     #[test]
     fn a_repeated_member_is_refused_at_any_depth() {
-        assert!(parse(br#"{"a":1,"a":1}"#).unwrap_err().contains("\"a\" stands twice"));
+        assert!(parse(br#"{"a":1,"a":1}"#).unwrap_err().contains("\"a\" is duplicated"));
         assert!(parse(br#"[{"x":{"b":1,"b":2}}]"#).is_err());
         assert!(parse(b"{} x").is_err());
         assert_eq!(parse(br#"{"a":[1,-2,1.5,null,"\n"]}"#).unwrap().to_string(), r#"{"a":[1,-2,1.5,null,"\n"]}"#);

@@ -14,8 +14,6 @@ mod slot;
 mod store;
 mod vendor;
 
-use std::sync::{Mutex, MutexGuard};
-
 pub use bundle::documents as documents_from_json;
 pub use service_route::{ByteStream, ServiceRoute};
 pub use store::Store;
@@ -42,8 +40,4 @@ fn unavailable(why: String) -> Error {
 
 fn invalid(why: String) -> Error {
     Error::new(Status::CollateralInvalid, why).phase(Phase::Collateral)
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(|poison| poison.into_inner())
 }

@@ -5,8 +5,9 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::{lock, unavailable};
+use super::unavailable;
 use crate::error::Result;
+use crate::io::sync::lock;
 
 /// Requests a second, in the long run.
 const RATE: u32 = 20;

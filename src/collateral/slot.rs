@@ -6,8 +6,8 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::kept_document::{DocumentSource, KeptDocument};
-use super::lock;
 use crate::error::{Error, Result};
+use crate::io::sync::lock;
 
 /// How long a bad answer is remembered: asking for what a service does not have then reaches it once, not each time.
 pub const BAD_ANSWER: Duration = Duration::from_secs(30);

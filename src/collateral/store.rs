@@ -11,16 +11,17 @@ use rustls::ClientConfig;
 use tokio::time::Instant;
 
 use super::disk::Disk;
+use super::invalid;
 use super::kept_document::{DocumentSource, KeptDocument};
 use super::search::Search;
 use super::service::Service;
 use super::service_route::ServiceRoute;
 use super::slot::DocumentSlot;
 use super::vendor::{Authority, module};
-use super::{invalid, lock};
 use crate::attest::{DocumentId, Documents, Need, Policy, TrustAnchors, Vendor};
 use crate::error::Result;
 use crate::io::offload::offload;
+use crate::io::sync::lock;
 use crate::log;
 
 /// How long a connection waits for the disk. A slow one is no reason to refuse a server: what is being written then goes on.

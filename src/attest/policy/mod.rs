@@ -167,7 +167,7 @@ impl Policy {
                 match Protocol::from_name(name) {
                     None => return Err(binding.invalid("protocols", format!("{name:?} is unknown"))),
                     Some(known) if self.protocols.contains(&known) => {
-                        return Err(binding.invalid("protocols", format!("{name:?} stands twice")));
+                        return Err(binding.invalid("protocols", format!("{name:?} is duplicated")));
                     }
                     Some(known) => self.protocols.push(known),
                 }

@@ -74,10 +74,10 @@ fn errors_name_the_field_and_the_value() {
         (full(r#","app_compose_hash":["sha256:zz"]"#), ["policy.app_compose_hash[0]", "zz"]),
         (full(r#","pccs_url":"ftp://x""#), ["policy.pccs_url", "ftp://x"]),
         (full(r#","td":{"attributes":{"mask":"00"}}"#), ["policy.td.attributes.mask", "16 digits"]),
-        (full(r#","type":"dstack_tdx""#), ["\"type\" stands twice", "line"]),
+        (full(r#","type":"dstack_tdx""#), ["\"type\" is duplicated", "line"]),
         (full(r#","version":2"#), ["policy.version", "2"]),
         (full(r#","binding":{"timeout_ms":0}"#), ["policy.binding.timeout_ms", "0"]),
-        (full(r#","binding":{"protocols":["atlas-v1","atlas-v1"]}"#), ["policy.binding.protocols", "twice"]),
+        (full(r#","binding":{"protocols":["atlas-v1","atlas-v1"]}"#), ["policy.binding.protocols", "is duplicated"]),
         (full(r#","binding":{"protocols":["tls-v1"]}"#), ["policy.binding.protocols", "unknown"]),
         (full(r#","identity":{"require_key_event":false}"#), ["policy.identity.require_key_event", "atlas-v1"]),
     ] {

@@ -87,7 +87,7 @@ mod tests {
             (br#"{"quote":{"quote":"0x00","event_log":""}}"#, "hexadecimal"),
             (br#"{"quote":{"quote":"","event_log":""}}"#, "empty"),
             (br#"{"quote":{"quote":"00"}}"#, "event_log is missing"),
-            (br#"{"quote":{"quote":"00","quote":"01","event_log":""}}"#, "stands twice"),
+            (br#"{"quote":{"quote":"00","quote":"01","event_log":""}}"#, "is duplicated"),
             (br#"nope"#, "line 1"),
         ] {
             let error = TdxEvidence::from_json(bad).unwrap_err();

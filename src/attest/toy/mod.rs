@@ -21,6 +21,10 @@ use crate::verdict::{CheckId, ClaimsReport};
 const SEAL: CheckId = CheckId::new("toy_seal");
 const COLOUR: CheckId = CheckId::new("toy_colour");
 
+/// Colours of toys that leave a check out.
+pub const SHY: &str = "shy";
+pub const HIDDEN: &str = "hidden";
+
 pub struct Toy;
 
 /// What a toy says of itself.
@@ -96,11 +100,17 @@ impl Family for Toy {
     }
 
     fn bound(lines: &mut Lines, claims: &ToyEvidence, of: &Question<'_, Toy>) -> ControlFlow<()> {
-        lines.report_data(of.binding, Tee::Toy, Some(claims.report_data));
+        match claims.colour.as_str() {
+            HIDDEN => lines.skip(REPORT_DATA, "a hidden toy"),
+            _ => lines.report_data(of.binding, Tee::Toy, Some(claims.report_data)),
+        }
         ControlFlow::Continue(())
     }
 
     fn appraise(lines: &mut Lines, claims: &ToyEvidence, of: &Question<'_, Toy>) {
+        if claims.colour == SHY {
+            return lines.skip(COLOUR, "a shy toy");
+        }
         let ok = of.member.contains(&claims.colour);
         lines.judge(COLOUR, ok, Status::MeasurementMismatch, of.member.join(" or "), &claims.colour);
         lines.application.push(("colour".into(), claims.colour.clone()));

@@ -7,7 +7,7 @@ use super::super::{
     AppraisalRequest, Binding, Documents, Evidence, Exporter, Policy, Protocol, ProvingSide, Tee, TrustAnchors,
     appraise, is_bound, needs, refuse_unbound,
 };
-use super::{Toy, ToyEvidence};
+use super::{HIDDEN, SHY, Toy, ToyEvidence};
 use crate::status::Status;
 use crate::verdict::Verdict;
 
@@ -75,6 +75,23 @@ fn each_of_its_checks_refuses() {
     }
     let unsupported = with(bound("invisible"), TOY, |request| appraise(request).unwrap_err());
     assert_eq!(unsupported.status, Status::Unsupported);
+}
+
+#[test]
+fn a_check_that_is_left_out_is_no_pass() {
+    let policy = TOY.replace("blue", HIDDEN);
+    for colour in [SHY, HIDDEN] {
+        let verdict = verdict(bound(colour), &policy);
+        assert!(!verdict.trusted && verdict.first_failure().is_none(), "{colour}");
+        assert_eq!(verdict.error().unwrap().status, Status::Internal);
+    }
+    // Without a session to be bound to, only the mandatory one is missed.
+    let alone = |colour| {
+        with(ToyEvidence::sealed(colour, [0; 64]), &policy, |request| {
+            appraise(&AppraisalRequest { binding: &Binding::Skip, ..*request }).unwrap().trusted
+        })
+    };
+    assert_eq!((alone(SHY), alone(HIDDEN)), (false, true));
 }
 
 #[test]
