@@ -1650,7 +1650,7 @@ atls_status atls_headers_parse(atls_headers *headers,
                                atls_error *ATLS_NULLABLE *ATLS_NULLABLE error);
 
 /**
- * Adds the fields of a head, or of trailers.
+ * Adds the fields of a head, or of trailers: all of them or, if one is not allowed, none.
  *
  * \return ATLS_OK, or
  * \retval ATLS_NULL_ARGUMENT

@@ -97,6 +97,16 @@ impl Headers {
         self.add(&line[..colon], trimmed(&line[colon + 1..]))
     }
 
+    /// Adds these fields. On an error nothing is added. Errors: as `add`.
+    pub fn add_all<'a>(&mut self, fields: impl Iterator<Item = (&'a [u8], &'a [u8])>) -> Result<()> {
+        let mut added = Headers::new(self.preserve);
+        for (name, value) in fields {
+            added.add(name, value)?;
+        }
+        self.lines.append(&mut added.lines);
+        Ok(())
+    }
+
     /// Adds field lines, each ended by a line feed, with or without a carriage return before it. On an error nothing is added.
     pub fn parse(&mut self, block: &[u8]) -> Result<()> {
         let mut parsed = Headers::new(self.preserve);
@@ -180,6 +190,16 @@ mod tests {
             assert_eq!(text.to_lowercase(), expected.to_lowercase());
             assert!(preserve || text == expected);
         }
+    }
+
+    #[test]
+    fn fields_are_added_together_or_not_at_all() {
+        let mut headers = Headers::new(true);
+        let fields: [(&[u8], &[u8]); 3] = [(b"a", b"1"), (b"b", b"2"), (b"c", b"\x01")];
+        assert_eq!(headers.add_all(fields.into_iter()).unwrap_err().status, Status::HttpHeaderInvalid);
+        assert!(headers.is_empty());
+        headers.add_all(fields.into_iter().take(2)).unwrap();
+        assert_eq!(headers.serialize(), b"a: 1\r\nb: 2\r\n");
     }
 
     #[test]

@@ -89,7 +89,7 @@ pub extern "C" fn atls_h1_driver_config_set_limit(
             ATLS_H1_DRIVER_LIMIT_DATA_BYTES => settings.piece = size?,
             ATLS_H1_DRIVER_LIMIT_BODY_BYTES => settings.body = value,
             ATLS_H1_DRIVER_LIMIT_HEADERS => settings.fields = size?,
-            other => return Err(invalid(format!("limit {other} is none that is known"))),
+            other => return Err(invalid(format!("unknown limit {other}"))),
         }
         Ok(())
     })
@@ -109,7 +109,7 @@ pub extern "C" fn atls_h1_driver_config_set_deadline(
             ATLS_H1_DRIVER_DEADLINE_HEAD => &mut settings.head_within,
             ATLS_H1_DRIVER_DEADLINE_BODY => &mut settings.body_within,
             ATLS_H1_DRIVER_DEADLINE_TCP_KEEPALIVE => &mut settings.probe,
-            other => return Err(invalid(format!("deadline {other} is none that is known"))),
+            other => return Err(invalid(format!("unknown deadline {other}"))),
         };
         let some = milliseconds != 0 && milliseconds != u32::MAX;
         *place = match which {

@@ -138,7 +138,7 @@ pub extern "C" fn atls_headers_parse(
     })
 }
 
-/// Adds the fields of a head, or of trailers.
+/// Adds the fields of a head, or of trailers: all of them or, if one is not allowed, none.
 /// Statuses: NULL_ARGUMENT, HTTP_HEADER_INVALID.
 #[unsafe(no_mangle)]
 pub extern "C" fn atls_headers_add_head(
@@ -149,7 +149,7 @@ pub extern "C" fn atls_headers_add_head(
     guard(error, || {
         let head = &borrow(head, "head")?.head;
         let headers = &mut borrow_mut(headers, "headers")?.headers;
-        head.lines().try_for_each(|(name, value)| headers.add(name, value))
+        headers.add_all(head.lines())
     })
 }
 
