@@ -13,7 +13,7 @@ use crate::io::random::random;
 use crate::message::credentials::{AuthScheme, Login};
 use crate::message::date::http_date;
 use crate::message::form::Field;
-use crate::message::headers::Headers;
+use crate::message::header_fields::HeaderFields;
 use crate::message::host::check_host;
 use crate::message::{RequestHead, check_header, form};
 use crate::operation::Outgoing;
@@ -101,7 +101,7 @@ impl ClientRequest {
     }
 
     /// All of them or, if one is not allowed, none. Errors: HttpHeaderInvalid.
-    pub fn add_headers(&mut self, headers: &Headers) -> Result<()> {
+    pub fn add_headers(&mut self, headers: &HeaderFields) -> Result<()> {
         let owned = |(name, value): (&[u8], &[u8])| (String::from_utf8_lossy(name).into_owned(), value.to_vec());
         let lines: Vec<_> = headers.iter().map(owned).collect();
         lines.iter().try_for_each(|(name, value)| check_header(name, value))?;

@@ -8,7 +8,7 @@ pub mod credentials;
 pub mod date;
 pub mod decode;
 pub mod form;
-pub mod headers;
+pub mod header_fields;
 pub mod host;
 pub mod multipart;
 mod parameters;

@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use crate::error::{Error, Result, Status};
 use crate::h1::{Rules, facts_of};
-use crate::message::headers::Headers;
+use crate::message::header_fields::HeaderFields;
 
 /// An informational or final response head.
 #[derive(Clone, Debug)]
@@ -21,7 +21,7 @@ impl ResponseHead {
     pub fn new(
         status: u16,
         reason: Option<&[u8]>,
-        headers: Option<&Headers>,
+        headers: Option<&HeaderFields>,
         length: Option<u64>,
     ) -> Result<ResponseHead> {
         if !(100..=999).contains(&status) || status == 101 {
@@ -66,7 +66,7 @@ impl ResponseHead {
     }
 
     /// The head that ends HTTP on a connection: 101, or a 2xx to CONNECT. Errors: InvalidArgument, HttpHeaderInvalid.
-    pub fn switching(status: u16, headers: Option<&Headers>) -> Result<ResponseHead> {
+    pub fn switching(status: u16, headers: Option<&HeaderFields>) -> Result<ResponseHead> {
         if status != 101 && !(200..300).contains(&status) {
             return Err(Error::new(Status::InvalidArgument, format!("status {status} switches no protocol")));
         }
@@ -96,7 +96,7 @@ fn invalid(why: &str) -> Error {
     Error::new(Status::HttpHeaderInvalid, why)
 }
 
-fn copied(headers: Option<&Headers>) -> Vec<(Cow<'static, [u8]>, Vec<u8>)> {
+fn copied(headers: Option<&HeaderFields>) -> Vec<(Cow<'static, [u8]>, Vec<u8>)> {
     let lines = headers.iter().flat_map(|headers| headers.iter());
     lines.map(|(name, value)| (Cow::Owned(name.to_vec()), value.to_vec())).collect()
 }
@@ -112,7 +112,7 @@ mod tests {
     use super::*;
 
     fn made(status: u16, lines: &[(&str, &str)], length: Option<u64>) -> Result<ResponseHead> {
-        let mut headers = Headers::new(true);
+        let mut headers = HeaderFields::new(true);
         lines.iter().try_for_each(|(name, value)| headers.add(name.as_bytes(), value.as_bytes()))?;
         ResponseHead::new(status, None, Some(&headers), length)
     }
@@ -170,7 +170,7 @@ mod tests {
     #[test]
     fn a_head_that_ends_http_has_no_length_and_names_upgrade() {
         let switching = |status, name: Option<(&str, &str)>| {
-            let mut headers = Headers::new(true);
+            let mut headers = HeaderFields::new(true);
             name.iter().for_each(|(name, value)| headers.add(name.as_bytes(), value.as_bytes()).expect("a line"));
             ResponseHead::switching(status, Some(&headers))
         };

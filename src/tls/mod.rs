@@ -17,7 +17,7 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio_rustls::TlsConnector;
 pub use tokio_rustls::client::TlsStream;
 pub use tokio_rustls::server::TlsStream as ServerStream;
-pub use trust::{Identity, Roots, Trust, client_config};
+pub use trust::{Identity, Trust, TrustedRoots, client_config};
 
 use crate::error::{Error, Phase, Result, Status};
 

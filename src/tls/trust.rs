@@ -17,7 +17,7 @@ use crate::io::clock::TlsClock;
 
 /// Which roots a server's chain may end in; by default the built-in Mozilla set.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Roots {
+pub struct TrustedRoots {
     /// The built-in Mozilla set; on unless set otherwise.
     pub webpki: Option<bool>,
     /// The operating system's store.
@@ -29,7 +29,7 @@ pub struct Roots {
 /// What is trusted, and our own certificate.
 #[derive(Clone, Debug, Default)]
 pub struct Trust {
-    pub roots: Roots,
+    pub roots: TrustedRoots,
     pub identity: Option<Identity>,
     /// Accept any certificate. Never together with a policy.
     pub unchecked: bool,
@@ -131,7 +131,7 @@ impl ServerCertVerifier for Unchecked {
     }
 }
 
-fn store(roots: &Roots) -> Result<RootCertStore> {
+fn store(roots: &TrustedRoots) -> Result<RootCertStore> {
     let mut store = RootCertStore::empty();
     if roots.webpki.unwrap_or(true) {
         store.extend(webpki_roots::TLS_SERVER_ROOTS.iter().cloned());

@@ -11,13 +11,13 @@ use crate::capi::base::handle::{Handle, borrow, borrow_mut, destroy};
 use crate::capi::base::status::atls_status;
 use crate::capi::client::request::atls_request;
 use crate::error::{Error, Status};
-use crate::message::headers::Headers;
+use crate::message::header_fields::HeaderFields;
 use crate::message::start_line::{request_line, status_line};
 
 /// A list of header fields. Keeps their order; values are bytes; names are found in any case. A
 /// builder: one thread at a time.
 pub struct atls_headers {
-    pub(in crate::capi) headers: Headers,
+    pub(in crate::capi) headers: HeaderFields,
 }
 
 impl Handle for atls_headers {
@@ -35,7 +35,7 @@ pub extern "C" fn atls_headers_new(
 ) -> atls_status {
     guard(error, || {
         let headers = require(headers, "headers")?;
-        let made = atls_headers { headers: Headers::new(preserve_case.get()) };
+        let made = atls_headers { headers: HeaderFields::new(preserve_case.get()) };
         headers.give(Box::new(made));
         Ok(())
     })

@@ -22,7 +22,7 @@ use atls::message::decode::Decoder;
 use atls::message::{ReceivedHead, RequestHead};
 use atls::operation::{Observer, Outgoing, Outlet, TransferEvent};
 use atls::server::{ResponseHead, Server, ServerEvent, ServerSettings, start_connection};
-use atls::tls::{Identity, Roots, Trust, client_config};
+use atls::tls::{Identity, Trust, TrustedRoots, client_config};
 use atls::tunnel::TunnelUrl;
 use atls::tunnel::relay;
 use atls::tunnel::websocket::TunnelStream;
@@ -261,7 +261,7 @@ pub fn fields(data: &[u8]) {
         2 => redirects(data),
         _ => {
             let Ok(text) = std::str::from_utf8(data) else { return };
-            let roots = Roots { extra_pem: vec![text.into()], ..Roots::default() };
+            let roots = TrustedRoots { extra_pem: vec![text.into()], ..TrustedRoots::default() };
             let identity = Some(Identity { chain_pem: text.into(), key_pem: text.into() });
             let _ = client_config(&Trust { roots, ..Trust::default() });
             let _ = client_config(&Trust { identity, ..Trust::default() });

@@ -5,16 +5,16 @@ use crate::error::{Error, Result, Status};
 use crate::h1::syntax::{is_token, trimmed};
 
 #[derive(Clone, Debug, Default)]
-pub struct Headers {
+pub struct HeaderFields {
     /// Names stay as they are written.
     preserve: bool,
     /// Names and values, each followed by a NUL, for C.
     lines: Vec<(Vec<u8>, Vec<u8>)>,
 }
 
-impl Headers {
-    pub fn new(preserve: bool) -> Headers {
-        Headers { preserve, lines: Vec::new() }
+impl HeaderFields {
+    pub fn new(preserve: bool) -> HeaderFields {
+        HeaderFields { preserve, lines: Vec::new() }
     }
 
     pub fn len(&self) -> usize {
@@ -99,7 +99,7 @@ impl Headers {
 
     /// Adds these fields. On an error nothing is added. Errors: as `add`.
     pub fn add_all<'a>(&mut self, fields: impl Iterator<Item = (&'a [u8], &'a [u8])>) -> Result<()> {
-        let mut added = Headers::new(self.preserve);
+        let mut added = HeaderFields::new(self.preserve);
         for (name, value) in fields {
             added.add(name, value)?;
         }
@@ -109,7 +109,7 @@ impl Headers {
 
     /// Adds field lines, each ended by a line feed, with or without a carriage return before it. On an error nothing is added.
     pub fn parse(&mut self, block: &[u8]) -> Result<()> {
-        let mut parsed = Headers::new(self.preserve);
+        let mut parsed = HeaderFields::new(self.preserve);
         block
             .split(|byte| *byte == b'\n')
             .try_for_each(|line| parsed.parse_line(line.strip_suffix(b"\r").unwrap_or(line)))?;
@@ -173,7 +173,7 @@ mod tests {
     #[test]
     fn lines_are_found_in_any_case_and_kept_in_order() {
         for preserve in [false, true] {
-            let mut headers = Headers::new(preserve);
+            let mut headers = HeaderFields::new(preserve);
             for (name, value) in [("x-ONE", "1"), ("Two", "\u{e9}"), ("X-one", "2"), ("three", "")] {
                 headers.add(name.as_bytes(), value.as_bytes()).unwrap();
             }
@@ -194,7 +194,7 @@ mod tests {
 
     #[test]
     fn fields_are_added_together_or_not_at_all() {
-        let mut headers = Headers::new(true);
+        let mut headers = HeaderFields::new(true);
         let fields: [(&[u8], &[u8]); 3] = [(b"a", b"1"), (b"b", b"2"), (b"c", b"\x01")];
         assert_eq!(headers.add_all(fields.into_iter()).unwrap_err().status, Status::HttpHeaderInvalid);
         assert!(headers.is_empty());
@@ -204,7 +204,7 @@ mod tests {
 
     #[test]
     fn a_block_of_fields_is_read_whole_or_not_at_all() {
-        let mut headers = Headers::new(false);
+        let mut headers = HeaderFields::new(false);
         headers.parse(b"a: 1\r\nb:2 \n\tthree\nc:\t\x80 x\r\n\r\n").unwrap();
         assert_eq!(headers.serialize(), b"A: 1\r\nB: 2 three\r\nC: \x80 x\r\n");
         headers.parse_line(b"  four\r\n").unwrap();
@@ -212,7 +212,7 @@ mod tests {
         for bad in [&b" a"[..], b"a", b"a b: c", b"a : b", b": b", b"a: \x01", b"a: b\rc", b"a: b\r\n\x7f\n", b"a: \0"]
         {
             let before = headers.len();
-            let mut fresh = Headers::new(true);
+            let mut fresh = HeaderFields::new(true);
             assert_eq!(fresh.parse(bad).unwrap_err().status, Status::HttpHeaderInvalid, "{}", bad.escape_ascii());
             let _ = headers.parse(&[&b"ok: 1\n"[..], bad].concat());
             assert!(headers.len() <= before + 1);
@@ -224,7 +224,7 @@ mod tests {
 
     #[test]
     fn a_hundred_thousand_lines_of_one_name() {
-        let mut headers = Headers::new(false);
+        let mut headers = HeaderFields::new(false);
         (0..100_000).for_each(|_| headers.add(b"x", b"y").unwrap());
         assert_eq!(headers.joined(b"X").unwrap().len(), 199_999);
         headers.set(b"x", b"z").unwrap();
@@ -234,7 +234,7 @@ mod tests {
     #[test]
     fn all_lines_of_a_name_cost_one_look_at_each() {
         let cost = |count: usize| {
-            let mut headers = Headers::new(true);
+            let mut headers = HeaderFields::new(true);
             (0..count).for_each(|_| headers.add(b"x", b"y").unwrap());
             crate::message::comparisons::count_of(|| {
                 let (mut found, mut from) = (0, 0);
