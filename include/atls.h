@@ -272,13 +272,13 @@ ATLS_ENUM(atls_status, int32_t) {
     /** What the caller wants to send on an atls_h1_conn is not HTTP, or not possible now. */
     ATLS_H1_LOCAL = 520,
     /**
-     * The peer of an atls_h1_conn broke the protocol; atls_error_http_status() is what a server
+     * The peer of an atls_h1_conn violated the protocol; atls_error_http_status() is what a server
      * might answer.
      */
     ATLS_H1_REMOTE = 521,
-    /** The library failed inside and caught itself. The handle involved cannot be used any more. */
+    /** The library failed internally and recovered. The handle involved is no longer usable. */
     ATLS_PANIC = 901,
-    /** Something impossible was noticed. */
+    /** An internal invariant was violated. */
     ATLS_INTERNAL = 902,
 };
 
@@ -299,8 +299,8 @@ ATLS_ENUM(atls_status, int32_t) {
 typedef struct atls_error atls_error; /**< Described in "Errors". */
 
 /**
- * Borrowed text. `ptr` is never NULL and is followed by a NUL byte; `len` does not count it. Valid
- * as long as the object that it came from, which the function that returns it names.
+ * Borrowed text, valid as long as the object that it came from, which the function that returns it
+ * names.
  */
 typedef struct atls_str {
     /** Never NULL. */
@@ -310,7 +310,7 @@ typedef struct atls_str {
 } atls_str;
 
 /**
- * Borrowed bytes, not NUL-terminated. As an input: NULL is allowed with length 0. As an output:
+ * Borrowed bytes, not NUL-terminated. As an input, `ptr` may be NULL if `len` is 0. As an output,
  * `ptr` is never NULL.
  */
 typedef struct atls_bytes {
@@ -321,15 +321,16 @@ typedef struct atls_bytes {
 } atls_bytes;
 
 /**
- * Immutable bytes, reference-counted and safe to share between threads. Buffers of DATA events are
- * views of what the network layer received: keeping one costs no copy, and keeps the memory.
+ * Immutable bytes. Reference-counted; safe to share between threads. The buffer of a DATA event is
+ * a view of what the network layer received: to keep it copies nothing, and keeps that memory
+ * alive.
  */
 typedef struct atls_buf atls_buf;
 
-/** First byte; never NULL, valid as long as the caller holds the buffer. */
+/** Returns the first byte; never NULL. Valid as long as the caller holds the buffer. */
 const uint8_t *atls_buf_data(const atls_buf *buf);
 
-/** Number of bytes; 0 for NULL. */
+/** Returns the number of bytes; 0 for NULL. */
 size_t atls_buf_len(const atls_buf *ATLS_NULLABLE buf);
 
 /**
@@ -342,11 +343,12 @@ atls_status atls_buf_copy(atls_bytes data,
                           atls_error *ATLS_NULLABLE *ATLS_NULLABLE error);
 
 /**
- * Wraps the caller's memory without copying. The library reads it until the last reference is gone,
- * then calls `release(user_data)` once, on whichever thread that happens; `release` may be NULL.
+ * Wraps the caller's memory without copying. The library reads it until the last reference is
+ * dropped, then calls `release(user_data)` once, on whatever thread drops it. If the call fails,
+ * `release` is not called.
  *
- * \return ATLS_OK, or
- * \retval ATLS_NULL_ARGUMENT and then `release` is not called
+ * \param release may be NULL.
+ * \return ATLS_OK or ATLS_NULL_ARGUMENT.
  */
 atls_status atls_buf_wrap(atls_bytes data,
                           void (*ATLS_NULLABLE release)(void *ATLS_NULLABLE user_data),
@@ -354,7 +356,7 @@ atls_status atls_buf_wrap(atls_bytes data,
                           atls_buf *ATLS_NULLABLE *ATLS_NONNULL buf,
                           atls_error *ATLS_NULLABLE *ATLS_NULLABLE error);
 
-/** Adds a reference; returns `buf` for convenience, NULL for NULL. */
+/** Adds a reference and returns `buf`; NULL for NULL. */
 atls_buf *ATLS_NULLABLE atls_buf_ref(const atls_buf *ATLS_NULLABLE buf);
 
 /** Drops a reference. */
@@ -396,7 +398,7 @@ typedef struct atls_verdict atls_verdict; /**< Described in "Policy and verdict"
  * the statuses that it comes with.
  */
 ATLS_ENUM(atls_detail, uint32_t) {
-    /** TIMED_OUT: no turn in time (ATLS_REQUEST_DEADLINE_QUEUE). */
+    /** TIMED_OUT: the request was not given a connection in time (ATLS_REQUEST_DEADLINE_QUEUE). */
     ATLS_DETAIL_QUEUE_TIMEOUT = 1,
     /** TIMED_OUT: connecting (atls_config_set_timeouts(), ATLS_REQUEST_DEADLINE_CONNECT). */
     ATLS_DETAIL_CONNECT_TIMEOUT = 2,
@@ -404,66 +406,72 @@ ATLS_ENUM(atls_detail, uint32_t) {
     ATLS_DETAIL_TLS_TIMEOUT = 3,
     /** TIMED_OUT: the evidence exchange. */
     ATLS_DETAIL_EVIDENCE_TIMEOUT = 4,
-    /** TIMED_OUT: no response head in time (ATLS_REQUEST_DEADLINE_HEAD). */
+    /** TIMED_OUT: the response head did not arrive in time (ATLS_REQUEST_DEADLINE_HEAD). */
     ATLS_DETAIL_HEAD_TIMEOUT = 5,
-    /** TIMED_OUT: no answer to one request of a chain (ATLS_REQUEST_DEADLINE_FIRST_BYTE). */
+    /**
+     * TIMED_OUT: one request of a chain of redirects was not answered in time
+     * (ATLS_REQUEST_DEADLINE_FIRST_BYTE).
+     */
     ATLS_DETAIL_FIRST_BYTE_TIMEOUT = 6,
-    /** TIMED_OUT: nothing more of the body (ATLS_REQUEST_DEADLINE_IDLE). */
+    /** TIMED_OUT: the body made no progress (ATLS_REQUEST_DEADLINE_IDLE). */
     ATLS_DETAIL_IDLE_TIMEOUT = 7,
-    /** TIMED_OUT: the exchange as a whole (ATLS_REQUEST_DEADLINE_TOTAL). */
+    /** TIMED_OUT: the exchange as a whole took too long (ATLS_REQUEST_DEADLINE_TOTAL). */
     ATLS_DETAIL_TOTAL_TIMEOUT = 8,
-    /** TIMED_OUT: the call's own limit; the operation goes on. */
+    /** TIMED_OUT: the timeout of this call. The operation continues. */
     ATLS_DETAIL_CALL_TIMEOUT = 9,
     /**
-     * HTTP_PROTOCOL or H1_REMOTE, like the details that follow: the status line or, on a server,
-     * the request line.
+     * HTTP_PROTOCOL or H1_REMOTE, as for the details that follow: the status line or, on a server,
+     * the request line is malformed.
      */
     ATLS_DETAIL_BAD_START_LINE = 20,
-    /** HTTP_PROTOCOL: a header line. */
+    /** HTTP_PROTOCOL: a header field is malformed. */
     ATLS_DETAIL_BAD_HEADER = 21,
-    /** HTTP_PROTOCOL: too many header lines, or too long. */
+    /** HTTP_PROTOCOL: the head has too many header fields or is too long. */
     ATLS_DETAIL_HEAD_TOO_LARGE = 22,
-    /** HTTP_PROTOCOL: a Content-Length that is no number. */
+    /** HTTP_PROTOCOL: Content-Length is not a number. */
     ATLS_DETAIL_BAD_CONTENT_LENGTH = 23,
-    /** HTTP_PROTOCOL: several of them, and different. */
+    /** HTTP_PROTOCOL: there are several Content-Length header fields with different values. */
     ATLS_DETAIL_UNEQUAL_CONTENT_LENGTH = 24,
-    /** HTTP_PROTOCOL: a Transfer-Encoding that is not "chunked". */
+    /** HTTP_PROTOCOL: Transfer-Encoding is not "chunked". */
     ATLS_DETAIL_BAD_TRANSFER_ENCODING = 25,
-    /** HTTP_PROTOCOL: Transfer-Encoding and Content-Length. */
+    /** HTTP_PROTOCOL: there are both Transfer-Encoding and Content-Length. */
     ATLS_DETAIL_BOTH_LENGTHS = 26,
-    /** HTTP_PROTOCOL: a 1xx or 204 that announces a body. */
+    /** HTTP_PROTOCOL: a 1xx or 204 response announces a body. */
     ATLS_DETAIL_UNEXPECTED_BODY = 27,
-    /** HTTP_PROTOCOL: the frame of a chunk. */
+    /** HTTP_PROTOCOL: the framing of a chunk is malformed. */
     ATLS_DETAIL_BAD_CHUNK = 28,
-    /** TRUNCATED: TLS ended without close_notify, so that anybody may have cut the body. */
-    ATLS_DETAIL_NO_CLOSE_NOTIFY = 29,
-    /** REDIRECT_REFUSED: away from an attested origin. */
-    ATLS_DETAIL_REDIRECT_LEAVES = 40,
-    /** REDIRECT_REFUSED: from https: to http:. */
-    ATLS_DETAIL_REDIRECT_DOWNGRADES = 41,
-    /** HTTP_PROTOCOL or UNSUPPORTED: a redirect to what is no URL for us. */
-    ATLS_DETAIL_BAD_LOCATION = 42,
-    /** TUNNEL_REFUSED: the proxy does not know us. */
-    ATLS_DETAIL_PROXY_LOGIN = 50,
-    /** TUNNEL_REFUSED: the proxy does not lead there. */
-    ATLS_DETAIL_PROXY_REFUSED = 51,
-    /** CONTENT_CODING: one that was not asked for. */
-    ATLS_DETAIL_UNKNOWN_CODING = 60,
-    /** CONTENT_CODING: what came is not in the coding. */
-    ATLS_DETAIL_BAD_CODING = 61,
-    /** TRUNCATED: the body ended, and its coding did not. */
-    ATLS_DETAIL_TRUNCATED_CODING = 62,
-    /** More informational (1xx) heads than the request allows. */
-    ATLS_DETAIL_TOO_MANY_INFORMATIONAL = 70,
-    /** A 101 (Switching Protocols) to a request that did not ask for it. */
-    ATLS_DETAIL_UNASKED_UPGRADE = 71,
     /**
-     * AGAIN: a streamed body must be written again from its beginning; see atls_exchange_rewind().
+     * TRUNCATED: TLS ended without close_notify, so anybody on the path may have cut the body
+     * short.
      */
+    ATLS_DETAIL_NO_CLOSE_NOTIFY = 29,
+    /** REDIRECT_REFUSED: the redirect leaves an attested origin. */
+    ATLS_DETAIL_REDIRECT_LEAVES = 40,
+    /** REDIRECT_REFUSED: the redirect leads from https: to http:. */
+    ATLS_DETAIL_REDIRECT_DOWNGRADES = 41,
+    /** HTTP_PROTOCOL or UNSUPPORTED: Location is not a usable URL. */
+    ATLS_DETAIL_BAD_LOCATION = 42,
+    /** TUNNEL_REFUSED: the proxy rejected the credentials or requires some. */
+    ATLS_DETAIL_PROXY_LOGIN = 50,
+    /** TUNNEL_REFUSED: the proxy refuses to connect to this destination. */
+    ATLS_DETAIL_PROXY_REFUSED = 51,
+    /** CONTENT_CODING: the response has a coding that was not asked for. */
+    ATLS_DETAIL_UNKNOWN_CODING = 60,
+    /** CONTENT_CODING: the body cannot be decoded. */
+    ATLS_DETAIL_BAD_CODING = 61,
+    /** TRUNCATED: the body ended before its coding did. */
+    ATLS_DETAIL_TRUNCATED_CODING = 62,
+    /** There were more informational (1xx) responses than the request allows. */
+    ATLS_DETAIL_TOO_MANY_INFORMATIONAL = 70,
+    /**
+     * The server answered 101 (Switching Protocols) to a request that did not ask for an upgrade.
+     */
+    ATLS_DETAIL_UNASKED_UPGRADE = 71,
+    /** AGAIN: a streamed body must be written again from its beginning (atls_exchange_rewind()). */
     ATLS_DETAIL_REWIND = 72,
-    /** IO: the peer is gone: it reset the connection, or no longer answers TCP keepalive probes. */
+    /** IO: the peer reset the connection, or no longer answers TCP keepalive probes. */
     ATLS_DETAIL_PEER_GONE = 80,
-    /** CANCELED: the server was closed, or its drain took too long. */
+    /** CANCELED: the server was closed, or draining it took too long. */
     ATLS_DETAIL_SERVER_CLOSED = 81,
     /**
      * HTTP_PROTOCOL or H1_REMOTE: the peer closed its sending direction in the middle of a message.
@@ -476,8 +484,8 @@ ATLS_ENUM(atls_detail, uint32_t) {
     /** NO_RESOURCES: the system gave no random numbers. */
     ATLS_DETAIL_NO_RANDOM = 131,
     /**
-     * INVALID_STATE: a blocking call in an exit handler, or in a destructor of thread-local
-     * storage, where I/O can no longer run.
+     * INVALID_STATE: a blocking call was made in an exit handler or in a destructor of thread-local
+     * storage, where I/O is no longer possible.
      */
     ATLS_DETAIL_THREAD_ENDING = 132,
 };
@@ -489,57 +497,58 @@ struct atls_error;
 atls_status atls_error_status(const atls_error *ATLS_NULLABLE error);
 
 /**
- * One sentence in English with all causes, joined by ": ". Valid as long as the error; "" for NULL.
+ * Returns one sentence in English with all causes, joined by ": "; "" for NULL. Valid as long as
+ * the error.
  */
 atls_str atls_error_message(const atls_error *ATLS_NULLABLE error);
 
 /**
- * Where it happened: "call", "queue", "dns", "connect", "tunnel", "tls", "evidence", "collateral",
- * "verify" or "transfer". Valid as long as the error; "" for NULL.
+ * Returns where it failed: "call", "queue", "dns", "connect", "tunnel", "tls", "evidence",
+ * "collateral", "verify" or "transfer"; "" for NULL. Valid as long as the error.
  */
 atls_str atls_error_phase(const atls_error *ATLS_NULLABLE error);
 
 /**
- * What exactly it was, if one status covers several causes: ATLS_DETAIL_*, or 0. Ignore values that
- * you do not know.
+ * Returns the exact cause if one status covers several, else 0. Ignore values that you do not know.
  */
 atls_detail atls_error_detail(const atls_error *ATLS_NULLABLE error);
 
-/** `errno` of the system call that failed, 0 if none did. */
+/** Returns the `errno` of the system call that failed; 0 if none did. */
 int32_t atls_error_os_errno(const atls_error *ATLS_NULLABLE error);
 
-/** TLS alert number (RFC 8446 section 6), -1 if none was sent or received. */
+/** Returns the number of the TLS alert (RFC 8446 section 6); -1 if none was sent or received. */
 int32_t atls_error_tls_alert(const atls_error *ATLS_NULLABLE error);
 
 /**
- * HTTP status that caused the error (evidence exchange, tunnel, collateral), 0 if none did. With
- * H1_REMOTE: the status with which a server might answer, 400, 431, 501 or 505.
+ * Returns the HTTP status that caused the error (evidence exchange, tunnel, collateral); 0 if none
+ * did. With H1_REMOTE, the status that a server might answer with: 400, 431, 501 or 505.
  */
 uint32_t atls_error_http_status(const atls_error *ATLS_NULLABLE error);
 
 /**
- * For the error of REFUSED, of a server request's CLOSED and of an adopted driver's CLOSED: address
- * and port of the other end of the connection. Valid as long as the error; "" if there is none.
+ * Returns address and port of the other end of the connection, for the error of REFUSED, and of the
+ * CLOSED of a server request or an adopted driver; "" if it is not known. Valid as long as the
+ * error.
  */
 atls_str atls_error_peer(const atls_error *ATLS_NULLABLE error);
 
-/** Whether the same call may succeed later without a change on the caller's side. */
+/** Returns whether the same call may succeed later without any change by the caller. */
 bool atls_error_retryable(const atls_error *ATLS_NULLABLE error);
 
 /**
- * The verdict that refused the server as JSON, "" if no judgement was reached. Valid as long as the
+ * Returns the verdict that refused the peer, as JSON; "" if none was reached. Valid as long as the
  * error.
  */
 atls_str atls_error_report_json(const atls_error *ATLS_NULLABLE error);
 
 /**
- * The verdict that refused the server, NULL if no judgement was reached. Borrowed: valid as long as
+ * Returns the verdict that refused the peer; NULL if none was reached. Borrowed: valid as long as
  * the error.
  */
 const atls_verdict *ATLS_NULLABLE atls_error_verdict(const atls_error *ATLS_NULLABLE error);
 
-/** Adds a reference; returns `error`. */
-atls_error *atls_error_ref(const atls_error *ATLS_NULLABLE error);
+/** Adds a reference and returns `error`; NULL for NULL. */
+atls_error *ATLS_NULLABLE atls_error_ref(const atls_error *ATLS_NULLABLE error);
 
 /** Drops a reference. */
 void atls_error_free(atls_error *ATLS_NULLABLE error);
@@ -593,8 +602,7 @@ atls_str atls_version(void);
 uint32_t atls_version_number(void);
 
 /**
- * Whether this build has a part (ATLS_HAS_*). Functions of an absent part exist and answer
- * UNSUPPORTED.
+ * Returns whether this build has a part. Functions of an absent part exist and answer UNSUPPORTED.
  */
 bool atls_has(atls_part part);
 
@@ -612,14 +620,16 @@ bool atls_has(atls_part part);
  * \{
  */
 
-/** A policy. Immutable, reference-counted, safe to share between threads and connections. */
+/**
+ * A policy: what a peer must prove. Immutable and reference-counted; safe to share between threads
+ * and connections.
+ */
 typedef struct atls_policy atls_policy;
 
 /**
- * Parses and validates a policy, JSON of `len` bytes: a `dstack_tdx` document, or `any_of` with
- * several; docs/policy.md has every field. Unknown fields, empty lists and wrong lengths are
- * errors. Unless the document names collateral services, the vendor's documents are fetched from
- * https://pccs.phala.network.
+ * Parses and validates a policy: a `dstack_tdx` document, or `any_of` with several
+ * (docs/policy.md). Unknown fields, empty lists and wrong lengths are errors. Unless the document
+ * names collateral services, the vendor's documents are fetched from https://pccs.phala.network.
  *
  * \return ATLS_OK, or
  * \retval ATLS_NULL_ARGUMENT
@@ -630,36 +640,38 @@ atls_status atls_policy_new(atls_bytes json,
                             atls_policy *ATLS_NULLABLE *ATLS_NONNULL policy,
                             atls_error *ATLS_NULLABLE *ATLS_NULLABLE error);
 
-/** Adds a reference; returns `policy`. */
-atls_policy *atls_policy_ref(const atls_policy *policy);
+/** Adds a reference and returns `policy`; NULL for NULL. */
+atls_policy *ATLS_NULLABLE atls_policy_ref(const atls_policy *ATLS_NULLABLE policy);
 
 /** Drops a reference. */
 void atls_policy_free(atls_policy *ATLS_NULLABLE policy);
 
 /**
- * The judgement of one server's or one file's evidence. Immutable, reference-counted, safe to share
- * between threads.
+ * The result of judging evidence. Immutable and reference-counted; safe to share between threads.
  */
 struct atls_verdict;
 
-/** How a check of a verdict came out. */
+/** The outcome of a check. */
 ATLS_ENUM(atls_check, uint32_t) {
-    /** The evidence satisfies it. */
+    /** The evidence satisfies the check. */
     ATLS_CHECK_PASS = 0,
-    /** It does not. */
+    /** The evidence does not satisfy the check. */
     ATLS_CHECK_FAIL = 1,
     /**
-     * Not judged: the policy does not ask, or an earlier failure left nothing to judge. `actual`
-     * says which.
+     * Not judged: the policy does not require it, or an earlier failure left nothing to judge.
+     * atls_verdict_check_actual() says which.
      */
     ATLS_CHECK_SKIPPED = 2,
 };
 
-/** Whether every check that ran passed and the mandatory ones ran. False for NULL. */
+/** Returns whether all mandatory checks ran and every check that ran passed; false for NULL. */
 bool atls_verdict_trusted(const atls_verdict *ATLS_NULLABLE verdict);
 
-/** OK if trusted, else the status of the first check that failed. */
-atls_status atls_verdict_status(const atls_verdict *verdict);
+/**
+ * Returns OK if the evidence is trusted, else the status of the first check that failed;
+ * NULL_ARGUMENT for NULL.
+ */
+atls_status atls_verdict_status(const atls_verdict *ATLS_NULLABLE verdict);
 
 /**
  * Kind of TEE that the evidence speaks of, by its name on the wire: tdx. Valid as long as the
@@ -674,13 +686,14 @@ atls_str atls_verdict_tee_type(const atls_verdict *verdict);
 atls_str atls_verdict_tcb_status(const atls_verdict *verdict);
 
 /**
- * Which root the quote leads to: "intel", or "simulated" for tests. Valid as long as the verdict.
+ * Returns which root the quote leads to: "intel", or "simulated" in tests. Valid as long as the
+ * verdict.
  */
 atls_str atls_verdict_trust_anchor(const atls_verdict *verdict);
 
 /**
- * Whether the evidence was checked to belong to a TLS session; false if the caller asked to skip
- * that.
+ * Returns whether the evidence was checked to belong to a TLS session; false if that check was
+ * skipped on request.
  */
 bool atls_verdict_bound_to_session(const atls_verdict *verdict);
 
@@ -702,24 +715,24 @@ size_t atls_verdict_check_count(const atls_verdict *verdict);
  */
 atls_str atls_verdict_check_name(const atls_verdict *verdict, size_t index);
 
-/** What the policy or the session asked for. Valid as long as the verdict. */
+/** Returns what the policy or the session requires. Valid as long as the verdict. */
 atls_str atls_verdict_check_expected(const atls_verdict *verdict, size_t index);
 
-/** What the evidence shows. Valid as long as the verdict. */
+/** Returns what the evidence shows. Valid as long as the verdict. */
 atls_str atls_verdict_check_actual(const atls_verdict *verdict, size_t index);
 
-/** ATLS_CHECK_PASS, _FAIL or _SKIPPED; FAIL past the end. */
+/** Returns the outcome of the check at `index`; FAIL past the end. */
 atls_check atls_verdict_check_outcome(const atls_verdict *verdict, size_t index);
 
 /**
- * The whole verdict as one JSON object: trusted, tee_type, tcb_status, advisory_ids, trust_anchor,
- * bound_to_session, checks, application, measurements, platform and collateral dates. Valid as long
- * as the verdict.
+ * Returns the whole verdict as one JSON object: trusted, tee_type, tcb_status, advisory_ids,
+ * trust_anchor, bound_to_session, checks, application, measurements, platform and collateral dates.
+ * Valid as long as the verdict.
  */
 atls_str atls_verdict_json(const atls_verdict *verdict);
 
-/** Adds a reference; returns `verdict`. */
-atls_verdict *atls_verdict_ref(const atls_verdict *verdict);
+/** Adds a reference and returns `verdict`; NULL for NULL. */
+atls_verdict *ATLS_NULLABLE atls_verdict_ref(const atls_verdict *ATLS_NULLABLE verdict);
 
 /** Drops a reference. */
 void atls_verdict_free(atls_verdict *ATLS_NULLABLE verdict);
@@ -890,53 +903,54 @@ void atls_queue_free(atls_queue *ATLS_NULLABLE queue);
 /** Kinds of events. Later versions add some: ignore what you do not know. */
 ATLS_ENUM(atls_event_kind, uint32_t) {
     /**
-     * Connected, and attested if a policy was given; the verdict is available. For a client's
-     * exchange with a streamed body: it has its connection, and the body may be written.
+     * The connection is established, and attested if there is a policy; the verdict is available.
+     * For a client's exchange with a streamed body: it has a connection, and the body may be
+     * written.
      */
     ATLS_EVENT_CONNECTED = 1,
     /** An informational (1xx) response head, in `head`. */
     ATLS_EVENT_INFORMATIONAL = 2,
     /** The final response head, in `head`. */
     ATLS_EVENT_HEAD = 3,
-    /** Bytes in `buf`, taken from the credit. */
+    /** Bytes in `buf`. They count against the credit. */
     ATLS_EVENT_DATA = 4,
     /** Trailers after the body, in `head` (its status is 0). */
     ATLS_EVENT_TRAILERS = 5,
-    /** The peer will send no more. On a stream our direction may go on. */
+    /** The peer will send no more. On a stream, this side may continue to send. */
     ATLS_EVENT_END = 6,
     /** There is room again after a write that answered AGAIN. */
     ATLS_EVENT_WRITABLE = 7,
     /**
      * A streamed request body must be written again from its beginning
-     * (atls_request_set_body_rewindable()). Until atls_exchange_rewind() is called, writes take
-     * nothing.
+     * (atls_request_set_body_rewindable()). Until atls_exchange_rewind() is called, writes are
+     * refused.
      */
     ATLS_EVENT_REWIND = 20,
     /**
-     * After atls_stream_finish(): everything written has been sent, and so has the end of this
-     * direction.
+     * After atls_stream_finish(): everything that was written has been sent, and so has the end of
+     * this direction.
      */
     ATLS_EVENT_SENT = 21,
-    /** The last event. `status` and `error` say why it ended; OK after a regular end. */
+    /** The last event. `status` and `error` say why the operation ended; OK after a regular end. */
     ATLS_EVENT_CLOSED = 8,
     /**
-     * A request has come to a server: `source` is the atls_server_request, `head` has its header
-     * fields (the status is 0). It is dropped if the host neither takes a reference to it nor
-     * starts it.
+     * A request has arrived at a server: `source` is the atls_server_request, `head` has its header
+     * fields (the status is 0). If you neither take a reference nor start the request, it is
+     * dropped and answered with 500.
      */
     ATLS_EVENT_REQUEST = 9,
     /**
-     * A server refuses a peer, or a request that it does not show: `error` says why, with
-     * atls_error_detail() and atls_error_peer(). Or a TLS handshake has failed
-     * (atls_server_config_set_handshake_events(); the phase is "tls"). When the host is done with
-     * the event, at most a second later, the peer is answered with atls_error_http_status().
+     * A server refuses a peer, or a request that the host does not get to see: `error` says why,
+     * with atls_error_detail() and atls_error_peer(). Or a TLS handshake has failed
+     * (atls_server_config_set_handshake_events(); the phase is "tls"). Once the host is done with
+     * the event, or after a second, the peer is answered with atls_error_http_status().
      */
     ATLS_EVENT_REFUSED = 10,
 };
 
 /**
- * Something that happened. Owned by the library and valid during the callback, or until
- * atls_event_release() on a polled queue. May grow at the end in minor versions.
+ * One event. Owned by the library and valid during the callback or, on a polled queue, until
+ * atls_event_release(). Minor versions may append fields.
  */
 struct atls_event {
     /** ATLS_EVENT_*; ignore what you do not know. */
@@ -998,16 +1012,18 @@ typedef struct atls_sink {
 typedef struct atls_verifier atls_verifier; /**< Described in "Verification". */
 
 /**
- * Where to connect, and what must hold there. A builder: one thread at a time. Use one for all
- * connections to a server: what is costly to make (the TLS configuration) is then made once.
+ * Where to connect, and what must hold there. A builder: one thread at a time. Use the same one for
+ * all connections to a server, so that the TLS configuration is made only once.
  */
 typedef struct atls_config atls_config;
 
 /**
- * A configuration for `host` (name or address) and `port`. `host` may be NULL, with a `port` of 0,
- * for what needs none: a client, whose requests name their hosts, and the way of a verifier.
- * Without a policy connecting answers INVALID_STATE, as it does without a host.
+ * Creates a configuration for a server. Connecting answers INVALID_STATE until it has a policy, and
+ * also if it has no host.
  *
+ * \param host name or address. May be NULL, with a `port` of 0, if none is needed: for a client,
+ *     whose requests name their hosts, and for the route of a verifier.
+ * \param port 1 to 65535.
  * \return ATLS_OK, or
  * \retval ATLS_NULL_ARGUMENT
  * \retval ATLS_INVALID_UTF8
@@ -1022,7 +1038,7 @@ atls_status atls_config_new(const char *ATLS_NULLABLE host,
 void atls_config_free(atls_config *ATLS_NULLABLE config);
 
 /**
- * The policy that the server must satisfy.
+ * Sets the policy that the server must satisfy.
  *
  * \return ATLS_OK or ATLS_NULL_ARGUMENT.
  */
@@ -1031,8 +1047,8 @@ atls_status atls_config_set_policy(atls_config *config,
                                    atls_error *ATLS_NULLABLE *ATLS_NULLABLE error);
 
 /**
- * Takes the policy away, and does not allow unattested connections either: for a client whose
- * policies are set host by host, with atls_client_set_policy(), so that it speaks to no other.
+ * Removes the policy without allowing unattested connections: for a client whose policies are set
+ * for each host by atls_client_set_policy(), so that it talks to no other host.
  *
  * \return ATLS_OK or ATLS_NULL_ARGUMENT.
  */
@@ -1040,8 +1056,8 @@ atls_status atls_config_clear_policy(atls_config *config,
                                      atls_error *ATLS_NULLABLE *ATLS_NULLABLE error);
 
 /**
- * Connects with ordinary TLS and no attestation: such a connection proves nothing about what runs
- * at its other end, and its verdict is NULL. Drops the policy.
+ * Connects with ordinary TLS and without attestation, and removes the policy. Such a connection
+ * proves nothing about what runs at the other end, and its verdict is NULL.
  *
  * \return ATLS_OK or ATLS_NULL_ARGUMENT.
  */
@@ -1049,8 +1065,8 @@ atls_status atls_config_set_unattested(atls_config *config,
                                        atls_error *ATLS_NULLABLE *ATLS_NULLABLE error);
 
 /**
- * The collateral store to share; the configuration keeps a reference. Without one each connection
- * fetches for itself.
+ * Sets the verifier, whose collateral connections then share; the configuration keeps a reference.
+ * Without one, each connection fetches its own collateral.
  *
  * \return ATLS_OK or ATLS_NULL_ARGUMENT.
  */
@@ -1059,9 +1075,9 @@ atls_status atls_config_set_verifier(atls_config *config,
                                      atls_error *ATLS_NULLABLE *ATLS_NULLABLE error);
 
 /**
- * Deadlines for connecting (names, TCP, tunnel) and for the TLS handshake, 20 seconds each by
- * default. Each evidence exchange has its own in the policy, and atls_config_set_deadline() bounds
- * all of them together.
+ * Sets the deadlines for connecting (DNS, TCP, tunnel) and for the TLS handshake, 20 seconds each
+ * by default. Each evidence exchange has a deadline of its own in the policy;
+ * atls_config_set_deadline() bounds them all together.
  *
  * \return ATLS_OK or ATLS_NULL_ARGUMENT.
  */
@@ -1071,10 +1087,10 @@ atls_status atls_config_set_timeouts(atls_config *config,
                                      atls_error *ATLS_NULLABLE *ATLS_NULLABLE error);
 
 /**
- * One deadline for a connection as a whole, 90 seconds by default: names, TCP, tunnel or proxy,
- * TLS, the evidence exchanges and the waits in them, the collateral, and a second attempt if the
- * server has just renewed its certificate. 0 for the default. When it passes, connecting ends with
- * TIMED_OUT and ATLS_DETAIL_CONNECT_TIMEOUT, and atls_error_phase() is the phase it was in.
+ * Sets the deadline for a connection as a whole, 90 seconds by default: DNS, TCP, tunnel or proxy,
+ * TLS, the evidence exchanges and the waits between them, collateral, and a second attempt if the
+ * server has just renewed its certificate. When it passes, connecting ends with TIMED_OUT and
+ * ATLS_DETAIL_CONNECT_TIMEOUT, and atls_error_phase() is the phase that it was in.
  *
  * \return ATLS_OK or ATLS_NULL_ARGUMENT.
  */
@@ -1083,10 +1099,10 @@ atls_status atls_config_set_deadline(atls_config *config,
                                      atls_error *ATLS_NULLABLE *ATLS_NULLABLE error);
 
 /**
- * Receive credit of event-driven handles, in bytes: `initial` to begin with (0 holds everything
- * back), and whether what an event took is granted again once the host is done with it. Default:
- * 256 KiB, automatic.
+ * Sets the receive credit of event-driven handles. The default is 256 KiB, automatic.
  *
+ * \param initial bytes to begin with; 0 holds everything back.
+ * \param automatic whether the bytes of an event are granted again once the host is done with it.
  * \return ATLS_OK or ATLS_NULL_ARGUMENT.
  */
 atls_status atls_config_set_credit(atls_config *config,
@@ -1095,9 +1111,9 @@ atls_status atls_config_set_credit(atls_config *config,
                                    atls_error *ATLS_NULLABLE *ATLS_NULLABLE error);
 
 /**
- * The name to check the certificate against and to send as SNI, if it differs from the host;
- * `server_name` may be NULL for the host.
+ * Sets the name to check the certificate against and to send as SNI, if it is not the host.
  *
+ * \param server_name may be NULL, for the host.
  * \return ATLS_OK, or
  * \retval ATLS_NULL_ARGUMENT
  * \retval ATLS_INVALID_UTF8
@@ -1118,9 +1134,10 @@ atls_status atls_config_add_root_pem(atls_config *config,
                                      atls_error *ATLS_NULLABLE *ATLS_NULLABLE error);
 
 /**
- * Which sets of roots to trust besides added ones: `webpki` is the built-in Mozilla set (on by
- * default), `platform` the operating system's store (off by default).
+ * Sets which root certificates are trusted besides added ones.
  *
+ * \param webpki the built-in Mozilla set, on by default.
+ * \param platform the store of the operating system, off by default.
  * \return ATLS_OK or ATLS_NULL_ARGUMENT.
  */
 atls_status atls_config_set_roots(atls_config *config,
@@ -1129,12 +1146,13 @@ atls_status atls_config_set_roots(atls_config *config,
                                   atls_error *ATLS_NULLABLE *ATLS_NULLABLE error);
 
 /**
- * Shows a client certificate to servers that ask for one: the chain (leaf first) and its key as
- * PEM. `chain_pem` and `key_pem` may be NULL, both of them, which takes it away. What they hold is
- * checked when the configuration is used.
+ * Presents a client certificate to servers that ask for one. The PEM is parsed when the
+ * configuration is used.
  *
+ * \param chain_pem,key_pem the chain, leaf first, and its key. Both may be NULL, to remove the
+ *     certificate.
  * \return ATLS_OK, or
- * \retval ATLS_NULL_ARGUMENT one of them
+ * \retval ATLS_NULL_ARGUMENT only one of them is
  * \retval ATLS_INVALID_UTF8
  */
 atls_status atls_config_set_client_certificate(atls_config *config,
@@ -1143,8 +1161,8 @@ atls_status atls_config_set_client_certificate(atls_config *config,
                                                atls_error *ATLS_NULLABLE *ATLS_NULLABLE error);
 
 /**
- * With false, any certificate and name are accepted: such a connection may end anywhere. For
- * unattested connections only; with a policy connecting answers INVALID_STATE.
+ * With false, any certificate and name are accepted, so the connection may end anywhere. For
+ * unattested connections only: with a policy, connecting answers INVALID_STATE.
  *
  * \return ATLS_OK, or
  * \retval ATLS_NULL_ARGUMENT
@@ -1155,19 +1173,21 @@ atls_status atls_config_set_certificate_check(atls_config *config,
                                               atls_error *ATLS_NULLABLE *ATLS_NULLABLE error);
 
 /**
- * Receives one line in the format of SSLKEYLOGFILE, without the line's end: a label, the client
- * random and a secret of the session, both in hexadecimal. `line` is valid during the call only.
- * Runs on any thread, several at once; must not call `atls_*`.
+ * Receives one line in the format of SSLKEYLOGFILE, without its line break: a label, the client
+ * random and a secret of the session, both in hexadecimal. `line` is valid only during the call.
+ * Runs on any thread, on several at once; must not call `atls_*`.
  */
 typedef void (*atls_key_log_fn)(void *ATLS_NULLABLE user_data, atls_str line);
 
 /**
- * Passes the secrets of each TLS session to `callback`: anyone who has them and the recorded
- * traffic can read all of it. For analysing protocols; off by default, and `callback` may be NULL
- * to turn it off. With a policy, connecting answers INVALID_STATE unless `words` is "secrets may
- * leave"; `words` may be NULL for none. `drop`, which may be NULL, runs once, after the last use of
- * `user_data`, and also if this call fails.
+ * Passes the secrets of each TLS session to `callback`, for analysing protocols. Anyone who has
+ * them and the recorded traffic can read all of it. With a policy, connecting answers INVALID_STATE
+ * unless `words` is "secrets may leave".
  *
+ * \param callback may be NULL, the default: nothing is passed on.
+ * \param drop may be NULL. Runs once, after the last use of `user_data`, and also if this call
+ *     fails.
+ * \param words may be NULL, or else must be "secrets may leave".
  * \return ATLS_OK, or
  * \retval ATLS_NULL_ARGUMENT
  * \retval ATLS_INVALID_UTF8
@@ -1180,20 +1200,20 @@ atls_status atls_config_set_key_log(atls_config *config,
                                     const char *ATLS_NULLABLE words,
                                     atls_error *ATLS_NULLABLE *ATLS_NULLABLE error);
 
-/** How user and password are shown. */
+/** How a user name and password are sent. */
 ATLS_ENUM(atls_auth, uint32_t) {
-    /** User and password are sent unasked (RFC 7617). */
+    /** They are sent without being asked for (RFC 7617). */
     ATLS_AUTH_BASIC = 0,
     /**
-     * User and password never leave; the answer to the other side's challenge does (RFC 7616).
-     * Where it asks for anything else, nothing is sent.
+     * They are never sent; only the response to a challenge is (RFC 7616). If the other side asks
+     * for anything else, nothing is sent.
      */
     ATLS_AUTH_DIGEST = 1,
 };
 
-/** Families of addresses. */
+/** Which addresses of a host are tried. */
 ATLS_ENUM(atls_family, uint32_t) {
-    /** IPv4 and IPv6, whichever answers first. */
+    /** IPv4 and IPv6; the first that connects is used. */
     ATLS_FAMILY_ANY = 0,
     /** IPv4 only. */
     ATLS_FAMILY_IPV4 = 4,
@@ -1202,34 +1222,38 @@ ATLS_ENUM(atls_family, uint32_t) {
 };
 
 /**
- * Goes through a WebSocket forwarder, `ws://` or `wss://`; the query parameter `target=host:port`
- * is added unless it is there. `url` may be NULL for a direct connection. A frame from the
- * forwarder may have 16 MiB; at most 32 KiB are held, whatever length it announces. A forwarder
- * that violates the protocol, or ends before anything came through it, is WEBSOCKET. Collateral
- * takes the same route, unless atls_verifier_config_set_route() sets another.
+ * Connects through a WebSocket forwarder. A frame from it may have up to 16 MiB; whatever length it
+ * announces, at most 32 KiB are held. A forwarder that violates the protocol, or ends before
+ * anything has come through it, is WEBSOCKET. Collateral takes the same route, unless
+ * atls_verifier_config_set_route() sets another.
  *
+ * \param url `ws://` or `wss://`; the query parameter `target=host:port` is added if it is missing.
+ *     May be NULL, for a direct connection.
  * \return ATLS_OK, or
  * \retval ATLS_NULL_ARGUMENT
  * \retval ATLS_INVALID_UTF8
  * \retval ATLS_INVALID_ARGUMENT
+ * \retval ATLS_UNSUPPORTED together with a proxy
  */
 atls_status atls_config_set_tunnel(atls_config *config,
                                    const char *ATLS_NULLABLE url,
                                    atls_error *ATLS_NULLABLE *ATLS_NULLABLE error);
 
 /**
- * Goes through a proxy: `http://host:port`, by CONNECT, which for http: URLs of a client takes the
- * requests themselves; `socks5://host:port`, or `socks5h://host:port`, which looks names up itself.
- * What goes to the server over TLS is ciphertext to the proxy. `user` and `password` are how it
- * knows us, by `auth` (ATLS_AUTH_*; SOCKS has a way of its own); `user` and `password` may be NULL.
- * `url` may be NULL, which takes the proxy away. A refusal is TUNNEL_REFUSED, with an HTTP proxy's
- * status in atls_error_http_status().
+ * Connects through a proxy. A client's requests for http: URLs are sent to an HTTP proxy
+ * themselves; everything else goes through a tunnel that it opens (CONNECT). TLS with the server is
+ * end to end, so the proxy sees ciphertext only. If the proxy refuses, that is TUNNEL_REFUSED;
+ * atls_error_http_status() has an HTTP proxy's status.
  *
+ * \param url `http://host:port`, `socks5://host:port`, or `socks5h://host:port`, with which the
+ *     proxy resolves names. May be NULL, for no proxy.
+ * \param user,password may be NULL, for none.
+ * \param auth how they are sent to an HTTP proxy; SOCKS has its own way.
  * \return ATLS_OK, or
  * \retval ATLS_NULL_ARGUMENT
  * \retval ATLS_INVALID_UTF8
  * \retval ATLS_INVALID_ARGUMENT
- * \retval ATLS_UNSUPPORTED another scheme; beside a tunnel
+ * \retval ATLS_UNSUPPORTED another scheme; together with a tunnel
  */
 atls_status atls_config_set_proxy(atls_config *config,
                                   const char *ATLS_NULLABLE url,
@@ -1239,10 +1263,10 @@ atls_status atls_config_set_proxy(atls_config *config,
                                   atls_error *ATLS_NULLABLE *ATLS_NULLABLE error);
 
 /**
- * Where connections leave from: an address of this machine, or (Linux) the name of an interface.
- * `address_or_interface` may be NULL, which leaves it to the system. What cannot be bound to fails
- * when connecting, with IO.
+ * Sets the local address of connections. If it cannot be bound, connecting fails with IO.
  *
+ * \param address_or_interface an address of this machine or, on Linux, the name of an interface.
+ *     May be NULL: the system chooses.
  * \return ATLS_OK, or
  * \retval ATLS_NULL_ARGUMENT
  * \retval ATLS_INVALID_UTF8
@@ -1253,7 +1277,7 @@ atls_status atls_config_set_bind(atls_config *config,
                                  atls_error *ATLS_NULLABLE *ATLS_NULLABLE error);
 
 /**
- * Which addresses are tried: ATLS_FAMILY_*. A host without one fails with DNS.
+ * Sets which addresses are tried. If a host has none of them, connecting fails with DNS.
  *
  * \return ATLS_OK, or
  * \retval ATLS_NULL_ARGUMENT
@@ -1264,14 +1288,14 @@ atls_status atls_config_set_family(atls_config *config,
                                    atls_error *ATLS_NULLABLE *ATLS_NULLABLE error);
 
 /**
- * Connections to `host` and `port` go to `other_host` and `other_port` instead; TLS and HTTP still
- * name the former. Names are compared as in atls_client_set_policy(). May be called several times;
- * the first that matches counts.
+ * Connects to `other_host` and `other_port` instead of `host` and `port`; TLS and HTTP still use
+ * the latter. Names are compared as in atls_client_set_policy(). May be called several times; the
+ * first match counts.
  *
  * \return ATLS_OK, or
  * \retval ATLS_NULL_ARGUMENT
  * \retval ATLS_INVALID_UTF8
- * \retval ATLS_INVALID_ARGUMENT an empty name or none, a port of 0
+ * \retval ATLS_INVALID_ARGUMENT an empty or invalid name, a port of 0
  */
 atls_status atls_config_map_host(atls_config *config,
                                  const char *host,
@@ -1280,12 +1304,12 @@ atls_status atls_config_map_host(atls_config *config,
                                  uint16_t other_port,
                                  atls_error *ATLS_NULLABLE *ATLS_NULLABLE error);
 
-/** The addresses of one name. Valid while `resolve` of an atls_resolver runs, and on its thread. */
+/** The addresses of one name. Valid while `resolve` of an atls_resolver runs, on its thread. */
 typedef struct atls_addresses atls_addresses;
 
 /**
- * Looks names up, in place of the system. Its functions run on helper threads of the library,
- * several at a time.
+ * Resolves names instead of the system. Its functions run on helper threads of the library, several
+ * at a time.
  */
 typedef struct atls_resolver {
     /**
@@ -1302,8 +1326,7 @@ typedef struct atls_resolver {
 } atls_resolver;
 
 /**
- * Adds an address in text form, such as "192.0.2.1" or "2001:db8::1"; the port is that of the
- * connection.
+ * Adds an address in text form, such as "192.0.2.1" or "2001:db8::1"; it has no port.
  *
  * \return ATLS_OK, or
  * \retval ATLS_NULL_ARGUMENT
@@ -1315,13 +1338,13 @@ atls_status atls_addresses_add(atls_addresses *addresses,
                                atls_error *ATLS_NULLABLE *ATLS_NULLABLE error);
 
 /**
- * Names are looked up by `resolver`, which is copied, and not by the system: those of servers,
- * proxies, tunnels and collateral services that this configuration uses; addresses need no look-up.
- * Requests with different resolvers do not share connections. `resolver` may be NULL, which removes
- * it.
+ * Sets what resolves the names of servers, proxies, tunnels and collateral services; addresses need
+ * no resolving. Requests with different resolvers do not share connections. If the call fails,
+ * `drop` does not run.
  *
+ * \param resolver copied. May be NULL, for the system.
  * \return ATLS_OK, or
- * \retval ATLS_NULL_ARGUMENT (`config`, `resolver->resolve`); then `drop` does not run
+ * \retval ATLS_NULL_ARGUMENT also of its `resolve`
  */
 atls_status atls_config_set_resolver(atls_config *config,
                                      const atls_resolver *ATLS_NULLABLE resolver,
@@ -1342,18 +1365,16 @@ atls_status atls_config_set_resolver(atls_config *config,
  */
 
 /**
- * An attested byte stream. Event-driven (atls_stream_connect_start()) or blocking
- * (atls_stream_connect()); both directions are independent. Reference-counted, safe to share
- * between threads; dropping the last reference cancels it.
+ * An attested byte stream, event-driven (atls_stream_connect_start()) or blocking
+ * (atls_stream_connect()). Its two directions are independent. Reference-counted; safe to share
+ * between threads. Dropping the last reference cancels it.
  */
 typedef struct atls_stream atls_stream;
 
 /**
- * Connects, and attests as the configuration's policy says, on the runtime. Events: CONNECTED; then
- * DATA as credit allows, END when the peer will send no more, WRITABLE after a write that answered
- * AGAIN; CLOSED at last. The configuration is copied.
- *
- * After OK all failures come with CLOSED.
+ * Connects and attests in the background, as the configuration says, which is copied. Events:
+ * CONNECTED; then DATA as credit allows, END when the peer will send no more, WRITABLE after a
+ * write that answered AGAIN; CLOSED last. After OK, failures come with CLOSED.
  *
  * \return ATLS_OK, or
  * \retval ATLS_NULL_ARGUMENT
@@ -1368,9 +1389,9 @@ atls_status atls_stream_connect_start(const atls_runtime *runtime,
                                       atls_error *ATLS_NULLABLE *ATLS_NULLABLE error);
 
 /**
- * Connects and attests on the calling thread, and waits. The stream is then used with
- * atls_stream_read() and atls_stream_write_all(); its I/O runs on whichever thread calls those, and
- * no other thread is involved.
+ * Connects and attests on the calling thread, and waits. Use the stream with atls_stream_read() and
+ * atls_stream_write_all(): its I/O runs on the thread that calls them, and no other thread is
+ * involved.
  *
  * \return ATLS_OK, as atls_stream_connect_start(), every way in which connecting and attesting fail
  *     (2xx to 5xx), or
@@ -1381,13 +1402,13 @@ atls_status atls_stream_connect(const atls_config *config,
                                 atls_error *ATLS_NULLABLE *ATLS_NULLABLE error);
 
 /**
- * The verdict on the server; NULL before CONNECTED and for an unattested stream. A new reference:
- * free it.
+ * Returns the verdict on the server as a new reference, which you free; NULL before CONNECTED and
+ * for an unattested stream.
  */
 atls_verdict *ATLS_NULLABLE atls_stream_verdict(const atls_stream *stream);
 
 /**
- * Event-driven: lets `bytes` more be received. Adds up, saturating.
+ * Event-driven: allows `bytes` more to be received. Grants add up, and saturate.
  *
  * \return ATLS_OK, or
  * \retval ATLS_NULL_ARGUMENT
@@ -1398,9 +1419,10 @@ atls_status atls_stream_grant(const atls_stream *stream,
                               atls_error *ATLS_NULLABLE *ATLS_NULLABLE error);
 
 /**
- * Event-driven: copies all of the bytes for sending, or answers AGAIN and takes nothing; one
- * WRITABLE event follows each AGAIN, after CONNECTED if the write came before it. Nothing is sent
- * before the server is attested. At most 256 KiB wait, counted as by atls_server_request_write().
+ * Event-driven: copies all of the bytes for sending, or takes none and answers AGAIN. One WRITABLE
+ * event follows each AGAIN; if the write came before CONNECTED, it follows that. Nothing is sent
+ * before the server is attested. At most 256 KiB are queued, counted as by
+ * atls_server_request_write().
  *
  * \return ATLS_OK, the status that says why the stream is closed, or
  * \retval ATLS_NULL_ARGUMENT
@@ -1412,8 +1434,8 @@ atls_status atls_stream_write(const atls_stream *stream,
                               atls_error *ATLS_NULLABLE *ATLS_NULLABLE error);
 
 /**
- * As atls_stream_write(), without a copy: the stream takes a reference to the buffer, and drops it
- * when the bytes are out.
+ * Like atls_stream_write(), without a copy: the stream takes a reference to the buffer and drops it
+ * once the bytes are sent.
  *
  * \return ATLS_OK, or as atls_stream_write().
  */
@@ -1422,8 +1444,8 @@ atls_status atls_stream_write_buf(const atls_stream *stream,
                                   atls_error *ATLS_NULLABLE *ATLS_NULLABLE error);
 
 /**
- * Nothing more will be written: what was written is sent, then close_notify, and then comes SENT.
- * Receiving goes on. On a blocking stream it waits, up to 60 seconds.
+ * Ends this direction: what was written is sent, then close_notify; the event SENT follows.
+ * Receiving continues. On a blocking stream the call waits, up to 60 seconds.
  *
  * \return ATLS_OK, the status that says why the stream is closed, or
  * \retval ATLS_NULL_ARGUMENT
@@ -1435,9 +1457,10 @@ atls_status atls_stream_finish(const atls_stream *stream,
                                atls_error *ATLS_NULLABLE *ATLS_NULLABLE error);
 
 /**
- * Blocking: waits for bytes and copies up to `cap` of them; `*n` is 0 only at the end of the
- * stream. When the time is up nothing is lost. `timeout_ms` 0 means 60 seconds.
+ * Blocking: waits for bytes and copies up to `cap` of them. If it times out, nothing is lost.
  *
+ * \param n how many; 0 only at the end of the stream.
+ * \param timeout_ms 60 seconds by default.
  * \return ATLS_OK, or
  * \retval ATLS_NULL_ARGUMENT
  * \retval ATLS_INVALID_ARGUMENT `cap` is 0
@@ -1457,10 +1480,11 @@ atls_status atls_stream_read(const atls_stream *stream,
                              atls_error *ATLS_NULLABLE *ATLS_NULLABLE error);
 
 /**
- * Blocking: sends all of the bytes, after those of earlier calls on other threads. If it fails, how
- * much was sent is unknown, and the stream is canceled; but if the time was up before its turn
- * came, nothing was sent and the stream goes on. `timeout_ms` 0 means 60 seconds.
+ * Blocking: sends all of the bytes, after those of earlier calls on other threads. If it fails, it
+ * is not known how much was sent, and the stream is canceled. But if the time is up before its turn
+ * comes, nothing was sent and the stream continues.
  *
+ * \param timeout_ms 60 seconds by default.
  * \return ATLS_OK, or
  * \retval ATLS_NULL_ARGUMENT
  * \retval ATLS_INVALID_STATE event-driven stream
@@ -1475,8 +1499,9 @@ atls_status atls_stream_write_all(const atls_stream *stream,
                                   atls_error *ATLS_NULLABLE *ATLS_NULLABLE error);
 
 /**
- * Closes politely: what was written goes out, then close_notify and the socket; what was not
- * received is dropped. Event-driven: CLOSED follows, with OK. Blocking: waits, at most a second.
+ * Closes in an orderly way: what was written is sent, then close_notify, and the socket is closed;
+ * what was not received is discarded. Event-driven: CLOSED follows, with OK. Blocking: waits, at
+ * most a second.
  *
  * \return ATLS_OK or ATLS_NULL_ARGUMENT.
  */
@@ -1484,17 +1509,16 @@ atls_status atls_stream_close(const atls_stream *stream,
                               atls_error *ATLS_NULLABLE *ATLS_NULLABLE error);
 
 /**
- * Ends the stream at once, whatever it is doing: connecting, attesting, sending, receiving.
- * Event-driven: CLOSED follows, with CANCELED; DATA may still come before it. Blocking: calls of
- * other threads on this stream return CANCELED.
+ * Ends the stream at once, whatever it is doing. Event-driven: CLOSED follows, with CANCELED; DATA
+ * may still come before it. Blocking: calls of other threads on this stream return CANCELED.
  *
  * \return ATLS_OK or ATLS_NULL_ARGUMENT.
  */
 atls_status atls_stream_cancel(const atls_stream *stream,
                                atls_error *ATLS_NULLABLE *ATLS_NULLABLE error);
 
-/** Adds a reference; returns `stream`. */
-atls_stream *atls_stream_ref(const atls_stream *stream);
+/** Adds a reference and returns `stream`; NULL for NULL. */
+atls_stream *ATLS_NULLABLE atls_stream_ref(const atls_stream *ATLS_NULLABLE stream);
 
 /** Drops a reference. The last one cancels the stream; CLOSED still comes. */
 void atls_stream_free(atls_stream *ATLS_NULLABLE stream);
@@ -3404,10 +3428,10 @@ atls_status atls_server_request_upgrade_start(const atls_server_request *request
  */
 
 /**
- * The host's function that gets a quote over `report_data` (64 bytes). On OK `*evidence` is the
- * JSON text of a guest agent's answer, `{"quote":"<hex>","event_log":"<JSON>"}`, without the log if
- * the machine is not a dstack guest; the library frees it. Anything but OK means that there is no
- * quote. Runs on a thread of the library's, one call at a time for each configuration; may block.
+ * Gets a quote over `report_data` (64 bytes). If it returns OK, `*evidence` is the JSON text of a
+ * guest agent's answer, `{"quote":"<hex>","event_log":"<JSON>"}`, without `event_log` if the
+ * machine is not a dstack guest; the library frees it. Any other status means that there is no
+ * quote. Runs on a thread of the library, one call at a time for each configuration; may block.
  */
 typedef atls_status (*atls_quote_fn)(void *ATLS_NULLABLE user_data,
                                      const uint8_t *report_data,
@@ -3417,20 +3441,21 @@ typedef atls_status (*atls_quote_fn)(void *ATLS_NULLABLE user_data,
 ATLS_ENUM(atls_attester, uint32_t) {
     /** The server proves itself. */
     ATLS_ATTESTER_SERVER = 0,
-    /** The client does. */
+    /** The client proves itself. */
     ATLS_ATTESTER_CLIENT = 1,
 };
 
 /**
- * Proves the server to whoever asks: `POST /tdx_quote` (protocol atlas-v1) and `POST
+ * Proves the server to clients that ask: `POST /tdx_quote` (protocol atlas-v1) and `POST
  * /atls/exporter-v1` are answered with evidence of the machine that the server runs on, bound to
- * the session: what atls_http_connect_start() and its like ask for. It comes from a dstack guest
- * agent: `path` is its Unix socket; `path` may be NULL for the usual place. The host does not see
- * these requests. Needs a certificate; its fingerprint is put into the guest's log, where the agent
- * can. docs/protocol.md has both protocols. Quotes are made one at a time; if 64 requests wait, or
- * more than ATLS_SERVER_LIMIT_EVIDENCE_PER_SECOND come, further ones are answered with 503 and
- * Retry-After: clients of this library then ask again, within their deadlines.
+ * the TLS session. This is what atls_http_connect_start() and the like ask for; docs/protocol.md
+ * describes both protocols. The host does not see these requests. The server needs a certificate;
+ * if the agent supports it, its fingerprint is added to the guest's log. Quotes are made one at a
+ * time. If 64 requests are waiting, or more than ATLS_SERVER_LIMIT_EVIDENCE_PER_SECOND arrive,
+ * further ones are answered with 503 and Retry-After; clients of this library then ask again,
+ * within their deadlines.
  *
+ * \param path the Unix socket of the dstack guest agent. May be NULL, for its usual places.
  * \return ATLS_OK, or
  * \retval ATLS_NULL_ARGUMENT
  * \retval ATLS_INVALID_UTF8
@@ -3441,25 +3466,26 @@ atls_status atls_server_config_set_dstack_agent(atls_server_config *config,
                                                 atls_error *ATLS_NULLABLE *ATLS_NULLABLE error);
 
 /**
- * As atls_server_config_set_dstack_agent(), with TDX quotes by way of the Linux kernel's
- * configfs-tsm: for machines that are no dstack guests. `path` is its folder; `path` may be NULL
- * for the usual one. There is no event log, so only policies are satisfied that ask for
- * exporter-v1, name no application, and say `"require_key_event": false`.
+ * Like atls_server_config_set_dstack_agent(), with TDX quotes from configfs-tsm of the Linux
+ * kernel, for machines that are not dstack guests. There is no event log; so only a policy can be
+ * satisfied that accepts exporter-v1, names no application, and has `"require_key_event": false`.
  *
+ * \param path the folder of configfs-tsm. May be NULL, for the usual one.
  * \return ATLS_OK, or
  * \retval ATLS_NULL_ARGUMENT
  * \retval ATLS_INVALID_UTF8
- * \retval ATLS_INVALID_ARGUMENT there is none
+ * \retval ATLS_INVALID_ARGUMENT not found
  */
 atls_status atls_server_config_set_tsm(atls_server_config *config,
                                        const char *ATLS_NULLABLE path,
                                        atls_error *ATLS_NULLABLE *ATLS_NULLABLE error);
 
 /**
- * As atls_server_config_set_dstack_agent(), with quotes that the host makes. That the guest's log
- * names the certificate is then the host's matter too. `drop`, which may be NULL, runs once, after
- * the last use of `user_data`; also where this call fails.
+ * Like atls_server_config_set_dstack_agent(), with quotes that the host makes. The host is then
+ * also responsible for naming the certificate in the guest's log.
  *
+ * \param drop may be NULL. Runs once, after the last use of `user_data`, and also if this call
+ *     fails.
  * \return ATLS_OK or ATLS_NULL_ARGUMENT.
  */
 atls_status atls_server_config_set_quote_source(
@@ -3470,12 +3496,12 @@ atls_status atls_server_config_set_quote_source(
     atls_error *ATLS_NULLABLE *ATLS_NULLABLE error);
 
 /**
- * Proves this side to servers that ask for it, by protocol exporter-v1, with evidence from a dstack
- * guest agent: `path` is its Unix socket; `path` may be NULL for the usual place. Where the
- * configuration has a policy, the server's evidence is judged first, and the policy must name
- * exporter-v1. Without one, a server that knows no exporter-v1 is shown nothing and is used as it
- * is. A server that refuses is EVIDENCE_REFUSED.
+ * Proves the client to servers that ask, by protocol exporter-v1. If the configuration has a
+ * policy, it must accept exporter-v1, and the server's evidence is judged first. Without a policy,
+ * a server that does not support exporter-v1 is shown nothing and is used as it is. If the server
+ * refuses the evidence, connecting ends with EVIDENCE_REFUSED.
  *
+ * \param path the Unix socket of the dstack guest agent. May be NULL, for its usual places.
  * \return ATLS_OK, or
  * \retval ATLS_NULL_ARGUMENT
  * \retval ATLS_INVALID_UTF8
@@ -3486,22 +3512,24 @@ atls_status atls_config_set_dstack_agent(atls_config *config,
                                          atls_error *ATLS_NULLABLE *ATLS_NULLABLE error);
 
 /**
- * As atls_config_set_dstack_agent(), with quotes as atls_server_config_set_tsm() has them; `path`
- * may be NULL.
+ * Like atls_config_set_dstack_agent(), with TDX quotes from configfs-tsm of the Linux kernel, as
+ * described for atls_server_config_set_tsm().
  *
+ * \param path the folder of configfs-tsm. May be NULL, for the usual one.
  * \return ATLS_OK, or
  * \retval ATLS_NULL_ARGUMENT
  * \retval ATLS_INVALID_UTF8
- * \retval ATLS_INVALID_ARGUMENT there is none
+ * \retval ATLS_INVALID_ARGUMENT not found
  */
 atls_status atls_config_set_tsm(atls_config *config,
                                 const char *ATLS_NULLABLE path,
                                 atls_error *ATLS_NULLABLE *ATLS_NULLABLE error);
 
 /**
- * As atls_config_set_dstack_agent(), with quotes that the host makes. `drop`, which may be NULL,
- * runs once, after the last use of `user_data`; also where this call fails.
+ * Like atls_config_set_dstack_agent(), with quotes that the host makes.
  *
+ * \param drop may be NULL. Runs once, after the last use of `user_data`, and also if this call
+ *     fails.
  * \return ATLS_OK or ATLS_NULL_ARGUMENT.
  */
 atls_status atls_config_set_quote_source(atls_config *config,
@@ -3511,13 +3539,13 @@ atls_status atls_config_set_quote_source(atls_config *config,
                                          atls_error *ATLS_NULLABLE *ATLS_NULLABLE error);
 
 /**
- * Serves only clients that prove themselves by exporter-v1: their evidence must satisfy `policy`,
- * by the collateral and trust anchors of `verifier`. Other requests before that are answered with
- * 403, which ends the connection. Refused evidence is answered with 403 too, and tells the client
- * only the name of the check that failed; the reason and the verdict (atls_error_verdict()) are in
- * the host's ATLS_EVENT_REFUSED. A client has one try for each challenge, and eight on a
- * connection, which then ends; a proof holds for as long as its connection
- * (atls_server_request_verdict()). Needs a certificate.
+ * Serves only clients that prove themselves by exporter-v1. Their evidence must satisfy `policy`,
+ * with the collateral and trust anchors of `verifier`. Any other request before that is answered
+ * with 403, which ends the connection. Refused evidence is answered with 403 too; the client learns
+ * only the name of the check that failed. The reason and the verdict (atls_error_verdict()) are in
+ * the host's REFUSED event. A client has one attempt for each challenge and eight for a connection,
+ * which then ends. The proof holds as long as the connection (atls_server_request_verdict()). The
+ * server needs a certificate.
  *
  * \return ATLS_OK, or
  * \retval ATLS_NULL_ARGUMENT
@@ -3529,9 +3557,9 @@ atls_status atls_server_config_set_client_policy(atls_server_config *config,
                                                  atls_error *ATLS_NULLABLE *ATLS_NULLABLE error);
 
 /**
- * A name that this server goes by. With one or more of them the server does not prove itself by
- * exporter-v1 in sessions that were opened for another name (SNI): so a client that was led astray
- * to a sibling with a certificate for both names notices.
+ * Adds a name of this server. If there are any, the server does not prove itself by exporter-v1 in
+ * a session that was opened for another name (SNI). So a client that was redirected to a sibling
+ * whose certificate covers both names will notice.
  *
  * \return ATLS_OK, or
  * \retval ATLS_NULL_ARGUMENT
@@ -3542,12 +3570,16 @@ atls_status atls_server_config_add_name(atls_server_config *config,
                                         atls_error *ATLS_NULLABLE *ATLS_NULLABLE error);
 
 /**
- * For hosts that terminate TLS elsewhere: what a quote must hold as its report data in protocol
- * atlas-v1, SHA-512 of `nonce` (32 bytes, from the request) and `exporter` (32 bytes: the TLS
- * exporter value for the label "EXPORTER-Channel-Binding" without context). `binder` has room for
- * 64 bytes.
+ * For hosts that terminate TLS themselves: computes the report data that a quote must hold in
+ * protocol atlas-v1, the SHA-512 of `nonce` and `exporter`.
  *
- * \return ATLS_OK or ATLS_NULL_ARGUMENT.
+ * \param nonce 32 bytes, from the request.
+ * \param exporter 32 bytes, the TLS exporter value for the label "EXPORTER-Channel-Binding" without
+ *     context.
+ * \param binder has room for 64 bytes.
+ * \return ATLS_OK, or
+ * \retval ATLS_NULL_ARGUMENT
+ * \retval ATLS_INVALID_ARGUMENT not 32 bytes
  */
 atls_status atls_compute_binder(atls_bytes nonce,
                                 atls_bytes exporter,
@@ -3555,13 +3587,17 @@ atls_status atls_compute_binder(atls_bytes nonce,
                                 atls_error *ATLS_NULLABLE *ATLS_NULLABLE error);
 
 /**
- * The same for protocol exporter-v1 (docs/protocol.md, "The binder"). `attester` is the side that
- * proves itself (ATLS_ATTESTER_*); `nonce` (32 bytes) is from the challenge, `exporter` (32 bytes)
- * the TLS exporter value for the label "EXPERIMENTAL-atls-exporter-v1" with the SHA-384 of the
- * challenge's bytes as context; then the certificates that server and client have shown, DER, where
- * the client's may be NULL for none; `server_name` is the name in the handshake (SNI);
- * `server_name` may be NULL for none. `binder` has room for 64 bytes.
+ * For hosts that terminate TLS themselves: computes the report data that a quote must hold in
+ * protocol exporter-v1 (docs/protocol.md, "The binder").
  *
+ * \param attester the side that proves itself.
+ * \param nonce 32 bytes, from the challenge.
+ * \param exporter 32 bytes, the TLS exporter value for the label "EXPERIMENTAL-atls-exporter-v1"
+ *     with the SHA-384 of the challenge's bytes as context.
+ * \param server_leaf the server's certificate (DER).
+ * \param client_leaf the client's certificate (DER); empty if it has shown none.
+ * \param server_name the name in the handshake (SNI); may be NULL, for none.
+ * \param binder has room for 64 bytes.
  * \return ATLS_OK, or
  * \retval ATLS_NULL_ARGUMENT
  * \retval ATLS_INVALID_ARGUMENT
@@ -3949,11 +3985,11 @@ atls_status atls_tunnel_server_start(const atls_runtime *runtime,
  * \{
  */
 
-/** A question for the verifier, put together piece by piece. A builder: one thread at a time. */
+/** The input of an offline verification, set piece by piece. A builder: one thread at a time. */
 typedef struct atls_verification atls_verification;
 
 /**
- * An empty question.
+ * Creates an empty one.
  *
  * \return ATLS_OK or ATLS_NULL_ARGUMENT.
  */
@@ -3964,9 +4000,9 @@ atls_status atls_verification_new(atls_verification *ATLS_NULLABLE *ATLS_NONNULL
 void atls_verification_free(atls_verification *ATLS_NULLABLE verification);
 
 /**
- * The evidence, as JSON: `{"tee":"snp","evidence":{..}}` with the kind's evidence object of
- * protocol exporter-v1; or, of a TDX guest, an answer of `POST /tdx_quote` or the guest agent's
- * object with `quote` (hex) and `event_log`. Copied.
+ * Sets the evidence, as JSON: `{"tee":"snp","evidence":{..}}` with the evidence object of protocol
+ * exporter-v1; or, of a TDX guest, the answer to `POST /tdx_quote`, or a guest agent's object with
+ * `quote` (hex) and `event_log`. Copied.
  *
  * \return ATLS_OK, or
  * \retval ATLS_NULL_ARGUMENT
@@ -3977,10 +4013,11 @@ atls_status atls_verification_set_evidence_json(atls_verification *verification,
                                                 atls_error *ATLS_NULLABLE *ATLS_NULLABLE error);
 
 /**
- * The evidence, as a binary quote and the JSON text of its event log. NULL for a stored quote of
- * which there is no log: that is judged only without session binding and under a policy that names
- * no application. Copied.
+ * Sets the evidence, as a binary quote and the JSON text of its event log. Copied.
  *
+ * \param event_log its pointer may be NULL, with a length of 0, for a stored quote that has no log.
+ *     Such a quote is judged only without session binding and under a policy that names no
+ *     application.
  * \return ATLS_OK, or
  * \retval ATLS_NULL_ARGUMENT
  * \retval ATLS_INVALID_UTF8
@@ -3991,9 +4028,9 @@ atls_status atls_verification_set_quote(atls_verification *verification,
                                         atls_error *ATLS_NULLABLE *ATLS_NULLABLE error);
 
 /**
- * The vendors' collateral, as JSON: a bundle (the form that atls_verifier_export() writes), or of a
- * TDX platform one set in the form of dcap-qvl. Copied; a PCK chain in it is ignored, the one in
- * the quote counts.
+ * Sets the vendor's collateral, as JSON: a bundle (atls_verifier_export()) or, of a TDX platform,
+ * one set in the form of dcap-qvl. Copied. A PCK chain in it is ignored; the one in the quote
+ * counts.
  *
  * \return ATLS_OK, or
  * \retval ATLS_NULL_ARGUMENT
@@ -4004,7 +4041,7 @@ atls_status atls_verification_set_collateral_json(atls_verification *verificatio
                                                   atls_error *ATLS_NULLABLE *ATLS_NULLABLE error);
 
 /**
- * The policy to judge by.
+ * Sets the policy to judge by.
  *
  * \return ATLS_OK or ATLS_NULL_ARGUMENT.
  */
@@ -4013,8 +4050,8 @@ atls_status atls_verification_set_policy(atls_verification *verification,
                                          atls_error *ATLS_NULLABLE *ATLS_NULLABLE error);
 
 /**
- * The time to judge for, in seconds since 1970-01-01 UTC: certificates, CRLs and TCB documents must
- * be valid then.
+ * Sets the time to judge at, in seconds since 1970-01-01 UTC: certificates, CRLs and TCB documents
+ * must be valid then.
  *
  * \return ATLS_OK or ATLS_NULL_ARGUMENT.
  */
@@ -4023,10 +4060,12 @@ atls_status atls_verification_set_time(atls_verification *verification,
                                        atls_error *ATLS_NULLABLE *ATLS_NULLABLE error);
 
 /**
- * The session that the evidence must belong to: the verifier's 32-byte nonce, the 32-byte TLS
- * exporter value (label "EXPORTER-Channel-Binding", no context) and the DER of the server's leaf
- * certificate.
+ * Sets the TLS session that the evidence must be bound to.
  *
+ * \param nonce the verifier's, 32 bytes.
+ * \param exporter 32 bytes, the TLS exporter value for the label "EXPORTER-Channel-Binding" without
+ *     context.
+ * \param leaf_der the server's leaf certificate.
  * \return ATLS_OK, or
  * \retval ATLS_NULL_ARGUMENT
  * \retval ATLS_INVALID_ARGUMENT
@@ -4038,8 +4077,8 @@ atls_status atls_verification_set_session(atls_verification *verification,
                                           atls_error *ATLS_NULLABLE *ATLS_NULLABLE error);
 
 /**
- * As atls_verification_set_session(), for protocol exporter-v1; the arguments are those of
- * atls_compute_exporter_binder(), and `server_name` may be NULL.
+ * Like atls_verification_set_session(), for protocol exporter-v1. The arguments are those of
+ * atls_compute_exporter_binder(); `server_name` may be NULL.
  *
  * \return ATLS_OK, or
  * \retval ATLS_NULL_ARGUMENT
@@ -4056,9 +4095,9 @@ atls_status atls_verification_set_exporter_session(atls_verification *verificati
                                                    atls_error *ATLS_NULLABLE *ATLS_NULLABLE error);
 
 /**
- * Judges the evidence alone, whatever session it came from. Never right for deciding whether to
- * talk to a server: anybody can replay evidence. The verdict then says that it is not bound to a
- * session.
+ * Judges the evidence by itself, whatever session it came from. Never use this to decide whether to
+ * talk to a server: anybody can replay evidence. The verdict says that the evidence is not bound to
+ * a session.
  *
  * \return ATLS_OK or ATLS_NULL_ARGUMENT.
  */
@@ -4094,14 +4133,14 @@ atls_status atls_verification_add_simulated_root(atls_verification *verification
                                                  atls_error *ATLS_NULLABLE *ATLS_NULLABLE error);
 
 /**
- * Judges. Pure: the same question has the same answer at any time on any machine; about a
- * millisecond of CPU. OK means that a verdict was reached, not that it is favourable: ask
- * atls_verdict_trusted().
+ * Judges the evidence. Pure: the same input gives the same verdict at any time on any machine.
+ * Takes about a millisecond of CPU time. OK means that a verdict was reached, not that it is
+ * favourable: ask atls_verdict_trusted().
  *
  * \return ATLS_OK, or
  * \retval ATLS_NULL_ARGUMENT
- * \retval ATLS_INVALID_STATE a piece is missing: evidence, collateral unless the evidence is an
- *     SEV-SNP guest's, policy, time, or session or the wish to skip it
+ * \retval ATLS_INVALID_STATE evidence, policy, time, a session or the request to skip it, or
+ *     collateral unless the evidence is an SEV-SNP guest's, is missing
  * \retval ATLS_TRUST_ANCHOR
  * \retval ATLS_UNSUPPORTED the quote of an SGX enclave
  */
@@ -4109,23 +4148,23 @@ atls_status atls_verify(const atls_verification *verification,
                         atls_verdict *ATLS_NULLABLE *ATLS_NONNULL verdict,
                         atls_error *ATLS_NULLABLE *ATLS_NULLABLE error);
 
-/** How a verifier is to be made. A builder: one thread at a time. */
+/** Settings of a verifier. A builder: one thread at a time. */
 typedef struct atls_verifier_config atls_verifier_config;
 
 /**
- * Keeps the vendor's documents for the connections that share it: each is fetched once, refreshed
- * ahead of its date, and never used after it. A policy's sources (https://pccs.phala.network if it
- * names none) are asked in order until one has a document that the vendor signed and that is valid
- * now; if the search fails, the error says what was wrong with each source. Documents are fetched
- * only for evidence that a genuine platform signed for the session in question: at most 20 requests
- * a second to one source, after 100 at once. A bad answer is remembered for 30 seconds; a source
- * that answers 429, or 503 with Retry-After, is not asked again for as long as it says, at most a
- * day. Reference-counted; safe to share between threads and runtimes.
+ * Caches collateral, the vendor's documents, for the connections that share it: each document is
+ * fetched once, refreshed before it expires, and never used after that. The sources of a policy
+ * (https://pccs.phala.network if it names none) are asked in order until one has a document that
+ * the vendor signed and that is valid now; if none has, the error says what was wrong with each.
+ * Documents are fetched only for evidence that a genuine platform signed for the session in
+ * question, at most 20 requests per second to one source after a burst of 100. A bad answer is
+ * remembered for 30 seconds. A source that answers 429, or 503 with Retry-After, is left alone for
+ * as long as it says, at most a day. Reference-counted; safe to share between threads and runtimes.
  */
 struct atls_verifier;
 
 /**
- * A configuration with the vendor's own root and the built-in web roots.
+ * Creates a configuration that trusts the vendor's own root and the built-in web roots.
  *
  * \return ATLS_OK or ATLS_NULL_ARGUMENT.
  */
@@ -4173,14 +4212,15 @@ atls_status atls_verifier_config_add_simulated_root(atls_verifier_config *config
                                                     atls_error *ATLS_NULLABLE *ATLS_NULLABLE error);
 
 /**
- * How collateral services are reached: as `route`'s connections are, through its tunnel or proxy,
- * from its own address, with its family and mapped hosts; its host, port, policy and roots are
- * ignored. Copied: later changes to `route` have no effect. If `route` has none of these, services
- * are dialled directly. `route` may be NULL, the default: that takes the route of the connection
- * whose evidence is judged; servers, which have none, dial directly. A proxy is asked to CONNECT, a
- * tunnel gets the service as its target; if they refuse, that is COLLATERAL_UNAVAILABLE, as is a
- * tunnel whose URL names a target itself.
+ * Sets how collateral services are reached: like the connections of `route`, through its tunnel or
+ * proxy, from its local address, with its address family, mapped hosts and resolver. Its host,
+ * port, policy and roots are ignored. If it has none of these settings, services are dialled
+ * directly. A proxy is asked to CONNECT; a tunnel gets the service as its target. If they refuse,
+ * or if the tunnel's URL names a target itself, that is COLLATERAL_UNAVAILABLE.
  *
+ * \param route copied, so later changes have no effect. May be NULL, the default: collateral takes
+ *     the route of the connection whose evidence is judged; servers, which have none, dial
+ *     directly.
  * \return ATLS_OK, or
  * \retval ATLS_NULL_ARGUMENT
  * \retval ATLS_INVALID_ARGUMENT
@@ -4191,12 +4231,12 @@ atls_status atls_verifier_config_set_route(atls_verifier_config *config,
                                            atls_error *ATLS_NULLABLE *ATLS_NULLABLE error);
 
 /**
- * Keeps documents in this folder too, one file for each document and source, for other processes
- * and later runs: policies with `cache_collateral` then need no fetch at the start, and a document
- * older than one that was seen is not used again. Several processes may share a folder: a document
- * is never replaced by an older one. A damaged file counts as missing, and is replaced. The folder
- * is made if it is missing. `folder` may be NULL for none.
+ * Also keeps documents in a folder, one file for each document and source, for other processes and
+ * later runs. Policies with `cache_collateral` then need no fetch at startup, and a document older
+ * than one seen before is not used again. Several processes may share a folder; a document is never
+ * replaced by an older one. A damaged file counts as missing and is replaced.
  *
+ * \param folder created if it is missing. May be NULL, for none.
  * \return ATLS_OK, or
  * \retval ATLS_NULL_ARGUMENT
  * \retval ATLS_INVALID_UTF8
@@ -4206,11 +4246,12 @@ atls_status atls_verifier_config_set_disk_cache(atls_verifier_config *config,
                                                 atls_error *ATLS_NULLABLE *ATLS_NULLABLE error);
 
 /**
- * Makes a verifier; `config` may be NULL for the defaults.
+ * Creates a verifier.
  *
+ * \param config may be NULL, for the defaults.
  * \return ATLS_OK, or
  * \retval ATLS_NULL_ARGUMENT
- * \retval ATLS_INVALID_ARGUMENT a root that cannot be read
+ * \retval ATLS_INVALID_ARGUMENT a root that cannot be parsed
  * \retval ATLS_IO the disk cache
  */
 atls_status atls_verifier_new(const atls_verifier_config *ATLS_NULLABLE config,
@@ -4218,7 +4259,8 @@ atls_status atls_verifier_new(const atls_verifier_config *ATLS_NULLABLE config,
                               atls_error *ATLS_NULLABLE *ATLS_NULLABLE error);
 
 /**
- * Everything kept, as one JSON object in a new buffer, for a machine that cannot reach the vendor.
+ * Exports all documents as one JSON object in a new buffer, for a machine that cannot reach the
+ * vendor.
  *
  * \return ATLS_OK or ATLS_NULL_ARGUMENT.
  */
@@ -4227,10 +4269,11 @@ atls_status atls_verifier_export(const atls_verifier *verifier,
                                  atls_error *ATLS_NULLABLE *ATLS_NULLABLE error);
 
 /**
- * Takes the documents of a bundle that are newer than those kept; `*taken` (may be NULL) says how
- * many. They count for every policy, whichever sources it names. A bundle with one bad entry, such
- * as a document that the vendor did not sign, changes nothing.
+ * Imports the documents of a bundle that are newer than the ones already held; they count for every
+ * policy, whatever sources it names. A bundle with one bad entry, such as a document that the
+ * vendor did not sign, changes nothing.
  *
+ * \param taken how many were imported. May be NULL.
  * \return ATLS_OK, or
  * \retval ATLS_NULL_ARGUMENT
  * \retval ATLS_COLLATERAL_INVALID
@@ -4240,8 +4283,8 @@ atls_status atls_verifier_import(const atls_verifier *verifier,
                                  size_t *ATLS_NULLABLE taken,
                                  atls_error *ATLS_NULLABLE *ATLS_NULLABLE error);
 
-/** Adds a reference; returns `verifier`. */
-atls_verifier *atls_verifier_ref(const atls_verifier *verifier);
+/** Adds a reference and returns `verifier`; NULL for NULL. */
+atls_verifier *ATLS_NULLABLE atls_verifier_ref(const atls_verifier *ATLS_NULLABLE verifier);
 
 /** Drops a reference. */
 void atls_verifier_free(atls_verifier *ATLS_NULLABLE verifier);
@@ -4365,7 +4408,7 @@ ATLS_ENUM(atls_h1_flag, uint32_t) {
     ATLS_H1_COMPAT_H11 = 63,
 };
 
-/** One header line. */
+/** One header field. */
 typedef struct atls_h1_header {
     /** Output: in lower case. Input: in any case. */
     atls_bytes name;
@@ -4419,8 +4462,9 @@ typedef struct atls_h1_event {
 typedef struct atls_h1_conn atls_h1_conn;
 
 /**
- * \param role ATLS_H1_CLIENT or ATLS_H1_SERVER. `flags`: ATLS_H1_ALLOW_* and its like, 0 for none.
- *     `*conn` is the caller's to free.
+ * Creates a connection, which you free.
+ *
+ * \param flags ATLS_H1_ALLOW_* and the like; 0 for none.
  * \return ATLS_OK, or
  * \retval ATLS_NULL_ARGUMENT
  * \retval ATLS_INVALID_ARGUMENT
@@ -4431,27 +4475,28 @@ atls_status atls_h1_conn_new(atls_h1_role role,
                              atls_error *ATLS_NULLABLE *ATLS_NULLABLE error);
 
 /**
- * Limits, 0 for the default. `max_incomplete`: bytes of a head, of trailers or of a chunk-size
- * line, default 16384, at most 2^30; more than that is refused with 431. `max_headers`: fields of a
- * head or of trailers, default 256. To be set before anything is received or sent.
+ * Sets limits, before anything is received or sent. 0 is the default.
  *
+ * \param max_incomplete bytes of a head, of trailers or of a chunk-size line; 16384 by default, at
+ *     most 2^30. More is refused with 431.
+ * \param max_headers header fields of a head or of trailers; 256 by default.
  * \return ATLS_OK, or
  * \retval ATLS_NULL_ARGUMENT
  * \retval ATLS_INVALID_ARGUMENT
- * \retval ATLS_INVALID_STATE
+ * \retval ATLS_INVALID_STATE already in use
  */
 atls_status atls_h1_conn_set_limits(atls_h1_conn *conn,
                                     uint64_t max_incomplete,
                                     uint32_t max_headers,
                                     atls_error *ATLS_NULLABLE *ATLS_NULLABLE error);
 
-/** Frees the connection and all that it handed out. */
+/** Frees the connection and everything it handed out. */
 void atls_h1_conn_free(atls_h1_conn *ATLS_NULLABLE conn);
 
 /**
- * Copies bytes into the receive buffer and parses nothing. Without a limit: stop reading from the
- * network while the connection is PAUSED. Length 0 does nothing, and is not the end. Receiving
- * domain.
+ * Copies bytes into the receive buffer and parses nothing. The buffer has no limit: stop reading
+ * from the network while the connection is PAUSED. No bytes do nothing, and do not mean the end.
+ * Receiving domain.
  *
  * \return ATLS_OK, or
  * \retval ATLS_NULL_ARGUMENT
@@ -4462,7 +4507,7 @@ atls_status atls_h1_conn_receive(atls_h1_conn *conn,
                                  atls_error *ATLS_NULLABLE *ATLS_NULLABLE error);
 
 /**
- * The peer closed its sending side. Doing it again changes nothing. Receiving domain.
+ * Tells that the peer closed its sending side. Repeating it changes nothing. Receiving domain.
  *
  * \return ATLS_OK or ATLS_NULL_ARGUMENT.
  */
@@ -4470,7 +4515,7 @@ atls_status atls_h1_conn_receive_eof(atls_h1_conn *conn,
                                      atls_error *ATLS_NULLABLE *ATLS_NULLABLE error);
 
 /**
- * Room for at least `least` bytes inside the receive buffer, to read(2) or SSL_read into; then
+ * Returns room for at least `least` bytes inside the receive buffer, for read(2) or SSL_read; then
  * commit how many came. Receiving domain.
  *
  * \return ATLS_OK, or
@@ -4485,11 +4530,11 @@ atls_status atls_h1_conn_receive_reserve(atls_h1_conn *conn,
                                          atls_error *ATLS_NULLABLE *ATLS_NULLABLE error);
 
 /**
- * The first `len` bytes of the room that was reserved last have come. Receiving domain.
+ * Tells that the first `len` bytes of the room reserved last have been filled. Receiving domain.
  *
  * \return ATLS_OK, or
  * \retval ATLS_NULL_ARGUMENT
- * \retval ATLS_INVALID_ARGUMENT for more than was reserved
+ * \retval ATLS_INVALID_ARGUMENT more than was reserved
  * \retval ATLS_INVALID_STATE after the end
  */
 atls_status atls_h1_conn_receive_commit(atls_h1_conn *conn,
@@ -4497,23 +4542,22 @@ atls_status atls_h1_conn_receive_commit(atls_h1_conn *conn,
                                         atls_error *ATLS_NULLABLE *ATLS_NULLABLE error);
 
 /**
- * The next event; of kind NEED_DATA if there is none. Receiving domain.
- *
- * Asking again gives the same error.
+ * Parses the next event; its kind is NEED_DATA if there is none. On H1_REMOTE the peer has violated
+ * the protocol: its side is in state ERROR for good, and atls_error_http_status() is what a server
+ * might answer. Sending still works, and asking again gives the same error. Receiving domain.
  *
  * \return ATLS_OK, or
  * \retval ATLS_NULL_ARGUMENT
- * \retval ATLS_H1_REMOTE the peer broke the protocol, its side is in state ERROR for good, and
- *     atls_error_http_status() is what a server might answer; sending still works
+ * \retval ATLS_H1_REMOTE
  */
 atls_status atls_h1_conn_next_event(atls_h1_conn *conn,
                                     const atls_h1_event *ATLS_NULLABLE *ATLS_NONNULL event,
                                     atls_error *ATLS_NULLABLE *ATLS_NULLABLE error);
 
 /**
- * Bytes that were received and not parsed, and whether the end follows them. Any time; what a
- * switch of protocol goes on with. Receiving domain, except that it ends nothing that was given
- * before.
+ * Returns the bytes that were received but not parsed, and whether the end follows them: what
+ * another protocol continues with after a switch. May be called at any time. Receiving domain, but
+ * what was handed out before stays valid.
  *
  * \return ATLS_OK or ATLS_NULL_ARGUMENT.
  */
@@ -4523,9 +4567,9 @@ atls_status atls_h1_conn_trailing_data(const atls_h1_conn *conn,
                                        atls_error *ATLS_NULLABLE *ATLS_NULLABLE error);
 
 /**
- * Frees memory that is not in use now, except about `keep` bytes in each of the connection's
- * buffers: for use after a large message, or before a long wait. Bytes that were not parsed stay.
- * Ends what was handed out in both domains.
+ * Frees unused memory, except about `keep` bytes in each of the connection's buffers: after a large
+ * message, or before a long wait. Bytes that were not parsed are kept. What was handed out in both
+ * domains is no longer valid.
  *
  * \return ATLS_OK or ATLS_NULL_ARGUMENT.
  */
@@ -4534,12 +4578,12 @@ atls_status atls_h1_conn_shrink(atls_h1_conn *conn,
                                 atls_error *ATLS_NULLABLE *ATLS_NULLABLE error);
 
 /**
- * Both sides are DONE: back to IDLE, with what was received beyond the message.
+ * Goes back to IDLE when both sides are DONE, and keeps what was received beyond the message. If it
+ * fails, nothing changes.
  *
  * \return ATLS_OK, or
  * \retval ATLS_NULL_ARGUMENT
- * \retval ATLS_H1_LOCAL in any other state, and for a client that has received more than its
- *     answer; then nothing changes
+ * \retval ATLS_H1_LOCAL any other state; a client that has received more than its response
  */
 atls_status atls_h1_conn_start_next_cycle(atls_h1_conn *conn,
                                           atls_error *ATLS_NULLABLE *ATLS_NULLABLE error);
@@ -4554,27 +4598,25 @@ atls_status atls_h1_conn_states(const atls_h1_conn *conn,
                                 atls_h1_state *server,
                                 atls_error *ATLS_NULLABLE *ATLS_NULLABLE error);
 
-/** ATLS_H1_CLIENT or ATLS_H1_SERVER. */
+/** Returns the role of this side. */
 atls_h1_role atls_h1_conn_our_role(const atls_h1_conn *conn);
 
-/** Our side's state; ATLS_H1_ERROR for NULL. */
+/** Returns the state of this side; ERROR for NULL. */
 atls_h1_state atls_h1_conn_our_state(const atls_h1_conn *ATLS_NULLABLE conn);
 
-/** The peer's state; ATLS_H1_ERROR for NULL. */
+/** Returns the state of the peer; ERROR for NULL. */
 atls_h1_state atls_h1_conn_their_state(const atls_h1_conn *ATLS_NULLABLE conn);
 
-/** Major << 8 | minor of the peer's last head; 0 before the first. */
+/** Returns major << 8 | minor of the peer's last head; 0 before the first. */
 uint32_t atls_h1_conn_their_http_version(const atls_h1_conn *conn);
 
 /**
- * Whether the client's request asked for 100-continue and neither an answer nor body came since
- * (RFC 9110 section 10.1.1).
+ * Returns whether the client's request has `Expect: 100-continue`, and neither a response nor any
+ * body has come since (RFC 9110 section 10.1.1).
  */
 bool atls_h1_conn_client_is_waiting_for_100_continue(const atls_h1_conn *conn);
 
-/**
- * The same, on the server's side only: whether we should send a 100 before we wait for the body.
- */
+/** The same, on the server's side only: whether to send a 100 before waiting for the body. */
 bool atls_h1_conn_they_are_waiting_for_100_continue(const atls_h1_conn *conn);
 
 /** The name of a state, such as "SEND_BODY"; "" for any other number. Static. */
@@ -4673,13 +4715,13 @@ atls_status atls_h1_conn_send_failed(atls_h1_conn *conn,
                                      atls_error *ATLS_NULLABLE *ATLS_NULLABLE error);
 
 /**
- * A growable list of headers that owns its bytes. Belongs to one thread at a time; used again after
- * `clear` it allocates nothing.
+ * A growable list of header fields that owns its bytes. Belongs to one thread at a time. Once
+ * cleared, it reuses its memory.
  */
 typedef struct atls_h1_header_list atls_h1_header_list;
 
 /**
- * An empty list; the caller's to free.
+ * Creates an empty list, which you free.
  *
  * \return ATLS_OK or ATLS_NULL_ARGUMENT.
  */
@@ -4693,7 +4735,7 @@ void atls_h1_header_list_free(atls_h1_header_list *ATLS_NULLABLE list);
 void atls_h1_header_list_clear(atls_h1_header_list *list);
 
 /**
- * Copies one header to the end, unchecked: what is sent is checked when it is sent.
+ * Appends a copy of one header field. It is not checked here, but when it is sent.
  *
  * \return ATLS_OK or ATLS_NULL_ARGUMENT.
  */
@@ -4717,22 +4759,25 @@ atls_status atls_h1_header_list_add_packed(atls_h1_header_list *list,
                                            atls_error *ATLS_NULLABLE *ATLS_NULLABLE error);
 
 /**
- * The list as an array, `*len` elements (`len` may be NULL), for the sending calls. Valid until the
- * list is changed or freed. NULL for NULL.
+ * Returns the list as an array for the sending calls; NULL for NULL. Valid until the list is
+ * changed or freed.
+ *
+ * \param len the number of elements. May be NULL.
  */
 const atls_h1_header *ATLS_NULLABLE atls_h1_header_list_items(
     atls_h1_header_list *ATLS_NULLABLE list,
     size_t *ATLS_NULLABLE len);
 
 /**
- * Checks headers as the sending calls do and puts them, normalised, in `out`, whose former contents
- * are gone: repeated equal Content-Length lines become one where `flags` allow them,
- * Transfer-Encoding is in lower case. `out` must not be where `headers` come from.
+ * Checks header fields as the sending calls do and writes them, normalised, to `out`, whose former
+ * contents are replaced. Equal Content-Length header fields are merged if `flags` allow it;
+ * Transfer-Encoding becomes lower case. On failure `out` is unchanged.
  *
+ * \param out must not be the list that `headers` come from.
  * \return ATLS_OK, or
  * \retval ATLS_NULL_ARGUMENT
  * \retval ATLS_INVALID_ARGUMENT
- * \retval ATLS_H1_LOCAL on failure `out` is as it was
+ * \retval ATLS_H1_LOCAL
  */
 atls_status atls_h1_headers_normalize(const atls_h1_header *ATLS_NULLABLE headers,
                                       size_t headers_len,
@@ -4923,7 +4968,7 @@ atls_status atls_h1_states_start_next_cycle(atls_h1_states *states,
  * \{
  */
 
-/** How a connection is to be driven. A builder: one thread at a time; copied when used. */
+/** How a driver handles a connection. A builder: one thread at a time; copied when used. */
 typedef struct atls_h1_driver_config atls_h1_driver_config;
 
 /** Limits of a driver (atls_h1_driver_config_set_limit()). */
@@ -4931,13 +4976,13 @@ ATLS_ENUM(atls_h1_driver_limit, uint32_t) {
     /** Bytes of a head; 65,536 by default. */
     ATLS_H1_DRIVER_LIMIT_HEAD_BYTES = 401,
     /**
-     * Most bytes of a body in one DATA event; 65,536 by default. The borders of chunks divide as
-     * well.
+     * Bytes of a body in one DATA event; 65,536 by default. The end of a chunk also ends a DATA
+     * event.
      */
     ATLS_H1_DRIVER_LIMIT_DATA_BYTES = 402,
-    /** Bytes of a body that comes, as it is on the wire and decoded; 104,857,600 by default. */
+    /** Bytes of a received body, both on the wire and decoded; 104,857,600 by default. */
     ATLS_H1_DRIVER_LIMIT_BODY_BYTES = 403,
-    /** Lines of a head, or of trailers; 256 by default. */
+    /** Header fields of a head, or of trailers; 256 by default. */
     ATLS_H1_DRIVER_LIMIT_HEADERS = 404,
 };
 
@@ -4999,8 +5044,8 @@ atls_status atls_h1_driver_config_set_deadline(atls_h1_driver_config *config,
                                                atls_error *ATLS_NULLABLE *ATLS_NULLABLE error);
 
 /**
- * Whether the connection may carry another message (by default): without, `Connection: close` is
- * added to our heads that say nothing of it.
+ * Sets whether the connection may carry another message, as it may by default. If not, `Connection:
+ * close` is added to heads of this side that say nothing of it.
  *
  * \return ATLS_OK or ATLS_NULL_ARGUMENT.
  */
@@ -5009,8 +5054,8 @@ atls_status atls_h1_driver_config_set_keep_alive(atls_h1_driver_config *config,
                                                  atls_error *ATLS_NULLABLE *ATLS_NULLABLE error);
 
 /**
- * Accepts messages that deviate from the RFCs: the leniency flags from ATLS_H1_ALLOW_BARE_LF on,
- * each of which says what it risks; 0 by default.
+ * Accepts messages that deviate from the RFCs. Each flag (ATLS_H1_ALLOW_BARE_LF and the others)
+ * says what it risks; 0 by default.
  *
  * \return ATLS_OK, or
  * \retval ATLS_NULL_ARGUMENT
@@ -5021,7 +5066,8 @@ atls_status atls_h1_driver_config_set_flags(atls_h1_driver_config *config,
                                             atls_error *ATLS_NULLABLE *ATLS_NULLABLE error);
 
 /**
- * Whether bodies are decoded by their Content-Encoding (gzip, deflate, br, zstd); not by default.
+ * Sets whether bodies are decoded according to Content-Encoding (gzip, deflate, br, zstd); off by
+ * default.
  *
  * \return ATLS_OK or ATLS_NULL_ARGUMENT.
  */
@@ -5030,8 +5076,8 @@ atls_status atls_h1_driver_config_set_decode(atls_h1_driver_config *config,
                                              atls_error *ATLS_NULLABLE *ATLS_NULLABLE error);
 
 /**
- * Receive credit for bodies, and of a detached stream, as atls_config_set_credit(). Default: 256
- * KiB, automatic.
+ * Sets the receive credit for bodies and for a detached stream, like atls_config_set_credit(). The
+ * default is 256 KiB, automatic.
  *
  * \return ATLS_OK or ATLS_NULL_ARGUMENT.
  */
@@ -5087,26 +5133,27 @@ atls_status atls_h1_driver_connect_start(const atls_runtime *runtime,
                                          atls_error *ATLS_NULLABLE *ATLS_NULLABLE error);
 
 /**
- * A request's head, as client: `method`, `target` and `headers`, among which must be one Host, and
- * Content-Length or `Transfer-Encoding: chunked` if there will be a body.
+ * Sends a request's head, as client. Among the header fields must be exactly one Host, and
+ * Content-Length or `Transfer-Encoding: chunked` if a body follows.
  *
+ * \param headers may be NULL, for none.
  * \return ATLS_OK, the status that says why the connection ended, or
  * \retval ATLS_NULL_ARGUMENT
  * \retval ATLS_INVALID_UTF8
  * \retval ATLS_H1_LOCAL for good
- * \retval ATLS_INVALID_STATE closed, detached
+ * \retval ATLS_INVALID_STATE closed; detached
  */
 atls_status atls_h1_driver_send_request(const atls_h1_driver *driver,
                                         const char *method,
                                         const char *target,
-                                        const atls_headers *headers,
+                                        const atls_headers *ATLS_NULLABLE headers,
                                         atls_error *ATLS_NULLABLE *ATLS_NULLABLE error);
 
 /**
- * A response's head, as server; an informational one before it, or the final one. `reason` and
- * `headers` may be NULL. Without Content-Length the body is chunked, or ends with the connection if
- * the peer speaks HTTP/1.0.
+ * Sends a response's head, as server: informational ones first, if any, then the final one. Without
+ * Content-Length the body is chunked, or ends with the connection if the peer speaks HTTP/1.0.
  *
+ * \param reason,headers may be NULL, for none.
  * \return ATLS_OK, as atls_h1_driver_send_request(), or
  * \retval ATLS_INVALID_ARGUMENT status
  */
@@ -5128,8 +5175,9 @@ atls_status atls_h1_driver_write(const atls_h1_driver *driver,
                                  atls_error *ATLS_NULLABLE *ATLS_NULLABLE error);
 
 /**
- * Ends our message, even without a body. `trailers` may be NULL; they go only with a chunked one.
+ * Ends the message, even one without a body.
  *
+ * \param trailers may be NULL, for none. They are sent only with a chunked body.
  * \return ATLS_OK, or as atls_h1_driver_send_request().
  */
 atls_status atls_h1_driver_finish(const atls_h1_driver *driver,
@@ -5200,15 +5248,16 @@ atls_status atls_h1_driver_detach_start(const atls_h1_driver *driver,
                                         atls_error *ATLS_NULLABLE *ATLS_NULLABLE error);
 
 /**
- * No more messages: what was said still goes out, then the connection ends, and CLOSED comes.
+ * Ends the connection after what was written has been sent; CLOSED follows. No more messages may be
+ * sent.
  *
  * \return ATLS_OK or ATLS_NULL_ARGUMENT.
  */
 atls_status atls_h1_driver_close(const atls_h1_driver *driver,
                                  atls_error *ATLS_NULLABLE *ATLS_NULLABLE error);
 
-/** Adds a reference; returns `driver`. */
-atls_h1_driver *atls_h1_driver_ref(const atls_h1_driver *driver);
+/** Adds a reference and returns `driver`; NULL for NULL. */
+atls_h1_driver *ATLS_NULLABLE atls_h1_driver_ref(const atls_h1_driver *ATLS_NULLABLE driver);
 
 /** Drops a reference. The last one cancels the connection, and CLOSED comes with CANCELED. */
 void atls_h1_driver_free(atls_h1_driver *ATLS_NULLABLE driver);
@@ -5332,14 +5381,18 @@ atls_status atls_effective_authority(const char *method,
 ATLS_ENUM(atls_log_level, uint32_t) {
     /** Nothing. */
     ATLS_LOG_OFF = 0,
-    /** What the host must act on: no descriptors are left, no thread can start. */
+    /**
+     * Problems that the host must act on: no file descriptors are left, no thread can be started.
+     */
     ATLS_LOG_ERROR = 1,
     /**
-     * Also each peer whose evidence or request was refused, and each source that failed while
-     * others still serve.
+     * Also each peer whose evidence or request was refused, and each source of collateral that
+     * failed while others still work.
      */
     ATLS_LOG_WARNING = 2,
-    /** Also one line for each connection attempt: its outcome, and how long each phase took. */
+    /**
+     * Also one line for each connection attempt: its outcome, and the time that each phase took.
+     */
     ATLS_LOG_INFO = 3,
     /**
      * Also each step of a connection: dns, proxy, tunnel, tls, evidence, collateral, pool,
@@ -5350,17 +5403,17 @@ ATLS_ENUM(atls_log_level, uint32_t) {
 
 /**
  * Receives one line, `<step>: <whom it concerns>: <what happened>`, without control characters.
- * `message` is valid during the call only. Runs on any thread, several at once; must not call
+ * `message` is valid only during the call. Runs on any thread, on several at once; must not call
  * `atls_*`.
  */
 typedef void (*atls_log_fn)(void *ATLS_NULLABLE user_data, atls_log_level level, atls_str message);
 
 /**
- * Sends the library's log lines up to `level` to `callback`, for the whole process. Without a
- * callback the library is silent; it never writes to stdout or stderr. `callback` may be NULL; then
- * this is a barrier: when it returns no call is running. Lines hold host names, ports and
- * addresses, but no payload and no secrets: no bodies, values of header fields, paths or queries of
- * URLs, user names, passwords or keys.
+ * Sends the library's log lines up to `level` to `callback`, for the whole process. `callback` may
+ * be NULL: then nothing is logged, and when the call returns no callback is running any more. The
+ * library never writes to stdout or stderr. Lines hold host names, ports and addresses, but no
+ * payload and no secrets: no bodies, values of header fields, paths or queries of URLs, user names,
+ * passwords or keys.
  */
 void atls_log_set(atls_log_level level,
                   atls_log_fn ATLS_NULLABLE callback,

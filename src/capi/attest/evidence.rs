@@ -22,9 +22,9 @@ use crate::connect::check_anchors;
 use crate::error::{Error, Phase, Result, Status};
 use crate::server::ClientPolicy;
 
-/// The host's function that gets a quote over `report_data` (64 bytes). On OK *evidence is the JSON text of a guest agent's answer,
-/// `{"quote":"<hex>","event_log":"<JSON>"}`, without the log if the machine is not a dstack guest; the library frees it. Anything but OK means that
-/// there is no quote. Runs on a thread of the library's, one call at a time for each configuration; may block.
+/// Gets a quote over `report_data` (64 bytes). If it returns OK, `*evidence` is the JSON text of a guest agent's answer,
+/// `{"quote":"<hex>","event_log":"<JSON>"}`, without `event_log` if the machine is not a dstack guest; the library frees it. Any other status means
+/// that there is no quote. Runs on a thread of the library, one call at a time for each configuration; may block.
 pub type atls_quote_fn = Option<
     unsafe extern "C" fn(user_data: *mut c_void, report_data: *const u8, evidence: *mut *mut atls_buf) -> atls_status,
 >;
@@ -34,18 +34,16 @@ pub type atls_attester = u32;
 
 /// The server proves itself.
 pub const ATLS_ATTESTER_SERVER: atls_attester = 0;
-/// The client does.
+/// The client proves itself.
 pub const ATLS_ATTESTER_CLIENT: atls_attester = 1;
 
-/// Proves the server to whoever asks: `POST /tdx_quote` (protocol atlas-v1) and `POST
-/// /atls/exporter-v1` are answered with evidence of the machine that the server runs on, bound to
-/// the session: what atls_http_connect_start and its like ask for. It comes from a dstack guest
-/// agent: `path` is its Unix socket; `path` may be NULL for the usual place. The host does not see
-/// these requests. Needs a certificate; its fingerprint is put into the guest's log, where the
-/// agent can. docs/protocol.md has both protocols. Quotes are made one at a time; if 64 requests
-/// wait, or more than ATLS_SERVER_LIMIT_EVIDENCE_PER_SECOND come, further ones are answered with
-/// 503 and Retry-After: clients of this library then ask again, within their deadlines. Statuses:
-/// NULL_ARGUMENT, INVALID_UTF8, INVALID_ARGUMENT (no agent found).
+/// Proves the server to clients that ask: `POST /tdx_quote` (protocol atlas-v1) and `POST /atls/exporter-v1` are answered with evidence of the
+/// machine that the server runs on, bound to the TLS session. This is what atls_http_connect_start and the like ask for; docs/protocol.md describes
+/// both protocols. The host does not see these requests. The server needs a certificate; if the agent supports it, its fingerprint is added to the
+/// guest's log. Quotes are made one at a time. If 64 requests are waiting, or more than ATLS_SERVER_LIMIT_EVIDENCE_PER_SECOND arrive, further ones
+/// are answered with 503 and Retry-After; clients of this library then ask again, within their deadlines.
+/// `path`: the Unix socket of the dstack guest agent. May be NULL, for its usual places.
+/// Statuses: NULL_ARGUMENT, INVALID_UTF8, INVALID_ARGUMENT (no agent found).
 #[unsafe(no_mangle)]
 pub extern "C" fn atls_server_config_set_dstack_agent(
     config: Builder<atls_server_config>,
@@ -58,11 +56,10 @@ pub extern "C" fn atls_server_config_set_dstack_agent(
     })
 }
 
-/// As atls_server_config_set_dstack_agent, with TDX quotes by way of the Linux kernel's
-/// configfs-tsm: for machines that are no dstack guests. `path` is its folder; `path` may be NULL
-/// for the usual one. There is no event log, so only policies are satisfied that ask for
-/// exporter-v1, name no application, and say `"require_key_event": false`. Statuses: NULL_ARGUMENT,
-/// INVALID_UTF8, INVALID_ARGUMENT (there is none).
+/// Like atls_server_config_set_dstack_agent, with TDX quotes from configfs-tsm of the Linux kernel, for machines that are not dstack guests. There is
+/// no event log; so only a policy can be satisfied that accepts exporter-v1, names no application, and has `"require_key_event": false`.
+/// `path`: the folder of configfs-tsm. May be NULL, for the usual one.
+/// Statuses: NULL_ARGUMENT, INVALID_UTF8, INVALID_ARGUMENT (not found).
 #[unsafe(no_mangle)]
 pub extern "C" fn atls_server_config_set_tsm(
     config: Builder<atls_server_config>,
@@ -75,8 +72,10 @@ pub extern "C" fn atls_server_config_set_tsm(
     })
 }
 
-/// As atls_server_config_set_dstack_agent, with quotes that the host makes. That the guest's log names the certificate is then the host's
-/// matter too. `drop`, which may be NULL, runs once, after the last use of `user_data`; also where this call fails. Statuses: NULL_ARGUMENT.
+/// Like atls_server_config_set_dstack_agent, with quotes that the host makes. The host is then also responsible for naming the certificate in the
+/// guest's log.
+/// `drop`: may be NULL. Runs once, after the last use of `user_data`, and also if this call fails.
+/// Statuses: NULL_ARGUMENT.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn atls_server_config_set_quote_source(
     config: Builder<atls_server_config>,
@@ -91,12 +90,11 @@ pub unsafe extern "C" fn atls_server_config_set_quote_source(
     })
 }
 
-/// Proves this side to servers that ask for it, by protocol exporter-v1, with evidence from a
-/// dstack guest agent: `path` is its Unix socket; `path` may be NULL for the usual place. Where the
-/// configuration has a policy, the server's evidence is judged first, and the policy must name
-/// exporter-v1. Without one, a server that knows no exporter-v1 is shown nothing and is used as it
-/// is. A server that refuses is EVIDENCE_REFUSED. Statuses: NULL_ARGUMENT, INVALID_UTF8,
-/// INVALID_ARGUMENT (no agent found).
+/// Proves the client to servers that ask, by protocol exporter-v1. If the configuration has a policy, it must accept exporter-v1, and the server's
+/// evidence is judged first. Without a policy, a server that does not support exporter-v1 is shown nothing and is used as it is. If the server
+/// refuses the evidence, connecting ends with EVIDENCE_REFUSED.
+/// `path`: the Unix socket of the dstack guest agent. May be NULL, for its usual places.
+/// Statuses: NULL_ARGUMENT, INVALID_UTF8, INVALID_ARGUMENT (no agent found).
 #[unsafe(no_mangle)]
 pub extern "C" fn atls_config_set_dstack_agent(
     config: Builder<atls_config>,
@@ -110,8 +108,9 @@ pub extern "C" fn atls_config_set_dstack_agent(
     })
 }
 
-/// As atls_config_set_dstack_agent, with quotes as atls_server_config_set_tsm has them; `path` may
-/// be NULL. Statuses: NULL_ARGUMENT, INVALID_UTF8, INVALID_ARGUMENT (there is none).
+/// Like atls_config_set_dstack_agent, with TDX quotes from configfs-tsm of the Linux kernel, as described for atls_server_config_set_tsm.
+/// `path`: the folder of configfs-tsm. May be NULL, for the usual one.
+/// Statuses: NULL_ARGUMENT, INVALID_UTF8, INVALID_ARGUMENT (not found).
 #[unsafe(no_mangle)]
 pub extern "C" fn atls_config_set_tsm(
     config: Builder<atls_config>,
@@ -125,8 +124,9 @@ pub extern "C" fn atls_config_set_tsm(
     })
 }
 
-/// As atls_config_set_dstack_agent, with quotes that the host makes. `drop`, which may be NULL, runs once, after the last use of `user_data`; also where this
-/// call fails. Statuses: NULL_ARGUMENT.
+/// Like atls_config_set_dstack_agent, with quotes that the host makes.
+/// `drop`: may be NULL. Runs once, after the last use of `user_data`, and also if this call fails.
+/// Statuses: NULL_ARGUMENT.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn atls_config_set_quote_source(
     config: Builder<atls_config>,
@@ -142,11 +142,11 @@ pub unsafe extern "C" fn atls_config_set_quote_source(
     })
 }
 
-/// Serves only clients that prove themselves by exporter-v1: their evidence must satisfy `policy`, by the collateral and trust anchors of `verifier`.
-/// Other requests before that are answered with 403, which ends the connection. Refused evidence is answered with 403 too, and tells the client only
-/// the name of the check that failed; the reason and the verdict (atls_error_verdict) are in the host's ATLS_EVENT_REFUSED. A client has one try for
-/// each challenge, and eight on a connection, which then ends; a proof holds for as long as its connection (atls_server_request_verdict). Needs a
-/// certificate. Statuses: NULL_ARGUMENT, TRUST_ANCHOR.
+/// Serves only clients that prove themselves by exporter-v1. Their evidence must satisfy `policy`, with the collateral and trust anchors of
+/// `verifier`. Any other request before that is answered with 403, which ends the connection. Refused evidence is answered with 403 too; the client
+/// learns only the name of the check that failed. The reason and the verdict (atls_error_verdict) are in the host's REFUSED event. A client has one
+/// attempt for each challenge and eight for a connection, which then ends. The proof holds as long as the connection (atls_server_request_verdict).
+/// The server needs a certificate. Statuses: NULL_ARGUMENT, TRUST_ANCHOR.
 #[unsafe(no_mangle)]
 pub extern "C" fn atls_server_config_set_client_policy(
     config: Option<&mut atls_server_config>,
@@ -163,8 +163,8 @@ pub extern "C" fn atls_server_config_set_client_policy(
     })
 }
 
-/// A name that this server goes by. With one or more of them the server does not prove itself by exporter-v1 in sessions that were opened for
-/// another name (SNI): so a client that was led astray to a sibling with a certificate for both names notices. Statuses: NULL_ARGUMENT, INVALID_UTF8.
+/// Adds a name of this server. If there are any, the server does not prove itself by exporter-v1 in a session that was opened for another name (SNI).
+/// So a client that was redirected to a sibling whose certificate covers both names will notice. Statuses: NULL_ARGUMENT, INVALID_UTF8.
 #[unsafe(no_mangle)]
 pub extern "C" fn atls_server_config_add_name(
     config: Option<&mut atls_server_config>,
@@ -178,9 +178,12 @@ pub extern "C" fn atls_server_config_add_name(
     })
 }
 
-/// For hosts that terminate TLS elsewhere: what a quote must hold as its report data in protocol atlas-v1, SHA-512 of `nonce` (32 bytes, from the
-/// request) and `exporter` (32 bytes: the TLS exporter value for the label "EXPORTER-Channel-Binding" without context). `binder` has room for 64
-/// bytes. Statuses: NULL_ARGUMENT.
+/// For hosts that terminate TLS themselves: computes the report data that a quote must hold in protocol atlas-v1, the SHA-512 of `nonce` and
+/// `exporter`.
+/// `nonce`: 32 bytes, from the request.
+/// `exporter`: 32 bytes, the TLS exporter value for the label "EXPORTER-Channel-Binding" without context.
+/// `binder`: has room for 64 bytes.
+/// Statuses: NULL_ARGUMENT, INVALID_ARGUMENT (not 32 bytes).
 #[unsafe(no_mangle)]
 pub extern "C" fn atls_compute_binder(
     nonce: c_bytes,
@@ -196,13 +199,15 @@ pub extern "C" fn atls_compute_binder(
     })
 }
 
-/// The same for protocol exporter-v1 (docs/protocol.md, "The binder"). `attester` is the side that
-/// proves itself (ATLS_ATTESTER_*); `nonce` (32 bytes) is from the challenge, `exporter` (32 bytes)
-/// the TLS exporter value for the label "EXPERIMENTAL-atls-exporter-v1" with the SHA-384 of the
-/// challenge's bytes as context; then the certificates that server and client have shown, DER,
-/// where the client's may be NULL for none; `server_name` is the name in the handshake (SNI);
-/// `server_name` may be NULL for none. `binder` has room for 64 bytes. Statuses: NULL_ARGUMENT,
-/// INVALID_ARGUMENT, INVALID_UTF8.
+/// For hosts that terminate TLS themselves: computes the report data that a quote must hold in protocol exporter-v1 (docs/protocol.md, "The binder").
+/// `attester`: the side that proves itself.
+/// `nonce`: 32 bytes, from the challenge.
+/// `exporter`: 32 bytes, the TLS exporter value for the label "EXPERIMENTAL-atls-exporter-v1" with the SHA-384 of the challenge's bytes as context.
+/// `server_leaf`: the server's certificate (DER).
+/// `client_leaf`: the client's certificate (DER); empty if it has shown none.
+/// `server_name`: the name in the handshake (SNI); may be NULL, for none.
+/// `binder`: has room for 64 bytes.
+/// Statuses: NULL_ARGUMENT, INVALID_ARGUMENT, INVALID_UTF8.
 #[unsafe(no_mangle)]
 pub extern "C" fn atls_compute_exporter_binder(
     attester: atls_attester,

@@ -9,7 +9,7 @@ use crate::capi::base::guard::{guard, guard_free};
 use crate::capi::base::handle::{Handle, add_ref, release};
 use crate::capi::base::status::atls_status;
 
-/// A policy. Immutable, reference-counted, safe to share between threads and connections.
+/// A policy: what a peer must prove. Immutable and reference-counted; safe to share between threads and connections.
 pub struct atls_policy {
     pub(crate) policy: Policy,
 }
@@ -18,10 +18,9 @@ impl Handle for atls_policy {
     type Owner = Arc<atls_policy>;
 }
 
-/// Parses and validates a policy, JSON of `len` bytes: a `dstack_tdx` document, or `any_of` with several; docs/policy.md has every field.
-/// Unknown fields, empty lists and wrong lengths are errors. Unless the document names collateral services, the vendor's documents are
-/// fetched from https://pccs.phala.network. Statuses: NULL_ARGUMENT; POLICY_INVALID with the path of the field and the bad value;
-/// UNSUPPORTED for what this version would not enforce.
+/// Parses and validates a policy: a `dstack_tdx` document, or `any_of` with several (docs/policy.md). Unknown fields, empty lists and wrong lengths
+/// are errors. Unless the document names collateral services, the vendor's documents are fetched from https://pccs.phala.network. Statuses:
+/// NULL_ARGUMENT; POLICY_INVALID with the path of the field and the bad value; UNSUPPORTED for what this version would not enforce.
 #[unsafe(no_mangle)]
 pub extern "C" fn atls_policy_new(
     json: c_bytes,
@@ -36,7 +35,7 @@ pub extern "C" fn atls_policy_new(
     })
 }
 
-/// Adds a reference; returns `policy`.
+/// Adds a reference and returns `policy`; NULL for NULL.
 #[unsafe(no_mangle)]
 pub extern "C" fn atls_policy_ref(policy: Counted<atls_policy>) -> *mut atls_policy {
     add_ref(policy)

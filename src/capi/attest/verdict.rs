@@ -10,7 +10,7 @@ use crate::capi::base::handle::{Handle, add_ref, borrow, release};
 use crate::capi::base::status::{ATLS_OK, atls_status};
 use crate::verdict::{Outcome, Verdict};
 
-/// The judgement of one server's or one file's evidence. Immutable, reference-counted, safe to share between threads.
+/// The result of judging evidence. Immutable and reference-counted; safe to share between threads.
 pub struct atls_verdict {
     pub(crate) verdict: Arc<Verdict>,
     json: CString,
@@ -54,23 +54,23 @@ impl atls_verdict {
     }
 }
 
-/// How a check of a verdict came out.
+/// The outcome of a check.
 pub type atls_check = u32;
 
-/// The evidence satisfies it.
+/// The evidence satisfies the check.
 pub const ATLS_CHECK_PASS: atls_check = 0;
-/// It does not.
+/// The evidence does not satisfy the check.
 pub const ATLS_CHECK_FAIL: atls_check = 1;
-/// Not judged: the policy does not ask, or an earlier failure left nothing to judge. `actual` says which.
+/// Not judged: the policy does not require it, or an earlier failure left nothing to judge. atls_verdict_check_actual says which.
 pub const ATLS_CHECK_SKIPPED: atls_check = 2;
 
-/// Whether every check that ran passed and the mandatory ones ran. False for NULL.
+/// Returns whether all mandatory checks ran and every check that ran passed; false for NULL.
 #[unsafe(no_mangle)]
 pub extern "C" fn atls_verdict_trusted(verdict: Option<&atls_verdict>) -> bool {
     guard_value(false, || borrow(verdict, "verdict").is_ok_and(|v| v.verdict.trusted))
 }
 
-/// OK if trusted, else the status of the first check that failed.
+/// Returns OK if the evidence is trusted, else the status of the first check that failed; NULL_ARGUMENT for NULL.
 #[unsafe(no_mangle)]
 pub extern "C" fn atls_verdict_status(verdict: Option<&atls_verdict>) -> atls_status {
     guard_value(crate::capi::base::status::ATLS_NULL_ARGUMENT, || match borrow(verdict, "verdict") {
@@ -95,7 +95,7 @@ pub extern "C" fn atls_verdict_tcb_status(verdict: Option<&atls_verdict>) -> atl
     })
 }
 
-/// Which root the quote leads to: "intel", or "simulated" for tests. Valid as long as the verdict.
+/// Returns which root the quote leads to: "intel", or "simulated" in tests. Valid as long as the verdict.
 #[unsafe(no_mangle)]
 pub extern "C" fn atls_verdict_trust_anchor(verdict: Option<&atls_verdict>) -> atls_str {
     guard_value(atls_str::empty(), || {
@@ -103,7 +103,7 @@ pub extern "C" fn atls_verdict_trust_anchor(verdict: Option<&atls_verdict>) -> a
     })
 }
 
-/// Whether the evidence was checked to belong to a TLS session; false if the caller asked to skip that.
+/// Returns whether the evidence was checked to belong to a TLS session; false if that check was skipped on request.
 #[unsafe(no_mangle)]
 pub extern "C" fn atls_verdict_bound_to_session(verdict: Option<&atls_verdict>) -> bool {
     guard_value(false, || borrow(verdict, "verdict").is_ok_and(|v| v.verdict.protocol.is_some()))
@@ -136,19 +136,19 @@ pub extern "C" fn atls_verdict_check_name(verdict: Option<&atls_verdict>, index:
     check_text(verdict, index, |check| &check.name)
 }
 
-/// What the policy or the session asked for. Valid as long as the verdict.
+/// Returns what the policy or the session requires. Valid as long as the verdict.
 #[unsafe(no_mangle)]
 pub extern "C" fn atls_verdict_check_expected(verdict: Option<&atls_verdict>, index: usize) -> atls_str {
     check_text(verdict, index, |check| &check.expected)
 }
 
-/// What the evidence shows. Valid as long as the verdict.
+/// Returns what the evidence shows. Valid as long as the verdict.
 #[unsafe(no_mangle)]
 pub extern "C" fn atls_verdict_check_actual(verdict: Option<&atls_verdict>, index: usize) -> atls_str {
     check_text(verdict, index, |check| &check.actual)
 }
 
-/// ATLS_CHECK_PASS, _FAIL or _SKIPPED; FAIL past the end.
+/// Returns the outcome of the check at `index`; FAIL past the end.
 #[unsafe(no_mangle)]
 pub extern "C" fn atls_verdict_check_outcome(verdict: Option<&atls_verdict>, index: usize) -> atls_check {
     guard_value(ATLS_CHECK_FAIL, || {
@@ -161,8 +161,8 @@ pub extern "C" fn atls_verdict_check_outcome(verdict: Option<&atls_verdict>, ind
     })
 }
 
-/// The whole verdict as one JSON object: trusted, tee_type, tcb_status, advisory_ids, trust_anchor, bound_to_session, checks,
-/// application, measurements, platform and collateral dates. Valid as long as the verdict.
+/// Returns the whole verdict as one JSON object: trusted, tee_type, tcb_status, advisory_ids, trust_anchor, bound_to_session, checks, application,
+/// measurements, platform and collateral dates. Valid as long as the verdict.
 #[unsafe(no_mangle)]
 pub extern "C" fn atls_verdict_json(verdict: Option<&atls_verdict>) -> atls_str {
     guard_value(atls_str::empty(), || {
@@ -170,7 +170,7 @@ pub extern "C" fn atls_verdict_json(verdict: Option<&atls_verdict>) -> atls_str 
     })
 }
 
-/// Adds a reference; returns `verdict`.
+/// Adds a reference and returns `verdict`; NULL for NULL.
 #[unsafe(no_mangle)]
 pub extern "C" fn atls_verdict_ref(verdict: Counted<atls_verdict>) -> *mut atls_verdict {
     add_ref(verdict)

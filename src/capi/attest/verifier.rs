@@ -17,7 +17,7 @@ use crate::error::{Error, Status};
 use crate::tls::{Trust, client_config};
 use crate::verifier::Verifier;
 
-/// How a verifier is to be made. A builder: one thread at a time.
+/// Settings of a verifier. A builder: one thread at a time.
 #[derive(Default)]
 pub struct atls_verifier_config {
     anchors: TrustAnchors,
@@ -30,11 +30,12 @@ impl Handle for atls_verifier_config {
     type Owner = Box<atls_verifier_config>;
 }
 
-/// Keeps the vendor's documents for the connections that share it: each is fetched once, refreshed ahead of its date, and never used after it. A
-/// policy's sources (https://pccs.phala.network if it names none) are asked in order until one has a document that the vendor signed and that is
-/// valid now; if the search fails, the error says what was wrong with each source. Documents are fetched only for evidence that a genuine platform signed for the session in question: at most 20
-/// requests a second to one source, after 100 at once. A bad answer is remembered for 30 seconds; a source that answers 429, or 503 with Retry-After,
-/// is not asked again for as long as it says, at most a day. Reference-counted; safe to share between threads and runtimes.
+/// Caches collateral, the vendor's documents, for the connections that share it: each document is fetched once, refreshed before it expires, and
+/// never used after that. The sources of a policy (https://pccs.phala.network if it names none) are asked in order until one has a document that the
+/// vendor signed and that is valid now; if none has, the error says what was wrong with each. Documents are fetched only for evidence that a genuine
+/// platform signed for the session in question, at most 20 requests per second to one source after a burst of 100. A bad answer is remembered for 30
+/// seconds. A source that answers 429, or 503 with Retry-After, is left alone for as long as it says, at most a day. Reference-counted; safe to share
+/// between threads and runtimes.
 pub struct atls_verifier {
     pub(crate) verifier: Arc<Verifier>,
 }
@@ -43,7 +44,7 @@ impl Handle for atls_verifier {
     type Owner = Arc<atls_verifier>;
 }
 
-/// A configuration with the vendor's own root and the built-in web roots. Statuses: NULL_ARGUMENT.
+/// Creates a configuration that trusts the vendor's own root and the built-in web roots. Statuses: NULL_ARGUMENT.
 #[unsafe(no_mangle)]
 pub extern "C" fn atls_verifier_config_new(
     config: Out<*mut atls_verifier_config>,
@@ -109,14 +110,13 @@ pub extern "C" fn atls_verifier_config_add_simulated_root(
     })
 }
 
-/// How collateral services are reached: as `route`'s connections are, through its tunnel or proxy,
-/// from its own address, with its family and mapped hosts; its host, port, policy and roots are
-/// ignored. Copied: later changes to `route` have no effect. If `route` has none of these, services
-/// are dialled directly. `route` may be NULL, the default: that takes the route of the connection
-/// whose evidence is judged; servers, which have none, dial directly. A proxy is asked to CONNECT,
-/// a tunnel gets the service as its target; if they refuse, that is COLLATERAL_UNAVAILABLE, as is a
-/// tunnel whose URL names a target itself. Statuses: NULL_ARGUMENT, INVALID_ARGUMENT and
-/// INVALID_STATE as when connecting.
+/// Sets how collateral services are reached: like the connections of `route`, through its tunnel or proxy, from its local address, with its address
+/// family, mapped hosts and resolver. Its host, port, policy and roots are ignored. If it has none of these settings, services are dialled directly.
+/// A proxy is asked to CONNECT; a tunnel gets the service as its target. If they refuse, or if the tunnel's URL names a target itself, that is
+/// COLLATERAL_UNAVAILABLE.
+/// `route`: copied, so later changes have no effect. May be NULL, the default: collateral takes the route of the connection whose evidence is judged;
+/// servers, which have none, dial directly.
+/// Statuses: NULL_ARGUMENT, INVALID_ARGUMENT and INVALID_STATE as when connecting.
 #[unsafe(no_mangle)]
 pub extern "C" fn atls_verifier_config_set_route(
     config: Option<&mut atls_verifier_config>,
@@ -133,11 +133,11 @@ pub extern "C" fn atls_verifier_config_set_route(
     })
 }
 
-/// Keeps documents in this folder too, one file for each document and source, for other processes
-/// and later runs: policies with `cache_collateral` then need no fetch at the start, and a document
-/// older than one that was seen is not used again. Several processes may share a folder: a document
-/// is never replaced by an older one. A damaged file counts as missing, and is replaced. The folder
-/// is made if it is missing. `folder` may be NULL for none. Statuses: NULL_ARGUMENT, INVALID_UTF8.
+/// Also keeps documents in a folder, one file for each document and source, for other processes and later runs. Policies with `cache_collateral` then
+/// need no fetch at startup, and a document older than one seen before is not used again. Several processes may share a folder; a document is never
+/// replaced by an older one. A damaged file counts as missing and is replaced.
+/// `folder`: created if it is missing. May be NULL, for none.
+/// Statuses: NULL_ARGUMENT, INVALID_UTF8.
 #[unsafe(no_mangle)]
 pub extern "C" fn atls_verifier_config_set_disk_cache(
     config: Option<&mut atls_verifier_config>,
@@ -151,8 +151,9 @@ pub extern "C" fn atls_verifier_config_set_disk_cache(
     })
 }
 
-/// Makes a verifier; `config` may be NULL for the defaults. Statuses: NULL_ARGUMENT, INVALID_ARGUMENT (a root that cannot be
-/// read), IO (the disk cache).
+/// Creates a verifier.
+/// `config`: may be NULL, for the defaults.
+/// Statuses: NULL_ARGUMENT, INVALID_ARGUMENT (a root that cannot be parsed), IO (the disk cache).
 #[unsafe(no_mangle)]
 pub extern "C" fn atls_verifier_new(
     config: Option<&atls_verifier_config>,
@@ -176,7 +177,7 @@ pub extern "C" fn atls_verifier_new(
     })
 }
 
-/// Everything kept, as one JSON object in a new buffer, for a machine that cannot reach the vendor. Statuses: NULL_ARGUMENT.
+/// Exports all documents as one JSON object in a new buffer, for a machine that cannot reach the vendor. Statuses: NULL_ARGUMENT.
 #[unsafe(no_mangle)]
 pub extern "C" fn atls_verifier_export(
     verifier: Counted<atls_verifier>,
@@ -191,9 +192,10 @@ pub extern "C" fn atls_verifier_export(
     })
 }
 
-/// Takes the documents of a bundle that are newer than those kept; `*taken` (may be NULL) says how many. They count for every policy, whichever sources
-/// it names. A bundle with one bad entry, such as a document that the vendor did not sign, changes nothing. Statuses: NULL_ARGUMENT,
-/// COLLATERAL_INVALID.
+/// Imports the documents of a bundle that are newer than the ones already held; they count for every policy, whatever sources it names. A bundle with
+/// one bad entry, such as a document that the vendor did not sign, changes nothing.
+/// `taken`: how many were imported. May be NULL.
+/// Statuses: NULL_ARGUMENT, COLLATERAL_INVALID.
 #[unsafe(no_mangle)]
 pub extern "C" fn atls_verifier_import(
     verifier: Counted<atls_verifier>,
@@ -211,7 +213,7 @@ pub extern "C" fn atls_verifier_import(
     })
 }
 
-/// Adds a reference; returns `verifier`.
+/// Adds a reference and returns `verifier`; NULL for NULL.
 #[unsafe(no_mangle)]
 pub extern "C" fn atls_verifier_ref(verifier: Counted<atls_verifier>) -> *mut atls_verifier {
     add_ref(verifier)

@@ -16,7 +16,7 @@ use crate::capi::base::status::atls_status;
 use crate::collateral::documents_from_json;
 use crate::error::{Error, Phase, Result, Status};
 
-/// A question for the verifier, put together piece by piece. A builder: one thread at a time.
+/// The input of an offline verification, set piece by piece. A builder: one thread at a time.
 #[derive(Default)]
 pub struct atls_verification {
     evidence: Option<Evidence>,
@@ -31,7 +31,7 @@ impl Handle for atls_verification {
     type Owner = Box<atls_verification>;
 }
 
-/// An empty question. Statuses: NULL_ARGUMENT.
+/// Creates an empty one. Statuses: NULL_ARGUMENT.
 #[unsafe(no_mangle)]
 pub extern "C" fn atls_verification_new(
     verification: Out<*mut atls_verification>,
@@ -50,9 +50,8 @@ pub extern "C" fn atls_verification_free(verification: Owned<atls_verification>)
     guard_free(|| destroy(verification));
 }
 
-/// The evidence, as JSON: `{"tee":"snp","evidence":{..}}` with the kind's evidence object of protocol exporter-v1; or, of a TDX guest, an answer of
-/// `POST /tdx_quote` or the guest agent's object with `quote` (hex) and `event_log`. Copied.
-/// Statuses: NULL_ARGUMENT, EVIDENCE_INVALID.
+/// Sets the evidence, as JSON: `{"tee":"snp","evidence":{..}}` with the evidence object of protocol exporter-v1; or, of a TDX guest, the answer to
+/// `POST /tdx_quote`, or a guest agent's object with `quote` (hex) and `event_log`. Copied. Statuses: NULL_ARGUMENT, EVIDENCE_INVALID.
 #[unsafe(no_mangle)]
 pub extern "C" fn atls_verification_set_evidence_json(
     verification: Option<&mut atls_verification>,
@@ -67,9 +66,10 @@ pub extern "C" fn atls_verification_set_evidence_json(
     })
 }
 
-/// The evidence, as a binary quote and the JSON text of its event log. NULL for a stored quote of which there is no log: that is
-/// judged only without session binding and under a policy that names no application. Copied. Statuses: NULL_ARGUMENT,
-/// INVALID_UTF8.
+/// Sets the evidence, as a binary quote and the JSON text of its event log. Copied.
+/// `event_log`: its pointer may be NULL, with a length of 0, for a stored quote that has no log. Such a quote is judged only without session binding
+/// and under a policy that names no application.
+/// Statuses: NULL_ARGUMENT, INVALID_UTF8.
 #[unsafe(no_mangle)]
 pub extern "C" fn atls_verification_set_quote(
     verification: Option<&mut atls_verification>,
@@ -89,8 +89,8 @@ pub extern "C" fn atls_verification_set_quote(
     })
 }
 
-/// The vendors' collateral, as JSON: a bundle (the form that atls_verifier_export writes), or of a TDX platform one set in the form of dcap-qvl. Copied; a
-/// PCK chain in it is ignored, the one in the quote counts. Statuses: NULL_ARGUMENT, COLLATERAL_INVALID.
+/// Sets the vendor's collateral, as JSON: a bundle (atls_verifier_export) or, of a TDX platform, one set in the form of dcap-qvl. Copied. A PCK chain
+/// in it is ignored; the one in the quote counts. Statuses: NULL_ARGUMENT, COLLATERAL_INVALID.
 #[unsafe(no_mangle)]
 pub extern "C" fn atls_verification_set_collateral_json(
     verification: Option<&mut atls_verification>,
@@ -105,7 +105,7 @@ pub extern "C" fn atls_verification_set_collateral_json(
     })
 }
 
-/// The policy to judge by. Statuses: NULL_ARGUMENT.
+/// Sets the policy to judge by. Statuses: NULL_ARGUMENT.
 #[unsafe(no_mangle)]
 pub extern "C" fn atls_verification_set_policy(
     verification: Option<&mut atls_verification>,
@@ -119,8 +119,7 @@ pub extern "C" fn atls_verification_set_policy(
     })
 }
 
-/// The time to judge for, in seconds since 1970-01-01 UTC: certificates, CRLs and TCB documents must be valid then. Statuses:
-/// NULL_ARGUMENT.
+/// Sets the time to judge at, in seconds since 1970-01-01 UTC: certificates, CRLs and TCB documents must be valid then. Statuses: NULL_ARGUMENT.
 #[unsafe(no_mangle)]
 pub extern "C" fn atls_verification_set_time(
     verification: Option<&mut atls_verification>,
@@ -133,8 +132,11 @@ pub extern "C" fn atls_verification_set_time(
     })
 }
 
-/// The session that the evidence must belong to: the verifier's 32-byte nonce, the 32-byte TLS exporter value (label
-/// "EXPORTER-Channel-Binding", no context) and the DER of the server's leaf certificate. Statuses: NULL_ARGUMENT, INVALID_ARGUMENT.
+/// Sets the TLS session that the evidence must be bound to.
+/// `nonce`: the verifier's, 32 bytes.
+/// `exporter`: 32 bytes, the TLS exporter value for the label "EXPORTER-Channel-Binding" without context.
+/// `leaf_der`: the server's leaf certificate.
+/// Statuses: NULL_ARGUMENT, INVALID_ARGUMENT.
 #[unsafe(no_mangle)]
 pub extern "C" fn atls_verification_set_session(
     verification: Option<&mut atls_verification>,
@@ -158,9 +160,8 @@ pub extern "C" fn atls_verification_set_session(
     })
 }
 
-/// As atls_verification_set_session, for protocol exporter-v1; the arguments are those of
-/// atls_compute_exporter_binder, and `server_name` may be NULL. Statuses: NULL_ARGUMENT,
-/// INVALID_ARGUMENT, INVALID_UTF8.
+/// Like atls_verification_set_session, for protocol exporter-v1. The arguments are those of atls_compute_exporter_binder; `server_name` may be NULL.
+/// Statuses: NULL_ARGUMENT, INVALID_ARGUMENT, INVALID_UTF8.
 #[unsafe(no_mangle)]
 pub extern "C" fn atls_verification_set_exporter_session(
     verification: Option<&mut atls_verification>,
@@ -182,8 +183,8 @@ pub extern "C" fn atls_verification_set_exporter_session(
     })
 }
 
-/// Judges the evidence alone, whatever session it came from. Never right for deciding whether to talk to a server: anybody can
-/// replay evidence. The verdict then says that it is not bound to a session. Statuses: NULL_ARGUMENT.
+/// Judges the evidence by itself, whatever session it came from. Never use this to decide whether to talk to a server: anybody can replay evidence.
+/// The verdict says that the evidence is not bound to a session. Statuses: NULL_ARGUMENT.
 #[unsafe(no_mangle)]
 pub extern "C" fn atls_verification_skip_binding(
     verification: Option<&mut atls_verification>,
@@ -238,10 +239,10 @@ pub(in crate::capi) fn add_simulated(anchors: &mut TrustAnchors, vendor: &str, p
     Ok(())
 }
 
-/// Judges. Pure: the same question has the same answer at any time on any machine; about a millisecond of CPU. OK means that a
-/// verdict was reached, not that it is favourable: ask atls_verdict_trusted. Statuses: NULL_ARGUMENT, INVALID_STATE (a piece is
-/// missing: evidence, collateral unless the evidence is an SEV-SNP guest's, policy, time, or session or the wish to skip it), TRUST_ANCHOR, UNSUPPORTED
-/// (the quote of an SGX enclave).
+/// Judges the evidence. Pure: the same input gives the same verdict at any time on any machine. Takes about a millisecond of CPU time. OK means that
+/// a verdict was reached, not that it is favourable: ask atls_verdict_trusted. Statuses: NULL_ARGUMENT, INVALID_STATE (evidence, policy, time, a
+/// session or the request to skip it, or collateral unless the evidence is an SEV-SNP guest's, is missing), TRUST_ANCHOR, UNSUPPORTED (the quote of
+/// an SGX enclave).
 #[unsafe(no_mangle)]
 pub extern "C" fn atls_verify(
     verification: Option<&atls_verification>,

@@ -11,8 +11,7 @@ use super::status::atls_status;
 use crate::capi::base::arguments::{self, Counted, Out, Owned, c_bytes, require};
 use crate::capi::base::handle::{Handle, add_ref, borrow, release};
 
-/// Borrowed text. `ptr` is never NULL and is followed by a NUL byte; `len` does not count it. Valid as long as the object that it
-/// came from, which the function that returns it names.
+/// Borrowed text, valid as long as the object that it came from, which the function that returns it names.
 #[repr(C)]
 #[derive(Clone, Copy)]
 pub struct atls_str {
@@ -36,7 +35,7 @@ impl atls_str {
     }
 }
 
-/// Borrowed bytes, not NUL-terminated. As an input: NULL is allowed with length 0. As an output: `ptr` is never NULL.
+/// Borrowed bytes, not NUL-terminated. As an input, `ptr` may be NULL if `len` is 0. As an output, `ptr` is never NULL.
 #[repr(C)]
 #[derive(Clone, Copy)]
 pub struct atls_bytes {
@@ -57,8 +56,8 @@ pub(crate) fn c_string(text: &str) -> CString {
     CString::new(text.replace('\0', "\u{fffd}")).unwrap_or_default()
 }
 
-/// Immutable bytes, reference-counted and safe to share between threads. Buffers of DATA events are views of what the network
-/// layer received: keeping one costs no copy, and keeps the memory.
+/// Immutable bytes. Reference-counted; safe to share between threads. The buffer of a DATA event is a view of what the network layer received: to
+/// keep it copies nothing, and keeps that memory alive.
 pub struct atls_buf {
     pub(crate) bytes: Bytes,
 }
@@ -73,7 +72,7 @@ impl atls_buf {
     }
 }
 
-/// First byte; never NULL, valid as long as the caller holds the buffer.
+/// Returns the first byte; never NULL. Valid as long as the caller holds the buffer.
 #[unsafe(no_mangle)]
 pub extern "C" fn atls_buf_data(buf: Option<&atls_buf>) -> *const u8 {
     guard_value(c"".as_ptr().cast(), || match borrow(buf, "buf") {
@@ -82,7 +81,7 @@ pub extern "C" fn atls_buf_data(buf: Option<&atls_buf>) -> *const u8 {
     })
 }
 
-/// Number of bytes; 0 for NULL.
+/// Returns the number of bytes; 0 for NULL.
 #[unsafe(no_mangle)]
 pub extern "C" fn atls_buf_len(buf: Option<&atls_buf>) -> usize {
     guard_value(0, || borrow(buf, "buf").map_or(0, |buf| buf.bytes.len()))
@@ -99,8 +98,10 @@ pub extern "C" fn atls_buf_copy(data: c_bytes, buf: Out<*mut atls_buf>, error: O
     })
 }
 
-/// Wraps the caller's memory without copying. The library reads it until the last reference is gone, then calls
-/// `release(user_data)` once, on whichever thread that happens; `release` may be NULL. Statuses: NULL_ARGUMENT, and then `release` is not called.
+/// Wraps the caller's memory without copying. The library reads it until the last reference is dropped, then calls `release(user_data)` once, on
+/// whatever thread drops it. If the call fails, `release` is not called.
+/// `release`: may be NULL.
+/// Statuses: NULL_ARGUMENT.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn atls_buf_wrap(
     data: atls_bytes,
@@ -120,7 +121,7 @@ pub unsafe extern "C" fn atls_buf_wrap(
     })
 }
 
-/// Adds a reference; returns `buf` for convenience, NULL for NULL.
+/// Adds a reference and returns `buf`; NULL for NULL.
 #[unsafe(no_mangle)]
 pub extern "C" fn atls_buf_ref(buf: Counted<atls_buf>) -> *mut atls_buf {
     add_ref(buf)

@@ -19,39 +19,38 @@ use crate::operation::{Credit, Delivery, OperationEvent, TransferEvent};
 /// Kinds of events. Later versions add some: ignore what you do not know.
 pub type atls_event_kind = u32;
 
-/// Connected, and attested if a policy was given; the verdict is available. For a client's exchange with a streamed body: it has its connection, and
-/// the body may be written.
+/// The connection is established, and attested if there is a policy; the verdict is available. For a client's exchange with a streamed body: it has a
+/// connection, and the body may be written.
 pub const ATLS_EVENT_CONNECTED: atls_event_kind = 1;
 /// An informational (1xx) response head, in `head`.
 pub const ATLS_EVENT_INFORMATIONAL: atls_event_kind = 2;
 /// The final response head, in `head`.
 pub const ATLS_EVENT_HEAD: atls_event_kind = 3;
-/// Bytes in `buf`, taken from the credit.
+/// Bytes in `buf`. They count against the credit.
 pub const ATLS_EVENT_DATA: atls_event_kind = 4;
 /// Trailers after the body, in `head` (its status is 0).
 pub const ATLS_EVENT_TRAILERS: atls_event_kind = 5;
-/// The peer will send no more. On a stream our direction may go on.
+/// The peer will send no more. On a stream, this side may continue to send.
 pub const ATLS_EVENT_END: atls_event_kind = 6;
 /// There is room again after a write that answered AGAIN.
 pub const ATLS_EVENT_WRITABLE: atls_event_kind = 7;
-/// A streamed request body must be written again from its beginning (atls_request_set_body_rewindable). Until atls_exchange_rewind is called, writes take
-/// nothing.
+/// A streamed request body must be written again from its beginning (atls_request_set_body_rewindable). Until atls_exchange_rewind is called, writes
+/// are refused.
 pub const ATLS_EVENT_REWIND: atls_event_kind = 20;
-/// After atls_stream_finish: everything written has been sent, and so has the end of this direction.
+/// After atls_stream_finish: everything that was written has been sent, and so has the end of this direction.
 pub const ATLS_EVENT_SENT: atls_event_kind = 21;
-/// The last event. `status` and `error` say why it ended; OK after a regular end.
+/// The last event. `status` and `error` say why the operation ended; OK after a regular end.
 pub const ATLS_EVENT_CLOSED: atls_event_kind = 8;
-/// A request has come to a server: `source` is the atls_server_request, `head` has its header fields (the status is 0). It is dropped if the host
-/// neither takes a reference to it nor starts it.
+/// A request has arrived at a server: `source` is the atls_server_request, `head` has its header fields (the status is 0). If you neither take a
+/// reference nor start the request, it is dropped and answered with 500.
 pub const ATLS_EVENT_REQUEST: atls_event_kind = 9;
 
-/// A server refuses a peer, or a request that it does not show: `error` says why, with atls_error_detail and atls_error_peer. Or a TLS handshake has
-/// failed (atls_server_config_set_handshake_events; the phase is "tls"). When the host is done with the event, at most a second later, the peer is
-/// answered with atls_error_http_status.
+/// A server refuses a peer, or a request that the host does not get to see: `error` says why, with atls_error_detail and atls_error_peer. Or a TLS
+/// handshake has failed (atls_server_config_set_handshake_events; the phase is "tls"). Once the host is done with the event, or after a second, the
+/// peer is answered with atls_error_http_status.
 pub const ATLS_EVENT_REFUSED: atls_event_kind = 10;
 
-/// Something that happened. Owned by the library and valid during the callback, or until atls_event_release on a polled queue. May
-/// grow at the end in minor versions.
+/// One event. Owned by the library and valid during the callback or, on a polled queue, until atls_event_release. Minor versions may append fields.
 #[repr(C)]
 #[derive(Clone, Copy)]
 pub struct atls_event {

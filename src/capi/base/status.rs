@@ -93,11 +93,11 @@ pub const ATLS_TUNNEL_REFUSED: atls_status = 510;
 pub const ATLS_WEBSOCKET: atls_status = 511;
 /// What the caller wants to send on an atls_h1_conn is not HTTP, or not possible now.
 pub const ATLS_H1_LOCAL: atls_status = 520;
-/// The peer of an atls_h1_conn broke the protocol; atls_error_http_status is what a server might answer.
+/// The peer of an atls_h1_conn violated the protocol; atls_error_http_status is what a server might answer.
 pub const ATLS_H1_REMOTE: atls_status = 521;
-/// The library failed inside and caught itself. The handle involved cannot be used any more.
+/// The library failed internally and recovered. The handle involved is no longer usable.
 pub const ATLS_PANIC: atls_status = 901;
-/// Something impossible was noticed.
+/// An internal invariant was violated.
 pub const ATLS_INTERNAL: atls_status = 902;
 
 /// The name of a status without its prefix, for example "TIMED_OUT"; "UNKNOWN" for numbers of later versions. Static.

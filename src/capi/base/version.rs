@@ -35,7 +35,7 @@ pub extern "C" fn atls_version_number() -> u32 {
     ATLS_VERSION_NUMBER
 }
 
-/// Whether this build has a part (ATLS_HAS_*). Functions of an absent part exist and answer UNSUPPORTED.
+/// Returns whether this build has a part. Functions of an absent part exist and answer UNSUPPORTED.
 #[unsafe(no_mangle)]
 pub extern "C" fn atls_has(part: atls_part) -> bool {
     matches!(part, ATLS_HAS_TDX | ATLS_HAS_TUNNEL)

@@ -16,8 +16,8 @@ use crate::error::{Error, Status};
 /// Default receive credit, in bytes.
 const DEFAULT_CREDIT: u64 = 256 << 10;
 
-/// Where to connect, and what must hold there. A builder: one thread at a time. Use one for all connections to a server: what is
-/// costly to make (the TLS configuration) is then made once.
+/// Where to connect, and what must hold there. A builder: one thread at a time. Use the same one for all connections to a server, so that the TLS
+/// configuration is made only once.
 pub struct atls_config {
     pub(in crate::capi) config: ConnectConfig,
     pub(crate) credit: u64,
@@ -39,9 +39,11 @@ impl atls_config {
     }
 }
 
-/// A configuration for `host` (name or address) and `port`. `host` may be NULL, with a `port` of 0, for what needs none: a client, whose requests name
-/// their hosts, and the way of a verifier. Without a policy connecting answers INVALID_STATE, as it does without a host. Statuses: NULL_ARGUMENT,
-/// INVALID_UTF8, INVALID_ARGUMENT.
+/// Creates a configuration for a server. Connecting answers INVALID_STATE until it has a policy, and also if it has no host.
+/// `host`: name or address. May be NULL, with a `port` of 0, if none is needed: for a client, whose requests name their hosts, and for the route of a
+/// verifier.
+/// `port`: 1 to 65535.
+/// Statuses: NULL_ARGUMENT, INVALID_UTF8, INVALID_ARGUMENT.
 #[unsafe(no_mangle)]
 pub extern "C" fn atls_config_new(
     host: c_text,
@@ -70,7 +72,7 @@ pub extern "C" fn atls_config_free(config: Owned<atls_config>) {
     guard_free(|| destroy(config));
 }
 
-/// The policy that the server must satisfy. Statuses: NULL_ARGUMENT.
+/// Sets the policy that the server must satisfy. Statuses: NULL_ARGUMENT.
 #[unsafe(no_mangle)]
 pub extern "C" fn atls_config_set_policy(
     config: Option<&mut atls_config>,
@@ -84,8 +86,8 @@ pub extern "C" fn atls_config_set_policy(
     })
 }
 
-/// Takes the policy away, and does not allow unattested connections either: for a client whose policies are set host by host, with
-/// atls_client_set_policy, so that it speaks to no other. Statuses: NULL_ARGUMENT.
+/// Removes the policy without allowing unattested connections: for a client whose policies are set for each host by atls_client_set_policy, so that
+/// it talks to no other host. Statuses: NULL_ARGUMENT.
 #[unsafe(no_mangle)]
 pub extern "C" fn atls_config_clear_policy(
     config: Option<&mut atls_config>,
@@ -97,8 +99,8 @@ pub extern "C" fn atls_config_clear_policy(
     })
 }
 
-/// Connects with ordinary TLS and no attestation: such a connection proves nothing about what runs at its other end, and its
-/// verdict is NULL. Drops the policy. Statuses: NULL_ARGUMENT.
+/// Connects with ordinary TLS and without attestation, and removes the policy. Such a connection proves nothing about what runs at the other end, and
+/// its verdict is NULL. Statuses: NULL_ARGUMENT.
 #[unsafe(no_mangle)]
 pub extern "C" fn atls_config_set_unattested(
     config: Option<&mut atls_config>,
@@ -110,8 +112,8 @@ pub extern "C" fn atls_config_set_unattested(
     })
 }
 
-/// The collateral store to share; the configuration keeps a reference. Without one each connection fetches for itself. Statuses:
-/// NULL_ARGUMENT.
+/// Sets the verifier, whose collateral connections then share; the configuration keeps a reference. Without one, each connection fetches its own
+/// collateral. Statuses: NULL_ARGUMENT.
 #[unsafe(no_mangle)]
 pub extern "C" fn atls_config_set_verifier(
     config: Option<&mut atls_config>,
@@ -125,8 +127,8 @@ pub extern "C" fn atls_config_set_verifier(
     })
 }
 
-/// Deadlines for connecting (names, TCP, tunnel) and for the TLS handshake, 20 seconds each by default. Each evidence exchange has its
-/// own in the policy, and atls_config_set_deadline bounds all of them together. Statuses: NULL_ARGUMENT.
+/// Sets the deadlines for connecting (DNS, TCP, tunnel) and for the TLS handshake, 20 seconds each by default. Each evidence exchange has a deadline
+/// of its own in the policy; atls_config_set_deadline bounds them all together. Statuses: NULL_ARGUMENT.
 #[unsafe(no_mangle)]
 pub extern "C" fn atls_config_set_timeouts(
     config: Option<&mut atls_config>,
@@ -142,9 +144,9 @@ pub extern "C" fn atls_config_set_timeouts(
     })
 }
 
-/// One deadline for a connection as a whole, 90 seconds by default: names, TCP, tunnel or proxy, TLS, the evidence exchanges and the waits in them,
-/// the collateral, and a second attempt if the server has just renewed its certificate. 0 for the default. When it passes, connecting ends with
-/// TIMED_OUT and ATLS_DETAIL_CONNECT_TIMEOUT, and atls_error_phase is the phase it was in. Statuses: NULL_ARGUMENT.
+/// Sets the deadline for a connection as a whole, 90 seconds by default: DNS, TCP, tunnel or proxy, TLS, the evidence exchanges and the waits between
+/// them, collateral, and a second attempt if the server has just renewed its certificate. When it passes, connecting ends with TIMED_OUT and
+/// ATLS_DETAIL_CONNECT_TIMEOUT, and atls_error_phase is the phase that it was in. Statuses: NULL_ARGUMENT.
 #[unsafe(no_mangle)]
 pub extern "C" fn atls_config_set_deadline(
     config: Option<&mut atls_config>,
@@ -158,8 +160,10 @@ pub extern "C" fn atls_config_set_deadline(
     })
 }
 
-/// Receive credit of event-driven handles, in bytes: `initial` to begin with (0 holds everything back), and whether what an event took
-/// is granted again once the host is done with it. Default: 256 KiB, automatic. Statuses: NULL_ARGUMENT.
+/// Sets the receive credit of event-driven handles. The default is 256 KiB, automatic.
+/// `initial`: bytes to begin with; 0 holds everything back.
+/// `automatic`: whether the bytes of an event are granted again once the host is done with it.
+/// Statuses: NULL_ARGUMENT.
 #[unsafe(no_mangle)]
 pub extern "C" fn atls_config_set_credit(
     config: Option<&mut atls_config>,

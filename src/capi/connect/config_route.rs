@@ -12,18 +12,18 @@ use crate::io::net::AddressFamily;
 use crate::message::credentials::AuthScheme;
 use crate::message::credentials::Login;
 
-/// How user and password are shown.
+/// How a user name and password are sent.
 pub type atls_auth = u32;
 
-/// User and password are sent unasked (RFC 7617).
+/// They are sent without being asked for (RFC 7617).
 pub const ATLS_AUTH_BASIC: atls_auth = 0;
-/// User and password never leave; the answer to the other side's challenge does (RFC 7616). Where it asks for anything else, nothing is sent.
+/// They are never sent; only the response to a challenge is (RFC 7616). If the other side asks for anything else, nothing is sent.
 pub const ATLS_AUTH_DIGEST: atls_auth = 1;
 
-/// Families of addresses.
+/// Which addresses of a host are tried.
 pub type atls_family = u32;
 
-/// IPv4 and IPv6, whichever answers first.
+/// IPv4 and IPv6; the first that connects is used.
 pub const ATLS_FAMILY_ANY: atls_family = 0;
 /// IPv4 only.
 pub const ATLS_FAMILY_IPV4: atls_family = 4;
@@ -38,12 +38,11 @@ pub(in crate::capi) fn scheme(auth: u32) -> Result<AuthScheme> {
     }
 }
 
-/// Goes through a WebSocket forwarder, `ws://` or `wss://`; the query parameter `target=host:port`
-/// is added unless it is there. `url` may be NULL for a direct connection. A frame from the
-/// forwarder may have 16 MiB; at most 32 KiB are held, whatever length it announces. A forwarder
-/// that violates the protocol, or ends before anything came through it, is WEBSOCKET. Collateral
-/// takes the same route, unless atls_verifier_config_set_route sets another. Statuses:
-/// NULL_ARGUMENT, INVALID_UTF8, INVALID_ARGUMENT.
+/// Connects through a WebSocket forwarder. A frame from it may have up to 16 MiB; whatever length it announces, at most 32 KiB are held. A forwarder
+/// that violates the protocol, or ends before anything has come through it, is WEBSOCKET. Collateral takes the same route, unless
+/// atls_verifier_config_set_route sets another.
+/// `url`: `ws://` or `wss://`; the query parameter `target=host:port` is added if it is missing. May be NULL, for a direct connection.
+/// Statuses: NULL_ARGUMENT, INVALID_UTF8, INVALID_ARGUMENT, UNSUPPORTED (together with a proxy).
 #[unsafe(no_mangle)]
 pub extern "C" fn atls_config_set_tunnel(
     config: Option<&mut atls_config>,
@@ -56,13 +55,13 @@ pub extern "C" fn atls_config_set_tunnel(
     })
 }
 
-/// Goes through a proxy: `http://host:port`, by CONNECT, which for http: URLs of a client takes the
-/// requests themselves; `socks5://host:port`, or `socks5h://host:port`, which looks names up
-/// itself. What goes to the server over TLS is ciphertext to the proxy. `user` and `password` are
-/// how it knows us, by `auth` (ATLS_AUTH_*; SOCKS has a way of its own); `user` and `password` may
-/// be NULL. `url` may be NULL, which takes the proxy away. A refusal is TUNNEL_REFUSED, with an
-/// HTTP proxy's status in atls_error_http_status. Statuses: NULL_ARGUMENT, INVALID_UTF8,
-/// INVALID_ARGUMENT, UNSUPPORTED (another scheme; beside a tunnel).
+/// Connects through a proxy. A client's requests for http: URLs are sent to an HTTP proxy themselves; everything else goes through a tunnel that it
+/// opens (CONNECT). TLS with the server is end to end, so the proxy sees ciphertext only. If the proxy refuses, that is TUNNEL_REFUSED;
+/// atls_error_http_status has an HTTP proxy's status.
+/// `url`: `http://host:port`, `socks5://host:port`, or `socks5h://host:port`, with which the proxy resolves names. May be NULL, for no proxy.
+/// `user`, `password`: may be NULL, for none.
+/// `auth`: how they are sent to an HTTP proxy; SOCKS has its own way.
+/// Statuses: NULL_ARGUMENT, INVALID_UTF8, INVALID_ARGUMENT, UNSUPPORTED (another scheme; together with a tunnel).
 #[unsafe(no_mangle)]
 pub extern "C" fn atls_config_set_proxy(
     config: Option<&mut atls_config>,
@@ -86,9 +85,9 @@ pub extern "C" fn atls_config_set_proxy(
     })
 }
 
-/// Where connections leave from: an address of this machine, or (Linux) the name of an interface.
-/// `address_or_interface` may be NULL, which leaves it to the system. What cannot be bound to fails
-/// when connecting, with IO. Statuses: NULL_ARGUMENT, INVALID_UTF8, INVALID_ARGUMENT (empty).
+/// Sets the local address of connections. If it cannot be bound, connecting fails with IO.
+/// `address_or_interface`: an address of this machine or, on Linux, the name of an interface. May be NULL: the system chooses.
+/// Statuses: NULL_ARGUMENT, INVALID_UTF8, INVALID_ARGUMENT (empty).
 #[unsafe(no_mangle)]
 pub extern "C" fn atls_config_set_bind(
     config: Option<&mut atls_config>,
@@ -101,7 +100,7 @@ pub extern "C" fn atls_config_set_bind(
     })
 }
 
-/// Which addresses are tried: ATLS_FAMILY_*. A host without one fails with DNS. Statuses: NULL_ARGUMENT, INVALID_ARGUMENT.
+/// Sets which addresses are tried. If a host has none of them, connecting fails with DNS. Statuses: NULL_ARGUMENT, INVALID_ARGUMENT.
 #[unsafe(no_mangle)]
 pub extern "C" fn atls_config_set_family(
     config: Option<&mut atls_config>,
@@ -122,9 +121,9 @@ pub extern "C" fn atls_config_set_family(
     })
 }
 
-/// Connections to `host` and `port` go to `other_host` and `other_port` instead; TLS and HTTP still name the former. Names are compared as in
-/// atls_client_set_policy. May be called several times; the first that matches counts. Statuses: NULL_ARGUMENT, INVALID_UTF8, INVALID_ARGUMENT (an
-/// empty name or none, a port of 0).
+/// Connects to `other_host` and `other_port` instead of `host` and `port`; TLS and HTTP still use the latter. Names are compared as in
+/// atls_client_set_policy. May be called several times; the first match counts. Statuses: NULL_ARGUMENT, INVALID_UTF8, INVALID_ARGUMENT (an empty or
+/// invalid name, a port of 0).
 #[unsafe(no_mangle)]
 pub extern "C" fn atls_config_map_host(
     config: Option<&mut atls_config>,

@@ -15,8 +15,9 @@ use crate::capi::base::status::atls_status;
 use crate::connect::ConnectConfig;
 use crate::tls::{Identity, KeyLogSink};
 
-/// The name to check the certificate against and to send as SNI, if it differs from the host;
-/// `server_name` may be NULL for the host. Statuses: NULL_ARGUMENT, INVALID_UTF8.
+/// Sets the name to check the certificate against and to send as SNI, if it is not the host.
+/// `server_name`: may be NULL, for the host.
+/// Statuses: NULL_ARGUMENT, INVALID_UTF8.
 #[unsafe(no_mangle)]
 pub extern "C" fn atls_config_set_server_name(
     config: Option<&mut atls_config>,
@@ -44,8 +45,10 @@ pub extern "C" fn atls_config_add_root_pem(
     })
 }
 
-/// Which sets of roots to trust besides added ones: `webpki` is the built-in Mozilla set (on by default), `platform` the operating
-/// system's store (off by default). Statuses: NULL_ARGUMENT.
+/// Sets which root certificates are trusted besides added ones.
+/// `webpki`: the built-in Mozilla set, on by default.
+/// `platform`: the store of the operating system, off by default.
+/// Statuses: NULL_ARGUMENT.
 #[unsafe(no_mangle)]
 pub extern "C" fn atls_config_set_roots(
     config: Option<&mut atls_config>,
@@ -61,9 +64,9 @@ pub extern "C" fn atls_config_set_roots(
     })
 }
 
-/// Shows a client certificate to servers that ask for one: the chain (leaf first) and its key as
-/// PEM. `chain_pem` and `key_pem` may be NULL, both of them, which takes it away. What they hold is
-/// checked when the configuration is used. Statuses: NULL_ARGUMENT (one of them), INVALID_UTF8.
+/// Presents a client certificate to servers that ask for one. The PEM is parsed when the configuration is used.
+/// `chain_pem`, `key_pem`: the chain, leaf first, and its key. Both may be NULL, to remove the certificate.
+/// Statuses: NULL_ARGUMENT (only one of them is), INVALID_UTF8.
 #[unsafe(no_mangle)]
 pub extern "C" fn atls_config_set_client_certificate(
     config: Option<&mut atls_config>,
@@ -84,7 +87,7 @@ pub extern "C" fn atls_config_set_client_certificate(
     })
 }
 
-/// With false, any certificate and name are accepted: such a connection may end anywhere. For unattested connections only; with a policy connecting
+/// With false, any certificate and name are accepted, so the connection may end anywhere. For unattested connections only: with a policy, connecting
 /// answers INVALID_STATE. Statuses: NULL_ARGUMENT, INVALID_STATE (a policy is set).
 #[unsafe(no_mangle)]
 pub extern "C" fn atls_config_set_certificate_check(
@@ -95,16 +98,16 @@ pub extern "C" fn atls_config_set_certificate_check(
     guard(error, || borrow_mut(config, "config")?.config.set_certificate_check(check.get()))
 }
 
-/// Receives one line in the format of SSLKEYLOGFILE, without the line's end: a label, the client random and a secret of the session, both in
-/// hexadecimal. `line` is valid during the call only. Runs on any thread, several at once; must not call `atls_*`.
+/// Receives one line in the format of SSLKEYLOGFILE, without its line break: a label, the client random and a secret of the session, both in
+/// hexadecimal. `line` is valid only during the call. Runs on any thread, on several at once; must not call `atls_*`.
 pub type atls_key_log_fn = Option<unsafe extern "C" fn(user_data: *mut c_void, line: atls_str)>;
 
-/// Passes the secrets of each TLS session to `callback`: anyone who has them and the recorded
-/// traffic can read all of it. For analysing protocols; off by default, and `callback` may be NULL
-/// to turn it off. With a policy, connecting answers INVALID_STATE unless `words` is "secrets may
-/// leave"; `words` may be NULL for none. `drop`, which may be NULL, runs once, after the last use of
-/// `user_data`, and also if this call fails. Statuses: NULL_ARGUMENT, INVALID_UTF8,
-/// INVALID_ARGUMENT (other words).
+/// Passes the secrets of each TLS session to `callback`, for analysing protocols. Anyone who has them and the recorded traffic can read all of it.
+/// With a policy, connecting answers INVALID_STATE unless `words` is "secrets may leave".
+/// `callback`: may be NULL, the default: nothing is passed on.
+/// `drop`: may be NULL. Runs once, after the last use of `user_data`, and also if this call fails.
+/// `words`: may be NULL, or else must be "secrets may leave".
+/// Statuses: NULL_ARGUMENT, INVALID_UTF8, INVALID_ARGUMENT (other words).
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn atls_config_set_key_log(
     config: Builder<atls_config>,

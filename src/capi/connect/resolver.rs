@@ -14,12 +14,12 @@ use crate::error::{Error, Phase, Result, Status};
 use crate::io::blocking::mark_thread;
 use crate::io::net::{Resolve, Resolver};
 
-/// The addresses of one name. Valid while `resolve` of an atls_resolver runs, and on its thread.
+/// The addresses of one name. Valid while `resolve` of an atls_resolver runs, on its thread.
 pub struct atls_addresses {
     found: Vec<IpAddr>,
 }
 
-/// Looks names up, in place of the system. Its functions run on helper threads of the library, several at a time.
+/// Resolves names instead of the system. Its functions run on helper threads of the library, several at a time.
 #[repr(C)]
 #[derive(Clone, Copy)]
 pub struct atls_resolver {
@@ -67,8 +67,7 @@ impl Drop for HostResolver {
     }
 }
 
-/// Adds an address in text form, such as "192.0.2.1" or "2001:db8::1"; the port is that of the connection. Statuses: NULL_ARGUMENT, INVALID_UTF8,
-/// INVALID_ARGUMENT.
+/// Adds an address in text form, such as "192.0.2.1" or "2001:db8::1"; it has no port. Statuses: NULL_ARGUMENT, INVALID_UTF8, INVALID_ARGUMENT.
 #[unsafe(no_mangle)]
 pub extern "C" fn atls_addresses_add(
     addresses: Option<&mut atls_addresses>,
@@ -76,19 +75,19 @@ pub extern "C" fn atls_addresses_add(
     error: Out<*mut atls_error>,
 ) -> atls_status {
     guard(error, || {
+        let addresses = borrow_mut(addresses, "addresses")?;
         let given = text(address, "address")?;
         let unusable = |_| Error::new(Status::InvalidArgument, format!("address \"{}\"", given.escape_debug()));
         let address = given.parse().map_err(unusable)?;
-        borrow_mut(addresses, "addresses")?.found.push(address);
+        addresses.found.push(address);
         Ok(())
     })
 }
 
-/// Names are looked up by `resolver`, which is copied, and not by the system: those of servers,
-/// proxies, tunnels and collateral services that this configuration uses; addresses need no
-/// look-up. Requests with different resolvers do not share connections. `resolver` may be NULL,
-/// which removes it. Statuses: NULL_ARGUMENT (`config`, `resolver->resolve`); then `drop` does not
-/// run.
+/// Sets what resolves the names of servers, proxies, tunnels and collateral services; addresses need no resolving. Requests with different resolvers
+/// do not share connections. If the call fails, `drop` does not run.
+/// `resolver`: copied. May be NULL, for the system.
+/// Statuses: NULL_ARGUMENT (also of its `resolve`).
 #[unsafe(no_mangle)]
 pub extern "C" fn atls_config_set_resolver(
     config: Builder<atls_config>,

@@ -22,8 +22,8 @@ use crate::stream::blocking::{BlockingStream, CALL_TIMEOUT};
 use crate::stream::{StreamState, stream_task};
 use crate::verdict::Verdict;
 
-/// An attested byte stream. Event-driven (atls_stream_connect_start) or blocking (atls_stream_connect); both directions are independent.
-/// Reference-counted, safe to share between threads; dropping the last reference cancels it.
+/// An attested byte stream, event-driven (atls_stream_connect_start) or blocking (atls_stream_connect). Its two directions are independent.
+/// Reference-counted; safe to share between threads. Dropping the last reference cancels it.
 pub struct atls_stream {
     mode: Mode,
     _runtime: Option<Arc<atls_runtime>>,
@@ -83,10 +83,9 @@ impl atls_stream {
     }
 }
 
-/// Connects, and attests as the configuration's policy says, on the runtime. Events: CONNECTED; then DATA as credit allows, END when
-/// the peer will send no more, WRITABLE after a write that answered AGAIN; CLOSED at last. The configuration is copied. Statuses:
-/// NULL_ARGUMENT, INVALID_ARGUMENT, INVALID_STATE (no policy; queue or runtime stopped), TRUST_ANCHOR. After OK all failures come with
-/// CLOSED.
+/// Connects and attests in the background, as the configuration says, which is copied. Events: CONNECTED; then DATA as credit allows, END when the
+/// peer will send no more, WRITABLE after a write that answered AGAIN; CLOSED last. After OK, failures come with CLOSED. Statuses: NULL_ARGUMENT,
+/// INVALID_ARGUMENT, INVALID_STATE (no policy; queue or runtime stopped), TRUST_ANCHOR.
 #[unsafe(no_mangle)]
 pub extern "C" fn atls_stream_connect_start(
     runtime: Counted<atls_runtime>,
@@ -108,9 +107,9 @@ pub extern "C" fn atls_stream_connect_start(
     })
 }
 
-/// Connects and attests on the calling thread, and waits. The stream is then used with atls_stream_read and atls_stream_write_all; its
-/// I/O runs on whichever thread calls those, and no other thread is involved. Statuses: as
-/// atls_stream_connect_start, WOULD_DEADLOCK, and every way in which connecting and attesting fail (2xx to 5xx).
+/// Connects and attests on the calling thread, and waits. Use the stream with atls_stream_read and atls_stream_write_all: its I/O runs on the thread
+/// that calls them, and no other thread is involved. Statuses: as atls_stream_connect_start, WOULD_DEADLOCK, every way in which connecting and
+/// attesting fail (2xx to 5xx).
 #[unsafe(no_mangle)]
 pub extern "C" fn atls_stream_connect(
     config: Option<&atls_config>,
@@ -129,7 +128,7 @@ pub extern "C" fn atls_stream_connect(
     })
 }
 
-/// The verdict on the server; NULL before CONNECTED and for an unattested stream. A new reference: free it.
+/// Returns the verdict on the server as a new reference, which you free; NULL before CONNECTED and for an unattested stream.
 #[unsafe(no_mangle)]
 pub extern "C" fn atls_stream_verdict(stream: Option<&atls_stream>) -> *mut atls_verdict {
     guard_value(std::ptr::null_mut(), || {
@@ -142,7 +141,7 @@ pub extern "C" fn atls_stream_verdict(stream: Option<&atls_stream>) -> *mut atls
     })
 }
 
-/// Event-driven: lets `bytes` more be received. Adds up, saturating. Statuses: NULL_ARGUMENT, INVALID_STATE (blocking stream).
+/// Event-driven: allows `bytes` more to be received. Grants add up, and saturate. Statuses: NULL_ARGUMENT, INVALID_STATE (blocking stream).
 #[unsafe(no_mangle)]
 pub extern "C" fn atls_stream_grant(
     stream: Counted<atls_stream>,
@@ -155,9 +154,9 @@ pub extern "C" fn atls_stream_grant(
     })
 }
 
-/// Event-driven: copies all of the bytes for sending, or answers AGAIN and takes nothing; one WRITABLE event follows each AGAIN, after CONNECTED if
-/// the write came before it. Nothing is sent before the server is attested. At most 256 KiB wait, counted as by atls_server_request_write. Statuses:
-/// NULL_ARGUMENT, AGAIN, INVALID_STATE (blocking stream; after atls_stream_finish), or why the stream is closed.
+/// Event-driven: copies all of the bytes for sending, or takes none and answers AGAIN. One WRITABLE event follows each AGAIN; if the write came
+/// before CONNECTED, it follows that. Nothing is sent before the server is attested. At most 256 KiB are queued, counted as by
+/// atls_server_request_write. Statuses: NULL_ARGUMENT, AGAIN, INVALID_STATE (blocking stream; after atls_stream_finish), or why the stream is closed.
 #[unsafe(no_mangle)]
 pub extern "C" fn atls_stream_write(
     stream: Counted<atls_stream>,
@@ -170,7 +169,7 @@ pub extern "C" fn atls_stream_write(
     })
 }
 
-/// As atls_stream_write, without a copy: the stream takes a reference to the buffer, and drops it when the bytes are out. Statuses: as
+/// Like atls_stream_write, without a copy: the stream takes a reference to the buffer and drops it once the bytes are sent. Statuses: as
 /// atls_stream_write.
 #[unsafe(no_mangle)]
 pub extern "C" fn atls_stream_write_buf(
@@ -184,8 +183,8 @@ pub extern "C" fn atls_stream_write_buf(
     })
 }
 
-/// Nothing more will be written: what was written is sent, then close_notify, and then comes SENT. Receiving goes on. On a blocking stream it waits,
-/// up to 60 seconds. Statuses: NULL_ARGUMENT, INVALID_STATE (already closed), IO, TIMED_OUT, or why the stream is closed.
+/// Ends this direction: what was written is sent, then close_notify; the event SENT follows. Receiving continues. On a blocking stream the call
+/// waits, up to 60 seconds. Statuses: NULL_ARGUMENT, INVALID_STATE (already closed), IO, TIMED_OUT, or why the stream is closed.
 #[unsafe(no_mangle)]
 pub extern "C" fn atls_stream_finish(stream: Counted<atls_stream>, error: Out<*mut atls_error>) -> atls_status {
     guard(error, || match &share(stream, "stream")?.mode {
@@ -194,9 +193,11 @@ pub extern "C" fn atls_stream_finish(stream: Counted<atls_stream>, error: Out<*m
     })
 }
 
-/// Blocking: waits for bytes and copies up to `cap` of them; `*n` is 0 only at the end of the stream. When the time is up nothing is
-/// lost. `timeout_ms` 0 means 60 seconds. Statuses: NULL_ARGUMENT, INVALID_ARGUMENT (`cap` is 0), INVALID_STATE (event-driven stream),
-/// WOULD_DEADLOCK, TIMED_OUT, CANCELED, IO, TRUNCATED (ended without close_notify), TLS_HANDSHAKE.
+/// Blocking: waits for bytes and copies up to `cap` of them. If it times out, nothing is lost.
+/// `n`: how many; 0 only at the end of the stream.
+/// `timeout_ms`: 60 seconds by default.
+/// Statuses: NULL_ARGUMENT, INVALID_ARGUMENT (`cap` is 0), INVALID_STATE (event-driven stream), WOULD_DEADLOCK, TIMED_OUT, CANCELED, IO, TRUNCATED
+/// (ended without close_notify), TLS_HANDSHAKE.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn atls_stream_read(
     stream: Counted<atls_stream>,
@@ -228,9 +229,10 @@ pub unsafe extern "C" fn atls_stream_read(
     })
 }
 
-/// Blocking: sends all of the bytes, after those of earlier calls on other threads. If it fails, how much was sent is unknown, and the stream is
-/// canceled; but if the time was up before its turn came, nothing was sent and the stream goes on. `timeout_ms` 0 means 60 seconds. Statuses:
-/// NULL_ARGUMENT, INVALID_STATE (event-driven stream), WOULD_DEADLOCK, TIMED_OUT, CANCELED, IO.
+/// Blocking: sends all of the bytes, after those of earlier calls on other threads. If it fails, it is not known how much was sent, and the stream is
+/// canceled. But if the time is up before its turn comes, nothing was sent and the stream continues.
+/// `timeout_ms`: 60 seconds by default.
+/// Statuses: NULL_ARGUMENT, INVALID_STATE (event-driven stream), WOULD_DEADLOCK, TIMED_OUT, CANCELED, IO.
 #[unsafe(no_mangle)]
 pub extern "C" fn atls_stream_write_all(
     stream: Counted<atls_stream>,
@@ -244,8 +246,8 @@ pub extern "C" fn atls_stream_write_all(
     })
 }
 
-/// Closes politely: what was written goes out, then close_notify and the socket; what was not received is dropped. Event-driven: CLOSED
-/// follows, with OK. Blocking: waits, at most a second. Statuses: NULL_ARGUMENT.
+/// Closes in an orderly way: what was written is sent, then close_notify, and the socket is closed; what was not received is discarded. Event-driven:
+/// CLOSED follows, with OK. Blocking: waits, at most a second. Statuses: NULL_ARGUMENT.
 #[unsafe(no_mangle)]
 pub extern "C" fn atls_stream_close(stream: Counted<atls_stream>, error: Out<*mut atls_error>) -> atls_status {
     guard(error, || {
@@ -257,8 +259,8 @@ pub extern "C" fn atls_stream_close(stream: Counted<atls_stream>, error: Out<*mu
     })
 }
 
-/// Ends the stream at once, whatever it is doing: connecting, attesting, sending, receiving. Event-driven: CLOSED follows, with CANCELED;
-/// DATA may still come before it. Blocking: calls of other threads on this stream return CANCELED. Statuses: NULL_ARGUMENT.
+/// Ends the stream at once, whatever it is doing. Event-driven: CLOSED follows, with CANCELED; DATA may still come before it. Blocking: calls of
+/// other threads on this stream return CANCELED. Statuses: NULL_ARGUMENT.
 #[unsafe(no_mangle)]
 pub extern "C" fn atls_stream_cancel(stream: Counted<atls_stream>, error: Out<*mut atls_error>) -> atls_status {
     guard(error, || {
@@ -267,7 +269,7 @@ pub extern "C" fn atls_stream_cancel(stream: Counted<atls_stream>, error: Out<*m
     })
 }
 
-/// Adds a reference; returns `stream`.
+/// Adds a reference and returns `stream`; NULL for NULL.
 #[unsafe(no_mangle)]
 pub extern "C" fn atls_stream_ref(stream: Counted<atls_stream>) -> *mut atls_stream {
     add_ref(stream)

@@ -61,7 +61,8 @@ impl atls_h1_conn {
     }
 }
 
-/// `role`: ATLS_H1_CLIENT or ATLS_H1_SERVER. `flags`: ATLS_H1_ALLOW_* and its like, 0 for none. *conn is the caller's to free.
+/// Creates a connection, which you free.
+/// `flags`: ATLS_H1_ALLOW_* and the like; 0 for none.
 /// Statuses: NULL_ARGUMENT, INVALID_ARGUMENT.
 #[unsafe(no_mangle)]
 pub extern "C" fn atls_h1_conn_new(
@@ -93,9 +94,10 @@ pub(in crate::capi) fn known_flags(flags: u32) -> Result<u32> {
     }
 }
 
-/// Limits, 0 for the default. `max_incomplete`: bytes of a head, of trailers or of a chunk-size line, default 16384, at most 2^30;
-/// more than that is refused with 431. `max_headers`: fields of a head or of trailers, default 256. To be set before anything is
-/// received or sent. Statuses: NULL_ARGUMENT, INVALID_ARGUMENT, INVALID_STATE.
+/// Sets limits, before anything is received or sent. 0 is the default.
+/// `max_incomplete`: bytes of a head, of trailers or of a chunk-size line; 16384 by default, at most 2^30. More is refused with 431.
+/// `max_headers`: header fields of a head or of trailers; 256 by default.
+/// Statuses: NULL_ARGUMENT, INVALID_ARGUMENT, INVALID_STATE (already in use).
 #[unsafe(no_mangle)]
 pub extern "C" fn atls_h1_conn_set_limits(
     conn: Option<&mut atls_h1_conn>,
@@ -124,14 +126,14 @@ pub extern "C" fn atls_h1_conn_set_limits(
     })
 }
 
-/// Frees the connection and all that it handed out.
+/// Frees the connection and everything it handed out.
 #[unsafe(no_mangle)]
 pub extern "C" fn atls_h1_conn_free(conn: Owned<atls_h1_conn>) {
     guard_free(|| destroy(conn));
 }
 
-/// Copies bytes into the receive buffer and parses nothing. Without a limit: stop reading from the network while the connection is
-/// PAUSED. Length 0 does nothing, and is not the end. Receiving domain. Statuses: NULL_ARGUMENT, INVALID_STATE after the end.
+/// Copies bytes into the receive buffer and parses nothing. The buffer has no limit: stop reading from the network while the connection is PAUSED. No
+/// bytes do nothing, and do not mean the end. Receiving domain. Statuses: NULL_ARGUMENT, INVALID_STATE (after the end).
 #[unsafe(no_mangle)]
 pub extern "C" fn atls_h1_conn_receive(
     conn: Option<&mut atls_h1_conn>,
@@ -148,7 +150,7 @@ fn after_eof() -> Error {
     Error::new(Status::InvalidState, "the peer's end was received already")
 }
 
-/// The peer closed its sending side. Doing it again changes nothing. Receiving domain. Statuses: NULL_ARGUMENT.
+/// Tells that the peer closed its sending side. Repeating it changes nothing. Receiving domain. Statuses: NULL_ARGUMENT.
 #[unsafe(no_mangle)]
 pub extern "C" fn atls_h1_conn_receive_eof(
     conn: Option<&mut atls_h1_conn>,
@@ -163,8 +165,8 @@ pub extern "C" fn atls_h1_conn_receive_eof(
     })
 }
 
-/// Room for at least `least` bytes inside the receive buffer, to read(2) or SSL_read into; then commit how many came. Receiving domain.
-/// Statuses: NULL_ARGUMENT, INVALID_ARGUMENT over 2^30 bytes, INVALID_STATE after the end.
+/// Returns room for at least `least` bytes inside the receive buffer, for read(2) or SSL_read; then commit how many came. Receiving domain. Statuses:
+/// NULL_ARGUMENT, INVALID_ARGUMENT (over 2^30 bytes), INVALID_STATE (after the end).
 #[unsafe(no_mangle)]
 pub extern "C" fn atls_h1_conn_receive_reserve(
     conn: Option<&mut atls_h1_conn>,
@@ -189,8 +191,8 @@ pub extern "C" fn atls_h1_conn_receive_reserve(
     })
 }
 
-/// The first `len` bytes of the room that was reserved last have come. Receiving domain. Statuses: NULL_ARGUMENT, INVALID_ARGUMENT for
-/// more than was reserved, INVALID_STATE after the end.
+/// Tells that the first `len` bytes of the room reserved last have been filled. Receiving domain. Statuses: NULL_ARGUMENT, INVALID_ARGUMENT (more
+/// than was reserved), INVALID_STATE (after the end).
 #[unsafe(no_mangle)]
 pub extern "C" fn atls_h1_conn_receive_commit(
     conn: Option<&mut atls_h1_conn>,
@@ -206,8 +208,9 @@ pub extern "C" fn atls_h1_conn_receive_commit(
     })
 }
 
-/// The next event; of kind NEED_DATA if there is none. Receiving domain. Statuses: NULL_ARGUMENT, H1_REMOTE: the peer broke the protocol, its side is
-/// in state ERROR for good, and atls_error_http_status is what a server might answer; sending still works. Asking again gives the same error.
+/// Parses the next event; its kind is NEED_DATA if there is none. On H1_REMOTE the peer has violated the protocol: its side is in state ERROR for
+/// good, and atls_error_http_status is what a server might answer. Sending still works, and asking again gives the same error. Receiving domain.
+/// Statuses: NULL_ARGUMENT, H1_REMOTE.
 #[unsafe(no_mangle)]
 pub extern "C" fn atls_h1_conn_next_event(
     conn: Option<&mut atls_h1_conn>,
@@ -228,8 +231,8 @@ pub extern "C" fn atls_h1_conn_next_event(
     })
 }
 
-/// Bytes that were received and not parsed, and whether the end follows them. Any time; what a switch of protocol goes on with.
-/// Receiving domain, except that it ends nothing that was given before. Statuses: NULL_ARGUMENT.
+/// Returns the bytes that were received but not parsed, and whether the end follows them: what another protocol continues with after a switch. May be
+/// called at any time. Receiving domain, but what was handed out before stays valid. Statuses: NULL_ARGUMENT.
 #[unsafe(no_mangle)]
 pub extern "C" fn atls_h1_conn_trailing_data(
     conn: Option<&atls_h1_conn>,
@@ -247,8 +250,8 @@ pub extern "C" fn atls_h1_conn_trailing_data(
     })
 }
 
-/// Frees memory that is not in use now, except about `keep` bytes in each of the connection's buffers: for use after a large message, or before a
-/// long wait. Bytes that were not parsed stay. Ends what was handed out in both domains. Statuses: NULL_ARGUMENT.
+/// Frees unused memory, except about `keep` bytes in each of the connection's buffers: after a large message, or before a long wait. Bytes that were
+/// not parsed are kept. What was handed out in both domains is no longer valid. Statuses: NULL_ARGUMENT.
 #[unsafe(no_mangle)]
 pub extern "C" fn atls_h1_conn_shrink(
     conn: Option<&mut atls_h1_conn>,
@@ -267,8 +270,8 @@ pub extern "C" fn atls_h1_conn_shrink(
     })
 }
 
-/// Both sides are DONE: back to IDLE, with what was received beyond the message. Statuses: NULL_ARGUMENT, H1_LOCAL in any other state, and
-/// for a client that has received more than its answer; then nothing changes.
+/// Goes back to IDLE when both sides are DONE, and keeps what was received beyond the message. If it fails, nothing changes. Statuses: NULL_ARGUMENT,
+/// H1_LOCAL (any other state; a client that has received more than its response).
 #[unsafe(no_mangle)]
 pub extern "C" fn atls_h1_conn_start_next_cycle(
     conn: Option<&mut atls_h1_conn>,
@@ -295,37 +298,37 @@ pub extern "C" fn atls_h1_conn_states(
     })
 }
 
-/// ATLS_H1_CLIENT or ATLS_H1_SERVER.
+/// Returns the role of this side.
 #[unsafe(no_mangle)]
 pub extern "C" fn atls_h1_conn_our_role(conn: Option<&atls_h1_conn>) -> atls_h1_role {
     query(conn, 0, |conn| conn.role() as u32)
 }
 
-/// Our side's state; ATLS_H1_ERROR for NULL.
+/// Returns the state of this side; ERROR for NULL.
 #[unsafe(no_mangle)]
 pub extern "C" fn atls_h1_conn_our_state(conn: Option<&atls_h1_conn>) -> atls_h1_state {
     query(conn, ATLS_H1_ERROR, |conn| conn.our_state() as u32)
 }
 
-/// The peer's state; ATLS_H1_ERROR for NULL.
+/// Returns the state of the peer; ERROR for NULL.
 #[unsafe(no_mangle)]
 pub extern "C" fn atls_h1_conn_their_state(conn: Option<&atls_h1_conn>) -> atls_h1_state {
     query(conn, ATLS_H1_ERROR, |conn| conn.their_state() as u32)
 }
 
-/// Major << 8 | minor of the peer's last head; 0 before the first.
+/// Returns major << 8 | minor of the peer's last head; 0 before the first.
 #[unsafe(no_mangle)]
 pub extern "C" fn atls_h1_conn_their_http_version(conn: Option<&atls_h1_conn>) -> u32 {
     query(conn, 0, |conn| conn.their_http_version().into())
 }
 
-/// Whether the client's request asked for 100-continue and neither an answer nor body came since (RFC 9110 section 10.1.1).
+/// Returns whether the client's request has `Expect: 100-continue`, and neither a response nor any body has come since (RFC 9110 section 10.1.1).
 #[unsafe(no_mangle)]
 pub extern "C" fn atls_h1_conn_client_is_waiting_for_100_continue(conn: Option<&atls_h1_conn>) -> bool {
     query(conn, false, Connection::client_is_waiting_for_100_continue)
 }
 
-/// The same, on the server's side only: whether we should send a 100 before we wait for the body.
+/// The same, on the server's side only: whether to send a 100 before waiting for the body.
 #[unsafe(no_mangle)]
 pub extern "C" fn atls_h1_conn_they_are_waiting_for_100_continue(conn: Option<&atls_h1_conn>) -> bool {
     query(conn, false, Connection::they_are_waiting_for_100_continue)

@@ -138,8 +138,10 @@ fn start(
     Ok((made, driver, registration.begin()))
 }
 
-/// A request's head, as client: `method`, `target` and `headers`, among which must be one Host, and Content-Length or `Transfer-Encoding: chunked` if
-/// there will be a body. Statuses: NULL_ARGUMENT, INVALID_UTF8, H1_LOCAL (for good), INVALID_STATE (closed, detached), or why the connection ended.
+/// Sends a request's head, as client. Among the header fields must be exactly one Host, and Content-Length or `Transfer-Encoding: chunked` if a body
+/// follows.
+/// `headers`: may be NULL, for none.
+/// Statuses: NULL_ARGUMENT, INVALID_UTF8, H1_LOCAL (for good), INVALID_STATE (closed; detached), or why the connection ended.
 #[unsafe(no_mangle)]
 pub extern "C" fn atls_h1_driver_send_request(
     driver: Counted<atls_h1_driver>,
@@ -155,8 +157,10 @@ pub extern "C" fn atls_h1_driver_send_request(
     })
 }
 
-/// A response's head, as server; an informational one before it, or the final one. `reason` and `headers` may be NULL. Without Content-Length the
-/// body is chunked, or ends with the connection if the peer speaks HTTP/1.0. Statuses: as atls_h1_driver_send_request, and INVALID_ARGUMENT (status).
+/// Sends a response's head, as server: informational ones first, if any, then the final one. Without Content-Length the body is chunked, or ends with
+/// the connection if the peer speaks HTTP/1.0.
+/// `reason`, `headers`: may be NULL, for none.
+/// Statuses: as atls_h1_driver_send_request, INVALID_ARGUMENT (status).
 #[unsafe(no_mangle)]
 pub extern "C" fn atls_h1_driver_send_response(
     driver: Counted<atls_h1_driver>,
@@ -187,7 +191,9 @@ pub extern "C" fn atls_h1_driver_write(
     })
 }
 
-/// Ends our message, even without a body. `trailers` may be NULL; they go only with a chunked one. Statuses: as atls_h1_driver_send_request.
+/// Ends the message, even one without a body.
+/// `trailers`: may be NULL, for none. They are sent only with a chunked body.
+/// Statuses: as atls_h1_driver_send_request.
 #[unsafe(no_mangle)]
 pub extern "C" fn atls_h1_driver_finish(
     driver: Counted<atls_h1_driver>,
@@ -309,7 +315,7 @@ pub extern "C" fn atls_h1_driver_detach_start(
     })
 }
 
-/// No more messages: what was said still goes out, then the connection ends, and CLOSED comes. Statuses: NULL_ARGUMENT.
+/// Ends the connection after what was written has been sent; CLOSED follows. No more messages may be sent. Statuses: NULL_ARGUMENT.
 #[unsafe(no_mangle)]
 pub extern "C" fn atls_h1_driver_close(driver: Counted<atls_h1_driver>, error: Out<*mut atls_error>) -> atls_status {
     guard(error, || {
@@ -318,7 +324,7 @@ pub extern "C" fn atls_h1_driver_close(driver: Counted<atls_h1_driver>, error: O
     })
 }
 
-/// Adds a reference; returns `driver`.
+/// Adds a reference and returns `driver`; NULL for NULL.
 #[unsafe(no_mangle)]
 pub extern "C" fn atls_h1_driver_ref(driver: Counted<atls_h1_driver>) -> *mut atls_h1_driver {
     add_ref(driver)

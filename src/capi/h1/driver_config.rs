@@ -14,7 +14,7 @@ use crate::error::{Error, Status};
 use crate::h1::Role;
 use crate::h1_driver::DriverSettings;
 
-/// How a connection is to be driven. A builder: one thread at a time; copied when used.
+/// How a driver handles a connection. A builder: one thread at a time; copied when used.
 pub struct atls_h1_driver_config {
     pub(in crate::capi) settings: DriverSettings,
 }
@@ -28,11 +28,11 @@ pub type atls_h1_driver_limit = u32;
 
 /// Bytes of a head; 65,536 by default.
 pub const ATLS_H1_DRIVER_LIMIT_HEAD_BYTES: atls_h1_driver_limit = 401;
-/// Most bytes of a body in one DATA event; 65,536 by default. The borders of chunks divide as well.
+/// Bytes of a body in one DATA event; 65,536 by default. The end of a chunk also ends a DATA event.
 pub const ATLS_H1_DRIVER_LIMIT_DATA_BYTES: atls_h1_driver_limit = 402;
-/// Bytes of a body that comes, as it is on the wire and decoded; 104,857,600 by default.
+/// Bytes of a received body, both on the wire and decoded; 104,857,600 by default.
 pub const ATLS_H1_DRIVER_LIMIT_BODY_BYTES: atls_h1_driver_limit = 403;
-/// Lines of a head, or of trailers; 256 by default.
+/// Header fields of a head, or of trailers; 256 by default.
 pub const ATLS_H1_DRIVER_LIMIT_HEADERS: atls_h1_driver_limit = 404;
 
 /// Deadlines of a driver (atls_h1_driver_config_set_deadline).
@@ -122,8 +122,8 @@ pub extern "C" fn atls_h1_driver_config_set_deadline(
     })
 }
 
-/// Whether the connection may carry another message (by default): without, `Connection: close` is added to our heads that say nothing of it. Statuses:
-/// NULL_ARGUMENT.
+/// Sets whether the connection may carry another message, as it may by default. If not, `Connection: close` is added to heads of this side that say
+/// nothing of it. Statuses: NULL_ARGUMENT.
 #[unsafe(no_mangle)]
 pub extern "C" fn atls_h1_driver_config_set_keep_alive(
     config: Option<&mut atls_h1_driver_config>,
@@ -136,8 +136,8 @@ pub extern "C" fn atls_h1_driver_config_set_keep_alive(
     })
 }
 
-/// Accepts messages that deviate from the RFCs: the leniency flags from ATLS_H1_ALLOW_BARE_LF on, each of which says what it risks; 0 by default.
-/// Statuses: NULL_ARGUMENT, INVALID_ARGUMENT (unknown).
+/// Accepts messages that deviate from the RFCs. Each flag (ATLS_H1_ALLOW_BARE_LF and the others) says what it risks; 0 by default. Statuses:
+/// NULL_ARGUMENT, INVALID_ARGUMENT (unknown).
 #[unsafe(no_mangle)]
 pub extern "C" fn atls_h1_driver_config_set_flags(
     config: Option<&mut atls_h1_driver_config>,
@@ -150,7 +150,7 @@ pub extern "C" fn atls_h1_driver_config_set_flags(
     })
 }
 
-/// Whether bodies are decoded by their Content-Encoding (gzip, deflate, br, zstd); not by default. Statuses: NULL_ARGUMENT.
+/// Sets whether bodies are decoded according to Content-Encoding (gzip, deflate, br, zstd); off by default. Statuses: NULL_ARGUMENT.
 #[unsafe(no_mangle)]
 pub extern "C" fn atls_h1_driver_config_set_decode(
     config: Option<&mut atls_h1_driver_config>,
@@ -163,7 +163,8 @@ pub extern "C" fn atls_h1_driver_config_set_decode(
     })
 }
 
-/// Receive credit for bodies, and of a detached stream, as atls_config_set_credit. Default: 256 KiB, automatic. Statuses: NULL_ARGUMENT.
+/// Sets the receive credit for bodies and for a detached stream, like atls_config_set_credit. The default is 256 KiB, automatic. Statuses:
+/// NULL_ARGUMENT.
 #[unsafe(no_mangle)]
 pub extern "C" fn atls_h1_driver_config_set_credit(
     config: Option<&mut atls_h1_driver_config>,

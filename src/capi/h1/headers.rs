@@ -11,7 +11,7 @@ use crate::capi::base::status::atls_status;
 use crate::error::{Error, Result, Status};
 use crate::h1::{Rules, normalized};
 
-/// A growable list of headers that owns its bytes. Belongs to one thread at a time; used again after `clear` it allocates nothing.
+/// A growable list of header fields that owns its bytes. Belongs to one thread at a time. Once cleared, it reuses its memory.
 pub struct atls_h1_header_list {
     /// Names as they came, names in lower case, and values, one field after the other.
     bytes: Vec<u8>,
@@ -56,7 +56,7 @@ impl atls_h1_header_list {
     }
 }
 
-/// An empty list; the caller's to free. Statuses: NULL_ARGUMENT.
+/// Creates an empty list, which you free. Statuses: NULL_ARGUMENT.
 #[unsafe(no_mangle)]
 pub extern "C" fn atls_h1_header_list_new(
     list: Out<*mut atls_h1_header_list>,
@@ -86,7 +86,7 @@ pub extern "C" fn atls_h1_header_list_clear(list: Option<&mut atls_h1_header_lis
     });
 }
 
-/// Copies one header to the end, unchecked: what is sent is checked when it is sent. Statuses: NULL_ARGUMENT.
+/// Appends a copy of one header field. It is not checked here, but when it is sent. Statuses: NULL_ARGUMENT.
 #[unsafe(no_mangle)]
 pub extern "C" fn atls_h1_header_list_add(
     list: Option<&mut atls_h1_header_list>,
@@ -142,7 +142,8 @@ pub unsafe extern "C" fn atls_h1_header_list_add_packed(
     })
 }
 
-/// The list as an array, *len elements (`len` may be NULL), for the sending calls. Valid until the list is changed or freed. NULL for NULL.
+/// Returns the list as an array for the sending calls; NULL for NULL. Valid until the list is changed or freed.
+/// `len`: the number of elements. May be NULL.
 #[unsafe(no_mangle)]
 pub extern "C" fn atls_h1_header_list_items(
     list: Option<&mut atls_h1_header_list>,
@@ -158,9 +159,10 @@ pub extern "C" fn atls_h1_header_list_items(
     })
 }
 
-/// Checks headers as the sending calls do and puts them, normalised, in `out`, whose former contents are gone: repeated equal
-/// Content-Length lines become one where `flags` allow them, Transfer-Encoding is in lower case. `out` must not be where `headers` come
-/// from. Statuses: NULL_ARGUMENT, INVALID_ARGUMENT, H1_LOCAL; on failure `out` is as it was.
+/// Checks header fields as the sending calls do and writes them, normalised, to `out`, whose former contents are replaced. Equal Content-Length
+/// header fields are merged if `flags` allow it; Transfer-Encoding becomes lower case. On failure `out` is unchanged.
+/// `out`: must not be the list that `headers` come from.
+/// Statuses: NULL_ARGUMENT, INVALID_ARGUMENT, H1_LOCAL.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn atls_h1_headers_normalize(
     headers: *const atls_h1_header,

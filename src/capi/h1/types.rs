@@ -91,7 +91,7 @@ pub const ATLS_H1_ALLOW_CL_WITH_TE: atls_h1_flag = 64;
 /// the grammar of chunk extensions, no 1xx to an HTTP/1.0 peer, and no Content-Length or Transfer-Encoding in a 2xx to CONNECT.
 pub const ATLS_H1_COMPAT_H11: atls_h1_flag = 63;
 
-/// One header line.
+/// One header field.
 #[repr(C)]
 #[derive(Clone, Copy)]
 pub struct atls_h1_header {

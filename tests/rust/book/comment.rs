@@ -62,7 +62,8 @@ impl Comment {
     /// Whether the comment says that this parameter may be NULL.
     pub fn may_be_null(&self, param: &str) -> bool {
         let own = |(names, text): &(Vec<String>, String)| {
-            names.iter().any(|name| name == param) && names_before(text, "may be NULL").any(|found| found.is_empty())
+            names.iter().any(|name| name == param)
+                && (text.contains("May be NULL") || names_before(text, "may be NULL").any(|found| found.is_empty()))
         };
         let named = |text: &String| names_before(text, "may be NULL").any(|names| names.contains(&param));
         self.params.iter().any(own) || self.text.iter().chain(self.params.iter().map(|(_, text)| text)).any(named)

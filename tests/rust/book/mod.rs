@@ -6,6 +6,7 @@ pub mod comment;
 pub mod declarations;
 pub mod items;
 pub mod names;
+pub mod null_calls;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
