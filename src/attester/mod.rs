@@ -1,6 +1,7 @@
 //! This side as attester (RFC 9334): evidence of the machine that the program runs on, for report data that somebody else has bound to a
 //! session (docs/protocol.md, "Evidence"). May talk to the guest agent; knows nothing of TLS or HTTP servers.
 
+mod certificate_table;
 mod framing;
 mod guest_agent;
 mod host_function;

@@ -81,8 +81,9 @@ type JsonResponse = (u16, String);
 
 impl<S: ServerTransport> ServerConnection<'_, S> {
     pub(super) fn evidence_request(&self, request: &ServerRequest) -> Option<EvidenceRequest> {
-        let (attests, judges) = (self.server.attester.is_some(), self.server.settings.client_policy.is_some());
+        let (attester, judges) = (self.server.attester.as_ref(), self.server.settings.client_policy.is_some());
         self.session.as_ref()?;
+        let attests = attester.map(|attester| attester.tee());
         evidence_route(request.line.method(), request.line.target(), attests, judges)
     }
 
@@ -348,14 +349,17 @@ fn resource(target: &[u8]) -> &[u8] {
     path.map_or(b"/", |at| &rest[at..])
 }
 
-/// What a request in TLS asks for, on a server that proves itself (`attests`) or wants its clients to (`judges`); nothing if it is the host's to answer.
-fn evidence_route(method: &[u8], target: &[u8], attests: bool, judges: bool) -> Option<EvidenceRequest> {
+/// What a request in TLS asks for, on a server that proves itself (`attests`, by evidence of that kind) or wants its clients to (`judges`); nothing if it is
+/// the host's to answer.
+fn evidence_route(method: &[u8], target: &[u8], attests: Option<Tee>, judges: bool) -> Option<EvidenceRequest> {
     if method != b"POST" {
         return None;
     }
     match resource(target).split(|byte| *byte == b'?').next()? {
-        b"/tdx_quote" if attests => Some(EvidenceRequest::OfServer(Protocol::AtlasV1)),
-        path if (attests || judges) && path == CHALLENGE_PATH.as_bytes() => {
+        b"/tdx_quote" if attests.is_some_and(|tee| Protocol::AtlasV1.carries().contains(&tee)) => {
+            Some(EvidenceRequest::OfServer(Protocol::AtlasV1))
+        }
+        path if (attests.is_some() || judges) && path == CHALLENGE_PATH.as_bytes() => {
             Some(EvidenceRequest::OfServer(Protocol::ExporterV1))
         }
         path if judges && path == CLIENT_PATH.as_bytes() => Some(EvidenceRequest::OfClient),

@@ -4,6 +4,9 @@
 
 mod support;
 
+use std::ffi::CString;
+use std::fs;
+use std::path::{Path, PathBuf};
 use std::ptr::null_mut;
 use std::sync::{Arc, Mutex};
 
@@ -15,6 +18,7 @@ use simtee::kds::Kds;
 use simtee::snp::{Amd, Ca, Product, REPORT};
 use support::abi::*;
 use support::offline::now;
+use support::server;
 use support::snp_guest::floor;
 use support::{Refusal, Stream, World, echo};
 
@@ -263,4 +267,69 @@ fn a_revocation_list_is_not_taken_back() {
     assert_eq!(refusal.name, "COLLATERAL_INVALID", "{refusal:?}");
     assert!(refusal.message.contains("rolled back"), "{refusal:?}");
     assert_eq!(snp.kds.hits(CRL), 2);
+}
+
+/// The kernel of an SEV-SNP guest, by its configfs: one report after another, until the folder is gone.
+fn kernel(folder: &Path, amd: &'static Amd) {
+    let folder = folder.to_owned();
+    std::thread::spawn(move || {
+        let mut known: Vec<PathBuf> = Vec::new();
+        while let Ok(found) = fs::read_dir(&folder) {
+            for report in found.filter_map(|entry| entry.ok().map(|entry| entry.path())) {
+                if !known.contains(&report) {
+                    known.push(report.clone());
+                    std::thread::spawn(move || play(&report, amd));
+                }
+            }
+            std::thread::sleep(std::time::Duration::from_millis(1));
+        }
+    });
+}
+
+fn play(report: &Path, amd: &Amd) {
+    for (name, text) in
+        [("privlevel_floor", "0"), ("privlevel", ""), ("generation", "1"), ("inblob", ""), ("provider", "sev_guest\n")]
+    {
+        let _ = fs::write(report.join(name), text);
+    }
+    let asked: [u8; 64] = loop {
+        match fs::read(report.join("inblob")) {
+            Ok(asked) if asked.len() == 64 => break asked.try_into().unwrap(),
+            Ok(_) => std::thread::sleep(std::time::Duration::from_millis(1)),
+            Err(_) => return,
+        }
+    };
+    let mut raw = amd.report(3, &asked);
+    amd.sign(&mut raw);
+    let _ = fs::write(report.join("outblob.new"), raw);
+    let _ = fs::rename(report.join("outblob.new"), report.join("outblob"));
+}
+
+#[test]
+fn a_server_that_asks_its_kernel() {
+    let snp = Snp::honest();
+    let report = snp.amd.report(3, &[0; 64]);
+    snp.kds.put(&leaf_path(), snp.amd.leaf(&snp.amd.vcek(&report)));
+    let folder = std::env::temp_dir().join(format!("atls-snp-kernel-{}", std::process::id()));
+    let _ = fs::remove_dir_all(&folder);
+    fs::create_dir(&folder).unwrap();
+    kernel(&folder, snp.amd);
+    let path = CString::new(folder.to_str().unwrap()).unwrap();
+    let (served, port) = server::with(&snp.world.tee, |config| {
+        assert_eq!(unsafe { atls_server_config_set_tsm(config, path.as_ptr(), null_mut()) }, 0);
+    });
+    let connect = |policy: &Value| {
+        support::open(port, policy, snp.verifier, |config| support::add_root(config, &snp.world.tee.web_ca_pem))
+    };
+    drop(connect(&snp.policy).unwrap_or_else(|refusal| panic!("{refusal:?}")));
+    // It has nothing for a client that asks for TDX alone, by either protocol.
+    for protocol in ["exporter-v1", "atlas-v1"] {
+        let policy = json!({
+            "type": "dstack_tdx", "disable_runtime_verification": true, "binding": {"protocols": [protocol]},
+            "allow_simulated": true,
+        });
+        assert_eq!(connect(&policy).err().expect("a refusal").name, "NO_EVIDENCE", "{protocol}");
+    }
+    drop(served);
+    let _ = fs::remove_dir_all(&folder);
 }

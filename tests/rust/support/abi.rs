@@ -118,6 +118,7 @@ unsafe extern "C" {
     pub fn atls_server_config_new(config: *mut *mut atls_server_config, error: *mut *mut atls_error) -> atls_status;
     pub fn atls_server_config_set_certificate(config: *mut atls_server_config, chain_pem: *const c_char, key_pem: *const c_char, error: *mut *mut atls_error) -> atls_status;
     pub fn atls_server_config_set_flags(config: *mut atls_server_config, flags: u32, error: *mut *mut atls_error) -> atls_status;
+    pub fn atls_server_config_set_tsm(config: *mut atls_server_config, path: *const c_char, error: *mut *mut atls_error) -> atls_status;
     pub fn atls_server_count(server: *const atls_server, which: atls_server_counter) -> u64;
     pub fn atls_server_free(server: *mut atls_server);
     pub fn atls_server_listen(server: *const atls_server, address: *const c_char, port: u16, reuse_port: c_bool, bound: *mut u16, error: *mut *mut atls_error) -> atls_status;

@@ -26,6 +26,11 @@ impl Drop for Served {
 
 /// A server in TLS for "localhost" that lets go of each request, and its port.
 pub fn plain(tee: &SimTee) -> (Served, u16) {
+    with(tee, |_| ())
+}
+
+/// The same, configured further.
+pub fn with(tee: &SimTee, configure: impl FnOnce(*mut atls_server_config)) -> (Served, u16) {
     let (leaf, key) = tee.web_certificate(&["localhost"], -1, 30);
     let pem = |label: &str, der: &[u8]| {
         let text = base64::engine::general_purpose::STANDARD.encode(der);
@@ -39,6 +44,7 @@ pub fn plain(tee: &SimTee) -> (Served, u16) {
         assert_eq!(atls_queue_new_inline(&mut queue, null_mut()), 0);
         assert_eq!(atls_server_config_new(&mut config, null_mut()), 0);
         assert_eq!(atls_server_config_set_certificate(config, chain.as_ptr(), key.as_ptr(), null_mut()), 0);
+        configure(config);
         let sink = atls_sink { queue, token: 0, call: Some(ignore), user_data: null_mut(), drop: None };
         assert_eq!(atls_server_start(runtime, config, &sink, &mut server, null_mut()), 0);
         atls_server_config_free(config);
