@@ -3466,9 +3466,12 @@ atls_status atls_server_config_set_dstack_agent(atls_server_config *config,
                                                 atls_error *ATLS_NULLABLE *ATLS_NULLABLE error);
 
 /**
- * Like atls_server_config_set_dstack_agent(), with TDX quotes from configfs-tsm of the Linux
- * kernel, for machines that are not dstack guests. There is no event log; so only a policy can be
- * satisfied that accepts exporter-v1, names no application, and has `"require_key_event": false`.
+ * Like atls_server_config_set_dstack_agent(), with TDX quotes or SEV-SNP reports from configfs-tsm
+ * of the Linux kernel, for machines that are not dstack guests. The kernel is asked at once which
+ * of the two this is. Of a TDX guest there is no event log; so only a policy can be satisfied that
+ * accepts exporter-v1, names no application, and has `"require_key_event": false`. Evidence of an
+ * SEV-SNP guest is given by exporter-v1 only, with the certificate of the key that signed it if the
+ * guest's host hands that out.
  *
  * \param path the folder of configfs-tsm. May be NULL, for the usual one.
  * \return ATLS_OK, or
@@ -3512,7 +3515,7 @@ atls_status atls_config_set_dstack_agent(atls_config *config,
                                          atls_error *ATLS_NULLABLE *ATLS_NULLABLE error);
 
 /**
- * Like atls_config_set_dstack_agent(), with TDX quotes from configfs-tsm of the Linux kernel, as
+ * Like atls_config_set_dstack_agent(), with evidence from configfs-tsm of the Linux kernel, as
  * described for atls_server_config_set_tsm().
  *
  * \param path the folder of configfs-tsm. May be NULL, for the usual one.

@@ -58,7 +58,7 @@ libfuzzer_sys::fuzz_target!(|data: &[u8]| {
     let (world, at) = (world(), [*low, *high]);
     let (mut report, mut leaf, mut list) = (world.report, world.leaf.clone(), world.list.clone());
     match part % 6 {
-        0 => report.copy_from_slice(&bend(&report, at, edits)),
+        0 => report.copy_from_slice(&bend(&world.report, at, edits)),
         1 => leaf = bend(&leaf, at, edits),
         2 => list = bend(&list, at, edits),
         // Whatever it is.
