@@ -79,6 +79,10 @@ impl Binding {
     /// What evidence of that kind must hold of the session; `None` for a binding that was skipped.
     pub fn report_data(&self, tee: Tee) -> Option<Result<[u8; 64], String>> {
         match self {
+            // Nothing but the log of the kind that it carries would tie the evidence to the certificate.
+            Binding::Session { .. } if !Protocol::AtlasV1.carries().contains(&tee) => {
+                Some(Err(format!("{} does not carry evidence of kind {}", Protocol::AtlasV1.name(), tee.name())))
+            }
             Binding::Session { nonce, exporter, .. } => Some(Ok(report_data(nonce, exporter))),
             Binding::Exporter(session) => Some(session.report_data(tee)),
             Binding::Skip => None,
@@ -209,6 +213,14 @@ mod tests {
         }
         assert_eq!(of(|session| session.server_name = "TEE.example.".into()), base.report_data(Tee::Tdx));
         assert!(of(|session| session.verifier_leaf = Some(vec![0x30])).is_err());
+    }
+
+    #[test]
+    fn atlas_v1_binds_only_what_it_carries() {
+        let session = Binding::Session { nonce: [1; 32], exporter: [2; 32], leaf_certificate: vec![3] };
+        assert_eq!(session.report_data(Tee::Tdx), Some(Ok(report_data(&[1; 32], &[2; 32]))));
+        let refused = session.report_data(Tee::Snp).unwrap().unwrap_err();
+        assert_eq!(refused, "atlas-v1 does not carry evidence of kind snp");
     }
 
     #[test]

@@ -49,6 +49,33 @@ fn binder_of_another_kind_or_session() {
 }
 
 #[test]
+fn atlas_v1_says_nothing_of_this_kind() {
+    use atls::attest::{
+        AppraisalRequest, Binding, Documents, Evidence, Policy, TrustAnchors, Vendor, appraise, report_data,
+    };
+    // Everything else is true: the report holds what atlas-v1 would have put there.
+    let (nonce, exporter) = ([3; 32], [4; 32]);
+    let machine = Machine::new(Product::Genoa, 3).with(0x50, &report_data(&nonce, &exporter));
+    let mut question = machine.honest();
+    question.policy["crl"] = "off".into();
+    let evidence = Evidence::from_json(question.evidence().to_string().as_bytes()).unwrap();
+    let policy = Policy::from_json(question.policy.to_string().as_bytes()).unwrap();
+    let root = Vendor::Amd.read_root(question.roots.unwrap().as_bytes()).unwrap();
+    let anchors = TrustAnchors::simulated(Vendor::Amd, root);
+    let judged = |binding: &Binding| {
+        let documents = &Documents::none();
+        let (evidence, policy, anchors) = (&evidence, &policy, &anchors);
+        appraise(&AppraisalRequest { evidence, documents, policy, anchors, binding, now: NOW }).unwrap()
+    };
+    assert!(judged(&Binding::Skip).trusted);
+    let leaf_certificate = SimTee::new().web_certificate(&["localhost"], -1, 1).0;
+    let refused = judged(&Binding::Session { nonce, exporter, leaf_certificate });
+    assert!(!refused.trusted);
+    let failed = refused.checks.iter().find(|check| check.outcome == atls::verdict::Outcome::Fail).unwrap();
+    assert_eq!(failed.id.to_string(), "report_data");
+}
+
+#[test]
 fn a_simulated_root_needs_the_consent_of_the_policy() {
     let mut question = Machine::new(Product::Milan, 3).honest();
     question.policy["allow_simulated"] = false.into();
