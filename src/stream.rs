@@ -12,7 +12,7 @@ use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf};
 use crate::connect::{ConnectTarget, connect};
 use crate::error::{Error, Phase, Result, Status};
 use crate::io::sync::lock;
-use crate::operation::{Cancel, Credit, Outgoing, Outlet, TransferEvent};
+use crate::operation::{Cancel, Credit, Outlet, SendQueue, TransferEvent};
 use crate::verdict::Verdict;
 
 /// Most bytes handed over at once: waking the host for each TLS record would cost a fifth of the rate.
@@ -21,7 +21,7 @@ const BATCH: usize = 256 << 10;
 /// What the host and the stream's task share.
 pub struct StreamState {
     pub credit: Arc<Credit>,
-    pub outgoing: Outgoing,
+    pub outgoing: SendQueue,
     pub cancel: Cancel,
     /// Thrown by a graceful close: what was written is still sent.
     pub closing: Cancel,
@@ -37,7 +37,7 @@ impl StreamState {
     ) -> StreamState {
         StreamState {
             credit: Arc::new(Credit::new(credit, automatic)),
-            outgoing: Outgoing::new(on_writable),
+            outgoing: SendQueue::new(on_writable),
             cancel: Cancel::default(),
             closing: Cancel::default(),
             verdict: verdict.map(OnceLock::from).unwrap_or_default(),
@@ -211,7 +211,7 @@ pub async fn read_batch(reader: &mut (impl AsyncRead + Unpin), buffer: &mut Byte
     Ok(buffer.split().freeze())
 }
 
-async fn send(writer: &mut (impl AsyncWrite + Unpin), outgoing: &Outgoing) -> Result<()> {
+async fn send(writer: &mut (impl AsyncWrite + Unpin), outgoing: &SendQueue) -> Result<()> {
     let broken = |error| Error::from_io(error, Phase::Transfer).context("sending");
     while let Some(piece) = outgoing.next().await {
         writer.write_all(&piece).await.map_err(broken)?;

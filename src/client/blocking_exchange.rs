@@ -19,7 +19,7 @@ use crate::io::blocking::check_may_block;
 use crate::io::deadline::{TotalDeadline, Wait, within};
 use crate::io::sync::lock;
 use crate::message::ReceivedHead;
-use crate::operation::{Cancel, Outgoing};
+use crate::operation::{Cancel, SendQueue};
 
 /// Default deadline of a call that waits.
 pub const CALL_TIMEOUT: Duration = Duration::from_secs(60);
@@ -29,7 +29,7 @@ pub struct BlockingExchange {
     driver: Arc<CallerRuntime>,
     /// The connection, if the host owns it. With a client the response has it.
     connection: Option<Arc<HttpConnection>>,
-    outgoing: Option<Arc<Outgoing>>,
+    outgoing: Option<Arc<SendQueue>>,
     cancel: Arc<Cancel>,
     /// Held by the call whose turn it is, also while it calls a body source: so every other call waits for it under a deadline.
     response: tokio::sync::Mutex<BlockingResponse>,
@@ -138,7 +138,7 @@ impl BlockingExchange {
     }
 
     /// Where the host writes a streamed body to.
-    pub fn outgoing(&self) -> Option<&Arc<Outgoing>> {
+    pub fn outgoing(&self) -> Option<&Arc<SendQueue>> {
         self.outgoing.as_ref()
     }
 

@@ -12,7 +12,7 @@ use super::{Exchange, InterimEvent};
 use crate::error::{Error, Result, Status};
 use crate::io::sync::lock;
 use crate::message::ReceivedHead;
-use crate::operation::Outgoing;
+use crate::operation::SendQueue;
 
 /// Informational heads that the host has not asked for yet. Those beyond the limit are dropped.
 #[derive(Default)]
@@ -42,7 +42,7 @@ impl InformationalHeads {
 pub(super) struct BlockingResponse {
     /// Delivers the response, if the first call did not wait for it.
     pub(super) pending: Option<oneshot::Receiver<Result<Exchange>>>,
-    pub(super) sending: Option<Arc<Outgoing>>,
+    pub(super) sending: Option<Arc<SendQueue>>,
     pub(super) answer: Option<Exchange>,
     pub(super) head: Option<Arc<ReceivedHead>>,
     unread: Bytes,

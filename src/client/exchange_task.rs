@@ -15,13 +15,13 @@ use super::{ClientRequest, HttpConnection, RequestBody};
 use crate::error::Result;
 use crate::io::deadline::{Wait, within};
 use crate::message::RequestHead;
-use crate::operation::{Cancel, Credit, Outgoing, Outlet, TransferEvent};
+use crate::operation::{Cancel, Credit, Outlet, SendQueue, TransferEvent};
 
 /// What the host and the driving task share.
 pub struct SharedExchange {
     pub credit: Arc<Credit>,
     /// The host's end of a streamed request body.
-    pub outgoing: Option<Arc<Outgoing>>,
+    pub outgoing: Option<Arc<SendQueue>>,
     pub cancel: Cancel,
     /// The connection, if the host owns it. With a client the pool has it.
     pub connection: Option<Arc<HttpConnection>>,

@@ -9,7 +9,7 @@ use super::request_body::{BodyProgress, BodySource};
 use super::request_options::RequestOptions;
 use super::{InterimEvent, OnInterim, RequestBody};
 use crate::message::RequestHead;
-use crate::operation::Outgoing;
+use crate::operation::SendQueue;
 
 /// A request on its way through redirects.
 #[derive(Clone)]
@@ -37,7 +37,7 @@ pub struct FollowUp {
 pub enum PendingBody {
     Full(Bytes),
     /// Cannot be sent twice.
-    Stream(Arc<Outgoing>, Option<u64>),
+    Stream(Arc<SendQueue>, Option<u64>),
     Source(Arc<dyn BodySource>, Option<u64>),
 }
 
@@ -67,7 +67,7 @@ impl PendingRequest {
 
 impl PendingBody {
     /// Where the host writes to.
-    pub fn outgoing(&self) -> Option<Arc<Outgoing>> {
+    pub fn outgoing(&self) -> Option<Arc<SendQueue>> {
         match self {
             PendingBody::Full(_) | PendingBody::Source(..) => None,
             PendingBody::Stream(pieces, _) => Some(pieces.clone()),

@@ -16,7 +16,7 @@ use crate::message::form::Field;
 use crate::message::header_fields::HeaderFields;
 use crate::message::host::check_host;
 use crate::message::{RequestHead, check_header, form};
-use crate::operation::Outgoing;
+use crate::operation::SendQueue;
 
 /// One request, which may be used several times. Head and options are shared with the exchanges that are made with it.
 pub struct ClientRequest {
@@ -208,7 +208,7 @@ impl ClientBody {
         match self {
             ClientBody::Full(data) => PendingBody::Full(data.clone()),
             ClientBody::Stream { length, may_rewind } => {
-                let outgoing = Outgoing::new(on_writable);
+                let outgoing = SendQueue::new(on_writable);
                 if *may_rewind {
                     outgoing.allow_rewind();
                 }

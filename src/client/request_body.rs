@@ -11,7 +11,7 @@ use hyper::body::{Body, Frame, SizeHint};
 
 use crate::error::{Error, Result, Status};
 use crate::io::sync::lock;
-use crate::operation::Outgoing;
+use crate::operation::SendQueue;
 
 /// Makes a body piece by piece, as it is sent.
 pub trait BodySource: Send + Sync {
@@ -31,7 +31,7 @@ pub struct RequestBody {
 
 enum Kind {
     Full(Option<Bytes>),
-    Stream(Arc<Outgoing>, u32),
+    Stream(Arc<SendQueue>, u32),
     Source(Arc<dyn BodySource>),
 }
 
@@ -48,7 +48,7 @@ pub struct BodyProgress {
     /// the body waits for the call to end.
     asking: AtomicBool,
     /// If it is a stream: the stream, and the number of its reader.
-    outgoing: Option<(Arc<Outgoing>, u32)>,
+    outgoing: Option<(Arc<SendQueue>, u32)>,
 }
 
 impl BodyProgress {
@@ -133,7 +133,7 @@ impl RequestBody {
         RequestBody::new(Kind::Full(Some(bytes).filter(|bytes| !bytes.is_empty())), Some(length))
     }
 
-    pub fn stream(pieces: Arc<Outgoing>, length: Option<u64>) -> RequestBody {
+    pub fn stream(pieces: Arc<SendQueue>, length: Option<u64>) -> RequestBody {
         let reader = pieces.is_read();
         RequestBody::new(Kind::Stream(pieces, reader), length)
     }
@@ -228,8 +228,8 @@ mod tests {
         frame.map(|frame| frame.and_then(|frame| frame.ok()?.into_data().ok()))
     }
 
-    fn streamed() -> (Arc<Outgoing>, RequestBody) {
-        let pieces = Arc::new(Outgoing::new(Box::new(|| ())));
+    fn streamed() -> (Arc<SendQueue>, RequestBody) {
+        let pieces = Arc::new(SendQueue::new(Box::new(|| ())));
         pieces.open();
         pieces.allow_rewind();
         let body = RequestBody::stream(pieces.clone(), None);

@@ -6,8 +6,8 @@ use futures_util::future::BoxFuture;
 use tokio::io::{AsyncRead, AsyncWrite};
 
 use crate::error::Result;
-use crate::io::net;
-use crate::io::net::Dial;
+use crate::io::dialling;
+use crate::io::dialling::Dial;
 
 /// A connected byte stream.
 pub trait ByteStream: AsyncRead + AsyncWrite + Send + Unpin {}
@@ -30,6 +30,7 @@ impl ServiceRoute for Dial {
     }
 
     fn open<'a>(&'a self, host: &'a str, port: u16) -> BoxFuture<'a, Result<Box<dyn ByteStream>>> {
-        async move { net::dial(host, port, self).await.map(|socket| Box::new(socket) as Box<dyn ByteStream>) }.boxed()
+        async move { dialling::dial(host, port, self).await.map(|socket| Box::new(socket) as Box<dyn ByteStream>) }
+            .boxed()
     }
 }

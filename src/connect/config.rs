@@ -6,7 +6,7 @@ use super::{ConnectSettings, ConnectTarget, Connector, Proxy};
 use crate::attest::Policy;
 use crate::attester::Attester;
 use crate::error::{Error, Result, Status};
-use crate::io::net::LocalEnd;
+use crate::io::dialling::LocalEnd;
 use crate::io::sync::lock;
 use crate::message::host::{check_host, normal_host, unusable_host};
 use crate::tls::KeyLogSink;

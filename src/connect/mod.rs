@@ -29,7 +29,7 @@ use crate::attest::Policy;
 use crate::attester::Attester;
 use crate::error::{Error, Phase, Result, Status};
 use crate::io::deadline::{Wait, within};
-use crate::io::net;
+use crate::io::dialling;
 use crate::log;
 use crate::tls;
 use crate::verdict::Verdict;
@@ -45,7 +45,7 @@ pub struct ConnectTarget {
     pub tunnel: Option<TunnelUrl>,
     /// Not beside a tunnel.
     pub proxy: Option<Arc<Proxy>>,
-    pub dial: net::Dial,
+    pub dial: dialling::Dial,
     /// Without TLS, and so without a policy.
     pub plain: bool,
     /// `None` only if the caller has explicitly asked for no attestation.
@@ -165,9 +165,9 @@ fn on_the_way(error: Error, target: &ConnectTarget) -> Error {
 async fn transport(target: &ConnectTarget, progress: &ConnectProgress) -> Result<Transport> {
     match (&target.tunnel, &target.proxy) {
         (None, None) => {
-            let addresses = net::resolve(&target.host, target.port, &target.dial).await?;
+            let addresses = dialling::resolve(&target.host, target.port, &target.dial).await?;
             progress.enter(Phase::Connect);
-            net::reach(addresses, &target.dial).await.map(Transport::Tcp)
+            dialling::reach(addresses, &target.dial).await.map(Transport::Tcp)
         }
         (tunnel, proxy) => {
             progress.enter(Phase::Tunnel);

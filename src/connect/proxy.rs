@@ -6,8 +6,8 @@ use url::{Host, Url};
 
 use super::http_proxy;
 use crate::error::{Detail, Error, Phase, Result, Status};
-use crate::io::net::Dial;
-use crate::io::{Socket, net};
+use crate::io::dialling::Dial;
+use crate::io::{Socket, dialling};
 use crate::log;
 pub use crate::message::credentials::Login;
 use crate::tunnel::Transport;
@@ -92,7 +92,7 @@ impl Proxy {
                 let again = http_proxy::open(self.dial(dial).await?, host, port, login, Some(answer)).await?;
                 return Ok(Transport::Tcp(again.0));
             }
-            Kind::Socks => TargetAddr::Ip(net::resolve(host, port, dial).await?[0]),
+            Kind::Socks => TargetAddr::Ip(dialling::resolve(host, port, dial).await?[0]),
             Kind::SocksWithNames => match host.parse() {
                 Ok(address) => TargetAddr::Ip(std::net::SocketAddr::new(address, port)),
                 Err(_) => TargetAddr::Domain(host.to_owned().into(), port),
@@ -110,7 +110,7 @@ impl Proxy {
     }
 
     async fn dial(&self, dial: &Dial) -> Result<Socket> {
-        net::dial(&self.host, self.port, dial).await.map_err(|error| error.context("proxy"))
+        dialling::dial(&self.host, self.port, dial).await.map_err(|error| error.context("proxy"))
     }
 }
 

@@ -9,8 +9,8 @@ use rustls::ClientConfig;
 use super::{ConnectTarget, Proxy};
 use crate::collateral::{ByteStream, ServiceRoute};
 use crate::error::Result;
-use crate::io::net;
-use crate::io::net::Dial;
+use crate::io::dialling;
+use crate::io::dialling::Dial;
 use crate::tunnel::TunnelUrl;
 
 /// Tunnel or proxy, own address, address family, and mapped hosts.
@@ -42,7 +42,7 @@ impl ServiceRoute for Route {
             let wire: Box<dyn ByteStream> = match (&self.tunnel, &self.proxy) {
                 (Some(tunnel), _) => Box::new(tunnel.to(host, port)?.open(&self.tls, &self.dial).await?),
                 (None, Some(proxy)) => Box::new(proxy.open(host, port, &self.dial).await?),
-                (None, None) => Box::new(net::dial(host, port, &self.dial).await?),
+                (None, None) => Box::new(dialling::dial(host, port, &self.dial).await?),
             };
             Ok(wire)
         }

@@ -9,7 +9,7 @@ use super::{ConnectTarget, ConnectTimeouts, Proxy, Route};
 use crate::attest::{Policy, Protocol, TrustAnchors};
 use crate::attester::Attester;
 use crate::error::{Error, Result, Status};
-use crate::io::net::Dial;
+use crate::io::dialling::Dial;
 use crate::io::sync::lock;
 use crate::tls::{Trust, client_config};
 use crate::tunnel::TunnelUrl;

@@ -1,6 +1,6 @@
 //! All that touches the machine. Knows neither TLS nor HTTP.
 //!
-//! - `socket`: connected sockets, TCP and Unix: the only place that sends. `net`: names, and dialling.
+//! - `socket`: connected sockets, TCP and Unix: the only place that sends. `dialling`: from a name to a socket.
 //! - `duplex`: reading and writing at once, on what it is given.
 //! - `alarm`, `deadline`: timers. `clock`: the time of day. `random`: random numbers.
 //! - `offload`: helper threads for work that must wait. `blocking`: which threads may block.
@@ -13,8 +13,8 @@ pub mod buffers;
 mod caller_runtime;
 pub mod clock;
 pub mod deadline;
+pub mod dialling;
 pub mod duplex;
-pub mod net;
 pub mod offload;
 pub mod random;
 mod socket;

@@ -16,8 +16,8 @@ pub mod query;
 mod received_head;
 mod refusal;
 mod request_head;
+pub mod request_target;
 pub mod start_line;
-pub mod target;
 
 pub use received_head::ReceivedHead;
 pub use refusal::refusal_status;

@@ -1,22 +1,24 @@
-//! What a host's operation is made of: the events that it reports and the outlet that they pass, the gate that keeps them in order, the inbox in which
-//! they wait, the registry of operations that run, credit for what comes, a bounded queue for what goes out, and cancellation. No I/O; of `io` it
-//! uses buffers and locks.
+//! What a host's operation is made of. No I/O; of `io` it uses buffers and locks.
+//!
+//! - `event`: what can happen. `event_outlet`: where a task posts it. `event_gate`: keeps the events of one operation in order.
+//! - `event_queue`: where events wait for the host, in a `mailbox`. `registry`: the operations that run.
+//! - `receive_credit`: how much may come in. `send_queue`: what waits to go out. `cancel`: cancellation.
 
 mod cancel;
-mod credit;
 mod event;
-pub mod gate;
-mod inbox;
+pub mod event_gate;
+mod event_outlet;
+mod event_queue;
 pub mod mailbox;
-mod outgoing;
-mod outlet;
+mod receive_credit;
 mod registry;
+mod send_queue;
 mod sync;
 
 pub use cancel::{Cancel, canceled, thrown_or_never};
-pub use credit::Credit;
 pub use event::{OperationEvent, TransferEvent};
-pub use inbox::{Delivery, Inbox, QueueKind};
-pub use outgoing::Outgoing;
-pub use outlet::{Observer, Outlet};
+pub use event_outlet::{Observer, Outlet};
+pub use event_queue::{Delivery, EventQueue, QueueKind};
+pub use receive_credit::Credit;
 pub use registry::{Registry, Running, new_id};
+pub use send_queue::SendQueue;

@@ -18,7 +18,7 @@ use crate::error::{Error, Phase, Result, Status};
 use crate::h1::{EventKind, State};
 use crate::io::clock;
 use crate::io::deadline::{Wait, within};
-use crate::io::net::Dial;
+use crate::io::dialling::Dial;
 use crate::io::random::random;
 use crate::log;
 use crate::message::body_reader::too_large;

@@ -16,7 +16,7 @@ use crate::error::{Detail, Error, Result, Status};
 use crate::h1::{Rules, validate_trailers};
 use crate::io::sync::lock;
 use crate::message::ReceivedHead;
-use crate::operation::{Cancel, Credit, Outgoing, Outlet};
+use crate::operation::{Cancel, Credit, Outlet, SendQueue};
 use crate::stream::PendingStream;
 
 /// A request, and the way back for its response. Shared by the host and the connection.
@@ -32,7 +32,7 @@ pub struct ServerRequest {
     /// The server's own: its requests end with it.
     closing: Arc<Cancel>,
     state: Mutex<ResponseState>,
-    pub outgoing: OnceLock<Arc<Outgoing>>,
+    pub outgoing: OnceLock<Arc<SendQueue>>,
 }
 
 #[derive(Default)]
@@ -95,7 +95,7 @@ impl ServerRequest {
 
     /// The host starts the request. Events go to the outlet that `begin` gives, which is called only when nothing can fail any more; the response's body comes
     /// through `outgoing`. Errors: InvalidState, Closed.
-    pub fn start(&self, begin: impl FnOnce() -> Outlet, outgoing: Outgoing) -> Result<()> {
+    pub fn start(&self, begin: impl FnOnce() -> Outlet, outgoing: SendQueue) -> Result<()> {
         let mut state = lock(&self.state);
         state.check_startable()?;
         state.started = true;
@@ -274,7 +274,7 @@ impl ServerRequest {
         lock(&self.state).answered
     }
 
-    fn answer_outgoing(&self, state: &ResponseState) -> Result<&Arc<Outgoing>> {
+    fn answer_outgoing(&self, state: &ResponseState) -> Result<&Arc<SendQueue>> {
         if !state.answered {
             state.check()?;
             return Err(Error::new(Status::InvalidState, "no response head was sent"));

@@ -3,7 +3,7 @@
 use std::net::{IpAddr, SocketAddr};
 
 use super::attestation::ClientIdentity;
-use crate::message::target::authority;
+use crate::message::request_target::authority;
 
 /// Where a request came from.
 pub struct RequestContext {

@@ -17,7 +17,7 @@ use crate::attest::EXPORTER_LENGTH;
 use crate::error::{Error, Result, Status};
 use crate::io::Liveness;
 use crate::io::sync::lock;
-use crate::operation::{Observer, Outgoing, Outlet, TransferEvent};
+use crate::operation::{Observer, Outlet, SendQueue, TransferEvent};
 
 /// Answers every request at once, in one piece or, where its target is `/1xx`, after a hint.
 struct Host;
@@ -31,7 +31,7 @@ impl Observer for Deaf {
 impl Observer<ServerEvent> for Host {
     fn post(&self, event: ServerEvent, _: Option<OwnedSemaphorePermit>) {
         let ServerEvent::Request(request) = event else { return };
-        request.start(|| Outlet::new(Arc::new(Deaf)), Outgoing::new(Box::new(|| ()))).expect("started");
+        request.start(|| Outlet::new(Arc::new(Deaf)), SendQueue::new(Box::new(|| ()))).expect("started");
         if request.line.target() == b"/1xx" {
             request.send_head(ResponseHead::new(103, None, None, None).expect("a hint")).expect("said");
         }

@@ -4,11 +4,11 @@
 use std::time::Duration;
 
 use super::handshake;
-use super::target::{self, AllowedTarget, TunnelTarget};
+use super::tunnel_target::{self, AllowedTarget, TunnelTarget};
 
 use crate::error::{Error, Status};
-use crate::io::net::Dial;
-use crate::io::{Socket, net};
+use crate::io::dialling::Dial;
+use crate::io::{Socket, dialling};
 use crate::message::ReceivedHead;
 
 /// What is let through, and for how long.
@@ -132,14 +132,14 @@ impl ForwarderRules {
     pub async fn reach(&self, target: &TunnelTarget) -> Result<Socket, TunnelRefusal> {
         let how = Dial::default();
         let connecting = async {
-            let mut addresses = net::resolve(&target.host, target.port, &how).await?;
+            let mut addresses = dialling::resolve(&target.host, target.port, &how).await?;
             if !self.private && !target.is_literal() {
-                addresses.retain(|address| !target::is_private(address.ip()));
+                addresses.retain(|address| !tunnel_target::is_private(address.ip()));
                 if addresses.is_empty() {
                     return Err(Error::new(Status::InvalidArgument, "target leads to a private address"));
                 }
             }
-            net::reach(addresses, &how).await
+            dialling::reach(addresses, &how).await
         };
         let connected = match self.connect {
             Some(limit) => tokio::time::timeout(limit, connecting).await,

@@ -1,6 +1,6 @@
 //! TCP through WebSockets, both ends of it. The tunnel is untrusted: TLS and the evidence run end to end through it.
 //!
-//! - `target`: where a tunnel may lead. Pure.
+//! - `tunnel_target`: where a tunnel may lead. Pure.
 //! - `forwarder`: the server's end: what it lets through, and the way to the target. May resolve names and connect.
 //! - `url`: the client's end: the forwarder's URL, and the upgrade. May touch the network and the clock.
 //! - `handshake`: what each end checks of the other's. Pure.
@@ -11,14 +11,14 @@
 mod forwarder;
 mod handshake;
 mod relay;
-mod target;
 mod transport;
+mod tunnel_target;
 mod url;
 pub mod websocket;
 
 pub use forwarder::{ForwarderRules, TunnelRefusal};
 pub use handshake::accept_key;
 pub use relay::{TunnelTraffic, relay};
-pub use target::{AllowedTarget, TunnelTarget};
 pub use transport::Transport;
+pub use tunnel_target::{AllowedTarget, TunnelTarget};
 pub use url::TunnelUrl;

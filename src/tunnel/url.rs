@@ -14,7 +14,7 @@ use super::transport::Transport;
 use super::websocket::TunnelStream;
 use crate::error::{Error, Phase, Result, Status};
 use crate::h1::{Connection, EventKind, ProtocolError, Role, Rules};
-use crate::io::net;
+use crate::io::dialling;
 use crate::{log, tls};
 
 /// How much of a refusal's body an error shows, and how long reading it may take.
@@ -87,8 +87,8 @@ impl TunnelUrl {
     }
 
     /// Dials the forwarder and upgrades.
-    pub async fn open(&self, tls: &Arc<ClientConfig>, dial: &net::Dial) -> Result<Transport> {
-        let socket = net::dial(&self.host, self.port, dial).await.map_err(|error| error.context("tunnel"))?;
+    pub async fn open(&self, tls: &Arc<ClientConfig>, dial: &dialling::Dial) -> Result<Transport> {
+        let socket = dialling::dial(&self.host, self.port, dial).await.map_err(|error| error.context("tunnel"))?;
         if self.secure {
             let stream = tls::handshake(tls.clone(), &self.host, socket).await;
             let stream = stream.map_err(|error| error.context("tunnel").phase(Phase::Tunnel))?;

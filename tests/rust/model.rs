@@ -1,12 +1,12 @@
-//! Gate, mailbox, registry and inbox under a model checker: every interleaving of small programs. The very files of the library, with loom's locks for the standard
+//! EventGate, mailbox, registry and inbox under a model checker: every interleaving of small programs. The very files of the library, with loom's locks for the standard
 //! library's.
 
-#[path = "../../src/operation/gate.rs"]
+#[path = "../../src/operation/event_gate.rs"]
 #[allow(dead_code)]
-mod gate;
-#[path = "../../src/operation/inbox.rs"]
+mod event_gate;
+#[path = "../../src/operation/event_queue.rs"]
 #[allow(dead_code)]
-mod inbox;
+mod event_queue;
 #[path = "../../src/operation/mailbox.rs"]
 #[allow(dead_code)]
 mod mailbox;
@@ -23,8 +23,8 @@ mod sync {
     }
 }
 
-use gate::Gate;
-use inbox::{Delivery, Inbox, QueueKind};
+use event_gate::EventGate;
+use event_queue::{Delivery, EventQueue, QueueKind};
 use loom::sync::Arc;
 use loom::sync::atomic::{AtomicU32, Ordering};
 use loom::thread;
@@ -74,7 +74,7 @@ impl Host {
     }
 }
 
-fn post_inline(gate: &Gate<u32>, host: &Host, events: &[u32]) {
+fn post_inline(gate: &EventGate<u32>, host: &Host, events: &[u32]) {
     for event in events {
         gate.deliver(*event, *event == CLOSED, |event| host.call(event));
     }
@@ -83,7 +83,7 @@ fn post_inline(gate: &Gate<u32>, host: &Host, events: &[u32]) {
 #[test]
 fn inline_nothing_comes_after_closed() {
     loom::model(|| {
-        let shared = Arc::new((Gate::new(), Host::default()));
+        let shared = Arc::new((EventGate::new(), Host::default()));
         shared.0.open();
         let others = [&[1, 2][..], &[11][..]].map(|events| {
             let shared = shared.clone();
@@ -98,7 +98,7 @@ fn inline_nothing_comes_after_closed() {
 #[test]
 fn inline_two_ends_give_one_closed_and_a_callback_may_post() {
     loom::model(|| {
-        let shared = Arc::new((Gate::new(), Host::default()));
+        let shared = Arc::new((EventGate::new(), Host::default()));
         shared.0.open();
         let other = {
             let shared = shared.clone();
@@ -122,7 +122,7 @@ fn inline_two_ends_give_one_closed_and_a_callback_may_post() {
 #[test]
 fn an_operation_that_never_began_says_nothing() {
     loom::model(|| {
-        let gate = Arc::new(Gate::new());
+        let gate = Arc::new(EventGate::new());
         let other = {
             let gate = gate.clone();
             thread::spawn(move || gate.deliver(1, false, |_| panic!("an event of an operation that never began")))
@@ -157,9 +157,9 @@ impl Descriptor {
 #[test]
 fn queued_nothing_comes_after_closed_and_the_descriptor_tells_the_truth() {
     loom::model(|| {
-        let shared = Arc::new((Gate::new(), Mailbox::new(Some(Descriptor::default()))));
+        let shared = Arc::new((EventGate::new(), Mailbox::new(Some(Descriptor::default()))));
         shared.0.open();
-        let post = |shared: &(Gate<u32>, Mailbox<u32, Descriptor>), event: u32| {
+        let post = |shared: &(EventGate<u32>, Mailbox<u32, Descriptor>), event: u32| {
             shared.0.pass(event, event == CLOSED, |event| assert_eq!(shared.1.push(event), None))
         };
         let other = {
@@ -208,7 +208,7 @@ fn every_waiter_gets_its_event() {
 /// An operation with one event, its last: released, it leaves as an operation of the library does.
 struct Last {
     operation: u64,
-    queue: std::sync::Weak<Inbox<Last, Descriptor>>,
+    queue: std::sync::Weak<EventQueue<Last, Descriptor>>,
     delivered: std::sync::Arc<sync_list::List>,
 }
 
@@ -232,12 +232,12 @@ impl Running for Canceled {
     fn cancel(&self) {}
 }
 
-type Queue = std::sync::Arc<Inbox<Last, Descriptor>>;
+type Queue = std::sync::Arc<EventQueue<Last, Descriptor>>;
 
 /// A queue with one operation, and the gate, the last event, and what was delivered, of that.
-fn queue_with_one(kind: QueueKind) -> (Queue, Gate<Last>, Last, std::sync::Arc<sync_list::List>) {
+fn queue_with_one(kind: QueueKind) -> (Queue, EventGate<Last>, Last, std::sync::Arc<sync_list::List>) {
     let bell = (kind == QueueKind::Polled).then(Descriptor::default);
-    let (queue, gate) = (std::sync::Arc::new(Inbox::new(kind, bell)), Gate::new());
+    let (queue, gate) = (std::sync::Arc::new(EventQueue::new(kind, bell)), EventGate::new());
     let delivered = std::sync::Arc::<sync_list::List>::default();
     assert!(queue.registry().add(1, std::sync::Arc::new(Canceled)));
     gate.open();

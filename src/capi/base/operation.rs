@@ -8,10 +8,10 @@ use tokio::sync::OwnedSemaphorePermit;
 
 use super::arguments::Counted;
 use super::event::{HostEvent, Posted, atls_event, atls_sink};
-use super::queue::EventInbox;
+use super::queue::HostEventQueue;
 use crate::error::{Error, Result, Status};
 use crate::io::blocking::mark_thread;
-use crate::operation::gate::Gate;
+use crate::operation::event_gate::EventGate;
 use crate::operation::{Observer, Outlet, Registry, Running, new_id};
 
 /// One operation: where its events go, how to cancel it.
@@ -21,11 +21,11 @@ pub struct Operation {
     call: Option<unsafe extern "C" fn(*mut c_void, *const atls_event)>,
     user_data: *mut c_void,
     drop: Option<unsafe extern "C" fn(*mut c_void)>,
-    inbox: Arc<EventInbox>,
+    inbox: Arc<HostEventQueue>,
     registries: [Arc<Registry>; 2],
     source: OnceLock<Weak<dyn Any + Send + Sync>>,
     cancel: OnceLock<Box<dyn Fn() + Send + Sync>>,
-    gate: Gate<Box<Posted>>,
+    gate: EventGate<Box<Posted>>,
 }
 
 // SAFETY: `user_data` is only handed back to the host's own functions; the queue serialises those per operation, and the
@@ -52,7 +52,7 @@ impl Operation {
             registries,
             source: OnceLock::new(),
             cancel: OnceLock::new(),
-            gate: Gate::new(),
+            gate: EventGate::new(),
         }))
     }
 

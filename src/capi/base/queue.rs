@@ -15,11 +15,11 @@ use crate::error::{Error, Phase, Result, Status};
 use crate::io::blocking::check_may_block;
 use crate::io::offload::no_thread;
 use crate::io::sync::lock;
-use crate::operation::{Delivery, Inbox, QueueKind};
+use crate::operation::{Delivery, EventQueue, QueueKind};
 
 /// Events wait here for the host. Reference-counted; safe to share between threads.
 pub struct atls_queue {
-    inbox: Arc<EventInbox>,
+    inbox: Arc<HostEventQueue>,
     thread: Mutex<Option<std::thread::JoinHandle<()>>>,
 }
 
@@ -28,10 +28,10 @@ impl Handle for atls_queue {
 }
 
 /// The queue proper; it outlives the host's handle for as long as operations run.
-pub type EventInbox = Inbox<Box<Posted>, Wakeup>;
+pub type HostEventQueue = EventQueue<Box<Posted>, Wakeup>;
 
 impl atls_queue {
-    pub fn inbox(&self) -> &Arc<EventInbox> {
+    pub fn inbox(&self) -> &Arc<HostEventQueue> {
         &self.inbox
     }
 
@@ -41,7 +41,7 @@ impl atls_queue {
             QueueKind::Polled => Some(Wakeup::new().map_err(|error| Error::from_io(error, Phase::Call))?),
             _ => None,
         };
-        let inbox = Arc::new(EventInbox::new(kind, wakeup));
+        let inbox = Arc::new(HostEventQueue::new(kind, wakeup));
         let thread = match kind {
             QueueKind::Dispatching => {
                 let serving = inbox.clone();
@@ -194,7 +194,7 @@ impl Places {
     }
 
     /// Takes what waits; how many.
-    fn fill(&self, inbox: &EventInbox) -> usize {
+    fn fill(&self, inbox: &HostEventQueue) -> usize {
         let (mut place, known) = (self.first, self.stride.min(size_of::<atls_event>()));
         inbox.take(self.max, |posted| {
             let posted = Box::into_raw(posted);

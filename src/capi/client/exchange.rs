@@ -18,7 +18,7 @@ use crate::client::blocking_exchange::{BlockingExchange, CALL_TIMEOUT};
 use crate::client::exchange_task::{OnWritable, Prepared, SharedExchange, run_exchange};
 use crate::client::http_client::ResponseRoute;
 use crate::error::{Error, Result, Status};
-use crate::operation::{Outgoing, TransferEvent};
+use crate::operation::{SendQueue, TransferEvent};
 
 /// One request and its response. Reference-counted, safe to share between threads. Dropping the
 /// last reference before the response was read to its end closes the connection. The exchange keeps
@@ -98,7 +98,7 @@ impl atls_exchange {
     }
 
     /// The request body, if it is a stream, in either mode.
-    pub(in crate::capi) fn outgoing(&self) -> Result<&Arc<Outgoing>> {
+    pub(in crate::capi) fn outgoing(&self) -> Result<&Arc<SendQueue>> {
         let outgoing = match &self.mode {
             Mode::Events(shared) => shared.outgoing.as_ref(),
             Mode::Blocking(blocking) => blocking.outgoing(),

@@ -8,7 +8,7 @@ use crate::capi::base::handle::borrow_mut;
 use crate::capi::base::status::atls_status;
 use crate::connect::Proxy;
 use crate::error::{Error, Result, Status};
-use crate::io::net::AddressFamily;
+use crate::io::dialling::AddressFamily;
 use crate::message::credentials::AuthScheme;
 use crate::message::credentials::Login;
 

@@ -12,7 +12,7 @@ use crate::capi::base::handle::borrow_mut;
 use crate::capi::base::status::atls_status;
 use crate::error::{Error, Phase, Result, Status};
 use crate::io::blocking::mark_thread;
-use crate::io::net::{Resolve, Resolver};
+use crate::io::dialling::{Resolve, Resolver};
 
 /// The addresses of one name. Valid while `resolve` of an atls_resolver runs, on its thread.
 pub struct atls_addresses {

@@ -18,7 +18,7 @@ use crate::capi::text::head::atls_head;
 use crate::capi::text::headers::atls_headers;
 use crate::error::{Error, Result, Status};
 use crate::io::buffers;
-use crate::operation::{Outgoing, TransferEvent};
+use crate::operation::{SendQueue, TransferEvent};
 use crate::server::{RequestLine, ResponseHead, ServerRequest};
 
 /// A request to a server, through which the host responds. It comes with a REQUEST event; start it
@@ -71,7 +71,7 @@ pub extern "C" fn atls_server_request_start(
         let operation = Operation::new(sink, &runtime.registry)?;
         let registration = operation.register(&this, &this.inner, |inner| inner.cancel.cancel())?;
         let writable = operation.observer();
-        let outgoing = Outgoing::new(Box::new(move || writable.post(TransferEvent::Writable, None)));
+        let outgoing = SendQueue::new(Box::new(move || writable.post(TransferEvent::Writable, None)));
         this.inner.start(|| registration.begin(), outgoing)
     })
 }

@@ -148,7 +148,7 @@ pub extern "C" fn atls_effective_authority(
         let authority = require(authority, "authority")?;
         let (method, target) = (text(method, "method")?, text(target, "target")?);
         let host = optional_text(host, "host")?.map(str::as_bytes);
-        let found = crate::message::target::authority(method.as_bytes(), target.as_bytes(), host);
+        let found = crate::message::request_target::authority(method.as_bytes(), target.as_bytes(), host);
         authority.write(owned_bytes(found.unwrap_or_default().to_vec()));
         Ok(())
     })

@@ -20,7 +20,7 @@ use atls::io::Socket;
 use atls::message::credentials::{AuthScheme, Login, is_stale};
 use atls::message::decode::Decoder;
 use atls::message::{ReceivedHead, RequestHead};
-use atls::operation::{Observer, Outgoing, Outlet, TransferEvent};
+use atls::operation::{Observer, Outlet, SendQueue, TransferEvent};
 use atls::server::{ResponseHead, Server, ServerEvent, ServerSettings, start_connection};
 use atls::tls::{Identity, Trust, TrustedRoots, client_config};
 use atls::tunnel::TunnelUrl;
@@ -108,7 +108,7 @@ impl Observer for Deaf {
 impl Observer<ServerEvent> for Host {
     fn post(&self, event: ServerEvent, _: Option<OwnedSemaphorePermit>) {
         let ServerEvent::Request(request) = event else { return };
-        if request.start(|| Outlet::new(Arc::new(Deaf)), Outgoing::new(Box::new(|| ()))).is_ok() {
+        if request.start(|| Outlet::new(Arc::new(Deaf)), SendQueue::new(Box::new(|| ()))).is_ok() {
             let _ = request.send_head(ResponseHead::new(103, None, None, None).expect("a hint"));
             let _ = request
                 .respond(ResponseHead::new(200, None, None, Some(2)).expect("a head"), Bytes::from_static(b"ok"));

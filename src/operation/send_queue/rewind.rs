@@ -1,9 +1,9 @@
 //! A body that is written again from its beginning: what was queued is dropped, and nothing is taken until the host starts again. No I/O.
 
-use super::{Outgoing, lock};
+use super::{SendQueue, lock};
 use crate::error::{Detail, Error, Result, Status};
 
-impl Outgoing {
+impl SendQueue {
     /// The host can write all of the body again.
     pub fn allow_rewind(&self) {
         lock(&self.state).may_rewind = true;
@@ -65,12 +65,12 @@ pub(super) fn wants_rewind() -> Error {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::operation::outgoing::HIGH;
+    use crate::operation::send_queue::HIGH;
     use bytes::Bytes;
 
     #[tokio::test]
     async fn nothing_of_before_goes_into_a_body_that_begins_anew() {
-        let out = Outgoing::new(Box::new(|| ()));
+        let out = SendQueue::new(Box::new(|| ()));
         let piece = |byte| Bytes::from(vec![byte; HIGH]);
         out.open();
         assert!(!out.unwind(), "only where the host allows it");

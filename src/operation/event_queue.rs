@@ -4,7 +4,7 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use super::gate::Gate;
+use super::event_gate::EventGate;
 use super::mailbox::{Bell, Mailbox};
 use super::registry::Registry;
 use super::sync::{AtomicBool, Ordering};
@@ -30,7 +30,7 @@ pub enum QueueKind {
 }
 
 /// The queue proper; it outlives the host's handle for as long as operations run.
-pub struct Inbox<T, B> {
+pub struct EventQueue<T, B> {
     kind: QueueKind,
     mailbox: Mailbox<T, B>,
     registry: Arc<Registry>,
@@ -39,9 +39,9 @@ pub struct Inbox<T, B> {
     ending: AtomicBool,
 }
 
-impl<T: Delivery, B: Bell> Inbox<T, B> {
-    pub fn new(kind: QueueKind, bell: Option<B>) -> Inbox<T, B> {
-        Inbox { kind, mailbox: Mailbox::new(bell), registry: Arc::default(), ending: AtomicBool::new(false) }
+impl<T: Delivery, B: Bell> EventQueue<T, B> {
+    pub fn new(kind: QueueKind, bell: Option<B>) -> EventQueue<T, B> {
+        EventQueue { kind, mailbox: Mailbox::new(bell), registry: Arc::default(), ending: AtomicBool::new(false) }
     }
 
     pub fn kind(&self) -> QueueKind {
@@ -58,7 +58,7 @@ impl<T: Delivery, B: Bell> Inbox<T, B> {
     }
 
     /// Posts an event of the operation whose gate this is. After the `last` one nothing passes: what comes then is dropped, and not released.
-    pub fn post(&self, gate: &Gate<T>, event: T, last: bool) {
+    pub fn post(&self, gate: &EventGate<T>, event: T, last: bool) {
         if self.kind == QueueKind::Inline {
             drop(gate.deliver(event, last, T::deliver));
             return;

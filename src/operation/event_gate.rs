@@ -6,7 +6,7 @@ use std::collections::VecDeque;
 use super::sync::{Mutex, lock};
 
 /// Opened once, shut once.
-pub struct Gate<T> {
+pub struct EventGate<T> {
     state: Mutex<State<T>>,
 }
 
@@ -27,15 +27,15 @@ enum Phase {
     Over,
 }
 
-impl<T> Default for Gate<T> {
+impl<T> Default for EventGate<T> {
     fn default() -> Self {
-        Gate::new()
+        EventGate::new()
     }
 }
 
-impl<T> Gate<T> {
-    pub fn new() -> Gate<T> {
-        Gate { state: Mutex::new(State { phase: Phase::Starting, waiting: VecDeque::new(), delivering: false }) }
+impl<T> EventGate<T> {
+    pub fn new() -> EventGate<T> {
+        EventGate { state: Mutex::new(State { phase: Phase::Starting, waiting: VecDeque::new(), delivering: false }) }
     }
 
     /// The operation has started.

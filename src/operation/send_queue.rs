@@ -17,7 +17,7 @@ use crate::io::buffers;
 use crate::io::sync::lock;
 
 /// What the host has written and the network has not taken yet.
-pub struct Outgoing {
+pub struct SendQueue {
     state: Mutex<OutgoingState>,
     on_writable: Box<dyn Fn() + Send + Sync>,
     /// Wakes the writer that has the turn.
@@ -69,9 +69,9 @@ fn weight(piece: &Bytes) -> usize {
     buffers::held(piece.len()).saturating_add(KEEPING)
 }
 
-impl Outgoing {
+impl SendQueue {
     /// `on_writable` is called once after each refused write, when there is room again.
-    pub fn new(on_writable: Box<dyn Fn() + Send + Sync>) -> Outgoing {
+    pub fn new(on_writable: Box<dyn Fn() + Send + Sync>) -> SendQueue {
         let state = OutgoingState {
             queue: VecDeque::new(),
             held: 0,
@@ -90,7 +90,7 @@ impl Outgoing {
             wants_writable: false,
             reader: None,
         };
-        Outgoing {
+        SendQueue {
             state: Mutex::new(state),
             on_writable,
             room: Notify::new(),
@@ -328,7 +328,7 @@ mod tests {
     fn a_refused_write_is_followed_by_one_writable() {
         let fired = Arc::new(AtomicU32::new(0));
         let counter = fired.clone();
-        let out = Outgoing::new(Box::new(move || {
+        let out = SendQueue::new(Box::new(move || {
             counter.fetch_add(1, Ordering::SeqCst);
         }));
         let piece = || Bytes::from(vec![0; HIGH]);
@@ -352,7 +352,7 @@ mod tests {
     #[test]
     fn small_pieces_count_with_what_it_takes_to_keep_them() {
         for (size, most) in [(1, HIGH / KEEPING), (100, HIGH / 200), (5000, HIGH / 8192), (40_000, 4)] {
-            let out = Outgoing::new(Box::new(|| ()));
+            let out = SendQueue::new(Box::new(|| ()));
             out.open();
             let taken = (0..).take_while(|_| out.write(buffers::copy(&vec![0; size])).is_ok()).count();
             assert!(taken <= most && taken >= most * 3 / 4, "{taken} pieces of {size} bytes");
@@ -364,7 +364,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_body_that_nobody_reads_is_refused_once_there_is_an_answer() {
-        let out = Outgoing::new(Box::new(|| ()));
+        let out = SendQueue::new(Box::new(|| ()));
         let piece = || Bytes::from(vec![0; HIGH]);
         out.open();
         let first = out.is_read();
