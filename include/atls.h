@@ -3469,9 +3469,9 @@ atls_status atls_server_config_set_dstack_agent(atls_server_config *config,
  * Like atls_server_config_set_dstack_agent(), with TDX quotes or SEV-SNP reports from configfs-tsm
  * of the Linux kernel, for machines that are not dstack guests. The kernel is asked at once which
  * of the two this is. Of a TDX guest there is no event log; so only a policy can be satisfied that
- * accepts exporter-v1, names no application, and has `"require_key_event": false`. Evidence of an
- * SEV-SNP guest is given by exporter-v1 only, with the certificate of the key that signed it if the
- * guest's host hands that out.
+ * accepts exporter-v1 and is of type `tdx`, or names no application and has `"require_key_event":
+ * false`. Evidence of an SEV-SNP guest is given by exporter-v1 only, with the certificate of the
+ * key that signed it if the guest's host hands that out.
  *
  * \param path the folder of configfs-tsm. May be NULL, for the usual one.
  * \return ATLS_OK, or

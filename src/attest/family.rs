@@ -13,7 +13,8 @@ use serde_json::Value;
 
 use super::anchors::TrustAnchors;
 use super::appraise::AppraisalRequest;
-use super::binding::Binding;
+use super::bare_tdx::BareTdx;
+use super::binding::{Binding, Protocol};
 use super::documents::{DocumentId, Documents};
 use super::dstack::DstackTdx;
 use super::evidence::Evidence;
@@ -42,6 +43,11 @@ pub trait Family: Sized + Send + Sync + 'static {
     type Reference: Send + Sync + 'static;
     /// Authentic; not yet acceptable.
     type Claims;
+
+    /// Whether its evidence belongs to a session if it came by this protocol.
+    fn is_carried_by(protocol: Protocol) -> bool {
+        protocol.carries().contains(&Self::TEE)
+    }
 
     /// The object that protocol exporter-v1 carries.
     fn read(object: &Value) -> std::result::Result<Self::Evidence, String>;
@@ -132,6 +138,7 @@ pub trait AnyFamily: Send + Sync {
     fn tee(&self) -> Tee;
     /// `type` in a policy.
     fn kind(&self) -> &'static str;
+    fn is_carried_by(&self, protocol: Protocol) -> bool;
     fn read(&self, object: &Value) -> std::result::Result<Evidence, String>;
     fn policy(&self, fields: PolicyFields) -> Result<Member>;
     fn sources(&self, member: &Member) -> Option<SourceRules>;
@@ -146,6 +153,7 @@ pub trait AnyFamily: Send + Sync {
 /// All families, the first of a kind being the one that reads its evidence.
 static FAMILIES: &[&dyn AnyFamily] = &[
     &Erased::<DstackTdx>(PhantomData),
+    &Erased::<BareTdx>(PhantomData),
     &Erased::<Snp>(PhantomData),
     #[cfg(test)]
     &Erased::<super::toy::Toy>(PhantomData),
@@ -202,6 +210,10 @@ impl<F: Family> AnyFamily for Erased<F> {
 
     fn kind(&self) -> &'static str {
         F::TYPE
+    }
+
+    fn is_carried_by(&self, protocol: Protocol) -> bool {
+        F::is_carried_by(protocol)
     }
 
     fn read(&self, object: &Value) -> std::result::Result<Evidence, String> {

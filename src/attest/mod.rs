@@ -7,6 +7,7 @@
 
 mod anchors;
 mod appraise;
+mod bare_tdx;
 mod binding;
 pub mod challenge;
 mod documents;

@@ -2,6 +2,10 @@
 //!
 //! The folder is no part of the project: it is found through ATLS_FIXTURES, else at ../shared/fixtures.
 
+#![allow(unsafe_code)] // It is a client of the C ABI.
+
+mod support;
+
 use std::path::PathBuf;
 
 use atls::attest::tdx::{Culprit, DocumentKind, TdxEvidence};
@@ -9,6 +13,7 @@ use atls::attest::{AppraisalRequest, Binding, Document, Documents, Policy, Trust
 use atls::error::Status;
 use atls::verdict::Outcome;
 use serde_json::{Value, json};
+use support::offline::{Question, Session};
 
 fn folder() -> Option<PathBuf> {
     let path = std::env::var_os("ATLS_FIXTURES")
@@ -99,6 +104,79 @@ fn outcomes_of_quote_verification() {
             }
         }
     }
+}
+
+/// The case's quote alone, through the C ABI, under a policy of type `tdx` with these measurements.
+fn bare(case: &Value, measurements: Value) -> Question {
+    let path = case["collateral"].as_str().unwrap();
+    let mut documents = match path.ends_with(".yaml") {
+        true => yaml_to_json(std::str::from_utf8(&read(path)).unwrap()),
+        false => serde_json::from_slice(&read(path)).unwrap(),
+    };
+    documents.as_object_mut().unwrap().remove("pck_certificate_chain");
+    Question {
+        quote: quote(&case["quote"]),
+        log: None,
+        collateral: documents.to_string(),
+        policy: json!({
+            "type": "tdx", "measurements": [measurements], "allowed_tcb_status": ["UpToDate", "OutOfDate"],
+        }),
+        root: None,
+        session: Session::None,
+        now: case["now"].as_u64().unwrap(),
+    }
+}
+
+#[test]
+fn outcomes_under_a_policy_that_pins_the_quotes_own_registers() {
+    if folder().is_none() {
+        return;
+    }
+    let expected: Value = serde_json::from_slice(&read("expected.json")).unwrap();
+    let mut trusted = 0;
+    for case in expected["dcap"].as_array().unwrap() {
+        let name = case["name"].as_str().unwrap();
+        let hex = |at: usize| atls::attest::hash::hex(&quote(&case["quote"])[at..at + 48]);
+        // A report of TDX 1.5 begins six bytes later: its type and length come before it.
+        let body = if quote(&case["quote"])[0] == 5 { 54 } else { 48 };
+        let mut pins = json!({"mrtd": hex(body + 136)});
+        for index in 0..4 {
+            pins[format!("rtmr{index}")] = hex(body + 328 + 48 * index).into();
+        }
+        let question = bare(case, pins.clone());
+        let dropped = name.starts_with("cached collateral of ANOTHER machine");
+        if case["expect"]["ok"] == false && !dropped {
+            assert_ne!(question.ask().status, "OK", "{name}");
+            continue;
+        }
+        let found = question.trusted();
+        let status = case["expect"]["status"].as_str().unwrap_or("OutOfDate");
+        assert_eq!(found.verdict["tcb_status"], status, "{name}");
+        assert_eq!(found.verdict["trust_anchor"], "intel", "{name}");
+        for register in ["mrtd", "rtmr0", "rtmr1", "rtmr2", "rtmr3"] {
+            let mut changed = pins.clone();
+            changed[register] = "ee".repeat(48).into();
+            bare(case, changed).refused("MEASUREMENT_MISMATCH", "measurement");
+        }
+        trusted += 1;
+    }
+    assert!(trusted >= 7, "{trusted}");
+}
+
+#[test]
+fn the_seconds_around_the_time_in_which_all_documents_hold() {
+    if folder().is_none() {
+        return;
+    }
+    let expected: Value = serde_json::from_slice(&read("expected.json")).unwrap();
+    let case = &expected["dcap"][0];
+    let hex = |at: usize| atls::attest::hash::hex(&quote(&case["quote"])[at..at + 48]);
+    let pins = json!({"mrtd": hex(184), "rtmr1": hex(424), "rtmr2": hex(472)});
+    let at = |now: u64| Question { now, ..bare(case, pins.clone()) }.ask();
+    let window = at(case["now"].as_u64().unwrap()).verdict["collateral"].clone();
+    let (first, last) = (window["issued"].as_u64().unwrap(), window["expires"].as_u64().unwrap());
+    let found = [first - 1, first, last - 1, last, last + 1].map(|now| at(now).status);
+    assert_eq!(found, ["COLLATERAL_INVALID", "OK", "OK", "COLLATERAL_INVALID", "COLLATERAL_INVALID"], "{first} {last}");
 }
 
 /// A whole guest, judged under a policy that pins what it measured.

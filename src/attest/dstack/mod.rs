@@ -13,17 +13,16 @@ use std::ops::ControlFlow;
 
 use serde_json::Value;
 
-use super::anchors::{TrustAnchors, Vendor};
+use super::Result;
+use super::anchors::TrustAnchors;
 use super::binding::Binding;
 use super::family::{Family, Need, Question};
 use super::lines::{Lines, REPORT_DATA};
 use super::policy::policy_fields::PolicyFields;
 use super::policy::{Policy, SourceRules};
-use super::tdx::checks::{DEBUG, QUOTE, QuoteChecks, SERVICE_TD, TCB_STATUS};
-use super::tdx::{TdxClaims, TdxEvidence, genuine, needs_of, other_kind, report_data};
+use super::tdx::checks::{DEBUG, QUOTE, SERVICE_TD, TCB_STATUS};
+use super::tdx::{TdxClaims, TdxEvidence, report_data, steps};
 use super::tee::Tee;
-use super::{Fault, Result};
-use crate::status::Status;
 use crate::verdict::{CheckId, ClaimsReport};
 use checks::{CERTIFICATE_EVENT, EVENT_LOG, EVENT_ORDER, GuestChecks, RTMR};
 use event_log::EventLog;
@@ -60,16 +59,11 @@ impl Family for DstackTdx {
     }
 
     fn anchor(evidence: &TdxEvidence, anchors: &TrustAnchors, policy: &Policy) -> Result<&'static str> {
-        if let Some(other) = other_kind(&evidence.quote) {
-            return Err(Fault::of_question(Status::Unsupported, format!("quote: {other}")));
-        }
-        anchors.root(Vendor::Intel, policy).map(|(_, name)| name)
+        steps::anchor(evidence, anchors, policy)
     }
 
     fn needs(of: &Question<'_, DstackTdx>) -> Option<Vec<Need>> {
-        let (root, _) = of.anchors.root(Vendor::Intel, of.policy).ok()?;
-        let platform = genuine(&of.evidence.quote, root, of.now).ok()?;
-        Some(needs_of(&platform, &of.member.tdx.sources.evaluation_set))
+        steps::needs(of, &of.member.tdx)
     }
 
     fn glance(lines: &mut Lines, of: &Question<'_, DstackTdx>) {
@@ -77,15 +71,10 @@ impl Family for DstackTdx {
     }
 
     fn verify(lines: &mut Lines, of: &Question<'_, DstackTdx>) -> Option<GuestClaims> {
-        let rules = &of.member.tdx;
-        let anchor = of.anchors.root(Vendor::Intel, of.policy);
-        let (root, limit) = (anchor.map_or(&[][..], |(root, _)| root), of.policy.max_evidence_bytes);
-        let mut checks = QuoteChecks { lines, rules, now: of.now };
-        let Some(td) = checks.quote(of.evidence, of.documents, (root, limit)) else {
+        let Some(td) = steps::verify(lines, of, &of.member.tdx) else {
             lines.skip(EVENT_LOG, "the quote does not hold");
             return None;
         };
-        checks.all(&td);
         let text = of.evidence.event_log.as_deref();
         let log = text.ok_or_else(|| "there is none".to_owned()).and_then(EventLog::parse);
         Some(GuestClaims { td, log })

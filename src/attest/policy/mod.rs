@@ -230,19 +230,23 @@ impl Policy {
         collateral.finish()
     }
 
-    /// atlas-v1 carries evidence of one kind only. It is what a policy about that kind alone means if it names no protocol.
+    /// The first member whose evidence atlas-v1 does not carry.
+    fn beyond_atlas_v1(&self) -> Option<&Member> {
+        self.any_of.iter().find(|member| !member.family.is_carried_by(Protocol::AtlasV1))
+    }
+
+    /// atlas-v1 carries evidence of dstack guests only. It is what a policy about them alone means if it names no protocol.
     fn settle_protocols(&mut self, are_named: bool) -> Result<()> {
-        let (kinds, carried) = (self.kinds(), Protocol::AtlasV1.carries());
-        if kinds.iter().all(|kind| carried.contains(kind)) {
+        if self.beyond_atlas_v1().is_none() {
             return Ok(());
         }
         if !are_named {
             self.protocols = vec![Protocol::ExporterV1];
         } else if self.protocols == [Protocol::AtlasV1] {
             let why =
-                "policy.binding.protocols: atlas-v1 does not carry evidence of every kind that the policy is about";
+                "policy.binding.protocols: atlas-v1 does not carry evidence of every type that the policy is about";
             return Err(Fault::of_policy(Status::PolicyInvalid, why));
-        } else if !kinds.iter().any(|kind| carried.contains(kind)) {
+        } else if !self.any_of.iter().any(|member| member.family.is_carried_by(Protocol::AtlasV1)) {
             self.protocols.retain(|protocol| *protocol != Protocol::AtlasV1);
         }
         Ok(())
@@ -251,9 +255,8 @@ impl Policy {
     /// Only evidence that atlas-v1 carries has a log with a certificate event; and atlas-v1 needs that event.
     fn settle_key_event(&mut self, named: Option<bool>) -> Result<()> {
         const FIELD: &str = "policy.identity.require_key_event";
-        let (kinds, carried) = (self.kinds(), Protocol::AtlasV1.carries());
-        if let (Some(true), Some(other)) = (named, kinds.iter().find(|kind| !carried.contains(kind))) {
-            let why = format!("true: there is no event log in evidence of kind {}", other.name());
+        if let (Some(true), Some(other)) = (named, self.beyond_atlas_v1()) {
+            let why = format!("true: there is no event log in evidence of type {}", other.family.kind());
             return Err(policy_fields::invalid(FIELD, why));
         }
         if named == Some(false) && self.protocols.contains(&Protocol::AtlasV1) {

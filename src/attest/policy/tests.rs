@@ -130,6 +130,14 @@ fn evidence_that_atlas_cannot_carry() {
         format!(r#"{{"any_of":[{},{}]}}"#, r#"{"type":"dstack_tdx","disable_runtime_verification":true}"#, snp(""));
     assert_eq!((read(&both).protocols, read(&both).require_key_event), (vec![Protocol::ExporterV1], true));
     read(&snp(r#","binding":{"protocols":["atlas-v1","exporter-v1"]}"#));
+    // A guest without a log is beyond it too, although its kind of evidence is not.
+    let bare = format!(r#"{{"type":"tdx","firmware_only":true,"measurements":[{{"mrtd":"{}"}}]}}"#, "ab".repeat(48));
+    assert_eq!(read(&bare).protocols, [Protocol::ExporterV1]);
+    let dstack = r#"{"type":"dstack_tdx","disable_runtime_verification":true}"#;
+    let named = r#""binding":{"protocols":["atlas-v1","exporter-v1"]}"#;
+    assert_eq!(read(&format!(r#"{{"any_of":[{bare}],{named}}}"#)).protocols, [Protocol::ExporterV1]);
+    let fleet = read(&format!(r#"{{"any_of":[{bare},{dstack}],{named}}}"#));
+    assert_eq!(fleet.protocols, [Protocol::AtlasV1, Protocol::ExporterV1]);
     for (text, path) in [
         (snp(r#","binding":{"protocols":["atlas-v1"]}"#), "policy.binding.protocols: atlas-v1"),
         (snp(r#","identity":{"require_key_event":true}"#), "policy.identity.require_key_event: true"),

@@ -15,6 +15,7 @@ mod issuer;
 mod layout;
 pub mod policy;
 pub mod rfc3339;
+pub mod steps;
 mod unverified;
 
 pub use claims::TdxClaims;

@@ -13,6 +13,7 @@ struct World {
     log: String,
     documents: Documents,
     policy: Policy,
+    bare: Policy,
     anchors: TrustAnchors,
 }
 
@@ -27,9 +28,17 @@ fn world() -> &'static World {
             log: guest.log().to_string(),
             documents: tdx::documents::from_json(tee.collateral_json(&Issue::default()).as_bytes()).unwrap(),
             policy: Policy::from_json(guest.policy("https://pccs.example").to_string().as_bytes()).unwrap(),
+            bare: bare(&guest),
             anchors: TrustAnchors::simulated(Vendor::Intel, tee.root_der.clone()),
         }
     })
+}
+
+/// The same guest without its log, by its registers.
+fn bare(guest: &Guest) -> Policy {
+    let chain = guest.policy("")["expected_bootchain"].to_string();
+    let document = format!(r#"{{"type":"tdx","measurements":[{chain}],"allow_simulated":true}}"#);
+    Policy::from_json(document.as_bytes()).unwrap()
 }
 
 libfuzzer_sys::fuzz_target!(|data: &[u8]| {
@@ -43,9 +52,11 @@ libfuzzer_sys::fuzz_target!(|data: &[u8]| {
     let made = tdx::genuine(&quote, world.anchors.of(Vendor::Intel), now);
     assert!(!(signed && made.is_ok()));
     let evidence = TdxEvidence { quote, event_log: Some(world.log.clone()) }.into();
-    let (documents, policy, anchors) = (&world.documents, &world.policy, &world.anchors);
-    let request = AppraisalRequest { evidence: &evidence, documents, policy, anchors, binding: &Binding::Skip, now };
-    // A quote of another kind has no verdict.
-    let trusted = appraise(&request).is_ok_and(|verdict| verdict.trusted);
-    assert!(!(signed && trusted));
+    let (documents, anchors) = (&world.documents, &world.anchors);
+    for policy in [&world.policy, &world.bare] {
+        let request = AppraisalRequest { evidence: &evidence, documents, policy, anchors, binding: &Binding::Skip, now };
+        // A quote of another kind has no verdict.
+        let trusted = appraise(&request).is_ok_and(|verdict| verdict.trusted);
+        assert!(!(signed && trusted));
+    }
 });

@@ -1,0 +1,56 @@
+//! Reference values for a guest in a TDX trust domain without dstack: the policy type `tdx`.
+
+use crate::attest::Result;
+use crate::attest::policy::policy_fields::PolicyFields;
+use crate::attest::tdx::policy::TdxRules;
+
+/// What a guest must be: one member of a policy.
+#[derive(Clone, Debug)]
+pub struct BareReference {
+    /// Alternatives, at least one. Each counts as a whole: registers of two of them do not make a third.
+    pub measurements: Vec<Measurements>,
+    pub tdx: TdxRules,
+}
+
+#[derive(Clone, Debug)]
+pub struct Measurements {
+    pub label: String,
+    pub mrtd: [u8; 48],
+    /// `None`: not judged. The kernel and what it is given, the second and the third, are always there unless the policy says `firmware_only`.
+    pub rtmr: [Option<[u8; 48]>; 4],
+}
+
+impl BareReference {
+    pub fn read(mut fields: PolicyFields) -> Result<BareReference> {
+        if fields.take("ccel").is_some() {
+            return Err(fields.unsupported("ccel", "is not enforced by this version"));
+        }
+        let firmware_only = fields.bool("firmware_only")?.unwrap_or(false);
+        let Some(sets) = fields.objects("measurements")? else {
+            return Err(fields.invalid("measurements", "missing field `measurements`".into()));
+        };
+        let read = |(index, set)| Measurements::read(set, &format!("measurements[{index}]"), firmware_only);
+        let reference = BareReference {
+            measurements: sets.into_iter().enumerate().map(read).collect::<Result<_>>()?,
+            tdx: TdxRules::read(&mut fields)?,
+        };
+        fields.finish()?;
+        Ok(reference)
+    }
+}
+
+impl Measurements {
+    fn read(mut fields: PolicyFields, default_label: &str, firmware_only: bool) -> Result<Measurements> {
+        let missing = |fields: &PolicyFields, name: &str| fields.invalid(name, format!("missing field `{name}`"));
+        let mrtd = fields.hex("mrtd")?.ok_or_else(|| missing(&fields, "mrtd"))?;
+        let rtmr = [fields.hex("rtmr0")?, fields.hex("rtmr1")?, fields.hex("rtmr2")?, fields.hex("rtmr3")?];
+        for (name, register) in [("rtmr1", &rtmr[1]), ("rtmr2", &rtmr[2])] {
+            if register.is_none() && !firmware_only {
+                return Err(missing(&fields, name));
+            }
+        }
+        let label = fields.string("label")?.unwrap_or_else(|| default_label.into());
+        fields.finish()?;
+        Ok(Measurements { label, mrtd, rtmr })
+    }
+}
