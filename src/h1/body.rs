@@ -54,7 +54,7 @@ pub enum Chunk {
         left: u64,
         first: bool,
     },
-    /// CR LF after the data, of which so many bytes have come.
+    /// The CR LF after the data; the number says how many of its bytes have been received.
     Footer(u8),
     Trailers,
 }
@@ -68,7 +68,7 @@ impl Reader {
         }
     }
 
-    /// What an end of the connection means, where nothing is left to read: a refusal, or the regular end.
+    /// What the end of the connection means once nothing is left to read: a refusal, or the regular end.
     pub fn at_eof(&self) -> Checked<()> {
         match self {
             Reader::Length { expected, left } => Err(Refusal::new(format!(
@@ -81,7 +81,7 @@ impl Reader {
     }
 }
 
-/// Consumes what is there of the CR LF after a chunk; returns how many bytes that were.
+/// Consumes as much of the CR LF after a chunk as has been received; returns how many bytes that was.
 pub fn footer(seen: u8, live: &[u8]) -> Checked<usize> {
     let wanted = &b"\r\n"[usize::from(seen)..];
     let there = live.len().min(wanted.len());
@@ -105,8 +105,8 @@ pub fn chunk_size(line: &[u8], extensions: &mut usize, rules: &Rules) -> Checked
     let size = u64::try_from(size).ok().filter(|size| *size <= MAX_SIZE).ok_or_else(illegal)?;
     let mut rest = &line[digits..];
     if rules.allow(flags::ALLOW_CHUNK_SIZE_OWS) {
-        let blanks = rest.iter().rev().take_while(|b| syntax::is_blank(**b)).count();
-        rest = &rest[..rest.len() - blanks];
+        let ows = rest.iter().rev().take_while(|b| syntax::is_ows(**b)).count();
+        rest = &rest[..rest.len() - ows];
     }
     match rest {
         [] => {}

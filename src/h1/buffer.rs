@@ -1,20 +1,20 @@
-//! Bytes that have come and are not parsed yet. Consumed bytes stay where they are until more are written, so that events are views.
+//! Bytes that were received but not parsed yet. Consumed bytes stay in place until more are written, so events can be views of them.
 
-/// The receive buffer. All of `storage` is initialised; what lives is `start..end`.
+/// The receive buffer. All of `storage` is initialised; the live bytes are `start..end`.
 #[derive(Default)]
 pub struct Buffer {
     storage: Vec<u8>,
     start: usize,
     end: usize,
-    /// How far, from `start`, line ends were looked for.
+    /// How far, from `start`, the search for line ends has got.
     searched: usize,
-    /// Where, from `start`, the line feeds found so far are. 32 bits: blocks are limited to less.
+    /// Positions, from `start`, of the line feeds found so far. 32 bits are enough: blocks are limited to less.
     feeds: Vec<u32>,
-    /// Room that was handed out for writing.
+    /// Bytes that were reserved for writing.
     reserved: usize,
 }
 
-/// Room that an emptied buffer may keep.
+/// Bytes of storage that an empty buffer may keep.
 const KEEP: usize = 256 << 10;
 
 impl Buffer {
@@ -53,7 +53,7 @@ impl Buffer {
         &mut self.storage[self.end..]
     }
 
-    /// The first `count` bytes of the reserved room were filled. False where there was not as much.
+    /// The first `count` reserved bytes were filled. False if fewer were reserved.
     pub fn commit(&mut self, count: usize) -> bool {
         if count > self.reserved {
             return false;
@@ -86,7 +86,7 @@ impl Buffer {
         if self.storage.len() - self.end >= count {
             return;
         }
-        // Moving pays for itself only where at least as much was consumed as is moved.
+        // Moving pays for itself only if at least as much was consumed as is moved.
         if self.start >= self.len() {
             self.storage.copy_within(self.start..self.end, 0);
             (self.start, self.end) = (0, self.end - self.start);
@@ -106,7 +106,7 @@ impl Buffer {
         from..self.start
     }
 
-    /// The length of the first line with its LF, if it is there. Looks at no byte twice, and at none beyond `most`.
+    /// The length of the first line including its LF, if it is complete. Looks at no byte twice, and at none beyond `most`.
     pub fn find_line(&mut self, most: usize) -> Option<usize> {
         let live = &self.storage[self.start..self.end.min(self.start.saturating_add(most))];
         let found = memchr::memchr(b'\n', &live[self.searched..]).map(|at| self.searched + at);
@@ -114,8 +114,8 @@ impl Buffer {
         found.map(|at| at + 1)
     }
 
-    /// The length of the lines up to and with an empty one, if that is there. Looks at no byte twice, byte by byte too, and at none beyond
-    /// `most`: what is longer is refused, and positions in it need not be kept.
+    /// The length of the lines up to and including an empty one, if there is one. Looks at no byte twice, even if they come one at a time, and at
+    /// none beyond `most`: what is longer is refused, and positions in it need not be kept.
     pub fn find_block(&mut self, most: usize) -> Option<usize> {
         let live = &self.storage[self.start..self.end.min(self.start.saturating_add(most))];
         let from = self.searched;
@@ -132,12 +132,12 @@ impl Buffer {
         None
     }
 
-    /// The line feeds of the block that was found, the last one that of the empty line. Ask before consuming.
+    /// The line feeds of the block that was found; the last one ends the empty line. Call this before consuming the block.
     pub fn take_feeds(&mut self) -> Vec<u32> {
         std::mem::take(&mut self.feeds)
     }
 
-    /// Gives the list back for re-use.
+    /// Returns the list, so that its memory is reused.
     pub fn return_feeds(&mut self, mut feeds: Vec<u32>) {
         feeds.clear();
         self.feeds = feeds;
@@ -148,7 +148,7 @@ impl Buffer {
 mod tests {
     use super::*;
 
-    /// What makes a head that comes byte by byte cost linear time: the search goes on where it ended.
+    /// A head that comes byte by byte costs linear time, because the search continues where it stopped.
     #[test]
     fn no_byte_is_searched_twice() {
         let mut buffer = Buffer::default();
@@ -164,7 +164,7 @@ mod tests {
         assert_eq!((buffer.find_block(10), buffer.feeds.len()), (None, 5));
     }
 
-    /// Moving what lives to the front happens only where at least as much was consumed.
+    /// Live bytes are moved to the front only if at least as many were consumed.
     #[test]
     fn room_is_reused_and_given_back() {
         let mut buffer = Buffer::default();

@@ -1,5 +1,5 @@
-//! One connection: what it has received, what it may send, and in which states both sides are. What comes in is read in
-//! `receiving.rs`, what goes out is written in `sending.rs`.
+//! One connection: what it has received, what it may send, and the states of both sides. `receiving.rs` reads what comes in,
+//! `sending.rs` writes what goes out.
 
 use super::body::{Framing, Reader};
 use super::buffer::Buffer;
@@ -22,7 +22,7 @@ pub struct Connection {
     waiting_for_100: bool,
     pub(super) buffer: Buffer,
     pub(super) eof: bool,
-    /// The empty line that may come before a request line has come.
+    /// The one empty line that is allowed before a request line has been received.
     pub(super) skipped: bool,
     pub(super) reader: Reader,
     pub(super) head: Head,
@@ -67,7 +67,7 @@ impl Connection {
         }
     }
 
-    /// To be changed only before anything was received or sent.
+    /// May be changed only before anything was received or sent.
     pub fn rules_mut(&mut self) -> &mut Rules {
         &mut self.rules
     }
@@ -124,18 +124,18 @@ impl Connection {
         self.buffer.reserve(least)
     }
 
-    /// So many bytes of the reserved room were filled. False where less was reserved.
+    /// The first `count` reserved bytes were filled. False if fewer were reserved.
     pub fn commit(&mut self, count: usize) -> bool {
         self.buffer.commit(count)
     }
 
-    /// Whether all the bytes have gone that our head said there would be: who reads them may leave before we say that this is the end.
+    /// Whether all bytes that our head announced have been sent. The peer then has the whole message, and may leave before we end it.
     pub fn our_body_is_sent(&self) -> bool {
         self.our_state() == State::SendBody && matches!(self.writer, Writer::Length { left: 0 })
     }
 
-    /// Gives memory back that is not in use now, but for about `keep` bytes each of what is received, parsed and sent. What events and sending calls gave
-    /// before ends with it.
+    /// Frees memory that is not in use now, except about `keep` bytes in each of the buffers for what is received, parsed and sent. Invalidates what
+    /// events and sending calls returned before.
     pub fn rest(&mut self, keep: usize) {
         self.buffer.rest(keep);
         self.head.rest(keep);
@@ -150,7 +150,7 @@ impl Connection {
         (self.buffer.live(), self.eof)
     }
 
-    /// What an event of `role` does to both sides, whoever sent it. Returns what a rule has against it.
+    /// Applies an event of `role` to both sides, whoever sent it. Errors: the rule that forbids it.
     pub(super) fn advance(&mut self, role: Role, kind: EventKind, message: Option<&Message>) -> Checked<()> {
         let request = (kind == EventKind::Request).then_some(message).flatten();
         if let (Role::Client, Some(request)) = (role, request) {
@@ -205,8 +205,8 @@ impl Connection {
         }
     }
 
-    /// HTTP/1.1 lives on unless it says otherwise, HTTP/1.0 where it asks for it and says where its message ends (RFC 9112 section 9.3). A request without
-    /// Content-Length that usually has a body may have one that nobody announced.
+    /// HTTP/1.1 keeps the connection alive unless it says otherwise; HTTP/1.0 does so if it asks for it and says where its message ends (RFC 9112
+    /// section 9.3). An HTTP/1.0 request whose method usually has a body may have one even without Content-Length.
     fn may_live_on(&self, role: Role, message: &Message) -> bool {
         if message.version >= 0x0101 {
             return true;
@@ -240,8 +240,8 @@ impl Connection {
         }
     }
 
-    /// Both sides are done: back to the start, with what was received beyond the message. A client that has received more than its
-    /// answer gets an error instead: the next response would be taken from what nobody asked for.
+    /// Both sides are done: starts again, with what was received beyond the message. A client that has received more than its response gets an error
+    /// instead: those bytes, which no request asked for, would be taken for the next response.
     pub fn start_next_cycle(&mut self) -> Result<(), ProtocolError> {
         let local = |message: String| Refusal::new(message).on(Side::Local);
         if self.role == Role::Client && self.our_state() == State::Done && !self.buffer.is_empty() {

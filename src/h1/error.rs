@@ -1,4 +1,4 @@
-//! Why a connection refuses something: whose fault, what a server might answer, and the bytes in question, escaped.
+//! Why a connection refuses something: whose fault it is, what a server might answer, and the bytes in question, escaped.
 
 use std::fmt;
 
@@ -7,7 +7,7 @@ use crate::error::Detail;
 /// Who broke the protocol.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Side {
-    /// The caller: what it wants to send is not HTTP, or not now.
+    /// The caller: what it wants to send is not HTTP, or not possible now.
     Local,
     /// The peer.
     Remote,
@@ -56,7 +56,7 @@ impl Refusal {
         Refusal::new(format!("{what}: \"{}\"", escaped(bytes)))
     }
 
-    /// What it is about, where a rule below has not said it more exactly.
+    /// Sets the detail, unless a rule further down has set a more exact one.
     #[cold]
     pub fn about(mut self, detail: Detail) -> Refusal {
         if self.0.1 == Detail::None {

@@ -1,10 +1,10 @@
-//! Checking one field after the other, and what framing and keep-alive need to know of the list.
+//! Checks header fields one by one, and collects what framing and keep-alive need to know about the list.
 
 use super::error::{Checked, Refusal};
 use super::{Rules, flags, syntax};
 use crate::error::Detail;
 
-/// Content-Length and chunk sizes end here.
+/// Largest Content-Length and chunk size.
 pub const MAX_SIZE: u64 = i64::MAX as u64;
 
 /// Field names that mean something to a connection.
@@ -32,7 +32,7 @@ impl Known {
         if name == spelt { known } else { Known::Other }
     }
 
-    /// The only name of this length, and how it is spelt.
+    /// The only known name of this length, and its spelling.
     fn by_length(length: usize) -> (Known, &'static [u8]) {
         match length {
             4 => (Known::Host, b"host"),
@@ -46,7 +46,7 @@ impl Known {
     }
 }
 
-/// The methods that change how a message is framed, or whether the connection lives on.
+/// The methods that change how a message is framed, or whether the connection is kept alive.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Method {
     /// No request was seen yet.
@@ -71,7 +71,7 @@ impl Method {
     }
 }
 
-/// What becomes of a field that passed.
+/// What happens to a field that passed the checks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kept {
     Whole,
@@ -83,11 +83,11 @@ pub enum Kept {
     Dropped,
 }
 
-/// What is known of a list of fields.
+/// What is known about a list of fields.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Facts {
     pub hosts: usize,
-    /// Number of digits, for "5" is not "05", and the value.
+    /// Number of digits, because "5" is not "05", and the value.
     length: Option<(usize, u64)>,
     pub chunked: bool,
     /// `Connection` has `close`.
@@ -112,7 +112,7 @@ impl Facts {
         self
     }
 
-    /// Checks one field, whose name is a token and whose value has no blanks around it, and takes note.
+    /// Checks one field, whose name is a token and whose value has no spaces or tabs around it, and records its facts.
     pub fn take(&mut self, known: Known, value: &[u8], rules: &Rules) -> Checked<Kept> {
         if !syntax::is_text(value, rules.allow(flags::ALLOW_CTL_IN_VALUE)) {
             return Err(Refusal::of("illegal byte in a field value", value));
@@ -146,7 +146,7 @@ impl Facts {
         Ok(Kept::Whole)
     }
 
-    /// As [`Facts::take`], where framing is not to be changed any more (RFC 9110 section 6.5.1).
+    /// Like [`Facts::take`], for trailers, which must not change the framing (RFC 9110 section 6.5.1).
     pub fn take_trailer(&mut self, known: Known, name: &[u8], value: &[u8], rules: &Rules) -> Checked<Kept> {
         if matches!(known, Known::Host | Known::ContentLength | Known::TransferEncoding) {
             return Err(Refusal::of("not allowed in trailers", name));
@@ -163,7 +163,7 @@ impl Facts {
         }
     }
 
-    /// A message says its length in one way (RFC 9112 section 6.2).
+    /// A message must state its length in one way only (RFC 9112 section 6.2).
     pub fn allow_framing(&self) -> Checked<()> {
         match self.chunked && self.length.is_some() {
             true => Err(Refusal::new("both Content-Length and Transfer-Encoding").about(Detail::BothLengths)),
@@ -195,7 +195,7 @@ impl Facts {
             };
         }
         self.length = found;
-        // The first piece begins where the value does, which has no blanks before it.
+        // The first piece begins where the value does, which has no spaces or tabs before it.
         Ok(if piece.len() == value.len() { Kept::Whole } else { Kept::Part(0, piece.len()) })
     }
 

@@ -10,7 +10,7 @@ use crate::error::Detail;
 /// Bytes of the block, or of `names`.
 type Span = Range<u32>;
 
-/// What a block is the beginning, or the end, of.
+/// What a block begins (a message) or ends (trailers).
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum BlockKind {
     Request,
@@ -28,9 +28,9 @@ pub struct Head {
     /// Major << 8 | minor.
     pub version: u16,
     pub facts: Facts,
-    /// Where the block is in the receive buffer.
+    /// Position of the block in the receive buffer.
     pub block: Range<usize>,
-    /// Field names in lower case, one after the other; then room for more.
+    /// Field names in lower case, one after the other; then spare bytes.
     names: Vec<u8>,
     names_len: usize,
     fields: Vec<Field>,
@@ -47,7 +47,7 @@ struct Field {
     known: Known,
 }
 
-/// Of a block whose continued lines have been joined.
+/// The lines of a block whose continued lines have been joined.
 struct Line {
     bytes: Span,
     folded: bool,
@@ -84,13 +84,13 @@ impl<'a> Fields<'a> {
         let (names, block) = (self.names, self.block);
         let of = |span: &Span, bytes: &'a [u8]| &bytes[span.start as usize..span.end as usize];
         self.fields.iter().map(move |field| {
-            // In whatever case it came, this is what was accepted.
+            // It may have come in any case; nothing else is accepted.
             let value = if field.known == Known::TransferEncoding { b"chunked" } else { of(&field.value, block) };
             (of(&field.name, names), of(&field.raw_name, block), value)
         })
     }
 
-    /// Name and value of each line as it came, continued lines joined: also of those that were merged or removed.
+    /// Name and value of each line as received, continued lines joined, including lines that were merged or removed.
     pub fn as_spelled(&self) -> impl Iterator<Item = (&'a [u8], &'a [u8])> + use<'a> {
         let block = self.block;
         self.lines.iter().map(move |line| {
@@ -102,7 +102,7 @@ impl<'a> Fields<'a> {
 }
 
 impl Head {
-    /// Forgets what was parsed where it takes more than `keep` bytes.
+    /// Forgets what was parsed if it takes more than `keep` bytes.
     pub fn rest(&mut self, keep: usize) {
         let lines = self.lines.capacity() * size_of::<Line>() + self.fields.capacity() * size_of::<Field>();
         if self.names.capacity() > keep || lines > 2 * keep {
@@ -110,7 +110,7 @@ impl Head {
         }
     }
 
-    /// `feeds` are the positions of all line feeds in `block`. On a refusal what `self` holds is of no use.
+    /// `feeds` are the positions of all line feeds in `block`. After a refusal the contents of `self` are unspecified.
     pub fn parse(&mut self, block: &mut [u8], feeds: &[u32], kind: BlockKind, rules: &Rules) -> Checked<()> {
         self.facts = Facts::default();
         self.names_len = 0;
@@ -124,7 +124,7 @@ impl Head {
             _ => 1,
         };
         self.first = first;
-        if self.lines.iter().skip(first).any(|line| starts_blank(block, line)) {
+        if self.lines.iter().skip(first).any(|line| starts_with_ows(block, line)) {
             self.unfold(block, first, kind, rules)?;
         }
         match kind {
@@ -163,7 +163,7 @@ impl Head {
         Ok(())
     }
 
-    /// Joins continued lines in place, with one blank each: what is joined is never longer than what it was made of.
+    /// Joins continued lines in place, each with one space: the result is never longer than its parts.
     fn unfold(&mut self, block: &mut [u8], first: usize, kind: BlockKind, rules: &Rules) -> Checked<()> {
         let allowed = match kind {
             BlockKind::Request => rules.allow(flags::ALLOW_OBS_FOLD),
@@ -172,7 +172,7 @@ impl Head {
         };
         let mut made = first;
         for index in first..self.lines.len() {
-            let (line, folded) = (self.lines[index].bytes.clone(), starts_blank(block, &self.lines[index]));
+            let (line, folded) = (self.lines[index].bytes.clone(), starts_with_ows(block, &self.lines[index]));
             let bytes = &block[line.start as usize..line.end as usize];
             if !folded {
                 self.lines[made] = Line { bytes: line, folded: false };
@@ -180,11 +180,11 @@ impl Head {
                 continue;
             }
             if made == first || !allowed {
-                return Err(Refusal::of("a line begins with a blank", bytes));
+                return Err(Refusal::of("a line begins with a space or tab", bytes));
             }
-            let blanks = bytes.iter().take_while(|b| syntax::is_blank(**b)).count() as u32;
+            let ows = bytes.iter().take_while(|b| syntax::is_ows(**b)).count() as u32;
             let before = &mut self.lines[made - 1];
-            let (to, from) = (before.bytes.end, line.start + blanks);
+            let (to, from) = (before.bytes.end, line.start + ows);
             block[to as usize] = b' ';
             block.copy_within(from as usize..line.end as usize, to as usize + 1);
             before.bytes.end = to + 1 + (line.end - from);
@@ -233,8 +233,8 @@ impl Head {
         }
         let (name, rest) = (&line[..length], &line[length + 1..]);
         let known = Known::of_lower(&self.names[lower..lower + length]);
-        let blanks = rest.iter().take_while(|b| syntax::is_blank(**b)).count();
-        let value = syntax::trimmed(&rest[blanks..]);
+        let ows = rest.iter().take_while(|b| syntax::is_ows(**b)).count();
+        let value = syntax::trimmed(&rest[ows..]);
         if folded && matches!(known, Known::Host | Known::ContentLength | Known::TransferEncoding) {
             return Err(Refusal::of("continued over several lines", name));
         }
@@ -242,7 +242,7 @@ impl Head {
             BlockKind::Trailers => self.facts.take_trailer(known, name, value, rules)?,
             _ => self.facts.take(known, value, rules)?,
         };
-        let mut at = start + length + 1 + blanks;
+        let mut at = start + length + 1 + ows;
         let mut size = value.len();
         match kept {
             Kept::Whole => {}
@@ -261,7 +261,7 @@ impl Head {
         Ok(())
     }
 
-    /// What can be said only of the whole list.
+    /// Checks that need the whole list.
     fn judge(&mut self, kind: BlockKind, rules: &Rules) -> Checked<()> {
         if self.facts.chunked && self.version < 0x0101 {
             let refusal = Refusal::new("Transfer-Encoding in an HTTP/1.0 message");
@@ -282,8 +282,8 @@ impl Head {
     }
 }
 
-fn starts_blank(block: &[u8], line: &Line) -> bool {
-    line.bytes.start < line.bytes.end && syntax::is_blank(block[line.bytes.start as usize])
+fn starts_with_ows(block: &[u8], line: &Line) -> bool {
+    line.bytes.start < line.bytes.end && syntax::is_ows(block[line.bytes.start as usize])
 }
 
 fn supported(version: u16, line: &[u8]) -> Checked<()> {

@@ -1,7 +1,7 @@
 //! HTTP/1.1 connections without I/O, either role: bytes in, events out; events in, bytes out (RFC 9112).
 //!
 //! Pure: no sockets, no clock, no globals, and in steady state no allocation. It is strict unless a flag says otherwise, and every flag names its
-//! risk; docs/strictness.md lists what it takes and refuses.
+//! risk; docs/strictness.md lists what it accepts and refuses.
 
 mod body;
 mod buffer;
@@ -26,7 +26,7 @@ pub use receiving::Event;
 pub use state::{EventKind, Role, State, States, switch};
 pub use validate::{facts_of, normalized, validate_request, validate_response, validate_trailers};
 
-/// Leniency, by bits. Each lets something pass that another program on the way may read differently.
+/// Leniency flags. Each accepts something that another program on the path may read differently.
 pub mod flags {
     /// A lone LF ends a line of a message head; never in chunk lines or trailers.
     pub const ALLOW_BARE_LF: u32 = 1 << 0;
@@ -40,7 +40,7 @@ pub mod flags {
     pub const MERGE_EQUAL_CONTENT_LENGTH: u32 = 1 << 4;
     /// Upgrade proposes a switch without `Connection: upgrade`.
     pub const UPGRADE_WITHOUT_CONNECTION: u32 = 1 << 5;
-    /// Received Content-Length beside Transfer-Encoding: the latter wins, the former is removed, and the connection closes afterwards.
+    /// A message with both Content-Length and Transfer-Encoding: the latter wins, the former is removed, and the connection closes afterwards.
     pub const ALLOW_CL_WITH_TE: u32 = 1 << 6;
     /// What h11 0.16 accepts, except what is always refused. With all of these set, some rules of the RFCs that h11 does not follow are off as well:
     /// the empty line before a request, keep-alive for HTTP/1.0, bytes beyond ASCII in a target, the grammar of chunk extensions, no 1xx to HTTP/1.0,

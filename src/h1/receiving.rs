@@ -11,7 +11,7 @@ use super::head::{BlockKind, Fields};
 use super::state::{EventKind, Role, State};
 use crate::error::Detail;
 
-/// What came. Everything borrowed is valid until more is received or asked for.
+/// What was received. Everything borrowed is valid until the next receiving call.
 #[derive(Clone, Copy)]
 pub struct Event<'a> {
     pub kind: EventKind,
@@ -95,7 +95,7 @@ impl Connection {
         }
     }
 
-    /// Reads what the peer's state calls for, and what an end of the connection means.
+    /// Reads what the peer's state calls for, and decides what the end of the connection means.
     fn read(&mut self) -> Checked<Got> {
         let state = self.their_state();
         let got = match state {
@@ -124,7 +124,7 @@ impl Connection {
         Ok(Got::Nothing)
     }
 
-    /// What is longer than the limit is never found to be complete, so that it does not matter in which pieces it comes.
+    /// A block longer than the limit is never found to be complete, so the result does not depend on the pieces it comes in.
     fn check_length(&self) -> Checked<()> {
         if self.buffer.len() <= self.rules.max_incomplete {
             return Ok(());
@@ -272,7 +272,7 @@ impl Connection {
     }
 
     fn show(&self, got: Got) -> Event<'_> {
-        // Where the block was is known for as long as nothing more is received, and no longer.
+        // The block's position is valid only until more is received.
         let block = || self.buffer.bytes(self.head.block.clone());
         match got {
             Got::Nothing => Event::of(EventKind::NeedData),
@@ -321,7 +321,7 @@ impl Event<'_> {
     }
 }
 
-/// The smaller of what is left and what is there.
+/// The smaller of what is left of the body and what has been received.
 fn most(left: u64, there: usize) -> usize {
     usize::try_from(left).unwrap_or(usize::MAX).min(there)
 }

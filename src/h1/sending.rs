@@ -13,9 +13,9 @@ const VERSION: u16 = 0x0101;
 pub type Around<'a> = (&'a [u8], &'a [u8]);
 
 impl Connection {
-    /// A request's head. `headers` are names as they shall stand on the wire, and values.
+    /// A request's head. `headers` are names, spelled as they are to appear on the wire, and values.
     ///
-    /// As after every refused sending, our side is then in error for good.
+    /// If it is refused our side is in error for good, as after every refused sending call.
     pub fn send_request<'h>(
         &mut self,
         method: &[u8],
@@ -49,7 +49,7 @@ impl Connection {
                     return Err(Refusal::new(format!("Content-Length or Transfer-Encoding in a {status}")));
                 }
                 ..200 if this.their_version == 0x0100 && !this.rules.as_h11() => {
-                    return Err(Refusal::new(format!("{status} to an HTTP/1.0 peer, which knows none")));
+                    return Err(Refusal::new(format!("{status} to an HTTP/1.0 peer, which does not understand 1xx")));
                 }
                 ..200 => EventKind::InformationalResponse,
                 _ => {
@@ -62,7 +62,7 @@ impl Connection {
         })
     }
 
-    /// Accounts for `length` body bytes, fewer than 2^63; what is returned goes before and after them. For length 0 there is nothing to write.
+    /// Accounts for `length` body bytes, fewer than 2^63; write what is returned before and after them. For length 0 nothing is to be written.
     pub fn send_data(&mut self, length: u64) -> Result<Around<'_>, ProtocolError> {
         let mut after: &[u8] = b"";
         self.send(|this| {
@@ -96,12 +96,12 @@ impl Connection {
         })
     }
 
-    /// We are going to close the connection, or our half of it.
+    /// We are about to close the connection, or our half of it.
     pub fn send_connection_closed(&mut self) -> Result<(), ProtocolError> {
         self.send(|this| this.advance(this.role, EventKind::ConnectionClosed, None)).map(drop)
     }
 
-    /// What we said was sent could not be.
+    /// Bytes that were returned for sending could not be sent.
     pub fn send_failed(&mut self) {
         self.states.fail(self.role);
     }
@@ -123,7 +123,7 @@ impl Connection {
         }
     }
 
-    /// Makes a final response say how long it is in words that the peer knows, and that the connection ends where it does.
+    /// Gives a final response framing that the peer understands, and `Connection` if the connection ends or stays open for an HTTP/1.0 peer.
     fn fit(&mut self, message: &mut Message) -> Checked<()> {
         let request = if self.method == Method::Head { Method::Other } else { self.method };
         let tunnel = self.method == Method::Connect && (200..300).contains(&message.status);
@@ -171,7 +171,7 @@ impl Connection {
         }
     }
 
-    /// `Connection` keeps its members, sorted and in lower case, less keep-alive, plus close; one line each.
+    /// `Connection` keeps its members, sorted and in lower case, without keep-alive and with close; one line each.
     fn say_close(&mut self) {
         let values = self.removable.values(Known::Connection, &self.out);
         let mut members: Vec<_> = values.flat_map(syntax::list).map(<[u8]>::to_ascii_lowercase).collect();

@@ -1,4 +1,4 @@
-//! Start lines, taken apart (RFC 9112 sections 3 and 4). What a line may say beyond its grammar, such as its version, is for the caller to judge.
+//! Parses start lines (RFC 9112 sections 3 and 4). Anything beyond the grammar, such as the version, is for the caller to judge.
 
 use super::syntax;
 

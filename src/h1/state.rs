@@ -1,4 +1,4 @@
-//! The two state machines of a connection and what ties them together. A plain value, usable without a connection.
+//! The two state machines of a connection and the rules that connect them. A plain value, usable without a connection.
 
 /// Who sends requests, and who answers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -109,7 +109,7 @@ pub mod switch {
     pub const UPGRADE: u8 = 2;
 }
 
-/// Both machines, whether the connection may live on, and the switches that the client's request proposed.
+/// Both machines, whether the connection may be kept alive, and the switches that the client's request proposed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct States {
     pub client: State,
@@ -182,7 +182,7 @@ impl States {
         self.settle();
     }
 
-    /// Both sides are done and the connection lives on: again from the start. Otherwise nothing changes.
+    /// Starts the next cycle if both sides are done and the connection is kept alive. Otherwise nothing changes.
     pub fn start_next_cycle(&mut self) -> Result<(), String> {
         if (self.client, self.server) != (State::Done, State::Done) {
             return Err(format!(
@@ -196,8 +196,8 @@ impl States {
         Ok(())
     }
 
-    /// Applies what follows from the states alone, until nothing more does. The order matters: a pending switch beats the end of
-    /// keep-alive.
+    /// Applies the transitions that follow from the states alone, until there are none. The order matters: a pending switch takes precedence over
+    /// the end of keep-alive.
     fn settle(&mut self) {
         loop {
             let before = *self;

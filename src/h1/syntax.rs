@@ -1,6 +1,6 @@
 //! The bytes of HTTP/1.1: tokens, field values, lists, hosts (RFC 9110 section 5.6, RFC 9112, RFC 3986 section 3.2).
 
-/// tchar (RFC 9110 section 5.6.2) in lower case; 0 for what is none.
+/// tchar (RFC 9110 section 5.6.2) in lower case; 0 for any other byte.
 static TCHAR: [u8; 256] = {
     let mut table = [0; 256];
     let mut byte = 0;
@@ -24,7 +24,7 @@ pub fn token_len(bytes: &[u8]) -> usize {
     bytes.iter().position(|&b| TCHAR[b as usize] == 0).unwrap_or(bytes.len())
 }
 
-/// Puts the token that `bytes` begins with, in lower case, at the front of `lower`, which has room for it, and says how long it is.
+/// Writes the token that `bytes` begins with, in lower case, to the front of `lower`, which has room for it, and returns its length.
 pub fn lower_token(bytes: &[u8], lower: &mut [u8]) -> usize {
     let mut length = 0;
     for (to, from) in lower.iter_mut().zip(bytes) {
@@ -48,32 +48,32 @@ pub fn is_target(bytes: &[u8]) -> bool {
     !bytes.is_empty() && bytes.iter().fold(true, |ok, b| ok & b.is_ascii_graphic())
 }
 
-/// As `is_target`, and bytes beyond ASCII, which clients send that do not escape them.
+/// Like `is_target`, but also allows bytes beyond ASCII, which some clients send without escaping them.
 pub fn is_raw_target(bytes: &[u8]) -> bool {
     !bytes.is_empty() && bytes.iter().fold(true, |ok, b| ok & (b.is_ascii_graphic() | !b.is_ascii()))
 }
 
-pub fn is_blank(byte: u8) -> bool {
+pub fn is_ows(byte: u8) -> bool {
     byte == b' ' || byte == b'\t'
 }
 
-/// Without the blanks around it.
+/// `bytes` without the spaces and tabs around them.
 pub fn trimmed(mut bytes: &[u8]) -> &[u8] {
     while let [first, rest @ ..] = bytes
-        && is_blank(*first)
+        && is_ows(*first)
     {
         bytes = rest;
     }
     while let [rest @ .., last] = bytes
-        && is_blank(*last)
+        && is_ows(*last)
     {
         bytes = rest;
     }
     bytes
 }
 
-/// Whether every byte may stand in a field value or a reason phrase. `controls` lets 01-08, 0E-1F and 7F pass; NUL and the line and
-/// page breaks never do.
+/// Whether every byte is allowed in a field value or a reason phrase. `controls` allows 01-08, 0E-1F and 7F; NUL and the line and
+/// page breaks are never allowed.
 pub fn is_text(bytes: &[u8], controls: bool) -> bool {
     !has_control(bytes)
         || bytes.iter().all(|&b| match b {
@@ -84,7 +84,7 @@ pub fn is_text(bytes: &[u8], controls: bool) -> bool {
         })
 }
 
-/// Whether there is a byte below 20 or a 7F: eight at a time, for every byte of every value comes by here.
+/// Whether there is a byte below 20 or a 7F. Looks at eight at a time, because every byte of every value is checked here.
 fn has_control(bytes: &[u8]) -> bool {
     const ONES: u64 = u64::MAX / 255;
     const HIGH: u64 = ONES << 7;
@@ -94,7 +94,7 @@ fn has_control(bytes: &[u8]) -> bool {
         (below | (delete.wrapping_sub(ONES) & !delete)) & HIGH != 0
     };
     let (words, rest) = bytes.as_chunks::<8>();
-    // What is left over is looked at together with bytes seen before, or alone where there are fewer than eight.
+    // The rest is looked at together with bytes seen before, or one by one if there are fewer than eight in all.
     let last = match bytes.last_chunk::<8>() {
         Some(last) => strange(u64::from_ne_bytes(*last)),
         None => rest.iter().any(|&b| b < 0x20 || b == 0x7f),
@@ -105,15 +105,15 @@ fn has_control(bytes: &[u8]) -> bool {
 /// Whether `bytes` are chunk extensions (RFC 9112 section 7.1.1): *( BWS ";" BWS token \[ BWS "=" BWS ( token / quoted-string ) ] )
 pub fn is_chunk_extensions(mut bytes: &[u8]) -> bool {
     while !bytes.is_empty() {
-        let Some((b';', rest)) = without_blanks(bytes).split_first() else { return false };
-        let rest = without_blanks(rest);
+        let Some((b';', rest)) = without_ows(bytes).split_first() else { return false };
+        let rest = without_ows(rest);
         let name = token_len(rest);
         if name == 0 {
             return false;
         }
         bytes = &rest[name..];
-        if let Some((b'=', rest)) = without_blanks(bytes).split_first() {
-            let rest = without_blanks(rest);
+        if let Some((b'=', rest)) = without_ows(bytes).split_first() {
+            let rest = without_ows(rest);
             let value = if rest.first() == Some(&b'"') { quoted_len(rest) } else { token_len(rest) };
             if value == 0 {
                 return false;
@@ -124,8 +124,8 @@ pub fn is_chunk_extensions(mut bytes: &[u8]) -> bool {
     true
 }
 
-fn without_blanks(bytes: &[u8]) -> &[u8] {
-    &bytes[bytes.iter().take_while(|b| is_blank(**b)).count()..]
+fn without_ows(bytes: &[u8]) -> &[u8] {
+    &bytes[bytes.iter().take_while(|b| is_ows(**b)).count()..]
 }
 
 /// How many bytes of a quoted-string `bytes` begins with (RFC 9110 section 5.6.4); it begins with its quote.
@@ -143,7 +143,7 @@ fn quoted_len(bytes: &[u8]) -> usize {
     }
 }
 
-/// The members of a comma-separated list, without blanks around them; empty ones are skipped.
+/// The members of a comma-separated list, without spaces and tabs around them; empty ones are skipped.
 pub fn list(value: &[u8]) -> impl Iterator<Item = &[u8]> {
     value.split(|&b| b == b',').map(trimmed).filter(|member| !member.is_empty())
 }
@@ -168,7 +168,7 @@ pub fn is_host(value: &[u8]) -> bool {
     is_reg_name(host) && port.iter().all(u8::is_ascii_digit)
 }
 
-/// What stands between the brackets: an IPv6 address, or `v` and a version, which nobody uses.
+/// What is between the brackets: an IPv6 address, or an IPvFuture (`v` and a version), which is not in use.
 fn is_ip_literal(inner: &[u8]) -> bool {
     match inner {
         [b'v' | b'V', rest @ ..] => match rest.iter().position(|&b| b == b'.') {

@@ -9,7 +9,7 @@ fn local(refusal: Refusal) -> ProtocolError {
     refusal.on(Side::Local)
 }
 
-/// Checks fields as a connection checks those that it is to send, and gives each that is kept, with its value as it would be sent.
+/// Checks fields as a connection does before it sends them, and passes each one that is kept to `keep`, with its value as it would be sent.
 pub fn normalized<'h>(
     headers: impl Iterator<Item = (&'h [u8], &'h [u8])>,
     rules: &Rules,
@@ -28,7 +28,7 @@ pub fn normalized<'h>(
     Ok(facts)
 }
 
-/// What fields say of framing and keep-alive.
+/// What fields say about framing and keep-alive.
 pub fn facts_of<'h>(
     headers: impl Iterator<Item = (&'h [u8], &'h [u8])>,
     rules: &Rules,
@@ -36,7 +36,7 @@ pub fn facts_of<'h>(
     normalized(headers, rules, |_, _| ())
 }
 
-/// Whether these can be the trailers of a message.
+/// Checks that these may be the trailers of a message.
 pub fn validate_trailers<'h>(
     trailers: impl Iterator<Item = (&'h [u8], &'h [u8])>,
     rules: &Rules,
@@ -86,7 +86,7 @@ pub fn validate_response<'h>(
     Ok(facts)
 }
 
-/// h11 judges a message's framing only where it is read or written.
+/// h11 judges a message's framing only when the message is read or written.
 fn allow_framing(facts: &Facts, rules: &Rules) -> Result<(), ProtocolError> {
     match rules.as_h11() || rules.allow(flags::ALLOW_CL_WITH_TE) {
         true => Ok(()),

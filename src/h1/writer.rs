@@ -43,7 +43,7 @@ impl Writer {
         }
     }
 
-    /// Whether the message may end here; with trailers?
+    /// Whether the message may end here, with or without trailers.
     pub fn may_end(&self, trailers: bool) -> Checked<()> {
         match self {
             Writer::Length { left: 1.. } => {
@@ -68,7 +68,7 @@ fn hex(mut value: u64, out: &mut Vec<u8>) {
     out.extend_from_slice(&digits[at..]);
 }
 
-/// Lines of a written head that may have to go again.
+/// Lines of a written head that may have to be removed again.
 #[derive(Default)]
 pub struct Removable {
     lines: Vec<(Known, Range<usize>)>,
@@ -109,8 +109,8 @@ impl Removable {
     }
 }
 
-/// Writes fields, `Host` before the others, and takes note of them. Names and values are checked as if they had come in, except that
-/// blanks around a value are an error.
+/// Writes fields, `Host` first, and collects their facts. Names and values are checked as if they had been received, except that
+/// spaces or tabs around a value are an error.
 pub fn fields<'h>(
     headers: impl Iterator<Item = (&'h [u8], &'h [u8])>,
     trailers: bool,
@@ -149,14 +149,14 @@ pub fn fields<'h>(
     Ok(facts)
 }
 
-/// Checks a field that the caller made.
+/// Checks a field that the caller wants to send.
 pub fn check(facts: &mut Facts, name: &[u8], value: &[u8], trailers: bool, rules: &Rules) -> Checked<(Known, Kept)> {
     if !syntax::is_token(name) {
         return Err(Refusal::of("illegal field name", name));
     }
     if syntax::trimmed(value).len() != value.len() {
         let (name, value) = (escaped(name), escaped(value));
-        return Err(Refusal::new(format!("blanks around the value of {name}: \"{value}\"")));
+        return Err(Refusal::new(format!("spaces or tabs around the value of {name}: \"{value}\"")));
     }
     let known = Known::of(name);
     let kept = match trailers {

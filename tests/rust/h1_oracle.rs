@@ -34,7 +34,7 @@ const OURS_ALONE: [&str; 19] = [
     "of head, trailers or chunk size",
     "illegal Content-Length",
     "illegal chunk size",
-    "a line begins with a blank",
+    "a line begins with a space or tab",
 ];
 
 fn latin(bytes: &[u8]) -> String {

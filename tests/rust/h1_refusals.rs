@@ -50,7 +50,7 @@ fn what_may_not_be_sent() {
         ("GET", "/", &[HOST, HOST], "more than one Host"),
         ("GET", "/", &[HOST, ("foo bar", "x")], "foo bar"),
         ("GET", "/", &[HOST, ("foo", "bar\r\nbaz")], "bar\\r\\nbaz"),
-        ("GET", "/", &[HOST, ("foo", " bar")], "blanks around"),
+        ("GET", "/", &[HOST, ("foo", " bar")], "spaces or tabs around"),
         ("POST", "/", &[HOST, ("Content-Length", "1"), ("Transfer-Encoding", "chunked")], "both"),
         ("POST", "/", &[("Host", "a b")], "illegal Host"),
     ];
