@@ -5,7 +5,7 @@
  * Generated from src/capi by `cargo xtask header`: edit there. Licence: MIT OR Apache-2.0.
  *
  * \par Contents
- * Rules come first, then chapters. Each has its types, constants and functions together.
+ * First come rules for everything, then chapters, each with its types, constants and functions.
  *
  * 1. Statuses
  * 2. Buffers
@@ -60,26 +60,27 @@
  * \par Rules for every function
  * Comments below do not repeat them.
  *
- * - `_new` and successful starting calls give one reference, `_ref` adds one, `_free` drops one.
- *   `_free` takes NULL, never blocks and may be called on any thread, in callbacks too.
- * - A call that fails took nothing and wrote nothing but `*error`. That argument may be NULL; the
- *   error is the caller's to free.
+ * - `_new` and each call that starts or connects something give the caller one reference, `_ref`
+ *   adds one, `_free` drops one. `_free` accepts NULL, never blocks, and may be called on any
+ *   thread, also in callbacks.
+ * - A call that fails takes ownership of nothing and writes nothing but `*error`. That argument may
+ *   be NULL; the error is the caller's to free.
  * - Reference-counted handles may be used from any thread. Builders (`atls_*_config`, atls_request,
  *   atls_verification) belong to one thread at a time and are copied when used. So do atls_h1_conn
  *   and atls_h1_header_list, which are not copied.
- * - A pointer may be NULL only if it is marked ATLS_NULLABLE. NULL elsewhere answers
- *   ATLS_NULL_ARGUMENT and does no harm.
- * - Names, hosts, paths and PEM are NUL-terminated UTF-8. A binding whose strings may hold a NUL
- *   refuses such a string itself: the library sees it end there.
- * - Bytes are an atls_bytes (atls_bytes_of()); with length 0 the pointer may be NULL.
+ * - A pointer may be NULL only if it is marked ATLS_NULLABLE. Elsewhere NULL is harmless, and the
+ *   call returns ATLS_NULL_ARGUMENT.
+ * - Names, hosts, paths and PEM are NUL-terminated UTF-8. To the library such a string ends at its
+ *   first NUL: a binding whose strings can contain one must refuse those itself.
+ * - Bytes are an atls_bytes (atls_bytes_of()); if the length is 0 the pointer may be NULL.
  * - A function that starts events has `_start` in its name; the same name without it blocks.
  * - Outputs come last, before `error`.
  * - Text that a getter returns is an atls_str: borrowed, NUL-terminated, "" for none. Bytes that a
- *   getter returns, and what a call makes and puts into its output, are an atls_buf, and the
- *   caller's to free.
- * - Durations are milliseconds; 0 is the default, UINT32_MAX is none.
- * - Enumerations are open: later versions add values, so expect some that you do not know.
- * - In the child of a fork calls answer ATLS_FORKED and `_free` leaks.
+ *   getter returns, and text or bytes that a call creates as its output, are an atls_buf, which is
+ *   the caller's to free.
+ * - Durations are in milliseconds. 0 means the default, UINT32_MAX means no limit.
+ * - Enumerations are open: later versions add values, so expect values that you do not know.
+ * - In the child of a fork, calls return ATLS_FORKED and `_free` leaks.
  * - Callbacks must not throw, longjmp or block for long. Those of a dispatching queue run one at a
  *   time, on a thread of the library.
  *
@@ -89,8 +90,8 @@
  * - Events of one source come in order and never at the same time.
  * - After a successful start exactly one ATLS_EVENT_CLOSED comes, last, whatever happens. Then
  *   `sink.drop(user_data)` runs, once.
- * - After a failed start nothing comes and `drop` does not run.
- * - Event kinds that you do not know are to be ignored.
+ * - After a failed start no event comes, and `drop` does not run.
+ * - Ignore event kinds that you do not know.
  */
 #ifndef ATLS_H
 #define ATLS_H
@@ -157,8 +158,8 @@ ATLS_BEGIN
 /**
  * \defgroup atls_statuses Statuses
  *
- * Every call that can fail answers a status. Its number says what kind of failure it was, and
- * programs decide by it. What exactly went wrong is in the error that comes with it.
+ * Every call that can fail returns a status. Its number says what kind of failure it was, so that
+ * programs can branch on it. What exactly went wrong is in the error that comes with it.
  *
  * \{
  */
@@ -178,7 +179,7 @@ ATLS_ENUM(atls_status, int32_t) {
     ATLS_INVALID_ARGUMENT = 102,
     /** Text that must be UTF-8 is not. */
     ATLS_INVALID_UTF8 = 103,
-    /** The object is not in a state in which the call makes sense. */
+    /** The call is not possible in the current state of the object. */
     ATLS_INVALID_STATE = 104,
     /** Nothing was taken; try again after the next WRITABLE event (or when data has come). */
     ATLS_AGAIN = 105,
@@ -192,7 +193,7 @@ ATLS_ENUM(atls_status, int32_t) {
     ATLS_UNSUPPORTED = 109,
     /** The connection still carries the previous exchange. */
     ATLS_BUSY = 110,
-    /** The policy document does not say what it must; the message has the path of the field. */
+    /** The policy document is invalid; the message has the path of the field. */
     ATLS_POLICY_INVALID = 111,
     /** A system call on a socket failed; see atls_error_os_errno(). */
     ATLS_IO = 201,
@@ -202,22 +203,22 @@ ATLS_ENUM(atls_status, int32_t) {
     ATLS_TIMED_OUT = 203,
     /** Canceled by the caller or by a shutdown. */
     ATLS_CANCELED = 204,
-    /** The peer ended in the middle of a message. */
+    /** The connection ended in the middle of a message. */
     ATLS_TRUNCATED = 205,
     /**
-     * The system gave no thread, or no random numbers. The object on which the call was made is
-     * unchanged.
+     * The system could not provide a thread or random numbers. The object on which the call was
+     * made is unchanged.
      */
     ATLS_NO_RESOURCES = 206,
     /** The TLS handshake or record layer failed; see atls_error_tls_alert(). */
     ATLS_TLS_HANDSHAKE = 301,
-    /** The server's certificate is not acceptable: chain, dates or name. */
+    /** The peer's certificate is not acceptable: chain, dates or name. */
     ATLS_TLS_CERTIFICATE = 302,
-    /** The server does not speak TLS 1.3. */
+    /** The peer does not support TLS 1.3. */
     ATLS_TLS_VERSION = 303,
-    /** The server gave no evidence. */
+    /** The peer gave no evidence, or this side could not obtain its own. */
     ATLS_NO_EVIDENCE = 401,
-    /** What the server sent as evidence cannot be read. */
+    /** The evidence cannot be parsed. */
     ATLS_EVIDENCE_INVALID = 402,
     /** The quote is malformed, or its signatures do not lead to the trust anchor. */
     ATLS_QUOTE_INVALID = 403,
@@ -246,9 +247,7 @@ ATLS_ENUM(atls_status, int32_t) {
     ATLS_TRUST_ANCHOR = 410,
     /** No policy covers the host, and the client does not allow unattested connections. */
     ATLS_POLICY_REQUIRED = 411,
-    /**
-     * The server refused the evidence of this side, or asks for some that this side does not have.
-     */
+    /** The server refused this side's evidence, or requires evidence that this side cannot give. */
     ATLS_EVIDENCE_REFUSED = 412,
     /**
      * The other side was at its limit of quotes until the deadline passed. It can give evidence:
@@ -289,9 +288,9 @@ ATLS_ENUM(atls_status, int32_t) {
 /**
  * \defgroup atls_buffers Buffers
  *
- * Text and bytes cross the boundary in three types. atls_str and atls_bytes are borrowed: they
- * belong to somebody else, and their comments say how long they are valid. An atls_buf is owned,
- * shared by reference and never copied.
+ * Text and bytes cross the boundary in three types. atls_str and atls_bytes are borrowed: something
+ * else owns them, and comments say how long they are valid. An atls_buf is owned, shared by
+ * reference and never copied.
  *
  * \{
  */
@@ -384,9 +383,9 @@ static inline atls_bytes atls_bytes_of_text(const char *ATLS_NULLABLE text)
 /**
  * \defgroup atls_errors Errors
  *
- * An error holds everything that is known about a failure: a sentence for people, and fields for
- * programs. A call that fails puts one into its last argument, unless that is NULL. Connections
- * that fail later bring one with their last event.
+ * An error holds everything known about a failure: a sentence for people, and fields for programs.
+ * A call that fails writes one to its last argument, unless that is NULL. If a connection fails
+ * later, its last event carries one.
  *
  * \{
  */
@@ -566,8 +565,8 @@ atls_str atls_status_name(atls_status status);
 /**
  * \defgroup atls_versions Versions
  *
- * The header has a version, and so has the library that is loaded: they need not be the same. A
- * program may ask for both. It may also ask whether the library was built with a part.
+ * The header has a version, and so has the library that is loaded; they need not be the same. A
+ * program can ask for both. It can also ask which optional parts the library was built with.
  *
  * \{
  */
@@ -613,9 +612,9 @@ bool atls_has(atls_part part);
 /**
  * \defgroup atls_policy_and_verdict Policy and verdict
  *
- * A policy says what a server must prove about its hardware and its software. The verdict says,
- * check by check, what its evidence showed. Without a policy that is satisfied no byte of the
- * program's leaves the machine.
+ * A policy says what a peer must prove about its hardware and its software. The verdict says, check
+ * by check, what its evidence showed. With a policy, none of the program's data is sent until the
+ * policy is satisfied.
  *
  * \{
  */
@@ -627,14 +626,15 @@ bool atls_has(atls_part part);
 typedef struct atls_policy atls_policy;
 
 /**
- * Parses and validates a policy: a `dstack_tdx` document, or `any_of` with several
- * (docs/policy.md). Unknown fields, empty lists and wrong lengths are errors. Unless the document
- * names collateral services, the vendor's documents are fetched from https://pccs.phala.network.
+ * Parses and validates a policy: one member, such as a `dstack_tdx` or `snp` document, or `any_of`
+ * with several (docs/policy.md). Unknown fields, empty lists and wrong lengths are errors. Unless
+ * the document names collateral services, Intel's documents are fetched from
+ * https://pccs.phala.network and AMD's from https://kdsintf.amd.com.
  *
  * \return ATLS_OK, or
  * \retval ATLS_NULL_ARGUMENT
  * \retval ATLS_POLICY_INVALID with the path of the field and the bad value
- * \retval ATLS_UNSUPPORTED for what this version would not enforce
+ * \retval ATLS_UNSUPPORTED for rules that this version could not enforce
  */
 atls_status atls_policy_new(atls_bytes json,
                             atls_policy *ATLS_NULLABLE *ATLS_NONNULL policy,
@@ -674,8 +674,8 @@ bool atls_verdict_trusted(const atls_verdict *ATLS_NULLABLE verdict);
 atls_status atls_verdict_status(const atls_verdict *ATLS_NULLABLE verdict);
 
 /**
- * Kind of TEE that the evidence speaks of, by its name on the wire: tdx. Valid as long as the
- * verdict.
+ * Returns the kind of TEE that the evidence is about, by its name on the wire, for example "tdx" or
+ * "snp". Valid as long as the verdict.
  */
 atls_str atls_verdict_tee_type(const atls_verdict *verdict);
 
@@ -686,8 +686,8 @@ atls_str atls_verdict_tee_type(const atls_verdict *verdict);
 atls_str atls_verdict_tcb_status(const atls_verdict *verdict);
 
 /**
- * Returns which root the quote leads to: "intel", or "simulated" in tests. Valid as long as the
- * verdict.
+ * Returns which root the evidence must lead to: "intel" or "amd", or "simulated" in tests. Valid as
+ * long as the verdict.
  */
 atls_str atls_verdict_trust_anchor(const atls_verdict *verdict);
 
@@ -744,9 +744,9 @@ void atls_verdict_free(atls_verdict *ATLS_NULLABLE verdict);
 /**
  * \defgroup atls_events Events
  *
- * An event-driven operation runs on the threads of a runtime and tells what happens through a
- * queue. The host chooses how events arrive: in a callback, or when it asks. Blocking calls need
- * none of this.
+ * An event-driven operation runs on the threads of a runtime and reports what happens through a
+ * queue. The host chooses how events arrive: in a callback, or when it asks for them. Blocking
+ * calls need none of this.
  *
  * \{
  */
@@ -1002,9 +1002,9 @@ typedef struct atls_sink {
 /**
  * \defgroup atls_configuration Configuration
  *
- * A configuration says where to connect, what must hold there, and which way to go. It is made
- * once, used for any number of connections and copied by each. Everything but the host and the
- * policy has a default.
+ * A configuration says where to connect, by which route, and what the server must prove. It is made
+ * once and used for any number of connections, each of which copies it. Everything but the host and
+ * the policy has a default.
  *
  * \{
  */
@@ -1530,9 +1530,9 @@ void atls_stream_free(atls_stream *ATLS_NULLABLE stream);
 /**
  * \defgroup atls_heads_and_header_fields Heads and header fields
  *
- * A head is what came: a status and header fields, as they were spelled. A collection of header
- * fields is what the program makes or changes. Both keep order and case, and find names in any
- * case.
+ * A head is what was received: a status and header fields, as they were spelled. A list of header
+ * fields is what the program builds and changes. Both preserve order and case, and look names up in
+ * any case.
  *
  * \{
  */
@@ -2212,7 +2212,7 @@ bool atls_http_ready(const atls_http *http);
  * \retval ATLS_INVALID_ARGUMENT
  * \retval ATLS_INVALID_STATE blocking connection; not connected yet; queue stopped
  * \retval ATLS_HTTP_HEADER_INVALID
- * \retval ATLS_UNSUPPORTED CONNECT
+ * \retval ATLS_UNSUPPORTED the method is CONNECT
  * \retval ATLS_BUSY the previous exchange is not over
  * \retval ATLS_CLOSED
  */
@@ -3421,8 +3421,8 @@ atls_status atls_server_request_upgrade_start(const atls_server_request *request
  * \defgroup atls_evidence Evidence
  *
  * How this side proves itself, as a server or as a client. Evidence comes from a guest agent, from
- * the kernel or from the program. What it must be bound to can be computed, for programs that
- * terminate TLS themselves.
+ * the kernel or from the program. Programs that terminate TLS themselves can compute the report
+ * data that evidence must hold.
  *
  * \{
  */
@@ -3981,9 +3981,9 @@ atls_status atls_tunnel_server_start(const atls_runtime *runtime,
 /**
  * \defgroup atls_verification Verification
  *
- * For evidence that did not come over a connection of this library, and for the vendor's documents
- * that judging takes. Verifying a file is pure: no network, no clock. A verifier keeps the vendor's
- * documents and is shared by connections.
+ * For evidence that did not arrive over a connection of this library, and for the vendors'
+ * documents needed to judge it. Verifying a file is pure: no network, no clock. A verifier keeps
+ * the vendor's documents and is shared by connections.
  *
  * \{
  */
@@ -4301,7 +4301,7 @@ void atls_verifier_free(atls_verifier *ATLS_NULLABLE verifier);
  *
  * The protocol alone, for programs with sockets of their own. Bytes that were received go in and
  * events come out; messages go in and bytes to send come out. It never blocks, starts no thread and
- * does not know the time.
+ * reads no clock.
  *
  * \{
  */
@@ -4966,7 +4966,7 @@ atls_status atls_h1_states_start_next_cycle(atls_h1_states *states,
  * \defgroup atls_http_1_1_driver HTTP/1.1 driver
  *
  * One HTTP/1.1 connection whose messages the program makes itself, in either role. The library does
- * the I/O and keeps to the rules. The socket is the program's, or an attested connection.
+ * the I/O and enforces the protocol. The socket is the program's, or an attested connection.
  *
  * \{
  */
@@ -5374,8 +5374,8 @@ atls_status atls_effective_authority(const char *method,
 /**
  * \defgroup atls_log Log
  *
- * The library is silent unless it is given a place for its log. Lines say what happened to which
- * peer. They hold no payload and no secrets.
+ * The library logs nothing unless the host sets a callback. Lines say what happened to which peer.
+ * They hold no payload and no secrets.
  *
  * \{
  */
@@ -5384,9 +5384,7 @@ atls_status atls_effective_authority(const char *method,
 ATLS_ENUM(atls_log_level, uint32_t) {
     /** Nothing. */
     ATLS_LOG_OFF = 0,
-    /**
-     * Problems that the host must act on: no file descriptors are left, no thread can be started.
-     */
+    /** Problems that the host must act on: no file descriptors or no memory is left. */
     ATLS_LOG_ERROR = 1,
     /**
      * Also each peer whose evidence or request was refused, and each source of collateral that

@@ -1,7 +1,7 @@
 //! Where log lines go: to the host's callback, or nowhere. Process-wide, because a log is.
 //!
 //! What belongs on which level:
-//! - `ERROR`: what the host must act on, because nothing will be served until it does: no descriptors are left, no thread can start.
+//! - `ERROR`: what the host must act on, because nothing will be served until it does: no file descriptors or no memory is left.
 //! - `WARNING`: what was refused (a peer, its evidence, a request), and a source that failed while others still serve.
 //! - `INFO`: one line for each connection attempt, with its outcome and how long each phase took.
 //! - `DEBUG`: each step of `dns`, `proxy`, `tunnel`, `tls`, `evidence`, `collateral`, `pool` and `redirect`, and what a peer broke.
@@ -13,7 +13,7 @@
 //! What is never in a line: bodies, values of header fields, paths and queries of URLs, names of users, passwords, keys, tokens, nonces,
 //! exporter values. Text of a peer may be in it: `emit` escapes control characters and cuts what is long, so that nobody can forge a line.
 //!
-//! No lock is held around `emit` that another thread of the host may want: the host's callback runs inside.
+//! Call `emit` without holding a lock that another thread of the host may need: the host's callback runs inside.
 
 use std::borrow::Cow;
 use std::sync::RwLock;
@@ -42,12 +42,12 @@ pub fn set(level: u32, sink: Option<Sink>) {
     *place = sink;
 }
 
-/// Whether that level is logged; to be asked before work that only a log line needs.
+/// Whether that level is logged; check it before work that only a log line needs.
 pub fn listens(level: u32) -> bool {
     level <= LEVEL.load(Ordering::Relaxed)
 }
 
-/// Formats and delivers a line only where somebody listens.
+/// Formats and delivers a line, if its level is logged.
 pub fn emit(level: u32, line: impl FnOnce() -> String) {
     if !listens(level) {
         return;
@@ -72,7 +72,7 @@ pub fn reason(error: &Error) -> String {
     format!("{} {}", error.status.name(), error.message)
 }
 
-/// Says on `ERROR` that the process or the system has run out of something, if that is what `error` is about.
+/// Logs on `ERROR` that the process or the system has run out of something, if that is what `error` is about.
 pub fn starved(step: &str, error: &Error) {
     let what = match error.os_errno {
         libc::EMFILE => "this process has no file descriptors left (RLIMIT_NOFILE)",

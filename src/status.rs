@@ -1,4 +1,4 @@
-//! The numbers of what can go wrong: status, detail and phase. They are part of the C ABI: append-only. Pure, and knows nobody.
+//! The numbers of what can go wrong: status, detail and phase. They are part of the C ABI: append-only. Pure, and uses no other room.
 
 /// The status numbers of the C ABI. Append-only, grouped by hundred; `capi::status` repeats them for the header and a test
 /// holds both together.
@@ -147,7 +147,7 @@ impl Phase {
     }
 }
 
-/// What exactly, where one status covers much. Append-only; `capi::error` repeats the numbers for the header and a test holds both together.
+/// The exact cause, if one status covers several. Append-only; `capi::error` repeats the numbers for the header and a test holds both together.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[repr(u32)]
 pub enum Detail {

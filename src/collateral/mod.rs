@@ -1,5 +1,6 @@
-//! The vendors' documents that judge evidence: found, kept for the connections that share them, and never served past their own date. Transport is untrusted: every document is signed, which is checked before it is kept, and by appraisal again on each use. May
-//! touch the network and the disk; the time comes from the caller.
+//! The vendors' documents that evidence is judged by: found, kept for the connections that share them, and never served past their own date. Transport
+//! is untrusted: every document is signed; its signature is checked before it is kept, and again by each appraisal that uses it. May touch the network
+//! and the disk; the time comes from the caller.
 
 mod amd;
 mod bundle;

@@ -1,5 +1,5 @@
-//! The way to a collateral service: whatever leads from here to a host and a port. Implemented by whatever reaches a service in another way than by
-//! dialling.
+//! The route to a collateral service: opens a byte stream to a host and a port. Dialling directly is implemented here; proxies and tunnels implement it
+//! in their own rooms. May touch the network.
 
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;

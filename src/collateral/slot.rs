@@ -71,7 +71,7 @@ impl DocumentSlot {
         state.is_newest(object) && state.held_against.as_ref() == Some(list)
     }
 
-    /// Nothing, if a newer document has come meanwhile: that one was not.
+    /// Does nothing if a newer document has been kept meanwhile, because that one was not checked.
     pub fn mark_held_against(&self, object: &KeptDocument, list: [u8; 32]) {
         let mut state = lock(&self.state);
         if state.is_newest(object) {
@@ -79,8 +79,8 @@ impl DocumentSlot {
         }
     }
 
-    /// What a question led to that was answered after `arrived`: who waited for it need not ask again, unless another way failed than the own one.
-    /// Else a bad answer of late.
+    /// The result of a request that ended after `arrived`: a caller that waited for it need not ask again, unless it failed on another route than the
+    /// caller's. Otherwise a recent bad answer, if there is one.
     pub fn answer_since(&self, arrived: Instant, way: &str) -> Option<Result<Arc<KeptDocument>>> {
         let state = lock(&self.state);
         let says = |last: &&Last| last.at >= arrived && last.lost_on.as_deref().is_none_or(|lost| lost == way);
@@ -92,7 +92,7 @@ impl DocumentSlot {
         Some(Err(Error { message: format!("{} ({ago} s ago)", error.message), ..error.clone() }))
     }
 
-    /// `lost_on`: the way there, if that failed, and not the source itself said so.
+    /// `lost_on`: the route, if it was the route that failed and not the source.
     pub fn answered(&self, done: &Result<Arc<KeptDocument>>, lost_on: Option<String>) {
         let mut state = lock(&self.state);
         let at = Instant::now();
@@ -100,7 +100,7 @@ impl DocumentSlot {
         state.last = Some(Last { at, done: done.clone(), lost_on });
     }
 
-    /// Use `newest` for so long before asking again.
+    /// Use `newest` for `time` before asking again.
     pub fn back_off(&self, time: Duration) {
         lock(&self.state).backoff_until = Some(Instant::now() + time);
     }

@@ -25,9 +25,9 @@ pub struct Error {
     pub tls_alert: i32,
     /// HTTP status that caused the error, 0 when none did.
     pub http_status: u16,
-    /// On a server: whose connection it was.
+    /// On a server: the peer of the connection.
     pub peer: Option<SocketAddr>,
-    /// The judgement that refused the server, where one was reached.
+    /// The verdict that refused the peer, if one was reached.
     pub verdict: Option<Arc<Verdict>>,
 }
 

@@ -1,4 +1,5 @@
-//! Evidence that has just come, judged: which documents it needs, the time, and then `attest::appraise`. May touch what `collateral` does.
+//! Judges evidence that has just been received: finds the documents it needs, reads the clock, and calls `attest::appraise`. May touch the clock, and
+//! through `collateral` the network and the disk.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -46,10 +47,10 @@ impl Verifier {
     ) -> Result<Verdict> {
         let (now, none, anchors) = (clock::now()?, Documents::none(), &self.anchors);
         let request = |documents| AppraisalRequest { evidence, documents, policy, anchors, binding, now };
-        // First what needs no document: whoever shows evidence chooses what is looked up for it, and a stranger is to choose nothing.
+        // First come the checks that need no document: the evidence decides what is looked up, and a stranger must not be able to choose that.
         let Some(needs) = needs(&request(&none))? else { return Ok(appraise(&request(&none))?) };
-        // Genuine evidence may be anybody's, recorded anywhere: for what belongs to another session nobody is asked either. It is refused in any
-        // case; with the documents that are kept the verdict says more.
+        // Genuine evidence may have been recorded anywhere, so nothing is fetched for evidence of another session either. It is refused in any case;
+        // the verdict says more if the documents happen to be kept already.
         let is_bound = is_bound(&request(&none));
         match self.store.find(&needs, policy, is_bound.then_some(way), now).await {
             Ok(documents) => Ok(appraise(&request(&documents))?),

@@ -18,9 +18,10 @@ impl Handle for atls_policy {
     type Owner = Arc<atls_policy>;
 }
 
-/// Parses and validates a policy: a `dstack_tdx` document, or `any_of` with several (docs/policy.md). Unknown fields, empty lists and wrong lengths
-/// are errors. Unless the document names collateral services, the vendor's documents are fetched from https://pccs.phala.network. Statuses:
-/// NULL_ARGUMENT; POLICY_INVALID with the path of the field and the bad value; UNSUPPORTED for what this version would not enforce.
+/// Parses and validates a policy: one member, such as a `dstack_tdx` or `snp` document, or `any_of` with several (docs/policy.md). Unknown fields,
+/// empty lists and wrong lengths are errors. Unless the document names collateral services, Intel's documents are fetched from
+/// https://pccs.phala.network and AMD's from https://kdsintf.amd.com. Statuses: NULL_ARGUMENT; POLICY_INVALID with the path of the field and the bad
+/// value; UNSUPPORTED for rules that this version could not enforce.
 #[unsafe(no_mangle)]
 pub extern "C" fn atls_policy_new(
     json: c_bytes,

@@ -79,7 +79,7 @@ pub extern "C" fn atls_verdict_status(verdict: Option<&atls_verdict>) -> atls_st
     })
 }
 
-/// Kind of TEE that the evidence speaks of, by its name on the wire: tdx. Valid as long as the verdict.
+/// Returns the kind of TEE that the evidence is about, by its name on the wire, for example "tdx" or "snp". Valid as long as the verdict.
 #[unsafe(no_mangle)]
 pub extern "C" fn atls_verdict_tee_type(verdict: Option<&atls_verdict>) -> atls_str {
     guard_value(atls_str::empty(), || {
@@ -95,7 +95,7 @@ pub extern "C" fn atls_verdict_tcb_status(verdict: Option<&atls_verdict>) -> atl
     })
 }
 
-/// Returns which root the quote leads to: "intel", or "simulated" in tests. Valid as long as the verdict.
+/// Returns which root the evidence must lead to: "intel" or "amd", or "simulated" in tests. Valid as long as the verdict.
 #[unsafe(no_mangle)]
 pub extern "C" fn atls_verdict_trust_anchor(verdict: Option<&atls_verdict>) -> atls_str {
     guard_value(atls_str::empty(), || {

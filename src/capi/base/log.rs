@@ -10,7 +10,7 @@ pub type atls_log_level = u32;
 
 /// Nothing.
 pub const ATLS_LOG_OFF: atls_log_level = 0;
-/// Problems that the host must act on: no file descriptors are left, no thread can be started.
+/// Problems that the host must act on: no file descriptors or no memory is left.
 pub const ATLS_LOG_ERROR: atls_log_level = 1;
 /// Also each peer whose evidence or request was refused, and each source of collateral that failed while others still work.
 pub const ATLS_LOG_WARNING: atls_log_level = 2;

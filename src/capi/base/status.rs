@@ -17,7 +17,7 @@ pub const ATLS_NULL_ARGUMENT: atls_status = 101;
 pub const ATLS_INVALID_ARGUMENT: atls_status = 102;
 /// Text that must be UTF-8 is not.
 pub const ATLS_INVALID_UTF8: atls_status = 103;
-/// The object is not in a state in which the call makes sense.
+/// The call is not possible in the current state of the object.
 pub const ATLS_INVALID_STATE: atls_status = 104;
 /// Nothing was taken; try again after the next WRITABLE event (or when data has come).
 pub const ATLS_AGAIN: atls_status = 105;
@@ -31,7 +31,7 @@ pub const ATLS_WOULD_DEADLOCK: atls_status = 108;
 pub const ATLS_UNSUPPORTED: atls_status = 109;
 /// The connection still carries the previous exchange.
 pub const ATLS_BUSY: atls_status = 110;
-/// The policy document does not say what it must; the message has the path of the field.
+/// The policy document is invalid; the message has the path of the field.
 pub const ATLS_POLICY_INVALID: atls_status = 111;
 /// A system call on a socket failed; see atls_error_os_errno.
 pub const ATLS_IO: atls_status = 201;
@@ -41,19 +41,19 @@ pub const ATLS_DNS: atls_status = 202;
 pub const ATLS_TIMED_OUT: atls_status = 203;
 /// Canceled by the caller or by a shutdown.
 pub const ATLS_CANCELED: atls_status = 204;
-/// The peer ended in the middle of a message.
+/// The connection ended in the middle of a message.
 pub const ATLS_TRUNCATED: atls_status = 205;
-/// The system gave no thread, or no random numbers. The object on which the call was made is unchanged.
+/// The system could not provide a thread or random numbers. The object on which the call was made is unchanged.
 pub const ATLS_NO_RESOURCES: atls_status = 206;
 /// The TLS handshake or record layer failed; see atls_error_tls_alert.
 pub const ATLS_TLS_HANDSHAKE: atls_status = 301;
-/// The server's certificate is not acceptable: chain, dates or name.
+/// The peer's certificate is not acceptable: chain, dates or name.
 pub const ATLS_TLS_CERTIFICATE: atls_status = 302;
-/// The server does not speak TLS 1.3.
+/// The peer does not support TLS 1.3.
 pub const ATLS_TLS_VERSION: atls_status = 303;
-/// The server gave no evidence.
+/// The peer gave no evidence, or this side could not obtain its own.
 pub const ATLS_NO_EVIDENCE: atls_status = 401;
-/// What the server sent as evidence cannot be read.
+/// The evidence cannot be parsed.
 pub const ATLS_EVIDENCE_INVALID: atls_status = 402;
 /// The quote is malformed, or its signatures do not lead to the trust anchor.
 pub const ATLS_QUOTE_INVALID: atls_status = 403;
@@ -73,7 +73,7 @@ pub const ATLS_COLLATERAL_INVALID: atls_status = 409;
 pub const ATLS_TRUST_ANCHOR: atls_status = 410;
 /// No policy covers the host, and the client does not allow unattested connections.
 pub const ATLS_POLICY_REQUIRED: atls_status = 411;
-/// The server refused the evidence of this side, or asks for some that this side does not have.
+/// The server refused this side's evidence, or requires evidence that this side cannot give.
 pub const ATLS_EVIDENCE_REFUSED: atls_status = 412;
 /// The other side was at its limit of quotes until the deadline passed. It can give evidence: another try may succeed.
 pub const ATLS_EVIDENCE_BUSY: atls_status = 413;

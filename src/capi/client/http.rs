@@ -150,8 +150,8 @@ pub extern "C" fn atls_http_ready(http: Option<&atls_http>) -> bool {
 /// Event-driven: starts a request, which is copied. Its events go to `sink`: INFORMATIONAL, HEAD,
 /// DATA as credit allows, TRAILERS, END, WRITABLE for a streamed body, and CLOSED.
 /// Statuses: NULL_ARGUMENT, INVALID_ARGUMENT, INVALID_STATE (blocking connection; not connected
-/// yet; queue stopped), HTTP_HEADER_INVALID, UNSUPPORTED (CONNECT), BUSY (the previous exchange is
-/// not over), CLOSED.
+/// yet; queue stopped), HTTP_HEADER_INVALID, UNSUPPORTED (the method is CONNECT), BUSY (the previous
+/// exchange is not over), CLOSED.
 #[unsafe(no_mangle)]
 pub extern "C" fn atls_http_start(
     http: Counted<atls_http>,

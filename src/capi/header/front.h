@@ -5,7 +5,7 @@
  * Generated from src/capi by `cargo xtask header`: edit there. Licence: MIT OR Apache-2.0.
  *
  * \par Contents
- * Rules come first, then chapters. Each has its types, constants and functions together.
+ * First come rules for everything, then chapters, each with its types, constants and functions.
  *
 @CONTENTS@
  *
@@ -39,26 +39,27 @@
  * \par Rules for every function
  * Comments below do not repeat them.
  *
- * - `_new` and successful starting calls give one reference, `_ref` adds one, `_free` drops one.
- *   `_free` takes NULL, never blocks and may be called on any thread, in callbacks too.
- * - A call that fails took nothing and wrote nothing but `*error`. That argument may be NULL; the
- *   error is the caller's to free.
+ * - `_new` and each call that starts or connects something give the caller one reference, `_ref`
+ *   adds one, `_free` drops one. `_free` accepts NULL, never blocks, and may be called on any
+ *   thread, also in callbacks.
+ * - A call that fails takes ownership of nothing and writes nothing but `*error`. That argument may
+ *   be NULL; the error is the caller's to free.
  * - Reference-counted handles may be used from any thread. Builders (`atls_*_config`, atls_request,
  *   atls_verification) belong to one thread at a time and are copied when used. So do atls_h1_conn
  *   and atls_h1_header_list, which are not copied.
- * - A pointer may be NULL only if it is marked ATLS_NULLABLE. NULL elsewhere answers
- *   ATLS_NULL_ARGUMENT and does no harm.
- * - Names, hosts, paths and PEM are NUL-terminated UTF-8. A binding whose strings may hold a NUL
- *   refuses such a string itself: the library sees it end there.
- * - Bytes are an atls_bytes (atls_bytes_of()); with length 0 the pointer may be NULL.
+ * - A pointer may be NULL only if it is marked ATLS_NULLABLE. Elsewhere NULL is harmless, and the
+ *   call returns ATLS_NULL_ARGUMENT.
+ * - Names, hosts, paths and PEM are NUL-terminated UTF-8. To the library such a string ends at its
+ *   first NUL: a binding whose strings can contain one must refuse those itself.
+ * - Bytes are an atls_bytes (atls_bytes_of()); if the length is 0 the pointer may be NULL.
  * - A function that starts events has `_start` in its name; the same name without it blocks.
  * - Outputs come last, before `error`.
  * - Text that a getter returns is an atls_str: borrowed, NUL-terminated, "" for none. Bytes that a
- *   getter returns, and what a call makes and puts into its output, are an atls_buf, and the
- *   caller's to free.
- * - Durations are milliseconds; 0 is the default, UINT32_MAX is none.
- * - Enumerations are open: later versions add values, so expect some that you do not know.
- * - In the child of a fork calls answer ATLS_FORKED and `_free` leaks.
+ *   getter returns, and text or bytes that a call creates as its output, are an atls_buf, which is
+ *   the caller's to free.
+ * - Durations are in milliseconds. 0 means the default, UINT32_MAX means no limit.
+ * - Enumerations are open: later versions add values, so expect values that you do not know.
+ * - In the child of a fork, calls return ATLS_FORKED and `_free` leaks.
  * - Callbacks must not throw, longjmp or block for long. Those of a dispatching queue run one at a
  *   time, on a thread of the library.
  *
@@ -68,8 +69,8 @@
  * - Events of one source come in order and never at the same time.
  * - After a successful start exactly one ATLS_EVENT_CLOSED comes, last, whatever happens. Then
  *   `sink.drop(user_data)` runs, once.
- * - After a failed start nothing comes and `drop` does not run.
- * - Event kinds that you do not know are to be ignored.
+ * - After a failed start no event comes, and `drop` does not run.
+ * - Ignore event kinds that you do not know.
  */
 #ifndef ATLS_H
 #define ATLS_H

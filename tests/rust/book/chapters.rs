@@ -42,45 +42,45 @@ pub const CHAPTERS: &[Chapter] = &[
     chapter(
         "Statuses",
         &["base/status.rs"],
-        "Every call that can fail answers a status. Its number says what kind of failure it was, and programs decide by it. \
+        "Every call that can fail returns a status. Its number says what kind of failure it was, so that programs can branch on it. \
          What exactly went wrong is in the error that comes with it.",
     ),
     Chapter {
         title: "Buffers",
-        text: "Text and bytes cross the boundary in three types. atls_str and atls_bytes are borrowed: they belong to somebody else, and their \
-               comments say how long they are valid. An atls_buf is owned, shared by reference and never copied.",
+        text: "Text and bytes cross the boundary in three types. atls_str and atls_bytes are borrowed: something else owns them, and comments \
+               say how long they are valid. An atls_buf is owned, shared by reference and never copied.",
         files: &["base/bytes.rs"],
         code: include_str!("../../../src/capi/header/buffers.h"),
     },
     chapter(
         "Errors",
         &["base/error.rs"],
-        "An error holds everything that is known about a failure: a sentence for people, and fields for programs. A call that \
-         fails puts one into its last argument, unless that is NULL. Connections that fail later bring one with their last event.",
+        "An error holds everything known about a failure: a sentence for people, and fields for programs. A call that fails \
+         writes one to its last argument, unless that is NULL. If a connection fails later, its last event carries one.",
     ),
     chapter(
         "Versions",
         &["base/version.rs"],
-        "The header has a version, and so has the library that is loaded: they need not be the same. A program may ask for both. \
-         It may also ask whether the library was built with a part.",
+        "The header has a version, and so has the library that is loaded; they need not be the same. A program can ask for both. \
+         It can also ask which optional parts the library was built with.",
     ),
     chapter(
         "Policy and verdict",
         &["attest/policy.rs", "attest/verdict.rs"],
-        "A policy says what a server must prove about its hardware and its software. The verdict says, check by check, what its \
-         evidence showed. Without a policy that is satisfied no byte of the program's leaves the machine.",
+        "A policy says what a peer must prove about its hardware and its software. The verdict says, check by check, what its \
+         evidence showed. With a policy, none of the program's data is sent until the policy is satisfied.",
     ),
     chapter(
         "Events",
         &["base/runtime.rs", "base/queue.rs", "base/event.rs"],
-        "An event-driven operation runs on the threads of a runtime and tells what happens through a queue. The host chooses how \
-         events arrive: in a callback, or when it asks. Blocking calls need none of this.",
+        "An event-driven operation runs on the threads of a runtime and reports what happens through a queue. The host chooses how \
+         events arrive: in a callback, or when it asks for them. Blocking calls need none of this.",
     ),
     chapter(
         "Configuration",
         &["connect/config.rs", "connect/config_tls.rs", "connect/config_route.rs", "connect/resolver.rs"],
-        "A configuration says where to connect, what must hold there, and which way to go. It is made once, used for any number of connections and \
-         copied by each. Everything but the host and the policy has a default.",
+        "A configuration says where to connect, by which route, and what the server must prove. It is made once and used for any number of \
+         connections, each of which copies it. Everything but the host and the policy has a default.",
     ),
     chapter(
         "Streams",
@@ -91,8 +91,8 @@ pub const CHAPTERS: &[Chapter] = &[
     chapter(
         "Heads and header fields",
         &["text/head.rs", "text/headers.rs"],
-        "A head is what came: a status and header fields, as they were spelled. A collection of header fields is what the program \
-         makes or changes. Both keep order and case, and find names in any case.",
+        "A head is what was received: a status and header fields, as they were spelled. A list of header fields is what the program \
+         builds and changes. Both preserve order and case, and look names up in any case.",
     ),
     chapter(
         "Requests",
@@ -136,7 +136,7 @@ pub const CHAPTERS: &[Chapter] = &[
         "Evidence",
         &["attest/evidence.rs"],
         "How this side proves itself, as a server or as a client. Evidence comes from a guest agent, from the kernel or from the \
-         program. What it must be bound to can be computed, for programs that terminate TLS themselves.",
+         program. Programs that terminate TLS themselves can compute the report data that evidence must hold.",
     ),
     chapter(
         "Forms",
@@ -153,19 +153,19 @@ pub const CHAPTERS: &[Chapter] = &[
     chapter(
         "Verification",
         &["attest/verify.rs", "attest/verifier.rs"],
-        "For evidence that did not come over a connection of this library, and for the vendor's documents that judging takes. \
+        "For evidence that did not arrive over a connection of this library, and for the vendors' documents needed to judge it. \
          Verifying a file is pure: no network, no clock. A verifier keeps the vendor's documents and is shared by connections.",
     ),
     chapter(
         "HTTP/1.1 without I/O",
         &["h1/types.rs", "h1/conn.rs", "h1/send.rs", "h1/headers.rs", "h1/messages.rs", "h1/states.rs"],
         "The protocol alone, for programs with sockets of their own. Bytes that were received go in and events come out; messages go in and bytes \
-         to send come out. It never blocks, starts no thread and does not know the time.",
+         to send come out. It never blocks, starts no thread and reads no clock.",
     ),
     chapter(
         "HTTP/1.1 driver",
         &["h1/driver_config.rs", "h1/driver.rs"],
-        "One HTTP/1.1 connection whose messages the program makes itself, in either role. The library does the I/O and keeps to the rules. \
+        "One HTTP/1.1 connection whose messages the program makes itself, in either role. The library does the I/O and enforces the protocol. \
          The socket is the program's, or an attested connection.",
     ),
     chapter(
@@ -177,7 +177,7 @@ pub const CHAPTERS: &[Chapter] = &[
     chapter(
         "Log",
         &["base/log.rs"],
-        "The library is silent unless it is given a place for its log. Lines say what happened to which peer. They hold no payload \
+        "The library logs nothing unless the host sets a callback. Lines say what happened to which peer. They hold no payload \
          and no secrets.",
     ),
 ];
