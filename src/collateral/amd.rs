@@ -104,6 +104,10 @@ impl VendorModule for Amd {
         true
     }
 
+    fn is_chosen_by_evidence(&self, id: &DocumentId) -> bool {
+        id.kind == DocumentKind::Leaf.name()
+    }
+
     fn document(&self, _: &DocumentId, object: &KeptDocument) -> Result<Document, String> {
         let source = object.source.shown().to_owned();
         Ok(Document { body: object.body.clone(), source, ..Document::default() })

@@ -203,7 +203,11 @@ impl Search<'_> {
             return done;
         }
         let service = store.service(base);
-        service.turn().await?;
+        let is_chosen = module(id.vendor).is_chosen_by_evidence(id);
+        let _alone = match is_chosen {
+            true => Some(service.turn_alone().await?),
+            false => service.turn().await.map(|()| None)?,
+        };
         step(base, || format!("asking for {}", id));
         let (done, is_answer) = match fetch::fetch(base, id, (way, &store.tls), self.now).await {
             Ok(object) => (self.check(id, object, root_crl), true),
@@ -218,6 +222,8 @@ impl Search<'_> {
         drop(one_at_a_time);
         if let (Ok(object), true) = (&done, taken) {
             step(base, || format!("{}: taken, {} bytes", id, object.body.len()));
+        }
+        if let (Ok(object), true) = (&done, taken && !is_chosen) {
             store.keep_on_disk(id, &place, object).await;
         }
         done

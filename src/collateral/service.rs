@@ -3,6 +3,7 @@
 use std::sync::Mutex;
 use std::time::Duration;
 
+use tokio::sync::MutexGuard;
 use tokio::time::Instant;
 
 use super::unavailable;
@@ -24,7 +25,12 @@ const LONGEST_REST: Duration = Duration::from_secs(24 * 3600);
 #[derive(Debug, Default)]
 pub struct Service {
     state: Mutex<State>,
+    /// When the last request began that unauthenticated evidence made us send. Held by who sends one.
+    chosen: tokio::sync::Mutex<Option<Instant>>,
 }
+
+/// Between two such requests.
+const CHOSEN_EVERY: Duration = Duration::from_secs(1);
 
 #[derive(Debug, Default)]
 struct State {
@@ -41,6 +47,22 @@ impl Service {
             tokio::time::sleep(wait).await;
         }
         Ok(())
+    }
+
+    /// As `turn`, for what unauthenticated evidence has chosen: one at a time, and one a second. The turn ends with the guard.
+    pub async fn turn_alone(&self) -> Result<MutexGuard<'_, Option<Instant>>> {
+        let alone = async {
+            let mut last = self.chosen.lock().await;
+            if let Some(last) = *last {
+                tokio::time::sleep_until(last + CHOSEN_EVERY).await;
+            }
+            *last = Some(Instant::now());
+            last
+        };
+        let alone = tokio::time::timeout(LONGEST_WAIT, alone).await;
+        let alone = alone.map_err(|_| unavailable("not asked: too many ask for certificates of chips".into()))?;
+        self.turn().await?;
+        Ok(alone)
     }
 
     /// How long to wait for a turn, which is then taken.
@@ -87,6 +109,20 @@ mod tests {
         assert_eq!((waits[0], waits[1]), (Duration::from_millis(50), Duration::from_millis(100)));
         assert!(service.enter(now).unwrap_err().message.contains("requests a second"));
         assert!(service.enter(now + Duration::from_secs(60)).unwrap().is_zero());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_evidence_chooses_is_asked_for_one_by_one() {
+        let (service, begun) = (Service::default(), Instant::now());
+        drop(service.turn_alone().await.unwrap());
+        let second = service.turn_alone().await.unwrap();
+        assert_eq!(begun.elapsed(), CHOSEN_EVERY);
+        let refused = service.turn_alone().await.unwrap_err();
+        assert!(refused.message.contains("too many ask"), "{refused:?}");
+        assert_eq!(begun.elapsed(), CHOSEN_EVERY + LONGEST_WAIT);
+        service.turn().await.unwrap();
+        drop(second);
+        assert!(service.turn_alone().await.is_ok());
     }
 
     #[tokio::test(start_paused = true)]

@@ -65,6 +65,12 @@ impl DocumentSlot {
         !goes_back
     }
 
+    /// Empties the place; bad answers are remembered.
+    pub fn forget(&self) {
+        let mut state = lock(&self.state);
+        (state.newest, state.held_against, state.last) = (None, None, None);
+    }
+
     /// Whether this document was held against this list.
     pub fn was_held_against(&self, object: &KeptDocument, list: &[u8; 32]) -> bool {
         let state = lock(&self.state);

@@ -96,6 +96,14 @@ impl Store {
         Ok(documents)
     }
 
+    /// What a search for these needs may take on the word of evidence that is not authenticated yet. Dropped unsettled, that is forgotten.
+    pub fn on_trial(&self, needs: &[Need]) -> OnTrial<'_> {
+        let ids = needs.iter().map(|need| &need.document);
+        let is_chosen = |id: &&DocumentId| module(id.vendor).is_chosen_by_evidence(id);
+        let is_kept = |id: &DocumentId| self.places(id).iter().any(|place| !place.is_empty());
+        OnTrial { store: self, ids: ids.filter(is_chosen).filter(|id| !is_kept(id)).cloned().collect() }
+    }
+
     pub(super) fn authority(&self, vendor: Vendor) -> Authority<'_> {
         Authority { root: self.anchors.of(vendor), revoked: None }
     }
@@ -112,7 +120,7 @@ impl Store {
     pub(super) fn place(&self, id: &DocumentId, source: &DocumentSource) -> Arc<DocumentSlot> {
         let mut all = lock(&self.places);
         if all.len() >= PLACES {
-            // Only genuine platforms are looked up, but sources may have nothing for some of them.
+            // Documents stay only of genuine platforms, but sources may have nothing for some of them.
             all.retain(|_, places| places.iter().any(|place| Arc::strong_count(place) > 1 || !place.is_empty()));
         }
         let places = all.entry(id.clone()).or_default();
@@ -146,6 +154,31 @@ impl Store {
         if let Some(disk) = &self.disk {
             write(disk, self.authority(id.vendor).root, id, place, object);
         }
+    }
+}
+
+/// Documents that unauthenticated evidence has chosen.
+pub struct OnTrial<'a> {
+    store: &'a Store,
+    ids: Vec<DocumentId>,
+}
+
+impl OnTrial<'_> {
+    /// The evidence was authentic: they stay.
+    pub async fn settle(mut self) {
+        for id in std::mem::take(&mut self.ids) {
+            for place in self.store.places(&id) {
+                if let Some(object) = place.newest() {
+                    self.store.keep_on_disk(&id, &place, &object).await;
+                }
+            }
+        }
+    }
+}
+
+impl Drop for OnTrial<'_> {
+    fn drop(&mut self) {
+        self.ids.iter().flat_map(|id| self.store.places(id)).for_each(|place| place.forget());
     }
 }
 

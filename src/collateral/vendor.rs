@@ -39,6 +39,12 @@ pub trait VendorModule: Sync {
         false
     }
 
+    /// Whether unauthenticated evidence says which of them to look up: such a document stays only if the evidence turns out to be authentic, so that
+    /// no stranger can fill the store.
+    fn is_chosen_by_evidence(&self, _: &DocumentId) -> bool {
+        false
+    }
+
     /// As appraisal takes it.
     fn document(&self, id: &DocumentId, object: &KeptDocument) -> Result<Document, String>;
 }

@@ -52,8 +52,15 @@ impl Verifier {
         // Genuine evidence may have been recorded anywhere, so nothing is fetched for evidence of another session either. It is refused in any case;
         // the verdict says more if the documents happen to be kept already.
         let is_bound = is_bound(&request(&none));
+        let on_trial = self.store.on_trial(&needs);
         match self.store.find(&needs, policy, is_bound.then_some(way), now).await {
-            Ok(documents) => Ok(appraise(&request(&documents))?),
+            Ok(documents) => {
+                let verdict = appraise(&request(&documents))?;
+                if verdict.claims.is_some() {
+                    on_trial.settle().await;
+                }
+                Ok(verdict)
+            }
             Err(_) if !is_bound => Ok(refuse_unbound(&request(&none))?),
             Err(error) => Err(error),
         }

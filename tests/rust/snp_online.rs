@@ -63,7 +63,9 @@ impl Snp {
             });
             (change.lock().unwrap())(session, &mut report, &mut answer);
             amd.sign(&mut report);
-            answer["evidence"]["report"] = STANDARD.encode(report).into();
+            if answer["evidence"]["report"].is_null() {
+                answer["evidence"]["report"] = STANDARD.encode(report).into();
+            }
             answer.to_string().into_bytes()
         });
         let kds = world.runtime.block_on(Kds::start());
@@ -146,6 +148,32 @@ fn a_certificate_that_did_not_come_along() {
     report[0x1a0] ^= 1;
     report[0x187] ^= 1;
     known(&report).refused("COLLATERAL_INVALID", "");
+}
+
+#[test]
+fn forged_evidence_leaves_no_certificate_behind() {
+    let without_leaf = |answer: &mut Value| drop(answer["evidence"].as_object_mut().unwrap().remove("leaf"));
+    let kept = |snp: &Snp| unsafe {
+        let leaf = snp.amd.leaf(&snp.amd.vcek(&snp.amd.report(3, &[0; 64])));
+        snp.kds.put(&leaf_path(), leaf);
+        let outcome = snp.connect().err().map(|refusal| refusal.check);
+        let mut bundle = null_mut();
+        assert_eq!(atls_verifier_export(snp.verifier, &mut bundle, null_mut()), 0);
+        let text = std::slice::from_raw_parts(atls_buf_data(bundle), atls_buf_len(bundle)).to_vec();
+        atls_buf_free(bundle);
+        (outcome, String::from_utf8(text).unwrap().matches("amd/leaf/").count())
+    };
+    // Nobody's signature, and a chip that the service knows.
+    let forged = Snp::lying(move |_, report, answer| {
+        without_leaf(answer);
+        let mut unsigned = *report;
+        unsigned[0x2a0] = 1;
+        unsigned[0x2e8] = 1;
+        answer["evidence"]["report"] = STANDARD.encode(unsigned).into();
+    });
+    assert_eq!(kept(&forged), (Some("signature".into()), 0));
+    assert_eq!(forged.kds.hits(&leaf_path()), 1);
+    assert_eq!(kept(&Snp::lying(move |_, _, answer| without_leaf(answer))), (None, 1));
 }
 
 #[test]
