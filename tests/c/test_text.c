@@ -134,6 +134,28 @@ static void a_request_takes_credentials_and_a_date(void)
     atls_request_free(request);
 }
 
+/* What a list has given out may be given back to it, also if the call frees it. */
+static void a_list_is_changed_by_its_own_text(void)
+{
+    atls_headers *headers = NULL;
+    OK(atls_headers_new(true, &headers, &error));
+    add(headers, "a-name-of-some-length", "1");
+    add(headers, "other", "a value of some length");
+    add(headers, "A-Name-Of-Some-Length", "2");
+    add(headers, "last", "3");
+    atls_str value = atls_headers_value(headers, 1);
+    OK(atls_headers_set(headers, atls_headers_name(headers, 0).ptr, atls_bytes_of(value.ptr, value.len), &error));
+    CHECK(atls_headers_count(headers) == 3 && strcmp(atls_headers_value(headers, 0).ptr, "a value of some length") == 0);
+    OK(atls_headers_remove(headers, atls_headers_name(headers, 0).ptr, &error));
+    CHECK(atls_headers_count(headers) == 2 && strcmp(atls_headers_name(headers, 0).ptr, "other") == 0);
+    add(headers, "long", "a b c d e f g h i j k l m n o p q r s t u v w x y z");
+    atls_str whole = atls_headers_value(headers, 2);
+    OK(atls_headers_parse_line(headers, atls_bytes_of(whole.ptr + 1, whole.len - 1), &error));
+    CHECK(strcmp(atls_headers_value(headers, 2).ptr, "a b c d e f g h i j k l m n o p q r s t u v w x y z b c d e f g h i j k l m n "
+                                                     "o p q r s t u v w x y z") == 0);
+    atls_headers_free(headers);
+}
+
 TESTS(NULL, NULL, CASE(dates_are_formatted_and_parsed), CASE(pairs_are_appended_to_a_url), CASE(basic_credentials_are_encoded),
       CASE(host_and_port_are_split), CASE(a_request_takes_credentials_and_a_date), CASE(header_fields_are_found_changed_and_written),
-      CASE(start_lines_are_parsed))
+      CASE(start_lines_are_parsed), CASE(a_list_is_changed_by_its_own_text))

@@ -89,8 +89,9 @@ pub extern "C" fn atls_headers_set(
     error: Out<*mut atls_error>,
 ) -> atls_status {
     guard(error, || {
-        let (name, value) = (text(name, "name")?, bytes(value, "value")?);
-        borrow_mut(headers, "headers")?.headers.set(name.as_bytes(), value)
+        // A copy: it may be the list's own text, which the change frees.
+        let (name, value) = (text(name, "name")?.to_owned(), bytes(value, "value")?.to_vec());
+        borrow_mut(headers, "headers")?.headers.set(name.as_bytes(), &value)
     })
 }
 
@@ -103,7 +104,7 @@ pub extern "C" fn atls_headers_remove(
     error: Out<*mut atls_error>,
 ) -> atls_status {
     guard(error, || {
-        let name = text(name, "name")?;
+        let name = text(name, "name")?.to_owned();
         borrow_mut(headers, "headers")?.headers.remove(name.as_bytes());
         Ok(())
     })
@@ -119,8 +120,8 @@ pub extern "C" fn atls_headers_parse_line(
     error: Out<*mut atls_error>,
 ) -> atls_status {
     guard(error, || {
-        let line = bytes(line, "line")?;
-        borrow_mut(headers, "headers")?.headers.parse_line(line)
+        let line = bytes(line, "line")?.to_vec();
+        borrow_mut(headers, "headers")?.headers.parse_line(&line)
     })
 }
 
