@@ -177,7 +177,7 @@ pub extern "C" fn atls_h1_driver_send_response(
     })
 }
 
-/// Copies all of the bytes for our message's body, or answers AGAIN and takes nothing; one WRITABLE follows each time it did. Statuses: as
+/// Copies all of the bytes for the body of this side's message, or returns AGAIN and takes nothing; one WRITABLE event follows each AGAIN. Statuses: as
 /// atls_h1_driver_send_request, and AGAIN.
 #[unsafe(no_mangle)]
 pub extern "C" fn atls_h1_driver_write(
@@ -206,7 +206,7 @@ pub extern "C" fn atls_h1_driver_finish(
     })
 }
 
-/// Lets `bytes` more of bodies be received. Adds up, saturating. Statuses: NULL_ARGUMENT.
+/// Allows `bytes` more of received bodies. Grants add up; the sum saturates. Statuses: NULL_ARGUMENT.
 #[unsafe(no_mangle)]
 pub extern "C" fn atls_h1_driver_grant(
     driver: Counted<atls_h1_driver>,
@@ -228,7 +228,7 @@ pub extern "C" fn atls_h1_driver_verdict(driver: Option<&atls_h1_driver>) -> *mu
     })
 }
 
-/// The limit of one body, in place of ATLS_H1_DRIVER_LIMIT_BODY_BYTES: of the message that is coming in or, before its HEAD, of the next one. Set
+/// Sets the limit of one body, in place of ATLS_H1_DRIVER_LIMIT_BODY_BYTES: of the message that is coming in or, before its HEAD, of the next one. Set
 /// before the host is done with the HEAD event, it covers the whole body. Statuses: NULL_ARGUMENT.
 #[unsafe(no_mangle)]
 pub extern "C" fn atls_h1_driver_set_body_limit(
@@ -242,7 +242,7 @@ pub extern "C" fn atls_h1_driver_set_body_limit(
     })
 }
 
-/// The deadline of one body, from its head to its end, in place of ATLS_H1_DRIVER_DEADLINE_BODY; which body that is, and when to call, is as with
+/// Sets the deadline of one body, from its head to its end, in place of ATLS_H1_DRIVER_DEADLINE_BODY; which body that is, and when to call, is as with
 /// atls_h1_driver_set_body_limit. In milliseconds; 0 and UINT32_MAX are none. Statuses: NULL_ARGUMENT.
 #[unsafe(no_mangle)]
 pub extern "C" fn atls_h1_driver_set_body_deadline(
@@ -258,7 +258,7 @@ pub extern "C" fn atls_h1_driver_set_body_deadline(
     })
 }
 
-/// Method of the request that came last, as server; empty before. Valid until this is called after the HEAD of another request, at most as long as
+/// Returns the method of the request received last, as server; "" before the first. Valid until this is called after the HEAD of another request, at most as long as
 /// the driver.
 #[unsafe(no_mangle)]
 pub extern "C" fn atls_h1_driver_method(driver: Option<&atls_h1_driver>) -> atls_str {

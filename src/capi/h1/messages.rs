@@ -15,8 +15,9 @@ use crate::error::{Error, Result, Status};
 use crate::h1;
 use crate::h1::{Facts, Framing, Method, Rules, syntax};
 
-/// Whether this is a request that may be sent or, with `http_version` (major << 8 | minor), received. Statuses: NULL_ARGUMENT, INVALID_ARGUMENT,
-/// H1_LOCAL with an atls_error_http_status.
+/// Checks that a request with these parts would be accepted. On H1_LOCAL, atls_error_http_status is the status that a server might answer with.
+/// `http_version`: major << 8 | minor.
+/// Statuses: NULL_ARGUMENT, INVALID_ARGUMENT, H1_LOCAL.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn atls_h1_request_validate(
     method: c_bytes,
@@ -36,8 +37,9 @@ pub unsafe extern "C" fn atls_h1_request_validate(
     })
 }
 
-/// Whether this is a response of that kind: ATLS_H1_INFORMATIONAL_RESPONSE, 100-199 and without Content-Length and Transfer-Encoding, or
-/// ATLS_H1_RESPONSE, 200-999. Statuses: NULL_ARGUMENT, INVALID_ARGUMENT, H1_LOCAL with an atls_error_http_status.
+/// Checks that a response with these parts would be accepted. On H1_LOCAL, atls_error_http_status is set.
+/// `kind`: ATLS_H1_INFORMATIONAL_RESPONSE (100-199, without Content-Length and Transfer-Encoding) or ATLS_H1_RESPONSE (200-999).
+/// Statuses: NULL_ARGUMENT, INVALID_ARGUMENT, H1_LOCAL.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn atls_h1_response_validate(
     kind: atls_h1_event_kind,
@@ -62,8 +64,9 @@ pub unsafe extern "C" fn atls_h1_response_validate(
     })
 }
 
-/// The next member of the comma-separated lists in all headers called `name`, in any case: without spaces and tabs around it, as it is written, empty
-/// ones left out. Begin with *cursor = 0, and leave it alone between calls. False at the end, and for what is no list of headers.
+/// Finds the next member of the comma-separated lists in all header fields called `name`, in any case. It is as written, without the spaces and tabs
+/// around it; empty members are skipped. Returns false at the end, and if the arguments are invalid.
+/// `cursor`: set it to 0 before the first call, and do not change it between calls.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn atls_h1_header_token_next(
     headers: *const atls_h1_header,
@@ -111,7 +114,7 @@ fn tokens<'a>(headers: Headers<'a>, name: &'a [u8]) -> impl Iterator<Item = &'a 
     named.flat_map(|(_, value)| syntax::list(value))
 }
 
-/// Whether one of these members is `token`, in any case.
+/// Returns whether one of the members that atls_h1_header_token_next finds is `token`, in any case.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn atls_h1_header_has_token(
     headers: *const atls_h1_header,
@@ -130,8 +133,8 @@ pub unsafe extern "C" fn atls_h1_header_has_token(
     })
 }
 
-/// Whether the connection may be used again after a message with these headers: HTTP/1.1 (0x0101) and no `Connection: close`. False for headers that
-/// are not valid, and for HTTP/1.0, where it depends on both messages: ask an atls_h1_conn.
+/// Returns whether the connection may be used again after a message with these header fields: HTTP/1.1 (0x0101) and no `Connection: close`. False if
+/// they are invalid, and for HTTP/1.0, where it depends on both messages: use an atls_h1_conn.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn atls_h1_keep_alive(
     http_version: u32,
@@ -145,7 +148,7 @@ pub unsafe extern "C" fn atls_h1_keep_alive(
     })
 }
 
-/// Whether a request with these headers asks for 100-continue (RFC 9110 section 10.1.1).
+/// Returns whether a request with these header fields asks for 100-continue (RFC 9110 section 10.1.1).
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn atls_h1_expects_100_continue(
     http_version: u32,
@@ -159,9 +162,11 @@ pub unsafe extern "C" fn atls_h1_expects_100_continue(
     })
 }
 
-/// How the body is framed of a response to `request_method` (which may be empty), or of a request, with `status` 0. *length is written only
-/// for ATLS_H1_FRAMING_CONTENT_LENGTH. Statuses: NULL_ARGUMENT, INVALID_ARGUMENT, H1_LOCAL for headers that are not valid (RFC 9112
-/// section 6.3).
+/// Determines how a body is framed (RFC 9112 section 6.3).
+/// `request_method`: of the request that a response answers; may be empty.
+/// `status`: of a response; 0 for a request.
+/// `length`: written only for ATLS_H1_FRAMING_CONTENT_LENGTH.
+/// Statuses: NULL_ARGUMENT, INVALID_ARGUMENT, H1_LOCAL (invalid header fields).
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn atls_h1_body_framing(
     request_method: c_bytes,

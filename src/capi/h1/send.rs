@@ -9,9 +9,11 @@ use crate::capi::base::guard::guard;
 use crate::capi::base::status::atls_status;
 use crate::error::{Error, Status};
 
-/// A request's head. Needs exactly one Host; is sent as HTTP/1.1, `Host` first. A body follows only with Content-Length or `Transfer-Encoding:
-/// chunked`, not both; end the message with atls_h1_conn_send_end_of_message, even without a body. *out: the bytes to write. Sending domain.
-/// Statuses: NULL_ARGUMENT, INVALID_ARGUMENT; H1_LOCAL, and then our side is in state ERROR for good (RFC 9112 section 3).
+/// Makes a request's head (RFC 9112 section 3). It needs exactly one Host, which is sent first; the version is HTTP/1.1. A body may follow only if
+/// there is a Content-Length or `Transfer-Encoding: chunked`, not both. End the message with atls_h1_conn_send_end_of_message, even without a body.
+/// On H1_LOCAL this side is in state ERROR for good. Sending domain.
+/// `out`: the bytes to write.
+/// Statuses: NULL_ARGUMENT, INVALID_ARGUMENT, H1_LOCAL.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn atls_h1_conn_send_request(
     conn: Option<&mut atls_h1_conn>,
@@ -35,12 +37,14 @@ pub unsafe extern "C" fn atls_h1_conn_send_request(
     })
 }
 
-/// A response's head, as HTTP/1.1. 100-199 is sent as given and may not have Content-Length or Transfer-Encoding. 200-999 is brought in line: without
-/// Content-Length the body is chunked, or lasts until the connection closes if the peer speaks HTTP/1.0; `Connection: close` is added if the
-/// connection ends, `Connection: Keep-Alive` if it stays open for an HTTP/1.0 peer; Content-Length and Transfer-Encoding are removed from a 204; a
-/// 304 keeps the one that it is given, and may not have both; a 2xx to CONNECT may have neither. HTTP/1.0 peers get no 1xx. `reason` may be empty.
-/// *out: the bytes to write. Sending domain. Statuses: NULL_ARGUMENT, INVALID_ARGUMENT; H1_LOCAL, and then our side is in state ERROR for good (RFC
-/// 9112 sections 4 and 6).
+/// Makes a response's head, as HTTP/1.1 (RFC 9112 sections 4 and 6). A 1xx is sent as given; it may not have Content-Length or Transfer-Encoding, and
+/// is refused for an HTTP/1.0 peer. Any other response is adjusted: without Content-Length the body is chunked or, for an HTTP/1.0 peer, lasts until the
+/// connection closes; `Connection: close` is added if the connection ends, `Connection: Keep-Alive` if it stays open for an HTTP/1.0 peer;
+/// Content-Length and Transfer-Encoding are removed from a 204. A 304 keeps the one that it has, and may not have both. A 2xx to CONNECT may have
+/// neither. On H1_LOCAL this side is in state ERROR for good. Sending domain.
+/// `reason`: may be empty.
+/// `out`: the bytes to write.
+/// Statuses: NULL_ARGUMENT, INVALID_ARGUMENT, H1_LOCAL.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn atls_h1_conn_send_response(
     conn: Option<&mut atls_h1_conn>,
@@ -66,9 +70,9 @@ pub unsafe extern "C" fn atls_h1_conn_send_response(
     })
 }
 
-/// Accounts for `len` bytes of body. The bytes themselves are not seen: write `before`, them, and `after`, with writev, sendfile or as you like. Both
-/// are empty unless the body is chunked, and with `len` 0, for which nothing is to be written. Sending domain. Statuses: NULL_ARGUMENT; H1_LOCAL,
-/// also for more bytes than Content-Length said and for 2^63 or more, and then our side is in state ERROR for good (RFC 9112 section 7.1).
+/// Accounts for `len` bytes of body (RFC 9112 section 7.1). The call does not see the bytes: write `before`, the bytes, then `after`, with writev,
+/// sendfile or as you like. Both are empty unless the body is chunked. If `len` is 0 nothing is to be written. On H1_LOCAL this side is in state ERROR
+/// for good. Sending domain. Statuses: NULL_ARGUMENT, H1_LOCAL (also more bytes than Content-Length announced; 2^63 or more).
 #[unsafe(no_mangle)]
 pub extern "C" fn atls_h1_conn_send_data(
     conn: Option<&mut atls_h1_conn>,
@@ -90,9 +94,10 @@ pub extern "C" fn atls_h1_conn_send_data(
     })
 }
 
-/// Ends the message. Trailers are possible only if it is chunked, and may not be Host, Content-Length or Transfer-Encoding. *out: the bytes to write,
-/// maybe none. Sending domain. Statuses: NULL_ARGUMENT, INVALID_ARGUMENT; H1_LOCAL, also if Content-Length announced more, and then our side is in
-/// state ERROR for good (RFC 9112 section 7.1.2).
+/// Ends the message (RFC 9112 section 7.1.2). On H1_LOCAL this side is in state ERROR for good. Sending domain.
+/// `trailers`: only with a chunked body; Host, Content-Length and Transfer-Encoding are not allowed.
+/// `out`: the bytes to write; may be empty.
+/// Statuses: NULL_ARGUMENT, INVALID_ARGUMENT, H1_LOCAL (also fewer bytes than Content-Length announced).
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn atls_h1_conn_send_end_of_message(
     conn: Option<&mut atls_h1_conn>,
@@ -113,8 +118,8 @@ pub unsafe extern "C" fn atls_h1_conn_send_end_of_message(
     })
 }
 
-/// Says that we are about to close the connection, or our half of it. Sending domain. Statuses: NULL_ARGUMENT; H1_LOCAL within a message,
-/// and then our side is in state ERROR for good.
+/// Tells that this side is about to close the connection, or its half of it. On H1_LOCAL this side is in state ERROR for good. Sending domain.
+/// Statuses: NULL_ARGUMENT, H1_LOCAL (within a message).
 #[unsafe(no_mangle)]
 pub extern "C" fn atls_h1_conn_send_connection_closed(
     conn: Option<&mut atls_h1_conn>,
@@ -123,8 +128,8 @@ pub extern "C" fn atls_h1_conn_send_connection_closed(
     guard(error, || atls_h1_conn::enter(conn, |conn| conn.send_connection_closed().map_err(refused)))
 }
 
-/// Says that bytes which were given to be written could not be: our side is in state ERROR for good. Doing it again changes nothing.
-/// Statuses: NULL_ARGUMENT.
+/// Tells that bytes returned by a sending call could not be written: this side is then in state ERROR for good. Repeating it changes nothing. Statuses:
+/// NULL_ARGUMENT.
 #[unsafe(no_mangle)]
 pub extern "C" fn atls_h1_conn_send_failed(
     conn: Option<&mut atls_h1_conn>,

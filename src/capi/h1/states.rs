@@ -43,8 +43,9 @@ pub extern "C" fn atls_h1_states_init(states: Out<atls_h1_states>, error: Out<*m
     })
 }
 
-/// `role` sends an event of `kind`. `accepted`: the proposal that a server's event accepts, ATLS_H1_SWITCH_NONE mostly. Statuses: NULL_ARGUMENT,
-/// INVALID_ARGUMENT, H1_LOCAL if the event is impossible; then *states is unchanged.
+/// Applies an event that `role` sends. On H1_LOCAL `*states` is unchanged.
+/// `accepted`: the proposal that a server's event accepts; usually ATLS_H1_SWITCH_NONE.
+/// Statuses: NULL_ARGUMENT, INVALID_ARGUMENT, H1_LOCAL (the event is impossible).
 #[unsafe(no_mangle)]
 pub extern "C" fn atls_h1_states_event(
     states: Option<&mut atls_h1_states>,
@@ -71,7 +72,7 @@ pub extern "C" fn atls_h1_states_event(
     })
 }
 
-/// The client proposes a switch: call it before the event of the request. Statuses: NULL_ARGUMENT, INVALID_ARGUMENT.
+/// Records that the client proposes a switch of protocol. Call it before the event of the request. Statuses: NULL_ARGUMENT, INVALID_ARGUMENT.
 #[unsafe(no_mangle)]
 pub extern "C" fn atls_h1_states_propose_switch(
     states: Option<&mut atls_h1_states>,
@@ -87,7 +88,7 @@ pub extern "C" fn atls_h1_states_propose_switch(
     })
 }
 
-/// The connection ends with this cycle. Statuses: NULL_ARGUMENT, INVALID_ARGUMENT.
+/// Records that the connection ends with this cycle. Statuses: NULL_ARGUMENT, INVALID_ARGUMENT.
 #[unsafe(no_mangle)]
 pub extern "C" fn atls_h1_states_disable_keep_alive(
     states: Option<&mut atls_h1_states>,
@@ -99,7 +100,7 @@ pub extern "C" fn atls_h1_states_disable_keep_alive(
     })
 }
 
-/// `role` is in error, for good. Statuses: NULL_ARGUMENT, INVALID_ARGUMENT.
+/// Puts `role` in state ERROR for good. Statuses: NULL_ARGUMENT, INVALID_ARGUMENT.
 #[unsafe(no_mangle)]
 pub extern "C" fn atls_h1_states_error(
     states: Option<&mut atls_h1_states>,
@@ -112,7 +113,7 @@ pub extern "C" fn atls_h1_states_error(
     })
 }
 
-/// Both sides are DONE: back to IDLE. Statuses: NULL_ARGUMENT, INVALID_ARGUMENT, H1_LOCAL in any other state; then *states is as it was.
+/// Returns both sides from DONE to IDLE. On H1_LOCAL `*states` is unchanged. Statuses: NULL_ARGUMENT, INVALID_ARGUMENT, H1_LOCAL (any other state).
 #[unsafe(no_mangle)]
 pub extern "C" fn atls_h1_states_start_next_cycle(
     states: Option<&mut atls_h1_states>,
