@@ -250,8 +250,8 @@ ATLS_ENUM(atls_status, int32_t) {
     /** The server refused this side's evidence, or requires evidence that this side cannot give. */
     ATLS_EVIDENCE_REFUSED = 412,
     /**
-     * The other side was at its limit of quotes until the deadline passed. It can give evidence:
-     * another try may succeed.
+     * The other side can give evidence, but was too busy for it until the deadline passed, or did
+     * not say when to ask again. Another try may succeed.
      */
     ATLS_EVIDENCE_BUSY = 413,
     /** The peer's HTTP/1.1 is malformed. */
@@ -588,10 +588,12 @@ atls_str atls_status_name(atls_status status);
 
 /** Parts that a build may leave out (atls_has()). */
 ATLS_ENUM(atls_part, uint32_t) {
-    /** Evidence of TDX guests under dstack, protocol atlas-v1. */
+    /** Evidence of TDX guests, under dstack and without it. */
     ATLS_HAS_TDX = 1,
     /** Connections through a WebSocket tunnel. */
     ATLS_HAS_TUNNEL = 2,
+    /** Evidence of AMD SEV-SNP guests. */
+    ATLS_HAS_SNP = 3,
 };
 
 /** Version of the library in use, for example "0.1.0". Static. */
@@ -4626,15 +4628,16 @@ bool atls_h1_conn_they_are_waiting_for_100_continue(const atls_h1_conn *conn);
 atls_str atls_h1_state_name(atls_h1_state state);
 
 /**
- * A request's head. Needs exactly one Host; is sent as HTTP/1.1, `Host` first. A body follows only
- * with Content-Length or `Transfer-Encoding: chunked`, not both; end the message with
- * atls_h1_conn_send_end_of_message(), even without a body. `*out`: the bytes to write. Sending
- * domain.
+ * Makes a request's head (RFC 9112 section 3). It needs exactly one Host, which is sent first; the
+ * version is HTTP/1.1. A body may follow only if there is a Content-Length or `Transfer-Encoding:
+ * chunked`, not both. End the message with atls_h1_conn_send_end_of_message(), even without a body.
+ * On H1_LOCAL this side is in state ERROR for good. Sending domain.
  *
+ * \param out the bytes to write.
  * \return ATLS_OK, or
  * \retval ATLS_NULL_ARGUMENT
  * \retval ATLS_INVALID_ARGUMENT
- * \retval ATLS_H1_LOCAL and then our side is in state ERROR for good (RFC 9112 section 3)
+ * \retval ATLS_H1_LOCAL
  */
 atls_status atls_h1_conn_send_request(atls_h1_conn *conn,
                                       atls_bytes method,
@@ -4645,18 +4648,20 @@ atls_status atls_h1_conn_send_request(atls_h1_conn *conn,
                                       atls_error *ATLS_NULLABLE *ATLS_NULLABLE error);
 
 /**
- * A response's head, as HTTP/1.1. 100-199 is sent as given and may not have Content-Length or
- * Transfer-Encoding. 200-999 is brought in line: without Content-Length the body is chunked, or
- * lasts until the connection closes if the peer speaks HTTP/1.0; `Connection: close` is added if
- * the connection ends, `Connection: Keep-Alive` if it stays open for an HTTP/1.0 peer;
- * Content-Length and Transfer-Encoding are removed from a 204; a 304 keeps the one that it is
- * given, and may not have both; a 2xx to CONNECT may have neither. HTTP/1.0 peers get no 1xx.
- * `reason` may be empty. `*out`: the bytes to write. Sending domain.
+ * Makes a response's head, as HTTP/1.1 (RFC 9112 sections 4 and 6). A 1xx is sent as given; it may
+ * not have Content-Length or Transfer-Encoding, and is refused for an HTTP/1.0 peer. Any other
+ * response is adjusted: without Content-Length the body is chunked or, for an HTTP/1.0 peer, lasts
+ * until the connection closes; `Connection: close` is added if the connection ends, `Connection:
+ * Keep-Alive` if it stays open for an HTTP/1.0 peer; Content-Length and Transfer-Encoding are
+ * removed from a 204. A 304 keeps the one that it has, and may not have both. A 2xx to CONNECT may
+ * have neither. On H1_LOCAL this side is in state ERROR for good. Sending domain.
  *
+ * \param reason may be empty.
+ * \param out the bytes to write.
  * \return ATLS_OK, or
  * \retval ATLS_NULL_ARGUMENT
  * \retval ATLS_INVALID_ARGUMENT
- * \retval ATLS_H1_LOCAL and then our side is in state ERROR for good (RFC 9112 sections 4 and 6)
+ * \retval ATLS_H1_LOCAL
  */
 atls_status atls_h1_conn_send_response(atls_h1_conn *conn,
                                        uint32_t status,
@@ -4667,14 +4672,14 @@ atls_status atls_h1_conn_send_response(atls_h1_conn *conn,
                                        atls_error *ATLS_NULLABLE *ATLS_NULLABLE error);
 
 /**
- * Accounts for `len` bytes of body. The bytes themselves are not seen: write `before`, them, and
- * `after`, with writev, sendfile or as you like. Both are empty unless the body is chunked, and
- * with `len` 0, for which nothing is to be written. Sending domain.
+ * Accounts for `len` bytes of body (RFC 9112 section 7.1). The call does not see the bytes: write
+ * `before`, the bytes, then `after`, with writev, sendfile or as you like. Both are empty unless
+ * the body is chunked. If `len` is 0 nothing is to be written. On H1_LOCAL this side is in state
+ * ERROR for good. Sending domain.
  *
  * \return ATLS_OK, or
  * \retval ATLS_NULL_ARGUMENT
- * \retval ATLS_H1_LOCAL also for more bytes than Content-Length said and for 2^63 or more, and then
- *     our side is in state ERROR for good (RFC 9112 section 7.1)
+ * \retval ATLS_H1_LOCAL also more bytes than Content-Length announced; 2^63 or more
  */
 atls_status atls_h1_conn_send_data(atls_h1_conn *conn,
                                    uint64_t len,
@@ -4683,14 +4688,16 @@ atls_status atls_h1_conn_send_data(atls_h1_conn *conn,
                                    atls_error *ATLS_NULLABLE *ATLS_NULLABLE error);
 
 /**
- * Ends the message. Trailers are possible only if it is chunked, and may not be Host,
- * Content-Length or Transfer-Encoding. `*out`: the bytes to write, maybe none. Sending domain.
+ * Ends the message (RFC 9112 section 7.1.2). On H1_LOCAL this side is in state ERROR for good.
+ * Sending domain.
  *
+ * \param trailers only with a chunked body; Host, Content-Length and Transfer-Encoding are not
+ *     allowed.
+ * \param out the bytes to write; may be empty.
  * \return ATLS_OK, or
  * \retval ATLS_NULL_ARGUMENT
  * \retval ATLS_INVALID_ARGUMENT
- * \retval ATLS_H1_LOCAL also if Content-Length announced more, and then our side is in state ERROR
- *     for good (RFC 9112 section 7.1.2)
+ * \retval ATLS_H1_LOCAL also fewer bytes than Content-Length announced
  */
 atls_status atls_h1_conn_send_end_of_message(atls_h1_conn *conn,
                                              const atls_h1_header *ATLS_NULLABLE trailers,
@@ -4699,18 +4706,19 @@ atls_status atls_h1_conn_send_end_of_message(atls_h1_conn *conn,
                                              atls_error *ATLS_NULLABLE *ATLS_NULLABLE error);
 
 /**
- * Says that we are about to close the connection, or our half of it. Sending domain.
+ * Tells that this side is about to close the connection, or its half of it. On H1_LOCAL this side
+ * is in state ERROR for good. Sending domain.
  *
  * \return ATLS_OK, or
  * \retval ATLS_NULL_ARGUMENT
- * \retval ATLS_H1_LOCAL within a message, and then our side is in state ERROR for good
+ * \retval ATLS_H1_LOCAL within a message
  */
 atls_status atls_h1_conn_send_connection_closed(atls_h1_conn *conn,
                                                 atls_error *ATLS_NULLABLE *ATLS_NULLABLE error);
 
 /**
- * Says that bytes which were given to be written could not be: our side is in state ERROR for good.
- * Doing it again changes nothing.
+ * Tells that bytes returned by a sending call could not be written: this side is then in state
+ * ERROR for good. Repeating it changes nothing.
  *
  * \return ATLS_OK or ATLS_NULL_ARGUMENT.
  */
@@ -4789,13 +4797,14 @@ atls_status atls_h1_headers_normalize(const atls_h1_header *ATLS_NULLABLE header
                                       atls_error *ATLS_NULLABLE *ATLS_NULLABLE error);
 
 /**
- * Whether this is a request that may be sent or, with `http_version` (major << 8 | minor),
- * received.
+ * Checks that a request with these parts would be accepted. On H1_LOCAL, atls_error_http_status()
+ * is the status that a server might answer with.
  *
+ * \param http_version major << 8 | minor.
  * \return ATLS_OK, or
  * \retval ATLS_NULL_ARGUMENT
  * \retval ATLS_INVALID_ARGUMENT
- * \retval ATLS_H1_LOCAL with an atls_error_http_status()
+ * \retval ATLS_H1_LOCAL
  */
 atls_status atls_h1_request_validate(atls_bytes method,
                                      atls_bytes target,
@@ -4806,13 +4815,15 @@ atls_status atls_h1_request_validate(atls_bytes method,
                                      atls_error *ATLS_NULLABLE *ATLS_NULLABLE error);
 
 /**
- * Whether this is a response of that kind: ATLS_H1_INFORMATIONAL_RESPONSE, 100-199 and without
- * Content-Length and Transfer-Encoding, or ATLS_H1_RESPONSE, 200-999.
+ * Checks that a response with these parts would be accepted. On H1_LOCAL, atls_error_http_status()
+ * is set.
  *
+ * \param kind ATLS_H1_INFORMATIONAL_RESPONSE (100-199, without Content-Length and
+ *     Transfer-Encoding) or ATLS_H1_RESPONSE (200-999).
  * \return ATLS_OK, or
  * \retval ATLS_NULL_ARGUMENT
  * \retval ATLS_INVALID_ARGUMENT
- * \retval ATLS_H1_LOCAL with an atls_error_http_status()
+ * \retval ATLS_H1_LOCAL
  */
 atls_status atls_h1_response_validate(atls_h1_event_kind kind,
                                       uint32_t status,
@@ -4823,9 +4834,11 @@ atls_status atls_h1_response_validate(atls_h1_event_kind kind,
                                       atls_error *ATLS_NULLABLE *ATLS_NULLABLE error);
 
 /**
- * The next member of the comma-separated lists in all headers called `name`, in any case: without
- * spaces and tabs around it, as it is written, empty ones left out. Begin with `*cursor` = 0, and
- * leave it alone between calls. False at the end, and for what is no list of headers.
+ * Finds the next member of the comma-separated lists in all header fields called `name`, in any
+ * case. It is as written, without the spaces and tabs around it; empty members are skipped. Returns
+ * false at the end, and if the arguments are invalid.
+ *
+ * \param cursor set it to 0 before the first call, and do not change it between calls.
  */
 bool atls_h1_header_token_next(const atls_h1_header *ATLS_NULLABLE headers,
                                size_t headers_len,
@@ -4833,34 +4846,42 @@ bool atls_h1_header_token_next(const atls_h1_header *ATLS_NULLABLE headers,
                                uint64_t *cursor,
                                atls_bytes *token);
 
-/** Whether one of these members is `token`, in any case. */
+/**
+ * Returns whether one of the members that atls_h1_header_token_next() finds is `token`, in any
+ * case.
+ */
 bool atls_h1_header_has_token(const atls_h1_header *ATLS_NULLABLE headers,
                               size_t headers_len,
                               atls_bytes name,
                               atls_bytes token);
 
 /**
- * Whether the connection may be used again after a message with these headers: HTTP/1.1 (0x0101)
- * and no `Connection: close`. False for headers that are not valid, and for HTTP/1.0, where it
- * depends on both messages: ask an atls_h1_conn.
+ * Returns whether the connection may be used again after a message with these header fields:
+ * HTTP/1.1 (0x0101) and no `Connection: close`. False if they are invalid, and for HTTP/1.0, where
+ * it depends on both messages: use an atls_h1_conn.
  */
 bool atls_h1_keep_alive(uint32_t http_version,
                         const atls_h1_header *ATLS_NULLABLE headers,
                         size_t headers_len);
 
-/** Whether a request with these headers asks for 100-continue (RFC 9110 section 10.1.1). */
+/**
+ * Returns whether a request with these header fields asks for 100-continue (RFC 9110 section
+ * 10.1.1).
+ */
 bool atls_h1_expects_100_continue(uint32_t http_version,
                                   const atls_h1_header *ATLS_NULLABLE headers,
                                   size_t headers_len);
 
 /**
- * How the body is framed of a response to `request_method` (which may be empty), or of a request,
- * with `status` 0. `*length` is written only for ATLS_H1_FRAMING_CONTENT_LENGTH.
+ * Determines how a body is framed (RFC 9112 section 6.3).
  *
+ * \param request_method of the request that a response answers; may be empty.
+ * \param status of a response; 0 for a request.
+ * \param length written only for ATLS_H1_FRAMING_CONTENT_LENGTH.
  * \return ATLS_OK, or
  * \retval ATLS_NULL_ARGUMENT
  * \retval ATLS_INVALID_ARGUMENT
- * \retval ATLS_H1_LOCAL for headers that are not valid (RFC 9112 section 6.3)
+ * \retval ATLS_H1_LOCAL invalid header fields
  */
 atls_status atls_h1_body_framing(atls_bytes request_method,
                                  uint32_t status,
@@ -4901,13 +4922,13 @@ atls_status atls_h1_states_init(atls_h1_states *states,
                                 atls_error *ATLS_NULLABLE *ATLS_NULLABLE error);
 
 /**
- * `role` sends an event of `kind`. `accepted`: the proposal that a server's event accepts,
- * ATLS_H1_SWITCH_NONE mostly.
+ * Applies an event that `role` sends. On H1_LOCAL `*states` is unchanged.
  *
+ * \param accepted the proposal that a server's event accepts; usually ATLS_H1_SWITCH_NONE.
  * \return ATLS_OK, or
  * \retval ATLS_NULL_ARGUMENT
  * \retval ATLS_INVALID_ARGUMENT
- * \retval ATLS_H1_LOCAL if the event is impossible; then `*states` is unchanged
+ * \retval ATLS_H1_LOCAL the event is impossible
  */
 atls_status atls_h1_states_event(atls_h1_states *states,
                                  atls_h1_role role,
@@ -4916,7 +4937,7 @@ atls_status atls_h1_states_event(atls_h1_states *states,
                                  atls_error *ATLS_NULLABLE *ATLS_NULLABLE error);
 
 /**
- * The client proposes a switch: call it before the event of the request.
+ * Records that the client proposes a switch of protocol. Call it before the event of the request.
  *
  * \return ATLS_OK, or
  * \retval ATLS_NULL_ARGUMENT
@@ -4927,7 +4948,7 @@ atls_status atls_h1_states_propose_switch(atls_h1_states *states,
                                           atls_error *ATLS_NULLABLE *ATLS_NULLABLE error);
 
 /**
- * The connection ends with this cycle.
+ * Records that the connection ends with this cycle.
  *
  * \return ATLS_OK, or
  * \retval ATLS_NULL_ARGUMENT
@@ -4937,7 +4958,7 @@ atls_status atls_h1_states_disable_keep_alive(atls_h1_states *states,
                                               atls_error *ATLS_NULLABLE *ATLS_NULLABLE error);
 
 /**
- * `role` is in error, for good.
+ * Puts `role` in state ERROR for good.
  *
  * \return ATLS_OK, or
  * \retval ATLS_NULL_ARGUMENT
@@ -4948,12 +4969,12 @@ atls_status atls_h1_states_error(atls_h1_states *states,
                                  atls_error *ATLS_NULLABLE *ATLS_NULLABLE error);
 
 /**
- * Both sides are DONE: back to IDLE.
+ * Returns both sides from DONE to IDLE. On H1_LOCAL `*states` is unchanged.
  *
  * \return ATLS_OK, or
  * \retval ATLS_NULL_ARGUMENT
  * \retval ATLS_INVALID_ARGUMENT
- * \retval ATLS_H1_LOCAL in any other state; then `*states` is as it was
+ * \retval ATLS_H1_LOCAL any other state
  */
 atls_status atls_h1_states_start_next_cycle(atls_h1_states *states,
                                             atls_error *ATLS_NULLABLE *ATLS_NULLABLE error);
@@ -5034,8 +5055,8 @@ atls_status atls_h1_driver_config_set_limit(atls_h1_driver_config *config,
                                             atls_error *ATLS_NULLABLE *ATLS_NULLABLE error);
 
 /**
- * One of the deadlines ATLS_H1_DRIVER_DEADLINE_HEAD to ATLS_H1_DRIVER_DEADLINE_TCP_KEEPALIVE; 0 and
- * UINT32_MAX are none.
+ * One of the deadlines ATLS_H1_DRIVER_DEADLINE_HEAD to ATLS_H1_DRIVER_DEADLINE_TCP_KEEPALIVE; 0 is
+ * its default, UINT32_MAX is none.
  *
  * \return ATLS_OK, or
  * \retval ATLS_NULL_ARGUMENT
@@ -5167,8 +5188,8 @@ atls_status atls_h1_driver_send_response(const atls_h1_driver *driver,
                                          atls_error *ATLS_NULLABLE *ATLS_NULLABLE error);
 
 /**
- * Copies all of the bytes for our message's body, or answers AGAIN and takes nothing; one WRITABLE
- * follows each time it did.
+ * Copies all of the bytes for the body of this side's message, or returns AGAIN and takes nothing;
+ * one WRITABLE event follows each AGAIN.
  *
  * \return ATLS_OK, as atls_h1_driver_send_request(), or
  * \retval ATLS_AGAIN
@@ -5188,7 +5209,7 @@ atls_status atls_h1_driver_finish(const atls_h1_driver *driver,
                                   atls_error *ATLS_NULLABLE *ATLS_NULLABLE error);
 
 /**
- * Lets `bytes` more of bodies be received. Adds up, saturating.
+ * Allows `bytes` more of received bodies. Grants add up; the sum saturates.
  *
  * \return ATLS_OK or ATLS_NULL_ARGUMENT.
  */
@@ -5203,9 +5224,9 @@ atls_status atls_h1_driver_grant(const atls_h1_driver *driver,
 atls_verdict *ATLS_NULLABLE atls_h1_driver_verdict(const atls_h1_driver *driver);
 
 /**
- * The limit of one body, in place of ATLS_H1_DRIVER_LIMIT_BODY_BYTES: of the message that is coming
- * in or, before its HEAD, of the next one. Set before the host is done with the HEAD event, it
- * covers the whole body.
+ * Sets the limit of one body, in place of ATLS_H1_DRIVER_LIMIT_BODY_BYTES: of the message that is
+ * coming in or, before its HEAD, of the next one. Set before the host is done with the HEAD event,
+ * it covers the whole body.
  *
  * \return ATLS_OK or ATLS_NULL_ARGUMENT.
  */
@@ -5214,9 +5235,9 @@ atls_status atls_h1_driver_set_body_limit(const atls_h1_driver *driver,
                                           atls_error *ATLS_NULLABLE *ATLS_NULLABLE error);
 
 /**
- * The deadline of one body, from its head to its end, in place of ATLS_H1_DRIVER_DEADLINE_BODY;
- * which body that is, and when to call, is as with atls_h1_driver_set_body_limit(). In
- * milliseconds; 0 and UINT32_MAX are none.
+ * Sets the deadline of one body, from its head to its end, in place of
+ * ATLS_H1_DRIVER_DEADLINE_BODY; which body that is, and when to call, is as with
+ * atls_h1_driver_set_body_limit(). In milliseconds; 0 and UINT32_MAX are none.
  *
  * \return ATLS_OK or ATLS_NULL_ARGUMENT.
  */
@@ -5225,8 +5246,8 @@ atls_status atls_h1_driver_set_body_deadline(const atls_h1_driver *driver,
                                              atls_error *ATLS_NULLABLE *ATLS_NULLABLE error);
 
 /**
- * Method of the request that came last, as server; empty before. Valid until this is called after
- * the HEAD of another request, at most as long as the driver.
+ * Returns the method of the request received last, as server; "" before the first. Valid until this
+ * is called after the HEAD of another request, at most as long as the driver.
  */
 atls_str atls_h1_driver_method(const atls_h1_driver *driver);
 

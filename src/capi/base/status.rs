@@ -75,7 +75,7 @@ pub const ATLS_TRUST_ANCHOR: atls_status = 410;
 pub const ATLS_POLICY_REQUIRED: atls_status = 411;
 /// The server refused this side's evidence, or requires evidence that this side cannot give.
 pub const ATLS_EVIDENCE_REFUSED: atls_status = 412;
-/// The other side was at its limit of quotes until the deadline passed. It can give evidence: another try may succeed.
+/// The other side can give evidence, but was too busy for it until the deadline passed, or did not say when to ask again. Another try may succeed.
 pub const ATLS_EVIDENCE_BUSY: atls_status = 413;
 /// The peer's HTTP/1.1 is malformed.
 pub const ATLS_HTTP_PROTOCOL: atls_status = 501;

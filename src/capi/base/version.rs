@@ -14,10 +14,12 @@ pub const ATLS_VERSION_NUMBER: u32 = 1000;
 /// Parts that a build may leave out (atls_has).
 pub type atls_part = u32;
 
-/// Evidence of TDX guests under dstack, protocol atlas-v1.
+/// Evidence of TDX guests, under dstack and without it.
 pub const ATLS_HAS_TDX: atls_part = 1;
 /// Connections through a WebSocket tunnel.
 pub const ATLS_HAS_TUNNEL: atls_part = 2;
+/// Evidence of AMD SEV-SNP guests.
+pub const ATLS_HAS_SNP: atls_part = 3;
 
 /// Version of the library in use, for example "0.1.0". Static.
 #[unsafe(no_mangle)]
@@ -38,7 +40,7 @@ pub extern "C" fn atls_version_number() -> u32 {
 /// Returns whether this build has a part. Functions of an absent part exist and answer UNSUPPORTED.
 #[unsafe(no_mangle)]
 pub extern "C" fn atls_has(part: atls_part) -> bool {
-    matches!(part, ATLS_HAS_TDX | ATLS_HAS_TUNNEL)
+    matches!(part, ATLS_HAS_TDX | ATLS_HAS_TUNNEL | ATLS_HAS_SNP)
 }
 
 #[cfg(test)]

@@ -95,7 +95,8 @@ pub extern "C" fn atls_h1_driver_config_set_limit(
     })
 }
 
-/// One of the deadlines ATLS_H1_DRIVER_DEADLINE_HEAD to ATLS_H1_DRIVER_DEADLINE_TCP_KEEPALIVE; 0 and UINT32_MAX are none. Statuses: NULL_ARGUMENT, INVALID_ARGUMENT.
+/// One of the deadlines ATLS_H1_DRIVER_DEADLINE_HEAD to ATLS_H1_DRIVER_DEADLINE_TCP_KEEPALIVE; 0 is its default, UINT32_MAX is none. Statuses: NULL_ARGUMENT,
+/// INVALID_ARGUMENT.
 #[unsafe(no_mangle)]
 pub extern "C" fn atls_h1_driver_config_set_deadline(
     config: Option<&mut atls_h1_driver_config>,
@@ -105,18 +106,18 @@ pub extern "C" fn atls_h1_driver_config_set_deadline(
 ) -> atls_status {
     guard(error, || {
         let settings = &mut borrow_mut(config, "config")?.settings;
-        let place = match which {
-            ATLS_H1_DRIVER_DEADLINE_HEAD => &mut settings.head_within,
-            ATLS_H1_DRIVER_DEADLINE_BODY => &mut settings.body_within,
-            ATLS_H1_DRIVER_DEADLINE_TCP_KEEPALIVE => &mut settings.probe,
+        let usual = DriverSettings::new(settings.role);
+        let (place, usual) = match which {
+            ATLS_H1_DRIVER_DEADLINE_HEAD => (&mut settings.head_within, usual.head_within),
+            ATLS_H1_DRIVER_DEADLINE_BODY => (&mut settings.body_within, usual.body_within),
+            ATLS_H1_DRIVER_DEADLINE_TCP_KEEPALIVE => (&mut settings.probe, usual.probe),
             other => return Err(invalid(format!("unknown deadline {other}"))),
         };
-        let some = milliseconds != 0 && milliseconds != u32::MAX;
-        *place = match which {
-            ATLS_H1_DRIVER_DEADLINE_TCP_KEEPALIVE => {
-                some.then(|| Duration::from_secs(u64::from(milliseconds).div_ceil(1000)))
-            }
-            _ => some.then(|| Duration::from_millis(milliseconds.into())),
+        *place = match (milliseconds, which) {
+            (0, _) => usual,
+            (u32::MAX, _) => None,
+            (some, ATLS_H1_DRIVER_DEADLINE_TCP_KEEPALIVE) => Some(Duration::from_secs(u64::from(some).div_ceil(1000))),
+            (some, _) => Some(Duration::from_millis(some.into())),
         };
         Ok(())
     })
