@@ -9,6 +9,7 @@ pub mod exporter;
 pub mod guest;
 pub mod http;
 pub mod kds;
+pub mod nitro;
 pub mod pccs;
 pub mod pki;
 pub mod snp;
