@@ -4,7 +4,7 @@ use rustls_pki_types::CertificateDer;
 use rustls_pki_types::pem::PemObject;
 
 use super::policy::Policy;
-use super::{Fault, Result, snp, tdx};
+use super::{Fault, Result, nitro, snp, tdx};
 use crate::status::Status;
 
 /// Who makes the hardware, and signs documents about it.
@@ -12,6 +12,7 @@ use crate::status::Status;
 pub enum Vendor {
     Intel,
     Amd,
+    Aws,
 }
 
 impl Vendor {
@@ -20,11 +21,12 @@ impl Vendor {
         match self {
             Vendor::Intel => "intel",
             Vendor::Amd => "amd",
+            Vendor::Aws => "aws",
         }
     }
 
     pub fn from_name(name: &str) -> Option<Vendor> {
-        [Vendor::Intel, Vendor::Amd].into_iter().find(|vendor| vendor.name() == name)
+        [Vendor::Intel, Vendor::Amd, Vendor::Aws].into_iter().find(|vendor| vendor.name() == name)
     }
 
     /// Reads a simulator's root for this vendor, as it takes the place of the one that is built in: PEM certificates.
@@ -33,8 +35,8 @@ impl Vendor {
         let parts = read.map_err(|error| error.to_string())?;
         let root = parts.iter().flat_map(|part| part.iter().copied()).collect::<Vec<u8>>();
         match self {
-            Vendor::Intel if parts.len() == 1 => Ok(root),
-            Vendor::Intel => Err(format!("{} certificates, there must be one", parts.len())),
+            Vendor::Intel | Vendor::Aws if parts.len() == 1 => Ok(root),
+            Vendor::Intel | Vendor::Aws => Err(format!("{} certificates, there must be one", parts.len())),
             Vendor::Amd if parts.is_empty() => Err("no certificate".into()),
             Vendor::Amd => {
                 snp::Roots::read(&root)?;
@@ -48,6 +50,7 @@ impl Vendor {
         match self {
             Vendor::Intel => tdx::INTEL_ROOT_DER,
             Vendor::Amd => snp::AMD_ROOTS_DER,
+            Vendor::Aws => nitro::AWS_NITRO_ROOT_DER,
         }
     }
 }

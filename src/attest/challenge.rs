@@ -146,7 +146,7 @@ mod tests {
             ("{}".into(), "protocol"),
             (format!(r#"{{"protocol":"atlas-v1","role":"S","nonce":"{nonce}","tee":["tdx"]}}"#), "protocol"),
             (r#"{"protocol":"exporter-v1","role":"S","nonce":"00","tee":["tdx"]}"#.into(), "nonce"),
-            (format!(r#"{{"protocol":"exporter-v1","role":"S","nonce":"{nonce}","tee":["nitro"]}}"#), "tee"),
+            (format!(r#"{{"protocol":"exporter-v1","role":"S","nonce":"{nonce}","tee":["sgx"]}}"#), "tee"),
             (
                 format!(r#"{{"protocol":"exporter-v1","role":"C","role":"S","nonce":"{nonce}","tee":["tdx"]}}"#),
                 "is duplicated",

@@ -19,6 +19,7 @@ use super::documents::{DocumentId, Documents};
 use super::dstack::DstackTdx;
 use super::evidence::Evidence;
 use super::lines::{Lines, TEE};
+use super::nitro::Nitro;
 use super::policy::policy_fields::PolicyFields;
 use super::policy::{Policy, SourceRules};
 use super::snp::Snp;
@@ -155,6 +156,7 @@ static FAMILIES: &[&dyn AnyFamily] = &[
     &Erased::<DstackTdx>(PhantomData),
     &Erased::<BareTdx>(PhantomData),
     &Erased::<Snp>(PhantomData),
+    &Erased::<Nitro>(PhantomData),
     #[cfg(test)]
     &Erased::<super::toy::Toy>(PhantomData),
 ];

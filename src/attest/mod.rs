@@ -18,6 +18,7 @@ mod fault;
 pub mod hash;
 mod json;
 mod lines;
+pub mod nitro;
 pub mod policy;
 pub mod snp;
 pub mod tdx;

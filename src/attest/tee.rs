@@ -5,6 +5,7 @@
 pub enum Tee {
     Tdx,
     Snp,
+    Nitro,
     #[cfg(test)]
     Toy,
 }
@@ -13,6 +14,7 @@ impl Tee {
     pub const ALL: &'static [Tee] = &[
         Tee::Tdx,
         Tee::Snp,
+        Tee::Nitro,
         #[cfg(test)]
         Tee::Toy,
     ];
@@ -21,6 +23,7 @@ impl Tee {
         match self {
             Tee::Tdx => "tdx",
             Tee::Snp => "snp",
+            Tee::Nitro => "nitro",
             #[cfg(test)]
             Tee::Toy => "toy",
         }
@@ -35,6 +38,7 @@ impl Tee {
         match self {
             Tee::Tdx => [0, 1],
             Tee::Snp => [0, 2],
+            Tee::Nitro => [0, 4],
             #[cfg(test)]
             Tee::Toy => [0xff, 0xfe],
         }

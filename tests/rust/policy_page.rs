@@ -86,6 +86,8 @@ fn objects(value: &Value, path: &str, visit: &mut impl FnMut(&str, &Map<String, 
 fn below(path: &str, name: &str) -> String {
     // The page writes the fields of each product in the same way.
     let name = if ["Milan", "Genoa", "Turin"].contains(&name) { "PRODUCT" } else { name };
+    // And of each register.
+    let name = if name.bytes().all(|byte| byte.is_ascii_digit()) { "N" } else { name };
     if path.is_empty() { name.to_owned() } else { format!("{path}.{name}") }
 }
 

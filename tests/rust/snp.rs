@@ -81,8 +81,10 @@ fn question(case: &Value) -> Question {
         mr_config: None,
         bundle: None,
         policy,
+        vendor: "amd",
         roots: None,
         session: None,
+        client: Vec::new(),
         now: case["now"].as_u64().unwrap(),
     }
 }

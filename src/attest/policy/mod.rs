@@ -134,6 +134,7 @@ impl Policy {
         match vendor {
             Vendor::Intel => &self.collateral_sources,
             Vendor::Amd => &self.amd_sources,
+            Vendor::Aws => &[],
         }
     }
 
@@ -142,6 +143,7 @@ impl Policy {
         match vendor {
             Vendor::Intel => self.names_sources,
             Vendor::Amd => self.names_amd_sources,
+            Vendor::Aws => false,
         }
     }
 
@@ -290,7 +292,7 @@ impl Policy {
 }
 
 /// Types of evidence that other versions judge.
-const LATER: [&str; 5] = ["azure_tdx_vtpm", "azure_snp_vtpm", "gcp_tdx", "nitro", "sgx"];
+const LATER: [&str; 5] = ["azure_tdx_vtpm", "azure_snp_vtpm", "gcp_tdx", "nitro_tpm", "sgx"];
 
 fn read_member(mut fields: PolicyFields) -> Result<Member> {
     let Some(kind) = fields.string("type")? else {

@@ -215,8 +215,8 @@ pub extern "C" fn atls_verification_set_simulated_root(
     })
 }
 
-/// For tests, as atls_verification_set_simulated_root for any vendor: "intel" or "amd", one root each. `pem`: the root certificate; of AMD the ARK, the
-/// ASK and the ASVK of a product, in this order, and more products likewise. The common name of an ARK ends in `ARK-` and the product's name.
+/// For tests, as atls_verification_set_simulated_root for any vendor: "intel", "amd" or "aws", one root each. `pem`: the root certificate; of AMD the
+/// ARK, the ASK and the ASVK of a product, in this order, and more products likewise. The common name of an ARK ends in `ARK-` and the product's name.
 /// Statuses: NULL_ARGUMENT, INVALID_UTF8, INVALID_ARGUMENT.
 #[unsafe(no_mangle)]
 pub extern "C" fn atls_verification_add_simulated_root(
@@ -241,8 +241,8 @@ pub(in crate::capi) fn add_simulated(anchors: &mut TrustAnchors, vendor: &str, p
 
 /// Judges the evidence. Pure: the same input gives the same verdict at any time on any machine. Takes about a millisecond of CPU time. OK means that
 /// a verdict was reached, not that it is favourable: ask atls_verdict_trusted. Statuses: NULL_ARGUMENT, INVALID_STATE (evidence, policy, time, a
-/// session or the request to skip it, or collateral unless the evidence is an SEV-SNP guest's, is missing), TRUST_ANCHOR, UNSUPPORTED (the quote of
-/// an SGX enclave).
+/// session or the request to skip it, or collateral unless the evidence is an SEV-SNP guest's or a Nitro enclave's, is missing), TRUST_ANCHOR,
+/// UNSUPPORTED (the quote of an SGX enclave).
 #[unsafe(no_mangle)]
 pub extern "C" fn atls_verify(
     verification: Option<&atls_verification>,

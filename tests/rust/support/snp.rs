@@ -20,10 +20,14 @@ pub struct Question {
     /// Names and bodies; `None` for no collateral at all.
     pub bundle: Option<Vec<(String, Vec<u8>)>>,
     pub policy: Value,
-    /// PEM of a simulator's ARK, ASK and ASVK.
+    /// Whose root a simulator's takes the place of.
+    pub vendor: &'static str,
+    /// PEM of a simulator's root, of AMD its ARK, ASK and ASVK.
     pub roots: Option<String>,
     /// `server_leaf` of an exporter-v1 session with nonce 3.. and exporter value 4.., in which the client proves itself; else no binding.
     pub session: Option<Vec<u8>>,
+    /// The client's certificate in it, DER; empty for none.
+    pub client: Vec<u8>,
     pub now: u64,
 }
 
@@ -115,7 +119,7 @@ impl Question {
                 step(&|error| atls_verification_set_collateral_json(question, raw(bundle.as_bytes()), error));
             }
             if let Some(roots) = &self.roots {
-                let vendor = CString::new("amd").unwrap();
+                let vendor = CString::new(self.vendor).unwrap();
                 step(&|error| {
                     atls_verification_add_simulated_root(question, vendor.as_ptr(), raw(roots.as_bytes()), error)
                 });
@@ -129,7 +133,7 @@ impl Question {
                     raw(&[3; 32]),
                     raw(&[4; 32]),
                     raw(leaf),
-                    raw(b""),
+                    raw(&self.client),
                     c"localhost".as_ptr(),
                     error,
                 ),

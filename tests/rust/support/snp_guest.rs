@@ -74,8 +74,10 @@ impl Machine {
                 "type": "snp", "products": [product], "measurement": ["5a".repeat(48)],
                 "min_tcb": {product: floor(self.amd.product)}, "allow_simulated": true, "min_report_version": 2,
             }),
+            vendor: "amd",
             roots: Some(self.amd.roots_pem()),
             session: Some(server().to_vec()),
+            client: Vec::new(),
             now: NOW,
         }
     }

@@ -1,0 +1,100 @@
+//! AWS Nitro enclaves: the policy type `nitro`. Who made a document, and whether the enclave is acceptable.
+
+mod cbor;
+pub mod checks;
+mod claims;
+mod document;
+mod genuine;
+mod policy;
+
+use std::ops::ControlFlow;
+
+use serde_json::Value;
+
+use super::Result;
+use super::anchors::{TrustAnchors, Vendor};
+use super::family::{Family, Need, Question};
+use super::lines::{Lines, REPORT_DATA};
+use super::policy::policy_fields::PolicyFields;
+use super::policy::{Policy, SourceRules};
+use super::tee::Tee;
+use crate::status::Status;
+use crate::verdict::{CheckId, ClaimsReport};
+use checks::{CHAIN, DEBUG, SIGNATURE, TIMESTAMP};
+
+pub use claims::NitroClaims;
+pub use document::NitroDocument;
+pub use genuine::AWS_NITRO_ROOT_DER;
+use genuine::Signer;
+pub use policy::NitroReference;
+
+/// An enclave of AWS Nitro.
+pub struct Nitro;
+
+fn signer(of: &Question<'_, Nitro>) -> std::result::Result<Signer, String> {
+    let (root, _) = of.anchors.root(Vendor::Aws, of.policy).map_err(|fault| fault.message)?;
+    Signer::of(of.evidence, root, of.now)
+}
+
+impl Family for Nitro {
+    const TEE: Tee = Tee::Nitro;
+    const TYPE: &'static str = "nitro";
+    const MANDATORY: &'static [CheckId] = &[CHAIN, SIGNATURE, TIMESTAMP, DEBUG];
+    const BOUND: &'static [CheckId] = &[REPORT_DATA];
+    type Evidence = NitroDocument;
+    type Reference = NitroReference;
+    type Claims = NitroClaims;
+
+    fn read(object: &Value) -> std::result::Result<NitroDocument, String> {
+        NitroDocument::from_json(object)
+    }
+
+    fn policy(fields: PolicyFields) -> Result<NitroReference> {
+        NitroReference::read(fields)
+    }
+
+    fn sources(_: &NitroReference) -> Option<SourceRules> {
+        None
+    }
+
+    fn anchor(_: &NitroDocument, anchors: &TrustAnchors, policy: &Policy) -> Result<&'static str> {
+        anchors.root(Vendor::Aws, policy).map(|(_, name)| name)
+    }
+
+    /// AWS has no documents beside the certificates in the evidence.
+    fn needs(of: &Question<'_, Nitro>) -> Option<Vec<Need>> {
+        signer(of).is_ok_and(|signer| signer.has_signed(of.evidence)).then(Vec::new)
+    }
+
+    fn glance(lines: &mut Lines, of: &Question<'_, Nitro>) {
+        lines.report_data(of.binding, Tee::Nitro, of.evidence.report_data());
+    }
+
+    fn verify(lines: &mut Lines, of: &Question<'_, Nitro>) -> Option<NitroClaims> {
+        let signer = signer(of);
+        let (ok, actual) = (signer.is_ok(), signer.as_ref().err().map_or("it does", |why| why));
+        lines.judge(CHAIN, ok, Status::QuoteInvalid, "a certificate that leads to AWS's root now", actual);
+        let signer = signer.ok()?;
+        let ok = signer.has_signed(of.evidence);
+        let actual = if ok { "it is" } else { "it is not" };
+        lines.judge(SIGNATURE, ok, Status::QuoteInvalid, "signed by the certificate's key", actual);
+        ok.then(|| NitroClaims { document: of.evidence.clone(), signer })
+    }
+
+    fn bound(lines: &mut Lines, claims: &NitroClaims, of: &Question<'_, Nitro>) -> ControlFlow<()> {
+        checks::bound(lines, claims, of);
+        ControlFlow::Continue(())
+    }
+
+    fn appraise(lines: &mut Lines, claims: &NitroClaims, of: &Question<'_, Nitro>) {
+        checks::appraise(lines, claims, of);
+    }
+
+    fn further(of: &Question<'_, Nitro>) -> Vec<CheckId> {
+        checks::further(of)
+    }
+
+    fn report(claims: &NitroClaims) -> ClaimsReport {
+        claims.to_report()
+    }
+}
