@@ -594,6 +594,8 @@ ATLS_ENUM(atls_part, uint32_t) {
     ATLS_HAS_TUNNEL = 2,
     /** Evidence of AMD SEV-SNP guests. */
     ATLS_HAS_SNP = 3,
+    /** Evidence of AWS Nitro enclaves. */
+    ATLS_HAS_NITRO = 4,
 };
 
 /** Version of the library in use, for example "0.1.0". Static. */
@@ -4122,10 +4124,10 @@ atls_status atls_verification_set_simulated_root(atls_verification *verification
                                                  atls_error *ATLS_NULLABLE *ATLS_NULLABLE error);
 
 /**
- * For tests, as atls_verification_set_simulated_root() for any vendor: "intel" or "amd", one root
- * each. `pem`: the root certificate; of AMD the ARK, the ASK and the ASVK of a product, in this
- * order, and more products likewise. The common name of an ARK ends in `ARK-` and the product's
- * name.
+ * For tests, as atls_verification_set_simulated_root() for any vendor: "intel", "amd" or "aws", one
+ * root each. `pem`: the root certificate; of AMD the ARK, the ASK and the ASVK of a product, in
+ * this order, and more products likewise. The common name of an ARK ends in `ARK-` and the
+ * product's name.
  *
  * \return ATLS_OK, or
  * \retval ATLS_NULL_ARGUMENT
@@ -4145,7 +4147,7 @@ atls_status atls_verification_add_simulated_root(atls_verification *verification
  * \return ATLS_OK, or
  * \retval ATLS_NULL_ARGUMENT
  * \retval ATLS_INVALID_STATE evidence, policy, time, a session or the request to skip it, or
- *     collateral unless the evidence is an SEV-SNP guest's, is missing
+ *     collateral unless the evidence is an SEV-SNP guest's or a Nitro enclave's, is missing
  * \retval ATLS_TRUST_ANCHOR
  * \retval ATLS_UNSUPPORTED the quote of an SGX enclave
  */

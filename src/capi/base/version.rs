@@ -20,6 +20,8 @@ pub const ATLS_HAS_TDX: atls_part = 1;
 pub const ATLS_HAS_TUNNEL: atls_part = 2;
 /// Evidence of AMD SEV-SNP guests.
 pub const ATLS_HAS_SNP: atls_part = 3;
+/// Evidence of AWS Nitro enclaves.
+pub const ATLS_HAS_NITRO: atls_part = 4;
 
 /// Version of the library in use, for example "0.1.0". Static.
 #[unsafe(no_mangle)]
@@ -40,7 +42,7 @@ pub extern "C" fn atls_version_number() -> u32 {
 /// Returns whether this build has a part. Functions of an absent part exist and answer UNSUPPORTED.
 #[unsafe(no_mangle)]
 pub extern "C" fn atls_has(part: atls_part) -> bool {
-    matches!(part, ATLS_HAS_TDX | ATLS_HAS_TUNNEL | ATLS_HAS_SNP)
+    matches!(part, ATLS_HAS_TDX | ATLS_HAS_TUNNEL | ATLS_HAS_SNP | ATLS_HAS_NITRO)
 }
 
 #[cfg(test)]
