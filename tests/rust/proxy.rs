@@ -111,7 +111,7 @@ fn each_fault_of_a_proxy_has_its_status() {
         (Then::Answer(b"HTTP/1.1 200 OK\r\n\r\n\x16\x03\x03"), "HTTP_PROTOCOL", "directly after the answer", 0),
         (Then::Close(b"HTTP/1.1 200"), "HTTP_PROTOCOL", "proxy:", 0),
         (Then::Close(b""), "HTTP_PROTOCOL", "proxy:", 0),
-        (Then::Answer(waits), "HTTP_PROTOCOL", "without end", 0),
+        (Then::Answer(waits), "HTTP_PROTOCOL", "too many informational", 0),
         (Then::Answer(b"HTTP/1.1 200 OK\r\n"), "TIMED_OUT", "700 ms", 0),
     ] {
         let (port, _served) = proxy(target, then);
