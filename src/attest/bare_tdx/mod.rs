@@ -56,11 +56,11 @@ impl Family for BareTdx {
     }
 
     fn anchor(evidence: &TdxEvidence, anchors: &TrustAnchors, policy: &Policy) -> Result<&'static str> {
-        steps::anchor(evidence, anchors, policy)
+        steps::anchor(&evidence.quote, anchors, policy)
     }
 
     fn needs(of: &Question<'_, BareTdx>) -> Option<Vec<Need>> {
-        steps::needs(of, &of.member.tdx)
+        steps::needs(of, &of.evidence.quote, &of.member.tdx)
     }
 
     fn glance(lines: &mut Lines, of: &Question<'_, BareTdx>) {
@@ -68,7 +68,7 @@ impl Family for BareTdx {
     }
 
     fn verify(lines: &mut Lines, of: &Question<'_, BareTdx>) -> Option<TdxClaims> {
-        steps::verify(lines, of, &of.member.tdx)
+        steps::verify(lines, of, &of.evidence.quote, &of.member.tdx)
     }
 
     fn bound(lines: &mut Lines, claims: &TdxClaims, of: &Question<'_, BareTdx>) -> ControlFlow<()> {

@@ -59,11 +59,11 @@ impl Family for DstackTdx {
     }
 
     fn anchor(evidence: &TdxEvidence, anchors: &TrustAnchors, policy: &Policy) -> Result<&'static str> {
-        steps::anchor(evidence, anchors, policy)
+        steps::anchor(&evidence.quote, anchors, policy)
     }
 
     fn needs(of: &Question<'_, DstackTdx>) -> Option<Vec<Need>> {
-        steps::needs(of, &of.member.tdx)
+        steps::needs(of, &of.evidence.quote, &of.member.tdx)
     }
 
     fn glance(lines: &mut Lines, of: &Question<'_, DstackTdx>) {
@@ -71,7 +71,7 @@ impl Family for DstackTdx {
     }
 
     fn verify(lines: &mut Lines, of: &Question<'_, DstackTdx>) -> Option<GuestClaims> {
-        let Some(td) = steps::verify(lines, of, &of.member.tdx) else {
+        let Some(td) = steps::verify(lines, of, &of.evidence.quote, &of.member.tdx) else {
             lines.skip(EVENT_LOG, "the quote does not hold");
             return None;
         };

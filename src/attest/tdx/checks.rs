@@ -1,7 +1,7 @@
 //! The rules about a quote and the platform that made it, each as one line of the verdict. They are the same for all policies about TDX quotes.
 
 use super::policy::{MaskedValue, TdxRules};
-use super::{Culprit, TdxClaims, TdxEvidence, Unverified, is_out_of_date, verify_quote};
+use super::{Culprit, TdxClaims, Unverified, is_out_of_date, verify_quote};
 use crate::attest::documents::Documents;
 use crate::attest::hash::hex;
 use crate::attest::lines::{Lines, one_of};
@@ -38,20 +38,15 @@ pub struct QuoteChecks<'a> {
 
 impl QuoteChecks<'_> {
     /// The claims, if the quote holds: signed by a genuine platform, whose root is `root` (DER).
-    pub fn quote(
-        &mut self,
-        evidence: &TdxEvidence,
-        documents: &Documents,
-        (root, limit): (&[u8], usize),
-    ) -> Option<TdxClaims> {
+    pub fn quote(&mut self, quote: &[u8], documents: &Documents, (root, limit): (&[u8], usize)) -> Option<TdxClaims> {
         const EXPECTED: &str = "signed by a genuine platform";
-        let size = evidence.quote.len();
+        let size = quote.len();
         if size > limit {
             let expected = format!("at most {limit} bytes (binding.max_evidence_bytes)");
             self.lines.judge(QUOTE, false, Status::QuoteInvalid, expected, format!("{size} bytes"));
             return None;
         }
-        match verify_quote(&evidence.quote, documents, root, self.now) {
+        match verify_quote(quote, documents, root, self.now) {
             Ok(claims) => {
                 self.lines.judge(QUOTE, true, Status::Ok, EXPECTED, "it is");
                 Some(claims)
