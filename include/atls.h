@@ -4165,8 +4165,9 @@ typedef struct atls_verifier_config atls_verifier_config;
  * the vendor signed and that is valid now; if none has, the error says what was wrong with each.
  * Documents are fetched only for evidence that a genuine platform signed for the session in
  * question, at most 20 requests per second to one source after a burst of 100. A bad answer is
- * remembered for 30 seconds. A source that answers 429, or 503 with Retry-After, is left alone for
- * as long as it says, at most a day. Reference-counted; safe to share between threads and runtimes.
+ * remembered for 30 seconds, and that there is no such document for 60. A source that answers 429,
+ * or 503 with Retry-After, is left alone for as long as it says, at most a day. Reference-counted;
+ * safe to share between threads and runtimes.
  */
 struct atls_verifier;
 

@@ -104,6 +104,11 @@ impl VendorModule for Amd {
         true
     }
 
+    /// The certificate for a version of a chip's firmware.
+    fn is_immutable(&self, id: &DocumentId) -> bool {
+        id.kind == DocumentKind::Leaf.name()
+    }
+
     fn is_chosen_by_evidence(&self, id: &DocumentId) -> bool {
         id.kind == DocumentKind::Leaf.name()
     }

@@ -56,7 +56,7 @@ impl Search<'_> {
         let way = self.way.filter(|_| !policy.collateral_offline);
         if self.is_cached(id) || way.is_none() {
             let settled = |(_, object): &(Arc<DocumentSlot>, Arc<KeptDocument>)| {
-                way.is_none() || self.now < refresh_at(object) || self.is_backing_off(id)
+                way.is_none() || self.now < refresh_at(id, object) || self.is_backing_off(id)
             };
             if let Some((place, object)) = self.kept(id, root_crl).filter(settled) {
                 step(place.source.name(), || format!("{}: kept, issued at {}", id, object.window.issued));
@@ -73,7 +73,7 @@ impl Search<'_> {
             let asked = Box::pin(self.ask(id, base, way, root_crl)).await;
             match asked.and_then(|object| self.or_newer(id, object, root_crl)) {
                 Ok(object) => {
-                    if self.now >= refresh_at(&object) {
+                    if self.now >= refresh_at(id, &object) {
                         // The source has nothing newer yet.
                         self.store.place(id, &object.source).back_off(REFRESH_BACKOFF);
                     }
@@ -137,7 +137,8 @@ impl Search<'_> {
     ) -> bool {
         // Only a wrong clock, or a wrong file, has it fetched in the future.
         let is_young = |limit: u64| self.now.checked_sub(object.fetched).is_some_and(|age| age <= limit);
-        if object.window.check(self.now).is_err() || !self.policy.collateral_max_age_s.is_none_or(is_young) {
+        let is_fresh = module(id.vendor).is_immutable(id) || self.policy.collateral_max_age_s.is_none_or(is_young);
+        if object.window.check(self.now).is_err() || !is_fresh {
             return false;
         }
         let Some(list) = root_crl.map(|list| sha256(&list.body)) else { return true };
@@ -259,8 +260,12 @@ fn all_failed(id: &DocumentId, failures: Vec<(&String, Error)>) -> Error {
     Error { message: format!("collateral {}: {}", id, texts.join("; ")), ..worst.clone() }
 }
 
-fn refresh_at(object: &KeptDocument) -> u64 {
+/// When to look for a newer one: of a document that never changes there is none.
+fn refresh_at(id: &DocumentId, object: &KeptDocument) -> u64 {
     let window = &object.window;
+    if module(id.vendor).is_immutable(id) {
+        return window.expires;
+    }
     let lifetime = window.expires.saturating_sub(window.issued);
     window.expires - (lifetime / 5).min(REFRESH_AHEAD_S)
 }

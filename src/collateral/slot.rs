@@ -10,7 +10,9 @@ use crate::error::{Error, Result};
 use crate::io::sync::lock;
 
 /// How long a bad answer is remembered: asking for what a service does not have then reaches it once, not each time.
-pub const BAD_ANSWER: Duration = Duration::from_secs(30);
+const BAD_ANSWER: Duration = Duration::from_secs(30);
+/// The same for an answer that asking again soon would not change: the service does not have it.
+const NOT_THERE: Duration = Duration::from_secs(60);
 
 /// The place of one document of one source.
 #[derive(Debug)]
@@ -93,7 +95,7 @@ impl DocumentSlot {
         if let Some(last) = state.last.as_ref().filter(says) {
             return Some(last.done.clone());
         }
-        let (at, error) = state.bad_answer.as_ref().filter(|(at, _)| at.elapsed() < BAD_ANSWER)?;
+        let (at, error) = state.bad_answer.as_ref().filter(|(at, error)| at.elapsed() < memory(error))?;
         let ago = at.elapsed().as_secs();
         Some(Err(Error { message: format!("{} ({ago} s ago)", error.message), ..error.clone() }))
     }
@@ -114,6 +116,10 @@ impl DocumentSlot {
     pub fn is_backing_off(&self) -> bool {
         lock(&self.state).backoff_until.is_some_and(|until| Instant::now() < until)
     }
+}
+
+fn memory(error: &Error) -> Duration {
+    if (400..500).contains(&error.http_status) { NOT_THERE } else { BAD_ANSWER }
 }
 
 impl State {
@@ -152,10 +158,19 @@ mod tests {
                 assert_eq!(place.answer_since(begun, way).unwrap().is_ok(), good);
             }
         }
-        tokio::time::advance(BAD_ANSWER / 2).await;
-        assert!(place.answer_since(Instant::now(), "other").unwrap().unwrap_err().message.ends_with("(15 s ago)"));
-        tokio::time::advance(BAD_ANSWER).await;
-        assert!(place.answer_since(Instant::now(), "other").is_none());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_is_not_there_is_remembered_longer_than_another_bad_answer() {
+        for (code, seconds) in [(0, 30), (500, 30), (400, 60), (404, 60)] {
+            let place = DocumentSlot::new(DocumentSource::Bundle);
+            place.answered(&Err(unavailable("no".into()).http_status(code)), None);
+            tokio::time::advance(Duration::from_secs(seconds - 1)).await;
+            let known = place.answer_since(Instant::now(), "other").unwrap().unwrap_err();
+            assert!(known.message.ends_with(&format!("({} s ago)", seconds - 1)), "{code}: {known:?}");
+            tokio::time::advance(Duration::from_secs(1)).await;
+            assert!(place.answer_since(Instant::now(), "other").is_none(), "{code}");
+        }
     }
 
     #[test]

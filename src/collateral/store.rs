@@ -28,6 +28,8 @@ use crate::log;
 const DISK_WAIT: Duration = Duration::from_secs(1);
 /// How many documents there may be places for before those of which nothing is kept are removed.
 const PLACES: usize = 1024;
+/// The same for documents that unauthenticated evidence chooses, so that strangers do not fill the memory with what there is not.
+const CHOSEN_PLACES: usize = 256;
 
 /// The vendors' documents that are at hand, shared by the connections of one client, and the way to more of them.
 pub struct Store {
@@ -119,9 +121,8 @@ impl Store {
 
     pub(super) fn place(&self, id: &DocumentId, source: &DocumentSource) -> Arc<DocumentSlot> {
         let mut all = lock(&self.places);
-        if all.len() >= PLACES {
-            // Documents stay only of genuine platforms, but sources may have nothing for some of them.
-            all.retain(|_, places| places.iter().any(|place| Arc::strong_count(place) > 1 || !place.is_empty()));
+        if !all.contains_key(id) {
+            make_room(&mut all, id);
         }
         let places = all.entry(id.clone()).or_default();
         if let Some(place) = places.iter().find(|place| place.source == *source) {
@@ -154,6 +155,20 @@ impl Store {
         if let Some(disk) = &self.disk {
             write(disk, self.authority(id.vendor).root, id, place, object);
         }
+    }
+}
+
+/// Documents stay only of genuine platforms, but sources may have nothing for some of them.
+fn make_room(all: &mut HashMap<DocumentId, Vec<Arc<DocumentSlot>>>, id: &DocumentId) {
+    let is_chosen = |id: &DocumentId| module(id.vendor).is_chosen_by_evidence(id);
+    let is_of_use =
+        |places: &[Arc<DocumentSlot>]| places.iter().any(|place| Arc::strong_count(place) > 1 || !place.is_empty());
+    if all.len() >= PLACES {
+        all.retain(|_, places| is_of_use(places));
+    }
+    let is_empty = |(id, places): &(&DocumentId, &Vec<_>)| is_chosen(id) && !is_of_use(places);
+    if is_chosen(id) && all.iter().filter(is_empty).count() >= CHOSEN_PLACES {
+        all.retain(|id, places| !is_chosen(id) || is_of_use(places));
     }
 }
 
@@ -193,5 +208,27 @@ fn write(disk: &Disk, root: &[u8], id: &DocumentId, place: &DocumentSlot, object
         Err(error) => {
             log::emit(log::WARNING, || format!("collateral: {id}: not kept on disk: {error}"));
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::tls::{Trust, client_config};
+
+    #[test]
+    fn strangers_do_not_fill_the_memory_with_chips() {
+        let store = Store::new(TrustAnchors::default(), client_config(&Trust::default()).unwrap());
+        let source = DocumentSource::Service("https://kds.example".into());
+        let place = |name: &str| store.place(&crate::collateral::vendor::from_name(name).unwrap(), &source);
+        let chip = |number: u64| format!("amd/leaf/Milan/{number:0128x}/0000000000000000");
+        drop(place("root_crl"));
+        let in_use = place(&chip(0));
+        for number in 1..3 * CHOSEN_PLACES as u64 {
+            drop(place(&chip(number)));
+            assert!(store.ids().len() <= CHOSEN_PLACES + 2);
+        }
+        assert!(Arc::ptr_eq(&in_use, &place(&chip(0))), "whoever waits for an answer still shares it");
+        assert!(store.ids().iter().any(|id| id.kind == "root_crl"), "other documents are not those of strangers");
     }
 }

@@ -39,6 +39,11 @@ pub trait VendorModule: Sync {
         false
     }
 
+    /// Whether it stays the same for ever, so that there is nothing newer to look for, and its age says nothing.
+    fn is_immutable(&self, _: &DocumentId) -> bool {
+        false
+    }
+
     /// Whether unauthenticated evidence says which of them to look up: such a document stays only if the evidence turns out to be authentic, so that
     /// no stranger can fill the store.
     fn is_chosen_by_evidence(&self, _: &DocumentId) -> bool {

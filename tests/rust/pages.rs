@@ -177,6 +177,8 @@ const NUMBERS: &[(&str, &str, &str)] = &[
     ("Deadline of one request", "collateral", "const TIMEOUT"),
     ("Bytes of one answer", "collateral", "const MAX_BYTES"),
     ("A bad answer is remembered for", "collateral", "const BAD_ANSWER"),
+    ("\"Not found\", and other answers of 400 to 499, are remembered for", "collateral", "const NOT_THERE"),
+    ("Chips whose certificate was not found that are remembered", "collateral", "const CHOSEN_PLACES"),
     ("Pause after 429 without Retry-After", "collateral", "const USUAL_REST"),
     ("Longest pause that Retry-After can ask for", "collateral", "const LONGEST_REST"),
     ("Bytes of documents that are loaded from disk", "collateral", "const ROOM"),

@@ -130,8 +130,10 @@ fn a_guest_is_trusted_and_the_service_asked_once() {
 #[test]
 fn a_certificate_that_did_not_come_along() {
     let snp = Snp::lying(|_, _, answer| drop(answer["evidence"].as_object_mut().unwrap().remove("leaf")));
-    snp.refused("COLLATERAL_UNAVAILABLE", "");
-    assert_eq!(snp.kds.hits(&leaf_path()), 1);
+    for _ in 0..2 {
+        snp.refused("COLLATERAL_UNAVAILABLE", "");
+        assert_eq!(snp.kds.hits(&leaf_path()), 1, "what is not there is asked for once");
+    }
     let mut report = snp.amd.report(3, &[0; 64]);
     let known = |report: &[u8; REPORT]| {
         let served = Snp::lying(|_, _, answer| drop(answer["evidence"].as_object_mut().unwrap().remove("leaf")));
@@ -278,6 +280,18 @@ fn a_revocation_list_if_there_is_one() {
     assert_eq!(snp.connect_with(&strict).err().unwrap().check, "crl");
     let refusal = snp.connect().err().expect("a refusal");
     assert_eq!((refusal.name.as_str(), refusal.check.as_str()), ("QUOTE_INVALID", "crl"));
+}
+
+#[test]
+fn a_chips_certificate_does_not_age() {
+    let snp = Snp::lying(|_, _, answer| drop(answer["evidence"].as_object_mut().unwrap().remove("leaf")));
+    snp.kds.put(&leaf_path(), snp.amd.leaf(&snp.amd.vcek(&snp.amd.report(3, &[0; 64]))));
+    snp.trusted();
+    let mut policy = snp.policy.clone();
+    policy["collateral"]["max_age_s"] = 0.into();
+    std::thread::sleep(std::time::Duration::from_millis(1100));
+    assert!(snp.connect_with(&policy).is_ok());
+    assert_eq!((snp.kds.hits(&leaf_path()), snp.kds.hits(CRL)), (1, 2));
 }
 
 #[test]
