@@ -1,24 +1,47 @@
 //! Who made a report: the checks whose success makes what it says authentic, in the order in which they are made, each as one line of the verdict.
 
-use super::Snp;
 use super::checks::{CHAIN, CHIP_ID, CRL, LEAF, LEAF_TCB, PRODUCTS, REPORT, SIGNATURE, SIGNING_KEY};
 use super::claims::SnpClaims;
 use super::crl::{Crl, CrlDates};
 use super::documents::DocumentKind;
-use super::layout::{Report, TcbOf};
+use super::layout::{LENGTH, Report, TcbOf};
 use super::leaf::{Facts, Holder, Leaf};
-use super::policy::CrlRule;
+use super::policy::{CrlRule, SnpRules};
 use super::product::{Product, SigningKey};
 use super::roots::Roots;
-use crate::attest::anchors::Vendor;
-use crate::attest::documents::Document;
-use crate::attest::family::{Need, Question};
+use crate::attest::anchors::{TrustAnchors, Vendor};
+use crate::attest::documents::{Document, Documents};
+use crate::attest::family::{Family, Need, Question};
 use crate::attest::hash::hex;
 use crate::attest::lines::Lines;
+use crate::attest::policy::Policy;
 use crate::status::Status;
 
+/// A report, whatever evidence it was found in, and everything that its judgement depends on.
+pub struct ReportQuestion<'a> {
+    pub report: &'a [u8; LENGTH],
+    /// The certificate of the key that signed it, if it came along.
+    pub leaf: Option<&'a Leaf>,
+    pub rules: &'a SnpRules,
+    documents: &'a Documents,
+    anchors: &'a TrustAnchors,
+    policy: &'a Policy,
+    now: u64,
+}
+
+impl<'a> ReportQuestion<'a> {
+    pub fn of<F: Family>(
+        of: &Question<'a, F>,
+        (report, leaf): (&'a [u8; LENGTH], Option<&'a Leaf>),
+        rules: &'a SnpRules,
+    ) -> ReportQuestion<'a> {
+        let Question { documents, anchors, policy, now, .. } = *of;
+        ReportQuestion { report, leaf, rules, documents, anchors, policy, now }
+    }
+}
+
 /// The claims, if all of them hold; else the line of the first that does not says why.
-pub fn verify(lines: &mut Lines, of: &Question<'_, Snp>) -> Option<SnpClaims> {
+pub fn verify(lines: &mut Lines, of: &ReportQuestion<'_>) -> Option<SnpClaims> {
     let mut checks = Genuine { lines, of };
     let report = checks.report()?;
     checks.product(report.product)?;
@@ -40,12 +63,12 @@ pub fn verify(lines: &mut Lines, of: &Question<'_, Snp>) -> Option<SnpClaims> {
 }
 
 /// The documents that the verdict takes. `None` if the evidence is not genuine, which can be told without any.
-pub fn needs(of: &Question<'_, Snp>) -> Option<Vec<Need>> {
-    let report = Report::read(&of.evidence.report).ok()?;
-    let issuer = of.evidence.leaf.as_ref().and_then(|leaf| leaf.issuer);
+pub fn needs(of: &ReportQuestion<'_>) -> Option<Vec<Need>> {
+    let report = Report::read(of.report).ok()?;
+    let issuer = of.leaf.and_then(|leaf| leaf.issuer);
     let product = report.product.or(issuer.map(|(product, _)| product))?;
     let key = report.signing_key;
-    if let Some(leaf) = &of.evidence.leaf {
+    if let Some(leaf) = of.leaf {
         let (all, _) = of.anchors.root(Vendor::Amd, of.policy).ok()?;
         let roots = Roots::of(all, product).ok()?;
         leaf.leads_to(&roots, key, of.now).ok()?;
@@ -53,18 +76,18 @@ pub fn needs(of: &Question<'_, Snp>) -> Option<Vec<Need>> {
             return None;
         }
     }
-    let member = of.member;
-    let is_wanted = member.products.contains(&product)
-        && member.signing_key.contains(&key)
-        && report.version >= member.min_report_version;
+    let rules = of.rules;
+    let is_wanted = rules.products.contains(&product)
+        && rules.signing_key.contains(&key)
+        && report.version >= rules.min_report_version;
     let mut needs = Vec::new();
     if !is_wanted {
         return Some(needs);
     }
-    if member.crl != CrlRule::Off {
-        needs.push(Need { document: DocumentKind::crl(product, key), required: member.crl == CrlRule::Require });
+    if rules.crl != CrlRule::Off {
+        needs.push(Need { document: DocumentKind::crl(product, key), required: rules.crl == CrlRule::Require });
     }
-    if of.evidence.leaf.is_none() && can_be_asked_for(&report) {
+    if of.leaf.is_none() && can_be_asked_for(&report) {
         needs.push(Need { document: DocumentKind::leaf(product, &report), required: true });
     }
     Some(needs)
@@ -77,14 +100,14 @@ fn can_be_asked_for(report: &Report) -> bool {
 
 struct Genuine<'a, 'q> {
     lines: &'a mut Lines,
-    of: &'a Question<'q, Snp>,
+    of: &'a ReportQuestion<'q>,
 }
 
 impl Genuine<'_, '_> {
     fn report(&mut self) -> Option<Report> {
-        let least = self.of.member.min_report_version;
+        let least = self.of.rules.min_report_version;
         let expected = format!("a guest's report of version {least} or later, of a known processor");
-        let read = Report::read(&self.of.evidence.report);
+        let read = Report::read(self.of.report);
         match read {
             Ok(report) => {
                 let (ok, actual) = (report.version >= least, format!("version {}", report.version));
@@ -101,7 +124,7 @@ impl Genuine<'_, '_> {
     /// Nothing is judged of a product that is not known yet.
     fn product(&mut self, product: Option<Product>) -> Option<()> {
         let Some(product) = product else { return Some(()) };
-        let allowed = &self.of.member.products;
+        let allowed = &self.of.rules.products;
         let expected = allowed.iter().map(|product| product.name()).collect::<Vec<_>>().join(" or ");
         let ok = allowed.contains(&product);
         self.lines.judge(PRODUCTS, ok, Status::TcbRejected, expected, product.name());
@@ -119,7 +142,7 @@ impl Genuine<'_, '_> {
     }
 
     fn signing_key(&mut self, report: &Report) -> Option<()> {
-        let allowed = &self.of.member.signing_key;
+        let allowed = &self.of.rules.signing_key;
         let expected = allowed.iter().map(|key| key.name()).collect::<Vec<_>>().join(" or ");
         let ok = allowed.contains(&report.signing_key);
         self.lines.judge(SIGNING_KEY, ok, Status::TcbRejected, expected, report.signing_key.name());
@@ -132,7 +155,7 @@ impl Genuine<'_, '_> {
             lines.judge(LEAF, false, status, EXPECTED, why);
             None
         };
-        if let Some(leaf) = &self.of.evidence.leaf {
+        if let Some(leaf) = self.of.leaf {
             self.lines.judge(LEAF, true, Status::Ok, EXPECTED, "came with the evidence");
             return Some(leaf.clone());
         }
@@ -170,7 +193,7 @@ impl Genuine<'_, '_> {
     fn crl(&mut self, roots: &Roots<'_>, product: Product, key: SigningKey) -> Option<Option<CrlDates>> {
         const EXPECTED: &str = "the root's list holds now, and the intermediate is not on it";
         let document = self.of.documents.find(&DocumentKind::crl(product, key));
-        let document = match (self.of.member.crl, document) {
+        let document = match (self.of.rules.crl, document) {
             (CrlRule::Off, _) => {
                 self.lines.skip(CRL, "the policy says \"crl\": \"off\"");
                 return Some(None);
@@ -224,7 +247,7 @@ impl Genuine<'_, '_> {
             }
             (SigningKey::Vcek, Holder::Chip(id)) => {
                 let masked = chip_id == [0; 64];
-                let (ok, expected) = match self.of.member.allow_masked_chip_id && masked {
+                let (ok, expected) = match self.of.rules.allow_masked_chip_id && masked {
                     true => (true, format!("{}, or masked by allow_masked_chip_id", hex(id))),
                     false => (!masked && facts.is_of_chip(&chip_id, product), hex(id)),
                 };

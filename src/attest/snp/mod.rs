@@ -7,11 +7,13 @@ mod crl;
 mod documents;
 mod evidence;
 mod genuine;
+mod guest;
 mod layout;
 mod leaf;
 mod policy;
 mod product;
 mod pss;
+mod reference;
 mod roots;
 mod tcb;
 
@@ -28,23 +30,30 @@ use super::policy::{Policy, SourceRules};
 use super::tee::Tee;
 use crate::verdict::{CheckId, ClaimsReport};
 use checks::{
-    CHAIN, GUEST_POLICY, LEAF, LEAF_TCB, MEASUREMENT, PLATFORM_INFO, PRODUCTS, REPORT, SIGNATURE, SIGNING_KEY,
-    SnpChecks, TCB_MINIMUM, TCB_ORDER, VMPL,
+    CHAIN, GUEST_POLICY, LEAF, LEAF_TCB, PLATFORM_INFO, PRODUCTS, REPORT, SIGNATURE, SIGNING_KEY, TCB_MINIMUM,
+    TCB_ORDER, VMPL,
 };
+use guest::{GuestChecks, MEASUREMENT};
 
 pub use claims::SnpClaims;
 pub use crl::{Crl, CrlDates};
 pub use documents::DocumentKind;
 pub use evidence::SnpEvidence;
+pub use genuine::{ReportQuestion, needs, verify};
 pub use layout::{LENGTH, Report, SIGNED};
 pub use leaf::Leaf;
-pub use policy::SnpReference;
+pub use policy::SnpRules;
 pub use product::{Product, SigningKey};
+pub use reference::SnpReference;
 pub use roots::{AMD_ROOTS_DER, Roots};
 pub use tcb::Tcb;
 
 /// A guest of SEV-SNP.
 pub struct Snp;
+
+fn question<'a>(of: &Question<'a, Snp>) -> ReportQuestion<'a> {
+    ReportQuestion::of(of, (&of.evidence.report, of.evidence.leaf.as_ref()), &of.member.rules)
+}
 
 impl Family for Snp {
     const TEE: Tee = Tee::Snp;
@@ -86,7 +95,7 @@ impl Family for Snp {
     }
 
     fn needs(of: &Question<'_, Snp>) -> Option<Vec<Need>> {
-        genuine::needs(of)
+        needs(&question(of))
     }
 
     fn glance(lines: &mut Lines, of: &Question<'_, Snp>) {
@@ -95,7 +104,7 @@ impl Family for Snp {
     }
 
     fn verify(lines: &mut Lines, of: &Question<'_, Snp>) -> Option<SnpClaims> {
-        genuine::verify(lines, of)
+        verify(lines, &question(of))
     }
 
     fn bound(lines: &mut Lines, claims: &SnpClaims, of: &Question<'_, Snp>) -> ControlFlow<()> {
@@ -104,11 +113,11 @@ impl Family for Snp {
     }
 
     fn appraise(lines: &mut Lines, claims: &SnpClaims, of: &Question<'_, Snp>) {
-        SnpChecks::new(lines, of, claims).all();
+        GuestChecks::new(lines, of, claims).all();
     }
 
     fn further(of: &Question<'_, Snp>) -> Vec<CheckId> {
-        checks::further(of)
+        guest::further(of)
     }
 
     fn report(claims: &SnpClaims) -> ClaimsReport {

@@ -1,46 +1,35 @@
-//! Reference values and rules for an SEV-SNP guest: the policy type `snp`.
-
-use serde_json::Value;
+//! Rules about a report, its machine and its firmware, as the policy types for SEV-SNP share them.
 
 use super::bits::{platform_bit, policy_bit};
 use super::layout::Firmware;
 use super::product::{Product, SigningKey};
 use super::tcb::Tcb;
 use crate::attest::Result;
-use crate::attest::dstack::key_provider::KeyProvider;
-use crate::attest::dstack::policy::read_key_provider;
-use crate::attest::hash::{hex, unhex_array};
 use crate::attest::policy::policy_fields::PolicyFields;
 
-/// More of them than any fleet runs at a time.
-const MAX_MEASUREMENTS: usize = 64;
 /// Security version numbers are smaller than this; microcode's is a whole byte.
 const MAX_VERSION: u64 = 127;
 
-/// What a guest must be: one member of a policy.
+/// What the machine, its firmware and the guest's launch must be, whatever evidence the report was found in.
 #[derive(Clone, Debug)]
-pub struct SnpReference {
-    pub measurement: Vec<[u8; 48]>,
+pub struct SnpRules {
     pub products: Vec<Product>,
     /// One for each of `products`.
     pub min_tcb: Vec<(Product, Tcb)>,
     pub signing_key: Vec<SigningKey>,
     /// Cloud providers, of whom keys of their own count.
     pub csp_id: Vec<String>,
-    pub vmpl: Vec<u32>,
     pub guest_policy: Bits,
     pub platform: Bits,
     pub allow_provisional: bool,
     pub min_launch_tcb: Vec<(Product, Tcb)>,
     pub min_abi: Option<Firmware>,
     pub required_mitigations: Option<u64>,
-    pub host_data: Option<Vec<[u8; 32]>>,
     pub id_key_digest: Option<Vec<[u8; 48]>>,
     pub author_key_digest: Option<Vec<[u8; 48]>>,
     pub family_id: Option<Vec<[u8; 16]>>,
     pub image_id: Option<Vec<[u8; 16]>>,
     pub min_guest_svn: Option<u64>,
-    pub mr_config: Option<ConfigRules>,
     pub allowed_chip_id: Option<Vec<[u8; 64]>>,
     pub denied_chip_id: Vec<[u8; 64]>,
     pub allow_masked_chip_id: bool,
@@ -64,52 +53,36 @@ pub enum CrlRule {
     Off,
 }
 
-/// What dstack's configuration document must say.
-#[derive(Clone, Debug)]
-pub struct ConfigRules {
-    pub app_compose_hash: Option<Vec<[u8; 32]>>,
-    pub app_id: Option<Vec<[u8; 20]>>,
-    pub key_provider: Option<KeyProvider>,
-    pub gpu_policy_hash: Option<Vec<[u8; 32]>>,
-    /// Whole lists.
-    pub init_script_hashes: Option<Vec<Vec<[u8; 32]>>>,
-}
-
-impl SnpReference {
-    pub fn read(mut fields: PolicyFields) -> Result<SnpReference> {
-        let products = read_names(&mut fields, "products", Product::from_name)?;
-        let products = products.ok_or_else(|| missing(&fields, "products"))?;
-        let keys = read_names(&mut fields, "signing_key", SigningKey::from_name)?;
+impl SnpRules {
+    /// Takes the fields that are about them.
+    pub fn read(fields: &mut PolicyFields) -> Result<SnpRules> {
+        let products = read_names(fields, "products", Product::from_name)?;
+        let products = products.ok_or_else(|| missing(fields, "products"))?;
+        let keys = read_names(fields, "signing_key", SigningKey::from_name)?;
         let signing_key = keys.unwrap_or_else(|| vec![SigningKey::Vcek]);
-        let min_tcb = read_floors(&mut fields, "min_tcb", &products)?;
-        let reference = SnpReference {
-            measurement: read_measurement(&mut fields)?,
-            min_tcb: min_tcb.ok_or_else(|| missing(&fields, "min_tcb"))?,
-            csp_id: read_providers(&mut fields, &signing_key)?,
-            vmpl: read_vmpl(&mut fields)?,
-            guest_policy: read_guest_policy(&mut fields)?,
-            platform: read_platform(&mut fields)?,
+        let min_tcb = read_floors(fields, "min_tcb", &products)?;
+        Ok(SnpRules {
+            min_tcb: min_tcb.ok_or_else(|| missing(fields, "min_tcb"))?,
+            csp_id: read_providers(fields, &signing_key)?,
+            guest_policy: read_guest_policy(fields)?,
+            platform: read_platform(fields)?,
             allow_provisional: fields.bool("allow_provisional")?.unwrap_or(true),
-            min_launch_tcb: read_floors(&mut fields, "min_launch_tcb", &products)?.unwrap_or_default(),
-            min_abi: read_abi(&mut fields)?,
-            required_mitigations: read_mitigations(&mut fields)?,
-            host_data: fields.hexes("host_data")?,
+            min_launch_tcb: read_floors(fields, "min_launch_tcb", &products)?.unwrap_or_default(),
+            min_abi: read_abi(fields)?,
+            required_mitigations: read_mitigations(fields)?,
             id_key_digest: fields.hexes("id_key_digest")?,
             author_key_digest: fields.hexes("author_key_digest")?,
             family_id: fields.hexes("family_id")?,
             image_id: fields.hexes("image_id")?,
             min_guest_svn: fields.u64("min_guest_svn")?,
-            mr_config: read_config(&mut fields)?,
             allowed_chip_id: fields.hexes("allowed_chip_id")?,
             denied_chip_id: fields.hexes("denied_chip_id")?.unwrap_or_default(),
             allow_masked_chip_id: fields.bool("allow_masked_chip_id")?.unwrap_or(false),
-            crl: read_crl(&mut fields)?,
-            min_report_version: read_version(&mut fields)?,
+            crl: read_crl(fields)?,
+            min_report_version: read_version(fields)?,
             products,
             signing_key,
-        };
-        fields.finish()?;
-        Ok(reference)
+        })
     }
 
     pub fn floor(&self, product: Product) -> Option<&Tcb> {
@@ -125,7 +98,7 @@ fn floor_of(floors: &[(Product, Tcb)], product: Product) -> Option<&Tcb> {
     floors.iter().find(|(of, _)| *of == product).map(|(_, floor)| floor)
 }
 
-fn missing(fields: &PolicyFields, field: &str) -> crate::attest::Fault {
+pub(super) fn missing(fields: &PolicyFields, field: &str) -> crate::attest::Fault {
     fields.invalid(field, format!("missing field `{field}`"))
 }
 
@@ -145,14 +118,6 @@ fn read_names<T: PartialEq>(
         known.push(value);
     }
     Ok(Some(known))
-}
-
-fn read_measurement(fields: &mut PolicyFields) -> Result<Vec<[u8; 48]>> {
-    let values = fields.hexes("measurement")?.ok_or_else(|| missing(fields, "measurement"))?;
-    if values.len() > MAX_MEASUREMENTS {
-        return Err(fields.invalid("measurement", format!("{} of them, at most {MAX_MEASUREMENTS}", values.len())));
-    }
-    Ok(values)
 }
 
 /// One floor for each product that the policy lists, and for no other.
@@ -189,19 +154,6 @@ fn read_providers(fields: &mut PolicyFields, keys: &[SigningKey]) -> Result<Vec<
         (None, true) => Err(fields.invalid("csp_id", "missing field `csp_id`, which signing key `vlek` needs".into())),
         (Some(_), false) => Err(fields.invalid("csp_id", "is about signing key `vlek`, which is not accepted".into())),
     }
-}
-
-fn read_vmpl(fields: &mut PolicyFields) -> Result<Vec<u32>> {
-    let levels = match fields.take("vmpl") {
-        None => return Ok(vec![0]),
-        Some(Value::Array(levels)) if !levels.is_empty() => levels,
-        Some(other) => return Err(fields.invalid("vmpl", format!("{other} is not a list of levels"))),
-    };
-    let read = |(index, level): (usize, &Value)| match level.as_u64() {
-        Some(level @ 0..=3) => Ok(level as u32),
-        _ => Err(fields.invalid(&format!("vmpl[{index}]"), format!("{level} is not within 0..3"))),
-    };
-    levels.iter().enumerate().map(read).collect()
 }
 
 /// The bits of switches that are on: each is a name and what it stands for.
@@ -298,44 +250,4 @@ fn read_version(fields: &mut PolicyFields) -> Result<u32> {
         Some(version @ 2..=5) => Ok(version as u32),
         Some(other) => Err(fields.invalid("min_report_version", format!("{other} is not within 2..5"))),
     }
-}
-
-fn read_config(fields: &mut PolicyFields) -> Result<Option<ConfigRules>> {
-    let Some(mut object) = fields.object("mr_config")? else { return Ok(None) };
-    let rules = ConfigRules {
-        app_compose_hash: object.digests("app_compose_hash")?,
-        app_id: object.hexes("app_id")?,
-        key_provider: read_key_provider(&mut object)?,
-        gpu_policy_hash: object.digests("gpu_policy_hash")?,
-        init_script_hashes: read_scripts(&mut object)?,
-    };
-    let asks_nothing = rules.app_compose_hash.is_none()
-        && rules.app_id.is_none()
-        && rules.key_provider.is_none()
-        && rules.gpu_policy_hash.is_none()
-        && rules.init_script_hashes.is_none();
-    if asks_nothing {
-        return Err(fields.invalid("mr_config", "is empty, which asks for nothing".into()));
-    }
-    object.finish()?;
-    Ok(Some(rules))
-}
-
-/// Alternatives, each of which is a whole list of hashes; an empty one is a guest without such scripts.
-fn read_scripts(object: &mut PolicyFields) -> Result<Option<Vec<Vec<[u8; 32]>>>> {
-    const FIELD: &str = "init_script_hashes";
-    let lists = match object.take(FIELD) {
-        None => return Ok(None),
-        Some(Value::Array(lists)) if !lists.is_empty() => lists,
-        Some(other) => return Err(object.invalid(FIELD, format!("{other} is not a list of lists"))),
-    };
-    let hash = |value: &Value| {
-        let text = value.as_str()?;
-        unhex_array::<32>(text).filter(|bytes| hex(bytes) == text)
-    };
-    let read = |(index, list): (usize, &Value)| {
-        let hashes = list.as_array().and_then(|list| list.iter().map(hash).collect::<Option<Vec<_>>>());
-        hashes.ok_or_else(|| object.invalid(&format!("{FIELD}[{index}]"), format!("{list} is not a list of hashes")))
-    };
-    lists.iter().enumerate().map(read).collect::<Result<_>>().map(Some)
 }
