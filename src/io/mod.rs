@@ -3,7 +3,7 @@
 //! - `socket`: connected sockets, TCP and Unix: the only place that sends. `dialling`: from a name to a socket.
 //! - `duplex`: reading and writing at once, on what it is given.
 //! - `alarm`, `deadline`: timers. `clock`: the time of day. `random`: random numbers.
-//! - `offload`: helper threads for work that must wait. `blocking`: which threads may block.
+//! - `workers`: the threads of a runtime. `offload`: helper threads for work that must wait. `blocking`: which threads may block.
 //! - `caller_runtime`: the runtime of blocking calls, on the caller's own thread.
 //! - `buffers`: memory for what is sent. `sync`: locks. These two touch nothing else.
 
@@ -19,6 +19,7 @@ pub mod offload;
 pub mod random;
 mod socket;
 pub mod sync;
+pub mod workers;
 
 pub use caller_runtime::CallerRuntime;
 pub use socket::{Liveness, Socket, SocketWatch};

@@ -56,7 +56,7 @@ pub async fn offload<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'stati
 /// The error for a thread that could not be started.
 pub fn no_thread(error: io::Error) -> Error {
     let mut error =
-        Error::from_io(error, Phase::Call).context("the system gives no more threads").detail(Detail::NoThread);
+        Error::from_io(error, Phase::Call).context("the system allows no more threads").detail(Detail::NoThread);
     error.status = Status::NoResources;
     error
 }

@@ -1,21 +1,20 @@
 //! `atls_runtime`: the library's worker threads, for event-driven handles.
 
-use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Condvar, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use tokio::runtime::{Builder, Runtime};
+use tokio::runtime::Runtime;
 
 use super::error::atls_error;
 use super::guard::{check_random, guard, guard_free, watch_forks};
 use super::status::atls_status;
 use crate::capi::base::arguments::{Counted, Out, Owned, require};
 use crate::capi::base::handle::{Handle, add_ref, release, share_hub};
-use crate::error::{Detail, Error, Phase, Result, Status};
+use crate::error::{Error, Status};
 use crate::io::blocking::{check_may_block, check_thread_is_whole, mark_thread};
-use crate::io::offload::{no_thread, prepare_threads_with};
+use crate::io::offload::prepare_threads_with;
 use crate::io::sync::lock;
+use crate::io::workers::{start_workers, worker_count};
 use crate::operation::Registry;
 
 /// Worker threads on which event-driven connections live. Handles started on it keep it alive; the last reference to go shuts it
@@ -64,61 +63,6 @@ pub(crate) fn prepare_thread() {
     }
 }
 
-/// How long a thread that was started may need for its first steps.
-const FIRST_STEPS: Duration = Duration::from_secs(5);
-
-/// A runtime all of whose workers run. tokio starts its workers one by one, and if the system refuses one it panics, waits for ever, or goes on with fewer; so
-/// that there is room for them is tried first, and that they have come is waited for.
-fn start_workers(count: usize) -> Result<Runtime> {
-    try_threads(count)?;
-    let started = Arc::new((Mutex::new(0), Condvar::new()));
-    let (next, counted) = (AtomicUsize::new(0), started.clone());
-    let build = || {
-        Builder::new_multi_thread()
-            .worker_threads(count)
-            .thread_name_fn(move || format!("atls-{}", next.fetch_add(1, Ordering::Relaxed)))
-            .on_thread_start(move || {
-                prepare_thread();
-                *lock(&counted.0) += 1;
-                counted.1.notify_all();
-            })
-            .enable_io()
-            .enable_time()
-            .build()
-    };
-    let refused = |_| Error::new(Status::NoResources, "the system gives no more threads").detail(Detail::NoThread);
-    let built = catch_unwind(AssertUnwindSafe(build)).map_err(refused)?;
-    let built = built.map_err(|error| Error::from_io(error, Phase::Call))?;
-    let (here, timed_out) = started
-        .1
-        .wait_timeout_while(lock(&started.0), FIRST_STEPS, |here| *here < count)
-        .unwrap_or_else(PoisonError::into_inner);
-    drop(here);
-    if timed_out.timed_out() {
-        built.shutdown_background();
-        return Err(refused(Box::new(())));
-    }
-    Ok(built)
-}
-
-/// Starts so many threads at once, and lets them end.
-fn try_threads(count: usize) -> Result<()> {
-    let gate = Arc::new(Mutex::new(()));
-    let held = lock(&gate);
-    let mut threads = Vec::with_capacity(count);
-    let mut refused = None;
-    while threads.len() < count && refused.is_none() {
-        let gate = gate.clone();
-        match std::thread::Builder::new().spawn(move || drop(lock(&gate))) {
-            Ok(thread) => threads.push(thread),
-            Err(error) => refused = Some(error),
-        }
-    }
-    drop(held);
-    threads.into_iter().for_each(|thread| drop(thread.join()));
-    refused.map_or(Ok(()), |error| Err(no_thread(error)))
-}
-
 /// Starts a runtime with `workers` threads, named atls-0 and so on; 0 for the default, the number of processors but at most 4. Statuses:
 /// NULL_ARGUMENT, INVALID_ARGUMENT (more than 1024), NO_RESOURCES (not all of the threads can be started; then none is), IO.
 #[unsafe(no_mangle)]
@@ -129,18 +73,12 @@ pub extern "C" fn atls_runtime_new(
 ) -> atls_status {
     guard(error, || {
         let runtime = require(runtime, "runtime")?;
-        if workers > 1024 {
-            return Err(Error::new(
-                Status::InvalidArgument,
-                format!("workers is {workers}, at most 1024 are possible"),
-            ));
-        }
+        let count = worker_count(workers)?;
         check_thread_is_whole()?;
         check_random()?;
         watch_forks();
         prepare_threads_with(prepare_thread);
-        let processors = std::thread::available_parallelism().map_or(1, |count| count.get()).min(4);
-        let built = start_workers(if workers == 0 { processors } else { workers as usize })?;
+        let built = start_workers(count, prepare_thread)?;
         let handle = built.handle().clone();
         let made = atls_runtime { runtime: Mutex::new(Some(built)), handle, registry: Arc::default() };
         runtime.give(Arc::new(made));
