@@ -3201,8 +3201,8 @@ atls_status atls_server_request_set_body_limit(const atls_server_request *reques
                                                atls_error *ATLS_NULLABLE *ATLS_NULLABLE error);
 
 /**
- * Sets the deadline for this request's whole body, in place of ATLS_SERVER_DEADLINE_BODY; none by
- * default. Call it before the request is started.
+ * Sets the deadline for this request's whole body, in place of ATLS_SERVER_DEADLINE_BODY, which is
+ * the default. Call it before the request is started.
  *
  * \return ATLS_OK, or
  * \retval ATLS_NULL_ARGUMENT
@@ -4759,16 +4759,18 @@ atls_status atls_h1_header_list_add(atls_h1_header_list *list,
                                     atls_error *ATLS_NULLABLE *ATLS_NULLABLE error);
 
 /**
- * Copies `count` headers in one call: `data` is name, value, name, value, without anything between;
- * `lens` are the 2 * count lengths in the same order and must add up to `data_len`.
+ * Adds copies of `count` header fields in one call.
  *
+ * \param data name, value, name, value and so on, with nothing in between.
+ * \param lens their lengths, 2 * `count` in the same order, which must add up to the length of
+ *     `data`. May be NULL if `count` is 0.
  * \return ATLS_OK, or
  * \retval ATLS_NULL_ARGUMENT
  * \retval ATLS_INVALID_ARGUMENT
  */
 atls_status atls_h1_header_list_add_packed(atls_h1_header_list *list,
                                            atls_bytes data,
-                                           const uint32_t *lens,
+                                           const uint32_t *ATLS_NULLABLE lens,
                                            size_t count,
                                            atls_error *ATLS_NULLABLE *ATLS_NULLABLE error);
 
@@ -5239,8 +5241,8 @@ atls_status atls_h1_driver_set_body_limit(const atls_h1_driver *driver,
 
 /**
  * Sets the deadline of one body, from its head to its end, in place of
- * ATLS_H1_DRIVER_DEADLINE_BODY; which body that is, and when to call, is as with
- * atls_h1_driver_set_body_limit(). In milliseconds; 0 and UINT32_MAX are none.
+ * ATLS_H1_DRIVER_DEADLINE_BODY, which is the default. Which body that is, and when to call, is as
+ * with atls_h1_driver_set_body_limit().
  *
  * \return ATLS_OK or ATLS_NULL_ARGUMENT.
  */

@@ -10,6 +10,7 @@ use super::HttpConnection;
 use super::turn_queue::{HostAndPort, QueuedTurn, Turn, TurnQueue};
 use crate::attest::Policy;
 use crate::connect::Connector;
+use crate::io::deadline::ChosenDuration;
 use crate::io::sync::lock;
 use crate::log;
 
@@ -55,6 +56,26 @@ pub struct ClientLimits {
     pub idle: Duration,
     /// How old a connection, and with it its attestation, may become; `None` is no limit.
     pub age: Option<Duration>,
+}
+
+impl ClientLimits {
+    /// For both, 0 is the default and `u32::MAX` no limit.
+    pub fn set_connections(&mut self, per_host: u32, idle: u32) {
+        let chosen = |most, default| match most {
+            0 => default,
+            u32::MAX => usize::MAX,
+            some => some as usize,
+        };
+        let default = ClientLimits::default();
+        self.connections = chosen(per_host, default.connections);
+        self.waiting = chosen(idle, default.waiting);
+    }
+
+    pub fn set_times(&mut self, idle: ChosenDuration, age: ChosenDuration) {
+        let default = ClientLimits::default();
+        self.idle = idle.or(Some(default.idle)).unwrap_or(Duration::MAX);
+        self.age = age.or(default.age);
+    }
 }
 
 impl Default for ClientLimits {

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use crate::connect::Connector;
 use crate::error::{Error, Result, Status};
+use crate::io::deadline::ChosenDuration;
 use crate::message::RequestHead;
 use crate::message::credentials::Login;
 use crate::message::decode::ACCEPTED;
@@ -130,9 +131,32 @@ pub struct Deadlines {
     pub total: Option<Duration>,
 }
 
+/// A deadline of a request that a host may choose.
+#[derive(Clone, Copy, Debug)]
+pub enum RequestDeadline {
+    Head,
+    Queue,
+    Connect,
+    FirstByte,
+    Idle,
+    Total,
+}
+
 impl Deadlines {
     /// Default of `head`.
     pub const HEAD: Duration = Duration::from_secs(60);
+
+    pub fn set(&mut self, which: RequestDeadline, chosen: ChosenDuration) {
+        let default = Deadlines::default();
+        match which {
+            RequestDeadline::Head => self.head = chosen.or(default.head),
+            RequestDeadline::Queue => self.queue = chosen.or(default.queue),
+            RequestDeadline::Connect => self.connect = chosen.or(default.connect),
+            RequestDeadline::FirstByte => self.first_byte = chosen.or(default.first_byte),
+            RequestDeadline::Idle => self.idle = chosen.or(default.idle),
+            RequestDeadline::Total => self.total = chosen.or(default.total),
+        }
+    }
 }
 
 impl Default for Deadlines {

@@ -10,6 +10,7 @@ use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
 use tokio::time::Instant;
 
 use super::{DriverState, H1Driver, LOW};
+use crate::connect::{ConnectTarget, connect};
 use crate::error::{Error, Phase, Result, Status};
 use crate::h1::{EventKind, ProtocolError, Role, State};
 use crate::io::Liveness;
@@ -33,6 +34,21 @@ const HOST_TIME: Duration = Duration::from_secs(1);
 const CHECK: Duration = Duration::from_secs(1);
 /// How long a peer has to take the last response.
 const LAST_WORDS: Duration = Duration::from_secs(1);
+
+/// Connects, with evidence if the target has a policy, then runs the connection to its end. Posts exactly one `Closed`, and `Connected` before all else.
+pub async fn connect_task(target: ConnectTarget, driver: Arc<H1Driver>, outlet: Outlet) {
+    match driver.cancel.guard(Box::pin(connect(&target))).await {
+        Ok(connected) => {
+            if let Some(verdict) = connected.verdict {
+                let _ = driver.verdict.set(verdict);
+            }
+            outlet.post(TransferEvent::Connected).await;
+            let peer = connected.stream.peer();
+            connection_task(connected.stream, driver, outlet, peer).await;
+        }
+        Err(error) => outlet.close(Some(error)),
+    }
+}
 
 /// Runs the connection with `peer` to its end; posts exactly one `Closed`.
 pub async fn connection_task<S>(wire: S, driver: Arc<H1Driver>, outlet: Outlet, peer: Option<SocketAddr>)
@@ -244,7 +260,7 @@ impl<S: AsyncRead + AsyncWrite + Liveness + Unpin> DriverTask<'_, S> {
         let Some(since) = self.body_since else { return };
         let (own, settings) = (lock(&self.driver.state).limits, &self.driver.settings);
         self.intake.set_limit(own.body.unwrap_or(settings.body));
-        let within = own.body_within.unwrap_or(settings.body_within);
+        let within = own.body_within.or(settings.body_within);
         self.due = within.map(|limit| (since + limit, limit, Wait::MoreBody));
     }
 

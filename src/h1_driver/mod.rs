@@ -2,19 +2,21 @@
 //! received is reported by events. May touch the network and the clock.
 
 mod connection_task;
+mod settings;
 #[cfg(test)]
 mod tests;
 
 use std::sync::{Arc, Mutex, OnceLock};
-use std::time::Duration;
 
 use bytes::BytesMut;
 use tokio::sync::Notify;
 
-pub use connection_task::connection_task;
+pub use connection_task::{connect_task, connection_task};
+pub use settings::{DriverDeadline, DriverLimit, DriverSettings};
 
 use crate::error::{Error, Phase, Result, Status};
 use crate::h1::{Connection, ProtocolError, Role, Rules, State};
+use crate::io::deadline::ChosenDuration;
 use crate::io::sync::lock;
 use crate::operation::{Cancel, Credit, Observer, TransferEvent};
 use crate::stream::PendingStream;
@@ -23,52 +25,6 @@ use crate::verdict::Verdict;
 /// Beyond the high mark writes answer AGAIN; below the low mark a WRITABLE follows.
 const HIGH: usize = 256 << 10;
 const LOW: usize = 64 << 10;
-
-#[derive(Clone, Debug)]
-pub struct DriverSettings {
-    pub role: Role,
-    /// Leniency, as bits of `h1::flags`.
-    pub flags: u32,
-    /// Bytes of a head, and its header fields.
-    pub head: usize,
-    pub fields: usize,
-    /// Most bytes of a body in one event.
-    pub piece: usize,
-    /// Most bytes of a received body.
-    pub body: u64,
-    /// Deadline for a whole head, from when it is due.
-    pub head_within: Option<Duration>,
-    /// Deadline for a whole body, from its head.
-    pub body_within: Option<Duration>,
-    /// After this long without traffic TCP probes whether the peer is there.
-    pub probe: Option<Duration>,
-    pub keep_alive: bool,
-    /// Bodies are decoded as their Content-Encoding says.
-    pub decode: bool,
-    pub credit: u64,
-    pub automatic_credit: bool,
-}
-
-impl DriverSettings {
-    /// The defaults.
-    pub fn new(role: Role) -> DriverSettings {
-        DriverSettings {
-            role,
-            flags: 0,
-            head: 64 << 10,
-            fields: Rules::MAX_FIELDS,
-            piece: 64 << 10,
-            body: 100 << 20,
-            head_within: None,
-            body_within: None,
-            probe: Some(Duration::from_secs(15)),
-            keep_alive: true,
-            decode: false,
-            credit: 256 << 10,
-            automatic_credit: true,
-        }
-    }
-}
 
 /// Name and value of a header field.
 pub type FieldLine<'a> = (&'a [u8], &'a [u8]);
@@ -107,7 +63,7 @@ struct DriverState {
 #[derive(Clone, Copy, Default)]
 struct MessageLimits {
     body: Option<u64>,
-    body_within: Option<Option<Duration>>,
+    body_within: ChosenDuration,
 }
 
 impl H1Driver {
@@ -210,8 +166,9 @@ impl H1Driver {
         self.host_acted.notify_one();
     }
 
-    pub fn set_body_deadline(&self, deadline: Option<Duration>) {
-        lock(&self.state).limits.body_within = Some(deadline);
+    /// As `set_body_limit`; the default is the deadline of the settings.
+    pub fn set_body_deadline(&self, chosen: ChosenDuration) {
+        lock(&self.state).limits.body_within = chosen;
         self.host_acted.notify_one();
     }
 

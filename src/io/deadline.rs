@@ -39,6 +39,45 @@ impl Wait {
     }
 }
 
+/// A duration as a host chooses it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum ChosenDuration {
+    #[default]
+    Default,
+    Unlimited,
+    Limited(Duration),
+}
+
+impl ChosenDuration {
+    /// 0 is the default, `u32::MAX` no limit.
+    pub fn from_millis(milliseconds: u32) -> ChosenDuration {
+        match milliseconds {
+            0 => ChosenDuration::Default,
+            u32::MAX => ChosenDuration::Unlimited,
+            some => ChosenDuration::Limited(Duration::from_millis(some.into())),
+        }
+    }
+
+    /// What it comes to, with this default.
+    pub fn or(self, default: Option<Duration>) -> Option<Duration> {
+        match self {
+            ChosenDuration::Default => default,
+            ChosenDuration::Unlimited => None,
+            ChosenDuration::Limited(some) => Some(some),
+        }
+    }
+
+    /// In whole seconds, rounded up, for timers that know nothing finer.
+    pub fn in_seconds(self) -> ChosenDuration {
+        match self {
+            ChosenDuration::Limited(some) => {
+                ChosenDuration::Limited(Duration::from_secs(some.as_secs() + u64::from(some.subsec_nanos() > 0)))
+            }
+            other => other,
+        }
+    }
+}
+
 /// Runs `work` under a deadline. Must be called on a runtime. Not an async function: that would hold `work` twice, and these calls are nested.
 pub fn within<T>(
     limit: Option<Duration>,
@@ -93,6 +132,18 @@ impl TotalDeadline {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_chosen_duration_is_the_default_none_or_itself() {
+        let usual = Some(Duration::from_secs(9));
+        let of = |milliseconds| ChosenDuration::from_millis(milliseconds);
+        assert_eq!((of(0).or(usual), of(0).or(None), of(u32::MAX).or(usual)), (usual, None, None));
+        assert_eq!(of(1).or(usual), Some(Duration::from_millis(1)));
+        for (milliseconds, seconds) in [(1, 1), (1000, 1), (1001, 2)] {
+            assert_eq!(of(milliseconds).in_seconds().or(usual), Some(Duration::from_secs(seconds)));
+        }
+        assert_eq!(of(0).in_seconds().or(usual), usual);
+    }
 
     #[test]
     fn a_step_has_no_more_time_than_is_left_and_the_whole_is_what_is_blamed() {

@@ -8,6 +8,7 @@ mod event;
 mod exchange;
 pub mod file;
 mod forwarded;
+mod limits;
 mod listener;
 mod request;
 mod request_line;
@@ -31,6 +32,7 @@ use tokio::sync::{Notify, Semaphore};
 pub use accept::{accept_task, start_connection};
 pub use event::ServerEvent;
 pub use forwarded::Forwarded;
+pub use limits::{ServerDeadline, ServerLimit, ServerLimits};
 pub use listener::{Listener, bind, bind_unix, take_over};
 pub use request::{ServerRequest, Switch};
 pub use request_line::RequestLine;
@@ -52,56 +54,6 @@ const TAKING_NOTE: Duration = Duration::from_secs(1);
 
 /// At most this many events about failed handshakes wait for the host. Anyone can cause them, so further ones are only counted.
 const HANDSHAKES_TOLD: usize = 1024;
-
-/// Limits and deadlines of a server; `None` for a deadline is none.
-#[derive(Clone, Debug)]
-pub struct ServerLimits {
-    pub connections: usize,
-    pub connections_per_address: usize,
-    /// Bytes of a request head, and its header fields.
-    pub head: usize,
-    pub fields: usize,
-    /// Bytes of a request body.
-    pub body: u64,
-    /// Most bytes of a body in one event.
-    pub piece: usize,
-    /// Deadline for the TLS handshake.
-    pub handshake: Option<Duration>,
-    /// Deadline for a request head, from its first byte.
-    pub receive_head: Option<Duration>,
-    /// How long a connection may wait for its next request.
-    pub idle: Option<Duration>,
-    /// Deadline for a whole request body.
-    pub receive_body: Option<Duration>,
-    /// How long the peer may take nothing of a response.
-    pub send: Option<Duration>,
-    /// After this long without traffic TCP probes whether the peer is there.
-    pub probe: Option<Duration>,
-    pub keep_alive: bool,
-    /// Connections that the system queues until they are accepted.
-    pub backlog: i32,
-}
-
-impl Default for ServerLimits {
-    fn default() -> Self {
-        ServerLimits {
-            connections: 10_000,
-            connections_per_address: usize::MAX,
-            head: 64 << 10,
-            fields: 256,
-            body: 100 << 20,
-            piece: 64 << 10,
-            handshake: Some(Duration::from_secs(10)),
-            receive_head: Some(Duration::from_secs(30)),
-            idle: Some(Duration::from_secs(60)),
-            receive_body: None,
-            send: Some(Duration::from_secs(60)),
-            probe: Some(Duration::from_secs(15)),
-            backlog: 1024,
-            keep_alive: true,
-        }
-    }
-}
 
 /// The configuration of a server.
 #[derive(Clone, Default)]

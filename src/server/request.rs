@@ -14,6 +14,7 @@ use super::request_line::{RequestContext, RequestLine};
 use super::response_head::ResponseHead;
 use crate::error::{Detail, Error, Result, Status};
 use crate::h1::{Rules, validate_trailers};
+use crate::io::deadline::ChosenDuration;
 use crate::io::sync::lock;
 use crate::message::ReceivedHead;
 use crate::operation::{Cancel, Credit, Outlet, SendQueue};
@@ -52,7 +53,7 @@ struct ResponseState {
     switch: Option<Switch>,
     /// The host's own limits for this request's body.
     body_limit: Option<u64>,
-    body_deadline: Option<Option<Duration>>,
+    body_deadline: ChosenDuration,
     started: bool,
     /// The host dropped the request, or its connection ended.
     over: bool,
@@ -114,17 +115,18 @@ impl ServerRequest {
         Ok(())
     }
 
-    pub fn set_body_deadline(&self, deadline: Option<Duration>) -> Result<()> {
+    /// As `set_body_limit`; the default is the server's deadline.
+    pub fn set_body_deadline(&self, chosen: ChosenDuration) -> Result<()> {
         let mut state = lock(&self.state);
         state.check_startable()?;
-        state.body_deadline = Some(deadline);
+        state.body_deadline = chosen;
         Ok(())
     }
 
     /// Limit and deadline of the body; `limits` are the server's.
     pub(super) fn body_limits(&self, limits: &ServerLimits) -> (u64, Option<Duration>) {
         let state = lock(&self.state);
-        (state.body_limit.unwrap_or(limits.body), state.body_deadline.unwrap_or(limits.receive_body))
+        (state.body_limit.unwrap_or(limits.body), state.body_deadline.or(limits.receive_body))
     }
 
     /// The host has freed its last handle: a response that is not finished never will be.

@@ -7,6 +7,7 @@ use super::handshake;
 use super::tunnel_target::{self, AllowedTarget, TunnelTarget};
 
 use crate::error::{Error, Status};
+use crate::io::deadline::ChosenDuration;
 use crate::io::dialling::Dial;
 use crate::io::{Socket, dialling};
 use crate::message::ReceivedHead;
@@ -41,6 +42,25 @@ impl Default for ForwarderRules {
             connect: Some(Duration::from_secs(10)),
             idle: Some(Duration::from_secs(300)),
             total: None,
+        }
+    }
+}
+
+/// A deadline of the forwarder that a host may choose.
+#[derive(Clone, Copy, Debug)]
+pub enum ForwarderDeadline {
+    Connect,
+    Idle,
+    Total,
+}
+
+impl ForwarderRules {
+    pub fn set_deadline(&mut self, which: ForwarderDeadline, chosen: ChosenDuration) {
+        let default = ForwarderRules::default();
+        match which {
+            ForwarderDeadline::Connect => self.connect = chosen.or(default.connect),
+            ForwarderDeadline::Idle => self.idle = chosen.or(default.idle),
+            ForwarderDeadline::Total => self.total = chosen.or(default.total),
         }
     }
 }

@@ -16,7 +16,7 @@ mod tunnel_target;
 mod url;
 pub mod websocket;
 
-pub use forwarder::{ForwarderRules, TunnelRefusal};
+pub use forwarder::{ForwarderDeadline, ForwarderRules, TunnelRefusal};
 pub use handshake::accept_key;
 pub use relay::{TunnelTraffic, relay};
 pub use transport::Transport;

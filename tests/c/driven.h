@@ -84,6 +84,8 @@ static inline void on_event(void *user_data, const atls_event *event)
                 OK(atls_h1_driver_set_body_limit(event->source, 10, &error));
                 OK(atls_h1_driver_set_body_deadline(event->source, 150, &error));
             }
+            if (strcmp(target, "/usual") == 0)
+                OK(atls_h1_driver_set_body_deadline(event->source, 0, &error));
         } else {
             snprintf(text, sizeof text, "[%u]", atls_head_status(event->head));
         }

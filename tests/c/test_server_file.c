@@ -43,6 +43,8 @@ static void on_server(void *user_data, const atls_event *event)
         OK(atls_server_request_set_body_limit(request, 4, &error));
     if (strcmp(target, "/quick") == 0)
         OK(atls_server_request_set_body_deadline(request, 300, &error));
+    if (strcmp(target, "/usual") == 0)
+        OK(atls_server_request_set_body_deadline(request, 0, &error));
     CHECK(atls_server_request_start(request, runtime, &sink, NULL) == ATLS_OK);
     CHECK(atls_server_request_set_body_limit(request, 4, &own) == ATLS_INVALID_STATE);
     atls_error_free(own);
@@ -143,6 +145,14 @@ static void limits_of_one_request_hold_for_it_alone(void)
     CHECK(failed == 2);
 }
 
+static void a_deadline_of_0_is_that_of_the_server(void)
+{
+    say(ASK("POST", "/usual", "Content-Length: 5\r\n") "fo", 0);
+    CHECK(strncmp(answer, "HTTP/1.1 408 ", 13) == 0);
+    wait_closed(1);
+    CHECK(failed == 1);
+}
+
 static void a_file_that_shrinks_ends_the_connection(void)
 {
     CHECK(say(ASK("GET", "/shrinks", ""), 100000) < SIZE);
@@ -163,6 +173,7 @@ static void set_up(void)
     fclose(out);
     atls_sink sink = {.queue = queue, .call = on_server};
     OK(atls_server_config_new(&config, &error));
+    OK(atls_server_config_set_deadline(config, ATLS_SERVER_DEADLINE_BODY, 1000, &error));
     OK(atls_server_start(runtime, config, &sink, &server, &error));
     OK(atls_server_listen(server, "127.0.0.1", 0, false, &port, &error));
     atls_server_config_free(config);
@@ -177,4 +188,5 @@ static void tear_down(void)
 }
 
 TESTS(set_up, tear_down, CASE(a_file_or_a_part_of_it_is_sent), CASE(a_missing_file_is_answered_by_the_host),
-      CASE(limits_of_one_request_hold_for_it_alone), CASE(a_file_that_shrinks_ends_the_connection))
+      CASE(limits_of_one_request_hold_for_it_alone), CASE(a_deadline_of_0_is_that_of_the_server),
+      CASE(a_file_that_shrinks_ends_the_connection))

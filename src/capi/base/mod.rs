@@ -3,6 +3,7 @@
 pub mod arguments;
 pub mod bytes;
 pub mod c_bool;
+pub mod descriptor;
 pub mod error;
 pub mod event;
 pub mod guard;
@@ -16,11 +17,12 @@ pub mod status;
 pub mod version;
 pub mod wakeup;
 
-/// A duration from C: 0 is the default, UINT32_MAX is none.
+/// A duration from C, with a default that is not unlimited.
 pub(crate) fn limit(milliseconds: u32, default: std::time::Duration) -> Option<std::time::Duration> {
-    match milliseconds {
-        0 => Some(default),
-        u32::MAX => None,
-        some => Some(std::time::Duration::from_millis(some.into())),
-    }
+    crate::io::deadline::ChosenDuration::from_millis(milliseconds).or(Some(default))
+}
+
+/// The error for a number that is no constant of its enumeration: "unknown deadline 7".
+pub(in crate::capi) fn unknown(what: &str, number: u32) -> crate::error::Error {
+    crate::error::Error::new(crate::error::Status::InvalidArgument, format!("unknown {what} {number}"))
 }

@@ -1,7 +1,6 @@
 //! `atls_client`: requests by URL over pooled connections, and a policy for each host.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use super::exchange::atls_exchange;
 use super::request::atls_request;
@@ -23,6 +22,7 @@ use crate::client::http_client::HttpClient;
 use crate::client::pool::{ClientCounts, ClientLimits};
 use crate::error::{Error, Result, Status};
 use crate::io::CallerRuntime;
+use crate::io::deadline::ChosenDuration;
 use crate::operation::Credit;
 
 /// An HTTP client: requests by URL over pooled connections, with redirects, cookies and a policy
@@ -113,13 +113,7 @@ pub extern "C" fn atls_client_limits_set_connections(
 ) -> atls_status {
     guard(error, || {
         let limits = &mut borrow_mut(limits, "limits")?.limits;
-        let chosen = |max, default| match max {
-            0 => default,
-            u32::MAX => usize::MAX,
-            some => some as usize,
-        };
-        limits.connections = chosen(per_host, ClientLimits::default().connections);
-        limits.waiting = chosen(idle, ClientLimits::default().waiting);
+        limits.set_connections(per_host, idle);
         Ok(())
     })
 }
@@ -138,11 +132,7 @@ pub extern "C" fn atls_client_limits_set_times(
 ) -> atls_status {
     guard(error, || {
         let limits = &mut borrow_mut(limits, "limits")?.limits;
-        limits.idle = crate::capi::base::limit(idle_ms, ClientLimits::default().idle).unwrap_or(Duration::MAX);
-        limits.age = match age_ms {
-            0 | u32::MAX => None,
-            some => Some(Duration::from_millis(some.into())),
-        };
+        limits.set_times(ChosenDuration::from_millis(idle_ms), ChosenDuration::from_millis(age_ms));
         Ok(())
     })
 }

@@ -1,7 +1,5 @@
 //! `atls_request`: options: deadlines, authentication, redirects, decoding, limits.
 
-use std::time::Duration;
-
 use super::request::atls_request;
 use crate::capi::base::arguments::{Builder, Out, c_text, change, text};
 use crate::capi::base::c_bool::c_bool;
@@ -9,11 +7,13 @@ use crate::capi::base::error::atls_error;
 use crate::capi::base::guard::guard;
 use crate::capi::base::handle::{borrow, borrow_mut};
 use crate::capi::base::status::atls_status;
+use crate::capi::base::unknown;
 use crate::capi::connect::config::atls_config;
 use crate::capi::connect::config_route::atls_auth;
 use crate::capi::connect::config_route::scheme;
-use crate::client::request_options::{Deadlines, HeadLimits, RequestOptions};
+use crate::client::request_options::{HeadLimits, RequestDeadline, RequestOptions};
 use crate::error::{Error, Status};
+use crate::io::deadline::ChosenDuration;
 use crate::message::credentials::Login;
 
 /// Deadlines of a request (atls_request_set_deadline).
@@ -52,8 +52,8 @@ pub extern "C" fn atls_request_set_timeout(
     error: Out<*mut atls_error>,
 ) -> atls_status {
     guard(error, || {
-        borrow_mut(request, "request")?.request.options_mut().deadlines.head =
-            crate::capi::base::limit(timeout_ms, Deadlines::HEAD);
+        let deadlines = &mut borrow_mut(request, "request")?.request.options_mut().deadlines;
+        deadlines.set(RequestDeadline::Head, ChosenDuration::from_millis(timeout_ms));
         Ok(())
     })
 }
@@ -72,19 +72,16 @@ pub extern "C" fn atls_request_set_deadline(
 ) -> atls_status {
     guard(error, || {
         let deadlines = &mut borrow_mut(request, "request")?.request.options_mut().deadlines;
-        let limit = Some(milliseconds).filter(|some| !matches!(some, 0 | &u32::MAX));
-        let limit = limit.map(|some| Duration::from_millis(some.into()));
-        match which {
-            ATLS_REQUEST_DEADLINE_HEAD => deadlines.head = crate::capi::base::limit(milliseconds, Deadlines::HEAD),
-            ATLS_REQUEST_DEADLINE_QUEUE => deadlines.queue = limit,
-            ATLS_REQUEST_DEADLINE_CONNECT => deadlines.connect = limit,
-            ATLS_REQUEST_DEADLINE_FIRST_BYTE => deadlines.first_byte = limit,
-            ATLS_REQUEST_DEADLINE_IDLE => deadlines.idle = limit,
-            ATLS_REQUEST_DEADLINE_TOTAL => deadlines.total = limit,
-            other => {
-                return Err(Error::new(Status::InvalidArgument, format!("unknown deadline {other}")));
-            }
-        }
+        let deadline = match which {
+            ATLS_REQUEST_DEADLINE_HEAD => RequestDeadline::Head,
+            ATLS_REQUEST_DEADLINE_QUEUE => RequestDeadline::Queue,
+            ATLS_REQUEST_DEADLINE_CONNECT => RequestDeadline::Connect,
+            ATLS_REQUEST_DEADLINE_FIRST_BYTE => RequestDeadline::FirstByte,
+            ATLS_REQUEST_DEADLINE_IDLE => RequestDeadline::Idle,
+            ATLS_REQUEST_DEADLINE_TOTAL => RequestDeadline::Total,
+            other => return Err(unknown("deadline", other)),
+        };
+        deadlines.set(deadline, ChosenDuration::from_millis(milliseconds));
         Ok(())
     })
 }

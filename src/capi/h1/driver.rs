@@ -6,6 +6,7 @@ use super::driver_config::{atls_h1_driver_config, invalid};
 use crate::capi::attest::verdict::atls_verdict;
 use crate::capi::base::arguments::{Counted, Out, Owned, bytes, c_bytes, c_text, optional_text, require, text};
 use crate::capi::base::bytes::atls_str;
+use crate::capi::base::descriptor::{close, own_copy};
 use crate::capi::base::error::atls_error;
 use crate::capi::base::event::atls_sink;
 use crate::capi::base::guard::{guard, guard_free, guard_value, watch_forks};
@@ -15,16 +16,14 @@ use crate::capi::base::runtime::atls_runtime;
 use crate::capi::base::status::atls_status;
 use crate::capi::connect::config::atls_config;
 use crate::capi::connect::stream::atls_stream;
-use crate::capi::server::listen::own_copy;
 use crate::capi::text::head::terminated;
 use crate::capi::text::headers::atls_headers;
-use crate::connect::connect;
-use crate::error::{Error, Result, Status};
-use crate::h1::Role;
-use crate::h1_driver::{DriverSettings, FieldLine, H1Driver, connection_task};
+use crate::error::Result;
+use crate::h1_driver::{DriverSettings, FieldLine, H1Driver, connect_task, connection_task};
 use crate::io::Socket;
+use crate::io::deadline::ChosenDuration;
 use crate::io::sync::lock;
-use crate::operation::{Outlet, TransferEvent};
+use crate::operation::Outlet;
 use crate::stream::PendingStream;
 
 /// A connection. Its sink is told of what comes: INFORMATIONAL and HEAD (of a request its status is 0, and atls_h1_driver_method and
@@ -77,7 +76,7 @@ pub unsafe extern "C" fn atls_h1_driver_adopt_start(
         driver.give(made);
         runtime.handle().spawn(connection_task(socket, running, outlet, peer));
         // SAFETY: it is ours from here on, as the header says of OK.
-        unsafe { crate::capi::server::listen::close(fd) };
+        unsafe { close(fd) };
         Ok(())
     })
 }
@@ -97,25 +96,11 @@ pub extern "C" fn atls_h1_driver_connect_start(
         let driver = require(driver, "driver")?;
         let runtime = share_hub(runtime, "runtime")?;
         let settings = borrow(config, "config")?.settings.clone();
-        if settings.role != Role::Client {
-            return Err(Error::new(Status::InvalidState, "a server does not connect"));
-        }
+        settings.check_connects()?;
         let target = borrow(connection, "connection")?.config.target()?;
         let (made, running, outlet) = start(&runtime, settings, sink)?;
         driver.give(made);
-        runtime.handle().spawn(async move {
-            match running.cancel.guard(Box::pin(connect(&target))).await {
-                Ok(connected) => {
-                    if let Some(verdict) = connected.verdict {
-                        let _ = running.verdict.set(verdict);
-                    }
-                    outlet.post(TransferEvent::Connected).await;
-                    let peer = connected.stream.peer();
-                    connection_task(connected.stream, running, outlet, peer).await;
-                }
-                Err(error) => outlet.close(Some(error)),
-            }
-        });
+        runtime.handle().spawn(connect_task(target, running, outlet));
         Ok(())
     })
 }
@@ -242,8 +227,8 @@ pub extern "C" fn atls_h1_driver_set_body_limit(
     })
 }
 
-/// Sets the deadline of one body, from its head to its end, in place of ATLS_H1_DRIVER_DEADLINE_BODY; which body that is, and when to call, is as with
-/// atls_h1_driver_set_body_limit. In milliseconds; 0 and UINT32_MAX are none. Statuses: NULL_ARGUMENT.
+/// Sets the deadline of one body, from its head to its end, in place of ATLS_H1_DRIVER_DEADLINE_BODY, which is the default. Which body that is, and
+/// when to call, is as with atls_h1_driver_set_body_limit. Statuses: NULL_ARGUMENT.
 #[unsafe(no_mangle)]
 pub extern "C" fn atls_h1_driver_set_body_deadline(
     driver: Counted<atls_h1_driver>,
@@ -251,9 +236,7 @@ pub extern "C" fn atls_h1_driver_set_body_deadline(
     error: Out<*mut atls_error>,
 ) -> atls_status {
     guard(error, || {
-        let some = milliseconds != 0 && milliseconds != u32::MAX;
-        let deadline = some.then(|| std::time::Duration::from_millis(milliseconds.into()));
-        share(driver, "driver")?.driver.set_body_deadline(deadline);
+        share(driver, "driver")?.driver.set_body_deadline(ChosenDuration::from_millis(milliseconds));
         Ok(())
     })
 }

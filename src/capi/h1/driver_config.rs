@@ -1,7 +1,5 @@
 //! `atls_h1_driver_config`: how an HTTP/1.1 connection is to be driven.
 
-use std::time::Duration;
-
 use super::conn::known_flags;
 use super::types::{ATLS_H1_CLIENT, ATLS_H1_SERVER, atls_h1_role};
 use crate::capi::base::arguments::{Out, Owned, require};
@@ -10,9 +8,11 @@ use crate::capi::base::error::atls_error;
 use crate::capi::base::guard::{guard, guard_free};
 use crate::capi::base::handle::{Handle, borrow_mut, destroy};
 use crate::capi::base::status::atls_status;
+use crate::capi::base::unknown;
 use crate::error::{Error, Status};
 use crate::h1::Role;
-use crate::h1_driver::DriverSettings;
+use crate::h1_driver::{DriverDeadline, DriverLimit, DriverSettings};
+use crate::io::deadline::ChosenDuration;
 
 /// How a driver handles a connection. A builder: one thread at a time; copied when used.
 pub struct atls_h1_driver_config {
@@ -82,16 +82,14 @@ pub extern "C" fn atls_h1_driver_config_set_limit(
 ) -> atls_status {
     guard(error, || {
         let settings = &mut borrow_mut(config, "config")?.settings;
-        let size = usize::try_from(value).ok().filter(|size| (1..=1 << 30).contains(size));
-        let size = size.ok_or_else(|| invalid(format!("limit {which} cannot be {value}")));
-        match which {
-            ATLS_H1_DRIVER_LIMIT_HEAD_BYTES => settings.head = size?,
-            ATLS_H1_DRIVER_LIMIT_DATA_BYTES => settings.piece = size?,
-            ATLS_H1_DRIVER_LIMIT_BODY_BYTES => settings.body = value,
-            ATLS_H1_DRIVER_LIMIT_HEADERS => settings.fields = size?,
-            other => return Err(invalid(format!("unknown limit {other}"))),
-        }
-        Ok(())
+        let limit = match which {
+            ATLS_H1_DRIVER_LIMIT_HEAD_BYTES => DriverLimit::HeadBytes,
+            ATLS_H1_DRIVER_LIMIT_DATA_BYTES => DriverLimit::DataBytes,
+            ATLS_H1_DRIVER_LIMIT_BODY_BYTES => DriverLimit::BodyBytes,
+            ATLS_H1_DRIVER_LIMIT_HEADERS => DriverLimit::HeaderFields,
+            other => return Err(unknown("limit", other)),
+        };
+        settings.set_limit(limit, value).map_err(|error| error.context(format_args!("limit {which}")))
     })
 }
 
@@ -106,19 +104,13 @@ pub extern "C" fn atls_h1_driver_config_set_deadline(
 ) -> atls_status {
     guard(error, || {
         let settings = &mut borrow_mut(config, "config")?.settings;
-        let usual = DriverSettings::new(settings.role);
-        let (place, usual) = match which {
-            ATLS_H1_DRIVER_DEADLINE_HEAD => (&mut settings.head_within, usual.head_within),
-            ATLS_H1_DRIVER_DEADLINE_BODY => (&mut settings.body_within, usual.body_within),
-            ATLS_H1_DRIVER_DEADLINE_TCP_KEEPALIVE => (&mut settings.probe, usual.probe),
-            other => return Err(invalid(format!("unknown deadline {other}"))),
+        let deadline = match which {
+            ATLS_H1_DRIVER_DEADLINE_HEAD => DriverDeadline::Head,
+            ATLS_H1_DRIVER_DEADLINE_BODY => DriverDeadline::Body,
+            ATLS_H1_DRIVER_DEADLINE_TCP_KEEPALIVE => DriverDeadline::TcpKeepalive,
+            other => return Err(unknown("deadline", other)),
         };
-        *place = match (milliseconds, which) {
-            (0, _) => usual,
-            (u32::MAX, _) => None,
-            (some, ATLS_H1_DRIVER_DEADLINE_TCP_KEEPALIVE) => Some(Duration::from_secs(u64::from(some).div_ceil(1000))),
-            (some, _) => Some(Duration::from_millis(some.into())),
-        };
+        settings.set_deadline(deadline, ChosenDuration::from_millis(milliseconds));
         Ok(())
     })
 }

@@ -102,8 +102,10 @@ pub extern "C" fn atls_h1_header_list_add(
     })
 }
 
-/// Copies `count` headers in one call: `data` is name, value, name, value, without anything between; `lens` are the 2 * count lengths in the
-/// same order and must add up to `data_len`. Statuses: NULL_ARGUMENT, INVALID_ARGUMENT.
+/// Adds copies of `count` header fields in one call.
+/// `data`: name, value, name, value and so on, with nothing in between.
+/// `lens`: their lengths, 2 * `count` in the same order, which must add up to the length of `data`. May be NULL if `count` is 0.
+/// Statuses: NULL_ARGUMENT, INVALID_ARGUMENT.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn atls_h1_header_list_add_packed(
     list: Option<&mut atls_h1_header_list>,
@@ -123,7 +125,7 @@ pub unsafe extern "C" fn atls_h1_header_list_add_packed(
         }
         let lens = match count {
             0 => &[][..],
-            // SAFETY: the host says that there are twice `count`, which was looked at above.
+            // SAFETY: the host says that there are twice `count`, checked above not to be too many.
             _ => unsafe { std::slice::from_raw_parts(lens, 2 * count) },
         };
         if lens.iter().map(|len| u128::from(*len)).sum::<u128>() != rest.len() as u128 {

@@ -1,16 +1,16 @@
 //! `atls_server_config`: limits, deadlines, and what a server accepts.
 
-use std::time::Duration;
-
 use crate::capi::base::arguments::{Out, Owned, c_text, require, text};
 use crate::capi::base::c_bool::c_bool;
 use crate::capi::base::error::atls_error;
 use crate::capi::base::guard::{guard, guard_free};
 use crate::capi::base::handle::{Handle, borrow_mut, destroy};
 use crate::capi::base::status::atls_status;
+use crate::capi::base::unknown;
 use crate::capi::h1::conn::known_flags;
 use crate::error::{Error, Status};
-use crate::server::{ServerLimits, ServerSettings};
+use crate::io::deadline::ChosenDuration;
+use crate::server::{ServerDeadline, ServerLimit, ServerSettings};
 
 /// The configuration of a server. A builder: one thread at a time; copied when used.
 pub struct atls_server_config {
@@ -105,24 +105,18 @@ pub extern "C" fn atls_server_config_set_limit(
 ) -> atls_status {
     guard(error, || {
         let settings = &mut borrow_mut(config, "config")?.settings;
-        let limits = &mut settings.limits;
-        let wrong = || Error::new(Status::InvalidArgument, format!("limit {which} cannot be {value}"));
-        let count = usize::try_from(value).unwrap_or(usize::MAX);
-        match which {
-            ATLS_SERVER_LIMIT_BODY_BYTES => limits.body = value,
-            _ if value == 0 => return Err(wrong()),
-            ATLS_SERVER_LIMIT_CONNECTIONS => limits.connections = count,
-            ATLS_SERVER_LIMIT_CONNECTIONS_PER_ADDRESS => limits.connections_per_address = count,
-            ATLS_SERVER_LIMIT_HEAD_BYTES if value <= 1 << 30 => limits.head = count,
-            ATLS_SERVER_LIMIT_HEADERS => limits.fields = count,
-            ATLS_SERVER_LIMIT_DATA_BYTES => limits.piece = count,
-            ATLS_SERVER_LIMIT_BACKLOG => limits.backlog = i32::try_from(value).map_err(|_| wrong())?,
-            ATLS_SERVER_LIMIT_EVIDENCE_PER_SECOND => {
-                settings.quotes_per_second = u32::try_from(value).map_err(|_| wrong())?
-            }
-            _ => return Err(wrong()),
-        }
-        Ok(())
+        let limit = match which {
+            ATLS_SERVER_LIMIT_CONNECTIONS => ServerLimit::Connections,
+            ATLS_SERVER_LIMIT_CONNECTIONS_PER_ADDRESS => ServerLimit::ConnectionsPerAddress,
+            ATLS_SERVER_LIMIT_HEAD_BYTES => ServerLimit::HeadBytes,
+            ATLS_SERVER_LIMIT_HEADERS => ServerLimit::HeaderFields,
+            ATLS_SERVER_LIMIT_BODY_BYTES => ServerLimit::BodyBytes,
+            ATLS_SERVER_LIMIT_EVIDENCE_PER_SECOND => ServerLimit::EvidencePerSecond,
+            ATLS_SERVER_LIMIT_DATA_BYTES => ServerLimit::DataBytes,
+            ATLS_SERVER_LIMIT_BACKLOG => ServerLimit::Backlog,
+            other => return Err(unknown("limit", other)),
+        };
+        settings.set_limit(limit, value).map_err(|error| error.context(format_args!("limit {which}")))
     })
 }
 
@@ -138,26 +132,16 @@ pub extern "C" fn atls_server_config_set_deadline(
 ) -> atls_status {
     guard(error, || {
         let limits = &mut borrow_mut(config, "config")?.settings.limits;
-        let default = ServerLimits::default();
-        let (place, default) = match which {
-            ATLS_SERVER_DEADLINE_HANDSHAKE => (&mut limits.handshake, default.handshake),
-            ATLS_SERVER_DEADLINE_HEAD => (&mut limits.receive_head, default.receive_head),
-            ATLS_SERVER_DEADLINE_IDLE => (&mut limits.idle, default.idle),
-            ATLS_SERVER_DEADLINE_BODY => (&mut limits.receive_body, default.receive_body),
-            ATLS_SERVER_DEADLINE_SEND => (&mut limits.send, default.send),
-            ATLS_SERVER_DEADLINE_TCP_KEEPALIVE => (&mut limits.probe, default.probe),
-            other => {
-                return Err(Error::new(Status::InvalidArgument, format!("unknown deadline {other}")));
-            }
+        let deadline = match which {
+            ATLS_SERVER_DEADLINE_HANDSHAKE => ServerDeadline::Handshake,
+            ATLS_SERVER_DEADLINE_HEAD => ServerDeadline::Head,
+            ATLS_SERVER_DEADLINE_IDLE => ServerDeadline::Idle,
+            ATLS_SERVER_DEADLINE_BODY => ServerDeadline::Body,
+            ATLS_SERVER_DEADLINE_SEND => ServerDeadline::Send,
+            ATLS_SERVER_DEADLINE_TCP_KEEPALIVE => ServerDeadline::TcpKeepalive,
+            other => return Err(unknown("deadline", other)),
         };
-        *place = match milliseconds {
-            0 => default,
-            u32::MAX => None,
-            some if which == ATLS_SERVER_DEADLINE_TCP_KEEPALIVE => {
-                Some(Duration::from_secs(u64::from(some).div_ceil(1000)))
-            }
-            some => Some(Duration::from_millis(some.into())),
-        };
+        limits.set_deadline(deadline, ChosenDuration::from_millis(milliseconds));
         Ok(())
     })
 }

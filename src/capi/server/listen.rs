@@ -1,16 +1,12 @@
 //! `atls_server`: connections from Unix sockets, and from sockets that the host made.
 
-use std::os::fd::{BorrowedFd, FromRawFd};
-
-use socket2::Socket;
-
 use super::server::atls_server;
 use crate::capi::base::arguments::{Counted, Out, c_text, text};
+use crate::capi::base::descriptor::{close, own_copy};
 use crate::capi::base::error::atls_error;
 use crate::capi::base::guard::guard;
 use crate::capi::base::handle::share;
 use crate::capi::base::status::atls_status;
-use crate::error::{Error, Phase, Result, Status};
 use crate::io;
 use crate::server::{Listener, accept_task, bind_unix, start_connection, take_over};
 
@@ -86,22 +82,4 @@ pub extern "C" fn atls_server_adopt_connection(
         unsafe { close(fd) };
         Ok(())
     })
-}
-
-/// A second descriptor for the same socket, so that the caller's is unchanged if the call fails.
-pub(in crate::capi) unsafe fn own_copy(fd: i32) -> Result<Socket> {
-    let invalid = || Error::new(Status::InvalidArgument, format!("descriptor {fd} is not a socket"));
-    if fd < 0 {
-        return Err(invalid());
-    }
-    // SAFETY: the host says that the descriptor is open.
-    let copy = unsafe { BorrowedFd::borrow_raw(fd) }.try_clone_to_owned();
-    let socket = Socket::from(copy.map_err(|error| Error::from_io(error, Phase::Call))?);
-    socket.r#type().map_err(|_| invalid())?;
-    Ok(socket)
-}
-
-pub(in crate::capi) unsafe fn close(fd: i32) {
-    // SAFETY: the host gave it to the library.
-    drop(unsafe { std::os::fd::OwnedFd::from_raw_fd(fd) });
 }

@@ -18,6 +18,7 @@ use crate::capi::text::head::atls_head;
 use crate::capi::text::headers::atls_headers;
 use crate::error::{Error, Result, Status};
 use crate::io::buffers;
+use crate::io::deadline::ChosenDuration;
 use crate::operation::{SendQueue, TransferEvent};
 use crate::server::{RequestLine, ResponseHead, ServerRequest};
 
@@ -88,8 +89,8 @@ pub extern "C" fn atls_server_request_set_body_limit(
     guard(error, || share(request, "request")?.inner.set_body_limit(bytes))
 }
 
-/// Sets the deadline for this request's whole body, in place of ATLS_SERVER_DEADLINE_BODY; none by
-/// default. Call it before the request is started.
+/// Sets the deadline for this request's whole body, in place of ATLS_SERVER_DEADLINE_BODY, which is
+/// the default. Call it before the request is started.
 /// Statuses: NULL_ARGUMENT, INVALID_STATE (already started), CLOSED.
 #[unsafe(no_mangle)]
 pub extern "C" fn atls_server_request_set_body_deadline(
@@ -97,11 +98,7 @@ pub extern "C" fn atls_server_request_set_body_deadline(
     milliseconds: u32,
     error: Out<*mut atls_error>,
 ) -> atls_status {
-    guard(error, || {
-        let deadline = (milliseconds != 0 && milliseconds != u32::MAX)
-            .then(|| std::time::Duration::from_millis(milliseconds.into()));
-        share(request, "request")?.inner.set_body_deadline(deadline)
-    })
+    guard(error, || share(request, "request")?.inner.set_body_deadline(ChosenDuration::from_millis(milliseconds)))
 }
 
 /// The method as it was sent. Valid as long as the request.

@@ -1,7 +1,5 @@
 //! `atls_tunnel_config`, and servers that forward WebSockets to TCP.
 
-use std::time::Duration;
-
 use super::config::atls_server_config;
 use super::server::{atls_server, start};
 use crate::capi::base::arguments::{Counted, Out, Owned, c_text, optional_text, require, text};
@@ -12,8 +10,10 @@ use crate::capi::base::guard::{guard, guard_free};
 use crate::capi::base::handle::{Handle, borrow, borrow_mut, destroy, share_hub};
 use crate::capi::base::runtime::atls_runtime;
 use crate::capi::base::status::atls_status;
+use crate::capi::base::unknown;
 use crate::error::{Error, Status};
-use crate::tunnel::{AllowedTarget, ForwarderRules, TunnelTarget};
+use crate::io::deadline::ChosenDuration;
+use crate::tunnel::{AllowedTarget, ForwarderDeadline, ForwarderRules, TunnelTarget};
 
 /// What a tunnel server forwards. A builder: one thread at a time; copied when used.
 pub struct atls_tunnel_config {
@@ -150,18 +150,13 @@ pub extern "C" fn atls_tunnel_config_set_deadline(
 ) -> atls_status {
     guard(error, || {
         let rules = &mut borrow_mut(config, "config")?.rules;
-        let default = ForwarderRules::default();
-        let (place, default) = match which {
-            ATLS_TUNNEL_DEADLINE_CONNECT => (&mut rules.connect, default.connect),
-            ATLS_TUNNEL_DEADLINE_IDLE => (&mut rules.idle, default.idle),
-            ATLS_TUNNEL_DEADLINE_TOTAL => (&mut rules.total, default.total),
-            other => return Err(invalid(format!("unknown deadline {other}"))),
+        let deadline = match which {
+            ATLS_TUNNEL_DEADLINE_CONNECT => ForwarderDeadline::Connect,
+            ATLS_TUNNEL_DEADLINE_IDLE => ForwarderDeadline::Idle,
+            ATLS_TUNNEL_DEADLINE_TOTAL => ForwarderDeadline::Total,
+            other => return Err(unknown("deadline", other)),
         };
-        *place = match milliseconds {
-            0 => default,
-            u32::MAX => None,
-            some => Some(Duration::from_millis(some.into())),
-        };
+        rules.set_deadline(deadline, ChosenDuration::from_millis(milliseconds));
         Ok(())
     })
 }
