@@ -596,6 +596,8 @@ ATLS_ENUM(atls_part, uint32_t) {
     ATLS_HAS_SNP = 3,
     /** Evidence of AWS Nitro enclaves. */
     ATLS_HAS_NITRO = 4,
+    /** Evidence of EC2 instances with a NitroTPM. */
+    ATLS_HAS_NITRO_TPM = 5,
 };
 
 /** Version of the library in use, for example "0.1.0". Static. */
@@ -4147,7 +4149,7 @@ atls_status atls_verification_add_simulated_root(atls_verification *verification
  * \return ATLS_OK, or
  * \retval ATLS_NULL_ARGUMENT
  * \retval ATLS_INVALID_STATE evidence, policy, time, a session or the request to skip it, or
- *     collateral unless the evidence is an SEV-SNP guest's or a Nitro enclave's, is missing
+ *     collateral unless the evidence is an SEV-SNP guest's or AWS's, is missing
  * \retval ATLS_TRUST_ANCHOR
  * \retval ATLS_UNSUPPORTED the quote of an SGX enclave
  */

@@ -19,7 +19,7 @@ use super::documents::{DocumentId, Documents};
 use super::dstack::DstackTdx;
 use super::evidence::Evidence;
 use super::lines::{Lines, TEE};
-use super::nitro::Nitro;
+use super::nitro::{Nitro, NitroTpm};
 use super::policy::policy_fields::PolicyFields;
 use super::policy::{Policy, SourceRules};
 use super::snp::Snp;
@@ -157,6 +157,7 @@ static FAMILIES: &[&dyn AnyFamily] = &[
     &Erased::<BareTdx>(PhantomData),
     &Erased::<Snp>(PhantomData),
     &Erased::<Nitro>(PhantomData),
+    &Erased::<NitroTpm>(PhantomData),
     #[cfg(test)]
     &Erased::<super::toy::Toy>(PhantomData),
 ];

@@ -6,6 +6,7 @@ pub enum Tee {
     Tdx,
     Snp,
     Nitro,
+    NitroTpm,
     #[cfg(test)]
     Toy,
 }
@@ -15,6 +16,7 @@ impl Tee {
         Tee::Tdx,
         Tee::Snp,
         Tee::Nitro,
+        Tee::NitroTpm,
         #[cfg(test)]
         Tee::Toy,
     ];
@@ -24,6 +26,7 @@ impl Tee {
             Tee::Tdx => "tdx",
             Tee::Snp => "snp",
             Tee::Nitro => "nitro",
+            Tee::NitroTpm => "nitro_tpm",
             #[cfg(test)]
             Tee::Toy => "toy",
         }
@@ -39,6 +42,7 @@ impl Tee {
             Tee::Tdx => [0, 1],
             Tee::Snp => [0, 2],
             Tee::Nitro => [0, 4],
+            Tee::NitroTpm => [0, 5],
             #[cfg(test)]
             Tee::Toy => [0xff, 0xfe],
         }

@@ -1,4 +1,4 @@
-//! Servers in Nitro enclaves, asked by exporter-v1: true ones, and ones that lie.
+//! Servers in Nitro enclaves, and on instances with a NitroTPM, asked by exporter-v1: true ones, and ones that lie.
 
 #![allow(unsafe_code)] // It is a client of the C ABI.
 
@@ -117,4 +117,27 @@ fn lies_are_noticed_before_data_is_sent() {
     // Under another kind's name, and a kind that was not asked for.
     Nitro::lying(|_, _, answer| answer["tee"] = "snp".into()).refused("EVIDENCE_INVALID", "");
     Nitro::lying(|_, _, answer| answer["tee"] = "tdx".into()).refused("EVIDENCE_INVALID", "");
+}
+
+#[test]
+fn an_instance_with_a_nitro_tpm() {
+    let instance = |code: [u8; 2]| {
+        let enclave = Aws::get().enclave(now() - 60, now() + 3600);
+        let world = World::lying(move |session| {
+            let document = enclave.tpm_document(now(), &session.binder().report_data_of(code));
+            let evidence = json!({"document": STANDARD.encode(enclave.sign(&document))});
+            let answer = json!({"protocol": "exporter-v1", "role": "S", "tee": "nitro_tpm", "evidence": evidence});
+            answer.to_string().into_bytes()
+        });
+        let pcrs = json!({"4": ["05".repeat(48)], "7": ["08".repeat(48)], "12": ["00".repeat(48)]});
+        Nitro {
+            world,
+            verifier: verifier(),
+            policy: json!({"type": "nitro_tpm", "pcrs": pcrs, "allow_simulated": true}),
+        }
+    };
+    let honest = instance([0, 5]);
+    let stream = honest.connect(&honest.policy).unwrap_or_else(|refusal| panic!("{refusal:?}"));
+    echo(&stream, b"to the instance");
+    instance([0, 4]).refused("BINDING_MISMATCH", "report_data");
 }

@@ -1,11 +1,12 @@
 //! The rules about a genuine document, each as one line of the verdict.
 
-use super::Nitro;
+use super::AwsFamily;
 use super::claims::NitroClaims;
 use super::document::NitroDocument;
 use super::policy::{NitroReference, PcrSet};
+use super::registers::Registers;
 use crate::attest::binding::{Binding, public_key};
-use crate::attest::family::{Family, Question};
+use crate::attest::family::Question;
 use crate::attest::hash::hex;
 use crate::attest::lines::{Lines, UNBOUND, one_of};
 use crate::status::Status;
@@ -18,7 +19,7 @@ pub const PUBLIC_KEY: CheckId = CheckId::new("public_key");
 pub const DEBUG: CheckId = CheckId::new("debug");
 pub const MODULE_ID: CheckId = CheckId::new("module_id");
 
-/// How far the clock of the enclave's host may be ahead.
+/// How far the clock of the machine's host may be ahead.
 const AHEAD_S: u64 = 60;
 
 fn pcr_id(number: u8) -> CheckId {
@@ -41,14 +42,14 @@ fn nearest<'a>(rules: &'a NitroReference, document: &NitroDocument) -> Option<&'
 }
 
 /// The pins without which nothing is trusted.
-pub fn further(of: &Question<'_, Nitro>) -> Vec<CheckId> {
+pub fn further<R: Registers>(of: &Question<'_, AwsFamily<R>>) -> Vec<CheckId> {
     let set = nearest(of.member, of.evidence).into_iter().flatten();
     set.filter(|(number, _)| counts(*number, of.evidence, of.member)).map(|(number, _)| pcr_id(*number)).collect()
 }
 
-pub fn bound(lines: &mut Lines, claims: &NitroClaims, of: &Question<'_, Nitro>) {
+pub fn bound<R: Registers>(lines: &mut Lines, claims: &NitroClaims, of: &Question<'_, AwsFamily<R>>) {
     timestamp(lines, claims, of);
-    lines.report_data(of.binding, Nitro::TEE, claims.document.report_data());
+    lines.report_data(of.binding, R::TEE, claims.document.report_data());
     match (&claims.document.public_key[..], of.binding) {
         ([], _) => lines.skip(PUBLIC_KEY, "the document has none; what it holds of the session covers the key"),
         (_, Binding::Skip) => lines.skip(PUBLIC_KEY, UNBOUND),
@@ -61,7 +62,7 @@ pub fn bound(lines: &mut Lines, claims: &NitroClaims, of: &Question<'_, Nitro>) 
     }
 }
 
-fn timestamp(lines: &mut Lines, claims: &NitroClaims, of: &Question<'_, Nitro>) {
+fn timestamp<R: Registers>(lines: &mut Lines, claims: &NitroClaims, of: &Question<'_, AwsFamily<R>>) {
     let (made, age) = (claims.document.timestamp, of.member.max_age_s);
     let (latest, earliest) = (of.now.saturating_add(AHEAD_S), of.now.saturating_sub(age));
     // Milliseconds on both sides: a fraction of a second does not count as another second.
@@ -70,8 +71,7 @@ fn timestamp(lines: &mut Lines, claims: &NitroClaims, of: &Question<'_, Nitro>) 
     lines.judge(TIMESTAMP, ok, Status::BindingMismatch, expected, format!("{}.{:03}", made / 1000, made % 1000));
 }
 
-pub fn appraise(lines: &mut Lines, claims: &NitroClaims, of: &Question<'_, Nitro>) {
-    let (rules, document) = (of.member, &claims.document);
+fn debug(lines: &mut Lines, document: &NitroDocument, rules: &NitroReference) {
     let is_debug = document.is_debug();
     let expected = match rules.allow_debug {
         true => "measured, or a debug enclave (allow_debug)",
@@ -79,6 +79,13 @@ pub fn appraise(lines: &mut Lines, claims: &NitroClaims, of: &Question<'_, Nitro
     };
     let actual = if is_debug { "a debug enclave: all of them are zero" } else { "it is" };
     lines.judge(DEBUG, !is_debug || rules.allow_debug, Status::MeasurementMismatch, expected, actual);
+}
+
+pub fn appraise<R: Registers>(lines: &mut Lines, claims: &NitroClaims, of: &Question<'_, AwsFamily<R>>) {
+    let (rules, document) = (of.member, &claims.document);
+    if R::HAS_DEBUG {
+        debug(lines, document, rules);
+    }
     for (number, values) in nearest(rules, document).into_iter().flatten() {
         let id = pcr_id(*number);
         if !counts(*number, document, rules) {

@@ -4,10 +4,11 @@ use serde_json::{Map, Value, json};
 
 use super::document::NitroDocument;
 use super::genuine::Signer;
+use super::registers::Registers;
 use crate::attest::hash::hex;
 use crate::verdict::ClaimsReport;
 
-/// Authentic claims of an enclave.
+/// Authentic claims of an enclave or an instance.
 #[derive(Clone, Debug)]
 pub struct NitroClaims {
     pub document: NitroDocument,
@@ -15,10 +16,14 @@ pub struct NitroClaims {
 }
 
 impl NitroClaims {
-    pub fn to_report(&self) -> ClaimsReport {
+    pub fn to_report<R: Registers>(&self) -> ClaimsReport {
         let NitroClaims { document, signer } = self;
         let pcrs = document.pcrs.iter().map(|(number, value)| (number.to_string(), Value::from(hex(value))));
         let data = |data: &[u8]| if data.is_empty() { Value::Null } else { hex(data).into() };
+        let mut platform = json!({"module_id": document.module_id, "timestamp_ms": document.timestamp});
+        if R::HAS_DEBUG {
+            platform["debug"] = document.is_debug().into();
+        }
         ClaimsReport {
             tcb_status: String::new(),
             advisory_ids: Vec::new(),
@@ -26,9 +31,7 @@ impl NitroClaims {
                 "pcrs": pcrs.collect::<Map<_, _>>(), "nonce": data(&document.nonce),
                 "user_data": data(&document.user_data), "public_key": data(&document.public_key),
             }),
-            platform: json!({
-                "module_id": document.module_id, "timestamp_ms": document.timestamp, "debug": document.is_debug(),
-            }),
+            platform,
             collateral: json!({"leaf_not_before": signer.not_before, "leaf_not_after": signer.not_after}),
         }
     }

@@ -1,4 +1,4 @@
-//! The attestation document of a Nitro enclave as it comes off the wire: a COSE_Sign1 message (RFC 9052, untagged, ES384) around a map in CBOR.
+//! The attestation document of a Nitro enclave, or of an instance with a NitroTPM, as it comes off the wire: a COSE_Sign1 message (RFC 9052, untagged, ES384) around a map in CBOR.
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -14,8 +14,8 @@ const MAX_MODULE_ID: usize = 256;
 const MAX_KEY: usize = 1024;
 const MAX_DATA: usize = 512;
 const MAX_MEMBERS: usize = 32;
-/// Of registers.
-pub const REGISTERS: u8 = 32;
+/// Of registers that there may be.
+const REGISTERS: u8 = 32;
 pub const SIGNATURE: usize = 96;
 
 /// `{1: -35}`: the algorithm is ECDSA with SHA-384, and there is nothing else.
@@ -29,7 +29,7 @@ pub struct NitroDocument {
     /// What is signed, together with the header.
     payload: Vec<u8>,
     pub signature: [u8; SIGNATURE],
-    /// Of the enclave: its instance and a number of its own.
+    /// The instance, and a number of the enclave's or the TPM's own.
     pub module_id: String,
     /// Milliseconds since 1970.
     pub timestamp: u64,
@@ -39,31 +39,31 @@ pub struct NitroDocument {
     pub certificate: Vec<u8>,
     /// DER, from a root to the issuer of `certificate`.
     pub cabundle: Vec<Vec<u8>>,
-    /// The next three: what the enclave asked for; empty if it did not.
+    /// The next three: what the machine asked for; empty if it did not.
     pub public_key: Vec<u8>,
     pub user_data: Vec<u8>,
     pub nonce: Vec<u8>,
 }
 
 impl NitroDocument {
-    /// Reads `{"document":base64}`; other members are ignored.
-    pub fn from_json(object: &Value) -> Result<NitroDocument, String> {
+    /// Reads `{"document":base64}`; other members are ignored. `registers` is the name of the document's member that has them.
+    pub fn from_json(object: &Value, registers: &'static str) -> Result<NitroDocument, String> {
         let text = object.get("document").ok_or("document is missing")?;
         let text = text.as_str().ok_or("document is not a string")?;
         if text.len() > MAX_BYTES.div_ceil(3) * 4 {
             return Err(format!("document has more than {MAX_BYTES} bytes"));
         }
         let raw = STANDARD.decode(text).map_err(|error| format!("document is not base64: {error}"))?;
-        NitroDocument::read(&raw)
+        NitroDocument::read(&raw, registers)
     }
 
-    pub fn read(raw: &[u8]) -> Result<NitroDocument, String> {
+    pub fn read(raw: &[u8], registers: &'static str) -> Result<NitroDocument, String> {
         if raw.len() > MAX_BYTES {
             return Err(format!("document has {} bytes, at most {MAX_BYTES}", raw.len()));
         }
         let (payload, signature) = envelope(raw).map_err(|why| format!("document: {why}"))?;
-        let members = Members::read(payload).map_err(|why| format!("document's payload: {why}"))?;
-        members.complete(payload, signature)
+        let members = Members::read(payload, registers).map_err(|why| format!("document's payload: {why}"))?;
+        members.complete(payload, signature, registers)
     }
 
     /// What the signature is over: the Sig_structure of RFC 9052, section 4.4.
@@ -87,7 +87,7 @@ impl NitroDocument {
         (0..3).all(|number| self.pcr(number).is_none_or(|value| *value == [0; 48]))
     }
 
-    /// What the enclave says of the session: as the nonce, or as user data. `None` if it fills both, so that whoever chooses one of them
+    /// What the machine says of the session: as the nonce, or as user data. `None` if it fills both, so that whoever chooses one of them
     /// cannot pass it for the other.
     pub fn report_data(&self) -> Option<[u8; 64]> {
         let filled = match (self.nonce.is_empty(), self.user_data.is_empty()) {
@@ -128,7 +128,7 @@ struct Members<'a> {
 }
 
 impl<'a> Members<'a> {
-    fn read(payload: &'a [u8]) -> Result<Members<'a>, String> {
+    fn read(payload: &'a [u8], registers: &'static str) -> Result<Members<'a>, String> {
         let mut reader = Reader::new(payload);
         let (mut items, mut names, mut members) = (reader.map()?, Vec::new(), Members::default());
         while reader.another(&mut items)? {
@@ -140,7 +140,11 @@ impl<'a> Members<'a> {
                 return Err(format!("more than {MAX_MEMBERS} members"));
             }
             names.push(name);
-            members.member(name, &mut reader).map_err(|why| format!("{name}: {why}"))?;
+            let read = match name == registers {
+                true => read_pcrs(&mut reader).map(|pcrs| members.pcrs = Some(pcrs)),
+                false => members.member(name, &mut reader),
+            };
+            read.map_err(|why| format!("{name}: {why}"))?;
         }
         reader.end()?;
         Ok(members)
@@ -151,7 +155,6 @@ impl<'a> Members<'a> {
             "module_id" => self.module_id = Some(reader.text(MAX_MODULE_ID)?),
             "digest" => self.digest = Some(reader.text(MAX_MODULE_ID)?),
             "timestamp" => self.timestamp = Some(reader.unsigned()?),
-            "pcrs" => self.pcrs = Some(read_pcrs(reader)?),
             "certificate" => self.certificate = Some(reader.bytes(MAX_CERTIFICATE)?),
             "cabundle" => self.cabundle = Some(read_certificates(reader)?),
             "public_key" => self.public_key = reader.optional_bytes(MAX_KEY)?,
@@ -163,7 +166,12 @@ impl<'a> Members<'a> {
         Ok(())
     }
 
-    fn complete(self, payload: &[u8], signature: [u8; SIGNATURE]) -> Result<NitroDocument, String> {
+    fn complete(
+        self,
+        payload: &[u8],
+        signature: [u8; SIGNATURE],
+        registers: &'static str,
+    ) -> Result<NitroDocument, String> {
         let missing = |name: &str| format!("document's payload: {name} is missing or empty");
         match self.digest {
             Some("SHA384") => {}
@@ -175,7 +183,7 @@ impl<'a> Members<'a> {
             signature,
             module_id: self.module_id.filter(|id| !id.is_empty()).ok_or_else(|| missing("module_id"))?.to_owned(),
             timestamp: self.timestamp.ok_or_else(|| missing("timestamp"))?,
-            pcrs: self.pcrs.filter(|pcrs| !pcrs.is_empty()).ok_or_else(|| missing("pcrs"))?,
+            pcrs: self.pcrs.filter(|pcrs| !pcrs.is_empty()).ok_or_else(|| missing(registers))?,
             certificate: self.certificate.filter(|der| !der.is_empty()).ok_or_else(|| missing("certificate"))?.to_vec(),
             cabundle: self.cabundle.filter(|all| !all.is_empty()).ok_or_else(|| missing("cabundle"))?,
             public_key: owned(self.public_key),

@@ -1,4 +1,5 @@
-//! AWS Nitro enclaves: the policy type `nitro`. Who made a document, and whether the enclave is acceptable.
+//! AWS Nitro enclaves, the policy type `nitro`, and instances with a NitroTPM, the type `nitro_tpm`: who made a document, and whether the machine is
+//! acceptable. The documents are the same but for their registers.
 
 mod cbor;
 pub mod checks;
@@ -6,7 +7,9 @@ mod claims;
 mod document;
 mod genuine;
 mod policy;
+mod registers;
 
+use std::marker::PhantomData;
 use std::ops::ControlFlow;
 
 use serde_json::Value;
@@ -20,37 +23,43 @@ use super::policy::{Policy, SourceRules};
 use super::tee::Tee;
 use crate::status::Status;
 use crate::verdict::{CheckId, ClaimsReport};
-use checks::{CHAIN, DEBUG, SIGNATURE, TIMESTAMP};
+use checks::{CHAIN, SIGNATURE};
 
 pub use claims::NitroClaims;
 pub use document::NitroDocument;
 pub use genuine::AWS_NITRO_ROOT_DER;
 use genuine::Signer;
 pub use policy::NitroReference;
+pub use registers::{Enclave, Registers, TpmInstance};
+
+/// A machine that AWS signs documents of.
+pub struct AwsFamily<R>(PhantomData<R>);
 
 /// An enclave of AWS Nitro.
-pub struct Nitro;
+pub type Nitro = AwsFamily<Enclave>;
+/// An instance with a NitroTPM.
+pub type NitroTpm = AwsFamily<TpmInstance>;
 
-fn signer(of: &Question<'_, Nitro>) -> std::result::Result<Signer, String> {
+fn signer<R: Registers>(of: &Question<'_, AwsFamily<R>>) -> std::result::Result<Signer, String> {
     let (root, _) = of.anchors.root(Vendor::Aws, of.policy).map_err(|fault| fault.message)?;
     Signer::of(of.evidence, root, of.now)
 }
 
-impl Family for Nitro {
-    const TEE: Tee = Tee::Nitro;
-    const TYPE: &'static str = "nitro";
-    const MANDATORY: &'static [CheckId] = &[CHAIN, SIGNATURE, TIMESTAMP, DEBUG];
+impl<R: Registers> Family for AwsFamily<R> {
+    const TEE: Tee = R::TEE;
+    const TYPE: &'static str = R::TYPE;
+    const MANDATORY: &'static [CheckId] = R::MANDATORY;
     const BOUND: &'static [CheckId] = &[REPORT_DATA];
     type Evidence = NitroDocument;
     type Reference = NitroReference;
     type Claims = NitroClaims;
 
     fn read(object: &Value) -> std::result::Result<NitroDocument, String> {
-        NitroDocument::from_json(object)
+        NitroDocument::from_json(object, R::MEMBER)
     }
 
     fn policy(fields: PolicyFields) -> Result<NitroReference> {
-        NitroReference::read(fields)
+        NitroReference::read::<R>(fields)
     }
 
     fn sources(_: &NitroReference) -> Option<SourceRules> {
@@ -62,15 +71,15 @@ impl Family for Nitro {
     }
 
     /// AWS has no documents beside the certificates in the evidence.
-    fn needs(of: &Question<'_, Nitro>) -> Option<Vec<Need>> {
+    fn needs(of: &Question<'_, AwsFamily<R>>) -> Option<Vec<Need>> {
         signer(of).is_ok_and(|signer| signer.has_signed(of.evidence)).then(Vec::new)
     }
 
-    fn glance(lines: &mut Lines, of: &Question<'_, Nitro>) {
-        lines.report_data(of.binding, Tee::Nitro, of.evidence.report_data());
+    fn glance(lines: &mut Lines, of: &Question<'_, AwsFamily<R>>) {
+        lines.report_data(of.binding, R::TEE, of.evidence.report_data());
     }
 
-    fn verify(lines: &mut Lines, of: &Question<'_, Nitro>) -> Option<NitroClaims> {
+    fn verify(lines: &mut Lines, of: &Question<'_, AwsFamily<R>>) -> Option<NitroClaims> {
         let signer = signer(of);
         let (ok, actual) = (signer.is_ok(), signer.as_ref().err().map_or("it does", |why| why));
         lines.judge(CHAIN, ok, Status::QuoteInvalid, "a certificate that leads to AWS's root now", actual);
@@ -81,20 +90,20 @@ impl Family for Nitro {
         ok.then(|| NitroClaims { document: of.evidence.clone(), signer })
     }
 
-    fn bound(lines: &mut Lines, claims: &NitroClaims, of: &Question<'_, Nitro>) -> ControlFlow<()> {
+    fn bound(lines: &mut Lines, claims: &NitroClaims, of: &Question<'_, AwsFamily<R>>) -> ControlFlow<()> {
         checks::bound(lines, claims, of);
         ControlFlow::Continue(())
     }
 
-    fn appraise(lines: &mut Lines, claims: &NitroClaims, of: &Question<'_, Nitro>) {
+    fn appraise(lines: &mut Lines, claims: &NitroClaims, of: &Question<'_, AwsFamily<R>>) {
         checks::appraise(lines, claims, of);
     }
 
-    fn further(of: &Question<'_, Nitro>) -> Vec<CheckId> {
+    fn further(of: &Question<'_, AwsFamily<R>>) -> Vec<CheckId> {
         checks::further(of)
     }
 
     fn report(claims: &NitroClaims) -> ClaimsReport {
-        claims.to_report()
+        claims.to_report::<R>()
     }
 }

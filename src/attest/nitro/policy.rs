@@ -1,6 +1,7 @@
-//! Reference values for a Nitro enclave: the policy type `nitro`.
+//! Reference values for what AWS signs documents of: the policy types `nitro` and `nitro_tpm`.
 
-use super::document::{Pcr, REGISTERS};
+use super::document::Pcr;
+use super::registers::Registers;
 use crate::attest::Result;
 use crate::attest::policy::policy_fields::PolicyFields;
 
@@ -9,13 +10,11 @@ const MAX_VALUES: usize = 64;
 /// The certificate of the signing key holds for three hours.
 const MAX_AGE: u64 = 10800;
 const DEFAULT_AGE: u64 = 300;
-/// The image, and the key that signed the image: without one of them anything may run.
-const IDENTITIES: [u8; 2] = [0, 8];
 
 /// Registers by number, and what each may be.
 pub type PcrSet = Vec<(u8, Vec<Pcr>)>;
 
-/// What an enclave must be: one member of a policy.
+/// What a machine must be: one member of a policy.
 #[derive(Clone, Debug)]
 pub struct NitroReference {
     /// Alternatives, at least one.
@@ -26,7 +25,7 @@ pub struct NitroReference {
 }
 
 impl NitroReference {
-    pub fn read(mut fields: PolicyFields) -> Result<NitroReference> {
+    pub fn read<R: Registers>(mut fields: PolicyFields) -> Result<NitroReference> {
         let (one, several) = (fields.object("pcrs")?, fields.objects("pcr_sets")?);
         let sets = match (one, several) {
             (Some(one), None) => vec![one],
@@ -44,33 +43,32 @@ impl NitroReference {
             return Err(fields.invalid("max_age_s", format!("{max_age_s} is not within 1..{MAX_AGE}")));
         }
         let reference = NitroReference {
-            pcr_sets: sets.into_iter().map(read_set).collect::<Result<_>>()?,
+            pcr_sets: sets.into_iter().map(read_set::<R>).collect::<Result<_>>()?,
             module_id: fields.strings("module_id")?,
             max_age_s,
-            allow_debug: fields.bool("allow_debug")?.unwrap_or(false),
+            allow_debug: R::HAS_DEBUG && fields.bool("allow_debug")?.unwrap_or(false),
         };
         fields.finish()?;
         Ok(reference)
     }
 }
 
-fn read_set(mut fields: PolicyFields) -> Result<PcrSet> {
+fn read_set<R: Registers>(mut fields: PolicyFields) -> Result<PcrSet> {
     let mut set = PcrSet::new();
-    for number in 0..REGISTERS {
+    for number in 0..R::COUNT {
         let name = number.to_string();
         let Some(values) = fields.hexes(&name)? else { continue };
         if values.len() > MAX_VALUES {
             return Err(fields.invalid(&name, format!("{} of them, at most {MAX_VALUES}", values.len())));
         }
-        if let Some(index) = values.iter().position(|value| *value == [0; 48]) {
+        let zero = values.iter().position(|value| *value == [0; 48]);
+        if let Some(index) = zero.filter(|_| !R::may_be_zero(number)) {
             let why = "is zero, as registers are that nothing was measured into".into();
             return Err(fields.invalid(&format!("{name}[{index}]"), why));
         }
         set.push((number, values));
     }
-    if !set.iter().any(|(number, _)| IDENTITIES.contains(number)) {
-        return Err(fields.invalid("0", "neither it nor `8` is there, so any image would do".into()));
-    }
+    R::is_enough(&set).map_err(|(field, why)| fields.invalid(field, why.into()))?;
     fields.finish()?;
     Ok(set)
 }

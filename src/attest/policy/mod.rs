@@ -292,7 +292,7 @@ impl Policy {
 }
 
 /// Types of evidence that other versions judge.
-const LATER: [&str; 5] = ["azure_tdx_vtpm", "azure_snp_vtpm", "gcp_tdx", "nitro_tpm", "sgx"];
+const LATER: [&str; 4] = ["azure_tdx_vtpm", "azure_snp_vtpm", "gcp_tdx", "sgx"];
 
 fn read_member(mut fields: PolicyFields) -> Result<Member> {
     let Some(kind) = fields.string("type")? else {

@@ -3,7 +3,7 @@
 
 use std::sync::OnceLock;
 
-use atls::attest::nitro::{Nitro, NitroDocument};
+use atls::attest::nitro::{Enclave, Nitro, NitroDocument, Registers, TpmInstance};
 use atls::attest::{AppraisalRequest, Binding, Documents, Evidence, Policy, TrustAnchors, Vendor, appraise, needs};
 use simtee::nitro::Aws;
 
@@ -32,13 +32,13 @@ fn world() -> &'static World {
 
 libfuzzer_sys::fuzz_target!(|data: &[u8]| {
     // Whatever it is.
-    drop(NitroDocument::read(data));
+    drop(NitroDocument::read(data, TpmInstance::MEMBER));
     let [low, high, edits @ ..] = data else { return };
     let World { document, policy, anchors } = world();
     let mut bent = document.clone();
     let at = usize::from(u16::from_le_bytes([*low, *high])) % bent.len();
     bent[at..].iter_mut().zip(edits).for_each(|(byte, edit)| *byte ^= edit);
-    let Ok(read) = NitroDocument::read(&bent) else { return };
+    let Ok(read) = NitroDocument::read(&bent, Enclave::MEMBER) else { return };
     let (evidence, documents) = (Evidence::of::<Nitro>(read), Documents::none());
     let request =
         AppraisalRequest { evidence: &evidence, documents: &documents, policy, anchors, binding: &Binding::Skip, now: NOW };

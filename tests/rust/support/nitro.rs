@@ -1,4 +1,4 @@
-//! Judging documents of Nitro enclaves offline, through the C ABI: every piece can be bent before it is asked about.
+//! Judging documents of Nitro enclaves and of instances with a NitroTPM offline, through the C ABI: every piece can be bent before it is asked about.
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -11,6 +11,7 @@ use super::snp_guest::{NOW, binder_of, server};
 /// One question for the verifier.
 #[derive(Clone, Debug)]
 pub struct Question {
+    pub kind: &'static str,
     pub document: Vec<u8>,
     /// All the rest of it.
     pub rest: Stored,
@@ -31,11 +32,11 @@ impl Question {
             client: Vec::new(),
             now,
         };
-        Question { document, rest }
+        Question { kind: "nitro", document, rest }
     }
 
     pub fn evidence(&self) -> Value {
-        json!({"tee": "nitro", "evidence": {"document": STANDARD.encode(&self.document)}})
+        json!({"tee": self.kind, "evidence": {"document": STANDARD.encode(&self.document)}})
     }
 
     pub fn ask(&self) -> Found {
@@ -88,6 +89,17 @@ impl Machine {
         let mut question = Question::real(self.enclave.sign(&document), policy, NOW);
         question.rest.roots = Some(self.aws.root_pem.clone());
         question.rest.session = Some(server().to_vec());
+        question
+    }
+
+    /// As `question`, about an instance with a NitroTPM.
+    pub fn tpm_question(&self, change: impl FnOnce(&mut Document)) -> Question {
+        let mut document = self.enclave.tpm_document(NOW, &binder_of([0, 5]));
+        change(&mut document);
+        let pcrs = json!({"4": ["05".repeat(48)], "7": ["08".repeat(48)], "12": ["00".repeat(48)]});
+        let mut question = self.question(|_| ());
+        question.rest.policy = json!({"type": "nitro_tpm", "pcrs": pcrs, "allow_simulated": true});
+        (question.kind, question.document) = ("nitro_tpm", self.enclave.sign(&document));
         question
     }
 }

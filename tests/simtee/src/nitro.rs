@@ -1,4 +1,5 @@
-//! A simulated AWS and its Nitro enclaves: root, intermediates, certificates of enclaves, and documents as the security module writes them. All keys are
+//! A simulated AWS, its Nitro enclaves and its instances with a NitroTPM: root, intermediates, certificates, and documents as the security module and the
+//! TPM write them. All keys are
 //! fresh per process.
 
 use std::sync::OnceLock;
@@ -76,6 +77,8 @@ pub struct Document {
     pub digest: String,
     /// Milliseconds.
     pub timestamp: u64,
+    /// Name of the member that has the registers.
+    pub registers: &'static str,
     pub pcrs: Vec<(u64, Vec<u8>)>,
     pub certificate: Vec<u8>,
     pub cabundle: Vec<Vec<u8>>,
@@ -98,6 +101,7 @@ impl Enclave {
             module_id: "i-0-enc0".into(),
             digest: "SHA384".into(),
             timestamp: now * 1000,
+            registers: "pcrs",
             pcrs: (0..16).map(|number| (number, vec![number as u8 + 1; 48])).collect(),
             certificate: self.certificate.clone(),
             cabundle: self.bundle.clone(),
@@ -108,6 +112,18 @@ impl Enclave {
             without: Vec::new(),
             protected: b"\xa1\x01\x38\x22".to_vec(),
             unprotected: b"\xa0".to_vec(),
+        }
+    }
+
+    /// The same of an instance with a NitroTPM: nothing was measured into registers 12, 13 and 15 and from 16 on.
+    pub fn tpm_document(&self, now: u64, nonce: &[u8]) -> Document {
+        let measured = |number: u64| number < 12 || number == 14;
+        let value = |number: u64| if measured(number) { number as u8 + 1 } else { 0 };
+        Document {
+            module_id: "i-0-tpm0".into(),
+            registers: "nitrotpm_pcrs",
+            pcrs: (0..24).map(|number| (number, vec![value(number); 48])).collect(),
+            ..self.document(now, nonce)
         }
     }
 
@@ -128,7 +144,7 @@ impl Document {
             ("module_id", text(&self.module_id)),
             ("digest", text(&self.digest)),
             ("timestamp", head(0, self.timestamp)),
-            ("pcrs", head(5, self.pcrs.len() as u64).into_iter().chain(pcrs).collect()),
+            (self.registers, head(5, self.pcrs.len() as u64).into_iter().chain(pcrs).collect()),
             ("certificate", bytes(&self.certificate)),
             ("cabundle", head(4, self.cabundle.len() as u64).into_iter().chain(certificates).collect()),
             ("public_key", optional(&self.public_key)),
