@@ -3443,13 +3443,19 @@ typedef atls_status (*atls_quote_fn)(void *ATLS_NULLABLE user_data,
                                      const uint8_t *report_data,
                                      atls_buf *ATLS_NULLABLE *ATLS_NONNULL evidence);
 
-/** The side that proves itself. */
-ATLS_ENUM(atls_attester, uint32_t) {
-    /** The server proves itself. */
-    ATLS_ATTESTER_SERVER = 0,
-    /** The client proves itself. */
-    ATLS_ATTESTER_CLIENT = 1,
-};
+/**
+ * Makes evidence that is bound to `binder` (64 bytes), as docs/protocol.md says for each kind where
+ * it goes. If it returns OK, `*evidence` is the JSON text of the evidence object of that kind; the
+ * library frees it. Any other status means that there is no evidence.
+ *
+ * \param fresh all of it must be made now, even if that is slow; otherwise what was signed earlier
+ *     for this machine may be part of it. Runs on a thread of the library, one call at a time for
+ *     each configuration and kind; may block.
+ */
+typedef atls_status (*atls_evidence_fn)(void *ATLS_NULLABLE user_data,
+                                        const uint8_t *binder,
+                                        bool fresh,
+                                        atls_buf *ATLS_NULLABLE *ATLS_NONNULL evidence);
 
 /**
  * Proves the server to clients that ask: `POST /tdx_quote` (protocol atlas-v1) and `POST
@@ -3459,7 +3465,9 @@ ATLS_ENUM(atls_attester, uint32_t) {
  * if the agent supports it, its fingerprint is added to the guest's log. Quotes are made one at a
  * time. If 64 requests are waiting, or more than ATLS_SERVER_LIMIT_EVIDENCE_PER_SECOND arrive,
  * further ones are answered with 503 and Retry-After; clients of this library then ask again,
- * within their deadlines.
+ * within their deadlines. A server may have several sources, each of another kind of evidence: a
+ * source takes the place of one of the same kind. A client is given the first kind of its challenge
+ * that the server has a source of; if there is none, the answer is 400.
  *
  * \param path the Unix socket of the dstack guest agent. May be NULL, for its usual places.
  * \return ATLS_OK, or
@@ -3490,7 +3498,7 @@ atls_status atls_server_config_set_tsm(atls_server_config *config,
                                        atls_error *ATLS_NULLABLE *ATLS_NULLABLE error);
 
 /**
- * Like atls_server_config_set_dstack_agent(), with quotes that the host makes. The host is then
+ * Like atls_server_config_set_dstack_agent(), with TDX quotes that the host makes. The host is then
  * also responsible for naming the certificate in the guest's log.
  *
  * \param drop may be NULL. Runs once, after the last use of `user_data`, and also if this call
@@ -3505,10 +3513,33 @@ atls_status atls_server_config_set_quote_source(
     atls_error *ATLS_NULLABLE *ATLS_NULLABLE error);
 
 /**
+ * Like atls_server_config_set_dstack_agent(), with evidence of any kind that the host makes. Such
+ * evidence is given by exporter-v1, and "tdx" by atlas-v1 too, which needs a log that names the
+ * certificate.
+ *
+ * \param tee the kind, as docs/protocol.md names it: "tdx", "snp", "nitro" and so on.
+ * \param drop may be NULL. Runs once, after the last use of `user_data`, and also if this call
+ *     fails.
+ * \return ATLS_OK, or
+ * \retval ATLS_NULL_ARGUMENT
+ * \retval ATLS_INVALID_UTF8
+ * \retval ATLS_INVALID_ARGUMENT no such kind
+ */
+atls_status atls_server_config_set_evidence_source(
+    atls_server_config *config,
+    const char *tee,
+    atls_evidence_fn evidence,
+    void *ATLS_NULLABLE user_data,
+    void (*ATLS_NULLABLE drop)(void *ATLS_NULLABLE user_data),
+    atls_error *ATLS_NULLABLE *ATLS_NULLABLE error);
+
+/**
  * Proves the client to servers that ask, by protocol exporter-v1. If the configuration has a
  * policy, it must accept exporter-v1, and the server's evidence is judged first. Without a policy,
  * a server that does not support exporter-v1 is shown nothing and is used as it is. If the server
- * refuses the evidence, connecting ends with EVIDENCE_REFUSED.
+ * refuses the evidence, connecting ends with EVIDENCE_REFUSED; if it wants a kind of evidence that
+ * there is no source of, with NO_EVIDENCE. There may be several sources, each of another kind of
+ * evidence: a source takes the place of one of the same kind.
  *
  * \param path the Unix socket of the dstack guest agent. May be NULL, for its usual places.
  * \return ATLS_OK, or
@@ -3535,7 +3566,7 @@ atls_status atls_config_set_tsm(atls_config *config,
                                 atls_error *ATLS_NULLABLE *ATLS_NULLABLE error);
 
 /**
- * Like atls_config_set_dstack_agent(), with quotes that the host makes.
+ * Like atls_config_set_dstack_agent(), with TDX quotes that the host makes.
  *
  * \param drop may be NULL. Runs once, after the last use of `user_data`, and also if this call
  *     fails.
@@ -3546,6 +3577,25 @@ atls_status atls_config_set_quote_source(atls_config *config,
                                          void *ATLS_NULLABLE user_data,
                                          void (*ATLS_NULLABLE drop)(void *ATLS_NULLABLE user_data),
                                          atls_error *ATLS_NULLABLE *ATLS_NULLABLE error);
+
+/**
+ * Like atls_config_set_dstack_agent(), with evidence of any kind that the host makes.
+ *
+ * \param tee the kind, as docs/protocol.md names it: "tdx", "snp", "nitro" and so on.
+ * \param drop may be NULL. Runs once, after the last use of `user_data`, and also if this call
+ *     fails.
+ * \return ATLS_OK, or
+ * \retval ATLS_NULL_ARGUMENT
+ * \retval ATLS_INVALID_UTF8
+ * \retval ATLS_INVALID_ARGUMENT no such kind
+ */
+atls_status atls_config_set_evidence_source(
+    atls_config *config,
+    const char *tee,
+    atls_evidence_fn evidence,
+    void *ATLS_NULLABLE user_data,
+    void (*ATLS_NULLABLE drop)(void *ATLS_NULLABLE user_data),
+    atls_error *ATLS_NULLABLE *ATLS_NULLABLE error);
 
 /**
  * Serves only clients that prove themselves by exporter-v1. Their evidence must satisfy `policy`,
@@ -3578,6 +3628,14 @@ atls_status atls_server_config_add_name(atls_server_config *config,
                                         const char *name,
                                         atls_error *ATLS_NULLABLE *ATLS_NULLABLE error);
 
+/** The side that proves itself. */
+ATLS_ENUM(atls_attester, uint32_t) {
+    /** The server proves itself. */
+    ATLS_ATTESTER_SERVER = 0,
+    /** The client proves itself. */
+    ATLS_ATTESTER_CLIENT = 1,
+};
+
 /**
  * For hosts that terminate TLS themselves: computes the report data that a quote must hold in
  * protocol atlas-v1, the SHA-512 of `nonce` and `exporter`.
@@ -3596,8 +3654,9 @@ atls_status atls_compute_binder(atls_bytes nonce,
                                 atls_error *ATLS_NULLABLE *ATLS_NULLABLE error);
 
 /**
- * For hosts that terminate TLS themselves: computes the report data that a quote must hold in
- * protocol exporter-v1 (docs/protocol.md, "The binder").
+ * For hosts that terminate TLS themselves: computes the report data that a TDX quote must hold in
+ * protocol exporter-v1 (docs/protocol.md, "The binder"). For other kinds of evidence:
+ * atls_compute_exporter_binder_for().
  *
  * \param attester the side that proves itself.
  * \param nonce 32 bytes, from the challenge.
@@ -3620,6 +3679,34 @@ atls_status atls_compute_exporter_binder(atls_attester attester,
                                          const char *ATLS_NULLABLE server_name,
                                          uint8_t *binder,
                                          atls_error *ATLS_NULLABLE *ATLS_NULLABLE error);
+
+/**
+ * Like atls_compute_exporter_binder(), for evidence of any kind. Where the binder goes
+ * docs/protocol.md says for each.
+ *
+ * \param tee the kind, as docs/protocol.md names it: "tdx", "snp", "nitro" and so on.
+ * \param attester the side that proves itself.
+ * \param nonce 32 bytes, from the challenge.
+ * \param exporter 32 bytes, the TLS exporter value for the label "EXPERIMENTAL-atls-exporter-v1"
+ *     with the SHA-384 of the challenge's bytes as context.
+ * \param server_leaf the server's certificate (DER).
+ * \param client_leaf the client's certificate (DER); empty if it has shown none.
+ * \param server_name the name in the handshake (SNI); may be NULL, for none.
+ * \param binder has room for 64 bytes.
+ * \return ATLS_OK, or
+ * \retval ATLS_NULL_ARGUMENT
+ * \retval ATLS_INVALID_ARGUMENT
+ * \retval ATLS_INVALID_UTF8
+ */
+atls_status atls_compute_exporter_binder_for(const char *tee,
+                                             atls_attester attester,
+                                             atls_bytes nonce,
+                                             atls_bytes exporter,
+                                             atls_bytes server_leaf,
+                                             atls_bytes client_leaf,
+                                             const char *ATLS_NULLABLE server_name,
+                                             uint8_t *binder,
+                                             atls_error *ATLS_NULLABLE *ATLS_NULLABLE error);
 
 /** \} */
 

@@ -15,6 +15,8 @@ pub const CHALLENGE_PATH: &str = "/atls/exporter-v1";
 pub const CLIENT_PATH: &str = "/atls/exporter-v1/client";
 /// What is refused as a challenge for its size alone.
 pub const MAX_CHALLENGE: usize = 1024;
+/// Kinds of evidence in a challenge, known or not.
+pub const MAX_KINDS: usize = 16;
 
 /// "Prove yourself": by the verifier, to the side in `role`.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -23,21 +25,24 @@ pub struct Challenge {
     pub nonce: [u8; 32],
     /// Kinds of evidence that the verifier can judge, in its order of preference; others that it names are passed over.
     pub kinds: Vec<Tee>,
+    /// The evidence must be made for this challenge throughout, even if that is slow.
+    pub fresh: bool,
     /// As it is sent.
     text: String,
 }
 
 impl Challenge {
-    pub fn new(role: ProvingSide, nonce: [u8; 32], kinds: &[Tee]) -> Challenge {
+    pub fn new(role: ProvingSide, nonce: [u8; 32], kinds: &[Tee], fresh: bool) -> Challenge {
         let names: Vec<_> = kinds.iter().map(|kind| kind.name()).collect();
         let text = format!(
-            r#"{{"protocol":"{}","role":"{}","nonce":"{}","tee":["{}"]}}"#,
+            r#"{{"protocol":"{}","role":"{}","nonce":"{}","tee":["{}"]{}}}"#,
             Protocol::ExporterV1.name(),
             role.letter(),
             hex(&nonce),
-            names.join(r#"",""#)
+            names.join(r#"",""#),
+            if fresh { r#","fresh":true"# } else { "" }
         );
-        Challenge { role, nonce, kinds: kinds.to_vec(), text }
+        Challenge { role, nonce, kinds: kinds.to_vec(), fresh, text }
     }
 
     /// A challenge to the side in `role`; one to the other side is refused.
@@ -54,17 +59,21 @@ impl Challenge {
             return Err(format!("role must be \"{}\"", role.letter()));
         }
         let nonce = document["nonce"].as_str().and_then(unhex_array).ok_or("nonce must be 64 hexadecimal digits")?;
-        let names = document["tee"].as_array().into_iter().flatten().filter_map(Value::as_str);
-        let kinds: Vec<Tee> = names.filter_map(Tee::from_name).collect();
-        if kinds.is_empty() {
-            return Err(must_list(Tee::ALL));
-        }
-        Ok(Challenge { role, nonce, kinds, text: exact.to_owned() })
+        let kinds = read_kinds(&document["tee"])?;
+        let fresh = match document.get("fresh") {
+            None => false,
+            Some(fresh) => fresh.as_bool().ok_or("fresh must be true or false")?,
+        };
+        Ok(Challenge { role, nonce, kinds, fresh, text: exact.to_owned() })
     }
 
-    /// Whether evidence of that kind is an answer to it.
-    pub fn check_kind(&self, tee: Tee) -> Result<(), String> {
-        if self.kinds.contains(&tee) { Ok(()) } else { Err(must_list(&[tee])) }
+    /// The kind to answer with: the first one that the verifier lists and this side makes.
+    pub fn choose(&self, makes: &[Tee]) -> Result<Tee, String> {
+        let chosen = self.kinds.iter().find(|kind| makes.contains(kind));
+        chosen.copied().ok_or_else(|| {
+            let names: Vec<_> = makes.iter().map(|kind| format!("{:?}", kind.name())).collect();
+            format!("tee must list {}", names.join(" or "))
+        })
     }
 
     pub fn text(&self) -> &str {
@@ -77,9 +86,21 @@ impl Challenge {
     }
 }
 
-fn must_list(kinds: &[Tee]) -> String {
-    let names: Vec<_> = kinds.iter().map(|kind| format!("{:?}", kind.name())).collect();
-    format!("tee must list {}", names.join(" or "))
+/// A list that could be read in two ways, or that hides a kind behind hundreds of others, is nobody's honest question.
+fn read_kinds(list: &Value) -> Result<Vec<Tee>, String> {
+    let list = list.as_array().ok_or("tee must be a list")?;
+    if list.is_empty() || list.len() > MAX_KINDS {
+        return Err(format!("tee must list 1 to {MAX_KINDS} kinds, and has {}", list.len()));
+    }
+    let mut names: Vec<&str> = Vec::new();
+    for name in list {
+        let name = name.as_str().ok_or("tee must be a list of strings")?;
+        if names.contains(&name) {
+            return Err(format!("{name:?} is duplicated in tee"));
+        }
+        names.push(name);
+    }
+    Ok(names.into_iter().filter_map(Tee::from_name).collect())
 }
 
 /// What a side shows of itself: evidence of kind `tee`, or nothing, of a server that only wants to see the client's. `next` is a challenge to the other
@@ -137,7 +158,7 @@ mod tests {
 
     #[test]
     fn a_challenge_goes_to_one_side() {
-        let challenge = Challenge::new(ProvingSide::Server, [7; 32], &[Tee::Tdx]);
+        let challenge = Challenge::new(ProvingSide::Server, [7; 32], &[Tee::Tdx], false);
         assert_eq!(Challenge::parse(challenge.text().as_bytes(), ProvingSide::Server).unwrap(), challenge);
         assert!(Challenge::parse(challenge.text().as_bytes(), ProvingSide::Client).unwrap_err().contains("role"));
         let nonce = "00".repeat(32);
@@ -146,7 +167,6 @@ mod tests {
             ("{}".into(), "protocol"),
             (format!(r#"{{"protocol":"atlas-v1","role":"S","nonce":"{nonce}","tee":["tdx"]}}"#), "protocol"),
             (r#"{"protocol":"exporter-v1","role":"S","nonce":"00","tee":["tdx"]}"#.into(), "nonce"),
-            (format!(r#"{{"protocol":"exporter-v1","role":"S","nonce":"{nonce}","tee":["sgx"]}}"#), "tee"),
             (
                 format!(r#"{{"protocol":"exporter-v1","role":"C","role":"S","nonce":"{nonce}","tee":["tdx"]}}"#),
                 "is duplicated",
@@ -164,6 +184,56 @@ mod tests {
         }
     }
 
+    fn asking(rest: &str) -> Result<Challenge, String> {
+        let nonce = "00".repeat(32);
+        let text = format!(r#"{{"protocol":"exporter-v1","role":"S","nonce":"{nonce}",{rest}}}"#);
+        Challenge::parse(text.as_bytes(), ProvingSide::Server)
+    }
+
+    #[test]
+    fn kinds_are_listed_once_each_and_unknown_ones_passed_over() {
+        let many = |count: usize| {
+            let names: Vec<_> = (0..count).map(|number| format!("\"later-{number}\"")).collect();
+            format!(r#""tee":[{}]"#, names.join(","))
+        };
+        for (list, why) in [
+            (r#""x":1"#.to_owned(), "must be a list"),
+            (r#""tee":"tdx""#.into(), "must be a list"),
+            (r#""tee":[]"#.into(), "1 to 16 kinds"),
+            (many(17), "1 to 16 kinds"),
+            (r#""tee":["tdx",1]"#.into(), "strings"),
+            (r#""tee":["tdx",null]"#.into(), "strings"),
+            (r#""tee":["snp","tdx","snp"]"#.into(), "\"snp\" is duplicated"),
+            (r#""tee":["later","later","tdx"]"#.into(), "\"later\" is duplicated"),
+            (r#""tee":["tdx"],"fresh":1"#.into(), "fresh"),
+            (r#""tee":["tdx"],"fresh":null"#.into(), "fresh"),
+        ] {
+            let error = asking(&list).unwrap_err();
+            assert!(error.contains(why), "{list}: {error}");
+        }
+        assert_eq!(asking(r#""tee":["later","snp","TDX","tdx"]"#).unwrap().kinds, [Tee::Snp, Tee::Tdx]);
+        assert!(asking(&many(16)).unwrap().kinds.is_empty());
+    }
+
+    #[test]
+    fn the_verifiers_first_kind_that_this_side_makes() {
+        let asked = asking(r#""tee":["later","nitro","snp","tdx"]"#).unwrap();
+        assert_eq!(asked.choose(&[Tee::Tdx, Tee::Snp]), Ok(Tee::Snp));
+        assert_eq!(asked.choose(&[Tee::Tdx]), Ok(Tee::Tdx));
+        let only = asking(r#""tee":["later","snp"]"#).unwrap();
+        assert_eq!(only.choose(&[Tee::Tdx, Tee::Nitro]).unwrap_err(), r#"tee must list "tdx" or "nitro""#);
+    }
+
+    #[test]
+    fn a_wish_for_fresh_evidence_is_part_of_the_challenge() {
+        for fresh in [false, true] {
+            let asked = Challenge::new(ProvingSide::Server, [7; 32], &[Tee::Tdx], fresh);
+            assert_eq!(asked.text().contains("fresh"), fresh);
+            assert_eq!(Challenge::parse(asked.text().as_bytes(), ProvingSide::Server).unwrap(), asked);
+        }
+        assert!(!asking(r#""tee":["tdx"],"fresh":false"#).unwrap().fresh);
+    }
+
     #[test]
     fn other_bytes_are_another_context() {
         let nonce = "00".repeat(32);
@@ -177,7 +247,7 @@ mod tests {
     #[test]
     fn an_answer_is_read_in_its_role_and_with_its_challenge() {
         let evidence = json!({"quote": "00ff", "event_log": "[]"});
-        let next = Challenge::new(ProvingSide::Client, [9; 32], &[Tee::Tdx]);
+        let next = Challenge::new(ProvingSide::Client, [9; 32], &[Tee::Tdx], false);
         let text = answer_json(ProvingSide::Server, Tee::Tdx, Some(&evidence), Some(&next));
         let (found, challenge) = read_answer(text.as_bytes(), ProvingSide::Server, KINDS).unwrap();
         assert_eq!((&quote(&found)[..], challenge), (&[0, 0xff][..], Some(next.clone())));

@@ -59,6 +59,11 @@ pub trait Family: Sized + Send + Sync + 'static {
     /// What a member says of the vendor's documents, if there are any.
     fn sources(reference: &Self::Reference) -> Option<SourceRules>;
 
+    /// Whether the member wants evidence that is made for the challenge throughout, even if that is slow.
+    fn wants_fresh(_reference: &Self::Reference) -> bool {
+        false
+    }
+
     /// What verdicts call the root that the evidence must lead to. Errors: TrustAnchor; Unsupported, for evidence that no member can be about.
     fn anchor(evidence: &Self::Evidence, anchors: &TrustAnchors, policy: &Policy) -> Result<&'static str>;
 
@@ -143,6 +148,7 @@ pub trait AnyFamily: Send + Sync {
     fn read(&self, object: &Value) -> std::result::Result<Evidence, String>;
     fn policy(&self, fields: PolicyFields) -> Result<Member>;
     fn sources(&self, member: &Member) -> Option<SourceRules>;
+    fn wants_fresh(&self, member: &Member) -> bool;
     fn anchor(&self, request: &AppraisalRequest<'_>) -> Result<&'static str>;
     fn needs(&self, member: &Member, request: &AppraisalRequest<'_>) -> Option<Vec<Need>>;
     fn is_bound(&self, member: &Member, request: &AppraisalRequest<'_>) -> bool;
@@ -231,6 +237,10 @@ impl<F: Family> AnyFamily for Erased<F> {
 
     fn sources(&self, member: &Member) -> Option<SourceRules> {
         F::sources(member.get::<F>()?)
+    }
+
+    fn wants_fresh(&self, member: &Member) -> bool {
+        member.get::<F>().is_some_and(F::wants_fresh)
     }
 
     fn anchor(&self, request: &AppraisalRequest<'_>) -> Result<&'static str> {

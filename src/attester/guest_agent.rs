@@ -11,7 +11,7 @@ use hyper_util::rt::TokioIo;
 use serde_json::{Value, json};
 
 use super::check_framing;
-use super::provider::Provider;
+use super::provider::{EvidenceInput, Provider};
 use crate::attest::Tee;
 use crate::attest::hash::hex;
 use crate::error::{Error, Phase, Result, Status, chain};
@@ -82,9 +82,9 @@ impl Provider for GuestAgent {
     }
 
     /// Quote and log; what the agent says, unjudged.
-    fn evidence<'a>(&'a self, report_data: &'a [u8; 64]) -> BoxFuture<'a, Result<Value>> {
+    fn evidence<'a>(&'a self, input: EvidenceInput<'a>) -> BoxFuture<'a, Result<Value>> {
         async move {
-            let (status, answer) = self.call("/GetQuote", &json!({"report_data": hex(report_data)})).await?;
+            let (status, answer) = self.call("/GetQuote", &json!({"report_data": hex(input.binder)})).await?;
             match status {
                 200 => serde_json::from_slice(&answer).map_err(|error| failed(format!("/GetQuote: {error}"))),
                 other => Err(failed(format!("/GetQuote: status {other}: {}", shown(&answer)))),

@@ -8,36 +8,39 @@ use futures_util::future::BoxFuture;
 use serde_json::Value;
 
 use super::blocking;
-use super::provider::Provider;
+use super::provider::{EvidenceInput, Provider};
 use crate::attest::Tee;
 use crate::error::{Error, Phase, Result, Status};
 
-/// Report data in, the JSON of a guest agent's answer out. May take its time: it has a thread of its own.
-pub type HostQuote = Arc<dyn Fn(&[u8; 64]) -> Result<Vec<u8>> + Send + Sync>;
+/// Binder in, and whether all of the evidence is to be made now; the JSON of an evidence object out. May take its time: it has a thread of its own.
+pub type HostEvidence = Arc<dyn Fn(&[u8; 64], bool) -> Result<Vec<u8>> + Send + Sync>;
 
-/// The host's own way to a TDX quote.
+/// The host's own way to evidence of a kind.
 #[derive(Clone)]
-pub struct HostFunction(pub HostQuote);
+pub struct HostFunction {
+    pub tee: Tee,
+    pub ask: HostEvidence,
+}
 
 impl fmt::Debug for HostFunction {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Host")
+        write!(f, "Host({})", self.tee.name())
     }
 }
 
 impl Provider for HostFunction {
     fn tee(&self) -> Tee {
-        Tee::Tdx
+        self.tee
     }
 
-    fn evidence<'a>(&'a self, report_data: &'a [u8; 64]) -> BoxFuture<'a, Result<Value>> {
-        let (ask, report_data) = (self.0.clone(), *report_data);
+    fn evidence<'a>(&'a self, input: EvidenceInput<'a>) -> BoxFuture<'a, Result<Value>> {
+        let (ask, binder, fresh) = (self.ask.clone(), *input.binder, input.fresh);
         async move {
-            let text = blocking(move || ask(&report_data)).await??;
+            let text = blocking(move || ask(&binder, fresh)).await??;
             match serde_json::from_slice(&text) {
-                Ok(quote @ Value::Object(_)) => Ok(quote),
-                Ok(_) => Err(failed("the host's quote is no object".into())),
-                Err(error) => Err(failed(format!("the host's quote: {error}"))),
+                Ok(object @ Value::Object(_)) => Ok(object),
+                Ok(_) => Err(failed("the host's evidence is no object".into())),
+                Err(error) => Err(failed(format!("the host's evidence: {error}"))),
             }
         }
         .boxed()

@@ -5,21 +5,21 @@ mod certificate_table;
 mod framing;
 mod guest_agent;
 mod host_function;
+mod pace;
 mod provider;
 mod tsm;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::Duration;
 
 use serde_json::Value;
 use tokio::sync::Mutex;
-use tokio::time::Instant;
 
 pub use framing::check_framing;
 pub use guest_agent::GuestAgent;
-pub use host_function::{HostFunction, HostQuote};
-pub use provider::Provider;
+pub use host_function::{HostEvidence, HostFunction};
+use pace::Pace;
+pub use provider::{EvidenceInput, Provider, Providers};
 pub use tsm::Tsm;
 
 use crate::attest::Tee;
@@ -31,55 +31,89 @@ use crate::log;
 
 /// Who may wait for a quote at a time. Hardware makes them one after another, some 25 a second: a longer queue serves nobody.
 const WAITING: usize = 64;
-/// Quotes a second that may be asked for, unless something else is said.
-const USUAL_PACE: u32 = 50;
 
-/// Makes evidence, one piece at a time.
+/// Makes evidence of one kind or several, of each kind one piece at a time.
 #[derive(Debug)]
 pub struct Attester {
-    provider: Arc<dyn Provider>,
-    /// One piece of evidence at a time; and the certificate that the log named last.
-    turn: Mutex<Option<[u8; 32]>>,
+    sources: Vec<Source>,
     waiting: AtomicUsize,
     /// What strangers may ask for; none where this side asks for itself.
-    pace: Option<Pace>,
+    paces: Option<Paces>,
+}
+
+/// A provider. The locks are held while it works, so that it has one call at a time, and beside it one for fresh evidence that takes seconds.
+#[derive(Debug)]
+struct Source {
+    provider: Arc<dyn Provider>,
+    /// The certificate that its log named last.
+    turn: Mutex<Option<[u8; 32]>>,
+    slow_turn: Mutex<()>,
+}
+
+#[derive(Debug)]
+struct Paces {
+    all: Pace,
+    slow: Pace,
 }
 
 impl Attester {
     /// `per_second`: quotes that may be asked for; 0 is what usual hardware can do.
-    pub fn new(provider: Arc<dyn Provider>, per_second: u32) -> Attester {
-        let pace = Some(Pace::new(per_second));
-        Attester { provider, turn: Mutex::new(None), waiting: AtomicUsize::new(0), pace }
+    pub fn new(providers: Providers, per_second: u32) -> Attester {
+        Attester { paces: Some(Paces { all: Pace::of(per_second), slow: Pace::slow() }), ..Attester::own(providers) }
     }
 
     /// For a client, which asks its own machine as often as it connects: nobody is turned away, each waits within its deadline.
-    pub fn own(provider: Arc<dyn Provider>) -> Attester {
-        Attester { provider, turn: Mutex::new(None), waiting: AtomicUsize::new(0), pace: None }
+    pub fn own(providers: Providers) -> Attester {
+        let source = |provider| Source { provider, turn: Mutex::new(None), slow_turn: Mutex::new(()) };
+        let sources = providers.into_iter().map(source).collect();
+        Attester { sources, waiting: AtomicUsize::new(0), paces: None }
     }
 
-    /// The kind of evidence that it makes.
-    pub fn tee(&self) -> Tee {
-        self.provider.tee()
+    /// The kinds of evidence that it makes.
+    pub fn kinds(&self) -> Vec<Tee> {
+        self.sources.iter().map(|source| source.provider.tee()).collect()
     }
 
-    /// The evidence object, with the digests that newer agents leave out. `certificate`, DER, is put into the log first, unless it was the last one
-    /// that was. Errors: Busy (too many wait, or too many were asked for), NoEvidence, EvidenceInvalid.
-    pub async fn evidence(&self, report_data: &[u8; 64], certificate: Option<&[u8]>) -> Result<Value> {
-        let _waiting = match &self.pace {
+    pub fn providers(&self) -> Providers {
+        self.sources.iter().map(|source| source.provider.clone()).collect()
+    }
+
+    /// The evidence object of that kind. If it has a log, the digests that newer agents leave out are filled in, and the certificate is named in it first,
+    /// unless it was the last one that was. Errors: Busy (too many wait, or too many were asked for), NoEvidence, EvidenceInvalid.
+    pub async fn evidence(&self, tee: Tee, input: EvidenceInput<'_>) -> Result<Value> {
+        let source = self.sources.iter().find(|source| source.provider.tee() == tee);
+        let source = source.ok_or_else(|| {
+            Error::new(Status::NoEvidence, format!("no source of {} evidence", tee.name())).phase(Phase::Evidence)
+        })?;
+        let is_slow = input.fresh && source.provider.is_slow_when_fresh();
+        let _waiting = match &self.paces {
             None => None,
-            Some(pace) => {
+            Some(paces) => {
                 let place = Waiting::enter(&self.waiting)?;
-                pace.step().await?;
+                paces.all.step().await?;
+                if is_slow {
+                    paces.slow.step().await?;
+                }
                 Some(place)
             }
         };
+        if is_slow {
+            let _turn = source.slow_turn.lock().await;
+            return source.provider.evidence(input).await;
+        }
+        source.evidence(input).await
+    }
+}
+
+impl Source {
+    async fn evidence(&self, input: EvidenceInput<'_>) -> Result<Value> {
         let mut named = self.turn.lock().await;
         let mut made = None;
-        let certificate = certificate.filter(|_| self.provider.has_log());
+        let certificate = input.leaf.filter(|_| input.leaf_is_current && self.provider.has_log());
         if let Some(fingerprint) = certificate.map(sha256).filter(|fingerprint| *named != Some(*fingerprint)) {
             // The log only grows, and outlives this process: an attester that has not named any certificate yet looks first.
             if named.is_none() {
-                made = self.naming(&fingerprint, report_data).await?;
+                made = self.naming(&fingerprint, input).await?;
             }
             if made.is_none() {
                 self.record(&fingerprint).await?;
@@ -88,20 +122,18 @@ impl Attester {
         }
         let mut evidence = match made {
             Some(evidence) => evidence,
-            None => self.provider.evidence(report_data).await?,
+            None => self.provider.evidence(input).await?,
         };
         drop(named);
-        let broken = |why: String| Error::new(Status::EvidenceInvalid, why).phase(Phase::Evidence);
-        if let Some(log) = evidence.get("event_log") {
-            let text = log.as_str().ok_or_else(|| broken("event_log is not a string".into()))?;
-            evidence["event_log"] = with_digests(text).map_err(broken)?.into();
+        if self.provider.tee() == Tee::Tdx {
+            fill_digests(&mut evidence)?;
         }
         Ok(evidence)
     }
 
     /// Evidence, if the certificate is what its log names last.
-    async fn naming(&self, fingerprint: &[u8; 32], report_data: &[u8; 64]) -> Result<Option<Value>> {
-        let evidence = self.provider.evidence(report_data).await?;
+    async fn naming(&self, fingerprint: &[u8; 32], input: EvidenceInput<'_>) -> Result<Option<Value>> {
+        let evidence = self.provider.evidence(input).await?;
         let log = evidence.get("event_log").and_then(Value::as_str).and_then(|text| EventLog::parse(text).ok());
         let names = log.is_some_and(|log| log.newest_certificate() == Some(hex(fingerprint).as_bytes()));
         Ok(names.then_some(evidence))
@@ -122,32 +154,6 @@ async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) 
     offload(work).await.map_err(|error| error.phase(Phase::Evidence))
 }
 
-/// So many a second, a second's worth of them at once: a quote is the dearest thing that a stranger can ask for.
-#[derive(Debug)]
-struct Pace {
-    interval: Duration,
-    /// When what was asked for so far would be done, at that pace.
-    done: Mutex<Option<Instant>>,
-}
-
-impl Pace {
-    fn new(per_second: u32) -> Pace {
-        let per_second = if per_second == 0 { USUAL_PACE } else { per_second };
-        Pace { interval: Duration::from_secs(1) / per_second, done: Mutex::new(None) }
-    }
-
-    async fn step(&self) -> Result<()> {
-        let mut done = self.done.lock().await;
-        let now = Instant::now();
-        let next = done.map_or(now, |done| done.max(now)) + self.interval;
-        if next - now > Duration::from_secs(1) {
-            return Err(Error::new(Status::Busy, "more quotes were asked for than there may be in a second"));
-        }
-        *done = Some(next);
-        Ok(())
-    }
-}
-
 #[derive(Debug)]
 struct Waiting<'a>(&'a AtomicUsize);
 
@@ -165,6 +171,18 @@ impl Drop for Waiting<'_> {
     fn drop(&mut self) {
         self.0.fetch_sub(1, Ordering::AcqRel);
     }
+}
+
+fn fill_digests(evidence: &mut Value) -> Result<()> {
+    let broken = |why: String| Error::new(Status::EvidenceInvalid, why).phase(Phase::Evidence);
+    let filled = match evidence.get("event_log") {
+        None | Some(Value::Null) => return Ok(()),
+        Some(Value::String(text)) => with_digests(text),
+        Some(log @ Value::Array(_)) => with_digests(&log.to_string()),
+        Some(_) => Err("event_log is neither a string nor an array".into()),
+    };
+    evidence["event_log"] = filled.map_err(broken)?.into();
+    Ok(())
 }
 
 /// The log with the digests that newer agents leave out.
@@ -208,22 +226,5 @@ mod tests {
         for bad in ["", "{}", r#"[{"imr":3,"event_type":134217729,"digest":"","event":"a"}]"#] {
             assert!(with_digests(bad).is_err(), "{bad}");
         }
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn a_second_has_so_many_quotes() {
-        let pace = Pace::new(4);
-        for _ in 0..4 {
-            pace.step().await.unwrap();
-        }
-        assert_eq!(pace.step().await.unwrap_err().status, Status::Busy);
-        tokio::time::advance(Duration::from_millis(250)).await;
-        pace.step().await.unwrap();
-        assert_eq!(pace.step().await.unwrap_err().status, Status::Busy);
-        tokio::time::advance(Duration::from_secs(60)).await;
-        for _ in 0..4 {
-            pace.step().await.unwrap();
-        }
-        assert!(pace.step().await.is_err());
     }
 }

@@ -14,7 +14,7 @@ use serde_json::{Value, json};
 
 use super::blocking;
 use super::certificate_table::certificate;
-use super::provider::Provider;
+use super::provider::{EvidenceInput, Provider};
 use crate::attest::Tee;
 use crate::attest::hash::hex;
 use crate::attest::snp::{LENGTH, Report};
@@ -76,8 +76,8 @@ impl Provider for Tsm {
         self.tee
     }
 
-    fn evidence<'a>(&'a self, report_data: &'a [u8; 64]) -> BoxFuture<'a, Result<Value>> {
-        let (tsm, report_data) = (self.clone(), *report_data);
+    fn evidence<'a>(&'a self, input: EvidenceInput<'a>) -> BoxFuture<'a, Result<Value>> {
+        let (tsm, report_data) = (self.clone(), *input.binder);
         async move { blocking(move || tsm.quote(&report_data)).await? }.boxed()
     }
 }

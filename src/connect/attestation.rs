@@ -12,6 +12,7 @@ use crate::attest::tdx::TdxEvidence;
 use crate::attest::{
     Binding, EXPORTER_LABEL, EXPORTER_V1_LABEL, Evidence, Exporter, Policy, Protocol, ProvingSide, Tee,
 };
+use crate::attester::EvidenceInput;
 use crate::error::{Error, Phase, Result, Status};
 use crate::io::deadline::{Wait, within};
 use crate::io::random::random;
@@ -87,7 +88,8 @@ impl Session<'_> {
 
     async fn exporter_v1(&mut self, policy: Option<&Policy>, is_last: bool) -> Result<Done> {
         let kinds = policy.map_or_else(|| Tee::ALL.to_vec(), Policy::kinds);
-        let challenge = Challenge::new(ProvingSide::Server, random()?, &kinds);
+        let fresh = policy.is_some_and(Policy::wants_fresh);
+        let challenge = Challenge::new(ProvingSide::Server, random()?, &kinds, fresh);
         let binding = self.binding(&challenge)?;
         let answer = self.post(CHALLENGE_PATH, challenge.text().to_owned(), Status::NoEvidence).await?;
         if answer.is_unknown() {
@@ -133,13 +135,14 @@ impl Session<'_> {
             let message = "the server asks for evidence of this side, and the configuration has no source of evidence";
             return Err(Error::new(Status::EvidenceRefused, message).phase(Phase::Evidence));
         };
-        let evidence = |why| Error::new(Status::EvidenceInvalid, why).phase(Phase::Evidence);
-        challenge.check_kind(attester.tee()).map_err(evidence)?;
-        let report_data = self.binding(challenge)?.report_data(attester.tee());
-        let report_data = report_data.map_err(evidence)?;
-        let made = attester.evidence(&report_data, self.own_leaf.as_deref());
-        let evidence = within(Some(self.limits.1), Wait::Evidence, made).await?;
-        let body = answer_json(ProvingSide::Client, attester.tee(), Some(&evidence), None);
+        let failed = |status| move |why| Error::new(status, why).phase(Phase::Evidence);
+        let tee = challenge.choose(&attester.kinds()).map_err(failed(Status::NoEvidence));
+        let tee = tee.map_err(|error| error.context("the server's challenge"))?;
+        let binder = self.binding(challenge)?.report_data(tee).map_err(failed(Status::EvidenceInvalid))?;
+        let leaf = self.own_leaf.as_deref();
+        let input = EvidenceInput { binder: &binder, leaf, leaf_is_current: true, fresh: challenge.fresh };
+        let evidence = within(Some(self.limits.1), Wait::Evidence, attester.evidence(tee, input)).await?;
+        let body = answer_json(ProvingSide::Client, tee, Some(&evidence), None);
         let answer = self.post(CLIENT_PATH, body, Status::EvidenceRefused).await?;
         answer.success(CLIENT_PATH, Status::EvidenceRefused).map(|_| ())
     }

@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex};
 
 use super::{ConnectSettings, ConnectTarget, Connector, Proxy};
 use crate::attest::Policy;
-use crate::attester::Attester;
+use crate::attester::{Attester, Provider};
 use crate::error::{Error, Result, Status};
 use crate::io::dialling::LocalEnd;
 use crate::io::sync::lock;
@@ -93,10 +93,15 @@ impl ConnectConfig {
         self.verifier = Some(verifier);
     }
 
-    /// Sets the source of this side's evidence. Returns the previous one, which the caller must drop last: that may call the host.
+    /// Adds a source of this side's evidence, in place of one of the same kind. Returns what was there before, which the caller must drop last: that may
+    /// call the host.
     #[must_use]
-    pub fn set_attester(&mut self, attester: Arc<Attester>) -> Option<Arc<Attester>> {
-        self.change().attester.replace(attester)
+    pub fn set_source(&mut self, source: Arc<dyn Provider>) -> Option<Arc<Attester>> {
+        let known = &mut self.change().attester;
+        let mut sources = known.as_ref().map(|attester| attester.providers()).unwrap_or_default();
+        // Still in the attester that is returned.
+        let _ = sources.set(source);
+        known.replace(Arc::new(Attester::own(sources)))
     }
 
     /// Errors: InvalidArgument, Unsupported (beside a proxy).
@@ -155,7 +160,7 @@ impl ConnectConfig {
         }
     }
 
-    /// Where the secrets of each session go; `consent` is what `ConnectConfig::consent` returned. Returns the previous one, to be dropped as with `set_attester`.
+    /// Where the secrets of each session go; `consent` is what `ConnectConfig::consent` returned. Returns the previous one, to be dropped as with `set_source`.
     #[must_use]
     pub fn set_key_log(&mut self, lines: Option<KeyLogSink>, consent: bool) -> Option<KeyLogSink> {
         let trust = &mut self.change().trust;

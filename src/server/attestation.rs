@@ -14,6 +14,7 @@ use super::{ClientPolicy, ServerRequest};
 use crate::attest::challenge::{CHALLENGE_PATH, CLIENT_PATH, Challenge, MAX_CHALLENGE, answer_json, read_answer};
 use crate::attest::hash::unhex_array;
 use crate::attest::{Binding, EXPORTER_LABEL, EXPORTER_V1_LABEL, Exporter, Protocol, ProvingSide, Tee, report_data};
+use crate::attester::EvidenceInput;
 use crate::error::{Error, Phase, Result, Status};
 use crate::h1::{EventKind, State};
 use crate::io::clock;
@@ -83,8 +84,8 @@ impl<S: ServerTransport> ServerConnection<'_, S> {
     pub(super) fn evidence_request(&self, request: &ServerRequest) -> Option<EvidenceRequest> {
         let (attester, judges) = (self.server.attester.as_ref(), self.server.settings.client_policy.is_some());
         self.session.as_ref()?;
-        let attests = attester.map(|attester| attester.tee());
-        evidence_route(request.line.method(), request.line.target(), attests, judges)
+        let attests = attester.map(|attester| attester.kinds());
+        evidence_route(request.line.method(), request.line.target(), attests.as_deref(), judges)
     }
 
     /// Whether the client must attest before anything else is served.
@@ -130,7 +131,7 @@ impl<S: ServerTransport> ServerConnection<'_, S> {
             return (422, json!({"detail": [{"loc": ["body", "nonce_hex"], "msg": detail}]}).to_string());
         };
         let made = match self.wire.export(EXPORTER_LABEL, None) {
-            Ok(exporter) => self.evidence(&report_data(&nonce, &exporter)).await,
+            Ok(exporter) => self.evidence(Tee::Tdx, (&report_data(&nonce, &exporter), false)).await,
             Err(error) => Err(error),
         };
         match made {
@@ -153,13 +154,17 @@ impl<S: ServerTransport> ServerConnection<'_, S> {
             Ok(challenge) => challenge,
             Err(why) => return (422, json!({"error": why}).to_string()),
         };
-        if let Some(Err(why)) = self.server.attester.as_ref().map(|attester| challenge.check_kind(attester.tee())) {
-            return (422, json!({"error": why}).to_string());
-        }
+        // A server without evidence names one of the kinds nevertheless.
+        let attester = self.server.attester.as_ref();
+        let made = attester.map_or_else(|| Tee::ALL.to_vec(), |attester| attester.kinds());
+        let tee = match challenge.choose(&made) {
+            Ok(tee) => tee,
+            Err(why) => return (400, json!({"error": why}).to_string()),
+        };
         if let Some(name) = self.foreign_name() {
             return (421, json!({"error": format!("this is not {name:?}")}).to_string());
         }
-        match self.challenge_response(&challenge).await {
+        match self.challenge_response(&challenge, tee).await {
             Ok(answer) => (200, answer),
             Err(error) => (no_quote(&error), json!({"error": "no quote"}).to_string()),
         }
@@ -174,22 +179,22 @@ impl<S: ServerTransport> ServerConnection<'_, S> {
         (!known).then_some(asked.unwrap_or("a server without a name"))
     }
 
-    async fn challenge_response(&mut self, challenge: &Challenge) -> Result<String> {
-        let tee = self.server.attester.as_ref().map(|attester| attester.tee());
-        let evidence = match tee {
-            Some(tee) => {
-                let report_data = self.binding(challenge)?.report_data(tee);
+    /// `tee`: the kind of evidence to answer with, if there is any.
+    async fn challenge_response(&mut self, challenge: &Challenge, tee: Tee) -> Result<String> {
+        let evidence = match self.server.attester {
+            Some(_) => {
+                let binder = self.binding(challenge)?.report_data(tee);
                 let broken = |why| Error::new(Status::EvidenceInvalid, why).phase(Phase::Evidence);
-                Some(self.evidence(&report_data.map_err(broken)?).await?)
+                Some(self.evidence(tee, (&binder.map_err(broken)?, challenge.fresh)).await?)
             }
             None => None,
         };
         let next = match &self.server.settings.client_policy {
-            Some(clients) => Some(Challenge::new(ProvingSide::Client, random()?, &clients.policy.kinds())),
+            Some(ClientPolicy { policy, .. }) => {
+                Some(Challenge::new(ProvingSide::Client, random()?, &policy.kinds(), policy.wants_fresh()))
+            }
             None => None,
         };
-        // A server without evidence names one of the kinds nevertheless.
-        let tee = tee.or(challenge.kinds.first().copied()).unwrap_or(Tee::Tdx);
         let text = answer_json(ProvingSide::Server, tee, evidence.as_ref(), next.as_ref());
         if let Some(session) = &mut self.session {
             session.challenge = next;
@@ -258,14 +263,15 @@ impl<S: ServerTransport> ServerConnection<'_, S> {
         Ok(Exporter::new(challenge.role, (challenge.nonce, exporter), leaves, name))
     }
 
-    async fn evidence(&self, report_data: &[u8; 64]) -> Result<Value> {
+    async fn evidence(&self, tee: Tee, (binder, fresh): (&[u8; 64], bool)) -> Result<Value> {
         let (Some(attester), Some(session)) = (&self.server.attester, &self.session) else {
             return Err(Error::new(Status::Internal, "no source of evidence"));
         };
         // The event log names the current certificate; a connection that still has an older one must not put that back.
         let name = session.server_name.as_deref();
         let is_current = self.server.tls().is_some_and(|shown| shown.leaf(name) == Some(&session.leaf[..]));
-        attester.evidence(report_data, is_current.then_some(&session.leaf)).await
+        let input = EvidenceInput { binder, leaf: Some(&session.leaf), leaf_is_current: is_current, fresh };
+        attester.evidence(tee, input).await
     }
 
     async fn respond_json(&mut self, (status, answer): JsonResponse) -> Result<bool> {
@@ -349,14 +355,14 @@ fn resource(target: &[u8]) -> &[u8] {
     path.map_or(b"/", |at| &rest[at..])
 }
 
-/// What a request in TLS asks for, on a server that proves itself (`attests`, by evidence of that kind) or wants its clients to (`judges`); nothing if it is
+/// What a request in TLS asks for, on a server that proves itself (`attests`, by evidence of these kinds) or wants its clients to (`judges`); nothing if it is
 /// the host's to answer.
-fn evidence_route(method: &[u8], target: &[u8], attests: Option<Tee>, judges: bool) -> Option<EvidenceRequest> {
+fn evidence_route(method: &[u8], target: &[u8], attests: Option<&[Tee]>, judges: bool) -> Option<EvidenceRequest> {
     if method != b"POST" {
         return None;
     }
     match resource(target).split(|byte| *byte == b'?').next()? {
-        b"/tdx_quote" if attests.is_some_and(|tee| Protocol::AtlasV1.carries().contains(&tee)) => {
+        b"/tdx_quote" if attests.is_some_and(|kinds| kinds.contains(&Tee::Tdx)) => {
             Some(EvidenceRequest::OfServer(Protocol::AtlasV1))
         }
         path if (attests.is_some() || judges) && path == CHALLENGE_PATH.as_bytes() => {

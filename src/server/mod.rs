@@ -39,7 +39,7 @@ pub use request_line::RequestLine;
 pub use response_head::ResponseHead;
 
 use crate::attest::Policy;
-use crate::attester::{Attester, Provider};
+use crate::attester::{Attester, Providers};
 use crate::error::{Error, Result, Status};
 use crate::io::clock;
 use crate::io::sync::lock;
@@ -61,8 +61,8 @@ pub struct ServerSettings {
     pub limits: ServerLimits,
     /// `None` serves without TLS.
     pub tls: Option<ServerTlsSettings>,
-    /// Where the server's evidence comes from; needs TLS.
-    pub source: Option<Arc<dyn Provider>>,
+    /// Where the server's evidence comes from, of each kind; needs TLS.
+    pub sources: Providers,
     /// Quotes a second at most; 0 is the default, what usual hardware can do.
     pub quotes_per_second: u32,
     /// What clients must attest before they are served; needs TLS.
@@ -132,11 +132,12 @@ pub struct ServerCounts {
 impl Server {
     /// Errors: InvalidState (evidence without TLS), InvalidArgument (certificates).
     pub fn new(settings: ServerSettings, observer: Arc<dyn Observer<ServerEvent>>) -> Result<Server> {
-        if settings.tls.is_none() && (settings.source.is_some() || settings.client_policy.is_some()) {
+        if settings.tls.is_none() && (!settings.sources.is_empty() || settings.client_policy.is_some()) {
             return Err(Error::new(Status::InvalidState, "evidence needs TLS (atls_server_config_set_certificate)"));
         }
         let tls = settings.tls.clone().map(|serves| server_config(&serves).map(|shown| (serves, shown))).transpose()?;
-        let attester = settings.source.clone().map(|source| Attester::new(source, settings.quotes_per_second));
+        let sources = Some(settings.sources.clone()).filter(|sources| !sources.is_empty());
+        let attester = sources.map(|sources| Attester::new(sources, settings.quotes_per_second));
         Ok(Server {
             tls: RwLock::new(tls),
             ended: Notify::new(),

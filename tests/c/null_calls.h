@@ -537,6 +537,10 @@ static void call_all_with_null(void)
     REFUSED("", atls_server_config_set_quote_source(NULL, NULL, NULL, NULL, &error));
     ENDURED(atls_server_config_set_quote_source(have_atls_server_config, NULL, NULL, NULL, &error));
     UNEXPLAINED(atls_server_config_set_quote_source(NULL, NULL, NULL, NULL, NULL));
+    REFUSED("", atls_server_config_set_evidence_source(NULL, "a", NULL, NULL, NULL, &error));
+    REFUSED("", atls_server_config_set_evidence_source(have_atls_server_config, NULL, NULL, NULL, NULL, &error));
+    ENDURED(atls_server_config_set_evidence_source(have_atls_server_config, "a", NULL, NULL, NULL, &error));
+    UNEXPLAINED(atls_server_config_set_evidence_source(NULL, "a", NULL, NULL, NULL, NULL));
     REFUSED("config", atls_config_set_dstack_agent(NULL, "/", &error));
     TAKEN(atls_config_set_dstack_agent(have_atls_config, NULL, &error));
     UNEXPLAINED(atls_config_set_dstack_agent(NULL, "/", NULL));
@@ -546,6 +550,10 @@ static void call_all_with_null(void)
     REFUSED("", atls_config_set_quote_source(NULL, NULL, NULL, NULL, &error));
     ENDURED(atls_config_set_quote_source(have_atls_config, NULL, NULL, NULL, &error));
     UNEXPLAINED(atls_config_set_quote_source(NULL, NULL, NULL, NULL, NULL));
+    REFUSED("", atls_config_set_evidence_source(NULL, "a", NULL, NULL, NULL, &error));
+    REFUSED("", atls_config_set_evidence_source(have_atls_config, NULL, NULL, NULL, NULL, &error));
+    ENDURED(atls_config_set_evidence_source(have_atls_config, "a", NULL, NULL, NULL, &error));
+    UNEXPLAINED(atls_config_set_evidence_source(NULL, "a", NULL, NULL, NULL, NULL));
     REFUSED("config", atls_server_config_set_client_policy(NULL, have_atls_policy, have_atls_verifier, &error));
     REFUSED("policy", atls_server_config_set_client_policy(have_atls_server_config, NULL, have_atls_verifier, &error));
     REFUSED("verifier", atls_server_config_set_client_policy(have_atls_server_config, have_atls_policy, NULL, &error));
@@ -564,6 +572,14 @@ static void call_all_with_null(void)
     TAKEN(atls_compute_exporter_binder(1, atls_bytes_of(have_32_bytes, 32), atls_bytes_of(have_32_bytes, 32), atls_bytes_of("{}", 2), atls_bytes_of("{}", 2), NULL, (uint8_t[64]){0}, &error));
     REFUSED("binder", atls_compute_exporter_binder(1, atls_bytes_of(have_32_bytes, 32), atls_bytes_of(have_32_bytes, 32), atls_bytes_of("{}", 2), atls_bytes_of("{}", 2), "a", NULL, &error));
     UNEXPLAINED(atls_compute_exporter_binder(1, atls_bytes_of(NULL, 2), atls_bytes_of(have_32_bytes, 32), atls_bytes_of("{}", 2), atls_bytes_of("{}", 2), "a", (uint8_t[64]){0}, NULL));
+    REFUSED("tee", atls_compute_exporter_binder_for(NULL, 1, atls_bytes_of(have_32_bytes, 32), atls_bytes_of(have_32_bytes, 32), atls_bytes_of("{}", 2), atls_bytes_of("{}", 2), "a", (uint8_t[64]){0}, &error));
+    REFUSED("nonce", atls_compute_exporter_binder_for("a", 1, atls_bytes_of(NULL, 2), atls_bytes_of(have_32_bytes, 32), atls_bytes_of("{}", 2), atls_bytes_of("{}", 2), "a", (uint8_t[64]){0}, &error));
+    REFUSED("exporter", atls_compute_exporter_binder_for("a", 1, atls_bytes_of(have_32_bytes, 32), atls_bytes_of(NULL, 2), atls_bytes_of("{}", 2), atls_bytes_of("{}", 2), "a", (uint8_t[64]){0}, &error));
+    REFUSED("server_leaf", atls_compute_exporter_binder_for("a", 1, atls_bytes_of(have_32_bytes, 32), atls_bytes_of(have_32_bytes, 32), atls_bytes_of(NULL, 2), atls_bytes_of("{}", 2), "a", (uint8_t[64]){0}, &error));
+    REFUSED("client_leaf", atls_compute_exporter_binder_for("a", 1, atls_bytes_of(have_32_bytes, 32), atls_bytes_of(have_32_bytes, 32), atls_bytes_of("{}", 2), atls_bytes_of(NULL, 2), "a", (uint8_t[64]){0}, &error));
+    TAKEN(atls_compute_exporter_binder_for("a", 1, atls_bytes_of(have_32_bytes, 32), atls_bytes_of(have_32_bytes, 32), atls_bytes_of("{}", 2), atls_bytes_of("{}", 2), NULL, (uint8_t[64]){0}, &error));
+    REFUSED("binder", atls_compute_exporter_binder_for("a", 1, atls_bytes_of(have_32_bytes, 32), atls_bytes_of(have_32_bytes, 32), atls_bytes_of("{}", 2), atls_bytes_of("{}", 2), "a", NULL, &error));
+    UNEXPLAINED(atls_compute_exporter_binder_for(NULL, 1, atls_bytes_of(have_32_bytes, 32), atls_bytes_of(have_32_bytes, 32), atls_bytes_of("{}", 2), atls_bytes_of("{}", 2), "a", (uint8_t[64]){0}, NULL));
     REFUSED("query", atls_form_parse_query(atls_bytes_of(NULL, 2), &(atls_form *){NULL}, &error));
     REFUSED("form", atls_form_parse_query(atls_bytes_of("{}", 2), NULL, &error));
     UNEXPLAINED(atls_form_parse_query(atls_bytes_of(NULL, 2), &(atls_form *){NULL}, NULL));

@@ -156,6 +156,36 @@ fn who_terminates_tls_elsewhere_computes_the_same() {
     compute(2, &[]);
 }
 
+#[test]
+fn each_kind_of_evidence_has_a_binder_of_its_own() {
+    let server = simtee::SimTee::new().web_certificate(&["a.test"], -1, 1).0;
+    let compute = |tee: &std::ffi::CStr| {
+        let (mut binder, bytes) = ([0; 64], |data: &[u8]| atls_bytes { ptr: data.as_ptr(), len: data.len() });
+        let (nonce, exporter, name) = (bytes(&[3; 32]), bytes(&[4; 32]), c"a.test".as_ptr());
+        #[allow(unsafe_code)]
+        let status = unsafe {
+            let (to, error) = (binder.as_mut_ptr(), std::ptr::null_mut());
+            let (server, none) = (bytes(&server), bytes(&[]));
+            atls_compute_exporter_binder_for(tee.as_ptr(), 0, nonce, exporter, server, none, name, to, error)
+        };
+        (status, binder)
+    };
+    let expected = Binder {
+        role: b'S',
+        nonce: vec![3; 32],
+        exporter: [4; 32],
+        attester: Some(server.clone()),
+        verifier: None,
+        server_name: "a.test".into(),
+    };
+    for (name, code) in [(c"tdx", [0, 1]), (c"snp", [0, 2]), (c"nitro", [0, 4])] {
+        assert_eq!(compute(name), (0, expected.report_data_of(code)), "{name:?}");
+    }
+    for unknown in [c"", c"TDX", c"later"] {
+        assert_eq!(compute(unknown).0, 102, "{unknown:?}");
+    }
+}
+
 /// Knows atlas-v1 only.
 fn older() -> World {
     World::replying(|session| match session.path.as_str() {

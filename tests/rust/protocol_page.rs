@@ -135,7 +135,7 @@ fn a_challenge_in_an_answer_is_a_string() {
     assert_eq!(asked.unwrap().text(), text("client-challenge"));
     // What the library sends is spelled as the page has it.
     for (name, role, nonce) in [("server", ProvingSide::Server, nonce(0)), ("client", ProvingSide::Client, nonce(32))] {
-        assert_eq!(Challenge::new(role, nonce, &[Tee::Tdx]).text(), text(&format!("{name}-challenge")));
+        assert_eq!(Challenge::new(role, nonce, &[Tee::Tdx], false).text(), text(&format!("{name}-challenge")));
     }
 }
 
@@ -167,4 +167,5 @@ fn the_page_has_the_limits_and_paths_of_the_library() {
         assert!(PAGE.contains(&format!("`{part}`")), "{part}");
     }
     assert!(PAGE.contains(&format!("| challenge | {} bytes |", challenge::MAX_CHALLENGE)));
+    assert!(PAGE.contains(&format!("1 to {} ", challenge::MAX_KINDS)));
 }

@@ -158,6 +158,11 @@ impl Policy {
         kinds
     }
 
+    /// Whether some member wants evidence that is made for the challenge throughout.
+    pub fn wants_fresh(&self) -> bool {
+        self.any_of.iter().any(|member| member.family.wants_fresh(member))
+    }
+
     /// Whether it names protocols.
     fn read_binding(&mut self, top: &mut PolicyFields) -> Result<bool> {
         let Some(mut binding) = top.object("binding")? else { return Ok(false) };

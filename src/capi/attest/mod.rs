@@ -1,6 +1,8 @@
 //! Policies, verdicts, verifiers, evidence.
 
+pub mod binder;
 pub mod evidence;
+pub mod host_evidence;
 pub mod policy;
 pub mod verdict;
 pub mod verifier;

@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use super::evidence;
-use super::evidence::atls_attester;
+use super::binder;
+use super::binder::atls_attester;
 use super::policy::atls_policy;
 use super::verdict::atls_verdict;
 use crate::attest::tdx::TdxEvidence;
@@ -175,10 +175,10 @@ pub extern "C" fn atls_verification_set_exporter_session(
 ) -> atls_status {
     guard(error, || {
         let target = borrow_mut(verification, "verification")?;
-        let values = (evidence::of_32(nonce, "nonce")?, evidence::of_32(exporter, "exporter")?);
+        let values = (binder::of_32(nonce, "nonce")?, binder::of_32(exporter, "exporter")?);
         let leaves = (bytes(server_leaf, "server_leaf")?, bytes(client_leaf, "client_leaf")?);
         let name = optional_text(server_name, "server_name")?;
-        target.binding = Some(Binding::Exporter(evidence::session(attester, values, leaves, name)?));
+        target.binding = Some(Binding::Exporter(binder::session(attester, values, leaves, name)?));
         Ok(())
     })
 }

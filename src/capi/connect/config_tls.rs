@@ -4,7 +4,7 @@ use std::ffi::c_void;
 use std::sync::Arc;
 
 use super::config::atls_config;
-use crate::capi::attest::evidence::Kept;
+use crate::capi::attest::host_evidence::Kept;
 use crate::capi::base::arguments::{Builder, Out, c_text, change, optional_text, text};
 use crate::capi::base::bytes::{atls_str, c_string};
 use crate::capi::base::c_bool::c_bool;

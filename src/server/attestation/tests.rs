@@ -48,12 +48,12 @@ fn a_request_for_evidence_is_told_from_one_for_the_host() {
         ("/other?/tdx_quote", true, true, None),
         ("*", true, true, None),
     ] {
-        let kind = attests.then_some(Tee::Tdx);
+        let kind = attests.then_some(&[Tee::Snp, Tee::Tdx][..]);
         let route = |method: &[u8]| evidence_route(method, target.as_bytes(), kind, judges);
         assert_eq!(route(b"POST"), wanted, "{target} {attests} {judges}");
         assert_eq!((route(b"GET"), route(b"post")), (None, None), "{target}");
     }
     // atlas-v1 has no place for evidence of another kind than TDX: the request is the host's.
-    assert_eq!(evidence_route(b"POST", quote.as_bytes(), Some(Tee::Snp), false), None);
-    assert_eq!(evidence_route(b"POST", challenge.as_bytes(), Some(Tee::Snp), false), exporter);
+    assert_eq!(evidence_route(b"POST", quote.as_bytes(), Some(&[Tee::Snp, Tee::Nitro]), false), None);
+    assert_eq!(evidence_route(b"POST", challenge.as_bytes(), Some(&[Tee::Snp, Tee::Nitro]), false), exporter);
 }

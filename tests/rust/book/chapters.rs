@@ -134,7 +134,7 @@ pub const CHAPTERS: &[Chapter] = &[
     ),
     chapter(
         "Evidence",
-        &["attest/evidence.rs"],
+        &["attest/host_evidence.rs", "attest/evidence.rs", "attest/binder.rs"],
         "How this side proves itself, as a server or as a client. Evidence comes from a guest agent, from the kernel or from the \
          program. Programs that terminate TLS themselves can compute the report data that evidence must hold.",
     ),

@@ -37,7 +37,9 @@ pub use atls::capi::server::listen::*;
 pub use atls::capi::server::request::*;
 pub use atls::capi::server::file::*;
 pub use atls::capi::server::upgrade::*;
+pub use atls::capi::attest::host_evidence::*;
 pub use atls::capi::attest::evidence::*;
+pub use atls::capi::attest::binder::*;
 pub use atls::capi::text::form::*;
 pub use atls::capi::text::multipart::*;
 pub use atls::capi::server::tunnel::*;
@@ -62,6 +64,7 @@ unsafe extern "C" {
     pub fn atls_client_free(client: *mut atls_client);
     pub fn atls_client_new(runtime: *const atls_runtime, config: *const atls_config, limits: *const atls_client_limits, client: *mut *mut atls_client, error: *mut *mut atls_error) -> atls_status;
     pub fn atls_compute_exporter_binder(attester: atls_attester, nonce: atls_bytes, exporter: atls_bytes, server_leaf: atls_bytes, client_leaf: atls_bytes, server_name: *const c_char, binder: *mut u8, error: *mut *mut atls_error) -> atls_status;
+    pub fn atls_compute_exporter_binder_for(tee: *const c_char, attester: atls_attester, nonce: atls_bytes, exporter: atls_bytes, server_leaf: atls_bytes, client_leaf: atls_bytes, server_name: *const c_char, binder: *mut u8, error: *mut *mut atls_error) -> atls_status;
     pub fn atls_config_add_root_pem(config: *mut atls_config, pem: *const c_char, error: *mut *mut atls_error) -> atls_status;
     pub fn atls_config_free(config: *mut atls_config);
     pub fn atls_config_map_host(config: *mut atls_config, host: *const c_char, port: u16, other_host: *const c_char, other_port: u16, error: *mut *mut atls_error) -> atls_status;

@@ -7,8 +7,8 @@ use std::os::unix::net::{UnixListener, UnixStream};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-use atls::attest::TrustAnchors;
-use atls::attester::{Attester, GuestAgent};
+use atls::attest::{Tee, TrustAnchors};
+use atls::attester::{Attester, EvidenceInput, GuestAgent, Provider};
 use atls::client::cookie_jar::CookieJar;
 use atls::client::pending_request::{PendingBody, PendingRequest};
 use atls::client::request_options::RequestOptions;
@@ -225,7 +225,9 @@ fn agent(data: &[u8]) {
     let listener = UnixListener::bind(&path).expect("a socket");
     let source = Arc::new(GuestAgent::at(Some(&path)).expect("an agent"));
     std::thread::scope(|scope| {
-        let asked = scope.spawn(|| run(async { Attester::own(source).evidence(&[7; 64], None).await.is_ok() }));
+        let input = EvidenceInput { binder: &[7; 64], leaf: None, leaf_is_current: true, fresh: false };
+        let attester = Attester::own([source as Arc<dyn Provider>].into_iter().collect());
+        let asked = scope.spawn(move || run(async { attester.evidence(Tee::Tdx, input).await.is_ok() }));
         let (mut socket, _) = listener.accept().expect("a question");
         // The question is small, and comes in one piece or two.
         let mut question = Vec::new();
