@@ -4238,7 +4238,6 @@ atls_status atls_verification_add_simulated_root(atls_verification *verification
  * \retval ATLS_INVALID_STATE evidence, policy, time, a session or the request to skip it, or
  *     collateral unless the evidence is an SEV-SNP guest's or AWS's, is missing
  * \retval ATLS_TRUST_ANCHOR
- * \retval ATLS_UNSUPPORTED the quote of an SGX enclave
  */
 atls_status atls_verify(const atls_verification *verification,
                         atls_verdict *ATLS_NULLABLE *ATLS_NONNULL verdict,

@@ -4,7 +4,7 @@ use rustls_pki_types::CertificateDer;
 use rustls_pki_types::pem::PemObject;
 
 use super::policy::Policy;
-use super::{Fault, Result, nitro, snp, tdx};
+use super::{Fault, Result, dcap, nitro, snp};
 use crate::status::Status;
 
 /// Who makes the hardware, and signs documents about it.
@@ -48,7 +48,7 @@ impl Vendor {
     /// The root that is built in, DER. AMD's are several certificates one after another (`snp::Roots`).
     fn production(self) -> &'static [u8] {
         match self {
-            Vendor::Intel => tdx::INTEL_ROOT_DER,
+            Vendor::Intel => dcap::INTEL_ROOT_DER,
             Vendor::Amd => snp::AMD_ROOTS_DER,
             Vendor::Aws => nitro::AWS_NITRO_ROOT_DER,
         }

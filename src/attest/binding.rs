@@ -183,7 +183,7 @@ mod tests {
             attester: ProvingSide::Server,
             nonce: [1; 32],
             exporter: [2; 32],
-            attester_leaf: Some(super::super::tdx::INTEL_ROOT_DER.to_vec()),
+            attester_leaf: Some(super::super::dcap::INTEL_ROOT_DER.to_vec()),
             verifier_leaf: None,
             server_name: "tee.example".into(),
         }

@@ -54,10 +54,4 @@ impl Documents {
     pub fn find(&self, id: &DocumentId) -> Option<&Document> {
         self.known.iter().find(|(known, _)| known == id).map(|(_, document)| document)
     }
-
-    /// The first of that kind. Documents are gathered for one platform, which needs one of each kind.
-    pub fn get(&self, vendor: Vendor, kind: &str) -> Option<&Document> {
-        let is_it = |(id, _): &&(DocumentId, Document)| id.vendor == vendor && id.kind == kind;
-        self.known.iter().find(is_it).map(|(_, document)| document)
-    }
 }

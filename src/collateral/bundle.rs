@@ -8,7 +8,7 @@ use super::kept_document::{DocumentSource, KeptDocument};
 use super::store::Store;
 use super::vendor::{from_name, module};
 use crate::attest::hash::{hex, unhex};
-use crate::attest::{DocumentId, Documents, tdx};
+use crate::attest::{DocumentId, Documents, dcap};
 use crate::error::{Error, Phase, Result, Status};
 
 impl Store {
@@ -59,7 +59,7 @@ impl Store {
 pub fn documents(text: &[u8]) -> std::result::Result<Documents, String> {
     let bundle: Value = serde_json::from_slice(text).map_err(|error| error.to_string())?;
     if bundle.get("atls_collateral_bundle").is_none() {
-        return tdx::documents::from_json(text);
+        return dcap::documents::from_json(text);
     }
     let mut documents = Documents::none();
     for (index, entry) in entries(&bundle)?.iter().enumerate() {

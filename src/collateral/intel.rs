@@ -7,9 +7,9 @@ use x509_cert::der::{Decode, asn1::UintRef, oid::ObjectIdentifier};
 
 use super::kept_document::{KeptDocument, Window};
 use super::vendor::{Authority, VendorModule};
+use crate::attest::dcap::{DocumentKind, Issuer, QuoteKind, rfc3339};
 use crate::attest::hash::unhex;
 use crate::attest::policy::INTEL_PCS;
-use crate::attest::tdx::{DocumentKind, Issuer, rfc3339};
 use crate::attest::{Document, DocumentId};
 
 pub struct Intel;
@@ -22,8 +22,10 @@ impl VendorModule for Intel {
         let (kind, subject) = name.split_once('/').unwrap_or((name, ""));
         let kind = DocumentKind::from_name(kind)?;
         let is_known = match kind {
-            DocumentKind::TcbInfo => subject.split_once('/').is_some_and(|(fmspc, set)| is_fmspc(fmspc) && is_set(set)),
-            DocumentKind::QeIdentity => is_set(subject),
+            DocumentKind::TcbInfo(_) => {
+                subject.split_once('/').is_some_and(|(fmspc, set)| is_fmspc(fmspc) && is_set(set))
+            }
+            DocumentKind::QeIdentity(_) => is_set(subject),
             DocumentKind::PckCrl => matches!(subject, "platform" | "processor"),
             DocumentKind::RootCrl => name == kind.name(),
         };
@@ -33,11 +35,13 @@ impl VendorModule for Intel {
     fn url(&self, id: &DocumentId, base: &str) -> Result<String, String> {
         let subject = &id.subject;
         Ok(match kind(id)? {
-            DocumentKind::TcbInfo => {
+            DocumentKind::TcbInfo(quotes) => {
                 let (fmspc, set) = tcb_subject(id)?;
-                format!("{base}/tdx/certification/v4/tcb?fmspc={fmspc}&update={set}")
+                format!("{base}/{}/certification/v4/tcb?fmspc={fmspc}&update={set}", path(quotes))
             }
-            DocumentKind::QeIdentity => format!("{base}/tdx/certification/v4/qe/identity?update={subject}"),
+            DocumentKind::QeIdentity(quotes) => {
+                format!("{base}/{}/certification/v4/qe/identity?update={subject}", path(quotes))
+            }
             DocumentKind::PckCrl => format!("{base}/sgx/certification/v4/pckcrl?ca={subject}&encoding=der"),
             // Intel serves the root CRL in one place only, as DER.
             DocumentKind::RootCrl if base == INTEL_PCS => {
@@ -49,8 +53,8 @@ impl VendorModule for Intel {
 
     fn chain_headers(&self, id: &DocumentId) -> &'static [&'static str] {
         match kind(id) {
-            Ok(DocumentKind::TcbInfo) => &["tcb-info-issuer-chain", "sgx-tcb-info-issuer-chain"],
-            Ok(DocumentKind::QeIdentity) => &["sgx-enclave-identity-issuer-chain"],
+            Ok(DocumentKind::TcbInfo(_)) => &["tcb-info-issuer-chain", "sgx-tcb-info-issuer-chain"],
+            Ok(DocumentKind::QeIdentity(_)) => &["sgx-enclave-identity-issuer-chain"],
             Ok(DocumentKind::PckCrl) => &["sgx-pck-crl-issuer-chain"],
             Ok(DocumentKind::RootCrl) | Err(_) => &[],
         }
@@ -60,8 +64,8 @@ impl VendorModule for Intel {
     fn read(&self, id: &DocumentId, mut body: Vec<u8>, chain: &str) -> Result<(Vec<u8>, Window), String> {
         let kind = kind(id)?;
         let window = match kind {
-            DocumentKind::TcbInfo => json_window(&signed_tcb_info(&body)?.0)?,
-            DocumentKind::QeIdentity => json_window(&signed_qe_identity(&body)?.0)?,
+            DocumentKind::TcbInfo(_) => json_window(&signed_tcb_info(&body)?.0)?,
+            DocumentKind::QeIdentity(_) => json_window(&signed_qe_identity(&body)?.0)?,
             DocumentKind::PckCrl | DocumentKind::RootCrl => {
                 if body.first() != Some(&0x30) {
                     let text = std::str::from_utf8(&body).map_err(|_| "neither DER nor hex text")?;
@@ -86,13 +90,13 @@ impl VendorModule for Intel {
         match kind(id)? {
             DocumentKind::RootCrl => issuer.root_crl(body),
             DocumentKind::PckCrl => issuer.pck_crl(body, chain, &id.subject, at),
-            DocumentKind::TcbInfo => {
+            DocumentKind::TcbInfo(quotes) => {
                 let (text, signature) = signed_tcb_info(body)?;
-                issuer.tcb_info((&text, &signature), chain, tcb_subject(id)?.0, at)
+                issuer.tcb_info(quotes, (&text, &signature), (chain, at), tcb_subject(id)?.0)
             }
-            DocumentKind::QeIdentity => {
+            DocumentKind::QeIdentity(quotes) => {
                 let (text, signature) = signed_qe_identity(body)?;
-                issuer.qe_identity((&text, &signature), chain, at)
+                issuer.qe_identity(quotes, (&text, &signature), (chain, at))
             }
         }
     }
@@ -100,8 +104,10 @@ impl VendorModule for Intel {
     fn document(&self, id: &DocumentId, object: &KeptDocument) -> Result<Document, String> {
         let (body, signature) = match kind(id)? {
             DocumentKind::RootCrl | DocumentKind::PckCrl => (object.body.clone(), Vec::new()),
-            DocumentKind::TcbInfo => signed_tcb_info(&object.body).map(|(text, signature)| (text.into(), signature))?,
-            DocumentKind::QeIdentity => {
+            DocumentKind::TcbInfo(_) => {
+                signed_tcb_info(&object.body).map(|(text, signature)| (text.into(), signature))?
+            }
+            DocumentKind::QeIdentity(_) => {
                 signed_qe_identity(&object.body).map(|(text, signature)| (text.into(), signature))?
             }
         };
@@ -111,6 +117,14 @@ impl VendorModule for Intel {
 
 fn kind(id: &DocumentId) -> Result<DocumentKind, String> {
     DocumentKind::from_name(id.kind).ok_or_else(|| format!("{id} is none of Intel's documents"))
+}
+
+/// The part of a service's paths that its documents are under.
+fn path(quotes: QuoteKind) -> &'static str {
+    match quotes {
+        QuoteKind::TrustDomain => "tdx",
+        QuoteKind::Enclave => "sgx",
+    }
 }
 
 /// FMSPC and evaluation set that TCB info is about.
@@ -185,12 +199,26 @@ mod tests {
 
     #[test]
     fn documents_have_names_that_no_path_can_be() {
-        for name in ["tcb_info/00906ED50000/standard", "qe_identity/early", "pck_crl/platform", "root_crl"] {
+        for name in [
+            "tcb_info/00906ED50000/standard",
+            "qe_identity/early",
+            "sgx_tcb_info/00906ED50000/early",
+            "sgx_qe_identity/standard",
+            "pck_crl/platform",
+            "root_crl",
+        ] {
             assert_eq!(Intel.id(name).unwrap().to_string(), name);
         }
-        for bad in
-            ["", "tcb_info/../standard", "tcb_info/00906ed50000/standard", "qe_identity/..", "pck_crl/x", "root_crl/"]
-        {
+        for bad in [
+            "",
+            "tcb_info/../standard",
+            "tcb_info/00906ed50000/standard",
+            "sgx_tcb_info/00906ED50000",
+            "qe_identity/..",
+            "sgx_pck_crl/platform",
+            "pck_crl/x",
+            "root_crl/",
+        ] {
             assert_eq!(Intel.id(bad), None, "{bad}");
         }
     }

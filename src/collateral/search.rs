@@ -273,7 +273,7 @@ fn refresh_at(id: &DocumentId, object: &KeptDocument) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::attest::tdx::DocumentKind;
+    use crate::attest::dcap::DocumentKind;
 
     #[test]
     fn an_error_names_sources_without_the_keys_in_their_paths() {

@@ -130,7 +130,7 @@ fn a_quote_that_was_changed_is_what_is_blamed() {
     blames(&cut, "QUOTE_INVALID", "cut short");
     let mut enclave = honest(&Guest::booted(1));
     (enclave.quote[0], enclave.quote[4]) = (3, 0);
-    enclave.refused("UNSUPPORTED", "");
+    enclave.refused("QUOTE_INVALID", "quote");
 }
 
 #[test]

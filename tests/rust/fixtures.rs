@@ -8,8 +8,9 @@ mod support;
 
 use std::path::PathBuf;
 
-use atls::attest::tdx::{Culprit, DocumentKind, TdxEvidence};
-use atls::attest::{AppraisalRequest, Binding, Document, Documents, Policy, TrustAnchors, appraise, tdx};
+use atls::attest::dcap::{Culprit, DocumentKind, QuoteKind};
+use atls::attest::tdx::TdxEvidence;
+use atls::attest::{AppraisalRequest, Binding, Document, Documents, Policy, TrustAnchors, appraise, dcap, tdx};
 use atls::error::Status;
 use atls::verdict::Outcome;
 use serde_json::{Value, json};
@@ -54,9 +55,9 @@ fn collateral(path: &str) -> Documents {
     let bytes = read(path);
     if path.ends_with(".yaml") {
         let value = yaml_to_json(std::str::from_utf8(&bytes).unwrap());
-        return tdx::documents::from_json(value.to_string().as_bytes()).unwrap();
+        return dcap::documents::from_json(value.to_string().as_bytes()).unwrap();
     }
-    tdx::documents::from_json(&bytes).unwrap()
+    dcap::documents::from_json(&bytes).unwrap()
 }
 
 fn quote(spec: &Value) -> Vec<u8> {
@@ -80,7 +81,7 @@ fn outcomes_of_quote_verification() {
         let name = case["name"].as_str().unwrap();
         let collateral = collateral(case["collateral"].as_str().unwrap());
         let now = case["now"].as_u64().unwrap();
-        let result = tdx::verify_quote(&quote(&case["quote"]), &collateral, tdx::INTEL_ROOT_DER, now);
+        let result = tdx::verify_quote(&quote(&case["quote"]), (&collateral, "standard"), dcap::INTEL_ROOT_DER, now);
         let expect = &case["expect"];
         // This vector keeps another machine's PCK chain in the set. Ours never holds one, so the quote's own chain counts.
         let chain_dropped = name.starts_with("cached collateral of ANOTHER machine");
@@ -88,8 +89,12 @@ fn outcomes_of_quote_verification() {
             Ok(claims) => {
                 assert!(expect["ok"] == true || chain_dropped, "{name}: verified");
                 if !chain_dropped {
-                    assert_eq!(claims.tcb_status, expect["status"].as_str().unwrap(), "{name}");
-                    assert_eq!(claims.advisory_ids.len() as u64, expect["advisories"].as_u64().unwrap(), "{name}");
+                    assert_eq!(claims.platform.tcb_status, expect["status"].as_str().unwrap(), "{name}");
+                    assert_eq!(
+                        claims.platform.advisory_ids.len() as u64,
+                        expect["advisories"].as_u64().unwrap(),
+                        "{name}"
+                    );
                 }
             }
             Err(fault) => {
@@ -117,6 +122,7 @@ fn bare(case: &Value, measurements: Value) -> Question {
     Question {
         quote: quote(&case["quote"]),
         log: None,
+        stored: None,
         collateral: documents.to_string(),
         policy: json!({
             "type": "tdx", "measurements": [measurements], "allowed_tcb_status": ["UpToDate", "OutOfDate"],
@@ -184,7 +190,7 @@ fn guest(file: &str, collateral_file: &str, now: u64, extra: Value) -> atls::ver
     let document: Value = serde_json::from_slice(&read(file)).unwrap();
     let evidence = TdxEvidence::from_json(document.to_string().as_bytes()).unwrap();
     let collateral = collateral(collateral_file);
-    let claims = tdx::verify_quote(&evidence.quote, &collateral, tdx::INTEL_ROOT_DER, now).unwrap();
+    let claims = tdx::verify_quote(&evidence.quote, (&collateral, "standard"), dcap::INTEL_ROOT_DER, now).unwrap();
     let hex = atls::attest::hash::hex;
     let log = atls::attest::dstack::event_log::EventLog::parse(evidence.event_log.as_deref().unwrap()).unwrap();
     let mut policy = json!({
@@ -215,27 +221,32 @@ fn real_documents_are_authentic_each_by_itself() {
     for case in expected["dcap"].as_array().unwrap() {
         let (name, now) = (case["name"].as_str().unwrap(), case["now"].as_u64().unwrap());
         let set = collateral(case["collateral"].as_str().unwrap());
-        let of = |kind: DocumentKind| kind.of(&set).unwrap().clone();
+        let of = |kind: DocumentKind| kind.alone(&set).unwrap().clone();
         let text = |document: &Document| String::from_utf8(document.body.clone()).unwrap();
         let list = of(DocumentKind::RootCrl).body;
-        let vendor = tdx::Issuer { root: tdx::INTEL_ROOT_DER, root_crl: Some(&list) };
+        let vendor = dcap::Issuer { root: dcap::INTEL_ROOT_DER, root_crl: Some(&list) };
         assert_eq!(vendor.root_crl(&list), Ok(()), "{name}");
         let crl = of(DocumentKind::PckCrl);
         let by = |ca: &str| vendor.pck_crl(&crl.body, &crl.chain, ca, now);
         assert!(by("platform").is_ok() != by("processor").is_ok(), "{name}: {:?}", by("platform"));
-        let tcb_info = of(DocumentKind::TcbInfo);
+        let tcb_info = of(DocumentKind::TcbInfo(QuoteKind::TrustDomain));
         let (info, chain) = (text(&tcb_info), tcb_info.chain);
         let signed = (&*info, &*tcb_info.signature);
         let fmspc = serde_json::from_str::<Value>(&info).unwrap()["fmspc"].as_str().unwrap().to_owned();
-        assert_eq!(vendor.tcb_info(signed, &chain, &fmspc, now), Ok(()), "{name}");
-        assert!(vendor.tcb_info(signed, &chain, "000000000001", now).is_err());
-        assert!(vendor.qe_identity(signed, &chain, now).is_err());
-        let qe_identity = of(DocumentKind::QeIdentity);
+        assert_eq!(vendor.tcb_info(QuoteKind::TrustDomain, signed, (&chain, now), &fmspc), Ok(()), "{name}");
+        assert!(vendor.tcb_info(QuoteKind::TrustDomain, signed, (&chain, now), "000000000001").is_err());
+        assert!(vendor.tcb_info(QuoteKind::Enclave, signed, (&chain, now), &fmspc).is_err());
+        assert!(vendor.qe_identity(QuoteKind::TrustDomain, signed, (&chain, now)).is_err());
+        let qe_identity = of(DocumentKind::QeIdentity(QuoteKind::TrustDomain));
         let (identity, chain) = (text(&qe_identity), qe_identity.chain);
         let signed = (&*identity, &*qe_identity.signature);
-        assert_eq!(vendor.qe_identity(signed, &chain, now), Ok(()), "{name}");
-        let stranger = tdx::Issuer { root: &simtee::SimTee::new().root_der, root_crl: None };
-        assert!(stranger.root_crl(&list).is_err() && stranger.qe_identity(signed, &chain, now).is_err());
+        assert_eq!(vendor.qe_identity(QuoteKind::TrustDomain, signed, (&chain, now)), Ok(()), "{name}");
+        assert!(vendor.qe_identity(QuoteKind::Enclave, signed, (&chain, now)).is_err());
+        let stranger = dcap::Issuer { root: &simtee::SimTee::new().root_der, root_crl: None };
+        assert!(
+            stranger.root_crl(&list).is_err()
+                && stranger.qe_identity(QuoteKind::TrustDomain, signed, (&chain, now)).is_err()
+        );
         seen += 1;
     }
     assert!(seen >= 11);
@@ -301,7 +312,7 @@ fn zeros_behind_a_quote_are_a_buffers_and_nothing_else_is() {
         return;
     }
     let (quote, collateral, now) = published();
-    let verify = |quote: &[u8]| tdx::verify_quote(quote, &collateral, tdx::INTEL_ROOT_DER, now);
+    let verify = |quote: &[u8]| tdx::verify_quote(quote, (&collateral, "standard"), dcap::INTEL_ROOT_DER, now);
     let end = quote.iter().rposition(|byte| *byte != 0).unwrap() + 2;
     let mut padded = quote[..end].to_vec();
     // Buffers of the sizes that guests use, and none.
@@ -340,7 +351,7 @@ fn live_quotes_have_a_form_that_is_accepted() {
     }
     // No collateral of its platform is at hand, but what needs none holds: form, chain and signatures.
     let quote = read("tdx/attestation-rs/tdx_quote_live.dat");
-    let platform = tdx::genuine(&quote, tdx::INTEL_ROOT_DER, 1790000000).unwrap();
+    let platform = tdx::genuine(&quote, dcap::INTEL_ROOT_DER, 1790000000).unwrap();
     assert_eq!(platform.ca, "platform");
 }
 
@@ -350,7 +361,7 @@ fn bytes_behind_the_pck_chain() {
         return;
     }
     let (quote, collateral, now) = published();
-    let verify = |quote: &[u8]| tdx::verify_quote(quote, &collateral, tdx::INTEL_ROOT_DER, now);
+    let verify = |quote: &[u8]| tdx::verify_quote(quote, (&collateral, "standard"), dcap::INTEL_ROOT_DER, now);
     const END: &[u8] = b"-----END CERTIFICATE-----";
     let chain_end = quote.windows(END.len()).rposition(|window| window == END).unwrap() + END.len();
     let begin = quote.windows(10).position(|window| window == b"-----BEGIN").unwrap();
@@ -376,14 +387,16 @@ fn bytes_behind_the_pck_chain() {
 }
 
 #[test]
-fn an_enclaves_quote_is_unsupported() {
+fn an_enclaves_quote_is_none_of_a_trust_domain() {
     if folder().is_none() {
         return;
     }
     let quote = read("sgx/dcap-qvl/sgx_quote");
-    let error = alone(quote.clone(), json!({})).unwrap_err();
-    assert_eq!(error.status, Status::Unsupported, "{error}");
-    assert_eq!(tdx::genuine(&quote, tdx::INTEL_ROOT_DER, 1752919234).unwrap_err().culprit, Culprit::Kind);
+    let verdict = alone(quote.clone(), json!({})).unwrap();
+    let failed = verdict.first_failure().unwrap();
+    assert_eq!((failed.name().as_str(), failed.status), ("quote", Status::QuoteInvalid), "{failed:?}");
+    assert!(failed.actual.contains("TEE type 0x0"), "{failed:?}");
+    assert_eq!(tdx::genuine(&quote, dcap::INTEL_ROOT_DER, 1752919234).unwrap_err().culprit, Culprit::Quote);
 }
 
 #[test]
@@ -397,7 +410,7 @@ fn no_byte_of_a_quote_is_free() {
     for index in (0..signed).step_by(7).chain(0..48) {
         let mut bent = quote.clone();
         bent[index] ^= 1;
-        let result = tdx::verify_quote(&bent, &collateral, tdx::INTEL_ROOT_DER, 1752919234);
+        let result = tdx::verify_quote(&bent, (&collateral, "standard"), dcap::INTEL_ROOT_DER, 1752919234);
         assert!(result.is_err(), "byte {index}");
     }
 }

@@ -4,7 +4,7 @@
 
 use atls::attest::dstack::event_log::EventLog;
 use atls::attest::tdx::TdxEvidence;
-use atls::attest::{AppraisalRequest, Binding, Policy, TrustAnchors, Vendor, appraise, tdx};
+use atls::attest::{AppraisalRequest, Binding, Policy, TrustAnchors, Vendor, appraise, dcap, tdx};
 use simtee::collateral::Issue;
 use simtee::guest::answer;
 use simtee::{Guest, SimTee};
@@ -59,7 +59,7 @@ fn bent_documents_are_read_or_refused() {
         let _ = Policy::from_json(&random.mutate(policy.as_bytes()));
         let _ = TdxEvidence::from_json(&random.mutate(evidence.as_bytes()));
         let _ = EventLog::parse(&String::from_utf8_lossy(&random.mutate(log.as_bytes())));
-        let _ = tdx::documents::from_json(&random.mutate(collateral.as_bytes()));
+        let _ = dcap::documents::from_json(&random.mutate(collateral.as_bytes()));
     }
 }
 
@@ -67,7 +67,7 @@ fn bent_documents_are_read_or_refused() {
 fn no_mutated_quote_or_log_is_trusted_for_what_it_is_not() {
     let tee = SimTee::new();
     let guest = Guest::booted(1);
-    let collateral = tdx::documents::from_json(tee.collateral_json(&Issue::default()).as_bytes()).unwrap();
+    let collateral = dcap::documents::from_json(tee.collateral_json(&Issue::default()).as_bytes()).unwrap();
     let policy = Policy::from_json(guest.policy("https://pccs.example").to_string().as_bytes()).unwrap();
     let anchors = TrustAnchors::simulated(Vendor::Intel, tee.root_der.clone());
     let quote = guest.quote(&tee, &[0; 64]);

@@ -42,6 +42,7 @@ fn question(document: &Value, case: &Value) -> Question {
     Question {
         quote: bytes(&case["quote"]),
         log: case["log"].as_str().map(str::to_owned),
+        stored: None,
         collateral: case["collateral"].as_str().or(document["collateral"].as_str()).expect("collateral").to_owned(),
         policy: case["policy"].clone(),
         root: Some(bytes(&document["root"])),

@@ -55,11 +55,11 @@ impl Family for DstackTdx {
     }
 
     fn sources(reference: &GuestReference) -> Option<SourceRules> {
-        Some(reference.tdx.sources.clone())
+        Some(reference.tdx.dcap.sources.clone())
     }
 
-    fn anchor(evidence: &TdxEvidence, anchors: &TrustAnchors, policy: &Policy) -> Result<&'static str> {
-        steps::anchor(&evidence.quote, anchors, policy)
+    fn anchor(_: &TdxEvidence, anchors: &TrustAnchors, policy: &Policy) -> Result<&'static str> {
+        steps::anchor(anchors, policy)
     }
 
     fn needs(of: &Question<'_, DstackTdx>) -> Option<Vec<Need>> {

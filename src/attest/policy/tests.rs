@@ -26,7 +26,7 @@ fn full(extra: &str) -> String {
 fn the_references_own_document_loads_with_its_defaults() {
     let policy = Policy::from_json(full("").as_bytes()).unwrap();
     assert_eq!(policy.any_of.len(), 1);
-    assert_eq!(rules(&policy).tcb.allowed, ["UpToDate"]);
+    assert_eq!(rules(&policy).dcap.tcb.allowed, ["UpToDate"]);
     assert_eq!(policy.collateral_sources, [DEFAULT_PCCS]);
     assert!(!policy.cache_collateral && !policy.allow_simulated);
     let with = |extra: &str| Policy::from_json(full(extra).as_bytes()).unwrap();
@@ -38,7 +38,7 @@ fn the_references_own_document_loads_with_its_defaults() {
     );
     assert!(with(r#","cache_collateral":true,"grace_period":null"#).cache_collateral);
     let dev = r#"{"type":"dstack_tdx","disable_runtime_verification":true,"allowed_tcb_status":["UpToDate","OutOfDate"],"grace_period":60}"#;
-    assert_eq!(rules(&Policy::from_json(dev.as_bytes()).unwrap()).tcb.grace_period, Some(60));
+    assert_eq!(rules(&Policy::from_json(dev.as_bytes()).unwrap()).dcap.tcb.grace_period, Some(60));
 }
 
 #[test]

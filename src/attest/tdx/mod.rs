@@ -1,104 +1,34 @@
-//! TDX quotes: who signed them and what they claim.
-//!
-//! [`verify_quote`] is the library's only door to the crate that checks DCAP signatures (dcap-qvl), so that crate can be replaced
-//! or cross-checked here. It yields authentic claims; whether they are acceptable is decided in `attest::appraise`.
+//! Trust domains of TDX, by their quotes: what is theirs on top of [`dcap`], which all quotes have in common.
 
-mod blame;
 pub mod checks;
 mod claims;
-mod crypto;
-mod dates;
-pub mod documents;
 mod evidence;
-mod genuine;
-mod issuer;
-mod layout;
 pub mod policy;
-pub mod rfc3339;
 pub mod steps;
-mod unverified;
 
 pub use claims::TdxClaims;
-pub(crate) use claims::is_out_of_date;
-pub use documents::DocumentKind;
 pub use evidence::TdxEvidence;
-pub use genuine::genuine;
-pub use issuer::Issuer;
-pub use layout::{other_kind, report_data};
-pub use unverified::{Culprit, Unverified};
 
-use dcap_qvl::verify::QuoteVerifier;
-use dcap_qvl::{QuoteClaims, QuoteCollateralV3, QuotePolicy};
-
+use super::dcap::{self, PlatformId, QuoteKind, Unverified};
 use super::documents::Documents;
-use super::family::Need;
-use super::hash::{hex, unhex};
-use crypto::AwsLc;
 
-/// Intel SGX Root CA, SHA-256 fingerprint 44a0196b2b99f889b8e149e95b807a350e7424964399e885a7cbb8ccfab674d3, from the issuer
-/// chains of Intel's provisioning certification service. A test holds the fingerprint.
-pub const INTEL_ROOT_DER: &[u8] = include_bytes!("intel_sgx_root_ca.der");
-
-/// Which vendor objects to fetch for a quote.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub struct PlatformId {
-    /// 12 upper-case hex digits.
-    pub fmspc: String,
-    /// `"platform"` or `"processor"`.
-    pub ca: &'static str,
+/// The platform that made a quote, if the chain in it leads to `root` at `now` and the quote is signed by it.
+pub fn genuine(quote: &[u8], root: &[u8], now: u64) -> Result<PlatformId, Unverified> {
+    dcap::genuine(QuoteKind::TrustDomain, quote, root, now)
 }
 
-/// What it takes to judge a quote of that platform, by TCB info of that evaluation set. First who was revoked: what such a signer signed is no document.
-pub fn needs_of(platform: &PlatformId, evaluation_set: &str) -> Vec<Need> {
-    let (fmspc, ca) = (&platform.fmspc, platform.ca);
-    let ids = [
-        DocumentKind::RootCrl.id(""),
-        DocumentKind::TcbInfo.id(format!("{fmspc}/{evaluation_set}")),
-        DocumentKind::QeIdentity.id(evaluation_set),
-        DocumentKind::PckCrl.id(ca),
-    ];
-    ids.into_iter().map(|document| Need { document, required: true }).collect()
+/// The 64 bytes that the guest put into its report; `None` if the quote is too short to have them.
+pub fn report_data(quote: &[u8]) -> Option<[u8; 64]> {
+    dcap::report_data(QuoteKind::TrustDomain, quote)
 }
 
-/// Checks every signature from `root` down to the quote's body, the dates at `now`, and that a TCB level fits. A TD under debug or with a service TD
-/// is verified as any other: its claims say so.
-pub fn verify_quote(quote: &[u8], documents: &Documents, root: &[u8], now: u64) -> Result<TdxClaims, Unverified> {
-    layout::check(quote)?;
-    let set = documents::set(documents);
-    let verifier = QuoteVerifier::<AwsLc>::new_with_config(root.to_vec()).allow_debug(true).allow_service_td(true);
-    let verified = verifier.verify_with_policy(quote, &set, now, &QuotePolicy::claims_only(now));
-    let claims = verified.map_err(|error| blame::find(quote, &set, (root, now), format!("{error:#}")))?;
-    not_looked_at(&set, &claims, now)?;
-    TdxClaims::new(claims)
-}
-
-/// What dcap-qvl does not check: that revocation lists are valid already, and the PCEID of TCB info, of which it compares only the FMSPC.
-fn not_looked_at(set: &QuoteCollateralV3, claims: &QuoteClaims, now: u64) -> Result<(), Unverified> {
-    #[derive(serde::Deserialize)]
-    struct Info<'a> {
-        #[serde(rename = "pceId")]
-        pce_id: &'a str,
-    }
-    let of = |document| move |why: String| Unverified::new(Culprit::Document(document), why);
-    dates::of_crl(&set.root_ca_crl, now).map_err(of(DocumentKind::RootCrl))?;
-    dates::of_crl(&set.pck_crl, now).map_err(of(DocumentKind::PckCrl))?;
-    let info =
-        serde_json::from_str::<Info>(&set.tcb_info).map_err(|error| of(DocumentKind::TcbInfo)(error.to_string()))?;
-    let platform = &claims.platform.pck.pce_id;
-    match unhex(info.pce_id) {
-        Some(known) if known == *platform => Ok(()),
-        _ => Err(of(DocumentKind::TcbInfo)(format!("for PCEID {:?}, the platform has {}", info.pce_id, hex(platform)))),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::attest::hash::sha256;
-
-    #[test]
-    fn the_built_in_root_is_intels() {
-        let fingerprint = "44a0196b2b99f889b8e149e95b807a350e7424964399e885a7cbb8ccfab674d3";
-        assert_eq!(hex(&sha256(INTEL_ROOT_DER)), fingerprint);
-    }
+/// What a quote claims that holds ([`dcap::verify_quote`]). A TD under debug or with a service TD is verified as any other: its claims say so.
+pub fn verify_quote(
+    quote: &[u8],
+    documents: (&Documents, &str),
+    root: &[u8],
+    now: u64,
+) -> Result<TdxClaims, Unverified> {
+    let (platform, report) = dcap::verify_quote(QuoteKind::TrustDomain, quote, documents, root, now)?;
+    TdxClaims::new(platform, &report)
 }

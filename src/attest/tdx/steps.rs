@@ -1,27 +1,15 @@
 //! What the families of TDX have in common: the steps from a quote to what it claims. They differ in what they read out of the claims.
 
+use super::TdxClaims;
 use super::checks::QuoteChecks;
 use super::policy::TdxRules;
-use super::{TdxClaims, genuine, needs_of, other_kind};
-use crate::attest::anchors::{TrustAnchors, Vendor};
+pub use crate::attest::dcap::steps::anchor;
+use crate::attest::dcap::{self, QuoteKind};
 use crate::attest::family::{Family, Need, Question};
 use crate::attest::lines::Lines;
-use crate::attest::policy::Policy;
-use crate::attest::{Fault, Result};
-use crate::status::Status;
-
-/// What verdicts call the root that a quote must lead to.
-pub fn anchor(quote: &[u8], anchors: &TrustAnchors, policy: &Policy) -> Result<&'static str> {
-    if let Some(other) = other_kind(quote) {
-        return Err(Fault::of_question(Status::Unsupported, format!("quote: {other}")));
-    }
-    anchors.root(Vendor::Intel, policy).map(|(_, name)| name)
-}
 
 pub fn needs<F: Family>(of: &Question<'_, F>, quote: &[u8], rules: &TdxRules) -> Option<Vec<Need>> {
-    let (root, _) = of.anchors.root(Vendor::Intel, of.policy).ok()?;
-    let platform = genuine(quote, root, of.now).ok()?;
-    Some(needs_of(&platform, &rules.sources.evaluation_set))
+    dcap::steps::needs(QuoteKind::TrustDomain, of, quote, &rules.dcap.sources)
 }
 
 /// The claims of a quote that holds, after every rule about them.
@@ -38,9 +26,8 @@ pub fn authentic<F: Family>(
     quote: &[u8],
     rules: &TdxRules,
 ) -> Option<TdxClaims> {
-    let anchor = of.anchors.root(Vendor::Intel, of.policy);
-    let (root, limit) = (anchor.map_or(&[][..], |(root, _)| root), of.policy.max_evidence_bytes);
-    QuoteChecks { lines, rules, now: of.now }.quote(quote, of.documents, (root, limit))
+    let anchor = dcap::steps::root_and_limit(of);
+    QuoteChecks { lines, rules, now: of.now }.quote(quote, of.documents, anchor)
 }
 
 /// Every rule about a quote that holds.

@@ -17,7 +17,7 @@ const BOTH: &str = r#"{"any_of":[{"type":"dstack_tdx","disable_runtime_verificat
 const OTHER: &str = r#"{"type":"dstack_tdx","disable_runtime_verification":true}"#;
 
 fn session() -> Exporter {
-    let leaf = crate::attest::tdx::INTEL_ROOT_DER.to_vec();
+    let leaf = crate::attest::dcap::INTEL_ROOT_DER.to_vec();
     Exporter::new(ProvingSide::Server, ([1; 32], [2; 32]), (leaf, None), "toy.example".into())
 }
 

@@ -241,8 +241,7 @@ pub(in crate::capi) fn add_simulated(anchors: &mut TrustAnchors, vendor: &str, p
 
 /// Judges the evidence. Pure: the same input gives the same verdict at any time on any machine. Takes about a millisecond of CPU time. OK means that
 /// a verdict was reached, not that it is favourable: ask atls_verdict_trusted. Statuses: NULL_ARGUMENT, INVALID_STATE (evidence, policy, time, a
-/// session or the request to skip it, or collateral unless the evidence is an SEV-SNP guest's or AWS's, is missing), TRUST_ANCHOR,
-/// UNSUPPORTED (the quote of an SGX enclave).
+/// session or the request to skip it, or collateral unless the evidence is an SEV-SNP guest's or AWS's, is missing), TRUST_ANCHOR.
 #[unsafe(no_mangle)]
 pub extern "C" fn atls_verify(
     verification: Option<&atls_verification>,

@@ -3,7 +3,7 @@
 
 use atls::attest::dstack::event_log::EventLog;
 use atls::attest::tdx::TdxEvidence;
-use atls::attest::{Policy, tdx};
+use atls::attest::{Policy, dcap};
 
 libfuzzer_sys::fuzz_target!(|data: &[u8]| {
     let [kind, text @ ..] = data else { return };
@@ -11,6 +11,6 @@ libfuzzer_sys::fuzz_target!(|data: &[u8]| {
         0 => drop(Policy::from_json(text)),
         1 => drop(TdxEvidence::from_json(text)),
         2 => drop(EventLog::parse(&String::from_utf8_lossy(text))),
-        _ => drop(tdx::documents::from_json(text)),
+        _ => drop(dcap::documents::from_json(text)),
     }
 });

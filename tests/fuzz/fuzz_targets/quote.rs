@@ -4,7 +4,7 @@
 use std::sync::OnceLock;
 
 use atls::attest::tdx::TdxEvidence;
-use atls::attest::{AppraisalRequest, Binding, Documents, Policy, TrustAnchors, Vendor, appraise, tdx};
+use atls::attest::{AppraisalRequest, Binding, Documents, Policy, TrustAnchors, Vendor, appraise, dcap, tdx};
 use simtee::collateral::Issue;
 use simtee::{Guest, SimTee};
 
@@ -26,7 +26,7 @@ fn world() -> &'static World {
         World {
             quote: guest.quote(&tee, &[0; 64]),
             log: guest.log().to_string(),
-            documents: tdx::documents::from_json(tee.collateral_json(&Issue::default()).as_bytes()).unwrap(),
+            documents: dcap::documents::from_json(tee.collateral_json(&Issue::default()).as_bytes()).unwrap(),
             policy: Policy::from_json(guest.policy("https://pccs.example").to_string().as_bytes()).unwrap(),
             bare: bare(&guest),
             anchors: TrustAnchors::simulated(Vendor::Intel, tee.root_der.clone()),

@@ -33,6 +33,8 @@ pub enum Session {
 pub struct Question {
     pub quote: Vec<u8>,
     pub log: Option<String>,
+    /// Evidence as it is stored, in place of these two.
+    pub stored: Option<Value>,
     pub collateral: String,
     pub policy: Value,
     /// A simulator's root, or the vendor's.
@@ -65,6 +67,7 @@ pub fn honest(tee: &SimTee, guest: &Guest) -> Question {
     Question {
         quote: guest.quote(tee, &report_data(&NONCE, &EXPORTER)),
         log: Some(guest.log().to_string()),
+        stored: None,
         collateral: tee.collateral_json(&Issue::default()),
         policy,
         root: Some(tee.root_der.clone()),
@@ -155,7 +158,11 @@ impl Question {
                 step(atls_verification_set_policy(question, parsed, error));
             }
             atls_policy_free(parsed);
-            if step(0) == 0 {
+            let stored = self.stored.as_ref().map(Value::to_string);
+            if let (0, Some(stored)) = (step(0), &stored) {
+                let stored = atls_bytes { ptr: stored.as_ptr(), len: stored.len() };
+                step(atls_verification_set_evidence_json(question, stored, error));
+            } else if step(0) == 0 {
                 step(atls_verification_set_quote(
                     question,
                     atls_bytes { ptr: quote, len: quote_len },

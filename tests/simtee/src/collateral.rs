@@ -90,13 +90,37 @@ impl SimTee {
         self.signed("tcbInfo", &inner, issue.tamper)
     }
 
-    pub fn qe_identity(&self, issue: &Issue) -> String {
+    /// As `tcb_info`, for quotes of enclaves.
+    pub fn sgx_tcb_info(&self, issue: &Issue) -> String {
+        let components: Value = (0..16).map(|_| json!({"svn": 2})).collect();
         let inner = json!({
-            "id": "TD_QE", "version": 2, "issueDate": date(issue.issued), "nextUpdate": date_hours(24 * issue.expires - issue.expires_earlier),
+            "id": "SGX", "version": 3, "issueDate": date(issue.issued), "nextUpdate": date_hours(24 * issue.expires - issue.expires_earlier),
+            "fmspc": hex(&issue.fmspc).to_uppercase(), "pceId": hex(&issue.pce_id).to_uppercase(), "tcbType": 0,
+            "tcbEvaluationDataNumber": issue.evaluation_number,
+            "tcbLevels": [{
+                "tcb": {"sgxtcbcomponents": components, "pcesvn": PCE_SVN},
+                "tcbDate": date(issue.tcb_date_days), "tcbStatus": issue.status, "advisoryIDs": issue.advisories,
+            }],
+        });
+        self.signed("tcbInfo", &inner, issue.tamper)
+    }
+
+    pub fn qe_identity(&self, issue: &Issue) -> String {
+        self.identity(("TD_QE", 2), issue)
+    }
+
+    /// As `qe_identity`, for the enclave that quotes enclaves.
+    pub fn sgx_qe_identity(&self, issue: &Issue) -> String {
+        self.identity(("QE", 1), issue)
+    }
+
+    fn identity(&self, (id, product): (&str, u16), issue: &Issue) -> String {
+        let inner = json!({
+            "id": id, "version": 2, "issueDate": date(issue.issued), "nextUpdate": date_hours(24 * issue.expires - issue.expires_earlier),
             "tcbEvaluationDataNumber": issue.evaluation_number,
             "miscselect": "00000000", "miscselectMask": "FFFFFFFF",
             "attributes": format!("11{}", "00".repeat(15)), "attributesMask": format!("FBFFFFFFFFFFFFFF{}", "00".repeat(8)),
-            "mrsigner": "55".repeat(32), "isvprodid": 2,
+            "mrsigner": "55".repeat(32), "isvprodid": product,
             "tcbLevels": [{"tcb": {"isvsvn": issue.qe_isvsvn}, "tcbDate": date(issue.tcb_date_days), "tcbStatus": issue.qe_status}],
         });
         self.signed("enclaveIdentity", &inner, false)
@@ -119,16 +143,26 @@ impl SimTee {
         format!("{}{}", self.pck_ca_pem, self.root_pem)
     }
 
-    /// A complete set in the JSON form of dcap-qvl, for offline verification.
+    /// A complete set in the JSON form of dcap-qvl, for offline verification of a trust domain.
     pub fn collateral_json(&self, issue: &Issue) -> String {
+        self.set(issue, (self.tcb_info(issue), self.qe_identity(issue)))
+    }
+
+    /// The same for an enclave.
+    pub fn sgx_collateral_json(&self, issue: &Issue) -> String {
+        self.set(issue, (self.sgx_tcb_info(issue), self.sgx_qe_identity(issue)))
+    }
+
+    /// A set of these two documents, and the lists that go with all of them.
+    pub fn set(&self, issue: &Issue, (tcb_info, qe_identity): (String, String)) -> String {
         let split = |document: String, name: &str| {
             let end = document.rfind(",\"signature\":\"").expect("signature");
             let inner = document[name.len() + 4..end].to_owned();
             let signature = document[end + 14..document.len() - 2].to_owned();
             (inner, signature)
         };
-        let (tcb_info, tcb_signature) = split(self.tcb_info(issue), "tcbInfo");
-        let (qe_identity, qe_signature) = split(self.qe_identity(issue), "enclaveIdentity");
+        let (tcb_info, tcb_signature) = split(tcb_info, "tcbInfo");
+        let (qe_identity, qe_signature) = split(qe_identity, "enclaveIdentity");
         json!({
             "pck_crl_issuer_chain": self.pck_crl_chain(),
             "root_ca_crl": hex(&self.root_crl(issue)),
@@ -138,6 +172,15 @@ impl SimTee {
         })
         .to_string()
     }
+}
+
+/// A bundle of documents by their names, each with its chain and body.
+pub fn bundle(objects: &[(&str, String, Vec<u8>)]) -> Value {
+    let object = |(name, chain, body): &(&str, String, Vec<u8>)| {
+        let fetched = OffsetDateTime::now_utc().unix_timestamp();
+        json!({"name": name, "body": hex(body), "chain": chain, "fetched": fetched})
+    };
+    json!({"atls_collateral_bundle": 1, "objects": objects.iter().map(object).collect::<Vec<_>>()})
 }
 
 fn date(days: i64) -> String {

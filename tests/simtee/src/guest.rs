@@ -1,14 +1,12 @@
 //! A dstack guest: what it measured, and the evidence that it gives.
 
-use std::collections::HashMap;
-use std::sync::Mutex;
-
 use aws_lc_rs::digest::{SHA256, SHA384, SHA512, digest};
-use aws_lc_rs::signature::{EcdsaKeyPair, KeyPair};
+use aws_lc_rs::signature::EcdsaKeyPair;
 use serde_json::{Value, json};
 
 use crate::hex;
-use crate::pki::{CPU_SVN, SimTee, sign};
+use crate::pki::SimTee;
+use crate::quote::{self, QuoteBody};
 
 const RUNTIME_EVENT: u32 = 0x0800_0001;
 
@@ -133,38 +131,11 @@ impl Guest {
         chain: &str,
         report_data: &[u8; 64],
     ) -> Vec<u8> {
-        let mut quote = self.header_and_body(report_data);
-        let signature = sign(attestation, &quote);
-        let public = &attestation.public_key().as_ref()[1..];
-        let auth_data = [7u8; 32];
-        let qe_report = qe_report(digest(&SHA256, &[public, &auth_data].concat()).as_ref());
-        let mut inner = qe_report.to_vec();
-        inner.extend_from_slice(&qe_signature(pck, &qe_report));
-        inner.extend_from_slice(&32u16.to_le_bytes());
-        inner.extend_from_slice(&auth_data);
-        inner.extend_from_slice(&5u16.to_le_bytes());
-        inner.extend_from_slice(&(chain.len() as u32 + 1).to_le_bytes());
-        inner.extend_from_slice(chain.as_bytes());
-        inner.push(0);
-        let mut auth = [&signature[..], public].concat();
-        auth.extend_from_slice(&6u16.to_le_bytes());
-        auth.extend_from_slice(&(inner.len() as u32).to_le_bytes());
-        auth.extend_from_slice(&inner);
-        quote.extend_from_slice(&(auth.len() as u32).to_le_bytes());
-        quote.extend_from_slice(&auth);
-        quote
+        quote::sealed(QuoteBody::Domain(self.header_and_body(report_data)), attestation, pck, chain)
     }
 
     fn header_and_body(&self, report_data: &[u8; 64]) -> Vec<u8> {
-        const QE_VENDOR: [u8; 16] =
-            [0x93, 0x9a, 0x72, 0x33, 0xf7, 0x9c, 0x4c, 0xa9, 0x94, 0x0a, 0x0d, 0xb3, 0x95, 0x7f, 0x06, 0x07];
-        let mut out = Vec::new();
-        out.extend_from_slice(&if self.td15 { 5u16 } else { 4 }.to_le_bytes());
-        out.extend_from_slice(&2u16.to_le_bytes());
-        out.extend_from_slice(&0x81u32.to_le_bytes());
-        out.extend_from_slice(&[0; 4]);
-        out.extend_from_slice(&QE_VENDOR);
-        out.extend_from_slice(&[0; 20]);
+        let mut out = quote::header(if self.td15 { 5 } else { 4 }, 0x81);
         if self.td15 {
             out.extend_from_slice(&3u16.to_le_bytes());
             out.extend_from_slice(&648u32.to_le_bytes());
@@ -249,24 +220,4 @@ pub fn answer(quote: &[u8], log: &Value) -> Value {
         "quote": {"quote": hex(quote), "event_log": log.to_string(), "report_data": "", "vm_config": "{}"},
         "tcb_info": null, "timestamp": "0", "quote_type": "tdx", "error": null,
     })
-}
-
-/// A quoting enclave is vouched for once, not for each quote; so the same report has the same signature here.
-fn qe_signature(pck: &EcdsaKeyPair, report: &[u8; 384]) -> [u8; 64] {
-    static KNOWN: Mutex<Option<HashMap<Vec<u8>, [u8; 64]>>> = Mutex::new(None);
-    let key = [pck.public_key().as_ref(), report].concat();
-    let mut known = KNOWN.lock().expect("known");
-    *known.get_or_insert_default().entry(key).or_insert_with(|| sign(pck, report))
-}
-
-fn qe_report(report_data: &[u8]) -> [u8; 384] {
-    let mut report = [0; 384];
-    report[..16].copy_from_slice(&CPU_SVN);
-    report[48] = 0x11;
-    report[64..96].fill(0x44);
-    report[128..160].fill(0x55);
-    report[256..258].copy_from_slice(&2u16.to_le_bytes());
-    report[258..260].copy_from_slice(&8u16.to_le_bytes());
-    report[320..352].copy_from_slice(report_data);
-    report
 }

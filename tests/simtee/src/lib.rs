@@ -12,6 +12,7 @@ pub mod kds;
 pub mod nitro;
 pub mod pccs;
 pub mod pki;
+pub mod quote;
 pub mod snp;
 pub mod world;
 

@@ -105,6 +105,10 @@ fn document(tee: &SimTee, issue: &Issue, path: &str) -> (&'static str, String, V
         ("TCB-Info-Issuer-Chain", tee.tcb_chain(), tee.tcb_info(issue).into_bytes())
     } else if path.starts_with("/tdx/certification/v4/qe/identity") {
         ("SGX-Enclave-Identity-Issuer-Chain", tee.tcb_chain(), tee.qe_identity(issue).into_bytes())
+    } else if path.starts_with("/sgx/certification/v4/tcb?") {
+        ("TCB-Info-Issuer-Chain", tee.tcb_chain(), tee.sgx_tcb_info(issue).into_bytes())
+    } else if path.starts_with("/sgx/certification/v4/qe/identity") {
+        ("SGX-Enclave-Identity-Issuer-Chain", tee.tcb_chain(), tee.sgx_qe_identity(issue).into_bytes())
     } else if path.starts_with("/sgx/certification/v4/pckcrl?ca=platform") {
         ("SGX-PCK-CRL-Issuer-Chain", tee.pck_crl_chain(), tee.pck_crl(issue))
     } else if path == "/sgx/certification/v4/rootcacrl" {

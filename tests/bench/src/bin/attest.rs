@@ -4,7 +4,7 @@
 
 use std::sync::Arc;
 
-use atls::attest::tdx;
+use atls::attest::{dcap, tdx};
 use bench::Meter;
 use dcap_qvl::config::{Config, CryptoProvider};
 use dcap_qvl::verify::QuoteVerifier;
@@ -58,11 +58,11 @@ fn main() {
     // Each platform is met once: nothing is remembered of it.
     let strangers: Vec<_> = (0..count / 4).map(|_| world(&SimTee::new())).collect();
     let parsed: Vec<_> =
-        strangers.iter().map(|(text, _, _)| tdx::documents::from_json(text.as_bytes()).unwrap()).collect();
+        strangers.iter().map(|(text, _, _)| dcap::documents::from_json(text.as_bytes()).unwrap()).collect();
     print!("cold ");
     let meter = Meter::start();
     for ((_, quotes, root), collateral) in strangers.iter().zip(&parsed) {
-        tdx::verify_quote(&quotes[0], collateral, root, now).unwrap();
+        tdx::verify_quote(&quotes[0], (collateral, "standard"), root, now).unwrap();
     }
     meter.finish(strangers.len() as u64, 0);
 
@@ -73,12 +73,12 @@ fn main() {
         guest.quote(&tee, &report)
     };
     let fresh: Vec<_> = (0..count).map(another).collect();
-    let collateral = tdx::documents::from_json(text.as_bytes()).unwrap();
-    tdx::verify_quote(&quotes[0], &collateral, &root, now).unwrap();
+    let collateral = dcap::documents::from_json(text.as_bytes()).unwrap();
+    tdx::verify_quote(&quotes[0], (&collateral, "standard"), &root, now).unwrap();
     print!("known ");
     let meter = Meter::start();
     for quote in &fresh {
-        tdx::verify_quote(quote, &collateral, &root, now).unwrap();
+        tdx::verify_quote(quote, (&collateral, "standard"), &root, now).unwrap();
     }
     meter.finish(fresh.len() as u64, 0);
 }

@@ -16,6 +16,7 @@ use x509_cert::spki::AlgorithmIdentifierOwned;
 
 use super::crypto::AwsLc;
 use super::genuine::{der, leads_to};
+use super::layout::QuoteKind;
 
 const ECDSA_WITH_SHA256: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.10045.4.3.2");
 
@@ -52,33 +53,41 @@ impl Issuer<'_> {
         signed_list(list, &issuer)
     }
 
-    /// `fmspc` in hexadecimal digits.
-    pub fn tcb_info(&self, signed: (&str, &[u8]), chain: &str, fmspc: &str, at: u64) -> Result<(), String> {
+    /// `chain` and the time at which its certificates must hold; `fmspc` in hexadecimal digits.
+    pub fn tcb_info(
+        &self,
+        kind: QuoteKind,
+        signed: (&str, &[u8]),
+        chain: (&str, u64),
+        fmspc: &str,
+    ) -> Result<(), String> {
         #[derive(Deserialize)]
         struct Info {
             id: String,
             fmspc: String,
         }
         let info: Info = serde_json::from_str(signed.0).map_err(|error| error.to_string())?;
-        if info.id != "TDX" || !info.fmspc.eq_ignore_ascii_case(fmspc) {
-            return Err(format!("it is about {:?} {:?}, not TDX {fmspc}", info.id, info.fmspc));
+        let wanted = kind.tcb_info_id();
+        if info.id != wanted || !info.fmspc.eq_ignore_ascii_case(fmspc) {
+            return Err(format!("it is about {:?} {:?}, not {wanted} {fmspc}", info.id, info.fmspc));
         }
-        self.signed_text(signed, chain, at)
+        self.signed_text(signed, chain)
     }
 
-    pub fn qe_identity(&self, signed: (&str, &[u8]), chain: &str, at: u64) -> Result<(), String> {
+    pub fn qe_identity(&self, kind: QuoteKind, signed: (&str, &[u8]), chain: (&str, u64)) -> Result<(), String> {
         #[derive(Deserialize)]
         struct Identity {
             id: String,
         }
         let identity: Identity = serde_json::from_str(signed.0).map_err(|error| error.to_string())?;
-        if identity.id != "TD_QE" {
-            return Err(format!("it is about {:?}, not TD_QE", identity.id));
+        let wanted = kind.qe_identity_id();
+        if identity.id != wanted {
+            return Err(format!("it is about {:?}, not {wanted}", identity.id));
         }
-        self.signed_text(signed, chain, at)
+        self.signed_text(signed, chain)
     }
 
-    fn signed_text(&self, (text, signature): (&str, &[u8]), chain: &str, at: u64) -> Result<(), String> {
+    fn signed_text(&self, (text, signature): (&str, &[u8]), (chain, at): (&str, u64)) -> Result<(), String> {
         let chain = pem(chain)?;
         let (leaf, issuers) = chain.split_first().ok_or("no issuer chain")?;
         let signer = EndEntityCert::try_from(leaf).map_err(|error| format!("issuer chain: {error}"))?;

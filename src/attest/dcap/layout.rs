@@ -1,9 +1,10 @@
-//! The outer shape of a quote (Intel TDX DCAP Quoting Library API, quote formats 4 and 5): every length inside must account for every byte.
+//! The outer shape of a quote (Intel SGX DCAP quote format 3; Intel TDX DCAP Quoting Library API, quote formats 4 and 5): every length inside must account
+//! for every byte.
 //!
 //! The verifying crate ignores bytes after a quote, and text between the certificates in it. Unsigned bytes must not pass unnoticed, so they are
-//! refused here. One exception is made: guests hand out quotes in a buffer of fixed size, so zeros may follow, as many as evidence may have bytes.
+//! refused here. One exception is made: TDX guests hand out quotes in a buffer of fixed size, so zeros may follow, as many as evidence may have bytes.
 
-use super::unverified::{Culprit, Unverified};
+use std::ops::Range;
 
 const HEADER: usize = 48;
 const ECDSA_P256: u16 = 2;
@@ -11,28 +12,85 @@ const SGX: u32 = 0;
 const TDX: u32 = 0x81;
 const SIGNATURE_AND_KEY: usize = 128;
 const QE_REPORT_AND_SIGNATURE: usize = 384 + 64;
-const TD10_REPORT_DATA: usize = 520;
 const TD10_ATTRIBUTES: usize = 120;
 
-/// Checks version, TEE type and that the nested lengths add up exactly.
-pub fn check(quote: &[u8]) -> Result<(), Unverified> {
-    let body_end = body(quote)?.1;
-    let auth_length = u32_at(quote, body_end).map_err(Unverified::quote)? as usize;
-    certification_data(quote, body_end + 4, auth_length).map_err(Unverified::quote)
+/// Whom a quote speaks of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum QuoteKind {
+    /// A trust domain of TDX.
+    TrustDomain,
+    /// An enclave of SGX.
+    Enclave,
 }
 
-fn certification_data(quote: &[u8], start: usize, length: usize) -> Result<(), String> {
-    let signed = quote.get(start..).and_then(|rest| rest.split_at_checked(length));
-    let (auth, padding) = signed.ok_or_else(|| truncated(quote))?;
-    if let Some(at) = padding.iter().position(|byte| *byte != 0) {
-        let (byte, end) = (padding[at], start + length);
-        return Err(format!("byte {byte:#04x} at {at} behind the quote's end at {end}: only zeros may follow"));
+impl QuoteKind {
+    pub const ALL: [QuoteKind; 2] = [QuoteKind::TrustDomain, QuoteKind::Enclave];
+
+    /// As the quote's header has it, which is nothing but what it says of itself.
+    pub fn said_by(quote: &[u8]) -> Option<QuoteKind> {
+        match u32_at(quote, 4) {
+            Ok(TDX) => Some(QuoteKind::TrustDomain),
+            Ok(SGX) => Some(QuoteKind::Enclave),
+            _ => None,
+        }
     }
-    let kind = u16_at(auth, SIGNATURE_AND_KEY)?;
-    if kind != 6 {
-        return Err(format!("certification data of type {kind}, expected 6 (QE report)"));
+
+    /// `id` of TCB info.
+    pub fn tcb_info_id(self) -> &'static str {
+        match self {
+            QuoteKind::TrustDomain => "TDX",
+            QuoteKind::Enclave => "SGX",
+        }
     }
-    let qe = nested(auth, SIGNATURE_AND_KEY + 2)?;
+
+    /// `id` of the QE identity.
+    pub fn qe_identity_id(self) -> &'static str {
+        match self {
+            QuoteKind::TrustDomain => "TD_QE",
+            QuoteKind::Enclave => "QE",
+        }
+    }
+
+    /// Where the 64 bytes are in the report that whoever asked for it has chosen.
+    fn report_data(self) -> usize {
+        match self {
+            QuoteKind::TrustDomain => 520,
+            QuoteKind::Enclave => 320,
+        }
+    }
+}
+
+/// Checks version, TEE type and that the nested lengths add up exactly.
+pub fn check(kind: QuoteKind, quote: &[u8]) -> Result<(), String> {
+    let end = body(kind, quote)?.end;
+    let length = u32_at(quote, end)? as usize;
+    let signed = quote.get(end + 4..).and_then(|rest| rest.split_at_checked(length));
+    let (auth, behind) = signed.ok_or_else(|| truncated(quote))?;
+    nothing_behind(kind, behind, end + 4 + length)?;
+    match kind {
+        QuoteKind::TrustDomain => {
+            let kind = u16_at(auth, SIGNATURE_AND_KEY)?;
+            if kind != 6 {
+                return Err(format!("certification data of type {kind}, expected 6 (QE report)"));
+            }
+            certification_data(nested(auth, SIGNATURE_AND_KEY + 2)?)
+        }
+        QuoteKind::Enclave => certification_data(auth.get(SIGNATURE_AND_KEY..).ok_or_else(|| truncated(quote))?),
+    }
+}
+
+fn nothing_behind(kind: QuoteKind, behind: &[u8], end: usize) -> Result<(), String> {
+    let stray = match kind {
+        QuoteKind::TrustDomain => behind.iter().position(|byte| *byte != 0),
+        QuoteKind::Enclave => (!behind.is_empty()).then_some(0),
+    };
+    let Some(at) = stray else { return Ok(()) };
+    let may = if kind == QuoteKind::TrustDomain { "only zeros" } else { "nothing" };
+    Err(format!("byte {:#04x} at {at} behind the quote's end at {end}: {may} may follow", behind[at]))
+}
+
+/// The quoting enclave's report and what vouches for it.
+fn certification_data(qe: &[u8]) -> Result<(), String> {
     let qe_auth = u16_at(qe, QE_REPORT_AND_SIGNATURE)? as usize;
     let inner = QE_REPORT_AND_SIGNATURE + 2 + qe_auth;
     let kind = u16_at(qe, inner)?;
@@ -71,51 +129,47 @@ fn skip(text: &[u8], what: impl Fn(u8) -> bool) -> &[u8] {
     &text[text.iter().take_while(|byte| what(**byte)).count()..]
 }
 
-/// What kind of evidence a quote is, where it is one that this version does not judge.
-pub fn other_kind(quote: &[u8]) -> Option<String> {
-    body(quote).err().filter(|fault| fault.culprit == Culprit::Kind).map(|fault| fault.why)
-}
-
-/// The 64 bytes that the guest put into its report; `None` if the quote is too short to have them.
-pub fn report_data(quote: &[u8]) -> Option<[u8; 64]> {
-    let (start, _) = body(quote).ok()?;
-    quote.get(start + TD10_REPORT_DATA..)?.first_chunk::<64>().copied()
+/// The 64 bytes that the attester put into its report; `None` if the quote is too short to have them, or of another kind.
+pub fn report_data(kind: QuoteKind, quote: &[u8]) -> Option<[u8; 64]> {
+    report(kind, quote)?.get(kind.report_data()..)?.first_chunk::<64>().copied()
 }
 
 /// TDATTRIBUTES, and whether the report is one of TDX 1.0.
-pub fn attributes(quote: &[u8]) -> Option<([u8; 8], bool)> {
-    let (start, end) = body(quote).ok()?;
-    Some((*quote.get(start + TD10_ATTRIBUTES..)?.first_chunk::<8>()?, end - start == 584))
+pub fn td_attributes(quote: &[u8]) -> Option<([u8; 8], bool)> {
+    let report = report(QuoteKind::TrustDomain, quote)?;
+    Some((*report.get(TD10_ATTRIBUTES..)?.first_chunk::<8>()?, report.len() == 584))
 }
 
-/// Start and end of the report body.
-fn body(quote: &[u8]) -> Result<(usize, usize), Unverified> {
-    let header = || Ok::<_, String>((u16_at(quote, 0)?, u16_at(quote, 2)?, u32_at(quote, 4)?));
-    let (version, key_type, tee_type) = header().map_err(Unverified::quote)?;
-    if tee_type == SGX && (3..=5).contains(&version) {
-        return Err(Unverified::new(Culprit::Kind, "the quote of an SGX enclave, which this version does not judge"));
-    }
-    td_body(quote, version, key_type, tee_type).map_err(Unverified::quote)
+/// The report body.
+pub fn report(kind: QuoteKind, quote: &[u8]) -> Option<&[u8]> {
+    quote.get(body(kind, quote).ok()?)
 }
 
-fn td_body(quote: &[u8], version: u16, key_type: u16, tee_type: u32) -> Result<(usize, usize), String> {
+fn body(kind: QuoteKind, quote: &[u8]) -> Result<Range<usize>, String> {
+    let (version, key_type, tee_type) = (u16_at(quote, 0)?, u16_at(quote, 2)?, u32_at(quote, 4)?);
     if key_type != ECDSA_P256 {
         return Err(format!("attestation key of type {key_type}, expected {ECDSA_P256} (ECDSA P-256)"));
     }
-    if tee_type != TDX {
-        return Err(format!("TEE type {tee_type:#x}, expected {TDX:#x} (TDX)"));
+    let (wanted, name) = match kind {
+        QuoteKind::TrustDomain => (TDX, "TDX"),
+        QuoteKind::Enclave => (SGX, "SGX"),
+    };
+    if tee_type != wanted {
+        return Err(format!("TEE type {tee_type:#x}, expected {wanted:#x} ({name})"));
     }
-    let (start, length) = match version {
-        4 => (HEADER, 584),
-        5 => match (u16_at(quote, HEADER)?, u32_at(quote, HEADER + 2)?) {
+    let (start, length) = match (kind, version) {
+        (QuoteKind::Enclave, 3) => (HEADER, 384),
+        (QuoteKind::Enclave, other) => return Err(format!("quote version {other}, expected 3")),
+        (QuoteKind::TrustDomain, 4) => (HEADER, 584),
+        (QuoteKind::TrustDomain, 5) => match (u16_at(quote, HEADER)?, u32_at(quote, HEADER + 2)?) {
             (2, 584) => (HEADER + 6, 584),
             (3, 648) => (HEADER + 6, 648),
             (4, 885) => (HEADER + 6, 885),
             (kind, size) => return Err(format!("body type {kind} of {size} bytes is not a TD report")),
         },
-        other => return Err(format!("quote version {other}, expected 4 or 5")),
+        (QuoteKind::TrustDomain, other) => return Err(format!("quote version {other}, expected 4 or 5")),
     };
-    Ok((start, start + length))
+    Ok(start..start + length)
 }
 
 fn nested(data: &[u8], at: usize) -> Result<&[u8], String> {

@@ -14,7 +14,7 @@ use webpki::{EndEntityCert, KeyUsage, anchor_from_trusted_cert};
 
 use super::crypto::AwsLc;
 use super::unverified::Unverified;
-use super::{PlatformId, layout};
+use super::{PlatformId, QuoteKind, layout};
 use crate::attest::hash::{hex, sha256};
 
 /// The vendor's chains have one; with more, a stranger would decide how much work path building is.
@@ -23,8 +23,8 @@ const MAX_INTERMEDIATES: usize = 4;
 const QE_REPORT_DATA: usize = 320;
 
 /// The platform that made a quote, if the chain in it leads to `root` at `now` and the quote is signed by it.
-pub fn genuine(raw: &[u8], root: &[u8], now: u64) -> Result<PlatformId, Unverified> {
-    layout::check(raw)?;
+pub fn genuine(kind: QuoteKind, raw: &[u8], root: &[u8], now: u64) -> Result<PlatformId, Unverified> {
+    layout::check(kind, raw).map_err(Unverified::quote)?;
     signed_by_platform(raw, root, now).map_err(Unverified::quote)
 }
 

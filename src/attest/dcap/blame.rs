@@ -1,5 +1,5 @@
-//! Who is to blame for a quote that was not verified: the steps are taken one by one, each of which speaks against one party. First what a quote
-//! proves by itself, then each document by itself, then what they say of the platform. Nothing here makes a quote acceptable.
+//! Who is to blame for a quote that is genuine and was not verified: the steps are taken one by one, each of which speaks against one party. First each
+//! document by itself, then what they say of the platform. Nothing here makes a quote acceptable.
 
 use std::time::Duration;
 
@@ -13,21 +13,34 @@ use super::crypto::AwsLc;
 use super::documents::DocumentKind;
 use super::genuine::pck_chain;
 use super::unverified::{Culprit, Unverified};
-use super::{Issuer, PlatformId, dates, genuine, layout};
+use super::{Issuer, PlatformId, QuoteKind, dates, layout};
 use crate::attest::hash::hex;
 
 /// `said` is the verifying crate's message; it is used if every step holds, since then the fault is the platform's firmware.
-pub fn find(quote: &[u8], set: &QuoteCollateralV3, (root, now): (&[u8], u64), said: String) -> Unverified {
+pub fn find(
+    kind: QuoteKind,
+    quote: &[u8],
+    (set, platform): (&QuoteCollateralV3, &PlatformId),
+    (root, now): (&[u8], u64),
+    said: String,
+) -> Unverified {
     let steps = || {
-        let platform = genuine(quote, root, now)?;
-        documents(set, &platform, root, now)?;
+        documents(kind, set, platform, (root, now))?;
         revocation(quote, set, root, now)?;
-        trust_domain(quote)
+        match kind {
+            QuoteKind::TrustDomain => trust_domain(quote),
+            QuoteKind::Enclave => Ok(()),
+        }
     };
     steps().err().unwrap_or_else(|| Unverified::new(Culprit::Platform, said))
 }
 
-fn documents(set: &QuoteCollateralV3, platform: &PlatformId, root: &[u8], now: u64) -> Result<(), Unverified> {
+fn documents(
+    kind: QuoteKind,
+    set: &QuoteCollateralV3,
+    platform: &PlatformId,
+    (root, now): (&[u8], u64),
+) -> Result<(), Unverified> {
     let of = |document| move |why: String| Unverified::new(Culprit::Document(document), why);
     let issuer = Issuer { root, root_crl: None };
     let step = issuer.root_crl(&set.root_ca_crl).and_then(|()| dates::of_crl(&set.root_ca_crl, now));
@@ -36,28 +49,29 @@ fn documents(set: &QuoteCollateralV3, platform: &PlatformId, root: &[u8], now: u
     let step = issuer.pck_crl(&set.pck_crl, &set.pck_crl_issuer_chain, platform.ca, now);
     step.and_then(|()| dates::of_crl(&set.pck_crl, now)).map_err(of(DocumentKind::PckCrl))?;
     let signed = (&*set.tcb_info, &*set.tcb_info_signature);
-    let step = issuer.tcb_info(signed, &set.tcb_info_issuer_chain, &platform.fmspc, now);
-    step.and_then(|()| tcb_info(&set.tcb_info, now)).map_err(of(DocumentKind::TcbInfo))?;
+    let step = issuer.tcb_info(kind, signed, (&set.tcb_info_issuer_chain, now), &platform.fmspc);
+    step.and_then(|()| tcb_info(kind, &set.tcb_info, now)).map_err(of(DocumentKind::TcbInfo(kind)))?;
     let signed = (&*set.qe_identity, &*set.qe_identity_signature);
-    let step = issuer.qe_identity(signed, &set.qe_identity_issuer_chain, now);
-    step.and_then(|()| qe_identity(&set.qe_identity, now)).map_err(of(DocumentKind::QeIdentity))
+    let step = issuer.qe_identity(kind, signed, (&set.qe_identity_issuer_chain, now));
+    step.and_then(|()| qe_identity(kind, &set.qe_identity, now)).map_err(of(DocumentKind::QeIdentity(kind)))
 }
 
-fn tcb_info(text: &str, now: u64) -> Result<(), String> {
+fn tcb_info(kind: QuoteKind, text: &str, now: u64) -> Result<(), String> {
     let info: TcbInfo = serde_json::from_str(text).map_err(|error| error.to_string())?;
     if info.version < 3 {
         return Err(format!("version {}, expected 3 or later", info.version));
     }
-    if info.tdx_module.is_none() {
+    if kind == QuoteKind::TrustDomain && info.tdx_module.is_none() {
         return Err("names no TDX module".into());
     }
     dates::check((&info.issue_date, &info.next_update), now)
 }
 
-fn qe_identity(text: &str, now: u64) -> Result<(), String> {
+fn qe_identity(kind: QuoteKind, text: &str, now: u64) -> Result<(), String> {
     let identity: QeIdentity = serde_json::from_str(text).map_err(|error| error.to_string())?;
-    if ![2, 3].contains(&identity.version) {
-        return Err(format!("version {}, expected 2 or 3", identity.version));
+    let latest = if kind == QuoteKind::TrustDomain { 3 } else { 2 };
+    if !(2..=latest).contains(&identity.version) {
+        return Err(format!("version {}, expected 2 to {latest}", identity.version));
     }
     dates::check((&identity.issue_date, &identity.next_update), now)
 }
@@ -92,7 +106,7 @@ fn revocation(quote: &[u8], set: &QuoteCollateralV3, root: &[u8], now: u64) -> R
 /// What no policy can allow: a host that may zap pages, or move the domain elsewhere.
 fn trust_domain(quote: &[u8]) -> Result<(), Unverified> {
     let (raw, is_td10) =
-        layout::attributes(quote).ok_or_else(|| Unverified::quote("the quote has no TD attributes"))?;
+        layout::td_attributes(quote).ok_or_else(|| Unverified::quote("the quote has no TD attributes"))?;
     let attributes = TDAttributes::parse(raw).map_err(|error| Unverified::quote(error.to_string()))?;
     let problem = if attributes.sec.migratable {
         "the TD can be migrated to another machine"

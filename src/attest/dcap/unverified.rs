@@ -8,14 +8,14 @@ use crate::status::Status;
 /// Whom or what a failure speaks against.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Culprit {
-    /// Evidence of a kind that this version does not judge.
-    Kind,
     /// The quote itself: its form, its signatures, or a chain that does not lead to the root.
     Quote,
     /// A trust domain with a valid quote that cannot be trusted: it can be inspected or changed from outside.
     TrustDomain,
     /// One of the vendor's documents.
     Document(DocumentKind),
+    /// None of that kind is at hand that is about the platform.
+    Missing(DocumentKind),
     /// The machine: revoked, or with firmware that no document vouches for.
     Platform,
 }
@@ -23,10 +23,10 @@ pub enum Culprit {
 impl Culprit {
     pub fn status(self) -> Status {
         match self {
-            Culprit::Kind => Status::Unsupported,
             Culprit::Quote => Status::QuoteInvalid,
             Culprit::TrustDomain => Status::MeasurementMismatch,
             Culprit::Document(_) => Status::CollateralInvalid,
+            Culprit::Missing(_) => Status::CollateralUnavailable,
             Culprit::Platform => Status::TcbRejected,
         }
     }
@@ -52,7 +52,7 @@ impl Unverified {
 impl fmt::Display for Unverified {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.culprit {
-            Culprit::Document(document) => write!(f, "{document}: {}", self.why),
+            Culprit::Document(document) | Culprit::Missing(document) => write!(f, "{document}: {}", self.why),
             _ => f.write_str(&self.why),
         }
     }
