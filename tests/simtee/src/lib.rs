@@ -9,6 +9,7 @@ pub mod exporter;
 pub mod guest;
 pub mod http;
 pub mod kds;
+pub mod machines;
 pub mod nitro;
 pub mod pccs;
 pub mod pki;

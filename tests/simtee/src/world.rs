@@ -12,6 +12,10 @@
 //! | wrong-policy.json | a policy that neither satisfies |
 //! | strict-policy.json | as policy.json, by exporter-v1 only |
 //! | quote.bin, log.json, collateral.json | evidence for offline verification |
+//! | evidence.sock, nsm.sock | machines of other kinds, see `machines` |
+//! | snp-policy.json, nitro-policy.json | policies that they satisfy |
+//! | amd-roots.pem, aws-root.pem | the roots that their evidence leads to |
+//! | tdx-first.json, snp-first.json, nitro-first.json | policies that the first guest and each of the machines satisfy, by exporter-v1, with one kind first |
 //! | ports | shell assignments; written last |
 
 use std::path::{Path, PathBuf};
@@ -20,13 +24,18 @@ use std::sync::Arc;
 use serde_json::json;
 
 use crate::collateral::Issue;
+use crate::kds::Kds;
+use crate::machines;
+use crate::nitro::Aws;
 use crate::pccs::Pccs;
+use crate::snp::{Amd, Product};
 use crate::{Guest, SimTee, agent};
 
 pub struct World {
     pub tee: Arc<SimTee>,
     folder: PathBuf,
     pub pccs: Pccs,
+    pub kds: Kds,
 }
 
 impl World {
@@ -35,9 +44,10 @@ impl World {
         std::fs::create_dir_all(folder).expect("DIR");
         let tee = Arc::new(SimTee::new());
         let pccs = Pccs::start(tee.clone()).await;
-        let world = World { tee, folder: folder.to_owned(), pccs };
+        let world = World { tee, folder: folder.to_owned(), pccs, kds: Kds::start().await };
         world.certificates();
         world.guests();
+        world.machines();
         world
     }
 
@@ -75,6 +85,27 @@ impl World {
         self.write("quote.bin", &guest.quote(&self.tee, &[0; 64]));
         self.write("log.json", guest.log().to_string().as_bytes());
         self.write("collateral.json", self.tee.collateral_json(&Issue::default()).as_bytes());
+    }
+
+    fn machines(&self) {
+        let (snp, nitro) = (machines::snp_policy(&self.kds), machines::nitro_policy());
+        self.write("snp-policy.json", snp.to_string().as_bytes());
+        self.write("nitro-policy.json", nitro.to_string().as_bytes());
+        self.write("amd-roots.pem", Amd::of(Product::Genoa).roots_pem().as_bytes());
+        self.write("aws-root.pem", Aws::get().root_pem.as_bytes());
+        let mut members = [Guest::booted(1).policy(&self.pccs.url), snp, nitro];
+        for member in &mut members {
+            // Said once, of all members.
+            let member = member.as_object_mut().expect("a policy");
+            member.retain(|name, _| !["collateral", "allow_simulated"].contains(&name.as_str()));
+        }
+        for first in ["tdx-first.json", "snp-first.json", "nitro-first.json"] {
+            let collateral = json!({"amd_sources": [self.kds.url]});
+            let policy = json!({"any_of": members, "collateral": collateral, "allow_simulated": true});
+            self.write(first, policy.to_string().as_bytes());
+            members.rotate_left(1);
+        }
+        machines::start(&self.folder);
     }
 
     fn agent(&self, name: &str, guest: &Guest, change: fn(&mut [u8; 64])) {
