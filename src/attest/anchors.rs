@@ -5,7 +5,7 @@ use rustls_pki_types::pem::PemObject;
 
 use super::policy::Policy;
 use super::{Fault, Result, dcap, nitro, snp};
-use crate::status::Status;
+use crate::status::{Phase, Status};
 
 /// Who makes the hardware, and signs documents about it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -72,6 +72,15 @@ impl TrustAnchors {
     pub fn add_simulated(&mut self, vendor: Vendor, root: Vec<u8>) {
         self.simulated.retain(|(known, _)| *known != vendor);
         self.simulated.push((vendor, root));
+    }
+
+    /// As `add_simulated`, with the names and forms that hosts use. Errors: InvalidArgument (unknown vendor; unusable PEM).
+    pub fn read_simulated(&mut self, vendor: &str, pem: &[u8]) -> Result<()> {
+        let wrong = |why: String| Fault { status: Status::InvalidArgument, phase: Phase::Call, message: why };
+        let vendor = Vendor::from_name(vendor).ok_or_else(|| wrong(format!("unknown vendor {vendor:?}")))?;
+        let root = vendor.read_root(pem).map_err(|why| wrong(format!("pem: {why}")))?;
+        self.add_simulated(vendor, root);
+        Ok(())
     }
 
     /// Whether some root is a simulator's.

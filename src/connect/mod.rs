@@ -23,7 +23,7 @@ pub use connected_stream::ConnectedStream;
 use progress::{ConnectProgress, report};
 pub use proxy::{Login, Proxy};
 pub use route::Route;
-pub use settings::{ConnectSettings, Connector, check_anchors};
+pub use settings::{ConnectSettings, Connector};
 
 use crate::attest::Policy;
 use crate::attester::Attester;

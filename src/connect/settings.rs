@@ -59,7 +59,7 @@ impl Connector {
     /// Checks that this policy is possible with these settings, and makes the TLS configuration for it.
     pub fn check(&self, policy: Option<&Arc<Policy>>) -> Result<Arc<ClientConfig>> {
         if let (Some(policy), Some(verifier)) = (policy, &self.verifier) {
-            check_anchors(policy, verifier)?;
+            verifier.check_anchors(policy)?;
         }
         if policy.is_some() && self.settings.trust.unchecked {
             let message = "the certificate check is off, which no policy allows";
@@ -106,7 +106,7 @@ impl Connector {
             None => self.verifier()?,
         };
         if let Some(policy) = &policy {
-            check_anchors(policy, &verifier)?;
+            verifier.check_anchors(policy)?;
         }
         Ok(ConnectTarget {
             host: host.to_owned(),
@@ -141,16 +141,5 @@ impl Connector {
         made.retain(|(of, _)| of.as_ref().is_none_or(|of| Arc::strong_count(of) > 1));
         made.push((policy.cloned(), config.clone()));
         Ok(config)
-    }
-}
-
-/// Evidence of a simulator counts only if both the verifier and the policy allow it.
-pub fn check_anchors(policy: &Policy, verifier: &Verifier) -> Result<()> {
-    match verifier.anchors.is_simulated() && !policy.allow_simulated {
-        true => {
-            let message = "the verifier has a simulated root, but the policy does not say \"allow_simulated\": true";
-            Err(Error::new(Status::TrustAnchor, message))
-        }
-        false => Ok(()),
     }
 }

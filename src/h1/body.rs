@@ -14,6 +14,15 @@ pub enum Framing {
 }
 
 impl Framing {
+    /// Of a request (`status` is 0) or of the response to one with this method. `None` for a status that is impossible.
+    pub fn of(request: Method, status: u32, facts: &Facts) -> Option<Framing> {
+        match u16::try_from(status) {
+            Ok(0) => Some(Framing::of_request(facts)),
+            Ok(status @ 100..1000) => Some(Framing::of_response(request, status, facts)),
+            _ => None,
+        }
+    }
+
     pub fn of_request(facts: &Facts) -> Framing {
         match (facts.chunked, facts.content_length()) {
             (true, _) => Framing::Chunked,

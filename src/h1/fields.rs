@@ -107,6 +107,16 @@ impl Facts {
         self.length.map(|(_, length)| length)
     }
 
+    /// Whether these fields alone let the connection be used again. HTTP/1.0 depends on those of the peer too: no.
+    pub fn keeps_alive(&self, version: u32) -> bool {
+        version >= 0x0101 && !self.close
+    }
+
+    /// Whether they ask for 100-continue, which HTTP/1.0 cannot (RFC 9110 section 10.1.1).
+    pub fn asks_to_continue(&self, version: u32) -> bool {
+        version >= 0x0101 && self.expects_continue
+    }
+
     pub fn without_content_length(mut self) -> Facts {
         self.length = None;
         self

@@ -1,9 +1,13 @@
 //! The settings of a server that depend on each other: certificates, what clients must prove, forwarding. Pure.
 
-use super::ServerSettings;
+use std::sync::Arc;
+
+use super::{ClientPolicy, ServerSettings};
+use crate::attest::Policy;
 use crate::error::{Error, Result, Status};
 use crate::tls::{ClientCertificates, Identity, ServerTlsSettings, server_config};
 use crate::tunnel::ForwarderRules;
+use crate::verifier::Verifier;
 
 impl ServerSettings {
     /// Serves in TLS with this certificate. Errors: InvalidArgument (no usable chain and key).
@@ -27,6 +31,13 @@ impl ServerSettings {
     pub fn ask_clients(&mut self, clients: ClientCertificates) -> Result<()> {
         let tls = self.tls_now()?;
         self.set_tls(ServerTlsSettings { clients: Some(clients), ..tls })
+    }
+
+    /// Serves only clients whose evidence satisfies this policy. Errors: TrustAnchor (a simulated root without the policy's consent).
+    pub fn set_client_policy(&mut self, policy: Arc<Policy>, verifier: Arc<Verifier>) -> Result<()> {
+        verifier.check_anchors(&policy)?;
+        self.client_policy = Some(ClientPolicy { policy, verifier });
+        Ok(())
     }
 
     /// A forwarder by these rules. Errors: InvalidArgument (nothing is allowed, or not the default target), Unsupported (evidence: none is exchanged before an

@@ -10,7 +10,7 @@ use crate::attest::{
     AppraisalRequest, Binding, Documents, Evidence, Policy, TrustAnchors, appraise, is_bound, needs, refuse_unbound,
 };
 use crate::collateral::{ServiceRoute, Store};
-use crate::error::Result;
+use crate::error::{Error, Result, Status};
 use crate::io::clock;
 use crate::verdict::Verdict;
 
@@ -34,6 +34,18 @@ impl Verifier {
     /// Takes the documents that `folder` holds, and keeps there what is fetched.
     pub fn with_disk(self, folder: &Path) -> Result<Verifier> {
         Ok(Verifier { store: self.store.with_disk(folder)?, ..self })
+    }
+
+    /// Simulated roots need the policy's consent. Errors: TrustAnchor.
+    pub fn check_anchors(&self, policy: &Policy) -> Result<()> {
+        match self.anchors.is_simulated() && !policy.allow_simulated {
+            true => {
+                let message =
+                    "the verifier has a simulated root, but the policy does not say \"allow_simulated\": true";
+                Err(Error::new(Status::TrustAnchor, message))
+            }
+            false => Ok(()),
+        }
     }
 
     /// The verdict, which need not be favourable; `way` leads to collateral services, unless the verifier has one of its own. Errors: what keeps

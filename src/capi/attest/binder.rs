@@ -3,10 +3,11 @@
 use super::host_evidence::kind;
 use super::verify::fixed;
 use crate::attest::{Exporter, ProvingSide, Tee, report_data};
-use crate::capi::base::arguments::{Out, bytes, c_bytes, c_text, optional_text, require};
+use crate::capi::base::arguments::{Out, bytes, c_bytes, c_text, filled, optional_text, require};
 use crate::capi::base::error::atls_error;
 use crate::capi::base::guard::guard;
 use crate::capi::base::status::atls_status;
+use crate::capi::base::unknown;
 use crate::error::{Error, Result, Status};
 
 /// The side that proves itself.
@@ -62,7 +63,7 @@ pub extern "C" fn atls_compute_exporter_binder(
     guard(error, || {
         let binder = require(binder, "binder")?;
         let (nonce, exporter) = (of_32(nonce, "nonce")?, of_32(exporter, "exporter")?);
-        let leaves = (bytes(server_leaf, "server_leaf")?, bytes(client_leaf, "client_leaf")?);
+        let leaves = (filled(server_leaf, "server_leaf")?, bytes(client_leaf, "client_leaf")?);
         let name = optional_text(server_name, "server_name")?;
         let session = session(attester, (nonce, exporter), leaves, name)?;
         binder.write(bound(&session, Tee::Tdx)?);
@@ -96,7 +97,7 @@ pub extern "C" fn atls_compute_exporter_binder_for(
         let binder = require(binder, "binder")?;
         let tee = kind(tee)?;
         let (nonce, exporter) = (of_32(nonce, "nonce")?, of_32(exporter, "exporter")?);
-        let leaves = (bytes(server_leaf, "server_leaf")?, bytes(client_leaf, "client_leaf")?);
+        let leaves = (filled(server_leaf, "server_leaf")?, bytes(client_leaf, "client_leaf")?);
         let name = optional_text(server_name, "server_name")?;
         let session = session(attester, (nonce, exporter), leaves, name)?;
         binder.write(bound(&session, tee)?);
@@ -118,13 +119,8 @@ pub(in crate::capi) fn session(
     let attester = match attester {
         ATLS_ATTESTER_SERVER => ProvingSide::Server,
         ATLS_ATTESTER_CLIENT => ProvingSide::Client,
-        other => {
-            return Err(Error::new(Status::InvalidArgument, format!("attester {other} is none of ATLS_ATTESTER_*")));
-        }
+        other => return Err(unknown("attester", other)),
     };
-    if server_leaf.is_empty() {
-        return Err(Error::new(Status::InvalidArgument, "server_leaf is empty"));
-    }
     let leaves = (server_leaf.to_vec(), Some(client_leaf.to_vec()).filter(|leaf| !leaf.is_empty()));
     Ok(Exporter::new(attester, values, leaves, server_name.unwrap_or_default().to_owned()))
 }

@@ -15,9 +15,7 @@ use crate::capi::base::handle::{borrow, borrow_mut};
 use crate::capi::base::status::atls_status;
 use crate::capi::connect::config::atls_config;
 use crate::capi::server::config::atls_server_config;
-use crate::connect::check_anchors;
 use crate::error::Result;
-use crate::server::ClientPolicy;
 
 /// Proves the server to clients that ask: `POST /tdx_quote` (protocol atlas-v1) and `POST /atls/exporter-v1` are answered with evidence of the
 /// machine that the server runs on, bound to the TLS session. This is what atls_http_connect_start and the like ask for; docs/protocol.md describes
@@ -180,9 +178,7 @@ pub extern "C" fn atls_server_config_set_client_policy(
     guard(error, || {
         let policy = Arc::new(borrow(policy, "policy")?.policy.clone());
         let verifier = borrow(verifier, "verifier")?.verifier.clone();
-        check_anchors(&policy, &verifier)?;
-        borrow_mut(config, "config")?.settings.client_policy = Some(ClientPolicy { policy, verifier });
-        Ok(())
+        borrow_mut(config, "config")?.settings.set_client_policy(policy, verifier)
     })
 }
 

@@ -3,9 +3,8 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use super::verify::add_simulated;
 use crate::attest::{TrustAnchors, Vendor};
-use crate::capi::base::arguments::{Counted, Out, Owned, bytes, c_bytes, c_text, optional_text, require, text};
+use crate::capi::base::arguments::{Counted, Out, Owned, bytes, c_bytes, c_text, filled, optional_text, require, text};
 use crate::capi::base::bytes::atls_buf;
 use crate::capi::base::error::atls_error;
 use crate::capi::base::guard::{guard, guard_free};
@@ -13,7 +12,6 @@ use crate::capi::base::handle::{Handle, add_ref, borrow_mut, destroy, release, s
 use crate::capi::base::status::atls_status;
 use crate::capi::connect::config::atls_config;
 use crate::connect::Route;
-use crate::error::{Error, Status};
 use crate::tls::{Trust, client_config};
 use crate::verifier::Verifier;
 
@@ -86,10 +84,7 @@ pub extern "C" fn atls_verifier_config_set_simulated_root(
     error: Out<*mut atls_error>,
 ) -> atls_status {
     guard(error, || {
-        let root = bytes(root_der, "root_der")?;
-        if root.is_empty() {
-            return Err(Error::new(Status::InvalidArgument, "root_der is empty"));
-        }
+        let root = filled(root_der, "root_der")?;
         borrow_mut(config, "config")?.anchors.add_simulated(Vendor::Intel, root.to_vec());
         Ok(())
     })
@@ -106,7 +101,7 @@ pub extern "C" fn atls_verifier_config_add_simulated_root(
 ) -> atls_status {
     guard(error, || {
         let (vendor, root) = (text(vendor, "vendor")?, bytes(pem, "pem")?);
-        add_simulated(&mut borrow_mut(config, "config")?.anchors, vendor, root)
+        Ok(borrow_mut(config, "config")?.anchors.read_simulated(vendor, root)?)
     })
 }
 

@@ -7,8 +7,8 @@ use super::binder::atls_attester;
 use super::policy::atls_policy;
 use super::verdict::atls_verdict;
 use crate::attest::tdx::TdxEvidence;
-use crate::attest::{AppraisalRequest, Binding, Documents, Evidence, Policy, TrustAnchors, Vendor, appraise};
-use crate::capi::base::arguments::{Out, Owned, bytes, c_bytes, c_text, optional_text, require, text};
+use crate::attest::{Binding, Evidence, OfflineRequest, Vendor};
+use crate::capi::base::arguments::{Out, Owned, bytes, c_bytes, c_text, filled, optional_text, require, text};
 use crate::capi::base::error::atls_error;
 use crate::capi::base::guard::{guard, guard_free};
 use crate::capi::base::handle::{Handle, borrow, borrow_mut, destroy};
@@ -19,12 +19,7 @@ use crate::error::{Error, Phase, Result, Status};
 /// The input of an offline verification, set piece by piece. A builder: one thread at a time.
 #[derive(Default)]
 pub struct atls_verification {
-    evidence: Option<Evidence>,
-    documents: Option<Documents>,
-    policy: Option<Policy>,
-    anchors: TrustAnchors,
-    binding: Option<Binding>,
-    time: Option<u64>,
+    request: OfflineRequest,
 }
 
 impl Handle for atls_verification {
@@ -59,7 +54,7 @@ pub extern "C" fn atls_verification_set_evidence_json(
     error: Out<*mut atls_error>,
 ) -> atls_status {
     guard(error, || {
-        let target = borrow_mut(verification, "verification")?;
+        let target = &mut borrow_mut(verification, "verification")?.request;
         let evidence = Evidence::from_json(bytes(json, "json")?);
         target.evidence = Some(evidence.map_err(|why| invalid(Status::EvidenceInvalid, "evidence", why))?);
         Ok(())
@@ -78,7 +73,7 @@ pub extern "C" fn atls_verification_set_quote(
     error: Out<*mut atls_error>,
 ) -> atls_status {
     guard(error, || {
-        let target = borrow_mut(verification, "verification")?;
+        let target = &mut borrow_mut(verification, "verification")?.request;
         let logged = !event_log.is_null();
         let log = bytes(event_log, "event_log")?;
         let log = std::str::from_utf8(log).map_err(|e| Error::new(Status::InvalidUtf8, format!("event_log: {e}")))?;
@@ -98,7 +93,7 @@ pub extern "C" fn atls_verification_set_collateral_json(
     error: Out<*mut atls_error>,
 ) -> atls_status {
     guard(error, || {
-        let target = borrow_mut(verification, "verification")?;
+        let target = &mut borrow_mut(verification, "verification")?.request;
         let documents = documents_from_json(bytes(json, "json")?);
         target.documents = Some(documents.map_err(|why| invalid(Status::CollateralInvalid, "collateral", why))?);
         Ok(())
@@ -114,7 +109,7 @@ pub extern "C" fn atls_verification_set_policy(
 ) -> atls_status {
     guard(error, || {
         let policy = borrow(policy, "policy")?.policy.clone();
-        borrow_mut(verification, "verification")?.policy = Some(policy);
+        borrow_mut(verification, "verification")?.request.policy = Some(policy);
         Ok(())
     })
 }
@@ -127,7 +122,7 @@ pub extern "C" fn atls_verification_set_time(
     error: Out<*mut atls_error>,
 ) -> atls_status {
     guard(error, || {
-        borrow_mut(verification, "verification")?.time = Some(unix_seconds);
+        borrow_mut(verification, "verification")?.request.time = Some(unix_seconds);
         Ok(())
     })
 }
@@ -146,11 +141,8 @@ pub extern "C" fn atls_verification_set_session(
     error: Out<*mut atls_error>,
 ) -> atls_status {
     guard(error, || {
-        let target = borrow_mut(verification, "verification")?;
-        let leaf = bytes(leaf_der, "leaf_der")?;
-        if leaf.is_empty() {
-            return Err(Error::new(Status::InvalidArgument, "leaf_der is empty"));
-        }
+        let target = &mut borrow_mut(verification, "verification")?.request;
+        let leaf = filled(leaf_der, "leaf_der")?;
         target.binding = Some(Binding::Session {
             nonce: fixed(bytes(nonce, "nonce")?, "nonce")?,
             exporter: fixed(bytes(exporter, "exporter")?, "exporter")?,
@@ -174,9 +166,9 @@ pub extern "C" fn atls_verification_set_exporter_session(
     error: Out<*mut atls_error>,
 ) -> atls_status {
     guard(error, || {
-        let target = borrow_mut(verification, "verification")?;
+        let target = &mut borrow_mut(verification, "verification")?.request;
         let values = (binder::of_32(nonce, "nonce")?, binder::of_32(exporter, "exporter")?);
-        let leaves = (bytes(server_leaf, "server_leaf")?, bytes(client_leaf, "client_leaf")?);
+        let leaves = (filled(server_leaf, "server_leaf")?, bytes(client_leaf, "client_leaf")?);
         let name = optional_text(server_name, "server_name")?;
         target.binding = Some(Binding::Exporter(binder::session(attester, values, leaves, name)?));
         Ok(())
@@ -191,7 +183,7 @@ pub extern "C" fn atls_verification_skip_binding(
     error: Out<*mut atls_error>,
 ) -> atls_status {
     guard(error, || {
-        borrow_mut(verification, "verification")?.binding = Some(Binding::Skip);
+        borrow_mut(verification, "verification")?.request.binding = Some(Binding::Skip);
         Ok(())
     })
 }
@@ -205,11 +197,8 @@ pub extern "C" fn atls_verification_set_simulated_root(
     error: Out<*mut atls_error>,
 ) -> atls_status {
     guard(error, || {
-        let target = borrow_mut(verification, "verification")?;
-        let root = bytes(root_der, "root_der")?;
-        if root.is_empty() {
-            return Err(Error::new(Status::InvalidArgument, "root_der is empty"));
-        }
+        let target = &mut borrow_mut(verification, "verification")?.request;
+        let root = filled(root_der, "root_der")?;
         target.anchors.add_simulated(Vendor::Intel, root.to_vec());
         Ok(())
     })
@@ -226,17 +215,9 @@ pub extern "C" fn atls_verification_add_simulated_root(
     error: Out<*mut atls_error>,
 ) -> atls_status {
     guard(error, || {
-        let target = borrow_mut(verification, "verification")?;
-        add_simulated(&mut target.anchors, text(vendor, "vendor")?, bytes(pem, "pem")?)
+        let target = &mut borrow_mut(verification, "verification")?.request;
+        Ok(target.anchors.read_simulated(text(vendor, "vendor")?, bytes(pem, "pem")?)?)
     })
-}
-
-pub(in crate::capi) fn add_simulated(anchors: &mut TrustAnchors, vendor: &str, pem: &[u8]) -> Result<()> {
-    let wrong = |why: String| Error::new(Status::InvalidArgument, why);
-    let vendor = Vendor::from_name(vendor).ok_or_else(|| wrong(format!("vendor {vendor:?} is not known")))?;
-    let root = vendor.read_root(pem).map_err(|why| wrong(format!("pem: {why}")))?;
-    anchors.add_simulated(vendor, root);
-    Ok(())
 }
 
 /// Judges the evidence. Pure: the same input gives the same verdict at any time on any machine. Takes about a millisecond of CPU time. OK means that
@@ -250,28 +231,10 @@ pub extern "C" fn atls_verify(
 ) -> atls_status {
     guard(error, || {
         let verdict = require(verdict, "verdict")?;
-        let question = borrow(verification, "verification")?;
-        let (evidence, none) = (piece(&question.evidence, "evidence")?, Documents::none());
-        let policy = piece(&question.policy, "policy")?;
-        let documents = match &question.documents {
-            None if !policy.takes_collateral(evidence.tee()) => &none,
-            given => piece(given, "collateral")?,
-        };
-        let reached = appraise(&AppraisalRequest {
-            evidence,
-            documents,
-            policy,
-            anchors: &question.anchors,
-            binding: piece(&question.binding, "session (or the wish to skip the binding)")?,
-            now: *piece(&question.time, "time")?,
-        })?;
+        let reached = borrow(verification, "verification")?.request.judge()?;
         verdict.write(atls_verdict::into_raw(Arc::new(reached)));
         Ok(())
     })
-}
-
-fn piece<'a, T>(value: &'a Option<T>, what: &str) -> Result<&'a T> {
-    value.as_ref().ok_or_else(|| Error::new(Status::InvalidState, format!("no {what} was set")))
 }
 
 pub(in crate::capi) fn fixed<const N: usize>(value: &[u8], what: &str) -> Result<[u8; N]> {

@@ -189,6 +189,14 @@ impl<'a> From<&'a [u8]> for c_bytes<'a> {
     }
 }
 
+/// As `bytes`; empty ones are refused.
+pub fn filled<'a>(given: c_bytes<'a>, what: &str) -> Result<&'a [u8]> {
+    match bytes(given, what)? {
+        [] => Err(Error::new(Status::InvalidArgument, format!("{what} is empty"))),
+        some => Ok(some),
+    }
+}
+
 /// The bytes. A NULL pointer with a length is refused, as is a length that no memory has.
 pub fn bytes<'a>(given: c_bytes<'a>, what: &str) -> Result<&'a [u8]> {
     let atls_bytes { ptr, len } = given.0;

@@ -6,8 +6,9 @@ use crate::capi::base::error::atls_error;
 use crate::capi::base::guard::guard;
 use crate::capi::base::handle::borrow_mut;
 use crate::capi::base::status::atls_status;
+use crate::capi::base::unknown;
 use crate::connect::Proxy;
-use crate::error::{Error, Result, Status};
+use crate::error::Result;
 use crate::io::dialling::AddressFamily;
 use crate::message::credentials::AuthScheme;
 use crate::message::credentials::Login;
@@ -34,7 +35,7 @@ pub(in crate::capi) fn scheme(auth: u32) -> Result<AuthScheme> {
     match auth {
         ATLS_AUTH_BASIC => Ok(AuthScheme::Basic),
         ATLS_AUTH_DIGEST => Ok(AuthScheme::Digest),
-        other => Err(Error::new(Status::InvalidArgument, format!("auth {other} is none of ATLS_AUTH_*"))),
+        other => Err(unknown("auth", other)),
     }
 }
 
@@ -112,9 +113,7 @@ pub extern "C" fn atls_config_set_family(
             ATLS_FAMILY_ANY => AddressFamily::Any,
             ATLS_FAMILY_IPV4 => AddressFamily::V4,
             ATLS_FAMILY_IPV6 => AddressFamily::V6,
-            other => {
-                return Err(Error::new(Status::InvalidArgument, format!("family {other} is none of ATLS_FAMILY_*")));
-            }
+            other => return Err(unknown("family", other)),
         };
         borrow_mut(config, "config")?.config.change().dial.family = family;
         Ok(())

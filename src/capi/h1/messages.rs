@@ -13,7 +13,7 @@ use crate::capi::base::guard::{guard, guard_value};
 use crate::capi::base::status::atls_status;
 use crate::error::{Error, Result, Status};
 use crate::h1;
-use crate::h1::{Facts, Framing, Method, Rules, syntax};
+use crate::h1::{Facts, Framing, Method, Rules};
 
 /// Checks that a request with these parts would be accepted. On H1_LOCAL, atls_error_http_status is the status that a server might answer with.
 /// `http_version`: major << 8 | minor.
@@ -82,36 +82,13 @@ pub unsafe extern "C" fn atls_h1_header_token_next(
             let name = bytes(name, "name").ok()?;
             // SAFETY: the host says that there are as many; they are not used after the call.
             let headers = unsafe { Headers::new(headers, headers_len) }.ok()?;
-            let (found, after) = token_after(headers, name, *cursor)?;
+            let (found, after) = h1::member_after(headers.iter(), name, *cursor)?;
             *cursor = after;
             token.write(atls_bytes::of(found));
             Some(())
         };
         next().is_some()
     })
-}
-
-/// A cursor is the index of a header, and in its lower half the position in that header's value. Each byte is looked at once.
-fn token_after<'a>(headers: Headers<'a>, name: &[u8], cursor: u64) -> Option<(&'a [u8], u64)> {
-    let (mut index, mut from) = (cursor >> 32, (cursor & 0xffff_ffff) as usize);
-    for (found, value) in headers.iter().skip(usize::try_from(index).ok()?) {
-        while found.eq_ignore_ascii_case(name) && from < value.len() {
-            let comma = value[from..].iter().position(|&b| b == b',');
-            let end = comma.map_or(value.len(), |comma| from + comma);
-            let member = syntax::trimmed(&value[from..end]);
-            from = end + 1;
-            if !member.is_empty() {
-                return Some((member, index << 32 | from.min(u32::MAX as usize) as u64));
-            }
-        }
-        (index, from) = (index + 1, 0);
-    }
-    None
-}
-
-fn tokens<'a>(headers: Headers<'a>, name: &'a [u8]) -> impl Iterator<Item = &'a [u8]> {
-    let named = headers.iter().filter(move |(found, _)| found.eq_ignore_ascii_case(name));
-    named.flat_map(|(_, value)| syntax::list(value))
 }
 
 /// Returns whether one of the members that atls_h1_header_token_next finds is `token`, in any case.
@@ -127,7 +104,7 @@ pub unsafe extern "C" fn atls_h1_header_has_token(
             let (name, token) = (bytes(name, "name")?, bytes(token, "token")?);
             // SAFETY: the host says that there are as many; they are not used after the call.
             let headers = unsafe { Headers::new(headers, headers_len) }?;
-            Ok(tokens(headers, name).any(|member| member.eq_ignore_ascii_case(token)))
+            Ok(h1::has_member(headers.iter(), name, token))
         };
         found().unwrap_or(false)
     })
@@ -144,7 +121,7 @@ pub unsafe extern "C" fn atls_h1_keep_alive(
     guard_value(false, || {
         // SAFETY: the host says that there are as many; they are not used after the call.
         let facts = unsafe { facts(headers, headers_len) };
-        facts.is_ok_and(|facts| http_version >= 0x0101 && !facts.close)
+        facts.is_ok_and(|facts| facts.keeps_alive(http_version))
     })
 }
 
@@ -158,7 +135,7 @@ pub unsafe extern "C" fn atls_h1_expects_100_continue(
     guard_value(false, || {
         // SAFETY: the host says that there are as many; they are not used after the call.
         let facts = unsafe { facts(headers, headers_len) };
-        facts.is_ok_and(|facts| http_version >= 0x0101 && facts.expects_continue)
+        facts.is_ok_and(|facts| facts.asks_to_continue(http_version))
     })
 }
 
@@ -183,12 +160,8 @@ pub unsafe extern "C" fn atls_h1_body_framing(
         let method = Method::of(bytes(request_method, "request_method")?);
         // SAFETY: the host says that there are as many; they are not used after the call.
         let facts = unsafe { facts(headers, headers_len) }?;
-        let found = match u16::try_from(status) {
-            Ok(0) => Framing::of_request(&facts),
-            Ok(status @ 100..1000) => Framing::of_response(method, status, &facts),
-            _ => return Err(Error::new(Status::InvalidArgument, format!("status {status} is impossible"))),
-        };
-        let number = match found {
+        let impossible = || Error::new(Status::InvalidArgument, format!("status {status} is impossible"));
+        let number = match Framing::of(method, status, &facts).ok_or_else(impossible)? {
             Framing::ContentLength(bytes) => {
                 length.write(bytes);
                 ATLS_H1_FRAMING_CONTENT_LENGTH
