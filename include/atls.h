@@ -731,9 +731,8 @@ atls_str atls_verdict_check_actual(const atls_verdict *verdict, size_t index);
 atls_check atls_verdict_check_outcome(const atls_verdict *verdict, size_t index);
 
 /**
- * Returns the whole verdict as one JSON object: trusted, tee_type, tcb_status, advisory_ids,
- * trust_anchor, bound_to_session, checks, application, measurements, platform and collateral dates.
- * Valid as long as the verdict.
+ * Returns the whole verdict as one JSON object, whose `version` is 1: docs/verdict.md explains each
+ * member, docs/verdict.schema.json is its schema. Valid as long as the verdict.
  */
 atls_str atls_verdict_json(const atls_verdict *verdict);
 

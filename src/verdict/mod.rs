@@ -6,6 +6,9 @@ mod check;
 pub use check::{Check, CheckId, Outcome};
 use serde_json::{Map, Value, json};
 
+/// Of the format that [`Verdict::to_json`] writes: docs/verdict.schema.json. Members may be added to a version; none is changed or taken out.
+pub const VERSION: u32 = 1;
+
 /// What an appraisal found. `trusted` is true only if every check that ran passed and the mandatory ones ran.
 #[derive(Clone, Debug)]
 pub struct Verdict {
@@ -63,13 +66,14 @@ impl Verdict {
         self.claims.as_ref().map_or(&[], |claims| &claims.advisory_ids)
     }
 
-    /// The whole verdict as one JSON object.
+    /// The whole verdict as one JSON object (docs/verdict.md).
     pub fn to_json(&self) -> String {
         let checks: Vec<Value> = self.checks.iter().map(line).collect();
         let application: Map<String, Value> =
             self.application.iter().map(|(name, value)| (name.clone(), value.as_str().into())).collect();
         let claims = self.claims.as_ref();
         json!({
+            "version": VERSION,
             "trusted": self.trusted,
             "tee_type": self.tee,
             "tcb_status": self.tcb_status_json(),

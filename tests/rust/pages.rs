@@ -4,7 +4,7 @@
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
-const PAGES: [&str; 7] = [
+const PAGES: [&str; 8] = [
     "README.md",
     "CONTRIBUTING.md",
     "SECURITY.md",
@@ -12,6 +12,7 @@ const PAGES: [&str; 7] = [
     "docs/policy.md",
     "docs/protocol.md",
     "docs/strictness.md",
+    "docs/verdict.md",
 ];
 
 fn at(path: &str) -> PathBuf {

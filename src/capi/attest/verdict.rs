@@ -161,8 +161,8 @@ pub extern "C" fn atls_verdict_check_outcome(verdict: Option<&atls_verdict>, ind
     })
 }
 
-/// Returns the whole verdict as one JSON object: trusted, tee_type, tcb_status, advisory_ids, trust_anchor, bound_to_session, checks, application,
-/// measurements, platform and collateral dates. Valid as long as the verdict.
+/// Returns the whole verdict as one JSON object, whose `version` is 1: docs/verdict.md explains each member, docs/verdict.schema.json is its schema.
+/// Valid as long as the verdict.
 #[unsafe(no_mangle)]
 pub extern "C" fn atls_verdict_json(verdict: Option<&atls_verdict>) -> atls_str {
     guard_value(atls_str::empty(), || {

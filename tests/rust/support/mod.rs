@@ -5,6 +5,7 @@
 pub mod abi;
 pub mod nitro;
 pub mod offline;
+pub mod schema;
 pub mod server;
 pub mod snp;
 pub mod snp_guest;
@@ -209,6 +210,9 @@ fn refusal(error: *mut atls_error) -> Refusal {
     unsafe {
         let status = atls_error_status(error);
         let verdict = atls_error_verdict(error);
+        if !verdict.is_null() {
+            schema::hold(&serde_json::from_str(&text(atls_verdict_json(verdict))).unwrap());
+        }
         let failed = (0..atls_verdict_check_count(verdict))
             .find(|index| atls_verdict_check_outcome(verdict, *index) == ATLS_CHECK_FAIL)
             .map(|index| text(atls_verdict_check_name(verdict, index)));

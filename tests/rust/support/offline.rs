@@ -11,7 +11,7 @@ use simtee::exporter::Binder;
 use simtee::guest::report_data;
 use simtee::{Guest, SimTee};
 
-use super::text;
+use super::{schema, text};
 
 pub const NONCE: [u8; 32] = [3; 32];
 pub const EXPORTER: [u8; 32] = [4; 32];
@@ -133,6 +133,9 @@ impl Question {
             };
             atls_verdict_free(verdict);
             atls_error_free(error);
+            if !found.verdict.is_null() {
+                schema::hold(&found.verdict);
+            }
             found
         }
     }

@@ -8,7 +8,7 @@ use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
 
 use super::abi::*;
-use super::text;
+use super::{schema, text};
 
 /// One question for the verifier.
 #[derive(Clone, Debug)]
@@ -99,6 +99,9 @@ impl Question {
             };
             atls_verdict_free(verdict);
             atls_error_free(error);
+            if !found.verdict.is_null() {
+                schema::hold(&found.verdict);
+            }
             found
         }
     }
