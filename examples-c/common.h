@@ -1,8 +1,9 @@
 /* common.h - helpers that all examples share: files, errors, verdicts, configurations.
  *
- * Two variables of the environment let the examples run against the simulator:
+ * Variables of the environment let the examples run against the simulator:
  *   ATLS_ROOT_PEM        file with further root certificates for TLS
  *   ATLS_SIMULATED_ROOT  file with a simulator's root (DER): for tests, and only if the policy allows it
+ *   ATLS_SIMULATED_ROOTS further ones (PEM): vendor=file,vendor=file,..
  */
 #ifndef COMMON_H
 #define COMMON_H
@@ -43,10 +44,11 @@ static inline void print_verdict(const atls_verdict *verdict, FILE *out)
 {
     static const char *const outcome[] = {"pass", "FAIL", "-"};
     for (size_t i = 0; i < atls_verdict_check_count(verdict); i++)
-        fprintf(out, "  %-4s  %-18s %.70s\n", outcome[atls_verdict_check_outcome(verdict, i)],
+        fprintf(out, "  %-4s  %-24s %.70s\n", outcome[atls_verdict_check_outcome(verdict, i)],
                 atls_verdict_check_name(verdict, i).ptr, atls_verdict_check_actual(verdict, i).ptr);
-    fprintf(out, "%s: TCB %s, trust anchor %s%s\n", atls_verdict_trusted(verdict) ? "trusted" : "NOT TRUSTED",
-            atls_verdict_tcb_status(verdict).ptr, atls_verdict_trust_anchor(verdict).ptr,
+    const char *tcb = atls_verdict_tcb_status(verdict).ptr; /* "" if the vendor publishes none */
+    fprintf(out, "%s: %s%s%strust anchor %s%s\n", atls_verdict_trusted(verdict) ? "trusted" : "NOT TRUSTED", *tcb ? "TCB " : "",
+            tcb, *tcb ? ", " : "", atls_verdict_trust_anchor(verdict).ptr,
             atls_verdict_bound_to_session(verdict) ? "" : " (not bound to a session)");
 }
 
@@ -63,6 +65,21 @@ static inline void check(atls_status status, atls_error **error)
     exit(1);
 }
 
+/* "amd=/path/amd.pem,aws=/path/aws.pem" */
+static inline void add_simulated_roots(atls_verifier_config *trust, const char *list)
+{
+    atls_error *error = NULL;
+    char *copy = strdup(list ? list : ""), *rest = copy, *vendor;
+    while (copy && (vendor = strsep(&rest, ",")) && *vendor) {
+        char *path = vendor;
+        strsep(&path, "=");
+        struct file roots = read_file(path ? path : "");
+        check(atls_verifier_config_add_simulated_root(trust, vendor, atls_bytes_of(roots.data, roots.len), &error), &error);
+        free(roots.data);
+    }
+    free(copy);
+}
+
 static inline atls_verifier *make_verifier(void)
 {
     atls_error *error = NULL;
@@ -74,6 +91,7 @@ static inline atls_verifier *make_verifier(void)
         check(atls_verifier_config_set_simulated_root(trust, atls_bytes_of(root.data, root.len), &error), &error);
         free(root.data);
     }
+    add_simulated_roots(trust, getenv("ATLS_SIMULATED_ROOTS"));
     check(atls_verifier_new(trust, &verifier, &error), &error);
     atls_verifier_config_free(trust);
     return verifier;

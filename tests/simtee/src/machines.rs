@@ -3,6 +3,7 @@
 //! | socket | request | answer |
 //! |---|---|---|
 //! | evidence.sock | `KIND HEX`, to the end of the line: a kind of evidence, and 64 bytes that it is to be bound to | the evidence object |
+//! | evil-evidence.sock | the same | evidence of a machine that one thing is wrong with, see `wrong` |
 //! | nsm.sock | a request as a Nitro enclave's security module has it, in CBOR, to the end of the stream | its response, in CBOR |
 
 use std::path::Path;
@@ -15,8 +16,8 @@ use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::{UnixListener, UnixStream};
 
 use crate::kds::Kds;
-use crate::nitro::{self, Aws};
-use crate::snp::{Amd, Product};
+use crate::nitro::{self, Aws, Document};
+use crate::snp::{Amd, Product, REPORT};
 
 /// The path of the revocation list that judging needs.
 const CRL: &str = "/vcek/v1/Genoa/crl";
@@ -46,16 +47,10 @@ pub fn nitro_tpm_policy() -> Value {
     json!({"type": "nitro_tpm", "pcrs": pcrs, "allow_simulated": true})
 }
 
-/// Serves both sockets until the runtime ends.
+/// Serves the sockets until the runtime ends.
 pub fn start(folder: &Path) {
-    serve(folder.join("evidence.sock").as_path(), |socket| async move {
-        let mut socket = BufReader::new(socket);
-        let mut line = String::new();
-        let _ = socket.read_line(&mut line).await;
-        let made = line.trim_end().split_once(' ').and_then(|(kind, binder)| evidence(kind, &unhex(binder)?));
-        let answer = made.unwrap_or_else(|| json!({"error": "KIND HEX"}));
-        let _ = socket.write_all(answer.to_string().as_bytes()).await;
-    });
+    serve(folder.join("evidence.sock").as_path(), |socket| give(socket, evidence));
+    serve(folder.join("evil-evidence.sock").as_path(), |socket| give(socket, wrong));
     serve(folder.join("nsm.sock").as_path(), |mut socket| async move {
         let mut request = Vec::new();
         let _ = socket.read_to_end(&mut request).await;
@@ -73,26 +68,54 @@ fn serve<F: Future<Output = ()> + Send + 'static>(path: &Path, answer: fn(UnixSt
     });
 }
 
+async fn give(socket: UnixStream, make: fn(&str, &[u8; 64]) -> Option<Value>) {
+    let mut socket = BufReader::new(socket);
+    let mut line = String::new();
+    let _ = socket.read_line(&mut line).await;
+    let made = line.trim_end().split_once(' ').and_then(|(kind, binder)| make(kind, &unhex(binder)?));
+    let answer = made.unwrap_or_else(|| json!({"error": "KIND HEX"}));
+    let _ = socket.write_all(answer.to_string().as_bytes()).await;
+}
+
 /// The evidence object of a genuine machine of that kind.
 pub fn evidence(kind: &str, binder: &[u8; 64]) -> Option<Value> {
     match kind {
+        "snp" => Some(snp(&mut Amd::of(Product::Genoa).report(3, binder))),
+        "nitro" | "nitro_tpm" => Some(nitro(kind, binder, |_| ())),
+        _ => None,
+    }
+}
+
+/// The same of a machine that is as genuine, and of which one thing is not as the policy wants it: a guest that its host can debug; another image.
+fn wrong(kind: &str, binder: &[u8; 64]) -> Option<Value> {
+    match kind {
         "snp" => {
-            let amd = Amd::of(Product::Genoa);
-            let mut report = amd.report(3, binder);
-            amd.sign(&mut report);
-            let leaf = amd.leaf(&amd.vcek(&report));
-            Some(json!({"report": STANDARD.encode(report), "leaf": STANDARD.encode(leaf)}))
+            let mut report = Amd::of(Product::Genoa).report(3, binder);
+            report[0x00a] |= 8;
+            Some(snp(&mut report))
         }
         "nitro" | "nitro_tpm" => {
-            let enclave = Aws::get().enclave(now() - 60, now() + 3600);
-            let document = match kind {
-                "nitro" => enclave.document(now(), binder),
-                _ => enclave.tpm_document(now(), binder),
-            };
-            Some(json!({"document": STANDARD.encode(enclave.sign(&document))}))
+            Some(nitro(kind, binder, |document| document.pcrs.iter_mut().for_each(|(_, value)| value.fill(0xee))))
         }
         _ => None,
     }
+}
+
+fn snp(report: &mut [u8; REPORT]) -> Value {
+    let amd = Amd::of(Product::Genoa);
+    amd.sign(report);
+    let leaf = amd.leaf(&amd.vcek(report));
+    json!({"report": STANDARD.encode(report), "leaf": STANDARD.encode(leaf)})
+}
+
+fn nitro(kind: &str, binder: &[u8; 64], change: impl FnOnce(&mut Document)) -> Value {
+    let enclave = Aws::get().enclave(now() - 60, now() + 3600);
+    let mut document = match kind {
+        "nitro" => enclave.document(now(), binder),
+        _ => enclave.tpm_document(now(), binder),
+    };
+    change(&mut document);
+    json!({"document": STANDARD.encode(enclave.sign(&document))})
 }
 
 /// What a Nitro enclave's security module answers: a document over what the request holds.

@@ -7,7 +7,7 @@ use std::process::{Command, Stdio};
 use crate::server::Example;
 use crate::shell::{Done, cargo, command, output, root, run, step};
 use crate::simulator::Simulator;
-use crate::{build, packages};
+use crate::{build, fleet, packages};
 
 pub fn run_demo() -> Done {
     packages::ensure(packages::BUILD)?;
@@ -23,8 +23,21 @@ pub fn run_demo() -> Done {
     server.stop()?;
     step("a server that shows evidence of another session: refused");
     let server = Example::attested(&simulator, "evil-agent.sock")?;
-    refused(example(&simulator, "chat", &server.port, "policy.json").arg("Is this private?"), "FAIL  report_data")?;
-    server.stop()
+    distrusted(&simulator, &server.port, "policy.json", "FAIL  report_data")?;
+    server.stop()?;
+    fleet::show(&simulator)
+}
+
+/// The chat under this policy is answered.
+pub fn trusted(simulator: &Simulator, port: &str, policy: &str) -> Done {
+    let said = output(example(simulator, "chat", port, policy).arg("Is this private?"))?;
+    println!("{said}");
+    holds(&said, "\ntrusted: ")
+}
+
+/// The chat under this policy sends nothing, since this check failed.
+pub fn distrusted(simulator: &Simulator, port: &str, policy: &str, check: &str) -> Done {
+    refused(example(simulator, "chat", port, policy).arg("Is this private?"), check)
 }
 
 /// The demo's chat, on this attested server, and what it must say.

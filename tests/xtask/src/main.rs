@@ -5,6 +5,7 @@ mod build;
 mod consumers;
 mod demo;
 mod docs;
+mod fleet;
 mod fuzz;
 mod h1;
 mod mutants;

@@ -5,7 +5,7 @@ use std::process::{Child, ChildStdout, Command, Stdio};
 
 use crate::shell::{Done, command, output, root, run};
 use crate::simulator::Simulator;
-use crate::{build, demo, peers, protocol};
+use crate::{build, demo, fleet, peers, protocol};
 
 /// Ends when its standard input does, in good order, or it is a fault.
 pub struct Example {
@@ -64,6 +64,7 @@ pub fn examples(simulator: &Simulator) -> Done {
     let attested = Example::attested(simulator, "agent.sock")?;
     demo::chat(simulator, &attested.port)?;
     attested.stop()?;
+    fleet::show(simulator)?;
     mutual(simulator)?;
     protocol::examples(simulator)?;
     tunnel(simulator)

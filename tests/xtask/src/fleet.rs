@@ -1,0 +1,49 @@
+//! Servers on machines of several kinds under one policy, for the demo and the suite: each is trusted, and each that tells one lie is refused.
+
+use crate::demo;
+use crate::server::Example;
+use crate::shell::{Done, step};
+use crate::simulator::Simulator;
+
+/// A machine's kind; the lie of its evil twin, and the check that notices it.
+struct Machine {
+    title: &'static str,
+    tee: &'static str,
+    lie: &'static str,
+    check: &'static str,
+}
+
+const MACHINES: [Machine; 2] = [
+    Machine {
+        title: "an SEV-SNP guest",
+        tee: "snp",
+        lie: "can be debugged by its host",
+        check: "any_of[1].guest_policy",
+    },
+    Machine { title: "a Nitro enclave", tee: "nitro", lie: "runs another image", check: "any_of[2].pcr:0" },
+];
+
+const POLICY: &str = "tdx-first.json";
+
+pub fn show(simulator: &Simulator) -> Done {
+    step("one policy for a fleet: a TDX guest, which it also trusts");
+    let server = Example::attested(simulator, "agent.sock")?;
+    demo::trusted(simulator, &server.port, POLICY)?;
+    server.stop()?;
+    for machine in MACHINES {
+        step(&format!("the same policy: {}", machine.title));
+        let server = serve(simulator, machine.tee, "evidence.sock")?;
+        demo::trusted(simulator, &server.port, POLICY)?;
+        server.stop()?;
+        step(&format!("{} that {}: refused", machine.title, machine.lie));
+        let server = serve(simulator, machine.tee, "evil-evidence.sock")?;
+        demo::distrusted(simulator, &server.port, POLICY, &format!("FAIL  {}", machine.check))?;
+        server.stop()?;
+    }
+    Ok(())
+}
+
+fn serve(simulator: &Simulator, tee: &str, agent: &str) -> Result<Example, String> {
+    let file = |name| simulator.file(name).display().to_string();
+    Example::start("evidence_source", &[&file("peer.pem"), &file("peer-key.pem"), tee, &file(agent)])
+}
