@@ -3497,6 +3497,20 @@ atls_status atls_server_config_set_tsm(atls_server_config *config,
                                        atls_error *ATLS_NULLABLE *ATLS_NULLABLE error);
 
 /**
+ * Like atls_server_config_set_dstack_agent(), with documents of the security module of an AWS Nitro
+ * enclave, which name the key of the session's certificate. They are given by exporter-v1 only.
+ *
+ * \param path the device. May be NULL, for "/dev/nsm".
+ * \return ATLS_OK, or
+ * \retval ATLS_NULL_ARGUMENT
+ * \retval ATLS_INVALID_UTF8
+ * \retval ATLS_INVALID_ARGUMENT cannot be opened
+ */
+atls_status atls_server_config_set_nsm(atls_server_config *config,
+                                       const char *ATLS_NULLABLE path,
+                                       atls_error *ATLS_NULLABLE *ATLS_NULLABLE error);
+
+/**
  * Like atls_server_config_set_dstack_agent(), with TDX quotes that the host makes. The host is then
  * also responsible for naming the certificate in the guest's log.
  *
@@ -3561,6 +3575,20 @@ atls_status atls_config_set_dstack_agent(atls_config *config,
  * \retval ATLS_INVALID_ARGUMENT not found
  */
 atls_status atls_config_set_tsm(atls_config *config,
+                                const char *ATLS_NULLABLE path,
+                                atls_error *ATLS_NULLABLE *ATLS_NULLABLE error);
+
+/**
+ * Like atls_config_set_dstack_agent(), with documents of the security module of an AWS Nitro
+ * enclave, as described for atls_server_config_set_nsm().
+ *
+ * \param path the device. May be NULL, for "/dev/nsm".
+ * \return ATLS_OK, or
+ * \retval ATLS_NULL_ARGUMENT
+ * \retval ATLS_INVALID_UTF8
+ * \retval ATLS_INVALID_ARGUMENT cannot be opened
+ */
+atls_status atls_config_set_nsm(atls_config *config,
                                 const char *ATLS_NULLABLE path,
                                 atls_error *ATLS_NULLABLE *ATLS_NULLABLE error);
 

@@ -158,7 +158,7 @@ fn key_digest(leaf: &Option<Vec<u8>>) -> Result<[u8; 48], String> {
 }
 
 /// SubjectPublicKeyInfo of a certificate, DER both.
-pub(super) fn public_key(leaf: &[u8]) -> Result<Vec<u8>, String> {
+pub fn public_key(leaf: &[u8]) -> Result<Vec<u8>, String> {
     let leaf = CertificateDer::from(leaf);
     let leaf = webpki::EndEntityCert::try_from(&leaf).map_err(|error| format!("certificate: {error:?}"))?;
     Ok(leaf.subject_public_key_info().to_vec())

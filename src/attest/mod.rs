@@ -31,7 +31,8 @@ mod toy;
 pub use anchors::{TrustAnchors, Vendor};
 pub use appraise::{AppraisalRequest, appraise, is_bound, needs, refuse_unbound};
 pub use binding::{
-    Binding, EXPORTER_LABEL, EXPORTER_LENGTH, EXPORTER_V1_LABEL, Exporter, Protocol, ProvingSide, report_data,
+    Binding, EXPORTER_LABEL, EXPORTER_LENGTH, EXPORTER_V1_LABEL, Exporter, Protocol, ProvingSide, public_key,
+    report_data,
 };
 pub use challenge::Challenge;
 pub use documents::{Document, DocumentId, Documents};

@@ -1,10 +1,11 @@
 //! This side as attester (RFC 9334): evidence of the machine that the program runs on, for report data that somebody else has bound to a
-//! session (docs/protocol.md, "Evidence"). May talk to the guest agent; knows nothing of TLS or HTTP servers.
+//! session (docs/protocol.md, "Evidence"). May talk to the guest agent and to devices; knows nothing of TLS or HTTP servers.
 
-mod certificate_table;
+pub mod certificate_table;
 mod framing;
 mod guest_agent;
 mod host_function;
+pub mod nsm;
 mod pace;
 mod provider;
 mod tsm;
@@ -18,6 +19,7 @@ use tokio::sync::Mutex;
 pub use framing::check_framing;
 pub use guest_agent::GuestAgent;
 pub use host_function::{HostEvidence, HostFunction};
+pub use nsm::Nsm;
 use pace::Pace;
 pub use provider::{EvidenceInput, Provider, Providers};
 pub use tsm::Tsm;

@@ -534,6 +534,9 @@ static void call_all_with_null(void)
     REFUSED("config", atls_server_config_set_tsm(NULL, "/", &error));
     TAKEN(atls_server_config_set_tsm(have_atls_server_config, NULL, &error));
     UNEXPLAINED(atls_server_config_set_tsm(NULL, "/", NULL));
+    REFUSED("config", atls_server_config_set_nsm(NULL, "/", &error));
+    TAKEN(atls_server_config_set_nsm(have_atls_server_config, NULL, &error));
+    UNEXPLAINED(atls_server_config_set_nsm(NULL, "/", NULL));
     REFUSED("", atls_server_config_set_quote_source(NULL, NULL, NULL, NULL, &error));
     ENDURED(atls_server_config_set_quote_source(have_atls_server_config, NULL, NULL, NULL, &error));
     UNEXPLAINED(atls_server_config_set_quote_source(NULL, NULL, NULL, NULL, NULL));
@@ -547,6 +550,9 @@ static void call_all_with_null(void)
     REFUSED("config", atls_config_set_tsm(NULL, "/", &error));
     TAKEN(atls_config_set_tsm(have_atls_config, NULL, &error));
     UNEXPLAINED(atls_config_set_tsm(NULL, "/", NULL));
+    REFUSED("config", atls_config_set_nsm(NULL, "/", &error));
+    TAKEN(atls_config_set_nsm(have_atls_config, NULL, &error));
+    UNEXPLAINED(atls_config_set_nsm(NULL, "/", NULL));
     REFUSED("", atls_config_set_quote_source(NULL, NULL, NULL, NULL, &error));
     ENDURED(atls_config_set_quote_source(have_atls_config, NULL, NULL, NULL, &error));
     UNEXPLAINED(atls_config_set_quote_source(NULL, NULL, NULL, NULL, NULL));

@@ -1,5 +1,7 @@
 //! What the fuzz targets look for in those who read bytes of strangers, looked for in every run of the tests as well: seeds, and what they become.
 
+#[path = "support/device_readers.rs"]
+mod device_readers;
 #[path = "support/random.rs"]
 mod random;
 #[path = "support/readers.rs"]
@@ -110,4 +112,26 @@ fn bent_codings_end_in_an_error_or_a_body() {
         b"\x03\x01(\xb5/\xfd\x04X\x19\0\0abc\xd9h\x8f\x7b",
     ];
     bent(&seeds, 2000, readers::codings);
+}
+
+#[test]
+fn answers_of_a_security_module() {
+    let seeds: [&[u8]; 5] = [
+        b"\xa1\x6bAttestation\xa1\x68document\x43abc",
+        b"\xbf\x6bAttestation\xbf\x68document\x59\x01\x00aaaa\xff\xff",
+        b"\xa1\x6bAttestation\xa2\x65later\x82\x01\xa1\x02\x03\x68document\x43abc",
+        b"\xa1\x65Error\x6fInvalidArgument",
+        b"\xa1\x69GetRandom\xa1\x66random\x41a",
+    ];
+    bent(&seeds, 3000, device_readers::nsm_response);
+}
+
+#[test]
+fn tables_of_certificates() {
+    let entry = |guid: &[u8], offset: u8, length: u8| [guid, &[offset, 0, 0, 0, length, 0, 0, 0]].concat();
+    let vcek = b"\x63\xda\x75\x8d\xe6\x64\x45\x64\xad\xc5\xf4\xb9\x3b\xe8\xac\xcd";
+    let vlek = b"\xa8\x07\x4b\xc2\xa2\x5a\x48\x3e\xaa\xe6\x39\xc0\x45\xa0\xb8\xa1";
+    let both = [&entry(vcek, 72, 4)[..], &entry(vlek, 76, 4), &[0; 24], b"vcekvlek", &[0; 100]].concat();
+    let one = [&entry(vlek, 48, 4)[..], &[0; 24], b"vlek"].concat();
+    bent(&[&both, &one, &[0; 48]], 3000, device_readers::cert_table);
 }

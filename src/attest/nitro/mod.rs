@@ -1,7 +1,7 @@
 //! AWS Nitro enclaves, the policy type `nitro`, and instances with a NitroTPM, the type `nitro_tpm`: who made a document, and whether the machine is
 //! acceptable. The documents are the same but for their registers.
 
-mod cbor;
+pub mod cbor;
 pub mod checks;
 mod claims;
 mod document;

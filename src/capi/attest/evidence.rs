@@ -5,9 +5,10 @@ use std::path::Path;
 use std::sync::Arc;
 
 use super::host_evidence::{self, Kept, atls_evidence_fn, atls_quote_fn};
+use super::nsm_device::NsmDevice;
 use super::policy::atls_policy;
 use super::verifier::atls_verifier;
-use crate::attester::{GuestAgent, Provider, Tsm};
+use crate::attester::{GuestAgent, Nsm, Provider, Tsm};
 use crate::capi::base::arguments::{Builder, Out, c_text, change, optional_text, text};
 use crate::capi::base::error::atls_error;
 use crate::capi::base::guard::guard;
@@ -52,6 +53,22 @@ pub extern "C" fn atls_server_config_set_tsm(
 ) -> atls_status {
     guard(error, || {
         let source = kernel(path)?;
+        change(config, "config", |config| config.settings.sources.set(source)).map(|_| ())
+    })
+}
+
+/// Like atls_server_config_set_dstack_agent, with documents of the security module of an AWS Nitro enclave, which name the key of the session's
+/// certificate. They are given by exporter-v1 only.
+/// `path`: the device. May be NULL, for "/dev/nsm".
+/// Statuses: NULL_ARGUMENT, INVALID_UTF8, INVALID_ARGUMENT (cannot be opened).
+#[unsafe(no_mangle)]
+pub extern "C" fn atls_server_config_set_nsm(
+    config: Builder<atls_server_config>,
+    path: c_text,
+    error: Out<*mut atls_error>,
+) -> atls_status {
+    guard(error, || {
+        let source = security_module(path)?;
         change(config, "config", |config| config.settings.sources.set(source)).map(|_| ())
     })
 }
@@ -123,6 +140,21 @@ pub extern "C" fn atls_config_set_tsm(
 ) -> atls_status {
     guard(error, || {
         let source = kernel(path)?;
+        change(config, "config", |config| config.config.set_source(source)).map(|_| ())
+    })
+}
+
+/// Like atls_config_set_dstack_agent, with documents of the security module of an AWS Nitro enclave, as described for atls_server_config_set_nsm.
+/// `path`: the device. May be NULL, for "/dev/nsm".
+/// Statuses: NULL_ARGUMENT, INVALID_UTF8, INVALID_ARGUMENT (cannot be opened).
+#[unsafe(no_mangle)]
+pub extern "C" fn atls_config_set_nsm(
+    config: Builder<atls_config>,
+    path: c_text,
+    error: Out<*mut atls_error>,
+) -> atls_status {
+    guard(error, || {
+        let source = security_module(path)?;
         change(config, "config", |config| config.config.set_source(source)).map(|_| ())
     })
 }
@@ -205,4 +237,9 @@ fn agent(path: c_text) -> Result<Arc<dyn Provider>> {
 fn kernel(path: c_text) -> Result<Arc<dyn Provider>> {
     let path = optional_text(path, "path")?;
     Ok(Arc::new(Tsm::at(path.map(Path::new))?))
+}
+
+fn security_module(path: c_text) -> Result<Arc<dyn Provider>> {
+    let path = optional_text(path, "path")?;
+    Ok(Arc::new(Nsm(Arc::new(NsmDevice::open(path.map(Path::new))?))))
 }

@@ -3,6 +3,7 @@
 pub mod binder;
 pub mod evidence;
 pub mod host_evidence;
+mod nsm_device;
 pub mod policy;
 pub mod verdict;
 pub mod verifier;
