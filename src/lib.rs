@@ -10,6 +10,7 @@
 //! - `h1`: HTTP/1.1 without I/O. Pure.
 //! - `io`: sockets, deadlines, the clock, helper threads: all that touches the machine.
 //! - `message`: the pieces of HTTP messages: heads, header fields, forms, codings. Pure.
+//! - `http_call`: one small HTTP request and its bounded answer, on a stream that is given.
 //! - `operation`: what a host's operation is made of: events, the queue they wait in, credit, what goes out, cancellation. No I/O.
 //! - `tls`: TLS 1.3. No attestation.
 //! - `attester`: evidence of this side, by a provider for each way to it.
@@ -34,6 +35,7 @@ pub mod connect;
 pub mod error;
 pub mod h1;
 pub mod h1_driver;
+pub mod http_call;
 pub mod io;
 pub mod log;
 pub mod message;

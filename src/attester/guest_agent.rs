@@ -5,16 +5,15 @@ use std::time::Duration;
 
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
-use http_body_util::{BodyExt, Full, Limited};
+use http_body_util::Full;
 use hyper::body::Bytes;
-use hyper_util::rt::TokioIo;
 use serde_json::{Value, json};
 
-use super::check_framing;
 use super::provider::{EvidenceInput, Provider};
 use crate::attest::Tee;
 use crate::attest::hash::hex;
-use crate::error::{Error, Phase, Result, Status, chain};
+use crate::error::{Error, Phase, Result, Status};
+use crate::http_call::{AnswerBounds, call};
 use crate::io::Socket;
 
 /// Where agents listen; the second is the older one.
@@ -49,30 +48,20 @@ impl GuestAgent {
     }
 
     async fn exchange(&self, path: &str, body: &Value) -> Result<(u16, Bytes)> {
-        let broken = |error: hyper::Error| failed(format!("{path}: {}", chain(&error)));
         let socket = Socket::at(&self.socket).await;
         let socket = socket.map_err(|error| failed(format!("{}: {error}", self.socket.display())))?;
-        let handshake = hyper::client::conn::http1::handshake(TokioIo::new(socket)).await;
-        let (mut sender, connection) = handshake.map_err(broken)?;
         let request = http::Request::post(path)
             .header("Host", "localhost")
             .header("Content-Type", "application/json")
             .header("Connection", "close")
             .body(Full::new(Bytes::from(body.to_string())))
             .map_err(|error| failed(error.to_string()))?;
-        let answer = async move {
-            let response = sender.send_request(request).await.map_err(broken)?;
-            let status = response.status().as_u16();
-            check_framing(response.headers()).map_err(|error| error.context(format!("guest agent: {path}")))?;
-            let body = Limited::new(response.into_body(), MAX_ANSWER).collect().await;
-            Ok((status, body.map_err(|error| failed(format!("{path}: {error}")))?.to_bytes()))
-        };
-        tokio::pin!(answer, connection);
-        tokio::select! {
-            biased;
-            done = &mut answer => done,
-            _ = &mut connection => answer.await,
+        let bounds = AnswerBounds { max_bytes: MAX_ANSWER, wants_body: |_| true };
+        let (answer, _) = call(socket, request, bounds).await.map_err(|why| failed(format!("{path}: {why}")))?;
+        if let Err(bad) = answer.framing {
+            return Err(failed(format!("{path}: {}", bad.message)).detail(bad.detail));
         }
+        Ok((answer.head.status.as_u16(), answer.body))
     }
 }
 

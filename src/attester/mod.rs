@@ -2,7 +2,6 @@
 //! session (docs/protocol.md, "Evidence"). May talk to the guest agent and to devices; knows nothing of TLS or HTTP servers.
 
 pub mod certificate_table;
-mod framing;
 mod guest_agent;
 mod host_function;
 pub mod nsm;
@@ -16,7 +15,6 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use serde_json::Value;
 use tokio::sync::Mutex;
 
-pub use framing::check_framing;
 pub use guest_agent::GuestAgent;
 pub use host_function::{HostEvidence, HostFunction};
 pub use nsm::Nsm;

@@ -1,12 +1,11 @@
 //! Fetching one document over HTTP: bounded in size and time, one connection each, by the way out that it is given.
 
 use std::sync::Arc;
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
-use http::HeaderMap;
-use http_body_util::{BodyExt, Empty, Limited};
+use http::{HeaderMap, StatusCode};
+use http_body_util::Full;
 use hyper::body::Bytes;
-use hyper_util::rt::TokioIo;
 use percent_encoding::percent_decode_str;
 use rustls::ClientConfig;
 use tokio::io::{AsyncRead, AsyncWrite};
@@ -17,7 +16,9 @@ use super::service_route::ServiceRoute;
 use super::vendor::module;
 use super::{invalid, unavailable};
 use crate::attest::DocumentId;
-use crate::error::{Error, Phase, Status, chain};
+use crate::error::{Error, Phase, Status};
+use crate::http_call::{AnswerBounds, call};
+use crate::message::date;
 use crate::tls;
 
 const MAX_BYTES: usize = 1 << 20;
@@ -47,7 +48,7 @@ pub async fn fetch(
 ) -> Result<KeptDocument, Failure> {
     let vendor = module(id.vendor);
     let url = vendor.url(id, base).map_err(unavailable)?;
-    let fetched = tokio::time::timeout(TIMEOUT, get(&url, id, (way, tls)));
+    let fetched = tokio::time::timeout(TIMEOUT, get(&url, id, (way, tls), now));
     let late = |_| Failure::from(unavailable(format!("no answer within {} s", TIMEOUT.as_secs())));
     let (headers, body) = fetched.await.map_err(late)??;
     let chain = vendor.chain_headers(id).iter().find_map(|name| headers.get(*name));
@@ -64,6 +65,7 @@ async fn get(
     url: &str,
     id: &DocumentId,
     (way, tls): (&dyn ServiceRoute, &Arc<ClientConfig>),
+    now: u64,
 ) -> Result<(HeaderMap, Bytes), Failure> {
     let uri: http::Uri = url.parse().map_err(|error| unavailable(format!("not a URL: {error}")))?;
     let (host, port) = place(&uri).ok_or_else(|| unavailable("no host".into()))?;
@@ -72,9 +74,9 @@ async fn get(
     super::step(url, || format!("connected, asking for {id}"));
     if https {
         let stream = tls::handshake(tls.clone(), host, wire).await.map_err(as_unavailable)?;
-        exchange(stream, &uri).await
+        exchange(stream, &uri, now).await
     } else {
-        exchange(wire, &uri).await
+        exchange(wire, &uri, now).await
     }
 }
 
@@ -85,52 +87,32 @@ pub fn place(uri: &http::Uri) -> Option<(&str, u16)> {
     Some((bare, uri.port_u16().unwrap_or(if uri.scheme_str() == Some("https") { 443 } else { 80 })))
 }
 
-async fn exchange<S>(io: S, uri: &http::Uri) -> Result<(HeaderMap, Bytes), Failure>
+async fn exchange<S>(io: S, uri: &http::Uri, now: u64) -> Result<(HeaderMap, Bytes), Failure>
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
-    let broken = |error: hyper::Error| unavailable(chain(&error));
-    let (mut sender, connection) = hyper::client::conn::http1::Builder::new()
-        .max_buf_size(64 << 10)
-        .handshake(TokioIo::new(io))
-        .await
-        .map_err(broken)?;
     let path = uri.path_and_query().map_or("/", |path| path.as_str());
     let host = uri.authority().map_or("", |authority| authority.as_str());
     let request = http::Request::get(path)
         .header("Host", host)
         .header("Connection", "close")
-        .body(Empty::<Bytes>::new())
+        .body(Full::default())
         .map_err(|error| unavailable(error.to_string()))?;
-    let answer = async move {
-        let response = sender.send_request(request).await.map_err(broken)?;
-        let (head, body) = response.into_parts();
-        if head.status != http::StatusCode::OK {
-            let code = head.status.as_u16();
-            let error = unavailable(format!("answered with status {code}")).http_status(code);
-            return Err(Failure { error, is_answer: true, rest: rest(code, &head.headers) });
-        }
-        let body = Limited::new(body, MAX_BYTES).collect().await;
-        let body = body.map_err(|error| unavailable(format!("body: {error}")))?.to_bytes();
-        Ok((head.headers, body))
-    };
-    tokio::pin!(answer, connection);
-    tokio::select! {
-        biased;
-        done = &mut answer => done,
-        _ = &mut connection => answer.await,
+    let bounds = AnswerBounds { max_bytes: MAX_BYTES, wants_body: |status| status == StatusCode::OK };
+    let (answer, _) = call(io, request, bounds).await.map_err(|why| unavailable(why.to_string()))?;
+    if answer.head.status != StatusCode::OK {
+        let code = answer.head.status.as_u16();
+        let error = unavailable(format!("answered with status {code}")).http_status(code);
+        return Err(Failure { error, is_answer: true, rest: rest(code, &answer.head.headers, now) });
     }
+    answer.framing.map_err(|bad| unavailable(bad.message).detail(bad.detail))?;
+    Ok((answer.head.headers, answer.body))
 }
 
 /// How long an answer asks to be left alone for (RFC 9110 section 10.2.3, RFC 6585 section 4).
-fn rest(code: u16, headers: &HeaderMap) -> Option<Duration> {
-    let said = headers.get("retry-after").and_then(|value| value.to_str().ok()).map(str::trim);
-    let seconds =
-        |text: &str| text.bytes().all(|digit| digit.is_ascii_digit()).then(|| text.parse().unwrap_or(u64::MAX));
-    let until = |text: &str| httpdate::parse_http_date(text).ok()?.duration_since(SystemTime::now()).ok();
-    let time = said
-        .filter(|text| !text.is_empty())
-        .and_then(|text| seconds(text).map(Duration::from_secs).or_else(|| until(text)));
+fn rest(code: u16, headers: &HeaderMap, now: u64) -> Option<Duration> {
+    let said = headers.get("retry-after").and_then(|value| value.to_str().ok());
+    let time = said.and_then(|text| date::retry_after(text.trim(), now));
     match code {
         429 => Some(time.unwrap_or(USUAL_REST)),
         503 => time,
@@ -161,7 +143,7 @@ mod tests {
         let of = |code, value: Option<&str>| {
             let mut headers = HeaderMap::new();
             value.map(|value| headers.insert("retry-after", value.parse().unwrap()));
-            rest(code, &headers).map(|time| time.as_secs())
+            rest(code, &headers, 784_111_700).map(|time| time.as_secs())
         };
         assert_eq!(
             (of(429, Some("120")), of(503, Some(" 7 ")), of(429, None), of(503, None)),
@@ -169,7 +151,7 @@ mod tests {
         );
         assert_eq!((of(429, Some("soon")), of(429, Some("")), of(200, Some("9"))), (Some(60), Some(60), None));
         assert_eq!(of(429, Some(&"9".repeat(30))), Some(u64::MAX));
-        let date = httpdate::fmt_http_date(SystemTime::now() + Duration::from_secs(500));
-        assert!((490..=500).contains(&of(429, Some(&date)).unwrap()));
+        let (later, past) = (Some("Sun, 06 Nov 1994 08:49:37 GMT"), Some("Sun, 06 Nov 1994 08:48:00 GMT"));
+        assert_eq!((of(429, later), of(503, later), of(503, past)), (Some(77), Some(77), Some(0)));
     }
 }

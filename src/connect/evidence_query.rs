@@ -2,18 +2,14 @@
 
 use std::time::Duration;
 
-use http_body_util::{BodyExt, Full, LengthLimitError, Limited};
+use http_body_util::Full;
 use hyper::body::Bytes;
-use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncWrite};
 
-use crate::attester::check_framing;
 use crate::error::{Error, Phase, Result, Status, chain};
+use crate::http_call::{AnswerBounds, CallFailure, call};
 use crate::io::clock;
 use crate::message::date;
-
-/// Heads beyond this are refused; 1xx responses each count on their own.
-const MAX_HEAD: usize = 64 << 10;
 
 /// A query, and how a refusal of it is reported.
 pub struct EvidenceQuery<'a> {
@@ -58,50 +54,18 @@ pub async fn post<S>(io: S, question: EvidenceQuery<'_>) -> Result<(S, EvidenceA
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
-    let (mut sender, connection) = hyper::client::conn::http1::Builder::new()
-        .title_case_headers(true)
-        .max_buf_size(MAX_HEAD)
-        .handshake(TokioIo::new(io))
-        .await
-        .map_err(broken)?;
     let EvidenceQuery { path, max_bytes, otherwise, .. } = question;
-    let request = request(question)?;
-    let answer = async move {
-        let response = sender.send_request(request).await.map_err(broken)?;
-        let (status, framed) = (response.status().as_u16(), check_framing(response.headers()));
-        let again = if status == 503 { retry_after(response.version(), response.headers()) } else { None };
-        let limited = Limited::new(response.into_body(), max_bytes);
-        let body = limited.collect().await.map_err(|error| match error.downcast::<hyper::Error>() {
-            Ok(error) => broken(*error),
-            Err(error) if error.is::<LengthLimitError>() => {
-                evidence(format!("the answer is longer than {max_bytes} bytes"))
-            }
-            Err(error) => evidence(error.to_string()),
-        })?;
-        Ok::<_, Error>((EvidenceAnswer { status, body: body.to_bytes(), again }, framed))
-    };
-    let stream = connection.without_shutdown();
-    tokio::pin!(answer, stream);
-    let (answered, parts) = tokio::select! {
-        biased;
-        answered = &mut answer => (answered, None),
-        parts = &mut stream => (answer.await, Some(parts)),
-    };
-    let (found, framed): (EvidenceAnswer, Result<()>) = answered?;
+    let bounds = AnswerBounds { max_bytes, wants_body: |_| true };
+    let (answer, rest) = call(io, request(question)?, bounds).await.map_err(failed)?;
+    let status = answer.head.status.as_u16();
+    let again = if status == 503 { retry_after(answer.head.version, &answer.head.headers) } else { None };
+    let found = EvidenceAnswer { status, body: answer.body, again };
     // If it is a refusal, its reason matters, not how the server ends the connection.
     if !found.is_unknown() && found.again.is_none() {
         found.success(path, otherwise)?;
     }
-    framed?;
-    let parts = match parts {
-        Some(parts) => parts,
-        None => stream.await,
-    };
-    let parts = parts.map_err(|error| evidence(format!("bytes after the answer: {}", chain(&error))))?;
-    if !parts.read_buf.is_empty() {
-        return Err(evidence(format!("{} bytes after the answer", parts.read_buf.len())));
-    }
-    Ok((parts.io.into_inner(), found))
+    answer.framing.map_err(|bad| evidence(bad.message).detail(bad.detail))?;
+    Ok((rest.stream().await.map_err(evidence)?, found))
 }
 
 /// How long a busy server asks to wait (RFC 9110 section 10.2.3), if it keeps the connection open.
@@ -130,7 +94,11 @@ fn evidence(message: String) -> Error {
     Error::new(Status::EvidenceInvalid, message).phase(Phase::Evidence)
 }
 
-fn broken(error: hyper::Error) -> Error {
+fn failed(failure: CallFailure) -> Error {
+    let error = match failure {
+        CallFailure::Broken(error) => error,
+        too_long => return evidence(too_long.to_string()),
+    };
     let io = std::error::Error::source(&error).and_then(|cause| cause.downcast_ref::<std::io::Error>());
     let status = match io {
         _ if error.is_incomplete_message() => Status::Truncated,

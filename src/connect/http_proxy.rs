@@ -1,4 +1,5 @@
-//! CONNECT (RFC 9110 section 9.3.6). `h1` reads the proxy's answer. Touches the socket to the proxy.
+//! CONNECT (RFC 9110 section 9.3.6). `h1` reads the proxy's answer; `http_call` is not for this, since the bytes after it are no body. Touches the socket to
+//! the proxy.
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 

@@ -1,5 +1,9 @@
 //! The task of a driver: parses what is received and reports it, writes what the host has sent, and watches deadlines. Touches the clock, and reads and
 //! writes the connection that it is given.
+//!
+//! This loop is not the server's (`server::connection_task`): here the host may send at any time from any thread, so that the parser is shared and locked, in
+//! either role. A server's connection owns its parser and takes the parts of one response after another. What both do, `io::duplex`, `io::alarm` and
+//! `message::body_reader` do for them.
 
 use std::net::SocketAddr;
 use std::sync::Arc;

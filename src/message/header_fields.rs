@@ -1,5 +1,5 @@
-//! A collection of header fields (RFC 9110 section 5) that a program fills, searches and writes: order is kept, values are bytes, names are as written or in
-//! the usual case. Pure.
+//! Header fields (RFC 9110 section 5) that a program fills, searches and writes: each is checked when it is added and can be replaced; order is kept, values
+//! are bytes, names are as written or in the usual case. (`received_head` holds what a parser has read, which nobody changes.) Pure.
 
 use crate::error::{Error, Result, Status};
 use crate::h1::syntax::{is_token, trimmed};

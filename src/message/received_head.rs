@@ -1,4 +1,5 @@
-//! The head of a message that was received, or its trailers, as it was spelled. Pure.
+//! The head of a message that was received, or its trailers, as it was spelled: read only, shared, in one allocation, and checked by the parser that read
+//! it. (`header_fields` is for what a program writes: it can be changed, and checks what it is given.) Pure.
 
 use crate::h1::Event;
 

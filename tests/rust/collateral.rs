@@ -130,7 +130,7 @@ type Fault = (fn(&mut Knobs), &'static str, &'static str);
 fn faults() -> Vec<Fault> {
     vec![
         (|knobs| knobs.fail = Some(500), GONE, "status 500"),
-        (|knobs| knobs.oversize = Some((1 << 20) + 1), GONE, "body"),
+        (|knobs| knobs.oversize = Some((1 << 20) + 1), GONE, "longer than 1048576 bytes"),
         (|knobs| knobs.oversize = Some(10), BAD, "CRL: "),
         (|knobs| knobs.no_chain = true, BAD, "no issuer chain"),
         (|knobs| (knobs.issue.issued, knobs.issue.expires) = (-40, -10), BAD, "expired"),
