@@ -4136,6 +4136,28 @@ atls_status atls_verification_set_evidence_json(atls_verification *verification,
                                                 atls_error *ATLS_NULLABLE *ATLS_NULLABLE error);
 
 /**
+ * Sets the evidence, as a document of another stack, converted; what it says beside the evidence is
+ * not judged. Copied. Nothing is guessed: `format` says what it is. "dstack-attestation": of a
+ * dstack machine, version 0 (SCALE) or 1 (MessagePack), or the JSON with one of them in hex, as its
+ * agent answers. "coco-az", "coco-tdx": JSON of Confidential Containers' attestation agent, on
+ * Azure or in a TDX guest. "tdx-quote", "snp-report": what the hardware signed, and zeros behind
+ * it. "nitro-document", "nitro-tpm-document": what AWS signed.
+ *
+ * \param format one of these names.
+ * \param document its bytes, at most 4 MiB.
+ * \return ATLS_OK, or
+ * \retval ATLS_NULL_ARGUMENT
+ * \retval ATLS_INVALID_UTF8
+ * \retval ATLS_UNSUPPORTED another format
+ * \retval ATLS_EVIDENCE_INVALID not of this format, or of a machine whose evidence is not judged by
+ *     this version
+ */
+atls_status atls_verification_set_evidence_document(atls_verification *verification,
+                                                    const char *format,
+                                                    atls_bytes document,
+                                                    atls_error *ATLS_NULLABLE *ATLS_NULLABLE error);
+
+/**
  * Sets the evidence, as a binary quote and the JSON text of its event log. Copied.
  *
  * \param event_log its pointer may be NULL, with a length of 0, for a stored quote that has no log.

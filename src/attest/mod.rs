@@ -10,6 +10,7 @@ mod appraise;
 mod bare_tdx;
 mod binding;
 pub mod challenge;
+pub mod convert;
 pub mod dcap;
 mod documents;
 pub mod dstack;

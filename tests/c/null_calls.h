@@ -667,6 +667,10 @@ static void call_all_with_null(void)
     REFUSED("verification", atls_verification_set_evidence_json(NULL, atls_bytes_of("{}", 2), &error));
     REFUSED("json", atls_verification_set_evidence_json(have_atls_verification, atls_bytes_of(NULL, 2), &error));
     UNEXPLAINED(atls_verification_set_evidence_json(NULL, atls_bytes_of("{}", 2), NULL));
+    REFUSED("verification", atls_verification_set_evidence_document(NULL, "a", atls_bytes_of("{}", 2), &error));
+    REFUSED("format", atls_verification_set_evidence_document(have_atls_verification, NULL, atls_bytes_of("{}", 2), &error));
+    REFUSED("document", atls_verification_set_evidence_document(have_atls_verification, "a", atls_bytes_of(NULL, 2), &error));
+    UNEXPLAINED(atls_verification_set_evidence_document(NULL, "a", atls_bytes_of("{}", 2), NULL));
     REFUSED("verification", atls_verification_set_quote(NULL, atls_bytes_of("{}", 2), atls_bytes_of("{}", 2), &error));
     REFUSED("quote", atls_verification_set_quote(have_atls_verification, atls_bytes_of(NULL, 2), atls_bytes_of("{}", 2), &error));
     REFUSED("event_log", atls_verification_set_quote(have_atls_verification, atls_bytes_of("{}", 2), atls_bytes_of(NULL, 2), &error));

@@ -154,6 +154,8 @@ fn a_certificate_of_another_chip() {
     }
     let short = |leaf: &mut Leaf| leaf.hardware_id.as_mut().unwrap().truncate(8);
     Machine::new(Product::Milan, 3).question(short).refused("QUOTE_INVALID", "chip_id");
+    // Nor if the chip's identity has nothing behind them: only Turin's are that short.
+    Machine::new(Product::Milan, 3).with(0x1a8, &[0; 56]).question(short).refused("QUOTE_INVALID", "chip_id");
     // Turin's first eight bytes, and something behind them.
     Machine::new(Product::Turin, 3).with(0x1df, &[1]).honest().refused("QUOTE_INVALID", "chip_id");
 }

@@ -7,7 +7,7 @@ use super::binder::atls_attester;
 use super::policy::atls_policy;
 use super::verdict::atls_verdict;
 use crate::attest::tdx::TdxEvidence;
-use crate::attest::{Binding, Evidence, OfflineRequest, Vendor};
+use crate::attest::{Binding, Evidence, OfflineRequest, Vendor, convert};
 use crate::capi::base::arguments::{Out, Owned, bytes, c_bytes, c_text, filled, optional_text, require, text};
 use crate::capi::base::error::atls_error;
 use crate::capi::base::guard::{guard, guard_free};
@@ -57,6 +57,35 @@ pub extern "C" fn atls_verification_set_evidence_json(
         let target = &mut borrow_mut(verification, "verification")?.request;
         let evidence = Evidence::from_json(bytes(json, "json")?);
         target.evidence = Some(evidence.map_err(|why| invalid(Status::EvidenceInvalid, "evidence", why))?);
+        Ok(())
+    })
+}
+
+/// Sets the evidence, as a document of another stack, converted; what it says beside the evidence is not judged. Copied. Nothing is guessed: `format` says
+/// what it is.
+/// "dstack-attestation": of a dstack machine, version 0 (SCALE) or 1 (MessagePack), or the JSON with one of them in hex, as its agent answers.
+/// "coco-az", "coco-tdx": JSON of Confidential Containers' attestation agent, on Azure or in a TDX guest.
+/// "tdx-quote", "snp-report": what the hardware signed, and zeros behind it. "nitro-document", "nitro-tpm-document": what AWS signed.
+/// `format`: one of these names.
+/// `document`: its bytes, at most 4 MiB.
+/// Statuses: NULL_ARGUMENT, INVALID_UTF8, UNSUPPORTED (another format), EVIDENCE_INVALID (not of this format, or of a machine whose evidence is not judged
+/// by this version).
+#[unsafe(no_mangle)]
+pub extern "C" fn atls_verification_set_evidence_document(
+    verification: Option<&mut atls_verification>,
+    format: c_text,
+    document: c_bytes,
+    error: Out<*mut atls_error>,
+) -> atls_status {
+    guard(error, || {
+        let target = &mut borrow_mut(verification, "verification")?.request;
+        let (format, document) = (text(format, "format")?, bytes(document, "document")?);
+        let unknown = || {
+            let message = format!("format {format:?} is not known; known are {}", convert::known_formats());
+            Error::new(Status::Unsupported, message)
+        };
+        let evidence = convert::evidence(format, document).ok_or_else(unknown)?;
+        target.evidence = Some(evidence.map_err(|why| invalid(Status::EvidenceInvalid, format, why))?);
         Ok(())
     })
 }

@@ -146,6 +146,7 @@ unsafe extern "C" {
     pub fn atls_verification_free(verification: *mut atls_verification);
     pub fn atls_verification_new(verification: *mut *mut atls_verification, error: *mut *mut atls_error) -> atls_status;
     pub fn atls_verification_set_collateral_json(verification: *mut atls_verification, json: atls_bytes, error: *mut *mut atls_error) -> atls_status;
+    pub fn atls_verification_set_evidence_document(verification: *mut atls_verification, format: *const c_char, document: atls_bytes, error: *mut *mut atls_error) -> atls_status;
     pub fn atls_verification_set_evidence_json(verification: *mut atls_verification, json: atls_bytes, error: *mut *mut atls_error) -> atls_status;
     pub fn atls_verification_set_exporter_session(verification: *mut atls_verification, attester: atls_attester, nonce: atls_bytes, exporter: atls_bytes, server_leaf: atls_bytes, client_leaf: atls_bytes, server_name: *const c_char, error: *mut *mut atls_error) -> atls_status;
     pub fn atls_verification_set_policy(verification: *mut atls_verification, policy: *const atls_policy, error: *mut *mut atls_error) -> atls_status;

@@ -31,6 +31,9 @@ pub struct Question {
     pub now: u64,
 }
 
+/// Sets the evidence.
+type Give<'a> = &'a dyn Fn(*mut atls_verification, &mut *mut atls_error) -> i32;
+
 /// Its answer.
 #[derive(Debug)]
 pub struct Found {
@@ -70,12 +73,26 @@ impl Question {
 
     /// As `ask`, with evidence as it is stored.
     pub fn ask_with(&self, evidence: &str) -> Found {
+        self.ask_by(&|question, error| unsafe {
+            atls_verification_set_evidence_json(question, raw(evidence.as_bytes()), error)
+        })
+    }
+
+    /// As `ask`, with a document of another stack.
+    pub fn ask_document(&self, format: &str, document: &[u8]) -> Found {
+        let format = CString::new(format).unwrap();
+        self.ask_by(&|question, error| unsafe {
+            atls_verification_set_evidence_document(question, format.as_ptr(), raw(document), error)
+        })
+    }
+
+    fn ask_by(&self, give: Give<'_>) -> Found {
         let mut error = null_mut();
         let mut verdict = null_mut();
         unsafe {
             let mut question = null_mut();
             assert_eq!(atls_verification_new(&mut question, null_mut()), 0);
-            let status = match self.put(question, evidence, &mut error) {
+            let status = match self.put(question, give, &mut error) {
                 0 => atls_verify(question, &mut verdict, &mut error),
                 refused => refused,
             };
@@ -106,7 +123,7 @@ impl Question {
         }
     }
 
-    unsafe fn put(&self, question: *mut atls_verification, evidence: &str, error: &mut *mut atls_error) -> i32 {
+    unsafe fn put(&self, question: *mut atls_verification, give: Give<'_>, error: &mut *mut atls_error) -> i32 {
         let policy = self.policy.to_string();
         let mut parsed = null_mut();
         unsafe {
@@ -117,7 +134,7 @@ impl Question {
                 }
             };
             step(&|error| atls_verification_set_policy(question, parsed, error));
-            step(&|error| atls_verification_set_evidence_json(question, raw(evidence.as_bytes()), error));
+            step(&|error| give(question, error));
             if let Some(bundle) = self.collateral() {
                 step(&|error| atls_verification_set_collateral_json(question, raw(bundle.as_bytes()), error));
             }

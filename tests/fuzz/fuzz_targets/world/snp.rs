@@ -1,11 +1,8 @@
-//! Reports, certificates, revocation lists and configuration documents of SEV-SNP guests, judged in full against a simulated AMD: nothing that is made up
-//! is trusted.
-#![no_main]
+//! A simulated guest of SEV-SNP, what is genuine of it, and its judgement in full when some of that has been changed.
 
 use std::sync::OnceLock;
 
-use atls::attest::dstack::config_document::ConfigDocument;
-use atls::attest::snp::{Crl, DocumentKind, Leaf, Product, Report, SigningKey, Snp, SnpEvidence};
+use atls::attest::snp::{DocumentKind, Leaf, Product, SigningKey, Snp, SnpEvidence};
 use atls::attest::{
     AppraisalRequest, Binding, Document, Documents, Evidence, Policy, TrustAnchors, Vendor, appraise, needs,
 };
@@ -13,19 +10,18 @@ use simtee::snp::{Amd, REPORT};
 
 const NOW: u64 = 1_790_000_000;
 
-struct World {
-    report: [u8; REPORT],
-    leaf: Vec<u8>,
-    list: Vec<u8>,
+pub struct World {
+    pub report: [u8; REPORT],
+    pub leaf: Vec<u8>,
+    pub list: Vec<u8>,
+    pub ark: Vec<u8>,
     policy: Policy,
     anchors: TrustAnchors,
-    ark: Vec<u8>,
 }
 
-/// The input is XORed over what is genuine, so that mutations are near what is valid.
 static WORLD: OnceLock<World> = OnceLock::new();
 
-fn world() -> &'static World {
+pub fn world() -> &'static World {
     WORLD.get_or_init(|| {
         let amd = Amd::of(simtee::snp::Product::Milan);
         let mut report = amd.report(3, &[0; 64]);
@@ -46,29 +42,20 @@ fn world() -> &'static World {
     })
 }
 
-fn bend(whole: &[u8], at: [u8; 2], edits: &[u8]) -> Vec<u8> {
+/// The input is XORed over what is genuine, so that mutations are near what is valid.
+pub fn bend(whole: &[u8], data: &[u8]) -> Option<Vec<u8>> {
+    let [low, high, edits @ ..] = data else { return None };
     let mut bent = whole.to_vec();
-    let at = usize::from(u16::from_le_bytes(at)) % bent.len();
+    let at = usize::from(u16::from_le_bytes([*low, *high])) % bent.len();
     bent[at..].iter_mut().zip(edits).for_each(|(byte, edit)| *byte ^= edit);
-    bent
+    Some(bent)
 }
 
-libfuzzer_sys::fuzz_target!(|data: &[u8]| {
-    let [part, low, high, edits @ ..] = data else { return };
-    let (world, at) = (world(), [*low, *high]);
-    let (mut report, mut leaf, mut list) = (world.report, world.leaf.clone(), world.list.clone());
-    match part % 6 {
-        0 => report.copy_from_slice(&bend(&world.report, at, edits)),
-        1 => leaf = bend(&leaf, at, edits),
-        2 => list = bend(&list, at, edits),
-        // Whatever it is.
-        3 => drop(Leaf::read(edits)),
-        4 => drop(Crl::read(edits, &world.ark)),
-        _ => drop(ConfigDocument::parse(&String::from_utf8_lossy(edits))),
-    }
+/// Only what is genuine is trusted.
+pub fn judge(report: [u8; REPORT], leaf: &[u8], list: Vec<u8>) {
+    let world = world();
     let changed = report != world.report || leaf != world.leaf || list != world.list;
-    drop(Report::read(&report));
-    let Ok(leaf) = Leaf::read(&leaf) else { return };
+    let Ok(leaf) = Leaf::read(leaf) else { return };
     let evidence = Evidence::of::<Snp>(SnpEvidence { report, leaf: Some(leaf), mr_config: None });
     let mut documents = Documents::none();
     let id = DocumentKind::crl(Product::Milan, SigningKey::Vcek);
@@ -79,4 +66,4 @@ libfuzzer_sys::fuzz_target!(|data: &[u8]| {
     drop(needs(&request));
     let trusted = appraise(&request).is_ok_and(|verdict| verdict.trusted);
     assert!(trusted != changed);
-});
+}
