@@ -12,23 +12,24 @@
  * 3. Errors
  * 4. Versions
  * 5. Policy and verdict
- * 6. Events
- * 7. Configuration
- * 8. Streams
- * 9. Heads and header fields
- * 10. Requests
- * 11. HTTP connections
- * 12. Exchanges
- * 13. Client
- * 14. Server
- * 15. Evidence
- * 16. Forms
- * 17. Tunnel server
- * 18. Verification
- * 19. HTTP/1.1 without I/O
- * 20. HTTP/1.1 driver
- * 21. Texts
- * 22. Log
+ * 6. Attestation results
+ * 7. Events
+ * 8. Configuration
+ * 9. Streams
+ * 10. Heads and header fields
+ * 11. Requests
+ * 12. HTTP connections
+ * 13. Exchanges
+ * 14. Client
+ * 15. Server
+ * 16. Evidence
+ * 17. Forms
+ * 18. Tunnel server
+ * 19. Verification
+ * 20. HTTP/1.1 without I/O
+ * 21. HTTP/1.1 driver
+ * 22. Texts
+ * 23. Log
  *
  * \par Example
  * A request to a server that must satisfy a policy. Blocking, so no runtime and no queue is needed.
@@ -736,6 +737,24 @@ atls_check atls_verdict_check_outcome(const atls_verdict *verdict, size_t index)
  */
 atls_str atls_verdict_json(const atls_verdict *verdict);
 
+/**
+ * Drafts a policy from what was seen, trusted or refused (atls_error_verdict()), and writes it to a
+ * new buffer, as JSON that atls_policy_new() takes. It pins all that was measured: the same
+ * evidence satisfies it, and evidence with another measurement does not; docs/policy.md says for
+ * each type what it pins. It is a draft. What was seen is not what ought to run, and the draft is
+ * only as good as the moment at which it was seen: compare it with values of your own computation
+ * before you use it.
+ *
+ * \return ATLS_OK, or
+ * \retval ATLS_NULL_ARGUMENT
+ * \retval ATLS_INVALID_STATE the evidence is not authentic, its host can look into it, or it shows
+ *     too little
+ * \retval ATLS_UNSUPPORTED no drafts for this kind
+ */
+atls_status atls_verdict_draft_policy(const atls_verdict *verdict,
+                                      atls_buf *ATLS_NULLABLE *ATLS_NONNULL json,
+                                      atls_error *ATLS_NULLABLE *ATLS_NULLABLE error);
+
 /** Adds a reference and returns `verdict`; NULL for NULL. */
 atls_verdict *ATLS_NULLABLE atls_verdict_ref(const atls_verdict *ATLS_NULLABLE verdict);
 
@@ -744,7 +763,170 @@ void atls_verdict_free(atls_verdict *ATLS_NULLABLE verdict);
 
 /** \} */
 
-/* 6. Events ------------------------------------------------------------------------------------ */
+/* 6. Attestation results ----------------------------------------------------------------------- */
+
+/**
+ * \defgroup atls_attestation_results Attestation results
+ *
+ * A verdict in the form in which verifiers report to others: an EAT Attestation Result, signed or
+ * not. Who receives one relies on whoever signed it. It need not know anything of evidence.
+ *
+ * \{
+ */
+
+/**
+ * A verdict as an EAT Attestation Result (EAR, draft-ietf-rats-ear-04), the form in which verifiers
+ * report to parties that do not judge evidence themselves: a trustworthiness vector with a status,
+ * beside all that the verdict says. docs/verdict.md has the mapping. A verdict that is not trusted
+ * is always `contraindicated`, and so is any evidence under a simulator's root. A builder: one
+ * thread at a time.
+ */
+typedef struct atls_ear atls_ear;
+
+/** How a result is signed. */
+ATLS_ENUM(atls_ear_algorithm, uint32_t) {
+    /** ES256: ECDSA with P-256 and SHA-256; a signature has 64 bytes. */
+    ATLS_EAR_ES256 = 0,
+    /** ES384: ECDSA with P-384 and SHA-384; a signature has 96 bytes. */
+    ATLS_EAR_ES384 = 1,
+};
+
+/**
+ * Creates a result from a verdict, trusted or not.
+ *
+ * \param issued_at the time of the result, in seconds since 1970-01-01 UTC (`iat`); not 0.
+ * \return ATLS_OK, or
+ * \retval ATLS_NULL_ARGUMENT
+ * \retval ATLS_INVALID_ARGUMENT
+ */
+atls_status atls_ear_new(const atls_verdict *verdict,
+                         uint64_t issued_at,
+                         atls_ear *ATLS_NULLABLE *ATLS_NONNULL ear,
+                         atls_error *ATLS_NULLABLE *ATLS_NULLABLE error);
+
+/** Frees the builder. */
+void atls_ear_free(atls_ear *ATLS_NULLABLE ear);
+
+/**
+ * Sets when the result ends to hold (`exp`), in seconds since 1970-01-01 UTC: after `issued_at`. By
+ * default it says nothing of that.
+ *
+ * \return ATLS_OK, or
+ * \retval ATLS_NULL_ARGUMENT
+ * \retval ATLS_INVALID_ARGUMENT
+ */
+atls_status atls_ear_set_expiry(atls_ear *ear,
+                                uint64_t unix_seconds,
+                                atls_error *ATLS_NULLABLE *ATLS_NULLABLE error);
+
+/**
+ * Sets the nonce of the party that asks for the result (`eat_nonce`), 8 to 64 bytes, by which it
+ * knows that the result is fresh. It is not the nonce that the evidence answered. By default there
+ * is none.
+ *
+ * \return ATLS_OK, or
+ * \retval ATLS_NULL_ARGUMENT
+ * \retval ATLS_INVALID_ARGUMENT
+ */
+atls_status atls_ear_set_nonce(atls_ear *ear,
+                               atls_bytes nonce,
+                               atls_error *ATLS_NULLABLE *ATLS_NULLABLE error);
+
+/**
+ * Sets who answers for the verifier and what it is (`ear_verifier_id`); by default the library and
+ * its version.
+ *
+ * \param developer who is responsible for it, for example "https://verifier.example".
+ * \param build the program and its version.
+ * \return ATLS_OK, or
+ * \retval ATLS_NULL_ARGUMENT
+ * \retval ATLS_INVALID_UTF8
+ * \retval ATLS_INVALID_ARGUMENT empty
+ */
+atls_status atls_ear_set_verifier(atls_ear *ear,
+                                  const char *developer,
+                                  const char *build,
+                                  atls_error *ATLS_NULLABLE *ATLS_NULLABLE error);
+
+/**
+ * Adds the name of a policy that was applied (`ear_appraisal_policy_ids`), in general a URI. By
+ * default none is named.
+ *
+ * \return ATLS_OK, or
+ * \retval ATLS_NULL_ARGUMENT
+ * \retval ATLS_INVALID_UTF8
+ * \retval ATLS_INVALID_ARGUMENT empty
+ */
+atls_status atls_ear_add_policy_id(atls_ear *ear,
+                                   const char *id,
+                                   atls_error *ATLS_NULLABLE *ATLS_NULLABLE error);
+
+/**
+ * Writes the claims set, as JSON, to a new buffer. It is not signed: it is worth as much as the way
+ * by which it travels.
+ *
+ * \return ATLS_OK or ATLS_NULL_ARGUMENT.
+ */
+atls_status atls_ear_claims(const atls_ear *ear,
+                            atls_buf *ATLS_NULLABLE *ATLS_NONNULL json,
+                            atls_error *ATLS_NULLABLE *ATLS_NULLABLE error);
+
+/**
+ * Signs the result and writes it as a JSON Web Token in compact form (RFC 7519) to a new buffer.
+ *
+ * \param key a private key of P-256, which signs by ES256, or of P-384, by ES384; in PKCS#8, PEM or
+ *     DER, not encrypted. It is not kept.
+ * \param key_id names the key to those who verify (`kid`). May be NULL, for no name.
+ * \return ATLS_OK, or
+ * \retval ATLS_NULL_ARGUMENT
+ * \retval ATLS_INVALID_UTF8
+ * \retval ATLS_INVALID_ARGUMENT the key
+ */
+atls_status atls_ear_sign(const atls_ear *ear,
+                          atls_bytes key,
+                          const char *ATLS_NULLABLE key_id,
+                          atls_buf *ATLS_NULLABLE *ATLS_NONNULL token,
+                          atls_error *ATLS_NULLABLE *ATLS_NULLABLE error);
+
+/**
+ * For a key that the program cannot hand over, in a security module or a service: writes what has
+ * to be signed to a new buffer. The bytes are the same at each call until the result is changed.
+ * atls_ear_sign_with() makes the token of the signature.
+ *
+ * \param key_id as for atls_ear_sign(). May be NULL.
+ * \return ATLS_OK, or
+ * \retval ATLS_NULL_ARGUMENT
+ * \retval ATLS_INVALID_UTF8
+ * \retval ATLS_INVALID_ARGUMENT the algorithm
+ */
+atls_status atls_ear_signing_input(const atls_ear *ear,
+                                   atls_ear_algorithm algorithm,
+                                   const char *ATLS_NULLABLE key_id,
+                                   atls_buf *ATLS_NULLABLE *ATLS_NONNULL input,
+                                   atls_error *ATLS_NULLABLE *ATLS_NULLABLE error);
+
+/**
+ * Writes the token that consists of the input which atls_ear_signing_input() gave for the same
+ * arguments, and its signature, to a new buffer. The signature is not verified.
+ *
+ * \param signature both numbers of the ECDSA signature, one after the other, as RFC 7518 has it:
+ *     not in DER.
+ * \param key_id as for atls_ear_signing_input(). May be NULL.
+ * \return ATLS_OK, or
+ * \retval ATLS_NULL_ARGUMENT
+ * \retval ATLS_INVALID_UTF8
+ * \retval ATLS_INVALID_ARGUMENT the algorithm, or a signature of another length
+ */
+atls_status atls_ear_sign_with(const atls_ear *ear,
+                               atls_ear_algorithm algorithm,
+                               const char *ATLS_NULLABLE key_id,
+                               atls_bytes signature,
+                               atls_buf *ATLS_NULLABLE *ATLS_NONNULL token,
+                               atls_error *ATLS_NULLABLE *ATLS_NULLABLE error);
+
+/** \} */
+
+/* 7. Events ------------------------------------------------------------------------------------ */
 
 /**
  * \defgroup atls_events Events
@@ -1002,7 +1184,7 @@ typedef struct atls_sink {
 
 /** \} */
 
-/* 7. Configuration ----------------------------------------------------------------------------- */
+/* 8. Configuration ----------------------------------------------------------------------------- */
 
 /**
  * \defgroup atls_configuration Configuration
@@ -1357,7 +1539,7 @@ atls_status atls_config_set_resolver(atls_config *config,
 
 /** \} */
 
-/* 8. Streams ----------------------------------------------------------------------------------- */
+/* 9. Streams ----------------------------------------------------------------------------------- */
 
 /**
  * \defgroup atls_streams Streams
@@ -1530,7 +1712,7 @@ void atls_stream_free(atls_stream *ATLS_NULLABLE stream);
 
 /** \} */
 
-/* 9. Heads and header fields ------------------------------------------------------------------- */
+/* 10. Heads and header fields ------------------------------------------------------------------ */
 
 /**
  * \defgroup atls_heads_and_header_fields Heads and header fields
@@ -1776,7 +1958,7 @@ atls_status atls_parse_status_line(atls_bytes line,
 
 /** \} */
 
-/* 10. Requests --------------------------------------------------------------------------------- */
+/* 11. Requests --------------------------------------------------------------------------------- */
 
 /**
  * \defgroup atls_requests Requests
@@ -2152,7 +2334,7 @@ atls_status atls_request_set_config(atls_request *request,
 
 /** \} */
 
-/* 11. HTTP connections ------------------------------------------------------------------------- */
+/* 12. HTTP connections ------------------------------------------------------------------------- */
 
 /**
  * \defgroup atls_http_connections HTTP connections
@@ -2275,7 +2457,7 @@ void atls_http_free(atls_http *ATLS_NULLABLE http);
 
 /** \} */
 
-/* 12. Exchanges -------------------------------------------------------------------------------- */
+/* 13. Exchanges -------------------------------------------------------------------------------- */
 
 /**
  * \defgroup atls_exchanges Exchanges
@@ -2528,7 +2710,7 @@ uint64_t atls_exchange_time_us(const atls_exchange *exchange, atls_exchange_time
 
 /** \} */
 
-/* 13. Client ----------------------------------------------------------------------------------- */
+/* 14. Client ----------------------------------------------------------------------------------- */
 
 /**
  * \defgroup atls_client Client
@@ -2740,7 +2922,7 @@ void atls_client_free(atls_client *ATLS_NULLABLE client);
 
 /** \} */
 
-/* 14. Server ----------------------------------------------------------------------------------- */
+/* 15. Server ----------------------------------------------------------------------------------- */
 
 /**
  * \defgroup atls_server Server
@@ -3420,7 +3602,7 @@ atls_status atls_server_request_upgrade_start(const atls_server_request *request
 
 /** \} */
 
-/* 15. Evidence --------------------------------------------------------------------------------- */
+/* 16. Evidence --------------------------------------------------------------------------------- */
 
 /**
  * \defgroup atls_evidence Evidence
@@ -3737,7 +3919,7 @@ atls_status atls_compute_exporter_binder_for(const char *tee,
 
 /** \} */
 
-/* 16. Forms ------------------------------------------------------------------------------------ */
+/* 17. Forms ------------------------------------------------------------------------------------ */
 
 /**
  * \defgroup atls_forms Forms
@@ -3953,7 +4135,7 @@ void atls_multipart_free(atls_multipart *ATLS_NULLABLE multipart);
 
 /** \} */
 
-/* 17. Tunnel server ---------------------------------------------------------------------------- */
+/* 18. Tunnel server ---------------------------------------------------------------------------- */
 
 /**
  * \defgroup atls_tunnel_server Tunnel server
@@ -4096,7 +4278,7 @@ atls_status atls_tunnel_server_start(const atls_runtime *runtime,
 
 /** \} */
 
-/* 18. Verification ----------------------------------------------------------------------------- */
+/* 19. Verification ----------------------------------------------------------------------------- */
 
 /**
  * \defgroup atls_verification Verification
@@ -4436,7 +4618,7 @@ void atls_verifier_free(atls_verifier *ATLS_NULLABLE verifier);
 
 /** \} */
 
-/* 19. HTTP/1.1 without I/O --------------------------------------------------------------------- */
+/* 20. HTTP/1.1 without I/O --------------------------------------------------------------------- */
 
 /**
  * \defgroup atls_http_1_1_without_i_o HTTP/1.1 without I/O
@@ -5123,7 +5305,7 @@ atls_status atls_h1_states_start_next_cycle(atls_h1_states *states,
 
 /** \} */
 
-/* 20. HTTP/1.1 driver -------------------------------------------------------------------------- */
+/* 21. HTTP/1.1 driver -------------------------------------------------------------------------- */
 
 /**
  * \defgroup atls_http_1_1_driver HTTP/1.1 driver
@@ -5430,7 +5612,7 @@ void atls_h1_driver_free(atls_h1_driver *ATLS_NULLABLE driver);
 
 /** \} */
 
-/* 21. Texts ------------------------------------------------------------------------------------ */
+/* 22. Texts ------------------------------------------------------------------------------------ */
 
 /**
  * \defgroup atls_texts Texts
@@ -5532,7 +5714,7 @@ atls_status atls_effective_authority(const char *method,
 
 /** \} */
 
-/* 22. Log -------------------------------------------------------------------------------------- */
+/* 23. Log -------------------------------------------------------------------------------------- */
 
 /**
  * \defgroup atls_log Log

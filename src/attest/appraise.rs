@@ -70,6 +70,7 @@ fn judge(request: &AppraisalRequest<'_>, ask: impl Fn(&'static dyn AnyFamily, &M
         tee: kind.name(),
         checks: Vec::new(),
         claims: None,
+        is_exposed: None,
         trust_anchor,
         accepted_member: None,
         protocol: request.binding.protocol().map(Protocol::name),
@@ -82,7 +83,7 @@ fn judge(request: &AppraisalRequest<'_>, ask: impl Fn(&'static dyn AnyFamily, &M
             true => ask(member.family, member),
             false => of_another_kind(member),
         };
-        let Judged { lines, claims, trusted } = judged;
+        let Judged { lines, claims, is_exposed, trusted } = judged;
         if trusted {
             let Lines { checks, application, .. } = lines;
             let accepted_member = Some(index);
@@ -91,6 +92,7 @@ fn judge(request: &AppraisalRequest<'_>, ask: impl Fn(&'static dyn AnyFamily, &M
                 trusted,
                 checks,
                 claims,
+                is_exposed,
                 application,
                 accepted_member,
                 only_certificate_differs,
@@ -99,7 +101,7 @@ fn judge(request: &AppraisalRequest<'_>, ask: impl Fn(&'static dyn AnyFamily, &M
         }
         last.only_certificate_differs |= lines.only_certificate_differs();
         if member.family.tee() == kind {
-            (last.claims, last.application) = (claims, lines.application);
+            (last.claims, last.is_exposed, last.application) = (claims, is_exposed, lines.application);
         }
         checks.extend(lines.checks.into_iter().map(|check| Check { member: several.then_some(index), ..check }));
     }
@@ -115,5 +117,5 @@ fn judge(request: &AppraisalRequest<'_>, ask: impl Fn(&'static dyn AnyFamily, &M
 fn of_another_kind(member: &Member) -> Judged {
     let mut lines = Lines::default();
     lines.skip(TEE, &format!("this member is about evidence of kind {}", member.family.tee().name()));
-    Judged { lines, claims: None, trusted: false }
+    Judged { lines, claims: None, is_exposed: None, trusted: false }
 }

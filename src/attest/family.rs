@@ -9,7 +9,7 @@ use std::marker::PhantomData;
 use std::ops::ControlFlow;
 use std::sync::Arc;
 
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use super::anchors::TrustAnchors;
 use super::appraise::AppraisalRequest;
@@ -26,7 +26,7 @@ use super::snp::Snp;
 use super::tee::Tee;
 use super::{Fault, Result};
 use crate::status::Status;
-use crate::verdict::{CheckId, ClaimsReport};
+use crate::verdict::{CheckId, ClaimsReport, Verdict};
 
 /// What a kind of evidence brings. All of it is pure: no clock, no I/O, no globals.
 pub trait Family: Sized + Send + Sync + 'static {
@@ -88,6 +88,17 @@ pub trait Family: Sized + Send + Sync + 'static {
         Vec::new()
     }
 
+    /// Whether the host can look into what runs, if the evidence says; results for others (`ear`) say it too.
+    fn is_exposed(_claims: &Self::Claims) -> Option<bool> {
+        None
+    }
+
+    /// Members of a policy of this type that pin what authentic evidence has shown, for `attest::draft`. `None` if there is no such policy, or if another family of
+    /// the kind knows more of this evidence.
+    fn draft(_verdict: &Verdict) -> Option<Map<String, Value>> {
+        None
+    }
+
     /// For readers of the verdict.
     fn report(claims: &Self::Claims) -> ClaimsReport;
 }
@@ -136,6 +147,7 @@ impl fmt::Debug for Member {
 pub struct Judged {
     pub lines: Lines,
     pub claims: Option<ClaimsReport>,
+    pub is_exposed: Option<bool>,
     pub trusted: bool,
 }
 
@@ -153,6 +165,7 @@ pub trait AnyFamily: Send + Sync {
     fn needs(&self, member: &Member, request: &AppraisalRequest<'_>) -> Option<Vec<Need>>;
     fn is_bound(&self, member: &Member, request: &AppraisalRequest<'_>) -> bool;
     fn judge(&self, member: &Member, request: &AppraisalRequest<'_>) -> Judged;
+    fn draft(&self, verdict: &Verdict) -> Option<Map<String, Value>>;
     /// The refusal of evidence that is genuine and belongs to something else, without any document.
     fn refuse_unbound(&self, member: &Member, request: &AppraisalRequest<'_>) -> Judged;
 }
@@ -176,6 +189,11 @@ pub fn family(kind: &str) -> Option<&'static dyn AnyFamily> {
 /// The one that reads evidence of a kind.
 pub fn reader(tee: Tee) -> Option<&'static dyn AnyFamily> {
     FAMILIES.iter().copied().find(|family| family.tee() == tee)
+}
+
+/// Those that judge evidence of a kind.
+pub fn of_kind(tee: Tee) -> impl Iterator<Item = &'static dyn AnyFamily> {
+    FAMILIES.iter().copied().filter(move |family| family.tee() == tee)
 }
 
 /// `type` of all families, for messages.
@@ -266,7 +284,12 @@ impl<F: Family> AnyFamily for Erased<F> {
         let Some(of) = Erased::<F>::question(member, request) else { return another_family() };
         let claims = F::verify(&mut lines, &of);
         let trusted = claims.as_ref().is_some_and(|claims| Erased::<F>::settle(&mut lines, claims, &of));
-        Judged { lines, claims: claims.as_ref().map(F::report), trusted }
+        let is_exposed = claims.as_ref().and_then(F::is_exposed);
+        Judged { lines, claims: claims.as_ref().map(F::report), is_exposed, trusted }
+    }
+
+    fn draft(&self, verdict: &Verdict) -> Option<Map<String, Value>> {
+        F::draft(verdict)
     }
 
     fn refuse_unbound(&self, member: &Member, request: &AppraisalRequest<'_>) -> Judged {
@@ -276,7 +299,7 @@ impl<F: Family> AnyFamily for Erased<F> {
             lines.skip(whole.clone(), "no collateral is fetched for evidence of another session");
         }
         F::glance(&mut lines, &of);
-        Judged { lines, claims: None, trusted: false }
+        Judged { lines, claims: None, is_exposed: None, trusted: false }
     }
 }
 
@@ -284,5 +307,5 @@ impl<F: Family> AnyFamily for Erased<F> {
 fn another_family() -> Judged {
     let mut lines = Lines::default();
     lines.judge(TEE, false, Status::Internal, "evidence of the member's family", "of another family of its kind");
-    Judged { lines, claims: None, trusted: false }
+    Judged { lines, claims: None, is_exposed: None, trusted: false }
 }

@@ -13,7 +13,9 @@ pub mod challenge;
 pub mod convert;
 pub mod dcap;
 mod documents;
+mod draft;
 pub mod dstack;
+pub mod ear;
 mod evidence;
 mod family;
 mod fault;
@@ -37,6 +39,7 @@ pub use binding::{
 };
 pub use challenge::Challenge;
 pub use documents::{Document, DocumentId, Documents};
+pub use draft::draft;
 pub use evidence::Evidence;
 pub use family::{Family, Need, Question};
 pub use fault::{Fault, Result};

@@ -35,6 +35,11 @@ impl CheckId {
         CheckId { rule, subject: None }
     }
 
+    /// Without what it is about.
+    pub fn rule(&self) -> &'static str {
+        self.rule
+    }
+
     /// `rule:subject`.
     pub fn about(rule: &'static str, subject: impl Into<String>) -> CheckId {
         CheckId { rule, subject: Some(subject.into()) }

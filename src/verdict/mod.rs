@@ -24,6 +24,8 @@ pub struct Verdict {
     pub accepted_member: Option<usize>,
     /// What binds the evidence to a session; `None` when the caller asked for an appraisal without session binding.
     pub protocol: Option<&'static str>,
+    /// Whether the host of what runs can look into it, as authentic evidence says; `None` if nothing is known of that.
+    pub is_exposed: Option<bool>,
     /// Identity that the evidence shows, name and text.
     pub application: Vec<(String, String)>,
     /// Whether some member of the policy would accept, but for a log that names another certificate than the session has shown. The
@@ -68,6 +70,10 @@ impl Verdict {
 
     /// The whole verdict as one JSON object (docs/verdict.md).
     pub fn to_json(&self) -> String {
+        self.to_value().to_string()
+    }
+
+    pub fn to_value(&self) -> Value {
         let checks: Vec<Value> = self.checks.iter().map(line).collect();
         let application: Map<String, Value> =
             self.application.iter().map(|(name, value)| (name.clone(), value.as_str().into())).collect();
@@ -89,7 +95,6 @@ impl Verdict {
             "platform": claims.map(|claims| &claims.platform),
             "collateral": claims.map(|claims| &claims.collateral),
         })
-        .to_string()
     }
 }
 

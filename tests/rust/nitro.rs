@@ -84,6 +84,9 @@ fn outcomes_that_are_recorded() {
             question.refused("MEASUREMENT_MISMATCH", "debug");
         } else {
             assert_eq!((found.status.as_str(), &verdict["trusted"]), ("OK", &json!(true)), "{name}: {found:?}");
+            let mut drafted = question.clone();
+            drafted.rest.policy = found.draft();
+            drafted.trusted();
         }
         assert_eq!((&verdict["tee_type"], &verdict["trust_anchor"]), (&json!("nitro"), &json!("aws")), "{name}");
         assert_eq!((&verdict["tcb_status"], &verdict["bound_to_session"]), (&Value::Null, &json!(false)), "{name}");

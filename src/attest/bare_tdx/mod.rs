@@ -5,7 +5,7 @@ mod policy;
 
 use std::ops::ControlFlow;
 
-use serde_json::Value;
+use serde_json::{Map, Value, json};
 
 use super::Result;
 use super::anchors::TrustAnchors;
@@ -16,10 +16,10 @@ use super::lines::{Lines, REPORT_DATA};
 use super::policy::policy_fields::PolicyFields;
 use super::policy::{Policy, SourceRules};
 use super::tdx::checks::{DEBUG, QUOTE, SERVICE_TD, TCB_STATUS};
-use super::tdx::{TdxClaims, TdxEvidence, report_data, steps};
+use super::tdx::{TdxClaims, TdxEvidence, draft, report_data, steps};
 use super::tee::Tee;
 use crate::status::Status;
-use crate::verdict::{CheckId, ClaimsReport};
+use crate::verdict::{CheckId, ClaimsReport, Verdict};
 use policy::{BareReference, Measurements};
 
 const MEASUREMENT: CheckId = CheckId::new("measurement");
@@ -95,6 +95,18 @@ impl Family for BareTdx {
                 lines.judge(MEASUREMENT, false, Status::MeasurementMismatch, wanted, actual);
             }
         }
+    }
+
+    fn is_exposed(claims: &TdxClaims) -> Option<bool> {
+        Some(claims.debug)
+    }
+
+    fn draft(verdict: &Verdict) -> Option<Map<String, Value>> {
+        let report = verdict.claims.as_ref()?;
+        let set = draft::registers(report, ["mrtd", "rtmr0", "rtmr1", "rtmr2", "rtmr3"]);
+        let mut members = Map::from_iter([("measurements".to_owned(), json!([set]))]);
+        members.extend(draft::common(verdict, report));
+        Some(members)
     }
 
     fn report(claims: &TdxClaims) -> ClaimsReport {

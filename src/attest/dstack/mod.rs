@@ -3,6 +3,7 @@
 pub mod app_compose;
 pub mod checks;
 pub mod config_document;
+mod draft;
 pub mod event_log;
 pub mod event_rules;
 pub mod key_provider;
@@ -11,7 +12,7 @@ pub mod policy;
 
 use std::ops::ControlFlow;
 
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use super::Result;
 use super::anchors::TrustAnchors;
@@ -23,7 +24,7 @@ use super::policy::{Policy, SourceRules};
 use super::tdx::checks::{DEBUG, QUOTE, SERVICE_TD, TCB_STATUS};
 use super::tdx::{TdxClaims, TdxEvidence, report_data, steps};
 use super::tee::Tee;
-use crate::verdict::{CheckId, ClaimsReport};
+use crate::verdict::{CheckId, ClaimsReport, Verdict};
 use checks::{CERTIFICATE_EVENT, EVENT_LOG, EVENT_ORDER, GuestChecks, RTMR};
 use event_log::EventLog;
 use policy::GuestReference;
@@ -108,6 +109,14 @@ impl Family for DstackTdx {
         let logged = if is_quote_alone(of) { vec![] } else { vec![EVENT_LOG, rtmr3, EVENT_ORDER] };
         let certified = needs_key_event(of).then_some(CERTIFICATE_EVENT);
         logged.into_iter().chain(certified).collect()
+    }
+
+    fn is_exposed(claims: &GuestClaims) -> Option<bool> {
+        Some(claims.td.debug)
+    }
+
+    fn draft(verdict: &Verdict) -> Option<Map<String, Value>> {
+        draft::draft(verdict)
     }
 
     fn report(claims: &GuestClaims) -> ClaimsReport {

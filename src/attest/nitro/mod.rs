@@ -5,6 +5,7 @@ pub mod cbor;
 pub mod checks;
 mod claims;
 mod document;
+mod draft;
 mod genuine;
 mod policy;
 mod registers;
@@ -12,7 +13,7 @@ mod registers;
 use std::marker::PhantomData;
 use std::ops::ControlFlow;
 
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use super::Result;
 use super::anchors::{TrustAnchors, Vendor};
@@ -22,7 +23,7 @@ use super::policy::policy_fields::PolicyFields;
 use super::policy::{Policy, SourceRules};
 use super::tee::Tee;
 use crate::status::Status;
-use crate::verdict::{CheckId, ClaimsReport};
+use crate::verdict::{CheckId, ClaimsReport, Verdict};
 use checks::{CHAIN, SIGNATURE};
 
 pub use claims::NitroClaims;
@@ -101,6 +102,15 @@ impl<R: Registers> Family for AwsFamily<R> {
 
     fn further(of: &Question<'_, AwsFamily<R>>) -> Vec<CheckId> {
         checks::further(of)
+    }
+
+    /// The hypervisor has no debug mode for instances.
+    fn is_exposed(claims: &NitroClaims) -> Option<bool> {
+        Some(R::HAS_DEBUG && claims.document.is_debug())
+    }
+
+    fn draft(verdict: &Verdict) -> Option<Map<String, Value>> {
+        draft::draft::<R>(verdict)
     }
 
     fn report(claims: &NitroClaims) -> ClaimsReport {

@@ -8,8 +8,8 @@ use crate::attest::policy::policy_fields::PolicyFields;
 /// More of them than any fleet runs at a time.
 const MAX_VALUES: usize = 64;
 /// The certificate of the signing key holds for three hours.
-const MAX_AGE: u64 = 10800;
-const DEFAULT_AGE: u64 = 300;
+pub const MAX_AGE: u64 = 10800;
+pub const DEFAULT_AGE: u64 = 300;
 
 /// Registers by number, and what each may be.
 pub type PcrSet = Vec<(u8, Vec<Pcr>)>;

@@ -5,6 +5,7 @@ pub mod checks;
 mod claims;
 mod crl;
 mod documents;
+mod draft;
 mod evidence;
 mod genuine;
 mod guest;
@@ -19,7 +20,7 @@ mod tcb;
 
 use std::ops::ControlFlow;
 
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use super::Result;
 use super::anchors::{TrustAnchors, Vendor};
@@ -28,7 +29,7 @@ use super::lines::{Lines, REPORT_DATA};
 use super::policy::policy_fields::PolicyFields;
 use super::policy::{Policy, SourceRules};
 use super::tee::Tee;
-use crate::verdict::{CheckId, ClaimsReport};
+use crate::verdict::{CheckId, ClaimsReport, Verdict};
 use checks::{
     CHAIN, GUEST_POLICY, LEAF, LEAF_TCB, PLATFORM_INFO, PRODUCTS, REPORT, SIGNATURE, SIGNING_KEY, TCB_MINIMUM,
     TCB_ORDER, VMPL,
@@ -118,6 +119,14 @@ impl Family for Snp {
 
     fn further(of: &Question<'_, Snp>) -> Vec<CheckId> {
         guest::further(of)
+    }
+
+    fn is_exposed(claims: &SnpClaims) -> Option<bool> {
+        Some(claims.report.policy() & bits::policy_bit::DEBUG != 0)
+    }
+
+    fn draft(verdict: &Verdict) -> Option<Map<String, Value>> {
+        draft::draft(verdict)
     }
 
     fn report(claims: &SnpClaims) -> ClaimsReport {

@@ -2,6 +2,7 @@
 
 pub mod checks;
 mod claims;
+pub mod draft;
 mod evidence;
 pub mod policy;
 pub mod steps;

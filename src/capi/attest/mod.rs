@@ -1,6 +1,7 @@
 //! Policies, verdicts, verifiers, evidence.
 
 pub mod binder;
+pub mod ear;
 pub mod evidence;
 pub mod host_evidence;
 mod nsm_device;

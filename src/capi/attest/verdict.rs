@@ -3,9 +3,11 @@
 use std::ffi::CString;
 use std::sync::Arc;
 
-use crate::capi::base::arguments::{Counted, Owned};
-use crate::capi::base::bytes::{atls_str, c_string};
-use crate::capi::base::guard::{guard_free, guard_value};
+use crate::attest::draft;
+use crate::capi::base::arguments::{Counted, Out, Owned, require};
+use crate::capi::base::bytes::{atls_buf, atls_str, c_string};
+use crate::capi::base::error::atls_error;
+use crate::capi::base::guard::{guard, guard_free, guard_value};
 use crate::capi::base::handle::{Handle, add_ref, borrow, release};
 use crate::capi::base::status::{ATLS_OK, atls_status};
 use crate::verdict::{Outcome, Verdict};
@@ -167,6 +169,25 @@ pub extern "C" fn atls_verdict_check_outcome(verdict: Option<&atls_verdict>, ind
 pub extern "C" fn atls_verdict_json(verdict: Option<&atls_verdict>) -> atls_str {
     guard_value(atls_str::empty(), || {
         borrow(verdict, "verdict").map_or(atls_str::empty(), |v| atls_str::from_cstring(&v.json))
+    })
+}
+
+/// Drafts a policy from what was seen, trusted or refused (atls_error_verdict), and writes it to a new buffer, as JSON that atls_policy_new takes. It pins
+/// all that was measured: the same evidence satisfies it, and evidence with another measurement does not; docs/policy.md says for each type what it pins. It is a
+/// draft. What was seen is not what ought to run, and the draft is only as good as the moment at which it was seen: compare it with values of your own
+/// computation before you use it. Statuses: NULL_ARGUMENT; INVALID_STATE (the evidence is not authentic, its host can look into it, or it shows too little);
+/// UNSUPPORTED (no drafts for this kind).
+#[unsafe(no_mangle)]
+pub extern "C" fn atls_verdict_draft_policy(
+    verdict: Option<&atls_verdict>,
+    json: Out<*mut atls_buf>,
+    error: Out<*mut atls_error>,
+) -> atls_status {
+    guard(error, || {
+        let json = require(json, "json")?;
+        let draft = draft(&borrow(verdict, "verdict")?.verdict)?;
+        json.write(atls_buf::into_raw(format!("{draft:#}\n").into()));
+        Ok(())
     })
 }
 

@@ -71,6 +71,12 @@ pub const CHAPTERS: &[Chapter] = &[
          evidence showed. With a policy, none of the program's data is sent until the policy is satisfied.",
     ),
     chapter(
+        "Attestation results",
+        &["attest/ear.rs"],
+        "A verdict in the form in which verifiers report to others: an EAT Attestation Result, signed or not. Who receives one relies on whoever \
+         signed it. It need not know anything of evidence.",
+    ),
+    chapter(
         "Events",
         &["base/runtime.rs", "base/queue.rs", "base/event.rs"],
         "An event-driven operation runs on the threads of a runtime and reports what happens through a queue. The host chooses how \

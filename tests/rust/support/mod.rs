@@ -5,6 +5,7 @@
 pub mod abi;
 pub mod nitro;
 pub mod offline;
+pub mod results;
 pub mod schema;
 pub mod server;
 pub mod snp;
@@ -211,7 +212,7 @@ fn refusal(error: *mut atls_error) -> Refusal {
         let status = atls_error_status(error);
         let verdict = atls_error_verdict(error);
         if !verdict.is_null() {
-            schema::hold(&serde_json::from_str(&text(atls_verdict_json(verdict))).unwrap());
+            results::of(verdict);
         }
         let failed = (0..atls_verdict_check_count(verdict))
             .find(|index| atls_verdict_check_outcome(verdict, *index) == ATLS_CHECK_FAIL)

@@ -11,7 +11,8 @@ use simtee::exporter::Binder;
 use simtee::guest::report_data;
 use simtee::{Guest, SimTee};
 
-use super::{schema, text};
+use super::results::{self, Results};
+use super::text;
 
 pub const NONCE: [u8; 32] = [3; 32];
 pub const EXPORTER: [u8; 32] = [4; 32];
@@ -52,6 +53,8 @@ pub struct Found {
     /// Name of the first check that failed.
     pub check: String,
     pub verdict: Value,
+    /// What is made of the verdict, if there is one.
+    pub results: Option<Results>,
 }
 
 pub fn now() -> u64 {
@@ -100,6 +103,14 @@ pub fn of_client(tee: &SimTee, guest: &Guest, change: impl FnOnce(&mut Guest)) -
     }
 }
 
+impl Found {
+    /// The policy that is drafted from the verdict.
+    #[track_caller]
+    pub fn draft(&self) -> Value {
+        self.results.as_ref().expect("a verdict").draft.clone().unwrap()
+    }
+}
+
 impl Question {
     pub fn ask(&self) -> Found {
         unsafe {
@@ -117,25 +128,25 @@ impl Question {
                 .map(|index| {
                     (text(atls_verdict_check_name(verdict, index)), text(atls_verdict_check_actual(verdict, index)))
                 });
+            let results = (!verdict.is_null()).then(|| results::of(verdict));
             let found = match status {
                 0 => Found {
                     status: text(atls_status_name(atls_verdict_status(verdict))),
                     message: failed.as_ref().map_or(String::new(), |failed| failed.1.clone()),
                     check: failed.map_or(String::new(), |failed| failed.0),
                     verdict: serde_json::from_str(&text(atls_verdict_json(verdict))).unwrap(),
+                    results,
                 },
                 _ => Found {
                     status: text(atls_status_name(status)),
                     message: text(atls_error_message(error)),
                     check: String::new(),
                     verdict: Value::Null,
+                    results,
                 },
             };
             atls_verdict_free(verdict);
             atls_error_free(error);
-            if !found.verdict.is_null() {
-                schema::hold(&found.verdict);
-            }
             found
         }
     }

@@ -8,7 +8,8 @@ use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
 
 use super::abi::*;
-use super::{schema, text};
+use super::results::{self, Results};
+use super::text;
 
 /// One question for the verifier.
 #[derive(Clone, Debug)]
@@ -43,6 +44,16 @@ pub struct Found {
     /// Name of the first check that failed.
     pub check: String,
     pub verdict: Value,
+    /// What is made of the verdict, if there is one.
+    pub results: Option<Results>,
+}
+
+impl Found {
+    /// The policy that is drafted from the verdict.
+    #[track_caller]
+    pub fn draft(&self) -> Value {
+        self.results.as_ref().expect("a verdict").draft.clone().unwrap()
+    }
 }
 
 fn raw(bytes: &[u8]) -> atls_bytes {
@@ -100,25 +111,24 @@ impl Question {
             let mut failed = (0..atls_verdict_check_count(verdict))
                 .filter(|index| atls_verdict_check_outcome(verdict, *index) == ATLS_CHECK_FAIL)
                 .map(|at| (text(atls_verdict_check_name(verdict, at)), text(atls_verdict_check_actual(verdict, at))));
+            let results = (!verdict.is_null()).then(|| results::of(verdict));
             let found = match (status, failed.next()) {
                 (0, failed) => {
                     let (check, message) = failed.unwrap_or_default();
                     let status = text(atls_status_name(atls_verdict_status(verdict)));
                     let verdict = serde_json::from_str(&text(atls_verdict_json(verdict))).unwrap();
-                    Found { status, message, check, verdict }
+                    Found { status, message, check, verdict, results }
                 }
                 _ => Found {
                     status: text(atls_status_name(status)),
                     message: text(atls_error_message(error)),
                     check: String::new(),
                     verdict: Value::Null,
+                    results,
                 },
             };
             atls_verdict_free(verdict);
             atls_error_free(error);
-            if !found.verdict.is_null() {
-                schema::hold(&found.verdict);
-            }
             found
         }
     }

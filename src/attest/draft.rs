@@ -1,0 +1,58 @@
+//! A draft of a policy from what evidence has shown: a start for whoever writes one. It pins what it saw, which is as good as the moment at which it was seen.
+
+use serde_json::{Map, Value, json};
+
+use super::family::of_kind;
+use super::policy::Policy;
+use super::tee::Tee;
+use super::{Fault, Result};
+use crate::status::Status;
+use crate::verdict::{Outcome, Verdict};
+
+/// A policy that the evidence behind `verdict` satisfies, unless that takes a consent which only its owner can give. Errors: InvalidState, for evidence that is not
+/// authentic or that shows too little; Unsupported.
+pub fn draft(verdict: &Verdict) -> Result<Value> {
+    let refused = |why: &str| Fault::of_question(Status::InvalidState, format!("no policy can be drafted: {why}"));
+    if verdict.claims.is_none() {
+        return Err(refused("the evidence is not authentic"));
+    }
+    if verdict.is_exposed == Some(true) {
+        return Err(refused("the host can look into what runs there, and a draft does not allow that"));
+    }
+    let kind = Tee::from_name(verdict.tee);
+    let member = kind.into_iter().flat_map(of_kind).find_map(|family| {
+        let mut members = Map::from_iter([("type".to_owned(), family.kind().into())]);
+        members.extend(family.draft(verdict)?);
+        Some(members)
+    });
+    let Some(mut members) = member else {
+        return Err(Fault::of_question(
+            Status::Unsupported,
+            format!("drafts of policies for evidence of kind {}", verdict.tee),
+        ));
+    };
+    if verdict.trust_anchor == "simulated" {
+        members.insert("allow_simulated".into(), true.into());
+    }
+    let draft = Value::Object(members);
+    match Policy::from_json(draft.to_string().as_bytes()) {
+        Ok(_) => Ok(draft),
+        Err(fault) => Err(refused(&format!("it would not be valid: {}", fault.message))),
+    }
+}
+
+/// The members of an object that has these, in their order; what is null is left out.
+pub fn members<const N: usize>(pairs: [(&str, Value); N]) -> Map<String, Value> {
+    let present = pairs.into_iter().filter(|(_, value)| !value.is_null());
+    present.map(|(name, value)| (name.to_owned(), value)).collect()
+}
+
+/// A list with this one value; null for none.
+pub fn only(value: &Value) -> Value {
+    if value.is_null() { Value::Null } else { json!([value]) }
+}
+
+/// Whether some line of the verdict says that this check has passed: a fact of the evidence, whichever member of the policy asked.
+pub fn has_passed(verdict: &Verdict, rule: &str) -> bool {
+    verdict.checks.iter().any(|check| check.id.rule() == rule && check.outcome == Outcome::Pass)
+}

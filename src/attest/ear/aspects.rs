@@ -1,0 +1,266 @@
+//! The trustworthiness vector: which claim of AR4SI each check speaks to, and what its value is (draft-ietf-rats-ar4si, section 2.3).
+
+use serde_json::{Map, Value};
+
+use crate::status::Status;
+use crate::verdict::{Check, Outcome, Verdict};
+
+/// The claims that this library makes; of the rest (`file-system`, `storage-opaque`, `sourced-data`) evidence shows nothing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Aspect {
+    /// Which machine it is, and that it is the one at the other end of the session.
+    Instance,
+    Configuration,
+    /// What was measured. These checks pin it against the policy.
+    Executables,
+    /// As before; but they only hold parts of the evidence against each other, so that passing them affirms nothing.
+    Consistency,
+    Hardware,
+    /// Whether the host can look into it.
+    Runtime,
+}
+
+/// What the rule of this name is about; `None` for one that is not in the table, whose failure still makes the result contraindicated.
+pub fn aspect(rule: &str) -> Option<Aspect> {
+    let table = TABLE.iter().find(|(_, rules)| rules.contains(&rule));
+    table.map(|(aspect, _)| *aspect)
+}
+
+const TABLE: [(Aspect, &[&str]); 6] = [
+    (
+        Aspect::Instance,
+        &[
+            "report_data",
+            "spki",
+            "certificate_event",
+            "public_key",
+            "timestamp",
+            "chip_id",
+            "csp_id",
+            "hardware_ppid",
+            "hardware_denied",
+            "hardware_instance",
+            "module_id",
+        ],
+    ),
+    (
+        Aspect::Configuration,
+        &[
+            "service_td",
+            "td_attributes",
+            "xfam",
+            "mr_owner",
+            "td_mr_config_id",
+            "mr_config_id",
+            "key_provider",
+            "guest_policy",
+            "vmpl",
+            "host_data",
+            "id_key_digest",
+            "author_key_digest",
+            "family_id",
+            "image_id",
+            "mr_config",
+            "gpu_policy_hash",
+            "init_script_hashes",
+            "smt",
+            "cached_keys",
+            "dynamic_platform",
+            "platform_info",
+        ],
+    ),
+    (
+        Aspect::Executables,
+        &["measurement", "bootchain", "app_compose", "app_id", "os_image_hash", "pcr", "event", "guest_svn"],
+    ),
+    (Aspect::Consistency, &["event_log", "event_order", "rtmr0", "rtmr1", "rtmr2", "rtmr3"]),
+    (
+        Aspect::Hardware,
+        &[
+            "tee",
+            "quote",
+            "report",
+            "document",
+            "products",
+            "signing_key",
+            "leaf",
+            "chain",
+            "crl",
+            "signature",
+            "leaf_tcb",
+            "tcb_status",
+            "tcb_grace_period",
+            "qe_grace_period",
+            "tcb_evaluation",
+            "tcb_advisories",
+            "tcb_minimum",
+            "tcb_order",
+            "launch_tcb",
+            "abi",
+            "mitigations",
+            "mr_seam",
+        ],
+    ),
+    (Aspect::Runtime, &["debug"]),
+];
+
+/// Ordered: later ones are worse.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Tier {
+    Affirming,
+    Warning,
+    Contraindicated,
+}
+
+impl Tier {
+    pub fn name(self) -> &'static str {
+        match self {
+            Tier::Affirming => "affirming",
+            Tier::Warning => "warning",
+            Tier::Contraindicated => "contraindicated",
+        }
+    }
+
+    fn of(value: i8) -> Tier {
+        match value {
+            2..=31 => Tier::Affirming,
+            32..=95 => Tier::Warning,
+            _ => Tier::Contraindicated,
+        }
+    }
+}
+
+/// Values of AR4SI.
+mod value {
+    pub const RECOGNIZED_INSTANCE: i8 = 2;
+    pub const UNTRUSTWORTHY_INSTANCE: i8 = 96;
+    pub const UNRECOGNIZED_INSTANCE: i8 = 97;
+    pub const APPROVED_CONFIGURATION: i8 = 2;
+    pub const UNSUPPORTABLE_CONFIGURATION: i8 = 96;
+    /// Of those loaded at boot: what a guest loads later is its own affair, unless it measures that too.
+    pub const APPROVED_AT_BOOT: i8 = 3;
+    pub const CONTRAINDICATED_EXECUTABLES: i8 = 96;
+    pub const GENUINE_HARDWARE: i8 = 2;
+    pub const UNSAFE_HARDWARE: i8 = 32;
+    pub const CONTRAINDICATED_HARDWARE: i8 = 96;
+    pub const UNRECOGNIZED_HARDWARE: i8 = 97;
+    pub const NOT_AUTHENTIC: i8 = 99;
+    pub const ENCRYPTED_MEMORY: i8 = 2;
+    pub const VISIBLE_MEMORY: i8 = 96;
+}
+
+/// The claims that are made; `None` is no claim.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Vector {
+    instance: Option<i8>,
+    configuration: Option<i8>,
+    executables: Option<i8>,
+    hardware: Option<i8>,
+    runtime: Option<i8>,
+}
+
+impl Vector {
+    pub fn of(verdict: &Verdict) -> Vector {
+        Vector {
+            instance: instance(verdict),
+            configuration: configuration(verdict),
+            executables: executables(verdict),
+            hardware: Some(hardware(verdict)),
+            runtime: runtime(verdict),
+        }
+    }
+
+    fn named(&self) -> [(&'static str, Option<i8>); 5] {
+        [
+            ("instance-identity", self.instance),
+            ("configuration", self.configuration),
+            ("executables", self.executables),
+            ("hardware", self.hardware),
+            ("runtime-opaque", self.runtime),
+        ]
+    }
+
+    /// The worst of all claims, and never better than the verdict deserves: evidence of no session may be anybody's, and a policy that pins nothing of what
+    /// runs says nothing about it.
+    pub fn tier(&self, verdict: &Verdict) -> Tier {
+        let of_claims = self.named().into_iter().filter_map(|(_, value)| value).map(Tier::of).max();
+        let at_best = match verdict.trusted {
+            false => Tier::Contraindicated,
+            true if self.instance.is_none() || self.executables.is_none() => Tier::Warning,
+            true => Tier::Affirming,
+        };
+        of_claims.unwrap_or(Tier::Contraindicated).max(at_best)
+    }
+
+    pub fn to_json(self) -> Value {
+        let claimed = self.named().into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?.into())));
+        Value::Object(claimed.collect::<Map<_, _>>())
+    }
+}
+
+fn about(verdict: &Verdict, wanted: Aspect, outcome: Outcome) -> impl Iterator<Item = &Check> {
+    let is_about = move |check: &&Check| check.outcome == outcome && aspect(check.id.rule()) == Some(wanted);
+    verdict.checks.iter().filter(is_about)
+}
+
+fn failed(verdict: &Verdict, wanted: Aspect) -> bool {
+    about(verdict, wanted, Outcome::Fail).next().is_some()
+}
+
+fn passed(verdict: &Verdict, wanted: Aspect) -> bool {
+    about(verdict, wanted, Outcome::Pass).next().is_some()
+}
+
+fn is_simulated(verdict: &Verdict) -> bool {
+    verdict.trust_anchor == "simulated"
+}
+
+fn instance(verdict: &Verdict) -> Option<i8> {
+    let mut failures = about(verdict, Aspect::Instance, Outcome::Fail);
+    match failures.next() {
+        Some(check) if check.id.rule() == "hardware_denied" => Some(value::UNTRUSTWORTHY_INSTANCE),
+        Some(_) => Some(value::UNRECOGNIZED_INSTANCE),
+        None => (verdict.trusted && verdict.protocol.is_some()).then_some(value::RECOGNIZED_INSTANCE),
+    }
+}
+
+fn configuration(verdict: &Verdict) -> Option<i8> {
+    match failed(verdict, Aspect::Configuration) {
+        true => Some(value::UNSUPPORTABLE_CONFIGURATION),
+        false => (verdict.trusted && passed(verdict, Aspect::Configuration)).then_some(value::APPROVED_CONFIGURATION),
+    }
+}
+
+fn executables(verdict: &Verdict) -> Option<i8> {
+    match failed(verdict, Aspect::Executables) || failed(verdict, Aspect::Consistency) {
+        true => Some(value::CONTRAINDICATED_EXECUTABLES),
+        false => (verdict.trusted && passed(verdict, Aspect::Executables)).then_some(value::APPROVED_AT_BOOT),
+    }
+}
+
+fn hardware(verdict: &Verdict) -> i8 {
+    let Some(claims) = &verdict.claims else {
+        let is_forged =
+            verdict.checks.iter().any(|check| check.outcome == Outcome::Fail && check.status == Status::QuoteInvalid);
+        return if is_forged { value::NOT_AUTHENTIC } else { value::UNRECOGNIZED_HARDWARE };
+    };
+    if is_simulated(verdict) {
+        value::UNRECOGNIZED_HARDWARE
+    } else if failed(verdict, Aspect::Hardware) {
+        value::CONTRAINDICATED_HARDWARE
+    } else if !matches!(claims.tcb_status.as_str(), "" | "UpToDate") || !claims.advisory_ids.is_empty() {
+        value::UNSAFE_HARDWARE
+    } else {
+        value::GENUINE_HARDWARE
+    }
+}
+
+/// A policy may put up with a host that can look inside; whoever reads the result has not.
+fn runtime(verdict: &Verdict) -> Option<i8> {
+    match verdict.is_exposed {
+        _ if failed(verdict, Aspect::Runtime) => Some(value::VISIBLE_MEMORY),
+        Some(true) => Some(value::VISIBLE_MEMORY),
+        Some(false) if !is_simulated(verdict) => Some(value::ENCRYPTED_MEMORY),
+        _ => None,
+    }
+}
