@@ -1590,7 +1590,9 @@ atls_status atls_stream_connect(const atls_config *config,
 
 /**
  * Returns the verdict on the server as a new reference, which you free; NULL before CONNECTED and
- * for an unattested stream.
+ * for an unattested stream. It is the newest one: the server is judged again while the stream is
+ * open, and if it is refused then, the stream ends with that error (docs/policy.md, "Open
+ * connections").
  */
 atls_verdict *ATLS_NULLABLE atls_stream_verdict(const atls_stream *stream);
 
@@ -2380,7 +2382,8 @@ atls_status atls_http_connect(const atls_config *config,
 
 /**
  * The verdict on the server, as a new reference: free it. NULL before CONNECTED, and for an
- * unattested connection.
+ * unattested connection. It is the newest one: the server is judged again while the connection is
+ * open (docs/policy.md, "Open connections").
  */
 atls_verdict *ATLS_NULLABLE atls_http_verdict(const atls_http *http);
 
@@ -2664,7 +2667,8 @@ bool atls_exchange_reused(const atls_exchange *exchange);
 
 /**
  * The verdict on the server that responded, as a new reference: free it. NULL before the response
- * head has arrived, for an unattested server, and for an exchange of an atls_http.
+ * head has arrived, for an unattested server, and for an exchange of an atls_http. It is the one
+ * that held when the request was sent.
  */
 atls_verdict *ATLS_NULLABLE atls_exchange_verdict(const atls_exchange *exchange);
 
@@ -2724,7 +2728,10 @@ uint64_t atls_exchange_time_us(const atls_exchange *exchange, atls_exchange_time
 /**
  * An HTTP client: requests by URL over pooled connections, with redirects, cookies and a policy for
  * each host. A connection is reused only for the same origin under the same policy. A host that a
- * policy covers is contacted attested or not at all.
+ * policy covers is contacted attested or not at all. Before a connection is reused, its server is
+ * judged again or asked for new evidence if the policy wants that by now (docs/policy.md, "Open
+ * connections"); if it fails, nothing of the request is sent, and the exchange fails with that
+ * error.
  *
  * Reference-counted, safe to share between threads. Dropping the last reference closes the idle
  * connections; requests under way run to their end.
@@ -3812,8 +3819,9 @@ atls_status atls_config_set_evidence_source(
  * with 403, which ends the connection. Refused evidence is answered with 403 too; the client learns
  * only the name of the check that failed. The reason and the verdict (atls_error_verdict()) are in
  * the host's REFUSED event. A client has one attempt for each challenge and eight for a connection,
- * which then ends. The proof holds as long as the connection (atls_server_request_verdict()). The
- * server needs a certificate.
+ * which then ends. The proof holds as long as the connection, unless the policy ends it earlier
+ * (docs/policy.md, "Open connections"): then the next request is refused in the same way. Its
+ * verdict: atls_server_request_verdict(). The server needs a certificate.
  *
  * \return ATLS_OK, or
  * \retval ATLS_NULL_ARGUMENT
@@ -5543,7 +5551,8 @@ atls_status atls_h1_driver_grant(const atls_h1_driver *driver,
 
 /**
  * The verdict on the server (atls_h1_driver_connect_start()); NULL before CONNECTED and for an
- * unattested connection. A new reference: free it.
+ * unattested connection. A new reference: free it. It is the newest one, as of
+ * atls_stream_verdict().
  */
 atls_verdict *ATLS_NULLABLE atls_h1_driver_verdict(const atls_h1_driver *driver);
 

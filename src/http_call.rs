@@ -125,7 +125,7 @@ async fn whole(body: hyper::body::Incoming, max_bytes: usize) -> Result<Bytes, C
 }
 
 /// An answer is framed in one way, so that no two readers on the way can see two answers (RFC 9112 section 6.3).
-fn check_framing(headers: &HeaderMap) -> Result<(), BadFraming> {
+pub fn check_framing(headers: &HeaderMap) -> Result<(), BadFraming> {
     let lines = |name| headers.get_all(name).iter().map(|value| value.as_bytes());
     let (lengths, codings) = (lines(CONTENT_LENGTH).count(), lines(TRANSFER_ENCODING).count());
     let detail = match (lengths, codings) {

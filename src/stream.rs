@@ -9,11 +9,12 @@ use std::sync::{Arc, Mutex, OnceLock};
 use bytes::{Bytes, BytesMut};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf};
 
-use crate::connect::{ConnectTarget, connect};
+use crate::connect::{ConnectTarget, TrustedStream, connect};
 use crate::error::{Error, Phase, Result, Status};
 use crate::io::sync::lock;
 use crate::operation::{Cancel, Credit, Outlet, SendQueue, TransferEvent};
 use crate::verdict::Verdict;
+use crate::verifier::Standing;
 
 /// Most bytes handed over at once: waking the host for each TLS record would cost a fifth of the rate.
 const BATCH: usize = 256 << 10;
@@ -25,7 +26,9 @@ pub struct StreamState {
     pub cancel: Cancel,
     /// Thrown by a graceful close: what was written is still sent.
     pub closing: Cancel,
-    pub verdict: OnceLock<Arc<Verdict>>,
+    /// On whom the stream came from, if it was a server's client; of a stream that connects, `trust` has it.
+    verdict: Option<Arc<Verdict>>,
+    trust: OnceLock<Arc<Standing>>,
 }
 
 impl StreamState {
@@ -40,8 +43,14 @@ impl StreamState {
             outgoing: SendQueue::new(on_writable),
             cancel: Cancel::default(),
             closing: Cancel::default(),
-            verdict: verdict.map(OnceLock::from).unwrap_or_default(),
+            verdict,
+            trust: OnceLock::new(),
         }
+    }
+
+    /// On the other side: the last one.
+    pub fn verdict(&self) -> Option<Arc<Verdict>> {
+        self.trust.get().map(|trust| trust.verdict()).or_else(|| self.verdict.clone())
     }
 
     /// Closes gracefully: what was written is still sent.
@@ -139,10 +148,11 @@ impl Waiting {
 async fn run(target: &ConnectTarget, shared: &StreamState, outlet: &Outlet) -> Result<()> {
     // Boxed: what connecting needs is many times what the connection keeps.
     let connected = Box::pin(connect(target)).await?;
-    if let Some(verdict) = connected.verdict {
-        let _ = shared.verdict.set(verdict);
+    let trust = connected.trust.map(|trust| trust.standing().clone());
+    if let Some(trust) = trust.clone() {
+        let _ = shared.trust.set(trust);
     }
-    converse(connected.stream, shared, outlet).await
+    converse(TrustedStream::new(connected.stream, trust), shared, outlet).await
 }
 
 async fn converse<S: AsyncRead + AsyncWrite>(io: S, shared: &StreamState, outlet: &Outlet) -> Result<()> {

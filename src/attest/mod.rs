@@ -44,5 +44,5 @@ pub use evidence::Evidence;
 pub use family::{Family, Need, Question};
 pub use fault::{Fault, Result};
 pub use offline::OfflineRequest;
-pub use policy::Policy;
+pub use policy::{Policy, Reattest};
 pub use tee::Tee;

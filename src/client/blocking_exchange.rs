@@ -58,6 +58,7 @@ impl BlockingExchange {
         let told = informational.clone();
         let work = Box::pin(async move {
             let told = |news| told.tell(news);
+            let reservation = reservation.trusted(None).await?;
             let mut answer = start_exchange(reservation, &complete, head, sent, &options, &told).await?;
             answer.show(&options)?;
             Ok(answer)

@@ -15,7 +15,7 @@ use super::engine::faults::http_error;
 use super::engine::tap::Tap;
 use super::engine::wire_state::WireState;
 use super::request_body::RequestBody;
-use crate::connect::{ConnectTarget, ConnectTimes, Connected, ConnectedStream, connect};
+use crate::connect::{ConnectTarget, ConnectTimes, Connected, ConnectedStream, ServerTrust, connect};
 use crate::error::{Error, Result, Status};
 use crate::io::CallerRuntime;
 use crate::io::deadline::Wait;
@@ -42,7 +42,9 @@ pub struct HttpConnection {
     pub closing: Cancel,
     /// Why the connection ended, once it did.
     pub(super) ended: OnceLock<Error>,
-    pub verdict: Option<Arc<Verdict>>,
+    /// Why the server is not trusted any more.
+    distrusted: OnceLock<Error>,
+    pub trust: Option<Arc<ServerTrust>>,
     pub times: ConnectTimes,
     pub peer: Option<SocketAddr>,
     pub watch: Arc<SocketWatch>,
@@ -79,16 +81,16 @@ impl HttpConnection {
         socket: Socket,
     ) -> Result<(Arc<HttpConnection>, impl Future<Output = Option<Error>> + Send + 'static)> {
         let stream = ConnectedStream::Plain(Transport::Tcp(socket));
-        HttpConnection::start(Connected { stream, verdict: None, times: ConnectTimes::default() }).await
+        HttpConnection::start(Connected { stream, trust: None, times: ConnectTimes::default() }).await
     }
 
     async fn start(
         connected: Connected,
     ) -> Result<(Arc<HttpConnection>, impl Future<Output = Option<Error>> + Send + 'static)> {
-        let Connected { stream, verdict, times } = connected;
+        let Connected { stream, trust, times } = connected;
         let (peer, watch, certificate) =
             (stream.peer(), Arc::new(stream.watch()), stream.certificate().map(Bytes::from));
-        let true_end = matches!(stream, ConnectedStream::Tls(_));
+        let true_end = !matches!(stream, ConnectedStream::Plain(_));
         let (tap, wire) = Tap::new(stream, true_end, watch.clone());
         let (hyper, driver) = Builder::new()
             .max_buf_size(MAX_BUFFER)
@@ -104,7 +106,8 @@ impl HttpConnection {
             retired: AtomicBool::new(false),
             closing: Cancel::default(),
             ended: OnceLock::new(),
-            verdict,
+            distrusted: OnceLock::new(),
+            trust,
             times,
             peer,
             watch,
@@ -119,6 +122,7 @@ impl HttpConnection {
                 .guard(async { driver.await.map_err(|error| http_error(error, shared.wire.head_is_due())) })
                 .await;
             let error = ended.err().filter(|error| error.status != Status::Canceled);
+            let error = shared.distrusted.get().cloned().or(error);
             let closed = || Error::new(Status::Closed, "the connection is closed");
             let _ = shared.ended.set(error.clone().unwrap_or_else(closed));
             lock(&shared.sender).take();
@@ -127,13 +131,24 @@ impl HttpConnection {
         Ok((connection, drive))
     }
 
+    /// On the server: the last one.
+    pub fn verdict(&self) -> Option<Arc<Verdict>> {
+        self.trust.as_ref().map(|trust| trust.verdict())
+    }
+
+    /// The server is not trusted any more: closes the connection, which ends with this error.
+    pub(super) fn distrust(&self, error: Error) {
+        let _ = self.distrusted.set(error);
+        self.closing.cancel();
+    }
+
     /// Whether a request may be started now.
     pub fn is_ready(&self) -> bool {
         !self.busy.load(Ordering::Acquire) && self.check_open().is_ok() && self.takes_a_request()
     }
 
     fn check_open(&self) -> Result<()> {
-        if let Some(error) = self.ended.get() {
+        if let Some(error) = self.distrusted.get().or(self.ended.get()) {
             return Err(Error { status: Status::Closed, ..error.clone() });
         }
         if self.closing.is_canceled() || lock(&self.sender).as_ref().is_none_or(|sender| sender.hyper.is_closed()) {

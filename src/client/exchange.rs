@@ -15,6 +15,7 @@ use super::engine::faults::{http_error, unasked_upgrade};
 use super::engine::wire_state::WireState;
 use super::request_body::{BodyProgress, RequestBody};
 use super::request_options::RequestOptions;
+use super::trusted_reservation::TrustedReservation;
 use crate::error::{Error, Phase, Result, Status};
 use crate::io::deadline::{Wait, within};
 use crate::message::decode::Decoder;
@@ -51,13 +52,14 @@ pub type OnInterim<'a> = dyn Fn(InterimEvent) -> BoxFuture<'a, ()> + Send + Sync
 /// Sends a request whose head is written as `head`; the future waits for the response head. Not an async function, so that the future stays small: it is
 /// moved several times.
 pub fn start_exchange<'a, 'b: 'a>(
-    reservation: Reservation,
+    reservation: TrustedReservation,
     request: &RequestHead,
     head: Vec<u8>,
     body: RequestBody,
     options: &Arc<RequestOptions>,
     tell: &'a OnInterim<'b>,
 ) -> impl Future<Output = Result<Exchange>> + Send + use<'a, 'b> {
+    let reservation = reservation.into_inner();
     let progress = body.progress();
     let sent = send(&reservation, request, head, body, options);
     let (options, bodiless) = (options.clone(), request.method == "HEAD");
@@ -200,6 +202,23 @@ impl Exchange {
         Error::new(Status::BodyTooLarge, message).phase(Phase::Transfer).http_status(self.head.status)
     }
 
+    /// Reads the body to its end, and returns it with the connection, still reserved; without it if it can carry no other exchange. `None` if the body has more
+    /// than `most` bytes.
+    pub(super) async fn finish(mut self, most: usize) -> Result<Option<(Vec<u8>, Option<Reservation>)>> {
+        let mut whole = Vec::new();
+        while self.body.is_some() {
+            // Not `next`, which would give the connection up at the end of the body.
+            match self.next_frame().await? {
+                Some(data) if whole.len() + data.len() > most => return Ok(None),
+                Some(data) => whole.extend_from_slice(&data),
+                None => {}
+            }
+        }
+        let Some(reservation) = self.reservation.take() else { return Ok(Some((whole, None))) };
+        let free = self.progress.is_complete() && poll_fn(|cx| reservation.connection.poll_free(cx)).await;
+        Ok(Some((whole, free.then_some(reservation))))
+    }
+
     /// The next piece of the body, decoded if the options say so; `None` at its end, when the connection is free again.
     pub async fn next(&mut self) -> Result<Option<Bytes>> {
         let next = self.next_decoded().await?;
@@ -213,33 +232,38 @@ impl Exchange {
             if let Some(data) = self.decoder.as_mut().map(|decoder| decoder.take()).transpose()?.flatten() {
                 return Ok(Some(data));
             }
-            let Some(body) = &mut self.body else {
+            if self.body.is_none() {
                 poll_fn(|cx| self.poll_over(cx)).await;
                 return Ok(None);
-            };
-            match body.frame().await {
-                None => {
-                    self.body = None;
-                    self.decoder.iter_mut().for_each(|decoder| decoder.end());
-                }
-                Some(Err(error)) => {
-                    self.body = None;
-                    return Err(http_error(error, false));
-                }
-                Some(Ok(frame)) => match frame.into_data() {
-                    Ok(data) if data.is_empty() => {}
-                    Ok(data) => match &mut self.decoder {
-                        Some(decoder) => decoder.push(data),
-                        None => return Ok(Some(data)),
-                    },
-                    Err(frame) => {
-                        if let Ok(trailers) = frame.into_trailers() {
-                            self.trailers = Some(trailer_head(&trailers));
-                        }
-                    }
-                },
+            }
+            match (self.next_frame().await?, &mut self.decoder) {
+                (Some(data), Some(decoder)) => decoder.push(data),
+                (Some(data), None) => return Ok(Some(data)),
+                (None, decoder) if self.body.is_none() => decoder.iter_mut().for_each(|decoder| decoder.end()),
+                (None, _) => {}
             }
         }
+    }
+
+    /// The next bytes of the body, if the next frame has any. At the end of the body it is taken away.
+    async fn next_frame(&mut self) -> Result<Option<Bytes>> {
+        let Some(body) = &mut self.body else { return Ok(None) };
+        match body.frame().await {
+            None => self.body = None,
+            Some(Err(error)) => {
+                self.body = None;
+                return Err(http_error(error, false));
+            }
+            Some(Ok(frame)) => match frame.into_data() {
+                Ok(data) => return Ok(Some(data).filter(|data| !data.is_empty())),
+                Err(frame) => {
+                    if let Ok(trailers) = frame.into_trailers() {
+                        self.trailers = Some(trailer_head(&trailers));
+                    }
+                }
+            },
+        }
+        Ok(None)
     }
 
     /// After the end of the response: ready once it is known whether the connection can be used again. If some of the request's body is unsent it is closed:

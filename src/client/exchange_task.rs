@@ -130,8 +130,11 @@ async fn run(carrier: Carrier, shared: &SharedExchange, outlet: &Outlet) -> Resu
     let tell = |news| async move { tell(news, shared, outlet).await }.boxed();
     let mut answer = match carrier {
         Carrier::Connection { reservation, request, head, body } => {
-            open(shared);
-            let answered = start_exchange(reservation, &request, head, body, &shared.options, &tell);
+            let answered = async {
+                let reservation = reservation.trusted(None).await?;
+                open(shared);
+                start_exchange(reservation, &request, head, body, &shared.options, &tell).await
+            };
             let mut answer = within(shared.options.deadlines.head, Wait::Head, answered).await?;
             answer.show(&shared.options)?;
             answer

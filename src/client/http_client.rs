@@ -12,7 +12,7 @@ use super::pool::{ClientCounts, ClientLimits, ConnectionKey, ConnectionPool, Lea
 use super::turn_queue::QueuedTurn;
 use super::{Exchange, HttpConnection, InterimEvent, OnInterim, redirect, start_exchange};
 use crate::attest::Policy;
-use crate::connect::{ConnectTarget, ConnectTimes, Connector};
+use crate::connect::{ConnectTarget, ConnectTimes, Connector, only_the_certificate_differs};
 use crate::error::{Error, Result, Status};
 use crate::io::deadline::{Wait, within};
 use crate::log;
@@ -43,6 +43,8 @@ pub struct ResponseRoute {
     /// Whether the connection had been used before.
     pub reused: bool,
     pub connection: Arc<HttpConnection>,
+    /// On the server, when the request was sent.
+    pub verdict: Option<Arc<Verdict>>,
     /// How long the last hop waited for its turn, and from sending to the response head.
     pub queue: Duration,
     pub first_byte: Duration,
@@ -51,10 +53,6 @@ pub struct ResponseRoute {
 }
 
 impl ResponseRoute {
-    pub fn verdict(&self) -> Option<&Arc<Verdict>> {
-        self.connection.verdict.as_ref()
-    }
-
     /// How long the phases of connecting took; zero for a connection from the pool.
     pub fn connecting(&self) -> ConnectTimes {
         if self.reused { ConnectTimes::default() } else { self.connection.times }
@@ -139,7 +137,7 @@ impl HttpClient {
             let (mut answer, mut route) = self.hop(&call, waiting, tell).await?;
             self.cookies.store(&answer.head, &call.location);
             let kept = answer.kept_the_body();
-            if let Some(next) = self.next(&call, &answer.head, route.verdict().is_some())?
+            if let Some(next) = self.next(&call, &answer.head, route.verdict.is_some())?
                 && (!next.again || kept || call.body.begins_anew(answer.progress(), tell).await)
             {
                 followed += u32::from(next.followed);
@@ -201,8 +199,8 @@ impl HttpClient {
             if call.body.outgoing().is_some() {
                 tell(InterimEvent::Connected).await;
             }
-            let start = Instant::now();
-            match send(&hop, call, &lease, tell).await {
+            let (start, verdict) = (Instant::now(), lease.connection.verdict());
+            match send(&hop, call, &mut lease, tell).await {
                 Ok(mut answer) => {
                     let connection = lease.connection.clone();
                     answer.when_over(move || lease.give_back());
@@ -210,7 +208,7 @@ impl HttpClient {
                     let (first_byte, total) = (start.elapsed(), Arc::default());
                     return Ok((
                         answer,
-                        ResponseRoute { url, redirects: 0, reused, connection, queue, first_byte, total },
+                        ResponseRoute { url, redirects: 0, reused, connection, verdict, queue, first_byte, total },
                     ));
                 }
                 // The server may close an idle connection at any time. Try again on a new one, but only if sending twice does no harm.
@@ -228,7 +226,7 @@ impl HttpClient {
 
     /// A connection for the hop, and whether it has been used before: an idle one if that may be, or a new one.
     async fn lease(&self, hop: &Hop, may_reuse: bool, limit: Option<Duration>) -> Result<(Lease, bool)> {
-        let idle = if may_reuse { self.idle(&hop.key).await } else { None };
+        let idle = if may_reuse { self.idle(&hop.key, limit).await? } else { None };
         let which = if idle.is_some() { "a connection that waited" } else { "a new connection" };
         log::emit(log::DEBUG, || format!("pool: {}: {which}", hop.key.shown()));
         if let Some(lease) = idle {
@@ -239,7 +237,9 @@ impl HttpClient {
         target.timeouts = target.timeouts.and(limit);
         self.pool.make_room(&hop.key);
         let opened = open(&target).await?;
-        Ok((Lease::new(self.pool.clone(), hop.key.clone(), opened, Instant::now()), false))
+        let mut lease = Lease::new(self.pool.clone(), hop.key.clone(), opened, Instant::now());
+        lease.reservation = Some(lease.connection.reserve()?.trusted(limit).await?);
+        Ok((lease, false))
     }
 
     /// Where the request goes, and its head as it is sent.
@@ -276,9 +276,28 @@ impl HttpClient {
         key.connector.target(place, key.policy.clone(), Some(&self.verifier))
     }
 
+    /// An idle connection, with a server that is still trusted. Errors: why one is not any more, unless a new connection may be to one that is.
+    async fn idle(&self, key: &ConnectionKey, limit: Option<Duration>) -> Result<Option<Lease>> {
+        loop {
+            let Some(mut lease) = self.quiet(key).await else { return Ok(None) };
+            let Ok(reservation) = lease.connection.reserve() else { continue };
+            match reservation.trusted(limit).await {
+                Ok(reservation) => {
+                    lease.reservation = Some(reservation);
+                    return Ok(Some(lease));
+                }
+                // Nothing was sent, and a new session may show the certificate that the evidence names.
+                Err(error) if was_stale(&error) || only_the_certificate_differs(&error) => {
+                    log::emit(log::DEBUG, || format!("pool: {}: given up, {}", key.shown(), log::reason(&error)));
+                }
+                Err(error) => return Err(error),
+            }
+        }
+    }
+
     /// An idle connection. Checks first what the network has to say about it, since nothing drives a blocking client's idle connections. Mostly that is nothing;
     /// otherwise the first yield lets the runtime poll the sockets, and the second lets the connection act on it.
-    async fn idle(&self, key: &ConnectionKey) -> Option<Lease> {
+    async fn quiet(&self, key: &ConnectionKey) -> Option<Lease> {
         loop {
             let lease = self.pool.take(key)?;
             if lease.connection.watch.is_quiet() {
@@ -325,9 +344,11 @@ impl HttpClient {
     }
 }
 
-async fn send(hop: &Hop, call: &PendingRequest, lease: &Lease, tell: &OnInterim<'_>) -> Result<Exchange> {
+async fn send(hop: &Hop, call: &PendingRequest, lease: &mut Lease, tell: &OnInterim<'_>) -> Result<Exchange> {
+    let missing = || Error::new(Status::Internal, "a connection that nobody has reserved");
+    let reservation = lease.reservation.take().ok_or_else(missing)?;
     let (head, body) = (hop.head.clone(), call.body.begin());
-    start_exchange(lease.connection.reserve()?, &hop.request, head, body, &call.options, tell).await
+    start_exchange(reservation, &hop.request, head, body, &call.options, tell).await
 }
 
 fn was_stale(error: &Error) -> bool {

@@ -20,6 +20,7 @@ pub mod redirect;
 mod request;
 mod request_body;
 pub mod request_options;
+mod trusted_reservation;
 pub mod turn_queue;
 
 pub use connection::{HttpConnection, Reservation};
@@ -27,3 +28,4 @@ pub use exchange::{Exchange, InterimEvent, OnInterim, start_exchange};
 pub use location::{HostPattern, Location};
 pub use request::{ClientBody, ClientRequest};
 pub use request_body::{BodySource, RequestBody};
+pub use trusted_reservation::TrustedReservation;

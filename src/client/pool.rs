@@ -6,8 +6,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use super::HttpConnection;
 use super::turn_queue::{HostAndPort, QueuedTurn, Turn, TurnQueue};
+use super::{HttpConnection, TrustedReservation};
 use crate::attest::Policy;
 use crate::connect::Connector;
 use crate::io::deadline::ChosenDuration;
@@ -246,6 +246,8 @@ pub struct Lease {
     pool: Arc<ConnectionPool>,
     key: ConnectionKey,
     pub connection: Arc<HttpConnection>,
+    /// Until the request is sent.
+    pub reservation: Option<TrustedReservation>,
     born: Instant,
     pub turn: Option<Turn>,
     over: bool,
@@ -253,7 +255,7 @@ pub struct Lease {
 
 impl Lease {
     pub fn new(pool: Arc<ConnectionPool>, key: ConnectionKey, connection: Arc<HttpConnection>, born: Instant) -> Lease {
-        Lease { pool, key, connection, born, turn: None, over: false }
+        Lease { pool, key, connection, reservation: None, born, turn: None, over: false }
     }
 
     pub fn give_back(mut self) {

@@ -3,11 +3,13 @@
 //! and the disk; the time comes from the caller.
 
 mod amd;
+mod basis;
 mod bundle;
 mod disk;
 mod fetch;
 mod intel;
 mod kept_document;
+mod news;
 mod search;
 mod service;
 mod service_route;
@@ -15,6 +17,7 @@ mod slot;
 mod store;
 mod vendor;
 
+pub use basis::Basis;
 pub use bundle::documents as documents_from_json;
 pub use service_route::{ByteStream, ServiceRoute};
 pub use store::Store;

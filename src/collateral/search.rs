@@ -88,6 +88,16 @@ impl Search<'_> {
         self.fall_back(id, root_crl, failures)
     }
 
+    /// When a judgement by this document must be looked at again: once it is due to be refreshed, and from then on now and then until it ends, as it does
+    /// by its own date or the policy's.
+    pub fn look_again(&self, id: &DocumentId, object: &KeptDocument) -> u64 {
+        let aged = self.policy.collateral_max_age_s.filter(|_| !module(id.vendor).is_immutable(id));
+        let aged = aged.map_or(u64::MAX, |limit| object.fetched.saturating_add(limit).saturating_add(1));
+        let end = object.window.expires.min(aged);
+        let refresh = refresh_at(id, object).min(end);
+        if self.now < refresh { refresh } else { end.min(self.now + REFRESH_BACKOFF.as_secs()) }
+    }
+
     /// Whether what is kept is used instead of asking each time.
     fn is_cached(&self, id: &DocumentId) -> bool {
         self.policy.cache_collateral || module(id.vendor).is_cached()

@@ -6,6 +6,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::kept_document::{DocumentSource, KeptDocument};
+use super::news::News;
 use crate::error::{Error, Result};
 use crate::io::sync::lock;
 
@@ -18,6 +19,8 @@ const NOT_THERE: Duration = Duration::from_secs(60);
 #[derive(Debug)]
 pub struct DocumentSlot {
     pub source: DocumentSource,
+    /// Of the store.
+    news: Arc<News>,
     /// Held by whoever asks the source: it is asked once for all that wait.
     pub fetching: tokio::sync::Mutex<()>,
     state: Mutex<State>,
@@ -44,8 +47,8 @@ struct Last {
 }
 
 impl DocumentSlot {
-    pub fn new(source: DocumentSource) -> DocumentSlot {
-        DocumentSlot { source, fetching: tokio::sync::Mutex::default(), state: Mutex::default() }
+    pub fn new(source: DocumentSource, news: Arc<News>) -> DocumentSlot {
+        DocumentSlot { source, news, fetching: tokio::sync::Mutex::default(), state: Mutex::default() }
     }
 
     pub fn newest(&self) -> Option<Arc<KeptDocument>> {
@@ -60,11 +63,17 @@ impl DocumentSlot {
     pub fn keep(&self, object: &Arc<KeptDocument>) -> bool {
         let mut state = lock(&self.state);
         let goes_back = state.newest.as_ref().is_some_and(|kept| object.window.is_older_than(&kept.window));
-        if !goes_back {
-            state.newest = Some(object.clone());
-            state.held_against = None;
+        if goes_back {
+            return false;
         }
-        !goes_back
+        let is_news = state.newest.as_ref().is_none_or(|kept| kept.body != object.body || kept.chain != object.chain);
+        state.newest = Some(object.clone());
+        state.held_against = None;
+        drop(state);
+        if is_news {
+            self.news.tell();
+        }
+        true
     }
 
     /// Empties the place; bad answers are remembered.
@@ -147,7 +156,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_way_that_failed_is_no_answer_to_who_has_another() {
-        let place = DocumentSlot::new(DocumentSource::Bundle);
+        let place = DocumentSlot::new(DocumentSource::Bundle, Arc::default());
         let begun = Instant::now();
         place.answered(&Err(unavailable("refused".into())), Some("one".into()));
         assert!(place.answer_since(begun, "one").is_some_and(|done| done.is_err()));
@@ -163,7 +172,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn what_is_not_there_is_remembered_longer_than_another_bad_answer() {
         for (code, seconds) in [(0, 30), (500, 30), (400, 60), (404, 60)] {
-            let place = DocumentSlot::new(DocumentSource::Bundle);
+            let place = DocumentSlot::new(DocumentSource::Bundle, Arc::default());
             place.answered(&Err(unavailable("no".into()).http_status(code)), None);
             tokio::time::advance(Duration::from_secs(seconds - 1)).await;
             let known = place.answer_since(Instant::now(), "other").unwrap().unwrap_err();
@@ -174,8 +183,24 @@ mod tests {
     }
 
     #[test]
+    fn only_another_document_is_news() {
+        let news = Arc::<News>::default();
+        let place = DocumentSlot::new(DocumentSource::Bundle, news.clone());
+        let changed = |number: u64, body: &[u8]| {
+            let before = news.count();
+            place.keep(&Arc::new(KeptDocument { body: body.into(), ..KeptDocument::clone(&object(number)) }));
+            news.count() != before
+        };
+        assert!(changed(2, b"a"));
+        assert!(!changed(2, b"a"));
+        assert!(!changed(1, b"older"));
+        assert!(changed(2, b"signed again"));
+        assert!(changed(3, b"newer"));
+    }
+
+    #[test]
     fn a_document_that_came_meanwhile_was_not_held_against_the_list() {
-        let (place, old, new) = (DocumentSlot::new(DocumentSource::Bundle), object(1), object(2));
+        let (place, old, new) = (DocumentSlot::new(DocumentSource::Bundle, Arc::default()), object(1), object(2));
         assert!(place.keep(&old));
         place.mark_held_against(&old, [7; 32]);
         assert!(place.was_held_against(&old, &[7; 32]) && !place.was_held_against(&old, &[8; 32]));

@@ -10,9 +10,11 @@ use futures_util::future::try_join_all;
 use rustls::ClientConfig;
 use tokio::time::Instant;
 
+use super::basis::Basis;
 use super::disk::Disk;
 use super::invalid;
 use super::kept_document::{DocumentSource, KeptDocument};
+use super::news::News;
 use super::search::Search;
 use super::service::Service;
 use super::service_route::ServiceRoute;
@@ -42,11 +44,13 @@ pub struct Store {
     disk: Option<Arc<Disk>>,
     places: Mutex<HashMap<DocumentId, Vec<Arc<DocumentSlot>>>>,
     services: Mutex<HashMap<String, Arc<Service>>>,
+    news: Arc<News>,
 }
 
 impl Store {
     pub fn new(anchors: TrustAnchors, tls: Arc<ClientConfig>) -> Store {
-        Store { anchors, tls, way: None, disk: None, places: Mutex::default(), services: Mutex::default() }
+        let (places, services, news) = (Mutex::default(), Mutex::default(), Arc::default());
+        Store { anchors, tls, way: None, disk: None, places, services, news }
     }
 
     /// Asks services by this way, whatever that of a connection is.
@@ -70,15 +74,16 @@ impl Store {
         Ok(self)
     }
 
-    /// The documents that are needed, as they hold at `now`. `way` is the connection's; without one no service is asked. Errors:
-    /// CollateralUnavailable, CollateralInvalid.
+    /// The documents that are needed, as they hold at `now`, and what to watch of them. `way` is the connection's; without one no service is asked.
+    /// Errors: CollateralUnavailable, CollateralInvalid.
     pub async fn find(
         &self,
         needs: &[Need],
         policy: &Policy,
         way: Option<&dyn ServiceRoute>,
         now: u64,
-    ) -> Result<Documents> {
+    ) -> Result<(Documents, Basis)> {
+        let seen = self.news.count();
         let search = Search { store: self, policy, way, now, begun: Instant::now() };
         let ids = needs.iter().filter(|need| need.required).map(|need| &need.document);
         let (lists, others): (Vec<_>, Vec<_>) = ids.partition(|id| module(id.vendor).revoked_by(id).is_none());
@@ -90,12 +95,18 @@ impl Store {
         for need in needs.iter().filter(|need| !need.required) {
             found.extend(kept.with_id(&need.document, None).await.ok());
         }
+        let basis = Basis::of(seen, &found, |id, object| kept.look_again(id, object));
         let mut documents = Documents::none();
         for (id, object) in found {
             let document = module(id.vendor).document(&id, &object).map_err(invalid)?;
             documents.add(id, document);
         }
-        Ok(documents)
+        Ok((documents, basis))
+    }
+
+    /// Counts changes of what is kept.
+    pub fn news(&self) -> &News {
+        &self.news
     }
 
     /// What a search for these needs may take on the word of evidence that is not authenticated yet. Dropped unsettled, that is forgotten.
@@ -128,7 +139,7 @@ impl Store {
         if let Some(place) = places.iter().find(|place| place.source == *source) {
             return place.clone();
         }
-        let place = Arc::new(DocumentSlot::new(source.clone()));
+        let place = Arc::new(DocumentSlot::new(source.clone(), self.news.clone()));
         places.push(place.clone());
         place
     }

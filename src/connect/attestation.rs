@@ -1,14 +1,14 @@
-//! Attestation on a fresh session: the server proves itself by one of the policy's protocols, and then this side, if the server asks for it
-//! (docs/protocol.md). Touches the session's stream, random numbers and the clock.
+//! Attestation on a session, fresh or open for long: the server proves itself by one of the policy's protocols, and then this side, if the server asks for
+//! it (docs/protocol.md). Touches the session, random numbers and the clock.
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::ConnectTarget;
 use super::evidence_query::{EvidenceAnswer, EvidenceQuery, post};
 use super::progress::ConnectProgress;
-use crate::attest::challenge::{CHALLENGE_PATH, CLIENT_PATH, Challenge, answer_json, read_answer};
+use crate::attest::challenge::{CHALLENGE_PATH, CLIENT_PATH, Challenge, answer_json};
 use crate::attest::hash::hex;
-use crate::attest::tdx::TdxEvidence;
 use crate::attest::{
     Binding, EXPORTER_LABEL, EXPORTER_V1_LABEL, Evidence, Exporter, Policy, Protocol, ProvingSide, Tee,
 };
@@ -20,12 +20,59 @@ use crate::log;
 use crate::tls;
 use crate::tls::{ClientHandshake, TlsStream};
 use crate::tunnel::Transport;
-use crate::verdict::Verdict;
+use crate::verifier::{Accepted, Answer, Standing, unreadable};
 
 /// Bytes and time for a connection without a policy, on which only this side proves itself.
 const USUAL_LIMITS: (usize, Duration) = (1 << 20, Duration::from_secs(30));
 
-type Attested = (TlsStream<Transport>, Option<Verdict>);
+/// A TLS session on which evidence can be exchanged.
+pub trait EvidenceChannel: Send {
+    /// An exporter value of the session.
+    fn export(&self, label: &[u8], context: Option<&[u8]>) -> Result<[u8; 32]>;
+
+    /// One exchange: a POST, and its answer, after which the channel has nothing unread.
+    fn post(&mut self, query: EvidenceQuery<'_>) -> impl Future<Output = Result<EvidenceAnswer>> + Send;
+}
+
+impl<C: EvidenceChannel> EvidenceChannel for &mut C {
+    fn export(&self, label: &[u8], context: Option<&[u8]>) -> Result<[u8; 32]> {
+        C::export(self, label, context)
+    }
+
+    fn post(&mut self, query: EvidenceQuery<'_>) -> impl Future<Output = Result<EvidenceAnswer>> + Send {
+        C::post(self, query)
+    }
+}
+
+/// The session of a connection that nobody has used yet. The stream is absent while an exchange has it, and after one that failed.
+struct FreshSession(Option<TlsStream<Transport>>);
+
+impl EvidenceChannel for FreshSession {
+    fn export(&self, label: &[u8], context: Option<&[u8]>) -> Result<[u8; 32]> {
+        tls::export(self.0.as_ref().ok_or_else(lost)?.get_ref().1, label, context)
+    }
+
+    async fn post(&mut self, query: EvidenceQuery<'_>) -> Result<EvidenceAnswer> {
+        let (stream, answer) = post(self.0.take().ok_or_else(lost)?, query).await?;
+        self.0 = Some(stream);
+        Ok(answer)
+    }
+}
+
+/// Certificates that the two ends have shown, DER.
+#[derive(Clone)]
+pub struct Leaves {
+    pub server: Vec<u8>,
+    pub own: Option<Vec<u8>>,
+}
+
+/// What came of attestation on a fresh session.
+pub struct Attested {
+    pub stream: TlsStream<Transport>,
+    pub leaves: Leaves,
+    /// `None` without a policy.
+    pub trust: Option<Standing>,
+}
 
 /// Returns the stream once everything has been proved. An error ends the session.
 pub async fn attest(
@@ -36,10 +83,10 @@ pub async fn attest(
     let ClientHandshake { stream, own_leaf } = showing;
     let leaf = tls::peer_leaf(stream.get_ref().1);
     let leaf = leaf.ok_or_else(|| Error::new(Status::TlsCertificate, "no server certificate").phase(Phase::Tls))?;
-    let policy = target.policy.as_deref();
-    let limits = policy
-        .map_or(USUAL_LIMITS, |policy| (policy.max_evidence_bytes, Duration::from_millis(policy.evidence_timeout_ms)));
-    let mut session = Session { stream: Some(stream), own_leaf, leaf, target, progress, limits };
+    let leaves = Leaves { server: leaf, own: own_leaf };
+    let channel = FreshSession(Some(stream));
+    let mut session = Session::new(channel, &leaves, target, progress);
+    let policy = target.policy.as_ref();
     let protocols = policy.map_or(&[Protocol::ExporterV1][..], |policy| &policy.protocols);
     for (index, protocol) in protocols.iter().enumerate() {
         let is_last = index + 1 == protocols.len();
@@ -47,48 +94,75 @@ pub async fn attest(
             Protocol::AtlasV1 => session.atlas_v1(policy, is_last).await?,
             Protocol::ExporterV1 => session.exporter_v1(policy, is_last).await?,
         };
-        if let Done::Attested(verdict) = done {
-            return Ok((session.stream.take().ok_or_else(lost)?, verdict.map(|verdict| *verdict)));
+        if let Done::Attested(trust) = done {
+            let stream = session.channel.0.take().ok_or_else(lost)?;
+            return Ok(Attested { stream, leaves, trust: trust.map(|trust| *trust) });
         }
     }
     Err(Error::new(Status::Internal, "no protocol is left").phase(Phase::Evidence))
 }
 
+/// New evidence, by exporter-v1, on a session that has carried requests meanwhile. An error ends it: `trust` is then over.
+pub async fn attest_again(
+    channel: impl EvidenceChannel,
+    leaves: &Leaves,
+    target: &ConnectTarget,
+    progress: &ConnectProgress,
+    trust: &Standing,
+) -> Result<()> {
+    let mut session = Session { again: Some(trust), ..Session::new(channel, leaves, target, progress) };
+    match session.exporter_v1(Some(trust.policy()), true).await? {
+        Done::Attested(_) => Ok(()),
+        Done::Unknown => Err(Error::new(Status::Internal, "another protocol, and there is none")),
+    }
+}
+
 enum Done {
     /// The server does not know the protocol, and there is another one.
     Unknown,
-    Attested(Option<Box<Verdict>>),
+    /// With the trust in a session that is fresh.
+    Attested(Option<Box<Standing>>),
 }
 
-struct Session<'a> {
-    /// Absent while an exchange has it, and after one that failed.
-    stream: Option<TlsStream<Transport>>,
-    own_leaf: Option<Vec<u8>>,
-    leaf: Vec<u8>,
+struct Session<'a, C> {
+    channel: C,
+    leaves: &'a Leaves,
     target: &'a ConnectTarget,
     progress: &'a ConnectProgress,
     /// Bytes of evidence, and the time for each exchange.
     limits: (usize, Duration),
+    /// What is to be renewed, of a session that is not fresh.
+    again: Option<&'a Standing>,
 }
 
-impl Session<'_> {
-    async fn atlas_v1(&mut self, policy: Option<&Policy>, is_last: bool) -> Result<Done> {
+impl<'a, C: EvidenceChannel> Session<'a, C> {
+    fn new(channel: C, leaves: &'a Leaves, target: &'a ConnectTarget, progress: &'a ConnectProgress) -> Session<'a, C> {
+        let policy = target.policy.as_deref();
+        let limits = policy.map_or(USUAL_LIMITS, |policy| {
+            (policy.max_evidence_bytes, Duration::from_millis(policy.evidence_timeout_ms))
+        });
+        Session { channel, leaves, target, progress, limits, again: None }
+    }
+
+    async fn atlas_v1(&mut self, policy: Option<&Arc<Policy>>, is_last: bool) -> Result<Done> {
         let nonce = random()?;
-        let exporter = self.export(EXPORTER_LABEL, None)?;
+        let exporter = self.channel.export(EXPORTER_LABEL, None)?;
         let body = format!(r#"{{"nonce_hex":"{}"}}"#, hex(&nonce));
         let answer = self.post("/tdx_quote", body, Status::NoEvidence).await?;
         if answer.is_unknown() && !is_last {
             return Ok(Done::Unknown);
         }
-        let evidence = TdxEvidence::from_json(answer.success("/tdx_quote", Status::NoEvidence)?);
-        let evidence = Evidence::from(evidence.map_err(|why| unreadable("/tdx_quote", &why))?);
-        let binding = Binding::Session { nonce, exporter, leaf_certificate: self.leaf.clone() };
-        self.judge(policy, &evidence, &binding).await
+        let (protocol, side) = (Protocol::AtlasV1, ProvingSide::Server);
+        let answer = Answer { protocol, side, text: answer.success("/tdx_quote", Status::NoEvidence)? };
+        let (evidence, _) = answer.read(&[Tee::Tdx]).map_err(|why| unreadable("/tdx_quote", &why))?;
+        let evidence = evidence.ok_or_else(none_given)?;
+        let binding = Binding::Session { nonce, exporter, leaf_certificate: self.leaves.server.clone() };
+        self.judge(policy, (answer, &evidence), &binding).await
     }
 
-    async fn exporter_v1(&mut self, policy: Option<&Policy>, is_last: bool) -> Result<Done> {
-        let kinds = policy.map_or_else(|| Tee::ALL.to_vec(), Policy::kinds);
-        let fresh = policy.is_some_and(Policy::wants_fresh);
+    async fn exporter_v1(&mut self, policy: Option<&Arc<Policy>>, is_last: bool) -> Result<Done> {
+        let kinds = policy.map_or_else(|| Tee::ALL.to_vec(), |policy| policy.kinds());
+        let fresh = policy.is_some_and(|policy| policy.wants_fresh());
         let challenge = Challenge::new(ProvingSide::Server, random()?, &kinds, fresh);
         let binding = self.binding(&challenge)?;
         let answer = self.post(CHALLENGE_PATH, challenge.text().to_owned(), Status::NoEvidence).await?;
@@ -100,14 +174,13 @@ impl Session<'_> {
                 Some(_) => {}
             }
         }
-        let read = read_answer(answer.success(CHALLENGE_PATH, Status::NoEvidence)?, ProvingSide::Server, &kinds);
-        let (evidence, next) = read.map_err(|why| unreadable(CHALLENGE_PATH, &why))?;
+        let (protocol, side) = (Protocol::ExporterV1, ProvingSide::Server);
+        let answer = Answer { protocol, side, text: answer.success(CHALLENGE_PATH, Status::NoEvidence)? };
+        let (evidence, next) = answer.read(&kinds).map_err(|why| unreadable(CHALLENGE_PATH, &why))?;
         let done = match (policy, evidence) {
             (None, _) => Done::Attested(None),
-            (Some(_), Some(evidence)) => self.judge(policy, &evidence, &Binding::Exporter(binding)).await?,
-            (Some(_), None) => {
-                return Err(Error::new(Status::NoEvidence, "the server gave no evidence").phase(Phase::Evidence));
-            }
+            (Some(_), Some(evidence)) => self.judge(policy, (answer, &evidence), &Binding::Exporter(binding)).await?,
+            (Some(_), None) => return Err(none_given()),
         };
         // Only now: a server that the policy has not accepted learns nothing about this machine.
         if let Some(challenge) = next {
@@ -116,17 +189,30 @@ impl Session<'_> {
         Ok(done)
     }
 
-    async fn judge(&mut self, policy: Option<&Policy>, evidence: &Evidence, binding: &Binding) -> Result<Done> {
+    async fn judge(
+        &mut self,
+        policy: Option<&Arc<Policy>>,
+        (answer, evidence): (Answer<'_>, &Evidence),
+        binding: &Binding,
+    ) -> Result<Done> {
         // Without a policy nothing is judged.
         let policy = policy.ok_or_else(|| Error::new(Status::Internal, "no policy to judge by"))?;
         self.progress.enter(Phase::Collateral);
-        let verdict = self.target.verifier.judge(evidence, policy, binding, &self.target.route()).await?;
+        let (verifier, way) = (&self.target.verifier, self.target.route());
+        let (verdict, basis) = verifier.judge(evidence, policy, binding, &way).await?;
         self.progress.enter(Phase::Evidence);
         self.log(|| format!("judged, trusted={}", verdict.trusted));
-        match verdict.error() {
-            Some(refusal) => Err(refusal),
-            None => Ok(Done::Attested(Some(Box::new(verdict)))),
+        if let Some(refusal) = verdict.error() {
+            return Err(refusal);
         }
+        let accepted = Accepted { answer, binding, verdict, basis };
+        if let Some(trust) = self.again {
+            trust.renew(accepted);
+            return Ok(Done::Attested(None));
+        }
+        let place = log::place(&self.target.host, self.target.port);
+        let trust = Standing::new((verifier.clone(), policy.clone()), Arc::new(way), place, accepted);
+        Ok(Done::Attested(Some(Box::new(trust))))
     }
 
     /// Proves this side to the server.
@@ -139,7 +225,7 @@ impl Session<'_> {
         let tee = challenge.choose(&attester.kinds()).map_err(failed(Status::NoEvidence));
         let tee = tee.map_err(|error| error.context("the server's challenge"))?;
         let binder = self.binding(challenge)?.report_data(tee).map_err(failed(Status::EvidenceInvalid))?;
-        let leaf = self.own_leaf.as_deref();
+        let leaf = self.leaves.own.as_deref();
         let input = EvidenceInput { binder: &binder, leaf, leaf_is_current: true, fresh: challenge.fresh };
         let evidence = within(Some(self.limits.1), Wait::Evidence, attester.evidence(tee, input)).await?;
         let body = answer_json(ProvingSide::Client, tee, Some(&evidence), None);
@@ -149,15 +235,10 @@ impl Session<'_> {
 
     /// What an answer to `challenge` must be bound to, as seen from this side of the session.
     fn binding(&self, challenge: &Challenge) -> Result<Exporter> {
-        let exporter = self.export(EXPORTER_V1_LABEL, Some(&challenge.context()))?;
-        let leaves = (self.leaf.clone(), self.own_leaf.clone());
+        let exporter = self.channel.export(EXPORTER_V1_LABEL, Some(&challenge.context()))?;
+        let Leaves { server, own } = self.leaves.clone();
         let name = tls::sni(&self.target.server_name);
-        Ok(Exporter::new(challenge.role, (challenge.nonce, exporter), leaves, name))
-    }
-
-    fn export(&self, label: &[u8], context: Option<&[u8]>) -> Result<[u8; 32]> {
-        let stream = self.stream.as_ref().ok_or_else(lost)?;
-        tls::export(stream.get_ref().1, label, context)
+        Ok(Exporter::new(challenge.role, (challenge.nonce, exporter), (server, own), name))
     }
 
     async fn post(&mut self, path: &str, body: String, otherwise: Status) -> Result<EvidenceAnswer> {
@@ -170,12 +251,10 @@ impl Session<'_> {
     /// Asks, and asks again on the same session while the server is busy and says when to retry, as long as there is time.
     async fn ask(&mut self, path: &str, body: String, otherwise: Status, until: Instant) -> Result<EvidenceAnswer> {
         loop {
-            let stream = self.stream.take().ok_or_else(lost)?;
             let (host, max_bytes) = (&self.target.server_name, self.limits.0);
-            let (stream, answer) =
-                post(stream, EvidenceQuery { host, path, body: body.clone(), max_bytes, otherwise }).await?;
+            let query = EvidenceQuery { host, path, body: body.clone(), max_bytes, otherwise };
+            let answer = self.channel.post(query).await?;
             self.log(|| format!("{path} answered with status {}, {} bytes", answer.status, answer.body.len()));
-            self.stream = Some(stream);
             let Some(pause) = answer.again else { return Ok(answer) };
             let pause = spread(pause)?;
             if Instant::now() + pause >= until {
@@ -198,8 +277,8 @@ fn spread(pause: Duration) -> Result<Duration> {
     Ok(pause + pause / 4 * random / 256)
 }
 
-fn unreadable(path: &str, why: &str) -> Error {
-    Error::new(Status::EvidenceInvalid, format!("answer of {path}: {why}")).phase(Phase::Evidence)
+fn none_given() -> Error {
+    Error::new(Status::NoEvidence, "the server gave no evidence").phase(Phase::Evidence)
 }
 
 fn lost() -> Error {

@@ -7,7 +7,7 @@ use hyper::body::Bytes;
 use tokio::io::{AsyncRead, AsyncWrite};
 
 use crate::error::{Error, Phase, Result, Status, chain};
-use crate::http_call::{AnswerBounds, CallFailure, call};
+use crate::http_call::{AnswerBounds, CallFailure, call, check_framing};
 use crate::io::clock;
 use crate::message::date;
 
@@ -27,9 +27,26 @@ pub struct EvidenceAnswer {
     pub body: Bytes,
     /// With 503: how long to wait before asking again, if the connection stays open.
     pub again: Option<Duration>,
+    /// Whether its framing could be read in one way only.
+    framed: Result<()>,
 }
 
 impl EvidenceAnswer {
+    /// Its body is not there yet.
+    pub fn of_head(status: u16, version: http::Version, headers: &http::HeaderMap) -> EvidenceAnswer {
+        let again = if status == 503 { retry_after(version, headers) } else { None };
+        let framed = check_framing(headers).map_err(|bad| evidence(bad.message).detail(bad.detail));
+        EvidenceAnswer { status, body: Bytes::new(), again, framed }
+    }
+
+    /// Checks what its sender did with the connection. If it is a refusal, its reason matters, not how the server ends the connection.
+    pub fn check(&self, path: &str, otherwise: Status) -> Result<()> {
+        if !self.is_unknown() && self.again.is_none() {
+            self.success(path, otherwise)?;
+        }
+        self.framed.clone()
+    }
+
     /// The server does not know the path: another protocol may be tried.
     pub fn is_unknown(&self) -> bool {
         matches!(self.status, 404 | 405 | 501)
@@ -57,14 +74,9 @@ where
     let EvidenceQuery { path, max_bytes, otherwise, .. } = question;
     let bounds = AnswerBounds { max_bytes, wants_body: |_| true };
     let (answer, rest) = call(io, request(question)?, bounds).await.map_err(failed)?;
-    let status = answer.head.status.as_u16();
-    let again = if status == 503 { retry_after(answer.head.version, &answer.head.headers) } else { None };
-    let found = EvidenceAnswer { status, body: answer.body, again };
-    // If it is a refusal, its reason matters, not how the server ends the connection.
-    if !found.is_unknown() && found.again.is_none() {
-        found.success(path, otherwise)?;
-    }
-    answer.framing.map_err(|bad| evidence(bad.message).detail(bad.detail))?;
+    let (head, body) = (answer.head, answer.body);
+    let found = EvidenceAnswer { body, ..EvidenceAnswer::of_head(head.status.as_u16(), head.version, &head.headers) };
+    found.check(path, otherwise)?;
     Ok((rest.stream().await.map_err(evidence)?, found))
 }
 
@@ -79,6 +91,12 @@ fn retry_after(version: http::Version, headers: &http::HeaderMap) -> Option<Dura
     date::retry_after(text, clock::now().unwrap_or(0))
 }
 
+/// The head of a query with a body of `length` bytes, which is the same on a connection that carries other requests.
+pub fn query_head(host: &str, path: &str, length: usize) -> Vec<u8> {
+    let start = format!("POST {path} HTTP/1.1\r\nHost: {host}\r\nContent-Type: application/json\r\n");
+    format!("{start}Content-Length: {length}\r\nConnection: keep-alive\r\n\r\n").into_bytes()
+}
+
 /// Byte for byte what docs/protocol.md, "HTTP" shows: peers may know no other.
 fn request(EvidenceQuery { host, path, body, .. }: EvidenceQuery<'_>) -> Result<http::Request<Full<Bytes>>> {
     http::Request::post(path)
@@ -88,6 +106,16 @@ fn request(EvidenceQuery { host, path, body, .. }: EvidenceQuery<'_>) -> Result<
         .header("Connection", "keep-alive")
         .body(Full::new(Bytes::from(body)))
         .map_err(|error| Error::new(Status::InvalidArgument, format!("host {host:?}: {error}")))
+}
+
+/// The error for an answer of more bytes than the policy allows.
+pub fn too_long(most: usize) -> Error {
+    evidence(format!("the answer is longer than {most} bytes"))
+}
+
+/// The error for bytes that nobody asked for.
+pub fn bytes_after(count: usize) -> Error {
+    evidence(format!("{count} bytes after the answer"))
 }
 
 fn evidence(message: String) -> Error {

@@ -11,6 +11,8 @@ mod progress;
 mod proxy;
 mod route;
 mod settings;
+mod trust;
+mod trusted_stream;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -18,12 +20,16 @@ use std::time::Duration;
 use rustls::ClientConfig;
 
 use crate::tunnel::{Transport, TunnelUrl};
+pub use attestation::EvidenceChannel;
 pub use config::ConnectConfig;
-pub use connected_stream::ConnectedStream;
+pub use connected_stream::{ConnectedStream, SessionExporter};
+pub use evidence_query::{EvidenceAnswer, EvidenceQuery, bytes_after, query_head, too_long};
 use progress::{ConnectProgress, report};
 pub use proxy::{Login, Proxy};
 pub use route::Route;
 pub use settings::{ConnectSettings, Connector};
+pub use trust::ServerTrust;
+pub use trusted_stream::TrustedStream;
 
 use crate::attest::Policy;
 use crate::attester::Attester;
@@ -32,7 +38,6 @@ use crate::io::deadline::{Wait, within};
 use crate::io::dialling;
 use crate::log;
 use crate::tls;
-use crate::verdict::Verdict;
 use crate::verifier::Verifier;
 
 /// Where to connect and what must hold there.
@@ -99,7 +104,7 @@ pub struct ConnectTimes {
 pub struct Connected {
     pub stream: ConnectedStream,
     /// `None` if the caller asked for an unattested connection.
-    pub verdict: Option<Arc<Verdict>>,
+    pub trust: Option<Arc<ServerTrust>>,
     pub times: ConnectTimes,
 }
 
@@ -132,7 +137,7 @@ async fn attempt(target: &ConnectTarget, progress: &ConnectProgress) -> Result<C
     match (target.plain, &target.policy) {
         (false, _) => {}
         (true, None) => {
-            return Ok(Connected { stream: ConnectedStream::Plain(transport), verdict: None, times: progress.times() });
+            return Ok(Connected { stream: ConnectedStream::Plain(transport), trust: None, times: progress.times() });
         }
         // The callers prevent this; the check must not depend on them.
         (true, Some(_)) => return Err(Error::new(Status::PolicyRequired, "a policy, and a connection without TLS")),
@@ -144,12 +149,13 @@ async fn attempt(target: &ConnectTarget, progress: &ConnectProgress) -> Result<C
     log::emit(log::DEBUG, || format!("tls: {}: {}", place(), tls::describe(showing.stream.get_ref().1)));
     if target.policy.is_none() && target.attester.is_none() {
         let stream = ConnectedStream::Tls(showing.stream);
-        return Ok(Connected { stream, verdict: None, times: progress.times() });
+        return Ok(Connected { stream, trust: None, times: progress.times() });
     }
     progress.enter(Phase::Evidence);
     // Boxed, as is each fetch of collateral: a connection should not hold the memory that only its handshake needs.
-    let (stream, verdict) = Box::pin(attestation::attest(showing, target, progress)).await?;
-    Ok(Connected { stream: ConnectedStream::Tls(stream), verdict: verdict.map(Arc::new), times: progress.times() })
+    let attested = Box::pin(attestation::attest(showing, target, progress)).await?;
+    let (stream, trust) = ServerTrust::of(attested, target);
+    Ok(Connected { stream, trust: trust.map(Arc::new), times: progress.times() })
 }
 
 /// The proxy or tunnel, not the server, may have cut the handshake.
@@ -182,6 +188,7 @@ async fn transport(target: &ConnectTarget, progress: &ConnectProgress) -> Result
     }
 }
 
-fn only_the_certificate_differs(error: &Error) -> bool {
+/// A new session may show the certificate that the evidence names.
+pub fn only_the_certificate_differs(error: &Error) -> bool {
     error.verdict.as_ref().is_some_and(|verdict| verdict.only_certificate_differs)
 }

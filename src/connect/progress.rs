@@ -94,7 +94,7 @@ pub fn report(target: &ConnectTarget, times: &ConnectTimes, done: &Result<Connec
     }
     log::emit(log::INFO, || {
         let outcome = match done {
-            Ok(Connected { verdict: Some(_), .. }) => "attested".to_owned(),
+            Ok(Connected { trust: Some(_), .. }) => "attested".to_owned(),
             Ok(_) if target.plain => "connected in the clear".to_owned(),
             Ok(_) => "connected, not attested".to_owned(),
             Err(error) => format!("failed in phase {}: {}", error.phase.name(), log::reason(error)),

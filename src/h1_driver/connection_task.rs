@@ -14,7 +14,7 @@ use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
 use tokio::time::Instant;
 
 use super::{DriverState, H1Driver, LOW};
-use crate::connect::{ConnectTarget, connect};
+use crate::connect::{ConnectTarget, TrustedStream, connect};
 use crate::error::{Error, Phase, Result, Status};
 use crate::h1::{EventKind, ProtocolError, Role, State};
 use crate::io::Liveness;
@@ -43,12 +43,13 @@ const LAST_WORDS: Duration = Duration::from_secs(1);
 pub async fn connect_task(target: ConnectTarget, driver: Arc<H1Driver>, outlet: Outlet) {
     match driver.cancel.guard(Box::pin(connect(&target))).await {
         Ok(connected) => {
-            if let Some(verdict) = connected.verdict {
-                let _ = driver.verdict.set(verdict);
+            let trust = connected.trust.map(|trust| trust.standing().clone());
+            if let Some(trust) = trust.clone() {
+                let _ = driver.trust.set(trust);
             }
             outlet.post(TransferEvent::Connected).await;
             let peer = connected.stream.peer();
-            connection_task(connected.stream, driver, outlet, peer).await;
+            connection_task(TrustedStream::new(connected.stream, trust), driver, outlet, peer).await;
         }
         Err(error) => outlet.close(Some(error)),
     }

@@ -21,6 +21,7 @@ use crate::io::sync::lock;
 use crate::operation::{Cancel, Credit, Observer, TransferEvent};
 use crate::stream::PendingStream;
 use crate::verdict::Verdict;
+use crate::verifier::Standing;
 
 /// Beyond the high mark writes answer AGAIN; below the low mark a WRITABLE follows.
 const HIGH: usize = 256 << 10;
@@ -34,8 +35,8 @@ pub struct H1Driver {
     pub settings: DriverSettings,
     pub credit: Arc<Credit>,
     pub cancel: Cancel,
-    /// The verdict on the server, if the connection was attested.
-    pub verdict: OnceLock<Arc<Verdict>>,
+    /// The trust in the server, if the connection was attested.
+    pub trust: OnceLock<Arc<Standing>>,
     state: Mutex<DriverState>,
     /// The host has sent or set something.
     host_acted: Notify,
@@ -84,12 +85,17 @@ impl H1Driver {
         H1Driver {
             credit: Arc::new(Credit::new(settings.credit, settings.automatic_credit)),
             cancel: Cancel::default(),
-            verdict: OnceLock::new(),
+            trust: OnceLock::new(),
             state: Mutex::new(shared),
             host_acted: Notify::new(),
             observer,
             settings,
         }
+    }
+
+    /// On the server, if the connection was attested: the last one.
+    pub fn verdict(&self) -> Option<Arc<Verdict>> {
+        self.trust.get().map(|trust| trust.verdict())
     }
 
     /// Sends a request's head, as client. Errors: H1Local, and why the connection ended.

@@ -11,7 +11,7 @@ use super::connection_task::{READ, ServerConnection, host, protocol};
 use super::response_head::ResponseHead;
 use super::transport::ServerTransport;
 use super::{ClientPolicy, ServerRequest};
-use crate::attest::challenge::{CHALLENGE_PATH, CLIENT_PATH, Challenge, MAX_CHALLENGE, answer_json, read_answer};
+use crate::attest::challenge::{CHALLENGE_PATH, CLIENT_PATH, Challenge, MAX_CHALLENGE, answer_json};
 use crate::attest::hash::unhex_array;
 use crate::attest::{Binding, EXPORTER_LABEL, EXPORTER_V1_LABEL, Exporter, Protocol, ProvingSide, Tee, report_data};
 use crate::attester::EvidenceInput;
@@ -24,6 +24,7 @@ use crate::io::random::random;
 use crate::log;
 use crate::message::body_reader::too_large;
 use crate::verdict::Verdict;
+use crate::verifier::{Accepted, Answer, Standing};
 
 /// Bytes of a request for evidence by atlas-v1.
 const SMALL: usize = 4096;
@@ -41,7 +42,8 @@ pub struct TlsSession {
     /// The open challenge to the client.
     challenge: Option<Challenge>,
     refusals: u32,
-    verdict: Option<Arc<Verdict>>,
+    /// In a client that has proved itself.
+    pub(super) trust: Option<Arc<Standing>>,
 }
 
 /// What is known of a client besides its address.
@@ -59,12 +61,12 @@ impl TlsSession {
             server_name: server_name.map(str::to_owned),
             challenge: None,
             refusals: 0,
-            verdict: None,
+            trust: None,
         }
     }
 
     pub fn client(&self) -> ClientIdentity {
-        ClientIdentity { leaf: self.client_leaf.clone(), verdict: self.verdict.clone() }
+        ClientIdentity { leaf: self.client_leaf.clone(), verdict: self.trust.as_ref().map(|trust| trust.verdict()) }
     }
 }
 
@@ -86,12 +88,6 @@ impl<S: ServerTransport> ServerConnection<'_, S> {
         self.session.as_ref()?;
         let attests = attester.map(|attester| attester.kinds());
         evidence_route(request.line.method(), request.line.target(), attests.as_deref(), judges)
-    }
-
-    /// Whether the client must attest before anything else is served.
-    pub(super) fn must_attest_first(&self) -> bool {
-        let proved = self.session.as_ref().is_some_and(|session| session.verdict.is_some());
-        self.server.settings.client_policy.is_some() && !proved
     }
 
     /// Answers the request. Whether the connection may serve another one.
@@ -205,9 +201,9 @@ impl<S: ServerTransport> ServerConnection<'_, S> {
     /// The client is told only the name of the check that failed. The host gets everything: what its policy requires is nobody else's business.
     async fn check_client_evidence(&mut self, body: &[u8]) -> JsonResponse {
         match self.judge_client(body).await {
-            Ok(verdict) => {
+            Ok(trust) => {
                 let Some(session) = &mut self.session else { return (403, String::new()) };
-                session.verdict = Some(Arc::new(verdict));
+                session.trust = Some(Arc::new(trust));
                 (200, json!({"accepted": true}).to_string())
             }
             Err(ClientRefusal { status, check, error }) => {
@@ -223,7 +219,7 @@ impl<S: ServerTransport> ServerConnection<'_, S> {
         }
     }
 
-    async fn judge_client(&mut self, body: &[u8]) -> std::result::Result<Verdict, ClientRefusal> {
+    async fn judge_client(&mut self, body: &[u8]) -> std::result::Result<Standing, ClientRefusal> {
         let broken = |check: &str, why: String| ClientRefusal {
             status: 403,
             check: check.into(),
@@ -232,15 +228,22 @@ impl<S: ServerTransport> ServerConnection<'_, S> {
         // Taken out: only one answer to a challenge is judged.
         let challenge = self.session.as_mut().and_then(|session| session.challenge.take());
         let challenge = challenge.ok_or_else(|| broken("challenge", "no challenge is open in this session".into()))?;
-        let (evidence, _) =
-            read_answer(body, ProvingSide::Client, &challenge.kinds).map_err(|why| broken("answer", why))?;
+        let answer = Answer { protocol: Protocol::ExporterV1, side: ProvingSide::Client, text: body };
+        let (evidence, _) = answer.read(&challenge.kinds).map_err(|why| broken("answer", why))?;
         let evidence = evidence.ok_or_else(|| broken("evidence", "there is no evidence".into()))?;
         let binding = Binding::Exporter(self.binding(&challenge)?);
         let Some(ClientPolicy { policy, verifier }) = &self.server.settings.client_policy else {
             return Err(Error::new(Status::Internal, "no policy to judge by").into());
         };
         match verifier.judge(&evidence, policy, &binding, &Dial::default()).await {
-            Ok(verdict) => verdict.error().map_or(Ok(verdict), |error| Err(error.into())),
+            Ok((verdict, basis)) => match verdict.error() {
+                Some(refusal) => Err(refusal.into()),
+                None => {
+                    let accepted = Accepted { answer, binding: &binding, verdict, basis };
+                    let way = Arc::new(Dial::default());
+                    Ok(Standing::new((verifier.clone(), policy.clone()), way, self.place(), accepted))
+                }
+            },
             // Not the client's fault, and nothing was judged: it may send the same evidence again.
             Err(error) if error.phase == Phase::Collateral => {
                 if let Some(session) = &mut self.session {
@@ -283,7 +286,8 @@ impl<S: ServerTransport> ServerConnection<'_, S> {
         if self.session.as_ref().is_some_and(|session| session.refusals >= TRIES) {
             message.add("Connection", "close");
         }
-        self.put_head(&message)?;
+        // Evidence that is too old may be on its way to being renewed.
+        self.put_head_and(&message, false)?;
         let _ = self.conn.send_data(answer.len() as u64).map_err(host)?;
         self.outbox.extend_from_slice(answer.as_bytes());
         let _ = self.conn.send_end_of_message(std::iter::empty()).map_err(host)?;

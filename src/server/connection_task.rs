@@ -17,6 +17,7 @@ use super::request_line::{RequestContext, RequestLine};
 use super::response_head::ResponseHead;
 use super::transport::ServerTransport;
 use super::{Server, ServerRequest};
+use crate::connect::TrustedStream;
 use crate::error::{Detail, Error, Phase, Result, Status};
 use crate::h1::{Connection, EventKind, ProtocolError, Role, Rules, State};
 use crate::io::alarm::Alarm;
@@ -68,14 +69,19 @@ pub async fn connection_task<S: ServerTransport>(
         }
         let done = match this.evidence_request(&request) {
             Some(asked) => Box::pin(this.attest(asked, &request)).await,
-            None if this.must_attest_first() => return Box::pin(this.refuse_and_report(&evidence_required())).await,
-            None => match Box::pin(this.run_exchange(request)).await? {
-                AfterExchange::Again(again) => Ok(again),
-                AfterExchange::Switched(switch) => {
-                    Box::pin(switch.stream.run(this.into_upgraded())).await;
-                    return Ok(());
+            None => {
+                if let Err(refusal) = this.check_client().await {
+                    return Box::pin(this.refuse_and_report(&refusal)).await;
                 }
-            },
+                match Box::pin(this.run_exchange(request)).await? {
+                    AfterExchange::Again(again) => Ok(again),
+                    AfterExchange::Switched(switch) => {
+                        let trust = this.client_trust().cloned();
+                        Box::pin(switch.stream.run(TrustedStream::new(this.into_upgraded(), trust))).await;
+                        return Ok(());
+                    }
+                }
+            }
         };
         let again = done? && limits.keep_alive && !server.stopping.is_canceled();
         if !again || this.conn.start_next_cycle().is_err() {
@@ -114,7 +120,8 @@ impl<S: ServerTransport> ServerConnection<'_, S> {
         if self.outbox.capacity() > IDLE {
             self.outbox = BytesMut::new();
         }
-        let (idle_until, mut head_until) = (limits.idle.map(|idle| now + idle), None);
+        let idle_until = limits.idle.map(|idle| now + idle).into_iter().chain(self.client_trusted_until(now)).min();
+        let mut head_until = None;
         loop {
             let event = self.conn.next_event().map_err(protocol)?;
             match event.kind {
@@ -175,8 +182,13 @@ impl<S: ServerTransport> ServerConnection<'_, S> {
     }
 
     pub(super) fn put_head(&mut self, message: &ResponseHead) -> Result<()> {
-        let last =
-            message.status >= 200 && (!self.server.settings.limits.keep_alive || self.server.stopping.is_canceled());
+        self.put_head_and(message, self.client_is_too_old())
+    }
+
+    /// With `closes`, a final head says that the connection ends.
+    pub(super) fn put_head_and(&mut self, message: &ResponseHead, closes: bool) -> Result<()> {
+        let closes = closes || !self.server.settings.limits.keep_alive || self.server.stopping.is_canceled();
+        let last = message.status >= 200 && closes;
         let close = last.then_some((&b"Connection"[..], &b"close"[..]));
         let dated = message.status < 200 || message.lines().any(|(name, _)| name.eq_ignore_ascii_case(b"date"));
         let now = (!dated).then(|| self.server.date()).flatten();
@@ -234,11 +246,6 @@ impl<S: ServerTransport> ServerConnection<'_, S> {
         let _ = tokio::time::timeout(LINGER.1, goodbye).await;
         Ok(())
     }
-}
-
-/// The client must attest first.
-fn evidence_required() -> Error {
-    Error::new(Status::NoEvidence, "this server asks its clients for evidence").http_status(403)
 }
 
 /// The peer violated HTTP.

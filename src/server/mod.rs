@@ -3,6 +3,7 @@
 
 mod accept;
 mod attestation;
+mod client_trust;
 mod connection_task;
 mod event;
 mod exchange;

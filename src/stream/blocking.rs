@@ -8,13 +8,14 @@ use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWriteExt, ReadBuf, ReadHalf, WriteHalf};
 
 use crate::connect;
-use crate::connect::{ConnectTarget, ConnectedStream};
+use crate::connect::{ConnectTarget, ConnectedStream, TrustedStream};
 use crate::error::{Error, Phase, Result};
 use crate::io::CallerRuntime;
 use crate::io::blocking::check_may_block;
 use crate::io::deadline::Wait;
 use crate::operation::Cancel;
 use crate::verdict::Verdict;
+use crate::verifier::Standing;
 
 /// Default deadline of a call that waits.
 pub const CALL_TIMEOUT: Duration = Duration::from_secs(60);
@@ -25,28 +26,25 @@ const CLOSE_TIMEOUT: Duration = Duration::from_secs(1);
 pub struct BlockingStream {
     driver: CallerRuntime,
     /// Each is held by the call that has its turn; other calls wait for it under their own deadlines.
-    reader: tokio::sync::Mutex<ReadHalf<ConnectedStream>>,
-    writer: tokio::sync::Mutex<WriteHalf<ConnectedStream>>,
+    reader: tokio::sync::Mutex<ReadHalf<TrustedStream<ConnectedStream>>>,
+    writer: tokio::sync::Mutex<WriteHalf<TrustedStream<ConnectedStream>>>,
     cancel: Cancel,
-    verdict: Option<Arc<Verdict>>,
+    trust: Option<Arc<Standing>>,
 }
 
 impl BlockingStream {
     /// Connects and attests on the calling thread.
     pub fn open(driver: CallerRuntime, target: &ConnectTarget) -> Result<BlockingStream> {
         let connected = driver.run(None, Wait::Connecting, connect::connect(target))?;
-        let (reader, writer) = tokio::io::split(connected.stream);
-        Ok(BlockingStream {
-            driver,
-            reader: reader.into(),
-            writer: writer.into(),
-            cancel: Cancel::default(),
-            verdict: connected.verdict,
-        })
+        let trust = connected.trust.map(|trust| trust.standing().clone());
+        let trusted = TrustedStream::new(connected.stream, trust.clone());
+        let (reader, writer) = tokio::io::split(trusted);
+        Ok(BlockingStream { driver, reader: reader.into(), writer: writer.into(), cancel: Cancel::default(), trust })
     }
 
-    pub fn verdict(&self) -> Option<&Arc<Verdict>> {
-        self.verdict.as_ref()
+    /// On the server: the last one.
+    pub fn verdict(&self) -> Option<Arc<Verdict>> {
+        self.trust.as_ref().map(|trust| trust.verdict())
     }
 
     /// Ends the stream at once; calls of other threads return Canceled.
@@ -102,6 +100,6 @@ impl BlockingStream {
     }
 }
 
-async fn shut_down(writer: &mut WriteHalf<ConnectedStream>) -> Result<()> {
+async fn shut_down(writer: &mut WriteHalf<TrustedStream<ConnectedStream>>) -> Result<()> {
     writer.shutdown().await.map_err(|error| Error::from_io(error, Phase::Transfer))
 }

@@ -5,6 +5,7 @@
 
 pub(in crate::attest) mod outside;
 pub(in crate::attest) mod policy_fields;
+mod reattest;
 
 use super::anchors::Vendor;
 use super::family::{Member, family, known_types};
@@ -14,6 +15,7 @@ use crate::attest::{Fault, Result};
 use crate::status::Status;
 use outside::{base_url, roots};
 use policy_fields::PolicyFields;
+pub use reattest::Reattest;
 
 /// Default collateral service of `dstack_tdx` policies that name none.
 pub const DEFAULT_PCCS: &str = "https://pccs.phala.network";
@@ -51,6 +53,7 @@ pub struct Policy {
     pub cache_collateral: bool,
     /// Refuse collateral fetched longer ago than this.
     pub collateral_max_age_s: Option<u64>,
+    pub reattest: Reattest,
     pub allow_simulated: bool,
 }
 
@@ -80,14 +83,16 @@ impl Policy {
         let names_protocols = policy.read_binding(&mut top)?;
         let key_event = policy.read_identity(&mut top)?;
         policy.read_collateral(&mut top)?;
+        policy.reattest = Reattest::read(&mut top)?;
         policy.allow_simulated = top.bool("allow_simulated")?.unwrap_or(false);
-        for later in ["gpu", "reattest", "client_evidence"] {
+        for later in ["gpu", "client_evidence"] {
             if top.take(later).is_some() {
                 return Err(top.unsupported(later, "is not enforced by this version"));
             }
         }
         policy.read_members(top)?;
         policy.settle_protocols(names_protocols)?;
+        policy.reattest.check(&policy.protocols)?;
         policy.settle_key_event(key_event)?;
         policy.settle_collateral()?;
         Ok(policy)
@@ -109,6 +114,7 @@ impl Policy {
             collateral_offline: false,
             cache_collateral: false,
             collateral_max_age_s: None,
+            reattest: Reattest::default(),
             allow_simulated: false,
         }
     }

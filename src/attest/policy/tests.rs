@@ -93,7 +93,6 @@ fn errors_name_the_field_and_the_value() {
 fn what_is_not_enforced_is_refused_as_unsupported() {
     for extra in [
         r#","gpu":{"required":1}"#,
-        r#","reattest":{"interval_s":60}"#,
         r#","client_evidence":{}"#,
         r#","identity":{"webpki":false}"#,
         r#","collateral":{"disk_cache":"/x"}"#,
@@ -101,6 +100,30 @@ fn what_is_not_enforced_is_refused_as_unsupported() {
         assert_eq!(refused(&full(extra)).status, Status::Unsupported, "{extra}");
     }
     assert_eq!(refused(r#"{"any_of":[{"type":"sgx"}]}"#).status, Status::Unsupported);
+}
+
+#[test]
+fn trust_in_an_open_connection_lasts_as_long_as_the_policy_says() {
+    let read = |extra: &str| Policy::from_json(full(extra).as_bytes()).unwrap().reattest;
+    let usual = Reattest { interval: None, on_collateral_change: true };
+    for same in ["", r#","reattest":null"#, r#","reattest":{}"#, r#","reattest":{"on_failure":"close"}"#] {
+        assert_eq!(read(same), usual, "{same}");
+    }
+    assert!(!read(r#","reattest":{"on_collateral_change":false}"#).on_collateral_change);
+    let exporter = r#","binding":{"protocols":["exporter-v1","atlas-v1"]},"reattest":{"interval_s":3600}"#;
+    assert_eq!(read(exporter), Reattest { interval: Some(std::time::Duration::from_secs(3600)), ..usual });
+    for (extra, path) in [
+        (r#","reattest":{"interval_s":60}"#, "policy.reattest.interval_s: new evidence comes by exporter-v1"),
+        (r#","reattest":{"interval_s":0}"#, "policy.reattest.interval_s: 0"),
+        (r#","reattest":{"interval_s":"1"}"#, "policy.reattest.interval_s: \"1\""),
+        (r#","reattest":{"interval":1}"#, "policy.reattest.interval: unknown field"),
+        (r#","reattest":{"on_failure":"warn"}"#, "policy.reattest.on_failure: \"warn\""),
+        (r#","reattest":true"#, "policy.reattest: true"),
+    ] {
+        let error = refused(&full(extra));
+        assert_eq!(error.status, Status::PolicyInvalid, "{error}");
+        assert!(error.message.starts_with(path), "{extra}: {error}");
+    }
 }
 
 #[test]

@@ -27,7 +27,9 @@ use crate::operation::Credit;
 
 /// An HTTP client: requests by URL over pooled connections, with redirects, cookies and a policy
 /// for each host. A connection is reused only for the same origin under the same policy. A host
-/// that a policy covers is contacted attested or not at all.
+/// that a policy covers is contacted attested or not at all. Before a connection is reused, its
+/// server is judged again or asked for new evidence if the policy wants that by now (docs/policy.md,
+/// "Open connections"); if it fails, nothing of the request is sent, and the exchange fails with that error.
 ///
 /// Reference-counted, safe to share between threads. Dropping the last reference closes the idle
 /// connections; requests under way run to their end.

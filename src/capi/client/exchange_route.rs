@@ -37,12 +37,13 @@ pub extern "C" fn atls_exchange_reused(exchange: Option<&atls_exchange>) -> bool
 }
 
 /// The verdict on the server that responded, as a new reference: free it. NULL before the response
-/// head has arrived, for an unattested server, and for an exchange of an atls_http.
+/// head has arrived, for an unattested server, and for an exchange of an atls_http. It is the one
+/// that held when the request was sent.
 #[unsafe(no_mangle)]
 pub extern "C" fn atls_exchange_verdict(exchange: Option<&atls_exchange>) -> *mut atls_verdict {
     guard_value(std::ptr::null_mut(), || {
         let route = borrow(exchange, "exchange").ok().and_then(atls_exchange::route);
-        let verdict = route.and_then(|route| route.verdict().cloned());
+        let verdict = route.and_then(|route| route.verdict.clone());
         verdict.map_or(std::ptr::null_mut(), atls_verdict::into_raw)
     })
 }

@@ -127,12 +127,13 @@ pub extern "C" fn atls_http_connect(
 }
 
 /// The verdict on the server, as a new reference: free it. NULL before CONNECTED, and for an
-/// unattested connection.
+/// unattested connection. It is the newest one: the server is judged again while the connection is
+/// open (docs/policy.md, "Open connections").
 #[unsafe(no_mangle)]
 pub extern "C" fn atls_http_verdict(http: Option<&atls_http>) -> *mut atls_verdict {
     guard_value(std::ptr::null_mut(), || {
         let connection = borrow(http, "http").ok().and_then(|http| http.connection().ok());
-        let verdict = connection.and_then(|connection| connection.verdict.clone());
+        let verdict = connection.and_then(|connection| connection.verdict());
         verdict.map_or(std::ptr::null_mut(), atls_verdict::into_raw)
     })
 }

@@ -128,16 +128,17 @@ pub extern "C" fn atls_stream_connect(
     })
 }
 
-/// Returns the verdict on the server as a new reference, which you free; NULL before CONNECTED and for an unattested stream.
+/// Returns the verdict on the server as a new reference, which you free; NULL before CONNECTED and for an unattested stream. It is the newest one: the server is
+/// judged again while the stream is open, and if it is refused then, the stream ends with that error (docs/policy.md, "Open connections").
 #[unsafe(no_mangle)]
 pub extern "C" fn atls_stream_verdict(stream: Option<&atls_stream>) -> *mut atls_verdict {
     guard_value(std::ptr::null_mut(), || {
         let verdict = match borrow(stream, "stream").map(|stream| &stream.mode) {
-            Ok(Mode::Events(shared)) => shared.verdict.get(),
+            Ok(Mode::Events(shared)) => shared.verdict(),
             Ok(Mode::Blocking(blocking)) => blocking.verdict(),
             Err(_) => None,
         };
-        verdict.map_or(std::ptr::null_mut(), |verdict| atls_verdict::into_raw(verdict.clone()))
+        verdict.map_or(std::ptr::null_mut(), atls_verdict::into_raw)
     })
 }
 

@@ -204,12 +204,13 @@ pub extern "C" fn atls_h1_driver_grant(
     })
 }
 
-/// The verdict on the server (atls_h1_driver_connect_start); NULL before CONNECTED and for an unattested connection. A new reference: free it.
+/// The verdict on the server (atls_h1_driver_connect_start); NULL before CONNECTED and for an unattested connection. A new reference: free it. It is the newest
+/// one, as of atls_stream_verdict.
 #[unsafe(no_mangle)]
 pub extern "C" fn atls_h1_driver_verdict(driver: Option<&atls_h1_driver>) -> *mut atls_verdict {
     guard_value(std::ptr::null_mut(), || {
-        let verdict = borrow(driver, "driver").ok().and_then(|this| this.driver.verdict.get());
-        verdict.map_or(std::ptr::null_mut(), |verdict| atls_verdict::into_raw(verdict.clone()))
+        let verdict = borrow(driver, "driver").ok().and_then(|this| this.driver.verdict());
+        verdict.map_or(std::ptr::null_mut(), atls_verdict::into_raw)
     })
 }
 
@@ -288,7 +289,7 @@ pub extern "C" fn atls_h1_driver_detach_start(
         driver.check_detachable()?;
         let credit = (driver.settings.credit, driver.settings.automatic_credit);
         let handle = runtime.handle().clone();
-        let (made, shared, outlet) = atls_stream::waiting(runtime, sink, credit, driver.verdict.get().cloned())?;
+        let (made, shared, outlet) = atls_stream::waiting(runtime, sink, credit, driver.verdict())?;
         stream.give(made);
         // Refused in between, the stream says so with CLOSED.
         let handover = PendingStream::new(shared, outlet);

@@ -19,6 +19,8 @@ pub struct ResponseReader {
     informational: (u32, usize),
     final_head_seen: bool,
     over: bool,
+    /// Bytes after the response that came together with its end.
+    left_over: usize,
 }
 
 impl ResponseReader {
@@ -31,7 +33,7 @@ impl ResponseReader {
         let fields = [(&b"Host"[..], &b"a"[..]), (b"Connection", b"upgrade"), (b"Upgrade", b"any")];
         conn.send_request(method, b"/", fields.into_iter()).map_err(|error| refused(&error))?;
         conn.send_end_of_message(std::iter::empty()).map_err(|error| refused(&error))?;
-        Ok(ResponseReader { conn, limits, informational: (0, 0), final_head_seen: false, over: false })
+        Ok(ResponseReader { conn, limits, informational: (0, 0), final_head_seen: false, over: false, left_over: 0 })
     }
 
     /// Whether there is nothing more to read.
@@ -48,7 +50,15 @@ impl ResponseReader {
             self.conn.receive(piece);
             self.read_events(&mut found).inspect_err(|_| self.over = true)?;
         }
+        if self.over {
+            self.left_over = self.conn.trailing_data().0.len() + came.len();
+        }
         Ok(())
+    }
+
+    /// How many bytes that nobody asked for came with the end of the response.
+    pub fn left_over(&self) -> usize {
+        self.left_over
     }
 
     fn read_events(&mut self, found: &mut impl FnMut(ReceivedHead)) -> Result<()> {

@@ -21,6 +21,8 @@ pub(super) struct ExchangeWire {
     pub(super) outgoing: Option<(Vec<u8>, usize)>,
     /// Until the response has been read to its end.
     reader: Option<ResponseReader>,
+    /// Bytes that came after it.
+    unasked: usize,
     /// Informational heads that have not been delivered yet, and the task that waits for the next.
     informational: VecDeque<ReceivedHead>,
     listener: Option<Waker>,
@@ -91,6 +93,11 @@ impl WireState {
         }
     }
 
+    /// Bytes that came after the last response.
+    pub fn unasked(&self) -> usize {
+        lock(&self.0).unasked
+    }
+
     pub fn head_is_due(&self) -> bool {
         lock(&self.0).head_is_due
     }
@@ -110,14 +117,18 @@ impl WireState {
 
 impl ExchangeWire {
     fn receive(&mut self, came: &[u8]) -> Result<()> {
-        let Some(mut reader) = self.reader.take() else { return Ok(()) };
+        let Some(mut reader) = self.reader.take() else {
+            self.unasked += came.len();
+            return Ok(());
+        };
         let done = reader.read(came, |head| self.take_head(head));
         // Checked before anything more is written: a moment later the rest of the request may have been sent.
         if self.early.is_none() && reader.final_head_has_begun() {
             self.early = Some(self.stuck || self.progress.as_ref().is_some_and(|progress| !progress.is_complete()));
         }
-        if !reader.is_over() {
-            self.reader = Some(reader);
+        match reader.is_over() {
+            true => self.unasked = reader.left_over(),
+            false => self.reader = Some(reader),
         }
         done.inspect_err(|fault| self.fault = Some(fault.clone()))
     }

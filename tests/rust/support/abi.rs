@@ -103,6 +103,8 @@ unsafe extern "C" {
     pub fn atls_error_verdict(error: *const atls_error) -> *const atls_verdict;
     pub fn atls_exchange_free(exchange: *mut atls_exchange);
     pub fn atls_exchange_read_all(exchange: *const atls_exchange, max: usize, timeout_ms: u32, body: *mut *mut atls_buf, error: *mut *mut atls_error) -> atls_status;
+    pub fn atls_exchange_reused(exchange: *const atls_exchange) -> bool;
+    pub fn atls_exchange_verdict(exchange: *const atls_exchange) -> *mut atls_verdict;
     pub fn atls_h1_conn_free(conn: *mut atls_h1_conn);
     pub fn atls_h1_conn_new(role: atls_h1_role, flags: u32, conn: *mut *mut atls_h1_conn, error: *mut *mut atls_error) -> atls_status;
     pub fn atls_h1_conn_next_event(conn: *mut atls_h1_conn, event: *mut *const atls_h1_event, error: *mut *mut atls_error) -> atls_status;
@@ -114,7 +116,11 @@ unsafe extern "C" {
     pub fn atls_h1_conn_shrink(conn: *mut atls_h1_conn, keep: usize, error: *mut *mut atls_error) -> atls_status;
     pub fn atls_h1_conn_start_next_cycle(conn: *mut atls_h1_conn, error: *mut *mut atls_error) -> atls_status;
     pub fn atls_h1_conn_trailing_data(conn: *const atls_h1_conn, data: *mut atls_bytes, eof: *mut bool, error: *mut *mut atls_error) -> atls_status;
+    pub fn atls_http_connect(config: *const atls_config, http: *mut *mut atls_http, error: *mut *mut atls_error) -> atls_status;
+    pub fn atls_http_fetch(http: *const atls_http, request: *const atls_request, exchange: *mut *mut atls_exchange, error: *mut *mut atls_error) -> atls_status;
+    pub fn atls_http_free(http: *mut atls_http);
     pub fn atls_http_start(http: *const atls_http, request: *const atls_request, sink: *const atls_sink, exchange: *mut *mut atls_exchange, error: *mut *mut atls_error) -> atls_status;
+    pub fn atls_http_verdict(http: *const atls_http) -> *mut atls_verdict;
     pub fn atls_policy_free(policy: *mut atls_policy);
     pub fn atls_policy_new(json: atls_bytes, policy: *mut *mut atls_policy, error: *mut *mut atls_error) -> atls_status;
     pub fn atls_queue_free(queue: *mut atls_queue);

@@ -207,7 +207,7 @@ pub fn open(
     }
 }
 
-fn refusal(error: *mut atls_error) -> Refusal {
+pub fn refusal(error: *mut atls_error) -> Refusal {
     unsafe {
         let status = atls_error_status(error);
         let verdict = atls_error_verdict(error);

@@ -72,6 +72,7 @@ pub fn client(data: &[u8]) {
         let options = Arc::new(RequestOptions { decode: how & 4 != 0, max_body: 100_000, ..RequestOptions::default() });
         for _ in 0..3 {
             let Ok(reservation) = connection.reserve() else { break };
+            let Ok(reservation) = reservation.trusted(None).await else { break };
             let head = request.head(Some(0)).expect("a head");
             let tell = |_| -> futures_util::future::BoxFuture<'static, ()> { Box::pin(async {}) };
             let asked =

@@ -1,0 +1,124 @@
+//! What must hold before a connection takes a request: the server is still trusted (docs/policy.md, "Open connections"). New evidence is exchanged here, between
+//! requests. Touches the connection, and through the verifier the clock and the network.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use futures_util::FutureExt;
+use http::{HeaderMap, HeaderName, HeaderValue, Version};
+
+use super::connection::Reservation;
+use super::exchange::start_exchange;
+use super::request_options::{Deadlines, HeadLimits, RequestOptions};
+use super::{HttpConnection, InterimEvent, RequestBody};
+use crate::connect::{
+    EvidenceAnswer, EvidenceChannel, EvidenceQuery, ServerTrust, SessionExporter, bytes_after, query_head, too_long,
+};
+use crate::error::{Error, Phase, Result, Status};
+use crate::message::{ReceivedHead, RequestHead};
+
+/// The right to use the connection for one exchange, with a server that is trusted at this moment. Only these can begin one.
+pub struct TrustedReservation(Reservation);
+
+impl TrustedReservation {
+    pub(super) fn into_inner(self) -> Reservation {
+        self.0
+    }
+}
+
+impl Reservation {
+    /// Judges the server again if there is reason to, and lets it prove itself anew if that is due. Nothing of a request has been sent before that. An error
+    /// closes the connection, and so does dropping the future. `limit` is the caller's.
+    pub async fn trusted(self, limit: Option<Duration>) -> Result<TrustedReservation> {
+        let trust = self.connection.trust.clone().filter(|trust| trust.is_due());
+        let Some(trust) = trust else { return Ok(TrustedReservation(self)) };
+        let mut undecided = Undecided(Some(self.connection.clone()));
+        // Boxed: a connection's memory should not have the shape of its rarest moment.
+        let done = Box::pin(settle(self, &trust, limit)).await;
+        let connection = undecided.0.take();
+        done.inspect_err(|error| connection.iter().for_each(|connection| connection.distrust(error.clone())))
+    }
+}
+
+async fn settle(reservation: Reservation, trust: &ServerTrust, limit: Option<Duration>) -> Result<TrustedReservation> {
+    let Some(session) = trust.wants_new_evidence() else {
+        trust.check().await?;
+        return Ok(TrustedReservation(reservation));
+    };
+    let mut channel = UsedSession { reservation: Some(reservation), session };
+    trust.renew(&mut channel, limit).await?;
+    channel.reservation.take().map(TrustedReservation).ok_or_else(ended)
+}
+
+/// Closes the connection if nobody waits for the decision any more: half of an exchange may be under way.
+struct Undecided(Option<Arc<HttpConnection>>);
+
+impl Drop for Undecided {
+    fn drop(&mut self) {
+        self.0.iter().for_each(|connection| connection.closing.cancel());
+    }
+}
+
+/// The session of a connection that has carried requests. The reservation is absent while an exchange has it, and after one that the connection has not
+/// survived.
+struct UsedSession {
+    reservation: Option<Reservation>,
+    session: SessionExporter,
+}
+
+impl EvidenceChannel for UsedSession {
+    fn export(&self, label: &[u8], context: Option<&[u8]>) -> Result<[u8; 32]> {
+        self.session.export(label, context)
+    }
+
+    async fn post(&mut self, query: EvidenceQuery<'_>) -> Result<EvidenceAnswer> {
+        let EvidenceQuery { host, path, body, max_bytes, otherwise } = query;
+        let reservation = self.reservation.take().ok_or_else(ended)?;
+        let connection = reservation.connection.clone();
+        let (method, host_line, headers) = ("POST".into(), None, Vec::new());
+        let request = RequestHead { method, path: path.into(), host: host.into(), host_line, absolute: false, headers };
+        let head = query_head(host, path, body.len());
+        let nobody = |_: InterimEvent| async {}.boxed();
+        let body = RequestBody::full(Bytes::from(body));
+        // What sends the evidence is the server that is asked for it: it is trusted with the question only.
+        let asked = start_exchange(TrustedReservation(reservation), &request, head, body, &options(), &nobody);
+        let exchange = asked.await.map_err(in_evidence)?;
+        let (version, headers) = framing(&exchange.head);
+        let mut answer = EvidenceAnswer::of_head(exchange.head.status, version, &headers);
+        let read = exchange.finish(max_bytes).await.map_err(in_evidence)?;
+        let (body, reservation) = read.ok_or_else(|| too_long(max_bytes))?;
+        answer.body = body.into();
+        answer.check(path, otherwise)?;
+        match connection.wire.unasked() {
+            0 => {}
+            count => return Err(bytes_after(count)),
+        }
+        self.reservation = reservation;
+        Ok(answer)
+    }
+}
+
+fn options() -> Arc<RequestOptions> {
+    let deadlines = Deadlines { head: None, ..Deadlines::default() };
+    Arc::new(RequestOptions { deadlines, head: HeadLimits::default(), ..RequestOptions::default() })
+}
+
+/// The header fields that say where the answer ends, and whether to ask again.
+fn framing(head: &ReceivedHead) -> (Version, HeaderMap) {
+    let version = if head.minor_version == 0 { Version::HTTP_10 } else { Version::HTTP_11 };
+    let field = |(name, value)| Some((HeaderName::from_bytes(name).ok()?, HeaderValue::from_bytes(value).ok()?));
+    let mut fields = HeaderMap::new();
+    for (name, value) in head.lines().filter_map(field) {
+        fields.append(name, value);
+    }
+    (version, fields)
+}
+
+fn in_evidence(error: Error) -> Error {
+    error.phase(Phase::Evidence).context("evidence exchange")
+}
+
+fn ended() -> Error {
+    Error::new(Status::Closed, "the server ended the connection after its evidence").phase(Phase::Evidence)
+}

@@ -1,0 +1,43 @@
+//! Trust in a client that has proved itself, as long as its connection is open (docs/protocol.md, "Open connections"). May touch the clock, and through the
+//! verifier the network.
+
+use std::sync::Arc;
+
+use tokio::time::Instant;
+
+use super::connection_task::ServerConnection;
+use crate::error::{Error, Phase, Result, Status};
+use crate::verifier::Standing;
+
+impl<S> ServerConnection<'_, S> {
+    /// The client, if it has proved itself.
+    pub(super) fn client_trust(&self) -> Option<&Arc<Standing>> {
+        self.session.as_ref()?.trust.as_ref()
+    }
+
+    /// Whether a client that must prove itself has done so, and is still trusted. Errors: with the status that its request is refused with.
+    pub(super) async fn check_client(&self) -> Result<()> {
+        if self.server.settings.client_policy.is_none() {
+            return Ok(());
+        }
+        let Some(trust) = self.client_trust() else {
+            let message = "this server asks its clients for evidence";
+            return Err(Error::new(Status::NoEvidence, message).http_status(403));
+        };
+        trust.check_without_exchange().await.map_err(|error| {
+            // Without the vendor's documents nothing was judged: that is not the client's fault.
+            let status = if error.phase == Phase::Collateral { 503 } else { 403 };
+            error.http_status(status)
+        })
+    }
+
+    /// Whether the client's evidence is as old as the policy allows: the connection ends, and a new one begins with new evidence.
+    pub(super) fn client_is_too_old(&self) -> bool {
+        self.client_trust().is_some_and(|trust| trust.is_too_old())
+    }
+
+    /// When it will be.
+    pub(super) fn client_trusted_until(&self, now: Instant) -> Option<Instant> {
+        now.checked_add(self.client_trust()?.time_left()?)
+    }
+}
