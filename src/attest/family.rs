@@ -22,6 +22,7 @@ use super::lines::{Lines, TEE};
 use super::nitro::{Nitro, NitroTpm};
 use super::policy::policy_fields::PolicyFields;
 use super::policy::{Policy, SourceRules};
+use super::sgx::Sgx;
 use super::snp::Snp;
 use super::tee::Tee;
 use super::{Fault, Result};
@@ -177,6 +178,7 @@ static FAMILIES: &[&dyn AnyFamily] = &[
     &Erased::<Snp>(PhantomData),
     &Erased::<Nitro>(PhantomData),
     &Erased::<NitroTpm>(PhantomData),
+    &Erased::<Sgx>(PhantomData),
     #[cfg(test)]
     &Erased::<super::toy::Toy>(PhantomData),
 ];

@@ -25,6 +25,7 @@ mod lines;
 pub mod nitro;
 mod offline;
 pub mod policy;
+pub mod sgx;
 pub mod snp;
 pub mod tdx;
 mod tee;

@@ -5,6 +5,7 @@
 pub enum Tee {
     Tdx,
     Snp,
+    Sgx,
     Nitro,
     NitroTpm,
     #[cfg(test)]
@@ -15,6 +16,7 @@ impl Tee {
     pub const ALL: &'static [Tee] = &[
         Tee::Tdx,
         Tee::Snp,
+        Tee::Sgx,
         Tee::Nitro,
         Tee::NitroTpm,
         #[cfg(test)]
@@ -25,6 +27,7 @@ impl Tee {
         match self {
             Tee::Tdx => "tdx",
             Tee::Snp => "snp",
+            Tee::Sgx => "sgx",
             Tee::Nitro => "nitro",
             Tee::NitroTpm => "nitro_tpm",
             #[cfg(test)]
@@ -41,6 +44,7 @@ impl Tee {
         match self {
             Tee::Tdx => [0, 1],
             Tee::Snp => [0, 2],
+            Tee::Sgx => [0, 3],
             Tee::Nitro => [0, 4],
             Tee::NitroTpm => [0, 5],
             #[cfg(test)]

@@ -7,6 +7,7 @@ mod support;
 use serde_json::{Value, json};
 use simtee::collateral::{Issue, bundle};
 use simtee::{Guest, SimTee};
+use support::enclave;
 use support::offline::{Question, honest};
 
 /// A name in a bundle, the document's chain, and its body.
@@ -28,7 +29,14 @@ const DOMAIN: Kind = Kind {
     documents: |tee, issue| (tee.tcb_info(issue), tee.qe_identity(issue)),
 };
 
-const KINDS: [Kind; 1] = [DOMAIN];
+const ENCLAVE: Kind = Kind {
+    tcb_info: ["sgx_tcb_info/514D54454500/standard", "sgx_tcb_info/514D54454500/early"],
+    qe_identity: ["sgx_qe_identity/standard", "sgx_qe_identity/early"],
+    make: |tee| enclave::question(tee, |_| ()),
+    documents: |tee, issue| (tee.sgx_tcb_info(issue), tee.sgx_qe_identity(issue)),
+};
+
+const KINDS: [Kind; 2] = [DOMAIN, ENCLAVE];
 
 impl Kind {
     /// The question, with the documents of `issue`.

@@ -14,7 +14,7 @@ use simtee::{Guest, SimTee};
 use support::offline::{Session, honest};
 use support::schema;
 use support::snp_guest::{Machine as Snp, with_vlek};
-use support::{nitro, offline};
+use support::{enclave, nitro, offline};
 
 const PAGE: &str = include_str!("../../docs/verdict.md");
 
@@ -56,6 +56,12 @@ fn of_snp() -> Vec<Value> {
     all
 }
 
+fn of_sgx() -> Vec<Value> {
+    let tee = SimTee::new();
+    let bent = |change: fn(&mut simtee::sgx::Enclave)| enclave::question(&tee, change).ask().verdict;
+    vec![bent(|_| ()), bent(|enclave| enclave.attributes[0] |= 2), bent(|enclave| enclave.raw.push((20, 1)))]
+}
+
 fn of_nitro() -> Vec<Value> {
     let machine = nitro::Machine::new();
     let mut wrong = machine.honest();
@@ -70,7 +76,7 @@ fn of_nitro() -> Vec<Value> {
 }
 
 fn all() -> Vec<Value> {
-    [of_tdx(), of_snp(), of_nitro()].concat()
+    [of_tdx(), of_snp(), of_sgx(), of_nitro()].concat()
 }
 
 #[test]

@@ -303,7 +303,7 @@ impl Policy {
 }
 
 /// Types of evidence that other versions judge.
-const LATER: [&str; 4] = ["azure_tdx_vtpm", "azure_snp_vtpm", "gcp_tdx", "sgx"];
+const LATER: [&str; 3] = ["azure_tdx_vtpm", "azure_snp_vtpm", "gcp_tdx"];
 
 fn read_member(mut fields: PolicyFields) -> Result<Member> {
     let Some(kind) = fields.string("type")? else {

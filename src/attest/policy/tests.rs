@@ -99,7 +99,7 @@ fn what_is_not_enforced_is_refused_as_unsupported() {
     ] {
         assert_eq!(refused(&full(extra)).status, Status::Unsupported, "{extra}");
     }
-    assert_eq!(refused(r#"{"any_of":[{"type":"sgx"}]}"#).status, Status::Unsupported);
+    assert_eq!(refused(r#"{"any_of":[{"type":"gcp_tdx"}]}"#).status, Status::Unsupported);
 }
 
 #[test]

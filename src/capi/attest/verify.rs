@@ -6,6 +6,8 @@ use super::binder;
 use super::binder::atls_attester;
 use super::policy::atls_policy;
 use super::verdict::atls_verdict;
+use crate::attest::dcap::QuoteKind;
+use crate::attest::sgx::{Sgx, SgxEvidence};
 use crate::attest::tdx::TdxEvidence;
 use crate::attest::{Binding, Evidence, OfflineRequest, Vendor, convert};
 use crate::capi::base::arguments::{Out, Owned, bytes, c_bytes, c_text, filled, optional_text, require, text};
@@ -90,9 +92,9 @@ pub extern "C" fn atls_verification_set_evidence_document(
     })
 }
 
-/// Sets the evidence, as a binary quote and the JSON text of its event log. Copied.
-/// `event_log`: its pointer may be NULL, with a length of 0, for a stored quote that has no log. Such a quote is judged only without session binding
-/// and under a policy that names no application.
+/// Sets the evidence, as a binary quote of a TDX guest and the JSON text of its event log, or as the quote of an SGX enclave, which has none. Copied.
+/// `event_log`: its pointer may be NULL, with a length of 0, for a quote that has no log. Such a quote of a dstack guest is judged only without session
+/// binding and under a policy that names no application.
 /// Statuses: NULL_ARGUMENT, INVALID_UTF8.
 #[unsafe(no_mangle)]
 pub extern "C" fn atls_verification_set_quote(
@@ -106,14 +108,16 @@ pub extern "C" fn atls_verification_set_quote(
         let logged = !event_log.is_null();
         let log = bytes(event_log, "event_log")?;
         let log = std::str::from_utf8(log).map_err(|e| Error::new(Status::InvalidUtf8, format!("event_log: {e}")))?;
-        let evidence =
-            TdxEvidence { quote: bytes(quote, "quote")?.to_vec(), event_log: logged.then(|| log.to_owned()) };
-        target.evidence = Some(evidence.into());
+        let quote = bytes(quote, "quote")?.to_vec();
+        target.evidence = Some(match QuoteKind::said_by(&quote) {
+            Some(QuoteKind::Enclave) if !logged => Evidence::of::<Sgx>(SgxEvidence { quote }),
+            _ => TdxEvidence { quote, event_log: logged.then(|| log.to_owned()) }.into(),
+        });
         Ok(())
     })
 }
 
-/// Sets the vendor's collateral, as JSON: a bundle (atls_verifier_export) or, of a TDX platform, one set in the form of dcap-qvl. Copied. A PCK chain
+/// Sets the vendor's collateral, as JSON: a bundle (atls_verifier_export) or, of one TDX or SGX platform, one set in the form of dcap-qvl. Copied. A PCK chain
 /// in it is ignored; the one in the quote counts. Statuses: NULL_ARGUMENT, COLLATERAL_INVALID.
 #[unsafe(no_mangle)]
 pub extern "C" fn atls_verification_set_collateral_json(

@@ -24,6 +24,8 @@ pub const ATLS_HAS_SNP: atls_part = 3;
 pub const ATLS_HAS_NITRO: atls_part = 4;
 /// Evidence of EC2 instances with a NitroTPM.
 pub const ATLS_HAS_NITRO_TPM: atls_part = 5;
+/// Evidence of Intel SGX enclaves.
+pub const ATLS_HAS_SGX: atls_part = 7;
 
 /// Version of the library in use, for example "0.1.0". Static.
 #[unsafe(no_mangle)]
@@ -44,7 +46,7 @@ pub extern "C" fn atls_version_number() -> u32 {
 /// Returns whether this build has a part. Functions of an absent part exist and answer UNSUPPORTED.
 #[unsafe(no_mangle)]
 pub extern "C" fn atls_has(part: atls_part) -> bool {
-    matches!(part, ATLS_HAS_TDX | ATLS_HAS_TUNNEL | ATLS_HAS_SNP | ATLS_HAS_NITRO | ATLS_HAS_NITRO_TPM)
+    matches!(part, ATLS_HAS_TDX | ATLS_HAS_TUNNEL | ATLS_HAS_SNP | ATLS_HAS_NITRO | ATLS_HAS_NITRO_TPM | ATLS_HAS_SGX)
 }
 
 #[cfg(test)]

@@ -7,7 +7,7 @@ int main(void)
 {
     atls_policy *policy = NULL;
     atls_error *error = NULL;
-    if (atls_version_number() != ATLS_VERSION_NUMBER || !atls_has(ATLS_HAS_TDX) || !atls_has(ATLS_HAS_SNP) || !atls_has(ATLS_HAS_NITRO) || atls_has(99))
+    if (atls_version_number() != ATLS_VERSION_NUMBER || !atls_has(ATLS_HAS_TDX) || !atls_has(ATLS_HAS_SNP) || !atls_has(ATLS_HAS_NITRO) || !atls_has(ATLS_HAS_SGX) || atls_has(99))
         return 1;
     if (atls_policy_new(atls_bytes_of("{}", 2), &policy, &error) != ATLS_POLICY_INVALID)
         return 2;

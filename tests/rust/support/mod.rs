@@ -3,6 +3,7 @@
 
 #[rustfmt::skip]
 pub mod abi;
+pub mod enclave;
 pub mod nitro;
 pub mod offline;
 pub mod results;

@@ -14,6 +14,7 @@ pub mod nitro;
 pub mod pccs;
 pub mod pki;
 pub mod quote;
+pub mod sgx;
 pub mod snp;
 pub mod world;
 
