@@ -9,6 +9,7 @@ mod anchors;
 mod appraise;
 mod bare_tdx;
 mod binding;
+pub mod ccel;
 pub mod challenge;
 pub mod convert;
 pub mod dcap;

@@ -115,7 +115,7 @@ fn policies_that_pin_too_little() {
         (with("disable_runtime_verification", true.into()), "POLICY_INVALID", "policy.disable_runtime_verification:"),
         (with("binding", json!({"protocols": ["atlas-v1"]})), "POLICY_INVALID", "policy.binding.protocols:"),
         (with("identity", json!({"require_key_event": true})), "POLICY_INVALID", "policy.identity.require_key_event:"),
-        (with("ccel", json!({"require": true})), "UNSUPPORTED", "policy.ccel "),
+        (with("ccel", json!({"require": 7})), "POLICY_INVALID", "policy.ccel.require:"),
     ] {
         let (found, message) = policy_refused(&document).unwrap_or_else(|| panic!("{document} was accepted"));
         assert!(found == status && message.starts_with(path), "{document}: {found} {message}");

@@ -74,7 +74,7 @@ fn no_mutated_quote_or_log_is_trusted_for_what_it_is_not() {
     let log = guest.log().to_string();
     let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_secs();
     let judge = |quote: Vec<u8>, log: String| {
-        let evidence = TdxEvidence { quote, event_log: Some(log) }.into();
+        let evidence = TdxEvidence { quote, event_log: Some(log), ccel: None }.into();
         let request = AppraisalRequest {
             evidence: &evidence,
             documents: &collateral,

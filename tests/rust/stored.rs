@@ -73,7 +73,7 @@ fn verdicts_before_any_collateral_are_the_same_too() {
         let Session::Atlas { leaf } = question.session else { panic!("{case}") };
         let exporter = bytes(&case["exporter"]).try_into().unwrap();
         let request = AppraisalRequest {
-            evidence: &TdxEvidence { quote: question.quote, event_log: question.log }.into(),
+            evidence: &TdxEvidence { quote: question.quote, event_log: question.log, ccel: None }.into(),
             documents: &Documents::none(),
             policy: &Policy::from_json(question.policy.to_string().as_bytes()).unwrap(),
             anchors: &TrustAnchors::simulated(Vendor::Intel, question.root.unwrap()),

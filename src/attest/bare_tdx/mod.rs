@@ -1,6 +1,7 @@
-//! Guests in TDX trust domains without dstack: the policy type `tdx`. What they are is in the registers of the quote, which are compared as they are: no log
-//! is read, so none has to be believed.
+//! Guests in TDX trust domains without dstack: the policy type `tdx`. What they are is in the registers of the quote, which are compared as they are; or, if
+//! the policy says so, in the firmware's boot log that leads to them.
 
+mod boot_log;
 mod policy;
 
 use std::ops::ControlFlow;
@@ -83,18 +84,12 @@ impl Family for BareTdx {
     }
 
     fn appraise(lines: &mut Lines, claims: &TdxClaims, of: &Question<'_, BareTdx>) {
-        let sets = &of.member.measurements;
-        match sets.iter().find(|set| set.difference(claims).is_none()) {
-            Some(set) => {
-                lines.judge(MEASUREMENT, true, Status::Ok, "a listed set of measurements", &set.label);
-                unpinned(lines, set);
-            }
-            None => {
-                // With several sets the first one's difference is shown: the usual case is one.
-                let (wanted, actual) = sets.first().and_then(|set| set.difference(claims)).unwrap_or_default();
-                lines.judge(MEASUREMENT, false, Status::MeasurementMismatch, wanted, actual);
-            }
-        }
+        measured(lines, claims, of.member);
+        boot_log::judge(lines, claims, of.evidence.ccel.as_deref(), of.member.ccel.as_ref());
+    }
+
+    fn further(of: &Question<'_, BareTdx>) -> Vec<CheckId> {
+        boot_log::mandatory(of.evidence.ccel.as_deref(), of.member.ccel.as_ref())
     }
 
     fn is_exposed(claims: &TdxClaims) -> Option<bool> {
@@ -111,6 +106,22 @@ impl Family for BareTdx {
 
     fn report(claims: &TdxClaims) -> ClaimsReport {
         claims.report()
+    }
+}
+
+/// Whether one of the policy's sets of registers is the quote's.
+fn measured(lines: &mut Lines, claims: &TdxClaims, member: &BareReference) {
+    let sets = &member.measurements;
+    match sets.iter().find(|set| set.difference(claims).is_none()) {
+        Some(set) => {
+            lines.judge(MEASUREMENT, true, Status::Ok, "a listed set of measurements", &set.label);
+            unpinned(lines, set);
+        }
+        None => {
+            // With several sets the first one's difference is shown: the usual case is one.
+            let (wanted, actual) = sets.first().and_then(|set| set.difference(claims)).unwrap_or_default();
+            lines.judge(MEASUREMENT, false, Status::MeasurementMismatch, wanted, actual);
+        }
     }
 }
 

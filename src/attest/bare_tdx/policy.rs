@@ -1,5 +1,6 @@
 //! Reference values for a guest in a TDX trust domain without dstack: the policy type `tdx`.
 
+use super::boot_log::BootLogRules;
 use crate::attest::Result;
 use crate::attest::policy::policy_fields::PolicyFields;
 use crate::attest::tdx::policy::TdxRules;
@@ -9,6 +10,8 @@ use crate::attest::tdx::policy::TdxRules;
 pub struct BareReference {
     /// Alternatives, at least one. Each counts as a whole: registers of two of them do not make a third.
     pub measurements: Vec<Measurements>,
+    /// What the firmware's boot log must say; `None`: none is read.
+    pub ccel: Option<BootLogRules>,
     pub tdx: TdxRules,
 }
 
@@ -16,22 +19,23 @@ pub struct BareReference {
 pub struct Measurements {
     pub label: String,
     pub mrtd: [u8; 48],
-    /// `None`: not judged. The kernel and what it is given, the second and the third, are always there unless the policy says `firmware_only`.
+    /// `None`: not judged here. The kernel and what it is given, the second and the third, are always there unless the policy says `firmware_only`, or has a
+    /// list of all that the boot log may say of them.
     pub rtmr: [Option<[u8; 48]>; 4],
 }
 
 impl BareReference {
     pub fn read(mut fields: PolicyFields) -> Result<BareReference> {
-        if fields.take("ccel").is_some() {
-            return Err(fields.unsupported("ccel", "is not enforced by this version"));
-        }
+        let ccel = fields.object("ccel")?.map(BootLogRules::read).transpose()?;
         let firmware_only = fields.bool("firmware_only")?.unwrap_or(false);
         let Some(sets) = fields.objects("measurements")? else {
             return Err(fields.invalid("measurements", "missing field `measurements`".into()));
         };
-        let read = |(index, set)| Measurements::read(set, &format!("measurements[{index}]"), firmware_only);
+        let may_lack = |register| firmware_only || ccel.as_ref().is_some_and(|rules| rules.lists(register));
+        let read = |(index, set)| Measurements::read(set, &format!("measurements[{index}]"), may_lack);
         let reference = BareReference {
             measurements: sets.into_iter().enumerate().map(read).collect::<Result<_>>()?,
+            ccel,
             tdx: TdxRules::read(&mut fields)?,
         };
         fields.finish()?;
@@ -40,12 +44,12 @@ impl BareReference {
 }
 
 impl Measurements {
-    fn read(mut fields: PolicyFields, default_label: &str, firmware_only: bool) -> Result<Measurements> {
+    fn read(mut fields: PolicyFields, default_label: &str, may_lack: impl Fn(usize) -> bool) -> Result<Measurements> {
         let missing = |fields: &PolicyFields, name: &str| fields.invalid(name, format!("missing field `{name}`"));
         let mrtd = fields.hex("mrtd")?.ok_or_else(|| missing(&fields, "mrtd"))?;
         let rtmr = [fields.hex("rtmr0")?, fields.hex("rtmr1")?, fields.hex("rtmr2")?, fields.hex("rtmr3")?];
-        for (name, register) in [("rtmr1", &rtmr[1]), ("rtmr2", &rtmr[2])] {
-            if register.is_none() && !firmware_only {
+        for (register, name) in [(1, "rtmr1"), (2, "rtmr2")] {
+            if rtmr[register].is_none() && !may_lack(register) {
                 return Err(missing(&fields, name));
             }
         }

@@ -1,5 +1,7 @@
 //! Evidence of a TDX guest as it comes off the wire: a quote and the event log that explains it (docs/protocol.md, "Evidence").
 
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 use serde_json::Value;
 
 use crate::attest::dstack::DstackTdx;
@@ -14,6 +16,8 @@ pub struct TdxEvidence {
     /// JSON text of the event log; parsed by appraisal, so that a bad log shows up in the verdict. `None` only for a quote that is
     /// judged on its own, which no policy accepts that names an application, or wants the certificate in the log.
     pub event_log: Option<String>,
+    /// The firmware's boot log, as the machine's table has it; parsed by appraisal too.
+    pub ccel: Option<Vec<u8>>,
 }
 
 impl TdxEvidence {
@@ -46,7 +50,15 @@ impl TdxEvidence {
             Some(other) => return Err(format!("quote.event_log is {other}, not a string")),
             None => None,
         };
-        Ok(TdxEvidence { quote, event_log })
+        let ccel = match agent.get("ccel") {
+            // Canonical base64, so that one evidence has one text.
+            Some(Value::String(text)) => {
+                Some(STANDARD.decode(text).map_err(|error| format!("quote.ccel is not base64: {error}"))?)
+            }
+            Some(Value::Null) | None => None,
+            Some(other) => return Err(format!("quote.ccel is {other}, not a string")),
+        };
+        Ok(TdxEvidence { quote, event_log, ccel })
     }
 }
 

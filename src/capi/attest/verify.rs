@@ -111,7 +111,7 @@ pub extern "C" fn atls_verification_set_quote(
         let quote = bytes(quote, "quote")?.to_vec();
         target.evidence = Some(match QuoteKind::said_by(&quote) {
             Some(QuoteKind::Enclave) if !logged => Evidence::of::<Sgx>(SgxEvidence { quote }),
-            _ => TdxEvidence { quote, event_log: logged.then(|| log.to_owned()) }.into(),
+            _ => TdxEvidence { quote, event_log: logged.then(|| log.to_owned()), ccel: None }.into(),
         });
         Ok(())
     })

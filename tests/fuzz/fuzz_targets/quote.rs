@@ -51,7 +51,7 @@ libfuzzer_sys::fuzz_target!(|data: &[u8]| {
     let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_secs();
     let made = tdx::genuine(&quote, world.anchors.of(Vendor::Intel), now);
     assert!(!(signed && made.is_ok()));
-    let evidence = TdxEvidence { quote, event_log: Some(world.log.clone()) }.into();
+    let evidence = TdxEvidence { quote, event_log: Some(world.log.clone()), ccel: None }.into();
     let (documents, anchors) = (&world.documents, &world.anchors);
     for policy in [&world.policy, &world.bare] {
         let request = AppraisalRequest { evidence: &evidence, documents, policy, anchors, binding: &Binding::Skip, now };
