@@ -12,6 +12,7 @@ pub mod http;
 pub mod kds;
 pub mod machines;
 pub mod nitro;
+pub mod nvidia;
 pub mod pccs;
 pub mod pki;
 pub mod quote;
