@@ -4,8 +4,11 @@ use rustls_pki_types::CertificateDer;
 use rustls_pki_types::pem::PemObject;
 
 use super::policy::Policy;
-use super::{Fault, Result, dcap, nitro, snp};
+use super::{Fault, Result, dcap, nitro, nvidia, snp};
 use crate::status::{Phase, Status};
+
+/// What verdicts call a simulator's root.
+pub const SIMULATED: &str = "simulated";
 
 /// Who makes the hardware, and signs documents about it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -13,6 +16,7 @@ pub enum Vendor {
     Intel,
     Amd,
     Aws,
+    Nvidia,
 }
 
 impl Vendor {
@@ -22,11 +26,12 @@ impl Vendor {
             Vendor::Intel => "intel",
             Vendor::Amd => "amd",
             Vendor::Aws => "aws",
+            Vendor::Nvidia => "nvidia",
         }
     }
 
     pub fn from_name(name: &str) -> Option<Vendor> {
-        [Vendor::Intel, Vendor::Amd, Vendor::Aws].into_iter().find(|vendor| vendor.name() == name)
+        [Vendor::Intel, Vendor::Amd, Vendor::Aws, Vendor::Nvidia].into_iter().find(|vendor| vendor.name() == name)
     }
 
     /// Reads a simulator's root for this vendor, as it takes the place of the one that is built in: PEM certificates.
@@ -35,8 +40,10 @@ impl Vendor {
         let parts = read.map_err(|error| error.to_string())?;
         let root = parts.iter().flat_map(|part| part.iter().copied()).collect::<Vec<u8>>();
         match self {
-            Vendor::Intel | Vendor::Aws if parts.len() == 1 => Ok(root),
-            Vendor::Intel | Vendor::Aws => Err(format!("{} certificates, there must be one", parts.len())),
+            Vendor::Intel | Vendor::Aws | Vendor::Nvidia if parts.len() == 1 => Ok(root),
+            Vendor::Intel | Vendor::Aws | Vendor::Nvidia => {
+                Err(format!("{} certificates, there must be one", parts.len()))
+            }
             Vendor::Amd if parts.is_empty() => Err("no certificate".into()),
             Vendor::Amd => {
                 snp::Roots::read(&root)?;
@@ -51,6 +58,7 @@ impl Vendor {
             Vendor::Intel => dcap::INTEL_ROOT_DER,
             Vendor::Amd => snp::AMD_ROOTS_DER,
             Vendor::Aws => nitro::AWS_NITRO_ROOT_DER,
+            Vendor::Nvidia => nvidia::NVIDIA_ROOT_DER,
         }
     }
 }
@@ -99,7 +107,7 @@ impl TrustAnchors {
         let is_simulated = self.simulated.iter().any(|(known, _)| *known == vendor);
         match is_simulated {
             false => Ok((self.of(vendor), vendor.name())),
-            true if policy.allow_simulated => Ok((self.of(vendor), "simulated")),
+            true if policy.allow_simulated => Ok((self.of(vendor), SIMULATED)),
             true => {
                 let message = "a simulated root was given, but the policy does not say \"allow_simulated\": true";
                 Err(Fault::of_question(Status::TrustAnchor, message))

@@ -1,6 +1,7 @@
 //! The appraisal itself: each member of the policy that is about the evidence's kind is asked, in order, until one trusts it.
 
-use super::anchors::TrustAnchors;
+use super::anchors::{SIMULATED, TrustAnchors};
+use super::attached;
 use super::binding::{Binding, Protocol};
 use super::documents::Documents;
 use super::evidence::Evidence;
@@ -35,7 +36,7 @@ pub fn refuse_unbound(request: &AppraisalRequest<'_>) -> Result<Verdict> {
 /// The documents that judging this evidence takes; `None` if it is not genuine, which `appraise` says without any. `request.documents` is ignored.
 /// Errors: as of `appraise`.
 pub fn needs(request: &AppraisalRequest<'_>) -> Result<Option<Vec<Need>>> {
-    reading(request)?.anchor(request)?;
+    trust_anchor(request)?;
     let mut all: Vec<Need> = Vec::new();
     for member in fitting(request) {
         let Some(needs) = member.family.needs(member, request) else { return Ok(None) };
@@ -54,6 +55,12 @@ fn reading(request: &AppraisalRequest<'_>) -> Result<&'static dyn AnyFamily> {
     reader(tee).ok_or_else(|| Fault::of_question(Status::Unsupported, format!("evidence of kind {}", tee.name())))
 }
 
+/// What verdicts call the root that the evidence must lead to: a simulator's, if any part of it must.
+fn trust_anchor(request: &AppraisalRequest<'_>) -> Result<&'static str> {
+    let main = reading(request)?.anchor(request)?;
+    Ok(if attached::leads_to_simulated(request)? { SIMULATED } else { main })
+}
+
 /// The members that are about evidence of this kind.
 fn fitting<'a>(request: &AppraisalRequest<'a>) -> impl Iterator<Item = &'a Member> {
     let tee = request.evidence.tee();
@@ -61,7 +68,7 @@ fn fitting<'a>(request: &AppraisalRequest<'a>) -> impl Iterator<Item = &'a Membe
 }
 
 fn judge(request: &AppraisalRequest<'_>, ask: impl Fn(&'static dyn AnyFamily, &Member) -> Judged) -> Result<Verdict> {
-    let trust_anchor = reading(request)?.anchor(request)?;
+    let trust_anchor = trust_anchor(request)?;
     let (members, kind) = (&request.policy.any_of, request.evidence.tee());
     let several = members.len() > 1;
     let mut checks = Vec::new();
@@ -76,13 +83,15 @@ fn judge(request: &AppraisalRequest<'_>, ask: impl Fn(&'static dyn AnyFamily, &M
         protocol: request.binding.protocol().map(Protocol::name),
         application: Vec::new(),
         only_certificate_differs: false,
+        attached: Vec::new(),
         time: request.now,
     };
     for (index, member) in members.iter().enumerate() {
-        let judged = match member.family.tee() == kind {
+        let mut judged = match member.family.tee() == kind {
             true => ask(member.family, member),
             false => of_another_kind(member),
         };
+        let attached = if member.family.tee() == kind { attached::judge(&mut judged, request)? } else { Vec::new() };
         let Judged { lines, claims, is_exposed, trusted } = judged;
         if trusted {
             let Lines { checks, application, .. } = lines;
@@ -96,12 +105,13 @@ fn judge(request: &AppraisalRequest<'_>, ask: impl Fn(&'static dyn AnyFamily, &M
                 application,
                 accepted_member,
                 only_certificate_differs,
+                attached,
                 ..last
             });
         }
         last.only_certificate_differs |= lines.only_certificate_differs();
         if member.family.tee() == kind {
-            (last.claims, last.is_exposed, last.application) = (claims, is_exposed, lines.application);
+            (last.claims, last.is_exposed, last.application, last.attached) = (claims, is_exposed, lines.application, attached);
         }
         checks.extend(lines.checks.into_iter().map(|check| Check { member: several.then_some(index), ..check }));
     }

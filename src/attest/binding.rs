@@ -139,8 +139,11 @@ impl Exporter {
     }
 
     /// `SHA-512(tag || role || TEE kind || nonce || exporter || SHA-384(SPKI) of attester and verifier, zero for none || SHA-384(name))`.
-    /// Errors: a certificate that is none.
+    /// Errors: a certificate that is none, and a kind that no binder is of.
     pub fn report_data(&self, tee: Tee) -> Result<[u8; 64], String> {
+        if tee.attaches() {
+            return Err(format!("no binder is of kind {}", tee.name()));
+        }
         let role = [self.attester.letter() as u8];
         let (attester, verifier) = (key_digest(&self.attester_leaf)?, key_digest(&self.verifier_leaf)?);
         let name = sha384(normal_name(&self.server_name).as_bytes());
@@ -167,6 +170,11 @@ pub fn public_key(leaf: &[u8]) -> Result<Vec<u8>, String> {
 /// `SHA-512(nonce || exporter)`: what the guest must have put into its report in atlas-v1.
 pub fn report_data(nonce: &[u8; 32], exporter: &[u8; EXPORTER_LENGTH]) -> [u8; 64] {
     sha512(&[nonce, exporter])
+}
+
+/// What is derived from a binder for a nonce that has no room for it: `SHA-256(binder || purpose)`.
+pub fn derived_nonce(binder: &[u8; 64], purpose: &str) -> [u8; 32] {
+    sha256(&[binder, purpose.as_bytes()].concat())
 }
 
 /// Text that a certificate event carries: the lower-case hex SHA-256 of the whole certificate.

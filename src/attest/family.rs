@@ -108,6 +108,8 @@ pub trait Family: Sized + Send + Sync + 'static {
 pub struct Question<'a, F: Family> {
     pub evidence: &'a F::Evidence,
     pub member: &'a F::Reference,
+    /// The kind of the main evidence, which decides what a device beside it must be bound to.
+    pub main: Tee,
     pub documents: &'a Documents,
     pub anchors: &'a TrustAnchors,
     pub binding: &'a Binding,
@@ -210,6 +212,7 @@ impl<F: Family> Erased<F> {
         Some(Question {
             evidence: request.evidence.get::<F>()?,
             member: member.get::<F>()?,
+            main: request.evidence.tee(),
             documents: request.documents,
             anchors: request.anchors,
             binding: request.binding,
@@ -217,19 +220,22 @@ impl<F: Family> Erased<F> {
             now: request.now,
         })
     }
+}
 
-    /// The lines about evidence that has claims; whether nothing is missing among them.
-    fn settle(lines: &mut Lines, claims: &F::Claims, of: &Question<'_, F>) -> bool {
-        if F::bound(lines, claims, of).is_continue() {
+/// The lines about evidence that has claims; whether nothing is missing among them.
+pub(super) fn settle<F: Family>(lines: &mut Lines, claims: &F::Claims, of: &Question<'_, F>) -> bool {
+    if F::bound(lines, claims, of).is_continue() {
+        // Once for the machine, not again for what is attached to it.
+        if !F::TEE.attaches() {
             lines.spki(of.policy, of.binding);
-            F::appraise(lines, claims, of);
         }
-        let bound = matches!(of.binding, Binding::Skip) || F::BOUND.iter().all(|id| lines.passed(id));
-        bound
-            && F::MANDATORY.iter().all(|id| lines.passed(id))
-            && F::further(of).iter().all(|id| lines.passed(id))
-            && lines.failures().next().is_none()
+        F::appraise(lines, claims, of);
     }
+    let bound = matches!(of.binding, Binding::Skip) || F::BOUND.iter().all(|id| lines.passed(id));
+    bound
+        && F::MANDATORY.iter().all(|id| lines.passed(id))
+        && F::further(of).iter().all(|id| lines.passed(id))
+        && lines.failures().next().is_none()
 }
 
 impl<F: Family> AnyFamily for Erased<F> {
@@ -285,7 +291,7 @@ impl<F: Family> AnyFamily for Erased<F> {
         let mut lines = Lines::default();
         let Some(of) = Erased::<F>::question(member, request) else { return another_family() };
         let claims = F::verify(&mut lines, &of);
-        let trusted = claims.as_ref().is_some_and(|claims| Erased::<F>::settle(&mut lines, claims, &of));
+        let trusted = claims.as_ref().is_some_and(|claims| settle(&mut lines, claims, &of));
         let is_exposed = claims.as_ref().and_then(F::is_exposed);
         Judged { lines, claims: claims.as_ref().map(F::report), is_exposed, trusted }
     }

@@ -37,12 +37,20 @@ impl Lines {
     ) {
         let outcome = if ok { Outcome::Pass } else { Outcome::Fail };
         let (expected, actual) = (expected.into(), actual.into());
-        self.checks.push(Check { id, member: None, outcome, expected, actual, status });
+        self.checks.push(Check { id, member: None, part: None, outcome, expected, actual, status });
     }
 
     pub fn skip(&mut self, id: CheckId, why: &str) {
         let (outcome, status) = (Outcome::Skipped, Status::Ok);
-        self.checks.push(Check { id, member: None, outcome, expected: String::new(), actual: why.into(), status });
+        self.checks.push(Check {
+            id,
+            member: None,
+            part: None,
+            outcome,
+            expected: String::new(),
+            actual: why.into(),
+            status,
+        });
     }
 
     pub fn passed(&self, id: &CheckId) -> bool {

@@ -7,6 +7,7 @@
 
 mod anchors;
 mod appraise;
+mod attached;
 mod bare_tdx;
 mod binding;
 pub mod ccel;
@@ -24,6 +25,7 @@ pub mod hash;
 mod json;
 mod lines;
 pub mod nitro;
+pub mod nvidia;
 mod offline;
 pub mod policy;
 pub mod sgx;
@@ -42,7 +44,7 @@ pub use binding::{
 pub use challenge::Challenge;
 pub use documents::{Document, DocumentId, Documents};
 pub use draft::draft;
-pub use evidence::Evidence;
+pub use evidence::{Evidence, MAX_ATTACHED, MAX_DEVICES, Part};
 pub use family::{Family, Need, Question};
 pub use fault::{Fault, Result};
 pub use offline::OfflineRequest;

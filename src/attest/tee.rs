@@ -8,6 +8,7 @@ pub enum Tee {
     Sgx,
     Nitro,
     NitroTpm,
+    Nvidia,
     #[cfg(test)]
     Toy,
 }
@@ -19,6 +20,7 @@ impl Tee {
         Tee::Sgx,
         Tee::Nitro,
         Tee::NitroTpm,
+        Tee::Nvidia,
         #[cfg(test)]
         Tee::Toy,
     ];
@@ -30,6 +32,7 @@ impl Tee {
             Tee::Sgx => "sgx",
             Tee::Nitro => "nitro",
             Tee::NitroTpm => "nitro_tpm",
+            Tee::Nvidia => "nvidia",
             #[cfg(test)]
             Tee::Toy => "toy",
         }
@@ -39,7 +42,12 @@ impl Tee {
         Tee::ALL.iter().copied().find(|kind| kind.name() == name)
     }
 
-    /// As protocol exporter-v1 has it in its binder.
+    /// Whether such evidence stands beside that of another kind, and never alone.
+    pub fn attaches(self) -> bool {
+        self == Tee::Nvidia
+    }
+
+    /// As protocol exporter-v1 has it in its binder. The code of a kind that attaches is reserved: the binder is of the evidence that it stands beside.
     pub fn code(self) -> [u8; 2] {
         match self {
             Tee::Tdx => [0, 1],
@@ -47,6 +55,7 @@ impl Tee {
             Tee::Sgx => [0, 3],
             Tee::Nitro => [0, 4],
             Tee::NitroTpm => [0, 5],
+            Tee::Nvidia => [0, 0x21],
             #[cfg(test)]
             Tee::Toy => [0xff, 0xfe],
         }

@@ -342,7 +342,7 @@ impl From<Error> for ClientRefusal {
         let failed = error.verdict.as_ref().and_then(|verdict| verdict.first_failure());
         let check = failed.map_or_else(
             || error.phase.name().into(),
-            |check| check.id.to_string().split(':').next().unwrap_or_default().to_owned(),
+            |check| check.rule().split(':').next().unwrap_or_default().to_owned(),
         );
         ClientRefusal { status: 403, check, error }
     }

@@ -59,6 +59,8 @@ pub struct Check {
     pub id: CheckId,
     /// Index in the policy's `any_of`; `None` where there is one member, or where one has accepted.
     pub member: Option<usize>,
+    /// Which part beside the main evidence it is about, by kind and number among those of its kind; `None` for the main evidence.
+    pub part: Option<(&'static str, usize)>,
     pub outcome: Outcome,
     pub expected: String,
     pub actual: String,
@@ -67,10 +69,18 @@ pub struct Check {
 }
 
 impl Check {
-    /// As verdicts show it: `any_of[1].tcb_status`.
+    /// As verdicts show it: `any_of[1].tcb_status`, `any_of[1].nvidia[0].chain`.
     pub fn name(&self) -> String {
         match self.member {
-            Some(index) => format!("any_of[{index}].{}", self.id),
+            Some(index) => format!("any_of[{index}].{}", self.rule()),
+            None => self.rule(),
+        }
+    }
+
+    /// The same, whatever the member: `nvidia[0].chain`.
+    pub fn rule(&self) -> String {
+        match self.part {
+            Some((kind, number)) => format!("{kind}[{number}].{}", self.id),
             None => self.id.to_string(),
         }
     }

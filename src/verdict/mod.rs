@@ -31,8 +31,21 @@ pub struct Verdict {
     /// Whether some member of the policy would accept, but for a log that names another certificate than the session has shown. The
     /// certificate may have been renewed in between: a new session can tell.
     pub only_certificate_differs: bool,
+    /// What stands beside the main evidence, part by part; empty if there is nothing, or if the main evidence is refused.
+    pub attached: Vec<AttachedReport>,
     /// Unix time, in seconds, that the appraisal was made for.
     pub time: u64,
+}
+
+/// One part beside the main evidence.
+#[derive(Clone, Debug)]
+pub struct AttachedReport {
+    /// Its kind.
+    pub tee: &'static str,
+    /// As of the main evidence.
+    pub trust_anchor: &'static str,
+    /// Of a part whose signatures hold.
+    pub claims: Option<ClaimsReport>,
 }
 
 /// What the evidence claims of the machine, as readers of a verdict see it. Nothing is decided by it.
@@ -78,7 +91,7 @@ impl Verdict {
         let application: Map<String, Value> =
             self.application.iter().map(|(name, value)| (name.clone(), value.as_str().into())).collect();
         let claims = self.claims.as_ref();
-        json!({
+        let mut verdict = json!({
             "version": VERSION,
             "trusted": self.trusted,
             "tee_type": self.tee,
@@ -94,6 +107,20 @@ impl Verdict {
             "measurements": claims.map(|claims| &claims.measurements),
             "platform": claims.map(|claims| &claims.platform),
             "collateral": claims.map(|claims| &claims.collateral),
+        });
+        if !self.attached.is_empty() {
+            verdict["attached"] = self.attached.iter().map(AttachedReport::to_json).collect();
+        }
+        verdict
+    }
+}
+
+impl AttachedReport {
+    fn to_json(&self) -> Value {
+        let claims = self.claims.as_ref();
+        json!({
+            "tee_type": self.tee, "trust_anchor": self.trust_anchor,
+            "measurements": claims.map(|claims| &claims.measurements), "platform": claims.map(|claims| &claims.platform),
         })
     }
 }

@@ -11,6 +11,7 @@ use atls::attest::Tee;
 use serde_json::{Value, json};
 use simtee::snp::Product;
 use simtee::{Guest, SimTee};
+use support::nvidia::Composite;
 use support::offline::{Session, honest};
 use support::schema;
 use support::snp_guest::{Machine as Snp, with_vlek};
@@ -75,8 +76,16 @@ fn of_nitro() -> Vec<Value> {
     [vec![machine.honest().ask().verdict, wrong.ask().verdict, broken.ask().verdict], tpm.into()].concat()
 }
 
+/// Beside an enclave.
+fn of_nvidia() -> Vec<Value> {
+    let mut without = Composite::honest();
+    without.attached = Value::Null;
+    let forged = Composite::bent(|report| *report.field(20) = vec![0; 48]);
+    [Composite::honest(), without, forged].map(|question| question.ask().verdict).into()
+}
+
 fn all() -> Vec<Value> {
-    [of_tdx(), of_snp(), of_sgx(), of_nitro()].concat()
+    [of_tdx(), of_snp(), of_sgx(), of_nitro(), of_nvidia()].concat()
 }
 
 #[test]
@@ -92,7 +101,7 @@ fn each_verdict_is_valid_and_each_property_is_seen() {
     assert!(unseen.is_empty(), "in no verdict: {unseen:#?}");
     let unknown: Vec<_> = seen.difference(&known).collect();
     assert!(unknown.is_empty(), "{unknown:#?}");
-    for kind in Tee::ALL.iter().filter(|kind| kind.name() != "nvidia") {
+    for kind in Tee::ALL.iter().filter(|kind| !kind.attaches()) {
         for trusted in [true, false] {
             let name = format!("\"{}\"", kind.name());
             assert!(outcomes.contains(&(name, trusted)), "no verdict of kind {}, trusted {trusted}", kind.name());

@@ -8,6 +8,7 @@ pub(in crate::attest) mod policy_fields;
 mod reattest;
 
 use super::anchors::Vendor;
+use super::attached::{ATTACHING, Block};
 use super::family::{Member, family, known_types};
 use super::tee::Tee;
 use super::{Protocol, json};
@@ -29,6 +30,8 @@ pub const AMD_KDS: &str = "https://kdsintf.amd.com";
 pub struct Policy {
     /// Alternatives; evidence must satisfy one of them whole.
     pub any_of: Vec<Member>,
+    /// What must hold of devices beside the machine, by kind.
+    pub attached: Vec<Block>,
     /// How evidence may be asked for, best first.
     pub protocols: Vec<Protocol>,
     /// The log must name the certificate that the other side has shown.
@@ -85,10 +88,9 @@ impl Policy {
         policy.read_collateral(&mut top)?;
         policy.reattest = Reattest::read(&mut top)?;
         policy.allow_simulated = top.bool("allow_simulated")?.unwrap_or(false);
-        for later in ["gpu", "client_evidence"] {
-            if top.take(later).is_some() {
-                return Err(top.unsupported(later, "is not enforced by this version"));
-            }
+        policy.read_attached(&mut top)?;
+        if top.take("client_evidence").is_some() {
+            return Err(top.unsupported("client_evidence", "is not enforced by this version"));
         }
         policy.read_members(top)?;
         policy.settle_protocols(names_protocols)?;
@@ -101,6 +103,7 @@ impl Policy {
     fn defaults() -> Policy {
         Policy {
             any_of: Vec::new(),
+            attached: Vec::new(),
             protocols: vec![Protocol::AtlasV1],
             require_key_event: true,
             max_evidence_bytes: 1 << 20,
@@ -117,6 +120,15 @@ impl Policy {
             reattest: Reattest::default(),
             allow_simulated: false,
         }
+    }
+
+    fn read_attached(&mut self, top: &mut PolicyFields) -> Result<()> {
+        for family in ATTACHING {
+            if let Some(fields) = top.object(family.block())? {
+                self.attached.push(Block::read(*family, fields)?);
+            }
+        }
+        Ok(())
     }
 
     fn read_members(&mut self, mut top: PolicyFields) -> Result<()> {
@@ -140,7 +152,7 @@ impl Policy {
         match vendor {
             Vendor::Intel => &self.collateral_sources,
             Vendor::Amd => &self.amd_sources,
-            Vendor::Aws => &[],
+            Vendor::Aws | Vendor::Nvidia => &[],
         }
     }
 
@@ -149,7 +161,7 @@ impl Policy {
         match vendor {
             Vendor::Intel => self.names_sources,
             Vendor::Amd => self.names_amd_sources,
-            Vendor::Aws => false,
+            Vendor::Aws | Vendor::Nvidia => false,
         }
     }
 
@@ -167,6 +179,11 @@ impl Policy {
     /// Whether some member wants evidence that is made for the challenge throughout.
     pub fn wants_fresh(&self) -> bool {
         self.any_of.iter().any(|member| member.family.wants_fresh(member))
+    }
+
+    /// The kinds of evidence to ask for: those of `kinds`, and then those that it wants beside them.
+    pub fn asks_for(&self) -> Vec<Tee> {
+        self.kinds().into_iter().chain(self.attached.iter().map(|block| block.family.tee())).collect()
     }
 
     /// Whether it names protocols.
@@ -248,9 +265,9 @@ impl Policy {
         self.any_of.iter().find(|member| !member.family.is_carried_by(Protocol::AtlasV1))
     }
 
-    /// atlas-v1 carries evidence of dstack guests only. It is what a policy about them alone means if it names no protocol.
+    /// atlas-v1 carries evidence of dstack guests only, and nothing beside it. It is what a policy about them alone means if it names no protocol.
     fn settle_protocols(&mut self, are_named: bool) -> Result<()> {
-        if self.beyond_atlas_v1().is_none() {
+        if self.beyond_atlas_v1().is_none() && self.attached.is_empty() {
             return Ok(());
         }
         if !are_named {
@@ -259,7 +276,9 @@ impl Policy {
             let why =
                 "policy.binding.protocols: atlas-v1 does not carry evidence of every type that the policy is about";
             return Err(Fault::of_policy(Status::PolicyInvalid, why));
-        } else if !self.any_of.iter().any(|member| member.family.is_carried_by(Protocol::AtlasV1)) {
+        } else if !self.attached.is_empty()
+            || !self.any_of.iter().any(|member| member.family.is_carried_by(Protocol::AtlasV1))
+        {
             self.protocols.retain(|protocol| *protocol != Protocol::AtlasV1);
         }
         Ok(())

@@ -117,6 +117,14 @@ impl PolicyFields {
         texts.iter().enumerate().map(read).collect::<Result<_>>().map(Some)
     }
 
+    /// One text as `hex` reads it, or a list as `hexes` does.
+    pub fn one_or_more_hexes<const N: usize>(&mut self, field: &str) -> Result<Option<Vec<[u8; N]>>> {
+        match self.members.get(field) {
+            Some(Value::String(_)) => Ok(self.hex(field)?.map(|one| vec![one])),
+            _ => self.hexes(field),
+        }
+    }
+
     /// SHA-256 digests, with or without the prefix `sha256:`.
     pub fn digests(&mut self, field: &str) -> Result<Option<Vec<[u8; 32]>>> {
         let Some(texts) = self.strings(field)? else { return Ok(None) };

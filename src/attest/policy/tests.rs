@@ -92,7 +92,6 @@ fn errors_name_the_field_and_the_value() {
 #[test]
 fn what_is_not_enforced_is_refused_as_unsupported() {
     for extra in [
-        r#","gpu":{"required":1}"#,
         r#","client_evidence":{}"#,
         r#","identity":{"webpki":false}"#,
         r#","collateral":{"disk_cache":"/x"}"#,

@@ -47,7 +47,8 @@ pub extern "C" fn atls_verification_free(verification: Owned<atls_verification>)
     guard_free(|| destroy(verification));
 }
 
-/// Sets the evidence, as JSON: `{"tee":"snp","evidence":{..}}` with the evidence object of protocol exporter-v1; or, of a TDX guest, the answer to
+/// Sets the evidence, as JSON: `{"tee":"snp","evidence":{..}}` with the evidence object of protocol exporter-v1, and `"attached":[..]` as in its answers if there
+/// are devices beside the machine; or, of a TDX guest, the answer to
 /// `POST /tdx_quote`, or a guest agent's object with `quote` (hex) and `event_log`. Copied. Statuses: NULL_ARGUMENT, EVIDENCE_INVALID.
 #[unsafe(no_mangle)]
 pub extern "C" fn atls_verification_set_evidence_json(
@@ -237,7 +238,7 @@ pub extern "C" fn atls_verification_set_simulated_root(
     })
 }
 
-/// For tests, as atls_verification_set_simulated_root for any vendor: "intel", "amd" or "aws", one root each. `pem`: the root certificate; of AMD the
+/// For tests, as atls_verification_set_simulated_root for any vendor: "intel", "amd", "aws" or "nvidia", one root each. `pem`: the root certificate; of AMD the
 /// ARK, the ASK and the ASVK of a product, in this order, and more products likewise. The common name of an ARK ends in `ARK-` and the product's name.
 /// Statuses: NULL_ARGUMENT, INVALID_UTF8, INVALID_ARGUMENT.
 #[unsafe(no_mangle)]

@@ -5,6 +5,7 @@
 pub mod abi;
 pub mod enclave;
 pub mod nitro;
+pub mod nvidia;
 pub mod offline;
 pub mod results;
 pub mod schema;

@@ -66,6 +66,9 @@ fn see(at: &str, value: &Value, seen: &mut BTreeSet<String>) {
     if let Some(target) = node["$ref"].as_str() {
         return see(&target[1..], value, seen);
     }
+    if let (Some(target), false) = (node["oneOf"][1]["$ref"].as_str(), value.is_null()) {
+        return see(&target[1..], value, seen);
+    }
     match value {
         Value::Object(members) if node["properties"].is_object() => {
             for (name, member) in members {

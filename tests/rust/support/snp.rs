@@ -84,7 +84,12 @@ impl Question {
 
     /// As `ask`, with evidence as it is stored.
     pub fn ask_with(&self, evidence: &str) -> Found {
-        self.ask_by(&|question, error| unsafe {
+        self.ask_beside(evidence, &[])
+    }
+
+    /// As `ask_with`, with simulated roots of more vendors.
+    pub fn ask_beside(&self, evidence: &str, more: &[(&str, &str)]) -> Found {
+        self.ask_by(more, &|question, error| unsafe {
             atls_verification_set_evidence_json(question, raw(evidence.as_bytes()), error)
         })
     }
@@ -92,17 +97,22 @@ impl Question {
     /// As `ask`, with a document of another stack.
     pub fn ask_document(&self, format: &str, document: &[u8]) -> Found {
         let format = CString::new(format).unwrap();
-        self.ask_by(&|question, error| unsafe {
+        self.ask_by(&[], &|question, error| unsafe {
             atls_verification_set_evidence_document(question, format.as_ptr(), raw(document), error)
         })
     }
 
-    fn ask_by(&self, give: Give<'_>) -> Found {
+    fn ask_by(&self, more: &[(&str, &str)], give: Give<'_>) -> Found {
         let mut error = null_mut();
         let mut verdict = null_mut();
         unsafe {
             let mut question = null_mut();
             assert_eq!(atls_verification_new(&mut question, null_mut()), 0);
+            for (vendor, root) in more {
+                let vendor = CString::new(*vendor).unwrap();
+                let root = raw(root.as_bytes());
+                assert_eq!(atls_verification_add_simulated_root(question, vendor.as_ptr(), root, null_mut()), 0);
+            }
             let status = match self.put(question, give, &mut error) {
                 0 => atls_verify(question, &mut verdict, &mut error),
                 refused => refused,
