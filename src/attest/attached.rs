@@ -26,6 +26,8 @@ pub const ATTACHED: CheckId = CheckId::new("attached");
 /// A family whose evidence stands beside a machine's. Its `TYPE` is the name of its block in a policy, its `Evidence` is of one device, and its documents,
 /// sources and glance are never asked for.
 pub trait AttachedFamily: Family {
+    /// What the binder is hashed with for their nonce, so that it is of no other use.
+    const PURPOSE: &'static str;
     /// Checks of all devices together, without which nothing is trusted.
     const TOGETHER: &'static [CheckId];
 
@@ -65,6 +67,8 @@ pub trait AnyAttached: Send + Sync {
     fn tee(&self) -> Tee;
     /// Its name in a policy.
     fn block(&self) -> &'static str;
+    /// As `AttachedFamily::PURPOSE`.
+    fn purpose(&self) -> &'static str;
     /// The devices of one entry.
     fn read(&self, list: &Value) -> std::result::Result<Vec<Part>, String>;
     /// What a block says. Errors: as `Family::policy`.
@@ -139,6 +143,10 @@ impl<F: AttachedFamily> AnyAttached for Erased<F> {
 
     fn block(&self) -> &'static str {
         F::TYPE
+    }
+
+    fn purpose(&self) -> &'static str {
+        F::PURPOSE
     }
 
     fn read(&self, list: &Value) -> std::result::Result<Vec<Part>, String> {

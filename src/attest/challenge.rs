@@ -3,11 +3,11 @@
 
 use serde_json::{Value, json};
 
-use super::Evidence;
 use super::binding::{Protocol, ProvingSide};
 use super::hash::{hex, sha384, unhex_array};
 use super::json;
 use super::tee::Tee;
+use super::{Evidence, Part};
 
 /// Where a server is asked to prove itself.
 pub const CHALLENGE_PATH: &str = "/atls/exporter-v1";
@@ -23,7 +23,8 @@ pub const MAX_KINDS: usize = 16;
 pub struct Challenge {
     pub role: ProvingSide,
     pub nonce: [u8; 32],
-    /// Kinds of evidence that the verifier can judge, in its order of preference; others that it names are passed over.
+    /// Kinds of evidence that the verifier can judge, in its order of preference; others that it names are passed over. Those that attach are wishes: nobody
+    /// has to have such devices.
     pub kinds: Vec<Tee>,
     /// The evidence must be made for this challenge throughout, even if that is slow.
     pub fresh: bool,
@@ -69,11 +70,16 @@ impl Challenge {
 
     /// The kind to answer with: the first one that the verifier lists and this side makes.
     pub fn choose(&self, makes: &[Tee]) -> Result<Tee, String> {
-        let chosen = self.kinds.iter().find(|kind| makes.contains(kind));
+        let chosen = self.kinds.iter().find(|kind| makes.contains(kind) && !kind.attaches());
         chosen.copied().ok_or_else(|| {
             let names: Vec<_> = makes.iter().map(|kind| format!("{:?}", kind.name())).collect();
             format!("tee must list {}", names.join(" or "))
         })
+    }
+
+    /// The kinds that the verifier wants beside the first.
+    pub fn wishes(&self) -> Vec<Tee> {
+        self.kinds.iter().copied().filter(|kind| kind.attaches()).collect()
     }
 
     pub fn text(&self) -> &str {
@@ -103,14 +109,27 @@ fn read_kinds(list: &Value) -> Result<Vec<Tee>, String> {
     Ok(names.into_iter().filter_map(Tee::from_name).collect())
 }
 
-/// What a side shows of itself: evidence of kind `tee`, or nothing, of a server that only wants to see the client's. `next` is a challenge to the other
-/// side, which a server may add to its own answer.
-pub fn answer_json(role: ProvingSide, tee: Tee, evidence: Option<&Value>, next: Option<&Challenge>) -> String {
-    json!({
+/// Evidence objects as an answer has them.
+#[derive(Debug)]
+pub struct Shown {
+    pub tee: Tee,
+    /// Nothing, of a server that only wants to see the client's.
+    pub evidence: Option<Value>,
+    /// Entries about devices beside the machine.
+    pub attached: Vec<Value>,
+}
+
+/// What a side shows of itself. `next` is a challenge to the other side, which a server may add to its own answer.
+pub fn answer_json(role: ProvingSide, shown: Shown, next: Option<&Challenge>) -> String {
+    let Shown { tee, evidence, attached } = shown;
+    let mut answer = json!({
         "protocol": Protocol::ExporterV1.name(), "role": role.letter().to_string(), "tee": tee.name(), "evidence": evidence,
-        "challenge": next.map(Challenge::text),
-    })
-    .to_string()
+    });
+    if !attached.is_empty() {
+        answer["attached"] = attached.into();
+    }
+    answer["challenge"] = next.map(Challenge::text).into();
+    answer.to_string()
 }
 
 /// The evidence of the side in `role`, if it gave any, and the challenge that came with it. `asked`: kinds that there may be an answer of.
@@ -126,15 +145,20 @@ pub fn read_answer(
             return Err(format!("{member} must be \"{expected}\", and is {}", document[member]));
         }
     }
-    let tee = document["tee"].as_str().and_then(Tee::from_name).filter(|tee| asked.contains(tee));
+    let tee = document["tee"].as_str().and_then(Tee::from_name).filter(|tee| asked.contains(tee) && !tee.attaches());
     let Some(tee) = tee else {
-        let names: Vec<_> = asked.iter().map(|kind| format!("\"{}\"", kind.name())).collect();
+        let main = asked.iter().filter(|kind| !kind.attaches());
+        let names: Vec<_> = main.map(|kind| format!("\"{}\"", kind.name())).collect();
         return Err(format!("tee must be {}, and is {}", names.join(" or "), document["tee"]));
     };
     let evidence = match &document["evidence"] {
         Value::Null if role == ProvingSide::Server => None,
-        evidence => Some(Evidence::read(tee, evidence)?),
+        evidence => Some(Evidence::read(tee, evidence)?.beside(document.get("attached"))?),
     };
+    let attached = evidence.iter().flat_map(Evidence::attached);
+    if let Some(other) = attached.map(Part::tee).find(|kind| !asked.contains(kind)) {
+        return Err(format!("attached has evidence of kind {:?}, which was not asked for", other.name()));
+    }
     let next = match &document["challenge"] {
         Value::Null => None,
         Value::String(text) if role == ProvingSide::Server => {
@@ -248,15 +272,17 @@ mod tests {
     fn an_answer_is_read_in_its_role_and_with_its_challenge() {
         let evidence = json!({"quote": "00ff", "event_log": "[]"});
         let next = Challenge::new(ProvingSide::Client, [9; 32], &[Tee::Tdx], false);
-        let text = answer_json(ProvingSide::Server, Tee::Tdx, Some(&evidence), Some(&next));
+        let shown = || Shown { tee: Tee::Tdx, evidence: Some(evidence.clone()), attached: Vec::new() };
+        let text = answer_json(ProvingSide::Server, shown(), Some(&next));
         let (found, challenge) = read_answer(text.as_bytes(), ProvingSide::Server, KINDS).unwrap();
         assert_eq!((&quote(&found)[..], challenge), (&[0, 0xff][..], Some(next.clone())));
         assert!(read_answer(text.as_bytes(), ProvingSide::Client, KINDS).unwrap_err().contains("role"));
         // A client has nothing to ask.
-        let text = answer_json(ProvingSide::Client, Tee::Tdx, Some(&evidence), Some(&next));
+        let text = answer_json(ProvingSide::Client, shown(), Some(&next));
         assert!(read_answer(text.as_bytes(), ProvingSide::Client, KINDS).unwrap_err().contains("challenge"));
         // A quote on its own has no log.
-        let text = answer_json(ProvingSide::Client, Tee::Tdx, Some(&json!({"quote": "00"})), None);
+        let alone = Shown { evidence: Some(json!({"quote": "00"})), ..shown() };
+        let text = answer_json(ProvingSide::Client, alone, None);
         assert!(
             read_answer(text.as_bytes(), ProvingSide::Client, KINDS)
                 .unwrap()

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use serde_json::Value;
 
 use super::attached;
+use super::binding::derived_nonce;
 use super::family::{Family, reader};
 use super::json;
 use super::tdx::TdxEvidence;
@@ -88,6 +89,16 @@ impl Evidence {
             }
         }
         Ok(self)
+    }
+
+    /// What devices of that kind must hold, beside evidence that is bound to `binder`.
+    pub fn device_nonce(tee: Tee, binder: &[u8; 64]) -> [u8; 32] {
+        derived_nonce(binder, attached::reader(tee).map_or("", |family| family.purpose()))
+    }
+
+    /// Whether a list is evidence of devices of that kind.
+    pub fn check_devices(tee: Tee, list: &Value) -> Result<(), String> {
+        attached::reader(tee).ok_or("this kind does not attach")?.read(list).map(|_| ())
     }
 
     /// The kind of the main part.

@@ -25,6 +25,11 @@ impl Tee {
         Tee::Toy,
     ];
 
+    /// Those whose evidence stands alone.
+    pub fn alone() -> Vec<Tee> {
+        Tee::ALL.iter().copied().filter(|kind| !kind.attaches()).collect()
+    }
+
     pub fn name(self) -> &'static str {
         match self {
             Tee::Tdx => "tdx",

@@ -2,6 +2,7 @@
 //! session (docs/protocol.md, "Evidence"). May talk to the guest agent and to devices; knows nothing of TLS or HTTP servers.
 
 pub mod certificate_table;
+mod devices;
 mod guest_agent;
 mod host_function;
 pub mod nsm;
@@ -15,6 +16,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use serde_json::Value;
 use tokio::sync::Mutex;
 
+pub use devices::{DeviceSource, Devices, HostDevices};
 pub use guest_agent::GuestAgent;
 pub use host_function::{HostEvidence, HostFunction};
 pub use nsm::Nsm;

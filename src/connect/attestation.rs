@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use super::ConnectTarget;
 use super::evidence_query::{EvidenceAnswer, EvidenceQuery, post};
 use super::progress::ConnectProgress;
-use crate::attest::challenge::{CHALLENGE_PATH, CLIENT_PATH, Challenge, answer_json};
+use crate::attest::challenge::{CHALLENGE_PATH, CLIENT_PATH, Challenge, Shown, answer_json};
 use crate::attest::hash::hex;
 use crate::attest::{
     Binding, EXPORTER_LABEL, EXPORTER_V1_LABEL, Evidence, Exporter, Policy, Protocol, ProvingSide, Tee,
@@ -161,7 +161,7 @@ impl<'a, C: EvidenceChannel> Session<'a, C> {
     }
 
     async fn exporter_v1(&mut self, policy: Option<&Arc<Policy>>, is_last: bool) -> Result<Done> {
-        let kinds = policy.map_or_else(|| Tee::ALL.to_vec(), |policy| policy.kinds());
+        let kinds = policy.map_or_else(Tee::alone, |policy| policy.asks_for());
         let fresh = policy.is_some_and(|policy| policy.wants_fresh());
         let challenge = Challenge::new(ProvingSide::Server, random()?, &kinds, fresh);
         let binding = self.binding(&challenge)?;
@@ -227,8 +227,13 @@ impl<'a, C: EvidenceChannel> Session<'a, C> {
         let binder = self.binding(challenge)?.report_data(tee).map_err(failed(Status::EvidenceInvalid))?;
         let leaf = self.leaves.own.as_deref();
         let input = EvidenceInput { binder: &binder, leaf, leaf_is_current: true, fresh: challenge.fresh };
-        let evidence = within(Some(self.limits.1), Wait::Evidence, attester.evidence(tee, input)).await?;
-        let body = answer_json(ProvingSide::Client, tee, Some(&evidence), None);
+        let made = async {
+            let evidence = Some(attester.evidence(tee, input).await?);
+            let attached = self.target.devices.attached(&binder, &challenge.wishes()).await?;
+            Ok(Shown { tee, evidence, attached })
+        };
+        let shown = within(Some(self.limits.1), Wait::Evidence, made).await?;
+        let body = answer_json(ProvingSide::Client, shown, None);
         let answer = self.post(CLIENT_PATH, body, Status::EvidenceRefused).await?;
         answer.success(CLIENT_PATH, Status::EvidenceRefused).map(|_| ())
     }

@@ -32,7 +32,7 @@ pub use trust::ServerTrust;
 pub use trusted_stream::TrustedStream;
 
 use crate::attest::Policy;
-use crate::attester::Attester;
+use crate::attester::{Attester, Devices};
 use crate::error::{Error, Phase, Result, Status};
 use crate::io::deadline::{Wait, within};
 use crate::io::dialling;
@@ -58,6 +58,8 @@ pub struct ConnectTarget {
     pub verifier: Arc<Verifier>,
     /// Evidence of this side, for servers that ask for it.
     pub attester: Option<Arc<Attester>>,
+    /// Evidence of devices beside it.
+    pub devices: Devices,
     pub tls: Arc<ClientConfig>,
     pub timeouts: ConnectTimeouts,
 }

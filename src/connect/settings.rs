@@ -7,7 +7,7 @@ use rustls::ClientConfig;
 
 use super::{ConnectTarget, ConnectTimeouts, Proxy, Route};
 use crate::attest::{Policy, Protocol, TrustAnchors};
-use crate::attester::Attester;
+use crate::attester::{Attester, Devices};
 use crate::error::{Error, Result, Status};
 use crate::io::dialling::Dial;
 use crate::io::sync::lock;
@@ -32,6 +32,8 @@ pub struct ConnectSettings {
     pub unattested: bool,
     /// Evidence of this side, for servers that ask for it by exporter-v1.
     pub attester: Option<Arc<Attester>>,
+    /// Evidence of devices beside it.
+    pub devices: Devices,
 }
 
 /// Frozen settings, and what is costly to derive from them. Connections that share one are alike.
@@ -67,6 +69,10 @@ impl Connector {
         }
         if policy.is_some() && self.settings.trust.key_log.is_some() && !self.settings.trust.secrets_may_leave {
             let message = "a key log together with a policy, and the configuration does not say that secrets may leave";
+            return Err(Error::new(Status::InvalidState, message));
+        }
+        if self.settings.attester.is_none() && !self.settings.devices.is_empty() {
+            let message = "a source of attached evidence, and none of the machine's own";
             return Err(Error::new(Status::InvalidState, message));
         }
         let names = |policy: &Arc<Policy>| policy.protocols.contains(&Protocol::ExporterV1);
@@ -119,6 +125,7 @@ impl Connector {
             policy,
             verifier,
             attester: settings.attester.clone(),
+            devices: settings.devices.clone(),
             tls,
             timeouts: settings.timeouts,
         })

@@ -11,7 +11,7 @@ use super::connection_task::{READ, ServerConnection, host, protocol};
 use super::response_head::ResponseHead;
 use super::transport::ServerTransport;
 use super::{ClientPolicy, ServerRequest};
-use crate::attest::challenge::{CHALLENGE_PATH, CLIENT_PATH, Challenge, MAX_CHALLENGE, answer_json};
+use crate::attest::challenge::{CHALLENGE_PATH, CLIENT_PATH, Challenge, MAX_CHALLENGE, Shown, answer_json};
 use crate::attest::hash::unhex_array;
 use crate::attest::{Binding, EXPORTER_LABEL, EXPORTER_V1_LABEL, Exporter, Protocol, ProvingSide, Tee, report_data};
 use crate::attester::EvidenceInput;
@@ -152,7 +152,7 @@ impl<S: ServerTransport> ServerConnection<'_, S> {
         };
         // A server without evidence names one of the kinds nevertheless.
         let attester = self.server.attester.as_ref();
-        let made = attester.map_or_else(|| Tee::ALL.to_vec(), |attester| attester.kinds());
+        let made = attester.map_or_else(Tee::alone, |attester| attester.kinds());
         let tee = match challenge.choose(&made) {
             Ok(tee) => tee,
             Err(why) => return (400, json!({"error": why}).to_string()),
@@ -177,21 +177,22 @@ impl<S: ServerTransport> ServerConnection<'_, S> {
 
     /// `tee`: the kind of evidence to answer with, if there is any.
     async fn challenge_response(&mut self, challenge: &Challenge, tee: Tee) -> Result<String> {
-        let evidence = match self.server.attester {
+        let (evidence, attached) = match self.server.attester {
             Some(_) => {
-                let binder = self.binding(challenge)?.report_data(tee);
                 let broken = |why| Error::new(Status::EvidenceInvalid, why).phase(Phase::Evidence);
-                Some(self.evidence(tee, (&binder.map_err(broken)?, challenge.fresh)).await?)
+                let binder = self.binding(challenge)?.report_data(tee).map_err(broken)?;
+                let evidence = self.evidence(tee, (&binder, challenge.fresh)).await?;
+                (Some(evidence), self.server.settings.devices.attached(&binder, &challenge.wishes()).await?)
             }
-            None => None,
+            None => (None, Vec::new()),
         };
         let next = match &self.server.settings.client_policy {
             Some(ClientPolicy { policy, .. }) => {
-                Some(Challenge::new(ProvingSide::Client, random()?, &policy.kinds(), policy.wants_fresh()))
+                Some(Challenge::new(ProvingSide::Client, random()?, &policy.asks_for(), policy.wants_fresh()))
             }
             None => None,
         };
-        let text = answer_json(ProvingSide::Server, tee, evidence.as_ref(), next.as_ref());
+        let text = answer_json(ProvingSide::Server, Shown { tee, evidence, attached }, next.as_ref());
         if let Some(session) = &mut self.session {
             session.challenge = next;
         }

@@ -40,7 +40,7 @@ pub use request_line::RequestLine;
 pub use response_head::ResponseHead;
 
 use crate::attest::Policy;
-use crate::attester::{Attester, Providers};
+use crate::attester::{Attester, Devices, Providers};
 use crate::error::{Error, Result, Status};
 use crate::io::clock;
 use crate::io::sync::lock;
@@ -64,6 +64,8 @@ pub struct ServerSettings {
     pub tls: Option<ServerTlsSettings>,
     /// Where the server's evidence comes from, of each kind; needs TLS.
     pub sources: Providers,
+    /// Evidence of devices beside the machine.
+    pub devices: Devices,
     /// Quotes a second at most; 0 is the default, what usual hardware can do.
     pub quotes_per_second: u32,
     /// What clients must attest before they are served; needs TLS.
@@ -131,10 +133,16 @@ pub struct ServerCounts {
 }
 
 impl Server {
-    /// Errors: InvalidState (evidence without TLS), InvalidArgument (certificates).
+    /// Errors: InvalidState (evidence without TLS; devices without the machine), InvalidArgument (certificates).
     pub fn new(settings: ServerSettings, observer: Arc<dyn Observer<ServerEvent>>) -> Result<Server> {
         if settings.tls.is_none() && (!settings.sources.is_empty() || settings.client_policy.is_some()) {
             return Err(Error::new(Status::InvalidState, "evidence needs TLS (atls_server_config_set_certificate)"));
+        }
+        if settings.sources.is_empty() && !settings.devices.is_empty() {
+            return Err(Error::new(
+                Status::InvalidState,
+                "a source of attached evidence, and none of the machine's own",
+            ));
         }
         let tls = settings.tls.clone().map(|serves| server_config(&serves).map(|shown| (serves, shown))).transpose()?;
         let sources = Some(settings.sources.clone()).filter(|sources| !sources.is_empty());

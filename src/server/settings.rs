@@ -43,7 +43,7 @@ impl ServerSettings {
     /// A forwarder by these rules. Errors: InvalidArgument (nothing is allowed, or not the default target), Unsupported (evidence: none is exchanged before an
     /// upgrade, so a configuration that asks for it must not be accepted in silence).
     pub fn forwarding(self, rules: ForwarderRules) -> Result<ServerSettings> {
-        if self.client_policy.is_some() || !self.sources.is_empty() {
+        if self.client_policy.is_some() || !self.sources.is_empty() || !self.devices.is_empty() {
             let why = "a tunnel server can neither provide evidence nor ask clients for it";
             return Err(Error::new(Status::Unsupported, why));
         }

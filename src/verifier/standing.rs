@@ -124,7 +124,7 @@ impl Standing {
             (proof.evidence.clone(), proof.basis.clone())
         };
         let Some(evidence) = evidence else { return Ok(()) };
-        let (evidence, binding) = evidence.read(&self.policy.kinds())?;
+        let (evidence, binding) = evidence.read(&self.policy.asks_for())?;
         let asks_first = clock::now()? >= before.until;
         let look = async |asks: bool| {
             let way = asks.then_some(&*self.way);

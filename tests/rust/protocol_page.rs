@@ -3,7 +3,8 @@
 
 use atls::attest::dstack::event_log::{EventLog, digest_v1, preimage_v2};
 use atls::attest::{
-    Binding, Challenge, EXPORTER_LABEL, EXPORTER_V1_LABEL, Exporter, ProvingSide, Tee, challenge, report_data,
+    Binding, Challenge, EXPORTER_LABEL, EXPORTER_V1_LABEL, Exporter, MAX_ATTACHED, MAX_DEVICES, ProvingSide, Tee,
+    challenge, report_data,
 };
 use aws_lc_rs::digest::{Algorithm, SHA256, SHA384, SHA512, digest};
 use aws_lc_rs::hmac;
@@ -168,4 +169,5 @@ fn the_page_has_the_limits_and_paths_of_the_library() {
     }
     assert!(PAGE.contains(&format!("| challenge | {} bytes |", challenge::MAX_CHALLENGE)));
     assert!(PAGE.contains(&format!("1 to {} ", challenge::MAX_KINDS)));
+    assert!(PAGE.contains(&format!("| attached evidence | {MAX_ATTACHED} entries, {MAX_DEVICES} devices |")));
 }

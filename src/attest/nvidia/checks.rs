@@ -6,6 +6,7 @@ use super::genuine::Device;
 use super::policy::{GpuRules, MeasurementSet, NVDEC0};
 use super::report::Report;
 use crate::attest::anchors::Vendor;
+use crate::attest::attached::AttachedFamily;
 use crate::attest::binding::{Binding, derived_nonce};
 use crate::attest::family::Question;
 use crate::attest::hash::hex;
@@ -22,9 +23,6 @@ pub const MEASUREMENTS: CheckId = CheckId::new("measurements");
 pub const FIRMWARE: CheckId = CheckId::new("firmware");
 pub const GPU_COUNT: CheckId = CheckId::new("gpu_count");
 pub const GPU_DISTINCT: CheckId = CheckId::new("gpu_distinct");
-
-/// What the binder is hashed with, so that the nonce is of no other use.
-pub const PURPOSE: &str = "gpu";
 
 const UNMEASURED: &str = "the policy says \"unmeasured\": true";
 
@@ -53,7 +51,9 @@ pub fn nonce(lines: &mut Lines, of: &Question<'_, Nvidia>) {
     let expected = match of.binding {
         _ if of.evidence.nonce != actual => Err("the nonce that the list names".into()),
         Binding::Skip => return lines.skip(NONCE, UNBOUND),
-        Binding::Exporter(session) => session.report_data(of.main).map(|binder| derived_nonce(&binder, PURPOSE)),
+        Binding::Exporter(session) => {
+            session.report_data(of.main).map(|binder| derived_nonce(&binder, Nvidia::PURPOSE))
+        }
         Binding::Session { .. } => Err("a session of exporter-v1".into()),
     };
     let ok = expected == Ok(actual);

@@ -25,7 +25,6 @@ use super::tee::Tee;
 use crate::verdict::{CheckId, ClaimsReport};
 use checks::{ARCH, CHAIN, FWID, GPU_COUNT, GPU_DISTINCT, NONCE, SIGNATURE};
 
-pub use checks::PURPOSE;
 pub use claims::GpuClaims;
 pub use evidence::GpuEvidence;
 pub use genuine::NVIDIA_ROOT_DER;
@@ -92,6 +91,7 @@ impl Family for Nvidia {
 }
 
 impl AttachedFamily for Nvidia {
+    const PURPOSE: &'static str = "gpu";
     const TOGETHER: &'static [CheckId] = &[GPU_COUNT, GPU_DISTINCT];
 
     fn together(lines: &mut Lines, devices: &[Option<GpuClaims>], rules: &GpuRules) {

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::super::challenge::{Challenge, answer_json, read_answer};
+use super::super::challenge::{Challenge, Shown, answer_json, read_answer};
 use super::super::{
     AppraisalRequest, Binding, Documents, Evidence, Exporter, Policy, Protocol, ProvingSide, Tee, TrustAnchors,
     appraise, is_bound, needs, refuse_unbound,
@@ -143,7 +143,8 @@ fn the_wire_carries_it_by_its_name() {
     let parsed = Challenge::parse(challenge.text().as_bytes(), ProvingSide::Server).unwrap();
     assert_eq!(parsed.kinds, [Tee::Tdx, Tee::Toy]);
     assert_eq!((parsed.choose(&[Tee::Toy]), parsed.choose(&[Tee::Tdx])), (Ok(Tee::Toy), Ok(Tee::Tdx)));
-    let answer = answer_json(ProvingSide::Server, Tee::Toy, Some(&bound("red").to_json()), None);
+    let shown = Shown { tee: Tee::Toy, evidence: Some(bound("red").to_json()), attached: Vec::new() };
+    let answer = answer_json(ProvingSide::Server, shown, None);
     let (evidence, _) = read_answer(answer.as_bytes(), ProvingSide::Server, &kinds).unwrap();
     let evidence = evidence.unwrap();
     assert_eq!((evidence.tee(), evidence.get::<Toy>().unwrap().colour.as_str()), (Tee::Toy, "red"));

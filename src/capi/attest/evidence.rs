@@ -4,11 +4,11 @@ use std::ffi::c_void;
 use std::path::Path;
 use std::sync::Arc;
 
-use super::host_evidence::{self, Kept, atls_evidence_fn, atls_quote_fn};
+use super::host_evidence::{self, Kept, atls_attached_fn, atls_evidence_fn, atls_quote_fn};
 use super::nsm_device::NsmDevice;
 use super::policy::atls_policy;
 use super::verifier::atls_verifier;
-use crate::attester::{GuestAgent, Nsm, Provider, Tsm};
+use crate::attester::{DeviceSource, GuestAgent, Nsm, Provider, Tsm};
 use crate::capi::base::arguments::{Builder, Out, c_text, change, optional_text, text};
 use crate::capi::base::error::atls_error;
 use crate::capi::base::guard::guard;
@@ -16,7 +16,7 @@ use crate::capi::base::handle::{borrow, borrow_mut};
 use crate::capi::base::status::atls_status;
 use crate::capi::connect::config::atls_config;
 use crate::capi::server::config::atls_server_config;
-use crate::error::Result;
+use crate::error::{Error, Result, Status};
 
 /// Proves the server to clients that ask: `POST /tdx_quote` (protocol atlas-v1) and `POST /atls/exporter-v1` are answered with evidence of the
 /// machine that the server runs on, bound to the TLS session. This is what atls_http_connect_start and the like ask for; docs/protocol.md describes
@@ -111,6 +111,30 @@ pub unsafe extern "C" fn atls_server_config_set_evidence_source(
     })
 }
 
+/// Adds a source of evidence of devices beside the machine. It is attached to the evidence of the server itself if a client wishes for such evidence, that is, if
+/// its policy has a `gpu` block. The library opens no library of a device's maker: the host calls that, or a tool, in `evidence`. Nothing in such evidence
+/// says in which machine a device is. The guest has to check its own devices before it uses them, and what a client learns of them is worth as much as what
+/// its policy pins of the guest. There may be eight sources, several of a kind too; if one fails, the server gives no evidence. A server that has no
+/// source of its own evidence does not start with one of devices.
+/// `tee`: the kind, "nvidia".
+/// `drop`: may be NULL. Runs once, after the last use of `user_data`, and also if this call fails.
+/// Statuses: NULL_ARGUMENT, INVALID_UTF8, INVALID_ARGUMENT (a kind that does not attach; a ninth source).
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn atls_server_config_add_attached_source(
+    config: Builder<atls_server_config>,
+    tee: c_text,
+    evidence: atls_attached_fn,
+    user_data: *mut c_void,
+    drop: Option<unsafe extern "C" fn(user_data: *mut c_void)>,
+    error: Out<*mut atls_error>,
+) -> atls_status {
+    guard(error, || {
+        let (tee, ask) = host_evidence::devices(tee, evidence, Kept { user_data, drop })?;
+        let source = Arc::new(DeviceSource::new(tee, ask));
+        has_room(change(config, "config", |config| config.settings.devices.add(source))?)
+    })
+}
+
 /// Proves the client to servers that ask, by protocol exporter-v1. If the configuration has a policy, it must accept exporter-v1, and the server's
 /// evidence is judged first. Without a policy, a server that does not support exporter-v1 is shown nothing and is used as it is. If the server
 /// refuses the evidence, connecting ends with EVIDENCE_REFUSED; if it wants a kind of evidence that there is no source of, with NO_EVIDENCE. There may be
@@ -195,6 +219,27 @@ pub unsafe extern "C" fn atls_config_set_evidence_source(
     })
 }
 
+/// Like atls_server_config_add_attached_source, for servers that ask the client for evidence and wish for that of devices too. A configuration that has no
+/// source of the client's own evidence cannot be used with one of devices.
+/// `tee`: the kind, "nvidia".
+/// `drop`: may be NULL. Runs once, after the last use of `user_data`, and also if this call fails.
+/// Statuses: NULL_ARGUMENT, INVALID_UTF8, INVALID_ARGUMENT (a kind that does not attach; a ninth source).
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn atls_config_add_attached_source(
+    config: Builder<atls_config>,
+    tee: c_text,
+    evidence: atls_attached_fn,
+    user_data: *mut c_void,
+    drop: Option<unsafe extern "C" fn(user_data: *mut c_void)>,
+    error: Out<*mut atls_error>,
+) -> atls_status {
+    guard(error, || {
+        let (tee, ask) = host_evidence::devices(tee, evidence, Kept { user_data, drop })?;
+        let source = Arc::new(DeviceSource::own(tee, ask));
+        has_room(change(config, "config", |config| config.config.change().devices.add(source))?)
+    })
+}
+
 /// Serves only clients that prove themselves by exporter-v1. Their evidence must satisfy `policy`, with the collateral and trust anchors of
 /// `verifier`. Any other request before that is answered with 403, which ends the connection. Refused evidence is answered with 403 too; the client
 /// learns only the name of the check that failed. The reason and the verdict (atls_error_verdict) are in the host's REFUSED event. A client has one
@@ -243,4 +288,12 @@ fn kernel(path: c_text) -> Result<Arc<dyn Provider>> {
 fn security_module(path: c_text) -> Result<Arc<dyn Provider>> {
     let path = optional_text(path, "path")?;
     Ok(Arc::new(Nsm(Arc::new(NsmDevice::open(path.map(Path::new))?))))
+}
+
+/// `left`: a source for which there was no room.
+fn has_room(left: Option<Arc<DeviceSource>>) -> Result<()> {
+    match left {
+        None => Ok(()),
+        Some(_) => Err(Error::new(Status::InvalidArgument, "there are eight sources of attached evidence already")),
+    }
 }

@@ -4,7 +4,7 @@ use std::ffi::c_void;
 use std::sync::Arc;
 
 use crate::attest::Tee;
-use crate::attester::{HostFunction, Provider};
+use crate::attester::{HostDevices, HostFunction, Provider};
 use crate::capi::base::arguments::{Owned, c_text, text};
 use crate::capi::base::bytes::atls_buf;
 use crate::capi::base::handle::take;
@@ -30,6 +30,12 @@ pub type atls_evidence_fn = Option<
         evidence: *mut *mut atls_buf,
     ) -> atls_status,
 >;
+
+/// Makes evidence of devices beside the machine over `nonce` (32 bytes), which each device must put into what it signs. If it returns OK, `*evidence` is the JSON
+/// text of the list of devices that docs/protocol.md has for the kind; the library frees it. Any other status means that there is no evidence.
+/// Runs on a thread of the library, one call at a time for each source; may block.
+pub type atls_attached_fn =
+    Option<unsafe extern "C" fn(user_data: *mut c_void, nonce: *const u8, evidence: *mut *mut atls_buf) -> atls_status>;
 
 /// The host's function.
 enum Ask {
@@ -73,11 +79,20 @@ pub(super) fn evidence(tee: c_text, ask: atls_evidence_fn, kept: Kept) -> Result
     Ok(provider(tee, Callback { ask: Ask::Evidence(ask), kept }))
 }
 
+pub(super) fn devices(tee: c_text, ask: atls_attached_fn, kept: Kept) -> Result<(Tee, HostDevices)> {
+    let name = text(tee, "tee")?;
+    let tee = Tee::from_name(name).filter(|kind| kind.attaches());
+    let tee = tee.ok_or_else(|| Error::new(Status::InvalidArgument, format!("tee is {name:?}, and may be nvidia")))?;
+    let ask = ask.ok_or_else(|| Error::new(Status::NullArgument, "evidence is NULL"))?;
+    let callback = Callback { ask: Ask::Quote(ask), kept };
+    Ok((tee, Arc::new(move |nonce| callback.call(nonce, false))))
+}
+
 /// A kind of evidence that a binder can name.
 pub(in crate::capi) fn kind(name: c_text) -> Result<Tee> {
     let name = text(name, "tee")?;
-    Tee::from_name(name).ok_or_else(|| {
-        let known: Vec<_> = Tee::ALL.iter().map(|kind| kind.name()).collect();
+    Tee::from_name(name).filter(|kind| !kind.attaches()).ok_or_else(|| {
+        let known: Vec<_> = Tee::alone().iter().map(|kind| kind.name()).collect();
         Error::new(Status::InvalidArgument, format!("tee is {name:?}, and may be one of {}", known.join(", ")))
     })
 }
@@ -87,15 +102,16 @@ fn provider(tee: Tee, callback: Callback) -> Arc<dyn Provider> {
 }
 
 impl Callback {
-    fn call(&self, binder: &[u8; 64], fresh: bool) -> Result<Vec<u8>> {
+    /// `input`: as long as the function's contract says.
+    fn call<const N: usize>(&self, input: &[u8; N], fresh: bool) -> Result<Vec<u8>> {
         let none = |why: String| Error::new(Status::NoEvidence, why).phase(Phase::Evidence);
         let mut made = std::ptr::null_mut();
-        let (user_data, binder) = (self.kept.user_data, binder.as_ptr());
-        // SAFETY: the contracts of `atls_quote_fn` and `atls_evidence_fn`.
+        let (user_data, input) = (self.kept.user_data, input.as_ptr());
+        // SAFETY: the contracts of `atls_quote_fn`, `atls_evidence_fn` and `atls_attached_fn`.
         let (status, made) = unsafe {
             let status = match self.ask {
-                Ask::Quote(ask) => ask(user_data, binder, &mut made),
-                Ask::Evidence(ask) => ask(user_data, binder, fresh, &mut made),
+                Ask::Quote(ask) => ask(user_data, input, &mut made),
+                Ask::Evidence(ask) => ask(user_data, input, fresh, &mut made),
             };
             (status, Owned::from_raw(made))
         };

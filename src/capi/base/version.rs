@@ -26,6 +26,8 @@ pub const ATLS_HAS_NITRO: atls_part = 4;
 pub const ATLS_HAS_NITRO_TPM: atls_part = 5;
 /// Evidence of Intel SGX enclaves.
 pub const ATLS_HAS_SGX: atls_part = 7;
+/// Evidence of NVIDIA GPUs beside a machine's own.
+pub const ATLS_HAS_NVIDIA: atls_part = 10;
 
 /// Version of the library in use, for example "0.1.0". Static.
 #[unsafe(no_mangle)]
@@ -46,7 +48,16 @@ pub extern "C" fn atls_version_number() -> u32 {
 /// Returns whether this build has a part. Functions of an absent part exist and answer UNSUPPORTED.
 #[unsafe(no_mangle)]
 pub extern "C" fn atls_has(part: atls_part) -> bool {
-    matches!(part, ATLS_HAS_TDX | ATLS_HAS_TUNNEL | ATLS_HAS_SNP | ATLS_HAS_NITRO | ATLS_HAS_NITRO_TPM | ATLS_HAS_SGX)
+    const PARTS: [atls_part; 7] = [
+        ATLS_HAS_TDX,
+        ATLS_HAS_TUNNEL,
+        ATLS_HAS_SNP,
+        ATLS_HAS_NITRO,
+        ATLS_HAS_NITRO_TPM,
+        ATLS_HAS_SGX,
+        ATLS_HAS_NVIDIA,
+    ];
+    PARTS.contains(&part)
 }
 
 #[cfg(test)]

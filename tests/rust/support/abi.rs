@@ -58,6 +58,7 @@ pub use atls::capi::text::text::*;
 pub use atls::capi::base::log::*;
 
 unsafe extern "C" {
+    pub fn atls_buf_copy(data: atls_bytes, buf: *mut *mut atls_buf, error: *mut *mut atls_error) -> atls_status;
     pub fn atls_buf_data(buf: *const atls_buf) -> *const u8;
     pub fn atls_buf_free(buf: *mut atls_buf);
     pub fn atls_buf_len(buf: *const atls_buf) -> usize;
@@ -66,6 +67,7 @@ unsafe extern "C" {
     pub fn atls_client_new(runtime: *const atls_runtime, config: *const atls_config, limits: *const atls_client_limits, client: *mut *mut atls_client, error: *mut *mut atls_error) -> atls_status;
     pub fn atls_compute_exporter_binder(attester: atls_attester, nonce: atls_bytes, exporter: atls_bytes, server_leaf: atls_bytes, client_leaf: atls_bytes, server_name: *const c_char, binder: *mut u8, error: *mut *mut atls_error) -> atls_status;
     pub fn atls_compute_exporter_binder_for(tee: *const c_char, attester: atls_attester, nonce: atls_bytes, exporter: atls_bytes, server_leaf: atls_bytes, client_leaf: atls_bytes, server_name: *const c_char, binder: *mut u8, error: *mut *mut atls_error) -> atls_status;
+    pub fn atls_config_add_attached_source(config: *mut atls_config, tee: *const c_char, evidence: atls_attached_fn, user_data: *mut c_void, drop: Option<unsafe extern "C" fn(user_data: *mut c_void)>, error: *mut *mut atls_error) -> atls_status;
     pub fn atls_config_add_root_pem(config: *mut atls_config, pem: *const c_char, error: *mut *mut atls_error) -> atls_status;
     pub fn atls_config_free(config: *mut atls_config);
     pub fn atls_config_map_host(config: *mut atls_config, host: *const c_char, port: u16, other_host: *const c_char, other_port: u16, error: *mut *mut atls_error) -> atls_status;
@@ -73,6 +75,7 @@ unsafe extern "C" {
     pub fn atls_config_set_bind(config: *mut atls_config, address_or_interface: *const c_char, error: *mut *mut atls_error) -> atls_status;
     pub fn atls_config_set_certificate_check(config: *mut atls_config, check: c_bool, error: *mut *mut atls_error) -> atls_status;
     pub fn atls_config_set_deadline(config: *mut atls_config, whole_ms: u32, error: *mut *mut atls_error) -> atls_status;
+    pub fn atls_config_set_evidence_source(config: *mut atls_config, tee: *const c_char, evidence: atls_evidence_fn, user_data: *mut c_void, drop: Option<unsafe extern "C" fn(user_data: *mut c_void)>, error: *mut *mut atls_error) -> atls_status;
     pub fn atls_config_set_family(config: *mut atls_config, family: atls_family, error: *mut *mut atls_error) -> atls_status;
     pub fn atls_config_set_key_log(config: *mut atls_config, callback: atls_key_log_fn, user_data: *mut c_void, drop: Option<unsafe extern "C" fn(user_data: *mut c_void)>, words: *const c_char, error: *mut *mut atls_error) -> atls_status;
     pub fn atls_config_set_policy(config: *mut atls_config, policy: *const atls_policy, error: *mut *mut atls_error) -> atls_status;
@@ -116,6 +119,7 @@ unsafe extern "C" {
     pub fn atls_h1_conn_shrink(conn: *mut atls_h1_conn, keep: usize, error: *mut *mut atls_error) -> atls_status;
     pub fn atls_h1_conn_start_next_cycle(conn: *mut atls_h1_conn, error: *mut *mut atls_error) -> atls_status;
     pub fn atls_h1_conn_trailing_data(conn: *const atls_h1_conn, data: *mut atls_bytes, eof: *mut bool, error: *mut *mut atls_error) -> atls_status;
+    pub fn atls_has(part: atls_part) -> bool;
     pub fn atls_http_connect(config: *const atls_config, http: *mut *mut atls_http, error: *mut *mut atls_error) -> atls_status;
     pub fn atls_http_fetch(http: *const atls_http, request: *const atls_request, exchange: *mut *mut atls_exchange, error: *mut *mut atls_error) -> atls_status;
     pub fn atls_http_free(http: *mut atls_http);
@@ -134,9 +138,12 @@ unsafe extern "C" {
     pub fn atls_runtime_new(workers: u32, runtime: *mut *mut atls_runtime, error: *mut *mut atls_error) -> atls_status;
     pub fn atls_runtime_shutdown(runtime: *const atls_runtime, timeout_ms: u32, error: *mut *mut atls_error) -> atls_status;
     pub fn atls_server_close(server: *const atls_server, error: *mut *mut atls_error) -> atls_status;
+    pub fn atls_server_config_add_attached_source(config: *mut atls_server_config, tee: *const c_char, evidence: atls_attached_fn, user_data: *mut c_void, drop: Option<unsafe extern "C" fn(user_data: *mut c_void)>, error: *mut *mut atls_error) -> atls_status;
     pub fn atls_server_config_free(config: *mut atls_server_config);
     pub fn atls_server_config_new(config: *mut *mut atls_server_config, error: *mut *mut atls_error) -> atls_status;
     pub fn atls_server_config_set_certificate(config: *mut atls_server_config, chain_pem: *const c_char, key_pem: *const c_char, error: *mut *mut atls_error) -> atls_status;
+    pub fn atls_server_config_set_client_policy(config: *mut atls_server_config, policy: *const atls_policy, verifier: *const atls_verifier, error: *mut *mut atls_error) -> atls_status;
+    pub fn atls_server_config_set_evidence_source(config: *mut atls_server_config, tee: *const c_char, evidence: atls_evidence_fn, user_data: *mut c_void, drop: Option<unsafe extern "C" fn(user_data: *mut c_void)>, error: *mut *mut atls_error) -> atls_status;
     pub fn atls_server_config_set_flags(config: *mut atls_server_config, flags: u32, error: *mut *mut atls_error) -> atls_status;
     pub fn atls_server_config_set_tsm(config: *mut atls_server_config, path: *const c_char, error: *mut *mut atls_error) -> atls_status;
     pub fn atls_server_count(server: *const atls_server, which: atls_server_counter) -> u64;
