@@ -4,7 +4,7 @@ use rustls_pki_types::CertificateDer;
 use rustls_pki_types::pem::PemObject;
 
 use super::policy::Policy;
-use super::{Fault, Result, dcap, nitro, nvidia, snp};
+use super::{Fault, Result, azure, dcap, nitro, nvidia, snp};
 use crate::status::{Phase, Status};
 
 /// What verdicts call a simulator's root.
@@ -17,6 +17,7 @@ pub enum Vendor {
     Amd,
     Aws,
     Nvidia,
+    Microsoft,
 }
 
 impl Vendor {
@@ -27,11 +28,13 @@ impl Vendor {
             Vendor::Amd => "amd",
             Vendor::Aws => "aws",
             Vendor::Nvidia => "nvidia",
+            Vendor::Microsoft => "microsoft",
         }
     }
 
     pub fn from_name(name: &str) -> Option<Vendor> {
-        [Vendor::Intel, Vendor::Amd, Vendor::Aws, Vendor::Nvidia].into_iter().find(|vendor| vendor.name() == name)
+        const ALL: [Vendor; 5] = [Vendor::Intel, Vendor::Amd, Vendor::Aws, Vendor::Microsoft, Vendor::Nvidia];
+        ALL.into_iter().find(|vendor| vendor.name() == name)
     }
 
     /// Reads a simulator's root for this vendor, as it takes the place of the one that is built in: PEM certificates.
@@ -44,6 +47,7 @@ impl Vendor {
             Vendor::Intel | Vendor::Aws | Vendor::Nvidia => {
                 Err(format!("{} certificates, there must be one", parts.len()))
             }
+            Vendor::Microsoft => azure::read_roots(&root).map(|_| root.clone()),
             Vendor::Amd if parts.is_empty() => Err("no certificate".into()),
             Vendor::Amd => {
                 snp::Roots::read(&root)?;
@@ -52,13 +56,14 @@ impl Vendor {
         }
     }
 
-    /// The root that is built in, DER. AMD's are several certificates one after another (`snp::Roots`).
+    /// The root that is built in, DER. AMD's are several certificates one after another (`snp::Roots`), and Microsoft's two.
     fn production(self) -> &'static [u8] {
         match self {
             Vendor::Intel => dcap::INTEL_ROOT_DER,
             Vendor::Amd => snp::AMD_ROOTS_DER,
             Vendor::Aws => nitro::AWS_NITRO_ROOT_DER,
             Vendor::Nvidia => nvidia::NVIDIA_ROOT_DER,
+            Vendor::Microsoft => azure::MICROSOFT_ROOTS_DER,
         }
     }
 }

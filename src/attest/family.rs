@@ -13,6 +13,7 @@ use serde_json::{Map, Value};
 
 use super::anchors::TrustAnchors;
 use super::appraise::AppraisalRequest;
+use super::azure::{AzureSnp, AzureTdx};
 use super::bare_tdx::BareTdx;
 use super::binding::{Binding, Protocol};
 use super::documents::{DocumentId, Documents};
@@ -181,6 +182,8 @@ static FAMILIES: &[&dyn AnyFamily] = &[
     &Erased::<Nitro>(PhantomData),
     &Erased::<NitroTpm>(PhantomData),
     &Erased::<Sgx>(PhantomData),
+    &Erased::<AzureTdx>(PhantomData),
+    &Erased::<AzureSnp>(PhantomData),
     #[cfg(test)]
     &Erased::<super::toy::Toy>(PhantomData),
 ];

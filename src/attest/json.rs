@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 use serde::de::{DeserializeSeed, Deserializer, Error as _, MapAccess, SeqAccess, Visitor};
 use serde_json::{Map, Value};
 
@@ -73,6 +75,21 @@ impl<'de> Visitor<'de> for Strict {
         }
         Ok(Value::Object(map))
     }
+}
+
+/// A member that is text, if it is there.
+pub fn string<'a>(object: &'a Value, member: &str) -> Result<Option<&'a str>, String> {
+    match object.get(member) {
+        None | Some(Value::Null) => Ok(None),
+        Some(Value::String(text)) => Ok(Some(text)),
+        Some(_) => Err(format!("{member} is not a string")),
+    }
+}
+
+/// A member that is canonical base64, so that one evidence has one text.
+pub fn base64(object: &Value, member: &str) -> Result<Option<Vec<u8>>, String> {
+    let Some(text) = string(object, member)? else { return Ok(None) };
+    STANDARD.decode(text).map(Some).map_err(|error| format!("{member} is not base64: {error}"))
 }
 
 /// Compact JSON with the keys of every object sorted, which for ASCII keys and integer numbers is RFC 8785.

@@ -8,6 +8,7 @@
 mod anchors;
 mod appraise;
 mod attached;
+pub mod azure;
 mod bare_tdx;
 mod binding;
 pub mod ccel;
@@ -34,6 +35,7 @@ pub mod tdx;
 mod tee;
 #[cfg(test)]
 mod toy;
+pub mod tpm;
 
 pub use anchors::{TrustAnchors, Vendor};
 pub use appraise::{AppraisalRequest, appraise, is_bound, needs, refuse_unbound};

@@ -8,6 +8,10 @@ pub enum Tee {
     Sgx,
     Nitro,
     NitroTpm,
+    /// An Azure virtual machine in a TDX trust domain, with its TPM.
+    AzureTdx,
+    /// One that is an SEV-SNP guest.
+    AzureSnp,
     Nvidia,
     #[cfg(test)]
     Toy,
@@ -20,6 +24,8 @@ impl Tee {
         Tee::Sgx,
         Tee::Nitro,
         Tee::NitroTpm,
+        Tee::AzureTdx,
+        Tee::AzureSnp,
         Tee::Nvidia,
         #[cfg(test)]
         Tee::Toy,
@@ -37,6 +43,8 @@ impl Tee {
             Tee::Sgx => "sgx",
             Tee::Nitro => "nitro",
             Tee::NitroTpm => "nitro_tpm",
+            Tee::AzureTdx => "azure_tdx_vtpm",
+            Tee::AzureSnp => "azure_snp_vtpm",
             Tee::Nvidia => "nvidia",
             #[cfg(test)]
             Tee::Toy => "toy",
@@ -60,6 +68,8 @@ impl Tee {
             Tee::Sgx => [0, 3],
             Tee::Nitro => [0, 4],
             Tee::NitroTpm => [0, 5],
+            Tee::AzureTdx => [0, 0x11],
+            Tee::AzureSnp => [0, 0x12],
             Tee::Nvidia => [0, 0x21],
             #[cfg(test)]
             Tee::Toy => [0xff, 0xfe],

@@ -96,7 +96,7 @@ pub fn module(vendor: Vendor) -> &'static dyn VendorModule {
     match vendor {
         Vendor::Intel => &Intel,
         Vendor::Amd => &Amd,
-        Vendor::Aws | Vendor::Nvidia => &NoDocuments,
+        Vendor::Aws | Vendor::Microsoft | Vendor::Nvidia => &NoDocuments,
     }
 }
 

@@ -14,6 +14,7 @@ use atls::attest::{AppraisalRequest, Binding, Document, Documents, Policy, Trust
 use atls::error::Status;
 use atls::verdict::Outcome;
 use serde_json::{Value, json};
+use support::evidence::yaml_to_json;
 use support::offline::{Question, Session};
 
 fn folder() -> Option<PathBuf> {
@@ -29,26 +30,6 @@ fn folder() -> Option<PathBuf> {
 
 fn read(path: &str) -> Vec<u8> {
     std::fs::read(folder().unwrap().join(path)).unwrap_or_else(|error| panic!("{path}: {error}"))
-}
-
-/// The YAML fixture is a flat map of plain, quoted and block scalars; that much is read here.
-fn yaml_to_json(text: &str) -> Value {
-    let mut map = serde_json::Map::new();
-    let mut lines = text.lines().peekable();
-    while let Some(line) = lines.next() {
-        let Some((key, value)) = line.split_once(':') else { continue };
-        let value = value.trim();
-        let mut text: String = serde_json::from_str(value).unwrap_or_default();
-        if value.starts_with(['|', '>']) {
-            let end = if value.starts_with('|') { "\n" } else { "" };
-            while let Some(block) = lines.next_if(|next| next.starts_with("  ") || next.is_empty()) {
-                text.push_str(block.trim_start());
-                text.push_str(end);
-            }
-        }
-        map.insert(key.into(), text.into());
-    }
-    Value::Object(map)
 }
 
 fn collateral(path: &str) -> Documents {

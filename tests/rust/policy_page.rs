@@ -88,7 +88,9 @@ fn below(path: &str, name: &str) -> String {
     let name = if ["Milan", "Genoa", "Turin"].contains(&name) { "PRODUCT" } else { name };
     // And of each register.
     let name = if name.bytes().all(|byte| byte.is_ascii_digit()) { "N" } else { name };
-    if path.is_empty() { name.to_owned() } else { format!("{path}.{name}") }
+    // The rules about a report are the same inside other evidence.
+    let path = path.strip_prefix("snp.").unwrap_or(path);
+    if path.is_empty() || path == "snp" { name.to_owned() } else { format!("{path}.{name}") }
 }
 
 #[test]

@@ -152,7 +152,7 @@ impl Policy {
         match vendor {
             Vendor::Intel => &self.collateral_sources,
             Vendor::Amd => &self.amd_sources,
-            Vendor::Aws | Vendor::Nvidia => &[],
+            Vendor::Aws | Vendor::Microsoft | Vendor::Nvidia => &[],
         }
     }
 
@@ -161,7 +161,7 @@ impl Policy {
         match vendor {
             Vendor::Intel => self.names_sources,
             Vendor::Amd => self.names_amd_sources,
-            Vendor::Aws | Vendor::Nvidia => false,
+            Vendor::Aws | Vendor::Microsoft | Vendor::Nvidia => false,
         }
     }
 
@@ -322,7 +322,7 @@ impl Policy {
 }
 
 /// Types of evidence that other versions judge.
-const LATER: [&str; 3] = ["azure_tdx_vtpm", "azure_snp_vtpm", "gcp_tdx"];
+const LATER: [&str; 1] = ["gcp_tdx"];
 
 fn read_member(mut fields: PolicyFields) -> Result<Member> {
     let Some(kind) = fields.string("type")? else {

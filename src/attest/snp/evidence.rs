@@ -1,12 +1,11 @@
 //! Evidence of an SEV-SNP guest as it comes off the wire (protocol exporter-v1, kind `snp`).
 
-use base64::Engine;
-use base64::engine::general_purpose::STANDARD;
 use serde_json::Value;
 
 use super::layout::LENGTH;
 use super::leaf::Leaf;
 use crate::attest::dstack::config_document;
+use crate::attest::json;
 
 /// Evidence, decoded but not judged.
 #[derive(Clone, Debug)]
@@ -21,11 +20,11 @@ pub struct SnpEvidence {
 impl SnpEvidence {
     /// Reads `{"report":base64,"leaf"?:base64 of DER,"mr_config"?:text}`; other members are ignored.
     pub fn from_json(object: &Value) -> Result<SnpEvidence, String> {
-        let report = decoded(object, "report")?.ok_or("report is missing")?;
+        let report = json::base64(object, "report")?.ok_or("report is missing")?;
         let report: [u8; LENGTH] =
             report.try_into().map_err(|raw: Vec<u8>| format!("report has {} bytes, not {LENGTH}", raw.len()))?;
-        let leaf = decoded(object, "leaf")?.map(|der| Leaf::read(&der)).transpose();
-        let mr_config = text(object, "mr_config")?.map(str::to_owned);
+        let leaf = json::base64(object, "leaf")?.map(|der| Leaf::read(&der)).transpose();
+        let mr_config = json::string(object, "mr_config")?.map(str::to_owned);
         if let Some(document) = &mr_config
             && document.len() > config_document::MAX_BYTES
         {
@@ -35,22 +34,10 @@ impl SnpEvidence {
     }
 }
 
-fn text<'a>(object: &'a Value, member: &str) -> Result<Option<&'a str>, String> {
-    match object.get(member) {
-        None | Some(Value::Null) => Ok(None),
-        Some(Value::String(text)) => Ok(Some(text)),
-        Some(_) => Err(format!("{member} is not a string")),
-    }
-}
-
-/// Canonical base64, so that one evidence has one text.
-fn decoded(object: &Value, member: &str) -> Result<Option<Vec<u8>>, String> {
-    let Some(text) = text(object, member)? else { return Ok(None) };
-    STANDARD.decode(text).map(Some).map_err(|error| format!("{member} is not base64: {error}"))
-}
-
 #[cfg(test)]
 mod tests {
+    use base64::Engine;
+    use base64::engine::general_purpose::STANDARD;
     use serde_json::json;
 
     use super::*;

@@ -238,8 +238,9 @@ pub extern "C" fn atls_verification_set_simulated_root(
     })
 }
 
-/// For tests, as atls_verification_set_simulated_root for any vendor: "intel", "amd", "aws" or "nvidia", one root each. `pem`: the root certificate; of AMD the
-/// ARK, the ASK and the ASVK of a product, in this order, and more products likewise. The common name of an ARK ends in `ARK-` and the product's name.
+/// For tests, as atls_verification_set_simulated_root for any vendor: "intel", "amd", "aws", "microsoft" or "nvidia". `pem`: the root certificate, of Microsoft
+/// one or several; of AMD the ARK, the ASK and the ASVK of a product, in this order, and more products likewise. The common name of an ARK ends in `ARK-`
+/// and the product's name.
 /// Statuses: NULL_ARGUMENT, INVALID_UTF8, INVALID_ARGUMENT.
 #[unsafe(no_mangle)]
 pub extern "C" fn atls_verification_add_simulated_root(
@@ -256,7 +257,7 @@ pub extern "C" fn atls_verification_add_simulated_root(
 
 /// Judges the evidence. Pure: the same input gives the same verdict at any time on any machine. Takes about a millisecond of CPU time. OK means that
 /// a verdict was reached, not that it is favourable: ask atls_verdict_trusted. Statuses: NULL_ARGUMENT, INVALID_STATE (evidence, policy, time, a
-/// session or the request to skip it, or collateral unless the evidence is an SEV-SNP guest's or AWS's, is missing), TRUST_ANCHOR.
+/// session or the request to skip it, or collateral unless the evidence is AWS's or has an SEV-SNP report, is missing), TRUST_ANCHOR.
 #[unsafe(no_mangle)]
 pub extern "C" fn atls_verify(
     verification: Option<&atls_verification>,

@@ -24,10 +24,12 @@ pub const ATLS_HAS_SNP: atls_part = 3;
 pub const ATLS_HAS_NITRO: atls_part = 4;
 /// Evidence of EC2 instances with a NitroTPM.
 pub const ATLS_HAS_NITRO_TPM: atls_part = 5;
+/// Evidence of Azure's confidential virtual machines, by their TPM.
+pub const ATLS_HAS_AZURE_VTPM: atls_part = 6;
 /// Evidence of Intel SGX enclaves.
 pub const ATLS_HAS_SGX: atls_part = 7;
 /// Evidence of NVIDIA GPUs beside a machine's own.
-pub const ATLS_HAS_NVIDIA: atls_part = 10;
+pub const ATLS_HAS_NVIDIA: atls_part = 8;
 
 /// Version of the library in use, for example "0.1.0". Static.
 #[unsafe(no_mangle)]
@@ -48,12 +50,13 @@ pub extern "C" fn atls_version_number() -> u32 {
 /// Returns whether this build has a part. Functions of an absent part exist and answer UNSUPPORTED.
 #[unsafe(no_mangle)]
 pub extern "C" fn atls_has(part: atls_part) -> bool {
-    const PARTS: [atls_part; 7] = [
+    const PARTS: [atls_part; 8] = [
         ATLS_HAS_TDX,
         ATLS_HAS_TUNNEL,
         ATLS_HAS_SNP,
         ATLS_HAS_NITRO,
         ATLS_HAS_NITRO_TPM,
+        ATLS_HAS_AZURE_VTPM,
         ATLS_HAS_SGX,
         ATLS_HAS_NVIDIA,
     ];

@@ -4,6 +4,8 @@
 #[rustfmt::skip]
 pub mod abi;
 pub mod enclave;
+pub mod azure;
+pub mod evidence;
 pub mod nitro;
 pub mod nvidia;
 pub mod offline;
