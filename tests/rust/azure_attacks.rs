@@ -228,7 +228,8 @@ fn a_report_that_is_none_of_the_paravisors() {
         honest.bent("EVIDENCE_INVALID", "", |bent| bent.hcl.resize(4097, 0));
         honest.bent("EVIDENCE_INVALID", "", |bent| *bent.hcl.last_mut().unwrap() = 1);
         let mut shorter = honest.clone();
-        shorter.hcl.truncate(2048);
+        let end = shorter.hcl.iter().rposition(|byte| *byte != 0).unwrap() + 1;
+        shorter.hcl.truncate(end);
         shorter.trusted();
     }
 }

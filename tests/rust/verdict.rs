@@ -15,7 +15,7 @@ use support::nvidia::Composite;
 use support::offline::{Session, honest};
 use support::schema;
 use support::snp_guest::{Machine as Snp, with_vlek};
-use support::{enclave, nitro, offline};
+use support::{azure_machine, enclave, nitro, offline};
 
 const PAGE: &str = include_str!("../../docs/verdict.md");
 
@@ -84,8 +84,19 @@ fn of_nvidia() -> Vec<Value> {
     [Composite::honest(), without, forged].map(|question| question.ask().verdict).into()
 }
 
+fn of_azure() -> Vec<Value> {
+    let ask = |hardware| {
+        let mut wrong = azure_machine::honest(hardware);
+        wrong.policy["pcrs"]["4"] = json!(["02".repeat(32)]);
+        let mut broken = azure_machine::honest(hardware);
+        broken.signature[0] ^= 1;
+        [azure_machine::honest(hardware).ask().verdict, wrong.ask().verdict, broken.ask().verdict]
+    };
+    azure_machine::BOTH.map(ask).concat()
+}
+
 fn all() -> Vec<Value> {
-    [of_tdx(), of_snp(), of_sgx(), of_nitro(), of_nvidia()].concat()
+    [of_tdx(), of_snp(), of_sgx(), of_nitro(), of_nvidia(), of_azure()].concat()
 }
 
 #[test]

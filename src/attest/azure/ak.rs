@@ -6,7 +6,9 @@ use std::time::Duration;
 use rustls_pki_types::{CertificateDer, UnixTime};
 use webpki::{ALL_VERIFICATION_ALGS, EndEntityCert, KeyUsage, anchor_from_trusted_cert};
 use x509_cert::Certificate;
+use x509_cert::der::oid::ObjectIdentifier;
 use x509_cert::der::{Decode, Reader, SliceReader};
+use x509_cert::ext::pkix::ExtendedKeyUsage;
 
 use crate::attest::tpm::{EXPONENT, RSA_BYTES};
 
@@ -17,8 +19,9 @@ pub const MICROSOFT_ROOTS_DER: &[u8] = include_bytes!("microsoft_roots.der");
 /// With the certificate itself.
 const MAX_CHAIN: usize = 4;
 const MAX_BYTES: usize = 8 << 10;
-/// 2.23.133.8.3, tcg-kp-AIKCertificate.
-const ATTESTATION_KEY: &[u8] = &[0x67, 0x81, 0x05, 0x08, 0x03];
+/// tcg-kp-AIKCertificate: as an identifier, and as the chain's check takes it.
+const ATTESTATION_KEY: ObjectIdentifier = ObjectIdentifier::new_unwrap("2.23.133.8.3");
+const ATTESTATION_KEY_BYTES: &[u8] = &[0x67, 0x81, 0x05, 0x08, 0x03];
 /// What the common name ends in: not so for machines without encrypted memory.
 const CONFIDENTIAL: &str = ".ConfidentialVM.Azure.windows.net";
 
@@ -60,6 +63,10 @@ pub fn check(chain: &[Vec<u8>], modulus: &[u8; RSA_BYTES], (roots, now): (&[u8],
     let certificate = Certificate::from_der(own).map_err(|error| error.to_string())?;
     leads_to(own, issuers, (roots, now))?;
     let about = certificate.tbs_certificate();
+    let usage = about.get_extension::<ExtendedKeyUsage>().map_err(|error| error.to_string())?;
+    if !usage.is_some_and(|(_, usage)| usage.0.contains(&ATTESTATION_KEY)) {
+        return Err("not for a TPM's attestation key".into());
+    }
     let name = about.subject().common_name().map_err(|error| format!("common name: {error}"))?;
     let name = name.map(|text| text.value().into_owned()).unwrap_or_default();
     if !name.ends_with(CONFIDENTIAL) {
@@ -82,7 +89,9 @@ fn leads_to(own: &[u8], issuers: &[Vec<u8>], (roots, now): (&[u8], u64)) -> Resu
     let issuers: Vec<_> = issuers.iter().map(|der| CertificateDer::from(&der[..])).collect();
     let own = CertificateDer::from(own);
     let leaf = EndEntityCert::try_from(&own).map_err(|error| error.to_string())?;
-    let (time, usage) = (UnixTime::since_unix_epoch(Duration::from_secs(now)), KeyUsage::required(ATTESTATION_KEY));
+    let time = UnixTime::since_unix_epoch(Duration::from_secs(now));
+    // An authority may leave out what its certificates are for; the one of the key may not, see `check`.
+    let usage = KeyUsage::required_if_present(ATTESTATION_KEY_BYTES);
     let path = leaf.verify_for_usage(ALL_VERIFICATION_ALGS, &anchors, &issuers, time, usage, None, None);
     let path = path.map_err(|error| error.to_string())?;
     // What is not part of the chain would pass without being looked at.

@@ -20,5 +20,5 @@ pub(in crate::attest) use ak::read_roots;
 pub use evidence::Vtpm;
 pub use hcl::{HclReport, ReportType};
 pub use runtime_data::RuntimeData;
-pub use snp::AzureSnp;
-pub use tdx::AzureTdx;
+pub use snp::{AzureSnp, AzureSnpEvidence};
+pub use tdx::{AzureTdx, AzureTdxEvidence};

@@ -113,6 +113,10 @@ impl Family for AzureSnp {
         None
     }
 
+    fn wants_fresh(reference: &AzureSnpReference) -> bool {
+        reference.vtpm.fresh_report
+    }
+
     fn anchor(_: &AzureSnpEvidence, anchors: &TrustAnchors, policy: &Policy) -> Result<&'static str> {
         anchor(anchors, policy, Vendor::Amd, "microsoft+amd")
     }

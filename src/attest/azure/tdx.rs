@@ -98,6 +98,10 @@ impl Family for AzureTdx {
         Some(reference.tdx.dcap.sources.clone())
     }
 
+    fn wants_fresh(reference: &AzureTdxReference) -> bool {
+        reference.vtpm.fresh_report
+    }
+
     fn anchor(_: &AzureTdxEvidence, anchors: &TrustAnchors, policy: &Policy) -> Result<&'static str> {
         anchor(anchors, policy, Vendor::Intel, "microsoft+intel")
     }

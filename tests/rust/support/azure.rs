@@ -8,6 +8,7 @@ use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
 
 use super::abi::*;
+use super::results;
 use super::snp::Found;
 use super::text;
 
@@ -77,18 +78,20 @@ impl Question {
             let mut failed = (0..atls_verdict_check_count(verdict))
                 .filter(|index| atls_verdict_check_outcome(verdict, *index) == ATLS_CHECK_FAIL)
                 .map(|at| (text(atls_verdict_check_name(verdict, at)), text(atls_verdict_check_actual(verdict, at))));
+            let results = (!verdict.is_null()).then(|| results::of(verdict));
             let found = match status {
                 0 => {
                     let (check, message) = failed.next().unwrap_or_default();
                     let status = text(atls_status_name(atls_verdict_status(verdict)));
                     let verdict = serde_json::from_str(&text(atls_verdict_json(verdict))).unwrap();
-                    Found { status, message, check, verdict }
+                    Found { status, message, check, verdict, results }
                 }
                 _ => Found {
                     status: text(atls_status_name(status)),
                     message: text(atls_error_message(error)),
                     check: String::new(),
                     verdict: Value::Null,
+                    results,
                 },
             };
             atls_verdict_free(verdict);

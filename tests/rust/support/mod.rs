@@ -5,6 +5,7 @@
 pub mod abi;
 pub mod enclave;
 pub mod azure;
+pub mod azure_machine;
 pub mod evidence;
 pub mod nitro;
 pub mod nvidia;

@@ -5,6 +5,7 @@
 
 pub mod agent;
 pub mod ccel;
+pub mod azure;
 pub mod collateral;
 pub mod exporter;
 pub mod guest;
