@@ -111,7 +111,8 @@ fn judge(request: &AppraisalRequest<'_>, ask: impl Fn(&'static dyn AnyFamily, &M
         }
         last.only_certificate_differs |= lines.only_certificate_differs();
         if member.family.tee() == kind {
-            (last.claims, last.is_exposed, last.application, last.attached) = (claims, is_exposed, lines.application, attached);
+            (last.claims, last.is_exposed, last.application, last.attached) =
+                (claims, is_exposed, lines.application, attached);
         }
         checks.extend(lines.checks.into_iter().map(|check| Check { member: several.then_some(index), ..check }));
     }

@@ -369,7 +369,7 @@ fn reports_that_cannot_be_read() {
     unreadable(|report| report.fields.push((3, b"1\0".to_vec())), "field 3 is duplicated");
     unreadable(|report| report.field(20).truncate(47), "FWID of 47 bytes");
     unreadable(|report| report.field(6).truncate(7), "VBIOS version of 7 bytes");
-    unreadable(|report| *report.field(3) = b"1\0002".to_vec(), "other bytes");
+    unreadable(|report| *report.field(3) = b"1\x002".to_vec(), "other bytes");
     unreadable(|report| *report.field(3) = b"1\x1b[2".to_vec(), "other bytes");
     // A field that goes beyond the others, and half of one.
     unreadable(|report| report.more = vec![99, 0, 1, 0], "ends too early");

@@ -43,6 +43,7 @@ const TABLE: [(Aspect, &[&str]); 6] = [
             "module_id",
             "tpm_nonce",
             "user_data",
+            "nonce",
         ],
     ),
     (
@@ -70,6 +71,9 @@ const TABLE: [(Aspect, &[&str]); 6] = [
             "dynamic_platform",
             "platform_info",
             "vm_configuration",
+            "attached",
+            "gpu_count",
+            "gpu_distinct",
         ],
     ),
     (
@@ -84,6 +88,7 @@ const TABLE: [(Aspect, &[&str]); 6] = [
             "pcr",
             "event",
             "guest_svn",
+            "measurements",
         ],
     ),
     (Aspect::Consistency, &["event_log", "event_order", "rtmr0", "rtmr1", "rtmr2", "rtmr3"]),
@@ -117,6 +122,9 @@ const TABLE: [(Aspect, &[&str]); 6] = [
             "ak_certificate",
             "tpm_quote",
             "pcr_digest",
+            "fwid",
+            "arch",
+            "firmware",
         ],
     ),
     (Aspect::Runtime, &["debug"]),
@@ -216,8 +224,11 @@ impl Vector {
     }
 }
 
+/// Of the machine itself: a device beside it, good or bad, says nothing of that.
 fn about(verdict: &Verdict, wanted: Aspect, outcome: Outcome) -> impl Iterator<Item = &Check> {
-    let is_about = move |check: &&Check| check.outcome == outcome && aspect(check.id.rule()) == Some(wanted);
+    let is_about = move |check: &&Check| {
+        check.part.is_none() && check.outcome == outcome && aspect(check.id.rule()) == Some(wanted)
+    };
     verdict.checks.iter().filter(is_about)
 }
 

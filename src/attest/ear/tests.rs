@@ -7,7 +7,7 @@ use crate::status::Status;
 use crate::verdict::{Check, CheckId, ClaimsReport, Outcome};
 
 fn check(id: CheckId, outcome: Outcome, status: Status) -> Check {
-    Check { id, member: None, outcome, expected: String::new(), actual: String::new(), status }
+    Check { id, member: None, part: None, outcome, expected: String::new(), actual: String::new(), status }
 }
 
 fn passed(rule: &'static str) -> Check {
@@ -37,6 +37,7 @@ fn good() -> Verdict {
         protocol: Some("exporter-v1"),
         application: Vec::new(),
         only_certificate_differs: false,
+        attached: Vec::new(),
         time: 1,
     }
 }

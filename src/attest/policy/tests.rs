@@ -91,11 +91,8 @@ fn errors_name_the_field_and_the_value() {
 
 #[test]
 fn what_is_not_enforced_is_refused_as_unsupported() {
-    for extra in [
-        r#","client_evidence":{}"#,
-        r#","identity":{"webpki":false}"#,
-        r#","collateral":{"disk_cache":"/x"}"#,
-    ] {
+    for extra in [r#","client_evidence":{}"#, r#","identity":{"webpki":false}"#, r#","collateral":{"disk_cache":"/x"}"#]
+    {
         assert_eq!(refused(&full(extra)).status, Status::Unsupported, "{extra}");
     }
     assert_eq!(refused(r#"{"any_of":[{"type":"gcp_tdx"}]}"#).status, Status::Unsupported);

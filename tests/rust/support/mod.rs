@@ -3,9 +3,9 @@
 
 #[rustfmt::skip]
 pub mod abi;
-pub mod enclave;
 pub mod azure;
 pub mod azure_machine;
+pub mod enclave;
 pub mod evidence;
 pub mod nitro;
 pub mod nvidia;

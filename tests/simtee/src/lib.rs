@@ -4,8 +4,8 @@
 //! Never part of the release library, which accepts this root only where caller and policy both say so.
 
 pub mod agent;
-pub mod ccel;
 pub mod azure;
+pub mod ccel;
 pub mod collateral;
 pub mod exporter;
 pub mod guest;
