@@ -1,6 +1,7 @@
 //! This side as attester (RFC 9334): evidence of the machine that the program runs on, for report data that somebody else has bound to a
 //! session (docs/protocol.md, "Evidence"). May talk to the guest agent and to devices; knows nothing of TLS or HTTP servers.
 
+pub mod azure;
 pub mod certificate_table;
 mod devices;
 mod guest_agent;
@@ -16,6 +17,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use serde_json::Value;
 use tokio::sync::Mutex;
 
+pub use azure::AzureVtpm;
 pub use devices::{DeviceSource, Devices, HostDevices};
 pub use guest_agent::GuestAgent;
 pub use host_function::{HostEvidence, HostFunction};

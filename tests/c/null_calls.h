@@ -573,6 +573,10 @@ static void call_all_with_null(void)
     REFUSED("config", atls_server_config_set_nsm(NULL, "/", &error));
     TAKEN(atls_server_config_set_nsm(have_atls_server_config, NULL, &error));
     UNEXPLAINED(atls_server_config_set_nsm(NULL, "/", NULL));
+    REFUSED("config", atls_server_config_set_azure_vtpm(NULL, "a", "a", &error));
+    TAKEN(atls_server_config_set_azure_vtpm(have_atls_server_config, NULL, "a", &error));
+    TAKEN(atls_server_config_set_azure_vtpm(have_atls_server_config, "a", NULL, &error));
+    UNEXPLAINED(atls_server_config_set_azure_vtpm(NULL, "a", "a", NULL));
     REFUSED("", atls_server_config_set_quote_source(NULL, NULL, NULL, NULL, &error));
     ENDURED(atls_server_config_set_quote_source(have_atls_server_config, NULL, NULL, NULL, &error));
     UNEXPLAINED(atls_server_config_set_quote_source(NULL, NULL, NULL, NULL, NULL));
@@ -589,6 +593,10 @@ static void call_all_with_null(void)
     REFUSED("config", atls_config_set_nsm(NULL, "/", &error));
     TAKEN(atls_config_set_nsm(have_atls_config, NULL, &error));
     UNEXPLAINED(atls_config_set_nsm(NULL, "/", NULL));
+    REFUSED("config", atls_config_set_azure_vtpm(NULL, "a", "a", &error));
+    TAKEN(atls_config_set_azure_vtpm(have_atls_config, NULL, "a", &error));
+    TAKEN(atls_config_set_azure_vtpm(have_atls_config, "a", NULL, &error));
+    UNEXPLAINED(atls_config_set_azure_vtpm(NULL, "a", "a", NULL));
     REFUSED("", atls_config_set_quote_source(NULL, NULL, NULL, NULL, &error));
     ENDURED(atls_config_set_quote_source(have_atls_config, NULL, NULL, NULL, &error));
     UNEXPLAINED(atls_config_set_quote_source(NULL, NULL, NULL, NULL, NULL));

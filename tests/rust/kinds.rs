@@ -11,15 +11,23 @@ use std::sync::{Arc, Mutex};
 use atls::attest::Tee;
 use hostile::Session;
 use serde_json::{Value, json};
+use simtee::azure::{self, Microsoft};
 use simtee::kds::Kds;
-use simtee::machines;
 use simtee::nitro::Aws;
 use simtee::snp::{Amd, Product};
+use simtee::{machines, vtpm};
 use support::abi::*;
 use support::{Refusal, World, echo};
 
 /// Name, and code in the binder (docs/protocol.md).
-const KINDS: &[(&str, [u8; 2])] = &[("tdx", [0, 1]), ("snp", [0, 2]), ("nitro", [0, 4]), ("nitro_tpm", [0, 5])];
+const KINDS: &[(&str, [u8; 2])] = &[
+    ("tdx", [0, 1]),
+    ("snp", [0, 2]),
+    ("nitro", [0, 4]),
+    ("nitro_tpm", [0, 5]),
+    ("azure_tdx_vtpm", [0, 0x11]),
+    ("azure_snp_vtpm", [0, 0x12]),
+];
 
 /// Numbers in `KINDS`: of what the object is, what its binder says, and what the answer says.
 type Answer = (usize, usize, usize);
@@ -33,6 +41,8 @@ fn answer(session: &Session, (object, bound, named): Answer) -> Value {
             let quote = guest.quote(&session.tee, &binder);
             json!({"quote": simtee::hex(&quote), "event_log": guest.log().to_string()})
         }
+        "azure_tdx_vtpm" => vtpm::evidence(azure::TDX, &session.tee, &binder),
+        "azure_snp_vtpm" => vtpm::evidence(azure::SNP, &session.tee, &binder),
         other => machines::evidence(other, &binder).expect(other),
     };
     json!({"protocol": "exporter-v1", "role": "S", "tee": KINDS[named].0, "evidence": evidence, "challenge": null})
@@ -40,13 +50,15 @@ fn answer(session: &Session, (object, bound, named): Answer) -> Value {
 
 fn verifier(world: &World) -> *mut atls_verifier {
     let (amd, aws) = (Amd::of(Product::Genoa).roots_pem(), &Aws::get().root_pem);
+    let microsoft = &Microsoft::get().root_pem;
     let bytes = |data: &[u8]| atls_bytes { ptr: data.as_ptr(), len: data.len() };
     unsafe {
         let (mut config, mut verifier) = (null_mut(), null_mut());
         assert_eq!(atls_verifier_config_new(&mut config, null_mut()), 0);
         let root = bytes(&world.tee.root_der);
         assert_eq!(atls_verifier_config_set_simulated_root(config, root, null_mut()), 0);
-        for (vendor, pem) in [(c"amd", amd.as_bytes()), (c"aws", aws.as_bytes())] {
+        for (vendor, pem) in [(c"amd", amd.as_bytes()), (c"aws", aws.as_bytes()), (c"microsoft", microsoft.as_bytes())]
+        {
             assert_eq!(atls_verifier_config_add_simulated_root(config, vendor.as_ptr(), bytes(pem), null_mut()), 0);
         }
         assert_eq!(atls_verifier_new(config, &mut verifier, null_mut()), 0);
@@ -58,6 +70,10 @@ fn verifier(world: &World) -> *mut atls_verifier {
 fn policy(world: &World, kds: &Kds) -> Value {
     let mut members = vec![world.policy.clone(), machines::snp_policy(kds), machines::nitro_policy()];
     members.push(machines::nitro_tpm_policy());
+    let pcrs = json!({"4": ["05".repeat(32)], "7": ["08".repeat(32)]});
+    members.push(json!({"type": "azure_tdx_vtpm", "pcrs": pcrs, "pccs_url": world.pccs.url}));
+    let chip = json!({"products": ["Genoa"], "min_tcb": members[1]["min_tcb"], "crl": "off"});
+    members.push(json!({"type": "azure_snp_vtpm", "pcrs": pcrs, "snp": chip}));
     for member in &mut members {
         member.as_object_mut().unwrap().retain(|name, _| !["collateral", "allow_simulated"].contains(&name.as_str()));
     }
@@ -93,7 +109,8 @@ fn evidence_of_each_kind_is_of_no_use_as_another() {
                 if object == named {
                     // Genuine, and of this session, but for the kind in the binder: that alone is refused.
                     assert_eq!(refusal.name, "BINDING_MISMATCH", "{what}");
-                    assert_eq!(refusal.check, format!("any_of[{named}].report_data"), "{what}");
+                    let check = if KINDS[named].0.starts_with("azure") { "tpm_nonce" } else { "report_data" };
+                    assert_eq!(refusal.check, format!("any_of[{named}].{check}"), "{what}");
                 }
             }
         }

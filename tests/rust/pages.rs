@@ -233,6 +233,7 @@ const NUMBERS: &[(&str, &str, &str)] = &[
     ("Forwarder: no byte either way", "tunnel", "idle of default_target"),
     ("Forwarder: as a whole", "tunnel", "total of default_target"),
     ("Answer of the guest agent", "attester", "const TIMEOUT"),
+    ("Answer of Azure's metadata service", "attester", "const SERVICE_TIMEOUT"),
 ];
 
 #[test]

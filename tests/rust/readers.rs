@@ -135,3 +135,25 @@ fn tables_of_certificates() {
     let one = [&entry(vlek, 48, 4)[..], &[0; 24], b"vlek"].concat();
     bent(&[&both, &one, &[0; 48]], 3000, device_readers::cert_table);
 }
+
+#[test]
+fn answers_of_a_tpm() {
+    let plain = |body: &[u8]| [b"\x80\x01", &(10 + body.len() as u32).to_be_bytes()[..], &[0; 4], body].concat();
+    let authorized = |parameters: &[u8]| {
+        let length = (parameters.len() as u32).to_be_bytes();
+        let size = (10 + 4 + parameters.len() as u32 + 5).to_be_bytes();
+        [b"\x80\x02", &size[..], &[0; 4], &length, parameters, &[0, 0, 1, 0, 0]].concat()
+    };
+    let registers =
+        [b"\0\0\0\x07\0\0\0\x01\0\x0b\x03\x81\0\0\0\0\0\x02", &[&[0, 32][..], &[7; 32]].concat().repeat(2)[..]]
+            .concat();
+    let quote = [&b"\0\x03abc\0\x14\0\x0b\x01\0"[..], &[9; 256]].concat();
+    let seeds = [
+        plain(b"\0\x0e\x01\x40\0\x01\0\x0b\x62\x04\0\x02\0\0\x0a\x28\0\x02\0\x0b"),
+        plain(&registers),
+        authorized(b"\0\x02ab"),
+        authorized(&quote),
+        b"\x80\x01\0\0\0\x0a\0\0\x01\x8b".to_vec(),
+    ];
+    bent(&seeds.each_ref().map(|seed| &seed[..]), 5000, device_readers::tpm_response);
+}

@@ -95,10 +95,9 @@ pub extern "C" fn atls_compute_exporter_binder_for(
 ) -> atls_status {
     guard(error, || {
         let binder = require(binder, "binder")?;
-        let tee = kind(tee)?;
         let (nonce, exporter) = (of_32(nonce, "nonce")?, of_32(exporter, "exporter")?);
         let leaves = (filled(server_leaf, "server_leaf")?, bytes(client_leaf, "client_leaf")?);
-        let name = optional_text(server_name, "server_name")?;
+        let (tee, name) = (kind(tee)?, optional_text(server_name, "server_name")?);
         let session = session(attester, (nonce, exporter), leaves, name)?;
         binder.write(bound(&session, tee)?);
         Ok(())

@@ -8,8 +8,8 @@ use super::host_evidence::{self, Kept, atls_attached_fn, atls_evidence_fn, atls_
 use super::nsm_device::NsmDevice;
 use super::policy::atls_policy;
 use super::verifier::atls_verifier;
-use crate::attester::{DeviceSource, GuestAgent, Nsm, Provider, Tsm};
-use crate::capi::base::arguments::{Builder, Out, c_text, change, optional_text, text};
+use crate::attester::{AzureVtpm, DeviceSource, GuestAgent, Nsm, Provider, Tsm};
+use crate::capi::base::arguments::{Builder, Out, c_text, change, given, optional_text, text};
 use crate::capi::base::error::atls_error;
 use crate::capi::base::guard::guard;
 use crate::capi::base::handle::{borrow, borrow_mut};
@@ -68,7 +68,29 @@ pub extern "C" fn atls_server_config_set_nsm(
     error: Out<*mut atls_error>,
 ) -> atls_status {
     guard(error, || {
+        given(&config, "config")?;
         let source = security_module(path)?;
+        change(config, "config", |config| config.settings.sources.set(source)).map(|_| ())
+    })
+}
+
+/// Like atls_server_config_set_dstack_agent, with evidence of an Azure confidential virtual machine: the report of its paravisor and a quote of its TPM. The
+/// TPM is asked at once whether the machine is a TDX or an SEV-SNP guest. Evidence is given by exporter-v1 only. The metadata service is asked for
+/// the hardware's quote or for the certificate of the chip's key, whenever the report is another; and the issuers of the certificate that the TPM has for its key are
+/// fetched once, by http, from where that certificate says that they are. Clients that want a fresh report get it once in five seconds, and wait some seconds.
+/// `tpm`: the device, or a Unix socket of a TPM. May be NULL, for "/dev/tpmrm0".
+/// `metadata_url`: "http://HOST" or "http://HOST:PORT". May be NULL, for "http://169.254.169.254".
+/// Statuses: NULL_ARGUMENT, INVALID_UTF8, INVALID_ARGUMENT (no TPM, no such machine, not a URL).
+#[unsafe(no_mangle)]
+pub extern "C" fn atls_server_config_set_azure_vtpm(
+    config: Builder<atls_server_config>,
+    tpm: c_text,
+    metadata_url: c_text,
+    error: Out<*mut atls_error>,
+) -> atls_status {
+    guard(error, || {
+        given(&config, "config")?;
+        let source = virtual_tpm(tpm, metadata_url)?;
         change(config, "config", |config| config.settings.sources.set(source)).map(|_| ())
     })
 }
@@ -106,7 +128,9 @@ pub unsafe extern "C" fn atls_server_config_set_evidence_source(
     error: Out<*mut atls_error>,
 ) -> atls_status {
     guard(error, || {
-        let source = host_evidence::evidence(tee, evidence, Kept { user_data, drop })?;
+        let kept = Kept { user_data, drop };
+        given(&config, "config")?;
+        let source = host_evidence::evidence(tee, evidence, kept)?;
         change(config, "config", |config| config.settings.sources.set(source)).map(|_| ())
     })
 }
@@ -178,7 +202,26 @@ pub extern "C" fn atls_config_set_nsm(
     error: Out<*mut atls_error>,
 ) -> atls_status {
     guard(error, || {
+        given(&config, "config")?;
         let source = security_module(path)?;
+        change(config, "config", |config| config.config.set_source(source)).map(|_| ())
+    })
+}
+
+/// Like atls_config_set_dstack_agent, with evidence of an Azure confidential virtual machine, as described for atls_server_config_set_azure_vtpm.
+/// `tpm`: the device, or a Unix socket of a TPM. May be NULL, for "/dev/tpmrm0".
+/// `metadata_url`: "http://HOST" or "http://HOST:PORT". May be NULL, for "http://169.254.169.254".
+/// Statuses: NULL_ARGUMENT, INVALID_UTF8, INVALID_ARGUMENT (no TPM, no such machine, not a URL).
+#[unsafe(no_mangle)]
+pub extern "C" fn atls_config_set_azure_vtpm(
+    config: Builder<atls_config>,
+    tpm: c_text,
+    metadata_url: c_text,
+    error: Out<*mut atls_error>,
+) -> atls_status {
+    guard(error, || {
+        given(&config, "config")?;
+        let source = virtual_tpm(tpm, metadata_url)?;
         change(config, "config", |config| config.config.set_source(source)).map(|_| ())
     })
 }
@@ -214,7 +257,9 @@ pub unsafe extern "C" fn atls_config_set_evidence_source(
     error: Out<*mut atls_error>,
 ) -> atls_status {
     guard(error, || {
-        let source = host_evidence::evidence(tee, evidence, Kept { user_data, drop })?;
+        let kept = Kept { user_data, drop };
+        given(&config, "config")?;
+        let source = host_evidence::evidence(tee, evidence, kept)?;
         change(config, "config", |config| config.config.set_source(source)).map(|_| ())
     })
 }
@@ -296,4 +341,9 @@ fn has_room(left: Option<Arc<DeviceSource>>) -> Result<()> {
         None => Ok(()),
         Some(_) => Err(Error::new(Status::InvalidArgument, "there are eight sources of attached evidence already")),
     }
+}
+
+fn virtual_tpm(tpm: c_text, metadata_url: c_text) -> Result<Arc<dyn Provider>> {
+    let (tpm, metadata) = (optional_text(tpm, "tpm")?, optional_text(metadata_url, "metadata_url")?);
+    Ok(Arc::new(AzureVtpm::at(tpm.map(Path::new), metadata)?))
 }

@@ -56,6 +56,11 @@ impl<T> Builder<'_, T> {
     }
 }
 
+/// Refuses NULL before anything else is looked at.
+pub fn given<T>(builder: &Builder<T>, what: &str) -> Result<()> {
+    if builder.0.is_null() { Err(Error::new(Status::NullArgument, format!("{what} is NULL"))) } else { Ok(()) }
+}
+
 /// Changes a builder and lets go of it: what `body` takes out of it is dropped after that.
 pub fn change<T, R>(builder: Builder<T>, what: &str, body: impl FnOnce(&mut T) -> R) -> Result<R> {
     // SAFETY: NULL, or a builder that is the call's own until here; the borrow ends with `body`, which does not call into the host.

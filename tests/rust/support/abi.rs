@@ -141,6 +141,7 @@ unsafe extern "C" {
     pub fn atls_server_config_add_attached_source(config: *mut atls_server_config, tee: *const c_char, evidence: atls_attached_fn, user_data: *mut c_void, drop: Option<unsafe extern "C" fn(user_data: *mut c_void)>, error: *mut *mut atls_error) -> atls_status;
     pub fn atls_server_config_free(config: *mut atls_server_config);
     pub fn atls_server_config_new(config: *mut *mut atls_server_config, error: *mut *mut atls_error) -> atls_status;
+    pub fn atls_server_config_set_azure_vtpm(config: *mut atls_server_config, tpm: *const c_char, metadata_url: *const c_char, error: *mut *mut atls_error) -> atls_status;
     pub fn atls_server_config_set_certificate(config: *mut atls_server_config, chain_pem: *const c_char, key_pem: *const c_char, error: *mut *mut atls_error) -> atls_status;
     pub fn atls_server_config_set_client_policy(config: *mut atls_server_config, policy: *const atls_policy, verifier: *const atls_verifier, error: *mut *mut atls_error) -> atls_status;
     pub fn atls_server_config_set_evidence_source(config: *mut atls_server_config, tee: *const c_char, evidence: atls_evidence_fn, user_data: *mut c_void, drop: Option<unsafe extern "C" fn(user_data: *mut c_void)>, error: *mut *mut atls_error) -> atls_status;

@@ -15,6 +15,7 @@ pub mod schema;
 pub mod server;
 pub mod snp;
 pub mod snp_guest;
+pub mod swtpm;
 
 use abi::*;
 use std::ffi::CString;

@@ -8,7 +8,8 @@ use aws_lc_rs::rand::SystemRandom;
 use aws_lc_rs::rsa::KeySize;
 use aws_lc_rs::signature::{KeyPair as _, RSA_PKCS1_SHA256, RsaKeyPair};
 use rcgen::{
-    BasicConstraints, CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair, KeyUsagePurpose,
+    BasicConstraints, CertificateParams, CustomExtension, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair,
+    KeyUsagePurpose,
 };
 use rustls::pki_types::PrivatePkcs8KeyDer;
 use serde_json::{Map, Value, json};
@@ -31,6 +32,8 @@ pub struct Microsoft {
     pub authorities: Vec<Vec<u8>>,
     root: Issuer<'static, KeyPair>,
     issuer: Issuer<'static, KeyPair>,
+    /// Where certificates say that those of their issuers are.
+    place: Option<String>,
 }
 
 /// What the certificate of a TPM's key says; `Vm::certificate` is the truth.
@@ -49,27 +52,36 @@ impl Microsoft {
     /// The one that tests share.
     pub fn get() -> &'static Microsoft {
         static MICROSOFT: OnceLock<Microsoft> = OnceLock::new();
-        MICROSOFT.get_or_init(Microsoft::new)
+        MICROSOFT.get_or_init(|| Microsoft::new(None))
     }
 
     /// Somebody else who calls himself so.
     pub fn impostor() -> &'static Microsoft {
         static IMPOSTOR: OnceLock<Microsoft> = OnceLock::new();
-        IMPOSTOR.get_or_init(Microsoft::new)
+        IMPOSTOR.get_or_init(|| Microsoft::new(None))
     }
 
-    fn new() -> Microsoft {
+    /// Whose certificates are at this URL: `/lower.crt`, `/upper.crt`, `/root.crt`.
+    pub fn at(url: &str) -> Microsoft {
+        Microsoft::new(Some(url.to_owned()))
+    }
+
+    fn new(place: Option<String>) -> Microsoft {
+        let above = |mut params: CertificateParams, name: &str| {
+            params.custom_extensions.extend(place.iter().map(|url| issuer_at(&format!("{url}/{name}.crt"))));
+            params
+        };
         let (params, key) = (ca("Azure Virtual TPM Root (TEST ONLY)"), rsa().1);
         let root = params.self_signed(&key).expect("root");
         let (root_der, root_pem) = (root.der().to_vec(), root.pem());
         let root = Issuer::new(params, key);
-        let (params, key) = (ca("Azure Virtual TPM CA (TEST ONLY)"), rsa().1);
+        let (params, key) = (above(ca("Azure Virtual TPM CA (TEST ONLY)"), "root"), rsa().1);
         let upper_der = params.signed_by(&key, &root).expect("CA").der().to_vec();
         let upper = Issuer::new(params, key);
-        let (params, key) = (ca("Azure Cloud Virtual TPM CA - 1 (TEST ONLY)"), rsa().1);
+        let (params, key) = (above(ca("Azure Cloud Virtual TPM CA - 1 (TEST ONLY)"), "upper"), rsa().1);
         let lower_der = params.signed_by(&key, &upper).expect("CA").der().to_vec();
         let issuer = Issuer::new(params, key);
-        Microsoft { root_pem, root_der, authorities: vec![lower_der, upper_der], root, issuer }
+        Microsoft { root_pem, root_der, authorities: vec![lower_der, upper_der], root, issuer, place }
     }
 
     /// DER, with those of the authorities behind it.
@@ -81,6 +93,7 @@ impl Microsoft {
             params.extended_key_usages = vec![ExtendedKeyUsagePurpose::Other(certificate.usage.clone())];
         }
         (params.not_before, params.not_after) = (time(certificate.dates.0), time(certificate.dates.1));
+        params.custom_extensions.extend(self.place.iter().map(|url| issuer_at(&format!("{url}/lower.crt"))));
         let issuer = if certificate.by_root { &self.root } else { &self.issuer };
         let own = params.signed_by(&vm.certified, issuer).expect("certificate").der().to_vec();
         let authorities = if certificate.by_root { &[][..] } else { &self.authorities };
@@ -250,6 +263,13 @@ pub fn td_report(quote: &[u8]) -> Vec<u8> {
     out[264..264 + 120].copy_from_slice(&body[..120]);
     out[512..512 + 400].copy_from_slice(&body[120..520]);
     out
+}
+
+/// Authority information access (RFC 5280 section 4.2.2.1): the issuer's certificate is at this URL, which is short.
+fn issuer_at(url: &str) -> CustomExtension {
+    let tagged = |tag: u8, content: &[u8]| [&[tag, content.len() as u8][..], content].concat();
+    let place = [&b"\x06\x08\x2b\x06\x01\x05\x05\x07\x30\x02"[..], &tagged(0x86, url.as_bytes())].concat();
+    CustomExtension::from_oid_content(&[1, 3, 6, 1, 5, 5, 7, 1, 1], tagged(0x30, &tagged(0x30, &place)))
 }
 
 fn ca(name: &str) -> CertificateParams {

@@ -19,6 +19,7 @@ pub mod pki;
 pub mod quote;
 pub mod sgx;
 pub mod snp;
+pub mod vtpm;
 pub mod world;
 
 pub use guest::Guest;

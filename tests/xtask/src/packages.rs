@@ -14,6 +14,7 @@ pub const TEST: &[(&str, &str)] = &[
     ("cc", "gcc"),
     ("c++", "g++"),
     ("pkg-config", "pkg-config"),
+    ("swtpm", "swtpm"),
     ("valgrind", "valgrind"),
     ("nm", "binutils"),
     ("go", "golang-go"),
