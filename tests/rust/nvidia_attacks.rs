@@ -209,6 +209,17 @@ fn a_simulated_root_needs_the_consent_of_the_policy() {
 }
 
 #[test]
+fn a_simulated_root_of_devices_alone() {
+    // The machine is held to the root that is built in, and the verdict says that not all of it is production.
+    let mut question = Composite::honest();
+    question.machine.rest.roots = None;
+    let found = question.refused("QUOTE_INVALID", "chain");
+    assert_eq!(found.verdict["trust_anchor"], "simulated");
+    question.machine.rest.policy["allow_simulated"] = false.into();
+    question.refused("TRUST_ANCHOR", "");
+}
+
+#[test]
 fn weaker_keys() {
     let weak: &'static Nvidia = Box::leak(Box::new(Nvidia::weak()));
     let mut question = Composite::with_gpu(&weak.gpu("1"));

@@ -4,9 +4,12 @@
 //! |---|---|---|
 //! | evidence.sock | `KIND HEX`, to the end of the line: a kind of evidence, and 64 bytes that it is to be bound to | the evidence object |
 //! | evil-evidence.sock | the same | evidence of a machine that one thing is wrong with, see `wrong` |
+//! | gpus.sock | `HEX`, to the end of the line: a nonce of 32 bytes | evidence of two GPUs |
+//! | evil-gpus.sock | the same | evidence of one GPU, twice |
 //! | nsm.sock | a request as a Nitro enclave's security module has it, in CBOR, to the end of the stream | its response, in CBOR |
 
 use std::path::Path;
+use std::sync::OnceLock;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use base64::Engine;
@@ -17,6 +20,7 @@ use tokio::net::{UnixListener, UnixStream};
 
 use crate::kds::Kds;
 use crate::nitro::{self, Aws, Document};
+use crate::nvidia::{Gpu, Nvidia};
 use crate::snp::{Amd, Product, REPORT};
 
 /// The path of the revocation list that judging needs.
@@ -49,8 +53,14 @@ pub fn nitro_tpm_policy() -> Value {
 
 /// Serves the sockets until the runtime ends.
 pub fn start(folder: &Path) {
-    serve(folder.join("evidence.sock").as_path(), |socket| give(socket, evidence));
-    serve(folder.join("evil-evidence.sock").as_path(), |socket| give(socket, wrong));
+    serve(folder.join("evidence.sock").as_path(), |socket| {
+        give(socket, |line| line.split_once(' ').and_then(|(kind, binder)| evidence(kind, &unhex(binder)?)))
+    });
+    serve(folder.join("evil-evidence.sock").as_path(), |socket| {
+        give(socket, |line| line.split_once(' ').and_then(|(kind, binder)| wrong(kind, &unhex(binder)?)))
+    });
+    serve(folder.join("gpus.sock").as_path(), |socket| give(socket, gpus));
+    serve(folder.join("evil-gpus.sock").as_path(), |socket| give(socket, one_gpu));
     serve(folder.join("nsm.sock").as_path(), |mut socket| async move {
         let mut request = Vec::new();
         let _ = socket.read_to_end(&mut request).await;
@@ -68,12 +78,11 @@ fn serve<F: Future<Output = ()> + Send + 'static>(path: &Path, answer: fn(UnixSt
     });
 }
 
-async fn give(socket: UnixStream, make: fn(&str, &[u8; 64]) -> Option<Value>) {
+async fn give(socket: UnixStream, make: fn(&str) -> Option<Value>) {
     let mut socket = BufReader::new(socket);
     let mut line = String::new();
     let _ = socket.read_line(&mut line).await;
-    let made = line.trim_end().split_once(' ').and_then(|(kind, binder)| make(kind, &unhex(binder)?));
-    let answer = made.unwrap_or_else(|| json!({"error": "KIND HEX"}));
+    let answer = make(line.trim_end()).unwrap_or_else(|| json!({"error": "KIND HEX"}));
     let _ = socket.write_all(answer.to_string().as_bytes()).await;
 }
 
@@ -150,10 +159,36 @@ fn attestation(request: &[u8]) -> Option<[Option<Vec<u8>>; 3]> {
     rest.is_empty().then_some(members)
 }
 
-fn unhex(digits: &str) -> Option<[u8; 64]> {
+/// The GPUs of the machine, each of which keeps its key.
+fn gpu(number: usize) -> &'static Gpu {
+    static GPUS: OnceLock<[Gpu; 2]> = OnceLock::new();
+    &GPUS.get_or_init(|| ["1", "2"].map(|serial| Nvidia::get().gpu(serial)))[number]
+}
+
+fn gpus(nonce: &str) -> Option<Value> {
+    let nonce = unhex(nonce)?;
+    Some(json!([gpu(0).honest(&nonce), gpu(1).honest(&nonce)]))
+}
+
+fn one_gpu(nonce: &str) -> Option<Value> {
+    let nonce = unhex(nonce)?;
+    Some(json!([gpu(0).honest(&nonce), gpu(0).honest(&nonce)]))
+}
+
+/// What a policy says of them.
+pub fn gpu_block() -> Value {
+    json!({
+        "required": 2, "arch": ["HOPPER"],
+        "measurements": [{
+            "driver_version": "550.90.07", "vbios_version": "96.00.9f.00.01", "values": {"1": "01".repeat(48), "2": "02".repeat(48)},
+        }],
+    })
+}
+
+fn unhex<const N: usize>(digits: &str) -> Option<[u8; N]> {
     let pair = |at: usize| u8::from_str_radix(digits.get(2 * at..2 * at + 2)?, 16).ok();
-    let bytes: Option<Vec<u8>> = (0..64).map(pair).collect();
-    bytes?.try_into().ok().filter(|_| digits.len() == 128)
+    let bytes: Option<Vec<u8>> = (0..N).map(pair).collect();
+    bytes?.try_into().ok().filter(|_| digits.len() == 2 * N)
 }
 
 #[cfg(test)]

@@ -14,7 +14,8 @@
 //! | quote.bin, log.json, collateral.json | evidence for offline verification |
 //! | evidence.sock, nsm.sock | machines of other kinds, see `machines` |
 //! | snp-policy.json, nitro-policy.json | policies that they satisfy |
-//! | amd-roots.pem, aws-root.pem | the roots that their evidence leads to |
+//! | gpus.sock, evil-gpus.sock, gpu-policy.json | GPUs beside the first guest, see `machines`, and a policy that wants both |
+//! | amd-roots.pem, aws-root.pem, nvidia-root.pem | the roots that their evidence leads to |
 //! | tdx-first.json, snp-first.json, nitro-first.json | policies that the first guest and each of the machines satisfy, by exporter-v1, with one kind first |
 //! | ports | shell assignments; written last |
 
@@ -27,6 +28,7 @@ use crate::collateral::Issue;
 use crate::kds::Kds;
 use crate::machines;
 use crate::nitro::Aws;
+use crate::nvidia::Nvidia;
 use crate::pccs::Pccs;
 use crate::snp::{Amd, Product};
 use crate::{Guest, SimTee, agent};
@@ -77,6 +79,8 @@ impl World {
             policy["binding"] = json!({"protocols": ["exporter-v1"]});
         }
         self.write("strict-policy.json", strict.to_string().as_bytes());
+        strict["gpu"] = machines::gpu_block();
+        self.write("gpu-policy.json", strict.to_string().as_bytes());
         self.write("peer-strict-policy.json", other.to_string().as_bytes());
         other["identity"] = json!({"require_key_event": false});
         self.write("peer-policy.json", other.to_string().as_bytes());
@@ -93,6 +97,7 @@ impl World {
         self.write("nitro-policy.json", nitro.to_string().as_bytes());
         self.write("amd-roots.pem", Amd::of(Product::Genoa).roots_pem().as_bytes());
         self.write("aws-root.pem", Aws::get().root_pem.as_bytes());
+        self.write("nvidia-root.pem", Nvidia::get().root_pem.as_bytes());
         let mut members = [Guest::booted(1).policy(&self.pccs.url), snp, nitro];
         for member in &mut members {
             // Said once, of all members.

@@ -2,7 +2,7 @@
 
 use crate::demo;
 use crate::server::Example;
-use crate::shell::{Done, step};
+use crate::shell::{Done, cargo, root, run, step};
 use crate::simulator::Simulator;
 
 /// A machine's kind; the lie of its evil twin, and the check that notices it.
@@ -40,7 +40,21 @@ pub fn show(simulator: &Simulator) -> Done {
         demo::distrusted(simulator, &server.port, POLICY, &format!("FAIL  {}", machine.check))?;
         server.stop()?;
     }
-    Ok(())
+    step("a TDX guest with two GPUs, under a policy that wants them");
+    let server = with_gpus(simulator, "gpus.sock")?;
+    demo::trusted(simulator, &server.port, "gpu-policy.json")?;
+    server.stop()?;
+    step("two GPUs that are one: refused");
+    let server = with_gpus(simulator, "evil-gpus.sock")?;
+    demo::distrusted(simulator, &server.port, "gpu-policy.json", "FAIL  gpu_distinct")?;
+    server.stop()
+}
+
+fn with_gpus(simulator: &Simulator, socket: &str) -> Result<Example, String> {
+    let file = |name| simulator.file(name).display().to_string();
+    run(cargo().args(["build", "--quiet", "--locked", "--package", "simtee"]))?;
+    let program = format!("{} gpus {}", root().join("target/debug/simtee").display(), file(socket));
+    Example::start("gpu_server", &[&file("peer.pem"), &file("peer-key.pem"), &program, &file("agent.sock")])
 }
 
 fn serve(simulator: &Simulator, tee: &str, agent: &str) -> Result<Example, String> {

@@ -54,7 +54,7 @@ impl Simulator {
 
     /// Points the examples and the C tests at it.
     pub fn introduce<'a>(&self, command: &'a mut Command) -> &'a mut Command {
-        let roots = [("amd", "amd-roots.pem"), ("aws", "aws-root.pem")];
+        let roots = [("amd", "amd-roots.pem"), ("aws", "aws-root.pem"), ("nvidia", "nvidia-root.pem")];
         let roots: Vec<_> =
             roots.iter().map(|(vendor, name)| format!("{vendor}={}", self.file(name).display())).collect();
         command.env("ATLS_SIMULATED_ROOTS", roots.join(","));
