@@ -40,7 +40,7 @@ pub struct TlsSession {
     /// SNI.
     pub server_name: Option<String>,
     /// The open challenge to the client.
-    challenge: Option<Challenge>,
+    pub(super) challenge: Option<Challenge>,
     refusals: u32,
     /// In a client that has proved itself.
     pub(super) trust: Option<Arc<Standing>>,

@@ -36,8 +36,9 @@ impl<S> ServerConnection<'_, S> {
         self.client_trust().is_some_and(|trust| trust.is_too_old())
     }
 
-    /// When it will be.
+    /// When it will be; `None` also while a challenge is open, whose answer may be on its way.
     pub(super) fn client_trusted_until(&self, now: Instant) -> Option<Instant> {
-        now.checked_add(self.client_trust()?.time_left()?)
+        let session = self.session.as_ref().filter(|session| session.challenge.is_none())?;
+        now.checked_add(session.trust.as_ref()?.time_left()?)
     }
 }

@@ -75,6 +75,7 @@ unsafe extern "C" {
     pub fn atls_config_set_bind(config: *mut atls_config, address_or_interface: *const c_char, error: *mut *mut atls_error) -> atls_status;
     pub fn atls_config_set_certificate_check(config: *mut atls_config, check: c_bool, error: *mut *mut atls_error) -> atls_status;
     pub fn atls_config_set_deadline(config: *mut atls_config, whole_ms: u32, error: *mut *mut atls_error) -> atls_status;
+    pub fn atls_config_set_dstack_agent(config: *mut atls_config, path: *const c_char, error: *mut *mut atls_error) -> atls_status;
     pub fn atls_config_set_evidence_source(config: *mut atls_config, tee: *const c_char, evidence: atls_evidence_fn, user_data: *mut c_void, drop: Option<unsafe extern "C" fn(user_data: *mut c_void)>, error: *mut *mut atls_error) -> atls_status;
     pub fn atls_config_set_family(config: *mut atls_config, family: atls_family, error: *mut *mut atls_error) -> atls_status;
     pub fn atls_config_set_key_log(config: *mut atls_config, callback: atls_key_log_fn, user_data: *mut c_void, drop: Option<unsafe extern "C" fn(user_data: *mut c_void)>, words: *const c_char, error: *mut *mut atls_error) -> atls_status;
@@ -100,11 +101,13 @@ unsafe extern "C" {
     pub fn atls_error_http_status(error: *const atls_error) -> u32;
     pub fn atls_error_message(error: *const atls_error) -> atls_str;
     pub fn atls_error_phase(error: *const atls_error) -> atls_str;
+    pub fn atls_error_ref(error: *const atls_error) -> *mut atls_error;
     pub fn atls_error_retryable(error: *const atls_error) -> bool;
     pub fn atls_error_status(error: *const atls_error) -> atls_status;
     pub fn atls_error_tls_alert(error: *const atls_error) -> i32;
     pub fn atls_error_verdict(error: *const atls_error) -> *const atls_verdict;
     pub fn atls_exchange_free(exchange: *mut atls_exchange);
+    pub fn atls_exchange_head(exchange: *const atls_exchange, timeout_ms: u32, head: *mut *mut atls_head, error: *mut *mut atls_error) -> atls_status;
     pub fn atls_exchange_read_all(exchange: *const atls_exchange, max: usize, timeout_ms: u32, body: *mut *mut atls_buf, error: *mut *mut atls_error) -> atls_status;
     pub fn atls_exchange_reused(exchange: *const atls_exchange) -> bool;
     pub fn atls_exchange_verdict(exchange: *const atls_exchange) -> *mut atls_verdict;
@@ -120,6 +123,9 @@ unsafe extern "C" {
     pub fn atls_h1_conn_start_next_cycle(conn: *mut atls_h1_conn, error: *mut *mut atls_error) -> atls_status;
     pub fn atls_h1_conn_trailing_data(conn: *const atls_h1_conn, data: *mut atls_bytes, eof: *mut bool, error: *mut *mut atls_error) -> atls_status;
     pub fn atls_has(part: atls_part) -> bool;
+    pub fn atls_head_free(head: *mut atls_head);
+    pub fn atls_head_get(head: *const atls_head, name: *const c_char) -> atls_str;
+    pub fn atls_head_status(head: *const atls_head) -> u32;
     pub fn atls_http_connect(config: *const atls_config, http: *mut *mut atls_http, error: *mut *mut atls_error) -> atls_status;
     pub fn atls_http_fetch(http: *const atls_http, request: *const atls_request, exchange: *mut *mut atls_exchange, error: *mut *mut atls_error) -> atls_status;
     pub fn atls_http_free(http: *mut atls_http);
@@ -144,6 +150,7 @@ unsafe extern "C" {
     pub fn atls_server_config_set_azure_vtpm(config: *mut atls_server_config, tpm: *const c_char, metadata_url: *const c_char, error: *mut *mut atls_error) -> atls_status;
     pub fn atls_server_config_set_certificate(config: *mut atls_server_config, chain_pem: *const c_char, key_pem: *const c_char, error: *mut *mut atls_error) -> atls_status;
     pub fn atls_server_config_set_client_policy(config: *mut atls_server_config, policy: *const atls_policy, verifier: *const atls_verifier, error: *mut *mut atls_error) -> atls_status;
+    pub fn atls_server_config_set_dstack_agent(config: *mut atls_server_config, path: *const c_char, error: *mut *mut atls_error) -> atls_status;
     pub fn atls_server_config_set_evidence_source(config: *mut atls_server_config, tee: *const c_char, evidence: atls_evidence_fn, user_data: *mut c_void, drop: Option<unsafe extern "C" fn(user_data: *mut c_void)>, error: *mut *mut atls_error) -> atls_status;
     pub fn atls_server_config_set_flags(config: *mut atls_server_config, flags: u32, error: *mut *mut atls_error) -> atls_status;
     pub fn atls_server_config_set_tsm(config: *mut atls_server_config, path: *const c_char, error: *mut *mut atls_error) -> atls_status;
@@ -154,6 +161,7 @@ unsafe extern "C" {
     pub fn atls_server_request_ref(request: *const atls_server_request) -> *mut atls_server_request;
     pub fn atls_server_request_respond(request: *const atls_server_request, status: u32, headers: *const atls_headers, body: atls_bytes, error: *mut *mut atls_error) -> atls_status;
     pub fn atls_server_request_start(request: *const atls_server_request, runtime: *const atls_runtime, sink: *const atls_sink, error: *mut *mut atls_error) -> atls_status;
+    pub fn atls_server_request_target(request: *const atls_server_request) -> atls_str;
     pub fn atls_server_start(runtime: *const atls_runtime, config: *const atls_server_config, sink: *const atls_sink, server: *mut *mut atls_server, error: *mut *mut atls_error) -> atls_status;
     pub fn atls_status_name(status: atls_status) -> atls_str;
     pub fn atls_stream_connect(config: *const atls_config, stream: *mut *mut atls_stream, error: *mut *mut atls_error) -> atls_status;

@@ -8,8 +8,8 @@ use base64::Engine;
 use simtee::SimTee;
 
 pub struct Served {
-    runtime: *mut atls_runtime,
-    queue: *mut atls_queue,
+    pub runtime: *mut atls_runtime,
+    pub queue: *mut atls_queue,
     server: *mut atls_server,
 }
 
@@ -31,6 +31,14 @@ pub fn plain(tee: &SimTee) -> (Served, u16) {
 
 /// The same, configured further.
 pub fn with(tee: &SimTee, configure: impl FnOnce(*mut atls_server_config)) -> (Served, u16) {
+    serving(tee, ignore, configure)
+}
+
+/// What a host does about an event.
+pub type OnEvent = unsafe extern "C" fn(*mut std::ffi::c_void, *const atls_event);
+
+/// A server whose events go to `on_event`.
+pub fn serving(tee: &SimTee, on_event: OnEvent, configure: impl FnOnce(*mut atls_server_config)) -> (Served, u16) {
     let (leaf, key) = tee.web_certificate(&["localhost"], -1, 30);
     let pem = |label: &str, der: &[u8]| {
         let text = base64::engine::general_purpose::STANDARD.encode(der);
@@ -45,7 +53,7 @@ pub fn with(tee: &SimTee, configure: impl FnOnce(*mut atls_server_config)) -> (S
         assert_eq!(atls_server_config_new(&mut config, null_mut()), 0);
         assert_eq!(atls_server_config_set_certificate(config, chain.as_ptr(), key.as_ptr(), null_mut()), 0);
         configure(config);
-        let sink = atls_sink { queue, token: 0, call: Some(ignore), user_data: null_mut(), drop: None };
+        let sink = atls_sink { queue, token: 0, call: Some(on_event), user_data: null_mut(), drop: None };
         assert_eq!(atls_server_start(runtime, config, &sink, &mut server, null_mut()), 0);
         atls_server_config_free(config);
         assert_eq!(atls_server_listen(server, c"127.0.0.1".as_ptr(), 0, false.into(), &mut port, null_mut()), 0);
