@@ -2,7 +2,6 @@
 
 use std::time::Duration;
 
-use aws_lc_rs::signature::{ECDSA_P384_SHA384_FIXED, UnparsedPublicKey};
 use rustls_pki_types::{CertificateDer, UnixTime};
 use webpki::aws_lc_rs::ECDSA_P384_SHA384;
 use webpki::{EndEntityCert, KeyUsage, anchor_from_trusted_cert};
@@ -10,12 +9,15 @@ use x509_cert::Certificate;
 use x509_cert::der::Decode;
 
 use super::document::NitroDocument;
+use crate::attest::remembering::{Remembering, is_signed_by_p384};
 
 /// The root of Nitro enclaves, G1: <https://aws-nitro-enclaves.amazonaws.com/AWS_NitroEnclaves_Root-G1.zip>. A test holds the fingerprint.
 pub const AWS_NITRO_ROOT_DER: &[u8] = include_bytes!("aws_nitro_root_g1.der");
 
 /// Between the root and the certificate.
 const INTERMEDIATES: std::ops::RangeInclusive<usize> = 1..=4;
+
+static P384: Remembering = Remembering::new(ECDSA_P384_SHA384);
 
 /// What is known of the key that signed, once it leads to the root.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -38,7 +40,7 @@ impl Signer {
         let own = CertificateDer::from(&document.certificate[..]);
         let leaf = EndEntityCert::try_from(&own).map_err(|error| error.to_string())?;
         let (time, usage) = (UnixTime::since_unix_epoch(Duration::from_secs(now)), KeyUsage::client_auth());
-        let path = leaf.verify_for_usage(&[ECDSA_P384_SHA384], &anchors, &issuers, time, usage, None, None);
+        let path = leaf.verify_for_usage(&[&P384], &anchors, &issuers, time, usage, None, None);
         let path = path.map_err(|error| error.to_string())?;
         let used: Vec<_> = path.intermediate_certificates().map(|issuer| issuer.der()).collect();
         if !used.iter().eq(issuers.iter().rev()) {
@@ -57,8 +59,7 @@ impl Signer {
     }
 
     pub fn has_signed(&self, document: &NitroDocument) -> bool {
-        let key = UnparsedPublicKey::new(&ECDSA_P384_SHA384_FIXED, &self.key);
-        key.verify(&document.signed(), &document.signature).is_ok()
+        is_signed_by_p384(&self.key, &document.signed(), &document.signature)
     }
 }
 

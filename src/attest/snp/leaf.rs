@@ -3,7 +3,6 @@
 
 use std::time::Duration;
 
-use aws_lc_rs::signature::{ECDSA_P384_SHA384_FIXED, UnparsedPublicKey};
 use rustls_pki_types::{CertificateDer, UnixTime};
 use webpki::{EndEntityCert, KeyUsage, anchor_from_trusted_cert};
 use x509_cert::Certificate;
@@ -16,6 +15,7 @@ use super::product::{Product, SigningKey};
 use super::pss::PSS;
 use super::roots::{Roots, common_name};
 use super::tcb::Tcb;
+use crate::attest::remembering::is_signed_by_p384;
 
 /// No certificate of AMD's is larger.
 const MAX_BYTES: usize = 8 << 10;
@@ -98,8 +98,7 @@ impl Leaf {
 
     /// Whether its key signed the report.
     pub fn has_signed(&self, report: &Report) -> bool {
-        let key = UnparsedPublicKey::new(&ECDSA_P384_SHA384_FIXED, &self.key);
-        key.verify(report.signed(), &report.signature()).is_ok()
+        is_signed_by_p384(&self.key, report.signed(), &report.signature())
     }
 }
 
