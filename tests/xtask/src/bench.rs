@@ -250,6 +250,7 @@ impl Bench {
         let (plain, cold, known) = (cpu("dcap-qvl ")?, cpu("cold ")?, cpu("known ")?);
         two("13 quote, unknown platform, CPU", cold, plain, Figure::CpuPerOp, "dcap-qvl");
         two("13 quote, known platform, CPU", known, plain, Figure::CpuPerOp, "dcap-qvl");
+        families()?;
         let simulator = Simulator::start_hostile()?;
         let client = |mode: &[&str]| {
             let mut client = command(&self.peers[0].1[0]);
@@ -354,4 +355,23 @@ openssl req -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -subj "/CN=localh
 openssl x509 -req -in cert.csr -CA ca.pem -CAkey ca.key -CAcreateserial -days 3650 -out cert.pem \
   -extfile <(printf 'subjectAltName=DNS:localhost\nbasicConstraints=CA:FALSE\nextendedKeyUsage=serverAuth\n')"#;
     run(command("bash").args(["-c", script]).arg(folder).stderr(Stdio::null()))
+}
+
+/// Whole appraisals of other kinds of evidence beside the one verification that each new piece takes at least.
+fn families() -> Done {
+    let printed = output(command(root().join("target/release/families")).arg("400"))?;
+    let cpu = |name: &str| -> Result<f64, String> {
+        let line = printed.lines().find_map(|line| line.strip_prefix(name)).ok_or("families printed too little")?;
+        Ok(Sample::parse(line)?.cpu_per_op())
+    };
+    let least = cpu("p384 ")?;
+    for (row, name) in [
+        ("13 SNP report, new chip, CPU", "snp-cold "),
+        ("13 SNP report, known chip, CPU", "snp-known "),
+        ("13 Nitro document, unknown chain, CPU", "nitro-cold "),
+        ("13 Nitro document, known chain, CPU", "nitro-known "),
+    ] {
+        two(row, cpu(name)?, least, Figure::CpuPerOp, "one P-384 verification");
+    }
+    Ok(())
 }
