@@ -1,4 +1,4 @@
-//! Gives the shared library its name: SONAME on ELF, install name on macOS. While 0.x each minor version is its own ABI.
+//! Gives the shared library its name: SONAME on ELF, install name on macOS. While 0.x each minor version is its own ABI. Touches nothing.
 
 fn main() {
     println!("cargo:rerun-if-changed=src/build.rs");

@@ -1,4 +1,4 @@
-//! Where log lines go: to the host's callback, or nowhere. Process-wide, because a log is.
+//! Where log lines go: to the host's callback, or nowhere. Process-wide, because a log is. Touches nothing else.
 //!
 //! What belongs on which level:
 //! - `ERROR`: what the host must act on, because nothing will be served until it does: no file descriptors or no memory is left.

@@ -1,4 +1,4 @@
-//! Roots that evidence may end in, one for each vendor of TEEs.
+//! Roots that evidence may end in, one for each vendor of TEEs. Pure.
 
 use rustls_pki_types::CertificateDer;
 use rustls_pki_types::pem::PemObject;

@@ -1,4 +1,4 @@
-//! The appraisal itself: each member of the policy that is about the evidence's kind is asked, in order, until one trusts it.
+//! The appraisal itself: each member of the policy that is about the evidence's kind is asked, in order, until one trusts it. Pure.
 
 use super::anchors::{SIMULATED, TrustAnchors};
 use super::attached;

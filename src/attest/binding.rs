@@ -1,5 +1,5 @@
 //! What ties evidence to one TLS session (docs/protocol.md, "The binder"): in protocol atlas-v1 nonce, exporter value and the certificate in use;
-//! in exporter-v1 also who of the two proves itself, the keys of both, and the name that was asked for.
+//! in exporter-v1 also who of the two proves itself, the keys of both, and the name that was asked for. Pure.
 
 use rustls_pki_types::CertificateDer;
 

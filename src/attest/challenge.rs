@@ -1,5 +1,5 @@
 //! The frames of protocol exporter-v1 (docs/protocol.md, "The challenge"): a challenge, and the answer to it. JSON, and refused if it could mean
-//! two things. The bytes of the challenge themselves are bound, by way of the exporter's context.
+//! two things. The bytes of the challenge themselves are bound, by way of the exporter's context. Pure.
 
 use serde_json::{Value, json};
 

@@ -1,4 +1,4 @@
-//! The vendors' signed documents about platforms (RFC 9334: endorsements; here: collateral). What is in them, only their family knows.
+//! The vendors' signed documents about platforms (RFC 9334: endorsements; here: collateral). What is in them, only their family knows. Pure.
 
 use std::fmt;
 

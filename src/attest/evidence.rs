@@ -1,4 +1,4 @@
-//! Evidence of any kind, decoded but not judged: that of the machine, and of devices beside it.
+//! Evidence of any kind, decoded but not judged: that of the machine, and of devices beside it. Pure.
 
 use std::any::Any;
 use std::fmt;

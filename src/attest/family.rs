@@ -1,4 +1,4 @@
-//! The seam between the judgement and the kinds of TEE: what each kind brings, and the one list of those that there are.
+//! The seam between the judgement and the kinds of TEE: what each kind brings, and the one list of those that there are. Pure.
 //!
 //! A family is a `type` in a policy. To add one: its folder here, a line in [`FAMILIES`], an arm in [`Tee`]; and, if its evidence needs documents of a
 //! vendor that is new, the vendor's root in `anchors` and its module in `collateral`; a provider in `attester` if this side is to make such evidence.

@@ -1,5 +1,5 @@
 //! Why there is no judgement: a policy that says nothing clear, or a question that cannot be answered. (Evidence that is refused is a verdict.)
-//! The one place of this room that knows the library's error.
+//! The one place of this room that knows the library's error. Pure.
 
 use std::fmt;
 

@@ -1,4 +1,4 @@
-//! JSON that must mean one thing only: objects with a member twice are refused, because two readers may pick different ones.
+//! JSON that must mean one thing only: objects with a member twice are refused, because two readers may pick different ones. Pure.
 
 use std::fmt;
 

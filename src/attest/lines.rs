@@ -1,4 +1,4 @@
-//! The lines of a verdict, as the families write them.
+//! The lines of a verdict, as the families write them. Pure.
 
 use super::binding::{Binding, public_key};
 use super::hash::{hex, sha256};

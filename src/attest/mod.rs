@@ -1,4 +1,4 @@
-//! Judging evidence: the pure heart of the library.
+//! Judging evidence: the pure heart of the library. Pure.
 //!
 //! [`appraise`] turns (evidence, documents, policy, expected binding, time) into a verdict with one line per check. What each kind of TEE brings to that
 //! is a [`Family`], in a folder of its own; the rest is the same for all. In this room there is no I/O, no clock and no thread; the one piece of shared

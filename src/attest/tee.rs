@@ -1,4 +1,4 @@
-//! The kinds of TEE: their names on the wire, in policies' challenges and in verdicts, and the two bytes that a binder has of them.
+//! The kinds of TEE: their names on the wire, in policies' challenges and in verdicts, and the two bytes that a binder has of them. Pure.
 
 /// A kind of evidence. Names and codes are never reused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

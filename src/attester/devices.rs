@@ -7,7 +7,7 @@ use std::sync::atomic::AtomicUsize;
 use serde_json::Value;
 use tokio::sync::Mutex;
 
-use super::{Waiting, blocking};
+use super::{WaitingTurn, blocking};
 use crate::attest::{Evidence, MAX_ATTACHED, Tee};
 use crate::error::{Error, Phase, Result, Status};
 
@@ -37,7 +37,7 @@ impl DeviceSource {
 
     /// The entry of an answer, unjudged. Errors: Busy (too many wait), NoEvidence.
     async fn entry(&self, binder: &[u8; 64]) -> Result<Value> {
-        let _waiting = self.waiting.as_ref().map(Waiting::enter).transpose()?;
+        let _waiting = self.waiting.as_ref().map(WaitingTurn::enter).transpose()?;
         let _turn = self.turn.lock().await;
         let (ask, nonce) = (self.ask.clone(), Evidence::device_nonce(self.tee, binder));
         let text = blocking(move || ask(&nonce)).await??;

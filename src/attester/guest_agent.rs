@@ -1,4 +1,4 @@
-//! The guest agent of dstack, over its Unix socket: quotes, and events for the log (docs/protocol.md, "The certificate event").
+//! The guest agent of dstack, over its Unix socket: quotes, and events for the log (docs/protocol.md, "The certificate event"). Touches that socket.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;

@@ -1,4 +1,4 @@
-//! Evidence that the host of this library makes: a function of its own.
+//! Evidence that the host of this library makes: a function of its own. May run that function, on a helper thread.
 
 use std::fmt;
 use std::sync::Arc;

@@ -93,7 +93,7 @@ impl Attester {
         let _waiting = match &self.paces {
             None => None,
             Some(paces) => {
-                let place = Waiting::enter(&self.waiting)?;
+                let place = WaitingTurn::enter(&self.waiting)?;
                 paces.all.step().await?;
                 if is_slow {
                     paces.slow.step().await?;
@@ -159,11 +159,11 @@ async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) 
 }
 
 #[derive(Debug)]
-struct Waiting<'a>(&'a AtomicUsize);
+struct WaitingTurn<'a>(&'a AtomicUsize);
 
-impl Waiting<'_> {
-    fn enter(count: &AtomicUsize) -> Result<Waiting<'_>> {
-        let place = Waiting(count);
+impl WaitingTurn<'_> {
+    fn enter(count: &AtomicUsize) -> Result<WaitingTurn<'_>> {
+        let place = WaitingTurn(count);
         match count.fetch_add(1, Ordering::AcqRel) {
             WAITING.. => Err(Error::new(Status::Busy, format!("{WAITING} wait for a quote already"))),
             _ => Ok(place),
@@ -171,7 +171,7 @@ impl Waiting<'_> {
     }
 }
 
-impl Drop for Waiting<'_> {
+impl Drop for WaitingTurn<'_> {
     fn drop(&mut self) {
         self.0.fetch_sub(1, Ordering::AcqRel);
     }

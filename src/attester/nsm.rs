@@ -1,5 +1,5 @@
 //! Documents of AWS Nitro enclaves, by way of the security module that each enclave has as `/dev/nsm` (the Nitro Secure Module's interface: one request
-//! and one response in CBOR). The device itself is in `capi`, where `unsafe` is.
+//! and one response in CBOR). The device itself is in `capi`, where `unsafe` is. Touches that device, on a helper thread.
 
 use std::fmt;
 use std::io;

@@ -1,4 +1,4 @@
-//! How often strangers may ask for evidence: it is the dearest thing that they can ask for.
+//! How often strangers may ask for evidence: it is the dearest thing that they can ask for. Touches the clock.
 
 use std::time::Duration;
 

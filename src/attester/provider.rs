@@ -1,4 +1,4 @@
-//! What makes evidence: one for each way to it.
+//! What makes evidence: one for each way to it. No I/O here.
 
 use std::fmt;
 use std::sync::Arc;

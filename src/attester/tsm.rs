@@ -1,4 +1,5 @@
 //! Quotes and reports by way of the Linux kernel: configfs-tsm (Documentation/ABI/testing/configfs-tsm-report), of TDX and SEV-SNP guests. There is no log.
+//! Touches files of the kernel, on a helper thread.
 
 use std::fs;
 use std::io::{self, Write};

@@ -1,4 +1,4 @@
-//! An HTTP connection as a task of the runtime, which reports to its host by events.
+//! An HTTP connection as a task of the runtime, which reports to its host by events. Touches nothing but that connection and the clock.
 
 use std::sync::{Arc, OnceLock};
 

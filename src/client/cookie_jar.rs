@@ -24,12 +24,12 @@ const MAX_LINE: usize = 8 << 10;
 #[derive(Default)]
 pub struct CookieJar {
     enabled: AtomicBool,
-    kept: Mutex<Kept>,
+    kept: Mutex<KeptCookies>,
 }
 
 /// Invariants: `count` is the number of all entries; every host in it has at least one.
 #[derive(Default)]
-struct Kept {
+struct KeptCookies {
     hosts: HashMap<String, Vec<Entry>>,
     count: usize,
     /// Grows by one with each cookie that is stored and each request that is made.
@@ -90,7 +90,7 @@ impl CookieJar {
     pub fn enable(&self, on: bool) {
         self.enabled.store(on, Ordering::Release);
         if !on {
-            *lock(&self.kept) = Kept::default();
+            *lock(&self.kept) = KeptCookies::default();
         }
     }
 
@@ -100,7 +100,7 @@ impl CookieJar {
     }
 }
 
-impl Kept {
+impl KeptCookies {
     /// Sets or replaces a cookie, or removes it if it has expired. Only a new one needs room.
     fn take(&mut self, host: &str, cookie: Cookie<'static>) {
         self.clock += 1;

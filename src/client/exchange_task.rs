@@ -1,4 +1,4 @@
-//! An exchange as a task of the runtime, which reports to its host by events.
+//! An exchange as a task of the runtime, which reports to its host by events. May connect; touches the clock.
 
 use std::sync::{Arc, OnceLock};
 

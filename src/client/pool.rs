@@ -26,7 +26,7 @@ pub struct ConnectionKey {
     pub connector: Arc<Connector>,
 }
 
-type Identity = (String, u16, bool, usize, usize);
+type ConnectionIdentity = (String, u16, bool, usize, usize);
 
 impl ConnectionKey {
     pub fn place(&self) -> HostAndPort {
@@ -38,7 +38,7 @@ impl ConnectionKey {
         log::place(&self.host, self.port)
     }
 
-    fn identity(&self) -> Identity {
+    fn identity(&self) -> ConnectionIdentity {
         let policy = self.policy.as_ref().map_or(0, |policy| Arc::as_ptr(policy) as usize);
         (self.host.clone(), self.port, self.plain, policy, Arc::as_ptr(&self.connector) as usize)
     }
@@ -95,7 +95,7 @@ struct IdleConnection {
 pub struct ConnectionPool {
     limits: ClientLimits,
     turns: Arc<TurnQueue>,
-    idle: Mutex<HashMap<Identity, Vec<IdleConnection>>>,
+    idle: Mutex<HashMap<ConnectionIdentity, Vec<IdleConnection>>>,
     sweeping: AtomicBool,
 }
 
@@ -144,7 +144,7 @@ impl ConnectionPool {
         let place = key.place();
         let active = self.turns.active_at(&place);
         let mut idle = lock(&self.idle);
-        let here = |identity: &Identity| identity.0 == place.0 && identity.1 == place.1;
+        let here = |identity: &ConnectionIdentity| identity.0 == place.0 && identity.1 == place.1;
         let waiting: usize = idle.iter().filter(|(identity, _)| here(identity)).map(|(_, waiting)| waiting.len()).sum();
         for _ in self.limits.connections..active.saturating_add(waiting) {
             close_oldest(&mut idle, here);
@@ -226,10 +226,14 @@ impl ConnectionPool {
 }
 
 /// Of the connections that `which` selects, closes the one that was idle longest.
-fn close_oldest(idle: &mut HashMap<Identity, Vec<IdleConnection>>, which: impl Fn(&Identity) -> bool) {
+fn close_oldest(
+    idle: &mut HashMap<ConnectionIdentity, Vec<IdleConnection>>,
+    which: impl Fn(&ConnectionIdentity) -> bool,
+) {
     // Of those with one key, the first was idle longest.
-    let first =
-        |(identity, waiting): (&Identity, &Vec<IdleConnection>)| Some((waiting.first()?.since, identity.clone()));
+    let first = |(identity, waiting): (&ConnectionIdentity, &Vec<IdleConnection>)| {
+        Some((waiting.first()?.since, identity.clone()))
+    };
     let Some((_, identity)) = idle.iter().filter(|(identity, _)| which(identity)).filter_map(first).min() else {
         return;
     };

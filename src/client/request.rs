@@ -12,7 +12,7 @@ use crate::error::{Error, Result, Status};
 use crate::io::random::random;
 use crate::message::credentials::{AuthScheme, Login};
 use crate::message::date::http_date;
-use crate::message::form::Field;
+use crate::message::form::FormField;
 use crate::message::header_fields::HeaderFields;
 use crate::message::host::check_host;
 use crate::message::{RequestHead, check_header, form};
@@ -37,7 +37,7 @@ pub enum ClientBody {
     },
     Source(Arc<dyn BodySource>, Option<u64>),
     /// Fields, and the boundary between them.
-    Form(Vec<Field>, String),
+    Form(Vec<FormField>, String),
 }
 
 impl ClientRequest {
@@ -139,7 +139,7 @@ impl ClientRequest {
 
     /// Adds a field to the form that is the body. A body of another kind is replaced by a form and returned, to be dropped as with `set_body`.
     /// Sets Content-Type. Errors: HttpHeaderInvalid (the field's own type).
-    pub fn add_form_field(&mut self, field: Field) -> Result<Option<ClientBody>> {
+    pub fn add_form_field(&mut self, field: FormField) -> Result<Option<ClientBody>> {
         if let Some(kind) = &field.content_type {
             check_header("Content-Type", kind.as_bytes())?;
         }

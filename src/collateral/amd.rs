@@ -4,7 +4,7 @@
 use super::kept_document::{KeptDocument, Window};
 use super::vendor::{Authority, VendorModule};
 use crate::attest::hash::{hex, unhex_array};
-use crate::attest::snp::{Crl, CrlDates, DocumentKind, Leaf, Product, Roots, SigningKey, Tcb};
+use crate::attest::snp::{AmdDocumentKind, Crl, CrlDates, Leaf, Product, Roots, SigningKey, Tcb};
 use crate::attest::{Document, DocumentId, Vendor};
 
 pub struct Amd;
@@ -24,9 +24,9 @@ impl Subject {
     fn read(kind: &str, subject: &str) -> Option<Subject> {
         let (product, rest) = subject.split_once('/')?;
         let product = Product::from_name(product)?;
-        match DocumentKind::from_name(kind)? {
-            DocumentKind::Crl => Some(Subject::Crl(product, SigningKey::from_name(rest)?)),
-            DocumentKind::Leaf => {
+        match AmdDocumentKind::from_name(kind)? {
+            AmdDocumentKind::Crl => Some(Subject::Crl(product, SigningKey::from_name(rest)?)),
+            AmdDocumentKind::Leaf => {
                 let (chip, tcb) = rest.split_once('/')?;
                 let is_lower = |text: &str| !text.bytes().any(|byte| byte.is_ascii_uppercase());
                 let (id, version) = (unhex_array(chip)?, unhex_array(tcb)?);
@@ -38,7 +38,7 @@ impl Subject {
 
 impl VendorModule for Amd {
     fn id(&self, name: &str) -> Option<DocumentId> {
-        DocumentKind::ALL.into_iter().find_map(|kind| {
+        AmdDocumentKind::ALL.into_iter().find_map(|kind| {
             let subject = name.strip_prefix(kind.name())?.strip_prefix('/')?;
             Subject::read(kind.name(), subject)?;
             Some(DocumentId { vendor: Vendor::Amd, kind: kind.name(), subject: subject.to_owned() })
@@ -106,11 +106,11 @@ impl VendorModule for Amd {
 
     /// The certificate for a version of a chip's firmware.
     fn is_immutable(&self, id: &DocumentId) -> bool {
-        id.kind == DocumentKind::Leaf.name()
+        id.kind == AmdDocumentKind::Leaf.name()
     }
 
     fn is_chosen_by_evidence(&self, id: &DocumentId) -> bool {
-        id.kind == DocumentKind::Leaf.name()
+        id.kind == AmdDocumentKind::Leaf.name()
     }
 
     fn document(&self, _: &DocumentId, object: &KeptDocument) -> Result<Document, String> {

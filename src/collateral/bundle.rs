@@ -1,4 +1,4 @@
-//! Export and import of a store's documents as one JSON object, for machines without a way to the vendor.
+//! Export and import of a store's documents as one JSON object, for machines without a way to the vendor. No I/O.
 
 use std::sync::Arc;
 

@@ -1,4 +1,4 @@
-//! Fetching one document over HTTP: bounded in size and time, one connection each, by the way out that it is given.
+//! Fetching one document over HTTP: bounded in size and time, one connection each, by the way out that it is given. Touches the network.
 
 use std::sync::Arc;
 use std::time::Duration;

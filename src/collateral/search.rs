@@ -1,4 +1,5 @@
 //! The search for one document: what is kept first, and then the policy's sources in turn, until one has a document that is authentic and holds.
+//! Touches the network and the clock.
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -1,4 +1,4 @@
-//! What is particular about the documents of one vendor. The store, its files and its bundles are the same for all.
+//! What is particular about the documents of one vendor. The store, its files and its bundles are the same for all. Pure.
 
 use super::amd::Amd;
 use super::intel::Intel;

@@ -15,7 +15,7 @@ use crate::verifier::Verifier;
 
 /// Host, port and settings. What is costly to derive from them is made once, and again only after a change.
 #[derive(Default)]
-pub struct ConnectConfig {
+pub struct ConnectBuilder {
     host: String,
     port: u16,
     settings: ConnectSettings,
@@ -26,19 +26,19 @@ pub struct ConnectConfig {
 /// The words by which a caller consents that secrets leave the process.
 const CONSENT: &str = "secrets may leave";
 
-impl ConnectConfig {
+impl ConnectBuilder {
     /// Errors: InvalidArgument.
-    pub fn new(host: &str, port: u16) -> Result<ConnectConfig> {
+    pub fn new(host: &str, port: u16) -> Result<ConnectBuilder> {
         check_host(host)?;
         if port == 0 {
             return Err(Error::new(Status::InvalidArgument, "port is 0"));
         }
-        Ok(ConnectConfig { host: host.to_owned(), port, ..ConnectConfig::anywhere() })
+        Ok(ConnectBuilder { host: host.to_owned(), port, ..ConnectBuilder::anywhere() })
     }
 
     /// Without a host, for uses that need none.
-    pub fn anywhere() -> ConnectConfig {
-        ConnectConfig::default()
+    pub fn anywhere() -> ConnectBuilder {
+        ConnectBuilder::default()
     }
 
     /// Checks and freezes. No socket is opened before this has succeeded. Errors: InvalidState (neither a policy nor unattested; no host), and as `Connector::new`.
@@ -160,7 +160,7 @@ impl ConnectConfig {
         }
     }
 
-    /// Where the secrets of each session go; `consent` is what `ConnectConfig::consent` returned. Returns the previous one, to be dropped as with `set_source`.
+    /// Where the secrets of each session go; `consent` is what `ConnectBuilder::consent` returned. Returns the previous one, to be dropped as with `set_source`.
     #[must_use]
     pub fn set_key_log(&mut self, lines: Option<KeyLogSink>, consent: bool) -> Option<KeyLogSink> {
         let trust = &mut self.change().trust;

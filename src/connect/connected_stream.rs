@@ -1,4 +1,4 @@
-//! The stream of a connection: TLS or, only if the caller wants neither attestation nor secrecy, the bare transport.
+//! The stream of a connection: TLS or, only if the caller wants neither attestation nor secrecy, the bare transport. Touches nothing but that stream.
 
 use std::io;
 use std::net::SocketAddr;

@@ -21,7 +21,7 @@ use rustls::ClientConfig;
 
 use crate::tunnel::{Transport, TunnelUrl};
 pub use attestation::EvidenceChannel;
-pub use config::ConnectConfig;
+pub use config::ConnectBuilder;
 pub use connected_stream::{ConnectedStream, SessionExporter};
 pub use evidence_query::{EvidenceAnswer, EvidenceQuery, bytes_after, query_head, too_long};
 use progress::{ConnectProgress, report};

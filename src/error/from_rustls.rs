@@ -1,4 +1,4 @@
-//! What the errors of rustls mean here.
+//! What the errors of rustls mean here. Pure.
 
 use rustls::{AlertDescription, CertificateError, Error as Tls, PeerIncompatible};
 

@@ -1,7 +1,7 @@
-//! How long a message is, and reading its body (RFC 9112 sections 6 and 7).
+//! How long a message is, and reading its body (RFC 9112 sections 6 and 7). Pure.
 
 use super::error::{Checked, Refusal};
-use super::fields::{Facts, MAX_SIZE, Method};
+use super::fields::{FieldFacts, MAX_SIZE, Method};
 use super::{Rules, flags, syntax};
 
 /// How the end of a body is found.
@@ -15,7 +15,7 @@ pub enum Framing {
 
 impl Framing {
     /// Of a request (`status` is 0) or of the response to one with this method. `None` for a status that is impossible.
-    pub fn of(request: Method, status: u32, facts: &Facts) -> Option<Framing> {
+    pub fn of(request: Method, status: u32, facts: &FieldFacts) -> Option<Framing> {
         match u16::try_from(status) {
             Ok(0) => Some(Framing::of_request(facts)),
             Ok(status @ 100..1000) => Some(Framing::of_response(request, status, facts)),
@@ -23,7 +23,7 @@ impl Framing {
         }
     }
 
-    pub fn of_request(facts: &Facts) -> Framing {
+    pub fn of_request(facts: &FieldFacts) -> Framing {
         match (facts.chunked, facts.content_length()) {
             (true, _) => Framing::Chunked,
             (false, length) => Framing::ContentLength(length.unwrap_or(0)),
@@ -31,7 +31,7 @@ impl Framing {
     }
 
     /// RFC 9112 section 6.3.
-    pub fn of_response(request: Method, status: u16, facts: &Facts) -> Framing {
+    pub fn of_response(request: Method, status: u16, facts: &FieldFacts) -> Framing {
         let success = (200..300).contains(&status);
         if status == 204 || status == 304 || request == Method::Head || (request == Method::Connect && success) {
             return Framing::ContentLength(0);
@@ -49,7 +49,7 @@ const MAX_EXTENSIONS: usize = 16384;
 
 /// Reads a body.
 #[derive(Clone, Copy, Debug)]
-pub enum Reader {
+pub enum BodyParser {
     Length { expected: u64, left: u64 },
     Chunked { at: Chunk, extensions: usize },
     UntilClose,
@@ -68,24 +68,26 @@ pub enum Chunk {
     Trailers,
 }
 
-impl Reader {
-    pub fn new(framing: Framing) -> Reader {
+impl BodyParser {
+    pub fn new(framing: Framing) -> BodyParser {
         match framing {
-            Framing::ContentLength(length) => Reader::Length { expected: length, left: length },
-            Framing::Chunked => Reader::Chunked { at: Chunk::Size, extensions: 0 },
-            Framing::UntilClose => Reader::UntilClose,
+            Framing::ContentLength(length) => BodyParser::Length { expected: length, left: length },
+            Framing::Chunked => BodyParser::Chunked { at: Chunk::Size, extensions: 0 },
+            Framing::UntilClose => BodyParser::UntilClose,
         }
     }
 
     /// What the end of the connection means once nothing is left to read: a refusal, or the regular end.
     pub fn at_eof(&self) -> Checked<()> {
         match self {
-            Reader::Length { expected, left } => Err(Refusal::new(format!(
+            BodyParser::Length { expected, left } => Err(Refusal::new(format!(
                 "the connection ended within a body (received {} bytes, expected {expected})",
                 expected - left
             ))),
-            Reader::Chunked { .. } => Err(Refusal::new("the connection ended within a body (incomplete chunked read)")),
-            Reader::UntilClose => Ok(()),
+            BodyParser::Chunked { .. } => {
+                Err(Refusal::new("the connection ended within a body (incomplete chunked read)"))
+            }
+            BodyParser::UntilClose => Ok(()),
         }
     }
 }

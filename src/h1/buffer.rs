@@ -1,4 +1,4 @@
-//! Bytes that were received but not parsed yet. Consumed bytes stay in place until more are written, so events can be views of them.
+//! Bytes that were received but not parsed yet. Consumed bytes stay in place until more are written, so events can be views of them. Pure.
 
 /// The receive buffer. All of `storage` is initialised; the live bytes are `start..end`.
 #[derive(Default)]

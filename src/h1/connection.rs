@@ -1,10 +1,10 @@
 //! One connection: what it has received, what it may send, and the states of both sides. `receiving.rs` reads what comes in,
-//! `sending.rs` writes what goes out.
+//! `sending.rs` writes what goes out. Pure.
 
-use super::body::{Framing, Reader};
+use super::body::{BodyParser, Framing};
 use super::buffer::Buffer;
 use super::error::{Checked, ProtocolError, Refusal, Side};
-use super::fields::{Facts, Method};
+use super::fields::{FieldFacts, Method};
 use super::head::Head;
 use super::state::{EventKind, Role, State, States, switch};
 use super::writer::{Removable, Writer};
@@ -24,7 +24,7 @@ pub struct Connection {
     pub(super) eof: bool,
     /// The one empty line that is allowed before a request line has been received.
     pub(super) skipped: bool,
-    pub(super) reader: Reader,
+    pub(super) reader: BodyParser,
     pub(super) head: Head,
     pub(super) writer: Writer,
     pub(super) out: Vec<u8>,
@@ -40,7 +40,7 @@ pub(super) struct Message {
     pub method: Method,
     pub status: u16,
     pub version: u16,
-    pub facts: Facts,
+    pub facts: FieldFacts,
 }
 
 impl Connection {
@@ -57,7 +57,7 @@ impl Connection {
             buffer: Buffer::default(),
             eof: false,
             skipped: false,
-            reader: Reader::UntilClose,
+            reader: BodyParser::UntilClose,
             head: Head::default(),
             writer: Writer::UntilClose,
             out: Vec::new(),
@@ -200,7 +200,7 @@ impl Connection {
             };
             match role == self.role {
                 true => self.writer = Writer::new(framing),
-                false => self.reader = Reader::new(framing),
+                false => self.reader = BodyParser::new(framing),
             }
         }
     }
@@ -223,7 +223,7 @@ impl Connection {
     /// The length of the body that the peer's head has announced.
     pub fn their_body_length(&self) -> Option<u64> {
         match self.reader {
-            Reader::Length { expected, .. } if self.their_state() == State::SendBody => Some(expected),
+            BodyParser::Length { expected, .. } if self.their_state() == State::SendBody => Some(expected),
             _ => None,
         }
     }

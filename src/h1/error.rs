@@ -1,4 +1,4 @@
-//! Why a connection refuses something: whose fault it is, what a server might answer, and the bytes in question, escaped.
+//! Why a connection refuses something: whose fault it is, what a server might answer, and the bytes in question, escaped. Pure.
 
 use std::fmt;
 

@@ -1,4 +1,4 @@
-//! Checks header fields one by one, and collects what framing and keep-alive need to know about the list.
+//! Checks header fields one by one, and collects what framing and keep-alive need to know about the list. Pure.
 
 use super::error::{Checked, Refusal};
 use super::{Rules, flags, syntax};
@@ -85,7 +85,7 @@ pub enum Kept {
 
 /// What is known about a list of fields.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct Facts {
+pub struct FieldFacts {
     pub hosts: usize,
     /// Number of digits, because "5" is not "05", and the value.
     length: Option<(usize, u64)>,
@@ -102,7 +102,7 @@ pub struct Facts {
     pub expects_continue: bool,
 }
 
-impl Facts {
+impl FieldFacts {
     pub fn content_length(&self) -> Option<u64> {
         self.length.map(|(_, length)| length)
     }
@@ -117,7 +117,7 @@ impl Facts {
         version >= 0x0101 && self.expects_continue
     }
 
-    pub fn without_content_length(mut self) -> Facts {
+    pub fn without_content_length(mut self) -> FieldFacts {
         self.length = None;
         self
     }
@@ -156,7 +156,7 @@ impl Facts {
         Ok(Kept::Whole)
     }
 
-    /// Like [`Facts::take`], for trailers, which must not change the framing (RFC 9110 section 6.5.1).
+    /// Like [`FieldFacts::take`], for trailers, which must not change the framing (RFC 9110 section 6.5.1).
     pub fn take_trailer(&mut self, known: Known, name: &[u8], value: &[u8], rules: &Rules) -> Checked<Kept> {
         if matches!(known, Known::Host | Known::ContentLength | Known::TransferEncoding) {
             return Err(Refusal::of("not allowed in trailers", name));

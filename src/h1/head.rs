@@ -1,9 +1,9 @@
-//! Parsing a complete head or trailer block (RFC 9112 sections 2 to 5).
+//! Parsing a complete head or trailer block (RFC 9112 sections 2 to 5). Pure.
 
 use std::ops::Range;
 
 use super::error::{Checked, Refusal};
-use super::fields::{Facts, Kept, Known};
+use super::fields::{FieldFacts, Kept, Known};
 use super::{Rules, flags, start_line, syntax};
 use crate::error::Detail;
 
@@ -27,7 +27,7 @@ pub struct Head {
     pub status: u16,
     /// Major << 8 | minor.
     pub version: u16,
-    pub facts: Facts,
+    pub facts: FieldFacts,
     /// Position of the block in the receive buffer.
     pub block: Range<usize>,
     /// Field names in lower case, one after the other; then spare bytes.
@@ -112,7 +112,7 @@ impl Head {
 
     /// `feeds` are the positions of all line feeds in `block`. After a refusal the contents of `self` are unspecified.
     pub fn parse(&mut self, block: &mut [u8], feeds: &[u32], kind: BlockKind, rules: &Rules) -> Checked<()> {
-        self.facts = Facts::default();
+        self.facts = FieldFacts::default();
         self.names_len = 0;
         if self.names.len() < block.len() {
             self.names.resize(block.len(), 0);

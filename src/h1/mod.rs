@@ -21,7 +21,7 @@ mod writer;
 pub use body::Framing;
 pub use connection::Connection;
 pub use error::{ProtocolError, Side};
-pub use fields::{Facts, Kept, Known, Method};
+pub use fields::{FieldFacts, Kept, Known, Method};
 pub use head::Fields;
 pub use members::{has_member, member_after};
 pub use receiving::Event;

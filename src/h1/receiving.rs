@@ -1,9 +1,9 @@
-//! The receiving half of a connection: from bytes to events.
+//! The receiving half of a connection: from bytes to events. Pure.
 
 use std::ops::Range;
 
 use super::body;
-use super::body::{Chunk, Reader};
+use super::body::{BodyParser, Chunk};
 use super::connection::{Connection, Message};
 use super::error::{Checked, ProtocolError, Refusal, Side};
 use super::fields::Method;
@@ -74,13 +74,13 @@ impl Connection {
             return 0;
         }
         match &mut self.reader {
-            Reader::Length { left, .. } => {
+            BodyParser::Length { left, .. } => {
                 let count = most(*left, bytes.len());
                 *left -= count as u64;
                 count
             }
-            Reader::UntilClose => bytes.len(),
-            Reader::Chunked { at, .. } => {
+            BodyParser::UntilClose => bytes.len(),
+            BodyParser::Chunked { at, .. } => {
                 let Chunk::Data { left, .. } = *at else { return 0 };
                 let count = most(left, bytes.len());
                 if count == 0 {
@@ -179,14 +179,14 @@ impl Connection {
 
     fn read_body(&mut self) -> Checked<Got> {
         match &mut self.reader {
-            Reader::Length { left: 0, .. } => Ok(Got::End { trailers: false }),
-            Reader::Length { left, .. } => {
+            BodyParser::Length { left: 0, .. } => Ok(Got::End { trailers: false }),
+            BodyParser::Length { left, .. } => {
                 let count = most(*left, self.buffer.len());
                 *left -= count as u64;
                 Ok(self.take_data(count, false, false))
             }
-            Reader::UntilClose => Ok(self.take_data(self.buffer.len(), false, false)),
-            Reader::Chunked { .. } => self.read_chunked().map_err(|it| it.about(Detail::BadChunk)),
+            BodyParser::UntilClose => Ok(self.take_data(self.buffer.len(), false, false)),
+            BodyParser::Chunked { .. } => self.read_chunked().map_err(|it| it.about(Detail::BadChunk)),
         }
     }
 
@@ -199,7 +199,7 @@ impl Connection {
 
     fn read_chunked(&mut self) -> Checked<Got> {
         loop {
-            let Reader::Chunked { at, extensions } = &mut self.reader else {
+            let BodyParser::Chunked { at, extensions } = &mut self.reader else {
                 return Ok(Got::Nothing);
             };
             match *at {

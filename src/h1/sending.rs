@@ -1,4 +1,4 @@
-//! The sending half of a connection: what may go out now, and its bytes.
+//! The sending half of a connection: what may go out now, and its bytes. Pure.
 
 use super::body::Framing;
 use super::connection::{Connection, Message};

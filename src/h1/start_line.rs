@@ -1,4 +1,4 @@
-//! Parses start lines (RFC 9112 sections 3 and 4). Anything beyond the grammar, such as the version, is for the caller to judge.
+//! Parses start lines (RFC 9112 sections 3 and 4). Anything beyond the grammar, such as the version, is for the caller to judge. Pure.
 
 use super::syntax;
 

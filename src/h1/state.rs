@@ -1,4 +1,4 @@
-//! The two state machines of a connection and the rules that connect them. A plain value, usable without a connection.
+//! The two state machines of a connection and the rules that connect them. A plain value, usable without a connection. Pure.
 
 /// Who sends requests, and who answers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

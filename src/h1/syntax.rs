@@ -1,4 +1,4 @@
-//! The bytes of HTTP/1.1: tokens, field values, lists, hosts (RFC 9110 section 5.6, RFC 9112, RFC 3986 section 3.2).
+//! The bytes of HTTP/1.1: tokens, field values, lists, hosts (RFC 9110 section 5.6, RFC 9112, RFC 3986 section 3.2). Pure.
 
 /// tchar (RFC 9110 section 5.6.2) in lower case; 0 for any other byte.
 static TCHAR: [u8; 256] = {

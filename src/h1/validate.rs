@@ -1,7 +1,7 @@
-//! The rules for messages on their own, without a connection.
+//! The rules for messages on their own, without a connection. Pure.
 
 use super::error::{ProtocolError, Refusal, Side};
-use super::fields::{Facts, Kept};
+use super::fields::{FieldFacts, Kept};
 use super::{Rules, flags};
 use super::{sending, writer};
 
@@ -14,8 +14,8 @@ pub fn normalized<'h>(
     headers: impl Iterator<Item = (&'h [u8], &'h [u8])>,
     rules: &Rules,
     mut keep: impl FnMut(&'h [u8], &'h [u8]),
-) -> Result<Facts, ProtocolError> {
-    let mut facts = Facts::default();
+) -> Result<FieldFacts, ProtocolError> {
+    let mut facts = FieldFacts::default();
     for (name, value) in headers {
         let (_, kept) = writer::check(&mut facts, name, value, false, rules).map_err(local)?;
         match kept {
@@ -32,7 +32,7 @@ pub fn normalized<'h>(
 pub fn facts_of<'h>(
     headers: impl Iterator<Item = (&'h [u8], &'h [u8])>,
     rules: &Rules,
-) -> Result<Facts, ProtocolError> {
+) -> Result<FieldFacts, ProtocolError> {
     normalized(headers, rules, |_, _| ())
 }
 
@@ -41,7 +41,7 @@ pub fn validate_trailers<'h>(
     trailers: impl Iterator<Item = (&'h [u8], &'h [u8])>,
     rules: &Rules,
 ) -> Result<(), ProtocolError> {
-    let mut facts = Facts::default();
+    let mut facts = FieldFacts::default();
     for (name, value) in trailers {
         writer::check(&mut facts, name, value, true, rules).map_err(local)?;
     }
@@ -54,7 +54,7 @@ pub fn validate_request<'h>(
     version: u16,
     headers: impl Iterator<Item = (&'h [u8], &'h [u8])>,
     rules: &Rules,
-) -> Result<Facts, ProtocolError> {
+) -> Result<FieldFacts, ProtocolError> {
     let facts = facts_of(headers, rules)?;
     facts.allow_request(version).map_err(local)?;
     if facts.chunked && version < 0x0101 && !rules.as_h11() {
@@ -72,7 +72,7 @@ pub fn validate_response<'h>(
     reason: &[u8],
     headers: impl Iterator<Item = (&'h [u8], &'h [u8])>,
     rules: &Rules,
-) -> Result<Facts, ProtocolError> {
+) -> Result<FieldFacts, ProtocolError> {
     let facts = facts_of(headers, rules)?;
     sending::status_line(status, reason, rules, &mut Vec::new()).map_err(local)?;
     if informational != (status < 200) {
@@ -87,7 +87,7 @@ pub fn validate_response<'h>(
 }
 
 /// h11 judges a message's framing only when the message is read or written.
-fn allow_framing(facts: &Facts, rules: &Rules) -> Result<(), ProtocolError> {
+fn allow_framing(facts: &FieldFacts, rules: &Rules) -> Result<(), ProtocolError> {
     match rules.as_h11() || rules.allow(flags::ALLOW_CL_WITH_TE) {
         true => Ok(()),
         false => facts.allow_framing().map_err(local),

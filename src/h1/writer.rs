@@ -1,10 +1,10 @@
-//! Writing heads, and the framing around body bytes that it never sees (RFC 9112 sections 3 to 7).
+//! Writing heads, and the framing around body bytes that it never sees (RFC 9112 sections 3 to 7). Pure.
 
 use std::ops::Range;
 
 use super::body::Framing;
 use super::error::{Checked, Refusal, escaped};
-use super::fields::{Facts, Kept, Known};
+use super::fields::{FieldFacts, Kept, Known};
 use super::{Rules, syntax};
 
 /// Accounts for a body that is being sent.
@@ -117,8 +117,8 @@ pub fn fields<'h>(
     rules: &Rules,
     out: &mut Vec<u8>,
     removable: &mut Removable,
-) -> Checked<Facts> {
-    let mut facts = Facts::default();
+) -> Checked<FieldFacts> {
+    let mut facts = FieldFacts::default();
     let mut hosts_end = out.len();
     removable.lines.clear();
     for (name, value) in headers {
@@ -150,7 +150,13 @@ pub fn fields<'h>(
 }
 
 /// Checks a field that the caller wants to send.
-pub fn check(facts: &mut Facts, name: &[u8], value: &[u8], trailers: bool, rules: &Rules) -> Checked<(Known, Kept)> {
+pub fn check(
+    facts: &mut FieldFacts,
+    name: &[u8],
+    value: &[u8],
+    trailers: bool,
+    rules: &Rules,
+) -> Checked<(Known, Kept)> {
     if !syntax::is_token(name) {
         return Err(Refusal::of("illegal field name", name));
     }

@@ -1,4 +1,4 @@
-//! The driver over a pipe in memory, with a clock that goes by itself: what it tells, writes and refuses, and when it ends.
+//! The driver over a pipe in memory, with a clock that goes by itself: what it tells, writes and refuses, and when it ends. No I/O.
 
 use std::io;
 use std::pin::Pin;

@@ -1,4 +1,5 @@
 //! Locks that outlive a panic: what a lock guards is whole whenever the lock is free, and a handle that met a panic refuses later calls by itself.
+//! Touches nothing else.
 
 use std::sync::{Mutex, MutexGuard};
 

@@ -1,4 +1,4 @@
-//! Counts comparisons of names, so that tests find quadratic growth without a clock. Counts in unit tests only.
+//! Counts comparisons of names, so that tests find quadratic growth without a clock. Counts in unit tests only. Pure.
 
 use std::hash::{Hash, Hasher};
 

@@ -2,7 +2,7 @@
 
 /// One field of a form.
 #[derive(Clone, Debug)]
-pub struct Field {
+pub struct FormField {
     pub name: String,
     pub value: Vec<u8>,
     /// If there is one, the field is a file.
@@ -11,7 +11,7 @@ pub struct Field {
 }
 
 /// Fields are urlencoded unless one is a file or has a content type.
-fn is_plain(fields: &[Field]) -> bool {
+fn is_plain(fields: &[FormField]) -> bool {
     fields.iter().all(|field| field.file_name.is_none() && field.content_type.is_none())
 }
 
@@ -20,26 +20,26 @@ pub fn boundary(random: [u8; 16]) -> String {
     format!("atls-{:032x}", u128::from_be_bytes(random))
 }
 
-pub fn content_type(fields: &[Field], boundary: &str) -> String {
+pub fn content_type(fields: &[FormField], boundary: &str) -> String {
     match is_plain(fields) {
         true => "application/x-www-form-urlencoded".into(),
         false => format!("multipart/form-data; boundary={boundary}"),
     }
 }
 
-pub fn length(fields: &[Field], boundary: &str) -> u64 {
+pub fn length(fields: &[FormField], boundary: &str) -> u64 {
     let mut length = 0;
     write(fields, boundary, |part| length += part.len() as u64);
     length
 }
 
-pub fn body(fields: &[Field], boundary: &str) -> Vec<u8> {
+pub fn body(fields: &[FormField], boundary: &str) -> Vec<u8> {
     let mut body = Vec::new();
     write(fields, boundary, |part| body.extend_from_slice(part));
     body
 }
 
-fn write(fields: &[Field], boundary: &str, mut out: impl FnMut(&[u8])) {
+fn write(fields: &[FormField], boundary: &str, mut out: impl FnMut(&[u8])) {
     if is_plain(fields) {
         for (index, field) in fields.iter().enumerate() {
             if index > 0 {
@@ -77,8 +77,8 @@ fn quoted(name: &str) -> String {
 mod tests {
     use super::*;
 
-    fn field(name: &str, value: &[u8], file: Option<&str>) -> Field {
-        Field { name: name.into(), value: value.into(), file_name: file.map(str::to_owned), content_type: None }
+    fn field(name: &str, value: &[u8], file: Option<&str>) -> FormField {
+        FormField { name: name.into(), value: value.into(), file_name: file.map(str::to_owned), content_type: None }
     }
 
     #[test]

@@ -13,14 +13,14 @@ pub struct EventGate<T> {
 /// Invariants, whenever the lock is free: once `phase` is `Over`, nothing is added to `waiting` or handed to a `put` any more, so what passed last is
 /// the last; `waiting` is empty unless `delivering`.
 struct State<T> {
-    phase: Phase,
+    phase: GatePhase,
     waiting: VecDeque<T>,
     /// A thread is delivering: other threads, and callbacks that post, leave their items to it.
     delivering: bool,
 }
 
 #[derive(Clone, Copy, PartialEq)]
-enum Phase {
+enum GatePhase {
     /// The start can still fail, and then the host is told nothing.
     Starting,
     Open,
@@ -35,20 +35,22 @@ impl<T> Default for EventGate<T> {
 
 impl<T> EventGate<T> {
     pub fn new() -> EventGate<T> {
-        EventGate { state: Mutex::new(State { phase: Phase::Starting, waiting: VecDeque::new(), delivering: false }) }
+        EventGate {
+            state: Mutex::new(State { phase: GatePhase::Starting, waiting: VecDeque::new(), delivering: false }),
+        }
     }
 
     /// The operation has started.
     pub fn open(&self) {
         let mut state = lock(&self.state);
-        if state.phase == Phase::Starting {
-            state.phase = Phase::Open;
+        if state.phase == GatePhase::Starting {
+            state.phase = GatePhase::Open;
         }
     }
 
     /// The operation has not started, and will not.
     pub fn shut(&self) {
-        lock(&self.state).phase = Phase::Over;
+        lock(&self.state).phase = GatePhase::Over;
     }
 
     /// Gives `item` to `put`, which must not block nor call the host: it runs under the lock, so that what passes at the same time stays behind `item`
@@ -85,11 +87,11 @@ impl<T> EventGate<T> {
 
 impl<T> State<T> {
     fn admit(&mut self, last: bool) -> bool {
-        if self.phase != Phase::Open {
+        if self.phase != GatePhase::Open {
             return false;
         }
         if last {
-            self.phase = Phase::Over;
+            self.phase = GatePhase::Over;
         }
         true
     }

@@ -1,4 +1,4 @@
-//! A connection over a wire that fails once and then works again: bytes given to it before the failure may already have been sent.
+//! A connection over a wire that fails once and then works again: bytes given to it before the failure may already have been sent. No I/O.
 
 use std::io;
 use std::pin::Pin;

@@ -1,5 +1,5 @@
-//! The client's end: the URL of a WebSocket forwarder that takes `?target=host:port` (docs/protocol.md, "The tunnel"), and the upgrade, read by `h1`. May
-//! touch the network and the clock.
+//! The client's end: the URL of a WebSocket forwarder that takes `?target=host:port` (docs/protocol.md, "The tunnel"), and the upgrade, read by `h1`.
+//! May touch the network and the clock.
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -1,4 +1,4 @@
-//! One line of a verdict, and which check it is of. Decisions go by [`CheckId`]; its text is for readers, and stable.
+//! One line of a verdict, and which check it is of. Decisions go by [`CheckId`]; its text is for readers, and stable. Pure.
 
 use std::fmt;
 

@@ -1,5 +1,5 @@
 //! Guests in TDX trust domains without dstack: the policy type `tdx`. What they are is in the registers of the quote, which are compared as they are; or, if
-//! the policy says so, in the firmware's boot log that leads to them.
+//! the policy says so, in the firmware's boot log that leads to them. Pure.
 
 mod boot_log;
 mod policy;

@@ -1,4 +1,4 @@
-//! Reference values for a guest in a TDX trust domain without dstack: the policy type `tdx`.
+//! Reference values for a guest in a TDX trust domain without dstack: the policy type `tdx`. Pure.
 
 use super::boot_log::BootLogRules;
 use crate::attest::Result;

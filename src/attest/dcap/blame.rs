@@ -1,5 +1,5 @@
 //! Who is to blame for a quote that is genuine and was not verified: the steps are taken one by one, each of which speaks against one party. First each
-//! document by itself, then what they say of the platform. Nothing here makes a quote acceptable.
+//! document by itself, then what they say of the platform. Nothing here makes a quote acceptable. Pure.
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! The rules about a quote and the platform that made it, each as one line of the verdict. They are the same for all policies about quotes.
+//! The rules about a quote and the platform that made it, each as one line of the verdict. They are the same for all policies about quotes. Pure.
 
 use super::policy::DcapRules;
 use super::{Culprit, PlatformClaims, Unverified, is_out_of_date};

@@ -1,4 +1,4 @@
-//! What a verified quote and its collateral say of the platform, in our own words so that the verifying crate stays behind `dcap`.
+//! What a verified quote and its collateral say of the platform, in our own words so that the verifying crate stays behind `dcap`. Pure.
 
 use dcap_qvl::{PckCertFlag, QuoteClaims, TcbStatus};
 use serde_json::{Value, json};

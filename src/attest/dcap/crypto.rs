@@ -1,4 +1,4 @@
-//! dcap-qvl on aws-lc, with a memory of signatures already found good.
+//! dcap-qvl on aws-lc, with a memory of signatures already found good. No I/O; remembers good signatures for the whole process.
 
 use dcap_qvl::config::{Config, CryptoProvider};
 use dcap_qvl::signature::DerSigEncoder;

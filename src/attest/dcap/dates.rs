@@ -1,4 +1,4 @@
-//! The dates in the vendor's documents.
+//! The dates in the vendor's documents. Pure.
 
 use x509_cert::crl::CertificateList;
 use x509_cert::der::Decode;

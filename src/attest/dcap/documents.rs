@@ -1,4 +1,4 @@
-//! The documents that judge a quote: CRLs, TCB info and QE identity, each signed by the vendor.
+//! The documents that judge a quote: CRLs, TCB info and QE identity, each signed by the vendor. Pure.
 
 use std::fmt;
 

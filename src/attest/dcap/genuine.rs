@@ -1,4 +1,5 @@
 //! What can be checked of a quote before any of the vendor's documents is at hand: its form, its PCK chain up to the root, and the signatures under it.
+//! Pure.
 //!
 //! Anyone can write a quote, and what it names makes us ask the vendor: so this comes first. Only the documents say whether a certificate of the chain
 //! was revoked, and whether the platform's firmware is current.

@@ -1,6 +1,6 @@
 //! Whether one of the vendor's documents is authentic: about what was asked for, and signed by a key that the root vouches for. Each is checked by
 //! itself, so that a bad one can be told from good ones and another source be asked. The caller checks its dates; appraisal checks the whole set
-//! again.
+//! again. Pure.
 
 use dcap_qvl::config::CryptoProvider;
 use rustls_pki_types::CertificateDer;

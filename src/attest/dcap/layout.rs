@@ -1,5 +1,5 @@
 //! The outer shape of a quote (Intel SGX DCAP quote format 3; Intel TDX DCAP Quoting Library API, quote formats 4 and 5): every length inside must account
-//! for every byte.
+//! for every byte. Pure.
 //!
 //! The verifying crate ignores bytes after a quote, and text between the certificates in it. Unsigned bytes must not pass unnoticed, so they are
 //! refused here. One exception is made: TDX guests hand out quotes in a buffer of fixed size, so zeros may follow, as many as evidence may have bytes.

@@ -1,5 +1,5 @@
 //! Intel's DCAP quotes, whoever they speak of: who signed them, and what the vendor's documents say of the platform. What a quote says of a trust domain or
-//! of an enclave, its family knows.
+//! of an enclave, its family knows. Pure.
 //!
 //! [`verify_quote`] is the library's only door to the crate that checks DCAP signatures (dcap-qvl), so that crate can be replaced
 //! or cross-checked here. It yields authentic claims; whether they are acceptable is decided by [`checks`] and by the families.

@@ -1,4 +1,4 @@
-//! Rules about quotes and their platforms, as the policy types for quotes share them.
+//! Rules about quotes and their platforms, as the policy types for quotes share them. Pure.
 
 use serde_json::Value;
 
@@ -23,7 +23,7 @@ const TCB_STATUSES: [&str; 9] = [
 /// The rules of one member about the platform that made a quote.
 #[derive(Clone, Debug)]
 pub struct DcapRules {
-    pub tcb: Tcb,
+    pub tcb: TcbRules,
     pub hardware: Hardware,
     pub sources: SourceRules,
 }
@@ -36,7 +36,7 @@ pub struct MaskedValue<const N: usize> {
 }
 
 #[derive(Clone, Debug)]
-pub struct Tcb {
+pub struct TcbRules {
     pub allowed: Vec<String>,
     pub grace_period: Option<u64>,
     pub qe_grace_period: Option<u64>,
@@ -65,7 +65,7 @@ impl DcapRules {
             cache: fields.bool("cache_collateral")?.unwrap_or(false),
             evaluation_set: read_evaluation_set(tcb.as_mut())?,
         };
-        Ok(DcapRules { sources, tcb: Tcb::read(fields, tcb)?, hardware: Hardware::read(fields)? })
+        Ok(DcapRules { sources, tcb: TcbRules::read(fields, tcb)?, hardware: Hardware::read(fields)? })
     }
 }
 
@@ -87,8 +87,8 @@ fn read_evaluation_set(tcb: Option<&mut PolicyFields>) -> Result<String> {
     }
 }
 
-impl Tcb {
-    fn read(fields: &mut PolicyFields, tcb: Option<PolicyFields>) -> Result<Tcb> {
+impl TcbRules {
+    fn read(fields: &mut PolicyFields, tcb: Option<PolicyFields>) -> Result<TcbRules> {
         let allowed = fields.strings("allowed_tcb_status")?.unwrap_or_else(|| vec!["UpToDate".into()]);
         for status in &allowed {
             if !TCB_STATUSES.contains(&status.as_str()) {
@@ -102,7 +102,7 @@ impl Tcb {
             let why = "grace_period requires allowed_tcb_status to include OutOfDate";
             return Err(fields.invalid("grace_period", why.into()));
         }
-        let mut out = Tcb {
+        let mut out = TcbRules {
             allowed,
             grace_period,
             qe_grace_period: None,

@@ -1,4 +1,4 @@
-//! What the status of the quoting enclave makes of the platform's.
+//! What the status of the quoting enclave makes of the platform's. Pure.
 //!
 //! The verifying crate lets only OutOfDate and Revoked of the quoting enclave count, as the vendor's own library does. QE identity may say more: an enclave
 //! whose machine has to be configured, or that is out of date besides, would pass as if nothing were the matter. Here each status counts, and none gets better

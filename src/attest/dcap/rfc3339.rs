@@ -1,4 +1,4 @@
-//! Times as the vendor's documents write them: `YYYY-MM-DDThh:mm:ssZ` (RFC 3339, always UTC there).
+//! Times as the vendor's documents write them: `YYYY-MM-DDThh:mm:ssZ` (RFC 3339, always UTC there). Pure.
 
 /// Unix seconds, or `None` for anything but that form.
 pub fn parse(text: &str) -> Option<u64> {

@@ -1,4 +1,4 @@
-//! What the families of quotes have in common: the steps before a quote is verified. They differ in what they read out of the claims.
+//! What the families of quotes have in common: the steps before a quote is verified. They differ in what they read out of the claims. Pure.
 
 use super::{QuoteKind, genuine, needs_of};
 use crate::attest::Result;

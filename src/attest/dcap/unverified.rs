@@ -1,4 +1,4 @@
-//! What a failure to verify a quote is a failure of. Known by the step that failed, never by its message.
+//! What a failure to verify a quote is a failure of. Known by the step that failed, never by its message. Pure.
 
 use std::fmt;
 

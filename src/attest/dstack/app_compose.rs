@@ -1,4 +1,4 @@
-//! The hash that names an application: SHA-256 of the raw app-compose.json (docs/policy.md, "What runs").
+//! The hash that names an application: SHA-256 of the raw app-compose.json (docs/policy.md, "What runs"). Pure.
 
 use serde_json::Value;
 

@@ -1,4 +1,5 @@
 //! The rules about what runs inside a dstack guest, each as one line of the verdict: the event log, the session that it is bound to, and the application.
+//! Pure.
 
 use super::event_log::{EventLog, SYSTEM_EVENTS};
 use super::event_rules::EventRule;

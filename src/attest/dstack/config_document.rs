@@ -1,5 +1,5 @@
 //! The configuration document of dstack: what the host promises of a guest, and puts into a field of its report that the hardware signs. On SEV-SNP that is
-//! HOST_DATA. The host wrote it, so it proves itself only through a measured guest that compares it with what it runs.
+//! HOST_DATA. The host wrote it, so it proves itself only through a measured guest that compares it with what it runs. Pure.
 
 use serde_json::{Map, Value};
 

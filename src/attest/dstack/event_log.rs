@@ -1,4 +1,4 @@
-//! The dstack event log: parsing, replay and the events that appraisal reads (docs/protocol.md, "The event log").
+//! The dstack event log: parsing, replay and the events that appraisal reads (docs/protocol.md, "The event log"). Pure.
 //!
 //! The log arrives unsigned. What makes an entry true is that its digest, *recomputed from its name and payload*, is one of the
 //! extensions that lead to the RTMR3 of a signed quote. So a register-3 entry that cannot be recomputed is refused: were it taken

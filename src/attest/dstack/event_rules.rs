@@ -1,4 +1,4 @@
-//! The policy's `events`: rules for what a guest's application records in its log.
+//! The policy's `events`: rules for what a guest's application records in its log. Pure.
 
 use crate::attest::Result;
 use crate::attest::policy::policy_fields::PolicyFields;

@@ -1,4 +1,4 @@
-//! The payload of the `key-provider` event: who gave the guest its keys (docs/policy.md, "What runs").
+//! The payload of the `key-provider` event: who gave the guest its keys (docs/policy.md, "What runs"). Pure.
 
 use serde_json::Value;
 

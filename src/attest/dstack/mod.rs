@@ -1,4 +1,5 @@
 //! dstack guests in TDX trust domains: the policy type `dstack_tdx`. What they measure: the runtime event log, the app-compose manifest and MRCONFIGID.
+//! Pure.
 
 pub mod app_compose;
 pub mod checks;

@@ -1,4 +1,4 @@
-//! MRCONFIGID: the application's identity inside the signed quote, as dstack guests put it there.
+//! MRCONFIGID: the application's identity inside the signed quote, as dstack guests put it there. Pure.
 
 use sha3::{Digest, Keccak256};
 

@@ -1,4 +1,4 @@
-//! Reference values for a dstack guest in a TDX trust domain: the policy type `dstack_tdx`.
+//! Reference values for a dstack guest in a TDX trust domain: the policy type `dstack_tdx`. Pure.
 
 use serde_json::Value;
 

@@ -1,5 +1,5 @@
 //! The part of CBOR (RFC 8949) that Nitro documents are made of: lengths in their shortest form, containers of known and of unknown length, strings
-//! in one piece. Nothing is allocated, every length is compared with what is left, and nesting is bounded.
+//! in one piece. Nothing is allocated, every length is compared with what is left, and nesting is bounded. Pure.
 
 /// Containers within containers, the outermost one counted.
 pub const MAX_DEPTH: usize = 4;

@@ -1,4 +1,4 @@
-//! The rules about a genuine document, each as one line of the verdict.
+//! The rules about a genuine document, each as one line of the verdict. Pure.
 
 use super::AwsFamily;
 use super::claims::NitroClaims;

@@ -1,4 +1,5 @@
 //! The attestation document of a Nitro enclave, or of an instance with a NitroTPM, as it comes off the wire: a COSE_Sign1 message (RFC 9052, untagged, ES384) around a map in CBOR.
+//! Pure.
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;

@@ -1,4 +1,4 @@
-//! Who made a document: its certificates up to AWS's root, and its signature.
+//! Who made a document: its certificates up to AWS's root, and its signature. Pure.
 
 use std::time::Duration;
 

@@ -1,5 +1,5 @@
 //! AWS Nitro enclaves, the policy type `nitro`, and instances with a NitroTPM, the type `nitro_tpm`: who made a document, and whether the machine is
-//! acceptable. The documents are the same but for their registers.
+//! acceptable. The documents are the same but for their registers. Pure.
 
 pub mod cbor;
 pub mod checks;

@@ -1,4 +1,4 @@
-//! Reference values for what AWS signs documents of: the policy types `nitro` and `nitro_tpm`.
+//! Reference values for what AWS signs documents of: the policy types `nitro` and `nitro_tpm`. Pure.
 
 use super::document::Pcr;
 use super::registers::Registers;

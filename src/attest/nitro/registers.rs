@@ -1,4 +1,4 @@
-//! The two kinds of machines whose documents AWS signs, which differ in what their registers mean.
+//! The two kinds of machines whose documents AWS signs, which differ in what their registers mean. Pure.
 
 use super::checks::{CHAIN, DEBUG, SIGNATURE, TIMESTAMP};
 use super::policy::PcrSet;

@@ -1,4 +1,4 @@
-//! Policies: reference values and rules as one JSON document; docs/policy.md has every field.
+//! Policies: reference values and rules as one JSON document; docs/policy.md has every field. Pure.
 //!
 //! A policy that says less than it seems to is the worst kind, so an unknown field, an empty list, a wrong length or a member
 //! given twice is an error that names it, and what this version cannot enforce is UNSUPPORTED rather than ignored.

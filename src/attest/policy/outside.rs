@@ -1,4 +1,4 @@
-//! What a policy says in forms of other specifications: URLs of collateral services, and certificates.
+//! What a policy says in forms of other specifications: URLs of collateral services, and certificates. Pure.
 
 use rustls_pki_types::CertificateDer;
 use rustls_pki_types::pem::PemObject;

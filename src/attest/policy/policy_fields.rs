@@ -1,4 +1,4 @@
-//! Reading a JSON object field by field, so that what was not read can be refused and errors carry the whole path.
+//! Reading a JSON object field by field, so that what was not read can be refused and errors carry the whole path. Pure.
 
 use serde_json::{Map, Value};
 

@@ -1,3 +1,5 @@
+//! What the parser of policies takes and refuses. Pure.
+
 use super::*;
 use crate::attest::dstack::DstackTdx;
 use crate::attest::tdx::policy::TdxRules;

@@ -1,4 +1,4 @@
-//! The bits of a report's guest policy and platform information (SEV-SNP firmware ABI specification), and their names.
+//! The bits of a report's guest policy and platform information (SEV-SNP firmware ABI specification), and their names. Pure.
 
 /// Bits of the guest policy, which the guest's owner gives at launch.
 pub mod policy_bit {

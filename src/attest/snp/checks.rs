@@ -1,4 +1,5 @@
 //! The rules about a genuine report, whatever evidence it was found in, each as one line of the verdict: its firmware, its platform, and the guest's launch.
+//! Pure.
 
 use super::bits::{platform_bit, policy_bit};
 use super::claims::SnpClaims;

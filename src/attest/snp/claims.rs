@@ -1,11 +1,11 @@
-//! What a genuine report says, for the rules about it and for readers of the verdict.
+//! What a genuine report says, for the rules about it and for readers of the verdict. Pure.
 
 use serde_json::{Map, Value, json};
 
 use super::bits::{platform_bit, policy_bit};
 use super::crl::CrlDates;
 use super::layout::{Report, TcbOf};
-use super::leaf::{Facts, Holder};
+use super::leaf::{Holder, LeafFacts};
 use super::product::Product;
 use super::tcb::Tcb;
 use crate::attest::hash::hex;
@@ -16,7 +16,7 @@ use crate::verdict::ClaimsReport;
 pub struct SnpClaims {
     pub report: Report,
     pub product: Product,
-    pub leaf: Facts,
+    pub leaf: LeafFacts,
     /// Unix seconds, of the leaf.
     pub not_before: u64,
     pub not_after: u64,

@@ -1,4 +1,4 @@
-//! AMD's revocation lists: of each product one, signed by its root, about the intermediates.
+//! AMD's revocation lists: of each product one, signed by its root, about the intermediates. Pure.
 
 use x509_cert::Certificate;
 use x509_cert::crl::CertificateList;

@@ -1,4 +1,4 @@
-//! AMD's documents: a product's revocation list, and the certificates of chips.
+//! AMD's documents: a product's revocation list, and the certificates of chips. Pure.
 
 use super::layout::Report;
 use super::product::{Product, SigningKey};
@@ -8,35 +8,35 @@ use crate::attest::hash::hex;
 
 /// One of the vendor's documents.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum DocumentKind {
+pub enum AmdDocumentKind {
     Crl,
     Leaf,
 }
 
-impl DocumentKind {
-    pub const ALL: [DocumentKind; 2] = [DocumentKind::Crl, DocumentKind::Leaf];
+impl AmdDocumentKind {
+    pub const ALL: [AmdDocumentKind; 2] = [AmdDocumentKind::Crl, AmdDocumentKind::Leaf];
 
     /// As bundles and files have it.
     pub fn name(self) -> &'static str {
         match self {
-            DocumentKind::Crl => "amd/crl",
-            DocumentKind::Leaf => "amd/leaf",
+            AmdDocumentKind::Crl => "amd/crl",
+            AmdDocumentKind::Leaf => "amd/leaf",
         }
     }
 
-    pub fn from_name(name: &str) -> Option<DocumentKind> {
-        DocumentKind::ALL.into_iter().find(|kind| kind.name() == name)
+    pub fn from_name(name: &str) -> Option<AmdDocumentKind> {
+        AmdDocumentKind::ALL.into_iter().find(|kind| kind.name() == name)
     }
 
     /// The list about the intermediate that vouches for keys of that kind: `<product>/<vcek|vlek>`.
     pub fn crl(product: Product, key: SigningKey) -> DocumentId {
-        DocumentKind::Crl.id(format!("{}/{}", product.name(), key.name()))
+        AmdDocumentKind::Crl.id(format!("{}/{}", product.name(), key.name()))
     }
 
     /// The certificate of the chip's key for its reported TCB: `<product>/<chip>/<TCB>`, hex as in the report.
     pub fn leaf(product: Product, report: &Report) -> DocumentId {
         let (chip, tcb) = (hex(&report.chip_id()), hex(&report.reported_tcb()));
-        DocumentKind::Leaf.id(format!("{}/{chip}/{tcb}", product.name()))
+        AmdDocumentKind::Leaf.id(format!("{}/{chip}/{tcb}", product.name()))
     }
 
     fn id(self, subject: String) -> DocumentId {

@@ -1,4 +1,4 @@
-//! Evidence of an SEV-SNP guest as it comes off the wire (protocol exporter-v1, kind `snp`).
+//! Evidence of an SEV-SNP guest as it comes off the wire (protocol exporter-v1, kind `snp`). Pure.
 
 use serde_json::Value;
 

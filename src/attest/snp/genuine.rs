@@ -1,11 +1,12 @@
 //! Who made a report: the checks whose success makes what it says authentic, in the order in which they are made, each as one line of the verdict.
+//! Pure.
 
 use super::checks::{CHAIN, CHIP_ID, CRL, LEAF, LEAF_TCB, PRODUCTS, REPORT, SIGNATURE, SIGNING_KEY};
 use super::claims::SnpClaims;
 use super::crl::{Crl, CrlDates};
-use super::documents::DocumentKind;
+use super::documents::AmdDocumentKind;
 use super::layout::{LENGTH, Report, TcbOf};
-use super::leaf::{Facts, Holder, Leaf};
+use super::leaf::{Holder, Leaf, LeafFacts};
 use super::policy::{CrlRule, SnpRules};
 use super::product::{Product, SigningKey};
 use super::roots::Roots;
@@ -85,10 +86,10 @@ pub fn needs(of: &ReportQuestion<'_>) -> Option<Vec<Need>> {
         return Some(needs);
     }
     if rules.crl != CrlRule::Off {
-        needs.push(Need { document: DocumentKind::crl(product, key), required: rules.crl == CrlRule::Require });
+        needs.push(Need { document: AmdDocumentKind::crl(product, key), required: rules.crl == CrlRule::Require });
     }
     if of.leaf.is_none() && can_be_asked_for(&report) {
-        needs.push(Need { document: DocumentKind::leaf(product, &report), required: true });
+        needs.push(Need { document: AmdDocumentKind::leaf(product, &report), required: true });
     }
     Some(needs)
 }
@@ -177,7 +178,7 @@ impl Genuine<'_, '_> {
     }
 
     fn known_leaf(&self, report: &Report) -> Option<&Document> {
-        self.of.documents.find(&DocumentKind::leaf(report.product?, report))
+        self.of.documents.find(&AmdDocumentKind::leaf(report.product?, report))
     }
 
     fn chain<'r>(&mut self, report: &Report, leaf: &Leaf, roots: Result<Roots<'r>, String>) -> Option<Roots<'r>> {
@@ -192,7 +193,7 @@ impl Genuine<'_, '_> {
     /// `Some(None)` if none is used.
     fn crl(&mut self, roots: &Roots<'_>, product: Product, key: SigningKey) -> Option<Option<CrlDates>> {
         const EXPECTED: &str = "the root's list holds now, and the intermediate is not on it";
-        let document = self.of.documents.find(&DocumentKind::crl(product, key));
+        let document = self.of.documents.find(&AmdDocumentKind::crl(product, key));
         let document = match (self.of.rules.crl, document) {
             (CrlRule::Off, _) => {
                 self.lines.skip(CRL, "the policy says \"crl\": \"off\"");
@@ -227,7 +228,7 @@ impl Genuine<'_, '_> {
         ok.then_some(())
     }
 
-    fn leaf_tcb(&mut self, report: &Report, leaf: &Leaf, product: Product) -> Option<Facts> {
+    fn leaf_tcb(&mut self, report: &Report, leaf: &Leaf, product: Product) -> Option<LeafFacts> {
         let reported = report.tcb(TcbOf::Reported, product);
         let expected = format!("a certificate for {}, {reported}", product.name());
         let (ok, actual) = match &leaf.facts {
@@ -238,7 +239,7 @@ impl Genuine<'_, '_> {
         leaf.facts.clone().ok().filter(|_| ok)
     }
 
-    fn chip_id(&mut self, report: &Report, facts: &Facts, product: Product) -> Option<()> {
+    fn chip_id(&mut self, report: &Report, facts: &LeafFacts, product: Product) -> Option<()> {
         let chip_id = report.chip_id();
         match (report.signing_key, &facts.holder) {
             (SigningKey::Vlek, Holder::Provider(_)) => {

@@ -1,5 +1,5 @@
 //! The rules about the guest of a genuine report that was shown on its own, each as one line of the verdict: what runs in it, and what dstack's
-//! configuration document says of that.
+//! configuration document says of that. Pure.
 
 use super::Snp;
 use super::checks::{ReportChecks, VMPL, further as further_of_report, pinned};

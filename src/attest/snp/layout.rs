@@ -1,5 +1,5 @@
 //! The attestation report of SEV-SNP firmware (SEV-SNP firmware ABI specification, ATTESTATION_REPORT), versions 2 to 5. Little-endian. Everything that
-//! must be zero or fixed is checked here, also what the signature does not cover.
+//! must be zero or fixed is checked here, also what the signature does not cover. Pure.
 
 use super::bits::policy_bit;
 use super::product::{Product, SigningKey};

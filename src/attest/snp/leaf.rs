@@ -1,5 +1,5 @@
 //! The certificate of the key that signs reports: a chip's (VCEK) or a cloud provider's (VLEK). What it says of its holder is in extensions under
-//! 1.3.6.1.4.1.3704.1 (AMD, "Versioned Chip Endorsement Key certificate and KDS interface specification").
+//! 1.3.6.1.4.1.3704.1 (AMD, "Versioned Chip Endorsement Key certificate and KDS interface specification"). Pure.
 
 use std::time::Duration;
 
@@ -39,7 +39,7 @@ pub struct Leaf {
     /// By its issuer's name.
     pub issuer: Option<(Product, SigningKey)>,
     /// What its extensions say, or what is wrong with them.
-    pub facts: Result<Facts, String>,
+    pub facts: Result<LeafFacts, String>,
     /// Unix seconds: the first and the last that it holds at.
     pub not_before: u64,
     pub not_after: u64,
@@ -47,7 +47,7 @@ pub struct Leaf {
 
 /// What a certificate says of the holder of the key.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Facts {
+pub struct LeafFacts {
     pub product: String,
     /// The version that the key was derived for.
     pub tcb: Tcb,
@@ -75,7 +75,7 @@ impl Leaf {
             der: der.to_vec(),
             key,
             issuer: common_name(own.issuer()).ok().and_then(|name| issuer(&name)),
-            facts: Facts::read(&certificate),
+            facts: LeafFacts::read(&certificate),
             not_before: validity.not_before.to_unix_duration().as_secs(),
             not_after: validity.not_after.to_unix_duration().as_secs(),
         })
@@ -111,8 +111,8 @@ fn issuer(name: &str) -> Option<(Product, SigningKey)> {
     }
 }
 
-impl Facts {
-    fn read(certificate: &Certificate) -> Result<Facts, String> {
+impl LeafFacts {
+    fn read(certificate: &Certificate) -> Result<LeafFacts, String> {
         let extensions = Extensions::of(certificate)?;
         let holder = match (extensions.get(HARDWARE_ID), extensions.get(PROVIDER_ID)) {
             (Some(value), None) => Holder::Chip(hardware_id(value)?),
@@ -121,7 +121,7 @@ impl Facts {
             (None, None) => return Err("neither a chip's nor a provider's".into()),
         };
         let number = |oid| extensions.get(oid).ok_or_else(|| format!("extension {oid} is missing")).and_then(number);
-        Ok(Facts {
+        Ok(LeafFacts {
             product: text(extensions.get(PRODUCT_NAME).ok_or("no product name")?)?,
             tcb: Tcb {
                 bootloader: number(BOOTLOADER)?,

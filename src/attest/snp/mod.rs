@@ -1,4 +1,4 @@
-//! AMD SEV-SNP guests: the policy type `snp`. Who made a report, and whether the machine, its firmware and the guest are acceptable.
+//! AMD SEV-SNP guests: the policy type `snp`. Who made a report, and whether the machine, its firmware and the guest are acceptable. Pure.
 
 mod bits;
 pub mod checks;
@@ -38,7 +38,7 @@ use guest::{GuestChecks, MEASUREMENT};
 
 pub use claims::SnpClaims;
 pub use crl::{Crl, CrlDates};
-pub use documents::DocumentKind;
+pub use documents::AmdDocumentKind;
 pub use evidence::SnpEvidence;
 pub use genuine::{ReportQuestion, needs, verify};
 pub use layout::{LENGTH, Report, SIGNED};

@@ -1,4 +1,4 @@
-//! Rules about a report, its machine and its firmware, as the policy types for SEV-SNP share them.
+//! Rules about a report, its machine and its firmware, as the policy types for SEV-SNP share them. Pure.
 
 use super::bits::{platform_bit, policy_bit};
 use super::layout::Firmware;

@@ -1,4 +1,4 @@
-//! AMD's lines of processors that have SEV-SNP, which differ in their keys and in the layout of a TCB version.
+//! AMD's lines of processors that have SEV-SNP, which differ in their keys and in the layout of a TCB version. Pure.
 
 /// A line of processors. Its certificates are AMD's for this line alone.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]

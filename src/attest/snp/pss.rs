@@ -1,5 +1,5 @@
 //! RSA-PSS with SHA-384 as AMD's certificates and lists carry it. Their older ones write down a field that DER says to leave out (RFC 8017 A.2.3,
-//! trailerField at its default), so the algorithm has two encodings; what is verified is the same.
+//! trailerField at its default), so the algorithm has two encodings; what is verified is the same. Pure.
 
 use rustls_pki_types::{AlgorithmIdentifier, InvalidSignature, SignatureVerificationAlgorithm};
 use webpki::aws_lc_rs::RSA_PSS_2048_8192_SHA384_LEGACY_KEY as SHORT;

@@ -1,4 +1,4 @@
-//! Reference values and rules for an SEV-SNP guest: the policy type `snp`.
+//! Reference values and rules for an SEV-SNP guest: the policy type `snp`. Pure.
 
 use serde_json::Value;
 

@@ -1,5 +1,5 @@
 //! AMD's own certificates, which are built in: of each product the root (ARK) and the two intermediates, of chip keys (ASK) and of providers' keys (ASVK).
-//! None of them is ever taken from evidence or from a server.
+//! None of them is ever taken from evidence or from a server. Pure.
 
 use x509_cert::Certificate;
 use x509_cert::der::{Decode, Reader, SliceReader};

@@ -1,5 +1,5 @@
 //! TCB versions: the security version numbers of a processor's firmware. Components are compared one by one, never as one number: their order in it
-//! differs between products.
+//! differs between products. Pure.
 
 use serde_json::{Value, json};
 

@@ -1,4 +1,4 @@
-//! The rules about a quote of a trust domain, each as one line of the verdict. They are the same for all policies about TDX quotes.
+//! The rules about a quote of a trust domain, each as one line of the verdict. They are the same for all policies about TDX quotes. Pure.
 
 use super::policy::{MaskedValue, TdxRules};
 use super::{TdxClaims, verify_quote};

@@ -1,4 +1,4 @@
-//! What a verified quote says of a trust domain.
+//! What a verified quote says of a trust domain. Pure.
 
 use dcap_qvl::quote::{Report, TDAttributes};
 use serde_json::{Value, json};

@@ -1,4 +1,4 @@
-//! Evidence of a TDX guest as it comes off the wire: a quote and the event log that explains it (docs/protocol.md, "Evidence").
+//! Evidence of a TDX guest as it comes off the wire: a quote and the event log that explains it (docs/protocol.md, "Evidence"). Pure.
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;

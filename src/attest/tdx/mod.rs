@@ -1,4 +1,4 @@
-//! Trust domains of TDX, by their quotes: what is theirs on top of [`dcap`], which all quotes have in common.
+//! Trust domains of TDX, by their quotes: what is theirs on top of [`dcap`], which all quotes have in common. Pure.
 
 pub mod checks;
 mod claims;

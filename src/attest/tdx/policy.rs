@@ -1,4 +1,4 @@
-//! Reference values and rules about trust domains, as the policy types for TDX share them.
+//! Reference values and rules about trust domains, as the policy types for TDX share them. Pure.
 
 use crate::attest::Result;
 use crate::attest::dcap::policy::DcapRules;

@@ -1,4 +1,4 @@
-//! What the families of TDX have in common: the steps from a quote to what it claims. They differ in what they read out of the claims.
+//! What the families of TDX have in common: the steps from a quote to what it claims. They differ in what they read out of the claims. Pure.
 
 use super::TdxClaims;
 use super::checks::QuoteChecks;

@@ -1,5 +1,5 @@
 //! A family for tests only, of a machine that does not exist. It proves the seam: outside this folder it has its line in `family::FAMILIES` and its arms
-//! in `Tee`, and nothing else. Its "signature" is a digest that anybody can make.
+//! in `Tee`, and nothing else. Its "signature" is a digest that anybody can make. Pure.
 
 mod tests;
 

@@ -1,4 +1,4 @@
-//! The toy through every door that evidence comes by: policy, wire, binder, appraisal, verdict; alone and beside another kind.
+//! The toy through every door that evidence comes by: policy, wire, binder, appraisal, verdict; alone and beside another kind. Pure.
 
 use serde_json::{Value, json};
 

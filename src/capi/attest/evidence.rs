@@ -4,7 +4,7 @@ use std::ffi::c_void;
 use std::path::Path;
 use std::sync::Arc;
 
-use super::host_evidence::{self, Kept, atls_attached_fn, atls_evidence_fn, atls_quote_fn};
+use super::host_evidence::{self, HostData, atls_attached_fn, atls_evidence_fn, atls_quote_fn};
 use super::nsm_device::NsmDevice;
 use super::policy::atls_policy;
 use super::verifier::atls_verifier;
@@ -108,7 +108,7 @@ pub unsafe extern "C" fn atls_server_config_set_quote_source(
     error: Out<*mut atls_error>,
 ) -> atls_status {
     guard(error, || {
-        let source = host_evidence::quotes(quote, Kept { user_data, drop })?;
+        let source = host_evidence::quotes(quote, HostData { user_data, drop })?;
         change(config, "config", |config| config.settings.sources.set(source)).map(|_| ())
     })
 }
@@ -128,9 +128,8 @@ pub unsafe extern "C" fn atls_server_config_set_evidence_source(
     error: Out<*mut atls_error>,
 ) -> atls_status {
     guard(error, || {
-        let kept = Kept { user_data, drop };
         given(&config, "config")?;
-        let source = host_evidence::evidence(tee, evidence, kept)?;
+        let source = host_evidence::evidence(tee, evidence, HostData { user_data, drop })?;
         change(config, "config", |config| config.settings.sources.set(source)).map(|_| ())
     })
 }
@@ -153,7 +152,7 @@ pub unsafe extern "C" fn atls_server_config_add_attached_source(
     error: Out<*mut atls_error>,
 ) -> atls_status {
     guard(error, || {
-        let (tee, ask) = host_evidence::devices(tee, evidence, Kept { user_data, drop })?;
+        let (tee, ask) = host_evidence::devices(tee, evidence, HostData { user_data, drop })?;
         let source = Arc::new(DeviceSource::new(tee, ask));
         has_room(change(config, "config", |config| config.settings.devices.add(source))?)
     })
@@ -238,7 +237,7 @@ pub unsafe extern "C" fn atls_config_set_quote_source(
     error: Out<*mut atls_error>,
 ) -> atls_status {
     guard(error, || {
-        let source = host_evidence::quotes(quote, Kept { user_data, drop })?;
+        let source = host_evidence::quotes(quote, HostData { user_data, drop })?;
         change(config, "config", |config| config.config.set_source(source)).map(|_| ())
     })
 }
@@ -257,9 +256,8 @@ pub unsafe extern "C" fn atls_config_set_evidence_source(
     error: Out<*mut atls_error>,
 ) -> atls_status {
     guard(error, || {
-        let kept = Kept { user_data, drop };
         given(&config, "config")?;
-        let source = host_evidence::evidence(tee, evidence, kept)?;
+        let source = host_evidence::evidence(tee, evidence, HostData { user_data, drop })?;
         change(config, "config", |config| config.config.set_source(source)).map(|_| ())
     })
 }
@@ -279,7 +277,7 @@ pub unsafe extern "C" fn atls_config_add_attached_source(
     error: Out<*mut atls_error>,
 ) -> atls_status {
     guard(error, || {
-        let (tee, ask) = host_evidence::devices(tee, evidence, Kept { user_data, drop })?;
+        let (tee, ask) = host_evidence::devices(tee, evidence, HostData { user_data, drop })?;
         let source = Arc::new(DeviceSource::own(tee, ask));
         has_room(change(config, "config", |config| config.config.change().devices.add(source))?)
     })

@@ -46,20 +46,20 @@ enum Ask {
 /// The same with what it wants back.
 struct Callback {
     ask: Ask,
-    kept: Kept,
+    kept: HostData,
 }
 
-pub(in crate::capi) struct Kept {
+pub(in crate::capi) struct HostData {
     pub(in crate::capi) user_data: *mut c_void,
     pub(in crate::capi) drop: Option<unsafe extern "C" fn(*mut c_void)>,
 }
 
 // SAFETY: `user_data` is only handed back to the host's own functions, and the header tells on which threads they run.
-unsafe impl Send for Kept {}
+unsafe impl Send for HostData {}
 // SAFETY: as above.
-unsafe impl Sync for Kept {}
+unsafe impl Sync for HostData {}
 
-impl Drop for Kept {
+impl Drop for HostData {
     fn drop(&mut self) {
         if let Some(drop) = self.drop {
             // SAFETY: called once, after the last use.
@@ -68,18 +68,18 @@ impl Drop for Kept {
     }
 }
 
-pub(super) fn quotes(ask: atls_quote_fn, kept: Kept) -> Result<Arc<dyn Provider>> {
+pub(super) fn quotes(ask: atls_quote_fn, data: HostData) -> Result<Arc<dyn Provider>> {
     let ask = ask.ok_or_else(|| Error::new(Status::NullArgument, "quote is NULL"))?;
     Ok(provider(Tee::Tdx, Callback { ask: Ask::Quote(ask), kept }))
 }
 
-pub(super) fn evidence(tee: c_text, ask: atls_evidence_fn, kept: Kept) -> Result<Arc<dyn Provider>> {
+pub(super) fn evidence(tee: c_text, ask: atls_evidence_fn, data: HostData) -> Result<Arc<dyn Provider>> {
     let tee = kind(tee)?;
     let ask = ask.ok_or_else(|| Error::new(Status::NullArgument, "evidence is NULL"))?;
     Ok(provider(tee, Callback { ask: Ask::Evidence(ask), kept }))
 }
 
-pub(super) fn devices(tee: c_text, ask: atls_attached_fn, kept: Kept) -> Result<(Tee, HostDevices)> {
+pub(super) fn devices(tee: c_text, ask: atls_attached_fn, kept: HostData) -> Result<(Tee, HostDevices)> {
     let name = text(tee, "tee")?;
     let tee = Tee::from_name(name).filter(|kind| kind.attaches());
     let tee = tee.ok_or_else(|| Error::new(Status::InvalidArgument, format!("tee is {name:?}, and may be nvidia")))?;

@@ -17,7 +17,7 @@ use crate::capi::base::status::atls_status;
 use crate::client::{BodySource, ClientBody};
 use crate::error::{Error, Result, Status};
 use crate::io::blocking::mark_thread;
-use crate::message::form::Field;
+use crate::message::form::FormField;
 
 /// Functions of the host that supply a request body when the library asks for it. They run on the
 /// thread that drives the connection: a thread of the library or, with blocking handles, the
@@ -214,7 +214,7 @@ pub extern "C" fn atls_request_add_form_field(
 ) -> atls_status {
     guard(error, || {
         let owned = |text: Option<&str>| text.map(str::to_owned);
-        let field = Field {
+        let field = FormField {
             name: text(name, "name")?.to_owned(),
             value: bytes(value, "value")?.to_vec(),
             file_name: owned(optional_text(file_name, "file_name")?),

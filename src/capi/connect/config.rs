@@ -10,7 +10,7 @@ use crate::capi::base::error::atls_error;
 use crate::capi::base::guard::{guard, guard_free};
 use crate::capi::base::handle::{Handle, borrow, borrow_mut, destroy};
 use crate::capi::base::status::atls_status;
-use crate::connect::{ConnectConfig, PHASE_TIMEOUT, WHOLE_TIMEOUT};
+use crate::connect::{ConnectBuilder, PHASE_TIMEOUT, WHOLE_TIMEOUT};
 use crate::error::{Error, Status};
 
 /// Default receive credit, in bytes.
@@ -19,7 +19,7 @@ const DEFAULT_CREDIT: u64 = 256 << 10;
 /// Where to connect, and what must hold there. A builder: one thread at a time. Use the same one for all connections to a server, so that the TLS
 /// configuration is made only once.
 pub struct atls_config {
-    pub(in crate::capi) config: ConnectConfig,
+    pub(in crate::capi) config: ConnectBuilder,
     pub(crate) credit: u64,
     pub(crate) automatic_credit: bool,
 }
@@ -29,13 +29,13 @@ impl Handle for atls_config {
 }
 
 impl atls_config {
-    fn with(config: ConnectConfig) -> atls_config {
+    fn with(config: ConnectBuilder) -> atls_config {
         atls_config { config, credit: DEFAULT_CREDIT, automatic_credit: true }
     }
 
     /// The defaults, without a host.
     pub(in crate::capi) fn anywhere() -> atls_config {
-        atls_config::with(ConnectConfig::anywhere())
+        atls_config::with(ConnectBuilder::anywhere())
     }
 }
 
@@ -54,11 +54,11 @@ pub extern "C" fn atls_config_new(
     guard(error, || {
         let config = require(config, "config")?;
         let made = match optional_text(host, "host")? {
-            Some(host) => ConnectConfig::new(host, port)?,
+            Some(host) => ConnectBuilder::new(host, port)?,
             None if port != 0 => {
                 return Err(Error::new(Status::InvalidArgument, format!("port is {port}, and host is NULL")));
             }
-            None => ConnectConfig::anywhere(),
+            None => ConnectBuilder::anywhere(),
         };
         let made = atls_config::with(made);
         config.give(Box::new(made));

@@ -4,7 +4,7 @@ use std::ffi::c_void;
 use std::sync::Arc;
 
 use super::config::atls_config;
-use crate::capi::attest::host_evidence::Kept;
+use crate::capi::attest::host_evidence::HostData;
 use crate::capi::base::arguments::{Builder, Out, c_text, change, optional_text, text};
 use crate::capi::base::bytes::{atls_str, c_string};
 use crate::capi::base::c_bool::c_bool;
@@ -12,7 +12,7 @@ use crate::capi::base::error::atls_error;
 use crate::capi::base::guard::guard;
 use crate::capi::base::handle::borrow_mut;
 use crate::capi::base::status::atls_status;
-use crate::connect::ConnectConfig;
+use crate::connect::ConnectBuilder;
 use crate::tls::{Identity, KeyLogSink};
 
 /// Sets the name to check the certificate against and to send as SNI, if it is not the host.
@@ -118,8 +118,8 @@ pub unsafe extern "C" fn atls_config_set_key_log(
     error: Out<*mut atls_error>,
 ) -> atls_status {
     guard(error, || {
-        let kept = Kept { user_data, drop };
-        let consent = ConnectConfig::consent(optional_text(words, "words")?)?;
+        let kept = HostData { user_data, drop };
+        let consent = ConnectBuilder::consent(optional_text(words, "words")?)?;
         let lines = match callback {
             Some(callback) => Ok(KeyLogSink(Arc::new(move |line| tell(callback, &kept, line)))),
             None => Err(kept),
@@ -132,7 +132,7 @@ pub unsafe extern "C" fn atls_config_set_key_log(
     })
 }
 
-fn tell(callback: unsafe extern "C" fn(*mut c_void, atls_str), kept: &Kept, line: &str) {
+fn tell(callback: unsafe extern "C" fn(*mut c_void, atls_str), kept: &HostData, line: &str) {
     let line = c_string(line);
     // SAFETY: the contract of `atls_key_log_fn`.
     unsafe { callback(kept.user_data, atls_str::from_cstring(&line)) }

@@ -13,7 +13,7 @@ use crate::capi::base::guard::{guard, guard_value};
 use crate::capi::base::status::atls_status;
 use crate::error::{Error, Result, Status};
 use crate::h1;
-use crate::h1::{Facts, Framing, Method, Rules};
+use crate::h1::{FieldFacts, Framing, Method, Rules};
 
 /// Checks that a request with these parts would be accepted. On H1_LOCAL, atls_error_http_status is the status that a server might answer with.
 /// `http_version`: major << 8 | minor.
@@ -176,7 +176,7 @@ pub unsafe extern "C" fn atls_h1_body_framing(
 
 /// # Safety
 /// As `Headers::new`.
-unsafe fn facts(headers: *const atls_h1_header, count: usize) -> Result<Facts> {
+unsafe fn facts(headers: *const atls_h1_header, count: usize) -> Result<FieldFacts> {
     let rules = Rules { flags: h1::flags::ALL, ..Rules::default() };
     // SAFETY: the caller's promise.
     h1::facts_of(unsafe { Headers::new(headers, count) }?.iter(), &rules).map_err(refused)

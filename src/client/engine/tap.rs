@@ -1,6 +1,6 @@
 //! Between hyper and the connection: keeps header fields as they are spelled. hyper folds names to lower case and groups repeats;
 //! so the head that it writes is replaced by ours (same framing), and what it reads is read by `h1` first. Here it also shows whether what was written
-//! has left.
+//! has left. Touches nothing but the connection that it is given.
 
 use std::io;
 use std::pin::{Pin, pin};

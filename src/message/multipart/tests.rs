@@ -1,3 +1,5 @@
+//! Forms however they are cut into pieces. Pure.
+
 use super::*;
 
 const TYPE: &[u8] = b"multipart/form-data; boundary=1234";

@@ -1,4 +1,4 @@
-//! Which requests are of attestation, and what is a nonce.
+//! Which requests are of attestation, and what is a nonce. No I/O.
 
 use super::*;
 

@@ -1,4 +1,5 @@
 //! WebSockets as tunnels use them (RFC 6455): frames whose payloads pass as they come, and a client's stream of bytes over them.
+//! Touches nothing but the streams that it is given.
 //!
 //! Written here because available crates hold whole frames and messages: a peer that announces one and does not send it would occupy their memory.
 

@@ -1,3 +1,5 @@
+//! Frames however they are cut into pieces, and what violates the protocol. Pure.
+
 use super::*;
 
 /// What was said, data joined; the violation's code, if there was one.

@@ -2,7 +2,7 @@
 
 use std::sync::OnceLock;
 
-use atls::attest::snp::{DocumentKind, Leaf, Product, SigningKey, Snp, SnpEvidence};
+use atls::attest::snp::{AmdDocumentKind, Leaf, Product, SigningKey, Snp, SnpEvidence};
 use atls::attest::{
     AppraisalRequest, Binding, Document, Documents, Evidence, Policy, TrustAnchors, Vendor, appraise, needs,
 };
@@ -58,7 +58,7 @@ pub fn judge(report: [u8; REPORT], leaf: &[u8], list: Vec<u8>) {
     let Ok(leaf) = Leaf::read(leaf) else { return };
     let evidence = Evidence::of::<Snp>(SnpEvidence { report, leaf: Some(leaf), mr_config: None });
     let mut documents = Documents::none();
-    let id = DocumentKind::crl(Product::Milan, SigningKey::Vcek);
+    let id = AmdDocumentKind::crl(Product::Milan, SigningKey::Vcek);
     documents.add(id, Document { body: list, ..Document::default() });
     let (policy, anchors) = (&world.policy, &world.anchors);
     let request =
