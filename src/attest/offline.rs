@@ -31,7 +31,7 @@ impl OfflineRequest {
             documents,
             policy,
             anchors: &self.anchors,
-            binding: part(&self.binding, "session (or the wish to skip the binding)")?,
+            binding: part(&self.binding, "session (or the request to skip the binding)")?,
             now: *part(&self.time, "time")?,
         })
     }

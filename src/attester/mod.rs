@@ -192,7 +192,7 @@ fn fill_digests(evidence: &mut Value) -> Result<()> {
 /// The log with the digests that newer agents leave out.
 fn with_digests(text: &str) -> std::result::Result<String, String> {
     let mut log: Value = serde_json::from_str(text).map_err(|error| format!("event_log: {error}"))?;
-    for entry in log.as_array_mut().ok_or("event_log is no array")? {
+    for entry in log.as_array_mut().ok_or("event_log is not an array")? {
         let is_runtime = entry["imr"] == 3 && entry["event_type"] == RUNTIME_EVENT;
         if !is_runtime || entry["digest"].as_str().is_some_and(|digest| !digest.is_empty()) {
             continue;

@@ -133,7 +133,7 @@ fn snp_evidence(made: &[u8], table: &[u8]) -> std::result::Result<Value, String>
     let (report, rest) =
         made.split_first_chunk::<LENGTH>().ok_or_else(|| format!("a report of {} bytes", made.len()))?;
     if rest.iter().any(|byte| *byte != 0) {
-        return Err("something behind the report".into());
+        return Err("bytes after the report".into());
     }
     let key = Report::read(report)?.signing_key;
     let leaf = certificate(table, key).map_err(|why| format!("auxblob: {why}"))?;

@@ -114,7 +114,7 @@ impl ClientRequest {
         let date = http_date(seconds)?;
         let name = "If-Modified-Since";
         if self.head.has(name) {
-            return Err(Error::new(Status::InvalidState, format!("the request has a header {name} already")));
+            return Err(Error::new(Status::InvalidState, format!("the request already has a header field {name}")));
         }
         self.head_mut().add(name, date);
         Ok(())

@@ -18,7 +18,7 @@ enum Subject {
 
 impl Subject {
     fn of(id: &DocumentId) -> Result<Subject, String> {
-        Subject::read(id.kind, &id.subject).ok_or_else(|| format!("{id} is none of AMD's documents"))
+        Subject::read(id.kind, &id.subject).ok_or_else(|| format!("{id} is not one of AMD's documents"))
     }
 
     fn read(kind: &str, subject: &str) -> Option<Subject> {

@@ -116,7 +116,7 @@ impl VendorModule for Intel {
 }
 
 fn kind(id: &DocumentId) -> Result<DocumentKind, String> {
-    DocumentKind::from_name(id.kind).ok_or_else(|| format!("{id} is none of Intel's documents"))
+    DocumentKind::from_name(id.kind).ok_or_else(|| format!("{id} is not one of Intel's documents"))
 }
 
 /// The part of a service's paths that its documents are under.

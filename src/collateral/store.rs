@@ -157,7 +157,7 @@ impl Store {
         match tokio::time::timeout(DISK_WAIT, offload(work)).await {
             Ok(Ok(())) => {}
             Ok(Err(error)) => log::emit(log::WARNING, || format!("collateral: not kept on disk: {error}")),
-            Err(_) => log::emit(log::WARNING, || "collateral: the disk is slow, not waited for".into()),
+            Err(_) => log::emit(log::WARNING, || "collateral: the disk is slow; not waiting for it".into()),
         }
     }
 

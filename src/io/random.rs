@@ -6,6 +6,6 @@ use crate::error::{Detail, Error, Result, Status};
 pub fn random<const N: usize>() -> Result<[u8; N]> {
     let mut numbers = [0; N];
     aws_lc_rs::rand::fill(&mut numbers)
-        .map_err(|_| Error::new(Status::NoResources, "the system gives no random numbers").detail(Detail::NoRandom))?;
+        .map_err(|_| Error::new(Status::NoResources, "the system gave no random numbers").detail(Detail::NoRandom))?;
     Ok(numbers)
 }

@@ -118,7 +118,7 @@ impl<S: ServerTransport> ServerConnection<'_, S> {
         let outlet = self.started(&request).await.map_err(|error| error.peer(self.peer));
         let outlet = outlet.inspect_err(|error| request.end(Some(error)));
         let Some(outlet) = outlet? else {
-            let error = Error::new(Status::Internal, "the host let go of the request");
+            let error = Error::new(Status::Internal, "the host dropped the request");
             self.refuse(&error.http_status(500)).await?;
             return Ok(AfterExchange::Again(false));
         };

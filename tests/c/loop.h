@@ -1,4 +1,4 @@
-/* loop.h - the runtime and the dispatching queue of a case. */
+/* loop.h - a runtime and a dispatching queue for one test case. */
 #ifndef LOOP_H
 #define LOOP_H
 

@@ -1,4 +1,4 @@
-/* odd_server.h - a server that does what its path says, and clients that ask it. */
+/* odd_server.h - a server that behaves as the path of the request says, and clients for it. */
 #ifndef ODD_SERVER_H
 #define ODD_SERVER_H
 

@@ -1,4 +1,4 @@
-/* Handles that are let go of, or asked, inside the library's calls into the host: no use after free, and nobody waits for itself. */
+/* Handles that the host frees or uses inside its callbacks: no use after free, and no call waits for itself. */
 #include <stdatomic.h>
 
 #include "sim.h"

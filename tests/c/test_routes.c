@@ -1,4 +1,4 @@
-/* How a connection comes about: own address, family, other places for names, certificates of both sides; and what can be asked about it. */
+/* How connections are made: local address, address family, mapped hosts, certificates of both sides; and what an exchange says about its connection. */
 #include "web.h"
 
 static atls_client *client;

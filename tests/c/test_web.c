@@ -1,4 +1,4 @@
-/* What a request can say, against a server of others (tornado): methods, headers, bodies, forms, who we are, cookies, codings, redirects. */
+/* Requests to a server that is not ours (tornado): methods, header fields, bodies, forms, authentication, cookies, content codings, redirects. */
 #include <unistd.h>
 
 #include "web.h"
@@ -30,7 +30,7 @@ static void methods_and_heads_arrive_as_they_were_sent(void)
     struct answer answer = get(client, request);
     CHECK(strstr(answer.body, "[\"X-Twice\", \"one\"], [\"X-Twice\", \"two\"]") && strstr(answer.body, "test/1 (\\u00c3\\u00a9)"));
     forget(answer);
-    /* Reason phrase and status as they came; bodies that cannot be are none. */
+    /* Reason phrase and status as they came; no body where there cannot be one. */
     answer = get(client, ask("GET", HERE "/status/299?reason=As%%20you%%20like", plain));
     CHECK(answer.status == 299 && strcmp(atls_head_reason(answer.head).ptr, "As you like") == 0 && answer.len == 0);
     forget(answer);

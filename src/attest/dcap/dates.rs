@@ -26,7 +26,7 @@ pub fn of_crl(der: &[u8], now: u64) -> Result<(), String> {
 fn within(issued: u64, expires: Option<u64>, now: u64) -> Result<(), String> {
     match expires {
         _ if now < issued => Err(format!("issued at {issued}, which is after now ({now})")),
-        None => Err("says nothing of when it expires".into()),
+        None => Err("has no expiry date".into()),
         Some(expires) if now > expires => Err(format!("expired at {expires}, now is {now}")),
         Some(_) => Ok(()),
     }

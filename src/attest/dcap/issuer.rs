@@ -131,7 +131,11 @@ fn may_sign_lists(issuer: &Certificate, at: u64) -> Result<(), String> {
     let broken = |error| format!("issuer's certificate: {error}");
     let is_ca = own.get_extension::<BasicConstraints>().map_err(broken)?.is_some_and(|(_, limits)| limits.ca);
     let signs = own.get_extension::<KeyUsage>().map_err(broken)?.is_none_or(|(_, usage)| usage.crl_sign());
-    if is_ca && signs { Ok(()) } else { Err("the issuer's certificate does not allow to sign revocation lists".into()) }
+    if is_ca && signs {
+        Ok(())
+    } else {
+        Err("the issuer's certificate does not permit signing revocation lists".into())
+    }
 }
 
 fn signed_list(list: &[u8], issuer: &Certificate) -> Result<(), String> {

@@ -210,12 +210,12 @@ fn check_event(rule: &EventRule, log: &EventLog) -> std::result::Result<String, 
     let found: Vec<_> = log.positions(&rule.name).collect();
     let wanted = rule.count.unwrap_or(1);
     if found.len() as u64 != wanted {
-        return Err(format!("stands {} times, expected {wanted}", found.len()));
+        return Err(format!("occurs {} times, expected {wanted}", found.len()));
     }
     if let Some(barrier) = &rule.before {
         let barrier_at = log.positions(barrier).next().ok_or_else(|| format!("no {barrier:?} event"))?;
         if found.iter().any(|index| *index > barrier_at) {
-            return Err(format!("stands after {barrier:?}"));
+            return Err(format!("comes after {barrier:?}"));
         }
     }
     if let Some(digest) = &rule.payload_sha256 {
@@ -226,7 +226,7 @@ fn check_event(rule: &EventRule, log: &EventLog) -> std::result::Result<String, 
             }
         }
     }
-    Ok(format!("stands {wanted} times"))
+    Ok(format!("occurs {wanted} times"))
 }
 
 /// Identity for the verdict's reader, not used in any judgement.

@@ -117,7 +117,7 @@ impl EventLog {
         for name in SYSTEM_EVENTS {
             let found: Vec<_> = self.positions(name).collect();
             if found.len() > 1 {
-                return Err(format!("system event {name:?} stands {} times", found.len()));
+                return Err(format!("system event {name:?} occurs {} times", found.len()));
             }
             if found.first().is_some_and(|index| *index > ready) {
                 return Err(format!("system event {name:?} after {SYSTEM_READY:?}"));

@@ -71,7 +71,7 @@ pub extern "C" fn atls_compute_exporter_binder(
     })
 }
 
-/// Like atls_compute_exporter_binder, for evidence of any kind. Where the binder goes docs/protocol.md says for each.
+/// Like atls_compute_exporter_binder, for evidence of any kind. docs/protocol.md says where evidence of each kind holds the binder.
 /// `tee`: the kind, as docs/protocol.md names it: "tdx", "snp", "nitro" and so on.
 /// `attester`: the side that proves itself.
 /// `nonce`: 32 bytes, from the challenge.

@@ -18,10 +18,10 @@ pub type atls_quote_fn = Option<
     unsafe extern "C" fn(user_data: *mut c_void, report_data: *const u8, evidence: *mut *mut atls_buf) -> atls_status,
 >;
 
-/// Makes evidence that is bound to `binder` (64 bytes), as docs/protocol.md says for each kind where it goes. If it returns OK, `*evidence` is the JSON text of
-/// the evidence object of that kind; the library frees it. Any other status means that there is no evidence.
-/// `fresh`: all of it must be made now, even if that is slow; otherwise what was signed earlier for this machine may be part of it.
-/// Runs on a thread of the library, one call at a time for each configuration and kind; may block.
+/// Makes evidence that is bound to `binder` (64 bytes); docs/protocol.md says where evidence of each kind holds it. If it returns OK, `*evidence` is
+/// the JSON text of the evidence object of that kind; the library frees it. Any other status means that there is no evidence.
+/// `fresh`: all of it must be made now, even if that is slow; otherwise what was signed earlier for this machine may be part of it. Runs on a thread
+/// of the library, one call at a time for each configuration and kind; may block.
 pub type atls_evidence_fn = Option<
     unsafe extern "C" fn(
         user_data: *mut c_void,
@@ -68,12 +68,12 @@ impl Drop for HostData {
     }
 }
 
-pub(super) fn quotes(ask: atls_quote_fn, data: HostData) -> Result<Arc<dyn Provider>> {
+pub(super) fn quotes(ask: atls_quote_fn, kept: HostData) -> Result<Arc<dyn Provider>> {
     let ask = ask.ok_or_else(|| Error::new(Status::NullArgument, "quote is NULL"))?;
     Ok(provider(Tee::Tdx, Callback { ask: Ask::Quote(ask), kept }))
 }
 
-pub(super) fn evidence(tee: c_text, ask: atls_evidence_fn, data: HostData) -> Result<Arc<dyn Provider>> {
+pub(super) fn evidence(tee: c_text, ask: atls_evidence_fn, kept: HostData) -> Result<Arc<dyn Provider>> {
     let tee = kind(tee)?;
     let ask = ask.ok_or_else(|| Error::new(Status::NullArgument, "evidence is NULL"))?;
     Ok(provider(tee, Callback { ask: Ask::Evidence(ask), kept }))

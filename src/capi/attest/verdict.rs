@@ -97,7 +97,7 @@ pub extern "C" fn atls_verdict_tcb_status(verdict: Option<&atls_verdict>) -> atl
     })
 }
 
-/// Returns which root the evidence must lead to: "intel" or "amd", or "simulated" in tests. Valid as long as the verdict.
+/// Returns which root the evidence must lead to: "intel", "amd" and so on, or "simulated" in tests. Valid as long as the verdict.
 #[unsafe(no_mangle)]
 pub extern "C" fn atls_verdict_trust_anchor(verdict: Option<&atls_verdict>) -> atls_str {
     guard_value(atls_str::empty(), || {

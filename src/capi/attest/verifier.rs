@@ -29,11 +29,11 @@ impl Handle for atls_verifier_config {
 }
 
 /// Caches collateral, the vendor's documents, for the connections that share it: each document is fetched once, refreshed before it expires, and
-/// never used after that. The sources of a policy (https://pccs.phala.network if it names none) are asked in order until one has a document that the
+/// never used after that. The sources of a policy (if it names none, those of atls_policy_new) are asked in order until one has a document that the
 /// vendor signed and that is valid now; if none has, the error says what was wrong with each. Documents are fetched only for evidence that a genuine
 /// platform signed for the session in question, at most 20 requests per second to one source after a burst of 100. A bad answer is remembered for 30
-/// seconds, and that there is no such document for 60. A source that answers 429, or 503 with Retry-After, is left alone for as long as it says, at most a day. Reference-counted; safe to share
-/// between threads and runtimes.
+/// seconds, and an answer that there is no such document for 60. A source that answers 429, or 503 with Retry-After, is left alone for as long as it
+/// says, at most a day. Reference-counted; safe to share between threads and runtimes.
 pub struct atls_verifier {
     pub(crate) verifier: Arc<Verifier>,
 }
@@ -75,8 +75,8 @@ pub extern "C" fn atls_verifier_config_add_root_pem(
     })
 }
 
-/// For tests: quotes must lead to this simulator's root (DER) instead of the vendor's, and each policy must consent with
-/// `"allow_simulated": true`. Statuses: NULL_ARGUMENT, INVALID_ARGUMENT.
+/// For tests: quotes must lead to this simulator's root (DER) instead of Intel's, and each policy must consent with `"allow_simulated": true`.
+/// Statuses: NULL_ARGUMENT, INVALID_ARGUMENT.
 #[unsafe(no_mangle)]
 pub extern "C" fn atls_verifier_config_set_simulated_root(
     config: Option<&mut atls_verifier_config>,

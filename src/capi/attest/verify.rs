@@ -222,8 +222,8 @@ pub extern "C" fn atls_verification_skip_binding(
     })
 }
 
-/// For tests: quotes must lead to this simulator's root (DER) instead of the vendor's. The policy must consent with
-/// `"allow_simulated": true`, else atls_verify answers TRUST_ANCHOR. Statuses: NULL_ARGUMENT, INVALID_ARGUMENT.
+/// For tests: quotes must lead to this simulator's root (DER) instead of Intel's. The policy must consent with `"allow_simulated": true`, else
+/// atls_verify answers TRUST_ANCHOR. Statuses: NULL_ARGUMENT, INVALID_ARGUMENT.
 #[unsafe(no_mangle)]
 pub extern "C" fn atls_verification_set_simulated_root(
     verification: Option<&mut atls_verification>,
@@ -238,9 +238,9 @@ pub extern "C" fn atls_verification_set_simulated_root(
     })
 }
 
-/// For tests, as atls_verification_set_simulated_root for any vendor: "intel", "amd", "aws", "microsoft" or "nvidia". `pem`: the root certificate, of Microsoft
-/// one or several; of AMD the ARK, the ASK and the ASVK of a product, in this order, and more products likewise. The common name of an ARK ends in `ARK-`
-/// and the product's name.
+/// For tests, as atls_verification_set_simulated_root for any vendor: "intel", "amd", "aws", "microsoft" or "nvidia".
+/// `pem`: the root certificate; for Microsoft one or several; for AMD the ARK, the ASK and the ASVK of a product, in this order, and likewise for further
+/// products. The common name of an ARK ends in `ARK-` and the product's name.
 /// Statuses: NULL_ARGUMENT, INVALID_UTF8, INVALID_ARGUMENT.
 #[unsafe(no_mangle)]
 pub extern "C" fn atls_verification_add_simulated_root(

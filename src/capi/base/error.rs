@@ -161,8 +161,8 @@ pub extern "C" fn atls_error_http_status(error: Option<&atls_error>) -> u32 {
     guard_pure(0, || borrow(error, "error").map_or(0, |e| e.error.http_status.into()))
 }
 
-/// Returns address and port of the other end of the connection, for the error of REFUSED, and of the CLOSED of a server request or an adopted driver;
-/// "" if it is not known. Valid as long as the error.
+/// Returns address and port of the other end of the connection; "" if they are not known. Only errors of REFUSED events, and of the CLOSED events of
+/// server requests and adopted drivers, have them. Valid as long as the error.
 #[unsafe(no_mangle)]
 pub extern "C" fn atls_error_peer(error: Option<&atls_error>) -> atls_str {
     text_of(error, |e| &e.peer)

@@ -75,7 +75,7 @@ pub fn check_random() -> Result<()> {
     if got == number.len() as isize || error.raw_os_error() == Some(libc::ENOSYS) {
         return Ok(());
     }
-    let mut failed = Error::new(Status::NoResources, format!("the system gives no random numbers: {error}"));
+    let mut failed = Error::new(Status::NoResources, format!("the system gave no random numbers: {error}"));
     failed.os_errno = error.raw_os_error().unwrap_or(0);
     Err(failed.detail(Detail::NoRandom))
 }

@@ -27,7 +27,7 @@ impl Handle for atls_queue {
     type Owner = Arc<atls_queue>;
 }
 
-/// The queue proper; it outlives the host's handle for as long as operations run.
+/// The queue itself, which lives on after the host has freed its handle, as long as operations run.
 pub type HostEventQueue = EventQueue<Box<Posted>, Wakeup>;
 
 impl atls_queue {
@@ -74,22 +74,21 @@ impl Drop for atls_queue {
     }
 }
 
-/// A queue whose events are delivered to `sink.call` one after the other, on a thread of the library. Statuses: NULL_ARGUMENT, NO_RESOURCES.
+/// Creates a queue whose events are delivered to `sink.call` one after the other, on a thread of the library. Statuses: NULL_ARGUMENT, NO_RESOURCES.
 #[unsafe(no_mangle)]
 pub extern "C" fn atls_queue_new_dispatching(queue: Out<*mut atls_queue>, error: Out<*mut atls_error>) -> atls_status {
     guard(error, || create(QueueKind::Dispatching, queue))
 }
 
-/// A queue that the host asks for events, and that tells it through a file descriptor when there are some. Statuses:
+/// Creates a queue from which the host takes events itself (atls_queue_next). A file descriptor tells when there are some (atls_queue_fd). Statuses:
 /// NULL_ARGUMENT, IO.
 #[unsafe(no_mangle)]
 pub extern "C" fn atls_queue_new_polled(queue: Out<*mut atls_queue>, error: Out<*mut atls_error>) -> atls_status {
     guard(error, || create(QueueKind::Polled, queue))
 }
 
-/// A queue whose events are delivered at once on whichever thread of the library they arise: the fastest, for hosts that never
-/// block in a callback. Events of one source stay in order; those of different sources may come at the same time. Statuses:
-/// NULL_ARGUMENT.
+/// Creates a queue whose events are delivered at once, on the thread of the library on which they arise: the fastest kind, for hosts that never block
+/// in a callback. Events of one source stay in order; those of different sources may come at the same time. Statuses: NULL_ARGUMENT.
 #[unsafe(no_mangle)]
 pub extern "C" fn atls_queue_new_inline(queue: Out<*mut atls_queue>, error: Out<*mut atls_error>) -> atls_status {
     guard(error, || create(QueueKind::Inline, queue))
@@ -101,8 +100,8 @@ fn create(kind: QueueKind, queue: Out<*mut atls_queue>) -> Result<()> {
     Ok(())
 }
 
-/// Descriptor that is readable while events wait, for poll, epoll, libuv or Go's netpoller: a hint, level-triggered. Never read
-/// from it. -1 for queues that are not polled. Valid as long as the queue.
+/// Returns a descriptor that is readable while events wait, for poll, epoll, libuv or Go's netpoller: a hint, level-triggered. Never read from it. -1
+/// for a queue that is not polled. Valid as long as the queue.
 #[unsafe(no_mangle)]
 pub extern "C" fn atls_queue_fd(queue: Counted<atls_queue>) -> i32 {
     guard_value(-1, || {
@@ -111,9 +110,9 @@ pub extern "C" fn atls_queue_fd(queue: Counted<atls_queue>) -> i32 {
     })
 }
 
-/// Takes up to `max` events from a polled queue without waiting; `*count` says how many (0 is not an error). `event_size` is sizeof(atls_event) as
-/// the host was compiled, and the distance from one event to the next: fields that a host of another version does not know are left out, and fields
-/// that the library does not know are zero. Each event must be released with atls_event_release. Statuses: NULL_ARGUMENT, INVALID_ARGUMENT
+/// Takes up to `max` events from a polled queue without waiting; `*count` says how many (0 is not an error). `event_size` is sizeof(atls_event) in
+/// the header that the host was compiled with, and so the distance from one event to the next: fields that the host does not know are left out, and
+/// fields that the library does not know are zero. Each event must be released with atls_event_release. Statuses: NULL_ARGUMENT, INVALID_ARGUMENT
 /// (`event_size` is smaller than in version 0.1), INVALID_STATE (not a polled queue).
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn atls_queue_next(
@@ -133,8 +132,9 @@ pub unsafe extern "C" fn atls_queue_next(
     })
 }
 
-/// As atls_queue_next, waiting up to `timeout_ms` for the first event (0: 60 seconds; UINT32_MAX: for ever). `*count` is 0 when the
-/// time is up, or the queue was stopped. Statuses: those of atls_queue_next, at once; WOULD_DEADLOCK.
+/// Like atls_queue_next, but waits for the first event. `*count` is 0 if the time is up or the queue was stopped.
+/// `timeout_ms`: 60 seconds by default; UINT32_MAX waits for ever.
+/// Statuses: as atls_queue_next, WOULD_DEADLOCK.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn atls_queue_wait(
     queue: Counted<atls_queue>,
@@ -172,7 +172,7 @@ struct Places {
     max: usize,
 }
 
-/// The size of the first atls_event: one that is smaller never was.
+/// The size of the first version of atls_event. None was ever smaller.
 const FIRST_EVENT_SIZE: usize = std::mem::offset_of!(atls_event, opaque) + size_of::<*mut std::ffi::c_void>();
 
 impl Places {
@@ -193,7 +193,7 @@ impl Places {
         Ok(Places { first: events.cast(), stride, max })
     }
 
-    /// Takes what waits; how many.
+    /// Takes the events that wait; returns how many.
     fn fill(&self, inbox: &HostEventQueue) -> usize {
         let (mut place, known) = (self.first, self.stride.min(size_of::<atls_event>()));
         inbox.take(self.max, |posted| {
@@ -209,7 +209,7 @@ impl Places {
     }
 }
 
-/// Gives back an event of a polled queue: its buffer, and its credit if that is automatic. After CLOSED it runs `sink.drop`. The second time it does
+/// Gives back an event of a polled queue: its buffer, and its credit if that is automatic. After CLOSED it runs `sink.drop`. A second call does
 /// nothing.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn atls_event_release(event: *mut atls_event) {
@@ -224,9 +224,9 @@ pub unsafe extern "C" fn atls_event_release(event: *mut atls_event) {
     });
 }
 
-/// The barrier: cancels what is left, waits until every CLOSED and every `sink.drop` has run, and nothing runs after it returns. The
-/// queue takes no new operations. Of a polled queue it discards the events that wait; no other thread may take events meanwhile,
-/// and those taken before must have been released. Statuses: NULL_ARGUMENT, WOULD_DEADLOCK (in a callback).
+/// Stops the queue for good: cancels its operations and waits until every CLOSED was delivered and every `sink.drop` has run. After it returns, no
+/// callback runs any more, and no operation can be started with the queue. Events that wait in a polled queue are discarded; no other thread may take
+/// events meanwhile, and those taken before must have been released. Statuses: NULL_ARGUMENT, WOULD_DEADLOCK (in a callback).
 #[unsafe(no_mangle)]
 pub extern "C" fn atls_queue_stop(queue: Counted<atls_queue>, error: Out<*mut atls_error>) -> atls_status {
     guard(error, || share_hub(queue, "queue")?.stop())
@@ -238,9 +238,9 @@ pub extern "C" fn atls_queue_ref(queue: Counted<atls_queue>) -> *mut atls_queue 
     add_ref(queue)
 }
 
-/// Drops a reference. Operations that run keep what they need and go on, with their callbacks; only atls_queue_stop waits for them. With the last
-/// reference to a polled queue its events are discarded, those that wait and those still to come; `sink.drop` then runs in this call, or on a thread
-/// of the library.
+/// Drops a reference. Operations under way keep what they need and continue, with their callbacks; only atls_queue_stop waits for them. When the last
+/// reference to a polled queue is dropped, its events are discarded, those that wait and those still to come; `sink.drop` then runs in this call, or
+/// on a thread of the library.
 #[unsafe(no_mangle)]
 pub extern "C" fn atls_queue_free(queue: Owned<atls_queue>) {
     guard_free(|| release(queue));

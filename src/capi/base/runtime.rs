@@ -17,7 +17,7 @@ use crate::io::sync::lock;
 use crate::io::workers::{start_workers, worker_count};
 use crate::operation::Registry;
 
-/// Worker threads on which event-driven connections live. Handles started on it keep it alive; the last reference to go shuts it
+/// Worker threads on which event-driven connections live. Handles that were started on a runtime keep it alive. Dropping the last reference shuts it
 /// down without waiting. Reference-counted; safe to share between threads.
 pub struct atls_runtime {
     runtime: Mutex<Option<Runtime>>,
@@ -44,8 +44,8 @@ impl Drop for atls_runtime {
     }
 }
 
-/// Keeps the host's signals away from a thread of ours: a SIGPIPE of ours must not kill the host, and its handlers must not run on
-/// our stacks. Faults stay where they arise.
+/// Blocks the host's signals on a thread of the library: a SIGPIPE there must not kill the host, and the host's handlers must not run on our stacks.
+/// Signals of faults are not blocked.
 pub(crate) fn prepare_thread() {
     mark_thread(true);
     // Miri has no signals, and runs everything else here.
@@ -63,8 +63,9 @@ pub(crate) fn prepare_thread() {
     }
 }
 
-/// Starts a runtime with `workers` threads, named atls-0 and so on; 0 for the default, the number of processors but at most 4. Statuses:
-/// NULL_ARGUMENT, INVALID_ARGUMENT (more than 1024), NO_RESOURCES (not all of the threads can be started; then none is), IO.
+/// Starts a runtime. Its threads are named atls-0 and so on.
+/// `workers`: how many threads; 0 is the default, the number of processors but at most 4.
+/// Statuses: NULL_ARGUMENT, INVALID_ARGUMENT (more than 1024), NO_RESOURCES (not all of the threads could be started, so none was), IO.
 #[unsafe(no_mangle)]
 pub extern "C" fn atls_runtime_new(
     workers: u32,
@@ -86,9 +87,11 @@ pub extern "C" fn atls_runtime_new(
     })
 }
 
-/// Cancels every operation of the runtime, waits until all CLOSED events have been delivered and released, and ends the threads.
-/// Afterwards nothing can be started on it. Statuses: NULL_ARGUMENT; WOULD_DEADLOCK; TIMED_OUT when `timeout_ms` (0: 10 seconds) was
-/// too short, for instance because nobody takes events from a polled queue; then the threads are left to end by themselves.
+/// Cancels every operation of the runtime, waits until all CLOSED events have been delivered and released, and ends the threads. Afterwards nothing
+/// can be started on it.
+/// `timeout_ms`: 10 seconds by default.
+/// Statuses: NULL_ARGUMENT; WOULD_DEADLOCK; TIMED_OUT (for instance because nobody takes events from a polled queue; the threads then end by
+/// themselves).
 #[unsafe(no_mangle)]
 pub extern "C" fn atls_runtime_shutdown(
     runtime: Counted<atls_runtime>,
@@ -104,7 +107,7 @@ pub extern "C" fn atls_runtime_shutdown(
         if let Some(runtime) = lock(&shared.runtime).take() {
             runtime.shutdown_timeout(if done { Duration::from_secs(1) } else { Duration::ZERO });
         }
-        if done { Ok(()) } else { Err(Error::new(Status::TimedOut, "operations were still not closed")) }
+        if done { Ok(()) } else { Err(Error::new(Status::TimedOut, "some operations are still not closed")) }
     })
 }
 

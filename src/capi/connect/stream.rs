@@ -71,7 +71,7 @@ impl atls_stream {
     fn events(&self) -> Result<&Arc<StreamState>> {
         match &self.mode {
             Mode::Events(shared) => Ok(shared),
-            Mode::Blocking(_) => Err(Error::new(Status::InvalidState, "the stream is a blocking one")),
+            Mode::Blocking(_) => Err(Error::new(Status::InvalidState, "the stream is blocking")),
         }
     }
 
@@ -219,7 +219,7 @@ pub unsafe extern "C" fn atls_stream_read(
             return Err(Error::new(Status::InvalidArgument, "cap is 0"));
         }
         if cap > isize::MAX as usize {
-            return Err(Error::new(Status::InvalidArgument, format!("cap is {cap}: impossible")));
+            return Err(Error::new(Status::InvalidArgument, format!("cap {cap} is impossible")));
         }
         // SAFETY: the host says that `buf` has room for `cap` bytes; they are written before they are read.
         let place = unsafe { std::slice::from_raw_parts_mut(buf.cast::<std::mem::MaybeUninit<u8>>(), cap) };

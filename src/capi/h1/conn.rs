@@ -150,7 +150,7 @@ fn after_eof() -> Error {
     Error::new(Status::InvalidState, "the peer's end was received already")
 }
 
-/// Tells that the peer closed its sending side. Repeating it changes nothing. Receiving domain. Statuses: NULL_ARGUMENT.
+/// Records that the peer has closed its sending side. Repeating it changes nothing. Receiving domain. Statuses: NULL_ARGUMENT.
 #[unsafe(no_mangle)]
 pub extern "C" fn atls_h1_conn_receive_eof(
     conn: Option<&mut atls_h1_conn>,
@@ -191,7 +191,7 @@ pub extern "C" fn atls_h1_conn_receive_reserve(
     })
 }
 
-/// Tells that the first `len` bytes of the room reserved last have been filled. Receiving domain. Statuses: NULL_ARGUMENT, INVALID_ARGUMENT (more
+/// Records that the first `len` bytes of the room reserved last have been filled. Receiving domain. Statuses: NULL_ARGUMENT, INVALID_ARGUMENT (more
 /// than was reserved), INVALID_STATE (after the end).
 #[unsafe(no_mangle)]
 pub extern "C" fn atls_h1_conn_receive_commit(

@@ -26,12 +26,12 @@ use crate::io::sync::lock;
 use crate::operation::Outlet;
 use crate::stream::PendingStream;
 
-/// A connection. Its sink is told of what comes: INFORMATIONAL and HEAD (of a request its status is 0, and atls_h1_driver_method and
-/// atls_h1_driver_target have the rest), DATA as credit allows, TRAILERS, END; WRITABLE after a write that was refused; CLOSED at last, with OK after
-/// a regular end. Once both sides are done with their messages the next may begin, without a call. What the peer does wrong is H1_REMOTE; a server
-/// that has not begun its answer gives one itself, and closes. A client that has closed its sending direction still gets its answer; if it goes away,
-/// CLOSED comes with IO and ATLS_DETAIL_PEER_GONE. At most 320 KiB wait for a peer that does not read. Reference-counted, safe to share between
-/// threads; dropping the last reference cancels it.
+/// A connection. Events: INFORMATIONAL and HEAD (for a request the status is 0, and atls_h1_driver_method and atls_h1_driver_target have the rest),
+/// DATA as credit allows, TRAILERS, END; WRITABLE after a write that answered AGAIN; CLOSED last, with OK after a regular end. Once both sides have
+/// completed their messages, the next ones may begin, without a call. If the peer violates the protocol, the connection ends with H1_REMOTE; as
+/// server, unless a response has begun, it answers with the status that fits first. A client that has closed its sending direction still gets its
+/// response; if it goes away, CLOSED comes with IO and ATLS_DETAIL_PEER_GONE. At most 320 KiB wait for a peer that does not read. Reference-counted,
+/// safe to share between threads; dropping the last reference cancels it.
 pub struct atls_h1_driver {
     driver: Arc<H1Driver>,
     /// What the host was shown last, each with its NUL.
@@ -50,8 +50,9 @@ impl Drop for atls_h1_driver {
     }
 }
 
-/// Drives a connected socket, TCP or Unix. After OK the descriptor is the library's; else it stays the caller's. Statuses: NULL_ARGUMENT, INVALID_ARGUMENT (no such
-/// socket), INVALID_STATE (queue or runtime stopped), IO.
+/// Drives a connected socket, TCP or Unix.
+/// `fd`: belongs to the library after success; after a failure it is still the caller's.
+/// Statuses: NULL_ARGUMENT, INVALID_ARGUMENT (not a connected socket), INVALID_STATE (queue or runtime stopped), IO.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn atls_h1_driver_adopt_start(
     runtime: Counted<atls_runtime>,
@@ -123,7 +124,7 @@ fn start(
     Ok((made, driver, registration.begin()))
 }
 
-/// Sends a request's head, as client. Among the header fields must be exactly one Host, and Content-Length or `Transfer-Encoding: chunked` if a body
+/// Sends a request's head, as client. The header fields must include exactly one Host, and Content-Length or `Transfer-Encoding: chunked` if a body
 /// follows.
 /// `headers`: may be NULL, for none.
 /// Statuses: NULL_ARGUMENT, INVALID_UTF8, H1_LOCAL (for good), INVALID_STATE (closed; detached), or why the connection ended.
@@ -242,8 +243,8 @@ pub extern "C" fn atls_h1_driver_set_body_deadline(
     })
 }
 
-/// Returns the method of the request received last, as server; "" before the first. Valid until this is called after the HEAD of another request, at most as long as
-/// the driver.
+/// Returns the method of the request received last, as server; "" before the first. Valid until the first call after the HEAD of another request, and
+/// at most as long as the driver.
 #[unsafe(no_mangle)]
 pub extern "C" fn atls_h1_driver_method(driver: Option<&atls_h1_driver>) -> atls_str {
     guard_value(atls_str::empty(), || {
@@ -252,7 +253,7 @@ pub extern "C" fn atls_h1_driver_method(driver: Option<&atls_h1_driver>) -> atls
     })
 }
 
-/// Its target. Valid as atls_h1_driver_method.
+/// Returns the target of that request. Valid as with atls_h1_driver_method.
 #[unsafe(no_mangle)]
 pub extern "C" fn atls_h1_driver_target(driver: Option<&atls_h1_driver>) -> atls_str {
     guard_value(atls_str::empty(), || {
@@ -271,9 +272,9 @@ fn kept(place: &Mutex<Vec<u8>>, mut text: Vec<u8>) -> atls_str {
     terminated(Some(&place))
 }
 
-/// Takes the connection out of HTTP: after a switch of protocol, or between messages. It becomes an event-driven atls_stream with events for `sink`, CONNECTED first; bytes
-/// that came beyond HTTP come before any others. The driver ends with CLOSED and OK. Statuses: NULL_ARGUMENT, INVALID_STATE (a message is under way;
-/// closed or detached before; queue or runtime stopped), CLOSED.
+/// Takes the connection out of HTTP: after a switch of protocol, or between messages. It becomes an event-driven atls_stream with events for `sink`,
+/// CONNECTED first; its DATA starts with bytes that were received after the last message. The driver ends with CLOSED and OK. Statuses:
+/// NULL_ARGUMENT, INVALID_STATE (a message is under way; closed or detached before; queue or runtime stopped), CLOSED.
 #[unsafe(no_mangle)]
 pub extern "C" fn atls_h1_driver_detach_start(
     driver: Counted<atls_h1_driver>,

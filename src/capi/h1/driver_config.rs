@@ -43,7 +43,8 @@ pub type atls_h1_driver_deadline = u32;
 pub const ATLS_H1_DRIVER_DEADLINE_HEAD: atls_h1_driver_deadline = 501;
 /// From a head to the end of its body. None by default.
 pub const ATLS_H1_DRIVER_DEADLINE_BODY: atls_h1_driver_deadline = 502;
-/// As ATLS_SERVER_DEADLINE_TCP_KEEPALIVE, for an adopted TCP socket: silence of the peer until TCP probes whether it is still there. 15 seconds by default.
+/// As ATLS_SERVER_DEADLINE_TCP_KEEPALIVE, for an adopted TCP socket: how long the peer may be silent before TCP probes whether it is still there. 15
+/// seconds by default.
 pub const ATLS_H1_DRIVER_DEADLINE_TCP_KEEPALIVE: atls_h1_driver_deadline = 503;
 
 /// A configuration for a connection in `role` (ATLS_H1_CLIENT, ATLS_H1_SERVER). The caller's to free. Statuses: NULL_ARGUMENT, INVALID_ARGUMENT.
@@ -72,7 +73,10 @@ pub extern "C" fn atls_h1_driver_config_free(config: Owned<atls_h1_driver_config
     guard_free(|| destroy(config));
 }
 
-/// One of the limits ATLS_H1_DRIVER_LIMIT_*. Statuses: NULL_ARGUMENT, INVALID_ARGUMENT (unknown; 0 but for the body; others beyond 2^30).
+/// Sets a limit.
+/// `which`: ATLS_H1_DRIVER_LIMIT_*.
+/// `value`: 0 is allowed for the body only; at most 2^30 for the others.
+/// Statuses: NULL_ARGUMENT, INVALID_ARGUMENT (unknown limit; `value` out of range).
 #[unsafe(no_mangle)]
 pub extern "C" fn atls_h1_driver_config_set_limit(
     config: Option<&mut atls_h1_driver_config>,
@@ -93,8 +97,9 @@ pub extern "C" fn atls_h1_driver_config_set_limit(
     })
 }
 
-/// One of the deadlines ATLS_H1_DRIVER_DEADLINE_HEAD to ATLS_H1_DRIVER_DEADLINE_TCP_KEEPALIVE; 0 is its default, UINT32_MAX is none. Statuses: NULL_ARGUMENT,
-/// INVALID_ARGUMENT.
+/// Sets a deadline.
+/// `which`: ATLS_H1_DRIVER_DEADLINE_*.
+/// Statuses: NULL_ARGUMENT, INVALID_ARGUMENT (unknown deadline).
 #[unsafe(no_mangle)]
 pub extern "C" fn atls_h1_driver_config_set_deadline(
     config: Option<&mut atls_h1_driver_config>,

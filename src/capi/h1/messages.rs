@@ -54,7 +54,7 @@ pub unsafe extern "C" fn atls_h1_response_validate(
         let informational = match kind {
             ATLS_H1_INFORMATIONAL_RESPONSE => true,
             ATLS_H1_RESPONSE => false,
-            _ => return Err(Error::new(Status::InvalidArgument, format!("kind {kind} is no response"))),
+            _ => return Err(Error::new(Status::InvalidArgument, format!("kind {kind} is not a response"))),
         };
         let status = u16::try_from(status).unwrap_or(u16::MAX);
         let reason = bytes(reason, "reason")?;
@@ -64,8 +64,8 @@ pub unsafe extern "C" fn atls_h1_response_validate(
     })
 }
 
-/// Finds the next member of the comma-separated lists in all header fields called `name`, in any case. It is as written, without the spaces and tabs
-/// around it; empty members are skipped. Returns false at the end, and if the arguments are invalid.
+/// Finds the next member of the comma-separated lists in all header fields called `name`, in any case. The member is returned as it is written,
+/// without the spaces and tabs around it; empty members are skipped. Returns false at the end, and if the arguments are invalid.
 /// `cursor`: set it to 0 before the first call, and do not change it between calls.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn atls_h1_header_token_next(

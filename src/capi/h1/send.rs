@@ -118,7 +118,7 @@ pub unsafe extern "C" fn atls_h1_conn_send_end_of_message(
     })
 }
 
-/// Tells that this side is about to close the connection, or its half of it. On H1_LOCAL this side is in state ERROR for good. Sending domain.
+/// Records that this side is about to close the connection, or its half of it. On H1_LOCAL this side is in state ERROR for good. Sending domain.
 /// Statuses: NULL_ARGUMENT, H1_LOCAL (within a message).
 #[unsafe(no_mangle)]
 pub extern "C" fn atls_h1_conn_send_connection_closed(
@@ -128,8 +128,8 @@ pub extern "C" fn atls_h1_conn_send_connection_closed(
     guard(error, || atls_h1_conn::enter(conn, |conn| conn.send_connection_closed().map_err(refused)))
 }
 
-/// Tells that bytes returned by a sending call could not be written: this side is then in state ERROR for good. Repeating it changes nothing. Statuses:
-/// NULL_ARGUMENT.
+/// Records that bytes returned by a sending call could not be written: this side is then in state ERROR for good. Repeating it changes nothing.
+/// Statuses: NULL_ARGUMENT.
 #[unsafe(no_mangle)]
 pub extern "C" fn atls_h1_conn_send_failed(
     conn: Option<&mut atls_h1_conn>,

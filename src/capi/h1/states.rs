@@ -61,11 +61,11 @@ pub extern "C" fn atls_h1_states_event(
         4 => Ok(EventKind::Data),
         5 => Ok(EventKind::EndOfMessage),
         6 => Ok(EventKind::ConnectionClosed),
-        other => Err(invalid(format!("kind {other} is no event of the protocol"))),
+        other => Err(invalid(format!("kind {other} is not an event of the protocol"))),
     };
     let accepted = match accepted {
         0..=2 => Ok(accepted as u8),
-        other => Err(invalid(format!("accepted {other} is no switch"))),
+        other => Err(invalid(format!("accepted {other} is not a switch"))),
     };
     change(states, error, |states| {
         states.event(self::role(role)?, kind?, accepted?).map_err(|why| Error::new(Status::H1Local, why))
@@ -84,7 +84,7 @@ pub extern "C" fn atls_h1_states_propose_switch(
             states.propose(proposal as u8);
             Ok(())
         }
-        other => Err(invalid(format!("proposal {other} is no switch"))),
+        other => Err(invalid(format!("proposal {other} is not a switch"))),
     })
 }
 
@@ -134,10 +134,10 @@ fn change(
     guard(error, || {
         let place = borrow_mut(place, "states")?;
         let state = |number: u8| {
-            State::ALL.get(usize::from(number)).copied().ok_or_else(|| invalid(format!("{number} is no state")))
+            State::ALL.get(usize::from(number)).copied().ok_or_else(|| invalid(format!("{number} is not a state")))
         };
         if place.proposals > (switch::CONNECT | switch::UPGRADE) {
-            return Err(invalid(format!("proposals {} are none", place.proposals)));
+            return Err(invalid(format!("proposals {} has unknown bits", place.proposals)));
         }
         let mut states = States {
             client: state(place.client)?,

@@ -4,7 +4,7 @@ use crate::capi::base::bytes::atls_bytes;
 use crate::error::{Error, Result, Status};
 use crate::h1::{Event, ProtocolError, Role, Side};
 
-/// A side of a connection: this one where a call takes the role, either one where it takes a side.
+/// One of the two sides of a connection. A connection has the role of its own side.
 pub type atls_h1_role = u32;
 
 /// The side that sends requests.
@@ -49,12 +49,12 @@ pub const ATLS_H1_RESPONSE: atls_h1_event_kind = 3;
 pub const ATLS_H1_DATA: atls_h1_event_kind = 4;
 /// The message is complete. Fields: headers, which are the trailers.
 pub const ATLS_H1_END_OF_MESSAGE: atls_h1_event_kind = 5;
-/// The peer closed its sending side where it may. Returned again each time.
+/// The peer closed its sending side at a point where it may. Every later call returns this again.
 pub const ATLS_H1_CONNECTION_CLOSED: atls_h1_event_kind = 6;
 /// Receive more, or the end, then ask again.
 pub const ATLS_H1_NEED_DATA: atls_h1_event_kind = 7;
-/// Nothing is read on until the next cycle begins (the peer is DONE), the server has decided (MIGHT_SWITCH_PROTOCOL), or ever
-/// (SWITCHED_PROTOCOL: take atls_h1_conn_trailing_data).
+/// No more is parsed for now: until the next cycle begins if the peer is DONE, until the server has decided in MIGHT_SWITCH_PROTOCOL, and never again
+/// in SWITCHED_PROTOCOL (see atls_h1_conn_trailing_data).
 pub const ATLS_H1_PAUSED: atls_h1_event_kind = 8;
 
 /// How the end of a body is found.
@@ -103,11 +103,11 @@ pub struct atls_h1_header {
     pub raw_name: *const u8,
 }
 
-/// What came. Owned by the connection, and valid, with all that it points to, until the next receiving call on it: sending leaves it
+/// An event that was received. Owned by the connection and valid, with all that it points to, until the next receiving call on it: sending leaves it
 /// alone. Later versions may append fields: never copy it by its size.
 #[repr(C)]
 pub struct atls_h1_event {
-    /// What came, and so which of the other fields count.
+    /// The kind of event, which decides which of the other fields are set.
     pub kind: atls_h1_event_kind,
     /// Of a response.
     pub status: u32,
@@ -121,13 +121,13 @@ pub struct atls_h1_event {
     pub reason: atls_bytes,
     /// Of a head, or trailers.
     pub headers: *const atls_h1_header,
-    /// How many they are.
+    /// Number of header fields.
     pub headers_len: usize,
     /// A view into the receive buffer, never empty.
     pub data: atls_bytes,
     /// The data begins a chunk of a chunked body.
     pub chunk_start: bool,
-    /// The data ends a chunk; its CRLF may be still to come.
+    /// The data ends a chunk; its CRLF may still be to come.
     pub chunk_end: bool,
 }
 

@@ -51,11 +51,9 @@ impl HostEvent for ServerEvent {
     }
 }
 
-/// Creates a server that does not listen yet: call atls_server_listen and its like next. Its events
-/// go to `sink`.
+/// Creates a server that does not listen yet: call atls_server_listen, or another function that gives it connections, next. Its events go to `sink`.
 /// `config`: copied.
-/// Statuses: NULL_ARGUMENT, INVALID_STATE (queue or runtime stopped; evidence without a
-/// certificate).
+/// Statuses: NULL_ARGUMENT, INVALID_STATE (queue or runtime stopped; evidence without a certificate).
 #[unsafe(no_mangle)]
 pub extern "C" fn atls_server_start(
     runtime: Counted<atls_runtime>,

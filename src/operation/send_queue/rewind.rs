@@ -44,7 +44,7 @@ impl SendQueue {
             return Err(error);
         }
         if !std::mem::take(&mut state.rewinding) {
-            return Err(Error::new(Status::InvalidState, "the body is not to be written once more"));
+            return Err(Error::new(Status::InvalidState, "the body need not be written again"));
         }
         drop(state);
         self.rewound.notify_one();
@@ -59,7 +59,7 @@ impl SendQueue {
 }
 
 pub(super) fn wants_rewind() -> Error {
-    Error::new(Status::Again, "the body is to be written once more, from its beginning").detail(Detail::Rewind)
+    Error::new(Status::Again, "the body must be written again from its beginning").detail(Detail::Rewind)
 }
 
 #[cfg(test)]
