@@ -1,4 +1,5 @@
 //! A draft of a policy from what evidence has shown: a start for whoever writes one. It pins what it saw, which is as good as the moment at which it was seen.
+//! Pure.
 
 use serde_json::{Map, Value, json};
 

@@ -167,7 +167,11 @@ mod tests {
             assert_eq!(COUNTING.0.load(Ordering::SeqCst), before + 1, "{part} {at}");
         }
         // Nor is the same signature under another algorithm, or with bytes moved from one part to the next.
-        assert!(Remembering::new(webpki::aws_lc_rs::ECDSA_P384_SHA384).verify_signature(&parts[0], &parts[1], &parts[2]).is_err());
+        assert!(
+            Remembering::new(webpki::aws_lc_rs::ECDSA_P384_SHA384)
+                .verify_signature(&parts[0], &parts[1], &parts[2])
+                .is_err()
+        );
         assert_ne!(fingerprint(b"ab", b"c", b""), fingerprint(b"a", b"bc", b""));
     }
 

@@ -340,7 +340,7 @@ static void the_state_machine_alone_follows_events(void)
     OK(atls_h1_states_disable_keep_alive(&states, &error));
     CHECK(states.keep_alive == 0 && states.client == ATLS_H1_IDLE);
     states.client = 77;
-    EXPECT(ATLS_INVALID_ARGUMENT, "77 is no state", atls_h1_states_disable_keep_alive(&states, &error));
+    EXPECT(ATLS_INVALID_ARGUMENT, "77 is not a state", atls_h1_states_disable_keep_alive(&states, &error));
 }
 
 static void null_arguments_are_refused(void)

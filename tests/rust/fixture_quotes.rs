@@ -21,7 +21,7 @@ fn alone(quote: Vec<u8>, policy: Value) -> atls::attest::Result<atls::verdict::V
     let mut members = json!({"type": "dstack_tdx", "disable_runtime_verification": true});
     members.as_object_mut().unwrap().extend(policy.as_object().unwrap().clone());
     appraise(&AppraisalRequest {
-        evidence: &TdxEvidence { quote, event_log: None }.into(),
+        evidence: &TdxEvidence { quote, event_log: None, ccel: None }.into(),
         documents: &collateral,
         policy: &Policy::from_json(members.to_string().as_bytes()).unwrap(),
         anchors: &TrustAnchors::default(),

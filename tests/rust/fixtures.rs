@@ -10,12 +10,10 @@ mod support;
 
 use atls::attest::dcap::{Culprit, DocumentKind, QuoteKind};
 use atls::attest::tdx::TdxEvidence;
-use atls::attest::{AppraisalRequest, Binding, Document, Documents, Policy, TrustAnchors, appraise, dcap, tdx};
-use atls::error::Status;
+use atls::attest::{AppraisalRequest, Binding, Document, Policy, TrustAnchors, appraise, dcap, tdx};
 use atls::verdict::Outcome;
-use files::{collateral, folder, read};
+use files::{collateral, folder, read, yaml_to_json};
 use serde_json::{Value, json};
-use support::evidence::yaml_to_json;
 use support::offline::{Question, Session};
 
 fn quote(spec: &Value) -> Vec<u8> {

@@ -1,5 +1,5 @@
 //! Evidence as Confidential Containers' attestation agent writes it: of Azure's machines (`coco-az`), versions 0 to 2, and of TDX guests (`coco-tdx`). Its
-//! evidence of bare SEV-SNP guests is a parsed structure, from which the signed bytes cannot be rebuilt with certainty: it is not read.
+//! evidence of bare SEV-SNP guests is a parsed structure, from which the signed bytes cannot be rebuilt with certainty: it is not read. Pure.
 
 use base64::Engine;
 use base64::alphabet::{STANDARD as PLAIN, URL_SAFE};

@@ -1,5 +1,5 @@
 //! dstack's own documents about its machines: version 0 in SCALE, version 1 in MessagePack, or the agent's answer, JSON with one of them in hex. Of what
-//! they say beside the evidence, such as runtime events of machines that bind them to nothing, no part is taken over.
+//! they say beside the evidence, such as runtime events of machines that bind them to nothing, no part is taken over. Pure.
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;

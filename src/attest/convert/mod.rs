@@ -1,5 +1,6 @@
 //! Documents of other stacks, turned into evidence objects of protocol exporter-v1. What a document is, the caller says by name; nothing is guessed from
 //! its content. Converting judges nothing: what the documents say beside the signed parts is dropped, or checked by the family like any other evidence.
+//! Pure.
 
 mod coco;
 mod dstack;

@@ -1,5 +1,5 @@
 //! The part of MessagePack that dstack's documents are made of: maps with text as keys, arrays, numbers, text and bytes. Nothing is allocated from a
-//! length, every length is compared with what is left, and nesting is bounded.
+//! length, every length is compared with what is left, and nesting is bounded. Pure.
 
 /// Maps and arrays within each other.
 const MAX_DEPTH: usize = 8;

@@ -1,5 +1,5 @@
 //! The part of SCALE (simple concatenated aggregate little-endian) that dstack's documents are made of. Nothing is allocated, and every length is
-//! compared with what is left.
+//! compared with what is left. Pure.
 
 /// What is left to read.
 pub struct Reader<'a> {

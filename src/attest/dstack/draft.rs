@@ -1,4 +1,4 @@
-//! A draft of a policy about a dstack guest: its boot chain and the application that its log names.
+//! A draft of a policy about a dstack guest: its boot chain and the application that its log names. Pure.
 
 use serde_json::{Map, Value, json};
 

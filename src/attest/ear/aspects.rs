@@ -1,4 +1,4 @@
-//! The trustworthiness vector: which claim of AR4SI each check speaks to, and what its value is (draft-ietf-rats-ar4si, section 2.3).
+//! The trustworthiness vector: which claim of AR4SI each check speaks to, and what its value is (draft-ietf-rats-ar4si, section 2.3). Pure.
 
 use serde_json::{Map, Value};
 

@@ -1,5 +1,5 @@
 //! Attestation results for others: a verdict as an EAT Attestation Result (draft-ietf-rats-ear-04), a claims set in JSON with a trustworthiness vector
-//! (draft-ietf-rats-ar4si), and the same signed as a JSON Web Token. docs/verdict.md has the table by which checks become the vector.
+//! (draft-ietf-rats-ar4si), and the same signed as a JSON Web Token. docs/verdict.md has the table by which checks become the vector. Pure.
 //!
 //! Fail closed: whatever the vector says, the status of a verdict that is not trusted is `contraindicated`, and evidence under a simulator's root is
 //! never affirmed.

@@ -1,4 +1,4 @@
-//! The mapping of verdicts that no test machine can make: a simulator's are never affirmed.
+//! The mapping of verdicts that no test machine can make: a simulator's are never affirmed. Pure.
 
 use serde_json::{Value, json};
 

@@ -1,5 +1,5 @@
 //! The claims set as a JSON Web Token (RFC 7519): a JSON Web Signature in compact form (RFC 7515) by ES256 or ES384 (RFC 7518, 3.4). That is two texts in
-//! base64url and a signature that aws-lc makes, so there is no library for it.
+//! base64url and a signature that aws-lc makes, so there is no library for it. No I/O; signing draws random numbers.
 
 use aws_lc_rs::rand::SystemRandom;
 use aws_lc_rs::signature::{

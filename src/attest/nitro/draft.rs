@@ -1,4 +1,4 @@
-//! A draft of a policy about what AWS signs documents of: its registers.
+//! A draft of a policy about what AWS signs documents of: its registers. Pure.
 
 use serde_json::{Map, Value, json};
 

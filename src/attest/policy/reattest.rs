@@ -1,4 +1,4 @@
-//! `reattest`: how long trust in an open connection lasts.
+//! `reattest`: how long trust in an open connection lasts. Pure.
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! A draft of a policy about an SEV-SNP guest.
+//! A draft of a policy about an SEV-SNP guest. Pure.
 
 use serde_json::{Map, Value, json};
 

@@ -1,4 +1,4 @@
-//! Drafts of policies about trust domains: what those of dstack guests and of others have in common.
+//! Drafts of policies about trust domains: what those of dstack guests and of others have in common. Pure.
 
 use serde_json::{Map, Value, json};
 

@@ -20,8 +20,8 @@ pub type atls_quote_fn = Option<
 
 /// Makes evidence that is bound to `binder` (64 bytes); docs/protocol.md says where evidence of each kind holds it. If it returns OK, `*evidence` is
 /// the JSON text of the evidence object of that kind; the library frees it. Any other status means that there is no evidence.
-/// `fresh`: all of it must be made now, even if that is slow; otherwise what was signed earlier for this machine may be part of it. Runs on a thread
-/// of the library, one call at a time for each configuration and kind; may block.
+/// Runs on a thread of the library, one call at a time for each configuration and kind; may block.
+/// `fresh`: all of it must be made now, even if that is slow; otherwise what was signed earlier for this machine may be part of it.
 pub type atls_evidence_fn = Option<
     unsafe extern "C" fn(
         user_data: *mut c_void,

@@ -21,7 +21,7 @@ pub fn read(path: &str) -> Vec<u8> {
 }
 
 /// The YAML fixture is a flat map of plain, quoted and block scalars; that much is read here.
-fn yaml_to_json(text: &str) -> Value {
+pub fn yaml_to_json(text: &str) -> Value {
     let mut map = serde_json::Map::new();
     let mut lines = text.lines().peekable();
     while let Some(line) = lines.next() {

@@ -77,7 +77,8 @@ fn snp(amd: &Amd, count: usize, chip: bool) -> Vec<Question> {
         let mut report = amd.report(5, &report_data(n));
         amd.sign(&mut report);
         let leaf = if chip { amd.leaf(&amd.vcek(&report)) } else { known.clone() };
-        let evidence = json!({"tee": "snp", "evidence": {"report": STANDARD.encode(report), "leaf": STANDARD.encode(leaf)}});
+        let evidence =
+            json!({"tee": "snp", "evidence": {"report": STANDARD.encode(report), "leaf": STANDARD.encode(leaf)}});
         let list = json!({"name": "amd/crl/Genoa/vcek", "body": hex(&list), "chain": "", "fetched": 1});
         let bundle = json!({"atls_collateral_bundle": 1, "objects": [list]});
         let documents = documents_from_json(bundle.to_string().as_bytes()).unwrap();
