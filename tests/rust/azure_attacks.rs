@@ -49,6 +49,14 @@ fn a_machine_is_trusted() {
     }
 }
 
+/// As programs in other languages get it of the simulator.
+#[test]
+fn the_machine_behind_a_socket_is_the_same() {
+    let object = simtee::machines::evidence("azure_snp_vtpm", &binder_of([0, 0x12])).unwrap();
+    let found = honest(Hardware::Snp).ask_with(&json!({"tee": "azure_snp_vtpm", "evidence": object}));
+    assert_eq!((found.status.as_str(), &found.verdict["trusted"]), ("OK", &json!(true)), "{found:?}");
+}
+
 #[test]
 fn runtime_data_that_the_hardware_has_not_signed() {
     refused("QUOTE_INVALID", "runtime_data", |parts| parts.report_data = Some([7; 64]));

@@ -18,6 +18,7 @@ use serde_json::{Value, json};
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::{UnixListener, UnixStream};
 
+use crate::azure::{self, Microsoft, Vm};
 use crate::kds::Kds;
 use crate::nitro::{self, Aws, Document};
 use crate::nvidia::{Gpu, Nvidia};
@@ -49,6 +50,15 @@ pub fn nitro_policy() -> Value {
 pub fn nitro_tpm_policy() -> Value {
     let pcrs = json!({"4": ["05".repeat(48)], "7": ["08".repeat(48)], "12": ["00".repeat(48)]});
     json!({"type": "nitro_tpm", "pcrs": pcrs, "allow_simulated": true})
+}
+
+/// A policy that the virtual machine of Azure satisfies.
+pub fn azure_policy(kds: &Kds) -> Value {
+    let snp = snp_policy(kds);
+    json!({
+        "type": "azure_snp_vtpm", "pcrs": {"4": ["05".repeat(32)], "7": ["08".repeat(32)]}, "paravisor": snp["measurement"],
+        "snp": {"products": snp["products"], "min_tcb": snp["min_tcb"]}, "collateral": snp["collateral"], "allow_simulated": true,
+    })
 }
 
 /// Serves the sockets until the runtime ends.
@@ -91,11 +101,13 @@ pub fn evidence(kind: &str, binder: &[u8; 64]) -> Option<Value> {
     match kind {
         "snp" => Some(snp(&mut Amd::of(Product::Genoa).report(3, binder))),
         "nitro" | "nitro_tpm" => Some(nitro(kind, binder, |_| ())),
+        "azure_snp_vtpm" => Some(azure(binder, Vm::get())),
         _ => None,
     }
 }
 
-/// The same of a machine that is as genuine, and of which one thing is not as the policy wants it: a guest that its host can debug; another image.
+/// The same of a machine that is as genuine, and of which one thing is not as the policy wants it: a guest that its host can debug; another image; the TPM of
+/// another machine.
 fn wrong(kind: &str, binder: &[u8; 64]) -> Option<Value> {
     match kind {
         "snp" => {
@@ -106,6 +118,7 @@ fn wrong(kind: &str, binder: &[u8; 64]) -> Option<Value> {
         "nitro" | "nitro_tpm" => {
             Some(nitro(kind, binder, |document| document.pcrs.iter_mut().for_each(|(_, value)| value.fill(0xee))))
         }
+        "azure_snp_vtpm" => Some(azure(binder, Vm::other())),
         _ => None,
     }
 }
@@ -125,6 +138,24 @@ fn nitro(kind: &str, binder: &[u8; 64], change: impl FnOnce(&mut Document)) -> V
     };
     change(&mut document);
     json!({"document": STANDARD.encode(enclave.sign(&document))})
+}
+
+/// Of a virtual machine for which the TPM of `signer` answers.
+fn azure(binder: &[u8; 64], signer: &Vm) -> Value {
+    let (amd, vm) = (Amd::of(Product::Genoa), Vm::get());
+    let runtime = vm.runtime(binder).to_string().into_bytes();
+    let mut report = amd.report(3, &azure::report_data(&runtime));
+    amd.sign(&mut report);
+    let message = vm.attest(&azure::nonce(binder)).message();
+    let certificates = Microsoft::get().certify(vm, &vm.certificate((now() - 60, now() + 3600)));
+    let certificates: Vec<_> = certificates.iter().map(|der| STANDARD.encode(der)).collect();
+    json!({
+        "hcl_report": STANDARD.encode(azure::hcl(azure::SNP, &report, &runtime)), "ak_certificates": certificates,
+        "tpm_quote": {
+            "message": STANDARD.encode(&message), "signature": STANDARD.encode(signer.sign(&message)), "pcrs": vm.pcrs_json(),
+        },
+        "leaf": STANDARD.encode(amd.leaf(&amd.vcek(&report))),
+    })
 }
 
 /// What a Nitro enclave's security module answers: a document over what the request holds.

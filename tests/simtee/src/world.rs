@@ -15,7 +15,7 @@
 //! | evidence.sock, nsm.sock | machines of other kinds, see `machines` |
 //! | snp-policy.json, nitro-policy.json | policies that they satisfy |
 //! | gpus.sock, evil-gpus.sock, gpu-policy.json | GPUs beside the first guest, see `machines`, and a policy that wants both |
-//! | amd-roots.pem, aws-root.pem, nvidia-root.pem | the roots that their evidence leads to |
+//! | amd-roots.pem, aws-root.pem, microsoft-root.pem, nvidia-root.pem | the roots that their evidence leads to |
 //! | tdx-first.json, snp-first.json, nitro-first.json | policies that the first guest and each of the machines satisfy, by exporter-v1, with one kind first |
 //! | ports | shell assignments; written last |
 
@@ -24,6 +24,7 @@ use std::sync::Arc;
 
 use serde_json::json;
 
+use crate::azure::Microsoft;
 use crate::collateral::Issue;
 use crate::kds::Kds;
 use crate::machines;
@@ -93,12 +94,14 @@ impl World {
 
     fn machines(&self) {
         let (snp, nitro) = (machines::snp_policy(&self.kds), machines::nitro_policy());
+        let azure = machines::azure_policy(&self.kds);
         self.write("snp-policy.json", snp.to_string().as_bytes());
         self.write("nitro-policy.json", nitro.to_string().as_bytes());
         self.write("amd-roots.pem", Amd::of(Product::Genoa).roots_pem().as_bytes());
         self.write("aws-root.pem", Aws::get().root_pem.as_bytes());
+        self.write("microsoft-root.pem", Microsoft::get().root_pem.as_bytes());
         self.write("nvidia-root.pem", Nvidia::get().root_pem.as_bytes());
-        let mut members = [Guest::booted(1).policy(&self.pccs.url), snp, nitro];
+        let mut members = [Guest::booted(1).policy(&self.pccs.url), snp, nitro, azure];
         for member in &mut members {
             // Said once, of all members.
             let member = member.as_object_mut().expect("a policy");

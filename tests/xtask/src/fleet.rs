@@ -13,12 +13,18 @@ struct Machine {
     check: &'static str,
 }
 
-const MACHINES: [Machine; 2] = [
+const MACHINES: [Machine; 3] = [
     Machine {
         title: "an SEV-SNP guest",
         tee: "snp",
         lie: "can be debugged by its host",
         check: "any_of[1].guest_policy",
+    },
+    Machine {
+        title: "a virtual machine of Azure",
+        tee: "azure_snp_vtpm",
+        lie: "shows a quote of another machine's TPM",
+        check: "any_of[3].tpm_quote",
     },
     Machine { title: "a Nitro enclave", tee: "nitro", lie: "runs another image", check: "any_of[2].pcr:0" },
 ];

@@ -54,9 +54,14 @@ impl Simulator {
 
     /// Points the examples and the C tests at it.
     pub fn introduce<'a>(&self, command: &'a mut Command) -> &'a mut Command {
-        let roots = [("amd", "amd-roots.pem"), ("aws", "aws-root.pem"), ("nvidia", "nvidia-root.pem")];
+        const ROOTS: [(&str, &str); 4] = [
+            ("amd", "amd-roots.pem"),
+            ("aws", "aws-root.pem"),
+            ("microsoft", "microsoft-root.pem"),
+            ("nvidia", "nvidia-root.pem"),
+        ];
         let roots: Vec<_> =
-            roots.iter().map(|(vendor, name)| format!("{vendor}={}", self.file(name).display())).collect();
+            ROOTS.iter().map(|(vendor, name)| format!("{vendor}={}", self.file(name).display())).collect();
         command.env("ATLS_SIMULATED_ROOTS", roots.join(","));
         command.envs(self.peers.iter().map(|file| ("ATLS_PEERS", file)));
         command
