@@ -3,7 +3,7 @@
 use serde_json::{Map, Value};
 
 use crate::status::Status;
-use crate::verdict::{Check, Outcome, Verdict};
+use crate::verdict::{Check, ClaimsReport, Outcome, Verdict};
 
 /// The claims that this library makes; of the rest (`file-system`, `storage-opaque`, `sourced-data`) evidence shows nothing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -175,6 +175,41 @@ mod value {
     pub const VISIBLE_MEMORY: i8 = 96;
 }
 
+/// One part of the evidence: the machine's own, or a device beside it.
+pub struct Part<'a> {
+    /// As in `Check::part`.
+    pub which: Option<(&'static str, usize)>,
+    pub trust_anchor: &'a str,
+    pub claims: Option<&'a ClaimsReport>,
+    pub is_exposed: Option<bool>,
+    /// The verdict is on all parts together.
+    pub verdict: &'a Verdict,
+}
+
+impl<'a> Part<'a> {
+    /// All of them, the machine's own first.
+    pub fn of(verdict: &'a Verdict) -> Vec<Part<'a>> {
+        let (claims, is_exposed) = (verdict.claims.as_ref(), verdict.is_exposed);
+        // That a device is a simulator's says nothing of the machine; but the verdict has one name for both, so the machine is not affirmed either.
+        let main = Part { which: None, trust_anchor: verdict.trust_anchor, claims, is_exposed, verdict };
+        let beside = verdict.attached.iter().enumerate().map(|(index, device)| {
+            let earlier = verdict.attached[..index].iter().filter(|other| other.tee == device.tee).count();
+            let which = Some((device.tee, earlier));
+            Part { which, trust_anchor: device.trust_anchor, claims: device.claims.as_ref(), is_exposed: None, verdict }
+        });
+        [main].into_iter().chain(beside).collect()
+    }
+
+    /// `tdx`, `nvidia[0]`.
+    pub fn name(&self) -> String {
+        self.which.map_or(self.verdict.tee.into(), |(kind, number)| format!("{kind}[{number}]"))
+    }
+
+    fn is_trusted(&self) -> bool {
+        self.verdict.trusted
+    }
+}
+
 /// The claims that are made; `None` is no claim.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Vector {
@@ -186,13 +221,13 @@ pub struct Vector {
 }
 
 impl Vector {
-    pub fn of(verdict: &Verdict) -> Vector {
+    pub fn of(part: &Part<'_>) -> Vector {
         Vector {
-            instance: instance(verdict),
-            configuration: configuration(verdict),
-            executables: executables(verdict),
-            hardware: Some(hardware(verdict)),
-            runtime: runtime(verdict),
+            instance: instance(part),
+            configuration: configuration(part),
+            executables: executables(part),
+            hardware: Some(hardware(part)),
+            runtime: runtime(part),
         }
     }
 
@@ -208,9 +243,9 @@ impl Vector {
 
     /// The worst of all claims, and never better than the verdict deserves: evidence of no session may be anybody's, and a policy that pins nothing of what
     /// runs says nothing about it.
-    pub fn tier(&self, verdict: &Verdict) -> Tier {
+    pub fn tier(&self, part: &Part<'_>) -> Tier {
         let of_claims = self.named().into_iter().filter_map(|(_, value)| value).map(Tier::of).max();
-        let at_best = match verdict.trusted {
+        let at_best = match part.is_trusted() {
             false => Tier::Contraindicated,
             true if self.instance.is_none() || self.executables.is_none() => Tier::Warning,
             true => Tier::Affirming,
@@ -224,58 +259,57 @@ impl Vector {
     }
 }
 
-/// Of the machine itself: a device beside it, good or bad, says nothing of that.
-fn about(verdict: &Verdict, wanted: Aspect, outcome: Outcome) -> impl Iterator<Item = &Check> {
+fn about<'a>(part: &Part<'a>, wanted: Aspect, outcome: Outcome) -> impl Iterator<Item = &'a Check> + use<'a> {
+    let which = part.which;
     let is_about = move |check: &&Check| {
-        check.part.is_none() && check.outcome == outcome && aspect(check.id.rule()) == Some(wanted)
+        check.part == which && check.outcome == outcome && aspect(check.id.rule()) == Some(wanted)
     };
-    verdict.checks.iter().filter(is_about)
+    part.verdict.checks.iter().filter(is_about)
 }
 
-fn failed(verdict: &Verdict, wanted: Aspect) -> bool {
-    about(verdict, wanted, Outcome::Fail).next().is_some()
+fn failed(part: &Part<'_>, wanted: Aspect) -> bool {
+    about(part, wanted, Outcome::Fail).next().is_some()
 }
 
-fn passed(verdict: &Verdict, wanted: Aspect) -> bool {
-    about(verdict, wanted, Outcome::Pass).next().is_some()
+fn passed(part: &Part<'_>, wanted: Aspect) -> bool {
+    about(part, wanted, Outcome::Pass).next().is_some()
 }
 
-fn is_simulated(verdict: &Verdict) -> bool {
-    verdict.trust_anchor == "simulated"
+fn is_simulated(part: &Part<'_>) -> bool {
+    part.trust_anchor == "simulated"
 }
 
-fn instance(verdict: &Verdict) -> Option<i8> {
-    let mut failures = about(verdict, Aspect::Instance, Outcome::Fail);
+fn instance(part: &Part<'_>) -> Option<i8> {
+    let mut failures = about(part, Aspect::Instance, Outcome::Fail);
     match failures.next() {
         Some(check) if check.id.rule() == "hardware_denied" => Some(value::UNTRUSTWORTHY_INSTANCE),
         Some(_) => Some(value::UNRECOGNIZED_INSTANCE),
-        None => (verdict.trusted && verdict.protocol.is_some()).then_some(value::RECOGNIZED_INSTANCE),
+        None => (part.is_trusted() && part.verdict.protocol.is_some()).then_some(value::RECOGNIZED_INSTANCE),
     }
 }
 
-fn configuration(verdict: &Verdict) -> Option<i8> {
-    match failed(verdict, Aspect::Configuration) {
+fn configuration(part: &Part<'_>) -> Option<i8> {
+    match failed(part, Aspect::Configuration) {
         true => Some(value::UNSUPPORTABLE_CONFIGURATION),
-        false => (verdict.trusted && passed(verdict, Aspect::Configuration)).then_some(value::APPROVED_CONFIGURATION),
+        false => (part.is_trusted() && passed(part, Aspect::Configuration)).then_some(value::APPROVED_CONFIGURATION),
     }
 }
 
-fn executables(verdict: &Verdict) -> Option<i8> {
-    match failed(verdict, Aspect::Executables) || failed(verdict, Aspect::Consistency) {
+fn executables(part: &Part<'_>) -> Option<i8> {
+    match failed(part, Aspect::Executables) || failed(part, Aspect::Consistency) {
         true => Some(value::CONTRAINDICATED_EXECUTABLES),
-        false => (verdict.trusted && passed(verdict, Aspect::Executables)).then_some(value::APPROVED_AT_BOOT),
+        false => (part.is_trusted() && passed(part, Aspect::Executables)).then_some(value::APPROVED_AT_BOOT),
     }
 }
 
-fn hardware(verdict: &Verdict) -> i8 {
-    let Some(claims) = &verdict.claims else {
-        let is_forged =
-            verdict.checks.iter().any(|check| check.outcome == Outcome::Fail && check.status == Status::QuoteInvalid);
+fn hardware(part: &Part<'_>) -> i8 {
+    let Some(claims) = part.claims else {
+        let is_forged = about(part, Aspect::Hardware, Outcome::Fail).any(|check| check.status == Status::QuoteInvalid);
         return if is_forged { value::NOT_AUTHENTIC } else { value::UNRECOGNIZED_HARDWARE };
     };
-    if is_simulated(verdict) {
+    if is_simulated(part) {
         value::UNRECOGNIZED_HARDWARE
-    } else if failed(verdict, Aspect::Hardware) {
+    } else if failed(part, Aspect::Hardware) {
         value::CONTRAINDICATED_HARDWARE
     } else if !matches!(claims.tcb_status.as_str(), "" | "UpToDate") || !claims.advisory_ids.is_empty() {
         value::UNSAFE_HARDWARE
@@ -285,11 +319,11 @@ fn hardware(verdict: &Verdict) -> i8 {
 }
 
 /// A policy may put up with a host that can look inside; whoever reads the result has not.
-fn runtime(verdict: &Verdict) -> Option<i8> {
-    match verdict.is_exposed {
-        _ if failed(verdict, Aspect::Runtime) => Some(value::VISIBLE_MEMORY),
+fn runtime(part: &Part<'_>) -> Option<i8> {
+    match part.is_exposed {
+        _ if failed(part, Aspect::Runtime) => Some(value::VISIBLE_MEMORY),
         Some(true) => Some(value::VISIBLE_MEMORY),
-        Some(false) if !is_simulated(verdict) => Some(value::ENCRYPTED_MEMORY),
+        Some(false) if !is_simulated(part) => Some(value::ENCRYPTED_MEMORY),
         _ => None,
     }
 }

@@ -13,7 +13,7 @@ use serde_json::{Map, Value, json};
 
 use crate::verdict::Verdict;
 pub use aspects::{Aspect, aspect};
-use aspects::{Tier, Vector};
+use aspects::{Part, Tier, Vector};
 pub use token::{Algorithm, SigningKey, join, signing_input};
 
 /// `eat_profile` of the claims set.
@@ -36,13 +36,15 @@ pub struct Issue {
 
 /// The claims set.
 pub fn claims(verdict: &Verdict, issue: &Issue) -> Value {
-    let vector = Vector::of(verdict);
-    let tier = vector.tier(verdict);
+    let parts = Part::of(verdict);
+    let judged: Vec<_> = parts.iter().map(|part| (part, Vector::of(part))).collect();
+    let tiers = judged.iter().map(|(part, vector)| vector.tier(part));
+    let worst = tiers.max().unwrap_or(Tier::Contraindicated);
     let mut claims = json!({
         "eat_profile": PROFILE,
         "iat": issue.issued_at,
         "ear_verifier_id": {"developer": issue.developer, "build": issue.build},
-        "ear_status": tier.name(),
+        "ear_status": worst.name(),
     });
     if let Some(expires) = issue.expires {
         claims["exp"] = expires.into();
@@ -50,12 +52,13 @@ pub fn claims(verdict: &Verdict, issue: &Issue) -> Value {
     if let Some(nonce) = &issue.nonce {
         claims["eat_nonce"] = URL_SAFE_NO_PAD.encode(nonce).into();
     }
-    claims["submods"] = json!({verdict.tee: appraisal(verdict, issue, (&vector, tier))});
+    let submods = judged.iter().map(|(part, vector)| (part.name(), appraisal(part, issue, vector)));
+    claims["submods"] = submods.collect::<Map<_, _>>().into();
     claims
 }
 
-fn appraisal(verdict: &Verdict, issue: &Issue, (vector, tier): (&Vector, Tier)) -> Value {
-    let mut appraisal = json!({"ear_status": tier.name()});
+fn appraisal(part: &Part<'_>, issue: &Issue, vector: &Vector) -> Value {
+    let mut appraisal = json!({"ear_status": vector.tier(part).name()});
     let vector = vector.to_json();
     if vector.as_object().is_some_and(|claimed| !claimed.is_empty()) {
         appraisal["ear_trustworthiness_vector"] = vector;
@@ -63,7 +66,7 @@ fn appraisal(verdict: &Verdict, issue: &Issue, (vector, tier): (&Vector, Tier)) 
     if !issue.policies.is_empty() {
         appraisal["ear_appraisal_policy_ids"] = json!(issue.policies);
     }
-    let (attester, verifier) = split(verdict);
+    let (attester, verifier) = split(part);
     if !attester.is_empty() {
         appraisal["ear_attester_claims"] = attester.into();
     }
@@ -71,10 +74,19 @@ fn appraisal(verdict: &Verdict, issue: &Issue, (vector, tier): (&Vector, Tier)) 
     appraisal
 }
 
-/// The members of the verdict's JSON: what the attester says of itself, and what the verifier found.
-fn split(verdict: &Verdict) -> (Map<String, Value>, Map<String, Value>) {
+/// The members of the verdict's JSON about a part: what the attester says of itself, and what the verifier found. Those of `attached` are in parts of their own.
+fn split(part: &Part<'_>) -> (Map<String, Value>, Map<String, Value>) {
     const OF_ATTESTER: [&str; 3] = ["application", "measurements", "platform"];
-    let Value::Object(mut members) = verdict.to_value() else { return Default::default() };
+    let all = match part.which {
+        None => part.verdict.to_value(),
+        Some((kind, _)) => json!({
+            "tee_type": kind, "trust_anchor": part.trust_anchor,
+            "measurements": part.claims.map(|claims| &claims.measurements),
+            "platform": part.claims.map(|claims| &claims.platform),
+        }),
+    };
+    let Value::Object(mut members) = all else { return Default::default() };
+    members.shift_remove("attached");
     let mut attester = Map::new();
     for name in OF_ATTESTER {
         // What is empty or null says nothing.

@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use super::*;
 use crate::status::Status;
-use crate::verdict::{Check, CheckId, ClaimsReport, Outcome};
+use crate::verdict::{AttachedReport, Check, CheckId, ClaimsReport, Outcome};
 
 fn check(id: CheckId, outcome: Outcome, status: Status) -> Check {
     Check { id, member: None, part: None, outcome, expected: String::new(), actual: String::new(), status }
@@ -136,4 +136,41 @@ fn the_verdict_is_whole_in_the_claims() {
     }
     verdict.as_object_mut().unwrap().shift_remove("application");
     assert_eq!(part["ear_verifier_claims"], verdict);
+}
+
+#[test]
+fn a_device_has_a_part_of_its_own() {
+    let device = || AttachedReport {
+        tee: "nvidia",
+        trust_anchor: "nvidia",
+        claims: Some(ClaimsReport {
+            tcb_status: String::new(),
+            advisory_ids: Vec::new(),
+            measurements: json!({"1": "00"}),
+            platform: json!({"arch": "HOPPER"}),
+            collateral: Value::Null,
+        }),
+    };
+    let of = |number: usize, check: Check| Check { part: Some(("nvidia", number)), ..check };
+    let checks = ["chain", "signature", "nonce", "measurements"];
+    let mut verdict = Verdict { attached: vec![device(), device()], ..good() };
+    verdict.checks.extend((0..2).flat_map(|number| checks.map(|rule| of(number, passed(rule)))));
+    let issue = Issue { issued_at: 7, ..Issue::default() };
+    let all = claims(&verdict, &issue);
+    assert_eq!(all["ear_status"], "affirming");
+    let names: Vec<_> = all["submods"].as_object().unwrap().keys().collect();
+    assert_eq!(names, ["tdx", "nvidia[0]", "nvidia[1]"]);
+    let expected = json!({"instance-identity": 2, "executables": 3, "hardware": 2});
+    assert_eq!(all["submods"]["nvidia[1]"]["ear_trustworthiness_vector"], expected);
+    assert_eq!(all["submods"]["nvidia[1]"]["ear_attester_claims"]["platform"], json!({"arch": "HOPPER"}));
+    // The second one is refused, and with it all of the evidence.
+    verdict.trusted = false;
+    verdict.checks.retain(|check| check.part != Some(("nvidia", 1)) || check.id.rule() != "measurements");
+    verdict.checks.push(of(1, failed("measurements", Status::MeasurementMismatch)));
+    let all = claims(&verdict, &issue);
+    for name in ["tdx", "nvidia[0]", "nvidia[1]"] {
+        assert_eq!(all["submods"][name]["ear_status"], "contraindicated", "{name}");
+    }
+    let value = |name: &str| all["submods"][name]["ear_trustworthiness_vector"]["executables"].clone();
+    assert_eq!([value("tdx"), value("nvidia[0]"), value("nvidia[1]")], [Value::Null, Value::Null, json!(96)]);
 }

@@ -60,7 +60,19 @@ pub fn of(verdict: *const atls_verdict) -> Results {
 fn check(verdict: &Value, claims: &Value) {
     let kind = verdict["tee_type"].as_str().unwrap();
     let part = &claims["submods"][kind];
-    assert_eq!(claims["ear_status"], part["ear_status"], "{claims}");
+    let devices = verdict["attached"].as_array().map_or(&[][..], |devices| devices);
+    assert_eq!(claims["submods"].as_object().unwrap().len(), 1 + devices.len(), "{claims}");
+    for (index, device) in devices.iter().enumerate() {
+        let beside = &claims["submods"][format!("{}[{index}]", device["tee_type"].as_str().unwrap())];
+        assert_eq!(beside["ear_verifier_claims"]["trust_anchor"], device["trust_anchor"], "{claims}");
+        assert_eq!(beside["ear_attester_claims"]["measurements"], device["measurements"], "{claims}");
+        if verdict["trusted"] != true || device["trust_anchor"] == "simulated" {
+            assert_eq!(beside["ear_status"], "contraindicated", "{claims}");
+        }
+    }
+    if devices.is_empty() {
+        assert_eq!(claims["ear_status"], part["ear_status"], "{claims}");
+    }
     let is_refused = verdict["trusted"] != true || verdict["trust_anchor"] == "simulated";
     if is_refused {
         assert_eq!(claims["ear_status"], "contraindicated", "{claims}");
@@ -75,7 +87,7 @@ fn check(verdict: &Value, claims: &Value) {
     }
     assert!(!is_refused || vector.values().any(|value| value.as_i64() >= Some(96)), "nothing says why: {claims}");
     // The verdict is whole in it.
-    for (name, value) in verdict.as_object().unwrap() {
+    for (name, value) in verdict.as_object().unwrap().iter().filter(|(name, _)| *name != "attached") {
         let said = ["ear_attester_claims", "ear_verifier_claims"].into_iter().find_map(|of| part[of].get(name));
         let is_empty = value.is_null() || value.as_object().is_some_and(|value| value.is_empty());
         assert!(said == Some(value) || said.is_none() && is_empty, "{name}: {said:?}, {value}");
