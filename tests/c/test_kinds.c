@@ -3,7 +3,7 @@
 
 static _Atomic int asked_fresh;
 
-/* The host's source of evidence of a kind: a machine of the simulator. */
+/* The host's source of evidence of a kind: a machine of the simulator. Static, as a server that was let go may use it until the runtime is shut down. */
 struct source {
     const char *kind;
     _Atomic int asked, dropped;
@@ -37,7 +37,7 @@ static void proves(const char *expected, const char *policy_file)
 static void the_first_kind_that_the_client_lists_is_given(void)
 {
     char kind[32];
-    struct source snp = {.kind = "snp"}, nitro = {.kind = "nitro"};
+    static struct source snp = {.kind = "snp"}, nitro = {.kind = "nitro"};
     atls_server_config *config = server_config();
     OK(atls_server_config_set_evidence_source(config, "nitro", evidence, &nitro, dropped, &error));
     OK(atls_server_config_set_dstack_agent(config, path_of("agent.sock"), &error));
@@ -92,7 +92,7 @@ static atls_config *proving(const char *policy_file, struct source *source)
 static void ends_of_different_kinds_prove_themselves_to_each_other(void)
 {
     char kind[32];
-    struct source tdx = {.kind = "tdx"}, snp = {.kind = "snp"}, nitro = {.kind = "nitro"};
+    static struct source tdx = {.kind = "tdx"}, snp = {.kind = "snp"}, nitro = {.kind = "nitro"};
     atls_server *server = wanting(&tdx, "snp-policy.json");
     OK(get(proving("tdx-first.json", &snp), kind));
     CHECK(strcmp(kind, "tdx") == 0 && strcmp(client_kind, "snp") == 0 && snp.asked == 1);
@@ -114,7 +114,7 @@ static void ends_of_different_kinds_prove_themselves_to_each_other(void)
     OK(get(both, kind));
     CHECK(strcmp(client_kind, "nitro") == 0);
     /* The one kind under the other's name: the source lies about what it is. */
-    struct source lie = {.kind = "nitro"};
+    static struct source lie = {.kind = "nitro"};
     atls_config *config = client("snp-policy.json");
     OK(atls_config_set_evidence_source(config, "snp", evidence, &lie, dropped, &error));
     EXPECT(ATLS_EVIDENCE_REFUSED, "status 403: {\\\"error\\\":\\\"answer\\\"}", get(config, kind));
@@ -123,7 +123,7 @@ static void ends_of_different_kinds_prove_themselves_to_each_other(void)
 
 static void a_source_takes_the_place_of_one_of_its_kind(void)
 {
-    struct source first = {.kind = "snp"}, second = {.kind = "snp"}, third = {.kind = "tdx"}, refused = {.kind = "?"};
+    static struct source first = {.kind = "snp"}, second = {.kind = "snp"}, third = {.kind = "tdx"}, refused = {.kind = "?"};
     atls_server_config *config = server_config();
     EXPECT(ATLS_INVALID_ARGUMENT, "\"SNP\"", atls_server_config_set_evidence_source(config, "SNP", evidence, &refused, dropped, &error));
     EXPECT(ATLS_NULL_ARGUMENT, "tee", atls_server_config_set_evidence_source(config, NULL, evidence, &refused, dropped, &error));
@@ -178,7 +178,7 @@ static uint32_t challenge(atls_http *http, const char *kinds, char *text, size_t
 static void a_challenge_is_read_in_one_way_or_not_at_all(void)
 {
     static char text[200000];
-    struct source snp = {.kind = "snp"}, nitro = {.kind = "nitro"};
+    static struct source snp = {.kind = "snp"}, nitro = {.kind = "nitro"};
     atls_server_config *config = server_config();
     OK(atls_server_config_set_evidence_source(config, "snp", evidence, &snp, dropped, &error));
     OK(atls_server_config_set_evidence_source(config, "nitro", evidence, &nitro, dropped, &error));
