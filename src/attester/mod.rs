@@ -2,6 +2,7 @@
 //! session (docs/protocol.md, "Evidence"). May talk to the guest agent and to devices; knows nothing of TLS or HTTP servers.
 
 pub mod azure;
+pub mod boot_log;
 pub mod certificate_table;
 mod devices;
 mod guest_agent;

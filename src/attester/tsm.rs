@@ -1,5 +1,5 @@
-//! Quotes and reports by way of the Linux kernel: configfs-tsm (Documentation/ABI/testing/configfs-tsm-report), of TDX and SEV-SNP guests. There is no log.
-//! Touches files of the kernel, on a helper thread.
+//! Quotes and reports by way of the Linux kernel: configfs-tsm (Documentation/ABI/testing/configfs-tsm-report), of TDX and SEV-SNP guests; with
+//! the firmware's boot log of the first. Touches files of the kernel, on a helper thread.
 
 use std::fs;
 use std::io::{self, Write};
@@ -14,6 +14,7 @@ use futures_util::future::BoxFuture;
 use serde_json::{Value, json};
 
 use super::blocking;
+use super::boot_log;
 use super::certificate_table::certificate;
 use super::provider::{EvidenceInput, Provider};
 use crate::attest::Tee;
@@ -38,6 +39,8 @@ const PAUSE: Duration = Duration::from_millis(5);
 pub struct Tsm {
     folder: PathBuf,
     tee: Tee,
+    /// Where the boot log of a TDX guest is.
+    boot_log: PathBuf,
 }
 
 impl Tsm {
@@ -47,7 +50,7 @@ impl Tsm {
         if !folder.is_dir() {
             return Err(Error::new(Status::InvalidArgument, format!("no configfs-tsm at {}", folder.display())));
         }
-        let tsm = Tsm { folder, tee: Tee::Tdx };
+        let tsm = Tsm { folder, tee: Tee::Tdx, boot_log: boot_log::TABLE.into() };
         let provider = tsm.with_report(|report| text(report, "provider", PROBE));
         // Whatever else it is, or if it cannot be told now: the first quote says so.
         let is_snp = provider.is_ok_and(|provider| provider.trim() == SNP);
@@ -56,7 +59,13 @@ impl Tsm {
 
     /// The evidence object of the guest's kind. Blocks, for as long as the hardware takes. Errors: NoEvidence, Unsupported (another provider).
     pub fn quote(&self, report_data: &[u8; 64]) -> Result<Value> {
-        self.with_report(|report| read(report, self.tee, report_data))
+        let mut evidence = self.with_report(|report| read(report, self.tee, report_data))?;
+        if self.tee == Tee::Tdx
+            && let Some(log) = boot_log::read(&self.boot_log)
+        {
+            evidence["ccel"] = STANDARD.encode(log).into();
+        }
+        Ok(evidence)
     }
 
     /// A report of our own for as long as `work` takes.
@@ -268,6 +277,28 @@ mod tests {
     fn a_quote_from_the_kernel() {
         let (tee, told) = ask("good", "tdx_guest\n", (quote_of, None), false);
         assert_eq!((tee, told.unwrap()), (Tee::Tdx, json!({"quote": hex(&[b"quote of ", &[7u8; 64][..]].concat())})));
+    }
+
+    #[test]
+    fn a_boot_log_goes_with_the_quote_without_its_padding() {
+        let kernel = kernel("ccel", "tdx_guest\n", (quote_of, None), false);
+        let table = std::env::temp_dir().join(format!("atls-ccel-{}", std::process::id()));
+        let tsm = Tsm { boot_log: table.clone(), ..Tsm::at(Some(&kernel.folder)).unwrap() };
+        let shown = |table_bytes: Option<Vec<u8>>| {
+            let _ = fs::remove_file(&table);
+            if let Some(bytes) = table_bytes {
+                fs::write(&table, bytes).unwrap();
+            }
+            tsm.quote(&[7; 64]).unwrap().get("ccel").cloned()
+        };
+        let log = crate::attest::ccel::sample();
+        for padding in [0, 0xff] {
+            let padded = [log.clone(), vec![padding; 70_000]].concat();
+            assert_eq!(shown(Some(padded)), Some(json!(STANDARD.encode(&log))), "{padding}");
+        }
+        assert_eq!(shown(Some(log.clone())), Some(json!(STANDARD.encode(&log))));
+        assert_eq!((shown(None), shown(Some(b"no log".to_vec()))), (None, None));
+        let _ = fs::remove_file(&table);
     }
 
     #[test]

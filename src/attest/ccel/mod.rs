@@ -32,22 +32,12 @@ pub struct BootLog {
 impl BootLog {
     /// Errors name the event by its index; the first entry, which says what the log is, is none.
     pub fn parse(raw: &[u8]) -> Result<BootLog, String> {
-        if raw.len() > MAX_BYTES {
-            return Err(format!("boot log of {} bytes, at most {MAX_BYTES} are read", raw.len()));
-        }
-        let mut reader = Reader::new(raw);
-        let algorithms = read_header(&mut reader).map_err(|why| format!("the log's header: {why}"))?;
-        let mut log = BootLog::default();
-        for index in 0.. {
-            if is_padding(reader.rest()) {
-                return Ok(log);
-            }
-            if index == MAX_EVENTS {
-                break;
-            }
-            log.add(&mut reader, &algorithms).map_err(|why| format!("event {index}: {why}"))?;
-        }
-        Err(format!("more than {MAX_EVENTS} events"))
+        read(raw).map(|(log, _)| log)
+    }
+
+    /// Bytes of a log without what pads it.
+    pub fn length(raw: &[u8]) -> Result<usize, String> {
+        read(raw).map(|(_, length)| length)
     }
 
     /// The value of a register into which that was extended.
@@ -70,6 +60,26 @@ impl BootLog {
         }
         Ok(())
     }
+}
+
+/// The log, and where it ends.
+fn read(raw: &[u8]) -> Result<(BootLog, usize), String> {
+    if raw.len() > MAX_BYTES {
+        return Err(format!("boot log of {} bytes, at most {MAX_BYTES} are read", raw.len()));
+    }
+    let mut reader = Reader::new(raw);
+    let algorithms = read_header(&mut reader).map_err(|why| format!("the log's header: {why}"))?;
+    let mut log = BootLog::default();
+    for index in 0.. {
+        if is_padding(reader.rest()) {
+            return Ok((log, raw.len() - reader.rest().len()));
+        }
+        if index == MAX_EVENTS {
+            break;
+        }
+        log.add(&mut reader, &algorithms).map_err(|why| format!("event {index}: {why}"))?;
+    }
+    Err(format!("more than {MAX_EVENTS} events"))
 }
 
 /// The first entry, in the older form: it says how long the digests of each algorithm are.
@@ -145,3 +155,5 @@ fn is_padding(rest: &[u8]) -> bool {
 
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+pub use tests::sample;

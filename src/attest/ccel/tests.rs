@@ -33,6 +33,11 @@ fn log(events: Events<'_>) -> Vec<u8> {
     [header(&[(SHA_384, 48)]), events.iter().flat_map(one).collect()].concat()
 }
 
+/// A log that is in order.
+pub fn sample() -> Vec<u8> {
+    log(&[(1, 4, 1), (2, 4, 2)])
+}
+
 #[track_caller]
 fn refused(raw: &[u8], why: &str) {
     let error = BootLog::parse(raw).expect_err("a refusal");

@@ -41,8 +41,9 @@ pub extern "C" fn atls_server_config_set_dstack_agent(
 
 /// Like atls_server_config_set_dstack_agent, with TDX quotes or SEV-SNP reports from configfs-tsm of the Linux kernel, for machines that are not
 /// dstack guests. The kernel is asked at once which of the two this is. The evidence of a TDX guest then has no event log, so it satisfies only
-/// policies that accept exporter-v1 and either are of type `tdx`, or name no application and have `"require_key_event": false`. Evidence of an
-/// SEV-SNP guest is given by exporter-v1 only, with the certificate of the key that signed it if the guest's host provides that.
+/// policies that accept exporter-v1 and either are of type `tdx`, or name no application and have `"require_key_event": false`. The firmware's boot log
+/// goes with the quote if /sys/firmware/acpi/tables/data/CCEL can be read. Evidence of an SEV-SNP guest is given by exporter-v1 only, with the
+/// certificate of the key that signed it if the guest's host provides that.
 /// `path`: the folder of configfs-tsm. May be NULL, for the usual one.
 /// Statuses: NULL_ARGUMENT, INVALID_UTF8, INVALID_ARGUMENT (not found).
 #[unsafe(no_mangle)]
