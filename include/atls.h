@@ -526,9 +526,9 @@ int32_t atls_error_tls_alert(const atls_error *ATLS_NULLABLE error);
 uint32_t atls_error_http_status(const atls_error *ATLS_NULLABLE error);
 
 /**
- * Returns address and port of the other end of the connection, for the error of REFUSED, and of the
- * CLOSED of a server request or an adopted driver; "" if it is not known. Valid as long as the
- * error.
+ * Returns address and port of the other end of the connection; "" if they are not known. Only
+ * errors of REFUSED events, and of the CLOSED events of server requests and adopted drivers, have
+ * them. Valid as long as the error.
  */
 atls_str atls_error_peer(const atls_error *ATLS_NULLABLE error);
 
@@ -599,6 +599,12 @@ ATLS_ENUM(atls_part, uint32_t) {
     ATLS_HAS_NITRO = 4,
     /** Evidence of EC2 instances with a NitroTPM. */
     ATLS_HAS_NITRO_TPM = 5,
+    /** Evidence of Azure's confidential virtual machines, by their TPM. */
+    ATLS_HAS_AZURE_VTPM = 6,
+    /** Evidence of Intel SGX enclaves. */
+    ATLS_HAS_SGX = 7,
+    /** Evidence of NVIDIA GPUs beside a machine's own. */
+    ATLS_HAS_NVIDIA = 8,
 };
 
 /** Version of the library in use, for example "0.1.0". Static. */
@@ -693,8 +699,8 @@ atls_str atls_verdict_tee_type(const atls_verdict *verdict);
 atls_str atls_verdict_tcb_status(const atls_verdict *verdict);
 
 /**
- * Returns which root the evidence must lead to: "intel" or "amd", or "simulated" in tests. Valid as
- * long as the verdict.
+ * Returns which root the evidence must lead to: "intel", "amd" and so on, or "simulated" in tests.
+ * Valid as long as the verdict.
  */
 atls_str atls_verdict_trust_anchor(const atls_verdict *verdict);
 
@@ -942,20 +948,20 @@ typedef struct atls_event atls_event; /**< Described in "Events". */
 typedef struct atls_head atls_head; /**< Described in "Heads and header fields". */
 
 /**
- * Worker threads on which event-driven connections live. Handles started on it keep it alive; the
- * last reference to go shuts it down without waiting. Reference-counted; safe to share between
- * threads.
+ * Worker threads on which event-driven connections live. Handles that were started on a runtime
+ * keep it alive. Dropping the last reference shuts it down without waiting. Reference-counted; safe
+ * to share between threads.
  */
 typedef struct atls_runtime atls_runtime;
 
 /**
- * Starts a runtime with `workers` threads, named atls-0 and so on; 0 for the default, the number of
- * processors but at most 4.
+ * Starts a runtime. Its threads are named atls-0 and so on.
  *
+ * \param workers how many threads; 0 is the default, the number of processors but at most 4.
  * \return ATLS_OK, or
  * \retval ATLS_NULL_ARGUMENT
  * \retval ATLS_INVALID_ARGUMENT more than 1024
- * \retval ATLS_NO_RESOURCES not all of the threads can be started; then none is
+ * \retval ATLS_NO_RESOURCES not all of the threads could be started, so none was
  * \retval ATLS_IO
  */
 atls_status atls_runtime_new(uint32_t workers,
@@ -966,11 +972,12 @@ atls_status atls_runtime_new(uint32_t workers,
  * Cancels every operation of the runtime, waits until all CLOSED events have been delivered and
  * released, and ends the threads. Afterwards nothing can be started on it.
  *
+ * \param timeout_ms 10 seconds by default.
  * \return ATLS_OK, or
  * \retval ATLS_NULL_ARGUMENT
  * \retval ATLS_WOULD_DEADLOCK
- * \retval ATLS_TIMED_OUT when `timeout_ms` (0: 10 seconds) was too short, for instance because
- *     nobody takes events from a polled queue; then the threads are left to end by themselves
+ * \retval ATLS_TIMED_OUT for instance because nobody takes events from a polled queue; the threads
+ *     then end by themselves
  */
 atls_status atls_runtime_shutdown(const atls_runtime *runtime,
                                   uint32_t timeout_ms,
@@ -986,7 +993,7 @@ void atls_runtime_free(atls_runtime *ATLS_NULLABLE runtime);
 typedef struct atls_queue atls_queue;
 
 /**
- * A queue whose events are delivered to `sink.call` one after the other, on a thread of the
+ * Creates a queue whose events are delivered to `sink.call` one after the other, on a thread of the
  * library.
  *
  * \return ATLS_OK, or
@@ -997,8 +1004,8 @@ atls_status atls_queue_new_dispatching(atls_queue *ATLS_NULLABLE *ATLS_NONNULL q
                                        atls_error *ATLS_NULLABLE *ATLS_NULLABLE error);
 
 /**
- * A queue that the host asks for events, and that tells it through a file descriptor when there are
- * some.
+ * Creates a queue from which the host takes events itself (atls_queue_next()). A file descriptor
+ * tells when there are some (atls_queue_fd()).
  *
  * \return ATLS_OK, or
  * \retval ATLS_NULL_ARGUMENT
@@ -1008,9 +1015,9 @@ atls_status atls_queue_new_polled(atls_queue *ATLS_NULLABLE *ATLS_NONNULL queue,
                                   atls_error *ATLS_NULLABLE *ATLS_NULLABLE error);
 
 /**
- * A queue whose events are delivered at once on whichever thread of the library they arise: the
- * fastest, for hosts that never block in a callback. Events of one source stay in order; those of
- * different sources may come at the same time.
+ * Creates a queue whose events are delivered at once, on the thread of the library on which they
+ * arise: the fastest kind, for hosts that never block in a callback. Events of one source stay in
+ * order; those of different sources may come at the same time.
  *
  * \return ATLS_OK or ATLS_NULL_ARGUMENT.
  */
@@ -1018,17 +1025,18 @@ atls_status atls_queue_new_inline(atls_queue *ATLS_NULLABLE *ATLS_NONNULL queue,
                                   atls_error *ATLS_NULLABLE *ATLS_NULLABLE error);
 
 /**
- * Descriptor that is readable while events wait, for poll, epoll, libuv or Go's netpoller: a hint,
- * level-triggered. Never read from it. -1 for queues that are not polled. Valid as long as the
- * queue.
+ * Returns a descriptor that is readable while events wait, for poll, epoll, libuv or Go's
+ * netpoller: a hint, level-triggered. Never read from it. -1 for a queue that is not polled. Valid
+ * as long as the queue.
  */
 int32_t atls_queue_fd(const atls_queue *queue);
 
 /**
  * Takes up to `max` events from a polled queue without waiting; `*count` says how many (0 is not an
- * error). `event_size` is sizeof(atls_event) as the host was compiled, and the distance from one
- * event to the next: fields that a host of another version does not know are left out, and fields
- * that the library does not know are zero. Each event must be released with atls_event_release().
+ * error). `event_size` is sizeof(atls_event) in the header that the host was compiled with, and so
+ * the distance from one event to the next: fields that the host does not know are left out, and
+ * fields that the library does not know are zero. Each event must be released with
+ * atls_event_release().
  *
  * \return ATLS_OK, or
  * \retval ATLS_NULL_ARGUMENT
@@ -1043,10 +1051,11 @@ atls_status atls_queue_next(const atls_queue *queue,
                             atls_error *ATLS_NULLABLE *ATLS_NULLABLE error);
 
 /**
- * As atls_queue_next(), waiting up to `timeout_ms` for the first event (0: 60 seconds; UINT32_MAX:
- * for ever). `*count` is 0 when the time is up, or the queue was stopped.
+ * Like atls_queue_next(), but waits for the first event. `*count` is 0 if the time is up or the
+ * queue was stopped.
  *
- * \return ATLS_OK, those of atls_queue_next(), at once, or
+ * \param timeout_ms 60 seconds by default; UINT32_MAX waits for ever.
+ * \return ATLS_OK, as atls_queue_next(), or
  * \retval ATLS_WOULD_DEADLOCK
  */
 atls_status atls_queue_wait(const atls_queue *queue,
@@ -1059,15 +1068,15 @@ atls_status atls_queue_wait(const atls_queue *queue,
 
 /**
  * Gives back an event of a polled queue: its buffer, and its credit if that is automatic. After
- * CLOSED it runs `sink.drop`. The second time it does nothing.
+ * CLOSED it runs `sink.drop`. A second call does nothing.
  */
 void atls_event_release(atls_event *event);
 
 /**
- * The barrier: cancels what is left, waits until every CLOSED and every `sink.drop` has run, and
- * nothing runs after it returns. The queue takes no new operations. Of a polled queue it discards
- * the events that wait; no other thread may take events meanwhile, and those taken before must have
- * been released.
+ * Stops the queue for good: cancels its operations and waits until every CLOSED was delivered and
+ * every `sink.drop` has run. After it returns, no callback runs any more, and no operation can be
+ * started with the queue. Events that wait in a polled queue are discarded; no other thread may
+ * take events meanwhile, and those taken before must have been released.
  *
  * \return ATLS_OK, or
  * \retval ATLS_NULL_ARGUMENT
@@ -1080,10 +1089,10 @@ atls_status atls_queue_stop(const atls_queue *queue,
 atls_queue *atls_queue_ref(const atls_queue *queue);
 
 /**
- * Drops a reference. Operations that run keep what they need and go on, with their callbacks; only
- * atls_queue_stop() waits for them. With the last reference to a polled queue its events are
- * discarded, those that wait and those still to come; `sink.drop` then runs in this call, or on a
- * thread of the library.
+ * Drops a reference. Operations under way keep what they need and continue, with their callbacks;
+ * only atls_queue_stop() waits for them. When the last reference to a polled queue is dropped, its
+ * events are discarded, those that wait and those still to come; `sink.drop` then runs in this
+ * call, or on a thread of the library.
  */
 void atls_queue_free(atls_queue *ATLS_NULLABLE queue);
 
@@ -3185,8 +3194,8 @@ atls_status atls_server_config_set_client_roots(atls_server_config *config,
 typedef struct atls_server atls_server;
 
 /**
- * Creates a server that does not listen yet: call atls_server_listen() and its like next. Its
- * events go to `sink`.
+ * Creates a server that does not listen yet: call atls_server_listen(), or another function that
+ * gives it connections, next. Its events go to `sink`.
  *
  * \param config copied.
  * \return ATLS_OK, or
@@ -3632,17 +3641,27 @@ typedef atls_status (*atls_quote_fn)(void *ATLS_NULLABLE user_data,
                                      atls_buf *ATLS_NULLABLE *ATLS_NONNULL evidence);
 
 /**
- * Makes evidence that is bound to `binder` (64 bytes), as docs/protocol.md says for each kind where
- * it goes. If it returns OK, `*evidence` is the JSON text of the evidence object of that kind; the
- * library frees it. Any other status means that there is no evidence.
+ * Makes evidence that is bound to `binder` (64 bytes); docs/protocol.md says where evidence of each
+ * kind holds it. If it returns OK, `*evidence` is the JSON text of the evidence object of that
+ * kind; the library frees it. Any other status means that there is no evidence. Runs on a thread of
+ * the library, one call at a time for each configuration and kind; may block.
  *
  * \param fresh all of it must be made now, even if that is slow; otherwise what was signed earlier
- *     for this machine may be part of it. Runs on a thread of the library, one call at a time for
- *     each configuration and kind; may block.
+ *     for this machine may be part of it.
  */
 typedef atls_status (*atls_evidence_fn)(void *ATLS_NULLABLE user_data,
                                         const uint8_t *binder,
                                         bool fresh,
+                                        atls_buf *ATLS_NULLABLE *ATLS_NONNULL evidence);
+
+/**
+ * Makes evidence of devices beside the machine over `nonce` (32 bytes), which each device must put
+ * into what it signs. If it returns OK, `*evidence` is the JSON text of the list of devices that
+ * docs/protocol.md has for the kind; the library frees it. Any other status means that there is no
+ * evidence. Runs on a thread of the library, one call at a time for each source; may block.
+ */
+typedef atls_status (*atls_attached_fn)(void *ATLS_NULLABLE user_data,
+                                        const uint8_t *nonce,
                                         atls_buf *ATLS_NULLABLE *ATLS_NONNULL evidence);
 
 /**
@@ -3670,10 +3689,12 @@ atls_status atls_server_config_set_dstack_agent(atls_server_config *config,
 /**
  * Like atls_server_config_set_dstack_agent(), with TDX quotes or SEV-SNP reports from configfs-tsm
  * of the Linux kernel, for machines that are not dstack guests. The kernel is asked at once which
- * of the two this is. Of a TDX guest there is no event log; so only a policy can be satisfied that
- * accepts exporter-v1 and is of type `tdx`, or names no application and has `"require_key_event":
- * false`. Evidence of an SEV-SNP guest is given by exporter-v1 only, with the certificate of the
- * key that signed it if the guest's host hands that out.
+ * of the two this is. The evidence of a TDX guest then has no event log, so it satisfies only
+ * policies that accept exporter-v1 and either are of type `tdx`, or name no application and have
+ * `"require_key_event": false`. The firmware's boot log goes with the quote if
+ * /sys/firmware/acpi/tables/data/CCEL can be read. Evidence of an SEV-SNP guest is given by
+ * exporter-v1 only, with the certificate of the key that signed it if the guest's host provides
+ * that.
  *
  * \param path the folder of configfs-tsm. May be NULL, for the usual one.
  * \return ATLS_OK, or
@@ -3698,6 +3719,28 @@ atls_status atls_server_config_set_tsm(atls_server_config *config,
 atls_status atls_server_config_set_nsm(atls_server_config *config,
                                        const char *ATLS_NULLABLE path,
                                        atls_error *ATLS_NULLABLE *ATLS_NULLABLE error);
+
+/**
+ * Like atls_server_config_set_dstack_agent(), with evidence of an Azure confidential virtual
+ * machine: the report of its paravisor and a quote of its TPM. The TPM is asked at once whether the
+ * machine is a TDX or an SEV-SNP guest. Evidence is given by exporter-v1 only. The metadata service
+ * is asked for the hardware's quote or for the certificate of the chip's key, whenever the report
+ * is another; and the issuers of the certificate that the TPM has for its key are fetched once, by
+ * http, from where that certificate says that they are. Clients that want a fresh report get it
+ * once in five seconds, and wait some seconds.
+ *
+ * \param tpm the device, or a Unix socket of a TPM. May be NULL, for "/dev/tpmrm0".
+ * \param metadata_url "http://HOST" or "http://HOST:PORT". May be NULL, for
+ *     "http://169.254.169.254".
+ * \return ATLS_OK, or
+ * \retval ATLS_NULL_ARGUMENT
+ * \retval ATLS_INVALID_UTF8
+ * \retval ATLS_INVALID_ARGUMENT no TPM, no such machine, not a URL
+ */
+atls_status atls_server_config_set_azure_vtpm(atls_server_config *config,
+                                              const char *ATLS_NULLABLE tpm,
+                                              const char *ATLS_NULLABLE metadata_url,
+                                              atls_error *ATLS_NULLABLE *ATLS_NULLABLE error);
 
 /**
  * Like atls_server_config_set_dstack_agent(), with TDX quotes that the host makes. The host is then
@@ -3731,6 +3774,32 @@ atls_status atls_server_config_set_evidence_source(
     atls_server_config *config,
     const char *tee,
     atls_evidence_fn evidence,
+    void *ATLS_NULLABLE user_data,
+    void (*ATLS_NULLABLE drop)(void *ATLS_NULLABLE user_data),
+    atls_error *ATLS_NULLABLE *ATLS_NULLABLE error);
+
+/**
+ * Adds a source of evidence of devices beside the machine. It is attached to the evidence of the
+ * server itself if a client wishes for such evidence, that is, if its policy has a `gpu` block. The
+ * library opens no library of a device's maker: the host calls that, or a tool, in `evidence`.
+ * Nothing in such evidence says in which machine a device is. The guest has to check its own
+ * devices before it uses them, and what a client learns of them is worth as much as what its policy
+ * pins of the guest. There may be eight sources, several of a kind too; if one fails, the server
+ * gives no evidence. A server that has no source of its own evidence does not start with one of
+ * devices.
+ *
+ * \param tee the kind, "nvidia".
+ * \param drop may be NULL. Runs once, after the last use of `user_data`, and also if this call
+ *     fails.
+ * \return ATLS_OK, or
+ * \retval ATLS_NULL_ARGUMENT
+ * \retval ATLS_INVALID_UTF8
+ * \retval ATLS_INVALID_ARGUMENT a kind that does not attach; a ninth source
+ */
+atls_status atls_server_config_add_attached_source(
+    atls_server_config *config,
+    const char *tee,
+    atls_attached_fn evidence,
     void *ATLS_NULLABLE user_data,
     void (*ATLS_NULLABLE drop)(void *ATLS_NULLABLE user_data),
     atls_error *ATLS_NULLABLE *ATLS_NULLABLE error);
@@ -3782,6 +3851,23 @@ atls_status atls_config_set_nsm(atls_config *config,
                                 atls_error *ATLS_NULLABLE *ATLS_NULLABLE error);
 
 /**
+ * Like atls_config_set_dstack_agent(), with evidence of an Azure confidential virtual machine, as
+ * described for atls_server_config_set_azure_vtpm().
+ *
+ * \param tpm the device, or a Unix socket of a TPM. May be NULL, for "/dev/tpmrm0".
+ * \param metadata_url "http://HOST" or "http://HOST:PORT". May be NULL, for
+ *     "http://169.254.169.254".
+ * \return ATLS_OK, or
+ * \retval ATLS_NULL_ARGUMENT
+ * \retval ATLS_INVALID_UTF8
+ * \retval ATLS_INVALID_ARGUMENT no TPM, no such machine, not a URL
+ */
+atls_status atls_config_set_azure_vtpm(atls_config *config,
+                                       const char *ATLS_NULLABLE tpm,
+                                       const char *ATLS_NULLABLE metadata_url,
+                                       atls_error *ATLS_NULLABLE *ATLS_NULLABLE error);
+
+/**
  * Like atls_config_set_dstack_agent(), with TDX quotes that the host makes.
  *
  * \param drop may be NULL. Runs once, after the last use of `user_data`, and also if this call
@@ -3809,6 +3895,27 @@ atls_status atls_config_set_evidence_source(
     atls_config *config,
     const char *tee,
     atls_evidence_fn evidence,
+    void *ATLS_NULLABLE user_data,
+    void (*ATLS_NULLABLE drop)(void *ATLS_NULLABLE user_data),
+    atls_error *ATLS_NULLABLE *ATLS_NULLABLE error);
+
+/**
+ * Like atls_server_config_add_attached_source(), for servers that ask the client for evidence and
+ * wish for that of devices too. A configuration that has no source of the client's own evidence
+ * cannot be used with one of devices.
+ *
+ * \param tee the kind, "nvidia".
+ * \param drop may be NULL. Runs once, after the last use of `user_data`, and also if this call
+ *     fails.
+ * \return ATLS_OK, or
+ * \retval ATLS_NULL_ARGUMENT
+ * \retval ATLS_INVALID_UTF8
+ * \retval ATLS_INVALID_ARGUMENT a kind that does not attach; a ninth source
+ */
+atls_status atls_config_add_attached_source(
+    atls_config *config,
+    const char *tee,
+    atls_attached_fn evidence,
     void *ATLS_NULLABLE user_data,
     void (*ATLS_NULLABLE drop)(void *ATLS_NULLABLE user_data),
     atls_error *ATLS_NULLABLE *ATLS_NULLABLE error);
@@ -3898,8 +4005,8 @@ atls_status atls_compute_exporter_binder(atls_attester attester,
                                          atls_error *ATLS_NULLABLE *ATLS_NULLABLE error);
 
 /**
- * Like atls_compute_exporter_binder(), for evidence of any kind. Where the binder goes
- * docs/protocol.md says for each.
+ * Like atls_compute_exporter_binder(), for evidence of any kind. docs/protocol.md says where
+ * evidence of each kind holds the binder.
  *
  * \param tee the kind, as docs/protocol.md names it: "tdx", "snp", "nitro" and so on.
  * \param attester the side that proves itself.
@@ -4314,8 +4421,9 @@ void atls_verification_free(atls_verification *ATLS_NULLABLE verification);
 
 /**
  * Sets the evidence, as JSON: `{"tee":"snp","evidence":{..}}` with the evidence object of protocol
- * exporter-v1; or, of a TDX guest, the answer to `POST /tdx_quote`, or a guest agent's object with
- * `quote` (hex) and `event_log`. Copied.
+ * exporter-v1, and `"attached":[..]` as in its answers if there are devices beside the machine; or,
+ * of a TDX guest, the answer to `POST /tdx_quote`, or a guest agent's object with `quote` (hex) and
+ * `event_log`. Copied.
  *
  * \return ATLS_OK, or
  * \retval ATLS_NULL_ARGUMENT
@@ -4348,11 +4456,12 @@ atls_status atls_verification_set_evidence_document(atls_verification *verificat
                                                     atls_error *ATLS_NULLABLE *ATLS_NULLABLE error);
 
 /**
- * Sets the evidence, as a binary quote and the JSON text of its event log. Copied.
+ * Sets the evidence, as a binary quote of a TDX guest and the JSON text of its event log, or as the
+ * quote of an SGX enclave, which has none. Copied.
  *
- * \param event_log its pointer may be NULL, with a length of 0, for a stored quote that has no log.
- *     Such a quote is judged only without session binding and under a policy that names no
- *     application.
+ * \param event_log its pointer may be NULL, with a length of 0, for a quote that has no log. Such a
+ *     quote of a dstack guest is judged only without session binding and under a policy that names
+ *     no application.
  * \return ATLS_OK, or
  * \retval ATLS_NULL_ARGUMENT
  * \retval ATLS_INVALID_UTF8
@@ -4363,9 +4472,9 @@ atls_status atls_verification_set_quote(atls_verification *verification,
                                         atls_error *ATLS_NULLABLE *ATLS_NULLABLE error);
 
 /**
- * Sets the vendor's collateral, as JSON: a bundle (atls_verifier_export()) or, of a TDX platform,
- * one set in the form of dcap-qvl. Copied. A PCK chain in it is ignored; the one in the quote
- * counts.
+ * Sets the vendor's collateral, as JSON: a bundle (atls_verifier_export()) or, of one TDX or SGX
+ * platform, one set in the form of dcap-qvl. Copied. A PCK chain in it is ignored; the one in the
+ * quote counts.
  *
  * \return ATLS_OK, or
  * \retval ATLS_NULL_ARGUMENT
@@ -4440,8 +4549,8 @@ atls_status atls_verification_skip_binding(atls_verification *verification,
                                            atls_error *ATLS_NULLABLE *ATLS_NULLABLE error);
 
 /**
- * For tests: quotes must lead to this simulator's root (DER) instead of the vendor's. The policy
- * must consent with `"allow_simulated": true`, else atls_verify() answers TRUST_ANCHOR.
+ * For tests: quotes must lead to this simulator's root (DER) instead of Intel's. The policy must
+ * consent with `"allow_simulated": true`, else atls_verify() answers TRUST_ANCHOR.
  *
  * \return ATLS_OK, or
  * \retval ATLS_NULL_ARGUMENT
@@ -4452,11 +4561,12 @@ atls_status atls_verification_set_simulated_root(atls_verification *verification
                                                  atls_error *ATLS_NULLABLE *ATLS_NULLABLE error);
 
 /**
- * For tests, as atls_verification_set_simulated_root() for any vendor: "intel", "amd" or "aws", one
- * root each. `pem`: the root certificate; of AMD the ARK, the ASK and the ASVK of a product, in
- * this order, and more products likewise. The common name of an ARK ends in `ARK-` and the
- * product's name.
+ * For tests, as atls_verification_set_simulated_root() for any vendor: "intel", "amd", "aws",
+ * "microsoft" or "nvidia".
  *
+ * \param pem the root certificate; for Microsoft one or several; for AMD the ARK, the ASK and the
+ *     ASVK of a product, in this order, and likewise for further products. The common name of an
+ *     ARK ends in `ARK-` and the product's name.
  * \return ATLS_OK, or
  * \retval ATLS_NULL_ARGUMENT
  * \retval ATLS_INVALID_UTF8
@@ -4475,7 +4585,7 @@ atls_status atls_verification_add_simulated_root(atls_verification *verification
  * \return ATLS_OK, or
  * \retval ATLS_NULL_ARGUMENT
  * \retval ATLS_INVALID_STATE evidence, policy, time, a session or the request to skip it, or
- *     collateral unless the evidence is an SEV-SNP guest's or AWS's, is missing
+ *     collateral unless the evidence is AWS's or has an SEV-SNP report, is missing
  * \retval ATLS_TRUST_ANCHOR
  */
 atls_status atls_verify(const atls_verification *verification,
@@ -4487,14 +4597,14 @@ typedef struct atls_verifier_config atls_verifier_config;
 
 /**
  * Caches collateral, the vendor's documents, for the connections that share it: each document is
- * fetched once, refreshed before it expires, and never used after that. The sources of a policy
- * (https://pccs.phala.network if it names none) are asked in order until one has a document that
- * the vendor signed and that is valid now; if none has, the error says what was wrong with each.
+ * fetched once, refreshed before it expires, and never used after that. The sources of a policy (if
+ * it names none, those of atls_policy_new()) are asked in order until one has a document that the
+ * vendor signed and that is valid now; if none has, the error says what was wrong with each.
  * Documents are fetched only for evidence that a genuine platform signed for the session in
  * question, at most 20 requests per second to one source after a burst of 100. A bad answer is
- * remembered for 30 seconds, and that there is no such document for 60. A source that answers 429,
- * or 503 with Retry-After, is left alone for as long as it says, at most a day. Reference-counted;
- * safe to share between threads and runtimes.
+ * remembered for 30 seconds, and an answer that there is no such document for 60. A source that
+ * answers 429, or 503 with Retry-After, is left alone for as long as it says, at most a day.
+ * Reference-counted; safe to share between threads and runtimes.
  */
 struct atls_verifier;
 
@@ -4521,8 +4631,8 @@ atls_status atls_verifier_config_add_root_pem(atls_verifier_config *config,
                                               atls_error *ATLS_NULLABLE *ATLS_NULLABLE error);
 
 /**
- * For tests: quotes must lead to this simulator's root (DER) instead of the vendor's, and each
- * policy must consent with `"allow_simulated": true`.
+ * For tests: quotes must lead to this simulator's root (DER) instead of Intel's, and each policy
+ * must consent with `"allow_simulated": true`.
  *
  * \return ATLS_OK, or
  * \retval ATLS_NULL_ARGUMENT
@@ -4638,9 +4748,7 @@ void atls_verifier_free(atls_verifier *ATLS_NULLABLE verifier);
  * \{
  */
 
-/**
- * A side of a connection: this one where a call takes the role, either one where it takes a side.
- */
+/** One of the two sides of a connection. A connection has the role of its own side. */
 ATLS_ENUM(atls_h1_role, uint32_t) {
     /** The side that sends requests. */
     ATLS_H1_CLIENT = 0,
@@ -4687,13 +4795,17 @@ ATLS_ENUM(atls_h1_event_kind, uint32_t) {
     ATLS_H1_DATA = 4,
     /** The message is complete. Fields: headers, which are the trailers. */
     ATLS_H1_END_OF_MESSAGE = 5,
-    /** The peer closed its sending side where it may. Returned again each time. */
+    /**
+     * The peer closed its sending side at a point where it may. Every later call returns this
+     * again.
+     */
     ATLS_H1_CONNECTION_CLOSED = 6,
     /** Receive more, or the end, then ask again. */
     ATLS_H1_NEED_DATA = 7,
     /**
-     * Nothing is read on until the next cycle begins (the peer is DONE), the server has decided
-     * (MIGHT_SWITCH_PROTOCOL), or ever (SWITCHED_PROTOCOL: take atls_h1_conn_trailing_data()).
+     * No more is parsed for now: until the next cycle begins if the peer is DONE, until the server
+     * has decided in MIGHT_SWITCH_PROTOCOL, and never again in SWITCHED_PROTOCOL (see
+     * atls_h1_conn_trailing_data()).
      */
     ATLS_H1_PAUSED = 8,
 };
@@ -4757,12 +4869,12 @@ typedef struct atls_h1_header {
 } atls_h1_header;
 
 /**
- * What came. Owned by the connection, and valid, with all that it points to, until the next
- * receiving call on it: sending leaves it alone. Later versions may append fields: never copy it by
- * its size.
+ * An event that was received. Owned by the connection and valid, with all that it points to, until
+ * the next receiving call on it: sending leaves it alone. Later versions may append fields: never
+ * copy it by its size.
  */
 typedef struct atls_h1_event {
-    /** What came, and so which of the other fields count. */
+    /** The kind of event, which decides which of the other fields are set. */
     atls_h1_event_kind kind;
     /** Of a response. */
     uint32_t status;
@@ -4776,13 +4888,13 @@ typedef struct atls_h1_event {
     atls_bytes reason;
     /** Of a head, or trailers. */
     const atls_h1_header *ATLS_NULLABLE headers;
-    /** How many they are. */
+    /** Number of header fields. */
     size_t headers_len;
     /** A view into the receive buffer, never empty. */
     atls_bytes data;
     /** The data begins a chunk of a chunked body. */
     bool chunk_start;
-    /** The data ends a chunk; its CRLF may be still to come. */
+    /** The data ends a chunk; its CRLF may still be to come. */
     bool chunk_end;
 } atls_h1_event;
 
@@ -4842,7 +4954,8 @@ atls_status atls_h1_conn_receive(atls_h1_conn *conn,
                                  atls_error *ATLS_NULLABLE *ATLS_NULLABLE error);
 
 /**
- * Tells that the peer closed its sending side. Repeating it changes nothing. Receiving domain.
+ * Records that the peer has closed its sending side. Repeating it changes nothing. Receiving
+ * domain.
  *
  * \return ATLS_OK or ATLS_NULL_ARGUMENT.
  */
@@ -4865,7 +4978,7 @@ atls_status atls_h1_conn_receive_reserve(atls_h1_conn *conn,
                                          atls_error *ATLS_NULLABLE *ATLS_NULLABLE error);
 
 /**
- * Tells that the first `len` bytes of the room reserved last have been filled. Receiving domain.
+ * Records that the first `len` bytes of the room reserved last have been filled. Receiving domain.
  *
  * \return ATLS_OK, or
  * \retval ATLS_NULL_ARGUMENT
@@ -5036,7 +5149,7 @@ atls_status atls_h1_conn_send_end_of_message(atls_h1_conn *conn,
                                              atls_error *ATLS_NULLABLE *ATLS_NULLABLE error);
 
 /**
- * Tells that this side is about to close the connection, or its half of it. On H1_LOCAL this side
+ * Records that this side is about to close the connection, or its half of it. On H1_LOCAL this side
  * is in state ERROR for good. Sending domain.
  *
  * \return ATLS_OK, or
@@ -5047,7 +5160,7 @@ atls_status atls_h1_conn_send_connection_closed(atls_h1_conn *conn,
                                                 atls_error *ATLS_NULLABLE *ATLS_NULLABLE error);
 
 /**
- * Tells that bytes returned by a sending call could not be written: this side is then in state
+ * Records that bytes returned by a sending call could not be written: this side is then in state
  * ERROR for good. Repeating it changes nothing.
  *
  * \return ATLS_OK or ATLS_NULL_ARGUMENT.
@@ -5167,8 +5280,8 @@ atls_status atls_h1_response_validate(atls_h1_event_kind kind,
 
 /**
  * Finds the next member of the comma-separated lists in all header fields called `name`, in any
- * case. It is as written, without the spaces and tabs around it; empty members are skipped. Returns
- * false at the end, and if the arguments are invalid.
+ * case. The member is returned as it is written, without the spaces and tabs around it; empty
+ * members are skipped. Returns false at the end, and if the arguments are invalid.
  *
  * \param cursor set it to 0 before the first call, and do not change it between calls.
  */
@@ -5353,8 +5466,8 @@ ATLS_ENUM(atls_h1_driver_deadline, uint32_t) {
     /** From a head to the end of its body. None by default. */
     ATLS_H1_DRIVER_DEADLINE_BODY = 502,
     /**
-     * As ATLS_SERVER_DEADLINE_TCP_KEEPALIVE, for an adopted TCP socket: silence of the peer until
-     * TCP probes whether it is still there. 15 seconds by default.
+     * As ATLS_SERVER_DEADLINE_TCP_KEEPALIVE, for an adopted TCP socket: how long the peer may be
+     * silent before TCP probes whether it is still there. 15 seconds by default.
      */
     ATLS_H1_DRIVER_DEADLINE_TCP_KEEPALIVE = 503,
 };
@@ -5375,11 +5488,13 @@ atls_status atls_h1_driver_config_new(atls_h1_role role,
 void atls_h1_driver_config_free(atls_h1_driver_config *ATLS_NULLABLE config);
 
 /**
- * One of the limits ATLS_H1_DRIVER_LIMIT_*.
+ * Sets a limit.
  *
+ * \param which ATLS_H1_DRIVER_LIMIT_*.
+ * \param value 0 is allowed for the body only; at most 2^30 for the others.
  * \return ATLS_OK, or
  * \retval ATLS_NULL_ARGUMENT
- * \retval ATLS_INVALID_ARGUMENT unknown; 0 but for the body; others beyond 2^30
+ * \retval ATLS_INVALID_ARGUMENT unknown limit; `value` out of range
  */
 atls_status atls_h1_driver_config_set_limit(atls_h1_driver_config *config,
                                             atls_h1_driver_limit which,
@@ -5387,12 +5502,12 @@ atls_status atls_h1_driver_config_set_limit(atls_h1_driver_config *config,
                                             atls_error *ATLS_NULLABLE *ATLS_NULLABLE error);
 
 /**
- * One of the deadlines ATLS_H1_DRIVER_DEADLINE_HEAD to ATLS_H1_DRIVER_DEADLINE_TCP_KEEPALIVE; 0 is
- * its default, UINT32_MAX is none.
+ * Sets a deadline.
  *
+ * \param which ATLS_H1_DRIVER_DEADLINE_*.
  * \return ATLS_OK, or
  * \retval ATLS_NULL_ARGUMENT
- * \retval ATLS_INVALID_ARGUMENT
+ * \retval ATLS_INVALID_ARGUMENT unknown deadline
  */
 atls_status atls_h1_driver_config_set_deadline(atls_h1_driver_config *config,
                                                atls_h1_driver_deadline which,
@@ -5443,24 +5558,25 @@ atls_status atls_h1_driver_config_set_credit(atls_h1_driver_config *config,
                                              atls_error *ATLS_NULLABLE *ATLS_NULLABLE error);
 
 /**
- * A connection. Its sink is told of what comes: INFORMATIONAL and HEAD (of a request its status is
- * 0, and atls_h1_driver_method() and atls_h1_driver_target() have the rest), DATA as credit allows,
- * TRAILERS, END; WRITABLE after a write that was refused; CLOSED at last, with OK after a regular
- * end. Once both sides are done with their messages the next may begin, without a call. What the
- * peer does wrong is H1_REMOTE; a server that has not begun its answer gives one itself, and
- * closes. A client that has closed its sending direction still gets its answer; if it goes away,
- * CLOSED comes with IO and ATLS_DETAIL_PEER_GONE. At most 320 KiB wait for a peer that does not
- * read. Reference-counted, safe to share between threads; dropping the last reference cancels it.
+ * A connection. Events: INFORMATIONAL and HEAD (for a request the status is 0, and
+ * atls_h1_driver_method() and atls_h1_driver_target() have the rest), DATA as credit allows,
+ * TRAILERS, END; WRITABLE after a write that answered AGAIN; CLOSED last, with OK after a regular
+ * end. Once both sides have completed their messages, the next ones may begin, without a call. If
+ * the peer violates the protocol, the connection ends with H1_REMOTE; as server, unless a response
+ * has begun, it answers with the status that fits first. A client that has closed its sending
+ * direction still gets its response; if it goes away, CLOSED comes with IO and
+ * ATLS_DETAIL_PEER_GONE. At most 320 KiB wait for a peer that does not read. Reference-counted,
+ * safe to share between threads; dropping the last reference cancels it.
  */
 typedef struct atls_h1_driver atls_h1_driver;
 
 /**
- * Drives a connected socket, TCP or Unix. After OK the descriptor is the library's; else it stays
- * the caller's.
+ * Drives a connected socket, TCP or Unix.
  *
+ * \param fd belongs to the library after success; after a failure it is still the caller's.
  * \return ATLS_OK, or
  * \retval ATLS_NULL_ARGUMENT
- * \retval ATLS_INVALID_ARGUMENT no such socket
+ * \retval ATLS_INVALID_ARGUMENT not a connected socket
  * \retval ATLS_INVALID_STATE queue or runtime stopped
  * \retval ATLS_IO
  */
@@ -5489,7 +5605,7 @@ atls_status atls_h1_driver_connect_start(const atls_runtime *runtime,
                                          atls_error *ATLS_NULLABLE *ATLS_NULLABLE error);
 
 /**
- * Sends a request's head, as client. Among the header fields must be exactly one Host, and
+ * Sends a request's head, as client. The header fields must include exactly one Host, and
  * Content-Length or `Transfer-Encoding: chunked` if a body follows.
  *
  * \param headers may be NULL, for none.
@@ -5579,18 +5695,18 @@ atls_status atls_h1_driver_set_body_deadline(const atls_h1_driver *driver,
                                              atls_error *ATLS_NULLABLE *ATLS_NULLABLE error);
 
 /**
- * Returns the method of the request received last, as server; "" before the first. Valid until this
- * is called after the HEAD of another request, at most as long as the driver.
+ * Returns the method of the request received last, as server; "" before the first. Valid until the
+ * first call after the HEAD of another request, and at most as long as the driver.
  */
 atls_str atls_h1_driver_method(const atls_h1_driver *driver);
 
-/** Its target. Valid as atls_h1_driver_method(). */
+/** Returns the target of that request. Valid as with atls_h1_driver_method(). */
 atls_str atls_h1_driver_target(const atls_h1_driver *driver);
 
 /**
  * Takes the connection out of HTTP: after a switch of protocol, or between messages. It becomes an
- * event-driven atls_stream with events for `sink`, CONNECTED first; bytes that came beyond HTTP
- * come before any others. The driver ends with CLOSED and OK.
+ * event-driven atls_stream with events for `sink`, CONNECTED first; its DATA starts with bytes that
+ * were received after the last message. The driver ends with CLOSED and OK.
  *
  * \return ATLS_OK, or
  * \retval ATLS_NULL_ARGUMENT

@@ -337,7 +337,7 @@ mod tests {
             raw
         };
         for (name, make, table, why) in [
-            ("longer", longer, None, "behind the report"),
+            ("longer", longer, None, "bytes after the report"),
             ("shorter", shorter, None, "1183 bytes"),
             ("masked", masked, None, "masked"),
             ("table", report_of as Make, Some(vec![1; 24]), "auxblob: no end"),

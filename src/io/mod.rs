@@ -22,4 +22,4 @@ pub mod sync;
 pub mod workers;
 
 pub use caller_runtime::CallerRuntime;
-pub use socket::{Liveness, Socket, SocketWatch};
+pub use socket::{BlockingSocket, Liveness, Socket, SocketWatch};

@@ -1,7 +1,7 @@
 //! Connected sockets, TCP or Unix. Everything that the library sends to a peer passes through this file: a plain write to a peer that is gone raises SIGPIPE,
 //! which by default ends the program. Touches the network.
 
-use std::io::{self, Read};
+use std::io::{self, Read, Write};
 use std::mem::MaybeUninit;
 use std::net::{Shutdown, SocketAddr};
 use std::os::fd::{AsFd, BorrowedFd};
@@ -239,6 +239,37 @@ impl AsyncWrite for Socket {
 
     fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
         Poll::Ready(SockRef::from(&*self.0).shutdown(Shutdown::Write))
+    }
+}
+
+/// A Unix socket for threads that may block.
+#[derive(Debug)]
+pub struct BlockingSocket(socket2::Socket);
+
+impl BlockingSocket {
+    /// `silence`: how long one read or write may take.
+    pub fn connect(path: &Path, silence: Duration) -> io::Result<BlockingSocket> {
+        let socket = socket2::Socket::new(Domain::UNIX, socket2::Type::STREAM, None)?;
+        socket.connect(&socket2::SockAddr::unix(path)?)?;
+        socket.set_read_timeout(Some(silence))?;
+        socket.set_write_timeout(Some(silence))?;
+        Ok(BlockingSocket(socket))
+    }
+}
+
+impl Read for BlockingSocket {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        self.0.read(buffer)
+    }
+}
+
+impl Write for BlockingSocket {
+    fn write(&mut self, data: &[u8]) -> io::Result<usize> {
+        self.0.send_with_flags(data, SEND_FLAGS)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
     }
 }
 

@@ -584,6 +584,10 @@ static void call_all_with_null(void)
     REFUSED("", atls_server_config_set_evidence_source(have_atls_server_config, NULL, NULL, NULL, NULL, &error));
     ENDURED(atls_server_config_set_evidence_source(have_atls_server_config, "a", NULL, NULL, NULL, &error));
     UNEXPLAINED(atls_server_config_set_evidence_source(NULL, "a", NULL, NULL, NULL, NULL));
+    REFUSED("", atls_server_config_add_attached_source(NULL, "a", NULL, NULL, NULL, &error));
+    REFUSED("", atls_server_config_add_attached_source(have_atls_server_config, NULL, NULL, NULL, NULL, &error));
+    ENDURED(atls_server_config_add_attached_source(have_atls_server_config, "a", NULL, NULL, NULL, &error));
+    UNEXPLAINED(atls_server_config_add_attached_source(NULL, "a", NULL, NULL, NULL, NULL));
     REFUSED("config", atls_config_set_dstack_agent(NULL, "/", &error));
     TAKEN(atls_config_set_dstack_agent(have_atls_config, NULL, &error));
     UNEXPLAINED(atls_config_set_dstack_agent(NULL, "/", NULL));
@@ -604,6 +608,10 @@ static void call_all_with_null(void)
     REFUSED("", atls_config_set_evidence_source(have_atls_config, NULL, NULL, NULL, NULL, &error));
     ENDURED(atls_config_set_evidence_source(have_atls_config, "a", NULL, NULL, NULL, &error));
     UNEXPLAINED(atls_config_set_evidence_source(NULL, "a", NULL, NULL, NULL, NULL));
+    REFUSED("", atls_config_add_attached_source(NULL, "a", NULL, NULL, NULL, &error));
+    REFUSED("", atls_config_add_attached_source(have_atls_config, NULL, NULL, NULL, NULL, &error));
+    ENDURED(atls_config_add_attached_source(have_atls_config, "a", NULL, NULL, NULL, &error));
+    UNEXPLAINED(atls_config_add_attached_source(NULL, "a", NULL, NULL, NULL, NULL));
     REFUSED("config", atls_server_config_set_client_policy(NULL, have_atls_policy, have_atls_verifier, &error));
     REFUSED("policy", atls_server_config_set_client_policy(have_atls_server_config, NULL, have_atls_verifier, &error));
     REFUSED("verifier", atls_server_config_set_client_policy(have_atls_server_config, have_atls_policy, NULL, &error));

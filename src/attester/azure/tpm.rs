@@ -3,7 +3,6 @@
 use std::fs::{File, OpenOptions};
 use std::io::{self, Read, Write};
 use std::os::unix::fs::FileTypeExt;
-use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
@@ -12,6 +11,7 @@ use crate::attest::azure::HclReport;
 use crate::attest::hash::sha256;
 use crate::attest::tpm::TpmAttest;
 use crate::error::{Error, Phase, Result, Status};
+use crate::io::BlockingSocket;
 
 /// Memory of the TPM where the paravisor keeps its report, where it is told what to put into the next one, and where the platform keeps the certificate
 /// of the attestation key.
@@ -44,7 +44,7 @@ pub struct Quoted {
 
 enum Link {
     Device(File),
-    Socket(UnixStream),
+    Socket(BlockingSocket),
 }
 
 pub struct Tpm(Link);
@@ -52,10 +52,7 @@ pub struct Tpm(Link);
 impl Tpm {
     pub fn open(path: &Path) -> io::Result<Tpm> {
         if path.metadata()?.file_type().is_socket() {
-            let socket = UnixStream::connect(path)?;
-            socket.set_read_timeout(Some(SILENCE))?;
-            socket.set_write_timeout(Some(SILENCE))?;
-            return Ok(Tpm(Link::Socket(socket)));
+            return BlockingSocket::connect(path, SILENCE).map(|socket| Tpm(Link::Socket(socket)));
         }
         OpenOptions::new().read(true).write(true).open(path).map(|device| Tpm(Link::Device(device)))
     }
