@@ -1,5 +1,5 @@
 //! Evidence of devices that stand beside the machine's own: which kinds there are, and how they are judged once the main part is acceptable. A kind has a
-//! block of its own at the top level of a policy; without it, such evidence is not asked for and refused.
+//! block of its own at the top level of a policy; without it, such evidence is not asked for and refused. Pure.
 
 use std::any::Any;
 use std::fmt;

@@ -1,4 +1,4 @@
-//! A memory of signatures already found good.
+//! A memory of signatures already found good. No I/O; the memory is one for the whole process.
 //!
 //! A TDX quote takes nine verifications, of which eight are over objects of the vendor that stay the same for weeks; an SEV-SNP report takes three of four over such;
 //! and evidence is verified before documents are fetched for it and again with them. Verification is a pure function of (key, message, signature), so remembering a

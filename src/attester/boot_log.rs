@@ -1,4 +1,4 @@
-//! The firmware's boot log, as Linux hands out the table of ACPI that it is in. Waits for the disk.
+//! The firmware's boot log, as Linux hands out the table of ACPI that it is in. Waits for the disk. Touches a file of the kernel.
 
 use std::fs;
 use std::path::Path;

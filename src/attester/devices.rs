@@ -1,4 +1,5 @@
 //! Evidence of devices beside the machine, which the host of this library makes by functions of its own: the makers' libraries are not for every process.
+//! May call functions of the host, on helper threads.
 
 use std::fmt;
 use std::sync::Arc;

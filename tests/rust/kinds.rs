@@ -14,6 +14,7 @@ use serde_json::{Value, json};
 use simtee::azure::{self, Microsoft};
 use simtee::kds::Kds;
 use simtee::nitro::Aws;
+use simtee::sgx::Enclave;
 use simtee::snp::{Amd, Product};
 use simtee::{machines, vtpm};
 use support::abi::*;
@@ -23,6 +24,7 @@ use support::{Refusal, World, echo};
 const KINDS: &[(&str, [u8; 2])] = &[
     ("tdx", [0, 1]),
     ("snp", [0, 2]),
+    ("sgx", [0, 3]),
     ("nitro", [0, 4]),
     ("nitro_tpm", [0, 5]),
     ("azure_tdx_vtpm", [0, 0x11]),
@@ -41,6 +43,7 @@ fn answer(session: &Session, (object, bound, named): Answer) -> Value {
             let quote = guest.quote(&session.tee, &binder);
             json!({"quote": simtee::hex(&quote), "event_log": guest.log().to_string()})
         }
+        "sgx" => json!({"quote": simtee::hex(&Enclave::new().quote(&session.tee, &binder))}),
         "azure_tdx_vtpm" => vtpm::evidence(azure::TDX, &session.tee, &binder),
         "azure_snp_vtpm" => vtpm::evidence(azure::SNP, &session.tee, &binder),
         other => machines::evidence(other, &binder).expect(other),
@@ -68,7 +71,10 @@ fn verifier(world: &World) -> *mut atls_verifier {
 }
 
 fn policy(world: &World, kds: &Kds) -> Value {
-    let mut members = vec![world.policy.clone(), machines::snp_policy(kds), machines::nitro_policy()];
+    let enclave = simtee::hex(&Enclave::new().mr_enclave);
+    let mut members = vec![world.policy.clone(), machines::snp_policy(kds)];
+    members.push(json!({"type": "sgx", "mr_enclave": [enclave], "pccs_url": world.pccs.url}));
+    members.push(machines::nitro_policy());
     members.push(machines::nitro_tpm_policy());
     let pcrs = json!({"4": ["05".repeat(32)], "7": ["08".repeat(32)]});
     members.push(json!({"type": "azure_tdx_vtpm", "pcrs": pcrs, "pccs_url": world.pccs.url}));
@@ -122,6 +128,7 @@ fn evidence_of_each_kind_is_of_no_use_as_another() {
 
 #[test]
 fn every_kind_that_is_judged_takes_part() {
-    let known: Vec<_> = Tee::ALL.iter().map(|kind| (kind.name(), kind.code())).collect();
+    let known = Tee::ALL.iter().filter(|kind| !kind.attaches());
+    let known: Vec<_> = known.map(|kind| (kind.name(), kind.code())).collect();
     assert_eq!(known, KINDS);
 }

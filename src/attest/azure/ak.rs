@@ -1,5 +1,5 @@
 //! The certificate of a TPM's attestation key, up to one of Microsoft's roots. What it is for and whom it is about tells a confidential virtual machine from
-//! one without encrypted memory, whose TPM has a certificate as well.
+//! one without encrypted memory, whose TPM has a certificate as well. Pure.
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! The rules about the TPM and the virtual machine, whatever the hardware is, each as one line of the verdict.
+//! The rules about the TPM and the virtual machine, whatever the hardware is, each as one line of the verdict. Pure.
 
 use super::ak::{self, AkDates};
 use super::evidence::Vtpm;

@@ -1,4 +1,4 @@
-//! What a genuine virtual machine says, for readers of the verdict.
+//! What a genuine virtual machine says, for readers of the verdict. Pure.
 
 use serde_json::{Value, json};
 

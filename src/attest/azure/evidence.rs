@@ -1,4 +1,5 @@
 //! Evidence of Azure's confidential virtual machines as it comes off the wire (protocol exporter-v1, kinds `azure_tdx_vtpm` and `azure_snp_vtpm`).
+//! Pure.
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;

@@ -1,5 +1,5 @@
 //! The report that the paravisor keeps in the memory of the TPM: the hardware's report, and the runtime data whose digest is in that. Little-endian. Nothing
-//! but these two is signed, so all the rest has one value.
+//! but these two is signed, so all the rest has one value. Pure.
 
 use super::runtime_data::RuntimeData;
 

@@ -1,4 +1,4 @@
-//! Azure's confidential virtual machines: the policy types `azure_tdx_vtpm` and `azure_snp_vtpm`.
+//! Azure's confidential virtual machines: the policy types `azure_tdx_vtpm` and `azure_snp_vtpm`. Pure.
 //!
 //! The hardware measures Microsoft's paravisor, which holds the TPM of the guest. It puts the TPM's attestation key into its runtime data, whose digest the
 //! hardware signs; the TPM measures the guest into its registers, and signs them. The paravisor itself must be recognised, by a certificate of that key or by

@@ -1,4 +1,4 @@
-//! Reference values for Azure's confidential virtual machines, as the policy types for them share them.
+//! Reference values for Azure's confidential virtual machines, as the policy types for them share them. Pure.
 
 use crate::attest::Result;
 use crate::attest::policy::policy_fields::PolicyFields;

@@ -1,4 +1,4 @@
-//! What the paravisor says of the virtual machine: JSON, whose digest the hardware signs.
+//! What the paravisor says of the virtual machine: JSON, whose digest the hardware signs. Pure.
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;

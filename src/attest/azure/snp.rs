@@ -1,4 +1,4 @@
-//! Azure's virtual machines as SEV-SNP guests: the policy type `azure_snp_vtpm`.
+//! Azure's virtual machines as SEV-SNP guests: the policy type `azure_snp_vtpm`. Pure.
 
 use std::ops::ControlFlow;
 

@@ -1,5 +1,5 @@
 //! The TDREPORT in the paravisor's report (Intel TDX module specification, TDREPORT_STRUCT). Nothing of it is believed: its seal is for the machine alone. It
-//! is there to be compared with the quote that was made of it.
+//! is there to be compared with the quote that was made of it. Pure.
 
 use std::ops::Range;
 

@@ -1,4 +1,4 @@
-//! Azure's virtual machines in TDX trust domains: the policy type `azure_tdx_vtpm`.
+//! Azure's virtual machines in TDX trust domains: the policy type `azure_tdx_vtpm`. Pure.
 
 use std::ops::ControlFlow;
 

@@ -1,4 +1,5 @@
 //! What a policy of type `tdx` asks of the firmware's boot log: that its replay gives the registers of the quote, and which digests it may and must have.
+//! Pure.
 
 use crate::attest::Result;
 use crate::attest::ccel::{BootLog, Digest, REGISTERS};

@@ -1,5 +1,5 @@
 //! Boot logs of confidential guests (CCEL, a table of ACPI): what firmware and boot loader extended into the registers of a trust domain, event by event, in the
-//! crypto-agile form of the TCG's PC Client specification.
+//! crypto-agile form of the TCG's PC Client specification. Pure.
 //!
 //! The log comes unsigned. What makes its digests true is that they lead, one extended after another, to the registers of a signed quote. Of most events the
 //! data are bound to nothing, and so no data are looked at: policies compare digests.

@@ -1,4 +1,4 @@
-//! Little-endian numbers and bytes, from the front of what is left. No length is believed before it is compared with that.
+//! Little-endian numbers and bytes, from the front of what is left. No length is believed before it is compared with that. Pure.
 
 pub struct Reader<'a> {
     rest: &'a [u8],

@@ -1,4 +1,4 @@
-//! Logs byte by byte: what is read, and what is refused.
+//! Logs byte by byte: what is read, and what is refused. Pure.
 
 use super::*;
 

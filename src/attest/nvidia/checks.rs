@@ -1,4 +1,4 @@
-//! The rules about GPUs, each as one line of the verdict.
+//! The rules about GPUs, each as one line of the verdict. Pure.
 
 use super::Nvidia;
 use super::claims::GpuClaims;

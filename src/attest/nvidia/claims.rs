@@ -1,4 +1,4 @@
-//! What a genuine report says, for the rules about it and for readers of the verdict.
+//! What a genuine report says, for the rules about it and for readers of the verdict. Pure.
 
 use serde_json::{Map, Value, json};
 

@@ -1,4 +1,4 @@
-//! Evidence of one GPU as it comes off the wire: an element of the list that the vendor's tools write.
+//! Evidence of one GPU as it comes off the wire: an element of the list that the vendor's tools write. Pure.
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;

@@ -1,4 +1,4 @@
-//! Who made a report: the certificates up to NVIDIA's root for devices, and what they say of the GPU.
+//! Who made a report: the certificates up to NVIDIA's root for devices, and what they say of the GPU. Pure.
 
 use std::time::Duration;
 

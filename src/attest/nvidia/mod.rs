@@ -1,4 +1,4 @@
-//! NVIDIA GPUs beside a confidential guest: the block `gpu` of a policy. Who made a report, and whether the GPU is acceptable.
+//! NVIDIA GPUs beside a confidential guest: the block `gpu` of a policy. Who made a report, and whether the GPU is acceptable. Pure.
 //!
 //! Nothing in a report ties a GPU to the machine that it is in. What does is the guest, which alone can speak in the session and has to check its own device:
 //! a verdict on a GPU is worth as much as what the policy pins of the guest.

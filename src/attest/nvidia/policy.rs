@@ -1,4 +1,4 @@
-//! Reference values for GPUs: the block `gpu` of a policy.
+//! Reference values for GPUs: the block `gpu` of a policy. Pure.
 
 use super::evidence::Arch;
 use super::report::DIGEST;

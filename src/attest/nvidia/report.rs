@@ -1,5 +1,5 @@
 //! The report of a GPU: the request and the response of SPDM 1.1's GET_MEASUREMENTS (DMTF DSP0274, section 10.11), one behind the other, as the driver hands
-//! them out. The vendor's own fields are type, length and value in what SPDM calls opaque data.
+//! them out. The vendor's own fields are type, length and value in what SPDM calls opaque data. Pure.
 
 /// Longest report.
 pub const MAX_BYTES: usize = 64 << 10;

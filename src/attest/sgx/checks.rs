@@ -1,4 +1,4 @@
-//! The rules about an enclave, each as one line of the verdict.
+//! The rules about an enclave, each as one line of the verdict. Pure.
 
 use super::policy::{DEBUG as DEBUG_BIT, SgxReference};
 use super::report::EnclaveReport;

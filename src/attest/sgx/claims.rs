@@ -1,4 +1,4 @@
-//! What a verified quote says of an enclave, for the rules about it and for readers of the verdict.
+//! What a verified quote says of an enclave, for the rules about it and for readers of the verdict. Pure.
 
 use serde_json::json;
 

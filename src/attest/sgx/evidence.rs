@@ -1,4 +1,4 @@
-//! Evidence of an enclave as it comes off the wire (protocol exporter-v1, kind `sgx`).
+//! Evidence of an enclave as it comes off the wire (protocol exporter-v1, kind `sgx`). Pure.
 
 use serde_json::Value;
 

@@ -1,4 +1,5 @@
 //! Enclaves of Intel SGX: the policy type `sgx`. Their quotes are made and judged as those of trust domains are (`dcap`); what an enclave is, its report says.
+//! Pure.
 
 pub mod checks;
 mod claims;

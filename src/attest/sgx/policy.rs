@@ -1,4 +1,4 @@
-//! Reference values for an enclave: the policy type `sgx`.
+//! Reference values for an enclave: the policy type `sgx`. Pure.
 
 use serde_json::Value;
 

@@ -1,4 +1,4 @@
-//! The report of an enclave, which is the body of its quote (Intel SGX, `sgx_report_body_t`): 384 bytes, numbers little-endian.
+//! The report of an enclave, which is the body of its quote (Intel SGX, `sgx_report_body_t`): 384 bytes, numbers little-endian. Pure.
 
 use crate::attest::hash::hex;
 

@@ -1,4 +1,4 @@
-//! TPMS_ATTEST of a quote, as it is signed. Big-endian, and each byte has a meaning: whatever else there is, is refused.
+//! TPMS_ATTEST of a quote, as it is signed. Big-endian, and each byte has a meaning: whatever else there is, is refused. Pure.
 
 /// Longer than any quote.
 const MAX_BYTES: usize = 1024;

@@ -1,5 +1,5 @@
 //! Quotes of TPMs (TPM 2.0 Library, part 2, "TPMS_ATTEST"): what a TPM has signed of its registers, and whether that fits the registers that came along.
-//! Whose TPM it is, others say.
+//! Whose TPM it is, others say. Pure.
 
 mod attest;
 mod pcrs;

@@ -1,4 +1,4 @@
-//! Registers (PCRs) of a TPM, as they come along with a quote.
+//! Registers (PCRs) of a TPM, as they come along with a quote. Pure.
 
 use serde_json::{Map, Value};
 

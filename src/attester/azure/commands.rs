@@ -1,4 +1,4 @@
-//! The few commands of TPM 2.0 that evidence takes (TPM 2.0 Library, part 3), and what is answered. Big-endian; pure. An answer is read as strictly as it is
+//! The few commands of TPM 2.0 that evidence takes (TPM 2.0 Library, part 3), and what is answered. Big-endian. Pure. An answer is read as strictly as it is
 //! defined, and nothing is allocated from a length that was not compared with what is left.
 
 /// Longest command and longest response of any TPM.

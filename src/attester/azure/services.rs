@@ -1,6 +1,6 @@
 //! What the TPM does not have: the hardware's quote or certificate, from the cloud's metadata service, and the certificates between that of the
 //! attestation key and Microsoft's root, from where the certificates say that they are. Nothing of it is believed here: who judges the evidence judges
-//! them.
+//! them. Touches the network.
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! A TPM, by a device or a Unix socket of its own: one command at a time, and what evidence takes of it. Blocks.
+//! A TPM, by a device or a Unix socket of its own: one command at a time, and what evidence takes of it. Blocks. Touches a device or a socket.
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, Read, Write};
