@@ -96,7 +96,6 @@ const TABLE: [(Aspect, &[&str]); 6] = [
             "isv_svn",
             "isv_family_id",
             "isv_ext_prod_id",
-            "ccel_digests",
             "measurements",
         ],
     ),
@@ -114,6 +113,7 @@ const TABLE: [(Aspect, &[&str]); 6] = [
             "ccel_rtmr1",
             "ccel_rtmr2",
             "ccel_rtmr3",
+            "ccel_digests",
         ],
     ),
     (
@@ -322,8 +322,17 @@ fn configuration(part: &Part<'_>) -> Option<i8> {
 fn executables(part: &Part<'_>) -> Option<i8> {
     match failed(part, Aspect::Executables) || failed(part, Aspect::Consistency) {
         true => Some(value::CONTRAINDICATED_EXECUTABLES),
-        false => (part.is_trusted() && passed(part, Aspect::Executables)).then_some(value::APPROVED_AT_BOOT),
+        false => (part.is_trusted() && is_pinned_from_the_start(part)).then_some(value::APPROVED_AT_BOOT),
     }
+}
+
+/// Whether the policy pins what starts first. What an application is follows from what the system beneath it has said: under another system that is worth nothing.
+fn is_pinned_from_the_start(part: &Part<'_>) -> bool {
+    const FIRST: [&str; 6] = ["measurement", "bootchain", "mr_enclave", "mr_signer", "pcr", "measurements"];
+    /// Of a trust domain: the kernel and what it is given. A policy may leave them open, which is said as a skipped check.
+    const KERNEL: [&str; 2] = ["rtmr1", "rtmr2"];
+    let is_open = about(part, Aspect::Consistency, Outcome::Skipped).any(|check| KERNEL.contains(&check.id.rule()));
+    !is_open && about(part, Aspect::Executables, Outcome::Pass).any(|check| FIRST.contains(&check.id.rule()))
 }
 
 fn hardware(part: &Part<'_>) -> i8 {

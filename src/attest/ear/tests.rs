@@ -74,6 +74,14 @@ fn each_doubt_is_a_warning() {
     );
     assert_eq!(status(|verdict| verdict.protocol = None), "warning");
     assert_eq!(status(|verdict| verdict.checks.retain(|check| check.id.rule() != "measurement")), "warning");
+    // What a system says of itself, without the system.
+    let claimed = |verdict: &mut Verdict| {
+        verdict.checks.retain(|check| check.id.rule() != "measurement");
+        verdict.checks.push(passed("app_compose"));
+    };
+    assert_eq!(status(claimed), "warning");
+    // Firmware without the kernel.
+    assert_eq!(status(|verdict| verdict.checks.push(skipped("rtmr1"))), "warning");
     // A vendor without statuses.
     assert_eq!(status(|verdict| verdict.claims.as_mut().unwrap().tcb_status = String::new()), "affirming");
 }
