@@ -91,9 +91,7 @@ pub trait Family: Sized + Send + Sync + 'static {
     }
 
     /// Whether the host can look into what runs, if the evidence says; results for others (`ear`) say it too.
-    fn is_exposed(_claims: &Self::Claims) -> Option<bool> {
-        None
-    }
+    fn is_exposed(claims: &Self::Claims) -> Option<bool>;
 
     /// Members of a policy of this type that pin what authentic evidence has shown, for `attest::draft`. `None` if there is no such policy, or if another family of
     /// the kind knows more of this evidence.

@@ -215,7 +215,7 @@ static void a_blocking_upload_is_written_again_after_a_redirect(void)
         atls_head *head = NULL;
         atls_request *request = redirected(may, 307);
         OK(atls_client_fetch(client, request, &exchange, &error));
-        EXPECT(ATLS_INVALID_STATE, "once more", atls_exchange_rewind(exchange, &error));
+        EXPECT(ATLS_INVALID_STATE, "written again", atls_exchange_rewind(exchange, &error));
         OK(atls_exchange_write_all(exchange, atls_bytes_of("first ", 6), 20000, &error));
         OK(atls_exchange_write_all(exchange, atls_bytes_of("second", 6), 20000, &error));
         OK(atls_exchange_finish(exchange, &error));

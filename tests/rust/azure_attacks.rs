@@ -203,6 +203,7 @@ fn a_report_of_yesterday_where_a_fresh_one_is_wanted() {
         let stale = |change: fn(&mut Parts)| {
             let mut stale = question(hardware, change);
             stale.trusted();
+            stale.policy["paravisor"] = json!([measurement(hardware)]);
             stale.policy["fresh_report"] = true.into();
             stale.refused("BINDING_MISMATCH", "user_data");
         };
@@ -294,6 +295,7 @@ fn how_the_machine_was_set_up() {
         for hardware in BOTH {
             let mut question = question(hardware, |parts| parts.runtime["vm-configuration"][member] = value.clone());
             question.trusted();
+            question.policy["paravisor"] = json!([measurement(hardware)]);
             question.policy[rule.0] = rule.1.into();
             question.refused("MEASUREMENT_MISMATCH", "vm_configuration");
         }
@@ -307,6 +309,7 @@ fn how_the_machine_was_set_up() {
     let mut silent = question(Hardware::Tdx, |parts| {
         parts.runtime.as_object_mut().unwrap().remove("vm-configuration");
     });
+    silent.policy["paravisor"] = json!([measurement(Hardware::Tdx)]);
     silent.policy["allow_console"] = false.into();
     silent.trusted();
     silent.policy["secure_boot"] = true.into();
@@ -363,13 +366,20 @@ fn policies_that_pin_too_little() {
     };
     let register = |value: &str| json!([value.repeat(32)]);
     type Change<'a> = &'a dyn Fn(&mut Value);
-    let changes: [(Change<'_>, &str); 14] = [
+    let changes: [(Change<'_>, &str); 19] = [
         (&|policy| drop(policy.as_object_mut().unwrap().remove("pcrs")), "policy.pcrs: missing"),
         (&|policy| policy["pcr_sets"] = json!([policy["pcrs"]]), "policy.pcrs: there is"),
-        (&|policy| policy["pcrs"] = json!({}), "policy.pcrs.0"),
-        (&|policy| policy["pcrs"] = json!({"16": register("01"), "23": register("01")}), "policy.pcrs.0"),
-        (&|policy| policy["pcrs"] = json!({"8": register("00"), "9": register("ff")}), "policy.pcrs.0"),
-        (&|policy| policy["pcrs"] = json!({"8": ["00".repeat(32), "01".repeat(32)]}), "policy.pcrs.0"),
+        (&|policy| policy["pcrs"] = json!({}), "policy.pcrs.4"),
+        (&|policy| policy["pcrs"] = json!({"16": register("01"), "23": register("01")}), "policy.pcrs.4"),
+        (&|policy| policy["pcrs"] = json!({"8": register("00"), "9": register("ff")}), "policy.pcrs.4"),
+        (&|policy| policy["pcrs"] = json!({"8": ["00".repeat(32), "01".repeat(32)]}), "policy.pcrs.4"),
+        // What any guest can extend a register to that its own boot left alone.
+        (&|policy| policy["pcrs"] = json!({"7": register("01"), "11": register("02")}), "policy.pcrs.4"),
+        (&|policy| policy["pcr_sets"] = json!([{"4": register("00")}]), "policy.pcrs: there is"),
+        // What only the paravisor knows, of whichever paravisor.
+        (&|policy| policy["fresh_report"] = true.into(), "policy.fresh_report: needs `paravisor`"),
+        (&|policy| policy["secure_boot"] = true.into(), "policy.secure_boot: needs `paravisor`"),
+        (&|policy| policy["allow_console"] = false.into(), "policy.allow_console: needs `paravisor`"),
         (&|policy| policy["pcrs"]["24"] = register("01"), "policy.pcrs.24: unknown"),
         (&|policy| policy["pcrs"]["4"] = json!(["01".repeat(48)]), "policy.pcrs.4[0]"),
         (&|policy| policy["pcrs"]["4"] = json!(vec!["01".repeat(32); 65]), "policy.pcrs.4: 65"),

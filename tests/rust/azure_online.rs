@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 use simtee::azure::{Microsoft, nonce};
 use simtee::snp::{Amd, Product};
 use support::abi::*;
-use support::azure_machine::{BOTH, Hardware, Parts, policy};
+use support::azure_machine::{BOTH, Hardware, Parts, measurement, policy};
 use support::{Refusal, World, echo};
 
 /// What a server says: what its evidence is made of, and the answer around it.
@@ -119,9 +119,11 @@ fn whoever_wants_a_fresh_report_says_so() {
             }
         });
         azure.trusted();
+        azure.policy["paravisor"] = json!([measurement(hardware)]);
         azure.policy["fresh_report"] = true.into();
         azure.trusted();
         let mut stale = Azure::lying(hardware, |_, parts, _| parts.runtime["user-data"] = "00".repeat(64).into());
+        stale.policy["paravisor"] = json!([measurement(hardware)]);
         stale.policy["fresh_report"] = true.into();
         stale.refused("BINDING_MISMATCH", "user_data");
     }

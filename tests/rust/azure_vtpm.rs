@@ -87,6 +87,7 @@ impl Azure {
     fn fresh(kind: u32) -> Azure {
         let mut azure = Azure::new(kind);
         azure.policy["fresh_report"] = true.into();
+        azure.policy["paravisor"] = json!([if kind == TDX { "11" } else { "5a" }.repeat(48)]);
         azure
     }
 

@@ -98,6 +98,11 @@ fn policies_that_pin_too_little() {
         set.as_object_mut().unwrap().remove(name);
         json!({"type": "tdx", "measurements": [full, set]})
     };
+    let zero = |name: &str| {
+        let mut set = full.clone();
+        set[name] = "00".repeat(48).into();
+        json!({"type": "tdx", "measurements": [full, set]})
+    };
     let with = |name: &str, value: Value| {
         let mut document = json!({"type": "tdx", "measurements": [full]});
         document[name] = value;
@@ -111,6 +116,8 @@ fn policies_that_pin_too_little() {
         (without("mrtd"), "POLICY_INVALID", "policy.measurements[1].mrtd:"),
         (without("rtmr1"), "POLICY_INVALID", "policy.measurements[1].rtmr1:"),
         (without("rtmr2"), "POLICY_INVALID", "policy.measurements[1].rtmr2:"),
+        (zero("rtmr1"), "POLICY_INVALID", "policy.measurements[1].rtmr1:"),
+        (zero("rtmr2"), "POLICY_INVALID", "policy.measurements[1].rtmr2:"),
         (with("app_compose_hash", json!(["00".repeat(32)])), "POLICY_INVALID", "policy.app_compose_hash:"),
         (with("disable_runtime_verification", true.into()), "POLICY_INVALID", "policy.disable_runtime_verification:"),
         (with("binding", json!({"protocols": ["atlas-v1"]})), "POLICY_INVALID", "policy.binding.protocols:"),

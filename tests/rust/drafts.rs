@@ -70,7 +70,7 @@ fn other_guests_in_trust_domains_are_pinned_by_all_registers() {
         policy: policy.clone(),
         ..of_client(&tee, guest, |_| ())
     };
-    let nothing_fits = json!({"type": "tdx", "measurements": [{"mrtd": "00".repeat(48), "rtmr1": "00".repeat(48), "rtmr2": "00".repeat(48)}], "allow_simulated": true});
+    let nothing_fits = json!({"type": "tdx", "measurements": [{"mrtd": "11".repeat(48), "rtmr1": "22".repeat(48), "rtmr2": "22".repeat(48)}], "allow_simulated": true});
     let draft = bare(&guest, &nothing_fits).refused("MEASUREMENT_MISMATCH", "measurement").draft();
     let again = bare(&guest, &draft).trusted().draft();
     assert_eq!(again, draft, "a draft of the draft's verdict");

@@ -6,8 +6,9 @@ use crate::attest::tpm::{Pcr, REGISTERS};
 
 /// More of them than any fleet runs at a time.
 const MAX_VALUES: usize = 64;
-/// The registers from this one on, the guest's own programs can set back.
-const FIRST_RESETTABLE: u8 = 16;
+/// Of what the firmware has started: a boot loader or a unified kernel image. A guest can extend each register, and set back those from 16 on; so one that nothing
+/// was measured into when another image started can be brought to any value that is known. This one has the image that does it.
+const BOOT_LOADER: u8 = 4;
 
 /// Registers by number, and what each may be.
 pub type PcrSet = Vec<(u8, Vec<Pcr>)>;
@@ -45,14 +46,32 @@ impl VtpmRules {
                 return Err(fields.invalid("ak_certificate", why));
             }
         };
-        Ok(VtpmRules {
+        let rules = VtpmRules {
             pcr_sets: read_sets(fields)?,
             require_certificate,
             paravisor,
             fresh_report: fields.bool("fresh_report")?.unwrap_or(false),
             secure_boot: fields.bool("secure_boot")?.unwrap_or(false),
             allow_console: fields.bool("allow_console")?.unwrap_or(true),
-        })
+        };
+        rules.believed_of_the_paravisor(fields)?;
+        Ok(rules)
+    }
+}
+
+impl VtpmRules {
+    /// What the runtime data say is true only if it is Microsoft's paravisor that says it. A certified key can be vouched for by hardware of somebody else, with
+    /// runtime data of his own.
+    fn believed_of_the_paravisor(&self, fields: &PolicyFields) -> Result<()> {
+        let asked = [
+            ("fresh_report", self.fresh_report),
+            ("secure_boot", self.secure_boot),
+            ("allow_console", !self.allow_console),
+        ];
+        match asked.iter().find(|(_, is_asked)| *is_asked && self.paravisor.is_none()) {
+            Some((name, _)) => Err(fields.invalid(name, "needs `paravisor`, since only that makes it true".into())),
+            None => Ok(()),
+        }
     }
 }
 
@@ -82,11 +101,10 @@ fn read_set(mut fields: PolicyFields) -> Result<PcrSet> {
     }
     // Registers are zero, or all ones, before anything is measured into them.
     let is_measured = |value: &Pcr| *value != [0; 32] && *value != [0xff; 32];
-    let says_what_runs =
-        |(number, values): &(u8, Vec<Pcr>)| *number < FIRST_RESETTABLE && values.iter().all(is_measured);
+    let says_what_runs = |(number, values): &(u8, Vec<Pcr>)| *number == BOOT_LOADER && values.iter().all(is_measured);
     if !set.iter().any(says_what_runs) {
-        let why = "no register of 0 to 15 is there, of which something was measured into, so any guest would do";
-        return Err(fields.invalid("0", why.into()));
+        let why = "register 4, the boot loader, must be there, and neither zero nor all ones, or any guest would do";
+        return Err(fields.invalid("4", why.into()));
     }
     fields.finish()?;
     Ok(set)

@@ -168,6 +168,10 @@ impl Family for AzureSnp {
         further(&of.member.vtpm, vtpm, binding).into_iter().chain(of_report).collect()
     }
 
+    fn is_exposed(claims: &AzureSnpClaims) -> Option<bool> {
+        Some(claims.guest.is_exposed())
+    }
+
     fn report(claims: &AzureSnpClaims) -> ClaimsReport {
         claims::report(&claims.vtpm, &claims.key, (claims.guest.to_report(), claims.guest.report.measurement()))
     }

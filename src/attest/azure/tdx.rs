@@ -144,6 +144,10 @@ impl Family for AzureTdx {
         further(&of.member.vtpm, &of.evidence.vtpm, of.binding)
     }
 
+    fn is_exposed(claims: &AzureTdxClaims) -> Option<bool> {
+        Some(claims.td.debug)
+    }
+
     fn report(claims: &AzureTdxClaims) -> ClaimsReport {
         claims::report(&claims.vtpm, &claims.key, (claims.td.report(), claims.td.mr_td))
     }

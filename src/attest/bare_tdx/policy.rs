@@ -49,8 +49,13 @@ impl Measurements {
         let mrtd = fields.hex("mrtd")?.ok_or_else(|| missing(&fields, "mrtd"))?;
         let rtmr = [fields.hex("rtmr0")?, fields.hex("rtmr1")?, fields.hex("rtmr2")?, fields.hex("rtmr3")?];
         for (register, name) in [(1, "rtmr1"), (2, "rtmr2")] {
-            if rtmr[register].is_none() && !may_lack(register) {
-                return Err(missing(&fields, name));
+            match rtmr[register] {
+                None if !may_lack(register) => return Err(missing(&fields, name)),
+                // Firmware that measures nothing leaves it so, whatever it starts.
+                Some(value) if value == [0; 48] && !may_lack(register) => {
+                    return Err(fields.invalid(name, "is zero, so any kernel would do".into()));
+                }
+                _ => {}
             }
         }
         let label = fields.string("label")?.unwrap_or_else(|| default_label.into());

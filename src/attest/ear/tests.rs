@@ -14,6 +14,10 @@ fn passed(rule: &'static str) -> Check {
     check(CheckId::new(rule), Outcome::Pass, Status::Ok)
 }
 
+fn skipped(rule: &'static str) -> Check {
+    check(CheckId::new(rule), Outcome::Skipped, Status::Ok)
+}
+
 fn failed(rule: &'static str, status: Status) -> Check {
     check(CheckId::new(rule), Outcome::Fail, status)
 }

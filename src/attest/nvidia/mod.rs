@@ -85,6 +85,11 @@ impl Family for Nvidia {
         checks::further(of)
     }
 
+    /// Reports have no bit for that.
+    fn is_exposed(_: &GpuClaims) -> Option<bool> {
+        None
+    }
+
     fn report(claims: &GpuClaims) -> ClaimsReport {
         claims.to_report()
     }

@@ -1,6 +1,6 @@
 //! The rules about an enclave, each as one line of the verdict. Pure.
 
-use super::policy::{DEBUG as DEBUG_BIT, SgxReference};
+use super::policy::SgxReference;
 use super::report::EnclaveReport;
 use crate::attest::hash::hex;
 use crate::attest::lines::{Lines, one_of};
@@ -40,7 +40,7 @@ impl EnclaveChecks<'_> {
     }
 
     fn debug(&mut self, enclave: &EnclaveReport) {
-        let (allowed, found) = (self.member.allow_debug, enclave.attributes[0] & DEBUG_BIT != 0);
+        let (allowed, found) = (self.member.allow_debug, enclave.is_debug());
         let expected = if allowed { "either, by allow_debug" } else { "false" };
         self.lines.judge(DEBUG, allowed || !found, Status::MeasurementMismatch, expected, found.to_string());
     }

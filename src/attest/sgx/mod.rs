@@ -99,6 +99,10 @@ impl Family for Sgx {
         }
     }
 
+    fn is_exposed(claims: &SgxClaims) -> Option<bool> {
+        Some(claims.enclave.is_debug())
+    }
+
     fn report(claims: &SgxClaims) -> ClaimsReport {
         claims.to_report()
     }

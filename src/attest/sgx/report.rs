@@ -25,6 +25,11 @@ pub struct EnclaveReport {
 }
 
 impl EnclaveReport {
+    /// Whether the host can read the enclave's memory.
+    pub fn is_debug(&self) -> bool {
+        self.attributes[0] & super::policy::DEBUG != 0
+    }
+
     pub fn read(raw: &[u8]) -> Result<EnclaveReport, String> {
         if raw.len() != LENGTH {
             return Err(format!("an enclave's report of {} bytes, not {LENGTH}", raw.len()));

@@ -25,6 +25,11 @@ pub struct SnpClaims {
 }
 
 impl SnpClaims {
+    /// Whether the host can read the guest's memory.
+    pub fn is_exposed(&self) -> bool {
+        self.report.policy() & policy_bit::DEBUG != 0
+    }
+
     pub fn tcb(&self, of: TcbOf) -> Tcb {
         self.report.tcb(of, self.product)
     }

@@ -122,7 +122,7 @@ impl Family for Snp {
     }
 
     fn is_exposed(claims: &SnpClaims) -> Option<bool> {
-        Some(claims.report.policy() & bits::policy_bit::DEBUG != 0)
+        Some(claims.is_exposed())
     }
 
     fn draft(verdict: &Verdict) -> Option<Map<String, Value>> {

@@ -116,6 +116,10 @@ impl Family for Toy {
         lines.application.push(("colour".into(), claims.colour.clone()));
     }
 
+    fn is_exposed(_: &ToyEvidence) -> Option<bool> {
+        None
+    }
+
     fn report(claims: &ToyEvidence) -> ClaimsReport {
         ClaimsReport {
             tcb_status: String::new(),
