@@ -14,6 +14,11 @@ use crate::attest::hash::{hex, unhex};
 use crate::attest::json;
 use crate::attest::snp::Leaf;
 
+/// As many as the family reads.
+const MAX_EVENTS: usize = 4096;
+/// Of a report's key and its issuers.
+const MAX_CERTIFICATES: usize = 16;
+
 pub fn read(document: &[u8]) -> Result<Object, String> {
     match document.first() {
         Some(b'{') => {
@@ -39,20 +44,20 @@ fn read_version_0(body: &[u8]) -> Result<Object, String> {
     let object = match reader.byte()? {
         0 => {
             let quote = reader.bytes()?;
-            tdx(quote, reader.list(scale_event)?)
+            tdx(quote, reader.list(MAX_EVENTS, scale_event)?)
         }
         1 => return Err("version 0 of a TDX guest of Google's, whose TPM part is not read".into()),
         2 => aws("nitro", reader.bytes()?),
         3 => {
             let report = reader.bytes()?;
-            let certificates = reader.list(|reader| reader.bytes())?;
+            let certificates = reader.list(MAX_CERTIFICATES, |reader| reader.bytes())?;
             snp(report, &certificates, reader.text()?)?
         }
         4 => aws("nitro_tpm", reader.bytes()?),
         other => return Err(format!("a machine of kind {other}, which is not known")),
     };
     // Events, report data and configuration: nothing ties them to the evidence.
-    reader.list(|reader| Ok((reader.text()?, reader.bytes()?)))?;
+    reader.list(MAX_EVENTS, |reader| Ok((reader.text()?, reader.bytes()?)))?;
     reader.take(64)?;
     reader.text()?;
     reader.end()?;
@@ -66,31 +71,32 @@ fn scale_event(reader: &mut scale::Reader<'_>) -> Result<Value, String> {
 }
 
 fn read_version_1(document: Encoded<'_>) -> Result<Object, String> {
-    match document.get("version")?.number()? {
+    let document = document.members()?;
+    match document.need("version")?.number()? {
         1 => {}
         other => return Err(format!("version {other}, not 1")),
     }
-    let stack = document.get("stack")?;
-    match stack.get("kind")?.text()? {
-        "dstack" | "dstack-pod" => stack.get("data")?.members()?,
+    let stack = document.need("stack")?.members()?;
+    match stack.need("kind")?.text()? {
+        "dstack" | "dstack-pod" => stack.need("data")?.members()?,
         other => return Err(format!("a stack of kind {other:?}, which is not known")),
     };
-    let platform = document.get("platform")?;
-    let data = platform.get("data")?;
-    match platform.get("kind")?.text()? {
+    let platform = document.need("platform")?.members()?;
+    let data = platform.need("data")?.members()?;
+    match platform.need("kind")?.text()? {
         "tdx" | "gcp-tdx" => {
             let events: Result<Vec<_>, String> =
-                data.get("event_log")?.items()?.into_iter().map(msgpack_event).collect();
-            Ok(tdx(&data.get("quote")?.bytes()?, events?))
+                data.need("event_log")?.items(MAX_EVENTS)?.into_iter().map(msgpack_event).collect();
+            Ok(tdx(&data.need("quote")?.bytes()?, events?))
         }
-        "nitro-enclave" => Ok(aws("nitro", &data.get("nsm_quote")?.bytes()?)),
-        "aws-nitro-tpm" => Ok(aws("nitro_tpm", &data.get("attestation_doc")?.bytes()?)),
+        "nitro-enclave" => Ok(aws("nitro", &data.need("nsm_quote")?.bytes()?)),
+        "aws-nitro-tpm" => Ok(aws("nitro_tpm", &data.need("attestation_doc")?.bytes()?)),
         "sev-snp" => {
             let certificates: Result<Vec<_>, String> =
-                data.get("cert_chain")?.items()?.into_iter().map(Encoded::bytes).collect();
+                data.need("cert_chain")?.items(MAX_CERTIFICATES)?.into_iter().map(Encoded::bytes).collect();
             let certificates = certificates?;
             let certificates: Vec<_> = certificates.iter().map(|one| &one[..]).collect();
-            snp(&data.get("report")?.bytes()?, &certificates, data.get("mr_config")?.text()?)
+            snp(&data.need("report")?.bytes()?, &certificates, data.need("mr_config")?.text()?)
         }
         other => Err(format!("a machine of kind {other:?}, which is not known")),
     }
@@ -98,11 +104,10 @@ fn read_version_1(document: Encoded<'_>) -> Result<Object, String> {
 
 fn msgpack_event(entry: Encoded<'_>) -> Result<Value, String> {
     let members = entry.members()?;
-    let get = |name: &str| members.iter().find(|(key, _)| *key == name).map(|(_, value)| *value);
-    let need = |name: &str| get(name).ok_or_else(|| format!("event: {name} is missing"));
+    let need = |name: &str| members.need(name).map_err(|why| format!("event: {why}"));
     let kind = (need("imr")?.number()?, need("event_type")?.number()?);
-    let digest = get("digest").map_or(Ok(Vec::new()), Encoded::bytes)?;
-    let version = get("version").map(Encoded::number).transpose()?;
+    let digest = members.get("digest").map_or(Ok(Vec::new()), Encoded::bytes)?;
+    let version = members.get("version").map(Encoded::number).transpose()?;
     Ok(event(kind, &digest, need("event")?.text()?, &need("event_payload")?.bytes()?, version))
 }
 

@@ -1,8 +1,10 @@
 //! The part of MessagePack that dstack's documents are made of: maps with text as keys, arrays, numbers, text and bytes. Nothing is allocated from a
-//! length, every length is compared with what is left, and nesting is bounded. Pure.
+//! length, every length is compared with what is left, and nesting is bounded, as are the members of a map, which are compared with each other. Pure.
 
 /// Maps and arrays within each other.
 const MAX_DEPTH: usize = 8;
+/// Of a map that is read; those of documents have ten at most.
+const MAX_MEMBERS: usize = 64;
 
 /// One value, with nothing behind it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -94,10 +96,13 @@ impl<'a> Encoded<'a> {
         }
     }
 
-    /// Errors: it is no map, or a key is no text, or duplicated.
-    pub fn members(self) -> Result<Vec<(&'a str, Encoded<'a>)>, String> {
+    /// Errors: it is no map, it has too many members, or a key is no text, or duplicated.
+    pub fn members(self) -> Result<Members<'a>, String> {
         let mut reader = Reader { rest: self.0 };
         let Head::Map(count) = reader.head()? else { return Err("not a map".into()) };
+        if count > MAX_MEMBERS {
+            return Err(format!("a map of {count} members, at most {MAX_MEMBERS} are read"));
+        }
         let mut members: Vec<(&str, Encoded<'_>)> = Vec::new();
         for _ in 0..count {
             let key = reader.value(0)?.text()?;
@@ -106,19 +111,16 @@ impl<'a> Encoded<'a> {
             }
             members.push((key, reader.value(0)?));
         }
-        Ok(members)
+        Ok(Members(members))
     }
 
-    /// A member of a map that must be there.
-    pub fn get(self, name: &str) -> Result<Encoded<'a>, String> {
-        let members = self.members()?;
-        let found = members.into_iter().find(|(key, _)| *key == name);
-        found.map(|(_, value)| value).ok_or_else(|| format!("{name} is missing"))
-    }
-
-    pub fn items(self) -> Result<Vec<Encoded<'a>>, String> {
+    /// Errors: it is no array, or has more than `max` items.
+    pub fn items(self, max: usize) -> Result<Vec<Encoded<'a>>, String> {
         let mut reader = Reader { rest: self.0 };
         let Head::Array(count) = reader.head()? else { return Err("not an array".into()) };
+        if count > max {
+            return Err(format!("an array of {count} items, at most {max} are read"));
+        }
         (0..count).map(|_| reader.value(0)).collect()
     }
 
@@ -138,11 +140,28 @@ impl<'a> Encoded<'a> {
 
     /// Bytes in one piece, or an array of numbers, which is how some writers put them.
     pub fn bytes(self) -> Result<Vec<u8>, String> {
-        if let Head::Bytes(raw) = (Reader { rest: self.0 }).head()? {
-            return Ok(raw.to_vec());
-        }
+        let mut reader = Reader { rest: self.0 };
         let byte = |item: Encoded<'_>| u8::try_from(item.number()?).map_err(|_| "not a byte".into());
-        self.items().map_err(|_| "not bytes")?.into_iter().map(byte).collect()
+        match reader.head()? {
+            Head::Bytes(raw) => Ok(raw.to_vec()),
+            Head::Array(count) => (0..count).map(|_| byte(reader.value(0)?)).collect(),
+            _ => Err("not bytes".into()),
+        }
+    }
+}
+
+/// Of one map, each read once.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Members<'a>(Vec<(&'a str, Encoded<'a>)>);
+
+impl<'a> Members<'a> {
+    pub fn get(&self, name: &str) -> Option<Encoded<'a>> {
+        self.0.iter().find(|(key, _)| *key == name).map(|(_, value)| *value)
+    }
+
+    /// One that must be there.
+    pub fn need(&self, name: &str) -> Result<Encoded<'a>, String> {
+        self.get(name).ok_or_else(|| format!("{name} is missing"))
     }
 }
 
@@ -153,12 +172,13 @@ mod tests {
     #[test]
     fn values() {
         let map = Encoded::read(b"\x83\xa1a\x01\xa1b\xc4\x02xy\xd9\x01c\x93\x01\xcc\xff\xcd\x00\x02").unwrap();
-        assert_eq!(map.get("a").unwrap().number(), Ok(1));
-        assert_eq!(map.get("b").unwrap().bytes(), Ok(b"xy".to_vec()));
-        assert_eq!(map.get("c").unwrap().bytes(), Ok(vec![1, 255, 2]));
-        assert_eq!(map.get("d").unwrap_err(), "d is missing");
+        let map = map.members().unwrap();
+        assert_eq!(map.need("a").unwrap().number(), Ok(1));
+        assert_eq!(map.need("b").unwrap().bytes(), Ok(b"xy".to_vec()));
+        assert_eq!(map.need("c").unwrap().bytes(), Ok(vec![1, 255, 2]));
+        assert_eq!(map.need("d").unwrap_err(), "d is missing");
         assert_eq!(Encoded::read(b"\xda\x00\x01x").unwrap().text(), Ok("x"));
-        assert_eq!(Encoded::read(b"\xdc\x00\x00").unwrap().items(), Ok(vec![]));
+        assert_eq!(Encoded::read(b"\xdc\x00\x00").unwrap().items(0), Ok(vec![]));
         assert_eq!(Encoded::read(b"\xcf\x00\x00\x00\x01\x00\x00\x00\x00").unwrap().number(), Ok(1 << 32));
         for passed_over in [&b"\xc0"[..], b"\xc3", b"\xff", b"\xcb\0\0\0\0\0\0\0\0", b"\xd0\x80", b"\xca\0\0\0\0"] {
             assert_eq!(Encoded::read(passed_over).unwrap().number().unwrap_err(), "not a number", "{passed_over:x?}");
@@ -189,5 +209,25 @@ mod tests {
         assert!(Encoded::read(b"\x91\xcd\x01\x00").unwrap().bytes().is_err());
         assert_eq!(Encoded::read(b"\xa1\xff").unwrap().text().unwrap_err(), "text is not UTF-8");
         assert_eq!(Encoded::read(b"\xa1x").unwrap().bytes().unwrap_err(), "not bytes");
+    }
+
+    #[test]
+    fn maps_and_arrays_are_bounded() {
+        // Each key is another, so that nothing but the limit ends the comparison of all with all.
+        let map = |count: u16| {
+            let keys = (0..count).flat_map(|key| [&b"\xa4"[..], format!("{key:04x}").as_bytes(), b"\x00"].concat());
+            [&b"\xde"[..], &count.to_be_bytes()].concat().into_iter().chain(keys).collect::<Vec<_>>()
+        };
+        assert!(Encoded::read(&map(64)).unwrap().members().unwrap().need("003f").is_ok());
+        for count in [65, u16::MAX] {
+            let error = Encoded::read(&map(count)).unwrap().members().unwrap_err();
+            assert_eq!(error, format!("a map of {count} members, at most 64 are read"));
+        }
+        let array = Encoded::read(b"\x93\x01\x02\x03").unwrap();
+        assert_eq!(array.items(3).unwrap().len(), 3);
+        assert_eq!(array.items(2).unwrap_err(), "an array of 3 items, at most 2 are read");
+        // Bytes may be as long as the document.
+        let long = [&b"\xdc\xff\xff"[..], &[7; 0xffff]].concat();
+        assert_eq!(Encoded::read(&long).unwrap().bytes(), Ok(vec![7; 0xffff]));
     }
 }

@@ -63,9 +63,16 @@ impl<'a> Reader<'a> {
         std::str::from_utf8(self.bytes()?).map_err(|_| "text is not UTF-8".into())
     }
 
-    /// A list, whose items have at least one byte each.
-    pub fn list<T>(&mut self, mut item: impl FnMut(&mut Reader<'a>) -> Result<T, String>) -> Result<Vec<T>, String> {
+    /// A list of at most `max` items, which have at least one byte each.
+    pub fn list<T>(
+        &mut self,
+        max: usize,
+        mut item: impl FnMut(&mut Reader<'a>) -> Result<T, String>,
+    ) -> Result<Vec<T>, String> {
         let count = self.compact()?;
+        if count > max {
+            return Err(format!("a list of {count} items, at most {max} are read"));
+        }
         if count > self.rest.len() {
             return Err("it is cut short".into());
         }
@@ -86,7 +93,7 @@ mod tests {
         let mut reader = Reader::new(b"\x08ab\x04\xc3\x08\x04x\x00\x01\x00\x00\x02\x07");
         assert_eq!(reader.bytes(), Ok(&b"ab"[..]));
         assert_eq!(reader.text().unwrap_err(), "text is not UTF-8");
-        assert_eq!(reader.list(|reader| reader.text()), Ok(vec!["x", ""]));
+        assert_eq!(reader.list(2, |reader| reader.text()), Ok(vec!["x", ""]));
         assert_eq!((reader.u32(), reader.byte(), reader.end()), (Ok(0x0200_0001), Ok(7), Ok(())));
         for (raw, value) in [(&b"\xfc"[..], 63), (b"\x01\x01", 64), (b"\xfd\xff", 16383), (b"\x02\x00\x01\x00", 16384)]
         {
@@ -102,7 +109,9 @@ mod tests {
             assert!(Reader::new(bad).compact().is_err(), "{bad:x?}");
         }
         assert!(Reader::new(b"\x08a").bytes().is_err());
-        assert!(Reader::new(b"\xfe\xff\xff\xff").list(|reader| reader.byte()).is_err());
+        assert!(Reader::new(b"\xfe\xff\xff\xff").list(usize::MAX, |reader| reader.byte()).is_err());
+        let error = Reader::new(b"\x0cabc").list(2, |reader| reader.byte()).unwrap_err();
+        assert_eq!(error, "a list of 3 items, at most 2 are read");
         assert_eq!(Reader::new(b"\x00").end().unwrap_err(), "1 bytes after its end");
     }
 }
