@@ -68,24 +68,33 @@ impl Evidence {
         let Some(kind) = document.get("tee") else { return TdxEvidence::from_json(text).map(Evidence::from) };
         let kind = kind.as_str().ok_or("tee is not a string")?;
         let tee = Tee::from_name(kind).ok_or_else(|| format!("evidence of kind {kind:?} is not known"))?;
-        Evidence::read(tee, document.get("evidence").ok_or("evidence is missing")?)?.beside(document.get("attached"))
+        Evidence::read(tee, document.get("evidence").ok_or("evidence is missing")?)?
+            .beside(document.get("attached"), |_| true)
     }
 
-    /// With what is attached, as answers and stored evidence have it; nothing if there is no such member.
-    pub fn beside(mut self, list: Option<&Value>) -> Result<Evidence, String> {
+    /// With what is attached, as answers and stored evidence have it; nothing if there is no such member. Nothing is read of any entry if there is one of a
+    /// kind that is not asked for.
+    pub fn beside(mut self, list: Option<&Value>, is_asked: impl Fn(Tee) -> bool) -> Result<Evidence, String> {
         let Some(list) = list else { return Ok(self) };
         let entries = list.as_array().ok_or("attached is not a list")?;
         if entries.is_empty() || entries.len() > MAX_ATTACHED {
             return Err(format!("attached has {} entries, and must have 1 to {MAX_ATTACHED}", entries.len()));
         }
-        for (index, entry) in entries.iter().enumerate() {
-            let broken = |why: String| format!("attached[{index}]: {why}");
-            let kind = entry["tee"].as_str().ok_or_else(|| broken("tee is not a string".into()))?;
+        let broken = |index: usize, why: String| format!("attached[{index}]: {why}");
+        let reader = |(index, entry): (usize, &Value)| {
+            let kind = entry["tee"].as_str().ok_or_else(|| broken(index, "tee is not a string".into()))?;
             let family = Tee::from_name(kind).and_then(attached::reader);
-            let family = family.ok_or_else(|| broken(format!("evidence of kind {kind:?} does not attach")))?;
-            self.attached.extend(family.read(&entry["evidence"]).map_err(broken)?);
+            let family = family.ok_or_else(|| broken(index, format!("evidence of kind {kind:?} does not attach")))?;
+            match is_asked(family.tee()) {
+                true => Ok(family),
+                false => Err(format!("attached has evidence of kind {kind:?}, which was not asked for")),
+            }
+        };
+        let readers = entries.iter().enumerate().map(reader).collect::<Result<Vec<_>, String>>()?;
+        for (index, (entry, family)) in entries.iter().zip(readers).enumerate() {
+            self.attached.extend(family.read(&entry["evidence"]).map_err(|why| broken(index, why))?);
             if self.attached.len() > MAX_DEVICES {
-                return Err(broken(format!("more than {MAX_DEVICES} devices")));
+                return Err(broken(index, format!("more than {MAX_DEVICES} devices")));
             }
         }
         Ok(self)

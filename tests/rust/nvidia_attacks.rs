@@ -378,6 +378,12 @@ fn reports_that_cannot_be_read() {
     unreadable(|report| report.measurements[3].0 = 3, "measurement 3 is duplicated");
     unreadable(|report| report.measurements.swap(3, 4), "out of order");
     unreadable(|report| report.fields.push((3, b"1\0".to_vec())), "field 3 is duplicated");
+    // Others, each of another type and empty, up to that number of fields in all.
+    let fill = |report: &mut Report, all: usize| {
+        report.more = (report.fields.len()..all).flat_map(|kind| [kind as u8, 1, 0, 0]).collect();
+    };
+    Composite::bent(|report| fill(report, 256)).trusted();
+    unreadable(|report| fill(report, 257), "more than 256 fields");
     unreadable(|report| report.field(20).truncate(47), "FWID of 47 bytes");
     unreadable(|report| report.field(6).truncate(7), "VBIOS version of 7 bytes");
     unreadable(|report| *report.field(3) = b"1\x002".to_vec(), "other bytes");

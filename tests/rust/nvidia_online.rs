@@ -154,6 +154,11 @@ fn what_was_not_asked_for() {
     let mut alone = Machine::lying(|_, _| ());
     alone.policy.as_object_mut().unwrap().remove("gpu");
     assert!(alone.refused("EVIDENCE_INVALID", "").message.contains("was not asked for"));
+    // Nothing of it is read.
+    let mut unread = Machine::lying(|_, answer| answer["attached"][0]["evidence"] = "no list".into());
+    assert!(unread.refused("EVIDENCE_INVALID", "").message.contains("is not a list"));
+    unread.policy.as_object_mut().unwrap().remove("gpu");
+    assert!(unread.refused("EVIDENCE_INVALID", "").message.contains("was not asked for"));
     let list = |count: usize| {
         move |_: &Session, answer: &mut Value| answer["attached"] = vec![answer["attached"][0].clone(); count].into()
     };

@@ -14,6 +14,8 @@ pub const DIGEST: usize = 48;
 const SIGNATURE: usize = 96;
 /// Zeros that some tools leave behind the signature.
 const MAX_PADDING: usize = 16;
+/// The vendor's, which are compared with each other. Real reports have about twenty.
+const MAX_FIELDS: usize = 256;
 /// What NVDEC0 says of itself if it is off.
 const OFF: [u8; 1] = [0x55];
 
@@ -104,6 +106,9 @@ fn read_opaque(data: &[u8]) -> Result<Firmware, String> {
         let value = rest.take(length)?;
         if seen.contains(&kind) {
             return Err(format!("field {kind} is duplicated"));
+        }
+        if seen.len() == MAX_FIELDS {
+            return Err(format!("more than {MAX_FIELDS} fields"));
         }
         seen.push(kind);
         match kind {
