@@ -33,16 +33,21 @@ pub fn refuse_unbound(request: &AppraisalRequest<'_>) -> Result<Verdict> {
     judge(request, |family, member| family.refuse_unbound(member, request))
 }
 
-/// The documents that judging this evidence takes; `None` if it is not genuine, which `appraise` says without any. `request.documents` is ignored.
-/// Errors: as of `appraise`.
+/// The documents that judging this evidence takes: those of each member that may accept it. `None` if no member can, which `appraise` says without any.
+/// `request.documents` is ignored. Errors: as of `appraise`.
 pub fn needs(request: &AppraisalRequest<'_>) -> Result<Option<Vec<Need>>> {
     trust_anchor(request)?;
-    let mut all: Vec<Need> = Vec::new();
-    for member in fitting(request) {
-        let Some(needs) = member.family.needs(member, request) else { return Ok(None) };
-        all.extend(needs.into_iter().filter(|need| !all.contains(need)).collect::<Vec<_>>());
+    let mut members = fitting(request).peekable();
+    let mut all: Option<Vec<Need>> = members.peek().is_none().then(Vec::new);
+    for needs in members.filter_map(|member| member.family.needs(member, request)) {
+        let all = all.get_or_insert_default();
+        for need in needs {
+            if !all.contains(&need) {
+                all.push(need);
+            }
+        }
     }
-    Ok(Some(all))
+    Ok(all)
 }
 
 /// Whether evidence that turns out to be genuine would belong to the session at hand.

@@ -69,8 +69,8 @@ pub trait Family: Sized + Send + Sync + 'static {
     /// What verdicts call the root that the evidence must lead to. Errors: TrustAnchor; Unsupported, for evidence that no member can be about.
     fn anchor(evidence: &Self::Evidence, anchors: &TrustAnchors, policy: &Policy) -> Result<&'static str>;
 
-    /// The documents that it takes to judge the evidence. `None` if the evidence is not genuine, which can be told without any: whoever shows evidence
-    /// chooses what is looked up for it, and a stranger is to choose nothing.
+    /// The documents that it takes to judge the evidence. `None` if it is not genuine, or the member cannot accept it, which can be told without any: whoever
+    /// shows evidence chooses what is looked up for it, and a stranger is to choose nothing.
     fn needs(of: &Question<'_, Self>) -> Option<Vec<Need>>;
 
     /// Whether the evidence, if it is genuine, belongs to the session: one line, written before anything is fetched for it.

@@ -182,3 +182,25 @@ fn a_stranger_chooses_no_documents() {
     azure.trusted();
     assert!(asked(&azure) > 0);
 }
+
+/// A member that cannot accept the machine, whatever the documents say, keeps them from no other member.
+#[test]
+fn documents_are_asked_for_if_one_member_may_accept() {
+    for hardware in BOTH {
+        let mut azure = Azure::lying(hardware, |_, parts, _| parts.certificate.usage.clear());
+        let mut strict = azure.policy.clone();
+        strict.as_object_mut().unwrap().remove("allow_simulated");
+        let mut loose = strict.clone();
+        (loose["ak_certificate"], loose["paravisor"]) = ("off".into(), json!([measurement(hardware)]));
+        for members in [[&strict, &loose], [&loose, &strict]] {
+            azure.policy = json!({"any_of": members, "allow_simulated": true});
+            azure.trusted();
+        }
+        let mut azure = Azure::lying(hardware, |_, parts, _| parts.certificate.usage.clear());
+        let pccs = azure.policy.get("pccs_url").cloned();
+        pccs.into_iter().for_each(|url| strict["pccs_url"] = url);
+        azure.policy = json!({"any_of": [strict, strict], "allow_simulated": true});
+        azure.refused("QUOTE_INVALID", "any_of[0].ak_certificate");
+        assert_eq!(azure.world.pccs.hits(""), 0);
+    }
+}
