@@ -66,6 +66,13 @@ fn trust_anchor(request: &AppraisalRequest<'_>) -> Result<&'static str> {
     Ok(if attached::leads_to_simulated(request)? { SIMULATED } else { main })
 }
 
+/// The same, for a refusal: by the member that leaves the fewest out, so that it says too much rather than too little.
+fn refusing_anchor(request: &AppraisalRequest<'_>, of: &'static str) -> &'static str {
+    let narrower = |member: &Member| Some(member.family.anchor_for(member, of)).filter(|name| *name != of);
+    let names: Option<Vec<_>> = fitting(request).map(narrower).collect();
+    names.and_then(|names| names.first().copied()).unwrap_or(of)
+}
+
 /// The members that are about evidence of this kind.
 fn fitting<'a>(request: &AppraisalRequest<'a>) -> impl Iterator<Item = &'a Member> {
     let tee = request.evidence.tee();
@@ -83,7 +90,7 @@ fn judge(request: &AppraisalRequest<'_>, ask: impl Fn(&'static dyn AnyFamily, &M
         checks: Vec::new(),
         claims: None,
         is_exposed: None,
-        trust_anchor,
+        trust_anchor: refusing_anchor(request, trust_anchor),
         accepted_member: None,
         protocol: request.binding.protocol().map(Protocol::name),
         application: Vec::new(),
@@ -102,6 +109,7 @@ fn judge(request: &AppraisalRequest<'_>, ask: impl Fn(&'static dyn AnyFamily, &M
             let Lines { checks, application, .. } = lines;
             let accepted_member = Some(index);
             let only_certificate_differs = false;
+            let trust_anchor = member.family.anchor_for(member, trust_anchor);
             return Ok(Verdict {
                 trusted,
                 checks,
@@ -111,6 +119,7 @@ fn judge(request: &AppraisalRequest<'_>, ask: impl Fn(&'static dyn AnyFamily, &M
                 accepted_member,
                 only_certificate_differs,
                 attached,
+                trust_anchor,
                 ..last
             });
         }

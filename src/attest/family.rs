@@ -69,6 +69,11 @@ pub trait Family: Sized + Send + Sync + 'static {
     /// What verdicts call the root that the evidence must lead to. Errors: TrustAnchor; Unsupported, for evidence that no member can be about.
     fn anchor(evidence: &Self::Evidence, anchors: &TrustAnchors, policy: &Policy) -> Result<&'static str>;
 
+    /// The same, `of` all that the evidence may have to lead to, for a member that leaves one out.
+    fn anchor_for(_reference: &Self::Reference, of: &'static str) -> &'static str {
+        of
+    }
+
     /// The documents that it takes to judge the evidence. `None` if it is not genuine, or the member cannot accept it, which can be told without any: whoever
     /// shows evidence chooses what is looked up for it, and a stranger is to choose nothing.
     fn needs(of: &Question<'_, Self>) -> Option<Vec<Need>>;
@@ -164,6 +169,7 @@ pub trait AnyFamily: Send + Sync {
     fn sources(&self, member: &Member) -> Option<SourceRules>;
     fn wants_fresh(&self, member: &Member) -> bool;
     fn anchor(&self, request: &AppraisalRequest<'_>) -> Result<&'static str>;
+    fn anchor_for(&self, member: &Member, of: &'static str) -> &'static str;
     fn needs(&self, member: &Member, request: &AppraisalRequest<'_>) -> Option<Vec<Need>>;
     fn is_bound(&self, member: &Member, request: &AppraisalRequest<'_>) -> bool;
     fn judge(&self, member: &Member, request: &AppraisalRequest<'_>) -> Judged;
@@ -275,6 +281,10 @@ impl<F: Family> AnyFamily for Erased<F> {
             Some(evidence) => F::anchor(evidence, request.anchors, request.policy),
             None => Err(Fault::of_question(Status::Internal, "evidence of another family")),
         }
+    }
+
+    fn anchor_for(&self, member: &Member, of: &'static str) -> &'static str {
+        member.get::<F>().map_or(of, |reference| F::anchor_for(reference, of))
     }
 
     fn needs(&self, member: &Member, request: &AppraisalRequest<'_>) -> Option<Vec<Need>> {

@@ -131,12 +131,40 @@ fn outcome(verdict: &Value, name: &str) -> Value {
     checks.iter().find(|check| check["name"] == name).unwrap_or_else(|| panic!("{name}: {verdict}"))["outcome"].clone()
 }
 
+/// Whose certificates are looked at, a verdict says, and of nobody else.
+#[test]
+fn microsofts_root_is_named_if_a_certificate_must_lead_to_it() {
+    let Some(certified) = certified() else { return };
+    let anchor = |policy: Value| {
+        let found = certified.clone().bend(|bent| bent.policy = policy);
+        (found.verdict["accepted_member"].clone(), found.verdict["trust_anchor"].clone())
+    };
+    let strict = certified.policy.clone();
+    let with = |member: &str, value: Value| {
+        let mut changed = strict.clone();
+        changed[member] = value;
+        changed
+    };
+    let off = with("ak_certificate", "off".into());
+    let wrong = |of: &Value| {
+        let mut changed = of.clone();
+        changed["paravisor"] = json!(["77".repeat(48)]);
+        changed
+    };
+    let any_of = |members: [&Value; 2]| json!({"any_of": members});
+    assert_eq!(anchor(off.clone()), (json!(0), json!("intel")));
+    assert_eq!(anchor(any_of([&off, &strict])), (json!(0), json!("intel")));
+    assert_eq!(anchor(any_of([&strict, &off])), (json!(0), json!("microsoft+intel")));
+    assert_eq!(anchor(any_of([&wrong(&strict), &off])), (json!(1), json!("intel")));
+    // Refusals.
+    assert_eq!(anchor(wrong(&off)), (Value::Null, json!("intel")));
+    assert_eq!(anchor(any_of([&wrong(&off), &wrong(&strict)])), (Value::Null, json!("microsoft+intel")));
+}
+
 #[test]
 fn outcomes_that_are_recorded() {
     let (Some(snp), Some(certified)) = (snp(), certified()) else { return };
-    for (question, case, anchor) in
-        [(&snp, case(SNP), "microsoft+amd"), (&certified, case(CERTIFIED), "microsoft+intel")]
-    {
+    for (question, case, anchor) in [(&snp, case(SNP), "amd"), (&certified, case(CERTIFIED), "microsoft+intel")] {
         let verdict = question.trusted().verdict;
         assert_eq!((&verdict["tee_type"], &verdict["trust_anchor"]), (&case["family"], &json!(anchor)));
         let tcb_status = &case["expect"]["tcb_status"];

@@ -3,7 +3,7 @@
 use super::ak::{self, AkDates};
 use super::evidence::Vtpm;
 use super::policy::{PcrSet, VtpmRules};
-use crate::attest::anchors::{TrustAnchors, Vendor};
+use crate::attest::anchors::{SIMULATED, TrustAnchors, Vendor};
 use crate::attest::binding::Binding;
 use crate::attest::family::{Family, Question};
 use crate::attest::hash::{hex, sha256};
@@ -32,6 +32,12 @@ pub fn anchor(anchors: &TrustAnchors, policy: &Policy, hardware: Vendor, both: &
     let names = [anchors.root(Vendor::Microsoft, policy)?.1, anchors.root(hardware, policy)?.1];
     let simulated = names.into_iter().zip([Vendor::Microsoft, hardware]).find(|(name, vendor)| *name != vendor.name());
     Ok(simulated.map_or(both, |(name, _)| name))
+}
+
+/// The same for one member: without a certificate of the TPM's key nothing leads to Microsoft's.
+pub fn anchor_for(rules: &VtpmRules, of: &'static str, hardware: Vendor) -> &'static str {
+    let is_hardware_alone = !rules.require_certificate && of != SIMULATED;
+    if is_hardware_alone { hardware.name() } else { of }
 }
 
 /// The rules of one member, as they are applied to one TPM.

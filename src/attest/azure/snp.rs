@@ -4,7 +4,7 @@ use std::ops::ControlFlow;
 
 use serde_json::Value;
 
-use super::checks::{Key, PCR_DIGEST, RUNTIME_DATA, TPM_NONCE, TPM_QUOTE, VtpmChecks, anchor, further};
+use super::checks::{Key, PCR_DIGEST, RUNTIME_DATA, TPM_NONCE, TPM_QUOTE, VtpmChecks, anchor, anchor_for, further};
 use super::claims;
 use super::evidence::Vtpm;
 use super::hcl::ReportType;
@@ -119,6 +119,10 @@ impl Family for AzureSnp {
 
     fn anchor(_: &AzureSnpEvidence, anchors: &TrustAnchors, policy: &Policy) -> Result<&'static str> {
         anchor(anchors, policy, Vendor::Amd, "microsoft+amd")
+    }
+
+    fn anchor_for(reference: &AzureSnpReference, of: &'static str) -> &'static str {
+        anchor_for(&reference.vtpm, of, Vendor::Amd)
     }
 
     fn needs(of: &Asked<'_>) -> Option<Vec<Need>> {

@@ -4,7 +4,9 @@ use std::ops::ControlFlow;
 
 use serde_json::Value;
 
-use super::checks::{Key, PCR_DIGEST, RUNTIME_DATA, TD_REPORT, TPM_NONCE, TPM_QUOTE, VtpmChecks, anchor, further};
+use super::checks::{
+    Key, PCR_DIGEST, RUNTIME_DATA, TD_REPORT, TPM_NONCE, TPM_QUOTE, VtpmChecks, anchor, anchor_for, further,
+};
 use super::claims;
 use super::evidence::Vtpm;
 use super::hcl::ReportType;
@@ -104,6 +106,10 @@ impl Family for AzureTdx {
 
     fn anchor(_: &AzureTdxEvidence, anchors: &TrustAnchors, policy: &Policy) -> Result<&'static str> {
         anchor(anchors, policy, Vendor::Intel, "microsoft+intel")
+    }
+
+    fn anchor_for(reference: &AzureTdxReference, of: &'static str) -> &'static str {
+        anchor_for(&reference.vtpm, of, Vendor::Intel)
     }
 
     fn needs(of: &Asked<'_>) -> Option<Vec<Need>> {
