@@ -309,6 +309,46 @@ fn measurements_that_are_others_or_missing() {
 }
 
 #[test]
+fn what_the_accepted_set_leaves_open_is_listed() {
+    let open = |question: &Composite| {
+        let verdict = question.trusted().verdict;
+        let mut lines = verdict["checks"].as_array().unwrap().clone();
+        lines.retain(|line| line["name"] == "nvidia[0].open_measurements");
+        assert!(lines.len() < 2 && lines.iter().all(|line| line["outcome"] == "skipped"), "{lines:?}");
+        lines.first().map(|line| line["actual"].as_str().unwrap().to_owned())
+    };
+    let says = |indices: Vec<String>| format!("the policy's measurements do not name index {}", indices.join(", "));
+    let all = || (1..=64).filter(|index| ![10, 20, 36].contains(index));
+    let unnamed = |named: &[u8]| all().filter(|index| !named.contains(index)).map(|index| index.to_string()).collect();
+    // Of the simulator's, 10 and 20 are not measured, and the video decoder is off.
+    let mut question = Composite::honest();
+    assert_eq!(open(&question), Some(says(unnamed(&[1, 2, 64]))));
+    let set = question.gpu()["measurements"][0].clone();
+    let mut one = set.clone();
+    one["values"] = json!({"2": "02".repeat(48)});
+    question.gpu()["measurements"] = json!([one]);
+    assert_eq!(open(&question), Some(says(unnamed(&[2]))));
+    // Of the set that is accepted.
+    let mut whole = set.clone();
+    whole["values"] = all().map(|index| (index.to_string(), json!(format!("{index:02x}").repeat(48)))).collect();
+    question.gpu()["measurements"] = json!([whole]);
+    assert_eq!(open(&question), None);
+    whole["values"]["1"] = "77".repeat(48).into();
+    question.gpu()["measurements"] = json!([whole, one]);
+    assert_eq!(open(&question), Some(says(unnamed(&[2]))));
+    // With the video decoder, if it is on.
+    let mut decoding = Composite::bent(|report| *report.field(11) = vec![0xaa]);
+    whole["values"]["1"] = "01".repeat(48).into();
+    decoding.gpu()["measurements"] = json!([whole]);
+    assert_eq!(open(&decoding), Some(says(vec!["36".into()])));
+    whole["values"]["1"] = "77".repeat(48).into();
+    // A report that is refused says what differs.
+    question.gpu()["measurements"] = json!([whole]);
+    let refused = question.refused("MEASUREMENT_MISMATCH", "nvidia[0].measurements");
+    assert!(!refused.verdict.to_string().contains("open_measurements"), "{refused:?}");
+}
+
+#[test]
 fn sets_of_two_releases_are_not_mixed() {
     let mut question = Composite::honest();
     let set = question.gpu()["measurements"][0].clone();

@@ -114,6 +114,7 @@ const TABLE: [(Aspect, &[&str]); 6] = [
             "ccel_rtmr2",
             "ccel_rtmr3",
             "ccel_digests",
+            "open_measurements",
         ],
     ),
     (

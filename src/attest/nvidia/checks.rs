@@ -20,6 +20,7 @@ pub const FWID: CheckId = CheckId::new("fwid");
 pub const NONCE: CheckId = CheckId::new("nonce");
 pub const ARCH: CheckId = CheckId::new("arch");
 pub const MEASUREMENTS: CheckId = CheckId::new("measurements");
+pub const OPEN_MEASUREMENTS: CheckId = CheckId::new("open_measurements");
 pub const FIRMWARE: CheckId = CheckId::new("firmware");
 pub const GPU_COUNT: CheckId = CheckId::new("gpu_count");
 pub const GPU_DISTINCT: CheckId = CheckId::new("gpu_distinct");
@@ -72,6 +73,17 @@ fn differing(set: &MeasurementSet, report: &Report) -> Vec<u8> {
     pins.filter(|(index, values)| !holds(*index, values)).map(|(index, _)| *index).collect()
 }
 
+/// The indices that are measured, and of which the set says nothing. What is zero was not measured.
+fn open(set: &MeasurementSet, report: &Report) -> Vec<u8> {
+    let is_named = |index: u8| set.values.iter().any(|(named, _)| *named == index);
+    let measured = report.measurements.iter().filter(|(index, value)| counts(*index, report) && *value != [0; 48]);
+    measured.map(|(index, _)| *index).filter(|index| !is_named(*index)).collect()
+}
+
+fn listed(indices: &[u8]) -> String {
+    indices.iter().map(u8::to_string).collect::<Vec<_>>().join(", ")
+}
+
 fn is_its_firmware(set: &MeasurementSet, report: &Report) -> bool {
     let firmware = &report.firmware;
     let is = |pin: &Option<String>, found: &Option<String>| pin.is_none() || pin == found;
@@ -111,10 +123,14 @@ pub fn appraise(lines: &mut Lines, claims: &GpuClaims, of: &Question<'_, Nvidia>
     let actual = match &differing[..] {
         [] if !counts(NVDEC0, report) => "they are; the video decoder is off, and its is left out".into(),
         [] => "they are".into(),
-        some => format!("not those of index {}", some.iter().map(u8::to_string).collect::<Vec<_>>().join(", ")),
+        some => format!("not those of index {}", listed(some)),
     };
     let expected = format!("the measurements of {}", set.name());
     lines.judge(MEASUREMENTS, differing.is_empty(), Status::MeasurementMismatch, expected, actual);
+    let open = if differing.is_empty() { open(set, report) } else { Vec::new() };
+    if !open.is_empty() {
+        lines.skip(OPEN_MEASUREMENTS, &format!("the policy's measurements do not name index {}", listed(&open)));
+    }
     firmware(lines, set, report);
 }
 
