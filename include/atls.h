@@ -706,7 +706,8 @@ atls_str atls_verdict_trust_anchor(const atls_verdict *verdict);
 
 /**
  * Returns whether the evidence was checked to belong to a TLS session; false if that check was
- * skipped on request.
+ * skipped on request, or if the evidence came in a certificate (RA-TLS), which ties it to a key
+ * only.
  */
 bool atls_verdict_bound_to_session(const atls_verdict *verdict);
 
@@ -4537,6 +4538,23 @@ atls_status atls_verification_set_exporter_session(atls_verification *verificati
                                                    atls_bytes client_leaf,
                                                    const char *ATLS_NULLABLE server_name,
                                                    atls_error *ATLS_NULLABLE *ATLS_NULLABLE error);
+
+/**
+ * Sets the evidence that a certificate carries (RA-TLS), and that it must be bound to the key of
+ * that certificate. Copied. The verdict says that it is bound to no session, and is favourable only
+ * under a policy that names protocol ra-tls. Who issued the certificate is not checked.
+ *
+ * \param certificate DER, or PEM, of which the first certificate counts.
+ * \return ATLS_OK, or
+ * \retval ATLS_NULL_ARGUMENT
+ * \retval ATLS_INVALID_ARGUMENT not a certificate
+ * \retval ATLS_NO_EVIDENCE none in it
+ * \retval ATLS_EVIDENCE_INVALID
+ */
+atls_status atls_verification_set_ra_tls_certificate(
+    atls_verification *verification,
+    atls_bytes certificate,
+    atls_error *ATLS_NULLABLE *ATLS_NULLABLE error);
 
 /**
  * Judges the evidence by itself, whatever session it came from. Never use this to decide whether to

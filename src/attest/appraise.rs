@@ -93,6 +93,7 @@ fn judge(request: &AppraisalRequest<'_>, ask: impl Fn(&'static dyn AnyFamily, &M
         trust_anchor: refusing_anchor(request, trust_anchor),
         accepted_member: None,
         protocol: request.binding.protocol().map(Protocol::name),
+        bound_to_session: request.binding.protocol().is_some_and(Protocol::binds_session),
         application: Vec::new(),
         only_certificate_differs: false,
         attached: Vec::new(),

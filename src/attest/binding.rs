@@ -4,6 +4,7 @@
 use rustls_pki_types::CertificateDer;
 
 use super::hash::{hex, sha256, sha384, sha512};
+use super::ra_tls::RaTlsCertificate;
 use super::tee::Tee;
 
 /// RFC 9266's label for channel bindings from the TLS 1.3 exporter; the context is absent.
@@ -19,6 +20,8 @@ const TAG: &[u8] = b"atls-exporter-v1\0";
 pub enum Protocol {
     AtlasV1,
     ExporterV1,
+    /// Evidence inside the certificate: it names the key, and no session.
+    RaTls,
 }
 
 impl Protocol {
@@ -26,6 +29,7 @@ impl Protocol {
         match self {
             Protocol::AtlasV1 => "atlas-v1",
             Protocol::ExporterV1 => "exporter-v1",
+            Protocol::RaTls => "ra-tls",
         }
     }
 
@@ -34,11 +38,22 @@ impl Protocol {
         match self {
             Protocol::AtlasV1 => &[Tee::Tdx],
             Protocol::ExporterV1 => Tee::ALL,
+            Protocol::RaTls => &[Tee::Tdx, Tee::Snp, Tee::Nitro, Tee::NitroTpm],
         }
     }
 
+    /// Whether it carries evidence of devices beside the machine.
+    pub fn carries_attached(self) -> bool {
+        self == Protocol::ExporterV1
+    }
+
+    /// Whether what it carries belongs to one session, or only to a key.
+    pub fn binds_session(self) -> bool {
+        self != Protocol::RaTls
+    }
+
     pub fn from_name(name: &str) -> Option<Protocol> {
-        [Protocol::AtlasV1, Protocol::ExporterV1].into_iter().find(|protocol| protocol.name() == name)
+        [Protocol::AtlasV1, Protocol::ExporterV1, Protocol::RaTls].into_iter().find(|protocol| protocol.name() == name)
     }
 }
 
@@ -71,6 +86,8 @@ pub enum Binding {
     },
     /// The session at hand, by exporter-v1.
     Exporter(Exporter),
+    /// The key of the certificate that the evidence came in, whatever session it is shown in. The verdict says so.
+    Certificate(RaTlsCertificate),
     /// The caller wishes to judge the evidence alone. The verdict says so.
     Skip,
 }
@@ -78,13 +95,17 @@ pub enum Binding {
 impl Binding {
     /// What evidence of that kind must hold of the session; `None` for a binding that was skipped.
     pub fn report_data(&self, tee: Tee) -> Option<Result<[u8; 64], String>> {
+        // What ties evidence to a certificate in atlas-v1 is nothing but the log of the kind that it carries; and of the others nobody has said what
+        // they hold in a certificate.
+        if let Some(protocol) = self.protocol()
+            && !protocol.carries().contains(&tee)
+        {
+            return Some(Err(format!("{} does not carry evidence of kind {}", protocol.name(), tee.name())));
+        }
         match self {
-            // Nothing but the log of the kind that it carries would tie the evidence to the certificate.
-            Binding::Session { .. } if !Protocol::AtlasV1.carries().contains(&tee) => {
-                Some(Err(format!("{} does not carry evidence of kind {}", Protocol::AtlasV1.name(), tee.name())))
-            }
             Binding::Session { nonce, exporter, .. } => Some(Ok(report_data(nonce, exporter))),
             Binding::Exporter(session) => Some(session.report_data(tee)),
+            Binding::Certificate(certificate) => Some(certificate.report_data()),
             Binding::Skip => None,
         }
     }
@@ -94,6 +115,7 @@ impl Binding {
         match self {
             Binding::Session { leaf_certificate, .. } => Some(leaf_certificate),
             Binding::Exporter(session) => session.attester_leaf.as_deref(),
+            Binding::Certificate(certificate) => Some(&certificate.der),
             Binding::Skip => None,
         }
     }
@@ -102,6 +124,7 @@ impl Binding {
         match self {
             Binding::Session { .. } => Some(Protocol::AtlasV1),
             Binding::Exporter(_) => Some(Protocol::ExporterV1),
+            Binding::Certificate(_) => Some(Protocol::RaTls),
             Binding::Skip => None,
         }
     }
@@ -229,6 +252,23 @@ mod tests {
         assert_eq!(session.report_data(Tee::Tdx), Some(Ok(report_data(&[1; 32], &[2; 32]))));
         let refused = session.report_data(Tee::Snp).unwrap().unwrap_err();
         assert_eq!(refused, "atlas-v1 does not carry evidence of kind snp");
+    }
+
+    #[test]
+    fn a_certificate_holds_what_somebody_has_described() {
+        let der = super::super::dcap::INTEL_ROOT_DER.to_vec();
+        let format = super::super::ra_tls::RaTlsFormat::Dstack;
+        let binding = Binding::Certificate(RaTlsCertificate { der, format, not_before: 0, not_after: 1 });
+        for tee in Tee::ALL {
+            let data = binding.report_data(*tee).unwrap();
+            match Protocol::RaTls.carries().contains(tee) {
+                true => assert!(data.is_ok(), "{tee:?}"),
+                false => assert_eq!(data, Err(format!("ra-tls does not carry evidence of kind {}", tee.name()))),
+            }
+        }
+        for refused in [Tee::Sgx, Tee::AzureTdx, Tee::AzureSnp] {
+            assert!(binding.report_data(refused).unwrap().is_err());
+        }
     }
 
     #[test]

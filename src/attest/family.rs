@@ -231,9 +231,13 @@ impl<F: Family> Erased<F> {
 
 /// The lines about evidence that has claims; whether nothing is missing among them.
 pub(super) fn settle<F: Family>(lines: &mut Lines, claims: &F::Claims, of: &Question<'_, F>) -> bool {
+    // Once for the machine, not again for what is attached to it.
+    let is_machine = !F::TEE.attaches();
+    if is_machine {
+        lines.certificate(of.policy, of.binding, of.now);
+    }
     if F::bound(lines, claims, of).is_continue() {
-        // Once for the machine, not again for what is attached to it.
-        if !F::TEE.attaches() {
+        if is_machine {
             lines.spki(of.policy, of.binding);
         }
         F::appraise(lines, claims, of);

@@ -14,6 +14,11 @@ pub const REPORT_DATA: CheckId = CheckId::new("report_data");
 /// Whether the key of the other side is one that the policy names.
 pub const SPKI: CheckId = CheckId::new("spki");
 
+/// Whether the policy accepts evidence that is bound to a key only.
+pub const RA_TLS: CheckId = CheckId::new("ra_tls");
+/// Whether the certificate that the evidence came in holds, and is young enough.
+pub const CERTIFICATE_AGE: CheckId = CheckId::new("certificate_age");
+
 pub const UNBOUND: &str = "the caller asked for no session binding";
 
 /// What one member of a policy makes of evidence, line by line.
@@ -79,6 +84,19 @@ impl Lines {
             }
             Some(Err(why)) => self.judge(REPORT_DATA, false, Status::BindingMismatch, "a binding", why),
         }
+    }
+
+    /// What the policy says of certificates that carry evidence, if this came in one.
+    pub fn certificate(&mut self, policy: &Policy, binding: &Binding, now: u64) {
+        let Binding::Certificate(certificate) = binding else { return };
+        let rules = policy.ra_tls.as_ref().filter(|rules| rules.formats.contains(&certificate.format));
+        let expected = "a policy that names ra-tls, and this format";
+        self.judge(RA_TLS, rules.is_some(), Status::BindingMismatch, expected, certificate.format.name());
+        let Some(rules) = rules else { return };
+        let (from, to) = (certificate.not_before, certificate.not_after);
+        let ok = (from..=to).contains(&now) && now - from <= rules.max_age_s;
+        let expected = format!("holds at {now}, since at most {} s", rules.max_age_s);
+        self.judge(CERTIFICATE_AGE, ok, Status::BindingMismatch, expected, format!("holds from {from} to {to}"));
     }
 
     /// The policy's pins of the other side's key, which are the same for all families.

@@ -10,7 +10,8 @@ use super::progress::ConnectProgress;
 use crate::attest::challenge::{CHALLENGE_PATH, CLIENT_PATH, Challenge, Shown, answer_json};
 use crate::attest::hash::hex;
 use crate::attest::{
-    Binding, EXPORTER_LABEL, EXPORTER_V1_LABEL, Evidence, Exporter, Policy, Protocol, ProvingSide, Tee,
+    Binding, EXPORTER_LABEL, EXPORTER_V1_LABEL, Evidence, Exporter, Policy, Protocol, ProvingSide, RaTlsCertificate,
+    Tee,
 };
 use crate::attester::EvidenceInput;
 use crate::error::{Error, Phase, Result, Status};
@@ -20,7 +21,7 @@ use crate::log;
 use crate::tls;
 use crate::tls::{ClientHandshake, TlsStream};
 use crate::tunnel::Transport;
-use crate::verifier::{Accepted, Answer, Standing, unreadable};
+use crate::verifier::{Accepted, Answer, Standing, unreadable, unreadable_certificate};
 
 /// Bytes and time for a connection without a policy, on which only this side proves itself.
 const USUAL_LIMITS: (usize, Duration) = (1 << 20, Duration::from_secs(30));
@@ -93,6 +94,7 @@ pub async fn attest(
         let done = match protocol {
             Protocol::AtlasV1 => session.atlas_v1(policy, is_last).await?,
             Protocol::ExporterV1 => session.exporter_v1(policy, is_last).await?,
+            Protocol::RaTls => session.ra_tls(policy, is_last).await?,
         };
         if let Done::Attested(trust) = done {
             let stream = session.channel.0.take().ok_or_else(lost)?;
@@ -187,6 +189,24 @@ impl<'a, C: EvidenceChannel> Session<'a, C> {
             self.show(&challenge).await?;
         }
         Ok(done)
+    }
+
+    /// The server is not asked anything: what there is, is in its certificate.
+    async fn ra_tls(&mut self, policy: Option<&Arc<Policy>>, is_last: bool) -> Result<Done> {
+        let formats = policy.and_then(|policy| policy.ra_tls.as_ref()).map_or(&[][..], |rules| &rules.formats);
+        let leaf = &self.leaves.server;
+        let read = RaTlsCertificate::read(leaf, formats);
+        match read.map_err(|why| unreadable_certificate(&why))? {
+            Some((certificate, evidence)) => {
+                let answer = Answer { protocol: Protocol::RaTls, side: ProvingSide::Server, text: &[] };
+                self.judge(policy, (answer, &evidence), &Binding::Certificate(certificate)).await
+            }
+            None if !is_last => Ok(Done::Unknown),
+            None => {
+                let message = "there is no evidence in the server's certificate";
+                Err(Error::new(Status::NoEvidence, message).phase(Phase::Evidence))
+            }
+        }
     }
 
     async fn judge(

@@ -73,8 +73,10 @@ impl TlsSession {
 /// What a request of the attestation protocols asks for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum EvidenceRequest {
-    /// The server's evidence.
-    OfServer(Protocol),
+    /// The server's evidence, by atlas-v1.
+    AtlasV1,
+    /// The same by exporter-v1.
+    ExporterV1,
     /// A verdict on the client's evidence, which it sends.
     OfClient,
 }
@@ -94,7 +96,7 @@ impl<S: ServerTransport> ServerConnection<'_, S> {
     pub(super) async fn attest(&mut self, asked: EvidenceRequest, request: &ServerRequest) -> Result<bool> {
         let settings = &self.server.settings;
         let limit = match (asked, &settings.client_policy) {
-            (EvidenceRequest::OfServer(Protocol::AtlasV1), _) => SMALL,
+            (EvidenceRequest::AtlasV1, _) => SMALL,
             (EvidenceRequest::OfClient, Some(judge)) => judge.policy.max_evidence_bytes,
             _ => MAX_CHALLENGE,
         };
@@ -108,14 +110,12 @@ impl<S: ServerTransport> ServerConnection<'_, S> {
             Ok(body) => body,
             Err(error) => return self.refuse(&error).await.map(|()| false),
         };
+        if asked != EvidenceRequest::OfClient {
+            self.server.counts.quotes.fetch_add(1, Ordering::Relaxed);
+        }
         let response = match asked {
-            EvidenceRequest::OfServer(protocol) => {
-                self.server.counts.quotes.fetch_add(1, Ordering::Relaxed);
-                match protocol {
-                    Protocol::AtlasV1 => self.answer_atlas_v1(&body).await,
-                    Protocol::ExporterV1 => self.answer_exporter_v1(&body).await,
-                }
-            }
+            EvidenceRequest::AtlasV1 => self.answer_atlas_v1(&body).await,
+            EvidenceRequest::ExporterV1 => self.answer_exporter_v1(&body).await,
             EvidenceRequest::OfClient => self.check_client_evidence(&body).await,
         };
         self.respond_json(response).await
@@ -367,12 +367,8 @@ fn evidence_route(method: &[u8], target: &[u8], attests: Option<&[Tee]>, judges:
         return None;
     }
     match resource(target).split(|byte| *byte == b'?').next()? {
-        b"/tdx_quote" if attests.is_some_and(|kinds| kinds.contains(&Tee::Tdx)) => {
-            Some(EvidenceRequest::OfServer(Protocol::AtlasV1))
-        }
-        path if (attests.is_some() || judges) && path == CHALLENGE_PATH.as_bytes() => {
-            Some(EvidenceRequest::OfServer(Protocol::ExporterV1))
-        }
+        b"/tdx_quote" if attests.is_some_and(|kinds| kinds.contains(&Tee::Tdx)) => Some(EvidenceRequest::AtlasV1),
+        path if (attests.is_some() || judges) && path == CHALLENGE_PATH.as_bytes() => Some(EvidenceRequest::ExporterV1),
         path if judges && path == CLIENT_PATH.as_bytes() => Some(EvidenceRequest::OfClient),
         _ => None,
     }

@@ -22,8 +22,10 @@ pub struct Verdict {
     pub trust_anchor: &'static str,
     /// Which member of the policy's `any_of` accepted, if one did.
     pub accepted_member: Option<usize>,
-    /// What binds the evidence to a session; `None` when the caller asked for an appraisal without session binding.
+    /// What binds the evidence; `None` when the caller asked for an appraisal without session binding.
     pub protocol: Option<&'static str>,
+    /// Whether that is to one session. If not, evidence that is bound is bound to a key only.
+    pub bound_to_session: bool,
     /// Whether the host of what runs can look into it, as authentic evidence says; `None` if nothing is known of that.
     pub is_exposed: Option<bool>,
     /// Identity that the evidence shows, name and text.
@@ -98,7 +100,7 @@ impl Verdict {
             "tcb_status": self.tcb_status_json(),
             "advisory_ids": self.advisory_ids(),
             "trust_anchor": self.trust_anchor,
-            "bound_to_session": self.protocol.is_some(),
+            "bound_to_session": self.bound_to_session,
             "protocol": self.protocol,
             "accepted_member": self.accepted_member,
             "time": self.time,

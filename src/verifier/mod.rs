@@ -18,7 +18,7 @@ use crate::error::{Error, Result, Status};
 use crate::io::clock;
 use crate::verdict::Verdict;
 use kept_bytes::SharedPieces;
-pub use kept_evidence::{Answer, unreadable};
+pub use kept_evidence::{Answer, unreadable, unreadable_certificate};
 pub use standing::{Accepted, Standing};
 
 /// Shared by the connections of one client: trust anchors, and the documents that are at hand.

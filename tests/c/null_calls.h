@@ -747,6 +747,9 @@ static void call_all_with_null(void)
     REFUSED("client_leaf", atls_verification_set_exporter_session(have_atls_verification, 1, atls_bytes_of(have_32_bytes, 32), atls_bytes_of(have_32_bytes, 32), atls_bytes_of("{}", 2), atls_bytes_of(NULL, 2), "a", &error));
     TAKEN(atls_verification_set_exporter_session(have_atls_verification, 1, atls_bytes_of(have_32_bytes, 32), atls_bytes_of(have_32_bytes, 32), atls_bytes_of("{}", 2), atls_bytes_of("{}", 2), NULL, &error));
     UNEXPLAINED(atls_verification_set_exporter_session(NULL, 1, atls_bytes_of(have_32_bytes, 32), atls_bytes_of(have_32_bytes, 32), atls_bytes_of("{}", 2), atls_bytes_of("{}", 2), "a", NULL));
+    REFUSED("verification", atls_verification_set_ra_tls_certificate(NULL, atls_bytes_of("{}", 2), &error));
+    REFUSED("certificate", atls_verification_set_ra_tls_certificate(have_atls_verification, atls_bytes_of(NULL, 2), &error));
+    UNEXPLAINED(atls_verification_set_ra_tls_certificate(NULL, atls_bytes_of("{}", 2), NULL));
     REFUSED("verification", atls_verification_skip_binding(NULL, &error));
     UNEXPLAINED(atls_verification_skip_binding(NULL, NULL));
     REFUSED("verification", atls_verification_set_simulated_root(NULL, atls_bytes_of("{}", 2), &error));

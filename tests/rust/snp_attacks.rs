@@ -232,6 +232,8 @@ fn revocation_lists() {
     list(|list| list.expires = NOW + 1).trusted();
     // The intermediate has no say about itself.
     list(|list| list.by = Ca::Ask).refused("COLLATERAL_INVALID", "crl");
+    // Nor is a list of its own one of the root's, whoever signed it.
+    list(|list| list.named = Some(Ca::Ask)).refused("COLLATERAL_INVALID", "crl");
     // The difference to another list, the part of one, and what nobody knows.
     let one = || vec![2, 1, 1];
     for (name, critical) in

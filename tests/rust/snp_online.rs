@@ -203,6 +203,19 @@ fn nobody_is_asked_for_what_is_forged_or_not_wanted() {
         answer["evidence"]["leaf"] = STANDARD.encode(twin.leaf(&twin.vcek(report))).into();
     });
     forged.refused("QUOTE_INVALID", "chain");
+    // Signed by the key of its certificate, which AMD knows nothing of.
+    let stranger = Snp::lying(|_, report, answer| {
+        let (twin, mut own) = (Amd::new(Product::Genoa), *report);
+        twin.sign(&mut own);
+        answer["evidence"]["leaf"] = STANDARD.encode(twin.leaf(&twin.vcek(&own))).into();
+        answer["evidence"]["report"] = STANDARD.encode(own).into();
+    });
+    stranger.refused("QUOTE_INVALID", "chain");
+    assert_eq!(stranger.kds.hits(""), 0);
+    // AMD's certificate, and a report that its key has not signed.
+    let unsigned = Snp::lying(|_, report, answer| answer["evidence"]["report"] = STANDARD.encode(*report).into());
+    unsigned.refused("COLLATERAL_UNAVAILABLE", "crl");
+    assert_eq!(unsigned.kds.hits(""), 0);
     let mut other = Snp::honest();
     other.policy["products"] = json!(["Milan"]);
     other.policy["min_tcb"] = json!({"Milan": floor(Product::Milan)});

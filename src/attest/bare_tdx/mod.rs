@@ -41,7 +41,7 @@ impl Family for BareTdx {
 
     /// atlas-v1 ties evidence to the key of the other side by an event in dstack's log alone, and there is no log here.
     fn is_carried_by(protocol: Protocol) -> bool {
-        protocol == Protocol::ExporterV1
+        protocol != Protocol::AtlasV1
     }
 
     fn read(object: &Value) -> std::result::Result<TdxEvidence, String> {

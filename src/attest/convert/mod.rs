@@ -22,6 +22,11 @@ const MAX_BYTES: usize = 4 << 20;
 /// Name of a kind of evidence, as on the wire, and its object.
 pub type Object = (&'static str, Value);
 
+/// dstack's document as its certificates carry it.
+pub fn dstack_binary(document: &[u8]) -> Result<Evidence, String> {
+    dstack::read_binary(document).and_then(read)
+}
+
 type Reader = fn(&[u8]) -> Result<Object, String>;
 
 /// All formats, by the names that callers give.
@@ -47,12 +52,13 @@ pub fn object(format: &str, document: &[u8]) -> Option<Result<Object, String>> {
 
 /// The evidence in a document. `None` for a format that is not known.
 pub fn evidence(format: &str, document: &[u8]) -> Option<Result<Evidence, String>> {
-    let read = object(format, document)?;
-    Some(read.and_then(|(kind, object)| {
-        let tee =
-            Tee::from_name(kind).ok_or_else(|| format!("evidence of kind {kind:?} is not judged by this version"))?;
-        Evidence::read(tee, &object)
-    }))
+    let converted = object(format, document)?;
+    Some(converted.and_then(read))
+}
+
+fn read((kind, object): Object) -> Result<Evidence, String> {
+    let tee = Tee::from_name(kind).ok_or_else(|| format!("evidence of kind {kind:?} is not judged by this version"))?;
+    Evidence::read(tee, &object)
 }
 
 /// Names of all formats, for messages.

@@ -84,6 +84,9 @@ impl GuestChecks<'_> {
     pub fn certificate(&mut self, log: &EventLog) {
         match self.of.binding {
             Binding::Skip => return self.lines.skip(CERTIFICATE_EVENT, UNBOUND),
+            Binding::Certificate(_) => {
+                return self.lines.skip(CERTIFICATE_EVENT, "the evidence came in the certificate");
+            }
             _ if !needs_key_event(self.of) => {
                 return self.lines.skip(CERTIFICATE_EVENT, "the policy says \"require_key_event\": false");
             }

@@ -128,7 +128,8 @@ impl Family for DstackTdx {
 /// Whether the log must name the certificate of the side that proves itself. atlas-v1 binds evidence to a key in no other way.
 fn needs_key_event(of: &Question<'_, DstackTdx>) -> bool {
     match of.binding {
-        Binding::Skip => false,
+        // What holds the key is the report data.
+        Binding::Skip | Binding::Certificate(_) => false,
         Binding::Session { .. } => true,
         Binding::Exporter(_) => of.policy.require_key_event,
     }

@@ -31,6 +31,8 @@ const TABLE: [(Aspect, &[&str]); 6] = [
         Aspect::Instance,
         &[
             "report_data",
+            "ra_tls",
+            "certificate_age",
             "spki",
             "certificate_event",
             "public_key",
@@ -309,7 +311,7 @@ fn instance(part: &Part<'_>) -> Option<i8> {
     match failures.next() {
         Some(check) if check.id.rule() == "hardware_denied" => Some(value::UNTRUSTWORTHY_INSTANCE),
         Some(_) => Some(value::UNRECOGNIZED_INSTANCE),
-        None => (part.is_trusted() && part.verdict.protocol.is_some()).then_some(value::RECOGNIZED_INSTANCE),
+        None => (part.is_trusted() && part.verdict.bound_to_session).then_some(value::RECOGNIZED_INSTANCE),
     }
 }
 

@@ -39,6 +39,7 @@ fn good() -> Verdict {
         trust_anchor: "intel",
         accepted_member: Some(0),
         protocol: Some("exporter-v1"),
+        bound_to_session: true,
         application: Vec::new(),
         only_certificate_differs: false,
         attached: Vec::new(),
@@ -76,7 +77,14 @@ fn each_doubt_is_a_warning() {
         status(|verdict| verdict.claims.as_mut().unwrap().advisory_ids.push("INTEL-SA-00001".into())),
         "warning"
     );
-    assert_eq!(status(|verdict| verdict.protocol = None), "warning");
+    let of_none = |verdict: &mut Verdict| (verdict.protocol, verdict.bound_to_session) = (None, false);
+    assert_eq!(status(of_none), "warning");
+    // Bound to a key, which may be anywhere.
+    let of_key = |verdict: &mut Verdict| (verdict.protocol, verdict.bound_to_session) = (Some("ra-tls"), false);
+    assert_eq!(status(of_key), "warning");
+    let mut verdict = good();
+    of_key(&mut verdict);
+    assert_eq!(result(&verdict).1.get("instance-identity"), None);
     assert_eq!(status(|verdict| verdict.checks.retain(|check| check.id.rule() != "measurement")), "warning");
     // What a system says of itself, without the system.
     let claimed = |verdict: &mut Verdict| {
@@ -102,6 +110,8 @@ fn what_is_refused_or_simulated_or_open_to_its_host_is_contraindicated() {
 fn each_failure_is_of_its_aspect() {
     for (rule, status, aspect, value) in [
         ("report_data", Status::BindingMismatch, "instance-identity", 97),
+        ("ra_tls", Status::BindingMismatch, "instance-identity", 97),
+        ("certificate_age", Status::BindingMismatch, "instance-identity", 97),
         ("hardware_denied", Status::MeasurementMismatch, "instance-identity", 96),
         ("guest_policy", Status::MeasurementMismatch, "configuration", 96),
         ("measurement", Status::MeasurementMismatch, "executables", 96),

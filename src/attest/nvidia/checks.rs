@@ -55,7 +55,7 @@ pub fn nonce(lines: &mut Lines, of: &Question<'_, Nvidia>) {
         Binding::Exporter(session) => {
             session.report_data(of.main).map(|binder| derived_nonce(&binder, Nvidia::PURPOSE))
         }
-        Binding::Session { .. } => Err("a session of exporter-v1".into()),
+        Binding::Session { .. } | Binding::Certificate(_) => Err("a session of exporter-v1".into()),
     };
     let ok = expected == Ok(actual);
     lines.judge(NONCE, ok, Status::BindingMismatch, expected.map_or_else(|why| why, |nonce| hex(&nonce)), hex(&actual));

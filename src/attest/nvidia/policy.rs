@@ -156,11 +156,21 @@ mod tests {
     }
 
     #[test]
-    fn atlas_v1_has_no_place_for_it() {
+    fn atlas_v1_and_certificates_have_no_place_for_it() {
         let named = |protocols: &str| policy(GOOD, &format!(r#","binding":{{"protocols":[{protocols}]}}"#));
         assert_eq!(policy(GOOD, "").unwrap().protocols, [Protocol::ExporterV1]);
         assert_eq!(named(r#""atlas-v1","exporter-v1""#).unwrap().protocols, [Protocol::ExporterV1]);
         assert!(named(r#""atlas-v1""#).unwrap_err().contains("policy.binding.protocols"));
+        let rules = |protocols: &str| {
+            let rules = r#""ra_tls":{"formats":["dstack"],"max_age_s":60}"#;
+            policy(GOOD, &format!(r#","binding":{{"protocols":[{protocols}]}},{rules}"#))
+        };
+        for alone in [r#""ra-tls""#, r#""ra-tls","atlas-v1""#] {
+            let error = rules(alone).unwrap_err();
+            assert!(error.starts_with("PolicyInvalid policy.binding.protocols: ra-tls"), "{error}");
+        }
+        let dropped = rules(r#""ra-tls","exporter-v1""#).unwrap();
+        assert_eq!((dropped.protocols, dropped.ra_tls), (vec![Protocol::ExporterV1], None));
     }
 
     #[test]

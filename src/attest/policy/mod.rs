@@ -10,6 +10,7 @@ mod reattest;
 use super::anchors::Vendor;
 use super::attached::{ATTACHING, Block};
 use super::family::{Member, family, known_types};
+use super::ra_tls::RaTlsRules;
 use super::tee::Tee;
 use super::{Protocol, json};
 use crate::attest::{Fault, Result};
@@ -58,6 +59,8 @@ pub struct Policy {
     pub collateral_max_age_s: Option<u64>,
     pub reattest: Reattest,
     pub allow_simulated: bool,
+    /// What certificates with evidence in them must be; there if `protocols` has ra-tls.
+    pub ra_tls: Option<RaTlsRules>,
 }
 
 /// What a member says of its vendor's documents.
@@ -87,6 +90,7 @@ impl Policy {
         let key_event = policy.read_identity(&mut top)?;
         policy.read_collateral(&mut top)?;
         policy.reattest = Reattest::read(&mut top)?;
+        policy.ra_tls = top.object("ra_tls")?.map(RaTlsRules::read).transpose()?;
         policy.allow_simulated = top.bool("allow_simulated")?.unwrap_or(false);
         policy.read_attached(&mut top)?;
         if top.take("client_evidence").is_some() {
@@ -119,6 +123,7 @@ impl Policy {
             collateral_max_age_s: None,
             reattest: Reattest::default(),
             allow_simulated: false,
+            ra_tls: None,
         }
     }
 
@@ -265,21 +270,40 @@ impl Policy {
         self.any_of.iter().find(|member| !member.family.is_carried_by(Protocol::AtlasV1))
     }
 
-    /// atlas-v1 carries evidence of dstack guests only, and nothing beside it. It is what a policy about them alone means if it names no protocol.
+    /// atlas-v1 is what a policy about dstack guests alone means if it names no protocol. Protocols that cannot carry what the policy asks for are dropped,
+    /// and at least one must be left for each member.
     fn settle_protocols(&mut self, are_named: bool) -> Result<()> {
-        if self.beyond_atlas_v1().is_none() && self.attached.is_empty() {
-            return Ok(());
+        const FIELD: &str = "policy.binding.protocols";
+        let invalid = |why: String| Err(policy_fields::invalid(FIELD, why));
+        match (self.protocols.contains(&Protocol::RaTls), &self.ra_tls) {
+            (true, None) => return invalid("ra-tls is there, and `ra_tls` is not, which says what it may be".into()),
+            (false, Some(_)) => return invalid("ra-tls is not there, and `ra_tls` is".into()),
+            _ => {}
         }
-        if !are_named {
+        if !are_named && (self.beyond_atlas_v1().is_some() || !self.attached.is_empty()) {
             self.protocols = vec![Protocol::ExporterV1];
-        } else if self.protocols == [Protocol::AtlasV1] {
-            let why =
-                "policy.binding.protocols: atlas-v1 does not carry evidence of every type that the policy is about";
-            return Err(Fault::of_policy(Status::PolicyInvalid, why));
-        } else if !self.attached.is_empty()
-            || !self.any_of.iter().any(|member| member.family.is_carried_by(Protocol::AtlasV1))
-        {
-            self.protocols.retain(|protocol| *protocol != Protocol::AtlasV1);
+        }
+        let names = |protocols: &[Protocol]| protocols.iter().map(|one| one.name()).collect::<Vec<_>>().join(", ");
+        if let Some(block) = self.attached.first() {
+            let named = names(&self.protocols);
+            self.protocols.retain(|protocol| protocol.carries_attached());
+            if self.protocols.is_empty() {
+                let block = block.family.block();
+                return invalid(format!("{named} carries no evidence beside the machine's, which `{block}` asks for"));
+            }
+        }
+        let carried = |protocol: &Protocol, member: &Member| member.family.is_carried_by(*protocol);
+        for member in &self.any_of {
+            if !self.protocols.iter().any(|protocol| carried(protocol, member)) {
+                let (named, kind) = (names(&self.protocols), member.family.kind());
+                return invalid(format!("{named} does not carry evidence of type {kind}"));
+            }
+        }
+        let members = &self.any_of;
+        self.protocols.retain(|protocol| members.iter().any(|member| carried(protocol, member)));
+        if !self.protocols.contains(&Protocol::RaTls) {
+            // What is not asked for is not accepted either, whoever shows it.
+            self.ra_tls = None;
         }
         Ok(())
     }
@@ -290,6 +314,10 @@ impl Policy {
         if let (Some(true), Some(other)) = (named, self.beyond_atlas_v1()) {
             let why = format!("true: there is no event log in evidence of type {}", other.family.kind());
             return Err(policy_fields::invalid(FIELD, why));
+        }
+        if named == Some(true) && self.protocols.contains(&Protocol::RaTls) {
+            let why = "true: a certificate with evidence in it is named by no event, and the policy allows ra-tls";
+            return Err(policy_fields::invalid(FIELD, why.into()));
         }
         if named == Some(false) && self.protocols.contains(&Protocol::AtlasV1) {
             let why = "false: atlas-v1 needs the certificate event, and the policy allows atlas-v1";

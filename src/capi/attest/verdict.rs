@@ -105,10 +105,11 @@ pub extern "C" fn atls_verdict_trust_anchor(verdict: Option<&atls_verdict>) -> a
     })
 }
 
-/// Returns whether the evidence was checked to belong to a TLS session; false if that check was skipped on request.
+/// Returns whether the evidence was checked to belong to a TLS session; false if that check was skipped on
+/// request, or if the evidence came in a certificate (RA-TLS), which ties it to a key only.
 #[unsafe(no_mangle)]
 pub extern "C" fn atls_verdict_bound_to_session(verdict: Option<&atls_verdict>) -> bool {
-    guard_value(false, || borrow(verdict, "verdict").is_ok_and(|v| v.verdict.protocol.is_some()))
+    guard_value(false, || borrow(verdict, "verdict").is_ok_and(|v| v.verdict.bound_to_session))
 }
 
 /// Number of security advisories that apply to the platform.

@@ -9,7 +9,7 @@ use super::verdict::atls_verdict;
 use crate::attest::dcap::QuoteKind;
 use crate::attest::sgx::{Sgx, SgxEvidence};
 use crate::attest::tdx::TdxEvidence;
-use crate::attest::{Binding, Evidence, OfflineRequest, Vendor, convert};
+use crate::attest::{Binding, Evidence, OfflineRequest, RaTlsCertificate, RaTlsFormat, Vendor, convert};
 use crate::capi::base::arguments::{Out, Owned, bytes, c_bytes, c_text, filled, optional_text, require, text};
 use crate::capi::base::error::atls_error;
 use crate::capi::base::guard::{guard, guard_free};
@@ -205,6 +205,29 @@ pub extern "C" fn atls_verification_set_exporter_session(
         let leaves = (filled(server_leaf, "server_leaf")?, bytes(client_leaf, "client_leaf")?);
         let name = optional_text(server_name, "server_name")?;
         target.binding = Some(Binding::Exporter(binder::session(attester, values, leaves, name)?));
+        Ok(())
+    })
+}
+
+/// Sets the evidence that a certificate carries (RA-TLS), and that it must be bound to the key of that certificate. Copied. The verdict says that it is
+/// bound to no session, and is favourable only under a policy that names protocol ra-tls. Who issued the certificate is not checked.
+/// `certificate`: DER, or PEM, of which the first certificate counts.
+/// Statuses: NULL_ARGUMENT, INVALID_ARGUMENT (not a certificate), NO_EVIDENCE (none in it), EVIDENCE_INVALID.
+#[unsafe(no_mangle)]
+pub extern "C" fn atls_verification_set_ra_tls_certificate(
+    verification: Option<&mut atls_verification>,
+    certificate: c_bytes,
+    error: Out<*mut atls_error>,
+) -> atls_status {
+    guard(error, || {
+        let target = &mut borrow_mut(verification, "verification")?.request;
+        let der = RaTlsCertificate::der(bytes(certificate, "certificate")?);
+        let der = der.map_err(|why| Error::new(Status::InvalidArgument, format!("certificate: {why}")))?;
+        let read = RaTlsCertificate::read(&der, &RaTlsFormat::ALL);
+        let read = read.map_err(|why| invalid(Status::EvidenceInvalid, "certificate", why))?;
+        let none = || Error::new(Status::NoEvidence, "there is no evidence in the certificate").phase(Phase::Verify);
+        let (certificate, evidence) = read.ok_or_else(none)?;
+        (target.evidence, target.binding) = (Some(evidence), Some(Binding::Certificate(certificate)));
         Ok(())
     })
 }

@@ -30,9 +30,9 @@ fn a_nonce_is_64_digits_and_nothing_else() {
 
 #[test]
 fn a_request_for_evidence_is_told_from_one_for_the_host() {
-    use EvidenceRequest::{OfClient, OfServer};
+    use EvidenceRequest::{AtlasV1, ExporterV1, OfClient};
     let (quote, challenge, client) = ("/tdx_quote", "/atls/exporter-v1", "/atls/exporter-v1/client");
-    let (atlas, exporter) = (Some(OfServer(Protocol::AtlasV1)), Some(OfServer(Protocol::ExporterV1)));
+    let (atlas, exporter) = (Some(AtlasV1), Some(ExporterV1));
     for (target, attests, judges, wanted) in [
         (quote, true, false, atlas),
         (quote, false, true, None),

@@ -124,6 +124,8 @@ pub struct Options {
     pub validity: (i64, i64),
     /// Where the server stops talking: before TLS, in the middle of it.
     pub stall: Option<Stall>,
+    /// In place of one that the web CA issues at once: DER, and its PKCS 8 key.
+    pub certificate: Option<(Vec<u8>, Vec<u8>)>,
 }
 
 #[derive(Clone, Copy, PartialEq)]
@@ -144,6 +146,7 @@ impl Default for Options {
             names: vec!["localhost", "tee.test"],
             validity: (-1, 30),
             stall: None,
+            certificate: None,
         }
     }
 }
@@ -221,7 +224,8 @@ impl Server {
 }
 
 fn identity(tee: &SimTee, options: &Options) -> Identity {
-    let (leaf, key) = tee.web_certificate(&options.names, options.validity.0, options.validity.1);
+    let usual = || tee.web_certificate(&options.names, options.validity.0, options.validity.1);
+    let (leaf, key) = options.certificate.clone().unwrap_or_else(usual);
     Identity { acceptor: acceptor((leaf.clone(), key)), leaf }
 }
 

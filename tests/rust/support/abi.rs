@@ -167,6 +167,7 @@ unsafe extern "C" {
     pub fn atls_stream_connect(config: *const atls_config, stream: *mut *mut atls_stream, error: *mut *mut atls_error) -> atls_status;
     pub fn atls_stream_free(stream: *mut atls_stream);
     pub fn atls_stream_read(stream: *const atls_stream, buf: *mut u8, cap: usize, timeout_ms: u32, n: *mut usize, error: *mut *mut atls_error) -> atls_status;
+    pub fn atls_stream_verdict(stream: *const atls_stream) -> *mut atls_verdict;
     pub fn atls_stream_write_all(stream: *const atls_stream, data: atls_bytes, timeout_ms: u32, error: *mut *mut atls_error) -> atls_status;
     pub fn atls_verdict_check_actual(verdict: *const atls_verdict, index: usize) -> atls_str;
     pub fn atls_verdict_check_count(verdict: *const atls_verdict) -> usize;
@@ -185,6 +186,7 @@ unsafe extern "C" {
     pub fn atls_verification_set_exporter_session(verification: *mut atls_verification, attester: atls_attester, nonce: atls_bytes, exporter: atls_bytes, server_leaf: atls_bytes, client_leaf: atls_bytes, server_name: *const c_char, error: *mut *mut atls_error) -> atls_status;
     pub fn atls_verification_set_policy(verification: *mut atls_verification, policy: *const atls_policy, error: *mut *mut atls_error) -> atls_status;
     pub fn atls_verification_set_quote(verification: *mut atls_verification, quote: atls_bytes, event_log: atls_bytes, error: *mut *mut atls_error) -> atls_status;
+    pub fn atls_verification_set_ra_tls_certificate(verification: *mut atls_verification, certificate: atls_bytes, error: *mut *mut atls_error) -> atls_status;
     pub fn atls_verification_set_session(verification: *mut atls_verification, nonce: atls_bytes, exporter: atls_bytes, leaf_der: atls_bytes, error: *mut *mut atls_error) -> atls_status;
     pub fn atls_verification_set_simulated_root(verification: *mut atls_verification, root_der: atls_bytes, error: *mut *mut atls_error) -> atls_status;
     pub fn atls_verification_set_time(verification: *mut atls_verification, unix_seconds: u64, error: *mut *mut atls_error) -> atls_status;

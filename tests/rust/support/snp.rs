@@ -102,6 +102,13 @@ impl Question {
         })
     }
 
+    /// As `ask`, with evidence that this certificate carries, bound to its key.
+    pub fn ask_certificate(&self, certificate: &[u8]) -> Found {
+        self.ask_by(&[], &|question, error| unsafe {
+            atls_verification_set_ra_tls_certificate(question, raw(certificate), error)
+        })
+    }
+
     fn ask_by(&self, more: &[(&str, &str)], give: Give<'_>) -> Found {
         let mut error = null_mut();
         let mut verdict = null_mut();
@@ -154,7 +161,6 @@ impl Question {
                 }
             };
             step(&|error| atls_verification_set_policy(question, parsed, error));
-            step(&|error| give(question, error));
             if let Some(bundle) = self.collateral() {
                 step(&|error| atls_verification_set_collateral_json(question, raw(bundle.as_bytes()), error));
             }
@@ -178,6 +184,8 @@ impl Question {
                     error,
                 ),
             });
+            // Last, because a certificate is a binding too.
+            step(&|error| give(question, error));
             atls_policy_free(parsed);
             status
         }

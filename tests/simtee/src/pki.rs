@@ -4,7 +4,7 @@ use aws_lc_rs::rand::SystemRandom;
 use aws_lc_rs::signature::{ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair};
 use rcgen::{
     BasicConstraints, CertificateParams, CertificateRevocationListParams, CustomExtension, DnType, IsCa, Issuer,
-    KeyIdMethod, KeyPair, KeyUsagePurpose, RevokedCertParams, SerialNumber,
+    KeyIdMethod, KeyPair, KeyUsagePurpose, PublicKeyData, RevokedCertParams, SerialNumber,
 };
 use time::{Duration, OffsetDateTime};
 use yasna::models::ObjectIdentifier;
@@ -115,6 +115,23 @@ impl SimTee {
         let mut params = leaf("server", names.iter().map(|name| name.to_string()).collect());
         params.not_before = OffsetDateTime::now_utc() + Duration::days(from);
         params.not_after = OffsetDateTime::now_utc() + Duration::days(to);
+        let cert = params.signed_by(&tls_key, &self.web_ca).expect("web certificate");
+        (cert.der().to_vec(), tls_key.serialize_der())
+    }
+
+    /// As `web_certificate`, with what `extensions` makes of the key (SubjectPublicKeyInfo): OIDs, and the whole values. Valid for so many seconds from then.
+    pub fn certificate_with(
+        &self,
+        (from, seconds): (u64, u64),
+        extensions: impl FnOnce(&[u8]) -> Vec<(Vec<u64>, Vec<u8>)>,
+    ) -> (Vec<u8>, Vec<u8>) {
+        let tls_key = key();
+        let mut params = leaf("server", vec!["localhost".into()]);
+        let time = |seconds: u64| OffsetDateTime::from_unix_timestamp(seconds as i64).expect("a time");
+        (params.not_before, params.not_after) = (time(from), time(from + seconds));
+        for (oid, value) in extensions(&tls_key.subject_public_key_info()) {
+            params.custom_extensions.push(CustomExtension::from_oid_content(&oid, value));
+        }
         let cert = params.signed_by(&tls_key, &self.web_ca).expect("web certificate");
         (cert.der().to_vec(), tls_key.serialize_der())
     }

@@ -78,6 +78,8 @@ pub struct List {
     pub issued: u64,
     pub expires: u64,
     pub revoked: Vec<Ca>,
+    /// Whose it says that it is, if not of the one that signs.
+    pub named: Option<Ca>,
     /// More extensions: name, whether critical, and the value.
     pub more: Vec<(Vec<u64>, bool, Vec<u8>)>,
     pub with_trailer: bool,
@@ -183,7 +185,7 @@ impl Amd {
             w.write_sequence(|w| {
                 w.next().write_u8(1);
                 w.next().write_der(algorithm);
-                name(w.next(), &self.common_name(list.by));
+                name(w.next(), &self.common_name(list.named.unwrap_or(list.by)));
                 time(w.next(), list.issued);
                 time(w.next(), list.expires);
                 if !list.revoked.is_empty() {
@@ -205,7 +207,7 @@ impl Amd {
     /// A list that revokes nothing.
     pub fn clean(&self, now: u64) -> List {
         let (issued, expires) = (now - 86_400, now + 30 * 86_400);
-        List { by: Ca::Ark, number: 5, issued, expires, revoked: vec![], more: vec![], with_trailer: true }
+        List { by: Ca::Ark, number: 5, issued, expires, revoked: vec![], named: None, more: vec![], with_trailer: true }
     }
 
     /// The certificate that fits a report of this chip.
