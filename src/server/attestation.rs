@@ -29,7 +29,7 @@ use crate::verifier::{Accepted, Answer, Standing};
 /// Bytes of a request for evidence by atlas-v1.
 const SMALL: usize = 4096;
 /// How often a client may fail to attest on one connection: each time the server has evidence to judge.
-const TRIES: u32 = 8;
+pub(super) const TRIES: u32 = 8;
 
 /// What a TLS session was opened with, and what has been attested in it.
 pub struct TlsSession {
@@ -41,7 +41,7 @@ pub struct TlsSession {
     pub server_name: Option<String>,
     /// The open challenge to the client.
     pub(super) challenge: Option<Challenge>,
-    refusals: u32,
+    pub(super) refusals: u32,
     /// In a client that has proved itself.
     pub(super) trust: Option<Arc<Standing>>,
 }
@@ -209,7 +209,7 @@ impl<S: ServerTransport> ServerConnection<'_, S> {
             }
             Err(ClientRefusal { status, check, error }) => {
                 if let Some(session) = &mut self.session {
-                    session.refusals += 1;
+                    session.refused(status);
                 }
                 log::emit(log::WARNING, || {
                     format!("evidence: {}: client refused: {}", self.place(), log::reason(&error))

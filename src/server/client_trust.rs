@@ -5,9 +5,21 @@ use std::sync::Arc;
 
 use tokio::time::Instant;
 
+use super::attestation::{TRIES, TlsSession};
 use super::connection_task::ServerConnection;
 use crate::error::{Error, Phase, Result, Status};
 use crate::verifier::Standing;
+
+impl TlsSession {
+    /// A proof was not accepted. With 503 nothing was judged, and the proof before it still counts.
+    pub(super) fn refused(&mut self, status: u16) {
+        self.refusals += 1;
+        if status != 503 && self.trust.take().is_some() {
+            // The trust has ended, and with it the connection.
+            self.refusals = TRIES;
+        }
+    }
+}
 
 impl<S> ServerConnection<'_, S> {
     /// The client, if it has proved itself.

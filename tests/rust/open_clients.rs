@@ -7,13 +7,13 @@
 mod open;
 mod support;
 
-use std::ffi::{CString, c_void};
+use std::ffi::{CStr, CString, c_void};
 use std::path::PathBuf;
 use std::ptr::null_mut;
 use std::sync::Mutex;
 use std::time::Duration;
 
-use open::{DAY, HOUR, Requests, advise, clock, connection_to, fetch_anew, pass, policy, pool_to};
+use open::{DAY, HOUR, Requests, Way, advise, clock, connection_to, fetch_anew, pass, policy, pool_to};
 use serde_json::{Value, json};
 use simtee::Guest;
 use support::abi::*;
@@ -176,6 +176,51 @@ fn a_client_that_renews_the_servers_evidence_renews_its_own() {
     requests.is_ok();
     pass(HOUR);
     assert!(requests.is_ok().reused);
+}
+
+/// The status of what the server answers to a body by POST; `None` if it does not.
+fn post(requests: &Requests, path: &CStr, body: &str) -> Option<u32> {
+    let Way::Connection(http) = requests.way else { panic!("a client of its own for each") };
+    unsafe {
+        let (mut request, mut exchange, mut head, mut rest) = (null_mut(), null_mut(), null_mut(), null_mut());
+        let name = c"localhost".as_ptr();
+        assert_eq!(atls_request_new(c"POST".as_ptr(), path.as_ptr(), name, &mut request, null_mut()), 0);
+        let body = atls_bytes { ptr: body.as_ptr(), len: body.len() };
+        assert_eq!(atls_request_set_body(request, body, null_mut()), 0);
+        let mut done = atls_http_fetch(http, request, &mut exchange, null_mut());
+        if done == 0 {
+            done = atls_exchange_head(exchange, 5000, &mut head, null_mut());
+        }
+        if done == 0 {
+            done = atls_exchange_read_all(exchange, 1 << 20, 5000, &mut rest, null_mut());
+        }
+        let status = atls_head_status(head);
+        atls_buf_free(rest);
+        atls_head_free(head);
+        atls_exchange_free(exchange);
+        atls_request_free(request);
+        (done == 0).then_some(status)
+    }
+}
+
+#[test]
+fn a_client_whose_newer_proof_is_refused_is_not_served_by_the_one_before() {
+    const ANSWER: &str = r#"{"protocol":"exporter-v1","role":"C","tee":"tdx","evidence":{"quote":"00"}}"#;
+    let _clock = clock();
+    let judging = judging(json!({}));
+    for is_asked in [true, false] {
+        let requests = judging.connection(json!({}));
+        requests.is_ok();
+        if is_asked {
+            let nonce = "5a".repeat(32);
+            let challenge = json!({"protocol": "exporter-v1", "role": "S", "nonce": nonce, "tee": ["tdx"]});
+            assert_eq!(post(&requests, c"/atls/exporter-v1", &challenge.to_string()), Some(200));
+            requests.is_ok();
+        }
+        assert_eq!(post(&requests, c"/atls/exporter-v1/client", ANSWER), Some(403));
+        assert_eq!(told().len(), 1);
+        assert_eq!(requests.get("/").expect_err("served").name, "CLOSED");
+    }
 }
 
 #[test]

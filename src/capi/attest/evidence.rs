@@ -288,7 +288,8 @@ pub unsafe extern "C" fn atls_config_add_attached_source(
 /// `verifier`. Any other request before that is answered with 403, which ends the connection. Refused evidence is answered with 403 too; the client
 /// learns only the name of the check that failed. The reason and the verdict (atls_error_verdict) are in the host's REFUSED event. A client has one
 /// attempt for each challenge and eight for a connection, which then ends. The proof holds as long as the connection, unless the
-/// policy ends it earlier (docs/policy.md, "Open connections"): then the next request is refused in the same way. Its verdict: atls_server_request_verdict.
+/// policy ends it earlier (docs/policy.md, "Open connections"): then the next request is refused in the same way. A later proof that is refused ends it
+/// too, and the connection. Its verdict: atls_server_request_verdict.
 /// The server needs a certificate. Statuses: NULL_ARGUMENT, TRUST_ANCHOR.
 #[unsafe(no_mangle)]
 pub extern "C" fn atls_server_config_set_client_policy(

@@ -106,11 +106,13 @@ unsafe extern "C" {
     pub fn atls_error_status(error: *const atls_error) -> atls_status;
     pub fn atls_error_tls_alert(error: *const atls_error) -> i32;
     pub fn atls_error_verdict(error: *const atls_error) -> *const atls_verdict;
+    pub fn atls_exchange_finish(exchange: *const atls_exchange, error: *mut *mut atls_error) -> atls_status;
     pub fn atls_exchange_free(exchange: *mut atls_exchange);
     pub fn atls_exchange_head(exchange: *const atls_exchange, timeout_ms: u32, head: *mut *mut atls_head, error: *mut *mut atls_error) -> atls_status;
     pub fn atls_exchange_read_all(exchange: *const atls_exchange, max: usize, timeout_ms: u32, body: *mut *mut atls_buf, error: *mut *mut atls_error) -> atls_status;
     pub fn atls_exchange_reused(exchange: *const atls_exchange) -> bool;
     pub fn atls_exchange_verdict(exchange: *const atls_exchange) -> *mut atls_verdict;
+    pub fn atls_exchange_write_all(exchange: *const atls_exchange, data: atls_bytes, timeout_ms: u32, error: *mut *mut atls_error) -> atls_status;
     pub fn atls_h1_conn_free(conn: *mut atls_h1_conn);
     pub fn atls_h1_conn_new(role: atls_h1_role, flags: u32, conn: *mut *mut atls_h1_conn, error: *mut *mut atls_error) -> atls_status;
     pub fn atls_h1_conn_next_event(conn: *mut atls_h1_conn, event: *mut *const atls_h1_event, error: *mut *mut atls_error) -> atls_status;
@@ -139,7 +141,10 @@ unsafe extern "C" {
     pub fn atls_queue_next(queue: *const atls_queue, events: *mut atls_event, event_size: usize, max: usize, count: *mut usize, error: *mut *mut atls_error) -> atls_status;
     pub fn atls_queue_stop(queue: *const atls_queue, error: *mut *mut atls_error) -> atls_status;
     pub fn atls_request_free(request: *mut atls_request);
+    pub fn atls_request_new(method: *const c_char, path: *const c_char, host: *const c_char, request: *mut *mut atls_request, error: *mut *mut atls_error) -> atls_status;
     pub fn atls_request_new_url(method: *const c_char, url: *const c_char, request: *mut *mut atls_request, error: *mut *mut atls_error) -> atls_status;
+    pub fn atls_request_set_body(request: *mut atls_request, data: atls_bytes, error: *mut *mut atls_error) -> atls_status;
+    pub fn atls_request_set_body_stream(request: *mut atls_request, length: u64, error: *mut *mut atls_error) -> atls_status;
     pub fn atls_runtime_free(runtime: *mut atls_runtime);
     pub fn atls_runtime_new(workers: u32, runtime: *mut *mut atls_runtime, error: *mut *mut atls_error) -> atls_status;
     pub fn atls_runtime_shutdown(runtime: *const atls_runtime, timeout_ms: u32, error: *mut *mut atls_error) -> atls_status;
@@ -165,6 +170,7 @@ unsafe extern "C" {
     pub fn atls_server_start(runtime: *const atls_runtime, config: *const atls_server_config, sink: *const atls_sink, server: *mut *mut atls_server, error: *mut *mut atls_error) -> atls_status;
     pub fn atls_status_name(status: atls_status) -> atls_str;
     pub fn atls_stream_connect(config: *const atls_config, stream: *mut *mut atls_stream, error: *mut *mut atls_error) -> atls_status;
+    pub fn atls_stream_finish(stream: *const atls_stream, error: *mut *mut atls_error) -> atls_status;
     pub fn atls_stream_free(stream: *mut atls_stream);
     pub fn atls_stream_read(stream: *const atls_stream, buf: *mut u8, cap: usize, timeout_ms: u32, n: *mut usize, error: *mut *mut atls_error) -> atls_status;
     pub fn atls_stream_verdict(stream: *const atls_stream) -> *mut atls_verdict;
