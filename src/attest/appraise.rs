@@ -98,6 +98,7 @@ fn judge(request: &AppraisalRequest<'_>, ask: impl Fn(&'static dyn AnyFamily, &M
         only_certificate_differs: false,
         attached: Vec::new(),
         time: request.now,
+        holds_until: None,
     };
     for (index, member) in members.iter().enumerate() {
         let mut judged = match member.family.tee() == kind {
@@ -107,7 +108,7 @@ fn judge(request: &AppraisalRequest<'_>, ask: impl Fn(&'static dyn AnyFamily, &M
         let attached = if member.family.tee() == kind { attached::judge(&mut judged, request)? } else { Vec::new() };
         let Judged { lines, claims, is_exposed, trusted } = judged;
         if trusted {
-            let Lines { checks, application, .. } = lines;
+            let Lines { checks, application, hold_until: holds_until, .. } = lines;
             let accepted_member = Some(index);
             let only_certificate_differs = false;
             let trust_anchor = member.family.anchor_for(member, trust_anchor);
@@ -121,6 +122,7 @@ fn judge(request: &AppraisalRequest<'_>, ask: impl Fn(&'static dyn AnyFamily, &M
                 only_certificate_differs,
                 attached,
                 trust_anchor,
+                holds_until,
                 ..last
             });
         }

@@ -29,6 +29,8 @@ pub struct Lines {
     pub application: Vec<(String, String)>,
     /// The check that failed because the evidence names another certificate than the session has shown.
     pub other_certificate: Option<CheckId>,
+    /// Unix seconds: the last one at which all checks pass that a date of the policy ends, if one does.
+    pub hold_until: Option<u64>,
 }
 
 impl Lines {
@@ -56,6 +58,11 @@ impl Lines {
             actual: why.into(),
             status,
         });
+    }
+
+    /// A check that has passed fails after this moment, in Unix seconds.
+    pub fn passes_until(&mut self, end: u64) {
+        self.hold_until = Some(self.hold_until.map_or(end, |known| known.min(end)));
     }
 
     pub fn passed(&self, id: &CheckId) -> bool {

@@ -73,21 +73,22 @@ impl Verifier {
         binding: &Binding,
         way: &dyn ServiceRoute,
     ) -> Result<(Verdict, Basis)> {
-        match self.look(evidence, (policy, binding), Some(way), None).await? {
+        let now = clock::now()?;
+        match self.look(evidence, (policy, binding), Some(way), (None, now)).await? {
             Judgement::Other(verdict, basis) => Ok((*verdict, basis)),
             Judgement::Same(_) => Err(Error::new(Status::Internal, "nothing was judged before")),
         }
     }
 
-    /// As `judge`, unless the documents are those of `before`. Without a way nobody is asked.
+    /// As `judge`, at the time `now` in Unix seconds, unless the documents are those of `before`. Without a way nobody is asked.
     async fn look(
         &self,
         evidence: &Evidence,
         (policy, binding): (&Policy, &Binding),
         way: Option<&dyn ServiceRoute>,
-        before: Option<&Basis>,
+        (before, now): (Option<&Basis>, u64),
     ) -> Result<Judgement> {
-        let (now, none, anchors) = (clock::now()?, Documents::none(), &self.anchors);
+        let (none, anchors) = (Documents::none(), &self.anchors);
         let request = |documents| AppraisalRequest { evidence, documents, policy, anchors, binding, now };
         let other = |verdict, basis| Ok(Judgement::Other(Box::new(verdict), basis));
         // First come the checks that need no document: the evidence decides what is looked up, and a stranger must not be able to choose that.

@@ -1,5 +1,5 @@
 //! Trust in a connection that stays open (docs/policy.md, "Open connections"): the evidence is kept, and judged again once the documents that it was judged by have
-//! changed or ended. May touch the clock, and through `collateral` the network and the disk; never the connection itself.
+//! changed or ended, and every few minutes. May touch the clock, and through `collateral` the network and the disk; never the connection itself.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
@@ -17,6 +17,8 @@ use crate::verdict::Verdict;
 
 /// How long a stream relies on its timer, which may run by another clock than dates do.
 const LONGEST_PAUSE: Duration = Duration::from_secs(60);
+/// How long a judgement holds at most, in seconds: certificates inside the evidence end too.
+const LONGEST_HOLD: u64 = 300;
 /// In place of a count of changes: there is nothing to watch.
 const NOTHING: u64 = u64::MAX;
 
@@ -39,6 +41,8 @@ pub struct Standing {
     /// Of the proof's basis, to be read without a lock before each request: the count of changes and the time. Written under the lock of `proof`.
     seen: AtomicU64,
     until: AtomicU64,
+    /// A moment by the clock that only goes forward, and by the other one.
+    began: (Instant, u64),
     proof: Mutex<Proof>,
     /// Held by whoever looks again: it is done once for all that wait.
     looking: tokio::sync::Mutex<()>,
@@ -62,8 +66,9 @@ impl Standing {
     ) -> Standing {
         let proof = Proof::new(&verifier, &policy, accepted);
         let (seen, until) = proof.watched();
-        let (seen, until) = (seen.into(), until.into());
-        Standing { verifier, policy, way, place, seen, until, proof: Mutex::new(proof), looking: Default::default() }
+        let (seen, until, began) = (seen.into(), until.into(), proof.since);
+        let (proof, looking) = (Mutex::new(proof), Default::default());
+        Standing { verifier, policy, way, place, seen, until, began, proof, looking }
     }
 
     /// Newer evidence was accepted.
@@ -89,15 +94,21 @@ impl Standing {
         self.until.store(until, Ordering::Release);
     }
 
-    /// Whether the evidence is to be looked at again. Mostly one atomic read, and the time.
+    /// Unix seconds by the later of two clocks: one of them stands still while the machine sleeps, and the other one can be set back.
+    fn now(&self) -> Result<u64> {
+        let (since, at) = self.began;
+        Ok(clock::now()?.max(at.saturating_add(since.elapsed().as_secs())))
+    }
+
+    /// Whether the evidence is to be looked at again. Mostly two atomic reads, and the time.
     pub fn is_due(&self) -> bool {
         let (seen, until) = (self.seen.load(Ordering::Acquire), self.until.load(Ordering::Acquire));
         // Without a usable clock looking fails, and says so.
-        let is_over = || clock::now().map_or(true, |now| now >= until);
+        let is_over = || self.now().map_or(true, |now| now >= until);
         seen != NOTHING && (seen != self.verifier.store.news().count() || is_over())
     }
 
-    /// Judges the evidence again if its documents have changed or ended. An error is the end of the trust. Collateral services are asked only if what is kept
+    /// Judges the evidence again if its documents have changed or ended, or the last time was a while ago. An error is the end of the trust. Collateral services are asked only if what is kept
     /// does not hold any more, or is due to be refreshed.
     pub async fn check(&self) -> Result<()> {
         if !self.is_due() {
@@ -125,10 +136,13 @@ impl Standing {
         };
         let Some(evidence) = evidence else { return Ok(()) };
         let (evidence, binding) = evidence.read(&self.policy.asks_for())?;
-        let asks_first = clock::now()? >= before.until;
+        let now = self.now()?;
+        let asks_first = now >= before.until;
+        // What the time has changed the documents do not show.
+        let before = Some(&before).filter(|_| now < self.until.load(Ordering::Acquire));
         let look = async |asks: bool| {
             let way = asks.then_some(&*self.way);
-            self.verifier.look(&evidence, (&self.policy, &binding), way, Some(&before)).await
+            self.verifier.look(&evidence, (&self.policy, &binding), way, (before, now)).await
         };
         let judged = match look(asks_first).await {
             // What is kept may still hold; or it does not, and somebody has what does.
@@ -182,7 +196,7 @@ impl Standing {
         if seen == NOTHING && self.policy.reattest.interval.is_none() {
             return std::future::pending().await;
         }
-        let by_date = clock::now().map_or(Duration::ZERO, |now| Duration::from_secs(until.saturating_sub(now)));
+        let by_date = self.now().map_or(Duration::ZERO, |now| Duration::from_secs(until.saturating_sub(now)));
         let pause = self.time_left().unwrap_or(LONGEST_PAUSE).min(by_date).min(LONGEST_PAUSE);
         let changed = async {
             match seen {
@@ -213,7 +227,11 @@ impl Proof {
     /// The count of changes up to which it was judged, and until when that holds.
     fn watched(&self) -> (u64, u64) {
         match &self.evidence {
-            Some(_) => (self.basis.seen, self.basis.until),
+            Some(_) => {
+                let at_most = self.verdict.time.saturating_add(LONGEST_HOLD);
+                let by_policy = self.verdict.holds_until.map_or(u64::MAX, |last| last.saturating_add(1));
+                (self.basis.seen, self.basis.until.min(at_most).min(by_policy))
+            }
             None => (NOTHING, u64::MAX),
         }
     }

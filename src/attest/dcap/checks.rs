@@ -105,6 +105,7 @@ impl PlatformChecks<'_> {
             let now = self.now;
             let expected = format!("not after {end} ({grace} s after the TCB date {date})");
             self.lines.judge(id, now <= end, Status::TcbRejected, expected, now.to_string());
+            self.lines.passes_until(end);
         }
     }
 

@@ -44,6 +44,7 @@ fn good() -> Verdict {
         only_certificate_differs: false,
         attached: Vec::new(),
         time: 1,
+        holds_until: None,
     }
 }
 
