@@ -15,7 +15,7 @@ use crate::io::Liveness;
 use crate::io::sync::lock;
 use crate::verifier::Standing;
 
-/// While the evidence is judged again, and once the trust has ended, nothing is read or written. On a connection without a policy it is the stream and
+/// While the evidence is judged again, and once the trust has ended, nothing is read, written, flushed or ended in an orderly way. On a connection without a policy it is the stream and
 /// nothing else.
 pub struct TrustedStream<S> {
     io: S,
@@ -127,10 +127,12 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for TrustedStream<S> {
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        ready!(self.poll_trust(cx, WRITER))?;
         Pin::new(&mut self.io).poll_flush(cx)
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        ready!(self.poll_trust(cx, WRITER))?;
         Pin::new(&mut self.io).poll_shutdown(cx)
     }
 }
