@@ -59,8 +59,9 @@ pub fn start_exchange<'a, 'b: 'a>(
     options: &Arc<RequestOptions>,
     tell: &'a OnInterim<'b>,
 ) -> impl Future<Output = Result<Exchange>> + Send + use<'a, 'b> {
-    let reservation = reservation.into_inner();
-    let progress = body.progress();
+    let TrustedReservation { reservation, trust } = reservation;
+    let (progress, mut body) = (body.progress(), body);
+    body.depend_on(trust);
     let sent = send(&reservation, request, head, body, options);
     let (options, bodiless) = (options.clone(), request.method == "HEAD");
     async move {

@@ -1,17 +1,24 @@
 //! Request bodies: none, bytes, a stream that the host writes, or a source that is called; and how far a body has come: the wait for a 100 (Continue), and
-//! whether all of it was sent. No I/O.
+//! whether all of it was sent. Each piece waits for the trust in the server, if there must be some: through that it may touch the clock and the network.
 
 use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, Weak};
 use std::task::{Context, Poll, Waker, ready};
 
 use bytes::Bytes;
+use futures_util::FutureExt;
+use futures_util::future::BoxFuture;
 use hyper::body::{Body, Frame, SizeHint};
 
+use super::HttpConnection;
 use crate::error::{Error, Result, Status};
 use crate::io::sync::lock;
 use crate::operation::SendQueue;
+use crate::verifier::Standing;
+
+/// Most bytes of a body in memory that are sent without a look at the trust in the server.
+const PIECE: usize = 256 << 10;
 
 /// Makes a body piece by piece, as it is sent.
 pub trait BodySource: Send + Sync {
@@ -27,6 +34,17 @@ pub struct RequestBody {
     length: Option<u64>,
     sent: u64,
     progress: Arc<BodyProgress>,
+    /// In the server; `None` without a policy.
+    trust: Option<BodyTrust>,
+    /// Its evidence is being judged again.
+    look: Option<BoxFuture<'static, Result<()>>>,
+}
+
+/// What the body must not outlive.
+pub struct BodyTrust {
+    pub standing: Arc<Standing>,
+    /// It holds the body, and ends with the trust.
+    pub connection: Weak<HttpConnection>,
 }
 
 enum Kind {
@@ -125,7 +143,7 @@ impl RequestBody {
         };
         let progress =
             BodyProgress { complete: AtomicBool::new(length == Some(0)), outgoing, ..BodyProgress::default() };
-        RequestBody { kind, length, sent: 0, progress: Arc::new(progress) }
+        RequestBody { kind, length, sent: 0, progress: Arc::new(progress), trust: None, look: None }
     }
 
     pub fn full(bytes: Bytes) -> RequestBody {
@@ -142,6 +160,11 @@ impl RequestBody {
         RequestBody::new(Kind::Source(source), length)
     }
 
+    /// Nothing of it is sent once this trust has ended.
+    pub fn depend_on(&mut self, trust: Option<BodyTrust>) {
+        self.trust = trust;
+    }
+
     pub fn length(&self) -> Option<u64> {
         self.length
     }
@@ -155,9 +178,25 @@ impl RequestBody {
         self.progress.clone()
     }
 
+    /// Ready if what the server is trusted for holds at this moment. How old its evidence is does not matter: no other can come in the middle of an exchange.
+    fn poll_trust(&mut self, cx: &mut Context<'_>) -> Poll<Result<()>> {
+        let Some(trust) = &self.trust else { return Poll::Ready(Ok(())) };
+        if self.look.is_none() && !trust.standing.is_due() {
+            return Poll::Ready(Ok(()));
+        }
+        let standing = trust.standing.clone();
+        let look = self.look.get_or_insert_with(|| async move { standing.check().await }.boxed());
+        let done = ready!(look.as_mut().poll(cx));
+        if let (Err(error), Some(connection)) = (&done, trust.connection.upgrade()) {
+            connection.distrust(error.clone());
+        }
+        self.look = None;
+        Poll::Ready(done)
+    }
+
     fn poll_piece(&mut self, cx: &mut Context<'_>) -> Poll<Result<Option<Bytes>>> {
         match &mut self.kind {
-            Kind::Full(bytes) => Poll::Ready(Ok(bytes.take())),
+            Kind::Full(bytes) => Poll::Ready(Ok(next_of(bytes))),
             Kind::Source(source) => self.progress.unless_stopped(cx, || Poll::Ready(source.next())),
             Kind::Stream(pieces, reader) => match ready!(pieces.poll_read(*reader, cx)) {
                 Some(piece) => Poll::Ready(Ok(Some(piece))),
@@ -166,6 +205,13 @@ impl RequestBody {
             },
         }
     }
+}
+
+fn next_of(bytes: &mut Option<Bytes>) -> Option<Bytes> {
+    let mut rest = bytes.take()?;
+    let piece = rest.split_to(rest.len().min(PIECE));
+    *bytes = Some(rest).filter(|rest| !rest.is_empty());
+    Some(piece)
 }
 
 impl Body for RequestBody {
@@ -178,6 +224,9 @@ impl Body for RequestBody {
         let stopped = || self.progress.stopped.load(Ordering::SeqCst);
         if !matches!(self.kind, Kind::Source(_)) && stopped() {
             return Poll::Pending;
+        }
+        if let Err(error) = ready!(self.poll_trust(cx)) {
+            return Poll::Ready(Some(Err(error)));
         }
         let piece = match ready!(self.poll_piece(cx)) {
             Ok(piece) => piece,
@@ -287,6 +336,21 @@ mod tests {
         pieces.write(piece.clone()).unwrap();
         assert_eq!(next(&mut after), Poll::Ready(Some(piece.clone())));
         assert_eq!(next(&mut after), Poll::Ready(Some(piece)));
+    }
+
+    #[test]
+    fn a_long_body_in_memory_is_sent_piece_by_piece() {
+        let bytes = Bytes::from(vec![7; 2 * PIECE + 1]);
+        let mut body = RequestBody::full(bytes.clone());
+        let mut sent = Vec::new();
+        for length in [PIECE, PIECE, 1] {
+            assert!(!body.is_end_stream() && !body.progress().is_complete());
+            let Poll::Ready(Some(piece)) = next(&mut body) else { panic!("no piece") };
+            assert_eq!(piece.len(), length);
+            sent.extend_from_slice(&piece);
+        }
+        assert!(body.is_end_stream() && body.progress().is_complete());
+        assert_eq!((next(&mut body), sent), (Poll::Ready(None), bytes.to_vec()));
     }
 
     #[test]

@@ -10,6 +10,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, Version};
 
 use super::connection::Reservation;
 use super::exchange::start_exchange;
+use super::request_body::BodyTrust;
 use super::request_options::{Deadlines, HeadLimits, RequestOptions};
 use super::{HttpConnection, InterimEvent, RequestBody};
 use crate::connect::{
@@ -19,11 +20,20 @@ use crate::error::{Error, Phase, Result, Status};
 use crate::message::{ReceivedHead, RequestHead};
 
 /// The right to use the connection for one exchange, with a server that is trusted at this moment. Only these can begin one.
-pub struct TrustedReservation(Reservation);
+pub struct TrustedReservation {
+    pub(super) reservation: Reservation,
+    /// Looked at while the body of the request is sent.
+    pub(super) trust: Option<BodyTrust>,
+}
 
 impl TrustedReservation {
-    pub(super) fn into_inner(self) -> Reservation {
-        self.0
+    fn new(reservation: Reservation) -> TrustedReservation {
+        let connection = &reservation.connection;
+        let trust = connection.trust.as_ref().map(|trust| {
+            let (standing, connection) = (trust.standing().clone(), Arc::downgrade(connection));
+            BodyTrust { standing, connection }
+        });
+        TrustedReservation { reservation, trust }
     }
 }
 
@@ -32,7 +42,7 @@ impl Reservation {
     /// closes the connection, and so does dropping the future. `limit` is the caller's.
     pub async fn trusted(self, limit: Option<Duration>) -> Result<TrustedReservation> {
         let trust = self.connection.trust.clone().filter(|trust| trust.is_due());
-        let Some(trust) = trust else { return Ok(TrustedReservation(self)) };
+        let Some(trust) = trust else { return Ok(TrustedReservation::new(self)) };
         let mut undecided = Undecided(Some(self.connection.clone()));
         // Boxed: a connection's memory should not have the shape of its rarest moment.
         let done = Box::pin(settle(self, &trust, limit)).await;
@@ -44,11 +54,11 @@ impl Reservation {
 async fn settle(reservation: Reservation, trust: &ServerTrust, limit: Option<Duration>) -> Result<TrustedReservation> {
     let Some(session) = trust.wants_new_evidence() else {
         trust.check().await?;
-        return Ok(TrustedReservation(reservation));
+        return Ok(TrustedReservation::new(reservation));
     };
     let mut channel = UsedSession { reservation: Some(reservation), session };
     trust.renew(&mut channel, limit).await?;
-    channel.reservation.take().map(TrustedReservation).ok_or_else(ended)
+    channel.reservation.take().map(TrustedReservation::new).ok_or_else(ended)
 }
 
 /// Closes the connection if nobody waits for the decision any more: half of an exchange may be under way.
@@ -82,7 +92,8 @@ impl EvidenceChannel for UsedSession {
         let nobody = |_: InterimEvent| async {}.boxed();
         let body = RequestBody::full(Bytes::from(body));
         // What sends the evidence is the server that is asked for it: it is trusted with the question only.
-        let asked = start_exchange(TrustedReservation(reservation), &request, head, body, &options(), &nobody);
+        let reservation = TrustedReservation { reservation, trust: None };
+        let asked = start_exchange(reservation, &request, head, body, &options(), &nobody);
         let exchange = asked.await.map_err(in_evidence)?;
         let (version, headers) = framing(&exchange.head);
         let mut answer = EvidenceAnswer::of_head(exchange.head.status, version, &headers);

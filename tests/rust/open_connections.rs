@@ -14,7 +14,10 @@ use std::time::Duration;
 
 use hostile::server::Then;
 use hostile::{Options, Reply, Session};
-use open::{DAY, HOUR, WAYS, Way, advise, clock, connections, fetch_anew, pass, policy, pool, sent};
+use open::{
+    DAY, HOUR, Upload, WAYS, Way, advise, clock, connection, connections, fetch_anew, pass, pass_without_dates, policy,
+    pool, sent,
+};
 use serde_json::{Value, json};
 use simtee::http::response;
 use support::World;
@@ -372,6 +375,114 @@ fn streams_end_when_the_evidence_is_refused_or_too_old() {
     fetch_anew(&world);
     let refusal = fails(&stream);
     assert_eq!((refusal.name.as_str(), refusal.check.as_str()), ("TCB_REJECTED", "tcb_status"));
+}
+
+#[test]
+fn a_stream_whose_trust_has_ended_has_no_orderly_end() {
+    let _clock = clock();
+    let world = World::new(Options { raw_echo: true, ..Options::default() });
+    for is_trusted in [true, false] {
+        let stream = world.connect().unwrap_or_else(|refusal| panic!("{refusal:?}"));
+        support::echo(&stream, b"good");
+        if !is_trusted {
+            advise(&world);
+            fetch_anew(&world);
+        }
+        let mut error = null_mut();
+        let done = unsafe { atls_stream_finish(stream.0, &mut error) };
+        assert_eq!(done == 0, is_trusted);
+        if !is_trusted {
+            assert_eq!(support::refusal(error).check, "tcb_status");
+        }
+    }
+}
+
+#[test]
+fn an_upload_under_way_ends_when_the_evidence_is_refused() {
+    let _clock = clock();
+    for way in WAYS {
+        let world = honest();
+        let requests = way(&world, &hourly(&world));
+        requests.is_ok();
+        let upload = Upload::begin(&requests);
+        upload.arrive(&world);
+        // New evidence cannot come in the middle of an exchange, and is not missed there.
+        pass(2 * HOUR);
+        upload.write("good").unwrap();
+        assert_eq!(upload.end().unwrap(), 200);
+        drop(upload);
+        let requests = way(&world, &world.policy);
+        requests.is_ok();
+        let (before, made) = (sent(&world), connections(&world));
+        let upload = Upload::begin(&requests);
+        upload.arrive(&world);
+        advise(&world);
+        fetch_anew(&world);
+        let _ = upload.write("secret");
+        let refusal = upload.end().expect_err("the upload was answered");
+        assert_eq!((refusal.name.as_str(), refusal.check.as_str()), ("TCB_REJECTED", "tcb_status"), "{refusal:?}");
+        drop(upload);
+        let head = sent(&world) - before;
+        assert!(head < 400, "{head} bytes: the head alone, and the other connection's");
+        let refusal = requests.get("/small").expect_err("answered");
+        let expected = if matches!(requests.way, Way::Pool(_)) { "TCB_REJECTED" } else { "CLOSED" };
+        assert_eq!((refusal.name.as_str(), refusal.check.as_str()), (expected, "tcb_status"));
+        assert!(connections(&world) > made);
+    }
+}
+
+/// The last second of a grace period, as the verdict has it.
+fn grace(verdict: &Value) -> i64 {
+    let checks = verdict["checks"].as_array().unwrap();
+    let check = checks.iter().find(|check| check["name"] == "tcb_grace_period").unwrap();
+    let words = check["expected"].as_str().unwrap().strip_prefix("not after ").unwrap();
+    words.split(' ').next().unwrap().parse().unwrap()
+}
+
+#[test]
+fn a_grace_period_ends_for_open_connections_too() {
+    let _clock = clock();
+    for way in WAYS {
+        let world = honest();
+        world.pccs.set(|knobs| knobs.issue.status = "OutOfDate");
+        let late = json!({"allowed_tcb_status": ["UpToDate", "OutOfDate"], "grace_period": 101 * DAY});
+        let requests = way(&world, &policy(&world, late));
+        let verdict = requests.is_ok().verdict;
+        let left = grace(&verdict) - verdict["time"].as_i64().unwrap();
+        assert!(left > HOUR);
+        // Not long before, so that nothing else is a reason to look.
+        pass(left - 60);
+        assert!(requests.is_ok().verdict["time"].as_i64() > verdict["time"].as_i64());
+        pass(61);
+        assert_eq!(requests.is_refused(&world, "TCB_REJECTED").check, "tcb_grace_period");
+    }
+}
+
+#[test]
+fn what_ends_by_its_own_date_is_noticed_after_some_minutes() {
+    let _clock = clock();
+    let world = honest();
+    let requests = pool(&world, &world.policy);
+    let before = requests.is_ok().verdict["time"].as_i64().unwrap();
+    let hits = world.pccs.hits("");
+    pass(290);
+    assert_eq!(requests.is_ok().verdict["time"], before);
+    pass(10);
+    assert!(requests.is_ok().verdict["time"].as_i64().unwrap() >= before + 300);
+    assert_eq!((connections(&world), world.pccs.hits("")), (1, hits), "nobody was asked");
+}
+
+#[test]
+fn dates_that_are_set_back_keep_nothing_alive() {
+    let _clock = clock();
+    let world = honest();
+    let requests = connection(&world, &policy(&world, json!({"collateral": {"max_age_s": 200}})));
+    requests.is_ok();
+    world.pccs.set(|knobs| knobs.fail = Some(503));
+    pass_without_dates(190);
+    requests.is_ok();
+    pass_without_dates(11);
+    requests.is_refused(&world, "COLLATERAL_UNAVAILABLE");
 }
 
 #[test]

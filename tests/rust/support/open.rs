@@ -13,6 +13,8 @@ use crate::support::{Refusal, World, add_root, refusal, text};
 
 /// Seconds by which dates are ahead of the machine's.
 static AHEAD: AtomicI64 = AtomicI64::new(0);
+/// Seconds by which the clock that only goes forward is ahead of the machine's.
+static RUN: AtomicI64 = AtomicI64::new(0);
 static ALONE: Mutex<()> = Mutex::new(());
 
 unsafe extern "C" {
@@ -36,6 +38,9 @@ extern "C" fn clock_gettime(which: i32, now: *mut Timespec) -> i32 {
     if done == 0 && which == 0 {
         unsafe { (*now).seconds += AHEAD.load(Ordering::SeqCst) };
     }
+    if done == 0 && which == 1 {
+        unsafe { (*now).seconds += RUN.load(Ordering::SeqCst) };
+    }
     done as i32
 }
 
@@ -46,12 +51,18 @@ pub fn pass(seconds: i64) {
     AHEAD.fetch_add(seconds, Ordering::SeqCst);
 }
 
+/// Time passes, and dates are set back by as much. Little of it: whoever waits until some time waits as much longer.
+pub fn pass_without_dates(seconds: i64) {
+    RUN.fetch_add(seconds, Ordering::SeqCst);
+}
+
 /// Each test has the clock for itself.
 pub struct Clock(#[allow(dead_code)] MutexGuard<'static, ()>);
 
 pub fn clock() -> Clock {
     let alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
     AHEAD.store(0, Ordering::SeqCst);
+    RUN.store(0, Ordering::SeqCst);
     Clock(alone)
 }
 
@@ -189,6 +200,71 @@ impl Requests {
         assert_eq!(refusal.name, status, "{refusal:?}");
         assert_eq!(sent(world), before, "some of the request was sent");
         refusal
+    }
+}
+
+/// A POST whose body is written bit by bit.
+pub struct Upload<'a> {
+    exchange: *mut atls_exchange,
+    _requests: &'a Requests,
+}
+
+impl Drop for Upload<'_> {
+    fn drop(&mut self) {
+        unsafe { atls_exchange_free(self.exchange) };
+    }
+}
+
+impl Upload<'_> {
+    pub fn begin(requests: &Requests) -> Upload<'_> {
+        unsafe {
+            let url = CString::new(format!("https://localhost:{}/sink", requests.port)).unwrap();
+            let (mut request, mut exchange) = (null_mut(), null_mut());
+            assert_eq!(atls_request_new_url(c"POST".as_ptr(), url.as_ptr(), &mut request, null_mut()), 0);
+            assert_eq!(atls_request_set_body_stream(request, ATLS_LENGTH_UNKNOWN, null_mut()), 0);
+            let status = match requests.way {
+                Way::Pool(client) => atls_client_fetch(client, request, &mut exchange, null_mut()),
+                Way::Connection(http) => atls_http_fetch(http, request, &mut exchange, null_mut()),
+            };
+            assert_eq!(status, 0);
+            atls_request_free(request);
+            Upload { exchange, _requests: requests }
+        }
+    }
+
+    pub fn write(&self, text: &str) -> Result<(), Refusal> {
+        let (mut error, data) = (null_mut(), atls_bytes { ptr: text.as_ptr(), len: text.len() });
+        match unsafe { atls_exchange_write_all(self.exchange, data, 5000, &mut error) } {
+            0 => Ok(()),
+            _ => Err(refusal(error)),
+        }
+    }
+
+    /// Writes until the server has the head, so that the exchange is under way: more than is queued.
+    pub fn arrive(&self, world: &World) {
+        let before = sent(world);
+        for _ in 0..1000 {
+            if sent(world) != before {
+                return;
+            }
+            self.write(&"good".repeat(1 << 14)).unwrap();
+            std::thread::sleep(std::time::Duration::from_millis(1));
+        }
+        panic!("the upload does not arrive");
+    }
+
+    /// The status of the response.
+    pub fn end(&self) -> Result<u32, Refusal> {
+        unsafe {
+            let (mut error, mut head) = (null_mut(), null_mut());
+            let mut status = atls_exchange_finish(self.exchange, &mut error);
+            if status == 0 {
+                status = atls_exchange_head(self.exchange, 5000, &mut head, &mut error);
+            }
+            let answered = atls_head_status(head);
+            atls_head_free(head);
+            if status == 0 { Ok(answered) } else { Err(refusal(error)) }
+        }
     }
 }
 
