@@ -151,6 +151,27 @@ static void a_source_takes_the_place_of_one_of_its_kind(void)
     CHECK(first.dropped == 2 && third.dropped == 2);
 }
 
+static atls_status devices(void *user_data, const uint8_t *nonce, atls_buf **made)
+{
+    (void)user_data, (void)nonce, (void)made;
+    return ATLS_NO_EVIDENCE;
+}
+
+static void a_source_is_let_go_if_there_is_no_configuration(void)
+{
+    static struct source source = {.kind = "snp"};
+    EXPECT(ATLS_NULL_ARGUMENT, "config", atls_server_config_set_evidence_source(NULL, "snp", evidence, &source, dropped, &error));
+    CHECK(source.dropped == 1);
+    EXPECT(ATLS_NULL_ARGUMENT, "config", atls_config_set_evidence_source(NULL, "snp", evidence, &source, dropped, &error));
+    CHECK(source.dropped == 2);
+    EXPECT(ATLS_NULL_ARGUMENT, "config", atls_server_config_set_quote_source(NULL, old_fashioned, &source, dropped, &error));
+    EXPECT(ATLS_NULL_ARGUMENT, "config", atls_config_set_quote_source(NULL, old_fashioned, &source, dropped, &error));
+    CHECK(source.dropped == 4);
+    EXPECT(ATLS_NULL_ARGUMENT, "config", atls_server_config_add_attached_source(NULL, "nvidia", devices, &source, dropped, &error));
+    EXPECT(ATLS_NULL_ARGUMENT, "config", atls_config_add_attached_source(NULL, "nvidia", devices, &source, dropped, &error));
+    CHECK(source.dropped == 6 && source.asked == 0);
+}
+
 static uint32_t challenge(atls_http *http, const char *kinds, char *text, size_t cap)
 {
     size_t n, total = 0;
@@ -214,4 +235,5 @@ static void set_up(void)
 }
 
 TESTS(set_up, loop_end, CASE(the_first_kind_that_the_client_lists_is_given), CASE(ends_of_different_kinds_prove_themselves_to_each_other),
-      CASE(a_source_takes_the_place_of_one_of_its_kind), CASE(a_challenge_is_read_in_one_way_or_not_at_all))
+      CASE(a_source_takes_the_place_of_one_of_its_kind), CASE(a_source_is_let_go_if_there_is_no_configuration),
+      CASE(a_challenge_is_read_in_one_way_or_not_at_all))

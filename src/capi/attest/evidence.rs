@@ -129,8 +129,9 @@ pub unsafe extern "C" fn atls_server_config_set_evidence_source(
     error: Out<*mut atls_error>,
 ) -> atls_status {
     guard(error, || {
+        let kept = HostData { user_data, drop };
         given(&config, "config")?;
-        let source = host_evidence::evidence(tee, evidence, HostData { user_data, drop })?;
+        let source = host_evidence::evidence(tee, evidence, kept)?;
         change(config, "config", |config| config.settings.sources.set(source)).map(|_| ())
     })
 }
@@ -257,8 +258,9 @@ pub unsafe extern "C" fn atls_config_set_evidence_source(
     error: Out<*mut atls_error>,
 ) -> atls_status {
     guard(error, || {
+        let kept = HostData { user_data, drop };
         given(&config, "config")?;
-        let source = host_evidence::evidence(tee, evidence, HostData { user_data, drop })?;
+        let source = host_evidence::evidence(tee, evidence, kept)?;
         change(config, "config", |config| config.config.set_source(source)).map(|_| ())
     })
 }
