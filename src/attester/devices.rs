@@ -6,9 +6,8 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicUsize;
 
 use serde_json::Value;
-use tokio::sync::Mutex;
 
-use super::{WaitingTurn, blocking};
+use super::{Turn, WaitingTurn};
 use crate::attest::{Evidence, MAX_ATTACHED, Tee};
 use crate::error::{Error, Phase, Result, Status};
 
@@ -19,8 +18,8 @@ pub type HostDevices = Arc<dyn Fn(&[u8; 32]) -> Result<Vec<u8>> + Send + Sync>;
 pub struct DeviceSource {
     tee: Tee,
     ask: HostDevices,
-    /// Held while the host works, so that it has one call at a time.
-    turn: Mutex<()>,
+    /// So that the host has one call at a time.
+    turn: Turn,
     /// Who waits at a time; counted only where strangers ask.
     waiting: Option<AtomicUsize>,
 }
@@ -33,15 +32,14 @@ impl DeviceSource {
 
     /// For a client, as `Attester::own`.
     pub fn own(tee: Tee, ask: HostDevices) -> DeviceSource {
-        DeviceSource { tee, ask, turn: Mutex::new(()), waiting: None }
+        DeviceSource { tee, ask, turn: Turn::default(), waiting: None }
     }
 
     /// The entry of an answer, unjudged. Errors: Busy (too many wait), NoEvidence.
     async fn entry(&self, binder: &[u8; 64]) -> Result<Value> {
         let _waiting = self.waiting.as_ref().map(WaitingTurn::enter).transpose()?;
-        let _turn = self.turn.lock().await;
         let (ask, nonce) = (self.ask.clone(), Evidence::device_nonce(self.tee, binder));
-        let text = blocking(move || ask(&nonce)).await??;
+        let text = self.turn.blocking(move || ask(&nonce)).await??;
         let failed = |why: String| {
             let message = format!("the host's evidence of kind {}: {why}", self.tee.name());
             Error::new(Status::NoEvidence, message).phase(Phase::Evidence)

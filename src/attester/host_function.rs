@@ -7,7 +7,7 @@ use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use serde_json::Value;
 
-use super::blocking;
+use super::Turn;
 use super::provider::{EvidenceInput, Provider};
 use crate::attest::Tee;
 use crate::error::{Error, Phase, Result, Status};
@@ -18,8 +18,15 @@ pub type HostEvidence = Arc<dyn Fn(&[u8; 64], bool) -> Result<Vec<u8>> + Send + 
 /// The host's own way to evidence of a kind.
 #[derive(Clone)]
 pub struct HostFunction {
-    pub tee: Tee,
-    pub ask: HostEvidence,
+    tee: Tee,
+    ask: HostEvidence,
+    turn: Turn,
+}
+
+impl HostFunction {
+    pub fn new(tee: Tee, ask: HostEvidence) -> HostFunction {
+        HostFunction { tee, ask, turn: Turn::default() }
+    }
 }
 
 impl fmt::Debug for HostFunction {
@@ -36,7 +43,7 @@ impl Provider for HostFunction {
     fn evidence<'a>(&'a self, input: EvidenceInput<'a>) -> BoxFuture<'a, Result<Value>> {
         let (ask, binder, fresh) = (self.ask.clone(), *input.binder, input.fresh);
         async move {
-            let text = blocking(move || ask(&binder, fresh)).await??;
+            let text = self.turn.blocking(move || ask(&binder, fresh)).await??;
             match serde_json::from_slice(&text) {
                 Ok(object @ Value::Object(_)) => Ok(object),
                 Ok(_) => Err(failed("the host's evidence is no object".into())),

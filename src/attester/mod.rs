@@ -11,12 +11,11 @@ pub mod nsm;
 mod pace;
 mod provider;
 mod tsm;
+mod turn;
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use serde_json::Value;
-use tokio::sync::Mutex;
 
 pub use azure::AzureVtpm;
 pub use devices::{DeviceSource, Devices, HostDevices};
@@ -24,14 +23,14 @@ pub use guest_agent::GuestAgent;
 pub use host_function::{HostEvidence, HostFunction};
 pub use nsm::Nsm;
 use pace::Pace;
-pub use provider::{EvidenceInput, Provider, Providers};
+pub use provider::{EvidenceInput, Provider, Providers, Source};
 pub use tsm::Tsm;
+use turn::Turn;
 
 use crate::attest::Tee;
 use crate::attest::dstack::event_log::{EventLog, RUNTIME_EVENT, TLS_CERTIFICATE, digest_v1, preimage_v2};
 use crate::attest::hash::{hex, sha256, sha384, unhex};
 use crate::error::{Error, Phase, Result, Status};
-use crate::io::offload::offload;
 use crate::log;
 
 /// Who may wait for a quote at a time. Hardware makes them one after another, some 25 a second: a longer queue serves nobody.
@@ -40,19 +39,10 @@ const WAITING: usize = 64;
 /// Makes evidence of one kind or several, of each kind one piece at a time.
 #[derive(Debug)]
 pub struct Attester {
-    sources: Vec<Source>,
+    sources: Providers,
     waiting: AtomicUsize,
     /// What strangers may ask for; none where this side asks for itself.
     paces: Option<Paces>,
-}
-
-/// A provider. The locks are held while it works, so that it has one call at a time, and beside it one for fresh evidence that takes seconds.
-#[derive(Debug)]
-struct Source {
-    provider: Arc<dyn Provider>,
-    /// The certificate that its log named last.
-    turn: Mutex<Option<[u8; 32]>>,
-    slow_turn: Mutex<()>,
 }
 
 #[derive(Debug)]
@@ -68,9 +58,7 @@ impl Attester {
     }
 
     /// For a client, which asks its own machine as often as it connects: nobody is turned away, each waits within its deadline.
-    pub fn own(providers: Providers) -> Attester {
-        let source = |provider| Source { provider, turn: Mutex::new(None), slow_turn: Mutex::new(()) };
-        let sources = providers.into_iter().map(source).collect();
+    pub fn own(sources: Providers) -> Attester {
         Attester { sources, waiting: AtomicUsize::new(0), paces: None }
     }
 
@@ -80,7 +68,7 @@ impl Attester {
     }
 
     pub fn providers(&self) -> Providers {
-        self.sources.iter().map(|source| source.provider.clone()).collect()
+        self.sources.clone()
     }
 
     /// The evidence object of that kind. If it has a log, the digests that newer agents leave out are filled in, and the certificate is named in it first,
@@ -152,11 +140,6 @@ impl Source {
         }
         Ok(())
     }
-}
-
-/// On a thread that may wait.
-async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T> {
-    offload(work).await.map_err(|error| error.phase(Phase::Evidence))
 }
 
 #[derive(Debug)]

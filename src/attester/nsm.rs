@@ -11,7 +11,7 @@ use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use serde_json::{Value, json};
 
-use super::blocking;
+use super::Turn;
 use super::provider::{EvidenceInput, Provider};
 use crate::attest::nitro::cbor::Reader;
 use crate::attest::{Tee, public_key};
@@ -39,9 +39,13 @@ pub trait SecurityModule: fmt::Debug + Send + Sync {
 }
 
 #[derive(Clone, Debug)]
-pub struct Nsm(pub Arc<dyn SecurityModule>);
+pub struct Nsm(Arc<dyn SecurityModule>, Turn);
 
 impl Nsm {
+    pub fn new(module: Arc<dyn SecurityModule>) -> Nsm {
+        Nsm(module, Turn::default())
+    }
+
     fn document(&self, binder: &[u8; 64], key: Option<&[u8]>) -> Result<Vec<u8>> {
         let mut response = Box::new([0; MAX_RESPONSE]);
         let length = self.0.ask(&request(binder, key), &mut response).map_err(|error| match error.raw_os_error() {
@@ -64,7 +68,7 @@ impl Provider for Nsm {
         async move {
             // The binder holds the key's hash; a document without a key proves as much.
             let key = key?.filter(|key| key.len() <= MAX_KEY);
-            let made = blocking(move || nsm.document(&binder, key.as_deref())).await??;
+            let made = self.1.blocking(move || nsm.document(&binder, key.as_deref())).await??;
             Ok(json!({"document": STANDARD.encode(made)}))
         }
         .boxed()
@@ -188,7 +192,7 @@ mod tests {
 
     async fn asked(answer: io::Result<Vec<u8>>, leaf: Option<&[u8]>) -> (Vec<u8>, Result<Value>) {
         let module = Arc::new(Played(answer, Default::default()));
-        let nsm = Nsm(module.clone());
+        let nsm = Nsm::new(module.clone());
         let input = EvidenceInput { binder: &BINDER, leaf, leaf_is_current: true, fresh: false };
         let made = nsm.evidence(input).await;
         let asked = module.1.lock().unwrap().clone();

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use serde_json::Value;
+use tokio::sync::Mutex;
 
 use crate::attest::Tee;
 use crate::error::Result;
@@ -47,18 +48,30 @@ pub trait Provider: fmt::Debug + Send + Sync {
     }
 }
 
-/// Providers, of which each makes another kind.
+/// A provider. The locks are held while somebody waits for it, so that it is asked for one piece at a time, and beside that for one piece of fresh evidence
+/// that takes seconds. Work on a thread, which cannot be called back, has a `Turn` of its provider's besides.
+#[derive(Debug)]
+pub struct Source {
+    pub(super) provider: Arc<dyn Provider>,
+    /// The certificate that its log named last.
+    pub(super) turn: Mutex<Option<[u8; 32]>>,
+    pub(super) slow_turn: Mutex<()>,
+}
+
+/// Providers, of which each makes another kind. Copies share them and their locks, so that it does not matter how often one is configured with.
 #[derive(Clone, Debug, Default)]
-pub struct Providers(Vec<Arc<dyn Provider>>);
+pub struct Providers(Vec<Arc<Source>>);
 
 impl Providers {
     /// In place of the one that made the same kind, which is returned: the caller must drop it last, because that may call the host.
     #[must_use]
-    pub fn set(&mut self, provider: Arc<dyn Provider>) -> Option<Arc<dyn Provider>> {
-        match self.0.iter_mut().find(|known| known.tee() == provider.tee()) {
-            Some(known) => Some(std::mem::replace(known, provider)),
+    pub fn set(&mut self, provider: Arc<dyn Provider>) -> Option<Arc<Source>> {
+        let tee = provider.tee();
+        let source = Arc::new(Source { provider, turn: Mutex::new(None), slow_turn: Mutex::new(()) });
+        match self.0.iter_mut().find(|known| known.provider.tee() == tee) {
+            Some(known) => Some(std::mem::replace(known, source)),
             None => {
-                self.0.push(provider);
+                self.0.push(source);
                 None
             }
         }
@@ -67,19 +80,18 @@ impl Providers {
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
-}
 
-impl IntoIterator for Providers {
-    type Item = Arc<dyn Provider>;
-    type IntoIter = std::vec::IntoIter<Arc<dyn Provider>>;
-
-    fn into_iter(self) -> Self::IntoIter {
-        self.0.into_iter()
+    pub(super) fn iter(&self) -> impl Iterator<Item = &Arc<Source>> {
+        self.0.iter()
     }
 }
 
 impl FromIterator<Arc<dyn Provider>> for Providers {
-    fn from_iter<I: IntoIterator<Item = Arc<dyn Provider>>>(providers: I) -> Providers {
-        Providers(providers.into_iter().collect())
+    fn from_iter<I: IntoIterator<Item = Arc<dyn Provider>>>(all: I) -> Providers {
+        let mut providers = Providers::default();
+        for provider in all {
+            let _ = providers.set(provider);
+        }
+        providers
     }
 }

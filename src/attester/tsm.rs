@@ -13,7 +13,7 @@ use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use serde_json::{Value, json};
 
-use super::blocking;
+use super::Turn;
 use super::boot_log;
 use super::certificate_table::certificate;
 use super::provider::{EvidenceInput, Provider};
@@ -41,6 +41,7 @@ pub struct Tsm {
     tee: Tee,
     /// Where the boot log of a TDX guest is.
     boot_log: PathBuf,
+    turn: Turn,
 }
 
 impl Tsm {
@@ -50,7 +51,7 @@ impl Tsm {
         if !folder.is_dir() {
             return Err(Error::new(Status::InvalidArgument, format!("no configfs-tsm at {}", folder.display())));
         }
-        let tsm = Tsm { folder, tee: Tee::Tdx, boot_log: boot_log::TABLE.into() };
+        let tsm = Tsm { folder, tee: Tee::Tdx, boot_log: boot_log::TABLE.into(), turn: Turn::default() };
         let provider = tsm.with_report(|report| text(report, "provider", PROBE));
         // Whatever else it is, or if it cannot be told now: the first quote says so.
         let is_snp = provider.is_ok_and(|provider| provider.trim() == SNP);
@@ -88,7 +89,7 @@ impl Provider for Tsm {
 
     fn evidence<'a>(&'a self, input: EvidenceInput<'a>) -> BoxFuture<'a, Result<Value>> {
         let (tsm, report_data) = (self.clone(), *input.binder);
-        async move { blocking(move || tsm.quote(&report_data)).await? }.boxed()
+        async move { self.turn.blocking(move || tsm.quote(&report_data)).await? }.boxed()
     }
 }
 

@@ -172,6 +172,64 @@ static void a_source_is_let_go_if_there_is_no_configuration(void)
     CHECK(source.dropped == 6 && source.asked == 0);
 }
 
+/* A source whose function returns only when it is told to. */
+static _Atomic int stuck, under_way, most, begun;
+
+static atls_status stuck_evidence(void *user_data, const uint8_t *binder, bool fresh, atls_buf **made)
+{
+    int now = ++under_way;
+    most = now > most ? now : most;
+    begun++;
+    while (stuck)
+        usleep(1000);
+    atls_status status = evidence(user_data, binder, fresh, made);
+    under_way--;
+    return status;
+}
+
+/* The policy of that file with a deadline for evidence. */
+static atls_policy *hurried_policy(const char *name)
+{
+    size_t len;
+    atls_policy *policy = NULL;
+    char *json = sim_file(name, &len), *hurried = malloc(len + 64);
+    CHECK(hurried && json[0] == '{');
+    int n = sprintf(hurried, "{\"binding\":{\"timeout_ms\":%d},", getenv("ATLS_TEST_SLOW") ? 4000 : 1000);
+    memcpy(hurried + n, json + 1, len - 1);
+    OK(atls_policy_new(atls_bytes_of(hurried, (size_t)n + len - 1), &policy, &error));
+    free(json);
+    free(hurried);
+    return policy;
+}
+
+static void a_function_that_outlasts_its_connection_is_not_called_again_meanwhile(void)
+{
+    static struct source own = {.kind = "snp"}, other = {.kind = "nitro"}, server_own = {.kind = "snp"};
+    atls_http *http = NULL;
+    stuck = 1;
+    most = begun = 0;
+    atls_server *server = wanting(&server_own, "snp-policy.json");
+    atls_config *config = client("snp-policy.json");
+    atls_policy *policy = hurried_policy("snp-policy.json");
+    OK(atls_config_set_policy(config, policy, &error));
+    atls_policy_free(policy);
+    OK(atls_config_set_evidence_source(config, "snp", stuck_evidence, &own, dropped, &error));
+    EXPECT(ATLS_TIMED_OUT, "evidence", atls_http_connect(config, &http, &error));
+    CHECK(begun == 1 && under_way == 1);
+    EXPECT(ATLS_TIMED_OUT, "evidence", atls_http_connect(config, &http, &error));
+    CHECK(begun == 1 && most == 1);
+    /* Another source beside it does not make this one another either. */
+    OK(atls_config_set_evidence_source(config, "nitro", evidence, &other, dropped, &error));
+    EXPECT(ATLS_TIMED_OUT, "evidence", atls_http_connect(config, &http, &error));
+    CHECK(begun == 1 && most == 1);
+    stuck = 0;
+    OK(atls_http_connect(config, &http, &error));
+    CHECK(begun == 2 && most == 1 && other.asked == 0);
+    atls_http_free(http);
+    atls_config_free(config);
+    end(server);
+}
+
 static uint32_t challenge(atls_http *http, const char *kinds, char *text, size_t cap)
 {
     size_t n, total = 0;
@@ -236,4 +294,5 @@ static void set_up(void)
 
 TESTS(set_up, loop_end, CASE(the_first_kind_that_the_client_lists_is_given), CASE(ends_of_different_kinds_prove_themselves_to_each_other),
       CASE(a_source_takes_the_place_of_one_of_its_kind), CASE(a_source_is_let_go_if_there_is_no_configuration),
+      CASE(a_function_that_outlasts_its_connection_is_not_called_again_meanwhile),
       CASE(a_challenge_is_read_in_one_way_or_not_at_all))

@@ -15,7 +15,7 @@ use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use serde_json::{Map, Value, json};
 
-use super::blocking;
+use super::Turn;
 use super::provider::{EvidenceInput, Provider};
 use crate::attest::Tee;
 use crate::attest::azure::{HclReport, ReportType};
@@ -42,6 +42,8 @@ pub struct AzureVtpm {
     metadata: Metadata,
     kind: ReportType,
     kept: Mutex<Kept>,
+    turn: Turn,
+    fresh_turn: Turn,
 }
 
 /// What was fetched and still fits. The lock is never held over a wait; who comes at the same time fetches the same again.
@@ -74,7 +76,14 @@ impl AzureVtpm {
         let kinds = [ReportType::Snp, ReportType::Tdx];
         let kind = kinds.into_iter().find(|kind| HclReport::read(&report, *kind).is_ok());
         match kind {
-            Some(kind) => Ok(AzureVtpm { tpm, metadata, kind, kept: Mutex::default() }),
+            Some(kind) => Ok(AzureVtpm {
+                tpm,
+                metadata,
+                kind,
+                kept: Mutex::default(),
+                turn: Turn::default(),
+                fresh_turn: Turn::default(),
+            }),
             None => Err(broken("its report is neither of SEV-SNP nor of TDX".into())),
         }
     }
@@ -135,7 +144,8 @@ impl Provider for AzureVtpm {
     fn evidence<'a>(&'a self, input: EvidenceInput<'a>) -> BoxFuture<'a, Result<Value>> {
         let (path, kind, binder, fresh) = (self.tpm.clone(), self.kind, *input.binder, input.fresh);
         async move {
-            let told = blocking(move || ask(&path, kind, (&binder, fresh))).await??;
+            let turn = if fresh { &self.fresh_turn } else { &self.turn };
+            let told = turn.blocking(move || ask(&path, kind, (&binder, fresh))).await??;
             let report = HclReport::read(&told.report, kind).map_err(none)?;
             let endorsed = STANDARD.encode(self.endorsed(&report).await?);
             let registers = told.quote.registers.iter().map(|(number, value)| (number.to_string(), hex(value).into()));

@@ -334,7 +334,7 @@ fn kernel(path: c_text) -> Result<Arc<dyn Provider>> {
 
 fn security_module(path: c_text) -> Result<Arc<dyn Provider>> {
     let path = optional_text(path, "path")?;
-    Ok(Arc::new(Nsm(Arc::new(NsmDevice::open(path.map(Path::new))?))))
+    Ok(Arc::new(Nsm::new(Arc::new(NsmDevice::open(path.map(Path::new))?))))
 }
 
 /// `left`: a source for which there was no room.

@@ -98,7 +98,7 @@ pub(in crate::capi) fn kind(name: c_text) -> Result<Tee> {
 }
 
 fn provider(tee: Tee, callback: Callback) -> Arc<dyn Provider> {
-    Arc::new(HostFunction { tee, ask: Arc::new(move |binder, fresh| callback.call(binder, fresh)) })
+    Arc::new(HostFunction::new(tee, Arc::new(move |binder, fresh| callback.call(binder, fresh))))
 }
 
 impl Callback {
