@@ -12,8 +12,8 @@ use crate::error::{Error, Result, Status};
 
 /// Where the driver has it.
 const USUAL: &str = "/dev/nsm";
-/// `_IOWR(0x0A, 0, struct nsm_raw)` of the driver (linux/nsm.h).
-const ASK: u32 = 0xc020_0a00;
+/// `_IOWR(0x0A, 0, struct nsm_raw)` of the driver (linux/nsm.h): both directions, how many bytes, whose, which.
+const ASK: u32 = 3 << 30 | (size_of::<Exchange>() as u32) << 16 | 0x0a << 8;
 
 /// What the driver reads and writes.
 #[repr(C)]
@@ -42,11 +42,22 @@ impl SecurityModule for NsmDevice {
             response: iovec { iov_base: response.as_mut_ptr().cast::<c_void>(), iov_len: response.len() },
         };
         // SAFETY: the driver reads `exchange` and the request, and writes no further than the length of the response, which it then sets; both outlive
-        // the call. Any other file refuses the number, or reads and writes no more of `exchange` than the 32 bytes that the number tells.
+        // the call. Any other file refuses the number, or reads and writes no more of `exchange` than the number tells, which is its size.
         let status = unsafe { libc::ioctl(self.0.as_raw_fd(), ASK as _, &raw mut exchange) };
         match status {
             0.. => Ok(exchange.response.iov_len),
             _ => Err(io::Error::last_os_error()),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_number_tells_the_size_of_what_is_exchanged() {
+        assert_eq!((ASK >> 16 & 0x3fff) as usize, size_of::<Exchange>());
+        assert_eq!(ASK, if cfg!(target_pointer_width = "64") { 0xc020_0a00 } else { 0xc010_0a00 });
     }
 }
