@@ -1,6 +1,7 @@
 //! All that touches the machine. Knows neither TLS nor HTTP.
 //!
 //! - `socket`: connected sockets, TCP and Unix: the only place that sends. `dialling`: from a name to a socket.
+//! - `private_address`: which addresses are not of the public internet. Pure.
 //! - `duplex`: reading and writing at once, on what it is given.
 //! - `alarm`, `deadline`: timers. `clock`: the time of day. `random`: random numbers.
 //! - `workers`: the threads of a runtime. `offload`: helper threads for work that must wait. `blocking`: which threads may block.
@@ -16,10 +17,12 @@ pub mod deadline;
 pub mod dialling;
 pub mod duplex;
 pub mod offload;
+mod private_address;
 pub mod random;
 mod socket;
 pub mod sync;
 pub mod workers;
 
 pub use caller_runtime::CallerRuntime;
+pub use private_address::is_private;
 pub use socket::{BlockingSocket, Liveness, Socket, SocketWatch};

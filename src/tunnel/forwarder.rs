@@ -4,12 +4,12 @@
 use std::time::Duration;
 
 use super::handshake;
-use super::tunnel_target::{self, AllowedTarget, TunnelTarget};
+use super::tunnel_target::{AllowedTarget, TunnelTarget};
 
 use crate::error::{Error, Status};
 use crate::io::deadline::ChosenDuration;
 use crate::io::dialling::Dial;
-use crate::io::{Socket, dialling};
+use crate::io::{Socket, dialling, is_private};
 use crate::message::ReceivedHead;
 
 /// What is let through, and for how long.
@@ -154,7 +154,7 @@ impl ForwarderRules {
         let connecting = async {
             let mut addresses = dialling::resolve(&target.host, target.port, &how).await?;
             if !self.private && !target.is_literal() {
-                addresses.retain(|address| !tunnel_target::is_private(address.ip()));
+                addresses.retain(|address| !is_private(address.ip()));
                 if addresses.is_empty() {
                     return Err(Error::new(Status::InvalidArgument, "target leads to a private address"));
                 }
