@@ -1,6 +1,8 @@
 //! Attestation on a connection of the server: requests for evidence are read and answered here, and the host does not see them. With atlas-v1 the
 //! server attests; with exporter-v1 either side may (docs/protocol.md). May touch the network and the clock.
 
+mod making;
+
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
@@ -25,6 +27,7 @@ use crate::log;
 use crate::message::body_reader::too_large;
 use crate::verdict::Verdict;
 use crate::verifier::{Accepted, Answer, Standing};
+use making::in_time;
 
 /// Bytes of a request for evidence by atlas-v1.
 const SMALL: usize = 4096;
@@ -127,7 +130,7 @@ impl<S: ServerTransport> ServerConnection<'_, S> {
             return (422, json!({"detail": [{"loc": ["body", "nonce_hex"], "msg": detail}]}).to_string());
         };
         let made = match self.wire.export(EXPORTER_LABEL, None) {
-            Ok(exporter) => self.evidence(Tee::Tdx, (&report_data(&nonce, &exporter), false)).await,
+            Ok(exporter) => in_time(self.evidence(Tee::Tdx, (&report_data(&nonce, &exporter), false))).await,
             Err(error) => Err(error),
         };
         match made {
@@ -160,7 +163,7 @@ impl<S: ServerTransport> ServerConnection<'_, S> {
         if let Some(name) = self.foreign_name() {
             return (421, json!({"error": format!("this is not {name:?}")}).to_string());
         }
-        match self.challenge_response(&challenge, tee).await {
+        match in_time(self.challenge_response(&challenge, tee)).await {
             Ok(answer) => (200, answer),
             Err(error) => (no_quote(&error), json!({"error": "no quote"}).to_string()),
         }

@@ -57,3 +57,13 @@ fn a_request_for_evidence_is_told_from_one_for_the_host() {
     assert_eq!(evidence_route(b"POST", quote.as_bytes(), Some(&[Tee::Snp, Tee::Nitro]), false), None);
     assert_eq!(evidence_route(b"POST", challenge.as_bytes(), Some(&[Tee::Snp, Tee::Nitro]), false), exporter);
 }
+
+#[tokio::test(start_paused = true)]
+async fn evidence_that_never_comes_is_answered_with_503() {
+    let begun = tokio::time::Instant::now();
+    let error = in_time(std::future::pending::<Result<String>>()).await.unwrap_err();
+    assert_eq!((error.status, no_quote(&error), begun.elapsed().as_secs()), (Status::Busy, 503, 30));
+    assert_eq!(in_time(async { Ok(7) }).await.unwrap(), 7);
+    let failed = in_time::<()>(async { Err(Error::new(Status::NoEvidence, "none")) }).await.unwrap_err();
+    assert_eq!((failed.status, no_quote(&failed)), (Status::NoEvidence, 500));
+}
