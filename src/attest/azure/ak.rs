@@ -82,8 +82,18 @@ pub fn check(chain: &[Vec<u8>], modulus: &[u8; RSA_BYTES], (roots, now): (&[u8],
     })
 }
 
+/// Whether `issuer` has issued the last of `chain`, whose others have each been issued by the next, at `now`. Whether anybody trusts it is another question.
+pub fn has_issued(issuer: &[u8], chain: &[Vec<u8>], now: u64) -> Result<(), String> {
+    let (own, others) = chain.split_first().ok_or("an empty chain")?;
+    path(own, others, (&[CertificateDer::from(issuer)], now))
+}
+
 fn leads_to(own: &[u8], issuers: &[Vec<u8>], (roots, now): (&[u8], u64)) -> Result<(), String> {
-    let roots = read_roots(roots)?;
+    path(own, issuers, (&read_roots(roots)?, now))?;
+    if issuers.is_empty() { Err("no certificates beside it".into()) } else { Ok(()) }
+}
+
+fn path(own: &[u8], issuers: &[Vec<u8>], (roots, now): (&[CertificateDer<'_>], u64)) -> Result<(), String> {
     let anchors: Result<Vec<_>, _> = roots.iter().map(anchor_from_trusted_cert).collect();
     let anchors = anchors.map_err(|error| format!("root: {error}"))?;
     let issuers: Vec<_> = issuers.iter().map(|der| CertificateDer::from(&der[..])).collect();
@@ -95,7 +105,7 @@ fn leads_to(own: &[u8], issuers: &[Vec<u8>], (roots, now): (&[u8], u64)) -> Resu
     let path = leaf.verify_for_usage(ALL_VERIFICATION_ALGS, &anchors, &issuers, time, usage, None, None);
     let path = path.map_err(|error| error.to_string())?;
     // What is not part of the chain would pass without being looked at.
-    if path.intermediate_certificates().count() == issuers.len() && !issuers.is_empty() {
+    if path.intermediate_certificates().count() == issuers.len() {
         Ok(())
     } else {
         Err(format!("{} certificates beside it, not all and only those of the chain", issuers.len()))

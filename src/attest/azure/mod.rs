@@ -15,8 +15,8 @@ mod snp;
 mod td_report;
 mod tdx;
 
-pub use ak::MICROSOFT_ROOTS_DER;
 pub(in crate::attest) use ak::read_roots;
+pub use ak::{MICROSOFT_ROOTS_DER, has_issued};
 pub use evidence::Vtpm;
 pub use hcl::{HclReport, ReportType};
 pub use runtime_data::RuntimeData;

@@ -113,7 +113,7 @@ impl AzureVtpm {
                 return vec![certificate];
             }
         }
-        match services::issuers(&certificate).await {
+        match services::issuers(&certificate, &self.metadata).await {
             Ok(issuers) => {
                 lock(&self.kept).issuers = Some((certificate.clone(), issuers.clone()));
                 std::iter::once(certificate).chain(issuers).collect()

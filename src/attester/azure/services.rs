@@ -17,9 +17,11 @@ use x509_cert::der::{Decode, Encode};
 use x509_cert::ext::pkix::AuthorityInfoAccessSyntax;
 use x509_cert::ext::pkix::name::GeneralName;
 
+use crate::attest::azure::has_issued;
 use crate::error::{Error, Phase, Result, Status};
 use crate::http_call::{AnswerBounds, call};
-use crate::io::dialling::{Dial, dial};
+use crate::io::dialling::{Dial, reach, resolve};
+use crate::io::{clock, is_private};
 
 const SERVICE_TIMEOUT: Duration = Duration::from_secs(10);
 /// A quote has some 5 KiB.
@@ -63,27 +65,43 @@ impl Metadata {
         read.map(|der| der.to_vec()).map_err(|_| none(format!("{path}: vcekCert is not a certificate in PEM")))
     }
 
+    /// Where issuers' certificates may be. Only if this service itself is a test's, on this machine, they may be there too.
+    fn issuers_at(&self) -> Service {
+        let local = match self.0.host() {
+            Some(Host::Ipv4(address)) => address.is_loopback(),
+            Some(Host::Ipv6(address)) => address.is_loopback(),
+            Some(Host::Domain(name)) => name == "localhost",
+            None => false,
+        };
+        if local { Service::LocalAuthority } else { Service::Authority }
+    }
+
     async fn ask(&self, method: &str, path: &str, body: String) -> Result<Value> {
         let url = self.0.join(path).map_err(|error| none(error.to_string()))?;
-        let answer = get(&url, method, body, MAX_ANSWER).await?;
+        let asked = Asked { url: &url, of: Service::Metadata, max_bytes: MAX_ANSWER };
+        let answer = get(asked, method, body).await?;
         serde_json::from_slice(&answer).map_err(|error| none(format!("{path}: {error}")))
     }
 }
 
-/// The certificates above `leaf`, from the issuer's on, without the root. `None` if one cannot be had.
-pub async fn issuers(leaf: &[u8]) -> Result<Vec<Vec<u8>>> {
-    let mut found: Vec<Vec<u8>> = Vec::new();
+/// The certificates above `leaf`, from the issuer's on, without the root. Errors: one cannot be had, or has not issued the one before: what a certificate says
+/// of the next is followed only if it is itself part of the chain.
+pub async fn issuers(leaf: &[u8], metadata: &Metadata) -> Result<Vec<Vec<u8>>> {
+    let now = clock::now()?;
+    let mut chain = vec![leaf.to_vec()];
     for _ in 1..MAX_CHAIN {
-        let Some(url) = issuer_url(found.last().map_or(leaf, |der| der)) else { break };
-        let der = get(&url, "GET", String::new(), MAX_CERTIFICATE).await?;
-        match Certificate::from_der(&der) {
-            Err(error) => return Err(none(format!("{url}: {error}"))),
-            // Who judges has the root.
-            Ok(root) if is_self_issued(&root) => break,
-            Ok(_) => found.push(der.to_vec()),
+        let Some(url) = chain.last().and_then(|der| issuer_url(der)) else { break };
+        let asked = Asked { url: &url, of: metadata.issuers_at(), max_bytes: MAX_CERTIFICATE };
+        let der = get(asked, "GET", String::new()).await?;
+        let issuer = Certificate::from_der(&der).map_err(|error| none(format!("{url}: {error}")))?;
+        has_issued(&der, &chain, now).map_err(|why| none(format!("{url}: not the issuer: {why}")))?;
+        // Who judges has the root.
+        if is_self_issued(&issuer) {
+            break;
         }
+        chain.push(der.to_vec());
     }
-    Ok(found)
+    Ok(chain.split_off(1))
 }
 
 fn is_self_issued(certificate: &Certificate) -> bool {
@@ -104,8 +122,23 @@ fn issuer_url(der: &[u8]) -> Option<Url> {
     urls.next()
 }
 
+/// Who is asked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Service {
+    Metadata,
+    /// Somebody whom a certificate names, and who is on the public internet: a certificate must not lead into the machine's own network.
+    Authority,
+    LocalAuthority,
+}
+
+struct Asked<'a> {
+    url: &'a Url,
+    of: Service,
+    max_bytes: usize,
+}
+
 /// The body of a 200.
-async fn get(url: &Url, method: &str, body: String, max_bytes: usize) -> Result<Bytes> {
+async fn get(Asked { url, of, max_bytes }: Asked<'_>, method: &str, body: String) -> Result<Bytes> {
     let host = match url.host() {
         Some(Host::Domain(name)) => name.to_owned(),
         Some(Host::Ipv4(address)) => address.to_string(),
@@ -118,16 +151,26 @@ async fn get(url: &Url, method: &str, body: String, max_bytes: usize) -> Result<
         .method(method)
         .uri(&url[url::Position::BeforePath..url::Position::AfterQuery])
         .header("Host", authority)
-        // The metadata service answers nobody who was led to it by accident.
-        .header("Metadata", "true")
         .header("Connection", "close");
+    if of == Service::Metadata {
+        // It answers nobody who was led to it by accident, and so nobody else is told this.
+        request = request.header("Metadata", "true");
+    }
     if !body.is_empty() {
         request = request.header("Content-Type", "application/json");
     }
     let request = request.body(Full::new(Bytes::from(body))).map_err(|error| none(error.to_string()))?;
     let failed = |why: String| none(format!("{method} {url}: {why}"));
     let answered = tokio::time::timeout(SERVICE_TIMEOUT, async {
-        let socket = dial(&host, port, &Dial::default()).await.map_err(|error| failed(error.message))?;
+        let how = Dial::default();
+        let mut addresses = resolve(&host, port, &how).await.map_err(|error| failed(error.message))?;
+        if of == Service::Authority {
+            addresses.retain(|address| !is_private(address.ip()));
+            if addresses.is_empty() {
+                return Err(failed("it leads to a private address".into()));
+            }
+        }
+        let socket = reach(addresses, &how).await.map_err(|error| failed(error.message))?;
         let bounds = AnswerBounds { max_bytes, wants_body: |_| true };
         let (answer, _) = call(socket, request, bounds).await.map_err(|why| failed(why.to_string()))?;
         match answer.framing {
@@ -141,4 +184,39 @@ async fn get(url: &Url, method: &str, body: String, max_bytes: usize) -> Result<
 
 fn none(why: String) -> Error {
     Error::new(Status::NoEvidence, why).phase(Phase::Evidence)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_certificate_does_not_lead_into_the_machines_own_network() {
+        let asked = |url: &str, of| {
+            let url = Url::parse(url).unwrap();
+            async move { get(Asked { url: &url, of, max_bytes: 1 }, "GET", String::new()).await.unwrap_err().message }
+        };
+        for url in ["http://127.0.0.1:1/", "http://localhost:1/", "http://169.254.169.254/metadata", "http://10.1.2.3/"]
+        {
+            let why = asked(url, Service::Authority).await;
+            assert!(why.ends_with("it leads to a private address"), "{why}");
+        }
+        for url in ["http://[::1]:1/", "http://[::ffff:169.254.169.254]/", "http://[fd00::1]/", "http://0.0.0.0/"] {
+            let why = asked(url, Service::Authority).await;
+            assert!(why.ends_with("it leads to a private address"), "{why}");
+        }
+        let why = asked("http://127.0.0.1:1/", Service::LocalAuthority).await;
+        assert!(!why.contains("private"), "{why}");
+    }
+
+    #[test]
+    fn only_a_service_on_this_machine_has_issuers_there() {
+        let of = |url: &str| Metadata::at(url).unwrap().issuers_at();
+        for url in ["http://127.0.0.1:8080", "http://[::1]", "http://localhost:1"] {
+            assert_eq!(of(url), Service::LocalAuthority, "{url}");
+        }
+        for url in ["http://169.254.169.254", "http://metadata.example", "http://10.0.0.1"] {
+            assert_eq!(of(url), Service::Authority, "{url}");
+        }
+    }
 }

@@ -22,7 +22,7 @@ use crate::error::{Error, Result, Status};
 /// machine that the server runs on, bound to the TLS session. This is what atls_http_connect_start and the like ask for; docs/protocol.md describes
 /// both protocols. The host does not see these requests. The server needs a certificate; if the agent supports it, its fingerprint is added to the
 /// guest's log. Quotes are made one at a time. If 64 requests are waiting, or more than ATLS_SERVER_LIMIT_EVIDENCE_PER_SECOND arrive, further ones
-/// are answered with 503 and Retry-After; clients of this library then ask again, within their deadlines.
+/// are answered with 503 and Retry-After, and so is one whose evidence is not made within 30 s; clients of this library then ask again, within their deadlines.
 /// A server may have several sources, each of another kind of evidence: a source takes the place of one of the same kind. A client is given the first
 /// kind of its challenge that the server has a source of; if there is none, the answer is 400.
 /// `path`: the Unix socket of the dstack guest agent. May be NULL, for its usual places.
@@ -78,7 +78,7 @@ pub extern "C" fn atls_server_config_set_nsm(
 /// Like atls_server_config_set_dstack_agent, with evidence of an Azure confidential virtual machine: the report of its paravisor and a quote of its TPM. The
 /// TPM is asked at once whether the machine is a TDX or an SEV-SNP guest. Evidence is given by exporter-v1 only. The metadata service is asked for
 /// the hardware's quote or for the certificate of the chip's key, whenever the report is another; and the issuers of the certificate that the TPM has for its key are
-/// fetched once, by http, from where that certificate says that they are. Clients that want a fresh report get it once in five seconds, and wait some seconds.
+/// fetched once, by http, from where that certificate says that they are, if that is on the public internet. Clients that want a fresh report get it once in five seconds, and wait some seconds.
 /// `tpm`: the device, or a Unix socket of a TPM. May be NULL, for "/dev/tpmrm0".
 /// `metadata_url`: "http://HOST" or "http://HOST:PORT". May be NULL, for "http://169.254.169.254".
 /// Statuses: NULL_ARGUMENT, INVALID_UTF8, INVALID_ARGUMENT (no TPM, no such machine, not a URL).
