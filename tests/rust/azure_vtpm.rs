@@ -196,6 +196,43 @@ fn a_paravisor_that_makes_no_new_report() {
 }
 
 #[test]
+fn a_report_that_changes_while_it_is_read() {
+    let azure = Azure::new(SNP);
+    azure.machine.turn(|knobs| knobs.torn = 2);
+    azure.trusted();
+    azure.machine.turn(|knobs| knobs.torn = 3);
+    azure.refused("NO_EVIDENCE", "");
+    azure.trusted();
+}
+
+#[test]
+fn a_new_report_has_a_new_quote_and_the_certificate_of_the_old() {
+    for (kind, path, fetched) in [(TDX, "/acc/tdquote", 2), (SNP, "/THIM/amd/certification", 1)] {
+        let mut azure = Azure::new(kind);
+        azure.trusted();
+        azure.policy["fresh_report"] = true.into();
+        azure.trusted();
+        azure.policy["fresh_report"] = false.into();
+        azure.trusted();
+        assert_eq!(azure.machine.hits(path), fetched);
+    }
+}
+
+#[test]
+fn a_certificate_that_did_not_issue_the_key_s_is_not_followed() {
+    let azure = Azure::new(SNP);
+    azure.machine.turn(|knobs| knobs.wrong_issuer = true);
+    azure.refused("QUOTE_INVALID", "ak_certificate");
+    let hits = ["/lower.crt", "/upper.crt", "/root.crt"].map(|path| azure.machine.hits(path));
+    assert_eq!(hits, [1, 0, 0]);
+    // The guest is what it says, and a policy may do without the certificate.
+    let mut other = azure.policy.clone();
+    other["ak_certificate"] = "off".into();
+    other["paravisor"] = json!(["5a".repeat(48)]);
+    drop(azure.connect(&other).unwrap_or_else(|refusal| panic!("{refusal:?}")));
+}
+
+#[test]
 fn a_metadata_service_that_fails_and_recovers() {
     for kind in [TDX, SNP] {
         let azure = Azure::new(kind);

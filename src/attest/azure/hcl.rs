@@ -2,6 +2,7 @@
 //! but these two is signed, so all the rest has one value. Pure.
 
 use super::runtime_data::RuntimeData;
+use crate::attest::hash::sha256;
 
 /// Of the hardware's report, or where it may be.
 const HARDWARE: usize = 1184;
@@ -60,6 +61,16 @@ impl HclReport {
         zero(padding, DATA_AT + size)?;
         let hardware: &[u8; HARDWARE] = header[HARDWARE_AT..].first_chunk().ok_or("no hardware's report")?;
         Ok(HclReport { hardware: *hardware, data: data.to_vec(), runtime: RuntimeData::read(data)? })
+    }
+
+    /// Whether the hardware's report has the digest of the runtime data. Not so if the two are of different reports, one of which took the other's place
+    /// while it was read.
+    pub fn is_whole(&self, kind: ReportType) -> bool {
+        let at = match kind {
+            ReportType::Snp => 80,
+            ReportType::Tdx => 128,
+        };
+        self.hardware[at..at + 32] == sha256(&self.data)
     }
 }
 

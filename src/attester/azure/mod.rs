@@ -5,6 +5,7 @@ pub mod commands;
 mod services;
 mod tpm;
 
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 use std::time::{Duration, Instant};
@@ -33,6 +34,8 @@ const USUAL_TPM: &str = "/dev/tpmrm0";
 const USUAL_METADATA: &str = "http://169.254.169.254";
 /// A TDREPORT is the first part of where the hardware's report is.
 const TD_REPORT: usize = 1024;
+/// What names the chip's key in a report: its kind, the reported TCB version, the chip.
+const SIGNED_BY: [Range<usize>; 3] = [0x48..0x4c, 0x180..0x188, 0x1a0..0x1e0];
 /// How long certificates that could not be had are not asked for again.
 const REST: Duration = Duration::from_secs(60);
 
@@ -49,7 +52,7 @@ pub struct AzureVtpm {
 /// What was fetched and still fits. The lock is never held over a wait; who comes at the same time fetches the same again.
 #[derive(Debug, Default)]
 struct Kept {
-    /// The hardware's report, and the quote of it or the certificate of its key.
+    /// `endorsed_part` of the hardware's report, and the quote of it or the certificate of its key.
     hardware: Option<(Vec<u8>, Vec<u8>)>,
     /// The attestation key's certificate, and those above it.
     issuers: Option<(Vec<u8>, Vec<Vec<u8>>)>,
@@ -90,16 +93,25 @@ impl AzureVtpm {
 
     /// The hardware's quote over its report, or the certificate of the key that signed that.
     async fn endorsed(&self, report: &HclReport) -> Result<Vec<u8>> {
+        let about = self.endorsed_part(report);
         let kept = lock(&self.kept).hardware.clone();
-        if let Some((_, made)) = kept.filter(|(of, _)| of[..] == report.hardware[..]) {
+        if let Some((_, made)) = kept.filter(|(of, _)| *of == about) {
             return Ok(made);
         }
         let made = match self.kind {
             ReportType::Tdx => self.metadata.quote(&report.hardware[..TD_REPORT]).await?,
             ReportType::Snp => self.metadata.chip_certificate().await?,
         };
-        lock(&self.kept).hardware = Some((report.hardware.to_vec(), made.clone()));
+        lock(&self.kept).hardware = Some((about, made.clone()));
         Ok(made)
+    }
+
+    /// What the quote, or the certificate, is about: the whole report, which the quote holds, or what names the chip's key, which no new report changes.
+    fn endorsed_part(&self, report: &HclReport) -> Vec<u8> {
+        match self.kind {
+            ReportType::Tdx => report.hardware.to_vec(),
+            ReportType::Snp => SIGNED_BY.iter().flat_map(|part| &report.hardware[part.clone()]).copied().collect(),
+        }
     }
 
     /// The certificate with those above it; alone if they cannot be had, which a policy may do without.
@@ -172,10 +184,15 @@ impl Provider for AzureVtpm {
 fn ask(path: &Path, kind: ReportType, (binder, fresh): (&[u8; 64], bool)) -> Result<Told> {
     let mut tpm = Tpm::open(path).map_err(|error| none(format!("{}: {error}", path.display())))?;
     let report = match fresh {
-        true => tpm.fresh_report(binder, |report| HclReport::read(report, kind).ok())?,
-        false => tpm.report()?,
+        true => tpm.fresh_report(binder, |report| whole(report, kind))?,
+        false => tpm.whole_report(|report| whole(report, kind).is_some())?,
     };
     Ok(Told { report, quote: tpm.quote(&nonce(binder))?, certificate: tpm.certificate()? })
+}
+
+/// The report, unless a new one took its place while it was read.
+fn whole(report: &[u8], kind: ReportType) -> Option<HclReport> {
+    HclReport::read(report, kind).ok().filter(|report| report.is_whole(kind))
 }
 
 fn none(why: String) -> Error {

@@ -24,7 +24,7 @@ const KEY: u32 = 0x8100_0003;
 const MAX_MEMORY: u16 = 8192;
 /// A socket that says nothing for so long is dead; a device's driver has deadlines of its own.
 const SILENCE: Duration = Duration::from_secs(20);
-/// How often a quote is made whose registers change before they are read.
+/// How often a quote is made whose registers change before they are read, and a report is read that changes meanwhile.
 const TRIES: usize = 3;
 /// How often a command is tried that the TPM puts off, as it does while it is busy with itself.
 const LATER_TRIES: usize = 10;
@@ -135,6 +135,17 @@ impl Tpm {
     /// The paravisor's report as it is. Errors: NoEvidence (not a machine of Azure's).
     pub fn report(&mut self) -> Result<Vec<u8>> {
         self.memory(REPORT)?.ok_or_else(|| none(format!("no report of a paravisor (memory {REPORT:x})")))
+    }
+
+    /// The same, read again if it is not whole because the paravisor made a new one meanwhile.
+    pub fn whole_report(&mut self, is_whole: impl Fn(&[u8]) -> bool) -> Result<Vec<u8>> {
+        for _ in 0..TRIES {
+            let report = self.report()?;
+            if is_whole(&report) {
+                return Ok(report);
+            }
+        }
+        Err(none(format!("the report of the paravisor is not whole, after {TRIES} tries")))
     }
 
     /// A report that was made for `binder`. Takes seconds.

@@ -38,8 +38,12 @@ pub struct Knobs {
     pub moving: u32,
     /// Every answer is cut to so many bytes, its size field is left as it is.
     pub cut: Option<usize>,
+    /// So many times a new report takes the place of one that is being read.
+    pub torn: u8,
     /// What the metadata service answers everything with.
     pub fail: Option<u16>,
+    /// Where the issuer's certificate should be there is another one, of an authority too.
+    pub wrong_issuer: bool,
 }
 
 pub struct Machine {
@@ -299,7 +303,12 @@ impl Tpm {
         authorized(&[])
     }
 
-    fn read(&self, index: u32, size: usize, offset: usize) -> Vec<u8> {
+    fn read(&mut self, index: u32, size: usize, offset: usize) -> Vec<u8> {
+        let mut knobs = self.knobs.lock().expect("knobs");
+        if index == REPORT && offset > 0 && offset <= 1024 && knobs.torn > 0 {
+            self.memory.insert(REPORT, self.hardware.report(&[knobs.torn; 64]));
+            knobs.torn -= 1;
+        }
         let Some(memory) = self.memory.get(&index) else { return refused(0x28b) };
         if memory.is_empty() {
             return refused(0x14a);
@@ -359,10 +368,14 @@ fn serve_metadata(listener: TcpListener, (hardware, microsoft, knobs, hits): Ser
                         return;
                     }
                     let is_meant = request.header("metadata").as_deref() == Some("true");
+                    let wrong_issuer = knobs.lock().expect("knobs").wrong_issuer;
                     let refused = knobs.lock().expect("knobs").fail.map(|status| format!("{status} Failed"));
                     let found = match (request.method.as_str(), request.path.as_str()) {
                         ("POST", "/acc/tdquote") if is_meant => td_quote(&hardware, &body),
                         ("GET", "/metadata/THIM/amd/certification") if is_meant => Some(chip_certificate()),
+                        // Those are not the metadata service's, and nobody is told how one speaks to it.
+                        ("GET", path) if path.ends_with(".crt") && request.header("metadata").is_some() => None,
+                        ("GET", "/lower.crt") if wrong_issuer => Some(microsoft.authorities[1].clone()),
                         ("GET", "/lower.crt") => Some(microsoft.authorities[0].clone()),
                         ("GET", "/upper.crt") => Some(microsoft.authorities[1].clone()),
                         ("GET", "/root.crt") => Some(microsoft.root_der.clone()),
