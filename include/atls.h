@@ -3672,10 +3672,11 @@ typedef atls_status (*atls_attached_fn)(void *ATLS_NULLABLE user_data,
  * describes both protocols. The host does not see these requests. The server needs a certificate;
  * if the agent supports it, its fingerprint is added to the guest's log. Quotes are made one at a
  * time. If 64 requests are waiting, or more than ATLS_SERVER_LIMIT_EVIDENCE_PER_SECOND arrive,
- * further ones are answered with 503 and Retry-After; clients of this library then ask again,
- * within their deadlines. A server may have several sources, each of another kind of evidence: a
- * source takes the place of one of the same kind. A client is given the first kind of its challenge
- * that the server has a source of; if there is none, the answer is 400.
+ * further ones are answered with 503 and Retry-After, and so is one whose evidence is not made
+ * within 30 s; clients of this library then ask again, within their deadlines. A server may have
+ * several sources, each of another kind of evidence: a source takes the place of one of the same
+ * kind. A client is given the first kind of its challenge that the server has a source of; if there
+ * is none, the answer is 400.
  *
  * \param path the Unix socket of the dstack guest agent. May be NULL, for its usual places.
  * \return ATLS_OK, or
@@ -3727,8 +3728,8 @@ atls_status atls_server_config_set_nsm(atls_server_config *config,
  * machine is a TDX or an SEV-SNP guest. Evidence is given by exporter-v1 only. The metadata service
  * is asked for the hardware's quote or for the certificate of the chip's key, whenever the report
  * is another; and the issuers of the certificate that the TPM has for its key are fetched once, by
- * http, from where that certificate says that they are. Clients that want a fresh report get it
- * once in five seconds, and wait some seconds.
+ * http, from where that certificate says that they are, if that is on the public internet. Clients
+ * that want a fresh report get it once in five seconds, and wait some seconds.
  *
  * \param tpm the device, or a Unix socket of a TPM. May be NULL, for "/dev/tpmrm0".
  * \param metadata_url "http://HOST" or "http://HOST:PORT". May be NULL, for
@@ -3928,8 +3929,9 @@ atls_status atls_config_add_attached_source(
  * only the name of the check that failed. The reason and the verdict (atls_error_verdict()) are in
  * the host's REFUSED event. A client has one attempt for each challenge and eight for a connection,
  * which then ends. The proof holds as long as the connection, unless the policy ends it earlier
- * (docs/policy.md, "Open connections"): then the next request is refused in the same way. Its
- * verdict: atls_server_request_verdict(). The server needs a certificate.
+ * (docs/policy.md, "Open connections"): then the next request is refused in the same way. A later
+ * proof that is refused ends it too, and the connection. Its verdict:
+ * atls_server_request_verdict(). The server needs a certificate.
  *
  * \return ATLS_OK, or
  * \retval ATLS_NULL_ARGUMENT

@@ -192,6 +192,7 @@ const NUMBERS: &[(&str, &str, &str)] = &[
     ("Bytes of a request body", "server", "body of backlog"),
     ("Bytes of a body in one event", "server", "piece of backlog"),
     ("Quotes", "attester", "const USUAL_PACE"),
+    ("Time until its evidence is made", "server", "const MAKING"),
     ("Connections that wait to be accepted", "server", "backlog"),
     ("Requests under way", "client", "requests of waiting"),
     ("Connections to one host", "client", "connections of waiting"),

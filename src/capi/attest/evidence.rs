@@ -154,7 +154,9 @@ pub unsafe extern "C" fn atls_server_config_add_attached_source(
     error: Out<*mut atls_error>,
 ) -> atls_status {
     guard(error, || {
-        let (tee, ask) = host_evidence::devices(tee, evidence, HostData { user_data, drop })?;
+        let kept = HostData { user_data, drop };
+        given(&config, "config")?;
+        let (tee, ask) = host_evidence::devices(tee, evidence, kept)?;
         let source = Arc::new(DeviceSource::new(tee, ask));
         has_room(change(config, "config", |config| config.settings.devices.add(source))?)
     })
@@ -280,7 +282,9 @@ pub unsafe extern "C" fn atls_config_add_attached_source(
     error: Out<*mut atls_error>,
 ) -> atls_status {
     guard(error, || {
-        let (tee, ask) = host_evidence::devices(tee, evidence, HostData { user_data, drop })?;
+        let kept = HostData { user_data, drop };
+        given(&config, "config")?;
+        let (tee, ask) = host_evidence::devices(tee, evidence, kept)?;
         let source = Arc::new(DeviceSource::own(tee, ask));
         has_room(change(config, "config", |config| config.config.change().devices.add(source))?)
     })
