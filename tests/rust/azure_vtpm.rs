@@ -210,6 +210,7 @@ fn a_new_report_has_a_new_quote_and_the_certificate_of_the_old() {
     for (kind, path, fetched) in [(TDX, "/acc/tdquote", 2), (SNP, "/THIM/amd/certification", 1)] {
         let mut azure = Azure::new(kind);
         azure.trusted();
+        azure.policy["paravisor"] = json!([if kind == TDX { "11" } else { "5a" }.repeat(48)]);
         azure.policy["fresh_report"] = true.into();
         azure.trusted();
         azure.policy["fresh_report"] = false.into();
