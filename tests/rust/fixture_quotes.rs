@@ -1,14 +1,15 @@
 //! The form of real quotes: what may follow them, and that every byte of them counts.
 
-#[path = "support/fixture_files.rs"]
-mod files;
+#![allow(unsafe_code)] // The tests' support is a client of the C ABI.
+
+mod support;
 
 use atls::attest::dcap::Culprit;
 use atls::attest::tdx::TdxEvidence;
 use atls::attest::{AppraisalRequest, Binding, Documents, Policy, TrustAnchors, appraise, dcap, tdx};
 use atls::error::Status;
-use files::{collateral, folder, read};
 use serde_json::{Value, json};
+use support::evidence::{collateral, folder, read};
 
 /// A published quote, its collateral and a time at which both hold.
 fn published() -> (Vec<u8>, Documents, u64) {

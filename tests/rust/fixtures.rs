@@ -4,16 +4,14 @@
 
 #![allow(unsafe_code)] // It is a client of the C ABI.
 
-#[path = "support/fixture_files.rs"]
-mod files;
 mod support;
 
 use atls::attest::dcap::{Culprit, DocumentKind, QuoteKind};
 use atls::attest::tdx::TdxEvidence;
 use atls::attest::{AppraisalRequest, Binding, Document, Policy, TrustAnchors, appraise, dcap, tdx};
 use atls::verdict::Outcome;
-use files::{collateral, folder, read, yaml_to_json};
 use serde_json::{Value, json};
+use support::evidence::{collateral, folder, read, yaml_to_json};
 use support::offline::{Question, Session};
 
 fn quote(spec: &Value) -> Vec<u8> {

@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use atls::attest::{Documents, dcap};
 use serde_json::Value;
 
 /// The folder, if it is there.
@@ -38,4 +39,14 @@ pub fn yaml_to_json(text: &str) -> Value {
         map.insert(key.into(), text.into());
     }
     Value::Object(map)
+}
+
+/// Documents of the vendor, in JSON or YAML.
+pub fn collateral(path: &str) -> Documents {
+    let bytes = read(path);
+    if path.ends_with(".yaml") {
+        let value = yaml_to_json(std::str::from_utf8(&bytes).unwrap());
+        return dcap::documents::from_json(value.to_string().as_bytes()).unwrap();
+    }
+    dcap::documents::from_json(&bytes).unwrap()
 }
