@@ -22,7 +22,7 @@ use std::process::ExitCode;
 const USAGE: &str = "usage: cargo xtask COMMAND
 
   demo     build everything and run the main job
-  test     every test: Rust, C (plain, sanitized, valgrind), consumers
+  test     every test: Rust, C (plain, sanitized, valgrind), users of the installed library; [NAME] the suite of one user
   serve    the simulator and the servers of others that the C tests use, until standard input ends
   header   write include/atls.h from src/capi
   docs     the header and the pages as HTML, into target/docs
@@ -34,7 +34,7 @@ fn main() -> ExitCode {
     let command = std::env::args().nth(1).unwrap_or_default();
     let done = match command.as_str() {
         "demo" => demo::run_demo(),
-        "test" => suite::run_all(),
+        "test" => suite::run_all(std::env::args().nth(2)),
         "serve" => suite::serve(),
         "header" => build::header(),
         "docs" => docs::build(),

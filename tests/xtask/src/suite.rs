@@ -8,7 +8,10 @@ use crate::shell::{Done, cargo, command, output, root, run, step};
 use crate::simulator::Simulator;
 use crate::{build, consumers, demo, docs, h1, packages, peers, server};
 
-pub fn run_all() -> Done {
+pub fn run_all(only: Option<String>) -> Done {
+    if let Some(suite) = only {
+        return consumers::run_one(&suite);
+    }
     packages::ensure(packages::TEST)?;
     step("Rust tests");
     run(cargo().args(["test", "--workspace", "--locked", "--quiet"]))?;
@@ -35,7 +38,6 @@ pub fn run_all() -> Done {
     demo::examples(&simulator)?;
     h1::examples()?;
     server::examples(&simulator)?;
-    step("consumers of the installed library");
     consumers::run_all(&simulator)
 }
 

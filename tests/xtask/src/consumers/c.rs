@@ -1,5 +1,4 @@
-//! The smallest real users of the library, as others would build them: CMake from the build tree, the install tree and as a
-//! subdirectory, pkg-config, C++ and cgo.
+//! The smallest real users of the library: CMake from the build tree, the install tree and as a subdirectory, pkg-config, C++ and cgo.
 
 use std::path::Path;
 use std::process::Command;
@@ -8,22 +7,10 @@ use crate::build;
 use crate::shell::{Done, command, output, root, run};
 use crate::simulator::Simulator;
 
-pub fn run_all(simulator: &Simulator) -> Done {
-    let prefix = root().join("target/install");
-    let _ = std::fs::remove_dir_all(&prefix);
-    run(command("cmake")
-        .arg("--install")
-        .arg(build::tree("plain"))
-        .arg("--prefix")
-        .arg(&prefix)
-        .stdout(std::process::Stdio::null()))?;
-    // A moved tree must work as well as one in its place.
-    let moved = root().join("target/install-moved");
-    let _ = std::fs::remove_dir_all(&moved);
-    std::fs::rename(&prefix, &moved).map_err(|error| error.to_string())?;
+pub fn suite(simulator: &Simulator, prefix: &Path) -> Done {
     let source = root().join("tests/consumers/cmake");
     let build_tree = format!("-Datls_DIR={}", build::tree("plain").join("cmake").display());
-    let install_tree = format!("-DCMAKE_PREFIX_PATH={}", moved.display());
+    let install_tree = format!("-DCMAKE_PREFIX_PATH={}", prefix.display());
     let cargo_target = format!("-DATLS_CARGO_TARGET_DIR={}", root().join("target").display());
     let subdirectory = format!("-DATLS_SOURCE={}", root().display());
     cmake(simulator, &source, "build-tree", &[&build_tree])?;
@@ -34,8 +21,8 @@ pub fn run_all(simulator: &Simulator) -> Done {
         return Err("find_package accepted a version that is not there".into());
     }
     cmake(simulator, &root().join("examples-c"), "examples", &[&install_tree])?;
-    pkg_config(simulator, &moved)?;
-    go(simulator, &moved)
+    pkg_config(simulator, prefix)?;
+    go(simulator, prefix)
 }
 
 fn cmake(simulator: &Simulator, source: &Path, name: &str, options: &[&str]) -> Done {
