@@ -1,0 +1,7 @@
+/* commands.h - the subcommands, each in the file of its name. */
+#ifndef ATLS_TOOL_COMMANDS_H
+#define ATLS_TOOL_COMMANDS_H
+
+#include "options.h"
+
+#endif

@@ -1,0 +1,133 @@
+/* failure.c - messages, exit codes, signals. */
+#include "failure.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "output.h"
+
+const struct code_text code_texts[] = {
+    {CODE_DONE, "Success."},
+    {CODE_CALL, "The command line or a document, such as the policy, is invalid (ATLS statuses 1xx)."},
+    {CODE_SYSTEM, "A file, the network or a time limit (2xx)."},
+    {CODE_TLS, "TLS (3xx)."},
+    {CODE_ATTESTATION, "The other side is not attested: no evidence, or refused (4xx)."},
+    {CODE_HTTP, "HTTP, a proxy or a tunnel (5xx)."},
+    {CODE_DEFECT, "A defect of the library (9xx)."},
+    {CODE_HTTP_STATUS, "With --fail: the status of the response is 400 or more."},
+    {130, "Interrupted by SIGINT, as a shell reports it; the tool ends by the signal itself."},
+    {CODE_OUTPUT_CLOSED, "Nobody reads standard output any more. No message is printed."},
+    {0, NULL},
+};
+
+static const char *name = "atls";
+
+void failure_set_name(const char *new_name)
+{
+    name = new_name;
+}
+
+const char *failure_name(void)
+{
+    return name;
+}
+
+int fail(int code, const char *format, ...)
+{
+    va_list list;
+    va_start(list, format);
+    progress_end();
+    fprintf(stderr, "%s: ", name);
+    vfprintf(stderr, format, list);
+    fputc('\n', stderr);
+    va_end(list);
+    return code;
+}
+
+void warn(const char *format, ...)
+{
+    va_list list;
+    va_start(list, format);
+    progress_end();
+    fprintf(stderr, "%s: warning: ", name);
+    vfprintf(stderr, format, list);
+    fputc('\n', stderr);
+    va_end(list);
+}
+
+int fail_errno(const char *what)
+{
+    return fail(CODE_SYSTEM, "%s: %s", what, strerror(errno));
+}
+
+int code_of(atls_status status)
+{
+    int hundred = (int)status / 100;
+    return status == ATLS_OK ? CODE_DONE : hundred >= 1 && hundred <= 9 ? hundred : CODE_DEFECT;
+}
+
+int fail_status(atls_status status, atls_error *error, const char *about)
+{
+    const atls_verdict *verdict = atls_error_verdict(error);
+    progress_end();
+    if (verdict)
+        print_verdict(verdict, stderr);
+    const char *message = atls_error_message(error).ptr;
+    fail(0, "%s%s%s%s%s", about ? about : "", about ? ": " : "", message, *message ? " " : "", *message ? "" : atls_status_name(status).ptr);
+    atls_error_free(error);
+    return code_of(status);
+}
+
+/* Written before `has_partial` is set, read by the handler only while it is. */
+static char partial[4096];
+static volatile sig_atomic_t has_partial;
+
+static void say(const char *text)
+{
+    ssize_t ignored = write(STDERR_FILENO, text, strlen(text));
+    (void)ignored;
+}
+
+/* Only calls that a signal handler may make. */
+static void on_signal(int signal_number)
+{
+    if (has_partial && unlink(partial) == 0)
+        say("\natls: interrupted; what had arrived was removed\n");
+    else
+        say("\natls: interrupted\n");
+    signal(signal_number, SIG_DFL);
+    raise(signal_number); /* takes effect when the handler returns */
+}
+
+void signals_setup(void)
+{
+    const int ending[] = {SIGINT, SIGTERM, SIGHUP};
+    struct sigaction action;
+    memset(&action, 0, sizeof action);
+    action.sa_handler = SIG_IGN;
+    sigaction(SIGPIPE, &action, NULL);
+    action.sa_handler = on_signal;
+    sigemptyset(&action.sa_mask);
+    for (size_t i = 0; i < sizeof ending / sizeof *ending; i++) {
+        struct sigaction before;
+        /* nohup and shells' background jobs ignore some: so do we. */
+        if (sigaction(ending[i], NULL, &before) == 0 && before.sa_handler != SIG_IGN)
+            sigaction(ending[i], &action, NULL);
+    }
+}
+
+bool signals_set_partial(const char *path)
+{
+    has_partial = 0;
+    if (!path)
+        return true;
+    if (strlen(path) >= sizeof partial)
+        return false;
+    strcpy(partial, path);
+    has_partial = 1;
+    return true;
+}

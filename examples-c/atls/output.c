@@ -1,0 +1,139 @@
+/* output.c - checked writes, JSON text, the table of a verdict, the progress bar. */
+#include "output.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "failure.h"
+
+void output_setup(void)
+{
+    for (int fd = 0; fd <= 2; fd++)
+        if (fcntl(fd, F_GETFD) < 0 && errno == EBADF && open("/dev/null", fd == 0 ? O_WRONLY : O_RDONLY) != fd)
+            _exit(CODE_SYSTEM);
+}
+
+int output_failed(void)
+{
+    if (errno == EPIPE)
+        return CODE_OUTPUT_CLOSED;
+    return fail_errno("standard output");
+}
+
+int output_finish(void)
+{
+    errno = EIO; /* of an earlier write, whose errno is gone */
+    bool failed = ferror(stdout) != 0;
+    if (fflush(stdout) != 0 || failed)
+        return output_failed();
+    return 0;
+}
+
+void print_json_text(const char *text, FILE *out)
+{
+    fputc('"', out);
+    for (const unsigned char *at = (const unsigned char *)text; *at; at++) {
+        if (*at == '"' || *at == '\\')
+            fprintf(out, "\\%c", *at);
+        else if (*at < 0x20)
+            fprintf(out, "\\u%04x", *at);
+        else
+            fputc(*at, out);
+    }
+    fputc('"', out);
+}
+
+void print_safe(const char *text, size_t most, FILE *out)
+{
+    size_t len = strlen(text), shown = len;
+    if (len > most) {
+        shown = most - 2;
+        while (shown > 0 && ((unsigned char)text[shown] & 0xC0) == 0x80)
+            shown--; /* not in the middle of a character of UTF-8 */
+    }
+    for (size_t i = 0; i < shown; i++) {
+        unsigned char byte = (unsigned char)text[i];
+        /* C1 control characters are 0xC2 0x80 to 0xC2 0x9F in UTF-8 */
+        bool control = byte < 0x20 || byte == 0x7F || (byte == 0xC2 && (unsigned char)text[i + 1] < 0xA0);
+        fputc(control ? '?' : byte, out);
+        i += control && byte == 0xC2;
+    }
+    if (shown < len)
+        fputs("..", out);
+}
+
+void print_verdict(const atls_verdict *verdict, FILE *out)
+{
+    static const char *const outcome[] = {"pass", "FAIL", "-"};
+    for (size_t i = 0; i < atls_verdict_check_count(verdict); i++) {
+        atls_check check = atls_verdict_check_outcome(verdict, i);
+        fprintf(out, "  %-4s  %-24s ", check <= ATLS_CHECK_SKIPPED ? outcome[check] : "?", atls_verdict_check_name(verdict, i).ptr);
+        print_safe(atls_verdict_check_actual(verdict, i).ptr, 96, out);
+        if (check == ATLS_CHECK_FAIL) {
+            fputs("\n        expected                 ", out);
+            print_safe(atls_verdict_check_expected(verdict, i).ptr, 96, out);
+        }
+        fputc('\n', out);
+    }
+    const char *tcb = atls_verdict_tcb_status(verdict).ptr; /* "" if the vendor publishes none */
+    fprintf(out, "%s: %s, %s%s%strust anchor %s%s\n", atls_verdict_trusted(verdict) ? "trusted" : "NOT TRUSTED",
+            atls_verdict_tee_type(verdict).ptr, *tcb ? "TCB " : "", tcb, *tcb ? ", " : "", atls_verdict_trust_anchor(verdict).ptr,
+            atls_verdict_bound_to_session(verdict) ? "" : " (not bound to a session)");
+}
+
+static struct {
+    const char *what;
+    uint64_t done, total;
+    struct timespec begun;
+    double shown; /* when the bar was drawn last, in seconds since it began */
+    bool active, visible;
+} bar;
+
+static double since(const struct timespec *then)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (double)(now.tv_sec - then->tv_sec) + (double)(now.tv_nsec - then->tv_nsec) / 1e9;
+}
+
+void progress_begin(const char *what, uint64_t total)
+{
+    progress_end();
+    bar.what = what;
+    bar.done = 0;
+    bar.total = total;
+    bar.shown = 0.75; /* so that it appears after a second */
+    bar.active = isatty(STDERR_FILENO) == 1;
+    clock_gettime(CLOCK_MONOTONIC, &bar.begun);
+}
+
+void progress_add(uint64_t bytes)
+{
+    bar.done += bytes;
+    if (!bar.active)
+        return;
+    double time = since(&bar.begun);
+    if (time < bar.shown + 0.25)
+        return;
+    bar.shown = time;
+    bar.visible = true;
+    double speed = (double)bar.done / time / 1e6, mega = (double)bar.done / 1e6;
+    if (bar.total) {
+        int cells = bar.done >= bar.total ? 30 : (int)(bar.done * 30 / bar.total);
+        fprintf(stderr, "\r%s [%-30.*s] %3d %%  %.1f MB  %.1f MB/s ", bar.what, cells, "##############################",
+                (int)((double)bar.done * 100 / (double)bar.total), mega, speed);
+    } else {
+        fprintf(stderr, "\r%s  %.1f MB  %.1f MB/s ", bar.what, mega, speed);
+    }
+    fflush(stderr);
+}
+
+void progress_end(void)
+{
+    if (bar.visible)
+        fprintf(stderr, "\r%*s\r", 76, "");
+    bar.visible = bar.active = false;
+}
