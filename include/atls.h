@@ -3064,6 +3064,19 @@ atls_status atls_server_config_set_keep_alive(atls_server_config *config,
                                               atls_error *ATLS_NULLABLE *ATLS_NULLABLE error);
 
 /**
+ * Says whether a client may end its sending direction, by a FIN or close_notify, and still wait for
+ * its response. On by default. If off, such a client is gone: a request whose response is not
+ * complete ends at once with IO and ATLS_DETAIL_PEER_GONE, instead of when TCP's probes notice
+ * (ATLS_SERVER_DEADLINE_TCP_KEEPALIVE), so that work for clients which have left can be stopped.
+ * Few clients half-close.
+ *
+ * \return ATLS_OK or ATLS_NULL_ARGUMENT.
+ */
+atls_status atls_server_config_set_half_close(atls_server_config *config,
+                                              bool allowed,
+                                              atls_error *ATLS_NULLABLE *ATLS_NULLABLE error);
+
+/**
  * Accepts requests that deviate from the RFCs.
  *
  * \param flags the leniency flags from ATLS_H1_ALLOW_BARE_LF on, each of which says what it risks;

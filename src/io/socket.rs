@@ -45,6 +45,9 @@ impl SocketWatch {
 pub trait Liveness {
     /// The error that the system has noticed on the connection, if any. One system call.
     fn check(&self) -> io::Result<()>;
+
+    /// When the connection is dropped, it is reset, and what waits to be sent is discarded. Does nothing on a transport that cannot be reset.
+    fn abort(&self) {}
 }
 
 impl Liveness for Socket {
@@ -53,6 +56,12 @@ impl Liveness for Socket {
         match SockRef::from(&*self.0).send_with_flags(&[], SEND_FLAGS) {
             Err(error) if !passes(&error) => Err(error),
             _ => Ok(()),
+        }
+    }
+
+    fn abort(&self) {
+        if let Kind::Tcp(stream) = &*self.0 {
+            let _ = SockRef::from(stream).set_linger(Some(Duration::ZERO));
         }
     }
 }

@@ -126,6 +126,11 @@ impl<S: ServerTransport> ServerConnection<'_, S> {
         let error = done.as_ref().err().map(|error| error.clone().peer(self.peer));
         request.end(error.as_ref());
         ending.0 = None;
+        if error.is_some() && self.conn.our_state() == State::SendBody && self.conn.their_http_version() < 0x0101 {
+            // Only the end of the connection can end this body: in an orderly end it would look complete.
+            self.wire.abort();
+            self.broken = true;
+        }
         if let Some(error) = error.as_ref().filter(|error| error.status != Status::Canceled) {
             if error.detail != Detail::PeerGone {
                 log::emit(log::WARNING, || format!("server: {}: refused: {}", place_of(self.peer), log::reason(error)));
@@ -257,10 +262,10 @@ impl<S: ServerTransport> ServerConnection<'_, S> {
                 match moved {
                     // A TLS stream that ends without close_notify has ended, like one that ends with it.
                     Err(error) if watches && error.kind() == std::io::ErrorKind::UnexpectedEof => {
-                        self.moved(Moved::Received(0), state);
+                        self.moved(Moved::Received(0), state)?;
                     }
                     Err(error) => return Err(self.broken_by(error)),
-                    Ok(moved) => self.moved(moved, state),
+                    Ok(moved) => self.moved(moved, state)?,
                 }
             }
             permit = room(&request.credit, outlet), if state.intake.waits() => {
@@ -296,7 +301,8 @@ impl<S: ServerTransport> ServerConnection<'_, S> {
         Ok(())
     }
 
-    fn moved(&mut self, moved: Moved, state: &mut ExchangeState) {
+    /// Errors: Io, if the peer has ended its direction and that means that it is gone.
+    fn moved(&mut self, moved: Moved, state: &mut ExchangeState) -> Result<()> {
         match moved {
             Moved::Sent { count, flushed } => {
                 self.outbox.advance(count);
@@ -305,11 +311,15 @@ impl<S: ServerTransport> ServerConnection<'_, S> {
             }
             Moved::Received(count) => {
                 state.ended = count == 0;
+                if state.ended && state.body_over && self.server.settings.end_is_gone {
+                    return Err(left_early());
+                }
                 // A peer that has ended its direction may be gone altogether, which a Unix socket shows at once.
                 state.check_at = state.ended.then(Instant::now);
                 self.received(count);
             }
         }
+        Ok(())
     }
 
     /// Puts more of the host's last piece into the outbox, as far as there is room.
@@ -355,6 +365,11 @@ impl<S: ServerTransport> ServerConnection<'_, S> {
         }
         Ok(())
     }
+}
+
+fn left_early() -> Error {
+    let why = "the peer closed its sending direction before it had the response";
+    Error::new(Status::Io, why).phase(Phase::Transfer).detail(Detail::PeerGone)
 }
 
 /// Room in the host's queue, once there is credit as well.

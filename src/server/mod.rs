@@ -74,6 +74,8 @@ pub struct ServerSettings {
     pub names: Vec<String>,
     /// Leniency towards clients, as bits of `h1::flags`.
     pub flags: u32,
+    /// A client that ends its sending direction before it has its response is gone: it does not wait for it.
+    pub end_is_gone: bool,
     /// Failed handshakes are reported too.
     pub tells_handshakes: bool,
     /// Bodies of requests are decoded as their Content-Encoding says.

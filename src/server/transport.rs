@@ -19,6 +19,10 @@ impl<S: Liveness> Liveness for ServerStream<S> {
     fn check(&self) -> io::Result<()> {
         self.get_ref().0.check()
     }
+
+    fn abort(&self) {
+        self.get_ref().0.abort();
+    }
 }
 
 impl<S: AsyncRead + AsyncWrite + Liveness + Unpin + Send> ServerTransport for ServerStream<S> {

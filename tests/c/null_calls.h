@@ -461,6 +461,8 @@ static void call_all_with_null(void)
     UNEXPLAINED(atls_server_config_set_deadline(NULL, 1, 1, NULL));
     REFUSED("config", atls_server_config_set_keep_alive(NULL, 1, &error));
     UNEXPLAINED(atls_server_config_set_keep_alive(NULL, 1, NULL));
+    REFUSED("config", atls_server_config_set_half_close(NULL, 1, &error));
+    UNEXPLAINED(atls_server_config_set_half_close(NULL, 1, NULL));
     REFUSED("config", atls_server_config_set_flags(NULL, 0, &error));
     UNEXPLAINED(atls_server_config_set_flags(NULL, 0, NULL));
     REFUSED("config", atls_server_config_set_handshake_events(NULL, 1, &error));

@@ -160,6 +160,24 @@ pub extern "C" fn atls_server_config_set_keep_alive(
     })
 }
 
+/// Says whether a client may end its sending direction, by a FIN or close_notify, and still wait for
+/// its response. On by default. If off, such a client is gone: a request whose response is not
+/// complete ends at once with IO and ATLS_DETAIL_PEER_GONE, instead of when TCP's probes notice
+/// (ATLS_SERVER_DEADLINE_TCP_KEEPALIVE), so that work for clients which have left can be stopped.
+/// Few clients half-close.
+/// Statuses: NULL_ARGUMENT.
+#[unsafe(no_mangle)]
+pub extern "C" fn atls_server_config_set_half_close(
+    config: Option<&mut atls_server_config>,
+    allowed: c_bool,
+    error: Out<*mut atls_error>,
+) -> atls_status {
+    guard(error, || {
+        borrow_mut(config, "config")?.settings.end_is_gone = !allowed.get();
+        Ok(())
+    })
+}
+
 /// Accepts requests that deviate from the RFCs.
 /// `flags`: the leniency flags from ATLS_H1_ALLOW_BARE_LF on, each of which says what it risks; 0
 /// by default.
