@@ -4,16 +4,15 @@
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
-const PAGES: [&str; 8] = [
-    "README.md",
-    "CONTRIBUTING.md",
-    "SECURITY.md",
-    "docs/operations.md",
-    "docs/policy.md",
-    "docs/protocol.md",
-    "docs/strictness.md",
-    "docs/verdict.md",
-];
+/// All but the changelog, which names what was.
+fn pages() -> Vec<String> {
+    let docs =
+        at("docs").read_dir().expect("docs").flatten().map(|entry| entry.file_name().into_string().expect("UTF-8"));
+    let mut pages: Vec<_> = docs.filter(|name| name.ends_with(".md")).map(|name| format!("docs/{name}")).collect();
+    pages.extend(["README.md", "CONTRIBUTING.md", "SECURITY.md"].map(str::to_owned));
+    assert!(pages.len() > 8, "{pages:?}");
+    pages
+}
 
 fn at(path: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join(path)
@@ -32,11 +31,21 @@ fn words(text: &str) -> impl Iterator<Item = &str> {
 fn each_name_of_the_interface_is_in_the_header() {
     let header = read("include/atls.h");
     let known: BTreeSet<&str> = words(&header).collect();
-    // Variables and options of the tests.
-    let others = ["ATLS_SIM", "ATLS_PEERS", "ATLS_TEST_SLOW", "ATLS_BUILD_TESTS", "ATLS_SANITIZE"];
+    // Variables and options of the tests and examples.
+    let others = [
+        "ATLS_SIM",
+        "ATLS_SIM_URL",
+        "ATLS_PEERS",
+        "ATLS_ROOT_PEM",
+        "ATLS_SIMULATED_ROOT",
+        "ATLS_SIMULATED_ROOTS",
+        "ATLS_TEST_SLOW",
+        "ATLS_BUILD_TESTS",
+        "ATLS_SANITIZE",
+    ];
     let (mut seen, mut wrong) = (0, Vec::new());
-    for page in PAGES {
-        let text = read(page);
+    for page in pages() {
+        let text = read(&page);
         for word in words(&text).filter(|word| word.starts_with("atls_") || word.starts_with("ATLS_")) {
             // `atls_h1_*` is any of a family.
             let is_family = word.ends_with('_') && known.iter().any(|name| name.starts_with(word));
@@ -56,8 +65,8 @@ fn each_name_of_the_interface_is_in_the_header() {
 fn each_path_that_is_named_is_there() {
     let mut wrong = Vec::new();
     let mut seen = 0;
-    for page in PAGES {
-        let text = read(page);
+    for page in pages() {
+        let text = read(&page);
         for path in text.split('`').skip(1).step_by(2) {
             let is_path =
                 ["src/", "tests/", "docs/", "include/", "examples-c/"].iter().any(|room| path.starts_with(room));
@@ -69,6 +78,26 @@ fn each_path_that_is_named_is_there() {
     }
     assert!(wrong.is_empty(), "named, and not there:\n{}", wrong.join("\n"));
     assert!(seen > 15, "{seen}");
+}
+
+/// What the README says is needed is what cargo asks for.
+#[test]
+fn the_readme_names_the_rust_that_is_needed() {
+    let manifest = read("Cargo.toml");
+    let version = manifest.lines().find_map(|line| line.strip_prefix("rust-version = \"")).expect("rust-version");
+    assert!(read("README.md").contains(&format!("Rust {},", version.trim_end_matches('"'))), "{version}");
+}
+
+/// Each page is on the site: docs/conf.py lists it, and the start page or the README leads to it.
+#[test]
+fn each_page_is_on_the_site() {
+    let list = read("docs/conf.py");
+    let leads = read("docs/index.md") + &read("README.md");
+    for page in pages().iter().filter(|page| *page != "docs/index.md") {
+        let name = page.trim_start_matches("docs/").trim_end_matches(".md");
+        assert!(list.contains(&format!("\"{name}\"")), "docs/conf.py does not list {page}");
+        assert!(name == "README" || leads.contains(&format!("{name}.md")), "nothing leads to {page}");
+    }
 }
 
 /// No host is contacted that the page does not name.

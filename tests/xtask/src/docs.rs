@@ -1,23 +1,26 @@
-//! `cargo xtask docs`: the header and the pages as HTML, in target/docs/html. Whatever doxygen warns of is an error.
+//! `cargo xtask docs`: the header and the pages as a site, in target/docs/html. Doxygen reads the header, Sphinx makes the site (docs/conf.py); what either
+//! of them warns of is an error, a link that leads nowhere too.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashSet;
 use std::io::Write;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Stdio;
+use std::time::Instant;
 
 use crate::packages;
-use crate::shell::{Done, command, root};
+use crate::shell::{Done, command, root, run};
 
-/// Pages beside the header.
+/// Pages that are not in docs/.
 const PAGES: [&str; 4] = ["README.md", "CONTRIBUTING.md", "SECURITY.md", "CHANGELOG.md"];
+
+/// Sphinx, its reader of Markdown, a theme that loads nothing from elsewhere, and what shows what Doxygen has read.
+const PYTHON: [&str; 4] = ["sphinx==9.0.4", "myst-parser==5.2.0", "furo==2025.12.19", "breathe==5.1.0"];
 
 const SETTINGS: &str = r#"
 PROJECT_NAME = libatls
 OUTPUT_DIRECTORY = target/docs
-INPUT = target/docs/pages
-RECURSIVE = YES
-STRIP_FROM_PATH = target/docs/pages
-USE_MDFILE_AS_MAINPAGE = target/docs/pages/README.md
+INPUT = target/docs/atls.h
+STRIP_FROM_PATH = target/docs
 OPTIMIZE_OUTPUT_FOR_C = YES
 JAVADOC_AUTOBRIEF = YES
 SORT_MEMBER_DOCS = NO
@@ -25,7 +28,10 @@ MACRO_EXPANSION = YES
 EXPAND_ONLY_PREDEF = YES
 PREDEFINED = DOXYGEN "ATLS_ENUM(name,type)=enum name : type" ATLS_NULLABLE= ATLS_NONNULL= ATLS_BEGIN= ATLS_END=
 HAVE_DOT = NO
+GENERATE_HTML = NO
 GENERATE_LATEX = NO
+GENERATE_XML = YES
+XML_PROGRAMLISTING = NO
 QUIET = YES
 WARN_IF_UNDOCUMENTED = YES
 WARN_IF_INCOMPLETE_DOC = NO
@@ -33,82 +39,156 @@ WARN_AS_ERROR = FAIL_ON_WARNINGS
 "#;
 
 pub fn build() -> Done {
+    let begun = Instant::now();
     packages::ensure(packages::DOCS)?;
+    let python = packages::python("docs-python", &PYTHON)?;
     let folder = root().join("target/docs");
     let _ = std::fs::remove_dir_all(&folder);
-    let to_text = |error: std::io::Error| error.to_string();
-    std::fs::create_dir_all(folder.join("pages/docs")).map_err(to_text)?;
-    let mut pages: Vec<_> = PAGES.iter().map(|page| page.to_string()).collect();
-    for entry in std::fs::read_dir(root().join("docs")).map_err(to_text)? {
-        let name = entry.map_err(to_text)?.file_name().to_string_lossy().into_owned();
-        pages.extend(name.ends_with(".md").then(|| format!("docs/{name}")));
+    make_folder(&folder.join("pages/header"))?;
+    copy(&root().join("docs"), &folder.join("pages"))?;
+    for page in PAGES {
+        write(&folder.join("pages").join(page), &for_site(&read(&root().join(page))?, page))?;
     }
-    for page in &pages {
-        let text = std::fs::read_to_string(root().join(page)).map_err(|error| format!("{page}: {error}"))?;
-        std::fs::write(folder.join("pages").join(page), for_doxygen(&text, page)).map_err(to_text)?;
-    }
-    let header = std::fs::read_to_string(root().join("include/atls.h")).map_err(|error| format!("atls.h: {error}"))?;
-    std::fs::write(folder.join("pages/atls.h"), with_links(&header)).map_err(to_text)?;
-    let mut doxygen = command("doxygen").arg("-").stdin(Stdio::piped()).spawn().map_err(|error| error.to_string())?;
-    doxygen.stdin.take().ok_or("no pipe")?.write_all(SETTINGS.as_bytes()).map_err(to_text)?;
-    let status = doxygen.wait().map_err(to_text)?;
-    if !status.success() {
-        return Err(format!("doxygen: {status}"));
-    }
-    println!("{}", folder.join("html/index.html").display());
+    let header = read(&root().join("include/atls.h"))?;
+    write(&folder.join("atls.h"), &with_links(&header))?;
+    doxygen()?;
+    chapters(&header, &folder)?;
+    let mut sphinx = command(&python);
+    sphinx.args(["-m", "sphinx", "--builder", "html", "--fail-on-warning", "--keep-going", "--quiet"]);
+    run(sphinx.arg("--doctree-dir").arg(folder.join("read")).arg(folder.join("pages")).arg(folder.join("html")))?;
+    println!("{} ({:.0?})", folder.join("html/index.html").display(), begun.elapsed());
     Ok(())
 }
 
-/// A page with names for its headings, and links that use them: doxygen knows one set of names for all pages, and not GitHub's.
-fn for_doxygen(text: &str, page: &str) -> String {
-    let mut out = String::new();
-    let mut fenced = false;
-    let mut seen: HashMap<String, usize> = HashMap::new();
-    for (number, line) in text.lines().enumerate() {
-        fenced ^= line.trim_start().starts_with("```");
-        let heading = line.trim_start_matches('#');
-        let is_heading = heading.len() < line.len() && heading.starts_with(' ');
-        match (fenced || line.starts_with("    "), is_heading) {
-            (true, _) => out += line,
-            (false, true) if number == 0 => out += &format!("{line} {{#{}}}", label(page, "")),
-            (false, true) => {
-                let anchor = anchor(heading);
-                let times = seen.entry(anchor.clone()).or_default();
-                let anchor = if *times == 0 { anchor } else { format!("{anchor}-{times}") };
-                *times += 1;
-                out += &format!("{line} {{#{}}}", label(page, &anchor));
+fn doxygen() -> Done {
+    let mut doxygen = command("doxygen").arg("-").stdin(Stdio::piped()).spawn().map_err(|error| error.to_string())?;
+    let mut settings = doxygen.stdin.take().ok_or("no pipe")?;
+    settings.write_all(SETTINGS.as_bytes()).map_err(|error| error.to_string())?;
+    drop(settings);
+    let status = doxygen.wait().map_err(|error| error.to_string())?;
+    if status.success() { Ok(()) } else { Err(format!("doxygen: {status}")) }
+}
+
+/// A page for each chapter of the header, and one with what holds for all.
+fn chapters(header: &str, folder: &Path) -> Done {
+    let mut list = String::from("```{toctree}\n:hidden:\n\n");
+    let mut index = overview(header);
+    for line in header.lines().filter_map(|line| line.split_once("\\defgroup ")).map(|(_, line)| line) {
+        let (name, title) = line.split_once(' ').ok_or_else(|| format!("a chapter without a title: {line}"))?;
+        let text = page(title, &format!("doxygengroup:: {name}\n   :no-title:\n   :members:\n   :undoc-members:"));
+        let file = format!("{}.rst", name.trim_start_matches("atls_"));
+        write(&folder.join("pages/header").join(&file), &text)?;
+        list += &format!("{file}\n");
+        index = index.replace(&format!(". {title}\n"), &format!(". [{title}]({file})\n"));
+    }
+    // Two parameters in one line of the header would be read as a type and a name.
+    for entry in std::fs::read_dir(folder.join("xml")).map_err(|error| error.to_string())?.flatten() {
+        if entry.file_name().to_string_lossy().starts_with("group__") {
+            let text = read(&entry.path())?.replace("</parametername>\n<parametername>", ",");
+            write(&entry.path(), &text)?;
+        }
+    }
+    write(&folder.join("pages/header/index.md"), &format!("{index}\n{list}```\n"))
+}
+
+/// The comment at the top of the header as a page. It is Markdown but for a few marks.
+fn overview(header: &str) -> String {
+    let comment = header.split("*/").next().unwrap_or_default();
+    let mut out = String::from("# The header, atls.h\n\n");
+    let mut in_code = false;
+    for line in comment.lines().filter_map(|line| line.strip_prefix(" *")) {
+        let line = line.strip_prefix(' ').unwrap_or(line);
+        match line.strip_prefix('\\') {
+            Some(mark) if mark.starts_with("file") => {}
+            Some(mark) if mark.starts_with("code") || mark == "endcode" => {
+                in_code = !in_code;
+                out += if in_code { "```c" } else { "```" };
             }
-            (false, false) => out += &links(line, page),
+            Some(mark) => out += &mark.replacen("par ", "## ", 1),
+            None if in_code => out += line,
+            None => out += &quoted(line),
         }
         out.push('\n');
     }
     out
 }
 
-/// What GitHub calls a heading; later ones of the same text get a number.
-fn anchor(heading: &str) -> String {
-    let kept = heading.trim().chars().filter(|c| c.is_alphanumeric() || [' ', '-', '_'].contains(c));
-    kept.map(|c| if c == ' ' { '-' } else { c.to_ascii_lowercase() }).collect()
+/// Names of the interface as code, from which the site makes links.
+fn quoted(line: &str) -> String {
+    let mut pieces: Vec<String> = line.split('`').map(str::to_owned).collect();
+    for text in pieces.iter_mut().step_by(2) {
+        let words = text.split(' ').map(|word| {
+            let name = word.trim_matches(|c: char| !c.is_ascii_alphanumeric());
+            let is_name = name.starts_with("atls_") || name.starts_with("ATLS_");
+            if is_name { word.replacen(name, &format!("`{name}`"), 1).replace("`()", "`") } else { word.to_owned() }
+        });
+        *text = words.collect::<Vec<_>>().join(" ");
+    }
+    pieces.join("`")
 }
 
-fn label(page: &str, anchor: &str) -> String {
-    let name = Path::new(page).file_stem().unwrap_or_default().to_string_lossy().to_lowercase();
-    if anchor.is_empty() { format!("page-{name}") } else { format!("{name}-{anchor}") }
+fn page(title: &str, directive: &str) -> String {
+    format!("{title}\n{}\n\n.. {directive}\n\n", "=".repeat(title.len()))
 }
 
-/// Links to pages and headings go to their labels, links to the header to its page; others, to files that are no part of the documents, are text.
+fn read(path: &Path) -> Result<String, String> {
+    std::fs::read_to_string(path).map_err(|error| format!("{}: {error}", path.display()))
+}
+
+fn write(path: &Path, text: &str) -> Done {
+    std::fs::write(path, text).map_err(|error| format!("{}: {error}", path.display()))
+}
+
+fn make_folder(path: &Path) -> Done {
+    std::fs::create_dir_all(path).map_err(|error| format!("{}: {error}", path.display()))
+}
+
+/// A folder of the pages as it is, but for the links in them.
+fn copy(from: &Path, to: &Path) -> Done {
+    make_folder(to)?;
+    for entry in std::fs::read_dir(from).map_err(|error| format!("{}: {error}", from.display()))?.flatten() {
+        let (path, target): (PathBuf, PathBuf) = (entry.path(), to.join(entry.file_name()));
+        if path.is_dir() {
+            copy(&path, &target)?;
+        } else if path.extension().is_some_and(|end| end == "md") {
+            let name = format!("docs/{}", entry.file_name().to_string_lossy());
+            write(&target, &for_site(&read(&path)?, &name))?;
+        } else {
+            std::fs::copy(&path, &target).map_err(|error| format!("{}: {error}", path.display()))?;
+        }
+    }
+    Ok(())
+}
+
+/// A page of the repository, with links for the site, on which all pages are in one folder.
+fn for_site(text: &str, page: &str) -> String {
+    let mut out = String::new();
+    let mut fenced = false;
+    for line in text.lines() {
+        fenced ^= line.trim_start().starts_with("```");
+        out += &if fenced { line.to_owned() } else { links(line, page) };
+        out.push('\n');
+    }
+    out
+}
+
+/// Links to pages and pictures lose their folder, links to the header go to its page; others, to files that are not on the site, are text.
 fn links(line: &str, page: &str) -> String {
     let mut out = String::new();
     let mut rest = line;
     while let Some((before, after)) = rest.split_once("](") {
         let Some((target, tail)) = after.split_once(')') else { break };
         out += before;
-        let (file, heading) = target.split_once('#').unwrap_or((target, ""));
+        let file = target.split('#').next().unwrap_or_default();
+        let from_top = match (page.strip_prefix("docs/"), target.strip_prefix("../")) {
+            (Some(_), None) => format!("docs/{target}"),
+            (_, above) => above.unwrap_or(target).to_owned(),
+        };
+        let is_on_site = from_top.starts_with("docs/") || PAGES.iter().any(|page| from_top.starts_with(page));
         out += &match file {
-            _ if file.contains("://") => format!("]({target})"),
-            "" => format!("](#{})", label(page, heading)),
-            _ if file.ends_with(".md") => format!("](#{})", label(file, heading)),
-            _ if file.ends_with("atls.h") => "](\\ref atls.h)".into(),
+            _ if file.contains("://") || file.is_empty() => format!("]({target})"),
+            _ if file.ends_with("atls.h") => "](header/index.md)".into(),
+            _ if is_on_site => format!("]({})", from_top.trim_start_matches("docs/")),
             _ => "]".into(),
         };
         rest = tail;

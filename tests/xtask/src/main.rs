@@ -1,4 +1,4 @@
-//! `cargo xtask demo|test|serve|header|docs|bench|mutants|fuzz`: the project's chores, without dependencies so that it builds in seconds.
+//! `cargo xtask demo|test|simulator|serve|header|docs|bench|mutants|fuzz`: the project's chores, without dependencies so that it builds in seconds.
 
 mod bench;
 mod build;
@@ -21,20 +21,22 @@ use std::process::ExitCode;
 
 const USAGE: &str = "usage: cargo xtask COMMAND
 
-  demo     build everything and run the main job
-  test     every test: Rust, C (plain, sanitized, valgrind), users of the installed library; [NAME] the suite of one user
-  serve    the simulator and the servers of others that the C tests use, until standard input ends
-  header   write include/atls.h from src/capi
-  docs     the header and the pages as HTML, into target/docs
-  bench    the library beside its peers
-  mutants  [NAME] switch each check off once, in a copy, and see that a test notices
-  fuzz     [SECONDS] each fuzz target for so long (60), with cargo-fuzz and a nightly toolchain";
+  demo       build everything and run the main job
+  test       every test: Rust, C (plain, sanitized, valgrind), users of the installed library; [NAME] the suite of one user
+  simulator  the simulated TEE and an attested server, for programs that you write, until standard input ends
+  serve      the simulator and the servers of others that the C tests use, until standard input ends
+  header     write include/atls.h from src/capi
+  docs       the header and the pages as a site, into target/docs/html
+  bench      the library beside its peers
+  mutants    [NAME] switch each check off once, in a copy, and see that a test notices
+  fuzz       [SECONDS] each fuzz target for so long (60), with cargo-fuzz and a nightly toolchain";
 
 fn main() -> ExitCode {
     let command = std::env::args().nth(1).unwrap_or_default();
     let done = match command.as_str() {
         "demo" => demo::run_demo(),
         "test" => suite::run_all(std::env::args().nth(2)),
+        "simulator" => simulator::serve(),
         "serve" => suite::serve(),
         "header" => build::header(),
         "docs" => docs::build(),

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
 
-use crate::shell::{Done, output, run};
+use crate::shell::{Done, command, output, root, run};
 
 /// A program and the Debian package that has it.
 pub const BUILD: &[(&str, &str)] = &[("cmake", "cmake"), ("make", "make"), ("cc", "gcc")];
@@ -49,6 +49,25 @@ pub fn install(missing: &[&str]) -> Done {
     let mut install = Command::new("apt-get");
     install.args(["install", "-y", "-q", "--no-install-recommends"]).args(missing);
     run(install.env("DEBIAN_FRONTEND", "noninteractive").stdout(Stdio::null()))
+}
+
+/// The Python of a folder of target/ that has these packages, each with its version; makes it if it is not there or has others.
+pub fn python(folder: &str, wanted: &[&str]) -> Result<PathBuf, String> {
+    let folder = root().join("target").join(folder);
+    let (python, list) = (folder.join("bin/python"), folder.join("packages"));
+    let wanted_text = wanted.join("\n");
+    if std::fs::read_to_string(&list).is_ok_and(|there| there == wanted_text) && python.exists() {
+        return Ok(python);
+    }
+    let mut venv = command("python3");
+    venv.args(["-c", "import ensurepip, venv"]).stdout(Stdio::null()).stderr(Stdio::null());
+    if !venv.status().is_ok_and(|status| status.success()) {
+        install(&["python3-venv"])?;
+    }
+    run(command("python3").args(["-m", "venv", "--clear"]).arg(&folder))?;
+    run(command(&python).args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check"]).args(wanted))?;
+    std::fs::write(&list, wanted_text).map_err(|error| format!("{}: {error}", list.display()))?;
+    Ok(python)
 }
 
 fn found(program: &str) -> bool {

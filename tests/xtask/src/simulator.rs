@@ -1,10 +1,14 @@
 //! The simulated TEE as a child process, with its files in target/sim; for the tests with hostile servers beside it.
 
+use std::ffi::OsString;
+use std::io::Read;
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use crate::shell::{cargo, command, root, run};
+use crate::server::Example;
+use crate::shell::{Done, cargo, command, root, run};
+use crate::{build, packages};
 
 pub struct Simulator {
     child: Child,
@@ -52,8 +56,8 @@ impl Simulator {
         self.folder.join(name)
     }
 
-    /// Points the examples and the C tests at it.
-    pub fn introduce<'a>(&self, command: &'a mut Command) -> &'a mut Command {
+    /// What points the examples and the C tests at it.
+    fn variables(&self) -> Vec<(&'static str, OsString)> {
         const ROOTS: [(&str, &str); 4] = [
             ("amd", "amd-roots.pem"),
             ("aws", "aws-root.pem"),
@@ -62,13 +66,37 @@ impl Simulator {
         ];
         let roots: Vec<_> =
             ROOTS.iter().map(|(vendor, name)| format!("{vendor}={}", self.file(name).display())).collect();
-        command.env("ATLS_SIMULATED_ROOTS", roots.join(","));
-        command.envs(self.peers.iter().map(|file| ("ATLS_PEERS", file)));
-        command
-            .env("ATLS_SIM", &self.folder)
-            .env("ATLS_ROOT_PEM", self.file("web-ca.pem"))
-            .env("ATLS_SIMULATED_ROOT", self.file("root.der"))
+        let mut variables = vec![
+            ("ATLS_SIMULATED_ROOTS", roots.join(",").into()),
+            ("ATLS_SIM", self.folder.clone().into()),
+            ("ATLS_ROOT_PEM", self.file("web-ca.pem").into()),
+            ("ATLS_SIMULATED_ROOT", self.file("root.der").into()),
+        ];
+        variables.extend(self.peers.iter().map(|file| ("ATLS_PEERS", file.clone().into())));
+        variables
     }
+
+    pub fn introduce<'a>(&self, command: &'a mut Command) -> &'a mut Command {
+        command.envs(self.variables())
+    }
+}
+
+/// The simulator and an attested server, for programs that are being written, until standard input ends or the process is stopped. A shell reads
+/// target/sim/environment to know where they are.
+pub fn serve() -> Done {
+    packages::ensure(packages::BUILD)?;
+    build::cmake("plain", &[])?;
+    let simulator = Simulator::start()?;
+    let server = Example::attested(&simulator, "agent.sock")?;
+    let mut variables = simulator.variables();
+    variables.push(("ATLS_SIM_URL", format!("https://localhost:{}", server.port).into()));
+    let lines = variables.iter().map(|(name, value)| format!("export {name}='{}'\n", value.to_string_lossy()));
+    let file = simulator.file("environment");
+    std::fs::write(&file, lines.collect::<String>()).map_err(|error| format!("{}: {error}", file.display()))?;
+    println!("An attested server listens at https://localhost:{}. In another terminal:\n", server.port);
+    println!("    . {}\n\nThis one runs until you press Ctrl-C.", file.display());
+    std::io::stdin().read_to_end(&mut Vec::new()).map_err(|error| error.to_string())?;
+    server.stop()
 }
 
 impl Drop for Simulator {
