@@ -2,6 +2,8 @@
 #include "commands.h"
 
 const struct command *const commands[] = {
+    &command_proxy,
+    &command_serve,
     &command_completion,
     NULL,
 };

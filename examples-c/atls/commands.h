@@ -4,4 +4,7 @@
 
 #include "options.h"
 
+extern const struct command command_proxy;
+extern const struct command command_serve;
+
 #endif
