@@ -6,7 +6,7 @@ use std::fmt;
 use std::marker::PhantomData;
 use std::sync::Arc;
 
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use super::anchors::SIMULATED;
 use super::appraise::AppraisalRequest;
@@ -18,7 +18,7 @@ use super::policy::policy_fields::PolicyFields;
 use super::tee::Tee;
 use super::{Fault, Result};
 use crate::status::Status;
-use crate::verdict::{AttachedReport, Check, CheckId};
+use crate::verdict::{AttachedReport, Check, CheckId, ClaimsReport};
 
 /// Whether all that is attached was asked for.
 pub const ATTACHED: CheckId = CheckId::new("attached");
@@ -33,6 +33,9 @@ pub trait AttachedFamily: Family {
 
     /// The rules about all devices together: claims of each, `None` for one that is not genuine.
     fn together(lines: &mut Lines, devices: &[Option<Self::Claims>], rules: &Self::Reference);
+
+    /// Members of a block that pin what authentic devices have shown, for `attest::draft`.
+    fn draft_block(devices: &[&ClaimsReport]) -> Map<String, Value>;
 }
 
 /// What a policy says of one kind, and the family that it is of.
@@ -76,6 +79,8 @@ pub trait AnyAttached: Send + Sync {
     /// As `Family::anchor`, of one device.
     fn anchor(&self, part: &Part, request: &AppraisalRequest<'_>) -> Result<&'static str>;
     fn judge(&self, block: &Block, request: &AppraisalRequest<'_>) -> Result<JudgedDevices>;
+    /// As `AttachedFamily::draft_block`.
+    fn draft_block(&self, devices: &[&ClaimsReport]) -> Map<String, Value>;
 }
 
 /// All kinds that attach.
@@ -122,6 +127,23 @@ pub fn judge(main: &mut Judged, request: &AppraisalRequest<'_>) -> Result<Vec<At
         reports.extend(judged.reports);
     }
     Ok(reports)
+}
+
+/// Blocks that pin what the devices of a verdict have shown: none without devices. Errors: why there can be none.
+pub fn draft(devices: &[AttachedReport]) -> std::result::Result<Map<String, Value>, String> {
+    let mut blocks = Map::new();
+    for family in ATTACHING {
+        let kind = family.tee().name();
+        let of_kind: Vec<_> = devices.iter().filter(|device| device.tee == kind).collect();
+        let authentic: Vec<_> = of_kind.iter().filter_map(|device| device.claims.as_ref()).collect();
+        if authentic.len() != of_kind.len() {
+            return Err(format!("evidence of kind {kind} beside the machine's is not authentic"));
+        }
+        if !authentic.is_empty() {
+            blocks.insert(family.block().to_owned(), family.draft_block(&authentic).into());
+        }
+    }
+    Ok(blocks)
 }
 
 struct Erased<F>(PhantomData<fn() -> F>);
@@ -195,5 +217,9 @@ impl<F: AttachedFamily> AnyAttached for Erased<F> {
         judged.trusted &= F::TOGETHER.iter().all(|id| lines.passed(id)) && lines.failures().next().is_none();
         judged.checks.extend(lines.checks);
         Ok(judged)
+    }
+
+    fn draft_block(&self, devices: &[&ClaimsReport]) -> Map<String, Value> {
+        F::draft_block(devices)
     }
 }

@@ -3,6 +3,8 @@
 
 use serde_json::{Map, Value, json};
 
+use super::anchors::SIMULATED;
+use super::attached;
 use super::family::of_kind;
 use super::policy::Policy;
 use super::tee::Tee;
@@ -32,13 +34,25 @@ pub fn draft(verdict: &Verdict) -> Result<Value> {
             format!("drafts of policies for evidence of kind {}", verdict.tee),
         ));
     };
-    if verdict.trust_anchor == "simulated" {
+    members.extend(attached::draft(&verdict.attached).map_err(|why| refused(&why))?);
+    if verdict.trust_anchor == SIMULATED {
         members.insert("allow_simulated".into(), true.into());
     }
     let draft = Value::Object(members);
     match Policy::from_json(draft.to_string().as_bytes()) {
         Ok(_) => Ok(draft),
         Err(fault) => Err(refused(&format!("it would not be valid: {}", fault.message))),
+    }
+}
+
+/// Label of a set of measurements.
+pub const AS_SEEN: &str = "as seen";
+
+/// `allowed_tcb_status`, if only a policy that names it accepts the platform's.
+pub fn tcb_status(verdict: &Verdict) -> Value {
+    match verdict.tcb_status() {
+        "UpToDate" => Value::Null,
+        other => json!([other]),
     }
 }
 

@@ -5,12 +5,17 @@
 mod support;
 
 use serde_json::{Value, json};
+use simtee::azure::Vm;
 use simtee::nitro::Document;
+use simtee::nvidia::Nvidia;
+use simtee::sgx::Enclave;
 use simtee::snp::Product;
 use simtee::{Guest, SimTee};
+use support::azure_machine::{BOTH, Hardware, Parts};
+use support::nvidia::{Composite, session_nonce};
 use support::offline::{Question, honest, of_client};
 use support::snp_guest::{Machine as Snp, with_vlek};
-use support::{nitro, snp};
+use support::{azure, azure_machine, enclave, nitro, snp};
 
 /// A guest that is changed in one respect, and the check that must notice under the draft.
 type Change<T> = (&'static str, &'static str, fn(&mut T));
@@ -162,6 +167,150 @@ fn documents_of_aws_are_pinned_by_all_registers() {
             assert_eq!(found.check, format!("pcr:{number}"), "{found:?}");
         }
     }
+}
+
+/// Another value in one register, and a quote of it.
+fn set_register(parts: &mut Parts, number: usize) {
+    let mut pcrs = parts.vm.pcrs;
+    pcrs[number] = [0x77; 32];
+    parts.pcrs[number.to_string()] = simtee::hex(&pcrs[number]).into();
+    parts.attest.digest = simtee::azure::report_data(&pcrs.concat())[..32].to_vec();
+}
+
+#[test]
+fn machines_of_azure_are_pinned_by_registers_paravisor_and_hardware() {
+    for hardware in BOTH {
+        let draft = azure_machine::honest(hardware).trusted().draft();
+        let under = |change: &dyn Fn(&mut Parts)| azure::Question {
+            policy: draft.clone(),
+            ..azure_machine::question(hardware, change)
+        };
+        assert_eq!(under(&|_| ()).trusted().draft(), draft, "a draft of the draft's verdict");
+        for number in 0..24 {
+            let found = under(&|parts| set_register(parts, number)).ask();
+            assert_eq!((found.status.as_str(), found.check), ("MEASUREMENT_MISMATCH", format!("pcr:{number}")));
+        }
+        let changed: [Change<Parts>; 3] = [
+            ("secure boot", "vm_configuration", |parts| parts.runtime["vm-configuration"]["secure-boot"] = false.into()),
+            ("a console", "vm_configuration", |parts| parts.runtime["vm-configuration"]["console-enabled"] = true.into()),
+            ("no certificate", "ak_certificate", |parts| parts.certified = Vm::other()),
+        ];
+        for (what, check, change) in changed {
+            assert_eq!(under(&change).ask().check, check, "{what}");
+        }
+    }
+    let under = |hardware: Hardware, change: &dyn Fn(&mut Parts)| azure::Question {
+        policy: azure_machine::honest(hardware).trusted().draft(),
+        ..azure_machine::question(hardware, change)
+    };
+    let domains: [Change<Parts>; 3] = [
+        ("mrtd", "paravisor", |parts| parts.td.mrtd[0] ^= 1),
+        ("attributes", "td_attributes", |parts| parts.td.td_attributes[3] ^= 0x40),
+        ("mr_config_id", "td_mr_config_id", |parts| parts.td.mr_config_id[1] ^= 1),
+    ];
+    let guests: [Change<Parts>; 5] = [
+        ("measurement", "paravisor", |parts| parts.report[0x90] ^= 1),
+        ("id_key_digest", "id_key_digest", |parts| parts.report[0xe0] ^= 1),
+        ("family_id", "family_id", |parts| parts.report[0x10] ^= 1),
+        ("image_id", "image_id", |parts| parts.report[0x20] ^= 1),
+        ("migration", "guest_policy", |parts| parts.report[10] |= 4),
+    ];
+    let all = [(Hardware::Tdx, &domains[..]), (Hardware::Snp, &guests[..])];
+    for (hardware, change) in all.into_iter().flat_map(|(hardware, list)| list.iter().map(move |one| (hardware, one))) {
+        let (what, check, change) = change;
+        let found = under(hardware, change).ask();
+        assert_eq!((found.status.as_str(), found.check.as_str()), ("MEASUREMENT_MISMATCH", *check), "{what}: {found:?}");
+    }
+}
+
+#[test]
+fn a_tpms_certificate_that_was_not_looked_at_is_not_asked_for() {
+    for hardware in BOTH {
+        let mut question = azure_machine::honest(hardware);
+        question.ak.clear();
+        question.policy["ak_certificate"] = "off".into();
+        question.policy["paravisor"] = json!([azure_machine::measurement(hardware)]);
+        question.policy = question.trusted().draft();
+        assert_eq!(question.policy["ak_certificate"], "off");
+        question.trusted();
+        // A report that was made for the session stays asked for.
+        question.policy["fresh_report"] = true.into();
+        assert_eq!(question.trusted().draft(), question.policy);
+    }
+}
+
+#[test]
+fn an_enclave_is_pinned_by_all_that_it_is() {
+    let tee = SimTee::new();
+    let draft = enclave::question(&tee, |_| ()).trusted().draft();
+    let under = |change: fn(&mut Enclave)| Question { policy: draft.clone(), ..enclave::question(&tee, change) };
+    assert_eq!(under(|_| ()).trusted().draft(), draft, "a draft of the draft's verdict");
+    let changes: [(fn(&mut Enclave), &str); 9] = [
+        (|enclave| enclave.mr_enclave[0] ^= 1, "mr_enclave"),
+        (|enclave| enclave.mr_signer[0] ^= 1, "mr_signer"),
+        (|enclave| enclave.isv_prod_id ^= 1, "isv_prod_id"),
+        (|enclave| enclave.isv_svn -= 1, "isv_svn"),
+        (|enclave| enclave.config_id[0] ^= 1, "config_id"),
+        (|enclave| enclave.isv_family_id[0] ^= 1, "isv_family_id"),
+        (|enclave| enclave.isv_ext_prod_id[0] ^= 1, "isv_ext_prod_id"),
+        (|enclave| enclave.attributes[8] ^= 4, "attributes"),
+        (|enclave| enclave.attributes[0] |= 2, "debug"),
+    ];
+    for (change, check) in changes {
+        let found = under(change).ask();
+        assert_eq!((found.status.as_str(), found.check.as_str()), ("MEASUREMENT_MISMATCH", check), "{found:?}");
+    }
+    // The key by which platforms are told apart: a policy's owner may allow it, a draft does not.
+    let mut question = enclave::question(&tee, |enclave| enclave.attributes[0] |= 0x10);
+    question.policy["attributes"] = json!({"mask": format!("10{}", "00".repeat(15)), "value": format!("10{}", "00".repeat(15))});
+    question.policy = question.trusted().draft();
+    question.refused("MEASUREMENT_MISMATCH", "attributes");
+}
+
+#[test]
+fn gpus_beside_a_machine_are_pinned_by_all_their_measurements() {
+    let honest = Composite::honest();
+    let draft = honest.trusted().draft();
+    assert_eq!((&draft["type"], &draft["gpu"]["required"]), (&json!("nitro"), &json!(1)));
+    let under = |mut question: Composite| {
+        question.machine.rest.policy = draft.clone();
+        question
+    };
+    let again = under(honest.clone()).trusted();
+    assert_eq!(again.draft(), draft, "a draft of the draft's verdict");
+    assert!(!again.verdict.to_string().contains("open_measurements"), "{again:?}");
+    // 10 is zero in an honest report.
+    for index in [1, 2, 10, 36, 64] {
+        let found = under(Composite::bent(|report| {
+            report.measurements[index - 1].1 = vec![0x77; 48];
+            // The video decoder, whose measurement counts only then.
+            *report.field(11) = vec![0xaa];
+        }))
+        .ask();
+        assert_eq!((found.status.as_str(), found.check.as_str()), ("MEASUREMENT_MISMATCH", "nvidia[0].measurements"));
+    }
+    let mut alone = under(honest.clone());
+    alone.attached = Value::Null;
+    alone.refused("MEASUREMENT_MISMATCH", "gpu_count");
+    // The way there, for one who knows nothing: the machine's own draft, and then GPUs as they are.
+    let mut question = honest.clone();
+    question.machine.rest.policy = draft.clone();
+    question.machine.rest.policy["gpu"] = json!({"required": 1, "unmeasured": true});
+    assert_eq!(question.trusted().draft(), draft);
+    let two = ["1", "2"].map(|name| Nvidia::get().gpu(name).honest(&session_nonce()));
+    let mut question = under(Composite::of(two.to_vec()));
+    question.machine.rest.policy = question.trusted().draft();
+    question.trusted();
+    assert_eq!(question.gpu()["required"], 2);
+    assert_eq!(question.gpu()["measurements"].as_array().unwrap().len(), 1, "one release on both");
+}
+
+#[test]
+fn a_device_that_is_not_genuine_gives_no_draft() {
+    let mut question = Composite::honest();
+    *question.device(0) = Nvidia::weak().gpu("1").honest(&session_nonce());
+    let found = question.refused("QUOTE_INVALID", "nvidia[0].chain");
+    assert!(found.results.unwrap().draft.unwrap_err().contains("beside the machine's is not authentic"));
 }
 
 #[test]

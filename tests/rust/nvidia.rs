@@ -99,6 +99,9 @@ fn outcomes_that_are_recorded() {
     for recorded in recorded() {
         assert_eq!(recorded.case["expect"]["ok"], true);
         let found = recorded.question().trusted();
+        let mut drafted = recorded.question();
+        drafted.machine.rest.policy = found.draft();
+        drafted.trusted();
         let (verdict, config) = (&found.verdict, &recorded.claims["config"]);
         assert_eq!((&verdict["tee_type"], &verdict["bound_to_session"]), (&json!("nitro"), &json!(false)));
         let attached = &verdict["attached"];

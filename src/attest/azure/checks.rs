@@ -3,6 +3,7 @@
 use super::ak::{self, AkDates};
 use super::evidence::Vtpm;
 use super::policy::{PcrSet, VtpmRules};
+use super::runtime_data::{CONSOLES, SECURE_BOOT, holds};
 use crate::attest::anchors::{SIMULATED, TrustAnchors, Vendor};
 use crate::attest::binding::Binding;
 use crate::attest::family::{Family, Question};
@@ -151,21 +152,16 @@ impl VtpmChecks<'_> {
     }
 
     fn vm_configuration(&mut self) {
-        let (rules, runtime) = (self.rules, &self.vtpm.report.runtime);
-        let secure_boot = rules.secure_boot.then_some(("secure-boot", true));
-        let consoles = ["console-enabled", "interactive-console-enabled"].map(|name| (name, false));
+        let (rules, configuration) = (self.rules, &self.vtpm.report.runtime.configuration);
+        let secure_boot = rules.secure_boot.then_some((SECURE_BOOT, true));
+        let consoles = CONSOLES.map(|name| (name, false));
         let consoles = consoles.into_iter().filter(|_| !rules.allow_console);
         let asked: Vec<_> = secure_boot.into_iter().chain(consoles).collect();
         if asked.is_empty() {
             return;
         }
-        // What is not said is off.
-        let holds = |(name, wanted): &(&str, bool)| match runtime.says(name) {
-            Some(value) => value.as_bool() == Some(*wanted),
-            None => !wanted,
-        };
-        let wrong = asked.iter().find(|rule| !holds(rule));
-        let said = |name: &str| runtime.says(name).map_or_else(|| "absent".into(), |value| value.to_string());
+        let wrong = asked.iter().find(|(name, wanted)| !holds(configuration, name, *wanted));
+        let said = |name: &str| configuration.get(name).map_or_else(|| "absent".into(), |value| value.to_string());
         let expected: Vec<_> = asked.iter().map(|(name, wanted)| format!("{name} {wanted}")).collect();
         let actual = wrong.map_or_else(|| "it is".into(), |(name, _)| format!("{name} {}", said(name)));
         self.lines.judge(VM_CONFIGURATION, wrong.is_none(), Status::MeasurementMismatch, expected.join(", "), actual);

@@ -12,7 +12,7 @@ pub fn report(vtpm: &Vtpm, key: &Key, (hardware, measurement): (ClaimsReport, [u
     let (attest, runtime) = (&vtpm.attest, &vtpm.report.runtime);
     let measurements = json!({
         "paravisor": hex(&measurement), "pcrs": vtpm.pcrs.to_json(), "tpm_nonce": hex(&attest.extra_data),
-        "user_data": runtime.user_data.map(|data| hex(&data)),
+        "user_data": runtime.user_data.map(|data| hex(&data)), "hardware": hardware.measurements,
     });
     let tpm = json!({
         "clock": attest.clock.milliseconds, "reset_count": attest.clock.resets,

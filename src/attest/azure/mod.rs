@@ -7,6 +7,7 @@
 mod ak;
 pub mod checks;
 mod claims;
+mod draft;
 mod evidence;
 mod hcl;
 mod policy;

@@ -47,9 +47,17 @@ impl RuntimeData {
         })
     }
 
-    /// A member of the configuration.
-    pub fn says(&self, member: &str) -> Option<&Value> {
-        self.configuration.get(member)
+}
+
+/// Members of the configuration.
+pub const SECURE_BOOT: &str = "secure-boot";
+pub const CONSOLES: [&str; 2] = ["console-enabled", "interactive-console-enabled"];
+
+/// Whether a configuration has this member with that value. What is not said is off.
+pub fn holds(configuration: &Value, member: &str, wanted: bool) -> bool {
+    match configuration.get(member) {
+        Some(value) => value.as_bool() == Some(wanted),
+        None => !wanted,
     }
 }
 

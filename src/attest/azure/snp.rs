@@ -2,10 +2,11 @@
 
 use std::ops::ControlFlow;
 
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use super::checks::{Key, PCR_DIGEST, RUNTIME_DATA, TPM_NONCE, TPM_QUOTE, VtpmChecks, anchor, anchor_for, further};
 use super::claims;
+use super::draft;
 use super::evidence::Vtpm;
 use super::hcl::ReportType;
 use super::policy::VtpmRules;
@@ -22,7 +23,7 @@ use crate::attest::snp::{self, Leaf, Report, ReportQuestion, SnpClaims, SnpRules
 use crate::attest::tee::Tee;
 use crate::attest::{Result, json};
 use crate::status::Status;
-use crate::verdict::{CheckId, ClaimsReport};
+use crate::verdict::{CheckId, ClaimsReport, Verdict};
 
 /// The level of the paravisor. What asks from another one is a guest's program that plays its part.
 const PARAVISOR_LEVEL: u32 = 0;
@@ -174,6 +175,14 @@ impl Family for AzureSnp {
 
     fn is_exposed(claims: &AzureSnpClaims) -> Option<bool> {
         Some(claims.guest.is_exposed())
+    }
+
+    fn draft(verdict: &Verdict) -> Option<Map<String, Value>> {
+        let report = verdict.claims.as_ref()?;
+        let rules = snp::draft::rules(&report.measurements["hardware"], report)?;
+        let mut members = draft::common(verdict, report)?;
+        members.insert("snp".into(), rules.into());
+        Some(members)
     }
 
     fn report(claims: &AzureSnpClaims) -> ClaimsReport {

@@ -2,12 +2,13 @@
 
 use std::ops::ControlFlow;
 
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use super::checks::{
     Key, PCR_DIGEST, RUNTIME_DATA, TD_REPORT, TPM_NONCE, TPM_QUOTE, VtpmChecks, anchor, anchor_for, further,
 };
 use super::claims;
+use super::draft;
 use super::evidence::Vtpm;
 use super::hcl::ReportType;
 use super::policy::VtpmRules;
@@ -18,13 +19,14 @@ use crate::attest::family::{Family, Need, Question};
 use crate::attest::lines::Lines;
 use crate::attest::policy::policy_fields::PolicyFields;
 use crate::attest::policy::{Policy, SourceRules};
+use crate::attest::tdx::draft::common;
 use crate::attest::tdx::checks::{DEBUG, QUOTE, SERVICE_TD, TCB_STATUS};
 use crate::attest::tdx::policy::TdxRules;
 use crate::attest::tdx::{TdxClaims, genuine, report_data, steps};
 use crate::attest::tee::Tee;
 use crate::attest::{Result, json};
 use crate::status::Status;
-use crate::verdict::{CheckId, ClaimsReport};
+use crate::verdict::{CheckId, ClaimsReport, Verdict};
 
 /// A virtual machine whose memory TDX protects.
 pub struct AzureTdx;
@@ -152,6 +154,13 @@ impl Family for AzureTdx {
 
     fn is_exposed(claims: &AzureTdxClaims) -> Option<bool> {
         Some(claims.td.debug)
+    }
+
+    fn draft(verdict: &Verdict) -> Option<Map<String, Value>> {
+        let report = verdict.claims.as_ref()?;
+        let mut members = draft::common(verdict, report)?;
+        members.extend(common(verdict, &report.measurements["hardware"]));
+        Some(members)
     }
 
     fn report(claims: &AzureTdxClaims) -> ClaimsReport {

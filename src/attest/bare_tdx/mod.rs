@@ -97,10 +97,10 @@ impl Family for BareTdx {
     }
 
     fn draft(verdict: &Verdict) -> Option<Map<String, Value>> {
-        let report = verdict.claims.as_ref()?;
-        let set = draft::registers(report, ["mrtd", "rtmr0", "rtmr1", "rtmr2", "rtmr3"]);
+        let measured = &verdict.claims.as_ref()?.measurements;
+        let set = draft::registers(measured, ["mrtd", "rtmr0", "rtmr1", "rtmr2", "rtmr3"]);
         let mut members = Map::from_iter([("measurements".to_owned(), json!([set]))]);
-        members.extend(draft::common(verdict, report));
+        members.extend(draft::common(verdict, measured));
         Some(members)
     }
 

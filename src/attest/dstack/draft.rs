@@ -30,7 +30,7 @@ pub fn draft(verdict: &Verdict) -> Option<Map<String, Value>> {
         return None;
     }
     let mut draft = members([
-        ("bootchains", json!([registers(report, ["mrtd", "rtmr0", "rtmr1", "rtmr2"])])),
+        ("bootchains", json!([registers(&report.measurements, ["mrtd", "rtmr0", "rtmr1", "rtmr2"])])),
         ("app_compose_hash", only(&compose)),
         ("os_image_hash", digest("os-image-hash", 32)),
         ("app_id", only(&digest("app-id", 20))),
@@ -42,7 +42,7 @@ pub fn draft(verdict: &Verdict) -> Option<Map<String, Value>> {
             draft.insert("identity".into(), json!({"require_key_event": false}));
         }
     }
-    draft.extend(common(verdict, report));
+    draft.extend(common(verdict, &report.measurements));
     Some(draft)
 }
 

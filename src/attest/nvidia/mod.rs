@@ -5,6 +5,7 @@
 
 mod checks;
 mod claims;
+mod draft;
 mod evidence;
 mod genuine;
 mod policy;
@@ -12,7 +13,7 @@ mod report;
 
 use std::ops::ControlFlow;
 
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use super::Result;
 use super::anchors::{TrustAnchors, Vendor};
@@ -101,5 +102,9 @@ impl AttachedFamily for Nvidia {
 
     fn together(lines: &mut Lines, devices: &[Option<GpuClaims>], rules: &GpuRules) {
         checks::together(lines, devices, rules);
+    }
+
+    fn draft_block(devices: &[&ClaimsReport]) -> Map<String, Value> {
+        draft::draft(devices)
     }
 }

@@ -3,13 +3,14 @@
 
 pub mod checks;
 mod claims;
+mod draft;
 mod evidence;
 mod policy;
 mod report;
 
 use std::ops::ControlFlow;
 
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use super::Result;
 use super::anchors::TrustAnchors;
@@ -22,7 +23,7 @@ use super::lines::{Lines, REPORT_DATA};
 use super::policy::policy_fields::PolicyFields;
 use super::policy::{Policy, SourceRules};
 use super::tee::Tee;
-use crate::verdict::{CheckId, ClaimsReport};
+use crate::verdict::{CheckId, ClaimsReport, Verdict};
 use checks::{ATTRIBUTES, DEBUG, EnclaveChecks, ISV_PROD_ID, ISV_SVN, MR_ENCLAVE, MR_SIGNER};
 
 pub use claims::SgxClaims;
@@ -101,6 +102,10 @@ impl Family for Sgx {
 
     fn is_exposed(claims: &SgxClaims) -> Option<bool> {
         Some(claims.enclave.is_debug())
+    }
+
+    fn draft(verdict: &Verdict) -> Option<Map<String, Value>> {
+        draft::draft(verdict)
     }
 
     fn report(claims: &SgxClaims) -> ClaimsReport {

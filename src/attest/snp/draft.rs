@@ -6,25 +6,34 @@ use super::product::SigningKey;
 use crate::attest::draft::{members, only};
 use crate::verdict::{ClaimsReport, Verdict};
 
-/// It pins what the guest is, the least of its firmware that cannot be taken back, and the bits that make guest and platform safer than a policy asks by
-/// default. It asks for less than the default only as far as this evidence needs: an older report, memory that was not checked for aliases, a chip that does not say
-/// which it is, no revocation list. It allows no migration, no CXL and no trusted devices.
+/// It pins the guest's code and what its host has given it, besides what [`rules`] pin.
 pub fn draft(verdict: &Verdict) -> Option<Map<String, Value>> {
     let report = verdict.claims.as_ref()?;
-    let (measured, platform) = (&report.measurements, &report.platform);
+    let measured = &report.measurements;
+    let mut draft = members([
+        ("measurement", only(&measured["measurement"])),
+        ("vmpl", only(&measured["vmpl"])),
+        ("host_data", only(&measured["host_data"])),
+    ]);
+    draft.extend(rules(measured, report)?);
+    Some(draft)
+}
+
+/// What all policies about reports share. They pin the names and digests that the guest was launched with, the least of its firmware that cannot be taken back, and
+/// the bits that make guest and platform safer than a policy asks by default. They ask for less than the default only as far as this evidence needs it: an older
+/// report, memory that was not checked for aliases, a chip that does not say which it is, no revocation list. They allow no migration, no CXL and no trusted devices.
+pub fn rules(measured: &Value, report: &ClaimsReport) -> Option<Map<String, Value>> {
+    let platform = &report.platform;
     let is_vlek = platform["signing_key"] == SigningKey::Vlek.name();
     let is_masked = !is_vlek && platform["chip_id"].as_str().is_some_and(|id| id.bytes().all(|digit| digit == b'0'));
     let product = platform["product"].as_str()?;
     Some(members([
         ("products", json!([product])),
-        ("measurement", only(&measured["measurement"])),
         ("min_tcb", json!({product: floor(&platform["reported_tcb"], &platform["committed_tcb"])?})),
         ("signing_key", only(&platform["signing_key"])),
         ("csp_id", only(&platform["csp_id"])),
-        ("vmpl", only(&measured["vmpl"])),
         ("guest_policy", guest_policy(report)),
         ("platform", platform_rules(report)),
-        ("host_data", only(&measured["host_data"])),
         ("id_key_digest", only(&measured["id_key_digest"])),
         ("author_key_digest", only(&measured["author_key_digest"])),
         ("family_id", only(&measured["family_id"])),

@@ -5,7 +5,7 @@ pub mod checks;
 mod claims;
 mod crl;
 mod documents;
-mod draft;
+pub mod draft;
 mod evidence;
 mod genuine;
 mod guest;
