@@ -99,12 +99,12 @@ pub(super) mod tests {
     fn what_is_read() {
         let read = RuntimeData::read(&plain()).unwrap();
         assert_eq!((read.modulus, read.user_data), ([0x81; RSA_BYTES], Some([0xab; 64])));
-        assert_eq!((read.says("secure-boot"), read.says("less")), (Some(&json!(true)), None));
+        assert_eq!((&read.configuration["secure-boot"], &read.configuration["less"]), (&json!(true), &Value::Null));
         let mut old = document();
         old.as_object_mut().unwrap().remove("user-data");
         old.as_object_mut().unwrap().remove("vm-configuration");
         let read = RuntimeData::read(old.to_string().as_bytes()).unwrap();
-        assert_eq!((read.user_data, read.says("secure-boot")), (None, None));
+        assert_eq!((read.user_data, read.configuration), (None, Value::Null));
     }
 
     #[test]
