@@ -754,8 +754,8 @@ atls_str atls_verdict_json(const atls_verdict *verdict);
  *
  * \return ATLS_OK, or
  * \retval ATLS_NULL_ARGUMENT
- * \retval ATLS_INVALID_STATE the evidence is not authentic, its host can look into it, or it shows
- *     too little
+ * \retval ATLS_INVALID_STATE the evidence, or that of a device beside it, is not authentic, its
+ *     host can look into it, or it shows too little
  * \retval ATLS_UNSUPPORTED no drafts for this kind
  */
 atls_status atls_verdict_draft_policy(const atls_verdict *verdict,

@@ -191,8 +191,12 @@ fn machines_of_azure_are_pinned_by_registers_paravisor_and_hardware() {
             assert_eq!((found.status.as_str(), found.check), ("MEASUREMENT_MISMATCH", format!("pcr:{number}")));
         }
         let changed: [Change<Parts>; 3] = [
-            ("secure boot", "vm_configuration", |parts| parts.runtime["vm-configuration"]["secure-boot"] = false.into()),
-            ("a console", "vm_configuration", |parts| parts.runtime["vm-configuration"]["console-enabled"] = true.into()),
+            ("secure boot", "vm_configuration", |parts| {
+                parts.runtime["vm-configuration"]["secure-boot"] = false.into()
+            }),
+            ("a console", "vm_configuration", |parts| {
+                parts.runtime["vm-configuration"]["console-enabled"] = true.into()
+            }),
             ("no certificate", "ak_certificate", |parts| parts.certified = Vm::other()),
         ];
         for (what, check, change) in changed {
@@ -219,7 +223,11 @@ fn machines_of_azure_are_pinned_by_registers_paravisor_and_hardware() {
     for (hardware, change) in all.into_iter().flat_map(|(hardware, list)| list.iter().map(move |one| (hardware, one))) {
         let (what, check, change) = change;
         let found = under(hardware, change).ask();
-        assert_eq!((found.status.as_str(), found.check.as_str()), ("MEASUREMENT_MISMATCH", *check), "{what}: {found:?}");
+        assert_eq!(
+            (found.status.as_str(), found.check.as_str()),
+            ("MEASUREMENT_MISMATCH", *check),
+            "{what}: {found:?}"
+        );
     }
 }
 
@@ -245,7 +253,8 @@ fn an_enclave_is_pinned_by_all_that_it_is() {
     let draft = enclave::question(&tee, |_| ()).trusted().draft();
     let under = |change: fn(&mut Enclave)| Question { policy: draft.clone(), ..enclave::question(&tee, change) };
     assert_eq!(under(|_| ()).trusted().draft(), draft, "a draft of the draft's verdict");
-    let changes: [(fn(&mut Enclave), &str); 9] = [
+    type Bend = fn(&mut Enclave);
+    let changes: [(Bend, &str); 9] = [
         (|enclave| enclave.mr_enclave[0] ^= 1, "mr_enclave"),
         (|enclave| enclave.mr_signer[0] ^= 1, "mr_signer"),
         (|enclave| enclave.isv_prod_id ^= 1, "isv_prod_id"),
@@ -262,7 +271,8 @@ fn an_enclave_is_pinned_by_all_that_it_is() {
     }
     // The key by which platforms are told apart: a policy's owner may allow it, a draft does not.
     let mut question = enclave::question(&tee, |enclave| enclave.attributes[0] |= 0x10);
-    question.policy["attributes"] = json!({"mask": format!("10{}", "00".repeat(15)), "value": format!("10{}", "00".repeat(15))});
+    question.policy["attributes"] =
+        json!({"mask": format!("10{}", "00".repeat(15)), "value": format!("10{}", "00".repeat(15))});
     question.policy = question.trusted().draft();
     question.refused("MEASUREMENT_MISMATCH", "attributes");
 }

@@ -46,7 +46,6 @@ impl RuntimeData {
             configuration,
         })
     }
-
 }
 
 /// Members of the configuration.
