@@ -2,6 +2,9 @@
 #include "commands.h"
 
 const struct command *const commands[] = {
+    &command_measure,
+    &command_verify,
+    &command_collateral,
     &command_proxy,
     &command_serve,
     &command_completion,

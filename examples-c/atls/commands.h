@@ -4,6 +4,9 @@
 
 #include "options.h"
 
+extern const struct command command_measure;
+extern const struct command command_verify;
+extern const struct command command_collateral;
 extern const struct command command_proxy;
 extern const struct command command_serve;
 

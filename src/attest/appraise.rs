@@ -7,6 +7,7 @@ use super::documents::Documents;
 use super::evidence::Evidence;
 use super::family::{AnyFamily, Judged, Member, Need, reader};
 use super::lines::{Lines, TEE};
+use super::measure::measure;
 use super::policy::Policy;
 use super::{Fault, Result};
 use crate::status::Status;
@@ -25,6 +26,13 @@ pub struct AppraisalRequest<'a> {
 
 /// Judges evidence. An error means that the question itself was wrong; a refusal is a verdict with `trusted == false`.
 pub fn appraise(request: &AppraisalRequest<'_>) -> Result<Verdict> {
+    match request.policy.only_measures {
+        true => measure(request, by_rules),
+        false => by_rules(request),
+    }
+}
+
+fn by_rules(request: &AppraisalRequest<'_>) -> Result<Verdict> {
     judge(request, |family, member| family.judge(member, request))
 }
 

@@ -119,6 +119,33 @@ impl Verdict {
     }
 }
 
+impl Verdict {
+    /// What authentic evidence says, as a list of names and texts: the members `application`, `measurements`, `platform` and `attached` of the JSON, whose
+    /// objects and lists are opened up. What is null is left out.
+    pub fn claims_list(&self) -> Vec<(String, String)> {
+        let whole = self.to_value();
+        let mut list = Vec::new();
+        for part in ["application", "measurements", "platform", "attached"] {
+            open_up(part.to_owned(), &whole[part], &mut list);
+        }
+        list
+    }
+}
+
+fn open_up(name: String, value: &Value, list: &mut Vec<(String, String)>) {
+    match value {
+        Value::Null => {}
+        Value::Object(members) => {
+            members.iter().for_each(|(member, value)| open_up(format!("{name}.{member}"), value, list))
+        }
+        Value::Array(values) => {
+            values.iter().enumerate().for_each(|(index, value)| open_up(format!("{name}[{index}]"), value, list))
+        }
+        Value::String(text) => list.push((name, text.clone())),
+        other => list.push((name, other.to_string())),
+    }
+}
+
 impl AttachedReport {
     fn to_json(&self) -> Value {
         let claims = self.claims.as_ref();

@@ -61,6 +61,8 @@ pub struct Policy {
     pub allow_simulated: bool,
     /// What certificates with evidence in them must be; there if `protocols` has ra-tls.
     pub ra_tls: Option<RaTlsRules>,
+    /// Nothing satisfies it: evidence is looked at, and always refused (`attest::measure`).
+    pub only_measures: bool,
 }
 
 /// What a member says of its vendor's documents.
@@ -124,6 +126,7 @@ impl Policy {
             reattest: Reattest::default(),
             allow_simulated: false,
             ra_tls: None,
+            only_measures: false,
         }
     }
 

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::attest::Policy;
+use crate::attest::{Policy, measuring_policy};
 use crate::capi::base::arguments::{Counted, Out, Owned, bytes, c_bytes, require};
 use crate::capi::base::error::atls_error;
 use crate::capi::base::guard::{guard, guard_free};
@@ -32,6 +32,30 @@ pub extern "C" fn atls_policy_new(
         let policy = require(policy, "policy")?;
         let parsed = Policy::from_json(bytes(json, "json")?)?;
         policy.give(Arc::new(atls_policy { policy: parsed }));
+        Ok(())
+    })
+}
+
+/// Creates a policy that nothing satisfies, to see what a server is before there is a policy for it. Connecting under it fetches evidence and the vendor's
+/// documents, judges both, sends none of the program's data, and always fails: with ONLY_MEASURED if nothing else is wrong. atls_error_verdict then has the
+/// verdict, of which atls_verdict_draft_policy makes a policy. atls_verify under it gives the same verdict of stored evidence, never a favourable one.
+///
+/// Evidence of every kind is asked for, by exporter-v1 or else atlas-v1, and of devices beside the machine. A server whose evidence depends on who asks may show
+/// another machine later.
+///
+/// `settings`: a JSON object with any of the members `binding`, `identity`, `collateral`, `ra_tls` and `allow_simulated` of a policy; or no bytes, for the
+/// defaults.
+///
+/// Statuses: NULL_ARGUMENT; POLICY_INVALID with the path of the field and the bad value; UNSUPPORTED.
+#[unsafe(no_mangle)]
+pub extern "C" fn atls_policy_new_measuring(
+    settings: c_bytes,
+    policy: Out<*mut atls_policy>,
+    error: Out<*mut atls_error>,
+) -> atls_status {
+    guard(error, || {
+        let policy = require(policy, "policy")?;
+        policy.give(Arc::new(atls_policy { policy: measuring_policy(bytes(settings, "settings")?)? }));
         Ok(())
     })
 }

@@ -21,6 +21,7 @@ pub struct atls_verdict {
     trust_anchor: CString,
     advisories: Vec<CString>,
     checks: Vec<CheckText>,
+    claims: Vec<(CString, CString)>,
 }
 
 impl Handle for atls_verdict {
@@ -47,6 +48,7 @@ impl atls_verdict {
             trust_anchor: c_string(verdict.trust_anchor),
             advisories: verdict.advisory_ids().iter().map(|id| c_string(id)).collect(),
             checks: verdict.checks.iter().map(texts).collect(),
+            claims: verdict.claims_list().iter().map(|(name, value)| (c_string(name), c_string(value))).collect(),
             verdict,
         }
     }
@@ -164,6 +166,26 @@ pub extern "C" fn atls_verdict_check_outcome(verdict: Option<&atls_verdict>, ind
     })
 }
 
+/// Number of claims: what authentic evidence says of the machine and of what runs there, acceptable or not; 0 if it is not authentic.
+#[unsafe(no_mangle)]
+pub extern "C" fn atls_verdict_claim_count(verdict: Option<&atls_verdict>) -> usize {
+    guard_value(0, || borrow(verdict, "verdict").map_or(0, |v| v.claims.len()))
+}
+
+/// Name of the claim at `index`: its path in the JSON of the verdict (docs/verdict.md), for example "measurements.rtmr1", "application.app-id" or
+/// "platform.fmspc"; "" past the end. Valid as long as the verdict.
+#[unsafe(no_mangle)]
+pub extern "C" fn atls_verdict_claim_name(verdict: Option<&atls_verdict>, index: usize) -> atls_str {
+    claim_text(verdict, index, |claim| &claim.0)
+}
+
+/// Returns what the claim at `index` says, as text: hex in lower case, numbers, "true" or "false"; "" past the end. Text may be the machine's own: escape it
+/// before you show it. Valid as long as the verdict.
+#[unsafe(no_mangle)]
+pub extern "C" fn atls_verdict_claim_value(verdict: Option<&atls_verdict>, index: usize) -> atls_str {
+    claim_text(verdict, index, |claim| &claim.1)
+}
+
 /// Returns the whole verdict as one JSON object, whose `version` is 1: docs/verdict.md explains each member, docs/verdict.schema.json is its schema.
 /// Valid as long as the verdict.
 #[unsafe(no_mangle)]
@@ -202,6 +224,17 @@ pub extern "C" fn atls_verdict_ref(verdict: Counted<atls_verdict>) -> *mut atls_
 #[unsafe(no_mangle)]
 pub extern "C" fn atls_verdict_free(verdict: Owned<atls_verdict>) {
     guard_free(|| release(verdict));
+}
+
+fn claim_text(
+    verdict: Option<&atls_verdict>,
+    index: usize,
+    part: impl Fn(&(CString, CString)) -> &CString,
+) -> atls_str {
+    guard_value(atls_str::empty(), || {
+        let claim = borrow(verdict, "verdict").ok().and_then(|v| v.claims.get(index));
+        claim.map_or(atls_str::empty(), |claim| atls_str::from_cstring(part(claim)))
+    })
 }
 
 fn check_text(verdict: Option<&atls_verdict>, index: usize, field: impl Fn(&CheckText) -> &CString) -> atls_str {

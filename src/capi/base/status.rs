@@ -77,6 +77,9 @@ pub const ATLS_POLICY_REQUIRED: atls_status = 411;
 pub const ATLS_EVIDENCE_REFUSED: atls_status = 412;
 /// The other side can give evidence, but was too busy for it until the deadline passed, or did not say when to ask again. Another try may succeed.
 pub const ATLS_EVIDENCE_BUSY: atls_status = 413;
+/// The policy only measures (atls_policy_new_measuring), and so accepts nothing. Nothing else is wrong: the evidence is authentic, belongs to the session, and
+/// its documents hold. The verdict says what was seen.
+pub const ATLS_ONLY_MEASURED: atls_status = 414;
 /// The peer's HTTP/1.1 is malformed.
 pub const ATLS_HTTP_PROTOCOL: atls_status = 501;
 /// A header that the caller gave is not allowed.
@@ -143,6 +146,7 @@ fn name(status: atls_status) -> &'static std::ffi::CStr {
         Some(Status::PolicyRequired) => c"POLICY_REQUIRED",
         Some(Status::EvidenceRefused) => c"EVIDENCE_REFUSED",
         Some(Status::EvidenceBusy) => c"EVIDENCE_BUSY",
+        Some(Status::OnlyMeasured) => c"ONLY_MEASURED",
         Some(Status::HttpProtocol) => c"HTTP_PROTOCOL",
         Some(Status::HttpHeaderInvalid) => c"HTTP_HEADER_INVALID",
         Some(Status::RedirectRefused) => c"REDIRECT_REFUSED",

@@ -135,6 +135,7 @@ unsafe extern "C" {
     pub fn atls_http_verdict(http: *const atls_http) -> *mut atls_verdict;
     pub fn atls_policy_free(policy: *mut atls_policy);
     pub fn atls_policy_new(json: atls_bytes, policy: *mut *mut atls_policy, error: *mut *mut atls_error) -> atls_status;
+    pub fn atls_policy_new_measuring(settings: atls_bytes, policy: *mut *mut atls_policy, error: *mut *mut atls_error) -> atls_status;
     pub fn atls_queue_free(queue: *mut atls_queue);
     pub fn atls_queue_new_dispatching(queue: *mut *mut atls_queue, error: *mut *mut atls_error) -> atls_status;
     pub fn atls_queue_new_inline(queue: *mut *mut atls_queue, error: *mut *mut atls_error) -> atls_status;

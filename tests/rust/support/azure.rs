@@ -101,10 +101,9 @@ impl Question {
     }
 
     unsafe fn put(&self, question: *mut atls_verification, evidence: &str, error: &mut *mut atls_error) -> i32 {
-        let policy = self.policy.to_string();
         let mut parsed = null_mut();
         unsafe {
-            let mut status = atls_policy_new(raw(policy.as_bytes()), &mut parsed, error);
+            let mut status = super::parse_policy(&self.policy, &mut parsed, error);
             let mut step = |call: &dyn Fn(&mut *mut atls_error) -> i32| {
                 if status == 0 {
                     status = call(error);

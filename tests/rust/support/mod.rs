@@ -184,6 +184,18 @@ pub fn simulated_verifier(root: &[u8]) -> *mut atls_verifier {
     }
 }
 
+/// A policy; `{"measuring": SETTINGS}` stands for one that only measures. Returns the status.
+pub unsafe fn parse_policy(policy: &Value, parsed: &mut *mut atls_policy, error: &mut *mut atls_error) -> i32 {
+    let (text, measures) = match policy.get("measuring") {
+        Some(settings) => (settings.to_string(), true),
+        None => (policy.to_string(), false),
+    };
+    let json = atls_bytes { ptr: text.as_ptr(), len: text.len() };
+    unsafe {
+        if measures { atls_policy_new_measuring(json, parsed, error) } else { atls_policy_new(json, parsed, error) }
+    }
+}
+
 /// Opens a blocking stream to localhost under `policy`.
 pub fn open(
     port: u16,
@@ -193,9 +205,8 @@ pub fn open(
 ) -> Result<Stream, Refusal> {
     unsafe {
         let mut error = null_mut();
-        let json = policy.to_string();
         let mut parsed = null_mut();
-        if atls_policy_new(atls_bytes { ptr: json.as_ptr(), len: json.len() }, &mut parsed, &mut error) != 0 {
+        if parse_policy(policy, &mut parsed, &mut error) != 0 {
             return Err(refusal(error));
         }
         let mut config = null_mut();

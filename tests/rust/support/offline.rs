@@ -156,11 +156,8 @@ impl Question {
         let (quote, quote_len) = pair(&self.quote);
         let (log, log_len) = self.log.as_deref().map_or((null(), 0), |log| pair(log.as_bytes()));
         let (collateral, collateral_len) = pair(self.collateral.as_bytes());
-        let policy = self.policy.to_string();
         let mut parsed = null_mut();
-        let mut done = vec![unsafe {
-            atls_policy_new(atls_bytes { ptr: policy.as_ptr(), len: policy.len() }, &mut parsed, error)
-        }];
+        let mut done = vec![unsafe { super::parse_policy(&self.policy, &mut parsed, error) }];
         let mut step = |status: i32| {
             if done.iter().all(|earlier| *earlier == 0) {
                 done.push(status);

@@ -1,0 +1,123 @@
+//! Looking at a machine before there is a policy for it: evidence is judged by the draft of a policy that it gives itself, so the verdict says all that a
+//! verdict says, and what it says is never that the machine is trusted. Pure.
+
+use serde_json::{Map, Value, json};
+
+use super::appraise::AppraisalRequest;
+use super::attached::{ATTACHING, Block};
+use super::draft::draft;
+use super::lines::Lines;
+use super::policy::Policy;
+use super::policy::policy_fields::{PolicyFields, invalid};
+use super::{Protocol, Result, json};
+use crate::status::Status;
+use crate::verdict::{CheckId, Verdict};
+
+/// The line that such a verdict never passes.
+pub const MEASURED: CheckId = CheckId::new("measured");
+
+/// What may be said beside the members, which are the library's own.
+const SETTINGS: [&str; 6] = ["version", "binding", "identity", "collateral", "ra_tls", "allow_simulated"];
+
+/// A policy that nothing satisfies. Errors: PolicyInvalid, Unsupported.
+pub fn policy(settings: &[u8]) -> Result<Policy> {
+    let given = if settings.is_empty() { json!({}) } else { read(settings)? };
+    let Value::Object(mut document) = given else { return Err(invalid("settings", "is not an object".into())) };
+    if let Some(other) = document.keys().find(|name| !SETTINGS.contains(&name.as_str())) {
+        return Err(invalid(&format!("settings.{other}"), format!("unknown field, known are {}", SETTINGS.join(", "))));
+    }
+    let binding = document.entry("binding").or_insert_with(|| json!({}));
+    if let Some(binding) = binding.as_object_mut().filter(|binding| binding.get("protocols").is_none_or(Value::is_null)) {
+        let protocols = [Protocol::ExporterV1, Protocol::AtlasV1].map(Protocol::name);
+        binding.insert("protocols".into(), json!(protocols));
+    }
+    document.insert("any_of".into(), members());
+    let mut policy = Policy::from_json(Value::Object(document).to_string().as_bytes())?;
+    policy.only_measures = true;
+    policy.attached = devices()?;
+    Ok(policy)
+}
+
+fn read(settings: &[u8]) -> Result<Value> {
+    json::parse(settings).map_err(|why| invalid("settings", why))
+}
+
+/// One of each type, about nothing that exists: they make the library ask, fetch and look. A guest of dstack is looked at last of those in trust domains,
+/// because its log says the most.
+fn members() -> Value {
+    let bytes = |count: usize| "11".repeat(count);
+    let zero = json!({"bootloader": 0, "tee": 0, "snp": 0, "microcode": 0});
+    let turin = json!({"fmc": 0, "bootloader": 0, "tee": 0, "snp": 0, "microcode": 0});
+    let firmware = json!({
+        "products": ["Milan", "Genoa", "Turin"], "min_tcb": {"Milan": zero, "Genoa": zero, "Turin": turin},
+        "signing_key": ["vcek", "vlek"], "csp_id": ["none"], "min_report_version": 2,
+    });
+    let mut snp = Map::from_iter([("type".to_owned(), json!("snp")), ("measurement".to_owned(), json!([bytes(48)]))]);
+    snp.extend(firmware.as_object().cloned().unwrap_or_default());
+    json!([
+        {"type": "tdx", "measurements": [{"mrtd": bytes(48), "rtmr1": bytes(48), "rtmr2": bytes(48)}], "cache_collateral": true},
+        {"type": "dstack_tdx", "disable_runtime_verification": true, "cache_collateral": true},
+        snp,
+        {"type": "nitro", "pcrs": {"0": [bytes(48)]}},
+        {"type": "nitro_tpm", "pcrs": {"4": [bytes(48)], "7": [bytes(48)], "12": [bytes(48)]}},
+        {"type": "sgx", "mr_enclave": [bytes(32)], "cache_collateral": true},
+        {"type": "azure_tdx_vtpm", "pcrs": {"4": [bytes(32)]}, "cache_collateral": true},
+        {"type": "azure_snp_vtpm", "pcrs": {"4": [bytes(32)]}, "snp": firmware},
+    ])
+}
+
+/// Devices are asked for, and looked at if they are there.
+fn devices() -> Result<Vec<Block>> {
+    let any = || PolicyFields::new("gpu", json!({"required": 1, "unmeasured": true}));
+    ATTACHING.iter().map(|family| Block::read(*family, any()?)).collect()
+}
+
+/// `by_rules` judges by a policy as it stands. Errors: its own.
+pub fn measure(
+    request: &AppraisalRequest<'_>,
+    by_rules: impl Fn(&AppraisalRequest<'_>) -> Result<Verdict>,
+) -> Result<Verdict> {
+    let seen = by_rules(request)?;
+    let found = match draft(&seen) {
+        Ok(document) => by_draft(request, &document, by_rules)?,
+        Err(_) if seen.claims.is_none() => seen,
+        Err(why) => with_line(seen, Status::MeasurementMismatch, &why.message),
+    };
+    Ok(match found.trusted {
+        true => with_line(found, Status::OnlyMeasured, "a policy that only measures"),
+        false => found,
+    })
+}
+
+/// The evidence satisfies the draft unless something is wrong with it, whatever runs there: its binding, its age, its documents.
+fn by_draft(
+    request: &AppraisalRequest<'_>,
+    document: &Value,
+    by_rules: impl Fn(&AppraisalRequest<'_>) -> Result<Verdict>,
+) -> Result<Verdict> {
+    let ask = |document: &Value, attached: Option<Vec<Block>>| {
+        let drafted = Policy::from_json(document.to_string().as_bytes())?;
+        let policy = Policy {
+            any_of: drafted.any_of,
+            attached: attached.unwrap_or(drafted.attached),
+            require_key_event: drafted.require_key_event,
+            ..request.policy.clone()
+        };
+        by_rules(&AppraisalRequest { policy: &policy, ..*request })
+    };
+    if request.evidence.attached().is_empty() {
+        return ask(document, Some(Vec::new()));
+    }
+    // Devices are looked at only beside a machine that is accepted.
+    let verdict = ask(document, Some(request.policy.attached.clone()))?;
+    if verdict.trusted { ask(&draft(&verdict)?, None) } else { Ok(verdict) }
+}
+
+/// Refused, whatever it was: the line comes first, unless it is the only one that fails.
+fn with_line(verdict: Verdict, status: Status, actual: &str) -> Verdict {
+    let mut lines = Lines::default();
+    lines.judge(MEASURED, false, status, "a policy that says what may run", actual);
+    let (first, last) = if verdict.trusted { (Vec::new(), lines.checks) } else { (lines.checks, Vec::new()) };
+    let checks = first.into_iter().chain(verdict.checks).chain(last).collect();
+    Verdict { trusted: false, accepted_member: None, checks, ..verdict }
+}

@@ -1,0 +1,127 @@
+//! Policies that only measure: they accept nothing, say ONLY_MEASURED of evidence with which nothing is wrong, and else what is.
+
+#![allow(unsafe_code)] // It is a client of the C ABI.
+
+mod support;
+
+use std::ptr::null_mut;
+
+use serde_json::{Value, json};
+use simtee::snp::Product;
+use simtee::{Guest, SimTee};
+use support::abi::*;
+use support::offline::{Found, Question, honest, of_client};
+use support::snp_guest::{Machine as Snp, with_vlek};
+use support::{nitro, parse_policy, snp, text};
+
+fn measuring() -> Value {
+    json!({"measuring": {"allow_simulated": true}})
+}
+
+/// Only measured; the draft.
+#[track_caller]
+fn measured(verdict: &Value, status: &str, draft: Result<Value, String>) -> Value {
+    assert_eq!(status, "ONLY_MEASURED", "{verdict}");
+    assert_eq!((&verdict["trusted"], &verdict["accepted_member"]), (&json!(false), &Value::Null));
+    let failed: Vec<_> = verdict["checks"].as_array().unwrap().iter().filter(|check| check["outcome"] == "fail").collect();
+    assert_eq!(failed.len(), 1, "{verdict}");
+    assert_eq!(failed[0]["name"], "measured");
+    draft.unwrap()
+}
+
+fn of(found: Found) -> Value {
+    measured(&found.verdict, &found.status, found.results.unwrap().draft)
+}
+
+#[test]
+fn a_guest_of_dstack_is_measured_by_its_log() {
+    let (tee, guest) = (SimTee::new(), Guest::booted(2));
+    for question in [honest(&tee, &guest), of_client(&tee, &guest, |_| ())] {
+        let expected = question.ask().draft();
+        let draft = of(Question { policy: measuring(), ..question }.ask());
+        assert_eq!(draft["type"], "dstack_tdx");
+        assert_eq!(draft["app_compose_hash"], expected["app_compose_hash"]);
+    }
+    let draft = of(Question { policy: measuring(), ..honest(&tee, &guest) }.ask());
+    let found = Question { policy: draft.clone(), ..honest(&tee, &guest) }.trusted();
+    assert_eq!(found.draft(), draft);
+    let mut other = guest.clone();
+    other.event_mut("compose-hash").payload[0] ^= 1;
+    other.mr_config_id = [0; 48];
+    Question { policy: draft, ..honest(&tee, &other) }.refused("MEASUREMENT_MISMATCH", "td_mr_config_id");
+}
+
+#[test]
+fn another_guest_in_a_trust_domain_is_measured_by_its_registers() {
+    let (tee, guest) = (SimTee::new(), Guest::booted(2));
+    let bare = |policy: Value| Question { log: None, policy, ..of_client(&tee, &guest, |_| ()) };
+    let draft = of(bare(measuring()).ask());
+    assert_eq!(draft["type"], "tdx");
+    bare(draft).trusted();
+}
+
+#[test]
+fn guests_of_sev_snp_and_documents_of_aws_are_measured() {
+    for machine in [Snp::new(Product::Milan, 3), Snp::new(Product::Genoa, 5), Snp::new(Product::Turin, 5)] {
+        let question = machine.honest();
+        let draft = question.trusted().draft();
+        let found = snp::Question { policy: measuring(), ..question }.ask();
+        assert_eq!(measured(&found.verdict, &found.status, found.results.unwrap().draft), draft);
+    }
+    let vlek = with_vlek(Snp::new(Product::Genoa, 3).with(0x48, &[1 << 2, 0, 0, 0]).honest());
+    let draft = vlek.trusted().draft();
+    let found = snp::Question { policy: measuring(), ..vlek }.ask();
+    assert_eq!(measured(&found.verdict, &found.status, found.results.unwrap().draft), draft);
+    let machine = nitro::Machine::new();
+    for mut question in [machine.question(|_| ()), machine.tpm_question(|_| ())] {
+        let draft = question.trusted().draft();
+        question.rest.policy = measuring();
+        let found = question.ask();
+        assert_eq!(measured(&found.verdict, &found.status, found.results.unwrap().draft), draft);
+    }
+}
+
+#[test]
+fn what_is_wrong_is_said_instead() {
+    let (tee, guest) = (SimTee::new(), Guest::booted(2));
+    let question = || Question { policy: measuring(), ..honest(&tee, &guest) };
+    let mut forged = question();
+    let last = forged.quote.len() / 2;
+    forged.quote[last] ^= 1;
+    assert_eq!(forged.ask().status, "QUOTE_INVALID");
+    // Of another session.
+    let other = Question { session: of_client(&tee, &guest, |_| ()).session, ..question() };
+    other.refused("BINDING_MISMATCH", "report_data");
+    let mut open = guest.clone();
+    open.td_attributes[0] = 1;
+    let found = Question { policy: measuring(), ..honest(&tee, &open) }.refused("MEASUREMENT_MISMATCH", "measured");
+    assert!(found.message.contains("look into"), "{found:?}");
+    let expired = Question { now: question().now + 400 * 86400, ..question() }.ask();
+    assert_eq!(expired.status, "COLLATERAL_INVALID", "{expired:?}");
+    let not_allowed = Question { policy: json!({"measuring": {}}), ..question() }.ask();
+    assert_eq!(not_allowed.status, "TRUST_ANCHOR");
+}
+
+#[test]
+fn settings_are_those_of_a_policy_without_members() {
+    for (settings, status, message) in [
+        (json!({}), "OK", ""),
+        (json!({"binding": {"timeout_ms": 500}, "collateral": {"sources": ["https://pccs.example"]}}), "OK", ""),
+        (json!({"type": "snp"}), "POLICY_INVALID", "settings.type: unknown field, known are version, binding"),
+        (json!({"any_of": []}), "POLICY_INVALID", "settings.any_of"),
+        (json!({"gpu": {"required": 1}}), "POLICY_INVALID", "settings.gpu"),
+        (json!({"binding": {"timeout_ms": 0}}), "POLICY_INVALID", "policy.binding.timeout_ms"),
+        (json!({"binding": 7}), "POLICY_INVALID", "policy.binding"),
+        (json!([]), "POLICY_INVALID", "settings: is not an object"),
+    ] {
+        let (mut policy, mut error) = (null_mut(), null_mut());
+        unsafe {
+            let found = parse_policy(&json!({ "measuring": settings }), &mut policy, &mut error);
+            assert_eq!(text(atls_status_name(found)), status, "{settings}");
+            let said = text(atls_error_message(error));
+            assert!(said.contains(message), "{settings}: {said}");
+            atls_policy_free(policy);
+            atls_error_free(error);
+        }
+    }
+}
