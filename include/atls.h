@@ -255,6 +255,12 @@ ATLS_ENUM(atls_status, int32_t) {
      * not say when to ask again. Another try may succeed.
      */
     ATLS_EVIDENCE_BUSY = 413,
+    /**
+     * The policy only measures (atls_policy_new_measuring()), and so accepts nothing. Nothing else
+     * is wrong: the evidence is authentic, belongs to the session, and its documents hold. The
+     * verdict says what was seen.
+     */
+    ATLS_ONLY_MEASURED = 414,
     /** The peer's HTTP/1.1 is malformed. */
     ATLS_HTTP_PROTOCOL = 501,
     /** A header that the caller gave is not allowed. */
@@ -653,6 +659,27 @@ atls_status atls_policy_new(atls_bytes json,
                             atls_policy *ATLS_NULLABLE *ATLS_NONNULL policy,
                             atls_error *ATLS_NULLABLE *ATLS_NULLABLE error);
 
+/**
+ * Creates a policy that nothing satisfies, to see what a server is before there is a policy for it.
+ * Connecting under it fetches evidence and the vendor's documents, judges both, sends none of the
+ * program's data, and always fails: with ONLY_MEASURED if nothing else is wrong.
+ * atls_error_verdict() then has the verdict, of which atls_verdict_draft_policy() makes a policy.
+ * atls_verify() under it gives the same verdict of stored evidence, never a favourable one.
+ *
+ * Evidence of every kind is asked for, by exporter-v1 or else atlas-v1, and of devices beside the
+ * machine. A server whose evidence depends on who asks may show another machine later.
+ *
+ * \param settings a JSON object with any of the members `binding`, `identity`, `collateral`,
+ *     `ra_tls` and `allow_simulated` of a policy; or no bytes, for the defaults.
+ * \return ATLS_OK, or
+ * \retval ATLS_NULL_ARGUMENT
+ * \retval ATLS_POLICY_INVALID with the path of the field and the bad value
+ * \retval ATLS_UNSUPPORTED
+ */
+atls_status atls_policy_new_measuring(atls_bytes settings,
+                                      atls_policy *ATLS_NULLABLE *ATLS_NONNULL policy,
+                                      atls_error *ATLS_NULLABLE *ATLS_NULLABLE error);
+
 /** Adds a reference and returns `policy`; NULL for NULL. */
 atls_policy *ATLS_NULLABLE atls_policy_ref(const atls_policy *ATLS_NULLABLE policy);
 
@@ -737,6 +764,26 @@ atls_str atls_verdict_check_actual(const atls_verdict *verdict, size_t index);
 
 /** Returns the outcome of the check at `index`; FAIL past the end. */
 atls_check atls_verdict_check_outcome(const atls_verdict *verdict, size_t index);
+
+/**
+ * Number of claims: what authentic evidence says of the machine and of what runs there, acceptable
+ * or not; 0 if it is not authentic.
+ */
+size_t atls_verdict_claim_count(const atls_verdict *verdict);
+
+/**
+ * Name of the claim at `index`: its path in the JSON of the verdict (docs/verdict.md), for example
+ * "measurements.rtmr1", "application.app-id" or "platform.fmspc"; "" past the end. Valid as long as
+ * the verdict.
+ */
+atls_str atls_verdict_claim_name(const atls_verdict *verdict, size_t index);
+
+/**
+ * Returns what the claim at `index` says, as text: hex in lower case, numbers, "true" or "false";
+ * "" past the end. Text may be the machine's own: escape it before you show it. Valid as long as
+ * the verdict.
+ */
+atls_str atls_verdict_claim_value(const atls_verdict *verdict, size_t index);
 
 /**
  * Returns the whole verdict as one JSON object, whose `version` is 1: docs/verdict.md explains each

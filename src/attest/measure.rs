@@ -27,7 +27,8 @@ pub fn policy(settings: &[u8]) -> Result<Policy> {
         return Err(invalid(&format!("settings.{other}"), format!("unknown field, known are {}", SETTINGS.join(", "))));
     }
     let binding = document.entry("binding").or_insert_with(|| json!({}));
-    if let Some(binding) = binding.as_object_mut().filter(|binding| binding.get("protocols").is_none_or(Value::is_null)) {
+    if let Some(binding) = binding.as_object_mut().filter(|binding| binding.get("protocols").is_none_or(Value::is_null))
+    {
         let protocols = [Protocol::ExporterV1, Protocol::AtlasV1].map(Protocol::name);
         binding.insert("protocols".into(), json!(protocols));
     }

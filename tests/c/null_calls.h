@@ -31,6 +31,9 @@ static void call_all_with_null(void)
     REFUSED("json", atls_policy_new(atls_bytes_of(NULL, 2), &(atls_policy *){NULL}, &error));
     REFUSED("policy", atls_policy_new(atls_bytes_of("{}", 2), NULL, &error));
     UNEXPLAINED(atls_policy_new(atls_bytes_of(NULL, 2), &(atls_policy *){NULL}, NULL));
+    REFUSED("settings", atls_policy_new_measuring(atls_bytes_of(NULL, 2), &(atls_policy *){NULL}, &error));
+    REFUSED("policy", atls_policy_new_measuring(atls_bytes_of("{}", 2), NULL, &error));
+    UNEXPLAINED(atls_policy_new_measuring(atls_bytes_of(NULL, 2), &(atls_policy *){NULL}, NULL));
     ENDURED(atls_policy_ref(NULL));
     ENDURED(atls_policy_free(NULL));
     ENDURED(atls_verdict_trusted(NULL));
@@ -46,6 +49,9 @@ static void call_all_with_null(void)
     ENDURED(atls_verdict_check_expected(NULL, 1));
     ENDURED(atls_verdict_check_actual(NULL, 1));
     ENDURED(atls_verdict_check_outcome(NULL, 1));
+    ENDURED(atls_verdict_claim_count(NULL));
+    ENDURED(atls_verdict_claim_name(NULL, 1));
+    ENDURED(atls_verdict_claim_value(NULL, 1));
     ENDURED(atls_verdict_json(NULL));
     REFUSED("verdict", atls_verdict_draft_policy(NULL, &(atls_buf *){NULL}, &error));
     REFUSED("", atls_verdict_draft_policy(NULL, NULL, &error));

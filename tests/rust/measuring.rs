@@ -23,7 +23,8 @@ fn measuring() -> Value {
 fn measured(verdict: &Value, status: &str, draft: Result<Value, String>) -> Value {
     assert_eq!(status, "ONLY_MEASURED", "{verdict}");
     assert_eq!((&verdict["trusted"], &verdict["accepted_member"]), (&json!(false), &Value::Null));
-    let failed: Vec<_> = verdict["checks"].as_array().unwrap().iter().filter(|check| check["outcome"] == "fail").collect();
+    let failed: Vec<_> =
+        verdict["checks"].as_array().unwrap().iter().filter(|check| check["outcome"] == "fail").collect();
     assert_eq!(failed.len(), 1, "{verdict}");
     assert_eq!(failed[0]["name"], "measured");
     draft.unwrap()

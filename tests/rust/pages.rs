@@ -29,7 +29,7 @@ fn words(text: &str) -> impl Iterator<Item = &str> {
 
 #[test]
 fn each_name_of_the_interface_is_in_the_header() {
-    let header = read("include/atls.h");
+    let header = read("include/atls.h") + &read("include/atls.hpp");
     let known: BTreeSet<&str> = words(&header).collect();
     // Variables and options of the tests and examples.
     let others = [

@@ -1,6 +1,7 @@
 //! Those who use the installed library, each with a suite of its own that runs against an install tree.
 
 mod c;
+mod cpp;
 
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
@@ -12,7 +13,7 @@ use crate::{build, packages, peers};
 /// Gets the simulator, the servers of others beside it, and the prefix that the library is installed under.
 type Suite = fn(&Simulator, &Path) -> Done;
 
-const SUITES: &[(&str, Suite)] = &[("c", c::suite)];
+const SUITES: &[(&str, Suite)] = &[("c", c::suite), ("cpp", cpp::suite)];
 
 pub fn run_all(simulator: &Simulator) -> Done {
     let prefix = install()?;
