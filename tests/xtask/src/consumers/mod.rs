@@ -2,6 +2,7 @@
 
 mod c;
 mod cpp;
+mod python;
 
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
@@ -13,7 +14,7 @@ use crate::{build, packages, peers};
 /// Gets the simulator, the servers of others beside it, and the prefix that the library is installed under.
 type Suite = fn(&Simulator, &Path) -> Done;
 
-const SUITES: &[(&str, Suite)] = &[("c", c::suite), ("cpp", cpp::suite)];
+const SUITES: &[(&str, Suite)] = &[("c", c::suite), ("cpp", cpp::suite), ("python", python::suite)];
 
 pub fn run_all(simulator: &Simulator) -> Done {
     let prefix = install()?;

@@ -1,0 +1,178 @@
+"""The transports for httpx and httpx2: the same tests for both."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import importlib
+import socket
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from conftest import SIM, Simulator
+from hostile import Impostor, Stalling
+
+import atls
+from atls import _glue
+from atls._native import lib
+
+PROMPT = {"messages": [{"role": "user", "content": "hello"}]}
+
+
+@pytest.fixture(params=["httpx", "httpx2"])
+def library(request: pytest.FixtureRequest) -> Any:
+    return importlib.import_module(request.param)
+
+
+def transports(library: Any) -> Any:
+    return importlib.import_module(f"atls.{library.__name__}")
+
+
+@pytest.fixture
+def client(library: Any, sim: Simulator) -> Iterator[Any]:
+    with library.Client(transport=transports(library).AttestedTransport(**sim.settings())) as made:
+        yield made
+
+
+def test_response(client: Any, sim: Simulator) -> None:
+    response = client.get(sim.url("/small"))
+    assert (response.status_code, response.content, response.http_version) == (200, b"x" * 100, "HTTP/1.1")
+    verdict = response.extensions["atls_verdict"]
+    assert verdict.trusted and verdict.bound_to_session
+    response = client.get(sim.url("/early"))
+    assert response.reason_phrase == "Quite Fine" and response.headers.get_list("x-case") == ["Kept", "twice"]
+
+
+def test_requests(client: Any, sim: Simulator) -> None:
+    head = client.post(sim.url("/head?a=b%20c"), headers={"Host": "other.test", "X-Mine": "1"}, json=[1], auth=("user", "word")).text
+    assert head.startswith("POST /head?a=b%20c HTTP/1.1\r\n")
+    fields = [line.lower() for line in head.split("\r\n")]
+    assert fields.count("host: other.test") == 1 and sum(line.startswith("host:") for line in fields) == 1
+    assert "x-mine: 1" in fields and "content-length: 3" in fields and "content-type: application/json" in fields
+    assert "authorization: basic dxnlcjp3b3jk" in fields
+    assert "content-length: 0" in client.post(sim.url("/head")).text.lower()
+    assert "content-length" not in client.get(sim.url("/head")).text.lower()
+
+
+@pytest.mark.parametrize("size", [1, 64 << 10, 3_000_000])
+def test_bodies_come_back(client: Any, sim: Simulator, size: int) -> None:
+    body = hashlib.shake_128(b"body").digest(size)
+    assert client.post(sim.url("/echo"), content=body).content == body
+    assert client.post(sim.url("/echo"), content=iter([body[:1], body[1:]])).content == body
+    form = client.post(sim.url("/echo"), files={"file": body})
+    assert body in form.content
+
+
+def test_streaming(client: Any, sim: Simulator) -> None:
+    with client.stream("POST", sim.url("/v1/chat/completions"), json=PROMPT) as response:
+        lines = [line for line in response.iter_lines() if line]
+    assert lines[-1] == "data: [DONE]" and len(lines) > 10
+    with client.stream("GET", sim.url("/bytes/100000000")) as response:
+        next(response.iter_raw())
+    assert client.get(sim.url("/small")).content
+
+
+def test_redirects_are_attested_too(client: Any, sim: Simulator) -> None:
+    response = client.get(sim.url("/redirect?302,/small"), follow_redirects=True)
+    assert response.content == b"x" * 100 and len(response.history) == 1
+    assert client.get(sim.url("/redirect?302,/small")).status_code == 302
+    evil = sim.url("/small", "EVIL")
+    with pytest.raises(atls.BindingMismatch):
+        client.get(sim.url(f"/redirect?302,{evil}"), follow_redirects=True)
+
+
+@pytest.mark.parametrize("lie", ["relays", "has none", "invents"])
+def test_an_impostor_sees_no_request(client: Any, library: Any, sim: Simulator, lie: str) -> None:
+    with Impostor(SIM, sim.ports["HTTP"], lie) as impostor, pytest.raises(atls.AttestationError) as caught:
+        client.post(f"https://localhost:{impostor.port}/secret", content=b"secret", headers={"Authorization": "secret"})
+    assert impostor.seen and b"secret" not in impostor.seen
+    assert not isinstance(caught.value, library.HTTPError)
+    assert caught.value.check == ("report_data" if lie == "relays" else None)
+
+
+def test_errors_are_those_of_the_library(client: Any, library: Any, sim: Simulator) -> None:
+    with pytest.raises(library.ConnectError) as refused:
+        client.get("https://localhost:1/")
+    assert isinstance(refused.value.__cause__, atls.NetworkError)
+    assert refused.value.request.url.port == 1
+    with pytest.raises(library.ConnectError):
+        client.get("https://no-such-host.invalid/")
+    with (
+        pytest.raises(library.ConnectError),
+        library.Client(transport=transports(library).AttestedTransport(sim.policy, verifier=sim.verifier)) as bare,
+    ):
+        bare.get(sim.url("/small"))
+    for path in ("/cut", "/stale", "/reset"):
+        with pytest.raises((library.RemoteProtocolError, library.ReadError)):
+            client.get(sim.url(path))
+            client.get(sim.url("/reset"))
+    with pytest.raises((library.UnsupportedProtocol, atls.AttestationError)):
+        client.get(f"http://localhost:{sim.ports['PCCS']}/")
+
+
+def test_timeouts_are_those_of_the_library(client: Any, library: Any, sim: Simulator) -> None:
+    def endless() -> Iterator[bytes]:
+        while True:
+            yield bytes(64 << 10)
+
+    with pytest.raises(library.ReadTimeout):
+        client.get(sim.url("/hang"), timeout=library.Timeout(30, read=0.2))
+    with pytest.raises(library.ReadTimeout):
+        client.post(sim.url("/v1/chat/completions?pause=9000"), json=PROMPT, timeout=library.Timeout(30, read=0.2))
+    with socket.create_server(("127.0.0.1", 0)) as silent, pytest.raises(library.ConnectTimeout):
+        client.get(f"https://localhost:{silent.getsockname()[1]}/", timeout=library.Timeout(30, connect=0.2))
+    with Stalling(sim.ports["HTTP"], 500_000) as relay, pytest.raises(library.WriteTimeout):
+        client.post(f"https://localhost:{relay.port}/sink", content=endless(), timeout=library.Timeout(30, write=0.2))
+    with library.Client(transport=transports(library).AttestedTransport(**sim.settings(max_requests=1))) as one:
+        with one.stream("GET", sim.url("/bytes/100000000")), pytest.raises(library.PoolTimeout):
+            one.get(sim.url("/small"), timeout=library.Timeout(30, pool=0.2))
+
+
+def test_every_status_maps(library: Any) -> None:
+    for value in range(100, 1000):
+        error = atls.errors.class_of(value)("", status=value, phase="transfer")
+        if error.status_name == "UNKNOWN":
+            continue
+        as_what = _glue.mapped(error)
+        if as_what is not None:
+            assert issubclass(getattr(library, as_what), library.TransportError | library.DecodingError)
+        refused = value // 100 == 4
+        assert (as_what is None) == (refused or value in (lib.ATLS_FORKED, lib.ATLS_POLICY_INVALID))
+        error.retryable = True
+        assert not refused or _glue.mapped(error) == "ConnectError"
+
+
+def test_both_transports_are_the_same() -> None:
+    folder = Path(atls.__file__).parent
+    assert (folder / "httpx.py").read_text().replace("httpx", "httpx2") == (folder / "httpx2.py").read_text()
+
+
+def test_asyncio(library: Any, sim: Simulator) -> None:
+    body = hashlib.shake_128(b"body").digest(1_000_000)
+
+    async def pieces() -> AsyncIterator[bytes]:
+        yield body[:1000]
+        yield body[1000:]
+
+    async def work() -> None:
+        transport = transports(library).AsyncAttestedTransport(**sim.settings())
+        async with library.AsyncClient(transport=transport) as client:
+            response = await client.get(sim.url("/small"))
+            assert response.content == b"x" * 100 and response.extensions["atls_verdict"].trusted
+            for content in (body, pieces()):
+                assert (await client.post(sim.url("/echo"), content=content)).content == body
+            async with client.stream("POST", sim.url("/v1/chat/completions"), json=PROMPT) as streamed:
+                assert [line async for line in streamed.aiter_lines() if line][-1] == "data: [DONE]"
+            with pytest.raises(library.ReadTimeout):
+                await client.get(sim.url("/hang"), timeout=0.5)
+            with pytest.raises(atls.BindingMismatch):
+                await client.post(sim.url("/echo", "EVIL"), content=b"secret")
+            task = asyncio.ensure_future(client.get(sim.url("/hang"), timeout=None))
+            await asyncio.sleep(0.2)
+            task.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await task
+
+    asyncio.run(work())
