@@ -205,6 +205,20 @@ def test_back_pressure(sim: Simulator) -> None:
     run(work())
 
 
+def test_a_response_that_nobody_has_is_canceled(sim: Simulator) -> None:
+    async def work() -> None:
+        async with atls.AsyncClient(**sim.settings(max_requests=4)) as client:
+            for _ in range(50):
+                await client.get(sim.url("/bytes/100000000"))
+            for _ in range(100):
+                if not client._hub_here().slots:
+                    break
+                await asyncio.sleep(0.05)
+            assert not client._hub_here().slots
+
+    run(work())
+
+
 def test_two_tasks_may_not_wait_for_one_response(sim: Simulator) -> None:
     async def work() -> None:
         async with atls.AsyncClient(**sim.settings()) as client:

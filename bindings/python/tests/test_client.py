@@ -157,6 +157,8 @@ def test_bad_content_is_named(client: atls.Client, sim: Simulator) -> None:
         client.post(sim.url("/echo"), content=iter(["text"]))  # type: ignore[arg-type]
     with pytest.raises(TypeError, match="binary mode"):
         client.post(sim.url("/echo"), content=io.StringIO("text"))  # type: ignore[arg-type]
+    with pytest.raises(ValueError, match="X-Mine: '\u20ac' has characters"):
+        client.get(sim.url("/small"), headers={"X-Mine": "\u20ac"})
     with pytest.raises(ValueError, match="timeout read must be a positive number"):
         client.get(sim.url("/small"), timeout=atls.Timeout(read=-1))
     with pytest.raises(TypeError):
@@ -237,6 +239,18 @@ def test_close_cancels(sim: Simulator) -> None:
         client.get(sim.url("/small"))
 
 
+def test_a_closed_response_never_looks_complete(client: atls.Client, sim: Simulator) -> None:
+    for path in ("/small", "/bytes/100000000"):
+        response = client.get(sim.url(path))
+        time.sleep(0.1)
+        response.close()
+        with pytest.raises(atls.Error):
+            response.read()
+    with client.get(sim.url("/small")) as response:
+        assert response.read() and response.read() == b""
+    assert response.read() == b""
+
+
 def test_many_threads(client: atls.Client, sim: Simulator) -> None:
     wrong: list[object] = []
 
@@ -309,3 +323,9 @@ def test_options_are_the_settings() -> None:
     settings = {field.name: field.type for field in dataclasses.fields(_settings.Settings) if field.name != "policy"}
     options = {key: value.__forward_arg__ for key, value in _settings.Options.__annotations__.items()}
     assert options == settings
+
+
+def test_a_response_without_a_verdict_is_none(client: atls.Client, sim: Simulator, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("atls._exchange.verdict_of", lambda handle: None)
+    with pytest.raises(atls.InternalError, match="favourable verdict"):
+        client.get(sim.url("/small"))

@@ -87,6 +87,9 @@ def test_a_fork_gets_a_clear_exception() -> None:
 import warnings; warnings.simplefilter("ignore")
 client = atls.Client(**sim.settings())
 response = client.get(sim.url("/bytes/1000000"))
+from atls import _native
+# As if another thread had been about to start something.
+_native._lock.acquire(), client._lock.acquire()
 if os.fork() == 0:
     for attempt in (lambda: client.get(sim.url("/small")), response.read, lambda: atls.Client(**sim.settings())):
         try:
@@ -97,6 +100,7 @@ if os.fork() == 0:
     sys.stdout.flush()
     os._exit(0)
 os.wait()
+_native._lock.release(), client._lock.release()
 print(len(response.read()), client.get(sim.url("/small")).status)
 """)
     )

@@ -14,7 +14,7 @@ from typing import Any, Callable, Optional
 
 from ._native import Bytes, call, content, ffi, lib, own, raw, text
 from ._request import Outgoing
-from .errors import Canceled, Closed, Error, TimedOut, from_native
+from .errors import Canceled, Closed, Error, InternalError, TimedOut, from_native
 from .headers import Headers
 from .verdict import Verdict, verdict_of
 
@@ -31,7 +31,7 @@ class Exchange:
         self._timeout = request.timeout
         self._lock = threading.Lock()  # guards _handle against a cancel on another thread
         self._data: deque[bytes] = deque()
-        self._connected = self._writable = self._canceled = False
+        self._connected = self._writable = self._canceled = self._ended = False
         self._error: Error | None = None
         self.closed = False
         self.status = 0
@@ -52,7 +52,8 @@ class Exchange:
         """Takes what an event has. The caller releases it."""
         kind = event.kind
         if kind == lib.ATLS_EVENT_DATA:
-            self._data.append(content(event.buf))
+            if self._handle is not None:
+                self._data.append(content(event.buf))
         elif kind == lib.ATLS_EVENT_CONNECTED:
             self._connected = True
         elif kind == lib.ATLS_EVENT_WRITABLE:
@@ -96,7 +97,7 @@ class Exchange:
     def _failure(self) -> Error:
         if self._error is not None:
             return self._error
-        return Canceled("the request was canceled") if self._canceled else Closed("the response is at its end")
+        return Canceled("the request was canceled") if self._canceled else Closed("the response is closed")
 
     def connect(self) -> Wait:
         """For a streamed body: until there is a connection whose server was judged. The library keeps the deadlines."""
@@ -128,16 +129,23 @@ class Exchange:
         """Until the response head is there."""
         late = ("no response head came", "transfer", lib.ATLS_DETAIL_FIRST_BYTE_TIMEOUT)
         yield from self._until(lambda: self.status != 0, self._timeout.read if streamed else None, late)
+        if self.verdict is None or not self.verdict.trusted:
+            # The library does not do that; a caller who relies on it must not be the one to notice.
+            self.close()
+            raise InternalError("a response without a favourable verdict")
 
     def read(self) -> Generator[float | None, None, bytes]:
         """The next piece of the body; b"" at its end, which is only reached if all of it came."""
         late = ("no bytes of the response came", "transfer", lib.ATLS_DETAIL_IDLE_TIMEOUT)
-        if self._canceled:
+        if self._ended:
+            return b""
+        if self._canceled or self._handle is None:
             raise self._failure()
         yield from self._until(lambda: bool(self._data) or self.closed, self._timeout.read, late)
         if not self._data:
             if self._error is not None or self._canceled:
                 raise self._failure()
+            self._ended = True
             return b""
         piece = self._data.popleft()
         with self._lock:

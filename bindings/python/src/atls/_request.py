@@ -69,7 +69,7 @@ class Outgoing:
         self.timeout = timeout
         self.pieces: Any | None = None
         for key, value in headers.items() if isinstance(headers, Mapping) else headers or ():
-            given = Bytes(value.encode("latin-1") if isinstance(value, str) else value)
+            given = Bytes(_value(key, value))
             call(lib.atls_request_add_header, self.handle, name(key, "header name"), given.value)
         self._set_content(content)
         self._set_deadlines(timeout)
@@ -113,6 +113,15 @@ class Outgoing:
         }
         for which, value in deadlines.items():
             call(lib.atls_request_set_deadline, self.handle, which, value)
+
+
+def _value(key: str, value: str | bytes) -> bytes:
+    if isinstance(value, bytes):
+        return value
+    try:
+        return value.encode("latin-1")
+    except UnicodeEncodeError:
+        raise ValueError(f"header field {key}: {value!r} has characters that are not Latin-1") from None
 
 
 def prepare(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from ._exchange import Exchange
+from .errors import InvalidState
 from .headers import Headers
 from .verdict import Verdict
 
@@ -35,9 +36,9 @@ class ResponseHead:
     @property
     def verdict(self) -> Verdict:
         """The verdict on the server that held when the request was sent."""
-        verdict = self._exchange.verdict
-        assert verdict is not None
-        return verdict
+        if self._exchange.verdict is None:
+            raise InvalidState("no response has come")
+        return self._exchange.verdict
 
     @property
     def url(self) -> str:

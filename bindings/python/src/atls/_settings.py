@@ -171,8 +171,9 @@ def _limits(settings: Settings) -> Any:
 def make_client(settings: Settings) -> Any:
     """An event-driven atls_client."""
     timeout_of(settings.timeout)
-    arguments = runtime(), _config(settings), _limits(settings)
-    client = create("atls_client", lib.atls_client_free, lib.atls_client_new, *arguments)
+    # In the child of a fork these fail; the lock of the runtime may be held there for ever.
+    config, limits = _config(settings), _limits(settings)
+    client = create("atls_client", lib.atls_client_free, lib.atls_client_new, runtime(), config, limits)
     for pattern, source in (settings.policies or {}).items():
         call(lib.atls_client_set_policy, client, name(pattern, "policies"), policy_of(source)._handle)
     if settings.cookies:

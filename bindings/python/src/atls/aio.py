@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json as json_module
+import weakref
 from collections.abc import AsyncIterator, Generator, Iterable
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -26,10 +27,10 @@ T = TypeVar("T")
 
 
 class _Slot:
-    """An exchange and the task that waits for it."""
+    """An exchange, as long as somebody else has it, and the task that waits for it."""
 
-    def __init__(self) -> None:
-        self.exchange: Exchange | None = None
+    def __init__(self, exchange: Exchange) -> None:
+        self.exchange = weakref.ref(exchange)
         self.waiter: asyncio.Future[None] | None = None
 
     def wake(self) -> None:
@@ -47,14 +48,13 @@ class Hub:
         self._tokens = 0
 
     def start(self, client: Any, request: Outgoing) -> tuple[Exchange, _Slot]:
-        """Starts a request. It stays in `slots` until its last event, whoever still wants it."""
+        """Starts a request. Its slot stays until the last event; an exchange that nobody has any more cancels itself."""
         self._tokens += 1
-        token, slot = self._tokens, _Slot()
-        slot.exchange = Exchange(client, request, self._queue.handle, token)
+        exchange = Exchange(client, request, self._queue.handle, self._tokens)
         if not self.slots:
             self.loop.add_reader(self._queue.fd, self._drain)
-        self.slots[token] = slot
-        return slot.exchange, slot
+        slot = self.slots[self._tokens] = _Slot(exchange)
+        return exchange, slot
 
     def _drain(self) -> None:
         self._queue.drain(self._receive)
@@ -63,14 +63,17 @@ class Hub:
 
     def _receive(self, event: Any) -> None:
         slot = self.slots.get(event.token)
-        if slot is None or slot.exchange is None:
+        if slot is None:
             return
         if event.kind == lib.ATLS_EVENT_CLOSED:
             del self.slots[event.token]
+        exchange = slot.exchange()
+        if exchange is None:
+            return
         try:
-            slot.exchange.take(event)
+            exchange.take(event)
         except Exception as error:  # of one exchange; the others go on
-            slot.exchange.fail(error if isinstance(error, Error) else InternalError(repr(error)))
+            exchange.fail(error if isinstance(error, Error) else InternalError(repr(error)))
         slot.wake()
 
     async def run(self, slot: _Slot, wait: Generator[float | None, None, T]) -> T:
@@ -97,8 +100,9 @@ class Hub:
             self.loop.remove_reader(self._queue.fd)
         slots, self.slots = list(self.slots.values()), {}
         for slot in slots:
-            if slot.exchange is not None:
-                slot.exchange.fail(Closed("the client is closed"))
+            exchange = slot.exchange()
+            if exchange is not None:
+                exchange.fail(Closed("the client is closed"))
             if not self.loop.is_closed():
                 slot.wake()
 

@@ -11,6 +11,7 @@ from datetime import datetime
 from typing import Any, Union
 
 from ._native import Bytes, call, create, ffi, lib, made, name, optional_name
+from .errors import InternalError
 from .verdict import Policy, PolicySource, Verdict, policy_of, verdict_of
 
 Document = Union[str, bytes, Mapping[str, Any]]
@@ -79,7 +80,8 @@ def verify(
     out = ffi.new("atls_verdict **")
     call(lib.atls_verify, judged, out)
     verdict = verdict_of(out[0])
-    assert verdict is not None
+    if verdict is None:
+        raise InternalError("no verdict was reached")
     return verdict
 
 

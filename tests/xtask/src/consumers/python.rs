@@ -131,7 +131,8 @@ fn wheel(build: &Path, source: &Path, prefix: &Path, folder: &Path) -> Result<Pa
 /// The one file with this extension.
 fn only(folder: &Path, extension: &str) -> Result<PathBuf, String> {
     let entries = std::fs::read_dir(folder).map_err(|error| format!("{}: {error}", folder.display()))?;
-    let mut found = entries.flatten().map(|entry| entry.path()).filter(|path| path.extension().is_some_and(|it| it == extension));
+    let mut found =
+        entries.flatten().map(|entry| entry.path()).filter(|path| path.extension().is_some_and(|it| it == extension));
     match (found.next(), found.next()) {
         (Some(path), None) => Ok(path),
         _ => Err(format!("{} does not have exactly one .{extension}", folder.display())),
