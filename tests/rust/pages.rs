@@ -35,6 +35,7 @@ fn each_name_of_the_interface_is_in_the_header() {
     let others = [
         "ATLS_SIM",
         "ATLS_SIM_URL",
+        "ATLS_SIM_COLLATERAL",
         "ATLS_PEERS",
         "ATLS_ROOT_PEM",
         "ATLS_SIMULATED_ROOT",

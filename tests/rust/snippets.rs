@@ -89,6 +89,43 @@ fn is_pulled(snippet: &Snippet) -> bool {
     snippet.mark.starts_with("from ")
 }
 
+/// What stands between the marks of a file, without its margin.
+fn pulled(path: &str) -> String {
+    let text = read(path);
+    let inside = text.lines().skip_while(|line| !line.contains("snippet: ")).skip(1);
+    let is_end = |line: &&str| line.contains("end snippet") || line.contains("end of snippet");
+    let lines: Vec<&str> = inside.take_while(|line| !is_end(line)).collect();
+    assert!(lines.len() > 4 && lines.len() < 20, "{path}: {} lines between marks", lines.len());
+    let blank = |line: &&&str| !line.trim().is_empty();
+    let margin = lines.iter().filter(blank).map(|line| line.len() - line.trim_start().len()).min().unwrap_or(0);
+    lines.iter().map(|line| format!("{}\n", line.get(margin..).unwrap_or_default())).collect()
+}
+
+/// The blocks with `from FILE` on their fence are what is in the file, which a suite of the tests compiles and runs.
+#[test]
+fn pulled_blocks_are_those_of_their_files() {
+    let write = std::env::var_os("ATLS_WRITE_DOCS").is_some();
+    let mut seen = 0;
+    for snippet in snippets().iter().filter(|snippet| is_pulled(snippet)) {
+        let path = snippet.mark.trim_start_matches("from ");
+        let wanted = pulled(path);
+        let page = snippet.place.split(':').next().unwrap();
+        seen += 1;
+        if write && snippet.text != wanted {
+            let fence = format!("```{} {}\n", snippet.language, snippet.mark);
+            let (old, new) = (format!("{fence}{}", snippet.text), format!("{fence}{wanted}"));
+            std::fs::write(at(page), read(page).replacen(&old, &new, 1)).expect("write");
+        } else {
+            assert_eq!(
+                snippet.text, wanted,
+                "{}: ATLS_WRITE_DOCS=1 cargo test --test snippets writes it",
+                snippet.place
+            );
+        }
+    }
+    assert!(seen > 0);
+}
+
 #[test]
 fn c_compiles() {
     of("c").iter().filter(|snippet| !is_pulled(snippet)).for_each(|snippet| compile(snippet, "cc", "c"));

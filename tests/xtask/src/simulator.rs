@@ -7,7 +7,7 @@ use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use crate::server::Example;
-use crate::shell::{Done, cargo, command, root, run};
+use crate::shell::{Done, cargo, command, root, run, step};
 use crate::{build, packages};
 
 pub struct Simulator {
@@ -81,18 +81,25 @@ impl Simulator {
     }
 }
 
-/// The simulator and an attested server, for programs that are being written, until standard input ends or the process is stopped. A shell reads
-/// target/sim/environment to know where they are.
-pub fn serve() -> Done {
-    packages::ensure(packages::BUILD)?;
-    build::cmake("plain", &[])?;
-    let simulator = Simulator::start()?;
-    let server = Example::attested(&simulator, "agent.sock")?;
+/// Where its files are and this server listens, for shells to read; the path of the file.
+pub fn write_environment(simulator: &Simulator, server: &Example) -> Result<PathBuf, String> {
     let mut variables = simulator.variables();
     variables.push(("ATLS_SIM_URL", format!("https://localhost:{}", server.port).into()));
+    variables.push(("ATLS_SIM_COLLATERAL", format!("http://127.0.0.1:{}", simulator.port("PCCS")?).into()));
     let lines = variables.iter().map(|(name, value)| format!("export {name}='{}'\n", value.to_string_lossy()));
     let file = simulator.file("environment");
     std::fs::write(&file, lines.collect::<String>()).map_err(|error| format!("{}: {error}", file.display()))?;
+    Ok(file)
+}
+
+/// The simulator and an attested server, for programs that are being written, until standard input ends or the process is stopped.
+pub fn serve() -> Done {
+    packages::ensure(packages::BUILD)?;
+    step("building the library, the examples and the simulated TEE (a few minutes the first time)");
+    build::cmake("plain", &[])?;
+    let simulator = Simulator::start()?;
+    let server = Example::attested(&simulator, "agent.sock")?;
+    let file = write_environment(&simulator, &server)?;
     println!("An attested server listens at https://localhost:{}. In another terminal:\n", server.port);
     println!("    . {}\n\nThis one runs until you press Ctrl-C.", file.display());
     std::io::stdin().read_to_end(&mut Vec::new()).map_err(|error| error.to_string())?;

@@ -2,6 +2,7 @@
 
 mod c;
 mod cpp;
+mod pages;
 mod python;
 
 use std::path::{Path, PathBuf};
@@ -14,7 +15,8 @@ use crate::{build, packages, peers};
 /// Gets the simulator, the servers of others beside it, and the prefix that the library is installed under.
 type Suite = fn(&Simulator, &Path) -> Done;
 
-const SUITES: &[(&str, Suite)] = &[("c", c::suite), ("cpp", cpp::suite), ("python", python::suite)];
+const SUITES: &[(&str, Suite)] =
+    &[("c", c::suite), ("cpp", cpp::suite), ("python", python::suite), ("pages", pages::suite)];
 
 pub fn run_all(simulator: &Simulator) -> Done {
     let prefix = install()?;
