@@ -2,6 +2,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
+#include <sys/stat.h>
 
 #include "failure.h"
 #include "files.h"
@@ -85,7 +86,8 @@ static const char *pem_of(const struct file *file)
 static void free_identity(struct file *chain, struct file *key)
 {
     file_free(chain);
-    explicit_bzero(key->data, key->data ? key->len : 0);
+    if (key->data)
+        explicit_bzero(key->data, key->len);
     file_free(key);
 }
 
@@ -121,6 +123,15 @@ static const char *place_of(const char *value)
     return strcmp(value, "default") == 0 ? NULL : value;
 }
 
+/* The library asks the agent when a client asks for evidence: a wrong path would be noticed only then. */
+static int check_socket(const char *path)
+{
+    struct stat info;
+    if (stat(path, &info) != 0)
+        return fail_errno(path);
+    return S_ISSOCK(info.st_mode) ? 0 : fail(CODE_CALL, "--agent: '%s' is not a socket", path);
+}
+
 static atls_status add_source(atls_server_config *config, const char *kind, const char *value, atls_error **error)
 {
     const char *place = place_of(value);
@@ -138,7 +149,10 @@ static int set_evidence(atls_server_config *config, const struct arguments *args
     static const char *const kinds[] = {"agent", "tsm", "nsm", "azure-vtpm"};
     atls_error *error = NULL;
     size_t count = 0;
-    const char *name;
+    const char *name, *agent = option_text(args, "agent");
+    int code = agent && place_of(agent) ? check_socket(agent) : 0;
+    if (code != 0)
+        return code;
     for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++) {
         const char *value = option_text(args, kinds[i]);
         atls_status status = value ? add_source(config, kinds[i], value, &error) : ATLS_OK;

@@ -3,6 +3,7 @@
 mod c;
 mod cpp;
 mod pages;
+mod proxy;
 mod python;
 
 use std::path::{Path, PathBuf};
@@ -15,8 +16,13 @@ use crate::{build, packages, peers};
 /// Gets the simulator, the servers of others beside it, and the prefix that the library is installed under.
 type Suite = fn(&Simulator, &Path) -> Done;
 
-const SUITES: &[(&str, Suite)] =
-    &[("c", c::suite), ("cpp", cpp::suite), ("python", python::suite), ("pages", pages::suite)];
+const SUITES: &[(&str, Suite)] = &[
+    ("c", c::suite),
+    ("cpp", cpp::suite),
+    ("python", python::suite),
+    ("pages", pages::suite),
+    ("proxy", proxy::suite),
+];
 
 pub fn run_all(simulator: &Simulator) -> Done {
     let prefix = install()?;
