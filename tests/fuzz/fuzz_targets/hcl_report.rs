@@ -1,6 +1,7 @@
 //! Reports of Azure's paravisor with the hardware's inside, judged in full: nothing that is made up is trusted.
 #![no_main]
 
+#[path = "world/azure.rs"]
 mod azure_world;
 
 use atls::attest::azure::{HclReport, ReportType};

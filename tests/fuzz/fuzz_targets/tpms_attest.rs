@@ -1,6 +1,7 @@
 //! Quotes of a TPM, judged in full: nothing that is made up is trusted.
 #![no_main]
 
+#[path = "world/azure.rs"]
 mod azure_world;
 
 use atls::attest::tpm::TpmAttest;
