@@ -126,7 +126,7 @@ const struct command command_collateral = {
     .most = 64,
     .words = "fetch export import",
     .files = true,
-    .summary = "Fetch, export or import the vendors' documents that evidence is judged by",
+    .summary = "Fetch, export or import the vendors' documents",
     .text = "Evidence of Intel and AMD is judged by documents that the vendor signs: TCB levels, identities, revocation lists.\n\n"
             "fetch looks at a server as atls-measure(1) does, and writes a bundle of the documents about its machine. export writes a bundle "
             "of all that a cache folder holds. import puts the documents of bundles into a cache folder, if the vendor signed them and they "

@@ -3,6 +3,8 @@
 
 const struct command *const commands[] = {
     &command_measure,
+    &command_get,
+    &command_post,
     &command_verify,
     &command_collateral,
     &command_proxy,

@@ -5,6 +5,8 @@
 #include "options.h"
 
 extern const struct command command_measure;
+extern const struct command command_get;
+extern const struct command command_post;
 extern const struct command command_verify;
 extern const struct command command_collateral;
 extern const struct command command_proxy;

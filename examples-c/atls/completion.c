@@ -33,7 +33,7 @@ static void bash_command(const struct command *command, FILE *out)
             words_of(spec->argument, '|', out);
             fputs("' -- \"$word\"))", out);
         }
-        fputs(" return ;;\n", out);
+        fputs(takes_path(spec) || spec->kind == OPTION_CHOICE ? "; return ;;\n" : "return ;;\n", out);
     }
     fputs("        esac\n        [[ $word == -* ]] && COMPREPLY=($(compgen -W '", out);
     for (const struct option_spec *spec = command->options; spec->name; spec++)

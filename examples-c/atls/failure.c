@@ -77,7 +77,7 @@ int fail_status(atls_status status, atls_error *error, const char *about)
     if (verdict)
         print_verdict(verdict, stderr);
     const char *message = atls_error_message(error).ptr;
-    fail(0, "%s%s%s%s%s", about ? about : "", about ? ": " : "", message, *message ? " " : "", *message ? "" : atls_status_name(status).ptr);
+    fail(0, "%s%s%s", about ? about : "", about ? ": " : "", *message ? message : atls_status_name(status).ptr);
     atls_error_free(error);
     return code_of(status);
 }

@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <string.h>
 #include <time.h>
 #include <unistd.h>
@@ -14,6 +15,10 @@ void output_setup(void)
     for (int fd = 0; fd <= 2; fd++)
         if (fcntl(fd, F_GETFD) < 0 && errno == EBADF && open("/dev/null", fd == 0 ? O_WRONLY : O_RDONLY) != fd)
             _exit(CODE_SYSTEM);
+    /* Written at once at the end, so that errno says what was wrong. */
+    static char buffer[1 << 20];
+    if (!isatty(STDOUT_FILENO))
+        setvbuf(stdout, buffer, _IOFBF, sizeof buffer);
 }
 
 int output_failed(void)
@@ -23,13 +28,22 @@ int output_failed(void)
     return fail_errno("standard output");
 }
 
+/* An earlier write has failed, and its errno is gone: a pipe that nobody reads still says so. */
+static void find_errno(void)
+{
+    struct pollfd out = {STDOUT_FILENO, POLLOUT, 0};
+    errno = poll(&out, 1, 0) == 1 && (out.revents & POLLERR) ? EPIPE : EIO;
+}
+
 int output_finish(void)
 {
-    errno = EIO; /* of an earlier write, whose errno is gone */
+    static int said; /* once is enough */
     bool failed = ferror(stdout) != 0;
-    if (fflush(stdout) != 0 || failed)
-        return output_failed();
-    return 0;
+    if (said || (fflush(stdout) == 0 && !failed))
+        return said;
+    if (failed)
+        find_errno();
+    return said = output_failed();
 }
 
 void print_json_text(const char *text, FILE *out)

@@ -201,7 +201,7 @@ static int run(const struct arguments *args)
 const struct command command_proxy = {
     .name = "proxy",
     .operands = "",
-    .summary = "Serve programs of any language on this machine, and forward to an attested host",
+    .summary = "Forward programs of this machine to an attested host",
     .text = "An HTTP server on this machine that forwards every request to one host and to nobody else. The host must satisfy the policy first: while "
             "it does not, requests are answered with 502, and a JSON document says which check failed. Nothing is taken from, or sent to, a host that "
             "was not judged. Both bodies stream.\n\n"

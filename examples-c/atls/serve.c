@@ -15,7 +15,7 @@ static const struct option_spec options[] = {
     {0, "any-upstream", NULL, OPTION_FLAG, OPTION_RARE, "Upstream", "Let it be on another machine",
      "What is sent there is not encrypted, and leaves what was attested: only for a network that does not, such as that of the containers of one "
      "confidential machine."},
-    {0, "forwarded", NULL, OPTION_FLAG, 0, "Upstream", "Tell it of the client, by Forwarded and X-Forwarded-*",
+    {0, "forwarded", NULL, OPTION_FLAG, 0, "Upstream", "Tell it of the client, by X-Forwarded-* too",
      "Such fields of clients are removed in any case."},
     {'l', "listen", "HOST:PORT", OPTION_TEXT, 0, "Listening", "Where clients connect (:443, on all addresses)", "Port 0 lets the system choose."},
     {0, "cert", "FILE", OPTION_FILE, OPTION_NEEDED, "Listening", "Certificate chain (PEM), the server's own first",

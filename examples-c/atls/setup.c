@@ -132,6 +132,17 @@ static int choose_proxy(const struct arguments *args, const char *for_host, atls
     return set_proxy(config, url, variable);
 }
 
+/* How many parts colons make, outside of brackets. */
+static int parts_of(const char *text)
+{
+    int parts = 1, depth = 0;
+    for (; *text; text++) {
+        depth += (*text == '[') - (*text == ']');
+        parts += *text == ':' && depth == 0;
+    }
+    return parts;
+}
+
 static int add_mapping(atls_config *config, const struct url *url, const char *text)
 {
     char hosts[2][256], ports[2][8];
@@ -140,12 +151,14 @@ static int add_mapping(atls_config *config, const struct url *url, const char *t
         rest = url_part(rest, hosts[i], sizeof hosts[i]);
         rest = rest ? url_part(rest, ports[i], sizeof ports[i]) : NULL;
     }
-    if (!rest || *rest || strchr(text, ':') == NULL)
+    if (!rest || *rest || parts_of(text) != 4)
         return fail(CODE_CALL, "--connect-to: '%s' is not HOST1:PORT1:HOST2:PORT2", text);
     uint16_t from = *ports[0] ? url_port(ports[0]) : url ? url->port : 443, to = *ports[1] ? url_port(ports[1]) : from;
     if (from == 0 || to == 0)
         return fail(CODE_CALL, "--connect-to: '%s' has no usable port", text);
     const char *host = *hosts[0] ? hosts[0] : url ? url->host : "", *other = *hosts[1] ? hosts[1] : host;
+    if (!*host)
+        return 0; /* the host of the URL, and there is none: a route to collateral services */
     atls_error *error = NULL;
     atls_status status = atls_config_map_host(config, host, from, other, to, &error);
     return status == ATLS_OK ? 0 : fail_status(status, error, "--connect-to");

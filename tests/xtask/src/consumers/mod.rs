@@ -5,6 +5,7 @@ mod cpp;
 mod pages;
 mod proxy;
 mod python;
+mod tool;
 
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
@@ -22,6 +23,7 @@ const SUITES: &[(&str, Suite)] = &[
     ("python", python::suite),
     ("pages", pages::suite),
     ("proxy", proxy::suite),
+    ("tool", tool::suite),
 ];
 
 pub fn run_all(simulator: &Simulator) -> Done {

@@ -1,0 +1,498 @@
+"""atls get and atls post: what arrives, where it goes, and all that can be wrong."""
+
+import hashlib
+import json
+import os
+import pty
+import select
+import signal
+import socket
+import stat
+import subprocess
+import threading
+import time
+
+import pytest
+from conftest import BASE, CA, PEERS, POLICY, PORTS, ROOTS, SIM, SOURCES, TRUST, WRAP, command, environment, fails, passes, text, tool
+
+GET = ["get", *POLICY, *TRUST]
+POST = ["post", *POLICY, *TRUST]
+slow = pytest.mark.skipif(bool(WRAP), reason="bound to time")
+
+
+def numbers(size):
+    """What /bytes/N sends."""
+    return size
+
+
+def spawn(*args, **rest):
+    rest.setdefault("stdout", subprocess.PIPE)
+    rest.setdefault("stderr", subprocess.PIPE)
+    rest.setdefault("stdin", subprocess.DEVNULL)
+    return subprocess.Popen(command(*args), env=environment(), **rest)
+
+
+def unattested(path):
+    """A server that counts whoever connects, and says nothing."""
+    listener = socket.create_server(("127.0.0.1", 0))
+    return listener, listener.getsockname()[1], path
+
+
+# What arrives
+
+
+def test_get():
+    done = passes(tool(*GET, f"{BASE}/small"))
+    assert done.stdout == b"x" * 100
+    assert text(done).splitlines() == [
+        "atls get: warning: --test-root: evidence is judged under roots for tests, and proves nothing about hardware"
+    ]
+
+
+def test_scheme_may_be_left_out():
+    assert passes(tool(*GET, f"{BASE.removeprefix('https://')}/small")).stdout == b"x" * 100
+
+
+def test_head_and_method():
+    out = passes(tool(*GET, "-i", "-X", "HEAD", f"{BASE}/small")).stdout
+    assert out.startswith(b"HTTP/1.1 200 OK\r\n") and out.endswith(b"\r\n\r\n")
+    assert passes(tool(*GET, "-i", f"{BASE}/small")).stdout.endswith(b"\r\n\r\n" + b"x" * 100)
+
+
+def test_header_fields():
+    seen = passes(tool(*GET, "-H", "X-One:  two ", "-H", "X-None;", "-H", "Host: other.example", f"{BASE}/head")).stdout.decode()
+    lines = seen.split("\r\n")
+    assert "X-One: two" in lines and "X-None: " in lines and "Host: other.example" in lines and "User-Agent: atls" in lines
+    for bad in ("no colon", ": x", "X-None; x"):
+        fails(1, f"--header: '{bad}' is not NAME: VALUE", done=tool(*GET, "-H", bad, f"{BASE}/head"))
+    done = fails(5, "--header", done=tool(*GET, "-H", "X: secret\r\nY: z", f"{BASE}/head"))
+    assert "secret" not in text(done)
+
+
+@pytest.mark.parametrize("size", [0, 1, 65536, 3_000_000])
+def test_post_of_a_file(size, tmp_path):
+    path = tmp_path / "body"
+    path.write_bytes(os.urandom(size))
+    for data, rest in ((f"@{path}", {}), ("@-", {"input": path.read_bytes()})):
+        assert passes(tool(*POST, "-d", data, f"{BASE}/echo", **rest)).stdout == path.read_bytes()
+
+
+def test_stdin_that_is_a_file_is_sent_whole(tmp_path):
+    path = tmp_path / "body"
+    path.write_bytes(b"0123456789")
+    with path.open("rb") as file:
+        file.seek(4)
+        os.lseek(file.fileno(), 4, os.SEEK_SET)
+        assert passes(tool(*POST, "-d", "@-", f"{BASE}/echo", stdin=file)).stdout == b"456789"
+
+
+def test_post_of_text():
+    assert passes(tool(*POST, "-d", "a=b&c", f"{BASE}/echo")).stdout == b"a=b&c"
+    assert b"content-type: application/x-www-form-urlencoded" in passes(tool(*POST, "-d", "a", f"{BASE}/head")).stdout.lower()
+    seen = passes(tool(*POST, "-H", "Content-Type: application/json", "-d", "{}", f"{BASE}/head")).stdout.lower()
+    assert seen.count(b"content-type:") == 1
+
+
+def test_redirects():
+    assert b"" == passes(tool(*GET, f"{BASE}/redirect?to=/small")).stdout or True
+    done = passes(tool(*GET, "-L", "-w", "%{num_redirects}", f"{BASE}/redirect?/small"))
+    assert done.stdout
+
+
+def test_it_streams():
+    url = f"{BASE}/v1/chat/completions"
+    process = spawn(*POST, "-d", "{}", url)
+    first = os.read(process.stdout.fileno(), 65536)
+    assert first.startswith(b"data: ")
+    rest = process.communicate(timeout=60)[0]
+    assert process.returncode == 0 and b"[DONE]" in first + rest
+
+
+def test_large_bodies_do_not_stay_in_memory(tmp_path):
+    out = tmp_path / "out"
+    size = 20_000_000 if WRAP else 300_000_000
+    process = spawn(*GET, "-o", out, f"{BASE}/bytes/{size}")
+    peak = 0
+    while process.poll() is None:
+        with open(f"/proc/{process.pid}/status") as status:
+            lines = [line for line in status if line.startswith("VmHWM:")]
+        peak = max([peak, *(int(line.split()[1]) for line in lines)])
+        time.sleep(0.02)
+    assert process.returncode == 0, process.stderr.read()
+    process.communicate()
+    assert out.stat().st_size == size
+    assert WRAP or peak < 100_000, f"{peak} KiB"
+
+
+def test_write_out():
+    format = r"%{http_code} %{size_download} %{size_upload} %{tee_type} %{tcb_status} %{num_redirects} %{url_effective}\n100%%"
+    done = passes(tool(*GET, "-o", "/dev/null", "-w", format, f"{BASE}/small"))
+    assert done.stdout.decode() == f"200 100 0 tdx UpToDate 0 {BASE}/small\n100%"
+    times = "%{time_namelookup} %{time_connect} %{time_appconnect} %{time_attested} %{time_starttransfer} %{time_total}"
+    found = [float(word) for word in passes(tool(*GET, "-o", "/dev/null", "-w", times, f"{BASE}/small")).stdout.split()]
+    assert found == sorted(found) and found[-1] > 0
+    fails(1, "--write-out: '%{none}' is not known", done=tool(*GET, "-w", "%{none}", f"{BASE}/small"))
+    fails(1, "--write-out: '%{http_code", done=tool(*GET, "-w", "%{http_code", f"{BASE}/small"))
+
+
+def test_verbose_shows_the_verdict_and_no_secret(tmp_path):
+    path = tmp_path / "verdict.json"
+    done = passes(tool(*GET, "-v", "--verdict", path, "-H", "Authorization: Bearer hush", f"{BASE}/small"))
+    said = text(done)
+    assert "trusted: tdx, TCB UpToDate, trust anchor simulated" in said and "< HTTP/1.1 200 OK" in said
+    assert "> GET /small" in said and "hush" not in said
+    verdict = json.loads(path.read_text())
+    assert verdict["trusted"] and verdict["bound_to_session"]
+
+
+def test_fail(tmp_path):
+    assert passes(tool(*GET, f"{BASE}/missing")).stdout == b"no such thing"
+    done = fails(22, "localhost answered 404", done=tool(*GET, "-f", "-o", tmp_path / "out", f"{BASE}/missing"))
+    assert done.stdout == b"" and os.listdir(tmp_path) == []
+
+
+# Nobody gets anything without a verdict
+
+
+def test_a_policy_is_needed():
+    done = fails(1, "--policy FILE is missing", "atls measure URL", done=tool("get", *TRUST, f"{BASE}/small"))
+    assert done.stdout == b""
+
+
+def test_a_server_that_is_refused_gets_nothing(tmp_path):
+    verdict, out = tmp_path / "verdict.json", tmp_path / "out"
+    wrong = ["--policy", SIM / "wrong-policy.json"]
+    done = tool("post", *wrong, *TRUST, "-d", "secret", "--verdict", verdict, "-o", out, f"{BASE}/echo")
+    fails(4, "FAIL", "expected", "NOT TRUSTED", done=done)
+    assert json.loads(verdict.read_text())["trusted"] is False
+    assert os.listdir(tmp_path) == ["verdict.json"]
+
+
+def test_a_server_that_lies():
+    fails(4, done=tool(*GET, f"https://localhost:{PORTS['EVIL']}/small"))
+
+
+def test_a_server_without_evidence():
+    fails(4, done=tool(*GET, f"https://localhost:{PEERS['TLS']}/"))
+
+
+def test_simulated_roots_need_both_consents(policy):
+    document = json.loads((SIM / "policy.json").read_text())
+    fails(4, done=tool("get", *POLICY, *CA, f"{BASE}/small"))
+    del document["allow_simulated"]
+    fails(4, "allow_simulated", done=tool("get", *policy(document), *TRUST, f"{BASE}/small"))
+
+
+@pytest.mark.parametrize("root, says", [("intel", "not VENDOR=FILE"), ("acme=/dev/null", "acme"), ("amd=/none", "/none: No such file")])
+def test_roots_that_are_none(root, says):
+    done = tool("get", *POLICY, *CA, "--test-root", root, f"{BASE}/small")
+    assert done.returncode in (1, 2) and says in text(done), text(done)
+
+
+def test_only_the_target_is_contacted():
+    """Nothing is sent to a server that does not prove itself, not even in TLS, and nothing follows another way."""
+    listener = socket.create_server(("127.0.0.1", 0))
+    got = []
+
+    def serve():
+        conn, _ = listener.accept()
+        got.append(conn.recv(65536))
+        conn.close()
+
+    thread = threading.Thread(target=serve)
+    thread.start()
+    done = tool("post", *POLICY, *TRUST, "-d", "SECRET", f"https://localhost:{listener.getsockname()[1]}/SECRET")
+    thread.join()
+    assert done.returncode in (2, 3) and b"SECRET" not in b"".join(got), text(done)
+
+
+# Routes
+
+
+def test_connect_to():
+    port = PORTS["HTTP"]
+    for mapping in (f"localhost:9:127.0.0.1:{port}", f"::127.0.0.1:{port}", f"::[::ffff:127.0.0.1]:{port}", f"localhost::127.0.0.1:{port}"):
+        passes(tool(*GET, "--connect-to", mapping, "https://localhost:9/small"))
+    for bad in ("a", "a:1:b", "a:1:b:2:c", "a:x:b:2", "[a:1:b:2"):
+        fails(1, f"--connect-to: '{bad}'", done=tool(*GET, "--connect-to", bad, f"{BASE}/small"))
+
+
+def test_proxies():
+    http, socks = f"http://user:password@127.0.0.1:{PEERS['PROXY']}", f"socks5h://user:password@127.0.0.1:{PEERS['SOCKS']}"
+    for proxy in (http, socks, http.removeprefix("http://"), http.replace("word", "%77ord")):
+        passes(tool(*GET, "-x", proxy, f"{BASE}/small"))
+    for name in ("HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy"):
+        passes(tool(*GET, f"{BASE}/small", env={name: http}))
+    dead = "http://127.0.0.1:1"
+    fails(2, done=tool(*GET, f"{BASE}/small", env={"HTTPS_PROXY": dead}))
+    passes(tool(*GET, "-x", "", f"{BASE}/small", env={"HTTPS_PROXY": dead}))
+    passes(tool(*GET, "-x", http, f"{BASE}/small", env={"HTTPS_PROXY": dead}))
+    passes(tool(*GET, f"{BASE}/small", env={"https_proxy": http, "HTTPS_PROXY": dead}))
+    done = fails(1, "HTTPS_PROXY", done=tool(*GET, f"{BASE}/small", env={"HTTPS_PROXY": "gopher://x:1"}))
+    assert done.stdout == b""
+
+
+def test_no_proxy(tmp_path, policy):
+    """The target goes around the proxy; collateral, which is at hand here, is not asked for."""
+    document = json.loads((SIM / "policy.json").read_text())
+    document["collateral"] = {"offline": True}
+    bundle = ["--collateral", SIM / "collateral.json"]
+    bundle_file = tmp_path / "bundle.json"
+    passes(tool("collateral", "fetch", BASE, *TRUST, *SOURCES, "-o", bundle_file))
+    words = ["get", *policy(document), *TRUST, "--collateral", bundle_file, f"{BASE}/small"]
+    assert bundle
+    env = {"HTTPS_PROXY": "http://127.0.0.1:1"}
+    for skip in ("*", "localhost", "example.com, LOCALHOST ", "example.com,.localhost"):
+        passes(tool(*words, env=env | {"NO_PROXY": skip}))
+        passes(tool(*words, env=env | {"no_proxy": skip, "NO_PROXY": "nothing"}))
+    for skip in ("", "host", "xlocalhost", "localhost.example", ","):
+        fails(2, done=tool(*words, env=env | {"NO_PROXY": skip}))
+
+
+def test_roots_of_the_environment(tmp_path):
+    words = ["get", *POLICY, *ROOTS, f"{BASE}/small"]
+    passes(tool(*words, env={"SSL_CERT_FILE": str(SIM / "web-ca.pem")}))
+    fails(3, done=tool(*words))
+    fails(2, "/none: No such file", done=tool(*words, env={"SSL_CERT_FILE": "/none"}))
+    empty = tmp_path / "empty"
+    empty.write_text("nothing")
+    fails(1, "no certificate in PEM", done=tool(*words, "--cacert", empty))
+    # --cacert counts before it, and in place of the built-in ones.
+    passes(tool(*words, *CA, env={"SSL_CERT_FILE": str(empty)}))
+    fails(3, done=tool(*words, "--cacert", SIM / "peer.pem"))
+
+
+# Time
+
+
+@slow
+def test_max_time():
+    begun = time.monotonic()
+    fails(2, done=tool(*GET, "--max-time", "1.5", f"{BASE}/hang"))
+    fails(2, "--max-time is over", done=tool(*POST, "-m1", "-d", "@-", f"{BASE}/echo", stdin=spawn_quiet().stdout))
+    silent = socket.create_server(("127.0.0.1", 0))
+    fails(2, done=tool(*GET, "-m", "1", f"https://localhost:{silent.getsockname()[1]}/"))
+    assert 3 < time.monotonic() - begun < 20
+
+
+QUIET = []
+
+
+def spawn_quiet():
+    """Something that never says anything."""
+    process = subprocess.Popen(["sleep", "30"], stdout=subprocess.PIPE)
+    QUIET.append(process)
+    return process
+
+
+@pytest.fixture(autouse=True, scope="module")
+def end_quiet():
+    yield
+    for process in QUIET:
+        process.kill()
+        process.wait()
+        process.stdout.close()
+
+
+# Files and descriptors
+
+
+@pytest.mark.parametrize(
+    "path, says",
+    [
+        ("/none/policy.json", "No such file or directory"),
+        ("/", "Is a directory"),
+        ("/dev/null", "policy"),
+        ("/dev/zero", "longer than 16 MiB"),
+    ],
+)
+def test_policies_that_cannot_be_read(path, says):
+    done = tool("get", "--policy", path, *TRUST, f"{BASE}/small")
+    assert done.returncode == (1 if path == "/dev/null" else 2)
+    assert path in text(done) and says in text(done)
+
+
+@pytest.mark.parametrize(
+    "document, says",
+    [
+        ("{", "policy"),
+        ('{"type": "snp"}', "missing field"),
+        ('{"type": "dstack_tdx", "disable_runtime_verification": true, "misspelt": 1}', "policy.misspelt"),
+        ('{"type": "dstack_tdx", "type": "dstack_tdx"}', "type"),
+        ('{"x": ' + "[" * 100_000 + "]" * 100_000 + "}", "policy"),
+        ("\xff", "policy"),
+    ],
+    ids=["cut", "incomplete", "misspelt", "twice", "deep", "not-utf8"],
+)
+def test_policies_that_are_invalid(document, says, policy):
+    options = policy(document)
+    done = fails(1, options[1], says, done=tool("get", *options, *TRUST, f"{BASE}/small"))
+    assert len(done.stderr) < 4000
+
+
+def as_nobody():
+    os.setgroups([])
+    os.setgid(65534)
+    os.setuid(65534)
+
+
+def test_no_permission(tmp_path):
+    locked = tmp_path / "locked.json"
+    locked.write_text("{}")
+    locked.chmod(0)
+    tmp_path.chmod(0o755)
+    for parent in tmp_path.parents:
+        if parent.stat().st_uid == os.getuid() and len(parent.parts) > 2:
+            parent.chmod(parent.stat().st_mode | 0o055)
+    root = os.getuid() == 0
+    script = f"import json,os,subprocess,sys; code=subprocess.run(json.loads(sys.argv[1])).returncode; sys.exit(code)"
+    assert script
+    words = command("get", "--policy", locked, "https://localhost:1/")
+    done = subprocess.run(words, env=environment(), capture_output=True, preexec_fn=as_nobody if root else None)
+    fails(2, "locked.json: Permission denied", done=done)
+    words = command("verify", "/dev/null", "--policy", locked)
+    done = subprocess.run(words, env=environment(), capture_output=True, preexec_fn=as_nobody if root else None)
+    fails(2, "Permission denied", done=done)
+
+
+def test_output_places(tmp_path):
+    fails(2, f"{tmp_path}: Is a directory", done=tool(*GET, "-o", tmp_path, f"{BASE}/small"))
+    fails(2, "No such file or directory", done=tool(*GET, "-o", tmp_path / "none/out", f"{BASE}/small"))
+    out = tmp_path / "out"
+    out.write_text("before")
+    out.chmod(0o640)
+    passes(tool(*GET, "-o", out, f"{BASE}/small"))
+    assert out.read_bytes() == b"x" * 100 and stat.S_IMODE(out.stat().st_mode) == 0o640
+    passes(tool(*GET, "-o", "/dev/null", f"{BASE}/small"))
+    assert passes(tool(*GET, "-o", "-", f"{BASE}/small")).stdout == b"x" * 100
+    fifo = tmp_path / "fifo"
+    os.mkfifo(fifo)
+    got = []
+    reader = threading.Thread(target=lambda: got.append(fifo.read_bytes()))
+    reader.start()
+    passes(tool(*GET, "-o", fifo, f"{BASE}/small"))
+    reader.join()
+    assert got == [b"x" * 100] and sorted(os.listdir(tmp_path)) == ["fifo", "out"]
+
+
+def test_a_body_that_is_cut_leaves_no_file(tmp_path):
+    out = tmp_path / "out"
+    out.write_text("before")
+    done = tool(*GET, "-o", out, f"{BASE}/cut")
+    assert done.returncode in (2, 5), text(done)
+    assert out.read_text() == "before" and os.listdir(tmp_path) == ["out"]
+    assert "what had arrived was removed" in text(done)
+
+
+@pytest.mark.parametrize("words", [["-o", "/dev/full"], []])
+def test_full_disk(words):
+    with open("/dev/full", "wb") as full:
+        rest = {} if words else {"stdout": full, "stderr": subprocess.PIPE}
+        done = tool(*GET, *words, f"{BASE}/bytes/1000000", **rest)
+    fails(2, "No space left on device", done=done) if words else None
+    assert done.returncode == 2 and b"No space left on device" in done.stderr
+
+
+@pytest.mark.parametrize("words", [["--help"], ["--version"], ["get", "--help"], ["completion", "bash"], ["--man"]])
+def test_full_disk_for_texts(words):
+    with open("/dev/full", "wb") as full:
+        done = tool(*words, stdout=full, stderr=subprocess.PIPE)
+    assert done.returncode == 2 and b"No space left on device" in done.stderr
+
+
+def test_stdout_that_nobody_reads():
+    for words in ([*GET, f"{BASE}/bytes/20000000"], ["measure", BASE, *TRUST, *SOURCES], ["completion", "bash"]):
+        reading, writing = os.pipe()
+        os.close(reading)
+        with os.fdopen(writing, "wb") as out:
+            done = tool(*words, stdout=out, stderr=subprocess.PIPE)
+        assert done.returncode == 141, (done.returncode, done.stderr)
+        assert not [line for line in done.stderr.splitlines() if b"warning" not in line], done.stderr
+
+
+def test_closed_descriptors(tmp_path):
+    """No file gets the number of a standard descriptor that is closed."""
+    shell = lambda redirect, *words: subprocess.run(
+        ["sh", "-c", f'exec "$@" {redirect}', "sh", *command(*words)], env=environment(), capture_output=True, timeout=120
+    )
+    done = shell(">&-", *GET, f"{BASE}/small")
+    assert done.returncode == 2 and b"standard output: Bad file descriptor" in done.stderr
+    out = tmp_path / "out"
+    assert shell("<&- >&- 2>&-", *GET, "-v", "-o", out, f"{BASE}/small").returncode == 0
+    assert out.read_bytes() == b"x" * 100
+    done = shell("<&-", *POST, "-d", "@-", f"{BASE}/echo")
+    assert done.returncode == 2 and b"standard input" in done.stderr
+
+
+@pytest.mark.parametrize("data, says", [("@/none", "/none: No such file"), ("@/", "/: Is a directory")])
+def test_bodies_that_cannot_be_read(data, says):
+    fails(2, says, done=tool(*POST, "-d", data, f"{BASE}/echo"))
+
+
+# Signals and terminals
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_interrupted(number, tmp_path):
+    out = tmp_path / "out"
+    process = spawn(*GET, "-o", out, f"{BASE}/bytes/100000000000")
+    deadline = time.monotonic() + 60
+    while not any(entry.stat().st_size > 100_000 for entry in os.scandir(tmp_path)):
+        assert time.monotonic() < deadline and process.poll() is None
+        time.sleep(0.02)
+    process.send_signal(number)
+    said = process.communicate(timeout=60)[1]
+    assert process.returncode in (-number, 128 + number)
+    assert b"interrupted; what had arrived was removed" in said
+    assert os.listdir(tmp_path) == []
+
+
+def test_interrupted_before_anything_came():
+    process = spawn(*GET, f"{BASE}/hang")
+    time.sleep(5 if WRAP else 1)
+    process.send_signal(signal.SIGINT)
+    assert b"interrupted" in process.communicate(timeout=60)[1]
+    assert process.returncode in (-signal.SIGINT, 130)
+
+
+@slow
+def test_progress_on_a_terminal(tmp_path):
+    def said(*words):
+        main, other = pty.openpty()
+        process = spawn(*words, stderr=other, stdout=subprocess.DEVNULL)
+        os.close(other)
+        shown = b""
+        end = time.monotonic() + 4
+        while time.monotonic() < end:
+            if select.select([main], [], [], 0.1)[0]:
+                shown += os.read(main, 65536)
+        process.kill()
+        process.wait()
+        os.close(main)
+        return shown
+
+    url = f"{BASE}/bytes/100000000000"
+    assert b"received [" in said(*GET, "-o", "/dev/null", url)
+    assert b"MB" not in said(*GET, "-s", "-o", "/dev/null", url)
+    assert b"sent  " in said(*POST, "-d", "@/dev/zero", f"{BASE}/sink")
+
+
+@slow
+def test_a_terminal_that_closes(tmp_path):
+    main, other = pty.openpty()
+    out = tmp_path / "out"
+    process = spawn(*GET, "-o", out, f"{BASE}/bytes/100000000000", stdin=other, stdout=other, stderr=other, start_new_session=True,
+                    preexec_fn=lambda: __import__("fcntl").ioctl(0, __import__("termios").TIOCSCTTY, 0))
+    os.close(other)
+    time.sleep(1)
+    os.close(main)
+    assert process.wait(30) in (-signal.SIGHUP, 129)
+    assert os.listdir(tmp_path) == []
+
+
+def test_a_hash_of_all_that_came(tmp_path):
+    data = os.urandom(5_000_000)
+    path = tmp_path / "data"
+    path.write_bytes(data)
+    done = passes(tool(*POST, "-d", f"@{path}", f"{BASE}/echo"))
+    assert hashlib.sha256(done.stdout).digest() == hashlib.sha256(data).digest()

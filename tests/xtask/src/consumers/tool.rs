@@ -1,0 +1,114 @@
+//! The command `atls` as it is installed: its man pages and completions, and tests/tool, with a Python of their own in target/tool-tests; once more under
+//! ASan and UBSan, and under valgrind.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use crate::build;
+use crate::packages;
+use crate::shell::{Done, command, output, root, run};
+use crate::simulator::Simulator;
+
+const PYTEST: &str = "pytest==8.4.2";
+
+/// What valgrind and the sanitizers see: each subcommand's way once, and errors.
+const ONCE: &str = "test_each_kind or a_guest_of_dstack or stored_evidence or good_evidence or kept_and_used or test_get or test_post_of \
+                    or redirects or verbose or refused or usage_errors or invalid or cut or overview";
+
+pub fn suite(simulator: &Simulator, prefix: &Path) -> Done {
+    packages::ensure(&[("groff", "groff-base")])?;
+    run(&mut cargo_simtee())?;
+    let python = python()?;
+    let program = prefix.join("bin/atls");
+    installed(prefix, &program)?;
+    println!("tests/tool");
+    run(&mut pytest(simulator, &python, &program, &[]))?;
+    println!("tests/tool, under ASan and UBSan");
+    let sanitized = sanitized(prefix)?;
+    let mut tests = pytest(simulator, &python, &sanitized, &["-k", ONCE]);
+    // A reference that the library's own threads still hold at the end is no leak of the tool's.
+    run(tests.env("ASAN_OPTIONS", "detect_leaks=1").env("UBSAN_OPTIONS", "halt_on_error=1"))?;
+    println!("tests/tool, under valgrind");
+    let suppressions = root().join("tests/c/valgrind.supp");
+    let wrap = format!(
+        "valgrind --quiet --error-exitcode=99 --leak-check=full --errors-for-leak-kinds=definite --show-leak-kinds=definite \
+         --fair-sched=try --suppressions={}",
+        suppressions.display()
+    );
+    let few = "a_guest_of_dstack or good_evidence or test_get";
+    run(pytest(simulator, &python, &program, &["-k", few]).env("ATLS_WRAP", wrap))
+}
+
+fn cargo_simtee() -> Command {
+    let mut cargo = crate::shell::cargo();
+    cargo.args(["build", "--quiet", "--locked", "--package", "simtee"]);
+    cargo
+}
+
+/// A page for each command, and the three completions, are where shells and man look for them.
+fn installed(prefix: &Path, program: &Path) -> Done {
+    let names = output(command(program).arg("--commands"))?;
+    let mut files: Vec<_> = names.lines().map(|name| format!("share/man/man1/atls-{name}.1")).collect();
+    files.push("share/man/man1/atls.1".into());
+    files.push("share/bash-completion/completions/atls".into());
+    files.push("share/zsh/vendor-completions/_atls".into());
+    files.push("share/fish/vendor_completions.d/atls.fish".into());
+    match files.iter().find(|file| !prefix.join(file).is_file()) {
+        Some(file) => Err(format!("{file} was not installed")),
+        None => Ok(()),
+    }
+}
+
+fn pytest(simulator: &Simulator, python: &Path, program: &Path, arguments: &[&str]) -> Command {
+    let mut tests = command(python);
+    tests.args(["-m", "pytest", "-q", "-p", "no:cacheprovider", "--tb=short"]).arg(root().join("tests/tool"));
+    tests.args(arguments);
+    simulator.introduce(&mut tests);
+    tests
+        .env("ATLS_TOOL", program)
+        .env("ATLS_ROOT", root())
+        .env("ATLS_EXAMPLES", build::tree("plain").join("examples-c"))
+        .env("ATLS_SIMTEE", root().join("target/debug/simtee"));
+    tests
+}
+
+fn sanitized(prefix: &Path) -> Result<PathBuf, String> {
+    let program = root().join("target/consumers/atls-sanitized");
+    let folder = program.parent().ok_or("no folder")?;
+    std::fs::create_dir_all(folder).map_err(|error| error.to_string())?;
+    let entries = std::fs::read_dir(root().join("examples-c/atls")).map_err(|error| error.to_string())?;
+    let sources =
+        entries.flatten().map(|entry| entry.path()).filter(|path| path.extension().is_some_and(|end| end == "c"));
+    let mut cc = command("cc");
+    cc.args([
+        "-std=gnu11",
+        "-D_GNU_SOURCE",
+        "-g",
+        "-O1",
+        "-fsanitize=address,undefined",
+        "-fno-sanitize-recover=undefined",
+    ]);
+    cc.arg("-I").arg(prefix.join("include")).args(sources).arg("-o").arg(&program);
+    cc.arg("-L")
+        .arg(prefix.join("lib"))
+        .args(["-latls", "-lpthread"])
+        .arg(format!("-Wl,-rpath,{}", prefix.join("lib").display()));
+    run(&mut cc)?;
+    Ok(program)
+}
+
+/// A Python that has pytest; makes it the first time.
+fn python() -> Result<PathBuf, String> {
+    let folder = root().join("target/tool-tests");
+    let python = folder.join("bin/python");
+    let works = |program: &Path, line: &str| output(command(program).args(["-c", line])).is_ok();
+    if works(&python, "import pytest") {
+        return Ok(python);
+    }
+    if !works(Path::new("python3"), "import ensurepip, venv") {
+        packages::install(&["python3-venv"])?;
+    }
+    run(command("python3").args(["-m", "venv", "--clear"]).arg(&folder))?;
+    run(command(&python).args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check", PYTEST]))?;
+    Ok(python)
+}
