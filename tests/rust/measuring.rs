@@ -7,12 +7,15 @@ mod support;
 use std::ptr::null_mut;
 
 use serde_json::{Value, json};
+use simtee::nvidia::Nvidia;
 use simtee::snp::Product;
 use simtee::{Guest, SimTee};
 use support::abi::*;
+use support::azure_machine::Hardware;
+use support::nvidia::{Composite, session_nonce};
 use support::offline::{Found, Question, honest, of_client};
 use support::snp_guest::{Machine as Snp, with_vlek};
-use support::{nitro, parse_policy, snp, text};
+use support::{azure, azure_machine, enclave, nitro, parse_policy, snp, text};
 
 fn measuring() -> Value {
     json!({"measuring": {"allow_simulated": true}})
@@ -125,4 +128,30 @@ fn settings_are_those_of_a_policy_without_members() {
             atls_error_free(error);
         }
     }
+}
+
+#[test]
+fn machines_of_azure_enclaves_and_gpus_are_measured() {
+    for hardware in [Hardware::Tdx, Hardware::Snp] {
+        let question = azure_machine::honest(hardware);
+        let draft = question.trusted().draft();
+        let found = azure::Question { policy: measuring(), ..question }.ask();
+        let of_measured = measured(&found.verdict, &found.status, found.results.unwrap().draft);
+        // The certificate of the TPM's key was looked at, so the draft asks for it; and the paravisor is pinned beside it.
+        assert_eq!(of_measured, draft);
+    }
+    let tee = SimTee::new();
+    let question = enclave::question(&tee, |_| ());
+    let draft = question.trusted().draft();
+    assert_eq!(of(Question { policy: measuring(), ..question }.ask()), draft);
+    let mut honest = Composite::honest();
+    let draft = honest.trusted().draft();
+    honest.machine.rest.policy = measuring();
+    let found = honest.ask();
+    let of_measured = measured(&found.verdict, &found.status, found.results.unwrap().draft);
+    assert_eq!((&of_measured["gpu"], &of_measured["pcrs"]), (&draft["gpu"], &draft["pcrs"]));
+    // A device that is not genuine.
+    *honest.device(0) = Nvidia::weak().gpu("1").honest(&session_nonce());
+    let found = honest.ask();
+    assert_eq!((found.status.as_str(), found.check.as_str()), ("QUOTE_INVALID", "nvidia[0].chain"));
 }
