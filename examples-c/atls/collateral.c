@@ -20,7 +20,7 @@ static int save_bundle(const struct arguments *args, const atls_verifier *verifi
     return code;
 }
 
-/* Documents about the machine that answers there. Whether anybody would trust it does not matter. */
+/* Documents about the machine that answers there. Its evidence must be authentic, and may be of what nobody would trust. */
 static int fetch(const struct arguments *args)
 {
     struct url url;
@@ -31,7 +31,8 @@ static int fetch(const struct arguments *args)
     if (code != 0)
         return code;
     code = probe_server(args, &url, &probe);
-    if (code == 0 && probe.status != ATLS_ONLY_MEASURED) {
+    const atls_verdict *verdict = atls_error_verdict(probe.error);
+    if (code == 0 && (!verdict || atls_verdict_claim_count(verdict) == 0)) {
         code = fail_status(probe.status, probe.error, url.host);
         probe.error = NULL;
     }

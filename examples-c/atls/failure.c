@@ -77,7 +77,9 @@ int fail_status(atls_status status, atls_error *error, const char *about)
     if (verdict)
         print_verdict(verdict, stderr);
     const char *message = atls_error_message(error).ptr;
-    fail(0, "%s%s%s", about ? about : "", about ? ": " : "", *message ? message : atls_status_name(status).ptr);
+    fprintf(stderr, "%s: %s%s", name, about ? about : "", about ? ": " : "");
+    print_safe(*message ? message : atls_status_name(status).ptr, 4096, stderr); /* some of it may be the other side's words */
+    fputc('\n', stderr);
     atls_error_free(error);
     return code_of(status);
 }
@@ -118,6 +120,16 @@ void signals_setup(void)
         if (sigaction(ending[i], NULL, &before) == 0 && before.sa_handler != SIG_IGN)
             sigaction(ending[i], &action, NULL);
     }
+}
+
+void signals_hold(bool hold)
+{
+    sigset_t ending;
+    sigemptyset(&ending);
+    sigaddset(&ending, SIGINT);
+    sigaddset(&ending, SIGTERM);
+    sigaddset(&ending, SIGHUP);
+    sigprocmask(hold ? SIG_BLOCK : SIG_UNBLOCK, &ending, NULL);
 }
 
 bool signals_set_partial(const char *path)

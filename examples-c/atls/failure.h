@@ -45,6 +45,8 @@ int code_of(atls_status status);
 
 /* SIGINT, SIGTERM and SIGHUP: removes the partial file, if there is one, then ends as the signal does by default. Ignores SIGPIPE. */
 void signals_setup(void);
+/* Holds signals back, or lets them come. */
+void signals_hold(bool hold);
 /* Names the file that a signal removes, or NULL. Returns false if the path is too long to be kept. */
 bool signals_set_partial(const char *path);
 

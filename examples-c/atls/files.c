@@ -62,19 +62,25 @@ void file_free(struct file *file)
 /* Beside the file, so that it can be renamed. The mode is that of the file that it replaces, or what a new file gets. */
 static int create_beside(struct output *output, mode_t mode)
 {
-    size_t room = strlen(output->path) + 16;
+    const char *target = output->target ? output->target : output->path;
+    size_t room = strlen(target) + 16;
     output->partial = malloc(room);
     if (!output->partial)
         return fail(CODE_SYSTEM, "%s: out of memory", output->path);
-    snprintf(output->partial, room, "%s.part-XXXXXX", output->path);
+    snprintf(output->partial, room, "%s.part-XXXXXX", target);
+    signals_hold(true); /* no signal between making it and naming it */
     output->fd = mkstemp(output->partial);
+    bool named = output->fd >= 0 && signals_set_partial(output->partial);
+    int reason = errno;
+    signals_hold(false);
     if (output->fd < 0) {
         free(output->partial);
         output->partial = NULL;
+        errno = reason;
         return fail_errno(output->path);
     }
     fcntl(output->fd, F_SETFD, FD_CLOEXEC);
-    if (fchmod(output->fd, mode) != 0 || !signals_set_partial(output->partial)) {
+    if (!named || fchmod(output->fd, mode) != 0) {
         int code = fail(CODE_SYSTEM, "%s: cannot be written", output->path);
         file_close(output, false);
         return code;
@@ -99,8 +105,10 @@ int file_create(const char *path, struct output *output)
         }
         if (access(path, W_OK) != 0)
             return fail_errno(path);
-        if (S_ISREG(found.st_mode))
+        if (S_ISREG(found.st_mode)) {
+            output->target = realpath(path, NULL);
             return create_beside(output, found.st_mode & 0777);
+        }
         output->fd = open(path, O_WRONLY | O_CLOEXEC | O_NOCTTY);
         return output->fd < 0 ? fail_errno(path) : 0;
     }
@@ -130,15 +138,16 @@ int file_close(struct output *output, bool complete)
     if (output->fd >= 0 && !output->is_stdout && close(output->fd) != 0 && complete)
         code = fail_errno(output->path);
     if (output->partial) {
-        if (complete && code == 0 && rename(output->partial, output->path) != 0)
+        if (complete && code == 0 && rename(output->partial, output->target ? output->target : output->path) != 0)
             code = fail_errno(output->path);
         signals_set_partial(NULL);
         if (!complete || code != 0)
             unlink(output->partial);
         free(output->partial);
     }
+    free(output->target);
     output->fd = -1;
-    output->partial = NULL;
+    output->partial = output->target = NULL;
     return code;
 }
 

@@ -27,6 +27,7 @@ static inline atls_bytes file_bytes(const struct file *file)
  * signal removes. A device or a pipe is written as it is. */
 struct output {
     const char *path;
+    char *target;  /* the file itself, if `path` is a link to one; NULL if it is to be made */
     char *partial; /* NULL if written in place */
     int fd;        /* -1 if not open */
     bool is_stdout;

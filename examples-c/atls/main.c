@@ -65,13 +65,15 @@ int main(int argc, char **argv)
         int code = print_pages(argc, argv);
         return code ? code : output_finish();
     } else {
-        const struct command *command = command_find(strcmp(first, "help") == 0 ? argv[2] : first);
-        if (command && strcmp(first, "help") == 0)
+        bool helps = strcmp(first, "help") == 0;
+        const char *name = helps ? argv[2] : first;
+        const struct command *command = command_find(name);
+        if (command && helps)
             help_command(command, stdout);
         else if (command)
             return run(command, argc - 2, argv + 2);
         else {
-            fail(CODE_CALL, "there is no command '%s'", first);
+            fail(CODE_CALL, "there is no command '%s'", name);
             help_overview(stderr);
             return CODE_CALL;
         }

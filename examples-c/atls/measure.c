@@ -128,7 +128,7 @@ static int measure_server(const struct arguments *args, const char *text)
         return code;
     code = probe_server(args, &url, &probe);
     if (code == 0 && probe.status == ATLS_ONLY_MEASURED) {
-        code = show(args, atls_error_verdict(probe.error), url.text);
+        code = show(args, atls_error_verdict(probe.error), url.host);
     } else if (code == 0) {
         code = fail_status(probe.status, probe.error, url.host);
         probe.error = NULL;

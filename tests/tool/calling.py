@@ -1,4 +1,4 @@
-"""What the tests of the command `atls` share: the program, the simulator's servers, machines of each kind.
+"""What the tests of `atls get`, `measure` and others share: the program, the simulator's servers, machines of each kind.
 
 Environment: ATLS_TOOL, the program; ATLS_SIM, the simulator's folder; ATLS_PEERS, ports of servers of others; ATLS_EXAMPLES, the folder of the
 built examples-c; ATLS_SIMTEE, the simulator's program; ATLS_ROOT, the tree. ATLS_WRAP is put before the program, for valgrind.
@@ -9,8 +9,6 @@ import os
 import pathlib
 import shlex
 import subprocess
-
-import pytest
 
 TOOL = os.environ["ATLS_TOOL"]
 SIM = pathlib.Path(os.environ["ATLS_SIM"])
@@ -102,15 +100,3 @@ class Machine:
         self.process.stdout.read()
         self.process.wait(20)
         self.process.stdout.close()
-
-
-@pytest.fixture
-def policy(tmp_path):
-    """Writes a policy to a file, and gives the options that name it."""
-
-    def write(document):
-        path = tmp_path / "a-policy.json"
-        path.write_text(document if isinstance(document, str) else json.dumps(document))
-        return ["--policy", str(path)]
-
-    return write

@@ -3,7 +3,7 @@
 import json
 
 import pytest
-from conftest import BASE, ROOTS, SIM, SOURCES, TRUST, Machine, fails, passes, text, tool
+from calling import BASE, ROOTS, SIM, SOURCES, TRUST, Machine, fails, passes, text, tool
 
 QUOTE = ["verify", SIM / "quote.bin", "--format", "quote", "--event-log", SIM / "log.json"]
 COLLATERAL = ["--collateral", SIM / "collateral.json"]

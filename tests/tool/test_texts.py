@@ -5,7 +5,7 @@ import shutil
 import subprocess
 
 import pytest
-from conftest import ROOT, fails, passes, text, tool
+from calling import ROOT, fails, passes, text, tool
 
 COMMANDS = passes(tool("--commands")).stdout.decode().split()
 
@@ -36,6 +36,7 @@ def test_overview_fits_a_screen():
         for name in COMMANDS:
             assert any(line.startswith(f"  {name} ") for line in lines)
     fails(1, "usage: atls COMMAND", done=tool())
+    fails(1, "there is no command 'none'", done=tool("help", "none"))
 
 
 def test_version():

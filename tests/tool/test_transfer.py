@@ -13,16 +13,11 @@ import threading
 import time
 
 import pytest
-from conftest import BASE, CA, PEERS, POLICY, PORTS, ROOTS, SIM, SOURCES, TRUST, WRAP, command, environment, fails, passes, text, tool
+from calling import BASE, CA, PEERS, POLICY, PORTS, ROOTS, SIM, SOURCES, TRUST, WRAP, command, environment, fails, passes, text, tool
 
 GET = ["get", *POLICY, *TRUST]
 POST = ["post", *POLICY, *TRUST]
 slow = pytest.mark.skipif(bool(WRAP), reason="bound to time")
-
-
-def numbers(size):
-    """What /bytes/N sends."""
-    return size
 
 
 def spawn(*args, **rest):
@@ -30,12 +25,6 @@ def spawn(*args, **rest):
     rest.setdefault("stderr", subprocess.PIPE)
     rest.setdefault("stdin", subprocess.DEVNULL)
     return subprocess.Popen(command(*args), env=environment(), **rest)
-
-
-def unattested(path):
-    """A server that counts whoever connects, and says nothing."""
-    listener = socket.create_server(("127.0.0.1", 0))
-    return listener, listener.getsockname()[1], path
 
 
 # What arrives
@@ -94,9 +83,23 @@ def test_post_of_text():
 
 
 def test_redirects():
-    assert b"" == passes(tool(*GET, f"{BASE}/redirect?to=/small")).stdout or True
-    done = passes(tool(*GET, "-L", "-w", "%{num_redirects}", f"{BASE}/redirect?/small"))
-    assert done.stdout
+    port = PORTS["HTTP"]
+    assert passes(tool(*GET, "-i", f"{BASE}/redirect?302,/small")).stdout.startswith(b"HTTP/1.1 302 ")
+    assert passes(tool(*GET, "-L", "-w", "%{num_redirects}", f"{BASE}/redirect?302,/small")).stdout == b"x" * 100 + b"1"
+    # Away from the attested origin: to another name, another port, and out of TLS.
+    for away in (f"https://127.0.0.1:{port}/small", f"https://localhost:{PEERS['TLS']}/", f"http://localhost:{port}/small"):
+        done = fails(5, done=tool(*GET, "-L", f"{BASE}/redirect?302,{away}"))
+        assert done.stdout == b""
+
+
+def test_a_body_is_sent_again_to_where_a_redirect_leads(tmp_path):
+    path = tmp_path / "body"
+    path.write_bytes(os.urandom(700_000))
+    words = [*POST, "-L", f"{BASE}/redirect?307,/echo"]
+    assert passes(tool(*words, "-d", f"@{path}")).stdout == path.read_bytes()
+    assert passes(tool(*words, "-d", "text")).stdout == b"text"
+    # What came by a pipe is gone: the redirecting response itself is given.
+    assert passes(tool(*words, "-d", "@-", input=b"piped")).stdout == b"not here"
 
 
 def test_it_streams():
@@ -236,11 +239,9 @@ def test_no_proxy(tmp_path, policy):
     """The target goes around the proxy; collateral, which is at hand here, is not asked for."""
     document = json.loads((SIM / "policy.json").read_text())
     document["collateral"] = {"offline": True}
-    bundle = ["--collateral", SIM / "collateral.json"]
     bundle_file = tmp_path / "bundle.json"
     passes(tool("collateral", "fetch", BASE, *TRUST, *SOURCES, "-o", bundle_file))
     words = ["get", *policy(document), *TRUST, "--collateral", bundle_file, f"{BASE}/small"]
-    assert bundle
     env = {"HTTPS_PROXY": "http://127.0.0.1:1"}
     for skip in ("*", "localhost", "example.com, LOCALHOST ", "example.com,.localhost"):
         passes(tool(*words, env=env | {"NO_PROXY": skip}))
@@ -345,8 +346,6 @@ def test_no_permission(tmp_path):
         if parent.stat().st_uid == os.getuid() and len(parent.parts) > 2:
             parent.chmod(parent.stat().st_mode | 0o055)
     root = os.getuid() == 0
-    script = f"import json,os,subprocess,sys; code=subprocess.run(json.loads(sys.argv[1])).returncode; sys.exit(code)"
-    assert script
     words = command("get", "--policy", locked, "https://localhost:1/")
     done = subprocess.run(words, env=environment(), capture_output=True, preexec_fn=as_nobody if root else None)
     fails(2, "locked.json: Permission denied", done=done)
@@ -373,6 +372,11 @@ def test_output_places(tmp_path):
     passes(tool(*GET, "-o", fifo, f"{BASE}/small"))
     reader.join()
     assert got == [b"x" * 100] and sorted(os.listdir(tmp_path)) == ["fifo", "out"]
+    link = tmp_path / "link"
+    link.symlink_to("out")
+    out.write_text("before")
+    passes(tool(*GET, "-o", link, f"{BASE}/small"))
+    assert link.is_symlink() and out.read_bytes() == b"x" * 100
 
 
 def test_a_body_that_is_cut_leaves_no_file(tmp_path):

@@ -1,4 +1,4 @@
-//! The command `atls` as it is installed: its man pages and completions, and tests/tool, with a Python of their own in target/tool-tests; once more under
+//! The command `atls` as it is installed: its man pages and completions, and tests/tool but for the proxy, with a Python of their own in target/tool-tests; once more under
 //! ASan and UBSan, and under valgrind.
 
 use std::path::{Path, PathBuf};
@@ -9,7 +9,8 @@ use crate::packages;
 use crate::shell::{Done, command, output, root, run};
 use crate::simulator::Simulator;
 
-const PYTEST: &str = "pytest==8.4.2";
+const PYTEST: &str = "pytest==9.2.0";
+const TESTS: [&str; 4] = ["test_texts.py", "test_measure.py", "test_transfer.py", "test_offline.py"];
 
 /// What valgrind and the sanitizers see: each subcommand's way once, and errors.
 const ONCE: &str = "test_each_kind or a_guest_of_dstack or stored_evidence or good_evidence or kept_and_used or test_get or test_post_of \
@@ -18,7 +19,7 @@ const ONCE: &str = "test_each_kind or a_guest_of_dstack or stored_evidence or go
 pub fn suite(simulator: &Simulator, prefix: &Path) -> Done {
     packages::ensure(&[("groff", "groff-base")])?;
     run(&mut cargo_simtee())?;
-    let python = python()?;
+    let python = packages::python("tool-tests", &[PYTEST])?;
     let program = prefix.join("bin/atls");
     installed(prefix, &program)?;
     println!("tests/tool");
@@ -61,8 +62,8 @@ fn installed(prefix: &Path, program: &Path) -> Done {
 
 fn pytest(simulator: &Simulator, python: &Path, program: &Path, arguments: &[&str]) -> Command {
     let mut tests = command(python);
-    tests.args(["-m", "pytest", "-q", "-p", "no:cacheprovider", "--tb=short"]).arg(root().join("tests/tool"));
-    tests.args(arguments);
+    tests.current_dir(root().join("tests/tool")).env("PYTHONDONTWRITEBYTECODE", "1");
+    tests.args(["-m", "pytest", "-q", "-p", "no:cacheprovider", "--tb=short"]).args(TESTS).args(arguments);
     simulator.introduce(&mut tests);
     tests
         .env("ATLS_TOOL", program)
@@ -95,20 +96,4 @@ fn sanitized(prefix: &Path) -> Result<PathBuf, String> {
         .arg(format!("-Wl,-rpath,{}", prefix.join("lib").display()));
     run(&mut cc)?;
     Ok(program)
-}
-
-/// A Python that has pytest; makes it the first time.
-fn python() -> Result<PathBuf, String> {
-    let folder = root().join("target/tool-tests");
-    let python = folder.join("bin/python");
-    let works = |program: &Path, line: &str| output(command(program).args(["-c", line])).is_ok();
-    if works(&python, "import pytest") {
-        return Ok(python);
-    }
-    if !works(Path::new("python3"), "import ensurepip, venv") {
-        packages::install(&["python3-venv"])?;
-    }
-    run(command("python3").args(["-m", "venv", "--clear"]).arg(&folder))?;
-    run(command(&python).args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check", PYTEST]))?;
-    Ok(python)
 }
