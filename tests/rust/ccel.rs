@@ -244,6 +244,7 @@ fn digests_that_the_policy_does_not_allow_or_misses() {
     nothing.events.retain(|event| event.register != 3);
     let mut question = Question { policy: policy(&log), ..showing(&tee, &nothing, Some(&nothing.bytes())) };
     question.policy["ccel"].as_object_mut().unwrap().remove("required_digests");
+    question.policy["firmware_only"] = true.into();
     let found = question.refused("MEASUREMENT_MISMATCH", "ccel_digests");
     assert!(found.message.contains("nothing"), "{found:?}");
 }
@@ -264,6 +265,15 @@ fn policies_that_leave_a_hole() {
         ),
         (
             change(|document| drop(document["ccel"]["allowed_digests"].as_object_mut().unwrap().remove("rtmr2"))),
+            "policy.measurements[0].rtmr2:",
+        ),
+        // Any part of a list would do, such as what every firmware measures.
+        (
+            change(|document| drop(document["ccel"].as_object_mut().unwrap().remove("required_digests"))),
+            "policy.measurements[0].rtmr1:",
+        ),
+        (
+            change(|document| drop(document["ccel"]["required_digests"].as_object_mut().unwrap().remove("rtmr2"))),
             "policy.measurements[0].rtmr2:",
         ),
         (change(|document| document["ccel"]["require"] = false.into()), "policy.ccel.require:"),

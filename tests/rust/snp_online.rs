@@ -214,7 +214,7 @@ fn nobody_is_asked_for_what_is_forged_or_not_wanted() {
     assert_eq!(stranger.kds.hits(""), 0);
     // AMD's certificate, and a report that its key has not signed.
     let unsigned = Snp::lying(|_, report, answer| answer["evidence"]["report"] = STANDARD.encode(*report).into());
-    unsigned.refused("COLLATERAL_UNAVAILABLE", "crl");
+    unsigned.refused("QUOTE_INVALID", "signature");
     assert_eq!(unsigned.kds.hits(""), 0);
     let mut other = Snp::honest();
     other.policy["products"] = json!(["Milan"]);

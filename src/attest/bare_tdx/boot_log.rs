@@ -50,9 +50,10 @@ impl BootLogRules {
         Ok(rules)
     }
 
-    /// Whether the policy lists everything that a register may have been extended by. A list of what must be there bounds nothing.
-    pub fn lists(&self, register: usize) -> bool {
-        self.allowed.get(register).is_some_and(Option::is_some)
+    /// Whether the policy says what a register was extended by. A list of what must be there bounds nothing; one of what may be there is satisfied by any part of
+    /// it, such as the separators that every firmware measures.
+    pub fn pins(&self, register: usize) -> bool {
+        [&self.allowed, &self.required].iter().all(|lists| lists.get(register).is_some_and(Option::is_some))
     }
 
     fn has_digests(&self) -> bool {

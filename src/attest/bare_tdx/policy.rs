@@ -19,8 +19,8 @@ pub struct BareReference {
 pub struct Measurements {
     pub label: String,
     pub mrtd: [u8; 48],
-    /// `None`: not judged here. The kernel and what it is given, the second and the third, are always there unless the policy says `firmware_only`, or has a
-    /// list of all that the boot log may say of them.
+    /// `None`: not judged here. The kernel and what it is given, the second and the third, are always there unless the policy says `firmware_only`, or
+    /// lists all that the boot log may say of them, and what it must.
     pub rtmr: [Option<[u8; 48]>; 4],
 }
 
@@ -31,7 +31,7 @@ impl BareReference {
         let Some(sets) = fields.objects("measurements")? else {
             return Err(fields.invalid("measurements", "missing field `measurements`".into()));
         };
-        let may_lack = |register| firmware_only || ccel.as_ref().is_some_and(|rules| rules.lists(register));
+        let may_lack = |register| firmware_only || ccel.as_ref().is_some_and(|rules| rules.pins(register));
         let read = |(index, set)| Measurements::read(set, &format!("measurements[{index}]"), may_lack);
         let reference = BareReference {
             measurements: sets.into_iter().enumerate().map(read).collect::<Result<_>>()?,

@@ -4,6 +4,7 @@
 //! first), so that both pay for the same hello.
 #![allow(unsafe_code)] // getrusage
 
+pub mod families;
 pub mod ws;
 
 use rustls::crypto::CryptoProvider;

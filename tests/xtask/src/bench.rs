@@ -370,6 +370,16 @@ fn families() -> Done {
         ("13 SNP report, known chip, CPU", "snp-known "),
         ("13 Nitro document, unknown chain, CPU", "nitro-cold "),
         ("13 Nitro document, known chain, CPU", "nitro-known "),
+        ("13 TDX quote alone, unknown platform, CPU", "tdx-cold "),
+        ("13 TDX quote alone, known platform, CPU", "tdx-known "),
+        ("13 SGX quote, unknown platform, CPU", "sgx-cold "),
+        ("13 SGX quote, known platform, CPU", "sgx-known "),
+        ("13 Azure TDX, unknown platform, CPU", "azure-tdx-cold "),
+        ("13 Azure TDX, known platform, CPU", "azure-tdx-known "),
+        ("13 Azure SNP, new chip, CPU", "azure-snp-cold "),
+        ("13 Azure SNP, known chip, CPU", "azure-snp-known "),
+        ("13 Nitro with a GPU, new GPU, CPU", "nitro+gpu-cold "),
+        ("13 Nitro with a GPU, known GPU, CPU", "nitro+gpu-known "),
     ] {
         two(row, cpu(name)?, least, Figure::CpuPerOp, "one P-384 verification");
     }
