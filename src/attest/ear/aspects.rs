@@ -332,9 +332,10 @@ fn executables(part: &Part<'_>) -> Option<i8> {
 /// Whether the policy pins what starts first. What an application is follows from what the system beneath it has said: under another system that is worth nothing.
 fn is_pinned_from_the_start(part: &Part<'_>) -> bool {
     const FIRST: [&str; 6] = ["measurement", "bootchain", "mr_enclave", "mr_signer", "pcr", "measurements"];
-    /// Of a trust domain: the kernel and what it is given. A policy may leave them open, which is said as a skipped check.
-    const KERNEL: [&str; 2] = ["rtmr1", "rtmr2"];
-    let is_open = about(part, Aspect::Consistency, Outcome::Skipped).any(|check| KERNEL.contains(&check.id.rule()));
+    /// What a policy may leave open, which is said as a skipped check. Of a trust domain: the kernel and what it is given. Of a GPU, any of its firmware: only all of
+    /// its measurements together tell it from one under debug.
+    const OPEN: [&str; 3] = ["rtmr1", "rtmr2", "open_measurements"];
+    let is_open = about(part, Aspect::Consistency, Outcome::Skipped).any(|check| OPEN.contains(&check.id.rule()));
     !is_open && about(part, Aspect::Executables, Outcome::Pass).any(|check| FIRST.contains(&check.id.rule()))
 }
 

@@ -186,6 +186,14 @@ fn a_device_has_a_part_of_its_own() {
     let expected = json!({"instance-identity": 2, "executables": 3, "hardware": 2});
     assert_eq!(all["submods"]["nvidia[1]"]["ear_trustworthiness_vector"], expected);
     assert_eq!(all["submods"]["nvidia[1]"]["ear_attester_claims"]["platform"], json!({"arch": "HOPPER"}));
+    // Of the first one some measurements are left open: nothing is said of its firmware, and the whole is as good as its worst part.
+    verdict.checks.push(of(0, skipped("open_measurements")));
+    let half = claims(&verdict, &issue);
+    let status = |name: &str| half["submods"][name]["ear_status"].clone();
+    assert_eq!([status("tdx"), status("nvidia[0]"), status("nvidia[1]")], ["affirming", "warning", "affirming"]);
+    assert_eq!(half["submods"]["nvidia[0]"]["ear_trustworthiness_vector"].get("executables"), None);
+    assert_eq!(half["ear_status"], "warning");
+    verdict.checks.pop();
     // The second one is refused, and with it all of the evidence.
     verdict.trusted = false;
     verdict.checks.retain(|check| check.part != Some(("nvidia", 1)) || check.id.rule() != "measurements");
