@@ -70,7 +70,27 @@ def link_names(app, document):
             link += literal
 
 
+def link_pages(app, document):
+    """The header cites pages by their file, with or without a heading: docs/policy.md, "Open connections"."""
+    page = app.env.current_document.docname
+    if not page.startswith("header/"):
+        return
+    for text in list(document.findall(nodes.Text)):
+        if isinstance(text.parent, (nodes.reference, nodes.literal, pending_xref)):
+            continue
+        pieces, end = [], 0
+        for found in re.finditer(r'docs/([a-z]+)\.md(?:,\s+["\u201c]([^"\u201d]+)["\u201d])?', text):
+            name, heading = found.groups()
+            anchor = "#" + re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") if heading else ""
+            link = nodes.reference("", found.group(0), internal=True, refuri=f"../{name}.html{anchor}")
+            pieces += [nodes.Text(text[end : found.start()]), link]
+            end = found.end()
+        if pieces:
+            text.parent.replace(text, pieces + [nodes.Text(text[end:])])
+
+
 def setup(app):
     app.add_lexer("hex", TextLexer)
     app.connect("source-read", add_contents)
     app.connect("doctree-read", link_names)
+    app.connect("doctree-read", link_pages)

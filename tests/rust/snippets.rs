@@ -93,8 +93,7 @@ fn is_pulled(snippet: &Snippet) -> bool {
 fn pulled(path: &str) -> String {
     let text = read(path);
     let inside = text.lines().skip_while(|line| !line.contains("snippet: ")).skip(1);
-    let is_end = |line: &&str| line.contains("end snippet") || line.contains("end of snippet");
-    let lines: Vec<&str> = inside.take_while(|line| !is_end(line)).collect();
+    let lines: Vec<&str> = inside.take_while(|line| !line.contains("snippet")).collect();
     assert!(lines.len() > 4 && lines.len() < 20, "{path}: {} lines between marks", lines.len());
     let blank = |line: &&&str| !line.trim().is_empty();
     let margin = lines.iter().filter(blank).map(|line| line.len() - line.trim_start().len()).min().unwrap_or(0);
@@ -163,6 +162,15 @@ fn words(command: &str) -> Vec<&str> {
         .collect()
 }
 
+/// The source of the command `atls`, which has its subcommands and options in tables.
+fn tool() -> String {
+    let files = at("examples-c/atls").read_dir().unwrap().flatten().map(|entry| entry.path());
+    files
+        .filter(|path| path.extension().is_some_and(|end| end == "c" || end == "h"))
+        .map(|path| std::fs::read_to_string(path).unwrap())
+        .collect()
+}
+
 /// What is wrong with one command.
 fn fault(words: &[&str]) -> Option<String> {
     let is_there = |file: &str, text: &str| read(file).contains(text);
@@ -180,6 +188,17 @@ fn fault(words: &[&str]) -> Option<String> {
             let options = rest.iter().filter_map(|word| word.strip_prefix("-DATLS_")?.split('=').next());
             let unknown = options.into_iter().find(|name| !is_there("CMakeLists.txt", &format!("ATLS_{name}")));
             unknown.and_then(|name| wrong(&format!("no option ATLS_{name}")))
+        }
+        ["atls", rest @ ..] => {
+            let tool = tool();
+            let names =
+                rest.iter().filter_map(|word| word.strip_prefix("--")).map(|word| word.split('=').next().unwrap());
+            let unknown = names.into_iter().find(|name| !tool.contains(&format!("\"{name}\"")));
+            let command = rest.iter().find(|word| !word.starts_with('-')).unwrap_or(&"");
+            let is_command = tool.contains(&format!(".name = \"{command}\""));
+            unknown
+                .and_then(|name| wrong(&format!("no option --{name}")))
+                .or_else(|| (!is_command).then(|| wrong("no such command"))?)
         }
         [".ci/run"] => None,
         ["." | "cat" | "export" | "cd" | "sudo" | "curl", ..] => None,

@@ -81,14 +81,25 @@ fn chapters(header: &str, folder: &Path) -> Done {
         list += &format!("{file}\n");
         index = index.replace(&format!(". {title}\n"), &format!(". [{title}]({file})\n"));
     }
-    // Two parameters in one line of the header would be read as a type and a name.
     for entry in std::fs::read_dir(folder.join("xml")).map_err(|error| error.to_string())?.flatten() {
         if entry.file_name().to_string_lossy().starts_with("group__") {
-            let text = read(&entry.path())?.replace("</parametername>\n<parametername>", ",");
-            write(&entry.path(), &text)?;
+            write(&entry.path(), &for_breathe(&read(&entry.path())?))?;
         }
     }
     write(&folder.join("pages/header/index.md"), &format!("{index}\n{list}```\n"))
+}
+
+/// What Doxygen has read in the form that Breathe takes: two parameters of one line it would take for a type and a name, and a line that ends within
+/// quotes for the end of a paragraph.
+fn for_breathe(xml: &str) -> String {
+    let mut out = String::new();
+    let mut is_quoted = false;
+    for line in xml.replace("</parametername>\n<parametername>", ",").lines() {
+        is_quoted ^= line.matches("&quot;").count() % 2 == 1;
+        out += line;
+        out.push(if is_quoted { ' ' } else { '\n' });
+    }
+    out
 }
 
 /// The comment at the top of the header as a page. It is Markdown but for a few marks.
@@ -185,12 +196,16 @@ fn links(line: &str, page: &str) -> String {
             (_, above) => above.unwrap_or(target).to_owned(),
         };
         let is_on_site = from_top.starts_with("docs/") || PAGES.iter().any(|page| from_top.starts_with(page));
-        out += &match file {
+        let link = match file {
             _ if file.contains("://") || file.is_empty() => format!("]({target})"),
             _ if file.ends_with("atls.h") => "](header/index.md)".into(),
             _ if is_on_site => format!("]({})", from_top.trim_start_matches("docs/")),
-            _ => "]".into(),
+            _ => String::new(),
         };
+        if let (true, Some(open)) = (link.is_empty(), out.rfind('[')) {
+            out.remove(open);
+        }
+        out += &link;
         rest = tail;
     }
     out + rest

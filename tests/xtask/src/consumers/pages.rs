@@ -1,4 +1,4 @@
-//! The pages followed word by word: the README's lines of CMake and C make a program that runs, and the cases that
+//! The pages followed word by word: the README's lines of CMake and C make a program that runs, its commands do what it says of them, and the cases that
 //! docs/development.md names come out as it says.
 
 use std::path::Path;
@@ -6,7 +6,7 @@ use std::process::Command;
 
 use crate::server::Example;
 use crate::shell::{Done, command, output, root};
-use crate::simulator::Simulator;
+use crate::simulator::{self, Simulator};
 
 const QUESTION: &str = r#"{"stream":true,"messages":[{"role":"user","content":"Is this private?"}]}"#;
 
@@ -14,6 +14,7 @@ pub fn suite(simulator: &Simulator, prefix: &Path) -> Done {
     let page = std::fs::read_to_string(root().join("README.md")).map_err(|error| format!("README.md: {error}"))?;
     let server = Example::attested(simulator, "agent.sock")?;
     program(&page, simulator, prefix, &server.port)?;
+    commands(&page, simulator, &server)?;
     cases(simulator, &server.port)?;
     server.stop()
 }
@@ -51,6 +52,41 @@ fn program(page: &str, simulator: &Simulator, prefix: &Path, port: &str) -> Done
         return Err(format!("whole:\n{whole}\npart:\n{part}"));
     }
     refused(&mut ask("wrong-policy.json", "1000"), "MEASUREMENT_MISMATCH")
+}
+
+/// The blocks that a reader types one after the other. They are the page's, word by word; but the folder `build` and the home are fresh ones, and what
+/// comes after the installation is typed in a fresh folder beside `target`, so that nobody's files are touched.
+fn commands(page: &str, simulator: &Simulator, server: &Example) -> Done {
+    println!("the README's commands");
+    simulator::write_environment(simulator, server)?;
+    let (home, folder) = (fresh("home")?, fresh("typed")?);
+    std::os::unix::fs::symlink(root().join("target"), folder.join("target")).map_err(|error| error.to_string())?;
+    let (install, typed) = (blocks(page, "sh install")?.join("\n"), blocks(page, "sh run")?.join("\n"));
+    let elsewhere = format!("cmake() {{ command cmake \"${{@/#build/{}}}\"; }}", folder.join("build").display());
+    let script = format!("{elsewhere}\n{install}\nunset -f cmake\ncd {}\n{typed}", folder.display());
+    println!("{install}\n{typed}");
+    let mut bash = command("bash");
+    // Cargo and rustup are found by the home that there is.
+    let real = std::env::var("HOME").unwrap_or_default();
+    bash.env("CARGO_HOME", std::env::var("CARGO_HOME").unwrap_or(format!("{real}/.cargo")));
+    bash.env("RUSTUP_HOME", std::env::var("RUSTUP_HOME").unwrap_or(format!("{real}/.rustup")));
+    let said = output(bash.args(["-euc", &script]).env("HOME", &home))?;
+    println!("{said}");
+    let tokens: String = said.split("\"content\":\"").skip(1).filter_map(|rest| rest.split('"').next()).collect();
+    let policy = folder.join("policy.json");
+    if !tokens.contains("nobody but this enclave has read it.") {
+        return Err(format!("no answer: {tokens:?}"));
+    }
+    // "Change a digit": of the first register.
+    let text = std::fs::read_to_string(&policy).map_err(|error| format!("{}: {error}", policy.display()))?;
+    let (before, after) = text.split_once("\"rtmr0\": \"").ok_or("the draft pins no rtmr0")?;
+    let digit = if after.starts_with('0') { "1" } else { "0" };
+    write(&policy, &format!("{before}\"rtmr0\": \"{digit}{}", after.get(1..).unwrap_or_default()))?;
+    let again = blocks(page, "sh run")?.pop().unwrap_or_default();
+    let mut bash = command("bash");
+    bash.current_dir(&folder).args(["-euc", &format!(". target/sim/environment\n{again}")]);
+    let path = format!("{}:{}", home.join(".local/bin").display(), std::env::var("PATH").unwrap_or_default());
+    refused(bash.env("PATH", path), "FAIL  bootchain")
 }
 
 /// What docs/development.md tells its reader to test.
