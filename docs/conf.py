@@ -34,6 +34,8 @@ html_theme_options = {
     "light_css_variables": {"color-brand-primary": "#0b6b58", "color-brand-content": "#0b6b58"},
     "dark_css_variables": {"color-brand-primary": "#5ad1b5", "color-brand-content": "#5ad1b5"},
 }
+# Options begin with two hyphens, and quotes are part of what is quoted.
+smartquotes = False
 # Examples leave bytes out, and show what is no code.
 highlight_language = "none"
 pygments_style = "friendly"
@@ -79,7 +81,7 @@ def link_pages(app, document):
         if isinstance(text.parent, (nodes.reference, nodes.literal, pending_xref)):
             continue
         pieces, end = [], 0
-        for found in re.finditer(r'docs/([a-z]+)\.md(?:,\s+["\u201c]([^"\u201d]+)["\u201d])?', text):
+        for found in re.finditer(r'docs/([a-z]+)\.md(?:,\s+"([^"]+)")?', text):
             name, heading = found.groups()
             anchor = "#" + re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") if heading else ""
             link = nodes.reference("", found.group(0), internal=True, refuri=f"../{name}.html{anchor}")
