@@ -1,4 +1,4 @@
-//! `cargo xtask demo|test|simulator|serve|header|docs|bench|mutants|fuzz`: the project's chores, without dependencies so that it builds in seconds.
+//! `cargo xtask demo|test|swift|simulator|serve|header|docs|bench|mutants|fuzz`: the project's chores, without dependencies so that it builds in seconds.
 
 mod bench;
 mod build;
@@ -16,6 +16,7 @@ mod server;
 mod shell;
 mod simulator;
 mod suite;
+mod swift;
 
 use std::process::ExitCode;
 
@@ -23,6 +24,7 @@ const USAGE: &str = "usage: cargo xtask COMMAND
 
   demo       build everything and run the main job
   test       every test: Rust, C (plain, sanitized, valgrind), users of the installed library; [NAME] the suite of one user
+  swift      the Swift binding, built and tested in a Debian of its own (as root; 3 GB in target/swift-root)
   simulator  the simulated TEE and an attested server, for programs that you write, until standard input ends
   serve      the simulator and the servers of others that the C tests use, until standard input ends
   header     write include/atls.h from src/capi
@@ -36,6 +38,7 @@ fn main() -> ExitCode {
     let done = match command.as_str() {
         "demo" => demo::run_demo(),
         "test" => suite::run_all(std::env::args().nth(2)),
+        "swift" => swift::run_all(),
         "simulator" => simulator::serve(),
         "serve" => suite::serve(),
         "header" => build::header(),

@@ -50,7 +50,7 @@ pub fn run_one(wanted: &str) -> Done {
 }
 
 /// An install tree that was moved: it must work as well as one in its place.
-fn install() -> Result<PathBuf, String> {
+pub fn install() -> Result<PathBuf, String> {
     let prefix = root().join("target/install");
     let _ = std::fs::remove_dir_all(&prefix);
     let mut install = command("cmake");

@@ -1,0 +1,2 @@
+/* The C interface, from wherever pkg-config says that it is. */
+#include <atls.h>
