@@ -106,6 +106,9 @@ static void refuse(struct refusal *refusal, unsigned status, const char *code, c
     refusal->status = status;
     refusal->code = code;
     snprintf(refusal->message, sizeof refusal->message, "%s%.120s%s", what, shown, hint);
+    for (char *at = refusal->message; *at; at++)
+        if (*at < ' ' || *at > '~') /* it becomes text in JSON, and bytes of a client need not be UTF-8 */
+            *at = '?';
 }
 
 struct refusal gate_check(const struct gate *gate, const atls_server_request *request)

@@ -9,7 +9,7 @@
 
 #define LEAST 16
 
-static void erase(void *data, size_t len)
+void secret_erase(void *data, size_t len)
 {
     for (volatile unsigned char *at = data; len > 0; len--)
         *at++ = 0;
@@ -38,7 +38,7 @@ static int read_token(const char *path, const char *prefix, size_t least, char *
     } else if (code == 0) {
         code = fail(CODE_SYSTEM, "out of memory");
     }
-    erase(file.data, file.len);
+    secret_erase(file.data, file.len);
     file_free(&file);
     return code;
 }
@@ -56,6 +56,6 @@ int secret_bearer(const char *path, char **value)
 void secret_free(char *secret)
 {
     if (secret)
-        erase(secret, strlen(secret));
+        secret_erase(secret, strlen(secret));
     free(secret);
 }

@@ -6,6 +6,7 @@
 
 #include "failure.h"
 #include "files.h"
+#include "secrets.h"
 #include "service.h"
 #include "url.h"
 
@@ -86,8 +87,7 @@ static const char *pem_of(const struct file *file)
 static void free_identity(struct file *chain, struct file *key)
 {
     file_free(chain);
-    if (key->data)
-        explicit_bzero(key->data, key->len);
+    secret_erase(key->data, key->len);
     file_free(key);
 }
 

@@ -147,9 +147,8 @@ static int wait_for_end(struct service *service)
     unsigned stops = 0;
     waited_signals(&set);
     while (!service->is_over && sigwait(&set, &signal_number) == 0) {
-        if (signal_number == SIGHUP) {
-            if (service->reload)
-                service->reload(service);
+        if (signal_number == SIGHUP && service->reload) {
+            service->reload(service);
         } else if (signal_number != SIGNAL_OVER) {
             stops++;
             if (stops == 1) {

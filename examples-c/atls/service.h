@@ -40,7 +40,7 @@ struct service {
     atls_server *server;
     uint16_t port; /* that it listens on */
     const char *scheme; /* for the line that says where it listens */
-    void (*reload)(struct service *service); /* for SIGHUP; NULL to ignore it */
+    void (*reload)(struct service *service); /* for SIGHUP; NULL if it stops, as the end of the terminal */
     const struct arguments *args;
     volatile sig_atomic_t is_over;
 };

@@ -14,6 +14,7 @@ import time
 
 from proxying import proxy, serve
 
+SILENCE = 240  # seconds for one response, on a machine that has other work
 GROWTH = 4096  # KiB that a process may gain between the first measurement and the last
 
 
@@ -84,9 +85,9 @@ async def client(number, port, until, count):
             head += f"Content-Length: {len(body)}\r\n\r\n" if number % 2 else "Transfer-Encoding: chunked\r\n\r\n"
             framed = body if number % 2 else (b"%x\r\n%s\r\n" % (len(body), body) if body else b"") + b"0\r\n\r\n"
             writer.write(head.encode() + framed)
-            head, got = await asyncio.wait_for(read_message(reader), 60)
+            head, got = await asyncio.wait_for(read_message(reader), SILENCE)
         except TimeoutError:
-            count.faults.append(f"seed {seed}: nothing for 60 s")
+            count.faults.append(f"seed {seed}: no whole response within {SILENCE} s")
             return
         except (OSError, EOFError):
             count.cut += 1

@@ -207,7 +207,7 @@ def test_a_truncated_response_breaks_the_clients_connection(it, path, version):
             answer = receive(connection)
         except ConnectionResetError:
             return
-    if answer.startswith(b"HTTP/1.1 502"):
+    if not answer or answer.startswith(b"HTTP/1.1 502"):
         return  # it was cut before its head had been passed on
     # Without a reset it must be plain from the framing that something is missing.
     if path == "/cut-length":

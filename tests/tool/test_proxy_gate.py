@@ -5,7 +5,7 @@ import subprocess
 
 import pytest
 
-from proxying import ROOTS, SIM, TOOL, Upstream, get, proxy, respond, serve
+from proxying import ROOTS, SIM, TOOL, Upstream, ask, get, proxy, respond, serve
 
 
 @pytest.fixture(scope="module")
@@ -57,6 +57,12 @@ def test_pages_of_other_origins_are_refused(open_proxy, upstream, fields):
     status, answer = get(open_proxy.port, fields=fields)
     assert status == 403 and b"ORIGIN_REFUSED" in answer
     assert len(upstream.requests) == before
+
+
+def test_a_refusal_is_json_whatever_the_client_has_sent(open_proxy):
+    text = f"GET / HTTP/1.1\r\nHost: localhost:{open_proxy.port}\r\nConnection: close\r\nOrigin: \"\\".encode() + b"\xff\xc3\t\r\n\r\n"
+    body = ask(open_proxy.port, text).split(b"\r\n\r\n", 1)[1]
+    assert json.loads(body.decode("utf-8"))["status"] == "ORIGIN_REFUSED"
 
 
 @pytest.mark.parametrize("fields", ["Origin: http://127.0.0.1:{}\r\n", "Origin: http://localhost:3000\r\nSec-Fetch-Site: cross-site\r\n",
