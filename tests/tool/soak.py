@@ -15,7 +15,8 @@ import time
 from proxying import proxy, serve
 
 SILENCE = 240  # seconds for one response, on a machine that has other work
-GROWTH = 4096  # KiB that a process may gain between the first measurement and the last
+GROWTH = 8192  # KiB by which the most of the last quarter may exceed the most of the first
+SAMPLES = 20
 
 
 def pieces_of(seed):
@@ -114,8 +115,16 @@ def judge(head, got, seed, body, count):
         count.faults.append(f"not clear: {head} {got[:300]}")
 
 
-def measure(service):
-    return service.rss(), len(os.listdir(f"/proc/{service.process.pid}/fd"))
+async def watch(seconds, service, name, count):
+    """Memory while the clients run; how much is in use at a moment depends on what is on its way."""
+    seen = []
+    for _ in range(SAMPLES):
+        await asyncio.sleep(seconds / SAMPLES)
+        seen.append((service.rss(), len(os.listdir(f"/proc/{service.process.pid}/fd"))))
+    print(f"atls {name}, KiB and descriptors:", ", ".join(f"{rss} {fds}" for rss, fds in seen))
+    first, last = (max(rss for rss, _ in part) for part in (seen[: SAMPLES // 4], seen[-SAMPLES // 4:]))
+    if last - first > GROWTH:
+        count.faults.append(f"atls {name} has grown by {last - first} KiB")
 
 
 async def disturb(seconds, state, count):
@@ -128,7 +137,6 @@ async def disturb(seconds, state, count):
     before = count.unavailable
     state["upstream"], _ = start_upstream(state["upstream_port"])
     await recovers(count, "the upstream came back", before)
-    state["serve"] = measure(state["target"])
     await asyncio.sleep(seconds / 3 - pause)
     state["target"].stop(signal.SIGKILL)
     await asyncio.sleep(pause)
@@ -157,18 +165,13 @@ async def soak(seconds, clients):
         until = time.monotonic() + seconds
         work = [client(number, it.port, until, count) for number in range(clients)]
         disturbing = asyncio.create_task(disturb(seconds, state, count))
-        working = asyncio.gather(*work)
-        await asyncio.sleep(min(60, seconds / 5))
-        first = measure(it), measure(state["target"])
-        await working
+        # `atls serve` is another one in the last third.
+        watching = asyncio.gather(watch(seconds * 0.95, it, "proxy", count), watch(seconds * 0.6, state["target"], "serve", count))
+        await asyncio.gather(*work)
         await disturbing
-        last = measure(it), state["serve"]
+        await watching
         print(f"{clients} clients, {seconds} s: {count.whole} whole responses, {count.bytes / 1e6:.1f} MB both ways, "
               f"{count.cut} broken connections, {count.unavailable} answers 502")
-        for name, (rss, fds), (rss_end, fds_end) in zip(("proxy", "serve"), first, last):
-            print(f"atls {name}: {rss} KiB and {fds} descriptors after {min(60, seconds / 5):.0f} s, {rss_end} KiB and {fds_end} at the end")
-            if rss_end - rss > GROWTH:
-                count.faults.append(f"atls {name} has grown by {rss_end - rss} KiB")
         if it.stop() != 0:
             count.faults.append("the proxy did not end in order")
     state["upstream"].kill()
