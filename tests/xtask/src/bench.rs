@@ -1,8 +1,10 @@
 //! `cargo xtask bench`: the library beside native hyper + tokio-rustls and a current libcurl, in one run. Peers take turns;
 //! figures are medians over the rounds (BENCH_ROUNDS, default 5), and what counts is the ratio in one line. BENCH_ONLY=h1 runs only the
-//! sans-I/O connection's rows, BENCH_ONLY=server only the servers'.
+//! sans-I/O connection's rows, BENCH_ONLY=server only the servers',
+//! BENCH_ONLY=proxy only the proxy's.
 
 mod h1;
+mod proxy;
 mod server;
 
 use std::collections::BTreeMap;
@@ -43,9 +45,12 @@ pub fn run_bench() -> Done {
     packages::ensure(packages::TEST)?;
     step("building");
     build::cmake("plain", &[])?;
+    let rounds = std::env::var("BENCH_ROUNDS").ok().and_then(|text| text.parse().ok()).unwrap_or(5);
+    if std::env::var("BENCH_ONLY").is_ok_and(|only| only == "proxy") {
+        return proxy::table(&Bench::alone()?, rounds);
+    }
     run(cargo().args(["build", "--quiet", "--release", "--locked", "--package", "bench"]))?;
     let bench = Bench::prepare()?;
-    let rounds = std::env::var("BENCH_ROUNDS").ok().and_then(|text| text.parse().ok()).unwrap_or(5);
     if std::env::var("BENCH_ONLY").is_ok_and(|only| only == "h1") {
         return h1::table(&bench, rounds);
     }
@@ -61,6 +66,7 @@ pub fn run_bench() -> Done {
     drop(server);
     bench.attestation(rounds)?;
     server::table(&bench, rounds)?;
+    proxy::table(&bench, rounds)?;
     h1::table(&bench, rounds)
 }
 
@@ -83,11 +89,16 @@ impl Drop for Running {
 const PORT: &str = "18443";
 
 impl Bench {
-    fn prepare() -> Result<Bench, String> {
+    /// Without clients.
+    fn alone() -> Result<Bench, String> {
         let folder = root().join("target/bench");
         std::fs::create_dir_all(&folder).map_err(|error| error.to_string())?;
         certificates(&folder)?;
-        let mut bench = Bench { folder, pooled: Vec::new(), peers: Vec::new() };
+        Ok(Bench { folder, pooled: Vec::new(), peers: Vec::new() })
+    }
+
+    fn prepare() -> Result<Bench, String> {
+        let mut bench = Bench::alone()?;
         bench.pooled = vec![bench.compile("pool_atls")?];
         let (ours, library) = (bench.compile("client_atls")?, root().join("target/release"));
         let mut peers = vec![("libatls", vec![ours]), ("native", vec![library.join("native"), "hyper".into()])];
