@@ -7,6 +7,8 @@ Variables of the environment point it at the simulator: ATLS_ROOT_PEM and ATLS_S
 
 from __future__ import annotations
 
+import itertools
+import json
 import os
 import sys
 from pathlib import Path
@@ -28,12 +30,12 @@ def trust() -> dict[str, Any]:
 def chat(url: str, policy: Path, prompt: str) -> None:
     # snippet: chat
     question = {"stream": True, "messages": [{"role": "user", "content": prompt}]}
-    with atls.Client(policy, **trust()) as client, client.post(url, json=question) as response:  # sends nothing until the policy holds
-        print(response.verdict)
-        for count, line in enumerate(response.iter_lines()):
-            print(line, flush=True)
-            if count == 20:
-                break  # leaving the block cancels what is left
+    with atls.Client(policy, **trust()) as client:
+        with client.post(url, json=question) as response:  # sends nothing before the policy holds
+            print(response.verdict)
+            events = (json.loads(line[6:]) for line in response.iter_lines() if line.startswith("data: {"))
+            for event in itertools.islice(events, 10):  # leaving the block cancels the rest
+                print(event["choices"][0]["delta"]["content"], end="", flush=True)
     # end snippet
 
 

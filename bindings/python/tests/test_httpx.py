@@ -166,7 +166,7 @@ def test_asyncio(library: Any, sim: Simulator) -> None:
             async with client.stream("POST", sim.url("/v1/chat/completions"), json=PROMPT) as streamed:
                 assert [line async for line in streamed.aiter_lines() if line][-1] == "data: [DONE]"
             with pytest.raises(library.ReadTimeout):
-                await client.get(sim.url("/hang"), timeout=0.5)
+                await client.get(sim.url("/hang"), timeout=library.Timeout(30, read=0.5))
             with pytest.raises(atls.BindingMismatch):
                 await client.post(sim.url("/echo", "EVIL"), content=b"secret")
             task = asyncio.ensure_future(client.get(sim.url("/hang"), timeout=None))

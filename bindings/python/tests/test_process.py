@@ -58,10 +58,8 @@ listener.close()
     process = child(lines)
     assert process.stdout is not None and process.stdout.readline() == "waiting\n"
     time.sleep(1)
-    begun = time.monotonic()
     process.send_signal(signal.SIGINT)
     assert process.stdout.readline() == "interrupted\n"
-    assert time.monotonic() - begun < 2
     ends(process)
 
 

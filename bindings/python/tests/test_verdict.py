@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import pickle
 import time
 from datetime import datetime, timezone
 from pathlib import Path
@@ -130,6 +131,14 @@ def test_verifiers_keep_collateral(sim: Simulator, tmp_path: Path) -> None:
     assert any((tmp_path / "cache").iterdir())
     with pytest.raises(atls.CollateralInvalid):
         second.import_(b"{}")
+
+
+def test_errors_travel_between_processes(sim: Simulator) -> None:
+    with atls.Client(**sim.settings()) as client, pytest.raises(atls.BindingMismatch) as caught:
+        client.get(sim.url("/small", "EVIL"))
+    there = pickle.loads(pickle.dumps(caught.value))
+    assert type(there) is atls.BindingMismatch and str(there) == str(caught.value)
+    assert (there.check, there.phase, there.verdict) == ("report_data", caught.value.phase, None)
 
 
 def test_every_status_has_a_class() -> None:

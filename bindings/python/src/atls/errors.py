@@ -25,6 +25,7 @@ class Error(Exception):
         self.detail = detail
         #: The verdict that refused the peer; None if none was reached.
         self.verdict: Verdict | None = None
+        self._check: str | None = None
         #: Whether the same call may succeed later without any change by the caller.
         self.retryable = False
         #: `errno` of the system call that failed, else 0.
@@ -43,7 +44,11 @@ class Error(Exception):
     def check(self) -> str | None:
         """The name of the first check that failed, for example "report_data"; None if no verdict was reached."""
         failed = self.verdict.failed if self.verdict is not None else None
-        return failed.name if failed is not None else None
+        return failed.name if failed is not None else self._check
+
+    def __reduce__(self) -> Any:
+        # A verdict is a handle of this process; another one gets the name of the check.
+        return type(self), self.args, {**self.__dict__, "verdict": None, "_check": self.check}
 
 
 class UsageError(Error):
