@@ -5,10 +5,13 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import io
+import os
 import tempfile
 import threading
 import time
 from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
 
 import pytest
 from conftest import SIM, Simulator
@@ -310,7 +313,9 @@ def test_connections_are_kept(client: atls.Client, sim: Simulator) -> None:
 
 def test_settings(sim: Simulator) -> None:
     elsewhere = {("tee.test", 443): ("localhost", sim.ports["HTTP"])}
-    with atls.Client(**sim.settings(connect_to=elsewhere, cookies=True, max_connection_age=60, max_connections_per_host=2)) as client:
+    with atls.Client(
+        **sim.settings(connect_to=elsewhere, cookies=True, platform_roots=True, max_connection_age=60, max_connections_per_host=2)
+    ) as client:
         assert client.get("https://tee.test/small").read() == b"x" * 100
     with pytest.raises(ValueError, match="above 0"):
         atls.Client(**sim.settings(max_connections_per_host=0))
@@ -329,3 +334,23 @@ def test_a_response_without_a_verdict_is_none(client: atls.Client, sim: Simulato
     monkeypatch.setattr("atls._exchange.verdict_of", lambda handle: None)
     with pytest.raises(atls.InternalError, match="favourable verdict"):
         client.get(sim.url("/small"))
+
+
+def test_routes(sim: Simulator) -> None:
+    peers = dict(line.split("=") for line in Path(os.environ["ATLS_PEERS"]).read_text().split())
+    routes: list[dict[str, Any]] = [
+        {"tunnel": f"ws://127.0.0.1:{sim.ports['TUNNEL']}/"},
+        {"proxy": atls.Proxy(f"http://127.0.0.1:{peers['PROXY']}", "user", "password")},
+        {"proxy": atls.Proxy(f"socks5h://127.0.0.1:{peers['SOCKS']}", "user", "password")},
+    ]
+    for route in routes:
+        with atls.Client(**sim.settings(**route)) as client:
+            response = client.get(sim.url("/small"))
+            assert response.read() == b"x" * 100 and response.verdict.trusted
+    with atls.Client(**sim.settings(proxy=f"http://127.0.0.1:{peers['PROXY']}")) as client, pytest.raises(atls.TunnelRefused) as refused:
+        client.get(sim.url("/small"))
+    assert refused.value.http_status == 407
+    with pytest.raises(atls.InvalidArgument):
+        atls.Client(**sim.settings(tunnel="nonsense"))
+    with pytest.raises(atls.Unsupported):
+        atls.Client(**sim.settings(proxy="ftp://127.0.0.1"))

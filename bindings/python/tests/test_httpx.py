@@ -108,6 +108,8 @@ def test_errors_are_those_of_the_library(client: Any, library: Any, sim: Simulat
         with pytest.raises((library.RemoteProtocolError, library.ReadError)):
             client.get(sim.url(path))
             client.get(sim.url("/reset"))
+    with pytest.raises(library.LocalProtocolError, match="Upgrade"):
+        client.get(sim.url("/small"), headers={"Connection": "upgrade", "Upgrade": "websocket"})
     with pytest.raises((library.UnsupportedProtocol, atls.AttestationError)):
         client.get(f"http://localhost:{sim.ports['PCCS']}/")
 

@@ -33,9 +33,9 @@ def ends(process: subprocess.Popen[str]) -> str:
 
 
 WAITS = {
-    "connect": "client.get(f'https://localhost:{silent}/')",
-    "head": "client.get(sim.url('/hang'))",
-    "body": "client.post(sim.url('/v1/chat/completions?pause=50000'), json={}).read()",
+    "connect": "client.get(f'https://localhost:{silent}/', timeout=None)",
+    "head": "client.get(sim.url('/hang'), timeout=None)",
+    "body": "client.post(sim.url('/v1/chat/completions?pause=50000'), json={}, timeout=None).read()",
     "upload": "client.post(f'https://localhost:{relay.port}/sink', content=bytes(9_000_000), timeout=None)",
 }
 
