@@ -1,9 +1,12 @@
 """atls measure: each kind of machine, the draft used by atls get, and refused after one change."""
 
 import json
+import os
+import pathlib
+import subprocess
 
 import pytest
-from calling import BASE, CA, PCCS, PEERS, PORTS, ROOTS, SIM, SOURCES, TRUST, Machine, fails, passes, text, tool
+from calling import BASE, CA, PCCS, PEERS, PORTS, ROOT, ROOTS, SIM, SOURCES, TOOL, TRUST, Machine, environment, fails, passes, text, tool
 
 MOMENT = "only as good as the moment of looking"
 
@@ -144,3 +147,29 @@ def test_stored_evidence(tmp_path, policy):
     fails(4, "not trusted: MEASUREMENT_MISMATCH", done=tool(*verify, *policy(draft)))
 
 
+
+
+def test_the_page_about_the_simulator(tmp_path):
+    """Its lines, word by word, and the change that it names."""
+    page = (ROOT / "docs/development.md").read_text()
+    block = page.split("## With the command")[1].split("```sh\n")[1].split("```")[0]
+    (tmp_path / "bin").mkdir()
+    (tmp_path / "bin/atls").symlink_to(TOOL)
+    env = environment(
+        {
+            "PATH": f"{tmp_path}/bin:{os.environ['PATH']}",
+            "ATLS_ROOT_PEM": str(SIM / "web-ca.pem"),
+            "ATLS_SIMULATED_ROOT": str(SIM / "root.der"),
+            "ATLS_SIM_URL": BASE,
+            "ATLS_SIM_COLLATERAL": PCCS,
+        }
+    )
+    run = lambda lines: subprocess.run(["sh", "-ec", lines], cwd=tmp_path, env=env, capture_output=True, timeout=120)
+    done = passes(run(block))
+    assert b"data: " in done.stdout
+    policy = pathlib.Path(tmp_path / "policy.json")
+    draft = json.loads(policy.read_text())
+    assert change(draft)
+    policy.write_text(json.dumps(draft))
+    again = "\n".join(line for line in block.splitlines() if not line.startswith("atls measure"))
+    fails(4, "NOT TRUSTED", done=run(again))
