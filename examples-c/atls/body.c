@@ -70,7 +70,7 @@ static int send_once(struct job *job, bool *over)
 {
     static unsigned char piece[65536];
     for (;;) {
-        ssize_t got;
+        ssize_t got = 0;
         atls_error *error = NULL;
         int code = read_piece(job, piece, sizeof piece, &got);
         if (code != 0)

@@ -46,7 +46,7 @@ atls_status forward_configure(atls_config *config, atls_server_config *server, a
 static void set_reason(struct passage *passage, const char *what, const char *why)
 {
     if (!*passage->reason)
-        snprintf(passage->reason, sizeof passage->reason, "%s: %s", what, why);
+        snprintf(passage->reason, sizeof passage->reason, "%.90s: %.200s", what, why);
 }
 
 /* Answers in place of the target. */
