@@ -245,6 +245,12 @@ class EvidenceBusy(AttestationError):
     status = 413
 
 
+class OnlyMeasured(AttestationError):
+    """The policy only measures, and so accepts nothing; the verdict says what was seen."""
+
+    status = 414
+
+
 class HTTPProtocolError(HTTPError):
     """The server's HTTP/1.1 is malformed."""
 
