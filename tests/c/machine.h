@@ -25,8 +25,8 @@ static inline size_t machine_ask(const char *name, const void *request, size_t l
     return total;
 }
 
-/* The evidence object of a machine of that kind. */
-static inline atls_status machine_evidence(const char *kind, const uint8_t *binder, atls_buf **made)
+/* The evidence object of a machine of that kind, from this socket of the simulator's. */
+static inline atls_status machine_evidence_from(const char *name, const char *kind, const uint8_t *binder, atls_buf **made)
 {
     char request[160], *answer = malloc(1 << 16);
     int len = snprintf(request, sizeof request, "%s ", kind);
@@ -34,16 +34,22 @@ static inline atls_status machine_evidence(const char *kind, const uint8_t *bind
     for (int i = 0; i < 64; i++)
         len += snprintf(request + len, sizeof request - (size_t)len, "%02x", binder[i]);
     request[len++] = '\n';
-    size_t got = machine_ask("evidence.sock", request, (size_t)len, answer, 1 << 16);
+    size_t got = machine_ask(name, request, (size_t)len, answer, 1 << 16);
     atls_status status = atls_buf_copy(atls_bytes_of(answer, got), made, NULL);
     free(answer);
     return status;
 }
 
+/* An honest one. */
+static inline atls_status machine_evidence(const char *kind, const uint8_t *binder, atls_buf **made)
+{
+    return machine_evidence_from("evidence.sock", kind, binder, made);
+}
+
 /* A verifier that knows the simulator's roots of all vendors. */
 static inline atls_verifier *machine_verifier(void)
 {
-    static const char *const roots[][2] = {{"amd", "amd-roots.pem"}, {"aws", "aws-root.pem"}};
+    static const char *const roots[][2] = {{"amd", "amd-roots.pem"}, {"aws", "aws-root.pem"}, {"microsoft", "microsoft-root.pem"}};
     atls_error *error = NULL;
     atls_verifier *verifier = NULL;
     atls_verifier_config *trust = NULL;
