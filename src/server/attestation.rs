@@ -217,7 +217,7 @@ impl<S: ServerTransport> ServerConnection<'_, S> {
                 log::emit(log::WARNING, || {
                     format!("evidence: {}: client refused: {}", self.place(), log::reason(&error))
                 });
-                self.server.report_refusal(&error.http_status(status)).await;
+                self.report(&error.http_status(status)).await;
                 (status, json!({"error": check}).to_string())
             }
         }

@@ -34,6 +34,7 @@ static void on_server(void *user_data, const atls_event *event)
 {
     (void)user_data;
     if (event->kind == ATLS_EVENT_REFUSED) {
+        CHECK(strncmp(atls_error_peer(event->error).ptr, "127.0.0.1:", 10) == 0);
         bool whole = strstr(atls_error_message(event->error).ptr, "expected") != NULL;
         told_host += whole && atls_error_verdict(event->error) && atls_error_http_status(event->error) == 403;
     }
