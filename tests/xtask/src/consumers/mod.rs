@@ -2,6 +2,7 @@
 
 mod c;
 mod cpp;
+mod go;
 mod pages;
 mod proxy;
 mod python;
@@ -20,6 +21,7 @@ type Suite = fn(&Simulator, &Path) -> Done;
 const SUITES: &[(&str, Suite)] = &[
     ("c", c::suite),
     ("cpp", cpp::suite),
+    ("go", go::suite),
     ("python", python::suite),
     ("pages", pages::suite),
     ("proxy", proxy::suite),

@@ -1,0 +1,3 @@
+module libatls.invalid/atls
+
+go 1.24

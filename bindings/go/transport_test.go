@@ -1,0 +1,447 @@
+package atls_test
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io"
+	"math/rand"
+	"net/http"
+	"net/http/httptrace"
+	"net/textproto"
+	"os"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"libatls.invalid/atls"
+	"libatls.invalid/atls/atlstest"
+)
+
+func transport(t *testing.T, sim *atlstest.Simulator) *atls.Transport {
+	t.Helper()
+	made := &atls.Transport{Config: *sim.Config()}
+	t.Cleanup(func() { made.Close() })
+	return made
+}
+
+func get(t *testing.T, client *http.Client, url string) (*http.Response, string) {
+	t.Helper()
+	response, err := client.Get(url)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer response.Body.Close()
+	body, err := io.ReadAll(response.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return response, string(body)
+}
+
+func TestResponsesAreWholeAndTheirServerIsAttested(t *testing.T) {
+	sim := atlstest.Running(t)
+	client := transport(t, sim).Client()
+	base := "https://" + localhost(t, sim, "HTTP")
+	response, body := get(t, client, base+"/small")
+	if response.StatusCode != 200 || response.ContentLength != 100 || body != strings.Repeat("x", 100) {
+		t.Fatal(response, body)
+	}
+	if verdict := atls.ResponseVerdict(response); !verdict.Trusted() || !verdict.Bound() {
+		t.Fatal(verdict)
+	}
+	if state := response.TLS; state == nil || len(state.PeerCertificates) != 1 || !state.HandshakeComplete {
+		t.Fatal(state)
+	}
+	response, body = get(t, client, base+"/early")
+	want := http.Header{"X-Case": {"Kept", "twice"}, "Z": {"1"}, "A": {"2"}}
+	for name, values := range want {
+		if fmt.Sprint(response.Header[name]) != fmt.Sprint(values) {
+			t.Fatal(response.Header)
+		}
+	}
+	if response.Status != "200 Quite Fine" || body != "body" || response.ContentLength != -1 || response.Trailer.Get("X-Trailer") != "end" {
+		t.Fatal(response.Status, body, response.Trailer)
+	}
+	if _, body = get(t, client, base+"/close"); body != "until the end" {
+		t.Fatal(body)
+	}
+	if response, _ = get(t, client, base+"/nothing"); response.StatusCode != 404 {
+		t.Fatal(response)
+	}
+}
+
+func TestRequestsSayWhatNetHTTPSays(t *testing.T) {
+	sim := atlstest.Running(t)
+	base := "https://" + localhost(t, sim, "HTTP")
+	client := transport(t, sim).Client()
+	request, _ := http.NewRequest("GET", base+"/head?a=%20b", nil)
+	request.Host = "other.example"
+	request.Header["X-Mine"] = []string{"one", "two"}
+	request.Header.Set("Content-Length", "77")
+	response, err := client.Do(request)
+	if err != nil {
+		t.Fatal(err)
+	}
+	head, _ := io.ReadAll(response.Body)
+	response.Body.Close()
+	for _, line := range []string{"GET /head?a=%20b HTTP/1.1\r\n", "\r\nHost: other.example\r\n", "\r\nX-Mine: one\r\n", "\r\nX-Mine: two\r\n", "\r\nUser-Agent: libatls-go\r\n"} {
+		if !bytes.Contains(head, []byte(line)) {
+			t.Fatalf("no %q in\n%s", line, head)
+		}
+	}
+	if bytes.Contains(head, []byte("77")) {
+		t.Fatalf("%s", head)
+	}
+	request, _ = http.NewRequest("POST", base+"/head", nil)
+	request.Header["User-Agent"] = []string{""}
+	response, err = client.Do(request)
+	if err != nil {
+		t.Fatal(err)
+	}
+	head, _ = io.ReadAll(response.Body)
+	response.Body.Close()
+	if !bytes.Contains(head, []byte("\r\nContent-Length: 0\r\n")) || bytes.Contains(head, []byte("User-Agent")) {
+		t.Fatalf("%s", head)
+	}
+	for _, bad := range []func(*http.Request){
+		func(r *http.Request) { r.Header["X"] = []string{"a\r\nInjected: b"} },
+		func(r *http.Request) { r.Header["X"] = []string{"a\x00b"} },
+		func(r *http.Request) { r.Header["X y"] = []string{"a"} },
+		func(r *http.Request) { r.Method = "GE T" },
+		func(r *http.Request) { r.URL.Host = "" },
+		func(r *http.Request) { r.URL.Scheme = "ftp" },
+		func(r *http.Request) { r.Trailer = http.Header{"X": {"y"}} },
+		func(r *http.Request) { r.Header.Set("Upgrade", "websocket") },
+	} {
+		request, _ := http.NewRequest("GET", base+"/head", nil)
+		bad(request)
+		if response, err := transport(t, sim).RoundTrip(request); err == nil {
+			response.Body.Close()
+			t.Fatalf("sent: %+v", request)
+		}
+	}
+}
+
+func TestLargeBodiesGoBothWaysWhole(t *testing.T) {
+	sim := atlstest.Running(t)
+	server := sim.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		hash := sha256.New()
+		w.Header().Set("Trailer", "X-Hash")
+		io.Copy(io.MultiWriter(w, hash), r.Body)
+		w.Header().Set("X-Hash", hex.EncodeToString(hash.Sum(nil)))
+	}))
+	defer server.Close()
+	const size = 24 << 20
+	for _, length := range []int64{size, -1} {
+		up, down := sha256.New(), sha256.New()
+		source := io.LimitReader(rand.New(rand.NewSource(7)), size)
+		request, _ := http.NewRequest("PUT", server.URL+"/", io.TeeReader(source, up))
+		request.ContentLength = length
+		response, err := server.Client().Do(request)
+		if err != nil {
+			t.Fatal(err)
+		}
+		n, err := io.Copy(down, response.Body)
+		response.Body.Close()
+		sum := hex.EncodeToString(up.Sum(nil))
+		if err != nil || n != size || hex.EncodeToString(down.Sum(nil)) != sum || response.Trailer.Get("X-Hash") != sum {
+			t.Fatal(n, err, response.Trailer)
+		}
+	}
+}
+
+func TestBodiesStreamBothWaysAtOnce(t *testing.T) {
+	sim := atlstest.Running(t)
+	server := sim.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		lines := bufio.NewScanner(r.Body)
+		for lines.Scan() {
+			fmt.Fprintf(w, "got %s\n", lines.Text())
+			w.(http.Flusher).Flush()
+		}
+	}))
+	defer server.Close()
+	source, sink := io.Pipe()
+	request, _ := http.NewRequest("POST", server.URL, source)
+	go fmt.Fprintln(sink, "word 0")
+	response, err := server.Client().Do(request)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer response.Body.Close()
+	lines := bufio.NewScanner(response.Body)
+	for i := range 20 {
+		if !lines.Scan() || lines.Text() != fmt.Sprintf("got word %d", i) {
+			t.Fatal(lines.Text(), lines.Err())
+		}
+		go fmt.Fprintf(sink, "word %d\n", i+1)
+	}
+	sink.Close()
+	io.Copy(io.Discard, response.Body)
+}
+
+// A server that reads nothing bounds how much is read of the request's body.
+func TestUploadsWaitForTheServer(t *testing.T) {
+	sim := atlstest.Running(t)
+	resume := make(chan struct{})
+	server := sim.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		<-resume
+		n, err := io.Copy(io.Discard, r.Body)
+		fmt.Fprint(w, n, err)
+	}))
+	defer server.Close()
+	const size = 80 << 20
+	source := &counted{Reader: io.LimitReader(zeros{}, size)}
+	request, _ := http.NewRequest("POST", server.URL, source)
+	time.AfterFunc(500*time.Millisecond, func() {
+		if n := source.count(); n == 0 || n > size/2 {
+			t.Errorf("%d bytes were read ahead", n)
+		}
+		close(resume)
+	})
+	response, err := server.Client().Do(request)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer response.Body.Close()
+	if body, err := io.ReadAll(response.Body); err != nil || string(body) != fmt.Sprint(size, "<nil>") && string(body) != fmt.Sprint(size, nil) {
+		t.Fatal(string(body), err)
+	}
+}
+
+type zeros struct{}
+
+func (zeros) Read(p []byte) (int, error) { clear(p); return len(p), nil }
+
+type counted struct {
+	io.Reader
+	mu sync.Mutex
+	n  int64
+}
+
+func (c *counted) Read(p []byte) (int, error) {
+	n, err := c.Reader.Read(p)
+	c.mu.Lock()
+	c.n += int64(n)
+	c.mu.Unlock()
+	return n, err
+}
+
+func (c *counted) count() int64 {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.n
+}
+
+func TestATruncatedBodyIsAnUnexpectedEOF(t *testing.T) {
+	sim := atlstest.Running(t)
+	client := transport(t, sim).Client()
+	base := "https://" + localhost(t, sim, "HTTP")
+	response, err := client.Get(base + "/cut")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer response.Body.Close()
+	body, err := io.ReadAll(response.Body)
+	if string(body) != "short" || !errors.Is(err, io.ErrUnexpectedEOF) || !errors.Is(err, atls.Truncated) {
+		t.Fatal(string(body), err)
+	}
+	if _, err := client.Get(base + "/reset"); err == nil {
+		t.Fatal("a reset connection gave a response")
+	}
+}
+
+func TestContextEndsRequestsAtEachPhase(t *testing.T) {
+	sim := atlstest.Running(t)
+	base := "https://" + localhost(t, sim, "HTTP")
+	blocked, never := io.Pipe()
+	defer never.Close()
+	expect := func(t *testing.T, err error) {
+		t.Helper()
+		if !errors.Is(err, context.Canceled) {
+			t.Fatal(err)
+		}
+	}
+	phases := map[string]func(ctx context.Context, client *http.Client) error{
+		"connect": func(ctx context.Context, client *http.Client) error {
+			request, _ := http.NewRequestWithContext(ctx, "GET", "https://"+silent(t), nil)
+			_, err := client.Do(request)
+			return err
+		},
+		"attest": func(ctx context.Context, client *http.Client) error {
+			request, _ := http.NewRequestWithContext(ctx, "GET", "https://"+slowEvidence(t, sim), nil)
+			_, err := client.Do(request)
+			return err
+		},
+		"request body": func(ctx context.Context, client *http.Client) error {
+			request, _ := http.NewRequestWithContext(ctx, "POST", base+"/sink", blocked)
+			_, err := client.Do(request)
+			return err
+		},
+		"head": func(ctx context.Context, client *http.Client) error {
+			request, _ := http.NewRequestWithContext(ctx, "GET", base+"/hang", nil)
+			_, err := client.Do(request)
+			return err
+		},
+		"response body": func(ctx context.Context, client *http.Client) error {
+			body := strings.NewReader(`{"messages":[{"content":"hello"}]}`)
+			request, _ := http.NewRequestWithContext(ctx, "POST", base+"/v1/chat/completions?pause=20000", body)
+			response, err := client.Do(request)
+			if err != nil {
+				return err
+			}
+			defer response.Body.Close()
+			_, err = io.Copy(io.Discard, response.Body)
+			return err
+		},
+	}
+	for name, phase := range phases {
+		t.Run(name, func(t *testing.T) {
+			ctx, cancel := context.WithCancel(context.Background())
+			time.AfterFunc(150*time.Millisecond, cancel)
+			begun := time.Now()
+			expect(t, phase(ctx, transport(t, sim).Client()))
+			if took := time.Since(begun); took > 5*time.Second {
+				t.Fatal(took)
+			}
+		})
+	}
+	client := transport(t, sim).Client()
+	client.Timeout = 100 * time.Millisecond
+	_, err := client.Get(base + "/hang")
+	if !os.IsTimeout(err) || !errors.Is(err, context.DeadlineExceeded) {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	cancel()
+	request, _ := http.NewRequestWithContext(ctx, "GET", base+"/small", nil)
+	_, err = client.Do(request)
+	expect(t, err)
+}
+
+func TestAClosedBodyEndsItsExchange(t *testing.T) {
+	sim := atlstest.Running(t)
+	gone := make(chan struct{})
+	server := sim.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		for r.Context().Err() == nil {
+			if _, err := w.Write(make([]byte, 10_000)); err != nil {
+				break
+			}
+		}
+		close(gone)
+	}))
+	defer server.Close()
+	response, err := server.Client().Get(server.URL)
+	if err != nil {
+		t.Fatal(err)
+	}
+	response.Body.Read(make([]byte, 100))
+	response.Body.Close()
+	if _, err := response.Body.Read(make([]byte, 1)); err != http.ErrBodyReadAfterClose {
+		t.Fatal(err)
+	}
+	select {
+	case <-gone:
+	case <-time.After(10 * time.Second):
+		t.Fatal("the server still writes")
+	}
+}
+
+func TestTracesAndInformationalResponses(t *testing.T) {
+	sim := atlstest.Running(t)
+	client := transport(t, sim).Client()
+	base := "https://" + localhost(t, sim, "HTTP")
+	var told []string
+	trace := &httptrace.ClientTrace{
+		Got1xxResponse: func(code int, header textproto.MIMEHeader) error {
+			told = append(told, fmt.Sprint(code, header.Get("Link")))
+			return nil
+		},
+		GotFirstResponseByte: func() { told = append(told, "first") },
+	}
+	ctx := httptrace.WithClientTrace(context.Background(), trace)
+	request, _ := http.NewRequestWithContext(ctx, "GET", base+"/early", nil)
+	response, err := client.Do(request)
+	if err != nil {
+		t.Fatal(err)
+	}
+	response.Body.Close()
+	if fmt.Sprint(told) != "[103</x> first]" {
+		t.Fatal(told)
+	}
+	refuse := errors.New("no hints, please")
+	trace.Got1xxResponse = func(int, textproto.MIMEHeader) error { return refuse }
+	request, _ = http.NewRequestWithContext(ctx, "GET", base+"/early", nil)
+	if _, err := client.Do(request); !errors.Is(err, refuse) {
+		t.Fatal(err)
+	}
+	got100 := 0
+	trace = &httptrace.ClientTrace{Got100Continue: func() { got100++ }}
+	request, _ = http.NewRequestWithContext(httptrace.WithClientTrace(context.Background(), trace), "POST", base+"/echo", strings.NewReader("expected"))
+	request.Header.Set("Expect", "100-continue")
+	response, err = client.Do(request)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer response.Body.Close()
+	if body, _ := io.ReadAll(response.Body); string(body) != "expected" || got100 != 1 {
+		t.Fatal(string(body), got100)
+	}
+}
+
+func TestRequestBodiesOfTheWrongLengthAreErrors(t *testing.T) {
+	sim := atlstest.Running(t)
+	base := "https://" + localhost(t, sim, "HTTP")
+	for _, length := range []int64{3, 30} {
+		request, _ := http.NewRequest("POST", base+"/echo", io.NopCloser(strings.NewReader("ten bytes.")))
+		request.ContentLength = length
+		if response, err := transport(t, sim).RoundTrip(request); err == nil || !strings.Contains(err.Error(), "ContentLength") {
+			t.Fatal(response, err)
+		}
+	}
+	broken := errors.New("the disk is gone")
+	request, _ := http.NewRequest("POST", base+"/echo", io.MultiReader(strings.NewReader("some"), failing{broken}))
+	if _, err := transport(t, sim).RoundTrip(request); !errors.Is(err, broken) {
+		t.Fatal(err)
+	}
+}
+
+type failing struct{ err error }
+
+func (f failing) Read([]byte) (int, error) { return 0, f.err }
+
+func TestAnEarlyAnswerEndsTheUpload(t *testing.T) {
+	sim := atlstest.Running(t)
+	base := "https://" + localhost(t, sim, "HTTP")
+	source := &closing{Reader: io.LimitReader(zeros{}, 1<<40), closed: make(chan struct{})}
+	request, _ := http.NewRequest("POST", base+"/hasty?close", source)
+	response, err := transport(t, sim).RoundTrip(request)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer response.Body.Close()
+	if body, err := io.ReadAll(response.Body); response.StatusCode != 413 || string(body) != "hasty" || err != nil {
+		t.Fatal(response.Status, string(body), err)
+	}
+	select {
+	case <-source.closed:
+	case <-time.After(10 * time.Second):
+		t.Fatal("the request's body was not closed")
+	}
+}
+
+type closing struct {
+	io.Reader
+	once   sync.Once
+	closed chan struct{}
+}
+
+func (c *closing) Close() error {
+	c.once.Do(func() { close(c.closed) })
+	return nil
+}
