@@ -60,10 +60,10 @@ type host struct {
 	server *Server
 	engine *engine
 
+	// mu guards object: it is called, and freed after CLOSED, under it.
 	mu     sync.Mutex
 	object *C.atls_server
-	done   chan struct{} // closed by CLOSED
-	closed bool
+	done   chan struct{} // closed by CLOSED, or if there was no start
 	// stopping is closed by Shutdown and Close.
 	stopping chan struct{}
 	stopOnce sync.Once
@@ -91,6 +91,7 @@ func (s *Server) Serve(listener net.Listener) error {
 		return http.ErrServerClosed
 	}
 	if err := h.serve(listener); err != nil {
+		<-h.done
 		s.leave(h)
 		return err
 	}
@@ -121,32 +122,34 @@ func (s *Server) leave(h *host) {
 	delete(s.running, h)
 }
 
+// serve starts the library's server. If it fails, done is closed all the same: Close waits for it.
 func (h *host) serve(listener net.Listener) error {
 	config, err := h.server.build()
 	if err != nil {
+		close(h.done)
 		return err
 	}
 	defer C.atls_server_config_free(config)
-	var object *C.atls_server
+	// Events and Close, which free the object or call it, wait until it listens.
+	h.mu.Lock()
+	defer h.mu.Unlock()
 	err = h.engine.begin(h, func(sink *C.atls_sink, failure **C.atls_error) C.atls_status {
-		return C.atls_server_start(h.engine.runtime, config, sink, &object, failure)
+		return C.atls_server_start(h.engine.runtime, config, sink, &h.object, failure)
 	})
 	if err != nil {
+		close(h.done)
 		return err
 	}
-	h.mu.Lock()
-	h.object = object
-	h.mu.Unlock()
-	if err := adopt(object, listener); err != nil {
-		C.atls_server_close(object, nil)
-		return err
-	}
+	err = adopt(h.object, listener)
 	select {
 	case <-h.stopping: // Shutdown or Close came before there was an object
-		C.atls_server_close(object, nil)
+		C.atls_server_close(h.object, nil)
 	default:
+		if err != nil {
+			C.atls_server_close(h.object, nil)
+		}
 	}
-	return nil
+	return err
 }
 
 // adopt gives the library a descriptor of its own: the listener closes its own one.
@@ -193,7 +196,7 @@ func (h *host) event(event *C.atls_event) {
 	case C.ATLS_EVENT_CLOSED:
 		h.mu.Lock()
 		C.atls_server_free(h.object)
-		h.object, h.closed = nil, true
+		h.object = nil
 		h.mu.Unlock()
 		close(h.done)
 	}

@@ -347,3 +347,21 @@ func TestServersRefuseImpossibleSettings(t *testing.T) {
 		timer.Stop()
 	}
 }
+
+// Close at any moment of Serve ends it, and returns.
+func TestAServerMayBeClosedWhileItStarts(t *testing.T) {
+	sim := atlstest.Running(t)
+	for i := range 40 {
+		server := &atls.Server{CertificatePEM: sim.File("peer.pem"), KeyPEM: sim.File("peer-key.pem")}
+		if i%4 == 0 {
+			server.KeyPEM = nil
+		}
+		ended := make(chan error, 1)
+		go func() { ended <- server.ListenAndServe("127.0.0.1:0") }()
+		time.Sleep(time.Duration(i) * 50 * time.Microsecond)
+		server.Close()
+		if err := <-ended; err == nil {
+			t.Fatal(err)
+		}
+	}
+}
