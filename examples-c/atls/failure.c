@@ -122,6 +122,8 @@ void signals_setup(void)
     }
 }
 
+static sigset_t before_hold;
+
 void signals_hold(bool hold)
 {
     sigset_t ending;
@@ -129,7 +131,10 @@ void signals_hold(bool hold)
     sigaddset(&ending, SIGINT);
     sigaddset(&ending, SIGTERM);
     sigaddset(&ending, SIGHUP);
-    sigprocmask(hold ? SIG_BLOCK : SIG_UNBLOCK, &ending, NULL);
+    if (hold)
+        sigprocmask(SIG_BLOCK, &ending, &before_hold);
+    else
+        sigprocmask(SIG_SETMASK, &before_hold, NULL); /* a server has them blocked in any case */
 }
 
 bool signals_set_partial(const char *path)
