@@ -201,7 +201,7 @@ fn fault(words: &[&str]) -> Option<String> {
                 .or_else(|| (!is_command).then(|| wrong("no such command"))?)
         }
         [".ci/run"] => None,
-        ["." | "cat" | "export" | "cd" | "curl" | "python", ..] => None,
+        ["." | "cat" | "export" | "set" | "cd" | "curl" | "python", ..] => None,
         [program, ..] if program.starts_with("build/tests/c/test_") => {
             let source = program.replacen("build/tests/c/", "tests/c/", 1) + ".c";
             if at(&source).exists() { None } else { wrong(&format!("no {source}")) }
