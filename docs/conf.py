@@ -22,7 +22,8 @@ breathe_projects = {"atls": "../xml"}
 breathe_default_project = "atls"
 breathe_domain_by_extension = {"h": "c"}
 # Of `typedef struct name {..} name;` Doxygen makes two entries. What is declared twice Doxygen itself would warn of.
-suppress_warnings = ["duplicate_declaration.c"]
+# Pygments does not know all of Swift; what it does not know is shown without colours.
+suppress_warnings = ["duplicate_declaration.c", "misc.highlighting_failure"]
 
 html_theme = "furo"
 html_static_path = ["_static"]
