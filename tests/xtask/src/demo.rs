@@ -12,7 +12,7 @@ use crate::{build, fleet, packages};
 pub fn run_demo() -> Done {
     packages::ensure(packages::BUILD)?;
     step("building the library, the examples and the simulated TEE (a few minutes the first time)");
-    build::cmake("plain", &[])?;
+    build()?;
     let simulator = Simulator::start()?;
     step("a real quote, signed by Intel, verified offline");
     verify_sample()?;
@@ -26,6 +26,13 @@ pub fn run_demo() -> Done {
     distrusted(&simulator, &server.port, "policy.json", "FAIL  report_data")?;
     server.stop()?;
     fleet::show(&simulator)
+}
+
+/// Cargo first, which shows how far it is; CMake, which is silent, then finds the library made.
+fn build() -> Done {
+    run(cargo().args(["rustc", "--lib", "--release", "--locked", "--crate-type", "cdylib,staticlib"]))?;
+    run(cargo().args(["build", "--locked", "--package", "simtee"]))?;
+    build::cmake("plain", &[])
 }
 
 /// The chat under this policy is answered.
