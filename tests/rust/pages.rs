@@ -43,6 +43,9 @@ fn each_name_of_the_interface_is_in_the_header() {
         "ATLS_TEST_SLOW",
         "ATLS_BUILD_TESTS",
         "ATLS_SANITIZE",
+        "ATLS_DEBIAN",
+        "ATLS_CARGO_TARGET",
+        "ATLS_MAINTAINER",
     ];
     let (mut seen, mut wrong) = (0, Vec::new());
     for page in pages() {

@@ -201,7 +201,18 @@ fn fault(words: &[&str]) -> Option<String> {
                 .or_else(|| (!is_command).then(|| wrong("no such command"))?)
         }
         [".ci/run"] => None,
-        ["." | "cat" | "export" | "set" | "cd" | "curl" | "python", ..] => None,
+        ["." | "cat" | "export" | "set" | "cd" | "sudo" | "curl" | "python" | "cpack" | "gcc", ..] => None,
+        ["conan" | "vcpkg", rest @ ..] => {
+            let mut places = rest.iter().filter_map(|word| word.find("src/").map(|begin| &word[begin..]));
+            places.find(|place| !at(place).exists()).and_then(|place| wrong(&format!("no {place}")))
+        }
+        [program, ..] if program.starts_with("src/") => {
+            if at(program).exists() {
+                None
+            } else {
+                wrong("no such file")
+            }
+        }
         [program, ..] if program.starts_with("build/tests/c/test_") => {
             let source = program.replacen("build/tests/c/", "tests/c/", 1) + ".c";
             if at(&source).exists() { None } else { wrong(&format!("no {source}")) }

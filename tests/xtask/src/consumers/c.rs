@@ -1,7 +1,7 @@
 //! The smallest real users of the library: CMake from the build tree, the install tree and as a subdirectory, pkg-config, C++ and cgo.
 
 use std::path::Path;
-use std::process::Command;
+use std::process::{Command, Stdio};
 
 use crate::build;
 use crate::shell::{Done, command, output, root, run};
@@ -22,6 +22,8 @@ pub fn suite(simulator: &Simulator, prefix: &Path) -> Done {
     }
     cmake(simulator, &root().join("examples-c"), "examples", &[&install_tree])?;
     pkg_config(simulator, prefix)?;
+    module_map(prefix)?;
+    documents(prefix)?;
     go(simulator, prefix)
 }
 
@@ -58,7 +60,42 @@ fn pkg_config(simulator: &Simulator, prefix: &Path) -> Done {
     let archive = prefix.join("lib/libatls.a");
     let private: Vec<_> = flags(&["--static"])?.into_iter().filter(|flag| flag != "-latls").collect();
     run(command("cc").arg(&source).arg("-o").arg(&program).arg(archive).args(private))?;
+    run(simulator.introduce(&mut command(&program)))?;
+    // glibc warns that it still needs the system's libraries for names.
+    run(command("cc")
+        .arg("-static")
+        .arg(&source)
+        .arg("-o")
+        .arg(&program)
+        .args(flags(&["--static"])?)
+        .stderr(Stdio::null()))?;
     run(simulator.introduce(&mut command(&program)))
+}
+
+/// clang reads the header as a module.
+fn module_map(prefix: &Path) -> Done {
+    println!("module map");
+    let mut pkg_config = command("pkg-config");
+    pkg_config.env("PKG_CONFIG_PATH", prefix.join("lib/pkgconfig")).args(["--variable=modulemap", "atls"]);
+    let map = output(&mut pkg_config)?;
+    let source = root().join("target/consumers/module.m");
+    let text = "@import CATLS;\nint main(void) { atls_policy_free((atls_policy *)0); return ATLS_OK; }\n";
+    std::fs::write(&source, text).map_err(|error| format!("{}: {error}", source.display()))?;
+    let mut clang = command("clang");
+    clang.args(["-fsyntax-only", "-Werror", "-fmodules"]).arg(format!("-fmodule-map-file={}", map.trim()));
+    clang.arg(format!("-fmodules-cache-path={}", root().join("target/consumers/modules").display()));
+    run(clang.arg(&source))
+}
+
+fn documents(prefix: &Path) -> Done {
+    for name in ["LICENSE", "third-party.txt", "README.md", "CHANGELOG.md", "examples/get.c", "examples/CMakeLists.txt"]
+    {
+        let path = prefix.join("share/doc/atls").join(name);
+        if std::fs::metadata(&path).map_or(true, |file| file.len() == 0) {
+            return Err(format!("{} is not installed", path.display()));
+        }
+    }
+    Ok(())
 }
 
 fn go(simulator: &Simulator, prefix: &Path) -> Done {

@@ -1,8 +1,11 @@
 //! Those who use the installed library, each with a suite of its own that runs against an install tree.
 
 mod c;
+mod configure;
 mod cpp;
 mod go;
+mod machine;
+mod packages;
 mod pages;
 mod proxy;
 mod python;
@@ -13,19 +16,21 @@ use std::process::Stdio;
 
 use crate::shell::{Done, command, root, run, step};
 use crate::simulator::Simulator;
-use crate::{build, packages, peers};
+use crate::{build, peers};
 
 /// Gets the simulator, the servers of others beside it, and the prefix that the library is installed under.
 type Suite = fn(&Simulator, &Path) -> Done;
 
 const SUITES: &[(&str, Suite)] = &[
     ("c", c::suite),
+    ("configure", configure::suite),
     ("cpp", cpp::suite),
     ("go", go::suite),
     ("python", python::suite),
     ("pages", pages::suite),
     ("proxy", proxy::suite),
     ("tool", tool::suite),
+    ("packages", packages::suite),
 ];
 
 pub fn run_all(simulator: &Simulator) -> Done {
@@ -43,7 +48,7 @@ pub fn run_one(wanted: &str) -> Done {
         let names: Vec<_> = SUITES.iter().map(|(name, _)| *name).collect();
         return Err(format!("no suite is called {wanted}; there are {}", names.join(", ")));
     };
-    packages::ensure(packages::TEST)?;
+    crate::packages::ensure(crate::packages::TEST)?;
     build::cmake("plain", &[])?;
     let mut simulator = Simulator::start_hostile()?;
     let servers = peers::Servers::start(&simulator)?;
