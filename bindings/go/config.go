@@ -58,8 +58,9 @@ func (c *Config) build(host string, port uint16, family C.atls_family) (*C.atls_
 	s := &setup{}
 	defer s.free()
 	var config *C.atls_config
+	name := s.optional("host", host)
 	s.do(func(failure **C.atls_error) C.atls_status {
-		return C.atls_config_new(s.optional("host", host), C.uint16_t(port), &config, failure)
+		return C.atls_config_new(name, C.uint16_t(port), &config, failure)
 	})
 	c.attestation(s, config)
 	c.tls(s, config)
@@ -101,13 +102,15 @@ func (c *Config) attestation(s *setup, config *C.atls_config) {
 
 func (c *Config) tls(s *setup, config *C.atls_config) {
 	if c.ServerName != "" {
+		name := s.text("ServerName", c.ServerName)
 		s.do(func(failure **C.atls_error) C.atls_status {
-			return C.atls_config_set_server_name(config, s.text("ServerName", c.ServerName), failure)
+			return C.atls_config_set_server_name(config, name, failure)
 		})
 	}
 	if len(c.RootsPEM) > 0 {
+		pem := s.text("RootsPEM", string(c.RootsPEM))
 		s.do(func(failure **C.atls_error) C.atls_status {
-			return C.atls_config_add_root_pem(config, s.text("RootsPEM", string(c.RootsPEM)), failure)
+			return C.atls_config_add_root_pem(config, pem, failure)
 		})
 	}
 	s.do(func(failure **C.atls_error) C.atls_status {
@@ -123,16 +126,18 @@ func (c *Config) tls(s *setup, config *C.atls_config) {
 
 func (c *Config) route(s *setup, config *C.atls_config) {
 	if c.Tunnel != "" {
+		tunnel := s.text("Tunnel", c.Tunnel)
 		s.do(func(failure **C.atls_error) C.atls_status {
-			return C.atls_config_set_tunnel(config, s.text("Tunnel", c.Tunnel), failure)
+			return C.atls_config_set_tunnel(config, tunnel, failure)
 		})
 	}
 	if c.Proxy != "" {
 		c.proxy(s, config)
 	}
 	if c.LocalAddress != "" {
+		address := s.text("LocalAddress", c.LocalAddress)
 		s.do(func(failure **C.atls_error) C.atls_status {
-			return C.atls_config_set_bind(config, s.text("LocalAddress", c.LocalAddress), failure)
+			return C.atls_config_set_bind(config, address, failure)
 		})
 	}
 	for from, to := range c.ConnectTo {

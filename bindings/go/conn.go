@@ -155,10 +155,14 @@ func (s *stream) event(event *C.atls_event) {
 }
 
 // Read reads what has arrived, or waits for it.
-func (c *Conn) Read(p []byte) (int, error) { return c.stream.read(p, net.ErrClosed) }
+func (c *Conn) Read(p []byte) (int, error) {
+	defer runtime.KeepAlive(c) // to drop the last reference to it is not to close it under this call
+	return c.stream.read(p, net.ErrClosed)
+}
 
 // Write returns once the library has taken all of p, which it sends at the pace of the other side.
 func (c *Conn) Write(p []byte) (int, error) {
+	defer runtime.KeepAlive(c)
 	c.stream.writer.Lock()
 	defer c.stream.writer.Unlock()
 	return c.stream.write(p)

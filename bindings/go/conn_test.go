@@ -10,6 +10,7 @@ import (
 	"net"
 	"net/netip"
 	"os"
+	"runtime"
 	"sync"
 	"testing"
 	"time"
@@ -297,5 +298,29 @@ func TestDialRefusesImpossibleArguments(t *testing.T) {
 	_, err = atls.Dial(context.Background(), "tcp", "localhost:1", sim.Config())
 	if failure := wantStatus(t, err, atls.IO); failure.Errno == 0 {
 		t.Fatal(err)
+	}
+}
+
+// A Read that waits keeps its Conn, also if it is the last to use it.
+func TestABlockedReadKeepsItsConn(t *testing.T) {
+	conn := dial(t, atlstest.Running(t), "RAW")
+	conn.SetReadDeadline(time.Now().Add(500 * time.Millisecond))
+	ended := make(chan error, 1)
+	last := func(conn *atls.Conn) {
+		_, err := conn.Read(make([]byte, 1))
+		ended <- err
+	}
+	go last(conn)
+	conn = nil
+	for {
+		select {
+		case err := <-ended:
+			if !errors.Is(err, os.ErrDeadlineExceeded) {
+				t.Fatal(err)
+			}
+			return
+		case <-time.After(10 * time.Millisecond):
+			runtime.GC()
+		}
 	}
 }

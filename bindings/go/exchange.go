@@ -7,6 +7,7 @@ import (
 	"context"
 	"crypto/tls"
 	"crypto/x509"
+	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -38,6 +39,7 @@ type exchange struct {
 	trailers *head
 	verdict  *Verdict
 	leaf     []byte // the server's certificate
+	first    bool   // GotFirstResponseByte was told
 }
 
 var exchangeCalls = calls{
@@ -170,14 +172,30 @@ func (x *exchange) finish(sent int64) {
 		x.give(fmt.Errorf("atls: the request's body has %d bytes, and its ContentLength is %d", sent, wanted))
 		return
 	}
-	x.mu.Lock()
-	if x.object != nil {
-		C.atls_exchange_finish((*C.atls_exchange)(x.object), nil)
-	}
-	x.mu.Unlock()
+	err := x.end()
 	if trace := httptrace.ContextClientTrace(x.from.Context()); trace != nil && trace.WroteRequest != nil {
-		trace.WroteRequest(httptrace.WroteRequestInfo{})
+		trace.WroteRequest(httptrace.WroteRequestInfo{Err: err})
 	}
+}
+
+// end ends the body. A call that the library refuses gives the exchange up; why an exchange failed by itself, its last event says.
+func (x *exchange) end() error {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	switch {
+	case x.given != nil:
+		return x.given
+	case x.object == nil:
+		return x.failure
+	}
+	err := checked(func(failure **C.atls_error) C.atls_status {
+		return C.atls_exchange_finish((*C.atls_exchange)(x.object), failure)
+	})
+	var refused *Error
+	if errors.As(err, &refused) && refused.Status < 200 && refused.Status != Closed {
+		x.giveLocked(err)
+	}
+	return err
 }
 
 // response waits for the head.
@@ -196,8 +214,12 @@ func (x *exchange) response() (*http.Response, error) {
 				x.giveLocked(err)
 			}
 			continue
+		case x.head != nil && !x.first && x.verdict.Trusted():
+			x.first = true
+			x.tellFirst(trace)
+			continue // the request may have been given up meanwhile
 		case x.head != nil:
-			return x.answered(trace)
+			return x.answered()
 		case x.failure != nil:
 			return nil, x.failure
 		case x.closed:
@@ -220,15 +242,21 @@ func (x *exchange) tell(trace *httptrace.ClientTrace, interim *head) (err error)
 	return err
 }
 
+// tellFirst does so for the first byte of the response.
+func (x *exchange) tellFirst(trace *httptrace.ClientTrace) {
+	x.mu.Unlock()
+	defer x.mu.Lock()
+	if trace != nil && trace.GotFirstResponseByte != nil {
+		trace.GotFirstResponseByte()
+	}
+}
+
 // answered makes the response. Runs under mu.
-func (x *exchange) answered(trace *httptrace.ClientTrace) (*http.Response, error) {
+func (x *exchange) answered() (*http.Response, error) {
 	if !x.verdict.Trusted() { // the library has seen to it; nothing was sent if it has not
 		err := &Error{Status: Internal, Phase: "verify", TLSAlert: -1, Message: "a response without a favourable verdict"}
 		x.giveLocked(err)
 		return nil, err
-	}
-	if trace != nil && trace.GotFirstResponseByte != nil {
-		trace.GotFirstResponseByte()
 	}
 	head := x.head
 	response := &http.Response{

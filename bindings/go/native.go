@@ -49,14 +49,18 @@ type setup struct {
 	texts []unsafe.Pointer
 }
 
-// do makes one call, unless one before it has failed.
+// do makes one call, unless one before it, or a text, has failed. Make texts before: one that is refused is NULL, which many calls take for "none". The
+// first failure stays, also one that the call itself has noted.
 func (s *setup) do(call func(failure **C.atls_error) C.atls_status) {
-	if s.err == nil {
-		s.err = checked(call)
+	if s.err != nil {
+		return
+	}
+	if err := checked(call); s.err == nil {
+		s.err = err
 	}
 }
 
-// text lends a string to calls of this setup. One with a NUL in it would end there: it is refused.
+// text lends a string to calls of this setup. One with a NUL in it would end there: it is refused, and no call follows.
 func (s *setup) text(what, value string) *C.char {
 	if strings.IndexByte(value, 0) >= 0 {
 		s.fail(fmt.Sprintf("%s %q has a NUL in it", what, value))

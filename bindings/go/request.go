@@ -31,12 +31,15 @@ func (x *exchange) native(s *setup) *C.atls_request {
 		target.Path = "/"
 	}
 	var request *C.atls_request
+	name := s.text("Method", method)
+	address := s.text("URL", target.String())
 	s.do(func(failure **C.atls_error) C.atls_status {
-		return C.atls_request_new_url(s.text("Method", method), s.text("URL", target.String()), &request, failure)
+		return C.atls_request_new_url(name, address, &request, failure)
 	})
 	if from.Host != "" && from.Host != from.URL.Host {
+		host := s.text("Host", from.Host)
 		s.do(func(failure **C.atls_error) C.atls_status {
-			return C.atls_request_set_host(request, s.text("Host", from.Host), failure)
+			return C.atls_request_set_host(request, host, failure)
 		})
 	}
 	x.headers(s, request)
@@ -62,8 +65,9 @@ func (x *exchange) native(s *setup) *C.atls_request {
 
 func (x *exchange) headers(s *setup, request *C.atls_request) {
 	add := func(name, value string) {
+		text := s.text("header field", name)
 		s.do(func(failure **C.atls_error) C.atls_status {
-			return C.atls_request_add_header(request, s.text("header field", name), bytesOf([]byte(value)), failure)
+			return C.atls_request_add_header(request, text, bytesOf([]byte(value)), failure)
 		})
 	}
 	agent, named := x.from.Header["User-Agent"]

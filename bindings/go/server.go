@@ -64,6 +64,8 @@ type host struct {
 	mu     sync.Mutex
 	object *C.atls_server
 	done   chan struct{} // closed by CLOSED, or if there was no start
+	// failure is why the server ended, if that was no regular end. It is there once done is closed.
+	failure error
 	// stopping is closed by Shutdown and Close.
 	stopping chan struct{}
 	stopOnce sync.Once
@@ -79,7 +81,8 @@ func (s *Server) ListenAndServe(address string) error {
 	return s.Serve(listener)
 }
 
-// Serve serves the connections of a TCP or Unix listener until Shutdown or Close; then it returns http.ErrServerClosed. It closes the listener.
+// Serve serves the connections of a TCP or Unix listener until Shutdown or Close; then it returns http.ErrServerClosed. A server that ends otherwise
+// returns why. It closes the listener.
 func (s *Server) Serve(listener net.Listener) error {
 	defer listener.Close()
 	e, err := start()
@@ -97,8 +100,21 @@ func (s *Server) Serve(listener net.Listener) error {
 	}
 	select {
 	case <-h.stopping:
-	case <-h.done: // the runtime is gone
+	case <-h.done: // the runtime is gone, or listening failed
 		s.leave(h)
+	}
+	return h.outcome()
+}
+
+// outcome is what Serve returns once it was told to stop, or done is closed.
+func (h *host) outcome() error {
+	select {
+	case <-h.stopping:
+		return http.ErrServerClosed
+	default:
+	}
+	if h.failure != nil {
+		return h.failure
 	}
 	return http.ErrServerClosed
 }
@@ -194,6 +210,9 @@ func (h *host) event(event *C.atls_event) {
 			go refused(failureOf(event.status, event.error))
 		}
 	case C.ATLS_EVENT_CLOSED:
+		if event.status != C.ATLS_OK {
+			h.failure = failureOf(event.status, event.error)
+		}
 		h.mu.Lock()
 		C.atls_server_free(h.object)
 		h.object = nil

@@ -25,8 +25,9 @@ func (s *Server) build() (*C.atls_server_config, error) {
 		source.server(set, config)
 	}
 	for _, name := range s.Names {
+		text := set.text("name", name)
 		set.do(func(failure **C.atls_error) C.atls_status {
-			return C.atls_server_config_add_name(config, set.text("name", name), failure)
+			return C.atls_server_config_add_name(config, text, failure)
 		})
 	}
 	s.clients(set, config)
@@ -54,17 +55,12 @@ func (s *Server) clients(set *setup, config *C.atls_server_config) {
 	case s.ClientVerifier == nil:
 		set.fail("ClientPolicy without ClientVerifier")
 	default:
-		// Two sets, so that the failure of the inner call is not overwritten by the success of the outer one.
-		inner := &setup{}
 		s.ClientPolicy.use(set, func(policy *C.atls_policy, _ **C.atls_error) C.atls_status {
-			s.ClientVerifier.use(inner, func(verifier *C.atls_verifier, failure **C.atls_error) C.atls_status {
+			s.ClientVerifier.use(set, func(verifier *C.atls_verifier, failure **C.atls_error) C.atls_status {
 				return C.atls_server_config_set_client_policy(config, policy, verifier, failure)
 			})
 			return C.ATLS_OK
 		})
-		if set.err == nil {
-			set.err = inner.err
-		}
 	}
 }
 

@@ -52,13 +52,11 @@ func (h *host) handle(object *C.atls_server_request) {
 	defer end()
 	v := &visit{host: h, end: end}
 	v.init(&visitCalls)
-	request, err := v.request(object)
+	request, handler := v.request(object)
 	verdict := newVerdict(C.atls_server_request_verdict(object))
-	if err == nil {
-		err = h.engine.begin(v, func(sink *C.atls_sink, failure **C.atls_error) C.atls_status {
-			return C.atls_server_request_start(object, h.engine.runtime, sink, failure)
-		})
-	}
+	err := h.engine.begin(v, func(sink *C.atls_sink, failure **C.atls_error) C.atls_status {
+		return C.atls_server_request_start(object, h.engine.runtime, sink, failure)
+	})
 	if err != nil {
 		C.atls_server_request_free(object) // one that was not started is answered with 500
 		return
@@ -70,7 +68,7 @@ func (h *host) handle(object *C.atls_server_request) {
 	}
 	request = request.WithContext(ctx)
 	request.Body = &requestBody{visit: v, request: request}
-	v.run(response, request)
+	v.run(handler, response, request)
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	if v.given == nil { // the response is on its way; nobody reads what comes of the request
@@ -80,7 +78,7 @@ func (h *host) handle(object *C.atls_server_request) {
 }
 
 // run calls the handler. A panic of it cuts the response off, as with net/http.
-func (v *visit) run(response *response, request *http.Request) {
+func (v *visit) run(handler http.Handler, response *response, request *http.Request) {
 	defer func() {
 		reason := recover()
 		if reason == nil {
@@ -91,10 +89,6 @@ func (v *visit) run(response *response, request *http.Request) {
 		}
 		v.give(http.ErrAbortHandler)
 	}()
-	handler := v.host.server.Handler
-	if handler == nil {
-		handler = http.DefaultServeMux
-	}
 	handler.ServeHTTP(response, request)
 	response.finish()
 }
@@ -111,8 +105,18 @@ func (v *visit) event(event *C.atls_event) {
 	v.note(event)
 }
 
-// request makes net/http's request of the library's.
-func (v *visit) request(object *C.atls_server_request) (*http.Request, error) {
+// malformed answers requests whose target is no URL, as net/http does: the program's handler does not see them.
+func malformed(w http.ResponseWriter, _ *http.Request) {
+	w.Header().Set("Connection", "close")
+	http.Error(w, "400 Bad Request: malformed target", http.StatusBadRequest)
+}
+
+// request makes net/http's request of the library's, and says who answers it.
+func (v *visit) request(object *C.atls_server_request) (*http.Request, http.Handler) {
+	handler := v.host.server.Handler
+	if handler == nil {
+		handler = http.DefaultServeMux
+	}
 	native := C.atls_server_request_head(object)
 	defer C.atls_head_free(native)
 	head := headOf(native)
@@ -130,7 +134,7 @@ func (v *visit) request(object *C.atls_server_request) (*http.Request, error) {
 	if request.Method == http.MethodConnect {
 		request.URL = &url.URL{Host: target}
 	} else if request.URL, err = url.ParseRequestURI(target); err != nil {
-		return nil, err
+		request.URL, handler = new(url.URL), http.HandlerFunc(malformed)
 	}
 	delete(head.fields, "Host")
 	request.ContentLength = contentLength(head.fields)
@@ -147,7 +151,7 @@ func (v *visit) request(object *C.atls_server_request) (*http.Request, error) {
 		}
 	}
 	request.TLS = state
-	return request, nil
+	return request, handler
 }
 
 // RequestVerdict is the verdict on the client of a request; nil if the server has no ClientPolicy.

@@ -365,3 +365,21 @@ func TestAServerMayBeClosedWhileItStarts(t *testing.T) {
 		}
 	}
 }
+
+func TestATargetThatIsNoURLIsABadRequest(t *testing.T) {
+	sim := atlstest.Running(t)
+	server := sim.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { t.Error("the handler saw it") }))
+	defer server.Close()
+	for _, target := range []string{"/%zz", "/a%", "http://[::1/x"} {
+		request, _ := http.NewRequest("GET", server.URL, nil)
+		request.URL.Opaque = target
+		response, err := plain(t, sim).Do(request)
+		if err != nil {
+			t.Fatal(target, err)
+		}
+		response.Body.Close()
+		if response.StatusCode != http.StatusBadRequest {
+			t.Error(target, response.Status)
+		}
+	}
+}

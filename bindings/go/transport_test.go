@@ -278,3 +278,28 @@ func TestTracesAndInformationalResponses(t *testing.T) {
 		t.Fatal(string(body), got100)
 	}
 }
+
+// A trace that waits holds up its own request, and no other.
+func TestATraceDoesNotHoldUpOthers(t *testing.T) {
+	sim := atlstest.Running(t)
+	client := transport(t, sim).Client()
+	base := "https://" + localhost(t, sim, "HTTP")
+	var held error
+	trace := &httptrace.ClientTrace{GotFirstResponseByte: func() {
+		time.Sleep(50 * time.Millisecond) // for more events of the request to come
+		other := &http.Client{Transport: client.Transport, Timeout: 10 * time.Second}
+		response, err := other.Get(base + "/small")
+		if held = err; err == nil {
+			response.Body.Close()
+		}
+	}}
+	request, _ := http.NewRequestWithContext(httptrace.WithClientTrace(context.Background(), trace), "GET", base+"/bytes/300000", nil)
+	response, err := client.Do(request)
+	if err != nil || held != nil {
+		t.Fatal(err, held)
+	}
+	defer response.Body.Close()
+	if body, err := io.ReadAll(response.Body); len(body) != 300_000 {
+		t.Fatal(len(body), err)
+	}
+}

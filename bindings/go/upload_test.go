@@ -2,6 +2,7 @@ package atls_test
 
 import (
 	"bufio"
+	"context"
 	"crypto/sha256"
 	"encoding/hex"
 	"errors"
@@ -9,6 +10,7 @@ import (
 	"io"
 	"math/rand"
 	"net/http"
+	"net/http/httptrace"
 	"strings"
 	"sync"
 	"testing"
@@ -177,4 +179,37 @@ type closing struct {
 func (c *closing) Close() error {
 	c.once.Do(func() { close(c.closed) })
 	return nil
+}
+
+// untilClosed is a body that ends when it is closed.
+type untilClosed struct {
+	once   sync.Once
+	closed chan struct{}
+}
+
+func (u *untilClosed) Read([]byte) (int, error) {
+	<-u.closed
+	time.Sleep(50 * time.Millisecond) // the exchange is over by then
+	return 0, io.EOF
+}
+
+func (u *untilClosed) Close() error {
+	u.once.Do(func() { close(u.closed) })
+	return nil
+}
+
+func TestARequestThatWasCutOffWasNotWritten(t *testing.T) {
+	sim := atlstest.Running(t)
+	server := sim.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) }))
+	defer server.Close()
+	wrote := make(chan error, 1)
+	trace := &httptrace.ClientTrace{WroteRequest: func(info httptrace.WroteRequestInfo) { wrote <- info.Err }}
+	ctx := httptrace.WithClientTrace(context.Background(), trace)
+	request, _ := http.NewRequestWithContext(ctx, "POST", server.URL, &untilClosed{closed: make(chan struct{})})
+	if _, err := server.Transport().RoundTrip(request); err == nil {
+		t.Fatal("an answer")
+	}
+	if err := <-wrote; err == nil {
+		t.Fatal("the trace was told that the whole request was written")
+	}
 }

@@ -46,21 +46,24 @@ func NewVerifier(config *VerifierConfig) (*Verifier, error) {
 
 func (c *VerifierConfig) fill(s *setup, trust *C.atls_verifier_config) {
 	if len(c.RootsPEM) > 0 {
+		pem := s.text("RootsPEM", string(c.RootsPEM))
 		s.do(func(failure **C.atls_error) C.atls_status {
-			return C.atls_verifier_config_add_root_pem(trust, s.text("RootsPEM", string(c.RootsPEM)), failure)
+			return C.atls_verifier_config_add_root_pem(trust, pem, failure)
 		})
 	}
 	for vendor, root := range c.SimulatedRoots {
+		name := s.text("vendor", vendor)
 		s.do(func(failure **C.atls_error) C.atls_status {
 			if vendor == "intel" {
 				return C.atls_verifier_config_set_simulated_root(trust, bytesOf(der(root)), failure)
 			}
-			return C.atls_verifier_config_add_simulated_root(trust, s.text("vendor", vendor), bytesOf(root), failure)
+			return C.atls_verifier_config_add_simulated_root(trust, name, bytesOf(root), failure)
 		})
 	}
 	if c.CacheFolder != "" {
+		folder := s.text("CacheFolder", c.CacheFolder)
 		s.do(func(failure **C.atls_error) C.atls_status {
-			return C.atls_verifier_config_set_disk_cache(trust, s.text("CacheFolder", c.CacheFolder), failure)
+			return C.atls_verifier_config_set_disk_cache(trust, folder, failure)
 		})
 	}
 	if c.Route != nil && s.err == nil {

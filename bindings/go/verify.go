@@ -101,8 +101,9 @@ func (v *Verification) evidence(s *setup, input *C.atls_verification) {
 	form(v.EvidenceJSON, func(failure **C.atls_error) C.atls_status {
 		return C.atls_verification_set_evidence_json(input, bytesOf(v.EvidenceJSON), failure)
 	})
+	format := s.text("Format", v.Format)
 	form(v.Document, func(failure **C.atls_error) C.atls_status {
-		return C.atls_verification_set_evidence_document(input, s.text("Format", v.Format), bytesOf(v.Document), failure)
+		return C.atls_verification_set_evidence_document(input, format, bytesOf(v.Document), failure)
 	})
 	form(v.Quote, func(failure **C.atls_error) C.atls_status {
 		return C.atls_verification_set_quote(input, bytesOf(v.Quote), bytesOf(v.EventLog), failure)
@@ -162,11 +163,12 @@ func (v *Verification) terms(s *setup, input *C.atls_verification) {
 		})
 	}
 	for vendor, root := range v.SimulatedRoots {
+		name := s.text("vendor", vendor)
 		s.do(func(failure **C.atls_error) C.atls_status {
 			if vendor == "intel" {
 				return C.atls_verification_set_simulated_root(input, bytesOf(der(root)), failure)
 			}
-			return C.atls_verification_add_simulated_root(input, s.text("vendor", vendor), bytesOf(root), failure)
+			return C.atls_verification_add_simulated_root(input, name, bytesOf(root), failure)
 		})
 	}
 }
