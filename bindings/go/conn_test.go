@@ -303,7 +303,11 @@ func TestDialRefusesImpossibleArguments(t *testing.T) {
 
 // A Read that waits keeps its Conn, also if it is the last to use it.
 func TestABlockedReadKeepsItsConn(t *testing.T) {
-	conn := dial(t, atlstest.Running(t), "RAW")
+	sim := atlstest.Running(t)
+	conn, err := atls.Dial(context.Background(), "tcp", localhost(t, sim, "RAW"), sim.Config())
+	if err != nil {
+		t.Fatal(err)
+	}
 	conn.SetReadDeadline(time.Now().Add(500 * time.Millisecond))
 	ended := make(chan error, 1)
 	last := func(conn *atls.Conn) {

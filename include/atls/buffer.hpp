@@ -77,7 +77,9 @@ class buffer : public handle<atls_buf> {
     const std::uint8_t *begin() const noexcept { return data(); }
     const std::uint8_t *end() const noexcept { return data() + size(); }
     /** The bytes as text. Valid as long as the buffer. */
-    std::string_view text() const noexcept { return {reinterpret_cast<const char *>(data()), size()}; }
+    std::string_view text() const & noexcept { return {reinterpret_cast<const char *>(data()), size()}; }
+    /** Of a temporary: a copy. */
+    std::string text() const && { return std::string(text()); }
     std::string string() const { return std::string(text()); }
     buffer share() const noexcept { return buffer(detail::ref(get())); }
 };

@@ -24,7 +24,7 @@ inline std::string_view view(atls_str text) noexcept { return {text.ptr, text.le
 /** The name of a status, for example "TIMED_OUT". */
 inline std::string_view name_of(atls_status status) noexcept { return detail::view(atls_status_name(status)); }
 
-/** A failure. Copies share what is known about it. */
+/** A failure. Copies share what is known about it. Text of one that is a temporary is returned as a copy. */
 class error : public std::exception {
   public:
     /** Takes over `owned`, which may be NULL. */
@@ -57,10 +57,12 @@ class error : public std::exception {
             return text_->c_str();
         return handle_ ? atls_error_message(handle_.get()).ptr : atls_status_name(status_).ptr;
     }
-    std::string_view message() const noexcept { return what(); }
-    std::string_view phase() const noexcept { return detail::view(atls_error_phase(handle_.get())); }
+    std::string_view message() const & noexcept { return what(); }
+    std::string message() const && { return std::string(message()); }
+    std::string_view phase() const & noexcept { return detail::view(atls_error_phase(handle_.get())); }
+    std::string phase() const && { return std::string(phase()); }
     /** Name of the first check that failed, if a peer was refused by a verdict; otherwise "". */
-    std::string_view check() const noexcept
+    std::string_view check() const & noexcept
     {
         const atls_verdict *judged = atls_error_verdict(handle_.get());
         for (std::size_t i = 0; judged && i < atls_verdict_check_count(judged); i++)
@@ -68,10 +70,13 @@ class error : public std::exception {
                 return detail::view(atls_verdict_check_name(judged, i));
         return {};
     }
+    std::string check() const && { return std::string(check()); }
     /** The verdict that refused the peer; empty if none was reached. */
     inline atls::verdict verdict() const noexcept;
-    std::string_view report_json() const noexcept { return detail::view(atls_error_report_json(handle_.get())); }
-    std::string_view peer() const noexcept { return detail::view(atls_error_peer(handle_.get())); }
+    std::string_view report_json() const & noexcept { return detail::view(atls_error_report_json(handle_.get())); }
+    std::string report_json() const && { return std::string(report_json()); }
+    std::string_view peer() const & noexcept { return detail::view(atls_error_peer(handle_.get())); }
+    std::string peer() const && { return std::string(peer()); }
     int os_errno() const noexcept { return atls_error_os_errno(handle_.get()); }
     int tls_alert() const noexcept { return atls_error_tls_alert(handle_.get()); }
     unsigned http_status() const noexcept { return atls_error_http_status(handle_.get()); }
@@ -103,7 +108,8 @@ template <class T> class [[nodiscard]] result {
     T &&operator*() && noexcept { return std::move(*this).value(); }
     T *operator->() noexcept { return &value(); }
     const T *operator->() const noexcept { return &value(); }
-    const atls::error &error() const noexcept { return *must(std::get_if<1>(&state_)); }
+    const atls::error &error() const & noexcept { return *must(std::get_if<1>(&state_)); }
+    atls::error error() && noexcept { return std::move(*must(std::get_if<1>(&state_))); }
 
   private:
     template <class P> static P *must(P *pointer) noexcept

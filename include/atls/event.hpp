@@ -75,6 +75,52 @@ class sink_base {
     static void drop(void *user_data) noexcept { delete static_cast<sink_base *>(user_data); }
 };
 
+/**
+ * Events of a polled queue that this thread has taken and delivers now. Under them the queue stays, since to stop it or to
+ * drop its last reference may free the sinks that they go to.
+ */
+class delivery {
+  public:
+    explicit delivery(atls_queue *of) noexcept : of_(of ? ref(of) : nullptr), outer_(std::exchange(innermost(), this)) {}
+    delivery(const delivery &) = delete;
+    delivery &operator=(const delivery &) = delete;
+    ~delivery()
+    {
+        innermost() = outer_;
+        if (gone_ && !find(of_.get()))
+            atls_queue_stop(of_.get(), nullptr); // as its destructor would have
+    }
+    /** The queue was destroyed in one of its handlers: no other one may run. */
+    bool gone() const noexcept { return gone_; }
+
+    /** That of a queue whose handler this thread is in; NULL if there is none. */
+    static delivery *find(const atls_queue *of) noexcept
+    {
+        delivery *at = innermost();
+        while (at && at->of_.get() != of)
+            at = at->outer_;
+        return at;
+    }
+    /** For the destructor of the queue; false if the thread is in none of its handlers. */
+    static bool give_up(const atls_queue *of) noexcept
+    {
+        delivery *const own = find(of);
+        for (delivery *at = own; at; at = at->outer_)
+            at->gone_ |= at->of_.get() == of;
+        return own != nullptr;
+    }
+
+  private:
+    static delivery *&innermost() noexcept
+    {
+        thread_local delivery *last = nullptr;
+        return last;
+    }
+    handle<atls_queue> of_;
+    delivery *outer_;
+    bool gone_ = false;
+};
+
 /** How an operation ended. Shared by the handle and the library's side. */
 class ending {
   public:
@@ -213,24 +259,27 @@ template <class H> class operation : public H {
 /**
  * Delivers events to handlers: on a thread of the library (dispatching), on the thread that calls run() (polled), or at once
  * (inline). Not shared: its destructor stops it and waits, so that no handler runs any more. Only if it is destroyed in one
- * of its own handlers does it not wait.
+ * of its own handlers does it not wait: that handler is the last one if the queue is polled, and run() then stops it.
  */
 class queue : public handle<atls_queue> {
   public:
     using handle::handle;
     queue() noexcept = default;
     queue(queue &&) noexcept = default;
+    /** Stops the former one, as its destructor does. */
     queue &operator=(queue &&other) noexcept
     {
-        queue former(std::move(*this));
-        swap(other);
+        queue taken(std::move(other));
+        swap(taken);
         return *this;
     }
     ~queue()
     {
-        if (*this)
+        if (*this && !detail::delivery::give_up(get()))
             atls_queue_stop(get(), nullptr);
     }
+    /** Destroys it now. */
+    void reset() noexcept { queue().swap(*this); }
 
     static outcome<queue> dispatching() { return detail::make<queue>(atls_queue_new_dispatching); }
     static outcome<queue> polled() { return detail::make<queue>(atls_queue_new_polled); }
@@ -256,22 +305,27 @@ class queue : public handle<atls_queue> {
             return atls_queue_next(get(), all, sizeof *all, batch, count, e);
         });
     }
+    /** \retval ATLS_WOULD_DEADLOCK in one of its own handlers, of whatever kind the queue is */
     outcome<void> stop()
     {
+        if (detail::delivery::find(get()))
+            return detail::conclude(error(ATLS_WOULD_DEADLOCK, "stop() in a handler would wait for itself"));
         return detail::done([&](atls_error **e) { return atls_queue_stop(get(), e); });
     }
 
   private:
     static constexpr std::size_t batch = 32;
 
-    template <class F> static outcome<std::size_t> taken(F &&take)
+    template <class F> outcome<std::size_t> taken(F &&take)
     {
+        detail::delivery under_way(get()); // a handler may destroy this object
         atls_event all[batch] = {};
         std::size_t count = 0;
         std::optional<error> failure = detail::attempt([&](atls_error **e) { return take(all, &count, e); });
         for (std::size_t i = 0; i < count; i++) {
             // sink_of() put the address there, and it stays valid until the release of CLOSED.
-            detail::sink_base::call(reinterpret_cast<void *>(static_cast<std::uintptr_t>(all[i].token)), &all[i]);
+            if (!under_way.gone())
+                detail::sink_base::call(reinterpret_cast<void *>(static_cast<std::uintptr_t>(all[i].token)), &all[i]);
             atls_event_release(&all[i]);
         }
         return detail::conclude(std::move(failure), count);

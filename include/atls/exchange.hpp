@@ -127,12 +127,13 @@ class exchange : public handle<atls_exchange> {
     }
     /**
      * Blocking: the body as a range of lines, without their ends (LF or CRLF), such as those of server-sent events. A line of
-     * more than `max` bytes ends it with BODY_TOO_LARGE. The last line may lack its end.
+     * more than `max` bytes ends it with BODY_TOO_LARGE. The last line may lack its end. After TIMED_OUT the next step goes on
+     * with the line that it interrupted.
      */
     auto lines(std::size_t max = 1 << 20, timeout each = timeout::standard()) const
     {
-        return detail::pulled([own = share(), max, each, line = std::string(), held = std::string(), at = std::size_t(0),
-                               ended = false]() mutable { return own.next_line(max, each, line, held, at, ended); });
+        return detail::pulled(
+            [own = share(), max, each, so_far = reading()]() mutable { return own.next_line(max, each, so_far); });
     }
     /** Blocking: the trailers, after the body; empty if there were none. */
     outcome<atls::head> trailers() const
@@ -173,8 +174,11 @@ class exchange : public handle<atls_exchange> {
 
     /** The verdict on the server that responded; empty before that, unattested, and on an http connection, which has it. */
     atls::verdict verdict() const noexcept { return atls::verdict(*this ? atls_exchange_verdict(get()) : nullptr); }
-    std::string_view url() const noexcept { return *this ? detail::view(atls_exchange_url(get())) : std::string_view(); }
-    std::string_view peer() const noexcept { return *this ? detail::view(atls_exchange_peer(get())) : std::string_view(); }
+    /** Text of an exchange that is a temporary is returned as a copy. */
+    std::string_view url() const & noexcept { return *this ? detail::view(atls_exchange_url(get())) : std::string_view(); }
+    std::string url() const && { return std::string(url()); }
+    std::string_view peer() const & noexcept { return *this ? detail::view(atls_exchange_peer(get())) : std::string_view(); }
+    std::string peer() const && { return std::string(peer()); }
     unsigned redirects() const noexcept { return *this ? atls_exchange_redirects(get()) : 0; }
     bool reused() const noexcept { return *this && atls_exchange_reused(get()); }
     buffer certificate() const noexcept { return buffer(*this ? atls_exchange_certificate(get()) : nullptr); }
@@ -204,6 +208,12 @@ class exchange : public handle<atls_exchange> {
         return detail::conclude(std::move(failure), atls::head(made));
     }
     using piece = std::optional<std::string_view>;
+    /** Where lines() is: the line, of which a part may be there; and what was received, read up to `at`. */
+    struct reading {
+        std::string line, held;
+        std::size_t at = 0;
+        bool delivered = false, ended = false;
+    };
     /** Reads the next piece into `to`; nothing at the end. */
     std::optional<error> fill(std::string &to, timeout each) const
     {
@@ -220,19 +230,20 @@ class exchange : public handle<atls_exchange> {
         auto failure = fill(to, each);
         return detail::conclude(std::move(failure), to.empty() ? piece() : piece(to));
     }
-    inline outcome<piece> next_line(std::size_t max, timeout each, std::string &line, std::string &held, std::size_t &at,
-                                    bool &ended) const;
+    inline outcome<piece> next_line(std::size_t max, timeout each, reading &so_far) const;
 
     std::shared_ptr<detail::kept> of_body_;
 };
 
-inline outcome<exchange::piece> exchange::next_line(std::size_t max, timeout each, std::string &line, std::string &held,
-                                                    std::size_t &at, bool &ended) const
+inline outcome<exchange::piece> exchange::next_line(std::size_t max, timeout each, reading &so_far) const
 {
-    line.clear();
+    auto &[line, held, at, delivered, ended] = so_far;
+    if (std::exchange(delivered, false))
+        line.clear();
     while (!ended) {
         const std::size_t stop = held.find('\n', at);
-        line.append(held, at, stop == std::string::npos ? stop : stop - at);
+        if (line.size() <= max)
+            line.append(held, at, stop == std::string::npos ? stop : stop - at);
         if (line.size() > max)
             return detail::conclude(error(ATLS_BODY_TOO_LARGE, "a line is longer than " + std::to_string(max) + " bytes"),
                                     piece());
@@ -240,6 +251,7 @@ inline outcome<exchange::piece> exchange::next_line(std::size_t max, timeout eac
             at = stop + 1;
             if (!line.empty() && line.back() == '\r')
                 line.pop_back();
+            delivered = true;
             return piece(line);
         }
         at = 0;
@@ -247,6 +259,7 @@ inline outcome<exchange::piece> exchange::next_line(std::size_t max, timeout eac
             return detail::conclude(std::move(failure), piece());
         ended = held.empty();
     }
+    delivered = true;
     return line.empty() ? piece() : piece(line);
 }
 

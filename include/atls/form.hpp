@@ -3,11 +3,15 @@
 #define ATLS_FORM_HPP
 
 #include <optional>
+#include <string>
 #include <string_view>
 
 ATLS_HPP_BEGIN
 
-/** Names and values, in the order in which they came. Views are valid as long as the form. */
+/**
+ * Names and values, in the order in which they came. Views are valid as long as the form; text of a form
+ * that is a temporary is returned as a copy.
+ */
 class form : public handle<atls_form> {
   public:
     using handle::handle;
@@ -28,24 +32,32 @@ class form : public handle<atls_form> {
     }
 
     std::size_t size() const noexcept { return atls_form_count(get()); }
-    field operator[](std::size_t index) const noexcept
+    field operator[](std::size_t index) const & noexcept
     {
         return *this ? field(detail::view(atls_form_name(get(), index)), detail::view(atls_form_value(get(), index))) : field();
     }
+    field operator[](std::size_t index) const && = delete;
     /** As the client sent it: never use it as a path. */
-    std::string_view file_name(std::size_t index) const noexcept
+    std::string_view file_name(std::size_t index) const & noexcept
     {
         return *this ? detail::view(atls_form_file_name(get(), index)) : std::string_view();
     }
-    std::string_view content_type(std::size_t index) const noexcept
+    std::string file_name(std::size_t index) const && { return std::string(file_name(index)); }
+    std::string_view content_type(std::size_t index) const & noexcept
     {
         return *this ? detail::view(atls_form_content_type(get(), index)) : std::string_view();
     }
-    std::optional<std::string_view> find(std::string_view name) const
+    std::string content_type(std::size_t index) const && { return std::string(content_type(index)); }
+    std::optional<std::string_view> find(std::string_view name) const &
     {
         const detail::c_text text("name", name);
         const std::size_t at = text.cut() || !*this ? SIZE_MAX : atls_form_find(get(), text, 0);
         return at == SIZE_MAX ? std::nullopt : std::optional(detail::view(atls_form_value(get(), at)));
+    }
+    std::optional<std::string> find(std::string_view name) const &&
+    {
+        const auto found = find(name);
+        return found ? std::optional(std::string(*found)) : std::nullopt;
     }
 };
 
@@ -74,16 +86,20 @@ class multipart : public handle<atls_multipart> {
         auto failure = detail::attempt([&](atls_error **e) { return atls_multipart_next(get(), &event, e); });
         return detail::conclude(std::move(failure), event);
     }
-    std::string_view name() const noexcept { return text(atls_multipart_name); }
-    std::string_view file_name() const noexcept { return text(atls_multipart_file_name); }
-    std::string_view content_type() const noexcept { return text(atls_multipart_content_type); }
+    std::string_view name() const & noexcept { return text(atls_multipart_name); }
+    std::string name() const && { return std::string(name()); }
+    std::string_view file_name() const & noexcept { return text(atls_multipart_file_name); }
+    std::string file_name() const && { return std::string(file_name()); }
+    std::string_view content_type() const & noexcept { return text(atls_multipart_content_type); }
+    std::string content_type() const && { return std::string(content_type()); }
     /** The bytes of an ATLS_MULTIPART_DATA event; valid until next(). */
-    outcome<std::string_view> data() const
+    outcome<std::string_view> data() const &
     {
         atls_bytes it = {nullptr, 0};
         auto failure = detail::attempt([&](atls_error **e) { return atls_multipart_data(get(), &it, e); });
         return detail::conclude(std::move(failure), std::string_view(reinterpret_cast<const char *>(it.ptr), it.len));
     }
+    outcome<std::string_view> data() const && = delete;
 
   private:
     std::string_view text(atls_str (*getter)(const atls_multipart *)) const noexcept

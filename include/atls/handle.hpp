@@ -45,6 +45,7 @@ inline atls_error *ref(const atls_error *it) noexcept { return atls_error_ref(it
 inline atls_policy *ref(const atls_policy *it) noexcept { return atls_policy_ref(it); }
 inline atls_verdict *ref(const atls_verdict *it) noexcept { return atls_verdict_ref(it); }
 inline atls_runtime *ref(const atls_runtime *it) noexcept { return atls_runtime_ref(it); }
+inline atls_queue *ref(const atls_queue *it) noexcept { return atls_queue_ref(it); }
 inline atls_stream *ref(const atls_stream *it) noexcept { return atls_stream_ref(it); }
 inline atls_head *ref(const atls_head *it) noexcept { return atls_head_ref(it); }
 inline atls_http *ref(const atls_http *it) noexcept { return atls_http_ref(it); }

@@ -84,16 +84,22 @@ class headers : public handle<atls_headers> {
         return detail::done([&](atls_error **e) { return atls_headers_add_head(get(), from.get(), e); });
     }
     std::size_t size() const noexcept { return atls_headers_count(get()); }
-    field operator[](std::size_t index) const noexcept
+    field operator[](std::size_t index) const & noexcept
     {
         return *this ? field(detail::view(atls_headers_name(get(), index)), detail::view(atls_headers_value(get(), index)))
                      : field();
     }
-    std::optional<std::string_view> find(std::string_view name) const
+    field operator[](std::size_t index) const && = delete;
+    std::optional<std::string_view> find(std::string_view name) const &
     {
         const detail::c_text text("name", name);
         const std::size_t at = text.cut() || !*this ? SIZE_MAX : atls_headers_find(get(), text, 0);
         return at == SIZE_MAX ? std::nullopt : std::optional(detail::view(atls_headers_value(get(), at)));
+    }
+    std::optional<std::string> find(std::string_view name) const &&
+    {
+        const auto found = find(name);
+        return found ? std::optional(std::string(*found)) : std::nullopt;
     }
     outcome<std::string> serialize() const
     {

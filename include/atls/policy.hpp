@@ -72,7 +72,8 @@ template <class T> class verdict::list {
     auto end() const noexcept { return all_.end(); }
     std::size_t size() const noexcept { return all_.size(); }
     bool empty() const noexcept { return all_.empty(); }
-    const T &operator[](std::size_t index) const noexcept { return all_[index]; }
+    const T &operator[](std::size_t index) const & noexcept { return all_[index]; }
+    const T &operator[](std::size_t index) const && = delete; // its views would outlive what they show
 
   private:
     verdict of_;

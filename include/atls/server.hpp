@@ -119,7 +119,7 @@ class server_config : public handle<atls_server_config> {
     }
 };
 
-/** A request to a server, and the way to respond. */
+/** A request to a server, and the way to respond. Text of one that is a temporary is returned as a copy. */
 class server_request : public handle<atls_server_request> {
   public:
     using handle::handle;
@@ -149,12 +149,18 @@ class server_request : public handle<atls_server_request> {
     outcome<void> set_body_limit(std::uint64_t size) const { return set(atls_server_request_set_body_limit, size); }
     outcome<void> set_body_deadline(timeout limit) const { return set(atls_server_request_set_body_deadline, limit.ms()); }
 
-    std::string_view method() const noexcept { return text(atls_server_request_method); }
-    std::string_view target() const noexcept { return text(atls_server_request_target); }
-    std::string_view authority() const noexcept { return text(atls_server_request_authority); }
-    std::string_view peer() const noexcept { return text(atls_server_request_peer); }
-    std::string_view remote() const noexcept { return text(atls_server_request_remote); }
-    std::string_view scheme() const noexcept { return text(atls_server_request_scheme); }
+    std::string_view method() const & noexcept { return text(atls_server_request_method); }
+    std::string method() const && { return std::string(method()); }
+    std::string_view target() const & noexcept { return text(atls_server_request_target); }
+    std::string target() const && { return std::string(target()); }
+    std::string_view authority() const & noexcept { return text(atls_server_request_authority); }
+    std::string authority() const && { return std::string(authority()); }
+    std::string_view peer() const & noexcept { return text(atls_server_request_peer); }
+    std::string peer() const && { return std::string(peer()); }
+    std::string_view remote() const & noexcept { return text(atls_server_request_remote); }
+    std::string remote() const && { return std::string(remote()); }
+    std::string_view scheme() const & noexcept { return text(atls_server_request_scheme); }
+    std::string scheme() const && { return std::string(scheme()); }
     bool secure() const noexcept { return *this && atls_server_request_secure(get()); }
     atls::head head() const noexcept { return atls::head(*this ? atls_server_request_head(get()) : nullptr); }
     buffer certificate() const noexcept { return buffer(*this ? atls_server_request_certificate(get()) : nullptr); }

@@ -46,6 +46,54 @@ static void what_a_temporary_says_stays_readable()
     const auto length = client.get_url(url("/small")).head().find("content-length");
     CHECK(json.find("\"checks\"") != std::string::npos && length == "100");
     static_assert(std::is_same_v<decltype(json), const std::string>);
+    const auto text = client.get_url(url("/small")).read_all(100).text();
+    const auto from = client.get_url(url("/small")).url();
+    CHECK(text == std::string(100, text[0]) && from == url("/small") && client.get_url(url("/small")).peer().size() > 3);
+}
+
+template <class T> using text_of = decltype(std::declval<T>().text());
+template <class T> using url_of = decltype(std::declval<T>().url());
+template <class T> using exchange_peer = decltype(std::declval<T>().peer());
+template <class T> using method_of = decltype(std::declval<T>().method());
+template <class T> using target_of = decltype(std::declval<T>().target());
+template <class T> using authority_of = decltype(std::declval<T>().authority());
+template <class T> using remote_of = decltype(std::declval<T>().remote());
+template <class T> using scheme_of = decltype(std::declval<T>().scheme());
+template <class T> using message_of = decltype(std::declval<T>().message());
+template <class T> using phase_of = decltype(std::declval<T>().phase());
+template <class T> using check_of = decltype(std::declval<T>().check());
+template <class T> using report_of = decltype(std::declval<T>().report_json());
+template <class T> using name_of_part = decltype(std::declval<T>().name());
+template <class T> using file_of_part = decltype(std::declval<T>().file_name());
+template <class T> using type_of_part = decltype(std::declval<T>().content_type());
+template <class T> using file_of_field = decltype(std::declval<T>().file_name(0));
+template <class T> using type_of_field = decltype(std::declval<T>().content_type(0));
+template <class T> using found_in = decltype(std::declval<T>().find(""));
+template <class T> using at_first = decltype(std::declval<T>()[0]);
+template <class T> using data_of_part = decltype(std::declval<T>().data());
+
+template <class T, template <class> class... Asked> constexpr bool copies()
+{
+    return (std::is_same_v<Asked<T>, std::string> && ...) && (std::is_same_v<Asked<T &>, std::string_view> && ...);
+}
+template <template <class> class Asked, class T, class = void> struct possible : std::false_type {};
+template <template <class> class Asked, class T> struct possible<Asked, T, std::void_t<Asked<T>>> : std::true_type {};
+
+static void no_view_outlives_a_temporary()
+{
+    static_assert(copies<atls::buffer, text_of>() && copies<atls::exchange, url_of, exchange_peer>());
+    static_assert(copies<atls::server_request, method_of, target_of, authority_of, exchange_peer, remote_of, scheme_of>());
+    static_assert(copies<atls::error, message_of, phase_of, check_of, report_of, exchange_peer>());
+    static_assert(copies<atls::multipart, name_of_part, file_of_part, type_of_part>());
+    static_assert(copies<atls::form, file_of_field, type_of_field>());
+    static_assert(std::is_same_v<found_in<atls::form>, std::optional<std::string>>);
+    static_assert(std::is_same_v<found_in<atls::headers>, std::optional<std::string>>);
+    static_assert(possible<at_first, atls::form &>::value && !possible<at_first, atls::form>::value);
+    static_assert(possible<at_first, atls::headers &>::value && !possible<at_first, atls::headers>::value);
+    using list = atls::verdict::list<atls::check>;
+    static_assert(possible<at_first, const list &>::value && !possible<at_first, list>::value);
+    static_assert(possible<data_of_part, atls::multipart &>::value && !possible<data_of_part, atls::multipart>::value);
+    CHECK(atls::buffer::copy("some").text() == "some");
 }
 
 static void without_a_policy_nothing_is_sent()
@@ -153,6 +201,30 @@ static void lines_come_as_they_are()
     CHECK(thrown_by([&] { for (const auto line : long_one.lines(1000)) static_cast<void>(line); }).status() == ATLS_BODY_TOO_LARGE);
 }
 
+/// A line of which a part has come is not lost, nor read as two.
+static void a_line_survives_a_timeout()
+{
+    const auto client = atls::client::make(settings());
+    auto request = atls::request::make("POST", url("/echo"));
+    request.set_body_stream(ATLS_LENGTH_UNKNOWN);
+    const auto exchange = client.open(request);
+    exchange.write_all("first\npart");
+    CHECK(exchange.head().status() == 200);
+    auto lines = exchange.lines(100, 1s);
+    auto at = lines.begin();
+    CHECK(*at == "first");
+    for (int round = 0; round < 2; round++)
+        CHECK(thrown_by([&] { ++at; }).status() == ATLS_TIMED_OUT);
+    exchange.write_all("ial\nnext");
+    exchange.finish();
+    ++at;
+    CHECK(*at == "partial");
+    ++at;
+    CHECK(*at == "next");
+    ++at;
+    CHECK(at == lines.end());
+}
+
 /// At a moment of its own in each round: in DNS, TCP, TLS, evidence, the wait for an answer that never comes.
 static void another_thread_cancels()
 {
@@ -256,6 +328,7 @@ static void names_are_resolved_by_a_function()
 
 TESTS(NULL, NULL, CASE(an_attested_answer_comes_whole), CASE(a_refused_server_is_thrown_with_its_checks),
       CASE(what_a_temporary_says_stays_readable), CASE(without_a_policy_nothing_is_sent), CASE(bodies_stream_both_ways_unchanged), CASE(a_body_comes_from_functions),
-      CASE(what_a_body_throws_is_thrown_by_the_call), CASE(lines_come_as_they_are), CASE(another_thread_cancels),
+      CASE(what_a_body_throws_is_thrown_by_the_call), CASE(lines_come_as_they_are), CASE(a_line_survives_a_timeout), CASE(no_view_outlives_a_temporary),
+      CASE(another_thread_cancels),
       CASE(time_runs_out_and_nothing_is_lost), CASE(one_connection_carries_requests_in_turn),
       CASE(a_raw_stream_returns_what_it_is_given), CASE(names_are_resolved_by_a_function))

@@ -192,6 +192,90 @@ static void a_polled_queue_calls_on_the_thread_that_asks()
 }
 
 /// Writes as much as is taken, and continues on WRITABLE.
+/// To stop it there would free what is running. It is refused, whoever's handler asks, and the queue goes on.
+static void a_polled_queue_is_not_stopped_in_its_handler()
+{
+    const Setting our;
+    int refused = 0;
+    std::size_t received = 0;
+    auto queue = atls::queue::polled();
+    auto held = std::make_shared<std::string>("what handlers hold");
+    atls::handlers<atls::exchange> on;
+    on.response = [&, held](auto &, atls::head) {
+        refused += thrown_by([&] { queue.stop(); }).status() == ATLS_WOULD_DEADLOCK;
+        CHECK(*held == "what handlers hold");
+    };
+    on.data = [&](auto &, atls::buffer piece) { received += piece.size(); };
+    bool closed = false;
+    on.closed = [&, held](const std::optional<atls::error> &) {
+        refused += thrown_by([&] { queue.stop(); }).status() == ATLS_WOULD_DEADLOCK;
+        closed = *held == "what handlers hold";
+    };
+    auto operation = our.client.start(atls::request::make("GET", url("/bytes/100000")), queue, on);
+    while (!closed)
+        queue.run(20s);
+    CHECK(refused == 2 && received == 100000);
+    // That of another one may.
+    auto other = atls::queue::polled();
+    atls::handlers<atls::exchange> stopping;
+    stopping.response = [&](auto &, atls::head) { other.stop(); };
+    stopping.closed = [&](const std::optional<atls::error> &) { closed = false; };
+    const auto running = our.client.start(atls::request::make("GET", url("/hang")), other, {});
+    auto last = our.client.start(atls::request::make("GET", url("/small")), queue, stopping);
+    while (closed)
+        queue.run(20s);
+    queue.stop();
+}
+
+/// Its handler is the last one, even if more events were taken with it; what it holds stays until it returns.
+static void a_polled_queue_may_be_destroyed_in_its_handler()
+{
+    const Setting our;
+    for (int way = 0; way < 3; way++) {
+        auto queue = std::make_unique<atls::queue>(atls::queue::polled());
+        auto held = std::make_shared<std::string>("what handlers hold");
+        const std::weak_ptr<std::string> watched = held;
+        int handled = 0;
+        atls::handlers<atls::exchange> on;
+        on.response = [&, held](auto &, atls::head) {
+            handled++;
+            std::this_thread::sleep_for(20ms); // more events have come
+            if (way == 0)
+                queue.reset();
+            else if (way == 1)
+                queue->reset();
+            else
+                *queue = atls::queue::polled();
+            CHECK(*held == "what handlers hold");
+        };
+        on.data = [&](auto &, atls::buffer) { handled += 100; };
+        on.closed = [&](const std::optional<atls::error> &) { handled += 100; };
+        held.reset();
+        auto operation = our.client.start(atls::request::make("GET", url("/small")), *queue, on);
+        std::this_thread::sleep_for(way * 100ms);
+        on = {};
+        while (!handled)
+            queue->run(20s);
+        CHECK(handled == 1 && watched.expired());
+    }
+}
+
+static void a_queue_survives_an_assignment_of_itself()
+{
+    const Setting our;
+    auto queue = atls::queue::dispatching();
+    atls::queue &same = queue;
+    queue = std::move(same);
+    our.client.start(atls::request::make("GET", url("/small")), queue, {}).wait();
+    // Another one's stops it.
+    auto held = std::make_shared<int>(1);
+    atls::handlers<atls::exchange> on;
+    on.closed = [held](const std::optional<atls::error> &) {};
+    auto operation = our.client.start(atls::request::make("GET", url("/hang")), queue, std::move(on));
+    queue = atls::queue::dispatching();
+    CHECK(held.use_count() == 1);
+}
+
 static void an_upload_follows_the_room_there_is()
 {
     const Setting our;
@@ -272,5 +356,7 @@ static void a_connection_is_shared_by_its_requests()
 TESTS(NULL, NULL, CASE(events_come_in_order_and_wait_ends_after_the_last), CASE(a_refusal_reaches_closed_and_wait),
       CASE(what_a_handler_throws_is_thrown_by_wait), CASE(a_body_that_throws_is_thrown_by_wait),
       CASE(no_handler_runs_after_its_queue), CASE(to_drop_an_operation_cancels_it), CASE(to_wait_in_a_handler_is_refused),
-      CASE(a_polled_queue_calls_on_the_thread_that_asks), CASE(an_upload_follows_the_room_there_is),
+      CASE(a_polled_queue_calls_on_the_thread_that_asks), CASE(a_polled_queue_is_not_stopped_in_its_handler),
+      CASE(a_polled_queue_may_be_destroyed_in_its_handler), CASE(a_queue_survives_an_assignment_of_itself),
+      CASE(an_upload_follows_the_room_there_is),
       CASE(a_stream_returns_what_it_is_given), CASE(a_connection_is_shared_by_its_requests))
