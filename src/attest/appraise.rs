@@ -20,6 +20,8 @@ pub struct AppraisalRequest<'a> {
     pub policy: &'a Policy,
     pub anchors: &'a TrustAnchors,
     pub binding: &'a Binding,
+    /// Unix seconds: when the evidence came. Before `now` if it is judged again; how old it was then does not change.
+    pub received: u64,
     /// Unix seconds.
     pub now: u64,
 }

@@ -198,9 +198,9 @@ impl<F: AttachedFamily> AnyAttached for Erased<F> {
         let (mut judged, mut all) =
             (JudgedDevices { checks: Vec::new(), reports: Vec::new(), trusted: true }, Vec::new());
         for (number, evidence) in request.evidence.attached().iter().filter_map(Part::get::<F>).enumerate() {
-            let AppraisalRequest { documents, anchors, binding, policy, now, .. } = *request;
+            let AppraisalRequest { documents, anchors, binding, policy, received, now, .. } = *request;
             let main = request.evidence.tee();
-            let question = Question { evidence, main, member, documents, anchors, binding, policy, now };
+            let question = Question { evidence, main, member, documents, anchors, binding, policy, received, now };
             let (checks, claims, trusted) = Erased::<F>::judge_one(&question, number);
             judged.checks.extend(checks);
             judged.trusted &= trusted;

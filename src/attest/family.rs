@@ -118,6 +118,8 @@ pub struct Question<'a, F: Family> {
     pub anchors: &'a TrustAnchors,
     pub binding: &'a Binding,
     pub policy: &'a Policy,
+    /// As in `AppraisalRequest`.
+    pub received: u64,
     /// Unix seconds.
     pub now: u64,
 }
@@ -224,6 +226,7 @@ impl<F: Family> Erased<F> {
             anchors: request.anchors,
             binding: request.binding,
             policy: request.policy,
+            received: request.received,
             now: request.now,
         })
     }

@@ -1,5 +1,8 @@
 //! The lines of a verdict, as the families write them. Pure.
 
+use x509_cert::Certificate;
+use x509_cert::der::Decode;
+
 use super::binding::{Binding, public_key};
 use super::hash::{hex, sha256};
 use super::policy::Policy;
@@ -29,7 +32,7 @@ pub struct Lines {
     pub application: Vec<(String, String)>,
     /// The check that failed because the evidence names another certificate than the session has shown.
     pub other_certificate: Option<CheckId>,
-    /// Unix seconds: the last one at which all checks pass that a date of the policy ends, if one does.
+    /// Unix seconds: the last one at which all checks pass that a date of the policy or of a certificate in the evidence ends, if one does.
     pub hold_until: Option<u64>,
 }
 
@@ -63,6 +66,20 @@ impl Lines {
     /// A check that has passed fails after this moment, in Unix seconds.
     pub fn passes_until(&mut self, end: u64) {
         self.hold_until = Some(self.hold_until.map_or(end, |known| known.min(end)));
+    }
+
+    /// The same, after the first of these certificates (DER) has ended.
+    pub fn passes_until_end_of<'a>(&mut self, certificates: impl IntoIterator<Item = &'a [u8]>) {
+        // What a check has passed has dates; one that is read there alone is looked at again with everything else.
+        for read in certificates.into_iter().flat_map(Certificate::from_der) {
+            self.passes_until(read.tbs_certificate().validity().not_after.to_unix_duration().as_secs());
+        }
+    }
+
+    /// Checks that were made apart, and when they end.
+    pub fn append(&mut self, apart: Lines) {
+        self.checks.extend(apart.checks);
+        apart.hold_until.into_iter().for_each(|end| self.passes_until(end));
     }
 
     pub fn passed(&self, id: &CheckId) -> bool {

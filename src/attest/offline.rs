@@ -26,13 +26,15 @@ impl OfflineRequest {
             None if !policy.takes_collateral(evidence.tee()) => &none,
             given => part(given, "collateral")?,
         };
+        let now = *part(&self.time, "time")?;
         appraise(&AppraisalRequest {
             evidence,
             documents,
             policy,
             anchors: &self.anchors,
             binding: part(&self.binding, "session (or the request to skip the binding)")?,
-            now: *part(&self.time, "time")?,
+            received: now,
+            now,
         })
     }
 }

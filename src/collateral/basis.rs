@@ -9,7 +9,7 @@ use crate::attest::hash::{sha256, sha512};
 /// The documents of one judgement, as far as it takes to notice that they are others now.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Basis {
-    /// Over all of them; `None` if there are none, and nothing to look at.
+    /// Over all of them; `None` if there are none.
     digest: Option<[u8; 64]>,
     /// The store's count of changes before the search.
     pub seen: u64,
@@ -37,10 +37,6 @@ impl Basis {
     /// Of a judgement that takes no documents.
     pub fn none() -> Basis {
         Basis { digest: None, seen: 0, until: u64::MAX }
-    }
-
-    pub fn is_none(&self) -> bool {
-        self.digest.is_none()
     }
 
     /// Whether the documents are the same.

@@ -37,7 +37,7 @@ pub struct Verdict {
     pub attached: Vec<AttachedReport>,
     /// Unix time, in seconds, that the appraisal was made for.
     pub time: u64,
-    /// Unix time after which it would be another one, as far as the policy alone decides that.
+    /// Unix time after which it would be another one, as far as the policy and the evidence alone decide that.
     pub holds_until: Option<u64>,
 }
 

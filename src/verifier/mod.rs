@@ -29,6 +29,15 @@ pub struct Verifier {
     pieces: SharedPieces,
 }
 
+/// When evidence is looked at.
+struct Moment<'a> {
+    /// What it was judged by before, unless it is to be judged in any case.
+    before: Option<&'a Basis>,
+    /// Unix seconds: when it came, and now.
+    received: u64,
+    now: u64,
+}
+
 /// What came of looking at evidence.
 pub enum Judgement {
     /// The documents are those of the judgement before, which holds.
@@ -74,22 +83,23 @@ impl Verifier {
         way: &dyn ServiceRoute,
     ) -> Result<(Verdict, Basis)> {
         let now = clock::now()?;
-        match self.look(evidence, (policy, binding), Some(way), (None, now)).await? {
+        let moment = Moment { before: None, received: now, now };
+        match self.look(evidence, (policy, binding), Some(way), moment).await? {
             Judgement::Other(verdict, basis) => Ok((*verdict, basis)),
             Judgement::Same(_) => Err(Error::new(Status::Internal, "nothing was judged before")),
         }
     }
 
-    /// As `judge`, at the time `now` in Unix seconds, unless the documents are those of `before`. Without a way nobody is asked.
+    /// As `judge`, at that moment, unless the documents are those of before. Without a way nobody is asked.
     async fn look(
         &self,
         evidence: &Evidence,
         (policy, binding): (&Policy, &Binding),
         way: Option<&dyn ServiceRoute>,
-        (before, now): (Option<&Basis>, u64),
+        Moment { before, received, now }: Moment<'_>,
     ) -> Result<Judgement> {
         let (none, anchors) = (Documents::none(), &self.anchors);
-        let request = |documents| AppraisalRequest { evidence, documents, policy, anchors, binding, now };
+        let request = |documents| AppraisalRequest { evidence, documents, policy, anchors, binding, received, now };
         let other = |verdict, basis| Ok(Judgement::Other(Box::new(verdict), basis));
         // First come the checks that need no document: the evidence decides what is looked up, and a stranger must not be able to choose that.
         let Some(needs) = needs(&request(&none))? else { return other(appraise(&request(&none))?, Basis::none()) };

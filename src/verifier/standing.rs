@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use super::kept_evidence::{Answer, KeptEvidence};
-use super::{Judgement, Verifier};
+use super::{Judgement, Moment, Verifier};
 use crate::attest::{Binding, Policy};
 use crate::collateral::{Basis, ServiceRoute};
 use crate::error::{Error, Phase, Result, Status};
@@ -130,9 +130,9 @@ impl Standing {
     }
 
     async fn look(&self) -> Result<()> {
-        let (evidence, before) = {
+        let (evidence, before, received) = {
             let proof = lock(&self.proof);
-            (proof.evidence.clone(), proof.basis.clone())
+            (proof.evidence.clone(), proof.basis.clone(), proof.since.1)
         };
         let Some(evidence) = evidence else { return Ok(()) };
         let (evidence, binding) = evidence.read(&self.policy.asks_for())?;
@@ -142,7 +142,7 @@ impl Standing {
         let before = Some(&before).filter(|_| now < self.until.load(Ordering::Acquire));
         let look = async |asks: bool| {
             let way = asks.then_some(&*self.way);
-            self.verifier.look(&evidence, (&self.policy, &binding), way, (before, now)).await
+            self.verifier.look(&evidence, (&self.policy, &binding), way, Moment { before, received, now }).await
         };
         let judged = match look(asks_first).await {
             // What is kept may still hold; or it does not, and somebody has what does.
@@ -218,7 +218,7 @@ impl Standing {
 impl Proof {
     fn new(verifier: &Verifier, policy: &Policy, accepted: Accepted<'_>) -> Proof {
         let Accepted { answer, binding, verdict, basis } = accepted;
-        let watches = policy.reattest.on_collateral_change && !basis.is_none();
+        let watches = policy.reattest.on_collateral_change;
         let evidence = if watches { KeptEvidence::new(&verifier.pieces, answer, binding) } else { None };
         let since = (Instant::now(), verdict.time);
         Proof { evidence: evidence.map(Arc::new), verdict: Arc::new(verdict), basis, since }

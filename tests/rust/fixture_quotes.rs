@@ -27,6 +27,7 @@ fn alone(quote: Vec<u8>, policy: Value) -> atls::attest::Result<atls::verdict::V
         policy: &Policy::from_json(members.to_string().as_bytes()).unwrap(),
         anchors: &TrustAnchors::default(),
         binding: &Binding::Skip,
+        received: now,
         now,
     })
 }

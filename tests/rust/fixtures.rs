@@ -161,6 +161,7 @@ fn guest(file: &str, collateral_file: &str, now: u64, extra: Value) -> atls::ver
         policy: &Policy::from_json(policy.to_string().as_bytes()).unwrap(),
         anchors: &TrustAnchors::default(),
         binding: &Binding::Skip,
+        received: now,
         now,
     })
     .unwrap()

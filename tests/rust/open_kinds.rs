@@ -14,12 +14,13 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use hostile::{Options, Reply, Session};
-use open::{DAY, HOUR, WAYS, clock, connection, connections, pass, policy};
+use open::{HOUR, WAYS, clock, connection, connections, pass, policy};
 use serde_json::{Value, json};
 use simtee::azure::Microsoft;
-use simtee::nitro::{Aws, Enclave};
+use simtee::kds::Kds;
+use simtee::nitro::Aws;
 use simtee::sgx;
-use simtee::snp::{Amd, Product};
+use simtee::snp::{Amd, Ca, Leaf, List, Product};
 use simtee::{Guest, hex};
 use support::World;
 use support::abi::*;
@@ -70,7 +71,7 @@ fn of_snp(_: &Session, binder: &[u8; 64], lies: bool) -> Value {
     let amd = Amd::of(Product::Genoa);
     let mut report = amd.report(3, binder);
     report[0x90] ^= u8::from(lies);
-    let leaf = amd.leaf(&amd.vcek(&report));
+    let leaf = amd.leaf(&Leaf { not_after: now() + HOUR as u64, ..amd.vcek(&report) });
     amd.sign(&mut report);
     json!({"report": STANDARD.encode(report), "leaf": STANDARD.encode(leaf)})
 }
@@ -82,16 +83,11 @@ fn about_snp(_: &str) -> Value {
     })
 }
 
-/// The one that all of them are in.
-fn enclave() -> &'static Enclave {
-    static ENCLAVE: std::sync::OnceLock<Enclave> = std::sync::OnceLock::new();
-    ENCLAVE.get_or_init(|| Aws::get().enclave(now() - 60, now() + 365 * DAY as u64))
-}
-
 fn of_nitro(_: &Session, binder: &[u8; 64], lies: bool) -> Value {
-    let mut document = enclave().document(now(), binder);
+    let enclave = Aws::get().enclave(now() - 60, now() + HOUR as u64);
+    let mut document = enclave.document(now(), binder);
     document.pcrs[0].1[0] ^= u8::from(lies);
-    json!({"document": STANDARD.encode(enclave().sign(&document))})
+    json!({"document": STANDARD.encode(enclave.sign(&document))})
 }
 
 fn about_nitro(_: &str) -> Value {
@@ -208,17 +204,61 @@ fn each_kind_proves_itself_anew_on_its_connection() {
 #[test]
 fn evidence_whose_certificate_has_ended_is_noticed_without_asking_anybody() {
     let _clock = clock();
-    // The certificate of a TPM's key holds for an hour here.
-    let kind = KINDS.iter().find(|kind| kind.name == "azure_tdx_vtpm").unwrap();
+    for (kind, way) in KINDS.iter().flat_map(|kind| WAYS.map(|way| (kind, way))) {
+        // A certificate in the evidence holds for an hour.
+        let check = match kind.name {
+            "snp" | "nitro" => "chain",
+            "azure_tdx_vtpm" | "azure_snp_vtpm" => "ak_certificate",
+            _ => continue,
+        };
+        let (world, _) = serving(kind);
+        let requests = way(&world, &world.policy);
+        let first = requests.is_ok().verdict;
+        let hits = world.pccs.hits("");
+        pass(HOUR - 150);
+        let second = requests.is_ok().verdict;
+        assert!(second["time"].as_u64() > first["time"].as_u64(), "{}: judged again some minutes later", kind.name);
+        // Less than five minutes later.
+        pass(151);
+        let refusal = requests.is_refused(&world, "QUOTE_INVALID");
+        assert_eq!((refusal.check.as_str(), refusal.phase.as_str()), (check, "verify"), "{}", kind.name);
+        assert!(refusal.message.contains("judged again"), "{}", refusal.message);
+        assert_eq!((asked(&world), world.pccs.hits("")), (1, hits), "{}: nobody was asked", kind.name);
+        assert_eq!(connections(&world), 1, "{}", kind.name);
+    }
+}
+
+#[test]
+fn a_policy_may_be_content_with_the_first_judgement_of_evidence_without_documents() {
+    let _clock = clock();
+    let kind = KINDS.iter().find(|kind| kind.name == "nitro").unwrap();
     let (world, _) = serving(kind);
-    let requests = connection(&world, &world.policy);
-    requests.is_ok();
-    let hits = world.pccs.hits("");
-    pass(HOUR - 60);
-    requests.is_ok();
-    pass(400);
-    let refusal = requests.is_refused(&world, "QUOTE_INVALID");
-    assert_eq!((refusal.check.as_str(), refusal.phase.as_str()), ("ak_certificate", "verify"));
-    assert!(refusal.message.contains("judged again"), "{}", refusal.message);
-    assert_eq!((asked(&world), world.pccs.hits("")), (1, hits), "nobody was asked");
+    let requests = connection(&world, &policy(&world, json!({"reattest": {"on_collateral_change": false}})));
+    let first = requests.is_ok().verdict;
+    pass(2 * HOUR);
+    assert_eq!(requests.is_ok().verdict["time"], first["time"]);
+}
+
+#[test]
+fn a_list_of_revocations_that_becomes_known_ends_the_connection() {
+    let _clock = clock();
+    let kind = KINDS.iter().find(|kind| kind.name == "snp").unwrap();
+    for way in WAYS {
+        let (world, _) = serving(kind);
+        let with = |rule: &str, more: Value| {
+            let mut more = more;
+            more["crl"] = rule.into();
+            policy(&world, more)
+        };
+        let requests = way(&world, &with("if_available", json!({})));
+        requests.is_ok();
+        let amd = Amd::of(Product::Genoa);
+        let kds = world.runtime.block_on(Kds::start());
+        kds.put("/vcek/v1/Genoa/crl", amd.list(&List { revoked: vec![Ca::Ask], ..amd.clean(now()) }));
+        // Another connection, by which the verifier learns of it.
+        let strict = with("require", json!({"collateral": {"amd_sources": [kds.url]}}));
+        assert_eq!(world.connect_with(&strict, |_| ()).err().unwrap().check, "crl");
+        let refusal = requests.is_refused(&world, "QUOTE_INVALID");
+        assert_eq!((refusal.check.as_str(), refusal.phase.as_str()), ("crl", "verify"));
+    }
 }

@@ -81,6 +81,7 @@ fn no_mutated_quote_or_log_is_trusted_for_what_it_is_not() {
             policy: &policy,
             anchors: &anchors,
             binding: &Binding::Skip,
+            received: now,
             now,
         };
         appraise(&request).unwrap()

@@ -65,7 +65,7 @@ fn atlas_v1_says_nothing_of_this_kind() {
     let judged = |binding: &Binding| {
         let documents = &Documents::none();
         let (evidence, policy, anchors) = (&evidence, &policy, &anchors);
-        appraise(&AppraisalRequest { evidence, documents, policy, anchors, binding, now: NOW }).unwrap()
+        appraise(&AppraisalRequest { evidence, documents, policy, anchors, binding, received: NOW, now: NOW }).unwrap()
     };
     assert!(judged(&Binding::Skip).trusted);
     let leaf_certificate = SimTee::new().web_certificate(&["localhost"], -1, 1).0;

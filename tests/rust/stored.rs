@@ -78,6 +78,7 @@ fn verdicts_before_any_collateral_are_the_same_too() {
             policy: &Policy::from_json(question.policy.to_string().as_bytes()).unwrap(),
             anchors: &TrustAnchors::simulated(Vendor::Intel, question.root.unwrap()),
             binding: &Binding::Session { nonce: NONCE, exporter, leaf_certificate: leaf },
+            received: question.now,
             now: question.now,
         };
         let found = match needs(&request).unwrap() {

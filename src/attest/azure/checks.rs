@@ -87,6 +87,7 @@ impl VtpmChecks<'_> {
         let dates = ak::check(chain, modulus, (roots, now));
         let actual = dates.as_ref().err().map_or("it is, and does", |why| why);
         self.lines.judge(AK_CERTIFICATE, dates.is_ok(), status, EXPECTED, actual);
+        self.lines.passes_until_end_of(chain.iter().map(|der| &der[..]));
         dates.ok().map(Some)
     }
 

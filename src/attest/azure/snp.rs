@@ -141,11 +141,11 @@ impl Family for AzureSnp {
         let asked = question(of);
         if key.is_none() && snp::needs(&asked).is_some() {
             lines.skip(REPORT, "no document is used for a report to which the rest does not belong");
-            lines.checks.extend(beside.checks);
+            lines.append(beside);
             return None;
         }
         let guest = snp::verify(lines, &asked)?;
-        lines.checks.extend(beside.checks);
+        lines.append(beside);
         Some(AzureSnpClaims { vtpm: of.evidence.vtpm.clone(), key: key?, guest })
     }
 

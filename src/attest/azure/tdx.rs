@@ -128,11 +128,11 @@ impl Family for AzureTdx {
         let key = belongs(&mut beside, of);
         if key.is_none() && is_genuine(of) {
             lines.skip(QUOTE, "no document is used for a quote to which the rest does not belong");
-            lines.checks.extend(beside.checks);
+            lines.append(beside);
             return None;
         }
         let td = steps::authentic(lines, of, &of.evidence.quote, &of.member.tdx)?;
-        lines.checks.extend(beside.checks);
+        lines.append(beside);
         Some(AzureTdxClaims { vtpm: of.evidence.vtpm.clone(), key: key?, td })
     }
 

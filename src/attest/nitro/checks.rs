@@ -64,10 +64,11 @@ pub fn bound<R: Registers>(lines: &mut Lines, claims: &NitroClaims, of: &Questio
 
 fn timestamp<R: Registers>(lines: &mut Lines, claims: &NitroClaims, of: &Question<'_, AwsFamily<R>>) {
     let (made, age) = (claims.document.timestamp, of.member.max_age_s);
-    let (latest, earliest) = (of.now.saturating_add(AHEAD_S), of.now.saturating_sub(age));
+    let came = of.received;
+    let (latest, earliest) = (came.saturating_add(AHEAD_S), came.saturating_sub(age));
     // Milliseconds on both sides: a fraction of a second does not count as another second.
     let ok = made >= earliest.saturating_mul(1000) && made <= latest.saturating_mul(1000);
-    let expected = format!("made within {age} s before {}, and not {AHEAD_S} s after", of.now);
+    let expected = format!("made within {age} s before {came}, and not {AHEAD_S} s after");
     lines.judge(TIMESTAMP, ok, Status::BindingMismatch, expected, format!("{}.{:03}", made / 1000, made % 1000));
 }
 

@@ -79,6 +79,11 @@ impl NitroDocument {
         [b"\x84\x6aSignature1\x44", PROTECTED, b"\x40", head, &self.payload].concat()
     }
 
+    /// Those that lead to the root, which is not among them: DER.
+    pub fn certificates(&self) -> impl Iterator<Item = &[u8]> {
+        self.cabundle.iter().skip(1).chain([&self.certificate]).map(|der| &der[..])
+    }
+
     pub fn pcr(&self, number: u8) -> Option<&Pcr> {
         self.pcrs.iter().find(|(known, _)| *known == number).map(|(_, value)| value)
     }

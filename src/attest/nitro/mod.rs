@@ -85,6 +85,7 @@ impl<R: Registers> Family for AwsFamily<R> {
         let (ok, actual) = (signer.is_ok(), signer.as_ref().err().map_or("it does", |why| why));
         lines.judge(CHAIN, ok, Status::QuoteInvalid, "a certificate that leads to AWS's root now", actual);
         let signer = signer.ok()?;
+        lines.passes_until_end_of(of.evidence.certificates());
         let ok = signer.has_signed(of.evidence);
         let actual = if ok { "it is" } else { "it is not" };
         lines.judge(SIGNATURE, ok, Status::QuoteInvalid, "signed by the certificate's key", actual);

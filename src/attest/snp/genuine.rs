@@ -188,6 +188,7 @@ impl Genuine<'_, '_> {
         let expected = format!("a {} that leads to AMD's root of its product now", key.name());
         let (ok, actual) = (held.is_ok(), held.as_ref().err().map_or("it does", |why| why));
         self.lines.judge(CHAIN, ok, Status::QuoteInvalid, expected, actual);
+        self.lines.passes_until(leaf.not_after);
         held.ok()
     }
 

@@ -33,6 +33,7 @@ fn with<T>(evidence: ToyEvidence, policy: &str, ask: impl FnOnce(&AppraisalReque
         policy: &Policy::from_json(policy.as_bytes()).unwrap(),
         anchors: &TrustAnchors::default(),
         binding: &Binding::Exporter(session()),
+        received: 7,
         now: 7,
     })
 }

@@ -42,6 +42,7 @@ impl Question {
             policy: &self.policy,
             anchors: &self.anchors,
             binding: &Binding::Skip,
+            received: self.now,
             now: self.now,
         });
         let verdict = verdict.unwrap();

@@ -60,7 +60,7 @@ libfuzzer_sys::fuzz_target!(|data: &[u8]| {
     let Ok(evidence) = Evidence::from_json(stored.to_string().as_bytes()) else { return };
     let (documents, binding) = (Documents::none(), Binding::Skip);
     let request =
-        AppraisalRequest { evidence: &evidence, documents: &documents, policy, anchors, binding: &binding, now: NOW };
+        AppraisalRequest { evidence: &evidence, documents: &documents, policy, anchors, binding: &binding, received: NOW, now: NOW };
     let trusted = appraise(&request).is_ok_and(|verdict| verdict.trusted);
     // What stands behind the signature is not signed, and is nothing but zeros.
     assert!(trusted == (bent == *report));

@@ -41,7 +41,7 @@ libfuzzer_sys::fuzz_target!(|data: &[u8]| {
     let Ok(read) = NitroDocument::read(&bent, Enclave::MEMBER) else { return };
     let (evidence, documents) = (Evidence::of::<Nitro>(read), Documents::none());
     let request =
-        AppraisalRequest { evidence: &evidence, documents: &documents, policy, anchors, binding: &Binding::Skip, now: NOW };
+        AppraisalRequest { evidence: &evidence, documents: &documents, policy, anchors, binding: &Binding::Skip, received: NOW, now: NOW };
     drop(needs(&request));
     let trusted = appraise(&request).is_ok_and(|verdict| verdict.trusted);
     assert!(trusted == (bent == *document));

@@ -54,7 +54,7 @@ libfuzzer_sys::fuzz_target!(|data: &[u8]| {
     let evidence = TdxEvidence { quote, event_log: Some(world.log.clone()), ccel: None }.into();
     let (documents, anchors) = (&world.documents, &world.anchors);
     for policy in [&world.policy, &world.bare] {
-        let request = AppraisalRequest { evidence: &evidence, documents, policy, anchors, binding: &Binding::Skip, now };
+        let request = AppraisalRequest { evidence: &evidence, documents, policy, anchors, binding: &Binding::Skip, received: now, now };
         // A quote of another kind has no verdict.
         let trusted = appraise(&request).is_ok_and(|verdict| verdict.trusted);
         assert!(!(signed && trusted));

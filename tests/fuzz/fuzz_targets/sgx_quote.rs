@@ -46,7 +46,7 @@ libfuzzer_sys::fuzz_target!(|data: &[u8]| {
     let is_bent = bent[..SIGNED] != quote[..SIGNED];
     let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_secs();
     let evidence = Evidence::of::<Sgx>(SgxEvidence { quote: bent });
-    let request = AppraisalRequest { evidence: &evidence, documents, policy, anchors, binding: &Binding::Skip, now };
+    let request = AppraisalRequest { evidence: &evidence, documents, policy, anchors, binding: &Binding::Skip, received: now, now };
     assert!(!is_bent || !matches!(needs(&request), Ok(Some(_))));
     let trusted = appraise(&request).is_ok_and(|verdict| verdict.trusted);
     assert!(!is_bent || !trusted);

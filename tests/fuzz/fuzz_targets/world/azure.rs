@@ -64,7 +64,7 @@ impl World {
         let evidence = Evidence::of::<AzureSnp>(AzureSnpEvidence { vtpm, leaf: Some(self.leaf.clone()) });
         let (documents, binding) = (&Documents::none(), &Binding::Skip);
         let World { policy, anchors, .. } = self;
-        let request = AppraisalRequest { evidence: &evidence, documents, policy, anchors, binding, now: NOW };
+        let request = AppraisalRequest { evidence: &evidence, documents, policy, anchors, binding, received: NOW, now: NOW };
         drop(needs(&request));
         Some(appraise(&request).is_ok_and(|verdict| verdict.trusted))
     }

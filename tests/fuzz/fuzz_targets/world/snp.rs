@@ -62,7 +62,7 @@ pub fn judge(report: [u8; REPORT], leaf: &[u8], list: Vec<u8>) {
     documents.add(id, Document { body: list, ..Document::default() });
     let (policy, anchors) = (&world.policy, &world.anchors);
     let request =
-        AppraisalRequest { evidence: &evidence, documents: &documents, policy, anchors, binding: &Binding::Skip, now: NOW };
+        AppraisalRequest { evidence: &evidence, documents: &documents, policy, anchors, binding: &Binding::Skip, received: NOW, now: NOW };
     drop(needs(&request));
     let trusted = appraise(&request).is_ok_and(|verdict| verdict.trusted);
     assert!(trusted != changed);
