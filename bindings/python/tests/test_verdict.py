@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 from conftest import SIM, Simulator
+from hostile import Impostor
 
 import atls
 from atls.errors import class_of
@@ -75,6 +76,25 @@ def test_a_refused_verdict_is_false() -> None:
 def test_drafts_pin_what_was_seen() -> None:
     draft = json.loads(stored(SIM / "wrong-policy.json").draft_policy())
     assert stored({**draft, "allow_simulated": True}).trusted
+
+
+def test_a_policy_that_measures_accepts_nothing(sim: Simulator) -> None:
+    measuring = atls.Policy.measuring({"allow_simulated": True})
+    with Impostor(SIM, sim.ports["HTTP"], "relays") as impostor, atls.Client(**sim.settings(policy=measuring)) as client:
+        with pytest.raises(atls.OnlyMeasured) as caught:
+            client.post(sim.url("/echo"), content=b"secret")
+        with pytest.raises(atls.BindingMismatch):
+            client.post(f"https://localhost:{impostor.port}/secret", content=b"secret")
+    assert impostor.seen and b"secret" not in impostor.seen
+    seen = caught.value.verdict
+    assert seen is not None and not seen and seen.bound_to_session
+    assert atls.Policy(seen.draft_policy())
+    assert not stored(measuring)
+    assert isinstance(atls.Policy.measuring(), atls.Policy) and isinstance(atls.Policy.measuring("{}"), atls.Policy)
+    with pytest.raises(atls.PolicyInvalid, match="measurements"):
+        atls.Policy.measuring({"measurements": []})
+    with pytest.raises(TypeError):
+        atls.Policy.measuring(1)  # type: ignore[arg-type]
 
 
 def test_time_and_collateral_count() -> None:

@@ -20,19 +20,35 @@ class Policy:
     """
 
     def __init__(self, document: str | bytes | Mapping[str, Any]) -> None:
-        if isinstance(document, Mapping):
-            document = json.dumps(document)
-        if isinstance(document, str):
-            document = document.encode()
-        if not isinstance(document, bytes):
-            raise TypeError(f"a policy is a mapping or JSON as str or bytes, not {type(document).__name__}")
-        given = Bytes(document)
+        given = Bytes(_json(document))
         self._handle = create("atls_policy", lib.atls_policy_free, lib.atls_policy_new, given.value)
 
     @classmethod
     def from_file(cls, path: str | os.PathLike[str]) -> Policy:
         """Reads the document from a file."""
         return cls(Path(path).read_bytes())
+
+    @classmethod
+    def measuring(cls, settings: str | bytes | Mapping[str, Any] = b"") -> Policy:
+        """A policy that nothing satisfies, to see what a server is before there is a policy for it.
+
+        A request under it sends nothing and always fails, with `OnlyMeasured` if nothing else is wrong; the verdict of the error says what was
+        seen. `settings` may have the members `binding`, `identity`, `collateral`, `ra_tls` and `allow_simulated` of a policy.
+        """
+        given = Bytes(_json(settings))
+        policy = cls.__new__(cls)
+        policy._handle = create("atls_policy", lib.atls_policy_free, lib.atls_policy_new_measuring, given.value)
+        return policy
+
+
+def _json(document: str | bytes | Mapping[str, Any]) -> bytes:
+    if isinstance(document, Mapping):
+        document = json.dumps(document)
+    if isinstance(document, str):
+        document = document.encode()
+    if not isinstance(document, bytes):
+        raise TypeError(f"a policy is a mapping or JSON as str or bytes, not {type(document).__name__}")
+    return document
 
 
 PolicySource = Union[Policy, Mapping[str, Any], str, bytes, "os.PathLike[str]"]
