@@ -16,7 +16,6 @@ from hostile import Impostor, Stalling
 
 import atls
 from atls import _glue
-from atls._native import lib
 
 PROMPT = {"messages": [{"role": "user", "content": "hello"}]}
 
@@ -109,7 +108,7 @@ def test_errors_are_those_of_the_library(client: Any, library: Any, sim: Simulat
             client.get(sim.url(path))
             client.get(sim.url("/reset"))
     with pytest.raises(library.LocalProtocolError, match="Upgrade"):
-        client.get(sim.url("/small"), headers={"Connection": "upgrade", "Upgrade": "websocket"})
+        client.get(sim.url("/small"), headers={"Upgrade": "websocket"})
     with pytest.raises((library.UnsupportedProtocol, atls.AttestationError)):
         client.get(f"http://localhost:{sim.ports['PCCS']}/")
 
@@ -132,18 +131,84 @@ def test_timeouts_are_those_of_the_library(client: Any, library: Any, sim: Simul
             one.get(sim.url("/small"), timeout=library.Timeout(30, pool=0.2))
 
 
+#: What a caller of httpx gets for each status outside the transfer and in it; None is the library's own exception.
+NETWORK = ("ConnectError", "ReadError")
+MAPPED: dict[str, tuple[str | None, str | None]] = {
+    "NULL_ARGUMENT": (None, None),
+    "INVALID_ARGUMENT": ("LocalProtocolError", "LocalProtocolError"),
+    "INVALID_UTF8": (None, None),
+    "INVALID_STATE": ("LocalProtocolError", "LocalProtocolError"),
+    "AGAIN": (None, None),
+    "CLOSED": (None, None),
+    "FORKED": (None, None),
+    "WOULD_DEADLOCK": (None, None),
+    "UNSUPPORTED": ("UnsupportedProtocol", "UnsupportedProtocol"),
+    "BUSY": (None, None),
+    "POLICY_INVALID": (None, None),
+    "IO": NETWORK,
+    "DNS": ("ConnectError", "ConnectError"),
+    "TIMED_OUT": ("ReadTimeout", "ReadTimeout"),
+    "CANCELED": (None, None),
+    "TRUNCATED": ("RemoteProtocolError", "RemoteProtocolError"),
+    "NO_RESOURCES": NETWORK,
+    "TLS_HANDSHAKE": NETWORK,
+    "TLS_CERTIFICATE": NETWORK,
+    "TLS_VERSION": NETWORK,
+    "HTTP_PROTOCOL": ("RemoteProtocolError", "RemoteProtocolError"),
+    "HTTP_HEADER_INVALID": ("LocalProtocolError", "LocalProtocolError"),
+    "REDIRECT_REFUSED": (None, None),
+    "CONTENT_CODING": ("DecodingError", "DecodingError"),
+    "BODY_TOO_LARGE": (None, None),
+    "TUNNEL_REFUSED": ("ProxyError", "ProxyError"),
+    "WEBSOCKET": ("ProxyError", "ProxyError"),
+    "H1_LOCAL": (None, None),
+    "H1_REMOTE": (None, None),
+    "PANIC": (None, None),
+    "INTERNAL": (None, None),
+}
+
+
 def test_every_status_maps(library: Any) -> None:
-    for value in range(100, 1000):
-        error = atls.errors.class_of(value)("", status=value, phase="transfer")
-        if error.status_name == "UNKNOWN":
-            continue
-        as_what = _glue.mapped(error)
-        if as_what is not None:
-            assert issubclass(getattr(library, as_what), library.TransportError | library.DecodingError)
-        refused = value // 100 == 4
-        assert (as_what is None) == (refused or value in (lib.ATLS_FORKED, lib.ATLS_POLICY_INVALID))
-        error.retryable = True
-        assert not refused or _glue.mapped(error) == "ConnectError"
+    seen = set()
+    for value in range(1000):
+        for place, phase in enumerate(("tls", "transfer")):
+            error = atls.errors.class_of(value)("", status=value, phase=phase)
+            as_what = _glue.mapped(error)
+            if error.status_name == "UNKNOWN" or value == 0:
+                assert as_what is None
+            elif value // 100 == 4:
+                assert as_what is None
+                error.retryable = True
+                assert _glue.mapped(error) == "ConnectError"
+            else:
+                seen.add(error.status_name)
+                assert as_what == MAPPED[error.status_name][place], error.status_name
+            if as_what is not None:
+                assert issubclass(getattr(library, as_what), library.TransportError | library.DecodingError)
+    assert seen == set(MAPPED)
+
+
+def test_what_must_not_be_repeated_goes_through(client: Any, library: Any, sim: Simulator, monkeypatch: pytest.MonkeyPatch) -> None:
+    with monkeypatch.context() as patched, pytest.raises(atls.InternalError, match="favourable verdict"):
+        patched.setattr("atls._exchange.verdict_of", lambda handle: None)
+        client.get(sim.url("/small"))
+    with client.stream("GET", sim.url("/bytes/100000000")) as response, pytest.raises(atls.Canceled):
+        client._transport._client.close()
+        for _ in response.iter_raw():
+            pass
+    with pytest.raises(atls.Closed):
+        client.get(sim.url("/small"))
+
+
+def test_what_is_not_done_is_refused(client: Any, library: Any, sim: Simulator) -> None:
+    for which, value in (("target", b"/other"), ("target", b""), ("sni_hostname", "other.test")):
+        with pytest.raises(library.UnsupportedProtocol, match=which):
+            client.get(sim.url("/head"), extensions={which: value})
+    for fields in ({"Connection": "close"}, {"Connection": "keep-alive, X-Mine"}, {"Transfer-Encoding": "gzip, chunked"}, {"Content-Length": "x"}):
+        (key,) = fields
+        with pytest.raises(library.LocalProtocolError, match=f"{key.lower()}: '"):
+            client.request("POST", sim.url("/echo"), headers=fields, content=b"x")
+    assert client.get(sim.url("/small"), headers={"Connection": "Keep-Alive"}, extensions={"target": None, "mine": 1}).content == b"x" * 100
 
 
 def test_both_transports_are_the_same() -> None:

@@ -9,7 +9,7 @@ from ._exchange import Exchange
 from ._native import call, lib, name
 from ._request import SMALL, Outgoing, Stream
 from ._settings import Timeout, timeout_of
-from .errors import AttestationError, Error, Forked, PolicyInvalid, TimedOut
+from .errors import AttestationError, Error, InvalidArgument, TimedOut, Unsupported
 
 _TIMEOUTS = {
     "ATLS_DETAIL_QUEUE_TIMEOUT": "PoolTimeout",
@@ -17,13 +17,20 @@ _TIMEOUTS = {
     "ATLS_DETAIL_TLS_TIMEOUT": "ConnectTimeout",
     "ATLS_DETAIL_EVIDENCE_TIMEOUT": "ConnectTimeout",
 }
+_NETWORK = "ConnectError or ReadError"
+#: httpx's exception for each status. One that is not here goes through as it is, as does a status that this package does not know: clients
+#: repeat what looks like a failure of the network, so a refusal, a defect or what the program did itself must not look like one.
 _BY_STATUS = {
     "ATLS_INVALID_ARGUMENT": "LocalProtocolError",
     "ATLS_INVALID_STATE": "LocalProtocolError",
     "ATLS_UNSUPPORTED": "UnsupportedProtocol",
+    "ATLS_IO": _NETWORK,
     "ATLS_DNS": "ConnectError",
-    "ATLS_CANCELED": "ReadError",
     "ATLS_TRUNCATED": "RemoteProtocolError",
+    "ATLS_NO_RESOURCES": _NETWORK,
+    "ATLS_TLS_HANDSHAKE": _NETWORK,
+    "ATLS_TLS_CERTIFICATE": _NETWORK,
+    "ATLS_TLS_VERSION": _NETWORK,
     "ATLS_HTTP_PROTOCOL": "RemoteProtocolError",
     "ATLS_HTTP_HEADER_INVALID": "LocalProtocolError",
     "ATLS_CONTENT_CODING": "DecodingError",
@@ -40,19 +47,16 @@ def mapped(error: Error) -> str | None:
     A refused server is no failure of the network: clients repeat those. So it goes through, unless the library says that the same call may
     succeed later, as when no source of collateral answered.
     """
-    if isinstance(error, (Forked, PolicyInvalid)) or (isinstance(error, AttestationError) and not error.retryable):
-        return None
     if isinstance(error, AttestationError):
-        return "ConnectError"
+        return "ConnectError" if error.retryable else None
     if isinstance(error, TimedOut):
         by_detail = {getattr(lib, detail): kind for detail, kind in _TIMEOUTS.items()}
         return "WriteTimeout" if error.phase == "write" else by_detail.get(error.detail, "ReadTimeout")
     by_status = {getattr(lib, status): kind for status, kind in _BY_STATUS.items()}
-    if error.status in by_status:
-        return by_status[error.status]
-    if error.status // 100 == 3 and error.phase != "transfer":
-        return "ConnectError"
-    return "ReadError" if error.phase == "transfer" else "ConnectError"
+    kind = by_status.get(error.status)
+    if kind == _NETWORK:
+        return "ReadError" if error.phase == "transfer" else "ConnectError"
+    return kind
 
 
 class Raised:
@@ -77,6 +81,7 @@ class Raised:
 
 def outgoing(request: Any) -> Outgoing:
     """A request of httpx as the library takes it. Redirects and content codings are httpx's own matter."""
+    _refuse(request)
     url = request.url
     host = f"[{url.host}]" if ":" in url.host else url.raw_host.decode("ascii")
     port = "" if url.port is None else f":{url.port}"
@@ -90,6 +95,20 @@ def outgoing(request: Any) -> Outgoing:
     return made
 
 
+def _refuse(request: Any) -> None:
+    """What a request asks for and this transport does not do."""
+    for which in ("target", "sni_hostname"):
+        if request.extensions.get(which) is not None:
+            raise Unsupported(f"the request's extension {which!r} is not supported")
+    for key, allowed in (("connection", "keep-alive"), ("transfer-encoding", "chunked")):
+        value = request.headers.get(key, allowed)
+        if value.strip().lower() != allowed:
+            raise InvalidArgument(f"header field {key}: {value!r} is not supported; the library writes that field itself")
+    length = request.headers.get("content-length", "0")
+    if not (length.isascii() and length.isdigit()):
+        raise InvalidArgument(f"header field content-length: {length!r} is not a number")
+
+
 def _timeout(given: Mapping[str, float | None]) -> Timeout:
     def seconds(which: str) -> float | None:
         value = given.get(which)
@@ -101,7 +120,7 @@ def _timeout(given: Mapping[str, float | None]) -> Timeout:
 def _body(request: Any) -> Any:
     """Bytes if httpx has few of them, else its stream."""
     length = request.headers.get("content-length")
-    known = int(length) if length is not None and length.isdigit() else None
+    known = None if length is None else int(length)
     if known is None and "transfer-encoding" not in request.headers:
         return None
     if known is not None and known <= SMALL and hasattr(request, "_content"):
