@@ -24,6 +24,13 @@ def test_what_is_exported_is_there() -> None:
     assert all(hasattr(atls, name) for name in atls.__all__)
 
 
+def test_the_licences_of_what_it_carries_are_there() -> None:
+    files = {file.name: file for file in importlib.metadata.files("libatls") or () if "licenses" in file.parts}
+    assert set(files) == {"LICENSE", "third-party.txt"}
+    notices = files["third-party.txt"].read_text()
+    assert "\n  rustls " in notices and len(notices) > 10_000
+
+
 @pytest.mark.parametrize("block", BLOCKS)
 def test_snippets_of_the_readme_compile(block: str) -> None:
     compile(block, "README.md", "exec", flags=ast.PyCF_ALLOW_TOP_LEVEL_AWAIT)
