@@ -85,9 +85,7 @@ def test_a_fork_gets_a_clear_exception() -> None:
 import warnings; warnings.simplefilter("ignore")
 client = atls.Client(**sim.settings())
 response = client.get(sim.url("/bytes/1000000"))
-from atls import _native
-# As if another thread had been about to start something.
-_native._lock.acquire(), client._lock.acquire()
+waits = client.get(sim.url("/bytes/1000000"))
 if os.fork() == 0:
     for attempt in (lambda: client.get(sim.url("/small")), response.read, lambda: atls.Client(**sim.settings())):
         try:
@@ -95,14 +93,19 @@ if os.fork() == 0:
             print("no exception")
         except atls.Forked as error:
             print(error.status_name, bool(str(error)))
+    try:
+        with client, response, waits:
+            raise KeyError("its own")
+    except KeyError as error:
+        print(error, error.__context__)
+    del client, response, waits
     sys.stdout.flush()
     os._exit(0)
 os.wait()
-_native._lock.release(), client._lock.release()
 print(len(response.read()), client.get(sim.url("/small")).status)
 """)
     )
-    assert out == "FORKED True\n" * 3 + "1000000 200\n"
+    assert out == "FORKED True\n" * 3 + "'its own' None\n1000000 200\n"
 
 
 @pytest.mark.parametrize("spawned", [True, False])
@@ -169,7 +172,7 @@ def test_nothing_leaks(sim: Simulator) -> None:
 
     with atls.Client(**sim.settings()) as client, atls.Client(**sim.settings(policy=sim.wrong_policy)) as wrong:
         some(client, wrong, 100)
-        client._open.clear()
+        client._live._exchanges.clear()
         before = descriptors(), resident()
         some(client, wrong, 200)
         # Connections that were abandoned close in the background.

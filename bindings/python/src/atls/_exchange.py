@@ -6,7 +6,6 @@ on the queue's file descriptor, or in an event loop. So both kinds of client hav
 
 from __future__ import annotations
 
-import threading
 import time
 from collections import deque
 from collections.abc import Generator
@@ -21,15 +20,21 @@ from .verdict import Verdict, verdict_of
 Wait = Generator[Optional[float], None, None]
 
 EVENTS = 32
+#: Seconds of one wait at most: a longer one is several. What waits in the system takes no number of any size.
+LONGEST = 3600.0
 EVENT_SIZE = ffi.sizeof("atls_event")
 
 
 class Exchange:
-    """A request under way. Events come in through `take`; the caller's side may run on another thread than that of `cancel`."""
+    """A request under way.
+
+    One thread at a time takes events and waits. `cancel` and `close` may come meanwhile, from another thread or from a handler of a signal that
+    interrupts any line here, so there is no lock: whoever uses `_handle` reads it once, and so keeps it. `close` drops it before the data, and
+    data counts only if the handle was still there after it was taken.
+    """
 
     def __init__(self, client: Any, request: Outgoing, queue: Any, token: int) -> None:
         self._timeout = request.timeout
-        self._lock = threading.Lock()  # guards _handle against a cancel on another thread
         self._data: deque[bytes] = deque()
         self._connected = self._writable = self._canceled = self._ended = False
         self._error: Error | None = None
@@ -63,21 +68,21 @@ class Exchange:
         elif kind == lib.ATLS_EVENT_TRAILERS:
             self.trailers = _fields(event.head)
         elif kind == lib.ATLS_EVENT_CLOSED:
-            self.closed = True
             if event.status != 0:
                 error = event.error
                 kept = None if error == ffi.NULL else own(lib.atls_error_ref(error), lib.atls_error_free)
                 self._error = from_native(event.status, kept)
+            self.closed = True
 
     def _take_head(self, head: Any) -> None:
-        self.status = lib.atls_head_status(head)
         self.reason = text(lib.atls_head_reason(head))
         self.http_minor = lib.atls_head_minor_version(head)
         self.headers = _fields(head)
-        with self._lock:
-            if self._handle is not None:
-                self.verdict = verdict_of(lib.atls_exchange_verdict(self._handle))
-                self.url = text(lib.atls_exchange_url(self._handle))
+        handle = self._handle
+        if handle is not None:
+            self.verdict = verdict_of(lib.atls_exchange_verdict(handle))
+            self.url = text(lib.atls_exchange_url(handle))
+        self.status = lib.atls_head_status(head)
 
     # What the caller waits for.
 
@@ -93,6 +98,10 @@ class Exchange:
                 self.close()
                 raise TimedOut(f"{message} within {seconds:g} seconds", phase=phase, detail=detail)
             yield remaining
+
+    def _dropped(self) -> bool:
+        """Whether somebody canceled or closed it: what comes afterwards has gaps."""
+        return self._canceled or self._handle is None
 
     def _failure(self) -> Error:
         if self._error is not None:
@@ -129,6 +138,8 @@ class Exchange:
         """Until the response head is there."""
         late = ("no response head came", "transfer", lib.ATLS_DETAIL_FIRST_BYTE_TIMEOUT)
         yield from self._until(lambda: self.status != 0, self._timeout.read if streamed else None, late)
+        if self._dropped():
+            raise self._failure()
         if self.verdict is None or not self.verdict.trusted:
             # The library does not do that; a caller who relies on it must not be the one to notice.
             self.close()
@@ -139,18 +150,22 @@ class Exchange:
         late = ("no bytes of the response came", "transfer", lib.ATLS_DETAIL_IDLE_TIMEOUT)
         if self._ended:
             return b""
-        if self._canceled or self._handle is None:
+        if self._dropped():
             raise self._failure()
         yield from self._until(lambda: bool(self._data) or self.closed, self._timeout.read, late)
-        if not self._data:
-            if self._error is not None or self._canceled:
+        try:
+            piece = self._data.popleft()
+        except IndexError:
+            piece = b""
+        handle = self._handle
+        if self._canceled or handle is None:
+            raise self._failure()
+        if not piece:
+            if self._error is not None or not self.closed:
                 raise self._failure()
             self._ended = True
-            return b""
-        piece = self._data.popleft()
-        with self._lock:
-            if self._handle is not None and not self.closed:
-                call(lib.atls_exchange_grant, self._handle, len(piece))
+        elif not self.closed:
+            call(lib.atls_exchange_grant, handle, len(piece))
         return piece
 
     # How it ends.
@@ -162,18 +177,20 @@ class Exchange:
         return handle
 
     def cancel(self) -> None:
-        """Ends the exchange at once. From any thread."""
-        with self._lock:
-            if self._handle is not None and not self.closed:
-                self._canceled = True
-                call(lib.atls_exchange_cancel, self._handle)
+        """Ends the exchange at once, unless it is over. From any thread or handler of a signal."""
+        handle = self._handle
+        if handle is not None and not self.closed:
+            self._canceled = True
+            call(lib.atls_exchange_cancel, handle)
 
     def close(self) -> None:
-        """Lets go of the exchange; cancels it unless it is over. By the caller that waits, not by another thread."""
-        self.cancel()
-        with self._lock:
-            self._handle = None
+        """Lets go of the exchange; cancels it unless it is over. From any thread or handler of a signal, and in the child of a fork."""
+        handle, self._handle = self._handle, None
         self._data.clear()
+        if handle is not None and not self.closed:
+            self._canceled = True
+            # The call fails in the child of a fork alone, which has nothing to cancel.
+            lib.atls_exchange_cancel(handle, ffi.NULL)
 
     def fail(self, error: Error) -> None:
         """Ends the exchange because its events can no longer be relied on."""

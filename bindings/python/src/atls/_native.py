@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import threading
 from typing import Any
 
 from ._cffi import ffi as ffi  # generated from atls.h when the package is built
@@ -80,14 +79,14 @@ class Bytes:
         self.value = ffi.new("atls_bytes *", {"ptr": self._memory, "len": len(data)})[0]
 
 
-_lock = threading.Lock()
-_runtime: Any = None
+_shared: dict[str, Any] = {}
 
 
 def runtime() -> Any:
-    """The threads that all clients of the process share; started when the first one is made."""
-    global _runtime
-    with _lock:
-        if _runtime is None:
-            _runtime = create("atls_runtime", lib.atls_runtime_free, lib.atls_runtime_new, 0)
-        return _runtime
+    """The threads that all clients of the process share; started when the first one is made.
+
+    Without a lock, which a fork or a handler of a signal could meet held for ever: of two that are made at once, one goes again.
+    """
+    if "runtime" not in _shared:
+        _shared.setdefault("runtime", create("atls_runtime", lib.atls_runtime_free, lib.atls_runtime_new, 0))
+    return _shared["runtime"]

@@ -171,7 +171,6 @@ def _limits(settings: Settings) -> Any:
 def make_client(settings: Settings) -> Any:
     """An event-driven atls_client."""
     timeout_of(settings.timeout)
-    # In the child of a fork these fail; the lock of the runtime may be held there for ever.
     config, limits = _config(settings), _limits(settings)
     client = create("atls_client", lib.atls_client_free, lib.atls_client_new, runtime(), config, limits)
     for pattern, source in (settings.policies or {}).items():

@@ -5,11 +5,11 @@ from __future__ import annotations
 import asyncio
 import json as json_module
 import weakref
-from collections.abc import AsyncIterator, Generator, Iterable
+from collections.abc import AsyncIterator, Coroutine, Generator, Iterable
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from ._exchange import Exchange
+from ._exchange import LONGEST, Exchange
 from ._lines import Lines
 from ._native import lib
 from ._queue import Queue
@@ -32,10 +32,16 @@ class _Slot:
     def __init__(self, exchange: Exchange) -> None:
         self.exchange = weakref.ref(exchange)
         self.waiter: asyncio.Future[None] | None = None
+        #: Done when the response head has come or the exchange is over, if somebody watches for that.
+        self.answered: asyncio.Future[None] | None = None
+        self.busy = False
 
     def wake(self) -> None:
         if self.waiter is not None and not self.waiter.done():
             self.waiter.set_result(None)
+        exchange = self.exchange()
+        if self.answered is not None and not self.answered.done() and (exchange is None or exchange.closed or exchange.status != 0):
+            self.answered.set_result(None)
 
 
 class Hub:
@@ -78,21 +84,45 @@ class Hub:
 
     async def run(self, slot: _Slot, wait: Generator[float | None, None, T]) -> T:
         """Waits as the generator says. Canceling the task loses nothing: the wait can be made again."""
-        while True:
-            try:
-                remaining = next(wait)
-            except StopIteration as done:
-                return done.value  # type: ignore[no-any-return]
-            if slot.waiter is not None:
-                raise RuntimeError("another task waits for the same response")
-            slot.waiter = self.loop.create_future()
-            timer = None if remaining is None else self.loop.call_later(remaining, slot.wake)
-            try:
-                await slot.waiter
-            finally:
-                slot.waiter = None
-                if timer is not None:
-                    timer.cancel()
+        if slot.busy:
+            raise RuntimeError("another task waits for the same response")
+        slot.busy = True
+        try:
+            while True:
+                try:
+                    remaining = next(wait)
+                except StopIteration as done:
+                    return done.value  # type: ignore[no-any-return]
+                await self._next(slot, remaining)
+        finally:
+            slot.busy = False
+
+    async def _next(self, slot: _Slot, seconds: float | None) -> None:
+        """Until the next event of an exchange, but so long at most."""
+        slot.waiter = self.loop.create_future()
+        timer = None if seconds is None else self.loop.call_later(min(seconds, LONGEST), slot.wake)
+        try:
+            await slot.waiter
+        finally:
+            slot.waiter = None
+            if timer is not None:
+                timer.cancel()
+
+    async def until_answered(self, slot: _Slot, work: Coroutine[Any, Any, bool]) -> bool:
+        """What `work` returns; false if the response head comes or the exchange ends before it does: then it is canceled.
+
+        All of it runs in one task, because a source of pieces may not be moved from one to another.
+        """
+        slot.answered = answered = self.loop.create_future()
+        slot.wake()
+        task = self.loop.create_task(work)
+        try:
+            await asyncio.wait({task, answered}, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            slot.answered = None
+            task.cancel()
+            await asyncio.wait({task})
+        return not task.cancelled() and task.result()
 
     def close(self) -> None:
         """Cancels what is under way."""
@@ -112,6 +142,10 @@ async def _async(pieces: Iterable[bytes]) -> AsyncIterator[bytes]:
         yield piece
 
 
+def _source(pieces: Any) -> Any:
+    return pieces.__aiter__() if hasattr(pieces, "__aiter__") else _async(pieces)
+
+
 class AsyncResponse(ResponseHead):
     """As `Response`, for asyncio."""
 
@@ -124,17 +158,20 @@ class AsyncResponse(ResponseHead):
         pieces = request.pieces
         if pieces is not None:
             await self._hub.run(self._slot, self._exchange.connect())
-            if await self._write(pieces):
+            if await self._hub.until_answered(self._slot, self._write(pieces)):
                 self._exchange.finish()
         await self._hub.run(self._slot, self._exchange.head(pieces is not None))
 
     async def _write(self, pieces: Any) -> bool:
-        if not hasattr(pieces, "__aiter__"):
-            pieces = _async(pieces)
-        async for piece in pieces:
-            if not await self._write_piece(piece):
-                return False
-        return True
+        source = _source(pieces)
+        try:
+            async for piece in source:
+                if not await self._write_piece(piece):
+                    return False
+            return True
+        finally:
+            if hasattr(source, "aclose"):
+                await source.aclose()
 
     async def _write_piece(self, piece: Any) -> bool:
         for part in slices(piece):

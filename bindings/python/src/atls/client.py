@@ -5,18 +5,19 @@ from __future__ import annotations
 import json as json_module
 import select
 import threading
-import weakref
 from collections.abc import Generator, Iterator
+from contextlib import suppress
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from ._exchange import Exchange
+from ._exchange import LONGEST, Exchange
 from ._lines import Lines
+from ._live import Live
 from ._queue import Queue
 from ._request import DEFAULT, Content, Default, HeaderSource, Outgoing, Sending, prepare, slices
 from ._response import ResponseHead
 from ._settings import Options, Settings, TimeoutSource, make_client
-from .errors import Canceled, Closed, Error
+from .errors import Canceled, Closed, Error, Forked
 from .verdict import PolicySource
 
 if TYPE_CHECKING:
@@ -27,26 +28,17 @@ T = TypeVar("T")
 
 
 class CancelToken:
-    """Cancels, from any thread, the requests that were given it: those under way and those to come."""
+    """Cancels, from any thread or handler of a signal, the requests that were given it: those under way and those to come."""
 
     def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._canceled = False
-        self._exchanges: weakref.WeakSet[Exchange] = weakref.WeakSet()
+        self._live = Live()
 
     def cancel(self) -> None:
         """They fail with `Canceled`."""
-        with self._lock:
-            self._canceled = True
-            exchanges = list(self._exchanges)
-        for exchange in exchanges:
-            exchange.cancel()
+        self._live.end()
 
     def _add(self, exchange: Exchange) -> None:
-        with self._lock:
-            self._exchanges.add(exchange)
-            canceled = self._canceled
-        if canceled:
+        if not self._live.add(exchange):
             exchange.cancel()
 
 
@@ -55,11 +47,14 @@ class Response(ResponseHead):
 
     def __init__(self, client: Any, request: Outgoing) -> None:
         self._queue = Queue()
+        self._turn = threading.Lock()  # only ever tried, never waited for
         self._poll = select.poll()
         self._poll.register(self._queue.fd, select.POLLIN)
         super().__init__(Exchange(client, request, self._queue.handle, 0))
 
     def _run(self, wait: Generator[float | None, None, T]) -> T:
+        if not self._turn.acquire(blocking=False):
+            raise RuntimeError("another thread waits for the same response")
         try:
             while True:
                 try:
@@ -67,13 +62,15 @@ class Response(ResponseHead):
                 except StopIteration as done:
                     return done.value  # type: ignore[no-any-return]
                 if not self._queue.drain(self._exchange.take):
-                    self._poll.poll(None if remaining is None else max(1, int(remaining * 1000)))
+                    self._poll.poll(None if remaining is None else max(1, int(min(remaining, LONGEST) * 1000)))
         except Error:
             raise
         except BaseException:
             # An interrupt may have come between an event and what it means: what follows could not be relied on.
             self._exchange.fail(Canceled("the request was interrupted"))
             raise
+        finally:
+            self._turn.release()
 
     def _send(self, request: Outgoing) -> None:
         pieces = request.pieces
@@ -131,9 +128,7 @@ class Client:
     def __init__(self, policy: PolicySource | None = None, **settings: Unpack[Options]) -> None:
         self._settings = Settings(policy, **settings)
         self._client = make_client(self._settings)
-        self._lock = threading.Lock()
-        self._closed = False
-        self._open: weakref.WeakSet[Exchange] = weakref.WeakSet()
+        self._live = Live()
 
     def request(
         self,
@@ -164,12 +159,14 @@ class Client:
         return response
 
     def _start(self, outgoing: Outgoing) -> Response:
-        with self._lock:
-            if self._closed:
-                raise Closed("the client is closed")
-            response = Response(self._client, outgoing)
-            self._open.add(response._exchange)
-            return response
+        client = self._client
+        if client is None:
+            raise Closed("the client is closed")
+        response = Response(client, outgoing)
+        if not self._live.add(response._exchange):
+            response.close()
+            raise Closed("the client is closed")
+        return response
 
     def get(self, url: str, **options: Unpack[Sending]) -> Response:
         """`request` with GET."""
@@ -180,13 +177,11 @@ class Client:
         return self.request("POST", url, **options)
 
     def close(self) -> None:
-        """Closes idle connections and cancels what is under way, on any thread."""
-        with self._lock:
-            self._closed = True
-            self._client = None
-            exchanges = list(self._open)
-        for exchange in exchanges:
-            exchange.cancel()
+        """Closes idle connections and cancels what is under way, on any thread. From any thread or handler of a signal."""
+        self._client = None
+        # In the child of a fork there is nothing to cancel.
+        with suppress(Forked):
+            self._live.end()
 
     def __enter__(self) -> Client:
         return self
