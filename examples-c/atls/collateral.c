@@ -1,5 +1,6 @@
 /* collateral.c - `atls collateral`: the vendor's documents, for machines that cannot fetch them. */
 #include <string.h>
+#include <sys/stat.h>
 
 #include "commands.h"
 #include "failure.h"
@@ -8,14 +9,22 @@
 #include "probe.h"
 #include "setup.h"
 
-static int save_bundle(const struct arguments *args, const atls_verifier *verifier)
+/* A bundle without a document is of no use to anybody: the folder was another one, or the machine is of a vendor that has no documents. */
+static bool is_empty(const atls_buf *bundle)
+{
+    static const char none[] = "\"objects\":[]";
+    return atls_buf_len(bundle) < 256 && memmem(atls_buf_data(bundle), atls_buf_len(bundle), none, sizeof none - 1);
+}
+
+static int save_bundle(const struct arguments *args, const atls_verifier *verifier, const char *from)
 {
     atls_buf *bundle = NULL;
     atls_error *error = NULL;
     atls_status status = atls_verifier_export(verifier, &bundle, &error);
     if (status != ATLS_OK)
         return fail_status(status, error, NULL);
-    int code = file_save(option_text(args, "output"), atls_buf_data(bundle), atls_buf_len(bundle));
+    int code = is_empty(bundle) ? fail(CODE_SYSTEM, "%s: there are no documents", from)
+                                : file_save(option_text(args, "output"), atls_buf_data(bundle), atls_buf_len(bundle));
     atls_buf_free(bundle);
     return code;
 }
@@ -37,7 +46,7 @@ static int fetch(const struct arguments *args)
         probe.error = NULL;
     }
     if (code == 0)
-        code = save_bundle(args, probe.verifier);
+        code = save_bundle(args, probe.verifier, url.host);
     probe_free(&probe);
     url_free(&url);
     return code;
@@ -50,9 +59,14 @@ static int export(const struct arguments *args)
         return fail(CODE_CALL, "unexpected argument '%s'", args->operands[1]);
     if (!option_given(args, "collateral-cache"))
         return fail(CODE_CALL, "export needs --collateral-cache FOLDER, which has the documents");
+    /* A folder to be read is not made. */
+    const char *folder = option_text(args, "collateral-cache");
+    struct stat found;
+    if (stat(folder, &found) != 0)
+        return fail_errno(folder);
     int code = setup_verifier(args, &verifier);
     if (code == 0)
-        code = save_bundle(args, verifier);
+        code = save_bundle(args, verifier, folder);
     atls_verifier_free(verifier);
     return code;
 }
@@ -102,9 +116,9 @@ static int run(const struct arguments *args)
 }
 
 static const struct option_spec options[] = {
-    {'o', "output", "FILE", OPTION_FILE, 0, "Output", "Write the bundle to a file", "Standard output by default."},
+    {'o', "output", "FILE", OPTION_FILE, OPTION_WRITTEN, "Output", "Write the bundle to a file", "Standard output by default."},
     {0, "collateral-cache", "FOLDER", OPTION_FOLDER, 0, "Trust", "The folder that has or gets the documents",
-     "The same as for atls-get(1) and others. It is created if it is missing."},
+     "The same as for atls-get(1) and others. import creates it if it is missing."},
     {0, "collateral", "FILE", OPTION_FILE, OPTION_REPEATS | OPTION_RARE, "Trust", "Bundle to begin with", NULL},
     OPTIONS_SOURCES(0),
     OPTION_TEST_ROOT,

@@ -23,8 +23,12 @@ static int parse_time(const char *text, uint64_t *seconds)
     const char *rest = strptime(text, "%Y-%m-%d", &parts);
     if (rest && *rest == 'T')
         rest = strptime(rest, "T%H:%M:%SZ", &parts);
-    time_t found = rest && !*rest ? timegm(&parts) : -1;
-    if (found < 0)
+    struct tm normal = parts;
+    time_t found = rest && !*rest ? timegm(&normal) : -1;
+    /* What no calendar or clock shows, such as February 31, would come out as another time. */
+    bool exists = normal.tm_mday == parts.tm_mday && normal.tm_mon == parts.tm_mon && normal.tm_year == parts.tm_year &&
+                  normal.tm_hour == parts.tm_hour && normal.tm_min == parts.tm_min && normal.tm_sec == parts.tm_sec;
+    if (found < 0 || !exists)
         return fail(CODE_CALL, "--at: '%s' is not a time: seconds since 1970, or as 2026-11-26T12:00:00Z", text);
     *seconds = (uint64_t)found;
     return 0;

@@ -2,8 +2,10 @@
 #include "failure.h"
 
 #include <errno.h>
+#include <pthread.h>
 #include <signal.h>
 #include <stdarg.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
@@ -84,9 +86,14 @@ int fail_status(atls_status status, atls_error *error, const char *about)
     return code_of(status);
 }
 
-/* Written before `has_partial` is set, read by the handler only while it is. */
-static char partial[4096];
-static volatile sig_atomic_t has_partial;
+/* Files that a signal removes. `used` is set once `path` is written, and cleared before it is written again: the handler, which runs on
+ * the main thread alone, as all that changes them does, never sees half of a path. */
+static struct {
+    volatile sig_atomic_t used;
+    char path[4096];
+} partial[8];
+#define PARTIALS (sizeof partial / sizeof *partial)
+static pthread_t main_thread;
 
 static void say(const char *text)
 {
@@ -94,13 +101,18 @@ static void say(const char *text)
     (void)ignored;
 }
 
-/* Only calls that a signal handler may make. */
+/* Only calls that a signal handler may make. Threads of the library take no signals upon themselves: what the main thread holds back
+ * would not be held back from them. */
 static void on_signal(int signal_number)
 {
-    if (has_partial && unlink(partial) == 0)
-        say("\natls: interrupted; what had arrived was removed\n");
-    else
-        say("\natls: interrupted\n");
+    bool removed = false;
+    if (!pthread_equal(pthread_self(), main_thread)) {
+        pthread_kill(main_thread, signal_number);
+        return;
+    }
+    for (size_t i = 0; i < PARTIALS; i++)
+        removed = (partial[i].used && unlink(partial[i].path) == 0) || removed;
+    say(removed ? "\natls: interrupted; what had arrived was removed\n" : "\natls: interrupted\n");
     signal(signal_number, SIG_DFL);
     raise(signal_number); /* takes effect when the handler returns */
 }
@@ -109,11 +121,14 @@ void signals_setup(void)
 {
     const int ending[] = {SIGINT, SIGTERM, SIGHUP};
     struct sigaction action;
+    main_thread = pthread_self();
     memset(&action, 0, sizeof action);
     action.sa_handler = SIG_IGN;
     sigaction(SIGPIPE, &action, NULL);
     action.sa_handler = on_signal;
     sigemptyset(&action.sa_mask);
+    for (size_t i = 0; i < sizeof ending / sizeof *ending; i++)
+        sigaddset(&action.sa_mask, ending[i]); /* one at a time */
     for (size_t i = 0; i < sizeof ending / sizeof *ending; i++) {
         struct sigaction before;
         /* nohup and shells' background jobs ignore some: so do we. */
@@ -137,14 +152,22 @@ void signals_hold(bool hold)
         sigprocmask(SIG_SETMASK, &before_hold, NULL); /* a server has them blocked in any case */
 }
 
-bool signals_set_partial(const char *path)
+bool signals_add_partial(const char *path)
 {
-    has_partial = 0;
-    if (!path)
-        return true;
-    if (strlen(path) >= sizeof partial)
+    size_t free_one = 0;
+    while (free_one < PARTIALS && partial[free_one].used)
+        free_one++;
+    if (free_one == PARTIALS || strlen(path) >= sizeof partial->path)
         return false;
-    strcpy(partial, path);
-    has_partial = 1;
+    strcpy(partial[free_one].path, path);
+    atomic_signal_fence(memory_order_seq_cst);
+    partial[free_one].used = 1;
     return true;
+}
+
+void signals_drop_partial(const char *path)
+{
+    for (size_t i = 0; i < PARTIALS; i++)
+        if (partial[i].used && strcmp(partial[i].path, path) == 0)
+            partial[i].used = 0;
 }

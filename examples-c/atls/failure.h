@@ -43,11 +43,14 @@ int fail_errno(const char *what);
 int fail_status(atls_status status, atls_error *error, const char *about);
 int code_of(atls_status status);
 
-/* SIGINT, SIGTERM and SIGHUP: removes the partial file, if there is one, then ends as the signal does by default. Ignores SIGPIPE. */
+/* SIGINT, SIGTERM and SIGHUP: removes the partial files, then ends as the signal does by default. Ignores SIGPIPE. The thread that calls
+ * it is the main thread: it alone runs the handler, and may call the functions below. */
 void signals_setup(void);
 /* Holds signals back, or lets them come. */
 void signals_hold(bool hold);
-/* Names the file that a signal removes, or NULL. Returns false if the path is too long to be kept. */
-bool signals_set_partial(const char *path);
+/* Adds a file to those that a signal removes. Returns false if its path is too long to be kept, or if there are too many. */
+bool signals_add_partial(const char *path);
+/* Takes this one out again. */
+void signals_drop_partial(const char *path);
 
 #endif

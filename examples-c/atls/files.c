@@ -12,6 +12,15 @@
 #include "failure.h"
 #include "output.h"
 
+static int too_long(const char *name, size_t limit)
+{
+    static const char *const units[] = {"bytes", "KiB", "MiB"};
+    size_t unit = 0;
+    for (; unit < 2 && limit % 1024 == 0; unit++)
+        limit /= 1024;
+    return fail(CODE_SYSTEM, "%s: longer than %zu %s", name, limit, units[unit]);
+}
+
 static int read_all(int fd, const char *name, size_t limit, struct file *file)
 {
     size_t room = 0;
@@ -31,7 +40,7 @@ static int read_all(int fd, const char *name, size_t limit, struct file *file)
         file->len += (size_t)got;
         file->data[file->len] = '\0';
         if (file->len > limit)
-            return fail(CODE_SYSTEM, "%s: longer than %zu MiB", name, limit >> 20);
+            return too_long(name, limit);
         if (got == 0)
             return 0;
     }
@@ -70,7 +79,7 @@ static int create_beside(struct output *output, mode_t mode)
     snprintf(output->partial, room, "%s.part-XXXXXX", target);
     signals_hold(true); /* no signal between making it and naming it */
     output->fd = mkstemp(output->partial);
-    bool named = output->fd >= 0 && signals_set_partial(output->partial);
+    bool named = output->fd >= 0 && signals_add_partial(output->partial);
     int reason = errno;
     signals_hold(false);
     if (output->fd < 0) {
@@ -140,9 +149,9 @@ int file_close(struct output *output, bool complete)
     if (output->partial) {
         if (complete && code == 0 && rename(output->partial, output->target ? output->target : output->path) != 0)
             code = fail_errno(output->path);
-        signals_set_partial(NULL);
         if (!complete || code != 0)
             unlink(output->partial);
+        signals_drop_partial(output->partial);
         free(output->partial);
     }
     free(output->target);

@@ -30,6 +30,27 @@ int job_failed(struct job *job, atls_status status, atls_error *error)
     return code ? code : saved;
 }
 
+/* Sends the body, if it is streamed, while waiting for the head. Returns 0 with the library's status, or an exit code after a message. */
+static int send_and_wait(struct job *job, atls_status *status, atls_error **error)
+{
+    struct watch watch;
+    uint32_t left = job_left(job);
+    if (job->body.fd < 0) {
+        *status = atls_exchange_head(job->exchange, left, &job->head, error);
+        return 0;
+    }
+    /* A little longer, so that it is the sender who says that the time is over. */
+    int code = watch_begin(&watch, job->exchange, left > UINT32_MAX - 200 ? UINT32_MAX : left + 200);
+    if (code != 0)
+        return code;
+    code = body_send(job, &watch);
+    if (code == 0)
+        *status = watch_end(&watch, &job->head, error);
+    else
+        watch_cancel(&watch);
+    return code;
+}
+
 /* Ends with the response head. */
 static int exchange(struct job *job, const char *method)
 {
@@ -39,20 +60,21 @@ static int exchange(struct job *job, const char *method)
     if (status != ATLS_OK)
         return job_failed(job, status, error);
     for (;;) {
-        int code = job->body.fd >= 0 ? body_send(job) : 0;
+        int code = send_and_wait(job, &status, &error);
         if (code != 0)
             return code;
-        status = atls_exchange_head(job->exchange, job_left(job), &job->head, &error);
         if (status != ATLS_AGAIN || atls_error_detail(error) != ATLS_DETAIL_REWIND || lseek(job->body.fd, 0, SEEK_SET) != 0)
             break;
         atls_error_free(error);
         error = NULL;
+        job->sent = 0;
         status = atls_exchange_rewind(job->exchange, &error);
         if (status != ATLS_OK)
             break;
     }
     if (status != ATLS_OK)
         return job_failed(job, status, error);
+    body_say_cut(job);
     report_head(job);
     atls_verdict *verdict = atls_exchange_verdict(job->exchange);
     int code = verdict ? report_save_verdict(job, atls_verdict_json(verdict).ptr) : fail(CODE_DEFECT, "a response without a verdict");
@@ -96,6 +118,8 @@ static int prepare(struct job *job)
     int code = url_parse(args->operands[0], &job->url);
     if (code == 0 && format)
         code = writeout_check(format);
+    if (code == 0)
+        code = fields_load(args, &job->fields);
     if (code == 0)
         code = body_open(can_send ? option_text(args, "data") : NULL, &job->body);
     if (code == 0)
@@ -141,6 +165,7 @@ static int run(const struct arguments *args)
     if (code == 0 && closed == 0 && option_given(args, "write-out"))
         writeout_print(&job, option_text(args, "write-out"));
     body_close(&job.body);
+    fields_free(&job.fields);
     atls_head_free(job.head);
     atls_exchange_free(job.exchange);
     atls_request_free(job.request);
@@ -151,12 +176,12 @@ static int run(const struct arguments *args)
 }
 
 #define OPTIONS_OUTPUT                                                                                                                    \
-    {'o', "output", "FILE", OPTION_FILE, 0, "Output", "Write the body to a file",                                                          \
+    {'o', "output", "FILE", OPTION_FILE, OPTION_WRITTEN, "Output", "Write the body to a file",                                                          \
      "It gets its name when it is complete: if the transfer fails or is interrupted, what had arrived is removed and a file that was there " \
      "stays as it was. By default, and for -, the body goes to standard output as it arrives."},                                          \
     {'i', "include", NULL, OPTION_FLAG, 0, "Output", "Also write the response's head", NULL},                                              \
     {'v', "verbose", NULL, OPTION_FLAG, 0, "Output", "Print verdict and heads to stderr", "Of the request's own fields only the names."},  \
-    {0, "verdict", "FILE", OPTION_FILE, 0, "Output", "Write the verdict as JSON", "Also the one that refuses the server."},                \
+    {0, "verdict", "FILE", OPTION_FILE, OPTION_WRITTEN, "Output", "Write the verdict as JSON", "Also the one that refuses the server."},                \
     {'s', "silent", NULL, OPTION_FLAG, 0, "Output", "No progress bar",                                                                     \
      "The bar is on stderr, if that is a terminal, after a second. Errors are always printed."},                                          \
     {'w', "write-out", "FORMAT", OPTION_TEXT, 0, "Output", "Print facts to stdout afterwards",                                             \
@@ -164,7 +189,9 @@ static int run(const struct arguments *args)
      "%{tcb_status}, and times from the start in seconds: %{time_namelookup}, %{time_connect}, %{time_appconnect}, %{time_attested}, "    \
      "%{time_starttransfer}, %{time_total}. \\n, \\t and \\r are understood."}
 #define OPTIONS_REQUEST                                                                                                                   \
-    {'H', "header", "LINE", OPTION_TEXT, OPTION_REPEATS, "Request", "Add a header field, NAME: VALUE", NULL},                              \
+    {'H', "header", "LINE", OPTION_TEXT, OPTION_REPEATS | OPTION_AT | OPTION_SECRET, "Request", "Add header field NAME: VALUE; @FILE for a file", \
+     "@FILE reads a field from each line of a file, @- from standard input: a token on the command line can be seen by other users of the " \
+     "machine. 'NAME;' is a field without a value."},                                                                                      \
     {'X', "request", "METHOD", OPTION_TEXT, 0, "Request", "Another method", NULL},                                                         \
     {'f', "fail", NULL, OPTION_FLAG, 0, "Request", "Exit with 22 if the status is 400 or more", "The body is not written then."},         \
     {'L', "location", NULL, OPTION_FLAG, 0, "Request", "Follow redirects", "At most 10, and never away from the attested origin."}
@@ -175,7 +202,7 @@ static const struct option_spec get_options[] = {
 
 static const struct option_spec post_options[] = {
     OPTION_POLICY,
-    {'d', "data", "DATA", OPTION_TEXT, 0, "Request", "The body; @FILE for a file, @- for stdin",
+    {'d', "data", "DATA", OPTION_TEXT, OPTION_AT | OPTION_SECRET, "Request", "The body; @FILE for a file, @- for stdin",
      "As it is, and streamed if it is a file. Content-Type is application/x-www-form-urlencoded unless -H gives another."},
     OPTIONS_REQUEST, OPTIONS_OUTPUT, OPTIONS_COLLATERAL, OPTION_TEST_ROOT, OPTIONS_CONNECTION, OPTION_MAX_TIME, OPTION_HELP, OPTIONS_END,
 };

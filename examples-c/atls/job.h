@@ -6,10 +6,12 @@
 
 #include <atls.h>
 
+#include "fields.h"
 #include "files.h"
 #include "options.h"
 #include "setup.h"
 #include "url.h"
+#include "watch.h"
 
 /* The body of a request. */
 struct body {
@@ -24,6 +26,7 @@ struct job {
     const struct arguments *args;
     struct url url;
     struct setup setup;
+    struct fields fields;
     struct body body;
     struct output output;
     struct timespec begun;
@@ -33,6 +36,7 @@ struct job {
     atls_exchange *exchange;
     atls_head *head;
     uint64_t sent, received;
+    bool cut; /* the server did not get all of the body */
 };
 
 /* request.c: makes the request from the options. Returns 0 or an exit code after a message. */
@@ -40,8 +44,11 @@ int job_make_request(struct job *job, const char *method);
 /* body.c: opens what -d names. */
 int body_open(const char *data, struct body *body);
 void body_close(struct body *body);
-/* Sends a streamed body until it ends, or until the server has answered. Returns 0 or an exit code after a message. */
-int body_send(struct job *job);
+/* Sends a streamed body until it ends, or until the server wants no more: `watch` waits for its answer. Returns 0 or an exit code after a
+ * message. The head says whether it is to be sent again. */
+int body_send(struct job *job, struct watch *watch);
+/* Warns if the server did not get all of it. */
+void body_say_cut(const struct job *job);
 
 /* Milliseconds that are left of --max-time; UINT32_MAX if there is no limit, 0 if it is over. */
 uint32_t job_left(const struct job *job);

@@ -75,6 +75,24 @@ static int make_draft(const struct arguments *args, const atls_verdict *verdict,
     return status == ATLS_OK ? 0 : fail_status(status, error, "the draft");
 }
 
+/* The draft accepts what is there. Whoever uses it must know what that is. */
+static void warn_of_status(const atls_verdict *verdict)
+{
+    const char *tcb = atls_verdict_tcb_status(verdict).ptr;
+    char *list = NULL;
+    size_t size, count = atls_verdict_advisory_count(verdict);
+    if (!*tcb || strcmp(tcb, "UpToDate") == 0)
+        return;
+    FILE *out = open_memstream(&list, &size);
+    if (out) {
+        for (size_t i = 0; i < count; i++)
+            fprintf(out, "%s%s", i ? ", " : ": ", atls_verdict_advisory(verdict, i).ptr);
+        fclose(out);
+    }
+    warn("the platform is %s%s; the draft accepts that (allowed_tcb_status)", tcb, list ? list : "");
+    free(list);
+}
+
 static int show(const struct arguments *args, const atls_verdict *verdict, const char *from)
 {
     char *draft = NULL;
@@ -91,6 +109,8 @@ static int show(const struct arguments *args, const atls_verdict *verdict, const
         code = output_finish();
     if (code == 0 && path)
         code = file_save(path, draft, strlen(draft));
+    if (code == 0)
+        warn_of_status(verdict);
     if (code == 0)
         warn("%s", warning);
     free(draft);
@@ -156,7 +176,7 @@ static int run(const struct arguments *args)
 }
 
 static const struct option_spec options[] = {
-    {'o', "output", "FILE", OPTION_FILE, 0, "Output", "Write the draft of a policy to a file", NULL},
+    {'o', "output", "FILE", OPTION_FILE, OPTION_WRITTEN, "Output", "Write the draft of a policy to a file", NULL},
     {'j', "json", NULL, OPTION_FLAG, 0, "Output", "Print verdict and draft as one JSON object", NULL},
     {0, "from", "FILE", OPTION_FILE, 0, "Evidence", "Measure stored evidence, in place of URL", NULL},
     OPTIONS_EVIDENCE(OPTION_RARE),

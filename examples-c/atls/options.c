@@ -140,8 +140,9 @@ static int add_value(struct arguments *args, const struct option_spec *spec, con
 {
     for (size_t i = 0; !(spec->flags & OPTION_REPEATS) && spec->argument && i < args->value_count; i++)
         if (args->values[i].spec == spec) {
-            fail(CODE_CALL, "--%s is given twice, as '%s' and '%s'", spec->name, args->values[i].text, text);
-            return CODE_CALL;
+            if (spec->flags & OPTION_SECRET)
+                return fail(CODE_CALL, "--%s is given twice", spec->name);
+            return fail(CODE_CALL, "--%s is given twice, as '%s' and '%s'", spec->name, args->values[i].text, text);
         }
     args->values[args->value_count++] = (struct option_value){spec, text};
     return spec->argument ? check_value(spec, text) : 0;
@@ -246,7 +247,10 @@ int options_parse(const struct command *command, int argc, char **argv, struct a
         if (code != 0)
             return code;
     }
-    return option_given(args, "help") ? 0 : check_operands(args);
+    if (option_given(args, "help"))
+        return 0;
+    int code = check_operands(args);
+    return code == 0 ? standard_input_check(args) : code;
 }
 
 void options_free(struct arguments *args)

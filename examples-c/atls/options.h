@@ -22,6 +22,10 @@ enum option_flags {
     OPTION_REPEATS = 1, /* may be given several times */
     OPTION_RARE = 2,    /* --help names it only: the man page describes it */
     OPTION_NEEDED = 4,  /* the command cannot do without */
+    OPTION_WRITTEN = 8, /* the file is written, so that - is standard output */
+    OPTION_AT = 16,     /* @FILE is a file that is read, @- standard input */
+    OPTION_PAIR = 32,   /* NAME=FILE; the file is read */
+    OPTION_SECRET = 64, /* messages do not show its value */
 };
 
 /* One line of a table. The last one of a table has no name. */
@@ -79,6 +83,9 @@ const struct command *command_find(const char *name);
 /* Parses what follows the name of the subcommand. Returns 0, or an exit code after saying what is wrong. */
 int options_parse(const struct command *command, int argc, char **argv, struct arguments *args);
 void options_free(struct arguments *args);
+
+/* standard_input.c: 0 if at most one option or operand reads standard input, which can be read once; else an exit code after naming both. */
+int standard_input_check(const struct arguments *args);
 
 /* These abort if the command's table has no such option: a defect of the tool. */
 bool option_given(const struct arguments *args, const char *name);

@@ -60,6 +60,30 @@ void print_json_text(const char *text, FILE *out)
     fputc('"', out);
 }
 
+/* The length of a character of valid UTF-8 that is no control character; 0 for anything else. A terminal that does not speak UTF-8 takes
+ * the bytes 0x80 to 0x9F for control characters (C1), and one that does so takes U+0080 to U+009F. */
+static size_t character(const char *text)
+{
+    const unsigned char *at = (const unsigned char *)text;
+    static const uint32_t least[] = {0, 0x20, 0xA0, 0x800, 0x10000};
+    size_t size = at[0] < 0x80 ? 1 : at[0] < 0xC2 ? 0 : at[0] < 0xE0 ? 2 : at[0] < 0xF0 ? 3 : at[0] < 0xF5 ? 4 : 0;
+    if (size <= 1)
+        return size == 1 && at[0] >= 0x20 && at[0] != 0x7F;
+    uint32_t code = at[0] & (0x7Fu >> size);
+    for (size_t i = 1; i < size; i++) {
+        if ((at[i] & 0xC0) != 0x80)
+            return 0;
+        code = code << 6 | (at[i] & 0x3F);
+    }
+    return code >= least[size] && code <= 0x10FFFF && (code < 0xD800 || code > 0xDFFF) ? size : 0;
+}
+
+/* What one ? stands for: a control character of two bytes, or one byte. */
+static size_t control_size(const char *text)
+{
+    return (unsigned char)text[0] == 0xC2 && ((unsigned char)text[1] & 0xE0) == 0x80 ? 2 : 1;
+}
+
 void print_safe(const char *text, size_t most, FILE *out)
 {
     size_t len = strlen(text), shown = len;
@@ -68,12 +92,13 @@ void print_safe(const char *text, size_t most, FILE *out)
         while (shown > 0 && ((unsigned char)text[shown] & 0xC0) == 0x80)
             shown--; /* not in the middle of a character of UTF-8 */
     }
-    for (size_t i = 0; i < shown; i++) {
-        unsigned char byte = (unsigned char)text[i];
-        /* C1 control characters are 0xC2 0x80 to 0xC2 0x9F in UTF-8 */
-        bool control = byte < 0x20 || byte == 0x7F || (byte == 0xC2 && (unsigned char)text[i + 1] < 0xA0);
-        fputc(control ? '?' : byte, out);
-        i += control && byte == 0xC2;
+    for (size_t at = 0, size; at < shown; at += size) {
+        size = character(text + at);
+        if (size > 0)
+            fwrite(text + at, 1, size, out);
+        else
+            fputc('?', out);
+        size = size ? size : control_size(text + at);
     }
     if (shown < len)
         fputs("..", out);

@@ -21,7 +21,7 @@ void print_json_text(const char *text, FILE *out);
 
 /* A line for each check, and what it comes to. */
 void print_verdict(const atls_verdict *verdict, FILE *out);
-/* Text from elsewhere on one line: control characters become ?, and what is longer than `most` bytes is cut. */
+/* Text from elsewhere on one line: control characters and what is not UTF-8 become ?, and what is longer than `most` bytes is cut. */
 void print_safe(const char *text, size_t most, FILE *out);
 
 /* A bar on stderr while a transfer takes longer than a second; nothing if stderr is no terminal. `total` is 0 if it is not known. */

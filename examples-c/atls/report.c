@@ -10,8 +10,8 @@ void report_request(const struct job *job, const char *method)
     if (!option_given(job->args, "verbose"))
         return;
     fprintf(stderr, "> %s %s\n", method, job->url.path);
-    const char *line;
-    for (size_t i = 0; (line = option_at(job->args, "header", i)); i++) {
+    for (size_t i = 0; i < job->fields.count; i++) {
+        const char *line = job->fields.list[i].line;
         /* Only names: values may be secrets. */
         fputs("> ", stderr);
         fprintf(stderr, "%.*s: ..\n", (int)strcspn(line, ":;"), line);

@@ -7,12 +7,13 @@
 #include "job.h"
 
 /* "Name: value", or "Name;" for an empty value, as curl has it. */
-static int add_header(struct job *job, const char *line)
+static int add_header(struct job *job, const struct field *field)
 {
+    const char *line = field->line;
     size_t len = strcspn(line, ":;");
     const char *value = line + len + 1;
     if (len == 0 || line[len] == '\0' || (line[len] == ';' && *value))
-        return fail(CODE_CALL, "--header: '%s' is not NAME: VALUE", line);
+        return field_fail(field, CODE_CALL, "not NAME: VALUE");
     value += strspn(value, " \t");
     char *name = strndup(line, len);
     if (!name)
@@ -23,8 +24,8 @@ static int add_header(struct job *job, const char *line)
         value_len--;
     atls_status status = strcasecmp(name, "Host") == 0 ? atls_request_set_host(job->request, value, &error)
                                                        : atls_request_add_header(job->request, name, atls_bytes_of(value, value_len), &error);
-    /* The library's message has the value, which may be a secret. */
-    int code = status == ATLS_OK ? 0 : fail(code_of(status), "--header: %s: not an allowed name, or not an allowed value", name);
+    /* The library's message has the value, which may be a secret, and so may be what stands before the colon. */
+    int code = status == ATLS_OK ? 0 : field_fail(field, code_of(status), "not an allowed name, or not an allowed value");
     atls_error_free(error);
     free(name);
     return code;
@@ -33,9 +34,9 @@ static int add_header(struct job *job, const char *line)
 static int add_headers(struct job *job)
 {
     bool has_type = false, has_agent = false;
-    const char *line;
-    for (size_t i = 0; (line = option_at(job->args, "header", i)); i++) {
-        int code = add_header(job, line);
+    for (size_t i = 0; i < job->fields.count; i++) {
+        const char *line = job->fields.list[i].line;
+        int code = add_header(job, &job->fields.list[i]);
         if (code != 0)
             return code;
         has_type = has_type || strncasecmp(line, "Content-Type:", 13) == 0;

@@ -12,7 +12,7 @@
 
 /* Lines for a command's table. */
 #define OPTIONS_SERVICE                                                                                                                   \
-    {0, "port-file", "FILE", OPTION_FILE, OPTION_RARE, "Listening", "Write the port to a file once it listens",                           \
+    {0, "port-file", "FILE", OPTION_FILE, OPTION_RARE | OPTION_WRITTEN, "Listening", "Write the port to a file once it listens",                           \
      "For --listen with port 0, with which the system chooses one. The file appears whole."},                                             \
     {0, "drain", "SECONDS", OPTION_SECONDS, OPTION_RARE, "Listening", "How long a stop waits for requests (30)",                          \
      "SIGTERM or SIGINT stops listening and lets requests under way run to their end, this long. A second signal ends them."},            \

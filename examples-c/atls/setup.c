@@ -98,7 +98,8 @@ static int set_proxy(atls_config *config, const char *url, const char *origin)
     char *copy = malloc(strlen(url) + 8);
     if (!copy)
         return fail(CODE_SYSTEM, "out of memory");
-    strcpy(copy, strstr(url, "://") ? "" : "http://");
+    size_t scheme = strspn(url, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789+-.");
+    strcpy(copy, scheme > 0 && strncmp(url + scheme, "://", 3) == 0 ? "" : "http://"); /* a password may have "://" */
     strcat(copy, url);
     char *host = strstr(copy, "://") + 3, *at = strrchr(host, '@'), *user = NULL, *password = NULL;
     if (at) {

@@ -17,7 +17,7 @@
     {0, "collateral-cache", "FOLDER", OPTION_FOLDER, OPTION_RARE, "Trust", "Keep the vendor's documents in a folder",                      \
      "For later runs. It is created if it is missing."}
 #define OPTION_TEST_ROOT                                                                                                                  \
-    {0, "test-root", "VENDOR=FILE", OPTION_TEXT, OPTION_RARE | OPTION_REPEATS, "Trust", "For tests: judge evidence under a simulator's root", \
+    {0, "test-root", "VENDOR=FILE", OPTION_TEXT, OPTION_RARE | OPTION_REPEATS | OPTION_PAIR, "Trust", "For tests: judge evidence under a simulator's root", \
      "VENDOR is intel, amd, aws, microsoft or nvidia. Evidence of that vendor must then lead to the roots in FILE, so that it proves "     \
      "nothing about hardware; a warning says so. The policy must consent by \"allow_simulated\"."}
 #define OPTIONS_CONNECTION                                                                                                                \
@@ -25,7 +25,7 @@
      "They are trusted in place of the built-in ones, and beside them for collateral services."},                                          \
     {0, "connect-to", "H1:P1:H2:P2", OPTION_TEXT, OPTION_REPEATS, "Connection", "Connect to H2:P2 instead of H1:P1",                      \
      "TLS and HTTP still use H1. An empty H1 or P1 is that of the URL, an empty H2 or P2 is H1 or P1. IPv6 addresses are in brackets."},   \
-    {'x', "proxy", "URL", OPTION_TEXT, 0, "Connection", "http://, socks5:// or socks5h:// proxy",                                          \
+    {'x', "proxy", "URL", OPTION_TEXT, OPTION_SECRET, "Connection", "http://, socks5:// or socks5h:// proxy",                                          \
      "[user:password@] may come before its host. It sees ciphertext only. '' is for no proxy, whatever the environment says."}
 #define OPTION_MAX_TIME                                                                                                                   \
     {'m', "max-time", "SECONDS", OPTION_SECONDS, 0, "Connection", "Give up after this long", "It covers everything; 2.5 is a number too."}

@@ -1,9 +1,11 @@
 /* writeout.c - `-w FORMAT`: facts about a transfer on standard output, when it is over. */
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "failure.h"
 #include "job.h"
+#include "output.h"
 
 enum fact {
     HTTP_CODE,
@@ -69,6 +71,15 @@ static void print_verdict_fact(const struct job *job, enum fact fact)
     atls_verdict_free(verdict);
 }
 
+/* The server's words: as they are for a program, without control characters for a terminal. */
+static void print_foreign(const char *text)
+{
+    if (isatty(STDOUT_FILENO))
+        print_safe(text, 4096, stdout);
+    else
+        fputs(text, stdout);
+}
+
 static void print_fact(const struct job *job, enum fact fact)
 {
     static const atls_exchange_time phases[] = {ATLS_EXCHANGE_TIME_DNS,        ATLS_EXCHANGE_TIME_CONNECT,
@@ -79,10 +90,10 @@ static void print_fact(const struct job *job, enum fact fact)
         printf("%03u", atls_head_status(job->head));
         break;
     case CONTENT_TYPE:
-        fputs(atls_head_get(job->head, "Content-Type").ptr, stdout);
+        print_foreign(atls_head_get(job->head, "Content-Type").ptr);
         break;
     case URL_EFFECTIVE:
-        fputs(atls_exchange_url(job->exchange).ptr, stdout);
+        print_foreign(atls_exchange_url(job->exchange).ptr);
         break;
     case NUM_REDIRECTS:
         printf("%u", atls_exchange_redirects(job->exchange));

@@ -22,6 +22,9 @@ pub fn draft(verdict: &Verdict) -> Result<Value> {
     if verdict.is_exposed == Some(true) {
         return Err(refused("the host can look into what runs there, and a draft does not allow that"));
     }
+    if verdict.tcb_status() == REVOKED {
+        return Err(refused("the platform is Revoked, and a draft does not allow that"));
+    }
     let kind = Tee::from_name(verdict.tee);
     let member = kind.into_iter().flat_map(of_kind).find_map(|family| {
         let mut members = Map::from_iter([("type".to_owned(), family.kind().into())]);
@@ -44,6 +47,9 @@ pub fn draft(verdict: &Verdict) -> Result<Value> {
         Err(fault) => Err(refused(&format!("it would not be valid: {}", fault.message))),
     }
 }
+
+/// The status of a platform whose vendor has withdrawn its trust.
+const REVOKED: &str = "Revoked";
 
 /// Label of a set of measurements.
 pub const AS_SEEN: &str = "as seen";
@@ -70,4 +76,41 @@ pub fn only(value: &Value) -> Value {
 /// Whether some line of the verdict says that this check has passed: a fact of the evidence, whichever member of the policy asked.
 pub fn has_passed(verdict: &Verdict, rule: &str) -> bool {
     verdict.checks.iter().any(|check| check.id.rule() == rule && check.outcome == Outcome::Pass)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::verdict::ClaimsReport;
+
+    /// Quotes of such a platform are not authentic to begin with: this holds if that should ever change.
+    #[test]
+    fn a_platform_that_is_revoked_gives_none() {
+        let claims = ClaimsReport {
+            tcb_status: REVOKED.into(),
+            advisory_ids: vec![],
+            measurements: json!({}),
+            platform: json!({}),
+            collateral: Value::Null,
+        };
+        let verdict = Verdict {
+            trusted: false,
+            tee: "tdx",
+            checks: vec![],
+            claims: Some(claims),
+            trust_anchor: "intel",
+            accepted_member: None,
+            protocol: None,
+            bound_to_session: false,
+            is_exposed: Some(false),
+            application: vec![],
+            only_certificate_differs: false,
+            attached: vec![],
+            time: 0,
+            holds_until: None,
+        };
+        let fault = draft(&verdict).unwrap_err();
+        assert_eq!(fault.status, Status::InvalidState);
+        assert!(fault.message.contains("the platform is Revoked"), "{}", fault.message);
+    }
 }

@@ -6,6 +6,7 @@ mod support;
 
 use serde_json::{Value, json};
 use simtee::azure::Vm;
+use simtee::collateral::Issue;
 use simtee::nitro::Document;
 use simtee::nvidia::Nvidia;
 use simtee::sgx::Enclave;
@@ -115,6 +116,29 @@ fn what_its_host_can_look_into_gives_none() {
     let mut question = machine.question(|document| document.pcrs[..3].iter_mut().for_each(|(_, value)| value.fill(0)));
     question.rest.policy["allow_debug"] = true.into();
     assert!(question.trusted().results.unwrap().draft.unwrap_err().contains("look into"));
+}
+
+#[test]
+fn a_platform_that_is_revoked_gives_none() {
+    let (tee, guest) = (SimTee::new(), Guest::booted(1));
+    let issue = |status| Issue { status, ..Issue::default() };
+    let collateral = tee.collateral_json(&issue("Revoked"));
+    let dstack = || Question { collateral: collateral.clone(), ..honest(&tee, &guest) };
+    let collateral_of_sgx = tee.sgx_collateral_json(&issue("Revoked"));
+    let sgx = || Question { collateral: collateral_of_sgx.clone(), ..enclave::question(&tee, |_| ()) };
+    for (question, accepted) in [(dstack(), "UpToDate"), (dstack(), "Revoked"), (sgx(), "UpToDate"), (sgx(), "Revoked")] {
+        let refused = allowing(question, accepted).ask().results.unwrap().draft.unwrap_err();
+        assert!(refused.contains("no policy can be drafted"), "{refused}");
+    }
+    // Any other status is in the draft by its name.
+    let question = Question { collateral: tee.collateral_json(&issue("OutOfDate")), ..honest(&tee, &guest) };
+    let draft = allowing(question, "OutOfDate").trusted().draft();
+    assert_eq!(draft["allowed_tcb_status"], json!(["OutOfDate"]));
+}
+
+fn allowing(mut question: Question, status: &str) -> Question {
+    question.policy["allowed_tcb_status"] = json!([status]);
+    question
 }
 
 #[test]

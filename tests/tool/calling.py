@@ -59,6 +59,13 @@ def tool(*args, env=None, timeout=120, **rest):
     return subprocess.run(command(*args), env=environment(env), timeout=timeout, **rest)
 
 
+def spawn(*args, **rest):
+    rest.setdefault("stdout", subprocess.PIPE)
+    rest.setdefault("stderr", subprocess.PIPE)
+    rest.setdefault("stdin", subprocess.DEVNULL)
+    return subprocess.Popen(command(*args), env=environment(), **rest)
+
+
 def text(done):
     return done.stderr.decode()
 

@@ -3,10 +3,12 @@
 import json
 import os
 import pathlib
+import socket
 import subprocess
+import time
 
 import pytest
-from calling import BASE, CA, PCCS, PEERS, PORTS, ROOT, ROOTS, SIM, SOURCES, TOOL, TRUST, Machine, environment, fails, passes, text, tool
+from calling import BASE, CA, PCCS, PEERS, PORTS, ROOT, ROOTS, SIM, SOURCES, TOOL, TRUST, WRAP, Machine, environment, fails, passes, text, tool
 
 MOMENT = "only as good as the moment of looking"
 
@@ -147,6 +149,30 @@ def test_stored_evidence(tmp_path, policy):
     fails(4, "not trusted: MEASUREMENT_MISMATCH", done=tool(*verify, *policy(draft)))
 
 
+
+
+def test_a_status_that_the_draft_accepts_is_named(tmp_path):
+    """The platform of the same evidence, as the vendor judges it later."""
+    stored = ["measure", "--from", SIM / "quote.bin", "--format", "quote", "--event-log", SIM / "log.json", *ROOTS]
+    path = tmp_path / "draft.json"
+    done = passes(tool(*stored, "--collateral", SIM / "outdated-collateral.json", "-o", path))
+    assert "warning: the platform is OutOfDate: INTEL-SA-00837; the draft accepts that" in text(done)
+    assert json.loads(path.read_text())["allowed_tcb_status"] == ["OutOfDate"]
+    assert "the platform is" not in text(passes(tool(*stored, "--collateral", SIM / "collateral.json", "-o", path)))
+    path.unlink()
+    done = fails(4, "TCB status is invalid: Revoked", done=tool(*stored, "--collateral", SIM / "revoked-collateral.json", "-o", path))
+    assert done.stdout == b"" and not path.exists()
+
+
+@pytest.mark.skipif(bool(WRAP), reason="bound to time")
+def test_max_time():
+    """It covers the connection, and the vendor's documents."""
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        nobody = f"localhost:{silent.getsockname()[1]}"
+        for words in ([f"https://{nobody}", *SOURCES], [BASE, "--source", f"http://{nobody}", "--amd-source", f"http://{nobody}"]):
+            begun = time.monotonic()
+            done = fails(2, done=tool("measure", *words, *TRUST, "--max-time", "1.5", timeout=60))
+            assert done.stdout == b"" and 1 < time.monotonic() - begun < 10
 
 
 def test_the_page_about_the_simulator(tmp_path):

@@ -34,7 +34,8 @@ def test_at_a_time(time, code, consenting):
     assert code is None or done.returncode == code, text(done)
 
 
-@pytest.mark.parametrize("time", ["tomorrow", "2026-13-01", "2026-11-26T12:00", "-1", "", "2026-11-26 12:00:00", "99999999999999999999"])
+@pytest.mark.parametrize("time", ["tomorrow", "2026-13-01", "2026-11-26T12:00", "-1", "", "2026-11-26 12:00:00", "99999999999999999999",
+                                  "2026-02-31", "2026-02-29", "2026-04-31T00:00:00Z", "2026-11-26T24:00:00Z", "2026-11-26T23:59:60Z"])
 def test_times_that_are_none(time, consenting):
     fails(1, f"--at: '{time}' is not a time", done=tool(*QUOTE, *consenting, *COLLATERAL, *ROOTS, "--at", time))
 
@@ -98,6 +99,21 @@ def test_collateral_of_amd(tmp_path):
 )
 def test_what_collateral_needs(words, says):
     fails(1, says, done=tool("collateral", *words))
+
+
+def test_a_cache_that_is_not_there_is_not_made(tmp_path):
+    cache, out = tmp_path / "typo", tmp_path / "bundle.json"
+    fails(2, f"{cache}: No such file or directory", done=tool("collateral", "export", "--collateral-cache", cache, "-o", out))
+    assert list(tmp_path.iterdir()) == []
+    cache.mkdir()
+    done = fails(2, f"{cache}: there are no documents", done=tool("collateral", "export", "--collateral-cache", cache, "-o", out))
+    assert done.stdout == b"" and not out.exists()
+
+
+def test_a_machine_without_documents_gives_no_bundle(tmp_path):
+    with Machine("nitro") as machine:
+        done = fails(2, "there are no documents", done=tool("collateral", "fetch", machine.url, *TRUST, *SOURCES))
+        assert done.stdout == b""
 
 
 def test_bundles_that_are_none(tmp_path):

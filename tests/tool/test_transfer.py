@@ -3,28 +3,17 @@
 import hashlib
 import json
 import os
-import pty
-import select
-import signal
 import socket
-import stat
 import subprocess
 import threading
 import time
 
 import pytest
-from calling import BASE, CA, PEERS, POLICY, PORTS, ROOTS, SIM, SOURCES, TRUST, WRAP, command, environment, fails, passes, text, tool
+from calling import BASE, CA, PEERS, POLICY, PORTS, ROOTS, SIM, SOURCES, TRUST, WRAP, fails, passes, spawn, text, tool
 
 GET = ["get", *POLICY, *TRUST]
 POST = ["post", *POLICY, *TRUST]
 slow = pytest.mark.skipif(bool(WRAP), reason="bound to time")
-
-
-def spawn(*args, **rest):
-    rest.setdefault("stdout", subprocess.PIPE)
-    rest.setdefault("stderr", subprocess.PIPE)
-    rest.setdefault("stdin", subprocess.DEVNULL)
-    return subprocess.Popen(command(*args), env=environment(), **rest)
 
 
 # What arrives
@@ -53,9 +42,7 @@ def test_header_fields():
     lines = seen.split("\r\n")
     assert "X-One: two" in lines and "X-None: " in lines and "Host: other.example" in lines and "User-Agent: atls" in lines
     for bad in ("no colon", ": x", "X-None; x"):
-        fails(1, f"--header: '{bad}' is not NAME: VALUE", done=tool(*GET, "-H", bad, f"{BASE}/head"))
-    done = fails(5, "--header", done=tool(*GET, "-H", "X: secret\r\nY: z", f"{BASE}/head"))
-    assert "secret" not in text(done)
+        fails(1, "--header, number 2: not NAME: VALUE", done=tool(*GET, "-H", "A: b", "-H", bad, f"{BASE}/head"))
 
 
 @pytest.mark.parametrize("size", [0, 1, 65536, 3_000_000])
@@ -293,205 +280,6 @@ def end_quiet():
         process.kill()
         process.wait()
         process.stdout.close()
-
-
-# Files and descriptors
-
-
-@pytest.mark.parametrize(
-    "path, says",
-    [
-        ("/none/policy.json", "No such file or directory"),
-        ("/", "Is a directory"),
-        ("/dev/null", "policy"),
-        ("/dev/zero", "longer than 16 MiB"),
-    ],
-)
-def test_policies_that_cannot_be_read(path, says):
-    done = tool("get", "--policy", path, *TRUST, f"{BASE}/small")
-    assert done.returncode == (1 if path == "/dev/null" else 2)
-    assert path in text(done) and says in text(done)
-
-
-@pytest.mark.parametrize(
-    "document, says",
-    [
-        ("{", "policy"),
-        ('{"type": "snp"}', "missing field"),
-        ('{"type": "dstack_tdx", "disable_runtime_verification": true, "misspelt": 1}', "policy.misspelt"),
-        ('{"type": "dstack_tdx", "type": "dstack_tdx"}', "type"),
-        ('{"x": ' + "[" * 100_000 + "]" * 100_000 + "}", "policy"),
-        ("\xff", "policy"),
-    ],
-    ids=["cut", "incomplete", "misspelt", "twice", "deep", "not-utf8"],
-)
-def test_policies_that_are_invalid(document, says, policy):
-    options = policy(document)
-    done = fails(1, options[1], says, done=tool("get", *options, *TRUST, f"{BASE}/small"))
-    assert len(done.stderr) < 4000
-
-
-def as_nobody():
-    os.setgroups([])
-    os.setgid(65534)
-    os.setuid(65534)
-
-
-def test_no_permission(tmp_path):
-    locked = tmp_path / "locked.json"
-    locked.write_text("{}")
-    locked.chmod(0)
-    tmp_path.chmod(0o755)
-    for parent in tmp_path.parents:
-        if parent.stat().st_uid == os.getuid() and len(parent.parts) > 2:
-            parent.chmod(parent.stat().st_mode | 0o055)
-    root = os.getuid() == 0
-    words = command("get", "--policy", locked, "https://localhost:1/")
-    done = subprocess.run(words, env=environment(), capture_output=True, preexec_fn=as_nobody if root else None)
-    fails(2, "locked.json: Permission denied", done=done)
-    words = command("verify", "/dev/null", "--policy", locked)
-    done = subprocess.run(words, env=environment(), capture_output=True, preexec_fn=as_nobody if root else None)
-    fails(2, "Permission denied", done=done)
-
-
-def test_output_places(tmp_path):
-    fails(2, f"{tmp_path}: Is a directory", done=tool(*GET, "-o", tmp_path, f"{BASE}/small"))
-    fails(2, "No such file or directory", done=tool(*GET, "-o", tmp_path / "none/out", f"{BASE}/small"))
-    out = tmp_path / "out"
-    out.write_text("before")
-    out.chmod(0o640)
-    passes(tool(*GET, "-o", out, f"{BASE}/small"))
-    assert out.read_bytes() == b"x" * 100 and stat.S_IMODE(out.stat().st_mode) == 0o640
-    passes(tool(*GET, "-o", "/dev/null", f"{BASE}/small"))
-    assert passes(tool(*GET, "-o", "-", f"{BASE}/small")).stdout == b"x" * 100
-    fifo = tmp_path / "fifo"
-    os.mkfifo(fifo)
-    got = []
-    reader = threading.Thread(target=lambda: got.append(fifo.read_bytes()))
-    reader.start()
-    passes(tool(*GET, "-o", fifo, f"{BASE}/small"))
-    reader.join()
-    assert got == [b"x" * 100] and sorted(os.listdir(tmp_path)) == ["fifo", "out"]
-    link = tmp_path / "link"
-    link.symlink_to("out")
-    out.write_text("before")
-    passes(tool(*GET, "-o", link, f"{BASE}/small"))
-    assert link.is_symlink() and out.read_bytes() == b"x" * 100
-
-
-def test_a_body_that_is_cut_leaves_no_file(tmp_path):
-    out = tmp_path / "out"
-    out.write_text("before")
-    done = tool(*GET, "-o", out, f"{BASE}/cut")
-    assert done.returncode in (2, 5), text(done)
-    assert out.read_text() == "before" and os.listdir(tmp_path) == ["out"]
-    assert "what had arrived was removed" in text(done)
-
-
-@pytest.mark.parametrize("words", [["-o", "/dev/full"], []])
-def test_full_disk(words):
-    with open("/dev/full", "wb") as full:
-        rest = {} if words else {"stdout": full, "stderr": subprocess.PIPE}
-        done = tool(*GET, *words, f"{BASE}/bytes/1000000", **rest)
-    fails(2, "No space left on device", done=done) if words else None
-    assert done.returncode == 2 and b"No space left on device" in done.stderr
-
-
-@pytest.mark.parametrize("words", [["--help"], ["--version"], ["get", "--help"], ["completion", "bash"], ["--man"]])
-def test_full_disk_for_texts(words):
-    with open("/dev/full", "wb") as full:
-        done = tool(*words, stdout=full, stderr=subprocess.PIPE)
-    assert done.returncode == 2 and b"No space left on device" in done.stderr
-
-
-def test_stdout_that_nobody_reads():
-    for words in ([*GET, f"{BASE}/bytes/20000000"], ["measure", BASE, *TRUST, *SOURCES], ["completion", "bash"]):
-        reading, writing = os.pipe()
-        os.close(reading)
-        with os.fdopen(writing, "wb") as out:
-            done = tool(*words, stdout=out, stderr=subprocess.PIPE)
-        assert done.returncode == 141, (done.returncode, done.stderr)
-        assert not [line for line in done.stderr.splitlines() if b"warning" not in line], done.stderr
-
-
-def test_closed_descriptors(tmp_path):
-    """No file gets the number of a standard descriptor that is closed."""
-    shell = lambda redirect, *words: subprocess.run(
-        ["sh", "-c", f'exec "$@" {redirect}', "sh", *command(*words)], env=environment(), capture_output=True, timeout=120
-    )
-    done = shell(">&-", *GET, f"{BASE}/small")
-    assert done.returncode == 2 and b"standard output: Bad file descriptor" in done.stderr
-    out = tmp_path / "out"
-    assert shell("<&- >&- 2>&-", *GET, "-v", "-o", out, f"{BASE}/small").returncode == 0
-    assert out.read_bytes() == b"x" * 100
-    done = shell("<&-", *POST, "-d", "@-", f"{BASE}/echo")
-    assert done.returncode == 2 and b"standard input" in done.stderr
-
-
-@pytest.mark.parametrize("data, says", [("@/none", "/none: No such file"), ("@/", "/: Is a directory")])
-def test_bodies_that_cannot_be_read(data, says):
-    fails(2, says, done=tool(*POST, "-d", data, f"{BASE}/echo"))
-
-
-# Signals and terminals
-
-
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
-def test_interrupted(number, tmp_path):
-    out = tmp_path / "out"
-    process = spawn(*GET, "-o", out, f"{BASE}/bytes/100000000000")
-    deadline = time.monotonic() + 60
-    while not any(entry.stat().st_size > 100_000 for entry in os.scandir(tmp_path)):
-        assert time.monotonic() < deadline and process.poll() is None
-        time.sleep(0.02)
-    process.send_signal(number)
-    said = process.communicate(timeout=60)[1]
-    assert process.returncode in (-number, 128 + number)
-    assert b"interrupted; what had arrived was removed" in said
-    assert os.listdir(tmp_path) == []
-
-
-def test_interrupted_before_anything_came():
-    process = spawn(*GET, f"{BASE}/hang")
-    time.sleep(5 if WRAP else 1)
-    process.send_signal(signal.SIGINT)
-    assert b"interrupted" in process.communicate(timeout=60)[1]
-    assert process.returncode in (-signal.SIGINT, 130)
-
-
-@slow
-def test_progress_on_a_terminal(tmp_path):
-    def said(*words):
-        main, other = pty.openpty()
-        process = spawn(*words, stderr=other, stdout=subprocess.DEVNULL)
-        os.close(other)
-        shown = b""
-        end = time.monotonic() + 4
-        while time.monotonic() < end:
-            if select.select([main], [], [], 0.1)[0]:
-                shown += os.read(main, 65536)
-        process.kill()
-        process.wait()
-        os.close(main)
-        return shown
-
-    url = f"{BASE}/bytes/100000000000"
-    assert b"received [" in said(*GET, "-o", "/dev/null", url)
-    assert b"MB" not in said(*GET, "-s", "-o", "/dev/null", url)
-    assert b"sent  " in said(*POST, "-d", "@/dev/zero", f"{BASE}/sink")
-
-
-@slow
-def test_a_terminal_that_closes(tmp_path):
-    main, other = pty.openpty()
-    out = tmp_path / "out"
-    process = spawn(*GET, "-o", out, f"{BASE}/bytes/100000000000", stdin=other, stdout=other, stderr=other, start_new_session=True,
-                    preexec_fn=lambda: __import__("fcntl").ioctl(0, __import__("termios").TIOCSCTTY, 0))
-    os.close(other)
-    time.sleep(1)
-    os.close(main)
-    assert process.wait(30) in (-signal.SIGHUP, 129)
-    assert os.listdir(tmp_path) == []
 
 
 def test_a_hash_of_all_that_came(tmp_path):

@@ -12,6 +12,7 @@
 //! | wrong-policy.json | a policy that neither satisfies |
 //! | strict-policy.json | as policy.json, by exporter-v1 only |
 //! | quote.bin, log.json, collateral.json | evidence for offline verification |
+//! | outdated-collateral.json, revoked-collateral.json | documents by which its platform is OutOfDate or Revoked |
 //! | evidence.sock, nsm.sock | machines of other kinds, see `machines` |
 //! | snp-policy.json, nitro-policy.json | policies that they satisfy |
 //! | gpus.sock, evil-gpus.sock, gpu-policy.json | GPUs beside the first guest, see `machines`, and a policy that wants both |
@@ -90,6 +91,10 @@ impl World {
         self.write("quote.bin", &guest.quote(&self.tee, &[0; 64]));
         self.write("log.json", guest.log().to_string().as_bytes());
         self.write("collateral.json", self.tee.collateral_json(&Issue::default()).as_bytes());
+        for (status, name) in [("OutOfDate", "outdated-collateral.json"), ("Revoked", "revoked-collateral.json")] {
+            let issue = Issue { status, advisories: vec!["INTEL-SA-00837"], ..Issue::default() };
+            self.write(name, self.tee.collateral_json(&issue).as_bytes());
+        }
     }
 
     fn machines(&self) {

@@ -10,11 +10,20 @@ use crate::shell::{Done, command, output, root, run};
 use crate::simulator::Simulator;
 
 const PYTEST: &str = "pytest==9.2.0";
-const TESTS: [&str; 4] = ["test_texts.py", "test_measure.py", "test_transfer.py", "test_offline.py"];
+const TESTS: [&str; 7] = [
+    "test_texts.py",
+    "test_measure.py",
+    "test_transfer.py",
+    "test_bodies.py",
+    "test_files.py",
+    "test_signals.py",
+    "test_offline.py",
+];
 
 /// What valgrind and the sanitizers see: each subcommand's way once, and errors.
 const ONCE: &str = "test_each_kind or a_guest_of_dstack or stored_evidence or good_evidence or kept_and_used or test_get or test_post_of \
-                    or redirects or verbose or refused or usage_errors or invalid or cut or overview";
+                    or redirects or verbose or refused or usage_errors or invalid or cut or overview \
+                    or read_once or fields or early_answer or secret or is_named or not_made or thread_of_the_library";
 
 pub fn suite(simulator: &Simulator, prefix: &Path) -> Done {
     packages::ensure(&[("groff", "groff-base")])?;
