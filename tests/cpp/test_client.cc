@@ -201,30 +201,6 @@ static void lines_come_as_they_are()
     CHECK(thrown_by([&] { for (const auto line : long_one.lines(1000)) static_cast<void>(line); }).status() == ATLS_BODY_TOO_LARGE);
 }
 
-/// A line of which a part has come is not lost, nor read as two.
-static void a_line_survives_a_timeout()
-{
-    const auto client = atls::client::make(settings());
-    auto request = atls::request::make("POST", url("/echo"));
-    request.set_body_stream(ATLS_LENGTH_UNKNOWN);
-    const auto exchange = client.open(request);
-    exchange.write_all("first\npart");
-    CHECK(exchange.head().status() == 200);
-    auto lines = exchange.lines(100, 1s);
-    auto at = lines.begin();
-    CHECK(*at == "first");
-    for (int round = 0; round < 2; round++)
-        CHECK(thrown_by([&] { ++at; }).status() == ATLS_TIMED_OUT);
-    exchange.write_all("ial\nnext");
-    exchange.finish();
-    ++at;
-    CHECK(*at == "partial");
-    ++at;
-    CHECK(*at == "next");
-    ++at;
-    CHECK(at == lines.end());
-}
-
 /// At a moment of its own in each round: in DNS, TCP, TLS, evidence, the wait for an answer that never comes.
 static void another_thread_cancels()
 {
@@ -328,7 +304,7 @@ static void names_are_resolved_by_a_function()
 
 TESTS(NULL, NULL, CASE(an_attested_answer_comes_whole), CASE(a_refused_server_is_thrown_with_its_checks),
       CASE(what_a_temporary_says_stays_readable), CASE(without_a_policy_nothing_is_sent), CASE(bodies_stream_both_ways_unchanged), CASE(a_body_comes_from_functions),
-      CASE(what_a_body_throws_is_thrown_by_the_call), CASE(lines_come_as_they_are), CASE(a_line_survives_a_timeout), CASE(no_view_outlives_a_temporary),
+      CASE(what_a_body_throws_is_thrown_by_the_call), CASE(lines_come_as_they_are), CASE(no_view_outlives_a_temporary),
       CASE(another_thread_cancels),
       CASE(time_runs_out_and_nothing_is_lost), CASE(one_connection_carries_requests_in_turn),
       CASE(a_raw_stream_returns_what_it_is_given), CASE(names_are_resolved_by_a_function))

@@ -243,6 +243,40 @@ static void a_request_becomes_a_stream()
     upgraded.wait();
 }
 
+/// A line of which a part has come is neither lost nor read as two.
+static void a_line_survives_a_timeout()
+{
+    const auto runtime = atls::runtime::make(2);
+    const auto queue = atls::queue::dispatching();
+    const Served our(runtime, queue, {[&](atls::server_request request) {
+        atls::handlers<atls::server_request> on;
+        on.data = [](auto &to, atls::buffer piece) { CHECK(to.write(piece)); };
+        on.end = [](auto &to) { to.finish(); };
+        request.start(runtime, queue, on);
+        request.send_head(200);
+    }, nullptr, nullptr});
+    const auto http = our.connect();
+    auto request = atls::request::make("POST", "/", "localhost");
+    request.set_body_stream(ATLS_LENGTH_UNKNOWN);
+    const auto exchange = http.open(request);
+    exchange.write_all("first\npart");
+    CHECK(exchange.head().status() == 200);
+    auto lines = exchange.lines(100, 1s);
+    auto at = lines.begin();
+    CHECK(*at == "first");
+    for (int round = 0; round < 2; round++)
+        CHECK(thrown_by([&] { ++at; }).status() == ATLS_TIMED_OUT);
+    exchange.write_all("ial\nnext");
+    exchange.finish();
+    ++at;
+    CHECK(*at == "partial");
+    ++at;
+    CHECK(*at == "next");
+    ++at;
+    CHECK(at == lines.end());
+}
+
 TESTS(NULL, NULL, CASE(an_attested_round_trip_streams_both_ways), CASE(what_handlers_throw_ends_their_request_only),
       CASE(a_request_that_is_not_started_is_a_500), CASE(a_client_without_evidence_is_refused),
-      CASE(evidence_comes_from_a_function_or_not_at_all), CASE(a_request_becomes_a_stream))
+      CASE(evidence_comes_from_a_function_or_not_at_all), CASE(a_request_becomes_a_stream),
+      CASE(a_line_survives_a_timeout))
