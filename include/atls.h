@@ -797,12 +797,13 @@ atls_str atls_verdict_json(const atls_verdict *verdict);
  * evidence satisfies it, and evidence with another measurement does not; docs/policy.md says for
  * each type what it pins. It is a draft. What was seen is not what ought to run, and the draft is
  * only as good as the moment at which it was seen: compare it with values of your own computation
- * before you use it.
+ * before you use it. A status other than UpToDate (atls_verdict_tcb_status()) is in its
+ * allowed_tcb_status: tell whoever is to use it.
  *
  * \return ATLS_OK, or
  * \retval ATLS_NULL_ARGUMENT
  * \retval ATLS_INVALID_STATE the evidence, or that of a device beside it, is not authentic, its
- *     host can look into it, or it shows too little
+ *     host can look into it, its platform is Revoked, or it shows too little
  * \retval ATLS_UNSUPPORTED no drafts for this kind
  */
 atls_status atls_verdict_draft_policy(const atls_verdict *verdict,

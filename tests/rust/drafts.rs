@@ -126,7 +126,8 @@ fn a_platform_that_is_revoked_gives_none() {
     let dstack = || Question { collateral: collateral.clone(), ..honest(&tee, &guest) };
     let collateral_of_sgx = tee.sgx_collateral_json(&issue("Revoked"));
     let sgx = || Question { collateral: collateral_of_sgx.clone(), ..enclave::question(&tee, |_| ()) };
-    for (question, accepted) in [(dstack(), "UpToDate"), (dstack(), "Revoked"), (sgx(), "UpToDate"), (sgx(), "Revoked")] {
+    for (question, accepted) in [(dstack(), "UpToDate"), (dstack(), "Revoked"), (sgx(), "UpToDate"), (sgx(), "Revoked")]
+    {
         let refused = allowing(question, accepted).ask().results.unwrap().draft.unwrap_err();
         assert!(refused.contains("no policy can be drafted"), "{refused}");
     }

@@ -25,6 +25,7 @@ public struct Status: RawRepresentable, Hashable, Sendable, CustomStringConverti
     public static let closed = Status(.ATLS_CLOSED)
     public static let unsupported = Status(.ATLS_UNSUPPORTED)
     public static let policyInvalid = Status(.ATLS_POLICY_INVALID)
+    public static let internalError = Status(.ATLS_INTERNAL)
     public static let io = Status(.ATLS_IO)
     public static let dns = Status(.ATLS_DNS)
     public static let timedOut = Status(.ATLS_TIMED_OUT)

@@ -21,7 +21,7 @@ public final class AttestedClient: Sendable {
         public var connectionDeadline: Duration?
         /// Requests under way at a time; further ones wait. The library's default is 10.
         public var maxRequests: UInt32?
-        /// Bytes of each response that are held for a reader that is slower than the server.
+        /// Bytes of each response that are held for a reader that is slower than the server; not 0.
         public var receiveWindow: UInt64 = 256 << 10
 
         public init(policy: Policy? = nil) {
@@ -92,6 +92,9 @@ public final class AttestedClient: Sendable {
         }
         if let deadline = configuration.connectionDeadline {
             try attempt { atls_config_set_deadline(config.pointer, deadline.milliseconds, $0) }
+        }
+        guard configuration.receiveWindow > 0 else {
+            throw AtlsError(.invalidArgument, "receiveWindow: with 0 bytes no response could be received")
         }
         // Not automatic: the reader makes room, so that nothing piles up here.
         try attempt { atls_config_set_credit(config.pointer, configuration.receiveWindow, false, $0) }

@@ -9,9 +9,22 @@ public struct Response: Sendable {
 
     init(_ exchange: Exchange) async throws {
         let head = try await exchange.head()
+        do {
+            try Response.admit(exchange.verdict)
+        } catch {
+            exchange.cancel()
+            throw error
+        }
         self.exchange = exchange
         status = head.status
         headers = head.fields
+    }
+
+    /// The library has seen to it that nothing is sent without a favourable verdict; this is a second look.
+    static func admit(_ verdict: Verdict?) throws(AtlsError) {
+        guard let verdict, verdict.isTrusted else {
+            throw AtlsError(.internalError, "a response without a favourable verdict")
+        }
     }
 
     /// The verdict on the server that responded, which held when the request was sent.
@@ -34,7 +47,7 @@ public struct Response: Sendable {
     /// The body line by line, without line ends (LF or CRLF); bytes that are not UTF-8 are replaced.
     public var lines: Lines { Lines(exchange: exchange) }
     /// The body as server-sent events.
-    public var events: ServerSentEvents { ServerSentEvents(lines: lines) }
+    public var events: ServerSentEvents { ServerSentEvents(exchange: exchange) }
 
     /// The rest of the body; more than `limit` bytes are BODY_TOO_LARGE.
     public func body(upTo limit: Int) async throws -> [UInt8] {
@@ -141,33 +154,34 @@ public struct ServerSentEvent: Sendable, Hashable {
 }
 
 public struct ServerSentEvents: AsyncSequence, Sendable {
-    let lines: Lines
+    let exchange: Exchange
 
     public struct AsyncIterator: AsyncIteratorProtocol {
-        var lines: Lines.AsyncIterator
+        var lines: EventLines
         var id: String?
 
         /// Comments, fields of other names and events without data are passed over, and so is one that the end cuts off.
         public mutating func next() async throws -> ServerSentEvent? {
             var event = ServerSentEvent()
-            var data: [Substring] = []
+            var data: [ArraySlice<UInt8>] = []
             while let line = try await lines.next() {
                 if line.isEmpty {
                     if data.isEmpty {
                         event.event = "message"
                         continue
                     }
-                    event.data = data.joined(separator: "\n")
+                    event.data = String(decoding: Array(data.joined(separator: [UInt8(ascii: "\n")])), as: UTF8.self)
                     event.id = id
                     return event
                 }
-                let parts = line.split(separator: ":", maxSplits: 1, omittingEmptySubsequences: false)
-                var value = parts.count > 1 ? parts[1] : ""
-                if value.first == " " { value.removeFirst() }
-                switch parts[0] {
+                // By bytes: a character may begin with what ends a name.
+                let colon = line.firstIndex(of: UInt8(ascii: ":")) ?? line.endIndex
+                var value = line.suffix(from: Swift.min(colon + 1, line.endIndex))
+                if value.first == UInt8(ascii: " ") { value.removeFirst() }
+                switch String(decoding: line.prefix(upTo: colon), as: UTF8.self) {
                 case "data": data.append(value)
-                case "event": event.event = value.isEmpty ? "message" : String(value)
-                case "id": id = value.contains("\0") ? id : String(value)
+                case "event": event.event = value.isEmpty ? "message" : String(decoding: value, as: UTF8.self)
+                case "id": id = value.contains(0) ? id : String(decoding: value, as: UTF8.self)
                 default: break
                 }
             }
@@ -176,6 +190,37 @@ public struct ServerSentEvents: AsyncSequence, Sendable {
     }
 
     public func makeAsyncIterator() -> AsyncIterator {
-        AsyncIterator(lines: lines.makeAsyncIterator())
+        AsyncIterator(lines: EventLines(bytes: Bytes(exchange: exchange).makeAsyncIterator()))
+    }
+}
+
+/// Lines of an event stream: they end with CR, LF or CRLF, the first may begin with a byte order mark, and the last has its end.
+struct EventLines {
+    var bytes: Bytes.AsyncIterator
+    private var isFirst = true
+    private var isAfterCR = false
+
+    init(bytes: Bytes.AsyncIterator) {
+        self.bytes = bytes
+    }
+
+    mutating func next() async throws -> [UInt8]? {
+        var line: [UInt8] = []
+        while let byte = try await bytes.next() {
+            let isSecond = isAfterCR && byte == UInt8(ascii: "\n")
+            isAfterCR = byte == UInt8(ascii: "\r")
+            if isSecond { continue }
+            if isAfterCR || byte == UInt8(ascii: "\n") {
+                let hasMark = isFirst && line.starts(with: [0xEF, 0xBB, 0xBF])
+                isFirst = false
+                return hasMark ? Array(line.dropFirst(3)) : line
+            }
+            line.append(byte)
+            if line.count > Lines.limit {
+                bytes.exchange.cancel()
+                throw AtlsError(.bodyTooLarge, "a line is longer than \(Lines.limit) bytes")
+            }
+        }
+        return nil
     }
 }

@@ -101,6 +101,27 @@ import Testing
             events == [ServerSentEvent(event: "x", data: "1\n2", id: "7"), ServerSentEvent(event: "message", data: "", id: "7")])
     }
 
+    /// As bytes, whatever characters they are part of.
+    @Test(arguments: ["\n", "\r", "\r\n"]) func eventsAreParsedByBytes(_ end: String) async throws {
+        let text = ["\u{FEFF}data:\u{301}x", "data: \u{200D}y", "event:\u{301}", "id:\u{FE0F}", "", "data:  two", "data\u{301}:no", "", ""]
+        let body = Request.Body.text(text.joined(separator: end))
+        var events: [ServerSentEvent] = []
+        for try await event in try await World.client().send(Request("POST", World.url("/echo"), body: body)).events {
+            events.append(event)
+        }
+        #expect(events.map { [UInt8]($0.data.utf8) } == ["\u{301}x\n\u{200D}y", " two"].map { [UInt8]($0.utf8) })
+        #expect(events.map(\.event) == ["\u{301}", "message"] && events.map(\.id) == ["\u{FE0F}", "\u{FE0F}"])
+    }
+
+    @Test func aWindowThatReceivesNothingIsRefused() async throws {
+        var configuration = try World.configuration()
+        configuration.receiveWindow = 0
+        let error = try require(AtlsError.self) { try AttestedClient(configuration) }
+        #expect(error.status == .invalidArgument && error.message.contains("receiveWindow"))
+        configuration.receiveWindow = 1
+        #expect(try await AttestedClient(configuration).get(World.url("/small")).body(upTo: 100).count == 100)
+    }
+
     @Test func timeRunsOut() async throws {
         var request = Request("GET", try World.url("/hang"), headTimeout: .milliseconds(300))
         let client = try World.client()

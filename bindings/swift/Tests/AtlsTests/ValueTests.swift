@@ -43,6 +43,11 @@ import Testing
         #expect(try good.draftPolicy().contains("\"type\""))
         question.policy = try Policy(json: World.file("wrong-policy.json"))
         let bad = try question.verify()
+        // No response is handed out under any but a favourable one.
+        try Response.admit(good)
+        for verdict in [bad, nil] {
+            #expect(try require(AtlsError.self) { try Response.admit(verdict) }.status == .internalError)
+        }
         #expect(!bad.isTrusted && bad.status == .measurementMismatch)
         #expect(bad.checks.filter { $0.outcome == .fail }.map(\.name) == ["bootchain"])
         question.collateral = nil
