@@ -98,15 +98,15 @@ pub fn footer(seen: u8, live: &[u8]) -> Checked<usize> {
     let there = live.len().min(wanted.len());
     match live[..there] == wanted[..there] {
         true => Ok(there),
-        false => Err(Refusal::of("a chunk does not end in CRLF", &live[..there])),
+        false => Err(Refusal::new("a chunk does not end in CRLF")),
     }
 }
 
 /// The size in a chunk-size line that ends in LF; counts its extensions.
 pub fn chunk_size(line: &[u8], extensions: &mut usize, rules: &Rules) -> Checked<u64> {
-    let illegal = || Refusal::of("illegal chunk size", line);
+    let illegal = || Refusal::new("illegal chunk size");
     let Some(line) = line.strip_suffix(b"\r\n") else {
-        return Err(Refusal::of("a chunk-size line ends without CR", line));
+        return Err(Refusal::new("a chunk-size line ends without CR"));
     };
     let digits = line.iter().take_while(|b| b.is_ascii_hexdigit()).count();
     if !(1..=20).contains(&digits) {
@@ -136,10 +136,10 @@ pub fn chunk_size(line: &[u8], extensions: &mut usize, rules: &Rules) -> Checked
 /// h11 accepts anything after a semicolon, and no spaces before it; control characters are refused in either case.
 fn check_extensions(bytes: &[u8], rules: &Rules) -> Checked<()> {
     if bytes.iter().any(|&b| (b < 0x20 && b != b'\t') || b == 0x7f) {
-        return Err(Refusal::of("control character in a chunk extension", bytes));
+        return Err(Refusal::new("control character in a chunk extension"));
     }
     let good = if rules.as_h11() { bytes[0] == b';' } else { syntax::is_chunk_extensions(bytes) };
-    if good { Ok(()) } else { Err(Refusal::of("illegal chunk extension", bytes)) }
+    if good { Ok(()) } else { Err(Refusal::new("illegal chunk extension")) }
 }
 
 fn hex(digit: u8) -> u8 {

@@ -1,7 +1,9 @@
-//! Why a connection refuses something: whose fault it is, what a server might answer, and the bytes in question, escaped. Pure.
+//! Why a connection refuses something: whose fault it is, what a server might answer, and what it is about, escaped. Values of
+//! fields, queries and bodies are never quoted: they may be secrets, and messages end up in logs. Pure.
 
 use std::fmt;
 
+use super::syntax;
 use crate::error::Detail;
 
 /// Who broke the protocol.
@@ -54,6 +56,22 @@ impl Refusal {
     #[cold]
     pub fn of(what: &str, bytes: &[u8]) -> Refusal {
         Refusal::new(format!("{what}: \"{}\"", escaped(bytes)))
+    }
+
+    /// `what` and the name in a field line, if it has one.
+    #[cold]
+    pub fn of_field(what: &str, line: &[u8]) -> Refusal {
+        let (name, rest) = line.split_at(syntax::token_len(line));
+        let is_name = !name.is_empty() && syntax::trimmed(rest).first() == Some(&b':');
+        if is_name { Refusal::of(what, name) } else { Refusal::new(what) }
+    }
+
+    /// `what` and the capitals that a start line begins with: the method, or the protocol.
+    #[cold]
+    pub fn of_start(what: &str, line: &[u8]) -> Refusal {
+        let word = &line[..line.iter().take_while(|b| b.is_ascii_uppercase()).count()];
+        let is_word = (1..=16).contains(&word.len()) && !line.get(word.len()).is_some_and(u8::is_ascii_alphanumeric);
+        if is_word { Refusal::of(what, word) } else { Refusal::new(what) }
     }
 
     /// Sets the detail, unless a rule further down has set a more exact one.

@@ -154,7 +154,7 @@ impl Head {
             if end > start && block[end as usize - 1] == b'\r' {
                 end -= 1;
             } else if !bare {
-                return Err(Refusal::of("a line ends without CR", &block[start as usize..end as usize]));
+                return Err(Refusal::of_field("a line ends without CR", &block[start as usize..end as usize]));
             }
             self.lines.push(Line { bytes: start..end, folded: false });
             start = feed + 1;
@@ -180,7 +180,7 @@ impl Head {
                 continue;
             }
             if made == first || !allowed {
-                return Err(Refusal::of("a line begins with a space or tab", bytes));
+                return Err(Refusal::new("a line begins with a space or tab"));
             }
             let ows = bytes.iter().take_while(|b| syntax::is_ows(**b)).count() as u32;
             let before = &mut self.lines[made - 1];
@@ -198,18 +198,18 @@ impl Head {
         let line = self.start_line(block)?;
         let is_target = if rules.as_h11() { syntax::is_target } else { syntax::is_raw_target };
         let (method, target, version) =
-            start_line::request_line(line, is_target).ok_or_else(|| Refusal::of("illegal request line", line))?;
+            start_line::request_line(line, is_target).ok_or_else(|| Refusal::of_start("illegal request line", line))?;
         let from = method.len() + 1;
         (self.method, self.target, self.version) = (0..method.len(), from..from + target.len(), version);
-        supported(version, line)
+        supported(version)
     }
 
     fn status_line(&mut self, block: &[u8], rules: &Rules) -> Checked<()> {
         let line = self.start_line(block)?;
         let (version, status, reason) = start_line::status_line(line, rules.allow(flags::ALLOW_CTL_IN_VALUE))
-            .ok_or_else(|| Refusal::of("illegal status line", line))?;
+            .ok_or_else(|| Refusal::of_start("illegal status line", line))?;
         (self.version, self.status, self.reason) = (version, status, line.len() - reason.len()..line.len());
-        supported(version, line)
+        supported(version)
     }
 
     /// The first line; it begins where the block does.
@@ -229,7 +229,7 @@ impl Head {
         // A name is shorter than its line, so the names of a block are shorter than it.
         let length = syntax::lower_token(line, &mut self.names[lower..]);
         if length == 0 || line.get(length) != Some(&b':') {
-            return Err(Refusal::of("illegal header line", line));
+            return Err(Refusal::of_field("illegal header line", line));
         }
         let (name, rest) = (&line[..length], &line[length + 1..]);
         let known = Known::of_lower(&self.names[lower..lower + length]);
@@ -240,7 +240,7 @@ impl Head {
         }
         let kept = match kind {
             BlockKind::Trailers => self.facts.take_trailer(known, name, value, rules)?,
-            _ => self.facts.take(known, value, rules)?,
+            _ => self.facts.take(known, name, value, rules)?,
         };
         let mut at = start + length + 1 + ows;
         let mut size = value.len();
@@ -286,12 +286,12 @@ fn starts_with_ows(block: &[u8], line: &Line) -> bool {
     line.bytes.start < line.bytes.end && syntax::is_ows(block[line.bytes.start as usize])
 }
 
-fn supported(version: u16, line: &[u8]) -> Checked<()> {
+fn supported(version: u16) -> Checked<()> {
     match version {
         0x0100 | 0x0101 => Ok(()),
         _ => {
-            let shown = super::error::escaped(line);
-            Err(Refusal::hint(505, format!("neither HTTP/1.0 nor HTTP/1.1: \"{shown}\"")))
+            let (major, minor) = (version >> 8, version & 255);
+            Err(Refusal::hint(505, format!("neither HTTP/1.0 nor HTTP/1.1: HTTP/{major}.{minor}")))
         }
     }
 }

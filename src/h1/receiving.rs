@@ -102,7 +102,7 @@ impl Connection {
             State::Idle | State::SendResponse => self.read_head()?,
             State::SendBody => self.read_body()?,
             _ if !self.buffer.is_empty() => {
-                return Err(Refusal::of("data where the connection should end", self.buffer.live()));
+                return Err(Refusal::new("data where the connection should end"));
             }
             _ => Got::Nothing,
         };

@@ -189,7 +189,7 @@ pub fn request_line(method: &[u8], target: &[u8], out: &mut Vec<u8>) -> Checked<
         return Err(Refusal::of("illegal method", method));
     }
     if !syntax::is_target(target) {
-        return Err(Refusal::of("illegal target", target));
+        return Err(Refusal::of("illegal target", target.split(|&b| b == b'?').next().unwrap_or_default()));
     }
     out.extend_from_slice(method);
     out.push(b' ');
@@ -203,7 +203,7 @@ pub fn status_line(status: u16, reason: &[u8], rules: &Rules, out: &mut Vec<u8>)
         return Err(Refusal::new(format!("impossible status {status}")));
     }
     if !syntax::is_text(reason, rules.allow(flags::ALLOW_CTL_IN_VALUE)) {
-        return Err(Refusal::of("illegal reason phrase", reason));
+        return Err(Refusal::new("illegal reason phrase"));
     }
     let digits = [100, 10, 1].map(|unit| b'0' + (status / unit % 10) as u8);
     out.extend_from_slice(b"HTTP/1.1 ");

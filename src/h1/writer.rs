@@ -3,7 +3,7 @@
 use std::ops::Range;
 
 use super::body::Framing;
-use super::error::{Checked, Refusal, escaped};
+use super::error::{Checked, Refusal};
 use super::fields::{FieldFacts, Kept, Known};
 use super::{Rules, syntax};
 
@@ -161,13 +161,12 @@ pub fn check(
         return Err(Refusal::of("illegal field name", name));
     }
     if syntax::trimmed(value).len() != value.len() {
-        let (name, value) = (escaped(name), escaped(value));
-        return Err(Refusal::new(format!("spaces or tabs around the value of {name}: \"{value}\"")));
+        return Err(Refusal::of("spaces or tabs around the value of", name));
     }
     let known = Known::of(name);
     let kept = match trailers {
         true => facts.take_trailer(known, name, value, rules)?,
-        false => facts.take(known, value, rules)?,
+        false => facts.take(known, name, value, rules)?,
     };
     Ok((known, kept))
 }

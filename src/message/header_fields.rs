@@ -154,10 +154,10 @@ fn check(name: &[u8], value: &[u8]) -> Result<()> {
         return Err(invalid(&format!("name \"{}\" is not a token", name.escape_ascii())));
     }
     if value.iter().any(|byte| (*byte < b' ' && *byte != b'\t') || *byte == 0x7f) {
-        return Err(invalid(&format!("value \"{}\" holds a control character", value.escape_ascii())));
+        return Err(invalid(&format!("the value of {} holds a control character", name.escape_ascii())));
     }
     if trimmed(value).len() != value.len() {
-        return Err(invalid(&format!("spaces or tabs around value \"{}\"", value.escape_ascii())));
+        return Err(invalid(&format!("spaces or tabs around the value of {}", name.escape_ascii())));
     }
     Ok(())
 }

@@ -49,7 +49,7 @@ fn what_may_not_be_sent() {
         ("GET", "/", &[], "no Host"),
         ("GET", "/", &[HOST, HOST], "more than one Host"),
         ("GET", "/", &[HOST, ("foo bar", "x")], "foo bar"),
-        ("GET", "/", &[HOST, ("foo", "bar\r\nbaz")], "bar\\r\\nbaz"),
+        ("GET", "/", &[HOST, ("foo", "bar\r\nbaz")], "illegal byte in the value of: \"foo\""),
         ("GET", "/", &[HOST, ("foo", " bar")], "spaces or tabs around"),
         ("POST", "/", &[HOST, ("Content-Length", "1"), ("Transfer-Encoding", "chunked")], "both"),
         ("POST", "/", &[("Host", "a b")], "illegal Host"),
@@ -133,4 +133,48 @@ fn what_is_beyond_a_limit_is_refused() {
     let chunks = format!("1;{}\r\nx\r\n", "e".repeat(1000)).repeat(17);
     let bytes = format!("POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n{chunks}0\r\n\r\n");
     assert!(run(&mut server(0), std::iter::once(bytes.as_bytes()), true).contains("chunk extensions"));
+}
+
+/// Messages end up in logs: names are quoted, and never what may be a secret.
+#[test]
+fn no_refusal_quotes_a_value_a_query_or_a_body() {
+    let heads = [
+        (
+            "GET /?SECRET HTTP/1.1\r\nHost: a\r\nAuthorization : Bearer SECRET\r\n\r\n",
+            "illegal header line: \"Authorization\"",
+        ),
+        ("GET / HTTP/1.1\r\nHost: a\r\nSECRET\r\n\r\n", "illegal header line"),
+        ("GET / HTTP/1.1\r\nHost: a\r\nX-Key: SECRET\0\r\n\r\n", "illegal byte in the value of: \"X-Key\""),
+        ("GET / HTTP/1.1\r\nHost: a\r\nX-Key: SECRET\n\r\n", "a line ends without CR: \"X-Key\""),
+        ("GET / HTTP/1.1\r\nHost: a\r\nX-Key:\r\n SECRET\r\n\r\n", "a line begins with a space or tab"),
+        ("GET / HTTP/1.1\r\nHost: SECRET@a b\r\n\r\n", "illegal Host"),
+        ("GET / HTTP/1.1\r\nHost: a\r\nContent-Length: SECRET\r\n\r\n", "illegal Content-Length"),
+        ("POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: SECRET\r\n\r\n", "Transfer-Encoding other than chunked"),
+        ("GET /?key=SECRET x HTTP/1.1\r\nHost: a\r\n\r\n", "illegal request line: \"GET\""),
+        ("GET /?key=SECRET HTTP/1.7\r\nHost: a\r\n\r\n", "neither HTTP/1.0 nor HTTP/1.1: HTTP/1.7"),
+        ("POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n3 SECRET\r\n", "illegal chunk"),
+        (
+            "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n3;\x01SECRET\r\n",
+            "control character in a chunk extension",
+        ),
+        ("POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\nSECRET\r\n", "illegal chunk size"),
+    ];
+    for (bytes, wanted) in heads {
+        let mut conn = server(0);
+        conn.receive(bytes.as_bytes());
+        let error = loop {
+            match conn.next_event().map(|event| event.kind) {
+                Ok(EventKind::NeedData) => panic!("{bytes:?} was not refused"),
+                Ok(_) => {}
+                Err(error) => break error,
+            }
+        };
+        assert!(error.message.starts_with(wanted), "{bytes:?}: {error}");
+        assert!(!error.message.contains("SECRET"), "{error}");
+    }
+    for (target, name, value) in [("/?SECRET x", "foo", "a"), ("/", "foo", "SECRET\n"), ("/", "foo", " SECRET")] {
+        let mut conn = Connection::new(Role::Client, Rules::default());
+        let error = conn.send_request(b"GET", target.as_bytes(), pairs(&[HOST, (name, value)])).expect_err("illegal");
+        assert!(!error.message.contains("SECRET"), "{error}");
+    }
 }
