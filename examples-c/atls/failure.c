@@ -7,6 +7,7 @@
 #include <stdarg.h>
 #include <stdatomic.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -38,14 +39,44 @@ const char *failure_name(void)
     return name;
 }
 
+static void (*taker)(const char *text, size_t len);
+
+void message_set_taker(void (*new_taker)(const char *text, size_t len))
+{
+    taker = new_taker;
+}
+
+void message_begin(struct message *message)
+{
+    message->text = NULL;
+    message->out = open_memstream(&message->text, &message->len);
+    if (!message->out)
+        message->out = stderr; /* without memory, in pieces */
+}
+
+void message_end(struct message *message)
+{
+    if (message->out == stderr)
+        return;
+    bool complete = fclose(message->out) == 0;
+    if (complete && taker)
+        taker(message->text, message->len);
+    else if (complete)
+        fwrite(message->text, 1, message->len, stderr);
+    free(message->text);
+}
+
 int fail(int code, const char *format, ...)
 {
     va_list list;
+    struct message message;
     va_start(list, format);
     progress_end();
-    fprintf(stderr, "%s: ", name);
-    vfprintf(stderr, format, list);
-    fputc('\n', stderr);
+    message_begin(&message);
+    fprintf(message.out, "%s: ", name);
+    vfprintf(message.out, format, list);
+    fputc('\n', message.out);
+    message_end(&message);
     va_end(list);
     return code;
 }
@@ -53,11 +84,14 @@ int fail(int code, const char *format, ...)
 void warn(const char *format, ...)
 {
     va_list list;
+    struct message message;
     va_start(list, format);
     progress_end();
-    fprintf(stderr, "%s: warning: ", name);
-    vfprintf(stderr, format, list);
-    fputc('\n', stderr);
+    message_begin(&message);
+    fprintf(message.out, "%s: warning: ", name);
+    vfprintf(message.out, format, list);
+    fputc('\n', message.out);
+    message_end(&message);
     va_end(list);
 }
 
@@ -75,13 +109,16 @@ int code_of(atls_status status)
 int fail_status(atls_status status, atls_error *error, const char *about)
 {
     const atls_verdict *verdict = atls_error_verdict(error);
+    struct message message;
     progress_end();
+    message_begin(&message);
     if (verdict)
-        print_verdict(verdict, stderr);
-    const char *message = atls_error_message(error).ptr;
-    fprintf(stderr, "%s: %s%s", name, about ? about : "", about ? ": " : "");
-    print_safe(*message ? message : atls_status_name(status).ptr, 4096, stderr); /* some of it may be the other side's words */
-    fputc('\n', stderr);
+        print_verdict(verdict, message.out);
+    const char *what = atls_error_message(error).ptr;
+    fprintf(message.out, "%s: %s%s", name, about ? about : "", about ? ": " : "");
+    print_safe(*what ? what : atls_status_name(status).ptr, 4096, message.out); /* some of it may be the other side's words */
+    fputc('\n', message.out);
+    message_end(&message);
     atls_error_free(error);
     return code_of(status);
 }

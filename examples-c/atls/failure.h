@@ -3,6 +3,7 @@
 #define ATLS_TOOL_FAILURE_H
 
 #include <stdbool.h>
+#include <stdio.h>
 
 #include <atls.h>
 
@@ -30,6 +31,17 @@ extern const struct code_text code_texts[];
 /* Sets what messages begin with, for example "atls get". Static text. */
 void failure_set_name(const char *name);
 const char *failure_name(void);
+
+/* A text for stderr, of one or more lines, which comes out in one piece. */
+struct message {
+    FILE *out; /* to print it to */
+    char *text;
+    size_t len;
+};
+void message_begin(struct message *message);
+void message_end(struct message *message);
+/* Sets what takes such texts in place of stderr; NULL for stderr. Not while other threads have any. */
+void message_set_taker(void (*taker)(const char *text, size_t len));
 
 /* Prints "NAME: message" as a line on stderr, and returns `code`. */
 int fail(int code, const char *format, ...) __attribute__((format(printf, 2, 3)));

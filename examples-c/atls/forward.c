@@ -66,11 +66,15 @@ static void answer_text(struct passage *passage, unsigned status, const char *co
     answer(passage, &text);
 }
 
-static void answer_error(struct passage *passage, const atls_error *error)
+/* `status` 0 is for that of the error. */
+static void answer_error(struct passage *passage, unsigned status, const atls_error *error)
 {
     struct answer text;
+    char reason[200];
     answer_of_error(&text, error);
-    set_reason(passage, text.code, text.message);
+    log_reason(error, reason, sizeof reason);
+    set_reason(passage, text.code, reason);
+    text.status = status ? status : text.status;
     answer(passage, &text);
 }
 
@@ -105,6 +109,16 @@ static void finish_request(struct passage *passage)
         atls_exchange_finish(passage->up, NULL);
 }
 
+/* A reason phrase may be of bytes that cannot be said here; it means nothing, so that its absence does no harm (RFC 9112 section 4). */
+static atls_status send_head(struct passage *passage, const atls_head *head, const atls_headers *fields, atls_error **error)
+{
+    const char *reason = atls_head_reason(head).ptr;
+    unsigned code = atls_head_status(head);
+    if (*reason && atls_server_request_send_head(passage->down, code, reason, fields, ATLS_LENGTH_UNKNOWN, NULL) == ATLS_OK)
+        return ATLS_OK;
+    return atls_server_request_send_head(passage->down, code, NULL, fields, ATLS_LENGTH_UNKNOWN, error);
+}
+
 static void pass_head(struct passage *passage, const atls_head *head, bool is_final)
 {
     atls_error *error = NULL;
@@ -115,18 +129,17 @@ static void pass_head(struct passage *passage, const atls_head *head, bool is_fi
         atls_exchange_cancel(passage->up, NULL);
         return;
     }
-    const char *reason = atls_head_reason(head).ptr;
     atls_status status = atls_headers_new(true, &fields, &error);
     if (status == ATLS_OK)
         status = forward_response_fields(passage->forward, head, fields, &error);
     if (status == ATLS_OK)
-        status = atls_server_request_send_head(passage->down, code, *reason ? reason : NULL, fields, ATLS_LENGTH_UNKNOWN, &error);
+        status = send_head(passage, head, fields, &error);
     atls_headers_free(fields);
     if (status == ATLS_OK && is_final) {
         passage->answered = true;
         passage->status = code;
     } else if (status != ATLS_OK && is_final) {
-        answer_error(passage, error);
+        answer_error(passage, 502, error);
         atls_exchange_cancel(passage->up, NULL);
     }
     atls_error_free(error);
@@ -138,10 +151,12 @@ static void on_target_closed(struct passage *passage, const atls_event *event)
     if (event->status == ATLS_OK || passage->down_over)
         return;
     if (!passage->answered) {
-        answer_error(passage, event->error);
+        answer_error(passage, 0, event->error);
     } else if (!passage->to_client.ended) {
         /* Never the end of what is not complete: the client's connection breaks. */
-        set_reason(passage, atls_status_name(event->status).ptr, atls_error_message(event->error).ptr);
+        char reason[200];
+        log_reason(event->error, reason, sizeof reason);
+        set_reason(passage, atls_status_name(event->status).ptr, reason);
         atls_server_request_cancel(passage->down, NULL);
     }
 }
@@ -167,7 +182,7 @@ static void on_target(void *user_data, const atls_event *event)
         break;
     case ATLS_EVENT_TRAILERS:
         if (atls_headers_new(true, &passage->trailers, NULL) == ATLS_OK)
-            atls_headers_add_head(passage->trailers, event->head, NULL);
+            forward_trailers(event->head, passage->trailers, NULL);
         break;
     case ATLS_EVENT_END:
         passage->to_client.ended = true;
@@ -189,8 +204,10 @@ static void on_target(void *user_data, const atls_event *event)
 static void on_client_closed(struct passage *passage, const atls_event *event)
 {
     passage->down_over = true;
+    char reason[200];
+    log_reason(event->error, reason, sizeof reason);
     if (event->status != ATLS_OK)
-        set_reason(passage, "client", atls_error_detail(event->error) == ATLS_DETAIL_PEER_GONE ? "gone" : atls_error_message(event->error).ptr);
+        set_reason(passage, "client", atls_error_detail(event->error) == ATLS_DETAIL_PEER_GONE ? "gone" : reason);
     if (passage->up && !passage->up_over)
         atls_exchange_cancel(passage->up, NULL);
     if (passage->forward->logs)
@@ -310,7 +327,9 @@ static void begin(struct passage *passage, const atls_head *head, const char *dr
         return;
     }
     atls_status status = atls_request_new_url(atls_server_request_method(passage->down).ptr, url, &request, &error);
-    if (status == ATLS_OK)
+    if (status != ATLS_OK)
+        answer_text(passage, 400, "TARGET_INVALID", "the request's method or target cannot be forwarded"); /* the error shows the query */
+    else
         status = set_up_request(passage, head, drop, request, &error);
     if (status == ATLS_OK) {
         atls_sink sink = {.queue = passage->forward->queue, .call = on_target, .user_data = passage, .drop = on_drop};
@@ -319,7 +338,7 @@ static void begin(struct passage *passage, const atls_head *head, const char *dr
         passage->sinks -= status != ATLS_OK;
     }
     if (status != ATLS_OK)
-        answer_error(passage, error);
+        answer_error(passage, 0, error); /* unless it is answered */
     else if (passage->streams && !passage->expects)
         atls_server_request_grant(passage->down, FORWARD_WINDOW, NULL);
     atls_error_free(error);
@@ -335,6 +354,8 @@ static void judge(struct passage *passage)
     struct refusal refusal = {.status = 0};
     if (passage->forward->gate)
         refusal = gate_check(passage->forward->gate, passage->down);
+    if (refusal.status)
+        set_reason(passage, refusal.code, refusal.reason);
     if (refusal.status)
         answer_text(passage, refusal.status, refusal.code, refusal.message);
     else if (strcmp(method, "CONNECT") == 0 || strcmp(method, "TRACE") == 0)

@@ -26,7 +26,7 @@ struct forward {
     const struct gate *gate; /* who may come in; NULL for everybody */
     const char *authorization; /* for the target, in place of the client's; NULL leaves it alone */
     enum forwarded forwarded;
-    bool redirects_may_leave; /* to other origins, which the client then asks itself */
+    bool redirects_may_leave; /* to other origins, which the client then asks itself; Refresh too */
     bool logs;                /* a line on stderr for each request */
     uint32_t head_ms;         /* how long the target may take to begin its response */
 };

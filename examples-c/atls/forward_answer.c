@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "failure.h"
 #include "forward.h"
 #include "output.h"
 
@@ -99,52 +100,68 @@ static void print_time(FILE *out)
             parts.tm_sec, now.tv_nsec / 1000000);
 }
 
-/* In one piece, since several threads log. */
-static void write_line(char *line)
+void log_reason(const atls_error *error, char *reason, size_t size)
 {
-    if (line)
-        fputs(line, stderr);
-    free(line);
+    static const char token[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789!#$%&'*+-.^_`|~";
+    const char *message = atls_error_message(error).ptr;
+    size_t len = strcspn(message, "\"");
+    int hundred = (int)atls_error_status(error) / 100;
+    if (atls_error_verdict(error) || (hundred != 1 && hundred != 5)) /* not of what a client has sent */
+        len = strlen(message);
+    if (message[len] == '"') {
+        size_t word = strspn(message + len + 1, token);
+        if (word > 0 && message[len + 1 + word] == '"')
+            len += word + 2;
+        else
+            while (len > 0 && strchr(" :", message[len - 1]))
+                len--;
+    }
+    snprintf(reason, size, "%.*s", (int)len, message);
+}
+
+/* Without the authority of other forms than that of a path, which may hold a password, and without the query. */
+static void print_path(const char *target, FILE *out)
+{
+    char path[1024];
+    const char *authority = strstr(target, "://");
+    if (*target != '/' && authority)
+        target = authority + 3 + strcspn(authority + 3, "/?#");
+    snprintf(path, sizeof path, "%.*s", (int)strcspn(target, "?#"), target);
+    print_safe(*path == '/' || strcmp(path, "*") == 0 ? path : "-", sizeof path, out);
 }
 
 void log_request(const atls_server_request *request, unsigned status, uint64_t bytes, const struct timespec *begun, const char *reason)
 {
-    char *line = NULL, path[1024];
-    size_t len;
+    struct message message;
     struct timespec now;
-    FILE *out = open_memstream(&line, &len);
-    if (!out)
-        return;
     clock_gettime(CLOCK_MONOTONIC, &now);
     long long ms = (long long)(now.tv_sec - begun->tv_sec) * 1000 + (now.tv_nsec - begun->tv_nsec) / 1000000;
-    const char *target = atls_server_request_target(request).ptr;
-    snprintf(path, sizeof path, "%.*s", (int)strcspn(target, "?#"), target);
-    print_time(out);
-    print_safe(atls_server_request_method(request).ptr, 32, out);
-    fputc(' ', out);
-    print_safe(path, sizeof path, out);
-    fprintf(out, status ? " %u" : " -", status);
-    fprintf(out, " %llu %lld ms", (unsigned long long)bytes, ms);
+    message_begin(&message);
+    print_time(message.out);
+    print_safe(atls_server_request_method(request).ptr, 32, message.out);
+    fputc(' ', message.out);
+    print_path(atls_server_request_target(request).ptr, message.out);
+    fprintf(message.out, status ? " %u" : " -", status);
+    fprintf(message.out, " %llu %lld ms", (unsigned long long)bytes, ms);
     if (*reason) {
-        fputs("  ", out);
-        print_safe(reason, 300, out);
+        fputs("  ", message.out);
+        print_safe(reason, 300, message.out);
     }
-    fputc('\n', out);
-    fclose(out);
-    write_line(line);
+    fputc('\n', message.out);
+    message_end(&message);
 }
 
 void forward_refused(const struct forward *forward, const atls_error *error)
 {
-    char *line = NULL;
-    size_t len;
-    FILE *out = forward->logs ? open_memstream(&line, &len) : NULL;
-    if (!out)
+    struct message message;
+    char reason[200];
+    if (!forward->logs)
         return;
-    print_time(out);
-    fprintf(out, "- - %u 0 0 ms  %s: ", atls_error_http_status(error), atls_status_name(atls_error_status(error)).ptr);
-    print_safe(atls_error_message(error).ptr, 300, out);
-    fputc('\n', out);
-    fclose(out);
-    write_line(line);
+    log_reason(error, reason, sizeof reason);
+    message_begin(&message);
+    print_time(message.out);
+    fprintf(message.out, "- - %u 0 0 ms  %s: ", atls_error_http_status(error), atls_status_name(atls_error_status(error)).ptr);
+    print_safe(reason, sizeof reason, message.out);
+    fputc('\n', message.out);
+    message_end(&message);
 }

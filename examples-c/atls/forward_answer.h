@@ -22,7 +22,10 @@ void answer_of_error(struct answer *answer, const atls_error *error);
 /* Responds with it as JSON, and returns how many bytes the body has. */
 uint64_t answer_send(const atls_server_request *request, const struct answer *answer);
 
-/* One line: time, method, path without its query, status, bytes of the body, milliseconds; and what went wrong, if it did. `status` 0 is
+/* What the log says of an error: its message without what it quotes, except names, since that may be a secret. */
+void log_reason(const atls_error *error, char *reason, size_t size);
+
+/* One line: time, method, path without its query and without a host, status, bytes of the body, milliseconds; and what went wrong, if it did. `status` 0 is
  * for no response. */
 void log_request(const atls_server_request *request, unsigned status, uint64_t bytes, const struct timespec *begun, const char *reason);
 

@@ -13,6 +13,10 @@ static const char *const hop_by_hop[] = {"connection", "keep-alive", "proxy-auth
 static const char *const made_anew[] = {"host", "content-length", "expect", "trailer", NULL};
 /* Alt-Svc names other places for the same origin; a client that went there would pass this program by. */
 static const char *const not_for_clients[] = {"alt-svc", NULL};
+/* A redirect by other means, which is not worth being read. */
+static const char *const leading_away[] = {"refresh", NULL};
+/* What would redirect if a client took trailers for fields of the head. */
+static const char *const not_in_trailers[] = {"location", "content-location", "refresh", NULL};
 
 static bool is_one_of(const char *name, const char *const *list)
 {
@@ -64,7 +68,14 @@ bool forward_asks_upgrade(const atls_head *head, const char *protocol)
 
 static bool tells_of_clients(const char *name)
 {
-    return strcasecmp(name, "forwarded") == 0 || strcasecmp(name, "x-real-ip") == 0 || strncasecmp(name, "x-forwarded-", 12) == 0;
+    return strcasecmp(name, "forwarded") == 0 || strcasecmp(name, "x-real-ip") == 0 || strncasecmp(name, "x-forwarded", 11) == 0;
+}
+
+/* Whether an upstream could take it for another one: many put _ for all that is neither a letter nor a digit, and what is left then of Proxy is
+ * HTTP_PROXY, which programs read from their environment. */
+static bool is_ambiguous(const char *name)
+{
+    return name[strspn(name, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-")] || strcasecmp(name, "proxy") == 0;
 }
 
 static atls_status add_text(atls_request *to, const char *name, const char *value, atls_error **error)
@@ -95,7 +106,7 @@ static bool passes_on(const struct forward *forward, const atls_head *head, cons
         return false;
     if (forward->authorization && strcasecmp(name, "authorization") == 0)
         return false;
-    return forward->forwarded == FORWARDED_KEEP || !tells_of_clients(name);
+    return forward->forwarded == FORWARDED_KEEP || !(tells_of_clients(name) || is_ambiguous(name));
 }
 
 atls_status forward_request_fields(const struct forward *forward, const atls_server_request *from, const char *drop, atls_request *to,
@@ -144,7 +155,7 @@ bool forward_leads_away(const struct forward *forward, const atls_head *head)
 {
     uint32_t status = atls_head_status(head);
     size_t location = atls_head_find(head, "location", 0);
-    bool redirects = status == 301 || status == 302 || status == 303 || status == 307 || status == 308;
+    bool redirects = status >= 300 && status <= 399 && status != 304; /* clients follow also what has no meaning any more */
     if (forward->redirects_may_leave || !redirects || location == SIZE_MAX)
         return false;
     for (; location != SIZE_MAX; location = atls_head_find(head, "location", location + 1))
@@ -163,9 +174,23 @@ atls_status forward_response_fields(const struct forward *forward, const atls_he
         bool has_no_length = code == 204 || code < 200;
         if (ends_here(from, name) || is_one_of(name, not_for_clients) || (has_no_length && strcasecmp(name, "content-length") == 0))
             continue;
+        if (!forward->redirects_may_leave && is_one_of(name, leading_away))
+            continue;
         if (strcasecmp(name, "location") == 0 || strcasecmp(name, "content-location") == 0)
             within = within_origin(forward, value.ptr); /* so that the client comes back here */
         status = atls_headers_add(to, name, within ? atls_bytes_of_text(within) : atls_bytes_of(value.ptr, value.len), error);
+    }
+    return status;
+}
+
+atls_status forward_trailers(const atls_head *from, atls_headers *to, atls_error **error)
+{
+    atls_status status = ATLS_OK;
+    for (size_t i = 0; status == ATLS_OK && i < atls_head_count(from); i++) {
+        const char *name = atls_head_name(from, i).ptr;
+        atls_str value = atls_head_value(from, i);
+        if (!ends_here(from, name) && !is_one_of(name, not_for_clients) && !is_one_of(name, not_in_trailers))
+            status = atls_headers_add(to, name, atls_bytes_of(value.ptr, value.len), error);
     }
     return status;
 }

@@ -17,6 +17,9 @@ atls_status forward_request_fields(const struct forward *forward, const atls_ser
 /* The target's fields for the client. */
 atls_status forward_response_fields(const struct forward *forward, const atls_head *from, atls_headers *to, atls_error **error);
 
+/* Its trailers. */
+atls_status forward_trailers(const atls_head *from, atls_headers *to, atls_error **error);
+
 /* Whether a response would lead the client to another origin than the target's, which is not attested by this program. */
 bool forward_leads_away(const struct forward *forward, const atls_head *head);
 

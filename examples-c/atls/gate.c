@@ -92,7 +92,7 @@ static bool is_token(const char *given, const char *token)
     return difference == 0;
 }
 
-/* Whether a field is "Bearer" and the token. */
+/* Whether a field, of which there is one at most, is "Bearer" and the token. */
 static bool has_token(const atls_head *head, const char *name, const char *token)
 {
     const char *value = atls_head_get(head, name).ptr;
@@ -101,14 +101,35 @@ static bool has_token(const atls_head *head, const char *name, const char *token
     return is_token(value + 7 + strspn(value + 7, " "), token);
 }
 
-static void refuse(struct refusal *refusal, unsigned status, const char *code, const char *what, const char *shown, const char *hint)
+static bool is_repeated(const atls_head *head, const char *name)
+{
+    size_t first = atls_head_find(head, name, 0);
+    return first != SIZE_MAX && atls_head_find(head, name, first + 1) != SIZE_MAX;
+}
+
+static void refuse(struct refusal *refusal, unsigned status, const char *code, const char *what, const char *shown)
 {
     refusal->status = status;
     refusal->code = code;
-    snprintf(refusal->message, sizeof refusal->message, "%s%.120s%s", what, shown, hint);
+    refusal->reason = what;
+    snprintf(refusal->message, sizeof refusal->message, "%s%s%.120s", what, *shown ? ": " : "", shown);
     for (char *at = refusal->message; *at; at++)
         if (*at < ' ' || *at > '~') /* it becomes text in JSON, and bytes of a client need not be UTF-8 */
             *at = '?';
+}
+
+static void check_token(const atls_head *head, const char *token, struct refusal *refusal)
+{
+    if (is_repeated(head, "authorization") || is_repeated(head, "proxy-authorization")) {
+        refuse(refusal, 400, "AUTHORIZATION_REPEATED", "more than one Authorization or Proxy-Authorization", "");
+        return;
+    }
+    /* Both are looked at, whichever has it. */
+    bool proxy = has_token(head, "proxy-authorization", token), own = has_token(head, "authorization", token);
+    if (!proxy && !own)
+        refuse(refusal, 401, "TOKEN_REQUIRED", "this proxy requires its token, as Authorization: Bearer or Proxy-Authorization: Bearer", "");
+    /* Nor does it reach the target among other things. */
+    refusal->drop = own || strstr(atls_head_get(head, "authorization").ptr, token) ? "authorization" : NULL;
 }
 
 struct refusal gate_check(const struct gate *gate, const atls_server_request *request)
@@ -117,17 +138,12 @@ struct refusal gate_check(const struct gate *gate, const atls_server_request *re
     const char *authority = atls_server_request_authority(request).ptr;
     atls_head *head = atls_server_request_head(request);
     if (!knows_host(gate, authority))
-        refuse(&refusal, 403, "HOST_REFUSED", "Host is \"", authority, "\", which is not a name of this proxy; --allow-host adds one");
+        refuse(&refusal, 403, "HOST_REFUSED", "Host is not a name of this proxy, and --allow-host adds one", authority);
     else if (!knows_page(gate, head, authority))
-        refuse(&refusal, 403, "ORIGIN_REFUSED", "pages of other origins may not use this proxy: \"", atls_head_get(head, "origin").ptr,
-               "\"; --allow-origin adds one");
-    else if (gate->token) {
-        /* Both are looked at, whichever has it. */
-        bool proxy = has_token(head, "proxy-authorization", gate->token), own = has_token(head, "authorization", gate->token);
-        if (!proxy && !own)
-            refuse(&refusal, 401, "TOKEN_REQUIRED", "this proxy requires its token, as Authorization: Bearer or Proxy-Authorization: Bearer", "", "");
-        refusal.drop = own ? "authorization" : NULL;
-    }
+        refuse(&refusal, 403, "ORIGIN_REFUSED", "pages of other origins may not use this proxy, and --allow-origin adds one",
+               atls_head_get(head, "origin").ptr);
+    else if (gate->token)
+        check_token(head, gate->token, &refusal);
     atls_head_free(head);
     return refusal;
 }

@@ -18,7 +18,8 @@ struct gate {
 struct refusal {
     unsigned status;    /* of the answer; 0 for none: the request may pass */
     const char *code;   /* for programs */
-    char message[400];
+    char message[400];  /* shows what is refused */
+    const char *reason; /* does not, for the log */
     const char *drop; /* if it may pass: the field that has the token, which is for this program alone; NULL for none */
 };
 

@@ -119,16 +119,21 @@ static int set_authorization(struct proxy *proxy, const struct arguments *args)
 static void on_checked(void *user_data, const atls_event *event)
 {
     const struct proxy *proxy = user_data;
+    struct message message;
     if (event->kind == ATLS_EVENT_CONNECTED) {
         atls_verdict *verdict = atls_http_verdict(event->source);
+        message_begin(&message);
         if (verdict && proxy->verbose)
-            print_verdict(verdict, stderr);
+            print_verdict(verdict, message.out);
         else if (verdict)
-            fprintf(stderr, "%s: %s is attested (%s)\n", failure_name(), proxy->origin, atls_verdict_tee_type(verdict).ptr);
+            fprintf(message.out, "%s: %s is attested (%s)\n", failure_name(), proxy->origin, atls_verdict_tee_type(verdict).ptr);
+        message_end(&message);
         atls_verdict_free(verdict);
         atls_http_close(event->source, NULL);
     } else if (event->kind == ATLS_EVENT_CLOSED && event->status != ATLS_OK && event->status != ATLS_CANCELED) {
-        fprintf(stderr, "%s: %s is not attested, so requests are answered with 502\n", failure_name(), proxy->origin);
+        message_begin(&message);
+        fprintf(message.out, "%s: %s is not attested, so requests are answered with 502\n", failure_name(), proxy->origin);
+        message_end(&message);
         fail_status(event->status, atls_error_ref(event->error), NULL);
     }
 }

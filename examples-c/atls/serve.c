@@ -68,6 +68,7 @@ static int set_upstream(struct serving *serving, const struct arguments *args)
     snprintf(serving->origin, sizeof serving->origin, "http://%s%s%s%s%s", is_v6 ? "[" : "", host, is_v6 ? "]" : "",
              url_port(port) == 80 ? "" : ":", url_port(port) == 80 ? "" : port);
     serving->service.forward.origin = serving->origin;
+    serving->service.forward.redirects_may_leave = true; /* the upstream is what was attested, and clients judge where they go */
     serving->service.forward.forwarded = option_given(args, "forwarded") ? FORWARDED_SET : FORWARDED_REMOVE;
     return 0;
 }
@@ -115,7 +116,10 @@ static void reload(struct service *service)
         code = status == ATLS_OK ? 0 : fail_status(status, error, "--cert, --key");
     }
     free_identity(&chain, &key);
-    fprintf(stderr, "%s: %s\n", failure_name(), code == 0 ? "the certificate was read again" : "the former certificate stays");
+    struct message message;
+    message_begin(&message);
+    fprintf(message.out, "%s: %s\n", failure_name(), code == 0 ? "the certificate was read again" : "the former certificate stays");
+    message_end(&message);
 }
 
 static const char *place_of(const char *value)
@@ -221,7 +225,8 @@ const struct command command_serve = {
     .summary = "Prove this machine to clients, and forward to a server on it",
     .text = "A TLS server for a machine in a trusted execution environment. It answers clients that ask for evidence, by the protocols atlas-v1 and "
             "exporter-v1, and forwards all other requests to a server on the same machine, which needs to know nothing of it. Both bodies stream.\n\n"
-            "The fields Forwarded, X-Forwarded-* and X-Real-IP of clients are removed, so that the upstream may believe those that --forwarded sets.\n\n"
+            "The fields Forwarded, X-Forwarded-* and X-Real-IP of clients are removed, so that the upstream may believe those that --forwarded sets. "
+            "So are Proxy and all names with other characters than letters, digits and hyphens, which an upstream could take for these.\n\n"
             "SIGTERM and SIGINT end it once the requests under way are over; the second one ends it at once. SIGHUP reads certificate and key again.",
     .options = options,
     .examples = examples,

@@ -10,6 +10,7 @@
 
 #include "failure.h"
 #include "files.h"
+#include "service_log.h"
 #include "url.h"
 
 /* Tells the main thread that the server has ended. */
@@ -62,6 +63,9 @@ int service_prepare(struct service *service, const struct arguments *args)
     signal(SIGNAL_OVER, SIG_DFL); /* not ignored */
     waited_signals(&set);
     pthread_sigmask(SIG_BLOCK, &set, NULL); /* threads inherit it */
+    int code = service_log_start();
+    if (code != 0)
+        return code;
     atls_status status = atls_runtime_new(0, &service->forward.runtime, &error);
     if (status == ATLS_OK)
         status = atls_queue_new_inline(&service->forward.queue, &error);
@@ -139,6 +143,14 @@ static int start(struct service *service, atls_server_config *config, const stru
     return 0;
 }
 
+static void say_stopping(const struct service *service)
+{
+    struct message message;
+    message_begin(&message);
+    fprintf(message.out, "%s: stopping; %zu requests run to their end\n", failure_name(), atls_client_active_requests(service->forward.client));
+    message_end(&message);
+}
+
 /* Waits for signals until the server has ended. Returns 0, or the code of an end that cut requests short. */
 static int wait_for_end(struct service *service)
 {
@@ -152,7 +164,7 @@ static int wait_for_end(struct service *service)
         } else if (signal_number != SIGNAL_OVER) {
             stops++;
             if (stops == 1) {
-                fprintf(stderr, "%s: stopping; %zu requests run to their end\n", failure_name(), atls_client_active_requests(service->forward.client));
+                say_stopping(service);
                 atls_server_drain(service->server, option_milliseconds(service->args, "drain", 30000), NULL);
             } else {
                 code = 128 + signal_number;
@@ -181,4 +193,5 @@ void service_free(struct service *service)
     atls_client_free(service->forward.client);
     atls_queue_free(service->forward.queue);
     atls_runtime_free(service->forward.runtime);
+    service_log_end();
 }

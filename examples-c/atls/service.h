@@ -45,7 +45,8 @@ struct service {
     volatile sig_atomic_t is_over;
 };
 
-/* Before any thread is started: keeps the signals for service_run(), and makes the runtime and the queue. */
+/* Before any thread is started: keeps the signals for service_run(), and makes the runtime and the queue. From here on messages wait for no
+ * reader. */
 int service_prepare(struct service *service, const struct arguments *args);
 /* The client, of this configuration and these limits; `max_age_ms` and `idle_ms` are those of connections, 0 for the defaults. */
 int service_connect(struct service *service, const atls_config *config, uint32_t idle_ms, uint32_t max_age_ms);

@@ -9,7 +9,7 @@ import threading
 
 import pytest
 
-from proxying import SIM, Upstream, ask, dial, get, proxy, raw, read_body, receive, respond, serve, sim_port
+from proxying import SIM, Upstream, ask, dial, get, proxy, raw, read_body, receive, respond, serve, sim_port, wait_for
 
 MEGA = os.urandom(1 << 20)
 
@@ -18,7 +18,7 @@ def seen(handler):
     read_body(handler)
     respond(handler, body=str(handler.headers).encode(), fields=[
         ("Connection", "close, X-Own"), ("X-Own", "1"), ("Keep-Alive", "timeout=9"), ("Proxy-Authenticate", "Basic"), ("Alt-Svc", 'h3=":443"'),
-        ("Set-Cookie", "a=1"), ("Set-Cookie", "b=2"), ("X-Kept", "yes")])
+        ("Set-Cookie", "a=1"), ("Set-Cookie", "b=2"), ("X-Kept", "yes"), ("Refresh", "0;url=https://evil.example/")])
 
 
 def hints(handler):
@@ -30,13 +30,14 @@ def hints(handler):
     handler.send_header("Transfer-Encoding", "chunked")
     handler.send_header("Trailer", "X-Sum")
     handler.end_headers()
-    handler.wfile.write(b"5\r\nhello\r\n0\r\nX-Sum: 42\r\n\r\n")
+    handler.wfile.write(b"5\r\nhello\r\n0\r\nX-Sum: 42\r\n"
+                        b'Alt-Svc: h3="evil.example:443"\r\nRefresh: 0;url=https://evil.example/\r\nLocation: https://evil.example/\r\n\r\n')
 
 
 PAGES = {
     "/seen": seen,
     "/hints": hints,
-    "/location": lambda handler: respond(handler, 302, fields=[("Location", bytes.fromhex(handler.headers["X-Location"]).decode())]),
+    "/location": lambda handler: respond(handler, int(handler.headers.get("X-Code", 302)), fields=[("Location", bytes.fromhex(handler.headers["X-Location"]).decode())]),
     "/mega": lambda handler: respond(handler, body=MEGA),
     "/empty": lambda handler: (handler.send_response(204), handler.end_headers()),
     "/unchanged": lambda handler: (handler.send_response(304), handler.send_header("Content-Length", "77"), handler.end_headers()),
@@ -44,6 +45,7 @@ PAGES = {
     "/cut-chunk": raw(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nd\r\nthe beginning\r\n"),
     "/no-http": raw(b"SSH-2.0-OpenSSH\r\n"),
     "/both": raw(b"HTTP/1.1 200 OK\r\nContent-Length: 3\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\n"),
+    "/odd-reason": raw(b"HTTP/1.1 429 Zu viel f\xfcr heute\r\nContent-Length: 3\r\n\r\nabc"),
     "/refuses": lambda handler: respond(handler, 413, b"too much", [("Connection", "close")]),
 }
 
@@ -95,7 +97,7 @@ def test_what_concerns_one_connection_stays_there(it, target):
     for name in ("X-Mine", "Keep-Alive", "Proxy-Connection", "TE:", "Upgrade", "Forwarded"):
         assert name not in upstream_saw, upstream_saw
     assert "X-Kept: 1" in upstream_saw and "Via: 1.1 atls" in upstream_saw and f"localhost:{it.port}" not in upstream_saw
-    for name in ("X-Own", "Keep-Alive", "Proxy-Authenticate", "Alt-Svc"):
+    for name in ("X-Own", "Keep-Alive", "Proxy-Authenticate", "Alt-Svc", "Refresh"):
         assert name not in head, head
     assert head.count("Set-Cookie") == 2 and "X-Kept: yes" in head
 
@@ -119,6 +121,7 @@ def test_heads_without_bodies(it):
 def test_informational_heads_and_trailers(it):
     _, answer = get(it.port, "/hints")
     assert answer.startswith(b"HTTP/1.1 103") and b"rel=preload" in answer
+    assert b"evil" not in answer
     assert answer.endswith(b"\r\n0\r\nX-Sum: 42\r\n\r\n") or answer.endswith(b"\r\n0\r\nx-sum: 42\r\n\r\n"), answer
     _, answer = get(it.port, "/hints", version="1.0")
     assert b" 103" not in answer and body_of(answer) == b"hello"
@@ -177,12 +180,29 @@ LEAVE = ["https://evil.example/", "http://localhost:{port}/", "//evil.example/",
          "javascript:evil", "https://localhost:{port}?evil", "https://localhost/evil"]
 
 
+def refused_redirect(port, path, **more):
+    status, answer = get(port, path, **more)
+    assert status == 502 and json.loads(body_of(answer))["error"]["code"] == "REDIRECT_REFUSED" and b"evil" not in answer
+
+
 @pytest.mark.parametrize("location", LEAVE)
 def test_redirects_that_leave_the_attested_host_are_refused(direct, location):
     path = f"/redirect?307,{location.format(port=sim_port('HTTP'))}"
-    status, answer = get(direct.port, path)
-    assert status == 502 and json.loads(body_of(answer))["error"]["code"] == "REDIRECT_REFUSED" and b"evil" not in answer
+    refused_redirect(direct.port, path)
     assert get(direct.port, path.replace("307", "200"))[0] == 200  # not a redirect
+
+
+def test_every_code_of_a_redirect_is_one(it):
+    """Also those without a meaning: clients follow them all the same, and 300 and 305 with the method and the body."""
+    fields = f"X-Location: {b'https://evil.example/'.hex()}\r\n"
+    for code in range(300, 400):
+        if code != 304:
+            refused_redirect(it.port, "/location", fields=f"{fields}X-Code: {code}\r\n")
+
+
+def test_a_reason_phrase_of_other_bytes_is_left_out(it):
+    status, answer = get(it.port, "/odd-reason")
+    assert status == 429 and body_of(answer) == b"abc" and b"\xfc" not in answer
 
 
 def test_redirects_leave_if_the_user_wants(direct):
@@ -231,7 +251,7 @@ def test_a_target_that_fails_the_policy_gets_nothing_and_gives_nothing():
             assert said["status"] == said["error"]["code"] == "MEASUREMENT_MISMATCH" and said["check"] == "bootchain"
             assert said["expected"] != said["actual"] and said["actual"] in said["error"]["message"]
         assert upstream.requests == [] and "POST" not in inner.log()
-        assert "is not attested, so requests are answered with 502" in it.log() and "FAIL  bootchain" in it.log()
+        wait_for(lambda: "is not attested, so requests are answered with 502" in it.log() and "FAIL  bootchain" in it.log(), "the check at start")
 
 
 def test_evidence_of_another_session_is_refused():

@@ -110,6 +110,28 @@ def test_a_token_for_the_proxy_leaves_the_clients_own_authorization(target, tmp_
         assert answer.startswith(b"HTTP/1.1 200") and b"Authorization" not in answer
 
 
+@pytest.mark.parametrize("fields", [
+    "Authorization: Bearer sk-own\r\nAuthorization: Bearer {}\r\nProxy-Authorization: Bearer {}\r\n",
+    "Authorization: Bearer {}\r\nAuthorization: Bearer {}\r\n",
+    "Authorization: Bearer {}\r\nauthorization: Bearer sk-own\r\n",
+    "Proxy-Authorization: Bearer {}\r\nProxy-Authorization: Bearer x\r\n",
+])
+def test_repeated_authorization_is_refused(target, upstream, tmp_path, fields):
+    (tmp_path / "token").write_text(TOKEN)
+    with proxy(target.port, "--token-file", tmp_path / "token") as it:
+        before = len(upstream.requests)
+        status, answer = get(it.port, "/seen", fields=fields.replace("{}", TOKEN))
+        assert status == 400 and b"AUTHORIZATION_REPEATED" in answer and len(upstream.requests) == before
+        _, answer = get(it.port, "/seen", fields=f"Proxy-Authorization: Bearer {TOKEN}\r\nAuthorization: Bearer {TOKEN}, Basic x\r\n")
+        assert answer.startswith(b"HTTP/1.1 200") and TOKEN.encode() not in answer
+
+
+def test_a_token_file_that_is_too_long_is_said_to_be(tmp_path):
+    (tmp_path / "token").write_text("x" * 5000)
+    done = run(*GOOD, "--token-file", tmp_path / "token")
+    assert done.returncode == 2 and "longer than 4 KiB" in done.stderr
+
+
 def run(*arguments):
     return subprocess.run([TOOL, "proxy", *map(str, arguments)], capture_output=True, text=True, timeout=30)
 

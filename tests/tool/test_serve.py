@@ -17,7 +17,10 @@ def upstream():
         read_body(handler)
         respond(handler, body=str(handler.headers).encode())
 
-    with Upstream({"/seen": seen}) as upstream:
+    def location(handler):
+        respond(handler, 307, fields=[("Location", "https://login.example/?next=1"), ("Refresh", "5")])
+
+    with Upstream({"/seen": seen, "/location": location}) as upstream:
         yield upstream
 
 
@@ -37,6 +40,22 @@ def test_clients_cannot_say_who_they_are(upstream):
         answer, _ = tls_get(it.port, f"GET /seen HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n{FORGED}\r\n")
         assert answer.startswith(b"HTTP/1.1 200") and b"6.6.6.6" not in answer and b"orwarded" not in answer and b"root" not in answer
         assert f"Host: 127.0.0.1:{upstream.port}".encode() in answer
+
+
+@pytest.mark.parametrize("name", ["X_Forwarded_For", "X_Real_IP", "x-forwarded_for", "X.Forwarded.For", "X-Forwarded", "Proxy", "Any_Thing"])
+@pytest.mark.parametrize("options", [[], ["--forwarded"]])
+def test_names_that_could_be_taken_for_others_are_left_out(upstream, name, options):
+    with serve(upstream.port, *options) as it:
+        answer, _ = tls_get(it.port, f"GET /seen HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nX-Kept: 1\r\n{name}: 6.6.6.6\r\n\r\n")
+        assert answer.startswith(b"HTTP/1.1 200") and b"X-Kept: 1" in answer and b"6.6.6.6" not in answer
+
+
+def test_the_application_may_redirect(upstream):
+    with serve(upstream.port) as it:
+        answer, _ = tls_get(it.port, "GET /location HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
+        assert answer.startswith(b"HTTP/1.1 307") and b"Location: https://login.example/?next=1\r\n" in answer and b"Refresh: 5" in answer
+        with proxy(it.port) as client: # which answers for its own clients
+            assert get(client.port, "/location")[0] == 502
 
 
 def test_what_is_known_of_clients_is_told_if_wanted(upstream):

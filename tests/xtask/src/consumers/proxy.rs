@@ -7,8 +7,14 @@ use crate::shell::{Done, command, root, run};
 use crate::simulator::Simulator;
 
 const PACKAGES: [&str; 5] = ["pytest==9.2.0", "openai==3.57.0", "httpx==0.28.1", "requests==2.34.2", "aiohttp==3.14.5"];
-const TESTS: [&str; 5] =
-    ["test_proxy_gate.py", "test_proxy.py", "test_proxy_streams.py", "test_proxy_clients.py", "test_serve.py"];
+const TESTS: [&str; 6] = [
+    "test_proxy_gate.py",
+    "test_proxy.py",
+    "test_proxy_log.py",
+    "test_proxy_streams.py",
+    "test_proxy_clients.py",
+    "test_serve.py",
+];
 /// For how many seconds streams run, with the upstream killed meanwhile.
 const SOAK: &str = "10";
 
