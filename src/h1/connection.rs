@@ -134,6 +134,11 @@ impl Connection {
         self.our_state() == State::SendBody && matches!(self.writer, Writer::Length { left: 0 })
     }
 
+    /// Whether a body is being sent that only the end of the connection will end.
+    pub fn our_body_ends_with_connection(&self) -> bool {
+        self.our_state() == State::SendBody && matches!(self.writer, Writer::UntilClose)
+    }
+
     /// Frees memory that is not in use now, except about `keep` bytes in each of the buffers for what is received, parsed and sent. Invalidates what
     /// events and sending calls returned before.
     pub fn rest(&mut self, keep: usize) {

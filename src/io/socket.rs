@@ -46,8 +46,9 @@ pub trait Liveness {
     /// The error that the system has noticed on the connection, if any. One system call.
     fn check(&self) -> io::Result<()>;
 
-    /// When the connection is dropped, it is reset, and what waits to be sent is discarded. Does nothing on a transport that cannot be reset.
-    fn abort(&self) {}
+    /// From now on, until it is called with false: when the connection is closed, even by the end of the process, it is reset, and what waits to be sent is
+    /// discarded. Does nothing on a transport that cannot be reset, such as a Unix socket.
+    fn resets(&self, _on: bool) {}
 }
 
 impl Liveness for Socket {
@@ -59,9 +60,9 @@ impl Liveness for Socket {
         }
     }
 
-    fn abort(&self) {
+    fn resets(&self, on: bool) {
         if let Kind::Tcp(stream) = &*self.0 {
-            let _ = SockRef::from(stream).set_linger(Some(Duration::ZERO));
+            let _ = SockRef::from(stream).set_linger(on.then_some(Duration::ZERO));
         }
     }
 }

@@ -55,6 +55,7 @@ pub async fn connection_task<S: ServerTransport>(
         check_at: None,
         unflushed: false,
         broken: false,
+        must_not_end: false,
     };
     // One future for all requests: registering it takes longer than polling it.
     let mut stopping = pin!(server.stopping.thrown());
@@ -106,6 +107,8 @@ pub(super) struct ServerConnection<'a, S> {
     pub(super) unflushed: bool,
     /// Reading or writing failed. How much of the outbox the transport had taken by then is unknown, so nothing more is written.
     pub(super) broken: bool,
+    /// A body is under way that an orderly end of the connection would make look complete. The transport resets as long as this is set.
+    pub(super) must_not_end: bool,
 }
 
 impl<S: ServerTransport> ServerConnection<'_, S> {
@@ -178,6 +181,14 @@ impl<S: ServerTransport> ServerConnection<'_, S> {
         match count {
             0 => self.conn.receive_eof(),
             _ => drop(self.conn.commit(count)),
+        }
+    }
+
+    /// Whether the connection may be closed in order (`must_not_end`), whatever drops it.
+    pub(super) fn let_end(&mut self, may: bool) {
+        if self.must_not_end == may {
+            self.must_not_end = !may;
+            self.wire.resets(!may);
         }
     }
 

@@ -126,11 +126,8 @@ impl<S: ServerTransport> ServerConnection<'_, S> {
         let error = done.as_ref().err().map(|error| error.clone().peer(self.peer));
         request.end(error.as_ref());
         ending.0 = None;
-        if error.is_some() && self.conn.our_state() == State::SendBody && self.conn.their_http_version() < 0x0101 {
-            // Only the end of the connection can end this body: in an orderly end it would look complete.
-            self.wire.abort();
-            self.broken = true;
-        }
+        // A body that would look complete is not followed by an orderly end.
+        self.broken |= self.must_not_end;
         if let Some(error) = error.as_ref().filter(|error| error.status != Status::Canceled) {
             if error.detail != Detail::PeerGone {
                 log::emit(log::WARNING, || format!("server: {}: refused: {}", place_of(self.peer), log::reason(error)));
@@ -184,6 +181,7 @@ impl<S: ServerTransport> ServerConnection<'_, S> {
             }
             if state.answer_over && self.outbox.is_empty() && !self.unflushed {
                 // If the response was complete before the request, the rest of the request is not read: the connection closes.
+                self.let_end(true);
                 let again = self.conn.our_state() == State::Done && self.conn.their_state() == State::Done;
                 return Ok(state.switch.map_or(AfterExchange::Again(again), AfterExchange::Switched));
             }
@@ -342,6 +340,9 @@ impl<S: ServerTransport> ServerConnection<'_, S> {
             ResponsePart::Head(message) if message.status < 200 && self.conn.their_http_version() < 0x0101 => {}
             ResponsePart::Head(message) => {
                 self.put_head(&message)?;
+                if self.conn.our_body_ends_with_connection() {
+                    self.let_end(false);
+                }
                 let discards = message.status >= 200 && !request.has_body(&message);
                 if let Some(outgoing) = request.outgoing.get().filter(|_| discards) {
                     outgoing.discard();

@@ -20,8 +20,8 @@ impl<S: Liveness> Liveness for ServerStream<S> {
         self.get_ref().0.check()
     }
 
-    fn abort(&self) {
-        self.get_ref().0.abort();
+    fn resets(&self, on: bool) {
+        self.get_ref().0.resets(on);
     }
 }
 

@@ -125,20 +125,27 @@ static void a_client_that_may_half_close_gets_its_response(void)
     end(server);
 }
 
+/* Reads until the text has come; what came is in `text`. */
+static void read_text(int fd, char *text, size_t cap, const char *wanted)
+{
+    memset(text, 0, cap);
+    for (size_t have = 0; !strstr(text, wanted);) {
+        ssize_t got = recv(fd, text + have, cap - 1 - have, 0);
+        CHECK(got > 0);
+        have += (size_t)got;
+    }
+}
+
 /* To a client of HTTP/1.0 only the end of the connection ends a body of unknown length: if the host gives it up, there must be no such end. */
 static void a_body_that_ends_with_its_connection_is_reset_if_it_is_not_complete(void)
 {
     atls_server *server = serve(true);
     for (int complete = 0; complete < 2; complete++) {
-        char text[400] = "";
+        char text[400];
         int fd = ask("GET / HTTP/1.0\r\nHost: x\r\n\r\n");
         begin_response();
         OK(atls_server_request_write(told.request, atls_bytes_of_text("the beginning"), &error));
-        for (size_t have = 0; !strstr(text, "the beginning");) {
-            ssize_t got = recv(fd, text + have, sizeof text - 1 - have, 0);
-            CHECK(got > 0);
-            have += (size_t)got;
-        }
+        read_text(fd, text, sizeof text, "the beginning");
         if (complete)
             OK(atls_server_request_finish(told.request, NULL, &error));
         else
@@ -150,5 +157,39 @@ static void a_body_that_ends_with_its_connection_is_reset_if_it_is_not_complete(
     end(server);
 }
 
+/* The host frees the server while the half is written, and nobody gives the request up. */
+static void a_body_that_ends_with_its_connection_is_reset_if_the_server_is_freed(void)
+{
+    char text[400];
+    atls_server *server = serve(true);
+    int fd = ask("GET / HTTP/1.0\r\nHost: x\r\n\r\n");
+    begin_response();
+    OK(atls_server_request_write(told.request, atls_bytes_of_text("the beginning"), &error));
+    read_text(fd, text, sizeof text, "the beginning");
+    atls_server_free(server);
+    CHECK(recv(fd, text, sizeof text, 0) < 0 && errno == ECONNRESET);
+    leave(fd);
+}
+
+/* A length says itself that bytes are missing: what was written comes, and then an end. */
+static void a_body_of_known_length_is_not_reset(void)
+{
+    static char body[300000], text[400000];
+    atls_server *server = serve(true);
+    memset(body, 'x', sizeof body);
+    int fd = ask("GET / HTTP/1.0\r\nHost: x\r\n\r\n");
+    OK(atls_server_request_send_head(told.request, 200, NULL, NULL, sizeof body + 1, &error));
+    OK(atls_server_request_write(told.request, atls_bytes_of(body, sizeof body), &error));
+    read_text(fd, text, sizeof text, "xxx");
+    OK(atls_server_request_cancel(told.request, &error));
+    ssize_t got;
+    while ((got = recv(fd, text, sizeof text, 0)) > 0) {
+    }
+    CHECK(got == 0);
+    leave(fd);
+    end(server);
+}
+
 TESTS(loop_start, loop_end, CASE(a_client_that_may_not_half_close_is_gone_at_its_end), CASE(a_client_that_may_half_close_gets_its_response),
-      CASE(a_body_that_ends_with_its_connection_is_reset_if_it_is_not_complete))
+      CASE(a_body_that_ends_with_its_connection_is_reset_if_it_is_not_complete),
+      CASE(a_body_that_ends_with_its_connection_is_reset_if_the_server_is_freed), CASE(a_body_of_known_length_is_not_reset))

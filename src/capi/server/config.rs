@@ -162,9 +162,12 @@ pub extern "C" fn atls_server_config_set_keep_alive(
 
 /// Says whether a client may end its sending direction, by a FIN or close_notify, and still wait for
 /// its response. On by default. If off, such a client is gone: a request whose response is not
-/// complete ends at once with IO and ATLS_DETAIL_PEER_GONE, instead of when TCP's probes notice
-/// (ATLS_SERVER_DEADLINE_TCP_KEEPALIVE), so that work for clients which have left can be stopped.
-/// Few clients half-close.
+/// complete ends with IO and ATLS_DETAIL_PEER_GONE as soon as the end is read, instead of when TCP's
+/// probes notice (ATLS_SERVER_DEADLINE_TCP_KEEPALIVE), so that work for clients which have left can
+/// be stopped. The end is read only once the host has started the request and has taken its body:
+/// not while the host gives no credit for the body or the client waits for 100 (Continue), and not
+/// behind 16 KiB that the client has already sent of its next requests. A reset is noticed within a
+/// second even then. Few clients half-close.
 /// Statuses: NULL_ARGUMENT.
 #[unsafe(no_mangle)]
 pub extern "C" fn atls_server_config_set_half_close(

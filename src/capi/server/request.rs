@@ -202,7 +202,10 @@ pub extern "C" fn atls_server_request_verdict(request: Option<&atls_server_reque
 /// so is `Connection: Upgrade`. Informational heads are not sent to an HTTP/1.0 peer.
 /// `reason`: may be NULL, for the usual phrase.
 /// `headers`: may be NULL.
-/// `length`: of the body that will be written, in bytes, or ATLS_LENGTH_UNKNOWN.
+/// `length`: of the body that will be written, in bytes, or ATLS_LENGTH_UNKNOWN. To an HTTP/1.0 peer
+/// a body of unknown length ends with the connection. If it is given up or the server is freed before
+/// all of it was sent, the connection is reset, so that it does not look complete. A Unix socket
+/// cannot be reset: name a length there.
 /// Statuses: NULL_ARGUMENT, INVALID_ARGUMENT (`status`, `reason`), HTTP_HEADER_INVALID,
 /// INVALID_STATE (not started; already sent), CLOSED.
 #[unsafe(no_mangle)]
