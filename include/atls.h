@@ -666,11 +666,14 @@ atls_status atls_policy_new(atls_bytes json,
  * atls_error_verdict() then has the verdict, of which atls_verdict_draft_policy() makes a policy.
  * atls_verify() under it gives the same verdict of stored evidence, never a favourable one.
  *
- * Evidence of every kind is asked for, by exporter-v1 or else atlas-v1, and of devices beside the
- * machine. A server whose evidence depends on who asks may show another machine later.
+ * Evidence of every kind is asked for, by exporter-v1 or else atlas-v1, and by exporter-v1 of
+ * devices beside the machine. A server whose evidence depends on who asks may show another machine
+ * later.
  *
- * \param settings a JSON object with any of the members `binding`, `identity`, `collateral`,
- *     `ra_tls` and `allow_simulated` of a policy; or no bytes, for the defaults.
+ * \param settings a JSON object with any of the members `version`, `binding`, `identity` (without
+ *     `require_key_event`), `collateral`, `ra_tls` and `allow_simulated` of a policy; or no bytes,
+ *     for the defaults. Evidence that none of the protocols under `binding` carries is not asked
+ *     for.
  * \return ATLS_OK, or
  * \retval ATLS_NULL_ARGUMENT
  * \retval ATLS_POLICY_INVALID with the path of the field and the bad value
@@ -803,7 +806,8 @@ atls_str atls_verdict_json(const atls_verdict *verdict);
  * \return ATLS_OK, or
  * \retval ATLS_NULL_ARGUMENT
  * \retval ATLS_INVALID_STATE the evidence, or that of a device beside it, is not authentic, its
- *     host can look into it, its platform is Revoked, or it shows too little
+ *     host can look into it, its platform is Revoked, it shows too little, or the verdict has found
+ *     wrong what came with it, such as a dstack event log that is not the quote's
  * \retval ATLS_UNSUPPORTED no drafts for this kind
  */
 atls_status atls_verdict_draft_policy(const atls_verdict *verdict,
@@ -3114,9 +3118,12 @@ atls_status atls_server_config_set_keep_alive(atls_server_config *config,
 /**
  * Says whether a client may end its sending direction, by a FIN or close_notify, and still wait for
  * its response. On by default. If off, such a client is gone: a request whose response is not
- * complete ends at once with IO and ATLS_DETAIL_PEER_GONE, instead of when TCP's probes notice
- * (ATLS_SERVER_DEADLINE_TCP_KEEPALIVE), so that work for clients which have left can be stopped.
- * Few clients half-close.
+ * complete ends with IO and ATLS_DETAIL_PEER_GONE as soon as the end is read, instead of when TCP's
+ * probes notice (ATLS_SERVER_DEADLINE_TCP_KEEPALIVE), so that work for clients which have left can
+ * be stopped. The end is read only once the host has started the request and has taken its body:
+ * not while the host gives no credit for the body or the client waits for 100 (Continue), and not
+ * behind 16 KiB that the client has already sent of its next requests. A reset is noticed within a
+ * second even then. Few clients half-close.
  *
  * \return ATLS_OK or ATLS_NULL_ARGUMENT.
  */
@@ -3536,7 +3543,10 @@ atls_verdict *ATLS_NULLABLE atls_server_request_verdict(const atls_server_reques
  *
  * \param reason may be NULL, for the usual phrase.
  * \param headers may be NULL.
- * \param length of the body that will be written, in bytes, or ATLS_LENGTH_UNKNOWN.
+ * \param length of the body that will be written, in bytes, or ATLS_LENGTH_UNKNOWN. To an HTTP/1.0
+ *     peer a body of unknown length ends with the connection. If it is given up or the server is
+ *     freed before all of it was sent, the connection is reset, so that it does not look complete.
+ *     A Unix socket cannot be reset: name a length there.
  * \return ATLS_OK, or
  * \retval ATLS_NULL_ARGUMENT
  * \retval ATLS_INVALID_ARGUMENT `status`, `reason`

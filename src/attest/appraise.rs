@@ -138,8 +138,11 @@ fn judge(request: &AppraisalRequest<'_>, ask: impl Fn(&'static dyn AnyFamily, &M
         }
         last.only_certificate_differs |= lines.only_certificate_differs();
         if member.family.tee() == kind {
-            (last.claims, last.is_exposed, last.application, last.attached) =
-                (claims, is_exposed, lines.application, attached);
+            (last.claims, last.is_exposed, last.attached) = (claims, is_exposed, attached);
+            // A member that does not look for an application does not hide that another has found one.
+            if !lines.application.is_empty() {
+                last.application = lines.application;
+            }
         }
         checks.extend(lines.checks.into_iter().map(|check| Check { member: several.then_some(index), ..check }));
     }

@@ -10,7 +10,7 @@ use super::policy::Policy;
 use super::tee::Tee;
 use super::{Fault, Result};
 use crate::status::Status;
-use crate::verdict::{Outcome, Verdict};
+use crate::verdict::{Check, Outcome, Verdict};
 
 /// A policy that the evidence behind `verdict` satisfies, unless that takes a consent which only its owner can give. Errors: InvalidState, for evidence that is not
 /// authentic or that shows too little; Unsupported.
@@ -24,6 +24,9 @@ pub fn draft(verdict: &Verdict) -> Result<Value> {
     }
     if verdict.tcb_status() == REVOKED {
         return Err(refused("the platform is Revoked, and a draft does not allow that"));
+    }
+    if let Some((_, why)) = objection(verdict) {
+        return Err(refused(&why));
     }
     let kind = Tee::from_name(verdict.tee);
     let member = kind.into_iter().flat_map(of_kind).find_map(|family| {
@@ -51,6 +54,12 @@ pub fn draft(verdict: &Verdict) -> Result<Value> {
 /// The status of a platform whose vendor has withdrawn its trust.
 const REVOKED: &str = "Revoked";
 
+/// What is wrong with authentic evidence, or with what came beside it, whatever a policy pins: status and words.
+pub fn objection(verdict: &Verdict) -> Option<(Status, String)> {
+    let kind = Tee::from_name(verdict.tee);
+    kind.into_iter().flat_map(of_kind).find_map(|family| family.objection(verdict))
+}
+
 /// Label of a set of measurements.
 pub const AS_SEEN: &str = "as seen";
 
@@ -76,6 +85,12 @@ pub fn only(value: &Value) -> Value {
 /// Whether some line of the verdict says that this check has passed: a fact of the evidence, whichever member of the policy asked.
 pub fn has_passed(verdict: &Verdict, rule: &str) -> bool {
     verdict.checks.iter().any(|check| check.id.rule() == rule && check.outcome == Outcome::Pass)
+}
+
+/// The lines that failed of some of these checks, whichever member of the policy asked.
+pub fn failed<'a>(verdict: &'a Verdict, rules: &'a [&'static str]) -> impl Iterator<Item = &'a Check> {
+    let fails = |check: &&Check| check.outcome == Outcome::Fail && rules.contains(&check.id.rule());
+    verdict.checks.iter().filter(fails)
 }
 
 #[cfg(test)]

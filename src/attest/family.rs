@@ -104,6 +104,11 @@ pub trait Family: Sized + Send + Sync + 'static {
         None
     }
 
+    /// What it has found wrong with evidence or with what came beside it, if a draft of any type would pass over that: status and words, for `attest::draft`.
+    fn objection(_verdict: &Verdict) -> Option<(Status, String)> {
+        None
+    }
+
     /// For readers of the verdict.
     fn report(claims: &Self::Claims) -> ClaimsReport;
 }
@@ -176,6 +181,7 @@ pub trait AnyFamily: Send + Sync {
     fn is_bound(&self, member: &Member, request: &AppraisalRequest<'_>) -> bool;
     fn judge(&self, member: &Member, request: &AppraisalRequest<'_>) -> Judged;
     fn draft(&self, verdict: &Verdict) -> Option<Map<String, Value>>;
+    fn objection(&self, verdict: &Verdict) -> Option<(Status, String)>;
     /// The refusal of evidence that is genuine and belongs to something else, without any document.
     fn refuse_unbound(&self, member: &Member, request: &AppraisalRequest<'_>) -> Judged;
 }
@@ -316,6 +322,10 @@ impl<F: Family> AnyFamily for Erased<F> {
 
     fn draft(&self, verdict: &Verdict) -> Option<Map<String, Value>> {
         F::draft(verdict)
+    }
+
+    fn objection(&self, verdict: &Verdict) -> Option<(Status, String)> {
+        F::objection(verdict)
     }
 
     fn refuse_unbound(&self, member: &Member, request: &AppraisalRequest<'_>) -> Judged {

@@ -5,11 +5,12 @@ use serde_json::{Map, Value, json};
 
 use super::appraise::AppraisalRequest;
 use super::attached::{ATTACHING, Block};
-use super::draft::draft;
+use super::draft::{draft, objection};
+use super::family::family;
 use super::lines::Lines;
 use super::policy::Policy;
 use super::policy::policy_fields::{PolicyFields, invalid};
-use super::{Protocol, Result, json};
+use super::{Fault, Protocol, Result, json};
 use crate::status::Status;
 use crate::verdict::{CheckId, Verdict};
 
@@ -26,17 +27,36 @@ pub fn policy(settings: &[u8]) -> Result<Policy> {
     if let Some(other) = document.keys().find(|name| !SETTINGS.contains(&name.as_str())) {
         return Err(invalid(&format!("settings.{other}"), format!("unknown field, known are {}", SETTINGS.join(", "))));
     }
-    let binding = document.entry("binding").or_insert_with(|| json!({}));
+    if !document.get("identity").is_none_or(|identity| identity["require_key_event"].is_null()) {
+        let why = "a policy that only measures says itself whether the event is there, and takes no demand";
+        return Err(invalid("settings.identity.require_key_event", why.into()));
+    }
+    let binding = document.entry("binding").or_insert(Value::Null);
+    if binding.is_null() {
+        *binding = json!({});
+    }
     if let Some(binding) = binding.as_object_mut().filter(|binding| binding.get("protocols").is_none_or(Value::is_null))
     {
         let protocols = [Protocol::ExporterV1, Protocol::AtlasV1].map(Protocol::name);
         binding.insert("protocols".into(), json!(protocols));
     }
-    document.insert("any_of".into(), members());
+    let mut members = members();
+    members.retain(|member| is_carried(member, &document["binding"]["protocols"]));
+    document.insert("any_of".into(), members.into());
     let mut policy = Policy::from_json(Value::Object(document).to_string().as_bytes())?;
     policy.only_measures = true;
-    policy.attached = devices()?;
+    if policy.protocols.iter().any(|protocol| protocol.carries_attached()) {
+        policy.attached = devices()?;
+    }
     Ok(policy)
+}
+
+/// Whether one of the protocols brings evidence of this type. Names that are none are left to the policy to refuse.
+fn is_carried(member: &Value, protocols: &Value) -> bool {
+    let names = || protocols.as_array().into_iter().flatten().map(|name| name.as_str().and_then(Protocol::from_name));
+    let family = member["type"].as_str().and_then(family);
+    let carries = |protocol: Protocol| family.is_some_and(|family| family.is_carried_by(protocol));
+    names().all(|protocol| protocol.is_none()) || names().flatten().any(carries)
 }
 
 fn read(settings: &[u8]) -> Result<Value> {
@@ -45,7 +65,7 @@ fn read(settings: &[u8]) -> Result<Value> {
 
 /// One of each type, about nothing that exists: they make the library ask, fetch and look. A guest of dstack is looked at last of those in trust domains,
 /// because its log says the most.
-fn members() -> Value {
+fn members() -> Vec<Value> {
     let bytes = |count: usize| "11".repeat(count);
     let zero = json!({"bootloader": 0, "tee": 0, "snp": 0, "microcode": 0});
     let turin = json!({"fmc": 0, "bootloader": 0, "tee": 0, "snp": 0, "microcode": 0});
@@ -55,16 +75,16 @@ fn members() -> Value {
     });
     let mut snp = Map::from_iter([("type".to_owned(), json!("snp")), ("measurement".to_owned(), json!([bytes(48)]))]);
     snp.extend(firmware.as_object().cloned().unwrap_or_default());
-    json!([
-        {"type": "tdx", "measurements": [{"mrtd": bytes(48), "rtmr1": bytes(48), "rtmr2": bytes(48)}], "cache_collateral": true},
-        {"type": "dstack_tdx", "disable_runtime_verification": true, "cache_collateral": true},
-        snp,
-        {"type": "nitro", "pcrs": {"0": [bytes(48)]}},
-        {"type": "nitro_tpm", "pcrs": {"4": [bytes(48)], "7": [bytes(48)], "12": [bytes(48)]}},
-        {"type": "sgx", "mr_enclave": [bytes(32)], "cache_collateral": true},
-        {"type": "azure_tdx_vtpm", "pcrs": {"4": [bytes(32)]}, "cache_collateral": true},
-        {"type": "azure_snp_vtpm", "pcrs": {"4": [bytes(32)]}, "snp": firmware},
-    ])
+    vec![
+        json!({"type": "tdx", "measurements": [{"mrtd": bytes(48), "rtmr1": bytes(48), "rtmr2": bytes(48)}], "cache_collateral": true}),
+        json!({"type": "dstack_tdx", "disable_runtime_verification": true, "cache_collateral": true}),
+        snp.into(),
+        json!({"type": "nitro", "pcrs": {"0": [bytes(48)]}}),
+        json!({"type": "nitro_tpm", "pcrs": {"4": [bytes(48)], "7": [bytes(48)], "12": [bytes(48)]}}),
+        json!({"type": "sgx", "mr_enclave": [bytes(32)], "cache_collateral": true}),
+        json!({"type": "azure_tdx_vtpm", "pcrs": {"4": [bytes(32)]}, "cache_collateral": true}),
+        json!({"type": "azure_snp_vtpm", "pcrs": {"4": [bytes(32)]}, "snp": firmware}),
+    ]
 }
 
 /// Devices are asked for, and looked at if they are there.
@@ -82,7 +102,7 @@ pub fn measure(
     let found = match draft(&seen) {
         Ok(document) => by_draft(request, &document, by_rules)?,
         Err(_) if seen.claims.is_none() => seen,
-        Err(why) => with_line(seen, Status::MeasurementMismatch, &why.message),
+        Err(why) => undrafted(seen, &why),
     };
     Ok(match found.trusted {
         true => with_line(found, Status::OnlyMeasured, "a policy that only measures"),
@@ -111,7 +131,19 @@ fn by_draft(
     }
     // Devices are looked at only beside a machine that is accepted.
     let verdict = ask(document, Some(request.policy.attached.clone()))?;
-    if verdict.trusted { ask(&draft(&verdict)?, None) } else { Ok(verdict) }
+    if !verdict.trusted {
+        return Ok(verdict);
+    }
+    match draft(&verdict) {
+        Ok(document) => ask(&document, None),
+        Err(why) => Ok(undrafted(verdict, &why)),
+    }
+}
+
+/// A verdict on authentic evidence of which no policy can be drafted.
+fn undrafted(verdict: Verdict, why: &Fault) -> Verdict {
+    let status = objection(&verdict).map_or(Status::MeasurementMismatch, |(status, _)| status);
+    with_line(verdict, status, &why.message)
 }
 
 /// Refused, whatever it was: the line comes first, unless it is the only one that fails.

@@ -56,16 +56,16 @@ fn a_dstack_guest_is_pinned_by_boot_chain_and_application() {
 }
 
 #[test]
-fn a_log_that_is_not_the_quotes_gives_no_application() {
+fn a_log_that_is_not_the_quotes_gives_no_draft() {
     let (tee, guest) = (SimTee::new(), Guest::booted(1));
     let mut question = honest(&tee, &guest);
     let mut liar = guest.clone();
     liar.event_mut("compose-hash").payload[0] ^= 1;
     liar.emit_certificate(b"the server's certificate");
     question.log = Some(liar.log().to_string());
-    let draft = question.refused("EVENT_LOG_INVALID", "rtmr3").draft();
-    assert_eq!(draft["type"], "tdx");
-    assert_eq!(draft["app_compose_hash"], Value::Null);
+    let found = question.refused("EVENT_LOG_INVALID", "rtmr3");
+    let refused = found.results.unwrap().draft.unwrap_err();
+    assert!(refused.contains("not to be believed: rtmr3"), "{refused}");
 }
 
 #[test]
@@ -270,6 +270,38 @@ fn a_tpms_certificate_that_was_not_looked_at_is_not_asked_for() {
         question.policy["fresh_report"] = true.into();
         assert_eq!(question.trusted().draft(), question.policy);
     }
+}
+
+#[test]
+fn a_tpms_certificate_that_does_not_hold_is_not_given_up() {
+    for hardware in BOTH {
+        let mut question = azure_machine::question(hardware, |parts| parts.certified = Vm::other());
+        let strict = question.policy.clone();
+        let mut content = strict.clone();
+        content["ak_certificate"] = "off".into();
+        content["paravisor"] = json!(["77".repeat(48)]);
+        // The second looks at no certificate, and knows the paravisor as another one.
+        let member = |mut policy: Value| {
+            policy.as_object_mut().unwrap().retain(|name, _| !["allow_simulated", "binding"].contains(&name.as_str()));
+            policy
+        };
+        question.policy = json!({"any_of": [member(strict), member(content)], "allow_simulated": true});
+        let found = question.ask();
+        assert_ne!(found.verdict["measurements"], Value::Null, "{found:?}");
+        let refused = found.results.unwrap().draft.unwrap_err();
+        assert!(refused.contains("the certificate of the TPM's key does not hold"), "{refused}");
+    }
+}
+
+#[test]
+fn an_application_is_drafted_whichever_member_looked_for_it() {
+    let (tee, guest) = (SimTee::new(), Guest::booted(2));
+    let set = json!({"mrtd": "11".repeat(48), "rtmr1": "22".repeat(48), "rtmr2": "22".repeat(48)});
+    let mut question = of_client(&tee, &guest, |_| ());
+    question.policy = json!({"any_of": [
+        {"type": "dstack_tdx", "disable_runtime_verification": true}, {"type": "tdx", "measurements": [set]},
+    ], "allow_simulated": true});
+    assert_eq!(question.ask().draft()["type"], "dstack_tdx");
 }
 
 #[test]

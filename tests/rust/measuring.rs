@@ -7,13 +7,14 @@ mod support;
 use std::ptr::null_mut;
 
 use serde_json::{Value, json};
+use simtee::exporter::Binder;
 use simtee::nvidia::Nvidia;
 use simtee::snp::Product;
 use simtee::{Guest, SimTee};
 use support::abi::*;
 use support::azure_machine::Hardware;
 use support::nvidia::{Composite, session_nonce};
-use support::offline::{Found, Question, honest, of_client};
+use support::offline::{EXPORTER, Found, NONCE, Question, Session, honest, of_client};
 use support::snp_guest::{Machine as Snp, with_vlek};
 use support::{azure, azure_machine, enclave, nitro, parse_policy, snp, text};
 
@@ -106,11 +107,144 @@ fn what_is_wrong_is_said_instead() {
     assert_eq!(not_allowed.status, "TRUST_ANCHOR");
 }
 
+/// Not only measured: this status in the line `measured`, and no draft.
+#[track_caller]
+fn objected(question: &Question, status: &str, why: &str) {
+    let found = Question { policy: measuring(), ..copy(question) }.refused(status, "measured");
+    assert!(found.message.contains(why), "{found:?}");
+    assert_eq!(found.verdict["trusted"], false);
+    let refused = found.results.unwrap().draft.unwrap_err();
+    assert!(refused.contains("not to be believed") || refused.contains("names no application"), "{refused}");
+}
+
+fn copy(question: &Question) -> Question {
+    let session = match &question.session {
+        Session::None => Session::None,
+        Session::Atlas { leaf } => Session::Atlas { leaf: leaf.clone() },
+        Session::Client { server_leaf, client_leaf } => {
+            Session::Client { server_leaf: server_leaf.clone(), client_leaf: client_leaf.clone() }
+        }
+    };
+    Question {
+        quote: question.quote.clone(),
+        log: question.log.clone(),
+        stored: question.stored.clone(),
+        collateral: question.collateral.clone(),
+        policy: question.policy.clone(),
+        root: question.root.clone(),
+        session,
+        now: question.now,
+    }
+}
+
+#[test]
+fn a_log_that_is_not_the_quotes_is_never_only_measured() {
+    let (tee, guest) = (SimTee::new(), Guest::booted(2));
+    for question in [honest(&tee, &guest), of_client(&tee, &guest, |_| ())] {
+        let with = |change: &dyn Fn(&mut Vec<Value>)| {
+            let mut log: Vec<Value> = serde_json::from_str(question.log.as_deref().unwrap()).unwrap();
+            change(&mut log);
+            Question { log: Some(json!(log).to_string()), ..copy(&question) }
+        };
+        let at = |log: &[Value], name: &str| log.iter().position(|event| event["event"] == name).unwrap();
+        let forged = with(&|log| {
+            let compose = at(log, "compose-hash");
+            log[compose]["event_payload"] = "22".repeat(32).into();
+            log[compose]["digest"] = "44".repeat(48).into();
+            log[compose]["preimage"] = Value::Null;
+        });
+        objected(&forged, "EVENT_LOG_INVALID", "does not follow from its payload");
+        let recomputed = with(&|log| {
+            let compose = at(log, "compose-hash");
+            (log[compose]["event_payload"], log[compose]["digest"]) = ("22".repeat(32).into(), "".into());
+            log[compose].as_object_mut().unwrap().remove("preimage");
+        });
+        objected(&recomputed, "EVENT_LOG_INVALID", "rtmr3");
+        let cut = with(&|log| drop(log.remove(at(log, "app-id"))));
+        objected(&cut, "EVENT_LOG_INVALID", "rtmr3");
+        objected(&with(&|log| log.truncate(3)), "EVENT_LOG_INVALID", "rtmr3");
+        objected(&with(&|log| log[1]["digest"] = "33".repeat(48).into()), "EVENT_LOG_INVALID", "rtmr1");
+        objected(&Question { log: Some("there is none".into()), ..copy(&question) }, "EVENT_LOG_INVALID", "event_log");
+    }
+}
+
+#[test]
+fn a_log_that_names_no_application_or_an_odd_order_is_not_passed_over() {
+    let (tee, guest) = (SimTee::new(), Guest::booted(2));
+    let mut nameless = guest.clone();
+    nameless.events.retain(|event| event.name != "compose-hash");
+    nameless.mr_config_id = [0; 48];
+    objected(&honest(&tee, &nameless), "MEASUREMENT_MISMATCH", "names no application");
+    let twice = of_client(&tee, &guest, |guest| guest.emit(2, "app-id", &[7; 20]));
+    objected(&twice, "EVENT_LOG_INVALID", "event_order");
+}
+
+/// A client that proves itself by exporter-v1 and shows a certificate, with this certificate event in its log.
+fn of_certified_client(tee: &SimTee, payload: impl FnOnce(&[u8], &mut Guest)) -> Question {
+    let (server_leaf, client_leaf) =
+        (tee.web_certificate(&["localhost"], -1, 1).0, tee.web_certificate(&["client"], -1, 1).0);
+    let mut guest = Guest::booted(2);
+    payload(&client_leaf, &mut guest);
+    let binder = Binder {
+        role: b'C',
+        nonce: NONCE.to_vec(),
+        exporter: EXPORTER,
+        attester: Some(client_leaf.clone()),
+        verifier: Some(server_leaf.clone()),
+        server_name: "localhost".into(),
+    };
+    Question {
+        quote: guest.quote(tee, &binder.report_data()),
+        log: Some(guest.log().to_string()),
+        policy: measuring(),
+        session: Session::Client { server_leaf, client_leaf },
+        ..honest(tee, &guest)
+    }
+}
+
+#[test]
+fn a_log_that_names_another_certificate_is_not_passed_over() {
+    let tee = SimTee::new();
+    let draft = of(of_certified_client(&tee, |leaf, guest| guest.emit_certificate(leaf)).ask());
+    assert_eq!((&draft["type"], &draft["identity"]), (&json!("dstack_tdx"), &Value::Null));
+    let draft = of(of_certified_client(&tee, |_, _| ()).ask());
+    assert_eq!((&draft["type"], &draft["identity"]["require_key_event"]), (&json!("dstack_tdx"), &json!(false)));
+    let other = of_certified_client(&tee, |_, guest| guest.emit_certificate(b"another certificate"));
+    objected(&other, "BINDING_MISMATCH", "certificate_event");
+    for words in ["no certificate event", "no certificate was shown", "there is none", ""] {
+        let other = of_certified_client(&tee, |_, guest| guest.emit(2, "New TLS Certificate", words.as_bytes()));
+        objected(&other, "BINDING_MISMATCH", "certificate_event");
+    }
+}
+
+#[test]
+fn a_device_of_which_nothing_can_be_drafted_is_said_in_a_verdict() {
+    // Zero is what was not measured, so there is nothing to pin.
+    let mut question = Composite::bent(|report| report.measurements.iter_mut().for_each(|(_, value)| value.fill(0)));
+    question.machine.rest.policy = measuring();
+    let found = question.refused("MEASUREMENT_MISMATCH", "measured");
+    assert!(found.message.contains("would not be valid") && found.message.contains("gpu"), "{found:?}");
+}
+
 #[test]
 fn settings_are_those_of_a_policy_without_members() {
     for (settings, status, message) in [
         (json!({}), "OK", ""),
         (json!({"binding": {"timeout_ms": 500}, "collateral": {"sources": ["https://pccs.example"]}}), "OK", ""),
+        (json!({"version": 1, "binding": null, "identity": null}), "OK", ""),
+        (json!({"binding": {"protocols": ["atlas-v1"]}}), "OK", ""),
+        (json!({"binding": {"protocols": ["exporter-v1"]}}), "OK", ""),
+        (json!({"binding": {"protocols": ["ra-tls"]}, "ra_tls": {"formats": ["dstack"], "max_age_s": 3600}}), "OK", ""),
+        (
+            json!({"binding": {"protocols": ["atlas-v1", "ra-tls"]}, "ra_tls": {"formats": ["dstack"], "max_age_s": 3600}}),
+            "OK",
+            "",
+        ),
+        (json!({"binding": {"protocols": ["ra-tls"]}}), "POLICY_INVALID", "policy.binding.protocols: ra-tls is there"),
+        (json!({"binding": {"protocols": ["atlas-v2"]}}), "POLICY_INVALID", "\"atlas-v2\" is unknown"),
+        (json!({"binding": {"protocols": ["atlas-v1", "x"]}}), "POLICY_INVALID", "\"x\" is unknown"),
+        (json!({"identity": {"require_key_event": true}}), "POLICY_INVALID", "settings.identity.require_key_event: "),
+        (json!({"identity": {"require_key_event": false}}), "POLICY_INVALID", "settings.identity.require_key_event: "),
         (json!({"type": "snp"}), "POLICY_INVALID", "settings.type: unknown field, known are version, binding"),
         (json!({"any_of": []}), "POLICY_INVALID", "settings.any_of"),
         (json!({"gpu": {"required": 1}}), "POLICY_INVALID", "settings.gpu"),

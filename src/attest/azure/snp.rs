@@ -185,6 +185,10 @@ impl Family for AzureSnp {
         Some(members)
     }
 
+    fn objection(verdict: &Verdict) -> Option<(Status, String)> {
+        draft::objection(verdict)
+    }
+
     fn report(claims: &AzureSnpClaims) -> ClaimsReport {
         claims::report(&claims.vtpm, &claims.key, (claims.guest.to_report(), claims.guest.report.measurement()))
     }

@@ -163,6 +163,10 @@ impl Family for AzureTdx {
         Some(members)
     }
 
+    fn objection(verdict: &Verdict) -> Option<(Status, String)> {
+        draft::objection(verdict)
+    }
+
     fn report(claims: &AzureTdxClaims) -> ClaimsReport {
         claims::report(&claims.vtpm, &claims.key, (claims.td.report(), claims.td.mr_td))
     }

@@ -32,6 +32,10 @@ pub const RTMR: [CheckId; 4] =
 const EVENT: &str = "event";
 
 const NO_EVENT: &str = "no such event";
+/// What is not there, and so is not wrong. Nothing that came is shown by these words.
+pub const NO_LOG: &str = "there is none";
+pub const NO_CERTIFICATE: &str = "no certificate was shown";
+pub const NO_CERTIFICATE_EVENT: &str = "no certificate event";
 
 /// The rules of one member, as they are applied to one guest.
 pub struct GuestChecks<'a> {
@@ -93,16 +97,17 @@ impl GuestChecks<'_> {
             _ => {}
         }
         let Some(leaf) = self.of.binding.leaf() else {
-            let why = "no certificate was shown";
-            return self.lines.judge(CERTIFICATE_EVENT, false, Status::BindingMismatch, "a certificate", why);
+            let (wanted, why) = ("a certificate", NO_CERTIFICATE);
+            return self.lines.judge(CERTIFICATE_EVENT, false, Status::BindingMismatch, wanted, why);
         };
         let expected = certificate_digest(leaf);
         let (ok, actual) = match log.newest_certificate() {
-            None => (false, "no certificate event".into()),
+            None => (false, NO_CERTIFICATE_EVENT.into()),
             Some(payload) => {
-                let ok = payload == expected.as_bytes();
-                self.lines.other_certificate = (!ok && names_a_certificate(payload)).then_some(CERTIFICATE_EVENT);
-                (ok, String::from_utf8_lossy(payload).escape_debug().to_string())
+                let (ok, named) = (payload == expected.as_bytes(), names_a_certificate(payload));
+                self.lines.other_certificate = (!ok && named).then_some(CERTIFICATE_EVENT);
+                let text = String::from_utf8_lossy(payload);
+                (ok, if named { text.into_owned() } else { format!("{text:?}") })
             }
         };
         self.lines.judge(CERTIFICATE_EVENT, ok, Status::BindingMismatch, expected, actual);

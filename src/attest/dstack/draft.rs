@@ -2,18 +2,18 @@
 
 use serde_json::{Map, Value, json};
 
-use super::checks::{CERTIFICATE_EVENT, EVENT_ORDER, RTMR};
+use super::checks::{CERTIFICATE_EVENT, EVENT_LOG, EVENT_ORDER, NO_CERTIFICATE, NO_CERTIFICATE_EVENT, NO_LOG, RTMR};
 use super::key_provider::KeyProvider;
 use crate::attest::binding::Protocol;
-use crate::attest::draft::{has_passed, members, only};
+use crate::attest::draft::{failed, has_passed, members, only};
 use crate::attest::tdx::draft::{common, registers};
+use crate::status::Status;
 use crate::verdict::Verdict;
 
 /// `None` if there is no log that the quote vouches for, or none that names an application.
 pub fn draft(verdict: &Verdict) -> Option<Map<String, Value>> {
     let report = verdict.claims.as_ref()?;
-    let [.., rtmr3] = &RTMR;
-    if !has_passed(verdict, rtmr3.rule()) || !has_passed(verdict, EVENT_ORDER.rule()) {
+    if !has_log(verdict) {
         return None;
     }
     let shown = |name: &str| {
@@ -44,6 +44,28 @@ pub fn draft(verdict: &Verdict) -> Option<Map<String, Value>> {
     }
     draft.extend(common(verdict, &report.measurements));
     Some(draft)
+}
+
+/// Of a log that came: it is not the quote's, it is none of dstack, it names another certificate than the session has shown, or no application. The registers alone
+/// would hide all of that. A log that did not come, or that names no certificate at all, says nothing wrong.
+pub fn objection(verdict: &Verdict) -> Option<(Status, String)> {
+    let [rtmr0, rtmr1, rtmr2, rtmr3] = RTMR.map(|id| id.rule());
+    let rules = [EVENT_LOG.rule(), rtmr0, rtmr1, rtmr2, rtmr3, EVENT_ORDER.rule(), CERTIFICATE_EVENT.rule()];
+    let says = |actual: &str| ![NO_LOG, NO_CERTIFICATE, NO_CERTIFICATE_EVENT].contains(&actual);
+    if let Some(check) = failed(verdict, &rules).find(|check| says(&check.actual)) {
+        return Some((
+            check.status,
+            format!("the event log that came is not to be believed: {}: {}", check.id, check.actual),
+        ));
+    }
+    let nothing = has_log(verdict) && draft(verdict).is_none();
+    nothing.then(|| (Status::MeasurementMismatch, "the event log names no application that a policy can pin".into()))
+}
+
+/// Whether the quote vouches for a log.
+fn has_log(verdict: &Verdict) -> bool {
+    let [.., rtmr3] = &RTMR;
+    has_passed(verdict, rtmr3.rule()) && has_passed(verdict, EVENT_ORDER.rule())
 }
 
 fn key_provider(payload: &Value) -> Value {

@@ -25,8 +25,9 @@ use super::policy::{Policy, SourceRules};
 use super::tdx::checks::{DEBUG, QUOTE, SERVICE_TD, TCB_STATUS};
 use super::tdx::{TdxClaims, TdxEvidence, report_data, steps};
 use super::tee::Tee;
+use crate::status::Status;
 use crate::verdict::{CheckId, ClaimsReport, Verdict};
-use checks::{CERTIFICATE_EVENT, EVENT_LOG, EVENT_ORDER, GuestChecks, RTMR};
+use checks::{CERTIFICATE_EVENT, EVENT_LOG, EVENT_ORDER, GuestChecks, NO_LOG, RTMR};
 use event_log::EventLog;
 use policy::GuestReference;
 
@@ -78,7 +79,7 @@ impl Family for DstackTdx {
             return None;
         };
         let text = of.evidence.event_log.as_deref();
-        let log = text.ok_or_else(|| "there is none".to_owned()).and_then(EventLog::parse);
+        let log = text.ok_or_else(|| NO_LOG.to_owned()).and_then(EventLog::parse);
         Some(GuestClaims { td, log })
     }
 
@@ -118,6 +119,10 @@ impl Family for DstackTdx {
 
     fn draft(verdict: &Verdict) -> Option<Map<String, Value>> {
         draft::draft(verdict)
+    }
+
+    fn objection(verdict: &Verdict) -> Option<(Status, String)> {
+        draft::objection(verdict)
     }
 
     fn report(claims: &GuestClaims) -> ClaimsReport {

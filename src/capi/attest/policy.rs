@@ -40,11 +40,11 @@ pub extern "C" fn atls_policy_new(
 /// documents, judges both, sends none of the program's data, and always fails: with ONLY_MEASURED if nothing else is wrong. atls_error_verdict then has the
 /// verdict, of which atls_verdict_draft_policy makes a policy. atls_verify under it gives the same verdict of stored evidence, never a favourable one.
 ///
-/// Evidence of every kind is asked for, by exporter-v1 or else atlas-v1, and of devices beside the machine. A server whose evidence depends on who asks may show
+/// Evidence of every kind is asked for, by exporter-v1 or else atlas-v1, and by exporter-v1 of devices beside the machine. A server whose evidence depends on who asks may show
 /// another machine later.
 ///
-/// `settings`: a JSON object with any of the members `binding`, `identity`, `collateral`, `ra_tls` and `allow_simulated` of a policy; or no bytes, for the
-/// defaults.
+/// `settings`: a JSON object with any of the members `version`, `binding`, `identity` (without `require_key_event`), `collateral`, `ra_tls` and `allow_simulated` of
+/// a policy; or no bytes, for the defaults. Evidence that none of the protocols under `binding` carries is not asked for.
 ///
 /// Statuses: NULL_ARGUMENT; POLICY_INVALID with the path of the field and the bad value; UNSUPPORTED.
 #[unsafe(no_mangle)]

@@ -199,8 +199,9 @@ pub extern "C" fn atls_verdict_json(verdict: Option<&atls_verdict>) -> atls_str 
 /// all that was measured: the same evidence satisfies it, and evidence with another measurement does not; docs/policy.md says for each type what it pins. It is a
 /// draft. What was seen is not what ought to run, and the draft is only as good as the moment at which it was seen: compare it with values of your own
 /// computation before you use it. A status other than UpToDate (atls_verdict_tcb_status) is in its allowed_tcb_status: tell whoever is to use it.
-/// Statuses: NULL_ARGUMENT; INVALID_STATE (the evidence, or that of a device beside it, is not authentic, its host can look into it, its platform is
-/// Revoked, or it shows too little); UNSUPPORTED (no drafts for this kind).
+/// Statuses: NULL_ARGUMENT; INVALID_STATE (the evidence, or that of a device beside it, is not authentic, its host can look into it, its platform is Revoked,
+/// it shows too little, or the verdict has found wrong what came with it, such as a dstack event log that is not the quote's);
+/// UNSUPPORTED (no drafts for this kind).
 #[unsafe(no_mangle)]
 pub extern "C" fn atls_verdict_draft_policy(
     verdict: Option<&atls_verdict>,
