@@ -83,6 +83,7 @@ const TABLE: [(Aspect, &[&str]); 6] = [
     (
         Aspect::Executables,
         &[
+            "measured",
             "measurement",
             "bootchain",
             "app_compose",
