@@ -1,8 +1,14 @@
 """Fixtures of all tests here."""
 
 import json
+import signal
 
 import pytest
+
+# A shell starts what runs in its background with these ignored, and the tool leaves ignored what was ignored when it began.
+for number in (signal.SIGHUP, signal.SIGINT):
+    if signal.getsignal(number) is signal.SIG_IGN:
+        signal.signal(number, signal.SIG_DFL)
 
 
 @pytest.fixture
