@@ -8,7 +8,6 @@ use crate::simulator::Simulator;
 use crate::{build, consumers, packages};
 
 const RELEASE: &str = "trixie";
-const MIRROR: &str = "http://deb.debian.org/debian";
 /// The package of Swift names what it links with, but not the files to link with it.
 const PACKAGES: &str = "ca-certificates pkg-config swiftlang libswiftlang libc6-dev libstdc++-14-dev";
 const LIBRARIES: &str = "/atls/lib:/usr/libexec/swift/lib/swift/linux:/usr/libexec/swift/lib/swift/host/compiler:/usr/libexec/swift/lib/swift/host";
@@ -59,7 +58,7 @@ fn system() -> Result<PathBuf, String> {
     step("Debian with Swift (some minutes, 3 GB)");
     let _ = std::fs::remove_dir_all(&system);
     let mut bootstrap = command("debootstrap");
-    run(bootstrap.args(["--variant=minbase", RELEASE]).arg(&system).arg(MIRROR).stdout(Stdio::null()))?;
+    run(bootstrap.args(["--variant=minbase", RELEASE]).arg(&system).stdout(Stdio::null()))?;
     for folder in ["src", "sim"] {
         std::fs::create_dir_all(system.join(folder)).map_err(|error| error.to_string())?;
     }
