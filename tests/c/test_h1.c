@@ -149,10 +149,10 @@ static void local_hints(void)
     for (int i = 0; i < 2; i++) {
         CHECK(atls_h1_conn_send_request(client, b("POST"), b("/"), gzip, 2, &out, &error) == ATLS_H1_LOCAL);
         CHECK(atls_error_http_status(error) == 501);
-        EXPECT(ATLS_H1_LOCAL, "gzip", ATLS_H1_LOCAL);
+        EXPECT(ATLS_H1_LOCAL, "other than chunked", ATLS_H1_LOCAL);
     }
     CHECK(atls_h1_conn_send_data(client, 1, &out, &out, &error) == ATLS_H1_LOCAL && atls_error_http_status(error) == 501);
-    EXPECT(ATLS_H1_LOCAL, "gzip", ATLS_H1_LOCAL);
+    EXPECT(ATLS_H1_LOCAL, "other than chunked", ATLS_H1_LOCAL);
     atls_h1_conn_free(client);
 
     const atls_h1_header chunked[] = {h("Host", "a"), h("Transfer-Encoding", "chunked")};
@@ -248,7 +248,7 @@ static void a_fault_has_its_status_and_stays(void)
     EXPECT(ATLS_INVALID_ARGUMENT, "headers[0]", atls_h1_conn_send_request(client, b("GET"), b("/"), &null, 1, &out, &error));
     CHECK(atls_h1_conn_our_state(client) == ATLS_H1_IDLE);
     const atls_h1_header evil[] = {h("Host", "a"), h("X", "y\r\nEvil: 1")};
-    EXPECT(ATLS_H1_LOCAL, "y\\r\\nEvil", atls_h1_conn_send_request(client, b("GET"), b("/"), evil, 2, &out, &error));
+    EXPECT(ATLS_H1_LOCAL, "the value of: \"X\"", atls_h1_conn_send_request(client, b("GET"), b("/"), evil, 2, &out, &error));
     atls_h1_conn_free(client);
     local_hints();
     EXPECT(ATLS_INVALID_ARGUMENT, "role 2", atls_h1_conn_new(2, 0, &client, &error));
