@@ -163,7 +163,9 @@ func TestIdleConnectionsHoldNoGoroutineAndNoThread(t *testing.T) {
 	}
 	after := settled(t, func(now use) bool { return now.goroutines <= before.goroutines+2 })
 	t.Logf("%d idle connections: before %+v, after %+v", client.IdleConnections(), before, after)
-	if idle := client.IdleConnections(); idle < count || after.files < before.files+count-1 || after.threads > before.threads+40 {
+	// Descriptors of what ran before may still have been open at first.
+	few := count / 10
+	if idle := client.IdleConnections(); idle < count || after.files < before.files+count-few || after.threads > before.threads+40 {
 		t.Fatalf("%d idle connections, %+v, then %+v", idle, before, after)
 	}
 }
