@@ -3,8 +3,8 @@
 #
 #   src/packaging/release.sh [CMAKE OPTIONS]         for example --toolchain aarch64.cmake
 #
-# The same commit gives the same bytes, in whichever folder it is built, with the same Rust, C compiler and packages of the system: paths are cut out, and
-# all times are the commit's. Needs cargo-cyclonedx (cargo install cargo-cyclonedx --version 0.5.9), dpkg-dev and CMake 3.21.
+# The same commit gives the same bytes, in whichever folder it is built, with the same Rust, C compiler, packages of the system and folder of cargo's registry:
+# paths are cut out, one that stays in the library is an error, and all times are the commit's. Needs cargo-cyclonedx (cargo install cargo-cyclonedx --version 0.5.9), dpkg-dev and CMake 3.21.
 # ATLS_MAINTAINER="Name <address>" goes into the Debian packages.
 set -eu
 cd "$(dirname "$0")/../.."
@@ -45,6 +45,13 @@ if command -v dpkg-deb > /dev/null; then
   cpu=$(dpkg-architecture -t "$(echo "$triple" | sed 's/-unknown//')" -q DEB_TARGET_MULTIARCH)
   package debian -DATLS_DEBIAN=ON -DCMAKE_INSTALL_PREFIX=/usr -DCMAKE_INSTALL_LIBDIR="lib/$cpu" "$@"
 fi
+
+find "$dist/work" -type f \( -name 'libatls.so*' -o -name libatls.a \) | while read -r library; do
+  if grep -qaF -e "$here/" -e "$home/" "$library"; then
+    echo "release.sh: $library has paths of this machine in it" >&2
+    exit 1
+  fi
+done
 
 # The tool writes one beside each manifest of the workspace.
 name=$(basename "$dist"/libatls-*.tar.gz .tar.gz).cdx

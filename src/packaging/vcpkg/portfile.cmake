@@ -10,6 +10,8 @@ vcpkg_cmake_configure(
 )
 vcpkg_cmake_install()
 vcpkg_cmake_config_fixup(PACKAGE_NAME atls CONFIG_PATH lib/cmake/atls)
+# The file finds the prefix by its own place, which is now one folder nearer to it.
+vcpkg_replace_string("${CURRENT_PACKAGES_DIR}/share/atls/atls-config.cmake" "/../../../" "/../../")
 vcpkg_fixup_pkgconfig()
 
 file(REMOVE_RECURSE "${CURRENT_PACKAGES_DIR}/debug/include" "${CURRENT_PACKAGES_DIR}/debug/share" "${CURRENT_PACKAGES_DIR}/share/doc")
