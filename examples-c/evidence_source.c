@@ -11,9 +11,6 @@
 
 #define MAX_EVIDENCE (1 << 20)
 
-static atls_queue *queue;
-static atls_runtime *runtime;
-
 static struct source {
     const char *tee, *path;
 } source;
@@ -51,31 +48,6 @@ static atls_status make_evidence(void *user_data, const uint8_t *binder, bool fr
     return status;
 }
 
-/* The request has arrived as a whole: the client trusts this machine, or it would not have sent it. */
-static void on_request(void *user_data, const atls_event *event)
-{
-    static const char *const answer = "data: {\"choices\":[{\"delta\":{\"content\":\"An attested machine has read this.\"}}]}\n\n";
-    if (event->kind == ATLS_EVENT_END)
-        atls_server_request_respond(user_data, 200, NULL, atls_bytes_of_text(answer), NULL);
-}
-
-/* Runs after CLOSED. */
-static void on_drop(void *request)
-{
-    atls_server_request_free(request);
-}
-
-static void on_server(void *user_data, const atls_event *event)
-{
-    (void)user_data;
-    if (event->kind != ATLS_EVENT_REQUEST)
-        return;
-    atls_server_request *request = atls_server_request_ref(event->source);
-    atls_sink sink = {.queue = queue, .call = on_request, .user_data = request, .drop = on_drop};
-    if (atls_server_request_start(request, runtime, &sink, NULL) != ATLS_OK)
-        on_drop(request);
-}
-
 int main(int argc, char **argv)
 {
     if (argc != 6) {
@@ -84,16 +56,11 @@ int main(int argc, char **argv)
     }
     atls_error *error = NULL;
     atls_server_config *config = NULL;
-    check(atls_runtime_new(0, &runtime, &error), &error);
-    check(atls_queue_new_dispatching(&queue, &error), &error);
     check(atls_server_config_new(&config, &error), &error);
     set_certificate(config, argv[2], argv[3]);
     source = (struct source){.tee = argv[4], .path = argv[5]};
     check(atls_server_config_set_evidence_source(config, source.tee, make_evidence, &source, NULL, &error), &error);
-    atls_server *server = listen_on(runtime, queue, config, on_server, argv[1]);
-    while (getchar() != EOF)
-        ;
-    stop_server(server, runtime, queue);
+    serve_one_answer(config, argv[1], "data: {\"choices\":[{\"delta\":{\"content\":\"An attested machine has read this.\"}}]}\n\n");
     atls_server_config_free(config);
     return 0;
 }

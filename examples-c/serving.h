@@ -1,4 +1,4 @@
-/* serving.h - helpers that the example servers share: certificate files, listening, an orderly shutdown. */
+/* serving.h - helpers that the example servers share: certificate files, listening, one answer to all requests, an orderly shutdown. */
 #ifndef SERVING_H
 #define SERVING_H
 
@@ -63,6 +63,52 @@ static inline void stop_server(atls_server *server, atls_runtime *runtime, atls_
     check(atls_queue_stop(queue, &error), &error);
     atls_queue_free(queue);
     atls_runtime_free(runtime);
+}
+
+/* A server that answers each request alike. */
+struct one_answer {
+    atls_runtime *runtime;
+    atls_queue *queue;
+    const char *body;
+};
+
+static struct one_answer one_answer;
+
+/* The request has arrived as a whole: the client trusts this machine, or it would not have sent it. */
+static inline void answer_request(void *user_data, const atls_event *event)
+{
+    if (event->kind == ATLS_EVENT_END)
+        atls_server_request_respond(user_data, 200, NULL, atls_bytes_of_text(one_answer.body), NULL);
+}
+
+/* Runs after CLOSED. */
+static inline void drop_request(void *request)
+{
+    atls_server_request_free(request);
+}
+
+static inline void on_one_request(void *user_data, const atls_event *event)
+{
+    (void)user_data;
+    if (event->kind != ATLS_EVENT_REQUEST)
+        return;
+    atls_server_request *request = atls_server_request_ref(event->source);
+    atls_sink sink = {.queue = one_answer.queue, .call = answer_request, .user_data = request, .drop = drop_request};
+    if (atls_server_request_start(request, one_answer.runtime, &sink, NULL) != ATLS_OK)
+        drop_request(request);
+}
+
+/* Serves `body` to whoever asks, until standard input ends. */
+static inline void serve_one_answer(const atls_server_config *config, const char *port, const char *body)
+{
+    atls_error *error = NULL;
+    one_answer.body = body;
+    check(atls_runtime_new(0, &one_answer.runtime, &error), &error);
+    check(atls_queue_new_dispatching(&one_answer.queue, &error), &error);
+    atls_server *server = listen_on(one_answer.runtime, one_answer.queue, config, on_one_request, port);
+    while (getchar() != EOF)
+        ;
+    stop_server(server, one_answer.runtime, one_answer.queue);
 }
 
 #endif

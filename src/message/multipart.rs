@@ -239,7 +239,8 @@ fn read_part(head: &[u8]) -> Result<Part> {
     let head = std::str::from_utf8(head).map_err(|_| malformed("the head of a part is not UTF-8".into()))?;
     let (mut found, mut content_type) = (None, None);
     for line in head.split("\r\n") {
-        let (name, value) = line.split_once(':').ok_or_else(|| malformed(format!("no colon in {line:?}")))?;
+        let (name, value) =
+            line.split_once(':').ok_or_else(|| malformed("no colon in a line of the head of a part".into()))?;
         let value = value.trim_matches([' ', '\t']);
         if !is_token(name.as_bytes()) {
             return Err(malformed(format!("header name {name:?}")));
