@@ -3,37 +3,24 @@
 
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, OnceLock};
-use std::task::{Context, Poll};
+use std::sync::{Arc, OnceLock};
 
 use bytes::Bytes;
 use futures_util::FutureExt;
-use hyper::client::conn::http1::{Builder, SendRequest};
-use hyper_util::rt::TokioIo;
 
-use super::engine::faults::http_error;
-use super::engine::tap::Tap;
-use super::engine::wire_state::WireState;
-use super::request_body::RequestBody;
+use super::engine::Engine;
 use crate::connect::{ConnectTarget, ConnectTimes, Connected, ConnectedStream, ServerTrust, connect};
 use crate::error::{Error, Result, Status};
 use crate::io::CallerRuntime;
 use crate::io::deadline::Wait;
-use crate::io::sync::lock;
 use crate::io::{Socket, SocketWatch};
 use crate::operation::Cancel;
 use crate::tunnel::Transport;
 use crate::verdict::Verdict;
 
-/// Header fields of one message; more are refused.
-pub const MAX_HEADERS: usize = 256;
-/// Most bytes that hyper gathers before it hands them over.
-const MAX_BUFFER: usize = 256 << 10;
-
 /// An attested connection that speaks HTTP. Shared by the host's handle, the driver and the exchange under way.
 pub struct HttpConnection {
-    sender: Mutex<Option<Sender>>,
-    pub(super) wire: WireState,
+    pub(super) engine: Engine,
     /// An exchange is using it. `busy` and `retired` are each written before the other is read: so either the ending exchange or the call that retires
     /// the connection sees both, and closes the connection.
     busy: AtomicBool,
@@ -50,12 +37,6 @@ pub struct HttpConnection {
     pub watch: Arc<SocketWatch>,
     /// The server's, DER.
     pub certificate: Option<Bytes>,
-}
-
-/// hyper's handle. It is ready for a request once it has written the previous one and read its response; for the first one at once.
-struct Sender {
-    hyper: SendRequest<RequestBody>,
-    fresh: bool,
 }
 
 impl HttpConnection {
@@ -90,18 +71,9 @@ impl HttpConnection {
         let Connected { stream, trust, times } = connected;
         let (peer, watch, certificate) =
             (stream.peer(), Arc::new(stream.watch()), stream.certificate().map(Bytes::from));
-        let true_end = !matches!(stream, ConnectedStream::Plain(_));
-        let (tap, wire) = Tap::new(stream, true_end, watch.clone());
-        let (hyper, driver) = Builder::new()
-            .max_buf_size(MAX_BUFFER)
-            .max_headers(MAX_HEADERS)
-            .allow_obsolete_multiline_headers_in_responses(true)
-            .handshake::<_, RequestBody>(TokioIo::new(tap))
-            .await
-            .map_err(|error| http_error(error, false))?;
+        let (engine, driver) = Engine::start(stream, watch.clone()).await?;
         let connection = Arc::new(HttpConnection {
-            sender: Mutex::new(Some(Sender { hyper, fresh: true })),
-            wire,
+            engine,
             busy: AtomicBool::new(false),
             retired: AtomicBool::new(false),
             closing: Cancel::default(),
@@ -113,19 +85,14 @@ impl HttpConnection {
             watch,
             certificate,
         });
-        // Boxed: a future that is passed on is stored once at each step, and this one is large.
-        let driver = Box::pin(driver);
         let shared = connection.clone();
         let drive = async move {
-            let ended = shared
-                .closing
-                .guard(async { driver.await.map_err(|error| http_error(error, shared.wire.head_is_due())) })
-                .await;
+            let ended = shared.closing.guard(driver).await;
             let error = ended.err().filter(|error| error.status != Status::Canceled);
             let error = shared.distrusted.get().cloned().or(error);
             let closed = || Error::new(Status::Closed, "the connection is closed");
             let _ = shared.ended.set(error.clone().unwrap_or_else(closed));
-            lock(&shared.sender).take();
+            shared.engine.end();
             error
         };
         Ok((connection, drive))
@@ -144,14 +111,14 @@ impl HttpConnection {
 
     /// Whether a request may be started now.
     pub fn is_ready(&self) -> bool {
-        !self.busy.load(Ordering::Acquire) && self.check_open().is_ok() && self.takes_a_request()
+        !self.busy.load(Ordering::Acquire) && self.check_open().is_ok() && self.engine.takes_a_request()
     }
 
     fn check_open(&self) -> Result<()> {
         if let Some(error) = self.distrusted.get().or(self.ended.get()) {
             return Err(Error { status: Status::Closed, ..error.clone() });
         }
-        if self.closing.is_canceled() || lock(&self.sender).as_ref().is_none_or(|sender| sender.hyper.is_closed()) {
+        if self.closing.is_canceled() || self.engine.is_closed() {
             return Err(Error::new(Status::Closed, "the connection is closed"));
         }
         Ok(())
@@ -171,20 +138,14 @@ impl HttpConnection {
         self.retired.load(Ordering::SeqCst)
     }
 
-    fn takes_a_request(&self) -> bool {
-        lock(&self.sender).as_ref().is_some_and(|sender| sender.fresh || sender.hyper.is_ready())
-    }
-
-    /// Once the response was read to its end: whether another request can follow. It cannot if the response came before all of the request had been
-    /// sent: a server that answers early may never read the rest of it, nor what follows.
-    pub(super) fn poll_free(&self, cx: &mut Context<'_>) -> Poll<bool> {
-        if self.wire.is_unsent(cx) {
-            return Poll::Ready(false);
+    /// Why an exchange ended that ended with `error`. What the server did wrong says most, then the error that the driver ended with.
+    pub(super) async fn reason(&self, error: Error) -> Error {
+        if error.status == Status::TimedOut {
+            return error;
         }
-        match &mut *lock(&self.sender) {
-            Some(sender) => sender.hyper.poll_ready(cx).map(|ready| ready.is_ok()),
-            None => Poll::Ready(false),
-        }
+        tokio::task::yield_now().await;
+        let reason = || self.ended.get().filter(|reason| reason.status != Status::Closed).cloned();
+        self.engine.fault().or_else(reason).unwrap_or(error)
     }
 
     /// Reserves the connection for one exchange. Statuses: Busy, Closed.
@@ -196,23 +157,13 @@ impl HttpConnection {
         }
         let reservation = Reservation { connection: self.clone() };
         // If the exchange before was given up, the connection is about to be closed.
-        if self.takes_a_request() { Ok(reservation) } else { Err(busy()) }
+        if self.engine.takes_a_request() { Ok(reservation) } else { Err(busy()) }
     }
 }
 
 /// The right to use the connection for one exchange; given back when dropped.
 pub struct Reservation {
     pub(super) connection: Arc<HttpConnection>,
-}
-
-impl Reservation {
-    /// Calls `send` with hyper's handle. Errors: Closed.
-    pub(super) fn send<T>(&self, send: impl FnOnce(&mut SendRequest<RequestBody>) -> T) -> Result<T> {
-        let mut sender = lock(&self.connection.sender);
-        let sender = sender.as_mut().ok_or_else(|| Error::new(Status::Closed, "the connection is closed"))?;
-        sender.fresh = false;
-        Ok(send(&mut sender.hyper))
-    }
 }
 
 impl Drop for Reservation {

@@ -1,18 +1,15 @@
-//! One request and its response on a connection. Touches the connection, through hyper, and the clock, for deadlines.
+//! One request and its response on a connection. Touches the connection, through its engine, and the clock, for deadlines.
 
 use std::future::poll_fn;
-use std::pin::pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker, ready};
 
 use bytes::Bytes;
 use futures_util::future::BoxFuture;
-use http_body_util::BodyExt;
-use hyper::body::{Body, Incoming};
 
 use super::connection::Reservation;
-use super::engine::faults::{http_error, unasked_upgrade};
-use super::engine::wire_state::WireState;
+use super::engine::faults::unasked_upgrade;
+use super::engine::{Came, Outgoing, Piece, ResponseBody};
 use super::request_body::{BodyProgress, RequestBody};
 use super::request_options::RequestOptions;
 use super::trusted_reservation::TrustedReservation;
@@ -24,7 +21,7 @@ use crate::message::{ReceivedHead, RequestHead};
 /// A response whose body is being read.
 pub struct Exchange {
     pub head: ReceivedHead,
-    body: Option<Incoming>,
+    body: Option<ResponseBody>,
     pub trailers: Option<ReceivedHead>,
     decoder: Option<Box<Decoder>>,
     /// The response has no body, whatever its head announces.
@@ -62,33 +59,27 @@ pub fn start_exchange<'a, 'b: 'a>(
     let TrustedReservation { reservation, trust } = reservation;
     let (progress, mut body) = (body.progress(), body);
     body.depend_on(trust);
-    let sent = send(&reservation, request, head, body, options);
+    if options.expect.is_some() && !progress.is_complete() {
+        progress.hold();
+    }
+    let begun = reservation.connection.engine.begin(Outgoing { request, head, body, limits: options.head });
     let (options, bodiless) = (options.clone(), request.method == "HEAD");
     async move {
         let connection = reservation.connection.clone();
-        let answered = answer(sent?, &connection.wire, &progress, &options, tell);
-        let response = match within(options.deadlines.first_byte, Wait::FirstByte, answered).await? {
-            Ok(response) => response,
-            Err(error) => {
-                // If the driver ended with an error, that says more.
-                tokio::task::yield_now().await;
-                let reason = connection.ended.get().filter(|reason| reason.status != Status::Closed);
-                let reason = connection.wire.fault().or_else(|| reason.cloned());
-                return Err(reason.unwrap_or_else(|| http_error(error, connection.wire.head_is_due())));
-            }
+        let answered = begun?.answered(Interim { progress: &progress, options: &options, tell });
+        let (head, body) = match within(options.deadlines.first_byte, Wait::FirstByte, answered).await {
+            Ok(answered) => answered,
+            Err(error) => return Err(connection.reason(error).await),
         };
-        let head = connection.wire.final_head(response.status().as_u16());
-        let head = head.and_then(|head| match head {
-            Some(head) if head.status == 101 => Err(unasked_upgrade()),
-            Some(head) => Ok(head),
-            None => Err(Error::new(Status::Internal, "hyper shows another response head than the one that came")),
-        });
-        let head = head.inspect_err(|_| connection.closing.cancel())?;
+        if head.status == 101 {
+            connection.closing.cancel();
+            return Err(unasked_upgrade());
+        }
         if !progress.is_complete() && (progress.is_held() || (head.status >= 400 && closes(&head))) {
             // The server does not want the rest of the body (RFC 9110 section 10.1.1, RFC 9112 section 9.5).
             progress.stop();
         }
-        let (body, left) = (Some(response.into_body()), u64::MAX);
+        let (body, left) = (Some(body), u64::MAX);
         let (trailers, decoder, reservation, when_over) = (None, None, Some(reservation), None);
         Ok(Exchange { head, body, trailers, decoder, bodiless, left, progress, reservation, when_over })
     }
@@ -100,60 +91,33 @@ fn closes(head: &ReceivedHead) -> bool {
     options.any(|option| option.trim_ascii().eq_ignore_ascii_case(b"close"))
 }
 
-type Sent = hyper::Result<http::Response<Incoming>>;
-
-fn send(
-    reservation: &Reservation,
-    request: &RequestHead,
-    head: Vec<u8>,
-    body: RequestBody,
-    options: &RequestOptions,
-) -> Result<impl Future<Output = Sent> + Send + use<>> {
-    let progress = body.progress();
-    if options.expect.is_some() && !progress.is_complete() {
-        progress.hold();
-    }
-    let outgoing = hyper_request(request, body)?;
-    let wire = reservation.connection.wire.clone();
-    reservation.send(|sender| {
-        wire.begin(head, options.head, progress)?;
-        Ok(sender.send_request(outgoing))
-    })?
+/// What happens until the final head of a response arrives.
+pub(super) struct Interim<'a, 'b> {
+    progress: &'a BodyProgress,
+    options: &'a RequestOptions,
+    tell: &'a OnInterim<'b>,
 }
 
-/// The final response; informational ones are reported first. A body that is held back is sent when the server asks for it or after a while: a server
-/// that does not know `Expect` says nothing (RFC 9110 section 10.1.1).
-async fn answer(
-    sent: impl Future<Output = Sent>,
-    wire: &WireState,
-    progress: &BodyProgress,
-    options: &RequestOptions,
-    tell: &OnInterim<'_>,
-) -> Result<Sent> {
-    let mut patience = options.expect.filter(|_| progress.is_held()).map(|wait| Box::pin(tokio::time::sleep(wait)));
-    let mut sent = pin!(sent);
-    let mut next = async || {
-        poll_fn(|cx| {
-            if let Poll::Ready(head) = wire.poll_informational(cx) {
-                return Poll::Ready(Err(head));
-            }
-            if patience.as_mut().is_some_and(|patience| patience.as_mut().poll(cx).is_ready()) {
-                patience = None;
-                progress.let_go();
-            }
-            sent.as_mut().poll(cx).map(Ok)
-        })
-        .await
-    };
-    loop {
-        match next().await {
-            Err(head) => tell(InterimEvent::Informational(head)).await,
-            Ok(answered) => {
-                // Informational heads that came with it are reported first.
-                while let Some(head) = wire.informational() {
-                    tell(InterimEvent::Informational(head)).await;
+impl Interim<'_, '_> {
+    /// The final head; informational ones are reported first. A body that is held back is sent when the server asks for it or after a while: a server
+    /// that does not know `Expect` says nothing (RFC 9110 section 10.1.1).
+    pub(super) async fn wait(
+        self,
+        mut next: impl FnMut(&mut Context<'_>) -> Poll<Result<Came>>,
+    ) -> Result<ReceivedHead> {
+        let held = self.options.expect.filter(|_| self.progress.is_held());
+        let mut patience = held.map(|wait| Box::pin(tokio::time::sleep(wait)));
+        loop {
+            let came = poll_fn(|cx| {
+                if patience.as_mut().is_some_and(|patience| patience.as_mut().poll(cx).is_ready()) {
+                    patience = None;
+                    self.progress.let_go();
                 }
-                return Ok(answered);
+                next(cx)
+            });
+            match came.await? {
+                Came::Informational(head) => (self.tell)(InterimEvent::Informational(head)).await,
+                Came::Final(head) => return Ok(head),
             }
         }
     }
@@ -181,7 +145,7 @@ impl Exchange {
         if options.decode {
             self.decoder = Decoder::new(self.head.all("content-encoding"))?.map(Box::new);
         }
-        let announced = self.body.as_ref().and_then(|body| body.size_hint().exact());
+        let announced = self.body.as_ref().and_then(ResponseBody::announced);
         match announced {
             Some(length) if self.decoder.is_none() && length > self.left => Err(self.too_large()),
             _ => Ok(()),
@@ -216,7 +180,7 @@ impl Exchange {
             }
         }
         let Some(reservation) = self.reservation.take() else { return Ok(Some((whole, None))) };
-        let free = self.progress.is_complete() && poll_fn(|cx| reservation.connection.poll_free(cx)).await;
+        let free = self.progress.is_complete() && poll_fn(|cx| reservation.connection.engine.poll_free(cx)).await;
         Ok(Some((whole, free.then_some(reservation))))
     }
 
@@ -246,23 +210,17 @@ impl Exchange {
         }
     }
 
-    /// The next bytes of the body, if the next frame has any. At the end of the body it is taken away.
+    /// The next bytes of the body, if the next piece has any. At the end of the body it is taken away.
     async fn next_frame(&mut self) -> Result<Option<Bytes>> {
         let Some(body) = &mut self.body else { return Ok(None) };
-        match body.frame().await {
-            None => self.body = None,
-            Some(Err(error)) => {
+        match poll_fn(|cx| body.poll_piece(cx)).await {
+            Ok(Piece::Data(data)) => return Ok(Some(data).filter(|data| !data.is_empty())),
+            Ok(Piece::Trailers(trailers)) => self.trailers = Some(trailers),
+            Ok(Piece::End) => self.body = None,
+            Err(error) => {
                 self.body = None;
-                return Err(http_error(error, false));
+                return Err(error);
             }
-            Some(Ok(frame)) => match frame.into_data() {
-                Ok(data) => return Ok(Some(data).filter(|data| !data.is_empty())),
-                Err(frame) => {
-                    if let Ok(trailers) = frame.into_trailers() {
-                        self.trailers = Some(trailer_head(&trailers));
-                    }
-                }
-            },
         }
         Ok(None)
     }
@@ -271,7 +229,7 @@ impl Exchange {
     /// no other request can follow half of one.
     fn poll_over(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         let Some(Reservation { connection }) = &self.reservation else { return Poll::Ready(()) };
-        let free = self.progress.is_complete() && ready!(connection.poll_free(cx));
+        let free = self.progress.is_complete() && ready!(connection.engine.poll_free(cx));
         if !free {
             connection.closing.cancel();
         }
@@ -287,33 +245,11 @@ impl Drop for Exchange {
     /// A response without a body is at its end even if it was never read. If it is not known yet whether the connection is free, it is closed: no caller is left
     /// to wait for that.
     fn drop(&mut self) {
-        if self.body.take().is_some_and(|body| body.is_end_stream())
+        if self.body.take().is_some_and(|body| body.is_over())
             && self.poll_over(&mut Context::from_waker(Waker::noop())).is_pending()
             && let Some(reservation) = &self.reservation
         {
             reservation.connection.closing.cancel();
         }
     }
-}
-
-fn trailer_head(trailers: &http::HeaderMap) -> ReceivedHead {
-    let mut head = ReceivedHead::new(0, 1, b"");
-    for (name, value) in trailers {
-        head.add(name.as_str().as_bytes(), value.as_bytes());
-    }
-    head
-}
-
-/// The request as hyper needs it for framing and connection management; the head that is sent is our own.
-fn hyper_request(request: &RequestHead, body: RequestBody) -> Result<http::Request<RequestBody>> {
-    let mut out = http::Request::builder().method(request.method.as_str()).uri(&request.path);
-    match body.length() {
-        _ if body.is_full() => {}
-        Some(length) => out = out.header("content-length", length),
-        None => out = out.header("transfer-encoding", "chunked"),
-    }
-    for (_, value) in request.headers.iter().filter(|(name, _)| name.eq_ignore_ascii_case("connection")) {
-        out = out.header("connection", &value[..]);
-    }
-    out.body(body).map_err(|error| Error::new(Status::InvalidArgument, format!("request: {error}")))
 }

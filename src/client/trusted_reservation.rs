@@ -101,7 +101,7 @@ impl EvidenceChannel for UsedSession {
         let (body, reservation) = read.ok_or_else(|| too_long(max_bytes))?;
         answer.body = body.into();
         answer.check(path, otherwise)?;
-        match connection.wire.unasked() {
+        match connection.engine.unasked() {
             0 => {}
             count => return Err(bytes_after(count)),
         }

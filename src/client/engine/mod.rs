@@ -1,8 +1,158 @@
-//! What surrounds hyper. `h1` is the reader of responses: it reads every byte that hyper is given (`response_reader`), and its verdicts are the client's; from
-//! it come the heads as they are spelled. `tap` sits between hyper and the connection, `wire_state` is what it shares with the exchange, `faults` says what
-//! errors mean. No I/O of its own.
+//! What drives a connection behind `exchange`: an engine sends a request and reads its response. hyper is one (`hyper_engine`). `h1` is the reader of its
+//! responses: it reads every byte that hyper is given (`response_reader`), and its verdicts are the client's; from it come the heads as they are spelled. `tap`
+//! sits between hyper and the connection, `wire_state` is what it shares with the exchange, `faults` says what errors mean. Touches nothing but the connection
+//! that it is given.
 
 pub mod faults;
+mod hyper_engine;
 mod response_reader;
-pub mod tap;
-pub mod wire_state;
+mod tap;
+mod wire_state;
+
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use bytes::Bytes;
+use futures_util::future::BoxFuture;
+
+use super::exchange::Interim;
+use super::request_body::RequestBody;
+use super::request_options::HeadLimits;
+use crate::connect::ConnectedStream;
+use crate::error::{Error, Result};
+use crate::io::SocketWatch;
+use crate::message::{ReceivedHead, RequestHead};
+use hyper_engine::{HyperBegun, HyperBody, HyperEngine, Sent};
+
+/// A request that is about to be sent.
+pub struct Outgoing<'a> {
+    pub request: &'a RequestHead,
+    /// The head as it is sent.
+    pub head: Vec<u8>,
+    pub body: RequestBody,
+    /// Of the heads of the response.
+    pub limits: HeadLimits,
+}
+
+/// What comes before the body of a response.
+pub enum Came {
+    Informational(ReceivedHead),
+    /// 101 too: after it the connection is no longer HTTP.
+    Final(ReceivedHead),
+}
+
+/// A piece of a response after its head.
+pub enum Piece {
+    Data(Bytes),
+    Trailers(ReceivedHead),
+    End,
+}
+
+/// What drives one connection.
+pub enum Engine {
+    Hyper(HyperEngine),
+}
+
+/// A request that has been handed over; its response head has not been read.
+pub enum Begun<S> {
+    Hyper(HyperBegun<S>),
+}
+
+/// What comes of a response after its head. Dropped before its end, it closes the connection.
+pub enum ResponseBody {
+    Hyper(HyperBody),
+}
+
+impl Engine {
+    /// The future must be run for anything to happen; it ends with the connection.
+    pub async fn start(
+        stream: ConnectedStream,
+        watch: Arc<SocketWatch>,
+    ) -> Result<(Engine, BoxFuture<'static, Result<()>>)> {
+        let (engine, driver) = HyperEngine::start(stream, watch).await?;
+        Ok((Engine::Hyper(engine), driver))
+    }
+
+    pub fn is_closed(&self) -> bool {
+        match self {
+            Engine::Hyper(engine) => engine.is_closed(),
+        }
+    }
+
+    /// Whether a request may begin, as far as the exchanges before are concerned.
+    pub fn takes_a_request(&self) -> bool {
+        match self {
+            Engine::Hyper(engine) => engine.takes_a_request(),
+        }
+    }
+
+    /// Errors: Closed, and those of a request that cannot be sent.
+    pub fn begin(&self, outgoing: Outgoing<'_>) -> Result<Begun<impl Future<Output = Sent> + Send + use<>>> {
+        match self {
+            Engine::Hyper(engine) => engine.begin(outgoing).map(Begun::Hyper),
+        }
+    }
+
+    /// Once the response was read to its end: whether another request can follow. It cannot if the response came before all of the request had been
+    /// sent: a server that answers early may never read the rest of it, nor what follows.
+    pub fn poll_free(&self, cx: &mut Context<'_>) -> Poll<bool> {
+        match self {
+            Engine::Hyper(engine) => engine.poll_free(cx),
+        }
+    }
+
+    /// Bytes that came after the last response.
+    pub fn unasked(&self) -> usize {
+        match self {
+            Engine::Hyper(engine) => engine.unasked(),
+        }
+    }
+
+    /// What the server did wrong in the exchange under way.
+    pub fn fault(&self) -> Option<Error> {
+        match self {
+            Engine::Hyper(engine) => engine.fault(),
+        }
+    }
+
+    /// The driver has ended, and with it the connection.
+    pub fn end(&self) {
+        match self {
+            Engine::Hyper(engine) => engine.end(),
+        }
+    }
+}
+
+impl<S: Future<Output = Sent>> Begun<S> {
+    /// The final head of the response, and what comes after it.
+    pub(super) async fn answered(self, interim: Interim<'_, '_>) -> Result<(ReceivedHead, ResponseBody)> {
+        match self {
+            Begun::Hyper(begun) => {
+                let (head, body) = begun.answered(interim).await?;
+                Ok((head, ResponseBody::Hyper(body)))
+            }
+        }
+    }
+}
+
+impl ResponseBody {
+    pub fn poll_piece(&mut self, cx: &mut Context<'_>) -> Poll<Result<Piece>> {
+        match self {
+            ResponseBody::Hyper(body) => body.poll_piece(cx),
+        }
+    }
+
+    /// The length that the head announces for a body that is still to come; `None` if it announces none.
+    pub fn announced(&self) -> Option<u64> {
+        match self {
+            ResponseBody::Hyper(body) => body.announced(),
+        }
+    }
+
+    /// Whether nothing of it is left, as far as is known without reading.
+    pub fn is_over(&self) -> bool {
+        match self {
+            ResponseBody::Hyper(body) => body.is_over(),
+        }
+    }
+}

@@ -80,10 +80,6 @@ impl WireState {
         }
     }
 
-    pub fn informational(&self) -> Option<ReceivedHead> {
-        lock(&self.0).informational.pop_front()
-    }
-
     /// The final head; `None` unless its status is the one that hyper reports. Errors: what the server did wrong.
     pub fn final_head(&self, status: u16) -> Result<Option<ReceivedHead>> {
         let mut state = lock(&self.0);
