@@ -1,16 +1,18 @@
-//! `cargo xtask swift`: the Swift binding, built and tested by Debian trixie's Swift in a system of its own under target/swift-root (3 GB).
+//! `cargo xtask swift`: the Swift binding, built and tested by Debian trixie's Swift against the installed packages, in a system of its own under
+//! target/swift-root (3 GB).
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use crate::shell::{Done, command, output, root, run, step};
 use crate::simulator::Simulator;
-use crate::{build, consumers, packages};
+use crate::{consumers, packages};
 
 const RELEASE: &str = "trixie";
 /// The package of Swift names what it links with, but not the files to link with it.
 const PACKAGES: &str = "ca-certificates pkg-config swiftlang libswiftlang libc6-dev libstdc++-14-dev";
-const LIBRARIES: &str = "/atls/lib:/usr/libexec/swift/lib/swift/linux:/usr/libexec/swift/lib/swift/host/compiler:/usr/libexec/swift/lib/swift/host";
+const LIBRARIES: &str =
+    "/usr/libexec/swift/lib/swift/linux:/usr/libexec/swift/lib/swift/host/compiler:/usr/libexec/swift/lib/swift/host";
 
 /// Mounts what the inside sees, in a namespace of mounts that ends with it, and runs a script there. `$1` is the root, `$2` the
 /// binding, `$3` the simulator's folder, `$4` the script.
@@ -19,22 +21,19 @@ mount -t proc proc "$1/proc"
 mount --bind /dev "$1/dev"
 mount --bind "$2" "$1/src"
 mount --bind "$3" "$1/sim"
-exec chroot "$1" /usr/bin/env -i PATH=/usr/bin:/bin HOME=/root LANG=C.UTF-8 DEBIAN_FRONTEND=noninteractive \
-    PKG_CONFIG_PATH=/atls/lib/pkgconfig LD_LIBRARY_PATH="$5" ATLS_SIM=/sim sh -ec "cd /src; $4""#;
+exec chroot "$1" /usr/bin/env -i PATH=/usr/sbin:/usr/bin:/sbin:/bin HOME=/root LANG=C.UTF-8 DEBIAN_FRONTEND=noninteractive \
+    LD_LIBRARY_PATH="$5" ATLS_SIM=/sim sh -ec "cd /src; $4""#;
 
 pub fn run_all() -> Done {
     if output(command("id").arg("-u"))?.trim() != "0" {
         return Err("a system of its own needs root: debootstrap, mount and chroot".into());
     }
-    packages::ensure(&[("debootstrap", "debootstrap"), ("unshare", "util-linux")])?;
+    packages::ensure(&[("debootstrap", "debootstrap"), ("unshare", "util-linux"), ("dpkg-shlibdeps", "dpkg-dev")])?;
     packages::ensure(packages::TEST)?;
     let system = system()?;
-    step("the library");
-    build::cmake("plain", &[])?;
-    let prefix = consumers::install()?;
-    let inside = system.join("atls");
-    let _ = std::fs::remove_dir_all(&inside);
-    run(command("cp").args(["-a"]).arg(&prefix).arg(&inside))?;
+    step("the library's packages");
+    let debs = consumers::packages::make()?;
+    install(&system, &debs)?;
     let simulator = Simulator::start_hostile()?;
     step("swift build, in Swift 6 mode, without a warning");
     run(&mut enter(
@@ -45,7 +44,23 @@ pub fn run_all() -> Done {
     step("swift test");
     run(&mut enter(&system, &simulator.folder, "swift test --scratch-path /build -Xswiftc -warnings-as-errors"))?;
     step("the README's lines");
-    chat(&system, &simulator)
+    chat(&system, &simulator)?;
+    let names = consumers::packages::names(&debs).join(" ");
+    run(enter(&system, &simulator.folder, &format!("dpkg --purge {names}")).stdout(Stdio::null()))
+}
+
+/// The library and its headers are where pkg-config and the loader look by themselves.
+fn install(system: &Path, debs: &[PathBuf]) -> Done {
+    let folder = system.join("debs");
+    let _ = std::fs::remove_dir_all(&folder);
+    std::fs::create_dir_all(&folder).map_err(|error| format!("{}: {error}", folder.display()))?;
+    run(command("cp").args(debs).arg(&folder))?;
+    output(&mut enter(
+        system,
+        &root().join("target"),
+        "dpkg --install /debs/*.deb && dpkg --audit && pkg-config --modversion atls",
+    ))
+    .map(|version| println!("libatls {}", version.trim()))
 }
 
 /// The system, made once: what it is made of is written into it last.

@@ -7,7 +7,7 @@ use std::process::{Command, Stdio};
 use crate::shell::{Done, command, output, root, run};
 
 /// What a programmer has beside the smallest system.
-const WITH: &str = "gcc,libc6-dev,pkg-config";
+const WITH: &str = "gcc,g++,libc6-dev,pkg-config,python3-venv,python3-cffi";
 
 pub struct Machine {
     root: PathBuf,
@@ -18,7 +18,8 @@ impl Machine {
     pub fn fresh() -> Result<Machine, String> {
         let folder = root().join("target/debootstrap");
         let base = folder.join("bookworm");
-        if !base.join("made").exists() {
+        let made_of = base.join("made-of");
+        if !std::fs::read_to_string(&made_of).is_ok_and(|there| there == WITH) {
             let _ = std::fs::remove_dir_all(&base);
             std::fs::create_dir_all(&base).map_err(|error| format!("{}: {error}", base.display()))?;
             let mut debootstrap = command("debootstrap");
@@ -27,7 +28,7 @@ impl Machine {
             made.map_err(|error| {
                 format!("the packages cannot be tried without debootstrap, which needs root: {error}")
             })?;
-            std::fs::write(base.join("made"), "").map_err(|error| error.to_string())?;
+            std::fs::write(&made_of, WITH).map_err(|error| error.to_string())?;
         }
         let machine = Machine { root: folder.join("machine") };
         let _ = std::fs::remove_dir_all(&machine.root);
@@ -66,6 +67,14 @@ impl Machine {
             }
         }
         Ok(())
+    }
+
+    /// Copies a file into a folder there, which is made if need be.
+    pub fn copy_file(&self, file: &Path, folder: &str) -> Done {
+        let there = self.path(folder);
+        let failed = |error: std::io::Error| format!("{}: {error}", there.display());
+        std::fs::create_dir_all(&there).map_err(failed)?;
+        std::fs::copy(file, there.join(file.file_name().unwrap_or_default())).map(drop).map_err(failed)
     }
 
     pub fn install(&self, debs: &[PathBuf]) -> Done {

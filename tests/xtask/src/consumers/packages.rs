@@ -1,9 +1,10 @@
-//! The Debian packages: made by CPack of the release tree, clean under lintian, installed into a fresh Debian 12, used there, and removed without a trace.
+//! The Debian packages: made by CPack of the release tree, clean under lintian, installed into a fresh Debian 12, used there by a program of each language
+//! (installed.rs), and removed without a trace. Swift's is run by `cargo xtask swift`: Debian 12 does not have it.
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
-use std::process::Stdio;
 
+use super::installed;
 use super::machine::Machine;
 use crate::shell::{Done, cargo, command, output, root, run};
 use crate::simulator::Simulator;
@@ -11,7 +12,6 @@ use crate::{build, packages};
 
 const NEEDED: &[(&str, &str)] =
     &[("lintian", "lintian"), ("debootstrap", "debootstrap"), ("dpkg-shlibdeps", "dpkg-dev")];
-const HELLO: &str = "/usr/share/doc/libatls-dev/examples";
 
 pub fn suite(simulator: &Simulator, _prefix: &Path) -> Done {
     packages::ensure(NEEDED)?;
@@ -23,9 +23,7 @@ pub fn suite(simulator: &Simulator, _prefix: &Path) -> Done {
     machine.copy_files(&simulator.folder)?;
     let before = machine.files()?;
     machine.install(&debs)?;
-    c_programs(simulator, &machine)?;
-    go_program(simulator, &machine)?;
-    tool(simulator, &machine)?;
+    installed::each_language(simulator, &machine)?;
     println!("removing all");
     machine.purge(&names(&debs))?;
     let left: Vec<_> = machine.files()?.difference(&before).cloned().collect();
@@ -33,7 +31,7 @@ pub fn suite(simulator: &Simulator, _prefix: &Path) -> Done {
 }
 
 /// A build tree for Debian's layout, with the library that is already there; CPack makes the packages.
-fn make() -> Result<Vec<PathBuf>, String> {
+pub fn make() -> Result<Vec<PathBuf>, String> {
     println!("cpack");
     build::cmake("deb", &["-DATLS_DEBIAN=ON", "-DCMAKE_INSTALL_PREFIX=/usr", "-DATLS_BUILD_TESTS=OFF"])?;
     let folder = build::tree("deb");
@@ -60,7 +58,7 @@ fn debs_in(folder: &Path) -> Result<Vec<PathBuf>, String> {
 }
 
 /// The names of packages, which their files begin with.
-fn names(debs: &[PathBuf]) -> Vec<String> {
+pub fn names(debs: &[PathBuf]) -> Vec<String> {
     let name = |path: &PathBuf| path.file_name()?.to_str()?.split_once('_').map(|(name, _)| name.to_owned());
     debs.iter().filter_map(name).collect()
 }
@@ -93,73 +91,4 @@ fn notices() -> Done {
         }
     }
     if inside.len() > 50 { Ok(()) } else { Err(format!("cargo tree names only {inside:?}")) }
-}
-
-/// An example, linked in the three ways that there are, judges the simulated TEE and gets a page from it.
-fn c_programs(simulator: &Simulator, machine: &Machine) -> Done {
-    let (port, policy) = (simulator.port("HTTP")?, simulator.file("policy.json"));
-    let ways = [
-        ("shared", "-o /tmp/get get.c $(pkg-config --cflags --libs atls)"),
-        (
-            "archive",
-            "-o /tmp/get get.c -Wl,-Bstatic $(pkg-config --cflags --libs atls) -Wl,-Bdynamic $(pkg-config --static --libs-only-l atls)",
-        ),
-        ("static", "-static -o /tmp/get get.c $(pkg-config --static --cflags --libs atls)"),
-    ];
-    for (way, arguments) in ways {
-        println!("C, {way}");
-        run(machine.shell(&format!("cd {HELLO} && gcc {arguments}")).stderr(Stdio::null()))?;
-        let mut get = machine.command("/tmp/get");
-        get.args(["localhost", &port]).arg(&policy).arg("/early");
-        if !output(simulator.introduce(&mut get))?.contains("body") {
-            return Err(format!("the program linked as {way} printed no body"));
-        }
-        let mut refused = machine.command("/tmp/get");
-        refused.args(["localhost", &port]).arg(simulator.file("wrong-policy.json")).arg("/early");
-        if output(simulator.introduce(&mut refused)).is_ok() {
-            return Err(format!("the program linked as {way} accepted a server that its policy does not allow"));
-        }
-    }
-    let needed = output(&mut machine.shell("rm /tmp/get; readelf -d /usr/lib/*/libatls.so.0.1"))?;
-    if !needed.contains("Library soname: [libatls.so.0.1]") {
-        return Err(format!("the installed library has another SONAME:\n{needed}"));
-    }
-    Ok(())
-}
-
-/// Built by the Go of this machine against the files of that one, where it runs.
-fn go_program(simulator: &Simulator, machine: &Machine) -> Done {
-    println!("Go");
-    let libraries = machine.libraries()?;
-    let flags = format!("-L{} -latls", libraries.display());
-    let mut build = command("go");
-    build.current_dir(root().join("tests/consumers/go")).args(["build", "-o"]).arg(machine.path("/tmp/smoke_go"));
-    build.arg(".").env("PKG_CONFIG_LIBDIR", libraries.join("pkgconfig")).env("CGO_LDFLAGS", flags);
-    build.env("GOFLAGS", "-mod=mod").env("CGO_ENABLED", "1").env("GOCACHE", root().join("target/gocache"));
-    run(&mut build)?;
-    run(simulator.introduce(&mut machine.command("/tmp/smoke_go")))?;
-    std::fs::remove_file(machine.path("/tmp/smoke_go")).map_err(|error| error.to_string())
-}
-
-/// The command gets a page under a policy, and nothing under one that the server does not meet.
-fn tool(simulator: &Simulator, machine: &Machine) -> Done {
-    println!("atls");
-    let url = format!("https://localhost:{}/small", simulator.port("HTTP")?);
-    let get = |policy: &str| {
-        let mut atls = machine.command("atls");
-        atls.args(["get", &url, "--cacert"]).arg(simulator.file("web-ca.pem"));
-        atls.arg("--test-root")
-            .arg(format!("intel={}", simulator.file("root.der").display()))
-            .arg("--policy")
-            .arg(simulator.file(policy));
-        output(simulator.introduce(&mut atls))
-    };
-    let body = get("policy.json")?;
-    if body != "x".repeat(100) {
-        return Err(format!("atls get printed {body:?}"));
-    }
-    match get("wrong-policy.json") {
-        Err(why) if why.contains("bootchain") => Ok(()),
-        other => Err(format!("atls get under a policy that the server does not meet: {other:?}")),
-    }
 }

@@ -22,6 +22,9 @@ const TEST: [&str; 9] = [
     "ruff==0.17.6",
 ];
 
+/// The variable that says where the library is installed, and its value.
+type Installed<'a> = (&'a str, &'a Path);
+
 pub fn suite(simulator: &Simulator, prefix: &Path) -> Done {
     let folder = root().join("target/python");
     let build = environment(&folder.join("build"), &BUILD)?;
@@ -30,7 +33,7 @@ pub fn suite(simulator: &Simulator, prefix: &Path) -> Done {
     println!("python: what does not fit the library is not built");
     refuses(&build, &source, prefix, &folder)?;
     println!("python: wheel");
-    let wheel = wheel(&build, &source, prefix, &folder)?;
+    let wheel = wheel(&build, &source, ("ATLS_PREFIX", prefix), &folder.join("dist"))?;
     let mut install = command(test.join("python"));
     install.args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--force-reinstall", "--no-deps"]);
     run(install.arg(&wheel))?;
@@ -109,17 +112,28 @@ fn refuses(build: &Path, source: &Path, prefix: &Path, folder: &Path) -> Done {
     Ok(())
 }
 
+/// The wheel of a library that is installed elsewhere, for its own suite.
+pub fn wheel_of(installed: Installed, name: &str) -> Result<PathBuf, String> {
+    let folder = root().join("target/python");
+    let build = environment(&folder.join("build"), &BUILD)?;
+    wheel(&build, &copy(&folder)?, installed, &folder.join(name))
+}
+
 /// Builds the source distribution, from that the wheel, and tags it for the systems that it runs on.
-fn wheel(build: &Path, source: &Path, prefix: &Path, folder: &Path) -> Result<PathBuf, String> {
-    let made = folder.join("dist");
-    let _ = std::fs::remove_dir_all(&made);
+fn wheel(build: &Path, source: &Path, installed: Installed, made: &Path) -> Result<PathBuf, String> {
+    let _ = std::fs::remove_dir_all(made);
     let mut package = command(build.join("python"));
-    package.current_dir(source).env("ATLS_PREFIX", prefix).args(["-m", "build", "--no-isolation", "--outdir"]);
-    output(package.arg(&made).arg("."))?;
+    package.current_dir(source).env_remove("ATLS_PREFIX").env(installed.0, installed.1).args([
+        "-m",
+        "build",
+        "--no-isolation",
+        "--outdir",
+    ]);
+    output(package.arg(made).arg("."))?;
     let path = format!("{}:{}", build.display(), std::env::var("PATH").unwrap_or_default());
     let mut tag = command(build.join("auditwheel"));
     tag.env("PATH", path).arg("repair").arg("--wheel-dir").arg(made.join("tagged"));
-    output(tag.arg(only(&made, "whl")?))?;
+    output(tag.arg(only(made, "whl")?))?;
     let wheel = only(&made.join("tagged"), "whl")?;
     let name = wheel.file_name().unwrap_or_default().to_string_lossy().into_owned();
     if !name.contains("-py3-none-manylinux_") {
