@@ -8,6 +8,7 @@
 #include "output.h"
 #include "probe.h"
 #include "setup.h"
+#include "url.h"
 
 /* A bundle without a document is of no use to anybody: the folder was another one, or the machine is of a vendor that has no documents. */
 static bool is_empty(const atls_buf *bundle)
@@ -56,7 +57,7 @@ static int export(const struct arguments *args)
 {
     atls_verifier *verifier = NULL;
     if (args->operand_count != 1)
-        return fail(CODE_CALL, "unexpected argument '%s'", args->operands[1]);
+        return fail(CODE_CALL, "unexpected argument '%s'", url_shown(args->operands[1]));
     if (!option_given(args, "collateral-cache"))
         return fail(CODE_CALL, "export needs --collateral-cache FOLDER, which has the documents");
     /* A folder to be read is not made. */
@@ -110,7 +111,7 @@ static int run(const struct arguments *args)
         return export(args);
     if (strcmp(action, "import") == 0)
         return import(args);
-    fail(CODE_CALL, "'%s' is not fetch, export or import", action);
+    fail(CODE_CALL, "'%s' is not fetch, export or import", url_shown(action));
     help_usage(args->command, stderr);
     return CODE_CALL;
 }

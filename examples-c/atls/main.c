@@ -5,6 +5,7 @@
 #include "commands.h"
 #include "failure.h"
 #include "output.h"
+#include "url.h"
 
 /* Not for users: the build makes man pages and docs/tool.md of it. */
 static int print_pages(int argc, char **argv)
@@ -73,7 +74,7 @@ int main(int argc, char **argv)
         else if (command)
             return run(command, argc - 2, argv + 2);
         else {
-            fail(CODE_CALL, "there is no command '%s'", name);
+            fail(CODE_CALL, "there is no command '%s'", url_shown(name));
             help_overview(stderr);
             return CODE_CALL;
         }

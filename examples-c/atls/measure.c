@@ -9,6 +9,7 @@
 #include "output.h"
 #include "probe.h"
 #include "setup.h"
+#include "url.h"
 
 static const char *const warning = "a policy that pins what a server shows is only as good as the moment of looking: compare the values "
                                    "with ones that you have computed yourself before you rely on them";
@@ -122,7 +123,7 @@ static int measure_file(const struct arguments *args, const char *path)
     atls_policy *policy = NULL;
     atls_verdict *verdict = NULL;
     if (args->operand_count > 0)
-        return fail(CODE_CALL, "either URL or --from, not both: '%s'", args->operands[0]);
+        return fail(CODE_CALL, "either URL or --from, not both: '%s'", url_shown(args->operands[0]));
     int code = probe_policy(args, &policy);
     if (code == 0)
         code = evidence_judge(args, path, policy, &verdict);

@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "failure.h"
+#include "url.h"
 
 const struct command *command_find(const char *name)
 {
@@ -74,9 +75,9 @@ static int unknown(const struct command *command, const char *given)
         }
     }
     if (nearest)
-        fail(CODE_CALL, "unknown option '%s'; did you mean --%s?", given, nearest->name);
+        fail(CODE_CALL, "unknown option '%s'; did you mean --%s?", url_shown(given), nearest->name);
     else
-        fail(CODE_CALL, "unknown option '%s'", given);
+        fail(CODE_CALL, "unknown option '%s'", url_shown(given));
     help_usage(command, stderr);
     return CODE_CALL;
 }
@@ -86,7 +87,7 @@ static int wrong(const struct option_spec *spec, const char *text, const char *w
 {
     char label[80];
     option_label(spec, label, sizeof label);
-    fail(CODE_CALL, "--%s: '%s' is not %s", spec->name, text, what);
+    fail(CODE_CALL, "--%s: '%s' is not %s", spec->name, url_shown(text), what);
     fprintf(stderr, "usage: %s  %s\n", label, spec->help);
     return CODE_CALL;
 }
@@ -142,7 +143,7 @@ static int add_value(struct arguments *args, const struct option_spec *spec, con
         if (args->values[i].spec == spec) {
             if (spec->flags & OPTION_SECRET)
                 return fail(CODE_CALL, "--%s is given twice", spec->name);
-            return fail(CODE_CALL, "--%s is given twice, as '%s' and '%s'", spec->name, args->values[i].text, text);
+            return fail(CODE_CALL, "--%s is given twice, as '%s' and '%s'", spec->name, url_shown(args->values[i].text), url_shown(text));
         }
     args->values[args->value_count++] = (struct option_value){spec, text};
     return spec->argument ? check_value(spec, text) : 0;
@@ -170,7 +171,7 @@ static int parse_long(struct arguments *args, int argc, char **argv, int *next)
         return unknown(args->command, argv[*next - 1]);
     if (!spec->argument) {
         if (equals)
-            return fail(CODE_CALL, "--%s takes no value: '%s'", spec->name, equals + 1);
+            return fail(CODE_CALL, "--%s takes no value: '%s'", spec->name, url_shown(equals + 1));
         return add_value(args, spec, "");
     }
     if (equals)
@@ -208,7 +209,7 @@ static int check_operands(const struct arguments *args)
 {
     const struct command *command = args->command;
     if (args->operand_count > command->most)
-        fail(CODE_CALL, "unexpected argument '%s'", args->operands[command->most]);
+        fail(CODE_CALL, "unexpected argument '%s'", url_shown(args->operands[command->most]));
     else if (args->operand_count < command->least)
         fail(CODE_CALL, "%s is missing", command->operands);
     else {

@@ -75,10 +75,10 @@ static int set_target(struct proxy *proxy, const struct arguments *args)
     if (code != 0)
         return code;
     const struct url *url = &proxy->target;
+    if (strchr(url->text, '@')) /* before any message that shows it */
+        return fail(CODE_CALL, "--target: credentials in a URL are not used; there is --target-token-file");
     if (strcmp(url->path, "/") != 0)
         return fail(CODE_CALL, "--target: '%s' has a path; give it in the clients' URL, as in http://127.0.0.1:8080%s", url->text, url->path);
-    if (strchr(url->text, '@'))
-        return fail(CODE_CALL, "--target: credentials in a URL are not used; there is --target-token-file");
     bool is_v6 = strchr(url->host, ':') != NULL;
     int len = snprintf(proxy->origin, sizeof proxy->origin, "https://%s%s%s", is_v6 ? "[" : "", url->host, is_v6 ? "]" : "");
     if (url->port != 443)

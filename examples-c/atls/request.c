@@ -82,6 +82,6 @@ int job_make_request(struct job *job, const char *method)
     if (status == ATLS_OK)
         status = set_body(job, &error);
     if (status != ATLS_OK)
-        return fail_status(status, error, job->url.text);
+        return fail_status(status, error, url_shown(job->url.text));
     return add_headers(job);
 }

@@ -61,7 +61,7 @@ static int set_upstream(struct serving *serving, const struct arguments *args)
         rest = strchr(text + 7, '/') ? strchr(text + 7, '/') : "";
     }
     if (!rest || !*host || url_port(port) == 0 || (*rest && strcmp(rest, "/") != 0) || strpbrk(host, "@?#/"))
-        return fail(CODE_CALL, "--upstream: '%s' is not http://HOST or http://HOST:PORT", text);
+        return fail(CODE_CALL, "--upstream: '%s' is not http://HOST or http://HOST:PORT", url_shown(text));
     if (!is_loopback(host) && !option_given(args, "any-upstream"))
         return fail(CODE_CALL, "--upstream: '%s' is another machine, and what is sent there is not encrypted; --any-upstream allows it", host);
     bool is_v6 = strchr(host, ':') != NULL;

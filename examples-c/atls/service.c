@@ -26,7 +26,7 @@ int listen_parse(const char *text, struct listen_place *place)
         rest = NULL;
     place->port = url_port(port);
     if (!rest || *rest || (place->port == 0 && strcmp(port, "0") != 0))
-        return fail(CODE_CALL, "--listen: '%s' is not HOST:PORT", text);
+        return fail(CODE_CALL, "--listen: '%s' is not HOST:PORT", url_shown(text));
     return 0;
 }
 

@@ -181,7 +181,7 @@ int setup_config(const struct arguments *args, const struct url *url, atls_confi
     atls_error *error = NULL;
     atls_status status = atls_config_new(url ? url->host : NULL, url ? url->port : 0, config, &error);
     if (status != ATLS_OK)
-        return fail_status(status, error, url ? url->text : NULL);
+        return fail_status(status, error, url ? url_shown(url->text) : NULL);
     int code = set_roots(args, *config);
     if (code == 0)
         code = set_route(args, url, *config);

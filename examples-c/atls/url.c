@@ -2,6 +2,8 @@
 #include "url.h"
 
 #include <ctype.h>
+#include <stdbool.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
@@ -56,24 +58,40 @@ void url_decode(char *text)
     *to = '\0';
 }
 
+const char *url_shown(const char *text)
+{
+    static char shown[2][1024];
+    static int next;
+    const char *scheme = strstr(text, "://"), *begin = scheme ? scheme + 3 : text, *at = strrchr(begin, '@');
+    const char *colon = strchr(begin, ':');
+    size_t host_len = strcspn(begin, "/?#");
+    /* Without a colon before it, an '@' behind the host is of a path. A password may have any character, a slash too. */
+    bool has_login = at && ((colon && colon < at) || (scheme && at < begin + host_len));
+    if (!has_login)
+        return text;
+    char *copy = shown[next++ % 2];
+    snprintf(copy, sizeof *shown, "%.*s***%s", scheme ? (int)(begin - text) : 0, text, at);
+    return copy;
+}
+
 static int parse_authority(struct url *url, const char *authority, size_t len)
 {
     char copy[512], port[8] = "";
     if (len == 0 || len >= sizeof copy)
-        return fail(CODE_CALL, "'%s' has no usable host", url->text);
+        return fail(CODE_CALL, "'%s' has no usable host", url_shown(url->text));
     memcpy(copy, authority, len);
     copy[len] = '\0';
     char *host = strrchr(copy, '@');
     host = host ? host + 1 : copy;
     const char *rest = url_part(host, url->host, sizeof url->host);
     if (!rest || !*url->host)
-        return fail(CODE_CALL, "'%s' has no usable host", url->text);
+        return fail(CODE_CALL, "'%s' has no usable host", url_shown(url->text));
     url->port = 443;
     if (*rest) {
         rest = url_part(rest, port, sizeof port);
         url->port = url_port(port);
         if (!rest || *rest || url->port == 0)
-            return fail(CODE_CALL, "'%s' has no usable port", url->text);
+            return fail(CODE_CALL, "'%s' has no usable port", url_shown(url->text));
     }
     return 0;
 }
@@ -84,7 +102,7 @@ int url_parse(const char *text, struct url *url)
     *url = (struct url){.text = NULL};
     const char *scheme = strstr(text, "://");
     if (scheme && strncasecmp(text, https, sizeof https - 1) != 0)
-        return fail(CODE_CALL, "'%s': only https:// URLs can be attested", text);
+        return fail(CODE_CALL, "'%s': only https:// URLs can be attested", url_shown(text));
     size_t len = strlen(text) + sizeof https;
     url->text = malloc(len);
     url->path = malloc(len);

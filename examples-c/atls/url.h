@@ -15,6 +15,10 @@ struct url {
 int url_parse(const char *text, struct url *url);
 void url_free(struct url *url);
 
+/* A text of the command line as messages show it: what stands before the last '@' of a URL may be a user and a password, and is "***". The
+ * result is the text itself, or valid until the next call but one; for the main thread. */
+const char *url_shown(const char *text);
+
 /* Reads one part of HOST1:PORT1:HOST2:PORT2, up to the next colon; a host may be in brackets. Returns what follows the colon, "" at the
  * end, or NULL if it is too long. */
 const char *url_part(const char *text, char *part, unsigned size);

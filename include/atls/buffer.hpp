@@ -71,11 +71,15 @@ class buffer : public handle<atls_buf> {
         return made;
     }
 
-    const std::uint8_t *data() const noexcept { return *this ? atls_buf_data(get()) : nullptr; }
+    /** Valid as long as the buffer; so are begin() and end(). A temporary's would not last: keep the buffer, or copy its text(). */
+    const std::uint8_t *data() const & noexcept { return *this ? atls_buf_data(get()) : nullptr; }
+    const std::uint8_t *data() const && = delete;
     std::size_t size() const noexcept { return atls_buf_len(get()); }
     bool empty() const noexcept { return size() == 0; }
-    const std::uint8_t *begin() const noexcept { return data(); }
-    const std::uint8_t *end() const noexcept { return data() + size(); }
+    const std::uint8_t *begin() const & noexcept { return data(); }
+    const std::uint8_t *begin() const && = delete;
+    const std::uint8_t *end() const & noexcept { return data() + size(); }
+    const std::uint8_t *end() const && = delete;
     /** The bytes as text. Valid as long as the buffer. */
     std::string_view text() const & noexcept { return {reinterpret_cast<const char *>(data()), size()}; }
     /** Of a temporary: a copy. */

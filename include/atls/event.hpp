@@ -30,7 +30,7 @@ class runtime : public handle<atls_runtime> {
 /**
  * What a program wants to hear of an operation. `H` is the class of its handle; the one that handlers get is theirs to use
  * during the call and, by share(), to keep. It is empty once the program has dropped its own. Set those that you need; the
- * other events are ignored. `closed` comes last, whatever happens, with the reason if it was a failure. A buffer or a head
+ * other events are ignored. `closed` comes last, with the reason if it was a failure; only a polled queue that is stopped first discards it. A buffer or a head
  * that is moved from keeps its bytes, without a copy.
  */
 template <class H> struct handlers {
@@ -139,6 +139,14 @@ class ending {
         closed_ = true;
         changed_.notify_all();
     }
+    /** The library has dropped the operation, so that no CLOSED will come: its queue was polled, and was stopped or destroyed before. */
+    void drop() noexcept
+    {
+        const std::lock_guard<std::mutex> lock(mutex_);
+        dropped_ = !closed_;
+        closed_ = true;
+        changed_.notify_all();
+    }
     outcome<void> wait(timeout limit)
     {
         std::optional<error> why = wait_for(limit);
@@ -159,12 +167,14 @@ class ending {
             changed_.wait(lock, is_closed);
         else if (!changed_.wait_for(lock, std::chrono::milliseconds(limit.ms() ? limit.ms() : 60000), is_closed))
             return error(ATLS_TIMED_OUT, "wait(): the operation has not ended; it continues");
+        if (dropped_)
+            return error(ATLS_CANCELED, "the queue was stopped before the end of the operation was taken from it");
         return why_;
     }
 
     std::mutex mutex_; // guards what follows
     std::condition_variable changed_;
-    bool closed_ = false;
+    bool closed_ = false, dropped_ = false;
     std::optional<error> why_;
 };
 
@@ -179,6 +189,11 @@ template <class H> H borrow(void *source) noexcept
 template <class H> class sink : public sink_base {
   public:
     sink(handlers<H> on, std::shared_ptr<ending> end) : on_(std::move(on)), end_(std::move(end)) {}
+    ~sink() override
+    {
+        on_ = {};
+        end_->drop();
+    }
 
     void deliver(const atls_event &event) noexcept override
     {
@@ -243,6 +258,7 @@ template <class H> class operation : public H {
      * operation ended. With a polled queue another thread must take the events.
      *
      * \retval ATLS_WOULD_DEADLOCK in a handler
+     * \retval ATLS_CANCELED also if a polled queue was stopped before CLOSED was taken from it; `closed` was not called then
      * \retval ATLS_TIMED_OUT the operation continues
      */
     outcome<void> wait(timeout limit = timeout::none())

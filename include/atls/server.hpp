@@ -248,6 +248,11 @@ namespace detail {
 class server_sink : public sink_base {
   public:
     server_sink(server_handlers on, std::shared_ptr<ending> end) : on_(std::move(on)), end_(std::move(end)) {}
+    ~server_sink() override
+    {
+        on_ = {};
+        end_->drop();
+    }
 
     void deliver(const atls_event &event) noexcept override
     {

@@ -4,6 +4,7 @@ use percent_encoding::percent_decode_str;
 use url::{Host, Url};
 
 use crate::error::{Error, Result, Status};
+use crate::message::credentials::without_login;
 use crate::message::host::normal_host;
 
 /// An https or http URL. The path goes on the wire as it was written: no dot segments are removed and nothing is percent-encoded.
@@ -24,7 +25,9 @@ pub struct Location {
 impl Location {
     /// Credentials in the URL are left out; see `credentials`. Errors: InvalidArgument, Unsupported (another scheme).
     pub fn parse(text: &str) -> Result<Location> {
-        let bad = |why: &str| Error::new(Status::InvalidArgument, format!("URL \"{}\": {why}", text.escape_debug()));
+        let bad = |why: &str| {
+            Error::new(Status::InvalidArgument, format!("URL \"{}\": {why}", without_login(text).escape_debug()))
+        };
         // A parser that accepts these could see another host than a reader does.
         if text.bytes().any(|b| b <= b' ' || b == 0x7f || b == b'\\') {
             return Err(bad("a space, a control character or a backslash"));
@@ -73,7 +76,7 @@ impl Location {
     /// The URL that a `Location` field in a response from here names (RFC 9110 section 10.2.2).
     pub fn join(&self, reference: &[u8]) -> Result<Location> {
         let bad =
-            |why: &str| Error::new(Status::HttpProtocol, format!("Location \"{}\": {why}", reference.escape_ascii()));
+            |why: &str| Error::new(Status::HttpProtocol, format!("Location \"{}\": {why}", shown_bytes(reference)));
         let text = std::str::from_utf8(reference).map_err(|_| bad("not UTF-8"))?;
         if text.bytes().any(|b| b < b' ' || b == 0x7f || b == b'\\') {
             return Err(bad("a control character or a backslash"));
@@ -109,14 +112,22 @@ impl Location {
     }
 }
 
-/// User and password in a URL, percent-decoded; `None` if there are none or they are not UTF-8.
-pub fn credentials(url: &str) -> Option<(String, String)> {
-    let url = Url::parse(url).ok()?;
+/// User and password in a URL, percent-decoded; `None` if there are none. Errors: InvalidArgument (not UTF-8).
+pub fn credentials(url: &str) -> Result<Option<(String, String)>> {
+    let Ok(url) = Url::parse(url) else { return Ok(None) };
     if url.username().is_empty() && url.password().is_none() {
-        return None;
+        return Ok(None);
     }
+    let bad =
+        |what: &str| Error::new(Status::InvalidArgument, format!("{what} in URL \"{}\" is not UTF-8", shown(&url)));
     let decoded = |text: &str| Some(percent_decode_str(text).decode_utf8().ok()?.into_owned());
-    Some((decoded(url.username())?, decoded(url.password().unwrap_or_default())?))
+    let user = decoded(url.username()).ok_or_else(|| bad("the user"))?;
+    let password = decoded(url.password().unwrap_or_default()).ok_or_else(|| bad("the password"))?;
+    Ok(Some((user, password)))
+}
+
+fn shown_bytes(reference: &[u8]) -> String {
+    without_login(&reference.escape_ascii().to_string()).into_owned()
 }
 
 /// Without credentials.
@@ -201,9 +212,31 @@ mod tests {
         assert!(!refused.message.contains("secret"), "{refused}");
         assert!(!Location::parse("https://u:secret@example.com/").unwrap().as_str().contains('@'));
         let pair = |user: &str, password: &str| Some((user.to_owned(), password.to_owned()));
-        assert_eq!(credentials("https://u%40:p%20w@a/"), pair("u@", "p w"));
-        assert_eq!(credentials("https://user@a/"), pair("user", ""));
-        assert_eq!(credentials("https://a/"), None);
+        assert_eq!(credentials("https://u%40:p%20w@a/").unwrap(), pair("u@", "p w"));
+        assert_eq!(credentials("https://user@a/").unwrap(), pair("user", ""));
+        assert_eq!(credentials("https://a/").unwrap(), None);
+    }
+
+    #[test]
+    fn no_message_has_a_password() {
+        let here = Location::parse("https://a.example/").unwrap();
+        for url in [
+            "https://u:secret@a b/",
+            "https://u:a/secret@b:x/",
+            "https://u:secret@",
+            "u:secret@a\\",
+            "https://u:se@secret@[a/",
+        ] {
+            let why = Location::parse(url).unwrap_err().message;
+            assert!(!why.contains("secret"), "{why}");
+        }
+        let why = here.join(b"https://u:secret@a\\b/").unwrap_err().message;
+        assert!(!why.contains("secret") && why.contains("***@a"), "{why}");
+        for (url, part) in [("https://u%ff:secret@a/", "the user"), ("https://u:%ffsecret@a/", "the password")] {
+            let why = credentials(url).unwrap_err().message;
+            assert!(why.starts_with(part) && !why.contains("secret"), "{why}");
+        }
+        assert!(Location::parse("https://a b/").unwrap_err().message.contains("https://a b/"));
     }
 
     #[test]

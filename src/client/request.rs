@@ -50,7 +50,7 @@ impl ClientRequest {
     pub fn for_url(method: &str, url: &str) -> Result<ClientRequest> {
         let location = Location::parse(url)?;
         let mut options = RequestOptions::default();
-        if let Some((user, password)) = credentials(url) {
+        if let Some((user, password)) = credentials(url)? {
             options.login = Some(Login::new(&user, &password, AuthScheme::Basic)?);
         }
         let (path, host) = (location.path.clone(), location.authority.clone());

@@ -1,5 +1,6 @@
 //! Names and passwords (RFC 7617 Basic, RFC 7616 Digest), for servers and for proxies. Pure but for the random number in a digest.
 
+use std::borrow::Cow;
 use std::fmt;
 
 use base64::Engine;
@@ -99,6 +100,17 @@ pub fn basic_credentials(user: &str, password: &str) -> Option<String> {
     }
     let pair: String = user.nfc().chain([':']).chain(password.nfc()).collect();
     Some(format!("Basic {}", STANDARD.encode(pair)))
+}
+
+/// A URL that may be malformed, for messages: what stands before its last `@`, where a user and a password may be, is `***`.
+pub fn without_login(url: &str) -> Cow<'_, str> {
+    match url.rsplit_once('@') {
+        None => url.into(),
+        Some((before, rest)) => {
+            let scheme = before.split_once("://").map_or(String::new(), |(scheme, _)| format!("{scheme}://"));
+            format!("{scheme}***@{rest}").into()
+        }
+    }
 }
 
 #[cfg(test)]

@@ -15,6 +15,7 @@ use super::websocket::TunnelStream;
 use crate::error::{Error, Phase, Result, Status};
 use crate::h1::{Connection, EventKind, ProtocolError, Role, Rules};
 use crate::io::dialling;
+use crate::message::credentials::without_login;
 use crate::{log, tls};
 
 /// How much of a refusal's body an error shows, and how long reading it may take.
@@ -39,7 +40,8 @@ pub struct TunnelUrl {
 impl TunnelUrl {
     /// `ws://` or `wss://`; `target=host:port` is added to the query unless it is there.
     pub fn parse(url: &str, target_host: &str, target_port: u16) -> Result<TunnelUrl> {
-        let invalid = |why: String| Error::new(Status::InvalidArgument, format!("tunnel URL {url:?}: {why}"));
+        let invalid =
+            |why: String| Error::new(Status::InvalidArgument, format!("tunnel URL {:?}: {why}", without_login(url)));
         let uri: http::Uri = url.parse().map_err(|error: http::uri::InvalidUri| invalid(error.to_string()))?;
         let secure = match uri.scheme_str() {
             Some("ws") => false,
@@ -201,6 +203,10 @@ mod tests {
         assert_eq!(address("[::1]"), address("::1"));
         for bad in ["http://p/", "ws:///", "p", "ws://u:p@h/"] {
             assert_eq!(url(bad).unwrap_err().status, Status::InvalidArgument, "{bad}");
+        }
+        for url_with_password in ["ws://u:secret@a/", "wss://u:secret@a b/", "http://u:secret@a/"] {
+            let why = url(url_with_password).unwrap_err().message;
+            assert!(!why.contains("secret") && why.contains("***@a"), "{why}");
         }
     }
 }

@@ -70,6 +70,8 @@ template <class T> using file_of_field = decltype(std::declval<T>().file_name(0)
 template <class T> using type_of_field = decltype(std::declval<T>().content_type(0));
 template <class T> using found_in = decltype(std::declval<T>().find(""));
 template <class T> using at_first = decltype(std::declval<T>()[0]);
+template <class T> using begin_of = decltype(std::declval<T>().begin());
+template <class T> using end_of = decltype(std::declval<T>().end());
 template <class T> using data_of_part = decltype(std::declval<T>().data());
 
 template <class T, template <class> class... Asked> constexpr bool copies()
@@ -93,7 +95,14 @@ static void no_view_outlives_a_temporary()
     using list = atls::verdict::list<atls::check>;
     static_assert(possible<at_first, const list &>::value && !possible<at_first, list>::value);
     static_assert(possible<data_of_part, atls::multipart &>::value && !possible<data_of_part, atls::multipart>::value);
+    static_assert(possible<data_of_part, const atls::buffer &>::value && !possible<data_of_part, atls::buffer>::value);
+    static_assert(possible<begin_of, const atls::buffer &>::value && !possible<begin_of, atls::buffer>::value);
+    static_assert(possible<end_of, const atls::buffer &>::value && !possible<end_of, atls::buffer>::value);
     CHECK(atls::buffer::copy("some").text() == "some");
+    std::string copied;
+    for (const std::uint8_t byte : atls::buffer::copy("some")) // a loop keeps what it runs over
+        copied += static_cast<char>(byte);
+    CHECK(copied == "some");
 }
 
 static void without_a_policy_nothing_is_sent()

@@ -227,6 +227,28 @@ static void a_polled_queue_is_not_stopped_in_its_handler()
     queue.stop();
 }
 
+/// Nobody will take CLOSED from it any more: wait() says so in place of waiting for ever, on a thread that waits already too.
+static void a_wait_ends_with_its_polled_queue()
+{
+    const Setting our;
+    for (const bool is_destroyed : {false, true}) {
+        auto queue = std::make_unique<atls::queue>(atls::queue::polled());
+        auto held = std::make_shared<int>(1);
+        atls::handlers<atls::exchange> on;
+        on.closed = [held](const std::optional<atls::error> &) { CHECK(false); };
+        auto operation = our.client.start(atls::request::make("GET", url("/hang")), *queue, std::move(on));
+        std::thread waiting([&] { CHECK(thrown_by([&] { operation.wait(); }).status() == ATLS_CANCELED); });
+        std::this_thread::sleep_for(20ms);
+        if (is_destroyed)
+            queue.reset();
+        else
+            queue->stop();
+        waiting.join();
+        CHECK(thrown_by([&] { operation.wait(); }).status() == ATLS_CANCELED);
+        CHECK(held.use_count() == 1);
+    }
+}
+
 /// Its handler is the last one, even if more events were taken with it; what it holds stays until it returns.
 static void a_polled_queue_may_be_destroyed_in_its_handler()
 {
@@ -357,6 +379,7 @@ TESTS(NULL, NULL, CASE(events_come_in_order_and_wait_ends_after_the_last), CASE(
       CASE(what_a_handler_throws_is_thrown_by_wait), CASE(a_body_that_throws_is_thrown_by_wait),
       CASE(no_handler_runs_after_its_queue), CASE(to_drop_an_operation_cancels_it), CASE(to_wait_in_a_handler_is_refused),
       CASE(a_polled_queue_calls_on_the_thread_that_asks), CASE(a_polled_queue_is_not_stopped_in_its_handler),
+      CASE(a_wait_ends_with_its_polled_queue),
       CASE(a_polled_queue_may_be_destroyed_in_its_handler), CASE(a_queue_survives_an_assignment_of_itself),
       CASE(an_upload_follows_the_room_there_is),
       CASE(a_stream_returns_what_it_is_given), CASE(a_connection_is_shared_by_its_requests))

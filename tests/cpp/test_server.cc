@@ -35,6 +35,22 @@ static unsigned status_of(const atls::http &http, const std::string &path)
     return status;
 }
 
+/// Nobody will take the server's CLOSED from the queue any more.
+static void a_wait_for_a_server_ends_with_its_polled_queue()
+{
+    const auto runtime = atls::runtime::make(1);
+    auto queue = atls::queue::polled();
+    auto held = std::make_shared<int>(1);
+    atls::server_handlers on;
+    on.request = [held](const atls::server_request &) {};
+    Served our(runtime, queue, std::move(on));
+    std::thread waiting([&] { CHECK(thrown_by([&] { our.server.wait(); }).status() == ATLS_CANCELED); });
+    std::this_thread::sleep_for(20ms);
+    queue.stop();
+    waiting.join();
+    CHECK(held.use_count() == 1);
+}
+
 static void an_attested_round_trip_streams_both_ways()
 {
     const auto runtime = atls::runtime::make(2);
@@ -276,7 +292,8 @@ static void a_line_survives_a_timeout()
     CHECK(at == lines.end());
 }
 
-TESTS(NULL, NULL, CASE(an_attested_round_trip_streams_both_ways), CASE(what_handlers_throw_ends_their_request_only),
+TESTS(NULL, NULL, CASE(an_attested_round_trip_streams_both_ways), CASE(a_wait_for_a_server_ends_with_its_polled_queue),
+      CASE(what_handlers_throw_ends_their_request_only),
       CASE(a_request_that_is_not_started_is_a_500), CASE(a_client_without_evidence_is_refused),
       CASE(evidence_comes_from_a_function_or_not_at_all), CASE(a_request_becomes_a_stream),
       CASE(a_line_survives_a_timeout))

@@ -150,6 +150,47 @@ def test_no_message_has_a_secret(words):
     assert done.stdout == b""
 
 
+@pytest.mark.parametrize(
+    "words, says",
+    [
+        ([*GET, "http://me:hush@a.example/"], "only https:// URLs"),
+        ([*GET, "ftp://me:hush@a.example/x@y"], "only https:// URLs"),
+        ([*GET, "https://me:hush@"], "no usable host"),
+        ([*GET, "https://me:hush@a.example:x/"], "no usable port"),
+        ([*GET, "https://me:hu/hush@a.example/"], "no usable"),
+        ([*GET, "https://me:hu#hush@a.example/"], "no usable"),
+        ([*GET, "https://me:hu hush@a.example:0/"], "no usable port"),
+        ([*GET, "https://hush@a.example:0/"], "no usable port"),
+        ([*GET, "me:hush@a.example:0"], "no usable port"),
+        ([*GET, "https://me:a hush@a b.example/"], "a b.example"),
+        ([*GET, "https://me%FF:hush@localhost/"], "the user in URL \"https://localhost/\" is not UTF-8"),
+        ([*GET, "https://me:hush\x7f@localhost/"], "a control character"),
+        ([*GET, f"{BASE}/small", "https://me:hush@a.example/"], "unexpected argument"),
+        ([*GET, "--https://me:hush@a.example/", BASE], "unknown option"),
+        ([*GET, "--fail=https://me:hush@a.example/", BASE], "takes no value"),
+        (["https://me:hush@a.example/"], "there is no command"),
+        (["measure", "--from", "x", "https://me:hush@a.example/"], "not both"),
+        (["collateral", "https://me:hush@a.example/"], "is not fetch"),
+        (["collateral", "export", "https://me:hush@a.example/"], "unexpected argument"),
+        (["proxy", "--target", "https://me:hush@a.example/x", *POLICY], "--target-token-file"),
+        (["proxy", "--target", "https://me:hush@a.example", "--target", "https://me:hush@b.example", *POLICY], "given twice"),
+        (["proxy", "--target", "https://a.example", "--listen", "http://me:hush@a.example", *POLICY], "HOST:PORT"),
+        (["serve", "--upstream", "http://me:hush@127.0.0.1", "--agent", "/none"], "--upstream"),
+        ([*GET, "https://me:hush@localhost:1/"], "localhost"),
+        ([*GET, "-v", "https://me:hush@localhost:1/"], "localhost"),
+    ],
+)
+def test_nor_has_one_about_a_url(words, says):
+    done = tool(*words)
+    assert done.returncode in (1, 2) and says in text(done) and "hush" not in text(done), text(done)
+    assert done.stdout == b""
+
+
+def test_a_url_without_a_password_is_shown_whole():
+    fails(1, "'http://a.example/x@y': only https", done=tool(*GET, "http://a.example/x@y"))
+    fails(1, "unexpected argument 'a@b'", done=tool(*GET, BASE, "a@b"))
+
+
 @pytest.mark.parametrize("variable", ["HTTPS_PROXY", "all_proxy"])
 def test_nor_has_one_about_a_proxy_of_the_environment(variable):
     done = tool(*GET, f"{BASE}/small", env={variable: "gopher://u:hush@a:1"})
