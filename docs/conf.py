@@ -45,7 +45,7 @@ pygments_dark_style = "monokai"
 # What is in the list and not in docs/ is left out, so that the list need not change with the tree.
 CHAPTERS = [
     ("Begin", ["README", "measuring", "development"]),
-    ("Use", ["tool", "proxy", "operations", "packaging", "features"]),
+    ("Use", ["tool", "proxy", "operations", "packaging", "speed", "features"]),
     ("Formats", ["policy", "verdict", "protocol", "strictness", "glossary"]),
     ("Interface in C", ["header/index"]),
     ("Project", ["SECURITY", "CONTRIBUTING", "CHANGELOG"]),

@@ -34,7 +34,8 @@ fn pki(file: &str) -> String {
 
 pub fn client_config() -> Arc<ClientConfig> {
     let mut roots = RootCertStore::empty();
-    for c in CertificateDer::pem_file_iter(pki("ca.pem")).unwrap() {
+    let file = std::env::var("BENCH_CA").unwrap_or_else(|_| pki("ca.pem"));
+    for c in CertificateDer::pem_file_iter(file).unwrap() {
         roots.add(c.unwrap()).unwrap();
     }
     let mut c = ClientConfig::builder_with_provider(Arc::new(rustls::crypto::aws_lc_rs::default_provider()))

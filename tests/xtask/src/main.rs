@@ -1,4 +1,5 @@
-//! `cargo xtask demo|test|swift|simulator|serve|header|docs|bench|mutants|fuzz`: the project's chores, without dependencies so that it builds in seconds.
+//! `cargo xtask demo|test|swift|simulator|serve|header|docs|bench|mutants|fuzz`: the project's chores. Its only dependency reads
+//! JSON, so that it builds in seconds.
 
 mod bench;
 mod build;
@@ -29,7 +30,7 @@ const USAGE: &str = "usage: cargo xtask COMMAND
   serve      the simulator and the servers of others that the C tests use, until standard input ends
   header     write include/atls.h from src/capi
   docs       the header and the pages as a site, into target/docs/html
-  bench      the library beside its peers
+  bench      [NAME...] the library beside its peers: docs/speed.md; --list names the rows
   mutants    [NAME] switch each check off once, in a copy, and see that a test notices
   fuzz       [SECONDS] each fuzz target for so long (60), with cargo-fuzz and a nightly toolchain";
 
@@ -43,7 +44,7 @@ fn main() -> ExitCode {
         "serve" => suite::serve(),
         "header" => build::header(),
         "docs" => docs::build(),
-        "bench" => bench::run_bench(),
+        "bench" => bench::run_bench(std::env::args().skip(2)),
         "mutants" => mutants::run_all(std::env::args().nth(2)),
         "fuzz" => fuzz::run_all(std::env::args().nth(2)),
         _ => {

@@ -22,7 +22,7 @@ fn main() {
     let pair = EcdsaKeyPair::generate(&ECDSA_P384_SHA384_FIXED_SIGNING).unwrap();
     let signature = pair.sign(&SystemRandom::new(), &[7; 672]).unwrap();
     let key = UnparsedPublicKey::new(&ECDSA_P384_SHA384_FIXED, pair.public_key().as_ref());
-    print!("p384 ");
+    print!("P-384 ");
     let meter = Meter::start();
     (0..count).for_each(|_| key.verify(&[7; 672], signature.as_ref()).unwrap());
     meter.finish(count as u64, 0);

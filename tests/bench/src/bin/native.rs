@@ -5,6 +5,7 @@
 //!   ws      the same over TLS in WebSocket frames (the server's PORT + 1)
 //!   raw     tokio-rustls with hand-made HTTP: what TLS and sockets alone cost
 //! MODE ARGS: seq N | conc N CONNS | down PATH TIMES | up BYTES TIMES | hs N | idle CONNS
+//! hyper connect N: connections, and nothing asked on them. BENCH_CA is the file of the root, if it is not in BENCH_PKI.
 
 use bench::*;
 use bytes::Bytes;
@@ -169,6 +170,16 @@ async fn hyper_client(cfg: Arc<ClientConfig>, mode: &str, a: &[String]) {
                 once().await;
             }
             m.finish(n, n * 100);
+        }
+        "connect" => {
+            for _ in 0..3 {
+                connect(&cfg).await;
+            }
+            let m = Meter::start();
+            for _ in 0..n {
+                connect(&cfg).await;
+            }
+            m.finish(n, 0);
         }
         "idle" => {
             small(&mut connect(&cfg).await).await;

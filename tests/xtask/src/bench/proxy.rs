@@ -1,30 +1,46 @@
-//! Row 16: the same client and the same attested server, directly and through `atls proxy`, which has attested it. What counts is the ratio.
+//! The same client and the same attested server, directly and through `atls proxy`, which has attested it.
 
 use std::process::Command;
 use std::time::{Duration, Instant};
 
-use super::{Bench, Figure, PORT, Running, Sample, median, two};
-use crate::build;
-use crate::shell::{Done, command, output};
-use crate::simulator::Simulator;
+use super::programs::{Programs, Running, once};
+use super::row::Who;
+use super::work::Sample;
+use crate::shell::{command, output};
 
-const ROWS: [(&str, &str, &str, Figure); 2] = [
-    ("16 small requests by a proxy, rate", "seq", "5000", Figure::Rate),
-    ("16 download by a proxy, rate", "down", "2", Figure::Rate),
-];
+const PORT: u16 = 18553;
 
-pub fn table(bench: &Bench, rounds: usize) -> Done {
-    let simulator = Simulator::start_hostile()?;
-    let mut server = command(bench.compile("server_atls")?);
-    server.arg(PORT).env("BENCH_AGENT", simulator.file("agent.sock"));
-    let _server = start(bench.environment(&mut server))?;
-    let (direct, port_file) = (format!("https://localhost:{PORT}"), bench.folder.join("proxy-port"));
+/// The server, the proxy before it, and where the proxy listens.
+pub struct Proxied {
+    url: String,
+    _server: Running,
+    _proxy: Running,
+}
+
+/// The library's figure is that by the proxy; anyone else's, that of the library without one.
+pub fn sample(programs: &Programs, who: Who, mode: &str, count: &str) -> Result<Sample, String> {
+    let proxied = once(&programs.proxied, || start(programs))?;
+    let simulator = programs.simulator()?;
+    let url = if who == Who::Http { proxied.url.clone() } else { format!("https://localhost:{PORT}") };
+    let mut client = command(programs.c("proxied_atls")?);
+    client.args([&url, mode, count]).env("BENCH_POLICY", simulator.file("policy.json"));
+    client.env("BENCH_ROOT", simulator.file("root.der"));
+    Sample::parse(&output(programs.environment(&mut client))?)
+}
+
+fn start(programs: &Programs) -> Result<Proxied, String> {
+    let simulator = programs.simulator()?;
+    let mut server = command(programs.c("server_atls")?);
+    server.arg(PORT.to_string()).env("BENCH_AGENT", simulator.file("agent.sock"));
+    let server = spawn(programs.environment(&mut server))?;
+    let port_file = programs.folder.join("proxy-port");
     let _ = std::fs::remove_file(&port_file);
-    let mut proxy = command(build::tree("plain").join("examples-c/atls/atls"));
-    proxy.args(["proxy", "--quiet", "--listen", "127.0.0.1:0", "--target", &direct]);
+    let mut proxy = command(programs.tool()?);
+    proxy.args(["proxy", "--quiet", "--listen", "127.0.0.1:0", "--target", &format!("https://localhost:{PORT}")]);
     proxy.arg("--port-file").arg(&port_file).arg("--policy").arg(simulator.file("policy.json"));
-    proxy.arg("--cacert").arg(bench.folder.join("ca.pem"));
-    let _proxy = start(proxy.arg("--test-root").arg(format!("intel={}", simulator.file("root.der").display())))?;
+    proxy.arg("--cacert").arg(programs.folder.join("ca.pem"));
+    proxy.arg("--test-root").arg(format!("intel={}", simulator.file("root.der").display()));
+    let proxy = spawn(&mut proxy)?;
     let begun = Instant::now();
     while !port_file.exists() {
         if begun.elapsed() > Duration::from_secs(10) {
@@ -33,24 +49,10 @@ pub fn table(bench: &Bench, rounds: usize) -> Done {
         std::thread::sleep(Duration::from_millis(20));
     }
     let port = std::fs::read_to_string(&port_file).map_err(|error| error.to_string())?;
-    let proxied = format!("http://127.0.0.1:{}", port.trim());
-    let program = bench.compile("proxied_atls")?;
-    for (name, mode, count, figure) in ROWS {
-        let (mut by_proxy, mut directly) = (Vec::new(), Vec::new());
-        for _ in 0..rounds {
-            for (url, samples) in [(&proxied, &mut by_proxy), (&direct, &mut directly)] {
-                let mut client = command(&program);
-                client.args([url, mode, count]).env("BENCH_POLICY", simulator.file("policy.json"));
-                client.env("BENCH_ROOT", simulator.file("root.der"));
-                samples.push(Sample::parse(&output(bench.environment(&mut client))?)?);
-            }
-        }
-        two(name, median(&by_proxy, figure), median(&directly, figure), figure, "attested directly");
-    }
-    Ok(())
+    Ok(Proxied { url: format!("http://127.0.0.1:{}", port.trim()), _server: server, _proxy: proxy })
 }
 
-fn start(program: &mut Command) -> Result<Running, String> {
+fn spawn(program: &mut Command) -> Result<Running, String> {
     let child = program.spawn().map_err(|error| format!("{program:?}: {error}"))?;
     std::thread::sleep(Duration::from_millis(300));
     Ok(Running(child))

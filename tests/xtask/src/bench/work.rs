@@ -1,0 +1,188 @@
+//! What is done for a figure, by whom, and what one turn of it gives.
+
+use std::collections::BTreeMap;
+use std::process::Command;
+
+use super::programs::Programs;
+use super::row::{Figure, Who};
+use super::{proxy, server, tools};
+use crate::shell::{command, output};
+
+/// Rows whose work is equal share its samples.
+#[derive(Clone, Copy, PartialEq, Debug)]
+pub enum Work {
+    /// A program does the job so many times, and meters itself.
+    Metered(Job, u64),
+    /// Instructions in user space, from the difference of two counts.
+    Counted(Job, u64, u64),
+    /// System calls, from the difference of two counts.
+    Traced(Job, u64, u64),
+    /// A whole process that does the job once.
+    Process(Job),
+    /// The servers under a load; their processes are what is measured.
+    Served(server::Load),
+    /// A program of tests/bench with these arguments prints a line for each case, its name first.
+    Printed(&'static str, &'static [&'static str]),
+    /// The program of tests/bench/peers, likewise.
+    PrintedByPeers,
+    /// An attested download or small requests, directly and by a proxy.
+    Proxied(&'static str, &'static str),
+}
+
+/// What a client does. `N` in its arguments is how many times.
+#[derive(Clone, Copy, PartialEq, Debug)]
+pub enum Job {
+    Mode(&'static [&'static str]),
+    /// Small requests, `usize` at a time, over a kind of queue.
+    Events(&'static str, &'static str),
+    /// Connections that are kept.
+    Idle,
+    Tunnel(&'static [&'static str]),
+    RawDownload,
+    /// Connections to the simulator, attested by the library.
+    Attested,
+    /// A request and its answer through the sans-I/O connection: framing and size of the bodies.
+    Cycle(&'static str, &'static str),
+}
+
+/// One turn of one of them.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Sample(BTreeMap<String, f64>);
+
+impl Work {
+    /// Whether another turn gives the same.
+    pub fn is_deterministic(&self) -> bool {
+        matches!(self, Work::Counted(..) | Work::Traced(..) | Work::Served(server::Load::Counted))
+    }
+
+    /// One turn of each.
+    pub fn turn(&self, programs: &Programs, all: &[Who]) -> Vec<Result<Sample, String>> {
+        match self {
+            Work::Printed(name, arguments) => {
+                let printed = programs.rust(name).and_then(|program| output(command(program).args(*arguments)));
+                all.iter().map(|who| line(&printed, *who)).collect()
+            }
+            Work::PrintedByPeers => {
+                let printed = programs.others().and_then(|program| output(command(program).arg("200")));
+                all.iter().map(|who| line(&printed, *who)).collect()
+            }
+            _ => all.iter().map(|who| self.alone(programs, *who)).collect(),
+        }
+    }
+
+    fn alone(&self, programs: &Programs, who: Who) -> Result<Sample, String> {
+        match *self {
+            Work::Metered(job, count) => Sample::parse(&output(&mut job.command(programs, who, count)?)?),
+            Work::Counted(job, few, many) => {
+                let count = |n| tools::instructions(&job.command(programs, who, n)?);
+                Ok(Sample::per("instructions", (count(many)? - count(few)?) / (many - few) as f64))
+            }
+            Work::Traced(job, few, many) => {
+                let count = |n| tools::calls(&job.command(programs, who, n)?);
+                Ok(Sample::per("calls", (count(many)? - count(few)?) / (many - few) as f64))
+            }
+            Work::Process(job) => Ok(Sample::per("cpu", tools::cpu(&job.command(programs, who, 0)?)?)),
+            Work::Served(load) => server::sample(programs, who, load),
+            Work::Proxied(mode, count) => proxy::sample(programs, who, mode, count),
+            Work::Printed(..) | Work::PrintedByPeers => Err("printed for all at once".into()),
+        }
+    }
+}
+
+/// What the program printed about one case.
+fn line(printed: &Result<String, String>, who: Who) -> Result<Sample, String> {
+    let text = printed.as_ref().map_err(Clone::clone)?;
+    let found = text.lines().find_map(|line| line.strip_prefix(who.label())?.strip_prefix(' '));
+    Sample::parse(found.ok_or_else(|| format!("nothing was printed about {}", who.label()))?)
+}
+
+impl Job {
+    fn command(&self, programs: &Programs, who: Who, count: u64) -> Result<Command, String> {
+        let count = count.to_string();
+        let with = |mode: &[&str]| -> Vec<String> {
+            mode.iter().map(|word| if *word == "N" { count.clone() } else { (*word).to_owned() }).collect()
+        };
+        let ours = if who == Who::Client { "client" } else { "http" };
+        let is_ours = matches!(who, Who::Http | Who::Client);
+        match self {
+            Job::Mode(mode) => programs.client(who, &with(mode)),
+            Job::Events(queue, at_a_time) if is_ours => {
+                programs.compiled("events_atls", &with(&[queue, ours, "conc", "N", at_a_time]))
+            }
+            Job::Events(_, at_a_time) => programs.client(who, &with(&["conc", "N", at_a_time])),
+            Job::Idle if is_ours => programs.compiled("events_atls", &with(&["inline", ours, "idle", "N"])),
+            Job::Idle => programs.client(who, &with(&["idle", "N"])),
+            Job::Tunnel(mode) if is_ours => {
+                let mut client = programs.client(who, &with(mode))?;
+                client.env("BENCH_TUNNEL", programs.tunnel());
+                Ok(client)
+            }
+            Job::Tunnel(mode) => programs.native("ws", &with(mode)),
+            Job::RawDownload if is_ours => programs.client(who, &with(&["raw", "N"])),
+            Job::RawDownload => programs.client(who, &with(&["down", "/256m", "N"])),
+            Job::Attested => programs.attested(who, &count),
+            Job::Cycle(framing, size) => programs.cycle(who, &with(&[framing, size, "N"])),
+        }
+    }
+}
+
+impl Sample {
+    /// The line that every program of the bench prints.
+    pub fn parse(line: &str) -> Result<Sample, String> {
+        let inner = line.trim().trim_start_matches('{').trim_end_matches('}');
+        let pair = |pair: &str| {
+            let (key, value) = pair.split_once(':')?;
+            Some((key.trim_matches('"').to_owned(), value.parse().ok()?))
+        };
+        let values: BTreeMap<_, _> = inner.split(',').filter_map(pair).collect();
+        if values.contains_key("cpu") { Ok(Sample(values)) } else { Err(format!("no figures in {line:?}")) }
+    }
+
+    /// Of one operation; CPU is in seconds.
+    pub fn per(key: &str, value: f64) -> Sample {
+        Sample([(key.to_owned(), value), ("ops".to_owned(), 1.0)].into())
+    }
+
+    pub fn figure(&self, figure: Figure) -> Result<f64, String> {
+        let of = |key: &str| self.0.get(key).copied().ok_or_else(|| format!("no {key} in {self:?}"));
+        Ok(match figure {
+            Figure::Cpu => of("cpu")? * 1e6 / of("ops")?.max(1.0),
+            Figure::Rate if of("bytes")? > of("ops")? * 1000.0 => of("bytes")? / of("wall")? / 1048576.0,
+            Figure::Rate => of("ops")? / of("wall")?,
+            Figure::Memory => (of("rss_kb")? - of("rss0_kb")?) / of("ops")?,
+            Figure::Instructions => of("instructions")?,
+            Figure::Calls => of("calls")?,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_line_gives_every_figure_of_one_operation() {
+        let line =
+            "{\"ops\":4,\"bytes\":8388608,\"wall\":2.0,\"cpu\":0.5,\"rss0_kb\":100,\"rss_kb\":140,\"hwm_kb\":150}\n";
+        let sample = Sample::parse(line).unwrap();
+        assert_eq!(sample.figure(Figure::Cpu), Ok(125_000.0));
+        assert_eq!(sample.figure(Figure::Rate), Ok(4.0));
+        assert_eq!(sample.figure(Figure::Memory), Ok(10.0));
+        assert!(sample.figure(Figure::Instructions).is_err());
+    }
+
+    #[test]
+    fn what_is_no_line_of_figures_is_an_error() {
+        for line in ["", "{}", "Segmentation fault", "{\"ops\":1,\"wall\":2}"] {
+            assert!(Sample::parse(line).is_err(), "{line}");
+        }
+    }
+
+    #[test]
+    fn a_printed_case_is_found_by_its_whole_name() {
+        let printed = Ok("known-late {\"ops\":1,\"cpu\":3}\nknown {\"ops\":1,\"cpu\":2}\n".to_owned());
+        let found = line(&printed, Who::Other("known")).unwrap();
+        assert_eq!(found.figure(Figure::Cpu), Ok(2e6));
+        assert!(line(&printed, Who::Other("cold")).is_err());
+    }
+}
