@@ -27,9 +27,8 @@ async fn main() {
     };
     let evil = Server::start(tee.clone(), evil).await;
     let pccs = world.pccs.url.strip_prefix("http://").expect("http").to_owned();
-    let tunnel = tunnel::start_for(vec![format!("localhost:{}", http.port()), pccs.clone()]).await;
-    let pccs = pccs.rsplit_once(':').expect("port").1;
+    let tunnel = tunnel::start_for(vec![format!("localhost:{}", http.port()), pccs]).await;
     let (http, raw, tunnel, evil) = (http.port(), raw.port(), tunnel.port(), evil.port());
-    world.ready(&format!("HTTP={http}\nRAW={raw}\nTUNNEL={tunnel}\nEVIL={evil}\nPCCS={pccs}\n"));
+    world.ready(&format!("HTTP={http}\nRAW={raw}\nTUNNEL={tunnel}\nEVIL={evil}\n"));
     let _ = std::io::stdin().read(&mut [0; 1]);
 }

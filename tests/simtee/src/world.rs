@@ -131,9 +131,10 @@ impl World {
         std::fs::write(self.folder.join(name), data).expect(name);
     }
 
-    /// Who waits for `ports` finds all the others: it is there at once, and whole.
-    pub fn ready(&self, ports: &str) {
-        self.write("ports.new", ports.as_bytes());
+    /// Who waits for `ports` finds all the others: it is there at once, and whole. The world's own PCCS comes after these.
+    pub fn ready(&self, servers: &str) {
+        let pccs = self.pccs.url.rsplit_once(':').expect("a port").1;
+        self.write("ports.new", format!("{servers}PCCS={pccs}\n").as_bytes());
         std::fs::rename(self.folder.join("ports.new"), self.folder.join("ports")).expect("ports");
     }
 }

@@ -20,17 +20,22 @@ pub struct Simulator {
 impl Simulator {
     /// The simulated TEE alone.
     pub fn start() -> Result<Simulator, String> {
-        Simulator::of("simtee")
+        Simulator::of("simtee", "sim")
+    }
+
+    /// The same, beside one that is in target/sim.
+    pub fn start_in(folder: &str) -> Result<Simulator, String> {
+        Simulator::of("simtee", folder)
     }
 
     /// With servers of the tests' own.
     pub fn start_hostile() -> Result<Simulator, String> {
-        Simulator::of("hostile")
+        Simulator::of("hostile", "sim")
     }
 
-    fn of(package: &str) -> Result<Simulator, String> {
+    fn of(package: &str, folder: &str) -> Result<Simulator, String> {
         run(cargo().args(["build", "--quiet", "--locked", "--package", package]))?;
-        let folder = root().join("target/sim");
+        let folder = root().join("target").join(folder);
         let _ = std::fs::remove_dir_all(&folder);
         let program = root().join("target/debug").join(package);
         let child = command(program).arg(&folder).stdin(Stdio::piped()).spawn().map_err(|error| error.to_string())?;

@@ -14,7 +14,7 @@ pub fn suite(simulator: &Simulator, prefix: &Path) -> Done {
     let page = std::fs::read_to_string(root().join("README.md")).map_err(|error| format!("README.md: {error}"))?;
     let server = Example::attested(simulator, "agent.sock")?;
     program(&page, simulator, prefix, &server.port)?;
-    commands(&page, simulator, &server)?;
+    commands(&page)?;
     cases(simulator, &server.port)?;
     server.stop()
 }
@@ -54,13 +54,18 @@ fn program(page: &str, simulator: &Simulator, prefix: &Path, port: &str) -> Done
     refused(&mut ask("wrong-policy.json", "1000"), "MEASUREMENT_MISMATCH")
 }
 
-/// The blocks that a reader types one after the other. They are the page's, word by word; but the folder `build` and the home are fresh ones, and what
-/// comes after the installation is typed in a fresh folder beside `target`, so that nobody's files are touched.
-fn commands(page: &str, simulator: &Simulator, server: &Example) -> Done {
+/// The blocks that a reader types one after the other, with what `cargo xtask simulator` starts. They are the page's, word by word; but the folder `build`
+/// and the home are fresh ones, and what comes after the installation is typed in a fresh folder with a `target` of its own, so that nobody's files are touched.
+fn commands(page: &str) -> Done {
     println!("the README's commands");
-    simulator::write_environment(simulator, server)?;
+    let simulator = Simulator::start_in("sim-alone")?;
+    let server = Example::attested(&simulator, "agent.sock")?;
+    simulator::write_environment(&simulator, &server)?;
     let (home, folder) = (fresh("home")?, fresh("typed")?);
-    std::os::unix::fs::symlink(root().join("target"), folder.join("target")).map_err(|error| error.to_string())?;
+    let target = folder.join("target");
+    let linked = std::fs::create_dir(&target)
+        .and_then(|()| std::os::unix::fs::symlink(root().join("target/sim-alone"), target.join("sim")));
+    linked.map_err(|error| error.to_string())?;
     let (install, typed) = (blocks(page, "sh install")?.join("\n"), blocks(page, "sh run")?.join("\n"));
     let elsewhere = format!("cmake() {{ command cmake \"${{@/#build/{}}}\"; }}", folder.join("build").display());
     let script = format!("{elsewhere}\n{install}\nunset -f cmake\ncd {}\n{typed}", folder.display());
@@ -86,7 +91,8 @@ fn commands(page: &str, simulator: &Simulator, server: &Example) -> Done {
     let mut bash = command("bash");
     bash.current_dir(&folder).args(["-euc", &format!(". target/sim/environment\n{again}")]);
     let path = format!("{}:{}", home.join(".local/bin").display(), std::env::var("PATH").unwrap_or_default());
-    refused(bash.env("PATH", path), "FAIL  bootchain")
+    refused(bash.env("PATH", path), "FAIL  bootchain")?;
+    server.stop()
 }
 
 /// What docs/development.md tells its reader to test.
