@@ -37,7 +37,7 @@ static void on_server(void *user_data, const atls_event *event)
     CHECK(atls_server_request_start(event->source, runtime, &sink, NULL) == ATLS_OK);
 }
 
-static char *path_of(const char *name)
+static inline char *path_of(const char *name)
 {
     static char path[512];
     snprintf(path, sizeof path, "%s/%s", getenv("ATLS_SIM"), name);
@@ -54,7 +54,7 @@ static atls_policy *policy_of(const char *name)
     return policy;
 }
 
-static atls_server_config *server_config(void)
+static inline atls_server_config *server_config(void)
 {
     size_t len;
     atls_server_config *config = NULL;
@@ -100,7 +100,7 @@ static atls_config *client(const char *policy_file)
 }
 
 /* Opens a connection and asks for something. `kind` becomes what the server has proved to be. */
-static atls_status get(atls_config *config, char kind[32])
+static inline atls_status get(atls_config *config, char kind[32])
 {
     char text[16] = {0};
     size_t n;

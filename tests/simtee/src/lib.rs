@@ -17,6 +17,7 @@ pub mod nvidia;
 pub mod pccs;
 pub mod pki;
 pub mod quote;
+pub mod ra_tls;
 pub mod sgx;
 pub mod snp;
 pub mod vtpm;

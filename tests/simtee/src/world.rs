@@ -15,6 +15,8 @@
 //! | outdated-collateral.json, revoked-collateral.json | documents by which its platform is OutOfDate or Revoked |
 //! | evidence.sock, nsm.sock | machines of other kinds, see `machines` |
 //! | snp-policy.json, nitro-policy.json | policies that they satisfy |
+//! | ra-tls.pem, ra-tls-key.pem, ra-tls-policy.json | a certificate that carries the first guest's evidence, and policy.json with consent to such |
+//! | evil-ra-tls.pem, evil-ra-tls-key.pem | one that carries evidence about another key |
 //! | gpus.sock, evil-gpus.sock, gpu-policy.json | GPUs beside the first guest, see `machines`, and a policy that wants both |
 //! | amd-roots.pem, aws-root.pem, microsoft-root.pem, nvidia-root.pem | the roots that their evidence leads to |
 //! | tdx-first.json, snp-first.json, nitro-first.json | policies that the first guest and each of the machines satisfy, by exporter-v1, with one kind first |
@@ -33,7 +35,7 @@ use crate::nitro::Aws;
 use crate::nvidia::Nvidia;
 use crate::pccs::Pccs;
 use crate::snp::{Amd, Product};
-use crate::{Guest, SimTee, agent};
+use crate::{Guest, SimTee, agent, ra_tls};
 
 pub struct World {
     pub tee: Arc<SimTee>,
@@ -52,6 +54,7 @@ impl World {
         world.certificates();
         world.guests();
         world.machines();
+        world.ra_tls();
         world
     }
 
@@ -95,6 +98,19 @@ impl World {
             let issue = Issue { status, advisories: vec!["INTEL-SA-00837"], ..Issue::default() };
             self.write(name, self.tee.collateral_json(&issue).as_bytes());
         }
+    }
+
+    fn ra_tls(&self) {
+        let guest = Guest::booted(1);
+        for (name, is_honest) in [("ra-tls", true), ("evil-ra-tls", false)] {
+            let (chain, key) = ra_tls::certificate(&self.tee, &guest, is_honest);
+            self.write(&format!("{name}.pem"), chain.as_bytes());
+            self.write(&format!("{name}-key.pem"), key.as_bytes());
+        }
+        let mut policy = guest.policy(&self.pccs.url);
+        policy["binding"] = json!({"protocols": ["ra-tls"]});
+        policy["ra_tls"] = json!({"formats": ["dstack"], "max_age_s": ra_tls::VALID});
+        self.write("ra-tls-policy.json", policy.to_string().as_bytes());
     }
 
     fn machines(&self) {
