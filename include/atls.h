@@ -1042,7 +1042,12 @@ atls_runtime *atls_runtime_ref(const atls_runtime *runtime);
 /** Drops a reference. */
 void atls_runtime_free(atls_runtime *ATLS_NULLABLE runtime);
 
-/** Events wait here for the host. Reference-counted; safe to share between threads. */
+/**
+ * Events wait here for the host. Those that arise together on a thread of the library are announced
+ * together, by one wake-up: at the latest when that thread has nothing more to do, calls a function
+ * of the host, or has held one back for half a millisecond and ends the step at which it is. A host
+ * that looks finds them before. Reference-counted; safe to share between threads.
+ */
 typedef struct atls_queue atls_queue;
 
 /**
@@ -1078,9 +1083,9 @@ atls_status atls_queue_new_inline(atls_queue *ATLS_NULLABLE *ATLS_NONNULL queue,
                                   atls_error *ATLS_NULLABLE *ATLS_NULLABLE error);
 
 /**
- * Returns a descriptor that is readable while events wait, for poll, epoll, libuv or Go's
- * netpoller: a hint, level-triggered. Never read from it. -1 for a queue that is not polled. Valid
- * as long as the queue.
+ * Returns a descriptor for poll, epoll, libuv or Go's netpoller, level-triggered: readable from
+ * when events are announced until all that wait were taken. Never read from it. -1 for a queue that
+ * is not polled. Valid as long as the queue.
  */
 int32_t atls_queue_fd(const atls_queue *queue);
 

@@ -1,9 +1,7 @@
 //! An exchange whose I/O runs on the calling threads. Touches the runtime of the blocking handle that it belongs to, and the clock.
 
 use std::future::Future;
-use std::pin::pin;
 use std::sync::{Arc, OnceLock};
-use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -234,16 +232,7 @@ impl BlockingExchange {
         if self.failed.get().is_some() || response.pending.is_some() || self.cancel.is_canceled() {
             return None;
         }
-        let mut cx = Context::from_waker(Waker::noop());
-        let polled = pin!(response.next_piece(cap)).poll(&mut cx);
-        match polled {
-            Poll::Ready(Ok(piece)) => Some(piece),
-            Poll::Ready(Err(error)) => {
-                self.fail(error);
-                None
-            }
-            Poll::Pending => None,
-        }
+        self.driver.at_hand(response.next_piece(cap))?.map_err(|error| self.fail(error)).ok()
     }
 
     /// Runs `work` on the response when its turn comes. A failure other than a timeout of the call is final. The limit includes the wait for calls of other

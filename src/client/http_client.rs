@@ -15,6 +15,7 @@ use crate::attest::Policy;
 use crate::connect::{ConnectTarget, ConnectTimes, Connector, only_the_certificate_differs};
 use crate::error::{Error, Result, Status};
 use crate::io::deadline::{Wait, within};
+use crate::io::turn::in_turn;
 use crate::log;
 use crate::message::credentials::is_stale;
 use crate::message::{ReceivedHead, RequestHead};
@@ -358,9 +359,7 @@ fn was_stale(error: &Error) -> bool {
 /// Connects and attests; a task of its own then drives the connection.
 async fn open(target: &ConnectTarget) -> Result<Arc<HttpConnection>> {
     let (connection, driver) = HttpConnection::open(target).await?;
-    tokio::spawn(async move {
-        driver.await;
-    });
+    tokio::spawn(in_turn(driver));
     Ok(connection)
 }
 

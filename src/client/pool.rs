@@ -12,6 +12,7 @@ use crate::attest::Policy;
 use crate::connect::Connector;
 use crate::io::deadline::ChosenDuration;
 use crate::io::sync::lock;
+use crate::io::turn::in_turn;
 use crate::log;
 
 /// What two requests must have in common to share a connection: everything that decided how it was made and judged.
@@ -186,7 +187,7 @@ impl ConnectionPool {
             return;
         }
         let (pool, every) = (Arc::downgrade(self), (self.limits.idle / 2).max(Duration::from_millis(10)));
-        runtime.spawn(async move {
+        runtime.spawn(in_turn(async move {
             loop {
                 tokio::time::sleep(every).await;
                 match pool.upgrade() {
@@ -194,7 +195,7 @@ impl ConnectionPool {
                     _ => return,
                 }
             }
-        });
+        }));
     }
 
     /// Closes connections that were idle too long. False if none is left.

@@ -1,7 +1,8 @@
-//! Which threads may block: the library's own threads, and any thread in a callback, must not wait for work that only they can do. No I/O.
+//! Which threads may block: the library's own threads, and any thread in a callback, must not wait for work that only they can do. No I/O of its own.
 
 use std::cell::Cell;
 
+use super::turn;
 use crate::error::{Detail, Error, Result, Status};
 
 thread_local! {
@@ -12,6 +13,15 @@ thread_local! {
 /// Marks the current thread; returns the mark before.
 pub fn mark_thread(mark: bool) -> bool {
     MUST_NOT_BLOCK.replace(mark)
+}
+
+/// Calls a function of the host, which may take long, or wait for what this thread has put off.
+pub fn call_host<T>(call: impl FnOnce() -> T) -> T {
+    turn::rest();
+    let before = mark_thread(true);
+    let answer = call();
+    mark_thread(before);
+    answer
 }
 
 pub fn is_library_thread() -> bool {

@@ -1,7 +1,9 @@
 //! The runtime of a blocking handle, driven on the thread that calls. No thread is woken and none is waited for, which is what makes small requests
 //! cheap. May touch whatever the work that it runs touches.
 
-use std::future::Future;
+use std::future::{Future, poll_fn};
+use std::pin::pin;
+use std::task::Poll;
 use std::time::Duration;
 
 use tokio::runtime::{Builder, Runtime};
@@ -30,6 +32,17 @@ impl CallerRuntime {
         let Some(runtime) = &self.0 else { return Err(Error::new(Status::Closed, "closed")) };
         let _entered = runtime.enter();
         runtime.block_on(within(limit, wait, work))
+    }
+
+    /// What `work` gives without waiting. It is polled on the runtime: what it wakes there from outside would cost a system call.
+    pub fn at_hand<T>(&self, work: impl Future<Output = T>) -> Option<T> {
+        check_may_block().and(check_thread_is_whole()).ok()?;
+        let runtime = self.0.as_ref()?;
+        let mut work = pin!(work);
+        runtime.block_on(poll_fn(|cx| match work.as_mut().poll(cx) {
+            Poll::Ready(done) => Poll::Ready(Some(done)),
+            Poll::Pending => Poll::Ready(None),
+        }))
     }
 
     /// Runs `work` beside, whenever a thread waits in `run`.

@@ -5,6 +5,7 @@
 //! - `duplex`: reading and writing at once, on what it is given.
 //! - `alarm`, `deadline`: timers. `clock`: the time of day. `random`: random numbers.
 //! - `workers`: the threads of a runtime. `offload`: helper threads for work that must wait. `blocking`: which threads may block.
+//! - `turn`: what a worker puts off until it rests.
 //! - `caller_runtime`: the runtime of blocking calls, on the caller's own thread.
 //! - `buffers`: memory for what is sent. `sync`: locks. These two touch nothing else.
 
@@ -21,6 +22,7 @@ mod private_address;
 pub mod random;
 mod socket;
 pub mod sync;
+pub mod turn;
 pub mod workers;
 
 pub use caller_runtime::CallerRuntime;

@@ -9,6 +9,7 @@ use tokio::runtime::{Builder, Runtime};
 
 use super::offload::no_thread;
 use super::sync::lock;
+use super::turn;
 use crate::error::{Detail, Error, Phase, Result, Status};
 
 const MOST: u32 = 1024;
@@ -38,9 +39,12 @@ pub fn start_workers(count: usize, prepare: fn()) -> Result<Runtime> {
             .thread_name_fn(move || format!("atls-{}", next.fetch_add(1, Ordering::Relaxed)))
             .on_thread_start(move || {
                 prepare();
+                turn::begin();
                 *lock(&counted.0) += 1;
                 counted.1.notify_all();
             })
+            .on_thread_park(turn::rest)
+            .on_thread_stop(turn::end)
             .enable_io()
             .enable_time()
             .build()

@@ -1,13 +1,14 @@
 //! Where the events of a queue's operations wait for the host, and in which of three ways they reach it. No I/O; the model test runs it through every
 //! interleaving.
 
+use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Instant;
 
 use super::event_gate::EventGate;
 use super::mailbox::{Bell, Mailbox};
 use super::registry::Registry;
-use super::sync::{AtomicBool, Ordering};
+use super::sync::{Announce, AtomicBool, Ordering, announce_in_turn};
 
 /// An event on its way to the host.
 pub trait Delivery {
@@ -57,17 +58,23 @@ impl<T: Delivery, B: Bell> EventQueue<T, B> {
         &self.registry
     }
 
-    /// Posts an event of the operation whose gate this is. After the `last` one nothing passes: what comes then is dropped, and not released.
-    pub fn post(&self, gate: &EventGate<T>, event: T, last: bool) {
+    /// Posts an event of the operation whose gate this is. After the `last` one nothing passes: what comes then is dropped, and not released. A host that
+    /// looks finds the event at once; one that waits is told together with all else of the worker's turn.
+    pub fn post(self: &Arc<Self>, gate: &EventGate<T>, event: T, last: bool)
+    where
+        EventQueue<T, B>: Announce + 'static,
+    {
         if self.kind == QueueKind::Inline {
             drop(gate.deliver(event, last, T::deliver));
             return;
         }
         // What the queue will not show is released once the gate's lock is free: that may call the host.
-        let mut discarded = None;
-        let refused = gate.pass(event, last, |event| discarded = self.mailbox.push(event));
-        if let Some(event) = discarded {
-            event.release();
+        let mut pushed = Ok(false);
+        let refused = gate.pass(event, last, |event| pushed = self.mailbox.push(event));
+        match pushed {
+            Ok(true) => announce_in_turn(self),
+            Ok(false) => (),
+            Err(event) => event.release(),
         }
         drop(refused);
     }
@@ -91,12 +98,10 @@ impl<T: Delivery, B: Bell> EventQueue<T, B> {
 
     /// The life of the dispatching thread. While the queue is ending, the events of the operations that are left still come in.
     pub fn dispatch(&self) {
+        let mut taken = VecDeque::new();
         while self.mailbox.wait(None, || self.is_ending() && self.registry.is_empty()) {
-            let mut next = None;
-            self.mailbox.take(1, |event| next = Some(event));
-            if let Some(event) = next {
-                event.deliver();
-            }
+            self.mailbox.take(usize::MAX, |event| taken.push_back(event));
+            taken.drain(..).for_each(T::deliver);
         }
     }
 
@@ -136,5 +141,11 @@ impl<T: Delivery, B: Bell> EventQueue<T, B> {
             self.mailbox.take(usize::MAX, |event| taken.push(event));
             taken.into_iter().for_each(T::release);
         }
+    }
+}
+
+impl<T: Delivery + Send, B: Bell + Send + Sync> Announce for EventQueue<T, B> {
+    fn announce(&self) {
+        self.mailbox.announce();
     }
 }

@@ -1,4 +1,4 @@
-//! What a host's operation is made of. No I/O; of `io` it uses buffers and locks.
+//! What a host's operation is made of. No I/O; of `io` it uses buffers, locks and turns.
 //!
 //! - `event`: what can happen. `event_outlet`: where a task posts it. `event_gate`: keeps the events of one operation in order.
 //! - `event_queue`: where events wait for the host, in a `mailbox`. `registry`: the operations that run.

@@ -27,11 +27,14 @@ pub struct Registry {
     emptied: Condvar,
 }
 
-/// Invariant: nothing is added once `stopped`; so what `stop` sees is all that it has to cancel.
+/// Invariant: nothing is added once `stopped`; so what `stop` sees is all that it has to cancel. Threads are counted in `waiting` before they look at
+/// `running`, under the same lock: so either they see it empty, or the one who empties it sees them.
 #[derive(Default)]
 struct State {
     running: HashMap<u64, Arc<dyn Running>, BuildHasherDefault<IdHasher>>,
     stopped: bool,
+    /// Threads in `wait`: to wake nobody is a system call, too.
+    waiting: usize,
 }
 
 /// Operations are numbered one after another by the library alone: their numbers are as good as hashes, once spread over the high bits as well.
@@ -66,10 +69,11 @@ impl Registry {
     pub fn remove(&self, id: u64) {
         let mut state = lock(&self.state);
         let gone = state.running.remove(&id);
-        if state.running.is_empty() {
+        let awaited = state.waiting > 0 && state.running.is_empty();
+        drop(state);
+        if awaited {
             self.emptied.notify_all();
         }
-        drop(state);
         drop(gone);
     }
 
@@ -95,14 +99,16 @@ impl Registry {
     pub fn wait(&self, limit: Option<Duration>) -> bool {
         let deadline = limit.and_then(|limit| Instant::now().checked_add(limit));
         let mut state = lock(&self.state);
+        state.waiting += 1;
         while !state.running.is_empty() {
             let left = deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()));
             state = match left {
-                Some(Duration::ZERO) => return false,
+                Some(Duration::ZERO) => break,
                 Some(left) => self.emptied.wait_timeout(state, left).unwrap_or_else(|poison| poison.into_inner()).0,
                 None => self.emptied.wait(state).unwrap_or_else(|poison| poison.into_inner()),
             };
         }
-        true
+        state.waiting -= 1;
+        state.running.is_empty()
     }
 }

@@ -18,6 +18,7 @@ use super::{Server, place_of};
 use crate::error::{Error, Phase, Result, Status};
 use crate::io::Socket;
 use crate::io::deadline::{Wait, within};
+use crate::io::turn::in_turn;
 use crate::log;
 use crate::tls;
 use crate::tls::{ServerStream, ServerTls};
@@ -111,7 +112,7 @@ impl ConnectionSummary {
 pub fn start_connection(server: &Arc<Server>, socket: Socket, peer: Option<SocketAddr>) {
     let Some(place) = server.admit(peer.map(|peer| peer.ip().to_canonical())) else { return };
     let server = server.clone();
-    tokio::spawn(async move {
+    tokio::spawn(in_turn(async move {
         let (account, began) = (ConnectionSummary::default(), Instant::now());
         let serving = async {
             let socket = socket.prepared()?;
@@ -121,7 +122,7 @@ pub fn start_connection(server: &Arc<Server>, socket: Socket, peer: Option<Socke
         let served = server.closing.guard(Box::pin(serving)).await;
         log::emit(log::INFO, || account.line(peer, began.elapsed(), &served));
         drop(place);
-    });
+    }));
 }
 
 async fn handshake_and_serve(

@@ -11,6 +11,7 @@ use tokio::runtime::Handle;
 use super::{ResponseHead, ServerRequest};
 use crate::error::{Error, Phase, Result, Status};
 use crate::io::offload::offload;
+use crate::io::turn::in_turn;
 use crate::log;
 
 const PIECE: u64 = 64 << 10;
@@ -52,7 +53,7 @@ pub fn send(request: &Arc<ServerRequest>, message: ResponseHead, mut part: FileP
     }
     request.send_head(message)?;
     let request = request.clone();
-    runtime.spawn(async move {
+    runtime.spawn(in_turn(async move {
         if let Err(error) = copy(&request, part).await {
             log::emit(log::DEBUG, || format!("file: {error}"));
             // The rest of the announced length will not come; CLOSED says why.
@@ -61,7 +62,7 @@ pub fn send(request: &Arc<ServerRequest>, message: ResponseHead, mut part: FileP
                 None => request.cancel.cancel(),
             }
         }
-    });
+    }));
     Ok(())
 }
 

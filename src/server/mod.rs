@@ -44,6 +44,7 @@ use crate::attester::{Attester, Devices, Providers};
 use crate::error::{Error, Result, Status};
 use crate::io::clock;
 use crate::io::sync::lock;
+use crate::io::turn::in_turn;
 use crate::log;
 use crate::operation::{Cancel, Observer, Outlet};
 use crate::tls::{Identity, ServerTls, ServerTlsSettings, server_config};
@@ -178,12 +179,12 @@ impl Server {
         self.stopping.cancel();
         let Some(limit) = limit else { return };
         let server = Arc::downgrade(self);
-        runtime.spawn(async move {
+        runtime.spawn(in_turn(async move {
             tokio::time::sleep(limit).await;
             if let Some(server) = server.upgrade() {
                 server.close();
             }
-        });
+        }));
     }
 
     /// Ends everything.

@@ -15,7 +15,7 @@ use crate::attest::{
 };
 use crate::collateral::{Basis, ServiceRoute, Store};
 use crate::error::{Error, Result, Status};
-use crate::io::clock;
+use crate::io::{clock, turn};
 use crate::verdict::Verdict;
 use kept_bytes::SharedPieces;
 pub use kept_evidence::{Answer, unreadable, unreadable_certificate};
@@ -98,6 +98,8 @@ impl Verifier {
         way: Option<&dyn ServiceRoute>,
         Moment { before, received, now }: Moment<'_>,
     ) -> Result<Judgement> {
+        // It takes long.
+        turn::rest();
         let (none, anchors) = (Documents::none(), &self.anchors);
         let request = |documents| AppraisalRequest { evidence, documents, policy, anchors, binding, received, now };
         let other = |verdict, basis| Ok(Judgement::Other(Box::new(verdict), basis));
@@ -110,6 +112,7 @@ impl Verifier {
         match self.store.find(&needs, policy, way.filter(|_| is_bound), now).await {
             Ok((_, basis)) if before.is_some_and(|before| before.is_same(&basis)) => Ok(Judgement::Same(basis)),
             Ok((documents, basis)) => {
+                turn::rest();
                 let verdict = appraise(&request(&documents))?;
                 if verdict.claims.is_some() {
                     on_trial.settle().await;

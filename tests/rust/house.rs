@@ -180,6 +180,29 @@ fn only_the_c_abi_is_unsafe_and_pure_rooms_are_pure() {
     }
 }
 
+/// What a worker puts off (`io::turn`) is announced in time only if every task that it may get looks at the clock. Blocking handles have no workers.
+#[test]
+fn every_task_of_a_worker_is_a_turn_of_it() {
+    let threads = ["io/caller_runtime.rs", "io/offload.rs", "io/workers.rs", "capi/base/queue.rs"];
+    let mut seen = 0;
+    for (path, text) in sources() {
+        if threads.contains(&&*path) || path.ends_with("tests.rs") {
+            continue;
+        }
+        let code = code(text.split("#[cfg(test)]").next().unwrap_or_default());
+        for (at, _) in code.match_indices("spawn(") {
+            let (before, after) = (&code[..at], code[at + "spawn(".len()..].trim_start());
+            seen += 1;
+            assert!(
+                before.ends_with("driver.") || after.starts_with("in_turn("),
+                "{path}: spawn({}.. without in_turn",
+                after.lines().next().unwrap_or_default()
+            );
+        }
+    }
+    assert!(seen > 10, "{seen}");
+}
+
 #[test]
 fn paths_are_found_in_every_form() {
     let code = "use crate::{log, tls::{a, b}}; use crate::error::Error; fn f() { crate::io::now(); $crate::no(); other_crate::x() }";

@@ -1,5 +1,5 @@
-//! EventGate, mailbox, registry and inbox under a model checker: every interleaving of small programs. The very files of the library, with loom's locks for the standard
-//! library's.
+//! Event gate, mailbox, registry and event queue under a model checker: every interleaving of small programs. The very files of the library, with loom's locks
+//! for the standard library's, and workers whose turns end when the program says so.
 
 #[path = "../../src/operation/event_gate.rs"]
 #[allow(dead_code)]
@@ -18,8 +18,47 @@ mod sync {
     pub use loom::sync::atomic::{AtomicBool, Ordering};
     pub use loom::sync::{Condvar, Mutex, MutexGuard};
 
+    pub use super::turn::{Announce, announce_in_turn};
+
     pub fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
         mutex.lock().unwrap_or_else(|poison| poison.into_inner())
+    }
+}
+
+/// As `io::turn` does it: one announcement for each queue when the turn ends, and at once outside of a turn.
+mod turn {
+    use std::cell::RefCell;
+    use std::sync::Arc;
+
+    pub trait Announce: Send + Sync {
+        fn announce(&self);
+    }
+
+    loom::thread_local! {
+        static PUT_OFF: RefCell<Option<Vec<Arc<dyn Announce>>>> = RefCell::new(None);
+    }
+
+    pub fn announce_in_turn<T: Announce + 'static>(what: &Arc<T>) {
+        let now = PUT_OFF.with(|put_off| match &mut *put_off.borrow_mut() {
+            Some(put_off) => {
+                if put_off.is_empty() {
+                    put_off.push(what.clone());
+                }
+                false
+            }
+            None => true,
+        });
+        if now {
+            what.announce();
+        }
+    }
+
+    /// Runs `work`, which announces to one queue at most, as one turn of a worker.
+    pub fn one(work: impl FnOnce()) {
+        PUT_OFF.with(|put_off| *put_off.borrow_mut() = Some(Vec::new()));
+        work();
+        let put_off = PUT_OFF.with(|put_off| put_off.borrow_mut().take());
+        put_off.into_iter().flatten().for_each(|each| each.announce());
     }
 }
 
@@ -160,11 +199,15 @@ fn queued_nothing_comes_after_closed_and_the_descriptor_tells_the_truth() {
         let shared = Arc::new((EventGate::new(), Mailbox::new(Some(Descriptor::default()))));
         shared.0.open();
         let post = |shared: &(EventGate<u32>, Mailbox<u32, Descriptor>), event: u32| {
-            shared.0.pass(event, event == CLOSED, |event| assert_eq!(shared.1.push(event), None))
+            let mut told = Ok(false);
+            shared.0.pass(event, event == CLOSED, |event| told = shared.1.push(event));
+            if told.expect("nobody has abandoned the mailbox") {
+                shared.1.announce();
+            }
         };
         let other = {
             let shared = shared.clone();
-            thread::spawn(move || [1, 2].map(|event| post(&shared, event)))
+            thread::spawn(move || [1, 2].into_iter().for_each(|event| post(&shared, event)))
         };
         let mut taken = Vec::new();
         shared.1.take(1, |event| taken.push(event));
@@ -199,26 +242,33 @@ fn every_waiter_gets_its_event() {
                 taken
             })
         });
-        mailbox.push(1);
-        mailbox.push(2);
+        for item in [1, 2] {
+            if mailbox.push(item).expect("nobody has abandoned the mailbox") {
+                mailbox.announce();
+            }
+        }
         assert_eq!(waiters.map(|waiter| waiter.join().expect("no panic")), [1, 1]);
     });
 }
 
-/// An operation with one event, its last: released, it leaves as an operation of the library does.
-struct Last {
+/// An event of an operation: with the last one released, it leaves as an operation of the library does.
+struct Shown {
+    event: u32,
     operation: u64,
-    queue: std::sync::Weak<EventQueue<Last, Descriptor>>,
+    queue: std::sync::Weak<EventQueue<Shown, Descriptor>>,
     delivered: std::sync::Arc<sync_list::List>,
 }
 
-impl Delivery for Last {
+impl Delivery for Shown {
     fn deliver(self) {
-        self.delivered.push(CLOSED);
+        self.delivered.push(self.event);
         self.release();
     }
 
     fn release(self) {
+        if self.event != CLOSED {
+            return;
+        }
         let queue = self.queue.upgrade().expect("the queue outlives its operations");
         queue.registry().remove(self.operation);
         queue.operation_left();
@@ -232,16 +282,24 @@ impl Running for Canceled {
     fn cancel(&self) {}
 }
 
-type Queue = std::sync::Arc<EventQueue<Last, Descriptor>>;
+impl Shown {
+    /// An event before this one.
+    fn before(&self, event: u32) -> Shown {
+        Shown { event, operation: self.operation, queue: self.queue.clone(), delivered: self.delivered.clone() }
+    }
+}
+
+type Queue = std::sync::Arc<EventQueue<Shown, Descriptor>>;
 
 /// A queue with one operation, and the gate, the last event, and what was delivered, of that.
-fn queue_with_one(kind: QueueKind) -> (Queue, EventGate<Last>, Last, std::sync::Arc<sync_list::List>) {
+fn queue_with_one(kind: QueueKind) -> (Queue, EventGate<Shown>, Shown, std::sync::Arc<sync_list::List>) {
     let bell = (kind == QueueKind::Polled).then(Descriptor::default);
     let (queue, gate) = (std::sync::Arc::new(EventQueue::new(kind, bell)), EventGate::new());
     let delivered = std::sync::Arc::<sync_list::List>::default();
     assert!(queue.registry().add(1, std::sync::Arc::new(Canceled)));
     gate.open();
-    let last = Last { operation: 1, queue: std::sync::Arc::downgrade(&queue), delivered: delivered.clone() };
+    let last =
+        Shown { event: CLOSED, operation: 1, queue: std::sync::Arc::downgrade(&queue), delivered: delivered.clone() };
     (queue, gate, last, delivered)
 }
 
@@ -341,10 +399,164 @@ fn what_is_pushed_to_nobody_comes_back() {
         let mailbox = Arc::new(Mailbox::new(Some(Descriptor::default())));
         let other = {
             let mailbox = mailbox.clone();
-            thread::spawn(move || mailbox.push(1).map_or(0, |_| 1))
+            thread::spawn(move || match mailbox.push(1) {
+                Ok(told) => {
+                    if told {
+                        mailbox.announce();
+                    }
+                    0
+                }
+                Err(_) => 1,
+            })
         };
         let left = mailbox.abandon().len();
         assert_eq!(other.join().expect("no panic") + left, 1, "released once, by one of the two");
         assert!(!mailbox.bell().is_some_and(Descriptor::readable));
+    });
+}
+
+#[test]
+fn one_announcement_wakes_every_waiter_that_there_is_an_item_for() {
+    loom::model(|| {
+        let mailbox = Arc::new(Mailbox::<u32, Descriptor>::new(None));
+        let waiters = [(); 2].map(|()| {
+            let mailbox = mailbox.clone();
+            thread::spawn(move || {
+                let mut taken = 0;
+                while taken == 0 && mailbox.wait(None, || false) {
+                    taken = mailbox.take(1, |_| ());
+                }
+                taken
+            })
+        });
+        let told = [1, 2].map(|item| mailbox.push(item).expect("nobody has abandoned the mailbox"));
+        if told.contains(&true) {
+            mailbox.announce();
+        }
+        assert_eq!(waiters.map(|waiter| waiter.join().expect("no panic")), [1, 1]);
+    });
+}
+
+#[test]
+fn a_turn_is_announced_once_and_the_descriptor_tells_the_truth_after_it() {
+    loom::model(|| {
+        let mailbox = Arc::new(Mailbox::new(Some(Descriptor::default())));
+        let worker = {
+            let mailbox = mailbox.clone();
+            thread::spawn(move || {
+                let told = [1, 2].map(|item| mailbox.push(item).expect("nobody has abandoned the mailbox"));
+                if told.contains(&true) {
+                    mailbox.announce();
+                }
+            })
+        };
+        // Before the announcement, between, and after it: nothing may be lost, nor announced for nothing.
+        let mut taken = Vec::new();
+        mailbox.take(1, |item| taken.push(item));
+        mailbox.take(1, |item| taken.push(item));
+        worker.join().expect("no panic");
+        while mailbox.bell().is_some_and(Descriptor::readable) {
+            assert_eq!(mailbox.take(1, |item| taken.push(item)), 1, "readable for nothing");
+        }
+        assert_eq!(mailbox.take(1, |item| taken.push(item)), 0, "not readable, and yet there is something");
+        assert_eq!(taken, [1, 2]);
+    });
+}
+
+#[test]
+fn a_dispatching_thread_shows_a_turn_whenever_the_handle_goes() {
+    loom::model(|| {
+        let (queue, gate, last, delivered) = queue_with_one(QueueKind::Dispatching);
+        let worker = {
+            let queue = queue.clone();
+            thread::spawn(move || {
+                turn::one(|| {
+                    queue.post(&gate, last.before(1), false);
+                    queue.post(&gate, last, true);
+                });
+            })
+        };
+        let host = {
+            let queue = queue.clone();
+            thread::spawn(move || queue.close())
+        };
+        queue.dispatch();
+        worker.join().expect("no panic");
+        host.join().expect("no panic");
+        assert_eq!(delivered.all(), [1, CLOSED]);
+    });
+}
+
+#[test]
+fn stopping_a_polled_queue_waits_for_the_turn_of_a_worker() {
+    loom::model(|| {
+        let (queue, gate, last, delivered) = queue_with_one(QueueKind::Polled);
+        let worker = {
+            let queue = queue.clone();
+            thread::spawn(move || {
+                turn::one(|| {
+                    queue.post(&gate, last.before(1), false);
+                    queue.post(&gate, last, true);
+                });
+            })
+        };
+        queue.stop();
+        assert!(queue.registry().is_empty());
+        worker.join().expect("no panic");
+        assert!(delivered.all().is_empty() && !queue.bell().is_some_and(Descriptor::readable));
+    });
+}
+
+/// The task of an operation goes from one worker to another in the middle of a turn of both.
+#[test]
+fn the_events_of_an_operation_stay_in_order_on_two_workers() {
+    loom::model(|| {
+        let (queue, gate, last, delivered) = queue_with_one(QueueKind::Polled);
+        let handed = Arc::new(loom::sync::Mutex::new(None));
+        let worker = {
+            let (queue, handed) = (queue.clone(), handed.clone());
+            thread::spawn(move || {
+                turn::one(|| {
+                    queue.post(&gate, last.before(1), false);
+                    *sync::lock(&handed) = Some((gate, last));
+                });
+            })
+        };
+        let taken = sync::lock(&handed).take();
+        let moved = taken.is_some();
+        turn::one(|| {
+            if let Some((gate, last)) = taken {
+                queue.post(&gate, last, true);
+            }
+        });
+        worker.join().expect("no panic");
+        let rest = sync::lock(&handed).take();
+        if let Some((gate, last)) = rest {
+            queue.post(&gate, last, true);
+        }
+        assert!(queue.bell().is_some_and(Descriptor::readable), "after every turn it is known that there is something");
+        let mut taken = Vec::new();
+        queue.take(8, |event| taken.push(event));
+        assert!(!queue.bell().is_some_and(Descriptor::readable));
+        taken.into_iter().for_each(Delivery::deliver);
+        assert_eq!(delivered.all(), [1, CLOSED], "moved: {moved}");
+        assert!(queue.registry().wait(None));
+    });
+}
+
+#[test]
+fn what_a_taker_leaves_is_announced_at_once() {
+    loom::model(|| {
+        let mailbox = Mailbox::new(Some(Descriptor::default()));
+        let readable = || mailbox.bell().is_some_and(Descriptor::readable);
+        assert_eq!([1, 2, 3].map(|item| mailbox.push(item)), [Ok(true); 3]);
+        assert!(!readable());
+        assert_eq!((mailbox.take(1, |_| ()), readable()), (1, true));
+        assert_eq!(mailbox.push(4), Ok(false), "it rings already");
+        assert_eq!((mailbox.take(2, |_| ()), readable()), (2, true));
+        assert_eq!((mailbox.take(2, |_| ()), readable()), (1, false));
+        // The announcement that was still due.
+        mailbox.announce();
+        assert!(!readable());
     });
 }

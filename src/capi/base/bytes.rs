@@ -10,6 +10,7 @@ use super::guard::{guard, guard_free, guard_value};
 use super::status::atls_status;
 use crate::capi::base::arguments::{self, Counted, Out, Owned, c_bytes, require};
 use crate::capi::base::handle::{Handle, add_ref, borrow, release};
+use crate::io::turn;
 
 /// Borrowed text, valid as long as the object that it came from, which the function that returns it names.
 #[repr(C)]
@@ -156,6 +157,7 @@ impl AsRef<[u8]> for Foreign {
 impl Drop for Foreign {
     fn drop(&mut self) {
         if let Some(release) = self.release {
+            turn::rest();
             // SAFETY: called once, as `atls_buf_wrap` promises.
             unsafe { release(self.user_data) };
         }

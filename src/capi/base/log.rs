@@ -4,6 +4,7 @@ use std::ffi::c_void;
 
 use super::bytes::{atls_str, c_string};
 use super::guard::guard_value;
+use crate::io::turn;
 
 /// How much is logged; each level includes those before it.
 pub type atls_log_level = u32;
@@ -36,6 +37,7 @@ pub unsafe extern "C" fn atls_log_set(level: atls_log_level, callback: atls_log_
             Some(Box::new(move |level, line| {
                 let host = &host;
                 let line = c_string(line);
+                turn::rest();
                 // SAFETY: the contract of `atls_log_fn`.
                 unsafe { callback(host.0, level, atls_str::from_cstring(&line)) }
             })),

@@ -10,7 +10,7 @@ use super::arguments::Counted;
 use super::event::{HostEvent, Posted, atls_event, atls_sink};
 use super::queue::HostEventQueue;
 use crate::error::{Error, Result, Status};
-use crate::io::blocking::mark_thread;
+use crate::io::blocking::call_host;
 use crate::operation::event_gate::EventGate;
 use crate::operation::{Observer, Outlet, Registry, Running, new_id};
 
@@ -95,20 +95,16 @@ impl Operation {
     pub(in crate::capi) fn call(&self, event: impl FnOnce() -> atls_event) {
         if let Some(call) = self.call {
             let event = event();
-            let before = mark_thread(true);
             // SAFETY: the contract of `atls_sink`.
-            unsafe { call(self.user_data, &event) };
-            mark_thread(before);
+            call_host(|| unsafe { call(self.user_data, &event) });
         }
     }
 
     /// After CLOSED: the host's object is released, and waits for the operation end.
     pub(in crate::capi) fn release(&self) {
         if let Some(release) = self.drop {
-            let before = mark_thread(true);
             // SAFETY: called once, after CLOSED, as `atls_sink` promises.
-            unsafe { release(self.user_data) };
-            mark_thread(before);
+            call_host(|| unsafe { release(self.user_data) });
         }
         self.leave();
     }

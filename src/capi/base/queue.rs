@@ -17,7 +17,9 @@ use crate::io::offload::no_thread;
 use crate::io::sync::lock;
 use crate::operation::{Delivery, EventQueue, QueueKind};
 
-/// Events wait here for the host. Reference-counted; safe to share between threads.
+/// Events wait here for the host. Those that arise together on a thread of the library are announced together, by one wake-up: at the latest when that thread
+/// has nothing more to do, calls a function of the host, or has held one back for half a millisecond and ends the step at which it is. A host that looks finds them
+/// before. Reference-counted; safe to share between threads.
 pub struct atls_queue {
     inbox: Arc<HostEventQueue>,
     thread: Mutex<Option<std::thread::JoinHandle<()>>>,
@@ -100,8 +102,8 @@ fn create(kind: QueueKind, queue: Out<*mut atls_queue>) -> Result<()> {
     Ok(())
 }
 
-/// Returns a descriptor that is readable while events wait, for poll, epoll, libuv or Go's netpoller: a hint, level-triggered. Never read from it. -1
-/// for a queue that is not polled. Valid as long as the queue.
+/// Returns a descriptor for poll, epoll, libuv or Go's netpoller, level-triggered: readable from when events are announced until all that wait were taken.
+/// Never read from it. -1 for a queue that is not polled. Valid as long as the queue.
 #[unsafe(no_mangle)]
 pub extern "C" fn atls_queue_fd(queue: Counted<atls_queue>) -> i32 {
     guard_value(-1, || {

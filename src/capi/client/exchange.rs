@@ -18,6 +18,7 @@ use crate::client::blocking_exchange::{BlockingExchange, CALL_TIMEOUT};
 use crate::client::exchange_task::{OnWritable, Prepared, SharedExchange, run_exchange};
 use crate::client::http_client::ResponseRoute;
 use crate::error::{Error, Result, Status};
+use crate::io::turn::in_turn;
 use crate::operation::{SendQueue, TransferEvent};
 
 /// One request and its response. Reference-counted, safe to share between threads. Dropping the
@@ -63,7 +64,7 @@ impl atls_exchange {
         let registration = operation.register(&made, &shared, |shared| shared.cancel.cancel())?;
         // Before the first event can run.
         place.give(made);
-        runtime.handle().spawn(run_exchange(prepared, registration.begin()));
+        runtime.handle().spawn(in_turn(run_exchange(prepared, registration.begin())));
         Ok(())
     }
 

@@ -20,6 +20,7 @@ use crate::client::connection_task::{SharedConnection, run_connection};
 use crate::client::exchange_task::Prepared;
 use crate::error::{Error, Result, Status};
 use crate::io::CallerRuntime;
+use crate::io::turn::in_turn;
 use crate::operation::Credit;
 
 /// An attested HTTP/1.1 connection with keep-alive. Requests are made one after the other; each
@@ -94,7 +95,7 @@ pub extern "C" fn atls_http_connect_start(
         });
         let registration = operation.register(&made, &shared, |shared| shared.cancel.cancel())?;
         http.give(made);
-        runtime.handle().spawn(run_connection(target, shared, registration.begin()));
+        runtime.handle().spawn(in_turn(run_connection(target, shared, registration.begin())));
         Ok(())
     })
 }

@@ -16,7 +16,8 @@ use crate::capi::base::handle::{borrow, borrow_mut};
 use crate::capi::base::status::atls_status;
 use crate::client::{BodySource, ClientBody};
 use crate::error::{Error, Result, Status};
-use crate::io::blocking::mark_thread;
+use crate::io::blocking::call_host;
+use crate::io::turn;
 use crate::message::form::FormField;
 
 /// Functions of the host that supply a request body when the library asks for it. They run on the
@@ -64,9 +65,7 @@ impl HostSource {
                 "two exchanges read from the same body source at the same time",
             ));
         }
-        let mark = mark_thread(true);
-        let answer = call(&self.source);
-        mark_thread(mark);
+        let answer = call_host(|| call(&self.source));
         self.busy.store(false, Ordering::Release);
         Ok(answer)
     }
@@ -103,6 +102,7 @@ impl BodySource for HostSource {
 impl Drop for HostSource {
     fn drop(&mut self) {
         if let Some(drop) = self.source.drop {
+            turn::rest();
             // SAFETY: the function and its data are the host's, and nothing else holds the source any more.
             unsafe { drop(self.source.user_data) };
         }

@@ -13,6 +13,7 @@ use crate::capi::base::guard::guard;
 use crate::capi::base::handle::borrow_mut;
 use crate::capi::base::status::atls_status;
 use crate::connect::ConnectBuilder;
+use crate::io::turn;
 use crate::tls::{Identity, KeyLogSink};
 
 /// Sets the name to check the certificate against and to send as SNI, if it is not the host.
@@ -134,6 +135,7 @@ pub unsafe extern "C" fn atls_config_set_key_log(
 
 fn tell(callback: unsafe extern "C" fn(*mut c_void, atls_str), kept: &HostData, line: &str) {
     let line = c_string(line);
+    turn::rest();
     // SAFETY: the contract of `atls_key_log_fn`.
     unsafe { callback(kept.user_data, atls_str::from_cstring(&line)) }
 }

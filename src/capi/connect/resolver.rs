@@ -11,7 +11,7 @@ use crate::capi::base::guard::guard;
 use crate::capi::base::handle::borrow_mut;
 use crate::capi::base::status::atls_status;
 use crate::error::{Error, Phase, Result, Status};
-use crate::io::blocking::mark_thread;
+use crate::io::blocking::call_host;
 use crate::io::dialling::{Resolve, Resolver};
 
 /// The addresses of one name. Valid while `resolve` of an atls_resolver runs, on its thread.
@@ -46,10 +46,10 @@ impl Resolve for HostResolver {
         let failed = |why: String| Error::new(Status::Dns, format!("resolve {host}: {why}")).phase(Phase::Dns);
         let name = CString::new(host).map_err(|_| failed("a NUL in the name".into()))?;
         let mut addresses = atls_addresses { found: Vec::new() };
-        let mark = mark_thread(true);
-        // SAFETY: the host gave this function for this data; the name and the list live through the call.
-        let done = self.0.resolve.map(|resolve| unsafe { resolve(self.0.user_data, name.as_ptr(), &mut addresses) });
-        mark_thread(mark);
+        let done = self.0.resolve.map(|resolve| {
+            // SAFETY: the host gave this function for this data; the name and the list live through the call.
+            call_host(|| unsafe { resolve(self.0.user_data, name.as_ptr(), &mut addresses) })
+        });
         match (done, addresses.found) {
             (Some(0), found) if !found.is_empty() => Ok(found),
             (Some(0), _) => Err(failed("the resolver added no address".into())),

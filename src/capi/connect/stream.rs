@@ -17,6 +17,7 @@ use crate::capi::base::status::atls_status;
 use crate::error::{Error, Result, Status};
 use crate::io::CallerRuntime;
 use crate::io::buffers;
+use crate::io::turn::in_turn;
 use crate::operation::{Outlet, TransferEvent};
 use crate::stream::blocking::{BlockingStream, CALL_TIMEOUT};
 use crate::stream::{StreamState, stream_task};
@@ -102,7 +103,7 @@ pub extern "C" fn atls_stream_connect_start(
         let credit = (config.credit, config.automatic_credit);
         let (made, shared, outlet) = atls_stream::waiting(runtime.clone(), sink, credit, None)?;
         stream.give(made);
-        runtime.handle().spawn(stream_task(target, shared, outlet));
+        runtime.handle().spawn(in_turn(stream_task(target, shared, outlet)));
         Ok(())
     })
 }

@@ -23,6 +23,7 @@ use crate::h1_driver::{DriverSettings, FieldLine, H1Driver, connect_task, connec
 use crate::io::Socket;
 use crate::io::deadline::ChosenDuration;
 use crate::io::sync::lock;
+use crate::io::turn::in_turn;
 use crate::operation::Outlet;
 use crate::stream::PendingStream;
 
@@ -75,7 +76,7 @@ pub unsafe extern "C" fn atls_h1_driver_adopt_start(
         let peer = socket.peer();
         let (made, running, outlet) = start(&runtime, settings, sink)?;
         driver.give(made);
-        runtime.handle().spawn(connection_task(socket, running, outlet, peer));
+        runtime.handle().spawn(in_turn(connection_task(socket, running, outlet, peer)));
         // SAFETY: it is ours from here on, as the header says of OK.
         unsafe { close(fd) };
         Ok(())
@@ -101,7 +102,7 @@ pub extern "C" fn atls_h1_driver_connect_start(
         let target = borrow(connection, "connection")?.config.target()?;
         let (made, running, outlet) = start(&runtime, settings, sink)?;
         driver.give(made);
-        runtime.handle().spawn(connect_task(target, running, outlet));
+        runtime.handle().spawn(in_turn(connect_task(target, running, outlet)));
         Ok(())
     })
 }
@@ -294,7 +295,7 @@ pub extern "C" fn atls_h1_driver_detach_start(
         stream.give(made);
         // Refused in between, the stream says so with CLOSED.
         let handover = PendingStream::new(shared, outlet);
-        handle.spawn(handover.watch());
+        handle.spawn(in_turn(handover.watch()));
         let _ = driver.detach(handover);
         Ok(())
     })

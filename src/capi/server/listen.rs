@@ -8,11 +8,12 @@ use crate::capi::base::guard::guard;
 use crate::capi::base::handle::share;
 use crate::capi::base::status::atls_status;
 use crate::io;
+use crate::io::turn::in_turn;
 use crate::server::{Listener, accept_task, bind_unix, start_connection, take_over};
 
 impl atls_server {
     pub(in crate::capi) fn start_accepting(&self, listener: Listener) {
-        self.runtime.handle().spawn(accept_task(self.server.clone(), listener));
+        self.runtime.handle().spawn(in_turn(accept_task(self.server.clone(), listener)));
     }
 }
 

@@ -17,6 +17,7 @@ use crate::capi::base::operation::Operation;
 use crate::capi::base::runtime::atls_runtime;
 use crate::capi::base::status::atls_status;
 use crate::error::Result;
+use crate::io::turn::in_turn;
 use crate::server::{Server, ServerEvent, ServerSettings, bind, server_task};
 
 /// An HTTP server, with or without TLS. Its sink gets a REQUEST event for each request, and CLOSED
@@ -84,7 +85,7 @@ pub(in crate::capi) fn start(
     let registration = operation.register(&made, &shared, Server::close)?;
     // Written before the first event can run, which happens at once if the runtime is stopped.
     place.give(made);
-    runtime.handle().spawn(server_task(shared, registration.begin()));
+    runtime.handle().spawn(in_turn(server_task(shared, registration.begin())));
     Ok(())
 }
 

@@ -11,6 +11,7 @@ use crate::capi::base::status::atls_status;
 use crate::capi::connect::stream::atls_stream;
 use crate::capi::text::headers::atls_headers;
 use crate::error::{Error, Status};
+use crate::io::turn::in_turn;
 use crate::server::{ResponseHead, Switch};
 use crate::stream::PendingStream;
 
@@ -51,7 +52,7 @@ pub extern "C" fn atls_server_request_upgrade_start(
         stream.give(made);
         // If the request has ended in the meantime, the stream's CLOSED says so.
         let pending = PendingStream::new(shared, outlet);
-        handle.spawn(pending.watch());
+        handle.spawn(in_turn(pending.watch()));
         let _ = inner.switch(Switch { head, stream: pending });
         Ok(())
     })
