@@ -44,10 +44,8 @@ pub async fn open(
     loop {
         match next(&mut conn, &mut informational)? {
             ProxyAnswer::Nothing => {
-                let count = socket.read(conn.reserve(1024)).await.map_err(io)?;
-                match count {
-                    0 => conn.receive_eof(),
-                    _ => drop(conn.commit(count)),
+                if socket.read_buf(conn.room(1024)).await.map_err(io)? == 0 {
+                    conn.receive_eof();
                 }
             }
             // A TLS server waits for its client: bytes that are here already are not the server's.

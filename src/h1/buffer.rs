@@ -1,33 +1,42 @@
 //! Bytes that were received but not parsed yet. Consumed bytes stay in place until more are written, so events can be views of them. Pure.
 
-/// The receive buffer. All of `storage` is initialised; the live bytes are `start..end`.
+use bytes::{Buf, BufMut, Bytes, BytesMut};
+
+/// The receive buffer. The live bytes follow those that were consumed, up to `end`.
 #[derive(Default)]
 pub struct Buffer {
-    storage: Vec<u8>,
+    storage: BytesMut,
     start: usize,
-    end: usize,
+    /// Bytes at the end of `storage` that were reserved for writing and are not received yet.
+    reserved: usize,
+    /// Somebody may hold a part of the memory, or have held it: what `storage` can see of it says nothing about its size.
+    shared: bool,
     /// How far, from `start`, the search for line ends has got.
     searched: usize,
     /// Positions, from `start`, of the line feeds found so far. 32 bits are enough: blocks are limited to less.
     feeds: Vec<u32>,
-    /// Bytes that were reserved for writing.
-    reserved: usize,
 }
 
 /// Bytes of storage that an empty buffer may keep.
 const KEEP: usize = 256 << 10;
+/// Pieces of fewer bytes are copied out of the buffer: that costs less than new memory for the buffer, and a piece that is kept holds no more than itself.
+pub const WORTH: usize = 4 << 10;
 
 impl Buffer {
+    fn end(&self) -> usize {
+        self.storage.len() - self.reserved
+    }
+
     pub fn live(&self) -> &[u8] {
-        &self.storage[self.start..self.end]
+        &self.storage[self.start..self.end()]
     }
 
     pub fn is_empty(&self) -> bool {
-        self.start == self.end
+        self.len() == 0
     }
 
     pub fn len(&self) -> usize {
-        self.end - self.start
+        self.end() - self.start
     }
 
     /// Bytes of the storage, by positions that [`Buffer::consume`] gave.
@@ -41,16 +50,23 @@ impl Buffer {
 
     pub fn push(&mut self, bytes: &[u8]) {
         self.make_room(bytes.len());
-        self.storage[self.end..self.end + bytes.len()].copy_from_slice(bytes);
-        self.end += bytes.len();
-        self.reserved = 0;
+        self.storage.extend_from_slice(bytes);
     }
 
-    /// At least `least` writable bytes, for [`Buffer::commit`].
-    pub fn reserve(&mut self, least: usize) -> &mut [u8] {
+    /// Room for at least `least` bytes: what is put there is received.
+    pub fn room(&mut self, least: usize) -> &mut impl BufMut {
         self.make_room(least.max(1));
-        self.reserved = self.storage.len() - self.end;
-        &mut self.storage[self.end..]
+        &mut self.storage
+    }
+
+    /// `least` writable bytes, for [`Buffer::commit`].
+    pub fn reserve(&mut self, least: usize) -> &mut [u8] {
+        let least = least.max(1);
+        self.make_room(least);
+        let end = self.storage.len();
+        self.storage.resize(end + least, 0);
+        self.reserved = least;
+        &mut self.storage[end..]
     }
 
     /// The first `count` reserved bytes were filled. False if fewer were reserved.
@@ -58,17 +74,18 @@ impl Buffer {
         if count > self.reserved {
             return false;
         }
-        self.end += count;
+        self.storage.truncate(self.end() + count);
         self.reserved = 0;
         true
     }
 
     /// Frees what is beyond `keep` and not in use. Live bytes are copied only if more than that was consumed before them.
     pub fn rest(&mut self, keep: usize) {
-        if self.storage.len() > keep && self.storage.len() - self.len() > self.len() {
-            let storage = self.live().to_vec();
-            let (end, searched, feeds) = (storage.len(), self.searched, std::mem::take(&mut self.feeds));
-            *self = Buffer { storage, end, searched, feeds, ..Buffer::default() };
+        let size = self.storage.capacity();
+        if self.shared || (size > keep && size - self.len() > self.len()) {
+            let storage = BytesMut::from(self.live());
+            let (searched, feeds) = (self.searched, std::mem::take(&mut self.feeds));
+            *self = Buffer { storage, searched, feeds, ..Buffer::default() };
         }
         if self.feeds.is_empty() && self.feeds.capacity() > keep {
             self.feeds = Vec::new();
@@ -76,25 +93,33 @@ impl Buffer {
     }
 
     fn make_room(&mut self, count: usize) {
+        self.storage.truncate(self.end());
+        self.reserved = 0;
         if self.is_empty() {
-            (self.start, self.end) = (0, 0);
-            if self.storage.len() > KEEP && count <= KEEP {
-                self.storage.truncate(KEEP);
-                self.storage.shrink_to_fit();
+            self.storage.clear();
+            self.start = 0;
+            if self.storage.capacity() > KEEP && count <= KEEP {
+                self.storage = BytesMut::new();
             }
         }
-        if self.storage.len() - self.end >= count {
+        if self.storage.capacity() - self.storage.len() >= count {
             return;
         }
-        // Moving pays for itself only if at least as much was consumed as is moved.
-        if self.start >= self.len() {
-            self.storage.copy_within(self.start..self.end, 0);
-            (self.start, self.end) = (0, self.end - self.start);
+        // What was consumed is used again if at least as much was consumed as is left, which is then moved.
+        self.storage.advance(self.start);
+        self.start = 0;
+        self.storage.reserve(count.max(1024usize.saturating_sub(self.storage.len())));
+    }
+
+    /// Takes out what was consumed last: a large piece without a copy. The buffer then goes on in other memory, unless the piece is dropped before it needs more.
+    pub fn take_out(&mut self, piece: std::ops::Range<usize>) -> Bytes {
+        if piece.len() < WORTH || piece.end != self.start {
+            return Bytes::copy_from_slice(&self.storage[piece]);
         }
-        let needed = self.end.saturating_add(count);
-        if needed > self.storage.len() {
-            self.storage.resize(needed.max(self.storage.len() * 2).max(1024), 0);
-        }
+        self.storage.advance(piece.start);
+        self.start = 0;
+        self.shared = true;
+        self.storage.split_to(piece.len()).freeze()
     }
 
     /// Takes `count` bytes off the front and says where they are.
@@ -108,7 +133,7 @@ impl Buffer {
 
     /// The length of the first line including its LF, if it is complete. Looks at no byte twice, and at none beyond `most`.
     pub fn find_line(&mut self, most: usize) -> Option<usize> {
-        let live = &self.storage[self.start..self.end.min(self.start.saturating_add(most))];
+        let live = &self.storage[self.start..self.end().min(self.start.saturating_add(most))];
         let found = memchr::memchr(b'\n', &live[self.searched..]).map(|at| self.searched + at);
         self.searched = found.map_or(live.len(), |at| at + 1);
         found.map(|at| at + 1)
@@ -117,7 +142,7 @@ impl Buffer {
     /// The length of the lines up to and including an empty one, if there is one. Looks at no byte twice, even if they come one at a time, and at
     /// none beyond `most`: what is longer is refused, and positions in it need not be kept.
     pub fn find_block(&mut self, most: usize) -> Option<usize> {
-        let live = &self.storage[self.start..self.end.min(self.start.saturating_add(most))];
+        let live = &self.storage[self.start..self.end().min(self.start.saturating_add(most))];
         let from = self.searched;
         for at in memchr::memchr_iter(b'\n', &live[from..]) {
             let at = from + at;
@@ -172,13 +197,44 @@ mod tests {
             buffer.push(&[7; 1000]);
             buffer.consume(1000);
         }
-        assert!(buffer.storage.len() <= 4096);
+        assert!(buffer.storage.capacity() <= 4096);
         buffer.push(&vec![7; 1 << 20]);
         buffer.consume(1 << 20);
         buffer.push(b"x");
-        assert_eq!((buffer.live(), buffer.storage.capacity()), (&b"x"[..], KEEP));
+        assert_eq!(buffer.live(), b"x");
+        assert!(buffer.storage.capacity() <= KEEP);
         assert!(!buffer.commit(1), "nothing was reserved");
         let room = buffer.reserve(10).len();
         assert!(room >= 10 && !buffer.commit(room + 1) && buffer.commit(room) && !buffer.commit(1));
+        assert_eq!(buffer.len(), 1 + room);
+        buffer.reserve(10);
+        buffer.room(3).put_slice(b"abc");
+        assert!(buffer.live().ends_with(b"\0abc") && buffer.len() == 4 + room, "what was reserved before is no room");
+    }
+
+    /// A large piece is the buffer's own memory; it does not change when the buffer goes on, and `rest` does not hold on to it.
+    #[test]
+    fn large_pieces_are_not_copied_and_stay_as_they_are() {
+        for (size, same) in [(WORTH - 1, false), (WORTH, true), (3 * WORTH, true)] {
+            let mut buffer = Buffer::default();
+            buffer.push(b"head");
+            buffer.push(&vec![b'x'; size]);
+            buffer.push(b"next");
+            buffer.consume(4);
+            let place = buffer.live().as_ptr();
+            let range = buffer.consume(size);
+            let piece = buffer.take_out(range);
+            assert_eq!(piece.as_ptr() == place, same, "{size}");
+            assert_eq!(buffer.live(), b"next");
+            buffer.push(&vec![b'y'; 5 * WORTH]);
+            buffer.consume(4);
+            buffer.room(WORTH).put_slice(b"z");
+            assert!(piece.iter().all(|byte| *byte == b'x') && piece.len() == size);
+            assert!(buffer.live().iter().rev().skip(1).all(|byte| *byte == b'y') && buffer.live().ends_with(b"yz"));
+            let all = buffer.consume(5 * WORTH + 1);
+            drop(buffer.take_out(all));
+            buffer.rest(100);
+            assert_eq!((buffer.storage.capacity(), buffer.len()), (0, 0));
+        }
     }
 }

@@ -1,6 +1,8 @@
 //! One connection: what it has received, what it may send, and the states of both sides. `receiving.rs` reads what comes in,
 //! `sending.rs` writes what goes out. Pure.
 
+use bytes::BufMut;
+
 use super::body::{BodyParser, Framing};
 use super::buffer::Buffer;
 use super::error::{Checked, ProtocolError, Refusal, Side};
@@ -119,7 +121,12 @@ impl Connection {
         self.eof
     }
 
-    /// Room in the receive buffer, at least `least` bytes.
+    /// Room in the receive buffer, at least `least` bytes: what is put there is received.
+    pub fn room(&mut self, least: usize) -> &mut impl BufMut {
+        self.buffer.room(least)
+    }
+
+    /// Room as a slice of `least` bytes, for [`Connection::commit`].
     pub fn reserve(&mut self, least: usize) -> &mut [u8] {
         self.buffer.reserve(least)
     }

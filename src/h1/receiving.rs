@@ -2,8 +2,11 @@
 
 use std::ops::Range;
 
+use bytes::{Bytes, BytesMut};
+
 use super::body;
 use super::body::{BodyParser, Chunk};
+use super::buffer::WORTH;
 use super::connection::{Connection, Message};
 use super::error::{Checked, ProtocolError, Refusal, Side};
 use super::fields::Method;
@@ -35,6 +38,7 @@ pub struct Event<'a> {
 /// What was read, before it is shown.
 enum Got {
     Nothing,
+    Paused,
     Head(BlockKind),
     Data { bytes: Range<usize>, chunk_start: bool, chunk_end: bool },
     End { trailers: bool },
@@ -44,6 +48,40 @@ enum Got {
 impl Connection {
     /// The next event. An error is final for the peer's side, and later calls return it again; our side may still send.
     pub fn next_event(&mut self) -> Result<Event<'_>, ProtocolError> {
+        self.next().map(|got| self.show(got))
+    }
+
+    /// Takes what has been received of a body, and the event that came last, without its data: Data if there may be more, EndOfMessage, or another event if there
+    /// was nothing of a body. Pieces are joined until there are `most` bytes, so that a body of many small chunks comes in few pieces; a large piece is handed on
+    /// as it is, without a copy. An error after some bytes comes from the next call.
+    pub fn take_body(&mut self, most: usize) -> Result<(Bytes, Event<'_>), ProtocolError> {
+        let (mut first, mut joined) = (Bytes::new(), BytesMut::new());
+        let last = loop {
+            match self.next() {
+                Ok(Got::Data { bytes, .. }) => {
+                    if first.is_empty() {
+                        first = self.buffer.take_out(bytes);
+                    } else {
+                        if joined.is_empty() {
+                            joined.extend_from_slice(&first);
+                        }
+                        joined.extend_from_slice(self.buffer.bytes(bytes));
+                    }
+                    if first.len() >= most.min(WORTH) || joined.len() >= most {
+                        break None;
+                    }
+                }
+                Ok(got @ Got::End { .. }) => break Some(got),
+                Ok(_) | Err(_) if !first.is_empty() => break None,
+                Ok(got) => break Some(got),
+                Err(error) => return Err(error),
+            }
+        };
+        let data = if joined.is_empty() { first } else { joined.freeze() };
+        Ok((data, last.map_or(Event::of(EventKind::Data), |got| self.show(got))))
+    }
+
+    fn next(&mut self) -> Result<Got, ProtocolError> {
         let theirs = self.their_state();
         if theirs == State::Error {
             let first = self.their_refusal.clone();
@@ -55,10 +93,10 @@ impl Connection {
             _ => false,
         };
         if paused {
-            return Ok(Event::of(EventKind::Paused));
+            return Ok(Got::Paused);
         }
         match self.read().and_then(|got| self.accept(got)) {
-            Ok(got) => Ok(self.show(got)),
+            Ok(got) => Ok(got),
             Err(refusal) => {
                 self.states.fail(self.role.other());
                 self.their_refusal = Some(refusal.clone());
@@ -243,7 +281,7 @@ impl Connection {
     fn accept(&mut self, got: Got) -> Checked<Got> {
         let peer = self.role.other();
         match &got {
-            Got::Nothing => {}
+            Got::Nothing | Got::Paused => {}
             Got::Head(_) => {
                 let message = self.received();
                 self.advance(peer, self.kind_of_head(), Some(&message))?;
@@ -276,6 +314,7 @@ impl Connection {
         let block = || self.buffer.bytes(self.head.block.clone());
         match got {
             Got::Nothing => Event::of(EventKind::NeedData),
+            Got::Paused => Event::of(EventKind::Paused),
             Got::Closed => Event::of(EventKind::ConnectionClosed),
             Got::End { trailers } => Event {
                 fields: if trailers { Fields::new(&self.head, block()) } else { Fields::none() },

@@ -302,7 +302,8 @@ impl<S: AsyncRead + AsyncWrite + Liveness + Unpin> DriverTask<'_, S> {
         // Deadlines hold also for a peer that keeps the connection busy.
         self.check_due()?;
         self.refill();
-        let room = needs_bytes.then_some(&mut self.buffer[..]);
+        let mut room = &mut self.buffer[..];
+        let room = needs_bytes.then_some(&mut room);
         let sends = !self.sending.is_empty() || self.unflushed;
         let due = self.due;
         self.check_at = match needs_bytes || sends {

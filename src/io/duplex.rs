@@ -1,12 +1,12 @@
 //! Reading and writing at the same time, by one task and without splitting the stream. Reads and writes what it is given.
 
-use std::future::poll_fn;
+use std::future::{Future, poll_fn};
 use std::io;
-use std::pin::Pin;
+use std::pin::{Pin, pin};
 use std::task::{Context, Poll};
 
-use bytes::Bytes;
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use bytes::{BufMut, Bytes};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, ReadBuf};
 
 /// What has happened.
 pub enum Moved {
@@ -22,7 +22,7 @@ pub async fn advance<S: AsyncRead + AsyncWrite + Unpin>(
     wire: &mut S,
     outbox: &[u8],
     flushes: bool,
-    mut room: Option<&mut [u8]>,
+    mut room: Option<&mut impl BufMut>,
 ) -> io::Result<Moved> {
     poll_fn(|cx| {
         if !outbox.is_empty() {
@@ -35,11 +35,7 @@ pub async fn advance<S: AsyncRead + AsyncWrite + Unpin>(
             return Poll::Ready(done.map(|()| Moved::Sent { count: 0, flushed: true }));
         }
         let Some(room) = room.as_deref_mut() else { return Poll::Pending };
-        let mut buf = ReadBuf::new(room);
-        match Pin::new(&mut *wire).poll_read(cx, &mut buf) {
-            Poll::Ready(read) => Poll::Ready(read.map(|()| Moved::Received(buf.filled().len()))),
-            Poll::Pending => Poll::Pending,
-        }
+        pin!(wire.read_buf(room)).poll(cx).map_ok(Moved::Received)
     })
     .await
 }

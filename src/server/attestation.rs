@@ -324,7 +324,7 @@ impl<S: ServerTransport> ServerConnection<'_, S> {
                     if self.conn.they_are_waiting_for_100_continue() {
                         self.send_continue().await?;
                     }
-                    let read = self.wire.read(self.conn.reserve(READ)).await;
+                    let read = self.wire.read_buf(self.conn.room(READ)).await;
                     let count = read.map_err(|error| self.broken_by(error))?;
                     self.received(count);
                 }

@@ -143,7 +143,7 @@ impl<S: ServerTransport> ServerConnection<'_, S> {
             let read = tokio::select! {
                 biased;
                 () = stopping.as_mut(), if !begun => return Ok(None),
-                read = self.wire.read(self.conn.reserve(if begun { READ } else { IDLE })) => read,
+                read = self.wire.read_buf(self.conn.room(if begun { READ } else { IDLE })) => read,
                 () = self.alarm.rings(if begun { head_until } else { idle_until }, None) => match begun {
                     false => return Ok(None),
                     true => return Err(late("no complete request head in time")),
@@ -177,10 +177,10 @@ impl<S: ServerTransport> ServerConnection<'_, S> {
         self.peer.map_or_else(|| "a local client".into(), |peer| peer.to_string())
     }
 
+    /// So many bytes were put into the room of `conn`.
     pub(super) fn received(&mut self, count: usize) {
-        match count {
-            0 => self.conn.receive_eof(),
-            _ => drop(self.conn.commit(count)),
+        if count == 0 {
+            self.conn.receive_eof();
         }
     }
 

@@ -245,7 +245,7 @@ impl<S: ServerTransport> ServerConnection<'_, S> {
         let reads = (wants_bytes && !waits) || watches;
         state.watch_peer(!reads && !sends);
         // After the request only little is expected.
-        let room_for_bytes = reads.then(|| self.conn.reserve(if wants_bytes { READ } else { IDLE }));
+        let room_for_bytes = reads.then(|| self.conn.room(if wants_bytes { READ } else { IDLE }));
         tokio::select! {
             // First all that the host has for the outbox, so that it leaves together; then the network; the clock only if nothing else moves.
             biased;

@@ -152,9 +152,8 @@ async fn answer<S: AsyncRead + Unpin>(conn: &mut Connection, io: &mut S, key: &s
 }
 
 async fn read_more<S: AsyncRead + Unpin>(conn: &mut Connection, io: &mut S) -> Result<()> {
-    match io.read(conn.reserve(1024)).await.map_err(broken_off)? {
-        0 => conn.receive_eof(),
-        count => drop(conn.commit(count)),
+    if io.read_buf(conn.room(1024)).await.map_err(broken_off)? == 0 {
+        conn.receive_eof();
     }
     Ok(())
 }
