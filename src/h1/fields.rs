@@ -123,10 +123,18 @@ impl FieldFacts {
     }
 
     /// Checks one field, whose name is a token and whose value has no spaces or tabs around it, and records its facts.
+    #[inline]
     pub fn take(&mut self, known: Known, name: &[u8], value: &[u8], rules: &Rules) -> Checked<Kept> {
         if !syntax::is_text(value, rules.allow(flags::ALLOW_CTL_IN_VALUE)) {
             return Err(Refusal::of("illegal byte in the value of", name));
         }
+        match known {
+            Known::Other => Ok(Kept::Whole),
+            _ => self.take_known(known, value, rules),
+        }
+    }
+
+    fn take_known(&mut self, known: Known, value: &[u8], rules: &Rules) -> Checked<Kept> {
         match known {
             Known::Other => {}
             Known::Host => {
@@ -141,6 +149,7 @@ impl FieldFacts {
             Known::TransferEncoding => {
                 return self.take_coding(value).map_err(|it| it.about(Detail::BadTransferEncoding));
             }
+            Known::Connection if value.eq_ignore_ascii_case(b"keep-alive") => self.keep_alive = true,
             Known::Connection => {
                 for member in syntax::list(value) {
                     self.close |= member.eq_ignore_ascii_case(b"close");
@@ -225,6 +234,9 @@ impl FieldFacts {
 fn decimal(digits: &[u8]) -> Option<u64> {
     if digits.is_empty() || digits.len() > 20 || !digits.iter().all(u8::is_ascii_digit) {
         return None;
+    }
+    if digits.len() < 19 {
+        return Some(digits.iter().fold(0, |value, digit| value * 10 + u64::from(digit - b'0')));
     }
     let value = digits.iter().fold(0u128, |value, digit| value * 10 + u128::from(digit - b'0'));
     u64::try_from(value).ok().filter(|value| *value <= MAX_SIZE)

@@ -10,6 +10,9 @@ use crate::error::Detail;
 /// Bytes of the block, or of `names`.
 type Span = Range<u32>;
 
+/// Bytes of `names` beyond those of the block, so that the last name too can be written in whole chunks.
+const SPARE: usize = 16;
+
 /// What a block begins (a message) or ends (trailers).
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum BlockKind {
@@ -114,17 +117,16 @@ impl Head {
     pub fn parse(&mut self, block: &mut [u8], feeds: &[u32], kind: BlockKind, rules: &Rules) -> Checked<()> {
         self.facts = FieldFacts::default();
         self.names_len = 0;
-        if self.names.len() < block.len() {
-            self.names.resize(block.len(), 0);
+        if self.names.len() < block.len() + SPARE {
+            self.names.resize(block.len() + SPARE, 0);
         }
         self.fields.clear();
-        self.split(block, feeds, kind, rules)?;
         let first = match kind {
             BlockKind::Trailers => 0,
             _ => 1,
         };
         self.first = first;
-        if self.lines.iter().skip(first).any(|line| starts_with_ows(block, line)) {
+        if self.split(block, feeds, kind, rules)? {
             self.unfold(block, first, kind, rules)?;
         }
         match kind {
@@ -144,13 +146,14 @@ impl Head {
         }
     }
 
-    /// Finds the lines. The last one, which is empty, is left out.
-    fn split(&mut self, block: &[u8], feeds: &[u32], kind: BlockKind, rules: &Rules) -> Checked<()> {
+    /// Finds the lines. The last one, which is empty, is left out. Whether a field is continued over several lines.
+    fn split(&mut self, block: &[u8], feeds: &[u32], kind: BlockKind, rules: &Rules) -> Checked<bool> {
         let bare = kind != BlockKind::Trailers && rules.allow(flags::ALLOW_BARE_LF);
         self.lines.clear();
-        let mut start = 0;
-        for &feed in feeds {
+        let (mut start, mut folded) = (0, false);
+        for (index, &feed) in feeds.iter().enumerate() {
             let mut end = feed;
+            folded |= syntax::is_ows(block[start as usize]) && index >= self.first;
             if end > start && block[end as usize - 1] == b'\r' {
                 end -= 1;
             } else if !bare {
@@ -160,7 +163,7 @@ impl Head {
             start = feed + 1;
         }
         self.lines.pop();
-        Ok(())
+        Ok(folded)
     }
 
     /// Joins continued lines in place, each with one space: the result is never longer than its parts.
@@ -226,8 +229,8 @@ impl Head {
         let (start, folded) = (bytes.start as usize, *folded);
         let line = &block[start..bytes.end as usize];
         let lower = self.names_len;
-        // A name is shorter than its line, so the names of a block are shorter than it.
-        let length = syntax::lower_token(line, &mut self.names[lower..]);
+        // A name is shorter than its line, so the names of a block are shorter than it. No name goes on in the next line.
+        let length = syntax::lower_token(&block[start..], &mut self.names[lower..]);
         if length == 0 || line.get(length) != Some(&b':') {
             return Err(Refusal::of_field("illegal header line", line));
         }

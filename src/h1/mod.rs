@@ -9,6 +9,7 @@ mod connection;
 mod error;
 mod fields;
 mod head;
+mod lanes;
 mod members;
 mod receiving;
 mod sending;

@@ -1,5 +1,7 @@
 //! The bytes of HTTP/1.1: tokens, field values, lists, hosts (RFC 9110 section 5.6, RFC 9112, RFC 3986 section 3.2). Pure.
 
+use super::lanes;
+
 /// tchar (RFC 9110 section 5.6.2) in lower case; 0 for any other byte.
 static TCHAR: [u8; 256] = {
     let mut table = [0; 256];
@@ -19,6 +21,11 @@ static TCHAR: [u8; 256] = {
     table
 };
 
+#[inline]
+pub fn is_tchar(byte: u8) -> bool {
+    TCHAR[byte as usize] != 0
+}
+
 /// How many bytes of a token `bytes` begins with.
 pub fn token_len(bytes: &[u8]) -> usize {
     bytes.iter().position(|&b| TCHAR[b as usize] == 0).unwrap_or(bytes.len())
@@ -26,8 +33,11 @@ pub fn token_len(bytes: &[u8]) -> usize {
 
 /// Writes the token that `bytes` begins with, in lower case, to the front of `lower`, which has room for it, and returns its length.
 pub fn lower_token(bytes: &[u8], lower: &mut [u8]) -> usize {
-    let mut length = 0;
-    for (to, from) in lower.iter_mut().zip(bytes) {
+    let mut length = lanes::lower_plain(bytes, lower);
+    if bytes.get(length).is_some_and(|byte| !is_tchar(*byte)) {
+        return length;
+    }
+    for (to, from) in lower[length..].iter_mut().zip(&bytes[length..]) {
         let byte = TCHAR[*from as usize];
         if byte == 0 {
             break;
@@ -39,8 +49,7 @@ pub fn lower_token(bytes: &[u8], lower: &mut [u8]) -> usize {
 }
 
 pub fn is_token(bytes: &[u8]) -> bool {
-    // Without an early return: names are short, and nearly all of them are good.
-    !bytes.is_empty() && bytes.iter().fold(true, |ok, &b| ok & (TCHAR[b as usize] != 0))
+    !bytes.is_empty() && (lanes::all_plain(bytes) || bytes.iter().all(|&b| is_tchar(b)))
 }
 
 /// 21-7E, at least one.
@@ -75,31 +84,13 @@ pub fn trimmed(mut bytes: &[u8]) -> &[u8] {
 /// Whether every byte is allowed in a field value or a reason phrase. `controls` allows 01-08, 0E-1F and 7F; NUL and the line and
 /// page breaks are never allowed.
 pub fn is_text(bytes: &[u8], controls: bool) -> bool {
-    !has_control(bytes)
+    lanes::no_control(bytes)
         || bytes.iter().all(|&b| match b {
             b'\t' => true,
             0 | 0x0a..=0x0d => false,
             ..0x20 | 0x7f => controls,
             _ => true,
         })
-}
-
-/// Whether there is a byte below 20 or a 7F. Looks at eight at a time, because every byte of every value is checked here.
-fn has_control(bytes: &[u8]) -> bool {
-    const ONES: u64 = u64::MAX / 255;
-    const HIGH: u64 = ONES << 7;
-    let strange = |word: u64| {
-        let below = word.wrapping_sub(ONES * 0x20) & !word;
-        let delete = word ^ (ONES * 0x7f);
-        (below | (delete.wrapping_sub(ONES) & !delete)) & HIGH != 0
-    };
-    let (words, rest) = bytes.as_chunks::<8>();
-    // The rest is looked at together with bytes seen before, or one by one if there are fewer than eight in all.
-    let last = match bytes.last_chunk::<8>() {
-        Some(last) => strange(u64::from_ne_bytes(*last)),
-        None => rest.iter().any(|&b| b < 0x20 || b == 0x7f),
-    };
-    last || words.iter().any(|word| strange(u64::from_ne_bytes(*word)))
 }
 
 /// Whether `bytes` are chunk extensions (RFC 9112 section 7.1.1): *( BWS ";" BWS token \[ BWS "=" BWS ( token / quoted-string ) ] )
@@ -150,6 +141,9 @@ pub fn list(value: &[u8]) -> impl Iterator<Item = &[u8]> {
 
 /// Whether `value` is `uri-host [ ":" port ]`, or empty (RFC 9112 section 3.2, RFC 3986 section 3.2.2).
 pub fn is_host(value: &[u8]) -> bool {
+    if lanes::all_host(value) {
+        return true;
+    }
     let (host, port) = if value.first() == Some(&b'[') {
         let Some(end) = value.iter().position(|&b| b == b']') else { return false };
         if !is_ip_literal(&value[1..end]) {
@@ -182,7 +176,7 @@ fn is_ip_literal(inner: &[u8]) -> bool {
     }
 }
 
-fn is_reg_name(mut host: &[u8]) -> bool {
+pub(super) fn is_reg_name(mut host: &[u8]) -> bool {
     loop {
         host = match host {
             [] => return true,

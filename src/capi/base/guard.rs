@@ -1,6 +1,5 @@
 //! What stands between every exported function and its body: panics become a status, forked children are turned away.
 
-use std::cell::Cell;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Once};
@@ -102,17 +101,9 @@ fn fail(out: Out<*mut atls_error>, failure: Error) -> atls_status {
     status
 }
 
-thread_local! {
-    /// Whether this thread is inside the library.
-    static INSIDE: Cell<bool> = const { Cell::new(false) };
-}
-
 /// Runs `body` as part of the library: a panic in it is caught and prints nothing.
 fn inside<T>(body: impl FnOnce() -> T) -> std::thread::Result<T> {
-    let before = INSIDE.replace(true);
-    let done = poison::call(|| catch_unwind(AssertUnwindSafe(body)));
-    INSIDE.set(before);
-    done
+    poison::call(|| catch_unwind(AssertUnwindSafe(body)))
 }
 
 /// A host's stderr is not ours to write to; the message reaches the caller in `atls_error`. Panics of others, in a Rust program that
@@ -122,7 +113,7 @@ fn silence_panics() {
     ONCE.call_once(|| {
         let others = std::panic::take_hook();
         std::panic::set_hook(Box::new(move |info| {
-            if !INSIDE.get() && !crate::io::blocking::is_library_thread() {
+            if !poison::is_inside() && !crate::io::blocking::is_library_thread() {
                 others(info);
             }
         }));

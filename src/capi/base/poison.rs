@@ -17,10 +17,22 @@ static SPOILED: Mutex<Option<HashSet<usize>>> = Mutex::new(None);
 /// Calls inside calls, by way of callbacks, have handles of their own; beyond so many they are not noted.
 const MOST: usize = 16;
 
+/// The calls under way on a thread. In one place: each look at a thread's own memory costs a call of the linker's.
+struct Calls {
+    inside: Cell<bool>,
+    /// The handles that they look at, and how many there are.
+    used: [Cell<usize>; MOST],
+    count: Cell<usize>,
+}
+
 thread_local! {
-    /// The handles that the calls under way on this thread look at, and how many there are.
-    static USED: [Cell<usize>; MOST] = const { [const { Cell::new(0) }; MOST] };
-    static COUNT: Cell<usize> = const { Cell::new(0) };
+    static CALLS: Calls =
+        const { Calls { inside: Cell::new(false), used: [const { Cell::new(0) }; MOST], count: Cell::new(0) } };
+}
+
+/// Whether this thread is inside the library.
+pub fn is_inside() -> bool {
+    CALLS.with(|calls| calls.inside.get())
 }
 
 /// A call on this handle. Errors: Panic.
@@ -31,25 +43,29 @@ pub fn enter(handle: *const (), what: &str) -> Result<()> {
             format!("{what}: an earlier call or operation failed inside the library"),
         ));
     }
-    let count = COUNT.get();
-    if count < MOST {
-        USED.with(|used| used[count].set(handle.addr()));
-        COUNT.set(count + 1);
-    }
+    CALLS.with(|calls| {
+        let count = calls.count.get();
+        if let Some(place) = calls.used.get(count) {
+            place.set(handle.addr());
+            calls.count.set(count + 1);
+        }
+    });
     Ok(())
 }
 
 /// Runs a call; a panic in it spoils the handles that it looked at.
 pub fn call<T>(body: impl FnOnce() -> std::thread::Result<T>) -> std::thread::Result<T> {
-    let before = COUNT.get();
-    let done = body();
-    if done.is_err() {
-        USED.with(|used| {
-            used[before..COUNT.get()].iter().for_each(|handle| spoil(std::ptr::without_provenance(handle.get())))
-        });
-    }
-    COUNT.set(before);
-    done
+    CALLS.with(|calls| {
+        let (inside, before) = (calls.inside.replace(true), calls.count.get());
+        let done = body();
+        if done.is_err() {
+            let used = &calls.used[before..calls.count.get()];
+            used.iter().for_each(|handle| spoil(std::ptr::without_provenance(handle.get())));
+        }
+        calls.count.set(before);
+        calls.inside.set(inside);
+        done
+    })
 }
 
 pub fn spoil(handle: *const ()) {
