@@ -1807,7 +1807,17 @@ uint32_t atls_head_status(const atls_head *head);
 /** Reason phrase as it was sent. Valid as long as the head. */
 atls_str atls_head_reason(const atls_head *head);
 
-/** Minor version of HTTP/1.x: 0 or 1. */
+/** Versions of HTTP. Each is a bit, so that several make a set. */
+ATLS_ENUM(atls_http_version, uint32_t) {
+    /** HTTP/1.0: without chunked bodies, informational heads and trailers. */
+    ATLS_HTTP_VERSION_1_0 = 1,
+    /** HTTP/1.1. */
+    ATLS_HTTP_VERSION_1_1 = 2,
+    /** HTTP/2. Its heads have no reason phrase, and their field names are in lower case. */
+    ATLS_HTTP_VERSION_2 = 4,
+};
+
+/** Minor version of HTTP/1.x: 0 or 1. It is 1 for HTTP/2 too, whose messages mean the same. */
 uint32_t atls_head_minor_version(const atls_head *head);
 
 /** Number of header fields. */
@@ -3001,8 +3011,8 @@ void atls_client_free(atls_client *ATLS_NULLABLE client);
 /**
  * \defgroup atls_server Server
  *
- * A server for HTTP/1.1, in TLS or in the clear. Requests come as events, and answers stream. With
- * a source of evidence it proves itself to clients that ask.
+ * A server for HTTP/1.1, in TLS or in the clear, and for HTTP/2 in TLS. Requests come as events,
+ * and answers stream. With a source of evidence it proves itself to clients that ask.
  *
  * \{
  */
@@ -3119,6 +3129,36 @@ atls_status atls_server_config_set_deadline(atls_server_config *config,
 atls_status atls_server_config_set_keep_alive(atls_server_config *config,
                                               bool keep_alive,
                                               atls_error *ATLS_NULLABLE *ATLS_NULLABLE error);
+
+/**
+ * Sets which versions of HTTP the server speaks in TLS, where ALPN chooses one of them. By default
+ * HTTP/1.1 alone: HTTP/2 is more code for an attacker to try, and on it one client has 100 requests
+ * under way on one connection.
+ *
+ * Over HTTP/2 the server attests as over HTTP/1.1, once for all requests of a connection, and its
+ * events and limits are the same. The differences:
+ *
+ * - What closes a connection of HTTP/1.1 in the middle of a message resets the stream instead.
+ *   `Connection: close` in a response closes the connection once its other requests have ended.
+ * - Fields that are about a connection of HTTP/1.1, such as Keep-Alive and Upgrade, are not sent,
+ *   and neither is the reason phrase.
+ * - A request's `:authority` is shown as Host. CONNECT is answered with 501, and no connection can
+ *   leave HTTP (atls_server_request_upgrade_start()).
+ * - CLOSED comes with OK once the response was handed over to the connection: up to 64 KiB of it
+ *   may wait for the peer's window.
+ * - A client may reset 200 more streams than it lets end.
+ *
+ * HTTP/2 without a certificate is refused when the server is started, and for a tunnel server.
+ *
+ * \param versions ATLS_HTTP_VERSION_1_1, which includes HTTP/1.0, or ATLS_HTTP_VERSION_2, or both
+ *     as one set; 0 is the default.
+ * \return ATLS_OK, or
+ * \retval ATLS_NULL_ARGUMENT
+ * \retval ATLS_INVALID_ARGUMENT another version
+ */
+atls_status atls_server_config_set_http_versions(atls_server_config *config,
+                                                 uint32_t versions,
+                                                 atls_error *ATLS_NULLABLE *ATLS_NULLABLE error);
 
 /**
  * Says whether a client may end its sending direction, by a FIN or close_notify, and still wait for
@@ -3525,6 +3565,10 @@ atls_str atls_server_request_remote(const atls_server_request *request);
  * proxy. Static.
  */
 atls_str atls_server_request_scheme(const atls_server_request *request);
+
+/** The version of HTTP that the request came with; 0 for NULL. */
+atls_http_version atls_server_request_http_version(
+    const atls_server_request *ATLS_NULLABLE request);
 
 /** Whether the request came over TLS. */
 bool atls_server_request_secure(const atls_server_request *request);

@@ -13,6 +13,7 @@ use tokio_rustls::TlsAcceptor;
 
 use super::attestation::TlsSession;
 use super::connection_task::connection_task;
+use super::http2::http2_task;
 use super::listener::Listener;
 use super::{Server, place_of};
 use crate::error::{Error, Phase, Result, Status};
@@ -21,7 +22,7 @@ use crate::io::deadline::{Wait, within};
 use crate::io::turn::in_turn;
 use crate::log;
 use crate::tls;
-use crate::tls::{ServerStream, ServerTls};
+use crate::tls::{HttpVersion, ServerStream, ServerTls};
 
 /// How long accepting pauses when the process is out of file descriptors or memory.
 const REST: Duration = Duration::from_millis(50);
@@ -136,7 +137,7 @@ async fn handshake_and_serve(
     };
     let began = Instant::now();
     // Boxed, as is what follows: the handshake needs many times the memory that the connection keeps.
-    let (stream, session) = match Box::pin(shake_hands(server, socket, &shown)).await {
+    let (stream, session, version) = match Box::pin(shake_hands(server, socket, &shown)).await {
         Ok(done) => done,
         Err(error) => {
             server.handshake_failed(error.clone().peer(peer));
@@ -144,22 +145,26 @@ async fn handshake_and_serve(
         }
     };
     let _ = account.tls.set(began.elapsed());
-    connection_task(stream, server, peer, Some(session), account).await
+    match version {
+        HttpVersion::Http1 => connection_task(stream, server, peer, Some(session), account).await,
+        HttpVersion::Http2 => Box::pin(http2_task(stream, server, peer, session, account)).await,
+    }
 }
 
-async fn shake_hands(server: &Server, socket: Socket, shown: &ServerTls) -> Result<(ServerStream<Socket>, TlsSession)> {
+async fn shake_hands(
+    server: &Server,
+    socket: Socket,
+    shown: &ServerTls,
+) -> Result<(ServerStream<Socket>, TlsSession, HttpVersion)> {
     let handshake = async {
         let accepted = TlsAcceptor::from(shown.config.clone()).accept(socket).await;
         accepted.map_err(|error| Error::from_io(error, Phase::Tls))
     };
     let stream = within(server.settings.limits.handshake, Wait::Handshake, handshake).await?;
     let (_, tls) = stream.get_ref();
-    if let Some(other) = tls.alpn_protocol().filter(|name| *name != b"http/1.1") {
-        let why = format!("ALPN {}", other.escape_ascii());
-        return Err(Error::new(Status::TlsHandshake, why).phase(Phase::Tls));
-    }
+    let version = server.settings.http_versions.agreed(tls.alpn_protocol())?;
     let name = tls.server_name();
     let leaf = shown.leaf(name).ok_or_else(|| Error::new(Status::Internal, "no certificate was shown"))?;
     let session = TlsSession::new(leaf.to_vec(), tls::peer_leaf(tls), name);
-    Ok((stream, session))
+    Ok((stream, session, version))
 }

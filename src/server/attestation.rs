@@ -1,30 +1,26 @@
-//! Attestation on a connection of the server: requests for evidence are read and answered here, and the host does not see them. With atlas-v1 the
-//! server attests; with exporter-v1 either side may (docs/protocol.md). May touch the network and the clock.
+//! Attestation in a session of the server, whatever version of HTTP carries it: which requests are for evidence, and what they are answered with. The host does
+//! not see them. With atlas-v1 the server attests; with exporter-v1 either side may (docs/protocol.md). May touch the network and the clock.
 
 mod making;
 
-use std::sync::Arc;
+use std::net::SocketAddr;
 use std::sync::atomic::Ordering;
+use std::sync::{Arc, Mutex};
 
 use serde_json::{Value, json};
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
-use super::connection_task::{READ, ServerConnection, host, protocol};
-use super::response_head::ResponseHead;
-use super::transport::ServerTransport;
-use super::{ClientPolicy, ServerRequest};
+use super::transport::SessionKeys;
+use super::{ClientPolicy, Server};
 use crate::attest::challenge::{CHALLENGE_PATH, CLIENT_PATH, Challenge, MAX_CHALLENGE, Shown, answer_json};
 use crate::attest::hash::unhex_array;
 use crate::attest::{Binding, EXPORTER_LABEL, EXPORTER_V1_LABEL, Exporter, Protocol, ProvingSide, Tee, report_data};
 use crate::attester::EvidenceInput;
 use crate::error::{Error, Phase, Result, Status};
-use crate::h1::{EventKind, State};
 use crate::io::clock;
-use crate::io::deadline::{Wait, within};
 use crate::io::dialling::Dial;
 use crate::io::random::random;
+use crate::io::sync::lock;
 use crate::log;
-use crate::message::body_reader::too_large;
 use crate::verdict::Verdict;
 use crate::verifier::{Accepted, Answer, Standing};
 use making::in_time;
@@ -42,11 +38,18 @@ pub struct TlsSession {
     pub client_leaf: Option<Arc<[u8]>>,
     /// SNI.
     pub server_name: Option<String>,
+    /// Never locked while anything is waited for.
+    pub(super) proof: Mutex<ClientProof>,
+}
+
+/// How far the client has proved itself.
+#[derive(Default)]
+pub(super) struct ClientProof {
     /// The open challenge to the client.
-    pub(super) challenge: Option<Challenge>,
-    pub(super) refusals: u32,
+    pub challenge: Option<Challenge>,
+    pub refusals: u32,
     /// In a client that has proved itself.
-    pub(super) trust: Option<Arc<Standing>>,
+    pub trust: Option<Arc<Standing>>,
 }
 
 /// What is known of a client besides its address.
@@ -62,14 +65,13 @@ impl TlsSession {
             leaf,
             client_leaf: client_leaf.map(Into::into),
             server_name: server_name.map(str::to_owned),
-            challenge: None,
-            refusals: 0,
-            trust: None,
+            proof: Mutex::default(),
         }
     }
 
     pub fn client(&self) -> ClientIdentity {
-        ClientIdentity { leaf: self.client_leaf.clone(), verdict: self.trust.as_ref().map(|trust| trust.verdict()) }
+        let verdict = lock(&self.proof).trust.as_ref().map(|trust| trust.verdict());
+        ClientIdentity { leaf: self.client_leaf.clone(), verdict }
     }
 }
 
@@ -85,43 +87,50 @@ pub(super) enum EvidenceRequest {
 }
 
 /// Status and body.
-type JsonResponse = (u16, String);
+pub(super) type JsonResponse = (u16, String);
 
-impl<S: ServerTransport> ServerConnection<'_, S> {
-    pub(super) fn evidence_request(&self, request: &ServerRequest) -> Option<EvidenceRequest> {
-        let (attester, judges) = (self.server.attester.as_ref(), self.server.settings.client_policy.is_some());
-        self.session.as_ref()?;
+impl Server {
+    /// What a request in a TLS session asks for; nothing if it is the host's to answer.
+    pub(super) fn evidence_request(&self, method: &[u8], target: &[u8]) -> Option<EvidenceRequest> {
+        let (attester, judges) = (self.attester.as_ref(), self.settings.client_policy.is_some());
         let attests = attester.map(|attester| attester.kinds());
-        evidence_route(request.line.method(), request.line.target(), attests.as_deref(), judges)
+        evidence_route(method, target, attests.as_deref(), judges)
     }
 
-    /// Answers the request. Whether the connection may serve another one.
-    pub(super) async fn attest(&mut self, asked: EvidenceRequest, request: &ServerRequest) -> Result<bool> {
-        let settings = &self.server.settings;
-        let limit = match (asked, &settings.client_policy) {
+    /// Most bytes that the body of such a request may have.
+    pub(super) fn evidence_request_limit(&self, asked: EvidenceRequest) -> usize {
+        match (asked, &self.settings.client_policy) {
             (EvidenceRequest::AtlasV1, _) => SMALL,
             (EvidenceRequest::OfClient, Some(judge)) => judge.policy.max_evidence_bytes,
             _ => MAX_CHALLENGE,
-        };
-        let announced: Option<u64> =
-            request.head.find("content-length").and_then(|value| std::str::from_utf8(value).ok()?.parse().ok());
-        let received = match announced {
-            Some(length) if length > limit as u64 => Err(too_large(limit as u64)),
-            _ => within(settings.limits.receive_head, Wait::Evidence, self.read_small_body(limit)).await,
-        };
-        let body = match received {
-            Ok(body) => body,
-            Err(error) => return self.refuse(&error).await.map(|()| false),
-        };
+        }
+    }
+}
+
+/// A session in which requests for evidence are answered, one after another.
+pub(super) struct Attestation<'a, K> {
+    pub server: &'a Arc<Server>,
+    pub session: &'a TlsSession,
+    pub keys: &'a K,
+    pub peer: Option<SocketAddr>,
+}
+
+impl<K: SessionKeys> Attestation<'_, K> {
+    /// The answer to a request with this body.
+    pub(super) async fn answer(&self, asked: EvidenceRequest, body: &[u8]) -> JsonResponse {
         if asked != EvidenceRequest::OfClient {
             self.server.counts.quotes.fetch_add(1, Ordering::Relaxed);
         }
-        let response = match asked {
-            EvidenceRequest::AtlasV1 => self.answer_atlas_v1(&body).await,
-            EvidenceRequest::ExporterV1 => self.answer_exporter_v1(&body).await,
-            EvidenceRequest::OfClient => self.check_client_evidence(&body).await,
-        };
-        self.respond_json(response).await
+        match asked {
+            EvidenceRequest::AtlasV1 => self.answer_atlas_v1(body).await,
+            EvidenceRequest::ExporterV1 => self.answer_exporter_v1(body).await,
+            EvidenceRequest::OfClient => self.check_client_evidence(body).await,
+        }
+    }
+
+    /// Whether the client has failed to attest so often that its connection ends.
+    pub(super) fn gives_up(&self) -> bool {
+        lock(&self.session.proof).refusals >= TRIES
     }
 
     async fn answer_atlas_v1(&self, body: &[u8]) -> JsonResponse {
@@ -129,7 +138,7 @@ impl<S: ServerTransport> ServerConnection<'_, S> {
             let detail = "nonce_hex must be 64 hexadecimal digits";
             return (422, json!({"detail": [{"loc": ["body", "nonce_hex"], "msg": detail}]}).to_string());
         };
-        let made = match self.wire.export(EXPORTER_LABEL, None) {
+        let made = match self.keys.export(EXPORTER_LABEL, None) {
             Ok(exporter) => in_time(self.evidence(Tee::Tdx, (&report_data(&nonce, &exporter), false))).await,
             Err(error) => Err(error),
         };
@@ -148,7 +157,7 @@ impl<S: ServerTransport> ServerConnection<'_, S> {
         }
     }
 
-    async fn answer_exporter_v1(&mut self, body: &[u8]) -> JsonResponse {
+    async fn answer_exporter_v1(&self, body: &[u8]) -> JsonResponse {
         let challenge = match Challenge::parse(body, ProvingSide::Server) {
             Ok(challenge) => challenge,
             Err(why) => return (422, json!({"error": why}).to_string()),
@@ -172,14 +181,14 @@ impl<S: ServerTransport> ServerConnection<'_, S> {
     /// The name that the session was opened for, if it is not one of this server's.
     fn foreign_name(&self) -> Option<&str> {
         let names = &self.server.settings.names;
-        let asked = self.session.as_ref()?.server_name.as_deref();
+        let asked = self.session.server_name.as_deref();
         let is_asked = |name: &String| asked.is_some_and(|asked| name.eq_ignore_ascii_case(asked));
         let known = names.is_empty() || names.iter().any(is_asked);
         (!known).then_some(asked.unwrap_or("a server without a name"))
     }
 
     /// `tee`: the kind of evidence to answer with, if there is any.
-    async fn challenge_response(&mut self, challenge: &Challenge, tee: Tee) -> Result<String> {
+    async fn challenge_response(&self, challenge: &Challenge, tee: Tee) -> Result<String> {
         let (evidence, attached) = match self.server.attester {
             Some(_) => {
                 let broken = |why| Error::new(Status::EvidenceInvalid, why).phase(Phase::Evidence);
@@ -196,41 +205,36 @@ impl<S: ServerTransport> ServerConnection<'_, S> {
             None => None,
         };
         let text = answer_json(ProvingSide::Server, Shown { tee, evidence, attached }, next.as_ref());
-        if let Some(session) = &mut self.session {
-            session.challenge = next;
-        }
+        lock(&self.session.proof).challenge = next;
         Ok(text)
     }
 
     /// The client is told only the name of the check that failed. The host gets everything: what its policy requires is nobody else's business.
-    async fn check_client_evidence(&mut self, body: &[u8]) -> JsonResponse {
+    async fn check_client_evidence(&self, body: &[u8]) -> JsonResponse {
         match self.judge_client(body).await {
             Ok(trust) => {
-                let Some(session) = &mut self.session else { return (403, String::new()) };
-                session.trust = Some(Arc::new(trust));
+                lock(&self.session.proof).trust = Some(Arc::new(trust));
                 (200, json!({"accepted": true}).to_string())
             }
             Err(ClientRefusal { status, check, error }) => {
-                if let Some(session) = &mut self.session {
-                    session.refused(status);
-                }
+                lock(&self.session.proof).refused(status);
                 log::emit(log::WARNING, || {
                     format!("evidence: {}: client refused: {}", self.place(), log::reason(&error))
                 });
-                self.report(&error.http_status(status)).await;
+                self.server.report_refusal(&error.http_status(status).peer(self.peer)).await;
                 (status, json!({"error": check}).to_string())
             }
         }
     }
 
-    async fn judge_client(&mut self, body: &[u8]) -> std::result::Result<Standing, ClientRefusal> {
+    async fn judge_client(&self, body: &[u8]) -> std::result::Result<Standing, ClientRefusal> {
         let broken = |check: &str, why: String| ClientRefusal {
             status: 403,
             check: check.into(),
             error: Error::new(Status::EvidenceInvalid, why).phase(Phase::Evidence),
         };
         // Taken out: only one answer to a challenge is judged.
-        let challenge = self.session.as_mut().and_then(|session| session.challenge.take());
+        let challenge = lock(&self.session.proof).challenge.take();
         let challenge = challenge.ok_or_else(|| broken("challenge", "no challenge is open in this session".into()))?;
         let answer = Answer { protocol: Protocol::ExporterV1, side: ProvingSide::Client, text: body };
         let (evidence, _) = answer.read(&challenge.kinds).map_err(|why| broken("answer", why))?;
@@ -250,9 +254,7 @@ impl<S: ServerTransport> ServerConnection<'_, S> {
             },
             // Not the client's fault, and nothing was judged: it may send the same evidence again.
             Err(error) if error.phase == Phase::Collateral => {
-                if let Some(session) = &mut self.session {
-                    session.challenge = Some(challenge);
-                }
+                lock(&self.session.proof).challenge = Some(challenge);
                 Err(ClientRefusal { status: 503, ..error.into() })
             }
             Err(error) => Err(error.into()),
@@ -261,9 +263,8 @@ impl<S: ServerTransport> ServerConnection<'_, S> {
 
     /// What an answer to `challenge` must be bound to, as this side of the session knows it.
     fn binding(&self, challenge: &Challenge) -> Result<Exporter> {
-        let exporter = self.wire.export(EXPORTER_V1_LABEL, Some(&challenge.context()))?;
-        let session = self.session.as_ref();
-        let session = session.ok_or_else(|| Error::new(Status::InvalidState, "a session in the clear"))?;
+        let exporter = self.keys.export(EXPORTER_V1_LABEL, Some(&challenge.context()))?;
+        let session = self.session;
         let leaves = (session.leaf.clone(), session.client_leaf.as_deref().map(<[u8]>::to_vec));
         // Without SNI the binder has the empty name.
         let name = session.server_name.clone().unwrap_or_default();
@@ -271,9 +272,9 @@ impl<S: ServerTransport> ServerConnection<'_, S> {
     }
 
     async fn evidence(&self, tee: Tee, (binder, fresh): (&[u8; 64], bool)) -> Result<Value> {
-        let (Some(attester), Some(session)) = (&self.server.attester, &self.session) else {
-            return Err(Error::new(Status::Internal, "no source of evidence"));
-        };
+        let attester = self.server.attester.as_ref();
+        let attester = attester.ok_or_else(|| Error::new(Status::Internal, "no source of evidence"))?;
+        let session = self.session;
         // The event log names the current certificate; a connection that still has an older one must not put that back.
         let name = session.server_name.as_deref();
         let is_current = self.server.tls().is_some_and(|shown| shown.leaf(name) == Some(&session.leaf[..]));
@@ -281,56 +282,9 @@ impl<S: ServerTransport> ServerConnection<'_, S> {
         attester.evidence(tee, input).await
     }
 
-    async fn respond_json(&mut self, (status, answer): JsonResponse) -> Result<bool> {
-        let mut message = ResponseHead::new(status, None, None, Some(answer.len() as u64))?;
-        message.add("Content-Type", "application/json");
-        if status == 503 {
-            message.add("Retry-After", "1");
-        }
-        if self.session.as_ref().is_some_and(|session| session.refusals >= TRIES) {
-            message.add("Connection", "close");
-        }
-        // Evidence that is too old may be on its way to being renewed.
-        self.put_head_and(&message, false)?;
-        let _ = self.conn.send_data(answer.len() as u64).map_err(host)?;
-        self.outbox.extend_from_slice(answer.as_bytes());
-        let _ = self.conn.send_end_of_message(std::iter::empty()).map_err(host)?;
-        let sending = async {
-            let io = |error| Error::from_io(error, Phase::Transfer);
-            self.wire.write_all_buf(&mut self.outbox).await.map_err(io)?;
-            self.wire.flush().await.map_err(io)
-        };
-        within(self.server.settings.limits.send, Wait::Evidence, sending).await?;
-        Ok(self.conn.our_state() == State::Done && self.conn.their_state() == State::Done)
-    }
-
-    /// Sends 100 (Continue) to a client that waits for it (RFC 9110 section 10.1.1).
-    async fn send_continue(&mut self) -> Result<()> {
-        let head = self.conn.send_response(100, b"Continue", std::iter::empty()).map_err(host)?.to_vec();
-        let io = |error| Error::from_io(error, Phase::Transfer);
-        self.wire.write_all(&head).await.map_err(io)?;
-        self.wire.flush().await.map_err(io)
-    }
-
-    /// Reads a whole body, of at most `limit` bytes.
-    async fn read_small_body(&mut self, limit: usize) -> Result<Vec<u8>> {
-        let mut body = Vec::new();
-        loop {
-            let event = self.conn.next_event().map_err(protocol)?;
-            match event.kind {
-                EventKind::Data if body.len() + event.data.len() <= limit => body.extend_from_slice(event.data),
-                EventKind::Data => return Err(too_large(limit as u64)),
-                EventKind::NeedData => {
-                    if self.conn.they_are_waiting_for_100_continue() {
-                        self.send_continue().await?;
-                    }
-                    let read = self.wire.read_buf(self.conn.room(READ)).await;
-                    let count = read.map_err(|error| self.broken_by(error))?;
-                    self.received(count);
-                }
-                _ => return Ok(body),
-            }
-        }
+    /// Who is at the other end, for the log.
+    fn place(&self) -> String {
+        self.peer.map_or_else(|| "a local client".into(), |peer| peer.to_string())
     }
 }
 

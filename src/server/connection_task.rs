@@ -13,7 +13,7 @@ use tokio::time::Instant;
 use super::accept::ConnectionSummary;
 use super::attestation::TlsSession;
 use super::exchange::AfterExchange;
-use super::request_line::{RequestContext, RequestLine};
+use super::request_line::RequestLine;
 use super::response_head::ResponseHead;
 use super::transport::ServerTransport;
 use super::{Server, ServerRequest};
@@ -22,7 +22,7 @@ use crate::error::{Detail, Error, Phase, Result, Status};
 use crate::h1::{Connection, EventKind, ProtocolError, Role, Rules, State};
 use crate::io::alarm::Alarm;
 use crate::message::{ReceivedHead, refusal_status};
-use crate::operation::Credit;
+use crate::tls::HttpVersion;
 
 /// Bytes of buffer that a connection keeps while it waits for its next request.
 pub(super) const IDLE: usize = 1 << 10;
@@ -71,13 +71,13 @@ pub async fn connection_task<S: ServerTransport>(
         let done = match this.evidence_request(&request) {
             Some(asked) => Box::pin(this.attest(asked, &request)).await,
             None => {
-                if let Err(refusal) = this.check_client().await {
+                if let Err(refusal) = server.check_client(this.session.as_ref()).await {
                     return Box::pin(this.refuse_and_report(&refusal)).await;
                 }
                 match Box::pin(this.run_exchange(request)).await? {
                     AfterExchange::Again(again) => Ok(again),
                     AfterExchange::Switched(switch) => {
-                        let trust = this.client_trust().cloned();
+                        let trust = this.session.as_ref().and_then(TlsSession::client_trust);
                         Box::pin(switch.stream.run(TrustedStream::new(this.into_upgraded(), trust))).await;
                         return Ok(());
                     }
@@ -123,7 +123,12 @@ impl<S: ServerTransport> ServerConnection<'_, S> {
         if self.outbox.capacity() > IDLE {
             self.outbox = BytesMut::new();
         }
-        let idle_until = limits.idle.map(|idle| now + idle).into_iter().chain(self.client_trusted_until(now)).min();
+        let idle_until = limits
+            .idle
+            .map(|idle| now + idle)
+            .into_iter()
+            .chain(self.session.as_ref().and_then(|session| session.client_trusted_until(now)))
+            .min();
         let mut head_until = None;
         loop {
             let event = self.conn.next_event().map_err(protocol)?;
@@ -131,7 +136,11 @@ impl<S: ServerTransport> ServerConnection<'_, S> {
                 EventKind::Request => {
                     let head = ReceivedHead::of(&event);
                     let line = RequestLine::new(event.method, event.target, head.find("host"));
-                    return Ok(Some(Arc::new(self.request(line, head))));
+                    return Ok(Some(Arc::new(self.server.request(
+                        (line, head, HttpVersion::Http1),
+                        self.peer,
+                        self.session.as_ref(),
+                    ))));
                 }
                 EventKind::ConnectionClosed => return Ok(None),
                 _ => {}
@@ -161,20 +170,8 @@ impl<S: ServerTransport> ServerConnection<'_, S> {
         Error::from_peer(error)
     }
 
-    pub(super) fn request(&self, line: RequestLine, head: ReceivedHead) -> ServerRequest {
-        let settings = &self.server.settings;
-        let credit = Credit::new(settings.credit, settings.automatic_credit);
-        let secure = settings.tls.is_some();
-        let address = self.peer.map(|peer| peer.ip().to_canonical());
-        let (remote, https) = settings.forwarded.read(&head, address, secure);
-        let client = self.session.as_ref().map(TlsSession::client).unwrap_or_default();
-        let origin = RequestContext { peer: self.peer, secure, remote, https, client };
-        ServerRequest::new(line, head, origin, credit, self.server.closing.clone())
-    }
-
-    /// Who is at the other end, for the log.
-    pub(super) fn place(&self) -> String {
-        self.peer.map_or_else(|| "a local client".into(), |peer| peer.to_string())
+    fn client_is_too_old(&self) -> bool {
+        self.session.as_ref().is_some_and(TlsSession::client_is_too_old)
     }
 
     /// So many bytes were put into the room of `conn`.

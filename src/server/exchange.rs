@@ -34,7 +34,7 @@ pub(super) enum AfterExchange {
 }
 
 /// Ends a request that is dropped with its connection's task: the host must not start it, or go on writing to it, when nobody reads.
-struct Ending<'a>(Option<&'a ServerRequest>);
+pub(super) struct Ending<'a>(pub Option<&'a ServerRequest>);
 
 impl Drop for Ending<'_> {
     fn drop(&mut self) {
@@ -374,7 +374,7 @@ fn left_early() -> Error {
 }
 
 /// Room in the host's queue, once there is credit as well.
-async fn room(credit: &Credit, outlet: &Outlet) -> Option<tokio::sync::OwnedSemaphorePermit> {
+pub(super) async fn room(credit: &Credit, outlet: &Outlet) -> Option<tokio::sync::OwnedSemaphorePermit> {
     credit.wait().await;
     outlet.room().await
 }

@@ -6,9 +6,16 @@ mod attestation;
 mod client_trust;
 mod connection_task;
 mod event;
+mod evidence_exchange;
 mod exchange;
 pub mod file;
 mod forwarded;
+mod http2;
+mod http2_body;
+mod http2_head;
+mod http2_response;
+mod http2_stream;
+mod http2_wire;
 mod limits;
 mod listener;
 mod request;
@@ -39,6 +46,9 @@ pub use request::{ServerRequest, Switch};
 pub use request_line::RequestLine;
 pub use response_head::ResponseHead;
 
+use attestation::TlsSession;
+use request_line::RequestContext;
+
 use crate::attest::Policy;
 use crate::attester::{Attester, Devices, Providers};
 use crate::error::{Error, Result, Status};
@@ -46,8 +56,9 @@ use crate::io::clock;
 use crate::io::sync::lock;
 use crate::io::turn::in_turn;
 use crate::log;
-use crate::operation::{Cancel, Observer, Outlet};
-use crate::tls::{Identity, ServerTls, ServerTlsSettings, server_config};
+use crate::message::ReceivedHead;
+use crate::operation::{Cancel, Credit, Observer, Outlet};
+use crate::tls::{HttpVersion, HttpVersions, Identity, ServerTls, ServerTlsSettings, server_config};
 use crate::tunnel::{ForwarderRules, TunnelTraffic};
 use crate::verifier::Verifier;
 
@@ -63,6 +74,8 @@ pub struct ServerSettings {
     pub limits: ServerLimits,
     /// `None` serves without TLS.
     pub tls: Option<ServerTlsSettings>,
+    /// The versions of HTTP that are spoken in TLS; in the clear it is HTTP/1.1 alone.
+    pub http_versions: HttpVersions,
     /// Where the server's evidence comes from, of each kind; needs TLS.
     pub sources: Providers,
     /// Evidence of devices beside the machine.
@@ -141,13 +154,18 @@ impl Server {
         if settings.tls.is_none() && (!settings.sources.is_empty() || settings.client_policy.is_some()) {
             return Err(Error::new(Status::InvalidState, "evidence needs TLS (atls_server_config_set_certificate)"));
         }
+        if settings.tls.is_none() && settings.http_versions != HttpVersions::default() {
+            return Err(Error::new(Status::InvalidState, "HTTP/2 needs TLS (atls_server_config_set_certificate)"));
+        }
         if settings.sources.is_empty() && !settings.devices.is_empty() {
             return Err(Error::new(
                 Status::InvalidState,
                 "a source of attached evidence, and none of the machine's own",
             ));
         }
-        let tls = settings.tls.clone().map(|serves| server_config(&serves).map(|shown| (serves, shown))).transpose()?;
+        let versions = settings.http_versions;
+        let shown = |serves: ServerTlsSettings| server_config(&serves, versions).map(|shown| (serves, shown));
+        let tls = settings.tls.clone().map(shown).transpose()?;
         let sources = Some(settings.sources.clone()).filter(|sources| !sources.is_empty());
         let attester = sources.map(|sources| Attester::new(sources, settings.quotes_per_second));
         Ok(Server {
@@ -200,7 +218,7 @@ impl Server {
             return Err(Error::new(Status::InvalidState, "the server serves in the clear"));
         };
         let serves_now = ServerTlsSettings { identity, ..serves.clone() };
-        *shown = server_config(&serves_now)?;
+        *shown = server_config(&serves_now, self.settings.http_versions)?;
         *serves = serves_now;
         Ok(())
     }
@@ -227,6 +245,23 @@ impl Server {
         let permit = noted.clone().try_acquire_owned().ok();
         self.observer.post(ServerEvent::Refused(error.clone()), permit);
         let _ = tokio::time::timeout(TAKING_NOTE, noted.acquire()).await;
+    }
+
+    /// A request that has come from this peer, in this session.
+    fn request(
+        &self,
+        (line, head, version): (RequestLine, ReceivedHead, HttpVersion),
+        peer: Option<SocketAddr>,
+        session: Option<&TlsSession>,
+    ) -> ServerRequest {
+        let settings = &self.settings;
+        let credit = Credit::new(settings.credit, settings.automatic_credit);
+        let secure = settings.tls.is_some();
+        let address = peer.map(|peer| peer.ip().to_canonical());
+        let (remote, https) = settings.forwarded.read(&head, address, secure);
+        let client = session.map(TlsSession::client).unwrap_or_default();
+        let origin = RequestContext { peer, secure, remote, https, client, version };
+        ServerRequest::new(line, head, origin, credit, self.closing.clone())
     }
 
     /// The value of the Date field, formatted once a second and not for each response. None without a usable clock (RFC 9110 section 6.6.1).

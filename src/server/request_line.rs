@@ -4,6 +4,7 @@ use std::net::{IpAddr, SocketAddr};
 
 use super::attestation::ClientIdentity;
 use crate::message::request_target::authority;
+use crate::tls::HttpVersion;
 
 /// Where a request came from.
 pub struct RequestContext {
@@ -15,6 +16,7 @@ pub struct RequestContext {
     pub remote: Option<IpAddr>,
     pub https: bool,
     pub client: ClientIdentity,
+    pub version: HttpVersion,
 }
 
 /// Method, target, and the effective authority, each followed by a NUL: what C is shown, in one piece of memory.

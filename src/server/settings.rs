@@ -47,6 +47,9 @@ impl ServerSettings {
             let why = "a tunnel server can neither provide evidence nor ask clients for it";
             return Err(Error::new(Status::Unsupported, why));
         }
+        if self.http_versions.has_http2() {
+            return Err(Error::new(Status::Unsupported, "a tunnel server speaks HTTP/1.1 only"));
+        }
         rules.check_targets()?;
         Ok(ServerSettings { forward: Some(rules), ..self })
     }
@@ -59,7 +62,7 @@ impl ServerSettings {
 
     /// Changes nothing if the result cannot be used.
     fn set_tls(&mut self, tls: ServerTlsSettings) -> Result<()> {
-        server_config(&tls)?;
+        server_config(&tls, self.http_versions)?;
         self.tls = Some(tls);
         Ok(())
     }

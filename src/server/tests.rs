@@ -11,7 +11,7 @@ use tokio::sync::OwnedSemaphorePermit;
 
 use super::accept::ConnectionSummary;
 use super::connection_task::connection_task;
-use super::transport::ServerTransport;
+use super::transport::{ServerTransport, SessionKeys};
 use super::{ResponseHead, Server, ServerEvent, ServerSettings};
 use crate::attest::EXPORTER_LENGTH;
 use crate::error::{Error, Result, Status};
@@ -95,7 +95,9 @@ impl Liveness for Failing {
     }
 }
 
-impl ServerTransport for Failing {
+impl ServerTransport for Failing {}
+
+impl SessionKeys for Failing {
     fn export(&self, _: &[u8], _: Option<&[u8]>) -> Result<[u8; EXPORTER_LENGTH]> {
         Err(Error::new(Status::InvalidState, "no keys"))
     }

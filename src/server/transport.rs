@@ -10,7 +10,10 @@ use crate::io::{Liveness, Socket};
 use crate::tls;
 use crate::tls::ServerStream;
 
-pub trait ServerTransport: AsyncRead + AsyncWrite + Liveness + Unpin + Send {
+pub trait ServerTransport: AsyncRead + AsyncWrite + Liveness + SessionKeys + Unpin + Send {}
+
+/// The keys of a TLS session.
+pub trait SessionKeys {
     /// An exporter value of the session. Errors: InvalidState (there is none).
     fn export(&self, label: &[u8], context: Option<&[u8]>) -> Result<[u8; EXPORTER_LENGTH]>;
 }
@@ -25,13 +28,17 @@ impl<S: Liveness> Liveness for ServerStream<S> {
     }
 }
 
-impl<S: AsyncRead + AsyncWrite + Liveness + Unpin + Send> ServerTransport for ServerStream<S> {
+impl<S: AsyncRead + AsyncWrite + Liveness + Unpin + Send> ServerTransport for ServerStream<S> {}
+
+impl<S> SessionKeys for ServerStream<S> {
     fn export(&self, label: &[u8], context: Option<&[u8]>) -> Result<[u8; EXPORTER_LENGTH]> {
         tls::export(self.get_ref().1, label, context)
     }
 }
 
-impl ServerTransport for Socket {
+impl ServerTransport for Socket {}
+
+impl SessionKeys for Socket {
     fn export(&self, _: &[u8], _: Option<&[u8]>) -> Result<[u8; EXPORTER_LENGTH]> {
         Err(Error::new(Status::InvalidState, "a connection without TLS has no keys"))
     }

@@ -1,6 +1,7 @@
 //! TLS 1.3 over any transport: configurations for clients and servers, handshakes, exporter values, peer certificates. Knows nothing of attestation. Touches
 //! the stream that it is given, and the clock.
 
+mod alpn;
 mod client;
 mod key_log;
 mod server;
@@ -8,6 +9,7 @@ mod trust;
 
 use std::sync::Arc;
 
+pub use alpn::{HttpVersion, HttpVersions};
 pub use client::{ClientHandshake, client_handshake};
 pub use key_log::KeyLogSink;
 use rustls::{ClientConfig, ConnectionCommon};

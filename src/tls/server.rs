@@ -7,8 +7,8 @@ use rustls::server::{ClientHello, ResolvesServerCert, WebPkiClientVerifier};
 use rustls::sign::CertifiedKey;
 use rustls::{RootCertStore, ServerConfig};
 
-use super::Identity;
 use super::trust::add_pem;
+use super::{HttpVersions, Identity};
 use crate::error::{Error, Result, Status};
 use crate::io::clock::TlsClock;
 
@@ -62,7 +62,7 @@ impl ResolvesServerCert for CertStore {
 }
 
 /// TLS 1.3 only, no tickets or early data: every session is fresh. Errors: InvalidArgument.
-pub fn server_config(serves: &ServerTlsSettings) -> Result<ServerTls> {
+pub fn server_config(serves: &ServerTlsSettings, versions: HttpVersions) -> Result<ServerTls> {
     let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
     let made = |identity: &Identity| {
         let (chain, key) = identity.read()?;
@@ -86,7 +86,7 @@ pub fn server_config(serves: &ServerTlsSettings) -> Result<ServerTls> {
         }
     };
     let mut config = builder.with_cert_resolver(store.clone());
-    config.alpn_protocols = vec![b"http/1.1".to_vec()];
+    config.alpn_protocols = versions.protocols();
     config.send_tls13_tickets = 0;
     Ok(ServerTls { config: Arc::new(config), store })
 }

@@ -467,6 +467,8 @@ static void call_all_with_null(void)
     UNEXPLAINED(atls_server_config_set_deadline(NULL, 1, 1, NULL));
     REFUSED("config", atls_server_config_set_keep_alive(NULL, 1, &error));
     UNEXPLAINED(atls_server_config_set_keep_alive(NULL, 1, NULL));
+    REFUSED("config", atls_server_config_set_http_versions(NULL, 1, &error));
+    UNEXPLAINED(atls_server_config_set_http_versions(NULL, 1, NULL));
     REFUSED("config", atls_server_config_set_half_close(NULL, 1, &error));
     UNEXPLAINED(atls_server_config_set_half_close(NULL, 1, NULL));
     REFUSED("config", atls_server_config_set_flags(NULL, 0, &error));
@@ -538,6 +540,7 @@ static void call_all_with_null(void)
     ENDURED(atls_server_request_peer(NULL));
     ENDURED(atls_server_request_remote(NULL));
     ENDURED(atls_server_request_scheme(NULL));
+    ENDURED(atls_server_request_http_version(NULL));
     ENDURED(atls_server_request_secure(NULL));
     ENDURED(atls_server_request_certificate(NULL));
     ENDURED(atls_server_request_verdict(NULL));

@@ -8,9 +8,11 @@ use crate::capi::base::handle::{Handle, borrow_mut, destroy};
 use crate::capi::base::status::atls_status;
 use crate::capi::base::unknown;
 use crate::capi::h1::conn::known_flags;
-use crate::error::{Error, Status};
+use crate::capi::text::head::{ATLS_HTTP_VERSION_1_1, ATLS_HTTP_VERSION_2};
+use crate::error::{Error, Result, Status};
 use crate::io::deadline::ChosenDuration;
 use crate::server::{ServerDeadline, ServerLimit, ServerSettings};
+use crate::tls::HttpVersions;
 
 /// The configuration of a server. A builder: one thread at a time; copied when used.
 pub struct atls_server_config {
@@ -158,6 +160,50 @@ pub extern "C" fn atls_server_config_set_keep_alive(
         borrow_mut(config, "config")?.settings.limits.keep_alive = keep_alive.get();
         Ok(())
     })
+}
+
+/// Sets which versions of HTTP the server speaks in TLS, where ALPN chooses one of them. By default
+/// HTTP/1.1 alone: HTTP/2 is more code for an attacker to try, and on it one client has 100 requests
+/// under way on one connection.
+///
+/// Over HTTP/2 the server attests as over HTTP/1.1, once for all requests of a connection, and its
+/// events and limits are the same. The differences:
+/// - What closes a connection of HTTP/1.1 in the middle of a message resets the stream instead.
+///   `Connection: close` in a response closes the connection once its other requests have ended.
+/// - Fields that are about a connection of HTTP/1.1, such as Keep-Alive and Upgrade, are not sent, and
+///   neither is the reason phrase.
+/// - A request's `:authority` is shown as Host. CONNECT is answered with 501, and no connection can
+///   leave HTTP (atls_server_request_upgrade_start).
+/// - CLOSED comes with OK once the response was handed over to the connection: up to 64 KiB of it may
+///   wait for the peer's window.
+/// - A client may reset 200 more streams than it lets end.
+///
+/// `versions`: ATLS_HTTP_VERSION_1_1, which includes HTTP/1.0, or ATLS_HTTP_VERSION_2, or both as one
+/// set; 0 is the default.
+/// Statuses: NULL_ARGUMENT, INVALID_ARGUMENT (another version). HTTP/2 without a certificate is
+/// refused when the server is started, and for a tunnel server.
+#[unsafe(no_mangle)]
+pub extern "C" fn atls_server_config_set_http_versions(
+    config: Option<&mut atls_server_config>,
+    versions: u32,
+    error: Out<*mut atls_error>,
+) -> atls_status {
+    guard(error, || {
+        let versions = http_versions(versions)?;
+        borrow_mut(config, "config")?.settings.http_versions = versions;
+        Ok(())
+    })
+}
+
+/// The set that these bits are; for 0 the default.
+pub(in crate::capi) fn http_versions(bits: u32) -> Result<HttpVersions> {
+    let known = ATLS_HTTP_VERSION_1_1 | ATLS_HTTP_VERSION_2;
+    let has = |version| bits & version != 0;
+    match HttpVersions::new(has(ATLS_HTTP_VERSION_1_1), has(ATLS_HTTP_VERSION_2)) {
+        _ if bits == 0 => Ok(HttpVersions::default()),
+        Some(versions) if bits & !known == 0 => Ok(versions),
+        _ => Err(unknown("set of HTTP versions", bits)),
+    }
 }
 
 /// Says whether a client may end its sending direction, by a FIN or close_notify, and still wait for

@@ -14,13 +14,16 @@ use crate::capi::base::operation::Operation;
 use crate::capi::base::runtime::atls_runtime;
 use crate::capi::base::status::atls_status;
 use crate::capi::client::request_body::ATLS_LENGTH_UNKNOWN;
-use crate::capi::text::head::atls_head;
+use crate::capi::text::head::{
+    ATLS_HTTP_VERSION_1_0, ATLS_HTTP_VERSION_1_1, ATLS_HTTP_VERSION_2, atls_head, atls_http_version,
+};
 use crate::capi::text::headers::atls_headers;
 use crate::error::{Error, Result, Status};
 use crate::io::buffers;
 use crate::io::deadline::ChosenDuration;
 use crate::operation::{SendQueue, TransferEvent};
 use crate::server::{RequestLine, ResponseHead, ServerRequest};
+use crate::tls::HttpVersion;
 
 /// A request to a server, through which the host responds. It comes with a REQUEST event; start it
 /// to respond. Reference-counted, safe to share between threads.
@@ -168,6 +171,19 @@ pub extern "C" fn atls_server_request_scheme(request: Option<&atls_server_reques
         Ok(this) if this.inner.origin.https => atls_str::from_static(c"https"),
         Ok(_) => atls_str::from_static(c"http"),
         Err(_) => atls_str::empty(),
+    })
+}
+
+/// The version of HTTP that the request came with; 0 for NULL.
+#[unsafe(no_mangle)]
+pub extern "C" fn atls_server_request_http_version(request: Option<&atls_server_request>) -> atls_http_version {
+    guard_value(0, || {
+        let Ok(this) = borrow(request, "request") else { return 0 };
+        match (this.inner.origin.version, this.inner.head.minor_version) {
+            (HttpVersion::Http2, _) => ATLS_HTTP_VERSION_2,
+            (HttpVersion::Http1, 0) => ATLS_HTTP_VERSION_1_0,
+            (HttpVersion::Http1, _) => ATLS_HTTP_VERSION_1_1,
+        }
     })
 }
 

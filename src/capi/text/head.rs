@@ -42,7 +42,17 @@ pub extern "C" fn atls_head_reason(head: Option<&atls_head>) -> atls_str {
     })
 }
 
-/// Minor version of HTTP/1.x: 0 or 1.
+/// Versions of HTTP. Each is a bit, so that several make a set.
+pub type atls_http_version = u32;
+
+/// HTTP/1.0: without chunked bodies, informational heads and trailers.
+pub const ATLS_HTTP_VERSION_1_0: atls_http_version = 1;
+/// HTTP/1.1.
+pub const ATLS_HTTP_VERSION_1_1: atls_http_version = 2;
+/// HTTP/2. Its heads have no reason phrase, and their field names are in lower case.
+pub const ATLS_HTTP_VERSION_2: atls_http_version = 4;
+
+/// Minor version of HTTP/1.x: 0 or 1. It is 1 for HTTP/2 too, whose messages mean the same.
 #[unsafe(no_mangle)]
 pub extern "C" fn atls_head_minor_version(head: Option<&atls_head>) -> u32 {
     guard_value(1, || borrow(head, "head").map_or(1, |head| head.head.minor_version.into()))

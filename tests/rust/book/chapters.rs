@@ -135,7 +135,7 @@ pub const CHAPTERS: &[Chapter] = &[
             "server/file.rs",
             "server/upgrade.rs",
         ],
-        "A server for HTTP/1.1, in TLS or in the clear. Requests come as events, and answers stream. With a source of evidence it proves \
+        "A server for HTTP/1.1, in TLS or in the clear, and for HTTP/2 in TLS. Requests come as events, and answers stream. With a source of evidence it proves \
          itself to clients that ask.",
     ),
     chapter(

@@ -20,6 +20,7 @@ pub const TEST: &[(&str, &str)] = &[
     ("go", "golang-go"),
     ("openssl", "openssl"),
     ("curl", "curl"),
+    ("h2load", "nghttp2-client"),
     ("python3", "python3"),
     ("tinyproxy", "tinyproxy-bin"),
     ("nginx", "nginx-light"),

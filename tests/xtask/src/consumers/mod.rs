@@ -4,6 +4,7 @@ mod c;
 mod configure;
 mod cpp;
 mod go;
+mod http2;
 mod installed;
 mod machine;
 pub mod packages;
@@ -29,6 +30,7 @@ const SUITES: &[(&str, Suite)] = &[
     ("configure", configure::suite),
     ("cpp", cpp::suite),
     ("go", go::suite),
+    ("http2", http2::suite),
     ("python", python::suite),
     ("pages", pages::suite),
     ("proxy", proxy::suite),
