@@ -68,8 +68,8 @@ class Service:
         self.folder.cleanup()
 
 
-def serve(upstream_port, *more, listen="127.0.0.1:0"):
-    return Service("serve", "--listen", listen, "--upstream", f"http://127.0.0.1:{upstream_port}", "--agent", SIM / "agent.sock",
+def serve(upstream_port, *more, listen="127.0.0.1:0", agent=SIM / "agent.sock"):
+    return Service("serve", "--listen", listen, "--upstream", f"http://127.0.0.1:{upstream_port}", "--agent", agent,
                    "--cert", SIM / "peer.pem", "--key", SIM / "peer-key.pem", *more)
 
 
@@ -80,6 +80,36 @@ def proxy(target_port, *more, policy="policy.json", listen="127.0.0.1:0"):
 def sim_port(name):
     lines = (SIM / "ports").read_text().splitlines()
     return int(dict(line.split("=") for line in lines)[name])
+
+
+class Relay:
+    """Counts the connections to a port."""
+
+    def __init__(self, port):
+        self.count = 0
+        self.listener = socket.create_server(("127.0.0.1", 0))
+        self.port = self.listener.getsockname()[1]
+        self.to = port
+        threading.Thread(target=self.accept, daemon=True).start()
+
+    def accept(self):
+        while True:
+            try:
+                near = self.listener.accept()[0]
+            except OSError:
+                return
+            self.count += 1
+            far = socket.create_connection(("127.0.0.1", self.to))
+            for source, sink in ((near, far), (far, near)):
+                threading.Thread(target=self.copy, args=(source, sink), daemon=True).start()
+
+    def copy(self, source, sink):
+        try:
+            while data := source.recv(65536):
+                sink.sendall(data)
+            sink.shutdown(socket.SHUT_WR)
+        except OSError:
+            pass
 
 
 class Upstream:

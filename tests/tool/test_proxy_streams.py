@@ -10,7 +10,7 @@ import time
 
 import pytest
 
-from proxying import Upstream, dial, get, proxy, read_body, receive, respond, serve, wait_for
+from proxying import Relay, Upstream, dial, get, proxy, read_body, receive, respond, serve, wait_for
 
 BLOCK = os.urandom(1 << 16)
 # KiB that a process may gain; a sanitizer keeps what was freed.
@@ -237,36 +237,6 @@ def test_serve_drains_too(target, pages):
         pages.go.set()
         assert receive(connection).endswith(b"0\r\n\r\n")
         assert target.process.wait(10) == 0
-
-
-class Relay:
-    """Counts the connections to a port."""
-
-    def __init__(self, port):
-        self.count = 0
-        self.listener = socket.create_server(("127.0.0.1", 0))
-        self.port = self.listener.getsockname()[1]
-        self.to = port
-        threading.Thread(target=self.accept, daemon=True).start()
-
-    def accept(self):
-        while True:
-            try:
-                near = self.listener.accept()[0]
-            except OSError:
-                return
-            self.count += 1
-            far = socket.create_connection(("127.0.0.1", self.to))
-            for source, sink in ((near, far), (far, near)):
-                threading.Thread(target=self.copy, args=(source, sink), daemon=True).start()
-
-    def copy(self, source, sink):
-        try:
-            while data := source.recv(65536):
-                sink.sendall(data)
-            sink.shutdown(socket.SHUT_WR)
-        except OSError:
-            pass
 
 
 @pytest.mark.parametrize("age, connections", [(None, 1), ("0.3", 2)])

@@ -7,11 +7,12 @@ use crate::shell::{Done, command, root, run};
 use crate::simulator::Simulator;
 
 const PACKAGES: [&str; 5] = ["pytest==9.2.0", "openai==3.57.0", "httpx==0.28.1", "requests==2.34.2", "aiohttp==3.14.5"];
-const TESTS: [&str; 6] = [
+const TESTS: [&str; 7] = [
     "test_proxy_gate.py",
     "test_proxy.py",
     "test_proxy_log.py",
     "test_proxy_streams.py",
+    "test_proxy_reattest.py",
     "test_proxy_clients.py",
     "test_serve.py",
 ];
