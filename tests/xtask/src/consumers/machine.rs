@@ -6,8 +6,8 @@ use std::process::{Command, Stdio};
 
 use crate::shell::{Done, command, output, root, run};
 
-/// What a programmer has beside the smallest system.
-const WITH: &str = "gcc,g++,libc6-dev,pkg-config,python3-venv,python3-cffi";
+/// What a programmer has beside the smallest system. debootstrap does not follow what other packages provide: python3-ply is for python3-cffi.
+const WITH: &str = "gcc,g++,libc6-dev,pkg-config,python3-venv,python3-cffi,python3-ply";
 
 pub struct Machine {
     root: PathBuf,
