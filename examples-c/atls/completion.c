@@ -119,6 +119,13 @@ static void zsh(FILE *out)
     fputs("    esac\n}\nif [ \"$funcstack[1]\" = \"_atls\" ]; then\n    _atls \"$@\"\nelse\n    compdef _atls atls\nfi\n", out);
 }
 
+/* Text inside '..' for fish. */
+static void fish_quoted(const char *text, FILE *out)
+{
+    for (; *text; text++)
+        fprintf(out, *text == '\'' || *text == '\\' ? "\\%c" : "%c", *text);
+}
+
 static void fish_option(const struct command *command, const struct option_spec *spec, FILE *out)
 {
     fprintf(out, "complete -c atls -n '__fish_seen_subcommand_from %s' -l %s", command->name, spec->name);
@@ -132,8 +139,7 @@ static void fish_option(const struct command *command, const struct option_spec 
         fputs(takes_path(spec) ? " -r -F" : " -x", out);
     }
     fputs(" -d '", out);
-    for (const char *at = spec->help; *at; at++)
-        fprintf(out, *at == '\'' || *at == '\\' ? "\\%c" : "%c", *at);
+    fish_quoted(spec->help, out);
     fputs("'\n", out);
 }
 
@@ -141,7 +147,9 @@ static void fish(FILE *out)
 {
     fputs("# Completion of atls for fish.\n", out);
     for (const struct command *const *command = commands; *command; command++) {
-        fprintf(out, "complete -c atls -f -n __fish_use_subcommand -a %s -d '%s'\n", (*command)->name, (*command)->summary);
+        fprintf(out, "complete -c atls -f -n __fish_use_subcommand -a %s -d '", (*command)->name);
+        fish_quoted((*command)->summary, out);
+        fputs("'\n", out);
         for (const struct option_spec *spec = (*command)->options; spec->name; spec++)
             fish_option(*command, spec, out);
         if ((*command)->words)

@@ -103,9 +103,10 @@ static void tail(const struct command *only, FILE *out)
     if (only && only->examples) {
         fputs(".SH EXAMPLES\n", out);
         for (const struct example *example = only->examples; example->line; example++) {
+            fputs(example == only->examples ? "" : ".PP\n", out);
             put(example->what, out);
             line(":\n.PP\n.RS 4\n.nf\n.B", example->line, out);
-            fputs(".fi\n.RE\n.PP\n", out);
+            fputs(".fi\n.RE\n", out);
         }
     }
     fputs(".SH SEE ALSO\n", out);

@@ -1,7 +1,6 @@
 """Help, man pages, completion and the reference page: all made of the same tables."""
 
 import os
-import shutil
 import subprocess
 
 import pytest
@@ -48,14 +47,10 @@ def test_man_pages_have_no_warnings(name, tmp_path):
     page = passes(tool("--man", *([name] if name else []))).stdout
     path = tmp_path / "page.1"
     path.write_bytes(page)
-    if shutil.which("groff"):
-        done = subprocess.run(["groff", "-man", "-Tutf8", "-ww", "-Kutf8", "-z", path], capture_output=True)
-        assert (done.returncode, done.stderr) == (0, b"")
-    if shutil.which("mandoc"):
-        done = subprocess.run(["mandoc", "-Tlint", "-W", "warning", path], capture_output=True)
-        left = [line for line in done.stdout.decode().splitlines() if "missing date" not in line]
-        assert not left
-    assert shutil.which("groff") or shutil.which("mandoc"), "nothing to check man pages with"
+    done = subprocess.run(["groff", "-man", "-Tutf8", "-ww", "-Kutf8", "-z", path], capture_output=True)
+    assert (done.returncode, done.stderr) == (0, b"")
+    done = subprocess.run(["mandoc", "-Tlint", "-W", "warning", path], capture_output=True)
+    assert not [line for line in done.stdout.decode().splitlines() if "missing date" not in line], done.stdout
     for heading in (b".SH NAME", b".SH SYNOPSIS", b".SH DESCRIPTION", b".SH EXIT STATUS", b".SH ENVIRONMENT", b".SH SEE ALSO"):
         assert heading in page
 
@@ -65,8 +60,8 @@ def test_completion_parses(shell):
     script = passes(tool("completion", shell)).stdout
     for name in COMMANDS:
         assert name.encode() in script
-    if shell == "bash" or shutil.which(shell):
-        subprocess.run([shell, "-n"], input=script, check=True)
+    done = subprocess.run([shell, "-n"], input=script, capture_output=True)
+    assert (done.returncode, done.stderr) == (0, b"")
 
 
 def complete(*words):
@@ -85,6 +80,36 @@ def test_bash_completes_commands_options_and_choices(tmp_path):
     (tmp_path / "policy.json").touch()
     assert complete("atls", "get", "--policy", f"{tmp_path}/pol") == [f"{tmp_path}/policy.json"]
     assert complete("atls", "get", "--policy", f"{tmp_path}/none") == []
+
+
+OFFERS = [("mea", "measure"), ("get --max-t", "--max-time"), ("completion f", "fish"), ("verify --format snp-", "snp-report")]
+
+
+@pytest.mark.parametrize("typed, offered", OFFERS)
+def test_fish_completes(typed, offered, tmp_path):
+    (tmp_path / "atls.fish").write_bytes(passes(tool("completion", "fish")).stdout)
+    line = f"source {tmp_path}/atls.fish; complete -C 'atls {typed}'"
+    done = subprocess.run(["fish", "--no-config", "-c", line], capture_output=True, check=True, env={**os.environ, "HOME": str(tmp_path)})
+    assert [each.split("\t")[0] for each in done.stdout.decode().splitlines()] == [offered] and done.stderr == b""
+
+
+ZSH = """zmodload zsh/zpty
+zpty shell zsh -f -i
+zpty -w shell "PROMPT=ready; autoload -U compinit; compinit -u -D; source $1; echo load''ed"
+zpty -r -m shell seen '*loaded*'
+zpty -w -n shell "$2"$'\t'
+zpty -r -m shell seen "*$3*"
+zpty -d shell
+"""
+
+
+@pytest.mark.parametrize("typed, offered", OFFERS)
+def test_zsh_completes(typed, offered, tmp_path):
+    """In an interactive shell, which has a key for it: waits until the word is there."""
+    script, program = tmp_path / "_atls", tmp_path / "run"
+    script.write_bytes(passes(tool("completion", "zsh")).stdout)
+    program.write_text(ZSH)
+    subprocess.run(["zsh", "-f", program, script, f"atls {typed}", offered], check=True, timeout=120, capture_output=True)
 
 
 def test_unknown_shell():

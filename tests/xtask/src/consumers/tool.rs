@@ -26,7 +26,7 @@ const ONCE: &str = "test_each_kind or a_guest_of_dstack or stored_evidence or go
                     or read_once or fields or early_answer or secret or is_named or not_made or thread_of_the_library";
 
 pub fn suite(simulator: &Simulator, prefix: &Path) -> Done {
-    packages::ensure(&[("groff", "groff-base")])?;
+    packages::ensure(&[("groff", "groff-base"), ("mandoc", "mandoc"), ("zsh", "zsh"), ("fish", "fish")])?;
     run(&mut cargo_simtee())?;
     let python = packages::python("tool-tests", &[PYTEST])?;
     let program = prefix.join("bin/atls");
