@@ -6,6 +6,7 @@ use super::binding::{Binding, Protocol};
 use super::documents::Documents;
 use super::evidence::Evidence;
 use super::family::{AnyFamily, Judged, Member, Need, reader};
+use super::findings::Findings;
 use super::lines::{Lines, TEE};
 use super::measure::measure;
 use super::policy::Policy;
@@ -35,21 +36,24 @@ pub fn appraise(request: &AppraisalRequest<'_>) -> Result<Verdict> {
 }
 
 fn by_rules(request: &AppraisalRequest<'_>) -> Result<Verdict> {
-    judge(request, |family, member| family.judge(member, request))
+    let findings = Findings::default();
+    judge(request, |family, member| family.judge(member, (request, &findings)))
 }
 
 /// The verdict on evidence that is genuine but belongs to something else (`is_bound`): no document is used.
 pub fn refuse_unbound(request: &AppraisalRequest<'_>) -> Result<Verdict> {
-    judge(request, |family, member| family.refuse_unbound(member, request))
+    let findings = Findings::default();
+    judge(request, |family, member| family.refuse_unbound(member, (request, &findings)))
 }
 
 /// The documents that judging this evidence takes: those of each member that may accept it. `None` if no member can, which `appraise` says without any.
 /// `request.documents` is ignored. Errors: as of `appraise`.
 pub fn needs(request: &AppraisalRequest<'_>) -> Result<Option<Vec<Need>>> {
     trust_anchor(request)?;
+    let findings = Findings::default();
     let mut members = fitting(request).peekable();
     let mut all: Option<Vec<Need>> = members.peek().is_none().then(Vec::new);
-    for needs in members.filter_map(|member| member.family.needs(member, request)) {
+    for needs in members.filter_map(|member| member.family.needs(member, (request, &findings))) {
         let all = all.get_or_insert_default();
         for need in needs {
             if !all.contains(&need) {
@@ -62,7 +66,8 @@ pub fn needs(request: &AppraisalRequest<'_>) -> Result<Option<Vec<Need>>> {
 
 /// Whether evidence that turns out to be genuine would belong to the session at hand.
 pub fn is_bound(request: &AppraisalRequest<'_>) -> bool {
-    fitting(request).all(|member| member.family.is_bound(member, request))
+    let findings = Findings::default();
+    fitting(request).all(|member| member.family.is_bound(member, (request, &findings)))
 }
 
 fn reading(request: &AppraisalRequest<'_>) -> Result<&'static dyn AnyFamily> {

@@ -12,6 +12,7 @@ use super::anchors::SIMULATED;
 use super::appraise::AppraisalRequest;
 use super::evidence::{MAX_DEVICES, Part};
 use super::family::{Family, Judged, Question, settle};
+use super::findings::Findings;
 use super::lines::Lines;
 use super::nvidia::Nvidia;
 use super::policy::policy_fields::PolicyFields;
@@ -200,7 +201,10 @@ impl<F: AttachedFamily> AnyAttached for Erased<F> {
         for (number, evidence) in request.evidence.attached().iter().filter_map(Part::get::<F>).enumerate() {
             let AppraisalRequest { documents, anchors, binding, policy, received, now, .. } = *request;
             let main = request.evidence.tee();
-            let question = Question { evidence, main, member, documents, anchors, binding, policy, received, now };
+            // Of this device alone.
+            let findings = &Findings::default();
+            let question =
+                Question { evidence, main, member, documents, anchors, binding, policy, findings, received, now };
             let (checks, claims, trusted) = Erased::<F>::judge_one(&question, number);
             judged.checks.extend(checks);
             judged.trusted &= trusted;

@@ -19,6 +19,7 @@ use super::binding::{Binding, Protocol};
 use super::documents::{DocumentId, Documents};
 use super::dstack::DstackTdx;
 use super::evidence::Evidence;
+use super::findings::Findings;
 use super::lines::{Lines, TEE};
 use super::nitro::{Nitro, NitroTpm};
 use super::policy::policy_fields::PolicyFields;
@@ -123,6 +124,8 @@ pub struct Question<'a, F: Family> {
     pub anchors: &'a TrustAnchors,
     pub binding: &'a Binding,
     pub policy: &'a Policy,
+    /// Of this evidence, by members that were asked before.
+    pub findings: &'a Findings,
     /// As in `AppraisalRequest`.
     pub received: u64,
     /// Unix seconds.
@@ -165,6 +168,9 @@ pub struct Judged {
     pub trusted: bool,
 }
 
+/// An appraisal, and what was found in it so far.
+pub type Asked<'a> = (&'a AppraisalRequest<'a>, &'a Findings);
+
 /// A [`Family`] without its types. One adapter implements it, for all of them.
 pub trait AnyFamily: Send + Sync {
     fn tee(&self) -> Tee;
@@ -177,13 +183,13 @@ pub trait AnyFamily: Send + Sync {
     fn wants_fresh(&self, member: &Member) -> bool;
     fn anchor(&self, request: &AppraisalRequest<'_>) -> Result<&'static str>;
     fn anchor_for(&self, member: &Member, of: &'static str) -> &'static str;
-    fn needs(&self, member: &Member, request: &AppraisalRequest<'_>) -> Option<Vec<Need>>;
-    fn is_bound(&self, member: &Member, request: &AppraisalRequest<'_>) -> bool;
-    fn judge(&self, member: &Member, request: &AppraisalRequest<'_>) -> Judged;
+    fn needs(&self, member: &Member, asked: Asked<'_>) -> Option<Vec<Need>>;
+    fn is_bound(&self, member: &Member, asked: Asked<'_>) -> bool;
+    fn judge(&self, member: &Member, asked: Asked<'_>) -> Judged;
     fn draft(&self, verdict: &Verdict) -> Option<Map<String, Value>>;
     fn objection(&self, verdict: &Verdict) -> Option<(Status, String)>;
     /// The refusal of evidence that is genuine and belongs to something else, without any document.
-    fn refuse_unbound(&self, member: &Member, request: &AppraisalRequest<'_>) -> Judged;
+    fn refuse_unbound(&self, member: &Member, asked: Asked<'_>) -> Judged;
 }
 
 /// All families, the first of a kind being the one that reads its evidence.
@@ -223,7 +229,7 @@ pub fn known_types() -> String {
 struct Erased<F>(PhantomData<fn() -> F>);
 
 impl<F: Family> Erased<F> {
-    fn question<'a>(member: &'a Member, request: &AppraisalRequest<'a>) -> Option<Question<'a, F>> {
+    fn question<'a>(member: &'a Member, (request, findings): Asked<'a>) -> Option<Question<'a, F>> {
         Some(Question {
             evidence: request.evidence.get::<F>()?,
             member: member.get::<F>()?,
@@ -232,6 +238,7 @@ impl<F: Family> Erased<F> {
             anchors: request.anchors,
             binding: request.binding,
             policy: request.policy,
+            findings,
             received: request.received,
             now: request.now,
         })
@@ -300,20 +307,20 @@ impl<F: Family> AnyFamily for Erased<F> {
         member.get::<F>().map_or(of, |reference| F::anchor_for(reference, of))
     }
 
-    fn needs(&self, member: &Member, request: &AppraisalRequest<'_>) -> Option<Vec<Need>> {
-        F::needs(&Erased::<F>::question(member, request)?)
+    fn needs(&self, member: &Member, asked: Asked<'_>) -> Option<Vec<Need>> {
+        F::needs(&Erased::<F>::question(member, asked)?)
     }
 
-    fn is_bound(&self, member: &Member, request: &AppraisalRequest<'_>) -> bool {
+    fn is_bound(&self, member: &Member, asked: Asked<'_>) -> bool {
         let mut lines = Lines::default();
-        let Some(of) = Erased::<F>::question(member, request) else { return false };
+        let Some(of) = Erased::<F>::question(member, asked) else { return false };
         F::glance(&mut lines, &of);
         lines.failures().next().is_none()
     }
 
-    fn judge(&self, member: &Member, request: &AppraisalRequest<'_>) -> Judged {
+    fn judge(&self, member: &Member, asked: Asked<'_>) -> Judged {
         let mut lines = Lines::default();
-        let Some(of) = Erased::<F>::question(member, request) else { return another_family() };
+        let Some(of) = Erased::<F>::question(member, asked) else { return another_family() };
         let claims = F::verify(&mut lines, &of);
         let trusted = claims.as_ref().is_some_and(|claims| settle(&mut lines, claims, &of));
         let is_exposed = claims.as_ref().and_then(F::is_exposed);
@@ -328,9 +335,9 @@ impl<F: Family> AnyFamily for Erased<F> {
         F::objection(verdict)
     }
 
-    fn refuse_unbound(&self, member: &Member, request: &AppraisalRequest<'_>) -> Judged {
+    fn refuse_unbound(&self, member: &Member, asked: Asked<'_>) -> Judged {
         let mut lines = Lines::default();
-        let Some(of) = Erased::<F>::question(member, request) else { return another_family() };
+        let Some(of) = Erased::<F>::question(member, asked) else { return another_family() };
         for whole in F::MANDATORY.iter().take(1) {
             lines.skip(whole.clone(), "no collateral is fetched for evidence of another session");
         }

@@ -10,6 +10,13 @@ pub fn sha384(data: &[u8]) -> [u8; 48] {
     fixed(digest::digest(&digest::SHA384, data))
 }
 
+/// As `sha384`, of the parts one after the other.
+pub fn sha384_of(parts: &[&[u8]]) -> [u8; 48] {
+    let mut context = digest::Context::new(&digest::SHA384);
+    parts.iter().for_each(|part| context.update(part));
+    fixed(context.finish())
+}
+
 pub fn sha512(parts: &[&[u8]]) -> [u8; 64] {
     let mut context = digest::Context::new(&digest::SHA512);
     for part in parts {
@@ -27,36 +34,50 @@ fn fixed<const N: usize>(digest: digest::Digest) -> [u8; N] {
 /// Lower-case hexadecimal.
 pub fn hex(data: &[u8]) -> String {
     const DIGITS: &[u8; 16] = b"0123456789abcdef";
-    let mut text = String::with_capacity(data.len() * 2);
+    let mut text = Vec::with_capacity(data.len() * 2);
     for byte in data {
-        text.push(DIGITS[usize::from(byte >> 4)] as char);
-        text.push(DIGITS[usize::from(byte & 15)] as char);
+        text.extend_from_slice(&[DIGITS[usize::from(byte >> 4)], DIGITS[usize::from(byte & 15)]]);
     }
-    text
+    // Digits are text.
+    String::from_utf8(text).unwrap_or_default()
 }
 
 /// Decodes hexadecimal of either case; `None` for an odd length or any other character (no `0x`, no blanks).
 pub fn unhex(text: &str) -> Option<Vec<u8>> {
-    let digits = text.as_bytes();
-    if !digits.len().is_multiple_of(2) {
-        return None;
-    }
-    digits.chunks_exact(2).map(|pair| Some(nibble(pair[0])? << 4 | nibble(pair[1])?)).collect()
+    let (pairs, rest) = text.as_bytes().as_chunks::<2>();
+    let mut out = Vec::with_capacity(pairs.len());
+    // Every digit is looked up before any is judged: the usual text has no other characters.
+    let mut seen = 0;
+    out.extend(pairs.iter().map(|[high, low]| {
+        let (high, low) = (NIBBLES[usize::from(*high)], NIBBLES[usize::from(*low)]);
+        seen |= high | low;
+        high << 4 | (low & 15)
+    }));
+    (rest.is_empty() && seen < NONE).then_some(out)
 }
 
 /// As [`unhex`], for exactly `N` bytes.
 pub fn unhex_array<const N: usize>(text: &str) -> Option<[u8; N]> {
+    if text.len() != 2 * N {
+        return None;
+    }
     unhex(text)?.try_into().ok()
 }
 
-fn nibble(digit: u8) -> Option<u8> {
-    match digit {
-        b'0'..=b'9' => Some(digit - b'0'),
-        b'a'..=b'f' => Some(digit - b'a' + 10),
-        b'A'..=b'F' => Some(digit - b'A' + 10),
-        _ => None,
+/// What stands in [`NIBBLES`] for characters that are no digits: a bit that no digit has.
+const NONE: u8 = 0x10;
+
+/// The value of each hexadecimal digit.
+static NIBBLES: [u8; 256] = {
+    let mut table = [NONE; 256];
+    let mut value = 0;
+    while value < 16 {
+        table[b"0123456789abcdef"[value] as usize] = value as u8;
+        table[b"0123456789ABCDEF"[value] as usize] = value as u8;
+        value += 1;
     }
-}
+    table
+};
 
 #[cfg(test)]
 mod tests {
@@ -70,5 +91,11 @@ mod tests {
             assert_eq!(unhex(bad), None, "{bad}");
         }
         assert_eq!(unhex_array::<2>("00"), None);
+        assert_eq!(unhex_array::<1>("0000"), None);
+        for character in (0..=0xff).map(char::from) {
+            let value = character.to_digit(16).map(|value| value as u8);
+            assert_eq!(unhex(&format!("0{character}")), value.map(|value| vec![value]), "{character:?}");
+            assert_eq!(unhex(&format!("{character}1")), value.map(|value| vec![value << 4 | 1]), "{character:?}");
+        }
     }
 }

@@ -15,7 +15,8 @@ pub fn parse(text: &[u8]) -> Result<Value, String> {
     Ok(value)
 }
 
-struct Strict;
+/// A value, or a refusal.
+pub struct Strict;
 
 impl<'de> DeserializeSeed<'de> for Strict {
     type Value = Value;

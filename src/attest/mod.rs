@@ -2,7 +2,7 @@
 //!
 //! [`appraise`] turns (evidence, documents, policy, expected binding, time) into a verdict with one line per check. What each kind of TEE brings to that
 //! is a [`Family`], in a folder of its own; the rest is the same for all. In this room there is no I/O, no clock and no thread; the one piece of shared
-//! memory is `remembering`'s bounded sets of signatures known to be good, which can change how long an answer takes but never what it is. Terms follow
+//! memory is `remembering`'s bounded sets of what is known to be good, which can change how long an answer takes but never what it is. Terms follow
 //! RFC 9334: evidence, endorsements (here: documents, or collateral), reference values (the policy), appraisal.
 
 mod anchors;
@@ -21,6 +21,7 @@ pub mod dstack;
 pub mod ear;
 mod evidence;
 mod family;
+mod findings;
 mod fault;
 pub mod hash;
 mod json;
@@ -31,7 +32,7 @@ pub mod nvidia;
 mod offline;
 pub mod policy;
 mod ra_tls;
-mod remembering;
+pub(crate) mod remembering;
 pub mod sgx;
 pub mod snp;
 pub mod tdx;

@@ -1,66 +1,73 @@
-//! A memory of signatures already found good. No I/O; the memory is one for the whole process.
+//! Bounded memories of what has been found good: signatures, and what follows from them. No I/O; each memory is one for the whole process.
 //!
 //! A TDX quote takes nine verifications, of which eight are over objects of the vendor that stay the same for weeks; an SEV-SNP report takes three of four over such;
-//! and evidence is verified before documents are fetched for it and again with them. Verification is a pure function of (key, message, signature), so remembering a
-//! *good* result changes no judgement: dates, revocation, TCB levels and policies are still evaluated each time. Bad results are never remembered.
+//! the certificates of a TLS server are the same on each connection; and evidence is verified before documents are fetched for it and again with them.
+//! Verification is a pure function of (key, message, signature), so remembering a *good* result changes no judgement: dates, revocation, TCB levels and
+//! policies are still evaluated each time. Bad results are never remembered.
 
-use std::collections::HashSet;
+use std::collections::HashMap;
 use std::sync::Mutex;
 
 use aws_lc_rs::digest::{Context, SHA256};
 use aws_lc_rs::signature::{ECDSA_P384_SHA384_FIXED, UnparsedPublicKey};
 use rustls_pki_types::{AlgorithmIdentifier, InvalidSignature, SignatureVerificationAlgorithm};
 
-/// Most signatures remembered at once: two generations of half as many, so that old ones fall out and memory stays bounded.
-const CAPACITY: usize = 2048;
+/// Most signatures of one memory.
+const SIGNATURES: usize = 2048;
 
-#[derive(Debug, Default)]
-struct Generations {
-    young: HashSet<[u8; 32]>,
-    old: HashSet<[u8; 32]>,
+#[derive(Debug)]
+struct Generations<V> {
+    young: HashMap<[u8; 32], V>,
+    old: HashMap<[u8; 32], V>,
 }
 
-/// Of one algorithm: what is good under one says nothing about another.
+/// What is known by a fingerprint of everything that it follows from: two generations of half of `CAPACITY`, so that old entries fall out and memory stays
+/// bounded.
 #[derive(Debug)]
-pub struct Memory(Mutex<Option<Generations>>);
+pub struct Memory<V, const CAPACITY: usize>(Mutex<Option<Generations<V>>>);
 
-impl Memory {
-    pub const fn new() -> Memory {
+impl<V: Clone, const CAPACITY: usize> Memory<V, CAPACITY> {
+    pub const fn new() -> Memory<V, CAPACITY> {
         Memory(Mutex::new(None))
     }
 
-    /// Whether `signature` is known to be good, or `verify` finds it so.
-    fn holds(&self, (key, message, signature): (&[u8], &[u8], &[u8]), verify: impl FnOnce() -> bool) -> bool {
-        let fingerprint = fingerprint(key, message, signature);
-        if self.knows(&fingerprint) {
+    pub fn get(&self, fingerprint: &[u8; 32]) -> Option<V> {
+        let guard = self.0.lock().unwrap_or_else(|poison| poison.into_inner());
+        let known = guard.as_ref()?;
+        known.young.get(fingerprint).or_else(|| known.old.get(fingerprint)).cloned()
+    }
+
+    pub fn remember(&self, fingerprint: [u8; 32], value: V) {
+        let mut guard = self.0.lock().unwrap_or_else(|poison| poison.into_inner());
+        let known = guard.get_or_insert_with(|| Generations { young: HashMap::new(), old: HashMap::new() });
+        if known.young.len() >= CAPACITY / 2 {
+            known.old = std::mem::take(&mut known.young);
+        }
+        known.young.insert(fingerprint, value);
+    }
+}
+
+/// Signatures that were found good.
+type Signatures = Memory<(), SIGNATURES>;
+
+impl Signatures {
+    /// Whether the signature is known to be good, or `verify` finds it so.
+    fn holds(&self, fingerprint: [u8; 32], verify: impl FnOnce() -> bool) -> bool {
+        if self.get(&fingerprint).is_some() {
             return true;
         }
         let is_good = verify();
         if is_good {
-            self.remember(fingerprint);
+            self.remember(fingerprint, ());
         }
         is_good
     }
-
-    fn knows(&self, fingerprint: &[u8; 32]) -> bool {
-        let guard = self.0.lock().unwrap_or_else(|poison| poison.into_inner());
-        guard.as_ref().is_some_and(|known| known.young.contains(fingerprint) || known.old.contains(fingerprint))
-    }
-
-    fn remember(&self, fingerprint: [u8; 32]) {
-        let mut guard = self.0.lock().unwrap_or_else(|poison| poison.into_inner());
-        let known = guard.get_or_insert_default();
-        if known.young.len() >= CAPACITY / 2 {
-            known.old = std::mem::take(&mut known.young);
-        }
-        known.young.insert(fingerprint);
-    }
 }
 
-/// Lengths stand before the parts, so that no two triples share a fingerprint by shifting bytes between them.
-fn fingerprint(key: &[u8], message: &[u8], signature: &[u8]) -> [u8; 32] {
+/// Lengths stand before the parts, so that no two lists of as many parts share a fingerprint by shifting bytes between them.
+pub fn fingerprint(parts: &[&[u8]]) -> [u8; 32] {
     let mut context = Context::new(&SHA256);
-    for part in [key, message, signature] {
+    for part in parts {
         context.update(&(part.len() as u64).to_le_bytes());
         context.update(part);
     }
@@ -69,11 +76,11 @@ fn fingerprint(key: &[u8], message: &[u8], signature: &[u8]) -> [u8; 32] {
     out
 }
 
-/// An algorithm for certificates, with a memory of its own.
+/// An algorithm for certificates, with a memory of its own: what is good under one says nothing about another.
 #[derive(Debug)]
 pub struct Remembering {
     algorithm: &'static dyn SignatureVerificationAlgorithm,
-    memory: Memory,
+    memory: Signatures,
 }
 
 impl Remembering {
@@ -85,7 +92,7 @@ impl Remembering {
 impl SignatureVerificationAlgorithm for Remembering {
     fn verify_signature(&self, key: &[u8], message: &[u8], signature: &[u8]) -> Result<(), InvalidSignature> {
         let verify = || self.algorithm.verify_signature(key, message, signature).is_ok();
-        if self.memory.holds((key, message, signature), verify) { Ok(()) } else { Err(InvalidSignature) }
+        if self.memory.holds(fingerprint(&[key, message, signature]), verify) { Ok(()) } else { Err(InvalidSignature) }
     }
 
     fn public_key_alg_id(&self) -> AlgorithmIdentifier {
@@ -95,13 +102,17 @@ impl SignatureVerificationAlgorithm for Remembering {
     fn signature_alg_id(&self) -> AlgorithmIdentifier {
         self.algorithm.signature_alg_id()
     }
+
+    fn fips(&self) -> bool {
+        self.algorithm.fips()
+    }
 }
 
 /// Whether a key of P-384 (SubjectPublicKeyInfo, DER) signed `message` with SHA-384; both numbers of the signature stand one after the other.
 pub fn is_signed_by_p384(key: &[u8], message: &[u8], signature: &[u8]) -> bool {
-    static MEMORY: Memory = Memory::new();
+    static MEMORY: Signatures = Memory::new();
     let verify = || UnparsedPublicKey::new(&ECDSA_P384_SHA384_FIXED, key).verify(message, signature).is_ok();
-    MEMORY.holds((key, message, signature), verify)
+    MEMORY.holds(fingerprint(&[key, message, signature]), verify)
 }
 
 #[cfg(test)]
@@ -172,17 +183,17 @@ mod tests {
                 .verify_signature(&parts[0], &parts[1], &parts[2])
                 .is_err()
         );
-        assert_ne!(fingerprint(b"ab", b"c", b""), fingerprint(b"a", b"bc", b""));
+        assert_ne!(fingerprint(&[b"ab", b"c", b""]), fingerprint(&[b"a", b"bc", b""]));
     }
 
     #[test]
     fn memory_is_bounded() {
-        let memory = Memory::new();
-        for n in 0..3 * CAPACITY as u64 {
-            memory.remember(fingerprint(&n.to_le_bytes(), b"", b""));
+        let memory = Signatures::new();
+        for n in 0..3 * SIGNATURES as u64 {
+            memory.remember(fingerprint(&[&n.to_le_bytes()]), ());
         }
         let guard = memory.0.lock().unwrap();
         let known = guard.as_ref().unwrap();
-        assert!(known.young.len() + known.old.len() <= CAPACITY);
+        assert!(known.young.len() + known.old.len() <= SIGNATURES);
     }
 }

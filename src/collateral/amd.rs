@@ -114,8 +114,8 @@ impl VendorModule for Amd {
     }
 
     fn document(&self, _: &DocumentId, object: &KeptDocument) -> Result<Document, String> {
-        let source = object.source.shown().to_owned();
-        Ok(Document { body: object.body.clone(), source, ..Document::default() })
+        let document = Document::new(object.body.clone(), Vec::new(), String::new());
+        Ok(document.from_source(object.source.shown()))
     }
 }
 

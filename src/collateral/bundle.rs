@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use serde_json::{Value, json};
 
-use super::kept_document::{DocumentSource, KeptDocument};
+use super::kept_document::{Derived, DocumentSource, KeptDocument};
 use super::store::Store;
 use super::vendor::{from_name, module};
 use crate::attest::hash::{hex, unhex};
@@ -93,5 +93,5 @@ pub(super) fn read_entry(
     let fetched = entry["fetched"].as_u64().ok_or("fetched is not a time")?;
     let chain = text("chain")?.to_owned();
     let (body, window) = module(id.vendor).read(&id, body, &chain)?;
-    Ok((id, KeptDocument { body, chain, window, fetched, source }))
+    Ok((id, KeptDocument { body, chain, window, fetched, source, derived: Derived::default() }))
 }

@@ -10,7 +10,7 @@ use percent_encoding::percent_decode_str;
 use rustls::ClientConfig;
 use tokio::io::{AsyncRead, AsyncWrite};
 
-use super::kept_document::{DocumentSource, KeptDocument};
+use super::kept_document::{Derived, DocumentSource, KeptDocument};
 use super::service::USUAL_REST;
 use super::service_route::ServiceRoute;
 use super::vendor::module;
@@ -56,7 +56,7 @@ pub async fn fetch(
         chain.map(|value| percent_decode_str(value.to_str().unwrap_or_default()).decode_utf8_lossy().into_owned());
     let (chain, source) = (chain.unwrap_or_default(), DocumentSource::Service(base.to_owned()));
     match vendor.read(id, body.to_vec(), &chain) {
-        Ok((body, window)) => Ok(KeptDocument { body, chain, window, fetched: now, source }),
+        Ok((body, window)) => Ok(KeptDocument { body, chain, window, fetched: now, source, derived: Derived::default() }),
         Err(why) => Err(Failure { error: invalid(why), is_answer: true, rest: None }),
     }
 }

@@ -111,7 +111,7 @@ impl VendorModule for Intel {
                 signed_qe_identity(&object.body).map(|(text, signature)| (text.into(), signature))?
             }
         };
-        Ok(Document { body, signature, chain: object.chain.clone(), source: object.source.shown().to_owned() })
+        Ok(Document::new(body, signature, object.chain.clone()).from_source(object.source.shown()))
     }
 }
 

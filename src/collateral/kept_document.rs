@@ -1,5 +1,10 @@
 //! One document as it is kept: its bytes, where it came from, and how long it holds. Of any vendor. No I/O.
 
+use std::sync::{Arc, OnceLock};
+
+use crate::attest::Document;
+use crate::attest::hash::sha256;
+
 /// Where a document came from. What only another policy's service said does not count for a policy that names its own.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum DocumentSource {
@@ -43,6 +48,37 @@ pub struct KeptDocument {
     /// Unix seconds.
     pub fetched: u64,
     pub source: DocumentSource,
+    /// Of a document that nobody changes any more.
+    pub derived: Derived,
+}
+
+impl KeptDocument {
+    /// SHA-256 of the body, and of the chain.
+    pub fn digests(&self) -> &[[u8; 32]; 2] {
+        self.derived.digests.get_or_init(|| [sha256(&self.body), sha256(self.chain.as_bytes())])
+    }
+
+    /// As appraisal takes it; read once.
+    pub fn document(&self, read: impl FnOnce() -> Result<Document, String>) -> Result<Arc<Document>, String> {
+        if let Some(known) = self.derived.document.get() {
+            return Ok(known.clone());
+        }
+        let made = Arc::new(read()?);
+        Ok(self.derived.document.get_or_init(|| made).clone())
+    }
+}
+
+/// What follows from a document's bytes, found out once. A copy, which may be changed, has nothing of it.
+#[derive(Debug, Default)]
+pub struct Derived {
+    digests: OnceLock<[[u8; 32]; 2]>,
+    document: OnceLock<Arc<Document>>,
+}
+
+impl Clone for Derived {
+    fn clone(&self) -> Derived {
+        Derived::default()
+    }
 }
 
 /// Unix seconds from and to which a document holds, and the number that grows from issue to issue.
@@ -81,6 +117,24 @@ mod tests {
         assert!(window(10, 5).check(1000).unwrap_err().contains("expired"));
         assert!(window(10, 4).is_older_than(&window(10, 5)) && window(9, 5).is_older_than(&window(10, 5)));
         assert!(!window(10, 5).is_older_than(&window(10, 5)) && !window(9, 6).is_older_than(&window(10, 5)));
+    }
+
+    #[test]
+    fn a_changed_copy_has_its_own_digests_and_is_read_again() {
+        let window = Window { issued: 1, expires: 2, number: 3 };
+        let (chain, source, derived) = ("chain".to_owned(), DocumentSource::Bundle, Derived::default());
+        let kept = KeptDocument { body: b"body".into(), chain, window, fetched: 1, source, derived };
+        let read = |kept: &KeptDocument| {
+            let read = || Ok(Document::new(kept.body.clone(), Vec::new(), kept.chain.clone()));
+            (*kept.digests(), kept.document(read).unwrap().body().to_vec())
+        };
+        let first = read(&kept);
+        assert_eq!((first.0[0], &first.1[..]), (sha256(b"body"), &b"body"[..]));
+        assert_eq!(kept.document(|| Err("read twice".into())).unwrap().body(), b"body");
+        let changed = KeptDocument { body: b"Body".into(), ..kept.clone() };
+        let second = read(&changed);
+        assert_eq!((second.0, &second.1[..]), ([sha256(b"Body"), sha256(b"chain")], &b"Body"[..]));
+        assert!(changed.clone().document(|| Err("bad".into())).is_err());
     }
 
     #[test]

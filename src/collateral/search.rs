@@ -12,7 +12,6 @@ use super::slot::DocumentSlot;
 use super::store::Store;
 use super::vendor::{Authority, module};
 use super::{fetch, invalid, step, unavailable, whom};
-use crate::attest::hash::sha256;
 use crate::attest::{DocumentId, Policy};
 use crate::error::{Error, Result, Status};
 use crate::log;
@@ -152,7 +151,7 @@ impl Search<'_> {
         if object.window.check(self.now).is_err() || !is_fresh {
             return false;
         }
-        let Some(list) = root_crl.map(|list| sha256(&list.body)) else { return true };
+        let Some(list) = root_crl.map(|list| list.digests()[0]) else { return true };
         if place.was_held_against(object, &list) {
             return true;
         }

@@ -151,6 +151,7 @@ mod tests {
             window,
             fetched: 1,
             source: DocumentSource::Bundle,
+            derived: Default::default(),
         })
     }
 

@@ -98,7 +98,7 @@ impl Store {
         let basis = Basis::of(seen, &found, |id, object| kept.look_again(id, object));
         let mut documents = Documents::none();
         for (id, object) in found {
-            let document = module(id.vendor).document(&id, &object).map_err(invalid)?;
+            let document = object.document(|| module(id.vendor).document(&id, &object)).map_err(invalid)?;
             documents.add(id, document);
         }
         Ok((documents, basis))

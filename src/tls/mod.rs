@@ -4,6 +4,7 @@
 mod alpn;
 mod client;
 mod key_log;
+mod known_chains;
 mod server;
 mod trust;
 

@@ -8,7 +8,7 @@ use rustls::sign::CertifiedKey;
 use rustls::{RootCertStore, ServerConfig};
 
 use super::trust::add_pem;
-use super::{HttpVersions, Identity};
+use super::{HttpVersions, Identity, known_chains};
 use crate::error::{Error, Result, Status};
 use crate::io::clock::TlsClock;
 
@@ -63,7 +63,7 @@ impl ResolvesServerCert for CertStore {
 
 /// TLS 1.3 only, no tickets or early data: every session is fresh. Errors: InvalidArgument.
 pub fn server_config(serves: &ServerTlsSettings, versions: HttpVersions) -> Result<ServerTls> {
-    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+    let provider = Arc::new(known_chains::provider());
     let made = |identity: &Identity| {
         let (chain, key) = identity.read()?;
         let made = CertifiedKey::from_der(chain, key, &provider);

@@ -11,7 +11,7 @@ use rustls::{ClientConfig, DigitallySignedStruct, PeerIncompatible, RootCertStor
 use rustls_pki_types::pem::PemObject;
 use rustls_pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
 
-use super::KeyLogSink;
+use super::{KeyLogSink, known_chains};
 use crate::error::{Error, Result, Status};
 use crate::io::clock::TlsClock;
 
@@ -54,7 +54,7 @@ impl fmt::Debug for Identity {
 
 /// TLS 1.3 only, no resumption, tickets or early data: every session is fresh, so that evidence is bound to exactly one.
 pub fn client_config(trust: &Trust) -> Result<Arc<ClientConfig>> {
-    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+    let provider = Arc::new(known_chains::provider());
     let builder = ClientConfig::builder_with_details(provider.clone(), Arc::new(TlsClock))
         .with_protocol_versions(&[&rustls::version::TLS13])
         .map_err(|error| Error::new(Status::Internal, error.to_string()))?;

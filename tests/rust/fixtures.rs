@@ -178,30 +178,30 @@ fn real_documents_are_authentic_each_by_itself() {
         let (name, now) = (case["name"].as_str().unwrap(), case["now"].as_u64().unwrap());
         let set = collateral(case["collateral"].as_str().unwrap());
         let of = |kind: DocumentKind| kind.alone(&set).unwrap().clone();
-        let text = |document: &Document| String::from_utf8(document.body.clone()).unwrap();
-        let list = of(DocumentKind::RootCrl).body;
+        let text = |document: &Document| String::from_utf8(document.body().to_vec()).unwrap();
+        let list = of(DocumentKind::RootCrl).body().to_vec();
         let vendor = dcap::Issuer { root: dcap::INTEL_ROOT_DER, root_crl: Some(&list) };
         assert_eq!(vendor.root_crl(&list), Ok(()), "{name}");
         let crl = of(DocumentKind::PckCrl);
-        let by = |ca: &str| vendor.pck_crl(&crl.body, &crl.chain, ca, now);
+        let by = |ca: &str| vendor.pck_crl(crl.body(), crl.chain(), ca, now);
         assert!(by("platform").is_ok() != by("processor").is_ok(), "{name}: {:?}", by("platform"));
         let tcb_info = of(DocumentKind::TcbInfo(QuoteKind::TrustDomain));
-        let (info, chain) = (text(&tcb_info), tcb_info.chain);
-        let signed = (&*info, &*tcb_info.signature);
+        let (info, chain) = (text(&tcb_info), tcb_info.chain());
+        let signed = (&*info, tcb_info.signature());
         let fmspc = serde_json::from_str::<Value>(&info).unwrap()["fmspc"].as_str().unwrap().to_owned();
-        assert_eq!(vendor.tcb_info(QuoteKind::TrustDomain, signed, (&chain, now), &fmspc), Ok(()), "{name}");
-        assert!(vendor.tcb_info(QuoteKind::TrustDomain, signed, (&chain, now), "000000000001").is_err());
-        assert!(vendor.tcb_info(QuoteKind::Enclave, signed, (&chain, now), &fmspc).is_err());
-        assert!(vendor.qe_identity(QuoteKind::TrustDomain, signed, (&chain, now)).is_err());
+        assert_eq!(vendor.tcb_info(QuoteKind::TrustDomain, signed, (chain, now), &fmspc), Ok(()), "{name}");
+        assert!(vendor.tcb_info(QuoteKind::TrustDomain, signed, (chain, now), "000000000001").is_err());
+        assert!(vendor.tcb_info(QuoteKind::Enclave, signed, (chain, now), &fmspc).is_err());
+        assert!(vendor.qe_identity(QuoteKind::TrustDomain, signed, (chain, now)).is_err());
         let qe_identity = of(DocumentKind::QeIdentity(QuoteKind::TrustDomain));
-        let (identity, chain) = (text(&qe_identity), qe_identity.chain);
-        let signed = (&*identity, &*qe_identity.signature);
-        assert_eq!(vendor.qe_identity(QuoteKind::TrustDomain, signed, (&chain, now)), Ok(()), "{name}");
-        assert!(vendor.qe_identity(QuoteKind::Enclave, signed, (&chain, now)).is_err());
+        let (identity, chain) = (text(&qe_identity), qe_identity.chain());
+        let signed = (&*identity, qe_identity.signature());
+        assert_eq!(vendor.qe_identity(QuoteKind::TrustDomain, signed, (chain, now)), Ok(()), "{name}");
+        assert!(vendor.qe_identity(QuoteKind::Enclave, signed, (chain, now)).is_err());
         let stranger = dcap::Issuer { root: &simtee::SimTee::new().root_der, root_crl: None };
         assert!(
             stranger.root_crl(&list).is_err()
-                && stranger.qe_identity(QuoteKind::TrustDomain, signed, (&chain, now)).is_err()
+                && stranger.qe_identity(QuoteKind::TrustDomain, signed, (chain, now)).is_err()
         );
         seen += 1;
     }

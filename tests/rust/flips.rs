@@ -8,7 +8,11 @@ use std::path::PathBuf;
 use atls::attest::dcap::{self, Culprit, DocumentKind, QuoteKind};
 use atls::attest::hash::{hex, unhex};
 use atls::attest::{Documents, tdx};
+use rustls_pki_types::CertificateDer;
+use rustls_pki_types::pem::PemObject;
 use serde_json::{Map, Value};
+use x509_cert::Certificate;
+use x509_cert::der::Decode;
 
 fn folder() -> Option<PathBuf> {
     let path = std::env::var_os("ATLS_FIXTURES")
@@ -77,6 +81,8 @@ impl Case {
 fn one_bit_of_any_signed_byte_of_a_quote() {
     for case in cases() {
         let documents = documents(&case.set);
+        // All else of it is known from here on.
+        assert!(case.verify(&case.quote, &documents, case.now).is_ok());
         let find = |what: &[u8], from: usize| {
             case.quote[from..].windows(what.len()).position(|found| found == what).unwrap() + from
         };
@@ -100,6 +106,7 @@ fn one_bit_of_any_signed_byte_of_a_quote() {
 #[test]
 fn one_bit_of_any_signed_byte_of_a_document() {
     for case in cases() {
+        assert!(case.verify(&case.quote, &documents(&case.set), case.now).is_ok());
         let (tcb, qe) =
             (DocumentKind::TcbInfo(QuoteKind::TrustDomain), DocumentKind::QeIdentity(QuoteKind::TrustDomain));
         for (member, kind, step) in [
@@ -123,6 +130,28 @@ fn one_bit_of_any_signed_byte_of_a_document() {
                 assert!(blamed, "{}: {member} {at} ({kind}): {found:?}", case.name);
             }
         }
+    }
+}
+
+/// A chain that is known to lead to the root does so from the first second of its certificates to their last.
+#[test]
+fn the_seconds_around_the_time_in_which_a_known_chain_holds() {
+    for case in cases() {
+        let begin = case.quote.windows(10).position(|found| found == b"-----BEGIN").unwrap();
+        let (mut from, mut until) = (0, u64::MAX);
+        for der in CertificateDer::pem_slice_iter(&case.quote[begin..]).map_while(Result::ok) {
+            let read = Certificate::from_der(&der).unwrap();
+            let validity = read.tbs_certificate().validity();
+            from = from.max(validity.not_before.to_unix_duration().as_secs());
+            until = until.min(validity.not_after.to_unix_duration().as_secs());
+        }
+        let holds = |now: u64| tdx::genuine(&case.quote, dcap::INTEL_ROOT_DER, now).is_ok();
+        for _ in 0..2 {
+            assert!(holds(case.now), "{}", case.name);
+            let found = [0, from - 1, from, until, until + 1, 1 << 40].map(holds);
+            assert_eq!(found, [false, false, true, true, false, false], "{}: {from} {until}", case.name);
+        }
+        assert!(tdx::genuine(&case.quote, &simtee::SimTee::new().root_der, case.now).is_err());
     }
 }
 

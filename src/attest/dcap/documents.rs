@@ -83,7 +83,7 @@ pub fn from_json(text: &[u8]) -> Result<Documents, String> {
     let set: QuoteCollateralV3 = serde_json::from_value(document).map_err(|error| error.to_string())?;
     let mut documents = Documents::none();
     let mut add = |kind: DocumentKind, body: Vec<u8>, signature: Vec<u8>, chain: String| {
-        documents.add(kind.id(""), Document { body, signature, chain, source: String::new() });
+        documents.add(kind.id(""), Document::new(body, signature, chain));
     };
     let tcb_info = DocumentKind::TcbInfo(named(&set.tcb_info, QuoteKind::tcb_info_id));
     let qe_identity = DocumentKind::QeIdentity(named(&set.qe_identity, QuoteKind::qe_identity_id));
@@ -126,21 +126,26 @@ impl<'a> Chosen<'a> {
         Ok(Chosen([find(root)?, find(tcb)?, find(qe)?, find(pck)?]))
     }
 
+    /// Of all that is in them.
+    pub fn fingerprints(&self) -> [&[u8]; 4] {
+        self.0.map(|(_, document)| &document.fingerprint()[..])
+    }
+
     /// As the verifying crate takes it.
     pub fn set(&self) -> QuoteCollateralV3 {
         // Text that is not UTF-8 was not text when it was signed either.
-        let text = |document: &Document| String::from_utf8(document.body.clone()).unwrap_or_default();
+        let text = |document: &Document| String::from_utf8(document.body().to_vec()).unwrap_or_default();
         let [(_, root), (_, tcb), (_, qe), (_, pck)] = self.0;
         QuoteCollateralV3 {
-            pck_crl_issuer_chain: pck.chain.clone(),
-            root_ca_crl: root.body.clone(),
-            pck_crl: pck.body.clone(),
-            tcb_info_issuer_chain: tcb.chain.clone(),
+            pck_crl_issuer_chain: pck.chain().to_owned(),
+            root_ca_crl: root.body().to_vec(),
+            pck_crl: pck.body().to_vec(),
+            tcb_info_issuer_chain: tcb.chain().to_owned(),
             tcb_info: text(tcb),
-            tcb_info_signature: tcb.signature.clone(),
-            qe_identity_issuer_chain: qe.chain.clone(),
+            tcb_info_signature: tcb.signature().to_vec(),
+            qe_identity_issuer_chain: qe.chain().to_owned(),
             qe_identity: text(qe),
-            qe_identity_signature: qe.signature.clone(),
+            qe_identity_signature: qe.signature().to_vec(),
             pck_certificate_chain: None,
         }
     }
@@ -149,8 +154,8 @@ impl<'a> Chosen<'a> {
     pub fn with_source(&self, fault: Unverified) -> Unverified {
         let Culprit::Document(kind) = fault.culprit else { return fault };
         match self.0.iter().find(|(known, _)| *known == kind) {
-            Some((_, document)) if !document.source.is_empty() => {
-                Unverified { why: format!("{} (from {})", fault.why, document.source), ..fault }
+            Some((_, document)) if !document.source().is_empty() => {
+                Unverified { why: format!("{} (from {})", fault.why, document.source()), ..fault }
             }
             _ => fault,
         }

@@ -14,8 +14,10 @@ use rustls_pki_types::{CertificateDer, UnixTime};
 use webpki::{EndEntityCert, KeyUsage, anchor_from_trusted_cert};
 
 use super::crypto::AwsLc;
+use super::known::CertifiedBy;
+use super::layout::QuoteParts;
 use super::unverified::Unverified;
-use super::{PlatformId, QuoteKind, layout};
+use super::{PlatformId, QuoteKind};
 use crate::attest::hash::{hex, sha256};
 
 /// The vendor's chains have one; with more, a stranger would decide how much work path building is.
@@ -25,23 +27,51 @@ const QE_REPORT_DATA: usize = 320;
 
 /// The platform that made a quote, if the chain in it leads to `root` at `now` and the quote is signed by it.
 pub fn genuine(kind: QuoteKind, raw: &[u8], root: &[u8], now: u64) -> Result<PlatformId, Unverified> {
-    layout::check(kind, raw).map_err(Unverified::quote)?;
-    signed_by_platform(raw, root, now).map_err(Unverified::quote)
+    Genuine::of(kind, raw, root, now).map(|found| found.platform)
 }
 
-fn signed_by_platform(raw: &[u8], root: &[u8], now: u64) -> Result<PlatformId, String> {
+/// A quote that a platform has made.
+pub(super) struct Genuine<'a> {
+    pub platform: PlatformId,
+    pub parts: QuoteParts<'a>,
+    pub certified: CertifiedBy,
+}
+
+impl<'a> Genuine<'a> {
+    /// As `genuine`.
+    pub fn of(kind: QuoteKind, raw: &'a [u8], root: &[u8], now: u64) -> Result<Genuine<'a>, Unverified> {
+        let parts = QuoteParts::of(kind, raw).map_err(Unverified::quote)?;
+        let certified = CertifiedBy::of(kind, &parts, root);
+        let platform = match certified.platform(now) {
+            // What vouches for the attestation key is known to the byte; that this key signed this quote is not.
+            Some(platform) => is_signed(&parts).map(|()| platform),
+            None => parts.check(kind).and_then(|()| signed_by_platform(raw, (&parts, certified), root, now)),
+        };
+        platform.map(|platform| Genuine { platform, parts, certified }).map_err(Unverified::quote)
+    }
+}
+
+fn signed_by_platform(
+    raw: &[u8],
+    (parts, certified): (&QuoteParts<'_>, CertifiedBy),
+    root: &[u8],
+    now: u64,
+) -> Result<PlatformId, String> {
     let quote = Quote::parse(raw).map_err(|error| format!("{error:#}"))?;
-    if quote.header.qe_vendor_id != INTEL_QE_VENDOR_ID {
-        return Err(format!("quoting enclave of vendor {}", hex(&quote.header.qe_vendor_id)));
+    if parts.vendor() != INTEL_QE_VENDOR_ID {
+        return Err(format!("quoting enclave of vendor {}", hex(parts.vendor())));
     }
     let chain = chain_in(&quote)?;
     let (leaf, issuers) = chain.split_first().ok_or("the quote holds no PCK certificate")?;
     let pck = EndEntityCert::try_from(leaf).map_err(|error| format!("PCK certificate: {error}"))?;
     leads_to(root, &pck, issuers, now).map_err(|why| format!("PCK chain: {why}"))?;
-    signatures(raw, &quote, &pck)?;
+    vouches(&quote, &pck)?;
+    is_signed(parts)?;
     let extension = dcap_qvl::intel::parse_pck_extension_with::<AwsLc>(leaf).map_err(|error| format!("{error:#}"))?;
     let ca = dcap_qvl::intel::pck_ca_with::<AwsLc>(leaf).map_err(|error| format!("{error:#}"))?;
-    Ok(PlatformId { fmspc: hex(&extension.fmspc).to_uppercase(), ca: ca.as_id_str() })
+    let platform = PlatformId { fmspc: hex(&extension.fmspc).to_uppercase(), ca: ca.as_id_str() };
+    certified.remember(&platform, &chain);
+    Ok(platform)
 }
 
 /// The certificates in a quote, the platform's first.
@@ -71,18 +101,22 @@ pub(super) fn leads_to(
     path.map(|_| ()).map_err(|error| error.to_string())
 }
 
-/// PCK over the report of the quoting enclave, that report over the attestation key, and this key over the quote's body.
-fn signatures(raw: &[u8], quote: &Quote, pck: &EndEntityCert<'_>) -> Result<(), String> {
+/// PCK over the report of the quoting enclave, and that report over the attestation key.
+fn vouches(quote: &Quote, pck: &EndEntityCert<'_>) -> Result<(), String> {
     let auth: AuthDataV3 = quote.auth_data.clone().into_v3();
     let qe = pck.verify_signature(AwsLc::sig_algo(), &auth.qe_report, &der(&auth.qe_report_signature)?);
     qe.map_err(|_| "the report of the quoting enclave is not signed by the PCK certificate's key")?;
     let vouched = sha256(&[&auth.ecdsa_attestation_key[..], &auth.qe_auth_data.data].concat());
-    if auth.qe_report[QE_REPORT_DATA..QE_REPORT_DATA + 32] != vouched {
-        return Err("the quoting enclave does not vouch for the attestation key".into());
+    match auth.qe_report[QE_REPORT_DATA..QE_REPORT_DATA + 32] == vouched {
+        true => Ok(()),
+        false => Err("the quoting enclave does not vouch for the attestation key".into()),
     }
-    let signed = raw.get(..quote.signed_length()).ok_or("quote is cut short")?;
-    let key = [&[4], &auth.ecdsa_attestation_key[..]].concat();
-    let body = AwsLc::sig_algo().verify_signature(&key, signed, &der(&auth.ecdsa_signature)?);
+}
+
+/// The attestation key over header and report.
+fn is_signed(parts: &QuoteParts<'_>) -> Result<(), String> {
+    let key = [&[4], parts.attestation_key()].concat();
+    let body = AwsLc::sig_algo().verify_signature(&key, parts.signed, &der(parts.signature)?);
     body.map_err(|_| "the quote's body is not signed by the attestation key".into())
 }
 

@@ -10,7 +10,9 @@ const HEADER: usize = 48;
 const ECDSA_P256: u16 = 2;
 const SGX: u32 = 0;
 const TDX: u32 = 0x81;
-const SIGNATURE_AND_KEY: usize = 128;
+const QE_VENDOR: Range<usize> = 12..28;
+/// Bytes of the attestation key.
+const KEY: usize = 64;
 const QE_REPORT_AND_SIGNATURE: usize = 384 + 64;
 const TD10_ATTRIBUTES: usize = 120;
 
@@ -60,22 +62,61 @@ impl QuoteKind {
     }
 }
 
-/// Checks version, TEE type and that the nested lengths add up exactly.
-pub fn check(kind: QuoteKind, quote: &[u8]) -> Result<(), String> {
-    let end = body(kind, quote)?.end;
-    let length = u32_at(quote, end)? as usize;
-    let signed = quote.get(end + 4..).and_then(|rest| rest.split_at_checked(length));
-    let (auth, behind) = signed.ok_or_else(|| truncated(quote))?;
-    nothing_behind(kind, behind, end + 4 + length)?;
-    match kind {
-        QuoteKind::TrustDomain => {
-            let kind = u16_at(auth, SIGNATURE_AND_KEY)?;
-            if kind != 6 {
-                return Err(format!("certification data of type {kind}, expected 6 (QE report)"));
+/// A quote in the parts of which it consists; together they are all of its bytes but for a length that follows from them, and zeros behind.
+pub struct QuoteParts<'a> {
+    pub header: &'a [u8],
+    /// What the attestation key signs after the header: the report, in three, of which the second was chosen by whoever asked for it.
+    pub report: [&'a [u8]; 3],
+    /// Header and report as one.
+    pub signed: &'a [u8],
+    /// `r || s`.
+    pub signature: &'a [u8; 64],
+    /// The attestation key, and all that vouches for it.
+    pub certification: &'a [u8],
+}
+
+impl<'a> QuoteParts<'a> {
+    /// Checks version and TEE type, and that the outer lengths add up exactly.
+    pub fn of(kind: QuoteKind, quote: &'a [u8]) -> Result<QuoteParts<'a>, String> {
+        let body = body(kind, quote)?;
+        let length = u32_at(quote, body.end)? as usize;
+        let rest = quote.get(body.end + 4..).and_then(|rest| rest.split_at_checked(length));
+        let (auth, behind) = rest.ok_or_else(|| truncated(quote))?;
+        nothing_behind(kind, behind, body.end + 4 + length)?;
+        let parts = || {
+            let signed = quote.get(..body.end)?;
+            let (header, report) = signed.split_at_checked(HEADER)?;
+            let (before, report) = report.split_at_checked(body.start - HEADER + kind.report_data())?;
+            let (chosen, after) = report.split_at_checked(64)?;
+            let (signature, certification) = auth.split_first_chunk::<64>()?;
+            Some(QuoteParts { header, report: [before, chosen, after], signed, signature, certification })
+        };
+        parts().ok_or_else(|| truncated(quote))
+    }
+
+    pub fn vendor(&self) -> &'a [u8] {
+        self.header.get(QE_VENDOR).unwrap_or_default()
+    }
+
+    pub fn attestation_key(&self) -> &'a [u8] {
+        self.certification.get(..KEY).unwrap_or_default()
+    }
+
+    /// Checks that the lengths inside what vouches for the attestation key add up exactly, and what stands there.
+    pub fn check(&self, kind: QuoteKind) -> Result<(), String> {
+        match kind {
+            QuoteKind::TrustDomain => {
+                let kind = u16_at(self.certification, KEY)?;
+                if kind != 6 {
+                    return Err(format!("certification data of type {kind}, expected 6 (QE report)"));
+                }
+                certification_data(nested(self.certification, KEY + 2)?)
             }
-            certification_data(nested(auth, SIGNATURE_AND_KEY + 2)?)
+            QuoteKind::Enclave => {
+                let rest = self.certification.get(KEY..);
+                certification_data(rest.ok_or_else(|| truncated(self.certification))?)
+            }
         }
-        QuoteKind::Enclave => certification_data(auth.get(SIGNATURE_AND_KEY..).ok_or_else(|| truncated(quote))?),
     }
 }
 
@@ -126,7 +167,8 @@ fn only_certificates(chain: &[u8]) -> Result<(), String> {
 }
 
 fn skip(text: &[u8], what: impl Fn(u8) -> bool) -> &[u8] {
-    &text[text.iter().take_while(|byte| what(**byte)).count()..]
+    let end = text.iter().position(|byte| !what(*byte));
+    &text[end.unwrap_or(text.len())..]
 }
 
 /// The 64 bytes that the attester put into its report; `None` if the quote is too short to have them, or of another kind.

@@ -12,6 +12,7 @@ mod dates;
 pub mod documents;
 mod genuine;
 mod issuer;
+mod known;
 mod layout;
 pub mod policy;
 mod qe_status;
@@ -27,7 +28,7 @@ pub use issuer::Issuer;
 pub use layout::{QuoteKind, report, report_data};
 pub use unverified::{Culprit, Unverified};
 
-use dcap_qvl::quote::Report;
+use dcap_qvl::quote::{Quote, Report};
 use dcap_qvl::verify::QuoteVerifier;
 use dcap_qvl::{QuoteClaims, QuoteCollateralV3, QuotePolicy};
 
@@ -36,6 +37,8 @@ use super::family::Need;
 use super::hash::{hex, unhex};
 use crypto::AwsLc;
 use documents::Chosen;
+use genuine::Genuine;
+use known::JudgedBy;
 
 /// Intel SGX Root CA, SHA-256 fingerprint 44a0196b2b99f889b8e149e95b807a350e7424964399e885a7cbb8ccfab674d3, from the issuer
 /// chains of Intel's provisioning certification service. A test holds the fingerprint.
@@ -66,8 +69,13 @@ pub fn verify_quote(
     root: &[u8],
     now: u64,
 ) -> Result<(PlatformClaims, Report), Unverified> {
-    let platform = genuine(kind, quote, root, now)?;
+    let Genuine { platform, parts, certified } = Genuine::of(kind, quote, root, now)?;
     let chosen = Chosen::of(documents, kind, &platform, evaluation_set)?;
+    let judged = JudgedBy::of(certified, &parts, &chosen);
+    if let Some(known) = judged.claims(now) {
+        let read = Quote::parse(quote).map_err(|error| Unverified::quote(format!("{error:#}")))?;
+        return Ok((known, read.report));
+    }
     let set = chosen.set();
     let verifier = QuoteVerifier::<AwsLc>::new_with_config(root.to_vec()).allow_debug(true).allow_service_td(true);
     let verified = verifier
@@ -75,7 +83,9 @@ pub fn verify_quote(
         .map_err(|error| blame::find(kind, quote, (&set, &platform), (root, now), format!("{error:#}")))
         .and_then(|claims| not_looked_at(kind, &set, &claims, now).map(|()| claims));
     let claims = verified.map_err(|fault| chosen.with_source(fault))?;
-    Ok((PlatformClaims::new(kind, &claims)?, claims.report))
+    let platform = PlatformClaims::new(kind, &claims)?;
+    judged.remember(&platform);
+    Ok((platform, claims.report))
 }
 
 /// What dcap-qvl does not check: that revocation lists are valid already, and the PCEID of TCB info, of which it compares only the FMSPC.

@@ -1,6 +1,6 @@
 //! What the families of quotes have in common: the steps before a quote is verified. They differ in what they read out of the claims. Pure.
 
-use super::{QuoteKind, genuine, needs_of};
+use super::{PlatformId, QuoteKind, genuine, needs_of};
 use crate::attest::Result;
 use crate::attest::anchors::{TrustAnchors, Vendor};
 use crate::attest::family::{Family, Need, Question};
@@ -18,6 +18,9 @@ pub fn root_and_limit<'a, F: Family>(of: &Question<'a, F>) -> (&'a [u8], usize) 
     (anchor.map_or(&[][..], |(root, _)| root), of.policy.max_evidence_bytes)
 }
 
+/// Who made the quote, if it is genuine.
+struct Platform(Option<PlatformId>);
+
 pub fn needs<F: Family>(
     kind: QuoteKind,
     of: &Question<'_, F>,
@@ -25,6 +28,6 @@ pub fn needs<F: Family>(
     sources: &SourceRules,
 ) -> Option<Vec<Need>> {
     let (root, _) = of.anchors.root(Vendor::Intel, of.policy).ok()?;
-    let platform = genuine(kind, quote, root, of.now).ok()?;
-    Some(needs_of(kind, &platform, &sources.evaluation_set))
+    let platform = of.findings.once("", || Platform(genuine(kind, quote, root, of.now).ok()));
+    Some(needs_of(kind, platform.0.as_ref()?, &sources.evaluation_set))
 }

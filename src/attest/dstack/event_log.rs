@@ -6,8 +6,8 @@
 
 use serde_json::Value;
 
-use crate::attest::hash::{hex, sha384, unhex, unhex_array};
-use crate::attest::json;
+use super::log_entry::{self, LogEntry, Member};
+use crate::attest::hash::{hex, sha384, sha384_of, unhex, unhex_array};
 
 /// Type of the events that dstack's guest records at run time, all in RTMR3.
 pub const RUNTIME_EVENT: u32 = 0x0800_0001;
@@ -42,11 +42,9 @@ impl EventLog {
         if text.len() > MAX_BYTES {
             return Err(format!("event log of {} bytes, at most {MAX_BYTES} are read", text.len()));
         }
-        let Value::Array(entries) = json::parse(text.as_bytes())? else {
-            return Err("event log is not a JSON array".into());
-        };
-        if entries.len() > MAX_EVENTS {
-            return Err(format!("event log of {} events, at most {MAX_EVENTS} are read", entries.len()));
+        let (entries, count) = log_entry::read(text, MAX_EVENTS)?.ok_or("event log is not a JSON array")?;
+        if count > MAX_EVENTS {
+            return Err(format!("event log of {count} events, at most {MAX_EVENTS} are read"));
         }
         let mut log = EventLog { replayed: [None; 4], runtime: Vec::new() };
         for (index, entry) in entries.iter().enumerate() {
@@ -55,10 +53,10 @@ impl EventLog {
         Ok(log)
     }
 
-    fn add(&mut self, entry: &Value) -> Result<(), String> {
-        let imr = number(entry, "imr")?;
-        let event_type = number(entry, "event_type")?;
-        let digest = text(entry, "digest")?;
+    fn add(&mut self, entry: &LogEntry<'_>) -> Result<(), String> {
+        let imr = entry.imr.number("imr")?;
+        let event_type = entry.event_type.number("event_type")?;
+        let digest = entry.digest.text("digest")?;
         let register = usize::try_from(imr)
             .ok()
             .filter(|r| *r < 4)
@@ -73,20 +71,20 @@ impl EventLog {
             (_, false) => unhex_array(digest).ok_or_else(|| format!("digest {digest:?} is not 48 bytes of hex"))?,
         };
         let value = self.replayed[register].unwrap_or([0; 48]);
-        self.replayed[register] = Some(sha384(&[value, digest].concat()));
+        self.replayed[register] = Some(sha384_of(&[&value, &digest]));
         Ok(())
     }
 
-    fn add_runtime(&mut self, entry: &Value, given: &str) -> Result<[u8; 48], String> {
-        let name = text(entry, "event")?;
-        let payload_hex = text(entry, "event_payload")?;
+    fn add_runtime(&mut self, entry: &LogEntry<'_>, given: &str) -> Result<[u8; 48], String> {
+        let name = entry.event.text("event")?;
+        let payload_hex = entry.event_payload.text("event_payload")?;
         let payload = unhex(payload_hex).ok_or_else(|| format!("event_payload {payload_hex:?} is not hex"))?;
-        let digest = match entry.get("version").unwrap_or(&Value::Null) {
-            Value::Null => digest_v1(name, &payload)?,
-            version if version.as_u64() == Some(1) => digest_v1(name, &payload)?,
-            version if version.as_u64() == Some(2) => {
+        let digest = match &entry.version {
+            version if version.is_absent() => digest_v1(name, &payload)?,
+            Member::Number(1) => digest_v1(name, &payload)?,
+            Member::Number(2) => {
                 let preimage = preimage_v2(name, &payload);
-                check_preimage(entry, &preimage)?;
+                check_preimage(&entry.preimage, &preimage)?;
                 sha384(preimage.as_bytes())
             }
             version => return Err(format!("version {version} is unknown (1 and 2 are known)")),
@@ -151,7 +149,7 @@ pub fn digest_v1(name: &str, payload: &[u8]) -> Result<[u8; 48], String> {
         return Err(format!("event name {name:?} holds a colon, which makes its digest ambiguous"));
     }
     let kind = RUNTIME_EVENT.to_le_bytes();
-    Ok(sha384(&[&kind, &b":"[..], name.as_bytes(), b":", payload].concat()))
+    Ok(sha384_of(&[&kind, b":", name.as_bytes(), b":", payload]))
 }
 
 /// The RFC 8785 document whose SHA-384 is a version 2 digest.
@@ -160,22 +158,12 @@ pub fn preimage_v2(name: &str, payload: &[u8]) -> String {
     format!(r#"{{"name":{name},"payload":"{}","type":{RUNTIME_EVENT}}}"#, hex(payload))
 }
 
-fn check_preimage(entry: &Value, expected: &str) -> Result<(), String> {
-    match entry.get("preimage").unwrap_or(&Value::Null) {
-        Value::Null => Ok(()),
-        Value::String(given) if unhex(given).as_deref() == Some(expected.as_bytes()) => Ok(()),
+fn check_preimage(given: &Member<'_>, expected: &str) -> Result<(), String> {
+    match given {
+        given if given.is_absent() => Ok(()),
+        Member::Text(given) if unhex(given).as_deref() == Some(expected.as_bytes()) => Ok(()),
         given => Err(format!("preimage {given} differs from the one that name and payload give")),
     }
-}
-
-fn number(entry: &Value, field: &str) -> Result<u64, String> {
-    let value = entry.get(field).ok_or_else(|| format!("{field} is missing"))?;
-    value.as_u64().ok_or_else(|| format!("{field} is {value}, not a number"))
-}
-
-fn text<'a>(entry: &'a Value, field: &str) -> Result<&'a str, String> {
-    let value = entry.get(field).ok_or_else(|| format!("{field} is missing"))?;
-    value.as_str().ok_or_else(|| format!("{field} is {value}, not a string"))
 }
 
 #[cfg(test)]

@@ -8,10 +8,12 @@ mod draft;
 pub mod event_log;
 pub mod event_rules;
 pub mod key_provider;
+mod log_entry;
 pub mod mr_config;
 pub mod policy;
 
 use std::ops::ControlFlow;
+use std::rc::Rc;
 
 use serde_json::{Map, Value};
 
@@ -37,8 +39,10 @@ pub struct DstackTdx;
 /// What the quote claims, and the log that it explains, or why there is none.
 pub struct GuestClaims {
     pub td: TdxClaims,
-    pub log: std::result::Result<EventLog, String>,
+    log: Rc<ReadLog>,
 }
+
+struct ReadLog(std::result::Result<EventLog, String>);
 
 impl Family for DstackTdx {
     const TEE: Tee = Tee::Tdx;
@@ -79,7 +83,8 @@ impl Family for DstackTdx {
             return None;
         };
         let text = of.evidence.event_log.as_deref();
-        let log = text.ok_or_else(|| NO_LOG.to_owned()).and_then(EventLog::parse);
+        // It reads the same for all members.
+        let log = of.findings.once("", || ReadLog(text.ok_or_else(|| NO_LOG.to_owned()).and_then(EventLog::parse)));
         Some(GuestClaims { td, log })
     }
 
@@ -90,7 +95,7 @@ impl Family for DstackTdx {
             return ControlFlow::Continue(());
         }
         let mut checks = GuestChecks { lines, of };
-        let Some(log) = checks.event_log(&claims.log) else { return ControlFlow::Break(()) };
+        let Some(log) = checks.event_log(&claims.log.0) else { return ControlFlow::Break(()) };
         checks.registers(&claims.td, log);
         checks.event_order(log);
         checks.certificate(log);
@@ -100,7 +105,7 @@ impl Family for DstackTdx {
     fn appraise(lines: &mut Lines, claims: &GuestClaims, of: &Question<'_, DstackTdx>) {
         let mut checks = GuestChecks { lines, of };
         checks.bootchain(&claims.td);
-        if let (Ok(log), false) = (&claims.log, is_quote_alone(of)) {
+        if let (Ok(log), false) = (&claims.log.0, is_quote_alone(of)) {
             checks.application(&claims.td, log);
             checks.event_rules(log);
         }

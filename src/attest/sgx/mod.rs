@@ -17,7 +17,7 @@ use super::anchors::TrustAnchors;
 use super::binding::Protocol;
 use super::dcap::checks::{PlatformChecks, QUOTE, TCB_STATUS, quote};
 use super::dcap::steps::{self, root_and_limit};
-use super::dcap::{QuoteKind, report_data, verify_quote};
+use super::dcap::{QuoteKind, Unverified, report_data, verify_quote};
 use super::family::{Family, Need, Question};
 use super::lines::{Lines, REPORT_DATA};
 use super::policy::policy_fields::PolicyFields;
@@ -33,6 +33,9 @@ pub use report::EnclaveReport;
 
 /// An enclave of SGX.
 pub struct Sgx;
+
+/// What a quote of an enclave claims, or why it does not hold.
+struct Verified(std::result::Result<SgxClaims, Unverified>);
 
 impl Family for Sgx {
     const TEE: Tee = Tee::Sgx;
@@ -74,11 +77,13 @@ impl Family for Sgx {
     fn verify(lines: &mut Lines, of: &Question<'_, Sgx>) -> Option<SgxClaims> {
         let (raw, rules) = (&of.evidence.quote, &of.member.dcap);
         let (root, limit) = root_and_limit(of);
-        let claims = quote(lines, (raw.len(), limit), || {
-            let documents = (of.documents, &*rules.sources.evaluation_set);
-            let (platform, _) = verify_quote(QuoteKind::Enclave, raw, documents, root, of.now)?;
-            SgxClaims::of_verified(platform, raw)
-        })?;
+        let set = &*rules.sources.evaluation_set;
+        let verify = || {
+            let verified = verify_quote(QuoteKind::Enclave, raw, (of.documents, set), root, of.now);
+            Verified(verified.and_then(|(platform, _)| SgxClaims::of_verified(platform, raw)))
+        };
+        // Members differ in the evaluation set.
+        let claims = quote(lines, (raw.len(), limit), || of.findings.once(set, verify).0.clone())?;
         PlatformChecks { lines, rules, now: of.now }.all(&claims.platform);
         Some(claims)
     }

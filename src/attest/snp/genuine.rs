@@ -169,7 +169,7 @@ impl Genuine<'_, '_> {
             let why = "none came with the evidence, and none is at hand";
             return refused(self.lines, Status::CollateralUnavailable, why.into());
         };
-        match Leaf::read(&document.body) {
+        match Leaf::read(document.body()) {
             Ok(leaf) => {
                 self.lines.judge(LEAF, true, Status::Ok, EXPECTED, "from the vendor's service");
                 Some(leaf)
@@ -211,7 +211,7 @@ impl Genuine<'_, '_> {
             }
             (_, Some(document)) => document,
         };
-        let read = Crl::read(&document.body, roots.ark);
+        let read = Crl::read(document.body(), roots.ark);
         let read = read.and_then(|list| list.check_dates(self.of.now).map(|()| list));
         let judged = read.and_then(|list| Ok((list.revokes(roots.issuer_of(key))?, list.dates)));
         let (status, actual) = match &judged {

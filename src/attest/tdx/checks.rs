@@ -2,10 +2,11 @@
 
 use super::policy::{MaskedValue, TdxRules};
 use super::{TdxClaims, verify_quote};
-use crate::attest::dcap;
+use crate::attest::dcap::{self, Unverified};
 use crate::attest::dcap::checks::PlatformChecks;
 pub use crate::attest::dcap::checks::{QUOTE, TCB_STATUS, TD_ATTRIBUTES};
 use crate::attest::documents::Documents;
+use crate::attest::findings::Findings;
 use crate::attest::hash::hex;
 use crate::attest::lines::{Lines, one_of};
 use crate::status::Status;
@@ -18,6 +19,9 @@ pub const MR_SEAM: CheckId = CheckId::new("mr_seam");
 pub const MR_OWNER: CheckId = CheckId::new("mr_owner");
 pub const TD_MR_CONFIG_ID: CheckId = CheckId::new("td_mr_config_id");
 
+/// What a quote of a trust domain claims, or why it does not hold.
+struct Verified(Result<TdxClaims, Unverified>);
+
 /// The rules of one member, as they are applied to one quote.
 pub struct QuoteChecks<'a> {
     pub lines: &'a mut Lines,
@@ -27,11 +31,16 @@ pub struct QuoteChecks<'a> {
 }
 
 impl QuoteChecks<'_> {
-    /// The claims, if the quote holds: signed by a genuine platform, whose root is `root` (DER).
-    pub fn quote(&mut self, quote: &[u8], documents: &Documents, (root, limit): (&[u8], usize)) -> Option<TdxClaims> {
-        let chosen = (documents, &*self.rules.dcap.sources.evaluation_set);
-        let verify = || verify_quote(quote, chosen, root, self.now);
-        dcap::checks::quote(self.lines, (quote.len(), limit), verify)
+    /// The claims, if the quote holds: signed by a genuine platform, whose root is `root` (DER). Members differ in the evaluation set.
+    pub fn quote(
+        &mut self,
+        quote: &[u8],
+        (documents, findings): (&Documents, &Findings),
+        (root, limit): (&[u8], usize),
+    ) -> Option<TdxClaims> {
+        let set = &*self.rules.dcap.sources.evaluation_set;
+        let verify = || Verified(verify_quote(quote, (documents, set), root, self.now));
+        dcap::checks::quote(self.lines, (quote.len(), limit), || findings.once(set, verify).0.clone())
     }
 
     /// Every rule about a quote that holds.

@@ -27,7 +27,7 @@ pub fn authentic<F: Family>(
     rules: &TdxRules,
 ) -> Option<TdxClaims> {
     let anchor = dcap::steps::root_and_limit(of);
-    QuoteChecks { lines, rules, now: of.now }.quote(quote, of.documents, anchor)
+    QuoteChecks { lines, rules, now: of.now }.quote(quote, (of.documents, of.findings), anchor)
 }
 
 /// Every rule about a quote that holds.

@@ -59,7 +59,7 @@ pub fn judge(report: [u8; REPORT], leaf: &[u8], list: Vec<u8>) {
     let evidence = Evidence::of::<Snp>(SnpEvidence { report, leaf: Some(leaf), mr_config: None });
     let mut documents = Documents::none();
     let id = AmdDocumentKind::crl(Product::Milan, SigningKey::Vcek);
-    documents.add(id, Document { body: list, ..Document::default() });
+    documents.add(id, Document::new(list, Vec::new(), String::new()));
     let (policy, anchors) = (&world.policy, &world.anchors);
     let request =
         AppraisalRequest { evidence: &evidence, documents: &documents, policy, anchors, binding: &Binding::Skip, received: NOW, now: NOW };
