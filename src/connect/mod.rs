@@ -31,7 +31,7 @@ pub use settings::{ConnectSettings, Connector};
 pub use trust::ServerTrust;
 pub use trusted_stream::TrustedStream;
 
-use crate::attest::Policy;
+use crate::attest::{Policy, Protocol};
 use crate::attester::{Attester, Devices};
 use crate::error::{Error, Phase, Result, Status};
 use crate::io::deadline::{Wait, within};
@@ -145,8 +145,11 @@ async fn attempt(target: &ConnectTarget, progress: &ConnectProgress) -> Result<C
         (true, Some(_)) => return Err(Error::new(Status::PolicyRequired, "a policy, and a connection without TLS")),
     }
     progress.enter(Phase::Tls);
+    let transport = if asks_at_once(target) { transport.hold() } else { transport };
     let handshake = tls::client_handshake(&target.tls, &target.server_name, transport);
-    let showing = within(timeouts.tls, Wait::Handshake, handshake).await.map_err(|error| on_the_way(error, target))?;
+    let showing = within(timeouts.tls, Wait::Handshake, handshake).await;
+    let mut showing = showing.map_err(|error| on_the_way(error, target))?;
+    showing.stream.get_mut().0.let_go();
     let place = || log::place(&target.host, target.port);
     log::emit(log::DEBUG, || format!("tls: {}: {}", place(), tls::describe(showing.stream.get_ref().1)));
     if target.policy.is_none() && target.attester.is_none() {
@@ -158,6 +161,14 @@ async fn attempt(target: &ConnectTarget, progress: &ConnectProgress) -> Result<C
     let attested = Box::pin(attestation::attest(showing, target, progress)).await?;
     let (stream, trust) = ServerTrust::of(attested, target);
     Ok(Connected { stream, trust: trust.map(Arc::new), times: progress.times() })
+}
+
+/// Whether a request for evidence is the first thing that is sent on the session.
+fn asks_at_once(target: &ConnectTarget) -> bool {
+    match &target.policy {
+        Some(policy) => matches!(policy.protocols.first(), Some(Protocol::AtlasV1 | Protocol::ExporterV1)),
+        None => target.attester.is_some(),
+    }
 }
 
 /// The proxy or tunnel, not the server, may have cut the handshake.

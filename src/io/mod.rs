@@ -2,7 +2,7 @@
 //!
 //! - `socket`: connected sockets, TCP and Unix: the only place that sends. `dialling`: from a name to a socket.
 //! - `private_address`: which addresses are not of the public internet. Pure.
-//! - `duplex`: reading and writing at once, on what it is given.
+//! - `duplex`: reading and writing at once, on what it is given. `held`: a stream on which the end of a handshake waits for the first request.
 //! - `alarm`, `deadline`: timers. `clock`: the time of day. `random`: random numbers.
 //! - `workers`: the threads of a runtime. `offload`: helper threads for work that must wait. `blocking`: which threads may block.
 //! - `turn`: what a worker puts off until it rests.
@@ -17,6 +17,7 @@ pub mod clock;
 pub mod deadline;
 pub mod dialling;
 pub mod duplex;
+pub mod held;
 pub mod offload;
 mod private_address;
 pub mod random;
