@@ -25,10 +25,8 @@ impl Basis {
         until: impl Fn(&DocumentId, &KeptDocument) -> u64,
     ) -> Basis {
         let digest_of = |(id, object): &(DocumentId, Arc<KeptDocument>)| {
-            {
             let [body, chain] = *object.digests();
             [sha256(id.to_string().as_bytes()), body, chain]
-        }
         };
         let digests: Vec<_> = found.iter().flat_map(digest_of).collect();
         let parts: Vec<_> = digests.iter().map(|digest| &digest[..]).collect();

@@ -178,7 +178,14 @@ mod tests {
         for source in ["http://a", "http://b", "http://c"] {
             let chain = "-----BEGIN CERTIFICATE-----".to_owned();
             let (body, window) = module(id.vendor).read(&id, body.clone().into_bytes(), &chain).unwrap();
-            let object = KeptDocument { body, chain, window, fetched: 1, source: DocumentSource::from_name(source), derived: Default::default() };
+            let object = KeptDocument {
+                body,
+                chain,
+                window,
+                fetched: 1,
+                source: DocumentSource::from_name(source),
+                derived: Default::default(),
+            };
             assert!(disk.keep(&id, &object, |_| true).unwrap().is_none());
         }
         let loaded = |room| disk.load_up_to(room).unwrap().len();

@@ -56,7 +56,9 @@ pub async fn fetch(
         chain.map(|value| percent_decode_str(value.to_str().unwrap_or_default()).decode_utf8_lossy().into_owned());
     let (chain, source) = (chain.unwrap_or_default(), DocumentSource::Service(base.to_owned()));
     match vendor.read(id, body.to_vec(), &chain) {
-        Ok((body, window)) => Ok(KeptDocument { body, chain, window, fetched: now, source, derived: Derived::default() }),
+        Ok((body, window)) => {
+            Ok(KeptDocument { body, chain, window, fetched: now, source, derived: Derived::default() })
+        }
         Err(why) => Err(Failure { error: invalid(why), is_answer: true, rest: None }),
     }
 }

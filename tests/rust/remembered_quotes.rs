@@ -204,10 +204,9 @@ fn again(question: &Question) -> Question {
     let session = match session {
         support::offline::Session::None => support::offline::Session::None,
         support::offline::Session::Atlas { leaf } => support::offline::Session::Atlas { leaf: leaf.clone() },
-        support::offline::Session::Client { server_leaf, client_leaf } => support::offline::Session::Client {
-            server_leaf: server_leaf.clone(),
-            client_leaf: client_leaf.clone(),
-        },
+        support::offline::Session::Client { server_leaf, client_leaf } => {
+            support::offline::Session::Client { server_leaf: server_leaf.clone(), client_leaf: client_leaf.clone() }
+        }
     };
     Question {
         quote: quote.clone(),

@@ -6,10 +6,10 @@ use rustls_pki_types::CertificateDer;
 use x509_cert::Certificate;
 use x509_cert::der::Decode;
 
+use super::PlatformId;
 use super::claims::PlatformClaims;
 use super::documents::Chosen;
 use super::layout::{QuoteKind, QuoteParts};
-use super::PlatformId;
 use crate::attest::remembering::{Memory, fingerprint};
 
 /// Most platforms, and most judgements of them, that are remembered.

@@ -248,7 +248,12 @@ mod tests {
             assert_eq!(count, tree.as_array().unwrap().len(), "{text}");
             for (entry, value) in entries.iter().zip(tree.as_array().unwrap()) {
                 let all = [
-                    &entry.imr, &entry.event_type, &entry.digest, &entry.event, &entry.event_payload, &entry.version,
+                    &entry.imr,
+                    &entry.event_type,
+                    &entry.digest,
+                    &entry.event,
+                    &entry.event_payload,
+                    &entry.version,
                     &entry.preimage,
                 ];
                 for (name, member) in members.iter().zip(all) {

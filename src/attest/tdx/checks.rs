@@ -2,9 +2,9 @@
 
 use super::policy::{MaskedValue, TdxRules};
 use super::{TdxClaims, verify_quote};
-use crate::attest::dcap::{self, Unverified};
 use crate::attest::dcap::checks::PlatformChecks;
 pub use crate::attest::dcap::checks::{QUOTE, TCB_STATUS, TD_ATTRIBUTES};
+use crate::attest::dcap::{self, Unverified};
 use crate::attest::documents::Documents;
 use crate::attest::findings::Findings;
 use crate::attest::hash::hex;

@@ -5,6 +5,7 @@
 pub mod abi;
 pub mod azure;
 pub mod azure_machine;
+pub mod azure_real;
 pub mod enclave;
 pub mod evidence;
 pub mod nitro;

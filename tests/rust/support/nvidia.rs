@@ -98,3 +98,19 @@ pub fn outcome(found: &Found, name: &str) -> String {
     let line = checks.iter().find(|check| check["name"] == name).unwrap_or_else(|| panic!("{name}: {found:?}"));
     line["outcome"].as_str().unwrap().to_owned()
 }
+
+/// A report that cannot be read, whoever signed it.
+#[track_caller]
+pub fn unreadable(change: impl FnOnce(&mut Report), why: &str) {
+    let found = Composite::bent(change).refused("EVIDENCE_INVALID", "");
+    assert!(found.message.contains(why), "{found:?}");
+}
+
+/// A list that cannot be read, whatever is in its reports.
+#[track_caller]
+pub fn unreadable_list(change: impl FnOnce(&mut Composite), why: &str) {
+    let mut question = Composite::honest();
+    change(&mut question);
+    let found = question.refused("EVIDENCE_INVALID", "");
+    assert!(found.message.contains(why), "{found:?}");
+}
