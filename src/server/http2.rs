@@ -101,7 +101,11 @@ pub(super) async fn http2_task(
     let keys = SharedTls::new(stream);
     let limits = &server.settings.limits;
     let begun = async { builder(server).handshake(keys.clone()).await.map_err(|error| http2_error(&error)) };
-    let conn = within(limits.receive_head, Wait::Call("the beginning of HTTP/2"), begun).await?;
+    let conn = tokio::select! {
+        biased;
+        conn = within(limits.receive_head, Wait::Call("the beginning of HTTP/2"), begun) => conn?,
+        () = server.stopping.thrown() => return Ok(()),
+    };
     let rules = Rules { flags: server.settings.flags, max_incomplete: limits.head, max_fields: limits.fields };
     let shared = Http2Connection {
         server,

@@ -41,4 +41,16 @@ static void a_constant_of_another_family_is_refused(void)
     atls_tunnel_config_free(tunnel);
 }
 
-TESTS(NULL, NULL, CASE(a_constant_of_another_family_is_refused))
+static void versions_of_http_are_a_set(void)
+{
+    atls_server_config *server = NULL;
+    OK(atls_server_config_new(&server, &error));
+    for (uint32_t versions = 0; versions < 16; versions++) {
+        bool known = versions == 0 || versions == ATLS_HTTP_VERSION_1_1 || versions == ATLS_HTTP_VERSION_2 ||
+                     versions == (ATLS_HTTP_VERSION_1_1 | ATLS_HTTP_VERSION_2);
+        EXPECT(known ? ATLS_OK : ATLS_INVALID_ARGUMENT, NULL, atls_server_config_set_http_versions(server, versions, &error));
+    }
+    atls_server_config_free(server);
+}
+
+TESTS(NULL, NULL, CASE(a_constant_of_another_family_is_refused), CASE(versions_of_http_are_a_set))

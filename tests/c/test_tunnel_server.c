@@ -331,6 +331,11 @@ static void settings_of_a_forwarder_are_checked(void)
     OK(atls_tunnel_config_add_target(config, "*.example:1", &error));
     OK(atls_tunnel_config_set_default_target(config, "localhost:1", &error));
     EXPECT(ATLS_INVALID_ARGUMENT, "localhost:1", atls_tunnel_server_start(runtime, limits, config, &sink, &server, &error));
+    OK(atls_tunnel_config_add_target(config, "localhost:1", &error));
+    OK(atls_server_config_set_http_versions(limits, ATLS_HTTP_VERSION_2, &error));
+    EXPECT(ATLS_UNSUPPORTED, "HTTP/1.1 only", atls_tunnel_server_start(runtime, limits, config, &sink, &server, &error));
+    EXPECT(ATLS_INVALID_STATE, "HTTP/2 needs TLS", atls_server_start(runtime, limits, &sink, &server, &error));
+    OK(atls_server_config_set_http_versions(limits, 0, &error));
     /* What a forwarder would not enforce it does not take. */
     atls_policy *policy = NULL;
     atls_verifier *verifier = NULL;

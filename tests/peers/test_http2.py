@@ -293,6 +293,45 @@ def test_a_peer_that_takes_nothing_is_given_up(server):
         server.wait_for("closed /zeros")
 
 
+def test_a_peer_that_answers_no_ping_is_gone(server):
+    with Client(server.port) as client:
+        client.request("/never")
+        begun = time.monotonic()
+        client.wire.settimeout(20)
+        try:
+            while client.wire.recv(65536):
+                pass
+        except (ConnectionError, ssl.SSLError):
+            pass
+        assert 2 < time.monotonic() - begun < 15
+    with Client(server.port) as client:
+        # One that answers stays for as long.
+        stream = client.request("/never")
+        client.h2.ping(b"12345678")
+        deadline = time.monotonic() + 6
+        while time.monotonic() < deadline:
+            client.wire.settimeout(0.2)
+            try:
+                assert client.pump()
+            except TimeoutError:
+                pass
+        client.h2.reset_stream(stream)
+        client.flush()
+        assert client.answer(client.request("/"))[0] == "200"
+
+
+def test_a_server_that_stops_waits_for_no_preface():
+    with Server(PROGRAM) as server, connect(server.port) as wire:
+        # The server's settings; then nothing but the end.
+        assert wire.recv(1000)
+        server.stop()
+        wire.settimeout(3)
+        try:
+            assert wire.recv(1000) == b""
+        except (ConnectionError, ssl.SSLError):
+            pass
+
+
 def test_a_window_that_opens_byte_by_byte(client):
     client.h2.update_settings({h2.settings.SettingCodes.INITIAL_WINDOW_SIZE: 1})
     client.flush()

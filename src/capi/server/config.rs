@@ -64,7 +64,8 @@ pub const ATLS_SERVER_DEADLINE_BODY: atls_server_deadline = 204;
 pub const ATLS_SERVER_DEADLINE_SEND: atls_server_deadline = 205;
 /// How long the peer may be silent before TCP probes whether it is still there, and the time
 /// between probes; 15 seconds by default, in whole seconds. After three unanswered probes the peer
-/// is gone.
+/// is gone. While requests are under way over HTTP/2 the peer is also sent a PING at this interval,
+/// and is gone if three in a row bring no answer.
 ///
 /// A client that closes its connection while the host handles its request looks at first like one
 /// that has only closed its sending direction, and that is to get its response. The probes tell the

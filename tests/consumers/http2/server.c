@@ -233,6 +233,7 @@ int main(int argc, char **argv)
     must(atls_server_config_set_http_versions(config, (uint32_t)atoi(argv[1]), &error), "versions", error);
     must(atls_server_config_set_limit(config, ATLS_SERVER_LIMIT_BODY_BYTES, 8 << 20, &error), "limit", error);
     must(atls_server_config_set_deadline(config, ATLS_SERVER_DEADLINE_IDLE, 3000, &error), "idle", error);
+    must(atls_server_config_set_deadline(config, ATLS_SERVER_DEADLINE_TCP_KEEPALIVE, 1000, &error), "probes", error);
     must(atls_server_config_set_deadline(config, ATLS_SERVER_DEADLINE_SEND, 3000, &error), "send", error);
     must(atls_server_config_set_credit(config, 128 << 10, false, &error), "credit", error);
     if (argc > 2)
