@@ -1,11 +1,11 @@
 /* The library, through its C interface. client_atls MODE ARGS
- * seq N | conc N CONNS | down PATH TIMES | up BYTES TIMES | hs N | idle CONNS      over HTTP, unattested, as its peers
+ * seq N | down PATH TIMES | up BYTES TIMES | hs N                                 over HTTP, unattested, as its peers
  * raw BYTES                                                                        a raw stream that downloads
  * attested N | plain N      N connections to the simulator in ATLS_SIM, with and without attestation
  * cycles N                  N times connect, attest, fetch, close; rss must not grow
  * slow BYTES                BYTES streamed to a reader that takes 1 MiB a time and rests between; rss must not grow
  * With BENCH_TUNNEL=ws://... the modes against the bench's server go through a tunnel.
- * seq, down, up, hs and raw are blocking; conc is event-driven on an inline queue. */
+ * All but slow are blocking; events_atls.c has the event-driven modes. */
 #include "meter.h"
 #include <atls.h>
 #include <stdatomic.h>
@@ -74,82 +74,6 @@ static atls_http *open_http(void)
 	return http;
 }
 
-/* --- many connections, event-driven --- */
-
-struct conn {
-	atls_http *http;
-	atls_exchange *x;
-};
-static atls_queue *queue;
-static atls_request *small;
-static atomic_long left, done, connected;
-
-static void on_exchange(void *user, const atls_event *e);
-
-static void next(struct conn *c)
-{
-	atls_sink sink = { queue, 0, on_exchange, c, NULL };
-	atls_exchange_free(c->x);
-	c->x = NULL;
-	ok(atls_http_start(c->http, small, &sink, &c->x, &error));
-}
-
-static void on_exchange(void *user, const atls_event *e)
-{
-	if (e->kind == ATLS_EVENT_DATA)
-		memcpy(window, atls_buf_data(e->buf), atls_buf_len(e->buf) < CHUNK ? atls_buf_len(e->buf) : CHUNK);
-	if (e->kind == ATLS_EVENT_CLOSED) {
-		ok(e->status);
-		done++;
-		if (left-- > 0)
-			next(user);
-	}
-}
-
-static void on_connection(void *user, const atls_event *e)
-{
-	(void)user;
-	if (e->kind == ATLS_EVENT_CONNECTED)
-		connected++;
-}
-
-static void many(long conns, long total, int idle)
-{
-	atls_runtime *rt;
-	struct conn *pool = calloc(conns, sizeof *pool);
-	struct meter m;
-	ok(atls_runtime_new(1, &rt, &error));
-	ok(atls_queue_new_inline(&queue, &error));
-	small = request("GET", "/small", 0);
-	m = meter_start();
-	for (long i = 0; i < conns; i++) {
-		atls_sink sink = { queue, 0, on_connection, &pool[i], NULL };
-		ok(atls_http_connect_start(rt, config, &sink, &pool[i].http, &error));
-		while (connected <= i)
-			usleep(50);
-	}
-	left = 0;
-	for (long i = 0; i < conns; i++) {
-		next(&pool[i]);
-		while (done <= i)
-			usleep(50);
-	}
-	if (idle) {
-		meter_finish(m, conns, 0);
-		hold();
-		_exit(0);
-	}
-	done = 0;
-	left = total - conns;
-	m = meter_start();
-	for (long i = 0; i < conns; i++)
-		next(&pool[i]);
-	while (done < total)
-		usleep(500);
-	meter_finish(m, total, total * 100);
-	_exit(0);
-}
-
 static void simulated(int attested)
 {
 	const char *folder = need("ATLS_SIM");
@@ -202,7 +126,15 @@ static void cycles(uint64_t n)
 	meter_finish(m, n - n / 10, 0);
 }
 
-static atomic_long got, ended;
+static atls_queue *queue;
+static atomic_long got, ended, connected;
+
+static void on_connection(void *user, const atls_event *e)
+{
+	(void)user;
+	if (e->kind == ATLS_EVENT_CONNECTED)
+		connected++;
+}
 
 static void on_slow(void *user, const atls_event *e)
 {
@@ -267,10 +199,6 @@ int main(int argc, char **argv)
 	ok(atls_config_set_unattested(config, &error));
 	if (getenv("BENCH_TUNNEL"))
 		ok(atls_config_set_tunnel(config, getenv("BENCH_TUNNEL"), &error));
-	if (!strcmp(mode, "conc"))
-		many(n, atol(argv[2]), 0);
-	if (!strcmp(mode, "idle"))
-		many(n, 0, 1);
 	if (!strcmp(mode, "raw")) {
 		const char *get = "GET /256m HTTP/1.1\r\nhost: localhost\r\n\r\n";
 		atls_stream *s;

@@ -1,7 +1,9 @@
 /* Small requests through the library's events. events_atls QUEUE WHOSE MODE ARGS
  * QUEUE: inline | polled | dispatching. WHOSE: http, a connection for each that is at a time; client, the pool of a client.
  * conc N AT_A_TIME    N requests in all; each that ends starts the next
- * idle CONNS          CONNS connections beside a first one, one request on each, all kept (http only) */
+ * idle CONNS          CONNS connections beside a first one, one request on each, all kept (http only)
+ * fresh AT_A_TIME     so many requests of a client that has met nobody; the time is that of the first answer (client only)
+ * With BENCH_POLICY and BENCH_ROOT, files of a simulator, the server is attested. */
 #include "meter.h"
 #include <atls.h>
 #include <poll.h>
@@ -19,6 +21,7 @@ static atls_request *small;
 static int is_polled;
 static unsigned char window[CHUNK];
 static atomic_long left, done, connected;
+static double first_answer;
 
 struct slot {
 	atls_http *http;
@@ -55,6 +58,8 @@ static void on_exchange(void *user, const atls_event *event)
 	}
 	if (event->kind == ATLS_EVENT_CLOSED) {
 		ok(event->status);
+		if (first_answer == 0)
+			first_answer = wall_seconds();
 		if (left-- > 0)
 			next(user);
 		done++;
@@ -89,19 +94,43 @@ static void pump(void)
 	} while (count == BATCH);
 }
 
-static void settings(const char *kind, int pooled, long at_a_time)
+static atls_bytes contents(const char *path)
 {
-	char path[512], url[256], pem[16384] = "";
-	snprintf(path, sizeof path, "%s/ca.pem", need("BENCH_PKI"));
+	char *text = calloc(1, 1 << 17);
 	FILE *file = fopen(path, "rb");
-	if (!file || fread(pem, 1, sizeof pem - 1, file) == 0)
+	size_t len = file ? fread(text, 1, (1 << 17) - 1, file) : 0;
+	if (len == 0)
 		exit(2);
 	fclose(file);
+	return atls_bytes_of(text, len);
+}
+
+static void trust(void)
+{
+	atls_policy *policy;
+	atls_verifier *verifier;
+	atls_verifier_config *roots;
+	if (!getenv("BENCH_POLICY")) {
+		ok(atls_config_set_unattested(config, &error));
+		return;
+	}
+	ok(atls_policy_new(contents(need("BENCH_POLICY")), &policy, &error));
+	ok(atls_config_set_policy(config, policy, &error));
+	ok(atls_verifier_config_new(&roots, &error));
+	ok(atls_verifier_config_set_simulated_root(roots, contents(need("BENCH_ROOT")), &error));
+	ok(atls_verifier_new(roots, &verifier, &error));
+	ok(atls_config_set_verifier(config, verifier, &error));
+}
+
+static void settings(const char *kind, int pooled, long at_a_time)
+{
+	char path[512], url[256];
+	snprintf(path, sizeof path, "%s/ca.pem", need("BENCH_PKI"));
 	ok(atls_runtime_new(1, &runtime, &error));
 	ok(atls_config_new("localhost", atoi(need("BENCH_PORT")), &config, &error));
 	ok(atls_config_set_roots(config, false, false, &error));
-	ok(atls_config_add_root_pem(config, pem, &error));
-	ok(atls_config_set_unattested(config, &error));
+	ok(atls_config_add_root_pem(config, (const char *)contents(path).ptr, &error));
+	trust();
 	is_polled = !strcmp(kind, "polled");
 	if (is_polled)
 		ok(atls_queue_new_polled(&queue, &error));
@@ -157,6 +186,14 @@ int main(int argc, char **argv)
 		open_all(slots, 1, at_a_time + 1);
 		meter_finish(meter, at_a_time, 0);
 		hold();
+		_exit(0);
+	}
+	if (!strcmp(argv[3], "fresh")) {
+		struct meter meter = meter_start();
+		open_all(slots, 0, at_a_time);
+		printf("{\"ops\":%ld,\"bytes\":0,\"wall\":%.6f,\"cpu\":%.6f}\n", at_a_time, first_answer - meter.wall,
+		       cpu_seconds() - meter.cpu);
+		fflush(stdout);
 		_exit(0);
 	}
 	open_all(slots, 0, at_a_time);

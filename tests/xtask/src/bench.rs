@@ -157,6 +157,7 @@ fn participants(rows: &[&'static Row]) -> Vec<Who> {
 fn take_turns(programs: &Programs, work: Work, who: &[Who], rounds: usize) -> Turns {
     let rounds = if work.is_deterministic() { 1 } else { rounds };
     let mut failed = vec![false; who.len()];
+    let mut said = String::new();
     let mut turns = Vec::new();
     for _ in 0..rounds {
         let asked: Vec<_> = who.iter().zip(&failed).filter(|(_, failed)| !**failed).map(|(who, _)| *who).collect();
@@ -165,7 +166,10 @@ fn take_turns(programs: &Programs, work: Work, who: &[Who], rounds: usize) -> Tu
         for (who, failed) in who.iter().zip(&mut failed) {
             let sample = if *failed { None } else { given.next() };
             if let Some(Err(why)) = &sample {
-                eprintln!("  {} is left out: {why}", who.label());
+                // What concerns all who are printed at once is said once.
+                let again = if *why == said { "likewise" } else { why };
+                eprintln!("  {} is left out: {again}", who.label());
+                said.clone_from(why);
                 *failed = true;
             }
             turn.push(sample.and_then(Result::ok));

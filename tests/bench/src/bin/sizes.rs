@@ -16,7 +16,7 @@ fn questions(tee: &SimTee, guest: &Guest, policy: &Value, count: usize) -> Vec<Q
     let ask = |n| {
         let evidence = json!({"quote": hex(&guest.quote(tee, &report_data(n))), "event_log": log});
         let documents = documents_from_json(collateral.as_bytes()).unwrap();
-        let evidence = json!({"tee": "dstack_tdx", "evidence": evidence});
+        let evidence = json!({"tee": "tdx", "evidence": evidence});
         Question::new(evidence, documents, policy, &[("intel", &tee.root_pem)], now)
     };
     (0..=count).map(ask).collect()
@@ -37,8 +37,12 @@ fn any_of(fits: &Value, count: usize) -> Value {
         member["os_image_hash"] = Value::from(hex(&[n as u8; 32]));
         member
     };
-    let members = (1..count).map(|n| other(n + 100)).chain([fits.clone()]);
-    json!({"any_of": members.collect::<Vec<_>>()})
+    let mut members: Vec<_> = (1..count).map(|n| other(n + 100)).chain([fits.clone()]).collect();
+    for member in &mut members {
+        // Said once, of all members.
+        member.as_object_mut().unwrap().remove("allow_simulated");
+    }
+    json!({"any_of": members, "allow_simulated": true})
 }
 
 fn main() {
@@ -54,7 +58,7 @@ fn main() {
         // Those that no policy asks for make room for the smallest log.
         guest.events.retain(|event| !matches!(event.name.as_str(), "key-provider" | "storage-fs"));
         for n in guest.events.len()..events {
-            guest.emit(1, "application-event", format!("{n:064}").as_bytes());
+            guest.emit(1, "application-event", format!("{n:016}").as_bytes());
         }
         assert_eq!(guest.events.len(), events);
         measure(&format!("log-{events}"), &questions(&tee, &guest, &policy(&guest), count));

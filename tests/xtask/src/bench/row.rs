@@ -44,6 +44,10 @@ pub enum Figure {
     Calls,
     /// Resident memory for one connection.
     Memory,
+    /// Quotes that the server's machine makes.
+    Quotes,
+    /// The time until the first answer.
+    Wait,
 }
 
 /// What the ratio to someone ought to be, or the figure itself.
@@ -116,11 +120,12 @@ impl Column {
 impl Figure {
     pub fn unit(self) -> &'static str {
         match self {
-            Figure::Cpu => "us",
+            Figure::Cpu | Figure::Wait => "us",
             Figure::Rate => "/s",
             Figure::Instructions => "instr.",
             Figure::Calls => "calls",
             Figure::Memory => "KiB",
+            Figure::Quotes => "quotes",
         }
     }
 

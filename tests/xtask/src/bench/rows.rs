@@ -1,12 +1,12 @@
 //! Every row of the bench, in the order of the table.
 
 use super::row::Column::{self, Libcurl, Native as OfNative};
-use super::row::Figure::{Calls, Cpu, Instructions, Memory, Rate};
+use super::row::Figure::{Calls, Cpu, Instructions, Memory, Quotes, Rate, Wait};
 use super::row::Who::{Client, Curl, Go, Http, Native, Nginx, Other, Raw};
 use super::row::{Aim, Figure, Row, Who, below, least, most};
 use super::server::Load;
 use super::work::Job::{Attested, Cycle, Events, Idle, Mode, RawDownload, Tunnel};
-use super::work::Work::{self, Counted, Metered, Printed, PrintedByPeers, Process, Proxied, Served, Traced};
+use super::work::Work::{self, Counted, Fresh, Metered, Printed, PrintedByPeers, Process, Proxied, Served, Traced};
 
 const fn row(
     name: &'static str,
@@ -130,12 +130,15 @@ const BYTE_ROWS: &[Row] = &[
 ];
 
 const UNATTESTED: &[Who] = &[Native, Other("unattested")];
+const ALONE: &[Who] = &[Other("one request")];
 const DCAP: &[Who] = &[Other("dcap-qvl")];
 
 #[rustfmt::skip]
 const TRUST_ROWS: &[Row] = &[
     row("attested-cpu", "A new attested connection to a known platform, beside native's plain one and the library's unattested one.",
         (Metered(Attested, 200), Cpu), (Http, UNATTESTED), &[most(1.25, OfNative)]),
+    row("fresh-64-quotes", "Quotes for a client with 64 requests at once that has not met the server.", (Fresh("64"), Quotes), (Client, ALONE), &[below(1.0)]),
+    row("fresh-64-wait", "Time until the first of them is answered, beside a client with one request.", (Fresh("64"), Wait), (Client, ALONE), &[most(1.3, Column::Other)]),
     row("quote-cold-cpu", "A TDX quote of a platform not seen before.", (QUOTES, Cpu), (Other("cold"), DCAP), &[most(1.02, Column::Other)]),
     row("quote-known-cpu", "A new quote of a known platform.", (QUOTES, Cpu), (Other("known"), DCAP), &[most(0.13, Column::Other)]),
     row("policy-10-cpu", "A quote and its log under a policy of 10 members, the last of which fits.", (SIZES, Cpu), (Other("policy-10"), &[Other("policy-1")]), &[]),

@@ -25,6 +25,8 @@ pub enum Work {
     Printed(&'static str, &'static [&'static str]),
     /// The program of tests/bench/peers, likewise.
     PrintedByPeers,
+    /// A client that has not met the server comes with so many requests at once, and with one in the other case.
+    Fresh(&'static str),
     /// An attested download or small requests, directly and by a proxy.
     Proxied(&'static str, &'static str),
 }
@@ -83,6 +85,12 @@ impl Work {
             }
             Work::Process(job) => Ok(Sample::per("cpu", tools::cpu(&job.command(programs, who, 0)?)?)),
             Work::Served(load) => server::sample(programs, who, load),
+            Work::Fresh(count) => {
+                let mut fresh = command(programs.rust("fresh")?);
+                fresh.arg(programs.c("server_atls")?).arg(programs.c("events_atls")?);
+                fresh.arg(if who == Who::Client { count } else { "1" });
+                Sample::parse(&output(fresh.env("BENCH_PKI", &programs.folder))?)
+            }
             Work::Proxied(mode, count) => proxy::sample(programs, who, mode, count),
             Work::Printed(..) | Work::PrintedByPeers => Err("printed for all at once".into()),
         }
@@ -152,6 +160,8 @@ impl Sample {
             Figure::Memory => (of("rss_kb")? - of("rss0_kb")?) / of("ops")?,
             Figure::Instructions => of("instructions")?,
             Figure::Calls => of("calls")?,
+            Figure::Quotes => of("quotes")?,
+            Figure::Wait => of("wall")? * 1e6,
         })
     }
 }
