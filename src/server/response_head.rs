@@ -11,7 +11,11 @@ use crate::message::header_fields::HeaderFields;
 pub struct ResponseHead {
     pub status: u16,
     pub reason: Cow<'static, [u8]>,
-    pub headers: Vec<(Cow<'static, [u8]>, Vec<u8>)>,
+    headers: Vec<(Cow<'static, [u8]>, Vec<u8>)>,
+    /// The value of a Content-Length that is sent after the host's fields.
+    length_sent: Option<Digits>,
+    /// The library's own fields, which come last.
+    added: Vec<(&'static str, String)>,
     /// The length of the body that a final head announces, if it does.
     pub length: Option<u64>,
 }
@@ -50,11 +54,9 @@ impl ResponseHead {
         if facts.upgrade && !facts.connection_upgrade {
             headers.push((Cow::Borrowed(b"Connection"), b"Upgrade".to_vec()));
         }
-        if let Some(length) = length.filter(|_| !informational && status != 204 && !framed) {
-            headers.push((Cow::Borrowed(b"Content-Length"), length.to_string().into_bytes()));
-        }
+        let length_sent = length.filter(|_| !informational && status != 204 && !framed).map(Digits::of);
         let length = facts.content_length().or(length).filter(|_| !informational && status != 204);
-        Ok(ResponseHead { status, reason, headers, length })
+        Ok(ResponseHead { status, reason, headers, length_sent, added: Vec::new(), length })
     }
 
     /// Errors: InvalidArgument (an informational head).
@@ -79,16 +81,42 @@ impl ResponseHead {
         if status == 101 && !headers.iter().any(|(name, _)| name.eq_ignore_ascii_case(b"connection")) {
             headers.push((Cow::Borrowed(b"Connection"), b"Upgrade".to_vec()));
         }
-        Ok(ResponseHead { status, reason: Cow::Borrowed(usual_reason(status)), headers, length: None })
+        let reason = Cow::Borrowed(usual_reason(status));
+        Ok(ResponseHead { status, reason, headers, length_sent: None, added: Vec::new(), length: None })
     }
 
     /// Adds a field of the library's own.
     pub fn add(&mut self, name: &'static str, value: &str) {
-        self.headers.push((Cow::Borrowed(name.as_bytes()), value.as_bytes().to_vec()));
+        self.added.push((name, value.to_owned()));
     }
 
     pub fn lines(&self) -> impl Iterator<Item = (&[u8], &[u8])> {
-        self.headers.iter().map(|(name, value)| (&name[..], &value[..]))
+        let length = self.length_sent.iter().map(|digits| (&b"Content-Length"[..], digits.text()));
+        let added = self.added.iter().map(|(name, value)| (name.as_bytes(), value.as_bytes()));
+        self.headers.iter().map(|(name, value)| (&name[..], &value[..])).chain(length).chain(added)
+    }
+}
+
+/// A number in decimal, without memory of its own.
+#[derive(Clone, Debug)]
+struct Digits {
+    digits: [u8; 20],
+    from: usize,
+}
+
+impl Digits {
+    fn of(mut number: u64) -> Digits {
+        let (mut digits, mut from) = ([0; 20], 20);
+        while from == 20 || number > 0 {
+            from -= 1;
+            digits[from] = b'0' + (number % 10) as u8;
+            number /= 10;
+        }
+        Digits { digits, from }
+    }
+
+    fn text(&self) -> &[u8] {
+        &self.digits[self.from..]
     }
 }
 
@@ -136,13 +164,28 @@ mod tests {
     }
 
     #[test]
+    fn the_length_comes_after_the_fields_of_the_host_and_before_those_of_the_library() {
+        for length in [0, 9, 10, 1234567890, u64::MAX] {
+            let mut head = made(200, &[], None).unwrap();
+            assert_eq!(head.lines().count(), 0);
+            head.length_sent = Some(Digits::of(length));
+            assert_eq!(head.lines().next().unwrap(), (&b"Content-Length"[..], length.to_string().as_bytes()));
+        }
+        let mut head = made(200, &[("A", "b")], Some(10)).unwrap();
+        head.add("Retry-After", "1");
+        let lines: Vec<_> = head.lines().collect();
+        let wanted: [(&[u8], &[u8]); 3] = [(b"A", b"b"), (b"Content-Length", b"10"), (b"Retry-After", b"1")];
+        assert_eq!(lines, wanted);
+    }
+
+    #[test]
     fn upgrade_goes_on_any_final_answer_and_names_itself_in_connection() {
         for (connection, lines) in [(None, 2), (Some("close"), 3), (Some("close, Upgrade"), 2)] {
             let mut given = vec![("Upgrade", "TLS/1.3")];
             given.extend(connection.map(|value| ("Connection", value)));
             let message = made(426, &given, None).unwrap();
             let facts = facts_of(message.lines(), &Rules::default()).unwrap();
-            assert!(facts.upgrade && facts.connection_upgrade && message.headers.len() == lines, "{connection:?}");
+            assert!(facts.upgrade && facts.connection_upgrade && message.lines().count() == lines, "{connection:?}");
         }
     }
     #[test]
