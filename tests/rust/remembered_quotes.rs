@@ -92,7 +92,7 @@ fn dates_count_each_time() {
     for (issue, days) in [
         (Issue { expires: 5, ..Issue::default() }, 6),
         (Issue { crl_expires: 3, ..Issue::default() }, 4),
-        (Issue::default(), 29),
+        (Issue::default(), 30),
     ] {
         for (question, collateral) in known(&tee).into_iter().zip(documents(&tee, &issue)) {
             let mut question = Question { collateral, ..question };
