@@ -11,7 +11,7 @@ use crate::{build, fleet, packages};
 
 pub fn run_demo() -> Done {
     packages::ensure(packages::BUILD)?;
-    step("building the library, the examples and the simulated TEE (a few minutes the first time)");
+    step("building the library, the examples and the simulated TEE (about ten minutes the first time)");
     build()?;
     let simulator = Simulator::start()?;
     step("a real quote, signed by Intel, verified offline");

@@ -100,7 +100,7 @@ pub fn write_environment(simulator: &Simulator, server: &Example) -> Result<Path
 /// The simulator and an attested server, for programs that are being written, until standard input ends or the process is stopped.
 pub fn serve() -> Done {
     packages::ensure(packages::BUILD)?;
-    step("building the library, the examples and the simulated TEE (a few minutes the first time)");
+    step("building the library, the examples and the simulated TEE (about ten minutes the first time)");
     build::cmake("plain", &[])?;
     let simulator = Simulator::start()?;
     let server = Example::attested(&simulator, "agent.sock")?;
