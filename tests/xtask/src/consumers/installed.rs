@@ -116,7 +116,11 @@ fn python_program(simulator: &Simulator, machine: &Machine) -> Done {
     chat(simulator, "chat.py", |url, policy| {
         let mut chat = machine.command("/tmp/venv/bin/python");
         let policy = simulator.file(policy);
-        chat.args(["/tmp/wheel/chat.py", url]).arg(policy).arg("Is this private?").env("PYTHONDONTWRITEBYTECODE", "1");
+        chat.arg("/tmp/wheel/chat.py")
+            .arg(format!("{url}/v1/chat/completions"))
+            .arg(policy)
+            .arg("Is this private?")
+            .env("PYTHONDONTWRITEBYTECODE", "1");
         chat
     })?;
     run(&mut machine.shell("rm -r /tmp/venv /tmp/wheel"))
