@@ -1,6 +1,6 @@
 //! The same client and the same attested server, directly and through `atls proxy`, which has attested it.
 
-use std::process::Command;
+use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use super::programs::{Programs, Running, once};
@@ -40,7 +40,8 @@ fn start(programs: &Programs) -> Result<Proxied, String> {
     proxy.arg("--port-file").arg(&port_file).arg("--policy").arg(simulator.file("policy.json"));
     proxy.arg("--cacert").arg(programs.folder.join("ca.pem"));
     proxy.arg("--test-root").arg(format!("intel={}", simulator.file("root.der").display()));
-    let proxy = spawn(&mut proxy)?;
+    // What it says is not the table's.
+    let proxy = spawn(proxy.stdout(Stdio::null()).stderr(Stdio::null()))?;
     let begun = Instant::now();
     while !port_file.exists() {
         if begun.elapsed() > Duration::from_secs(10) {
