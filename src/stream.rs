@@ -3,11 +3,12 @@
 pub mod blocking;
 
 use std::net::SocketAddr;
-use std::pin::{Pin, pin};
+use std::pin::pin;
 use std::sync::{Arc, Mutex, OnceLock};
+use std::task::{Context, Poll, Waker};
 
 use bytes::{Bytes, BytesMut};
-use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 
 use crate::connect::{ConnectTarget, TrustedStream, connect};
 use crate::error::{Error, Phase, Result, Status};
@@ -202,18 +203,13 @@ pub async fn read_batch(reader: &mut (impl AsyncRead + Unpin), buffer: &mut Byte
     let broken = |error| Error::from_io(error, Phase::Transfer).context("receiving");
     let count = reader.take(limit as u64).read_buf(buffer).await.map_err(broken)?;
     if count > 0 {
-        let mut cx = std::task::Context::from_waker(std::task::Waker::noop());
+        let mut cx = Context::from_waker(Waker::noop());
         while buffer.len() < limit {
-            buffer.reserve((limit - buffer.len()).min(16 << 10));
-            let before = buffer.len();
-            let room = (limit - before).min(buffer.capacity() - before);
-            buffer.resize(before + room, 0);
-            let mut view = ReadBuf::new(&mut buffer[before..]);
-            let polled = Pin::new(&mut *reader).poll_read(&mut cx, &mut view);
-            let filled = view.filled().len();
-            buffer.truncate(before + filled);
+            let room = limit - buffer.len();
+            buffer.reserve(room.min(16 << 10));
+            let mut more = reader.take(room as u64);
             // The read after this batch meets the error again; nothing is lost.
-            if filled == 0 || !matches!(polled, std::task::Poll::Ready(Ok(()))) {
+            if !matches!(pin!(more.read_buf(buffer)).poll(&mut cx), Poll::Ready(Ok(1..))) {
                 break;
             }
         }

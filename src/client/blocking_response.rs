@@ -10,6 +10,7 @@ use tokio::sync::{Notify, oneshot};
 
 use super::{Exchange, InterimEvent};
 use crate::error::{Error, Result, Status};
+use crate::io::pieces;
 use crate::io::sync::lock;
 use crate::message::ReceivedHead;
 use crate::operation::SendQueue;
@@ -102,7 +103,7 @@ impl BlockingResponse {
             if piece.is_empty() {
                 return Ok(std::mem::take(&mut self.gathered));
             }
-            self.gathered.extend_from_slice(&piece);
+            pieces::append(&mut self.gathered, &piece);
         }
     }
 }

@@ -7,7 +7,7 @@
 //! - `workers`: the threads of a runtime. `offload`: helper threads for work that must wait. `blocking`: which threads may block.
 //! - `turn`: what a worker puts off until it rests.
 //! - `caller_runtime`: the runtime of blocking calls, on the caller's own thread.
-//! - `buffers`: memory for what is sent. `sync`: locks. These two touch nothing else.
+//! - `buffers`: memory for what is sent. `pieces`: copies of what streams carry. `sync`: locks. These three touch nothing else.
 
 pub mod alarm;
 pub mod blocking;
@@ -19,6 +19,7 @@ pub mod dialling;
 pub mod duplex;
 pub mod held;
 pub mod offload;
+pub mod pieces;
 mod private_address;
 pub mod random;
 mod socket;

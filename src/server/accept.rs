@@ -22,7 +22,7 @@ use crate::io::deadline::{Wait, within};
 use crate::io::turn::in_turn;
 use crate::log;
 use crate::tls;
-use crate::tls::{HttpVersion, ServerStream, ServerTls};
+use crate::tls::{HttpVersion, ServerStream, ServerTls, SessionStream};
 
 /// How long accepting pauses when the process is out of file descriptors or memory.
 const REST: Duration = Duration::from_millis(50);
@@ -158,7 +158,7 @@ async fn shake_hands(
 ) -> Result<(ServerStream<Socket>, TlsSession, HttpVersion)> {
     let handshake = async {
         let accepted = TlsAcceptor::from(shown.config.clone()).accept(socket).await;
-        accepted.map_err(|error| Error::from_io(error, Phase::Tls))
+        accepted.map(SessionStream::new).map_err(|error| Error::from_io(error, Phase::Tls))
     };
     let stream = within(server.settings.limits.handshake, Wait::Handshake, handshake).await?;
     let (_, tls) = stream.get_ref();

@@ -6,6 +6,7 @@ mod client;
 mod key_log;
 mod known_chains;
 mod server;
+mod stream;
 mod trust;
 
 use std::sync::Arc;
@@ -18,8 +19,7 @@ use rustls_pki_types::ServerName;
 pub use server::{ClientCertificates, ServerTls, ServerTlsSettings, server_config};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio_rustls::TlsConnector;
-pub use tokio_rustls::client::TlsStream;
-pub use tokio_rustls::server::TlsStream as ServerStream;
+pub use stream::{ServerStream, SessionStream, TlsStream};
 pub use trust::{Identity, Trust, TrustedRoots, client_config};
 
 use crate::error::{Error, Phase, Result, Status};
@@ -30,7 +30,7 @@ where
     S: AsyncRead + AsyncWrite + Unpin,
 {
     let connecting = TlsConnector::from(config).connect(name(server_name)?, io);
-    connecting.await.map_err(|error| Error::from_io(error, Phase::Tls))
+    connecting.await.map(SessionStream::new).map_err(|error| Error::from_io(error, Phase::Tls))
 }
 
 fn name(server_name: &str) -> Result<ServerName<'static>> {

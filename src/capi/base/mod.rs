@@ -1,5 +1,6 @@
 //! What every part of the boundary stands on: statuses, errors, buffers, handles, the guard around each call, queues and events.
 
+pub mod allocator;
 pub mod arguments;
 pub mod bytes;
 pub mod c_bool;

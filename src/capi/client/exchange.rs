@@ -18,6 +18,7 @@ use crate::client::blocking_exchange::{BlockingExchange, CALL_TIMEOUT};
 use crate::client::exchange_task::{OnWritable, Prepared, SharedExchange, run_exchange};
 use crate::client::http_client::ResponseRoute;
 use crate::error::{Error, Result, Status};
+use crate::io::pieces;
 use crate::io::turn::in_turn;
 use crate::operation::{SendQueue, TransferEvent};
 
@@ -182,7 +183,8 @@ pub unsafe extern "C" fn atls_exchange_read(
         }
         let piece = blocking.read(cap, limit(timeout_ms, CALL_TIMEOUT))?;
         // SAFETY: the header requires room for `cap` bytes, and the piece is no longer than that.
-        unsafe { std::ptr::copy_nonoverlapping(piece.as_ptr(), buf, piece.len()) };
+        let place = unsafe { std::slice::from_raw_parts_mut(buf.cast::<std::mem::MaybeUninit<u8>>(), piece.len()) };
+        pieces::put(&mut tokio::io::ReadBuf::uninit(place), &piece);
         n.write(piece.len());
         Ok(())
     })
