@@ -1,6 +1,7 @@
-//! Buffers for what hosts send, used again. An upload copies each piece once; the general allocator would return the memory to the system and fetch it again
-//! for every piece, which costs more than the copy. Touches memory only.
+//! Buffers for what hosts send, and for connections at work, used again. An upload copies each piece once; the general allocator would return the memory to
+//! the system and fetch it again for every piece, which costs more than the copy. Touches memory only.
 
+use std::ops::{Deref, DerefMut};
 use std::sync::Mutex;
 
 use bytes::Bytes;
@@ -27,10 +28,15 @@ pub fn copy(data: &[u8]) -> Bytes {
     if !is_pooled(data.len()) {
         return Bytes::copy_from_slice(data);
     }
-    let size = held(data.len());
-    let mut buffer = lock(&IDLE).take(size).unwrap_or_else(|| Vec::with_capacity(size));
+    let mut buffer = lend(held(data.len()));
     buffer.extend_from_slice(data);
-    Bytes::from_owner(Lent { buffer, size })
+    Bytes::from_owner(buffer)
+}
+
+/// An empty buffer for `size` bytes, one of the sizes in which they come.
+pub fn lend(size: usize) -> LentBuffer {
+    let buffer = lock(&IDLE).take(size).unwrap_or_else(|| Vec::with_capacity(size));
+    LentBuffer { buffer, size }
 }
 
 /// Bytes of memory that a copy of so many bytes occupies.
@@ -61,23 +67,41 @@ impl Idle {
     }
 }
 
-struct Lent {
+/// Goes back when it is dropped.
+pub struct LentBuffer {
     buffer: Vec<u8>,
     /// As which it is kept; what the allocator gave may be more.
     size: usize,
 }
 
-impl AsRef<[u8]> for Lent {
+impl Deref for LentBuffer {
+    type Target = Vec<u8>;
+
+    fn deref(&self) -> &Vec<u8> {
+        &self.buffer
+    }
+}
+
+impl DerefMut for LentBuffer {
+    fn deref_mut(&mut self) -> &mut Vec<u8> {
+        &mut self.buffer
+    }
+}
+
+impl AsRef<[u8]> for LentBuffer {
     fn as_ref(&self) -> &[u8] {
         &self.buffer
     }
 }
 
-impl Drop for Lent {
+impl Drop for LentBuffer {
     fn drop(&mut self) {
         let mut buffer = std::mem::take(&mut self.buffer);
         buffer.clear();
-        lock(&IDLE).keep(self.size, buffer);
+        // One that its user has made longer would be kept as less than it is.
+        if buffer.capacity() < 2 * self.size {
+            lock(&IDLE).keep(self.size, buffer);
+        }
     }
 }
 
@@ -93,6 +117,16 @@ mod tests {
         assert!(lock(&IDLE).bytes <= KEPT);
         assert_eq!(&copy(b"small")[..], b"small");
         assert_eq!(copy(&[7; LEAST]), vec![7; LEAST]);
+    }
+
+    #[test]
+    fn a_buffer_that_has_grown_is_not_kept() {
+        let mut buffer = lend(LEAST);
+        buffer.resize(2 * LEAST, 7);
+        let grown = buffer.as_ptr();
+        drop(buffer);
+        let again = lend(LEAST);
+        assert!(again.is_empty() && again.capacity() < 2 * LEAST, "{grown:?}");
     }
 
     #[test]

@@ -158,6 +158,14 @@ impl Kind {
         }
     }
 
+    /// Does not touch the room before there is something to put into it.
+    fn try_read(&self, room: &mut ReadBuf<'_>) -> io::Result<usize> {
+        match self {
+            Kind::Tcp(stream) => stream.try_read_buf(room),
+            Kind::Unix(stream) => stream.try_read_buf(room),
+        }
+    }
+
     fn try_io<R>(&self, interest: Interest, work: impl FnOnce() -> io::Result<R>) -> io::Result<R> {
         match self {
             Kind::Tcp(stream) => stream.try_io(interest, work),
@@ -204,24 +212,18 @@ impl AsyncRead for Socket {
     fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         loop {
             ready!(self.0.poll_read_ready(cx))?;
-            let room = buf.initialize_unfilled();
-            let mut short = None;
+            let (room, mut short) = (buf.remaining(), false);
             let done = self.0.try_io(Interest::READABLE, || {
-                let count = (&*SockRef::from(&*self.0)).read(room)?;
+                let count = self.0.try_read(buf)?;
                 // The socket is empty: reported here, this saves a system call that would only say so.
-                if count > 0 && count < room.len() {
-                    short = Some(count);
-                    return Err(io::ErrorKind::WouldBlock.into());
-                }
-                Ok(count)
+                short = count > 0 && count < room;
+                if short { Err(io::ErrorKind::WouldBlock.into()) } else { Ok(()) }
             });
-            let count = match (short, done) {
-                (Some(count), _) | (None, Ok(count)) => count,
-                (None, Err(error)) if passes(&error) => continue,
-                (None, Err(error)) => return Poll::Ready(Err(error)),
-            };
-            buf.advance(count);
-            return Poll::Ready(Ok(()));
+            match done {
+                Err(error) if !short && passes(&error) => {}
+                Err(error) if !short => return Poll::Ready(Err(error)),
+                _ => return Poll::Ready(Ok(())),
+            }
         }
     }
 }

@@ -277,13 +277,10 @@ pub fn mask(piece: &mut [u8], mut key: [u8; 4], at: usize) {
         return;
     }
     key.rotate_left(at % 4);
-    let word = u32::from_ne_bytes(key);
-    let mut words = piece.chunks_exact_mut(4);
-    for bytes in &mut words {
-        let masked = u32::from_ne_bytes([bytes[0], bytes[1], bytes[2], bytes[3]]) ^ word;
-        bytes.copy_from_slice(&masked.to_ne_bytes());
-    }
-    words.into_remainder().iter_mut().zip(key).for_each(|(byte, key)| *byte ^= key);
+    let word = u128::from_ne_bytes(std::array::from_fn(|index| key[index % 4]));
+    let (words, rest) = piece.as_chunks_mut::<16>();
+    words.iter_mut().for_each(|bytes| *bytes = (u128::from_ne_bytes(*bytes) ^ word).to_ne_bytes());
+    rest.iter_mut().zip(key.iter().cycle()).for_each(|(byte, key)| *byte ^= key);
 }
 
 /// Appends the header of a frame that is a message of its own, or a control frame; the caller masks and appends the payload.

@@ -1,36 +1,42 @@
 //! The client's side of a WebSocket as a stream of bytes. Bytes travel in binary frames; a Close frame ends the stream; a violation of the protocol is an
-//! error, and the peer is sent its code. Holds at most one piece. Reads and writes what it is given.
+//! error, and the peer is sent its code. Has buffers only while there is something in them. Reads and writes what it is given.
 
 use std::io;
-use std::pin::Pin;
+use std::pin::{Pin, pin};
 use std::task::{Context, Poll, Waker, ready};
 
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, ReadBuf};
 
 use super::frames;
-use super::frames::{BINARY, CLOSE, FrameEvent, FrameReader, FrameViolation, PONG};
+use super::frames::{BINARY, CLOSE, FrameEvent, FrameReader, FrameViolation, HEADER, PONG};
 use crate::error::{Error, Phase, Status};
 use crate::h1::Role;
+use crate::io::buffers::LentBuffer;
+use crate::io::{buffers, pieces};
 
 /// A peer's frame may be this long; none of it is held.
 const MAX_FRAME: u64 = 16 << 20;
-/// What is read at a time, and put in one frame.
-const PIECE: usize = 16 << 10;
+/// What is read at a time: an idle tunnel holds none of it.
+const INPUT: usize = 32 << 10;
+/// What is written at a time, in one frame: all that TLS has ready.
+const OUTPUT: usize = 64 << 10;
 
 pub struct TunnelStream<S> {
     io: S,
     frames: FrameReader,
-    input: Vec<u8>,
+    input: Option<LentBuffer>,
     /// The part of the input that is still to be read as frames, and, before it, the payload that has not been taken.
     unread: std::ops::Range<usize>,
     payload: std::ops::Range<usize>,
     /// What is to be written, and how much of it has been.
-    out: Vec<u8>,
+    out: Option<LentBuffer>,
     gone: usize,
     /// The answer to the last ping, which goes out between frames.
     pong: Option<Vec<u8>>,
     /// The waker of a waiting write. A socket wakes only the last task that polled it for writing, so a read that writes polls with this one.
     writer: Option<Waker>,
+    /// Met behind a payload: the next read reports it.
+    failed: Option<Error>,
     /// The server will send nothing more.
     ended: bool,
     /// At least one byte has come through.
@@ -42,20 +48,22 @@ pub struct TunnelStream<S> {
 impl<S: AsyncRead + AsyncWrite + Unpin> TunnelStream<S> {
     /// `io` has been upgraded; `received` came after the response. Errors: WebSocket, if that is too much.
     pub fn new(io: S, received: &[u8]) -> Result<TunnelStream<S>, Error> {
-        let mut input = vec![0; PIECE];
-        let place = input.get_mut(..received.len());
-        let place = place.ok_or_else(|| broken("bytes right behind the answer".into()))?;
-        place.copy_from_slice(received);
+        if received.len() > INPUT {
+            return Err(broken("bytes right behind the answer".into()));
+        }
+        let mut input = buffers::lend(INPUT);
+        input.extend_from_slice(received);
         Ok(TunnelStream {
             io,
             frames: FrameReader::new(Role::Client, MAX_FRAME),
-            input,
+            input: Some(input),
             unread: 0..received.len(),
             payload: 0..0,
-            out: Vec::new(),
+            out: None,
             gone: 0,
             pong: None,
             writer: None,
+            failed: None,
             ended: false,
             used: false,
             closed: false,
@@ -69,7 +77,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> TunnelStream<S> {
     /// Handles one event of the input.
     fn advance(&mut self, cx: &mut Context<'_>) -> Result<(), Error> {
         let at = self.unread.start;
-        let (taken, event) = match self.frames.next(&mut self.input[self.unread.clone()]) {
+        let unread = self.input.as_mut().and_then(|input| input.get_mut(self.unread.clone())).unwrap_or_default();
+        let (taken, event) = match self.frames.next(unread) {
             Ok(found) => found,
             Err(FrameViolation { code, why }) => {
                 self.say_goodbye(cx, code, why);
@@ -112,7 +121,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> TunnelStream<S> {
         if !std::mem::replace(&mut self.closed, true)
             && let Ok(key) = fresh_key()
         {
-            frames::put(&mut self.out, CLOSE, &frames::close_payload(code, why), Some(key));
+            frames::put(self.outgoing(), CLOSE, &frames::close_payload(code, why), Some(key));
         }
         self.send_beside(cx);
     }
@@ -133,69 +142,111 @@ impl<S: AsyncRead + AsyncWrite + Unpin> TunnelStream<S> {
         done
     }
 
+    fn outgoing(&mut self) -> &mut LentBuffer {
+        self.out.get_or_insert_with(|| buffers::lend(OUTPUT))
+    }
+
     /// Writes what waits, also the pong.
     fn poll_out(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         loop {
-            while self.gone < self.out.len() {
-                match ready!(Pin::new(&mut self.io).poll_write(cx, &self.out[self.gone..])).map_err(named)? {
+            while let Some(waits) = self.out.as_ref().and_then(|out| out.get(self.gone..)).filter(|rest| !rest.is_empty()) {
+                match ready!(Pin::new(&mut self.io).poll_write(cx, waits)).map_err(named)? {
                     0 => return Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
                     count => self.gone += count,
                 }
             }
-            self.out.clear();
-            self.gone = 0;
+            (self.out, self.gone) = (None, 0);
             let Some(pong) = self.pong.take() else { return Poll::Ready(Ok(())) };
-            frames::put(&mut self.out, PONG, &pong, Some(fresh_key()?));
+            let key = fresh_key()?;
+            frames::put(self.outgoing(), PONG, &pong, Some(key));
         }
+    }
+
+    /// Reads what comes; all that came before has been taken.
+    fn poll_input(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let input = self.input.get_or_insert_with(|| buffers::lend(INPUT));
+        input.clear();
+        let Poll::Ready(read) = pin!(self.io.read_buf(&mut **input)).poll(cx) else {
+            self.input = None;
+            return Poll::Pending;
+        };
+        self.unread = 0..read.map_err(named)?;
+        if self.unread.is_empty() {
+            self.ended = true;
+            return Poll::Ready(Err(broken("the connection ended without a Close frame".into()).into_io()));
+        }
+        Poll::Ready(Ok(()))
     }
 }
 
 impl<S: AsyncRead + AsyncWrite + Unpin> AsyncRead for TunnelStream<S> {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         let this = &mut *self;
+        let before = buf.filled().len();
+        // Takes all that is there: TLS reads best if it has more than one record.
         loop {
-            if !this.payload.is_empty() {
-                let count = this.payload.len().min(buf.remaining());
-                buf.put_slice(&this.input[this.payload.start..this.payload.start + count]);
-                this.payload.start += count;
-                return Poll::Ready(Ok(()));
+            let payload = this.input.as_ref().and_then(|input| input.get(this.payload.clone())).unwrap_or_default();
+            let count = payload.len().min(buf.remaining());
+            pieces::put(buf, &payload[..count]);
+            this.payload.start += count;
+            let some = buf.filled().len() > before;
+            match this.failed.take() {
+                Some(error) if some => this.failed = Some(error),
+                Some(error) => return Poll::Ready(Err(error.into_io())),
+                None => {}
             }
-            if this.ended {
+            if this.ended || buf.remaining() == 0 || some && (this.failed.is_some() || this.unread.is_empty()) {
                 return Poll::Ready(Ok(()));
             }
             if !this.unread.is_empty() {
-                this.advance(cx).map_err(Error::into_io)?;
+                this.failed = this.advance(cx).err();
                 continue;
             }
             // Reading does not wait until the pong is written.
             if this.pong.is_some() {
                 this.send_beside(cx);
             }
-            let mut room = ReadBuf::new(&mut this.input);
-            ready!(Pin::new(&mut this.io).poll_read(cx, &mut room)).map_err(named)?;
-            this.unread = 0..room.filled().len();
-            if this.unread.is_empty() {
-                this.ended = true;
-                return Poll::Ready(Err(broken("the connection ended without a Close frame".into()).into_io()));
-            }
+            ready!(this.poll_input(cx))?;
         }
     }
 }
 
 impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for TunnelStream<S> {
-    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+    fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+        self.poll_write_vectored(cx, &[io::IoSlice::new(buf)])
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bufs: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
         // Waits until the frame before is written: at most one waits here, which is the back-pressure.
         ready!(self.poll_own(cx))?;
         if self.closed {
             return Poll::Ready(Err(broken("it is closed".into()).into_io()));
         }
-        let count = buf.len().min(PIECE);
+        let count = bufs.iter().map(|buf| buf.len()).sum::<usize>().min(OUTPUT - HEADER);
+        if count == 0 {
+            return Poll::Ready(Ok(0));
+        }
         let key = fresh_key()?;
-        frames::put(&mut self.out, BINARY, &buf[..count], Some(key));
+        let out = self.outgoing();
+        frames::put_header(out, BINARY, count, Some(key));
+        let (from, end) = (out.len(), out.len() + count);
+        for buf in bufs {
+            let room = end - out.len();
+            pieces::append(out, &buf[..buf.len().min(room)]);
+        }
+        frames::mask(&mut out[from..], key, 0);
         match self.poll_out(cx) {
             Poll::Ready(Err(error)) => Poll::Ready(Err(error)),
             _ => Poll::Ready(Ok(count)),
         }
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        true
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
