@@ -17,9 +17,9 @@ pub use key_log::KeyLogSink;
 use rustls::{ClientConfig, ConnectionCommon};
 use rustls_pki_types::ServerName;
 pub use server::{ClientCertificates, ServerTls, ServerTlsSettings, server_config};
+pub use stream::{ServerStream, SessionStream, TlsStream};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio_rustls::TlsConnector;
-pub use stream::{ServerStream, SessionStream, TlsStream};
 pub use trust::{Identity, Trust, TrustedRoots, client_config};
 
 use crate::error::{Error, Phase, Result, Status};

@@ -163,7 +163,9 @@ mod tests {
         let cut = io::Error::from(io::ErrorKind::UnexpectedEof);
         let mut stream = SessionStream::new(Records(vec![Ok(b"abc".to_vec()), Err(cut)]));
         assert!(matches!(read(&mut stream, 9), Poll::Ready(Ok(data)) if data == b"abc"));
-        assert!(matches!(read(&mut stream, 9), Poll::Ready(Err(error)) if error.kind() == io::ErrorKind::UnexpectedEof));
+        assert!(
+            matches!(read(&mut stream, 9), Poll::Ready(Err(error)) if error.kind() == io::ErrorKind::UnexpectedEof)
+        );
         assert!(matches!(read(&mut stream, 9), Poll::Ready(Ok(data)) if data.is_empty()));
     }
 }

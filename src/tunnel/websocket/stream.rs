@@ -149,7 +149,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> TunnelStream<S> {
     /// Writes what waits, also the pong.
     fn poll_out(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         loop {
-            while let Some(waits) = self.out.as_ref().and_then(|out| out.get(self.gone..)).filter(|rest| !rest.is_empty()) {
+            while let Some(waits) =
+                self.out.as_ref().and_then(|out| out.get(self.gone..)).filter(|rest| !rest.is_empty())
+            {
                 match ready!(Pin::new(&mut self.io).poll_write(cx, waits)).map_err(named)? {
                     0 => return Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
                     count => self.gone += count,
