@@ -8,7 +8,7 @@ use std::sync::{Arc, OnceLock};
 use bytes::Bytes;
 use futures_util::FutureExt;
 
-use super::engine::Engine;
+use super::engine::{Engine, EngineKind};
 use crate::connect::{ConnectTarget, ConnectTimes, Connected, ConnectedStream, ServerTrust, connect};
 use crate::error::{Error, Result, Status};
 use crate::io::CallerRuntime;
@@ -43,15 +43,16 @@ impl HttpConnection {
     /// Connects, attests, and puts HTTP on the stream. The future drives the connection until it ends, and must be run for anything to happen.
     pub async fn open(
         target: &ConnectTarget,
+        kind: EngineKind,
     ) -> Result<(Arc<HttpConnection>, impl Future<Output = Option<Error>> + Send + 'static)> {
         // Boxed: what connecting needs is many times what the connection keeps. Both in one box, so that what is kept does not settle in the memory that
         // connecting gives back, but leaves it to the next one.
-        Box::pin(async { HttpConnection::start(connect(target).await?).await }).await
+        Box::pin(async { HttpConnection::start(connect(target).await?, kind).await }).await
     }
 
     /// As `open`, on the calling thread, which waits. The connection is driven whenever a thread waits on `driver`.
     pub fn open_blocking(driver: &CallerRuntime, target: &ConnectTarget) -> Result<Arc<HttpConnection>> {
-        let (connection, work) = driver.run(None, Wait::Connecting, HttpConnection::open(target))?;
+        let (connection, work) = driver.run(None, Wait::Connecting, HttpConnection::open(target, EngineKind::Hyper))?;
         driver.spawn(work.map(|_| ()));
         Ok(connection)
     }
@@ -60,18 +61,20 @@ impl HttpConnection {
     #[doc(hidden)]
     pub async fn over(
         socket: Socket,
+        kind: EngineKind,
     ) -> Result<(Arc<HttpConnection>, impl Future<Output = Option<Error>> + Send + 'static)> {
         let stream = ConnectedStream::Plain(Transport::Tcp(socket));
-        HttpConnection::start(Connected { stream, trust: None, times: ConnectTimes::default() }).await
+        HttpConnection::start(Connected { stream, trust: None, times: ConnectTimes::default() }, kind).await
     }
 
     async fn start(
         connected: Connected,
+        kind: EngineKind,
     ) -> Result<(Arc<HttpConnection>, impl Future<Output = Option<Error>> + Send + 'static)> {
         let Connected { stream, trust, times } = connected;
         let (peer, watch, certificate) =
             (stream.peer(), Arc::new(stream.watch()), stream.certificate().map(Bytes::from));
-        let (engine, driver) = Engine::start(stream, watch.clone()).await?;
+        let (engine, driver) = Engine::start(stream, watch.clone(), kind).await?;
         let connection = Arc::new(HttpConnection {
             engine,
             busy: AtomicBool::new(false),

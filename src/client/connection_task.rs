@@ -3,6 +3,7 @@
 use std::sync::{Arc, OnceLock};
 
 use super::HttpConnection;
+use super::engine::EngineKind;
 use crate::connect::ConnectTarget;
 use crate::error::{Error, Result, Status};
 use crate::operation::{Cancel, Outlet, TransferEvent, canceled};
@@ -39,7 +40,7 @@ pub async fn run_connection(target: ConnectTarget, shared: Arc<SharedConnection>
 }
 
 async fn run(target: &ConnectTarget, shared: &SharedConnection, outlet: &Outlet) -> Result<()> {
-    let (connection, driver) = HttpConnection::open(target).await?;
+    let (connection, driver) = HttpConnection::open(target, EngineKind::Hyper).await?;
     let _ = shared.connection.set(connection);
     outlet.post(TransferEvent::Connected).await;
     match driver.await {

@@ -6,6 +6,7 @@ use std::sync::{Arc, OnceLock, PoisonError, RwLock};
 use std::time::{Duration, Instant};
 
 use super::cookie_jar::CookieJar;
+use super::engine::EngineKind;
 use super::location::{HostPattern, Location};
 use super::pending_request::{FollowUp, PendingBody, PendingRequest};
 use super::pool::{ClientCounts, ClientLimits, ConnectionKey, ConnectionPool, Lease};
@@ -24,6 +25,8 @@ use crate::verifier::Verifier;
 
 /// Most bytes of the body of an intermediate response that are read to keep its connection.
 const DRAINED: usize = 64 << 10;
+/// What drives pooled connections. `H1` is meant to; so far only the comparison of both engines runs it.
+const POOLED: EngineKind = EngineKind::Hyper;
 
 /// What all requests of a client share.
 pub struct HttpClient {
@@ -358,7 +361,7 @@ fn was_stale(error: &Error) -> bool {
 
 /// Connects and attests; a task of its own then drives the connection.
 async fn open(target: &ConnectTarget) -> Result<Arc<HttpConnection>> {
-    let (connection, driver) = HttpConnection::open(target).await?;
+    let (connection, driver) = HttpConnection::open(target, POOLED).await?;
     tokio::spawn(in_turn(driver));
     Ok(connection)
 }

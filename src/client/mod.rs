@@ -1,6 +1,5 @@
-//! HTTP/1.1 over attested connections: one exchange at a time on each, bodies streamed both ways; the client pools connections. hyper runs the protocol;
-//! `engine` reads every response with `h1` and keeps what hyper does not keep: case and order of header fields. Touches connections (through `connect`), the
-//! clock and the executor.
+//! HTTP/1.1 over attested connections: one exchange at a time on each, bodies streamed both ways; the client pools connections. An `engine` drives each of them.
+//! Touches connections (through `connect`), the clock and the executor.
 
 pub mod blocking_exchange;
 mod blocking_response;
@@ -24,6 +23,7 @@ mod trusted_reservation;
 pub mod turn_queue;
 
 pub use connection::{HttpConnection, Reservation};
+pub use engine::EngineKind;
 pub use exchange::{Exchange, InterimEvent, OnInterim, start_exchange};
 pub use location::{HostPattern, Location};
 pub use request::{ClientBody, ClientRequest};

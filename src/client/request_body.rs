@@ -53,7 +53,7 @@ enum Kind {
     Source(Arc<dyn BodySource>),
 }
 
-/// What the exchange knows about its body, which hyper owns.
+/// What the exchange knows about its body, which the engine owns.
 #[derive(Default)]
 pub struct BodyProgress {
     /// Nothing of the body is sent while this is set.
@@ -120,7 +120,7 @@ impl BodyProgress {
         asked
     }
 
-    /// Whether hyper has taken all of it.
+    /// Whether the engine has taken all of it.
     pub fn is_complete(&self) -> bool {
         self.complete.load(Ordering::Acquire)
     }
@@ -169,7 +169,7 @@ impl RequestBody {
         self.length
     }
 
-    /// Whether all bytes are known, so that hyper finds the framing itself.
+    /// Whether all bytes are known, so that the engine finds the framing itself.
     pub fn is_full(&self) -> bool {
         matches!(self.kind, Kind::Full(_))
     }
@@ -220,7 +220,7 @@ impl Body for RequestBody {
 
     fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>>>> {
         ready!(self.progress.poll_held(cx));
-        // While the body is stopped hyper goes on reading, until the connection ends.
+        // While the body is stopped the engine goes on reading, until the connection ends.
         let stopped = || self.progress.stopped.load(Ordering::SeqCst);
         if !matches!(self.kind, Kind::Source(_)) && stopped() {
             return Poll::Pending;

@@ -1,5 +1,6 @@
 //! Checks header fields one by one, and collects what framing and keep-alive need to know about the list. Pure.
 
+use super::body::Framing;
 use super::error::{Checked, Refusal};
 use super::{Rules, flags, syntax};
 use crate::error::Detail;
@@ -103,6 +104,16 @@ pub struct FieldFacts {
 }
 
 impl FieldFacts {
+    /// Of a request's head with one Host: how its body is framed, whether `Connection` has `close`, and whether it proposes another protocol.
+    pub fn of_request(framing: Framing, close: bool, upgrade: bool) -> FieldFacts {
+        let length = match framing {
+            Framing::ContentLength(length) => Some((0, length)),
+            Framing::Chunked | Framing::UntilClose => None,
+        };
+        let (chunked, connection_upgrade) = (framing == Framing::Chunked, upgrade);
+        FieldFacts { hosts: 1, length, chunked, close, connection_upgrade, upgrade, ..FieldFacts::default() }
+    }
+
     pub fn content_length(&self) -> Option<u64> {
         self.length.map(|(_, length)| length)
     }

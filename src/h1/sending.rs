@@ -3,7 +3,7 @@
 use super::body::Framing;
 use super::connection::{Connection, Message};
 use super::error::{Checked, ProtocolError, Refusal, Side};
-use super::fields::{Known, MAX_SIZE, Method};
+use super::fields::{FieldFacts, Known, MAX_SIZE, Method};
 use super::state::{EventKind, State};
 use super::{Rules, flags, syntax, writer};
 
@@ -31,6 +31,12 @@ impl Connection {
             let message = Message { method: Method::of(method), status: 0, version: VERSION, facts };
             this.advance(this.role, EventKind::Request, Some(&message))
         })
+    }
+
+    /// As `send_request`, for a head that the caller writes itself, has checked, and knows these facts of.
+    pub fn note_request(&mut self, method: &[u8], facts: FieldFacts) -> Result<(), ProtocolError> {
+        let message = Message { method: Method::of(method), status: 0, version: VERSION, facts };
+        self.send(|this| this.advance(this.role, EventKind::Request, Some(&message))).map(drop)
     }
 
     /// A response's head: 100-199 as given, 200-999 with its framing and `Connection` brought in line with what the peer understands.

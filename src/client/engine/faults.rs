@@ -12,7 +12,10 @@ pub fn http_error(error: hyper::Error, head_is_due: bool) -> Error {
             return ours.clone();
         }
         if let Some(io) = inner.downcast_ref::<std::io::Error>() {
-            return io_error(io);
+            return match is_of_chunks(io) {
+                true => protocol(chain(io)).detail(Detail::BadChunk),
+                false => io_error(io),
+            };
         }
         cause = inner.source();
     }
@@ -31,21 +34,27 @@ pub fn http_error(error: hyper::Error, head_is_due: bool) -> Error {
     Error::new(status, chain(&error)).phase(Phase::Transfer)
 }
 
-fn io_error(io: &std::io::Error) -> Error {
-    use std::io::ErrorKind::{InvalidData, InvalidInput, UnexpectedEof};
+/// This is how hyper's reader of chunks reports what is wrong with them.
+fn is_of_chunks(io: &std::io::Error) -> bool {
+    use std::io::ErrorKind::{InvalidData, InvalidInput};
+    let is_tls = io.get_ref().is_some_and(|inner| inner.is::<rustls::Error>());
+    matches!(io.kind(), InvalidInput | InvalidData) && io.raw_os_error().is_none() && !is_tls
+}
+
+/// What the connection itself reports.
+pub fn io_error(io: &std::io::Error) -> Error {
+    if let Some(ours) = io.get_ref().and_then(|inner| inner.downcast_ref::<Error>()) {
+        return ours.clone();
+    }
     if let Some(tls) = io.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>()) {
         return Error::from_rustls(tls, Phase::Transfer);
-    }
-    // This is how hyper's reader of chunks reports them.
-    if matches!(io.kind(), InvalidInput | InvalidData) && io.raw_os_error().is_none() {
-        return protocol(chain(io)).detail(Detail::BadChunk);
     }
     let copy = match io.raw_os_error() {
         Some(code) => std::io::Error::from_raw_os_error(code),
         None => std::io::Error::new(io.kind(), chain(io)),
     };
     let error = Error::from_io(copy, Phase::Transfer);
-    match io.kind() == UnexpectedEof && error.message.contains("close_notify") {
+    match io.kind() == std::io::ErrorKind::UnexpectedEof && error.message.contains("close_notify") {
         true => error.detail(Detail::NoCloseNotify),
         false => error,
     }
@@ -54,6 +63,11 @@ fn io_error(io: &std::io::Error) -> Error {
 /// What `h1` refuses.
 pub fn refused(error: &ProtocolError) -> Error {
     protocol(format!("response: {}", error.message)).detail(error.detail)
+}
+
+/// The connection has ended within a message.
+pub fn cut(message: &str) -> Error {
+    Error::new(Status::Truncated, message).phase(Phase::Transfer)
 }
 
 /// A head that announces a body that it cannot have.

@@ -1,10 +1,15 @@
-//! What drives a connection behind `exchange`: an engine sends a request and reads its response. hyper is one (`hyper_engine`). `h1` is the reader of its
-//! responses: it reads every byte that hyper is given (`response_reader`), and its verdicts are the client's; from it come the heads as they are spelled. `tap`
-//! sits between hyper and the connection, `wire_state` is what it shares with the exchange, `faults` says what errors mean. Touches nothing but the connection
-//! that it is given.
+//! What drives a connection behind `exchange`: an engine sends a request and reads its response. There are two for HTTP/1.1, and each is the other's oracle.
+//! One is the library's own machine (`h1_engine`, `h1_wire`, `request_writer`). The other one is hyper (`hyper_engine`): `h1` reads every byte that it is
+//! given (`response_reader`), and its verdicts are the client's; from it come the heads as they are spelled; `tap` sits between hyper and the connection,
+//! `wire_state` is what it shares with the exchange. For both, `head_judge` says which heads there may be, and `faults` what errors mean. Touches nothing but
+//! the connection that it is given.
 
 pub mod faults;
+mod h1_engine;
+mod h1_wire;
+mod head_judge;
 mod hyper_engine;
+mod request_writer;
 mod response_reader;
 mod tap;
 mod wire_state;
@@ -13,6 +18,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
+use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 
 use super::exchange::Interim;
@@ -22,6 +28,7 @@ use crate::connect::ConnectedStream;
 use crate::error::{Error, Result};
 use crate::io::SocketWatch;
 use crate::message::{ReceivedHead, RequestHead};
+use h1_engine::{H1Engine, H1Exchange};
 use hyper_engine::{HyperBegun, HyperBody, HyperEngine, Sent};
 
 /// A request that is about to be sent.
@@ -48,18 +55,29 @@ pub enum Piece {
     End,
 }
 
+/// Which engine drives a connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum EngineKind {
+    Hyper,
+    /// The library's own machine.
+    H1,
+}
+
 /// What drives one connection.
 pub enum Engine {
+    H1(H1Engine),
     Hyper(HyperEngine),
 }
 
 /// A request that has been handed over; its response head has not been read.
 pub enum Begun<S> {
+    H1(H1Exchange),
     Hyper(HyperBegun<S>),
 }
 
 /// What comes of a response after its head. Dropped before its end, it closes the connection.
 pub enum ResponseBody {
+    H1(H1Exchange),
     Hyper(HyperBody),
 }
 
@@ -68,13 +86,23 @@ impl Engine {
     pub async fn start(
         stream: ConnectedStream,
         watch: Arc<SocketWatch>,
+        kind: EngineKind,
     ) -> Result<(Engine, BoxFuture<'static, Result<()>>)> {
-        let (engine, driver) = HyperEngine::start(stream, watch).await?;
-        Ok((Engine::Hyper(engine), driver))
+        Ok(match kind {
+            EngineKind::H1 => {
+                let (engine, driver) = H1Engine::start(stream, watch);
+                (Engine::H1(engine), driver.boxed())
+            }
+            EngineKind::Hyper => {
+                let (engine, driver) = HyperEngine::start(stream, watch).await?;
+                (Engine::Hyper(engine), driver)
+            }
+        })
     }
 
     pub fn is_closed(&self) -> bool {
         match self {
+            Engine::H1(engine) => engine.is_closed(),
             Engine::Hyper(engine) => engine.is_closed(),
         }
     }
@@ -82,6 +110,7 @@ impl Engine {
     /// Whether a request may begin, as far as the exchanges before are concerned.
     pub fn takes_a_request(&self) -> bool {
         match self {
+            Engine::H1(engine) => engine.rests(),
             Engine::Hyper(engine) => engine.takes_a_request(),
         }
     }
@@ -89,6 +118,7 @@ impl Engine {
     /// Errors: Closed, and those of a request that cannot be sent.
     pub fn begin(&self, outgoing: Outgoing<'_>) -> Result<Begun<impl Future<Output = Sent> + Send + use<>>> {
         match self {
+            Engine::H1(engine) => engine.begin(outgoing).map(Begun::H1),
             Engine::Hyper(engine) => engine.begin(outgoing).map(Begun::Hyper),
         }
     }
@@ -97,6 +127,7 @@ impl Engine {
     /// sent: a server that answers early may never read the rest of it, nor what follows.
     pub fn poll_free(&self, cx: &mut Context<'_>) -> Poll<bool> {
         match self {
+            Engine::H1(engine) => Poll::Ready(engine.rests()),
             Engine::Hyper(engine) => engine.poll_free(cx),
         }
     }
@@ -104,6 +135,7 @@ impl Engine {
     /// Bytes that came after the last response.
     pub fn unasked(&self) -> usize {
         match self {
+            Engine::H1(engine) => engine.unasked(),
             Engine::Hyper(engine) => engine.unasked(),
         }
     }
@@ -111,6 +143,7 @@ impl Engine {
     /// What the server did wrong in the exchange under way.
     pub fn fault(&self) -> Option<Error> {
         match self {
+            Engine::H1(_) => None,
             Engine::Hyper(engine) => engine.fault(),
         }
     }
@@ -118,6 +151,7 @@ impl Engine {
     /// The driver has ended, and with it the connection.
     pub fn end(&self) {
         match self {
+            Engine::H1(engine) => engine.end(),
             Engine::Hyper(engine) => engine.end(),
         }
     }
@@ -127,6 +161,10 @@ impl<S: Future<Output = Sent>> Begun<S> {
     /// The final head of the response, and what comes after it.
     pub(super) async fn answered(self, interim: Interim<'_, '_>) -> Result<(ReceivedHead, ResponseBody)> {
         match self {
+            Begun::H1(begun) => {
+                let (head, body) = begun.answered(interim).await?;
+                Ok((head, ResponseBody::H1(body)))
+            }
             Begun::Hyper(begun) => {
                 let (head, body) = begun.answered(interim).await?;
                 Ok((head, ResponseBody::Hyper(body)))
@@ -138,6 +176,7 @@ impl<S: Future<Output = Sent>> Begun<S> {
 impl ResponseBody {
     pub fn poll_piece(&mut self, cx: &mut Context<'_>) -> Poll<Result<Piece>> {
         match self {
+            ResponseBody::H1(body) => body.poll_piece(cx),
             ResponseBody::Hyper(body) => body.poll_piece(cx),
         }
     }
@@ -145,6 +184,7 @@ impl ResponseBody {
     /// The length that the head announces for a body that is still to come; `None` if it announces none.
     pub fn announced(&self) -> Option<u64> {
         match self {
+            ResponseBody::H1(body) => body.announced(),
             ResponseBody::Hyper(body) => body.announced(),
         }
     }
@@ -152,6 +192,7 @@ impl ResponseBody {
     /// Whether nothing of it is left, as far as is known without reading.
     pub fn is_over(&self) -> bool {
         match self {
+            ResponseBody::H1(body) => body.is_over(),
             ResponseBody::Hyper(body) => body.is_over(),
         }
     }

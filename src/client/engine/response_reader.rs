@@ -1,23 +1,19 @@
 //! Reads responses with the state machine of `h1`, beside hyper and before it: so both of the library's engines agree on what a message is. No I/O.
 
-use super::faults::{refused, too_large, too_many, unexpected_body};
+use super::faults::refused;
+use super::head_judge::{HeadJudge, checked};
 use crate::client::request_options::HeadLimits;
-use crate::error::{Detail, Result};
-use crate::h1::{Connection, Event, EventKind, Role, Rules, flags};
+use crate::error::Result;
+use crate::h1::{Connection, EventKind, Role};
 use crate::message::ReceivedHead;
 
-/// The leniency that RFC 9112 allows a recipient, in sections 2.2 and 6.3.
-const LENIENCY: u32 = flags::ALLOW_BARE_LF | flags::MERGE_EQUAL_CONTENT_LENGTH;
 /// Bytes that are read at a time: heads and chunk sizes are short, and the bytes of a body are skipped.
 const PIECE: usize = 1 << 10;
 
 /// Reads the response to one request, and the informational ones before it.
 pub struct ResponseReader {
     conn: Connection,
-    limits: HeadLimits,
-    /// Informational heads that have come, and their bytes.
-    informational: (u32, usize),
-    final_head_seen: bool,
+    judge: HeadJudge,
     over: bool,
     /// Bytes after the response that came together with its end.
     left_over: usize,
@@ -26,14 +22,13 @@ pub struct ResponseReader {
 impl ResponseReader {
     /// `request` is the head of the request. Errors: those of `h1` for a request that cannot be sent.
     pub fn new(request: &[u8], limits: HeadLimits) -> Result<ResponseReader> {
-        let rules = Rules { flags: LENIENCY, max_incomplete: limits.bytes, max_fields: limits.lines };
-        let mut conn = Connection::new(Role::Client, rules);
+        let mut conn = Connection::new(Role::Client, HeadJudge::rules(&limits));
         let method = request.split(|byte| *byte == b' ').next().unwrap_or_default();
         // The exchange checks whether a switch of protocols was asked for.
         let fields = [(&b"Host"[..], &b"a"[..]), (b"Connection", b"upgrade"), (b"Upgrade", b"any")];
         conn.send_request(method, b"/", fields.into_iter()).map_err(|error| refused(&error))?;
         conn.send_end_of_message(std::iter::empty()).map_err(|error| refused(&error))?;
-        Ok(ResponseReader { conn, limits, informational: (0, 0), final_head_seen: false, over: false, left_over: 0 })
+        Ok(ResponseReader { conn, judge: HeadJudge::new(limits), over: false, left_over: 0 })
     }
 
     /// Whether there is nothing more to read.
@@ -64,13 +59,8 @@ impl ResponseReader {
     fn read_events(&mut self, found: &mut impl FnMut(ReceivedHead)) -> Result<()> {
         loop {
             let before = self.conn.trailing_data().0.len();
-            let event = match self.conn.next_event() {
-                Ok(event) => event,
-                Err(error) if error.detail == Detail::HeadTooLarge && !self.final_head_seen => {
-                    return Err(too_large(&self.limits));
-                }
-                Err(error) => return Err(refused(&error)),
-            };
+            let event = self.conn.next_event().map_err(|error| self.judge.refusal(&error))?;
+            let kind = event.kind;
             let head = match event.kind {
                 EventKind::NeedData => return Ok(()),
                 EventKind::Data => continue,
@@ -80,48 +70,21 @@ impl ResponseReader {
                     return Ok(());
                 }
             };
-            // With 101 (Switching Protocols) the connection is no longer HTTP: it is the last head.
-            self.final_head_seen = event.kind == EventKind::Response || head.status == 101;
-            if !self.final_head_seen {
-                self.count_informational(before - self.conn.trailing_data().0.len())?;
-            }
+            self.judge.count(kind, &head, before - self.conn.trailing_data().0.len())?;
             found(head);
-        }
-    }
-
-    fn count_informational(&mut self, bytes: usize) -> Result<()> {
-        self.informational = (self.informational.0 + 1, self.informational.1 + bytes);
-        match self.informational.0 > self.limits.informational || self.informational.1 > self.limits.bytes {
-            true => Err(too_many(&self.limits)),
-            false => Ok(()),
         }
     }
 
     /// Whether the final head has arrived, or its first bytes have: they show a status of 200 or more.
     pub fn final_head_has_begun(&self) -> bool {
-        let line = self.conn.trailing_data().0.strip_prefix(b"HTTP/1.").and_then(|line| line.get(..3));
-        self.final_head_seen || matches!(line, Some([_, b' ', b'2'..=b'9']))
-    }
-}
-
-/// The head as it is spelled, unless it announces a body that it cannot have (RFC 9110 sections 8.6 and 15.3.5, RFC 9112 section 6.1).
-fn checked(event: &Event<'_>) -> Result<ReceivedHead> {
-    let version = (event.version & 0xff) as u8;
-    let mut head = ReceivedHead::new(event.status, version, event.reason);
-    event.fields.as_spelled().for_each(|(name, value)| head.add(name, value));
-    let announces = || {
-        let nonzero = |value: &[u8]| value.iter().any(|byte| matches!(byte, b'1'..=b'9'));
-        head.find("transfer-encoding").is_some() || head.all("content-length").any(nonzero)
-    };
-    match event.status {
-        100..200 | 204 if announces() => Err(unexpected_body(event.status)),
-        _ => Ok(head),
+        self.judge.final_head_has_begun(self.conn.trailing_data().0)
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::error::Detail;
 
     /// What the reader makes of a response that arrives in pieces of any size: the heads, the detail of a refusal, whether it is over.
     fn read(request: &str, response: &[u8], limits: HeadLimits) -> (Vec<ReceivedHead>, Option<Detail>, bool) {

@@ -12,7 +12,7 @@ use atls::attester::{Attester, EvidenceInput, GuestAgent, Provider};
 use atls::client::cookie_jar::CookieJar;
 use atls::client::pending_request::{PendingBody, PendingRequest};
 use atls::client::request_options::RequestOptions;
-use atls::client::{Exchange, HttpConnection, Location, RequestBody, redirect, start_exchange};
+use atls::client::{EngineKind, Exchange, HttpConnection, Location, RequestBody, redirect, start_exchange};
 use atls::connect::http_proxy;
 use atls::error::{Detail, Error, Status};
 use atls::h1::Role;
@@ -54,12 +54,13 @@ fn told(data: &[u8]) -> (Socket, UnixStream) {
     (Socket::take_over(ours.into()).expect("a socket"), theirs)
 }
 
-/// The client's reading: hyper, the tap that keeps spellings, codings, trailers.
+/// The client's reading, by either engine: heads as they are spelled, codings, trailers.
 pub fn client(data: &[u8]) {
     let [how, data @ ..] = data else { return };
     run(async {
         let (socket, _theirs) = told(data);
-        let Ok((connection, driver)) = HttpConnection::over(socket).await else { return };
+        let kind = if how & 8 == 0 { EngineKind::Hyper } else { EngineKind::H1 };
+        let Ok((connection, driver)) = HttpConnection::over(socket, kind).await else { return };
         let driver = tokio::spawn(driver);
         let request = RequestHead {
             method: ["GET", "HEAD", "POST", "OPTIONS"][usize::from(how % 4)].into(),

@@ -1,0 +1,399 @@
+//! The wire of one connection and the machine of `h1` that speaks on it: what is to be sent, and what has been read. Whoever polls it drives it; every write that
+//! precedes a wait is flushed. Touches the connection that it is given.
+
+use std::io;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, Waker, ready};
+
+use bytes::Bytes;
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+
+use super::faults::{cut, io_error};
+use super::head_judge::{HeadJudge, checked};
+use super::request_writer::RequestWriter;
+use super::{Came, Outgoing, Piece};
+use crate::connect::ConnectedStream;
+use crate::error::{Detail, Error, Phase, Result, Status};
+use crate::h1::{Connection, EventKind, ProtocolError, Role, Rules, State};
+use crate::io::SocketWatch;
+use crate::message::ReceivedHead;
+
+/// Bytes that each of the machine's buffers keeps between exchanges.
+const IDLE: usize = 1 << 10;
+/// Bytes that are read at a time: first, and then while a body fills them.
+const FIRST: usize = 2 << 10;
+const READ: usize = 16 << 10;
+const MOST: usize = 256 << 10;
+/// Most bytes of a request that are written before the next check for an answer, so that a fast writer does not miss one.
+const BURST: usize = 64 << 10;
+/// Most bytes that are offered to the socket at once: it might take megabytes.
+const OFFER: usize = 256 << 10;
+
+const UNANSWERED: &str = "the connection was closed before the response was complete";
+
+pub struct H1Wire {
+    /// Until the connection ends.
+    stream: Option<ConnectedStream>,
+    conn: Connection,
+    watch: Arc<SocketWatch>,
+    /// The end of the stream is authenticated: the other side has sent close_notify.
+    true_end: bool,
+    /// No exchange is under way.
+    pub resting: bool,
+    judge: HeadJudge,
+    writer: RequestWriter,
+    /// TLS may still hold some of what was written.
+    unflushed: bool,
+    /// Bytes written since the last that were read; and sending waits for the exchange to read.
+    burst: usize,
+    must_read: bool,
+    /// Whether the final head arrived before all of the request was sent; `None` until it arrives.
+    early: Option<bool>,
+    /// Sending failed. Nothing more is sent, and what the server sent before it closed is read.
+    broken: Option<Error>,
+    /// The exchange cannot go on.
+    fault: Option<Error>,
+    read_size: usize,
+    /// Bytes that came after the last response.
+    pub unasked: usize,
+    /// The driver sends the rest of the request, since it may have to wait for more of it while nobody waits for the response.
+    driven: bool,
+    /// The exchange waits to read; while the driver sends, it wakes it too.
+    reader: Option<Waker>,
+    driver: Option<Waker>,
+}
+
+impl H1Wire {
+    pub fn new(stream: ConnectedStream, watch: Arc<SocketWatch>) -> H1Wire {
+        H1Wire {
+            true_end: !matches!(stream, ConnectedStream::Plain(_)),
+            stream: Some(stream),
+            conn: Connection::new(Role::Client, Rules::default()),
+            watch,
+            resting: true,
+            judge: HeadJudge::default(),
+            writer: RequestWriter::default(),
+            unflushed: false,
+            burst: 0,
+            must_read: false,
+            early: None,
+            broken: None,
+            fault: None,
+            read_size: FIRST,
+            unasked: 0,
+            driven: false,
+            reader: None,
+            driver: None,
+        }
+    }
+
+    pub fn is_open(&self) -> bool {
+        self.stream.is_some()
+    }
+
+    /// Nothing is sent before the first poll. Errors: Closed, and those of a request that cannot be sent.
+    pub fn begin(&mut self, outgoing: Outgoing<'_>) -> Result<()> {
+        let Outgoing { request, head, body, limits } = outgoing;
+        if !self.resting || self.stream.is_none() {
+            return Err(closed());
+        }
+        *self.conn.rules_mut() = HeadJudge::rules(&limits);
+        self.writer = match RequestWriter::begin(&mut self.conn, request, head, body) {
+            Ok(writer) => writer,
+            Err(error) => {
+                self.close();
+                return Err(error);
+            }
+        };
+        (self.judge, self.early) = (HeadJudge::new(limits), None);
+        (self.read_size, self.burst, self.unasked, self.resting) = (FIRST, 0, 0, false);
+        Ok(())
+    }
+
+    /// Whether some of the request is still here, or in TLS.
+    fn is_unsent(&self) -> bool {
+        self.writer.has_more() || self.unflushed
+    }
+
+    /// Sends what can be sent now, and flushes. Errors: the body's, those of the connection. A server that has closed may have answered before: so that is none
+    /// until everything has been read.
+    fn poll_send(&mut self, cx: &mut Context<'_>) -> Result<()> {
+        loop {
+            self.writer.fill(&mut self.conn, cx)?;
+            self.must_read = !self.writer.next().is_empty() && self.something_came();
+            let next = self.writer.next();
+            if next.is_empty() || self.must_read {
+                break;
+            }
+            let Some(stream) = &mut self.stream else { return Err(closed()) };
+            match Pin::new(stream).poll_write(cx, &next[..next.len().min(OFFER)]) {
+                Poll::Pending => break,
+                Poll::Ready(Ok(0)) => return self.sending_failed(io::ErrorKind::WriteZero.into()),
+                Poll::Ready(Ok(count)) => {
+                    self.unflushed = true;
+                    self.burst += count;
+                    self.writer.wrote(count);
+                }
+                Poll::Ready(Err(error)) => return self.sending_failed(error),
+            }
+        }
+        let Some(stream) = self.stream.as_mut().filter(|_| self.unflushed) else { return Ok(()) };
+        match Pin::new(stream).poll_flush(cx) {
+            Poll::Ready(Err(error)) => return self.sending_failed(error),
+            done => self.unflushed = done.is_pending(),
+        }
+        Ok(())
+    }
+
+    /// Whether something has arrived that must be read before more is sent. It will: until the final head is there, the exchange reads whatever arrives.
+    fn something_came(&mut self) -> bool {
+        let due = self.burst >= BURST && self.early.is_none();
+        if due && self.watch.is_quiet() {
+            self.burst = 0;
+        }
+        due && self.burst > 0
+    }
+
+    fn sending_failed(&mut self, error: io::Error) -> Result<()> {
+        use io::ErrorKind::{BrokenPipe, ConnectionAborted, ConnectionReset};
+        if !matches!(error.kind(), BrokenPipe | ConnectionReset | ConnectionAborted) {
+            return Err(io_error(&error));
+        }
+        self.broken = Some(Error::from_io(error, Phase::Transfer));
+        self.send_no_more();
+        Ok(())
+    }
+
+    fn send_no_more(&mut self) {
+        // A body tells its writer when it is dropped.
+        (self.writer, self.unflushed) = (RequestWriter::default(), false);
+    }
+
+    /// The next head of the response. An error ends the connection, as one of the body does.
+    pub fn poll_head(&mut self, cx: &mut Context<'_>) -> Poll<Result<Came>> {
+        let came = ready!(self.poll_next_head(cx));
+        Poll::Ready(came.inspect_err(|error| self.fail(error)))
+    }
+
+    fn poll_next_head(&mut self, cx: &mut Context<'_>) -> Poll<Result<Came>> {
+        loop {
+            ready!(self.poll_turn(cx))?;
+            let before = self.conn.trailing_data().0.len();
+            let event = self.conn.next_event().map_err(|error| refusal(&self.judge, &error))?;
+            let kind = event.kind;
+            let head = match kind {
+                EventKind::InformationalResponse | EventKind::Response => checked(&event)?,
+                EventKind::NeedData => {
+                    self.note_early();
+                    ready!(self.poll_fill(cx))?;
+                    continue;
+                }
+                _ => return Poll::Ready(Err(cut(UNANSWERED))),
+            };
+            let bytes = before - self.conn.trailing_data().0.len();
+            self.judge.count(kind, &head, bytes)?;
+            self.note_early();
+            if !self.judge.final_head_is_seen() {
+                if head.status == 100 {
+                    self.writer.let_go();
+                }
+                return Poll::Ready(Ok(Came::Informational(head)));
+            }
+            return Poll::Ready(Ok(Came::Final(head)));
+        }
+    }
+
+    /// Judged before anything more is sent: a moment later the rest of the request may have gone.
+    fn note_early(&mut self) {
+        if self.early.is_none() && self.judge.final_head_has_begun(self.conn.trailing_data().0) {
+            self.early = Some(self.is_unsent());
+            self.go_on_sending();
+        }
+    }
+
+    /// The length that the final head announces for a body that is still to come.
+    pub fn announced(&self) -> Option<u64> {
+        match self.conn.their_state() {
+            State::SendBody => self.conn.their_body_length(),
+            _ => self.judge.final_head_is_seen().then_some(0),
+        }
+    }
+
+    /// The next piece of the response's body. After its end the wire rests, or is closed.
+    pub fn poll_piece(&mut self, cx: &mut Context<'_>) -> Poll<Result<Piece>> {
+        let piece = ready!(self.poll_next_piece(cx));
+        Poll::Ready(piece.inspect_err(|error| self.fail(error)))
+    }
+
+    fn poll_next_piece(&mut self, cx: &mut Context<'_>) -> Poll<Result<Piece>> {
+        loop {
+            ready!(self.poll_turn(cx))?;
+            let event = self.conn.next_event().map_err(|error| refusal(&self.judge, &error))?;
+            match event.kind {
+                EventKind::Data => return Poll::Ready(Ok(Piece::Data(Bytes::copy_from_slice(event.data)))),
+                EventKind::EndOfMessage => {
+                    let trailers = ReceivedHead::trailers(event.fields.as_spelled());
+                    self.finish();
+                    return Poll::Ready(Ok(trailers.map_or(Piece::End, Piece::Trailers)));
+                }
+                EventKind::NeedData => ready!(self.poll_fill(cx))?,
+                _ => return Poll::Ready(Err(cut(UNANSWERED))),
+            }
+        }
+    }
+
+    /// Whether there is a reason not to read on; otherwise sends first, or lets the driver do that.
+    fn poll_turn(&mut self, cx: &mut Context<'_>) -> Poll<Result<()>> {
+        if self.fault.is_none() && !self.driven && self.is_unsent() {
+            self.fault = self.poll_send(cx).err();
+            self.driven = self.is_unsent();
+            if self.driven {
+                self.wake_driver();
+            }
+        }
+        Poll::Ready(match (&self.fault, &self.stream) {
+            (Some(fault), _) => Err(fault.clone()),
+            (None, None) => Err(closed()),
+            (None, Some(_)) => Ok(()),
+        })
+    }
+
+    /// Reads what has arrived.
+    fn poll_fill(&mut self, cx: &mut Context<'_>) -> Poll<Result<()>> {
+        let Some(stream) = &mut self.stream else { return Poll::Ready(Err(closed())) };
+        let mut room = ReadBuf::new(self.conn.reserve(self.read_size));
+        let wanted = room.remaining();
+        let Poll::Ready(done) = Pin::new(stream).poll_read(cx, &mut room) else {
+            if self.driven {
+                self.reader = Some(cx.waker().clone());
+            }
+            self.go_on_sending();
+            return Poll::Pending;
+        };
+        let count = room.filled().len();
+        self.burst = 0;
+        self.go_on_sending();
+        done.map_err(|error| io_error(&error))?;
+        if count > 0 {
+            self.conn.commit(count);
+            self.read_size = if count == wanted { (self.read_size * 2).clamp(READ, MOST) } else { READ };
+            return Poll::Ready(Ok(()));
+        }
+        if let Some(error) = &self.broken
+            && (!self.judge.final_head_is_seen() || !self.true_end)
+        {
+            // The error was seen when writing; what follows looks like a regular end.
+            return Poll::Ready(Err(error.clone()));
+        }
+        self.conn.receive_eof();
+        match self.conn.their_state() {
+            State::SendResponse if self.conn.trailing_data().0.is_empty() => Poll::Ready(Err(cut(UNANSWERED))),
+            _ => Poll::Ready(Ok(())),
+        }
+    }
+
+    fn go_on_sending(&mut self) {
+        if std::mem::take(&mut self.must_read) {
+            self.wake_driver();
+        }
+    }
+
+    /// The response has been read to its end: the wire rests if another request can follow, and is closed if not. It cannot if the response came before all of
+    /// the request had been sent: a server that answers early may never read the rest of it, nor what follows.
+    fn finish(&mut self) {
+        self.unasked = self.conn.trailing_data().0.len();
+        let sent = self.early == Some(false) && self.broken.is_none() && self.fault.is_none() && !self.is_unsent();
+        if !sent || self.conn.eof_received() || self.conn.start_next_cycle().is_err() {
+            return self.close();
+        }
+        self.send_no_more();
+        self.conn.rest(IDLE);
+        (self.resting, self.driven, self.reader) = (true, false, None);
+        // From now on it is the driver who is woken.
+        if let Some(driver) = self.driver.take() {
+            self.poll_rest(&mut Context::from_waker(&driver));
+            match self.is_open() {
+                true => self.driver = Some(driver),
+                false => driver.wake(),
+            }
+        }
+    }
+
+    /// Looks after a wire that rests: whatever comes, bytes that nobody asked for or the end, closes it.
+    fn poll_rest(&mut self, cx: &mut Context<'_>) {
+        let (Some(stream), mut byte) = (&mut self.stream, [0]) else { return };
+        let mut room = ReadBuf::new(&mut byte);
+        if Pin::new(stream).poll_read(cx, &mut room).is_ready() {
+            self.unasked += room.filled().len();
+            self.close();
+        }
+    }
+
+    /// What the driver does when it is woken; ready once the connection has ended.
+    pub fn poll_drive(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        if self.stream.is_none() {
+            return Poll::Ready(());
+        }
+        if self.driver.as_ref().is_none_or(|driver| !driver.will_wake(cx.waker())) {
+            self.driver = Some(cx.waker().clone());
+        }
+        if self.resting {
+            self.poll_rest(cx);
+        } else if self.driven && self.fault.is_none() {
+            self.fault = self.poll_send(cx).err();
+            if self.must_read && self.reader.is_some() {
+                // Woken once the runtime has looked at the network; an exchange that is busy wakes the driver when it reads.
+                let _ = std::pin::pin!(tokio::task::yield_now()).poll(cx);
+            }
+            if self.fault.is_some() || self.broken.is_some() {
+                self.reader.take().into_iter().for_each(Waker::wake);
+            }
+        }
+        if self.stream.is_none() { Poll::Ready(()) } else { Poll::Pending }
+    }
+
+    fn wake_driver(&self) {
+        self.driver.iter().for_each(Waker::wake_by_ref);
+    }
+
+    /// Ends the connection, in order if nothing is under way. Whoever waits is woken.
+    pub fn close(&mut self) {
+        let orderly = self.fault.is_none() && !self.is_unsent() && self.conn.their_state() != State::SendBody;
+        if let Some(mut stream) = self.stream.take()
+            && orderly
+        {
+            // What the socket does not take at once is not waited for.
+            let _ = Pin::new(&mut stream).poll_shutdown(&mut Context::from_waker(Waker::noop()));
+        }
+        self.send_no_more();
+        self.resting = false;
+        self.reader.take().into_iter().chain(self.driver.take()).for_each(Waker::wake);
+    }
+
+    /// The exchange cannot go on, and no other can follow on a connection whose bytes are in doubt.
+    fn fail(&mut self, error: &Error) {
+        self.fault.get_or_insert_with(|| error.clone());
+        self.close();
+    }
+
+    /// As `close`, and what was under way ends too.
+    pub fn abandon(&mut self) {
+        if !self.resting {
+            self.fault.get_or_insert_with(closed);
+        }
+        self.close();
+    }
+}
+
+fn closed() -> Error {
+    Error::new(Status::Closed, "the connection is closed")
+}
+
+/// What a refusal by the machine means: an end within a message is the network's fault as much as the server's.
+fn refusal(judge: &HeadJudge, error: &ProtocolError) -> Error {
+    match error.detail {
+        Detail::MessageCut => cut(&error.message),
+        _ => judge.refusal(error),
+    }
+}
