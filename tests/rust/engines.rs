@@ -54,7 +54,12 @@ const DIFFERENCES: &[Difference] = &[
             let refused = matches!(own.error, Some((Status::HttpProtocol | Status::Truncated, _)));
             let guessed = match hyper.error {
                 Some((Status::HttpProtocol, Detail::HeadTooLarge)) => own.head.is_none(),
-                Some((Status::HttpProtocol, Detail::BadChunk)) => own.error == Some((Status::Truncated, Detail::None)),
+                Some((Status::HttpProtocol, Detail::BadChunk)) => {
+                    matches!(
+                        own.error,
+                        Some((Status::Truncated, Detail::None) | (Status::HttpProtocol, Detail::BadHeader))
+                    )
+                }
                 _ => false,
             };
             guessed && refused && same(hyper) == same(own)
