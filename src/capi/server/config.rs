@@ -190,8 +190,8 @@ pub extern "C" fn atls_server_config_set_http_versions(
     error: Out<*mut atls_error>,
 ) -> atls_status {
     guard(error, || {
-        let versions = http_versions(versions)?;
-        borrow_mut(config, "config")?.settings.http_versions = versions;
+        let config = borrow_mut(config, "config")?;
+        config.settings.http_versions = http_versions(versions)?;
         Ok(())
     })
 }
