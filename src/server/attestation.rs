@@ -211,9 +211,10 @@ impl<K: SessionKeys> Attestation<'_, K> {
 
     /// The client is told only the name of the check that failed. The host gets everything: what its policy requires is nobody else's business.
     async fn check_client_evidence(&self, body: &[u8]) -> JsonResponse {
+        lock(&self.session.proof).tried();
         match self.judge_client(body).await {
             Ok(trust) => {
-                lock(&self.session.proof).trust = Some(Arc::new(trust));
+                lock(&self.session.proof).accepted(trust);
                 (200, json!({"accepted": true}).to_string())
             }
             Err(ClientRefusal { status, check, error }) => {

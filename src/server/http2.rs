@@ -15,6 +15,7 @@ use futures_util::stream::FuturesUnordered;
 use h2::server::{Builder, Connection, SendResponse};
 use h2::{Ping, PingPong, Reason, RecvStream};
 use http::Request;
+use tokio::io::AsyncReadExt;
 use tokio::sync::Semaphore;
 use tokio::time::Instant;
 
@@ -33,14 +34,14 @@ use crate::tls::ServerStream;
 
 /// Requests under way on one connection, and requests that the host has not looked at; further ones wait, and the peer is told so.
 const STREAMS: u32 = 100;
-/// Bytes that a peer may send before the host has taken any: of one request, and of all on a connection.
-const STREAM_WINDOW: u32 = 256 << 10;
-const CONNECTION_WINDOW: u32 = 1 << 20;
+/// Bytes that a peer may send before the host has taken any: of one request, and of all on a connection, so that no request takes the room of another.
+const STREAM_WINDOW: u32 = 64 << 10;
+const CONNECTION_WINDOW: u32 = STREAMS * STREAM_WINDOW;
 /// Bytes of each response that wait for the network at most.
 const OUTBOX: usize = 64 << 10;
-/// How many more streams a peer may reset than it lets end. Requests that are taken back cost work and little of what the peer has.
+/// How many more streams a peer may reset than it lets end, or begin with a head that is refused. Such requests cost work and little of what the peer has.
 const RESETS: i64 = 200;
-/// How long a connection without requests stays after it was told to end: a request may be on its way.
+/// How long requests are accepted after the peer was told of the end: they may be on their way. So long stays a connection without requests.
 const LINGER: Duration = Duration::from_secs(2);
 /// How many pings in a row may be without an answer, while requests are under way.
 const PINGS: u32 = 3;
@@ -53,8 +54,10 @@ pub(super) struct Http2Connection<'a> {
     pub keys: SharedTls,
     pub account: &'a ConnectionSummary,
     pub rules: Rules,
-    /// The turn of requests for evidence.
+    /// The turn of requests for evidence: their bodies are read and judged one after another.
     pub evidence: tokio::sync::Mutex<()>,
+    /// The trust in the client has ended by evidence that was refused.
+    pub distrusted: Cancel,
     /// No more streams are accepted.
     pub leaving: Cancel,
     /// The connection is gone, and why.
@@ -115,6 +118,7 @@ pub(super) async fn http2_task(
         account,
         rules,
         evidence: tokio::sync::Mutex::new(()),
+        distrusted: Cancel::default(),
         leaving: Cancel::default(),
         gone: Cancel::default(),
         why: OnceLock::new(),
@@ -163,9 +167,18 @@ async fn accept_streams<'s>(
     let waiting = Arc::new(Semaphore::new(STREAMS as usize));
     let (mut stopping, mut leaving) = (pin!(shared.server.stopping.thrown()), pin!(shared.leaving.thrown()));
     let (mut room, mut leaves, mut quiet_since, mut alarm) = (None, false, Instant::now(), Alarm::default());
+    let mut refuses_from = None;
     loop {
+        if leaves && refuses_from.is_none() {
+            refuses_from = Some(Instant::now() + LINGER);
+        }
+        if shared.resets.load(Ordering::Relaxed) < 0 {
+            return Err(calm_down(conn).await);
+        }
+        let sent_until = limits.send.map(|limit| quiet_since + limit.max(LINGER));
         let quiet_until = match (streams.is_empty(), leaves) {
             (false, _) => None,
+            (true, true) if conn.has_streams() => Some(Instant::now() + LINGER),
             (true, true) => Some(quiet_since + LINGER),
             (true, false) => {
                 let idle = limits.idle.map(|idle| quiet_since + idle);
@@ -178,15 +191,18 @@ async fn accept_streams<'s>(
             () = stopping.as_mut(), if !leaves => (leaves, quiet_since) = leave(conn),
             () = leaving.as_mut(), if !leaves => (leaves, quiet_since) = leave(conn),
             permit = waiting.clone().acquire_owned(), if room.is_none() && has_place => room = permit.ok(),
-            Some(()) = streams.next(), if !streams.is_empty() => {
-                quiet_since = Instant::now();
-                if shared.resets.load(Ordering::Relaxed) < 0 {
-                    return Err(calm_down(conn).await);
-                }
-            }
+            Some(()) = streams.next(), if !streams.is_empty() => quiet_since = Instant::now(),
             come = poll_fn(|cx| poll_accept(conn, cx, room.is_some() && has_place)) => match come {
-                None => return Ok(()),
+                None => {
+                    take_leave(shared).await;
+                    return Ok(());
+                }
                 Some(Err(error)) => return Err(http2_error(&error)),
+                // A peer that does not answer the shutdown's ping, which ends the acceptance in h2, opens streams all the same.
+                Some(Ok((_, mut respond))) if refuses_from.is_some_and(|from| from <= Instant::now()) => {
+                    respond.send_reset(Reason::REFUSED_STREAM);
+                    shared.was_reset();
+                }
                 Some(Ok((request, respond))) => {
                     let Some(room) = room.take() else { return Err(Error::new(Status::Internal, "no room")) };
                     streams.push(Box::pin(serve_stream(shared, request, respond, room)));
@@ -199,7 +215,9 @@ async fn accept_streams<'s>(
             () = alarm.rings(quiet_until, ping_at) => {
                 pings.send_if_due(!streams.is_empty())?;
                 match quiet_until.is_some_and(|until| until <= Instant::now()) {
-                    true if leaves => return goodbye(conn).await,
+                    // Responses that their host has ended may wait for the network.
+                    true if leaves && conn.has_streams() && sent_until.is_none_or(|until| until > Instant::now()) => {}
+                    true if leaves => return goodbye(shared, conn).await,
                     true => (leaves, quiet_since) = leave(conn),
                     false => {}
                 }
@@ -225,10 +243,25 @@ fn leave(conn: &mut Connection<SharedTls, Bytes>) -> (bool, Instant) {
 }
 
 /// Closes a connection that carries no requests.
-async fn goodbye(conn: &mut Connection<SharedTls, Bytes>) -> Result<()> {
+async fn goodbye(shared: &Http2Connection<'_>, conn: &mut Connection<SharedTls, Bytes>) -> Result<()> {
     conn.abrupt_shutdown(Reason::NO_ERROR);
     let _ = tokio::time::timeout(LINGER, poll_fn(|cx| conn.poll_closed(cx))).await;
+    take_leave(shared).await;
     Ok(())
+}
+
+/// Reads for a moment after the end was sent: a socket that is closed with bytes unread discards what the peer has not received yet.
+async fn take_leave(shared: &Http2Connection<'_>) {
+    let reading = async {
+        let (mut wire, mut left, mut sink) = (shared.keys.clone(), CONNECTION_WINDOW as usize, vec![0; 4096]);
+        while let Ok(count @ 1..) = wire.read(&mut sink).await {
+            left = left.saturating_sub(count);
+            if left == 0 {
+                break;
+            }
+        }
+    };
+    let _ = tokio::time::timeout(LINGER, reading).await;
 }
 
 async fn calm_down(conn: &mut Connection<SharedTls, Bytes>) -> Error {

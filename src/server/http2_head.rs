@@ -116,6 +116,9 @@ pub(super) fn response(message: &ResponseHead, date: Option<&str>) -> Result<Res
     let has_date = message.lines().any(|(name, _)| name.eq_ignore_ascii_case(b"date"));
     for (name, value) in date.filter(|_| !has_date).into_iter().chain(message.lines().filter(|(name, _)| is_kept(name)))
     {
+        if name.eq_ignore_ascii_case(b"te") && value != b"trailers" {
+            return Err(unsendable("a TE field other than \"trailers\""));
+        }
         let name = HeaderName::from_bytes(name).map_err(unsendable)?;
         fields.append(name, HeaderValue::from_bytes(value).map_err(unsendable)?);
     }
@@ -215,5 +218,7 @@ mod tests {
         assert!(closes(&message) && !closes(&ResponseHead::new(200, None, None, None).unwrap()));
         message.add("Date", "then");
         assert_eq!(response(&message, Some("now")).unwrap().headers()["date"], "then");
+        message.add("TE", "gzip");
+        assert_eq!(response(&message, None).unwrap_err().status, Status::InvalidState);
     }
 }

@@ -65,6 +65,14 @@ impl<'a> Http2Response<'a> {
         self.sending = Sending::Over;
     }
 
+    /// Says that nothing was done with the request.
+    pub fn turn_away(&mut self) {
+        if let Sending::Head(respond) = &mut self.sending {
+            respond.send_reset(Reason::REFUSED_STREAM);
+        }
+        self.sending = Sending::Over;
+    }
+
     /// Sends a head; with `ends` a final one is all.
     pub fn put_head(&mut self, message: &ResponseHead, ends: bool) -> Result<()> {
         let Sending::Head(respond) = &mut self.sending else { return Err(internal("a second response head")) };

@@ -12,7 +12,7 @@ use http::Request;
 use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::Instant;
 
-use super::attestation::{Attestation, EvidenceRequest};
+use super::attestation::{Attestation, EvidenceRequest, JsonResponse};
 use super::exchange::{Ending, room};
 use super::http2::Http2Connection;
 use super::http2_body::Http2Body;
@@ -61,7 +61,10 @@ pub(super) async fn serve_stream(
     let server = connection.server;
     let received = match received_request(&parts, &connection.rules) {
         Ok(received) => received,
-        Err(error) => return connection.alive(stream.refuse_and_report(&error)).await.unwrap_or_default(),
+        Err(error) => {
+            connection.was_reset();
+            return connection.alive(stream.refuse_and_report(&error)).await.unwrap_or_default();
+        }
     };
     if let Some(asked) = server.evidence_request(received.line.method(), received.line.target()) {
         return connection.alive(stream.attest(asked, &received, body)).await.unwrap_or_default();
@@ -80,6 +83,33 @@ pub(super) async fn serve_stream(
     }
 }
 
+/// Reads and answers a request for evidence when it is its turn, so that a connection holds the body of one of them at most. Nothing once the client has failed
+/// too often: then the connection ends, whatever becomes of the stream.
+async fn answer_in_turn(
+    connection: &Http2Connection<'_>,
+    asked: EvidenceRequest,
+    body: RecvStream,
+) -> Result<Option<JsonResponse>> {
+    let (server, session) = (connection.server, &connection.session);
+    let attestation = Attestation { server, session, keys: &connection.keys, peer: connection.peer };
+    let _turn = connection.evidence.lock().await;
+    if attestation.gives_up() {
+        connection.leaving.cancel();
+        return Ok(None);
+    }
+    let reading = Http2Body::whole(body, server.evidence_request_limit(asked));
+    let body = within(server.settings.limits.receive_head, Wait::Evidence, reading).await?;
+    let was_trusted = session.client_trust().is_some();
+    let answer = attestation.answer(asked, &body).await;
+    if was_trusted && session.client_trust().is_none() {
+        connection.distrusted.cancel();
+    }
+    if attestation.gives_up() {
+        connection.leaving.cancel();
+    }
+    Ok(Some(answer))
+}
+
 impl Http2Stream<'_> {
     async fn refuse_and_report(&mut self, error: &Error) -> Result<()> {
         self.connection.server.report_refusal(&error.clone().peer(self.connection.peer)).await;
@@ -87,39 +117,37 @@ impl Http2Stream<'_> {
         Ok(())
     }
 
-    /// Answers a request for evidence, which the host does not see. Such requests are answered one after another.
+    /// Answers a request for evidence, which the host does not see.
     async fn attest(&mut self, asked: EvidenceRequest, received: &ReceivedRequest, body: RecvStream) -> Result<()> {
-        let connection = self.connection;
-        let (server, limit) = (connection.server, connection.server.evidence_request_limit(asked));
-        let too_long = received.length.is_some_and(|length| length > limit as u64);
-        if received.expects_continue && !too_long && !body.is_end_stream() {
+        let limit = self.connection.server.evidence_request_limit(asked) as u64;
+        if received.length.is_some_and(|length| length > limit) {
+            self.response.refuse(&too_large(limit));
+            return Ok(());
+        }
+        if received.expects_continue && !body.is_end_stream() {
             self.response.put_head(&ResponseHead::new(100, None, None, None)?, false)?;
         }
-        let read = match too_long {
-            true => Err(too_large(limit as u64)),
-            false => {
-                let reading = Http2Body::whole(body, limit);
-                within(server.settings.limits.receive_head, Wait::Evidence, reading).await
-            }
-        };
-        let body = match read {
-            Ok(body) => body,
-            Err(error) => {
-                self.response.refuse(&error);
-                return Ok(());
-            }
-        };
-        let (session, keys, peer) = (&connection.session, &connection.keys, connection.peer);
-        let attestation = Attestation { server, session, keys, peer };
-        let answered = async {
-            let _turn = connection.evidence.lock().await;
-            attestation.answer(asked, &body).await
-        };
-        let (status, answer) = tokio::select! {
+        let answered = Box::pin(answer_in_turn(self.connection, asked, body));
+        let answered = tokio::select! {
             biased;
             error = self.lost() => return Err(error),
-            answer = answered => answer,
+            answered = answered => answered,
         };
+        match answered {
+            Ok(Some((status, answer))) => self.send_json(status, answer).await,
+            Ok(None) => {
+                self.response.turn_away();
+                Ok(())
+            }
+            Err(error) => {
+                self.response.refuse(&error);
+                Ok(())
+            }
+        }
+    }
+
+    async fn send_json(&mut self, status: u16, answer: String) -> Result<()> {
+        let limits = &self.connection.server.settings.limits;
         let mut head = ResponseHead::new(status, None, None, Some(answer.len() as u64))?;
         head.add("Content-Type", "application/json");
         if status == 503 {
@@ -128,13 +156,9 @@ impl Http2Stream<'_> {
         self.response.put_head(&head, false)?;
         self.response.rest = Bytes::from(answer);
         while !self.response.rest.is_empty() {
-            within(server.settings.limits.send, Wait::Evidence, self.response.advance(None)).await?;
+            within(limits.send, Wait::Evidence, self.response.advance(None)).await?;
         }
-        self.response.end(&[])?;
-        if attestation.gives_up() {
-            connection.leaving.cancel();
-        }
-        Ok(())
+        self.response.end(&[])
     }
 
     /// Shows the request to the host and sees it through.
@@ -151,6 +175,7 @@ impl Http2Stream<'_> {
         let started = tokio::select! {
             biased;
             outlet = request.started() => Ok(outlet),
+            () = connection.distrusted.thrown() => Err(distrusted()),
             error = self.lost() => Err(error),
         };
         let outlet = match started {
@@ -160,6 +185,7 @@ impl Http2Stream<'_> {
                 return;
             }
             Err(error) => {
+                self.response.refuse(&error);
                 request.end(Some(&error.peer(peer)));
                 ending.0 = None;
                 return;
@@ -295,4 +321,8 @@ impl Http2Stream<'_> {
             error = poll_fn(|cx| self.response.poll_lost(cx)) => error,
         }
     }
+}
+
+fn distrusted() -> Error {
+    Error::new(Status::NoEvidence, "the client's new evidence was refused").phase(Phase::Evidence).http_status(403)
 }

@@ -249,6 +249,44 @@ def test_a_client_that_must_prove_itself_is_answered_nothing_before():
     assert not any(line.startswith("closed") for line in server.said)
 
 
+def wrong_proof(client, **how):
+    return client.request("/atls/exporter-v1/client", "POST", body=b"{}", **how)
+
+
+def test_wrong_proofs_are_judged_eight_times_at_most():
+    with Server(PROGRAM, HTTP_2, "peer-policy.json") as server, Client(server.port) as client:
+        # None of them waits for an answer, and the ping of the shutdown has none either.
+        streams = [wrong_proof(client) for _ in range(40)]
+        answers = [client.answer(stream)[:2] for stream in streams]
+        assert [status for status, _ in answers[:8]] == ["403"] * 8, answers
+        assert all(answer == ("reset", Code.REFUSED_STREAM) for answer in answers[8:]), answers
+        assert client.last_word() == Code.NO_ERROR
+    assert sum(line.startswith("refused") for line in server.said) == 8
+
+
+def test_one_body_of_evidence_is_read_at_a_time():
+    with Server(PROGRAM, HTTP_2, "peer-policy.json") as server, Client(server.port) as client:
+        client.until(h2.events.WindowUpdated, 0)
+        client.events.clear()
+        first = wrong_proof(client, end=False)
+        others = [wrong_proof(client, end=False) for _ in range(3)]
+        for stream in 3 * others:
+            client.h2.send_data(stream, b" " * 16_000)
+        client.flush()
+        done = wrong_proof(client)
+        time.sleep(0.5)
+        client.h2.ping(b"12345678")
+        client.flush()
+        client.until(h2.events.PingAckReceived)
+        ids = [getattr(event, "stream_id", None) for event in client.events]
+        # Nothing was read of the others: no window was opened again, and nothing answered.
+        assert not set(ids) & {done, *others}, client.events
+        for stream in [first, *others]:
+            client.h2.end_stream(stream)
+        client.flush()
+        assert [client.answer(stream)[0] for stream in [first, *others, done]] == ["403"] * 5
+
+
 # Limits and ends
 
 
@@ -357,6 +395,48 @@ def test_a_server_that_stops_lets_requests_end():
         status, _, body, _ = client.answer(stream)
         assert (status, body) == ("200", b"before after")
         assert client.last_word() == Code.NO_ERROR
+
+
+def test_a_connection_that_ends_takes_no_more_requests():
+    with Server(PROGRAM) as server, Client(server.port) as client:
+        held = client.request("/echo", "POST", body=b"before", end=False)
+        client.until(h2.events.ResponseReceived, held)
+        server.stop()
+        # Without an answer to the ping of the shutdown.
+        time.sleep(2.6)
+        late = client.request("/")
+        assert client.answer(late)[:2] == ("reset", Code.REFUSED_STREAM)
+        client.h2.end_stream(held)
+        client.flush()
+        assert client.answer(held)[0::2] == ("200", b"before")
+
+
+def test_uploads_that_wait_leave_room_for_others(client):
+    client.h2.update_settings({h2.settings.SettingCodes.INITIAL_WINDOW_SIZE: 0})
+    client.flush()
+    client.until(h2.events.SettingsAcknowledged)
+    held = [client.request("/echo", "POST", end=False) for _ in range(8)]
+    quiet_at = time.monotonic() + 1
+    client.wire.settimeout(0.02)
+    while time.monotonic() < quiet_at:
+        for stream in held:
+            # The host takes no more of it than it can echo, and the windows for that are closed.
+            room = min(client.h2.local_flow_control_window(stream), client.h2.max_outbound_frame_size)
+            if room:
+                client.h2.send_data(stream, b"x" * room)
+        client.flush()
+        try:
+            client.pump()
+        except TimeoutError:
+            pass
+    other = client.request("/", "POST", end=False)
+    assert client.h2.local_flow_control_window(other) > 60_000
+    client.h2.increment_flow_control_window(1000, other)
+    client.h2.send_data(other, b"x" * 16_000, end_stream=True)
+    client.flush()
+    assert client.answer(other, 2)[0] == "200"
+    client.h2.close_connection()
+    client.flush()
 
 
 # What is refused: heads

@@ -176,8 +176,16 @@ pub extern "C" fn atls_server_config_set_keep_alive(
 /// - A request's `:authority` is shown as Host. CONNECT is answered with 501, and no connection can
 ///   leave HTTP (atls_server_request_upgrade_start).
 /// - CLOSED comes with OK once the response was handed over to the connection: up to 64 KiB of it may
-///   wait for the peer's window.
-/// - A client may reset 200 more streams than it lets end.
+///   wait for the network.
+/// - A client may reset 200 more streams than it lets end; one that begins with a head that is refused
+///   counts like a reset.
+/// - A connection that is to end still takes requests that were on their way, for 2 seconds; later ones
+///   are refused with REFUSED_STREAM. That is also so without keep-alive
+///   (atls_server_config_set_keep_alive).
+/// - The end of the client's sending direction ends all its requests, whatever
+///   atls_server_config_set_half_close says.
+/// - A head that HTTP/2 itself finds malformed, or too large, and a connection that does not begin as
+///   HTTP/2 does, are refused without REFUSED.
 ///
 /// `versions`: ATLS_HTTP_VERSION_1_1, which includes HTTP/1.0, or ATLS_HTTP_VERSION_2, or both as one
 /// set; 0 is the default.
