@@ -36,7 +36,8 @@ use crate::tls::ServerStream;
 const STREAMS: u32 = 100;
 /// Bytes that a peer may send before the host has taken any: of one request, and of all on a connection, so that no request takes the room of another.
 const STREAM_WINDOW: u32 = 64 << 10;
-const CONNECTION_WINDOW: u32 = STREAMS * STREAM_WINDOW;
+const CONNECTION_WINDOW: u32 = 6400 << 10;
+const _: () = assert!(CONNECTION_WINDOW == STREAMS * STREAM_WINDOW);
 /// Bytes of each response that wait for the network at most.
 const OUTBOX: usize = 64 << 10;
 /// How many more streams a peer may reset than it lets end, or begin with a head that is refused. Such requests cost work and little of what the peer has.
@@ -180,10 +181,7 @@ async fn accept_streams<'s>(
             (false, _) => None,
             (true, true) if conn.has_streams() => Some(Instant::now() + LINGER),
             (true, true) => Some(quiet_since + LINGER),
-            (true, false) => {
-                let idle = limits.idle.map(|idle| quiet_since + idle);
-                idle.into_iter().chain(shared.session.client_trusted_until(Instant::now())).min()
-            }
+            (true, false) => idle_until(shared, quiet_since),
         };
         let ping_at = pings.next_at(!streams.is_empty());
         let has_place = streams.len() < STREAMS as usize;
@@ -224,6 +222,12 @@ async fn accept_streams<'s>(
             }
         }
     }
+}
+
+/// When a connection without requests ends.
+fn idle_until(shared: &Http2Connection<'_>, quiet_since: Instant) -> Option<Instant> {
+    let idle = shared.server.settings.limits.idle.map(|idle| quiet_since + idle);
+    idle.into_iter().chain(shared.session.client_trusted_until(Instant::now())).min()
 }
 
 type Come = Option<std::result::Result<(Request<RecvStream>, SendResponse<Bytes>), h2::Error>>;
