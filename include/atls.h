@@ -3152,7 +3152,7 @@ atls_status atls_server_config_set_keep_alive(atls_server_config *config,
  * - A connection that is to end still takes requests that were on their way, for 2 seconds; later
  *   ones are refused with REFUSED_STREAM. That is also so without keep-alive
  *   (atls_server_config_set_keep_alive()).
- * - A `#` in a request's path, and what follows it, is cut off unseen; HTTP/1.1 refuses it.
+ * - A `#` in a request's path, and what follows it, is cut off; over HTTP/1.1 it is shown.
  * - The end of the client's sending direction ends all its requests, whatever
  *   atls_server_config_set_half_close() says.
  * - A head that HTTP/2 itself finds malformed, or too large, and a connection that does not begin
