@@ -9,7 +9,10 @@ mod server;
 mod stream;
 mod trust;
 
+use std::future::poll_fn;
+use std::pin::Pin;
 use std::sync::Arc;
+use std::task::Poll;
 
 pub use alpn::{HttpVersion, HttpVersions};
 pub use client::{ClientHandshake, client_handshake};
@@ -30,7 +33,14 @@ where
     S: AsyncRead + AsyncWrite + Unpin,
 {
     let connecting = TlsConnector::from(config).connect(name(server_name)?, io);
-    connecting.await.map(SessionStream::new).map_err(|error| Error::from_io(error, Phase::Tls))
+    match connecting.into_fallible().await {
+        Ok(stream) => Ok(SessionStream::new(stream)),
+        Err((error, mut io)) => {
+            // The stream may hold back what was written, and the peer is told why it is refused. Once: a peer that does not read is not waited for.
+            poll_fn(|cx| Poll::Ready(Pin::new(&mut io).poll_shutdown(cx).is_ready())).await;
+            Err(Error::from_io(error, Phase::Tls))
+        }
+    }
 }
 
 fn name(server_name: &str) -> Result<ServerName<'static>> {

@@ -196,6 +196,29 @@ fn each_fault_of_tls_has_its_status() {
     assert_eq!(stranger.err().unwrap().name, "TLS_CERTIFICATE");
 }
 
+/// With a policy, under which the client's last flight waits for the request for evidence.
+#[test]
+fn a_server_is_told_why_its_certificate_is_refused() {
+    let world = World::honest();
+    let told = |names: &[&str], days: (i64, i64), knows_the_root: bool| {
+        let acceptor = hostile::server::acceptor(world.tee.web_certificate(names, days.0, days.1));
+        let listener = world.runtime.block_on(tokio::net::TcpListener::bind("127.0.0.1:0")).unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let served = world.runtime.spawn(async move {
+            let (socket, _) = listener.accept().await.unwrap();
+            acceptor.accept(socket).await.err().map(|error| error.to_string())
+        });
+        let opened = match knows_the_root {
+            true => world.connect_to(port, &world.policy, |_| ()),
+            false => support::open(port, &world.policy, world.verifier, |_| ()),
+        };
+        assert_eq!(opened.err().unwrap().name, "TLS_CERTIFICATE");
+        world.runtime.block_on(served).unwrap().expect("a refusal")
+    };
+    assert_eq!(told(&["localhost"], (-1, 1), false), "received fatal alert: UnknownCA");
+    assert_eq!(told(&["localhost"], (-30, -1), true), "received fatal alert: CertificateExpired");
+}
+
 #[test]
 fn a_port_where_nobody_listens_is_an_io_error() {
     let world = World::honest();
