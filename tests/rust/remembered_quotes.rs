@@ -63,6 +63,23 @@ fn each_quote_has_its_own_signature() {
     question.trusted();
 }
 
+/// A report that the same key signed well is judged by itself, however well its platform is known.
+#[test]
+fn each_report_speaks_for_itself() {
+    let tee = SimTee::new();
+    let good = honest(&tee, &Guest::booted(2));
+    for _ in 0..2 {
+        good.trusted();
+        for bit in [28, 29] {
+            let mut guest = Guest::booted(2);
+            guest.td_attributes[bit / 8] ^= 1 << (bit % 8);
+            Question { collateral: good.collateral.clone(), ..honest(&tee, &guest) }
+                .refused("MEASUREMENT_MISMATCH", "td_attributes");
+            good.trusted();
+        }
+    }
+}
+
 #[test]
 fn one_other_bit_of_a_known_document() {
     let tee = SimTee::new();
