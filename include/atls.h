@@ -3041,10 +3041,7 @@ ATLS_ENUM(atls_server_limit, uint32_t) {
      * Further ones are answered with 503.
      */
     ATLS_SERVER_LIMIT_EVIDENCE_PER_SECOND = 106,
-    /**
-     * Most bytes of a request body in one DATA event; 65,536 by default. An event never spans two
-     * chunks.
-     */
+    /** Most bytes of a request body in one DATA event; 65,536 by default. */
     ATLS_SERVER_LIMIT_DATA_BYTES = 107,
     /**
      * Connections that the system queues until they are accepted; 1,024 by default. The system may
@@ -5594,10 +5591,7 @@ typedef struct atls_h1_driver_config atls_h1_driver_config;
 ATLS_ENUM(atls_h1_driver_limit, uint32_t) {
     /** Bytes of a head; 65,536 by default. */
     ATLS_H1_DRIVER_LIMIT_HEAD_BYTES = 401,
-    /**
-     * Bytes of a body in one DATA event; 65,536 by default. The end of a chunk also ends a DATA
-     * event.
-     */
+    /** Bytes of a body in one DATA event; 65,536 by default. */
     ATLS_H1_DRIVER_LIMIT_DATA_BYTES = 402,
     /** Bytes of a received body, both on the wire and decoded; 104,857,600 by default. */
     ATLS_H1_DRIVER_LIMIT_BODY_BYTES = 403,

@@ -17,11 +17,12 @@ pub fn mark_thread(mark: bool) -> bool {
 
 /// Calls a function of the host, which may take long, or wait for what this thread has put off.
 pub fn call_host<T>(call: impl FnOnce() -> T) -> T {
-    turn::rest();
-    let before = mark_thread(true);
-    let answer = call();
-    mark_thread(before);
-    answer
+    turn::outside(|| {
+        let before = mark_thread(true);
+        let answer = call();
+        mark_thread(before);
+        answer
+    })
 }
 
 pub fn is_library_thread() -> bool {

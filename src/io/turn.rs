@@ -73,6 +73,13 @@ pub fn rest() {
     });
 }
 
+/// Calls what is not ours, which may take long, or wait for what this thread has put off: that is announced before, and what arises meanwhile at once.
+pub fn outside<T>(call: impl FnOnce() -> T) -> T {
+    rest();
+    let _outside = Polling::none();
+    call()
+}
+
 /// Announces `what` at once, or later and together with the rest of this turn.
 pub fn announce_in_turn<T: Announce + 'static>(what: &Arc<T>) {
     let full = TURN.try_with(|turn| {
@@ -124,6 +131,11 @@ struct Polling {
 impl Polling {
     fn new() -> Polling {
         Polling { before: TURN.try_with(|turn| turn.in_task.replace(true)).unwrap_or(false) }
+    }
+
+    /// For a call out of the task.
+    fn none() -> Polling {
+        Polling { before: TURN.try_with(|turn| turn.in_task.replace(false)).unwrap_or(false) }
     }
 }
 
@@ -196,6 +208,24 @@ mod tests {
         });
         end();
         assert_eq!((one.count(), other.count()), (2, 1));
+    }
+
+    #[test]
+    fn what_arises_in_a_call_of_the_host_is_announced_at_once() {
+        let counted = Arc::<Counted>::default();
+        begin();
+        run(async {
+            announce_in_turn(&counted);
+            outside(|| {
+                assert_eq!(counted.count(), 1);
+                announce_in_turn(&counted);
+                assert_eq!(counted.count(), 2);
+            });
+            announce_in_turn(&counted);
+            assert_eq!(counted.count(), 2, "the task goes on");
+        });
+        end();
+        assert_eq!(counted.count(), 3);
     }
 
     #[test]

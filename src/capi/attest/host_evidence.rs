@@ -10,6 +10,7 @@ use crate::capi::base::bytes::atls_buf;
 use crate::capi::base::handle::take;
 use crate::capi::base::status::{ATLS_OK, atls_status};
 use crate::error::{Error, Phase, Result, Status};
+use crate::io::turn;
 
 /// Gets a quote over `report_data` (64 bytes). If it returns OK, `*evidence` is the JSON text of a guest agent's answer,
 /// `{"quote":"<hex>","event_log":"<JSON>"}`, without `event_log` if the machine is not a dstack guest; the library frees it. Any other status means
@@ -63,7 +64,7 @@ impl Drop for HostData {
     fn drop(&mut self) {
         if let Some(drop) = self.drop {
             // SAFETY: called once, after the last use.
-            unsafe { drop(self.user_data) };
+            turn::outside(|| unsafe { drop(self.user_data) });
         }
     }
 }

@@ -157,9 +157,8 @@ impl AsRef<[u8]> for Foreign {
 impl Drop for Foreign {
     fn drop(&mut self) {
         if let Some(release) = self.release {
-            turn::rest();
             // SAFETY: called once, as `atls_buf_wrap` promises.
-            unsafe { release(self.user_data) };
+            turn::outside(|| unsafe { release(self.user_data) });
         }
     }
 }

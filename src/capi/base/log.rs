@@ -37,9 +37,8 @@ pub unsafe extern "C" fn atls_log_set(level: atls_log_level, callback: atls_log_
             Some(Box::new(move |level, line| {
                 let host = &host;
                 let line = c_string(line);
-                turn::rest();
                 // SAFETY: the contract of `atls_log_fn`.
-                unsafe { callback(host.0, level, atls_str::from_cstring(&line)) }
+                turn::outside(|| unsafe { callback(host.0, level, atls_str::from_cstring(&line)) })
             })),
         );
     });

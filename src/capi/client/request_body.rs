@@ -102,9 +102,8 @@ impl BodySource for HostSource {
 impl Drop for HostSource {
     fn drop(&mut self) {
         if let Some(drop) = self.source.drop {
-            turn::rest();
             // SAFETY: the function and its data are the host's, and nothing else holds the source any more.
-            unsafe { drop(self.source.user_data) };
+            turn::outside(|| unsafe { drop(self.source.user_data) });
         }
     }
 }

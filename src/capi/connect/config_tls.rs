@@ -135,7 +135,6 @@ pub unsafe extern "C" fn atls_config_set_key_log(
 
 fn tell(callback: unsafe extern "C" fn(*mut c_void, atls_str), kept: &HostData, line: &str) {
     let line = c_string(line);
-    turn::rest();
     // SAFETY: the contract of `atls_key_log_fn`.
-    unsafe { callback(kept.user_data, atls_str::from_cstring(&line)) }
+    turn::outside(|| unsafe { callback(kept.user_data, atls_str::from_cstring(&line)) })
 }

@@ -13,6 +13,7 @@ use crate::capi::base::status::atls_status;
 use crate::error::{Error, Phase, Result, Status};
 use crate::io::blocking::call_host;
 use crate::io::dialling::{Resolve, Resolver};
+use crate::io::turn;
 
 /// The addresses of one name. Valid while `resolve` of an atls_resolver runs, on its thread.
 pub struct atls_addresses {
@@ -62,7 +63,7 @@ impl Drop for HostResolver {
     fn drop(&mut self) {
         if let Some(drop) = self.0.drop {
             // SAFETY: as in `resolve`; nothing else holds the resolver any more.
-            unsafe { drop(self.0.user_data) };
+            turn::outside(|| unsafe { drop(self.0.user_data) });
         }
     }
 }

@@ -28,7 +28,7 @@ pub type atls_h1_driver_limit = u32;
 
 /// Bytes of a head; 65,536 by default.
 pub const ATLS_H1_DRIVER_LIMIT_HEAD_BYTES: atls_h1_driver_limit = 401;
-/// Bytes of a body in one DATA event; 65,536 by default. The end of a chunk also ends a DATA event.
+/// Bytes of a body in one DATA event; 65,536 by default.
 pub const ATLS_H1_DRIVER_LIMIT_DATA_BYTES: atls_h1_driver_limit = 402;
 /// Bytes of a received body, both on the wire and decoded; 104,857,600 by default.
 pub const ATLS_H1_DRIVER_LIMIT_BODY_BYTES: atls_h1_driver_limit = 403;

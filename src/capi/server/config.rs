@@ -41,8 +41,7 @@ pub const ATLS_SERVER_LIMIT_BODY_BYTES: atls_server_limit = 105;
 /// Requests for evidence per second; 50 by default, which is more than usual hardware produces.
 /// Further ones are answered with 503.
 pub const ATLS_SERVER_LIMIT_EVIDENCE_PER_SECOND: atls_server_limit = 106;
-/// Most bytes of a request body in one DATA event; 65,536 by default. An event never spans two
-/// chunks.
+/// Most bytes of a request body in one DATA event; 65,536 by default.
 pub const ATLS_SERVER_LIMIT_DATA_BYTES: atls_server_limit = 107;
 /// Connections that the system queues until they are accepted; 1,024 by default. The system may
 /// allow fewer.
