@@ -9,6 +9,7 @@ use bytes::Bytes;
 use futures_util::FutureExt;
 
 use super::engine::{Engine, EngineKind};
+use super::request_body::RequestBody;
 use crate::connect::{ConnectTarget, ConnectTimes, Connected, ConnectedStream, ServerTrust, connect};
 use crate::error::{Error, Result, Status};
 use crate::io::CallerRuntime;
@@ -25,6 +26,8 @@ pub struct HttpConnection {
     /// the connection sees both, and closes the connection.
     busy: AtomicBool,
     retired: AtomicBool,
+    /// The last answer was of HTTP/1.0. Read and written by the exchange that has reserved the connection.
+    is_old: AtomicBool,
     /// Set by `close`: the driver then drops the socket.
     pub closing: Cancel,
     /// Why the connection ended, once it did.
@@ -79,6 +82,7 @@ impl HttpConnection {
             engine,
             busy: AtomicBool::new(false),
             retired: AtomicBool::new(false),
+            is_old: AtomicBool::new(false),
             closing: Cancel::default(),
             ended: OnceLock::new(),
             distrusted: OnceLock::new(),
@@ -125,6 +129,23 @@ impl HttpConnection {
             return Err(Error::new(Status::Closed, "the connection is closed"));
         }
         Ok(())
+    }
+
+    pub(super) fn answered_in(&self, minor_version: u8) {
+        self.is_old.store(minor_version == 0, Ordering::Relaxed);
+    }
+
+    /// A server of HTTP/1.0 knows no chunks: it would take them, or what is in them, for something else (RFC 9112 section 6.1). Errors: Closed; the
+    /// connection then ends.
+    pub(super) fn takes(&self, body: &RequestBody) -> Result<()> {
+        let is_chunked = !body.is_full() && body.length().is_none();
+        if !is_chunked || !self.is_old.load(Ordering::Relaxed) {
+            return Ok(());
+        }
+        self.closing.cancel();
+        let message =
+            "the server has answered in HTTP/1.0, and no body of unknown length can follow on this connection";
+        Err(Error::new(Status::Closed, message))
     }
 
     /// No more requests will follow: closes the connection, now or once its exchange is over. True if it is closed now.

@@ -62,7 +62,10 @@ pub fn start_exchange<'a, 'b: 'a>(
     if options.expect.is_some() && !progress.is_complete() {
         progress.hold();
     }
-    let begun = reservation.connection.engine.begin(Outgoing { request, head, body, limits: options.head });
+    let begun = match reservation.connection.takes(&body) {
+        Ok(()) => reservation.connection.engine.begin(Outgoing { request, head, body, limits: options.head }),
+        Err(error) => Err(error),
+    };
     let (options, bodiless) = (options.clone(), request.method == "HEAD");
     async move {
         let connection = reservation.connection.clone();
@@ -75,6 +78,7 @@ pub fn start_exchange<'a, 'b: 'a>(
             connection.closing.cancel();
             return Err(unasked_upgrade());
         }
+        connection.answered_in(head.minor_version);
         if !progress.is_complete() && (progress.is_held() || (head.status >= 400 && closes(&head))) {
             // The server does not want the rest of the body (RFC 9110 section 10.1.1, RFC 9112 section 9.5).
             progress.stop();
