@@ -31,7 +31,8 @@ use super::{Fault, Result};
 use crate::status::Status;
 use crate::verdict::{CheckId, ClaimsReport, Verdict};
 
-/// What a kind of evidence brings. All of it is pure: no clock, no I/O, no globals.
+/// What a kind of evidence brings. All of it is pure: no clock, no I/O, and no globals but the memories of `remembering`, which change no answer: they hold what was
+/// found good, by every byte that it follows from.
 pub trait Family: Sized + Send + Sync + 'static {
     /// The kind of evidence that it judges.
     const TEE: Tee;

@@ -21,6 +21,15 @@ struct Generations<V> {
     old: HashMap<[u8; 32], V>,
 }
 
+impl<V> Generations<V> {
+    fn insert<const CAPACITY: usize>(&mut self, fingerprint: [u8; 32], value: V) {
+        if self.young.len() >= CAPACITY / 2 {
+            self.old = std::mem::take(&mut self.young);
+        }
+        self.young.insert(fingerprint, value);
+    }
+}
+
 /// What is known by a fingerprint of everything that it follows from: two generations of half of `CAPACITY`, so that old entries fall out and memory stays
 /// bounded.
 #[derive(Debug)]
@@ -32,18 +41,21 @@ impl<V: Clone, const CAPACITY: usize> Memory<V, CAPACITY> {
     }
 
     pub fn get(&self, fingerprint: &[u8; 32]) -> Option<V> {
-        let guard = self.0.lock().unwrap_or_else(|poison| poison.into_inner());
-        let known = guard.as_ref()?;
-        known.young.get(fingerprint).or_else(|| known.old.get(fingerprint)).cloned()
+        let mut guard = self.0.lock().unwrap_or_else(|poison| poison.into_inner());
+        let known = guard.as_mut()?;
+        if let Some(value) = known.young.get(fingerprint) {
+            return Some(value.clone());
+        }
+        // What is asked for stays, however many others come meanwhile.
+        let value = known.old.remove(fingerprint)?;
+        known.insert::<CAPACITY>(*fingerprint, value.clone());
+        Some(value)
     }
 
     pub fn remember(&self, fingerprint: [u8; 32], value: V) {
         let mut guard = self.0.lock().unwrap_or_else(|poison| poison.into_inner());
         let known = guard.get_or_insert_with(|| Generations { young: HashMap::new(), old: HashMap::new() });
-        if known.young.len() >= CAPACITY / 2 {
-            known.old = std::mem::take(&mut known.young);
-        }
-        known.young.insert(fingerprint, value);
+        known.insert::<CAPACITY>(fingerprint, value);
     }
 }
 
@@ -184,6 +196,18 @@ mod tests {
                 .is_err()
         );
         assert_ne!(fingerprint(&[b"ab", b"c", b""]), fingerprint(&[b"a", b"bc", b""]));
+    }
+
+    #[test]
+    fn what_is_asked_for_outlasts_what_others_bring() {
+        let memory = Signatures::new();
+        let [hot, cold] = [fingerprint(&[b"hot"]), fingerprint(&[b"cold"])];
+        [hot, cold].into_iter().for_each(|each| memory.remember(each, ()));
+        for n in 0..3 * SIGNATURES as u64 {
+            memory.remember(fingerprint(&[&n.to_le_bytes()]), ());
+            assert!(memory.get(&hot).is_some(), "{n}");
+        }
+        assert!(memory.get(&cold).is_none());
     }
 
     #[test]

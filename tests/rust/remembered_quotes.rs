@@ -77,6 +77,9 @@ fn each_report_speaks_for_itself() {
                 .refused("MEASUREMENT_MISMATCH", "td_attributes");
             good.trusted();
         }
+        // A module of which the documents say nothing.
+        let other = Guest { module_version: 1, ..Guest::booted(2) };
+        Question { collateral: good.collateral.clone(), ..honest(&tee, &other) }.refused("TCB_REJECTED", "quote");
     }
 }
 
