@@ -298,6 +298,7 @@ static void a_queue_survives_an_assignment_of_itself()
     CHECK(held.use_count() == 1);
 }
 
+/** It writes until there is no room: what comes back waits for this thread, so the server must stop reading. */
 static void an_upload_follows_the_room_there_is()
 {
     const Setting our;
@@ -308,8 +309,8 @@ static void an_upload_follows_the_room_there_is()
     const auto queue = atls::queue::dispatching();
     atls::handlers<atls::exchange> on;
     const auto fill = [&](atls::exchange &exchange) {
-        while (at < data.size()) {
-            const std::string_view piece = std::string_view(data).substr(at, 50000);
+        while (waits == 0 || at < data.size()) {
+            const std::string_view piece = std::string_view(data).substr(at % data.size(), 50000);
             if (!exchange.write(piece))
                 return void(waits++);
             sent.add(piece);
@@ -320,9 +321,10 @@ static void an_upload_follows_the_room_there_is()
     on.connected = on.writable = fill;
     on.data = [&](auto &, atls::buffer piece) { received.add(piece); };
     auto request = atls::request::make("POST", url("/echo"));
-    request.set_body_stream(data.size());
+    request.set_body_stream();
     our.client.start(request, queue, on).wait();
-    CHECK(waits > 0 && sent == received && sent.size == data.size());
+    CHECK(waits > 0);
+    CHECK(sent == received && sent.size == at && at >= data.size());
 }
 
 static void a_stream_returns_what_it_is_given()

@@ -33,7 +33,8 @@ pub fn run(command: &mut Command) -> Done {
 pub fn output(command: &mut Command) -> Result<String, String> {
     let output = command.output().map_err(|error| format!("{command:?}: {error}"))?;
     if !output.status.success() {
-        return Err(format!("{command:?}: {}\n{}", output.status, String::from_utf8_lossy(&output.stderr)));
+        let [said, errors] = [&output.stdout, &output.stderr].map(|bytes| String::from_utf8_lossy(bytes));
+        return Err(format!("{command:?}: {}\n{said}{errors}", output.status));
     }
     Ok(String::from_utf8_lossy(&output.stdout).into_owned())
 }
