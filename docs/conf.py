@@ -48,6 +48,7 @@ CHAPTERS = [
     ("Use", ["tool", "proxy", "operations", "packaging", "speed", "features"]),
     ("Formats", ["policy", "verdict", "protocol", "strictness", "glossary"]),
     ("Interface in C", ["header/index"]),
+    ("Other languages", ["go", "python", "swift"]),
     ("Project", ["SECURITY", "CONTRIBUTING", "CHANGELOG"]),
 ]
 TITLES = {"README": "Five minutes"}

@@ -13,6 +13,9 @@ use crate::shell::{Done, command, root, run};
 /// Pages that are not in docs/.
 const PAGES: [&str; 4] = ["README.md", "CONTRIBUTING.md", "SECURITY.md", "CHANGELOG.md"];
 
+/// Those of the languages, each as a page of its own name.
+const BINDINGS: [&str; 3] = ["go", "python", "swift"];
+
 /// Sphinx, its reader of Markdown, a theme that loads nothing from elsewhere, and what shows what Doxygen has read.
 const PYTHON: [&str; 4] = ["sphinx==9.0.4", "myst-parser==5.2.0", "furo==2025.12.19", "breathe==5.1.0"];
 
@@ -48,6 +51,10 @@ pub fn build() -> Done {
     copy(&root().join("docs"), &folder.join("pages"))?;
     for page in PAGES {
         write(&folder.join("pages").join(page), &for_site(&read(&root().join(page))?, page))?;
+    }
+    for language in BINDINGS {
+        let page = format!("bindings/{language}/README.md");
+        write(&folder.join(format!("pages/{language}.md")), &for_site(&read(&root().join(&page))?, &page))?;
     }
     let header = read(&root().join("include/atls.h"))?;
     write(&folder.join("atls.h"), &with_links(&header))?;
@@ -196,11 +203,12 @@ fn links(line: &str, page: &str) -> String {
             (_, above) => above.unwrap_or(target).to_owned(),
         };
         let is_on_site = from_top.starts_with("docs/") || PAGES.iter().any(|page| from_top.starts_with(page));
+        let language = from_top.strip_prefix("bindings/").and_then(|rest| rest.strip_suffix("/README.md"));
         let link = match file {
             _ if file.contains("://") || file.is_empty() => format!("]({target})"),
             _ if file.ends_with("atls.h") => "](header/index.md)".into(),
             _ if is_on_site => format!("]({})", from_top.trim_start_matches("docs/")),
-            _ => String::new(),
+            _ => language.map(|language| format!("]({language}.md)")).unwrap_or_default(),
         };
         if let (true, Some(open)) = (link.is_empty(), out.rfind('[')) {
             out.remove(open);

@@ -58,7 +58,7 @@ fn install(system: &Path, debs: &[PathBuf]) -> Done {
     output(&mut enter(
         system,
         &root().join("target"),
-        "dpkg --install /debs/*.deb && dpkg --audit && pkg-config --modversion atls",
+        "dpkg --install /debs/*.deb >&2 && dpkg --audit >&2 && pkg-config --modversion atls",
     ))
     .map(|version| println!("libatls {}", version.trim()))
 }
