@@ -2,20 +2,19 @@
 //! precedes a wait is flushed. Touches the connection that it is given.
 
 use std::io;
-use std::pin::Pin;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker, ready};
 
-use bytes::Bytes;
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, ReadBuf};
 
 use super::faults::{cut, io_error};
 use super::head_judge::{HeadJudge, checked};
 use super::request_writer::RequestWriter;
 use super::{Came, Outgoing, Piece};
 use crate::connect::ConnectedStream;
-use crate::error::{Detail, Error, Phase, Result, Status};
-use crate::h1::{Connection, EventKind, ProtocolError, Role, Rules, State};
+use crate::error::{Error, Phase, Result, Status};
+use crate::h1::{Connection, EventKind, Role, Rules, State};
 use crate::io::SocketWatch;
 use crate::message::ReceivedHead;
 
@@ -25,6 +24,8 @@ const IDLE: usize = 1 << 10;
 const FIRST: usize = 2 << 10;
 const READ: usize = 16 << 10;
 const MOST: usize = 256 << 10;
+/// Pieces of a body that are shorter are joined, up to this many bytes.
+const JOINED: usize = 16 << 10;
 /// Most bytes of a request that are written before the next check for an answer, so that a fast writer does not miss one.
 const BURST: usize = 64 << 10;
 /// Most bytes that are offered to the socket at once: it might take megabytes.
@@ -54,6 +55,8 @@ pub struct H1Wire {
     broken: Option<Error>,
     /// The exchange cannot go on.
     fault: Option<Error>,
+    /// The end of the response, which came with the bytes that were handed on last.
+    end: Option<Piece>,
     read_size: usize,
     /// Bytes that came after the last response.
     pub unasked: usize,
@@ -80,6 +83,7 @@ impl H1Wire {
             early: None,
             broken: None,
             fault: None,
+            end: None,
             read_size: FIRST,
             unasked: 0,
             driven: false,
@@ -180,7 +184,7 @@ impl H1Wire {
         loop {
             ready!(self.poll_turn(cx))?;
             let before = self.conn.trailing_data().0.len();
-            let event = self.conn.next_event().map_err(|error| refusal(&self.judge, &error))?;
+            let event = self.conn.next_event().map_err(|error| self.judge.refusal_or_cut(&error))?;
             let kind = event.kind;
             let head = match kind {
                 EventKind::InformationalResponse | EventKind::Response => checked(&event)?,
@@ -229,16 +233,22 @@ impl H1Wire {
     fn poll_next_piece(&mut self, cx: &mut Context<'_>) -> Poll<Result<Piece>> {
         loop {
             ready!(self.poll_turn(cx))?;
-            let event = self.conn.next_event().map_err(|error| refusal(&self.judge, &error))?;
+            if let Some(end) = self.end.take() {
+                self.finish();
+                return Poll::Ready(Ok(end));
+            }
+            let (data, event) = self.conn.take_body(JOINED).map_err(|error| self.judge.refusal_or_cut(&error))?;
             match event.kind {
-                EventKind::Data => return Poll::Ready(Ok(Piece::Data(Bytes::copy_from_slice(event.data)))),
+                EventKind::Data => {}
                 EventKind::EndOfMessage => {
                     let trailers = ReceivedHead::trailers(event.fields.as_spelled());
-                    self.finish();
-                    return Poll::Ready(Ok(trailers.map_or(Piece::End, Piece::Trailers)));
+                    self.end = Some(trailers.map_or(Piece::End, Piece::Trailers));
                 }
                 EventKind::NeedData => ready!(self.poll_fill(cx))?,
                 _ => return Poll::Ready(Err(cut(UNANSWERED))),
+            }
+            if !data.is_empty() {
+                return Poll::Ready(Ok(Piece::Data(data)));
             }
         }
     }
@@ -262,22 +272,18 @@ impl H1Wire {
     /// Reads what has arrived.
     fn poll_fill(&mut self, cx: &mut Context<'_>) -> Poll<Result<()>> {
         let Some(stream) = &mut self.stream else { return Poll::Ready(Err(closed())) };
-        let mut room = ReadBuf::new(self.conn.reserve(self.read_size));
-        let wanted = room.remaining();
-        let Poll::Ready(done) = Pin::new(stream).poll_read(cx, &mut room) else {
+        let Poll::Ready(read) = pin!(stream.read_buf(self.conn.room(self.read_size))).poll(cx) else {
             if self.driven {
                 self.reader = Some(cx.waker().clone());
             }
             self.go_on_sending();
             return Poll::Pending;
         };
-        let count = room.filled().len();
         self.burst = 0;
         self.go_on_sending();
-        done.map_err(|error| io_error(&error))?;
+        let count = read.map_err(|error| io_error(&error))?;
         if count > 0 {
-            self.conn.commit(count);
-            self.read_size = if count == wanted { (self.read_size * 2).clamp(READ, MOST) } else { READ };
+            self.read_size = if count >= self.read_size { (self.read_size * 2).clamp(READ, MOST) } else { READ };
             return Poll::Ready(Ok(()));
         }
         if let Some(error) = &self.broken
@@ -388,12 +394,4 @@ impl H1Wire {
 
 fn closed() -> Error {
     Error::new(Status::Closed, "the connection is closed")
-}
-
-/// What a refusal by the machine means: an end within a message is the network's fault as much as the server's.
-fn refusal(judge: &HeadJudge, error: &ProtocolError) -> Error {
-    match error.detail {
-        Detail::MessageCut => cut(&error.message),
-        _ => judge.refusal(error),
-    }
 }

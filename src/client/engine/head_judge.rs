@@ -1,7 +1,7 @@
 //! What may come before the body of a response: how long a head may be, how many informational ones there may be, and what they may announce. The same for both
 //! engines of HTTP/1.1. No I/O.
 
-use super::faults::{refused, too_large, too_many, unexpected_body};
+use super::faults::{cut, refused, too_large, too_many, unexpected_body};
 use crate::client::request_options::HeadLimits;
 use crate::error::{Detail, Error, Result};
 use crate::h1::{Event, EventKind, ProtocolError, Rules, flags};
@@ -38,6 +38,14 @@ impl HeadJudge {
         match error.detail {
             Detail::HeadTooLarge if !self.final_head_seen => too_large(&self.limits),
             _ => refused(error),
+        }
+    }
+
+    /// As `refusal`; but an end within a message is the network's fault as much as the server's.
+    pub fn refusal_or_cut(&self, error: &ProtocolError) -> Error {
+        match error.detail {
+            Detail::MessageCut => cut(&error.message),
+            _ => self.refusal(error),
         }
     }
 
