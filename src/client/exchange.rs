@@ -26,8 +26,9 @@ pub struct Exchange {
     decoder: Option<Box<Decoder>>,
     /// The response has no body, whatever its head announces.
     bodiless: bool,
-    /// Bytes that may still come.
+    /// Bytes that may still come; and whether more came.
     left: u64,
+    exceeded: bool,
     /// How far the request's body has come.
     progress: Arc<BodyProgress>,
     reservation: Option<Reservation>,
@@ -83,9 +84,9 @@ pub fn start_exchange<'a, 'b: 'a>(
             // The server does not want the rest of the body (RFC 9110 section 10.1.1, RFC 9112 section 9.5).
             progress.stop();
         }
-        let (body, left) = (Some(body), u64::MAX);
+        let (body, left, exceeded) = (Some(body), u64::MAX, false);
         let (trailers, decoder, reservation, when_over) = (None, None, Some(reservation), None);
-        Ok(Exchange { head, body, trailers, decoder, bodiless, left, progress, reservation, when_over })
+        Ok(Exchange { head, body, trailers, decoder, bodiless, left, exceeded, progress, reservation, when_over })
     }
 }
 
@@ -188,12 +189,21 @@ impl Exchange {
         Ok(Some((whole, free.then_some(reservation))))
     }
 
-    /// The next piece of the body, decoded if the options say so; `None` at its end, when the connection is free again.
+    /// The next piece of the body, decoded if the options say so; `None` at its end, when the connection is free again. Of a body that is too large all up to the
+    /// limit comes before the error.
     pub async fn next(&mut self) -> Result<Option<Bytes>> {
-        let next = self.next_decoded().await?;
-        let length = next.as_ref().map_or(0, |data| data.len() as u64);
-        self.left = self.left.checked_sub(length).ok_or_else(|| self.too_large())?;
-        Ok(next)
+        if self.exceeded {
+            return Err(self.too_large());
+        }
+        let Some(mut data) = self.next_decoded().await? else { return Ok(None) };
+        let left = self.left;
+        self.exceeded = data.len() as u64 > left;
+        self.left = left.saturating_sub(data.len() as u64);
+        if self.exceeded {
+            // It has more bytes than that, so the number fits.
+            data.truncate(left as usize);
+        }
+        if self.exceeded && left == 0 { Err(self.too_large()) } else { Ok(Some(data)) }
     }
 
     async fn next_decoded(&mut self) -> Result<Option<Bytes>> {

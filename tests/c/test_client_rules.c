@@ -112,6 +112,51 @@ static void small_pieces_of_a_body_are_joined(void)
     atls_client_free(client);
 }
 
+/* However many pieces come together: all up to the limit, and then the error. */
+static void a_body_beyond_its_limit_comes_up_to_it(void)
+{
+    atls_client *client = client_with(true, 10, 0, 0);
+    for (size_t limit = 0; limit < 20000; limit = 3 * limit + 1) {
+        atls_exchange *exchange = NULL;
+        atls_request *request = at("/crumbs");
+        size_t bytes = 0;
+        OK(atls_request_set_max_response_body(request, limit, &error));
+        OK(atls_client_start(client, request, &(atls_sink){.queue = queue}, &exchange, &error));
+        OK(atls_exchange_grant(exchange, 1 << 20, &error));
+        for (bool over = false; !over;) {
+            atls_event event;
+            size_t n = 0;
+            OK(atls_queue_wait(queue, &event, sizeof event, 1, 20000, &n, &error));
+            CHECK(n == 1 && event.kind != ATLS_EVENT_END);
+            bytes += event.kind == ATLS_EVENT_DATA ? atls_buf_len(event.buf) : 0;
+            over = event.kind == ATLS_EVENT_CLOSED;
+            CHECK(!over || event.status == ATLS_BODY_TOO_LARGE);
+            atls_event_release(&event);
+        }
+        CHECK(bytes == limit);
+        atls_exchange_free(exchange);
+        atls_request_free(request);
+    }
+    atls_client_free(client);
+    client = client_with(false, 10, 0, 0);
+    atls_exchange *exchange = NULL;
+    atls_request *request = at("/crumbs");
+    uint8_t piece[100];
+    size_t n = 1, bytes = 0;
+    OK(atls_request_set_max_response_body(request, 10001, &error));
+    OK(atls_client_fetch(client, request, &exchange, &error));
+    while (bytes < 10001) {
+        OK(atls_exchange_read(exchange, piece, sizeof piece, 20000, &n, &error));
+        CHECK(n > 0);
+        bytes += n;
+    }
+    CHECK(bytes == 10001);
+    EXPECT(ATLS_BODY_TOO_LARGE, "larger than the request allows", atls_exchange_read(exchange, piece, sizeof piece, 20000, &n, &error));
+    atls_exchange_free(exchange);
+    atls_request_free(request);
+    atls_client_free(client);
+}
+
 static void a_head_beyond_its_limits_is_refused(void)
 {
     atls_client *client = client_with(false, 10, 0, 0);
@@ -137,4 +182,4 @@ static void a_head_beyond_its_limits_is_refused(void)
 
 TESTS(set_up, tear_down, CASE(requests_that_wait_are_sent_in_their_order), CASE(connections_stay_within_their_limits),
       CASE(informational_heads_are_bounded_in_count_bytes_and_time), CASE(small_pieces_of_a_body_are_joined),
-      CASE(a_head_beyond_its_limits_is_refused))
+      CASE(a_body_beyond_its_limit_comes_up_to_it), CASE(a_head_beyond_its_limits_is_refused))

@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 
 use atls::client::EngineKind;
 use atls::error::{Detail, Status};
-use engines::{Came, Run, Sent, Step, play};
+use engines::{Came, Run, Sent, Step, pieces, play, rests_until};
 use random::Random;
 use vectors::{Side, VECTORS};
 
@@ -71,15 +71,18 @@ fn agree(hyper: &Came, own: &Came) -> bool {
     hyper == own || DIFFERENCES.iter().any(|difference| (difference.explains)(hyper, own))
 }
 
+thread_local! {
+    static RUNTIME: tokio::runtime::Runtime =
+        tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+}
+
+async fn both(steps: &[Step]) -> [Run; 2] {
+    [play(EngineKind::Hyper, steps).await, play(EngineKind::H1, steps).await]
+}
+
 /// Plays the steps on both engines; what they came to, or how they differ.
 fn compared(steps: &[Step]) -> Result<(Run, Run), String> {
-    thread_local! {
-        static RUNTIME: tokio::runtime::Runtime =
-            tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
-    }
-    let (hyper, own) = RUNTIME.with(|runtime| {
-        runtime.block_on(async { (play(EngineKind::Hyper, steps).await, play(EngineKind::H1, steps).await) })
-    });
+    let [hyper, own] = RUNTIME.with(|runtime| runtime.block_on(both(steps)));
     let same =
         hyper.came.len() == own.came.len() && hyper.came.iter().zip(&own.came).all(|(one, other)| agree(one, other));
     // What was still on its way when the connection was closed is left to chance.
@@ -194,6 +197,19 @@ fn what_ends_a_connection() {
     assert!(!check(&[closing, Step::get(OK)]).1.came[0].again);
 }
 
+/// A connection that rests is watched: what comes then, or the end, ends it though nobody uses it.
+#[test]
+fn a_connection_that_rests_is_watched() {
+    for kind in [EngineKind::Hyper, EngineKind::H1] {
+        for answer in [OK, NONE, CHUNKED, EMPTY] {
+            for late in [&b""[..], b"x", OK] {
+                let came = RUNTIME.with(|runtime| runtime.block_on(rests_until(kind, answer, late)));
+                assert_eq!(came, (true, true), "{kind:?} {} {}", answer.escape_ascii(), late.escape_ascii());
+            }
+        }
+    }
+}
+
 /// Its server knows no chunks; a body whose length is said can follow.
 #[test]
 fn no_chunks_follow_an_answer_of_http_1_0() {
@@ -247,6 +263,55 @@ fn answers_that_come_early() {
     // All of it had gone before.
     let step = Step { method: "POST", sent: Sent::Bytes(100), at_once: OK.to_vec(), ..Step::get(b"") };
     assert!(check(&[step.clone(), step]).1.came[1].again);
+}
+
+/// Whatever the pieces are in which it comes, all up to the limit is handed on first.
+#[test]
+fn a_body_that_is_too_large_comes_up_to_its_limit() {
+    for (answer, body) in [(CHUNKED, &b"hello, world"[..]), (TO_THE_END, b"until the end")] {
+        for pieces in SIZES {
+            for most in [0, 1, 4, 5, 6, 11, 12, 13] {
+                let step = Step { pieces: pieces.to_vec(), most, ..Step::get(answer) };
+                for run in RUNTIME.with(|runtime| runtime.block_on(both(&[step]))) {
+                    let (fits, came) = (body.len() as u64 <= most, &run.came[0]);
+                    assert_eq!(came.error.is_none(), fits, "{most} of {pieces:?}: {run:?}");
+                    assert_eq!(came.body, body[..body.len().min(most as usize)], "{most} of {pieces:?}");
+                    assert!(fits || came.error == Some((Status::BodyTooLarge, Detail::None)), "{run:?}");
+                }
+            }
+        }
+    }
+    // One that says so is refused at its head.
+    let step = Step { most: 4, ..Step::get(OK) };
+    for run in RUNTIME.with(|runtime| runtime.block_on(both(&[step]))) {
+        assert_eq!((&run.came[0].body[..], run.came[0].error), (&b""[..], Some((Status::BodyTooLarge, Detail::None))));
+    }
+}
+
+/// What came together is handed on together, and then what came after it: the trailers, the end, or what is wrong. Each piece is as it was sent.
+#[test]
+fn short_chunks_are_joined_and_what_follows_them_is_kept() {
+    const HEAD: &[u8] = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n";
+    let bytes: Vec<u8> = (0..8000u32).map(|at| b'a' + (at % 26) as u8).collect();
+    let crumbs: Vec<u8> = bytes.iter().flat_map(|byte| [b'1', b'\r', b'\n', *byte, b'\r', b'\n']).collect();
+    let large = [&b"1f40\r\n"[..], &bytes, b"\r\n"].concat();
+    for (body, copies, most) in [(&crumbs, 1, 6), (&large, 1, 3), (&[&crumbs[..], &large, &crumbs].concat(), 3, 12)] {
+        for (end, trailers, wanted) in [
+            (&b"0\r\nA: b\r\nC: d\r\n\r\n"[..], Some(2), None),
+            (b"0\r\n\r\n", None, None),
+            (b"", None, Some((Status::Truncated, Detail::None))),
+            (b"5\r\nhell", None, Some((Status::Truncated, Detail::None))),
+            (b"x\r\n", None, Some((Status::HttpProtocol, Detail::BadChunk))),
+        ] {
+            let answer = [HEAD, body, end].concat();
+            let (pieces, came, ended) = RUNTIME.with(|runtime| runtime.block_on(pieces(EngineKind::H1, &answer)));
+            let ended = ended.err().map(|error| (error.status, error.detail));
+            assert_eq!((came, ended), (trailers, wanted), "{}", end.escape_ascii());
+            let hell = if end.ends_with(b"hell") { &b"hell"[..] } else { b"" };
+            assert!(pieces.concat() == [&bytes.repeat(copies)[..], hell].concat(), "{}", end.escape_ascii());
+            assert!(pieces.len() <= most, "{} pieces", pieces.len());
+        }
+    }
 }
 
 /// Answers as they are, joined, cut and bent.

@@ -175,7 +175,8 @@ pub extern "C" fn atls_request_set_decode(
 }
 
 /// Limits the response body, counted after decoding. A longer one ends the exchange with
-/// BODY_TOO_LARGE.
+/// BODY_TOO_LARGE: at its head if that gives the length, otherwise after the bytes up to the
+/// limit; of a buffered body nothing is delivered.
 /// `bytes`: UINT64_MAX, the default, is no limit.
 /// Statuses: NULL_ARGUMENT.
 #[unsafe(no_mangle)]

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use atls::client::request_options::{HeadLimits, RequestOptions};
-use atls::client::{BodySource, EngineKind, HttpConnection, InterimEvent, RequestBody, start_exchange};
+use atls::client::{BodySource, EngineKind, Exchange, HttpConnection, InterimEvent, RequestBody, start_exchange};
 use atls::error::{Detail, Error, Status};
 use atls::h1::{Connection, EventKind, Role, Rules};
 use atls::io::Socket;
@@ -42,6 +42,8 @@ pub struct Step {
     pub then: Vec<u8>,
     /// The lengths of the pieces, over and over.
     pub pieces: Vec<usize>,
+    /// Most bytes of a body that the client accepts.
+    pub most: u64,
 }
 
 impl Step {
@@ -55,6 +57,7 @@ impl Step {
             at_once,
             then,
             pieces: vec![usize::MAX],
+            most: u64::MAX,
         }
     }
 }
@@ -201,16 +204,12 @@ pub async fn play(kind: EngineKind, steps: &[Step]) -> Run {
 }
 
 async fn played(kind: EngineKind, steps: &[Step]) -> Run {
-    let (ours, theirs) = std::os::unix::net::UnixStream::pair().expect("a pair");
-    theirs.set_nonblocking(true).expect("nonblocking");
+    let (socket, connection, driver) = connect(kind).await;
     let (asked, end) = (Arc::<Mutex<Vec<_>>>::default(), Arc::new(Notify::new()));
     let (saying, mut said) = watch::channel(0);
     let conn = Connection::new(Role::Server, Rules::default());
-    let server = Server { socket: UnixStream::from_std(theirs).expect("a socket"), conn, asked: asked.clone() };
+    let server = Server { socket, conn, asked: asked.clone() };
     let server = tokio::spawn(serve(server, steps.to_vec(), saying, end.clone()));
-    let socket = Socket::take_over(ours.into()).expect("a socket");
-    let (connection, driver) = HttpConnection::over(socket, kind).await.expect("a connection");
-    let driver = tokio::spawn(driver);
     let mut came = Vec::new();
     for (index, step) in steps.iter().enumerate() {
         let mut one = Came::default();
@@ -244,6 +243,69 @@ async fn played(kind: EngineKind, steps: &[Step]) -> Run {
     Run { came, asked }
 }
 
+type Driver = tokio::task::JoinHandle<Option<Error>>;
+
+/// The server's end of a connection, and the client's, which is driven.
+async fn connect(kind: EngineKind) -> (UnixStream, Arc<HttpConnection>, Driver) {
+    let (ours, theirs) = std::os::unix::net::UnixStream::pair().expect("a pair");
+    theirs.set_nonblocking(true).expect("nonblocking");
+    let socket = Socket::take_over(ours.into()).expect("a socket");
+    let (connection, driver) = HttpConnection::over(socket, kind).await.expect("a connection");
+    (UnixStream::from_std(theirs).expect("a socket"), connection, tokio::spawn(driver))
+}
+
+/// What is answered to a GET; the server says all of it at once.
+async fn answered(server: &mut UnixStream, connection: &Arc<HttpConnection>, answer: &[u8]) -> Result<Exchange, Error> {
+    let (method, path, host) = ("GET".to_owned(), "/".to_owned(), "a.example".to_owned());
+    let request = RequestHead { method, path, host, host_line: None, absolute: false, headers: Vec::new() };
+    let head = request.head(Some(0)).expect("a head");
+    let reservation = connection.reserve()?.trusted(None).await?;
+    let tell = |_| -> futures_util::future::BoxFuture<'_, ()> { Box::pin(async {}) };
+    let (options, body) = (Arc::default(), RequestBody::full(Bytes::new()));
+    let says = async {
+        assert!(server.read(&mut [0; 4096]).await.expect("a request") > 0);
+        server.write_all(answer).await.expect("room");
+    };
+    tokio::join!(start_exchange(reservation, &request, head, body, &options, &tell), says).0
+}
+
+/// The pieces of a body of which everything has come before the first is asked for, the number of its trailers, and how it ended.
+pub async fn pieces(kind: EngineKind, answer: &[u8]) -> (Vec<Bytes>, Option<usize>, Result<(), Error>) {
+    let (mut server, connection, driver) = connect(kind).await;
+    let mut answer = answered(&mut server, &connection, answer).await.expect("a head");
+    server.shutdown().await.expect("an end");
+    let mut pieces = Vec::new();
+    let ended = loop {
+        settle(QUIET).await;
+        match answer.next().await {
+            Ok(Some(piece)) => pieces.push(piece),
+            Ok(None) => break Ok(()),
+            Err(error) => break Err(error),
+        }
+    };
+    let trailers = answer.trailers.take().map(|trailers| trailers.count());
+    drop(answer);
+    connection.closing.cancel();
+    let _ = driver.await;
+    (pieces, trailers, ended)
+}
+
+/// Whether a connection rests after an answer, and has ended once the server has said more, or has ended its direction if that is nothing.
+pub async fn rests_until(kind: EngineKind, answer: &[u8], late: &[u8]) -> (bool, bool) {
+    let (mut server, connection, driver) = connect(kind).await;
+    let mut answer = answered(&mut server, &connection, answer).await.expect("a head");
+    while answer.next().await.expect("a body").is_some() {}
+    settle(QUIET).await;
+    let rested = connection.is_ready() && !driver.is_finished();
+    match late {
+        b"" => server.shutdown().await.expect("an end"),
+        _ => server.write_all(late).await.expect("room"),
+    }
+    // Nobody touches the connection meanwhile.
+    let ended = tokio::time::timeout(HANGS, driver).await.is_ok();
+    (rested, ended && !connection.is_ready())
+}
+
 async fn exchange(connection: &Arc<HttpConnection>, step: &Step, came: &mut Came) -> Result<(), Error> {
     let closes = step.closes.then(|| ("Connection".to_owned(), b"close".to_vec()));
     let expects = step.expects.then(|| ("Expect".to_owned(), b"100-continue".to_vec()));
@@ -262,7 +324,7 @@ async fn exchange(connection: &Arc<HttpConnection>, step: &Step, came: &mut Came
     };
     let limits = HeadLimits { bytes: 4096, lines: 20, informational: 3 };
     let expect = step.expects.then_some(HANGS);
-    let options = Arc::new(RequestOptions { head: limits, expect, ..RequestOptions::default() });
+    let options = Arc::new(RequestOptions { head: limits, expect, max_body: step.most, ..RequestOptions::default() });
     let head = request.head(body.length()).expect("a head");
     let reservation = connection.reserve()?.trusted(None).await?;
     let told = Mutex::new(Vec::new());
@@ -276,6 +338,7 @@ async fn exchange(connection: &Arc<HttpConnection>, step: &Step, came: &mut Came
     came.informational = std::mem::take(&mut *told.lock().unwrap());
     let mut answer = asked?;
     came.head = Some(shown(&answer.head));
+    answer.show(&options)?;
     while let Some(data) = answer.next().await? {
         came.body.extend_from_slice(&data);
     }
