@@ -1824,8 +1824,9 @@ uint32_t atls_head_minor_version(const atls_head *head);
 size_t atls_head_count(const atls_head *head);
 
 /**
- * Name of the header field at `index`, in the order and case in which it was sent (trailers: lower
- * case); "" past the end. Valid as long as the head.
+ * Name of the header field at `index`, in the order and case in which it was sent; in trailers that
+ * came on an `atls_http`, in lower case and beside those of the same name. "" past the end. Valid
+ * as long as the head.
  */
 atls_str atls_head_name(const atls_head *head, size_t index);
 
@@ -2342,7 +2343,8 @@ atls_status atls_request_set_decode(atls_request *request,
 
 /**
  * Limits the response body, counted after decoding. A longer one ends the exchange with
- * BODY_TOO_LARGE.
+ * BODY_TOO_LARGE: at its head if that gives the length, otherwise after the bytes up to the limit;
+ * of a buffered body nothing is delivered.
  *
  * \param bytes UINT64_MAX, the default, is no limit.
  * \return ATLS_OK or ATLS_NULL_ARGUMENT.

@@ -25,8 +25,8 @@ use crate::verifier::Verifier;
 
 /// Most bytes of the body of an intermediate response that are read to keep its connection.
 const DRAINED: usize = 64 << 10;
-/// What drives pooled connections. `H1` is meant to; so far only the comparison of both engines runs it.
-const POOLED: EngineKind = EngineKind::Hyper;
+/// What drives pooled connections: the library's own machine.
+const POOLED: EngineKind = EngineKind::H1;
 
 /// What all requests of a client share.
 pub struct HttpClient {

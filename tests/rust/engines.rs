@@ -172,6 +172,10 @@ fn what_ends_a_connection() {
     let lines = [&b"HTTP/1.1 200 OK\r\n"[..], &b"X: y\r\n".repeat(21), b"Content-Length: 0\r\n\r\n"].concat();
     let stray = [OK, b"x"].concat();
     let two = [OK, OK].concat();
+    // Its end is just where a first read may end.
+    let even = b"HTTP/1.1 200 OK\r\nContent-Length: 2007\r\n\r\n";
+    let later = [&even[..], &vec![b'y'; 2007], OK].concat();
+    assert_eq!(even.len() + 2007, 2048);
     let all = [
         LAST,
         OLD,
@@ -186,6 +190,7 @@ fn what_ends_a_connection() {
         &lines,
         &stray,
         &two,
+        &later,
     ];
     for answer in all {
         for pieces in SIZES {

@@ -64,8 +64,9 @@ pub extern "C" fn atls_head_count(head: Option<&atls_head>) -> usize {
     guard_value(0, || borrow(head, "head").map_or(0, |head| head.head.count()))
 }
 
-/// Name of the header field at `index`, in the order and case in which it was sent (trailers: lower
-/// case); "" past the end. Valid as long as the head.
+/// Name of the header field at `index`, in the order and case in which it was sent; in trailers that
+/// came on an `atls_http`, in lower case and beside those of the same name. "" past the end. Valid
+/// as long as the head.
 #[unsafe(no_mangle)]
 pub extern "C" fn atls_head_name(head: Option<&atls_head>, index: usize) -> atls_str {
     part(head, |head| head.name(index))

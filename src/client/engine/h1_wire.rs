@@ -316,13 +316,12 @@ impl H1Wire {
         self.send_no_more();
         self.conn.rest(IDLE);
         (self.resting, self.driven, self.reader) = (true, false, None);
-        // From now on it is the driver who is woken.
-        if let Some(driver) = self.driver.take() {
-            self.poll_rest(&mut Context::from_waker(&driver));
-            match self.is_open() {
-                true => self.driver = Some(driver),
-                false => driver.wake(),
-            }
+        // From now on it is the driver who is woken. What TLS holds already must be seen now, even if the driver has not run yet.
+        let driver = self.driver.take();
+        self.poll_rest(&mut Context::from_waker(driver.as_ref().unwrap_or(Waker::noop())));
+        match self.is_open() {
+            true => self.driver = driver,
+            false => driver.into_iter().for_each(Waker::wake),
         }
     }
 
