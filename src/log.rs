@@ -16,8 +16,8 @@
 //! Call `emit` without holding a lock that another thread of the host may need: the host's callback runs inside.
 
 use std::borrow::Cow;
-use std::sync::RwLock;
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{OnceLock, RwLock};
 
 use crate::error::Error;
 
@@ -34,12 +34,19 @@ type Sink = Box<dyn Fn(u32, &str) + Send + Sync>;
 
 static LEVEL: AtomicU32 = AtomicU32::new(0);
 static SINK: RwLock<Option<Sink>> = RwLock::new(None);
+static BEFORE: OnceLock<fn()> = OnceLock::new();
 
 /// Replaces the sink. When this returns no call to the previous one is running, nor will one start.
 pub fn set(level: u32, sink: Option<Sink>) {
     let mut place = SINK.write().unwrap_or_else(|poison| poison.into_inner());
     LEVEL.store(if sink.is_some() { level } else { 0 }, Ordering::Relaxed);
     *place = sink;
+}
+
+/// `call` runs before each line, on the thread that emits it, while nothing is locked. That thread may then wait for [`set`], which waits for calls of the
+/// sink: what one of those may be waiting for must not be kept by the thread. The first `call` stays.
+pub fn run_before(call: fn()) {
+    let _ = BEFORE.set(call);
 }
 
 /// Whether that level is logged; check it before work that only a log line needs.
@@ -53,10 +60,19 @@ pub fn emit(level: u32, line: impl FnOnce() -> String) {
         return;
     }
     let line = line();
+    if let Some(before) = BEFORE.get() {
+        before();
+    }
     let sink = SINK.read().unwrap_or_else(|poison| poison.into_inner());
     if let Some(sink) = &*sink {
         sink(level, &one_line(&line));
     }
+}
+
+/// Whether somebody waits in [`set`]: a line has to wait as well.
+#[cfg(test)]
+pub fn is_awaited() -> bool {
+    SINK.try_read().is_err()
 }
 
 /// `host:port`, with brackets around an address of IPv6.

@@ -10,6 +10,8 @@ use std::time::{Duration, Instant};
 
 use pin_project_lite::pin_project;
 
+use crate::log;
+
 /// Something of which somebody else is to be told.
 pub trait Announce: Send + Sync {
     /// Tells of all that is new. Must not block, nor call the host.
@@ -46,6 +48,7 @@ impl PutOff {
 
 /// The current thread is a worker from here on, and calls `rest` whenever it has nothing to do.
 pub fn begin() {
+    log::run_before(rest);
     let _ = TURN.try_with(|turn| turn.worker.set(true));
 }
 
@@ -245,5 +248,42 @@ mod tests {
         assert!(std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| run(panicking))).is_err());
         assert_eq!(counted.count(), 2);
         end();
+    }
+
+    /// A worker has put something off and logs a line; a call of the sink waits for that something; and the sink is being replaced, so that the
+    /// worker's line has to wait for that call.
+    #[test]
+    fn a_line_that_has_to_wait_keeps_nothing_back() {
+        let counted = Arc::<Counted>::default();
+        let (inside, entered) = std::sync::mpsc::channel();
+        let awaited = counted.clone();
+        let wait_for = |what: &dyn Fn() -> bool| {
+            let begun = Instant::now();
+            while !what() && begun.elapsed() < Duration::from_secs(20) {
+                std::thread::sleep(Duration::from_millis(1));
+            }
+            what()
+        };
+        let sink = move |_, line: &str| {
+            if line == "turn: test: first" {
+                inside.send(()).expect("somebody listens");
+                assert!(wait_for(&|| awaited.count() == 1), "kept back");
+            }
+        };
+        log::set(log::ERROR, Some(Box::new(sink)));
+        std::thread::scope(|scope| {
+            let waits = scope.spawn(|| log::emit(log::ERROR, || "turn: test: first".into()));
+            entered.recv().expect("it is called");
+            scope.spawn(|| log::set(0, None));
+            begin();
+            run(async {
+                announce_in_turn(&counted);
+                assert_eq!(counted.count(), 0);
+                assert!(wait_for(&log::is_awaited), "nobody replaces the sink");
+                log::emit(log::ERROR, || "turn: test: second".into());
+            });
+            end();
+            waits.join().expect("not kept back");
+        });
     }
 }
