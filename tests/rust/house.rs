@@ -1,5 +1,5 @@
 //! The order of the rooms, as src/lib.rs lists them from the ground up, held against the tree: each room knows only those above it in the list, so there
-//! is no circle. And what a room may touch: where `unsafe` is allowed, and which rooms are pure.
+//! is no circle. And what a room may touch: where `unsafe` is allowed, which rooms are pure, and how the host's functions are called.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -28,10 +28,18 @@ fn src() -> PathBuf {
 
 /// Paths below `src` of all source files, with their text.
 fn sources() -> Vec<(String, String)> {
+    let found = below(&src());
+    assert!(found.len() > 100, "{}", found.len());
+    found
+}
+
+/// Paths below `top` of all Rust files there, with their text.
+fn below(top: &Path) -> Vec<(String, String)> {
     fn walk(folder: &Path, found: &mut Vec<PathBuf>) {
         for entry in fs::read_dir(folder).expect("folder") {
             let path = entry.expect("entry").path();
             match path.is_dir() {
+                true if path.ends_with("target") => {}
                 true => walk(&path, found),
                 false if path.extension().is_some_and(|extension| extension == "rs") => found.push(path),
                 false => {}
@@ -39,10 +47,9 @@ fn sources() -> Vec<(String, String)> {
         }
     }
     let mut found = Vec::new();
-    walk(&src(), &mut found);
-    assert!(found.len() > 100, "{found:?}");
-    let below = |path: &Path| path.strip_prefix(src()).expect("below src").to_str().expect("UTF-8").to_owned();
-    found.iter().map(|path| (below(path), fs::read_to_string(path).expect("UTF-8"))).collect()
+    walk(top, &mut found);
+    let name = |path: &Path| path.strip_prefix(top).expect("below it").to_str().expect("UTF-8").to_owned();
+    found.iter().map(|path| (name(path), fs::read_to_string(path).expect("UTF-8"))).collect()
 }
 
 /// The rooms that src/lib.rs lists, in its order.
@@ -156,11 +163,13 @@ fn every_file_says_first_what_it_may_touch() {
 
 #[test]
 fn files_are_short_enough_to_read_at_once() {
+    let tests = below(&Path::new(env!("CARGO_MANIFEST_DIR")).join("tests"));
+    assert!(tests.len() > 100, "{}", tests.len());
     let long = |(path, text): (String, String)| {
         let lines = text.lines().count();
-        (lines >= LONGEST).then(|| format!("src/{path}: {lines} lines"))
+        (lines >= LONGEST).then(|| format!("{path}: {lines} lines"))
     };
-    assert_eq!(sources().into_iter().filter_map(long).collect::<Vec<_>>(), Vec::<String>::new());
+    assert_eq!(sources().into_iter().chain(tests).filter_map(long).collect::<Vec<_>>(), Vec::<String>::new());
 }
 
 #[test]
@@ -201,6 +210,56 @@ fn every_task_of_a_worker_is_a_turn_of_it() {
         }
     }
     assert!(seen > 10, "{seen}");
+}
+
+/// Where a host's function is called: it is given its data first. With the statement up to that place, from the last `;` on.
+fn calls_of_the_host(code: &str) -> Vec<&str> {
+    let is_path = |c: char| c.is_alphanumeric() || "_.".contains(c);
+    let mut found = Vec::new();
+    for (at, _) in code.match_indices("user_data") {
+        let (before, after) = (&code[..at], &code[at + "user_data".len()..]);
+        let called = before.trim_end_matches(is_path).strip_suffix('(').unwrap_or_default();
+        let left = called.trim_end_matches(is_path);
+        let is_call = left.len() < called.len() && !left.ends_with("fn ");
+        if is_call && after.starts_with([',', ')']) {
+            found.push(&before[before.rfind(';').map_or(0, |at| at + 1)..]);
+        }
+    }
+    found
+}
+
+/// What a worker has put off must be announced before the host keeps it: `io::turn` says why. The helper `ask` of a body's source does it for its callers.
+#[test]
+fn each_function_of_the_host_is_called_outside_of_the_turn() {
+    let (mut seen, mut wrong) = (0, Vec::new());
+    for (path, text) in sources().into_iter().filter(|(path, _)| path.starts_with("capi/")) {
+        let code = code(text.split("#[cfg(test)]").next().unwrap_or_default());
+        for statement in calls_of_the_host(&code) {
+            seen += 1;
+            let is_asked = path == "capi/client/request_body.rs" && statement.contains("self.ask(|");
+            if !is_asked && !["outside(||", "call_host(||"].iter().any(|call| statement.contains(call)) {
+                wrong.push(format!("src/{path}: {}", statement.lines().last().unwrap_or_default().trim()));
+            }
+        }
+        // So that the calls can be found.
+        for (at, _) in code.match_indices("extern \"C\" fn(") {
+            let first = code[at + "extern \"C\" fn(".len()..].trim_start();
+            let is_found = ["user_data: *mut c_void", "*mut c_void"].iter().any(|data| first.starts_with(data));
+            assert!(is_found, "src/{path}: a function of the host's that is not given its data first: {first:.40}");
+        }
+    }
+    assert_eq!(wrong, Vec::<String>::new());
+    assert!(seen >= 12, "{seen}");
+}
+
+#[test]
+fn calls_of_the_host_are_found() {
+    let code = "let kept = HostData { user_data, drop }; call_host(|| unsafe { call(self.user_data, &event) }); \
+                unsafe { drop(kept.user_data) }; make(user_data); x(1, user_data); match a { B(ask) => ask(user_data, input) }";
+    let found: Vec<_> = calls_of_the_host(code).iter().map(|statement| statement.trim()).collect();
+    assert_eq!(found.len(), 4, "{found:?}");
+    assert!(found[0].starts_with("call_host(||") && found[1].starts_with("unsafe"), "{found:?}");
+    assert!(found[2].starts_with("make(") && found[3].contains("=> ask("), "{found:?}");
 }
 
 #[test]

@@ -109,13 +109,14 @@ impl Callback {
         let mut made = std::ptr::null_mut();
         let (user_data, input) = (self.kept.user_data, input.as_ptr());
         // SAFETY: the contracts of `atls_quote_fn`, `atls_evidence_fn` and `atls_attached_fn`.
-        let (status, made) = unsafe {
-            let status = match self.ask {
+        let status = turn::outside(|| unsafe {
+            match self.ask {
                 Ask::Quote(ask) => ask(user_data, input, &mut made),
                 Ask::Evidence(ask) => ask(user_data, input, fresh, &mut made),
-            };
-            (status, Owned::from_raw(made))
-        };
+            }
+        });
+        // SAFETY: as above.
+        let made = unsafe { Owned::from_raw(made) };
         let text = take(made).map(|buf| buf.bytes.to_vec());
         match (status, text) {
             (ATLS_OK, Some(text)) => Ok(text),

@@ -31,20 +31,23 @@ pub type atls_log_fn = Option<unsafe extern "C" fn(user_data: *mut c_void, level
 pub unsafe extern "C" fn atls_log_set(level: atls_log_level, callback: atls_log_fn, user_data: *mut c_void) {
     guard_value((), || {
         let Some(callback) = callback else { return crate::log::set(0, None) };
-        let host = Host(user_data);
+        let host = Host { user_data };
         crate::log::set(
             level,
             Some(Box::new(move |level, line| {
                 let host = &host;
                 let line = c_string(line);
                 // SAFETY: the contract of `atls_log_fn`.
-                turn::outside(|| unsafe { callback(host.0, level, atls_str::from_cstring(&line)) })
+                turn::outside(|| unsafe { callback(host.user_data, level, atls_str::from_cstring(&line)) })
             })),
         );
     });
 }
 
-struct Host(*mut c_void);
+struct Host {
+    user_data: *mut c_void,
+}
+
 // SAFETY: the callback is documented to run on any thread.
 unsafe impl Send for Host {}
 // SAFETY: and on several at once.
