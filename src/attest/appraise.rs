@@ -98,7 +98,8 @@ fn judge(request: &AppraisalRequest<'_>, ask: impl Fn(&'static dyn AnyFamily, &M
     let trust_anchor = trust_anchor(request)?;
     let (members, kind) = (&request.policy.any_of, request.evidence.tee());
     let several = members.len() > 1;
-    let mut checks = Vec::new();
+    let (mut checks, mut claims_of_last) = (Vec::new(), None);
+    let devices: Vec<_> = request.evidence.attached().iter().map(|_| Findings::default()).collect();
     let mut last = Verdict {
         trusted: false,
         tee: kind.name(),
@@ -120,7 +121,8 @@ fn judge(request: &AppraisalRequest<'_>, ask: impl Fn(&'static dyn AnyFamily, &M
             true => ask(member.family, member),
             false => of_another_kind(member),
         };
-        let attached = if member.family.tee() == kind { attached::judge(&mut judged, request)? } else { Vec::new() };
+        let attached =
+            if member.family.tee() == kind { attached::judge(&mut judged, request, &devices)? } else { Vec::new() };
         let Judged { lines, claims, is_exposed, trusted } = judged;
         if trusted {
             let Lines { checks, application, hold_until: holds_until, .. } = lines;
@@ -130,7 +132,7 @@ fn judge(request: &AppraisalRequest<'_>, ask: impl Fn(&'static dyn AnyFamily, &M
             return Ok(Verdict {
                 trusted,
                 checks,
-                claims,
+                claims: claims.map(|report| report()),
                 is_exposed,
                 application,
                 accepted_member,
@@ -143,7 +145,7 @@ fn judge(request: &AppraisalRequest<'_>, ask: impl Fn(&'static dyn AnyFamily, &M
         }
         last.only_certificate_differs |= lines.only_certificate_differs();
         if member.family.tee() == kind {
-            (last.claims, last.is_exposed, last.attached) = (claims, is_exposed, attached);
+            (claims_of_last, last.is_exposed, last.attached) = (claims, is_exposed, attached);
             // A member that does not look for an application does not hide that another has found one.
             if !lines.application.is_empty() {
                 last.application = lines.application;
@@ -157,7 +159,7 @@ fn judge(request: &AppraisalRequest<'_>, ask: impl Fn(&'static dyn AnyFamily, &M
         lines.judge(TEE, false, Status::EvidenceInvalid, kinds.join(" or "), kind.name());
         checks.extend(lines.checks);
     }
-    Ok(Verdict { checks, ..last })
+    Ok(Verdict { checks, claims: claims_of_last.map(|report| report()), ..last })
 }
 
 fn of_another_kind(member: &Member) -> Judged {

@@ -79,7 +79,8 @@ pub trait AnyAttached: Send + Sync {
     fn policy(&self, fields: PolicyFields) -> Result<Arc<dyn Any + Send + Sync>>;
     /// As `Family::anchor`, of one device.
     fn anchor(&self, part: &Part, request: &AppraisalRequest<'_>) -> Result<&'static str>;
-    fn judge(&self, block: &Block, request: &AppraisalRequest<'_>) -> Result<JudgedDevices>;
+    /// `findings`: of each attached part alone, by members that were asked before.
+    fn judge(&self, block: &Block, request: &AppraisalRequest<'_>, findings: &[Findings]) -> Result<JudgedDevices>;
     /// As `AttachedFamily::draft_block`.
     fn draft_block(&self, devices: &[&ClaimsReport]) -> Map<String, Value>;
 }
@@ -104,7 +105,8 @@ pub fn leads_to_simulated(request: &AppraisalRequest<'_>) -> Result<bool> {
 }
 
 /// Judges what is attached, as a part of the judgement of the main evidence: without that, nothing beside it is worth a look.
-pub fn judge(main: &mut Judged, request: &AppraisalRequest<'_>) -> Result<Vec<AttachedReport>> {
+/// `findings`: of each part, by members that were asked before.
+pub fn judge(main: &mut Judged, request: &AppraisalRequest<'_>, findings: &[Findings]) -> Result<Vec<AttachedReport>> {
     let (parts, blocks) = (request.evidence.attached(), &request.policy.attached);
     if parts.is_empty() && blocks.is_empty() {
         return Ok(Vec::new());
@@ -122,7 +124,7 @@ pub fn judge(main: &mut Judged, request: &AppraisalRequest<'_>) -> Result<Vec<At
     main.trusted &= all_asked;
     let mut reports = Vec::new();
     for block in blocks {
-        let judged = block.family.judge(block, request)?;
+        let judged = block.family.judge(block, request, findings)?;
         main.trusted &= judged.trusted;
         main.lines.checks.extend(judged.checks);
         reports.extend(judged.reports);
@@ -193,16 +195,16 @@ impl<F: AttachedFamily> AnyAttached for Erased<F> {
         }
     }
 
-    fn judge(&self, block: &Block, request: &AppraisalRequest<'_>) -> Result<JudgedDevices> {
+    fn judge(&self, block: &Block, request: &AppraisalRequest<'_>, findings: &[Findings]) -> Result<JudgedDevices> {
         let member = block.reference.downcast_ref::<F::Reference>();
         let member = member.ok_or_else(|| Fault::of_question(Status::Internal, "a block of another family"))?;
         let (mut judged, mut all) =
             (JudgedDevices { checks: Vec::new(), reports: Vec::new(), trusted: true }, Vec::new());
-        for (number, evidence) in request.evidence.attached().iter().filter_map(Part::get::<F>).enumerate() {
+        let parts = request.evidence.attached().iter().zip(findings);
+        let devices = parts.filter_map(|(part, findings)| Some((part.get::<F>()?, findings)));
+        for (number, (evidence, findings)) in devices.enumerate() {
             let AppraisalRequest { documents, anchors, binding, policy, received, now, .. } = *request;
             let main = request.evidence.tee();
-            // Of this device alone.
-            let findings = &Findings::default();
             let question =
                 Question { evidence, main, member, documents, anchors, binding, policy, findings, received, now };
             let (checks, claims, trusted) = Erased::<F>::judge_one(&question, number);

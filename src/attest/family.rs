@@ -47,7 +47,7 @@ pub trait Family: Sized + Send + Sync + 'static {
     /// One member of a policy's `any_of`.
     type Reference: Send + Sync + 'static;
     /// Authentic; not yet acceptable.
-    type Claims;
+    type Claims: 'static;
 
     /// Whether its evidence belongs to a session if it came by this protocol.
     fn is_carried_by(protocol: Protocol) -> bool {
@@ -161,10 +161,13 @@ impl fmt::Debug for Member {
     }
 }
 
+/// A report of claims, which is written for the member alone that a verdict shows.
+pub type LateReport = Box<dyn FnOnce() -> ClaimsReport>;
+
 /// What one member made of the evidence.
 pub struct Judged {
     pub lines: Lines,
-    pub claims: Option<ClaimsReport>,
+    pub claims: Option<LateReport>,
     pub is_exposed: Option<bool>,
     pub trusted: bool,
 }
@@ -325,7 +328,8 @@ impl<F: Family> AnyFamily for Erased<F> {
         let claims = F::verify(&mut lines, &of);
         let trusted = claims.as_ref().is_some_and(|claims| settle(&mut lines, claims, &of));
         let is_exposed = claims.as_ref().and_then(F::is_exposed);
-        Judged { lines, claims: claims.as_ref().map(F::report), is_exposed, trusted }
+        let report = |claims: F::Claims| Box::new(move || F::report(&claims)) as LateReport;
+        Judged { lines, claims: claims.map(report), is_exposed, trusted }
     }
 
     fn draft(&self, verdict: &Verdict) -> Option<Map<String, Value>> {

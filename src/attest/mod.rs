@@ -12,6 +12,7 @@ pub mod azure;
 mod bare_tdx;
 mod binding;
 pub mod ccel;
+mod chains;
 pub mod challenge;
 pub mod convert;
 pub mod dcap;

@@ -6,7 +6,7 @@
 //! policies are still evaluated each time. Bad results are never remembered.
 
 use std::collections::HashMap;
-use std::sync::Mutex;
+use std::sync::{Mutex, OnceLock};
 
 use aws_lc_rs::digest::{Context, SHA256};
 use aws_lc_rs::signature::{ECDSA_P384_SHA384_FIXED, UnparsedPublicKey};
@@ -118,6 +118,14 @@ impl SignatureVerificationAlgorithm for Remembering {
     fn fips(&self) -> bool {
         self.algorithm.fips()
     }
+}
+
+pub type Algorithm = &'static dyn SignatureVerificationAlgorithm;
+
+/// Each of `algorithms` with a memory of its own. They are in `made`, made once, for as long as the process lives.
+pub fn all(made: &'static OnceLock<Vec<Algorithm>>, algorithms: &[Algorithm]) -> &'static [Algorithm] {
+    let make = |algorithm: &Algorithm| &*Box::leak(Box::new(Remembering::new(*algorithm))) as Algorithm;
+    made.get_or_init(|| algorithms.iter().map(make).collect())
 }
 
 /// Whether a key of P-384 (SubjectPublicKeyInfo, DER) signed `message` with SHA-384; both numbers of the signature stand one after the other.

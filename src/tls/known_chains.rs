@@ -4,11 +4,8 @@
 use std::sync::OnceLock;
 
 use rustls::crypto::CryptoProvider;
-use rustls_pki_types::SignatureVerificationAlgorithm;
 
-use crate::attest::remembering::Remembering;
-
-type Algorithms = &'static [&'static dyn SignatureVerificationAlgorithm];
+use crate::attest::remembering::{Algorithm, all};
 
 /// The provider of all sessions. Names, dates and the use of a certificate are checked on each use; only the arithmetic of a signature that is known to be
 /// good is not done again.
@@ -16,17 +13,9 @@ pub fn provider() -> CryptoProvider {
     let mut provider = rustls::crypto::aws_lc_rs::default_provider();
     // `mapping`, by which the signature of a handshake (CertificateVerify) is checked, stays as it is.
     let algorithms = &mut provider.signature_verification_algorithms;
-    algorithms.all = remembering(algorithms.all);
+    static REMEMBERING: OnceLock<Vec<Algorithm>> = OnceLock::new();
+    algorithms.all = all(&REMEMBERING, algorithms.all);
     provider
-}
-
-fn remembering(all: Algorithms) -> Algorithms {
-    static MADE: OnceLock<Vec<&'static dyn SignatureVerificationAlgorithm>> = OnceLock::new();
-    // Made once, for as long as the process lives.
-    let made = |algorithm: &&'static dyn SignatureVerificationAlgorithm| {
-        &*Box::leak(Box::new(Remembering::new(*algorithm))) as &'static dyn SignatureVerificationAlgorithm
-    };
-    MADE.get_or_init(|| all.iter().map(made).collect())
 }
 
 #[cfg(test)]

@@ -225,6 +225,8 @@ const NUMBERS: &[(&str, &str, &str)] = &[
     ("Bytes of a request body", "server", "body of backlog"),
     ("Bytes of a body in one event", "server", "piece of backlog"),
     ("Good signatures that are remembered, of one algorithm", "attest", "const SIGNATURES"),
+    ("Chains of hardware's certificates that are remembered, of one family", "attest", "const CHAINS"),
+    ("Revocation lists of AMD that are remembered", "attest", "const LISTS"),
     ("Platforms that are remembered", "attest", "const MOST"),
     ("Answers of documents about platforms that are remembered", "attest", "const MOST"),
     ("Quotes", "attester", "const USUAL_PACE"),

@@ -1,6 +1,7 @@
 //! The certificate of a TPM's attestation key, up to one of Microsoft's roots. What it is for and whom it is about tells a confidential virtual machine from
 //! one without encrypted memory, whose TPM has a certificate as well. Pure.
 
+use std::sync::OnceLock;
 use std::time::Duration;
 
 use rustls_pki_types::{CertificateDer, UnixTime};
@@ -10,6 +11,8 @@ use x509_cert::der::oid::ObjectIdentifier;
 use x509_cert::der::{Decode, Reader, SliceReader};
 use x509_cert::ext::pkix::ExtendedKeyUsage;
 
+use crate::attest::chains::{Chains, Dates};
+use crate::attest::remembering::{self, Algorithm};
 use crate::attest::tpm::{EXPONENT, RSA_BYTES};
 
 /// Azure Virtual TPM Root Certificate Authority 2023, then Microsoft RSA Devices Root CA 2021: DER certificates one after another, as Microsoft publishes
@@ -55,10 +58,18 @@ pub struct AkDates {
     /// Unix seconds: the first and the last that it holds at.
     pub not_before: u64,
     pub not_after: u64,
+    /// The last that the chain holds at.
+    pub chain_until: u64,
 }
 
 /// Whether the first of `chain` is of the key with that modulus, in a confidential virtual machine, and leads by all of the rest to one of `roots` at `now`.
 pub fn check(chain: &[Vec<u8>], modulus: &[u8; RSA_BYTES], (roots, now): (&[u8], u64)) -> Result<AkDates, String> {
+    static CHAINS: Chains<AkDates> = Chains::new();
+    let certificates: Vec<_> = chain.iter().map(|der| &der[..]).collect();
+    CHAINS.find(&certificates, [roots, modulus], now, || walk(chain, modulus, (roots, now)))
+}
+
+fn walk(chain: &[Vec<u8>], modulus: &[u8; RSA_BYTES], (roots, now): (&[u8], u64)) -> Result<AkDates, String> {
     let (own, issuers) = chain.split_first().ok_or("none came along")?;
     let certificate = Certificate::from_der(own).map_err(|error| error.to_string())?;
     leads_to(own, issuers, (roots, now))?;
@@ -75,11 +86,10 @@ pub fn check(chain: &[Vec<u8>], modulus: &[u8; RSA_BYTES], (roots, now): (&[u8],
     if about.subject_public_key_info().subject_public_key.raw_bytes() != public_key(modulus) {
         return Err("of another key than the TPM's".into());
     }
-    let validity = about.validity();
-    Ok(AkDates {
-        not_before: validity.not_before.to_unix_duration().as_secs(),
-        not_after: validity.not_after.to_unix_duration().as_secs(),
-    })
+    let dates = |certificates: &[&[u8]]| Dates::of(certificates).ok_or("a certificate that cannot be read");
+    let all = dates(&chain.iter().map(|der| &der[..]).collect::<Vec<_>>())?;
+    let own = dates(&[own])?;
+    Ok(AkDates { not_before: own.from, not_after: own.until, chain_until: all.until })
 }
 
 /// Whether `issuer` has issued the last of `chain`, whose others have each been issued by the next, at `now`. Whether anybody trusts it is another question.
@@ -102,7 +112,9 @@ fn path(own: &[u8], issuers: &[Vec<u8>], (roots, now): (&[CertificateDer<'_>], u
     let time = UnixTime::since_unix_epoch(Duration::from_secs(now));
     // An authority may leave out what its certificates are for; the one of the key may not, see `check`.
     let usage = KeyUsage::required_if_present(ATTESTATION_KEY_BYTES);
-    let path = leaf.verify_for_usage(ALL_VERIFICATION_ALGS, &anchors, &issuers, time, usage, None, None);
+    static REMEMBERING: OnceLock<Vec<Algorithm>> = OnceLock::new();
+    let algorithms = remembering::all(&REMEMBERING, ALL_VERIFICATION_ALGS);
+    let path = leaf.verify_for_usage(algorithms, &anchors, &issuers, time, usage, None, None);
     let path = path.map_err(|error| error.to_string())?;
     // What is not part of the chain would pass without being looked at.
     if path.intermediate_certificates().count() == issuers.len() {

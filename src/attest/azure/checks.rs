@@ -7,6 +7,7 @@ use super::runtime_data::{CONSOLES, SECURE_BOOT, holds};
 use crate::attest::anchors::{SIMULATED, TrustAnchors, Vendor};
 use crate::attest::binding::Binding;
 use crate::attest::family::{Family, Question};
+use crate::attest::findings::Findings;
 use crate::attest::hash::{hex, sha256};
 use crate::attest::lines::{Lines, UNBOUND, one_of};
 use crate::attest::policy::Policy;
@@ -48,6 +49,11 @@ pub struct VtpmChecks<'a> {
     pub rules: &'a VtpmRules,
 }
 
+/// What the certificate of the TPM's key says, if it holds. No member has a say in this and the next.
+struct Certified(std::result::Result<AkDates, String>);
+/// Whether the TPM's key signed the quote.
+struct Signed(bool);
+
 /// What is known of the TPM's key besides that the paravisor vouches for it.
 pub struct Key {
     /// Of its certificate, if the policy requires one.
@@ -59,8 +65,8 @@ impl VtpmChecks<'_> {
     pub fn authentic<F: Family>(&mut self, of: &Question<'_, F>, report_data: &[[u8; 64]]) -> Option<Key> {
         self.runtime_data(report_data)?;
         let roots = of.anchors.root(Vendor::Microsoft, of.policy).ok()?.0;
-        let certificate = self.ak_certificate(roots, of.now)?;
-        self.tpm_quote()?;
+        let certificate = self.ak_certificate(roots, of)?;
+        self.tpm_quote(of.findings)?;
         self.pcr_digest()?;
         Some(Key { certificate })
     }
@@ -76,7 +82,7 @@ impl VtpmChecks<'_> {
         ok.then_some(())
     }
 
-    fn ak_certificate(&mut self, roots: &[u8], now: u64) -> Option<Option<AkDates>> {
+    fn ak_certificate<F: Family>(&mut self, roots: &[u8], of: &Question<'_, F>) -> Option<Option<AkDates>> {
         const EXPECTED: &str = "of the TPM's key in a confidential virtual machine, and leads to Microsoft's root now";
         if !self.rules.require_certificate {
             self.lines.skip(AK_CERTIFICATE, "the policy says \"ak_certificate\": \"off\", and names the paravisor");
@@ -84,15 +90,18 @@ impl VtpmChecks<'_> {
         }
         let (chain, modulus) = (&self.vtpm.ak_certificates, &self.vtpm.report.runtime.modulus);
         let status = if chain.is_empty() { Status::EvidenceInvalid } else { Status::QuoteInvalid };
-        let dates = ak::check(chain, modulus, (roots, now));
+        let certified = of.findings.once("", || Certified(ak::check(chain, modulus, (roots, of.now))));
+        let dates = &certified.0;
         let actual = dates.as_ref().err().map_or("it is, and does", |why| why);
         self.lines.judge(AK_CERTIFICATE, dates.is_ok(), status, EXPECTED, actual);
-        self.lines.passes_until_end_of(chain.iter().map(|der| &der[..]));
-        dates.ok().map(Some)
+        let dates = dates.as_ref().ok()?;
+        self.lines.passes_until(dates.chain_until);
+        Some(Some(*dates))
     }
 
-    fn tpm_quote(&mut self) -> Option<()> {
-        let ok = tpm::has_signed(&self.vtpm.report.runtime.modulus, &self.vtpm.message, &self.vtpm.signature);
+    fn tpm_quote(&mut self, findings: &Findings) -> Option<()> {
+        let Vtpm { report, message, signature, .. } = self.vtpm;
+        let ok = findings.once("", || Signed(tpm::has_signed(&report.runtime.modulus, message, signature))).0;
         let actual = if ok { "it is" } else { "it is not" };
         self.lines.judge(TPM_QUOTE, ok, Status::QuoteInvalid, "signed by the key in the runtime data", actual);
         ok.then_some(())

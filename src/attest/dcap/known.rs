@@ -3,13 +3,12 @@
 //! signature is checked by itself, before anything here counts. Pure, but for the memory.
 
 use rustls_pki_types::CertificateDer;
-use x509_cert::Certificate;
-use x509_cert::der::Decode;
 
 use super::PlatformId;
 use super::claims::PlatformClaims;
 use super::documents::Chosen;
 use super::layout::{QuoteKind, QuoteParts};
+use crate::attest::chains::Dates;
 use crate::attest::remembering::{Memory, fingerprint};
 
 /// Most platforms, and most judgements of them, that are remembered.
@@ -22,9 +21,8 @@ static JUDGED: Memory<PlatformClaims, MOST> = Memory::new();
 #[derive(Clone, Debug)]
 struct Certified {
     platform: PlatformId,
-    /// Unix seconds: the first and the last one at which all certificates of the chain hold.
-    from: u64,
-    until: u64,
+    /// Of the chain.
+    dates: Dates,
 }
 
 /// Of what vouches for an attestation key.
@@ -39,19 +37,15 @@ impl CertifiedBy {
     /// The platform, if it is known that its chain leads to the root, at `now`, and that it vouches for the attestation key.
     pub fn platform(&self, now: u64) -> Option<PlatformId> {
         let known = CERTIFIED.get(&self.0)?;
-        (known.from..=known.until).contains(&now).then_some(known.platform)
+        known.dates.include(now).then_some(known.platform)
     }
 
     /// To be called once that was found. A chain whose dates cannot be read is not remembered.
     pub fn remember(&self, platform: &PlatformId, chain: &[CertificateDer<'_>]) {
-        let (mut from, mut until) = (0, u64::MAX);
-        for der in chain {
-            let Ok(read) = Certificate::from_der(der) else { return };
-            let validity = read.tbs_certificate().validity();
-            from = from.max(validity.not_before.to_unix_duration().as_secs());
-            until = until.min(validity.not_after.to_unix_duration().as_secs());
+        let chain: Vec<_> = chain.iter().map(|der| &der[..]).collect();
+        if let Some(dates) = Dates::of(&chain) {
+            CERTIFIED.remember(self.0, Certified { platform: platform.clone(), dates });
         }
-        CERTIFIED.remember(self.0, Certified { platform: platform.clone(), from, until });
     }
 }
 

@@ -5,10 +5,9 @@ use std::time::Duration;
 use rustls_pki_types::{CertificateDer, UnixTime};
 use webpki::aws_lc_rs::ECDSA_P384_SHA384;
 use webpki::{EndEntityCert, KeyUsage, anchor_from_trusted_cert};
-use x509_cert::Certificate;
-use x509_cert::der::Decode;
 
 use super::document::NitroDocument;
+use crate::attest::chains::{Chains, Dates};
 use crate::attest::remembering::{Remembering, is_signed_by_p384};
 
 /// The root of Nitro enclaves, G1: <https://aws-nitro-enclaves.amazonaws.com/AWS_NitroEnclaves_Root-G1.zip>. A test holds the fingerprint.
@@ -27,12 +26,20 @@ pub struct Signer {
     /// Unix seconds: the first and the last that the certificate holds at.
     pub not_before: u64,
     pub not_after: u64,
+    /// The last that the chain holds at.
+    pub chain_until: u64,
 }
 
 impl Signer {
     /// The document's certificate leads by all of the rest of its bundle, in that order, to `root`. The first of the bundle is a root by its own
     /// word; it is not looked at.
     pub fn of(document: &NitroDocument, root: &[u8], now: u64) -> Result<Signer, String> {
+        static CHAINS: Chains<Signer> = Chains::new();
+        let certificates: Vec<_> = document.certificates().chain([root]).collect();
+        CHAINS.find(&certificates, [], now, || Signer::walk(document, root, now))
+    }
+
+    fn walk(document: &NitroDocument, root: &[u8], now: u64) -> Result<Signer, String> {
         let root = CertificateDer::from(root);
         let anchors = [anchor_from_trusted_cert(&root).map_err(|error| format!("root: {error}"))?];
         let bundle = document.cabundle.iter().skip(1);
@@ -49,12 +56,13 @@ impl Signer {
         if !INTERMEDIATES.contains(&used.len()) {
             return Err(format!("{} intermediates, at least 1 and at most 4", used.len()));
         }
-        let certificate = Certificate::from_der(&document.certificate).map_err(|error| error.to_string())?;
-        let validity = certificate.tbs_certificate().validity();
+        let dates = |certificates: &[&[u8]]| Dates::of(certificates).ok_or("a certificate that cannot be read");
+        let own = dates(&[&document.certificate])?;
         Ok(Signer {
             key: leaf.subject_public_key_info().to_vec(),
-            not_before: validity.not_before.to_unix_duration().as_secs(),
-            not_after: validity.not_after.to_unix_duration().as_secs(),
+            not_before: own.from,
+            not_after: own.until,
+            chain_until: dates(&document.certificates().collect::<Vec<_>>())?.until,
         })
     }
 

@@ -12,6 +12,7 @@ mod registers;
 
 use std::marker::PhantomData;
 use std::ops::ControlFlow;
+use std::rc::Rc;
 
 use serde_json::{Map, Value};
 
@@ -41,9 +42,17 @@ pub type Nitro = AwsFamily<Enclave>;
 /// An instance with a NitroTPM.
 pub type NitroTpm = AwsFamily<TpmInstance>;
 
-fn signer<R: Registers>(of: &Question<'_, AwsFamily<R>>) -> std::result::Result<Signer, String> {
-    let (root, _) = of.anchors.root(Vendor::Aws, of.policy).map_err(|fault| fault.message)?;
-    Signer::of(of.evidence, root, of.now)
+/// Who signed, or why that is nobody whom AWS vouches for; and whether the signature is good.
+struct Found(std::result::Result<Signer, String>, bool);
+
+/// No member has a say in it.
+fn find<R: Registers>(of: &Question<'_, AwsFamily<R>>) -> Rc<Found> {
+    of.findings.once("", || {
+        let root = of.anchors.root(Vendor::Aws, of.policy).map_err(|fault| fault.message);
+        let signer = root.and_then(|(root, _)| Signer::of(of.evidence, root, of.now));
+        let is_signed = signer.as_ref().is_ok_and(|signer| signer.has_signed(of.evidence));
+        Found(signer, is_signed)
+    })
 }
 
 impl<R: Registers> Family for AwsFamily<R> {
@@ -73,7 +82,7 @@ impl<R: Registers> Family for AwsFamily<R> {
 
     /// AWS has no documents beside the certificates in the evidence.
     fn needs(of: &Question<'_, AwsFamily<R>>) -> Option<Vec<Need>> {
-        signer(of).is_ok_and(|signer| signer.has_signed(of.evidence)).then(Vec::new)
+        find(of).1.then(Vec::new)
     }
 
     fn glance(lines: &mut Lines, of: &Question<'_, AwsFamily<R>>) {
@@ -81,15 +90,15 @@ impl<R: Registers> Family for AwsFamily<R> {
     }
 
     fn verify(lines: &mut Lines, of: &Question<'_, AwsFamily<R>>) -> Option<NitroClaims> {
-        let signer = signer(of);
+        let found = find(of);
+        let Found(signer, is_signed) = &*found;
         let (ok, actual) = (signer.is_ok(), signer.as_ref().err().map_or("it does", |why| why));
         lines.judge(CHAIN, ok, Status::QuoteInvalid, "a certificate that leads to AWS's root now", actual);
-        let signer = signer.ok()?;
-        lines.passes_until_end_of(of.evidence.certificates());
-        let ok = signer.has_signed(of.evidence);
-        let actual = if ok { "it is" } else { "it is not" };
-        lines.judge(SIGNATURE, ok, Status::QuoteInvalid, "signed by the certificate's key", actual);
-        ok.then(|| NitroClaims { document: of.evidence.clone(), signer })
+        let signer = signer.as_ref().ok()?;
+        lines.passes_until(signer.chain_until);
+        let actual = if *is_signed { "it is" } else { "it is not" };
+        lines.judge(SIGNATURE, *is_signed, Status::QuoteInvalid, "signed by the certificate's key", actual);
+        is_signed.then(|| NitroClaims { document: of.evidence.clone(), signer: signer.clone() })
     }
 
     fn bound(lines: &mut Lines, claims: &NitroClaims, of: &Question<'_, AwsFamily<R>>) -> ControlFlow<()> {

@@ -27,23 +27,31 @@ pub const GPU_DISTINCT: CheckId = CheckId::new("gpu_distinct");
 
 const UNMEASURED: &str = "the policy says \"unmeasured\": true";
 
+/// Which GPU signed, or why that is none that NVIDIA vouches for; and whether the signature is good. No member has a say in it.
+struct Found(Result<Device, String>, bool);
+
 /// Chain, signature, and the firmware that both are about.
 pub fn verify(lines: &mut Lines, of: &Question<'_, Nvidia>) -> Option<GpuClaims> {
-    let root = of.anchors.root(Vendor::Nvidia, of.policy).map_err(|fault| fault.message);
-    let device = root.and_then(|(root, _)| Device::of(of.evidence, root, of.now));
+    let report = &of.evidence.report;
+    let found = of.findings.once("", || {
+        let root = of.anchors.root(Vendor::Nvidia, of.policy).map_err(|fault| fault.message);
+        let device = root.and_then(|(root, _)| Device::of(of.evidence, root, of.now));
+        let is_signed = device.as_ref().is_ok_and(|device| device.has_signed(report));
+        Found(device, is_signed)
+    });
+    let Found(device, is_signed) = &*found;
     let (ok, actual) = (device.is_ok(), device.as_ref().err().map_or("it does", |why| why));
     lines.judge(CHAIN, ok, Status::QuoteInvalid, "a certificate that leads to NVIDIA's root now", actual);
-    let (device, report) = (device.ok()?, &of.evidence.report);
-    let ok = device.has_signed(report);
-    let actual = if ok { "it is" } else { "it is not" };
-    lines.judge(SIGNATURE, ok, Status::QuoteInvalid, "signed by the certificate's key", actual);
-    if !ok {
+    let device = device.as_ref().ok()?;
+    let actual = if *is_signed { "it is" } else { "it is not" };
+    lines.judge(SIGNATURE, *is_signed, Status::QuoteInvalid, "signed by the certificate's key", actual);
+    if !is_signed {
         return None;
     }
     let shown = |fwid: Option<[u8; 48]>| fwid.map_or_else(|| "none".into(), |fwid| hex(&fwid));
     let ok = device.fwid.is_some() && device.fwid == report.firmware.fwid;
     lines.judge(FWID, ok, Status::QuoteInvalid, shown(device.fwid), shown(report.firmware.fwid));
-    ok.then(|| GpuClaims { report: report.clone(), device })
+    ok.then(|| GpuClaims { report: report.clone(), device: device.clone() })
 }
 
 /// Whether the report was made for this session, and the list says the same nonce.

@@ -2,7 +2,6 @@
 
 use std::time::Duration;
 
-use aws_lc_rs::signature::{ECDSA_P384_SHA384_FIXED, UnparsedPublicKey};
 use rustls_pki_types::{CertificateDer, UnixTime};
 use webpki::aws_lc_rs::ECDSA_P384_SHA384;
 use webpki::{EndEntityCert, KeyUsage, anchor_from_trusted_cert};
@@ -12,6 +11,8 @@ use x509_cert::der::asn1::{ObjectIdentifier, PrintableStringRef, Utf8StringRef};
 
 use super::evidence::{Arch, CERTIFICATES, GpuEvidence};
 use super::report::{DIGEST, Report};
+use crate::attest::chains::Chains;
+use crate::attest::remembering::{Remembering, is_signed_by_p384};
 
 /// The root of device identities. A test holds the fingerprint.
 pub const NVIDIA_ROOT_DER: &[u8] = include_bytes!("nvidia_device_root.der");
@@ -39,6 +40,13 @@ pub struct Device {
 impl Device {
     /// The first certificate leads by the next three, in that order, to `root`, which is the last.
     pub fn of(evidence: &GpuEvidence, root: &[u8], now: u64) -> Result<Device, String> {
+        static CHAINS: Chains<Device> = Chains::new();
+        let certificates: Vec<_> = evidence.certificates.iter().map(|der| &der[..]).chain([root]).collect();
+        CHAINS.find(&certificates, [], now, || Device::walk(evidence, root, now))
+    }
+
+    fn walk(evidence: &GpuEvidence, root: &[u8], now: u64) -> Result<Device, String> {
+        static P384: Remembering = Remembering::new(ECDSA_P384_SHA384);
         let [own, one, two, family, last] = &evidence.certificates[..] else {
             return Err(format!("{} certificates, not {CERTIFICATES}", evidence.certificates.len()));
         };
@@ -50,7 +58,7 @@ impl Device {
         let issuers = [one, two, family].map(|der| CertificateDer::from(&der[..]));
         let leaf = EndEntityCert::try_from(&own).map_err(|error| error.to_string())?;
         let (time, usage) = (UnixTime::since_unix_epoch(Duration::from_secs(now)), KeyUsage::client_auth());
-        let path = leaf.verify_for_usage(&[ECDSA_P384_SHA384], &anchors, &issuers, time, usage, None, None);
+        let path = leaf.verify_for_usage(&[&P384], &anchors, &issuers, time, usage, None, None);
         let path = path.map_err(|error| error.to_string())?;
         if !path.intermediate_certificates().map(|issuer| issuer.der()).eq(issuers.iter().cloned()) {
             return Err("its certificates are not the chain, in order".into());
@@ -73,7 +81,7 @@ impl Device {
     }
 
     pub fn has_signed(&self, report: &Report) -> bool {
-        UnparsedPublicKey::new(&ECDSA_P384_SHA384_FIXED, &self.key).verify(&report.signed, &report.signature).is_ok()
+        is_signed_by_p384(&self.key, &report.signed, &report.signature)
     }
 
     /// Whether both are one.

@@ -7,6 +7,8 @@ use x509_cert::der::oid::ObjectIdentifier;
 use x509_cert::der::{AnyRef, Decode, Encode, Reader, SliceReader};
 
 use super::pss;
+use crate::attest::documents::Document;
+use crate::attest::remembering::{Memory, fingerprint};
 
 const CRL_NUMBER: ObjectIdentifier = ObjectIdentifier::new_unwrap("2.5.29.20");
 const AUTHORITY_KEY: ObjectIdentifier = ObjectIdentifier::new_unwrap("2.5.29.35");
@@ -54,9 +56,39 @@ impl CrlDates {
             number,
         })
     }
+
+    /// Whether a list of these dates holds at `now`.
+    pub fn check(&self, now: u64) -> Result<(), String> {
+        let CrlDates { issued, expires, .. } = *self;
+        match () {
+            _ if now < issued => Err(format!("issued at {issued}, which is after now ({now})")),
+            _ if now >= expires => Err(format!("expired at {expires}, now is {now}")),
+            _ => Ok(()),
+        }
+    }
 }
 
+/// Most lists, each with a certificate that is not on it, that are remembered.
+const LISTS: usize = 64;
+
 impl Crl {
+    /// Whether `certificate` is on the list, and the list's dates, if it is one of `ark` (both DER) that holds at `now`. That a certificate is not on a list
+    /// that the root has signed is remembered, by every byte of all three; the dates are looked at each time.
+    pub fn judge(document: &Document, ark: &[u8], certificate: &[u8], now: u64) -> Result<(bool, CrlDates), String> {
+        static CLEAN: Memory<CrlDates, LISTS> = Memory::new();
+        let key = fingerprint(&[document.fingerprint(), ark, certificate]);
+        if let Some(dates) = CLEAN.get(&key) {
+            return dates.check(now).map(|()| (false, dates));
+        }
+        let list = Crl::read(document.body(), ark)?;
+        list.dates.check(now)?;
+        let is_revoked = list.revokes(certificate)?;
+        if !is_revoked {
+            CLEAN.remember(key, list.dates);
+        }
+        Ok((is_revoked, list.dates))
+    }
+
     /// Reads a list that `ark` (DER) must have signed.
     pub fn read(der: &[u8], ark: &[u8]) -> Result<Crl, String> {
         let list = parse(der)?;
@@ -68,16 +100,6 @@ impl Crl {
         whole(&list)?;
         signed(der, &ark)?;
         Ok(Crl { dates: CrlDates::of(&list)?, list })
-    }
-
-    /// Whether it holds at `now`.
-    pub fn check_dates(&self, now: u64) -> Result<(), String> {
-        let CrlDates { issued, expires, .. } = self.dates;
-        match () {
-            _ if now < issued => Err(format!("issued at {issued}, which is after now ({now})")),
-            _ if now >= expires => Err(format!("expired at {expires}, now is {now}")),
-            _ => Ok(()),
-        }
     }
 
     /// Whether the certificate (DER) is on it.

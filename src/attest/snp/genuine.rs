@@ -1,6 +1,8 @@
 //! Who made a report: the checks whose success makes what it says authentic, in the order in which they are made, each as one line of the verdict.
 //! Pure.
 
+use std::rc::Rc;
+
 use super::checks::{CHAIN, CHIP_ID, CRL, LEAF, LEAF_TCB, PRODUCTS, REPORT, SIGNATURE, SIGNING_KEY};
 use super::claims::SnpClaims;
 use super::crl::{Crl, CrlDates};
@@ -13,6 +15,7 @@ use super::roots::Roots;
 use crate::attest::anchors::{TrustAnchors, Vendor};
 use crate::attest::documents::{Document, Documents};
 use crate::attest::family::{Family, Need, Question};
+use crate::attest::findings::Findings;
 use crate::attest::hash::hex;
 use crate::attest::lines::Lines;
 use crate::attest::policy::Policy;
@@ -27,6 +30,7 @@ pub struct ReportQuestion<'a> {
     documents: &'a Documents,
     anchors: &'a TrustAnchors,
     policy: &'a Policy,
+    findings: &'a Findings,
     now: u64,
 }
 
@@ -36,10 +40,43 @@ impl<'a> ReportQuestion<'a> {
         (report, leaf): (&'a [u8; LENGTH], Option<&'a Leaf>),
         rules: &'a SnpRules,
     ) -> ReportQuestion<'a> {
-        let Question { documents, anchors, policy, now, .. } = *of;
-        ReportQuestion { report, leaf, rules, documents, anchors, policy, now }
+        let Question { documents, anchors, policy, findings, now, .. } = *of;
+        ReportQuestion { report, leaf, rules, documents, anchors, policy, findings, now }
+    }
+
+    fn roots(&self, product: Product) -> Result<Roots<'a>, String> {
+        let (all, _) = self.anchors.root(Vendor::Amd, self.policy).map_err(|fault| fault.message)?;
+        Roots::of(all, product)
+    }
+
+    /// Whether AMD vouches for the certificate. No member has a say in what this and the next two find.
+    fn chain(&self, leaf: &Leaf, product: Product, key: SigningKey) -> Rc<Chain> {
+        let find = || Chain(self.roots(product).and_then(|roots| leaf.leads_to(&roots, key, self.now)));
+        self.findings.once("", find)
+    }
+
+    fn is_signed(&self, report: &Report, leaf: &Leaf) -> bool {
+        self.findings.once("", || Signed(leaf.has_signed(report))).0
+    }
+
+    /// What the list says, and whether it holds.
+    fn list(&self, document: &Document, product: Product, key: SigningKey) -> Rc<Listed> {
+        let judge = || {
+            let roots = self.roots(product)?;
+            Crl::judge(document, roots.ark, roots.issuer_of(key), self.now)
+        };
+        self.findings.once("", || Listed(judge()))
     }
 }
+
+/// Whether the certificate leads to the root.
+struct Chain(Result<(), String>);
+/// Whether its key signed the report.
+struct Signed(bool);
+/// Whether the intermediate is on the list, and the list's dates.
+struct Listed(Result<(bool, CrlDates), String>);
+/// The certificate, with the evidence or from the vendor's service.
+struct Shown(Option<Result<Leaf, String>>);
 
 /// The claims, if all of them hold; else the line of the first that does not says why.
 pub fn verify(lines: &mut Lines, of: &ReportQuestion<'_>) -> Option<SnpClaims> {
@@ -47,20 +84,20 @@ pub fn verify(lines: &mut Lines, of: &ReportQuestion<'_>) -> Option<SnpClaims> {
     let report = checks.report()?;
     checks.product(report.product)?;
     checks.signing_key(&report)?;
-    let leaf = checks.leaf(&report)?;
+    let shown = checks.leaf(&report)?;
+    let leaf = shown.0.as_ref()?.as_ref().ok()?;
     let product = match report.product {
         Some(product) => product,
         // Version 2 does not say what the processor is; its key's issuer does.
-        None => checks.product_of(&leaf)?,
+        None => checks.product_of(leaf)?,
     };
-    let (all, _) = of.anchors.root(Vendor::Amd, of.policy).ok()?;
-    let roots = checks.chain(&report, &leaf, Roots::of(all, product))?;
+    checks.chain(&report, leaf, product)?;
     // First, since for a report that is not genuine nobody is asked for a list.
-    checks.signature(&report, &leaf)?;
-    let crl = checks.crl(&roots, product, report.signing_key)?;
-    let facts = checks.leaf_tcb(&report, &leaf, product)?;
+    checks.signature(&report, leaf)?;
+    let crl = checks.crl(product, report.signing_key)?;
+    let facts = checks.leaf_tcb(&report, leaf, product)?;
     checks.chip_id(&report, &facts, product)?;
-    let Leaf { not_before, not_after, .. } = leaf;
+    let Leaf { not_before, not_after, .. } = *leaf;
     Some(SnpClaims { report, product, leaf: facts, not_before, not_after, crl })
 }
 
@@ -70,13 +107,9 @@ pub fn needs(of: &ReportQuestion<'_>) -> Option<Vec<Need>> {
     let issuer = of.leaf.and_then(|leaf| leaf.issuer);
     let product = report.product.or(issuer.map(|(product, _)| product))?;
     let key = report.signing_key;
-    if let Some(leaf) = of.leaf {
-        let (all, _) = of.anchors.root(Vendor::Amd, of.policy).ok()?;
-        let roots = Roots::of(all, product).ok()?;
-        leaf.leads_to(&roots, key, of.now).ok()?;
-        if !leaf.has_signed(&report) {
-            return None;
-        }
+    let is_made_by = |leaf| of.chain(leaf, product, key).0.is_ok() && of.is_signed(&report, leaf);
+    if !of.leaf.is_none_or(is_made_by) {
+        return None;
     }
     let rules = of.rules;
     let is_wanted = rules.products.contains(&product)
@@ -151,30 +184,33 @@ impl Genuine<'_, '_> {
         ok.then_some(())
     }
 
-    fn leaf(&mut self, report: &Report) -> Option<Leaf> {
+    fn leaf(&mut self, report: &Report) -> Option<Rc<Shown>> {
         const EXPECTED: &str = "the certificate of the key that signed";
         let refused = |lines: &mut Lines, status: Status, why: String| {
             lines.judge(LEAF, false, status, EXPECTED, why);
             None
         };
-        if let Some(leaf) = self.of.leaf {
+        let known = || self.known_leaf(report).map(|document| Leaf::read(document.body()));
+        let find = || Shown(self.of.leaf.cloned().map(Ok).or_else(known));
+        let shown = self.of.findings.once("", find);
+        if self.of.leaf.is_some() {
             self.lines.judge(LEAF, true, Status::Ok, EXPECTED, "came with the evidence");
-            return Some(leaf.clone());
+            return Some(shown);
         }
         if !can_be_asked_for(report) {
             let why = "none came with the evidence, and nobody can be asked for this one";
             return refused(self.lines, Status::EvidenceInvalid, why.into());
         }
-        let Some(document) = self.known_leaf(report) else {
-            let why = "none came with the evidence, and none is at hand";
-            return refused(self.lines, Status::CollateralUnavailable, why.into());
-        };
-        match Leaf::read(document.body()) {
-            Ok(leaf) => {
-                self.lines.judge(LEAF, true, Status::Ok, EXPECTED, "from the vendor's service");
-                Some(leaf)
+        match &shown.0 {
+            None => {
+                let why = "none came with the evidence, and none is at hand";
+                refused(self.lines, Status::CollateralUnavailable, why.into())
             }
-            Err(why) => refused(self.lines, Status::CollateralInvalid, why),
+            Some(Ok(_)) => {
+                self.lines.judge(LEAF, true, Status::Ok, EXPECTED, "from the vendor's service");
+                Some(shown)
+            }
+            Some(Err(why)) => refused(self.lines, Status::CollateralInvalid, why.clone()),
         }
     }
 
@@ -182,18 +218,18 @@ impl Genuine<'_, '_> {
         self.of.documents.find(&AmdDocumentKind::leaf(report.product?, report))
     }
 
-    fn chain<'r>(&mut self, report: &Report, leaf: &Leaf, roots: Result<Roots<'r>, String>) -> Option<Roots<'r>> {
+    fn chain(&mut self, report: &Report, leaf: &Leaf, product: Product) -> Option<()> {
         let key = report.signing_key;
-        let held = roots.and_then(|roots| leaf.leads_to(&roots, key, self.of.now).map(|()| roots));
+        let held = &self.of.chain(leaf, product, key).0;
         let expected = format!("a {} that leads to AMD's root of its product now", key.name());
         let (ok, actual) = (held.is_ok(), held.as_ref().err().map_or("it does", |why| why));
         self.lines.judge(CHAIN, ok, Status::QuoteInvalid, expected, actual);
         self.lines.passes_until(leaf.not_after);
-        held.ok()
+        held.is_ok().then_some(())
     }
 
     /// `Some(None)` if none is used.
-    fn crl(&mut self, roots: &Roots<'_>, product: Product, key: SigningKey) -> Option<Option<CrlDates>> {
+    fn crl(&mut self, product: Product, key: SigningKey) -> Option<Option<CrlDates>> {
         const EXPECTED: &str = "the root's list holds now, and the intermediate is not on it";
         let document = self.of.documents.find(&AmdDocumentKind::crl(product, key));
         let document = match (self.of.rules.crl, document) {
@@ -211,20 +247,18 @@ impl Genuine<'_, '_> {
             }
             (_, Some(document)) => document,
         };
-        let read = Crl::read(document.body(), roots.ark);
-        let read = read.and_then(|list| list.check_dates(self.of.now).map(|()| list));
-        let judged = read.and_then(|list| Ok((list.revokes(roots.issuer_of(key))?, list.dates)));
-        let (status, actual) = match &judged {
+        let judged = &self.of.list(document, product, key).0;
+        let (status, actual) = match judged {
             Ok((false, dates)) => (Status::Ok, format!("number {}, holds until {}", dates.number, dates.expires)),
             Ok((true, _)) => (Status::QuoteInvalid, "the intermediate is revoked".into()),
             Err(why) => (Status::CollateralInvalid, why.clone()),
         };
         self.lines.judge(CRL, status == Status::Ok, status, EXPECTED, actual);
-        judged.ok().filter(|(revoked, _)| !revoked).map(|(_, dates)| Some(dates))
+        judged.as_ref().ok().filter(|(revoked, _)| !revoked).map(|(_, dates)| Some(*dates))
     }
 
     fn signature(&mut self, report: &Report, leaf: &Leaf) -> Option<()> {
-        let ok = leaf.has_signed(report);
+        let ok = self.of.is_signed(report, leaf);
         let actual = if ok { "it is" } else { "it is not" };
         self.lines.judge(SIGNATURE, ok, Status::QuoteInvalid, "signed by the certificate's key", actual);
         ok.then_some(())

@@ -15,6 +15,7 @@ use super::product::{Product, SigningKey};
 use super::pss::PSS;
 use super::roots::{Roots, common_name};
 use super::tcb::Tcb;
+use crate::attest::chains::Chains;
 use crate::attest::remembering::is_signed_by_p384;
 
 /// No certificate of AMD's is larger.
@@ -83,6 +84,12 @@ impl Leaf {
 
     /// Whether AMD vouches for a key of that kind: by one intermediate, which is built in, to one root.
     pub fn leads_to(&self, roots: &Roots<'_>, key: SigningKey, now: u64) -> Result<(), String> {
+        static CHAINS: Chains<()> = Chains::new();
+        let certificates = [&self.der[..], roots.issuer_of(key), roots.ark];
+        CHAINS.find(&certificates, [], now, || self.walk(roots, key, now))
+    }
+
+    fn walk(&self, roots: &Roots<'_>, key: SigningKey, now: u64) -> Result<(), String> {
         let (root, issuers) = (CertificateDer::from(roots.ark), [CertificateDer::from(roots.issuer_of(key))]);
         let anchors = [anchor_from_trusted_cert(&root).map_err(|error| format!("root: {error}"))?];
         let own = CertificateDer::from(&self.der[..]);
