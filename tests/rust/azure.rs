@@ -87,7 +87,23 @@ fn documents_that_are_not_there() {
     bare.policy["type"] = "azure_tdx_vtpm".into();
     bare.policy["paravisor"] = json!([mrtd]);
     bare.collateral = nothing();
-    bare.refused("COLLATERAL_UNAVAILABLE", "quote");
+    let verdict = bare.refused("COLLATERAL_UNAVAILABLE", "quote").verdict;
+    // What is recorded of it was found without any document: the case has none, and says that its chain wants some. All of that is in the verdict.
+    let claims = &case(TDX)["claims"];
+    assert_eq!((&case(TDX)["expect"], &case(TDX)["collateral"]), (&json!({"ok": true}), &Value::Null));
+    for name in ["td_report", "runtime_data", "tpm_quote", "pcr_digest"] {
+        assert_eq!(outcome(&verdict, name), "pass", "{name}");
+    }
+    let checks = verdict["checks"].as_array().unwrap();
+    let line = |name: &str| checks.iter().find(|check| check["name"] == name).unwrap();
+    let expected = format!("{}{}", claims["var_data_sha256"].as_str().unwrap(), "00".repeat(32));
+    assert_eq!(line("runtime_data")["actual"], expected);
+    assert!(line("quote")["actual"].as_str().unwrap().contains("is not at hand"), "{verdict}");
+    // The only documents of that time are about another platform.
+    let mut other = bare.clone();
+    (other.collateral, other.now) = (certified.collateral.clone(), certified.now);
+    let verdict = other.refused("COLLATERAL_INVALID", "quote").verdict;
+    assert!(verdict["checks"][0]["actual"].as_str().unwrap().contains("00806F050000"), "{verdict}");
     certified.bent("COLLATERAL_UNAVAILABLE", "quote", |bent| bent.collateral = nothing());
     snp.bent("COLLATERAL_UNAVAILABLE", "crl", |bent| bent.policy["snp"]["crl"] = "require".into());
     snp.bent("COLLATERAL_UNAVAILABLE", "leaf", |bent| bent.leaf = None);
