@@ -31,12 +31,13 @@ fn fixed<const N: usize>(digest: digest::Digest) -> [u8; N] {
     out
 }
 
-/// Lower-case hexadecimal.
+/// Lower-case hexadecimal. Not inlined: hundreds of places call it.
+#[inline(never)]
 pub fn hex(data: &[u8]) -> String {
-    const DIGITS: &[u8; 16] = b"0123456789abcdef";
-    let mut text = Vec::with_capacity(data.len() * 2);
-    for byte in data {
-        text.extend_from_slice(&[DIGITS[usize::from(byte >> 4)], DIGITS[usize::from(byte & 15)]]);
+    let digit = |nibble: u8| nibble + if nibble < 10 { b'0' } else { b'a' - 10 };
+    let mut text = vec![0; data.len() * 2];
+    for (pair, byte) in text.as_chunks_mut().0.iter_mut().zip(data) {
+        *pair = [digit(byte >> 4), digit(byte & 15)];
     }
     // Digits are text.
     String::from_utf8(text).unwrap_or_default()
@@ -49,7 +50,7 @@ pub fn unhex(text: &str) -> Option<Vec<u8>> {
     // Every digit is looked up before any is judged: the usual text has no other characters.
     let mut seen = 0;
     out.extend(pairs.iter().map(|[high, low]| {
-        let (high, low) = (NIBBLES[usize::from(*high)], NIBBLES[usize::from(*low)]);
+        let (high, low) = (nibble(*high), nibble(*low));
         seen |= high | low;
         high << 4 | (low & 15)
     }));
@@ -64,20 +65,20 @@ pub fn unhex_array<const N: usize>(text: &str) -> Option<[u8; N]> {
     unhex(text)?.try_into().ok()
 }
 
-/// What stands in [`NIBBLES`] for characters that are no digits: a bit that no digit has.
+/// What stands for characters that are no digits: a bit that no digit has.
 const NONE: u8 = 0x10;
 
-/// The value of each hexadecimal digit.
-static NIBBLES: [u8; 256] = {
-    let mut table = [NONE; 256];
-    let mut value = 0;
-    while value < 16 {
-        table[b"0123456789abcdef"[value] as usize] = value as u8;
-        table[b"0123456789ABCDEF"[value] as usize] = value as u8;
-        value += 1;
+/// The value of a hexadecimal digit, or [`NONE`]. Without a table, so that many are looked up at once.
+fn nibble(character: u8) -> u8 {
+    let (digit, letter) = (character.wrapping_sub(b'0'), (character | 0x20).wrapping_sub(b'a'));
+    if digit < 10 {
+        digit
+    } else if letter < 6 {
+        letter + 10
+    } else {
+        NONE
     }
-    table
-};
+}
 
 #[cfg(test)]
 mod tests {

@@ -93,6 +93,19 @@ pub fn base64(object: &Value, member: &str) -> Result<Option<Vec<u8>>, String> {
     STANDARD.decode(text).map(Some).map_err(|error| format!("{member} is not base64: {error}"))
 }
 
+/// An object of these members. `json!` makes code for each member; this is made once.
+pub fn object_of(members: &mut [(&'static str, Value)]) -> Value {
+    members.iter_mut().map(|(name, value)| ((*name).to_owned(), value.take())).collect::<Map<_, _>>().into()
+}
+
+/// As `json!`, for an object whose values turn into JSON by themselves.
+macro_rules! object {
+    ({ $($name:literal: $value:expr),* $(,)? }) => {
+        $crate::attest::json::object_of(&mut [$(($name, serde_json::Value::from($value))),*])
+    };
+}
+pub(crate) use object;
+
 /// Compact JSON with the keys of every object sorted, which for ASCII keys and integer numbers is RFC 8785.
 pub fn sorted_compact(value: &Value) -> String {
     fn sort(value: &Value) -> Value {

@@ -1,7 +1,6 @@
 //! The lines of a verdict, as the families write them. Pure.
 
-use x509_cert::Certificate;
-use x509_cert::der::Decode;
+use std::borrow::Cow;
 
 use super::binding::{Binding, public_key};
 use super::hash::{hex, sha256};
@@ -37,43 +36,37 @@ pub struct Lines {
 }
 
 impl Lines {
-    pub fn judge(
+    pub fn judge<'t>(
         &mut self,
         id: CheckId,
         ok: bool,
         status: Status,
-        expected: impl Into<String>,
-        actual: impl Into<String>,
+        expected: impl Into<Cow<'t, str>>,
+        actual: impl Into<Cow<'t, str>>,
     ) {
-        let outcome = if ok { Outcome::Pass } else { Outcome::Fail };
-        let (expected, actual) = (expected.into(), actual.into());
-        self.checks.push(Check { id, member: None, part: None, outcome, expected, actual, status });
+        self.push(id, if ok { Outcome::Pass } else { Outcome::Fail }, status, (expected.into(), actual.into()));
     }
 
     pub fn skip(&mut self, id: CheckId, why: &str) {
-        let (outcome, status) = (Outcome::Skipped, Status::Ok);
-        self.checks.push(Check {
-            id,
-            member: None,
-            part: None,
-            outcome,
-            expected: String::new(),
-            actual: why.into(),
-            status,
-        });
+        self.push(id, Outcome::Skipped, Status::Ok, ("".into(), why.into()));
+    }
+
+    /// Not inlined: hundreds of places write a line.
+    #[inline(never)]
+    fn push(
+        &mut self,
+        id: CheckId,
+        outcome: Outcome,
+        status: Status,
+        (expected, actual): (Cow<'_, str>, Cow<'_, str>),
+    ) {
+        let (expected, actual) = (expected.into_owned(), actual.into_owned());
+        self.checks.push(Check { id, member: None, part: None, outcome, expected, actual, status });
     }
 
     /// A check that has passed fails after this moment, in Unix seconds.
     pub fn passes_until(&mut self, end: u64) {
         self.hold_until = Some(self.hold_until.map_or(end, |known| known.min(end)));
-    }
-
-    /// The same, after the first of these certificates (DER) has ended.
-    pub fn passes_until_end_of<'a>(&mut self, certificates: impl IntoIterator<Item = &'a [u8]>) {
-        // What a check has passed has dates; one that is read there alone is looked at again with everything else.
-        for read in certificates.into_iter().flat_map(Certificate::from_der) {
-            self.passes_until(read.tbs_certificate().validity().not_after.to_unix_duration().as_secs());
-        }
     }
 
     /// Checks that were made apart, and when they end.
@@ -82,6 +75,7 @@ impl Lines {
         apart.hold_until.into_iter().for_each(|end| self.passes_until(end));
     }
 
+    #[inline(never)]
     pub fn passed(&self, id: &CheckId) -> bool {
         self.checks.iter().any(|check| check.id == *id && check.outcome == Outcome::Pass)
     }
@@ -99,6 +93,7 @@ impl Lines {
     }
 
     /// Whether what the evidence holds of the session is what `binding` asks for; `None` if it holds nothing.
+    #[inline(never)]
     pub fn report_data(&mut self, binding: &Binding, tee: Tee, actual: Option<[u8; 64]>) {
         match binding.report_data(tee) {
             None => self.skip(REPORT_DATA, UNBOUND),
@@ -111,6 +106,7 @@ impl Lines {
     }
 
     /// What the policy says of certificates that carry evidence, if this came in one.
+    #[inline(never)]
     pub fn certificate(&mut self, policy: &Policy, binding: &Binding, now: u64) {
         let Binding::Certificate(certificate) = binding else { return };
         let rules = policy.ra_tls.as_ref().filter(|rules| rules.formats.contains(&certificate.format));
@@ -124,6 +120,7 @@ impl Lines {
     }
 
     /// The policy's pins of the other side's key, which are the same for all families.
+    #[inline(never)]
     pub fn spki(&mut self, policy: &Policy, binding: &Binding) {
         let pins = &policy.spki_sha256;
         if pins.is_empty() {

@@ -1,7 +1,7 @@
 //! Looking at a machine before there is a policy for it: evidence is judged by the draft of a policy that it gives itself, so the verdict says all that a
 //! verdict says, and what it says is never that the machine is trusted. Pure.
 
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 
 use super::appraise::AppraisalRequest;
 use super::attached::{ATTACHING, Block};
@@ -66,26 +66,28 @@ fn read(settings: &[u8]) -> Result<Value> {
 /// One of each type, about nothing that exists: they make the library ask, fetch and look. A guest of dstack is looked at last of those in trust domains,
 /// because its log says the most.
 fn members() -> Vec<Value> {
-    let bytes = |count: usize| "11".repeat(count);
-    let zero = json!({"bootloader": 0, "tee": 0, "snp": 0, "microcode": 0});
-    let turin = json!({"fmc": 0, "bootloader": 0, "tee": 0, "snp": 0, "microcode": 0});
-    let firmware = json!({
-        "products": ["Milan", "Genoa", "Turin"], "min_tcb": {"Milan": zero, "Genoa": zero, "Turin": turin},
-        "signing_key": ["vcek", "vlek"], "csp_id": ["none"], "min_report_version": 2,
-    });
-    let mut snp = Map::from_iter([("type".to_owned(), json!("snp")), ("measurement".to_owned(), json!([bytes(48)]))]);
-    snp.extend(firmware.as_object().cloned().unwrap_or_default());
-    vec![
-        json!({"type": "tdx", "measurements": [{"mrtd": bytes(48), "rtmr1": bytes(48), "rtmr2": bytes(48)}], "cache_collateral": true}),
-        json!({"type": "dstack_tdx", "disable_runtime_verification": true, "cache_collateral": true}),
-        snp.into(),
-        json!({"type": "nitro", "pcrs": {"0": [bytes(48)]}}),
-        json!({"type": "nitro_tpm", "pcrs": {"4": [bytes(48)], "7": [bytes(48)], "12": [bytes(48)]}}),
-        json!({"type": "sgx", "mr_enclave": [bytes(32)], "cache_collateral": true}),
-        json!({"type": "azure_tdx_vtpm", "pcrs": {"4": [bytes(32)]}, "cache_collateral": true}),
-        json!({"type": "azure_snp_vtpm", "pcrs": {"4": [bytes(32)]}, "snp": firmware}),
-    ]
+    let text =
+        MEMBERS.replace("{48}", &"11".repeat(48)).replace("{32}", &"11".repeat(32)).replace("{firmware}", FIRMWARE);
+    // A test reads them; a policy without members is refused.
+    serde_json::from_str(&text).unwrap_or_default()
 }
+
+const MEMBERS: &str = r#"[
+    {"type": "tdx", "measurements": [{"mrtd": "{48}", "rtmr1": "{48}", "rtmr2": "{48}"}], "cache_collateral": true},
+    {"type": "dstack_tdx", "disable_runtime_verification": true, "cache_collateral": true},
+    {"type": "snp", "measurement": ["{48}"], {firmware}},
+    {"type": "nitro", "pcrs": {"0": ["{48}"]}},
+    {"type": "nitro_tpm", "pcrs": {"4": ["{48}"], "7": ["{48}"], "12": ["{48}"]}},
+    {"type": "sgx", "mr_enclave": ["{32}"], "cache_collateral": true},
+    {"type": "azure_tdx_vtpm", "pcrs": {"4": ["{32}"]}, "cache_collateral": true},
+    {"type": "azure_snp_vtpm", "pcrs": {"4": ["{32}"]}, "snp": {{firmware}}}
+]"#;
+
+const FIRMWARE: &str = r#""products": ["Milan", "Genoa", "Turin"], "min_tcb": {
+        "Milan": {"bootloader": 0, "tee": 0, "snp": 0, "microcode": 0},
+        "Genoa": {"bootloader": 0, "tee": 0, "snp": 0, "microcode": 0},
+        "Turin": {"fmc": 0, "bootloader": 0, "tee": 0, "snp": 0, "microcode": 0}
+    }, "signing_key": ["vcek", "vlek"], "csp_id": ["none"], "min_report_version": 2"#;
 
 /// Devices are asked for, and looked at if they are there.
 fn devices() -> Result<Vec<Block>> {

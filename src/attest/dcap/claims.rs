@@ -1,13 +1,14 @@
 //! What a verified quote and its collateral say of the platform, in our own words so that the verifying crate stays behind `dcap`. Pure.
 
 use dcap_qvl::{PckCertFlag, QuoteClaims, TcbStatus};
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use super::documents::DocumentKind;
 use super::layout::QuoteKind;
 use super::unverified::{Culprit, Unverified};
 use super::{qe_status, rfc3339};
 use crate::attest::hash::hex;
+use crate::attest::json::object;
 use crate::verdict::ClaimsReport;
 
 /// Authentic claims of the machine that made a quote.
@@ -76,7 +77,7 @@ impl PlatformClaims {
     }
 
     fn platform(&self) -> Value {
-        json!({
+        object!({
             "fmspc": hex(&self.fmspc), "ppid": hex(&self.ppid),
             "platform_instance": self.platform_instance.map(|value| hex(&value)),
             "tcb_date": self.tcb_date, "smt": self.smt, "cached_keys": self.cached_keys,
@@ -85,7 +86,7 @@ impl PlatformClaims {
     }
 
     fn collateral(&self) -> Value {
-        json!({
+        object!({
             "issued": self.issued, "expires": self.expires, "evaluation_number": self.evaluation_number,
             "pck_crl_number": self.pck_crl_number, "root_crl_number": self.root_crl_number,
         })

@@ -6,11 +6,13 @@ use crate::attest::hash::{hex, unhex};
 use crate::attest::{Fault, Result};
 use crate::status::Status;
 
+#[inline(never)]
 pub fn invalid(path: &str, why: String) -> Fault {
     Fault::of_policy(Status::PolicyInvalid, format!("{path}: {why}"))
 }
 
 /// The members of one object that have not been read yet. `null` counts as absent everywhere.
+/// What reads them is not inlined: hundreds of fields are read.
 pub struct PolicyFields {
     path: String,
     members: Map<String, Value>,
@@ -26,6 +28,7 @@ impl PolicyFields {
         }
     }
 
+    #[inline(never)]
     pub fn invalid(&self, field: &str, why: String) -> Fault {
         invalid(&format!("{}.{field}", self.path), why)
     }
@@ -39,12 +42,14 @@ impl PolicyFields {
     }
 
     /// As `take`, but tells a member that is `null` from one that is not there.
+    #[inline(never)]
     pub fn take_nullable(&mut self, field: &str) -> Option<Value> {
         self.known.push(field.into());
         self.members.shift_remove(field)
     }
 
     /// Refuses what nobody asked for, and says what there could be instead.
+    #[inline(never)]
     pub fn finish(self) -> Result<()> {
         match self.members.keys().next() {
             None => Ok(()),
@@ -52,14 +57,17 @@ impl PolicyFields {
         }
     }
 
+    #[inline(never)]
     pub fn bool(&mut self, field: &str) -> Result<Option<bool>> {
         self.typed(field, "true or false", Value::as_bool)
     }
 
+    #[inline(never)]
     pub fn u64(&mut self, field: &str) -> Result<Option<u64>> {
         self.typed(field, "a whole number, zero or more", Value::as_u64)
     }
 
+    #[inline(never)]
     pub fn string(&mut self, field: &str) -> Result<Option<String>> {
         self.typed(field, "a string", |value| value.as_str().map(str::to_owned))
     }
@@ -72,11 +80,13 @@ impl PolicyFields {
         }
     }
 
+    #[inline(never)]
     pub fn object(&mut self, field: &str) -> Result<Option<PolicyFields>> {
         let path = format!("{}.{field}", self.path);
         self.take(field).map(|value| PolicyFields::new(&path, value)).transpose()
     }
 
+    #[inline(never)]
     fn array(&mut self, field: &str) -> Result<Option<Vec<Value>>> {
         match self.take(field) {
             None => Ok(None),
@@ -88,12 +98,14 @@ impl PolicyFields {
         }
     }
 
+    #[inline(never)]
     pub fn objects(&mut self, field: &str) -> Result<Option<Vec<PolicyFields>>> {
         let Some(items) = self.array(field)? else { return Ok(None) };
         let read = |(index, item)| PolicyFields::new(&format!("{}.{field}[{index}]", self.path), item);
         items.into_iter().enumerate().map(read).collect::<Result<_>>().map(Some)
     }
 
+    #[inline(never)]
     pub fn strings(&mut self, field: &str) -> Result<Option<Vec<String>>> {
         let Some(items) = self.array(field)? else { return Ok(None) };
         let read = |(index, item): (usize, Value)| match item {
@@ -104,11 +116,13 @@ impl PolicyFields {
     }
 
     /// Lower-case hex of exactly `N` bytes.
+    #[inline(never)]
     pub fn hex<const N: usize>(&mut self, field: &str) -> Result<Option<[u8; N]>> {
         let Some(text) = self.string(field)? else { return Ok(None) };
         exact(&text).map(Some).map_err(|why| self.invalid(field, why))
     }
 
+    #[inline(never)]
     pub fn hexes<const N: usize>(&mut self, field: &str) -> Result<Option<Vec<[u8; N]>>> {
         let Some(texts) = self.strings(field)? else { return Ok(None) };
         let read = |(index, text): (usize, &String)| {
@@ -126,6 +140,7 @@ impl PolicyFields {
     }
 
     /// SHA-256 digests, with or without the prefix `sha256:`.
+    #[inline(never)]
     pub fn digests(&mut self, field: &str) -> Result<Option<Vec<[u8; 32]>>> {
         let Some(texts) = self.strings(field)? else { return Ok(None) };
         let read = |(index, text): (usize, &String)| {

@@ -1,10 +1,9 @@
 //! What a verified quote says of an enclave, for the rules about it and for readers of the verdict. Pure.
 
-use serde_json::json;
-
 use super::report::EnclaveReport;
 use crate::attest::dcap::{PlatformClaims, QuoteKind, Unverified, report};
 use crate::attest::hash::hex;
+use crate::attest::json::object;
 use crate::verdict::ClaimsReport;
 
 /// Authentic claims of an enclave.
@@ -23,7 +22,7 @@ impl SgxClaims {
 
     pub fn to_report(&self) -> ClaimsReport {
         let enclave = &self.enclave;
-        self.platform.report(json!({
+        self.platform.report(object!({
             "mr_enclave": hex(&enclave.mr_enclave), "mr_signer": hex(&enclave.mr_signer),
             "isv_prod_id": enclave.isv_prod_id, "isv_svn": enclave.isv_svn,
             "isv_ext_prod_id": hex(&enclave.isv_ext_prod_id), "isv_family_id": hex(&enclave.isv_family_id),

@@ -1,6 +1,6 @@
 //! What a genuine report says, for the rules about it and for readers of the verdict. Pure.
 
-use serde_json::{Map, Value, json};
+use serde_json::{Map, Value};
 
 use super::bits::{platform_bit, policy_bit};
 use super::crl::CrlDates;
@@ -9,6 +9,7 @@ use super::leaf::{Holder, LeafFacts};
 use super::product::Product;
 use super::tcb::Tcb;
 use crate::attest::hash::hex;
+use crate::attest::json::object;
 use crate::verdict::ClaimsReport;
 
 /// Authentic claims of a guest, its machine and the machine's firmware.
@@ -54,7 +55,7 @@ impl SnpClaims {
 
     fn measurements(&self) -> Value {
         let report = &self.report;
-        json!({
+        object!({
             "measurement": hex(&report.measurement()), "host_data": hex(&report.host_data()),
             "id_key_digest": hex(&report.id_key_digest()),
             "author_key_digest": report.author_key_digest().map(|digest| hex(&digest)),
@@ -67,7 +68,7 @@ impl SnpClaims {
     fn platform(&self) -> Value {
         let report = &self.report;
         let mitigations = report.mitigations();
-        json!({
+        object!({
             "product": self.product.name(), "cpuid": report.cpuid().map(|bytes| hex(&bytes)),
             "chip_id": hex(&report.chip_id()), "signing_key": report.signing_key.name(), "csp_id": self.provider(),
             "report_version": report.version,
@@ -84,7 +85,7 @@ impl SnpClaims {
     }
 
     fn collateral(&self) -> Value {
-        json!({
+        object!({
             "leaf_not_before": self.not_before, "leaf_not_after": self.not_after,
             "crl_number": self.crl.map(|dates| dates.number), "crl_issued": self.crl.map(|dates| dates.issued),
             "crl_expires": self.crl.map(|dates| dates.expires),

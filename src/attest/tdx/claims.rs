@@ -1,10 +1,11 @@
 //! What a verified quote says of a trust domain. Pure.
 
 use dcap_qvl::quote::{Report, TDAttributes};
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use crate::attest::dcap::{PlatformClaims, Unverified};
 use crate::attest::hash::hex;
+use crate::attest::json::object;
 use crate::verdict::ClaimsReport;
 
 /// Of the attributes' first byte, the TD under debug.
@@ -59,7 +60,7 @@ impl TdxClaims {
     }
 
     fn measurements(&self) -> Value {
-        json!({
+        object!({
             "mrtd": hex(&self.mr_td),
             "rtmr0": hex(&self.rtmr[0]), "rtmr1": hex(&self.rtmr[1]),
             "rtmr2": hex(&self.rtmr[2]), "rtmr3": hex(&self.rtmr[3]),
