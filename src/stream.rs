@@ -13,7 +13,7 @@ use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use crate::connect::{ConnectTarget, TrustedStream, connect};
 use crate::error::{Error, Phase, Result, Status};
 use crate::io::sync::lock;
-use crate::operation::{Cancel, Credit, Outlet, SendQueue, TransferEvent};
+use crate::operation::{Cancel, Credit, Observer, Outlet, Running, SendQueue, TransferEvent};
 use crate::verdict::Verdict;
 use crate::verifier::Standing;
 
@@ -32,16 +32,22 @@ pub struct StreamState {
     trust: OnceLock<Arc<Standing>>,
 }
 
+impl Running for StreamState {
+    fn cancel(&self) {
+        self.cancel.cancel();
+    }
+}
+
 impl StreamState {
-    /// Of a stream that is to be; `on_writable` is told when it takes more again.
+    /// Of a stream that is to be; `writer` is told when it takes more again.
     pub fn new(
         (credit, automatic): (u64, bool),
         verdict: Option<Arc<Verdict>>,
-        on_writable: Box<dyn Fn() + Send + Sync>,
+        writer: Arc<dyn Observer>,
     ) -> StreamState {
         StreamState {
             credit: Arc::new(Credit::new(credit, automatic)),
-            outgoing: SendQueue::new(on_writable),
+            outgoing: SendQueue::new(Some(writer)),
             cancel: Cancel::default(),
             closing: Cancel::default(),
             verdict,

@@ -49,7 +49,7 @@ impl BlockingExchange {
         check_may_block()?;
         let (complete, head) = request.complete()?;
         let reservation = connection.reserve()?;
-        let body = request.begin_body(Box::new(|| ()));
+        let body = request.begin_body(None);
         // Boxed: it is moved several times.
         let (sent, options, informational) =
             (body.begin(), request.options().clone(), Arc::<InformationalHeads>::default());
@@ -73,7 +73,7 @@ impl BlockingExchange {
         waits: bool,
     ) -> Result<BlockingExchange> {
         check_may_block()?;
-        let body = request.begin_body(Box::new(|| ()));
+        let body = request.begin_body(None);
         let call = request.call(body.clone())?;
         let route: Arc<OnceLock<ResponseRoute>> = Arc::default();
         let (client, found, turn) = (client.clone(), route.clone(), client.queue(&call));

@@ -6,13 +6,19 @@ use super::HttpConnection;
 use super::engine::EngineKind;
 use crate::connect::ConnectTarget;
 use crate::error::{Error, Result, Status};
-use crate::operation::{Cancel, Outlet, TransferEvent, canceled};
+use crate::operation::{Cancel, Outlet, Running, TransferEvent, canceled};
 
 /// What the host and the driving task share.
 #[derive(Default)]
 pub struct SharedConnection {
     connection: OnceLock<Arc<HttpConnection>>,
     pub cancel: Cancel,
+}
+
+impl Running for SharedConnection {
+    fn cancel(&self) {
+        self.cancel.cancel();
+    }
 }
 
 impl SharedConnection {

@@ -15,7 +15,7 @@ use super::{ClientRequest, HttpConnection, RequestBody};
 use crate::error::Result;
 use crate::io::deadline::{Wait, within};
 use crate::message::RequestHead;
-use crate::operation::{Cancel, Credit, Outlet, SendQueue, TransferEvent};
+use crate::operation::{Cancel, Credit, Observer, Outlet, Running, SendQueue, TransferEvent};
 
 /// What the host and the driving task share.
 pub struct SharedExchange {
@@ -30,9 +30,6 @@ pub struct SharedExchange {
     pub route: OnceLock<ResponseRoute>,
 }
 
-/// Called when a streamed body has room again.
-pub type OnWritable = Box<dyn Fn() + Send + Sync>;
-
 /// A request that is ready to run: what carries it, and what its host and its task share.
 pub struct Prepared {
     carrier: Carrier,
@@ -45,11 +42,11 @@ impl Prepared {
         connection: &Arc<HttpConnection>,
         request: &ClientRequest,
         credit: Credit,
-        on_writable: OnWritable,
+        writer: Arc<dyn Observer>,
     ) -> Result<Prepared> {
         let (complete, head) = request.complete()?;
         let reservation = connection.reserve()?;
-        let body = request.begin_body(on_writable);
+        let body = request.begin_body(Some(writer));
         let shared = SharedExchange::new(credit, &body, request, Some(connection.clone()));
         let carrier = Carrier::Connection { reservation, request: complete, head, body: body.begin() };
         Ok(Prepared { carrier, shared })
@@ -60,14 +57,20 @@ impl Prepared {
         client: &Arc<HttpClient>,
         request: &ClientRequest,
         credit: Credit,
-        on_writable: OnWritable,
+        writer: Arc<dyn Observer>,
     ) -> Result<Prepared> {
         request.complete()?;
-        let body = request.begin_body(on_writable);
+        let body = request.begin_body(Some(writer));
         let shared = SharedExchange::new(credit, &body, request, None);
         let call = Box::new(request.call(body)?);
         let turn = client.queue(&call);
         Ok(Prepared { carrier: Carrier::Client { client: client.clone(), call, turn }, shared })
+    }
+}
+
+impl Running for SharedExchange {
+    fn cancel(&self) {
+        self.cancel.cancel();
     }
 }
 

@@ -16,7 +16,7 @@ use crate::message::form::FormField;
 use crate::message::header_fields::HeaderFields;
 use crate::message::host::check_host;
 use crate::message::{RequestHead, check_header, form};
-use crate::operation::SendQueue;
+use crate::operation::{Observer, SendQueue};
 
 /// One request, which may be used several times. Head and options are shared with the exchanges that are made with it.
 pub struct ClientRequest {
@@ -164,9 +164,9 @@ impl ClientRequest {
         Arc::make_mut(&mut self.head)
     }
 
-    /// The body for one exchange; `on_writable` is called when a stream has room again.
-    pub(super) fn begin_body(&self, on_writable: Box<dyn Fn() + Send + Sync>) -> PendingBody {
-        self.body.begin(on_writable)
+    /// The body for one exchange; `writer`, if there is one, is told when a stream has room again.
+    pub(super) fn begin_body(&self, writer: Option<Arc<dyn Observer>>) -> PendingBody {
+        self.body.begin(writer)
     }
 
     /// The request for a client. Errors: InvalidArgument.
@@ -204,11 +204,11 @@ impl ClientBody {
         }
     }
 
-    fn begin(&self, on_writable: Box<dyn Fn() + Send + Sync>) -> PendingBody {
+    fn begin(&self, writer: Option<Arc<dyn Observer>>) -> PendingBody {
         match self {
             ClientBody::Full(data) => PendingBody::Full(data.clone()),
             ClientBody::Stream { length, may_rewind } => {
-                let outgoing = SendQueue::new(on_writable);
+                let outgoing = SendQueue::new(writer);
                 if *may_rewind {
                     outgoing.allow_rewind();
                 }

@@ -278,7 +278,7 @@ mod tests {
     }
 
     fn streamed() -> (Arc<SendQueue>, RequestBody) {
-        let pieces = Arc::new(SendQueue::new(Box::new(|| ())));
+        let pieces = Arc::new(SendQueue::new(None));
         pieces.open();
         pieces.allow_rewind();
         let body = RequestBody::stream(pieces.clone(), None);

@@ -18,7 +18,7 @@ use crate::error::{Error, Phase, Result, Status};
 use crate::h1::{Connection, ProtocolError, Role, Rules, State};
 use crate::io::deadline::ChosenDuration;
 use crate::io::sync::lock;
-use crate::operation::{Cancel, Credit, Observer, TransferEvent};
+use crate::operation::{Cancel, Credit, Observer, Running, TransferEvent};
 use crate::stream::PendingStream;
 use crate::verdict::Verdict;
 use crate::verifier::Standing;
@@ -65,6 +65,12 @@ struct DriverState {
 struct MessageLimits {
     body: Option<u64>,
     body_within: ChosenDuration,
+}
+
+impl Running for H1Driver {
+    fn cancel(&self) {
+        self.cancel.cancel();
+    }
 }
 
 impl H1Driver {
@@ -220,7 +226,7 @@ impl H1Driver {
 
     fn announce(&self, wanted: bool) {
         if wanted {
-            self.observer.post(TransferEvent::Writable, None);
+            self.observer.clone().post(TransferEvent::Writable, None);
         }
     }
 }

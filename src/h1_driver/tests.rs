@@ -49,7 +49,7 @@ impl Liveness for Pipe {
 struct Diary(Mutex<String>);
 
 impl Observer for Diary {
-    fn post(&self, event: TransferEvent, _: Option<OwnedSemaphorePermit>) {
+    fn post(self: Arc<Self>, event: TransferEvent, _: Option<OwnedSemaphorePermit>) {
         let text = match event {
             TransferEvent::Head(head) => format!("[{}]", head.status),
             TransferEvent::Informational(head) => format!("({})", head.status),

@@ -1,4 +1,4 @@
-//! The head of a message that was received, or its trailers, as it was spelled: read only, shared, in one allocation, and checked by the parser that read
+//! The head of a message that was received, or its trailers, as it was spelled: read only, in one allocation, and checked by the parser that read
 //! it. (`header_fields` is for what a program writes: it can be changed, and checks what it is given.) Pure.
 
 use crate::h1::Event;
@@ -9,25 +9,40 @@ pub struct ReceivedHead {
     pub status: u16,
     /// 0 or 1, of HTTP/1.x.
     pub minor_version: u8,
-    /// Reason phrase, then names and values in turn, each followed by a NUL: for C, in one allocation.
-    text: Vec<u8>,
-    /// Where each of them begins; the reason first.
-    starts: Vec<u32>,
+    /// First a table with places for `places` numbers, which say where in the text each part begins; `parts` of them are taken. Then the text: reason
+    /// phrase, and names and values in turn, each followed by a NUL for C.
+    memory: Vec<u8>,
+    places: u32,
+    parts: u32,
 }
+
+/// Bytes of a number in the table.
+const PLACE: usize = size_of::<u32>();
+/// Places of a table that grows.
+const PLACES: u32 = 24;
 
 impl ReceivedHead {
     pub fn new(status: u16, minor_version: u8, reason: &[u8]) -> ReceivedHead {
-        let mut head =
-            ReceivedHead { status, minor_version, text: Vec::with_capacity(512), starts: Vec::with_capacity(24) };
+        let mut head = ReceivedHead::with_room(status, minor_version, PLACES, 400);
         head.push(reason);
         head
     }
 
     /// Of a request or response that has just arrived.
     pub fn of(event: &Event<'_>) -> ReceivedHead {
-        let mut head = ReceivedHead::new(event.status, (event.version & 1) as u8, event.reason);
+        let text = event.fields.iter().map(|(_, name, value)| name.len() + value.len() + 2);
+        let (places, text) = (1 + 2 * event.fields.len() as u32, event.reason.len() + 1 + text.sum::<usize>());
+        let mut head = ReceivedHead::with_room(event.status, (event.version & 1) as u8, places, text);
+        head.push(event.reason);
         event.fields.iter().for_each(|(_, name, value)| head.add(name, value));
         head
+    }
+
+    fn with_room(status: u16, minor_version: u8, places: u32, text: usize) -> ReceivedHead {
+        let table = places as usize * PLACE;
+        let mut memory = Vec::with_capacity(table + text);
+        memory.resize(table, 0);
+        ReceivedHead { status, minor_version, memory, places, parts: 0 }
     }
 
     /// The trailers of a body, if there are any.
@@ -46,15 +61,39 @@ impl ReceivedHead {
     }
 
     fn push(&mut self, part: &[u8]) {
-        self.starts.push(u32::try_from(self.text.len()).unwrap_or(u32::MAX));
-        self.text.extend_from_slice(part);
-        self.text.push(0);
+        if self.parts == self.places {
+            self.grow();
+        }
+        let start = u32::try_from(self.text().len()).unwrap_or(u32::MAX);
+        let place = self.parts as usize * PLACE;
+        self.memory[place..place + PLACE].copy_from_slice(&start.to_ne_bytes());
+        self.parts += 1;
+        self.memory.extend_from_slice(part);
+        self.memory.push(0);
+    }
+
+    /// Twice as many places: the text moves behind them.
+    fn grow(&mut self) {
+        let (old, places) = (self.places as usize * PLACE, (2 * self.places).max(PLACES));
+        let more = places as usize * PLACE - old;
+        self.memory.splice(old..old, std::iter::repeat_n(0, more));
+        self.places = places;
+    }
+
+    fn text(&self) -> &[u8] {
+        &self.memory[self.places as usize * PLACE..]
+    }
+
+    /// Where a part begins; none if there is no such part.
+    fn start(&self, index: usize) -> Option<usize> {
+        let table = self.memory.get(..self.parts as usize * PLACE)?;
+        let (starts, _) = table.as_chunks::<PLACE>();
+        starts.get(index).map(|start| u32::from_ne_bytes(*start) as usize)
     }
 
     fn part(&self, index: usize) -> Option<&[u8]> {
-        let start = *self.starts.get(index)? as usize;
-        let end = self.starts.get(index + 1).map_or(self.text.len(), |next| *next as usize);
-        self.text.get(start..end)
+        let (text, start) = (self.text(), self.start(index)?);
+        text.get(start..self.start(index + 1).unwrap_or(text.len()))
     }
 
     fn bare(&self, index: usize) -> &[u8] {
@@ -97,6 +136,29 @@ impl ReceivedHead {
 
     /// Number of fields.
     pub fn count(&self) -> usize {
-        self.starts.len() / 2
+        self.parts as usize / 2
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn parts_are_found_however_many_there_are() {
+        for count in [0, 1, 11, 12, 24, 25, 300] {
+            let mut head = ReceivedHead::new(200, 1, b"OK");
+            let lines: Vec<_> = (0..count).map(|n| (format!("Name-{n}"), "v".repeat(n))).collect();
+            lines.iter().for_each(|(name, value)| head.add(name.as_bytes(), value.as_bytes()));
+            assert_eq!((head.count(), head.reason()), (count, &b"OK\0"[..]));
+            let found = head.lines().map(|(name, value)| (name.to_vec(), value.to_vec()));
+            assert!(
+                found.eq(lines.iter().map(|(name, value)| (name.clone().into_bytes(), value.clone().into_bytes())))
+            );
+            assert_eq!((head.name(count), head.value(count)), (None, None));
+            assert_eq!(head.find("nAME-0").is_some(), count > 0);
+        }
+        let none = ReceivedHead::default();
+        assert_eq!((none.count(), none.reason(), none.name(0), none.find("a")), (0, &b"\0"[..], None, None));
     }
 }

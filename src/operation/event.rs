@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
-use super::Credit;
+use super::Credited;
 use crate::error::Error;
 use crate::message::ReceivedHead;
 
@@ -22,7 +22,7 @@ pub enum TransferEvent {
     Informational(ReceivedHead),
     Head(ReceivedHead),
     /// Bytes, taken from the credit; if that is automatic, they are granted again when the host is done with the event.
-    Data(Bytes, Arc<Credit>),
+    Data(Bytes, Arc<dyn Credited>),
     Trailers(ReceivedHead),
     /// The peer will send no more; our direction may still be open.
     End,

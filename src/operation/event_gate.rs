@@ -70,15 +70,17 @@ impl<T> EventGate<T> {
         if !state.admit(last) {
             return Some(item);
         }
-        state.waiting.push_back(item);
         if state.delivering {
+            state.waiting.push_back(item);
             return None;
         }
         state.delivering = true;
-        while let Some(item) = state.waiting.pop_front() {
+        let mut next = Some(item);
+        while let Some(item) = next {
             drop(state);
             deliver(item);
             state = lock(&self.state);
+            next = state.waiting.pop_front();
         }
         state.delivering = false;
         None

@@ -1,7 +1,7 @@
 //! The outlet through which an operation reports. `capi` puts a C queue behind it. No I/O.
 
 use std::net::SocketAddr;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
@@ -10,8 +10,8 @@ use crate::error::{Error, Status};
 
 /// Where events go.
 pub trait Observer<E = TransferEvent>: Send + Sync {
-    /// The permit, if any, is dropped when the host is done with the event.
-    fn post(&self, event: E, permit: Option<OwnedSemaphorePermit>);
+    /// The permit, if any, is dropped when the host is done with the event. Takes the reference that it is called with, which the event may keep.
+    fn post(self: Arc<Self>, event: E, permit: Option<OwnedSemaphorePermit>);
 }
 
 /// Events that a host has not taken yet, for one operation. Beyond this the producer waits, so that an unread queue is
@@ -22,7 +22,8 @@ const WAITING: usize = 4;
 /// must not leave its host waiting.
 pub struct Outlet<E: OperationEvent = TransferEvent> {
     observer: Arc<dyn Observer<E>>,
-    room: Arc<Semaphore>,
+    /// Made when it is first asked for: most requests have no body, and need none.
+    room: OnceLock<Arc<Semaphore>>,
     closed: bool,
     owner: Option<Owner>,
 }
@@ -36,7 +37,7 @@ struct Owner {
 
 impl<E: OperationEvent> Outlet<E> {
     pub fn new(observer: Arc<dyn Observer<E>>) -> Outlet<E> {
-        Outlet { observer, room: Arc::new(Semaphore::new(WAITING)), closed: false, owner: None }
+        Outlet { observer, room: OnceLock::new(), closed: false, owner: None }
     }
 
     /// The operation is dropped with its owner, and after `closing` was thrown that is `why`; it is with `peer`.
@@ -53,22 +54,31 @@ impl<E: OperationEvent> Outlet<E> {
 
     /// Waits for room; what it gives goes to `post_now`.
     pub async fn room(&self) -> Option<OwnedSemaphorePermit> {
-        self.room.clone().acquire_owned().await.ok()
+        self.all_room().clone().acquire_owned().await.ok()
     }
 
     /// Waits until the host is done with all that was posted.
     pub async fn quiet(&self) {
-        drop(self.room.acquire_many(WAITING as u32).await);
+        drop(self.all_room().acquire_many(WAITING as u32).await);
+    }
+
+    fn all_room(&self) -> &Arc<Semaphore> {
+        self.room.get_or_init(|| Arc::new(Semaphore::new(WAITING)))
+    }
+
+    /// Posts an event of which an operation has one at most, so that it needs no room. `quiet` does not wait for it.
+    pub fn post_once(&self, event: E) {
+        self.post_now(event, None);
     }
 
     pub fn post_now(&self, event: E, room: Option<OwnedSemaphorePermit>) {
-        self.observer.post(event, room);
+        self.observer.clone().post(event, room);
     }
 
     /// Posts the last event.
     pub fn close(mut self, error: Option<Error>) {
         self.closed = true;
-        self.observer.post(E::closed(error), None);
+        self.observer.clone().post(E::closed(error), None);
     }
 }
 
@@ -84,6 +94,6 @@ impl<E: OperationEvent> Drop for Outlet<E> {
         } else {
             Error::new(Status::Canceled, "the runtime was shut down")
         };
-        self.observer.post(E::closed(Some(error)), None);
+        self.observer.clone().post(E::closed(Some(error)), None);
     }
 }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use super::event_gate::EventGate;
-use super::mailbox::{Bell, Mailbox};
+use super::mailbox::{Bell, KEPT, Mailbox};
 use super::registry::Registry;
 use super::sync::{Announce, AtomicBool, Ordering, announce_in_turn};
 
@@ -100,8 +100,11 @@ impl<T: Delivery, B: Bell> EventQueue<T, B> {
     pub fn dispatch(&self) {
         let mut taken = VecDeque::new();
         while self.mailbox.wait(None, || self.is_ending() && self.registry.is_empty()) {
-            self.mailbox.take(usize::MAX, |event| taken.push_back(event));
+            self.mailbox.take_all(&mut taken);
             taken.drain(..).for_each(T::deliver);
+            if taken.capacity() > KEPT {
+                taken = VecDeque::new();
+            }
         }
     }
 
@@ -137,8 +140,8 @@ impl<T: Delivery, B: Bell> EventQueue<T, B> {
     /// Takes and discards what comes, until no operation is left.
     fn discard(&self) {
         while self.mailbox.wait(None, || self.registry.is_empty()) {
-            let mut taken = Vec::new();
-            self.mailbox.take(usize::MAX, |event| taken.push(event));
+            let mut taken = VecDeque::new();
+            self.mailbox.take_all(&mut taken);
             taken.into_iter().for_each(T::release);
         }
     }

@@ -11,6 +11,9 @@ pub trait Bell {
     fn silence(&self);
 }
 
+/// Places for items that an empty mailbox keeps.
+pub const KEPT: usize = 256;
+
 pub struct Mailbox<T, B> {
     state: Mutex<State<T>>,
     filled: Condvar,
@@ -87,6 +90,9 @@ impl<T, B: Bell> Mailbox<T, B> {
         }
         state.items.drain(..count).for_each(&mut each);
         if state.items.is_empty() {
+            if state.items.capacity() > KEPT {
+                state.items = VecDeque::new();
+            }
             self.silence(&mut state);
             return count;
         }
@@ -98,6 +104,13 @@ impl<T, B: Bell> Mailbox<T, B> {
             self.filled.notify_one();
         }
         count
+    }
+
+    /// Puts all items into `room`, which is empty.
+    pub fn take_all(&self, room: &mut VecDeque<T>) {
+        let mut state = lock(&self.state);
+        std::mem::swap(&mut state.items, room);
+        self.silence(&mut state);
     }
 
     /// Waits until there is an item, `enough` is true, or the deadline passes; whether there is an item. `enough` runs under the lock; call `nudge` after

@@ -19,6 +19,6 @@ pub use cancel::{Cancel, canceled, thrown_or_never};
 pub use event::{OperationEvent, TransferEvent};
 pub use event_outlet::{Observer, Outlet};
 pub use event_queue::{Delivery, EventQueue, QueueKind};
-pub use receive_credit::Credit;
+pub use receive_credit::{Credit, Credited};
 pub use registry::{Registry, Running, new_id};
 pub use send_queue::SendQueue;

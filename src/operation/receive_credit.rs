@@ -49,6 +49,17 @@ impl Credit {
     }
 }
 
+/// What has credit of its own, and is kept by the bytes that were taken from it.
+pub trait Credited: Send + Sync {
+    fn credit(&self) -> &Credit;
+}
+
+impl Credited for Credit {
+    fn credit(&self) -> &Credit {
+        self
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

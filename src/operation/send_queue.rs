@@ -1,25 +1,28 @@
 //! The bounded queue of what a host sends. No I/O.
 
+mod pieces;
 mod rewind;
 
-use std::collections::VecDeque;
 use std::future::poll_fn;
-use std::sync::{Mutex, MutexGuard};
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::task::{Context, Poll, Waker};
 
 use bytes::Bytes;
 use tokio::sync::Notify;
 
+use pieces::Pieces;
 use rewind::wants_rewind;
 
 use crate::error::{Detail, Error, Result, Status};
 use crate::io::buffers;
 use crate::io::sync::lock;
+use crate::operation::{Observer, TransferEvent};
 
 /// What the host has written and the network has not taken yet.
 pub struct SendQueue {
     state: Mutex<OutgoingState>,
-    on_writable: Box<dyn Fn() + Send + Sync>,
+    /// Is posted WRITABLE, unless its writers wait for room.
+    writer: Option<Arc<dyn Observer>>,
     /// Wakes the writer that has the turn.
     room: Notify,
     /// Writers wait for their turn in the order in which they came. Only the one that has it waits for room, so that none is overtaken, however large its
@@ -31,7 +34,7 @@ pub struct SendQueue {
 }
 
 struct OutgoingState {
-    queue: VecDeque<Bytes>,
+    queue: Pieces,
     /// The weight of all of it.
     held: usize,
     open: bool,
@@ -70,10 +73,10 @@ fn weight(piece: &Bytes) -> usize {
 }
 
 impl SendQueue {
-    /// `on_writable` is called once after each refused write, when there is room again.
-    pub fn new(on_writable: Box<dyn Fn() + Send + Sync>) -> SendQueue {
+    /// `writer`, if there is one, is posted WRITABLE once after each refused write, when there is room again.
+    pub fn new(writer: Option<Arc<dyn Observer>>) -> SendQueue {
         let state = OutgoingState {
-            queue: VecDeque::new(),
+            queue: Pieces::default(),
             held: 0,
             open: false,
             finished: false,
@@ -92,7 +95,7 @@ impl SendQueue {
         };
         SendQueue {
             state: Mutex::new(state),
-            on_writable,
+            writer,
             room: Notify::new(),
             turn: tokio::sync::Mutex::new(()),
             unwound: Notify::new(),
@@ -273,7 +276,9 @@ impl SendQueue {
 
     fn announce(&self, notify: bool) {
         if notify {
-            (self.on_writable)();
+            if let Some(writer) = &self.writer {
+                writer.clone().post(TransferEvent::Writable, None);
+            }
             self.room.notify_one();
         }
     }
@@ -282,7 +287,7 @@ impl SendQueue {
 impl OutgoingState {
     /// What was queued, to be dropped after the lock is released: dropping a buffer that the host lent us calls the host.
     #[must_use]
-    fn forget(&mut self) -> VecDeque<Bytes> {
+    fn forget(&mut self) -> Pieces {
         self.held = 0;
         std::mem::take(&mut self.queue)
     }
@@ -321,28 +326,36 @@ fn wake(mut state: MutexGuard<'_, OutgoingState>) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::sync::Arc;
     use std::sync::atomic::{AtomicU32, Ordering};
+    use tokio::sync::OwnedSemaphorePermit;
+
+    /// How often it was told that there is room again.
+    #[derive(Default)]
+    struct Fired(AtomicU32);
+
+    impl Observer for Fired {
+        fn post(self: Arc<Self>, event: TransferEvent, _: Option<OwnedSemaphorePermit>) {
+            assert!(matches!(event, TransferEvent::Writable));
+            self.0.fetch_add(1, Ordering::SeqCst);
+        }
+    }
 
     #[test]
     fn a_refused_write_is_followed_by_one_writable() {
-        let fired = Arc::new(AtomicU32::new(0));
-        let counter = fired.clone();
-        let out = SendQueue::new(Box::new(move || {
-            counter.fetch_add(1, Ordering::SeqCst);
-        }));
+        let fired = Arc::<Fired>::default();
+        let out = SendQueue::new(Some(fired.clone()));
         let piece = || Bytes::from(vec![0; HIGH]);
         assert_eq!(out.write(piece()).unwrap_err().status, Status::Again, "not open yet");
         out.open();
         out.announce_open();
-        assert_eq!(fired.load(Ordering::SeqCst), 1);
+        assert_eq!(fired.0.load(Ordering::SeqCst), 1);
         out.write(piece()).unwrap();
         for _ in 0..3 {
             assert_eq!(out.write(piece()).unwrap_err().status, Status::Again);
         }
         let mut cx = Context::from_waker(Waker::noop());
         assert!(matches!(out.poll_next(&mut cx), Poll::Ready(Some(_))));
-        assert_eq!(fired.load(Ordering::SeqCst), 2);
+        assert_eq!(fired.0.load(Ordering::SeqCst), 2);
         out.finish().unwrap();
         assert_eq!(out.write(piece()).unwrap_err().status, Status::InvalidState);
         assert!(matches!(out.poll_next(&mut cx), Poll::Ready(None)));
@@ -352,7 +365,7 @@ mod tests {
     #[test]
     fn small_pieces_count_with_what_it_takes_to_keep_them() {
         for (size, most) in [(1, HIGH / KEEPING), (100, HIGH / 200), (5000, HIGH / 8192), (40_000, 4)] {
-            let out = SendQueue::new(Box::new(|| ()));
+            let out = SendQueue::new(None);
             out.open();
             let taken = (0..).take_while(|_| out.write(buffers::copy(&vec![0; size])).is_ok()).count();
             assert!(taken <= most && taken >= most * 3 / 4, "{taken} pieces of {size} bytes");
@@ -364,7 +377,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_body_that_nobody_reads_is_refused_once_there_is_an_answer() {
-        let out = SendQueue::new(Box::new(|| ()));
+        let out = SendQueue::new(None);
         let piece = || Bytes::from(vec![0; HIGH]);
         out.open();
         let first = out.is_read();

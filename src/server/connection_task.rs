@@ -200,7 +200,7 @@ impl<S: ServerTransport> ServerConnection<'_, S> {
         let close = last.then_some((&b"Connection"[..], &b"close"[..]));
         let dated = message.status < 200 || message.lines().any(|(name, _)| name.eq_ignore_ascii_case(b"date"));
         let now = (!dated).then(|| self.server.date()).flatten();
-        let date = now.as_ref().map(|now| (&b"Date"[..], now.as_bytes()));
+        let date = now.as_ref().map(|now| (&b"Date"[..], &now[..]));
         let lines = date.into_iter().chain(message.lines()).chain(close);
         let head = self.conn.send_response(message.status, &message.reason, lines).map_err(host)?;
         self.outbox.extend_from_slice(head);

@@ -113,7 +113,7 @@ impl<S: ServerTransport> ServerConnection<'_, S> {
     pub(super) async fn run_exchange(&mut self, request: Arc<ServerRequest>) -> Result<AfterExchange> {
         self.server.counts.requests.fetch_add(1, Ordering::Relaxed);
         self.account.requests.fetch_add(1, Ordering::Relaxed);
-        self.server.observer.post(ServerEvent::Request(request.clone()), None);
+        self.server.observer.clone().post(ServerEvent::Request(request.clone()), None);
         let mut ending = Ending(Some(&request));
         let outlet = self.started(&request).await.map_err(|error| error.peer(self.peer));
         let outlet = outlet.inspect_err(|error| request.end(Some(error)));
@@ -141,6 +141,9 @@ impl<S: ServerTransport> ServerConnection<'_, S> {
 
     /// Waits for the host to take the request, as long as the peer is there.
     async fn started(&mut self, request: &ServerRequest) -> Result<Option<Outlet>> {
+        if let Some(outlet) = request.started_now() {
+            return Ok(Some(outlet));
+        }
         loop {
             // The first request of a second sets the timer, and the others leave it alone.
             let (now, next) = (Instant::now(), self.check_at);
@@ -154,13 +157,13 @@ impl<S: ServerTransport> ServerConnection<'_, S> {
         }
     }
 
-    async fn exchange(&mut self, request: &ServerRequest, outlet: &Outlet) -> Result<AfterExchange> {
+    async fn exchange(&mut self, request: &Arc<ServerRequest>, outlet: &Outlet) -> Result<AfterExchange> {
         let (body_limit, body_deadline) = request.body_limits(&self.server.settings.limits);
         // Before a byte of it is read, and before it is asked for.
         if self.conn.their_body_length().is_some_and(|length| length > body_limit) {
             return Err(too_large(body_limit));
         }
-        let decoded = self.server.settings.decode.then_some(&*request.head);
+        let decoded = self.server.settings.decode.then_some(&request.head);
         let mut state = ExchangeState {
             intake: BodyReader::new(body_limit, decoded)?,
             body_over: false,
@@ -175,6 +178,7 @@ impl<S: ServerTransport> ServerConnection<'_, S> {
         };
         loop {
             let wants_bytes = self.take_body(request, outlet, &mut state).await?;
+            self.take_parts(request, &mut state)?;
             if let Some(switch) = state.switch.take_if(|_| state.body_over && !state.answer_over) {
                 self.put_switch(&switch.head)?;
                 (state.answer_over, state.switch) = (true, Some(switch));
@@ -189,6 +193,16 @@ impl<S: ServerTransport> ServerConnection<'_, S> {
         }
     }
 
+    /// Takes all that the host has for the outbox, so that it leaves together.
+    fn take_parts(&mut self, request: &ServerRequest, state: &mut ExchangeState) -> Result<()> {
+        self.put_rest(state)?;
+        while state.takes(self.outbox.len()) {
+            let Some(answer) = request.next_part_now() else { break };
+            self.put_part(request, state, answer?)?;
+        }
+        Ok(())
+    }
+
     /// Takes what `h1` has of the body. Whether it needs more from the network.
     async fn take_body(&mut self, request: &ServerRequest, outlet: &Outlet, state: &mut ExchangeState) -> Result<bool> {
         while !state.body_over {
@@ -200,7 +214,7 @@ impl<S: ServerTransport> ServerConnection<'_, S> {
                     if let Some(trailers) = trailers {
                         outlet.post(TransferEvent::Trailers(trailers)).await;
                     }
-                    outlet.post(TransferEvent::End).await;
+                    outlet.post_once(TransferEvent::End);
                     return Ok(false);
                 }
                 BodyStep::Nothing => {}
@@ -226,7 +240,7 @@ impl<S: ServerTransport> ServerConnection<'_, S> {
     /// Waits for the next thing to happen, and handles it.
     async fn step(
         &mut self,
-        request: &ServerRequest,
+        request: &Arc<ServerRequest>,
         outlet: &Outlet,
         state: &mut ExchangeState,
         wants_bytes: bool,
@@ -235,7 +249,6 @@ impl<S: ServerTransport> ServerConnection<'_, S> {
         if state.is_overdue() {
             return Err(state.overdue());
         }
-        self.put_rest(state)?;
         let waits = self.conn.they_are_waiting_for_100_continue();
         let sends = !self.outbox.is_empty() || self.unflushed;
         state.watch_sending(sends, self.server.settings.limits.send);
@@ -247,15 +260,9 @@ impl<S: ServerTransport> ServerConnection<'_, S> {
         // After the request only little is expected.
         let room_for_bytes = reads.then(|| self.conn.room(if wants_bytes { READ } else { IDLE }));
         tokio::select! {
-            // First all that the host has for the outbox, so that it leaves together; then the network; the clock only if nothing else moves.
+            // First the host, then the network; the clock only if nothing else moves.
             biased;
-            answer = request.next_part(), if state.takes(self.outbox.len()) => {
-                self.put_part(request, state, answer?)?;
-                while state.takes(self.outbox.len()) {
-                    let Some(answer) = request.next_part_now() else { break };
-                    self.put_part(request, state, answer?)?;
-                }
-            }
+            answer = request.next_part(), if state.takes(self.outbox.len()) => self.put_part(request, state, answer?)?,
             moved = advance(&mut self.wire, &self.outbox, self.unflushed, room_for_bytes), if sends || reads => {
                 match moved {
                     // A TLS stream that ends without close_notify has ended, like one that ends with it.
@@ -268,7 +275,7 @@ impl<S: ServerTransport> ServerConnection<'_, S> {
             }
             permit = room(&request.credit, outlet), if state.intake.waits() => {
                 let piece = self.next_piece(request, state);
-                outlet.post_now(TransferEvent::Data(piece, request.credit.clone()), permit);
+                outlet.post_now(TransferEvent::Data(piece, request.clone()), permit);
             }
             _ = request.credit.wait(), if wants_bytes && waits && state.wants_the_body(request) => {}
             () = thrown_or_never(state.switch.as_ref().map(|switch| switch.stream.given_up())) => {

@@ -3,6 +3,7 @@
 use http::request::Parts;
 use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode};
 
+use super::DateText;
 use super::request_line::RequestLine;
 use super::response_head::ResponseHead;
 use crate::error::{Error, Phase, Result, Status};
@@ -102,7 +103,7 @@ const OF_THE_CONNECTION: [&str; 5] = ["connection", "keep-alive", "proxy-connect
 
 /// A response, without the fields that are about a connection and those that Connection names; `date` is the value of Date, which is added if there is none.
 /// Errors: InvalidState.
-pub(super) fn response(message: &ResponseHead, date: Option<&str>) -> Result<Response<()>> {
+pub(super) fn response(message: &ResponseHead, date: Option<&DateText>) -> Result<Response<()>> {
     let named: Vec<&[u8]> = connection_options(message).collect();
     let is_kept = |name: &[u8]| {
         let is = |other: &[u8]| name.eq_ignore_ascii_case(other);
@@ -112,7 +113,7 @@ pub(super) fn response(message: &ResponseHead, date: Option<&str>) -> Result<Res
     let mut response = Response::new(());
     *response.status_mut() = status;
     let fields = response.headers_mut();
-    let date = date.map(|date| (&b"date"[..], date.as_bytes()));
+    let date = date.map(|date| (&b"date"[..], &date[..]));
     let has_date = message.lines().any(|(name, _)| name.eq_ignore_ascii_case(b"date"));
     for (name, value) in date.filter(|_| !has_date).into_iter().chain(message.lines().filter(|(name, _)| is_kept(name)))
     {
@@ -211,13 +212,13 @@ mod tests {
         {
             message.add(name, value);
         }
-        let shown = response(&message, Some("now")).unwrap();
+        let shown = response(&message, Some(&[b'n'; 29])).unwrap();
         let mut names: Vec<_> = shown.headers().keys().map(HeaderName::as_str).collect();
         names.sort_unstable();
         assert_eq!(names, ["content-length", "date", "x-y"]);
         assert!(closes(&message) && !closes(&ResponseHead::new(200, None, None, None).unwrap()));
         message.add("Date", "then");
-        assert_eq!(response(&message, Some("now")).unwrap().headers()["date"], "then");
+        assert_eq!(response(&message, Some(&[b'n'; 29])).unwrap().headers()["date"], "then");
         message.add("TE", "gzip");
         assert_eq!(response(&message, None).unwrap_err().status, Status::InvalidState);
     }

@@ -52,7 +52,7 @@ impl<'a> Http2Response<'a> {
         match (&mut self.sending, refusal_status(error)) {
             (Sending::Head(respond), Some(status)) => {
                 let made = ResponseHead::new(status, None, None, Some(0));
-                let made = made.and_then(|head| response(&head, self.connection.server.date().as_deref()));
+                let made = made.and_then(|head| response(&head, self.connection.server.date().as_ref()));
                 match made {
                     Ok(made) => drop(respond.send_response(made, true)),
                     Err(_) => respond.send_reset(Reason::INTERNAL_ERROR),
@@ -80,7 +80,7 @@ impl<'a> Http2Response<'a> {
             return respond.send_informational(response(message, None)?).map_err(|error| http2_error(&error));
         }
         let date = self.connection.server.date();
-        let stream = respond.send_response(response(message, date.as_deref())?, ends);
+        let stream = respond.send_response(response(message, date.as_ref())?, ends);
         let stream = stream.map_err(|error| http2_error(&error))?;
         self.sending = if ends { Sending::Over } else { Sending::Body(stream) };
         Ok(())

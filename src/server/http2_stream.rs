@@ -170,7 +170,7 @@ impl Http2Stream<'_> {
         let request = Arc::new(server.request(shown, peer, Some(&connection.session)));
         server.counts.requests.fetch_add(1, Ordering::Relaxed);
         connection.account.requests.fetch_add(1, Ordering::Relaxed);
-        server.observer.post(ServerEvent::Request(request.clone()), Some(room));
+        server.observer.clone().post(ServerEvent::Request(request.clone()), Some(room));
         let mut ending = Ending(Some(&request));
         let started = tokio::select! {
             biased;
@@ -211,7 +211,7 @@ impl Http2Stream<'_> {
 
     async fn exchange(
         &mut self,
-        request: &ServerRequest,
+        request: &Arc<ServerRequest>,
         outlet: &Outlet,
         (stream, length, expects_continue): (RecvStream, Option<u64>, bool),
     ) -> Result<()> {
@@ -221,7 +221,7 @@ impl Http2Stream<'_> {
         if length.is_some_and(|length| length > body_limit) {
             return Err(too_large(body_limit));
         }
-        let decoded = settings.decode.then_some(&*request.head);
+        let decoded = settings.decode.then_some(&request.head);
         let mut body = Http2Body::new(stream, BodyReader::new(body_limit, decoded)?);
         self.waits = expects_continue && !body.is_absent();
         self.body_until = body_deadline.map(|limit| Instant::now() + limit);
@@ -248,7 +248,7 @@ impl Http2Stream<'_> {
                 if let Some(trailers) = trailers {
                     outlet.post(TransferEvent::Trailers(trailers)).await;
                 }
-                outlet.post(TransferEvent::End).await;
+                outlet.post_once(TransferEvent::End);
                 Ok(false)
             }
         }
@@ -257,7 +257,7 @@ impl Http2Stream<'_> {
     /// Waits for the next thing to happen, and handles it.
     async fn step(
         &mut self,
-        request: &ServerRequest,
+        request: &Arc<ServerRequest>,
         outlet: &Outlet,
         body: &mut Http2Body,
         wants_bytes: bool,
@@ -289,7 +289,7 @@ impl Http2Stream<'_> {
                 let allowed = usize::try_from(request.credit.available()).unwrap_or(usize::MAX);
                 let piece = body.reader.take(allowed.min(limits.piece));
                 request.credit.take(piece.len() as u64);
-                outlet.post_now(TransferEvent::Data(piece, request.credit.clone()), permit);
+                outlet.post_now(TransferEvent::Data(piece, request.clone()), permit);
                 Ok(())
             }
             _ = request.credit.wait(), if asks => {

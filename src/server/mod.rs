@@ -21,6 +21,7 @@ mod listener;
 mod request;
 mod request_line;
 mod response_head;
+mod response_state;
 mod settings;
 #[cfg(test)]
 mod tests;
@@ -57,7 +58,7 @@ use crate::io::sync::lock;
 use crate::io::turn::in_turn;
 use crate::log;
 use crate::message::ReceivedHead;
-use crate::operation::{Cancel, Credit, Observer, Outlet};
+use crate::operation::{Cancel, Credit, Observer, Outlet, Running};
 use crate::tls::{HttpVersion, HttpVersions, Identity, ServerTls, ServerTlsSettings, server_config};
 use crate::tunnel::{ForwarderRules, TunnelTraffic};
 use crate::verifier::Verifier;
@@ -120,7 +121,7 @@ pub struct Server {
     tls: RwLock<Option<(ServerTlsSettings, ServerTls)>>,
     attester: Option<Attester>,
     /// The text of the Date field for the second that was asked for last.
-    date: Mutex<(u64, String)>,
+    date: Mutex<(u64, DateText)>,
     connections: AtomicUsize,
     /// A connection has ended.
     ended: Notify,
@@ -129,6 +130,10 @@ pub struct Server {
     handshakes: Arc<Semaphore>,
     pub counts: ServerCounts,
 }
+
+/// The value of Date has always this length (RFC 9110 section 5.6.7).
+type DateText = [u8; 29];
+const NO_DATE: DateText = [0; 29];
 
 /// Counts since the server was made.
 #[derive(Default)]
@@ -146,6 +151,12 @@ pub struct ServerCounts {
     /// Connections that were forwarded, and what went through them.
     pub tunnels: AtomicU64,
     pub flow: TunnelTraffic,
+}
+
+impl Running for Server {
+    fn cancel(&self) {
+        self.close();
+    }
 }
 
 impl Server {
@@ -176,7 +187,7 @@ impl Server {
             observer,
             stopping: Cancel::default(),
             closing: Arc::default(),
-            date: Mutex::default(),
+            date: Mutex::new((0, NO_DATE)),
             connections: AtomicUsize::new(0),
             by_address: Mutex::default(),
             handshakes: Arc::new(Semaphore::new(HANDSHAKES_TOLD)),
@@ -233,7 +244,7 @@ impl Server {
         if self.settings.tells_handshakes
             && let Ok(room) = self.handshakes.clone().try_acquire_owned()
         {
-            self.observer.post(ServerEvent::Refused(error), Some(room));
+            self.observer.clone().post(ServerEvent::Refused(error), Some(room));
         }
     }
 
@@ -243,7 +254,7 @@ impl Server {
         log::emit(log::WARNING, || format!("server: {}: refused: {}", place_of(error.peer), log::reason(error)));
         let noted = Arc::new(Semaphore::new(1));
         let permit = noted.clone().try_acquire_owned().ok();
-        self.observer.post(ServerEvent::Refused(error.clone()), permit);
+        self.observer.clone().post(ServerEvent::Refused(error.clone()), permit);
         let _ = tokio::time::timeout(TAKING_NOTE, noted.acquire()).await;
     }
 
@@ -265,14 +276,14 @@ impl Server {
     }
 
     /// The value of the Date field, formatted once a second and not for each response. None without a usable clock (RFC 9110 section 6.6.1).
-    fn date(&self) -> Option<String> {
+    fn date(&self) -> Option<DateText> {
         let now = clock::system_time().ok()?;
         let second = now.duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
         let mut date = lock(&self.date);
-        if date.0 != second || date.1.is_empty() {
-            *date = (second, httpdate::fmt_http_date(now));
+        if date.0 != second || date.1 == NO_DATE {
+            *date = (second, httpdate::fmt_http_date(now).as_bytes().try_into().ok()?);
         }
-        Some(date.1.clone())
+        Some(date.1)
     }
 
     pub fn connections(&self) -> usize {

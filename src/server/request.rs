@@ -1,6 +1,5 @@
 //! One request as the host has it: what was asked, and the response, part by part. No I/O.
 
-use std::collections::VecDeque;
 use std::future::poll_fn;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock};
 use std::task::{Context, Poll, Waker};
@@ -12,51 +11,29 @@ use super::ServerLimits;
 use super::event::server_closed;
 use super::request_line::{RequestContext, RequestLine};
 use super::response_head::ResponseHead;
+use super::response_state::ResponseState;
 use crate::error::{Detail, Error, Result, Status};
 use crate::h1::{Rules, validate_trailers};
 use crate::io::deadline::ChosenDuration;
 use crate::io::sync::lock;
 use crate::message::ReceivedHead;
-use crate::operation::{Cancel, Credit, Outlet, SendQueue};
+use crate::operation::{Cancel, Credit, Credited, Outlet, Running, SendQueue};
 use crate::stream::PendingStream;
 
 /// A request, and the way back for its response. Shared by the host and the connection.
 pub struct ServerRequest {
     pub line: RequestLine,
     /// Its status is 0.
-    pub head: Arc<ReceivedHead>,
+    pub head: ReceivedHead,
     pub origin: RequestContext,
-    pub credit: Arc<Credit>,
+    pub credit: Credit,
     /// Credit with which a stream that the request becomes starts, and whether it is automatic.
     pub switch_credit: (u64, bool),
     pub cancel: Cancel,
     /// The server's own: its requests end with it.
     closing: Arc<Cancel>,
     state: Mutex<ResponseState>,
-    pub outgoing: OnceLock<Arc<SendQueue>>,
-}
-
-#[derive(Default)]
-struct ResponseState {
-    /// Where the events go: set when the host starts the request, until the connection takes it.
-    outlet: Option<Outlet>,
-    /// The connection's task, if it waits for the host.
-    reader: Option<Waker>,
-    informational: VecDeque<ResponseHead>,
-    head: Option<ResponseHead>,
-    /// The final head was sent, or a switch.
-    answered: bool,
-    /// Bytes that are missing from the length that the final head announced; none if it announced none, or if no body is sent.
-    missing: Option<u64>,
-    announced: bool,
-    trailers: Vec<(Vec<u8>, Vec<u8>)>,
-    switch: Option<Switch>,
-    /// The host's own limits for this request's body.
-    body_limit: Option<u64>,
-    body_deadline: ChosenDuration,
-    started: bool,
-    /// The host dropped the request, or its connection ended.
-    over: bool,
+    pub outgoing: OnceLock<SendQueue>,
 }
 
 /// A part of the response, in the order in which the host sends them.
@@ -73,6 +50,18 @@ pub struct Switch {
     pub stream: PendingStream,
 }
 
+impl Running for ServerRequest {
+    fn cancel(&self) {
+        self.cancel.cancel();
+    }
+}
+
+impl Credited for ServerRequest {
+    fn credit(&self) -> &Credit {
+        &self.credit
+    }
+}
+
 impl ServerRequest {
     pub fn new(
         line: RequestLine,
@@ -83,10 +72,10 @@ impl ServerRequest {
     ) -> ServerRequest {
         ServerRequest {
             line,
-            head: Arc::new(head),
+            head,
             origin,
             switch_credit: (credit.available(), credit.automatic),
-            credit: Arc::new(credit),
+            credit,
             cancel: Cancel::default(),
             closing,
             state: Mutex::default(),
@@ -101,7 +90,7 @@ impl ServerRequest {
         state.check_startable()?;
         state.started = true;
         outgoing.open();
-        let _ = self.outgoing.set(Arc::new(outgoing));
+        let _ = self.outgoing.set(outgoing);
         state.outlet = Some(begin().owned(self.closing.clone(), self.origin.peer, server_closed));
         wake(state);
         Ok(())
@@ -144,6 +133,11 @@ impl ServerRequest {
             state.over = true;
             wake(state);
         }
+    }
+
+    /// What `started` gives, if the host has started the request already.
+    pub(super) fn started_now(&self) -> Option<Outlet> {
+        lock(&self.state).outlet.take()
     }
 
     /// Waits until the host has started the request; `None` if it dropped it.
@@ -222,7 +216,7 @@ impl ServerRequest {
         let outgoing = {
             let mut state = lock(&self.state);
             state.missing = state.missing_after(data.len())?;
-            self.answer_outgoing(&state)?.clone()
+            self.answer_outgoing(&state)?
         };
         outgoing.write_all(data).await
     }
@@ -276,7 +270,7 @@ impl ServerRequest {
         lock(&self.state).answered
     }
 
-    fn answer_outgoing(&self, state: &ResponseState) -> Result<&Arc<SendQueue>> {
+    fn answer_outgoing(&self, state: &ResponseState) -> Result<&SendQueue> {
         if !state.answered {
             state.check()?;
             return Err(Error::new(Status::InvalidState, "no response head was sent"));
@@ -356,42 +350,5 @@ fn wake(mut state: MutexGuard<'_, ResponseState>) {
     drop(state);
     if let Some(reader) = reader {
         reader.wake();
-    }
-}
-
-impl ResponseState {
-    /// What is missing after so many bytes more. Errors: InvalidState.
-    fn missing_after(&self, count: usize) -> Result<Option<u64>> {
-        let Some(missing) = self.missing else { return Ok(None) };
-        let left = missing.checked_sub(count as u64).ok_or_else(|| {
-            let why = format!("{count} bytes are more than the {missing} that are missing from the announced length");
-            Error::new(Status::InvalidState, why)
-        })?;
-        Ok(Some(left))
-    }
-
-    fn check_startable(&self) -> Result<()> {
-        match (self.started, self.over) {
-            (true, _) => Err(Error::new(Status::InvalidState, "the request was started already")),
-            (_, true) => Err(Error::new(Status::Closed, "the request is over")),
-            _ => Ok(()),
-        }
-    }
-
-    /// Whether the final head can still be sent.
-    fn check_open(&self) -> Result<()> {
-        self.check()?;
-        match self.answered {
-            true => Err(Error::new(Status::InvalidState, "the response head was sent already")),
-            false => Ok(()),
-        }
-    }
-
-    fn check(&self) -> Result<()> {
-        match (self.over, self.started) {
-            (true, _) => Err(Error::new(Status::Closed, "the request is over")),
-            (false, false) => Err(Error::new(Status::InvalidState, "the request was not started")),
-            (false, true) => Ok(()),
-        }
     }
 }

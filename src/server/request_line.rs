@@ -2,6 +2,8 @@
 
 use std::net::{IpAddr, SocketAddr};
 
+use smallvec::SmallVec;
+
 use super::attestation::ClientIdentity;
 use crate::message::request_target::authority;
 use crate::tls::HttpVersion;
@@ -19,9 +21,12 @@ pub struct RequestContext {
     pub version: HttpVersion,
 }
 
+/// Bytes that need no memory of their own.
+const USUAL: usize = 64;
+
 /// Method, target, and the effective authority, each followed by a NUL: what C is shown, in one piece of memory.
 pub struct RequestLine {
-    text: Vec<u8>,
+    text: SmallVec<[u8; USUAL]>,
     /// Where the target begins, and the authority.
     target: usize,
     authority: usize,
@@ -31,7 +36,11 @@ impl RequestLine {
     /// `host` is the value of the Host field.
     pub fn new(method: &[u8], target: &[u8], host: Option<&[u8]>) -> RequestLine {
         let authority = authority(method, target, host).unwrap_or_default();
-        let text = [method, b"\0", target, b"\0", authority, b"\0"].concat();
+        let mut text = SmallVec::with_capacity(method.len() + target.len() + authority.len() + 3);
+        for part in [method, target, authority] {
+            text.extend_from_slice(part);
+            text.push(0);
+        }
         let target_at = method.len() + 1;
         RequestLine { text, target: target_at, authority: target_at + target.len() + 1 }
     }

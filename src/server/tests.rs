@@ -25,13 +25,13 @@ struct Host;
 struct Deaf;
 
 impl Observer for Deaf {
-    fn post(&self, _: TransferEvent, _: Option<OwnedSemaphorePermit>) {}
+    fn post(self: Arc<Self>, _: TransferEvent, _: Option<OwnedSemaphorePermit>) {}
 }
 
 impl Observer<ServerEvent> for Host {
-    fn post(&self, event: ServerEvent, _: Option<OwnedSemaphorePermit>) {
+    fn post(self: Arc<Self>, event: ServerEvent, _: Option<OwnedSemaphorePermit>) {
         let ServerEvent::Request(request) = event else { return };
-        request.start(|| Outlet::new(Arc::new(Deaf)), SendQueue::new(Box::new(|| ()))).expect("started");
+        request.start(|| Outlet::new(Arc::new(Deaf)), SendQueue::new(None)).expect("started");
         if request.line.target() == b"/1xx" {
             request.send_head(ResponseHead::new(103, None, None, None).expect("a hint")).expect("said");
         }
@@ -157,7 +157,7 @@ async fn a_read_that_fails_ends_the_connection() {
 struct Asleep(Mutex<Vec<Option<OwnedSemaphorePermit>>>);
 
 impl Observer<ServerEvent> for Asleep {
-    fn post(&self, _: ServerEvent, permit: Option<OwnedSemaphorePermit>) {
+    fn post(self: Arc<Self>, _: ServerEvent, permit: Option<OwnedSemaphorePermit>) {
         lock(&self.0).push(permit);
     }
 }

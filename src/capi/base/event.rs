@@ -14,7 +14,7 @@ use super::status::{ATLS_OK, ATLS_PANIC, atls_status};
 use crate::capi::text::head::atls_head;
 use crate::error::Error;
 use crate::message::ReceivedHead;
-use crate::operation::{Credit, Delivery, OperationEvent, TransferEvent};
+use crate::operation::{Credited, Delivery, OperationEvent, TransferEvent};
 
 /// Kinds of events. Later versions add some: ignore what you do not know.
 pub type atls_event_kind = u32;
@@ -98,7 +98,7 @@ pub struct Posted {
     buf: Option<Arc<atls_buf>>,
     error: Option<Arc<atls_error>>,
     head: Option<Arc<atls_head>>,
-    regrant: Option<(Arc<Credit>, u64)>,
+    regrant: Option<(Arc<dyn Credited>, u64)>,
     _permit: Option<OwnedSemaphorePermit>,
 }
 
@@ -120,7 +120,7 @@ impl HostEvent for TransferEvent {
             TransferEvent::Rewind => ATLS_EVENT_REWIND,
             TransferEvent::Sent => ATLS_EVENT_SENT,
             TransferEvent::Data(bytes, credit) => {
-                posted.regrant = credit.automatic.then_some((credit, bytes.len() as u64));
+                posted.regrant = credit.credit().automatic.then_some((credit, bytes.len() as u64));
                 posted.buf = Some(Arc::new(atls_buf { bytes }));
                 ATLS_EVENT_DATA
             }
@@ -134,8 +134,8 @@ impl Posted {
         operation: &Arc<Operation>,
         event: impl HostEvent,
         permit: Option<OwnedSemaphorePermit>,
-    ) -> Box<Posted> {
-        let mut posted = Box::new(Posted {
+    ) -> Posted {
+        let mut posted = Posted {
             kind: 0,
             status: ATLS_OK,
             operation: operation.clone(),
@@ -145,7 +145,7 @@ impl Posted {
             head: None,
             regrant: None,
             _permit: permit,
-        });
+        };
         posted.kind = event.show(&mut posted);
         posted
     }
@@ -200,7 +200,7 @@ impl Posted {
     }
 }
 
-impl Delivery for Box<Posted> {
+impl Delivery for Posted {
     fn deliver(self) {
         self.operation.call(|| self.view(std::ptr::null_mut()));
         self.release();
@@ -209,7 +209,7 @@ impl Delivery for Box<Posted> {
     /// Credit and room are given back; after CLOSED the host's object is released too.
     fn release(self) {
         if let Some((credit, bytes)) = &self.regrant {
-            credit.grant(*bytes);
+            credit.credit().grant(*bytes);
         }
         let closed = (self.kind == ATLS_EVENT_CLOSED).then(|| self.operation.clone());
         drop(self);

@@ -24,8 +24,8 @@ pub struct Operation {
     inbox: Arc<HostEventQueue>,
     registries: [Arc<Registry>; 2],
     source: OnceLock<Weak<dyn Any + Send + Sync>>,
-    cancel: OnceLock<Box<dyn Fn() + Send + Sync>>,
-    gate: EventGate<Box<Posted>>,
+    shared: OnceLock<Weak<dyn Running>>,
+    gate: EventGate<Posted>,
 }
 
 // SAFETY: `user_data` is only handed back to the host's own functions; the queue serialises those per operation, and the
@@ -51,32 +51,21 @@ impl Operation {
             inbox,
             registries,
             source: OnceLock::new(),
-            cancel: OnceLock::new(),
+            shared: OnceLock::new(),
             gate: EventGate::new(),
         }))
     }
 
-    /// Where the layers below post its events. Until `Registration::begin` they are forgotten.
-    pub fn observer<E: HostEvent>(self: &Arc<Self>) -> Arc<dyn Observer<E>> {
-        Arc::new(Poster(self.clone()))
-    }
-
     /// Makes the operation known to its queue and its runtime, so that stopping them cancels it. `shared` is what the driving task works on; it
     /// holds the operation through its sending queue, so the way back is weak. Statuses: InvalidState.
-    pub fn register<H: Send + Sync + 'static, S: Send + Sync + 'static>(
+    pub fn register<H: Send + Sync + 'static, S: Running + 'static>(
         self: &Arc<Self>,
         source: &Arc<H>,
         shared: &Arc<S>,
-        cancel: fn(&S),
     ) -> Result<Registration> {
         let source: Weak<dyn Any + Send + Sync> = Arc::downgrade(source) as _;
-        let shared = Arc::downgrade(shared);
-        let _ = self.source.set(source);
-        let _ = self.cancel.set(Box::new(move || {
-            if let Some(shared) = shared.upgrade() {
-                cancel(&shared);
-            }
-        }));
+        let shared: Weak<dyn Running> = Arc::downgrade(shared) as _;
+        let _ = (self.source.set(source), self.shared.set(shared));
         let registration = Registration { operation: self.clone(), begun: false };
         for registry in &self.registries {
             if !registry.add(self.id, self.clone()) {
@@ -117,8 +106,8 @@ impl Operation {
 
 impl Running for Operation {
     fn cancel(&self) {
-        if let Some(cancel) = self.cancel.get() {
-            cancel();
+        if let Some(shared) = self.shared.get().and_then(Weak::upgrade) {
+            shared.cancel();
         }
     }
 }
@@ -135,7 +124,7 @@ impl Registration {
     pub fn begin<E: HostEvent>(mut self) -> Outlet<E> {
         self.begun = true;
         self.operation.gate.open();
-        Outlet::new(self.operation.observer())
+        Outlet::new(self.operation.clone())
     }
 }
 
@@ -148,14 +137,11 @@ impl Drop for Registration {
     }
 }
 
-/// The operation as the layers below see it.
-struct Poster(Arc<Operation>);
-
-impl<E: HostEvent> Observer<E> for Poster {
-    fn post(&self, event: E, permit: Option<OwnedSemaphorePermit>) {
-        let operation = &self.0;
+/// The operation as the layers below see it. Until `Registration::begin` its events are forgotten.
+impl<E: HostEvent> Observer<E> for Operation {
+    fn post(self: Arc<Self>, event: E, permit: Option<OwnedSemaphorePermit>) {
         let last = event.is_closed();
-        operation.inbox.post(&operation.gate, Posted::new(operation, event, permit), last);
+        self.inbox.post(&self.gate, Posted::new(&self, event, permit), last);
     }
 }
 
@@ -171,6 +157,12 @@ mod tests {
     use crate::operation::{Credit, TransferEvent};
     use std::ptr::null_mut;
     use std::sync::Mutex;
+
+    struct Idle;
+
+    impl Running for Idle {
+        fn cancel(&self) {}
+    }
 
     /// What the host saw: event kinds, and 100 for `drop`.
     type Log = Mutex<Vec<u32>>;
@@ -236,14 +228,14 @@ mod tests {
         let place = Arc::as_ptr(&queue).cast_mut();
         let sink = atls_sink { queue: place, token: 0, call: Some(note), user_data, drop: Some(dropped) };
         let operation = Operation::new(Some(&sink), &runtime).unwrap();
-        let observer = operation.observer::<TransferEvent>();
-        let registration = operation.register(&Arc::new(()), &Arc::new(()), |()| ()).unwrap();
-        every_kind().into_iter().for_each(|event| observer.post(event, None));
+        let post = |event| Observer::<TransferEvent>::post(operation.clone(), event, None);
+        let registration = operation.register(&Arc::new(()), &Arc::new(Idle)).unwrap();
+        every_kind().into_iter().for_each(post);
         end(registration);
-        every_kind().into_iter().for_each(|event| observer.post(event, None));
+        every_kind().into_iter().for_each(post);
         empty(&queue, &log);
         assert_eq!(atls_queue_stop(Counted::from(&queue), Out::null()), 0);
-        every_kind().into_iter().for_each(|event| observer.post(event, None));
+        every_kind().into_iter().for_each(post);
         assert!(runtime.is_empty());
         drop(queue);
         std::mem::take(&mut *lock(&log))
@@ -256,7 +248,7 @@ mod tests {
         let place = Arc::as_ptr(&queue).cast_mut();
         let sink = atls_sink { queue: place, token: 0, call: None, user_data: null_mut(), drop: None };
         let operation = Operation::new(Some(&sink), &runtime).unwrap();
-        let outlet = operation.register(&source, &Arc::new(()), |()| ()).unwrap().begin::<TransferEvent>();
+        let outlet = operation.register(&source, &Arc::new(Idle)).unwrap().begin::<TransferEvent>();
         let task = std::thread::spawn(move || {
             let _outlet = outlet;
             std::panic::resume_unwind(Box::new("on purpose"));

@@ -30,7 +30,7 @@ impl Handle for atls_queue {
 }
 
 /// The queue itself, which lives on after the host has freed its handle, as long as operations run.
-pub type HostEventQueue = EventQueue<Box<Posted>, Wakeup>;
+pub type HostEventQueue = EventQueue<Posted, Wakeup>;
 
 impl atls_queue {
     pub fn inbox(&self) -> &Arc<HostEventQueue> {
@@ -199,7 +199,7 @@ impl Places {
     fn fill(&self, inbox: &HostEventQueue) -> usize {
         let (mut place, known) = (self.first, self.stride.min(size_of::<atls_event>()));
         inbox.take(self.max, |posted| {
-            let posted = Box::into_raw(posted);
+            let posted = Box::into_raw(Box::new(posted));
             // SAFETY: the host says that there is room for `max` events of this size, and `take` gives no more; `posted` was a box just now.
             unsafe {
                 let event = (*posted).view(posted.cast());

@@ -225,7 +225,7 @@ pub extern "C" fn atls_client_start(
         };
         let operation = Operation::new(sink, &runtime.registry)?;
         let credit = Credit::new(this.credit, this.automatic_credit);
-        let prepare = |on_writable| Prepared::through_client(&this.client, &request.request, credit, on_writable);
+        let prepare = |writer| Prepared::through_client(&this.client, &request.request, credit, writer);
         atls_exchange::start(runtime, operation, prepare, exchange)
     })
 }

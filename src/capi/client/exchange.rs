@@ -15,12 +15,12 @@ use crate::capi::base::status::atls_status;
 use crate::capi::text::head::atls_head;
 use crate::capi::text::text::owned_bytes;
 use crate::client::blocking_exchange::{BlockingExchange, CALL_TIMEOUT};
-use crate::client::exchange_task::{OnWritable, Prepared, SharedExchange, run_exchange};
+use crate::client::exchange_task::{Prepared, SharedExchange, run_exchange};
 use crate::client::http_client::ResponseRoute;
 use crate::error::{Error, Result, Status};
 use crate::io::pieces;
 use crate::io::turn::in_turn;
-use crate::operation::{SendQueue, TransferEvent};
+use crate::operation::{Observer, SendQueue};
 
 /// One request and its response. Reference-counted, safe to share between threads. Dropping the
 /// last reference before the response was read to its end closes the connection. The exchange keeps
@@ -51,18 +51,17 @@ impl Drop for atls_exchange {
 }
 
 impl atls_exchange {
-    /// Event-driven. `prepare` gets what a streamed body calls when it can take more again.
+    /// Event-driven. `prepare` gets what a streamed body tells when it can take more again.
     pub(crate) fn start(
         runtime: &Arc<atls_runtime>,
         operation: Arc<Operation>,
-        prepare: impl FnOnce(OnWritable) -> Result<Prepared>,
+        prepare: impl FnOnce(Arc<dyn Observer>) -> Result<Prepared>,
         place: Place<*mut atls_exchange>,
     ) -> Result<()> {
-        let observer = operation.observer();
-        let prepared = prepare(Box::new(move || observer.post(TransferEvent::Writable, None)))?;
+        let prepared = prepare(operation.clone())?;
         let shared = prepared.shared.clone();
         let made = atls_exchange::new(Mode::Events(shared.clone()), Some(runtime.clone()));
-        let registration = operation.register(&made, &shared, |shared| shared.cancel.cancel())?;
+        let registration = operation.register(&made, &shared)?;
         // Before the first event can run.
         place.give(made);
         runtime.handle().spawn(in_turn(run_exchange(prepared, registration.begin())));
@@ -228,7 +227,7 @@ pub extern "C" fn atls_exchange_trailers(
         let trailers = require(trailers, "trailers")?;
         let exchange = share(exchange, "exchange")?;
         let found = exchange.blocking()?.trailers()?;
-        trailers.write(found.map_or(std::ptr::null_mut(), atls_head::into_raw));
+        trailers.write(found.map_or(std::ptr::null_mut(), |found| atls_head::into_raw(Arc::new(found))));
         Ok(())
     })
 }

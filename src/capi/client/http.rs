@@ -93,7 +93,7 @@ pub extern "C" fn atls_http_connect_start(
             credit: config.credit,
             automatic_credit: config.automatic_credit,
         });
-        let registration = operation.register(&made, &shared, |shared| shared.cancel.cancel())?;
+        let registration = operation.register(&made, &shared)?;
         http.give(made);
         runtime.handle().spawn(in_turn(run_connection(target, shared, registration.begin())));
         Ok(())
@@ -171,7 +171,7 @@ pub extern "C" fn atls_http_start(
         };
         let operation = Operation::new(sink, &runtime.registry)?;
         let credit = Credit::new(http.credit, http.automatic_credit);
-        let prepare = |on_writable| Prepared::on_connection(http.connection()?, &request.request, credit, on_writable);
+        let prepare = |writer| Prepared::on_connection(http.connection()?, &request.request, credit, writer);
         atls_exchange::start(runtime, operation, prepare, exchange)
     })
 }

@@ -18,7 +18,7 @@ use crate::error::{Error, Result, Status};
 use crate::io::CallerRuntime;
 use crate::io::buffers;
 use crate::io::turn::in_turn;
-use crate::operation::{Outlet, TransferEvent};
+use crate::operation::Outlet;
 use crate::stream::blocking::{BlockingStream, CALL_TIMEOUT};
 use crate::stream::{StreamState, stream_task};
 use crate::verdict::Verdict;
@@ -54,11 +54,9 @@ impl atls_stream {
         verdict: Option<Arc<Verdict>>,
     ) -> Result<(Arc<atls_stream>, Arc<StreamState>, Outlet)> {
         let operation = Operation::new(sink, &runtime.registry)?;
-        let writable = operation.observer();
-        let on_writable = Box::new(move || writable.post(TransferEvent::Writable, None));
-        let shared = Arc::new(StreamState::new(credit, verdict, on_writable));
+        let shared = Arc::new(StreamState::new(credit, verdict, operation.clone()));
         let made = Arc::new(atls_stream { mode: Mode::Events(shared.clone()), _runtime: Some(runtime) });
-        let registration = operation.register(&made, &shared, |shared| shared.cancel.cancel())?;
+        let registration = operation.register(&made, &shared)?;
         Ok((made, shared, registration.begin()))
     }
 

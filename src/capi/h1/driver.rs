@@ -114,14 +114,14 @@ fn start(
 ) -> Result<(Arc<atls_h1_driver>, Arc<H1Driver>, Outlet)> {
     watch_forks();
     let operation = Operation::new(sink, &runtime.registry)?;
-    let driver = Arc::new(H1Driver::new(settings, operation.observer()));
+    let driver = Arc::new(H1Driver::new(settings, operation.clone()));
     let made = Arc::new(atls_h1_driver {
         driver: driver.clone(),
         method: Mutex::default(),
         target: Mutex::default(),
         _runtime: runtime.clone(),
     });
-    let registration = operation.register(&made, &driver, |driver| driver.cancel.cancel())?;
+    let registration = operation.register(&made, &driver)?;
     Ok((made, driver, registration.begin()))
 }
 

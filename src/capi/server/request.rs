@@ -21,7 +21,7 @@ use crate::capi::text::headers::atls_headers;
 use crate::error::{Error, Result, Status};
 use crate::io::buffers;
 use crate::io::deadline::ChosenDuration;
-use crate::operation::{SendQueue, TransferEvent};
+use crate::operation::SendQueue;
 use crate::server::{RequestLine, ResponseHead, ServerRequest};
 use crate::tls::HttpVersion;
 
@@ -54,7 +54,7 @@ impl atls_server_request {
     }
 
     pub(in crate::capi) fn head(&self) -> Arc<atls_head> {
-        Arc::new(atls_head::new(self.inner.head.clone()))
+        Arc::new(atls_head::of_request(self.inner.clone()))
     }
 }
 
@@ -73,10 +73,8 @@ pub extern "C" fn atls_server_request_start(
         let this = share(request, "request")?;
         let runtime = share_hub(runtime, "runtime")?;
         let operation = Operation::new(sink, &runtime.registry)?;
-        let registration = operation.register(&this, &this.inner, |inner| inner.cancel.cancel())?;
-        let writable = operation.observer();
-        let outgoing = SendQueue::new(Box::new(move || writable.post(TransferEvent::Writable, None)));
-        this.inner.start(|| registration.begin(), outgoing)
+        let registration = operation.register(&this, &this.inner)?;
+        this.inner.start(|| registration.begin(), SendQueue::new(Some(operation)))
     })
 }
 

@@ -80,9 +80,9 @@ pub(in crate::capi) fn start(
 ) -> Result<()> {
     watch_forks();
     let operation = Operation::new(sink, &runtime.registry)?;
-    let shared = Arc::new(Server::new(settings, operation.observer())?);
+    let shared = Arc::new(Server::new(settings, operation.clone())?);
     let made = Arc::new(atls_server { server: shared.clone(), runtime: runtime.clone() });
-    let registration = operation.register(&made, &shared, Server::close)?;
+    let registration = operation.register(&made, &shared)?;
     // Written before the first event can run, which happens at once if the runtime is stopped.
     place.give(made);
     runtime.handle().spawn(in_turn(server_task(shared, registration.begin())));

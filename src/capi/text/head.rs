@@ -7,11 +7,19 @@ use crate::capi::base::bytes::atls_str;
 use crate::capi::base::guard::{guard_free, guard_value};
 use crate::capi::base::handle::{Handle, add_ref, borrow, release};
 use crate::message::ReceivedHead;
+use crate::server::ServerRequest;
 
 /// A response head, a request's header fields, or trailers. Immutable, reference-counted, safe to
 /// share between threads.
 pub struct atls_head {
-    pub(in crate::capi) head: Arc<ReceivedHead>,
+    place: HeadPlace,
+}
+
+/// Where the fields are.
+enum HeadPlace {
+    Own(ReceivedHead),
+    Shared(Arc<ReceivedHead>),
+    OfRequest(Arc<ServerRequest>),
 }
 
 impl Handle for atls_head {
@@ -19,26 +27,38 @@ impl Handle for atls_head {
 }
 
 impl atls_head {
-    pub(crate) fn new(head: impl Into<Arc<ReceivedHead>>) -> atls_head {
-        atls_head { head: head.into() }
+    pub(crate) fn new(head: ReceivedHead) -> atls_head {
+        atls_head { place: HeadPlace::Own(head) }
     }
 
-    pub(in crate::capi) fn into_raw(head: impl Into<Arc<ReceivedHead>>) -> *mut atls_head {
-        Arc::into_raw(Arc::new(atls_head::new(head))).cast_mut()
+    pub(in crate::capi) fn of_request(request: Arc<ServerRequest>) -> atls_head {
+        atls_head { place: HeadPlace::OfRequest(request) }
+    }
+
+    pub(in crate::capi) fn into_raw(head: Arc<ReceivedHead>) -> *mut atls_head {
+        Arc::into_raw(Arc::new(atls_head { place: HeadPlace::Shared(head) })).cast_mut()
+    }
+
+    pub(in crate::capi) fn head(&self) -> &ReceivedHead {
+        match &self.place {
+            HeadPlace::Own(head) => head,
+            HeadPlace::Shared(head) => head,
+            HeadPlace::OfRequest(request) => &request.head,
+        }
     }
 }
 
 /// Status code; 0 for a request or trailers.
 #[unsafe(no_mangle)]
 pub extern "C" fn atls_head_status(head: Option<&atls_head>) -> u32 {
-    guard_value(0, || borrow(head, "head").map_or(0, |head| head.head.status.into()))
+    guard_value(0, || borrow(head, "head").map_or(0, |head| head.head().status.into()))
 }
 
 /// Reason phrase as it was sent. Valid as long as the head.
 #[unsafe(no_mangle)]
 pub extern "C" fn atls_head_reason(head: Option<&atls_head>) -> atls_str {
     guard_value(atls_str::empty(), || {
-        borrow(head, "head").map_or(atls_str::empty(), |head| terminated(Some(head.head.reason())))
+        borrow(head, "head").map_or(atls_str::empty(), |head| terminated(Some(head.head().reason())))
     })
 }
 
@@ -55,13 +75,13 @@ pub const ATLS_HTTP_VERSION_2: atls_http_version = 4;
 /// Minor version of HTTP/1.x: 0 or 1. It is 1 for HTTP/2 too, whose messages mean the same.
 #[unsafe(no_mangle)]
 pub extern "C" fn atls_head_minor_version(head: Option<&atls_head>) -> u32 {
-    guard_value(1, || borrow(head, "head").map_or(1, |head| head.head.minor_version.into()))
+    guard_value(1, || borrow(head, "head").map_or(1, |head| head.head().minor_version.into()))
 }
 
 /// Number of header fields.
 #[unsafe(no_mangle)]
 pub extern "C" fn atls_head_count(head: Option<&atls_head>) -> usize {
-    guard_value(0, || borrow(head, "head").map_or(0, |head| head.head.count()))
+    guard_value(0, || borrow(head, "head").map_or(0, |head| head.head().count()))
 }
 
 /// Name of the header field at `index`, in the order and case in which it was sent; in trailers that
@@ -87,7 +107,7 @@ pub extern "C" fn atls_head_get(head: Option<&atls_head>, name: c_text) -> atls_
         let (Ok(this), Ok(name)) = (borrow(head, "head"), text(name, "name")) else {
             return atls_str::empty();
         };
-        terminated(this.head.position(name, 0).and_then(|line| this.head.value(line)))
+        terminated(this.head().position(name, 0).and_then(|line| this.head().value(line)))
     })
 }
 
@@ -99,7 +119,7 @@ pub extern "C" fn atls_head_find(head: Option<&atls_head>, name: c_text, from: u
         let (Ok(this), Ok(name)) = (borrow(head, "head"), text(name, "name")) else {
             return usize::MAX;
         };
-        this.head.position(name, from).unwrap_or(usize::MAX)
+        this.head().position(name, from).unwrap_or(usize::MAX)
     })
 }
 
@@ -117,7 +137,7 @@ pub extern "C" fn atls_head_free(head: Owned<atls_head>) {
 
 fn part<'a>(head: Option<&'a atls_head>, part: impl Fn(&'a ReceivedHead) -> Option<&'a [u8]>) -> atls_str {
     guard_value(atls_str::empty(), || match borrow(head, "head") {
-        Ok(head) => terminated(part(&head.head)),
+        Ok(head) => terminated(part(head.head())),
         Err(_) => atls_str::empty(),
     })
 }

@@ -148,7 +148,7 @@ pub extern "C" fn atls_headers_add_head(
     error: Out<*mut atls_error>,
 ) -> atls_status {
     guard(error, || {
-        let head = &borrow(head, "head")?.head;
+        let head = borrow(head, "head")?.head();
         let headers = &mut borrow_mut(headers, "headers")?.headers;
         headers.add_all(head.lines())
     })

@@ -70,7 +70,7 @@ mod tests {
 
     #[tokio::test]
     async fn nothing_of_before_goes_into_a_body_that_begins_anew() {
-        let out = SendQueue::new(Box::new(|| ()));
+        let out = SendQueue::new(None);
         let piece = |byte| Bytes::from(vec![byte; HIGH]);
         out.open();
         assert!(!out.unwind(), "only where the host allows it");

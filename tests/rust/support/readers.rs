@@ -104,13 +104,13 @@ struct Host;
 struct Deaf;
 
 impl Observer for Deaf {
-    fn post(&self, _: TransferEvent, _: Option<OwnedSemaphorePermit>) {}
+    fn post(self: Arc<Self>, _: TransferEvent, _: Option<OwnedSemaphorePermit>) {}
 }
 
 impl Observer<ServerEvent> for Host {
-    fn post(&self, event: ServerEvent, _: Option<OwnedSemaphorePermit>) {
+    fn post(self: Arc<Self>, event: ServerEvent, _: Option<OwnedSemaphorePermit>) {
         let ServerEvent::Request(request) = event else { return };
-        if request.start(|| Outlet::new(Arc::new(Deaf)), SendQueue::new(Box::new(|| ()))).is_ok() {
+        if request.start(|| Outlet::new(Arc::new(Deaf)), SendQueue::new(None)).is_ok() {
             let _ = request.send_head(ResponseHead::new(103, None, None, None).expect("a hint"));
             let _ = request
                 .respond(ResponseHead::new(200, None, None, Some(2)).expect("a head"), Bytes::from_static(b"ok"));
