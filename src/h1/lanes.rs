@@ -55,8 +55,11 @@ pub fn lower_plain(bytes: &[u8], lower: &mut [u8]) -> usize {
     while let Some(chunk) = bytes.get(length..).and_then(<[u8]>::first_chunk::<16>)
         && let Some(to) = lower.get_mut(length..).and_then(<[u8]>::first_chunk_mut::<16>)
     {
-        *to = chunk.map(|byte| byte | 0x20);
-        let other = chunk.map(|byte| if plain(byte) { 0 } else { 0xff });
+        let mut other = [0; 16];
+        // A loop, because `map` of an array is one only where the compiler inlines it.
+        for ((to, other), &byte) in to.iter_mut().zip(&mut other).zip(chunk) {
+            (*to, *other) = (byte | 0x20, if plain(byte) { 0 } else { 0xff });
+        }
         let good = u128::from_le_bytes(other).trailing_zeros() as usize / 8;
         length += good;
         if good < 16 {

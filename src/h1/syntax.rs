@@ -159,7 +159,7 @@ pub fn is_host(value: &[u8]) -> bool {
         [b':', digits @ ..] => digits,
         _ => return false,
     };
-    is_reg_name(host) && port.iter().all(u8::is_ascii_digit)
+    (lanes::all_host(host) || is_reg_name(host)) && port.iter().all(u8::is_ascii_digit)
 }
 
 /// What is between the brackets: an IPv6 address, or an IPvFuture (`v` and a version), which is not in use.
