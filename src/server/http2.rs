@@ -16,7 +16,7 @@ use h2::server::{Builder, Connection, SendResponse};
 use h2::{Ping, PingPong, Reason, RecvStream};
 use http::Request;
 use tokio::io::AsyncReadExt;
-use tokio::sync::Semaphore;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::Instant;
 
 use super::Server;
@@ -167,47 +167,28 @@ async fn accept_streams<'s>(
     let limits = &shared.server.settings.limits;
     let waiting = Arc::new(Semaphore::new(STREAMS as usize));
     let (mut stopping, mut leaving) = (pin!(shared.server.stopping.thrown()), pin!(shared.leaving.thrown()));
-    let (mut room, mut leaves, mut quiet_since, mut alarm) = (None, false, Instant::now(), Alarm::default());
-    let mut refuses_from = None;
+    let (mut acceptance, mut alarm) = (Acceptance::new(), Alarm::default());
     loop {
-        if leaves && refuses_from.is_none() {
-            refuses_from = Some(Instant::now() + LINGER);
-        }
         if shared.resets.load(Ordering::Relaxed) < 0 {
             return Err(calm_down(conn).await);
         }
-        let sent_until = limits.send.map(|limit| quiet_since + limit.max(LINGER));
-        let quiet_until = match (streams.is_empty(), leaves) {
-            (false, _) => None,
-            (true, true) if conn.has_streams() => Some(Instant::now() + LINGER),
-            (true, true) => Some(quiet_since + LINGER),
-            (true, false) => idle_until(shared, quiet_since),
-        };
+        let sent_until = limits.send.map(|limit| acceptance.quiet_since + limit.max(LINGER));
+        let quiet_until = acceptance.quiet_until(shared, conn, streams);
         let ping_at = pings.next_at(!streams.is_empty());
         let has_place = streams.len() < STREAMS as usize;
+        let (leaves, takes) = (acceptance.leaves(), acceptance.room.is_some() && has_place);
         tokio::select! {
-            () = stopping.as_mut(), if !leaves => (leaves, quiet_since) = leave(conn),
-            () = leaving.as_mut(), if !leaves => (leaves, quiet_since) = leave(conn),
-            permit = waiting.clone().acquire_owned(), if room.is_none() && has_place => room = permit.ok(),
-            Some(()) = streams.next(), if !streams.is_empty() => quiet_since = Instant::now(),
-            come = poll_fn(|cx| poll_accept(conn, cx, room.is_some() && has_place)) => match come {
+            () = stopping.as_mut(), if !leaves => acceptance.leave(conn),
+            () = leaving.as_mut(), if !leaves => acceptance.leave(conn),
+            permit = waiting.clone().acquire_owned(), if acceptance.room.is_none() && has_place => acceptance.room = permit.ok(),
+            Some(()) = streams.next(), if !streams.is_empty() => acceptance.quiet_since = Instant::now(),
+            come = poll_fn(|cx| poll_accept(conn, cx, takes)) => match come {
                 None => {
                     take_leave(shared).await;
                     return Ok(());
                 }
                 Some(Err(error)) => return Err(http2_error(&error)),
-                // A peer that does not answer the shutdown's ping, which ends the acceptance in h2, opens streams all the same.
-                Some(Ok((_, mut respond))) if refuses_from.is_some_and(|from| from <= Instant::now()) => {
-                    respond.send_reset(Reason::REFUSED_STREAM);
-                    shared.was_reset();
-                }
-                Some(Ok((request, respond))) => {
-                    let Some(room) = room.take() else { return Err(Error::new(Status::Internal, "no room")) };
-                    streams.push(Box::pin(serve_stream(shared, request, respond, room)));
-                    if !limits.keep_alive {
-                        shared.leaving.cancel();
-                    }
-                }
+                Some(Ok(come)) => acceptance.take(shared, streams, come)?,
             },
             missed = pings.answered() => missed?,
             () = alarm.rings(quiet_until, ping_at) => {
@@ -216,11 +197,74 @@ async fn accept_streams<'s>(
                     // Responses that their host has ended may wait for the network.
                     true if leaves && conn.has_streams() && sent_until.is_none_or(|until| until > Instant::now()) => {}
                     true if leaves => return goodbye(shared, conn).await,
-                    true => (leaves, quiet_since) = leave(conn),
+                    true => acceptance.leave(conn),
                     false => {}
                 }
             }
         }
+    }
+}
+
+/// Which streams are accepted, and how long.
+struct Acceptance {
+    /// For the event of the next one.
+    room: Option<OwnedSemaphorePermit>,
+    /// The peer was told that no more are accepted. Until then those are that were on their way.
+    refuses_from: Option<Instant>,
+    /// Since when the connection is without requests, if it is.
+    quiet_since: Instant,
+}
+
+impl Acceptance {
+    fn new() -> Acceptance {
+        Acceptance { room: None, refuses_from: None, quiet_since: Instant::now() }
+    }
+
+    fn leaves(&self) -> bool {
+        self.refuses_from.is_some()
+    }
+
+    /// Tells the peer that no more streams are accepted.
+    fn leave(&mut self, conn: &mut Connection<SharedTls, Bytes>) {
+        conn.graceful_shutdown();
+        self.quiet_since = Instant::now();
+        self.refuses_from = Some(self.quiet_since + LINGER);
+    }
+
+    /// How long the connection stays if no request comes; for ever while one is under way.
+    fn quiet_until(
+        &self,
+        shared: &Http2Connection<'_>,
+        conn: &Connection<SharedTls, Bytes>,
+        streams: &Streams<'_>,
+    ) -> Option<Instant> {
+        match (streams.is_empty(), self.leaves()) {
+            (false, _) => None,
+            (true, true) if conn.has_streams() => Some(Instant::now() + LINGER),
+            (true, true) => Some(self.quiet_since + LINGER),
+            (true, false) => idle_until(shared, self.quiet_since),
+        }
+    }
+
+    /// Serves a stream that has come, or refuses it.
+    fn take<'s>(
+        &mut self,
+        shared: &'s Http2Connection<'_>,
+        streams: &mut Streams<'s>,
+        (request, mut respond): (Request<RecvStream>, SendResponse<Bytes>),
+    ) -> Result<()> {
+        // A peer that does not answer the shutdown's ping, which ends the acceptance in h2, opens streams all the same.
+        if self.refuses_from.is_some_and(|from| from <= Instant::now()) {
+            respond.send_reset(Reason::REFUSED_STREAM);
+            shared.was_reset();
+            return Ok(());
+        }
+        let Some(room) = self.room.take() else { return Err(Error::new(Status::Internal, "no room")) };
+        streams.push(Box::pin(serve_stream(shared, request, respond, room)));
+        if !shared.server.settings.limits.keep_alive {
+            shared.leaving.cancel();
+        }
+        Ok(())
     }
 }
 
@@ -238,12 +282,6 @@ fn poll_accept(conn: &mut Connection<SharedTls, Bytes>, cx: &mut Context<'_>, ha
         true => conn.poll_accept(cx),
         false => conn.poll_closed(cx).map(|closed| closed.err().map(Err)),
     }
-}
-
-/// Tells the peer that no more streams are accepted.
-fn leave(conn: &mut Connection<SharedTls, Bytes>) -> (bool, Instant) {
-    conn.graceful_shutdown();
-    (true, Instant::now())
 }
 
 /// Closes a connection that carries no requests.

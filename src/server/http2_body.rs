@@ -1,7 +1,7 @@
 //! The body of a request over HTTP/2, as its frames arrive. The peer may send more once the host has what came before. Touches the stream that it is given.
 
 use std::future::poll_fn;
-use std::task::{Context, Poll, ready};
+use std::task::{Context, Poll, Waker, ready};
 
 use bytes::{Bytes, BytesMut};
 use h2::RecvStream;
@@ -74,6 +74,24 @@ impl Http2Body {
             }
         }
         Poll::Ready(Ok(if joined.is_empty() { first } else { joined.freeze() }))
+    }
+
+    /// Why the stream was reset, if not by the peer: it has broken HTTP/2, and `h2` has reset the stream.
+    pub fn own_reset(stream: &mut RecvStream) -> Option<Error> {
+        let mut cx = Context::from_waker(Waker::noop());
+        loop {
+            match stream.poll_data(&mut cx) {
+                // It came before the reset, and nobody takes it any more.
+                Poll::Ready(Some(Ok(_))) => {}
+                Poll::Ready(Some(Err(error))) => return error.is_library().then(|| http2_error(&error)),
+                Poll::Ready(None) | Poll::Pending => return None,
+            }
+        }
+    }
+
+    /// As `own_reset`.
+    pub fn was_reset_by_us(&mut self) -> Option<Error> {
+        Http2Body::own_reset(&mut self.stream)
     }
 
     /// The whole body, of at most `limit` bytes. Errors: BodyTooLarge.

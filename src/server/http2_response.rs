@@ -213,7 +213,7 @@ impl<'a> Http2Response<'a> {
         Poll::Ready(match lost {
             Ok(reason) => {
                 self.connection.was_reset();
-                gone(&format!("the peer has reset the stream: {}", reason.description()))
+                gone(&format!("the stream was reset: {}", reason.description()))
             }
             Err(error) => http2_error(&error),
         })

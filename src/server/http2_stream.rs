@@ -162,7 +162,7 @@ impl Http2Stream<'_> {
     }
 
     /// Shows the request to the host and sees it through.
-    async fn run_exchange(mut self, received: ReceivedRequest, body: RecvStream, room: OwnedSemaphorePermit) {
+    async fn run_exchange(mut self, received: ReceivedRequest, mut body: RecvStream, room: OwnedSemaphorePermit) {
         let (connection, peer) = (self.connection, self.connection.peer);
         let server = connection.server;
         let (length, expects_continue) = (received.length, received.expects_continue);
@@ -176,7 +176,7 @@ impl Http2Stream<'_> {
             biased;
             outlet = request.started() => Ok(outlet),
             () = connection.distrusted.thrown() => Err(distrusted()),
-            error = self.lost() => Err(error),
+            error = self.lost() => Err(Http2Body::own_reset(&mut body).unwrap_or(error)),
         };
         let outlet = match started {
             Ok(Some(outlet)) => outlet,
@@ -225,13 +225,27 @@ impl Http2Stream<'_> {
         let mut body = Http2Body::new(stream, BodyReader::new(body_limit, decoded)?);
         self.waits = expects_continue && !body.is_absent();
         self.body_until = body_deadline.map(|limit| Instant::now() + limit);
+        let done = self.exchange_parts(request, outlet, &mut body).await;
+        // A stream that is lost does not say by whom it was reset; its body does.
+        done.map_err(|error| match error.detail {
+            Detail::PeerGone => body.was_reset_by_us().unwrap_or(error),
+            _ => error,
+        })
+    }
+
+    async fn exchange_parts(
+        &mut self,
+        request: &Arc<ServerRequest>,
+        outlet: &Outlet,
+        body: &mut Http2Body,
+    ) -> Result<()> {
         loop {
             // If the response is complete before the request, the rest of the request is not read: the stream ends.
             if self.response.is_over() && request.outgoing.get().is_none_or(|sent| sent.is_finished()) {
                 return Ok(());
             }
-            let wants_bytes = self.take_body(outlet, &mut body).await?;
-            self.step(request, outlet, &mut body, wants_bytes).await?;
+            let wants_bytes = self.take_body(outlet, body).await?;
+            self.step(request, outlet, body, wants_bytes).await?;
         }
     }
 

@@ -492,25 +492,56 @@ def test_one_field_beyond_the_limit_of_a_head_ends_the_connection(server):
         [(":scheme", "https"), (":path", "/"), (":authority", "a")],
     ],
 )
-def test_a_malformed_head_is_a_stream_error(client, fields):
+def test_a_malformed_head_is_a_stream_error(server, client, fields):
+    told = len(server.said)
     client.answer(client.request("/"))
     stream = client.h2.get_next_available_stream_id()
     block = hpack.Encoder().encode(fields)
     client.raw(frames.HeadersFrame(stream, block, flags=["END_STREAM", "END_HEADERS"]).serialize())
     client.h2.highest_outbound_stream_id = stream
-    seen = reset_of(client, stream)
+    ended, seen = end_of(client, stream)
     assert seen == Code.PROTOCOL_ERROR, seen
+    # The host is told of it if it ends the connection, and not if it ends the stream.
+    if ended == "connection":
+        server.wait_for("refused HTTP/2", told)
+    with Client(server.port) as other:
+        assert other.answer(other.request("/"))[0] == "200"
+    assert any(line.startswith("refused") for line in server.said[told:]) == (ended == "connection"), server.said[told:]
 
 
-def test_a_body_of_another_length_than_announced_is_a_stream_error(client):
-    for length, body in [("3", b"four"), ("5", b"four")]:
-        stream = client.request("/", "POST", [("content-length", length)], end=False)
+@pytest.mark.parametrize("length, body", [("3", b"four"), ("5", b"four")])
+def test_a_body_of_another_length_than_announced_is_a_stream_error(length, body):
+    with Server(PROGRAM) as server, Client(server.port) as client:
+        stream = client.request("/echo", "POST", [("content-length", length)], end=False)
+        # The host has the request.
+        client.until(h2.events.ResponseReceived, stream)
         client.raw(frames.DataFrame(stream, body, flags=["END_STREAM"]).serialize())
         assert reset_of(client, stream) == Code.PROTOCOL_ERROR
+        # HTTP_PROTOCOL: the client has broken HTTP, and not reset the stream.
+        server.wait_for("closed /echo 501")
+
+
+@pytest.mark.parametrize("end", ["close_notify", "FIN"])
+def test_the_end_of_the_clients_direction_ends_its_requests(end):
+    with Server(PROGRAM) as server, Client(server.port) as client:
+        client.request("/never")
+        assert client.answer(client.request("/"))[0] == "200"
+        try:
+            client.wire.shutdown(socket.SHUT_WR) if end == "FIN" else client.wire.unwrap()
+        except OSError:
+            pass
+        server.wait_for("closed /never 2")
+        if end == "FIN":
+            assert client.last_word() in (Code.NO_ERROR, None)
 
 
 def reset_of(client, stream, seconds=10):
-    """The reason for which the stream, or the connection, was ended, read from the frames themselves."""
+    """The reason for which the stream, or the connection, was ended."""
+    return end_of(client, stream, seconds)[1]
+
+
+def end_of(client, stream, seconds=10):
+    """Which of the two was ended, and the reason, read from the frames themselves."""
     deadline, buffer = time.monotonic() + seconds, b""
     client.wire.settimeout(seconds)
     while time.monotonic() < deadline:
@@ -519,7 +550,7 @@ def reset_of(client, stream, seconds=10):
         except (ConnectionResetError, ssl.SSLError):
             data = b""
         if not data:
-            return "closed"
+            return "connection", "closed"
         buffer += data
         while len(buffer) >= 9:
             frame, length = frames.Frame.parse_frame_header(memoryview(buffer[:9]))
@@ -528,9 +559,9 @@ def reset_of(client, stream, seconds=10):
             frame.parse_body(memoryview(buffer[9 : 9 + length]))
             buffer = buffer[9 + length :]
             if isinstance(frame, frames.GoAwayFrame) and frame.error_code:
-                return Code(frame.error_code)
+                return "connection", Code(frame.error_code)
             if isinstance(frame, frames.RstStreamFrame) and frame.stream_id == stream:
-                return Code(frame.error_code)
+                return "stream", Code(frame.error_code)
     raise AssertionError("nothing was ended")
 
 

@@ -184,8 +184,11 @@ pub extern "C" fn atls_server_config_set_keep_alive(
 /// - A `#` in a request's path, and what follows it, is cut off; over HTTP/1.1 it is shown.
 /// - The end of the client's sending direction ends all its requests, whatever
 ///   atls_server_config_set_half_close says.
-/// - A head that HTTP/2 itself finds malformed, or too large, and a connection that does not begin as
-///   HTTP/2 does, are refused without REFUSED.
+/// - A head that HTTP/2 itself finds malformed, or too large, and for which it resets the stream, and a
+///   connection that does not begin as HTTP/2 does, are refused without REFUSED. What breaks HTTP/2 on
+///   the connection as a whole ends it, with REFUSED.
+/// - A client that breaks HTTP/2 in the body of a request ends it with HTTP_PROTOCOL. After that body
+///   a reset is shown as IO, whoever it was by.
 ///
 /// `versions`: ATLS_HTTP_VERSION_1_1, which includes HTTP/1.0, or ATLS_HTTP_VERSION_2, or both as one
 /// set; 0 is the default.
