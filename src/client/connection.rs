@@ -1,8 +1,8 @@
-//! One HTTP/1.1 connection, for event-driven and blocking handles alike: the caller provides the runtime. Its exchanges are in `exchange`. Touches the
+//! One HTTP connection, for event-driven and blocking handles alike: the caller provides the runtime. Its exchanges are in `exchange`. Touches the
 //! connection that `connect` makes.
 
 use std::net::SocketAddr;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
 
 use bytes::Bytes;
@@ -10,7 +10,7 @@ use futures_util::FutureExt;
 
 use super::engine::{Engine, EngineKind};
 use super::request_body::RequestBody;
-use crate::connect::{ConnectTarget, ConnectTimes, Connected, ConnectedStream, ServerTrust, connect};
+use crate::connect::{ConnectTarget, ConnectTimes, Connected, ConnectedStream, HttpSession, ServerTrust, connect_http};
 use crate::error::{Error, Result, Status};
 use crate::io::CallerRuntime;
 use crate::io::deadline::Wait;
@@ -22,9 +22,9 @@ use crate::verdict::Verdict;
 /// An attested connection that speaks HTTP. Shared by the host's handle, the driver and the exchange under way.
 pub struct HttpConnection {
     pub(super) engine: Engine,
-    /// An exchange is using it. `busy` and `retired` are each written before the other is read: so either the ending exchange or the call that retires
+    /// Exchanges that are using it. `users` and `retired` are each written before the other is read: so either the ending exchange or the call that retires
     /// the connection sees both, and closes the connection.
-    busy: AtomicBool,
+    users: AtomicUsize,
     retired: AtomicBool,
     /// The last answer was of HTTP/1.0. Read and written by the exchange that has reserved the connection.
     is_old: AtomicBool,
@@ -35,6 +35,8 @@ pub struct HttpConnection {
     /// Why the server is not trusted any more.
     distrusted: OnceLock<Error>,
     pub trust: Option<Arc<ServerTrust>>,
+    /// Held by the exchange that asks for new evidence, for all that share the connection.
+    pub(super) renewing: tokio::sync::Mutex<()>,
     pub times: ConnectTimes,
     pub peer: Option<SocketAddr>,
     pub watch: Arc<SocketWatch>,
@@ -50,7 +52,7 @@ impl HttpConnection {
     ) -> Result<(Arc<HttpConnection>, impl Future<Output = Option<Error>> + Send + 'static)> {
         // Boxed: what connecting needs is many times what the connection keeps. Both in one box, so that what is kept does not settle in the memory that
         // connecting gives back, but leaves it to the next one.
-        Box::pin(async { HttpConnection::start(connect(target).await?, kind).await }).await
+        Box::pin(async { HttpConnection::start(connect_http(target).await?, kind).await }).await
     }
 
     /// As `open`, on the calling thread, which waits. The connection is driven whenever a thread waits on `driver`.
@@ -66,21 +68,25 @@ impl HttpConnection {
         socket: Socket,
         kind: EngineKind,
     ) -> Result<(Arc<HttpConnection>, impl Future<Output = Option<Error>> + Send + 'static)> {
-        let stream = ConnectedStream::Plain(Transport::Tcp(socket));
+        let stream = HttpSession::Http1(ConnectedStream::Plain(Transport::Tcp(socket)));
         HttpConnection::start(Connected { stream, trust: None, times: ConnectTimes::default() }, kind).await
     }
 
     async fn start(
-        connected: Connected,
+        connected: Connected<HttpSession>,
         kind: EngineKind,
     ) -> Result<(Arc<HttpConnection>, impl Future<Output = Option<Error>> + Send + 'static)> {
         let Connected { stream, trust, times } = connected;
-        let (peer, watch, certificate) =
-            (stream.peer(), Arc::new(stream.watch()), stream.certificate().map(Bytes::from));
+        let (peer, watch, certificate) = match &stream {
+            HttpSession::Http1(stream) => (stream.peer(), stream.watch(), stream.certificate()),
+            HttpSession::Http2(session) => (session.peer, session.watch.clone(), session.certificate.clone()),
+        };
+        let (watch, certificate) = (Arc::new(watch), certificate.map(Bytes::from));
         let (engine, driver) = Engine::start(stream, watch.clone(), kind).await?;
         let connection = Arc::new(HttpConnection {
             engine,
-            busy: AtomicBool::new(false),
+            users: AtomicUsize::new(0),
+            renewing: tokio::sync::Mutex::default(),
             retired: AtomicBool::new(false),
             is_old: AtomicBool::new(false),
             closing: Cancel::default(),
@@ -118,7 +124,37 @@ impl HttpConnection {
 
     /// Whether a request may be started now.
     pub fn is_ready(&self) -> bool {
-        !self.busy.load(Ordering::Acquire) && self.check_open().is_ok() && self.engine.takes_a_request()
+        self.is_unused() && self.check_open().is_ok() && self.engine.takes_a_request()
+    }
+
+    /// Whether no exchange is using it.
+    pub fn is_unused(&self) -> bool {
+        self.users.load(Ordering::SeqCst) == 0
+    }
+
+    /// Whether a request may be started at all.
+    pub fn is_open(&self) -> bool {
+        self.check_open().is_ok()
+    }
+
+    /// Whether an idle connection is still open: checks what the network has to say about it, since nothing drives a blocking client's idle connections. Mostly
+    /// that is nothing; otherwise the first yield lets the runtime poll the sockets, and the second lets the connection act on it.
+    pub(super) async fn is_alive(&self) -> bool {
+        let others_drive_it = self.users.load(Ordering::SeqCst) > 1;
+        if others_drive_it || self.watch.is_quiet() {
+            return self.is_open();
+        }
+        for _ in 0..2 {
+            tokio::task::yield_now().await;
+        }
+        self.is_open()
+    }
+
+    /// An exchange was given up, or has failed: closes the connection in the middle of a message, unless the others that share it can go on.
+    pub(super) fn give_up(&self) {
+        if !self.engine.is_shared() {
+            self.closing.cancel();
+        }
     }
 
     fn check_open(&self) -> Result<()> {
@@ -151,7 +187,7 @@ impl HttpConnection {
     /// No more requests will follow: closes the connection, now or once its exchange is over. True if it is closed now.
     pub fn retire(&self) -> bool {
         self.retired.store(true, Ordering::SeqCst);
-        let now = !self.busy.load(Ordering::SeqCst);
+        let now = self.is_unused();
         if now {
             self.closing.cancel();
         }
@@ -168,17 +204,26 @@ impl HttpConnection {
             return error;
         }
         tokio::task::yield_now().await;
+        if self.engine.is_shared() {
+            // Each stream knows best how it ended.
+            return self.distrusted.get().cloned().unwrap_or(error);
+        }
         let reason = || self.ended.get().filter(|reason| reason.status != Status::Closed).cloned();
         self.engine.fault().or_else(reason).unwrap_or(error)
     }
 
-    /// Reserves the connection for one exchange. Statuses: Busy, Closed.
+    /// Reserves the connection, or a place on it, for one exchange. Statuses: Busy, Closed.
     pub fn reserve(self: &Arc<Self>) -> Result<Reservation> {
         self.check_open()?;
-        let busy = || Error::new(Status::Busy, "the previous response has not been read to its end");
-        if self.busy.swap(true, Ordering::SeqCst) {
-            return Err(busy());
-        }
+        let busy = || {
+            Error::new(Status::Busy, match self.engine.is_shared() {
+                true => "the server allows no more requests at a time on this connection",
+                false => "the previous response has not been read to its end",
+            })
+        };
+        let places = self.engine.places();
+        let one_more = |users| (users < places).then_some(users + 1);
+        self.users.fetch_update(Ordering::SeqCst, Ordering::SeqCst, one_more).map_err(|_| busy())?;
         let reservation = Reservation { connection: self.clone() };
         // If the exchange before was given up, the connection is about to be closed.
         if self.engine.takes_a_request() { Ok(reservation) } else { Err(busy()) }
@@ -192,8 +237,8 @@ pub struct Reservation {
 
 impl Drop for Reservation {
     fn drop(&mut self) {
-        self.connection.busy.store(false, Ordering::SeqCst);
-        if self.connection.is_retired() {
+        let was_the_last = self.connection.users.fetch_sub(1, Ordering::SeqCst) == 1;
+        if was_the_last && self.connection.is_retired() {
             self.connection.closing.cancel();
         }
     }

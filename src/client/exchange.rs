@@ -245,7 +245,7 @@ impl Exchange {
         let Some(Reservation { connection }) = &self.reservation else { return Poll::Ready(()) };
         let free = self.progress.is_complete() && ready!(connection.engine.poll_free(cx));
         if !free {
-            connection.closing.cancel();
+            connection.give_up();
         }
         self.reservation = None;
         if let Some(run) = self.when_over.take() {
@@ -263,7 +263,7 @@ impl Drop for Exchange {
             && self.poll_over(&mut Context::from_waker(Waker::noop())).is_pending()
             && let Some(reservation) = &self.reservation
         {
-            reservation.connection.closing.cancel();
+            reservation.connection.give_up();
         }
     }
 }

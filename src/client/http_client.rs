@@ -6,34 +6,34 @@ use std::sync::{Arc, OnceLock, PoisonError, RwLock};
 use std::time::{Duration, Instant};
 
 use super::cookie_jar::CookieJar;
-use super::engine::EngineKind;
+use super::leasing::was_stale;
 use super::location::{HostPattern, Location};
 use super::pending_request::{FollowUp, PendingBody, PendingRequest};
 use super::pool::{ClientCounts, ClientLimits, ConnectionKey, ConnectionPool, Lease};
 use super::turn_queue::QueuedTurn;
-use super::{Exchange, HttpConnection, InterimEvent, OnInterim, redirect, start_exchange};
+use super::{Exchange, HttpConnection, InterimEvent, OnInterim, RequestBody, redirect, start_exchange};
 use crate::attest::Policy;
-use crate::connect::{ConnectTarget, ConnectTimes, Connector, only_the_certificate_differs};
-use crate::error::{Error, Result, Status};
+use crate::connect::{ConnectTimes, Connector};
+use crate::error::{Detail, Error, Result, Status};
 use crate::io::deadline::{Wait, within};
-use crate::io::turn::in_turn;
 use crate::log;
 use crate::message::credentials::is_stale;
 use crate::message::{ReceivedHead, RequestHead};
+use crate::tls::HttpVersion;
 use crate::verdict::Verdict;
 use crate::verifier::Verifier;
 
 /// Most bytes of the body of an intermediate response that are read to keep its connection.
 const DRAINED: usize = 64 << 10;
-/// What drives pooled connections: the library's own machine.
-const POOLED: EngineKind = EngineKind::H1;
+/// How often a request is sent again that servers have not looked at.
+const REFUSALS: u32 = 3;
 
 /// What all requests of a client share.
 pub struct HttpClient {
-    pool: Arc<ConnectionPool>,
+    pub(super) pool: Arc<ConnectionPool>,
     connector: Arc<Connector>,
     /// For connectors that have no verifier of their own.
-    verifier: Arc<Verifier>,
+    pub(super) verifier: Arc<Verifier>,
     policies: RwLock<Vec<(HostPattern, Arc<Policy>)>>,
     pub cookies: CookieJar,
 }
@@ -46,6 +46,8 @@ pub struct ResponseRoute {
     pub redirects: u32,
     /// Whether the connection had been used before.
     pub reused: bool,
+    /// Of the response, and its minor version.
+    pub version: (HttpVersion, u8),
     pub connection: Arc<HttpConnection>,
     /// On the server, when the request was sent.
     pub verdict: Option<Arc<Verdict>>,
@@ -196,54 +198,43 @@ impl HttpClient {
         let turn = within(deadlines.queue, Wait::Turn, turn.turn()).await?;
         let queue = start.elapsed();
         let mut turn = Some(turn);
-        let mut may_reuse = true;
+        let (mut may_reuse, mut refusals) = (true, 0);
         loop {
-            let (mut lease, reused) = self.lease(&hop, may_reuse, deadlines.connect).await?;
+            let (mut lease, reused) = self.lease(&hop.key, may_reuse, deadlines.connect).await?;
             lease.turn = turn.take();
             if call.body.outgoing().is_some() {
                 tell(InterimEvent::Connected).await;
             }
-            let (start, verdict) = (Instant::now(), lease.connection.verdict());
-            match send(&hop, call, &mut lease, tell).await {
+            let (start, verdict, body) = (Instant::now(), lease.connection.verdict(), call.body.begin());
+            let before = body.progress();
+            let error = match send(&hop, call, body, &mut lease, tell).await {
                 Ok(mut answer) => {
                     let connection = lease.connection.clone();
+                    let version = (connection.engine.version(), answer.head.minor_version);
                     answer.when_over(move || lease.give_back());
                     let url = CString::new(call.location.on_the_wire()).unwrap_or_default();
                     let (first_byte, total) = (start.elapsed(), Arc::default());
-                    return Ok((
-                        answer,
-                        ResponseRoute { url, redirects: 0, reused, connection, verdict, queue, first_byte, total },
-                    ));
+                    let route =
+                        ResponseRoute { url, redirects: 0, reused, version, connection, verdict, queue, first_byte, total };
+                    return Ok((answer, route));
                 }
-                // The server may close an idle connection at any time. Try again on a new one, but only if sending twice does no harm.
-                Err(error) if reused && call.is_idempotent() && was_stale(&error) && call.body.rewind() => {
-                    log::emit(log::DEBUG, || {
-                        format!("pool: {}: once more, for {}", hop.key.shown(), log::reason(&error))
-                    });
-                    turn = lease.turn.take();
-                    may_reuse = false;
-                }
-                Err(error) => return Err(error),
+                Err(error) => error,
+            };
+            // A server that has not looked at the request can be asked again, whatever the request is.
+            let untouched = error.detail == Detail::NotProcessed && refusals < REFUSALS;
+            // The server may close an idle connection at any time. Try again on a new one, but only if sending twice does no harm.
+            let stale = reused && call.is_idempotent() && was_stale(&error) && error.detail != Detail::StreamReset;
+            let again = match untouched {
+                true => call.body.begins_anew(&before, tell).await,
+                false => stale && may_reuse && call.body.rewind(),
+            };
+            if !again {
+                return Err(error);
             }
+            log::emit(log::DEBUG, || format!("pool: {}: once more, for {}", hop.key.shown(), log::reason(&error)));
+            turn = lease.turn.take();
+            (may_reuse, refusals) = (untouched, refusals + u32::from(untouched));
         }
-    }
-
-    /// A connection for the hop, and whether it has been used before: an idle one if that may be, or a new one.
-    async fn lease(&self, hop: &Hop, may_reuse: bool, limit: Option<Duration>) -> Result<(Lease, bool)> {
-        let idle = if may_reuse { self.idle(&hop.key, limit).await? } else { None };
-        let which = if idle.is_some() { "a connection that waited" } else { "a new connection" };
-        log::emit(log::DEBUG, || format!("pool: {}: {which}", hop.key.shown()));
-        if let Some(lease) = idle {
-            return Ok((lease, true));
-        }
-        let mut target = self.target(&hop.key)?;
-        // If it passes, the error names the phase.
-        target.timeouts = target.timeouts.and(limit);
-        self.pool.make_room(&hop.key);
-        let opened = open(&target).await?;
-        let mut lease = Lease::new(self.pool.clone(), hop.key.clone(), opened, Instant::now());
-        lease.reservation = Some(lease.connection.reserve()?.trusted(limit).await?);
-        Ok((lease, false))
     }
 
     /// Where the request goes, and its head as it is sent.
@@ -273,47 +264,6 @@ impl HttpClient {
         options.complete(&mut request, call.body.length());
         let head = request.head(call.body.length())?;
         Ok(Hop { key, request, head })
-    }
-
-    fn target(&self, key: &ConnectionKey) -> Result<ConnectTarget> {
-        let place = (key.host.as_str(), key.port, key.plain);
-        key.connector.target(place, key.policy.clone(), Some(&self.verifier))
-    }
-
-    /// An idle connection, with a server that is still trusted. Errors: why one is not any more, unless a new connection may be to one that is.
-    async fn idle(&self, key: &ConnectionKey, limit: Option<Duration>) -> Result<Option<Lease>> {
-        loop {
-            let Some(mut lease) = self.quiet(key).await else { return Ok(None) };
-            let Ok(reservation) = lease.connection.reserve() else { continue };
-            match reservation.trusted(limit).await {
-                Ok(reservation) => {
-                    lease.reservation = Some(reservation);
-                    return Ok(Some(lease));
-                }
-                // Nothing was sent, and a new session may show the certificate that the evidence names.
-                Err(error) if was_stale(&error) || only_the_certificate_differs(&error) => {
-                    log::emit(log::DEBUG, || format!("pool: {}: given up, {}", key.shown(), log::reason(&error)));
-                }
-                Err(error) => return Err(error),
-            }
-        }
-    }
-
-    /// An idle connection. Checks first what the network has to say about it, since nothing drives a blocking client's idle connections. Mostly that is nothing;
-    /// otherwise the first yield lets the runtime poll the sockets, and the second lets the connection act on it.
-    async fn quiet(&self, key: &ConnectionKey) -> Option<Lease> {
-        loop {
-            let lease = self.pool.take(key)?;
-            if lease.connection.watch.is_quiet() {
-                return Some(lease);
-            }
-            for _ in 0..2 {
-                tokio::task::yield_now().await;
-            }
-            if lease.connection.is_ready() {
-                return Some(lease);
-            }
-        }
     }
 
     /// The same request with the answer to a challenge (RFC 9110 section 11.3), if there is one and it was not given before.
@@ -348,22 +298,16 @@ impl HttpClient {
     }
 }
 
-async fn send(hop: &Hop, call: &PendingRequest, lease: &mut Lease, tell: &OnInterim<'_>) -> Result<Exchange> {
+async fn send(
+    hop: &Hop,
+    call: &PendingRequest,
+    body: RequestBody,
+    lease: &mut Lease,
+    tell: &OnInterim<'_>,
+) -> Result<Exchange> {
     let missing = || Error::new(Status::Internal, "a connection that nobody has reserved");
     let reservation = lease.reservation.take().ok_or_else(missing)?;
-    let (head, body) = (hop.head.clone(), call.body.begin());
-    start_exchange(reservation, &hop.request, head, body, &call.options, tell).await
-}
-
-fn was_stale(error: &Error) -> bool {
-    matches!(error.status, Status::Closed | Status::Truncated | Status::Io)
-}
-
-/// Connects and attests; a task of its own then drives the connection.
-async fn open(target: &ConnectTarget) -> Result<Arc<HttpConnection>> {
-    let (connection, driver) = HttpConnection::open(target, POOLED).await?;
-    tokio::spawn(in_turn(driver));
-    Ok(connection)
+    start_exchange(reservation, &hop.request, hop.head.clone(), body, &call.options, tell).await
 }
 
 async fn drain(answer: &mut Exchange) {

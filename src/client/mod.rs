@@ -1,4 +1,5 @@
-//! HTTP/1.1 over attested connections: one exchange at a time on each, bodies streamed both ways; the client pools connections. An `engine` drives each of them.
+//! HTTP over attested connections: one exchange at a time on each, or many that share one over HTTP/2, bodies streamed both ways; the client pools connections.
+//! An `engine` drives each of them.
 //! Touches connections (through `connect`), the clock and the executor.
 
 pub mod blocking_exchange;
@@ -11,6 +12,7 @@ mod exchange;
 pub mod exchange_task;
 #[allow(clippy::module_inception)]
 pub mod http_client;
+mod leasing;
 pub mod location;
 pub mod pending_request;
 pub mod pool;
@@ -19,6 +21,7 @@ pub mod redirect;
 mod request;
 mod request_body;
 pub mod request_options;
+mod shared_connections;
 mod trusted_reservation;
 pub mod turn_queue;
 

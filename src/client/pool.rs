@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
+use super::shared_connections::SharedConnections;
 use super::turn_queue::{HostAndPort, QueuedTurn, Turn, TurnQueue};
 use super::{HttpConnection, TrustedReservation};
 use crate::attest::Policy;
@@ -27,7 +28,7 @@ pub struct ConnectionKey {
     pub connector: Arc<Connector>,
 }
 
-type ConnectionIdentity = (String, u16, bool, usize, usize);
+pub(super) type ConnectionIdentity = (String, u16, bool, usize, usize);
 
 impl ConnectionKey {
     pub fn place(&self) -> HostAndPort {
@@ -39,7 +40,7 @@ impl ConnectionKey {
         log::place(&self.host, self.port)
     }
 
-    fn identity(&self) -> ConnectionIdentity {
+    pub(super) fn identity(&self) -> ConnectionIdentity {
         let policy = self.policy.as_ref().map_or(0, |policy| Arc::as_ptr(policy) as usize);
         (self.host.clone(), self.port, self.plain, policy, Arc::as_ptr(&self.connector) as usize)
     }
@@ -97,6 +98,8 @@ pub struct ConnectionPool {
     limits: ClientLimits,
     turns: Arc<TurnQueue>,
     idle: Mutex<HashMap<ConnectionIdentity, Vec<IdleConnection>>>,
+    /// Those that requests share.
+    pub shared: Arc<SharedConnections>,
     sweeping: AtomicBool,
 }
 
@@ -114,6 +117,7 @@ impl ConnectionPool {
             limits,
             turns: Arc::new(TurnQueue::new(limits.requests, limits.connections)),
             idle: Mutex::default(),
+            shared: Arc::new(SharedConnections::new(limits)),
             sweeping: AtomicBool::new(false),
         }
     }
@@ -147,7 +151,8 @@ impl ConnectionPool {
         let mut idle = lock(&self.idle);
         let here = |identity: &ConnectionIdentity| identity.0 == place.0 && identity.1 == place.1;
         let waiting: usize = idle.iter().filter(|(identity, _)| here(identity)).map(|(_, waiting)| waiting.len()).sum();
-        for _ in self.limits.connections..active.saturating_add(waiting) {
+        let shared = self.shared.idle_at(&place.0, place.1);
+        for _ in self.limits.connections..active.saturating_add(waiting).saturating_add(shared) {
             close_oldest(&mut idle, here);
         }
     }
@@ -177,11 +182,35 @@ impl ConnectionPool {
         };
         let mut waiting = lock(&self.idle);
         waiting.entry(key.identity()).or_default().push(idle);
-        if waiting.values().map(Vec::len).sum::<usize>() > self.limits.waiting {
-            close_oldest(&mut waiting, |_| true);
-        }
         drop(waiting);
-        // Without a runtime no task can close them; but `take` does not use old ones.
+        self.keep_few();
+        self.sweep_sometimes();
+    }
+
+    /// Takes back a place on a connection that others share.
+    fn release(self: &Arc<Self>, key: &ConnectionKey, connection: &Arc<HttpConnection>) {
+        self.shared.release(key, connection);
+        if connection.is_unused() {
+            self.keep_few();
+            self.sweep_sometimes();
+        }
+    }
+
+    /// Closes the connections that were idle longest, if there are more than there may be.
+    fn keep_few(&self) {
+        let mut waiting = lock(&self.idle);
+        let alone: usize = waiting.values().map(Vec::len).sum();
+        if alone + self.shared.idle() <= self.limits.waiting {
+            return;
+        }
+        match alone {
+            0 => self.shared.close_idle(false),
+            _ => close_oldest(&mut waiting, |_| true),
+        }
+    }
+
+    /// Makes sure that nothing is idle for ever. Without a runtime no task can close what is; but requests do not use what is too old.
+    fn sweep_sometimes(self: &Arc<Self>) {
         let Ok(runtime) = tokio::runtime::Handle::try_current() else { return };
         if self.sweeping.swap(true, Ordering::AcqRel) {
             return;
@@ -206,7 +235,7 @@ impl ConnectionPool {
             old.for_each(|idle| idle.connection.closing.cancel());
             !waiting.is_empty()
         });
-        let some = !idle.is_empty();
+        let some = self.shared.sweep() | !idle.is_empty();
         if !some {
             self.sweeping.store(false, Ordering::Release);
         }
@@ -218,11 +247,13 @@ impl ConnectionPool {
         for idle in lock(&self.idle).drain().flat_map(|(_, waiting)| waiting) {
             idle.connection.closing.cancel();
         }
+        self.shared.close_idle(true);
     }
 
     pub fn counts(&self) -> ClientCounts {
         let (active, queued) = self.turns.counts();
-        ClientCounts { active, queued, idle: lock(&self.idle).values().map(Vec::len).sum() }
+        let alone: usize = lock(&self.idle).values().map(Vec::len).sum();
+        ClientCounts { active, queued, idle: alone + self.shared.idle() }
     }
 }
 
@@ -265,14 +296,20 @@ impl Lease {
 
     pub fn give_back(mut self) {
         self.over = true;
-        self.pool.take_back(&self.key, self.connection.clone(), self.born);
+        if !self.connection.engine.is_shared() {
+            self.pool.take_back(&self.key, self.connection.clone(), self.born);
+        }
     }
 }
 
 impl Drop for Lease {
     fn drop(&mut self) {
-        if !self.over {
-            self.connection.closing.cancel();
+        // Its place counts as taken as long as the reservation is there.
+        self.reservation = None;
+        match self.connection.engine.is_shared() {
+            true => self.pool.release(&self.key, &self.connection),
+            false if !self.over => self.connection.closing.cancel(),
+            false => {}
         }
     }
 }

@@ -17,6 +17,7 @@ use crate::connect::{
     EvidenceAnswer, EvidenceChannel, EvidenceQuery, ServerTrust, SessionExporter, bytes_after, query_head, too_long,
 };
 use crate::error::{Error, Phase, Result, Status};
+use crate::io::deadline::{Wait, within};
 use crate::message::{ReceivedHead, RequestHead};
 
 /// The right to use the connection for one exchange, with a server that is trusted at this moment. Only these can begin one.
@@ -43,6 +44,11 @@ impl Reservation {
     pub async fn trusted(self, limit: Option<Duration>) -> Result<TrustedReservation> {
         let trust = self.connection.trust.clone().filter(|trust| trust.is_due());
         let Some(trust) = trust else { return Ok(TrustedReservation::new(self)) };
+        if self.connection.engine.is_shared() {
+            // The caller's limit, and its patience, decide about its own request alone.
+            let waiting = within(limit, Wait::Connecting, Box::pin(settle_for_all(self, &trust)));
+            return waiting.await;
+        }
         let mut undecided = Undecided(Some(self.connection.clone()));
         // Boxed: a connection's memory should not have the shape of its rarest moment.
         let done = Box::pin(settle(self, &trust, limit)).await;
@@ -59,6 +65,16 @@ async fn settle(reservation: Reservation, trust: &ServerTrust, limit: Option<Dur
     let mut channel = UsedSession { reservation: Some(reservation), session };
     trust.renew(&mut channel, limit).await?;
     channel.reservation.take().map(TrustedReservation::new).ok_or_else(ended)
+}
+
+/// As `settle`, on a connection that carries other requests meanwhile. New evidence is asked for once, for all that wait. An error closes the connection.
+async fn settle_for_all(reservation: Reservation, trust: &ServerTrust) -> Result<TrustedReservation> {
+    let connection = reservation.connection.clone();
+    let done = async {
+        let _alone = connection.renewing.lock().await;
+        settle(reservation, trust, None).await
+    };
+    done.await.inspect_err(|error| connection.distrust(error.clone()))
 }
 
 /// Closes the connection if nobody waits for the decision any more: half of an exchange may be under way.
@@ -86,7 +102,8 @@ impl EvidenceChannel for UsedSession {
         let EvidenceQuery { host, path, body, max_bytes, otherwise } = query;
         let reservation = self.reservation.take().ok_or_else(ended)?;
         let connection = reservation.connection.clone();
-        let (method, host_line, headers) = ("POST".into(), None, Vec::new());
+        let headers = vec![("Content-Type".to_owned(), b"application/json".to_vec())];
+        let (method, host_line) = ("POST".into(), None);
         let request = RequestHead { method, path: path.into(), host: host.into(), host_line, absolute: false, headers };
         let head = query_head(host, path, body.len());
         let nobody = |_: InterimEvent| async {}.boxed();

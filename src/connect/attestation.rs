@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use super::ConnectTarget;
 use super::evidence_query::{EvidenceAnswer, EvidenceQuery, post};
+use super::http2_session::Http2Session;
 use super::progress::ConnectProgress;
 use crate::attest::challenge::{CHALLENGE_PATH, CLIENT_PATH, Challenge, Shown, answer_json};
 use crate::attest::hash::hex;
@@ -19,7 +20,7 @@ use crate::io::deadline::{Wait, within};
 use crate::io::random::random;
 use crate::log;
 use crate::tls;
-use crate::tls::{ClientHandshake, TlsStream};
+use crate::tls::{ClientHandshake, HttpVersion, TlsStream};
 use crate::tunnel::Transport;
 use crate::verifier::{Accepted, Answer, Standing, unreadable, unreadable_certificate};
 
@@ -69,15 +70,24 @@ pub struct Leaves {
 
 /// What came of attestation on a fresh session.
 pub struct Attested {
-    pub stream: TlsStream<Transport>,
+    pub session: FreshStream,
     pub leaves: Leaves,
     /// `None` without a policy.
     pub trust: Option<Standing>,
 }
 
-/// Returns the stream once everything has been proved. An error ends the session.
+/// A session on which nothing but evidence was exchanged.
+// The large variant is the usual one: it is not boxed.
+#[allow(clippy::large_enum_variant)]
+pub enum FreshStream {
+    Http1(TlsStream<Transport>),
+    Http2(Box<Http2Session>),
+}
+
+/// Returns the session once everything has been proved. An error ends it.
 pub async fn attest(
     showing: ClientHandshake<Transport>,
+    version: HttpVersion,
     target: &ConnectTarget,
     progress: &ConnectProgress,
 ) -> Result<Attested> {
@@ -85,8 +95,34 @@ pub async fn attest(
     let leaf = tls::peer_leaf(stream.get_ref().1);
     let leaf = leaf.ok_or_else(|| Error::new(Status::TlsCertificate, "no server certificate").phase(Phase::Tls))?;
     let leaves = Leaves { server: leaf, own: own_leaf };
-    let channel = FreshSession(Some(stream));
-    let mut session = Session::new(channel, &leaves, target, progress);
+    match version {
+        HttpVersion::Http1 => {
+            let mut channel = FreshSession(Some(stream));
+            let trust = prove(&mut channel, &leaves, target, progress).await?;
+            let session = FreshStream::Http1(channel.0.take().ok_or_else(lost)?);
+            Ok(Attested { session, leaves, trust })
+        }
+        HttpVersion::Http2 => {
+            let mut session = Http2Session::begin(stream).await.map_err(|error| error.phase(Phase::Evidence))?;
+            let channel = session.channel();
+            let trust = session.drive(prove(channel, &leaves, target, progress)).await;
+            let trust = trust.map_err(|error| match error.phase {
+                Phase::Transfer | Phase::Call => error.phase(Phase::Evidence),
+                _ => error,
+            })?;
+            Ok(Attested { session: FreshStream::Http2(Box::new(session)), leaves, trust })
+        }
+    }
+}
+
+/// The trust in the server, by the first protocol of the policy that it knows; `None` without a policy.
+async fn prove(
+    channel: impl EvidenceChannel,
+    leaves: &Leaves,
+    target: &ConnectTarget,
+    progress: &ConnectProgress,
+) -> Result<Option<Standing>> {
+    let mut session = Session::new(channel, leaves, target, progress);
     let policy = target.policy.as_ref();
     let protocols = policy.map_or(&[Protocol::ExporterV1][..], |policy| &policy.protocols);
     for (index, protocol) in protocols.iter().enumerate() {
@@ -97,8 +133,7 @@ pub async fn attest(
             Protocol::RaTls => session.ra_tls(policy, is_last).await?,
         };
         if let Done::Attested(trust) = done {
-            let stream = session.channel.0.take().ok_or_else(lost)?;
-            return Ok(Attested { stream, leaves, trust: trust.map(|trust| *trust) });
+            return Ok(trust.map(|trust| *trust));
         }
     }
     Err(Error::new(Status::Internal, "no protocol is left").phase(Phase::Evidence))

@@ -5,6 +5,7 @@ mod attestation;
 mod config;
 mod connected_stream;
 mod evidence_query;
+mod http2_session;
 #[doc(hidden)]
 pub mod http_proxy;
 mod progress;
@@ -23,6 +24,7 @@ use crate::tunnel::{Transport, TunnelUrl};
 pub use attestation::EvidenceChannel;
 pub use config::ConnectBuilder;
 pub use connected_stream::{ConnectedStream, SessionExporter};
+pub use http2_session::{Http2Session, STREAMS, http2_error};
 pub use evidence_query::{EvidenceAnswer, EvidenceQuery, bytes_after, query_head, too_long};
 use progress::{ConnectProgress, report};
 pub use proxy::{Login, Proxy};
@@ -38,6 +40,7 @@ use crate::io::deadline::{Wait, within};
 use crate::io::dialling;
 use crate::log;
 use crate::tls;
+use crate::tls::{HttpVersion, HttpVersions};
 use crate::verifier::Verifier;
 
 /// Where to connect and what must hold there.
@@ -61,6 +64,8 @@ pub struct ConnectTarget {
     /// Evidence of devices beside it.
     pub devices: Devices,
     pub tls: Arc<ClientConfig>,
+    /// What is offered on the session itself; HTTP/1.1 alone unless the caller can use more.
+    pub http_versions: HttpVersions,
     pub timeouts: ConnectTimeouts,
 }
 
@@ -102,23 +107,40 @@ pub struct ConnectTimes {
     pub attest: Duration,
 }
 
+/// What carries requests.
+// The large variant is the usual one: it is not boxed.
+#[allow(clippy::large_enum_variant)]
+pub enum HttpSession {
+    Http1(ConnectedStream),
+    Http2(Box<Http2Session>),
+}
+
 /// A connection that may be used.
-pub struct Connected {
-    pub stream: ConnectedStream,
+pub struct Connected<S = ConnectedStream> {
+    pub stream: S,
     /// `None` if the caller asked for an unattested connection.
     pub trust: Option<Arc<ServerTrust>>,
     pub times: ConnectTimes,
 }
 
-/// Connects. An error leaves no connection behind, and the caller's data was never sent.
+/// Connects, for a caller who offers HTTP/1.1 alone or uses the stream for bytes of its own. Errors: as `connect_http`.
 pub async fn connect(target: &ConnectTarget) -> Result<Connected> {
+    let Connected { stream, trust, times } = connect_http(target).await?;
+    match stream {
+        HttpSession::Http1(stream) => Ok(Connected { stream, trust, times }),
+        HttpSession::Http2(_) => Err(Error::new(Status::Internal, "HTTP/2, which was not offered")),
+    }
+}
+
+/// Connects. An error leaves no connection behind, and the caller's data was never sent.
+pub async fn connect_http(target: &ConnectTarget) -> Result<Connected<HttpSession>> {
     let progress = ConnectProgress::begin(target.timeouts.whole);
     let done = progress.within(target.timeouts.whole, attempts(target, &progress)).await;
     report(target, &progress.times(), &done);
     done
 }
 
-async fn attempts(target: &ConnectTarget, progress: &ConnectProgress) -> Result<Connected> {
+async fn attempts(target: &ConnectTarget, progress: &ConnectProgress) -> Result<Connected<HttpSession>> {
     match attempt(target, progress).await {
         // The server may have changed its certificate between handshake and quote; a new session then has the new one.
         Err(error) if only_the_certificate_differs(&error) => {
@@ -133,32 +155,39 @@ async fn attempts(target: &ConnectTarget, progress: &ConnectProgress) -> Result<
     }
 }
 
-async fn attempt(target: &ConnectTarget, progress: &ConnectProgress) -> Result<Connected> {
+async fn attempt(target: &ConnectTarget, progress: &ConnectProgress) -> Result<Connected<HttpSession>> {
     let timeouts = &target.timeouts;
     let transport = progress.within(timeouts.connect, transport(target, progress)).await?;
     match (target.plain, &target.policy) {
         (false, _) => {}
         (true, None) => {
-            return Ok(Connected { stream: ConnectedStream::Plain(transport), trust: None, times: progress.times() });
+            let stream = HttpSession::Http1(ConnectedStream::Plain(transport));
+            return Ok(Connected { stream, trust: None, times: progress.times() });
         }
         // The callers prevent this; the check must not depend on them.
         (true, Some(_)) => return Err(Error::new(Status::PolicyRequired, "a policy, and a connection without TLS")),
     }
     progress.enter(Phase::Tls);
     let transport = if asks_at_once(target) { transport.hold() } else { transport };
-    let handshake = tls::client_handshake(&target.tls, &target.server_name, transport);
+    let offering = tls::offering(&target.tls, target.http_versions);
+    let handshake = tls::client_handshake(&offering, &target.server_name, transport);
     let showing = within(timeouts.tls, Wait::Handshake, handshake).await;
     let mut showing = showing.map_err(|error| on_the_way(error, target))?;
     showing.stream.get_mut().0.let_go();
     let place = || log::place(&target.host, target.port);
     log::emit(log::DEBUG, || format!("tls: {}: {}", place(), tls::describe(showing.stream.get_ref().1)));
+    let agreed = target.http_versions.agreed(showing.stream.get_ref().1.alpn_protocol());
+    let version = agreed.map_err(|error| error.context("the server speaks no version of HTTP that is allowed"))?;
     if target.policy.is_none() && target.attester.is_none() {
-        let stream = ConnectedStream::Tls(showing.stream);
+        let stream = match version {
+            HttpVersion::Http1 => HttpSession::Http1(ConnectedStream::Tls(showing.stream)),
+            HttpVersion::Http2 => HttpSession::Http2(Box::new(Http2Session::begin(showing.stream).await?)),
+        };
         return Ok(Connected { stream, trust: None, times: progress.times() });
     }
     progress.enter(Phase::Evidence);
     // Boxed, as is each fetch of collateral: a connection should not hold the memory that only its handshake needs.
-    let attested = Box::pin(attestation::attest(showing, target, progress)).await?;
+    let attested = Box::pin(attestation::attest(showing, version, target, progress)).await?;
     let (stream, trust) = ServerTrust::of(attested, target);
     Ok(Connected { stream, trust: trust.map(Arc::new), times: progress.times() })
 }

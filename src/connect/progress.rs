@@ -85,7 +85,7 @@ impl State {
 }
 
 /// Logs an attempt, and a refusal if it was one.
-pub fn report(target: &ConnectTarget, times: &ConnectTimes, done: &Result<Connected>) {
+pub fn report<S>(target: &ConnectTarget, times: &ConnectTimes, done: &Result<Connected<S>>) {
     let place = || log::place(&target.host, target.port);
     if let Err(error) = done
         && is_refusal(error)

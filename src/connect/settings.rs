@@ -11,7 +11,7 @@ use crate::attester::{Attester, Devices};
 use crate::error::{Error, Result, Status};
 use crate::io::dialling::Dial;
 use crate::io::sync::lock;
-use crate::tls::{Trust, client_config};
+use crate::tls::{HttpVersions, Trust, client_config};
 use crate::tunnel::TunnelUrl;
 use crate::verifier::Verifier;
 
@@ -34,6 +34,8 @@ pub struct ConnectSettings {
     pub attester: Option<Arc<Attester>>,
     /// Evidence of devices beside it.
     pub devices: Devices,
+    /// What a client's connections offer; others speak HTTP/1.1.
+    pub http_versions: HttpVersions,
 }
 
 /// Frozen settings, and what is costly to derive from them. Connections that share one are alike.
@@ -127,6 +129,7 @@ impl Connector {
             attester: settings.attester.clone(),
             devices: settings.devices.clone(),
             tls,
+            http_versions: HttpVersions::default(),
             timeouts: settings.timeouts,
         })
     }

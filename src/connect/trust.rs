@@ -4,8 +4,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::ConnectTarget;
-use super::attestation::{Attested, EvidenceChannel, Leaves, attest_again};
+use super::{ConnectTarget, HttpSession};
+use super::attestation::{Attested, EvidenceChannel, FreshStream, Leaves, attest_again};
 use super::connected_stream::{ConnectedStream, SessionExporter};
 use super::progress::ConnectProgress;
 use crate::error::{Error, Phase, Result, Status};
@@ -27,15 +27,24 @@ struct Again {
 
 impl ServerTrust {
     /// The connection's stream, and the trust in it if there is a policy.
-    pub(super) fn of(attested: Attested, target: &ConnectTarget) -> (ConnectedStream, Option<ServerTrust>) {
-        let Attested { stream, leaves, trust } = attested;
-        let Some(standing) = trust.map(Arc::new) else { return (ConnectedStream::Tls(stream), None) };
-        if standing.policy().reattest.interval.is_none() {
-            return (ConnectedStream::Tls(stream), Some(ServerTrust { standing, again: None }));
-        }
-        let (stream, session) = ConnectedStream::shared(stream);
-        let again = Some(Box::new(Again { target: target.clone(), leaves, session }));
-        (stream, Some(ServerTrust { standing, again }))
+    pub(super) fn of(attested: Attested, target: &ConnectTarget) -> (HttpSession, Option<ServerTrust>) {
+        let Attested { session, leaves, trust } = attested;
+        let standing = trust.map(Arc::new);
+        let renews = standing.as_ref().is_some_and(|standing| standing.policy().reattest.interval.is_some());
+        let (stream, exporter) = match session {
+            FreshStream::Http1(stream) if renews => {
+                let (stream, exporter) = ConnectedStream::shared(stream);
+                (HttpSession::Http1(stream), Some(exporter))
+            }
+            FreshStream::Http1(stream) => (HttpSession::Http1(ConnectedStream::Tls(stream)), None),
+            FreshStream::Http2(session) => {
+                let exporter = session.exporter.clone();
+                (HttpSession::Http2(session), Some(exporter))
+            }
+        };
+        let again = exporter.filter(|_| renews);
+        let again = again.map(|session| Box::new(Again { target: target.clone(), leaves, session }));
+        (stream, standing.map(|standing| ServerTrust { standing, again }))
     }
 
     /// For a connection on which no evidence can be exchanged any more.

@@ -29,6 +29,10 @@ impl HttpVersions {
         (http1 || http2).then_some(HttpVersions { http1, http2 })
     }
 
+    pub fn has_http1(self) -> bool {
+        self.http1
+    }
+
     pub fn has_http2(self) -> bool {
         self.http2
     }

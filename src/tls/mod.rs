@@ -23,7 +23,7 @@ pub use server::{ClientCertificates, ServerTls, ServerTlsSettings, server_config
 pub use stream::{ServerStream, SessionStream, TlsStream};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio_rustls::TlsConnector;
-pub use trust::{Identity, Trust, TrustedRoots, client_config};
+pub use trust::{Identity, Trust, TrustedRoots, client_config, offering};
 
 use crate::error::{Error, Phase, Result, Status};
 

@@ -11,7 +11,7 @@ use rustls::{ClientConfig, DigitallySignedStruct, PeerIncompatible, RootCertStor
 use rustls_pki_types::pem::PemObject;
 use rustls_pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
 
-use super::{KeyLogSink, known_chains};
+use super::{HttpVersions, KeyLogSink, known_chains};
 use crate::error::{Error, Result, Status};
 use crate::io::clock::TlsClock;
 
@@ -70,12 +70,22 @@ pub fn client_config(trust: &Trust) -> Result<Arc<ClientConfig>> {
         }
         None => builder.with_no_client_auth(),
     };
-    config.alpn_protocols = vec![b"http/1.1".to_vec()];
+    config.alpn_protocols = HttpVersions::default().protocols();
     config.resumption = Resumption::disabled();
     if let Some(lines) = &trust.key_log {
         config.key_log = Arc::new(lines.clone());
     }
     Ok(Arc::new(config))
+}
+
+/// The same for a connection that offers these versions of HTTP.
+pub fn offering(config: &Arc<ClientConfig>, versions: HttpVersions) -> Arc<ClientConfig> {
+    if versions == HttpVersions::default() {
+        return config.clone();
+    }
+    let mut config = ClientConfig::clone(config);
+    config.alpn_protocols = versions.protocols();
+    Arc::new(config)
 }
 
 impl Identity {

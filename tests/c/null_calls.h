@@ -139,6 +139,8 @@ static void call_all_with_null(void)
     UNEXPLAINED(atls_config_set_timeouts(NULL, 1, 1, NULL));
     REFUSED("config", atls_config_set_deadline(NULL, 1, &error));
     UNEXPLAINED(atls_config_set_deadline(NULL, 1, NULL));
+    REFUSED("config", atls_config_set_http_versions(NULL, 1, &error));
+    UNEXPLAINED(atls_config_set_http_versions(NULL, 1, NULL));
     REFUSED("config", atls_config_set_credit(NULL, 1, 1, &error));
     UNEXPLAINED(atls_config_set_credit(NULL, 1, 1, NULL));
     REFUSED("config", atls_config_set_server_name(NULL, "a", &error));
@@ -402,6 +404,7 @@ static void call_all_with_null(void)
     ENDURED(atls_exchange_url(NULL));
     ENDURED(atls_exchange_redirects(NULL));
     ENDURED(atls_exchange_reused(NULL));
+    ENDURED(atls_exchange_http_version(NULL));
     ENDURED(atls_exchange_verdict(NULL));
     ENDURED(atls_exchange_peer(NULL));
     ENDURED(atls_exchange_certificate(NULL));

@@ -44,12 +44,16 @@ static void a_constant_of_another_family_is_refused(void)
 static void versions_of_http_are_a_set(void)
 {
     atls_server_config *server = NULL;
+    atls_config *client = NULL;
     OK(atls_server_config_new(&server, &error));
+    OK(atls_config_new(NULL, 0, &client, &error));
     for (uint32_t versions = 0; versions < 16; versions++) {
         bool known = versions == 0 || versions == ATLS_HTTP_VERSION_1_1 || versions == ATLS_HTTP_VERSION_2 ||
                      versions == (ATLS_HTTP_VERSION_1_1 | ATLS_HTTP_VERSION_2);
         EXPECT(known ? ATLS_OK : ATLS_INVALID_ARGUMENT, NULL, atls_server_config_set_http_versions(server, versions, &error));
+        EXPECT(known ? ATLS_OK : ATLS_INVALID_ARGUMENT, NULL, atls_config_set_http_versions(client, versions, &error));
     }
+    atls_config_free(client);
     atls_server_config_free(server);
 }
 

@@ -80,6 +80,10 @@ pub const ATLS_DETAIL_PEER_GONE: atls_detail = 80;
 pub const ATLS_DETAIL_SERVER_CLOSED: atls_detail = 81;
 /// HTTP_PROTOCOL or H1_REMOTE: the peer closed its sending direction in the middle of a message.
 pub const ATLS_DETAIL_MESSAGE_CUT: atls_detail = 82;
+/// CLOSED, over HTTP/2: the server has said that it has done nothing with the request. It can be sent again, whatever its method.
+pub const ATLS_DETAIL_NOT_PROCESSED: atls_detail = 83;
+/// TRUNCATED, over HTTP/2: the server has reset the request's stream. Others on the connection go on.
+pub const ATLS_DETAIL_STREAM_RESET: atls_detail = 84;
 /// INVALID_STATE: the clock of this machine is before 1970 or after 9999.
 pub const ATLS_DETAIL_CLOCK: atls_detail = 110;
 /// NO_RESOURCES: no thread could be started.

@@ -102,7 +102,8 @@ pub extern "C" fn atls_client_limits_set_requests(
 /// Limits how many connections are kept open. For both limits, 0 is the default and UINT32_MAX no
 /// limit.
 /// `per_host`: connections to one host and port, idle ones included; no limit by default. A request
-/// beyond it waits, without holding up requests to other hosts.
+/// beyond it waits, without holding up requests to other hosts; over HTTP/2 too, where requests
+/// share a connection.
 /// `idle`: idle connections to all hosts together; 100 by default. Beyond it, the connection that
 /// has been idle longest is closed.
 /// Statuses: NULL_ARGUMENT.

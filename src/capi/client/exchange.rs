@@ -23,7 +23,8 @@ use crate::io::turn::in_turn;
 use crate::operation::{Observer, SendQueue};
 
 /// One request and its response. Reference-counted, safe to share between threads. Dropping the
-/// last reference before the response was read to its end closes the connection. The exchange keeps
+/// last reference before the response was read to its end closes the connection; over HTTP/2, where
+/// others share it, it resets the request's stream. The exchange keeps
 /// what it needs: its atls_http or atls_client, and the runtime, may be freed first.
 pub struct atls_exchange {
     mode: Mode,
@@ -247,7 +248,8 @@ pub extern "C" fn atls_exchange_grant(
     })
 }
 
-/// Cancels the exchange and, unless it was over, closes its connection. Event-driven: CLOSED
+/// Cancels the exchange and, unless it was over, closes its connection; over HTTP/2 it resets its
+/// stream, and others on the connection go on. Event-driven: CLOSED
 /// follows, with CANCELED. Blocking: calls of other threads on this exchange return CANCELED.
 /// Statuses: NULL_ARGUMENT.
 #[unsafe(no_mangle)]

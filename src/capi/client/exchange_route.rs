@@ -7,6 +7,10 @@ use crate::capi::attest::verdict::atls_verdict;
 use crate::capi::base::bytes::{atls_buf, atls_str, c_string};
 use crate::capi::base::guard::guard_value;
 use crate::capi::base::handle::borrow;
+use crate::capi::text::head::{
+    ATLS_HTTP_VERSION_1_0, ATLS_HTTP_VERSION_1_1, ATLS_HTTP_VERSION_2, atls_http_version,
+};
+use crate::tls::HttpVersion;
 
 /// The URL that the response came from, after redirects. Valid as long as the exchange. "" before
 /// the response head has arrived, and for an exchange of an atls_http.
@@ -33,6 +37,21 @@ pub extern "C" fn atls_exchange_reused(exchange: Option<&atls_exchange>) -> bool
     guard_value(false, || {
         let route = borrow(exchange, "exchange").ok().and_then(atls_exchange::route);
         route.is_some_and(|route| route.reused)
+    })
+}
+
+/// The version of HTTP that the response came with. 0 before the response head has arrived, for an
+/// exchange of an atls_http, which speaks HTTP/1.x, and for NULL.
+#[unsafe(no_mangle)]
+pub extern "C" fn atls_exchange_http_version(exchange: Option<&atls_exchange>) -> atls_http_version {
+    guard_value(0, || {
+        let route = borrow(exchange, "exchange").ok().and_then(atls_exchange::route);
+        match route.map(|route| route.version) {
+            None => 0,
+            Some((HttpVersion::Http2, _)) => ATLS_HTTP_VERSION_2,
+            Some((HttpVersion::Http1, 0)) => ATLS_HTTP_VERSION_1_0,
+            Some((HttpVersion::Http1, _)) => ATLS_HTTP_VERSION_1_1,
+        }
     })
 }
 

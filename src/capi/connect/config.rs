@@ -10,6 +10,7 @@ use crate::capi::base::error::atls_error;
 use crate::capi::base::guard::{guard, guard_free};
 use crate::capi::base::handle::{Handle, borrow, borrow_mut, destroy};
 use crate::capi::base::status::atls_status;
+use crate::capi::text::head::http_versions;
 use crate::connect::{ConnectBuilder, PHASE_TIMEOUT, WHOLE_TIMEOUT};
 use crate::error::{Error, Status};
 
@@ -156,6 +157,44 @@ pub extern "C" fn atls_config_set_deadline(
     guard(error, || {
         borrow_mut(config, "config")?.config.change().timeouts.whole =
             crate::capi::base::limit(whole_ms, WHOLE_TIMEOUT);
+        Ok(())
+    })
+}
+
+/// Sets which versions of HTTP the connections of an atls_client may speak; HTTP/1.1 alone by
+/// default. Both are offered in the handshake (ALPN), HTTP/2 first, and the server chooses; a server
+/// that chooses nothing speaks HTTP/1.1, and one that speaks none of them is TLS_HANDSHAKE. http: URLs
+/// need HTTP/1.1. atls_http, streams and upgrades always use HTTP/1.1 or bytes of their own, and offer
+/// http/1.1 whatever is set here.
+///
+/// Over HTTP/2 requests to the same host under the same policy and configuration share a connection,
+/// and so one attestation: the first request makes it, and those that come meanwhile wait for it. If it
+/// fails, each of them fails with that error. Nothing is sent on it but requests for evidence, until
+/// the verdict is trusted. Then:
+/// - Up to 100 requests are under way on a connection, or as many as the server allows; for more,
+///   another connection is made. atls_client_limits counts requests as it does over HTTP/1.1.
+/// - Canceling an exchange resets its stream, and the others go on. The end of the trust ends the
+///   connection and everything on it.
+/// - The server may send 256 KiB of a response before the host has taken any (atls_config_set_credit),
+///   and sends no more until then; no response takes the room of another.
+/// - A request that the server says it has not looked at (GOAWAY, REFUSED_STREAM) is sent again, up to
+///   three times, if its body can be: ATLS_DETAIL_NOT_PROCESSED otherwise. One whose stream it resets
+///   fails with ATLS_DETAIL_STREAM_RESET.
+/// - Header fields that are about an HTTP/1.1 connection (Connection and what it names, Keep-Alive,
+///   Proxy-Connection, TE other than "trailers") are not sent; all names are sent in lower case.
+///
+/// `versions`: ATLS_HTTP_VERSION_1_1, which includes HTTP/1.0, or ATLS_HTTP_VERSION_2, or both as one
+/// set; 0 is the default.
+/// Statuses: NULL_ARGUMENT, INVALID_ARGUMENT (another version).
+#[unsafe(no_mangle)]
+pub extern "C" fn atls_config_set_http_versions(
+    config: Option<&mut atls_config>,
+    versions: u32,
+    error: Out<*mut atls_error>,
+) -> atls_status {
+    guard(error, || {
+        let config = borrow_mut(config, "config")?;
+        config.config.change().http_versions = http_versions(versions)?;
         Ok(())
     })
 }

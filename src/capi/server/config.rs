@@ -8,11 +8,10 @@ use crate::capi::base::handle::{Handle, borrow_mut, destroy};
 use crate::capi::base::status::atls_status;
 use crate::capi::base::unknown;
 use crate::capi::h1::conn::known_flags;
-use crate::capi::text::head::{ATLS_HTTP_VERSION_1_1, ATLS_HTTP_VERSION_2};
-use crate::error::{Error, Result, Status};
+use crate::capi::text::head::http_versions;
+use crate::error::{Error, Status};
 use crate::io::deadline::ChosenDuration;
 use crate::server::{ServerDeadline, ServerLimit, ServerSettings};
-use crate::tls::HttpVersions;
 
 /// The configuration of a server. A builder: one thread at a time; copied when used.
 pub struct atls_server_config {
@@ -205,17 +204,6 @@ pub extern "C" fn atls_server_config_set_http_versions(
         config.settings.http_versions = http_versions(versions)?;
         Ok(())
     })
-}
-
-/// The set that these bits are; for 0 the default.
-pub(in crate::capi) fn http_versions(bits: u32) -> Result<HttpVersions> {
-    let known = ATLS_HTTP_VERSION_1_1 | ATLS_HTTP_VERSION_2;
-    let has = |version| bits & version != 0;
-    match HttpVersions::new(has(ATLS_HTTP_VERSION_1_1), has(ATLS_HTTP_VERSION_2)) {
-        _ if bits == 0 => Ok(HttpVersions::default()),
-        Some(versions) if bits & !known == 0 => Ok(versions),
-        _ => Err(unknown("set of HTTP versions", bits)),
-    }
 }
 
 /// Says whether a client may end its sending direction, by a FIN or close_notify, and still wait for

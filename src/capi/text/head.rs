@@ -6,8 +6,11 @@ use crate::capi::base::arguments::{Counted, Owned, c_text, text};
 use crate::capi::base::bytes::atls_str;
 use crate::capi::base::guard::{guard_free, guard_value};
 use crate::capi::base::handle::{Handle, add_ref, borrow, release};
+use crate::capi::base::unknown;
+use crate::error::Result;
 use crate::message::ReceivedHead;
 use crate::server::ServerRequest;
+use crate::tls::HttpVersions;
 
 /// A response head, a request's header fields, or trailers. Immutable, reference-counted, safe to
 /// share between threads.
@@ -71,6 +74,17 @@ pub const ATLS_HTTP_VERSION_1_0: atls_http_version = 1;
 pub const ATLS_HTTP_VERSION_1_1: atls_http_version = 2;
 /// HTTP/2. Its heads have no reason phrase, and their field names are in lower case.
 pub const ATLS_HTTP_VERSION_2: atls_http_version = 4;
+
+/// The set that these bits are; for 0 the default.
+pub(in crate::capi) fn http_versions(bits: u32) -> Result<HttpVersions> {
+    let known = ATLS_HTTP_VERSION_1_1 | ATLS_HTTP_VERSION_2;
+    let has = |version| bits & version != 0;
+    match HttpVersions::new(has(ATLS_HTTP_VERSION_1_1), has(ATLS_HTTP_VERSION_2)) {
+        _ if bits == 0 => Ok(HttpVersions::default()),
+        Some(versions) if bits & !known == 0 => Ok(versions),
+        _ => Err(unknown("set of HTTP versions", bits)),
+    }
+}
 
 /// Minor version of HTTP/1.x: 0 or 1. It is 1 for HTTP/2 too, whose messages mean the same.
 #[unsafe(no_mangle)]
