@@ -483,6 +483,16 @@ ATLS_ENUM(atls_detail, uint32_t) {
      * HTTP_PROTOCOL or H1_REMOTE: the peer closed its sending direction in the middle of a message.
      */
     ATLS_DETAIL_MESSAGE_CUT = 82,
+    /**
+     * CLOSED, over HTTP/2: the server has said that it has done nothing with the request. It can be
+     * sent again, whatever its method.
+     */
+    ATLS_DETAIL_NOT_PROCESSED = 83,
+    /**
+     * TRUNCATED, over HTTP/2: the server has reset the request's stream. Others on the connection
+     * go on.
+     */
+    ATLS_DETAIL_STREAM_RESET = 84,
     /** INVALID_STATE: the clock of this machine is before 1970 or after 9999. */
     ATLS_DETAIL_CLOCK = 110,
     /** NO_RESOURCES: no thread could be started. */
@@ -1351,6 +1361,41 @@ atls_status atls_config_set_timeouts(atls_config *config,
 atls_status atls_config_set_deadline(atls_config *config,
                                      uint32_t whole_ms,
                                      atls_error *ATLS_NULLABLE *ATLS_NULLABLE error);
+
+/**
+ * Sets which versions of HTTP the connections of an atls_client may speak; HTTP/1.1 alone by
+ * default. Both are offered in the handshake (ALPN), HTTP/2 first, and the server chooses; a server
+ * that chooses nothing speaks HTTP/1.1, and one that speaks none of them is TLS_HANDSHAKE. http:
+ * URLs need HTTP/1.1. atls_http, streams and upgrades always use HTTP/1.1 or bytes of their own,
+ * and offer http/1.1 whatever is set here.
+ *
+ * Over HTTP/2 requests to the same host under the same policy and configuration share a connection,
+ * and so one attestation: the first request makes it, and those that come meanwhile wait for it. If
+ * it fails, each of them fails with that error. Nothing is sent on it but requests for evidence,
+ * until the verdict is trusted. Then:
+ *
+ * - Up to 100 requests are under way on a connection, or as many as the server allows; for more,
+ *   another connection is made. atls_client_limits counts requests as it does over HTTP/1.1.
+ * - Canceling an exchange resets its stream, and the others go on. The end of the trust ends the
+ *   connection and everything on it.
+ * - The server may send 256 KiB of a response before the host has taken any
+ *   (atls_config_set_credit()), and sends no more until then; no response takes the room of
+ *   another.
+ * - A request that the server says it has not looked at (GOAWAY, REFUSED_STREAM) is sent again, up
+ *   to three times, if its body can be: ATLS_DETAIL_NOT_PROCESSED otherwise. One whose stream it
+ *   resets fails with ATLS_DETAIL_STREAM_RESET.
+ * - Header fields that are about an HTTP/1.1 connection (Connection and what it names, Keep-Alive,
+ *   Proxy-Connection, TE other than "trailers") are not sent; all names are sent in lower case.
+ *
+ * \param versions ATLS_HTTP_VERSION_1_1, which includes HTTP/1.0, or ATLS_HTTP_VERSION_2, or both
+ *     as one set; 0 is the default.
+ * \return ATLS_OK, or
+ * \retval ATLS_NULL_ARGUMENT
+ * \retval ATLS_INVALID_ARGUMENT another version
+ */
+atls_status atls_config_set_http_versions(atls_config *config,
+                                          uint32_t versions,
+                                          atls_error *ATLS_NULLABLE *ATLS_NULLABLE error);
 
 /**
  * Sets the receive credit of event-driven handles. The default is 256 KiB, automatic.
@@ -2553,8 +2598,9 @@ void atls_http_free(atls_http *ATLS_NULLABLE http);
 
 /**
  * One request and its response. Reference-counted, safe to share between threads. Dropping the last
- * reference before the response was read to its end closes the connection. The exchange keeps what
- * it needs: its atls_http or atls_client, and the runtime, may be freed first.
+ * reference before the response was read to its end closes the connection; over HTTP/2, where
+ * others share it, it resets the request's stream. The exchange keeps what it needs: its atls_http
+ * or atls_client, and the runtime, may be freed first.
  */
 struct atls_exchange;
 
@@ -2655,8 +2701,9 @@ atls_status atls_exchange_grant(const atls_exchange *exchange,
                                 atls_error *ATLS_NULLABLE *ATLS_NULLABLE error);
 
 /**
- * Cancels the exchange and, unless it was over, closes its connection. Event-driven: CLOSED
- * follows, with CANCELED. Blocking: calls of other threads on this exchange return CANCELED.
+ * Cancels the exchange and, unless it was over, closes its connection; over HTTP/2 it resets its
+ * stream, and others on the connection go on. Event-driven: CLOSED follows, with CANCELED.
+ * Blocking: calls of other threads on this exchange return CANCELED.
  *
  * \return ATLS_OK or ATLS_NULL_ARGUMENT.
  */
@@ -2743,6 +2790,12 @@ uint32_t atls_exchange_redirects(const atls_exchange *exchange);
 
 /** Whether the connection had carried an earlier request. False for an exchange of an atls_http. */
 bool atls_exchange_reused(const atls_exchange *exchange);
+
+/**
+ * The version of HTTP that the response came with. 0 before the response head has arrived, for an
+ * exchange of an atls_http, which speaks HTTP/1.x, and for NULL.
+ */
+atls_http_version atls_exchange_http_version(const atls_exchange *ATLS_NULLABLE exchange);
 
 /**
  * The verdict on the server that responded, as a new reference: free it. NULL before the response
@@ -2849,7 +2902,8 @@ atls_status atls_client_limits_set_requests(atls_client_limits *limits,
  * limit.
  *
  * \param per_host connections to one host and port, idle ones included; no limit by default. A
- *     request beyond it waits, without holding up requests to other hosts.
+ *     request beyond it waits, without holding up requests to other hosts; over HTTP/2 too, where
+ *     requests share a connection.
  * \param idle idle connections to all hosts together; 100 by default. Beyond it, the connection
  *     that has been idle longest is closed.
  * \return ATLS_OK or ATLS_NULL_ARGUMENT.

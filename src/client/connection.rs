@@ -216,10 +216,13 @@ impl HttpConnection {
     pub fn reserve(self: &Arc<Self>) -> Result<Reservation> {
         self.check_open()?;
         let busy = || {
-            Error::new(Status::Busy, match self.engine.is_shared() {
-                true => "the server allows no more requests at a time on this connection",
-                false => "the previous response has not been read to its end",
-            })
+            Error::new(
+                Status::Busy,
+                match self.engine.is_shared() {
+                    true => "the server allows no more requests at a time on this connection",
+                    false => "the previous response has not been read to its end",
+                },
+            )
         };
         let places = self.engine.places();
         let one_more = |users| (users < places).then_some(users + 1);

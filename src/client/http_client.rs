@@ -214,8 +214,17 @@ impl HttpClient {
                     answer.when_over(move || lease.give_back());
                     let url = CString::new(call.location.on_the_wire()).unwrap_or_default();
                     let (first_byte, total) = (start.elapsed(), Arc::default());
-                    let route =
-                        ResponseRoute { url, redirects: 0, reused, version, connection, verdict, queue, first_byte, total };
+                    let route = ResponseRoute {
+                        url,
+                        redirects: 0,
+                        reused,
+                        version,
+                        connection,
+                        verdict,
+                        queue,
+                        first_byte,
+                        total,
+                    };
                     return Ok((answer, route));
                 }
                 Err(error) => error,

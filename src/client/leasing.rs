@@ -26,7 +26,12 @@ enum Share {
 
 impl HttpClient {
     /// A connection for the hop, and whether it has been used before: an idle one if that may be, or a new one.
-    pub(super) async fn lease(&self, key: &ConnectionKey, may_reuse: bool, limit: Option<Duration>) -> Result<(Lease, bool)> {
+    pub(super) async fn lease(
+        &self,
+        key: &ConnectionKey,
+        may_reuse: bool,
+        limit: Option<Duration>,
+    ) -> Result<(Lease, bool)> {
         let idle = if may_reuse { self.idle(key, limit).await? } else { None };
         if let Some(lease) = idle {
             log::emit(log::DEBUG, || format!("pool: {}: a connection that waited", key.shown()));

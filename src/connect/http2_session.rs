@@ -221,4 +221,3 @@ pub fn http2_error(error: &h2::Error) -> Error {
         (false, _) => failed(Status::Closed, format!("HTTP/2: {error}")),
     }
 }
-

@@ -4,10 +4,10 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::{ConnectTarget, HttpSession};
 use super::attestation::{Attested, EvidenceChannel, FreshStream, Leaves, attest_again};
 use super::connected_stream::{ConnectedStream, SessionExporter};
 use super::progress::ConnectProgress;
+use super::{ConnectTarget, HttpSession};
 use crate::error::{Error, Phase, Result, Status};
 use crate::log;
 use crate::verdict::Verdict;

@@ -28,8 +28,7 @@ enum Kind {
 }
 
 /// Looks at a socket that another object owns, without keeping it open.
-#[derive(Debug)]
-#[derive(Clone)]
+#[derive(Debug, Clone)]
 pub struct SocketWatch(Weak<Kind>);
 
 impl SocketWatch {

@@ -7,9 +7,7 @@ use crate::capi::attest::verdict::atls_verdict;
 use crate::capi::base::bytes::{atls_buf, atls_str, c_string};
 use crate::capi::base::guard::guard_value;
 use crate::capi::base::handle::borrow;
-use crate::capi::text::head::{
-    ATLS_HTTP_VERSION_1_0, ATLS_HTTP_VERSION_1_1, ATLS_HTTP_VERSION_2, atls_http_version,
-};
+use crate::capi::text::head::{ATLS_HTTP_VERSION_1_0, ATLS_HTTP_VERSION_1_1, ATLS_HTTP_VERSION_2, atls_http_version};
 use crate::tls::HttpVersion;
 
 /// The URL that the response came from, after redirects. Valid as long as the exchange. "" before

@@ -152,7 +152,11 @@ mod tests {
     fn what_cannot_be_sent_is_refused_by_name() {
         for (method, path, what) in [("GET", "/a#b", "path"), ("GET", "/a\\b", "path"), ("G T", "/", "method")] {
             if let Err(error) = request(&head(method, path, &[]), Some(0)) {
-                assert!(error.status == Status::InvalidArgument && error.message.starts_with(what), "{}", error.message);
+                assert!(
+                    error.status == Status::InvalidArgument && error.message.starts_with(what),
+                    "{}",
+                    error.message
+                );
             }
         }
         assert!(request(&head("GET", "/a#b", &[]), Some(0)).is_err());
@@ -174,7 +178,10 @@ mod tests {
         assert_eq!(of(101, &[]), Err(Detail::UnaskedUpgrade));
         assert_eq!(of(204, &[("content-length", "2")]), Err(Detail::UnexpectedBody));
         assert_eq!(of(200, &[("x", "1"), ("x", "2"), ("x", "3")]), Err(Detail::HeadTooLarge));
-        assert_eq!(of(200, &[("x", "1234567890123456789012345678901234567890123456789012345678901234567890")]), Err(Detail::HeadTooLarge));
+        assert_eq!(
+            of(200, &[("x", "1234567890123456789012345678901234567890123456789012345678901234567890")]),
+            Err(Detail::HeadTooLarge)
+        );
         assert!(of(200, &[("content-length", "1"), ("content-length", "2")]).is_err());
         assert!(of(200, &[("content-length", "+1")]).is_err());
         assert!(trailers(&fields(&[("content-length", "1")]), &limits).is_err());
