@@ -1,5 +1,6 @@
 /* The library's server for the benchmark: TLS on 127.0.0.1:PORT with the pages of its native peer. /small and everything else 100 bytes,
- * /256m as many bytes as its name says. Serves until it is killed. With BENCH_AGENT, the socket of a guest agent, it proves itself.
+ * /256m as many bytes as its name says. Serves until it is killed. With BENCH_AGENT, the socket of a guest agent, it proves itself; with
+ * BENCH_H2 it speaks HTTP/2.
  * usage: server_atls PORT */
 #include <atls.h>
 #include <unistd.h>
@@ -95,6 +96,8 @@ int main(int argc, char **argv)
 	must(atls_queue_new_inline(&queue, &error), error);
 	must(atls_server_config_new(&config, &error), error);
 	must(atls_server_config_set_certificate(config, pem("cert.pem"), pem("key.pem"), &error), error);
+	if (getenv("BENCH_H2"))
+		must(atls_server_config_set_http_versions(config, ATLS_HTTP_VERSION_2, &error), error);
 	if (getenv("BENCH_AGENT"))
 		must(atls_server_config_set_dstack_agent(config, getenv("BENCH_AGENT"), &error), error);
 	atls_sink sink = { .queue = queue, .call = on_server };

@@ -1,7 +1,7 @@
 // Go's net/http in the bench.
 //
 //	peer client MODE ARGS   seq N | conc N AT_A_TIME | down PATH N | up BYTES N | hs N | idle N
-//	peer server PORT        GET /small, /256m
+//	peer server PORT        GET /small, /256m; over HTTP/2 if BENCH_H2 is set
 package main
 
 import (
@@ -190,8 +190,10 @@ func serve(port string) {
 	})
 	server := &http.Server{
 		Addr: "127.0.0.1:" + port, Handler: pages, ErrorLog: log.New(io.Discard, "", 0),
-		TLSConfig:    &tls.Config{MinVersion: tls.VersionTLS13, SessionTicketsDisabled: true},
-		TLSNextProto: map[string]func(*http.Server, *tls.Conn, http.Handler){},
+		TLSConfig: &tls.Config{MinVersion: tls.VersionTLS13, SessionTicketsDisabled: true},
+	}
+	if os.Getenv("BENCH_H2") == "" {
+		server.TLSNextProto = map[string]func(*http.Server, *tls.Conn, http.Handler){}
 	}
 	pki := os.Getenv("BENCH_PKI")
 	log.Fatal(server.ListenAndServeTLS(pki+"/cert.pem", pki+"/key.pem"))

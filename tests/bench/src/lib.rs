@@ -58,6 +58,9 @@ pub fn server_config() -> Arc<ServerConfig> {
         .unwrap();
     c.session_storage = Arc::new(rustls::server::NoServerSessionStorage {});
     c.send_tls13_tickets = 0;
+    if std::env::var_os("BENCH_H2").is_some() {
+        c.alpn_protocols = vec![b"h2".to_vec()];
+    }
     Arc::new(c)
 }
 

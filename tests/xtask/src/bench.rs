@@ -3,6 +3,7 @@
 
 mod machine;
 mod page;
+mod profile;
 mod programs;
 mod proxy;
 mod report;
@@ -13,31 +14,35 @@ mod tools;
 mod work;
 
 use std::path::PathBuf;
+use std::time::Instant;
 
 use serde_json::{Map, Value, json};
 
 use self::programs::Programs;
-use self::report::{Line, Report, Turns};
+use self::report::{LeftOut, Line, Report, Turns};
 use self::row::{Row, Who};
 use self::work::Work;
 use crate::packages;
 use crate::shell::{Done, command, run, step};
 
-const USAGE: &str = "usage: cargo xtask bench [NAME...] [--list] [--rounds N] [--built FOLDER] [--json FILE] [--from FILE] [--write]
+const USAGE: &str = "usage: cargo xtask bench [NAME...] [--list] [--rounds N] [--built FOLDER] [--profile] [--json FILE] [--from FILE] [--write]
 
   NAME       rows whose names begin so; all without one
   --list     names the rows
   --rounds   turns of each (11)
   --built    measures what was built into a folder, in place of what is shipped: the shared library and the programs of tests/bench
+  --profile  for each row that misses an aim, the functions that take most of its instructions
   --json     writes the figures into a file
   --from     takes the figures from such a file, and measures nothing
   --write    writes docs/speed.md";
 
+#[derive(Default)]
 struct Options {
     names: Vec<String>,
     list: bool,
     rounds: usize,
     built: Option<PathBuf>,
+    profile: bool,
     json: Option<PathBuf>,
     from: Option<PathBuf>,
     write: bool,
@@ -75,13 +80,13 @@ pub fn run_bench(arguments: impl Iterator<Item = String>) -> Done {
 
 impl Options {
     fn parse(mut arguments: impl Iterator<Item = String>) -> Result<Options, String> {
-        let mut options =
-            Options { names: Vec::new(), list: false, rounds: 11, built: None, json: None, from: None, write: false };
+        let mut options = Options { rounds: 11, ..Options::default() };
         while let Some(argument) = arguments.next() {
             let mut value = || arguments.next().ok_or_else(|| format!("{argument} wants a value\n\n{USAGE}"));
             match argument.as_str() {
                 "--list" => options.list = true,
                 "--write" => options.write = true,
+                "--profile" => options.profile = true,
                 "--built" => options.built = Some(value()?.into()),
                 "--json" => options.json = Some(value()?.into()),
                 "--from" => options.from = Some(value()?.into()),
@@ -116,7 +121,7 @@ fn measure(options: &Options, wanted: &[&'static Row]) -> Result<Report, String>
     let busy = machine::busy()?;
     let warning = machine::warning(busy);
     warning.iter().for_each(|text| eprintln!("{text}"));
-    let mut lines = Vec::new();
+    let (mut lines, mut left_out, mut seconds) = (Vec::new(), Vec::new(), Map::new());
     let mut done: Vec<Work> = Vec::new();
     for row in wanted {
         if done.contains(&row.work) {
@@ -124,22 +129,50 @@ fn measure(options: &Options, wanted: &[&'static Row]) -> Result<Report, String>
         }
         done.push(row.work);
         let same: Vec<&'static Row> = wanted.iter().copied().filter(|other| other.work == row.work).collect();
-        let who = participants(&same);
         eprintln!("{}", same.iter().map(|row| row.name).collect::<Vec<_>>().join(" "));
-        let turns = take_turns(&programs, row.work, &who, options.rounds);
+        let begun = Instant::now();
+        let who = participants(&same);
+        let turns = take_turns(&programs, &same, &who, options.rounds, &mut left_out);
         for row in same {
             lines.extend(Line::new(row, &who, &turns)?);
         }
+        let family = row.name.split('-').next().unwrap_or_default();
+        let before = seconds.get(family).and_then(Value::as_f64).unwrap_or_default();
+        let took = before + begun.elapsed().as_secs_f64();
+        seconds.insert(family.to_owned(), json!((took * 10.0).round() / 10.0));
     }
     // As the table has them: rows that share their work need not stand together.
     lines.sort_by_key(|line| wanted.iter().position(|row| row.name == line.row.name));
-    let facts: [(&str, Value); 4] = [
+    if options.profile {
+        profiles(&programs, &mut lines);
+    }
+    let facts: [(&str, Value); 6] = [
         ("rounds", json!(options.rounds)),
         ("busy", json!(busy)),
         ("machine", machine::facts()?),
         ("peers", machine::peers()?),
+        ("seconds", Value::Object(seconds)),
+        ("left_out", left_out.iter().map(LeftOut::to_json).collect()),
     ];
     Ok(Report { facts: Map::from_iter(facts.map(|(name, value)| (name.to_owned(), value))), lines })
+}
+
+/// Rows that share their work share its profile.
+fn profiles(programs: &Programs, lines: &mut [Line]) {
+    let mut known: Vec<(Work, Who, Vec<profile::Share>)> = Vec::new();
+    for line in lines.iter_mut().filter(|line| line.misses()) {
+        let (work, who) = (line.row.work, line.row.ours);
+        if let Some((.., shares)) = known.iter().find(|(of, by, _)| (*of, *by) == (work, who)) {
+            line.profile.clone_from(shares);
+            continue;
+        }
+        eprintln!("where the instructions of {} go", line.row.name);
+        match profile::largest(programs, line.row) {
+            Ok(shares) => line.profile.clone_from(&shares),
+            Err(why) => eprintln!("  {why}"),
+        }
+        known.push((work, who, line.profile.clone()));
+    }
 }
 
 /// All who do it, each once.
@@ -153,30 +186,43 @@ fn participants(rows: &[&'static Row]) -> Vec<Who> {
     all
 }
 
-/// Whoever fails once is not asked again, and why is said.
-fn take_turns(programs: &Programs, work: Work, who: &[Who], rounds: usize) -> Turns {
-    let rounds = if work.is_deterministic() { 1 } else { rounds };
+/// Whoever fails once is left out, and why is said: figures of some of the rounds are none of the others.
+fn take_turns(programs: &Programs, rows: &[&'static Row], who: &[Who], rounds: usize, out: &mut Vec<LeftOut>) -> Turns {
+    let work = rows[0].work;
     let mut failed = vec![false; who.len()];
-    let mut said = String::new();
-    let mut turns = Vec::new();
-    for _ in 0..rounds {
+    let mut turns: Turns = Vec::new();
+    for _ in 0..work.turns(rounds) {
         let asked: Vec<_> = who.iter().zip(&failed).filter(|(_, failed)| !**failed).map(|(who, _)| *who).collect();
         let mut given = work.turn(programs, &asked).into_iter();
         let mut turn = Vec::new();
         for (who, failed) in who.iter().zip(&mut failed) {
             let sample = if *failed { None } else { given.next() };
+            let sample = sample.map(|sample| {
+                let sample = sample?;
+                rows.iter().try_for_each(|row| sample.figure(row.figure).map(drop)).map(|()| sample)
+            });
             if let Some(Err(why)) = &sample {
-                // What concerns all who are printed at once is said once.
-                let again = if *why == said { "likewise" } else { why };
-                eprintln!("  {} is left out: {again}", who.label());
-                said.clone_from(why);
                 *failed = true;
+                leave_out(rows[0], who.label(), why, out);
             }
             turn.push(sample.and_then(Result::ok));
         }
         turns.push(turn);
     }
+    for turn in &mut turns {
+        turn.iter_mut().zip(&failed).filter(|(_, failed)| **failed).for_each(|(sample, _)| *sample = None);
+    }
     turns
+}
+
+fn leave_out(row: &'static Row, who: &'static str, why: &str, out: &mut Vec<LeftOut>) {
+    // What concerns several is said once: that there is no Go, for example.
+    let first = why.lines().next().unwrap_or_default();
+    let is_known = out.iter().any(|one| one.why == first);
+    eprintln!("  {who} is left out: {}", if is_known { "likewise" } else { why });
+    if !out.iter().any(|one| one.who == who && one.why == first) {
+        out.push(LeftOut { who, row: row.name, why: first.to_owned() });
+    }
 }
 
 fn print(report: &Report) -> Done {
@@ -202,6 +248,10 @@ fn print(report: &Report) -> Done {
             println!("\n\"last release\" is {version}: ours now over ours then, both as ratios to the same peer")
         }
         None => println!("\nthere is no release yet to compare with: tests/bench/releases has no figures"),
+    }
+    report.remarks().iter().for_each(|text| println!("{text}"));
+    for line in report.lines.iter().filter(|line| !line.profile.is_empty()) {
+        println!("\n{}", page::profile(line));
     }
     let busy = report.facts.get("busy").and_then(Value::as_f64).unwrap_or_default();
     machine::warning(busy).iter().for_each(|text| println!("{text}"));

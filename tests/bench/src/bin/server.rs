@@ -1,13 +1,14 @@
 //! Native Rust HTTPS server: hyper 1.x over tokio-rustls on one thread.
 //! On PORT TLS, on PORT + 1 TLS in WebSocket frames: what a tunnel's far end sees.
+//! With BENCH_H2, HTTP/2 where a client offers it.
 //! server PORT: GET /small, /1m, /256m; POST /sink reads the body and answers /small.
 
 use bench::*;
 use bytes::Bytes;
 use http_body_util::{BodyExt, Full, StreamBody};
 use hyper::body::{Frame, Incoming};
-use hyper::{Request, Response, server::conn::http1, service::service_fn};
-use hyper_util::rt::TokioIo;
+use hyper::{Request, Response, server::conn::http1, server::conn::http2, service::service_fn};
+use hyper_util::rt::{TokioExecutor, TokioIo};
 use std::convert::Infallible;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio_rustls::TlsAcceptor;
@@ -37,6 +38,11 @@ async fn answer(req: Request<Incoming>) -> hyper::Result<Response<Body>> {
 
 async fn serve(socket: impl AsyncRead + AsyncWrite + Unpin, tls: TlsAcceptor) {
     if let Ok(stream) = tls.accept(socket).await {
+        if stream.get_ref().1.alpn_protocol() == Some(b"h2") {
+            let builder = http2::Builder::new(TokioExecutor::new());
+            let _ = builder.serve_connection(TokioIo::new(stream), service_fn(answer)).await;
+            return;
+        }
         let _ = http1::Builder::new().serve_connection(TokioIo::new(stream), service_fn(answer)).await;
     }
 }

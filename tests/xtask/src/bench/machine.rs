@@ -50,6 +50,7 @@ pub fn facts() -> Result<Value, String> {
         "processor": processor.map_or("unknown", |(_, name)| name),
         "cores": cores(),
         "kernel": said("uname", &["-sr"])?,
+        "calls": super::tools::counter_of_calls(),
         "rustc": said("rustc", &["--version"])?,
         "commit": if changed { commit + ", changed" } else { commit },
         "date": said("date", &["-u", "+%F"])?,

@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use super::report::{self, Report};
+use super::report::{self, Line, Report};
 use super::row::Who;
 use super::rows;
 use crate::shell::{Done, root};
@@ -12,6 +12,7 @@ const PAGE: &str = "docs/speed.md";
 /// Writes the list of rows, and the figures of a run.
 pub fn write(report: &Report) -> Done {
     let page = with(&with(&read()?, "rows", &list())?, "figures", &figures(report)?)?;
+    let page = with(&page, "profiles", &profiles(report))?;
     std::fs::write(root().join(PAGE), page).map_err(|error| format!("{PAGE}: {error}"))?;
     println!("{PAGE} is written");
     Ok(())
@@ -38,6 +39,18 @@ fn table(heading: &[String], lines: &[Vec<String>]) -> String {
     let row = |cells: &[String]| format!("| {} |\n", cells.join(" | "));
     let rule = vec!["---".to_owned(); heading.len()];
     row(heading) + &row(&rule) + &lines.iter().map(|cells| row(cells)).collect::<String>()
+}
+
+/// Function and share, for the row of a line.
+pub fn profile(line: &Line) -> String {
+    let lines: Vec<_> =
+        line.profile.iter().map(|(name, share)| vec![format!("`{name}`"), format!("{:.1} %", share * 100.0)]).collect();
+    format!("`{}`\n\n{}", line.row.name, table(&["Function", "Share"].map(str::to_owned), &lines))
+}
+
+fn profiles(report: &Report) -> String {
+    let all: Vec<_> = report.lines.iter().filter(|line| !line.profile.is_empty()).map(profile).collect();
+    if all.is_empty() { "None was taken.\n".to_owned() } else { all.join("\n") }
 }
 
 fn list() -> String {
@@ -67,7 +80,7 @@ fn figures(report: &Report) -> Result<String, String> {
         other => other.to_string(),
     };
     let mut out = format!(
-        "Taken on {} of commit {}: {}, {} cores, {}, {}; medians of {} rounds. ",
+        "Taken on {} of commit {}: {}, {} cores, {}, {}; medians of {} rounds; system calls by {}. ",
         fact("machine", "date"),
         fact("machine", "commit"),
         fact("machine", "processor"),
@@ -75,6 +88,7 @@ fn figures(report: &Report) -> Result<String, String> {
         fact("machine", "kernel"),
         fact("machine", "rustc"),
         report.facts["rounds"],
+        fact("machine", "calls"),
     );
     let busy = report.facts["busy"].as_f64().unwrap_or_default();
     out += &super::machine::warning(busy)
@@ -97,6 +111,9 @@ fn figures(report: &Report) -> Result<String, String> {
         .collect();
     if !missing.is_empty() {
         out += &format!("\nNot measured: {}.\n", missing.join(", "));
+    }
+    for remark in report.remarks() {
+        out += &format!("\nNote: {remark}.\n");
     }
     out += &match release {
         Some((version, _)) => format!("\nThe last release is {version}.\n"),

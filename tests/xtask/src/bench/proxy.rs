@@ -5,8 +5,9 @@ use std::time::{Duration, Instant};
 
 use super::programs::{Programs, Running, once};
 use super::row::Who;
+use super::tools;
 use super::work::Sample;
-use crate::shell::{command, output};
+use crate::shell::command;
 
 const PORT: u16 = 18553;
 
@@ -25,7 +26,8 @@ pub fn sample(programs: &Programs, who: Who, mode: &str, count: &str) -> Result<
     let mut client = command(programs.c("proxied_atls")?);
     client.args([&url, mode, count]).env("BENCH_POLICY", simulator.file("policy.json"));
     client.env("BENCH_ROOT", simulator.file("root.der"));
-    Sample::parse(&output(programs.environment(&mut client))?)
+    let sample = Sample::parse(&tools::printed(programs.environment(&mut client))?)?;
+    sample.of_all(count.parse().unwrap_or(u64::MAX), mode == "down")
 }
 
 fn start(programs: &Programs) -> Result<Proxied, String> {

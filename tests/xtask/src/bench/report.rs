@@ -2,6 +2,7 @@
 
 use serde_json::{Map, Value, json};
 
+use super::profile::Share;
 use super::row::{COLUMNS, Column, Row, Who};
 use super::rows;
 use super::work::Sample;
@@ -11,15 +12,24 @@ use crate::shell::root;
 const VERSION: u64 = 1;
 
 pub struct Report {
-    /// `version`, `rounds`, `machine`, `peers`, `busy`.
+    /// `version`, `rounds`, `machine`, `peers`, `busy`, `seconds`, `left_out`.
     pub facts: Map<String, Value>,
     pub lines: Vec<Line>,
+}
+
+/// Somebody who has no figures, the first row in which that is so, and why.
+pub struct LeftOut {
+    pub who: &'static str,
+    pub row: &'static str,
+    pub why: String,
 }
 
 pub struct Line {
     pub row: &'static Row,
     pub ours: f64,
     pub others: Vec<Beside>,
+    /// The functions that take most of the library's instructions, if that was asked.
+    pub profile: Vec<Share>,
 }
 
 /// Somebody's figure, and ours over it.
@@ -51,7 +61,11 @@ impl Line {
                 others.push(Beside { who: *peer, figure, ratio });
             }
         }
-        Ok(Some(Line { row, ours: median_of_ours, others }))
+        Ok(Some(Line { row, ours: median_of_ours, others, profile: Vec::new() }))
+    }
+
+    pub fn misses(&self) -> bool {
+        self.aims().any(|(_, is_reached)| is_reached == Some(false))
     }
 
     pub fn beside(&self, column: Column) -> impl Iterator<Item = &Beside> {
@@ -80,7 +94,11 @@ impl Line {
         let ratios: Map<_, _> =
             self.others.iter().map(|beside| (beside.who.label().to_owned(), json!(beside.ratio))).collect();
         let aims: Vec<_> = self.aims().map(|(aim, is_reached)| json!({"aim": aim, "reached": is_reached})).collect();
-        json!({"name": self.row.name, "unit": self.row.figure.unit(), "figures": figures, "ratios": ratios, "aims": aims})
+        let mut all = json!({"name": self.row.name, "unit": self.row.figure.unit(), "figures": figures, "ratios": ratios, "aims": aims});
+        if !self.profile.is_empty() {
+            all["profile"] = json!(self.profile);
+        }
+        all
     }
 
     fn from_json(row: &'static Row, value: &Value) -> Result<Line, String> {
@@ -90,7 +108,13 @@ impl Line {
             Some(Beside { who: *who, figure, ratio })
         };
         let ours = number("figures", "libatls").ok_or_else(|| format!("{} has no figure of libatls", row.name))?;
-        Ok(Line { row, ours, others: row.peers.iter().filter_map(beside).collect() })
+        let profile = match value.get("profile") {
+            Some(shares) => {
+                serde_json::from_value(shares.clone()).map_err(|error| format!("{}: profile: {error}", row.name))?
+            }
+            None => Vec::new(),
+        };
+        Ok(Line { row, ours, others: row.peers.iter().filter_map(beside).collect(), profile })
     }
 }
 
@@ -120,6 +144,32 @@ impl Report {
     }
 }
 
+impl LeftOut {
+    pub fn to_json(&self) -> Value {
+        json!({"who": self.who, "row": self.row, "why": self.why})
+    }
+}
+
+impl Report {
+    /// What is to be said below the table: who has no figures, and how long it took.
+    pub fn remarks(&self) -> Vec<String> {
+        let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+        let left_out = self.facts.get("left_out").and_then(Value::as_array).into_iter().flatten();
+        let mut all: Vec<_> = left_out
+            .map(|one| format!("left out: {} in {}: {}", text(&one["who"]), text(&one["row"]), text(&one["why"])))
+            .collect();
+        let seconds = self.facts.get("seconds").and_then(Value::as_object);
+        let seconds = seconds.into_iter().flatten().filter_map(|(name, value)| Some((name, value.as_f64()?)));
+        let seconds: Vec<_> = seconds.collect();
+        if !seconds.is_empty() {
+            let sum: f64 = seconds.iter().map(|(_, value)| value).sum();
+            let each: Vec<_> = seconds.iter().map(|(name, value)| format!("{name} {value:.0} s")).collect();
+            all.push(format!("it took {:.0} min: {}", sum / 60.0, each.join(", ")));
+        }
+        all
+    }
+}
+
 pub fn heading() -> Vec<String> {
     let columns = COLUMNS.map(Column::label);
     ["row", "libatls"].into_iter().chain(columns).chain(["last release", "aim"]).map(str::to_owned).collect()
@@ -134,7 +184,12 @@ impl Line {
                 _ => ratio(beside.ratio),
             };
             let all: Vec<_> = self.beside(column).map(one).collect();
-            cells.push(if all.is_empty() { "-".to_owned() } else { all.join(", ") });
+            let takes_part = self.row.peers.iter().any(|who| who.column() == column);
+            cells.push(match (all.is_empty(), takes_part) {
+                (false, _) => all.join(", "),
+                (true, true) => "left out".to_owned(),
+                (true, false) => "-".to_owned(),
+            });
         }
         cells.push(release.and_then(|release| self.since(release)).map_or("-".to_owned(), ratio));
         let aim = |(text, is_reached): (String, Option<bool>)| match is_reached {

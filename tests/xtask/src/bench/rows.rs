@@ -5,7 +5,7 @@ use super::row::Figure::{Calls, Cpu, Instructions, Memory, Quotes, Rate, Wait};
 use super::row::Who::{Client, Curl, Go, Http, Native, Nginx, Other, Raw};
 use super::row::{Aim, Figure, Row, Who, below, least, most};
 use super::server::Load;
-use super::work::Job::{Attested, Cycle, Events, Idle, Mode, RawDownload, Tunnel};
+use super::work::Job::{Attested, Cycle, Events, Idle, IdleStreams, Mode, RawDownload, Tunnel};
 use super::work::Work::{self, Counted, Fresh, Metered, Printed, PrintedByPeers, Process, Proxied, Served, Traced};
 
 const fn row(
@@ -19,7 +19,7 @@ const fn row(
 }
 
 const CLIENTS: &[Who] = &[Native, Curl, Go];
-/// Go is not counted: its runtime does not work under valgrind, and strace sees its scheduler.
+/// Go is not counted: its runtime does not work under valgrind, and the system calls are its scheduler's too.
 const COUNTED: &[Who] = &[Native, Curl];
 const SERVERS: &[Who] = &[Native, Nginx, Go];
 
@@ -39,7 +39,7 @@ const NEW: Work = Metered(Mode(&["hs", "N"]), 500);
 const TUNNEL_DOWN: Work = Metered(Tunnel(&["down", "/256m", "N"]), 2);
 const TUNNEL_UP: Work = Metered(Tunnel(&["up", "268435456", "N"]), 2);
 const QUOTES: Work = Printed("attest", &["400"]);
-const FAMILIES: Work = Printed("families", &["400"]);
+const FAMILIES: Work = Printed("families", &["200"]);
 const SIZES: Work = Printed("sizes", &["100"]);
 
 const CALLS: &[Aim] = &[below(3.2)];
@@ -107,6 +107,7 @@ const CONNECTION_ROWS: &[Row] = &[
     row("connections-100-memory", "Memory of one of 100 idle connections.", (Metered(Idle, 100), Memory), (Http, MANY), &[]),
     row("connections-1000-memory", "Of 1,000.", (Metered(Idle, 1000), Memory), (Http, MANY), &[below(14.0)]),
     row("connections-10000-memory", "Of 10,000.", (Metered(Idle, 10_000), Memory), (Http, &[Native, Go]), &[most(0.67, OfNative)]),
+    row("connections-streams-memory", "Memory of one of 1,000 idle raw streams, `atls_stream`, beside tokio-rustls alone.", (Metered(IdleStreams, 1000), Memory), (Http, &[Raw]), &[below(11.0)]),
     row("new-cpu-http", "A new connection with its whole handshake, and one request.", (NEW, Cpu), (Http, CLIENTS), &[most(0.92, OfNative), most(0.35, Libcurl)]),
     row("new-cpu-client", "The same through `atls_client`.", (NEW, Cpu), (Client, CLIENTS), &[]),
     row("new-rate-http", "How many a second.", (NEW, Rate), (Http, CLIENTS), &[]),
@@ -182,6 +183,8 @@ const SERVER_ROWS: &[Row] = &[
     row("server-small-instructions", "Small requests one after the other, served; of the server's process.", (Served(Load::Counted), Instructions), (Http, &[Native, Nginx]), &[most(1.15, OfNative)]),
     row("server-small-cpu", "CPU for a small request, 64 connections.", (Served(Load::Small), Cpu), (Http, SERVERS), &[most(1.1, OfNative), most(1.0, Column::Nginx), most(0.25, Column::Go)]),
     row("server-small-rate", "How many a second.", (Served(Load::Small), Rate), (Http, SERVERS), &[]),
+    row("server-h2-cpu", "CPU for a small request over HTTP/2, 64 at a time on one connection.", (Served(Load::Streams), Cpu), (Http, SERVERS), &[most(1.1, OfNative)]),
+    row("server-h2-rate", "How many a second.", (Served(Load::Streams), Rate), (Http, SERVERS), &[least(0.9, OfNative)]),
     row("server-new-cpu", "CPU for a new connection.", (Served(Load::Connections), Cpu), (Http, SERVERS), &[most(1.05, OfNative), most(0.45, Column::Nginx)]),
     row("server-download-cpu", "CPU for a download of 256 MiB.", (Served(Load::Download), Cpu), (Http, SERVERS), &[most(1.1, OfNative)]),
     row("server-idle-memory", "Memory of one of 1,000 idle connections.", (Served(Load::Idle), Memory), (Http, SERVERS), &[below(14.0)]),

@@ -6,7 +6,10 @@ use std::process::Command;
 use super::programs::Programs;
 use super::row::{Figure, Who};
 use super::{proxy, server, tools};
-use crate::shell::{command, output};
+use crate::shell::command;
+
+/// Bytes of a download or an upload.
+const LARGE: f64 = 268435456.0;
 
 /// Rows whose work is equal share its samples.
 #[derive(Clone, Copy, PartialEq, Debug)]
@@ -39,6 +42,8 @@ pub enum Job {
     Events(&'static str, &'static str),
     /// Connections that are kept.
     Idle,
+    /// Raw streams that are kept.
+    IdleStreams,
     Tunnel(&'static [&'static str]),
     RawDownload,
     /// Connections to the simulator, attested by the library.
@@ -52,20 +57,27 @@ pub enum Job {
 pub struct Sample(BTreeMap<String, f64>);
 
 impl Work {
-    /// Whether another turn gives the same.
-    pub fn is_deterministic(&self) -> bool {
-        matches!(self, Work::Counted(..) | Work::Traced(..) | Work::Served(server::Load::Counted))
+    /// How many of so many turns are worth taking: another one gives the same, or nearly.
+    pub fn turns(&self, rounds: usize) -> usize {
+        match self {
+            Work::Counted(..) | Work::Served(server::Load::Counted) => 1,
+            // Which thread finds what depends on when each of them runs.
+            Work::Traced(..) => rounds.min(3),
+            // Ten thousand handshakes, which take a quarter of a minute.
+            Work::Metered(Job::Events(_, "10000"), _) | Work::Metered(Job::Idle, 10_000) => rounds.min(3),
+            _ => rounds,
+        }
     }
 
     /// One turn of each.
     pub fn turn(&self, programs: &Programs, all: &[Who]) -> Vec<Result<Sample, String>> {
         match self {
             Work::Printed(name, arguments) => {
-                let printed = programs.rust(name).and_then(|program| output(command(program).args(*arguments)));
+                let printed = programs.rust(name).and_then(|program| tools::printed(command(program).args(*arguments)));
                 all.iter().map(|who| line(&printed, *who)).collect()
             }
             Work::PrintedByPeers => {
-                let printed = programs.others().and_then(|program| output(command(program).arg("200")));
+                let printed = programs.others().and_then(|program| tools::printed(command(program).arg("200")));
                 all.iter().map(|who| line(&printed, *who)).collect()
             }
             _ => all.iter().map(|who| self.alone(programs, *who)).collect(),
@@ -74,9 +86,12 @@ impl Work {
 
     fn alone(&self, programs: &Programs, who: Who) -> Result<Sample, String> {
         match *self {
-            Work::Metered(job, count) => Sample::parse(&output(&mut job.command(programs, who, count)?)?),
+            Work::Metered(job, count) => {
+                let sample = Sample::parse(&tools::printed(&job.command(programs, who, count)?)?)?;
+                sample.of_all(count, job.is_large())
+            }
             Work::Counted(job, few, many) => {
-                let count = |n| tools::instructions(&job.command(programs, who, n)?);
+                let count = |n| tools::instructions(&job.command(programs, who, n)?, None);
                 Ok(Sample::per("instructions", (count(many)? - count(few)?) / (many - few) as f64))
             }
             Work::Traced(job, few, many) => {
@@ -89,7 +104,7 @@ impl Work {
                 let mut fresh = command(programs.rust("fresh")?);
                 fresh.arg(programs.c("server_atls")?).arg(programs.c("events_atls")?);
                 fresh.arg(if who == Who::Client { count } else { "1" });
-                Sample::parse(&output(fresh.env("BENCH_PKI", &programs.folder))?)
+                Sample::parse(&tools::printed(fresh.env("BENCH_PKI", &programs.folder))?)
             }
             Work::Proxied(mode, count) => proxy::sample(programs, who, mode, count),
             Work::Printed(..) | Work::PrintedByPeers => Err("printed for all at once".into()),
@@ -105,7 +120,20 @@ fn line(printed: &Result<String, String>, who: Who) -> Result<Sample, String> {
 }
 
 impl Job {
-    fn command(&self, programs: &Programs, who: Who, count: u64) -> Result<Command, String> {
+    /// Whether each operation carries `LARGE` bytes.
+    fn is_large(&self) -> bool {
+        matches!(self, Job::Mode(["down" | "up", ..]) | Job::Tunnel(_) | Job::RawDownload)
+    }
+
+    /// Operations that are under way at a time; a run has as many at least.
+    pub fn at_a_time(&self) -> u64 {
+        match self {
+            Job::Events(_, count) => count.parse().unwrap_or(1),
+            _ => 1,
+        }
+    }
+
+    pub fn command(&self, programs: &Programs, who: Who, count: u64) -> Result<Command, String> {
         let count = count.to_string();
         let with = |mode: &[&str]| -> Vec<String> {
             mode.iter().map(|word| if *word == "N" { count.clone() } else { (*word).to_owned() }).collect()
@@ -120,6 +148,8 @@ impl Job {
             Job::Events(_, at_a_time) => programs.client(who, &with(&["conc", "N", at_a_time])),
             Job::Idle if is_ours => programs.compiled("events_atls", &with(&["inline", ours, "idle", "N"])),
             Job::Idle => programs.client(who, &with(&["idle", "N"])),
+            Job::IdleStreams if is_ours => programs.compiled("streams_atls", &with(&["N"])),
+            Job::IdleStreams => programs.client(who, &with(&["idle", "N"])),
             Job::Tunnel(mode) if is_ours => {
                 let mut client = programs.client(who, &with(mode))?;
                 client.env("BENCH_TUNNEL", programs.tunnel());
@@ -151,10 +181,27 @@ impl Sample {
         Sample([(key.to_owned(), value), ("ops".to_owned(), 1.0)].into())
     }
 
+    /// Whoever has done less than was asked of him has no figure.
+    pub fn of_all(self, count: u64, is_large: bool) -> Result<Sample, String> {
+        let bytes = is_large.then_some(LARGE * count as f64);
+        for (key, wanted) in [("ops", Some(count as f64)), ("bytes", bytes)] {
+            let (done, wanted) = (self.of(key)?, wanted.unwrap_or_default());
+            if done < wanted {
+                return Err(format!("{done} {key} were done, of {wanted}"));
+            }
+        }
+        Ok(self)
+    }
+
+    fn of(&self, key: &str) -> Result<f64, String> {
+        self.0.get(key).copied().ok_or_else(|| format!("no {key} in {self:?}"))
+    }
+
+    /// More than nothing, or it was not measured.
     pub fn figure(&self, figure: Figure) -> Result<f64, String> {
-        let of = |key: &str| self.0.get(key).copied().ok_or_else(|| format!("no {key} in {self:?}"));
-        Ok(match figure {
-            Figure::Cpu => of("cpu")? * 1e6 / of("ops")?.max(1.0),
+        let of = |key: &str| self.of(key);
+        let value = match figure {
+            Figure::Cpu => of("cpu")? * 1e6 / of("ops")?,
             Figure::Rate if of("bytes")? > of("ops")? * 1000.0 => of("bytes")? / of("wall")? / 1048576.0,
             Figure::Rate => of("ops")? / of("wall")?,
             Figure::Memory => (of("rss_kb")? - of("rss0_kb")?) / of("ops")?,
@@ -162,7 +209,9 @@ impl Sample {
             Figure::Calls => of("calls")?,
             Figure::Quotes => of("quotes")?,
             Figure::Wait => of("wall")? * 1e6,
-        })
+        };
+        let is_believable = value.is_finite() && value > 0.0;
+        if is_believable { Ok(value) } else { Err(format!("{value} {} by {self:?}", figure.unit())) }
     }
 }
 
@@ -179,6 +228,21 @@ mod tests {
         assert_eq!(sample.figure(Figure::Rate), Ok(4.0));
         assert_eq!(sample.figure(Figure::Memory), Ok(10.0));
         assert!(sample.figure(Figure::Instructions).is_err());
+    }
+
+    #[test]
+    fn who_has_done_too_little_has_no_figure() {
+        let sample = |ops: u64, bytes: u64| {
+            Sample::parse(&format!("{{\"ops\":{ops},\"bytes\":{bytes},\"wall\":2.0,\"cpu\":0.5}}")).unwrap()
+        };
+        assert!(sample(640, 0).of_all(640, false).is_ok());
+        assert!(sample(64, 0).of_all(640, false).unwrap_err().contains("64 ops"));
+        assert!(Job::Mode(&["down", "/256m", "N"]).is_large() && !Job::Events("inline", "64").is_large());
+        assert!(sample(2, 2 << 28).of_all(2, true).is_ok());
+        assert!(sample(2, 1 << 28).of_all(2, true).unwrap_err().contains("bytes"));
+        assert!(sample(0, 0).figure(Figure::Cpu).is_err() && sample(0, 0).figure(Figure::Rate).is_err());
+        let shrunk = "{\"ops\":4,\"cpu\":0,\"rss0_kb\":100,\"rss_kb\":100}";
+        assert!(Sample::parse(shrunk).unwrap().figure(Figure::Memory).is_err());
     }
 
     #[test]
