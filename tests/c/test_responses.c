@@ -31,6 +31,8 @@ static void a_malformed_response_is_refused_at_once(void)
         uint32_t detail;
     } cases[] = {
         {"HELLO\r\n\r\n", ATLS_DETAIL_BAD_START_LINE},
+        {"SSH-2.0-x\r\n", ATLS_DETAIL_BAD_START_LINE},
+        {"HTTP/2", ATLS_DETAIL_BAD_START_LINE},
         {"HTTP/1.1 2x0 OK\r\n\r\n", ATLS_DETAIL_BAD_START_LINE},
         {"HTTP/3.0 200 OK\r\n\r\n", ATLS_DETAIL_BAD_START_LINE},
         {HEAD "no colon\r\n\r\n", ATLS_DETAIL_BAD_HEADER},

@@ -65,6 +65,11 @@ pub fn refused(error: &ProtocolError) -> Error {
     protocol(format!("response: {}", error.message)).detail(error.detail)
 }
 
+/// What came is not HTTP/1.
+pub fn no_response() -> Error {
+    protocol("response: it does not begin with \"HTTP/1.\"".into()).detail(Detail::BadStartLine)
+}
+
 /// The connection has ended within a message.
 pub fn cut(message: &str) -> Error {
     Error::new(Status::Truncated, message).phase(Phase::Transfer)

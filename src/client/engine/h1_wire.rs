@@ -190,6 +190,7 @@ impl H1Wire {
                 EventKind::InformationalResponse | EventKind::Response => checked(&event)?,
                 EventKind::NeedData => {
                     self.note_early();
+                    HeadJudge::may_become_a_head(self.conn.trailing_data().0)?;
                     ready!(self.poll_fill(cx))?;
                     continue;
                 }

@@ -1,7 +1,7 @@
 //! What may come before the body of a response: how long a head may be, how many informational ones there may be, and what they may announce. The same for both
 //! engines of HTTP/1.1. No I/O.
 
-use super::faults::{cut, refused, too_large, too_many, unexpected_body};
+use super::faults::{cut, no_response, refused, too_large, too_many, unexpected_body};
 use crate::client::request_options::HeadLimits;
 use crate::error::{Detail, Error, Result};
 use crate::h1::{Event, EventKind, ProtocolError, Rules, flags};
@@ -9,6 +9,9 @@ use crate::message::ReceivedHead;
 
 /// The leniency that RFC 9112 allows a recipient, in sections 2.2 and 6.3.
 const LENIENCY: u32 = flags::ALLOW_BARE_LF | flags::MERGE_EQUAL_CONTENT_LENGTH;
+
+/// Of every response.
+const BEGINNING: &[u8] = b"HTTP/1.";
 
 /// Judges the heads of the response to one request.
 #[derive(Default)]
@@ -63,9 +66,15 @@ impl HeadJudge {
         }
     }
 
+    /// What cannot become a head is refused though none is complete: more of it may never come. Errors: HttpProtocol.
+    pub fn may_become_a_head(unread: &[u8]) -> Result<()> {
+        let begun = unread.len().min(BEGINNING.len());
+        if unread[..begun] == BEGINNING[..begun] { Ok(()) } else { Err(no_response()) }
+    }
+
     /// Whether the final head has arrived, or its first bytes, which nobody has read yet: they show a status of 200 or more.
     pub fn final_head_has_begun(&self, unread: &[u8]) -> bool {
-        let line = unread.strip_prefix(b"HTTP/1.").and_then(|line| line.get(..3));
+        let line = unread.strip_prefix(BEGINNING).and_then(|line| line.get(..3));
         self.final_head_seen || matches!(line, Some([_, b' ', b'2'..=b'9']))
     }
 }
