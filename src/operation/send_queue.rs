@@ -55,7 +55,7 @@ struct OutgoingState {
     /// How often the body started again: a write that has waited since before that is not part of it.
     begun: u32,
     over: bool,
-    ended: Option<Error>,
+    ended: Option<Box<Error>>,
     wants_writable: bool,
     reader: Option<Waker>,
 }
@@ -172,7 +172,7 @@ impl SendQueue {
     pub fn end(&self, error: Error) {
         self.stop(|state| {
             if !state.over {
-                state.ended.get_or_insert(error);
+                state.ended.get_or_insert(Box::new(error));
             }
         });
     }
@@ -294,7 +294,7 @@ impl OutgoingState {
 
     fn why_ended(&self) -> Option<Error> {
         let over = || self.over.then(|| Error::new(Status::Closed, "the exchange is over"));
-        self.ended.clone().or_else(over)
+        self.ended.as_deref().cloned().or_else(over)
     }
 
     /// The server has responded, or gone, before it received everything.

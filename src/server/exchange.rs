@@ -30,7 +30,7 @@ const CHECK: Duration = Duration::from_secs(1);
 pub(super) enum AfterExchange {
     /// It stays in HTTP; whether it may serve another request.
     Again(bool),
-    Switched(Switch),
+    Switched(Box<Switch>),
 }
 
 /// Ends a request that is dropped with its connection's task: the host must not start it, or go on writing to it, when nobody reads.
@@ -50,7 +50,7 @@ struct ExchangeState {
     body_over: bool,
     answer_over: bool,
     /// Sent instead of a response, once the request has been received to its end.
-    switch: Option<Switch>,
+    switch: Option<Box<Switch>>,
     /// The peer will send no more.
     ended: bool,
     body_until: Option<Instant>,

@@ -41,7 +41,7 @@ pub enum ResponsePart {
     Head(ResponseHead),
     Piece(Bytes),
     End,
-    Switch(Switch),
+    Switch(Box<Switch>),
 }
 
 /// The connection leaves HTTP with this head, and becomes a stream of the host.
@@ -260,7 +260,7 @@ impl ServerRequest {
         state.check_open()?;
         switch.stream.owned(&self.closing, self.origin.peer, server_closed);
         state.answered = true;
-        state.switch = Some(switch);
+        state.switch = Some(Box::new(switch));
         wake(state);
         Ok(())
     }

@@ -23,7 +23,7 @@ pub(super) struct ResponseState {
     pub missing: Option<u64>,
     pub announced: bool,
     pub trailers: Vec<(Vec<u8>, Vec<u8>)>,
-    pub switch: Option<Switch>,
+    pub switch: Option<Box<Switch>>,
     /// The host's own limits for this request's body.
     pub body_limit: Option<u64>,
     pub body_deadline: ChosenDuration,

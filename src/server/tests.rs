@@ -12,7 +12,7 @@ use tokio::sync::OwnedSemaphorePermit;
 use super::accept::ConnectionSummary;
 use super::connection_task::connection_task;
 use super::transport::{ServerTransport, SessionKeys};
-use super::{ResponseHead, Server, ServerEvent, ServerSettings};
+use super::{ResponseHead, Server, ServerEvent, ServerRequest, ServerSettings};
 use crate::attest::EXPORTER_LENGTH;
 use crate::error::{Error, Result, Status};
 use crate::io::Liveness;
@@ -150,6 +150,12 @@ async fn ending_an_answer_a_second_time_leaves_its_trailers_alone() {
 #[tokio::test(start_paused = true)]
 async fn a_read_that_fails_ends_the_connection() {
     assert_eq!(sent(b"GET / HTTP/1.1\r\nHo", (None, true)).await, "");
+}
+
+/// Allocators keep blocks of up to a thousand bytes at hand for each thread (1,032 in glibc); larger ones take them several times as long.
+#[test]
+fn a_request_is_a_block_that_an_allocator_has_at_hand() {
+    assert!(size_of::<ServerRequest>() + 2 * size_of::<usize>() <= 1032, "{}", size_of::<ServerRequest>());
 }
 
 /// Takes note of nothing until it is told to.
