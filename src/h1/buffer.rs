@@ -7,24 +7,30 @@ use bytes::{Buf, BufMut, Bytes, BytesMut};
 pub struct Buffer {
     storage: BytesMut,
     start: usize,
-    /// Bytes at the end of `storage` that were reserved for writing and are not received yet.
+    /// Bytes at the end of `storage` that are not received. They have a value, so that room that is reserved again need not be cleared again.
+    spare: usize,
+    /// How many of these were reserved last.
     reserved: usize,
     /// Somebody may hold a part of the memory, or have held it: what `storage` can see of it says nothing about its size.
     shared: bool,
+    /// Bytes of the memory of which `storage` is a part.
+    whole: usize,
     /// How far, from `start`, the search for line ends has got.
     searched: usize,
     /// Positions, from `start`, of the line feeds found so far. 32 bits are enough: blocks are limited to less.
     feeds: Vec<u32>,
 }
 
+/// Bytes that the buffer has at least, if it has any.
+const LEAST: usize = 1 << 10;
 /// Bytes of storage that an empty buffer may keep.
 const KEEP: usize = 256 << 10;
-/// Pieces of fewer bytes are copied out of the buffer: that costs less than new memory for the buffer, and a piece that is kept holds no more than itself.
+/// Pieces of fewer bytes are copied out of the buffer: that costs less than new memory for the buffer.
 pub const WORTH: usize = 4 << 10;
 
 impl Buffer {
     fn end(&self) -> usize {
-        self.storage.len() - self.reserved
+        self.storage.len() - self.spare
     }
 
     pub fn live(&self) -> &[u8] {
@@ -62,11 +68,17 @@ impl Buffer {
     /// `least` writable bytes, for [`Buffer::commit`].
     pub fn reserve(&mut self, least: usize) -> &mut [u8] {
         let least = least.max(1);
-        self.make_room(least);
-        let end = self.storage.len();
-        self.storage.resize(end + least, 0);
-        self.reserved = least;
-        &mut self.storage[end..]
+        if self.is_empty() {
+            (self.start, self.spare) = (0, self.storage.len());
+        }
+        let is_large = self.is_empty() && self.storage.capacity() > KEEP && least <= KEEP;
+        if is_large || self.storage.capacity() - self.end() < least {
+            self.make_room(least);
+        }
+        let end = self.end();
+        self.storage.resize(self.storage.len().max(end + least), 0);
+        (self.spare, self.reserved) = (self.storage.len() - end, least);
+        &mut self.storage[end..end + least]
     }
 
     /// The first `count` reserved bytes were filled. False if fewer were reserved.
@@ -74,8 +86,7 @@ impl Buffer {
         if count > self.reserved {
             return false;
         }
-        self.storage.truncate(self.end() + count);
-        self.reserved = 0;
+        (self.spare, self.reserved) = (self.spare - count, 0);
         true
     }
 
@@ -85,7 +96,8 @@ impl Buffer {
         if self.shared || (size > keep && size - self.len() > self.len()) {
             let storage = BytesMut::from(self.live());
             let (searched, feeds) = (self.searched, std::mem::take(&mut self.feeds));
-            *self = Buffer { storage, searched, feeds, ..Buffer::default() };
+            let whole = storage.capacity();
+            *self = Buffer { storage, whole, searched, feeds, ..Buffer::default() };
         }
         if self.feeds.is_empty() && self.feeds.capacity() > keep {
             self.feeds = Vec::new();
@@ -94,7 +106,7 @@ impl Buffer {
 
     fn make_room(&mut self, count: usize) {
         self.storage.truncate(self.end());
-        self.reserved = 0;
+        (self.spare, self.reserved) = (0, 0);
         if self.is_empty() {
             self.storage.clear();
             self.start = 0;
@@ -108,12 +120,18 @@ impl Buffer {
         // What was consumed is used again if at least as much was consumed as is left, which is then moved.
         self.storage.advance(self.start);
         self.start = 0;
-        self.storage.reserve(count.max(1024usize.saturating_sub(self.storage.len())));
+        if !self.storage.try_reclaim(count) {
+            let mut storage = BytesMut::with_capacity((self.len() + count).max(2 * self.len()).max(LEAST));
+            storage.extend_from_slice(&self.storage);
+            self.storage = storage;
+            self.whole = self.storage.capacity();
+        }
     }
 
-    /// Takes out what was consumed last: a large piece without a copy. The buffer then goes on in other memory, unless the piece is dropped before it needs more.
+    /// Takes out what was consumed last: a large piece without a copy, if it is at least a third of the memory that it would hold. The buffer then goes on in other
+    /// memory, unless the piece is dropped before it needs more.
     pub fn take_out(&mut self, piece: std::ops::Range<usize>) -> Bytes {
-        if piece.len() < WORTH || piece.end != self.start {
+        if piece.len() < WORTH || 3 * piece.len() < self.whole || piece.end != self.start {
             return Bytes::copy_from_slice(&self.storage[piece]);
         }
         self.storage.advance(piece.start);
@@ -236,5 +254,53 @@ mod tests {
             buffer.rest(100);
             assert_eq!((buffer.storage.capacity(), buffer.len()), (0, 0));
         }
+    }
+
+    /// However its memory came about, a piece of which little is left does not hold all of it.
+    #[test]
+    fn a_piece_holds_at_most_three_times_its_size() {
+        let (mut buffer, mut pieces) = (Buffer::default(), Vec::new());
+        for turn in 0..200 {
+            let count = WORTH / 2 + turn * 977 % (8 * WORTH);
+            buffer.reserve(16 * WORTH);
+            assert!(buffer.commit(count));
+            if turn % 3 == 0 {
+                buffer.push(&[7; WORTH]);
+            }
+            let rest = (turn % 5) * 100;
+            while buffer.len() > rest {
+                let range = buffer.consume((WORTH + turn * 331 % (2 * WORTH)).min(buffer.len() - rest));
+                let (length, whole) = (range.len(), range.end == buffer.start);
+                pieces.push((length, buffer.take_out(range)));
+                assert!(whole);
+            }
+        }
+        drop(buffer);
+        for (length, piece) in pieces {
+            // The last that holds the memory can tell how large it is.
+            if let Ok(piece) = piece.try_into_mut() {
+                assert!(piece.capacity() <= 3 * length, "{length}: {}", piece.capacity());
+            }
+        }
+    }
+
+    #[test]
+    fn room_that_is_reserved_again_is_not_cleared_again() {
+        let mut buffer = Buffer::default();
+        buffer.reserve(WORTH).fill(7);
+        assert!(buffer.commit(10));
+        buffer.consume(10);
+        assert!(buffer.reserve(WORTH).iter().all(|byte| *byte == 7), "all was consumed");
+        assert!(buffer.commit(1));
+        let place = buffer.live().as_ptr();
+        assert!(buffer.reserve(100).iter().all(|byte| *byte == 7), "what is left beyond what came");
+        assert_eq!((buffer.live(), buffer.live().as_ptr()), (&[7][..], place));
+        buffer.push(b"abc");
+        assert!(!buffer.commit(1), "pushing ends a reservation");
+        assert_eq!(buffer.live(), b"\x07abc");
+        assert_eq!(buffer.reserve(2 * WORTH).len(), 2 * WORTH);
+        assert!(buffer.live() == b"\x07abc" && buffer.commit(0) && buffer.len() == 4);
+        buffer.rest(0);
+        assert_eq!((buffer.live(), buffer.storage.len()), (&b"\x07abc"[..], 4));
     }
 }
