@@ -33,7 +33,7 @@ pub struct HyperEngine {
 
 /// hyper's handle. It is ready for a request once it has written the previous one and read its response; for the first one at once.
 struct Sender {
-    hyper: SendRequest<RequestBody>,
+    hyper: SendRequest<Box<RequestBody>>,
     fresh: bool,
 }
 
@@ -57,7 +57,7 @@ impl HyperEngine {
             .max_buf_size(MAX_BUFFER)
             .max_headers(HeadLimits::MOST.lines)
             .allow_obsolete_multiline_headers_in_responses(true)
-            .handshake::<_, RequestBody>(TokioIo::new(tap))
+            .handshake::<_, Box<RequestBody>>(TokioIo::new(tap))
             .await
             .map_err(|error| http_error(error, false))?;
         let shared = wire.clone();
@@ -177,8 +177,9 @@ fn trailer_head(trailers: &http::HeaderMap) -> ReceivedHead {
     head
 }
 
-/// The request as hyper needs it for framing and connection management; the head that is sent is our own.
-fn hyper_request(request: &RequestHead, body: RequestBody) -> Result<http::Request<RequestBody>> {
+/// The request as hyper needs it for framing and connection management; the head that is sent is our own. The body is boxed: hyper keeps room for 32 requests for
+/// each connection, as long as it lasts.
+fn hyper_request(request: &RequestHead, body: RequestBody) -> Result<http::Request<Box<RequestBody>>> {
     let mut out = http::Request::builder().method(request.method.as_str()).uri(&request.path);
     match body.length() {
         _ if body.is_full() => {}
@@ -188,5 +189,5 @@ fn hyper_request(request: &RequestHead, body: RequestBody) -> Result<http::Reque
     for (_, value) in request.headers.iter().filter(|(name, _)| name.eq_ignore_ascii_case("connection")) {
         out = out.header("connection", &value[..]);
     }
-    out.body(body).map_err(|error| Error::new(Status::InvalidArgument, format!("request: {error}")))
+    out.body(Box::new(body)).map_err(|error| Error::new(Status::InvalidArgument, format!("request: {error}")))
 }

@@ -4,7 +4,7 @@ use super::faults::refused;
 use super::head_judge::{HeadJudge, checked};
 use crate::client::request_options::HeadLimits;
 use crate::error::Result;
-use crate::h1::{Connection, EventKind, Role};
+use crate::h1::{Connection, EventKind, FieldFacts, Framing, Role};
 use crate::message::ReceivedHead;
 
 /// Bytes that are read at a time: heads and chunk sizes are short, and the bytes of a body are skipped.
@@ -25,8 +25,8 @@ impl ResponseReader {
         let mut conn = Connection::new(Role::Client, HeadJudge::rules(&limits));
         let method = request.split(|byte| *byte == b' ').next().unwrap_or_default();
         // The exchange checks whether a switch of protocols was asked for.
-        let fields = [(&b"Host"[..], &b"a"[..]), (b"Connection", b"upgrade"), (b"Upgrade", b"any")];
-        conn.send_request(method, b"/", fields.into_iter()).map_err(|error| refused(&error))?;
+        let facts = FieldFacts::of_request(Framing::UntilClose, false, true);
+        conn.note_request(method, facts).map_err(|error| refused(&error))?;
         conn.send_end_of_message(std::iter::empty()).map_err(|error| refused(&error))?;
         Ok(ResponseReader { conn, judge: HeadJudge::new(limits), over: false, left_over: 0 })
     }
