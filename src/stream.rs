@@ -19,6 +19,10 @@ use crate::verifier::Standing;
 
 /// Most bytes handed over at once: waking the host for each TLS record would cost a fifth of the rate.
 const BATCH: usize = 256 << 10;
+/// Room for what comes first: as much as a stream holds that waits.
+const FIRST: usize = 1 << 10;
+/// Room at least for what comes behind that: a record.
+const MORE: usize = 16 << 10;
 
 /// What the host and the stream's task share.
 pub struct StreamState {
@@ -77,7 +81,8 @@ pub async fn stream_task(target: ConnectTarget, shared: Arc<StreamState>, outlet
 
 /// As `stream_task`, on a connection that is there already.
 async fn upgraded_stream_task<S: AsyncRead + AsyncWrite>(io: S, shared: Arc<StreamState>, outlet: Outlet) {
-    let ended = shared.cancel.guard(Box::pin(converse(io, &shared, &outlet))).await.err();
+    let (reader, writer) = tokio::io::split(io);
+    let ended = shared.cancel.guard(Box::pin(converse(reader, writer, &shared, &outlet))).await.err();
     let gone = ended.clone().unwrap_or_else(|| Error::new(Status::Closed, "the stream is closed"));
     shared.outgoing.end(gone);
     outlet.close(ended);
@@ -153,20 +158,28 @@ impl Waiting {
 }
 
 async fn run(target: &ConnectTarget, shared: &StreamState, outlet: &Outlet) -> Result<()> {
-    // Boxed: what connecting needs is many times what the connection keeps.
-    let connected = Box::pin(connect(target)).await?;
-    let trust = connected.trust.map(|trust| trust.standing().clone());
-    if let Some(trust) = trust.clone() {
-        let _ = shared.trust.set(trust);
-    }
-    converse(TrustedStream::new(connected.stream, trust), shared, outlet).await
+    // Boxed: what connecting needs is many times what the connection keeps. The stream is split in there too: a future keeps room for all that passes through it.
+    let opened = async {
+        let connected = connect(target).await?;
+        let trust = connected.trust.map(|trust| trust.standing().clone());
+        if let Some(trust) = trust.clone() {
+            let _ = shared.trust.set(trust);
+        }
+        Result::Ok(tokio::io::split(TrustedStream::new(connected.stream, trust)))
+    };
+    let (reader, writer) = Box::pin(opened).await?;
+    converse(reader, writer, shared, outlet).await
 }
 
-async fn converse<S: AsyncRead + AsyncWrite>(io: S, shared: &StreamState, outlet: &Outlet) -> Result<()> {
+async fn converse(
+    mut reader: impl AsyncRead + Unpin,
+    mut writer: impl AsyncWrite + Unpin,
+    shared: &StreamState,
+    outlet: &Outlet,
+) -> Result<()> {
     shared.outgoing.open();
     outlet.post(TransferEvent::Connected).await;
     shared.outgoing.announce_open();
-    let (mut reader, mut writer) = tokio::io::split(io);
     let mut receive = pin!(receive(&mut reader, &shared.credit, outlet));
     let mut send = pin!(send(&mut writer, &shared.outgoing));
     let (mut received, mut sent, mut closing) = (false, false, false);
@@ -186,11 +199,11 @@ async fn converse<S: AsyncRead + AsyncWrite>(io: S, shared: &StreamState, outlet
 }
 
 async fn receive(reader: &mut (impl AsyncRead + Unpin), credit: &Arc<Credit>, outlet: &Outlet) -> Result<()> {
-    let mut buffer = BytesMut::new();
+    let mut batches = Batches::default();
     loop {
         // Without credit a single byte is read ahead, to notice the end; the rest stays in the socket.
         let limit = usize::try_from(credit.available()).unwrap_or(usize::MAX).clamp(1, BATCH);
-        let piece = read_batch(reader, &mut buffer, limit).await?;
+        let piece = batches.next(reader, limit).await?;
         if piece.is_empty() {
             outlet.post(TransferEvent::End).await;
             return Ok(());
@@ -203,24 +216,40 @@ async fn receive(reader: &mut (impl AsyncRead + Unpin), credit: &Arc<Credit>, ou
     }
 }
 
-/// Waits for bytes, then takes all that have arrived up to `limit`. Empty at the end of the stream.
-pub async fn read_batch(reader: &mut (impl AsyncRead + Unpin), buffer: &mut BytesMut, limit: usize) -> Result<Bytes> {
-    buffer.reserve(limit.min(64 << 10));
-    let broken = |error| Error::from_io(error, Phase::Transfer).context("receiving");
-    let count = reader.take(limit as u64).read_buf(buffer).await.map_err(broken)?;
-    if count > 0 {
+/// Reads what has come, as one piece. Holds little memory while nothing comes, and so does a small piece.
+#[derive(Default)]
+struct Batches {
+    /// Empty between pieces.
+    buffer: BytesMut,
+    /// The length of the last piece: the next one may be as long.
+    last: usize,
+}
+
+impl Batches {
+    /// Waits for bytes, then takes all that have arrived up to `limit`. Empty at the end of the stream.
+    async fn next(&mut self, reader: &mut (impl AsyncRead + Unpin), limit: usize) -> Result<Bytes> {
+        let buffer = &mut self.buffer;
+        if buffer.capacity() > FIRST {
+            *buffer = BytesMut::new();
+        }
+        buffer.reserve(limit.min(FIRST));
+        let broken = |error| Error::from_io(error, Phase::Transfer).context("receiving");
+        let count = reader.take(limit as u64).read_buf(buffer).await.map_err(broken)?;
         let mut cx = Context::from_waker(Waker::noop());
-        while buffer.len() < limit {
+        while count > 0 && buffer.len() < limit {
             let room = limit - buffer.len();
-            buffer.reserve(room.min(16 << 10));
+            if buffer.len() == buffer.capacity() {
+                buffer.reserve(self.last.max(MORE).min(room));
+            }
             let mut more = reader.take(room as u64);
             // The read after this batch meets the error again; nothing is lost.
             if !matches!(pin!(more.read_buf(buffer)).poll(&mut cx), Poll::Ready(Ok(1..))) {
                 break;
             }
         }
+        self.last = buffer.len();
+        Ok(buffer.split().freeze())
     }
-    Ok(buffer.split().freeze())
 }
 
 async fn send(writer: &mut (impl AsyncWrite + Unpin), outgoing: &SendQueue) -> Result<()> {
@@ -233,4 +262,34 @@ async fn send(writer: &mut (impl AsyncWrite + Unpin), outgoing: &SendQueue) -> R
         }
     }
     writer.shutdown().await.map_err(broken)
+}
+
+#[cfg(test)]
+mod tests {
+    use futures_util::FutureExt;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_stream_that_waits_and_a_small_piece_hold_little_memory_and_a_batch_is_whole() {
+        let (mut near, mut far) = tokio::io::duplex(1 << 20);
+        let mut batches = Batches::default();
+        for length in [1, FIRST - 1, FIRST, FIRST + 1, MORE, BATCH - 1, BATCH, 3] {
+            let sent: Vec<u8> = (0..length).map(|at| (at % 251) as u8).collect();
+            far.write_all(&sent).await.unwrap();
+            let piece = batches.next(&mut near, BATCH).await.unwrap();
+            assert!(piece == sent, "{length}");
+            assert!(batches.next(&mut near, BATCH).now_or_never().is_none());
+            assert!(batches.buffer.is_empty() && batches.buffer.capacity() <= FIRST, "{length}");
+            batches.buffer = BytesMut::new();
+            let held = piece.try_into_mut().map(|piece| piece.capacity()).unwrap_or(usize::MAX);
+            assert!(held <= if length < FIRST { FIRST } else { 2 * (length + MORE) }, "{length}: {held}");
+        }
+        far.write_all(&[7; 2 * FIRST]).await.unwrap();
+        assert_eq!(batches.next(&mut near, 1).await.unwrap().len(), 1);
+        assert_eq!(batches.next(&mut near, FIRST + 9).await.unwrap().len(), FIRST + 9);
+        drop(far);
+        assert_eq!(batches.next(&mut near, BATCH).await.unwrap().len(), FIRST - 10);
+        assert!(batches.next(&mut near, BATCH).await.unwrap().is_empty());
+    }
 }
