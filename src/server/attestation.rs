@@ -108,14 +108,15 @@ impl Server {
 }
 
 /// A session in which requests for evidence are answered, one after another.
-pub(super) struct Attestation<'a, K> {
+pub(super) struct Attestation<'a> {
     pub server: &'a Arc<Server>,
     pub session: &'a TlsSession,
-    pub keys: &'a K,
+    /// Of whatever carries the session: what is done with it is the same code for all.
+    pub keys: &'a (dyn SessionKeys + Sync),
     pub peer: Option<SocketAddr>,
 }
 
-impl<K: SessionKeys> Attestation<'_, K> {
+impl Attestation<'_> {
     /// The answer to a request with this body.
     pub(super) async fn answer(&self, asked: EvidenceRequest, body: &[u8]) -> JsonResponse {
         if asked != EvidenceRequest::OfClient {

@@ -10,7 +10,7 @@ use crate::io::{Liveness, Socket};
 use crate::tls;
 use crate::tls::ServerStream;
 
-pub trait ServerTransport: AsyncRead + AsyncWrite + Liveness + SessionKeys + Unpin + Send {}
+pub trait ServerTransport: AsyncRead + AsyncWrite + Liveness + SessionKeys + Unpin + Send + Sync {}
 
 /// The keys of a TLS session.
 pub trait SessionKeys {
@@ -28,7 +28,7 @@ impl<S: Liveness> Liveness for ServerStream<S> {
     }
 }
 
-impl<S: AsyncRead + AsyncWrite + Liveness + Unpin + Send> ServerTransport for ServerStream<S> {}
+impl<S: AsyncRead + AsyncWrite + Liveness + Unpin + Send + Sync> ServerTransport for ServerStream<S> {}
 
 impl<S> SessionKeys for ServerStream<S> {
     fn export(&self, label: &[u8], context: Option<&[u8]>) -> Result<[u8; EXPORTER_LENGTH]> {
