@@ -50,7 +50,7 @@ pub fn unhex(text: &str) -> Option<Vec<u8>> {
     // Every digit is looked up before any is judged: the usual text has no other characters.
     let mut seen = 0;
     out.extend(pairs.iter().map(|[high, low]| {
-        let (high, low) = (nibble(*high), nibble(*low));
+        let (high, low) = (NIBBLES[usize::from(*high)], NIBBLES[usize::from(*low)]);
         seen |= high | low;
         high << 4 | (low & 15)
     }));
@@ -65,20 +65,20 @@ pub fn unhex_array<const N: usize>(text: &str) -> Option<[u8; N]> {
     unhex(text)?.try_into().ok()
 }
 
-/// What stands for characters that are no digits: a bit that no digit has.
+/// What stands in [`NIBBLES`] for characters that are no digits: a bit that no digit has.
 const NONE: u8 = 0x10;
 
-/// The value of a hexadecimal digit, or [`NONE`]. Without a table, so that many are looked up at once.
-fn nibble(character: u8) -> u8 {
-    let (digit, letter) = (character.wrapping_sub(b'0'), (character | 0x20).wrapping_sub(b'a'));
-    if digit < 10 {
-        digit
-    } else if letter < 6 {
-        letter + 10
-    } else {
-        NONE
+/// The value of each hexadecimal digit.
+static NIBBLES: [u8; 256] = {
+    let mut table = [NONE; 256];
+    let mut value = 0;
+    while value < 16 {
+        table[b"0123456789abcdef"[value] as usize] = value as u8;
+        table[b"0123456789ABCDEF"[value] as usize] = value as u8;
+        value += 1;
     }
-}
+    table
+};
 
 #[cfg(test)]
 mod tests {
