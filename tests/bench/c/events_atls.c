@@ -167,6 +167,11 @@ static void open_all(struct slot *slots, long from, long count)
 		next(&slots[i]);
 		while (!client && done <= i)
 			pump();
+		/* A host is done with an exchange that has ended: what is left is the connection. */
+		if (!client) {
+			atls_exchange_free(slots[i].exchange);
+			slots[i].exchange = NULL;
+		}
 	}
 	while (done < count)
 		pump();

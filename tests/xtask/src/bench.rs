@@ -217,7 +217,7 @@ fn take_turns(programs: &Programs, rows: &[&'static Row], who: &[Who], rounds: u
 
 fn leave_out(row: &'static Row, who: &'static str, why: &str, out: &mut Vec<LeftOut>) {
     // What concerns several is said once: that there is no Go, for example.
-    let first = why.lines().next().unwrap_or_default();
+    let first = why.lines().next().unwrap_or_default().trim_end_matches(':');
     let is_known = out.iter().any(|one| one.why == first);
     eprintln!("  {who} is left out: {}", if is_known { "likewise" } else { why });
     if !out.iter().any(|one| one.who == who && one.why == first) {

@@ -69,7 +69,7 @@ pub fn peers() -> Result<Value, String> {
     Ok(json!({
         "native": of(&lock, &["hyper", "tokio", "tokio-rustls", "rustls", "aws-lc-rs", "tokio-tungstenite"])?,
         "libcurl": of(&curl, &["curl-sys"])?,
-        "Go": crate::consumers::GO,
+        "Go": crate::consumers::GO.join(", "),
         "nginx": "as the system has it",
         "another": of(&lock, &["dcap-qvl", "httparse"])? + ", " + &of(&others, &["sev", "attestation-doc-validation"])?,
     }))

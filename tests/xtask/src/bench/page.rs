@@ -80,7 +80,7 @@ fn figures(report: &Report) -> Result<String, String> {
         other => other.to_string(),
     };
     let mut out = format!(
-        "Taken on {} of commit {}: {}, {} cores, {}, {}; medians of {} rounds; system calls by {}. ",
+        "Taken on {} of commit {}: {}, {} cores, {}, {}; rounds: {}; system calls by {}. ",
         fact("machine", "date"),
         fact("machine", "commit"),
         fact("machine", "processor"),

@@ -37,8 +37,10 @@ pub const COLUMNS: [Column; 5] = [Column::Native, Column::Libcurl, Column::Go, C
 pub enum Figure {
     /// User and system time for one operation.
     Cpu,
-    /// Operations a second, or MiB a second if they carry much.
+    /// Operations a second.
     Rate,
+    /// MiB a second.
+    Throughput,
     Instructions,
     /// System calls for one operation, of the whole process.
     Calls,
@@ -122,6 +124,7 @@ impl Figure {
         match self {
             Figure::Cpu | Figure::Wait => "us",
             Figure::Rate => "/s",
+            Figure::Throughput => "MiB/s",
             Figure::Instructions => "instr.",
             Figure::Calls => "calls",
             Figure::Memory => "KiB",

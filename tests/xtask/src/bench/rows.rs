@@ -1,7 +1,7 @@
 //! Every row of the bench, in the order of the table.
 
 use super::row::Column::{self, Libcurl, Native as OfNative};
-use super::row::Figure::{Calls, Cpu, Instructions, Memory, Quotes, Rate, Wait};
+use super::row::Figure::{Calls, Cpu, Instructions, Memory, Quotes, Rate, Throughput, Wait};
 use super::row::Who::{Client, Curl, Go, Http, Native, Nginx, Other, Raw};
 use super::row::{Aim, Figure, Row, Who, below, least, most};
 use super::server::Load;
@@ -115,17 +115,17 @@ const CONNECTION_ROWS: &[Row] = &[
 
 #[rustfmt::skip]
 const BYTE_ROWS: &[Row] = &[
-    row("download-rate-http", "256 MiB, read 64 KiB at a time; MiB a second.", (DOWN, Rate), (Http, CLIENTS), DOWN_RATE),
-    row("download-rate-client", "The same through `atls_client`.", (DOWN, Rate), (Client, CLIENTS), DOWN_RATE),
+    row("download-rate-http", "256 MiB, read 64 KiB at a time.", (DOWN, Throughput), (Http, CLIENTS), DOWN_RATE),
+    row("download-rate-client", "The same through `atls_client`.", (DOWN, Throughput), (Client, CLIENTS), DOWN_RATE),
     row("download-cpu-http", "CPU of such a download.", (DOWN, Cpu), (Http, CLIENTS), DOWN_CPU),
     row("download-cpu-client", "The same through `atls_client`.", (DOWN, Cpu), (Client, CLIENTS), DOWN_CPU),
-    row("upload-rate-http", "256 MiB, written 64 KiB at a time; MiB a second.", (UP, Rate), (Http, CLIENTS), &[least(1.6, OfNative), least(2.0, Libcurl)]),
-    row("upload-rate-client", "The same through `atls_client`.", (UP, Rate), (Client, CLIENTS), &[]),
+    row("upload-rate-http", "256 MiB, written 64 KiB at a time.", (UP, Throughput), (Http, CLIENTS), &[least(1.6, OfNative), least(2.0, Libcurl)]),
+    row("upload-rate-client", "The same through `atls_client`.", (UP, Throughput), (Client, CLIENTS), &[]),
     row("upload-cpu-http", "CPU of such an upload.", (UP, Cpu), (Http, CLIENTS), UP_CPU),
     row("upload-cpu-client", "The same through `atls_client`.", (UP, Cpu), (Client, CLIENTS), UP_CPU),
-    row("stream-rate", "256 MiB over `atls_stream`, beside tokio-rustls alone.", (Metered(RawDownload, 4), Rate), (Http, &[Raw]), &[least(0.97, OfNative)]),
-    row("tunnel-down-rate", "256 MiB through a WebSocket tunnel, beside TLS in frames of tokio-tungstenite.", (TUNNEL_DOWN, Rate), (Http, &[Native]), TUNNEL),
-    row("tunnel-up-rate", "The same upwards.", (TUNNEL_UP, Rate), (Http, &[Native]), TUNNEL),
+    row("stream-rate", "256 MiB over `atls_stream`, beside tokio-rustls alone.", (Metered(RawDownload, 4), Throughput), (Http, &[Raw]), &[least(0.97, OfNative)]),
+    row("tunnel-down-rate", "256 MiB through a WebSocket tunnel, beside TLS in frames of tokio-tungstenite.", (TUNNEL_DOWN, Throughput), (Http, &[Native]), TUNNEL),
+    row("tunnel-up-rate", "The same upwards.", (TUNNEL_UP, Throughput), (Http, &[Native]), TUNNEL),
     row("tunnel-down-cpu", "CPU of the client's end, down.", (TUNNEL_DOWN, Cpu), (Http, &[Native]), &[]),
     row("tunnel-up-cpu", "CPU of the client's end, up.", (TUNNEL_UP, Cpu), (Http, &[Native]), &[]),
 ];
@@ -200,7 +200,7 @@ const OTHER_ROWS: &[Row] = &[
     row("cycle-length-1024-cpu", "Bodies of 1 KiB.", (Metered(Cycle("length", "1024"), 20_000), Cpu), (Http, PARSERS), &[]),
     row("cycle-chunked-1024-cpu", "Bodies of 1 KiB, chunked; httparse parses no bodies.", (Metered(Cycle("chunked", "1024"), 20_000), Cpu), (Http, &PARSERS_OF_CHUNKS), &[]),
     row("proxy-small-rate", "Small requests through `atls proxy`, beside the same client attested directly.", (Proxied("seq", "5000"), Rate), (Http, DIRECT), &[]),
-    row("proxy-download-rate", "256 MiB through `atls proxy`.", (Proxied("down", "2"), Rate), (Http, DIRECT), &[]),
+    row("proxy-download-rate", "256 MiB through `atls proxy`.", (Proxied("down", "2"), Throughput), (Http, DIRECT), &[]),
 ];
 
 const PARSERS_OF_CHUNKS: [Who; 3] = [Native, Other("httptools"), Other("h11")];

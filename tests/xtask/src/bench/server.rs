@@ -49,6 +49,10 @@ const IDLE: u32 = 1000;
 const COUNTS: [u32; 2] = [200, 1200];
 
 pub fn sample(programs: &Programs, who: Who, load: Load) -> Result<Sample, String> {
+    if matches!(load, Load::Idle | Load::Counted) {
+        // These start servers of their own, on the ports of those that wait for the next load.
+        programs.servers.borrow_mut().clear();
+    }
     match load {
         Load::Idle => return Server::start(programs, who, false)?.idle(programs),
         Load::Counted => {
@@ -79,7 +83,7 @@ pub fn sample(programs: &Programs, who: Who, load: Load) -> Result<Sample, Strin
 impl Server {
     fn start(programs: &Programs, who: Who, h2: bool) -> Result<Server, String> {
         let (port, mut program) = Server::program(programs, who, h2)?;
-        let server = Server { who, h2, port, child: spawn(&mut program)? };
+        let mut server = Server { who, h2, port, child: spawn(&mut program)? };
         server.answers()?;
         Ok(server)
     }
@@ -110,11 +114,15 @@ impl Server {
         Ok((port, program))
     }
 
-    fn answers(&self) -> Result<(), String> {
+    fn answers(&mut self) -> Result<(), String> {
         let begun = Instant::now();
         let url = format!("https://localhost:{}/small", self.port);
         while begun.elapsed() < Duration::from_secs(90) {
             let fetched = command("curl").args(["-sfk", "-m", "5", "-o", "/dev/null", &url]).status();
+            // Whoever answers may be another, if this one has found its port taken.
+            if let Some(status) = self.child.0.try_wait().map_err(|error| error.to_string())? {
+                return Err(format!("{}'s server has ended: {status}", self.who.label()));
+            }
             if fetched.is_ok_and(|status| status.success()) {
                 return Ok(());
             }

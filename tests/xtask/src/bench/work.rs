@@ -202,7 +202,7 @@ impl Sample {
         let of = |key: &str| self.of(key);
         let value = match figure {
             Figure::Cpu => of("cpu")? * 1e6 / of("ops")?,
-            Figure::Rate if of("bytes")? > of("ops")? * 1000.0 => of("bytes")? / of("wall")? / 1048576.0,
+            Figure::Throughput => of("bytes")? / of("wall")? / 1048576.0,
             Figure::Rate => of("ops")? / of("wall")?,
             Figure::Memory => (of("rss_kb")? - of("rss0_kb")?) / of("ops")?,
             Figure::Instructions => of("instructions")?,
@@ -225,7 +225,7 @@ mod tests {
             "{\"ops\":4,\"bytes\":8388608,\"wall\":2.0,\"cpu\":0.5,\"rss0_kb\":100,\"rss_kb\":140,\"hwm_kb\":150}\n";
         let sample = Sample::parse(line).unwrap();
         assert_eq!(sample.figure(Figure::Cpu), Ok(125_000.0));
-        assert_eq!(sample.figure(Figure::Rate), Ok(4.0));
+        assert_eq!((sample.figure(Figure::Rate), sample.figure(Figure::Throughput)), (Ok(2.0), Ok(4.0)));
         assert_eq!(sample.figure(Figure::Memory), Ok(10.0));
         assert!(sample.figure(Figure::Instructions).is_err());
     }
