@@ -23,7 +23,8 @@ use crate::tunnel::Transport;
 pub const STREAMS: u32 = 100;
 /// Bytes that the server may send before they are taken: of one response, and of all on a connection, so that no response takes the room of another.
 const STREAM_WINDOW: u32 = 256 << 10;
-const CONNECTION_WINDOW: u32 = STREAMS * STREAM_WINDOW;
+const CONNECTION_WINDOW: u32 = 25600 << 10;
+const _: () = assert!(CONNECTION_WINDOW == STREAMS * STREAM_WINDOW);
 /// Bytes of each request's body that wait for the network.
 const OUTBOX: usize = 256 << 10;
 /// Most bytes of a head.
