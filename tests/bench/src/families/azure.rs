@@ -68,6 +68,7 @@ pub fn tdx(count: usize) -> Case {
 pub fn snp(count: usize) -> Case {
     let amd = Amd::of(Product::Genoa);
     let leaf = amd.leaf(&amd.vcek(&amd.report(3, &[0; 64])));
+    let list = list(amd, clock());
     let ask = |n, is_known: bool| {
         let mut report = amd.report(3, &[0; 64]);
         let evidence = evidence(n, azure::SNP, |data| {
@@ -76,7 +77,7 @@ pub fn snp(count: usize) -> Case {
             report.to_vec()
         });
         let leaf = if is_known { leaf.clone() } else { amd.leaf(&amd.vcek(&report)) };
-        question("azure_snp_vtpm", evidence, ("leaf", &leaf), list(amd, clock()), &[("amd", &amd.roots_pem())])
+        question("azure_snp_vtpm", evidence, ("leaf", &leaf), list.clone(), &[("amd", &amd.roots_pem())])
     };
     let strangers = (0..count / 4).map(|n| ask(n, false)).collect();
     Case { name: "azure-snp", strangers, known: (count..2 * count).map(|n| ask(n, true)).collect() }

@@ -25,7 +25,7 @@ pub fn floor() -> Value {
     json!({"products": ["Genoa"], "min_tcb": {"Genoa": {"bootloader": 4, "tee": 2, "snp": 24, "microcode": 219}}})
 }
 
-/// Each stranger is another chip. Its product's authorities are the vendor's, and known.
+/// Each stranger is another chip. Its product's authorities and their list are the vendor's, and known.
 pub fn snp(count: usize) -> Case {
     let amd = Amd::of(Product::Genoa);
     let known = amd.leaf(&amd.vcek(&amd.report(5, &[0; 64])));
@@ -33,13 +33,14 @@ pub fn snp(count: usize) -> Case {
     policy["type"] = "snp".into();
     policy["measurement"] = json!(["5a".repeat(48)]);
     policy["allow_simulated"] = true.into();
+    let list = list(amd, NOW);
     let question = |n: usize, is_known: bool| {
         let mut report = amd.report(5, &report_data(n));
         amd.sign(&mut report);
         let leaf = if is_known { known.clone() } else { amd.leaf(&amd.vcek(&report)) };
         let evidence =
             json!({"tee": "snp", "evidence": {"report": STANDARD.encode(report), "leaf": STANDARD.encode(leaf)}});
-        Question::new(evidence, list(amd, NOW), &policy, &[("amd", &amd.roots_pem())], NOW)
+        Question::new(evidence, list.clone(), &policy, &[("amd", &amd.roots_pem())], NOW)
     };
     let strangers = (0..count / 4).map(|n| question(n, false)).collect();
     Case { name: "snp", strangers, known: (count..2 * count).map(|n| question(n, true)).collect() }
