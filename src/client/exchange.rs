@@ -233,7 +233,11 @@ impl Exchange {
             Ok(Piece::End) => self.body = None,
             Err(error) => {
                 self.body = None;
-                return Err(error);
+                return Err(match &self.reservation {
+                    // A stream does not know why its connection was closed.
+                    Some(Reservation { connection }) if connection.engine.is_shared() => connection.reason(error).await,
+                    _ => error,
+                });
             }
         }
         Ok(None)

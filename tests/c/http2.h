@@ -42,6 +42,9 @@ static inline void answer(struct call *call)
     static const uint8_t zeros[100000];
     if (is(call, "/hang")) {
         hanging++;
+    } else if (is(call, "/drip")) {
+        atls_server_request_send_head(request, 200, NULL, NULL, ATLS_LENGTH_UNKNOWN, NULL);
+        atls_server_request_write(request, atls_bytes_of_text("drop"), NULL);
     } else if (is(call, "/trailers")) {
         with_trailers(call);
     } else if (is(call, "/large")) {

@@ -157,7 +157,7 @@ static void new_evidence_comes_on_a_stream_of_its_own(void)
 /* A server that can prove itself no more gets nothing more: the connection ends, and all that it carries. */
 static void refused_evidence_ends_the_connection(void)
 {
-    static struct shot shots[4], hang;
+    static struct shot shots[4], hang, drip;
     char agent[512], link[512];
     snprintf(agent, sizeof agent, "%s/agent.sock", getenv("ATLS_SIM"));
     snprintf(link, sizeof link, "/tmp/atls-http2-%ld.sock", (long)getpid());
@@ -177,7 +177,10 @@ static void refused_evidence_ends_the_connection(void)
     atls_server_config_free(config);
     atls_client *client = renewing();
     start(client, &hang, request("GET", "/hang"));
+    start(client, &drip, request("GET", "/drip"));
     until(&hanging, 1);
+    for (int i = 0; i < 30000 && strcmp(drip.events, "hd") != 0; i++)
+        usleep(1000);
     CHECK(unlink(link) == 0 && quotes() == 1);
     usleep(1100000);
     shown = 0;
@@ -188,6 +191,8 @@ static void refused_evidence_ends_the_connection(void)
         CHECK(shots[i].ended == ATLS_NO_EVIDENCE && strcmp(shots[i].events, "C") == 0);
     }
     wait_for(&hang);
+    wait_for(&drip);
+    CHECK(drip.ended == ATLS_NO_EVIDENCE && strcmp(drip.events, "hdC") == 0);
     CHECK(hang.ended == ATLS_NO_EVIDENCE && shown == 0 && atls_client_idle_connections(client) == 0);
     atls_client_free(client);
     end();
