@@ -72,6 +72,11 @@ impl HeadJudge {
         if unread[..begun] == BEGINNING[..begun] { Ok(()) } else { Err(no_response()) }
     }
 
+    /// Whether the final head has arrived.
+    pub fn final_head_seen(&self) -> bool {
+        self.final_head_seen
+    }
+
     /// Whether the final head has arrived, or its first bytes, which nobody has read yet: they show a status of 200 or more.
     pub fn final_head_has_begun(&self, unread: &[u8]) -> bool {
         let line = unread.strip_prefix(BEGINNING).and_then(|line| line.get(..3));

@@ -62,7 +62,8 @@ impl ResponseReader {
             let event = self.conn.next_event().map_err(|error| self.judge.refusal(&error))?;
             let kind = event.kind;
             let head = match event.kind {
-                EventKind::NeedData => return Ok(()),
+                EventKind::NeedData if self.judge.final_head_seen() => return Ok(()),
+                EventKind::NeedData => return HeadJudge::may_become_a_head(self.conn.trailing_data().0),
                 EventKind::Data => continue,
                 EventKind::InformationalResponse | EventKind::Response => checked(&event)?,
                 _ => {
@@ -119,6 +120,9 @@ mod tests {
         let old = "HTTP/1.0 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n";
         assert_eq!(judged("GET ", old), (Some(Detail::BadTransferEncoding), true));
         assert_eq!(judged("GET ", "HTTP/1.1 101 Switching\r\n\r\n"), (None, true));
+        assert_eq!(judged("GET ", "SSH-2.0-"), (Some(Detail::BadStartLine), true));
+        assert_eq!(judged("GET ", "HTTP/1.1 103 Early\r\n\r\nHTT0"), (Some(Detail::BadStartLine), true));
+        assert_eq!(judged("GET ", &format!("{chunked}5\r\nhel")), (None, false));
     }
 
     #[test]
