@@ -1,12 +1,15 @@
 //! The wire of one connection and the machine of `h1` that speaks on it: what is to be sent, and what has been read. Whoever polls it drives it; every write that
 //! precedes a wait is flushed. Touches the connection that it is given.
 
+mod driver;
+
+use std::collections::VecDeque;
 use std::io;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker, ready};
 
-use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, ReadBuf};
+use tokio::io::{AsyncReadExt, AsyncWrite};
 
 use super::faults::{cut, io_error};
 use super::head_judge::{HeadJudge, checked};
@@ -62,8 +65,10 @@ pub struct H1Wire {
     pub unasked: usize,
     /// The driver sends the rest of the request, since it may have to wait for more of it while nobody waits for the response.
     driven: bool,
-    /// The exchange waits to read; while the driver sends, it wakes it too.
+    /// The exchange waits to read, and for nothing else; the driver and `close` wake it too.
     reader: Option<Waker>,
+    /// Heads that the driver has read while the exchange was busy with others: as many as the limits of heads allow.
+    ahead: VecDeque<Came>,
     driver: Option<Waker>,
 }
 
@@ -88,6 +93,7 @@ impl H1Wire {
             unasked: 0,
             driven: false,
             reader: None,
+            ahead: VecDeque::new(),
             driver: None,
         }
     }
@@ -111,6 +117,7 @@ impl H1Wire {
             }
         };
         (self.judge, self.early) = (HeadJudge::new(limits), None);
+        self.ahead.clear();
         (self.read_size, self.burst, self.unasked, self.resting) = (FIRST, 0, 0, false);
         Ok(())
     }
@@ -176,6 +183,9 @@ impl H1Wire {
 
     /// The next head of the response. An error ends the connection, as one of the body does.
     pub fn poll_head(&mut self, cx: &mut Context<'_>) -> Poll<Result<Came>> {
+        if let Some(came) = self.ahead.pop_front() {
+            return Poll::Ready(Ok(came));
+        }
         let came = ready!(self.poll_next_head(cx));
         Poll::Ready(came.inspect_err(|error| self.fail(error)))
     }
@@ -183,30 +193,37 @@ impl H1Wire {
     fn poll_next_head(&mut self, cx: &mut Context<'_>) -> Poll<Result<Came>> {
         loop {
             ready!(self.poll_turn(cx))?;
-            let before = self.conn.trailing_data().0.len();
-            let event = self.conn.next_event().map_err(|error| self.judge.refusal_or_cut(&error))?;
-            let kind = event.kind;
-            let head = match kind {
-                EventKind::InformationalResponse | EventKind::Response => checked(&event)?,
-                EventKind::NeedData => {
-                    self.note_early();
-                    HeadJudge::may_become_a_head(self.conn.trailing_data().0)?;
-                    ready!(self.poll_fill(cx))?;
-                    continue;
-                }
-                _ => return Poll::Ready(Err(cut(UNANSWERED))),
-            };
-            let bytes = before - self.conn.trailing_data().0.len();
-            self.judge.count(kind, &head, bytes)?;
-            self.note_early();
-            if !self.judge.final_head_is_seen() {
-                if head.status == 100 {
-                    self.writer.let_go();
-                }
-                return Poll::Ready(Ok(Came::Informational(head)));
+            match self.next_came()? {
+                Some(came) => return Poll::Ready(Ok(came)),
+                None => ready!(self.poll_fill(cx))?,
             }
-            return Poll::Ready(Ok(Came::Final(head)));
         }
+    }
+
+    /// The next of the heads that have been read; `None` if more must be read.
+    fn next_came(&mut self) -> Result<Option<Came>> {
+        let before = self.conn.trailing_data().0.len();
+        let event = self.conn.next_event().map_err(|error| self.judge.refusal_or_cut(&error))?;
+        let kind = event.kind;
+        let head = match kind {
+            EventKind::InformationalResponse | EventKind::Response => checked(&event)?,
+            EventKind::NeedData => {
+                self.note_early();
+                HeadJudge::may_become_a_head(self.conn.trailing_data().0)?;
+                return Ok(None);
+            }
+            _ => return Err(cut(UNANSWERED)),
+        };
+        let bytes = before - self.conn.trailing_data().0.len();
+        self.judge.count(kind, &head, bytes)?;
+        self.note_early();
+        if self.judge.final_head_is_seen() {
+            return Ok(Some(Came::Final(head)));
+        }
+        if head.status == 100 {
+            self.writer.let_go();
+        }
+        Ok(Some(Came::Informational(head)))
     }
 
     /// Judged before anything more is sent: a moment later the rest of the request may have gone.
@@ -270,13 +287,17 @@ impl H1Wire {
         })
     }
 
-    /// Reads what has arrived.
+    /// Reads what has arrived, or waits for it.
     fn poll_fill(&mut self, cx: &mut Context<'_>) -> Poll<Result<()>> {
+        let read = self.poll_more(cx);
+        self.reader = read.is_pending().then(|| cx.waker().clone());
+        read
+    }
+
+    /// Reads what has arrived, for whoever is to be woken.
+    fn poll_more(&mut self, cx: &mut Context<'_>) -> Poll<Result<()>> {
         let Some(stream) = &mut self.stream else { return Poll::Ready(Err(closed())) };
         let Poll::Ready(read) = pin!(stream.read_buf(self.conn.room(self.read_size))).poll(cx) else {
-            if self.driven {
-                self.reader = Some(cx.waker().clone());
-            }
             self.go_on_sending();
             return Poll::Pending;
         };
@@ -326,43 +347,6 @@ impl H1Wire {
         }
     }
 
-    /// Looks after a wire that rests: whatever comes, bytes that nobody asked for or the end, closes it.
-    fn poll_rest(&mut self, cx: &mut Context<'_>) {
-        let (Some(stream), mut byte) = (&mut self.stream, [0]) else { return };
-        let mut room = ReadBuf::new(&mut byte);
-        if Pin::new(stream).poll_read(cx, &mut room).is_ready() {
-            self.unasked += room.filled().len();
-            self.close();
-        }
-    }
-
-    /// What the driver does when it is woken; ready once the connection has ended.
-    pub fn poll_drive(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        if self.stream.is_none() {
-            return Poll::Ready(());
-        }
-        if self.driver.as_ref().is_none_or(|driver| !driver.will_wake(cx.waker())) {
-            self.driver = Some(cx.waker().clone());
-        }
-        if self.resting {
-            self.poll_rest(cx);
-        } else if self.driven && self.fault.is_none() {
-            self.fault = self.poll_send(cx).err();
-            if self.must_read && self.reader.is_some() {
-                // Woken once the runtime has looked at the network; an exchange that is busy wakes the driver when it reads.
-                let _ = std::pin::pin!(tokio::task::yield_now()).poll(cx);
-            }
-            if self.fault.is_some() || self.broken.is_some() {
-                self.reader.take().into_iter().for_each(Waker::wake);
-            }
-        }
-        if self.stream.is_none() { Poll::Ready(()) } else { Poll::Pending }
-    }
-
-    fn wake_driver(&self) {
-        self.driver.iter().for_each(Waker::wake_by_ref);
-    }
-
     /// Ends the connection, in order if nothing is under way. Whoever waits is woken.
     pub fn close(&mut self) {
         let orderly = self.fault.is_none() && !self.is_unsent() && self.conn.their_state() != State::SendBody;
@@ -388,6 +372,7 @@ impl H1Wire {
         if !self.resting {
             self.fault.get_or_insert_with(closed);
         }
+        self.ahead.clear();
         self.close();
     }
 }

@@ -164,7 +164,7 @@ fn spelled(event: &atls::h1::Event<'_>) -> Vec<u8> {
     head
 }
 
-async fn settle(times: usize) {
+pub async fn settle(times: usize) {
     for _ in 0..times {
         tokio::task::yield_now().await;
     }
@@ -243,10 +243,10 @@ async fn played(kind: EngineKind, steps: &[Step]) -> Run {
     Run { came, asked }
 }
 
-type Driver = tokio::task::JoinHandle<Option<Error>>;
+pub type Driver = tokio::task::JoinHandle<Option<Error>>;
 
 /// The server's end of a connection, and the client's, which is driven.
-async fn connect(kind: EngineKind) -> (UnixStream, Arc<HttpConnection>, Driver) {
+pub async fn connect(kind: EngineKind) -> (UnixStream, Arc<HttpConnection>, Driver) {
     let (ours, theirs) = std::os::unix::net::UnixStream::pair().expect("a pair");
     theirs.set_nonblocking(true).expect("nonblocking");
     let socket = Socket::take_over(ours.into()).expect("a socket");
