@@ -1,23 +1,25 @@
-//! Request bodies: none, bytes, a stream that the host writes, or a source that is called; and how far a body has come: the wait for a 100 (Continue), and
-//! whether all of it was sent. Each piece waits for the trust in the server, if there must be some: through that it may touch the clock and the network.
+//! Request bodies: none, bytes, a stream that the host writes, or a source that is called. How far one has come is in `progress`. Each piece waits for the trust in the server, if there must be some: through that it may touch the clock and the network.
+
+mod progress;
 
 use std::pin::Pin;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, Weak};
-use std::task::{Context, Poll, Waker, ready};
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, Weak};
+use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use hyper::body::{Body, Frame, SizeHint};
 
+pub use progress::BodyProgress;
+
 use super::HttpConnection;
 use crate::error::{Error, Result, Status};
-use crate::io::sync::lock;
 use crate::operation::SendQueue;
 use crate::verifier::Standing;
 
-/// Most bytes of a body in memory that are sent without a look at the trust in the server.
+/// Most bytes of a body that are sent without a look at the trust in the server, however large the pieces are in which it comes.
 const PIECE: usize = 256 << 10;
 
 /// Makes a body piece by piece, as it is sent.
@@ -32,7 +34,9 @@ pub struct RequestBody {
     kind: Kind,
     /// The announced length; `None` for chunks.
     length: Option<u64>,
-    sent: u64,
+    /// Bytes that have come, and those of them that wait for a look of their own.
+    came: u64,
+    rest: Bytes,
     progress: Arc<BodyProgress>,
     /// In the server; `None` without a policy.
     trust: Option<BodyTrust>,
@@ -53,97 +57,15 @@ enum Kind {
     Source(Arc<dyn BodySource>),
 }
 
-/// What the exchange knows about its body, which the engine owns.
-#[derive(Default)]
-pub struct BodyProgress {
-    /// Nothing of the body is sent while this is set.
-    held: AtomicBool,
-    waiting: Mutex<Option<Waker>>,
-    complete: AtomicBool,
-    /// No more of it is sent, although it is not complete; the response may still come.
-    stopped: AtomicBool,
-    /// The source is being called. `asking` and `stopped` are each written before the other is read: so either the source is not called, or the task that stops
-    /// the body waits for the call to end.
-    asking: AtomicBool,
-    /// If it is a stream: the stream, and the number of its reader.
-    outgoing: Option<(Arc<SendQueue>, u32)>,
-}
-
-impl BodyProgress {
-    /// Holds the body back (RFC 9110 section 10.1.1).
-    pub fn hold(&self) {
-        self.held.store(true, Ordering::Release);
-    }
-
-    pub fn let_go(&self) {
-        self.held.store(false, Ordering::Release);
-        if let Some(waker) = lock(&self.waiting).take() {
-            waker.wake();
-        }
-    }
-
-    pub fn is_held(&self) -> bool {
-        self.held.load(Ordering::Acquire)
-    }
-
-    /// Sends no more of it: the server no longer reads. Tells the writer.
-    pub fn stop(&self) {
-        self.stopped.store(true, Ordering::SeqCst);
-        if let Some((outgoing, reader)) = &self.outgoing {
-            outgoing.nobody_reads(*reader);
-        }
-    }
-
-    /// Stops the body until `resume`, and waits until its source is not being called. Otherwise a source that starts again could lose its beginning to a
-    /// connection whose server has answered early and reads on. False if it was stopped before, and must not be resumed.
-    pub async fn pause(&self) -> bool {
-        let went_on = !self.stopped.swap(true, Ordering::SeqCst);
-        while self.asking.load(Ordering::SeqCst) {
-            tokio::task::yield_now().await;
-        }
-        went_on
-    }
-
-    pub fn resume(&self) {
-        self.stopped.store(false, Ordering::SeqCst);
-        if let Some(waker) = lock(&self.waiting).take() {
-            waker.wake();
-        }
-    }
-
-    /// Runs `ask` unless the body is stopped; if it is, the task is woken when the body is resumed.
-    fn unless_stopped<T>(&self, cx: &Context<'_>, ask: impl FnOnce() -> Poll<T>) -> Poll<T> {
-        *lock(&self.waiting) = Some(cx.waker().clone());
-        self.asking.store(true, Ordering::SeqCst);
-        let asked = if self.stopped.load(Ordering::SeqCst) { Poll::Pending } else { ask() };
-        self.asking.store(false, Ordering::SeqCst);
-        asked
-    }
-
-    /// Whether the engine has taken all of it.
-    pub fn is_complete(&self) -> bool {
-        self.complete.load(Ordering::Acquire)
-    }
-
-    fn poll_held(&self, cx: &Context<'_>) -> Poll<()> {
-        if !self.held.load(Ordering::Acquire) {
-            return Poll::Ready(());
-        }
-        *lock(&self.waiting) = Some(cx.waker().clone());
-        // Checked again: it may have been let go in between.
-        if self.held.load(Ordering::Acquire) { Poll::Pending } else { Poll::Ready(()) }
-    }
-}
-
 impl RequestBody {
     fn new(kind: Kind, length: Option<u64>) -> RequestBody {
         let outgoing = match &kind {
             Kind::Stream(pieces, reader) => Some((pieces.clone(), *reader)),
             _ => None,
         };
-        let progress =
-            BodyProgress { complete: AtomicBool::new(length == Some(0)), outgoing, ..BodyProgress::default() };
-        RequestBody { kind, length, sent: 0, progress: Arc::new(progress), trust: None, look: None }
+        let progress = BodyProgress::new(length == Some(0), outgoing);
+        let rest = Bytes::new();
+        RequestBody { kind, length, came: 0, rest, progress: Arc::new(progress), trust: None, look: None }
     }
 
     pub fn full(bytes: Bytes) -> RequestBody {
@@ -179,7 +101,7 @@ impl RequestBody {
     }
 
     /// Ready if what the server is trusted for holds at this moment. How old its evidence is does not matter: no other can come in the middle of an exchange.
-    fn poll_trust(&mut self, cx: &mut Context<'_>) -> Poll<Result<()>> {
+    pub fn poll_trust(&mut self, cx: &mut Context<'_>) -> Poll<Result<()>> {
         let Some(trust) = &self.trust else { return Poll::Ready(Ok(())) };
         if self.look.is_none() && !trust.standing.is_due() {
             return Poll::Ready(Ok(()));
@@ -194,9 +116,9 @@ impl RequestBody {
         Poll::Ready(done)
     }
 
-    fn poll_piece(&mut self, cx: &mut Context<'_>) -> Poll<Result<Option<Bytes>>> {
+    fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Result<Option<Bytes>>> {
         match &mut self.kind {
-            Kind::Full(bytes) => Poll::Ready(Ok(next_of(bytes))),
+            Kind::Full(bytes) => Poll::Ready(Ok(bytes.take())),
             Kind::Source(source) => self.progress.unless_stopped(cx, || Poll::Ready(source.next())),
             Kind::Stream(pieces, reader) => match ready!(pieces.poll_read(*reader, cx)) {
                 Some(piece) => Poll::Ready(Ok(Some(piece))),
@@ -205,13 +127,43 @@ impl RequestBody {
             },
         }
     }
-}
 
-fn next_of(bytes: &mut Option<Bytes>) -> Option<Bytes> {
-    let mut rest = bytes.take()?;
-    let piece = rest.split_to(rest.len().min(PIECE));
-    *bytes = Some(rest).filter(|rest| !rest.is_empty());
-    Some(piece)
+    /// Whether what is left of a piece may go, as the next piece might.
+    fn poll_rest(&self, cx: &Context<'_>) -> Poll<()> {
+        match &self.kind {
+            Kind::Full(_) => Poll::Ready(()),
+            Kind::Source(_) => self.progress.unless_stopped(cx, || Poll::Ready(())),
+            Kind::Stream(pieces, reader) if pieces.reads(*reader) => Poll::Ready(()),
+            Kind::Stream(..) => Poll::Pending,
+        }
+    }
+
+    /// The next piece, not longer than `PIECE`. A body that is too long is found so before any of the piece goes that makes it so.
+    fn poll_piece(&mut self, cx: &mut Context<'_>) -> Poll<Result<Option<Bytes>>> {
+        if !self.rest.is_empty() {
+            ready!(self.poll_rest(cx));
+            return Poll::Ready(Ok(Some(self.cut())));
+        }
+        let next = ready!(self.poll_next(cx))?;
+        self.came += next.as_ref().map_or(0, |piece| piece.len() as u64);
+        let wrong = match (&next, self.length) {
+            (Some(_), Some(length)) => self.came > length,
+            (None, Some(length)) => self.came < length,
+            (_, None) => false,
+        };
+        if wrong {
+            let message = format!("the body has {} bytes, Content-Length says {}", self.came, self.length.unwrap_or(0));
+            return Poll::Ready(Err(Error::new(Status::InvalidState, message)));
+        }
+        Poll::Ready(Ok(next.map(|piece| {
+            self.rest = piece;
+            self.cut()
+        })))
+    }
+
+    fn cut(&mut self) -> Bytes {
+        self.rest.split_to(self.rest.len().min(PIECE))
+    }
 }
 
 impl Body for RequestBody {
@@ -232,24 +184,14 @@ impl Body for RequestBody {
             Ok(piece) => piece,
             Err(error) => return Poll::Ready(Some(Err(error))),
         };
-        self.sent += piece.as_ref().map_or(0, |piece| piece.len() as u64);
-        let wrong = match (&piece, self.length) {
-            (Some(_), Some(length)) => self.sent > length,
-            (None, Some(length)) => self.sent < length,
-            (_, None) => false,
-        };
-        if wrong {
-            let message = format!("the body has {} bytes, Content-Length says {}", self.sent, self.length.unwrap_or(0));
-            return Poll::Ready(Some(Err(Error::new(Status::InvalidState, message))));
-        }
-        if piece.is_none() || self.length == Some(self.sent) {
+        if piece.is_none() || (self.length == Some(self.came) && self.rest.is_empty()) {
             self.progress.complete.store(true, Ordering::Release);
         }
         Poll::Ready(piece.map(|piece| Ok(Frame::data(piece))))
     }
 
     fn is_end_stream(&self) -> bool {
-        matches!(self.kind, Kind::Full(None))
+        matches!(self.kind, Kind::Full(None)) && self.rest.is_empty()
     }
 
     fn size_hint(&self) -> SizeHint {
@@ -270,6 +212,8 @@ impl Drop for RequestBody {
 
 #[cfg(test)]
 mod tests {
+    use std::task::Waker;
+
     use super::*;
 
     fn next(body: &mut RequestBody) -> Poll<Option<Bytes>> {
@@ -351,6 +295,34 @@ mod tests {
         }
         assert!(body.is_end_stream() && body.progress().is_complete());
         assert_eq!((next(&mut body), sent), (Poll::Ready(None), bytes.to_vec()));
+    }
+
+    /// However much is written at once, the trust is looked at between pieces; and a body that is stopped, or belongs to another request, goes no further.
+    #[test]
+    fn a_large_piece_of_a_stream_is_sent_piece_by_piece() {
+        let ends: [fn(&SendQueue, &RequestBody); 2] = [|pieces, _| pieces.discard(), |_, body| body.progress().stop()];
+        for end in ends {
+            let (pieces, mut body) = streamed();
+            pieces.write(Bytes::from(vec![7; 4 * PIECE])).unwrap();
+            for _ in 0..2 {
+                assert!(matches!(next(&mut body), Poll::Ready(Some(piece)) if piece.len() == PIECE));
+            }
+            end(&pieces, &body);
+            assert_eq!(next(&mut body), Poll::Pending);
+            assert!(!body.progress().is_complete());
+        }
+        // A body that is too long is refused before any of the piece has gone.
+        for (length, lengths) in [(2 * PIECE + 1, vec![PIECE, PIECE, 1]), (2 * PIECE, vec![])] {
+            let (pieces, _) = streamed();
+            let mut body = RequestBody::stream(pieces.clone(), Some(length as u64));
+            pieces.write(Bytes::from(vec![7; 2 * PIECE + 1])).unwrap();
+            let more = |_| match next(&mut body) {
+                Poll::Ready(piece) => piece.map(|piece| piece.len()),
+                Poll::Pending => None,
+            };
+            assert_eq!((0..lengths.len().max(1)).filter_map(more).collect::<Vec<_>>(), lengths);
+            assert_eq!(body.progress().is_complete(), !lengths.is_empty());
+        }
     }
 
     #[test]

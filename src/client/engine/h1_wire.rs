@@ -130,6 +130,11 @@ impl H1Wire {
     /// Sends what can be sent now, and flushes. Errors: the body's, those of the connection. A server that has closed may have answered before: so that is none
     /// until everything has been read.
     fn poll_send(&mut self, cx: &mut Context<'_>) -> Result<()> {
+        // What the socket did not take has waited: the trust in the server may have ended meanwhile.
+        if self.unflushed && self.writer.poll_trust(cx)?.is_pending() {
+            self.must_read = false;
+            return Ok(());
+        }
         loop {
             self.writer.fill(&mut self.conn, cx)?;
             self.must_read = !self.writer.next().is_empty() && self.something_came();

@@ -172,6 +172,10 @@ impl Drop for StreamTask {
 impl Sending {
     /// Ready once all is sent that the server wants. Errors: those of the body.
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Result<()>> {
+        // What has waited for room waits for the trust in the server too: it may have ended meanwhile.
+        if !self.rest.is_empty() {
+            ready!(self.body.poll_trust(cx))?;
+        }
         loop {
             // The server wants no more of it; what that means for the response, the response says.
             if self.stream.poll_reset(cx).is_ready() {

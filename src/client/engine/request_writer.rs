@@ -17,8 +17,9 @@ const GATHERED: usize = 8 << 10;
 
 #[derive(Default)]
 pub struct RequestWriter {
-    /// Until all of it has been taken.
+    /// Until all of it has been sent; `ended` once all of it has been taken.
     body: Option<RequestBody>,
+    ended: bool,
     /// Heads and the framing of chunks, and short pieces; `sent` of it has gone. Then `piece`, then `after`.
     outbox: Vec<u8>,
     sent: usize,
@@ -56,19 +57,26 @@ impl RequestWriter {
             self.sent = 0;
         }
         while self.piece.is_empty() && self.after.is_empty() && self.outbox.len() < GATHERED {
-            let Some(body) = &mut self.body else { return Ok(()) };
+            let Some(body) = self.body.as_mut().filter(|_| !self.ended) else { break };
             let Poll::Ready(frame) = Pin::new(&mut *body).poll_frame(cx) else { return Ok(()) };
             let data = frame.transpose()?.and_then(|frame| frame.into_data().ok());
-            let ended = data.is_none() || (body.length().is_some() && body.progress().is_complete());
+            self.ended = data.is_none() || (body.length().is_some() && body.progress().is_complete());
             if let Some(data) = data {
                 self.put(conn, data)?;
             }
-            if ended {
+            if self.ended {
                 self.end_message(conn)?;
-                self.body = None;
             }
         }
+        if self.ended && self.next().is_empty() {
+            self.body = None;
+        }
         Ok(())
+    }
+
+    /// As `RequestBody::poll_trust`, for what has been taken of the body and waits to be sent.
+    pub fn poll_trust(&mut self, cx: &mut Context<'_>) -> Poll<Result<()>> {
+        self.body.as_mut().map_or(Poll::Ready(Ok(())), |body| body.poll_trust(cx))
     }
 
     fn put(&mut self, conn: &mut Connection, data: Bytes) -> Result<()> {
@@ -104,7 +112,7 @@ impl RequestWriter {
 
     /// Whether some of the request has not gone.
     pub fn has_more(&self) -> bool {
-        self.body.is_some() || !self.next().is_empty()
+        (self.body.is_some() && !self.ended) || !self.next().is_empty()
     }
 
     /// The server asks for the body.

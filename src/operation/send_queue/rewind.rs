@@ -9,6 +9,11 @@ impl SendQueue {
         lock(&self.state).may_rewind = true;
     }
 
+    /// Whether what is written is still for this request.
+    pub fn reads(&self, reader: u32) -> bool {
+        lock(&self.state).reading == reader
+    }
+
     /// Asks the host to start the body again: until it does, writes take nothing. False if it cannot.
     pub fn unwind(&self) -> bool {
         let mut state = lock(&self.state);
