@@ -2973,7 +2973,8 @@ atls_status atls_client_set_policy(const atls_client *client,
  *
  * The request's timeout covers waiting for its turn, connecting, attestation and redirects, up to
  * the response head. If the server has closed an idle connection, the request is sent once more on
- * another one, provided that its method is idempotent and its body is not a stream.
+ * another one: if nothing of it was sent and its body is not a stream, or if its method is
+ * idempotent, nothing of an answer has come, and its body can be sent again.
  *
  * The CLOSED event may also carry POLICY_REQUIRED, REDIRECT_REFUSED, CONTENT_CODING,
  * BODY_TOO_LARGE, and the statuses of atls_http_connect_start().

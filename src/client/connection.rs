@@ -147,7 +147,8 @@ impl HttpConnection {
         for _ in 0..2 {
             tokio::task::yield_now().await;
         }
-        self.is_open()
+        // With several workers the driver may not have run: what it has not read yet must not be taken for the answer to the next request.
+        self.is_open() && (!self.engine.is_watched() || self.watch.is_quiet())
     }
 
     /// An exchange was given up, or has failed: closes the connection in the middle of a message, unless the others that share it can go on.

@@ -98,7 +98,7 @@ fn closes(head: &ReceivedHead) -> bool {
 
 /// What happens until the final head of a response arrives.
 pub(super) struct Interim<'a, 'b> {
-    progress: &'a BodyProgress,
+    pub(super) progress: &'a BodyProgress,
     options: &'a RequestOptions,
     tell: &'a OnInterim<'b>,
 }
@@ -121,7 +121,10 @@ impl Interim<'_, '_> {
                 next(cx)
             });
             match came.await? {
-                Came::Informational(head) => (self.tell)(InterimEvent::Informational(head)).await,
+                Came::Informational(head) => {
+                    self.progress.note_answer();
+                    (self.tell)(InterimEvent::Informational(head)).await;
+                }
                 Came::Final(head) => return Ok(head),
             }
         }

@@ -147,7 +147,7 @@ impl HttpClient {
                 && (!next.again || kept || call.body.begins_anew(answer.progress(), tell).await)
             {
                 followed += u32::from(next.followed);
-                drain(&mut answer).await;
+                drain(&mut answer, call.options.deadlines.idle).await;
                 drop(answer);
                 call = next.call;
                 continue;
@@ -232,8 +232,11 @@ impl HttpClient {
             // A server that has not looked at the request can be asked again, whatever the request is.
             let untouched = error.detail == Detail::NotProcessed && refusals < REFUSALS;
             // The server may close an idle connection at any time. Try again on a new one, but only if sending twice does no harm.
-            let stale = reused && call.is_idempotent() && was_stale(&error) && error.detail != Detail::StreamReset;
+            let lost = reused && was_stale(&error) && error.detail != Detail::StreamReset;
+            let stale = lost && call.is_idempotent() && !before.is_answered();
             let again = match untouched {
+                // What the host writes is bound to the request that it was begun for.
+                true if before.is_whole() && call.body.outgoing().is_none() => true,
                 true => call.body.begins_anew(&before, tell).await,
                 false => stale && may_reuse && call.body.rewind(),
             };
@@ -242,7 +245,7 @@ impl HttpClient {
             }
             log::emit(log::DEBUG, || format!("pool: {}: once more, for {}", hop.key.shown(), log::reason(&error)));
             turn = lease.turn.take();
-            (may_reuse, refusals) = (untouched, refusals + u32::from(untouched));
+            (may_reuse, refusals) = (untouched && lease.connection.engine.is_shared(), refusals + u32::from(untouched));
         }
     }
 
@@ -319,12 +322,18 @@ async fn send(
     start_exchange(reservation, &hop.request, hop.head.clone(), body, &call.options, tell).await
 }
 
-async fn drain(answer: &mut Exchange) {
-    let mut left = DRAINED;
-    while let Ok(Some(data)) = answer.next().await {
-        if data.len() > left {
-            return;
+/// Reads the body of an intermediate response, so that its connection can be used again; unless it is long, or takes longer than a body may be silent.
+async fn drain(answer: &mut Exchange, limit: Option<Duration>) {
+    let rest = async {
+        let mut left = DRAINED;
+        while let Some(data) = answer.next().await? {
+            match left.checked_sub(data.len()) {
+                Some(less) => left = less,
+                None => break,
+            }
         }
-        left -= data.len();
-    }
+        Ok(())
+    };
+    // Whatever its end, the next request does not depend on it.
+    let _ = within(limit, Wait::MoreBody, rest).await;
 }

@@ -37,6 +37,8 @@ pub struct RequestBody {
     /// Bytes that have come, and those of them that wait for a look of their own.
     came: u64,
     rest: Bytes,
+    /// Some of it has been asked for.
+    begun: bool,
     progress: Arc<BodyProgress>,
     /// In the server; `None` without a policy.
     trust: Option<BodyTrust>,
@@ -65,7 +67,7 @@ impl RequestBody {
         };
         let progress = BodyProgress::new(length == Some(0), outgoing);
         let rest = Bytes::new();
-        RequestBody { kind, length, came: 0, rest, progress: Arc::new(progress), trust: None, look: None }
+        RequestBody { kind, length, came: 0, rest, begun: false, progress: Arc::new(progress), trust: None, look: None }
     }
 
     pub fn full(bytes: Bytes) -> RequestBody {
@@ -117,6 +119,7 @@ impl RequestBody {
     }
 
     fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Result<Option<Bytes>>> {
+        self.begun = true;
         match &mut self.kind {
             Kind::Full(bytes) => Poll::Ready(Ok(bytes.take())),
             Kind::Source(source) => self.progress.unless_stopped(cx, || Poll::Ready(source.next())),
@@ -204,6 +207,7 @@ impl Body for RequestBody {
 
 impl Drop for RequestBody {
     fn drop(&mut self) {
+        self.progress.whole.store(!self.begun, Ordering::Release);
         if !self.progress.is_complete() {
             self.progress.stop();
         }

@@ -203,7 +203,8 @@ pub extern "C" fn atls_client_set_policy(
 ///
 /// The request's timeout covers waiting for its turn, connecting, attestation and redirects, up to
 /// the response head. If the server has closed an idle connection, the request is sent once more on
-/// another one, provided that its method is idempotent and its body is not a stream.
+/// another one: if nothing of it was sent and its body is not a stream, or if its method is
+/// idempotent, nothing of an answer has come, and its body can be sent again.
 /// Statuses: NULL_ARGUMENT, INVALID_ARGUMENT, INVALID_STATE (blocking client; queue stopped),
 /// HTTP_HEADER_INVALID, UNSUPPORTED.
 ///

@@ -104,8 +104,12 @@ pub struct H1Exchange {
 
 impl H1Exchange {
     pub(in crate::client) async fn answered(self, interim: Interim<'_, '_>) -> Result<(ReceivedHead, H1Exchange)> {
-        let head = interim.wait(|cx| self.engine.0.hold().wire.poll_head(cx)).await?;
-        Ok((head, self))
+        let progress = interim.progress;
+        let head = interim.wait(|cx| self.engine.0.hold().wire.poll_head(cx)).await;
+        if self.engine.0.hold().wire.heard {
+            progress.note_answer();
+        }
+        Ok((head?, self))
     }
 
     pub fn poll_piece(&mut self, cx: &mut Context<'_>) -> Poll<Result<Piece>> {

@@ -16,7 +16,7 @@ use super::head_judge::{HeadJudge, checked};
 use super::request_writer::RequestWriter;
 use super::{Came, Outgoing, Piece};
 use crate::connect::ConnectedStream;
-use crate::error::{Error, Phase, Result, Status};
+use crate::error::{Detail, Error, Phase, Result, Status};
 use crate::h1::{Connection, EventKind, Role, Rules, State};
 use crate::io::SocketWatch;
 use crate::message::ReceivedHead;
@@ -61,6 +61,8 @@ pub struct H1Wire {
     /// The end of the response, which came with the bytes that were handed on last.
     end: Option<Piece>,
     read_size: usize,
+    /// Something has come since the request began.
+    pub heard: bool,
     /// Bytes that came after the last response.
     pub unasked: usize,
     /// The driver sends the rest of the request, since it may have to wait for more of it while nobody waits for the response.
@@ -90,6 +92,7 @@ impl H1Wire {
             fault: None,
             end: None,
             read_size: FIRST,
+            heard: false,
             unasked: 0,
             driven: false,
             reader: None,
@@ -102,11 +105,17 @@ impl H1Wire {
         self.stream.is_some()
     }
 
-    /// Nothing is sent before the first poll. Errors: Closed, and those of a request that cannot be sent.
+    /// Nothing is sent before the first poll. Errors: Closed, with NotProcessed if the connection has ended; and those of a request that cannot be sent.
     pub fn begin(&mut self, outgoing: Outgoing<'_>) -> Result<()> {
         let Outgoing { request, head, body, limits } = outgoing;
-        if !self.resting || self.stream.is_none() {
-            return Err(closed());
+        if self.resting {
+            // What has come meanwhile is no answer to this request. The exchange waits to read next, in place of the driver.
+            self.poll_rest(&mut Context::from_waker(Waker::noop()));
+        }
+        match self.resting {
+            true => {}
+            false if self.is_open() => return Err(closed()),
+            false => return Err(closed().detail(Detail::NotProcessed)),
         }
         *self.conn.rules_mut() = HeadJudge::rules(&limits);
         self.writer = match RequestWriter::begin(&mut self.conn, request, head, body) {
@@ -118,7 +127,8 @@ impl H1Wire {
         };
         (self.judge, self.early) = (HeadJudge::new(limits), None);
         self.ahead.clear();
-        (self.read_size, self.burst, self.unasked, self.resting) = (FIRST, 0, 0, false);
+        (self.read_size, self.burst, self.unasked) = (FIRST, 0, 0);
+        (self.resting, self.heard) = (false, false);
         Ok(())
     }
 
@@ -310,6 +320,7 @@ impl H1Wire {
         self.go_on_sending();
         let count = read.map_err(|error| io_error(&error))?;
         if count > 0 {
+            self.heard = true;
             self.read_size = if count >= self.read_size { (self.read_size * 2).clamp(READ, MOST) } else { READ };
             return Poll::Ready(Ok(()));
         }

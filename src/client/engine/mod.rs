@@ -133,6 +133,11 @@ impl Engine {
         matches!(self, Engine::Http2(_))
     }
 
+    /// Whether the driver reads whatever comes between exchanges, and ends the connection.
+    pub fn is_watched(&self) -> bool {
+        matches!(self, Engine::H1(_))
+    }
+
     pub fn is_closed(&self) -> bool {
         match self {
             Engine::H1(engine) => engine.is_closed(),

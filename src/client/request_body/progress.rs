@@ -19,11 +19,27 @@ pub struct BodyProgress {
     /// The source is being called. `asking` and `stopped` are each written before the other is read: so either the source is not called, or the task that stops
     /// the body waits for the call to end.
     asking: AtomicBool,
+    pub(super) whole: AtomicBool,
+    answered: AtomicBool,
     /// If it is a stream: the stream, and the number of its reader.
     outgoing: Option<(Arc<SendQueue>, u32)>,
 }
 
 impl BodyProgress {
+    /// Some of an answer has come. A request that is sent again would show the host its informational heads twice.
+    pub fn note_answer(&self) {
+        self.answered.store(true, Ordering::Relaxed);
+    }
+
+    pub fn is_answered(&self) -> bool {
+        self.answered.load(Ordering::Relaxed)
+    }
+
+    /// Whether the body was dropped before any of it was asked for: then another request can send it as it is. False until it is dropped.
+    pub fn is_whole(&self) -> bool {
+        self.whole.load(Ordering::Acquire)
+    }
+
     pub(super) fn new(complete: bool, outgoing: Option<(Arc<SendQueue>, u32)>) -> BodyProgress {
         BodyProgress { complete: AtomicBool::new(complete), outgoing, ..BodyProgress::default() }
     }
