@@ -11,7 +11,7 @@ use futures_util::FutureExt;
 use super::engine::{Engine, EngineKind};
 use super::request_body::RequestBody;
 use crate::connect::{ConnectTarget, ConnectTimes, Connected, ConnectedStream, HttpSession, ServerTrust, connect_http};
-use crate::error::{Error, Result, Status};
+use crate::error::{Detail, Error, Result, Status};
 use crate::io::CallerRuntime;
 use crate::io::deadline::Wait;
 use crate::io::{Socket, SocketWatch};
@@ -118,7 +118,9 @@ impl HttpConnection {
 
     /// The server is not trusted any more: closes the connection, which ends with this error.
     pub(super) fn distrust(&self, error: Error) {
-        let _ = self.distrusted.set(error);
+        // That a server has not looked at a request it says of one stream, and all of them learn this error.
+        let detail = if error.detail == Detail::NotProcessed { Detail::None } else { error.detail };
+        let _ = self.distrusted.set(error.detail(detail));
         self.closing.cancel();
     }
 
@@ -134,7 +136,7 @@ impl HttpConnection {
 
     /// Whether a request may be started at all.
     pub fn is_open(&self) -> bool {
-        self.check_open().is_ok()
+        self.check_open().is_ok() && !self.is_retired()
     }
 
     /// Whether an idle connection is still open: checks what the network has to say about it, since nothing drives a blocking client's idle connections. Mostly
@@ -216,6 +218,9 @@ impl HttpConnection {
     /// Reserves the connection, or a place on it, for one exchange. Statuses: Busy, Closed.
     pub fn reserve(self: &Arc<Self>) -> Result<Reservation> {
         self.check_open()?;
+        if self.is_retired() {
+            return Err(Error::new(Status::Closed, "the connection takes no more requests"));
+        }
         let busy = || {
             Error::new(
                 Status::Busy,

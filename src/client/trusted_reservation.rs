@@ -16,7 +16,7 @@ use super::{HttpConnection, InterimEvent, RequestBody};
 use crate::connect::{
     EvidenceAnswer, EvidenceChannel, EvidenceQuery, ServerTrust, SessionExporter, bytes_after, query_head, too_long,
 };
-use crate::error::{Error, Phase, Result, Status};
+use crate::error::{Detail, Error, Phase, Result, Status};
 use crate::io::deadline::{Wait, within};
 use crate::message::{ReceivedHead, RequestHead};
 
@@ -67,14 +67,21 @@ async fn settle(reservation: Reservation, trust: &ServerTrust, limit: Option<Dur
     channel.reservation.take().map(TrustedReservation::new).ok_or_else(ended)
 }
 
-/// As `settle`, on a connection that carries other requests meanwhile. New evidence is asked for once, for all that wait. An error closes the connection.
+/// As `settle`, on a connection that carries other requests meanwhile. New evidence is asked for once, for all that wait. An error closes the connection; but
+/// a server that has not looked at the question has refused nothing: then the connection takes no more requests, and those under way end as they would have.
 async fn settle_for_all(reservation: Reservation, trust: &ServerTrust) -> Result<TrustedReservation> {
     let connection = reservation.connection.clone();
     let done = async {
         let _alone = connection.renewing.lock().await;
-        settle(reservation, trust, None).await
+        match connection.is_retired() {
+            true => Err(ended()),
+            false => settle(reservation, trust, None).await,
+        }
     };
-    done.await.inspect_err(|error| connection.distrust(error.clone()))
+    done.await.inspect_err(|error| match error.detail == Detail::NotProcessed || connection.is_retired() {
+        true => _ = connection.retire(),
+        false => connection.distrust(error.clone()),
+    })
 }
 
 /// Closes the connection if nobody waits for the decision any more: half of an exchange may be under way.
