@@ -11,7 +11,7 @@ use super::shared_connections::{Flight, Found, Opened};
 use super::{HttpConnection, TrustedReservation};
 use crate::connect::{ConnectTarget, only_the_certificate_differs};
 use crate::error::{Error, Result, Status};
-use crate::io::deadline::{Wait, within};
+use crate::io::deadline::{TotalDeadline, Wait, exceeded, within};
 use crate::io::turn::in_turn;
 use crate::log;
 
@@ -25,26 +25,27 @@ enum Share {
 }
 
 impl HttpClient {
-    /// A connection for the hop, and whether it has been used before: an idle one if that may be, or a new one.
+    /// A connection for the hop, and whether it has been used before: an idle one if that may be, or a new one. `limit` is that of all steps together.
     pub(super) async fn lease(
         &self,
         key: &ConnectionKey,
         may_reuse: bool,
         limit: Option<Duration>,
     ) -> Result<(Lease, bool)> {
-        let idle = if may_reuse { self.idle(key, limit).await? } else { None };
+        let whole = TotalDeadline::new(limit);
+        let idle = if may_reuse { self.idle(key, whole).await? } else { None };
         if let Some(lease) = idle {
             log::emit(log::DEBUG, || format!("pool: {}: a connection that waited", key.shown()));
             return Ok((lease, true));
         }
-        let flight = match self.share(key, limit).await? {
+        let flight = match self.share(key, whole, limit).await? {
             Share::Place(lease) => return Ok((*lease, true)),
             Share::Make(flight) => flight,
         };
         log::emit(log::DEBUG, || format!("pool: {}: a new connection", key.shown()));
         let mut target = self.target(key)?;
         // If it passes, the error names the phase.
-        target.timeouts = target.timeouts.and(limit);
+        target.timeouts = target.timeouts.and(whole.shorten(None));
         self.pool.make_room(key);
         let opened = open(&target).await;
         // Reserved before others can: they have not waited for it longer.
@@ -58,12 +59,12 @@ impl HttpClient {
         }
         let mut lease = Lease::new(self.pool.clone(), key.clone(), opened?, Instant::now());
         let reserved = reserved.ok_or_else(|| Error::new(Status::Internal, "a connection that nobody has reserved"))?;
-        lease.reservation = Some(reserved?.trusted(limit).await?);
+        lease.reservation = Some(reserved?.trusted(whole.shorten(None)).await?);
         Ok((lease, false))
     }
 
     /// A place on a connection that others share, or leave to make a new one: for all that wait, if there is a flight.
-    async fn share(&self, key: &ConnectionKey, limit: Option<Duration>) -> Result<Share> {
+    async fn share(&self, key: &ConnectionKey, whole: TotalDeadline, limit: Option<Duration>) -> Result<Share> {
         let versions = key.connector.settings.http_versions;
         match key.plain {
             true if !versions.has_http1() => {
@@ -84,7 +85,7 @@ impl HttpClient {
                     if !lease.connection.is_alive().await {
                         continue;
                     }
-                    if let Some(reservation) = self.still_trusted(reservation, key, limit).await? {
+                    if let Some(reservation) = self.still_trusted(reservation, key, whole).await? {
                         lease.reservation = Some(reservation);
                         return Ok(Share::Place(Box::new(lease)));
                     }
@@ -92,7 +93,9 @@ impl HttpClient {
                 }
             };
             let landed = async { Ok(waiting.wait_for(Option::is_some).await.ok().and_then(|opened| opened.clone())) };
-            match within(limit, Wait::Connecting, landed).await? {
+            // The host knows its own limit, not what is left of it.
+            let named = |error| limit.map_or(error, |limit| exceeded(limit, Wait::Connecting));
+            match within(whole.shorten(None), Wait::Connecting, landed).await.map_err(named)? {
                 // Whoever made it has given up.
                 None | Some(Opened::Shared) => {}
                 Some(Opened::Old) => return Ok(Share::Make(None)),
@@ -106,9 +109,9 @@ impl HttpClient {
         &self,
         reservation: Reservation,
         key: &ConnectionKey,
-        limit: Option<Duration>,
+        whole: TotalDeadline,
     ) -> Result<Option<TrustedReservation>> {
-        match reservation.trusted(limit).await {
+        match reservation.trusted(whole.shorten(None)).await {
             Ok(reservation) => Ok(Some(reservation)),
             // Nothing was sent, and a new session may show the certificate that the evidence names.
             Err(error) if was_stale(&error) || only_the_certificate_differs(&error) => {
@@ -127,11 +130,11 @@ impl HttpClient {
     }
 
     /// An idle connection, with a server that is still trusted. Errors: why one is not any more, unless a new connection may be to one that is.
-    async fn idle(&self, key: &ConnectionKey, limit: Option<Duration>) -> Result<Option<Lease>> {
+    async fn idle(&self, key: &ConnectionKey, whole: TotalDeadline) -> Result<Option<Lease>> {
         loop {
             let Some(mut lease) = self.quiet(key).await else { return Ok(None) };
             let Ok(reservation) = lease.connection.reserve() else { continue };
-            if let Some(reservation) = self.still_trusted(reservation, key, limit).await? {
+            if let Some(reservation) = self.still_trusted(reservation, key, whole).await? {
                 lease.reservation = Some(reservation);
                 return Ok(Some(lease));
             }
