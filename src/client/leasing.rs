@@ -10,7 +10,7 @@ use super::pool::{ConnectionKey, Lease};
 use super::shared_connections::{Flight, Found, Opened};
 use super::{HttpConnection, TrustedReservation};
 use crate::connect::{ConnectTarget, only_the_certificate_differs};
-use crate::error::{Error, Result, Status};
+use crate::error::{Error, Phase, Result, Status};
 use crate::io::deadline::{TotalDeadline, Wait, exceeded, within};
 use crate::io::turn::in_turn;
 use crate::log;
@@ -47,7 +47,7 @@ impl HttpClient {
         // If it passes, the error names the phase.
         target.timeouts = target.timeouts.and(whole.shorten(None));
         self.pool.make_room(key);
-        let opened = open(&target).await;
+        let opened = open(&target).await.and_then(takes_requests);
         // Reserved before others can: they have not waited for it longer.
         let reserved = opened.as_ref().ok().map(|connection| connection.reserve());
         if let Some(flight) = flight {
@@ -56,6 +56,9 @@ impl HttpClient {
                 Err(error) if error.status == Status::TimedOut && limit.is_some() => drop(flight),
                 opened => flight.land(opened),
             }
+        } else if let Some(connection) = opened.as_ref().ok().filter(|connection| connection.engine.is_shared()) {
+            // The server has spoken HTTP/1.1 until now.
+            self.pool.shared.adopt(key, connection);
         }
         let mut lease = Lease::new(self.pool.clone(), key.clone(), opened?, Instant::now());
         let reserved = reserved.ok_or_else(|| Error::new(Status::Internal, "a connection that nobody has reserved"))?;
@@ -157,6 +160,16 @@ async fn open(target: &ConnectTarget) -> Result<Arc<HttpConnection>> {
     let (connection, driver) = HttpConnection::open(target, POOLED).await?;
     tokio::spawn(in_turn(driver));
     Ok(connection)
+}
+
+/// Errors: Busy, if the server of a connection that requests share allows none at all; the connection is closed.
+fn takes_requests(connection: Arc<HttpConnection>) -> Result<Arc<HttpConnection>> {
+    if connection.engine.places() > 0 {
+        return Ok(connection);
+    }
+    connection.closing.cancel();
+    let message = "HTTP/2: the server allows no requests (SETTINGS_MAX_CONCURRENT_STREAMS is 0)";
+    Err(Error::new(Status::Busy, message).phase(Phase::Transfer))
 }
 
 /// The connection was gone before the request.

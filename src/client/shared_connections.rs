@@ -65,6 +65,18 @@ pub struct Flight {
     outcome: watch::Sender<Option<Opened>>,
 }
 
+impl Place {
+    fn new(key: &ConnectionKey) -> Place {
+        Place { _key: key.clone(), open: Vec::new(), opening: None, is_old: false }
+    }
+
+    fn keep(&mut self, connection: &Arc<HttpConnection>) {
+        let now = Instant::now();
+        self.open.push(Kept { connection: connection.clone(), born: now, since: now });
+        self.is_old = false;
+    }
+}
+
 impl SharedConnections {
     pub fn new(limits: ClientLimits) -> SharedConnections {
         SharedConnections { limits, places: Mutex::default() }
@@ -77,12 +89,7 @@ impl SharedConnections {
         if places.len() > REMEMBERED {
             places.retain(|_, place| !place.open.is_empty() || place.opening.is_some());
         }
-        let place = places.entry(identity.clone()).or_insert_with(|| Place {
-            _key: key.clone(),
-            open: Vec::new(),
-            opening: None,
-            is_old: false,
-        });
+        let place = places.entry(identity.clone()).or_insert_with(|| Place::new(key));
         self.sort_out(place);
         let young = place.open.iter().filter(|kept| self.is_young(kept.born));
         for kept in young {
@@ -99,6 +106,11 @@ impl SharedConnections {
                 Found::Make(Flight { shared: self.clone(), identity, outcome })
             }
         }
+    }
+
+    /// A connection that a request has made for itself, and that others can share.
+    pub fn adopt(&self, key: &ConnectionKey, connection: &Arc<HttpConnection>) {
+        lock(&self.places).entry(key.identity()).or_insert_with(|| Place::new(key)).keep(connection);
     }
 
     /// A request has ended on the connection.
@@ -176,8 +188,7 @@ impl Flight {
             place.opening = None;
             place.is_old = matches!(outcome, Opened::Old);
             if let (Ok(connection), Opened::Shared) = (opened, &outcome) {
-                let now = Instant::now();
-                place.open.push(Kept { connection: connection.clone(), born: now, since: now });
+                place.keep(connection);
             }
         }
         drop(places);
