@@ -153,7 +153,9 @@ impl ConnectionPool {
         let waiting: usize = idle.iter().filter(|(identity, _)| here(identity)).map(|(_, waiting)| waiting.len()).sum();
         let shared = self.shared.idle_at(&place.0, place.1);
         for _ in self.limits.connections..active.saturating_add(waiting).saturating_add(shared) {
-            close_oldest(&mut idle, here);
+            if !close_oldest(&mut idle, here) {
+                self.shared.close_oldest(|identity| here(identity));
+            }
         }
     }
 
@@ -204,15 +206,15 @@ impl ConnectionPool {
             return;
         }
         match alone {
-            0 => self.shared.close_idle(false),
-            _ => close_oldest(&mut waiting, |_| true),
+            0 => self.shared.close_oldest(|_| true),
+            _ => _ = close_oldest(&mut waiting, |_| true),
         }
     }
 
     /// Makes sure that nothing is idle for ever. Without a runtime no task can close what is; but requests do not use what is too old.
     fn sweep_sometimes(self: &Arc<Self>) {
         let Ok(runtime) = tokio::runtime::Handle::try_current() else { return };
-        if self.sweeping.swap(true, Ordering::AcqRel) {
+        if self.sweeping.swap(true, Ordering::SeqCst) {
             return;
         }
         let (pool, every) = (Arc::downgrade(self), (self.limits.idle / 2).max(Duration::from_millis(10)));
@@ -227,7 +229,7 @@ impl ConnectionPool {
         }));
     }
 
-    /// Closes connections that were idle too long. False if none is left.
+    /// Closes connections that were idle too long. False if none is left, or another task has begun to do this.
     fn sweep(&self) -> bool {
         let mut idle = lock(&self.idle);
         idle.retain(|_, waiting| {
@@ -235,11 +237,10 @@ impl ConnectionPool {
             old.for_each(|idle| idle.connection.closing.cancel());
             !waiting.is_empty()
         });
+        // Said first: what is released from here on looks after itself.
+        self.sweeping.store(false, Ordering::SeqCst);
         let some = self.shared.sweep() | !idle.is_empty();
-        if !some {
-            self.sweeping.store(false, Ordering::Release);
-        }
-        some
+        some && !self.sweeping.swap(true, Ordering::SeqCst)
     }
 
     /// Closes every idle connection.
@@ -247,7 +248,7 @@ impl ConnectionPool {
         for idle in lock(&self.idle).drain().flat_map(|(_, waiting)| waiting) {
             idle.connection.closing.cancel();
         }
-        self.shared.close_idle(true);
+        self.shared.close_idle();
     }
 
     pub fn counts(&self) -> ClientCounts {
@@ -257,23 +258,24 @@ impl ConnectionPool {
     }
 }
 
-/// Of the connections that `which` selects, closes the one that was idle longest.
+/// Of the connections that `which` selects, closes the one that was idle longest. False if there is none.
 fn close_oldest(
     idle: &mut HashMap<ConnectionIdentity, Vec<IdleConnection>>,
     which: impl Fn(&ConnectionIdentity) -> bool,
-) {
+) -> bool {
     // Of those with one key, the first was idle longest.
     let first = |(identity, waiting): (&ConnectionIdentity, &Vec<IdleConnection>)| {
         Some((waiting.first()?.since, identity.clone()))
     };
     let Some((_, identity)) = idle.iter().filter(|(identity, _)| which(identity)).filter_map(first).min() else {
-        return;
+        return false;
     };
-    let Some(waiting) = idle.get_mut(&identity) else { return };
+    let Some(waiting) = idle.get_mut(&identity) else { return false };
     waiting.remove(0).connection.closing.cancel();
     if waiting.is_empty() {
         idle.remove(&identity);
     }
+    true
 }
 
 /// A connection that carries a request, and the request's turn. To be given back after the end of the response; dropped before, it closes the connection,

@@ -75,6 +75,16 @@ impl Place {
         self.open.push(Kept { connection: connection.clone(), born: now, since: now });
         self.is_old = false;
     }
+
+    fn close(&mut self, which: impl Fn(&Kept) -> bool) {
+        self.open.extract_if(.., |kept| which(kept)).for_each(|kept| kept.connection.closing.cancel());
+    }
+}
+
+impl Kept {
+    fn is_unused(&self) -> bool {
+        self.connection.is_unused()
+    }
 }
 
 impl SharedConnections {
@@ -145,19 +155,19 @@ impl SharedConnections {
         places.values().any(|place| !place.open.is_empty())
     }
 
-    /// Closes idle connections, all or the one that was idle longest.
-    pub fn close_idle(&self, all: bool) {
+    /// Closes the idle connections.
+    pub fn close_idle(&self) {
+        lock(&self.places).values_mut().for_each(|place| place.close(Kept::is_unused));
+    }
+
+    /// Of the idle connections that `which` selects, closes the one that was idle longest.
+    pub fn close_oldest(&self, which: impl Fn(&ConnectionIdentity) -> bool) {
         let mut places = lock(&self.places);
-        let unused = |kept: &&Kept| kept.connection.is_unused();
-        let oldest = places.values().flat_map(|place| place.open.iter().filter(unused)).map(|kept| kept.since).min();
-        for place in places.values_mut() {
-            place.open.retain(|kept| {
-                let goes = kept.connection.is_unused() && (all || Some(kept.since) == oldest);
-                if goes {
-                    kept.connection.closing.cancel();
-                }
-                !goes
-            });
+        let first = |place: &Place| place.open.iter().filter(|kept| kept.is_unused()).map(|kept| kept.since).min();
+        let here = places.iter_mut().filter(|(identity, _)| which(identity));
+        let oldest = here.filter_map(|(_, place)| Some((first(place)?, place))).min_by_key(|(since, _)| *since);
+        if let Some((since, place)) = oldest {
+            place.close(|kept| kept.is_unused() && kept.since == since);
         }
     }
 

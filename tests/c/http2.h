@@ -99,7 +99,8 @@ static inline void on_server(void *user_data, const atls_event *event)
     CHECK(atls_server_request_start(event->source, runtime, &sink, NULL) == ATLS_OK);
 }
 
-static inline void serve(uint32_t versions, const char *agent)
+/* At `at`, or at a port that is free. */
+static inline void serve_at(uint16_t at, uint32_t versions, const char *agent)
 {
     size_t len;
     char path[512];
@@ -114,8 +115,17 @@ static inline void serve(uint32_t versions, const char *agent)
     OK(atls_server_config_set_http_versions(config, versions, &error));
     atls_sink sink = {.queue = queue, .call = on_server};
     OK(atls_server_start(runtime, config, &sink, &server, &error));
-    OK(atls_server_listen(server, "127.0.0.1", 0, false, &port, &error));
+    /* The server before may still be about to close. */
+    for (int i = 0; i < 3000 && at && atls_server_listen(server, "127.0.0.1", at, false, &port, NULL) != ATLS_OK; i++)
+        usleep(10000);
+    if (!at)
+        OK(atls_server_listen(server, "127.0.0.1", at, false, &port, &error));
     atls_server_config_free(config);
+}
+
+static inline void serve(uint32_t versions, const char *agent)
+{
+    serve_at(0, versions, agent);
 }
 
 static inline void end(void)
@@ -212,7 +222,7 @@ static inline void until(atomic_int *count, int wanted)
     CHECK(*count == wanted);
 }
 
-static inline void send(atls_client *client, struct shot *shot, const char *method, const char *path)
+static inline void ask(atls_client *client, struct shot *shot, const char *method, const char *path)
 {
     start(client, shot, request(method, path));
     wait_for(shot);

@@ -18,7 +18,7 @@ static void canceling_one_leaves_the_others(void)
         CHECK(shots[i].ended == ATLS_CANCELED && strcmp(shots[i].events, "C") == 0);
     }
     until(&hanging, 1);
-    send(client, &after, "GET", "/");
+    ask(client, &after, "GET", "/");
     CHECK(after.status == 200 && !shots[9].over && quotes() == 1);
     /* A deadline is that of one request. */
     atls_request *late = request("GET", "/hang");
@@ -26,7 +26,7 @@ static void canceling_one_leaves_the_others(void)
     start(client, &after, late);
     wait_for(&after);
     CHECK(after.ended == ATLS_TIMED_OUT && after.detail == ATLS_DETAIL_FIRST_BYTE_TIMEOUT && !shots[9].over);
-    send(client, &after, "GET", "/");
+    ask(client, &after, "GET", "/");
     CHECK(after.status == 200 && quotes() == 1);
     OK(atls_exchange_cancel(shots[9].exchange, &error));
     wait_for(&shots[9]);
@@ -40,15 +40,15 @@ static void heads_bodies_and_trailers_come_in_their_order(void)
     struct shot shot;
     serve(BOTH, "agent.sock");
     atls_client *client = client_of(BOTH, "policy.json", 4);
-    send(client, &shot, "GET", "/trailers");
+    ask(client, &shot, "GET", "/trailers");
     CHECK(shot.ended == ATLS_OK && strcmp(shot.events, "hdteC") == 0 && strcmp(shot.text, "body") == 0);
-    send(client, &shot, "GET", "/hints");
+    ask(client, &shot, "GET", "/hints");
     CHECK(shot.ended == ATLS_OK && strcmp(shot.events, "iihdeC") == 0 && strcmp(shot.text, "hints") == 0);
-    send(client, &shot, "HEAD", "/large");
+    ask(client, &shot, "HEAD", "/large");
     CHECK(shot.ended == ATLS_OK && strcmp(shot.events, "heC") == 0 && shot.bytes == 0);
-    send(client, &shot, "GET", "/large");
+    ask(client, &shot, "GET", "/large");
     CHECK(shot.ended == ATLS_OK && shot.bytes == 100000);
-    send(client, &shot, "GET", "/away");
+    ask(client, &shot, "GET", "/away");
     CHECK(shot.ended == ATLS_OK && shot.status == 200);
     atls_request *bounded = request("GET", "/large");
     OK(atls_request_set_max_response_body(bounded, 99999, &error));
@@ -147,7 +147,7 @@ static void a_streamed_body_arrives_piece_by_piece(void)
     OK(atls_exchange_cancel(shot.exchange, &error));
     wait_for(&shot);
     CHECK(shot.ended == ATLS_CANCELED);
-    send(client, &shot, "GET", "/");
+    ask(client, &shot, "GET", "/");
     CHECK(shot.status == 200 && quotes() == 1);
     atls_client_free(client);
     end();
@@ -194,7 +194,7 @@ static void a_connection_that_ends_is_replaced(void)
     struct shot shot;
     serve(BOTH, "agent.sock");
     atls_client *client = client_of(BOTH, "policy.json", 4);
-    send(client, &shot, "GET", "/");
+    ask(client, &shot, "GET", "/");
     uint16_t before = port;
     OK(atls_server_close(server, &error));
     atls_server_free(server);
@@ -202,10 +202,10 @@ static void a_connection_that_ends_is_replaced(void)
     atls_client_free(client);
     CHECK(before != 0);
     client = client_of(BOTH, "policy.json", 4);
-    send(client, &shot, "GET", "/");
+    ask(client, &shot, "GET", "/");
     OK(atls_client_close_idle(client, &error));
     CHECK(atls_client_idle_connections(client) == 0);
-    send(client, &shot, "GET", "/");
+    ask(client, &shot, "GET", "/");
     CHECK(shot.status == 200 && quotes() == 2);
     atls_client_free(client);
     end();

@@ -3,6 +3,9 @@
 
 #include "http2.h"
 
+#include <arpa/inet.h>
+#include <time.h>
+
 static void sixty_four_requests_at_once_cost_one_quote(void)
 {
     static struct shot shots[64];
@@ -19,7 +22,7 @@ static void sixty_four_requests_at_once_cost_one_quote(void)
     CHECK(atls_server_count(server, ATLS_SERVER_COUNT_CONNECTIONS_ACCEPTED) == 1);
     CHECK(atls_client_idle_connections(client) == 1);
     /* And so does the next one, by a blocking client's rules too: the same connection. */
-    send(client, &shots[0], "POST", "/");
+    ask(client, &shots[0], "POST", "/");
     CHECK(shots[0].status == 200 && quotes() == 1 && atls_client_idle_connections(client) == 1);
     atls_client_free(client);
     end();
@@ -47,7 +50,7 @@ static void a_server_without_evidence_is_sent_nothing(void)
     struct shot shot;
     serve(BOTH, "none.sock");
     atls_client *client = client_of(BOTH, "policy.json", 1);
-    send(client, &shot, "GET", "/");
+    ask(client, &shot, "GET", "/");
     CHECK(shot.ended == ATLS_NO_EVIDENCE && shown == 0);
     atls_client_free(client);
     end();
@@ -66,7 +69,7 @@ static void what_is_agreed_on_is_spoken(void)
         serve(sides[i][1], "agent.sock");
         atls_client *client = client_of(sides[i][0], "policy.json", 4);
         shown = 0;
-        send(client, &shot, "GET", "/");
+        ask(client, &shot, "GET", "/");
         CHECK(shot.version == sides[i][2]);
         CHECK(shot.ended == (sides[i][2] ? ATLS_OK : ATLS_TLS_HANDSHAKE) && shown == (sides[i][2] ? 1 : 0));
         atls_client_free(client);
@@ -90,6 +93,92 @@ static void a_server_of_the_old_version_gets_a_connection_each(void)
     }
     atls_client_free(client);
     end();
+}
+
+/* One that changes to HTTP/2 later: its connection is shared from then on. */
+static void a_server_may_change_to_the_new_version(void)
+{
+    struct shot shot;
+    serve(ATLS_HTTP_VERSION_1_1, "agent.sock");
+    atls_client *client = client_of(BOTH, "policy.json", 4);
+    ask(client, &shot, "GET", "/");
+    CHECK(shot.ended == ATLS_OK && shot.version == ATLS_HTTP_VERSION_1_1);
+    uint16_t at = port;
+    end();
+    serve_at(at, BOTH, "agent.sock");
+    for (int i = 0; i < 5; i++) {
+        ask(client, &shot, "GET", "/");
+        CHECK(shot.ended == ATLS_OK && shot.version == ATLS_HTTP_VERSION_2);
+    }
+    CHECK(atls_server_count(server, ATLS_SERVER_COUNT_CONNECTIONS_ACCEPTED) == 1 && quotes() == 1);
+    CHECK(atls_client_idle_connections(client) == 1);
+    atls_client_free(client);
+    end();
+}
+
+/* Connections of a policy that was replaced make room too. */
+static void connections_to_a_host_stay_within_their_limit(void)
+{
+    struct shot shot;
+    size_t len;
+    atls_client *client = NULL;
+    atls_client_limits *limits = NULL;
+    serve(BOTH, "agent.sock");
+    atls_config *config = sim_config(port, "policy.json");
+    OK(atls_config_set_http_versions(config, BOTH, &error));
+    OK(atls_client_limits_new(&limits, &error));
+    OK(atls_client_limits_set_connections(limits, 1, 0, &error));
+    OK(atls_client_new(runtime, config, limits, &client, &error));
+    atls_client_limits_free(limits);
+    atls_config_free(config);
+    char *json = sim_file("policy.json", &len);
+    for (int i = 0; i < 3; i++) {
+        atls_policy *policy = NULL;
+        OK(atls_policy_new(atls_bytes_of(json, len), &policy, &error));
+        OK(atls_client_set_policy(client, "localhost", policy, &error));
+        atls_policy_free(policy);
+        ask(client, &shot, "GET", "/");
+        CHECK(shot.ended == ATLS_OK && atls_client_idle_connections(client) == 1);
+    }
+    CHECK(quotes() == 3);
+    free(json);
+    atls_client_free(client);
+    end();
+}
+
+static long now_ms(void)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return now.tv_sec * 1000 + now.tv_nsec / 1000000;
+}
+
+/* A server that accepts and says nothing: a request waits for its connection as long as its own deadline says, whoever makes it. */
+static void each_request_waits_as_long_as_its_own_deadline(void)
+{
+    enum { COUNT = 5, LIMIT = 600 };
+    static struct shot shots[COUNT];
+    struct sockaddr_in address = {.sin_family = AF_INET, .sin_addr = {htonl(INADDR_LOOPBACK)}};
+    socklen_t size = sizeof address;
+    long began[COUNT];
+    int silent = socket(AF_INET, SOCK_STREAM, 0);
+    CHECK(silent >= 0 && bind(silent, (struct sockaddr *)&address, size) == 0 && listen(silent, 16) == 0);
+    CHECK(getsockname(silent, (struct sockaddr *)&address, &size) == 0);
+    port = ntohs(address.sin_port);
+    atls_client *client = client_of(BOTH, "policy.json", COUNT);
+    for (int i = 0; i < COUNT; i++) {
+        atls_request *get = request("GET", "/");
+        OK(atls_request_set_deadline(get, ATLS_REQUEST_DEADLINE_CONNECT, LIMIT, &error));
+        began[i] = now_ms();
+        start(client, &shots[i], get);
+        usleep(100000);
+    }
+    for (int i = 0; i < COUNT; i++) {
+        wait_for(&shots[i]);
+        CHECK(shots[i].ended == ATLS_TIMED_OUT && now_ms() - began[i] < 2 * LIMIT);
+    }
+    atls_client_free(client);
+    close(silent);
 }
 
 /* The one that opens the connection for all is given up: another one does. */
@@ -201,4 +290,6 @@ static void refused_evidence_ends_the_connection(void)
 TESTS(set_up, loop_end, CASE(sixty_four_requests_at_once_cost_one_quote), CASE(a_machine_that_differs_is_sent_nothing),
       CASE(a_server_without_evidence_is_sent_nothing), CASE(what_is_agreed_on_is_spoken),
       CASE(a_server_of_the_old_version_gets_a_connection_each), CASE(a_request_that_is_given_up_leaves_no_one_waiting),
+      CASE(a_server_may_change_to_the_new_version), CASE(connections_to_a_host_stay_within_their_limit),
+      CASE(each_request_waits_as_long_as_its_own_deadline),
       CASE(new_evidence_comes_on_a_stream_of_its_own), CASE(refused_evidence_ends_the_connection))

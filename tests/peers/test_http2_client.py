@@ -1,17 +1,21 @@
 """The client over HTTP/2: nginx, grpcio, and servers that send frames which no server should (RFC 9113)."""
 
 import concurrent.futures
+import json
 import os
 import shutil
 import socket
 import subprocess
+import threading
 import time
 
 import grpc
 import hyperframe.frame as frames
 import pytest
+from OpenSSL import SSL
 
-from h2_server import Server
+import attested
+from h2_server import Server, Wire
 
 PROGRAM = os.environ["HTTP2_CLIENT"]
 HTTP_2, BOTH = 4, 6
@@ -23,11 +27,11 @@ def sim(name):
     return os.path.join(os.environ["ATLS_SIM"], name)
 
 
-def client(port, path="/", method="GET", count=1, versions=HTTP_2, body=0, fields=()):
+def client(port, path="/", method="GET", count=1, versions=HTTP_2, body=0, fields=(), **environment):
     """What came of each request, as a dict; `ended` is the name of the status."""
     url = f"https://localhost:{port}{path}"
     line = [PROGRAM, str(versions), str(count), method, url, str(body), *[part for field in fields for part in field]]
-    done = subprocess.run(line, capture_output=True, text=True, timeout=60)
+    done = subprocess.run(line, capture_output=True, text=True, timeout=60, env=os.environ | environment)
     assert done.returncode == 0, done.stderr
     said = []
     for line in done.stdout.splitlines():
@@ -155,6 +159,31 @@ def test_early_answers_end_uploads():
         assert is_well(one(server.port, method="POST", body=4 << 20))
 
 
+def test_a_cut_response_is_an_error_after_what_has_come():
+    def early(wire, stream):
+        wire.raw(
+            frames.HeadersFrame(stream, wire.encoder.encode([(":status", "200")]), flags=["END_HEADERS"]).serialize()
+            + frames.DataFrame(stream, b"half").serialize()
+        )
+        socket.socket.shutdown(wire.wire, socket.SHUT_WR)
+        time.sleep(1)
+
+    with Server(early, early=True) as server:
+        said = one(server.port, method="POST", body=4 << 20)
+        assert said["ended"] != "OK" and said["status"] == "200", said
+
+
+def test_a_server_that_allows_no_requests_is_asked_once():
+    class Proved(Attested):
+        def proved(self, wire):
+            wire.send(frames.SettingsFrame(0, settings={frames.SettingsFrame.MAX_CONCURRENT_STREAMS: 0}))
+
+    with Proved(lambda wire, stream: wire.answer(stream)) as server:
+        said = client(server.port, count=8, HTTP2_POLICY=policy())
+        assert all(it["ended"] == "BUSY" and "allows no requests" in it["message"] for it in said), said
+        assert len(server.wires) == 1 and server.requests == 0
+
+
 def test_hints_and_trailers():
     def script(wire, stream):
         for _ in range(3):
@@ -232,6 +261,94 @@ def test_a_reset_stream_fails_alone():
         failed = [it for it in said if not is_well(it)]
         assert len(failed) == 1 and failed[0]["ended"] == "TRUNCATED" and failed[0]["detail"] == str(STREAM_RESET)
         assert len(server.heads) == 5 and len(server.wires) == 1
+
+
+# New evidence
+
+
+def policy(**members):
+    with open(sim("policy.json")) as file:
+        return json.dumps(json.load(file) | {"binding": {"protocols": ["exporter-v1"]}} | members)
+
+
+class Attested(Server):
+    """It proves itself; `refuse` answers every question for evidence but a connection's first one."""
+
+    def __init__(self, script, refuse=None):
+        super().__init__(script)
+        self.refuse, self.requests = refuse, 0
+
+    def proved(self, wire):
+        pass
+
+    def serve(self, wire):
+        context = SSL.Context(SSL.TLS_METHOD)
+        context.set_min_proto_version(SSL.TLS1_3_VERSION)
+        context.set_session_cache_mode(SSL.SESS_CACHE_OFF)
+        context.use_certificate_chain_file(sim("peer.pem"))
+        context.use_privatekey_file(sim("peer-key.pem"))
+        context.set_alpn_select_callback(lambda _, offered: b"h2")
+        leaf = attested.leaf_of(sim("peer.pem"))
+        tls = SSL.Connection(context, wire)
+        tls.set_accept_state()
+        tls.do_handshake()
+        session, server = attested.Session(tls, False, leaf), self
+
+        class Proving(Wire):
+            bodies, paths, proofs = {}, {}, 0
+
+            def handle(self, frame):
+                if isinstance(frame, frames.DataFrame):
+                    self.bodies[frame.stream_id] = self.bodies.get(frame.stream_id, b"") + frame.data
+                super().handle(frame)
+
+        def script(wire, stream):
+            if server.heads[-1][":path"] != attested.PATH:
+                server.requests += 1
+                return server.asked(wire, stream)
+            wire.proofs += 1
+            if wire.proofs > 1 and server.refuse:
+                return server.refuse(wire, stream)
+            binder = session.binder(wire.bodies[stream])
+            answer = attested.answer("S", attested.evidence(sim("agent.sock"), binder, leaf))
+            server.proved(wire)
+            wire.head(stream)
+            for start in range(0, len(answer), 16000):
+                wire.data(stream, answer[start : start + 16000], start + 16000 >= len(answer))
+
+        connection = Proving(tls, self)
+        connection.bodies, connection.paths = {}, {}
+        self.wires.append(connection)
+        self.asked, self.script = self.asked if self.asked else self.script, script
+        try:
+            connection.serve()
+        except (EOFError, OSError, SSL.Error):
+            pass
+
+    asked = None
+
+
+@pytest.mark.parametrize("how", ["goaway", "refused"])
+def test_a_request_under_way_is_not_sent_again_if_new_evidence_is_refused_unseen(how):
+    held = []
+
+    def script(wire, stream):
+        held.append(stream)
+        if wire is not server.wires[0]:
+            wire.answer(stream)
+
+    def refuse(wire, stream):
+        if how == "goaway":
+            wire.go_away(max(held))
+        else:
+            wire.reset(stream, REFUSED_STREAM)
+        threading.Timer(0.5, lambda: wire.answer(held[0])).start()
+
+    with Attested(script, refuse) as server:
+        text = policy(reattest={"interval_s": 1})
+        said = client(server.port, method="POST", count=2, body=1, HTTP2_POLICY=text, HTTP2_PAUSE_MS="1500")
+        assert all(is_well(it) for it in said), said
+        assert server.requests == 2 and len(server.wires) == 2
 
 
 # What no server should send

@@ -1,6 +1,7 @@
 /* client.c - the client that test_http2_client.py drives: it sends COUNT requests at a time to URL, attested by nothing, trusting the tests' own CA, and prints
  * a line for each: how it ended, its status and version of HTTP, how many bytes came, what the detail of its error is, and its text.
- *     client VERSIONS COUNT METHOD URL [BODY-BYTES [NAME VALUE]...] */
+ *     client VERSIONS COUNT METHOD URL [BODY-BYTES [NAME VALUE]...]
+ * HTTP2_POLICY is the text of a policy by which the server must prove itself; HTTP2_PAUSE_MS the time from one request to the next. */
 #include <atls.h>
 #include <stdatomic.h>
 #include <stdio.h>
@@ -59,6 +60,32 @@ static void on_event(void *user_data, const atls_event *event)
     }
 }
 
+/* A policy, and a verifier that takes the simulator's evidence. */
+static void attest(atls_config *config, const char *text)
+{
+    char path[512];
+    uint8_t root[1 << 14];
+    atls_error *error = NULL;
+    atls_policy *policy = NULL;
+    atls_verifier_config *trust = NULL;
+    atls_verifier *verifier = NULL;
+    snprintf(path, sizeof path, "%s/root.der", getenv("ATLS_SIM"));
+    FILE *in = fopen(path, "rb");
+    if (!in)
+        exit(1);
+    atls_bytes bytes = atls_bytes_of(root, fread(root, 1, sizeof root, in));
+    fclose(in);
+    must(atls_policy_new(atls_bytes_of_text(text), &policy, &error), "policy", error);
+    must(atls_config_set_policy(config, policy, &error), "policy", error);
+    must(atls_verifier_config_new(&trust, &error), "trust", error);
+    must(atls_verifier_config_set_simulated_root(trust, bytes, &error), "root", error);
+    must(atls_verifier_new(trust, &verifier, &error), "verifier", error);
+    must(atls_config_set_verifier(config, verifier, &error), "verifier", error);
+    atls_verifier_config_free(trust);
+    atls_verifier_free(verifier);
+    atls_policy_free(policy);
+}
+
 static atls_client *client_of(uint32_t versions, uint32_t count)
 {
     char path[512], pem[1 << 14] = {0};
@@ -73,7 +100,10 @@ static atls_client *client_of(uint32_t versions, uint32_t count)
     fclose(in);
     must(atls_config_new("localhost", 1, &config, &error), "config", error);
     must(atls_config_add_root_pem(config, pem, &error), "root", error);
-    must(atls_config_set_unattested(config, &error), "unattested", error);
+    if (getenv("HTTP2_POLICY"))
+        attest(config, getenv("HTTP2_POLICY"));
+    else
+        must(atls_config_set_unattested(config, &error), "unattested", error);
     must(atls_config_set_http_versions(config, versions, &error), "versions", error);
     must(atls_client_limits_new(&limits, &error), "limits", error);
     must(atls_client_limits_set_requests(limits, count, &error), "requests", error);
@@ -106,6 +136,8 @@ int main(int argc, char **argv)
         atls_sink sink = {.queue = queue, .call = on_event, .user_data = &shots[i]};
         must(atls_client_start(client, request, &sink, &shots[i].exchange, &error), "start", error);
         atls_request_free(request);
+        if (getenv("HTTP2_PAUSE_MS"))
+            usleep((unsigned)atoi(getenv("HTTP2_PAUSE_MS")) * 1000);
     }
     for (int i = 0; i < count; i++) {
         while (!shots[i].over)
