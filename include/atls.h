@@ -1375,12 +1375,16 @@ atls_status atls_config_set_deadline(atls_config *config,
  * until the verdict is trusted. Then:
  *
  * - Up to 100 requests are under way on a connection, or as many as the server allows; for more,
- *   another connection is made. atls_client_limits counts requests as it does over HTTP/1.1.
+ *   another connection is made. A server that allows none at all when it has proved itself is BUSY
+ *   for all that wait for it. atls_client_limits counts requests as it does over HTTP/1.1.
  * - Canceling an exchange resets its stream, and the others go on. The end of the trust ends the
  *   connection and everything on it.
  * - The server may send 256 KiB of a response before the host has taken any
  *   (atls_config_set_credit()), and sends no more until then; no response takes the room of
- *   another.
+ *   another. But about 50,000 frames of a few bytes each that no host has taken, of all responses
+ *   together, end the connection, and what it carries, with HTTP_PROTOCOL.
+ * - A response that ends, and its connection with it, before all of its request is sent may be told
+ *   as failed.
  * - A request that the server says it has not looked at (GOAWAY, REFUSED_STREAM) is sent again, up
  *   to three times, if its body can be: ATLS_DETAIL_NOT_PROCESSED otherwise. One whose stream it
  *   resets fails with ATLS_DETAIL_STREAM_RESET.
