@@ -96,7 +96,11 @@ static inline void on_server(void *user_data, const atls_event *event)
     struct call *call = calloc(1, sizeof *call);
     call->request = atls_server_request_ref(event->source);
     atls_sink sink = {.queue = queue, .call = on_request, .user_data = call, .drop = let_go};
-    CHECK(atls_server_request_start(event->source, runtime, &sink, NULL) == ATLS_OK);
+    /* CLOSED: the client has given it up already. */
+    atls_status status = atls_server_request_start(event->source, runtime, &sink, NULL);
+    CHECK(status == ATLS_OK || status == ATLS_CLOSED);
+    if (status != ATLS_OK)
+        let_go(call);
 }
 
 /* At `at`, or at a port that is free. */
