@@ -71,16 +71,14 @@ async fn settle(reservation: Reservation, trust: &ServerTrust, limit: Option<Dur
 /// a server that has not looked at the question has refused nothing: then the connection takes no more requests, and those under way end as they would have.
 async fn settle_for_all(reservation: Reservation, trust: &ServerTrust) -> Result<TrustedReservation> {
     let connection = reservation.connection.clone();
-    let done = async {
-        let _alone = connection.renewing.lock().await;
-        match connection.is_retired() {
-            true => Err(ended()),
-            false => settle(reservation, trust, None).await,
-        }
-    };
-    done.await.inspect_err(|error| match error.detail == Detail::NotProcessed || connection.is_retired() {
-        true => _ = connection.retire(),
-        false => connection.distrust(error.clone()),
+    // Held until the outcome is known to the connection: whoever comes next finds it retired, and a refusal is never taken for a question that was not looked at.
+    let _alone = connection.renewing.lock().await;
+    if connection.is_retired() {
+        return Err(ended());
+    }
+    settle(reservation, trust, None).await.inspect_err(|error| match error.detail {
+        Detail::NotProcessed => _ = connection.retire(),
+        _ => connection.distrust(error.clone()),
     })
 }
 
